@@ -1,0 +1,20 @@
+# The front door. `make demo` and `make test` work on a new machine; one build serves both.
+JOBS ?= $(shell nproc)
+BUILD := build/release
+
+.PHONY: demo test build setup clean
+setup:
+	tools/setup.sh
+
+build: setup
+	cmake --preset release
+	cmake --build --preset release -j $(JOBS)
+
+demo: build
+	$(BUILD)/bin/charm demo --output demo-run
+
+test: build
+	ctest --preset release -j $(JOBS)
+
+clean:
+	rm -rf build

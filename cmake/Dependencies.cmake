@@ -1,0 +1,50 @@
+# Third-party libraries as IMPORTED targets named charm_dep::<name>; each is used by exactly one folder (torch: tensor/ upward).
+
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(ZLIB REQUIRED)
+find_package(Threads REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(HWY QUIET)
+
+# --- LibTorch from the wheel: own targets instead of find_package(Torch), which would pull in CUDA toolkits.
+function(charm_imported_library target location)
+  if(NOT EXISTS ${location})
+    message(FATAL_ERROR "${location} is missing: run tools/setup.sh, or set CHARM_TORCH_ROOT / CHARM_PYARROW_ROOT")
+  endif()
+  add_library(${target} SHARED IMPORTED GLOBAL)
+  set_target_properties(${target} PROPERTIES IMPORTED_LOCATION ${location} ${ARGN})
+endfunction()
+
+charm_imported_library(charm_dep::c10 ${CHARM_TORCH_ROOT}/lib/libc10.so)
+charm_imported_library(charm_dep::torch_cpu ${CHARM_TORCH_ROOT}/lib/libtorch_cpu.so)
+add_library(charm_dep_torch INTERFACE)
+target_include_directories(charm_dep_torch SYSTEM INTERFACE
+  ${CHARM_TORCH_ROOT}/include ${CHARM_TORCH_ROOT}/include/torch/csrc/api/include)
+target_link_libraries(charm_dep_torch INTERFACE charm_dep::torch_cpu charm_dep::c10)
+if(CHARM_CUDA)
+  # Nothing refers to torch_cuda by symbol: its kernels register themselves when it is loaded.
+  charm_imported_library(charm_dep::c10_cuda ${CHARM_TORCH_ROOT}/lib/libc10_cuda.so)
+  charm_imported_library(charm_dep::torch_cuda ${CHARM_TORCH_ROOT}/lib/libtorch_cuda.so)
+  target_link_libraries(charm_dep_torch INTERFACE
+    -Wl,--no-as-needed charm_dep::c10_cuda charm_dep::torch_cuda -Wl,--as-needed)
+endif()
+add_library(charm_dep::torch ALIAS charm_dep_torch)
+
+# --- Arrow and Parquet from the pyarrow wheel.
+file(GLOB CHARM_LIBARROW ${CHARM_PYARROW_ROOT}/libarrow.so.*)
+file(GLOB CHARM_LIBPARQUET ${CHARM_PYARROW_ROOT}/libparquet.so.*)
+charm_imported_library(charm_dep::libarrow "${CHARM_LIBARROW}")
+charm_imported_library(charm_dep::libparquet "${CHARM_LIBPARQUET}")
+add_library(charm_dep_arrow INTERFACE)
+target_include_directories(charm_dep_arrow SYSTEM INTERFACE ${CHARM_PYARROW_ROOT}/include)
+target_link_libraries(charm_dep_arrow INTERFACE charm_dep::libparquet charm_dep::libarrow)
+add_library(charm_dep::arrow ALIAS charm_dep_arrow)
+
+# --- Highway (Debian ships pkg-config files only on some releases).
+find_library(CHARM_HWY_LIBRARY hwy REQUIRED)
+add_library(charm_dep::hwy UNKNOWN IMPORTED GLOBAL)
+set_target_properties(charm_dep::hwy PROPERTIES IMPORTED_LOCATION ${CHARM_HWY_LIBRARY})

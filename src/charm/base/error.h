@@ -1,0 +1,46 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace charm {
+
+/// Why a command cannot go on; the value is the process's exit code.
+enum class ErrorKind {
+  kUsage = 2,      ///< the command line or the recipe asks for something that cannot be
+  kInput = 3,      ///< a file's content is not what it must be
+  kIo = 4,         ///< a file cannot be read or written
+  kNetwork = 5,    ///< a server or a download failed
+  kResource = 6,   ///< memory, device or disk ran out
+  kInternal = 70,  ///< a bug of ours
+};
+
+/// "usage", "input", ...: the word used in messages and logs.
+std::string_view error_kind_name(ErrorKind kind);
+
+/// The one exception type that crosses folders. The message names the object, the expected and the found value and, where we
+/// know one, the next step. Each layer may add what only it knows with `with_context`.
+class Error : public std::exception {
+ public:
+  template <typename... Args>
+  Error(ErrorKind kind, fmt::format_string<Args...> format, Args&&... args)
+      : kind_(kind), message_(fmt::format(format, std::forward<Args>(args)...)) {}
+
+  ErrorKind kind() const noexcept { return kind_; }
+  int exit_code() const noexcept { return static_cast<int>(kind_); }
+  const char* what() const noexcept override { return message_.c_str(); }
+  const std::string& message() const noexcept { return message_; }
+
+  /// "<context>: <message>", same kind. Use: `catch (const Error& e) { throw e.with_context("while ..."); }`.
+  Error with_context(std::string_view context) const;
+
+ private:
+  ErrorKind kind_;
+  std::string message_;
+};
+
+}  // namespace charm

@@ -1,0 +1,153 @@
+#include "charm/base/files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "charm/base/error.h"
+
+namespace charm {
+namespace {
+
+[[noreturn]] void throw_io(const fs::path& path, std::string_view what) {
+  const int code = errno;
+  const ErrorKind kind = code == ENOMEM ? ErrorKind::kResource : ErrorKind::kIo;
+  throw Error(kind, "{}: {}: {}", path.string(), what, std::strerror(code));
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+void write_all(int fd, std::string_view content, const fs::path& path) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(fd, content.data(), content.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      throw_io(path, "cannot write");
+    }
+    content.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) throw_io(path, "cannot open");
+  std::string content;
+  char buffer[1 << 16];
+  while (true) {
+    const ssize_t got = ::read(file.get(), buffer, sizeof buffer);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      throw_io(path, "cannot read");
+    }
+    if (got == 0) return content;
+    content.append(buffer, static_cast<std::size_t>(got));
+  }
+}
+
+void write_file(const fs::path& path, std::string_view content) {
+  if (path.has_parent_path()) create_folders(path.parent_path());
+  const fs::path partial = partial_path(path);
+  try {
+    const Descriptor file(::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (file.get() < 0) throw_io(partial, "cannot create");
+    write_all(file.get(), content, partial);
+  } catch (...) {
+    ::unlink(partial.c_str());
+    throw;
+  }
+  publish(partial, path);
+}
+
+void create_folders(const fs::path& path) {
+  std::error_code code;
+  fs::create_directories(path, code);
+  if (code) throw Error(ErrorKind::kIo, "{}: cannot create the folder: {}", path.string(), code.message());
+}
+
+fs::path partial_path(const fs::path& path) {
+  fs::path partial = path;
+  partial += ".partial";
+  return partial;
+}
+
+void publish(const fs::path& partial, const fs::path& path) {
+  {
+    const Descriptor file(::open(partial.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0) throw_io(partial, "cannot open");
+    if (::fsync(file.get()) != 0) throw_io(partial, "cannot write to disk");
+  }
+  std::error_code code;
+  if (fs::is_directory(partial, code)) fs::remove_all(path, code);
+  fs::rename(partial, path, code);
+  if (code) {
+    throw Error(ErrorKind::kIo, "{}: cannot rename to {}: {}", partial.string(), path.string(), code.message());
+  }
+}
+
+void require_writable(const fs::path& path) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  create_folders(folder);
+  const fs::path probe = folder / (path.filename().string() + ".probe");
+  {
+    const Descriptor file(::open(probe.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (file.get() < 0) throw_io(folder, "cannot write into this folder");
+  }
+  ::unlink(probe.c_str());
+}
+
+MappedFile::MappedFile(const fs::path& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) throw_io(path, "cannot open");
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) throw_io(path, "cannot stat");
+  if (!S_ISREG(info.st_mode)) throw Error(ErrorKind::kIo, "{}: expected a regular file", path.string());
+  size_ = static_cast<std::size_t>(info.st_size);
+  if (size_ == 0) return;
+  void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (mapped == MAP_FAILED) throw_io(path, "cannot map");
+  data_ = static_cast<const std::byte*>(mapped);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+LineAppender::LineAppender(const fs::path& path) : path_(path) {
+  if (path.has_parent_path()) create_folders(path.parent_path());
+  fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd_ < 0) throw_io(path, "cannot open for appending");
+}
+
+LineAppender::~LineAppender() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void LineAppender::append(std::string_view line) {
+  std::string whole(line);
+  whole += '\n';
+  write_all(fd_, whole, path_);
+}
+
+}  // namespace charm

@@ -1,0 +1,51 @@
+#include "charm/records/conversation.h"
+
+#include <fmt/format.h>
+
+#include "charm/base/hashing.h"
+
+namespace charm {
+namespace {
+
+// JSON string escapes as Python's json.dumps(ensure_ascii=False) writes them.
+void append_json_string(std::string& out, const std::string& text) {
+  out += '"';
+  for (const char c : text) {
+    switch (c) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      case '\b': out += "\\b"; break;
+      case '\f': out += "\\f"; break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20) {
+          out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+        } else {
+          out += c;
+        }
+    }
+  }
+  out += '"';
+}
+
+}  // namespace
+
+std::string conversation_json(const Conversation& conversation) {
+  std::string out = "[";
+  for (const Message& message : conversation) {
+    if (out.size() > 1) out += ',';
+    out += "{\"role\":";
+    append_json_string(out, message.role);
+    out += ",\"content\":";
+    append_json_string(out, message.content);
+    out += '}';
+  }
+  out += ']';
+  return out;
+}
+
+std::string prompt_id_of(const Conversation& prompt) { return sha256_hex(conversation_json(prompt)).substr(0, 16); }
+
+}  // namespace charm
