@@ -1,0 +1,53 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "charm/model/model_config.h"
+
+namespace charm::model {
+
+// D model width, H query heads, K key/value heads, E head width, F mlp width, V vocabulary.
+
+/// The tensors of one block, stored values unchanged. Undefined tensors are absent biases.
+struct BlockWeights {
+  at::Tensor input_norm_D, post_attention_norm_D;
+  at::Tensor q_HED, k_KED, v_KED;  ///< [H*E, D], [K*E, D], [K*E, D]
+  at::Tensor q_bias, k_bias, v_bias, o_bias;
+  at::Tensor o_DHE;  ///< [D, H*E]
+  at::Tensor gate_FD, up_FD, down_DF;
+  at::Tensor gate_bias, up_bias, down_bias;
+};
+
+/// All tensors of a decoder with its head, as a Hugging Face folder stores them.
+struct DecoderWeights {
+  at::Tensor embed_VD;
+  std::vector<BlockWeights> blocks;
+  at::Tensor final_norm_D;
+  at::Tensor head_1D;  ///< score.weight [1, D]; undefined for a causal LM
+};
+
+/// (Hugging Face name, tensor) of every defined tensor in a fixed order: what is saved, and what an optimiser walks. The pointers
+/// refer into `weights`.
+std::vector<std::pair<std::string, at::Tensor*>> named_weights(DecoderWeights& weights, const DecoderConfig& config);
+
+struct LoadWeightsOptions {
+  at::ScalarType dtype;  ///< every tensor is converted to this; norms and the head included
+};
+
+/// Reads safetensors (one file or indexed shards) into CPU tensors. Throws kInput for a missing, extra (head) or misshapen
+/// tensor, a wrong dtype, NaN or infinite values, truncated files, overlapping offsets. lm_head and rotary buffers are ignored.
+DecoderWeights load_weights(const std::filesystem::path& model_dir, const DecoderConfig& config,
+                            const LoadWeightsOptions& options);
+
+/// Writes a folder that AutoModelForSequenceClassification loads with equal scores: config.json (from the source folder's, with
+/// architectures, num_labels/id2label, dtype and pad_token_id set), model.safetensors in `dtype`, tokenizer files copied from
+/// `source_dir`. The folder appears whole or not at all.
+void save_model(const std::filesystem::path& output_dir, const std::filesystem::path& source_dir,
+                DecoderWeights& weights, const DecoderConfig& config, at::ScalarType dtype);
+
+}  // namespace charm::model

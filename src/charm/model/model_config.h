@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace charm::model {
+
+enum class RopeKind { kDefault, kLinear, kLlama3 };
+
+/// How positions become angles. Formulas: transformers 5.17 modeling_rope_utils.py.
+struct RopeConfig {
+  RopeKind kind = RopeKind::kDefault;
+  double theta = 10000.0;
+  double factor = 1.0;
+  double low_freq_factor = 1.0;                        ///< llama3 only
+  double high_freq_factor = 4.0;                       ///< llama3 only
+  std::int64_t original_max_position_embeddings = 0;   ///< llama3 only
+};
+
+enum class HeadKind { kNone, kLinear };  ///< kNone: a causal LM, which only `train --new-head` accepts
+
+/// Everything `nn/` needs to build a decoder; families differ in this data, not in code paths.
+struct DecoderConfig {
+  std::string architecture;  ///< "LlamaForSequenceClassification", ...
+  std::string model_type;    ///< "llama"
+  std::int64_t vocab_size = 0;
+  std::int64_t hidden_size = 0;
+  std::int64_t intermediate_size = 0;
+  std::int64_t num_layers = 0;
+  std::int64_t num_heads = 0;
+  std::int64_t num_kv_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t max_positions = 0;
+  double rms_norm_eps = 1e-6;
+  bool attention_bias = false;
+  bool mlp_bias = false;
+  bool tie_word_embeddings = false;
+  RopeConfig rope;
+  HeadKind head = HeadKind::kNone;
+  std::int32_t pad_token_id = -1;
+  std::vector<std::int32_t> eos_token_ids;
+  std::optional<std::int32_t> bos_token_id;
+};
+
+/// Reads config.json in transformers 4 and 5 spellings. Throws kInput naming the file, the key, expected and found; refuses
+/// unknown architectures (listing the known), remote code, quantised checkpoints and num_labels other than 1.
+DecoderConfig load_model_config(const std::filesystem::path& model_dir);
+
+/// The same from the text of a config.json; `name` is used in messages.
+DecoderConfig parse_model_config(const std::string& json_text, const std::string& name);
+
+}  // namespace charm::model

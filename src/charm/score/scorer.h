@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "charm/base/progress.h"
+#include "charm/model/reward_model.h"
+#include "charm/records/records.h"
+#include "charm/text/conversation_encoder.h"
+
+namespace charm::score {
+
+enum class Pooling {
+  kAuto,  ///< right-most token that is not config.pad_token_id, as transformers does
+  kLast,  ///< the last token whatever it is
+};
+
+struct ScorerOptions {
+  std::int64_t budget_tokens = 8192;  ///< tokens computed together; more is faster up to the cache's and memory's limit
+  Pooling pooling = Pooling::kAuto;
+};
+
+/// Called with finished rows as they come: indices into the caller's rows and their results.
+using ScoredFn = std::function<void(std::span<const std::size_t> rows, std::span<const ScoredResponse> results)>;
+
+/// Scores rows: render chat -> tokens -> groups -> batches -> model -> results in input order. Rows of one prompt share its
+/// computation when they are among `rows` together. A row that cannot be scored carries its error.
+std::vector<ScoredResponse> score_responses(model::RewardModel& model, const text::ConversationEncoder& encoder,
+                                            std::span<const Response> rows, const ScorerOptions& options,
+                                            const ScoredFn& on_scored = {}, const ProgressFn& progress = {});
+
+}  // namespace charm::score
