@@ -11,6 +11,8 @@ struct TokenGroup {
   std::vector<std::int32_t> prompt_ids;
   std::vector<std::vector<std::int32_t>> responses;
   std::vector<std::size_t> rows;  ///< caller's row number of each response: the way back to input order
+
+  std::int64_t num_tokens() const;  ///< tokens the group occupies once packed
 };
 
 /// Where one response lies among the packed tokens.
@@ -32,6 +34,7 @@ struct PackedBatch {
   std::int64_t num_tokens() const { return static_cast<std::int64_t>(ids.size()); }
 };
 
+/// Lays groups out in the given order.
 PackedBatch pack(const std::vector<TokenGroup>& groups);
 
 }  // namespace charm::batch
