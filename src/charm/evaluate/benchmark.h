@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "charm/records/records.h"
+
+namespace charm::evaluate {
+
+enum class Benchmark {
+  kRewardBench,  ///< RewardBench v1: one chosen and one rejected text a row
+  kRmBench,      ///< RM-Bench: three chosen and three rejected texts a row, plain to fancy
+  kArena,        ///< correlation of policies' scores with their Chatbot Arena ratings
+};
+
+/// "reward-bench", "rm-bench", "arena"; throws kUsage naming the known ones.
+Benchmark parse_benchmark(std::string_view name);
+std::string_view benchmark_name(Benchmark benchmark);
+
+/// A benchmark row with the reward model's scores, in the dataset's order of texts.
+struct ScoredItem {
+  EvalItem item;
+  std::vector<double> score_chosen;    ///< raw head output, one per chosen text
+  std::vector<double> score_rejected;  ///< raw head output, one per rejected text
+};
+
+/// A value with its 95 % bootstrap interval (fractions or correlations).
+struct Estimate {
+  double value = 0.0;
+  double lo = 0.0;
+  double hi = 0.0;
+};
+
+struct BootstrapOptions {
+  std::int64_t draws = 1000;  ///< more gives steadier interval ends; 0: no intervals (lo = hi = value)
+  std::uint64_t seed = 0;     ///< the same seed gives the same intervals
+};
+
+}  // namespace charm::evaluate

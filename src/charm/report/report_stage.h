@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "charm/base/files.h"
+#include "charm/base/progress.h"
+
+namespace charm::report {
+
+struct ReportOptions {
+  fs::path run_dir;   ///< a run directory: scores/, mismatch/, calibration/, models/, eval/ and perhaps world.json
+  fs::path output;    ///< the HTML file; empty: `<run_dir>/report.html`
+  std::string title;  ///< heading; empty: "CHARM report: <name of the run directory>"
+};
+
+struct ReportResult {
+  fs::path output;
+  std::vector<std::string> missing;  ///< parts of the report that had no input, in words
+};
+
+/// Writes one self-contained HTML file about a run directory. Stages that have not run are named in it, not an error; a run
+/// directory with nothing to show is one (kInput).
+ReportResult write_report(const ReportOptions& options, const ProgressFn& progress);
+
+}  // namespace charm::report
