@@ -1,0 +1,61 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "charm/records/conversation.h"
+
+namespace charm::text {
+
+/// Special tokens by the names templates know: "bos_token", "eos_token", "pad_token", "unk_token", ...; tokens a model does
+/// not have are absent (and undefined in its template).
+using SpecialTokens = std::map<std::string, std::string>;
+
+/// Reads them from tokenizer_config.json (a string or an object with `content`) and special_tokens_map.json. As in
+/// transformers, the latter wins in folders of the old form, whose tokenizer_config.json has no `added_tokens_decoder`.
+SpecialTokens read_special_tokens(const std::filesystem::path& model_dir);
+
+/// Whether the text ends where the assistant starts to speak.
+enum class GenerationPrompt { kNo, kYes };
+
+/// A Jinja chat template, rendered with the settings of transformers' apply_chat_template: trim_blocks, lstrip_blocks,
+/// raise_exception, tojson, strftime_now (pinned date, midnight), Python's string methods; `tools` and `documents` are none.
+/// Immutable after construction; safe to use from several threads.
+class ChatTemplate {
+ public:
+  /// The first of: `template_file`, `model_dir`/chat_template.jinja, `chat_template` in tokenizer_config.json (a string, or a
+  /// list of named templates of which "default" is taken). Throws kInput naming --template when there is none.
+  static ChatTemplate load(const std::filesystem::path& model_dir,
+                           const std::optional<std::filesystem::path>& template_file, const std::string& date);
+  /// `name` is what error messages call it; `date` is YYYY-MM-DD.
+  static ChatTemplate from_source(std::string source, SpecialTokens special_tokens, const std::string& date,
+                                  std::string name);
+
+  /// Throws kInput with the template's own words when it refuses the conversation (raise_exception).
+  std::string render(const Conversation& conversation, GenerationPrompt generation_prompt) const;
+
+  const std::string& source() const { return source_; }
+  /// Where the template was found.
+  const std::string& name() const { return name_; }
+  /// SHA-256 of `source()`, for manifests.
+  std::string sha256() const;
+  const SpecialTokens& special_tokens() const { return special_tokens_; }
+
+ private:
+  struct Handle;
+  struct HandleDeleter {
+    void operator()(Handle* handle) const;
+  };
+  ChatTemplate(std::unique_ptr<Handle, HandleDeleter> handle, std::string source, SpecialTokens special_tokens,
+               std::string name);
+
+  std::unique_ptr<Handle, HandleDeleter> handle_;
+  std::string source_;
+  SpecialTokens special_tokens_;
+  std::string name_;
+};
+
+}  // namespace charm::text
