@@ -1,0 +1,52 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "charm/base/files.h"
+
+namespace charm::storage {
+
+/// Finished groups of a running stage, in `<output>.journal`: one JSON value a line, appended and handed to the operating
+/// system at once, so that a killed process loses at most the group it was writing. Options or inputs that differ (another
+/// fingerprint) start it over with a warning.
+///
+///     Journal journal(output, manifest.fingerprint(), options.fresh);
+///     for (const nlohmann::json& group : journal.take_finished()) ...;
+///     journal.append(group);
+///     write_scores(output, rows);
+///     journal.remove();
+///
+/// Not thread-safe.
+class Journal {
+ public:
+  /// Opens the journal beside `output` (a file or folder that need not exist yet). `fresh` forgets what is there.
+  Journal(const std::filesystem::path& output, std::string_view fingerprint, bool fresh = false);
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  /// The groups that an earlier run finished, in the order they were appended; empty at the second call.
+  std::vector<nlohmann::json> take_finished();
+
+  void append(const nlohmann::json& group);
+
+  /// Deletes the file. Call once the output is in place.
+  void remove();
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  std::vector<std::string> finished_;
+  std::unique_ptr<LineAppender> appender_;
+};
+
+/// `<output>.journal`.
+std::filesystem::path journal_path(const std::filesystem::path& output);
+
+}  // namespace charm::storage

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+namespace charm::storage {
+
+/// Where an output comes from: `{program, version, command, options, seed, inputs: [{path, sha256, num_rows}], outputs: [{path,
+/// num_rows}], ...}`. Holds no time of day, so the same run writes the same manifest. Not thread-safe.
+class Manifest {
+ public:
+  explicit Manifest(std::string_view command);
+  ~Manifest();
+  Manifest(Manifest&&) noexcept;
+  Manifest& operator=(Manifest&&) noexcept;
+
+  /// A resolved option under its name on the command line, without dashes.
+  Manifest& option(std::string_view name, const nlohmann::ordered_json& value);
+  Manifest& seed(std::uint64_t seed);
+  /// Hashes a file now; of a folder every file in it, by name. `num_rows` below 0 is left out.
+  Manifest& input(const std::filesystem::path& path, std::int64_t num_rows = -1);
+  Manifest& output(const std::filesystem::path& path, std::int64_t num_rows = -1);
+  /// A further top-level member: counts, model revision, template date, ...
+  Manifest& extra(std::string_view name, const nlohmann::ordered_json& value);
+
+  /// SHA-256 over version, command, options, seed and the inputs' hashes (not their paths): the key of a journal.
+  std::string fingerprint() const;
+
+  nlohmann::ordered_json to_json() const;
+
+ private:
+  struct Content;
+  std::unique_ptr<Content> content_;
+};
+
+/// `<output>.manifest.json`, or `manifest.json` inside when `output` is a folder.
+std::filesystem::path manifest_path(const std::filesystem::path& output);
+
+/// Writes the manifest beside (or inside) the finished output.
+void write_manifest(const std::filesystem::path& output, const Manifest& manifest);
+
+/// SHA-256 of a file, or of a folder: over the relative names and hashes of its files, sorted by name.
+std::string sha256_of_path(const std::filesystem::path& path);
+
+}  // namespace charm::storage
