@@ -22,7 +22,11 @@ endfunction()
 charm_imported_library(charm_dep::c10 ${CHARM_TORCH_ROOT}/lib/libc10.so)
 charm_imported_library(charm_dep::torch_cpu ${CHARM_TORCH_ROOT}/lib/libtorch_cpu.so)
 add_library(charm_dep_torch INTERFACE)
-target_include_directories(charm_dep_torch SYSTEM INTERFACE
+# The wheel ships headers of another fmt than the one we link: a folder that holds only ours comes before them.
+find_path(CHARM_FMT_INCLUDE fmt/format.h REQUIRED)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fmt_first)
+file(CREATE_LINK ${CHARM_FMT_INCLUDE}/fmt ${CMAKE_BINARY_DIR}/fmt_first/fmt SYMBOLIC)
+target_include_directories(charm_dep_torch SYSTEM INTERFACE ${CMAKE_BINARY_DIR}/fmt_first
   ${CHARM_TORCH_ROOT}/include ${CHARM_TORCH_ROOT}/include/torch/csrc/api/include)
 target_link_libraries(charm_dep_torch INTERFACE charm_dep::torch_cpu charm_dep::c10)
 if(CHARM_CUDA)
