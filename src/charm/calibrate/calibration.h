@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "charm/base/progress.h"
+#include "charm/records/records.h"
+#include "charm/stats/elo.h"
+#include "charm/stats/interval.h"
+#include "charm/stats/paired_scores.h"
+
+namespace charm::calibrate {
+
+/// Which win rate is made equal to the target.
+enum class ModeKind {
+  kSamePrompt,  ///< share of prompts where the policy's score is higher: what MD measures;
+                ///< recommended
+  kAllPairs,    ///< mean of sigmoid((s_over,i + d - s_ref,j) / T) over all prompts i and j
+  kBlock,       ///< the original's: the same mean inside blocks of N rows
+};
+
+struct Mode {
+  ModeKind kind = ModeKind::kSamePrompt;
+  std::int64_t block_rows = 0;  ///< N of block:N
+};
+
+/// "same-prompt", "all-pairs", "block:1000".
+std::string mode_name(const Mode& mode);
+/// Throws kUsage for anything else.
+Mode parse_mode(std::string_view word);
+
+enum class SolverKind {
+  kExact,  ///< order statistic, bracketed root, least squares
+  kAdam,   ///< reproduces the original's training of a small network; smooth modes only
+};
+std::string_view solver_name(SolverKind solver);
+SolverKind parse_solver(std::string_view word);
+
+enum class PairWeights {
+  kEqual,  ///< every pair of policies counts the same
+  kCount,  ///< pairs count by their common prompts
+};
+std::string_view pair_weights_name(PairWeights weights);
+PairWeights parse_pair_weights(std::string_view word);
+
+struct SolveOptions {
+  Mode mode;
+  SolverKind solver = SolverKind::kExact;
+  stats::TieRule ties = stats::TieRule::kLoss;  ///< of same-prompt win rates and MD
+  PairWeights weights =
+      PairWeights::kEqual;        ///< of pairs, where three or more policies are calibrated jointly
+  double temperature = 0.1;       ///< T of the smooth modes, score units; 0.1 as in the original
+  std::int64_t bootstrap = 1000;  ///< resamples for the intervals; 0: none
+  std::uint64_t seed = 0;         ///< of resampling (and of the adam solver's start)
+  std::size_t num_threads = 0;    ///< 0: all processors; the result does not depend on it
+};
+
+struct CalibratedPolicy {
+  std::string policy;
+  ArenaRating rating;
+  double offset = 0.0;  ///< score units, added to the policy's scores; 0 for the reference
+  std::optional<double> offset_se;
+  std::optional<stats::Interval> offset_ci95;
+  std::optional<stats::Interval>
+      offset_interval;  ///< the plateau (lo, hi]; same-prompt only, not for the reference
+};
+
+/// One ordered pair; MD and win rates on same-prompt rows, whatever the mode.
+struct CalibratedPair {
+  std::string policy;
+  std::string reference;
+  std::int64_t num_prompts = 0;
+  double target_win_rate = 0.0;
+  double win_rate_before = 0.0;
+  double win_rate_after = 0.0;
+  double mismatch_before = 0.0;
+  double mismatch_after = 0.0;
+  std::int64_t ties_before = 0;
+  std::int64_t ties_after = 0;
+  double residual = 0.0;  ///< win rate - target after calibration, in the mode's own win rate
+  std::int64_t missing_policy = 0;
+  std::int64_t missing_reference = 0;
+  std::optional<stats::Interval> target_ci95;
+  std::optional<stats::Interval> win_rate_before_ci95;
+  std::optional<stats::Interval> win_rate_after_ci95;  ///< the offsets held fixed
+  std::optional<stats::Interval> mismatch_before_ci95;
+  std::optional<stats::Interval> mismatch_after_ci95;  ///< the offsets held fixed
+};
+
+struct Calibration {
+  SolveOptions options;
+  std::string reference;
+  std::int64_t num_prompts = 0;             ///< distinct prompts over all policies
+  std::vector<CalibratedPolicy> policies;   ///< in the table's order
+  std::vector<CalibratedPair> pairs;        ///< every other policy over the reference
+  std::vector<CalibratedPair> other_pairs;  ///< the remaining ordered pairs
+  std::vector<std::string> warnings;
+};
+
+/// The pure part of `calibrate`: `ratings` in the order of the table's policies. Two policies: the
+/// exact offset of the pair. More: weighted least squares over all pairs with the reference at 0.
+/// Throws kInput where there is no answer.
+Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating> ratings,
+                  std::size_t reference, const SolveOptions& options,
+                  const ProgressFn& progress = {});
+
+/// calibration.json without `inputs`, keys in reading order.
+nlohmann::ordered_json calibration_json(const Calibration& calibration);
+
+}  // namespace charm::calibrate

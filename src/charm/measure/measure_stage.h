@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "charm/base/progress.h"
+#include "charm/measure/mismatch.h"
+#include "charm/stats/elo.h"
+
+namespace charm::measure {
+
+struct MeasureOptions {
+  std::vector<std::filesystem::path> scores;  ///< scores files, one or more policies each
+  std::filesystem::path ratings;  ///< Arena ratings in any form that storage::read_ratings knows
+  std::string category;           ///< Arena category, where the ratings file holds several
+  std::map<std::string, std::string> aliases;  ///< policy name -> name in the ratings file
+  std::filesystem::path output;                ///< mismatch.json
+  stats::TieRule ties =
+      stats::TieRule::kLoss;      ///< equal scores: loss as in the original, or half a win
+  std::int64_t min_prompts = 30;  ///< fewer common prompts on a pair are an error
+  bool strict = false;            ///< prompts missing on one side are an error
+  std::int64_t max_bad_rows = 0;  ///< rows that cannot be read before the command ends
+  std::int64_t bootstrap = 1000;  ///< resamples for the intervals; 0: none
+  std::uint64_t seed = 0;         ///< of the resampling; same seed, same bytes
+  std::size_t num_threads = 0;    ///< 0: all processors; the result does not depend on it
+};
+
+/// Reads scores and ratings, measures every ordered pair of policies, writes `output` and its
+/// manifest.
+Mismatch measure(const MeasureOptions& options, const ProgressFn& progress = {});
+
+}  // namespace charm::measure

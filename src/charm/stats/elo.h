@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string_view>
+
+namespace charm::stats {
+
+/// Win rate of `rating_elo` against `reference_elo` on Chatbot Arena's scale (base 10, 400 points):
+///     e = 1 / (1 + 10^((R_ref - R) / 400))
+double target_win_rate(double rating_elo, double reference_elo);
+
+/// Mismatch degree of CHARM (arXiv 2504.10045): (w - e) / max(e, 1 - e). Positive: over-valued by
+/// the reward model.
+double mismatch_degree(double win_rate, double target);
+
+/// What an equal score on the same prompt counts as.
+enum class TieRule {
+  kLoss,  ///< 0, as in the original: then MD(a, b) is not -MD(b, a) where there are ties
+  kHalf,  ///< 1/2: win rates of a pair add up to 1
+};
+
+/// "loss" or "half".
+std::string_view tie_rule_name(TieRule rule);
+
+/// Throws kUsage for any other word.
+TieRule parse_tie_rule(std::string_view word);
+
+}  // namespace charm::stats

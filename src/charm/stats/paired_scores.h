@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "charm/records/records.h"
+
+namespace charm::stats {
+
+/// The rows of one scores file, with the name that messages use for it.
+struct ScoreFile {
+  std::string name;
+  std::vector<Score> rows;
+};
+
+struct PairedScoresOptions {
+  /// Policy whose file order is the order of rows (blocks of `block:N` follow it); empty: order of
+  /// the files.
+  std::string first_policy;
+  /// Fewer common prompts than this on a pair are an error: intervals and plateaus mean nothing on
+  /// a handful.
+  std::int64_t min_prompts = 30;
+  /// Prompts missing on one side of a pair are an error instead of being left out and counted.
+  bool strict = false;
+  /// Only these policies; empty: all that the files hold.
+  std::vector<std::string> policies;
+};
+
+/// One policy's scores.
+struct PolicyScores {
+  std::string policy;
+  std::string file;
+  std::int64_t num_scores = 0;  ///< rows with a score
+  std::int64_t num_errors = 0;  ///< rows that carry an error instead; left out
+  double mean_score = 0.0;      ///< score units, over rows with a score
+};
+
+/// The common rows of two policies in the table's order: sample meets sample of the same prompt.
+struct PairRows {
+  std::vector<double> over;
+  std::vector<double> ref;
+  std::vector<std::uint32_t>
+      prompt;                     ///< index of the row's prompt in [0, PairedScores::num_prompts())
+  std::int64_t num_prompts = 0;   ///< distinct prompts among the rows
+  std::int64_t missing_over = 0;  ///< rows that only `ref` has
+  std::int64_t missing_ref = 0;   ///< rows that only `over` has
+};
+
+/// Scores of several policies joined by (prompt_id, sample). Immutable once built; safe to read
+/// from many threads.
+class PairedScores {
+ public:
+  /// Throws kInput for a policy that two files claim, a repeated (policy, prompt_id, sample), a
+  /// score that is not finite, a policy without any score; kUsage for a policy asked for that no
+  /// file holds.
+  PairedScores(std::span<const ScoreFile> files, const PairedScoresOptions& options);
+
+  std::size_t num_policies() const { return policies_.size(); }
+  const PolicyScores& policy(std::size_t index) const { return policies_[index]; }
+  std::vector<std::string> names() const;
+  /// Throws kUsage listing the nearest names.
+  std::size_t index_of(std::string_view name) const;
+  /// Distinct prompts over all policies.
+  std::size_t num_prompts() const { return num_prompts_; }
+
+  /// Throws kInput where the two have no common prompt, fewer than min_prompts, or (strict) not the
+  /// same prompts.
+  PairRows pair(std::size_t over, std::size_t ref) const;
+
+ private:
+  struct Row {
+    std::uint32_t key;     // (prompt_id, sample) in order of first appearance
+    std::uint32_t prompt;  // prompt_id in order of first appearance
+    double score;
+  };
+
+  PairedScoresOptions options_;
+  std::vector<PolicyScores> policies_;
+  std::vector<std::vector<Row>> rows_;  // [policy], ascending key
+  std::size_t num_prompts_ = 0;
+};
+
+}  // namespace charm::stats
