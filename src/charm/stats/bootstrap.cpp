@@ -1,0 +1,37 @@
+#include "charm/stats/bootstrap.h"
+
+#include "charm/base/parallel.h"
+
+namespace charm::stats {
+
+void bootstrap(std::size_t num_replicates, std::uint64_t seed, std::string_view stage,
+               std::size_t num_threads,
+               const std::function<void(std::size_t, RandomStream&)>& body) {
+  parallel_for(num_replicates, num_threads, [&](std::size_t replicate) {
+    RandomStream stream(seed, stage, replicate);
+    body(replicate, stream);
+  });
+}
+
+std::vector<std::uint32_t> resample_prompts(std::size_t num_prompts, RandomStream& stream) {
+  std::vector<std::uint32_t> weights(num_prompts, 0);
+  for (std::size_t draw = 0; draw < num_prompts; ++draw) ++weights[stream.below(num_prompts)];
+  return weights;
+}
+
+std::vector<double> draw_ratings(std::span<const ArenaRating> ratings, RandomStream& stream) {
+  // Width of a 95 % normal interval in standard deviations.
+  constexpr double kWidthInDeviations = 3.92;
+  std::vector<double> drawn;
+  drawn.reserve(ratings.size());
+  for (const ArenaRating& rating : ratings) {
+    const bool known = rating.rating_lo && rating.rating_hi;
+    const double deviation =
+        known ? (*rating.rating_hi - *rating.rating_lo) / kWidthInDeviations : 0.0;
+    // The normal is drawn in any case, so that one policy's interval does not move another's draw.
+    drawn.push_back(rating.rating_elo + deviation * stream.normal());
+  }
+  return drawn;
+}
+
+}  // namespace charm::stats
