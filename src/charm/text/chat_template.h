@@ -1,22 +1,14 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "charm/records/conversation.h"
+#include "charm/text/special_tokens.h"
 
 namespace charm::text {
-
-/// Special tokens by the names templates know: "bos_token", "eos_token", "pad_token", "unk_token", ...; tokens a model does
-/// not have are absent (and undefined in its template).
-using SpecialTokens = std::map<std::string, std::string>;
-
-/// Reads them from tokenizer_config.json (a string or an object with `content`) and special_tokens_map.json. As in
-/// transformers, the latter wins in folders of the old form, whose tokenizer_config.json has no `added_tokens_decoder`.
-SpecialTokens read_special_tokens(const std::filesystem::path& model_dir);
 
 /// Whether the text ends where the assistant starts to speak.
 enum class GenerationPrompt { kNo, kYes };

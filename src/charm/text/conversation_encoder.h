@@ -72,7 +72,7 @@ class ConversationEncoder {
  private:
   std::vector<std::int32_t> tokenize(const std::string& rendered) const;
   std::vector<std::int32_t> prompt_ids(const Conversation& prompt) const;
-  EncodedConversation finish(Conversation& conversation, const std::vector<std::int32_t>& prompt_ids) const;
+  EncodedConversation finish(const Conversation& conversation, const std::vector<std::int32_t>& prompt_ids) const;
 
   EncoderOptions options_;
   std::vector<std::int32_t> leading_ids_;  ///< what kOnce puts in front when the template does not write BOS itself

@@ -1,0 +1,236 @@
+//! Exports of a chat template, rendered as transformers' `render_jinja_template` (utils/chat_template_utils.py, 5.17) does.
+
+use std::ffi::c_char;
+use std::fmt::Write;
+
+use minijinja::value::{from_args, Kwargs, ValueKind};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value};
+
+use crate::ffi::*;
+use crate::python::{self, Ends};
+use crate::strftime::Date;
+
+const NAME: &str = "template";
+
+/// The source of an error that `raise_exception` made: it tells the template's own refusals from mistakes in it.
+#[derive(Debug)]
+struct Raised(String);
+
+impl std::fmt::Display for Raised {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Raised {}
+
+fn raise_exception(message: Value) -> Result<Value, Error> {
+    let message = python::str_of(&message)?;
+    Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Raised(message)))
+}
+
+fn tojson(value: &Value, kwargs: Kwargs) -> Result<Value, Error> {
+    let indent = match kwargs.get::<Option<Value>>("indent")? {
+        None => None,
+        Some(value) if value.is_none() => None,
+        Some(value) if value.kind() == ValueKind::String => Some(python::str_of(&value)?),
+        Some(value) => Some(" ".repeat(usize::try_from(value)?)),
+    };
+    let separators = match kwargs.get::<Option<Vec<String>>>("separators")? {
+        None => None,
+        Some(pair) => match <[String; 2]>::try_from(pair) {
+            Ok([item, key]) => Some((item, key)),
+            Err(_) => return Err(Error::new(ErrorKind::InvalidOperation, "tojson: separators must be two strings")),
+        },
+    };
+    let options = python::JsonOptions {
+        ensure_ascii: kwargs.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
+        indent,
+        separators,
+        sort_keys: kwargs.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
+    };
+    kwargs.assert_all_used()?;
+    Ok(Value::from(python::json_dumps(value, &options)?))
+}
+
+fn trim(value: &Value, chars: Option<String>) -> Result<String, Error> {
+    Ok(python::strip(&python::str_of(value)?, chars.as_deref(), Ends::Both).to_owned())
+}
+
+/// Methods whose idea of white space is Python's; everything else is minijinja-contrib's.
+fn method(state: &State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
+    let ends = match name {
+        "strip" => Some(Ends::Both),
+        "lstrip" => Some(Ends::Left),
+        "rstrip" => Some(Ends::Right),
+        _ => None,
+    };
+    match (value.as_str(), ends) {
+        (Some(text), Some(ends)) => {
+            let (chars,): (Option<&str>,) = from_args(args)?;
+            Ok(Value::from(python::strip(text, chars, ends)))
+        }
+        (Some(text), None) if name == "split" && args.is_empty() => {
+            Ok(python::split_on_space(text).into_iter().map(Value::from).collect())
+        }
+        (Some(text), None) if name == "isspace" && args.is_empty() => {
+            Ok(Value::from(!text.is_empty() && text.chars().all(python::is_space)))
+        }
+        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args),
+    }
+}
+
+/// `{% generation %}` marks the assistant's tokens for training masks; the text is the same without it. `with` opens the same
+/// scope and leaves the white space control of the tags alone.
+fn replace_generation_tags(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(begin) = rest.find("{%") {
+        let (before, tag) = rest.split_at(begin + 2);
+        out.push_str(before);
+        rest = tag;
+        let sign = usize::from(tag.starts_with(['-', '+']));
+        let word_begin = sign + tag[sign..].len() - tag[sign..].trim_start().len();
+        let word_end = word_begin + tag[word_begin..].find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(0);
+        let word = match &tag[word_begin..word_end] {
+            "generation" => "with",
+            "endgeneration" => "endwith",
+            _ => continue,
+        };
+        out.push_str(&tag[..word_begin]);
+        out.push_str(word);
+        rest = &tag[word_end..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Jinja2 reads \r\n and \r as \n before it does anything else (lexer.py, `newline_re`).
+fn normalize_newlines(source: &str) -> String {
+    source.replace("\r\n", "\n").replace('\r', "\n")
+}
+
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    /// bos_token and the like.
+    context: serde_json::Map<String, serde_json::Value>,
+}
+
+fn describe(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        write!(text, ": {cause}").expect("writing to a string does not fail");
+        source = cause.source();
+    }
+    text
+}
+
+impl ChatTemplate {
+    pub fn new(source: &str, context_json: &str, date: &str) -> Result<ChatTemplate, Failure> {
+        let context = serde_json::from_str(context_json)
+            .map_err(|error| Failure::new(INVALID_INPUT, format!("context: {error}")))?;
+        let date = Date::parse(date)
+            .ok_or_else(|| Failure::new(INVALID_INPUT, format!("date '{date}' is not a day written YYYY-MM-DD")))?;
+
+        let mut environment = Environment::new();
+        environment.set_trim_blocks(true);
+        environment.set_lstrip_blocks(true);
+        environment.set_keep_trailing_newline(false);
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_unknown_method_callback(method);
+        environment.set_formatter(|out, _state, value| out.write_str(&python::str_of(value)?).map_err(Error::from));
+        environment.add_function("raise_exception", raise_exception);
+        environment.add_function("strftime_now", move |format: &str| {
+            date.format(format).map(Value::from).ok_or_else(|| {
+                Error::new(ErrorKind::InvalidOperation, format!("strftime_now: cannot format '{format}'"))
+            })
+        });
+        environment.add_filter("tojson", tojson);
+        environment.add_filter("trim", trim);
+        environment.add_filter("string", |value: &Value| python::str_of(value));
+        // In Python a string and a dict can be iterated, measured and indexed too.
+        environment.add_test("sequence", |value: &Value| {
+            matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
+        });
+        environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
+        environment
+            .add_template_owned(NAME, replace_generation_tags(&normalize_newlines(source)))
+            .map_err(|error| Failure::new(INVALID_INPUT, describe(&error)))?;
+        Ok(ChatTemplate { environment, context })
+    }
+
+    pub fn render(&self, messages_json: &str, add_generation_prompt: bool) -> Result<String, Failure> {
+        let messages: serde_json::Value = serde_json::from_str(messages_json)
+            .map_err(|error| Failure::new(INVALID_INPUT, format!("messages: {error}")))?;
+        let mut context = self.context.clone();
+        context.insert("messages".into(), messages);
+        context.insert("add_generation_prompt".into(), add_generation_prompt.into());
+        // transformers passes both as None, so `tools is defined` is true and `tools is not none` false.
+        context.insert("tools".into(), serde_json::Value::Null);
+        context.insert("documents".into(), serde_json::Value::Null);
+
+        let template = self.environment.get_template(NAME).map_err(|error| Failure::new(FAILED, describe(&error)))?;
+        template.render(context).map_err(|error| {
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                if let Some(raised) = cause.downcast_ref::<Raised>() {
+                    return Failure::new(REFUSED, raised.0.clone());
+                }
+                source = cause.source();
+            }
+            Failure::new(FAILED, describe(&error))
+        })
+    }
+}
+
+/// # Safety
+/// See `charm_text.h`.
+#[no_mangle]
+pub unsafe extern "C" fn charm_text_template_new(
+    source: *const c_char,
+    source_length: usize,
+    context_json: *const c_char,
+    context_length: usize,
+    date: *const c_char,
+    date_length: usize,
+    out_template: *mut *mut ChatTemplate,
+) -> Status {
+    guard(|| {
+        let source = text_argument("source", source, source_length)?;
+        let context_json = text_argument("context_json", context_json, context_length)?;
+        let date = text_argument("date", date, date_length)?;
+        let template = ChatTemplate::new(source, context_json, date)?;
+        reference("out_template", out_template)?;
+        store("out_template", out_template, Box::into_raw(Box::new(template)))
+    })
+}
+
+/// # Safety
+/// `chat_template` must be null or come from `charm_text_template_new` and not have been freed.
+#[no_mangle]
+pub unsafe extern "C" fn charm_text_template_free(chat_template: *mut ChatTemplate) {
+    if !chat_template.is_null() {
+        guard(|| {
+            drop(Box::from_raw(chat_template));
+            Ok(())
+        });
+    }
+}
+
+/// # Safety
+/// See `charm_text.h`.
+#[no_mangle]
+pub unsafe extern "C" fn charm_text_template_render(
+    chat_template: *const ChatTemplate,
+    messages_json: *const c_char,
+    messages_length: usize,
+    add_generation_prompt: i32,
+    out_text: *mut CharmTextString,
+) -> Status {
+    guard(|| {
+        let template = reference("chat_template", chat_template)?;
+        let messages = text_argument("messages_json", messages_json, messages_length)?;
+        store("out_text", out_text, template.render(messages, add_generation_prompt != 0)?.into())
+    })
+}

@@ -1,0 +1,111 @@
+//! The bridge from the Rust side; tests/unit/text tests it from C++.
+
+use charm_text::ffi::*;
+use charm_text::strftime::Date;
+use charm_text::template::ChatTemplate;
+
+fn render(source: &str, messages: &str) -> Result<String, Failure> {
+    ChatTemplate::new(source, r#"{"bos_token": "<s>"}"#, "2024-07-26")?.render(messages, false)
+}
+
+fn text(source: &str) -> String {
+    render(source, r#"[{"role": "user", "content": "\u001c\u200b hi\u0000 \u001f"}]"#).unwrap()
+}
+
+#[test]
+fn white_space_is_that_of_python() {
+    assert_eq!(text("{{ messages[0].content | trim }}"), "\u{200b} hi\0");
+    assert_eq!(text("{{ messages[0].content.strip() }}"), "\u{200b} hi\0");
+    assert_eq!(text("{{ messages[0].content.rstrip() }}"), "\u{1c}\u{200b} hi\0");
+    assert_eq!(text("{{ 'a\u{1d}b'.split() }}"), "['a', 'b']");
+    assert_eq!(text("{{ '\u{feff}a'.strip() }}"), "\u{feff}a");
+}
+
+#[test]
+fn tojson_is_json_dumps() {
+    let messages = r#"[{"role": "user", "content": "<é>\n'\u007f"}]"#;
+    assert_eq!(
+        render("{{ messages | tojson }}", messages).unwrap(),
+        "[{\"role\": \"user\", \"content\": \"<é>\\n'\u{7f}\"}]"
+    );
+    assert_eq!(
+        render("{{ messages[0] | tojson(indent=2) }}", messages).unwrap(),
+        "{\n  \"role\": \"user\",\n  \"content\": \"<é>\\n'\u{7f}\"\n}"
+    );
+    assert_eq!(text("{{ [1.0, 1e16, none, true, [], {}] | tojson }}"), "[1.0, 1e+16, null, true, [], {}]");
+    assert_eq!(text("{{ 'é' | tojson(ensure_ascii=true) }}"), "\"\\u00e9\"");
+    assert!(render("{{ nothing | tojson }}", "[]").is_err());
+}
+
+#[test]
+fn values_print_as_python_prints_them() {
+    assert_eq!(text("{{ none }} {{ true }} {{ nothing }} {{ 1.5 }} {{ ['a', none] }}"), "None True  1.5 ['a', None]");
+}
+
+#[test]
+fn refusals_are_told_from_mistakes() {
+    let refused = render("{{ raise_exception('roles must alternate') }}", "[]").unwrap_err();
+    assert_eq!((refused.status, refused.message.as_str()), (REFUSED, "roles must alternate"));
+    let in_macro = render("{% macro m() %}{{ raise_exception('no') }}{% endmacro %}{{ m() }}", "[]").unwrap_err();
+    assert_eq!((in_macro.status, in_macro.message.as_str()), (REFUSED, "no"));
+    assert_eq!(render("{{ nothing.attribute }}", "[]").unwrap_err().status, FAILED);
+    assert_eq!(render("{% if %}", "[]").unwrap_err().status, INVALID_INPUT);
+}
+
+#[test]
+fn generation_tags_keep_white_space_control() {
+    assert_eq!(text("a\n  {%- generation %}\n  b\n{%- endgeneration -%}\n c"), "a  bc");
+    assert_eq!(text("{% for i in range(5) %}{% if i == 3 %}{% break %}{% endif %}{{ i }}{% endfor %}"), "012");
+    assert_eq!(text("{% set generation = 1 %}{{ generation }}"), "1");
+}
+
+#[test]
+fn dates() {
+    let date = Date::parse("2024-07-26").unwrap();
+    assert_eq!(
+        date.format("%d %b %Y, %A %j %-m %e %U %W %H:%M %%").unwrap(),
+        "26 Jul 2024, Friday 208 7 26 29 30 00:00 %"
+    );
+    assert_eq!(Date::parse("2023-01-01").unwrap().format("%A %j %U %W %-d").unwrap(), "Sunday 001 01 00 1");
+    for wrong in ["2024-7-26", "2023-02-29", "2024-13-01", "", "2024-07-26x", "２024-07-2"] {
+        assert_eq!(Date::parse(wrong), None, "{wrong}");
+    }
+    assert_eq!(date.format("%Q"), None);
+}
+
+#[test]
+fn panics_become_a_status() {
+    assert_eq!(guard(|| panic!("boom {}", 7)), PANIC);
+    let mut message = CharmTextString { data: std::ptr::null_mut(), length: 0 };
+    unsafe {
+        assert_eq!(charm_text_last_error(&mut message), OK);
+        let bytes = std::slice::from_raw_parts(message.data.cast::<u8>(), message.length);
+        assert_eq!(bytes, b"boom 7");
+        charm_text_string_free(message);
+    }
+}
+
+#[test]
+fn header_declares_exactly_what_is_exported() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let read = |path: &str| std::fs::read_to_string(format!("{root}{path}")).unwrap();
+    let names = |text: &str, before: &str| -> std::collections::BTreeSet<String> {
+        text.match_indices(before)
+            .map(|(i, _)| {
+                let rest = &text[i + before.len() - "charm_text_".len()..];
+                rest[..rest.find('(').unwrap_or(0)].to_owned()
+            })
+            .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.is_empty())
+            .collect()
+    };
+    let mut exported = std::collections::BTreeSet::new();
+    for file in ["src/ffi.rs", "src/template.rs", "src/tokenizer.rs"] {
+        exported.append(&mut names(&read(file), "extern \"C\" fn charm_text_"));
+    }
+    let header: String =
+        read("include/charm_text.h").split("/*").map(|part| part.split("*/").last().unwrap()).collect();
+    let declared = &names(&header, " charm_text_");
+    assert!(exported.len() > 10);
+    assert_eq!(declared, &exported);
+    assert!(header.contains(&format!("#define CHARM_TEXT_ABI_VERSION {ABI_VERSION}u")));
+}

@@ -1,0 +1,115 @@
+#include "charm/text/chat_template.h"
+
+#include <nlohmann/json.hpp>
+
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/base/hashing.h"
+#include "charm/base/utf8.h"
+#include "charm/text/bridge.h"
+
+namespace charm::text {
+namespace {
+
+struct Found {
+  std::string source;
+  std::string name;
+};
+
+// The `chat_template` of tokenizer_config.json: a string, or [{"name": "default", "template": "..."}, ...].
+Found template_of_config(const nlohmann::json& value, const std::string& file) {
+  if (value.is_string()) return {value.get<std::string>(), file + ": chat_template"};
+  std::string names;
+  if (value.is_array()) {
+    for (const nlohmann::json& entry : value) {
+      const bool complete = entry.is_object() && entry.contains("name") && entry["name"].is_string() &&
+                            entry.contains("template") && entry["template"].is_string();
+      if (!complete) {
+        throw Error(ErrorKind::kInput, "{}: an entry of chat_template lacks the strings 'name' and 'template'", file);
+      }
+      const auto name = entry["name"].get<std::string>();
+      if (name == "default") return {entry["template"].get<std::string>(), file + ": chat_template 'default'"};
+      names += names.empty() ? name : ", " + name;
+    }
+    throw Error(ErrorKind::kInput,
+                "{}: chat_template names no 'default' (found: {}); write the one you want to a file and pass it with --template",
+                file, names.empty() ? "none" : names);
+  }
+  throw Error(ErrorKind::kInput, "{}: chat_template must be a string or a list of named templates, found {}", file,
+              value.type_name());
+}
+
+Found find_template(const fs::path& model_dir, const std::optional<fs::path>& template_file) {
+  if (template_file) return {read_file(*template_file), template_file->string()};
+  const fs::path jinja = model_dir / "chat_template.jinja";
+  if (fs::exists(jinja)) return {read_file(jinja), jinja.string()};
+  const nlohmann::json config = read_config(model_dir, "tokenizer_config.json");
+  const auto value = config.find("chat_template");
+  if (value == config.end() || value->is_null()) {
+    throw Error(ErrorKind::kInput,
+                "{}: the model has no chat template (neither chat_template.jinja nor chat_template in tokenizer_config.json); "
+                "pass the one it was trained with as --template FILE",
+                model_dir.string());
+  }
+  return template_of_config(*value, (model_dir / "tokenizer_config.json").string());
+}
+
+// Also guards nlohmann's dump(), which throws an error of its own on such bytes.
+void require_utf8(std::string_view text, const std::string& what) {
+  if (const auto offset = find_invalid_utf8(text)) {
+    throw Error(ErrorKind::kInput, "{} is not valid UTF-8 at byte {}", what, *offset);
+  }
+}
+
+}  // namespace
+
+struct ChatTemplate::Handle {
+  charm_text_template* chat_template = nullptr;
+  ~Handle() { charm_text_template_free(chat_template); }
+};
+
+void ChatTemplate::HandleDeleter::operator()(Handle* handle) const { delete handle; }
+
+ChatTemplate::ChatTemplate(std::unique_ptr<Handle, HandleDeleter> handle, std::string source, SpecialTokens special_tokens,
+                           std::string name)
+    : handle_(std::move(handle)),
+      source_(std::move(source)),
+      special_tokens_(std::move(special_tokens)),
+      name_(std::move(name)) {}
+
+ChatTemplate ChatTemplate::load(const fs::path& model_dir, const std::optional<fs::path>& template_file,
+                                const std::string& date) {
+  Found found = find_template(model_dir, template_file);
+  return from_source(std::move(found.source), read_special_tokens(model_dir), date, std::move(found.name));
+}
+
+ChatTemplate ChatTemplate::from_source(std::string source, SpecialTokens special_tokens, const std::string& date,
+                                       std::string name) {
+  bridge::require_abi();
+  for (const auto& [token, content] : special_tokens) require_utf8(content, name + ": special token " + token);
+  const std::string context = nlohmann::json(special_tokens).dump();
+  std::unique_ptr<Handle, HandleDeleter> handle(new Handle);
+  bridge::check(charm_text_template_new(source.data(), source.size(), context.data(), context.size(), date.data(), date.size(),
+                                        &handle->chat_template),
+                name);
+  return ChatTemplate(std::move(handle), std::move(source), std::move(special_tokens), std::move(name));
+}
+
+std::string ChatTemplate::render(const Conversation& conversation, GenerationPrompt generation_prompt) const {
+  for (std::size_t i = 0; i < conversation.size(); ++i) {
+    require_utf8(conversation[i].role, fmt::format("the role of message {}", i + 1));
+    require_utf8(conversation[i].content, fmt::format("message {} ({})", i + 1, conversation[i].role));
+  }
+  const std::string messages = conversation_json(conversation);
+  charm_text_string text{nullptr, 0};
+  bridge::check(charm_text_template_render(handle_->chat_template, messages.data(), messages.size(),
+                                           generation_prompt == GenerationPrompt::kYes ? 1 : 0, &text),
+                name_);
+  return bridge::take(text);
+}
+
+std::string ChatTemplate::sha256() const { return sha256_hex(source_); }
+
+}  // namespace charm::text

@@ -1,0 +1,126 @@
+#include "charm/text/conversation_encoder.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include "charm/base/error.h"
+
+namespace charm::text {
+namespace {
+
+// What the tokenizer wants in front of a text that brings no BOS of its own: the tokens its post-processor puts before any
+// text, unless tokenizer_config.json's add_bos_token says otherwise. What it puts behind (EOS) is the template's business.
+std::vector<std::int32_t> find_leading_ids(const Tokenizer& tokenizer, const SpecialTokens& special_tokens,
+                                           const std::filesystem::path& model_dir) {
+  const std::vector<std::int32_t> bare = tokenizer.encode("a", AddSpecialTokens::kNo);
+  const std::vector<std::int32_t> dressed = tokenizer.encode("a", AddSpecialTokens::kYes);
+  const auto text_begin = std::search(dressed.begin(), dressed.end(), bare.begin(), bare.end());
+  std::vector<std::int32_t> leading;
+  if (text_begin != dressed.end()) leading.assign(dressed.begin(), text_begin);
+
+  const auto bos = special_tokens.find("bos_token");
+  if (bos == special_tokens.end()) return leading;
+  const std::optional<std::int32_t> bos_id = tokenizer.token_to_id(bos->second);
+  const nlohmann::json config = read_config(model_dir, "tokenizer_config.json");
+  const auto add_bos = config.find("add_bos_token");
+  if (!bos_id || add_bos == config.end() || !add_bos->is_boolean()) return leading;
+  if (!add_bos->get<bool>() && leading == std::vector<std::int32_t>{*bos_id}) return {};
+  if (add_bos->get<bool>() && leading.empty()) return {*bos_id};
+  return leading;
+}
+
+}  // namespace
+
+ConversationEncoder::ConversationEncoder(const std::filesystem::path& model_dir, EncoderOptions options)
+    : options_(std::move(options)),
+      tokenizer_(std::make_unique<Tokenizer>(Tokenizer::load(model_dir))),
+      template_(std::make_unique<ChatTemplate>(
+          ChatTemplate::load(model_dir, options_.template_file, options_.template_date))) {
+  if (options_.max_tokens < 1) {
+    throw Error(ErrorKind::kUsage, "--max-tokens must be at least 1, found {}", options_.max_tokens);
+  }
+  if (options_.bos == BosPolicy::kOnce) {
+    leading_ids_ = find_leading_ids(*tokenizer_, template_->special_tokens(), model_dir);
+  }
+}
+
+EncodedConversation ConversationEncoder::encode(const Conversation& prompt, std::string_view response) const {
+  Conversation conversation = prompt;
+  conversation.push_back({"assistant", std::string(response)});
+  return finish(conversation, prompt_ids(prompt));
+}
+
+std::vector<EncodedRow> ConversationEncoder::encode_group(const Conversation& prompt,
+                                                          std::span<const std::string_view> responses) const {
+  const std::vector<std::int32_t> shared = prompt_ids(prompt);
+  Conversation conversation = prompt;
+  conversation.push_back({"assistant", ""});
+  std::vector<EncodedRow> rows(responses.size());
+  for (std::size_t i = 0; i < responses.size(); ++i) {
+    conversation.back().content = responses[i];
+    try {
+      rows[i].tokens = finish(conversation, shared);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::kInput) throw;
+      rows[i].error = e.message();
+    }
+  }
+  return rows;
+}
+
+std::vector<std::int32_t> ConversationEncoder::tokenize(const std::string& rendered) const {
+  if (options_.bos == BosPolicy::kAsTemplate) return tokenizer_->encode(rendered, AddSpecialTokens::kYes);
+  std::vector<std::int32_t> ids = tokenizer_->encode(rendered, AddSpecialTokens::kNo);
+  // Only the very start counts: a BOS further inside is content.
+  const auto bos = template_->special_tokens().find("bos_token");
+  const bool written_as_text =
+      bos != template_->special_tokens().end() && !bos->second.empty() && rendered.starts_with(bos->second);
+  const bool written_as_ids =
+      ids.size() >= leading_ids_.size() && std::equal(leading_ids_.begin(), leading_ids_.end(), ids.begin());
+  if (!written_as_text && !written_as_ids) ids.insert(ids.begin(), leading_ids_.begin(), leading_ids_.end());
+  return ids;
+}
+
+std::vector<std::int32_t> ConversationEncoder::prompt_ids(const Conversation& prompt) const {
+  try {
+    return tokenize(template_->render(prompt, GenerationPrompt::kYes));
+  } catch (const Error& e) {
+    // Some templates refuse a conversation without an answer; such rows share no prompt. Whatever is wrong with the prompt
+    // itself comes up again, with its row, when the whole conversation is rendered.
+    if (e.kind() != ErrorKind::kInput) throw;
+    return {};
+  }
+}
+
+EncodedConversation ConversationEncoder::finish(const Conversation& conversation,
+                                                const std::vector<std::int32_t>& prompt_ids) const {
+  EncodedConversation result;
+  result.ids = tokenize(template_->render(conversation, GenerationPrompt::kNo));
+  if (result.ids.empty()) {
+    throw Error(ErrorKind::kInput, "{}: the template renders this conversation to nothing", template_->name());
+  }
+  result.full_length = static_cast<std::int64_t>(result.ids.size());
+  result.truncated = result.full_length > options_.max_tokens;
+  if (result.truncated) {
+    switch (options_.truncation) {
+      case Truncation::kLeft:
+        result.ids.erase(result.ids.begin(), result.ids.end() - options_.max_tokens);
+        return result;
+      case Truncation::kRight:
+        result.ids.resize(static_cast<std::size_t>(options_.max_tokens));
+        break;
+      case Truncation::kError:
+        throw Error(ErrorKind::kInput,
+                    "the conversation has {} tokens, more than --max-tokens {}; --truncation left or right would cut it",
+                    result.full_length, options_.max_tokens);
+    }
+  }
+  const auto shared = std::mismatch(result.ids.begin(), result.ids.end(), prompt_ids.begin(), prompt_ids.end());
+  result.prompt_length = std::min<std::int64_t>(shared.first - result.ids.begin(),
+                                                static_cast<std::int64_t>(result.ids.size()) - 1);
+  return result;
+}
+
+}  // namespace charm::text
