@@ -19,14 +19,7 @@ enum class Benchmark {
 Benchmark parse_benchmark(std::string_view name);
 std::string_view benchmark_name(Benchmark benchmark);
 
-/// A benchmark row with the reward model's scores, in the dataset's order of texts.
-struct ScoredItem {
-  EvalItem item;
-  std::vector<double> score_chosen;    ///< raw head output, one per chosen text
-  std::vector<double> score_rejected;  ///< raw head output, one per rejected text
-};
-
-/// A value with its 95 % bootstrap interval (fractions or correlations).
+/// A value (fraction or correlation) with its 95 % bootstrap interval; the ends are NaN where there is none.
 struct Estimate {
   double value = 0.0;
   double lo = 0.0;
@@ -34,7 +27,7 @@ struct Estimate {
 };
 
 struct BootstrapOptions {
-  std::int64_t draws = 1000;  ///< more gives steadier interval ends; 0: no intervals (lo = hi = value)
+  std::int64_t draws = 1000;  ///< more gives steadier interval ends; 0: no intervals
   std::uint64_t seed = 0;     ///< the same seed gives the same intervals
 };
 

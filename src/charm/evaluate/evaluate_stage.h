@@ -30,7 +30,7 @@ struct EvaluateOptions {
   bool fresh = false;                 ///< throw away the journal of an interrupted run
   bool reward_bench_files = true;     ///< also write `eval-set/` and `eval-set-scores/` beside the result
   fs::path ratings;                                ///< arena: ratings file
-  std::string ratings_category = "full";           ///< arena: category of an Arena catalogue
+  std::string ratings_category;                    ///< arena: category of an Arena catalogue that holds several
   std::map<std::string, std::string> aliases;      ///< arena: policy name -> name in the ratings
   model::RewardModelOptions model;
   text::EncoderOptions encoder;

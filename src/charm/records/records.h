@@ -73,4 +73,11 @@ struct EvalItem {
   std::vector<std::string> rejected;
 };
 
+/// A benchmark row with the reward model's scores (raw head output), one per text in the dataset's order.
+struct ScoredEvalItem {
+  EvalItem item;
+  std::vector<double> score_chosen;
+  std::vector<double> score_rejected;
+};
+
 }  // namespace charm

@@ -1,0 +1,72 @@
+#include "charm/evaluate/prompt_bootstrap.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "charm/base/check.h"
+#include "charm/stats/bootstrap.h"
+#include "charm/stats/interval.h"
+
+namespace charm::evaluate {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+}  // namespace
+
+PromptBootstrap::PromptBootstrap(std::span<const std::string> prompts, std::span<const std::string> groups) {
+  CHARM_CHECK(prompts.size() == groups.size(), "{} prompts, {} groups", prompts.size(), groups.size());
+  std::unordered_map<std::string, std::size_t> index_of;
+  std::vector<std::set<std::string>> groups_of;
+  for (std::size_t row = 0; row < prompts.size(); ++row) {
+    const auto [it, is_new] = index_of.try_emplace(prompts[row], groups_of.size());
+    if (is_new) groups_of.emplace_back();
+    groups_of[it->second].insert(groups[row]);
+    prompt_of_row_.push_back(it->second);
+  }
+  num_prompts_ = groups_of.size();
+  std::map<std::set<std::string>, std::vector<std::size_t>> strata;
+  for (std::size_t prompt = 0; prompt < num_prompts_; ++prompt) strata[groups_of[prompt]].push_back(prompt);
+  for (auto& [key, members] : strata) strata_.push_back(std::move(members));
+}
+
+std::vector<double> PromptBootstrap::draw(RandomStream& random) const {
+  std::vector<double> count(num_prompts_, 0.0);
+  for (const std::vector<std::size_t>& members : strata_) {
+    for (std::size_t i = 0; i < members.size(); ++i) count[members[random.below(members.size())]] += 1.0;
+  }
+  std::vector<double> weights(prompt_of_row_.size());
+  for (std::size_t row = 0; row < weights.size(); ++row) weights[row] = count[prompt_of_row_[row]];
+  return weights;
+}
+
+std::vector<Estimate> bootstrap_estimates(const PromptBootstrap& rows, const WeightedStatistics& statistics,
+                                          const BootstrapOptions& options) {
+  const std::vector<double> ones(rows.num_rows(), 1.0);
+  const std::vector<double> values = statistics(ones);
+  std::vector<std::vector<double>> draws(static_cast<std::size_t>(std::max<std::int64_t>(options.draws, 0)));
+  stats::bootstrap(draws.size(), options.seed, "evaluate-bootstrap", /*num_threads=*/0,
+                   [&](std::size_t i, RandomStream& random) { draws[i] = statistics(rows.draw(random)); });
+
+  std::vector<Estimate> estimates;
+  for (std::size_t s = 0; s < values.size(); ++s) {
+    std::vector<double> defined;
+    for (const std::vector<double>& draw : draws) {
+      if (std::isfinite(draw[s])) defined.push_back(draw[s]);
+    }
+    Estimate estimate{values[s], kNaN, kNaN};
+    if (!defined.empty() && std::isfinite(values[s])) {
+      const stats::Interval interval = stats::percentile_interval(std::move(defined));
+      estimate.lo = interval.lo;
+      estimate.hi = interval.hi;
+    }
+    estimates.push_back(estimate);
+  }
+  return estimates;
+}
+
+}  // namespace charm::evaluate

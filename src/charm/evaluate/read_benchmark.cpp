@@ -1,0 +1,154 @@
+#include "charm/evaluate/read_benchmark.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <unordered_map>
+
+#include "charm/base/error.h"
+#include "charm/base/random.h"
+#include "charm/evaluate/rm_bench.h"
+#include "charm/storage/conversation_fields.h"
+#include "charm/storage/row_reader.h"
+
+namespace charm::evaluate {
+namespace {
+
+using nlohmann::json;
+
+/// The row cannot be used; the caller knows where it stands and counts it.
+template <typename... Args>
+Error unusable(fmt::format_string<Args...> format, Args&&... args) {
+  return Error(ErrorKind::kInput, format, std::forward<Args>(args)...);
+}
+
+const json& field(const json& row, const std::string& name) {
+  const auto it = row.find(name);
+  if (it == row.end() || it->is_null()) throw unusable("column '{}' is missing or null", name);
+  return *it;
+}
+
+std::string text_field(const json& value, const std::string& name) {
+  if (!value.is_string()) throw unusable("column '{}': expected text, found {}", name, value.type_name());
+  return value.get<std::string>();
+}
+
+/// One text, or the fixed number of them that the benchmark has.
+std::vector<std::string> texts_field(const json& row, const std::string& name, std::size_t count) {
+  const json& value = field(row, name);
+  if (value.is_string() && count == 1) return {value.get<std::string>()};
+  if (!value.is_array() || value.size() != count) {
+    throw unusable("column '{}': expected {}, found {}", name,
+                                  count == 1 ? "one text" : fmt::format("a list of {} texts", count),
+                                  value.is_array() ? fmt::format("a list of {}", value.size()) : value.type_name());
+  }
+  std::vector<std::string> texts;
+  for (const json& text : value) texts.push_back(text_field(text, name));
+  return texts;
+}
+
+std::vector<double> scores_field(const json& row, const std::string& name, std::size_t count) {
+  const json& value = field(row, name);
+  const json list = value.is_array() ? value : json::array({value});
+  if (list.size() != count) {
+    throw unusable("column '{}': expected {} scores, found {}", name, count, list.size());
+  }
+  std::vector<double> scores;
+  for (const json& score : list) {
+    if (!score.is_number() || !std::isfinite(score.get<double>())) {
+      throw unusable("column '{}': expected a finite number, found {}", name, score.dump());
+    }
+    scores.push_back(score.get<double>());
+  }
+  return scores;
+}
+
+std::string id_field(const json& row, std::int64_t row_number) {
+  const auto it = row.find("id");
+  if (it == row.end() || it->is_null()) return std::to_string(row_number);
+  return it->is_string() ? it->get<std::string>() : it->dump();
+}
+
+/// RM-Bench's per-domain files have no `domain` field: it is in their names ("chat_filtered.json").
+std::string domain_of(const json& row, const std::string& id, const fs::path& file) {
+  const auto it = row.find("domain");
+  if (it != row.end() && !it->is_null()) {
+    const std::string domain = text_field(*it, "domain");
+    if (rm_bench_domain(domain).empty()) {
+      throw unusable("column 'domain': expected chat, math, code or safety..., found '{}'", domain);
+    }
+    return domain;
+  }
+  if (!rm_bench_domain(id).empty()) return id.substr(0, id.find_first_of("/_:. 0123456789"));
+  const std::string name = storage::policy_name_of(file);
+  if (!rm_bench_domain(name).empty()) return name.substr(0, name.find_first_of("_. "));
+  throw unusable("no column 'domain', and the file's name '{}' begins with none of chat, math, code, safety",
+                                file.filename().string());
+}
+
+ScoredEvalItem parse_row(const json& row, const storage::RowReader& reader, Benchmark benchmark, bool with_scores) {
+  const bool is_rm_bench = benchmark == Benchmark::kRmBench;
+  const std::size_t count = is_rm_bench ? kRmBenchStyles : 1;
+  ScoredEvalItem parsed;
+  parsed.item.id = id_field(row, reader.num_rows());
+  parsed.item.subset = is_rm_bench ? domain_of(row, parsed.item.id, reader.file()) : text_field(field(row, "subset"), "subset");
+  parsed.item.prompt = storage::conversation_of(field(row, "prompt"), "prompt");
+  parsed.item.chosen = texts_field(row, "chosen", count);
+  parsed.item.rejected = texts_field(row, "rejected", count);
+  if (with_scores) {
+    parsed.score_chosen = scores_field(row, "score_chosen", count);
+    parsed.score_rejected = scores_field(row, "score_rejected", count);
+  }
+  return parsed;
+}
+
+std::string identity(const EvalItem& item) {
+  return json::array({item.subset, item.id, conversation_json(item.prompt), item.chosen, item.rejected}).dump();
+}
+
+}  // namespace
+
+BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmarkOptions& options, bool with_scores) {
+  BenchmarkRows result;
+  std::unordered_map<std::string, std::string> seen;  // identity -> location
+  for (const fs::path& path : paths) {
+    storage::RowReader reader(path, {.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}});
+    json row;
+    while (reader.next(row)) {
+      try {
+        result.rows.push_back(parse_row(row, reader, options.benchmark, with_scores));
+      } catch (const Error& error) {
+        reader.reject(error.message());
+        continue;
+      }
+      const auto [it, is_new] = seen.try_emplace(identity(result.rows.back().item), reader.location());
+      if (!is_new) {
+        throw Error(ErrorKind::kInput, "{}: the same row as {}: give each benchmark file once", reader.location(), it->second);
+      }
+    }
+    reader.finish();
+    result.num_bad_rows += reader.num_bad_rows();
+  }
+  return result;
+}
+
+std::vector<ScoredEvalItem> limit_per_subset(std::vector<ScoredEvalItem> rows, std::int64_t limit, std::uint64_t seed) {
+  if (limit <= 0) return rows;
+  std::map<std::string, std::vector<std::size_t>> rows_of;
+  for (std::size_t i = 0; i < rows.size(); ++i) rows_of[rows[i].item.subset].push_back(i);
+  std::vector<std::size_t> kept;
+  for (auto& [subset, members] : rows_of) {
+    RandomStream random(seed, "evaluate-limit/" + subset);
+    random.shuffle(members);
+    members.resize(std::min(members.size(), static_cast<std::size_t>(limit)));
+    kept.insert(kept.end(), members.begin(), members.end());
+  }
+  std::sort(kept.begin(), kept.end());
+  std::vector<ScoredEvalItem> result;
+  for (std::size_t i : kept) result.push_back(std::move(rows[i]));
+  return result;
+}
+
+}  // namespace charm::evaluate

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "charm/base/files.h"
+#include "charm/evaluate/benchmark.h"
+#include "charm/records/records.h"
+
+namespace charm::evaluate {
+
+struct ReadBenchmarkOptions {
+  Benchmark benchmark = Benchmark::kRewardBench;
+  std::int64_t max_bad_rows = 0;  ///< unusable rows that may be left out of each file
+};
+
+struct BenchmarkRows {
+  /// Without saved scores the score lists are empty.
+  std::vector<ScoredEvalItem> rows;
+  std::int64_t num_bad_rows = 0;
+};
+
+/// Rows of RewardBench v1 (`id`, `subset`, `prompt`, `chosen`, `rejected`) or RM-Bench (lists of three texts; the domain from the
+/// `domain` field, an id that begins with it, or the file's name as in `safety-refuse_filtered.json`). `with_scores` also reads
+/// `score_chosen` and `score_rejected`; a row without a finite score is unusable. Throws kInput for unusable rows beyond the
+/// limit and for a row that is given twice.
+BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmarkOptions& options, bool with_scores);
+
+/// At most `limit` rows of each subset, drawn by `seed` and the subset's name, in the given order.
+std::vector<ScoredEvalItem> limit_per_subset(std::vector<ScoredEvalItem> rows, std::int64_t limit, std::uint64_t seed);
+
+}  // namespace charm::evaluate
