@@ -21,7 +21,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 import tiny
 
 OPTIONS = {"learning_rate": 1e-3, "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_eps": 1e-8,
-           "clip_norm": 1.0}
+           "clip_norm": 0.25}  # below the first gradient norms: clipping takes part
 PAIRS = [
     ("What floats on water?", "Wood floats, and so does ice.", "Iron."),
     ("What floats on water?", "A duck.", "I am not able to think about the water today, sorry."),
@@ -112,7 +112,7 @@ def main():
         gradients[dtype] = {n: p.grad for n, p in model.named_parameters()}
         golden[dtype] = {"loss": loss.item(), "scores": scores.tolist()}
     norm = torch.sqrt(sum((g.double() ** 2).sum() for g in gradients[torch.float64].values())).item()
-    assert norm > 2 * OPTIONS["clip_norm"], norm  # clipping takes part
+    assert norm > 2 * OPTIONS["clip_norm"], norm
     runs = {dtype: (train(model_dir, rows, dtype, 1, 0), train(model_dir, rows, dtype, 10, 2))
             for dtype in (torch.float32, torch.float64)}
     (step1, first), (step10, steps) = runs[torch.float32]
