@@ -3,31 +3,27 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include "charm/batch/token_batch.h"
 #include "charm/model/decoder_weights.h"
 #include "charm/model/model_config.h"
+#include "charm/nn/attention.h"
+#include "charm/nn/gemm_backend.h"
 #include "charm/nn/layout.h"
 
 namespace charm::model {
 
 // T packed tokens, S responses, D model width.
 
-/// Which rows a block computes.
-enum class BlockRows {
-  kAll,   ///< every packed token: [T, D] -> [T, D]
-  kLast,  ///< only each response's last token: [T, D] -> [S, D]; keys and values of all tokens are still used
-};
-
-/// The Llama-like decoder: embed -> N blocks -> final norm -> head at each response's last token. The only forward pass of the
-/// program: scoring runs it without gradients on packed weights; the trainer runs the same functions with gradients.
-/// Not safe for concurrent calls on one object.
+/// The decoder: embed -> N blocks -> final norm -> head at each response's last token. The only forward pass of the program:
+/// scoring runs it in inference mode, the trainer runs the same blocks in autograd mode. Not safe for concurrent calls on one object.
 class Decoder {
  public:
-  /// `weights` in one dtype on one device. With `inference` true, layouts are packed for speed and gradients cannot flow;
-  /// with false, the tensors of `weights` are used as they are (they may require gradients) and are shared, not copied.
-  Decoder(DecoderConfig config, DecoderWeights weights, bool inference);
+  /// In inference mode the weights are repacked block by block and their originals released, so that they exist once; the mode
+  /// needs a CPU. In autograd mode the given tensors are used as they are (they may require gradients) and are shared.
+  Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode,
+          nn::GemmBackend backend = nn::GemmBackend::kAtenLinear);
   ~Decoder();
   Decoder(Decoder&&) noexcept;
 
@@ -37,16 +33,16 @@ class Decoder {
   /// ids -> [T, D]. Gradients flow to the embedding.
   at::Tensor embed(const nn::BatchLayout& layout) const;
 
-  /// One block. Gradients flow to x and to the block's weights (when not packed for inference).
-  at::Tensor block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout, BlockRows rows) const;
+  /// One block: [T, D] -> [T, D], or [S, D] with BlockRows::kLast. Gradients flow in autograd mode.
+  at::Tensor block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout, nn::BlockRows rows) const;
 
-  /// Final norm and head in float32: [S, D] -> [S] float32. Gradients flow.
+  /// Final norm and head in float32: [S, D] -> [S]. Gradients flow in autograd mode.
   at::Tensor head(const at::Tensor& x_SD) const;
 
-  /// The whole pass: [S] float32. No recomputation: for scoring and small tests.
+  /// The whole pass: [S] float32 scores of the real responses.
   at::Tensor forward(const nn::BatchLayout& layout) const;
 
-  std::int64_t num_layers() const;
+  std::int64_t num_layers() const { return config_.num_layers; }
   const DecoderConfig& config() const { return config_; }
 
  private:
@@ -54,5 +50,9 @@ class Decoder {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// The fastest backend that gives rows the same bits in any batch, checked on this machine for every shape of the weights.
+/// Throws kResource when none does.
+nn::GemmBackend choose_gemm_backend(const DecoderWeights& weights);
 
 }  // namespace charm::model

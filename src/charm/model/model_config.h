@@ -43,6 +43,8 @@ struct DecoderConfig {
   std::int32_t pad_token_id = -1;
   std::vector<std::int32_t> eos_token_ids;
   std::optional<std::int32_t> bos_token_id;
+  double initializer_range = 0.02;  ///< standard deviation of fresh weights
+  std::string stored_dtype;         ///< "float32", "bfloat16", ... as the config says; empty where it does not
 };
 
 /// Reads config.json in transformers 4 and 5 spellings. Throws kInput naming the file, the key, expected and found; refuses

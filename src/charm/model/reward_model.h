@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "charm/batch/token_batch.h"
@@ -39,6 +40,9 @@ struct RewardModelOptions {
   DeviceChoice device = DeviceChoice::kAuto;  ///< auto: cuda when built for it and present
   int threads = 0;                            ///< 0: all processors of this process
 };
+
+/// What --dtype means on this machine: bfloat16 (true) or float32.
+bool computes_in_bfloat16(DTypeChoice dtype, bool on_cuda);
 
 /// Reads a Hugging Face folder. Throws kInput for anything that would give a wrong score.
 std::unique_ptr<RewardModel> load_reward_model(const std::filesystem::path& model_dir, const RewardModelOptions& options);

@@ -1,0 +1,80 @@
+#include <c10/core/ScalarType.h>
+
+#include <nlohmann/json.hpp>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/model/decoder_weights.h"
+#include "charm/model/families/family.h"
+#include "charm/tensor/safetensors.h"
+
+namespace charm::model {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+// What AutoTokenizer reads.
+constexpr std::string_view kTokenizerFiles[] = {"tokenizer.json",  "tokenizer_config.json", "special_tokens_map.json",
+                                                "added_tokens.json", "chat_template.jinja",   "chat_template.json",
+                                                "vocab.json",      "merges.txt",            "tokenizer.model"};
+
+std::string dtype_name(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::ScalarType::Float: return "float32";
+    case at::ScalarType::BFloat16: return "bfloat16";
+    case at::ScalarType::Half: return "float16";
+    default: break;
+  }
+  throw Error(ErrorKind::kInternal, "no model is saved in {}", c10::toString(dtype));
+}
+
+/// The source's config.json with what has changed: everything we do not know about is kept.
+std::string updated_config(const fs::path& source_dir, const DecoderConfig& config, at::ScalarType dtype) {
+  const fs::path path = source_dir / "config.json";
+  ordered_json json;
+  try {
+    json = ordered_json::parse(read_file(path));
+  } catch (const ordered_json::exception& error) {
+    throw Error(ErrorKind::kInput, "{}: not JSON: {}", path.string(), error.what());
+  }
+  const Family* family = find_family(config.architecture);
+  const bool reward_model = config.head != HeadKind::kNone;
+  json["architectures"] = ordered_json::array({reward_model ? family->sequence_classifier : family->causal_lm});
+  json["num_hidden_layers"] = config.num_layers;
+  // transformers 5 writes "dtype", transformers 4 "torch_dtype"; each reads the other's.
+  json[json.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(dtype);
+  if (reward_model) {
+    json["num_labels"] = 1;
+    json["id2label"] = ordered_json::object({{"0", "LABEL_0"}});
+    json["label2id"] = ordered_json::object({{"LABEL_0", 0}});
+  }
+  // Without a pad token transformers pools the last token, as we do; writing null keeps that.
+  if (config.pad_token_id >= 0) json["pad_token_id"] = config.pad_token_id;
+  return json.dump(2) + "\n";
+}
+
+}  // namespace
+
+void write_model_files(const fs::path& folder, const fs::path& source_dir, DecoderWeights& weights,
+                       const DecoderConfig& config, at::ScalarType dtype) {
+  create_folders(folder);
+  write_file(folder / "config.json", updated_config(source_dir, config, dtype));
+  for (const std::string_view name : kTokenizerFiles) {
+    if (fs::exists(source_dir / name)) write_file(folder / name, read_file(source_dir / name));
+  }
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, tensor] : named_weights(weights, config)) tensors.emplace_back(name, *tensor);
+  tensor::write_safetensors(folder / "model.safetensors", tensors, dtype, {{"format", "pt"}});
+}
+
+void save_model(const fs::path& output_dir, const fs::path& source_dir, DecoderWeights& weights, const DecoderConfig& config,
+                at::ScalarType dtype) {
+  const fs::path partial = partial_path(output_dir);
+  std::error_code ignored;
+  fs::remove_all(partial, ignored);
+  write_model_files(partial, source_dir, weights, config, dtype);
+  publish(partial, output_dir);
+}
+
+}  // namespace charm::model

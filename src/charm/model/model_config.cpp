@@ -1,0 +1,146 @@
+#include "charm/model/model_config.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/model/config_reader.h"
+#include "charm/model/families/family.h"
+
+namespace charm::model {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+json parse_object(const std::string& text, const std::string& name) {
+  json parsed;
+  try {
+    parsed = json::parse(text);
+  } catch (const json::exception& error) {
+    throw Error(ErrorKind::kInput, "{}: not JSON: {}", name, error.what());
+  }
+  if (!parsed.is_object()) throw Error(ErrorKind::kInput, "{}: is a JSON {}, expected an object", name, parsed.type_name());
+  return parsed;
+}
+
+std::string known_architectures() {
+  std::vector<std::string_view> names;
+  for (const Family* family : all_families()) {
+    names.push_back(family->sequence_classifier);
+    names.push_back(family->causal_lm);
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+const Family& family_of(const ConfigReader& reader) {
+  const std::vector<std::string> architectures = reader.texts("architectures");
+  if (architectures.size() != 1) {
+    reader.fail("architectures", "", fmt::format("a list of one of {}", known_architectures()));
+  }
+  const Family* family = find_family(architectures.front());
+  if (family == nullptr) {
+    throw Error(ErrorKind::kInput, "{}: unknown architecture '{}'; known are {}", reader.file(), architectures.front(),
+                known_architectures());
+  }
+  const std::string model_type = reader.text_or("model_type", family->model_type);
+  if (model_type != family->model_type) {
+    reader.fail("model_type", fmt::format("architecture {} says otherwise", architectures.front()),
+                fmt::format("\"{}\"", family->model_type));
+  }
+  return *family;
+}
+
+/// What would need code or arithmetic we do not have.
+void refuse_unsupported(const ConfigReader& reader) {
+  if (reader.present("auto_map")) {
+    reader.fail("auto_map", "the model brings its own Python code, which is never run", "nothing");
+  }
+  if (reader.present("quantization_config")) {
+    reader.fail("quantization_config", "quantised checkpoints are refused; use the float32, float16 or bfloat16 weights",
+                "nothing");
+  }
+}
+
+/// num_labels as transformers counts: id2label where present, otherwise num_labels, otherwise 2.
+void require_one_label(const ConfigReader& reader) {
+  const std::int64_t named = reader.size_of("id2label");
+  const std::int64_t stated = reader.integer_or("num_labels", -1, 1);
+  if (named != -1 && named != 1) {
+    reader.fail("id2label", "a reward model has one label, because its score is one number", "one entry");
+  }
+  if (stated != -1 && stated != 1) {
+    reader.fail("num_labels", "a reward model has one label, because its score is one number", "1");
+  }
+  if (named == -1 && stated == -1) {
+    reader.fail("num_labels", "neither it nor id2label is there, which transformers reads as 2 labels", "1");
+  }
+}
+
+void read_tokens(const ConfigReader& reader, DecoderConfig& config) {
+  config.eos_token_ids = reader.token_ids("eos_token_id");
+  const std::vector<std::int32_t> bos = reader.token_ids("bos_token_id");
+  if (!bos.empty()) config.bos_token_id = bos.front();
+  const std::vector<std::int32_t> pad = reader.token_ids("pad_token_id");
+  if (pad.size() > 1) reader.fail("pad_token_id", "", "one token id");
+  config.pad_token_id = pad.empty() ? -1 : pad.front();
+}
+
+void read_sizes(const ConfigReader& reader, DecoderConfig& config) {
+  config.vocab_size = reader.integer("vocab_size", 1);
+  config.hidden_size = reader.integer("hidden_size", 1);
+  config.intermediate_size = reader.integer("intermediate_size", 1);
+  config.num_layers = reader.integer("num_hidden_layers", 1);
+  config.num_heads = reader.integer("num_attention_heads", 1);
+  config.num_kv_heads = reader.integer_or("num_key_value_heads", config.num_heads, 1);
+  if (config.num_heads % config.num_kv_heads != 0) {
+    reader.fail("num_key_value_heads", "", fmt::format("a divisor of num_attention_heads ({})", config.num_heads));
+  }
+  if (!reader.present("head_dim") && config.hidden_size % config.num_heads != 0) {
+    reader.fail("head_dim", "hidden_size is no multiple of num_attention_heads, so the head width must be given",
+                "a positive number");
+  }
+  config.head_dim = reader.integer_or("head_dim", config.hidden_size / config.num_heads, 2);
+  if (config.head_dim % 2 != 0) reader.fail("head_dim", "rotary positions pair its halves", "an even number");
+  config.max_positions = reader.integer("max_position_embeddings", 1);
+  config.rms_norm_eps = reader.positive_or("rms_norm_eps", 1e-6);
+  config.initializer_range = reader.positive_or("initializer_range", 0.02);
+  config.tie_word_embeddings = reader.boolean("tie_word_embeddings", false);
+}
+
+}  // namespace
+
+DecoderConfig parse_model_config(const std::string& json_text, const std::string& name) {
+  const json parsed = parse_object(json_text, name);
+  const ConfigReader reader(parsed, name);
+  refuse_unsupported(reader);
+  const Family& family = family_of(reader);
+
+  DecoderConfig config;
+  config.architecture = reader.texts("architectures").front();
+  config.model_type = family.model_type;
+  if (config.architecture == family.sequence_classifier) {
+    require_one_label(reader);
+    config.head = HeadKind::kLinear;
+  }
+  const std::string activation = reader.text_or("hidden_act", "silu");
+  if (activation != "silu" && activation != "swish") reader.fail("hidden_act", "", "\"silu\"");  // two names of one function
+  read_sizes(reader, config);
+  read_tokens(reader, config);
+  config.stored_dtype = reader.text_or("dtype", reader.text_or("torch_dtype", ""));
+  family.read_config(reader, config);
+  return config;
+}
+
+DecoderConfig load_model_config(const fs::path& model_dir) {
+  const fs::path path = model_dir / "config.json";
+  if (!fs::exists(path)) {
+    throw Error(ErrorKind::kIo, "{}: no config.json; expected a model folder in Hugging Face form", model_dir.string());
+  }
+  return parse_model_config(read_file(path), path.string());
+}
+
+}  // namespace charm::model

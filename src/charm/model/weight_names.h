@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "charm/model/decoder_weights.h"
+
+namespace charm::model {
+
+// D model width, H query heads, K key/value heads, E head width, F mlp width, V vocabulary.
+
+/// Shape of a tensor in terms of the config.
+enum class WeightShape {
+  kEmbedding,       ///< [V, D]
+  kHead,            ///< [1, D]
+  kNorm,            ///< [D], starts at 1
+  kModel,           ///< [D]
+  kHeads,           ///< [H*E]
+  kKvHeads,         ///< [K*E]
+  kMlp,             ///< [F]
+  kHeadsByModel,    ///< [H*E, D]
+  kKvHeadsByModel,  ///< [K*E, D]
+  kModelByHeads,    ///< [D, H*E]
+  kMlpByModel,      ///< [F, D]
+  kModelByMlp,      ///< [D, F]
+};
+
+/// Which config switch brings a bias into being.
+enum class BiasOf { kNothing, kAttention, kMlp };
+
+/// One tensor of a block: its Hugging Face name behind "<block_prefix>N.", its place, its shape.
+struct BlockSlot {
+  std::string_view suffix;
+  at::Tensor BlockWeights::*member;
+  WeightShape shape;
+  BiasOf bias = BiasOf::kNothing;
+};
+
+/// A family's Hugging Face tensor names.
+struct WeightNames {
+  std::string_view embedding;
+  std::string_view block_prefix;  ///< "model.layers."
+  std::span<const BlockSlot> block_slots;
+  std::string_view final_norm;
+  std::string_view head;
+};
+
+/// One tensor the config says a model has.
+struct WeightSlot {
+  std::string name;
+  WeightShape kind;
+  std::vector<std::int64_t> shape;
+  at::Tensor* tensor;  ///< refers into the weights given to `weight_slots`
+};
+
+/// Every tensor of the model in a fixed order: embedding, blocks in order, final norm, head (where the config has one). Sizes
+/// `weights.blocks` to the config.
+std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfig& config);
+
+/// Whether a tensor of this name may lie in the file although the reward model does not use it: the causal LM's output layer,
+/// and rotary tables that old versions of transformers stored.
+bool is_ignored_weight(std::string_view name);
+
+/// The layer's number when `name` belongs to a block ("model.layers.7.mlp.up_proj.weight" -> 7), otherwise -1.
+std::int64_t layer_of_weight(std::string_view name, const DecoderConfig& config);
+
+}  // namespace charm::model
