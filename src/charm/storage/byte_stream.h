@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace charm::storage {
+
+/// The content of a file in pieces, inflated where the file is gzip (also of several members). Not thread-safe.
+class ByteStream {
+ public:
+  explicit ByteStream(const std::filesystem::path& path);
+  ~ByteStream();
+  ByteStream(const ByteStream&) = delete;
+  ByteStream& operator=(const ByteStream&) = delete;
+
+  /// The next byte without taking it; empty at the end. A byte order mark at the very start is passed over.
+  std::optional<char> peek();
+  std::optional<char> get();
+  /// Replaces `line` by the text up to the next newline, without it; false at the end.
+  bool get_line(std::string& line);
+
+ private:
+  bool fill();
+
+  std::filesystem::path path_;
+  void* file_ = nullptr;  // gzFile, kept out of this header
+  std::string buffer_;
+  std::size_t position_ = 0;
+  bool at_start_ = true;
+  bool at_end_ = false;
+};
+
+}  // namespace charm::storage

@@ -1,0 +1,147 @@
+#include "charm/storage/dataset_files.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/storage/row_reader.h"
+
+namespace charm::storage {
+namespace {
+
+nlohmann::json read_json(const fs::path& path) {
+  try {
+    return nlohmann::json::parse(read_file(path));
+  } catch (const nlohmann::json::exception& e) {
+    throw Error(ErrorKind::kInput, "{}: broken JSON: {}", path.string(), e.what());
+  }
+}
+
+std::string quoted_list(const std::vector<std::string>& names) { return fmt::format("'{}'", fmt::join(names, "', '")); }
+
+// Without the empty last component that a trailing slash leaves.
+std::string folder_name(const fs::path& folder) {
+  const fs::path whole = fs::absolute(folder).lexically_normal();
+  return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+}
+
+// A Dataset saved by Hugging Face `datasets`: state.json names its Arrow stream shards.
+std::vector<DataFile> saved_dataset(const fs::path& folder, const std::string& policy_name,
+                                    const std::optional<std::string>& split) {
+  const fs::path state_path = folder / "state.json";
+  const nlohmann::json state = read_json(state_path);
+  const auto shards = state.is_object() ? state.find("_data_files") : state.end();
+  if (!state.is_object() || shards == state.end() || !shards->is_array()) {
+    throw Error(ErrorKind::kInput, "{}: expected a list '_data_files'", state_path.string());
+  }
+  const auto own_split = state.find("_split");
+  if (split && own_split != state.end() && own_split->is_string() && own_split->get<std::string>() != *split) {
+    throw Error(ErrorKind::kInput, "{}: holds split '{}', but split '{}' was asked for", folder.string(),
+                own_split->get<std::string>(), *split);
+  }
+  std::vector<DataFile> files;
+  for (const nlohmann::json& shard : *shards) {
+    if (!shard.is_object() || !shard.contains("filename") || !shard["filename"].is_string()) {
+      throw Error(ErrorKind::kInput, "{}: each entry of '_data_files' needs a string 'filename'", state_path.string());
+    }
+    files.push_back({folder / shard["filename"].get<std::string>(), policy_name});
+    if (!fs::exists(files.back().path)) {
+      throw Error(ErrorKind::kInput, "{}: names the shard {}, which is not there", state_path.string(),
+                  shard["filename"].get<std::string>());
+    }
+  }
+  return files;
+}
+
+std::vector<DataFile> saved_dataset_dict(const fs::path& folder, const std::optional<std::string>& split) {
+  const fs::path dict_path = folder / "dataset_dict.json";
+  const nlohmann::json dict = read_json(dict_path);
+  const auto found = dict.is_object() ? dict.find("splits") : dict.end();
+  std::vector<std::string> splits;
+  if (dict.is_object() && found != dict.end() && found->is_array()) {
+    for (const nlohmann::json& name : *found) {
+      if (name.is_string()) splits.push_back(name.get<std::string>());
+    }
+  }
+  if (splits.empty()) throw Error(ErrorKind::kInput, "{}: expected a list 'splits' of names", dict_path.string());
+  if (!split && splits.size() > 1) {
+    throw Error(ErrorKind::kInput, "{}: holds the splits {}; say which one with --split", folder.string(),
+                quoted_list(splits));
+  }
+  const std::string name = split.value_or(splits.front());
+  if (std::find(splits.begin(), splits.end(), name) == splits.end()) {
+    throw Error(ErrorKind::kInput, "{}: has no split '{}'; it holds {}", folder.string(), name, quoted_list(splits));
+  }
+  return saved_dataset(folder / name, folder_name(folder), std::nullopt);
+}
+
+std::vector<fs::path> parquet_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  if (!fs::is_directory(folder)) return files;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.is_regular_file() && entry.path().extension() == ".parquet") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// Shards are called <split>-00000-of-00003.parquet; other Parquet files stand for themselves.
+std::vector<DataFile> parquet_shards(const fs::path& folder, const std::optional<std::string>& split) {
+  static const std::regex kShardName("(.+)-\\d{5}-of-\\d{5}(-[0-9a-f]+)?");
+  std::vector<fs::path> paths = parquet_files(folder);
+  if (paths.empty()) paths = parquet_files(folder / "data");
+  std::vector<DataFile> files;
+  std::set<std::string> splits;
+  for (const fs::path& path : paths) {
+    const std::string stem = path.stem().string();
+    std::smatch match;
+    const bool is_shard = std::regex_match(stem, match, kShardName);
+    const std::string own_split = is_shard ? match[1].str() : stem;
+    if (is_shard) splits.insert(own_split);
+    if (split && own_split != *split) continue;
+    files.push_back({path, is_shard ? folder_name(folder) : policy_name_of(path)});
+  }
+  const std::vector<std::string> names(splits.begin(), splits.end());
+  if (!split && splits.size() > 1) {
+    throw Error(ErrorKind::kInput, "{}: holds shards of the splits {}; say which one with --split", folder.string(),
+                quoted_list(names));
+  }
+  if (split && files.empty() && !paths.empty()) {
+    throw Error(ErrorKind::kInput, "{}: has no Parquet file of split '{}'", folder.string(), *split);
+  }
+  return files;
+}
+
+}  // namespace
+
+std::vector<DataFile> data_files_of(const fs::path& path, const std::optional<std::string>& split) {
+  std::error_code code;
+  const fs::file_status status = fs::status(path, code);
+  if (!fs::exists(status)) throw Error(ErrorKind::kIo, "{}: no such file or folder", path.string());
+  if (!fs::is_directory(status)) {
+    if (split) {
+      throw Error(ErrorKind::kInput, "{}: is a single file and has no splits, but split '{}' was asked for", path.string(),
+                  *split);
+    }
+    return {{path, policy_name_of(path)}};
+  }
+  std::vector<DataFile> files;
+  if (fs::exists(path / "dataset_dict.json")) {
+    files = saved_dataset_dict(path, split);
+  } else if (fs::exists(path / "state.json")) {
+    files = saved_dataset(path, folder_name(path), split);
+  } else {
+    files = parquet_shards(path, split);
+  }
+  if (files.empty()) {
+    throw Error(ErrorKind::kInput,
+                "{}: is no data set: expected state.json or dataset_dict.json (save_to_disk) or *.parquet shards in it",
+                path.string());
+  }
+  return files;
+}
+
+}  // namespace charm::storage

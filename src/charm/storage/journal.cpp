@@ -1,0 +1,84 @@
+#include "charm/storage/journal.h"
+
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/base/log.h"
+
+namespace charm::storage {
+namespace {
+
+constexpr int kJournalVersion = 1;
+
+std::string header_line(std::string_view fingerprint) {
+  return nlohmann::ordered_json{{"charm_journal", kJournalVersion}, {"fingerprint", fingerprint}}.dump();
+}
+
+struct Kept {
+  std::vector<std::string> lines;
+  std::size_t num_bytes = 0;  // of the file's start, up to the last whole group
+};
+
+// Whole lines that are JSON: what a killed process was writing has no newline, what a machine without power left may be no
+// JSON.
+Kept whole_lines(const std::string& content) {
+  Kept kept;
+  while (kept.num_bytes < content.size()) {
+    const std::size_t end = content.find('\n', kept.num_bytes);
+    if (end == std::string::npos) break;
+    std::string line = content.substr(kept.num_bytes, end - kept.num_bytes);
+    if (!nlohmann::json::accept(line)) break;
+    kept.lines.push_back(std::move(line));
+    kept.num_bytes = end + 1;
+  }
+  return kept;
+}
+
+}  // namespace
+
+fs::path journal_path(const fs::path& output) {
+  fs::path path = output;
+  if (!path.has_filename()) path = path.parent_path();
+  path += ".journal";
+  return path;
+}
+
+Journal::Journal(const fs::path& output, std::string_view fingerprint, bool fresh) : path_(journal_path(output)) {
+  const std::string header = header_line(fingerprint);
+  if (!fresh && fs::exists(path_)) {
+    Kept kept = whole_lines(read_file(path_));
+    if (!kept.lines.empty() && kept.lines.front() == header) {
+      fs::resize_file(path_, kept.num_bytes);
+      finished_.assign(std::make_move_iterator(kept.lines.begin() + 1), std::make_move_iterator(kept.lines.end()));
+      appender_ = std::make_unique<LineAppender>(path_);
+      return;
+    }
+    if (!kept.lines.empty()) {
+      log::warning("{}: options or inputs changed since this run was interrupted; starting over", path_.string());
+    }
+  }
+  write_file(path_, header + "\n");
+  appender_ = std::make_unique<LineAppender>(path_);
+}
+
+Journal::~Journal() = default;
+
+std::vector<nlohmann::json> Journal::take_finished() {
+  std::vector<nlohmann::json> groups;
+  groups.reserve(finished_.size());
+  for (const std::string& line : std::exchange(finished_, {})) groups.push_back(nlohmann::json::parse(line));
+  return groups;
+}
+
+void Journal::append(const nlohmann::json& group) { appender_->append(group.dump()); }
+
+void Journal::remove() {
+  appender_.reset();
+  std::error_code code;
+  fs::remove(path_, code);
+  if (code) throw Error(ErrorKind::kIo, "{}: cannot delete: {}", path_.string(), code.message());
+}
+
+}  // namespace charm::storage

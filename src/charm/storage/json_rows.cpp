@@ -1,0 +1,144 @@
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "charm/base/error.h"
+#include "charm/base/utf8.h"
+#include "charm/storage/byte_stream.h"
+#include "charm/storage/row_source.h"
+
+namespace charm::storage {
+namespace {
+
+bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+
+// The parser's message without its "[json.exception...] " head; what it read last would repeat whole texts.
+std::string short_message(std::string_view message) {
+  if (const std::size_t head = message.find("] "); head != std::string_view::npos) message.remove_prefix(head + 2);
+  if (const std::size_t tail = message.find("; last read"); tail != std::string_view::npos) message = message.substr(0, tail);
+  return std::string(message);
+}
+
+RowOutcome parse_row(std::string_view text, nlohmann::json& row, std::string& problem) {
+  if (const auto offset = find_invalid_utf8(text)) {
+    problem = fmt::format("invalid UTF-8 at byte {} of the row", *offset + 1);
+    return RowOutcome::kBad;
+  }
+  try {
+    row = nlohmann::json::parse(text);
+    return RowOutcome::kRow;
+  } catch (const nlohmann::json::parse_error& e) {
+    const std::string_view rest = e.byte > 0 && e.byte <= text.size() ? text.substr(e.byte - 1) : std::string_view();
+    const bool not_a_number = rest.starts_with("NaN") || rest.starts_with("Infinity");
+    problem = fmt::format("broken JSON: {}{}", short_message(e.what()),
+                          not_a_number ? " (NaN and Infinity are no JSON numbers)" : "");
+  } catch (const nlohmann::json::exception& e) {
+    problem = fmt::format("broken JSON: {}", short_message(e.what()));
+  }
+  return RowOutcome::kBad;
+}
+
+class JsonlRows : public RowSource {
+ public:
+  JsonlRows(const std::filesystem::path& file, std::unique_ptr<ByteStream> bytes)
+      : file_(file.string()), bytes_(std::move(bytes)) {}
+
+  RowOutcome next(nlohmann::json& row, std::string& problem) override {
+    while (bytes_->get_line(text_)) {
+      ++line_;
+      if (!is_blank(text_)) return parse_row(text_, row, problem);
+    }
+    return RowOutcome::kEnd;
+  }
+
+  std::string location() const override { return fmt::format("{}:{}", file_, line_); }
+
+ private:
+  std::string file_;
+  std::unique_ptr<ByteStream> bytes_;
+  std::string text_;
+  std::int64_t line_ = 0;
+};
+
+// Cuts a JSON array into its elements without holding it whole: it only follows strings and brackets, the parser judges each
+// element.
+class JsonArrayRows : public RowSource {
+ public:
+  JsonArrayRows(const std::filesystem::path& file, std::unique_ptr<ByteStream> bytes)
+      : file_(file.string()), bytes_(std::move(bytes)) {
+    bytes_->get();  // the opening bracket
+  }
+
+  RowOutcome next(nlohmann::json& row, std::string& problem) override {
+    if (closed_) return RowOutcome::kEnd;
+    ++row_;
+    const bool last = !read_element();
+    if (last) expect_end();
+    if (is_blank(text_)) {
+      if (last && row_ == 1) return RowOutcome::kEnd;
+      problem = "broken JSON: expected a value before the comma or the closing bracket";
+      return RowOutcome::kBad;
+    }
+    return parse_row(text_, row, problem);
+  }
+
+  std::string location() const override { return fmt::format("{}, row {}", file_, row_); }
+
+ private:
+  // Reads up to the comma (true) or the closing bracket (false) behind the element.
+  bool read_element() {
+    text_.clear();
+    int depth = 0;
+    bool in_string = false;
+    while (const std::optional<char> c = bytes_->get()) {
+      if (in_string) {
+        text_ += *c;
+        if (*c == '\\') {
+          if (const std::optional<char> escaped = bytes_->get()) text_ += *escaped;
+        } else if (*c == '"') {
+          in_string = false;
+        }
+        continue;
+      }
+      if (depth == 0 && *c == ',') return true;
+      if (depth == 0 && *c == ']') return false;
+      if (*c == '[' || *c == '{') ++depth;
+      if (*c == ']' || *c == '}') --depth;
+      in_string = *c == '"';
+      text_ += *c;
+    }
+    throw Error(ErrorKind::kInput, "{}: the JSON array is not closed: the file ends inside it", location());
+  }
+
+  void expect_end() {
+    closed_ = true;
+    while (const std::optional<char> c = bytes_->get()) {
+      if (!is_space(*c)) throw Error(ErrorKind::kInput, "{}: text behind the end of the JSON array", location());
+    }
+  }
+
+  std::string file_;
+  std::unique_ptr<ByteStream> bytes_;
+  std::string text_;
+  std::int64_t row_ = 0;
+  bool closed_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<RowSource> open_json_rows(const std::filesystem::path& file) {
+  // Leading white space is looked at with a stream of its own, so that line numbers still count from the file's start.
+  ByteStream probe(file);
+  while (probe.peek() && is_space(*probe.peek())) probe.get();
+  const std::optional<char> first = probe.peek();
+  if (!first) throw Error(ErrorKind::kInput, "{}: the file is empty", file.string());
+  auto bytes = std::make_unique<ByteStream>(file);
+  if (*first != '[') return std::make_unique<JsonlRows>(file, std::move(bytes));
+  while (bytes->peek() && is_space(*bytes->peek())) bytes->get();
+  return std::make_unique<JsonArrayRows>(file, std::move(bytes));
+}
+
+}  // namespace charm::storage

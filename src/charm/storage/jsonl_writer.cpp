@@ -1,0 +1,90 @@
+#include <zlib.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <type_traits>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/storage/table.h"
+
+namespace charm::storage {
+namespace {
+
+nlohmann::ordered_json conversation_value(const Conversation& conversation) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const Message& message : conversation) list.push_back({{"role", message.role}, {"content", message.content}});
+  return list;
+}
+
+nlohmann::ordered_json cell_value(const Cell& cell) {
+  return std::visit(
+      [](const auto& value) -> nlohmann::ordered_json {
+        using T = std::decay_t<decltype(value)>;
+        if constexpr (std::is_same_v<T, std::monostate>) {
+          return nullptr;
+        } else if constexpr (std::is_same_v<T, const Conversation*>) {
+          return conversation_value(*value);
+        } else if constexpr (std::is_same_v<T, float>) {
+          // The shortest decimal that reads back as this float: 0.1, not 0.10000000149011612.
+          return std::stod(fmt::format("{}", value));
+        } else {
+          return value;
+        }
+      },
+      cell);
+}
+
+std::string table_lines(const std::filesystem::path& path, const Table& table) {
+  std::string text;
+  std::vector<Cell> cells;
+  for (std::size_t i = 0; i < table.num_rows; ++i) {
+    table.fill(i, cells);
+    nlohmann::ordered_json row = nlohmann::ordered_json::object();
+    for (std::size_t k = 0; k < cells.size(); ++k) row[table.columns[k].name] = cell_value(cells[k]);
+    try {
+      text += row.dump();
+    } catch (const nlohmann::json::exception& e) {
+      throw Error(ErrorKind::kInput, "{}, row {}: cannot be written as JSON: {}", path.string(), i + 1, e.what());
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+// One gzip member whose header holds no name and no time.
+std::string gzip_bytes(const std::string& text) {
+  z_stream stream{};
+  constexpr int kGzipWindow = 15 + 16;
+  if (::deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+    throw Error(ErrorKind::kResource, "zlib cannot start: out of memory");
+  }
+  std::string compressed;
+  char piece[1 << 16];
+  std::string_view rest = text;
+  int code = Z_OK;
+  while (code == Z_OK) {
+    // zlib counts in 32 bits: longer texts go in pieces.
+    const std::size_t length = std::min<std::size_t>(rest.size(), 1 << 30);
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(rest.data()));
+    stream.avail_in = static_cast<uInt>(length);
+    stream.next_out = reinterpret_cast<Bytef*>(piece);
+    stream.avail_out = sizeof piece;
+    code = ::deflate(&stream, length == rest.size() ? Z_FINISH : Z_NO_FLUSH);
+    rest.remove_prefix(length - stream.avail_in);
+    compressed.append(piece, sizeof piece - stream.avail_out);
+  }
+  ::deflateEnd(&stream);
+  if (code != Z_STREAM_END) throw Error(ErrorKind::kInternal, "zlib failed with code {}", code);
+  return compressed;
+}
+
+}  // namespace
+
+void write_jsonl(const std::filesystem::path& path, const Table& table, bool gzip) {
+  const std::string text = table_lines(path, table);
+  write_file(path, gzip ? gzip_bytes(text) : text);
+}
+
+}  // namespace charm::storage

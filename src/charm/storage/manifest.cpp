@@ -1,0 +1,100 @@
+#include "charm/storage/manifest.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/base/hashing.h"
+#include "charm/base/version.h"
+
+namespace charm::storage {
+
+using nlohmann::ordered_json;
+
+struct Manifest::Content {
+  std::string command;
+  ordered_json options = ordered_json::object();
+  ordered_json seed = nullptr;
+  ordered_json inputs = ordered_json::array();
+  ordered_json outputs = ordered_json::array();
+  ordered_json extra = ordered_json::object();
+};
+
+Manifest::Manifest(std::string_view command) : content_(std::make_unique<Content>()) { content_->command = command; }
+Manifest::~Manifest() = default;
+Manifest::Manifest(Manifest&&) noexcept = default;
+Manifest& Manifest::operator=(Manifest&&) noexcept = default;
+
+Manifest& Manifest::option(std::string_view name, const ordered_json& value) {
+  content_->options[std::string(name)] = value;
+  return *this;
+}
+
+Manifest& Manifest::seed(std::uint64_t seed) {
+  content_->seed = seed;
+  return *this;
+}
+
+Manifest& Manifest::input(const fs::path& path, std::int64_t num_rows) {
+  ordered_json entry = {{"path", path.string()}, {"sha256", sha256_of_path(path)}};
+  if (num_rows >= 0) entry["num_rows"] = num_rows;
+  content_->inputs.push_back(std::move(entry));
+  return *this;
+}
+
+Manifest& Manifest::output(const fs::path& path, std::int64_t num_rows) {
+  ordered_json entry = {{"path", path.string()}};
+  if (num_rows >= 0) entry["num_rows"] = num_rows;
+  content_->outputs.push_back(std::move(entry));
+  return *this;
+}
+
+Manifest& Manifest::extra(std::string_view name, const ordered_json& value) {
+  content_->extra[std::string(name)] = value;
+  return *this;
+}
+
+std::string Manifest::fingerprint() const {
+  ordered_json hashes = ordered_json::array();
+  for (const ordered_json& input : content_->inputs) hashes.push_back(input["sha256"]);
+  return sha256_hex(ordered_json{kVersion, content_->command, content_->options, content_->seed, hashes}.dump());
+}
+
+ordered_json Manifest::to_json() const {
+  ordered_json json = {{"program", "charm"},
+                       {"version", kVersion},
+                       {"command", content_->command},
+                       {"options", content_->options},
+                       {"seed", content_->seed},
+                       {"inputs", content_->inputs},
+                       {"outputs", content_->outputs}};
+  for (const auto& [name, value] : content_->extra.items()) json[name] = value;
+  return json;
+}
+
+fs::path manifest_path(const fs::path& output) {
+  if (fs::is_directory(output)) return output / "manifest.json";
+  fs::path path = output;
+  path += ".manifest.json";
+  return path;
+}
+
+void write_manifest(const fs::path& output, const Manifest& manifest) {
+  write_file(manifest_path(output), manifest.to_json().dump(2) + "\n");
+}
+
+std::string sha256_of_path(const fs::path& path) {
+  if (!fs::is_directory(path)) return sha256_file(path);
+  std::vector<std::string> names;
+  for (const auto& entry : fs::recursive_directory_iterator(path)) {
+    if (entry.is_regular_file()) names.push_back(entry.path().lexically_relative(path).generic_string());
+  }
+  std::sort(names.begin(), names.end());
+  std::string lines;
+  for (const std::string& name : names) lines += fmt::format("{}  {}\n", sha256_file(path / name), name);
+  return sha256_hex(lines);
+}
+
+}  // namespace charm::storage

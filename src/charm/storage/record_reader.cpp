@@ -1,0 +1,196 @@
+#include "charm/storage/record_reader.h"
+
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <type_traits>
+
+#include "charm/base/error.h"
+#include "charm/storage/row_fields.h"
+#include "charm/storage/row_reader.h"
+#include "charm/storage/unique_ids.h"
+
+namespace charm::storage {
+namespace {
+
+// Calls consume(parse(row)) for every row; what parse throws as kInput rejects the row.
+template <typename Parse, typename Consume>
+void for_each_row(RowReader& reader, const Parse& parse, const Consume& consume) {
+  nlohmann::json row;
+  while (reader.next(row)) {
+    std::optional<decltype(parse(row))> record;
+    std::string problem;
+    try {
+      record.emplace(parse(row));
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::kInput) throw;
+      problem = e.message();
+    }
+    if (record) {
+      consume(*std::move(record));
+    } else {
+      reader.reject(problem);
+    }
+  }
+  reader.finish();
+}
+
+// As `for_each_row`, into a vector.
+template <typename Parse>
+auto collect_rows(RowReader& reader, const Parse& parse) {
+  std::vector<std::invoke_result_t<Parse, const nlohmann::json&>> records;
+  for_each_row(reader, parse, [&](auto&& record) { records.push_back(std::move(record)); });
+  return records;
+}
+
+std::string policy_of(const nlohmann::json& row, const RowReader& reader, const ReadOptions& options) {
+  if (options.policy) return *options.policy;
+  if (auto policy = policy_field(row)) return *std::move(policy);
+  return reader.policy_name();
+}
+
+// In a scores file num_tokens is the reward model's count; the generator's stands in response_num_tokens.
+Response response_of(const nlohmann::json& row, const RowReader& reader, const ReadOptions& options, UniqueIds& ids) {
+  Exchange exchange = exchange_fields(row);
+  Response response;
+  response.policy = policy_of(row, reader, options);
+  const std::optional<std::int32_t> sample = sample_field(row);
+  response.sample = sample.value_or(0);
+  response.finish_reason = text_field(row, "finish_reason");
+  const bool is_scored = row.contains("score");
+  response.num_tokens = count_field(row, is_scored ? "response_num_tokens" : "num_tokens");
+  const std::optional<std::string> given = prompt_id_field(row);
+  response.prompt_id = ids.claim(response.policy, given ? *given : prompt_id_of(exchange.prompt), sample);
+  response.prompt = std::move(exchange.prompt);
+  response.response = std::move(exchange.response);
+  return response;
+}
+
+// Empty where some row has no prompt_id and `columns` do not include the prompts that it is computed from.
+std::optional<std::vector<Score>> read_scores_of_columns(const std::filesystem::path& path, const ReadOptions& options,
+                                                         const std::vector<std::string>& columns, bool with_prompts) {
+  struct NeedsPrompts {};
+  RowReader reader(path, options, columns);
+  UniqueIds ids;
+  const auto parse = [&](const nlohmann::json& row) {
+    std::optional<std::string> prompt_id = prompt_id_field(row);
+    if (!prompt_id && !with_prompts) throw NeedsPrompts{};
+    if (!prompt_id) prompt_id = prompt_id_of(exchange_fields(row).prompt);
+    ScoreField field = score_field(row);
+    Score score;
+    score.policy = policy_of(row, reader, options);
+    score.score = field.score;
+    score.error = std::move(field.error);
+    const std::optional<std::int32_t> sample = sample_field(row);
+    score.sample = sample.value_or(0);
+    score.prompt_id = ids.claim(score.policy, *prompt_id, sample);
+    return score;
+  };
+  try {
+    return collect_rows(reader, parse);
+  } catch (const NeedsPrompts&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+std::vector<Prompt> read_prompts(const std::filesystem::path& path, const ReadOptions& options) {
+  RowReader reader(path, options);
+  UniqueIds ids;
+  return collect_rows(reader, [&](const nlohmann::json& row) {
+    Conversation messages = prompt_field(row);
+    const std::optional<std::string> given = prompt_id_field(row);
+    return Prompt{ids.claim("", given ? *given : prompt_id_of(messages), std::nullopt), std::move(messages)};
+  });
+}
+
+std::vector<Response> read_responses(const std::filesystem::path& path, const ReadOptions& options) {
+  RowReader reader(path, options);
+  UniqueIds ids;
+  return collect_rows(reader, [&](const nlohmann::json& row) { return response_of(row, reader, options, ids); });
+}
+
+std::vector<ScoredResponse> read_scored_responses(const std::filesystem::path& path, const ReadOptions& options) {
+  std::vector<ScoredResponse> rows;
+  for_each_scored_response(path, options, [&](ScoredResponse&& row) { rows.push_back(std::move(row)); });
+  return rows;
+}
+
+void for_each_scored_response(const std::filesystem::path& path, const ReadOptions& options,
+                              const std::function<void(ScoredResponse&&)>& body) {
+  RowReader reader(path, options);
+  UniqueIds ids;
+  const auto parse = [&](const nlohmann::json& row) {
+    ScoreField field = score_field(row);
+    ScoredResponse scored;
+    scored.num_tokens = count_field(row, "num_tokens").value_or(0);
+    scored.truncated = flag_field(row, "truncated").value_or(false);
+    scored.score = field.score;
+    scored.error = std::move(field.error);
+    scored.response = response_of(row, reader, options, ids);
+    return scored;
+  };
+  for_each_row(reader, parse, body);
+}
+
+std::vector<Score> read_scores(const std::filesystem::path& path, const ReadOptions& options) {
+  std::vector<std::string> columns = {"prompt_id", "policy", "generator", "model", "sample", "score", "error"};
+  if (auto scores = read_scores_of_columns(path, options, columns, /*with_prompts=*/false)) return *std::move(scores);
+  for (const char* column : {"prompt", "instruction", "input", "messages", "response", "output", "completion"}) {
+    columns.emplace_back(column);
+  }
+  return *read_scores_of_columns(path, options, columns, /*with_prompts=*/true);
+}
+
+std::vector<Score> read_score_files(std::span<const std::filesystem::path> paths, const ReadOptions& options) {
+  std::vector<Score> all;
+  std::vector<std::pair<std::filesystem::path, std::set<std::string>>> policies_of_files;
+  for (const std::filesystem::path& path : paths) {
+    std::vector<Score> scores = read_scores(path, options);
+    auto& policies = policies_of_files.emplace_back(path, std::set<std::string>()).second;
+    for (const Score& score : scores) policies.insert(score.policy);
+    all.insert(all.end(), std::make_move_iterator(scores.begin()), std::make_move_iterator(scores.end()));
+  }
+  check_distinct_policies(policies_of_files);
+  return all;
+}
+
+std::vector<PreferencePair> read_preferences(const std::filesystem::path& path, const ReadOptions& options) {
+  RowReader reader(path, options);
+  return collect_rows(reader, [&](const nlohmann::json& row) {
+    const auto first_text = [&](const char* name, const char* other) {
+      const std::optional<std::string> text = text_field(row, name);
+      return text ? *text : text_field(row, other).value_or("");
+    };
+    PairSides sides = pair_fields(row);
+    const std::optional<std::string> given = prompt_id_field(row);
+    PreferencePair pair;
+    pair.prompt_id = given ? *given : prompt_id_of(sides.prompt);
+    pair.chosen = std::move(sides.chosen);
+    pair.rejected = std::move(sides.rejected);
+    pair.score_chosen = number_field(row, "score_chosen");
+    pair.score_rejected = number_field(row, "score_rejected");
+    pair.margin = number_field(row, "margin");
+    pair.policy_chosen = first_text("policy_chosen", "chosen_model");
+    pair.policy_rejected = first_text("policy_rejected", "rejected_model");
+    return pair;
+  });
+}
+
+void check_distinct_policies(
+    const std::vector<std::pair<std::filesystem::path, std::set<std::string>>>& policies_of_files) {
+  std::map<std::string, std::filesystem::path> owner;
+  for (const auto& [path, policies] : policies_of_files) {
+    for (const std::string& policy : policies) {
+      const auto [claim, is_new] = owner.emplace(policy, path);
+      if (!is_new) {
+        throw Error(ErrorKind::kInput, "{} and {} both hold rows of policy '{}'; a policy's rows belong into one file",
+                    claim->second.string(), path.string(), policy);
+      }
+    }
+  }
+}
+
+}  // namespace charm::storage

@@ -1,0 +1,116 @@
+#include "charm/storage/record_writer.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "charm/base/error.h"
+#include "charm/storage/table.h"
+
+namespace charm::storage {
+namespace {
+
+enum class Format { kParquet, kJsonl, kJsonlGzip };
+
+Format format_of(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  if (name.ends_with(".parquet")) return Format::kParquet;
+  if (name.ends_with(".jsonl")) return Format::kJsonl;
+  if (name.ends_with(".jsonl.gz")) return Format::kJsonlGzip;
+  throw Error(ErrorKind::kUsage, "{}: unknown output format: expected a name ending in .parquet, .jsonl or .jsonl.gz",
+              path.string());
+}
+
+void write_table(const std::filesystem::path& path, const Table& table) {
+  switch (format_of(path)) {
+    case Format::kParquet: return write_parquet(path, table);
+    case Format::kJsonl: return write_jsonl(path, table, /*gzip=*/false);
+    case Format::kJsonlGzip: return write_jsonl(path, table, /*gzip=*/true);
+  }
+}
+
+template <typename T>
+Cell optional_cell(const std::optional<T>& value) {
+  if (!value) return std::monostate();
+  return Cell(*value);
+}
+
+std::vector<Column> response_columns() {
+  return {{"prompt_id", ColumnType::kText}, {"prompt", ColumnType::kConversation}, {"response", ColumnType::kText},
+          {"policy", ColumnType::kText},    {"sample", ColumnType::kCount},        {"finish_reason", ColumnType::kText}};
+}
+
+std::vector<Cell> response_cells(const Response& row) {
+  return {std::string_view(row.prompt_id), &row.prompt, std::string_view(row.response),
+          std::string_view(row.policy),    row.sample,  optional_cell(row.finish_reason)};
+}
+
+}  // namespace
+
+void require_known_extension(const std::filesystem::path& path) { format_of(path); }
+
+void write_prompts(const std::filesystem::path& path, std::span<const Prompt> rows) {
+  const auto fill = [&](std::size_t i, std::vector<Cell>& cells) {
+    cells = {std::string_view(rows[i].prompt_id), &rows[i].messages};
+  };
+  write_table(path, {{{"prompt_id", ColumnType::kText}, {"prompt", ColumnType::kConversation}}, rows.size(), fill});
+}
+
+void write_responses(const std::filesystem::path& path, std::span<const Response> rows) {
+  Table table{response_columns(), rows.size(), {}};
+  table.columns.push_back({"num_tokens", ColumnType::kCount});
+  table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
+    cells = response_cells(rows[i]);
+    cells.push_back(optional_cell(rows[i].num_tokens));
+  };
+  write_table(path, table);
+}
+
+void write_scores(const std::filesystem::path& path, std::span<const ScoredResponse> rows) {
+  Table table{response_columns(), rows.size(), {}};
+  // num_tokens is the reward model's count here; the generator's keeps a name of its own, where there is one.
+  const bool has_generator_counts =
+      std::any_of(rows.begin(), rows.end(), [](const auto& row) { return row.response.num_tokens.has_value(); });
+  if (has_generator_counts) table.columns.push_back({"response_num_tokens", ColumnType::kCount});
+  table.columns.push_back({"score", ColumnType::kFloat});
+  table.columns.push_back({"num_tokens", ColumnType::kCount});
+  table.columns.push_back({"truncated", ColumnType::kFlag});
+  table.columns.push_back({"error", ColumnType::kText});
+  table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
+    const ScoredResponse& row = rows[i];
+    cells = response_cells(row.response);
+    if (has_generator_counts) cells.push_back(optional_cell(row.response.num_tokens));
+    cells.push_back(row.error ? Cell(std::monostate()) : Cell(row.score));
+    cells.push_back(row.num_tokens);
+    cells.push_back(row.truncated);
+    cells.push_back(optional_cell(row.error));
+  };
+  write_table(path, table);
+}
+
+void write_preferences(const std::filesystem::path& path, std::span<const PreferencePair> rows) {
+  Table table{{{"prompt_id", ColumnType::kText},
+               {"chosen", ColumnType::kConversation},
+               {"rejected", ColumnType::kConversation},
+               {"score_chosen", ColumnType::kDouble},
+               {"score_rejected", ColumnType::kDouble},
+               {"margin", ColumnType::kDouble},
+               {"policy_chosen", ColumnType::kText},
+               {"policy_rejected", ColumnType::kText}},
+              rows.size(),
+              {}};
+  table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
+    const PreferencePair& row = rows[i];
+    cells = {std::string_view(row.prompt_id),
+             &row.chosen,
+             &row.rejected,
+             optional_cell(row.score_chosen),
+             optional_cell(row.score_rejected),
+             optional_cell(row.margin),
+             std::string_view(row.policy_chosen),
+             std::string_view(row.policy_rejected)};
+  };
+  write_table(path, table);
+}
+
+}  // namespace charm::storage

@@ -1,0 +1,124 @@
+#include "charm/storage/row_reader.h"
+
+#include <array>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/base/log.h"
+#include "charm/storage/dataset_files.h"
+#include "charm/storage/row_source.h"
+
+namespace charm::storage {
+
+std::string policy_name_of(const std::filesystem::path& path) {
+  std::filesystem::path name = path.filename();
+  if (name.extension() == ".gz") name = name.stem();
+  for (const char* extension : {".jsonl", ".json", ".ndjson", ".parquet", ".arrow"}) {
+    if (name.extension() == extension) return name.stem().string();
+  }
+  return name.string();
+}
+
+std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file, const std::vector<std::string>& columns) {
+  std::ifstream stream(file, std::ios::binary);
+  std::array<char, 6> start{};
+  if (!stream) throw Error(ErrorKind::kIo, "{}: cannot open", file.string());
+  stream.read(start.data(), start.size());
+  const std::string_view head(start.data(), static_cast<std::size_t>(stream.gcount()));
+  if (head.empty()) throw Error(ErrorKind::kInput, "{}: the file is empty", file.string());
+  if (head.starts_with("PAR1")) return open_columnar_rows(file, ColumnarFormat::kParquet, columns);
+  if (head == "ARROW1") return open_columnar_rows(file, ColumnarFormat::kArrowFile, columns);
+  // An Arrow stream starts with the continuation marker of its first message.
+  if (head.starts_with("\xFF\xFF\xFF\xFF")) return open_columnar_rows(file, ColumnarFormat::kArrowStream, columns);
+  if (file.extension() == ".parquet" || file.extension() == ".arrow") {
+    throw Error(ErrorKind::kInput, "{}: does not begin like a {} file; it may be cut off or something else", file.string(),
+                file.extension() == ".parquet" ? "Parquet" : "Arrow");
+  }
+  return open_json_rows(file);
+}
+
+struct RowReader::State {
+  std::filesystem::path path;
+  ReadOptions options;
+  std::vector<std::string> columns;
+  std::vector<DataFile> files;
+  std::size_t file = 0;
+  std::unique_ptr<RowSource> source;
+  std::int64_t num_rows = 0;
+  std::int64_t num_bad_rows = 0;
+  std::string first_problem;
+};
+
+RowReader::RowReader(const std::filesystem::path& path, const ReadOptions& options, std::vector<std::string> columns)
+    : state_(std::make_unique<State>()) {
+  state_->path = path;
+  state_->options = options;
+  state_->columns = std::move(columns);
+  state_->files = data_files_of(path, options.split);
+  state_->source = open_row_source(state_->files.front().path, state_->columns);
+}
+
+RowReader::~RowReader() = default;
+RowReader::RowReader(RowReader&&) noexcept = default;
+
+bool RowReader::next(nlohmann::json& row) {
+  State& s = *state_;
+  std::string problem;
+  while (true) {
+    switch (s.source->next(row, problem)) {
+      case RowOutcome::kRow:
+        ++s.num_rows;
+        if (row.is_object()) return true;
+        reject(fmt::format("expected a JSON object, found {}", row.type_name()));
+        break;
+      case RowOutcome::kBad:
+        ++s.num_rows;
+        reject(problem);
+        break;
+      case RowOutcome::kEnd:
+        if (s.file + 1 == s.files.size()) return false;
+        ++s.file;
+        s.source = open_row_source(s.files[s.file].path, s.columns);
+        row = nlohmann::json::object();
+        break;
+    }
+  }
+}
+
+void RowReader::reject(std::string_view why) {
+  State& s = *state_;
+  if (s.num_bad_rows++ == 0) s.first_problem = fmt::format("{}: {}", location(), why);
+  if (s.num_bad_rows <= s.options.max_bad_rows) {
+    log::debug("left out {}: {}", location(), why);
+    return;
+  }
+  if (s.options.max_bad_rows == 0) throw Error(ErrorKind::kInput, "{}", s.first_problem);
+  throw Error(ErrorKind::kInput, "{} (the first of {} bad rows; --max-bad-rows allows {})", s.first_problem, s.num_bad_rows,
+              s.options.max_bad_rows);
+}
+
+std::string RowReader::location() const { return state_->source->location(); }
+
+const std::filesystem::path& RowReader::file() const { return state_->files[state_->file].path; }
+
+std::string RowReader::policy_name() const { return state_->files[state_->file].policy_name; }
+
+std::int64_t RowReader::num_rows() const { return state_->num_rows; }
+
+std::int64_t RowReader::num_bad_rows() const { return state_->num_bad_rows; }
+
+void RowReader::finish() const {
+  const State& s = *state_;
+  if (s.num_rows == 0) throw Error(ErrorKind::kInput, "{}: holds no rows", s.path.string());
+  if (s.num_bad_rows == s.num_rows) {
+    throw Error(ErrorKind::kInput, "{}: none of its {} rows can be used; the first: {}", s.path.string(), s.num_rows,
+                s.first_problem);
+  }
+  if (s.num_bad_rows > 0) {
+    log::warning("{}: {} of {} rows left out; the first: {}", s.path.string(), s.num_bad_rows, s.num_rows, s.first_problem);
+  }
+}
+
+}  // namespace charm::storage

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "charm/records/conversation.h"
+
+// What the writers of both formats see of a record: named, typed columns and the cells of a row.
+namespace charm::storage {
+
+enum class ColumnType { kText, kConversation, kFloat, kDouble, kCount, kFlag };
+
+struct Column {
+  std::string name;
+  ColumnType type = ColumnType::kText;
+};
+
+/// monostate is null. Texts and conversations point into the record.
+using Cell = std::variant<std::monostate, std::string_view, const Conversation*, float, double, std::int32_t, bool>;
+
+struct Table {
+  std::vector<Column> columns;
+  std::size_t num_rows = 0;
+  /// Puts one cell per column into `cells`, of the column's type or null.
+  std::function<void(std::size_t row, std::vector<Cell>& cells)> fill;
+};
+
+/// Parquet with zstd: strings, list<struct<role, content>>, float32, float64, int32, bool. Equal tables give equal bytes.
+void write_parquet(const std::filesystem::path& path, const Table& table);
+
+/// One object a line, columns in order, nulls written; `gzip` without name and time, so equal tables give equal bytes.
+void write_jsonl(const std::filesystem::path& path, const Table& table, bool gzip);
+
+}  // namespace charm::storage
