@@ -70,11 +70,11 @@ void write_file(const fs::path& path, std::string_view content) {
     const Descriptor file(::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     if (file.get() < 0) throw_io(partial, "cannot create");
     write_all(file.get(), content, partial);
+    publish(partial, path);
   } catch (...) {
     ::unlink(partial.c_str());
     throw;
   }
-  publish(partial, path);
 }
 
 void create_folders(const fs::path& path) {
