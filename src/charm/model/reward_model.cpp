@@ -1,5 +1,6 @@
 #include "charm/model/reward_model.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
@@ -50,7 +51,7 @@ class DecoderRewardModel final : public RewardModel {
 };
 
 bool use_cuda(DeviceChoice choice) {
-  const bool present = at::hasCUDA();
+  const bool present = at::globalContext().hasCUDA();
   if (choice == DeviceChoice::kCuda && !present) {
     throw Error(ErrorKind::kResource,
                 "--device cuda: this program was built without CUDA or no GPU is visible; use --device cpu");

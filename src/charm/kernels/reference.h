@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+// The plain versions of the kernels, float32 in and out, float64 inside. Tests compare the fast ones with these.
+namespace charm::kernels::reference {
+
+std::vector<float> rms_norm(const std::vector<float>& x, const std::vector<float>& weight, float eps);
+std::vector<float> rope(const std::vector<float>& x, const std::vector<float>& cos, const std::vector<float>& sin);
+std::vector<float> silu_mul(const std::vector<float>& gate, const std::vector<float>& up);
+
+}  // namespace charm::kernels::reference

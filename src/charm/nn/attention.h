@@ -1,0 +1,30 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "charm/nn/layout.h"
+
+namespace charm::nn {
+
+// T packed tokens, S responses, H query heads, K key/value heads, E head width.
+
+/// Which rows a block computes.
+enum class BlockRows {
+  kAll,   ///< every packed token
+  kLast,  ///< only each response's last token; keys and values of all tokens are still used
+};
+
+/// Causal grouped-query attention over packed sequences: a response's tokens see their prompt and their own response up to
+/// themselves; no token sees another sequence. Scale 1/sqrt(E).
+///
+/// In inference mode each response is computed by itself, its prompt's part and its own part apart, and the two are joined: the
+/// shapes, and so the bits, depend on the sequence alone.
+///
+/// @param q_HTE  [H, T, E], or [H, S, E] with kLast
+/// @param k_KTE  [K, T, E]; query head h uses key head h / (H/K)
+/// @param v_KTE  [K, T, E]
+/// @return       [T, H*E], or [S, H*E] with kLast. Gradients flow in autograd mode.
+at::Tensor attention(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE, const BatchLayout& layout,
+                     BlockRows rows);
+
+}  // namespace charm::nn

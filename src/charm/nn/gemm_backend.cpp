@@ -1,0 +1,38 @@
+#include "charm/nn/gemm_backend.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randn.h>
+
+#include "charm/nn/linear.h"
+
+namespace charm::nn {
+
+std::string_view gemm_backend_name(GemmBackend backend) {
+  return backend == GemmBackend::kOneDnnPacked ? "onednn-packed" : "aten-linear";
+}
+
+bool has_native_bfloat16() { return __builtin_cpu_supports("avx512bf16") != 0; }
+
+bool is_row_invariant(GemmBackend backend, const at::Tensor& weight_OI) {
+  const Linear linear = Linear::packed(weight_OI, at::Tensor(), backend);
+  auto generator = at::detail::createCPUGenerator(/*seed_val=*/20260117);
+  const auto random = [&] {
+    return at::randn({kGemmRows, weight_OI.size(1)}, generator, weight_OI.options().dtype(at::kFloat))
+        .to(weight_OI.scalar_type());
+  };
+  const at::Tensor x = random();
+  const at::Tensor y = linear.forward(x);
+  for (const std::int64_t shift : {1, 7, 50}) {  // the same rows at other places
+    if (!at::equal(linear.forward(x.roll({shift}, {0})), y.roll({shift}, {0}))) return false;
+  }
+  for (const std::int64_t row : {std::int64_t{0}, kGemmRows / 2 + 1, kGemmRows - 1}) {  // among other rows
+    at::Tensor other = random();
+    other[row].copy_(x[3]);
+    if (!at::equal(linear.forward(other)[row], y[3])) return false;
+  }
+  return true;
+}
+
+}  // namespace charm::nn
