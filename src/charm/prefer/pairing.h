@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -54,7 +55,7 @@ struct Pairing {
 };
 
 /// Reads `reference` and `policies: [{policy, offset}]` of a calibration.json. Throws kInput naming the member.
-Offsets read_offsets(const std::string& path);
+Offsets read_offsets(const std::filesystem::path& path);
 
 /// Candidate pairs under `options`. Responses meet by prompt_id and sample; rows with an error and rows of policies without
 /// an offset are not looked at.

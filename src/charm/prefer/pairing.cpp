@@ -1,0 +1,104 @@
+#include "charm/prefer/pairing.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+namespace charm::prefer {
+namespace {
+
+// One response of a group: which policy (its place in the calibration) and what it scores.
+struct Candidate {
+  std::size_t policy = 0;
+  std::size_t row = 0;
+  double score = 0.0;  // calibrated
+};
+
+// The responses to one prompt (and sample) in the calibration's order of policies.
+using Group = std::vector<Candidate>;
+
+std::vector<Group> group_by_prompt(std::span<const Score> scores, const Offsets& offsets) {
+  std::unordered_map<std::string, std::size_t> place;
+  for (std::size_t p = 0; p < offsets.policies.size(); ++p) place.emplace(offsets.policies[p], p);
+  std::unordered_map<std::string, std::size_t> group_of;
+  std::vector<Group> groups;
+  for (std::size_t row = 0; row < scores.size(); ++row) {
+    const Score& score = scores[row];
+    const auto policy = place.find(score.policy);
+    if (policy == place.end() || score.error) continue;
+    const std::string key = score.prompt_id + '\0' + std::to_string(score.sample);
+    const auto [group, is_new] = group_of.emplace(key, groups.size());
+    if (is_new) groups.emplace_back();
+    // Offsets are added in float64, so that equal scores stay equal under equal offsets.
+    groups[group->second].push_back({policy->second, row, double{score.score} + offsets.offsets[policy->second]});
+  }
+  for (Group& group : groups) {
+    std::sort(group.begin(), group.end(), [](const auto& a, const auto& b) { return a.policy < b.policy; });
+  }
+  return groups;
+}
+
+// The candidates to compare; of equal scores the first is preferred.
+std::vector<std::pair<Candidate, Candidate>> candidate_pairs(const Group& group, const PairingOptions& options,
+                                                             std::size_t reference) {
+  std::vector<std::pair<Candidate, Candidate>> pairs;
+  const auto by_score = [](const Candidate& a, const Candidate& b) { return a.score < b.score; };
+  switch (options.pairs) {
+    case Pairs::kBestWorst: {
+      // The first of the highest and the last of the lowest: two different ones even when all are equal.
+      const auto best = std::max_element(group.begin(), group.end(), by_score);
+      const auto worst = std::min_element(group.rbegin(), group.rend(), by_score);
+      pairs.emplace_back(*best, *worst);
+      break;
+    }
+    case Pairs::kVsReference:
+      for (const Candidate& a : group) {
+        for (const Candidate& b : group) {
+          if (b.policy == reference && a.policy != reference) {
+            pairs.emplace_back(std::min(a.policy, b.policy) == a.policy ? std::pair(a, b) : std::pair(b, a));
+          }
+        }
+      }
+      break;
+    case Pairs::kAll:
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        for (std::size_t j = i + 1; j < group.size(); ++j) pairs.emplace_back(group[i], group[j]);
+      }
+      break;
+  }
+  return pairs;
+}
+
+// Adds the pair unless the options leave it out, and counts it.
+void consider(const Candidate& first, const Candidate& second, const PairingOptions& options, Pairing& pairing) {
+  const bool tie = first.score == second.score;
+  if (tie) ++pairing.counts.num_ties;
+  if (tie && options.ties == Ties::kDrop) return;
+  const bool first_wins = first.score >= second.score;
+  const Candidate& chosen = first_wins ? first : second;
+  const Candidate& rejected = first_wins ? second : first;
+  if (chosen.score - rejected.score < options.min_margin) {
+    ++pairing.counts.num_below_margin;
+    return;
+  }
+  pairing.pairs.push_back({chosen.row, rejected.row, chosen.score, rejected.score});
+}
+
+}  // namespace
+
+Pairing pair_scores(std::span<const Score> scores, const Offsets& offsets, const PairingOptions& options) {
+  const auto reference = static_cast<std::size_t>(
+      std::find(offsets.policies.begin(), offsets.policies.end(), offsets.reference) - offsets.policies.begin());
+  Pairing pairing;
+  for (const Group& group : group_by_prompt(scores, offsets)) {
+    if (group.size() < offsets.policies.size()) ++pairing.counts.num_incomplete_prompts;
+    if (group.size() < 2) continue;
+    ++pairing.counts.num_prompts;
+    for (const auto& [first, second] : candidate_pairs(group, options, reference)) {
+      consider(first, second, options, pairing);
+    }
+  }
+  return pairing;
+}
+
+}  // namespace charm::prefer

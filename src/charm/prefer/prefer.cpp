@@ -1,0 +1,179 @@
+#include "charm/prefer/prefer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/base/log.h"
+#include "charm/storage/manifest.h"
+#include "charm/storage/record_reader.h"
+#include "charm/storage/record_writer.h"
+
+namespace charm::prefer {
+namespace {
+
+const char* pairs_name(Pairs pairs) {
+  switch (pairs) {
+    case Pairs::kBestWorst: return "best-worst";
+    case Pairs::kVsReference: return "vs-reference";
+    case Pairs::kAll: return "all";
+  }
+  throw Error(ErrorKind::kInternal, "unknown choice of pairs {}", static_cast<int>(pairs));
+}
+
+void check_options(const PreferOptions& options) {
+  if (options.scores.empty()) throw Error(ErrorKind::kUsage, "--scores needs at least one file");
+  if (!std::isfinite(options.pairing.min_margin) || options.pairing.min_margin < 0.0) {
+    throw Error(ErrorKind::kUsage, "--min-margin is {}; expected a number of at least 0", options.pairing.min_margin);
+  }
+  storage::require_known_extension(options.output);
+  require_writable(options.output);
+}
+
+// Counts what is left out and refuses or warns where the scores do not cover the calibration.
+void check_coverage(std::span<const Score> scores, const Offsets& offsets, const PreferOptions& options,
+                    PreferResult& result) {
+  const std::set<std::string> calibrated(offsets.policies.begin(), offsets.policies.end());
+  std::set<std::string> present;
+  std::set<std::string> others;
+  for (const Score& score : scores) {
+    if (!calibrated.contains(score.policy)) {
+      ++result.num_other_policies;
+      others.insert(score.policy);
+      continue;
+    }
+    present.insert(score.policy);
+    if (score.error) ++result.num_errors;
+  }
+  if (!others.empty()) {
+    log::warning("{} has no offset for: {}; their {} rows are left out", options.calibration.string(),
+                 fmt::join(others, ", "), result.num_other_policies);
+  }
+  if (present.size() < 2) {
+    throw Error(ErrorKind::kInput, "the scores hold rows of {} calibrated policies; expected at least two of: {}",
+                present.size(), fmt::join(offsets.policies, ", "));
+  }
+  for (const std::string& policy : offsets.policies) {
+    if (present.contains(policy)) continue;
+    const bool needed = policy == offsets.reference && options.pairing.pairs == Pairs::kVsReference;
+    if (needed || options.strict) {
+      throw Error(ErrorKind::kInput, "the scores hold no rows of policy '{}', which {} calibrates", policy,
+                  options.calibration.string());
+    }
+    log::warning("the scores hold no rows of policy '{}', which {} calibrates", policy, options.calibration.string());
+  }
+}
+
+// NUL cannot stand in a file's name, so it separates policy and prompt.
+std::string key_of(const std::string& policy, const std::string& prompt_id, std::int32_t sample) {
+  return policy + '\0' + prompt_id + '\0' + std::to_string(sample);
+}
+
+// Prompt and response of the rows that pairs need, by their key; everything else streams past.
+std::unordered_map<std::string, Conversation> read_needed_texts(const PreferOptions& options, std::span<const Score> scores,
+                                                                const Pairing& pairing, const ProgressFn& progress) {
+  std::unordered_map<std::string, Conversation> texts;
+  for (const Pair& pair : pairing.pairs) {
+    for (const std::size_t row : {pair.chosen, pair.rejected}) {
+      texts.try_emplace(key_of(scores[row].policy, scores[row].prompt_id, scores[row].sample));
+    }
+  }
+  std::int64_t done = 0;
+  for (const std::filesystem::path& path : options.scores) {
+    storage::for_each_scored_response(path, options.read, [&](ScoredResponse&& row) {
+      Response& response = row.response;
+      const auto needed = texts.find(key_of(response.policy, response.prompt_id, response.sample));
+      if (needed == texts.end()) return;
+      needed->second = std::move(response.prompt);
+      needed->second.push_back({"assistant", std::move(response.response)});
+    });
+    ++done;
+    if (progress) progress({"reading texts", done, static_cast<std::int64_t>(options.scores.size()), "files", ""});
+  }
+  return texts;
+}
+
+PreferencePair preference_of(const Pair& pair, std::span<const Score> scores,
+                             const std::unordered_map<std::string, Conversation>& texts) {
+  const auto text_of = [&](const Score& score) -> const Conversation& {
+    const Conversation& text = texts.at(key_of(score.policy, score.prompt_id, score.sample));
+    if (text.empty()) {
+      throw Error(ErrorKind::kInput, "policy '{}' has a score but no usable texts for prompt '{}'", score.policy,
+                  score.prompt_id);
+    }
+    return text;
+  };
+  const Score& chosen = scores[pair.chosen];
+  const Score& rejected = scores[pair.rejected];
+  PreferencePair preference;
+  preference.prompt_id = chosen.prompt_id;
+  preference.chosen = text_of(chosen);
+  preference.rejected = text_of(rejected);
+  if (!std::equal(preference.chosen.begin(), preference.chosen.end() - 1, preference.rejected.begin(),
+                  preference.rejected.end() - 1)) {
+    throw Error(ErrorKind::kInput, "prompt_id '{}' stands for different prompts with the policies '{}' and '{}'",
+                chosen.prompt_id, chosen.policy, rejected.policy);
+  }
+  preference.score_chosen = pair.score_chosen;
+  preference.score_rejected = pair.score_rejected;
+  preference.margin = pair.score_chosen - pair.score_rejected;
+  preference.policy_chosen = chosen.policy;
+  preference.policy_rejected = rejected.policy;
+  return preference;
+}
+
+storage::Manifest manifest_of(const PreferOptions& options, const PreferResult& result) {
+  storage::Manifest manifest("prefer");
+  manifest.option("pairs", pairs_name(options.pairing.pairs))
+      .option("ties", options.pairing.ties == Ties::kDrop ? "drop" : "keep")
+      .option("min-margin", options.pairing.min_margin)
+      .option("strict", options.strict)
+      .option("max-bad-rows", options.read.max_bad_rows);
+  for (const std::filesystem::path& path : options.scores) manifest.input(path);
+  manifest.input(options.calibration).output(options.output, result.num_pairs);
+  manifest.extra("counts", {{"num_prompts", result.counts.num_prompts},
+                            {"num_incomplete_prompts", result.counts.num_incomplete_prompts},
+                            {"num_ties", result.counts.num_ties},
+                            {"num_below_margin", result.counts.num_below_margin},
+                            {"num_errors", result.num_errors},
+                            {"num_other_policies", result.num_other_policies},
+                            {"num_pairs", result.num_pairs}});
+  return manifest;
+}
+
+}  // namespace
+
+PreferResult prefer(const PreferOptions& options, const ProgressFn& progress) {
+  check_options(options);
+  const Offsets offsets = read_offsets(options.calibration);
+  const std::vector<Score> scores = storage::read_score_files(options.scores, options.read);
+  PreferResult result;
+  check_coverage(scores, offsets, options, result);
+  const Pairing pairing = pair_scores(scores, offsets, options.pairing);
+  result.counts = pairing.counts;
+  if (options.strict && pairing.counts.num_incomplete_prompts > 0) {
+    throw Error(ErrorKind::kInput, "{} prompts lack a response of some calibrated policy, and --strict was asked for",
+                pairing.counts.num_incomplete_prompts);
+  }
+  if (pairing.pairs.empty()) {
+    throw Error(ErrorKind::kInput, "no pairs: {} prompts with two or more policies, {} ties, {} pairs below the margin {}",
+                pairing.counts.num_prompts, pairing.counts.num_ties, pairing.counts.num_below_margin,
+                options.pairing.min_margin);
+  }
+  const auto texts = read_needed_texts(options, scores, pairing, progress);
+  std::vector<PreferencePair> preferences;
+  preferences.reserve(pairing.pairs.size());
+  for (const Pair& pair : pairing.pairs) preferences.push_back(preference_of(pair, scores, texts));
+  result.num_pairs = static_cast<std::int64_t>(preferences.size());
+  storage::write_preferences(options.output, preferences);
+  storage::write_manifest(options.output, manifest_of(options, result));
+  return result;
+}
+
+}  // namespace charm::prefer
