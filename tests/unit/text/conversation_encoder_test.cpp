@@ -1,0 +1,166 @@
+#include "charm/text/conversation_encoder.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+#include "tests/unit/text/text_fixtures.h"
+
+namespace charm::text {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr std::int32_t kHello = 259;
+constexpr std::int32_t kBos = 270;
+constexpr std::int32_t kEos = 271;
+
+// Without and with a BOS of its own; both say every message's content and nothing else.
+constexpr const char* kPlain = "{% for m in messages %}{{ m.content }}{% endfor %}";
+constexpr const char* kWithBos = "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}";
+
+struct Case {
+  const char* tokenizer;
+  const char* chat_template;
+  BosPolicy bos = BosPolicy::kOnce;
+  const char* config = nullptr;
+};
+
+std::vector<std::int32_t> encode(const Case& c, const std::string& prompt, const std::string& response) {
+  const ModelFolder folder(c.tokenizer);
+  folder.write("chat_template.jinja", c.chat_template);
+  if (c.config != nullptr) folder.write("tokenizer_config.json", c.config);
+  EncoderOptions options;
+  options.bos = c.bos;
+  return ConversationEncoder(folder.path(), options).encode({{"user", prompt}}, response).ids;
+}
+
+TEST(BosOnce, WhoeverWritesIt) {
+  EXPECT_THAT(encode({"byte_bpe", kPlain}, "hello", ""), ElementsAre(kHello));            // nobody
+  EXPECT_THAT(encode({"byte_bpe", kWithBos}, "hello", ""), ElementsAre(kBos, kHello));    // the template
+  EXPECT_THAT(encode({"bos_bpe", kPlain}, "hello", ""), ElementsAre(kBos, kHello));       // the tokenizer, without its EOS
+  EXPECT_THAT(encode({"bos_bpe", kWithBos}, "hello", ""), ElementsAre(kBos, kHello));     // both
+}
+
+TEST(BosOnce, OnlyTheStartCounts) {
+  EXPECT_THAT(encode({"bos_bpe", kPlain}, "hello", "<s>"), ElementsAre(kBos, kHello, kBos));
+  EXPECT_THAT(encode({"bos_bpe", kWithBos}, "<s>", "hello"), ElementsAre(kBos, kBos, kHello));
+}
+
+TEST(BosOnce, AddBosTokenOfTheConfiguration) {
+  const char* yes = R"({"bos_token": "<s>", "add_bos_token": true, "added_tokens_decoder": {}})";
+  const char* no = R"({"bos_token": "<s>", "add_bos_token": false, "added_tokens_decoder": {}})";
+  EXPECT_THAT(encode({"byte_bpe", kPlain, BosPolicy::kOnce, yes}, "hello", ""), ElementsAre(kBos, kHello));
+  EXPECT_THAT(encode({"byte_bpe", kWithBos, BosPolicy::kOnce, yes}, "hello", ""), ElementsAre(kBos, kHello));
+  EXPECT_THAT(encode({"bos_bpe", kPlain, BosPolicy::kOnce, no}, "hello", ""), ElementsAre(kHello));
+}
+
+TEST(BosAsTemplate, DoublesWhatBothWrite) {
+  EXPECT_THAT(encode({"bos_bpe", kWithBos, BosPolicy::kAsTemplate}, "hello", ""), ElementsAre(kBos, kBos, kHello, kEos));
+  EXPECT_THAT(encode({"bos_bpe", kPlain, BosPolicy::kAsTemplate}, "hello", ""), ElementsAre(kBos, kHello, kEos));
+  EXPECT_THAT(encode({"byte_bpe", kPlain, BosPolicy::kAsTemplate}, "hello", ""), ElementsAre(kHello));
+}
+
+class Encoder : public testing::Test {
+ protected:
+  EncodedConversation encode(EncoderOptions options, const std::string& prompt, const std::string& response) {
+    return ConversationEncoder(folder_.path(), std::move(options)).encode({{"user", prompt}}, response);
+  }
+  void use(const char* chat_template) { folder_.write("chat_template.jinja", chat_template); }
+
+  ModelFolder folder_{"byte_bpe"};
+};
+
+TEST_F(Encoder, PromptLengthIsTheCommonPrefix) {
+  use("{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif %}");
+  const EncodedConversation row = encode({}, "hello", "xy");
+  EXPECT_THAT(row.ids, ElementsAre(273, kHello, 273, 'x', 'y'));
+  EXPECT_EQ(row.prompt_length, 3);
+  EXPECT_EQ(row.full_length, 5);
+  EXPECT_FALSE(row.truncated);
+  // An empty response: the last token stays the response's although the prompt alone has it too.
+  EXPECT_EQ(encode({}, "hello", "").ids.size(), 3u);
+  EXPECT_EQ(encode({}, "hello", "").prompt_length, 2);
+}
+
+TEST_F(Encoder, TokensThatMergeAcrossTheBorderAreNotShared) {
+  use(kPlain);
+  // "hell" + "o" is one token together, so nothing of "hell" (258) is common.
+  const EncodedConversation row = encode({}, "hell", "o!");
+  EXPECT_EQ(row.ids.front(), kHello);
+  EXPECT_EQ(row.prompt_length, 0);
+}
+
+TEST_F(Encoder, TemplatesThatRefuseAPromptAlone) {
+  use("{% if messages[-1].role != 'assistant' %}{{ raise_exception('unfinished') }}{% endif %}hello");
+  const EncodedConversation row = encode({}, "x", "y");
+  EXPECT_THAT(row.ids, ElementsAre(kHello));
+  EXPECT_EQ(row.prompt_length, 0);
+}
+
+TEST_F(Encoder, Truncation) {
+  use("{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif %}");
+  EncoderOptions options;
+  options.max_tokens = 4;
+  EncodedConversation row = encode(options, "hello", "xy");
+  EXPECT_THAT(row.ids, ElementsAre(kHello, 273, 'x', 'y'));
+  EXPECT_TRUE(row.truncated);
+  EXPECT_EQ(row.prompt_length, 0);
+  EXPECT_EQ(row.full_length, 5);
+
+  options.truncation = Truncation::kRight;
+  row = encode(options, "hello", "xy");
+  EXPECT_THAT(row.ids, ElementsAre(273, kHello, 273, 'x'));
+  EXPECT_EQ(row.prompt_length, 3);
+  options.max_tokens = 2;  // nothing of the response is left: the last token still counts as its own
+  EXPECT_EQ(encode(options, "hello", "xy").prompt_length, 1);
+
+  options.truncation = Truncation::kError;
+  options.max_tokens = 5;
+  EXPECT_FALSE(encode(options, "hello", "xy").truncated);
+  options.max_tokens = 4;
+  expect_error(ErrorKind::kInput, HasSubstr("5 tokens, more than --max-tokens 4"), [&] { encode(options, "hello", "xy"); });
+  options.max_tokens = 0;
+  expect_error(ErrorKind::kUsage, HasSubstr("--max-tokens"), [&] { encode(options, "hello", "xy"); });
+}
+
+TEST_F(Encoder, GroupEqualsSingleRowsAndKeepsErrorsInTheirRow) {
+  use("{% for m in messages %}{% if m.content == 'bad' %}{{ raise_exception('bad word') }}{% endif %}"
+      "<|im_start|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif %}");
+  const ConversationEncoder encoder(folder_.path(), {});
+  const Conversation prompt{{"system", "in order"}, {"user", "hello the world"}};
+  const std::vector<std::string_view> responses{"one", "", "bad", "\xff", "two\n\n"};
+  const std::vector<EncodedRow> rows = encoder.encode_group(prompt, responses);
+  ASSERT_EQ(rows.size(), responses.size());
+  for (const std::size_t i : {0, 1, 4}) {
+    const EncodedConversation single = encoder.encode(prompt, responses[i]);
+    EXPECT_FALSE(rows[i].error) << *rows[i].error;
+    EXPECT_EQ(rows[i].tokens.ids, single.ids);
+    EXPECT_EQ(rows[i].tokens.prompt_length, single.prompt_length);
+    EXPECT_GT(single.prompt_length, 10);
+  }
+  EXPECT_THAT(rows[2].error.value(), HasSubstr("bad word"));
+  EXPECT_THAT(rows[3].error.value(), HasSubstr("UTF-8"));
+  // A prompt the template refuses in any form is every row's error.
+  for (const EncodedRow& row : encoder.encode_group({{"user", "bad"}}, responses)) EXPECT_TRUE(row.error);
+}
+
+TEST_F(Encoder, NothingToScoreIsAnError) {
+  use("");
+  expect_error(ErrorKind::kInput, HasSubstr("nothing"), [&] { encode({}, "hello", "xy"); });
+}
+
+TEST_F(Encoder, OptionsReachTheTemplate) {
+  use("unused");
+  folder_.write("mine.jinja", "{{ strftime_now('%Y') }}");
+  EncoderOptions options;
+  options.template_file = folder_.path() / "mine.jinja";
+  options.template_date = "1999-12-31";
+  const ConversationEncoder encoder(folder_.path(), options);
+  const EncodedConversation row = encoder.encode({{"user", "x"}}, "y");
+  EXPECT_EQ(encoder.tokenizer().decode(row.ids, false), "1999");
+}
+
+}  // namespace
+}  // namespace charm::text

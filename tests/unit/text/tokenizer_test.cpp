@@ -1,0 +1,112 @@
+#include "charm/text/tokenizer.h"
+
+#include <charm_text.h>
+
+#include "tests/unit/text/text_fixtures.h"
+
+namespace charm::text {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// Ids: 0..255 the bytes themselves, 256.. the 14 merges in order, then <s> 270, </s> 271, <pad> 272, <|im_start|> 273, <|im_end|> 274.
+constexpr std::int32_t kHello = 259;
+constexpr std::int32_t kBos = 270;
+constexpr std::int32_t kEos = 271;
+
+Tokenizer byte_bpe() { return Tokenizer::load(kTestData / "tokenizers/byte_bpe"); }
+Tokenizer bos_bpe() { return Tokenizer::load(kTestData / "tokenizers/bos_bpe"); }
+
+TEST(Tokenizer, MergesAndSpecialTokensInTheText) {
+  const Tokenizer tokenizer = byte_bpe();
+  EXPECT_THAT(tokenizer.encode("hello the", AddSpecialTokens::kYes), ElementsAre(kHello, 261));
+  EXPECT_THAT(tokenizer.encode("<s>hello</s>", AddSpecialTokens::kNo), ElementsAre(kBos, kHello, kEos));
+  EXPECT_TRUE(tokenizer.encode("", AddSpecialTokens::kNo).empty());
+  EXPECT_EQ(tokenizer.vocab_size(), 275u);
+}
+
+TEST(Tokenizer, PostProcessorOnRequestOnly) {
+  const Tokenizer tokenizer = bos_bpe();
+  EXPECT_THAT(tokenizer.encode("hello", AddSpecialTokens::kYes), ElementsAre(kBos, kHello, kEos));
+  EXPECT_THAT(tokenizer.encode("hello", AddSpecialTokens::kNo), ElementsAre(kHello));
+}
+
+TEST(Tokenizer, TruncationAndPaddingOfTheFileAreIgnored) {
+  // Both fixtures ask for 4 tokens at most and padding to 16.
+  const Tokenizer tokenizer = byte_bpe();
+  EXPECT_EQ(tokenizer.encode("x", AddSpecialTokens::kYes).size(), 1u);
+  EXPECT_EQ(tokenizer.encode("zzzzzzzzzzzzzzzzzzzz", AddSpecialTokens::kYes).size(), 20u);
+}
+
+TEST(Tokenizer, DecodeIsTheWayBack) {
+  const Tokenizer tokenizer = byte_bpe();
+  const std::string text = std::string("hello\0 the \xc3\xa9 \xf0\x9f\xa6\x99\r\n", 19);
+  const auto ids = tokenizer.encode(text, AddSpecialTokens::kNo);
+  EXPECT_EQ(tokenizer.decode(ids, /*skip_special_tokens=*/false), text);
+  const std::vector<std::int32_t> with_bos{kBos, kHello};
+  EXPECT_EQ(tokenizer.decode(with_bos, /*skip_special_tokens=*/true), "hello");
+  EXPECT_EQ(tokenizer.decode(with_bos, /*skip_special_tokens=*/false), "<s>hello");
+  EXPECT_EQ(tokenizer.decode({}, /*skip_special_tokens=*/false), "");
+  for (const std::int32_t wrong : {-1, 275, INT32_MAX}) {
+    const std::vector<std::int32_t> bad{kHello, wrong};
+    expect_error(ErrorKind::kInput, HasSubstr(std::to_string(wrong)), [&] { tokenizer.decode(bad, false); });
+  }
+}
+
+TEST(Tokenizer, TokensAndIds) {
+  const Tokenizer tokenizer = byte_bpe();
+  EXPECT_EQ(tokenizer.token_to_id("<|im_end|>"), 274);
+  EXPECT_EQ(tokenizer.token_to_id("no such token"), std::nullopt);
+  EXPECT_EQ(tokenizer.id_to_token(kHello), "hello");
+  EXPECT_EQ(tokenizer.id_to_token(275), std::nullopt);
+  EXPECT_EQ(tokenizer.id_to_token(-1), std::nullopt);
+}
+
+TEST(Tokenizer, InvalidUtf8IsAnErrorThatNamesTheByte) {
+  const Tokenizer tokenizer = byte_bpe();
+  expect_error(ErrorKind::kInput, HasSubstr("byte 3"), [&] { tokenizer.encode("abc\xff", AddSpecialTokens::kNo); });
+  expect_error(ErrorKind::kInput, HasSubstr("UTF-8"),
+               [&] { tokenizer.encode("\xed\xa0\x80", AddSpecialTokens::kNo); });
+  expect_error(ErrorKind::kInput, HasSubstr("UTF-8"), [&] { tokenizer.token_to_id("\xc0\x80"); });
+}
+
+TEST(Tokenizer, BrokenFilesAreNamed) {
+  const TemporaryFolder folder;
+  for (const char* content : {"", "{", "[]", "{\"model\": 1}", "{\"version\": \"1.0\", \"model\": {\"type\": \"New\"}}", "\xff"}) {
+    folder.write("tokenizer.json", content);
+    expect_error(ErrorKind::kInput, HasSubstr("tokenizer.json"), [&] { Tokenizer::load(folder.path()); });
+  }
+}
+
+TEST(Tokenizer, FoldersWithoutTokenizerJson) {
+  const TemporaryFolder folder;
+  expect_error(ErrorKind::kInput, HasSubstr("no tokenizer"), [&] { Tokenizer::load(folder.path()); });
+  folder.write("tokenizer.model", "sentencepiece");
+  expect_error(ErrorKind::kInput, HasSubstr("AutoTokenizer.from_pretrained"), [&] { Tokenizer::load(folder.path()); });
+  expect_error(ErrorKind::kIo, HasSubstr("no such folder"), [&] { Tokenizer::load(folder.path() / "nowhere"); });
+}
+
+TEST(Bridge, StatusesAndOwnership) {
+  ASSERT_EQ(charm_text_abi_version(), CHARM_TEXT_ABI_VERSION);
+  charm_text_tokenizer* tokenizer = nullptr;
+  EXPECT_EQ(charm_text_tokenizer_new("{", 1, &tokenizer), CHARM_TEXT_INVALID_INPUT);
+  EXPECT_EQ(charm_text_tokenizer_new("\xff", 1, &tokenizer), CHARM_TEXT_INVALID_UTF8);
+  EXPECT_EQ(charm_text_tokenizer_new(nullptr, 1, &tokenizer), CHARM_TEXT_NULL_ARGUMENT);
+  EXPECT_EQ(tokenizer, nullptr);
+  const std::string json = read_file(kTestData / "tokenizers/byte_bpe/tokenizer.json");
+  EXPECT_EQ(charm_text_tokenizer_new(json.data(), json.size(), nullptr), CHARM_TEXT_NULL_ARGUMENT);
+  charm_text_ids ids{nullptr, 7};
+  EXPECT_EQ(charm_text_tokenizer_encode(nullptr, "a", 1, 0, &ids), CHARM_TEXT_NULL_ARGUMENT);
+  EXPECT_EQ(ids.length, 7u);  // untouched
+  charm_text_string message{nullptr, 0};
+  ASSERT_EQ(charm_text_last_error(&message), CHARM_TEXT_OK);
+  EXPECT_EQ(std::string(message.data, message.length), "tokenizer is null");
+  charm_text_string_free(message);
+  EXPECT_EQ(charm_text_last_error(nullptr), CHARM_TEXT_NULL_ARGUMENT);
+  charm_text_tokenizer_free(nullptr);
+  charm_text_template_free(nullptr);
+}
+
+}  // namespace
+}  // namespace charm::text
