@@ -23,7 +23,7 @@ class ReferenceScorer:
         self.tokenizer = AutoTokenizer.from_pretrained(model_dir)
         # Eager attention: the default would ignore some models' soft caps.
         self.model = AutoModelForSequenceClassification.from_pretrained(
-            model_dir, dtype=dtype, attn_implementation="eager").eval()
+            model_dir, dtype=dtype, attn_implementation="eager").to(dtype).eval()
         self.max_tokens = max_tokens
 
     def ids(self, prompt, response):
@@ -36,7 +36,7 @@ class ReferenceScorer:
 
     def score(self, ids):
         with torch.inference_mode():
-            return self.model(torch.tensor([ids])).logits[0, 0].float().item()
+            return self.model(torch.tensor([ids])).logits[0, 0].item()
 
 
 def read_scores(path):

@@ -1,0 +1,148 @@
+// Tiny reward models against transformers: embeddings, blocks, scores. Rows of one prompt are packed together, so that sharing the
+// prompt is part of what is compared.
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "charm/batch/token_budget.h"
+#include "charm/model/decoder.h"
+#include "charm/model/decoder_weights.h"
+#include "charm/model/model_config.h"
+#include "charm/model/reward_model.h"
+#include "tests/golden/golden_fixture.h"
+
+namespace charm::golden {
+namespace {
+
+const char* const kModels[] = {"gqa",         "mha-v4",         "tied-sharded", "llama3-rope", "llama3-rope-v4",
+                               "linear-rope-v4", "biases", "head-dim",     "bf16",        "chat"};
+
+batch::PackedBatch pack_rows(const Json& rows, std::int32_t pad_token_id) {
+  std::vector<std::pair<std::size_t, batch::PooledRow>> pooled;
+  for (const Json& row : rows) {
+    pooled.emplace_back(pooled.size(), batch::make_pooled_row(row["ids"].get<std::vector<std::int32_t>>(),
+                                                              row["prompt_length"].get<std::int64_t>(), pad_token_id));
+  }
+  return batch::pack(batch::group_by_prompt(std::move(pooled)));
+}
+
+/// Packed index of token `position` of a response's whole sequence.
+std::int64_t packed_index(const batch::Segment& segment, std::int64_t position) {
+  return position < segment.prompt_length ? segment.prompt_begin + position
+                                          : segment.response_begin + position - segment.prompt_length;
+}
+
+/// Compares x_TD with the [token][width] lists of the rows that carry `rung`.
+void compare_layer(const std::string& rung, const at::Tensor& x_TD, const batch::PackedBatch& batch, const Json& fixture) {
+  const at::Tensor values = x_TD.contiguous();
+  const float* data = values.data_ptr<float>();
+  const std::int64_t width = values.size(1);
+  Worst worst(rung);
+  for (std::size_t s = 0; s < batch.responses.size(); ++s) {
+    const Json& row = fixture["rows"][batch.rows[s]];
+    if (!row.contains(rung)) continue;
+    const batch::Segment& segment = batch.responses[s];
+    for (std::int64_t t = 0; t < segment.prompt_length + segment.response_length; ++t) {
+      const float* found = data + packed_index(segment, t) * width;
+      for (std::int64_t d = 0; d < width; ++d) {
+        worst.add(found[d], row[rung][t][d].get<double>(),
+                  "row " + std::to_string(batch.rows[s]) + " [" + std::to_string(t) + ", " + std::to_string(d) + "]");
+      }
+    }
+  }
+  worst.check(fixture["tolerance"]["layer"].get<double>());
+}
+
+void compare_scores(const std::string& rung, const std::vector<float>& scores, const batch::PackedBatch& batch,
+                    const Json& fixture, const char* key, double tolerance) {
+  ASSERT_EQ(scores.size(), fixture["rows"].size());
+  Worst worst(rung);
+  for (std::size_t s = 0; s < scores.size(); ++s) {
+    worst.add(scores[s], fixture["rows"][batch.rows[s]][key].get<double>(), "row " + std::to_string(batch.rows[s]));
+  }
+  worst.check(tolerance);
+}
+
+class DecoderGolden : public testing::TestWithParam<std::tuple<const char*, bool>> {};
+
+TEST_P(DecoderGolden, EveryRungEqualsTransformers) {
+  const auto [name, inference] = GetParam();
+  const std::filesystem::path folder = data_dir() / "models" / name;
+  const Json fixture = read_json(folder / "golden.json");
+  const model::DecoderConfig config = model::load_model_config(folder);
+  const batch::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id);
+  model::Decoder decoder(config, model::load_weights(folder, config, {.dtype = at::kFloat}), inference);
+  const c10::AutoGradMode no_grad(/*enabled=*/false);
+
+  const nn::BatchLayout layout = decoder.layout(batch);
+  at::Tensor x_TD = decoder.embed(layout);
+  const bool has_layers = fixture["rows"][1].contains("embeddings");
+  if (has_layers) compare_layer("embeddings", x_TD, batch, fixture);
+  for (std::int64_t layer = 0; layer < decoder.num_layers(); ++layer) {
+    x_TD = decoder.block(layer, x_TD, layout, model::BlockRows::kAll);
+    if (has_layers && layer == 0) compare_layer("first_block", x_TD, batch, fixture);
+  }
+  if (has_layers) compare_layer("last_block", x_TD, batch, fixture);
+
+  // forward() computes only the rows that the head needs in the last block: another path to the same numbers.
+  const at::Tensor scores_S = decoder.forward(layout).contiguous();
+  const std::vector<float> scores(scores_S.data_ptr<float>(), scores_S.data_ptr<float>() + batch.responses.size());
+  const double tolerance = fixture["tolerance"]["score"].get<double>();
+  compare_scores("score", scores, batch, fixture, "score", tolerance);
+  compare_scores("score_float64", scores, batch, fixture, "score_float64", tolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, DecoderGolden, testing::Combine(testing::ValuesIn(kModels), testing::Bool()),
+                         [](const auto& test) {
+                           std::string name = std::get<0>(test.param);
+                           for (char& c : name) c = c == '-' ? '_' : c;
+                           return name + (std::get<1>(test.param) ? "_inference" : "_autograd");
+                         });
+
+class RewardModelGolden : public testing::TestWithParam<std::tuple<const char*, model::DTypeChoice>> {};
+
+TEST_P(RewardModelGolden, ScoresEqualTransformers) {
+  const auto [name, dtype] = GetParam();
+  const std::filesystem::path folder = data_dir() / "models" / name;
+  const Json fixture = read_json(folder / "golden.json");
+  const auto reward_model =
+      model::load_reward_model(folder, {.dtype = dtype, .device = model::DeviceChoice::kCpu, .threads = 1});
+  const batch::PackedBatch batch = pack_rows(fixture["rows"], reward_model->pad_token_id());
+  const std::vector<float> scores = reward_model->score(batch);
+  const bool bfloat16 = dtype == model::DTypeChoice::kBFloat16;
+  compare_scores(bfloat16 ? "score in bfloat16" : "score", scores, batch, fixture, "score_float64",
+                 fixture["tolerance"][bfloat16 ? "score_bfloat16" : "score"].get<double>());
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, RewardModelGolden,
+                         testing::Combine(testing::ValuesIn(kModels),
+                                          testing::Values(model::DTypeChoice::kFloat32, model::DTypeChoice::kBFloat16)),
+                         [](const auto& test) {
+                           std::string name = std::get<0>(test.param);
+                           for (char& c : name) c = c == '-' ? '_' : c;
+                           return name + (std::get<1>(test.param) == model::DTypeChoice::kFloat32 ? "_float32" : "_bfloat16");
+                         });
+
+TEST(RewardModelGolden, AloneOrPackedGivesTheSameBits) {
+  const std::filesystem::path folder = data_dir() / "models" / "gqa";
+  const Json rows = read_json(folder / "golden.json")["rows"];
+  const auto reward_model = model::load_reward_model(
+      folder, {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCpu, .threads = 1});
+  const batch::PackedBatch batch = pack_rows(rows, reward_model->pad_token_id());
+  const std::vector<float> together = reward_model->score(batch);
+  for (std::size_t s = 0; s < together.size(); ++s) {
+    const std::vector<float> alone = reward_model->score(pack_rows(Json::array({rows[batch.rows[s]]}), reward_model->pad_token_id()));
+    EXPECT_EQ(alone.at(0), together[s]) << "row " << batch.rows[s];
+  }
+}
+
+}  // namespace
+}  // namespace charm::golden

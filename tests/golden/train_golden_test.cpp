@@ -1,0 +1,73 @@
+// `charm train` against transformers' Trainer recipe: one AdamW step, and ten with warm-up, cosine decay and clipping. The saved
+// weights are compared, so that saving and loading are part of it.
+
+#include <ATen/core/Tensor.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "charm/model/decoder_weights.h"
+#include "charm/model/model_config.h"
+#include "charm/train/train_stage.h"
+#include "tests/golden/golden_fixture.h"
+
+namespace charm::golden {
+namespace {
+
+class TrainGolden : public testing::TestWithParam<const char*> {};
+
+TEST_P(TrainGolden, WeightsEqualTransformers) {
+  const std::string run = GetParam();
+  const std::filesystem::path root = data_dir() / "train";
+  const Json fixture = read_json(root / "golden.json");
+  const std::filesystem::path output = std::filesystem::path(testing::TempDir()) / ("charm_train_golden_" + run);
+  std::filesystem::remove_all(output);
+
+  train::TrainOptions options;
+  options.model = root / "model";
+  options.preferences = root / "preferences.jsonl";
+  options.output = output;
+  options.learning_rate = fixture["options"]["learning_rate"];
+  options.weight_decay = fixture["options"]["weight_decay"];
+  options.adam_beta1 = fixture["options"]["adam_beta1"];
+  options.adam_beta2 = fixture["options"]["adam_beta2"];
+  options.adam_eps = fixture["options"]["adam_eps"];
+  options.clip_norm = fixture["options"]["clip_norm"];
+  options.pairs_per_step = static_cast<std::int64_t>(fixture["pairs"].size());  // every step sees every pair
+  options.epochs = run == "step1" ? 1 : 10;
+  options.warmup_fraction = run == "step1" ? 0.0 : 0.2;
+  options.budget_tokens = 128;  // several passes a step: accumulation is part of it
+  options.eval_fraction = 0.0;
+  options.dtype = train::ComputeDType::kFloat32;
+  options.device = "cpu";
+  options.threads = 1;
+  const train::TrainResult result = train::train(options, {});
+  EXPECT_EQ(result.num_steps, run == "step1" ? 1 : 10);
+
+  const model::DecoderConfig config = model::load_model_config(output);
+  model::DecoderWeights found = model::load_weights(output, config, {.dtype = at::kFloat});
+  model::DecoderWeights expected = model::load_weights(root / run, config, {.dtype = at::kFloat});
+  auto found_tensors = model::named_weights(found, config);
+  auto expected_tensors = model::named_weights(expected, config);
+  ASSERT_EQ(found_tensors.size(), expected_tensors.size());
+  Worst worst("weights after " + run);
+  for (std::size_t n = 0; n < expected_tensors.size(); ++n) {
+    const auto& [name, wanted] = expected_tensors[n];
+    ASSERT_EQ(found_tensors[n].first, name);
+    ASSERT_EQ(found_tensors[n].second->sizes(), wanted->sizes()) << name;
+    for (std::int64_t i = 0; i < wanted->numel(); ++i) {
+      worst.add(found_tensors[n].second->data_ptr<float>()[i], wanted->data_ptr<float>()[i],
+                name + " element " + std::to_string(i));
+    }
+  }
+  worst.check(fixture["tolerance"][run].get<double>());
+  std::filesystem::remove_all(output);
+}
+
+INSTANTIATE_TEST_SUITE_P(Runs, TrainGolden, testing::Values("step1", "step10"),
+                         [](const auto& test) { return std::string(test.param); });
+
+}  // namespace
+}  // namespace charm::golden
