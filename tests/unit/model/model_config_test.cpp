@@ -1,0 +1,142 @@
+#include "charm/model/model_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "tests/unit/model/model_folder.h"
+
+namespace charm::model {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing_support::tiny_config;
+
+std::string failure(const std::string& text) {
+  try {
+    parse_model_config(text, "m/config.json");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    EXPECT_THAT(error.what(), HasSubstr("m/config.json"));
+    return error.what();
+  }
+  return "";
+}
+std::string failure_with(const std::string& extra) { return failure(tiny_config(extra)); }
+
+TEST(ModelConfig, Transformers4Spelling) {
+  const DecoderConfig c = parse_model_config(
+      tiny_config(R"("rope_theta": 500000, "head_dim": null, "rope_scaling": {"rope_type": "llama3", "factor": 8.0,
+                     "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192})"),
+      "config.json");
+  EXPECT_EQ(c.architecture, "LlamaForSequenceClassification");
+  EXPECT_EQ(c.head, HeadKind::kLinear);
+  EXPECT_EQ(c.head_dim, 8);
+  EXPECT_EQ(c.rope.kind, RopeKind::kLlama3);
+  EXPECT_EQ(c.rope.theta, 500000.0);
+  EXPECT_EQ(c.rope.factor, 8.0);
+  EXPECT_EQ(c.rope.original_max_position_embeddings, 8192);
+  EXPECT_EQ(c.pad_token_id, 0);
+  EXPECT_EQ(c.eos_token_ids, (std::vector<std::int32_t>{2, 3}));
+  EXPECT_EQ(c.bos_token_id, 1);
+  EXPECT_EQ(c.stored_dtype, "float32");
+}
+
+TEST(ModelConfig, Transformers5Spelling) {
+  const DecoderConfig c = parse_model_config(
+      tiny_config(R"("rope_theta": null, "torch_dtype": null, "dtype": "bfloat16", "head_dim": 16, "pad_token_id": null,
+                     "eos_token_id": 2, "rope_parameters": {"rope_theta": 1234.5, "rope_type": "default"})"),
+      "config.json");
+  EXPECT_EQ(c.rope.theta, 1234.5);
+  EXPECT_EQ(c.rope.kind, RopeKind::kDefault);
+  EXPECT_EQ(c.head_dim, 16);
+  EXPECT_EQ(c.pad_token_id, -1);
+  EXPECT_EQ(c.eos_token_ids, (std::vector<std::int32_t>{2}));
+  EXPECT_EQ(c.stored_dtype, "bfloat16");
+}
+
+TEST(ModelConfig, OlderRopeSpellingsAndNull) {
+  EXPECT_EQ(parse_model_config(tiny_config(R"("rope_scaling": null)"), "c").rope.kind, RopeKind::kDefault);
+  const DecoderConfig c = parse_model_config(tiny_config(R"("rope_scaling": {"type": "linear", "factor": 4})"), "c");
+  EXPECT_EQ(c.rope.kind, RopeKind::kLinear);
+  EXPECT_EQ(c.rope.factor, 4.0);
+}
+
+TEST(ModelConfig, CausalLmHasNoHead) {
+  const DecoderConfig c =
+      parse_model_config(tiny_config(R"("architectures": ["LlamaForCausalLM"], "id2label": null)"), "c");
+  EXPECT_EQ(c.head, HeadKind::kNone);
+}
+
+TEST(ModelConfig, RopeKindsItDoesNotKnow) {
+  for (const std::string kind : {"dynamic", "yarn", "longrope"}) {
+    EXPECT_THAT(failure_with(R"("rope_scaling": {"rope_type": ")" + kind + R"(", "factor": 2.0})"),
+                AllOf(HasSubstr("rope_scaling.rope_type"), HasSubstr(kind), HasSubstr("llama3")));
+  }
+  EXPECT_THAT(failure_with(R"("rope_scaling": {"type": "linear", "factor": 0})"), HasSubstr("rope_scaling.factor is 0"));
+  EXPECT_THAT(failure_with(R"("rope_scaling": {"type": "linear"})"), HasSubstr("rope_scaling.factor is missing"));
+  EXPECT_THAT(failure_with(R"("rope_scaling": {"rope_type": "llama3", "factor": 8.0})"), HasSubstr("low_freq_factor"));
+  EXPECT_THAT(failure_with(R"("rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": {"rope_theta": 1e4})"),
+              HasSubstr("only one can be meant"));
+  EXPECT_THAT(failure_with(R"("partial_rotary_factor": 0.5)"), HasSubstr("partial_rotary_factor"));
+}
+
+TEST(ModelConfig, ForeignSettingsAreNamed) {
+  EXPECT_THAT(failure_with(R"("sliding_window": 4096)"), HasSubstr("sliding_window is 4096"));
+  EXPECT_EQ(failure_with(R"("sliding_window": 4096, "use_sliding_window": false)"), "");
+  EXPECT_EQ(failure_with(R"("sliding_window": null)"), "");
+  EXPECT_THAT(failure_with(R"("attn_logit_softcapping": 50.0)"), HasSubstr("attn_logit_softcapping"));
+  EXPECT_THAT(failure_with(R"("num_local_experts": 8)"), HasSubstr("num_local_experts"));
+  EXPECT_THAT(failure_with(R"("hidden_act": "gelu")"), AllOf(HasSubstr("gelu"), HasSubstr("silu")));
+}
+
+TEST(ModelConfig, ArchitecturesItDoesNotKnow) {
+  EXPECT_THAT(failure_with(R"("architectures": ["MambaForCausalLM"])"),
+              AllOf(HasSubstr("'MambaForCausalLM'"), HasSubstr("LlamaForSequenceClassification"), HasSubstr("LlamaForCausalLM")));
+  EXPECT_THAT(failure_with(R"("architectures": [])"), HasSubstr("architectures"));
+  EXPECT_THAT(failure_with(R"("architectures": null)"), HasSubstr("missing"));
+  EXPECT_THAT(failure_with(R"("model_type": "mistral")"), HasSubstr("model_type"));
+}
+
+TEST(ModelConfig, RemoteCodeAndQuantisationAreRefused) {
+  EXPECT_THAT(failure_with(R"("auto_map": {"AutoModel": "x.Y"})"), HasSubstr("auto_map"));
+  EXPECT_THAT(failure_with(R"("quantization_config": {"bits": 4})"), HasSubstr("quantization_config"));
+}
+
+TEST(ModelConfig, OneLabelOnly) {
+  EXPECT_THAT(failure_with(R"("id2label": {"0": "A", "1": "B", "2": "C"})"), HasSubstr("id2label"));
+  EXPECT_THAT(failure_with(R"("num_labels": 3)"), HasSubstr("num_labels is 3, expected 1"));
+  EXPECT_THAT(failure_with(R"("id2label": null)"), HasSubstr("2 labels"));
+  EXPECT_EQ(failure_with(R"("id2label": null, "num_labels": 1)"), "");
+}
+
+TEST(ModelConfig, BadValues) {
+  EXPECT_THAT(failure("{"), HasSubstr("not JSON"));
+  EXPECT_THAT(failure("[]"), HasSubstr("expected an object"));
+  EXPECT_THAT(failure_with(R"("hidden_size": "32")"), HasSubstr("hidden_size is \"32\", expected an integer"));
+  EXPECT_THAT(failure_with(R"("hidden_size": 99999999999999)"), HasSubstr("hidden_size"));
+  EXPECT_THAT(failure_with(R"("num_hidden_layers": 0)"), HasSubstr("num_hidden_layers is 0"));
+  EXPECT_THAT(failure_with(R"("num_key_value_heads": 3)"), HasSubstr("divisor"));
+  EXPECT_THAT(failure_with(R"("head_dim": 7)"), HasSubstr("even"));
+  EXPECT_THAT(failure_with(R"("num_attention_heads": 5, "num_key_value_heads": 5)"), HasSubstr("head_dim"));
+  EXPECT_THAT(failure_with(R"("rms_norm_eps": -1)"), HasSubstr("rms_norm_eps"));
+  EXPECT_THAT(failure_with(R"("mlp_bias": 1)"), HasSubstr("true or false"));
+  EXPECT_THAT(failure_with(R"("eos_token_id": "x")"), HasSubstr("eos_token_id"));
+  EXPECT_THAT(failure_with(R"("pad_token_id": [1, 2])"), HasSubstr("pad_token_id"));
+}
+
+TEST(ModelConfig, FolderWithoutConfig) {
+  const testing_support::TemporaryFolder folder;
+  try {
+    load_model_config(folder.path());
+    FAIL() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kIo);
+    EXPECT_THAT(error.what(), HasSubstr("config.json"));
+  }
+}
+
+}  // namespace
+}  // namespace charm::model

@@ -1,0 +1,83 @@
+#include <ATen/ops/equal.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/model/decoder_weights.h"
+#include "tests/unit/model/model_folder.h"
+
+namespace charm::model {
+namespace {
+
+using testing_support::TemporaryFolder;
+using testing_support::tiny_config;
+using testing_support::write_tiny_model;
+
+nlohmann::json read_config(const fs::path& folder) { return nlohmann::json::parse(read_file(folder / "config.json")); }
+
+TEST(SaveModel, RoundTripKeepsWeightsTokenizerAndUnknownKeys) {
+  const TemporaryFolder folder;
+  const fs::path source = folder.path() / "source", output = folder.path() / "output";
+  DecoderWeights weights = write_tiny_model(source, tiny_config(R"("use_cache": true, "pad_token_id": null)"));
+  write_file(source / "tokenizer.json", "{\"t\": 1}");
+  write_file(source / "notes.txt", "not part of the model");
+  const DecoderConfig config = load_model_config(source);
+  save_model(output, source, weights, config, at::kFloat);
+
+  EXPECT_FALSE(fs::exists(partial_path(output)));
+  EXPECT_EQ(read_file(output / "tokenizer.json"), "{\"t\": 1}");
+  EXPECT_FALSE(fs::exists(output / "notes.txt"));
+  const auto json = read_config(output);
+  EXPECT_EQ(json["use_cache"], true);
+  EXPECT_EQ(json["num_labels"], 1);
+  EXPECT_EQ(json["id2label"]["0"], "LABEL_0");
+  EXPECT_TRUE(json["pad_token_id"].is_null());
+  DecoderWeights loaded = load_weights(output, load_model_config(output), {.dtype = at::kFloat});
+  for (std::size_t i = 0; i < named_weights(weights, config).size(); ++i) {
+    EXPECT_TRUE(at::equal(*named_weights(weights, config)[i].second, *named_weights(loaded, config)[i].second));
+  }
+  const std::string first = read_file(output / "model.safetensors");
+  save_model(output, source, loaded, config, at::kFloat);
+  EXPECT_EQ(read_file(output / "model.safetensors"), first);
+}
+
+TEST(SaveModel, CausalLmWithANewHeadBecomesARewardModel) {
+  const TemporaryFolder folder;
+  const fs::path source = folder.path() / "source", output = folder.path() / "output";
+  DecoderWeights weights =
+      write_tiny_model(source, tiny_config(R"("architectures": ["LlamaForCausalLM"], "id2label": null, "dtype": "float32",
+                                              "torch_dtype": null)"));
+  DecoderConfig config = load_model_config(source);
+  config.head = HeadKind::kLinear;
+  weights.head_1D = random_head(config, 3);
+  keep_first_layers(weights, config, 1);
+  save_model(output, source, weights, config, at::kBFloat16);
+
+  const auto json = read_config(output);
+  EXPECT_EQ(json["architectures"], nlohmann::json::array({"LlamaForSequenceClassification"}));
+  EXPECT_EQ(json["num_hidden_layers"], 1);
+  EXPECT_EQ(json["dtype"], "bfloat16");
+  const DecoderConfig saved = load_model_config(output);
+  EXPECT_EQ(saved.head, HeadKind::kLinear);
+  const DecoderWeights loaded = load_weights(output, saved, {.dtype = at::kFloat});
+  EXPECT_TRUE(at::equal(loaded.head_1D, weights.head_1D.to(at::kBFloat16).to(at::kFloat)));
+}
+
+TEST(SaveModel, UnwritableOutputLeavesNothing) {
+  const TemporaryFolder folder;
+  const fs::path source = folder.path() / "source";
+  DecoderWeights weights = write_tiny_model(source, tiny_config());
+  write_file(folder.path() / "file", "x");
+  try {
+    save_model(folder.path() / "file" / "output", source, weights, load_model_config(source), at::kFloat);
+    FAIL() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kIo);
+  }
+}
+
+}  // namespace
+}  // namespace charm::model
