@@ -9,7 +9,8 @@ namespace charm::text::bridge {
 void require_abi() {
   if (charm_text_abi_version() != CHARM_TEXT_ABI_VERSION) {
     throw Error(ErrorKind::kInternal,
-                "the linked libcharm_text has interface version {}, this program was compiled for {}: rebuild both from the "
+                "the linked libcharm_text has interface version {}, this program was compiled for "
+                "{}: rebuild both from the "
                 "same sources",
                 charm_text_abi_version(), CHARM_TEXT_ABI_VERSION);
   }
@@ -22,13 +23,15 @@ void check(charm_text_status status, std::string_view what) {
   if (charm_text_last_error(&raw) == CHARM_TEXT_OK) message = take(raw);
   switch (status) {
     case CHARM_TEXT_REFUSED:
-      throw Error(ErrorKind::kInput, "{}: the template refuses this conversation: {}", what, message);
+      throw Error(ErrorKind::kInput, "{}: the template refuses this conversation: {}", what,
+                  message);
     case CHARM_TEXT_INVALID_UTF8:
     case CHARM_TEXT_INVALID_INPUT:
     case CHARM_TEXT_FAILED:
       throw Error(ErrorKind::kInput, "{}: {}", what, message);
     default:
-      throw Error(ErrorKind::kInternal, "{}: the text bridge failed with status {}: {}", what, status, message);
+      throw Error(ErrorKind::kInternal, "{}: the text bridge failed with status {}: {}", what,
+                  status, message);
   }
 }
 

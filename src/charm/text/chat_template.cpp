@@ -1,7 +1,6 @@
 #include "charm/text/chat_template.h"
 
 #include <nlohmann/json.hpp>
-
 #include <utility>
 
 #include "charm/base/error.h"
@@ -18,26 +17,32 @@ struct Found {
   std::string name;
 };
 
-// The `chat_template` of tokenizer_config.json: a string, or [{"name": "default", "template": "..."}, ...].
+// The `chat_template` of tokenizer_config.json: a string, or [{"name": "default", "template":
+// "..."}, ...].
 Found template_of_config(const nlohmann::json& value, const std::string& file) {
   if (value.is_string()) return {value.get<std::string>(), file + ": chat_template"};
   std::string names;
   if (value.is_array()) {
     for (const nlohmann::json& entry : value) {
-      const bool complete = entry.is_object() && entry.contains("name") && entry["name"].is_string() &&
-                            entry.contains("template") && entry["template"].is_string();
+      const bool complete = entry.is_object() && entry.contains("name") &&
+                            entry["name"].is_string() && entry.contains("template") &&
+                            entry["template"].is_string();
       if (!complete) {
-        throw Error(ErrorKind::kInput, "{}: an entry of chat_template lacks the strings 'name' and 'template'", file);
+        throw Error(ErrorKind::kInput,
+                    "{}: an entry of chat_template lacks the strings 'name' and 'template'", file);
       }
       const auto name = entry["name"].get<std::string>();
-      if (name == "default") return {entry["template"].get<std::string>(), file + ": chat_template 'default'"};
+      if (name == "default")
+        return {entry["template"].get<std::string>(), file + ": chat_template 'default'"};
       names += names.empty() ? name : ", " + name;
     }
     throw Error(ErrorKind::kInput,
-                "{}: chat_template names no 'default' (found: {}); write the one you want to a file and pass it with --template",
+                "{}: chat_template names no 'default' (found: {}); write the one you want to a "
+                "file and pass it with --template",
                 file, names.empty() ? "none" : names);
   }
-  throw Error(ErrorKind::kInput, "{}: chat_template must be a string or a list of named templates, found {}", file,
+  throw Error(ErrorKind::kInput,
+              "{}: chat_template must be a string or a list of named templates, found {}", file,
               value.type_name());
 }
 
@@ -49,7 +54,8 @@ Found find_template(const fs::path& model_dir, const std::optional<fs::path>& te
   const auto value = config.find("chat_template");
   if (value == config.end() || value->is_null()) {
     throw Error(ErrorKind::kInput,
-                "{}: the model has no chat template (neither chat_template.jinja nor chat_template in tokenizer_config.json); "
+                "{}: the model has no chat template (neither chat_template.jinja nor chat_template "
+                "in tokenizer_config.json); "
                 "pass the one it was trained with as --template FILE",
                 model_dir.string());
   }
@@ -72,41 +78,49 @@ struct ChatTemplate::Handle {
 
 void ChatTemplate::HandleDeleter::operator()(Handle* handle) const { delete handle; }
 
-ChatTemplate::ChatTemplate(std::unique_ptr<Handle, HandleDeleter> handle, std::string source, SpecialTokens special_tokens,
-                           std::string name)
+ChatTemplate::ChatTemplate(std::unique_ptr<Handle, HandleDeleter> handle, std::string source,
+                           SpecialTokens special_tokens, std::string name)
     : handle_(std::move(handle)),
       source_(std::move(source)),
       special_tokens_(std::move(special_tokens)),
       name_(std::move(name)) {}
 
-ChatTemplate ChatTemplate::load(const fs::path& model_dir, const std::optional<fs::path>& template_file,
+ChatTemplate ChatTemplate::load(const fs::path& model_dir,
+                                const std::optional<fs::path>& template_file,
                                 const std::string& date) {
   Found found = find_template(model_dir, template_file);
-  return from_source(std::move(found.source), read_special_tokens(model_dir), date, std::move(found.name));
+  return from_source(std::move(found.source), read_special_tokens(model_dir), date,
+                     std::move(found.name));
 }
 
-ChatTemplate ChatTemplate::from_source(std::string source, SpecialTokens special_tokens, const std::string& date,
-                                       std::string name) {
+ChatTemplate ChatTemplate::from_source(std::string source, SpecialTokens special_tokens,
+                                       const std::string& date, std::string name) {
   bridge::require_abi();
-  for (const auto& [token, content] : special_tokens) require_utf8(content, name + ": special token " + token);
+  for (const auto& [token, content] : special_tokens)
+    require_utf8(content, name + ": special token " + token);
   const std::string context = nlohmann::json(special_tokens).dump();
   std::unique_ptr<Handle, HandleDeleter> handle(new Handle);
-  bridge::check(charm_text_template_new(source.data(), source.size(), context.data(), context.size(), date.data(), date.size(),
-                                        &handle->chat_template),
-                name);
-  return ChatTemplate(std::move(handle), std::move(source), std::move(special_tokens), std::move(name));
+  bridge::check(
+      charm_text_template_new(source.data(), source.size(), context.data(), context.size(),
+                              date.data(), date.size(), &handle->chat_template),
+      name);
+  return ChatTemplate(std::move(handle), std::move(source), std::move(special_tokens),
+                      std::move(name));
 }
 
-std::string ChatTemplate::render(const Conversation& conversation, GenerationPrompt generation_prompt) const {
+std::string ChatTemplate::render(const Conversation& conversation,
+                                 GenerationPrompt generation_prompt) const {
   for (std::size_t i = 0; i < conversation.size(); ++i) {
     require_utf8(conversation[i].role, fmt::format("the role of message {}", i + 1));
-    require_utf8(conversation[i].content, fmt::format("message {} ({})", i + 1, conversation[i].role));
+    require_utf8(conversation[i].content,
+                 fmt::format("message {} ({})", i + 1, conversation[i].role));
   }
   const std::string messages = conversation_json(conversation);
   charm_text_string text{nullptr, 0};
-  bridge::check(charm_text_template_render(handle_->chat_template, messages.data(), messages.size(),
-                                           generation_prompt == GenerationPrompt::kYes ? 1 : 0, &text),
-                name_);
+  bridge::check(
+      charm_text_template_render(handle_->chat_template, messages.data(), messages.size(),
+                                 generation_prompt == GenerationPrompt::kYes ? 1 : 0, &text),
+      name_);
   return bridge::take(text);
 }
 

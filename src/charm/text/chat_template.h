@@ -13,20 +13,24 @@ namespace charm::text {
 /// Whether the text ends where the assistant starts to speak.
 enum class GenerationPrompt { kNo, kYes };
 
-/// A Jinja chat template, rendered with the settings of transformers' apply_chat_template: trim_blocks, lstrip_blocks,
-/// raise_exception, tojson, strftime_now (pinned date, midnight), Python's string methods; `tools` and `documents` are none.
-/// Immutable after construction; safe to use from several threads.
+/// A Jinja chat template, rendered with the settings of transformers' apply_chat_template:
+/// trim_blocks, lstrip_blocks, raise_exception, tojson, strftime_now (pinned date, midnight),
+/// Python's string methods; `tools` and `documents` are none. Immutable after construction; safe to
+/// use from several threads.
 class ChatTemplate {
  public:
-  /// The first of: `template_file`, `model_dir`/chat_template.jinja, `chat_template` in tokenizer_config.json (a string, or a
-  /// list of named templates of which "default" is taken). Throws kInput naming --template when there is none.
+  /// The first of: `template_file`, `model_dir`/chat_template.jinja, `chat_template` in
+  /// tokenizer_config.json (a string, or a list of named templates of which "default" is taken).
+  /// Throws kInput naming --template when there is none.
   static ChatTemplate load(const std::filesystem::path& model_dir,
-                           const std::optional<std::filesystem::path>& template_file, const std::string& date);
+                           const std::optional<std::filesystem::path>& template_file,
+                           const std::string& date);
   /// `name` is what error messages call it; `date` is YYYY-MM-DD.
-  static ChatTemplate from_source(std::string source, SpecialTokens special_tokens, const std::string& date,
-                                  std::string name);
+  static ChatTemplate from_source(std::string source, SpecialTokens special_tokens,
+                                  const std::string& date, std::string name);
 
-  /// Throws kInput with the template's own words when it refuses the conversation (raise_exception).
+  /// Throws kInput with the template's own words when it refuses the conversation
+  /// (raise_exception).
   std::string render(const Conversation& conversation, GenerationPrompt generation_prompt) const;
 
   const std::string& source() const { return source_; }
@@ -41,8 +45,8 @@ class ChatTemplate {
   struct HandleDeleter {
     void operator()(Handle* handle) const;
   };
-  ChatTemplate(std::unique_ptr<Handle, HandleDeleter> handle, std::string source, SpecialTokens special_tokens,
-               std::string name);
+  ChatTemplate(std::unique_ptr<Handle, HandleDeleter> handle, std::string source,
+               SpecialTokens special_tokens, std::string name);
 
   std::unique_ptr<Handle, HandleDeleter> handle_;
   std::string source_;

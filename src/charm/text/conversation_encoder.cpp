@@ -1,8 +1,7 @@
 #include "charm/text/conversation_encoder.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -10,9 +9,11 @@
 namespace charm::text {
 namespace {
 
-// What the tokenizer wants in front of a text that brings no BOS of its own: the tokens its post-processor puts before any
-// text, unless tokenizer_config.json's add_bos_token says otherwise. What it puts behind (EOS) is the template's business.
-std::vector<std::int32_t> find_leading_ids(const Tokenizer& tokenizer, const SpecialTokens& special_tokens,
+// What the tokenizer wants in front of a text that brings no BOS of its own: the tokens its
+// post-processor puts before any text, unless tokenizer_config.json's add_bos_token says otherwise.
+// What it puts behind (EOS) is the template's business.
+std::vector<std::int32_t> find_leading_ids(const Tokenizer& tokenizer,
+                                           const SpecialTokens& special_tokens,
                                            const std::filesystem::path& model_dir) {
   const std::vector<std::int32_t> bare = tokenizer.encode("a", AddSpecialTokens::kNo);
   const std::vector<std::int32_t> dressed = tokenizer.encode("a", AddSpecialTokens::kYes);
@@ -33,27 +34,30 @@ std::vector<std::int32_t> find_leading_ids(const Tokenizer& tokenizer, const Spe
 
 }  // namespace
 
-ConversationEncoder::ConversationEncoder(const std::filesystem::path& model_dir, EncoderOptions options)
+ConversationEncoder::ConversationEncoder(const std::filesystem::path& model_dir,
+                                         EncoderOptions options)
     : options_(std::move(options)),
       tokenizer_(std::make_unique<Tokenizer>(Tokenizer::load(model_dir))),
       template_(std::make_unique<ChatTemplate>(
           ChatTemplate::load(model_dir, options_.template_file, options_.template_date))) {
   if (options_.max_tokens < 1) {
-    throw Error(ErrorKind::kUsage, "--max-tokens must be at least 1, found {}", options_.max_tokens);
+    throw Error(ErrorKind::kUsage, "--max-tokens must be at least 1, found {}",
+                options_.max_tokens);
   }
   if (options_.bos == BosPolicy::kOnce) {
     leading_ids_ = find_leading_ids(*tokenizer_, template_->special_tokens(), model_dir);
   }
 }
 
-EncodedConversation ConversationEncoder::encode(const Conversation& prompt, std::string_view response) const {
+EncodedConversation ConversationEncoder::encode(const Conversation& prompt,
+                                                std::string_view response) const {
   Conversation conversation = prompt;
   conversation.push_back({"assistant", std::string(response)});
   return finish(conversation, prompt_ids(prompt));
 }
 
-std::vector<EncodedRow> ConversationEncoder::encode_group(const Conversation& prompt,
-                                                          std::span<const std::string_view> responses) const {
+std::vector<EncodedRow> ConversationEncoder::encode_group(
+    const Conversation& prompt, std::span<const std::string_view> responses) const {
   const std::vector<std::int32_t> shared = prompt_ids(prompt);
   Conversation conversation = prompt;
   conversation.push_back({"assistant", ""});
@@ -71,15 +75,17 @@ std::vector<EncodedRow> ConversationEncoder::encode_group(const Conversation& pr
 }
 
 std::vector<std::int32_t> ConversationEncoder::tokenize(const std::string& rendered) const {
-  if (options_.bos == BosPolicy::kAsTemplate) return tokenizer_->encode(rendered, AddSpecialTokens::kYes);
+  if (options_.bos == BosPolicy::kAsTemplate)
+    return tokenizer_->encode(rendered, AddSpecialTokens::kYes);
   std::vector<std::int32_t> ids = tokenizer_->encode(rendered, AddSpecialTokens::kNo);
   // Only the very start counts: a BOS further inside is content.
   const auto bos = template_->special_tokens().find("bos_token");
-  const bool written_as_text =
-      bos != template_->special_tokens().end() && !bos->second.empty() && rendered.starts_with(bos->second);
-  const bool written_as_ids =
-      ids.size() >= leading_ids_.size() && std::equal(leading_ids_.begin(), leading_ids_.end(), ids.begin());
-  if (!written_as_text && !written_as_ids) ids.insert(ids.begin(), leading_ids_.begin(), leading_ids_.end());
+  const bool written_as_text = bos != template_->special_tokens().end() && !bos->second.empty() &&
+                               rendered.starts_with(bos->second);
+  const bool written_as_ids = ids.size() >= leading_ids_.size() &&
+                              std::equal(leading_ids_.begin(), leading_ids_.end(), ids.begin());
+  if (!written_as_text && !written_as_ids)
+    ids.insert(ids.begin(), leading_ids_.begin(), leading_ids_.end());
   return ids;
 }
 
@@ -87,8 +93,9 @@ std::vector<std::int32_t> ConversationEncoder::prompt_ids(const Conversation& pr
   try {
     return tokenize(template_->render(prompt, GenerationPrompt::kYes));
   } catch (const Error& e) {
-    // Some templates refuse a conversation without an answer; such rows share no prompt. Whatever is wrong with the prompt
-    // itself comes up again, with its row, when the whole conversation is rendered.
+    // Some templates refuse a conversation without an answer; such rows share no prompt. Whatever
+    // is wrong with the prompt itself comes up again, with its row, when the whole conversation is
+    // rendered.
     if (e.kind() != ErrorKind::kInput) throw;
     return {};
   }
@@ -99,7 +106,8 @@ EncodedConversation ConversationEncoder::finish(const Conversation& conversation
   EncodedConversation result;
   result.ids = tokenize(template_->render(conversation, GenerationPrompt::kNo));
   if (result.ids.empty()) {
-    throw Error(ErrorKind::kInput, "{}: the template renders this conversation to nothing", template_->name());
+    throw Error(ErrorKind::kInput, "{}: the template renders this conversation to nothing",
+                template_->name());
   }
   result.full_length = static_cast<std::int64_t>(result.ids.size());
   result.truncated = result.full_length > options_.max_tokens;
@@ -113,11 +121,13 @@ EncodedConversation ConversationEncoder::finish(const Conversation& conversation
         break;
       case Truncation::kError:
         throw Error(ErrorKind::kInput,
-                    "the conversation has {} tokens, more than --max-tokens {}; --truncation left or right would cut it",
+                    "the conversation has {} tokens, more than --max-tokens {}; --truncation left "
+                    "or right would cut it",
                     result.full_length, options_.max_tokens);
     }
   }
-  const auto shared = std::mismatch(result.ids.begin(), result.ids.end(), prompt_ids.begin(), prompt_ids.end());
+  const auto shared =
+      std::mismatch(result.ids.begin(), result.ids.end(), prompt_ids.begin(), prompt_ids.end());
   result.prompt_length = std::min<std::int64_t>(shared.first - result.ids.begin(),
                                                 static_cast<std::int64_t>(result.ids.size()) - 1);
   return result;

@@ -39,9 +39,10 @@ struct EncoderOptions {
 /// One templated conversation as token ids.
 struct EncodedConversation {
   std::vector<std::int32_t> ids;  ///< after truncation
-  /// Leading tokens that belong to the prompt alone: the longest common prefix of `ids` and the ids of the prompt rendered with
-  /// the generation prompt, but never all of `ids`: the last token is always the response's. A function of this row alone.
-  /// 0 when the row was truncated from the left, or when the template refuses a prompt without an answer.
+  /// Leading tokens that belong to the prompt alone: the longest common prefix of `ids` and the ids
+  /// of the prompt rendered with the generation prompt, but never all of `ids`: the last token is
+  /// always the response's. A function of this row alone. 0 when the row was truncated from the
+  /// left, or when the template refuses a prompt without an answer.
   std::int64_t prompt_length = 0;
   bool truncated = false;
   std::int64_t full_length = 0;  ///< tokens before truncation
@@ -53,17 +54,20 @@ struct EncodedRow {
   std::optional<std::string> error;
 };
 
-/// Conversation -> chat template -> token ids, the way Hugging Face's apply_chat_template + tokenizer do it.
-/// Immutable after construction; safe to use from several threads.
+/// Conversation -> chat template -> token ids, the way Hugging Face's apply_chat_template +
+/// tokenizer do it. Immutable after construction; safe to use from several threads.
 class ConversationEncoder {
  public:
   ConversationEncoder(const std::filesystem::path& model_dir, EncoderOptions options);
 
-  /// Throws kInput when the template refuses the conversation, the text is not UTF-8, or truncation is kError and it is too long.
+  /// Throws kInput when the template refuses the conversation, the text is not UTF-8, or truncation
+  /// is kError and it is too long.
   EncodedConversation encode(const Conversation& prompt, std::string_view response) const;
 
-  /// The same for each response, with the prompt rendered and tokenized once. What `encode` would throw is the row's error.
-  std::vector<EncodedRow> encode_group(const Conversation& prompt, std::span<const std::string_view> responses) const;
+  /// The same for each response, with the prompt rendered and tokenized once. What `encode` would
+  /// throw is the row's error.
+  std::vector<EncodedRow> encode_group(const Conversation& prompt,
+                                       std::span<const std::string_view> responses) const;
 
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const ChatTemplate& chat_template() const { return *template_; }
@@ -72,10 +76,12 @@ class ConversationEncoder {
  private:
   std::vector<std::int32_t> tokenize(const std::string& rendered) const;
   std::vector<std::int32_t> prompt_ids(const Conversation& prompt) const;
-  EncodedConversation finish(const Conversation& conversation, const std::vector<std::int32_t>& prompt_ids) const;
+  EncodedConversation finish(const Conversation& conversation,
+                             const std::vector<std::int32_t>& prompt_ids) const;
 
   EncoderOptions options_;
-  std::vector<std::int32_t> leading_ids_;  ///< what kOnce puts in front when the template does not write BOS itself
+  std::vector<std::int32_t>
+      leading_ids_;  ///< what kOnce puts in front when the template does not write BOS itself
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<ChatTemplate> template_;
 };

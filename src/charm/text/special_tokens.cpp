@@ -1,7 +1,6 @@
 #include "charm/text/special_tokens.h"
 
 #include <nlohmann/json.hpp>
-
 #include <string_view>
 
 #include "charm/base/error.h"
@@ -33,7 +32,8 @@ nlohmann::json read_config(const fs::path& model_dir, const char* file) {
     throw Error(ErrorKind::kInput, "{}: not JSON: {}", path.string(), e.what());
   }
   if (!config.is_object()) {
-    throw Error(ErrorKind::kInput, "{}: expected a JSON object, found {}", path.string(), config.type_name());
+    throw Error(ErrorKind::kInput, "{}: expected a JSON object, found {}", path.string(),
+                config.type_name());
   }
   return config;
 }
@@ -48,7 +48,8 @@ SpecialTokens read_special_tokens(const fs::path& model_dir) {
     if (names_a_token(name)) add_token(tokens, name, value);
   }
   // Newer folders keep tokens of one model alone ("image_token") in an object of their own.
-  if (const auto extra = config.find("extra_special_tokens"); extra != config.end() && extra->is_object()) {
+  if (const auto extra = config.find("extra_special_tokens");
+      extra != config.end() && extra->is_object()) {
     for (const auto& [name, value] : extra->items()) add_token(tokens, name, value);
   }
   for (const auto& [name, value] : map.items()) {

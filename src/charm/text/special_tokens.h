@@ -2,21 +2,22 @@
 
 #include <filesystem>
 #include <map>
-#include <string>
-
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 namespace charm::text {
 
-/// Special tokens by the names templates know: "bos_token", "eos_token", "pad_token", "unk_token", ...; tokens a model does
-/// not have are absent (and undefined in its template).
+/// Special tokens by the names templates know: "bos_token", "eos_token", "pad_token", "unk_token",
+/// ...; tokens a model does not have are absent (and undefined in its template).
 using SpecialTokens = std::map<std::string, std::string>;
 
-/// Reads them from tokenizer_config.json (a string or an object with `content`) and special_tokens_map.json. As in
-/// transformers, the latter wins in folders of the old form, whose tokenizer_config.json has no `added_tokens_decoder`.
+/// Reads them from tokenizer_config.json (a string or an object with `content`) and
+/// special_tokens_map.json. As in transformers, the latter wins in folders of the old form, whose
+/// tokenizer_config.json has no `added_tokens_decoder`.
 SpecialTokens read_special_tokens(const std::filesystem::path& model_dir);
 
-/// `model_dir`/`file` as a JSON object; an empty object when the file is absent. Throws kInput when it holds anything else.
+/// `model_dir`/`file` as a JSON object; an empty object when the file is absent. Throws kInput when
+/// it holds anything else.
 nlohmann::json read_config(const std::filesystem::path& model_dir, const char* file);
 
 }  // namespace charm::text

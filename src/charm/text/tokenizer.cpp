@@ -21,18 +21,23 @@ Tokenizer::Tokenizer(std::unique_ptr<Handle, HandleDeleter> handle, std::size_t 
 
 Tokenizer Tokenizer::load(const fs::path& model_dir) {
   if (!fs::is_directory(model_dir)) {
-    throw Error(ErrorKind::kIo, "{}: no such folder; a model folder with tokenizer.json is expected", model_dir.string());
+    throw Error(ErrorKind::kIo,
+                "{}: no such folder; a model folder with tokenizer.json is expected",
+                model_dir.string());
   }
   const fs::path file = model_dir / "tokenizer.json";
   if (fs::exists(file)) return from_file(file);
   for (const char* other : {"tokenizer.model", "tokenizer.model.v3", "vocab.json", "vocab.txt"}) {
     if (!fs::exists(model_dir / other)) continue;
     throw Error(ErrorKind::kInput,
-                "{0}: found {1}, but tokenizer.json is expected; convert it once with python -c \"from transformers import "
+                "{0}: found {1}, but tokenizer.json is expected; convert it once with python -c "
+                "\"from transformers import "
                 "AutoTokenizer; AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"",
                 model_dir.string(), other);
   }
-  throw Error(ErrorKind::kInput, "{}: tokenizer.json is expected, but the folder holds no tokenizer; copy it from the model's origin",
+  throw Error(ErrorKind::kInput,
+              "{}: tokenizer.json is expected, but the folder holds no tokenizer; copy it from the "
+              "model's origin",
               model_dir.string());
 }
 
@@ -43,13 +48,15 @@ Tokenizer Tokenizer::from_file(const fs::path& tokenizer_json) {
 Tokenizer Tokenizer::from_json(std::string_view json, std::string name) {
   bridge::require_abi();
   std::unique_ptr<Handle, HandleDeleter> handle(new Handle{nullptr, std::move(name)});
-  bridge::check(charm_text_tokenizer_new(json.data(), json.size(), &handle->tokenizer), handle->name);
+  bridge::check(charm_text_tokenizer_new(json.data(), json.size(), &handle->tokenizer),
+                handle->name);
   std::size_t vocab_size = 0;
   bridge::check(charm_text_tokenizer_vocab_size(handle->tokenizer, &vocab_size), handle->name);
   return Tokenizer(std::move(handle), vocab_size);
 }
 
-std::vector<std::int32_t> Tokenizer::encode(std::string_view text, AddSpecialTokens specials) const {
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text,
+                                            AddSpecialTokens specials) const {
   charm_text_ids ids{nullptr, 0};
   bridge::check(charm_text_tokenizer_encode(handle_->tokenizer, text.data(), text.size(),
                                             specials == AddSpecialTokens::kYes ? 1 : 0, &ids),
@@ -59,15 +66,17 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, AddSpecialTok
 
 std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special_tokens) const {
   charm_text_string text{nullptr, 0};
-  bridge::check(
-      charm_text_tokenizer_decode(handle_->tokenizer, ids.data(), ids.size(), skip_special_tokens ? 1 : 0, &text),
-      handle_->name);
+  bridge::check(charm_text_tokenizer_decode(handle_->tokenizer, ids.data(), ids.size(),
+                                            skip_special_tokens ? 1 : 0, &text),
+                handle_->name);
   return bridge::take(text);
 }
 
 std::optional<std::int32_t> Tokenizer::token_to_id(std::string_view token) const {
   std::int32_t id = -1;
-  bridge::check(charm_text_tokenizer_token_to_id(handle_->tokenizer, token.data(), token.size(), &id), handle_->name);
+  bridge::check(
+      charm_text_tokenizer_token_to_id(handle_->tokenizer, token.data(), token.size(), &id),
+      handle_->name);
   if (id < 0) return std::nullopt;
   return id;
 }
@@ -75,7 +84,8 @@ std::optional<std::int32_t> Tokenizer::token_to_id(std::string_view token) const
 std::optional<std::string> Tokenizer::id_to_token(std::int32_t id) const {
   std::int32_t found = 0;
   charm_text_string token{nullptr, 0};
-  bridge::check(charm_text_tokenizer_id_to_token(handle_->tokenizer, id, &found, &token), handle_->name);
+  bridge::check(charm_text_tokenizer_id_to_token(handle_->tokenizer, id, &found, &token),
+                handle_->name);
   if (found == 0) return std::nullopt;
   return bridge::take(token);
 }

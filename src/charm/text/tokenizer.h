@@ -12,17 +12,18 @@
 
 namespace charm::text {
 
-/// Whether the tokenizer's post-processor adds its own tokens (BOS, EOS). Special tokens written in the text become their ids
-/// either way.
+/// Whether the tokenizer's post-processor adds its own tokens (BOS, EOS). Special tokens written in
+/// the text become their ids either way.
 enum class AddSpecialTokens { kNo, kYes };
 
-/// A Hugging Face fast tokenizer, taken from tokenizer.json verbatim except for its truncation and padding sections: those
-/// describe somebody's training run and would cut texts without a word.
+/// A Hugging Face fast tokenizer, taken from tokenizer.json verbatim except for its truncation and
+/// padding sections: those describe somebody's training run and would cut texts without a word.
 /// Immutable after construction; safe to use from several threads.
 class Tokenizer {
  public:
-  /// `model_dir`/tokenizer.json. Throws kInput when the folder has none; where it holds a SentencePiece model or vocabulary
-  /// files instead, the message names the command that converts them.
+  /// `model_dir`/tokenizer.json. Throws kInput when the folder has none; where it holds a
+  /// SentencePiece model or vocabulary files instead, the message names the command that converts
+  /// them.
   static Tokenizer load(const std::filesystem::path& model_dir);
   static Tokenizer from_file(const std::filesystem::path& tokenizer_json);
   /// `name` is what error messages call it.

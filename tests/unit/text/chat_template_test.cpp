@@ -14,17 +14,21 @@ const Conversation kHello{{"user", "hello"}};
 
 std::string render(const std::string& source, const Conversation& conversation = kHello,
                    GenerationPrompt generation = GenerationPrompt::kNo) {
-  return ChatTemplate::from_source(source, {{"bos_token", "<s>"}}, kDate, "t.jinja").render(conversation, generation);
+  return ChatTemplate::from_source(source, {{"bos_token", "<s>"}}, kDate, "t.jinja")
+      .render(conversation, generation);
 }
 
-ChatTemplate load(const TemporaryFolder& folder, const std::optional<fs::path>& file = std::nullopt) {
+ChatTemplate load(const TemporaryFolder& folder,
+                  const std::optional<fs::path>& file = std::nullopt) {
   return ChatTemplate::load(folder.path(), file, kDate);
 }
 
 TEST(ChatTemplate, WhatATemplateSees) {
-  EXPECT_EQ(render("{{ bos_token }}{{ messages[0].role }}:{{ messages[0]['content'] }}\n"), "<s>user:hello");
+  EXPECT_EQ(render("{{ bos_token }}{{ messages[0].role }}:{{ messages[0]['content'] }}\n"),
+            "<s>user:hello");
   EXPECT_EQ(render("{{ strftime_now('%d %b %Y') }}"), "26 Jul 2024");
-  EXPECT_EQ(render("{{ tools is none }} {{ documents is none }} {{ eos_token is defined }}"), "True True False");
+  EXPECT_EQ(render("{{ tools is none }} {{ documents is none }} {{ eos_token is defined }}"),
+            "True True False");
   EXPECT_EQ(render("{{ add_generation_prompt }}", kHello, GenerationPrompt::kYes), "True");
   EXPECT_EQ(render("<&> {{ messages[0].content }}", {{"user", "<&>\"'"}}), "<&> <&>\"'");
 }
@@ -36,15 +40,19 @@ TEST(ChatTemplate, WhiteSpaceSettings) {
 }
 
 TEST(ChatTemplate, TextArrivesByteByByte) {
-  const std::string text("\0\x01\x1f \xe2\x80\x8b\xef\xbb\xbf \xf0\x9f\xa6\x99 \\n \"q\" \r\n\x7f", 27);
+  const std::string text("\0\x01\x1f \xe2\x80\x8b\xef\xbb\xbf \xf0\x9f\xa6\x99 \\n \"q\" \r\n\x7f",
+                         27);
   EXPECT_EQ(render("{{ messages[0].content }}", {{"user", text}}), text);
   // Python's strip takes U+001C..U+001F and leaves U+200B, U+FEFF and NUL.
-  EXPECT_EQ(render("{{ messages[0].content | trim }}", {{"user", "\x1c\x1f \xe2\x80\x8b \x1d"}}), "\xe2\x80\x8b");
-  EXPECT_EQ(render("{{ messages[0].content.strip() }}", {{"user", std::string("\0 ", 2)}}), std::string("\0", 1));
+  EXPECT_EQ(render("{{ messages[0].content | trim }}", {{"user", "\x1c\x1f \xe2\x80\x8b \x1d"}}),
+            "\xe2\x80\x8b");
+  EXPECT_EQ(render("{{ messages[0].content.strip() }}", {{"user", std::string("\0 ", 2)}}),
+            std::string("\0", 1));
 }
 
 TEST(ChatTemplate, RefusalsAndMistakes) {
-  expect_error(ErrorKind::kInput, AllOf(HasSubstr("t.jinja"), HasSubstr("refuses this conversation: no system here")),
+  expect_error(ErrorKind::kInput,
+               AllOf(HasSubstr("t.jinja"), HasSubstr("refuses this conversation: no system here")),
                [] { render("{{ raise_exception('no system here') }}"); });
   expect_error(ErrorKind::kInput, HasSubstr("t.jinja"), [] { render("{% if %}"); });
   expect_error(ErrorKind::kInput, HasSubstr("t.jinja"), [] { render("{{ nothing.at.all }}"); });
@@ -55,7 +63,8 @@ TEST(ChatTemplate, RefusalsAndMistakes) {
   expect_error(ErrorKind::kInput, HasSubstr("UTF-8"),
                [] { ChatTemplate::from_source("x", {{"bos_token", "\xff"}}, kDate, "t"); });
   for (const char* date : {"", "26 Jul 2024", "2024-02-30", "2024-7-26"}) {
-    expect_error(ErrorKind::kInput, HasSubstr("YYYY-MM-DD"), [&] { ChatTemplate::from_source("x", {}, date, "t"); });
+    expect_error(ErrorKind::kInput, HasSubstr("YYYY-MM-DD"),
+                 [&] { ChatTemplate::from_source("x", {}, date, "t"); });
   }
 }
 
@@ -63,7 +72,8 @@ TEST(ChatTemplate, DeepNestingIsAnErrorNotACrash) {
   std::string source;
   for (int i = 0; i < 5000; ++i) source += "{% if true %}";
   expect_error(ErrorKind::kInput, HasSubstr("t.jinja"), [&] { render(source); });
-  expect_error(ErrorKind::kInput, HasSubstr("t.jinja"), [&] { render("{{ " + std::string(100000, '(') + " }}"); });
+  expect_error(ErrorKind::kInput, HasSubstr("t.jinja"),
+               [&] { render("{{ " + std::string(100000, '(') + " }}"); });
   expect_error(ErrorKind::kInput, HasSubstr("t.jinja"),
                [] { render("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"); });
 }
@@ -73,7 +83,8 @@ TEST(ChatTemplateLoad, OrderOfSources) {
   expect_error(ErrorKind::kInput, HasSubstr("--template"), [&] { load(folder); });
   folder.write("tokenizer_config.json", R"({"chat_template": null, "bos_token": "<s>"})");
   expect_error(ErrorKind::kInput, HasSubstr("--template"), [&] { load(folder); });
-  folder.write("tokenizer_config.json", R"({"chat_template": "config", "bos_token": {"content": "<b>"}})");
+  folder.write("tokenizer_config.json",
+               R"({"chat_template": "config", "bos_token": {"content": "<b>"}})");
   EXPECT_EQ(load(folder).source(), "config");
   EXPECT_EQ(load(folder).special_tokens().at("bos_token"), "<b>");
   folder.write("chat_template.jinja", "{{ bos_token }} jinja");
@@ -82,7 +93,8 @@ TEST(ChatTemplateLoad, OrderOfSources) {
   EXPECT_THAT(load(folder).name(), HasSubstr("chat_template.jinja"));
   folder.write("mine.jinja", "mine");
   EXPECT_EQ(load(folder, folder.path() / "mine.jinja").source(), "mine");
-  expect_error(ErrorKind::kIo, HasSubstr("absent.jinja"), [&] { load(folder, folder.path() / "absent.jinja"); });
+  expect_error(ErrorKind::kIo, HasSubstr("absent.jinja"),
+               [&] { load(folder, folder.path() / "absent.jinja"); });
 }
 
 TEST(ChatTemplateLoad, NamedTemplates) {
@@ -91,8 +103,10 @@ TEST(ChatTemplateLoad, NamedTemplates) {
                                                               {"name": "default", "template": "d"}]})");
   EXPECT_EQ(load(folder).source(), "d");
   folder.write("tokenizer_config.json", R"({"chat_template": [{"name": "rag", "template": "t"}]})");
-  expect_error(ErrorKind::kInput, AllOf(HasSubstr("rag"), HasSubstr("--template")), [&] { load(folder); });
-  for (const char* wrong : {R"({"chat_template": 3})", R"({"chat_template": [{"name": "default"}]})", "[]", "{"}) {
+  expect_error(ErrorKind::kInput, AllOf(HasSubstr("rag"), HasSubstr("--template")),
+               [&] { load(folder); });
+  for (const char* wrong :
+       {R"({"chat_template": 3})", R"({"chat_template": [{"name": "default"}]})", "[]", "{"}) {
     folder.write("tokenizer_config.json", wrong);
     expect_error(ErrorKind::kInput, HasSubstr("tokenizer_config.json"), [&] { load(folder); });
   }
@@ -101,18 +115,23 @@ TEST(ChatTemplateLoad, NamedTemplates) {
 TEST(SpecialTokens, WhereTheyComeFrom) {
   const TemporaryFolder folder;
   EXPECT_TRUE(read_special_tokens(folder.path()).empty());
-  folder.write("special_tokens_map.json", R"({"bos_token": {"content": "<map>"}, "eos_token": "</map>",
+  folder.write("special_tokens_map.json",
+               R"({"bos_token": {"content": "<map>"}, "eos_token": "</map>",
                                               "additional_special_tokens": ["<x>"]})");
-  EXPECT_EQ(read_special_tokens(folder.path()), (SpecialTokens{{"bos_token", "<map>"}, {"eos_token", "</map>"}}));
-  // New form: the configuration rules, null included; what it does not name comes from the map.
-  folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {}, "add_bos_token": true, "bos_token": null,
-                                            "pad_token": "<pad>", "extra_special_tokens": {"image_token": "<i>"}})");
   EXPECT_EQ(read_special_tokens(folder.path()),
-            (SpecialTokens{{"eos_token", "</map>"}, {"pad_token", "<pad>"}, {"image_token", "<i>"}}));
+            (SpecialTokens{{"bos_token", "<map>"}, {"eos_token", "</map>"}}));
+  // New form: the configuration rules, null included; what it does not name comes from the map.
+  folder.write("tokenizer_config.json",
+               R"({"added_tokens_decoder": {}, "add_bos_token": true, "bos_token": null,
+                                            "pad_token": "<pad>", "extra_special_tokens": {"image_token": "<i>"}})");
+  EXPECT_EQ(
+      read_special_tokens(folder.path()),
+      (SpecialTokens{{"eos_token", "</map>"}, {"pad_token", "<pad>"}, {"image_token", "<i>"}}));
   // Old form: the map rules.
   folder.write("tokenizer_config.json", R"({"bos_token": "<config>", "unk_token": "<unk>"})");
-  EXPECT_EQ(read_special_tokens(folder.path()),
-            (SpecialTokens{{"bos_token", "<map>"}, {"eos_token", "</map>"}, {"unk_token", "<unk>"}}));
+  EXPECT_EQ(
+      read_special_tokens(folder.path()),
+      (SpecialTokens{{"bos_token", "<map>"}, {"eos_token", "</map>"}, {"unk_token", "<unk>"}}));
 }
 
 }  // namespace

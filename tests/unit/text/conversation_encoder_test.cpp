@@ -1,8 +1,7 @@
 #include "charm/text/conversation_encoder.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "tests/unit/text/text_fixtures.h"
 
@@ -18,7 +17,8 @@ constexpr std::int32_t kEos = 271;
 
 // Without and with a BOS of its own; both say every message's content and nothing else.
 constexpr const char* kPlain = "{% for m in messages %}{{ m.content }}{% endfor %}";
-constexpr const char* kWithBos = "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}";
+constexpr const char* kWithBos =
+    "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}";
 
 struct Case {
   const char* tokenizer;
@@ -27,7 +27,8 @@ struct Case {
   const char* config = nullptr;
 };
 
-std::vector<std::int32_t> encode(const Case& c, const std::string& prompt, const std::string& response) {
+std::vector<std::int32_t> encode(const Case& c, const std::string& prompt,
+                                 const std::string& response) {
   const ModelFolder folder(c.tokenizer);
   folder.write("chat_template.jinja", c.chat_template);
   if (c.config != nullptr) folder.write("tokenizer_config.json", c.config);
@@ -37,10 +38,12 @@ std::vector<std::int32_t> encode(const Case& c, const std::string& prompt, const
 }
 
 TEST(BosOnce, WhoeverWritesIt) {
-  EXPECT_THAT(encode({"byte_bpe", kPlain}, "hello", ""), ElementsAre(kHello));            // nobody
-  EXPECT_THAT(encode({"byte_bpe", kWithBos}, "hello", ""), ElementsAre(kBos, kHello));    // the template
-  EXPECT_THAT(encode({"bos_bpe", kPlain}, "hello", ""), ElementsAre(kBos, kHello));       // the tokenizer, without its EOS
-  EXPECT_THAT(encode({"bos_bpe", kWithBos}, "hello", ""), ElementsAre(kBos, kHello));     // both
+  EXPECT_THAT(encode({"byte_bpe", kPlain}, "hello", ""), ElementsAre(kHello));  // nobody
+  EXPECT_THAT(encode({"byte_bpe", kWithBos}, "hello", ""),
+              ElementsAre(kBos, kHello));  // the template
+  EXPECT_THAT(encode({"bos_bpe", kPlain}, "hello", ""),
+              ElementsAre(kBos, kHello));  // the tokenizer, without its EOS
+  EXPECT_THAT(encode({"bos_bpe", kWithBos}, "hello", ""), ElementsAre(kBos, kHello));  // both
 }
 
 TEST(BosOnce, OnlyTheStartCounts) {
@@ -51,21 +54,28 @@ TEST(BosOnce, OnlyTheStartCounts) {
 TEST(BosOnce, AddBosTokenOfTheConfiguration) {
   const char* yes = R"({"bos_token": "<s>", "add_bos_token": true, "added_tokens_decoder": {}})";
   const char* no = R"({"bos_token": "<s>", "add_bos_token": false, "added_tokens_decoder": {}})";
-  EXPECT_THAT(encode({"byte_bpe", kPlain, BosPolicy::kOnce, yes}, "hello", ""), ElementsAre(kBos, kHello));
-  EXPECT_THAT(encode({"byte_bpe", kWithBos, BosPolicy::kOnce, yes}, "hello", ""), ElementsAre(kBos, kHello));
+  EXPECT_THAT(encode({"byte_bpe", kPlain, BosPolicy::kOnce, yes}, "hello", ""),
+              ElementsAre(kBos, kHello));
+  EXPECT_THAT(encode({"byte_bpe", kWithBos, BosPolicy::kOnce, yes}, "hello", ""),
+              ElementsAre(kBos, kHello));
   EXPECT_THAT(encode({"bos_bpe", kPlain, BosPolicy::kOnce, no}, "hello", ""), ElementsAre(kHello));
 }
 
 TEST(BosAsTemplate, DoublesWhatBothWrite) {
-  EXPECT_THAT(encode({"bos_bpe", kWithBos, BosPolicy::kAsTemplate}, "hello", ""), ElementsAre(kBos, kBos, kHello, kEos));
-  EXPECT_THAT(encode({"bos_bpe", kPlain, BosPolicy::kAsTemplate}, "hello", ""), ElementsAre(kBos, kHello, kEos));
-  EXPECT_THAT(encode({"byte_bpe", kPlain, BosPolicy::kAsTemplate}, "hello", ""), ElementsAre(kHello));
+  EXPECT_THAT(encode({"bos_bpe", kWithBos, BosPolicy::kAsTemplate}, "hello", ""),
+              ElementsAre(kBos, kBos, kHello, kEos));
+  EXPECT_THAT(encode({"bos_bpe", kPlain, BosPolicy::kAsTemplate}, "hello", ""),
+              ElementsAre(kBos, kHello, kEos));
+  EXPECT_THAT(encode({"byte_bpe", kPlain, BosPolicy::kAsTemplate}, "hello", ""),
+              ElementsAre(kHello));
 }
 
 class Encoder : public testing::Test {
  protected:
-  EncodedConversation encode(EncoderOptions options, const std::string& prompt, const std::string& response) {
-    return ConversationEncoder(folder_.path(), std::move(options)).encode({{"user", prompt}}, response);
+  EncodedConversation encode(EncoderOptions options, const std::string& prompt,
+                             const std::string& response) {
+    return ConversationEncoder(folder_.path(), std::move(options))
+        .encode({{"user", prompt}}, response);
   }
   void use(const char* chat_template) { folder_.write("chat_template.jinja", chat_template); }
 
@@ -73,7 +83,8 @@ class Encoder : public testing::Test {
 };
 
 TEST_F(Encoder, PromptLengthIsTheCommonPrefix) {
-  use("{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif %}");
+  use("{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}{% if add_generation_prompt "
+      "%}<|im_start|>{% endif %}");
   const EncodedConversation row = encode({}, "hello", "xy");
   EXPECT_THAT(row.ids, ElementsAre(273, kHello, 273, 'x', 'y'));
   EXPECT_EQ(row.prompt_length, 3);
@@ -93,14 +104,16 @@ TEST_F(Encoder, TokensThatMergeAcrossTheBorderAreNotShared) {
 }
 
 TEST_F(Encoder, TemplatesThatRefuseAPromptAlone) {
-  use("{% if messages[-1].role != 'assistant' %}{{ raise_exception('unfinished') }}{% endif %}hello");
+  use("{% if messages[-1].role != 'assistant' %}{{ raise_exception('unfinished') }}{% endif "
+      "%}hello");
   const EncodedConversation row = encode({}, "x", "y");
   EXPECT_THAT(row.ids, ElementsAre(kHello));
   EXPECT_EQ(row.prompt_length, 0);
 }
 
 TEST_F(Encoder, Truncation) {
-  use("{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif %}");
+  use("{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}{% if add_generation_prompt "
+      "%}<|im_start|>{% endif %}");
   EncoderOptions options;
   options.max_tokens = 4;
   EncodedConversation row = encode(options, "hello", "xy");
@@ -113,21 +126,26 @@ TEST_F(Encoder, Truncation) {
   row = encode(options, "hello", "xy");
   EXPECT_THAT(row.ids, ElementsAre(273, kHello, 273, 'x'));
   EXPECT_EQ(row.prompt_length, 3);
-  options.max_tokens = 2;  // nothing of the response is left: the last token still counts as its own
+  options.max_tokens =
+      2;  // nothing of the response is left: the last token still counts as its own
   EXPECT_EQ(encode(options, "hello", "xy").prompt_length, 1);
 
   options.truncation = Truncation::kError;
   options.max_tokens = 5;
   EXPECT_FALSE(encode(options, "hello", "xy").truncated);
   options.max_tokens = 4;
-  expect_error(ErrorKind::kInput, HasSubstr("5 tokens, more than --max-tokens 4"), [&] { encode(options, "hello", "xy"); });
+  expect_error(ErrorKind::kInput, HasSubstr("5 tokens, more than --max-tokens 4"),
+               [&] { encode(options, "hello", "xy"); });
   options.max_tokens = 0;
-  expect_error(ErrorKind::kUsage, HasSubstr("--max-tokens"), [&] { encode(options, "hello", "xy"); });
+  expect_error(ErrorKind::kUsage, HasSubstr("--max-tokens"),
+               [&] { encode(options, "hello", "xy"); });
 }
 
 TEST_F(Encoder, GroupEqualsSingleRowsAndKeepsErrorsInTheirRow) {
-  use("{% for m in messages %}{% if m.content == 'bad' %}{{ raise_exception('bad word') }}{% endif %}"
-      "<|im_start|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif %}");
+  use("{% for m in messages %}{% if m.content == 'bad' %}{{ raise_exception('bad word') }}{% endif "
+      "%}"
+      "<|im_start|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif "
+      "%}");
   const ConversationEncoder encoder(folder_.path(), {});
   const Conversation prompt{{"system", "in order"}, {"user", "hello the world"}};
   const std::vector<std::string_view> responses{"one", "", "bad", "\xff", "two\n\n"};
@@ -143,7 +161,8 @@ TEST_F(Encoder, GroupEqualsSingleRowsAndKeepsErrorsInTheirRow) {
   EXPECT_THAT(rows[2].error.value(), HasSubstr("bad word"));
   EXPECT_THAT(rows[3].error.value(), HasSubstr("UTF-8"));
   // A prompt the template refuses in any form is every row's error.
-  for (const EncodedRow& row : encoder.encode_group({{"user", "bad"}}, responses)) EXPECT_TRUE(row.error);
+  for (const EncodedRow& row : encoder.encode_group({{"user", "bad"}}, responses))
+    EXPECT_TRUE(row.error);
 }
 
 TEST_F(Encoder, NothingToScoreIsAnError) {

@@ -1,10 +1,9 @@
 // Real tokenizers and templates; skipped where ../shared/data is absent.
 #include <zlib.h>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <vector>
 
@@ -18,7 +17,8 @@ std::string read_gzip(const fs::path& path) {
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
   std::string content;
   std::vector<char> buffer(1 << 20);
-  for (int got = 0; (got = gzread(file.get(), buffer.data(), static_cast<unsigned>(buffer.size()))) > 0;) {
+  for (int got = 0;
+       (got = gzread(file.get(), buffer.data(), static_cast<unsigned>(buffer.size()))) > 0;) {
     content.append(buffer.data(), static_cast<std::size_t>(got));
   }
   return content;
@@ -27,7 +27,8 @@ std::string read_gzip(const fs::path& path) {
 std::vector<std::string> split(const std::string& text, const std::string& separator) {
   std::vector<std::string> parts;
   std::size_t begin = 0;
-  for (std::size_t end; (end = text.find(separator, begin)) != std::string::npos; begin = end + separator.size()) {
+  for (std::size_t end; (end = text.find(separator, begin)) != std::string::npos;
+       begin = end + separator.size()) {
     parts.push_back(text.substr(begin, end - begin));
   }
   parts.push_back(text.substr(begin));
@@ -87,8 +88,10 @@ bool renders(const ChatTemplate& chat_template, const Conversation& conversation
 TEST(RealTemplates, SingleTurnSeveralTurnsAndSystem) {
   const fs::path folder = kSharedData / "chat_templates";
   if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
-  const Conversation single{{"user", "Why is the sky blue?"}, {"assistant", "Rayleigh scattering."}};
-  const Conversation several{{"user", "Hi"}, {"assistant", "Hello!"}, {"user", "<b>?"}, {"assistant", "\"no\" & yes"}};
+  const Conversation single{{"user", "Why is the sky blue?"},
+                            {"assistant", "Rayleigh scattering."}};
+  const Conversation several{
+      {"user", "Hi"}, {"assistant", "Hello!"}, {"user", "<b>?"}, {"assistant", "\"no\" & yes"}};
   Conversation with_system = single;
   with_system.insert(with_system.begin(), {"system", "Be brief."});
   int templates = 0;
@@ -97,7 +100,8 @@ TEST(RealTemplates, SingleTurnSeveralTurnsAndSystem) {
     if (entry.path().extension() != ".jinja") continue;
     SCOPED_TRACE(entry.path().filename().string());
     const SpecialTokens tokens{{"bos_token", "<s>"}, {"eos_token", "</s>"}};
-    const auto chat_template = ChatTemplate::from_source(read_file(entry.path()), tokens, "2024-07-26", entry.path().string());
+    const auto chat_template = ChatTemplate::from_source(read_file(entry.path()), tokens,
+                                                         "2024-07-26", entry.path().string());
     EXPECT_TRUE(renders(chat_template, single));
     EXPECT_TRUE(renders(chat_template, several));
     systems += renders(chat_template, with_system) ? 1 : 0;

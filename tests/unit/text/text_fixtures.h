@@ -20,7 +20,8 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     std::string pattern = (fs::temp_directory_path() / "charm_text_XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) throw Error(ErrorKind::kIo, "cannot make a temporary folder");
+    if (mkdtemp(pattern.data()) == nullptr)
+      throw Error(ErrorKind::kIo, "cannot make a temporary folder");
     path_ = pattern;
   }
   ~TemporaryFolder() {
@@ -31,7 +32,9 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   const fs::path& path() const { return path_; }
-  void write(const char* name, std::string_view content) const { write_file(path_ / name, content); }
+  void write(const char* name, std::string_view content) const {
+    write_file(path_ / name, content);
+  }
 
  private:
   fs::path path_;

@@ -1,4 +1,5 @@
-// tests/data/golden/text_templates.json: what transformers makes of our own templates (tools/golden/make_text_golden.py).
+// tests/data/golden/text_templates.json: what transformers makes of our own templates
+// (tools/golden/make_text_golden.py).
 #include <nlohmann/json.hpp>
 
 #include "charm/text/conversation_encoder.h"
@@ -9,7 +10,8 @@ namespace {
 
 Conversation to_conversation(const nlohmann::json& messages) {
   Conversation conversation;
-  for (const auto& message : messages) conversation.push_back({message["role"], message["content"]});
+  for (const auto& message : messages)
+    conversation.push_back({message["role"], message["content"]});
   return conversation;
 }
 
@@ -25,14 +27,15 @@ TEST(TextGolden, TextsAndTokensOfTransformers) {
   const auto golden = nlohmann::json::parse(read_file(kTestData / "golden/text_templates.json"));
   ASSERT_GE(golden["cases"].size(), 80u);
   for (const auto& row : golden["cases"]) {
-    SCOPED_TRACE(row["tokenizer"].get<std::string>() + " " + row["template"].get<std::string>() + " " +
-                 row["conversation"].dump());
+    SCOPED_TRACE(row["tokenizer"].get<std::string>() + " " + row["template"].get<std::string>() +
+                 " " + row["conversation"].dump());
     const fs::path model = kTestData / "tokenizers" / row["tokenizer"].get<std::string>();
     const Conversation conversation = to_conversation(row["conversation"]);
     const bool generation = row["add_generation_prompt"].get<bool>();
     const ConversationEncoder once(model, options_of(golden, row, BosPolicy::kOnce));
     const auto render = [&] {
-      return once.chat_template().render(conversation, generation ? GenerationPrompt::kYes : GenerationPrompt::kNo);
+      return once.chat_template().render(
+          conversation, generation ? GenerationPrompt::kYes : GenerationPrompt::kNo);
     };
     if (row.contains("error")) {
       expect_error(ErrorKind::kInput, testing::HasSubstr(row["error"].get<std::string>()), render);
@@ -42,7 +45,8 @@ TEST(TextGolden, TextsAndTokensOfTransformers) {
     if (generation || conversation.back().role != "assistant") continue;
     const Conversation prompt(conversation.begin(), conversation.end() - 1);
     const ConversationEncoder as_template(model, options_of(golden, row, BosPolicy::kAsTemplate));
-    EXPECT_EQ(once.encode(prompt, conversation.back().content).ids, row["ids_bos_once"].get<std::vector<std::int32_t>>());
+    EXPECT_EQ(once.encode(prompt, conversation.back().content).ids,
+              row["ids_bos_once"].get<std::vector<std::int32_t>>());
     EXPECT_EQ(as_template.encode(prompt, conversation.back().content).ids,
               row["ids_as_template"].get<std::vector<std::int32_t>>());
   }

@@ -10,7 +10,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// Ids: 0..255 the bytes themselves, 256.. the 14 merges in order, then <s> 270, </s> 271, <pad> 272, <|im_start|> 273, <|im_end|> 274.
+// Ids: 0..255 the bytes themselves, 256.. the 14 merges in order, then <s> 270, </s> 271, <pad>
+// 272, <|im_start|> 273, <|im_end|> 274.
 constexpr std::int32_t kHello = 259;
 constexpr std::int32_t kBos = 270;
 constexpr std::int32_t kEos = 271;
@@ -21,7 +22,8 @@ Tokenizer bos_bpe() { return Tokenizer::load(kTestData / "tokenizers/bos_bpe"); 
 TEST(Tokenizer, MergesAndSpecialTokensInTheText) {
   const Tokenizer tokenizer = byte_bpe();
   EXPECT_THAT(tokenizer.encode("hello the", AddSpecialTokens::kYes), ElementsAre(kHello, 261));
-  EXPECT_THAT(tokenizer.encode("<s>hello</s>", AddSpecialTokens::kNo), ElementsAre(kBos, kHello, kEos));
+  EXPECT_THAT(tokenizer.encode("<s>hello</s>", AddSpecialTokens::kNo),
+              ElementsAre(kBos, kHello, kEos));
   EXPECT_TRUE(tokenizer.encode("", AddSpecialTokens::kNo).empty());
   EXPECT_EQ(tokenizer.vocab_size(), 275u);
 }
@@ -50,7 +52,8 @@ TEST(Tokenizer, DecodeIsTheWayBack) {
   EXPECT_EQ(tokenizer.decode({}, /*skip_special_tokens=*/false), "");
   for (const std::int32_t wrong : {-1, 275, INT32_MAX}) {
     const std::vector<std::int32_t> bad{kHello, wrong};
-    expect_error(ErrorKind::kInput, HasSubstr(std::to_string(wrong)), [&] { tokenizer.decode(bad, false); });
+    expect_error(ErrorKind::kInput, HasSubstr(std::to_string(wrong)),
+                 [&] { tokenizer.decode(bad, false); });
   }
 }
 
@@ -65,7 +68,8 @@ TEST(Tokenizer, TokensAndIds) {
 
 TEST(Tokenizer, InvalidUtf8IsAnErrorThatNamesTheByte) {
   const Tokenizer tokenizer = byte_bpe();
-  expect_error(ErrorKind::kInput, HasSubstr("byte 3"), [&] { tokenizer.encode("abc\xff", AddSpecialTokens::kNo); });
+  expect_error(ErrorKind::kInput, HasSubstr("byte 3"),
+               [&] { tokenizer.encode("abc\xff", AddSpecialTokens::kNo); });
   expect_error(ErrorKind::kInput, HasSubstr("UTF-8"),
                [&] { tokenizer.encode("\xed\xa0\x80", AddSpecialTokens::kNo); });
   expect_error(ErrorKind::kInput, HasSubstr("UTF-8"), [&] { tokenizer.token_to_id("\xc0\x80"); });
@@ -73,18 +77,23 @@ TEST(Tokenizer, InvalidUtf8IsAnErrorThatNamesTheByte) {
 
 TEST(Tokenizer, BrokenFilesAreNamed) {
   const TemporaryFolder folder;
-  for (const char* content : {"", "{", "[]", "{\"model\": 1}", "{\"version\": \"1.0\", \"model\": {\"type\": \"New\"}}", "\xff"}) {
+  for (const char* content : {"", "{", "[]", "{\"model\": 1}",
+                              "{\"version\": \"1.0\", \"model\": {\"type\": \"New\"}}", "\xff"}) {
     folder.write("tokenizer.json", content);
-    expect_error(ErrorKind::kInput, HasSubstr("tokenizer.json"), [&] { Tokenizer::load(folder.path()); });
+    expect_error(ErrorKind::kInput, HasSubstr("tokenizer.json"),
+                 [&] { Tokenizer::load(folder.path()); });
   }
 }
 
 TEST(Tokenizer, FoldersWithoutTokenizerJson) {
   const TemporaryFolder folder;
-  expect_error(ErrorKind::kInput, HasSubstr("no tokenizer"), [&] { Tokenizer::load(folder.path()); });
+  expect_error(ErrorKind::kInput, HasSubstr("no tokenizer"),
+               [&] { Tokenizer::load(folder.path()); });
   folder.write("tokenizer.model", "sentencepiece");
-  expect_error(ErrorKind::kInput, HasSubstr("AutoTokenizer.from_pretrained"), [&] { Tokenizer::load(folder.path()); });
-  expect_error(ErrorKind::kIo, HasSubstr("no such folder"), [&] { Tokenizer::load(folder.path() / "nowhere"); });
+  expect_error(ErrorKind::kInput, HasSubstr("AutoTokenizer.from_pretrained"),
+               [&] { Tokenizer::load(folder.path()); });
+  expect_error(ErrorKind::kIo, HasSubstr("no such folder"),
+               [&] { Tokenizer::load(folder.path() / "nowhere"); });
 }
 
 TEST(Bridge, StatusesAndOwnership) {
