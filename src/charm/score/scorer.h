@@ -19,7 +19,7 @@ enum class Pooling {
 };
 
 struct ScorerOptions {
-  std::int64_t budget_tokens = 8192;  ///< tokens computed together; more is faster up to the cache's and memory's limit
+  std::int64_t budget_tokens = 4096;  ///< tokens computed together; larger needs more memory and gains little on a CPU
   Pooling pooling = Pooling::kAuto;
 };
 

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "charm/base/progress.h"
+#include "charm/model/reward_model.h"
+#include "charm/score/scorer.h"
+#include "charm/text/conversation_encoder.h"
+
+namespace charm::score {
+
+struct ScoreStageOptions {
+  std::filesystem::path model_dir;                ///< Hugging Face folder of the reward model
+  std::vector<std::filesystem::path> responses;   ///< response files; rows of one prompt share its computation across files
+  std::filesystem::path output;                   ///< folder that receives one <policy>.parquet each
+  model::RewardModelOptions model;                ///< dtype, device, threads
+  text::EncoderOptions encoder;                   ///< length limit, truncation, BOS, template
+  ScorerOptions scorer;                           ///< token budget, pooling
+  std::int64_t max_bad_rows = 0;                  ///< input rows that may be unusable, and rows that may end without a score
+  bool fresh = false;                             ///< forget what an interrupted or earlier run finished
+};
+
+struct ScoreStageResult {
+  std::vector<std::filesystem::path> files;  ///< one per policy, in order of first appearance
+  std::int64_t num_rows = 0;
+  std::int64_t num_errors = 0;     ///< rows that carry an error instead of a score
+  std::int64_t num_truncated = 0;  ///< rows cut to the length limit
+  bool skipped = false;            ///< everything was there already
+};
+
+/// `charm score`: reads responses, scores them, writes `<output>/<policy>.parquet` and `<output>/manifest.json`. An interrupted run
+/// continues from its journal (`<output>.journal`) and ends with the same bytes.
+ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress);
+
+/// A policy's file in a score folder; characters that file names cannot hold become '_'.
+std::filesystem::path score_file(const std::filesystem::path& folder, const std::string& policy);
+
+}  // namespace charm::score

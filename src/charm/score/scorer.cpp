@@ -1,0 +1,133 @@
+#include "charm/score/scorer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/batch/pooled_row.h"
+#include "charm/batch/token_budget.h"
+
+namespace charm::score {
+namespace {
+
+/// Rows of one prompt, in order of the prompts' first rows.
+std::vector<std::vector<std::size_t>> rows_by_prompt(std::span<const Response> rows) {
+  std::vector<std::vector<std::size_t>> groups;
+  std::unordered_map<std::string, std::size_t> group_of_prompt;
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    const auto [entry, is_new] = group_of_prompt.try_emplace(conversation_json(rows[r].prompt), groups.size());
+    if (is_new) groups.emplace_back();
+    groups[entry->second].push_back(r);
+  }
+  return groups;
+}
+
+/// Everything known about the rows while they are scored.
+class Scoring {
+ public:
+  Scoring(model::RewardModel& model, const text::ConversationEncoder& encoder, std::span<const Response> rows,
+          const ScorerOptions& options, const ScoredFn& on_scored, const ProgressFn& progress)
+      : model_(model), encoder_(encoder), rows_(rows), options_(options), on_scored_(on_scored), progress_(progress) {
+    results_.reserve(rows.size());
+    for (const Response& row : rows) results_.push_back({.response = row, .score = 0.0f, .error = std::nullopt});
+  }
+
+  /// Encodes the rows of one prompt and queues them; scores what is queued once the budget is full.
+  void add_prompt(const std::vector<std::size_t>& group) {
+    std::vector<std::string_view> texts;
+    for (const std::size_t r : group) texts.push_back(rows_[r].response);
+    std::vector<text::EncodedRow> encoded = encoder_.encode_group(rows_[group.front()].prompt, texts);
+    std::vector<std::pair<std::size_t, batch::PooledRow>> pooled;
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      if (auto row = pooled_row(group[i], std::move(encoded[i]))) pooled.emplace_back(group[i], std::move(*row));
+    }
+    for (batch::TokenGroup& tokens : batch::group_by_prompt(std::move(pooled))) {
+      if (queued_tokens_ > 0 && queued_tokens_ + tokens.num_tokens() > options_.budget_tokens) score_queue();
+      queued_tokens_ += tokens.num_tokens();
+      queue_.push_back(std::move(tokens));
+    }
+  }
+
+  void score_queue() {
+    for (const auto& groups : batch::plan_batches(std::exchange(queue_, {}), options_.budget_tokens)) {
+      const batch::PackedBatch packed = batch::pack(groups);
+      const std::vector<float> scores = model_.score(packed);
+      for (std::size_t s = 0; s < scores.size(); ++s) results_[packed.rows[s]].score = scores[s];
+      computed_tokens_ += packed.num_tokens();
+      finish(packed.rows);
+    }
+    queued_tokens_ = 0;
+  }
+
+  std::vector<ScoredResponse> take_results() { return std::move(results_); }
+
+ private:
+  /// The row's tokens up to the pooled one; empty (and the row finished with its error) when it cannot be scored.
+  std::optional<batch::PooledRow> pooled_row(std::size_t r, text::EncodedRow encoded) {
+    ScoredResponse& result = results_[r];
+    try {
+      if (encoded.error) throw Error(ErrorKind::kInput, "{}", *encoded.error);
+      result.num_tokens = static_cast<std::int32_t>(encoded.tokens.ids.size());
+      result.truncated = encoded.tokens.truncated;
+      for (const std::int32_t id : encoded.tokens.ids) {
+        if (id < 0 || id >= model_.vocab_size()) {
+          throw Error(ErrorKind::kInput, "token id {} lies outside the model's vocabulary of {}", id, model_.vocab_size());
+        }
+      }
+      const std::int32_t pad = options_.pooling == Pooling::kAuto ? model_.pad_token_id() : -1;
+      return batch::make_pooled_row(std::move(encoded.tokens.ids), encoded.tokens.prompt_length, pad);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kInput) throw;
+      result.error = error.message();
+      finish({&r, 1});
+      return std::nullopt;
+    }
+  }
+
+  void finish(std::span<const std::size_t> rows) {
+    num_finished_ += static_cast<std::int64_t>(rows.size());
+    if (on_scored_) {
+      std::vector<ScoredResponse> finished;
+      for (const std::size_t r : rows) finished.push_back(results_[r]);
+      on_scored_(rows, finished);
+    }
+    if (progress_) {
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+      progress_({.what = "scoring",
+                 .done = num_finished_,
+                 .total = static_cast<std::int64_t>(rows_.size()),
+                 .unit = "rows",
+                 .detail = fmt::format("{:.0f} computed tokens/s", static_cast<double>(computed_tokens_) / seconds)});
+    }
+  }
+
+  model::RewardModel& model_;
+  const text::ConversationEncoder& encoder_;
+  std::span<const Response> rows_;
+  const ScorerOptions& options_;
+  const ScoredFn& on_scored_;
+  const ProgressFn& progress_;
+
+  std::vector<ScoredResponse> results_;
+  std::vector<batch::TokenGroup> queue_;
+  std::int64_t queued_tokens_ = 0;
+  std::int64_t computed_tokens_ = 0;
+  std::int64_t num_finished_ = 0;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+std::vector<ScoredResponse> score_responses(model::RewardModel& model, const text::ConversationEncoder& encoder,
+                                            std::span<const Response> rows, const ScorerOptions& options,
+                                            const ScoredFn& on_scored, const ProgressFn& progress) {
+  Scoring scoring(model, encoder, rows, options, on_scored, progress);
+  for (const auto& group : rows_by_prompt(rows)) scoring.add_prompt(group);
+  scoring.score_queue();
+  return scoring.take_results();
+}
+
+}  // namespace charm::score

@@ -1,0 +1,68 @@
+#include "charm/batch/token_budget.h"
+
+#include <gtest/gtest.h>
+
+namespace charm::batch {
+namespace {
+
+PooledRow row_of(std::vector<std::int32_t> prompt, std::vector<std::int32_t> response) {
+  PooledRow row{prompt, static_cast<std::int64_t>(prompt.size())};
+  row.ids.insert(row.ids.end(), response.begin(), response.end());
+  return row;
+}
+
+TEST(GroupByPrompt, EqualPromptsShareAGroupInOrderOfTheFirstRow) {
+  const auto groups = group_by_prompt(
+      {{10, row_of({1, 2}, {5})}, {11, row_of({3}, {6})}, {12, row_of({1, 2}, {7, 8})}, {13, row_of({}, {1, 2})}});
+  ASSERT_EQ(groups.size(), 3u);
+  EXPECT_EQ(groups[0].rows, (std::vector<std::size_t>{10, 12}));
+  EXPECT_EQ(groups[0].responses[1], (std::vector<std::int32_t>{7, 8}));
+  EXPECT_EQ(groups[1].rows, (std::vector<std::size_t>{11}));
+  EXPECT_TRUE(groups[2].prompt_ids.empty());
+  EXPECT_EQ(groups[0].num_tokens(), 5);
+}
+
+TEST(PlanBatches, WholeGroupsFillTheBudget) {
+  std::vector<TokenGroup> groups;
+  for (std::size_t i = 0; i < 5; ++i) groups.push_back({{1, 2, 3}, {{4}, {5}}, {2 * i, 2 * i + 1}});  // 5 tokens each
+  const auto batches = plan_batches(groups, /*budget_tokens=*/11);
+  ASSERT_EQ(batches.size(), 3u);
+  EXPECT_EQ(batches[0].size(), 2u);
+  EXPECT_EQ(batches[2].size(), 1u);
+}
+
+TEST(PlanBatches, AGroupAboveTheBudgetIsCutAndRepeatsItsPrompt) {
+  const TokenGroup group{{1, 2, 3, 4}, {{5, 5, 5}, {6, 6, 6}, {7, 7, 7}}, {0, 1, 2}};
+  const auto batches = plan_batches({group}, /*budget_tokens=*/10);
+  std::vector<std::size_t> rows;
+  for (const auto& batch : batches) {
+    std::int64_t tokens = 0;
+    for (const TokenGroup& part : batch) {
+      EXPECT_EQ(part.prompt_ids, group.prompt_ids);
+      tokens += part.num_tokens();
+      rows.insert(rows.end(), part.rows.begin(), part.rows.end());
+    }
+    EXPECT_LE(tokens, 10);
+  }
+  EXPECT_EQ(rows, (std::vector<std::size_t>{0, 1, 2}));
+}
+
+TEST(PlanBatches, ASequenceAboveTheBudgetIsABatchOfItsOwn) {
+  const auto batches = plan_batches({{{1}, {std::vector<std::int32_t>(50, 2)}, {0}}, {{1}, {{3}}, {1}}}, 10);
+  ASSERT_EQ(batches.size(), 2u);
+  EXPECT_EQ(batches[0][0].num_tokens(), 51);
+}
+
+TEST(Pack, PositionsContinueAfterThePromptForEveryResponse) {
+  const PackedBatch batch = pack({{{1, 2}, {{5, 6}, {7}}, {4, 9}}, {{}, {{8}}, {2}}});
+  EXPECT_EQ(batch.ids, (std::vector<std::int32_t>{1, 2, 5, 6, 7, 8}));
+  EXPECT_EQ(batch.positions, (std::vector<std::int32_t>{0, 1, 2, 3, 2, 0}));
+  EXPECT_EQ(batch.last, (std::vector<std::int64_t>{3, 4, 5}));
+  EXPECT_EQ(batch.rows, (std::vector<std::size_t>{4, 9, 2}));
+  ASSERT_EQ(batch.prompts.size(), 1u);
+  EXPECT_EQ(batch.responses[1].prompt_length, 2);
+  EXPECT_EQ(batch.responses[2].prompt_length, 0);
+}
+
+}  // namespace
+}  // namespace charm::batch

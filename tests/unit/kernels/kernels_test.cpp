@@ -1,0 +1,129 @@
+#include "charm/kernels/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <vector>
+
+#include "charm/base/random.h"
+#include "charm/kernels/reference.h"
+
+namespace charm::kernels {
+namespace {
+
+std::vector<float> normals(std::size_t n, std::uint64_t index) {
+  RandomStream stream(7, "kernels_test", index);
+  std::vector<float> values(n);
+  for (float& v : values) v = static_cast<float>(stream.normal());
+  return values;
+}
+
+BFloat16 to_bf16(float v) {  // round to nearest even by way of the neighbours
+  const auto bits = std::bit_cast<std::uint32_t>(v);
+  const std::uint32_t low = bits & 0xffff0000u;
+  const std::uint32_t high = low + 0x10000u;
+  const std::uint32_t rest = bits & 0xffffu;
+  const bool up = rest > 0x8000u || (rest == 0x8000u && ((low >> 16) & 1) != 0);
+  return {static_cast<std::uint16_t>((up ? high : low) >> 16)};
+}
+float to_float(BFloat16 v) { return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16); }
+
+class WidthTest : public testing::TestWithParam<std::size_t> {};
+INSTANTIATE_TEST_SUITE_P(Widths, WidthTest, testing::Values(2, 6, 16, 30, 64, 576));
+
+TEST_P(WidthTest, RmsNormEqualsTheReference) {
+  const std::size_t width = GetParam();
+  const auto x = normals(width, 1);
+  const auto w = normals(width, 2);
+  std::vector<float> out(width);
+  rms_norm(x.data(), w.data(), 1e-5f, out.data(), 1, static_cast<std::int64_t>(width));
+  const auto expected = reference::rms_norm(x, w, 1e-5f);
+  for (std::size_t i = 0; i < width; ++i) EXPECT_NEAR(out[i], expected[i], 2e-6 * (1 + std::abs(expected[i]))) << i;
+}
+
+TEST_P(WidthTest, SiluMulEqualsTheReference) {
+  const std::size_t width = GetParam();
+  auto gate = normals(width, 3);
+  for (float& g : gate) g *= 6.0f;
+  const auto up = normals(width, 4);
+  const auto expected = reference::silu_mul(gate, up);
+  silu_mul(gate.data(), up.data(), 1, static_cast<std::int64_t>(width));
+  for (std::size_t i = 0; i < width; ++i) EXPECT_NEAR(gate[i], expected[i], 1e-6 * (1 + std::abs(expected[i]))) << i;
+}
+
+TEST_P(WidthTest, RopeEqualsTheReferenceAndChangesTheLayout) {
+  const std::size_t width = GetParam();
+  const std::size_t half = width / 2;
+  const std::size_t rows = 3;
+  const std::size_t heads = 2;
+  const auto x = normals(rows * heads * width, 5);
+  std::vector<float> cos(rows * half);
+  std::vector<float> sin(rows * half);
+  for (std::size_t i = 0; i < cos.size(); ++i) {
+    cos[i] = std::cos(static_cast<float>(i));
+    sin[i] = std::sin(static_cast<float>(i));
+  }
+  std::vector<float> out(x.size());
+  rope_heads(x.data(), cos.data(), sin.data(), out.data(), rows, heads, static_cast<std::int64_t>(width));
+  for (std::size_t t = 0; t < rows; ++t) {
+    for (std::size_t h = 0; h < heads; ++h) {
+      const auto begin = x.begin() + static_cast<std::ptrdiff_t>((t * heads + h) * width);
+      const auto at = static_cast<std::ptrdiff_t>(t * half);
+      const auto expected = reference::rope({begin, begin + static_cast<std::ptrdiff_t>(width)},
+                                            {cos.begin() + at, cos.begin() + at + static_cast<std::ptrdiff_t>(half)},
+                                            {sin.begin() + at, sin.begin() + at + static_cast<std::ptrdiff_t>(half)});
+      for (std::size_t i = 0; i < width; ++i) EXPECT_NEAR(out[(h * rows + t) * width + i], expected[i], 1e-6);
+    }
+  }
+}
+
+TEST_P(WidthTest, BFloat16RoundsTheFloat32ResultOnce) {
+  const std::size_t width = GetParam();
+  std::vector<BFloat16> gate;
+  std::vector<BFloat16> up;
+  std::vector<float> gate_f;
+  std::vector<float> up_f;
+  const auto g = normals(width, 6);
+  const auto u = normals(width, 7);
+  for (std::size_t i = 0; i < width; ++i) {
+    gate.push_back(to_bf16(g[i]));
+    up.push_back(to_bf16(u[i]));
+    gate_f.push_back(to_float(gate[i]));
+    up_f.push_back(to_float(up[i]));
+  }
+  silu_mul(gate.data(), up.data(), 1, static_cast<std::int64_t>(width));
+  silu_mul(gate_f.data(), up_f.data(), 1, static_cast<std::int64_t>(width));
+  for (std::size_t i = 0; i < width; ++i) EXPECT_EQ(gate[i].bits, to_bf16(gate_f[i]).bits) << i;
+}
+
+TEST(MergeAttention, EqualsOneSoftmaxOverBothStretches) {
+  // One head of width 1: values 2 over the prompt (weight e^1) and 5 over the response (weight e^2).
+  const float a = 2.0f;
+  const float b = 5.0f;
+  const float lse_a = 1.0f;
+  const float lse_b = 2.0f;
+  float out = 0.0f;
+  merge_attention(&a, &lse_a, &b, &lse_b, &out, 1, 1, 1, 1);
+  EXPECT_NEAR(out, (2 * std::exp(1.0) + 5 * std::exp(2.0)) / (std::exp(1.0) + std::exp(2.0)), 1e-6);
+  merge_attention<float>(nullptr, nullptr, &b, &lse_b, &out, 1, 1, 1, 1);
+  EXPECT_EQ(out, 5.0f);
+}
+
+TEST(HeadRows, IsTheNormedRowTimesTheHead) {
+  const auto x = normals(2 * 40, 8);
+  const auto w = normals(40, 9);
+  const auto head = normals(40, 10);
+  std::vector<float> scores(2);
+  head_rows(x.data(), w.data(), 1e-6f, head.data(), scores.data(), 2, 40);
+  for (std::size_t s = 0; s < 2; ++s) {
+    const auto normed = reference::rms_norm({x.begin() + static_cast<std::ptrdiff_t>(s * 40),
+                                             x.begin() + static_cast<std::ptrdiff_t>((s + 1) * 40)}, w, 1e-6f);
+    double expected = 0.0;
+    for (std::size_t i = 0; i < 40; ++i) expected += double{normed[i]} * double{head[i]};
+    EXPECT_NEAR(scores[s], expected, 1e-4);
+  }
+}
+
+}  // namespace
+}  // namespace charm::kernels

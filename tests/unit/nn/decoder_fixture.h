@@ -1,0 +1,51 @@
+#pragma once
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <c10/core/InferenceMode.h>
+
+#include <vector>
+
+#include "charm/base/random.h"
+#include "charm/batch/token_batch.h"
+#include "charm/model/decoder.h"
+
+// A small random decoder and random sequences for the tests of this folder.
+namespace charm::model {
+
+inline DecoderConfig small_config() {
+  DecoderConfig config;
+  config.architecture = "LlamaForSequenceClassification";
+  config.model_type = "llama";
+  config.vocab_size = 100;
+  config.hidden_size = 64;
+  config.intermediate_size = 112;
+  config.num_layers = 3;
+  config.num_heads = 4;
+  config.num_kv_heads = 2;
+  config.head_dim = 16;
+  config.max_positions = 2048;
+  config.initializer_range = 0.2;  // large enough that attention is not uniform
+  config.head = HeadKind::kLinear;
+  return config;
+}
+
+inline DecoderWeights small_weights(const DecoderConfig& config, at::ScalarType dtype) {
+  DecoderWeights weights = random_weights(config, /*seed=*/11);
+  if (!weights.head_1D.defined()) weights.head_1D = random_head(config, /*seed=*/12);
+  for (auto& [name, tensor] : named_weights(weights, config)) *tensor = tensor->to(dtype);
+  return weights;
+}
+
+inline std::vector<std::int32_t> random_ids(RandomStream& stream, std::size_t length) {
+  std::vector<std::int32_t> ids(length);
+  for (auto& id : ids) id = static_cast<std::int32_t>(stream.below(100));
+  return ids;
+}
+
+inline std::vector<float> run(const Decoder& decoder, const std::vector<batch::TokenGroup>& groups) {
+  const at::Tensor scores = decoder.forward(decoder.layout(batch::pack(groups))).contiguous();
+  return {scores.const_data_ptr<float>(), scores.const_data_ptr<float>() + scores.numel()};
+}
+
+}  // namespace charm::model
