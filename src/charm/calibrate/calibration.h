@@ -108,7 +108,9 @@ Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating
                   std::size_t reference, const SolveOptions& options,
                   const ProgressFn& progress = {});
 
-/// calibration.json without `inputs`, keys in reading order.
-nlohmann::ordered_json calibration_json(const Calibration& calibration);
+/// calibration.json, keys in reading order. `inputs`: the files it was made from, as the stage
+/// records them.
+nlohmann::ordered_json calibration_json(const Calibration& calibration,
+                                        const nlohmann::ordered_json& inputs);
 
 }  // namespace charm::calibrate

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "charm/calibrate/calibration.h"
+#include "charm/calibrate/least_squares.h"
+#include "charm/stats/paired_scores.h"
+
+namespace charm::calibrate {
+
+/// One unordered pair of policies; the reference, where it takes part, is on the `ref` side.
+struct OffsetPair {
+  std::size_t over = 0;
+  std::size_t ref = 0;
+  double weight = 1.0;  ///< in the joint objective; the weights of all pairs add up to 1
+  double target = 0.0;  ///< win rate of `over`
+  stats::PairRows rows;
+};
+
+struct OffsetProblem {
+  std::vector<std::string> policies;
+  std::size_t reference = 0;
+  std::vector<OffsetPair> pairs;
+  SolveOptions options;
+};
+
+struct OffsetSolution {
+  std::vector<double> offsets;    ///< [policy], score units; 0 for the reference
+  std::vector<double> residuals;  ///< [pair] win rate - target, in the mode's own win rate
+  std::vector<std::optional<stats::Interval>> plateaus;  ///< [policy], same-prompt only
+};
+
+/// Finds offsets for one problem, and again under resampled prompts. Immutable once built; safe to
+/// use from many threads.
+class OffsetSolver {
+ public:
+  virtual ~OffsetSolver() = default;
+
+  /// Throws kInput where there is no answer.
+  virtual OffsetSolution solve() const = 0;
+
+  /// Offsets of one bootstrap replicate: `prompt_weights` [prompt], `targets` [pair]; `start` is
+  /// the solution of `solve`. Empty where the replicate has no answer.
+  virtual std::optional<std::vector<double>> resolve(std::span<const std::uint32_t> prompt_weights,
+                                                     std::span<const double> targets,
+                                                     const OffsetSolution& start) const = 0;
+};
+
+// Each keeps a reference to `problem`, which must outlive the solver.
+std::unique_ptr<OffsetSolver> make_same_prompt_solver(const OffsetProblem& problem);
+std::unique_ptr<OffsetSolver> make_smooth_solver(const OffsetProblem& problem);
+std::unique_ptr<OffsetSolver> make_adam_solver(const OffsetProblem& problem);
+
+/// The pairs as terms of the joint objective, with the given targets.
+std::vector<PairTerm> pair_terms(const OffsetProblem& problem, std::span<const double> targets);
+
+/// [row] weight of the row's prompt.
+std::vector<double> row_weights(const stats::PairRows& rows,
+                                std::span<const std::uint32_t> prompt_weights);
+
+}  // namespace charm::calibrate

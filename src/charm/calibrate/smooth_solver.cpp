@@ -1,0 +1,87 @@
+#include <utility>
+
+#include "charm/calibrate/offset_solver.h"
+#include "charm/calibrate/smooth_fit.h"
+#include "charm/calibrate/smooth_pairs.h"
+
+namespace charm::calibrate {
+namespace {
+
+// A bootstrap's own scatter is some 1e-3; the tolerance halves its cost.
+constexpr double kReplicateTolerance = 1e-9;
+
+class SmoothSolver final : public OffsetSolver {
+ public:
+  explicit SmoothSolver(const OffsetProblem& problem) : problem_(problem) {
+    for (const OffsetPair& pair : problem.pairs) {
+      SmoothPairsOptions options{.temperature = problem.options.temperature,
+                                 .block_rows = problem.options.mode.block_rows};
+      exact_.push_back(make_smooth_pairs(pair.rows.over, pair.rows.ref, options));
+      options.tolerance = kReplicateTolerance;
+      fast_.push_back(make_smooth_pairs(pair.rows.over, pair.rows.ref, options));
+    }
+  }
+
+  OffsetSolution solve() const override {
+    std::vector<std::unique_ptr<SmoothCurve>> curves;
+    std::vector<double> targets;
+    for (std::size_t p = 0; p < problem_.pairs.size(); ++p) {
+      curves.push_back(exact_[p]->curve());
+      targets.push_back(problem_.pairs[p].target);
+    }
+    OffsetSolution solution;
+    solution.offsets.assign(problem_.policies.size(), 0.0);
+    solution.plateaus.resize(problem_.policies.size());
+    solve_pairs_with_reference(curves, targets, solution.offsets);
+    const auto terms = pair_terms(problem_, targets);
+    if (terms.size() > 1) {
+      solution.offsets =
+          fit_offsets(curves, terms, problem_.reference, std::move(solution.offsets));
+    }
+    for (const PairValue& value : pair_values(curves, terms, solution.offsets)) {
+      solution.residuals.push_back(value.residual);
+    }
+    return solution;
+  }
+
+  std::optional<std::vector<double>> resolve(std::span<const std::uint32_t> prompt_weights,
+                                             std::span<const double> targets,
+                                             const OffsetSolution& start) const override {
+    std::vector<std::unique_ptr<SmoothCurve>> curves;
+    for (std::size_t p = 0; p < problem_.pairs.size(); ++p) {
+      const auto weights = row_weights(problem_.pairs[p].rows, prompt_weights);
+      curves.push_back(fast_[p]->curve(weights, weights));
+    }
+    std::vector<double> offsets = start.offsets;
+    const auto terms = pair_terms(problem_, targets);
+    if (terms.size() > 1) return fit_offsets(curves, terms, problem_.reference, std::move(offsets));
+    solve_pairs_with_reference(curves, targets, offsets);
+    return offsets;
+  }
+
+ private:
+  // Each policy alone against the reference: the answer for two policies, the start for more.
+  void solve_pairs_with_reference(std::span<const std::unique_ptr<SmoothCurve>> curves,
+                                  std::span<const double> targets,
+                                  std::vector<double>& offsets) const {
+    for (std::size_t p = 0; p < problem_.pairs.size(); ++p) {
+      const OffsetPair& pair = problem_.pairs[p];
+      if (pair.ref != problem_.reference) continue;
+      const Bracket bracket =
+          root_bracket(pair.rows.over, pair.rows.ref, targets[p], problem_.options.temperature);
+      offsets[pair.over] = find_root(*curves[p], targets[p], bracket, offsets[pair.over]);
+    }
+  }
+
+  const OffsetProblem& problem_;
+  std::vector<std::unique_ptr<SmoothPairs>> exact_;
+  std::vector<std::unique_ptr<SmoothPairs>> fast_;
+};
+
+}  // namespace
+
+std::unique_ptr<OffsetSolver> make_smooth_solver(const OffsetProblem& problem) {
+  return std::make_unique<SmoothSolver>(problem);
+}
+
+}  // namespace charm::calibrate

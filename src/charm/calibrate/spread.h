@@ -1,0 +1,48 @@
+#pragma once
+
+#include <complex>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "charm/calibrate/smooth_pairs.h"
+
+namespace charm::calibrate {
+
+/// Shape of the kernel that carries points to a grid: `width` grid cells, exp(beta (sqrt(1 - z^2) -
+/// 1)) over z in [-1, 1] (Barnett, Magland and af Klinteberg 2019, doi 10.1137/18M120885X), for
+/// grids twice as fine as the highest frequency needs.
+struct SpreadKernel {
+  int width = 0;
+  double beta = 0.0;
+
+  /// The narrowest kernel whose relative error stays near `tolerance`.
+  static SpreadKernel for_tolerance(double tolerance);
+
+  /// What the transform of a spread sum must be multiplied with at frequencies m = 0 ..
+  /// num_frequencies, to be the transform of the points themselves.
+  std::vector<double> corrections(std::size_t grid, std::size_t num_frequencies) const;
+};
+
+/// Points on a periodic grid with their kernel values, computed once; spreading weights is then a
+/// few multiply-adds a point. Immutable once built.
+class SpreadPoints {
+ public:
+  /// `points` in grid cells, at least kernel.width / 2 away from both ends of the grid.
+  SpreadPoints(std::span<const double> points, const SpreadKernel& kernel);
+
+  /// Adds weight * kernel of the block's points to the real (or imaginary) part of `grid`.
+  void add_real(std::span<const double> weights, RowBlock rows,
+                std::span<std::complex<double>> grid) const;
+  void add_imaginary(std::span<const double> weights, RowBlock rows,
+                     std::span<std::complex<double>> grid) const;
+
+ private:
+  void add(std::span<const double> weights, RowBlock rows, double* grid) const;
+
+  std::size_t width_;
+  std::vector<std::uint32_t> first_;  // [point] first grid cell of the kernel
+  std::vector<double> values_;        // [point * width]
+};
+
+}  // namespace charm::calibrate
