@@ -1,0 +1,305 @@
+#include "charm/storage/ratings.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/base/log.h"
+#include "charm/base/nearest.h"
+#include "charm/storage/ratings_csv.h"
+
+namespace charm::storage {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::array kNameKeys = {"name", "model", "model_name"};
+constexpr std::array kScoreKeys = {"score", "rating", "elo", "arena_score"};
+constexpr std::array kIntervalKeys = {"ci", "arena_ci", "rating_ci95"};
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::transform(result.begin(), result.end(), result.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return result;
+}
+
+[[noreturn]] void throw_battles(const fs::path& path) {
+  throw Error(ErrorKind::kInput,
+              "{}: holds battles (model_a, model_b, winner), not ratings; fit ratings from it "
+              "first and give those",
+              path.string());
+}
+
+double number_of(const Json& value, const fs::path& path, std::string_view where) {
+  if (!value.is_number() || !std::isfinite(value.get<double>())) {
+    throw Error(ErrorKind::kInput, "{}: {} is {}, expected a finite number of Elo points",
+                path.string(), where, value.dump());
+  }
+  return value.get<double>();
+}
+
+const Json* find_score(const Json& object) {
+  for (const char* key : kScoreKeys) {
+    const auto place = object.find(key);
+    if (place != object.end() && !place->is_null()) return &*place;
+  }
+  return nullptr;
+}
+
+bool has_interval_key(const Json& object, const char* key) {
+  return object.contains(key) && !object.at(key).is_null();
+}
+
+// Fills the rating's interval from [lo, hi] or from the Arena catalogue's two quantiles.
+void read_interval(const Json& object, ArenaRating& rating, const fs::path& path) {
+  const std::string where = fmt::format("interval of '{}'", rating.name);
+  for (const char* key : kIntervalKeys) {
+    if (!has_interval_key(object, key)) continue;
+    const Json& pair = object.at(key);
+    if (!pair.is_array() || pair.size() != 2) {
+      throw Error(ErrorKind::kInput, "{}: {} ('{}') is {}, expected [lo, hi]", path.string(), where,
+                  key, pair.dump());
+    }
+    rating.rating_lo = number_of(pair[0], path, where);
+    rating.rating_hi = number_of(pair[1], path, where);
+  }
+  if (has_interval_key(object, "rating_q025") && has_interval_key(object, "rating_q975")) {
+    rating.rating_lo = number_of(object.at("rating_q025"), path, where);
+    rating.rating_hi = number_of(object.at("rating_q975"), path, where);
+  }
+  if (rating.rating_lo && *rating.rating_lo > *rating.rating_hi) {
+    throw Error(ErrorKind::kInput, "{}: {} is [{}, {}], expected the lower end first",
+                path.string(), where, *rating.rating_lo, *rating.rating_hi);
+  }
+}
+
+ArenaRating rating_of(std::string name, const Json& object, const fs::path& path,
+                      std::string_view where) {
+  const Json* score = find_score(object);
+  if (score == nullptr) {
+    throw Error(ErrorKind::kInput, "{}: {} ('{}') has no rating; expected one of {}", path.string(),
+                where, name, fmt::join(kScoreKeys, ", "));
+  }
+  ArenaRating rating;
+  rating.rating_elo = number_of(*score, path, fmt::format("rating of '{}'", name));
+  rating.name = std::move(name);
+  read_interval(object, rating, path);
+  return rating;
+}
+
+ArenaRating rating_of_row(const Json& row, const fs::path& path, std::string_view where) {
+  if (!row.is_object()) {
+    throw Error(ErrorKind::kInput, "{}: {} is {}, expected an object with a name and a rating",
+                path.string(), where, row.type_name());
+  }
+  if (row.contains("model_a") && row.contains("model_b")) throw_battles(path);
+  for (const char* key : kNameKeys) {
+    const auto name = row.find(key);
+    if (name == row.end()) continue;
+    if (!name->is_string()) {
+      throw Error(ErrorKind::kInput, "{}: {}: '{}' is {}, expected text", path.string(), where, key,
+                  name->dump());
+    }
+    return rating_of(name->get<std::string>(), row, path, where);
+  }
+  throw Error(ErrorKind::kInput, "{}: {} has no name; expected one of {}", path.string(), where,
+              fmt::join(kNameKeys, ", "));
+}
+
+// {"name": number} or {"name": {"rating": ...}}
+std::vector<ArenaRating> ratings_of_object(const Json& object, const fs::path& path) {
+  std::vector<ArenaRating> ratings;
+  for (const auto& [name, value] : object.items()) {
+    if (value.is_object()) {
+      ratings.push_back(rating_of(name, value, path, "entry"));
+    } else {
+      ArenaRating rating;
+      rating.name = name;
+      rating.rating_elo = number_of(value, path, fmt::format("rating of '{}'", name));
+      ratings.push_back(std::move(rating));
+    }
+  }
+  return ratings;
+}
+
+// A catalogue nests two levels: its values are objects that hold objects, and no rating of their
+// own.
+bool is_catalogue(const Json& object) {
+  return std::all_of(object.begin(), object.end(), [](const Json& value) {
+    return value.is_object() && !value.empty() && find_score(value) == nullptr &&
+           std::all_of(value.begin(), value.end(),
+                       [](const Json& entry) { return entry.is_object(); });
+  });
+}
+
+const Json& category_of(const Json& catalogue, const std::string& wanted, const fs::path& path) {
+  std::vector<std::string> categories;
+  for (const auto& [name, value] : catalogue.items()) categories.push_back(name);
+  if (wanted.empty()) {
+    if (catalogue.size() == 1) return catalogue.front();
+    throw Error(ErrorKind::kUsage, "{}: holds {} Arena categories ({}); choose one with --category",
+                path.string(), categories.size(), fmt::join(categories, ", "));
+  }
+  const auto place = catalogue.find(wanted);
+  if (place == catalogue.end()) {
+    throw Error(ErrorKind::kUsage, "{}: has no Arena category '{}'; it has {}", path.string(),
+                wanted, fmt::join(categories, ", "));
+  }
+  return *place;
+}
+
+std::vector<ArenaRating> ratings_of_json(const Json& json, const fs::path& path,
+                                         const RatingsOptions& options) {
+  if (json.is_object() && json.contains("model_a") && json.contains("model_b")) throw_battles(path);
+  const bool nested = json.is_object() && !json.empty() && is_catalogue(json);
+  if (!options.category.empty() && !nested) {
+    throw Error(ErrorKind::kUsage, "{}: is no Arena catalogue, so category '{}' cannot be chosen",
+                path.string(), options.category);
+  }
+  if (nested) return ratings_of_object(category_of(json, options.category, path), path);
+  // One row of JSONL looks like an object too.
+  if (json.is_object() && find_score(json) != nullptr && !find_score(json)->is_object() &&
+      std::any_of(kNameKeys.begin(), kNameKeys.end(), [&](const char* key) {
+        return json.contains(key) && json.at(key).is_string();
+      })) {
+    return {rating_of_row(json, path, "row 1")};
+  }
+  if (json.is_object()) return ratings_of_object(json, path);
+  if (!json.is_array()) {
+    throw Error(ErrorKind::kInput, "{}: holds a JSON {}, expected an object or a list of ratings",
+                path.string(), json.type_name());
+  }
+  std::vector<ArenaRating> ratings;
+  for (std::size_t row = 0; row < json.size(); ++row) {
+    ratings.push_back(rating_of_row(json[row], path, fmt::format("entry {}", row + 1)));
+  }
+  return ratings;
+}
+
+// Lines of JSON objects; a plain JSON file is one value over all lines and is tried first.
+std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path& path,
+                                         const RatingsOptions& options) {
+  std::string failure;
+  try {
+    return ratings_of_json(Json::parse(text), path, options);
+  } catch (const Json::parse_error& error) {
+    failure = error.what();
+  }
+  std::vector<ArenaRating> ratings;
+  std::size_t line_number = 0;
+  for (std::size_t first = 0; first < text.size();) {
+    const std::size_t end = std::min(text.find('\n', first), text.size());
+    const std::string_view line(text.data() + first, end - first);
+    first = end + 1;
+    ++line_number;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const Json row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!row.is_object()) {
+      throw Error(ErrorKind::kInput, "{}:{}: is neither JSON nor a line of JSON: {}", path.string(),
+                  line_number, failure);
+    }
+    ratings.push_back(rating_of_row(row, path, fmt::format("line {}", line_number)));
+  }
+  return ratings;
+}
+
+void check_names(const std::vector<ArenaRating>& ratings, const fs::path& path) {
+  if (ratings.empty()) throw Error(ErrorKind::kInput, "{}: holds no rating", path.string());
+  std::map<std::string, double> seen;
+  for (const ArenaRating& rating : ratings) {
+    const auto [place, is_new] = seen.try_emplace(rating.name, rating.rating_elo);
+    if (!is_new && place->second != rating.rating_elo) {
+      throw Error(ErrorKind::kInput, "{}: rates '{}' twice, {} and {}; keep one", path.string(),
+                  rating.name, place->second, rating.rating_elo);
+    }
+  }
+}
+
+const ArenaRating* find_rating(std::string_view name, std::span<const ArenaRating> ratings,
+                               const fs::path& path) {
+  for (const ArenaRating& rating : ratings) {
+    if (rating.name == name) return &rating;
+  }
+  const std::string wanted = lower(name);
+  const ArenaRating* found = nullptr;
+  for (const ArenaRating& rating : ratings) {
+    if (lower(rating.name) != wanted) continue;
+    if (found != nullptr && found->name != rating.name) {
+      throw Error(
+          ErrorKind::kInput,
+          "{}: '{}' matches both '{}' and '{}' without regard to case; choose one with --alias",
+          path.string(), name, found->name, rating.name);
+    }
+    found = &rating;
+  }
+  return found;
+}
+
+}  // namespace
+
+std::vector<ArenaRating> read_ratings(const fs::path& path, const RatingsOptions& options) {
+  const std::string text = read_file(path);
+  const std::string extension = lower(path.extension().string());
+  const bool is_csv = extension == ".csv" || extension == ".tsv";
+  std::vector<ArenaRating> ratings;
+  if (is_csv) {
+    const Json rows = csv_rows(text, extension == ".tsv" ? '\t' : ',', path);
+    ratings = ratings_of_json(rows, path, options);
+  } else {
+    ratings = ratings_of_text(text, path, options);
+  }
+  check_names(ratings, path);
+  return ratings;
+}
+
+std::vector<ArenaRating> match_ratings(std::span<const std::string> policies,
+                                       std::span<const ArenaRating> ratings, const Aliases& aliases,
+                                       const fs::path& path) {
+  std::vector<std::string> names;
+  for (const ArenaRating& rating : ratings) names.push_back(rating.name);
+  for (const auto& [policy, rating] : aliases) {
+    if (std::find(policies.begin(), policies.end(), policy) == policies.end()) {
+      log::warning("alias {}={}: no policy is called '{}'", policy, rating, policy);
+    }
+  }
+  std::vector<ArenaRating> matched;
+  for (const std::string& policy : policies) {
+    const auto alias = aliases.find(policy);
+    const std::string& name = alias == aliases.end() ? policy : alias->second;
+    const ArenaRating* rating = find_rating(name, ratings, path);
+    if (rating == nullptr) {
+      throw Error(
+          alias == aliases.end() ? ErrorKind::kInput : ErrorKind::kUsage,
+          "{}: no rating for policy '{}'{}; nearest names: {}; map it with --alias '{}=NAME'",
+          path.string(), policy,
+          alias == aliases.end() ? "" : fmt::format(" under its alias '{}'", name),
+          fmt::join(nearest_names(name, names), ", "), policy);
+    }
+    matched.push_back(*rating);
+    matched.back().name = policy;
+  }
+  return matched;
+}
+
+Aliases parse_aliases(std::span<const std::string> words) {
+  Aliases aliases;
+  for (const std::string& word : words) {
+    const std::size_t equals = word.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == word.size()) {
+      throw Error(ErrorKind::kUsage, "alias: '{}' is not of the form POLICY=NAME_IN_RATINGS", word);
+    }
+    if (!aliases.emplace(word.substr(0, equals), word.substr(equals + 1)).second) {
+      throw Error(ErrorKind::kUsage, "alias: '{}' is mapped twice", word.substr(0, equals));
+    }
+  }
+  return aliases;
+}
+
+}  // namespace charm::storage
