@@ -57,7 +57,9 @@ struct MismatchOptions {
 Mismatch measure_mismatch(const stats::PairedScores& scores, std::span<const ArenaRating> ratings,
                           const MismatchOptions& options);
 
-/// mismatch.json, keys in reading order.
-nlohmann::ordered_json mismatch_json(const Mismatch& mismatch);
+/// mismatch.json, keys in reading order. `inputs`: the files it was made from, as the stage records
+/// them.
+nlohmann::ordered_json mismatch_json(const Mismatch& mismatch,
+                                     const nlohmann::ordered_json& inputs);
 
 }  // namespace charm::measure
