@@ -47,7 +47,7 @@ TEST(GradientGolden, LossAndEveryGradientEqualTransformers) {
     rows.emplace_back(rows.size(), batch::make_pooled_row(rejected, prompt_length, config.pad_token_id));
   }
   const batch::PackedBatch batch = batch::pack(batch::group_by_prompt(std::move(rows)));
-  const model::Decoder decoder(config, weights, /*inference=*/false);
+  const model::Decoder decoder(config, weights, nn::Mode::kAutograd);
   const at::Tensor scores_S = decoder.forward(decoder.layout(batch));
 
   std::vector<std::int64_t> chosen(batch.rows.size() / 2), rejected(batch.rows.size() / 2);
@@ -61,8 +61,8 @@ TEST(GradientGolden, LossAndEveryGradientEqualTransformers) {
   worst_score.check(fixture["tolerance"]["score"].get<double>());
 
   const at::Tensor margins =
-      scores_S.index_select(0, at::tensor(chosen)) - scores_S.index_select(0, at::tensor(rejected));
-  at::Tensor loss = -at::log_sigmoid(margins).mean();
+      scores_S.index_select(0, at::tensor(chosen)).sub(scores_S.index_select(0, at::tensor(rejected)));
+  const at::Tensor loss = at::log_sigmoid(margins).mean().neg();
   Worst worst_loss("loss");
   worst_loss.add(loss.item<double>(), fixture["loss"].get<double>(), "mean over pairs");
   worst_loss.check(fixture["tolerance"]["loss"].get<double>());

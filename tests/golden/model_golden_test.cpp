@@ -17,12 +17,14 @@
 #include "charm/model/decoder_weights.h"
 #include "charm/model/model_config.h"
 #include "charm/model/reward_model.h"
+#include "charm/nn/decoder_block.h"
+#include "charm/nn/gemm_backend.h"
 #include "tests/golden/golden_fixture.h"
 
 namespace charm::golden {
 namespace {
 
-const char* const kModels[] = {"gqa",         "mha-v4",         "tied-sharded", "llama3-rope", "llama3-rope-v4",
+const char* const kModels[] = {"gqa",         "mha-v4", "tied-sharded", "llama3-rope", "llama3-rope-v4",
                                "linear-rope-v4", "biases", "head-dim",     "bf16",        "chat"};
 
 batch::PackedBatch pack_rows(const Json& rows, std::int32_t pad_token_id) {
@@ -71,15 +73,30 @@ void compare_scores(const std::string& rung, const std::vector<float>& scores, c
   worst.check(tolerance);
 }
 
-class DecoderGolden : public testing::TestWithParam<std::tuple<const char*, bool>> {};
+struct Way {
+  const char* name;
+  nn::Mode mode;
+  nn::GemmBackend backend;
+};
+const Way kWays[] = {{"autograd", nn::Mode::kAutograd, nn::GemmBackend::kAtenLinear},
+                     {"inference_aten", nn::Mode::kInference, nn::GemmBackend::kAtenLinear},
+                     {"inference_packed", nn::Mode::kInference, nn::GemmBackend::kOneDnnPacked}};
+
+std::string test_name(const std::string& model, const std::string& way) {
+  std::string name = model + "_" + way;
+  for (char& c : name) c = c == '-' ? '_' : c;
+  return name;
+}
+
+class DecoderGolden : public testing::TestWithParam<std::tuple<const char*, Way>> {};
 
 TEST_P(DecoderGolden, EveryRungEqualsTransformers) {
-  const auto [name, inference] = GetParam();
+  const auto [name, way] = GetParam();
   const std::filesystem::path folder = data_dir() / "models" / name;
   const Json fixture = read_json(folder / "golden.json");
   const model::DecoderConfig config = model::load_model_config(folder);
   const batch::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id);
-  model::Decoder decoder(config, model::load_weights(folder, config, {.dtype = at::kFloat}), inference);
+  const model::Decoder decoder(config, model::load_weights(folder, config, {.dtype = at::kFloat}), way.mode, way.backend);
   const c10::AutoGradMode no_grad(/*enabled=*/false);
 
   const nn::BatchLayout layout = decoder.layout(batch);
@@ -87,7 +104,7 @@ TEST_P(DecoderGolden, EveryRungEqualsTransformers) {
   const bool has_layers = fixture["rows"][1].contains("embeddings");
   if (has_layers) compare_layer("embeddings", x_TD, batch, fixture);
   for (std::int64_t layer = 0; layer < decoder.num_layers(); ++layer) {
-    x_TD = decoder.block(layer, x_TD, layout, model::BlockRows::kAll);
+    x_TD = decoder.block(layer, x_TD, layout, nn::BlockRows::kAll);
     if (has_layers && layer == 0) compare_layer("first_block", x_TD, batch, fixture);
   }
   if (has_layers) compare_layer("last_block", x_TD, batch, fixture);
@@ -100,11 +117,9 @@ TEST_P(DecoderGolden, EveryRungEqualsTransformers) {
   compare_scores("score_float64", scores, batch, fixture, "score_float64", tolerance);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, DecoderGolden, testing::Combine(testing::ValuesIn(kModels), testing::Bool()),
+INSTANTIATE_TEST_SUITE_P(Models, DecoderGolden, testing::Combine(testing::ValuesIn(kModels), testing::ValuesIn(kWays)),
                          [](const auto& test) {
-                           std::string name = std::get<0>(test.param);
-                           for (char& c : name) c = c == '-' ? '_' : c;
-                           return name + (std::get<1>(test.param) ? "_inference" : "_autograd");
+                           return test_name(std::get<0>(test.param), std::get<1>(test.param).name);
                          });
 
 class RewardModelGolden : public testing::TestWithParam<std::tuple<const char*, model::DTypeChoice>> {};
@@ -126,12 +141,11 @@ INSTANTIATE_TEST_SUITE_P(Models, RewardModelGolden,
                          testing::Combine(testing::ValuesIn(kModels),
                                           testing::Values(model::DTypeChoice::kFloat32, model::DTypeChoice::kBFloat16)),
                          [](const auto& test) {
-                           std::string name = std::get<0>(test.param);
-                           for (char& c : name) c = c == '-' ? '_' : c;
-                           return name + (std::get<1>(test.param) == model::DTypeChoice::kFloat32 ? "_float32" : "_bfloat16");
+                           const bool float32 = std::get<1>(test.param) == model::DTypeChoice::kFloat32;
+                           return test_name(std::get<0>(test.param), float32 ? "float32" : "bfloat16");
                          });
 
-TEST(RewardModelGolden, AloneOrPackedGivesTheSameBits) {
+TEST(RewardModelInvariance, AloneOrPackedGivesTheSameBits) {
   const std::filesystem::path folder = data_dir() / "models" / "gqa";
   const Json rows = read_json(folder / "golden.json")["rows"];
   const auto reward_model = model::load_reward_model(
@@ -139,7 +153,8 @@ TEST(RewardModelGolden, AloneOrPackedGivesTheSameBits) {
   const batch::PackedBatch batch = pack_rows(rows, reward_model->pad_token_id());
   const std::vector<float> together = reward_model->score(batch);
   for (std::size_t s = 0; s < together.size(); ++s) {
-    const std::vector<float> alone = reward_model->score(pack_rows(Json::array({rows[batch.rows[s]]}), reward_model->pad_token_id()));
+    const batch::PackedBatch one = pack_rows(Json::array({rows[batch.rows[s]]}), reward_model->pad_token_id());
+    const std::vector<float> alone = reward_model->score(one);
     EXPECT_EQ(alone.at(0), together[s]) << "row " << batch.rows[s];
   }
 }

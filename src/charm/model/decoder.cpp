@@ -70,7 +70,10 @@ nn::BatchLayout Decoder::layout(const batch::PackedBatch& batch) const {
                          state_->embed_VD.device());
 }
 
-at::Tensor Decoder::embed(const nn::BatchLayout& layout) const { return at::embedding(state_->embed_VD, layout.ids_T); }
+at::Tensor Decoder::embed(const nn::BatchLayout& layout) const {
+  // The pad token's row gets no gradient, as in transformers (nn.Embedding with padding_idx), even where pad is the closing token.
+  return at::embedding(state_->embed_VD, layout.ids_T, /*padding_idx=*/config_.pad_token_id);
+}
 
 at::Tensor Decoder::block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout,
                           nn::BlockRows rows) const {
