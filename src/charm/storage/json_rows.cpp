@@ -15,9 +15,12 @@ bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; 
 
 bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
-// The parser's message without its "[json.exception...] " head; what it read last would repeat whole texts.
+// The parser's message without its "[json.exception...] " head, and without its count of lines, which would start at the row;
+// what it read last would repeat whole texts.
 std::string short_message(std::string_view message) {
   if (const std::size_t head = message.find("] "); head != std::string_view::npos) message.remove_prefix(head + 2);
+  constexpr std::string_view kFirstLine = "parse error at line 1, ";
+  if (message.starts_with(kFirstLine)) message.remove_prefix(kFirstLine.size());
   if (const std::size_t tail = message.find("; last read"); tail != std::string_view::npos) message = message.substr(0, tail);
   return std::string(message);
 }

@@ -1,0 +1,108 @@
+#include "charm/base/files.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "tests/unit/base/temp_folder.h"
+
+namespace charm {
+namespace {
+
+using testing::error_of;
+using testing::TempFolder;
+
+TEST(Files, WritesAndReadsEveryByteInNewFolders) {
+  const TempFolder folder;
+  const std::string content("a\0b\r\n\xff", 6);
+  write_file(folder / "deep/er/file", content);
+  EXPECT_EQ(read_file(folder / "deep/er/file"), content);
+  write_file(folder / "deep/er/file", "shorter");
+  EXPECT_EQ(read_file(folder / "deep/er/file"), "shorter");
+}
+
+TEST(Files, MissingFileIsAnIoErrorNamingIt) {
+  const TempFolder folder;
+  const Error error = error_of([&] { read_file(folder / "absent"); });
+  EXPECT_EQ(error.kind(), ErrorKind::kIo);
+  EXPECT_NE(error.message().find("absent"), std::string::npos);
+}
+
+TEST(Files, AFileTooLargeForTheDiskLeavesNothingBehind) {
+  const TempFolder folder;
+  folder.file("out", "old");
+  // The limit on a file's size stands in for a full disk: write() fails in the same way.
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit small = before;
+  small.rlim_cur = 1000;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const Error error = error_of([&] { write_file(folder / "out", std::string(5000, 'x')); });
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_EQ(error.kind(), ErrorKind::kIo);
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"out"});
+  EXPECT_EQ(read_file(folder / "out"), "old");
+}
+
+TEST(Files, AnOutputThatIsAFolderLeavesNoPartialFile) {
+  const TempFolder folder;
+  fs::create_directories(folder / "out/inner");
+  EXPECT_EQ(error_of([&] { write_file(folder / "out", "x"); }).kind(), ErrorKind::kIo);
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"out"});
+}
+
+TEST(Files, AReadOnlyFolderIsRefusedBeforeWorkStarts) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may write into read-only folders";
+  const TempFolder folder;
+  fs::permissions(folder.path(), fs::perms::owner_read | fs::perms::owner_exec);
+  EXPECT_EQ(error_of([&] { require_writable(folder / "out"); }).kind(), ErrorKind::kIo);
+}
+
+TEST(Files, AFileInThePlaceOfAFolderIsRefused) {
+  const TempFolder folder;
+  folder.file("file", "x");
+  EXPECT_EQ(error_of([&] { require_writable(folder / "file/out"); }).kind(), ErrorKind::kIo);
+  EXPECT_EQ(error_of([&] { create_folders(folder / "file/deeper"); }).kind(), ErrorKind::kIo);
+}
+
+TEST(Files, RequireWritableLeavesNothing) {
+  const TempFolder folder;
+  require_writable(folder / "new/out");
+  EXPECT_TRUE(fs::is_empty(folder / "new"));
+}
+
+TEST(Files, PublishReplacesAFolder) {
+  const TempFolder folder;
+  folder.file("model/old", "x");
+  folder.file("model.partial/new", "y");
+  publish(partial_path(folder / "model"), folder / "model");
+  EXPECT_TRUE(fs::exists(folder / "model/new"));
+  EXPECT_FALSE(fs::exists(folder / "model/old"));
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"model"});
+}
+
+TEST(MappedFile, ShowsTheContentAndSurvivesMoving) {
+  const TempFolder folder;
+  MappedFile file(folder.file("data", "hello"));
+  const MappedFile moved = std::move(file);
+  ASSERT_EQ(moved.size(), 5u);
+  EXPECT_EQ(std::memcmp(moved.data(), "hello", 5), 0);
+  EXPECT_EQ(MappedFile(folder.file("empty", "")).size(), 0u);
+  EXPECT_EQ(error_of([&] { MappedFile(folder.path()); }).kind(), ErrorKind::kIo);
+}
+
+TEST(LineAppender, AppendsBehindWhatIsThere) {
+  const TempFolder folder;
+  folder.file("log", "first\n");
+  LineAppender(folder / "log").append("second");
+  LineAppender(folder / "log").append("third");
+  EXPECT_EQ(read_file(folder / "log"), "first\nsecond\nthird\n");
+}
+
+}  // namespace
+}  // namespace charm

@@ -1,0 +1,40 @@
+#include "charm/base/parallel.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <vector>
+
+#include "charm/base/error.h"
+
+namespace charm {
+namespace {
+
+TEST(ParallelFor, RunsEveryIndexOnce) {
+  for (const std::size_t num_threads : {0u, 1u, 3u, 64u}) {
+    std::vector<int> counts(1000, 0);
+    parallel_for(counts.size(), num_threads, [&](std::size_t i) { ++counts[i]; });
+    EXPECT_EQ(counts, std::vector<int>(1000, 1)) << num_threads << " threads";
+  }
+}
+
+TEST(ParallelFor, NothingToDo) {
+  parallel_for(0, 4, [](std::size_t) { FAIL() << "there is no index"; });
+}
+
+TEST(ParallelFor, AnExceptionReachesTheCallerAndStopsTheRest) {
+  for (const std::size_t num_threads : {1u, 4u}) {
+    std::atomic<int> num_runs = 0;
+    const auto body = [&](std::size_t i) {
+      ++num_runs;
+      if (i == 10) throw Error(ErrorKind::kInput, "index {}", i);
+    };
+    EXPECT_THROW(parallel_for(1000000, num_threads, body), Error);
+    EXPECT_LT(num_runs, 1000000);
+  }
+}
+
+TEST(AvailableProcessors, IsAtLeastOne) { EXPECT_GE(available_processors(), 1u); }
+
+}  // namespace
+}  // namespace charm

@@ -1,0 +1,210 @@
+#include "charm/storage/ratings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+
+namespace charm::storage {
+namespace {
+
+using testing::HasSubstr;
+
+class RatingsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) /
+              (std::string("charm_ratings_") +
+               testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::remove_all(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  fs::path file(const std::string& name, std::string_view content) {
+    write_file(folder_ / name, content);
+    return folder_ / name;
+  }
+
+  void expect_error(const std::string& name, std::string_view content, ErrorKind kind,
+                    const std::string& part, const RatingsOptions& options = {}) {
+    try {
+      read_ratings(file(name, content), options);
+      FAIL() << "expected an error with: " << part;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), kind) << error.what();
+      EXPECT_THAT(error.message(), HasSubstr(part));
+      EXPECT_THAT(error.message(), HasSubstr(name));
+    }
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(RatingsTest, PlainNumbers) {
+  const auto ratings = read_ratings(file("r.json", R"({"b": 1273, "a": 1100.5})"));
+  ASSERT_EQ(ratings.size(), 2u);
+  EXPECT_EQ(ratings[0].name, "b");
+  EXPECT_EQ(ratings[0].rating_elo, 1273.0);
+  EXPECT_FALSE(ratings[0].rating_lo);
+}
+
+TEST_F(RatingsTest, OriginalPolicyModelConfig) {
+  const auto ratings = read_ratings(file("pm_config.json", R"([
+    {"model_name": "alpha-7b", "model_path": "", "arena_score": 1273},
+    {"model_name": "beta-9b", "model_path": "x/y", "arena_score": 1258}])"));
+  ASSERT_EQ(ratings.size(), 2u);
+  EXPECT_EQ(ratings[1].name, "beta-9b");
+  EXPECT_EQ(ratings[1].rating_elo, 1258.0);
+}
+
+TEST_F(RatingsTest, ListsWithIntervals) {
+  const auto ratings = read_ratings(file("r.json", R"([
+    {"name": "a", "score": 1, "ci": [0, 2]},
+    {"model": "b", "rating": 2, "rating_q025": 1.5, "rating_q975": 2.5},
+    {"model_name": "c", "elo": 3, "arena_ci": [2.5, 3.5]},
+    {"name": "d", "arena_score": 4, "arena_ci": null}])"));
+  ASSERT_EQ(ratings.size(), 4u);
+  EXPECT_EQ(ratings[0].rating_lo, 0.0);
+  EXPECT_EQ(ratings[1].rating_hi, 2.5);
+  EXPECT_EQ(ratings[2].rating_lo, 2.5);
+  EXPECT_FALSE(ratings[3].rating_hi);
+}
+
+TEST_F(RatingsTest, JsonLines) {
+  const auto ratings = read_ratings(
+      file("r.jsonl", "{\"name\": \"a\", \"elo\": 1}\n\n{\"name\": \"b\", \"elo\": 2}\n"));
+  ASSERT_EQ(ratings.size(), 2u);
+  EXPECT_EQ(ratings[1].name, "b");
+  EXPECT_EQ(read_ratings(file("one.jsonl", "{\"name\": \"a\", \"elo\": 1}\n")).at(0).name, "a");
+}
+
+constexpr std::string_view kCatalogue = R"({
+  "full": {"a": {"rating": 1200.5, "rating_q975": 1210, "rating_q025": 1190}, "b": {"rating": 1100}},
+  "coding": {"a": {"rating": 1250}}})";
+
+TEST_F(RatingsTest, ArenaCatalogue) {
+  const auto ratings = read_ratings(file("catalogue.json", kCatalogue), {.category = "full"});
+  ASSERT_EQ(ratings.size(), 2u);
+  EXPECT_EQ(ratings[0].rating_elo, 1200.5);
+  EXPECT_EQ(ratings[0].rating_lo, 1190.0);
+  EXPECT_EQ(ratings[0].rating_hi, 1210.0);
+  const auto one = read_ratings(file("one.json", R"({"full": {"a": {"rating": 1}}})"));
+  EXPECT_EQ(one.at(0).name, "a");
+  const auto flat = read_ratings(file("flat.json", R"({"a": {"rating": 1}, "b": {"rating": 2}})"));
+  EXPECT_EQ(flat.size(), 2u);
+}
+
+TEST_F(RatingsTest, CatalogueNeedsACategory) {
+  expect_error("c.json", kCatalogue, ErrorKind::kUsage, "2 Arena categories (full, coding)");
+  expect_error("c.json", kCatalogue, ErrorKind::kUsage, "no Arena category 'math'",
+               {.category = "math"});
+  expect_error("r.json", R"({"a": 1})", ErrorKind::kUsage, "no Arena catalogue",
+               {.category = "full"});
+}
+
+TEST_F(RatingsTest, Csv) {
+  const auto ratings = read_ratings(file(
+      "r.csv",
+      "model,rating,rating_q025,rating_q975\r\n\"a, \"\"b\"\"\",1200.5,1190,1210\r\n42,1100,,\n"));
+  ASSERT_EQ(ratings.size(), 2u);
+  EXPECT_EQ(ratings[0].name, "a, \"b\"");
+  EXPECT_EQ(ratings[0].rating_hi, 1210.0);
+  EXPECT_EQ(ratings[1].name, "42");
+  EXPECT_FALSE(ratings[1].rating_lo);
+}
+
+TEST_F(RatingsTest, BattlesAreRefusedByName) {
+  const std::string battle = R"({"model_a": "a", "model_b": "b", "winner": "model_a"})";
+  expect_error("one.jsonl", battle + "\n", ErrorKind::kInput, "holds battles");
+  expect_error("two.jsonl", battle + "\n" + battle + "\n", ErrorKind::kInput, "holds battles");
+  expect_error("list.json", "[" + battle + "]", ErrorKind::kInput, "holds battles");
+  expect_error("b.csv", "model_a,model_b,winner\na,b,tie\n", ErrorKind::kInput, "holds battles");
+}
+
+TEST_F(RatingsTest, WrongInput) {
+  expect_error("r.json", "[]", ErrorKind::kInput, "holds no rating");
+  expect_error("r.json", "{}", ErrorKind::kInput, "holds no rating");
+  expect_error("r.json", "17", ErrorKind::kInput, "expected an object or a list");
+  expect_error("r.json", "{\"a\": 1,\n oops", ErrorKind::kInput, ":1:");
+  expect_error("r.json", R"({"a": "high"})", ErrorKind::kInput, "rating of 'a' is \"high\"");
+  expect_error("rm_config.json", R"([{"model_name": "rm", "pipeline_class": "LlamaPipeline"}])",
+               ErrorKind::kInput, "entry 1 ('rm') has no rating");
+  expect_error("r.json", R"([{"elo": 1}])", ErrorKind::kInput, "entry 1 has no name");
+  expect_error("r.json", R"([{"name": "a", "elo": 1, "ci": [1]}])", ErrorKind::kInput,
+               "expected [lo, hi]");
+  expect_error("r.json", R"([{"name": "a", "elo": 1, "ci": [2, 1]}])", ErrorKind::kInput,
+               "lower end first");
+  expect_error("r.json", R"([{"name": "a", "elo": 1}, {"name": "a", "elo": 2}])", ErrorKind::kInput,
+               "rates 'a' twice");
+  expect_error("r.csv", "name,elo\na,1,2\n", ErrorKind::kInput, ":2: has 3 fields, expected 2");
+  expect_error("r.csv", "name,elo\n\"a,1\n", ErrorKind::kInput, "quoted field");
+  expect_error("r.csv", "", ErrorKind::kInput, "empty");
+  expect_error("r.json", "{\"a\xff\": 1}", ErrorKind::kInput, "UTF-8");
+}
+
+TEST_F(RatingsTest, MissingFileIsAnIoError) {
+  try {
+    read_ratings(folder_ / "absent.json");
+    FAIL() << "a missing file was read";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kIo);
+  }
+}
+
+ArenaRating rating(std::string name, double elo) {
+  return {.name = std::move(name), .rating_elo = elo, .rating_lo = {}, .rating_hi = {}};
+}
+
+TEST(MatchRatings, AliasThenExactThenWithoutCase) {
+  const std::vector<ArenaRating> ratings = {rating("gpt-4o", 1), rating("GPT-4O", 2),
+                                            rating("Gemma", 3)};
+  const std::vector<std::string> policies = {"gemma", "GPT-4O", "mine"};
+  const auto matched = match_ratings(policies, ratings, {{"mine", "gpt-4o"}}, "r.json");
+  ASSERT_EQ(matched.size(), 3u);
+  EXPECT_EQ(matched[0].rating_elo, 3.0);
+  EXPECT_EQ(matched[0].name, "gemma");
+  EXPECT_EQ(matched[1].rating_elo, 2.0);
+  EXPECT_EQ(matched[2].rating_elo, 1.0);
+}
+
+TEST(MatchRatings, WrongInput) {
+  const std::vector<ArenaRating> ratings = {rating("gemma-2-9b-it", 1), rating("llama-3-8b", 2),
+                                            rating("Llama-3-8B", 3)};
+  const auto expect = [&](const std::string& policy, const Aliases& aliases, ErrorKind kind,
+                          const std::string& part) {
+    try {
+      match_ratings(std::vector<std::string>{policy}, ratings, aliases, "r.json");
+      FAIL() << "expected an error with: " << part;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), kind);
+      EXPECT_THAT(error.message(), HasSubstr(part));
+    }
+  };
+  expect("gemma-2-9b", {}, ErrorKind::kInput,
+         "no rating for policy 'gemma-2-9b'; nearest names: gemma-2-9b-it");
+  expect("LLAMA-3-8b", {}, ErrorKind::kInput, "matches both 'llama-3-8b' and 'Llama-3-8B'");
+  expect("a", {{"a", "gemma"}}, ErrorKind::kUsage, "under its alias 'gemma'");
+}
+
+TEST(ParseAliases, Words) {
+  const auto aliases = parse_aliases(std::vector<std::string>{"a=b", "c=d=e"});
+  EXPECT_EQ(aliases.at("a"), "b");
+  EXPECT_EQ(aliases.at("c"), "d=e");
+  EXPECT_THROW(parse_aliases(std::vector<std::string>{"ab"}), Error);
+  EXPECT_THROW(parse_aliases(std::vector<std::string>{"=b"}), Error);
+  EXPECT_THROW(parse_aliases(std::vector<std::string>{"a=b", "a=c"}), Error);
+}
+
+TEST(RealRatings, AlpacaEvalArenaScores) {
+  const fs::path path = fs::path(CHARM_SOURCE_DIR) / "../shared/data/alpaca_eval/arena_scores.json";
+  if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
+  const auto ratings = read_ratings(path);
+  ASSERT_EQ(ratings.size(), 18u);
+  EXPECT_EQ(ratings[0].name, "gpt-4o-mini-2024-07-18");
+  EXPECT_EQ(ratings[0].rating_elo, 1272.04);
+  EXPECT_EQ(ratings[0].rating_lo, 1268.95);
+}
+
+}  // namespace
+}  // namespace charm::storage

@@ -1,0 +1,177 @@
+#include "charm/storage/record_writer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <limits>
+
+#include "charm/storage/record_reader.h"
+#include "tests/unit/base/temp_folder.h"
+
+namespace charm::storage {
+namespace {
+
+using charm::testing::error_of;
+using charm::testing::TempFolder;
+using ::testing::HasSubstr;
+
+// Bytes that careless writers lose.
+const std::string kOddText("nul \x00 \xEF\xBB\xBF \xE2\x80\xA8 \x1f \r\n \"quoted\\\" \xF0\x9F\xA7\xAA\t", 36);
+const std::vector<std::string> kNames = {"rows.parquet", "rows.jsonl", "rows.jsonl.gz"};
+
+std::vector<ScoredResponse> scored_rows() {
+  std::vector<ScoredResponse> rows(3);
+  rows[0].response = {"a", {{"system", ""}, {"user", kOddText}}, kOddText, "p", 0, "stop", 12};
+  rows[0].score = 0.1f;
+  rows[0].num_tokens = 34;
+  rows[1].response = {"a", {{"user", "Hi"}}, "", "p", 1, std::nullopt, std::nullopt};
+  rows[1].error = "too long";
+  rows[2].response = {"b", {{"user", "Hi"}}, "x", "p", 0, std::nullopt, std::nullopt};
+  rows[2].score = -std::numeric_limits<float>::denorm_min();
+  rows[2].truncated = true;
+  return rows;
+}
+
+TEST(WriteScores, RoundTripsEveryField) {
+  const TempFolder folder;
+  for (const std::string& name : kNames) {
+    const auto rows = scored_rows();
+    write_scores(folder / name, rows);
+    const auto back = read_scored_responses(folder / name, {});
+    ASSERT_EQ(back.size(), rows.size()) << name;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      EXPECT_EQ(back[i].response.prompt_id, rows[i].response.prompt_id) << name;
+      EXPECT_EQ(back[i].response.prompt, rows[i].response.prompt) << name;
+      EXPECT_EQ(back[i].response.response, rows[i].response.response) << name;
+      EXPECT_EQ(back[i].response.policy, rows[i].response.policy) << name;
+      EXPECT_EQ(back[i].response.sample, rows[i].response.sample) << name;
+      EXPECT_EQ(back[i].response.finish_reason, rows[i].response.finish_reason) << name;
+      EXPECT_EQ(back[i].response.num_tokens, rows[i].response.num_tokens) << name;
+      EXPECT_EQ(back[i].score, rows[i].score) << name;
+      EXPECT_EQ(back[i].num_tokens, rows[i].num_tokens) << name;
+      EXPECT_EQ(back[i].truncated, rows[i].truncated) << name;
+      EXPECT_EQ(back[i].error, rows[i].error) << name;
+    }
+  }
+}
+
+TEST(WriteResponses, RoundTrips) {
+  const TempFolder folder;
+  for (const std::string& name : kNames) {
+    std::vector<Response> rows;
+    for (const ScoredResponse& row : scored_rows()) rows.push_back(row.response);
+    write_responses(folder / name, rows);
+    const auto back = read_responses(folder / name, {});
+    ASSERT_EQ(back.size(), rows.size());
+    EXPECT_EQ(back[0].num_tokens, 12);
+    EXPECT_EQ(back[0].response, kOddText);
+    EXPECT_EQ(back[1].sample, 1);
+  }
+}
+
+TEST(WritePrompts, RoundTrips) {
+  const TempFolder folder;
+  const std::vector<Prompt> rows = {{"a", {{"user", kOddText}}}, {"b", {{"system", "s"}, {"user", ""}}}};
+  for (const std::string& name : kNames) {
+    write_prompts(folder / name, rows);
+    const auto back = read_prompts(folder / name, {});
+    ASSERT_EQ(back.size(), 2u);
+    EXPECT_EQ(back[0].messages, rows[0].messages);
+    EXPECT_EQ(back[1].messages, rows[1].messages);
+    EXPECT_EQ(back[1].prompt_id, "b");
+  }
+}
+
+TEST(WritePreferences, RoundTrips) {
+  const TempFolder folder;
+  std::vector<PreferencePair> rows(2);
+  rows[0] = {"a", {{"user", "q"}, {"assistant", kOddText}}, {{"user", "q"}, {"assistant", ""}}, 0.1, -0.2, 0.3, "x", "y"};
+  rows[1].prompt_id = "b";
+  rows[1].chosen = rows[1].rejected = rows[0].chosen;
+  for (const std::string& name : kNames) {
+    write_preferences(folder / name, rows);
+    const auto back = read_preferences(folder / name, {});
+    ASSERT_EQ(back.size(), 2u);
+    EXPECT_EQ(back[0].chosen, rows[0].chosen);
+    EXPECT_EQ(back[0].rejected, rows[0].rejected);
+    EXPECT_EQ(back[0].margin, 0.3);
+    EXPECT_EQ(back[0].policy_rejected, "y");
+    EXPECT_FALSE(back[1].score_chosen.has_value());
+    EXPECT_EQ(back[1].prompt_id, "b");
+  }
+}
+
+TEST(Writers, TheSameRowsGiveTheSameBytes) {
+  const TempFolder folder;
+  for (const std::string& name : kNames) {
+    write_scores(folder / name, scored_rows());
+    const std::string first = read_file(folder / name);
+    write_scores(folder / name, scored_rows());
+    EXPECT_EQ(read_file(folder / name), first) << name;
+  }
+  EXPECT_EQ(folder.names().size(), kNames.size()) << "something was left behind";
+}
+
+TEST(Writers, ManyRowsMakeSeveralRowGroups) {
+  const TempFolder folder;
+  std::vector<Prompt> rows;
+  for (int i = 0; i < 40000; ++i) rows.push_back({fmt::format("id{}", i), {{"user", fmt::format("question {}", i)}}});
+  write_prompts(folder / "p.parquet", rows);
+  const auto back = read_prompts(folder / "p.parquet", {});
+  ASSERT_EQ(back.size(), rows.size());
+  for (std::size_t i = 0; i < rows.size(); i += 997) EXPECT_EQ(back[i].messages, rows[i].messages);
+  EXPECT_EQ(back.back().prompt_id, "id39999");
+}
+
+TEST(Writers, AnUnknownExtensionIsAUsageError) {
+  const TempFolder folder;
+  EXPECT_EQ(error_of([&] { write_prompts(folder / "p.csv", std::vector<Prompt>{}); }).kind(), ErrorKind::kUsage);
+  EXPECT_EQ(error_of([&] { require_known_extension("scores"); }).kind(), ErrorKind::kUsage);
+  EXPECT_TRUE(folder.names().empty());
+}
+
+TEST(Writers, AFullDiskLeavesNothing) {
+  const TempFolder folder;
+  std::vector<Prompt> rows;
+  std::uint64_t state = 1;
+  for (int i = 0; i < 2000; ++i) {
+    std::string text;
+    for (int k = 0; k < 40; ++k) text += fmt::format("{:x}", state = state * 6364136223846793005u + 1442695040888963407u);
+    rows.push_back({fmt::format("id{}", i), {{"user", text}}});
+  }
+  // The limit on a file's size stands in for a full disk: write() fails in the same way.
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit small = before;
+  small.rlim_cur = 100000;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  std::vector<ErrorKind> kinds;
+  for (const std::string& name : kNames) kinds.push_back(error_of([&] { write_prompts(folder / name, rows); }).kind());
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_EQ(kinds, std::vector<ErrorKind>(kNames.size(), ErrorKind::kIo));
+  EXPECT_TRUE(folder.names().empty());
+}
+
+TEST(Writers, APlaceThatCannotBeWrittenIsAnIoError) {
+  const TempFolder folder;
+  folder.file("file", "x");
+  for (const std::string& name : kNames) {
+    const Error error = error_of([&] { write_prompts(folder / "file" / name, std::vector<Prompt>{{"a", {{"user", "q"}}}}); });
+    EXPECT_EQ(error.kind(), ErrorKind::kIo) << name;
+  }
+}
+
+TEST(WriteJsonl, FloatsAreShortAndNullsAreWritten) {
+  const TempFolder folder;
+  write_scores(folder / "s.jsonl", scored_rows());
+  const std::string text = read_file(folder / "s.jsonl");
+  EXPECT_THAT(text, HasSubstr("\"score\":0.1,"));
+  EXPECT_THAT(text, HasSubstr("\"score\":null,"));
+}
+
+}  // namespace
+}  // namespace charm::storage

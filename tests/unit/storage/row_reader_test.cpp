@@ -1,0 +1,151 @@
+#include "charm/storage/row_reader.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/unit/base/temp_folder.h"
+#include "tests/unit/storage/gzip_file.h"
+
+namespace charm::storage {
+namespace {
+
+using charm::testing::append_gzip;
+using charm::testing::error_of;
+using charm::testing::TempFolder;
+using ::testing::HasSubstr;
+
+std::vector<nlohmann::json> read_all(const fs::path& path, const ReadOptions& options = {}) {
+  RowReader reader(path, options);
+  std::vector<nlohmann::json> rows;
+  nlohmann::json row;
+  while (reader.next(row)) rows.push_back(row);
+  reader.finish();
+  return rows;
+}
+
+TEST(RowReader, JsonlWithBlankLinesCrLfAndNoFinalNewline) {
+  const TempFolder folder;
+  const auto rows = read_all(folder.file("a.jsonl", "\xEF\xBB\xBF{\"x\":1}\r\n\n  \n{\"x\":2}"));
+  EXPECT_EQ(rows, (std::vector<nlohmann::json>{{{"x", 1}}, {{"x", 2}}}));
+}
+
+TEST(RowReader, LocationsCountLinesOfTheFile) {
+  const TempFolder folder;
+  RowReader reader(folder.file("a.jsonl", "\n{\"x\":1}\n\n{\"x\":2}\n"), {});
+  nlohmann::json row;
+  ASSERT_TRUE(reader.next(row));
+  EXPECT_THAT(reader.location(), HasSubstr("a.jsonl:2"));
+  ASSERT_TRUE(reader.next(row));
+  EXPECT_THAT(reader.location(), HasSubstr("a.jsonl:4"));
+  EXPECT_FALSE(reader.next(row));
+}
+
+TEST(RowReader, JsonArrayWithBracketsAndQuotesInsideTexts) {
+  const TempFolder folder;
+  const nlohmann::json expected = {{{"x", "a ] } , \" \\ ["}, {"y", {1, {{"z", nullptr}}}}}, {{"x", "b"}}};
+  for (const int indent : {-1, 2}) {
+    EXPECT_EQ(nlohmann::json(read_all(folder.file("a.json", " \n" + expected.dump(indent) + "\n "))), expected);
+  }
+}
+
+TEST(RowReader, GzipOfSeveralMembers) {
+  const TempFolder folder;
+  append_gzip(folder / "a.jsonl.gz", "{\"x\":1}\n{\"x\"");
+  append_gzip(folder / "a.jsonl.gz", ":2}\n");
+  EXPECT_EQ(read_all(folder / "a.jsonl.gz").size(), 2u);
+  append_gzip(folder / "array.gz", "[{\"x\":1},{\"x\":2},{\"x\":3}]");
+  EXPECT_EQ(read_all(folder / "array.gz").size(), 3u);
+}
+
+TEST(RowReader, CutOffGzipIsAnError) {
+  const TempFolder folder;
+  std::string text;
+  for (int i = 0; i < 1000; ++i) text += nlohmann::json{{"x", i * 7919 % 1000}}.dump() + "\n";
+  append_gzip(folder / "a.jsonl.gz", text);
+  const std::string whole = read_file(folder / "a.jsonl.gz");
+  folder.file("cut.jsonl.gz", whole.substr(0, whole.size() / 2));
+  const Error error = error_of([&] { read_all(folder / "cut.jsonl.gz"); });
+  EXPECT_EQ(error.kind(), ErrorKind::kInput);
+  EXPECT_THAT(error.message(), HasSubstr("ends too early"));
+}
+
+struct BadFile {
+  const char* name;
+  std::string content;
+  const char* message;
+};
+
+class BadFiles : public ::testing::TestWithParam<BadFile> {};
+
+TEST_P(BadFiles, AreInputErrors) {
+  const TempFolder folder;
+  const Error error = error_of([&] { read_all(folder.file(GetParam().name, GetParam().content)); });
+  EXPECT_EQ(error.kind(), ErrorKind::kInput);
+  EXPECT_THAT(error.message(), HasSubstr(GetParam().name));
+  EXPECT_THAT(error.message(), HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    RowReader, BadFiles,
+    ::testing::Values(BadFile{"empty.jsonl", "", "the file is empty"},
+                      BadFile{"blank.jsonl", "\n \n", "the file is empty"},
+                      BadFile{"none.json", "[]", "holds no rows"},
+                      BadFile{"a.jsonl", "{\"x\":1}\n{\"x\":}\n", "a.jsonl:2: broken JSON"},
+                      BadFile{"b.jsonl", "{\"x\":1}\n7\n", "b.jsonl:2: expected a JSON object, found number"},
+                      BadFile{"c.jsonl", "{\"x\":\"\xff\"}\n", "c.jsonl:1: invalid UTF-8 at byte 7"},
+                      BadFile{"d.jsonl", "{\"x\":\"\\ud800\"}\n", "d.jsonl:1: broken JSON"},
+                      BadFile{"e.jsonl", "{\"x\":NaN}\n", "NaN and Infinity are no JSON numbers"},
+                      BadFile{"f.jsonl", "{\"x\":-Infinity}\n", "NaN and Infinity are no JSON numbers"},
+                      BadFile{"g.jsonl", "{\"x\":1e999}\n", "g.jsonl:1: broken JSON"},
+                      BadFile{"a.json", "[{\"x\":1},{\"x\"", "a.json, row 2: the JSON array is not closed"},
+                      BadFile{"b.json", "[{\"x\":1},,{}]", "b.json, row 2: broken JSON"},
+                      BadFile{"c.json", "[{\"x\":1}] {}", "behind the end of the JSON array"},
+                      BadFile{"d.json", "[{\"x\":1},]", "d.json, row 2: broken JSON"},
+                      BadFile{"a.parquet", "PAR1 and nothing else", "cannot be read as Parquet"},
+                      BadFile{"b.parquet", "{\"x\":1}", "does not begin like a Parquet file"},
+                      BadFile{"a.arrow", "\xff\xff\xff\xff\x10", "cannot be read as Parquet or Arrow"}));
+
+TEST(RowReader, BadRowsAreCountedUpToTheLimit) {
+  const TempFolder folder;
+  const fs::path path = folder.file("a.jsonl", "{\"x\":1}\nbroken\n{\"x\":2}\n[]\n{\"x\":3}\n");
+  EXPECT_EQ(read_all(path, {.max_bad_rows = 2}).size(), 3u);
+  const Error error = error_of([&] { read_all(path, {.max_bad_rows = 1}); });
+  EXPECT_THAT(error.message(), HasSubstr("a.jsonl:2: broken JSON"));
+  EXPECT_THAT(error.message(), HasSubstr("first of 2 bad rows"));
+}
+
+TEST(RowReader, OnlyBadRowsIsAnErrorWhateverTheLimit) {
+  const TempFolder folder;
+  const fs::path path = folder.file("a.jsonl", "broken\n");
+  EXPECT_THAT(error_of([&] { read_all(path, {.max_bad_rows = 10}); }).message(), HasSubstr("none of its 1 rows"));
+}
+
+TEST(RowReader, MissingFileIsAnIoError) {
+  const TempFolder folder;
+  EXPECT_EQ(error_of([&] { read_all(folder / "absent.jsonl"); }).kind(), ErrorKind::kIo);
+}
+
+TEST(RowReader, AFolderThatIsNoDataSet) {
+  const TempFolder folder;
+  folder.file("readme.txt", "x");
+  EXPECT_THAT(error_of([&] { read_all(folder.path()); }).message(), HasSubstr("is no data set"));
+}
+
+TEST(RowReader, ASplitOfASingleFileIsRefused) {
+  const TempFolder folder;
+  const fs::path path = folder.file("a.jsonl", "{}\n");
+  EXPECT_EQ(error_of([&] { read_all(path, {.split = "train"}); }).kind(), ErrorKind::kInput);
+}
+
+TEST(PolicyName, LosesFoldersAndExtensions) {
+  EXPECT_EQ(policy_name_of("a/gemma-2b.jsonl.gz"), "gemma-2b");
+  EXPECT_EQ(policy_name_of("vicuna-7b-v1.5.jsonl"), "vicuna-7b-v1.5");
+  EXPECT_EQ(policy_name_of("vicuna-7b-v1.5"), "vicuna-7b-v1.5");
+  EXPECT_EQ(policy_name_of("x.json.gz"), "x");
+  EXPECT_EQ(policy_name_of("Llama-3.1.parquet"), "Llama-3.1");
+}
+
+}  // namespace
+}  // namespace charm::storage
