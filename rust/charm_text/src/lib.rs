@@ -1,6 +1,7 @@
 //! C-ABI bridge from charm to Hugging Face tokenizers and minijinja; `include/charm_text.h` describes the interface.
 
 pub mod ffi;
+pub mod methods;
 pub mod python;
 pub mod strftime;
 pub mod template;

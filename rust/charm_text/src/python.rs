@@ -29,9 +29,24 @@ pub fn strip<'a>(text: &'a str, chars: Option<&str>, ends: Ends) -> &'a str {
     }
 }
 
-/// `str.split()` without a separator.
-pub fn split_on_space(text: &str) -> Vec<&str> {
-    text.split(is_space).filter(|part| !part.is_empty()).collect()
+/// `str.split(None, limit)` or `rsplit`; the parts of the latter come last part first.
+pub fn split_on_space(text: &str, limit: usize, from_the_right: bool) -> Vec<&str> {
+    let near = if from_the_right { Ends::Right } else { Ends::Left };
+    let mut parts = Vec::new();
+    let mut rest = strip(text, None, near);
+    while !rest.is_empty() {
+        let cut = if from_the_right { rest.rfind(is_space) } else { rest.find(is_space) };
+        let Some(cut) = cut.filter(|_| parts.len() < limit) else {
+            parts.push(rest);
+            break;
+        };
+        let (left, right) = rest.split_at(cut);
+        // The white space at the cut is left over on one side or the other; `strip` takes it.
+        let (part, others) = if from_the_right { (right, left) } else { (left, right) };
+        parts.push(strip(part, None, Ends::Both));
+        rest = strip(others, None, near);
+    }
+    parts
 }
 
 fn float_repr(number: f64) -> String {

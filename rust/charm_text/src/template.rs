@@ -3,10 +3,12 @@
 use std::ffi::c_char;
 use std::fmt::Write;
 
-use minijinja::value::{from_args, Kwargs, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Serde, ValueKind};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 
 use crate::ffi::*;
+use crate::methods;
 use crate::python::{self, Ends};
 use crate::strftime::Date;
 
@@ -57,26 +59,12 @@ fn trim(value: &Value, chars: Option<String>) -> Result<String, Error> {
     Ok(python::strip(&python::str_of(value)?, chars.as_deref(), Ends::Both).to_owned())
 }
 
-/// Methods whose idea of white space is Python's; everything else is minijinja-contrib's.
-fn method(state: &State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
-    let ends = match name {
-        "strip" => Some(Ends::Both),
-        "lstrip" => Some(Ends::Left),
-        "rstrip" => Some(Ends::Right),
-        _ => None,
-    };
-    match (value.as_str(), ends) {
-        (Some(text), Some(ends)) => {
-            let (chars,): (Option<&str>,) = from_args(args)?;
-            Ok(Value::from(python::strip(text, chars, ends)))
-        }
-        (Some(text), None) if name == "split" && args.is_empty() => {
-            Ok(python::split_on_space(text).into_iter().map(Value::from).collect())
-        }
-        (Some(text), None) if name == "isspace" && args.is_empty() => {
-            Ok(Value::from(!text.is_empty() && text.chars().all(python::is_space)))
-        }
-        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args),
+/// `len()`; Jinja2's Undefined has length 0.
+fn length(value: &Value) -> Result<usize, Error> {
+    match value.len() {
+        Some(length) => Ok(length),
+        None if value.is_undefined() => Ok(0),
+        None => Err(Error::new(ErrorKind::InvalidOperation, format!("a value of kind {} has no length", value.kind()))),
     }
 }
 
@@ -134,11 +122,10 @@ impl ChatTemplate {
             .ok_or_else(|| Failure::new(INVALID_INPUT, format!("date '{date}' is not a day written YYYY-MM-DD")))?;
 
         let mut environment = Environment::new();
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
-        environment.set_keep_trailing_newline(false);
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(false).build();
+        environment.set_syntax(syntax.map_err(|error| Failure::new(FAILED, describe(&error)))?);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_unknown_method_callback(method);
+        environment.set_unknown_method_callback(methods::call);
         environment.set_formatter(|out, _state, value| out.write_str(&python::str_of(value)?).map_err(Error::from));
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", move |format: &str| {
@@ -148,10 +135,12 @@ impl ChatTemplate {
         });
         environment.add_filter("tojson", tojson);
         environment.add_filter("trim", trim);
+        environment.add_filter("length", length);
+        environment.add_filter("count", length);
         environment.add_filter("string", |value: &Value| python::str_of(value));
         // In Python a string and a dict can be iterated, measured and indexed too.
         environment.add_test("sequence", |value: &Value| {
-            matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
+            matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map | ValueKind::Undefined)
         });
         environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
         environment
@@ -171,7 +160,7 @@ impl ChatTemplate {
         context.insert("documents".into(), serde_json::Value::Null);
 
         let template = self.environment.get_template(NAME).map_err(|error| Failure::new(FAILED, describe(&error)))?;
-        template.render(context).map_err(|error| {
+        template.render(Value::from(Serde(context))).map_err(|error| {
             let mut source = std::error::Error::source(&error);
             while let Some(cause) = source {
                 if let Some(raised) = cause.downcast_ref::<Raised>() {

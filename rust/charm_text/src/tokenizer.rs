@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use tokenizers::Tokenizer;
+use tokenizers::{Model, Tokenizer};
 
 use crate::ffi::*;
 
@@ -142,6 +142,10 @@ pub unsafe extern "C" fn charm_text_tokenizer_id_to_token(
 pub unsafe extern "C" fn charm_text_tokenizer_vocab_size(tokenizer: *const Tokenizer, out_size: *mut usize) -> Status {
     guard(|| {
         let tokenizer = reference("tokenizer", tokenizer)?;
-        store("out_size", out_size, tokenizer.get_vocab_size(/*with_added_tokens=*/ true))
+        // get_vocab_size(true) copies the whole vocabulary to count it.
+        let model = tokenizer.get_model();
+        let added = tokenizer.get_added_vocabulary().get_added_tokens_decoder();
+        let outside_model = added.values().filter(|token| model.token_to_id(&token.content).is_none()).count();
+        store("out_size", out_size, model.get_vocab_size() + outside_model)
     })
 }

@@ -21,6 +21,40 @@ fn white_space_is_that_of_python() {
     assert_eq!(text("{{ '\u{feff}a'.strip() }}"), "\u{feff}a");
 }
 
+/// Expected values are what CPython 3.11 prints.
+#[test]
+fn string_methods_are_those_of_python() {
+    for (expression, expected) in [
+        ("' a b  '.split(none, 1)", "['a', 'b  ']"),
+        ("' a b  '.rsplit(none, 1)", "[' a', 'b']"),
+        ("'  '.split()", "[]"),
+        ("'a b c'.split(none, 0)", "['a b c']"),
+        ("'a,b,c'.split(',', 1)", "['a', 'b,c']"),
+        ("'a,b,c'.split(sep=',', maxsplit=1)", "['a', 'b,c']"),
+        ("'a,b,c'.split(',', -1)", "['a', 'b', 'c']"),
+        ("'a,b,c'.rsplit(',', 1)", "['a,b', 'c']"),
+        ("''.split(',')", "['']"),
+        ("'k: v: w'.partition(': ') | list", "['k', ': ', 'v: w']"),
+        ("'k: v: w'.rpartition(': ') | list", "['k: v', ': ', 'w']"),
+        ("'kv'.rpartition(': ') | list", "['', '', 'kv']"),
+        ("'prefix'.removeprefix('pre')", "fix"),
+        ("'prefix'.removesuffix('pre')", "prefix"),
+        (
+            "[''.isdigit(), ''.islower(), 'a b'.islower(), 'A1'.isupper(), '1'.islower()]",
+            "[False, False, True, True, False]",
+        ),
+        ("[1, 2, 3][::-1]", "[3, 2, 1]"),
+        ("[1, 2, 3][:0:-1]", "[3, 2]"),
+        ("[][::-1]", "[]"),
+        ("nothing | length", "0"),
+    ] {
+        assert_eq!(text(&format!("{{{{ {expression} }}}}")), expected, "{expression}");
+    }
+    for wrong in ["'a'.split('')", "'a'.split(1)", "'a'.split(',', 1, 2)", "'a'.split(limit=1)", "'a'.nothing()"] {
+        assert_eq!(render(&format!("{{{{ {wrong} }}}}"), "[]").unwrap_err().status, FAILED, "{wrong}");
+    }
+}
+
 #[test]
 fn tojson_is_json_dumps() {
     let messages = r#"[{"role": "user", "content": "<é>\n'\u007f"}]"#;
