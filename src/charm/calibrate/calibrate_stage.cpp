@@ -79,7 +79,11 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
       solve(scores, ratings, scores.index_of(options.reference), options.solve, progress);
   for (const std::string& warning : calibration.warnings) log::warning("{}", warning);
 
-  write_file(options.output, calibration_json(calibration, inputs).dump(/*indent=*/2) + "\n");
+  // File names may hold bytes that are no UTF-8; they must not keep the result from being written.
+  const std::string text =
+      calibration_json(calibration, inputs)
+          .dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+  write_file(options.output, text + "\n");
   manifest.output(options.output, static_cast<std::int64_t>(calibration.policies.size()));
   storage::write_manifest(options.output, manifest);
   return calibration;

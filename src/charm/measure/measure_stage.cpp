@@ -76,7 +76,11 @@ Mismatch measure(const MeasureOptions& options, const ProgressFn& progress) {
                                         .num_threads = options.num_threads});
   for (const std::string& warning : mismatch.warnings) log::warning("{}", warning);
 
-  write_file(options.output, mismatch_json(mismatch, inputs).dump(/*indent=*/2) + "\n");
+  // File names may hold bytes that are no UTF-8; they must not keep the result from being written.
+  const std::string text =
+      mismatch_json(mismatch, inputs)
+          .dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+  write_file(options.output, text + "\n");
   manifest.output(options.output, static_cast<std::int64_t>(mismatch.pairs.size()));
   storage::write_manifest(options.output, manifest);
   return mismatch;

@@ -12,6 +12,7 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/nearest.h"
+#include "charm/base/utf8.h"
 #include "charm/storage/ratings_csv.h"
 
 namespace charm::storage {
@@ -246,6 +247,9 @@ const ArenaRating* find_rating(std::string_view name, std::span<const ArenaRatin
 
 std::vector<ArenaRating> read_ratings(const fs::path& path, const RatingsOptions& options) {
   const std::string text = read_file(path);
+  if (const auto invalid = find_invalid_utf8(text)) {
+    throw Error(ErrorKind::kInput, "{}: byte {} is not valid UTF-8", path.string(), *invalid);
+  }
   const std::string extension = lower(path.extension().string());
   const bool is_csv = extension == ".csv" || extension == ".tsv";
   std::vector<ArenaRating> ratings;

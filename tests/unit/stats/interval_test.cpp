@@ -1,0 +1,33 @@
+#include "charm/stats/interval.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+namespace charm::stats {
+namespace {
+
+TEST(Interval, QuantilesInterpolate) {
+  const std::vector<double> values = {1, 2, 4, 8};
+  EXPECT_DOUBLE_EQ(quantile_sorted(values, 0.0), 1.0);
+  EXPECT_DOUBLE_EQ(quantile_sorted(values, 1.0), 8.0);
+  EXPECT_DOUBLE_EQ(quantile_sorted(values, 0.5), 3.0);
+  EXPECT_DOUBLE_EQ(quantile_sorted(values, 0.25), 1.75);  // numpy.quantile([1, 2, 4, 8], 0.25)
+}
+
+TEST(Interval, PercentilesOfUnsortedValues) {
+  std::vector<double> values(1001);
+  std::iota(values.rbegin(), values.rend(), 0.0);
+  const Interval interval = percentile_interval(values);
+  EXPECT_DOUBLE_EQ(interval.lo, 25.0);
+  EXPECT_DOUBLE_EQ(interval.hi, 975.0);
+}
+
+TEST(Interval, DeviationOfOneValueIsZero) {
+  EXPECT_DOUBLE_EQ(standard_deviation(std::vector<double>{3.0}), 0.0);
+  EXPECT_DOUBLE_EQ(standard_deviation(std::vector<double>{1.0, 3.0}), std::sqrt(2.0));
+}
+
+}  // namespace
+}  // namespace charm::stats
