@@ -29,6 +29,8 @@ nlohmann::ordered_json cell_value(const Cell& cell) {
         } else if constexpr (std::is_same_v<T, float>) {
           // The shortest decimal that reads back as this float: 0.1, not 0.10000000149011612.
           return std::stod(fmt::format("{}", value));
+        } else if constexpr (std::is_pointer_v<T>) {
+          return *value;
         } else {
           return value;
         }

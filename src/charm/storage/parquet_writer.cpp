@@ -43,8 +43,10 @@ std::shared_ptr<arrow::DataType> arrow_type(ColumnType type) {
   switch (type) {
     case ColumnType::kText: return arrow::utf8();
     case ColumnType::kConversation: return arrow::list(message_type());
+    case ColumnType::kTexts: return arrow::list(arrow::utf8());
     case ColumnType::kFloat: return arrow::float32();
     case ColumnType::kDouble: return arrow::float64();
+    case ColumnType::kDoubles: return arrow::list(arrow::float64());
     case ColumnType::kCount: return arrow::int32();
     case ColumnType::kFlag: return arrow::boolean();
   }
@@ -64,14 +66,31 @@ arrow::Status append_conversation(arrow::ListBuilder& lists, const Conversation&
   return arrow::Status::OK();
 }
 
+arrow::Status append_texts(arrow::ListBuilder& lists, const std::vector<std::string>& texts) {
+  ARROW_RETURN_NOT_OK(lists.Append());
+  for (const std::string& text : texts) {
+    ARROW_RETURN_NOT_OK(static_cast<arrow::StringBuilder&>(*lists.value_builder()).Append(text));
+  }
+  return arrow::Status::OK();
+}
+
+arrow::Status append_doubles(arrow::ListBuilder& lists, const std::vector<double>& values) {
+  ARROW_RETURN_NOT_OK(lists.Append());
+  return static_cast<arrow::DoubleBuilder&>(*lists.value_builder()).AppendValues(values);
+}
+
 arrow::Status append_cell(arrow::ArrayBuilder& builder, ColumnType type, const Cell& cell) {
   if (std::holds_alternative<std::monostate>(cell)) return builder.AppendNull();
   switch (type) {
     case ColumnType::kText: return static_cast<arrow::StringBuilder&>(builder).Append(std::get<std::string_view>(cell));
     case ColumnType::kConversation:
       return append_conversation(static_cast<arrow::ListBuilder&>(builder), *std::get<const Conversation*>(cell));
+    case ColumnType::kTexts:
+      return append_texts(static_cast<arrow::ListBuilder&>(builder), *std::get<const std::vector<std::string>*>(cell));
     case ColumnType::kFloat: return static_cast<arrow::FloatBuilder&>(builder).Append(std::get<float>(cell));
     case ColumnType::kDouble: return static_cast<arrow::DoubleBuilder&>(builder).Append(std::get<double>(cell));
+    case ColumnType::kDoubles:
+      return append_doubles(static_cast<arrow::ListBuilder&>(builder), *std::get<const std::vector<double>*>(cell));
     case ColumnType::kCount: return static_cast<arrow::Int32Builder&>(builder).Append(std::get<std::int32_t>(cell));
     case ColumnType::kFlag: return static_cast<arrow::BooleanBuilder&>(builder).Append(std::get<bool>(cell));
   }
@@ -82,6 +101,9 @@ std::size_t text_bytes(const std::vector<Cell>& cells) {
   std::size_t bytes = 0;
   for (const Cell& cell : cells) {
     if (const auto* text = std::get_if<std::string_view>(&cell)) bytes += text->size();
+    if (const auto* texts = std::get_if<const std::vector<std::string>*>(&cell)) {
+      for (const std::string& text : **texts) bytes += text.size();
+    }
     if (const auto* conversation = std::get_if<const Conversation*>(&cell)) {
       for (const Message& message : **conversation) bytes += message.role.size() + message.content.size();
     }

@@ -21,14 +21,6 @@ Format format_of(const std::filesystem::path& path) {
               path.string());
 }
 
-void write_table(const std::filesystem::path& path, const Table& table) {
-  switch (format_of(path)) {
-    case Format::kParquet: return write_parquet(path, table);
-    case Format::kJsonl: return write_jsonl(path, table, /*gzip=*/false);
-    case Format::kJsonlGzip: return write_jsonl(path, table, /*gzip=*/true);
-  }
-}
-
 template <typename T>
 Cell optional_cell(const std::optional<T>& value) {
   if (!value) return std::monostate();
@@ -48,6 +40,14 @@ std::vector<Cell> response_cells(const Response& row) {
 }  // namespace
 
 void require_known_extension(const std::filesystem::path& path) { format_of(path); }
+
+void write_table(const std::filesystem::path& path, const Table& table) {
+  switch (format_of(path)) {
+    case Format::kParquet: return write_parquet(path, table);
+    case Format::kJsonl: return write_jsonl(path, table, /*gzip=*/false);
+    case Format::kJsonlGzip: return write_jsonl(path, table, /*gzip=*/true);
+  }
+}
 
 void write_prompts(const std::filesystem::path& path, std::span<const Prompt> rows) {
   const auto fill = [&](std::size_t i, std::vector<Cell>& cells) {

@@ -13,15 +13,16 @@
 // What the writers of both formats see of a record: named, typed columns and the cells of a row.
 namespace charm::storage {
 
-enum class ColumnType { kText, kConversation, kFloat, kDouble, kCount, kFlag };
+enum class ColumnType { kText, kConversation, kTexts, kFloat, kDouble, kDoubles, kCount, kFlag };
 
 struct Column {
   std::string name;
   ColumnType type = ColumnType::kText;
 };
 
-/// monostate is null. Texts and conversations point into the record.
-using Cell = std::variant<std::monostate, std::string_view, const Conversation*, float, double, std::int32_t, bool>;
+/// monostate is null. Texts, conversations and lists point into the record.
+using Cell = std::variant<std::monostate, std::string_view, const Conversation*, const std::vector<std::string>*, float, double,
+                          const std::vector<double>*, std::int32_t, bool>;
 
 struct Table {
   std::vector<Column> columns;
@@ -30,7 +31,10 @@ struct Table {
   std::function<void(std::size_t row, std::vector<Cell>& cells)> fill;
 };
 
-/// Parquet with zstd: strings, list<struct<role, content>>, float32, float64, int32, bool. Equal tables give equal bytes.
+/// In the format of the extension: .parquet, .jsonl or .jsonl.gz; kUsage for others.
+void write_table(const std::filesystem::path& path, const Table& table);
+
+/// Parquet with zstd: strings, list<struct<role, content>>, float32, float64, int32, bool, lists. Equal tables give equal bytes.
 void write_parquet(const std::filesystem::path& path, const Table& table);
 
 /// One object a line, columns in order, nulls written; `gzip` without name and time, so equal tables give equal bytes.
