@@ -26,7 +26,24 @@ struct Part {
   at::Tensor lse_GRK;   ///< contiguous float32
 };
 
+/// Rows of a sequence are padded to a multiple of this: MKL multiplies left-over rows by kernels whose order of summation depends on
+/// where its scratch memory lies, and with that on the thread count (seen with 1, 9, 15, 17 and 31 rows, never with multiples of 16).
+constexpr std::int64_t kRowStep = 16;
+
+/// Repeats the last row behind the others; the caller drops what comes of it.
+at::Tensor pad_rows(const at::Tensor& t_HRE) {
+  const std::int64_t rows = t_HRE.size(1);
+  const std::int64_t missing = (kRowStep - rows % kRowStep) % kRowStep;
+  if (missing == 0) return t_HRE;
+  return at::cat({t_HRE, t_HRE.narrow(1, rows - 1, 1).expand({t_HRE.size(0), missing, t_HRE.size(2)})}, /*dim=*/1);
+}
+
 Part attend(const at::Tensor& q_HRE, const at::Tensor& k_KLE, const at::Tensor& v_KLE, bool causal) {
+  if (const std::int64_t rows = q_HRE.size(1); rows % kRowStep != 0) {
+    // Behind the causal border further keys change nothing.
+    const Part padded = attend(pad_rows(q_HRE), causal ? pad_rows(k_KLE) : k_KLE, causal ? pad_rows(v_KLE) : v_KLE, causal);
+    return {padded.out_GRKE.narrow(1, 0, rows).contiguous(), padded.lse_GRK.narrow(1, 0, rows).contiguous()};
+  }
   const std::int64_t key_heads = k_KLE.size(0);
   const std::int64_t group = q_HRE.size(0) / key_heads;
   // Query heads that share keys become a batch; keys are repeated along it by a zero stride, without a copy.
