@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,8 @@ std::vector<charm::batch::TokenGroup> read_groups(const std::string& path) {
   std::ifstream file(path);
   std::vector<charm::batch::TokenGroup> groups;
   std::size_t row = 0;
-  for (const auto& entry : nlohmann::json::parse(file).at("groups")) {
+  const auto document = nlohmann::json::parse(file);
+  for (const auto& entry : document.at("groups")) {
     charm::batch::TokenGroup group;
     entry.at("prompt").get_to(group.prompt_ids);
     entry.at("responses").get_to(group.responses);
@@ -68,6 +70,7 @@ int run(const std::vector<std::string>& args) {
     computed_tokens += batches.back().num_tokens();
   }
 
+  if (batches.empty()) throw std::runtime_error("no groups in " + args[1]);
   reward_model->score(batches.front());  // warms threads and allocator up, like the peer's own warm-up
   std::vector<float> scores(num_rows);
   std::vector<double> rounds_s;
