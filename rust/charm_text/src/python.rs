@@ -90,8 +90,19 @@ fn string_repr(text: &str, out: &mut String) {
     out.push(quote);
 }
 
+/// Templates can nest values as deep as they like; the stack is not as deep (Python raises RecursionError near 1000).
+const MAX_DEPTH: usize = 500;
+
+fn check_depth(depth: usize) -> Result<(), Error> {
+    if depth <= MAX_DEPTH {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidOperation, format!("a value is nested deeper than {MAX_DEPTH} levels")))
+}
+
 /// `repr(value)`.
-fn repr(value: &Value, out: &mut String) -> Result<(), Error> {
+fn repr(value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
+    check_depth(depth)?;
     match value.kind() {
         ValueKind::Undefined => out.push_str("Undefined"),
         ValueKind::None => out.push_str("None"),
@@ -104,7 +115,7 @@ fn repr(value: &Value, out: &mut String) -> Result<(), Error> {
                 if i > 0 {
                     out.push_str(", ");
                 }
-                repr(&item, out)?;
+                repr(&item, depth + 1, out)?;
             }
             out.push(']');
         }
@@ -114,9 +125,9 @@ fn repr(value: &Value, out: &mut String) -> Result<(), Error> {
                 if i > 0 {
                     out.push_str(", ");
                 }
-                repr(&key, out)?;
+                repr(&key, depth + 1, out)?;
                 out.push_str(": ");
-                repr(&value.get_item(&key)?, out)?;
+                repr(&value.get_item(&key)?, depth + 1, out)?;
             }
             out.push('}');
         }
@@ -132,7 +143,7 @@ pub fn str_of(value: &Value) -> Result<String, Error> {
         ValueKind::String => Ok(value.as_str().unwrap_or_default().to_owned()),
         _ => {
             let mut out = String::new();
-            repr(value, &mut out)?;
+            repr(value, 0, &mut out)?;
             Ok(out)
         }
     }
@@ -198,6 +209,7 @@ impl JsonWriter<'_> {
     }
 
     fn value(&self, value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
+        check_depth(depth)?;
         match value.kind() {
             ValueKind::None => out.push_str("null"),
             ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),

@@ -77,6 +77,16 @@ fn values_print_as_python_prints_them() {
 }
 
 #[test]
+fn deep_values_are_an_error_not_a_crash() {
+    let nest = "{% set ns = namespace(x=[]) %}{% for i in range(5000) %}{% set ns.x = [ns.x] %}{% endfor %}";
+    for tail in ["{{ ns.x }}", "{{ ns.x | tojson }}", "{{ ns.x | string | length }}"] {
+        let failure = render(&format!("{nest}{tail}"), "[]").unwrap_err();
+        assert!(failure.message.contains("nested deeper"), "{}", failure.message);
+    }
+    assert_eq!(render(&format!("{nest}ok"), "[]").unwrap(), "ok");
+}
+
+#[test]
 fn refusals_are_told_from_mistakes() {
     let refused = render("{{ raise_exception('roles must alternate') }}", "[]").unwrap_err();
     assert_eq!((refused.status, refused.message.as_str()), (REFUSED, "roles must alternate"));

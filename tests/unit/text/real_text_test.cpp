@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <ostream>
 #include <sstream>
 #include <vector>
 
@@ -39,6 +40,9 @@ struct Vectors {
   const char* name;
   const char* tokenizer;
 };
+
+// How test listings show the parameter.
+void PrintTo(const Vectors& vectors, std::ostream* out) { *out << vectors.name; }
 
 class RealTokenizer : public testing::TestWithParam<Vectors> {};
 
