@@ -9,6 +9,7 @@
 #include "charm/base/error.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"
+#include "charm/storage/score_columns.h"
 #include "charm/storage/unique_ids.h"
 
 namespace charm::storage {
@@ -136,6 +137,7 @@ void for_each_scored_response(const std::filesystem::path& path, const ReadOptio
 }
 
 std::vector<Score> read_scores(const std::filesystem::path& path, const ReadOptions& options) {
+  if (auto scores = read_score_columns(path, options)) return *std::move(scores);
   std::vector<std::string> columns = {"prompt_id", "policy", "generator", "model", "sample", "score", "error"};
   if (auto scores = read_scores_of_columns(path, options, columns, /*with_prompts=*/false)) return *std::move(scores);
   for (const char* column : {"prompt", "instruction", "input", "messages", "response", "output", "completion"}) {

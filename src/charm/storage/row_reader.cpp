@@ -21,17 +21,22 @@ std::string policy_name_of(const std::filesystem::path& path) {
   return name.string();
 }
 
-std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file, const std::vector<std::string>& columns) {
+std::optional<ColumnarFormat> columnar_format_of(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
   std::array<char, 6> start{};
   if (!stream) throw Error(ErrorKind::kIo, "{}: cannot open", file.string());
   stream.read(start.data(), start.size());
   const std::string_view head(start.data(), static_cast<std::size_t>(stream.gcount()));
   if (head.empty()) throw Error(ErrorKind::kInput, "{}: the file is empty", file.string());
-  if (head.starts_with("PAR1")) return open_columnar_rows(file, ColumnarFormat::kParquet, columns);
-  if (head == "ARROW1") return open_columnar_rows(file, ColumnarFormat::kArrowFile, columns);
+  if (head.starts_with("PAR1")) return ColumnarFormat::kParquet;
+  if (head == "ARROW1") return ColumnarFormat::kArrowFile;
   // An Arrow stream starts with the continuation marker of its first message.
-  if (head.starts_with("\xFF\xFF\xFF\xFF")) return open_columnar_rows(file, ColumnarFormat::kArrowStream, columns);
+  if (head.starts_with("\xFF\xFF\xFF\xFF")) return ColumnarFormat::kArrowStream;
+  return std::nullopt;
+}
+
+std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file, const std::vector<std::string>& columns) {
+  if (const auto format = columnar_format_of(file)) return open_columnar_rows(file, *format, columns);
   if (file.extension() == ".parquet" || file.extension() == ".arrow") {
     throw Error(ErrorKind::kInput, "{}: does not begin like a {} file; it may be cut off or something else", file.string(),
                 file.extension() == ".parquet" ? "Parquet" : "Arrow");

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ class RowSource {
 std::unique_ptr<RowSource> open_json_rows(const std::filesystem::path& file);
 
 enum class ColumnarFormat { kParquet, kArrowStream, kArrowFile };
+
+/// Told from the first bytes; empty where they are no Parquet or Arrow file's. Throws kIo, and kInput for an empty file.
+std::optional<ColumnarFormat> columnar_format_of(const std::filesystem::path& file);
 
 /// Of `columns` (empty: all) those that the file has.
 std::unique_ptr<RowSource> open_columnar_rows(const std::filesystem::path& file, ColumnarFormat format,
