@@ -1,0 +1,97 @@
+#include "charm/prepare/prepare.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "charm/storage/record_reader.h"
+#include "tests/unit/base/temp_folder.h"
+
+namespace charm::prepare {
+namespace {
+
+using charm::testing::error_of;
+using charm::testing::TempFolder;
+using ::testing::ElementsAre;
+
+std::vector<Prompt> numbered(int count) {
+  std::vector<Prompt> prompts;
+  for (int i = 0; i < count; ++i) prompts.push_back({std::to_string(i), {{"user", fmt::format("q{}", i)}}});
+  return prompts;
+}
+
+std::vector<std::string> ids(const std::vector<Prompt>& prompts) {
+  std::vector<std::string> out;
+  for (const Prompt& prompt : prompts) out.push_back(prompt.prompt_id);
+  return out;
+}
+
+TEST(TakePrompts, WithoutASeedTheFirstOnes) {
+  EXPECT_THAT(ids(take_prompts(numbered(5), 3, std::nullopt)), ElementsAre("0", "1", "2"));
+  EXPECT_EQ(take_prompts(numbered(2), 3, std::nullopt).size(), 2u);
+}
+
+TEST(TakePrompts, WithASeedADrawInFileOrder) {
+  const auto draw = take_prompts(numbered(1000), 100, 7);
+  EXPECT_EQ(ids(draw), ids(take_prompts(numbered(1000), 100, 7)));
+  EXPECT_NE(ids(draw), ids(take_prompts(numbered(1000), 100, 8)));
+  EXPECT_NE(ids(draw), ids(take_prompts(numbered(1000), 100, std::nullopt)));
+  for (std::size_t i = 1; i < draw.size(); ++i) {
+    EXPECT_LT(std::stoi(draw[i - 1].prompt_id), std::stoi(draw[i].prompt_id));
+  }
+}
+
+TEST(WithoutDuplicates, KeepsTheFirstOfEqualConversations) {
+  std::vector<Prompt> prompts = numbered(3);
+  prompts.push_back({"again", prompts[1].messages});
+  prompts.push_back({"other role", {{"system", "q1"}}});
+  EXPECT_THAT(ids(without_duplicates(prompts)), ElementsAre("0", "1", "2", "other role"));
+}
+
+TEST(Prepare, WritesPromptsAndManifest) {
+  const TempFolder folder;
+  PrepareOptions options;
+  options.input = folder.file("in.jsonl", "{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n{\"prompt\":\"a\"}\n{\"prompt\":\"c\"}\n");
+  options.output = folder / "out/prompts.parquet";
+  options.dedupe = true;
+  options.limit = 2;
+  const PrepareResult result = prepare(options);
+  EXPECT_EQ(result.num_read, 4);
+  EXPECT_EQ(result.num_duplicates, 1);
+  EXPECT_EQ(result.num_written, 2);
+  const auto prompts = storage::read_prompts(options.output, {});
+  ASSERT_EQ(prompts.size(), 2u);
+  EXPECT_EQ(prompts[1].messages, (Conversation{{"user", "b"}}));
+  EXPECT_EQ(prompts[1].prompt_id, prompt_id_of({{"user", "b"}}));
+  const auto manifest = nlohmann::json::parse(read_file(folder / "out/prompts.parquet.manifest.json"));
+  EXPECT_EQ(manifest["command"], "prepare");
+  EXPECT_EQ(manifest["num_duplicates"], 1);
+  EXPECT_EQ(manifest["options"]["limit"], 2);
+}
+
+TEST(Prepare, KeepsRepeatsUnlessToldOtherwise) {
+  const TempFolder folder;
+  PrepareOptions options;
+  options.input = folder.file("in.jsonl", "{\"prompt\":\"a\"}\n{\"prompt\":\"a\"}\n");
+  options.output = folder / "prompts.jsonl";
+  EXPECT_EQ(prepare(options).num_written, 2);
+  EXPECT_EQ(storage::read_prompts(options.output, {})[1].prompt_id, prompt_id_of({{"user", "a"}}) + "-2");
+}
+
+TEST(Prepare, BadOptionsAndInputLeaveNoOutput) {
+  const TempFolder folder;
+  PrepareOptions options;
+  options.input = folder.file("in.jsonl", "{\"prompt\":\"a\"}\nbroken\n");
+  options.output = folder / "out/prompts.parquet";
+  EXPECT_EQ(error_of([&] { prepare(options); }).kind(), ErrorKind::kInput);
+  options.limit = 0;
+  EXPECT_EQ(error_of([&] { prepare(options); }).kind(), ErrorKind::kUsage);
+  options.limit.reset();
+  options.output = folder / "out/prompts.csv";
+  EXPECT_EQ(error_of([&] { prepare(options); }).kind(), ErrorKind::kUsage);
+  EXPECT_TRUE(fs::is_empty(folder / "out"));
+}
+
+}  // namespace
+}  // namespace charm::prepare
