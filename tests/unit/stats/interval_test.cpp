@@ -20,8 +20,8 @@ TEST(Interval, PercentilesOfUnsortedValues) {
   std::vector<double> values(1001);
   std::iota(values.rbegin(), values.rend(), 0.0);
   const Interval interval = percentile_interval(values);
-  EXPECT_DOUBLE_EQ(interval.lo, 25.0);
-  EXPECT_DOUBLE_EQ(interval.hi, 975.0);
+  EXPECT_NEAR(interval.lo, 25.0, 1e-9);
+  EXPECT_NEAR(interval.hi, 975.0, 1e-9);
 }
 
 TEST(Interval, DeviationOfOneValueIsZero) {

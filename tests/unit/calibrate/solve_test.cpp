@@ -1,0 +1,250 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "charm/base/error.h"
+#include "charm/calibrate/calibration.h"
+#include "tests/unit/calibrate/score_worlds.h"
+
+namespace charm::calibrate {
+namespace {
+
+using testing::HasSubstr;
+
+SolveOptions quick(const std::string& mode, std::int64_t bootstrap = 0) {
+  SolveOptions options;
+  options.mode = parse_mode(mode);
+  options.bootstrap = bootstrap;
+  options.num_threads = 1;
+  return options;
+}
+
+Calibration two(const stats::ScoreFile& over, const stats::ScoreFile& ref, double elo_over,
+                double elo_ref, const SolveOptions& options, double half_width = 0.0) {
+  const auto table = make_table({over, ref}, "ref");
+  return solve(table,
+               std::vector{make_rating("over", elo_over, half_width),
+                           make_rating("ref", elo_ref, half_width)},
+               table.index_of("ref"), options);
+}
+
+TEST(Solve, SamePromptMeetsTheTargetWithinHalfARow) {
+  const auto result = two(make_scores("over", 500, 1.0), make_scores("ref", 500, 0.0), 1216, 1248,
+                          quick("same-prompt"));
+  ASSERT_EQ(result.pairs.size(), 1u);
+  const CalibratedPair& pair = result.pairs[0];
+  EXPECT_GT(pair.win_rate_before, 0.7);
+  EXPECT_NEAR(pair.target_win_rate, 0.454079, 1e-6);
+  EXPECT_LE(std::abs(pair.residual), 0.5 / 500 + 1e-12);
+  EXPECT_DOUBLE_EQ(pair.residual, pair.win_rate_after - pair.target_win_rate);
+  EXPECT_NEAR(pair.mismatch_after, 0.0, 0.003);
+  EXPECT_GT(pair.mismatch_before, 0.4);
+  const CalibratedPolicy& over = result.policies[0];
+  EXPECT_LT(over.offset, -0.8);
+  ASSERT_TRUE(over.offset_interval);
+  EXPECT_LT(over.offset_interval->lo, over.offset);
+  EXPECT_GE(over.offset_interval->hi, over.offset);
+  EXPECT_EQ(result.policies[1].offset, 0.0);
+  EXPECT_FALSE(result.policies[1].offset_interval);
+}
+
+TEST(Solve, SmoothModesMeetTheTargetInTheirOwnWinRate) {
+  for (const char* mode : {"all-pairs", "block:100", "block:64"}) {
+    const auto result =
+        two(make_scores("over", 500, 1.0), make_scores("ref", 500, 0.0), 1216, 1248, quick(mode));
+    EXPECT_NEAR(result.pairs[0].residual, 0.0, 1e-11) << mode;
+    // The modes agree about where to go, and MD is reported on same-prompt pairs all the same.
+    EXPECT_NEAR(result.policies[0].offset, -1.15, 0.25) << mode;
+    EXPECT_NEAR(result.pairs[0].mismatch_after, 0.0, 0.1) << mode;
+    EXPECT_NE(result.pairs[0].mismatch_after, 0.0) << mode;
+    EXPECT_FALSE(result.policies[0].offset_interval) << mode;
+  }
+}
+
+TEST(Solve, EqualRatingsAndShiftedScoresGiveTheShift) {
+  stats::ScoreFile ref = make_scores("ref", 400, 0.0);
+  stats::ScoreFile over = ref;
+  for (Score& row : over.rows) {
+    row.policy = "over";
+    row.score += 2.0f;
+  }
+  EXPECT_NEAR(two(over, ref, 1200, 1200, quick("all-pairs")).policies[0].offset, -2.0, 1e-6);
+  EXPECT_NEAR(two(over, ref, 1200, 1200, quick("block:150")).policies[0].offset, -2.0, 1e-6);
+}
+
+TEST(Solve, ConstantAddedToAllScoresMovesNothing) {
+  stats::ScoreFile over = make_scores("over", 300, 1.0);
+  stats::ScoreFile ref = make_scores("ref", 300, 0.0);
+  coarsen(over, 0.0078125);
+  coarsen(ref, 0.0078125);
+  stats::ScoreFile moved_over = over;
+  stats::ScoreFile moved_ref = ref;
+  for (Score& row : moved_over.rows) row.score += 16.0f;
+  for (Score& row : moved_ref.rows) row.score += 16.0f;
+  for (const char* mode : {"same-prompt", "all-pairs", "block:100"}) {
+    const auto before = two(over, ref, 1216, 1248, quick(mode));
+    const auto after = two(moved_over, moved_ref, 1216, 1248, quick(mode));
+    EXPECT_NEAR(before.policies[0].offset, after.policies[0].offset, 1e-9) << mode;
+    EXPECT_EQ(before.pairs[0].win_rate_after, after.pairs[0].win_rate_after) << mode;
+  }
+}
+
+TEST(Solve, SwappedPoliciesMirrorTheWinRateUnderHalf) {
+  stats::ScoreFile over = make_scores("over", 300, 1.0);
+  stats::ScoreFile ref = make_scores("ref", 300, 0.0);
+  coarsen(over, 0.25);
+  coarsen(ref, 0.25);
+  const auto table = make_table({over, ref}, "ref");
+  const std::vector ratings{make_rating("over", 1216), make_rating("ref", 1248)};
+  SolveOptions options = quick("same-prompt");
+  options.ties = stats::TieRule::kHalf;
+  const auto one = solve(table, ratings, 1, options);
+  const auto other = solve(table, ratings, 0, options);
+  EXPECT_NEAR(one.policies[0].offset, -other.policies[1].offset, 1e-12);
+  EXPECT_NEAR(one.pairs[0].win_rate_before + other.pairs[0].win_rate_before, 1.0, 1e-12);
+  EXPECT_NEAR(one.pairs[0].win_rate_after + other.pairs[0].win_rate_after, 1.0, 1e-12);
+  EXPECT_NEAR(one.pairs[0].win_rate_before + one.other_pairs[0].win_rate_before, 1.0, 1e-12);
+  EXPECT_EQ(one.other_pairs[0].policy, "ref");
+}
+
+TEST(Solve, CoarseScoresAreWarnedAboutAndTiesCounted) {
+  stats::ScoreFile over = make_scores("over", 300, 1.0);
+  stats::ScoreFile ref = make_scores("ref", 300, 0.0);
+  coarsen(over, 1.0);
+  coarsen(ref, 1.0);
+  const auto result = two(over, ref, 1216, 1248, quick("same-prompt"));
+  EXPECT_GT(result.pairs[0].ties_before, 30);
+  EXPECT_EQ(result.pairs[0].ties_after, 0);
+  ASSERT_FALSE(result.warnings.empty());
+  EXPECT_THAT(result.warnings[0], HasSubstr("differences of scores are equal"));
+}
+
+TEST(Solve, DisjointRangesHaveAnAnswerAndAWarning) {
+  for (const char* mode : {"same-prompt", "all-pairs", "block:100"}) {
+    const auto result =
+        two(make_scores("over", 200, 100.0), make_scores("ref", 200, 0.0), 1216, 1248, quick(mode));
+    EXPECT_NEAR(result.policies[0].offset, -100.0, 1.0) << mode;
+    ASSERT_FALSE(result.warnings.empty());
+    EXPECT_THAT(result.warnings[0], HasSubstr("do not overlap"));
+  }
+}
+
+void expect_error(const stats::ScoreFile& over, const stats::ScoreFile& ref, double elo,
+                  const SolveOptions& options, ErrorKind kind, const std::string& part) {
+  try {
+    two(over, ref, elo, 1200, options);
+    FAIL() << "expected an error with: " << part;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), kind) << error.what();
+    EXPECT_THAT(error.message(), HasSubstr(part));
+  }
+}
+
+TEST(Solve, NoAnswerIsAnError) {
+  const auto over = make_scores("over", 60, 1.0);
+  const auto ref = make_scores("ref", 60, 0.0);
+  expect_error(over, ref, 200, quick("same-prompt"), ErrorKind::kInput, "nearest win rate is 0");
+  expect_error(over, ref, 2200, quick("same-prompt"), ErrorKind::kInput, "nearest win rate is 1");
+  expect_error(over, ref, 9000, quick("all-pairs"), ErrorKind::kInput, "no finite offset");
+
+  stats::ScoreFile same = ref;
+  for (Score& row : same.rows) row.policy = "over";
+  expect_error(same, ref, 1200, quick("same-prompt"), ErrorKind::kInput,
+               "difference of their scores is 0 on all 60");
+
+  SolveOptions adam = quick("same-prompt");
+  adam.solver = SolverKind::kAdam;
+  expect_error(over, ref, 1200, adam, ErrorKind::kUsage, "no same-prompt form");
+  SolveOptions cold = quick("all-pairs");
+  cold.temperature = 0.0;
+  expect_error(over, ref, 1200, cold, ErrorKind::kUsage, "temperature");
+}
+
+TEST(Solve, IntervalsCoverAndDoNotDependOnThreads) {
+  for (const char* mode : {"same-prompt", "all-pairs", "block:100"}) {
+    SolveOptions options = quick(mode, 300);
+    const auto one =
+        two(make_scores("over", 400, 1.0), make_scores("ref", 400, 0.0), 1216, 1248, options, 5.0);
+    options.num_threads = 3;
+    const auto three =
+        two(make_scores("over", 400, 1.0), make_scores("ref", 400, 0.0), 1216, 1248, options, 5.0);
+    nlohmann::ordered_json inputs = nlohmann::ordered_json::array();
+    EXPECT_EQ(calibration_json(one, inputs).dump(), calibration_json(three, inputs).dump()) << mode;
+
+    const CalibratedPolicy& over = one.policies[0];
+    ASSERT_TRUE(over.offset_ci95) << mode;
+    EXPECT_LT(over.offset_ci95->lo, over.offset) << mode;
+    EXPECT_GT(over.offset_ci95->hi, over.offset) << mode;
+    // Differences have a deviation of 1.41: the median's standard error is 1.25 * 1.41 / sqrt(400)
+    // = 0.09.
+    EXPECT_NEAR(*over.offset_se, 0.09, 0.04) << mode;
+    const CalibratedPair& pair = one.pairs[0];
+    EXPECT_LT(pair.mismatch_after_ci95->lo, 0.0) << mode;
+    EXPECT_GT(pair.mismatch_after_ci95->hi, 0.0) << mode;
+    EXPECT_LT(pair.mismatch_before_ci95->lo, pair.mismatch_before) << mode;
+    EXPECT_GT(pair.mismatch_before_ci95->hi, pair.mismatch_before) << mode;
+    EXPECT_LT(pair.target_ci95->lo, pair.target_win_rate) << mode;
+    EXPECT_EQ(*one.policies[1].offset_se, 0.0) << mode;
+
+    options.seed = 9;
+    const auto other =
+        two(make_scores("over", 400, 1.0), make_scores("ref", 400, 0.0), 1216, 1248, options, 5.0);
+    EXPECT_NE(other.policies[0].offset_ci95->lo, over.offset_ci95->lo) << mode;
+    EXPECT_EQ(other.policies[0].offset, over.offset) << mode;
+  }
+}
+
+TEST(Solve, OffsetIntervalsCoverTheTruth) {
+  // Repeated worlds: normal differences with a planted shift, whose right offset is known in closed
+  // form (median, target 1/2).
+  int covered = 0;
+  constexpr int kWorlds = 60;
+  for (int world = 0; world < kWorlds; ++world) {
+    const auto seed = static_cast<std::uint64_t>(100 + world);
+    const auto result =
+        two(make_scores("over", 200, 0.8, 1.0, seed), make_scores("ref", 200, 0.0, 1.0, seed), 1200,
+            1200, quick("same-prompt", 200));
+    covered +=
+        result.policies[0].offset_ci95->lo <= -0.8 && -0.8 <= result.policies[0].offset_ci95->hi;
+  }
+  EXPECT_GE(covered, kWorlds * 80 / 100);
+}
+
+TEST(Solve, AdamEndsNearTheExactAnswer) {
+  // The original stops after 100 epochs of 0.01: it gets as far as about one score unit.
+  SolveOptions options = quick("block:100");
+  const auto over = make_scores("over", 300, 0.3);
+  const auto ref = make_scores("ref", 300, 0.0);
+  const double exact = two(over, ref, 1216, 1248, options).policies[0].offset;
+  options.solver = SolverKind::kAdam;
+  const auto adam = two(over, ref, 1216, 1248, options);
+  EXPECT_NEAR(adam.policies[0].offset, exact, 0.05);
+  EXPECT_EQ(adam.policies[1].offset, 0.0);
+  options.seed = 5;
+  EXPECT_NE(two(over, ref, 1216, 1248, options).policies[0].offset, adam.policies[0].offset);
+}
+
+TEST(Solve, AdamDoesNotMoveAcrossDisjointRanges) {
+  SolveOptions options = quick("block:100");
+  options.solver = SolverKind::kAdam;
+  const auto result =
+      two(make_scores("over", 100, 100.0), make_scores("ref", 100, 0.0), 1216, 1248, options);
+  EXPECT_GT(result.policies[0].offset, -2.0);
+}
+
+TEST(Names, RoundTripAndRefuse) {
+  for (const char* word : {"same-prompt", "all-pairs", "block:1000"})
+    EXPECT_EQ(mode_name(parse_mode(word)), word);
+  for (const char* word : {"block", "block:", "block:0", "block:-1", "block:1x", "pairs", ""}) {
+    EXPECT_THROW(parse_mode(word), Error) << word;
+  }
+  EXPECT_EQ(solver_name(parse_solver("adam")), "adam");
+  EXPECT_THROW(parse_solver("sgd"), Error);
+  EXPECT_EQ(pair_weights_name(parse_pair_weights("count")), "count");
+  EXPECT_THROW(parse_pair_weights("none"), Error);
+}
+
+}  // namespace
+}  // namespace charm::calibrate
