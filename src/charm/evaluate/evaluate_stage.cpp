@@ -1,5 +1,7 @@
 #include "charm/evaluate/evaluate_stage.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <functional>

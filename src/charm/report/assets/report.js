@@ -1,0 +1,46 @@
+// Draws every figure's Vega-Lite specification; again when the reader's colour scheme changes.
+(function () {
+  "use strict";
+  const scheme = window.matchMedia("(prefers-color-scheme: dark)");
+
+  function config(dark) {
+    const text = dark ? "#c9ced6" : "#3a424b";
+    const line = dark ? "#3a4048" : "#dfe3e8";
+    return {
+      background: "transparent",
+      font: "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif",
+      view: { stroke: line },
+      axis: { labelColor: text, titleColor: text, gridColor: line, domainColor: line, tickColor: line,
+              labelFontSize: 11, titleFontSize: 12, titleFontWeight: "normal" },
+      header: { labelColor: text, titleColor: text, labelFontSize: 11 },
+      legend: { labelColor: text, titleColor: text, labelFontSize: 12, labelLimit: 320 },
+      text: { color: text },
+      point: { color: dark ? "#56b4e9" : "#0072b2" },
+      bar: { color: dark ? "#56b4e9" : "#0072b2" },
+      // Okabe and Ito's colours: told apart by readers with any kind of colour vision.
+      range: {
+        category: ["#d55e00", dark ? "#56b4e9" : "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#999999"],
+        diverging: dark ? ["#5aa5e0", "#2a2f36", "#f0803c"] : ["#2166ac", "#f4f4f2", "#d55e00"],
+      },
+      style: {
+        guide: { stroke: text, strokeDash: [3, 3], strokeWidth: 1 },
+        target: { color: dark ? "#f2f4f7" : "#111418", stroke: dark ? "#f2f4f7" : "#111418", thickness: 2.5, strokeWidth: 1.5 },
+      },
+    };
+  }
+
+  function draw() {
+    for (const figure of document.querySelectorAll("figure.chart")) {
+      const plot = figure.querySelector(".plot");
+      const spec = JSON.parse(figure.querySelector("script").textContent);
+      vegaEmbed(plot, spec, { mode: "vega-lite", actions: false, renderer: "svg", config: config(scheme.matches) })
+        .catch(function (error) {
+          console.error(error);
+          plot.textContent = "This chart could not be drawn: " + error.message;
+        });
+    }
+  }
+
+  draw();
+  scheme.addEventListener("change", draw);
+})();

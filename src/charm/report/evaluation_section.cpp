@@ -1,0 +1,96 @@
+#include <algorithm>
+#include <map>
+
+#include "charm/report/charts.h"
+#include "charm/report/evaluation_values.h"
+#include "charm/report/sections.h"
+
+namespace charm::report {
+namespace {
+
+std::string title_of(const std::string& benchmark) {
+  if (benchmark == "reward-bench") return "RewardBench v1";
+  if (benchmark == "reward-bench-2") return "RewardBench 2";
+  if (benchmark == "rm-bench") return "RM-Bench";
+  if (benchmark == "arena") return "Correlation with Arena ratings";
+  return benchmark;
+}
+
+std::string benchmark_html(const RunData& run, const std::string& benchmark) {
+  std::map<std::string, const EvaluationFile*> file_of;
+  std::vector<std::string> models;
+  for (const EvaluationFile& evaluation : run.evaluations) {
+    if (evaluation.benchmark != benchmark) continue;
+    file_of[evaluation.model] = &evaluation;
+    models.push_back(evaluation.model);
+  }
+  models = models_in_order(run, models);
+
+  std::vector<std::string> row_names;
+  std::map<std::string, std::map<std::string, NamedValue>> cells;  // row -> model
+  for (const std::string& model : models) {
+    for (const NamedValue& value : evaluation_values(*file_of[model])) {
+      if (!cells.contains(value.name)) row_names.push_back(value.name);
+      cells[value.name].emplace(model, value);
+    }
+  }
+  const bool is_correlation = file_of[models.front()]->json.contains("correlations");
+  Table summary{"", {{"", false}}, {}}, details{"Subsets", {{"subset", false}}, {}};
+  for (const std::string& model : models) {
+    summary.columns.push_back({model, true});
+    details.columns.push_back({model, true});
+  }
+  DotPlotOptions options;
+  options.x_title = is_correlation ? "correlation over policies" : "accuracy";
+  options.is_percent = !is_correlation;
+  options.series_order = models;
+  std::vector<Dot> dots;
+  for (const std::string& name : row_names) {
+    std::vector<std::string> row = {name};
+    bool is_detail = false;
+    for (const std::string& model : models) {
+      const auto it = cells[name].find(model);
+      const std::optional<Measured> measured = it == cells[name].end() ? std::nullopt : std::optional(it->second.measured);
+      row.push_back(is_correlation ? measured_text(measured, 3) : percent_measured_text(measured));
+      if (it == cells[name].end()) continue;
+      is_detail = it->second.is_detail;
+      if (!is_detail) dots.push_back({name, model, it->second.measured});
+    }
+    if (!is_detail) options.row_order.push_back(name);
+    (is_detail ? details : summary).rows.push_back(std::move(row));
+  }
+
+  std::string title = title_of(benchmark);
+  // A recipe may give a benchmark's file a name of its own.
+  const std::string kind = file_of[models.front()]->json.value("benchmark", benchmark);
+  if (kind != benchmark) title += " (scored as " + title_of(kind) + ")";
+  std::string html = fmt::format("<h3>{}</h3>\n", escape_html(title));
+  for (const std::string& model : models) {
+    const std::string caveat = evaluation_caveat(*file_of[model]);
+    if (!caveat.empty()) html += fmt::format("<p class=\"facts\">{}: {}.</p>\n", escape_html(model), escape_html(caveat));
+  }
+  html += chart_html({is_correlation
+                          ? "Correlation over policies with 95 % intervals from drawing prompts again (policies and ratings held fixed)."
+                          : "Accuracy with 95 % bootstrap intervals over prompts; ties count as wrong.",
+                      fmt::format("{} of {} reward models", title, models.size()), dot_plot_spec(dots, options)});
+  html += table_html(summary);
+  if (!details.rows.empty()) html += folded_table_html(details);
+  return html;
+}
+
+}  // namespace
+
+Section evaluation_section(const RunData& run) {
+  Section section{"evaluation", "Benchmarks", "", "No evaluation was found (eval/&lt;model&gt;/&lt;benchmark&gt;.json, written by charm evaluate)."};
+  std::vector<std::string> benchmarks;
+  for (const EvaluationFile& evaluation : run.evaluations) {
+    if (std::find(benchmarks.begin(), benchmarks.end(), evaluation.benchmark) == benchmarks.end()) {
+      benchmarks.push_back(evaluation.benchmark);
+    }
+  }
+  std::sort(benchmarks.begin(), benchmarks.end());
+  for (const std::string& benchmark : benchmarks) section.html += benchmark_html(run, benchmark);
+  return section;
+}
+
+}  // namespace charm::report

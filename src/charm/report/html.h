@@ -1,0 +1,63 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "charm/report/run_data.h"
+
+// Text to HTML. Everything that comes from a file passes through `escape_html` or `script_json` before it reaches the page.
+namespace charm::report {
+
+/// For element content and quoted attributes.
+std::string escape_html(std::string_view text);
+
+/// JSON for the inside of a script element: nothing in it can end the element or start a comment.
+std::string script_json(const nlohmann::ordered_json& json);
+
+struct Column {
+  std::string header;
+  bool is_number = false;  ///< right-aligned
+};
+
+struct Table {
+  std::string caption;
+  std::vector<Column> columns;
+  std::vector<std::vector<std::string>> rows;  ///< plain text; the first cell names its row
+};
+
+std::string table_html(const Table& table);
+
+/// A table folded away under a line.
+std::string folded_table_html(const Table& table);
+
+struct Chart {
+  std::string caption;          ///< shown under the chart
+  std::string description;      ///< for screen readers: what is drawn over what
+  nlohmann::ordered_json spec;  ///< Vega-Lite, data inside
+};
+
+std::string chart_html(const Chart& chart);
+
+/// A part of the page.
+struct Section {
+  std::string id;     ///< anchor
+  std::string title;
+  std::string html;   ///< empty: the part has no input
+  std::string missing;  ///< said instead when `html` is empty: what was not found, and which command makes it
+};
+
+// Numbers as the report writes them. Empty optionals give a dash.
+std::string number_text(std::optional<double> value, int digits = 3);
+std::string signed_text(std::optional<double> value, int digits = 3);
+std::string percent_text(std::optional<double> value);
+/// "0.312 [0.251, 0.374]".
+std::string measured_text(const std::optional<Measured>& measured, int digits = 3);
+std::string signed_measured_text(const std::optional<Measured>& measured, int digits = 3);
+/// "62.1 % [58.4, 65.7]".
+std::string percent_measured_text(const std::optional<Measured>& measured);
+
+}  // namespace charm::report

@@ -1,0 +1,62 @@
+#include "charm/report/charts.h"
+#include "charm/report/sections.h"
+#include "charm/stats/correlation.h"
+
+namespace charm::report {
+namespace {
+
+std::string scatter_html(const std::string& title, const std::vector<RatedScore>& points) {
+  std::vector<double> ratings, scores;
+  for (const RatedScore& point : points) {
+    ratings.push_back(point.rating_elo);
+    scores.push_back(point.mean_score);
+  }
+  const std::string correlation =
+      fmt::format("Spearman {}, Kendall {}, Pearson {} over {} policies", number_text(stats::spearman(scores, ratings), 2),
+                  number_text(stats::kendall_tau_b(scores, ratings), 2), number_text(stats::pearson(scores, ratings), 2), points.size());
+  return chart_html({fmt::format("{}. {}.", title, correlation), fmt::format("{}: mean score over Arena rating", title),
+                     rating_scatter_spec(points)});
+}
+
+std::vector<RatedScore> rated_scores(const RunData& run, const ModelScores& scores, const CalibrationFile* calibration) {
+  std::vector<RatedScore> points;
+  for (const ScoreSummary& policy : scores.policies) {
+    const auto rating = run.ratings.find(policy.policy);
+    if (rating == run.ratings.end() || policy.num_scores == 0) continue;
+    double offset = 0.0;
+    if (calibration != nullptr) {
+      for (const PolicyOffset& other : calibration->policies) {
+        if (other.policy == policy.policy && other.offset) offset = other.offset->value;
+      }
+    }
+    points.push_back({policy.policy, rating->second, policy.mean + offset});
+  }
+  return points;
+}
+
+}  // namespace
+
+Section rating_section(const RunData& run) {
+  Section section{"ratings", "Mean score against Arena rating", "",
+                  "This needs scores (scores/) and the ratings of their policies (from a mismatch or calibration file)."};
+  std::vector<std::string> models;
+  for (const ModelScores& scores : run.scores) models.push_back(scores.model);
+  for (const std::string& model : models_in_order(run, models)) {
+    const ModelScores& scores = *run.scores_of(model);
+    const std::vector<RatedScore> points = rated_scores(run, scores, nullptr);
+    if (points.size() < 2) continue;
+    section.html += scatter_html(model, points);
+    for (const CalibrationFile& calibration : run.calibrations) {
+      if (calibration.model != model) continue;
+      section.html += scatter_html(fmt::format("{} with the offsets of {}", model, calibration.set), rated_scores(run, scores, &calibration));
+    }
+  }
+  if (!section.html.empty()) {
+    section.html =
+        "<p>Correlations over few policies move a lot when a policy is added or left out; those with intervals are among the "
+        "benchmarks (arena).</p>\n<div class=\"pair\">" + section.html + "</div>\n";
+  }
+  return section;
+}
+
+}  // namespace charm::report

@@ -1,0 +1,47 @@
+#include "charm/report/report_stage.h"
+
+#include <algorithm>
+
+#include "charm/base/error.h"
+#include "charm/report/page.h"
+#include "charm/report/run_data.h"
+#include "charm/report/sections.h"
+
+namespace charm::report {
+
+ReportResult write_report(const ReportOptions& options, const ProgressFn& progress) {
+  if (options.run_dir.empty()) throw Error(ErrorKind::kUsage, "report: --run names no directory");
+  const fs::path output = options.output.empty() ? options.run_dir / "report.html" : options.output;
+  require_writable(output);
+  const RunData run = read_run(options.run_dir);
+  if (run.empty()) {
+    throw Error(ErrorKind::kInput, "{}: nothing to report: no scores/, mismatch/, calibration/, models/ or eval/ with results in it",
+                options.run_dir.string());
+  }
+
+  std::vector<Section> sections;
+  const auto add = [&](Section section) {
+    if (section.title.empty()) return;
+    sections.push_back(std::move(section));
+    if (progress) progress({.what = "report", .done = static_cast<std::int64_t>(sections.size()), .total = 0, .unit = "parts", .detail = {}});
+  };
+  add(summary_section(run));
+  add(world_section(run));
+  add(win_rate_section(run));
+  add(mismatch_section(run));
+  add(offset_section(run));
+  add(score_section(run));
+  add(rating_section(run));
+  add(training_section(run));
+  add(evaluation_section(run));
+  add(provenance_section(run));
+
+  write_file(output, page_html(options.title.empty() ? "CHARM report: " + run.name : options.title, sections));
+  ReportResult result{output, {}};
+  for (const Section& section : sections) {
+    if (section.html.empty()) result.missing.push_back(section.title);
+  }
+  return result;
+}
+
+}  // namespace charm::report

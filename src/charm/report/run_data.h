@@ -1,0 +1,130 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "charm/base/files.h"
+#include "charm/stats/interval.h"
+
+namespace charm::report {
+
+/// A number from a result file with its 95 % interval, where it has one.
+struct Measured {
+  double value = 0.0;
+  std::optional<stats::Interval> ci95;
+};
+
+/// A policy against a reference under one reward model.
+struct PairResult {
+  std::string policy;
+  std::string reference;
+  std::int64_t num_prompts = 0;
+  std::optional<Measured> target;    ///< win rate that the ratings imply
+  std::optional<Measured> win_rate;  ///< under the reward model's own scores
+  std::optional<Measured> mismatch;
+  std::optional<Measured> win_rate_after;  ///< with the offsets added (calibration files)
+  std::optional<Measured> mismatch_after;
+  std::optional<double> residual;
+  std::optional<std::int64_t> ties;
+};
+
+/// `mismatch/<model>.json`.
+struct MismatchFile {
+  std::string model;
+  std::vector<PairResult> pairs;
+};
+
+struct PolicyOffset {
+  std::string policy;
+  std::optional<double> rating_elo;
+  std::optional<Measured> offset;
+  std::optional<stats::Interval> plateau;  ///< offsets that give the same win rate
+};
+
+/// `calibration/<model>/<set>.json`.
+struct CalibrationFile {
+  std::string model;
+  std::string set;
+  std::string mode, solver, ties, reference;
+  std::int64_t num_prompts = 0;
+  std::vector<PolicyOffset> policies;
+  std::vector<PairResult> pairs;
+  std::vector<std::string> warnings;
+
+  /// Name of the reward model that was trained further on this set.
+  std::string retrained_model() const { return model + "-" + set; }
+};
+
+/// One policy's scores under one model, counted into equal bins.
+struct ScoreSummary {
+  std::string policy;
+  std::int64_t num_scores = 0;
+  std::int64_t num_errors = 0;
+  double mean = 0.0;
+  double standard_deviation = 0.0;
+  double median = 0.0;
+  std::vector<std::int64_t> bins;
+};
+
+/// `scores/<model>/`.
+struct ModelScores {
+  std::string model;
+  double first_bin = 0.0;  ///< lower edge
+  double bin_width = 1.0;
+  std::vector<ScoreSummary> policies;
+};
+
+/// One line of `models/<model>/<set>/metrics.jsonl`.
+struct MetricPoint {
+  double step = 0.0;
+  bool is_held_out = false;
+  std::map<std::string, double> values;  ///< "loss", "accuracy", ... without an "eval_" in front
+};
+
+struct TrainingRun {
+  std::string model;
+  std::string set;
+  std::vector<MetricPoint> points;
+};
+
+/// `eval/<model>/<benchmark>.json`.
+struct EvaluationFile {
+  std::string model;
+  std::string benchmark;
+  nlohmann::ordered_json json;
+};
+
+struct ManifestFile {
+  std::string path;  ///< relative to the run directory
+  nlohmann::ordered_json json;
+};
+
+/// Everything that a run directory holds.
+struct RunData {
+  std::string name;
+  std::vector<MismatchFile> mismatches;
+  std::vector<CalibrationFile> calibrations;
+  std::vector<ModelScores> scores;
+  std::vector<TrainingRun> trainings;
+  std::vector<EvaluationFile> evaluations;
+  std::vector<ManifestFile> manifests;
+  nlohmann::ordered_json world;           ///< null where the run has no planted truth
+  std::map<std::string, double> ratings;  ///< Elo points, from whichever file names them
+
+  const MismatchFile* mismatch_of(const std::string& model) const;
+  const ModelScores* scores_of(const std::string& model) const;
+  bool empty() const;
+};
+
+/// Reads a run directory; what is not there stays empty. Throws kIo when the directory is missing and kInput, naming the file, for
+/// one that cannot be understood.
+RunData read_run(const fs::path& run_dir);
+
+/// "mean_score" of `object` with "mean_score_ci95"; empty where it is missing or null. The first of `names` that is there counts.
+std::optional<Measured> measured_at(const nlohmann::ordered_json& object, std::initializer_list<const char*> names);
+
+}  // namespace charm::report

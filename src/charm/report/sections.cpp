@@ -1,0 +1,45 @@
+#include "charm/report/sections.h"
+
+#include <algorithm>
+#include <set>
+
+namespace charm::report {
+
+std::vector<std::string> policies_by_rating(const RunData& run, std::vector<std::string> policies) {
+  std::sort(policies.begin(), policies.end());
+  policies.erase(std::unique(policies.begin(), policies.end()), policies.end());
+  std::stable_sort(policies.begin(), policies.end(), [&](const std::string& a, const std::string& b) {
+    const auto rating_a = run.ratings.find(a), rating_b = run.ratings.find(b);
+    const bool has_a = rating_a != run.ratings.end(), has_b = rating_b != run.ratings.end();
+    if (has_a != has_b) return has_a;
+    return has_a && rating_a->second > rating_b->second;
+  });
+  return policies;
+}
+
+const PairResult* retrained_pair(const RunData& run, const CalibrationFile& calibration, const PairResult& pair) {
+  const MismatchFile* file = run.mismatch_of(calibration.retrained_model());
+  if (file == nullptr) return nullptr;
+  const auto it = std::find_if(file->pairs.begin(), file->pairs.end(), [&](const PairResult& other) {
+    return other.policy == pair.policy && other.reference == pair.reference;
+  });
+  return it == file->pairs.end() ? nullptr : &*it;
+}
+
+std::vector<std::string> models_in_order(const RunData& run, std::vector<std::string> models) {
+  std::set<std::string> left(models.begin(), models.end());
+  std::vector<std::string> ordered;
+  const auto take = [&](const std::string& model) {
+    if (left.erase(model) > 0) ordered.push_back(model);
+  };
+  for (const CalibrationFile& calibration : run.calibrations) {
+    take(calibration.model);
+    for (const CalibrationFile& sibling : run.calibrations) {
+      if (sibling.model == calibration.model) take(sibling.retrained_model());
+    }
+  }
+  ordered.insert(ordered.end(), left.begin(), left.end());
+  return ordered;
+}
+
+}  // namespace charm::report

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "charm/report/html.h"
+#include "charm/report/run_data.h"
+
+// One function per part of the page, each in a file of its own name.
+namespace charm::report {
+
+/// What the numbers say, in sentences that claim no more than the intervals allow.
+Section summary_section(const RunData& run);
+
+/// Win rate against target before, after calibration and after retraining.
+Section win_rate_section(const RunData& run);
+
+/// Mismatch degree of all ordered pairs.
+Section mismatch_section(const RunData& run);
+
+/// Offsets with their intervals.
+Section offset_section(const RunData& run);
+
+/// Score distributions per policy.
+Section score_section(const RunData& run);
+
+/// Mean score against Arena rating.
+Section rating_section(const RunData& run);
+
+/// Loss and accuracy over training steps.
+Section training_section(const RunData& run);
+
+/// Benchmarks before and after.
+Section evaluation_section(const RunData& run);
+
+/// Planted truth against what was recovered; only where the run has one (empty title otherwise).
+Section world_section(const RunData& run);
+
+/// Versions, options, inputs and hashes.
+Section provenance_section(const RunData& run);
+
+/// Policies by rating, best first; those without a rating last, by name.
+std::vector<std::string> policies_by_rating(const RunData& run, std::vector<std::string> policies);
+
+/// The pair under the model trained further on a calibration's set; nullptr where it was not measured.
+const PairResult* retrained_pair(const RunData& run, const CalibrationFile& calibration, const PairResult& pair);
+
+/// Models in reading order: each original one, then those trained further from it.
+std::vector<std::string> models_in_order(const RunData& run, std::vector<std::string> models);
+
+}  // namespace charm::report
