@@ -7,18 +7,16 @@
 namespace charm::calibrate {
 namespace {
 
+constexpr double kSolutionTolerance = 1e-14;
 // A bootstrap's own scatter is some 1e-3; the tolerance halves its cost.
 constexpr double kReplicateTolerance = 1e-9;
 
 class SmoothSolver final : public OffsetSolver {
  public:
   explicit SmoothSolver(const OffsetProblem& problem) : problem_(problem) {
+    if (problem.options.bootstrap == 0) return;
     for (const OffsetPair& pair : problem.pairs) {
-      SmoothPairsOptions options{.temperature = problem.options.temperature,
-                                 .block_rows = problem.options.mode.block_rows};
-      exact_.push_back(make_smooth_pairs(pair.rows.over, pair.rows.ref, options));
-      options.tolerance = kReplicateTolerance;
-      fast_.push_back(make_smooth_pairs(pair.rows.over, pair.rows.ref, options));
+      replicate_pairs_.push_back(make_pairs(pair, kReplicateTolerance));
     }
   }
 
@@ -26,7 +24,7 @@ class SmoothSolver final : public OffsetSolver {
     std::vector<std::unique_ptr<SmoothCurve>> curves;
     std::vector<double> targets;
     for (std::size_t p = 0; p < problem_.pairs.size(); ++p) {
-      curves.push_back(exact_[p]->curve());
+      curves.push_back(make_pairs(problem_.pairs[p], kSolutionTolerance)->curve());
       targets.push_back(problem_.pairs[p].target);
     }
     OffsetSolution solution;
@@ -50,7 +48,7 @@ class SmoothSolver final : public OffsetSolver {
     std::vector<std::unique_ptr<SmoothCurve>> curves;
     for (std::size_t p = 0; p < problem_.pairs.size(); ++p) {
       const auto weights = row_weights(problem_.pairs[p].rows, prompt_weights);
-      curves.push_back(fast_[p]->curve(weights, weights));
+      curves.push_back(replicate_pairs_[p]->curve(weights, weights));
     }
     std::vector<double> offsets = start.offsets;
     const auto terms = pair_terms(problem_, targets);
@@ -60,6 +58,13 @@ class SmoothSolver final : public OffsetSolver {
   }
 
  private:
+  std::unique_ptr<SmoothPairs> make_pairs(const OffsetPair& pair, double tolerance) const {
+    return make_smooth_pairs(pair.rows.over, pair.rows.ref,
+                             {.temperature = problem_.options.temperature,
+                              .block_rows = problem_.options.mode.block_rows,
+                              .tolerance = tolerance});
+  }
+
   // Each policy alone against the reference: the answer for two policies, the start for more.
   void solve_pairs_with_reference(std::span<const std::unique_ptr<SmoothCurve>> curves,
                                   std::span<const double> targets,
@@ -74,8 +79,7 @@ class SmoothSolver final : public OffsetSolver {
   }
 
   const OffsetProblem& problem_;
-  std::vector<std::unique_ptr<SmoothPairs>> exact_;
-  std::vector<std::unique_ptr<SmoothPairs>> fast_;
+  std::vector<std::unique_ptr<SmoothPairs>> replicate_pairs_;  // [pair], only for a bootstrap
 };
 
 }  // namespace
