@@ -53,6 +53,10 @@ struct TrainOptions {
   bool train_embeddings = true;        ///< false keeps the token embeddings as they are
   std::int64_t freeze_layers = 0;      ///< keeps the embeddings and first N layers as they are; saves their backward pass
 
+  /// Memory for activations between forward and backward pass, GiB. Blocks that do not fit are computed a second time on the way
+  /// back, which costs up to a third more time; 0 does so for all. The result is the same.
+  double activation_gib = 2.0;
+
   ComputeDType dtype = ComputeDType::kAuto;
   SaveDType save_dtype = SaveDType::kFloat32;
   std::string device = "auto";                         ///< "auto", "cpu" or "cuda"
@@ -61,7 +65,7 @@ struct TrainOptions {
   bool bos_as_template = false;                        ///< template and tokenizer each write BOS as they like
 
   std::uint64_t seed = 0;               ///< order of the pairs, held-out prompts, fresh head
-  std::int64_t checkpoint_every = 50;   ///< steps between checkpoints; a killed run continues from the last one
+  std::int64_t checkpoint_every = 0;    ///< steps between checkpoints, from which a killed run continues; 0: every five minutes
   std::int64_t max_bad_rows = 0;        ///< rows that may be unusable before the command ends
   int threads = 0;                      ///< 0: all processors of this process
   bool fresh = false;                   ///< drops an earlier unfinished run and an earlier output

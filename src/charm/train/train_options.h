@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string_view>
+
+#include "charm/storage/manifest.h"
+#include "charm/train/train_stage.h"
+
+namespace charm::train {
+
+/// Throws kUsage naming the option when a value is out of its range.
+void check_options(const TrainOptions& options);
+
+/// Options that decide the result, and the inputs with their hashes. `dtype` and `device` are the resolved ones.
+storage::Manifest make_manifest(const TrainOptions& options, std::string_view dtype, std::string_view device);
+
+}  // namespace charm::train

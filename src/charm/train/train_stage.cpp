@@ -1,0 +1,203 @@
+#include "charm/train/train_stage.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/base/log.h"
+#include "charm/base/parallel.h"
+#include "charm/model/reward_model.h"
+#include "charm/storage/manifest.h"
+#include "charm/storage/record_reader.h"
+#include "charm/text/conversation_encoder.h"
+#include "charm/train/pair_dataset.h"
+#include "charm/train/split.h"
+#include "charm/train/train_options.h"
+#include "charm/train/trainer.h"
+
+namespace charm::train {
+namespace {
+
+using nlohmann::ordered_json;
+
+bool choose_cuda(const std::string& device) {
+  const bool present = at::globalContext().hasCUDA();
+  if (device == "cuda" && !present) {
+    throw Error(ErrorKind::kResource, "--device cuda: this program was built without CUDA or no GPU is visible");
+  }
+  return device != "cpu" && present;
+}
+
+struct StartingPoint {
+  model::DecoderConfig config;
+  model::DecoderWeights weights;
+};
+
+/// The model to train on from: its own head, or a fresh one for a causal LM when asked for.
+StartingPoint load_start(const TrainOptions& options) {
+  StartingPoint start;
+  start.config = model::load_model_config(options.model);
+  if (start.config.head == model::HeadKind::kNone && !options.new_head) {
+    throw Error(ErrorKind::kInput, "{}: {} has no score head; --new-head gives it a fresh one to train", options.model.string(),
+                start.config.architecture);
+  }
+  if (start.config.head != model::HeadKind::kNone && options.new_head) {
+    throw Error(ErrorKind::kUsage, "--new-head: {} is a {} with a trained head, which would be lost; leave the option out",
+                options.model.string(), start.config.architecture);
+  }
+  const std::int64_t stored_layers = start.config.num_layers;
+  if (options.layers) {
+    if (*options.layers < 1 || *options.layers > stored_layers) {
+      throw Error(ErrorKind::kUsage, "--layers {}: {} has {} layers", *options.layers, options.model.string(), stored_layers);
+    }
+    start.config.num_layers = *options.layers;
+  }
+  start.weights =
+      model::load_weights(options.model, start.config, {.dtype = at::kFloat, .stored_layers = stored_layers});
+  if (options.new_head) {
+    start.config.head = model::HeadKind::kLinear;
+    start.weights.head_1D = model::random_head(start.config, options.seed);
+  }
+  return start;
+}
+
+at::ScalarType save_dtype(const TrainOptions& options, const model::DecoderConfig& config) {
+  switch (options.save_dtype) {
+    case SaveDType::kFloat32: return at::kFloat;
+    case SaveDType::kBFloat16: return at::kBFloat16;
+    case SaveDType::kSource: break;
+  }
+  if (config.stored_dtype == "bfloat16") return at::kBFloat16;
+  return config.stored_dtype == "float16" ? at::kHalf : at::kFloat;
+}
+
+struct Data {
+  std::vector<EncodedPair> train;
+  std::vector<EncodedPair> held_out;
+};
+
+Data read_data(const TrainOptions& options, const model::DecoderConfig& config, const text::ConversationEncoder& encoder) {
+  const EncodePairsOptions encode{.pad_token_id = config.pad_token_id,
+                                  .vocab_size = config.vocab_size,
+                                  .use_margin = options.use_margin,
+                                  .max_bad_rows = options.max_bad_rows};
+  const auto read = [&](const fs::path& path, EncodePairsOptions how) {
+    return encode_pairs(storage::read_preferences(path, {.max_bad_rows = options.max_bad_rows}), encoder, how, path.string());
+  };
+  Data data;
+  std::vector<EncodedPair> pairs = read(options.preferences, encode);
+  const double fraction = options.eval_preferences ? 0.0 : options.eval_fraction;
+  std::set<std::string> held_out_prompts;
+  if (options.eval_preferences) {
+    EncodePairsOptions without_margin = encode;
+    without_margin.use_margin = false;
+    data.held_out = read(*options.eval_preferences, without_margin);
+    for (const EncodedPair& pair : data.held_out) held_out_prompts.insert(pair.prompt_id);
+  }
+  const Split split = split_by_prompt(pairs, fraction, options.seed);
+  for (const std::size_t i : split.held_out) data.held_out.push_back(pairs[i]);
+  for (const std::size_t i : split.train) {
+    if (!held_out_prompts.contains(pairs[i].prompt_id)) data.train.push_back(std::move(pairs[i]));
+  }
+  if (data.train.size() < split.train.size()) {
+    log::warning("{}: {} of {} pairs belong to prompts of {} and are not trained on", options.preferences.string(),
+                 split.train.size() - data.train.size(), split.train.size(), options.eval_preferences->string());
+  }
+  if (data.train.empty()) throw Error(ErrorKind::kInput, "{}: no pair is left to train on", options.preferences.string());
+  const auto limit = static_cast<std::size_t>(options.max_eval_pairs);
+  if (limit > 0 && data.held_out.size() > limit) data.held_out.resize(limit);
+  return data;
+}
+
+ordered_json eval_json(const std::optional<EvalSummary>& eval) {
+  if (!eval) return nullptr;
+  return {{"num_pairs", eval->num_pairs}, {"accuracy", eval->accuracy}, {"loss", eval->loss}, {"margin", eval->margin}};
+}
+
+/// The result that a finished output of the same run recorded; empty when the output is absent or another run's.
+std::optional<TrainResult> finished_result(const fs::path& output, const std::string& fingerprint) {
+  const fs::path path = output / "manifest.json";
+  if (!fs::exists(path)) return std::nullopt;
+  const auto json = ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || json.value("fingerprint", "") != fingerprint) return std::nullopt;
+  TrainResult result;
+  result.num_steps = json.value("num_steps", std::int64_t{0});
+  result.num_train_pairs = json.value("num_train_pairs", std::int64_t{0});
+  result.final_train_loss = json.value("final_train_loss", 0.0);
+  const MetricsSummary metrics = read_metrics(output / "metrics.jsonl");
+  result.eval_before = metrics.eval_before;
+  result.eval_after = metrics.eval_after;
+  return result;
+}
+
+/// The finished folder, whole or not at all.
+void write_output(const TrainOptions& options, const WorkFolder& work, TrainableModel& model, const TrainResult& result,
+                  const text::ConversationEncoder& encoder, storage::Manifest& manifest, const std::string& fingerprint) {
+  const fs::path folder = work.path / "model";
+  std::error_code ignored;
+  fs::remove_all(folder, ignored);
+  model::write_model_files(folder, options.model, model.master(), model.config(), save_dtype(options, model.config()));
+  if (options.template_file) write_file(folder / "chat_template.jinja", encoder.chat_template().source());
+  write_file(folder / "metrics.jsonl", read_file(work.metrics()));
+  manifest.extra("fingerprint", fingerprint)
+      .extra("template_sha256", encoder.chat_template().sha256())
+      .extra("num_steps", result.num_steps)
+      .extra("num_train_pairs", result.num_train_pairs)
+      .extra("final_train_loss", result.final_train_loss)
+      .extra("eval_before", eval_json(result.eval_before))
+      .extra("eval_after", eval_json(result.eval_after))
+      .output(folder / "model.safetensors");
+  storage::write_manifest(folder, manifest);
+  publish(folder, options.output);
+  fs::remove_all(work.path, ignored);
+}
+
+}  // namespace
+
+TrainResult train(const TrainOptions& options, const ProgressFn& progress) {
+  check_options(options);
+  at::set_num_threads(options.threads > 0 ? options.threads : static_cast<int>(available_processors()));
+  require_writable(options.output);
+  const bool cuda = choose_cuda(options.device);
+  const bool bfloat16 = options.dtype == ComputeDType::kAuto ? model::computes_in_bfloat16(model::DTypeChoice::kAuto, cuda)
+                                                             : options.dtype == ComputeDType::kBFloat16;
+  storage::Manifest manifest = make_manifest(options, bfloat16 ? "bfloat16" : "float32", cuda ? "cuda" : "cpu");
+  const std::string fingerprint = manifest.fingerprint();
+  if (!options.fresh) {
+    if (const auto result = finished_result(options.output, fingerprint)) return *result;
+  }
+  const WorkFolder work{partial_path(options.output)};
+  std::error_code ignored;
+  if (options.fresh) fs::remove_all(work.path, ignored);
+
+  StartingPoint start = load_start(options);
+  const text::ConversationEncoder encoder(
+      options.model, {.max_tokens = options.max_tokens,
+                      .truncation = text::Truncation::kLeft,
+                      .bos = options.bos_as_template ? text::BosPolicy::kAsTemplate : text::BosPolicy::kOnce,
+                      .template_file = options.template_file,
+                      .template_date = options.template_date});
+  const Data data = read_data(options, start.config, encoder);
+  if (cuda) {
+    for (auto& [name, tensor] : model::named_weights(start.weights, start.config)) *tensor = tensor->to(at::kCUDA);
+  }
+  TrainableModel model(start.config, std::move(start.weights),
+                       {.compute_dtype = bfloat16 ? at::kBFloat16 : at::kFloat,
+                        .train_embeddings = options.train_embeddings,
+                        .freeze_layers = options.freeze_layers});
+  log::info("training on {} pairs, {} held out, {} steps, {} on {}", data.train.size(), data.held_out.size(),
+            count_steps(options, static_cast<std::int64_t>(data.train.size())), bfloat16 ? "bfloat16" : "float32",
+            cuda ? "cuda" : "cpu");
+  Trainer trainer(model, data.train, data.held_out, options, work, fingerprint);
+  const TrainResult result = trainer.run(progress);
+  if (result.finished) write_output(options, work, model, result, encoder, manifest, fingerprint);
+  return result;
+}
+
+}  // namespace charm::train

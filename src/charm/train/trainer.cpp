@@ -1,0 +1,180 @@
+#include "charm/train/trainer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include "charm/base/check.h"
+#include "charm/base/log.h"
+#include "charm/train/checkpointed_step.h"
+#include "charm/train/split.h"
+#include "charm/train/train_checkpoint.h"
+
+namespace charm::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::minutes kCheckpointInterval{5};
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Pairs a run of `max_steps` or `epochs` sees, repeats counted.
+std::int64_t count_seen(const TrainOptions& options, std::int64_t num_pairs) {
+  const auto seen = static_cast<std::int64_t>(std::llround(options.epochs * static_cast<double>(num_pairs)));
+  return options.max_steps > 0 ? std::min(seen, options.max_steps * options.pairs_per_step) : seen;
+}
+
+double mean_of_last_tenth(const std::vector<double>& losses) {
+  if (losses.empty()) return 0.0;
+  const std::size_t count = (losses.size() + 9) / 10;
+  return std::accumulate(losses.end() - static_cast<std::ptrdiff_t>(count), losses.end(), 0.0) / static_cast<double>(count);
+}
+
+}  // namespace
+
+std::int64_t count_steps(const TrainOptions& options, std::int64_t num_pairs) {
+  return (count_seen(options, num_pairs) + options.pairs_per_step - 1) / options.pairs_per_step;
+}
+
+EvalSummary evaluate_pairs(const TrainableModel& model, std::span<const EncodedPair> pairs, std::int64_t budget_tokens) {
+  const at::NoGradGuard guard;
+  std::vector<std::size_t> order(pairs.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  PairCounts counts;
+  for (const PairBatch& batch : pack_pairs(pairs, order, budget_tokens)) {
+    counts.add(model.decoder().forward(model.decoder().layout(batch.packed)));
+  }
+  const auto n = static_cast<double>(counts.num_pairs);
+  return {counts.num_pairs, static_cast<double>(counts.num_right) / n, counts.sum_loss / n, counts.sum_margin / n};
+}
+
+Trainer::Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs, std::span<const EncodedPair> eval_pairs,
+                 const TrainOptions& options, WorkFolder work, std::string fingerprint)
+    : model_(model),
+      train_pairs_(train_pairs),
+      eval_pairs_(eval_pairs),
+      options_(options),
+      work_(std::move(work)),
+      fingerprint_(std::move(fingerprint)),
+      num_steps_(count_steps(options, static_cast<std::int64_t>(train_pairs.size()))),
+      kept_blocks_(blocks_that_fit(model.config(), model.parameters().front().compute.scalar_type(), options.budget_tokens,
+                                   options.activation_gib * (1 << 30))),
+      schedule_(make_schedule(options.learning_rate, num_steps_, options.warmup_fraction)),
+      optimizer_(model.parameters(), {.beta1 = options.adam_beta1,
+                                      .beta2 = options.adam_beta2,
+                                      .eps = options.adam_eps,
+                                      .weight_decay = options.weight_decay}),
+      last_checkpoint_(Clock::now()) {}
+
+StepMetrics Trainer::take_step(std::int64_t step) {
+  const std::int64_t seen = count_seen(options_, static_cast<std::int64_t>(train_pairs_.size()));
+  const std::int64_t begin = step * options_.pairs_per_step;
+  const std::int64_t end = std::min(begin + options_.pairs_per_step, seen);
+  const std::vector<std::size_t> order = PairOrder(train_pairs_.size(), options_.seed).take(begin, end);
+  const auto num_pairs = static_cast<double>(order.size());
+
+  model_.zero_gradients();
+  StepMetrics metrics;
+  PairCounts counts;
+  for (const PairBatch& batch : pack_pairs(train_pairs_, order, options_.budget_tokens)) {
+    const std::vector<float> margins = options_.use_margin ? batch.margins : std::vector<float>();
+    const ScoreLoss loss = [&](const at::Tensor& scores) {
+      return pair_loss_sum(scores, margins, options_.centering) / num_pairs;
+    };
+    const BatchResult result = accumulate_gradients(model_, batch.packed, loss, kept_blocks_);
+    metrics.loss += result.loss;
+    metrics.num_tokens += batch.packed.num_tokens();
+    counts.add(result.scores_S);
+  }
+  metrics.grad_norm = clip_gradients(model_.parameters(), options_.clip_norm);
+  if (!std::isfinite(metrics.loss) || !std::isfinite(metrics.grad_norm)) {
+    throw Error(ErrorKind::kInput,
+                "step {}: loss {} and gradient norm {}, expected finite numbers; a lower --learning-rate or --dtype float32 "
+                "may help",
+                step + 1, metrics.loss, metrics.grad_norm);
+  }
+  metrics.learning_rate = schedule_.rate_at(step);
+  optimizer_.step(metrics.learning_rate);
+  model_.refresh_compute_weights();
+
+  metrics.step = step + 1;
+  metrics.num_pairs = counts.num_pairs;
+  metrics.accuracy = static_cast<double>(counts.num_right) / num_pairs;
+  metrics.margin = counts.sum_margin / num_pairs;
+  return metrics;
+}
+
+void Trainer::evaluate(std::string_view when, std::int64_t step, MetricsLog& metrics, const ProgressFn& progress) {
+  if (eval_pairs_.empty()) return;
+  const EvalSummary summary = evaluate_pairs(model_, eval_pairs_, options_.budget_tokens);
+  metrics.add(when, step, summary);
+  if (progress) {
+    progress({"training", step, num_steps_, "steps",
+              fmt::format("held-out accuracy {:.3f}, loss {:.4f}", summary.accuracy, summary.loss)});
+  }
+}
+
+void Trainer::save(std::int64_t step, const MetricsLog& metrics) {
+  write_checkpoint(work_.checkpoint(), model_, optimizer_, {fingerprint_, step, metrics.num_bytes()});
+  last_checkpoint_ = Clock::now();
+}
+
+bool Trainer::checkpoint_is_due(std::int64_t step) const {
+  if (step == options_.stop_after_steps) return true;
+  return options_.checkpoint_every > 0 ? step % options_.checkpoint_every == 0
+                                       : Clock::now() - last_checkpoint_ >= kCheckpointInterval;
+}
+
+TrainResult Trainer::run(const ProgressFn& progress) {
+  std::optional<TrainProgress> earlier = read_checkpoint_progress(work_.checkpoint());
+  if (earlier && earlier->fingerprint != fingerprint_) {
+    log::warning("{}: a checkpoint of other options or inputs; training starts over", work_.checkpoint().string());
+    fs::remove(work_.checkpoint());
+    earlier.reset();
+  }
+  if (earlier) restore_checkpoint(work_.checkpoint(), model_, optimizer_);
+  MetricsLog metrics(work_.metrics(), earlier ? earlier->metrics_bytes : 0);
+  std::int64_t step = earlier ? earlier->step : 0;
+  if (step == 0) evaluate("before", 0, metrics, progress);
+
+  const std::int64_t eval_every = options_.eval_every > 0 ? options_.eval_every : std::max<std::int64_t>(1, num_steps_ / 4);
+  TrainResult result;
+  double step_seconds = 0.0;
+  while (step < num_steps_) {
+    const Clock::time_point start = Clock::now();
+    const StepMetrics taken = take_step(step++);
+    step_seconds += seconds_since(start);
+    metrics.add(taken);
+    result.num_tokens += taken.num_tokens;
+    result.tokens_per_s = static_cast<double>(result.num_tokens) / step_seconds;
+    if (progress) {
+      progress({"training", step, num_steps_, "steps",
+                fmt::format("loss {:.4f}, accuracy {:.3f}, {:.0f} tokens/s", taken.loss, taken.accuracy, result.tokens_per_s)});
+    }
+    if (step == num_steps_) break;
+    if (step % eval_every == 0) evaluate("during", step, metrics, progress);
+    if (checkpoint_is_due(step)) save(step, metrics);
+    if (step == options_.stop_after_steps) {
+      result.finished = false;
+      break;
+    }
+  }
+  if (result.finished) evaluate("after", num_steps_, metrics, progress);
+
+  const MetricsSummary summary = read_metrics(work_.metrics());
+  result.num_steps = step;
+  result.num_train_pairs = static_cast<std::int64_t>(train_pairs_.size());
+  result.eval_before = summary.eval_before;
+  result.eval_after = summary.eval_after;
+  result.final_train_loss = mean_of_last_tenth(summary.step_losses);
+  return result;
+}
+
+}  // namespace charm::train

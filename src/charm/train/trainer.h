@@ -1,0 +1,64 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "charm/base/progress.h"
+#include "charm/train/loss.h"
+#include "charm/train/metrics_log.h"
+#include "charm/train/optimizer.h"
+#include "charm/train/pair_batch.h"
+#include "charm/train/schedule.h"
+#include "charm/train/train_stage.h"
+#include "charm/train/trainable_model.h"
+
+namespace charm::train {
+
+/// Where a run keeps what it continues from.
+struct WorkFolder {
+  std::filesystem::path path;
+  std::filesystem::path checkpoint() const { return path / "checkpoint.safetensors"; }
+  std::filesystem::path metrics() const { return path / "metrics.jsonl"; }
+};
+
+/// Optimiser steps of a run over `num_pairs` pairs.
+std::int64_t count_steps(const TrainOptions& options, std::int64_t num_pairs);
+
+/// Accuracy and loss over pairs, without gradients.
+EvalSummary evaluate_pairs(const TrainableModel& model, std::span<const EncodedPair> pairs, std::int64_t budget_tokens);
+
+/// The loop: order, batches, gradients, clipping, AdamW, evaluation, checkpoints. Its state is the weights, the optimiser's and the
+/// step's number; everything else is a function of options, pairs and step, so a run that continues from a checkpoint does what an
+/// unbroken one does. Refers to model and pairs. Not thread-safe.
+class Trainer {
+ public:
+  Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs, std::span<const EncodedPair> eval_pairs,
+          const TrainOptions& options, WorkFolder work, std::string fingerprint);
+
+  /// Runs to the end, or to `options.stop_after_steps`. Continues from the work folder's checkpoint where it fits the fingerprint.
+  TrainResult run(const ProgressFn& progress);
+
+ private:
+  StepMetrics take_step(std::int64_t step);
+  void evaluate(std::string_view when, std::int64_t step, MetricsLog& metrics, const ProgressFn& progress);
+  void save(std::int64_t step, const MetricsLog& metrics);
+  bool checkpoint_is_due(std::int64_t step) const;
+
+  TrainableModel& model_;
+  std::span<const EncodedPair> train_pairs_;
+  std::span<const EncodedPair> eval_pairs_;
+  TrainOptions options_;
+  WorkFolder work_;
+  std::string fingerprint_;
+  std::int64_t num_steps_;
+  std::int64_t kept_blocks_;
+  Schedule schedule_;
+  AdamW optimizer_;
+  std::chrono::steady_clock::time_point last_checkpoint_;
+};
+
+}  // namespace charm::train

@@ -1,0 +1,127 @@
+#include "charm/train/checkpointed_step.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/zeros_like.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <numeric>
+
+#include "charm/train/loss.h"
+#include "tests/unit/train/tiny_training.h"
+
+namespace charm::train {
+namespace {
+
+using testing_support::tiny_config;
+using testing_support::tiny_model;
+using testing_support::tiny_pairs;
+
+PairBatch one_batch(std::size_t num_pairs) {
+  const auto pairs = tiny_pairs(num_pairs);
+  std::vector<std::size_t> order(num_pairs);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  return pack_pairs(pairs, order, 1 << 20).front();
+}
+
+const ScoreLoss kLoss = [](const at::Tensor& scores) { return pair_loss_sum(scores, {}, 0.01) / 6.0; };
+
+/// Gradients of the same loss by plain autograd through the whole decoder.
+std::map<std::string, at::Tensor> plain_gradients(std::int64_t num_layers, const batch::PackedBatch& batch) {
+  const model::DecoderConfig config = tiny_config(num_layers);
+  model::DecoderWeights weights = model::random_weights(config, 1);
+  for (auto& [name, tensor] : model::named_weights(weights, config)) tensor->set_requires_grad(true);
+  const model::Decoder decoder(config, weights, nn::Mode::kAutograd);
+  kLoss(decoder.forward(decoder.layout(batch))).backward();
+  std::map<std::string, at::Tensor> gradients;
+  for (auto& [name, tensor] : model::named_weights(weights, config)) gradients[name] = tensor->grad();
+  return gradients;
+}
+
+double relative_difference(const at::Tensor& found, const at::Tensor& expected) {
+  const double size = expected.abs().max().item<double>();
+  return (found - expected).abs().max().item<double>() / (size > 0.0 ? size : 1.0);
+}
+
+TEST(AccumulateGradients, EqualPlainAutogradWhateverIsKept) {
+  const PairBatch batch = one_batch(6);
+  for (const std::int64_t num_layers : {1, 2, 4}) {
+    const auto expected = plain_gradients(num_layers, batch.packed);
+    for (const std::int64_t kept : {0, 1, 2, 4}) {
+      TrainableModel model = tiny_model({}, num_layers);
+      accumulate_gradients(model, batch.packed, kLoss, kept);
+      for (const Parameter& parameter : model.parameters()) {
+        EXPECT_LT(relative_difference(parameter.gradient, expected.at(parameter.name)), 2e-6)
+            << parameter.name << ", " << num_layers << " layers, " << kept << " kept";
+      }
+    }
+  }
+}
+
+TEST(AccumulateGradients, KeepingActivationsDoesNotChangeABit) {
+  const PairBatch batch = one_batch(6);
+  TrainableModel recomputed = tiny_model({}, 4), kept = tiny_model({}, 4);
+  accumulate_gradients(recomputed, batch.packed, kLoss, 1);
+  accumulate_gradients(kept, batch.packed, kLoss, 4);
+  for (std::size_t i = 0; i < kept.parameters().size(); ++i) {
+    EXPECT_TRUE(at::equal(recomputed.parameters()[i].gradient, kept.parameters()[i].gradient)) << kept.parameters()[i].name;
+  }
+}
+
+TEST(AccumulateGradients, AddsOverBatches) {
+  const PairBatch batch = one_batch(3);
+  TrainableModel once = tiny_model(), twice = tiny_model();
+  accumulate_gradients(once, batch.packed, kLoss);
+  accumulate_gradients(twice, batch.packed, kLoss);
+  accumulate_gradients(twice, batch.packed, kLoss);
+  for (std::size_t i = 0; i < once.parameters().size(); ++i) {
+    EXPECT_LT(relative_difference(twice.parameters()[i].gradient, 2.0 * once.parameters()[i].gradient), 1e-6);
+  }
+  twice.zero_gradients();
+  EXPECT_EQ(twice.parameters()[3].gradient.abs().max().item<float>(), 0.0f);
+}
+
+TEST(AccumulateGradients, FrozenWeightsGetNone) {
+  const PairBatch batch = one_batch(4);
+  const auto expected = plain_gradients(3, batch.packed);
+  TrainableModel model = tiny_model({.freeze_layers = 1}, 3);
+  accumulate_gradients(model, batch.packed, kLoss, 2);
+  for (const Parameter& parameter : model.parameters()) {
+    const bool frozen = parameter.name.starts_with("model.embed") || parameter.name.starts_with("model.layers.0.");
+    EXPECT_EQ(parameter.trainable(), !frozen) << parameter.name;
+    if (!frozen) {
+      EXPECT_LT(relative_difference(parameter.gradient, expected.at(parameter.name)), 2e-6) << parameter.name;
+    }
+  }
+  TrainableModel kept = tiny_model({.train_embeddings = false}, 3);
+  accumulate_gradients(kept, batch.packed, kLoss);
+  EXPECT_FALSE(kept.parameters().front().trainable());
+  EXPECT_LT(relative_difference(kept.parameters()[1].gradient, expected.at(kept.parameters()[1].name)), 2e-6);
+}
+
+TEST(AccumulateGradients, BFloat16IsCloseAndItsMastersStayFloat32) {
+  const PairBatch batch = one_batch(6);
+  const auto expected = plain_gradients(2, batch.packed);
+  TrainableModel model = tiny_model({.compute_dtype = at::kBFloat16});
+  accumulate_gradients(model, batch.packed, kLoss);
+  for (const Parameter& parameter : model.parameters()) {
+    EXPECT_EQ(parameter.master.scalar_type(), at::kFloat);
+    EXPECT_EQ(parameter.gradient.scalar_type(), at::kFloat);
+    const at::Tensor& wanted = expected.at(parameter.name);
+    if (wanted.abs().max().item<double>() < 1e-4) continue;  // k biases: the gradient is 0 but for rounding
+    EXPECT_LT((parameter.gradient - wanted).norm().item<double>() / wanted.norm().item<double>(), 0.15) << parameter.name;
+  }
+  model.parameters()[1].master.add_(1.0);
+  model.refresh_compute_weights();
+  EXPECT_TRUE(at::equal(model.parameters()[1].compute, model.parameters()[1].master.to(at::kBFloat16)));
+}
+
+TEST(BlocksThatFit, IsAtLeastOneAndAtMostAll) {
+  const model::DecoderConfig config = tiny_config(4);
+  EXPECT_EQ(blocks_that_fit(config, at::kFloat, 4096, 0.0), 1);
+  EXPECT_EQ(blocks_that_fit(config, at::kFloat, 4096, 1e12), 4);
+}
+
+}  // namespace
+}  // namespace charm::train

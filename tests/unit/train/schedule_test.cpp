@@ -1,0 +1,27 @@
+#include "charm/train/schedule.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace charm::train {
+namespace {
+
+TEST(Schedule, RisesLinearlyThenFallsAlongACosine) {
+  const Schedule schedule = make_schedule(1e-3, 10, 0.2);
+  EXPECT_EQ(schedule.warmup_steps, 2);
+  EXPECT_DOUBLE_EQ(schedule.rate_at(0), 0.0);
+  EXPECT_DOUBLE_EQ(schedule.rate_at(1), 0.5e-3);
+  EXPECT_DOUBLE_EQ(schedule.rate_at(2), 1e-3);
+  EXPECT_NEAR(schedule.rate_at(6), 0.5e-3, 1e-18);
+  EXPECT_NEAR(schedule.rate_at(4), 1e-3 * 0.5 * (1 + std::cos(M_PI / 4)), 1e-18);
+  EXPECT_NEAR(schedule.rate_at(10), 0.0, 1e-18);
+}
+
+TEST(Schedule, WarmUpIsRoundedUpAndMayBeAbsent) {
+  EXPECT_EQ(make_schedule(1.0, 101, 0.03).warmup_steps, 4);
+  EXPECT_EQ(make_schedule(1.0, 1, 0.0).rate_at(0), 1.0);
+}
+
+}  // namespace
+}  // namespace charm::train

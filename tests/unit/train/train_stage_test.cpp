@@ -1,0 +1,186 @@
+#include "charm/train/train_stage.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/model/decoder_weights.h"
+#include "charm/model/model_config.h"
+#include "charm/tensor/safetensors.h"
+
+namespace charm::train {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class TrainStage : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "charm_train_XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    const fs::path data = fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/train";
+    options_.model = data / "model";
+    options_.preferences = data / "preferences.jsonl";
+    options_.output = folder_ / "output";
+    options_.learning_rate = 1e-3;
+    options_.pairs_per_step = 2;
+    options_.epochs = 3;
+    options_.eval_fraction = 0.3;
+    options_.dtype = ComputeDType::kFloat32;
+    options_.device = "cpu";
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::string failure(const TrainOptions& options, ErrorKind kind) {
+    try {
+      train(options, {});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), kind) << error.what();
+      EXPECT_FALSE(fs::exists(options.output)) << "a failed run left an output";
+      return error.what();
+    }
+    ADD_FAILURE() << "expected an error";
+    return "";
+  }
+  /// A copy of the model's folder that may be changed.
+  fs::path copied_model() {
+    fs::copy(options_.model, folder_ / "model");
+    return folder_ / "model";
+  }
+  nlohmann::json read_json(const fs::path& path) { return nlohmann::json::parse(read_file(path)); }
+
+  fs::path folder_;
+  TrainOptions options_;
+};
+
+TEST_F(TrainStage, WritesAModelFolderWithMetricsAndManifest) {
+  std::int64_t reports = 0;
+  const TrainResult result = train(options_, [&](const Progress&) { ++reports; });
+  EXPECT_EQ(result.num_steps, 6);
+  EXPECT_EQ(result.num_train_pairs, 4);
+  EXPECT_GT(reports, 0);
+  ASSERT_TRUE(result.eval_before && result.eval_after);
+  EXPECT_EQ(result.eval_after->num_pairs, 2);
+  EXPECT_FALSE(fs::exists(partial_path(options_.output)));
+  EXPECT_TRUE(fs::exists(options_.output / "tokenizer.json"));
+  const model::DecoderConfig config = model::load_model_config(options_.output);
+  EXPECT_EQ(config.stored_dtype, "float32");
+  model::load_weights(options_.output, config, {.dtype = at::kFloat});
+  const auto manifest = read_json(options_.output / "manifest.json");
+  EXPECT_EQ(manifest["num_steps"], 6);
+  EXPECT_EQ(manifest["eval_after"]["num_pairs"], 2);
+}
+
+TEST_F(TrainStage, AFinishedOutputIsNotTrainedAgain) {
+  const TrainResult first = train(options_, {});
+  const auto time = fs::last_write_time(options_.output / "model.safetensors");
+  const TrainResult again = train(options_, {});
+  EXPECT_EQ(fs::last_write_time(options_.output / "model.safetensors"), time);
+  EXPECT_EQ(again.num_steps, first.num_steps);
+  EXPECT_DOUBLE_EQ(again.eval_after->loss, first.eval_after->loss);
+  options_.learning_rate = 2e-3;
+  train(options_, {});
+  EXPECT_NE(fs::last_write_time(options_.output / "model.safetensors"), time);
+}
+
+TEST_F(TrainStage, StopsAndContinuesToTheSameFiles) {
+  train(options_, {});
+  TrainOptions halves = options_;
+  halves.output = folder_ / "halves";
+  halves.stop_after_steps = 3;
+  EXPECT_FALSE(train(halves, {}).finished);
+  EXPECT_FALSE(fs::exists(halves.output));
+  halves.stop_after_steps = 0;
+  EXPECT_TRUE(train(halves, {}).finished);
+  for (const char* name : {"model.safetensors", "metrics.jsonl", "config.json", "manifest.json"}) {
+    if (std::string(name) == "manifest.json") continue;  // names its output's folder
+    EXPECT_EQ(read_file(options_.output / name), read_file(halves.output / name)) << name;
+  }
+}
+
+TEST_F(TrainStage, NewHeadIsForCausalModelsOnly) {
+  options_.new_head = true;
+  EXPECT_THAT(failure(options_, ErrorKind::kUsage), HasSubstr("trained head"));
+  options_.model = copied_model();
+  auto config = read_json(options_.model / "config.json");
+  config["architectures"] = {"LlamaForCausalLM"};
+  write_file(options_.model / "config.json", config.dump());
+  {
+    const tensor::SafetensorsFile file(options_.model / "model.safetensors");
+    std::vector<std::pair<std::string, at::Tensor>> tensors;
+    for (const auto& [name, info] : file.tensors()) {
+      if (name != "score.weight") tensors.emplace_back(name, file.view(name));
+    }
+    tensor::write_safetensors(folder_ / "model" / "model.safetensors", tensors);
+  }
+  options_.new_head = false;
+  EXPECT_THAT(failure(options_, ErrorKind::kInput), HasSubstr("--new-head"));
+  options_.new_head = true;
+  options_.layers = 1;
+  train(options_, {});
+  const model::DecoderConfig trained = model::load_model_config(options_.output);
+  EXPECT_EQ(trained.architecture, "LlamaForSequenceClassification");
+  EXPECT_EQ(trained.num_layers, 1);
+  model::load_weights(options_.output, trained, {.dtype = at::kFloat});
+}
+
+TEST_F(TrainStage, AMissingHeadIsNeverMadeUp) {
+  options_.model = copied_model();
+  const tensor::SafetensorsFile file(options_.model / "model.safetensors");
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, info] : file.tensors()) {
+    if (name != "score.weight") tensors.emplace_back(name, file.view(name).clone());
+  }
+  tensor::write_safetensors(options_.model / "model.safetensors", tensors);
+  EXPECT_THAT(failure(options_, ErrorKind::kInput), HasSubstr("score.weight"));
+}
+
+TEST_F(TrainStage, BadPairsAreNamed) {
+  options_.preferences = folder_ / "pairs.jsonl";
+  const std::string good = R"({"chosen":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],)"
+                           R"("rejected":[{"role":"user","content":"a"},{"role":"assistant","content":"c"}]})";
+  write_file(options_.preferences, good + "\n{\"chosen\":\n");
+  EXPECT_THAT(failure(options_, ErrorKind::kInput), HasSubstr("pairs.jsonl:2"));
+  write_file(options_.preferences, good + "\n" + good + "\n");
+  options_.use_margin = true;
+  EXPECT_THAT(failure(options_, ErrorKind::kInput), AllOf(HasSubstr("pair 1"), HasSubstr("--use-margin")));
+}
+
+TEST_F(TrainStage, HeldOutPairsOfAFile) {
+  options_.eval_preferences = folder_ / "held_out.jsonl";
+  const std::string pairs = read_file(options_.preferences);
+  write_file(*options_.eval_preferences, pairs.substr(0, pairs.find('\n') + 1));
+  const TrainResult result = train(options_, {});
+  EXPECT_EQ(result.eval_after->num_pairs, 1);
+  EXPECT_EQ(result.num_train_pairs, 4) << "both pairs of the held-out prompt must not be trained on";
+}
+
+TEST_F(TrainStage, OptionsOutOfRange) {
+  const auto with = [&](auto change) {
+    TrainOptions options = options_;
+    change(options);
+    return failure(options, ErrorKind::kUsage);
+  };
+  EXPECT_THAT(with([](auto& o) { o.learning_rate = 0.0; }), HasSubstr("--learning-rate 0"));
+  EXPECT_THAT(with([](auto& o) { o.epochs = -1.0; }), HasSubstr("--epochs -1"));
+  EXPECT_THAT(with([](auto& o) { o.pairs_per_step = 0; }), HasSubstr("--pairs-per-step 0"));
+  EXPECT_THAT(with([](auto& o) { o.eval_fraction = 1.0; }), HasSubstr("--eval-fraction 1"));
+  EXPECT_THAT(with([](auto& o) { o.layers = 99; }), HasSubstr("--layers 99"));
+  EXPECT_THAT(with([](auto& o) { o.freeze_layers = 99; }), HasSubstr("--freeze-layers 99"));
+  EXPECT_THAT(with([](auto& o) { o.device = "tpu"; }), HasSubstr("--device tpu"));
+}
+
+TEST_F(TrainStage, AReadOnlyPlaceIsFoundBeforeTheWork) {
+  write_file(folder_ / "file", "x");
+  options_.output = folder_ / "file" / "output";
+  EXPECT_THAT(failure(options_, ErrorKind::kIo), HasSubstr("file"));
+}
+
+}  // namespace
+}  // namespace charm::train

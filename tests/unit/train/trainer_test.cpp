@@ -1,0 +1,163 @@
+#include "charm/train/trainer.h"
+
+#include <ATen/ops/equal.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "charm/base/error.h"
+#include "charm/train/train_checkpoint.h"
+#include "tests/unit/train/tiny_training.h"
+
+namespace charm::train {
+namespace {
+
+using testing::HasSubstr;
+using testing_support::tiny_model;
+using testing_support::tiny_pairs;
+
+class TrainerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "charm_trainer_XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    options_.learning_rate = 3e-3;
+    options_.pairs_per_step = 8;
+    options_.epochs = 3;
+    options_.budget_tokens = 100;
+    options_.eval_every = 4;
+    train_ = tiny_pairs(40);
+    eval_ = tiny_pairs(20, 99);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  TrainResult run(TrainableModel& model, const std::string& name, const TrainOptions& options) {
+    return Trainer(model, train_, eval_, options, {folder_ / name}, "fingerprint").run({});
+  }
+  std::string metrics(const std::string& name) { return read_file(folder_ / name / "metrics.jsonl"); }
+
+  fs::path folder_;
+  TrainOptions options_;
+  std::vector<EncodedPair> train_, eval_;
+};
+
+void expect_equal(TrainableModel& a, TrainableModel& b) {
+  for (std::size_t i = 0; i < a.parameters().size(); ++i) {
+    EXPECT_TRUE(at::equal(a.parameters()[i].master, b.parameters()[i].master)) << a.parameters()[i].name;
+  }
+}
+
+TEST_F(TrainerTest, LearnsWhatThePairsShow) {
+  TrainableModel model = tiny_model();
+  options_.epochs = 8;
+  const TrainResult result = run(model, "a", options_);
+  EXPECT_EQ(result.num_steps, 40);
+  ASSERT_TRUE(result.eval_before && result.eval_after);
+  EXPECT_EQ(result.eval_after->num_pairs, 20);
+  EXPECT_LT(result.eval_after->loss, result.eval_before->loss - 0.1);
+  EXPECT_GT(result.eval_after->accuracy, 0.9);
+  EXPECT_LT(result.final_train_loss, 0.4);
+  EXPECT_THAT(metrics("a"), HasSubstr(R"({"kind":"eval","when":"during","step":4,)"));
+}
+
+TEST_F(TrainerTest, StoppedAndContinuedRunEqualsAnUnbrokenOneBitForBit) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const std::string suffix = dtype == at::kFloat ? "32" : "16";
+    TrainableModel whole = tiny_model({.compute_dtype = dtype});
+    run(whole, "whole" + suffix, options_);
+    TrainOptions half = options_;
+    half.stop_after_steps = 7;
+    {
+      TrainableModel first = tiny_model({.compute_dtype = dtype});
+      const TrainResult result = run(first, "halves" + suffix, half);
+      EXPECT_FALSE(result.finished);
+      EXPECT_EQ(result.num_steps, 7);
+    }
+    // What a killed process leaves behind the checkpoint: metrics of steps that will be taken again.
+    LineAppender(folder_ / ("halves" + suffix) / "metrics.jsonl").append(R"({"kind":"train","step":8)");
+    TrainableModel second = tiny_model({.compute_dtype = dtype});
+    const TrainResult result = run(second, "halves" + suffix, options_);
+    EXPECT_TRUE(result.finished);
+    expect_equal(whole, second);
+    EXPECT_EQ(metrics("whole" + suffix), metrics("halves" + suffix));
+  }
+}
+
+TEST_F(TrainerTest, CheckpointsAtIntervalsChangeNothing) {
+  TrainableModel plain = tiny_model(), saved = tiny_model();
+  run(plain, "plain", options_);
+  options_.checkpoint_every = 3;
+  run(saved, "saved", options_);
+  EXPECT_EQ(read_checkpoint_progress(folder_ / "saved" / "checkpoint.safetensors")->step, 12);
+  expect_equal(plain, saved);
+}
+
+TEST_F(TrainerTest, ACheckpointOfAnotherRunIsNotUsed) {
+  TrainableModel first = tiny_model();
+  options_.stop_after_steps = 5;
+  run(first, "a", options_);
+  options_.stop_after_steps = 0;
+  TrainableModel whole = tiny_model(), other = tiny_model();
+  run(whole, "whole", options_);
+  Trainer(other, train_, eval_, options_, {folder_ / "a"}, "another fingerprint").run({});
+  expect_equal(whole, other);
+}
+
+TEST_F(TrainerTest, ADamagedCheckpointIsAnError) {
+  TrainableModel model = tiny_model();
+  options_.stop_after_steps = 5;
+  run(model, "a", options_);
+  const fs::path path = folder_ / "a" / "checkpoint.safetensors";
+  const std::string whole = read_file(path);
+  write_file(path, whole.substr(0, whole.size() - 1));
+  EXPECT_THROW(run(model, "a", options_), Error);
+  write_file(path, whole);
+  TrainableModel deeper = tiny_model({}, 3);
+  try {
+    Trainer(deeper, train_, eval_, options_, {folder_ / "a"}, "fingerprint").run({});
+    FAIL() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    EXPECT_THAT(error.what(), HasSubstr("model.layers.2"));
+  }
+}
+
+TEST_F(TrainerTest, CountsStepsOfFractionsAndLimits) {
+  EXPECT_EQ(count_steps(options_, 40), 15);
+  options_.epochs = 0.5;
+  EXPECT_EQ(count_steps(options_, 40), 3);
+  options_.epochs = 1.0;
+  EXPECT_EQ(count_steps(options_, 41), 6);
+  options_.max_steps = 4;
+  EXPECT_EQ(count_steps(options_, 41), 4);
+}
+
+TEST_F(TrainerTest, ANonFiniteLossIsAnError) {
+  TrainableModel model = tiny_model();
+  options_.learning_rate = 1e30;
+  options_.clip_norm = 0.0;
+  options_.warmup_fraction = 0.0;
+  try {
+    run(model, "a", options_);
+    FAIL() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("expected finite numbers"));
+  }
+}
+
+TEST_F(TrainerTest, MarginAndCenteringTakePart) {
+  TrainableModel plain = tiny_model(), margin = tiny_model(), centred = tiny_model();
+  options_.epochs = 0.2;
+  options_.warmup_fraction = 0.0;
+  const double loss = run(plain, "a", options_).final_train_loss;
+  options_.use_margin = true;
+  EXPECT_GT(run(margin, "b", options_).final_train_loss, loss + 0.05);
+  options_.use_margin = false;
+  options_.centering = 1.0;
+  EXPECT_GT(run(centred, "c", options_).final_train_loss, loss);
+}
+
+}  // namespace
+}  // namespace charm::train
