@@ -20,10 +20,18 @@ std::string random_text(RandomStream& random) {
   std::string text;
   for (std::uint64_t left = random.below(20); left > 0; --left) {
     switch (random.below(4)) {
-      case 0: text += static_cast<char>(random.below(0x80)); break;
-      case 1: text += std::string("\xC3") + static_cast<char>(0x80 + random.below(0x40)); break;
-      case 2: text += std::string("\xE2\x80") + static_cast<char>(0x80 + random.below(0x40)); break;
-      default: text += std::string("\xF0\x9F\xA7") + static_cast<char>(0x80 + random.below(0x40)); break;
+      case 0:
+        text += static_cast<char>(random.below(0x80));
+        break;
+      case 1:
+        text += std::string("\xC3") + static_cast<char>(0x80 + random.below(0x40));
+        break;
+      case 2:
+        text += std::string("\xE2\x80") + static_cast<char>(0x80 + random.below(0x40));
+        break;
+      default:
+        text += std::string("\xF0\x9F\xA7") + static_cast<char>(0x80 + random.below(0x40));
+        break;
     }
   }
   return text;
@@ -35,7 +43,8 @@ std::vector<ScoredResponse> random_rows(RandomStream& random) {
     Response& response = rows[i].response;
     response.prompt_id = std::to_string(i) + random_text(random);
     response.policy = "p" + random_text(random);
-    response.prompt = {{"system" + random_text(random), random_text(random)}, {"user", random_text(random)}};
+    response.prompt = {{"system" + random_text(random), random_text(random)},
+                       {"user", random_text(random)}};
     response.response = random_text(random);
     rows[i].score = static_cast<float>(random.normal());
     if (random.below(4) == 0) rows[i].error = "e" + random_text(random);
@@ -48,11 +57,21 @@ std::string mutate(std::string bytes, RandomStream& random) {
   for (std::uint64_t left = 1 + random.below(4); left > 0 && !bytes.empty(); --left) {
     const std::size_t at = random.below(bytes.size());
     switch (random.below(5)) {
-      case 0: bytes[at] = static_cast<char>(random.below(256)); break;
-      case 1: bytes.resize(at); break;
-      case 2: bytes.insert(at, bytes, at, random.below(30)); break;
-      case 3: bytes.erase(at, random.below(30)); break;
-      default: bytes.insert(at, 1, "{}[]\",:\\0\n"[random.below(10)]); break;
+      case 0:
+        bytes[at] = static_cast<char>(random.below(256));
+        break;
+      case 1:
+        bytes.resize(at);
+        break;
+      case 2:
+        bytes.insert(at, bytes, at, random.below(30));
+        break;
+      case 3:
+        bytes.erase(at, random.below(30));
+        break;
+      default:
+        bytes.insert(at, 1, "{}[]\",:\\0\n"[random.below(10)]);
+        break;
     }
   }
   return bytes;
@@ -96,8 +115,10 @@ TEST_P(MutatedFile, EndsInRowsOrInAnInputError) {
 }
 
 INSTANTIATE_TEST_SUITE_P(StorageFuzz, MutatedFile,
-                         ::testing::Values("types.parquet", "types.arrow", "saved_dataset/data-00000-of-00002.arrow",
-                                           "saved_dict/train/data-00000-of-00001.arrow", "no_ids.parquet"));
+                         ::testing::Values("types.parquet", "types.arrow",
+                                           "saved_dataset/data-00000-of-00002.arrow",
+                                           "saved_dict/train/data-00000-of-00001.arrow",
+                                           "no_ids.parquet"));
 
 class MutatedRows : public ::testing::TestWithParam<const char*> {};
 
@@ -112,7 +133,8 @@ TEST_P(MutatedRows, EndInRowsOrInAnInputError) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(StorageFuzz, MutatedRows, ::testing::Values("rows.jsonl", "rows.jsonl.gz", "rows.parquet"));
+INSTANTIATE_TEST_SUITE_P(StorageFuzz, MutatedRows,
+                         ::testing::Values("rows.jsonl", "rows.jsonl.gz", "rows.parquet"));
 
 TEST(StorageFuzz, MutatedJsonArrays) {
   const testing::TempFolder folder;

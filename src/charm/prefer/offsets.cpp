@@ -9,10 +9,12 @@
 namespace charm::prefer {
 namespace {
 
-const nlohmann::json& member(const nlohmann::json& object, const char* name, const std::string& where) {
+const nlohmann::json& member(const nlohmann::json& object, const char* name,
+                             const std::string& where) {
   const auto found = object.is_object() ? object.find(name) : object.end();
   if (!object.is_object() || found == object.end()) {
-    throw Error(ErrorKind::kInput, "{}: has no member '{}'; expected a file written by charm calibrate", where, name);
+    throw Error(ErrorKind::kInput,
+                "{}: has no member '{}'; expected a file written by charm calibrate", where, name);
   }
   return *found;
 }
@@ -20,7 +22,8 @@ const nlohmann::json& member(const nlohmann::json& object, const char* name, con
 std::string text_member(const nlohmann::json& object, const char* name, const std::string& where) {
   const nlohmann::json& value = member(object, name, where);
   if (!value.is_string()) {
-    throw Error(ErrorKind::kInput, "{}: '{}' is {}; expected a string", where, name, value.type_name());
+    throw Error(ErrorKind::kInput, "{}: '{}' is {}; expected a string", where, name,
+                value.type_name());
   }
   return value.get<std::string>();
 }
@@ -28,7 +31,8 @@ std::string text_member(const nlohmann::json& object, const char* name, const st
 double finite_member(const nlohmann::json& object, const char* name, const std::string& where) {
   const nlohmann::json& value = member(object, name, where);
   if (!value.is_number() || !std::isfinite(value.get<double>())) {
-    throw Error(ErrorKind::kInput, "{}: '{}' is {}; expected a finite number", where, name, value.dump());
+    throw Error(ErrorKind::kInput, "{}: '{}' is {}; expected a finite number", where, name,
+                value.dump());
   }
   return value.get<double>();
 }
@@ -53,11 +57,14 @@ Offsets read_offsets(const std::filesystem::path& path) {
     offsets.policies.push_back(text_member(policies[i], "policy", where));
     offsets.offsets.push_back(finite_member(policies[i], "offset", where));
     if (std::count(offsets.policies.begin(), offsets.policies.end(), offsets.policies.back()) > 1) {
-      throw Error(ErrorKind::kInput, "{}: policy '{}' occurs twice", where, offsets.policies.back());
+      throw Error(ErrorKind::kInput, "{}: policy '{}' occurs twice", where,
+                  offsets.policies.back());
     }
   }
-  if (std::find(offsets.policies.begin(), offsets.policies.end(), offsets.reference) == offsets.policies.end()) {
-    throw Error(ErrorKind::kInput, "{}: the reference '{}' is not among the policies", path.string(), offsets.reference);
+  if (std::find(offsets.policies.begin(), offsets.policies.end(), offsets.reference) ==
+      offsets.policies.end()) {
+    throw Error(ErrorKind::kInput, "{}: the reference '{}' is not among the policies",
+                path.string(), offsets.reference);
   }
   return offsets;
 }

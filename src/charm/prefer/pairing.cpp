@@ -30,22 +30,26 @@ std::vector<Group> group_by_prompt(std::span<const Score> scores, const Offsets&
     const auto [group, is_new] = group_of.emplace(key, groups.size());
     if (is_new) groups.emplace_back();
     // Offsets are added in float64, so that equal scores stay equal under equal offsets.
-    groups[group->second].push_back({policy->second, row, double{score.score} + offsets.offsets[policy->second]});
+    groups[group->second].push_back(
+        {policy->second, row, double{score.score} + offsets.offsets[policy->second]});
   }
   for (Group& group : groups) {
-    std::sort(group.begin(), group.end(), [](const auto& a, const auto& b) { return a.policy < b.policy; });
+    std::sort(group.begin(), group.end(),
+              [](const auto& a, const auto& b) { return a.policy < b.policy; });
   }
   return groups;
 }
 
 // The candidates to compare; of equal scores the first is preferred.
-std::vector<std::pair<Candidate, Candidate>> candidate_pairs(const Group& group, const PairingOptions& options,
+std::vector<std::pair<Candidate, Candidate>> candidate_pairs(const Group& group,
+                                                             const PairingOptions& options,
                                                              std::size_t reference) {
   std::vector<std::pair<Candidate, Candidate>> pairs;
   const auto by_score = [](const Candidate& a, const Candidate& b) { return a.score < b.score; };
   switch (options.pairs) {
     case Pairs::kBestWorst: {
-      // The first of the highest and the last of the lowest: two different ones even when all are equal.
+      // The first of the highest and the last of the lowest: two different ones even when all are
+      // equal.
       const auto best = std::max_element(group.begin(), group.end(), by_score);
       const auto worst = std::min_element(group.rbegin(), group.rend(), by_score);
       pairs.emplace_back(*best, *worst);
@@ -55,7 +59,8 @@ std::vector<std::pair<Candidate, Candidate>> candidate_pairs(const Group& group,
       for (const Candidate& a : group) {
         for (const Candidate& b : group) {
           if (b.policy == reference && a.policy != reference) {
-            pairs.emplace_back(std::min(a.policy, b.policy) == a.policy ? std::pair(a, b) : std::pair(b, a));
+            pairs.emplace_back(std::min(a.policy, b.policy) == a.policy ? std::pair(a, b)
+                                                                        : std::pair(b, a));
           }
         }
       }
@@ -70,7 +75,8 @@ std::vector<std::pair<Candidate, Candidate>> candidate_pairs(const Group& group,
 }
 
 // Adds the pair unless the options leave it out, and counts it.
-void consider(const Candidate& first, const Candidate& second, const PairingOptions& options, Pairing& pairing) {
+void consider(const Candidate& first, const Candidate& second, const PairingOptions& options,
+              Pairing& pairing) {
   const bool tie = first.score == second.score;
   if (tie) ++pairing.counts.num_ties;
   if (tie && options.ties == Ties::kDrop) return;
@@ -86,9 +92,11 @@ void consider(const Candidate& first, const Candidate& second, const PairingOpti
 
 }  // namespace
 
-Pairing pair_scores(std::span<const Score> scores, const Offsets& offsets, const PairingOptions& options) {
+Pairing pair_scores(std::span<const Score> scores, const Offsets& offsets,
+                    const PairingOptions& options) {
   const auto reference = static_cast<std::size_t>(
-      std::find(offsets.policies.begin(), offsets.policies.end(), offsets.reference) - offsets.policies.begin());
+      std::find(offsets.policies.begin(), offsets.policies.end(), offsets.reference) -
+      offsets.policies.begin());
   Pairing pairing;
   for (const Group& group : group_by_prompt(scores, offsets)) {
     if (group.size() < offsets.policies.size()) ++pairing.counts.num_incomplete_prompts;

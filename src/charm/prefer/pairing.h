@@ -18,35 +18,39 @@ enum class Pairs {
 
 enum class Ties {
   kDrop,  ///< equal calibrated scores make no pair
-  kKeep,  ///< equal calibrated scores make a pair with margin 0; the policy that comes first in the calibration is chosen
+  kKeep,  ///< equal calibrated scores make a pair with margin 0; the policy that comes first in the
+          ///< calibration is chosen
 };
 
 struct PairingOptions {
   Pairs pairs = Pairs::kBestWorst;
   Ties ties = Ties::kDrop;
-  double min_margin = 0.0;  ///< score units: pairs with a smaller margin are left out; raise it for fewer, clearer pairs
+  double min_margin = 0.0;  ///< score units: pairs with a smaller margin are left out; raise it for
+                            ///< fewer, clearer pairs
 };
 
 /// Offsets of a calibration, in its order, and the reference.
 struct Offsets {
   std::vector<std::string> policies;
-  std::vector<double> offsets;  ///< score units, added to the policy's scores; same order as `policies`
+  std::vector<double>
+      offsets;  ///< score units, added to the policy's scores; same order as `policies`
   std::string reference;
 };
 
 /// Two rows of the scores that were handed in.
 struct Pair {
-  std::size_t chosen = 0;    ///< index into the scores
-  std::size_t rejected = 0;  ///< index into the scores
+  std::size_t chosen = 0;       ///< index into the scores
+  std::size_t rejected = 0;     ///< index into the scores
   double score_chosen = 0.0;    ///< calibrated
   double score_rejected = 0.0;  ///< calibrated
 };
 
 struct PairingCounts {
-  std::int64_t num_prompts = 0;             ///< prompts that at least two calibrated policies answered
-  std::int64_t num_incomplete_prompts = 0;  ///< prompts that some but not all calibrated policies answered
-  std::int64_t num_ties = 0;                ///< candidate pairs with equal calibrated scores
-  std::int64_t num_below_margin = 0;        ///< candidate pairs left out by `min_margin`
+  std::int64_t num_prompts = 0;  ///< prompts that at least two calibrated policies answered
+  std::int64_t num_incomplete_prompts =
+      0;                      ///< prompts that some but not all calibrated policies answered
+  std::int64_t num_ties = 0;  ///< candidate pairs with equal calibrated scores
+  std::int64_t num_below_margin = 0;  ///< candidate pairs left out by `min_margin`
 };
 
 struct Pairing {
@@ -54,11 +58,13 @@ struct Pairing {
   PairingCounts counts;
 };
 
-/// Reads `reference` and `policies: [{policy, offset}]` of a calibration.json. Throws kInput naming the member.
+/// Reads `reference` and `policies: [{policy, offset}]` of a calibration.json. Throws kInput naming
+/// the member.
 Offsets read_offsets(const std::filesystem::path& path);
 
-/// Candidate pairs under `options`. Responses meet by prompt_id and sample; rows with an error and rows of policies without
-/// an offset are not looked at.
-Pairing pair_scores(std::span<const Score> scores, const Offsets& offsets, const PairingOptions& options);
+/// Candidate pairs under `options`. Responses meet by prompt_id and sample; rows with an error and
+/// rows of policies without an offset are not looked at.
+Pairing pair_scores(std::span<const Score> scores, const Offsets& offsets,
+                    const PairingOptions& options);
 
 }  // namespace charm::prefer

@@ -20,9 +20,12 @@ namespace {
 
 const char* pairs_name(Pairs pairs) {
   switch (pairs) {
-    case Pairs::kBestWorst: return "best-worst";
-    case Pairs::kVsReference: return "vs-reference";
-    case Pairs::kAll: return "all";
+    case Pairs::kBestWorst:
+      return "best-worst";
+    case Pairs::kVsReference:
+      return "vs-reference";
+    case Pairs::kAll:
+      return "all";
   }
   throw Error(ErrorKind::kInternal, "unknown choice of pairs {}", static_cast<int>(pairs));
 }
@@ -30,15 +33,16 @@ const char* pairs_name(Pairs pairs) {
 void check_options(const PreferOptions& options) {
   if (options.scores.empty()) throw Error(ErrorKind::kUsage, "--scores needs at least one file");
   if (!std::isfinite(options.pairing.min_margin) || options.pairing.min_margin < 0.0) {
-    throw Error(ErrorKind::kUsage, "--min-margin is {}; expected a number of at least 0", options.pairing.min_margin);
+    throw Error(ErrorKind::kUsage, "--min-margin is {}; expected a number of at least 0",
+                options.pairing.min_margin);
   }
   storage::require_known_extension(options.output);
   require_writable(options.output);
 }
 
 // Counts what is left out and refuses or warns where the scores do not cover the calibration.
-void check_coverage(std::span<const Score> scores, const Offsets& offsets, const PreferOptions& options,
-                    PreferResult& result) {
+void check_coverage(std::span<const Score> scores, const Offsets& offsets,
+                    const PreferOptions& options, PreferResult& result) {
   const std::set<std::string> calibrated(offsets.policies.begin(), offsets.policies.end());
   std::set<std::string> present;
   std::set<std::string> others;
@@ -52,21 +56,23 @@ void check_coverage(std::span<const Score> scores, const Offsets& offsets, const
     if (score.error) ++result.num_errors;
   }
   if (!others.empty()) {
-    log::warning("{} has no offset for: {}; their {} rows are left out", options.calibration.string(),
-                 fmt::join(others, ", "), result.num_other_policies);
+    log::warning("{} has no offset for: {}; their {} rows are left out",
+                 options.calibration.string(), fmt::join(others, ", "), result.num_other_policies);
   }
   if (present.size() < 2) {
-    throw Error(ErrorKind::kInput, "the scores hold rows of {} calibrated policies; expected at least two of: {}",
+    throw Error(ErrorKind::kInput,
+                "the scores hold rows of {} calibrated policies; expected at least two of: {}",
                 present.size(), fmt::join(offsets.policies, ", "));
   }
   for (const std::string& policy : offsets.policies) {
     if (present.contains(policy)) continue;
     const bool needed = policy == offsets.reference && options.pairing.pairs == Pairs::kVsReference;
     if (needed || options.strict) {
-      throw Error(ErrorKind::kInput, "the scores hold no rows of policy '{}', which {} calibrates", policy,
-                  options.calibration.string());
+      throw Error(ErrorKind::kInput, "the scores hold no rows of policy '{}', which {} calibrates",
+                  policy, options.calibration.string());
     }
-    log::warning("the scores hold no rows of policy '{}', which {} calibrates", policy, options.calibration.string());
+    log::warning("the scores hold no rows of policy '{}', which {} calibrates", policy,
+                 options.calibration.string());
   }
 }
 
@@ -76,8 +82,10 @@ std::string key_of(const std::string& policy, const std::string& prompt_id, std:
 }
 
 // Prompt and response of the rows that pairs need, by their key; everything else streams past.
-std::unordered_map<std::string, Conversation> read_needed_texts(const PreferOptions& options, std::span<const Score> scores,
-                                                                const Pairing& pairing, const ProgressFn& progress) {
+std::unordered_map<std::string, Conversation> read_needed_texts(const PreferOptions& options,
+                                                                std::span<const Score> scores,
+                                                                const Pairing& pairing,
+                                                                const ProgressFn& progress) {
   std::unordered_map<std::string, Conversation> texts;
   for (const Pair& pair : pairing.pairs) {
     for (const std::size_t row : {pair.chosen, pair.rejected}) {
@@ -94,7 +102,9 @@ std::unordered_map<std::string, Conversation> read_needed_texts(const PreferOpti
       needed->second.push_back({"assistant", std::move(response.response)});
     });
     ++done;
-    if (progress) progress({"reading texts", done, static_cast<std::int64_t>(options.scores.size()), "files", ""});
+    if (progress)
+      progress(
+          {"reading texts", done, static_cast<std::int64_t>(options.scores.size()), "files", ""});
   }
   return texts;
 }
@@ -104,8 +114,8 @@ PreferencePair preference_of(const Pair& pair, std::span<const Score> scores,
   const auto text_of = [&](const Score& score) -> const Conversation& {
     const Conversation& text = texts.at(key_of(score.policy, score.prompt_id, score.sample));
     if (text.empty()) {
-      throw Error(ErrorKind::kInput, "policy '{}' has a score but no usable texts for prompt '{}'", score.policy,
-                  score.prompt_id);
+      throw Error(ErrorKind::kInput, "policy '{}' has a score but no usable texts for prompt '{}'",
+                  score.policy, score.prompt_id);
     }
     return text;
   };
@@ -115,9 +125,10 @@ PreferencePair preference_of(const Pair& pair, std::span<const Score> scores,
   preference.prompt_id = chosen.prompt_id;
   preference.chosen = text_of(chosen);
   preference.rejected = text_of(rejected);
-  if (!std::equal(preference.chosen.begin(), preference.chosen.end() - 1, preference.rejected.begin(),
-                  preference.rejected.end() - 1)) {
-    throw Error(ErrorKind::kInput, "prompt_id '{}' stands for different prompts with the policies '{}' and '{}'",
+  if (!std::equal(preference.chosen.begin(), preference.chosen.end() - 1,
+                  preference.rejected.begin(), preference.rejected.end() - 1)) {
+    throw Error(ErrorKind::kInput,
+                "prompt_id '{}' stands for different prompts with the policies '{}' and '{}'",
                 chosen.prompt_id, chosen.policy, rejected.policy);
   }
   preference.score_chosen = pair.score_chosen;
@@ -158,13 +169,16 @@ PreferResult prefer(const PreferOptions& options, const ProgressFn& progress) {
   const Pairing pairing = pair_scores(scores, offsets, options.pairing);
   result.counts = pairing.counts;
   if (options.strict && pairing.counts.num_incomplete_prompts > 0) {
-    throw Error(ErrorKind::kInput, "{} prompts lack a response of some calibrated policy, and --strict was asked for",
+    throw Error(ErrorKind::kInput,
+                "{} prompts lack a response of some calibrated policy, and --strict was asked for",
                 pairing.counts.num_incomplete_prompts);
   }
   if (pairing.pairs.empty()) {
-    throw Error(ErrorKind::kInput, "no pairs: {} prompts with two or more policies, {} ties, {} pairs below the margin {}",
-                pairing.counts.num_prompts, pairing.counts.num_ties, pairing.counts.num_below_margin,
-                options.pairing.min_margin);
+    throw Error(
+        ErrorKind::kInput,
+        "no pairs: {} prompts with two or more policies, {} ties, {} pairs below the margin {}",
+        pairing.counts.num_prompts, pairing.counts.num_ties, pairing.counts.num_below_margin,
+        options.pairing.min_margin);
   }
   const auto texts = read_needed_texts(options, scores, pairing, progress);
   std::vector<PreferencePair> preferences;

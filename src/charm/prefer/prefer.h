@@ -11,18 +11,19 @@
 namespace charm::prefer {
 
 struct PreferOptions {
-  std::vector<std::filesystem::path> scores;  ///< score files with their texts, one or more policies each
-  std::filesystem::path calibration;          ///< calibration.json: offsets per policy and the reference
-  std::filesystem::path output;               ///< .parquet, .jsonl or .jsonl.gz
+  std::vector<std::filesystem::path>
+      scores;                         ///< score files with their texts, one or more policies each
+  std::filesystem::path calibration;  ///< calibration.json: offsets per policy and the reference
+  std::filesystem::path output;       ///< .parquet, .jsonl or .jsonl.gz
   PairingOptions pairing;
-  bool strict = false;                        ///< a prompt that some calibrated policy lacks is an error, not a count
-  storage::ReadOptions read;                  ///< bad rows allowed, split
+  bool strict = false;  ///< a prompt that some calibrated policy lacks is an error, not a count
+  storage::ReadOptions read;  ///< bad rows allowed, split
 };
 
 struct PreferResult {
   PairingCounts counts;
-  std::int64_t num_pairs = 0;           ///< written
-  std::int64_t num_errors = 0;          ///< rows left out because they carry an error instead of a score
+  std::int64_t num_pairs = 0;   ///< written
+  std::int64_t num_errors = 0;  ///< rows left out because they carry an error instead of a score
   std::int64_t num_other_policies = 0;  ///< rows left out because their policy is not calibrated
 };
 

@@ -28,7 +28,9 @@ void check_options(const PrepareOptions& options) {
 
 storage::Manifest manifest_of(const PrepareOptions& options, const PrepareResult& result) {
   storage::Manifest manifest("prepare");
-  manifest.option("limit", options.limit ? nlohmann::ordered_json(*options.limit) : nlohmann::ordered_json(nullptr))
+  manifest
+      .option("limit", options.limit ? nlohmann::ordered_json(*options.limit)
+                                     : nlohmann::ordered_json(nullptr))
       .option("dedupe", options.dedupe)
       .option("max-bad-rows", options.read.max_bad_rows);
   if (options.read.split) manifest.option("split", *options.read.split);
@@ -49,8 +51,10 @@ std::vector<Prompt> without_duplicates(std::span<const Prompt> prompts) {
   return kept;
 }
 
-std::vector<Prompt> take_prompts(std::span<const Prompt> prompts, std::int64_t limit, std::optional<std::uint64_t> seed) {
-  const std::size_t count = std::min(prompts.size(), static_cast<std::size_t>(std::max<std::int64_t>(limit, 0)));
+std::vector<Prompt> take_prompts(std::span<const Prompt> prompts, std::int64_t limit,
+                                 std::optional<std::uint64_t> seed) {
+  const std::size_t count =
+      std::min(prompts.size(), static_cast<std::size_t>(std::max<std::int64_t>(limit, 0)));
   std::vector<std::size_t> order(prompts.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   if (seed) RandomStream(*seed, "prepare").shuffle(order);
@@ -71,14 +75,16 @@ PrepareResult prepare(const PrepareOptions& options, const ProgressFn& progress)
   result.num_duplicates = result.num_read - static_cast<std::int64_t>(prompts.size());
   if (options.limit) {
     if (static_cast<std::int64_t>(prompts.size()) < *options.limit) {
-      log::warning("{}: has {} prompts, fewer than the limit of {}", options.input.string(), prompts.size(), *options.limit);
+      log::warning("{}: has {} prompts, fewer than the limit of {}", options.input.string(),
+                   prompts.size(), *options.limit);
     }
     prompts = take_prompts(prompts, *options.limit, options.seed);
   }
   result.num_written = static_cast<std::int64_t>(prompts.size());
   storage::write_prompts(options.output, prompts);
   storage::write_manifest(options.output, manifest_of(options, result));
-  if (progress) progress({"preparing prompts", result.num_written, result.num_written, "prompts", ""});
+  if (progress)
+    progress({"preparing prompts", result.num_written, result.num_written, "prompts", ""});
   return result;
 }
 

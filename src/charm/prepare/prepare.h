@@ -16,9 +16,11 @@ struct PrepareOptions {
   std::filesystem::path input;        ///< any data set that holds prompts
   std::filesystem::path output;       ///< prompts.parquet, or .jsonl / .jsonl.gz
   std::optional<std::int64_t> limit;  ///< keep this many prompts; empty keeps all
-  std::optional<std::uint64_t> seed;  ///< with `limit`: draw them at random (kept in file order); empty takes the first ones
-  bool dedupe = false;                ///< keep one of several equal conversations; otherwise repeats get "-2", "-3", ...
-  storage::ReadOptions read;          ///< bad rows allowed, split
+  std::optional<std::uint64_t>
+      seed;  ///< with `limit`: draw them at random (kept in file order); empty takes the first ones
+  bool dedupe =
+      false;  ///< keep one of several equal conversations; otherwise repeats get "-2", "-3", ...
+  storage::ReadOptions read;  ///< bad rows allowed, split
 };
 
 struct PrepareResult {
@@ -30,8 +32,10 @@ struct PrepareResult {
 /// Prompts without those whose conversation occurred before; the first one keeps its place.
 std::vector<Prompt> without_duplicates(std::span<const Prompt> prompts);
 
-/// `limit` prompts in file order: the first ones, or with a seed a uniform draw without replacement.
-std::vector<Prompt> take_prompts(std::span<const Prompt> prompts, std::int64_t limit, std::optional<std::uint64_t> seed);
+/// `limit` prompts in file order: the first ones, or with a seed a uniform draw without
+/// replacement.
+std::vector<Prompt> take_prompts(std::span<const Prompt> prompts, std::int64_t limit,
+                                 std::optional<std::uint64_t> seed);
 
 /// `charm prepare`: reads `input`, writes `output` and its manifest.
 PrepareResult prepare(const PrepareOptions& options, const ProgressFn& progress = {});

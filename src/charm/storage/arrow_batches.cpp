@@ -16,9 +16,12 @@ namespace charm::storage {
 namespace {
 
 [[noreturn]] void throw_status(const std::filesystem::path& file, const arrow::Status& status) {
-  // What Arrow calls an I/O error includes corrupt files; the errno detail is present only for real ones.
+  // What Arrow calls an I/O error includes corrupt files; the errno detail is present only for real
+  // ones.
   const bool io = status.IsIOError() && status.detail() != nullptr;
-  const ErrorKind kind = status.IsOutOfMemory() ? ErrorKind::kResource : io ? ErrorKind::kIo : ErrorKind::kInput;
+  const ErrorKind kind = status.IsOutOfMemory() ? ErrorKind::kResource
+                         : io                   ? ErrorKind::kIo
+                                                : ErrorKind::kInput;
   throw Error(kind, "{}: cannot be read as Parquet or Arrow: {}", file.string(), status.message());
 }
 
@@ -40,7 +43,8 @@ auto guarded(const std::filesystem::path& file, const Body& body) {
   } catch (const Error&) {
     throw;
   } catch (const std::exception& e) {
-    throw Error(ErrorKind::kInput, "{}: cannot be read as Parquet or Arrow: {}", file.string(), e.what());
+    throw Error(ErrorKind::kInput, "{}: cannot be read as Parquet or Arrow: {}", file.string(),
+                e.what());
   }
 }
 
@@ -53,9 +57,12 @@ bool is_wanted(const std::vector<std::string>& columns, const std::string& name)
 // Whichever of the three formats the file has.
 struct ArrowBatches::Reader {
   Reader(std::filesystem::path file, ColumnarFormat format, const std::vector<std::string>& columns)
-      : file_(std::move(file)), input_(value_or_throw(file_, arrow::io::ReadableFile::Open(file_.string()))) {
+      : file_(std::move(file)),
+        input_(value_or_throw(file_, arrow::io::ReadableFile::Open(file_.string()))) {
     switch (format) {
-      case ColumnarFormat::kParquet: open_parquet(columns); break;
+      case ColumnarFormat::kParquet:
+        open_parquet(columns);
+        break;
       case ColumnarFormat::kArrowStream:
         stream_ = value_or_throw(file_, arrow::ipc::RecordBatchStreamReader::Open(input_));
         break;
@@ -73,7 +80,8 @@ struct ArrowBatches::Reader {
     } else if (next_ipc_batch_ < ipc_file_->num_record_batches()) {
       batch = value_or_throw(file_, ipc_file_->ReadRecordBatch(next_ipc_batch_++));
     }
-    // Arrow takes the offsets of an IPC file as they are, and in a damaged one they point anywhere; Parquet's are made anew.
+    // Arrow takes the offsets of an IPC file as they are, and in a damaged one they point anywhere;
+    // Parquet's are made anew.
     if (batch != nullptr && parquet_ == nullptr) check(file_, batch->ValidateFull());
     return batch;
   }
@@ -102,7 +110,8 @@ struct ArrowBatches::Reader {
   int next_ipc_batch_ = 0;
 };
 
-ArrowBatches::ArrowBatches(std::filesystem::path file, ColumnarFormat format, std::vector<std::string> columns)
+ArrowBatches::ArrowBatches(std::filesystem::path file, ColumnarFormat format,
+                           std::vector<std::string> columns)
     : file_(std::move(file)),
       reader_(guarded(file_, [&] { return std::make_unique<Reader>(file_, format, columns); })) {}
 

@@ -13,11 +13,12 @@ class RecordBatch;
 
 namespace charm::storage {
 
-/// Record batches of one Parquet or Arrow file. Everything Arrow and Parquet report or throw becomes charm::Error naming the
-/// file. Not thread-safe.
+/// Record batches of one Parquet or Arrow file. Everything Arrow and Parquet report or throw
+/// becomes charm::Error naming the file. Not thread-safe.
 class ArrowBatches {
  public:
-  /// Of `columns` (empty: all) those that the file has are read; Arrow IPC files give all their columns regardless.
+  /// Of `columns` (empty: all) those that the file has are read; Arrow IPC files give all their
+  /// columns regardless.
   ArrowBatches(std::filesystem::path file, ColumnarFormat format, std::vector<std::string> columns);
   ~ArrowBatches();
 

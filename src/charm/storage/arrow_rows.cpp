@@ -14,7 +14,8 @@ namespace {
 
 class ColumnarRows : public RowSource {
  public:
-  ColumnarRows(const std::filesystem::path& file, ColumnarFormat format, const std::vector<std::string>& columns)
+  ColumnarRows(const std::filesystem::path& file, ColumnarFormat format,
+               const std::vector<std::string>& columns)
       : file_(file.string()), columns_(columns), batches_(file, format, columns) {}
 
   RowOutcome next(nlohmann::json& row, std::string& problem) override {
@@ -52,7 +53,8 @@ class ColumnarRows : public RowSource {
 
 }  // namespace
 
-std::unique_ptr<RowSource> open_columnar_rows(const std::filesystem::path& file, ColumnarFormat format,
+std::unique_ptr<RowSource> open_columnar_rows(const std::filesystem::path& file,
+                                              ColumnarFormat format,
                                               const std::vector<std::string>& columns) {
   return std::make_unique<ColumnarRows>(file, format, columns);
 }

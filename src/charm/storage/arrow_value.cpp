@@ -45,20 +45,34 @@ nlohmann::json struct_value(const arrow::StructArray& array, std::int64_t index)
 nlohmann::json json_value(const arrow::Array& array, std::int64_t index) {
   if (array.IsNull(index)) return nullptr;
   switch (array.type_id()) {
-    case arrow::Type::STRING: return text_value(as<arrow::StringArray>(array).GetView(index));
-    case arrow::Type::LARGE_STRING: return text_value(as<arrow::LargeStringArray>(array).GetView(index));
-    case arrow::Type::STRING_VIEW: return text_value(as<arrow::StringViewArray>(array).GetView(index));
-    case arrow::Type::BOOL: return as<arrow::BooleanArray>(array).Value(index);
-    case arrow::Type::INT8: return as<arrow::Int8Array>(array).Value(index);
-    case arrow::Type::INT16: return as<arrow::Int16Array>(array).Value(index);
-    case arrow::Type::INT32: return as<arrow::Int32Array>(array).Value(index);
-    case arrow::Type::INT64: return as<arrow::Int64Array>(array).Value(index);
-    case arrow::Type::UINT8: return as<arrow::UInt8Array>(array).Value(index);
-    case arrow::Type::UINT16: return as<arrow::UInt16Array>(array).Value(index);
-    case arrow::Type::UINT32: return as<arrow::UInt32Array>(array).Value(index);
-    case arrow::Type::UINT64: return as<arrow::UInt64Array>(array).Value(index);
-    case arrow::Type::FLOAT: return as<arrow::FloatArray>(array).Value(index);
-    case arrow::Type::DOUBLE: return as<arrow::DoubleArray>(array).Value(index);
+    case arrow::Type::STRING:
+      return text_value(as<arrow::StringArray>(array).GetView(index));
+    case arrow::Type::LARGE_STRING:
+      return text_value(as<arrow::LargeStringArray>(array).GetView(index));
+    case arrow::Type::STRING_VIEW:
+      return text_value(as<arrow::StringViewArray>(array).GetView(index));
+    case arrow::Type::BOOL:
+      return as<arrow::BooleanArray>(array).Value(index);
+    case arrow::Type::INT8:
+      return as<arrow::Int8Array>(array).Value(index);
+    case arrow::Type::INT16:
+      return as<arrow::Int16Array>(array).Value(index);
+    case arrow::Type::INT32:
+      return as<arrow::Int32Array>(array).Value(index);
+    case arrow::Type::INT64:
+      return as<arrow::Int64Array>(array).Value(index);
+    case arrow::Type::UINT8:
+      return as<arrow::UInt8Array>(array).Value(index);
+    case arrow::Type::UINT16:
+      return as<arrow::UInt16Array>(array).Value(index);
+    case arrow::Type::UINT32:
+      return as<arrow::UInt32Array>(array).Value(index);
+    case arrow::Type::UINT64:
+      return as<arrow::UInt64Array>(array).Value(index);
+    case arrow::Type::FLOAT:
+      return as<arrow::FloatArray>(array).Value(index);
+    case arrow::Type::DOUBLE:
+      return as<arrow::DoubleArray>(array).Value(index);
     case arrow::Type::DICTIONARY: {
       const auto& dictionary = as<arrow::DictionaryArray>(array);
       return json_value(*dictionary.dictionary(), dictionary.GetValueIndex(index));
@@ -75,13 +89,18 @@ nlohmann::json json_value(const arrow::Array& array, std::int64_t index) {
       const auto& list = as<arrow::FixedSizeListArray>(array);
       return list_value(*list.values(), list.value_offset(index), list.value_offset(index + 1));
     }
-    case arrow::Type::STRUCT: return struct_value(as<arrow::StructArray>(array), index);
-    case arrow::Type::EXTENSION: return json_value(*as<arrow::ExtensionArray>(array).storage(), index);
-    default: break;
+    case arrow::Type::STRUCT:
+      return struct_value(as<arrow::StructArray>(array), index);
+    case arrow::Type::EXTENSION:
+      return json_value(*as<arrow::ExtensionArray>(array).storage(), index);
+    default:
+      break;
   }
-  // Columns that no record uses (dates, decimals, images) must not stop the row: their text, or the type's name, will do.
+  // Columns that no record uses (dates, decimals, images) must not stop the row: their text, or the
+  // type's name, will do.
   const auto scalar = array.GetScalar(index);
-  if (!scalar.ok() || arrow::is_base_binary_like(array.type_id())) return "<" + array.type()->ToString() + ">";
+  if (!scalar.ok() || arrow::is_base_binary_like(array.type_id()))
+    return "<" + array.type()->ToString() + ">";
   return text_value((*scalar)->ToString());
 }
 

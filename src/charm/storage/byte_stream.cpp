@@ -20,7 +20,8 @@ ByteStream::ByteStream(const std::filesystem::path& path) : path_(path) {
   errno = 0;
   file_ = ::gzopen(path.c_str(), "rbe");
   if (file_ == nullptr) {
-    throw Error(ErrorKind::kIo, "{}: cannot open: {}", path.string(), errno != 0 ? std::strerror(errno) : "out of memory");
+    throw Error(ErrorKind::kIo, "{}: cannot open: {}", path.string(),
+                errno != 0 ? std::strerror(errno) : "out of memory");
   }
   ::gzbuffer(handle(file_), kPieceBytes);
 }
@@ -37,10 +38,13 @@ bool ByteStream::fill() {
   const int got = ::gzread(handle(file_), buffer_.data(), static_cast<unsigned>(buffer_.size()));
   int code = Z_OK;
   const char* message = ::gzerror(handle(file_), &code);
-  if (code == Z_ERRNO) throw Error(ErrorKind::kIo, "{}: cannot read: {}", path_.string(), std::strerror(errno));
+  if (code == Z_ERRNO)
+    throw Error(ErrorKind::kIo, "{}: cannot read: {}", path_.string(), std::strerror(errno));
   // A file cut off inside a gzip member reports Z_BUF_ERROR beside the bytes it still gave.
-  if (code == Z_BUF_ERROR) throw Error(ErrorKind::kInput, "{}: the gzip data ends too early", path_.string());
-  if (got < 0) throw Error(ErrorKind::kInput, "{}: the gzip data is corrupt: {}", path_.string(), message);
+  if (code == Z_BUF_ERROR)
+    throw Error(ErrorKind::kInput, "{}: the gzip data ends too early", path_.string());
+  if (got < 0)
+    throw Error(ErrorKind::kInput, "{}: the gzip data is corrupt: {}", path_.string(), message);
   buffer_.resize(static_cast<std::size_t>(got));
   at_end_ = got == 0;
   if (at_start_) {

@@ -8,7 +8,8 @@
 
 namespace charm::storage {
 
-/// The content of a file in pieces, inflated where the file is gzip (also of several members). Not thread-safe.
+/// The content of a file in pieces, inflated where the file is gzip (also of several members). Not
+/// thread-safe.
 class ByteStream {
  public:
   explicit ByteStream(const std::filesystem::path& path);
@@ -16,7 +17,8 @@ class ByteStream {
   ByteStream(const ByteStream&) = delete;
   ByteStream& operator=(const ByteStream&) = delete;
 
-  /// The next byte without taking it; empty at the end. A byte order mark at the very start is passed over.
+  /// The next byte without taking it; empty at the end. A byte order mark at the very start is
+  /// passed over.
   std::optional<char> peek();
   std::optional<char> get();
   /// Replaces `line` by the text up to the next newline, without it; false at the end.

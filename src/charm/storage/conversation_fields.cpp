@@ -9,26 +9,29 @@
 namespace charm::storage {
 namespace {
 
-std::string text_member(const nlohmann::json& message, const char* name, std::string_view column, std::size_t turn) {
+std::string text_member(const nlohmann::json& message, const char* name, std::string_view column,
+                        std::size_t turn) {
   const auto member = message.find(name);
   if (member == message.end() || !member->is_string()) {
-    throw Error(ErrorKind::kInput, "column '{}', message {}: expected a string '{}', found {}", column, turn + 1, name,
-                member == message.end() ? "none" : member->type_name());
+    throw Error(ErrorKind::kInput, "column '{}', message {}: expected a string '{}', found {}",
+                column, turn + 1, name, member == message.end() ? "none" : member->type_name());
   }
   return member->get<std::string>();
 }
 
 Conversation from_messages(const nlohmann::json& list, std::string_view column) {
-  if (list.empty()) throw Error(ErrorKind::kInput, "column '{}': the list of messages is empty", column);
+  if (list.empty())
+    throw Error(ErrorKind::kInput, "column '{}': the list of messages is empty", column);
   Conversation conversation;
   for (const nlohmann::json& message : list) {
     const std::size_t turn = conversation.size();
     if (!message.is_object()) {
-      throw Error(ErrorKind::kInput, "column '{}', message {}: expected an object with role and content, found {}", column,
-                  turn + 1, message.type_name());
+      throw Error(ErrorKind::kInput,
+                  "column '{}', message {}: expected an object with role and content, found {}",
+                  column, turn + 1, message.type_name());
     }
-    conversation.push_back(
-        {text_member(message, "role", column, turn), text_member(message, "content", column, turn)});
+    conversation.push_back({text_member(message, "role", column, turn),
+                            text_member(message, "content", column, turn)});
   }
   return conversation;
 }
@@ -36,9 +39,10 @@ Conversation from_messages(const nlohmann::json& list, std::string_view column) 
 Conversation from_parallel_lists(const nlohmann::json& object, std::string_view column) {
   const auto roles = object.find("role");
   const auto contents = object.find("content");
-  if (roles == object.end() || contents == object.end() || !roles->is_array() || !contents->is_array() ||
-      roles->size() != contents->size()) {
-    throw Error(ErrorKind::kInput, "column '{}': expected a list of messages, found an object", column);
+  if (roles == object.end() || contents == object.end() || !roles->is_array() ||
+      !contents->is_array() || roles->size() != contents->size()) {
+    throw Error(ErrorKind::kInput, "column '{}': expected a list of messages, found an object",
+                column);
   }
   nlohmann::json list = nlohmann::json::array();
   for (std::size_t i = 0; i < roles->size(); ++i) {
@@ -73,13 +77,14 @@ Conversation conversation_of(const nlohmann::json& value, std::string_view colum
   if (value.is_string()) return {{"user", value.get<std::string>()}};
   if (value.is_object()) return from_parallel_lists(value, column);
   if (!value.is_array()) {
-    throw Error(ErrorKind::kInput, "column '{}': expected a string or a list of messages, found {}", column,
-                value.type_name());
+    throw Error(ErrorKind::kInput, "column '{}': expected a string or a list of messages, found {}",
+                column, value.type_name());
   }
   return from_messages(value, column);
 }
 
-Conversation finished_conversation(const nlohmann::json& value, std::string_view column, const Conversation& prompt) {
+Conversation finished_conversation(const nlohmann::json& value, std::string_view column,
+                                   const Conversation& prompt) {
   Conversation conversation = prompt;
   if (value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
@@ -88,8 +93,10 @@ Conversation finished_conversation(const nlohmann::json& value, std::string_view
       return conversation;
     }
     if (!text.starts_with("\n\nHuman:")) {
-      throw Error(ErrorKind::kInput, "column '{}' is a plain text, so the row needs a prompt: expected a column 'prompt'",
-                  column);
+      throw Error(
+          ErrorKind::kInput,
+          "column '{}' is a plain text, so the row needs a prompt: expected a column 'prompt'",
+          column);
     }
     conversation = from_transcript(text);
   } else {
@@ -98,8 +105,10 @@ Conversation finished_conversation(const nlohmann::json& value, std::string_view
     conversation.insert(conversation.end(), messages.begin(), messages.end());
   }
   if (conversation.size() < 2 || !ends_with_assistant(conversation)) {
-    throw Error(ErrorKind::kInput, "column '{}': expected a conversation that ends with the assistant's turn after a prompt",
-                column);
+    throw Error(
+        ErrorKind::kInput,
+        "column '{}': expected a conversation that ends with the assistant's turn after a prompt",
+        column);
   }
   return conversation;
 }

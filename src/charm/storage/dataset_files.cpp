@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <set>
+#include <string_view>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
@@ -20,7 +20,9 @@ nlohmann::json read_json(const fs::path& path) {
   }
 }
 
-std::string quoted_list(const std::vector<std::string>& names) { return fmt::format("'{}'", fmt::join(names, "', '")); }
+std::string quoted_list(const std::vector<std::string>& names) {
+  return fmt::format("'{}'", fmt::join(names, "', '"));
+}
 
 // Without the empty last component that a trailing slash leaves.
 std::string folder_name(const fs::path& folder) {
@@ -38,25 +40,28 @@ std::vector<DataFile> saved_dataset(const fs::path& folder, const std::string& p
     throw Error(ErrorKind::kInput, "{}: expected a list '_data_files'", state_path.string());
   }
   const auto own_split = state.find("_split");
-  if (split && own_split != state.end() && own_split->is_string() && own_split->get<std::string>() != *split) {
-    throw Error(ErrorKind::kInput, "{}: holds split '{}', but split '{}' was asked for", folder.string(),
-                own_split->get<std::string>(), *split);
+  if (split && own_split != state.end() && own_split->is_string() &&
+      own_split->get<std::string>() != *split) {
+    throw Error(ErrorKind::kInput, "{}: holds split '{}', but split '{}' was asked for",
+                folder.string(), own_split->get<std::string>(), *split);
   }
   std::vector<DataFile> files;
   for (const nlohmann::json& shard : *shards) {
     if (!shard.is_object() || !shard.contains("filename") || !shard["filename"].is_string()) {
-      throw Error(ErrorKind::kInput, "{}: each entry of '_data_files' needs a string 'filename'", state_path.string());
+      throw Error(ErrorKind::kInput, "{}: each entry of '_data_files' needs a string 'filename'",
+                  state_path.string());
     }
     files.push_back({folder / shard["filename"].get<std::string>(), policy_name});
     if (!fs::exists(files.back().path)) {
-      throw Error(ErrorKind::kInput, "{}: names the shard {}, which is not there", state_path.string(),
-                  shard["filename"].get<std::string>());
+      throw Error(ErrorKind::kInput, "{}: names the shard {}, which is not there",
+                  state_path.string(), shard["filename"].get<std::string>());
     }
   }
   return files;
 }
 
-std::vector<DataFile> saved_dataset_dict(const fs::path& folder, const std::optional<std::string>& split) {
+std::vector<DataFile> saved_dataset_dict(const fs::path& folder,
+                                         const std::optional<std::string>& split) {
   const fs::path dict_path = folder / "dataset_dict.json";
   const nlohmann::json dict = read_json(dict_path);
   const auto found = dict.is_object() ? dict.find("splits") : dict.end();
@@ -66,14 +71,16 @@ std::vector<DataFile> saved_dataset_dict(const fs::path& folder, const std::opti
       if (name.is_string()) splits.push_back(name.get<std::string>());
     }
   }
-  if (splits.empty()) throw Error(ErrorKind::kInput, "{}: expected a list 'splits' of names", dict_path.string());
+  if (splits.empty())
+    throw Error(ErrorKind::kInput, "{}: expected a list 'splits' of names", dict_path.string());
   if (!split && splits.size() > 1) {
-    throw Error(ErrorKind::kInput, "{}: holds the splits {}; say which one with --split", folder.string(),
-                quoted_list(splits));
+    throw Error(ErrorKind::kInput, "{}: holds the splits {}; say which one with --split",
+                folder.string(), quoted_list(splits));
   }
   const std::string name = split.value_or(splits.front());
   if (std::find(splits.begin(), splits.end(), name) == splits.end()) {
-    throw Error(ErrorKind::kInput, "{}: has no split '{}'; it holds {}", folder.string(), name, quoted_list(splits));
+    throw Error(ErrorKind::kInput, "{}: has no split '{}'; it holds {}", folder.string(), name,
+                quoted_list(splits));
   }
   return saved_dataset(folder / name, folder_name(folder), std::nullopt);
 }
@@ -82,52 +89,64 @@ std::vector<fs::path> parquet_files(const fs::path& folder) {
   std::vector<fs::path> files;
   if (!fs::is_directory(folder)) return files;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.is_regular_file() && entry.path().extension() == ".parquet") files.push_back(entry.path());
+    if (entry.is_regular_file() && entry.path().extension() == ".parquet")
+      files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
   return files;
 }
 
-// Shards are called <split>-00000-of-00003.parquet; other Parquet files stand for themselves.
-std::vector<DataFile> parquet_shards(const fs::path& folder, const std::optional<std::string>& split) {
-  static const std::regex kShardName("(.+)-\\d{5}-of-\\d{5}(-[0-9a-f]+)?");
+bool is_digits(std::string_view text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// "train" of "train-00000-of-00003", or of the same with a hash behind it ("-4f1a..."); empty for
+// other names.
+std::optional<std::string> split_of_shard(const std::string& stem) {
+  constexpr std::size_t kDigits = 5;
+  constexpr std::string_view kOf = "-of-";
+  const std::size_t of = stem.rfind(kOf);
+  if (of == std::string::npos || of < kDigits + 2) return std::nullopt;
+  const std::string_view number = std::string_view(stem).substr(of - kDigits, kDigits);
+  const std::string_view count = std::string_view(stem).substr(of + kOf.size(), kDigits);
+  const std::string_view rest =
+      std::string_view(stem).substr(std::min(stem.size(), of + kOf.size() + kDigits));
+  const bool is_shard = stem[of - kDigits - 1] == '-' && is_digits(number) &&
+                        count.size() == kDigits && is_digits(count) &&
+                        (rest.empty() || rest.front() == '-');
+  if (!is_shard) return std::nullopt;
+  return stem.substr(0, of - kDigits - 1);
+}
+
+// Parquet files without a shard's name stand for themselves.
+std::vector<DataFile> parquet_shards(const fs::path& folder,
+                                     const std::optional<std::string>& split) {
   std::vector<fs::path> paths = parquet_files(folder);
   if (paths.empty()) paths = parquet_files(folder / "data");
   std::vector<DataFile> files;
   std::set<std::string> splits;
   for (const fs::path& path : paths) {
     const std::string stem = path.stem().string();
-    std::smatch match;
-    const bool is_shard = std::regex_match(stem, match, kShardName);
-    const std::string own_split = is_shard ? match[1].str() : stem;
-    if (is_shard) splits.insert(own_split);
-    if (split && own_split != *split) continue;
-    files.push_back({path, is_shard ? folder_name(folder) : policy_name_of(path)});
+    const std::optional<std::string> own_split = split_of_shard(stem);
+    if (own_split) splits.insert(*own_split);
+    if (split && own_split.value_or(stem) != *split) continue;
+    files.push_back({path, own_split ? folder_name(folder) : policy_name_of(path)});
   }
   const std::vector<std::string> names(splits.begin(), splits.end());
   if (!split && splits.size() > 1) {
-    throw Error(ErrorKind::kInput, "{}: holds shards of the splits {}; say which one with --split", folder.string(),
-                quoted_list(names));
+    throw Error(ErrorKind::kInput, "{}: holds shards of the splits {}; say which one with --split",
+                folder.string(), quoted_list(names));
   }
   if (split && files.empty() && !paths.empty()) {
-    throw Error(ErrorKind::kInput, "{}: has no Parquet file of split '{}'", folder.string(), *split);
+    throw Error(ErrorKind::kInput, "{}: has no Parquet file of split '{}'", folder.string(),
+                *split);
   }
   return files;
 }
 
-}  // namespace
-
-std::vector<DataFile> data_files_of(const fs::path& path, const std::optional<std::string>& split) {
-  std::error_code code;
-  const fs::file_status status = fs::status(path, code);
-  if (!fs::exists(status)) throw Error(ErrorKind::kIo, "{}: no such file or folder", path.string());
-  if (!fs::is_directory(status)) {
-    if (split) {
-      throw Error(ErrorKind::kInput, "{}: is a single file and has no splits, but split '{}' was asked for", path.string(),
-                  *split);
-    }
-    return {{path, policy_name_of(path)}};
-  }
+std::vector<DataFile> files_of_folder(const fs::path& path,
+                                      const std::optional<std::string>& split) {
   std::vector<DataFile> files;
   if (fs::exists(path / "dataset_dict.json")) {
     files = saved_dataset_dict(path, split);
@@ -138,10 +157,31 @@ std::vector<DataFile> data_files_of(const fs::path& path, const std::optional<st
   }
   if (files.empty()) {
     throw Error(ErrorKind::kInput,
-                "{}: is no data set: expected state.json or dataset_dict.json (save_to_disk) or *.parquet shards in it",
+                "{}: is no data set: expected state.json or dataset_dict.json (save_to_disk) or "
+                "*.parquet shards in it",
                 path.string());
   }
   return files;
+}
+
+}  // namespace
+
+std::vector<DataFile> data_files_of(const fs::path& path, const std::optional<std::string>& split) {
+  try {
+    std::error_code code;
+    const fs::file_status status = fs::status(path, code);
+    if (!fs::exists(status))
+      throw Error(ErrorKind::kIo, "{}: no such file or folder", path.string());
+    if (fs::is_directory(status)) return files_of_folder(path, split);
+  } catch (const fs::filesystem_error& e) {
+    throw Error(ErrorKind::kIo, "{}: cannot be listed: {}", path.string(), e.code().message());
+  }
+  if (split) {
+    throw Error(ErrorKind::kInput,
+                "{}: is a single file and has no splits, but split '{}' was asked for",
+                path.string(), *split);
+  }
+  return {{path, policy_name_of(path)}};
 }
 
 }  // namespace charm::storage

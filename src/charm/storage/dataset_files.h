@@ -13,8 +13,10 @@ struct DataFile {
   std::string policy_name;
 };
 
-/// The files of a data set in reading order: a single file itself; of a folder the shards its state.json names, or its Parquet
-/// files by name. Throws kIo when nothing is there, kInput when the folder is no data set or the split is missing or needed.
-std::vector<DataFile> data_files_of(const std::filesystem::path& path, const std::optional<std::string>& split);
+/// The files of a data set in reading order: a single file itself; of a folder the shards its
+/// state.json names, or its Parquet files by name. Throws kIo when nothing is there, kInput when
+/// the folder is no data set or the split is missing or needed.
+std::vector<DataFile> data_files_of(const std::filesystem::path& path,
+                                    const std::optional<std::string>& split);
 
 }  // namespace charm::storage

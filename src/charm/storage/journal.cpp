@@ -13,7 +13,8 @@ namespace {
 constexpr int kJournalVersion = 1;
 
 std::string header_line(std::string_view fingerprint) {
-  return nlohmann::ordered_json{{"charm_journal", kJournalVersion}, {"fingerprint", fingerprint}}.dump();
+  return nlohmann::ordered_json{{"charm_journal", kJournalVersion}, {"fingerprint", fingerprint}}
+      .dump();
 }
 
 struct Kept {
@@ -21,8 +22,8 @@ struct Kept {
   std::size_t num_bytes = 0;  // of the file's start, up to the last whole group
 };
 
-// Whole lines that are JSON: what a killed process was writing has no newline, what a machine without power left may be no
-// JSON.
+// Whole lines that are JSON: what a killed process was writing has no newline, what a machine
+// without power left may be no JSON.
 Kept whole_lines(const std::string& content) {
   Kept kept;
   while (kept.num_bytes < content.size()) {
@@ -45,18 +46,24 @@ fs::path journal_path(const fs::path& output) {
   return path;
 }
 
-Journal::Journal(const fs::path& output, std::string_view fingerprint, bool fresh) : path_(journal_path(output)) {
+Journal::Journal(const fs::path& output, std::string_view fingerprint, bool fresh)
+    : path_(journal_path(output)) {
   const std::string header = header_line(fingerprint);
   if (!fresh && fs::exists(path_)) {
     Kept kept = whole_lines(read_file(path_));
     if (!kept.lines.empty() && kept.lines.front() == header) {
-      fs::resize_file(path_, kept.num_bytes);
-      finished_.assign(std::make_move_iterator(kept.lines.begin() + 1), std::make_move_iterator(kept.lines.end()));
+      std::error_code code;
+      fs::resize_file(path_, kept.num_bytes, code);
+      if (code)
+        throw Error(ErrorKind::kIo, "{}: cannot be shortened: {}", path_.string(), code.message());
+      finished_.assign(std::make_move_iterator(kept.lines.begin() + 1),
+                       std::make_move_iterator(kept.lines.end()));
       appender_ = std::make_unique<LineAppender>(path_);
       return;
     }
     if (!kept.lines.empty()) {
-      log::warning("{}: options or inputs changed since this run was interrupted; starting over", path_.string());
+      log::warning("{}: options or inputs changed since this run was interrupted; starting over",
+                   path_.string());
     }
   }
   write_file(path_, header + "\n");
@@ -68,7 +75,8 @@ Journal::~Journal() = default;
 std::vector<nlohmann::json> Journal::take_finished() {
   std::vector<nlohmann::json> groups;
   groups.reserve(finished_.size());
-  for (const std::string& line : std::exchange(finished_, {})) groups.push_back(nlohmann::json::parse(line));
+  for (const std::string& line : std::exchange(finished_, {}))
+    groups.push_back(nlohmann::json::parse(line));
   return groups;
 }
 

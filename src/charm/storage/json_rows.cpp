@@ -13,15 +13,19 @@ namespace {
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
-bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
 
-// The parser's message without its "[json.exception...] " head, and without its count of lines, which would start at the row;
-// what it read last would repeat whole texts.
+// The parser's message without its "[json.exception...] " head, and without its count of lines,
+// which would start at the row; what it read last would repeat whole texts.
 std::string short_message(std::string_view message) {
-  if (const std::size_t head = message.find("] "); head != std::string_view::npos) message.remove_prefix(head + 2);
+  if (const std::size_t head = message.find("] "); head != std::string_view::npos)
+    message.remove_prefix(head + 2);
   constexpr std::string_view kFirstLine = "parse error at line 1, ";
   if (message.starts_with(kFirstLine)) message.remove_prefix(kFirstLine.size());
-  if (const std::size_t tail = message.find("; last read"); tail != std::string_view::npos) message = message.substr(0, tail);
+  if (const std::size_t tail = message.find("; last read"); tail != std::string_view::npos)
+    message = message.substr(0, tail);
   return std::string(message);
 }
 
@@ -34,7 +38,8 @@ RowOutcome parse_row(std::string_view text, nlohmann::json& row, std::string& pr
     row = nlohmann::json::parse(text);
     return RowOutcome::kRow;
   } catch (const nlohmann::json::parse_error& e) {
-    const std::string_view rest = e.byte > 0 && e.byte <= text.size() ? text.substr(e.byte - 1) : std::string_view();
+    const std::string_view rest =
+        e.byte > 0 && e.byte <= text.size() ? text.substr(e.byte - 1) : std::string_view();
     const bool not_a_number = rest.starts_with("NaN") || rest.starts_with("Infinity");
     problem = fmt::format("broken JSON: {}{}", short_message(e.what()),
                           not_a_number ? " (NaN and Infinity are no JSON numbers)" : "");
@@ -66,8 +71,8 @@ class JsonlRows : public RowSource {
   std::int64_t line_ = 0;
 };
 
-// Cuts a JSON array into its elements without holding it whole: it only follows strings and brackets, the parser judges each
-// element.
+// Cuts a JSON array into its elements without holding it whole: it only follows strings and
+// brackets, the parser judges each element.
 class JsonArrayRows : public RowSource {
  public:
   JsonArrayRows(const std::filesystem::path& file, std::unique_ptr<ByteStream> bytes)
@@ -113,13 +118,15 @@ class JsonArrayRows : public RowSource {
       in_string = *c == '"';
       text_ += *c;
     }
-    throw Error(ErrorKind::kInput, "{}: the JSON array is not closed: the file ends inside it", location());
+    throw Error(ErrorKind::kInput, "{}: the JSON array is not closed: the file ends inside it",
+                location());
   }
 
   void expect_end() {
     closed_ = true;
     while (const std::optional<char> c = bytes_->get()) {
-      if (!is_space(*c)) throw Error(ErrorKind::kInput, "{}: text behind the end of the JSON array", location());
+      if (!is_space(*c))
+        throw Error(ErrorKind::kInput, "{}: text behind the end of the JSON array", location());
     }
   }
 
@@ -133,7 +140,8 @@ class JsonArrayRows : public RowSource {
 }  // namespace
 
 std::unique_ptr<RowSource> open_json_rows(const std::filesystem::path& file) {
-  // Leading white space is looked at with a stream of its own, so that line numbers still count from the file's start.
+  // Leading white space is looked at with a stream of its own, so that line numbers still count
+  // from the file's start.
   ByteStream probe(file);
   while (probe.peek() && is_space(*probe.peek())) probe.get();
   const std::optional<char> first = probe.peek();

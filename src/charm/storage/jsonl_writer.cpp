@@ -14,7 +14,8 @@ namespace {
 
 nlohmann::ordered_json conversation_value(const Conversation& conversation) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const Message& message : conversation) list.push_back({{"role", message.role}, {"content", message.content}});
+  for (const Message& message : conversation)
+    list.push_back({{"role", message.role}, {"content", message.content}});
   return list;
 }
 
@@ -44,11 +45,13 @@ std::string table_lines(const std::filesystem::path& path, const Table& table) {
   for (std::size_t i = 0; i < table.num_rows; ++i) {
     table.fill(i, cells);
     nlohmann::ordered_json row = nlohmann::ordered_json::object();
-    for (std::size_t k = 0; k < cells.size(); ++k) row[table.columns[k].name] = cell_value(cells[k]);
+    for (std::size_t k = 0; k < cells.size(); ++k)
+      row[table.columns[k].name] = cell_value(cells[k]);
     try {
       text += row.dump();
     } catch (const nlohmann::json::exception& e) {
-      throw Error(ErrorKind::kInput, "{}, row {}: cannot be written as JSON: {}", path.string(), i + 1, e.what());
+      throw Error(ErrorKind::kInput, "{}, row {}: cannot be written as JSON: {}", path.string(),
+                  i + 1, e.what());
     }
     text += '\n';
   }
@@ -59,7 +62,8 @@ std::string table_lines(const std::filesystem::path& path, const Table& table) {
 std::string gzip_bytes(const std::string& text) {
   z_stream stream{};
   constexpr int kGzipWindow = 15 + 16;
-  if (::deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+  if (::deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindow, 8,
+                     Z_DEFAULT_STRATEGY) != Z_OK) {
     throw Error(ErrorKind::kResource, "zlib cannot start: out of memory");
   }
   std::string compressed;

@@ -22,7 +22,9 @@ struct Manifest::Content {
   ordered_json extra = ordered_json::object();
 };
 
-Manifest::Manifest(std::string_view command) : content_(std::make_unique<Content>()) { content_->command = command; }
+Manifest::Manifest(std::string_view command) : content_(std::make_unique<Content>()) {
+  content_->command = command;
+}
 Manifest::~Manifest() = default;
 Manifest::Manifest(Manifest&&) noexcept = default;
 Manifest& Manifest::operator=(Manifest&&) noexcept = default;
@@ -59,16 +61,14 @@ Manifest& Manifest::extra(std::string_view name, const ordered_json& value) {
 std::string Manifest::fingerprint() const {
   ordered_json hashes = ordered_json::array();
   for (const ordered_json& input : content_->inputs) hashes.push_back(input["sha256"]);
-  return sha256_hex(ordered_json{kVersion, content_->command, content_->options, content_->seed, hashes}.dump());
+  return sha256_hex(
+      ordered_json{kVersion, content_->command, content_->options, content_->seed, hashes}.dump());
 }
 
 ordered_json Manifest::to_json() const {
-  ordered_json json = {{"program", "charm"},
-                       {"version", kVersion},
-                       {"command", content_->command},
-                       {"options", content_->options},
-                       {"seed", content_->seed},
-                       {"inputs", content_->inputs},
+  ordered_json json = {{"program", "charm"},           {"version", kVersion},
+                       {"command", content_->command}, {"options", content_->options},
+                       {"seed", content_->seed},       {"inputs", content_->inputs},
                        {"outputs", content_->outputs}};
   for (const auto& [name, value] : content_->extra.items()) json[name] = value;
   return json;
@@ -82,18 +82,28 @@ fs::path manifest_path(const fs::path& output) {
 }
 
 void write_manifest(const fs::path& output, const Manifest& manifest) {
-  write_file(manifest_path(output), manifest.to_json().dump(2) + "\n");
+  // A file's name may be no UTF-8; a manifest with a replacement character in it is better than
+  // none.
+  const auto on_invalid = ordered_json::error_handler_t::replace;
+  write_file(manifest_path(output),
+             manifest.to_json().dump(2, ' ', /*ensure_ascii=*/false, on_invalid) + "\n");
 }
 
 std::string sha256_of_path(const fs::path& path) {
   if (!fs::is_directory(path)) return sha256_file(path);
   std::vector<std::string> names;
-  for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    if (entry.is_regular_file()) names.push_back(entry.path().lexically_relative(path).generic_string());
+  try {
+    for (const auto& entry : fs::recursive_directory_iterator(path)) {
+      if (entry.is_regular_file())
+        names.push_back(entry.path().lexically_relative(path).generic_string());
+    }
+  } catch (const fs::filesystem_error& e) {
+    throw Error(ErrorKind::kIo, "{}: cannot be listed: {}", path.string(), e.code().message());
   }
   std::sort(names.begin(), names.end());
   std::string lines;
-  for (const std::string& name : names) lines += fmt::format("{}  {}\n", sha256_file(path / name), name);
+  for (const std::string& name : names)
+    lines += fmt::format("{}  {}\n", sha256_file(path / name), name);
   return sha256_hex(lines);
 }
 

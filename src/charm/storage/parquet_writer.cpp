@@ -17,7 +17,8 @@
 namespace charm::storage {
 namespace {
 
-// A row group ends at whichever comes first. The limit on bytes keeps the 32-bit offsets of a string column far from overflow.
+// A row group ends at whichever comes first. The limit on bytes keeps the 32-bit offsets of a
+// string column far from overflow.
 constexpr std::int64_t kRowsPerGroup = 16384;
 constexpr std::size_t kTextBytesPerGroup = std::size_t{64} << 20;
 
@@ -36,19 +37,28 @@ T value_or_throw(const std::filesystem::path& path, arrow::Result<T> result) {
 }
 
 std::shared_ptr<arrow::DataType> message_type() {
-  return arrow::struct_({arrow::field("role", arrow::utf8()), arrow::field("content", arrow::utf8())});
+  return arrow::struct_(
+      {arrow::field("role", arrow::utf8()), arrow::field("content", arrow::utf8())});
 }
 
 std::shared_ptr<arrow::DataType> arrow_type(ColumnType type) {
   switch (type) {
-    case ColumnType::kText: return arrow::utf8();
-    case ColumnType::kConversation: return arrow::list(message_type());
-    case ColumnType::kTexts: return arrow::list(arrow::utf8());
-    case ColumnType::kFloat: return arrow::float32();
-    case ColumnType::kDouble: return arrow::float64();
-    case ColumnType::kDoubles: return arrow::list(arrow::float64());
-    case ColumnType::kCount: return arrow::int32();
-    case ColumnType::kFlag: return arrow::boolean();
+    case ColumnType::kText:
+      return arrow::utf8();
+    case ColumnType::kConversation:
+      return arrow::list(message_type());
+    case ColumnType::kTexts:
+      return arrow::list(arrow::utf8());
+    case ColumnType::kFloat:
+      return arrow::float32();
+    case ColumnType::kDouble:
+      return arrow::float64();
+    case ColumnType::kDoubles:
+      return arrow::list(arrow::float64());
+    case ColumnType::kCount:
+      return arrow::int32();
+    case ColumnType::kFlag:
+      return arrow::boolean();
   }
   throw Error(ErrorKind::kInternal, "unknown column type {}", static_cast<int>(type));
 }
@@ -82,17 +92,25 @@ arrow::Status append_doubles(arrow::ListBuilder& lists, const std::vector<double
 arrow::Status append_cell(arrow::ArrayBuilder& builder, ColumnType type, const Cell& cell) {
   if (std::holds_alternative<std::monostate>(cell)) return builder.AppendNull();
   switch (type) {
-    case ColumnType::kText: return static_cast<arrow::StringBuilder&>(builder).Append(std::get<std::string_view>(cell));
+    case ColumnType::kText:
+      return static_cast<arrow::StringBuilder&>(builder).Append(std::get<std::string_view>(cell));
     case ColumnType::kConversation:
-      return append_conversation(static_cast<arrow::ListBuilder&>(builder), *std::get<const Conversation*>(cell));
+      return append_conversation(static_cast<arrow::ListBuilder&>(builder),
+                                 *std::get<const Conversation*>(cell));
     case ColumnType::kTexts:
-      return append_texts(static_cast<arrow::ListBuilder&>(builder), *std::get<const std::vector<std::string>*>(cell));
-    case ColumnType::kFloat: return static_cast<arrow::FloatBuilder&>(builder).Append(std::get<float>(cell));
-    case ColumnType::kDouble: return static_cast<arrow::DoubleBuilder&>(builder).Append(std::get<double>(cell));
+      return append_texts(static_cast<arrow::ListBuilder&>(builder),
+                          *std::get<const std::vector<std::string>*>(cell));
+    case ColumnType::kFloat:
+      return static_cast<arrow::FloatBuilder&>(builder).Append(std::get<float>(cell));
+    case ColumnType::kDouble:
+      return static_cast<arrow::DoubleBuilder&>(builder).Append(std::get<double>(cell));
     case ColumnType::kDoubles:
-      return append_doubles(static_cast<arrow::ListBuilder&>(builder), *std::get<const std::vector<double>*>(cell));
-    case ColumnType::kCount: return static_cast<arrow::Int32Builder&>(builder).Append(std::get<std::int32_t>(cell));
-    case ColumnType::kFlag: return static_cast<arrow::BooleanBuilder&>(builder).Append(std::get<bool>(cell));
+      return append_doubles(static_cast<arrow::ListBuilder&>(builder),
+                            *std::get<const std::vector<double>*>(cell));
+    case ColumnType::kCount:
+      return static_cast<arrow::Int32Builder&>(builder).Append(std::get<std::int32_t>(cell));
+    case ColumnType::kFlag:
+      return static_cast<arrow::BooleanBuilder&>(builder).Append(std::get<bool>(cell));
   }
   return arrow::Status::Invalid("unknown column type");
 }
@@ -105,7 +123,8 @@ std::size_t text_bytes(const std::vector<Cell>& cells) {
       for (const std::string& text : **texts) bytes += text.size();
     }
     if (const auto* conversation = std::get_if<const Conversation*>(&cell)) {
-      for (const Message& message : **conversation) bytes += message.role.size() + message.content.size();
+      for (const Message& message : **conversation)
+        bytes += message.role.size() + message.content.size();
     }
   }
   return bytes;
@@ -113,22 +132,26 @@ std::size_t text_bytes(const std::vector<Cell>& cells) {
 
 std::shared_ptr<arrow::Schema> schema_of(const Table& table) {
   arrow::FieldVector fields;
-  for (const Column& column : table.columns) fields.push_back(arrow::field(column.name, arrow_type(column.type)));
+  for (const Column& column : table.columns)
+    fields.push_back(arrow::field(column.name, arrow_type(column.type)));
   return arrow::schema(std::move(fields));
 }
 
 // Writes rows from `begin` on as one row group and returns the row behind them.
-std::size_t write_row_group(const std::filesystem::path& path, const Table& table, std::size_t begin,
-                            parquet::arrow::FileWriter& writer) {
-  const auto builder = value_or_throw(path, arrow::RecordBatchBuilder::Make(writer.schema(), arrow::default_memory_pool()));
+std::size_t write_row_group(const std::filesystem::path& path, const Table& table,
+                            std::size_t begin, parquet::arrow::FileWriter& writer) {
+  const auto builder = value_or_throw(
+      path, arrow::RecordBatchBuilder::Make(writer.schema(), arrow::default_memory_pool()));
   std::vector<Cell> cells;
   std::size_t row = begin;
   std::size_t bytes = 0;
-  for (std::int64_t count = 0; row < table.num_rows && count < kRowsPerGroup && bytes < kTextBytesPerGroup; ++count) {
+  for (std::int64_t count = 0;
+       row < table.num_rows && count < kRowsPerGroup && bytes < kTextBytesPerGroup; ++count) {
     table.fill(row++, cells);
     bytes += text_bytes(cells);
     for (std::size_t k = 0; k < table.columns.size(); ++k) {
-      check(path, append_cell(*builder->GetField(static_cast<int>(k)), table.columns[k].type, cells[k]));
+      check(path,
+            append_cell(*builder->GetField(static_cast<int>(k)), table.columns[k].type, cells[k]));
     }
   }
   const std::shared_ptr<arrow::RecordBatch> batch = value_or_throw(path, builder->Flush());
@@ -137,14 +160,16 @@ std::size_t write_row_group(const std::filesystem::path& path, const Table& tabl
   return row;
 }
 
-void write_rows(const std::filesystem::path& path, const std::filesystem::path& partial, const Table& table) {
+void write_rows(const std::filesystem::path& path, const std::filesystem::path& partial,
+                const Table& table) {
   const auto sink = value_or_throw(path, arrow::io::FileOutputStream::Open(partial.string()));
-  const auto properties = parquet::WriterProperties::Builder().compression(parquet::Compression::ZSTD)->build();
+  const auto properties =
+      parquet::WriterProperties::Builder().compression(parquet::Compression::ZSTD)->build();
   // The Arrow schema is stored, so that readers get the very types back.
   const auto arrow_properties = parquet::ArrowWriterProperties::Builder().store_schema()->build();
-  const auto writer =
-      value_or_throw(path, parquet::arrow::FileWriter::Open(*schema_of(table), arrow::default_memory_pool(), sink,
-                                                            properties, arrow_properties));
+  const auto writer = value_or_throw(
+      path, parquet::arrow::FileWriter::Open(*schema_of(table), arrow::default_memory_pool(), sink,
+                                             properties, arrow_properties));
   for (std::size_t row = 0; row < table.num_rows;) row = write_row_group(path, table, row, *writer);
   check(path, writer->Close());
   check(path, sink->Close());

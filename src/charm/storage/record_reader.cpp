@@ -45,14 +45,17 @@ auto collect_rows(RowReader& reader, const Parse& parse) {
   return records;
 }
 
-std::string policy_of(const nlohmann::json& row, const RowReader& reader, const ReadOptions& options) {
+std::string policy_of(const nlohmann::json& row, const RowReader& reader,
+                      const ReadOptions& options) {
   if (options.policy) return *options.policy;
   if (auto policy = policy_field(row)) return *std::move(policy);
   return reader.policy_name();
 }
 
-// In a scores file num_tokens is the reward model's count; the generator's stands in response_num_tokens.
-Response response_of(const nlohmann::json& row, const RowReader& reader, const ReadOptions& options, UniqueIds& ids) {
+// In a scores file num_tokens is the reward model's count; the generator's stands in
+// response_num_tokens.
+Response response_of(const nlohmann::json& row, const RowReader& reader, const ReadOptions& options,
+                     UniqueIds& ids) {
   Exchange exchange = exchange_fields(row);
   Response response;
   response.policy = policy_of(row, reader, options);
@@ -62,15 +65,19 @@ Response response_of(const nlohmann::json& row, const RowReader& reader, const R
   const bool is_scored = row.contains("score");
   response.num_tokens = count_field(row, is_scored ? "response_num_tokens" : "num_tokens");
   const std::optional<std::string> given = prompt_id_field(row);
-  response.prompt_id = ids.claim(response.policy, given ? *given : prompt_id_of(exchange.prompt), sample);
+  response.prompt_id =
+      ids.claim(response.policy, given ? *given : prompt_id_of(exchange.prompt), sample);
   response.prompt = std::move(exchange.prompt);
   response.response = std::move(exchange.response);
   return response;
 }
 
-// Empty where some row has no prompt_id and `columns` do not include the prompts that it is computed from.
-std::optional<std::vector<Score>> read_scores_of_columns(const std::filesystem::path& path, const ReadOptions& options,
-                                                         const std::vector<std::string>& columns, bool with_prompts) {
+// Empty where some row has no prompt_id and `columns` do not include the prompts that it is
+// computed from.
+std::optional<std::vector<Score>> read_scores_of_columns(const std::filesystem::path& path,
+                                                         const ReadOptions& options,
+                                                         const std::vector<std::string>& columns,
+                                                         bool with_prompts) {
   struct NeedsPrompts {};
   RowReader reader(path, options, columns);
   UniqueIds ids;
@@ -103,19 +110,24 @@ std::vector<Prompt> read_prompts(const std::filesystem::path& path, const ReadOp
   return collect_rows(reader, [&](const nlohmann::json& row) {
     Conversation messages = prompt_field(row);
     const std::optional<std::string> given = prompt_id_field(row);
-    return Prompt{ids.claim("", given ? *given : prompt_id_of(messages), std::nullopt), std::move(messages)};
+    return Prompt{ids.claim("", given ? *given : prompt_id_of(messages), std::nullopt),
+                  std::move(messages)};
   });
 }
 
-std::vector<Response> read_responses(const std::filesystem::path& path, const ReadOptions& options) {
+std::vector<Response> read_responses(const std::filesystem::path& path,
+                                     const ReadOptions& options) {
   RowReader reader(path, options);
   UniqueIds ids;
-  return collect_rows(reader, [&](const nlohmann::json& row) { return response_of(row, reader, options, ids); });
+  return collect_rows(
+      reader, [&](const nlohmann::json& row) { return response_of(row, reader, options, ids); });
 }
 
-std::vector<ScoredResponse> read_scored_responses(const std::filesystem::path& path, const ReadOptions& options) {
+std::vector<ScoredResponse> read_scored_responses(const std::filesystem::path& path,
+                                                  const ReadOptions& options) {
   std::vector<ScoredResponse> rows;
-  for_each_scored_response(path, options, [&](ScoredResponse&& row) { rows.push_back(std::move(row)); });
+  for_each_scored_response(path, options,
+                           [&](ScoredResponse&& row) { rows.push_back(std::move(row)); });
   return rows;
 }
 
@@ -138,28 +150,34 @@ void for_each_scored_response(const std::filesystem::path& path, const ReadOptio
 
 std::vector<Score> read_scores(const std::filesystem::path& path, const ReadOptions& options) {
   if (auto scores = read_score_columns(path, options)) return *std::move(scores);
-  std::vector<std::string> columns = {"prompt_id", "policy", "generator", "model", "sample", "score", "error"};
-  if (auto scores = read_scores_of_columns(path, options, columns, /*with_prompts=*/false)) return *std::move(scores);
-  for (const char* column : {"prompt", "instruction", "input", "messages", "response", "output", "completion"}) {
+  std::vector<std::string> columns = {"prompt_id", "policy", "generator", "model",
+                                      "sample",    "score",  "error"};
+  if (auto scores = read_scores_of_columns(path, options, columns, /*with_prompts=*/false))
+    return *std::move(scores);
+  for (const char* column :
+       {"prompt", "instruction", "input", "messages", "response", "output", "completion"}) {
     columns.emplace_back(column);
   }
   return *read_scores_of_columns(path, options, columns, /*with_prompts=*/true);
 }
 
-std::vector<Score> read_score_files(std::span<const std::filesystem::path> paths, const ReadOptions& options) {
+std::vector<Score> read_score_files(std::span<const std::filesystem::path> paths,
+                                    const ReadOptions& options) {
   std::vector<Score> all;
   std::vector<std::pair<std::filesystem::path, std::set<std::string>>> policies_of_files;
   for (const std::filesystem::path& path : paths) {
     std::vector<Score> scores = read_scores(path, options);
     auto& policies = policies_of_files.emplace_back(path, std::set<std::string>()).second;
     for (const Score& score : scores) policies.insert(score.policy);
-    all.insert(all.end(), std::make_move_iterator(scores.begin()), std::make_move_iterator(scores.end()));
+    all.insert(all.end(), std::make_move_iterator(scores.begin()),
+               std::make_move_iterator(scores.end()));
   }
   check_distinct_policies(policies_of_files);
   return all;
 }
 
-std::vector<PreferencePair> read_preferences(const std::filesystem::path& path, const ReadOptions& options) {
+std::vector<PreferencePair> read_preferences(const std::filesystem::path& path,
+                                             const ReadOptions& options) {
   RowReader reader(path, options);
   return collect_rows(reader, [&](const nlohmann::json& row) {
     const auto first_text = [&](const char* name, const char* other) {
@@ -188,7 +206,8 @@ void check_distinct_policies(
     for (const std::string& policy : policies) {
       const auto [claim, is_new] = owner.emplace(policy, path);
       if (!is_new) {
-        throw Error(ErrorKind::kInput, "{} and {} both hold rows of policy '{}'; a policy's rows belong into one file",
+        throw Error(ErrorKind::kInput,
+                    "{} and {} both hold rows of policy '{}'; a policy's rows belong into one file",
                     claim->second.string(), path.string(), policy);
       }
     }

@@ -1,9 +1,11 @@
 #include "charm/storage/record_writer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
 
+#include "charm/base/check.h"
 #include "charm/base/error.h"
 #include "charm/storage/table.h"
 
@@ -17,7 +19,8 @@ Format format_of(const std::filesystem::path& path) {
   if (name.ends_with(".parquet")) return Format::kParquet;
   if (name.ends_with(".jsonl")) return Format::kJsonl;
   if (name.ends_with(".jsonl.gz")) return Format::kJsonlGzip;
-  throw Error(ErrorKind::kUsage, "{}: unknown output format: expected a name ending in .parquet, .jsonl or .jsonl.gz",
+  throw Error(ErrorKind::kUsage,
+              "{}: unknown output format: expected a name ending in .parquet, .jsonl or .jsonl.gz",
               path.string());
 }
 
@@ -28,8 +31,9 @@ Cell optional_cell(const std::optional<T>& value) {
 }
 
 std::vector<Column> response_columns() {
-  return {{"prompt_id", ColumnType::kText}, {"prompt", ColumnType::kConversation}, {"response", ColumnType::kText},
-          {"policy", ColumnType::kText},    {"sample", ColumnType::kCount},        {"finish_reason", ColumnType::kText}};
+  return {{"prompt_id", ColumnType::kText}, {"prompt", ColumnType::kConversation},
+          {"response", ColumnType::kText},  {"policy", ColumnType::kText},
+          {"sample", ColumnType::kCount},   {"finish_reason", ColumnType::kText}};
 }
 
 std::vector<Cell> response_cells(const Response& row) {
@@ -43,9 +47,12 @@ void require_known_extension(const std::filesystem::path& path) { format_of(path
 
 void write_table(const std::filesystem::path& path, const Table& table) {
   switch (format_of(path)) {
-    case Format::kParquet: return write_parquet(path, table);
-    case Format::kJsonl: return write_jsonl(path, table, /*gzip=*/false);
-    case Format::kJsonlGzip: return write_jsonl(path, table, /*gzip=*/true);
+    case Format::kParquet:
+      return write_parquet(path, table);
+    case Format::kJsonl:
+      return write_jsonl(path, table, /*gzip=*/false);
+    case Format::kJsonlGzip:
+      return write_jsonl(path, table, /*gzip=*/true);
   }
 }
 
@@ -53,7 +60,9 @@ void write_prompts(const std::filesystem::path& path, std::span<const Prompt> ro
   const auto fill = [&](std::size_t i, std::vector<Cell>& cells) {
     cells = {std::string_view(rows[i].prompt_id), &rows[i].messages};
   };
-  write_table(path, {{{"prompt_id", ColumnType::kText}, {"prompt", ColumnType::kConversation}}, rows.size(), fill});
+  write_table(path, {{{"prompt_id", ColumnType::kText}, {"prompt", ColumnType::kConversation}},
+                     rows.size(),
+                     fill});
 }
 
 void write_responses(const std::filesystem::path& path, std::span<const Response> rows) {
@@ -68,9 +77,11 @@ void write_responses(const std::filesystem::path& path, std::span<const Response
 
 void write_scores(const std::filesystem::path& path, std::span<const ScoredResponse> rows) {
   Table table{response_columns(), rows.size(), {}};
-  // num_tokens is the reward model's count here; the generator's keeps a name of its own, where there is one.
-  const bool has_generator_counts =
-      std::any_of(rows.begin(), rows.end(), [](const auto& row) { return row.response.num_tokens.has_value(); });
+  // num_tokens is the reward model's count here; the generator's keeps a name of its own, where
+  // there is one.
+  const bool has_generator_counts = std::any_of(rows.begin(), rows.end(), [](const auto& row) {
+    return row.response.num_tokens.has_value();
+  });
   if (has_generator_counts) table.columns.push_back({"response_num_tokens", ColumnType::kCount});
   table.columns.push_back({"score", ColumnType::kFloat});
   table.columns.push_back({"num_tokens", ColumnType::kCount});
@@ -78,6 +89,8 @@ void write_scores(const std::filesystem::path& path, std::span<const ScoredRespo
   table.columns.push_back({"error", ColumnType::kText});
   table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
     const ScoredResponse& row = rows[i];
+    CHARM_CHECK(row.error || std::isfinite(row.score), "row {} of {} has the score {}", i + 1,
+                path.string(), row.score);
     cells = response_cells(row.response);
     if (has_generator_counts) cells.push_back(optional_cell(row.response.num_tokens));
     cells.push_back(row.error ? Cell(std::monostate()) : Cell(row.score));

@@ -33,19 +33,24 @@ Named find_first(const nlohmann::json& row, std::initializer_list<const char*> c
 [[noreturn]] void throw_missing(const nlohmann::json& row, std::string_view expected) {
   std::string found;
   for (const auto& [name, value] : row.items()) {
-    found += fmt::format("{}{}{}", found.empty() ? "" : ", ", name, value.is_null() ? " (null)" : "");
+    found +=
+        fmt::format("{}{}{}", found.empty() ? "" : ", ", name, value.is_null() ? " (null)" : "");
   }
-  throw Error(ErrorKind::kInput, "no {}; the row has the columns: {}", expected, found.empty() ? "none" : found);
+  throw Error(ErrorKind::kInput, "no {}; the row has the columns: {}", expected,
+              found.empty() ? "none" : found);
 }
 
-[[noreturn]] void throw_type(const char* column, std::string_view expected, const nlohmann::json& found) {
-  throw Error(ErrorKind::kInput, "column '{}': expected {}, found {}", column, expected, found.type_name());
+[[noreturn]] void throw_type(const char* column, std::string_view expected,
+                             const nlohmann::json& found) {
+  throw Error(ErrorKind::kInput, "column '{}': expected {}, found {}", column, expected,
+              found.type_name());
 }
 
 Conversation instruction_prompt(const nlohmann::json& row, const nlohmann::json& instruction) {
   Conversation prompt = conversation_of(instruction, "instruction");
   const nlohmann::json* input = find(row, "input");
-  // Alpaca's rows split a question into the task and the text it works on: without the text it is another question.
+  // Alpaca's rows split a question into the task and the text it works on: without the text it is
+  // another question.
   if (input != nullptr && input->is_string() && !input->get_ref<const std::string&>().empty()) {
     prompt.back().content += "\n\n" + input->get<std::string>();
   }
@@ -61,7 +66,8 @@ Conversation explicit_prompt(const nlohmann::json& row) {
     prompt = instruction_prompt(row, *instruction);
   }
   if (ends_with_assistant(prompt)) {
-    throw Error(ErrorKind::kInput, "the prompt ends with the assistant's turn; expected the user's");
+    throw Error(ErrorKind::kInput,
+                "the prompt ends with the assistant's turn; expected the user's");
   }
   return prompt;
 }
@@ -71,7 +77,8 @@ std::string response_text(const Named& found) {
   if (!found.value->is_array()) throw_type(found.column, "a string", *found.value);
   const Conversation turns = conversation_of(*found.value, found.column);
   if (turns.size() != 1 || turns.front().role != "assistant") {
-    throw Error(ErrorKind::kInput, "column '{}': expected a string or a single assistant message, found {} messages",
+    throw Error(ErrorKind::kInput,
+                "column '{}': expected a string or a single assistant message, found {} messages",
                 found.column, turns.size());
   }
   return turns.front().content;
@@ -85,21 +92,27 @@ Conversation prompt_field(const nlohmann::json& row) {
   if (const nlohmann::json* messages = find(row, "messages")) {
     prompt = conversation_of(*messages, "messages");
     if (ends_with_assistant(prompt)) prompt.pop_back();
-    if (prompt.empty()) throw Error(ErrorKind::kInput, "column 'messages': there is no prompt before the assistant's turn");
+    if (prompt.empty())
+      throw Error(ErrorKind::kInput,
+                  "column 'messages': there is no prompt before the assistant's turn");
     return prompt;
   }
-  if (find(row, "chosen") != nullptr && find(row, "rejected") != nullptr) return pair_fields(row).prompt;
-  throw_missing(row, "prompt: expected a column prompt, instruction, messages or a pair chosen/rejected");
+  if (find(row, "chosen") != nullptr && find(row, "rejected") != nullptr)
+    return pair_fields(row).prompt;
+  throw_missing(
+      row, "prompt: expected a column prompt, instruction, messages or a pair chosen/rejected");
 }
 
 Exchange exchange_fields(const nlohmann::json& row) {
   const Named response = find_first(row, {"response", "output", "completion"});
   const nlohmann::json* messages = find(row, "messages");
   if (response.value == nullptr) {
-    if (messages == nullptr) throw_missing(row, "response: expected a column response, output, completion or messages");
+    if (messages == nullptr)
+      throw_missing(row, "response: expected a column response, output, completion or messages");
     Conversation prompt = conversation_of(*messages, "messages");
     if (prompt.size() < 2 || !ends_with_assistant(prompt)) {
-      throw Error(ErrorKind::kInput, "column 'messages': expected the assistant's turn at the end, after a prompt");
+      throw Error(ErrorKind::kInput,
+                  "column 'messages': expected the assistant's turn at the end, after a prompt");
     }
     std::string text = std::move(prompt.back().content);
     prompt.pop_back();
@@ -107,12 +120,15 @@ Exchange exchange_fields(const nlohmann::json& row) {
   }
   Exchange exchange{explicit_prompt(row), response_text(response)};
   if (!exchange.prompt.empty()) return exchange;
-  if (messages == nullptr) throw_missing(row, "prompt: expected a column prompt, instruction or messages");
+  if (messages == nullptr)
+    throw_missing(row, "prompt: expected a column prompt, instruction or messages");
   exchange.prompt = conversation_of(*messages, "messages");
   if (ends_with_assistant(exchange.prompt)) {
     if (exchange.prompt.back().content != exchange.response || exchange.prompt.size() < 2) {
-      throw Error(ErrorKind::kInput, "column 'messages' ends with an assistant turn that is not the one in column '{}'",
-                  response.column);
+      throw Error(
+          ErrorKind::kInput,
+          "column 'messages' ends with an assistant turn that is not the one in column '{}'",
+          response.column);
     }
     exchange.prompt.pop_back();
   }
@@ -122,11 +138,15 @@ Exchange exchange_fields(const nlohmann::json& row) {
 PairSides pair_fields(const nlohmann::json& row) {
   const nlohmann::json* chosen = find(row, "chosen");
   const nlohmann::json* rejected = find(row, "rejected");
-  if (chosen == nullptr || rejected == nullptr) throw_missing(row, "pair: expected the columns chosen and rejected");
+  if (chosen == nullptr || rejected == nullptr)
+    throw_missing(row, "pair: expected the columns chosen and rejected");
   const Conversation prompt = explicit_prompt(row);
-  PairSides sides{finished_conversation(*chosen, "chosen", prompt), finished_conversation(*rejected, "rejected", prompt), {}};
+  PairSides sides{finished_conversation(*chosen, "chosen", prompt),
+                  finished_conversation(*rejected, "rejected", prompt),
+                  {}};
   sides.prompt = common_prompt(sides.chosen, sides.rejected);
-  if (sides.prompt.empty()) throw Error(ErrorKind::kInput, "columns 'chosen' and 'rejected' do not share a prompt");
+  if (sides.prompt.empty())
+    throw Error(ErrorKind::kInput, "columns 'chosen' and 'rejected' do not share a prompt");
   return sides;
 }
 
@@ -135,18 +155,22 @@ std::optional<std::string> prompt_id_field(const nlohmann::json& row) {
   if (value == nullptr) return std::nullopt;
   if (value->is_number_integer()) return value->dump();
   if (!value->is_string()) throw_type("prompt_id", "a string", *value);
-  if (value->get_ref<const std::string&>().empty()) throw Error(ErrorKind::kInput, "column 'prompt_id' is an empty text");
+  if (value->get_ref<const std::string&>().empty())
+    throw Error(ErrorKind::kInput, "column 'prompt_id' is an empty text");
   return value->get<std::string>();
 }
 
-std::optional<std::int32_t> sample_field(const nlohmann::json& row) { return count_field(row, "sample"); }
+std::optional<std::int32_t> sample_field(const nlohmann::json& row) {
+  return count_field(row, "sample");
+}
 
 std::optional<std::string> policy_field(const nlohmann::json& row) {
   const Named found = find_first(row, {"policy", "generator", "model"});
   if (found.value == nullptr) return std::nullopt;
   if (!found.value->is_string()) throw_type(found.column, "a string", *found.value);
   if (found.value->get_ref<const std::string&>().empty()) {
-    throw Error(ErrorKind::kInput, "column '{}' is an empty text; expected a policy's name", found.column);
+    throw Error(ErrorKind::kInput, "column '{}' is an empty text; expected a policy's name",
+                found.column);
   }
   return found.value->get<std::string>();
 }
@@ -155,7 +179,8 @@ ScoreField score_field(const nlohmann::json& row) {
   std::optional<std::string> error = text_field(row, "error");
   if (error && !error->empty()) return {0.0f, std::move(error)};
   const std::optional<double> value = number_field(row, "score");
-  if (!value) throw_missing(row, "score: expected a number in column 'score', or a text in column 'error'");
+  if (!value)
+    throw_missing(row, "score: expected a number in column 'score', or a text in column 'error'");
   if (std::abs(*value) > std::numeric_limits<float>::max()) {
     throw Error(ErrorKind::kInput, "column 'score': {} is outside the range of float32", *value);
   }
@@ -173,11 +198,13 @@ std::optional<std::int32_t> count_field(const nlohmann::json& row, const char* c
   const nlohmann::json* value = find(row, column);
   if (value == nullptr) return std::nullopt;
   // pandas turns a column of whole numbers with gaps into floating point.
-  const bool whole = value->is_number_float() && std::floor(value->get<double>()) == value->get<double>();
+  const bool whole =
+      value->is_number_float() && std::floor(value->get<double>()) == value->get<double>();
   if (!value->is_number_integer() && !whole) throw_type(column, "a whole number", *value);
   const double number = value->get<double>();
   if (number < 0 || number > std::numeric_limits<std::int32_t>::max()) {
-    throw Error(ErrorKind::kInput, "column '{}': {} is not between 0 and 2147483647", column, number);
+    throw Error(ErrorKind::kInput, "column '{}': {} is not between 0 and 2147483647", column,
+                number);
   }
   return static_cast<std::int32_t>(number);
 }
@@ -187,7 +214,8 @@ std::optional<double> number_field(const nlohmann::json& row, const char* column
   if (value == nullptr) return std::nullopt;
   if (!value->is_number()) throw_type(column, "a number", *value);
   const double number = value->get<double>();
-  if (!std::isfinite(number)) throw Error(ErrorKind::kInput, "column '{}': {} is no finite number", column, number);
+  if (!std::isfinite(number))
+    throw Error(ErrorKind::kInput, "column '{}': {} is no finite number", column, number);
   return number;
 }
 

@@ -7,12 +7,12 @@
 
 #include "charm/records/records.h"
 
-// The column spellings of the field, one function per thing that a row may say. Everything throws kInput without location: the
-// reader knows the row.
+// The column spellings of the field, one function per thing that a row may say. Everything throws
+// kInput without location: the reader knows the row.
 namespace charm::storage {
 
-/// The prompt of any kind of row: `prompt`, `instruction` (with a non-empty `input` below it), `messages` without a closing
-/// assistant turn, or what `chosen` and `rejected` share.
+/// The prompt of any kind of row: `prompt`, `instruction` (with a non-empty `input` below it),
+/// `messages` without a closing assistant turn, or what `chosen` and `rejected` share.
 Conversation prompt_field(const nlohmann::json& row);
 
 struct Exchange {
@@ -20,8 +20,8 @@ struct Exchange {
   std::string response;
 };
 
-/// Prompt and response: a response column (`response`, `output`, `completion`) beside a prompt, or `messages` whose last turn
-/// is the assistant's.
+/// Prompt and response: a response column (`response`, `output`, `completion`) beside a prompt, or
+/// `messages` whose last turn is the assistant's.
 Exchange exchange_fields(const nlohmann::json& row);
 
 /// `chosen` and `rejected` as whole conversations with their common prompt.

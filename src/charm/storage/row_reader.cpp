@@ -35,11 +35,14 @@ std::optional<ColumnarFormat> columnar_format_of(const std::filesystem::path& fi
   return std::nullopt;
 }
 
-std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file, const std::vector<std::string>& columns) {
-  if (const auto format = columnar_format_of(file)) return open_columnar_rows(file, *format, columns);
+std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file,
+                                           const std::vector<std::string>& columns) {
+  if (const auto format = columnar_format_of(file))
+    return open_columnar_rows(file, *format, columns);
   if (file.extension() == ".parquet" || file.extension() == ".arrow") {
-    throw Error(ErrorKind::kInput, "{}: does not begin like a {} file; it may be cut off or something else", file.string(),
-                file.extension() == ".parquet" ? "Parquet" : "Arrow");
+    throw Error(ErrorKind::kInput,
+                "{}: does not begin like a {} file; it may be cut off or something else",
+                file.string(), file.extension() == ".parquet" ? "Parquet" : "Arrow");
   }
   return open_json_rows(file);
 }
@@ -56,7 +59,8 @@ struct RowReader::State {
   std::string first_problem;
 };
 
-RowReader::RowReader(const std::filesystem::path& path, const ReadOptions& options, std::vector<std::string> columns)
+RowReader::RowReader(const std::filesystem::path& path, const ReadOptions& options,
+                     std::vector<std::string> columns)
     : state_(std::make_unique<State>()) {
   state_->path = path;
   state_->options = options;
@@ -100,8 +104,8 @@ void RowReader::reject(std::string_view why) {
     return;
   }
   if (s.options.max_bad_rows == 0) throw Error(ErrorKind::kInput, "{}", s.first_problem);
-  throw Error(ErrorKind::kInput, "{} (the first of {} bad rows; --max-bad-rows allows {})", s.first_problem, s.num_bad_rows,
-              s.options.max_bad_rows);
+  throw Error(ErrorKind::kInput, "{} (the first of {} bad rows; --max-bad-rows allows {})",
+              s.first_problem, s.num_bad_rows, s.options.max_bad_rows);
 }
 
 std::string RowReader::location() const { return state_->source->location(); }
@@ -118,11 +122,12 @@ void RowReader::finish() const {
   const State& s = *state_;
   if (s.num_rows == 0) throw Error(ErrorKind::kInput, "{}: holds no rows", s.path.string());
   if (s.num_bad_rows == s.num_rows) {
-    throw Error(ErrorKind::kInput, "{}: none of its {} rows can be used; the first: {}", s.path.string(), s.num_rows,
-                s.first_problem);
+    throw Error(ErrorKind::kInput, "{}: none of its {} rows can be used; the first: {}",
+                s.path.string(), s.num_rows, s.first_problem);
   }
   if (s.num_bad_rows > 0) {
-    log::warning("{}: {} of {} rows left out; the first: {}", s.path.string(), s.num_bad_rows, s.num_rows, s.first_problem);
+    log::warning("{}: {} of {} rows left out; the first: {}", s.path.string(), s.num_bad_rows,
+                 s.num_rows, s.first_problem);
   }
 }
 

@@ -16,7 +16,8 @@ enum class RowOutcome {
   kEnd,
 };
 
-/// Rows of one file. Throws charm::Error when the file as a whole cannot be read on. Not thread-safe.
+/// Rows of one file. Throws charm::Error when the file as a whole cannot be read on. Not
+/// thread-safe.
 class RowSource {
  public:
   virtual ~RowSource() = default;
@@ -31,14 +32,18 @@ std::unique_ptr<RowSource> open_json_rows(const std::filesystem::path& file);
 
 enum class ColumnarFormat { kParquet, kArrowStream, kArrowFile };
 
-/// Told from the first bytes; empty where they are no Parquet or Arrow file's. Throws kIo, and kInput for an empty file.
+/// Told from the first bytes; empty where they are no Parquet or Arrow file's. Throws kIo, and
+/// kInput for an empty file.
 std::optional<ColumnarFormat> columnar_format_of(const std::filesystem::path& file);
 
 /// Of `columns` (empty: all) those that the file has.
-std::unique_ptr<RowSource> open_columnar_rows(const std::filesystem::path& file, ColumnarFormat format,
+std::unique_ptr<RowSource> open_columnar_rows(const std::filesystem::path& file,
+                                              ColumnarFormat format,
                                               const std::vector<std::string>& columns);
 
-/// Looks at the first bytes and opens the file with the right source. Throws kInput for an empty file or an unknown format.
-std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file, const std::vector<std::string>& columns);
+/// Looks at the first bytes and opens the file with the right source. Throws kInput for an empty
+/// file or an unknown format.
+std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file,
+                                           const std::vector<std::string>& columns);
 
 }  // namespace charm::storage

@@ -20,7 +20,8 @@ namespace {
 // A column of texts, plain or dictionary-encoded; null where the batch has none of that name.
 class TextColumn {
  public:
-  TextColumn(const arrow::RecordBatch& batch, const char* name) : column_(batch.GetColumnByName(name)) {
+  TextColumn(const arrow::RecordBatch& batch, const char* name)
+      : column_(batch.GetColumnByName(name)) {
     if (column_ == nullptr) return;
     const arrow::Array* texts = column_.get();
     if (column_->type_id() == arrow::Type::DICTIONARY) {
@@ -28,12 +29,16 @@ class TextColumn {
       texts = dictionary_->dictionary().get();
     }
     // pandas and polars write large strings.
-    if (texts->type_id() == arrow::Type::STRING) texts_ = static_cast<const arrow::StringArray*>(texts);
-    if (texts->type_id() == arrow::Type::LARGE_STRING) large_texts_ = static_cast<const arrow::LargeStringArray*>(texts);
+    if (texts->type_id() == arrow::Type::STRING)
+      texts_ = static_cast<const arrow::StringArray*>(texts);
+    if (texts->type_id() == arrow::Type::LARGE_STRING)
+      large_texts_ = static_cast<const arrow::LargeStringArray*>(texts);
   }
 
   bool is_present() const { return column_ != nullptr; }
-  bool is_usable() const { return column_ == nullptr || texts_ != nullptr || large_texts_ != nullptr; }
+  bool is_usable() const {
+    return column_ == nullptr || texts_ != nullptr || large_texts_ != nullptr;
+  }
 
   std::optional<std::string_view> at(std::int64_t row) const {
     if (column_ == nullptr || column_->IsNull(row)) return std::nullopt;
@@ -62,9 +67,12 @@ bool append_batch(const arrow::RecordBatch& batch, const ReadOptions& options,
   const TextColumn errors(batch, "error");
   const auto values = batch.GetColumnByName("score");
   const auto samples = batch.GetColumnByName("sample");
-  if (!prompt_ids.is_present() || !prompt_ids.is_usable() || !policies.is_usable() || !errors.is_usable()) return false;
+  if (!prompt_ids.is_present() || !prompt_ids.is_usable() || !policies.is_usable() ||
+      !errors.is_usable())
+    return false;
   if (values == nullptr || values->type_id() != arrow::Type::FLOAT) return false;
-  if (samples != nullptr && (samples->type_id() != arrow::Type::INT32 || samples->null_count() > 0)) return false;
+  if (samples != nullptr && (samples->type_id() != arrow::Type::INT32 || samples->null_count() > 0))
+    return false;
   // Without a policy column its other spellings would have to be looked for.
   if (!options.policy && !policies.is_present()) return false;
   const auto& numbers = static_cast<const arrow::FloatArray&>(*values);
@@ -75,14 +83,18 @@ bool append_batch(const arrow::RecordBatch& batch, const ReadOptions& options,
     if (!prompt_id || !policy) return false;
     score.prompt_id = *std::move(prompt_id);
     score.policy = *std::move(policy);
-    if (samples != nullptr) score.sample = static_cast<const arrow::Int32Array&>(*samples).Value(row);
+    if (samples != nullptr)
+      score.sample = static_cast<const arrow::Int32Array&>(*samples).Value(row);
     score.error = clean_text(errors.at(row));
     if (!score.error) {
       if (errors.at(row) || numbers.IsNull(row) || !std::isfinite(numbers.Value(row))) return false;
       score.score = numbers.Value(row);
     }
     std::string key = score.policy;
-    key.append(1, '\0').append(score.prompt_id).append(1, '\0').append(std::to_string(score.sample));
+    key.append(1, '\0')
+        .append(score.prompt_id)
+        .append(1, '\0')
+        .append(std::to_string(score.sample));
     if (score.sample < 0 || !keys.insert(std::move(key)).second) return false;
     scores.push_back(std::move(score));
   }
@@ -91,7 +103,8 @@ bool append_batch(const arrow::RecordBatch& batch, const ReadOptions& options,
 
 }  // namespace
 
-std::optional<std::vector<Score>> read_score_columns(const std::filesystem::path& path, const ReadOptions& options) {
+std::optional<std::vector<Score>> read_score_columns(const std::filesystem::path& path,
+                                                     const ReadOptions& options) {
   std::vector<Score> scores;
   std::unordered_set<std::string> keys;
   for (const DataFile& file : data_files_of(path, options.split)) {

@@ -21,7 +21,8 @@ struct Column {
 };
 
 /// monostate is null. Texts, conversations and lists point into the record.
-using Cell = std::variant<std::monostate, std::string_view, const Conversation*, const std::vector<std::string>*, float, double,
+using Cell = std::variant<std::monostate, std::string_view, const Conversation*,
+                          const std::vector<std::string>*, float, double,
                           const std::vector<double>*, std::int32_t, bool>;
 
 struct Table {
@@ -34,10 +35,12 @@ struct Table {
 /// In the format of the extension: .parquet, .jsonl or .jsonl.gz; kUsage for others.
 void write_table(const std::filesystem::path& path, const Table& table);
 
-/// Parquet with zstd: strings, list<struct<role, content>>, float32, float64, int32, bool, lists. Equal tables give equal bytes.
+/// Parquet with zstd: strings, list<struct<role, content>>, float32, float64, int32, bool, lists.
+/// Equal tables give equal bytes.
 void write_parquet(const std::filesystem::path& path, const Table& table);
 
-/// One object a line, columns in order, nulls written; `gzip` without name and time, so equal tables give equal bytes.
+/// One object a line, columns in order, nulls written; `gzip` without name and time, so equal
+/// tables give equal bytes.
 void write_jsonl(const std::filesystem::path& path, const Table& table, bool gzip);
 
 }  // namespace charm::storage

@@ -21,8 +21,8 @@ TEST(RandomStream, IsTheSameForTheSameNames) {
 
 TEST(RandomStream, DiffersByEveryPartOfItsName) {
   const std::set<std::vector<std::uint64_t>> streams = {
-      draw(RandomStream(7, "train", 2), 4), draw(RandomStream(8, "train", 2), 4), draw(RandomStream(7, "eval", 2), 4),
-      draw(RandomStream(7, "train", 3), 4)};
+      draw(RandomStream(7, "train", 2), 4), draw(RandomStream(8, "train", 2), 4),
+      draw(RandomStream(7, "eval", 2), 4), draw(RandomStream(7, "train", 3), 4)};
   EXPECT_EQ(streams.size(), 4u);
 }
 

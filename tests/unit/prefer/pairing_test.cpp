@@ -16,7 +16,8 @@ using ::testing::HasSubstr;
 const Offsets kOffsets = {{"a", "b", "c"}, {1.0, 0.0, -0.5}, "b"};
 
 // A row as "policy prompt score".
-Score row(const std::string& policy, const std::string& prompt_id, float score, std::int32_t sample = 0) {
+Score row(const std::string& policy, const std::string& prompt_id, float score,
+          std::int32_t sample = 0) {
   return {prompt_id, policy, sample, score, std::nullopt};
 }
 
@@ -46,8 +47,10 @@ TEST(PairScores, BestWorstUsesTheOffsets) {
 
 TEST(PairScores, AgainstTheReferenceAndAll) {
   const std::vector<Score> scores = {row("a", "x", 2.0f), row("b", "x", 2.5f), row("c", "x", 5.0f)};
-  EXPECT_EQ(names(pair_scores(scores, kOffsets, {.pairs = Pairs::kVsReference}), scores), (Names{"a>b", "c>b"}));
-  EXPECT_EQ(names(pair_scores(scores, kOffsets, {.pairs = Pairs::kAll}), scores), (Names{"a>b", "c>a", "c>b"}));
+  EXPECT_EQ(names(pair_scores(scores, kOffsets, {.pairs = Pairs::kVsReference}), scores),
+            (Names{"a>b", "c>b"}));
+  EXPECT_EQ(names(pair_scores(scores, kOffsets, {.pairs = Pairs::kAll}), scores),
+            (Names{"a>b", "c>a", "c>b"}));
 }
 
 TEST(PairScores, TiesAreDroppedCountedOrKept) {
@@ -56,11 +59,15 @@ TEST(PairScores, TiesAreDroppedCountedOrKept) {
   for (const Pairs pairs : {Pairs::kBestWorst, Pairs::kVsReference, Pairs::kAll}) {
     const Pairing dropped = pair_scores(scores, kOffsets, {.pairs = pairs});
     EXPECT_TRUE(dropped.pairs.empty());
-    EXPECT_EQ(dropped.counts.num_ties, pairs == Pairs::kAll ? 3 : pairs == Pairs::kVsReference ? 2 : 1);
+    EXPECT_EQ(dropped.counts.num_ties, pairs == Pairs::kAll           ? 3
+                                       : pairs == Pairs::kVsReference ? 2
+                                                                      : 1);
   }
   EXPECT_EQ(names(pair_scores(scores, kOffsets, {.ties = Ties::kKeep}), scores), Names{"a>c"});
-  EXPECT_EQ(names(pair_scores(scores, kOffsets, {.pairs = Pairs::kVsReference, .ties = Ties::kKeep}), scores),
-            (Names{"a>b", "b>c"}));
+  EXPECT_EQ(
+      names(pair_scores(scores, kOffsets, {.pairs = Pairs::kVsReference, .ties = Ties::kKeep}),
+            scores),
+      (Names{"a>b", "b>c"}));
 }
 
 TEST(PairScores, MinMargin) {
@@ -71,8 +78,9 @@ TEST(PairScores, MinMargin) {
 }
 
 TEST(PairScores, SamplesMeetAndErrorsAndStrangersStayOut) {
-  std::vector<Score> scores = {row("a", "x", 9.0f, 0), row("b", "x", 1.0f, 1), row("a", "x", 1.0f, 1),
-                               row("b", "x", 9.0f, 0), row("d", "x", 99.0f),  row("c", "x", -99.0f)};
+  std::vector<Score> scores = {row("a", "x", 9.0f, 0), row("b", "x", 1.0f, 1),
+                               row("a", "x", 1.0f, 1), row("b", "x", 9.0f, 0),
+                               row("d", "x", 99.0f),   row("c", "x", -99.0f)};
   scores.back().error = "too long";
   const Pairing pairing = pair_scores(scores, kOffsets, {});
   EXPECT_EQ(names(pairing, scores), (Names{"a>b", "a>b"}));
@@ -94,7 +102,8 @@ TEST(PairScores, AddingAConstantToAllScoresMovesNoPair) {
   std::vector<Score> scores;
   for (int i = 0; i < 300; ++i) {
     // Eighths stay exact in float32 after the shift.
-    scores.push_back(row(kOffsets.policies[i % 3], std::to_string(i / 3), static_cast<float>(random.below(64)) / 8.0f));
+    scores.push_back(row(kOffsets.policies[i % 3], std::to_string(i / 3),
+                         static_cast<float>(random.below(64)) / 8.0f));
   }
   std::vector<Score> shifted = scores;
   for (Score& score : shifted) score.score += 100.0f;
@@ -107,7 +116,8 @@ TEST(PairScores, AddingAConstantToAllScoresMovesNoPair) {
 TEST(ReadOffsets, TakesPoliciesInOrder) {
   const TempFolder folder;
   const Offsets offsets = read_offsets(folder.file(
-      "c.json", R"({"reference":"b","policies":[{"policy":"a","offset":-1.5,"rating":1200},{"policy":"b","offset":0}]})"));
+      "c.json",
+      R"({"reference":"b","policies":[{"policy":"a","offset":-1.5,"rating":1200},{"policy":"b","offset":0}]})"));
   EXPECT_EQ(offsets.policies, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(offsets.offsets, (std::vector<double>{-1.5, 0.0}));
   EXPECT_EQ(offsets.reference, "b");
@@ -124,15 +134,22 @@ TEST(ReadOffsets, SaysWhatIsMissing) {
   EXPECT_THAT(message("{"), HasSubstr("broken JSON"));
   EXPECT_THAT(message("[]"), HasSubstr("no member 'reference'"));
   EXPECT_THAT(message(R"({"reference":"b"})"), HasSubstr("no member 'policies'"));
-  EXPECT_THAT(message(R"({"reference":"b","policies":[{"policy":"b","offset":0}]})"), HasSubstr("at least two"));
+  EXPECT_THAT(message(R"({"reference":"b","policies":[{"policy":"b","offset":0}]})"),
+              HasSubstr("at least two"));
   EXPECT_THAT(message(R"({"reference":"b","policies":[{"policy":"b","offset":0},{"policy":"a"}]})"),
               HasSubstr("policies[1]: has no member 'offset'"));
-  EXPECT_THAT(message(R"({"reference":"b","policies":[{"policy":"b","offset":0},{"policy":"a","offset":null}]})"),
-              HasSubstr("expected a finite number"));
-  EXPECT_THAT(message(R"({"reference":"b","policies":[{"policy":"b","offset":0},{"policy":"b","offset":1}]})"),
-              HasSubstr("occurs twice"));
-  EXPECT_THAT(message(R"({"reference":"z","policies":[{"policy":"b","offset":0},{"policy":"a","offset":1}]})"),
-              HasSubstr("'z' is not among"));
+  EXPECT_THAT(
+      message(
+          R"({"reference":"b","policies":[{"policy":"b","offset":0},{"policy":"a","offset":null}]})"),
+      HasSubstr("expected a finite number"));
+  EXPECT_THAT(
+      message(
+          R"({"reference":"b","policies":[{"policy":"b","offset":0},{"policy":"b","offset":1}]})"),
+      HasSubstr("occurs twice"));
+  EXPECT_THAT(
+      message(
+          R"({"reference":"z","policies":[{"policy":"b","offset":0},{"policy":"a","offset":1}]})"),
+      HasSubstr("'z' is not among"));
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ class Prefer : public ::testing::Test {
  protected:
   Prefer() {
     options_.calibration = folder_.file(
-        "calibration.json", R"({"reference":"b","policies":[{"policy":"a","offset":-3},{"policy":"b","offset":0}]})");
+        "calibration.json",
+        R"({"reference":"b","policies":[{"policy":"a","offset":-3},{"policy":"b","offset":0}]})");
     options_.output = folder_ / "out/pairs.parquet";
     write("a", {scored("a", "x", 4.0f), scored("a", "y", 2.0f), scored("a", "z", 3.0f)});
     // Another order than a's: rows meet by prompt_id.
@@ -56,14 +57,17 @@ TEST_F(Prefer, WritesWholeConversationsWithCalibratedScores) {
   const auto pairs = storage::read_preferences(options_.output, {});
   ASSERT_EQ(pairs.size(), 2u);
   EXPECT_EQ(pairs[0].prompt_id, "x");
-  EXPECT_EQ(pairs[0].chosen, (Conversation{{"system", "s"}, {"user", "question x"}, {"assistant", "b answers x"}}));
-  EXPECT_EQ(pairs[0].rejected, (Conversation{{"system", "s"}, {"user", "question x"}, {"assistant", "a answers x"}}));
+  EXPECT_EQ(pairs[0].chosen,
+            (Conversation{{"system", "s"}, {"user", "question x"}, {"assistant", "b answers x"}}));
+  EXPECT_EQ(pairs[0].rejected,
+            (Conversation{{"system", "s"}, {"user", "question x"}, {"assistant", "a answers x"}}));
   EXPECT_EQ(pairs[0].score_chosen, 2.0);
   EXPECT_EQ(pairs[0].score_rejected, 1.0);
   EXPECT_EQ(pairs[0].margin, 1.0);
   EXPECT_EQ(pairs[0].policy_chosen, "b");
   EXPECT_EQ(pairs[1].policy_rejected, "a");
-  const auto manifest = nlohmann::json::parse(read_file(options_.output.string() + ".manifest.json"));
+  const auto manifest =
+      nlohmann::json::parse(read_file(options_.output.string() + ".manifest.json"));
   EXPECT_EQ(manifest["counts"]["num_pairs"], 2);
   EXPECT_EQ(manifest["inputs"].size(), 3u);
 }
@@ -102,7 +106,8 @@ TEST_F(Prefer, RefusesWhatCannotBePaired) {
   options_.scores = {all[0]};
   EXPECT_THAT(error_of([&] { prefer(options_); }).message(), HasSubstr("1 calibrated policies"));
   options_.scores = {all[0], all[0]};
-  EXPECT_THAT(error_of([&] { prefer(options_); }).message(), HasSubstr("both hold rows of policy 'a'"));
+  EXPECT_THAT(error_of([&] { prefer(options_); }).message(),
+              HasSubstr("both hold rows of policy 'a'"));
   EXPECT_FALSE(fs::exists(options_.output));
 }
 
@@ -110,7 +115,8 @@ TEST_F(Prefer, OneIdForTwoPromptsIsAnError) {
   auto other = scored("b", "x", 2.0f);
   other.response.prompt[1].content = "another question";
   write("b", {other});
-  EXPECT_THAT(error_of([&] { prefer(options_); }).message(), HasSubstr("prompt_id 'x' stands for different prompts"));
+  EXPECT_THAT(error_of([&] { prefer(options_); }).message(),
+              HasSubstr("prompt_id 'x' stands for different prompts"));
 }
 
 TEST_F(Prefer, VsReferenceNeedsTheReference) {

@@ -17,7 +17,8 @@ using ::testing::ElementsAre;
 
 std::vector<Prompt> numbered(int count) {
   std::vector<Prompt> prompts;
-  for (int i = 0; i < count; ++i) prompts.push_back({std::to_string(i), {{"user", fmt::format("q{}", i)}}});
+  for (int i = 0; i < count; ++i)
+    prompts.push_back({std::to_string(i), {{"user", fmt::format("q{}", i)}}});
   return prompts;
 }
 
@@ -52,7 +53,9 @@ TEST(WithoutDuplicates, KeepsTheFirstOfEqualConversations) {
 TEST(Prepare, WritesPromptsAndManifest) {
   const TempFolder folder;
   PrepareOptions options;
-  options.input = folder.file("in.jsonl", "{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n{\"prompt\":\"a\"}\n{\"prompt\":\"c\"}\n");
+  options.input = folder.file(
+      "in.jsonl",
+      "{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n{\"prompt\":\"a\"}\n{\"prompt\":\"c\"}\n");
   options.output = folder / "out/prompts.parquet";
   options.dedupe = true;
   options.limit = 2;
@@ -64,7 +67,8 @@ TEST(Prepare, WritesPromptsAndManifest) {
   ASSERT_EQ(prompts.size(), 2u);
   EXPECT_EQ(prompts[1].messages, (Conversation{{"user", "b"}}));
   EXPECT_EQ(prompts[1].prompt_id, prompt_id_of({{"user", "b"}}));
-  const auto manifest = nlohmann::json::parse(read_file(folder / "out/prompts.parquet.manifest.json"));
+  const auto manifest =
+      nlohmann::json::parse(read_file(folder / "out/prompts.parquet.manifest.json"));
   EXPECT_EQ(manifest["command"], "prepare");
   EXPECT_EQ(manifest["num_duplicates"], 1);
   EXPECT_EQ(manifest["options"]["limit"], 2);
@@ -76,7 +80,8 @@ TEST(Prepare, KeepsRepeatsUnlessToldOtherwise) {
   options.input = folder.file("in.jsonl", "{\"prompt\":\"a\"}\n{\"prompt\":\"a\"}\n");
   options.output = folder / "prompts.jsonl";
   EXPECT_EQ(prepare(options).num_written, 2);
-  EXPECT_EQ(storage::read_prompts(options.output, {})[1].prompt_id, prompt_id_of({{"user", "a"}}) + "-2");
+  EXPECT_EQ(storage::read_prompts(options.output, {})[1].prompt_id,
+            prompt_id_of({{"user", "a"}}) + "-2");
 }
 
 TEST(Prepare, BadOptionsAndInputLeaveNoOutput) {

@@ -9,14 +9,16 @@
 namespace charm {
 namespace {
 
-// The expected values are Python's: json.dumps(..., ensure_ascii=False, separators=(",", ":")) and hashlib.
+// The expected values are Python's: json.dumps(..., ensure_ascii=False, separators=(",", ":")) and
+// hashlib.
 TEST(PromptId, EqualsPython) {
   const std::string text = read_file(CHARM_SOURCE_DIR "/tests/data/storage/prompt_ids.json");
   const nlohmann::json cases = nlohmann::json::parse(text);
   ASSERT_EQ(cases.size(), 2u);
   for (const nlohmann::json& expected : cases) {
     Conversation prompt;
-    for (const nlohmann::json& message : expected["prompt"]) prompt.push_back({message["role"], message["content"]});
+    for (const nlohmann::json& message : expected["prompt"])
+      prompt.push_back({message["role"], message["content"]});
     EXPECT_EQ(conversation_json(prompt), expected["json"].get<std::string>());
     EXPECT_EQ(prompt_id_of(prompt), expected["prompt_id"].get<std::string>());
   }

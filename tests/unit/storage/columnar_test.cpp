@@ -17,12 +17,14 @@ using ::testing::HasSubstr;
 const fs::path kFixtures = CHARM_SOURCE_DIR "/tests/data/storage";
 
 // As in the script: NUL, byte order mark, line separator, an astral character, CR LF.
-const std::string kOddText("nul \x00 bom \xEF\xBB\xBF separator \xE2\x80\xA8 astral \xF0\x9F\xA7\xAA crlf \r\n end", 51);
+const std::string kOddText(
+    "nul \x00 bom \xEF\xBB\xBF separator \xE2\x80\xA8 astral \xF0\x9F\xA7\xAA crlf \r\n end", 51);
 
 void expect_questions(const std::vector<Response>& rows, const std::string& policy) {
   ASSERT_EQ(rows.size(), 5u);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Conversation prompt = {{"system", "Answer briefly."}, {"user", fmt::format("Question {}?", i)}};
+    const Conversation prompt = {{"system", "Answer briefly."},
+                                 {"user", fmt::format("Question {}?", i)}};
     EXPECT_EQ(rows[i].prompt, prompt);
     EXPECT_EQ(rows[i].prompt_id, prompt_id_of(prompt));
     EXPECT_EQ(rows[i].policy, policy);
@@ -57,15 +59,18 @@ TEST(SavedDict, NeedsASplitAndReadsIt) {
   ASSERT_EQ(test.size(), 1u);
   EXPECT_EQ(test[0].chosen, (Conversation{{"user", "Two plus two?"}, {"assistant", "Four."}}));
   EXPECT_EQ(test[0].rejected.back().content, "Five.");
-  EXPECT_THAT(error_of([&] { read_preferences(kFixtures / "saved_dict", {}); }).message(), HasSubstr("'train', 'test'"));
-  EXPECT_THAT(error_of([&] { read_preferences(kFixtures / "saved_dict", {.split = "dev"}); }).message(),
-              HasSubstr("no split 'dev'"));
+  EXPECT_THAT(error_of([&] { read_preferences(kFixtures / "saved_dict", {}); }).message(),
+              HasSubstr("'train', 'test'"));
+  EXPECT_THAT(
+      error_of([&] { read_preferences(kFixtures / "saved_dict", {.split = "dev"}); }).message(),
+      HasSubstr("no split 'dev'"));
 }
 
 TEST(ParquetFolder, ShardsOfASplit) {
   expect_questions(read_responses(kFixtures / "hub_folder", {.split = "train"}), "hub_folder");
   EXPECT_EQ(read_responses(kFixtures / "hub_folder", {.split = "test"}).size(), 1u);
-  EXPECT_THAT(error_of([&] { read_responses(kFixtures / "hub_folder", {}); }).message(), HasSubstr("--split"));
+  EXPECT_THAT(error_of([&] { read_responses(kFixtures / "hub_folder", {}); }).message(),
+              HasSubstr("--split"));
 }
 
 TEST(Columns, EveryTypeATextOrNumberComesIn) {
@@ -87,7 +92,8 @@ TEST(Columns, EveryTypeATextOrNumberComesIn) {
 }
 
 TEST(Columns, MessagesStoredAsParallelLists) {
-  EXPECT_EQ(read_responses(kFixtures / "sequences.parquet", {}).at(0).prompt, (Conversation{{"user", "p0"}}));
+  EXPECT_EQ(read_responses(kFixtures / "sequences.parquet", {}).at(0).prompt,
+            (Conversation{{"user", "p0"}}));
 }
 
 TEST(Columns, ScoresWithoutIdsGetThemFromThePrompt) {
@@ -101,7 +107,8 @@ TEST(Columns, ScoresWithoutIdsGetThemFromThePrompt) {
 TEST(Columns, NotANumberIsNamedByRow) {
   const Error error = error_of([&] { read_scores(kFixtures / "nan.parquet", {}); });
   EXPECT_EQ(error.kind(), ErrorKind::kInput);
-  EXPECT_THAT(error.message(), HasSubstr("nan.parquet, row 2: column 'score': nan is no finite number"));
+  EXPECT_THAT(error.message(),
+              HasSubstr("nan.parquet, row 2: column 'score': nan is no finite number"));
 }
 
 TEST(Columns, MissingNumbersAsPandasWritesThem) {

@@ -12,7 +12,8 @@ namespace charm::testing {
 inline void append_gzip(const std::filesystem::path& path, std::string_view content) {
   const gzFile file = ::gzopen(path.c_str(), "ab");
   ASSERT_NE(file, nullptr);
-  ASSERT_EQ(::gzwrite(file, content.data(), static_cast<unsigned>(content.size())), static_cast<int>(content.size()));
+  ASSERT_EQ(::gzwrite(file, content.data(), static_cast<unsigned>(content.size())),
+            static_cast<int>(content.size()));
   ASSERT_EQ(::gzclose(file), Z_OK);
 }
 

@@ -22,7 +22,8 @@ TEST(Journal, GroupsOfAnEarlierRunComeBackInOrder) {
     journal.append({{"text", "line\nbreak"}});
   }
   Journal journal(output, "f");
-  EXPECT_EQ(journal.take_finished(), (std::vector<json>{{{"rows", {1, 2}}}, {{"text", "line\nbreak"}}}));
+  EXPECT_EQ(journal.take_finished(),
+            (std::vector<json>{{{"rows", {1, 2}}}, {{"text", "line\nbreak"}}}));
   EXPECT_TRUE(journal.take_finished().empty());
   journal.append({{"rows", {3}}});
   EXPECT_EQ(Journal(output, "f").take_finished().size(), 3u);
@@ -82,7 +83,9 @@ TEST(Journal, RemoveDeletesTheFile) {
   EXPECT_TRUE(folder.names().empty());
 }
 
-TEST(JournalPath, OfAFolderWithATrailingSlash) { EXPECT_EQ(journal_path("run/model/"), "run/model.journal"); }
+TEST(JournalPath, OfAFolderWithATrailingSlash) {
+  EXPECT_EQ(journal_path("run/model/"), "run/model.journal");
+}
 
 }  // namespace
 }  // namespace charm::storage

@@ -17,7 +17,11 @@ TEST(Manifest, SaysWhereAnOutputComesFrom) {
   const fs::path input = folder.file("in.jsonl", "{}\n");
   const fs::path output = folder.file("out.parquet", "x");
   Manifest manifest("score");
-  manifest.option("max-tokens", 4096).seed(7).input(input, 1).output(output, 2).extra("num_errors", 0);
+  manifest.option("max-tokens", 4096)
+      .seed(7)
+      .input(input, 1)
+      .output(output, 2)
+      .extra("num_errors", 0);
   write_manifest(output, manifest);
   const auto json = nlohmann::ordered_json::parse(read_file(folder / "out.parquet.manifest.json"));
   EXPECT_EQ(json["program"], "charm");
@@ -62,7 +66,8 @@ TEST(Manifest, AFolderHashesByNamesAndContents) {
   EXPECT_EQ(sha256_of_path(folder / "m"), before);
   folder.file("m/deep/w", "2");
   EXPECT_NE(sha256_of_path(folder / "m"), before);
-  EXPECT_EQ(charm::testing::error_of([&] { sha256_of_path(folder / "absent"); }).kind(), ErrorKind::kIo);
+  EXPECT_EQ(charm::testing::error_of([&] { sha256_of_path(folder / "absent"); }).kind(),
+            ErrorKind::kIo);
 }
 
 }  // namespace

@@ -20,19 +20,21 @@ const Conversation kChosen = {{"user", "Hi"}, {"assistant", "good"}};
 const Conversation kRejected = {{"user", "Hi"}, {"assistant", "bad"}};
 
 TEST(ReadPreferences, EverySpellingMeansTheSame) {
-  for (const char* line : {
-           // strings beside a prompt
-           R"({"prompt":"Hi","chosen":"good","rejected":"bad"})",
-           R"({"instruction":"Hi","chosen":"good","rejected":"bad"})",
-           // TRL, explicit prompt
-           R"({"prompt":[{"role":"user","content":"Hi"}],"chosen":[{"role":"assistant","content":"good"}],"rejected":[{"role":"assistant","content":"bad"}]})",
-           // TRL, implicit prompt
-           R"({"chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"good"}],"rejected":[{"role":"user","content":"Hi"},{"role":"assistant","content":"bad"}]})",
-           // whole conversations beside their prompt, as UltraFeedback has them
-           R"({"prompt":"Hi","chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"good"}],"rejected":[{"role":"user","content":"Hi"},{"role":"assistant","content":"bad"}]})",
-           // transcripts
-           "{\"chosen\":\"\\n\\nHuman: Hi\\n\\nAssistant: good\",\"rejected\":\"\\n\\nHuman: Hi\\n\\nAssistant: bad\"}",
-       }) {
+  for (
+      const char* line : {
+          // strings beside a prompt
+          R"({"prompt":"Hi","chosen":"good","rejected":"bad"})",
+          R"({"instruction":"Hi","chosen":"good","rejected":"bad"})",
+          // TRL, explicit prompt
+          R"({"prompt":[{"role":"user","content":"Hi"}],"chosen":[{"role":"assistant","content":"good"}],"rejected":[{"role":"assistant","content":"bad"}]})",
+          // TRL, implicit prompt
+          R"({"chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"good"}],"rejected":[{"role":"user","content":"Hi"},{"role":"assistant","content":"bad"}]})",
+          // whole conversations beside their prompt, as UltraFeedback has them
+          R"({"prompt":"Hi","chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"good"}],"rejected":[{"role":"user","content":"Hi"},{"role":"assistant","content":"bad"}]})",
+          // transcripts
+          "{\"chosen\":\"\\n\\nHuman: Hi\\n\\nAssistant: good\",\"rejected\":\"\\n\\nHuman: "
+          "Hi\\n\\nAssistant: bad\"}",
+      }) {
     const auto rows = pairs(line);
     ASSERT_EQ(rows.size(), 1u) << line;
     EXPECT_EQ(rows[0].chosen, kChosen) << line;
@@ -42,12 +44,11 @@ TEST(ReadPreferences, EverySpellingMeansTheSame) {
 }
 
 TEST(ReadPreferences, PairsOfOnePromptShareItsId) {
-  const auto rows = pairs(
-      R"({"prompt":"Hi","chosen":"a","rejected":"b"})"
-      "\n"
-      R"({"prompt":"Hi","chosen":"c","rejected":"d"})"
-      "\n"
-      R"({"prompt_id":"given","prompt":"Hi","chosen":"c","rejected":"d"})");
+  const auto rows = pairs(R"({"prompt":"Hi","chosen":"a","rejected":"b"})"
+                          "\n"
+                          R"({"prompt":"Hi","chosen":"c","rejected":"d"})"
+                          "\n"
+                          R"({"prompt_id":"given","prompt":"Hi","chosen":"c","rejected":"d"})");
   EXPECT_EQ(rows[0].prompt_id, rows[1].prompt_id);
   EXPECT_EQ(rows[2].prompt_id, "given");
 }
@@ -55,7 +56,8 @@ TEST(ReadPreferences, PairsOfOnePromptShareItsId) {
 TEST(ReadPreferences, TranscriptsOfSeveralTurns) {
   const auto rows = pairs(
       R"({"chosen":"\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: d","rejected":"\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: e"})");
-  EXPECT_EQ(rows[0].chosen, (Conversation{{"user", "a"}, {"assistant", "b"}, {"user", "c"}, {"assistant", "d"}}));
+  EXPECT_EQ(rows[0].chosen,
+            (Conversation{{"user", "a"}, {"assistant", "b"}, {"user", "c"}, {"assistant", "d"}}));
   EXPECT_EQ(rows[0].prompt_id, prompt_id_of({{"user", "a"}, {"assistant", "b"}, {"user", "c"}}));
 }
 
@@ -78,14 +80,21 @@ TEST(ReadPreferences, WrongPairsSayWhatIsWrong) {
     EXPECT_EQ(error.kind(), ErrorKind::kInput);
     return error.message();
   };
-  EXPECT_THAT(message(R"({"chosen":"a","rejected":"b"})"), HasSubstr("pairs.jsonl:1: column 'chosen' is a plain text"));
+  EXPECT_THAT(message(R"({"chosen":"a","rejected":"b"})"),
+              HasSubstr("pairs.jsonl:1: column 'chosen' is a plain text"));
   EXPECT_THAT(message(R"({"prompt":"Hi","chosen":"a"})"), HasSubstr("columns: chosen, prompt"));
-  EXPECT_THAT(message(R"({"chosen":[{"role":"user","content":"Hi"}],"rejected":[{"role":"user","content":"Hi"}]})"),
-              HasSubstr("ends with the assistant's turn"));
-  EXPECT_THAT(message(R"({"chosen":[{"role":"user","content":"A"},{"role":"assistant","content":"x"}],"rejected":[{"role":"user","content":"B"},{"role":"assistant","content":"x"}]})"),
-              HasSubstr("do not share a prompt"));
-  EXPECT_THAT(message(R"({"chosen":{"role":[],"content":[]},"rejected":{"role":[],"content":[]}})"), HasSubstr("empty"));
-  EXPECT_THAT(message(R"({"prompt":"Hi","chosen":"a","rejected":"b","margin":"big"})"), HasSubstr("'margin': expected a number"));
+  EXPECT_THAT(
+      message(
+          R"({"chosen":[{"role":"user","content":"Hi"}],"rejected":[{"role":"user","content":"Hi"}]})"),
+      HasSubstr("ends with the assistant's turn"));
+  EXPECT_THAT(
+      message(
+          R"({"chosen":[{"role":"user","content":"A"},{"role":"assistant","content":"x"}],"rejected":[{"role":"user","content":"B"},{"role":"assistant","content":"x"}]})"),
+      HasSubstr("do not share a prompt"));
+  EXPECT_THAT(message(R"({"chosen":{"role":[],"content":[]},"rejected":{"role":[],"content":[]}})"),
+              HasSubstr("empty"));
+  EXPECT_THAT(message(R"({"prompt":"Hi","chosen":"a","rejected":"b","margin":"big"})"),
+              HasSubstr("'margin': expected a number"));
 }
 
 }  // namespace

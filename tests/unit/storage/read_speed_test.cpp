@@ -7,7 +7,8 @@
 namespace charm::storage {
 namespace {
 
-// Time is not asserted; the property behind it is: texts stay unread. A damaged text column must not matter to read_scores.
+// Time is not asserted; the property behind it is: texts stay unread. A damaged text column must
+// not matter to read_scores.
 TEST(ReadScores, DoesNotReadTheTextsOfColumnarFiles) {
   const charm::testing::TempFolder folder;
   std::vector<ScoredResponse> rows(20000);
@@ -26,7 +27,8 @@ TEST(ReadScores, DoesNotReadTheTextsOfColumnarFiles) {
   ASSERT_EQ(scores.size(), rows.size());
   EXPECT_EQ(scores[19999].score, 19999 * 0.25f);
   EXPECT_EQ(scores[123].prompt_id, rows[123].response.prompt_id);
-  EXPECT_EQ(charm::testing::error_of([&] { read_scored_responses(path, {}); }).kind(), ErrorKind::kInput);
+  EXPECT_EQ(charm::testing::error_of([&] { read_scored_responses(path, {}); }).kind(),
+            ErrorKind::kInput);
 }
 
 }  // namespace

@@ -36,16 +36,17 @@ std::vector<Score> scores(std::string_view lines, const ReadOptions& options = {
 const Conversation kHi = {{"user", "Hi"}};
 
 TEST(ReadResponses, EverySpellingMeansTheSame) {
-  for (const char* line : {
-           R"({"prompt":"Hi","response":"Yo"})",
-           R"({"prompt":[{"role":"user","content":"Hi"}],"output":"Yo"})",
-           R"({"instruction":"Hi","input":"","output":"Yo","dataset":"x"})",
-           R"({"prompt":"Hi","completion":[{"role":"assistant","content":"Yo"}]})",
-           R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Yo"}]})",
-           R"({"messages":[{"role":"user","content":"Hi"}],"response":"Yo"})",
-           R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Yo"}],"response":"Yo"})",
-           R"({"prompt":null,"instruction":"Hi","response":null,"output":"Yo"})",
-       }) {
+  for (
+      const char* line : {
+          R"({"prompt":"Hi","response":"Yo"})",
+          R"({"prompt":[{"role":"user","content":"Hi"}],"output":"Yo"})",
+          R"({"instruction":"Hi","input":"","output":"Yo","dataset":"x"})",
+          R"({"prompt":"Hi","completion":[{"role":"assistant","content":"Yo"}]})",
+          R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Yo"}]})",
+          R"({"messages":[{"role":"user","content":"Hi"}],"response":"Yo"})",
+          R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Yo"}],"response":"Yo"})",
+          R"({"prompt":null,"instruction":"Hi","response":null,"output":"Yo"})",
+      }) {
     const auto rows = responses(line);
     ASSERT_EQ(rows.size(), 1u) << line;
     EXPECT_EQ(rows[0].prompt, kHi) << line;
@@ -60,38 +61,38 @@ TEST(ReadResponses, SeveralTurnsAndAlpacaInputs) {
       R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"},{"role":"assistant","content":"d"}]})"
       "\n"
       R"({"instruction":"Translate.","input":"Bonjour","output":"Hello"})");
-  EXPECT_EQ(rows[0].prompt, (Conversation{{"system", "s"}, {"user", "a"}, {"assistant", "b"}, {"user", "c"}}));
+  EXPECT_EQ(rows[0].prompt,
+            (Conversation{{"system", "s"}, {"user", "a"}, {"assistant", "b"}, {"user", "c"}}));
   EXPECT_EQ(rows[0].response, "d");
   EXPECT_EQ(rows[1].prompt, (Conversation{{"user", "Translate.\n\nBonjour"}}));
 }
 
 TEST(ReadResponses, PolicyFromColumnsFileOrOption) {
-  const std::string lines =
-      R"({"prompt":"a","response":"x","generator":"g"})"
-      "\n"
-      R"({"prompt":"b","response":"x","model":"m"})"
-      "\n"
-      R"({"prompt":"c","response":"x","policy":"p","model":"m"})"
-      "\n"
-      R"({"prompt":"d","response":"x"})";
+  const std::string lines = R"({"prompt":"a","response":"x","generator":"g"})"
+                            "\n"
+                            R"({"prompt":"b","response":"x","model":"m"})"
+                            "\n"
+                            R"({"prompt":"c","response":"x","policy":"p","model":"m"})"
+                            "\n"
+                            R"({"prompt":"d","response":"x"})";
   const auto rows = responses(lines);
   EXPECT_EQ(rows[0].policy, "g");
   EXPECT_EQ(rows[1].policy, "m");
   EXPECT_EQ(rows[2].policy, "p");
   EXPECT_EQ(rows[3].policy, "bot");
-  for (const Response& row : responses(lines, {.policy = "forced"})) EXPECT_EQ(row.policy, "forced");
+  for (const Response& row : responses(lines, {.policy = "forced"}))
+    EXPECT_EQ(row.policy, "forced");
 }
 
 TEST(ReadResponses, RepeatsAreNumberedPerPolicy) {
   const std::string id = prompt_id_of(kHi);
-  const auto rows = responses(
-      R"({"prompt":"Hi","response":"1","policy":"a"})"
-      "\n"
-      R"({"prompt":"Hi","response":"2","policy":"b"})"
-      "\n"
-      R"({"prompt":"Hi","response":"3","policy":"a"})"
-      "\n"
-      R"({"prompt":"Hi","response":"4","policy":"a"})");
+  const auto rows = responses(R"({"prompt":"Hi","response":"1","policy":"a"})"
+                              "\n"
+                              R"({"prompt":"Hi","response":"2","policy":"b"})"
+                              "\n"
+                              R"({"prompt":"Hi","response":"3","policy":"a"})"
+                              "\n"
+                              R"({"prompt":"Hi","response":"4","policy":"a"})");
   EXPECT_EQ(rows[0].prompt_id, id);
   EXPECT_EQ(rows[1].prompt_id, id);
   EXPECT_EQ(rows[2].prompt_id, id + "-2");
@@ -99,14 +100,13 @@ TEST(ReadResponses, RepeatsAreNumberedPerPolicy) {
 }
 
 TEST(ReadResponses, GivenIdsAreKeptAndRepeatsPassTakenNumbers) {
-  const auto rows = responses(
-      R"({"prompt_id":"x-2","prompt":"Hi","response":"1"})"
-      "\n"
-      R"({"prompt_id":"x","prompt":"Hi","response":"2"})"
-      "\n"
-      R"({"prompt_id":"x","prompt":"Hi","response":"3"})"
-      "\n"
-      R"({"prompt_id":17,"prompt":"Hi","response":"4"})");
+  const auto rows = responses(R"({"prompt_id":"x-2","prompt":"Hi","response":"1"})"
+                              "\n"
+                              R"({"prompt_id":"x","prompt":"Hi","response":"2"})"
+                              "\n"
+                              R"({"prompt_id":"x","prompt":"Hi","response":"3"})"
+                              "\n"
+                              R"({"prompt_id":17,"prompt":"Hi","response":"4"})");
   EXPECT_EQ(rows[0].prompt_id, "x-2");
   EXPECT_EQ(rows[1].prompt_id, "x");
   EXPECT_EQ(rows[2].prompt_id, "x-3");
@@ -114,10 +114,9 @@ TEST(ReadResponses, GivenIdsAreKeptAndRepeatsPassTakenNumbers) {
 }
 
 TEST(ReadResponses, SamplesShareTheIdAndMayNotRepeat) {
-  const auto rows = responses(
-      R"({"prompt":"Hi","response":"1","sample":0})"
-      "\n"
-      R"({"prompt":"Hi","response":"2","sample":1})");
+  const auto rows = responses(R"({"prompt":"Hi","response":"1","sample":0})"
+                              "\n"
+                              R"({"prompt":"Hi","response":"2","sample":1})");
   EXPECT_EQ(rows[0].prompt_id, rows[1].prompt_id);
   EXPECT_EQ(rows[1].sample, 1);
   EXPECT_THAT(response_error(R"({"prompt":"Hi","response":"1","sample":1})"
@@ -126,25 +125,39 @@ TEST(ReadResponses, SamplesShareTheIdAndMayNotRepeat) {
               HasSubstr("bot.jsonl:2: prompt_id"));
 }
 
-TEST(ReadResponses, EmptyResponsesAreKept) { EXPECT_EQ(responses(R"({"prompt":"Hi","response":""})").at(0).response, ""); }
+TEST(ReadResponses, EmptyResponsesAreKept) {
+  EXPECT_EQ(responses(R"({"prompt":"Hi","response":""})").at(0).response, "");
+}
 
 TEST(ReadResponses, WrongRowsSayWhatIsWrong) {
-  EXPECT_THAT(response_error(R"({"prompt":5,"response":"x"})"),
-              HasSubstr("bot.jsonl:1: column 'prompt': expected a string or a list of messages, found number"));
-  EXPECT_THAT(response_error(R"({"prompt":"a","response":5})"), HasSubstr("'response': expected a string, found number"));
-  EXPECT_THAT(response_error(R"({"prompt":"a","answer":"x"})"), HasSubstr("the row has the columns: answer, prompt"));
+  EXPECT_THAT(
+      response_error(R"({"prompt":5,"response":"x"})"),
+      HasSubstr(
+          "bot.jsonl:1: column 'prompt': expected a string or a list of messages, found number"));
+  EXPECT_THAT(response_error(R"({"prompt":"a","response":5})"),
+              HasSubstr("'response': expected a string, found number"));
+  EXPECT_THAT(response_error(R"({"prompt":"a","answer":"x"})"),
+              HasSubstr("the row has the columns: answer, prompt"));
   EXPECT_THAT(response_error(R"({"prompt":"a","response":null})"), HasSubstr("response (null)"));
   EXPECT_THAT(response_error(R"({"response":"x"})"), HasSubstr("no prompt"));
-  EXPECT_THAT(response_error(R"({"prompt":[],"response":"x"})"), HasSubstr("list of messages is empty"));
-  EXPECT_THAT(response_error(R"({"prompt":[{"role":"user"}],"response":"x"})"), HasSubstr("message 1: expected a string 'content'"));
-  EXPECT_THAT(response_error(R"({"prompt":["Hi"],"response":"x"})"), HasSubstr("message 1: expected an object"));
+  EXPECT_THAT(response_error(R"({"prompt":[],"response":"x"})"),
+              HasSubstr("list of messages is empty"));
+  EXPECT_THAT(response_error(R"({"prompt":[{"role":"user"}],"response":"x"})"),
+              HasSubstr("message 1: expected a string 'content'"));
+  EXPECT_THAT(response_error(R"({"prompt":["Hi"],"response":"x"})"),
+              HasSubstr("message 1: expected an object"));
   EXPECT_THAT(response_error(R"({"prompt":[{"role":"assistant","content":"y"}],"response":"x"})"),
               HasSubstr("ends with the assistant's turn"));
-  EXPECT_THAT(response_error(R"({"messages":[{"role":"user","content":"y"}]})"), HasSubstr("assistant's turn at the end"));
-  EXPECT_THAT(response_error(R"({"prompt":"a","response":"x","policy":3})"), HasSubstr("'policy': expected a string"));
-  EXPECT_THAT(response_error(R"({"prompt":"a","response":"x","sample":1.5})"), HasSubstr("'sample': expected a whole number"));
-  EXPECT_THAT(response_error(R"({"prompt":"a","response":"x","sample":-1})"), HasSubstr("not between 0"));
-  EXPECT_THAT(response_error(R"({"prompt":"a","response":"x","prompt_id":""})"), HasSubstr("empty text"));
+  EXPECT_THAT(response_error(R"({"messages":[{"role":"user","content":"y"}]})"),
+              HasSubstr("assistant's turn at the end"));
+  EXPECT_THAT(response_error(R"({"prompt":"a","response":"x","policy":3})"),
+              HasSubstr("'policy': expected a string"));
+  EXPECT_THAT(response_error(R"({"prompt":"a","response":"x","sample":1.5})"),
+              HasSubstr("'sample': expected a whole number"));
+  EXPECT_THAT(response_error(R"({"prompt":"a","response":"x","sample":-1})"),
+              HasSubstr("not between 0"));
+  EXPECT_THAT(response_error(R"({"prompt":"a","response":"x","prompt_id":""})"),
+              HasSubstr("empty text"));
 }
 
 TEST(ReadResponses, OneBadRowAmongGoodOnesIsLeftOutWhenAllowed) {
@@ -156,14 +169,15 @@ TEST(ReadResponses, OneBadRowAmongGoodOnesIsLeftOutWhenAllowed) {
 }
 
 TEST(ReadPrompts, FromResponsesMessagesAndPairs) {
-  for (const char* line : {
-           R"({"prompt":"Hi"})",
-           R"({"instruction":"Hi","output":"Yo"})",
-           R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Yo"}]})",
-           R"({"messages":[{"role":"user","content":"Hi"}]})",
-           R"({"chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"a"}],"rejected":[{"role":"user","content":"Hi"},{"role":"assistant","content":"b"}]})",
-           R"({"prompt":"Hi","chosen":"a","rejected":"b"})",
-       }) {
+  for (
+      const char* line : {
+          R"({"prompt":"Hi"})",
+          R"({"instruction":"Hi","output":"Yo"})",
+          R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Yo"}]})",
+          R"({"messages":[{"role":"user","content":"Hi"}]})",
+          R"({"chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"a"}],"rejected":[{"role":"user","content":"Hi"},{"role":"assistant","content":"b"}]})",
+          R"({"prompt":"Hi","chosen":"a","rejected":"b"})",
+      }) {
     const auto rows = prompts(line);
     ASSERT_EQ(rows.size(), 1u) << line;
     EXPECT_EQ(rows[0].messages, kHi) << line;
@@ -177,12 +191,11 @@ TEST(ReadPrompts, RepeatsAreNumbered) {
 }
 
 TEST(ReadScores, ErrorsAndScores) {
-  const auto rows = scores(
-      R"({"prompt_id":"a","score":1.5})"
-      "\n"
-      R"({"prompt_id":"b","score":null,"error":"too long"})"
-      "\n"
-      R"({"prompt_id":"c","score":-2,"error":null})");
+  const auto rows = scores(R"({"prompt_id":"a","score":1.5})"
+                           "\n"
+                           R"({"prompt_id":"b","score":null,"error":"too long"})"
+                           "\n"
+                           R"({"prompt_id":"c","score":-2,"error":null})");
   EXPECT_EQ(rows[0].score, 1.5f);
   EXPECT_EQ(rows[1].error, "too long");
   EXPECT_EQ(rows[2].score, -2.0f);
@@ -190,20 +203,24 @@ TEST(ReadScores, ErrorsAndScores) {
 }
 
 TEST(ReadScores, ARowWithoutIdTurnsToItsPrompt) {
-  const auto rows = scores(
-      R"({"prompt_id":"a","score":1})"
-      "\n"
-      R"({"prompt":"Hi","response":"x","score":2})");
+  const auto rows = scores(R"({"prompt_id":"a","score":1})"
+                           "\n"
+                           R"({"prompt":"Hi","response":"x","score":2})");
   EXPECT_EQ(rows[0].prompt_id, "a");
   EXPECT_EQ(rows[1].prompt_id, prompt_id_of(kHi));
 }
 
 TEST(ReadScores, WrongScoresAreNamed) {
-  const auto message = [](std::string_view line) { return error_of([&] { scores(line); }).message(); };
-  EXPECT_THAT(message(R"({"prompt_id":"a","score":"1"})"), HasSubstr("'score': expected a number, found string"));
+  const auto message = [](std::string_view line) {
+    return error_of([&] { scores(line); }).message();
+  };
+  EXPECT_THAT(message(R"({"prompt_id":"a","score":"1"})"),
+              HasSubstr("'score': expected a number, found string"));
   EXPECT_THAT(message(R"({"prompt_id":"a","score":null})"), HasSubstr("no score"));
-  EXPECT_THAT(message(R"({"prompt_id":"a","score":1e300})"), HasSubstr("outside the range of float32"));
-  EXPECT_THAT(message("{\"prompt_id\":\"a\",\"score\":1}\n{\"prompt_id\":\"b\",\"score\":NaN}"), HasSubstr("bot.jsonl:2"));
+  EXPECT_THAT(message(R"({"prompt_id":"a","score":1e300})"),
+              HasSubstr("outside the range of float32"));
+  EXPECT_THAT(message("{\"prompt_id\":\"a\",\"score\":1}\n{\"prompt_id\":\"b\",\"score\":NaN}"),
+              HasSubstr("bot.jsonl:2"));
 }
 
 TEST(ReadScoreFiles, TwoFilesMayNotClaimOnePolicy) {
@@ -214,14 +231,17 @@ TEST(ReadScoreFiles, TwoFilesMayNotClaimOnePolicy) {
   EXPECT_EQ(read_score_files(std::vector{a, b}, {}).size(), 2u);
   const Error error = error_of([&] { read_score_files(std::vector{a, b, c}, {}); });
   EXPECT_EQ(error.kind(), ErrorKind::kInput);
-  for (const char* part : {"a.jsonl", "c.jsonl", "policy 'a'"}) EXPECT_THAT(error.message(), HasSubstr(part));
+  for (const char* part : {"a.jsonl", "c.jsonl", "policy 'a'"})
+    EXPECT_THAT(error.message(), HasSubstr(part));
 }
 
 TEST(ForEachScoredResponse, AnErrorOfTheCallerIsNotABadRow) {
   const TempFolder folder;
   const fs::path path = folder.file("a.jsonl", R"({"prompt":"Hi","response":"x","score":1})");
   const auto refuse = [](ScoredResponse&&) { throw Error(ErrorKind::kInput, "the caller's own"); };
-  EXPECT_EQ(error_of([&] { for_each_scored_response(path, {.max_bad_rows = 5}, refuse); }).message(), "the caller's own");
+  EXPECT_EQ(
+      error_of([&] { for_each_scored_response(path, {.max_bad_rows = 5}, refuse); }).message(),
+      "the caller's own");
 }
 
 }  // namespace

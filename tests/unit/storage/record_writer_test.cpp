@@ -18,7 +18,8 @@ using charm::testing::TempFolder;
 using ::testing::HasSubstr;
 
 // Bytes that careless writers lose.
-const std::string kOddText("nul \x00 \xEF\xBB\xBF \xE2\x80\xA8 \x1f \r\n \"quoted\\\" \xF0\x9F\xA7\xAA\t", 36);
+const std::string kOddText(
+    "nul \x00 \xEF\xBB\xBF \xE2\x80\xA8 \x1f \r\n \"quoted\\\" \xF0\x9F\xA7\xAA\t", 36);
 const std::vector<std::string> kNames = {"rows.parquet", "rows.jsonl", "rows.jsonl.gz"};
 
 std::vector<ScoredResponse> scored_rows() {
@@ -73,7 +74,8 @@ TEST(WriteResponses, RoundTrips) {
 
 TEST(WritePrompts, RoundTrips) {
   const TempFolder folder;
-  const std::vector<Prompt> rows = {{"a", {{"user", kOddText}}}, {"b", {{"system", "s"}, {"user", ""}}}};
+  const std::vector<Prompt> rows = {{"a", {{"user", kOddText}}},
+                                    {"b", {{"system", "s"}, {"user", ""}}}};
   for (const std::string& name : kNames) {
     write_prompts(folder / name, rows);
     const auto back = read_prompts(folder / name, {});
@@ -87,7 +89,14 @@ TEST(WritePrompts, RoundTrips) {
 TEST(WritePreferences, RoundTrips) {
   const TempFolder folder;
   std::vector<PreferencePair> rows(2);
-  rows[0] = {"a", {{"user", "q"}, {"assistant", kOddText}}, {{"user", "q"}, {"assistant", ""}}, 0.1, -0.2, 0.3, "x", "y"};
+  rows[0] = {"a",
+             {{"user", "q"}, {"assistant", kOddText}},
+             {{"user", "q"}, {"assistant", ""}},
+             0.1,
+             -0.2,
+             0.3,
+             "x",
+             "y"};
   rows[1].prompt_id = "b";
   rows[1].chosen = rows[1].rejected = rows[0].chosen;
   for (const std::string& name : kNames) {
@@ -117,7 +126,8 @@ TEST(Writers, TheSameRowsGiveTheSameBytes) {
 TEST(Writers, ManyRowsMakeSeveralRowGroups) {
   const TempFolder folder;
   std::vector<Prompt> rows;
-  for (int i = 0; i < 40000; ++i) rows.push_back({fmt::format("id{}", i), {{"user", fmt::format("question {}", i)}}});
+  for (int i = 0; i < 40000; ++i)
+    rows.push_back({fmt::format("id{}", i), {{"user", fmt::format("question {}", i)}}});
   write_prompts(folder / "p.parquet", rows);
   const auto back = read_prompts(folder / "p.parquet", {});
   ASSERT_EQ(back.size(), rows.size());
@@ -127,7 +137,8 @@ TEST(Writers, ManyRowsMakeSeveralRowGroups) {
 
 TEST(Writers, AnUnknownExtensionIsAUsageError) {
   const TempFolder folder;
-  EXPECT_EQ(error_of([&] { write_prompts(folder / "p.csv", std::vector<Prompt>{}); }).kind(), ErrorKind::kUsage);
+  EXPECT_EQ(error_of([&] { write_prompts(folder / "p.csv", std::vector<Prompt>{}); }).kind(),
+            ErrorKind::kUsage);
   EXPECT_EQ(error_of([&] { require_known_extension("scores"); }).kind(), ErrorKind::kUsage);
   EXPECT_TRUE(folder.names().empty());
 }
@@ -138,7 +149,8 @@ TEST(Writers, AFullDiskLeavesNothing) {
   std::uint64_t state = 1;
   for (int i = 0; i < 2000; ++i) {
     std::string text;
-    for (int k = 0; k < 40; ++k) text += fmt::format("{:x}", state = state * 6364136223846793005u + 1442695040888963407u);
+    for (int k = 0; k < 40; ++k)
+      text += fmt::format("{:x}", state = state * 6364136223846793005u + 1442695040888963407u);
     rows.push_back({fmt::format("id{}", i), {{"user", text}}});
   }
   // The limit on a file's size stands in for a full disk: write() fails in the same way.
@@ -149,7 +161,8 @@ TEST(Writers, AFullDiskLeavesNothing) {
   small.rlim_cur = 100000;
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
   std::vector<ErrorKind> kinds;
-  for (const std::string& name : kNames) kinds.push_back(error_of([&] { write_prompts(folder / name, rows); }).kind());
+  for (const std::string& name : kNames)
+    kinds.push_back(error_of([&] { write_prompts(folder / name, rows); }).kind());
   ::setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
   EXPECT_EQ(kinds, std::vector<ErrorKind>(kNames.size(), ErrorKind::kIo));
@@ -160,7 +173,9 @@ TEST(Writers, APlaceThatCannotBeWrittenIsAnIoError) {
   const TempFolder folder;
   folder.file("file", "x");
   for (const std::string& name : kNames) {
-    const Error error = error_of([&] { write_prompts(folder / "file" / name, std::vector<Prompt>{{"a", {{"user", "q"}}}}); });
+    const Error error = error_of([&] {
+      write_prompts(folder / "file" / name, std::vector<Prompt>{{"a", {{"user", "q"}}}});
+    });
     EXPECT_EQ(error.kind(), ErrorKind::kIo) << name;
   }
 }

@@ -44,9 +44,12 @@ TEST(RowReader, LocationsCountLinesOfTheFile) {
 
 TEST(RowReader, JsonArrayWithBracketsAndQuotesInsideTexts) {
   const TempFolder folder;
-  const nlohmann::json expected = {{{"x", "a ] } , \" \\ ["}, {"y", {1, {{"z", nullptr}}}}}, {{"x", "b"}}};
+  const nlohmann::json expected = {{{"x", "a ] } , \" \\ ["}, {"y", {1, {{"z", nullptr}}}}},
+                                   {{"x", "b"}}};
   for (const int indent : {-1, 2}) {
-    EXPECT_EQ(nlohmann::json(read_all(folder.file("a.json", " \n" + expected.dump(indent) + "\n "))), expected);
+    EXPECT_EQ(
+        nlohmann::json(read_all(folder.file("a.json", " \n" + expected.dump(indent) + "\n "))),
+        expected);
   }
 }
 
@@ -89,23 +92,24 @@ TEST_P(BadFiles, AreInputErrors) {
 
 INSTANTIATE_TEST_SUITE_P(
     RowReader, BadFiles,
-    ::testing::Values(BadFile{"empty.jsonl", "", "the file is empty"},
-                      BadFile{"blank.jsonl", "\n \n", "the file is empty"},
-                      BadFile{"none.json", "[]", "holds no rows"},
-                      BadFile{"a.jsonl", "{\"x\":1}\n{\"x\":}\n", "a.jsonl:2: broken JSON"},
-                      BadFile{"b.jsonl", "{\"x\":1}\n7\n", "b.jsonl:2: expected a JSON object, found number"},
-                      BadFile{"c.jsonl", "{\"x\":\"\xff\"}\n", "c.jsonl:1: invalid UTF-8 at byte 7"},
-                      BadFile{"d.jsonl", "{\"x\":\"\\ud800\"}\n", "d.jsonl:1: broken JSON"},
-                      BadFile{"e.jsonl", "{\"x\":NaN}\n", "NaN and Infinity are no JSON numbers"},
-                      BadFile{"f.jsonl", "{\"x\":-Infinity}\n", "NaN and Infinity are no JSON numbers"},
-                      BadFile{"g.jsonl", "{\"x\":1e999}\n", "g.jsonl:1: broken JSON"},
-                      BadFile{"a.json", "[{\"x\":1},{\"x\"", "a.json, row 2: the JSON array is not closed"},
-                      BadFile{"b.json", "[{\"x\":1},,{}]", "b.json, row 2: broken JSON"},
-                      BadFile{"c.json", "[{\"x\":1}] {}", "behind the end of the JSON array"},
-                      BadFile{"d.json", "[{\"x\":1},]", "d.json, row 2: broken JSON"},
-                      BadFile{"a.parquet", "PAR1 and nothing else", "cannot be read as Parquet"},
-                      BadFile{"b.parquet", "{\"x\":1}", "does not begin like a Parquet file"},
-                      BadFile{"a.arrow", "\xff\xff\xff\xff\x10", "cannot be read as Parquet or Arrow"}));
+    ::testing::Values(
+        BadFile{"empty.jsonl", "", "the file is empty"},
+        BadFile{"blank.jsonl", "\n \n", "the file is empty"},
+        BadFile{"none.json", "[]", "holds no rows"},
+        BadFile{"a.jsonl", "{\"x\":1}\n{\"x\":}\n", "a.jsonl:2: broken JSON"},
+        BadFile{"b.jsonl", "{\"x\":1}\n7\n", "b.jsonl:2: expected a JSON object, found number"},
+        BadFile{"c.jsonl", "{\"x\":\"\xff\"}\n", "c.jsonl:1: invalid UTF-8 at byte 7"},
+        BadFile{"d.jsonl", "{\"x\":\"\\ud800\"}\n", "d.jsonl:1: broken JSON"},
+        BadFile{"e.jsonl", "{\"x\":NaN}\n", "NaN and Infinity are no JSON numbers"},
+        BadFile{"f.jsonl", "{\"x\":-Infinity}\n", "NaN and Infinity are no JSON numbers"},
+        BadFile{"g.jsonl", "{\"x\":1e999}\n", "g.jsonl:1: broken JSON"},
+        BadFile{"a.json", "[{\"x\":1},{\"x\"", "a.json, row 2: the JSON array is not closed"},
+        BadFile{"b.json", "[{\"x\":1},,{}]", "b.json, row 2: broken JSON"},
+        BadFile{"c.json", "[{\"x\":1}] {}", "behind the end of the JSON array"},
+        BadFile{"d.json", "[{\"x\":1},]", "d.json, row 2: broken JSON"},
+        BadFile{"a.parquet", "PAR1 and nothing else", "cannot be read as Parquet"},
+        BadFile{"b.parquet", "{\"x\":1}", "does not begin like a Parquet file"},
+        BadFile{"a.arrow", "\xff\xff\xff\xff\x10", "cannot be read as Parquet or Arrow"}));
 
 TEST(RowReader, BadRowsAreCountedUpToTheLimit) {
   const TempFolder folder;
@@ -119,7 +123,8 @@ TEST(RowReader, BadRowsAreCountedUpToTheLimit) {
 TEST(RowReader, OnlyBadRowsIsAnErrorWhateverTheLimit) {
   const TempFolder folder;
   const fs::path path = folder.file("a.jsonl", "broken\n");
-  EXPECT_THAT(error_of([&] { read_all(path, {.max_bad_rows = 10}); }).message(), HasSubstr("none of its 1 rows"));
+  EXPECT_THAT(error_of([&] { read_all(path, {.max_bad_rows = 10}); }).message(),
+              HasSubstr("none of its 1 rows"));
 }
 
 TEST(RowReader, MissingFileIsAnIoError) {
