@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "charm/model/decoder_weights.h"
@@ -15,6 +16,27 @@
 
 namespace charm::golden {
 namespace {
+
+/// The run's log against the reference's steps: loss, gradient norm before clipping, rate.
+void compare_steps(const std::filesystem::path& metrics, const Json& steps, double tolerance) {
+  std::ifstream file(metrics);
+  std::size_t step = 0;
+  Worst loss("loss of each step"), norm("gradient norm of each step"), rate("learning rate of each step");
+  for (std::string line; std::getline(file, line);) {
+    const Json found = Json::parse(line);
+    if (found["kind"] != "train") continue;
+    ASSERT_LT(step, steps.size());
+    const std::string where = "step " + std::to_string(step);
+    loss.add(found["loss"].get<double>(), steps[step]["loss"].get<double>(), where);
+    norm.add(found["grad_norm"].get<double>(), steps[step]["grad_norm"].get<double>(), where);
+    rate.add(found["learning_rate"].get<double>(), steps[step]["learning_rate"].get<double>(), where);
+    ++step;
+  }
+  EXPECT_EQ(step, steps.size());
+  loss.check(tolerance);
+  norm.check(tolerance);
+  rate.check(1e-12);
+}
 
 class TrainGolden : public testing::TestWithParam<const char*> {};
 
@@ -45,6 +67,9 @@ TEST_P(TrainGolden, WeightsEqualTransformers) {
   options.threads = 1;
   const train::TrainResult result = train::train(options, {});
   EXPECT_EQ(result.num_steps, run == "step1" ? 1 : 10);
+
+  compare_steps(output / "metrics.jsonl", run == "step1" ? fixture["step1"] : fixture["step10"]["steps"],
+                fixture["tolerance"]["loss"].get<double>());
 
   const model::DecoderConfig config = model::load_model_config(output);
   model::DecoderWeights found = model::load_weights(output, config, {.dtype = at::kFloat});
