@@ -16,6 +16,9 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
+// Prompts drawn among few show too little spread, among one none at all.
+constexpr std::size_t kSmallestSharedStratum = 5;
+
 }  // namespace
 
 PromptBootstrap::PromptBootstrap(std::span<const std::string> prompts, std::span<const std::string> groups) {
@@ -31,7 +34,15 @@ PromptBootstrap::PromptBootstrap(std::span<const std::string> prompts, std::span
   num_prompts_ = groups_of.size();
   std::map<std::set<std::string>, std::vector<std::size_t>> strata;
   for (std::size_t prompt = 0; prompt < num_prompts_; ++prompt) strata[groups_of[prompt]].push_back(prompt);
-  for (auto& [key, members] : strata) strata_.push_back(std::move(members));
+  std::vector<std::size_t> pooled;
+  for (auto& [key, members] : strata) {
+    if (key.size() > 1 && members.size() < kSmallestSharedStratum) {
+      pooled.insert(pooled.end(), members.begin(), members.end());
+    } else {
+      strata_.push_back(std::move(members));
+    }
+  }
+  if (!pooled.empty()) strata_.push_back(std::move(pooled));
 }
 
 std::vector<double> PromptBootstrap::draw(RandomStream& random) const {

@@ -12,8 +12,9 @@
 namespace charm::evaluate {
 
 /// Draws bootstrap weights for rows that share prompts. All rows of a prompt are drawn together, and prompts are drawn among
-/// those that occur in the same set of groups (subsets or domains), so that no group is ever drawn empty and rows of one prompt
-/// in several groups move together. Immutable; safe to use from several threads.
+/// those that occur in the same set of groups (subsets or domains), so that rows of one prompt in several groups move together
+/// and a group is practically never drawn empty. Sets of several groups with very few prompts are pooled. Immutable; safe to use
+/// from several threads.
 class PromptBootstrap {
  public:
   /// @param prompts  identity of each row's prompt
@@ -27,7 +28,7 @@ class PromptBootstrap {
 
  private:
   std::vector<std::size_t> prompt_of_row_;
-  std::vector<std::vector<std::size_t>> strata_;  ///< prompts that occur in the same groups
+  std::vector<std::vector<std::size_t>> strata_;  ///< prompts that are drawn among each other
   std::size_t num_prompts_ = 0;
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "charm/report/label_placement.h"
+
 namespace charm::report {
 namespace {
 
@@ -9,6 +11,13 @@ using nlohmann::ordered_json;
 
 ordered_json quantitative(const char* field, const std::string& title) {
   return {{"field", field}, {"type", "quantitative"}, {"title", title}};
+}
+
+/// The values' range with a tenth of it to spare on either side.
+stats::Interval padded_range(const std::vector<double>& values) {
+  const auto [lo, hi] = std::minmax_element(values.begin(), values.end());
+  const double padding = *hi > *lo ? 0.1 * (*hi - *lo) : 1.0;
+  return {*lo - padding, *hi + padding};
 }
 
 ordered_json rows_axis(const std::vector<std::string>& order) {
@@ -38,7 +47,8 @@ ordered_json dot_plot_spec(const std::vector<Dot>& dots, const DotPlotOptions& o
   const ordered_json y = rows_axis(options.row_order);
   ordered_json x = quantitative("value", options.x_title);
   x["scale"] = {{"zero", false}, {"nice", true}};
-  if (options.is_percent) x["axis"] = {{"format", ".0%"}};
+  x["axis"] = {{"tickCount", 8}};
+  if (options.is_percent) x["axis"]["format"] = ".0%";
   ordered_json color = {{"field", "series"},
                         {"type", "nominal"},
                         {"scale", {{"domain", options.series_order}, {"range", "category"}}},
@@ -68,8 +78,6 @@ ordered_json dot_plot_spec(const std::vector<Dot>& dots, const DotPlotOptions& o
     range["encoding"]["yOffset"] = offset;
     points["encoding"]["yOffset"] = offset;
   }
-  layers.push_back(std::move(range));
-  layers.push_back(std::move(points));
   if (!options.targets.empty()) {
     layers.push_back({{"data", {{"values", targets}}},
                       {"mark", {{"type", "tick"}, {"style", "target"}}},
@@ -78,6 +86,8 @@ ordered_json dot_plot_spec(const std::vector<Dot>& dots, const DotPlotOptions& o
                         {"x", x},
                         {"tooltip", {{{"field", "value"}, {"title", "target"}, {"format", format}}}}}}});
   }
+  layers.push_back(std::move(range));
+  layers.push_back(std::move(points));
   const int row_height = has_series ? 14 + 12 * static_cast<int>(options.series_order.size()) : 26;
   return {{"width", 620},
           {"height", std::max(60, row_height * static_cast<int>(options.row_order.size()))},
@@ -98,7 +108,7 @@ ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs, const 
     values.push_back(std::move(value));
   }
   const auto axis = [&](const char* field, const char* title) -> ordered_json {
-    return {{"field", field}, {"type", "nominal"}, {"sort", order}, {"title", title}, {"axis", {{"labelLimit", 180}}}};
+    return {{"field", field}, {"type", "nominal"}, {"sort", order}, {"title", title}, {"axis", {{"labelLimit", 150}}}};
   };
   ordered_json x = axis("reference", "against");
   x["axis"]["labelAngle"] = -40;
@@ -114,9 +124,10 @@ ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs, const 
                        {{"field", "mismatch"},
                         {"type", "quantitative"},
                         {"title", "MD"},
-                        {"scale", {{"domain", {-largest, 0, largest}}, {"range", "diverging"}}}}},
+                        {"legend", {{"orient", "bottom"}, {"direction", "horizontal"}, {"gradientLength", 160}}},
+                        {"scale", {{"domain", {-largest, 0, largest}}, {"range", "diverging"}, {"interpolate", "lab"}}}}},
                       {"tooltip", tooltip}}}});
-  const bool has_room_for_text = order.size() <= 12;
+  const bool has_room_for_text = order.size() <= 8;
   if (has_room_for_text) {
     layers.push_back({{"mark", {{"type", "text"}, {"fontSize", 10}, {"style", "cell-text"}}},
                       {"encoding",
@@ -125,9 +136,9 @@ ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs, const 
                          {{"condition", {{"test", fmt::format("abs(datum.mismatch) > {}", 0.6 * largest)}, {"value", "white"}}},
                           {"value", "#1a1a1a"}}}}}});
   }
-  const int cell = has_room_for_text ? 44 : 20;
+  const int cell = has_room_for_text ? 40 : 18;
   return {{"width", {{"step", cell}}},
-          {"height", {{"step", has_room_for_text ? 30 : 20}}},
+          {"height", {{"step", has_room_for_text ? 30 : 18}}},
           {"data", {{"values", values}}},
           {"encoding", {{"y", axis("policy", "")}, {"x", x}}},
           {"layer", layers}};
@@ -145,12 +156,13 @@ ordered_json score_strips_spec(const ModelScores& scores, const std::vector<std:
                         {"mean", policy.mean}});
     }
   }
-  const ordered_json bars = {{"mark", {{"type", "bar"}, {"binSpacing", 0}, {"opacity", 0.75}}},
+  const ordered_json bars = {{"mark", {{"type", "rect"}, {"opacity", 0.8}}},
                              {"encoding",
                               {{"x",
                                 {{"field", "lo"}, {"type", "quantitative"}, {"title", "score"}, {"scale", {{"zero", false}, {"nice", false}}}}},
                                {"x2", {{"field", "hi"}}},
                                {"y", {{"field", "share"}, {"type", "quantitative"}, {"axis", nullptr}}},
+                               {"y2", {{"datum", 0}}},
                                {"tooltip",
                                 {{{"field", "policy"}},
                                  {{"field", "lo"}, {"title", "from"}, {"format", ".3f"}},
@@ -170,23 +182,45 @@ ordered_json score_strips_spec(const ModelScores& scores, const std::vector<std:
 }
 
 ordered_json rating_scatter_spec(const std::vector<RatedScore>& points) {
-  ordered_json values = ordered_json::array();
+  constexpr double kWidth = 380, kHeight = 300;
+  std::vector<double> ratings, scores;
   for (const RatedScore& point : points) {
-    values.push_back({{"policy", point.policy}, {"rating", point.rating_elo}, {"score", point.mean_score}});
+    ratings.push_back(point.rating_elo);
+    scores.push_back(point.mean_score);
+  }
+  const stats::Interval x_range = padded_range(ratings), y_range = padded_range(scores);
+  std::vector<LabelPoint> labels;
+  for (const RatedScore& point : points) {
+    labels.push_back({kWidth * (point.rating_elo - x_range.lo) / (x_range.hi - x_range.lo),
+                      kHeight * (y_range.hi - point.mean_score) / (y_range.hi - y_range.lo), point.policy.size()});
+  }
+  const std::vector<LabelPlace> places = place_labels(labels, kWidth, kHeight);
+  ordered_json values = ordered_json::array();
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    values.push_back({{"policy", points[i].policy}, {"rating", points[i].rating_elo}, {"score", points[i].mean_score},
+                      {"place", static_cast<int>(places[i])}});
   }
   ordered_json x = quantitative("rating", "Arena rating (Elo points)");
   ordered_json y = quantitative("score", "mean score");
-  x["scale"] = {{"zero", false}, {"padding", 40}};
-  y["scale"] = {{"zero", false}, {"padding", 14}};
+  x["scale"] = {{"domain", {x_range.lo, x_range.hi}}, {"nice", false}, {"zero", false}};
+  y["scale"] = {{"domain", {y_range.lo, y_range.hi}}, {"nice", false}, {"zero", false}};
+  x["axis"] = {{"format", "d"}, {"tickCount", 6}};
   const ordered_json tooltip = {{{"field", "policy"}},
                                 {{"field", "rating"}, {"format", ".0f"}},
                                 {{"field", "score"}, {"format", ".3f"}}};
   ordered_json layers = ordered_json::array();
   layers.push_back({{"mark", {{"type", "point"}, {"filled", true}, {"size", 60}, {"opacity", 0.9}}},
                     {"encoding", {{"x", x}, {"y", y}, {"tooltip", tooltip}}}});
-  layers.push_back({{"mark", {{"type", "text"}, {"dy", -10}, {"fontSize", 10}, {"limit", 120}}},
-                    {"encoding", {{"x", x}, {"y", y}, {"text", {{"field", "policy"}}}}}});
-  return {{"width", 330}, {"height", 300}, {"data", {{"values", values}}}, {"layer", layers}};
+  const auto text_layer = [&](LabelPlace place, const char* align, int dx, int dy) {
+    layers.push_back({{"transform", {{{"filter", fmt::format("datum.place == {}", static_cast<int>(place))}}}},
+                      {"mark", {{"type", "text"}, {"fontSize", 10}, {"limit", 150}, {"align", align}, {"dx", dx}, {"dy", dy}}},
+                      {"encoding", {{"x", x}, {"y", y}, {"text", {{"field", "policy"}}}}}});
+  };
+  text_layer(LabelPlace::kRight, "left", 7, 0);
+  text_layer(LabelPlace::kLeft, "right", -7, 0);
+  text_layer(LabelPlace::kAbove, "center", 0, -10);
+  text_layer(LabelPlace::kBelow, "center", 0, 11);
+  return {{"width", kWidth}, {"height", kHeight}, {"data", {{"values", values}}}, {"layer", layers}};
 }
 
 ordered_json training_curve_spec(const std::vector<MetricPoint>& points, const std::string& name) {

@@ -25,7 +25,7 @@ std::string training_html(const TrainingRun& run) {
   if (first != run.points.end()) {
     for (const auto& [name, value] : first->values) {
       const auto after = last->values.find(name);
-      if (after == last->values.end()) continue;
+      if (after == last->values.end() || name.starts_with("num_")) continue;
       table.rows.push_back({name, number_text(value, 4), number_text(after->second, 4)});
     }
   }

@@ -8,7 +8,7 @@ std::string pair_label(const PairResult& pair) { return pair.policy + " vs " + p
 
 std::string calibration_html(const RunData& run, const CalibrationFile& calibration) {
   DotPlotOptions options;
-  options.x_title = "win rate on the same prompt";
+  options.x_title = "win rate against " + calibration.reference;
   options.is_percent = true;
   std::vector<Dot> dots;
   bool has_retrained = false;
@@ -17,7 +17,7 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
                {"after retraining", true}, {"MD before", true}, {"MD after calibration", true}, {"MD after retraining", true}},
               {}};
   for (const PairResult& pair : calibration.pairs) {
-    const std::string row = pair_label(pair);
+    const std::string& row = pair.policy;
     options.row_order.push_back(row);
     if (pair.target) options.targets.emplace_back(row, pair.target->value);
     if (pair.win_rate) dots.push_back({row, kBefore, *pair.win_rate});
@@ -27,7 +27,7 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
       dots.push_back({row, kAfterRetraining, *retrained->win_rate});
       has_retrained = true;
     }
-    table.rows.push_back({row, std::to_string(pair.num_prompts), percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt),
+    table.rows.push_back({pair_label(pair), std::to_string(pair.num_prompts), percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt),
                           percent_measured_text(pair.win_rate), percent_measured_text(pair.win_rate_after),
                           percent_measured_text(retrained ? retrained->win_rate : std::nullopt),
                           signed_measured_text(pair.mismatch, 2), signed_measured_text(pair.mismatch_after, 2),

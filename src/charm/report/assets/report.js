@@ -16,6 +16,7 @@
       legend: { labelColor: text, titleColor: text, labelFontSize: 12, labelLimit: 320 },
       text: { color: text },
       point: { color: dark ? "#56b4e9" : "#0072b2" },
+      rect: { fill: dark ? "#56b4e9" : "#0072b2" },
       bar: { color: dark ? "#56b4e9" : "#0072b2" },
       // Okabe and Ito's colours: told apart by readers with any kind of colour vision.
       range: {
@@ -24,7 +25,7 @@
       },
       style: {
         guide: { stroke: text, strokeDash: [3, 3], strokeWidth: 1 },
-        target: { color: dark ? "#f2f4f7" : "#111418", stroke: dark ? "#f2f4f7" : "#111418", thickness: 2.5, strokeWidth: 1.5 },
+        target: { color: dark ? "#f2f4f7" : "#111418", stroke: dark ? "#f2f4f7" : "#111418", thickness: 2, strokeWidth: 1.5 },
       },
     };
   }

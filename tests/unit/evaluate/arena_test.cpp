@@ -1,0 +1,74 @@
+#include "charm/evaluate/arena.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "charm/base/error.h"
+
+namespace charm::evaluate {
+namespace {
+
+/// scores[policy][prompt]; policies "a", "b", "c"...
+std::vector<Score> table(const std::vector<std::vector<float>>& scores) {
+  std::vector<Score> rows;
+  for (std::size_t p = 0; p < scores.size(); ++p) {
+    for (std::size_t n = 0; n < scores[p].size(); ++n) {
+      rows.push_back({"prompt" + std::to_string(n), std::string(1, static_cast<char>('a' + p)), 0, scores[p][n], {}});
+    }
+  }
+  return rows;
+}
+
+const std::map<std::string, double> kRatings = {{"a", 1200}, {"b", 1100}, {"c", 1000}};
+
+TEST(Arena, WinRateCountsATieAsHalf) {
+  // a against b: win, tie -> 0.75; a against c: win, win -> 1; b against c: loss, win -> 0.5.
+  const ArenaResult result = arena_result(table({{3, 2}, {1, 2}, {2, 0}}), kRatings, {.draws = 0});
+  EXPECT_DOUBLE_EQ(result.policies[0].win_rate, (0.75 + 1.0) / 2);
+  EXPECT_DOUBLE_EQ(result.policies[1].win_rate, (0.25 + 0.5) / 2);
+  EXPECT_DOUBLE_EQ(result.policies[2].win_rate, (0.0 + 0.5) / 2);
+  EXPECT_DOUBLE_EQ(result.policies[1].mean_score, 1.5);
+  EXPECT_EQ(result.ties, 1);
+  EXPECT_EQ(result.num_comparisons, 6);
+  EXPECT_DOUBLE_EQ(result.mean_score.spearman.value, 1.0);
+  EXPECT_DOUBLE_EQ(result.win_rate.kendall.value, 1.0);
+}
+
+TEST(Arena, ReversedScoresGiveMinusOne) {
+  const ArenaResult result = arena_result(table({{0, 0}, {1, 1}, {2, 2}}), kRatings, {.draws = 50});
+  EXPECT_DOUBLE_EQ(result.mean_score.pearson.value, -1.0);
+  EXPECT_DOUBLE_EQ(result.win_rate.spearman.lo, -1.0);
+}
+
+TEST(Arena, UndefinedCorrelationIsNull) {
+  const ArenaResult result = arena_result(table({{1}, {1}, {1}}), kRatings, {.draws = 10});
+  EXPECT_TRUE(to_json(result)["correlations"]["mean_score"]["pearson"].is_null());
+}
+
+TEST(Arena, EachPairUsesItsOwnCommonPrompts) {
+  std::vector<Score> rows = table({{3, 2}, {1, 9}, {2, 0}});
+  rows.erase(rows.begin() + 3);  // b has no score for prompt1
+  const ArenaResult result = arena_result(rows, kRatings, {.draws = 20});
+  EXPECT_DOUBLE_EQ(result.policies[0].win_rate, 1.0);
+  EXPECT_EQ(result.policies[1].num_prompts, 1);
+  EXPECT_EQ(result.num_prompts, 2);
+  EXPECT_EQ(result.num_common_prompts, 1);
+}
+
+TEST(Arena, ErrorsAreLeftOutAndCounted) {
+  std::vector<Score> rows = table({{3, 2}, {1, 9}, {2, 0}});
+  rows[3].error = "template refused it";
+  EXPECT_EQ(arena_result(rows, kRatings, {.draws = 0}).policies[1].num_errors, 1);
+}
+
+TEST(Arena, RefusesWhatHasNoAnswer) {
+  EXPECT_THROW(arena_result(table({{1}, {2}}), kRatings, {}), Error);             // two policies
+  EXPECT_THROW(arena_result(table({{1}, {2}, {3}, {4}}), kRatings, {}), Error);  // d has no rating
+  std::vector<Score> rows = table({{1}, {2}, {3}});
+  rows[2].prompt_id = "elsewhere";
+  EXPECT_THROW(arena_result(rows, kRatings, {}), Error);  // no common prompt
+}
+
+}  // namespace
+}  // namespace charm::evaluate

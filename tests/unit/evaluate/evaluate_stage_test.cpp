@@ -1,0 +1,119 @@
+#include "charm/evaluate/evaluate_stage.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "charm/base/error.h"
+#include "charm/storage/eval_writer.h"
+#include "charm/storage/record_writer.h"
+#include "tests/unit/evaluate/eval_rows.h"
+
+namespace charm::evaluate {
+namespace {
+
+class EvaluateStage : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) / ("charm_evaluate_stage_" + std::to_string(::getpid()));
+    fs::remove_all(folder_);
+    options_.output = folder_ / "eval" / "my-rm" / "result.json";
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  nlohmann::json result() const { return nlohmann::json::parse(read_file(options_.output)); }
+
+  ErrorKind kind_of_failure() const {
+    try {
+      evaluate(options_, {});
+    } catch (const Error& error) {
+      return error.kind();
+    }
+    ADD_FAILURE() << "no error";
+    return ErrorKind::kInternal;
+  }
+
+  fs::path folder_;
+  EvaluateOptions options_;
+};
+
+TEST_F(EvaluateStage, RewardBenchFromSavedScores) {
+  const std::vector<ScoredEvalItem> rows = {pair_row("donotanswer", "1", "p", 2, 1), pair_row("donotanswer", "2", "q", 1, 1)};
+  storage::write_eval_scores(folder_ / "saved.jsonl", rows, storage::EvalShape::kPair);
+  options_.scores = {folder_ / "saved.jsonl"};
+  options_.bootstrap = 50;
+  const EvaluateResult done = evaluate(options_, {});
+  EXPECT_FALSE(done.overall.has_value());
+  const nlohmann::json json = result();
+  EXPECT_EQ(json["benchmark"], "reward-bench");
+  EXPECT_EQ(json["model"], "my-rm");
+  EXPECT_EQ(json["sections"]["Safety"]["score"], 0.5);
+  EXPECT_EQ(json["ties"], 1);
+  EXPECT_TRUE(fs::exists(options_.output.parent_path() / "eval-set" / "my-rm.json"));
+  EXPECT_TRUE(fs::exists(options_.output.parent_path() / "eval-set-scores" / "my-rm.json"));
+  EXPECT_TRUE(fs::exists(options_.output.string() + ".manifest.json"));
+}
+
+TEST_F(EvaluateStage, RmBenchFromSavedScores) {
+  options_.benchmark = Benchmark::kRmBench;
+  const std::vector<ScoredEvalItem> rows = {style_row("chat", "1", "p", {9, 9, 9}, {0, 0, 0}),
+                                            style_row("math", "1", "q", {9, 9, 9}, {0, 0, 0}),
+                                            style_row("code", "1", "r", {9, 9, 9}, {0, 0, 0}),
+                                            style_row("safety-refuse", "1", "s", {0, 0, 0}, {9, 9, 9})};
+  storage::write_eval_scores(folder_ / "saved.parquet", rows, storage::EvalShape::kLists);
+  options_.scores = {folder_ / "saved.parquet"};
+  EXPECT_DOUBLE_EQ(*evaluate(options_, {}).overall, 0.75);
+  EXPECT_EQ(result()["domains"]["safety"]["score"], 0.0);
+}
+
+TEST_F(EvaluateStage, ArenaFromScoresFiles) {
+  options_.benchmark = Benchmark::kArena;
+  for (int policy = 0; policy < 3; ++policy) {
+    std::vector<ScoredResponse> rows;
+    for (int i = 0; i < 4; ++i) {
+      ScoredResponse row;
+      row.response.prompt_id = std::to_string(i);
+      row.response.prompt = {{"user", "p"}};
+      row.response.response = "r";
+      row.response.policy = "policy" + std::to_string(policy);
+      row.score = static_cast<float>(policy + i);
+      rows.push_back(std::move(row));
+    }
+    options_.scores.push_back(folder_ / ("policy" + std::to_string(policy) + ".parquet"));
+    storage::write_scores(options_.scores.back(), rows);
+  }
+  options_.ratings = folder_ / "ratings.json";
+  write_file(options_.ratings, R"({"policy0": 1000, "policy1": 1100, "policy2": 1250})");
+  evaluate(options_, {});
+  EXPECT_DOUBLE_EQ(result()["correlations"]["win_rate"]["spearman"].get<double>(), 1.0);
+  EXPECT_DOUBLE_EQ(result()["correlations"]["mean_score"]["kendall"].get<double>(), 1.0);
+  EXPECT_EQ(result()["policies"]["policy2"]["rating"], 1250.0);
+}
+
+TEST_F(EvaluateStage, RefusesContradictoryOptions) {
+  EXPECT_EQ(kind_of_failure(), ErrorKind::kUsage);  // neither a model nor scores
+  options_.scores = {folder_ / "saved.parquet"};
+  options_.model_dir = folder_ / "model";
+  EXPECT_EQ(kind_of_failure(), ErrorKind::kUsage);  // both
+  options_.model_dir.clear();
+  options_.ratings = folder_ / "ratings.json";
+  EXPECT_EQ(kind_of_failure(), ErrorKind::kUsage);  // ratings without arena
+  options_.ratings.clear();
+  options_.benchmark = Benchmark::kArena;
+  EXPECT_EQ(kind_of_failure(), ErrorKind::kUsage);  // arena without ratings
+}
+
+TEST(ParseBenchmark, NamesTheKnownOnes) {
+  EXPECT_EQ(parse_benchmark("rm-bench"), Benchmark::kRmBench);
+  try {
+    parse_benchmark("reward-bench-2");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    EXPECT_THAT(error.message(), testing::HasSubstr("reward-bench (version 1), rm-bench and arena"));
+  }
+}
+
+}  // namespace
+}  // namespace charm::evaluate

@@ -1,0 +1,129 @@
+#include "charm/evaluate/reward_bench.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/evaluate/reward_bench_files.h"
+#include "tests/unit/evaluate/eval_rows.h"
+
+namespace charm::evaluate {
+namespace {
+
+nlohmann::json golden() {
+  return nlohmann::json::parse(read_file(CHARM_SOURCE_DIR "/tests/data/golden/eval/benchmarks.json"));
+}
+
+std::vector<ScoredEvalItem> golden_rows(const nlohmann::json& rows, const std::string& without = "") {
+  std::vector<ScoredEvalItem> parsed;
+  for (const auto& row : rows) {
+    if (row["subset"] == without) continue;
+    parsed.push_back(pair_row(row["subset"], row["id"].dump(), row["prompt"], row["score_chosen"], row["score_rejected"]));
+  }
+  return parsed;
+}
+
+TEST(RewardBench, EqualsTheBenchmarksOwnCounting) {
+  const nlohmann::json json = golden();
+  const double tolerance = json["tolerance"];
+  const nlohmann::json& expected = json["reward_bench"]["expected"];
+  const RewardBenchResult result = reward_bench_result(golden_rows(json["reward_bench"]["rows"]), {.draws = 0});
+  ASSERT_EQ(result.subsets.size(), expected["subsets"].size());
+  for (const SubsetAccuracy& subset : result.subsets) {
+    EXPECT_NEAR(subset.accuracy.value, expected["subsets"][subset.name].get<double>(), tolerance) << subset.name;
+  }
+  double sum = 0.0;
+  ASSERT_EQ(result.sections.size(), 4u);
+  for (const SectionScore& section : result.sections) {
+    EXPECT_NEAR(section.score.value, expected["sections"][section.name].get<double>(), tolerance) << section.name;
+    sum += expected["sections"][section.name].get<double>();
+  }
+  ASSERT_TRUE(result.overall.has_value());
+  EXPECT_NEAR(result.overall->value, sum / 4, tolerance);
+  EXPECT_EQ(result.ties, json["reward_bench"]["ties"].get<std::int64_t>());
+}
+
+TEST(RewardBench, WeighsOnlyThePresentSubsets) {
+  const nlohmann::json json = golden();
+  const nlohmann::json& expected = json["reward_bench"]["expected_without_math_prm"];
+  const RewardBenchResult result =
+      reward_bench_result(golden_rows(json["reward_bench"]["rows"], "math-prm"), {.draws = 0});
+  EXPECT_NEAR(result.sections[3].score.value, expected["sections"]["Reasoning"].get<double>(), 1e-12);
+  EXPECT_THAT(result.incomplete, testing::Contains(testing::AllOf(testing::Field(&MissingRows::subset, "math-prm"),
+                                                                  testing::Field(&MissingRows::num_rows, 0))));
+}
+
+TEST(RewardBench, WeightsAreThoseOfTheBenchmark) {
+  const nlohmann::json counts = golden()["reward_bench"]["example_counts"];
+  ASSERT_EQ(counts.size(), reward_bench_subsets().size());
+  std::int64_t rows = 0;
+  for (const RewardBenchSubset& subset : reward_bench_subsets()) {
+    EXPECT_EQ(subset.weight, counts[std::string(subset.name)].get<std::int64_t>()) << subset.name;
+    rows += subset.num_rows;
+  }
+  EXPECT_EQ(rows, 2985);
+}
+
+TEST(RewardBench, TieIsWrongAndCounted) {
+  const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "0", "p", 1.0, 1.0), pair_row("hep-cpp", "1", "q", 2.0, 1.0)};
+  const RewardBenchResult result = reward_bench_result(rows, {.draws = 0});
+  EXPECT_EQ(result.subsets[0].accuracy.value, 0.5);
+  EXPECT_EQ(result.subsets[0].num_correct, 1);
+  EXPECT_EQ(result.ties, 1);
+}
+
+TEST(RewardBench, MathCountsAs984) {
+  // Reasoning = (984 * 1 + 164 * 0) / (984 + 164).
+  const std::vector<ScoredEvalItem> rows = {pair_row("math-prm", "0", "p", 2.0, 1.0), pair_row("hep-go", "1", "q", 0.0, 1.0)};
+  EXPECT_NEAR(reward_bench_result(rows, {.draws = 0}).sections[0].score.value, 984.0 / 1148.0, 1e-15);
+}
+
+TEST(RewardBench, OverallIsAbsentWhileASectionIsMissing) {
+  const std::vector<ScoredEvalItem> rows = {pair_row("alpacaeval-easy", "0", "p", 2.0, 1.0),
+                                            pair_row("donotanswer", "0", "q", 0.0, 1.0)};
+  const RewardBenchResult result = reward_bench_result(rows, {.draws = 0});
+  EXPECT_FALSE(result.overall.has_value());
+  EXPECT_EQ(result.overall_partial.value, 0.5);
+  const nlohmann::ordered_json json = to_json(result);
+  EXPECT_FALSE(json.contains("overall"));
+  EXPECT_EQ(json["overall_partial"], 0.5);
+}
+
+TEST(RewardBench, UnknownSubsetCountsInNoSection) {
+  const std::vector<ScoredEvalItem> rows = {pair_row("my-own", "0", "p", 0.0, 1.0), pair_row("donotanswer", "0", "q", 2.0, 1.0)};
+  const RewardBenchResult result = reward_bench_result(rows, {.draws = 0});
+  ASSERT_EQ(result.sections.size(), 1u);
+  EXPECT_EQ(result.sections[0].score.value, 1.0);
+  EXPECT_EQ(to_json(result)["subsets"]["my-own"]["accuracy"], 0.0);
+}
+
+TEST(RewardBench, RowsOfAnotherBenchmarkAreRefused) {
+  const std::vector<ScoredEvalItem> rows = {pair_row("Factuality", "0", "p", 0.0, 1.0)};
+  EXPECT_THROW(reward_bench_result(rows, {.draws = 0}), Error);
+}
+
+TEST(RewardBench, IntervalsHoldTheValueAndRepeatForASeed) {
+  const std::vector<ScoredEvalItem> rows = golden_rows(golden()["reward_bench"]["rows"]);
+  const RewardBenchResult a = reward_bench_result(rows, {.draws = 300, .seed = 5});
+  const RewardBenchResult b = reward_bench_result(rows, {.draws = 300, .seed = 5});
+  EXPECT_LT(a.overall->lo, a.overall->value);
+  EXPECT_GT(a.overall->hi, a.overall->value);
+  EXPECT_EQ(to_json(a), to_json(b));
+}
+
+TEST(RewardBenchFiles, HoldSubsetsAndScores) {
+  const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "7", "p", 1.0, 1.0), pair_row("donotanswer", "x1", "q", 2.0, 1.0)};
+  const nlohmann::json accuracies = reward_bench_accuracies(reward_bench_result(rows, {.draws = 0}), "my-rm");
+  EXPECT_EQ(accuracies, nlohmann::json::parse(R"({"hep-cpp": 0.0, "donotanswer": 1.0, "model": "my-rm",
+                                                  "model_type": "Seq. Classifier", "chat_template": "tokenizer"})"));
+  const nlohmann::json scores = reward_bench_scores(rows, "my-rm");
+  EXPECT_EQ(scores["id"], nlohmann::json::parse(R"([7, "x1"])"));
+  EXPECT_EQ(scores["results"], nlohmann::json::parse("[0, 1]"));
+  EXPECT_EQ(scores["scores_chosen"], nlohmann::json::parse("[1.0, 2.0]"));
+}
+
+}  // namespace
+}  // namespace charm::evaluate

@@ -1,0 +1,116 @@
+#include "charm/report/report_stage.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <regex>
+
+#include "charm/base/error.h"
+#include "charm/report/embedded.h"
+#include "tests/unit/report/made_up_run.h"
+
+namespace charm::report {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class WriteReport : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) / ("charm_report_" + std::to_string(::getpid()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::string report() const { return read_file(write_report({.run_dir = folder_, .output = {}, .title = {}}, {}).output); }
+
+  /// Without the scripts' and styles' text.
+  static std::string markup(std::string html) {
+    for (const char* element : {"script", "style"}) {
+      std::string kept;
+      const std::string open = std::string("<") + element, close = std::string("</") + element + ">";
+      std::size_t at = 0;
+      for (std::size_t begin; (begin = html.find(open, at)) != std::string::npos;) {
+        const std::size_t inside = html.find('>', begin) + 1;
+        kept += html.substr(at, inside - at);
+        at = html.find(close, inside);
+      }
+      html = kept + html.substr(at);
+    }
+    return html;
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(WriteReport, HasEveryPart) {
+  write_made_up_run(folder_);
+  const std::string html = report();
+  for (const char* id : {"summary", "world", "win-rates", "mismatch", "offsets", "scores", "ratings", "training", "evaluation", "provenance"}) {
+    EXPECT_THAT(html, HasSubstr("<section id=\"" + std::string(id) + "\">"));
+  }
+  EXPECT_THAT(html, Not(HasSubstr("class=\"missing\"")));
+  EXPECT_THAT(html, HasSubstr("MD +0.300 [+0.200, +0.400]: over-valued"));
+  EXPECT_THAT(html, HasSubstr("After retraining MD is +0.050 [-0.050, +0.150] on 200 prompts, closer to 0 than before; the two intervals do not overlap"));
+  EXPECT_THAT(html, HasSubstr("without math, so not comparable"));
+  EXPECT_THAT(html, HasSubstr("abc123"));
+}
+
+TEST_F(WriteReport, LoadsNothingFromElsewhere) {
+  write_made_up_run(folder_);
+  const std::string html = report();
+  EXPECT_THAT(html, HasSubstr("default-src 'none'"));
+  const std::string text = markup(html);
+  const std::regex load(R"((src|srcset|data|action|poster)\s*=|href\s*=\s*"(?!#|data:,)|@import|url\()", std::regex::icase);
+  std::smatch found;
+  EXPECT_FALSE(std::regex_search(text, found, load)) << found.str();
+  EXPECT_THAT(html, Not(HasSubstr("sourceMappingURL")));
+}
+
+TEST_F(WriteReport, HostileNamesStayText) {
+  const std::string hostile = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
+  write_made_up_run(folder_, hostile);
+  const std::string html = markup(report());  // the libraries' own text holds such words
+  EXPECT_THAT(html, Not(HasSubstr("alert(1)</script>")));
+  EXPECT_THAT(html, Not(HasSubstr("<img")));
+  EXPECT_THAT(html, HasSubstr("&lt;script&gt;alert(1)"));
+  std::size_t open = 0, close = 0;
+  for (std::size_t at = 0; (at = html.find("<script", at)) != std::string::npos; ++at) ++open;
+  for (std::size_t at = 0; (at = html.find("</script", at)) != std::string::npos; ++at) ++close;
+  EXPECT_EQ(open, close);
+}
+
+TEST_F(WriteReport, ScriptsDoNotEndThemselves) {
+  for (std::string_view script : {vega_js(), vega_lite_js(), vega_embed_js(), report_js()}) {
+    EXPECT_GT(script.size(), 1000u);
+    EXPECT_EQ(script.find("</script"), std::string_view::npos);
+    EXPECT_EQ(script.find("<!--"), std::string_view::npos);
+  }
+  EXPECT_THAT(std::string(vega_license()), HasSubstr("Copyright"));
+}
+
+TEST_F(WriteReport, SaysWhatIsMissing) {
+  write_file(folder_ / "mismatch" / "rm.json",
+             R"({"pairs": [{"policy": "a", "reference": "b", "num_prompts": 5, "mismatch_before": 0.2}]})");
+  const ReportResult result = write_report({.run_dir = folder_, .output = folder_ / "out" / "r.html", .title = "T<"}, {});
+  EXPECT_THAT(result.missing, testing::Contains("Training"));
+  const std::string html = read_file(folder_ / "out" / "r.html");
+  EXPECT_THAT(html, HasSubstr("<h1>T&lt;</h1>"));
+  EXPECT_THAT(html, HasSubstr("No training was found"));
+  EXPECT_THAT(html, HasSubstr("nothing has been calibrated yet"));
+}
+
+TEST_F(WriteReport, NothingToReportIsAnError) {
+  EXPECT_THROW(write_report({.run_dir = folder_, .output = {}, .title = {}}, {}), Error);
+  EXPECT_THROW(write_report({.run_dir = folder_ / "none", .output = folder_ / "r.html", .title = {}}, {}), Error);
+}
+
+TEST_F(WriteReport, TheSameRunGivesTheSameBytes) {
+  write_made_up_run(folder_);
+  EXPECT_EQ(report(), report());
+}
+
+}  // namespace
+}  // namespace charm::report

@@ -1,0 +1,68 @@
+#include "charm/report/run_data.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "charm/base/error.h"
+#include "tests/unit/report/made_up_run.h"
+
+namespace charm::report {
+namespace {
+
+class ReadRun : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) / ("charm_read_run_" + std::to_string(::getpid()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  fs::path folder_;
+};
+
+TEST_F(ReadRun, TakesEveryKindOfFile) {
+  write_made_up_run(folder_);
+  const RunData run = read_run(folder_);
+  ASSERT_EQ(run.mismatches.size(), 2u);
+  EXPECT_EQ(run.mismatches[0].pairs.size(), 6u);
+  EXPECT_DOUBLE_EQ(run.mismatch_of("rm-duo")->pairs[2].mismatch->value, 0.05);
+  ASSERT_EQ(run.calibrations.size(), 1u);
+  EXPECT_EQ(run.calibrations[0].retrained_model(), "rm-duo");
+  EXPECT_EQ(run.calibrations[0].policies[1].offset->ci95->lo, -1.0);
+  EXPECT_EQ(run.calibrations[0].warnings, std::vector<std::string>{"scores of 'plain' were left out"});
+  ASSERT_EQ(run.scores.size(), 2u);
+  EXPECT_EQ(run.scores[0].policies[0].num_scores, 59);
+  EXPECT_EQ(run.scores[0].policies[0].num_errors, 1);
+  ASSERT_EQ(run.trainings.size(), 1u);
+  EXPECT_EQ(run.trainings[0].points.size(), 24u);
+  EXPECT_TRUE(run.trainings[0].points[0].is_held_out);
+  EXPECT_EQ(run.evaluations.size(), 4u);
+  ASSERT_EQ(run.manifests.size(), 1u);
+  EXPECT_EQ(run.manifests[0].path, "models/rm/duo/manifest.json");
+  EXPECT_EQ(run.ratings.at("solid"), 1250);
+}
+
+TEST_F(ReadRun, AnEmptyDirectoryIsEmptyAndAMissingOneAnError) {
+  EXPECT_TRUE(read_run(folder_).empty());
+  EXPECT_THROW(read_run(folder_ / "none"), Error);
+}
+
+TEST_F(ReadRun, ABrokenFileIsNamed) {
+  write_file(folder_ / "mismatch" / "rm.json", "{");
+  try {
+    read_run(folder_);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    EXPECT_THAT(error.message(), testing::HasSubstr("rm.json"));
+  }
+}
+
+TEST(MeasuredAt, TakesTheFirstNameWithItsInterval) {
+  const nlohmann::ordered_json json = {{"b", 2.0}, {"b_ci95", {1.0, 3.0}}, {"c", nullptr}};
+  EXPECT_EQ(measured_at(json, {"a", "b"})->ci95->hi, 3.0);
+  EXPECT_FALSE(measured_at(json, {"c"}).has_value());
+}
+
+}  // namespace
+}  // namespace charm::report
