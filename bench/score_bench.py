@@ -63,10 +63,10 @@ def gemm_peak(dtype, seconds=1.0):
 
 
 def transformers_round(model, sequences):
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     with torch.inference_mode():
         scores = [model(torch.tensor([ids])).logits[0, 0].item() for ids in sequences]
-    return time.perf_counter() - start, scores
+    return time.perf_counter() - start, time.process_time() - cpu_start, scores
 
 
 def cpu_name():
@@ -99,20 +99,22 @@ def main():
     peer = LlamaForSequenceClassification.from_pretrained(model_dir, dtype=DTYPES[args.dtype]).eval()  # sdpa: its fastest on CPU
     peer_name = f"transformers batch 1, {peer.config._attn_implementation} attention"
     transformers_round(peer, sequences[:2])
-    rounds, gemm = {"charm": [], "transformers": []}, []
+    rounds, cpu, gemm = {"charm": [], "transformers": []}, {"charm": [], "transformers": []}, []
     for _ in range(args.rounds):
         command = [args.charm_bench, model_dir, groups_file, args.dtype, args.threads, 1, args.budget_tokens]
         charm = json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
         rounds["charm"].append(charm["rounds_s"][0])
+        cpu["charm"].append(charm["rounds_cpu_s"][0])
         gemm.append(gemm_peak(DTYPES[args.dtype]))
-        elapsed, scores = transformers_round(peer, sequences)
+        elapsed, cpu_elapsed, scores = transformers_round(peer, sequences)
         rounds["transformers"].append(elapsed)
+        cpu["transformers"].append(cpu_elapsed)
 
     rate = {name: useful / statistics.median(values) for name, values in rounds.items()}
     print(json.dumps({
         "bench": "score", "cpu": cpu_name(), "threads": args.threads, "dtype": args.dtype, "torch": torch.__version__,
         "sequences": len(sequences), "useful_tokens": useful, "computed_tokens": charm["computed_tokens"],
-        "rounds_s": rounds, "useful_tokens_per_s": {k: round(v, 1) for k, v in rate.items()},
+        "rounds_s": rounds, "rounds_cpu_s": cpu, "useful_tokens_per_s": {k: round(v, 1) for k, v in rate.items()},
         "ratio": round(rate["charm"] / rate["transformers"], 3), "peer": peer_name,
         "gemm_peak_gflops": round(max(gemm), 1),
         "largest_score_difference": max(abs(a - b) for a, b in zip(charm["scores"], scores)),

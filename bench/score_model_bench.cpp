@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -73,14 +74,16 @@ int run(const std::vector<std::string>& args) {
   if (batches.empty()) throw std::runtime_error("no groups in " + args[1]);
   reward_model->score(batches.front());  // warms threads and allocator up, like the peer's own warm-up
   std::vector<float> scores(num_rows);
-  std::vector<double> rounds_s;
+  std::vector<double> rounds_s, rounds_cpu_s;
   for (int round = 0; round < rounds; ++round) {
     const auto start = Clock::now();
+    const std::clock_t cpu_start = std::clock();
     for (const auto& packed : batches) {
       const std::vector<float> found = reward_model->score(packed);
       for (std::size_t i = 0; i < found.size(); ++i) scores[packed.rows[i]] = found[i];
     }
     rounds_s.push_back(seconds_since(start));
+    rounds_cpu_s.push_back(static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC);  // of all threads
   }
 
   rusage usage{};
@@ -88,6 +91,7 @@ int run(const std::vector<std::string>& args) {
   Json result;
   result["load_s"] = load_s;
   result["rounds_s"] = rounds_s;
+  result["rounds_cpu_s"] = rounds_cpu_s;
   result["useful_tokens"] = useful_tokens;
   result["computed_tokens"] = computed_tokens;
   result["peak_memory_mib"] = static_cast<double>(usage.ru_maxrss) / 1024.0;
