@@ -71,7 +71,7 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
   }
   html += chart_html({is_correlation
                           ? "Correlation over policies with 95 % intervals from drawing prompts again (policies and ratings held fixed)."
-                          : "Accuracy with 95 % bootstrap intervals over prompts; ties count as wrong.",
+                          : "Accuracy with 95 % intervals from drawing prompts again; ties count as wrong.",
                       fmt::format("{} of {} reward models", title, models.size()), dot_plot_spec(dots, options)});
   html += table_html(summary);
   if (!details.rows.empty()) html += folded_table_html(details);

@@ -34,6 +34,29 @@ std::vector<RatedScore> rated_scores(const RunData& run, const ModelScores& scor
   return points;
 }
 
+/// Every policy with its rating and mean score under each model.
+std::string scores_table_html(const RunData& run, const std::vector<std::string>& models) {
+  Table table{"Ratings and mean scores", {{"policy", false}, {"rating", true}}, {}};
+  std::vector<std::string> policies;
+  for (const std::string& model : models) {
+    table.columns.push_back({model, true});
+    for (const ScoreSummary& policy : run.scores_of(model)->policies) policies.push_back(policy.policy);
+  }
+  for (const std::string& name : policies_by_rating(run, policies)) {
+    const auto rating = run.ratings.find(name);
+    std::vector<std::string> row = {name, number_text(rating == run.ratings.end() ? std::nullopt : std::optional(rating->second), 1)};
+    for (const std::string& model : models) {
+      std::optional<double> mean;
+      for (const ScoreSummary& policy : run.scores_of(model)->policies) {
+        if (policy.policy == name && policy.num_scores > 0) mean = policy.mean;
+      }
+      row.push_back(number_text(mean));
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return folded_table_html(table);
+}
+
 }  // namespace
 
 Section rating_section(const RunData& run) {
@@ -52,9 +75,10 @@ Section rating_section(const RunData& run) {
     }
   }
   if (!section.html.empty()) {
+    const std::string table = scores_table_html(run, models_in_order(run, models));
     section.html =
         "<p>Correlations over few policies move a lot when a policy is added or left out; those with intervals are among the "
-        "benchmarks (arena).</p>\n<div class=\"pair\">" + section.html + "</div>\n";
+        "benchmarks (arena).</p>\n<div class=\"pair\">" + section.html + "</div>\n" + table;
   }
   return section;
 }

@@ -226,6 +226,7 @@ RunData read_run(const fs::path& run_dir) {
       take_ratings(run.evaluations.back().json, run.ratings);
     }
   }
+  for (const fs::path& path : json_files_in(run_dir / "splits")) run.split_models.insert(path.stem().string());
   if (fs::exists(run_dir / "world.json")) run.world = read_json(run_dir / "world.json");
   read_manifests(run_dir, run.manifests);
   return run;

@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -113,6 +114,7 @@ struct RunData {
   std::vector<EvaluationFile> evaluations;
   std::vector<ManifestFile> manifests;
   nlohmann::ordered_json world;           ///< null where the run has no planted truth
+  std::set<std::string> split_models;     ///< calibrated on one part of the prompts, measured on the other (splits/<model>.json)
   std::map<std::string, double> ratings;  ///< Elo points, from whichever file names them
 
   const MismatchFile* mismatch_of(const std::string& model) const;

@@ -17,13 +17,18 @@ std::vector<std::string> policies_by_rating(const RunData& run, std::vector<std:
   return policies;
 }
 
-const PairResult* retrained_pair(const RunData& run, const CalibrationFile& calibration, const PairResult& pair) {
-  const MismatchFile* file = run.mismatch_of(calibration.retrained_model());
+const PairResult* measured_pair(const RunData& run, const std::string& model, const PairResult& pair) {
+  const MismatchFile* file = run.mismatch_of(model);
   if (file == nullptr) return nullptr;
   const auto it = std::find_if(file->pairs.begin(), file->pairs.end(), [&](const PairResult& other) {
     return other.policy == pair.policy && other.reference == pair.reference;
   });
   return it == file->pairs.end() ? nullptr : &*it;
+}
+
+const PairResult& pair_before(const RunData& run, const CalibrationFile& calibration, const PairResult& pair) {
+  const PairResult* measured = measured_pair(run, calibration.model, pair);
+  return measured != nullptr && measured->win_rate && measured->mismatch ? *measured : pair;
 }
 
 std::vector<std::string> models_in_order(const RunData& run, std::vector<std::string> models) {

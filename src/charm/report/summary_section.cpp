@@ -53,14 +53,17 @@ double mean_absolute(const std::vector<PairResult>& pairs) {
 }
 
 void describe_calibration(const RunData& run, const CalibrationFile& calibration, std::vector<std::string>& lines) {
+  const std::string retrained_model = calibration.retrained_model();
   if (calibration.pairs.size() == 1) {
-    lines.push_back(single_pair_text(calibration, calibration.pairs[0], retrained_pair(run, calibration, calibration.pairs[0])));
+    const PairResult& pair = calibration.pairs[0];
+    lines.push_back(single_pair_text(calibration, pair_before(run, calibration, pair), measured_pair(run, retrained_model, pair)));
   } else {
     std::size_t over = 0, under = 0, closer = 0, measured = 0;
-    for (const PairResult& pair : calibration.pairs) {
+    for (const PairResult& calibrated : calibration.pairs) {
+      const PairResult& pair = pair_before(run, calibration, calibrated);
       if (!pair.mismatch) continue;
       if (excludes(*pair.mismatch, 0.0)) ++(pair.mismatch->value > 0.0 ? over : under);
-      const PairResult* retrained = retrained_pair(run, calibration, pair);
+      const PairResult* retrained = measured_pair(run, retrained_model, pair);
       if (retrained == nullptr || !retrained->mismatch) continue;
       ++measured;
       closer += std::abs(retrained->mismatch->value) < std::abs(pair.mismatch->value);
@@ -76,7 +79,7 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
     lines.push_back(text);
   }
   const MismatchFile* before = run.mismatch_of(calibration.model);
-  const MismatchFile* after = run.mismatch_of(calibration.retrained_model());
+  const MismatchFile* after = run.mismatch_of(retrained_model);
   if (before != nullptr && after != nullptr && before->pairs.size() > 2) {
     lines.push_back(fmt::format("Mean |MD| over all ordered pairs: {} under {} ({} pairs), {} under {} ({} pairs).",
                                 number_text(mean_absolute(before->pairs)), before->model, before->pairs.size(),
@@ -85,7 +88,7 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
   for (const EvaluationFile& first : run.evaluations) {
     if (first.model != calibration.model) continue;
     for (const EvaluationFile& second : run.evaluations) {
-      if (second.model != calibration.retrained_model() || second.benchmark != first.benchmark) continue;
+      if (second.model != retrained_model || second.benchmark != first.benchmark) continue;
       const auto a = headline(first), b = headline(second);
       if (!a || !b || a->name != b->name) continue;
       lines.push_back(fmt::format("{} ({}): {} under {}, {} under {}; {}.", first.benchmark, a->name, measured_text(a->measured),

@@ -13,32 +13,37 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
   std::vector<Dot> dots;
   bool has_retrained = false;
   Table table{fmt::format("Win rates and mismatch degrees, set {} of {}", calibration.set, calibration.model),
-              {{"pair", false}, {"prompts", true}, {"target", true}, {"win rate before", true}, {"after calibration", true},
+              {{"pair", false}, {"prompts measured", true}, {"prompts calibrated", true}, {"target", true}, {"win rate before", true}, {"after calibration", true},
                {"after retraining", true}, {"MD before", true}, {"MD after calibration", true}, {"MD after retraining", true}},
               {}};
   for (const PairResult& pair : calibration.pairs) {
     const std::string& row = pair.policy;
     options.row_order.push_back(row);
     if (pair.target) options.targets.emplace_back(row, pair.target->value);
-    if (pair.win_rate) dots.push_back({row, kBefore, *pair.win_rate});
+    const PairResult& before = pair_before(run, calibration, pair);
+    if (before.win_rate) dots.push_back({row, kBefore, *before.win_rate});
     if (pair.win_rate_after) dots.push_back({row, kAfterCalibration, *pair.win_rate_after});
-    const PairResult* retrained = retrained_pair(run, calibration, pair);
+    const PairResult* retrained = measured_pair(run, calibration.retrained_model(), pair);
     if (retrained != nullptr && retrained->win_rate) {
       dots.push_back({row, kAfterRetraining, *retrained->win_rate});
       has_retrained = true;
     }
-    table.rows.push_back({pair_label(pair), std::to_string(pair.num_prompts), percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt),
-                          percent_measured_text(pair.win_rate), percent_measured_text(pair.win_rate_after),
+    table.rows.push_back({pair_label(pair), std::to_string(before.num_prompts), std::to_string(pair.num_prompts),
+                          percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt),
+                          percent_measured_text(before.win_rate), percent_measured_text(pair.win_rate_after),
                           percent_measured_text(retrained ? retrained->win_rate : std::nullopt),
-                          signed_measured_text(pair.mismatch, 2), signed_measured_text(pair.mismatch_after, 2),
+                          signed_measured_text(before.mismatch, 2), signed_measured_text(pair.mismatch_after, 2),
                           signed_measured_text(retrained ? retrained->mismatch : std::nullopt, 2)});
   }
   options.series_order = {kBefore, kAfterCalibration};
   if (has_retrained) options.series_order.push_back(kAfterRetraining);
   std::string html = fmt::format("<h3>{} calibrated on {}</h3>\n", escape_html(calibration.model), escape_html(calibration.set));
   html += fmt::format(
-      "<p class=\"facts\">mode {}, solver {}, ties {}, reference {}, {} prompts.{}</p>\n", escape_html(calibration.mode),
+      "<p class=\"facts\">Mode {}, solver {}, ties {}, reference {}, {} prompts.{}{}</p>\n", escape_html(calibration.mode),
       escape_html(calibration.solver), escape_html(calibration.ties), escape_html(calibration.reference), calibration.num_prompts,
+      run.split_models.contains(calibration.model)
+          ? " The offsets were fitted on one part of the prompts; before and after retraining are measured on the other part."
+          : "",
       has_retrained ? "" : " The reward model trained on this set has not been measured.");
   for (const std::string& warning : calibration.warnings) {
     html += fmt::format("<p class=\"warning\">{}</p>\n", escape_html(warning));

@@ -7,6 +7,7 @@
 
 #include "charm/base/error.h"
 #include "charm/storage/eval_writer.h"
+#include "charm/storage/journal.h"
 #include "charm/storage/record_writer.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
@@ -89,6 +90,48 @@ TEST_F(EvaluateStage, ArenaFromScoresFiles) {
   EXPECT_DOUBLE_EQ(result()["correlations"]["win_rate"]["spearman"].get<double>(), 1.0);
   EXPECT_DOUBLE_EQ(result()["correlations"]["mean_score"]["kendall"].get<double>(), 1.0);
   EXPECT_EQ(result()["policies"]["policy2"]["rating"], 1250.0);
+}
+
+TEST_F(EvaluateStage, ScoresWithAModelOnceAndRecomputesWithout) {
+  options_.model_dir = CHARM_SOURCE_DIR "/tests/data/golden/models/chat";
+  options_.model.dtype = model::DTypeChoice::kFloat32;
+  options_.data = {folder_ / "rows.jsonl"};
+  options_.bootstrap = 20;
+  write_file(options_.data[0],
+             R"({"id": 1, "subset": "hep-go", "prompt": "Add two.", "chosen": "a + b", "rejected": ""})" "\n"
+             R"({"id": 1, "subset": "donotanswer", "prompt": "No?", "chosen": "No.", "rejected": "No."})" "\n");
+  int num_reports = 0;
+  const ProgressFn count = [&](const Progress&) { ++num_reports; };
+  const EvaluateResult first = evaluate(options_, count);
+  EXPECT_EQ(first.num_rows, 2);
+  EXPECT_EQ(first.num_bad_rows, 0);
+  EXPECT_EQ(first.save_scores, folder_ / "eval" / "my-rm" / "result.scores.parquet");
+  EXPECT_FALSE(fs::exists(storage::journal_path(first.save_scores)));
+  const nlohmann::json scored = result();
+  EXPECT_EQ(scored["model"], "chat");
+  EXPECT_EQ(scored["ties"], 1);  // the same text twice
+
+  num_reports = 0;
+  evaluate(options_, count);
+  EXPECT_EQ(num_reports, 0);  // saved scores were taken
+  EXPECT_EQ(result(), scored);
+
+  EvaluateOptions recompute = options_;
+  recompute.model_dir.clear();
+  recompute.data.clear();
+  recompute.scores = {first.save_scores};
+  recompute.model_name = "chat";
+  recompute.output = folder_ / "again.json";
+  evaluate(recompute, {});
+  EXPECT_EQ(nlohmann::json::parse(read_file(recompute.output)), scored);
+}
+
+TEST_F(EvaluateStage, AMissingModelLeavesNoOutput) {
+  options_.model_dir = folder_ / "no-model";
+  options_.data = {folder_ / "rows.jsonl"};
+  write_file(options_.data[0], R"({"id": 1, "subset": "hep-go", "prompt": "p", "chosen": "a", "rejected": "b"})" "\n");
+  EXPECT_THROW(evaluate(options_, {}), Error);
+  EXPECT_FALSE(fs::exists(options_.output));
 }
 
 TEST_F(EvaluateStage, RefusesContradictoryOptions) {

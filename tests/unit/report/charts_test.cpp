@@ -46,7 +46,7 @@ TEST(Charts, TrainingCurveTellsHeldOutFromTraining) {
 
 TEST(PlaceLabels, AvoidsPointsLabelsAndBorders) {
   // The second point blocks the right of the first, the border the left of it.
-  const auto places = place_labels({{30, 50, 8}, {45, 50, 8}, {195, 90, 8}}, 200, 100);
+  const auto places = place_labels({{30, 50, 8}, {48, 50, 8}, {195, 90, 8}}, 200, 100);
   EXPECT_EQ(places[0], LabelPlace::kAbove);
   EXPECT_EQ(places[1], LabelPlace::kRight);
   EXPECT_EQ(places[2], LabelPlace::kLeft);

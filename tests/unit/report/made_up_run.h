@@ -73,6 +73,7 @@ inline void write_made_up_run(const fs::path& run_dir, const std::string& policy
   write_file(run_dir / "models/rm/duo/metrics.jsonl", metrics);
   write("models/rm/duo/manifest.json", {{"program", "charm"}, {"version", "0.1.0"}, {"command", "train"}, {"seed", 3}, {"options", {{"epochs", 1}}},
                                         {"inputs", {{{"path", "preferences/rm/duo.parquet"}, {"sha256", "abc123"}, {"num_rows", 60}}}}});
+  write("splits/rm.json", {{"num_held_out", 200}});
   write("world.json", {{"planted", {{{"policy", policy}, {"planted_offset", -0.75}}}}, {"true_quality", {{"solid", 0.8}, {policy, 0.6}}},
                        {"accuracy", {{"before", 0.4}, {"before_ci95", {0.3, 0.5}}}}});
 }

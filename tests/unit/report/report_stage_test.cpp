@@ -55,6 +55,7 @@ TEST_F(WriteReport, HasEveryPart) {
   EXPECT_THAT(html, HasSubstr("MD +0.300 [+0.200, +0.400]: over-valued"));
   EXPECT_THAT(html, HasSubstr("After retraining MD is +0.050 [-0.050, +0.150] on 200 prompts, closer to 0 than before; the two intervals do not overlap"));
   EXPECT_THAT(html, HasSubstr("without math, so not comparable"));
+  EXPECT_THAT(html, HasSubstr("fitted on one part of the prompts"));
   EXPECT_THAT(html, HasSubstr("abc123"));
 }
 
