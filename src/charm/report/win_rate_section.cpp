@@ -49,7 +49,7 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
     html += fmt::format("<p class=\"warning\">{}</p>\n", escape_html(warning));
   }
   html += chart_html(
-      {"Dots: win rate under the reward model with 95 % interval. Dark ticks: the win rate that the Arena ratings imply. After "
+      {"Dots: win rate under the reward model with 95 % interval. Upright ticks: the win rate that the Arena ratings imply. After "
        "calibration the offsets are added to the same scores they were fitted on, so meeting the target there is no test; after "
        "retraining, the further trained reward model scored the responses anew.",
        fmt::format("Win rates of {} pairs under {} before and after calibration, against their targets", calibration.pairs.size(),

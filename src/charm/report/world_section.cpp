@@ -74,7 +74,7 @@ std::string planted_html(const RunData& run, const ordered_json& planted) {
   }
   std::string html;
   if (!dots.empty()) {
-    html = chart_html({"Dots: recovered offset with 95 % interval. Dark ticks: the offset that was planted.",
+    html = chart_html({"Dots: recovered offset with 95 % interval. Upright ticks: the offset that was planted.",
                        "Recovered offsets over planted ones", dot_plot_spec(dots, options)});
   }
   return html + table_html(table);

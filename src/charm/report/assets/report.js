@@ -21,7 +21,8 @@
       // Okabe and Ito's colours: told apart by readers with any kind of colour vision.
       range: {
         category: ["#d55e00", dark ? "#56b4e9" : "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#999999"],
-        diverging: dark ? ["#5aa5e0", "#2a2f36", "#f0803c"] : ["#2166ac", "#f4f4f2", "#d55e00"],
+        // Pale in the middle in both schemes: the cells' own text is dark there and white at the ends.
+        diverging: ["#2166ac", "#f4f4f2", "#d55e00"],
       },
       style: {
         guide: { stroke: text, strokeDash: [3, 3], strokeWidth: 1 },
