@@ -25,9 +25,9 @@ struct ScoreTable {
     std::vector<double> wins;      ///< [N] share of common samples that a wins, ties half
     std::vector<double> has_both;  ///< [N] 1 where both answered
   };
-  std::vector<ArenaPolicy> policies;           ///< [P]
-  std::vector<std::vector<double>> mean_PN;    ///< mean over samples; 0 where there is none
-  std::vector<std::vector<double>> has_PN;     ///< 1 where the policy answered
+  std::vector<ArenaPolicy> policies;         ///< [P]
+  std::vector<std::vector<double>> mean_PN;  ///< mean over samples; 0 where there is none
+  std::vector<std::vector<double>> has_PN;   ///< 1 where the policy answered
   std::vector<Pair> pairs;
   std::size_t num_prompts = 0;
   std::int64_t ties = 0, num_comparisons = 0;
@@ -37,7 +37,8 @@ using SamplesOfPrompt = std::map<std::int32_t, double>;
 
 ScoreTable::Pair compare(ScoreTable& table, std::size_t a, std::size_t b,
                          const std::vector<std::vector<SamplesOfPrompt>>& samples_PN) {
-  ScoreTable::Pair pair{a, b, std::vector<double>(table.num_prompts), std::vector<double>(table.num_prompts)};
+  ScoreTable::Pair pair{a, b, std::vector<double>(table.num_prompts),
+                        std::vector<double>(table.num_prompts)};
   bool any = false;
   for (std::size_t n = 0; n < table.num_prompts; ++n) {
     double wins = 0.0, count = 0.0;
@@ -55,25 +56,31 @@ ScoreTable::Pair compare(ScoreTable& table, std::size_t a, std::size_t b,
     any = true;
   }
   if (!any) {
-    throw Error(ErrorKind::kInput, "policies '{}' and '{}' have no common prompt: their responses must be to the same prompts",
-                table.policies[a].name, table.policies[b].name);
+    throw Error(
+        ErrorKind::kInput,
+        "policies '{}' and '{}' have no common prompt: their responses must be to the same prompts",
+        table.policies[a].name, table.policies[b].name);
   }
   return pair;
 }
 
 /// Also returns, for PromptBootstrap, each (prompt, policy) that has a score.
-ScoreTable build_table(std::span<const Score> scores, const std::map<std::string, double>& rating_of_policy,
-                       std::vector<std::string>& row_prompts, std::vector<std::string>& row_policies,
+ScoreTable build_table(std::span<const Score> scores,
+                       const std::map<std::string, double>& rating_of_policy,
+                       std::vector<std::string>& row_prompts,
+                       std::vector<std::string>& row_policies,
                        std::vector<std::size_t>& row_prompt_index) {
   ScoreTable table;
   std::set<std::string> names;
   for (const Score& score : scores) names.insert(score.policy);
   if (names.size() < 3) {
-    throw Error(ErrorKind::kInput, "a correlation with ratings needs at least 3 policies, found {}", names.size());
+    throw Error(ErrorKind::kInput, "a correlation with ratings needs at least 3 policies, found {}",
+                names.size());
   }
   for (const std::string& name : names) {
     const auto it = rating_of_policy.find(name);
-    if (it == rating_of_policy.end()) throw Error(ErrorKind::kInput, "policy '{}' has no rating", name);
+    if (it == rating_of_policy.end())
+      throw Error(ErrorKind::kInput, "policy '{}' has no rating", name);
     table.policies.push_back({.name = name, .rating_elo = it->second});
   }
   std::stable_sort(table.policies.begin(), table.policies.end(),
@@ -88,18 +95,20 @@ ScoreTable build_table(std::span<const Score> scores, const std::map<std::string
     }
   }
   table.num_prompts = prompt_index.size();
-  std::vector<std::vector<SamplesOfPrompt>> samples_PN(table.policies.size(),
-                                                       std::vector<SamplesOfPrompt>(table.num_prompts));
+  std::vector<std::vector<SamplesOfPrompt>> samples_PN(
+      table.policies.size(), std::vector<SamplesOfPrompt>(table.num_prompts));
   for (const Score& score : scores) {
     if (score.error) continue;
-    SamplesOfPrompt& samples = samples_PN[policy_index[score.policy]][prompt_index[score.prompt_id]];
+    SamplesOfPrompt& samples =
+        samples_PN[policy_index[score.policy]][prompt_index[score.prompt_id]];
     if (samples.empty()) {
       row_prompts.push_back(score.prompt_id);
       row_policies.push_back(score.policy);
       row_prompt_index.push_back(prompt_index[score.prompt_id]);
     }
     if (!samples.emplace(score.sample, score.score).second) {
-      throw Error(ErrorKind::kInput, "policy '{}' has two scores for prompt {} sample {}", score.policy, score.prompt_id, score.sample);
+      throw Error(ErrorKind::kInput, "policy '{}' has two scores for prompt {} sample {}",
+                  score.policy, score.prompt_id, score.sample);
     }
   }
   for (std::size_t p = 0; p < table.policies.size(); ++p) {
@@ -113,15 +122,18 @@ ScoreTable build_table(std::span<const Score> scores, const std::map<std::string
       table.has_PN[p][n] = 1.0;
       ++table.policies[p].num_prompts;
     }
-    if (table.policies[p].num_prompts == 0) throw Error(ErrorKind::kInput, "policy '{}' has no scores", table.policies[p].name);
+    if (table.policies[p].num_prompts == 0)
+      throw Error(ErrorKind::kInput, "policy '{}' has no scores", table.policies[p].name);
   }
   for (std::size_t a = 0; a < table.policies.size(); ++a) {
-    for (std::size_t b = a + 1; b < table.policies.size(); ++b) table.pairs.push_back(compare(table, a, b, samples_PN));
+    for (std::size_t b = a + 1; b < table.policies.size(); ++b)
+      table.pairs.push_back(compare(table, a, b, samples_PN));
   }
   return table;
 }
 
-double weighted_mean(const std::vector<double>& values, const std::vector<double>& present, std::span<const double> weights) {
+double weighted_mean(const std::vector<double>& values, const std::vector<double>& present,
+                     std::span<const double> weights) {
   double sum = 0.0, total = 0.0;
   for (std::size_t n = 0; n < values.size(); ++n) {
     sum += weights[n] * present[n] * values[n];
@@ -157,20 +169,25 @@ void put_correlations(nlohmann::ordered_json& object, const Correlations& correl
 
 }  // namespace
 
-ArenaResult arena_result(std::span<const Score> scores, const std::map<std::string, double>& rating_of_policy,
+ArenaResult arena_result(std::span<const Score> scores,
+                         const std::map<std::string, double>& rating_of_policy,
                          const BootstrapOptions& options) {
   std::vector<std::string> row_prompts, row_policies;
   std::vector<std::size_t> row_prompt_index;
-  const ScoreTable table = build_table(scores, rating_of_policy, row_prompts, row_policies, row_prompt_index);
+  const ScoreTable table =
+      build_table(scores, rating_of_policy, row_prompts, row_policies, row_prompt_index);
   std::vector<double> ratings;
   for (const ArenaPolicy& policy : table.policies) ratings.push_back(policy.rating_elo);
 
   const auto statistics = [&](std::span<const double> row_weights) {
     std::vector<double> weights_N(table.num_prompts, 0.0);
-    for (std::size_t r = 0; r < row_weights.size(); ++r) weights_N[row_prompt_index[r]] = row_weights[r];
+    for (std::size_t r = 0; r < row_weights.size(); ++r)
+      weights_N[row_prompt_index[r]] = row_weights[r];
     std::vector<double> values;
-    for (const std::vector<double>& side : {mean_scores(table, weights_N), win_rates(table, weights_N)}) {
-      const bool finite = std::all_of(side.begin(), side.end(), [](double value) { return std::isfinite(value); });
+    for (const std::vector<double>& side :
+         {mean_scores(table, weights_N), win_rates(table, weights_N)}) {
+      const bool finite =
+          std::all_of(side.begin(), side.end(), [](double value) { return std::isfinite(value); });
       for (const auto correlate : {stats::spearman, stats::kendall_tau_b, stats::pearson}) {
         values.push_back(finite ? correlate(side, ratings).value_or(kUndefined) : kUndefined);
       }
@@ -193,8 +210,8 @@ ArenaResult arena_result(std::span<const Score> scores, const std::map<std::stri
   }
   result.num_prompts = static_cast<std::int64_t>(table.num_prompts);
   for (std::size_t n = 0; n < table.num_prompts; ++n) {
-    result.num_common_prompts +=
-        std::all_of(table.has_PN.begin(), table.has_PN.end(), [&](const auto& has_N) { return has_N[n] > 0.0; });
+    result.num_common_prompts += std::all_of(table.has_PN.begin(), table.has_PN.end(),
+                                             [&](const auto& has_N) { return has_N[n] > 0.0; });
   }
   result.ties = table.ties;
   result.num_comparisons = table.num_comparisons;
@@ -212,8 +229,10 @@ nlohmann::ordered_json to_json(const ArenaResult& result) {
   json["num_comparisons"] = result.num_comparisons;
   json["policies"] = nlohmann::ordered_json::object();
   for (const ArenaPolicy& policy : result.policies) {
-    json["policies"][policy.name] = {{"rating", policy.rating_elo},       {"mean_score", policy.mean_score},
-                                     {"win_rate", policy.win_rate},       {"num_prompts", policy.num_prompts},
+    json["policies"][policy.name] = {{"rating", policy.rating_elo},
+                                     {"mean_score", policy.mean_score},
+                                     {"win_rate", policy.win_rate},
+                                     {"num_prompts", policy.num_prompts},
                                      {"num_errors", policy.num_errors}};
   }
   return json;

@@ -21,26 +21,30 @@ struct Correlations {
 struct ArenaPolicy {
   std::string name;
   double rating_elo = 0.0;
-  double mean_score = 0.0;  ///< mean over the policy's prompts of the mean over its samples, score units
-  double win_rate = 0.0;    ///< mean over all other policies of the win rate on common prompts; a tie is half a win
+  double mean_score =
+      0.0;  ///< mean over the policy's prompts of the mean over its samples, score units
+  double win_rate =
+      0.0;  ///< mean over all other policies of the win rate on common prompts; a tie is half a win
   std::int64_t num_prompts = 0;
   std::int64_t num_errors = 0;  ///< rows without a score, left out
 };
 
 struct ArenaResult {
-  Correlations mean_score;  ///< of mean score and rating
-  Correlations win_rate;    ///< of win rate and rating
-  std::vector<ArenaPolicy> policies;  ///< by rating, best first
+  Correlations mean_score;              ///< of mean score and rating
+  Correlations win_rate;                ///< of win rate and rating
+  std::vector<ArenaPolicy> policies;    ///< by rating, best first
   std::int64_t num_prompts = 0;         ///< that any policy answered
   std::int64_t num_common_prompts = 0;  ///< that every policy answered
   std::int64_t ties = 0;                ///< of num_comparisons
-  std::int64_t num_comparisons = 0;     ///< pairs of scores of two policies on one prompt and sample
+  std::int64_t num_comparisons = 0;  ///< pairs of scores of two policies on one prompt and sample
 };
 
-/// Correlation of a reward model with Arena over policies. Intervals come from drawing prompts again; the policies and their
-/// ratings stay as they are. Throws kInput for a policy without a rating, fewer than three policies, a policy without a score,
-/// and two policies without a common prompt.
-ArenaResult arena_result(std::span<const Score> scores, const std::map<std::string, double>& rating_of_policy,
+/// Correlation of a reward model with Arena over policies. Intervals come from drawing prompts
+/// again; the policies and their ratings stay as they are. Throws kInput for a policy without a
+/// rating, fewer than three policies, a policy without a score, and two policies without a common
+/// prompt.
+ArenaResult arena_result(std::span<const Score> scores,
+                         const std::map<std::string, double>& rating_of_policy,
                          const BootstrapOptions& options);
 
 nlohmann::ordered_json to_json(const ArenaResult& result);

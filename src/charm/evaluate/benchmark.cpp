@@ -8,7 +8,9 @@ Benchmark parse_benchmark(std::string_view name) {
   for (Benchmark benchmark : {Benchmark::kRewardBench, Benchmark::kRmBench, Benchmark::kArena}) {
     if (name == benchmark_name(benchmark)) return benchmark;
   }
-  throw Error(ErrorKind::kUsage, "unknown benchmark '{}'; known are reward-bench (version 1), rm-bench and arena", name);
+  throw Error(ErrorKind::kUsage,
+              "unknown benchmark '{}'; known are reward-bench (version 1), rm-bench and arena",
+              name);
 }
 
 std::string_view benchmark_name(Benchmark benchmark) {

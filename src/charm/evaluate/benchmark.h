@@ -19,7 +19,8 @@ enum class Benchmark {
 Benchmark parse_benchmark(std::string_view name);
 std::string_view benchmark_name(Benchmark benchmark);
 
-/// A value (fraction or correlation) with its 95 % bootstrap interval; the ends are NaN where there is none.
+/// A value (fraction or correlation) with its 95 % bootstrap interval; the ends are NaN where there
+/// is none.
 struct Estimate {
   double value = 0.0;
   double lo = 0.0;

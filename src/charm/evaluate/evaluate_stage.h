@@ -17,21 +17,28 @@ namespace charm::evaluate {
 
 struct EvaluateOptions {
   Benchmark benchmark = Benchmark::kRewardBench;
-  fs::path model_dir;             ///< reward model to score with; empty: recompute from `scores`
-  std::vector<fs::path> data;     ///< benchmark rows to score (arena: responses files); needs `model_dir`
-  std::vector<fs::path> scores;   ///< saved scores of an earlier run (arena: files of `charm score`); no model is loaded
-  fs::path output;                ///< result JSON
-  fs::path save_scores;           ///< scored rows (.parquet or .jsonl); empty: `<output without .json>.scores.parquet`
-  std::string model_name;         ///< name in the results; empty: the model folder's name, else the output folder's name
-  std::int64_t limit_per_subset = 0;  ///< at most this many rows of a subset (RM-Bench: domain), drawn with `seed`; 0: all
-  std::uint64_t seed = 0;             ///< of the drawn subset and of the bootstrap
-  std::int64_t bootstrap = 1000;      ///< draws behind each interval; 0 leaves the intervals out
-  std::int64_t max_bad_rows = 0;      ///< rows that may be unreadable or fail to score before the command ends
-  bool fresh = false;                 ///< throw away the journal of an interrupted run
-  bool reward_bench_files = true;     ///< also write `eval-set/` and `eval-set-scores/` beside the result
-  fs::path ratings;                                ///< arena: ratings file
-  std::string ratings_category;                    ///< arena: category of an Arena catalogue that holds several
-  std::map<std::string, std::string> aliases;      ///< arena: policy name -> name in the ratings
+  fs::path model_dir;  ///< reward model to score with; empty: recompute from `scores`
+  std::vector<fs::path>
+      data;  ///< benchmark rows to score (arena: responses files); needs `model_dir`
+  std::vector<fs::path> scores;  ///< saved scores of an earlier run (arena: files of `charm
+                                 ///< score`); no model is loaded
+  fs::path output;               ///< result JSON
+  fs::path save_scores;          ///< scored rows (.parquet or .jsonl); empty: `<output without
+                                 ///< .json>.scores.parquet`
+  std::string model_name;  ///< name in the results; empty: the model folder's name, else the output
+                           ///< folder's name
+  std::int64_t limit_per_subset =
+      0;  ///< at most this many rows of a subset (RM-Bench: domain), drawn with `seed`; 0: all
+  std::uint64_t seed = 0;         ///< of the drawn subset and of the bootstrap
+  std::int64_t bootstrap = 1000;  ///< draws behind each interval; 0 leaves the intervals out
+  std::int64_t max_bad_rows =
+      0;               ///< rows that may be unreadable or fail to score before the command ends
+  bool fresh = false;  ///< throw away the journal of an interrupted run
+  bool reward_bench_files =
+      true;          ///< also write `eval-set/` and `eval-set-scores/` beside the result
+  fs::path ratings;  ///< arena: ratings file
+  std::string ratings_category;  ///< arena: category of an Arena catalogue that holds several
+  std::map<std::string, std::string> aliases;  ///< arena: policy name -> name in the ratings
   model::RewardModelOptions model;
   text::EncoderOptions encoder;
   score::ScorerOptions scorer;
@@ -39,14 +46,15 @@ struct EvaluateOptions {
 
 struct EvaluateResult {
   fs::path output;
-  fs::path save_scores;            ///< empty when nothing was scored
-  std::optional<double> overall;   ///< absent while a domain or section is missing, and for arena
-  std::string summary;             ///< a few plain lines for people
+  fs::path save_scores;           ///< empty when nothing was scored
+  std::optional<double> overall;  ///< absent while a domain or section is missing, and for arena
+  std::string summary;            ///< a few plain lines for people
   std::int64_t num_rows = 0;
   std::int64_t num_bad_rows = 0;
 };
 
-/// Scores a benchmark (or takes saved scores), writes the result JSON, the scored rows, and a manifest. A killed run continues.
+/// Scores a benchmark (or takes saved scores), writes the result JSON, the scored rows, and a
+/// manifest. A killed run continues.
 EvaluateResult evaluate(const EvaluateOptions& options, const ProgressFn& progress);
 
 }  // namespace charm::evaluate

@@ -21,8 +21,10 @@ constexpr std::size_t kSmallestSharedStratum = 5;
 
 }  // namespace
 
-PromptBootstrap::PromptBootstrap(std::span<const std::string> prompts, std::span<const std::string> groups) {
-  CHARM_CHECK(prompts.size() == groups.size(), "{} prompts, {} groups", prompts.size(), groups.size());
+PromptBootstrap::PromptBootstrap(std::span<const std::string> prompts,
+                                 std::span<const std::string> groups) {
+  CHARM_CHECK(prompts.size() == groups.size(), "{} prompts, {} groups", prompts.size(),
+              groups.size());
   std::unordered_map<std::string, std::size_t> index_of;
   std::vector<std::set<std::string>> groups_of;
   for (std::size_t row = 0; row < prompts.size(); ++row) {
@@ -33,7 +35,8 @@ PromptBootstrap::PromptBootstrap(std::span<const std::string> prompts, std::span
   }
   num_prompts_ = groups_of.size();
   std::map<std::set<std::string>, std::vector<std::size_t>> strata;
-  for (std::size_t prompt = 0; prompt < num_prompts_; ++prompt) strata[groups_of[prompt]].push_back(prompt);
+  for (std::size_t prompt = 0; prompt < num_prompts_; ++prompt)
+    strata[groups_of[prompt]].push_back(prompt);
   std::vector<std::size_t> pooled;
   for (auto& [key, members] : strata) {
     if (key.size() > 1 && members.size() < kSmallestSharedStratum) {
@@ -48,20 +51,24 @@ PromptBootstrap::PromptBootstrap(std::span<const std::string> prompts, std::span
 std::vector<double> PromptBootstrap::draw(RandomStream& random) const {
   std::vector<double> count(num_prompts_, 0.0);
   for (const std::vector<std::size_t>& members : strata_) {
-    for (std::size_t i = 0; i < members.size(); ++i) count[members[random.below(members.size())]] += 1.0;
+    for (std::size_t i = 0; i < members.size(); ++i)
+      count[members[random.below(members.size())]] += 1.0;
   }
   std::vector<double> weights(prompt_of_row_.size());
   for (std::size_t row = 0; row < weights.size(); ++row) weights[row] = count[prompt_of_row_[row]];
   return weights;
 }
 
-std::vector<Estimate> bootstrap_estimates(const PromptBootstrap& rows, const WeightedStatistics& statistics,
+std::vector<Estimate> bootstrap_estimates(const PromptBootstrap& rows,
+                                          const WeightedStatistics& statistics,
                                           const BootstrapOptions& options) {
   const std::vector<double> ones(rows.num_rows(), 1.0);
   const std::vector<double> values = statistics(ones);
-  std::vector<std::vector<double>> draws(static_cast<std::size_t>(std::max<std::int64_t>(options.draws, 0)));
-  stats::bootstrap(draws.size(), options.seed, "evaluate-bootstrap", /*num_threads=*/0,
-                   [&](std::size_t i, RandomStream& random) { draws[i] = statistics(rows.draw(random)); });
+  std::vector<std::vector<double>> draws(
+      static_cast<std::size_t>(std::max<std::int64_t>(options.draws, 0)));
+  stats::bootstrap(
+      draws.size(), options.seed, "evaluate-bootstrap", /*num_threads=*/0,
+      [&](std::size_t i, RandomStream& random) { draws[i] = statistics(rows.draw(random)); });
 
   std::vector<Estimate> estimates;
   for (std::size_t s = 0; s < values.size(); ++s) {

@@ -31,7 +31,8 @@ const json& field(const json& row, const std::string& name) {
 }
 
 std::string text_field(const json& value, const std::string& name) {
-  if (!value.is_string()) throw unusable("column '{}': expected text, found {}", name, value.type_name());
+  if (!value.is_string())
+    throw unusable("column '{}': expected text, found {}", name, value.type_name());
   return value.get<std::string>();
 }
 
@@ -40,9 +41,10 @@ std::vector<std::string> texts_field(const json& row, const std::string& name, s
   const json& value = field(row, name);
   if (value.is_string() && count == 1) return {value.get<std::string>()};
   if (!value.is_array() || value.size() != count) {
-    throw unusable("column '{}': expected {}, found {}", name,
-                                  count == 1 ? "one text" : fmt::format("a list of {} texts", count),
-                                  value.is_array() ? fmt::format("a list of {}", value.size()) : value.type_name());
+    throw unusable(
+        "column '{}': expected {}, found {}", name,
+        count == 1 ? "one text" : fmt::format("a list of {} texts", count),
+        value.is_array() ? fmt::format("a list of {}", value.size()) : value.type_name());
   }
   std::vector<std::string> texts;
   for (const json& text : value) texts.push_back(text_field(text, name));
@@ -84,16 +86,19 @@ std::string domain_of(const json& row, const std::string& id, const fs::path& fi
   if (!rm_bench_domain(id).empty()) return id.substr(0, id.find_first_of("/_:. 0123456789"));
   const std::string name = storage::policy_name_of(file);
   if (!rm_bench_domain(name).empty()) return name.substr(0, name.find_first_of("_. "));
-  throw unusable("no column 'domain', and the file's name '{}' begins with none of chat, math, code, safety",
-                                file.filename().string());
+  throw unusable(
+      "no column 'domain', and the file's name '{}' begins with none of chat, math, code, safety",
+      file.filename().string());
 }
 
-ScoredEvalItem parse_row(const json& row, const storage::RowReader& reader, Benchmark benchmark, bool with_scores) {
+ScoredEvalItem parse_row(const json& row, const storage::RowReader& reader, Benchmark benchmark,
+                         bool with_scores) {
   const bool is_rm_bench = benchmark == Benchmark::kRmBench;
   const std::size_t count = is_rm_bench ? kRmBenchStyles : 1;
   ScoredEvalItem parsed;
   parsed.item.id = id_field(row, reader.num_rows());
-  parsed.item.subset = is_rm_bench ? domain_of(row, parsed.item.id, reader.file()) : text_field(field(row, "subset"), "subset");
+  parsed.item.subset = is_rm_bench ? domain_of(row, parsed.item.id, reader.file())
+                                   : text_field(field(row, "subset"), "subset");
   parsed.item.prompt = storage::conversation_of(field(row, "prompt"), "prompt");
   parsed.item.chosen = texts_field(row, "chosen", count);
   parsed.item.rejected = texts_field(row, "rejected", count);
@@ -105,16 +110,20 @@ ScoredEvalItem parse_row(const json& row, const storage::RowReader& reader, Benc
 }
 
 std::string identity(const EvalItem& item) {
-  return json::array({item.subset, item.id, conversation_json(item.prompt), item.chosen, item.rejected}).dump();
+  return json::array(
+             {item.subset, item.id, conversation_json(item.prompt), item.chosen, item.rejected})
+      .dump();
 }
 
 }  // namespace
 
-BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmarkOptions& options, bool with_scores) {
+BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmarkOptions& options,
+                             bool with_scores) {
   BenchmarkRows result;
   std::unordered_map<std::string, std::string> seen;  // identity -> location
   for (const fs::path& path : paths) {
-    storage::RowReader reader(path, {.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}});
+    storage::RowReader reader(path,
+                              {.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}});
     json row;
     while (reader.next(row)) {
       try {
@@ -123,9 +132,11 @@ BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmar
         reader.reject(error.message());
         continue;
       }
-      const auto [it, is_new] = seen.try_emplace(identity(result.rows.back().item), reader.location());
+      const auto [it, is_new] =
+          seen.try_emplace(identity(result.rows.back().item), reader.location());
       if (!is_new) {
-        throw Error(ErrorKind::kInput, "{}: the same row as {}: give each benchmark file once", reader.location(), it->second);
+        throw Error(ErrorKind::kInput, "{}: the same row as {}: give each benchmark file once",
+                    reader.location(), it->second);
       }
     }
     reader.finish();
@@ -134,7 +145,8 @@ BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmar
   return result;
 }
 
-std::vector<ScoredEvalItem> limit_per_subset(std::vector<ScoredEvalItem> rows, std::int64_t limit, std::uint64_t seed) {
+std::vector<ScoredEvalItem> limit_per_subset(std::vector<ScoredEvalItem> rows, std::int64_t limit,
+                                             std::uint64_t seed) {
   if (limit <= 0) return rows;
   std::map<std::string, std::vector<std::size_t>> rows_of;
   for (std::size_t i = 0; i < rows.size(); ++i) rows_of[rows[i].item.subset].push_back(i);

@@ -22,13 +22,16 @@ struct BenchmarkRows {
   std::int64_t num_bad_rows = 0;
 };
 
-/// Rows of RewardBench v1 (`id`, `subset`, `prompt`, `chosen`, `rejected`) or RM-Bench (lists of three texts; the domain from the
-/// `domain` field, an id that begins with it, or the file's name as in `safety-refuse_filtered.json`). `with_scores` also reads
-/// `score_chosen` and `score_rejected`; a row without a finite score is unusable. Throws kInput for unusable rows beyond the
-/// limit and for a row that is given twice.
-BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmarkOptions& options, bool with_scores);
+/// Rows of RewardBench v1 (`id`, `subset`, `prompt`, `chosen`, `rejected`) or RM-Bench (lists of
+/// three texts; the domain from the `domain` field, an id that begins with it, or the file's name
+/// as in `safety-refuse_filtered.json`). `with_scores` also reads `score_chosen` and
+/// `score_rejected`; a row without a finite score is unusable. Throws kInput for unusable rows
+/// beyond the limit and for a row that is given twice.
+BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmarkOptions& options,
+                             bool with_scores);
 
 /// At most `limit` rows of each subset, drawn by `seed` and the subset's name, in the given order.
-std::vector<ScoredEvalItem> limit_per_subset(std::vector<ScoredEvalItem> rows, std::int64_t limit, std::uint64_t seed);
+std::vector<ScoredEvalItem> limit_per_subset(std::vector<ScoredEvalItem> rows, std::int64_t limit,
+                                             std::uint64_t seed);
 
 }  // namespace charm::evaluate

@@ -4,7 +4,8 @@
 
 namespace charm::evaluate {
 
-void put_estimate(nlohmann::ordered_json& object, const std::string& name, const Estimate& estimate) {
+void put_estimate(nlohmann::ordered_json& object, const std::string& name,
+                  const Estimate& estimate) {
   if (std::isfinite(estimate.value)) {
     object[name] = estimate.value;
   } else {

@@ -7,7 +7,9 @@
 
 namespace charm::evaluate {
 
-/// Sets `name` and `name_ci95` (null where a value is undefined; no `_ci95` key where there is no interval).
-void put_estimate(nlohmann::ordered_json& object, const std::string& name, const Estimate& estimate);
+/// Sets `name` and `name_ci95` (null where a value is undefined; no `_ci95` key where there is no
+/// interval).
+void put_estimate(nlohmann::ordered_json& object, const std::string& name,
+                  const Estimate& estimate);
 
 }  // namespace charm::evaluate

@@ -40,7 +40,8 @@ constexpr std::array<RewardBenchSubset, 23> kSubsets = {{
 constexpr std::array<std::string_view, 4> kSections = {"Chat", "Chat Hard", "Safety", "Reasoning"};
 
 const RewardBenchSubset* find_subset(std::string_view name) {
-  const auto* found = std::find_if(kSubsets.begin(), kSubsets.end(), [&](const auto& s) { return s.name == name; });
+  const auto* found =
+      std::find_if(kSubsets.begin(), kSubsets.end(), [&](const auto& s) { return s.name == name; });
   return found == kSubsets.end() ? nullptr : found;
 }
 
@@ -48,8 +49,9 @@ const RewardBenchSubset* find_subset(std::string_view name) {
 std::vector<SubsetAccuracy> count_subsets(std::span<const ScoredEvalItem> rows) {
   std::map<std::string, SubsetAccuracy> by_name;
   for (const ScoredEvalItem& row : rows) {
-    CHARM_CHECK(row.score_chosen.size() == 1 && row.score_rejected.size() == 1, "row {} has {} and {} scores",
-                row.item.id, row.score_chosen.size(), row.score_rejected.size());
+    CHARM_CHECK(row.score_chosen.size() == 1 && row.score_rejected.size() == 1,
+                "row {} has {} and {} scores", row.item.id, row.score_chosen.size(),
+                row.score_rejected.size());
     SubsetAccuracy& subset = by_name[row.item.subset];
     ++subset.num_rows;
     subset.num_correct += row.score_chosen[0] > row.score_rejected[0];
@@ -80,14 +82,18 @@ double mean(const std::vector<double>& values) {
 
 std::span<const RewardBenchSubset> reward_bench_subsets() { return kSubsets; }
 
-RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows, const BootstrapOptions& options) {
+RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
+                                      const BootstrapOptions& options) {
   RewardBenchResult result;
   result.subsets = count_subsets(rows);
-  const bool any_known = std::any_of(result.subsets.begin(), result.subsets.end(),
-                                     [](const SubsetAccuracy& subset) { return !subset.section.empty(); });
+  const bool any_known =
+      std::any_of(result.subsets.begin(), result.subsets.end(),
+                  [](const SubsetAccuracy& subset) { return !subset.section.empty(); });
   if (!any_known) {
-    throw Error(ErrorKind::kInput, "none of {} rows belongs to a subset of RewardBench version 1 (first subset found: '{}')",
-                rows.size(), result.subsets.empty() ? "" : result.subsets.front().name);
+    throw Error(
+        ErrorKind::kInput,
+        "none of {} rows belongs to a subset of RewardBench version 1 (first subset found: '{}')",
+        rows.size(), result.subsets.empty() ? "" : result.subsets.front().name);
   }
 
   std::vector<std::string> prompts, groups;
@@ -101,8 +107,9 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows, cons
   }
   std::vector<std::string> sections;
   for (std::string_view section : kSections) {
-    const bool present = std::any_of(result.subsets.begin(), result.subsets.end(),
-                                     [&](const SubsetAccuracy& subset) { return subset.section == section; });
+    const bool present =
+        std::any_of(result.subsets.begin(), result.subsets.end(),
+                    [&](const SubsetAccuracy& subset) { return subset.section == section; });
     if (present) sections.emplace_back(section);
   }
 
@@ -112,7 +119,8 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows, cons
     std::vector<double> correct(n, 0.0), total(n, 0.0);
     for (std::size_t r = 0; r < rows.size(); ++r) {
       total[subset_of_row[r]] += weights[r];
-      if (rows[r].score_chosen[0] > rows[r].score_rejected[0]) correct[subset_of_row[r]] += weights[r];
+      if (rows[r].score_chosen[0] > rows[r].score_rejected[0])
+        correct[subset_of_row[r]] += weights[r];
     }
     std::vector<double> values(n);
     for (std::size_t s = 0; s < n; ++s) values[s] = correct[s] / total[s];
@@ -131,7 +139,8 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows, cons
     values.push_back(mean(section_scores));
     return values;
   };
-  const std::vector<Estimate> estimates = bootstrap_estimates(PromptBootstrap(prompts, groups), statistics, options);
+  const std::vector<Estimate> estimates =
+      bootstrap_estimates(PromptBootstrap(prompts, groups), statistics, options);
 
   std::size_t next = 0;
   for (SubsetAccuracy& subset : result.subsets) {
@@ -151,7 +160,8 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows, cons
   for (const RewardBenchSubset& known : kSubsets) {
     const auto it = place.find(std::string(known.name));
     const std::int64_t found = it == place.end() ? 0 : result.subsets[it->second].num_rows;
-    if (found != known.num_rows) result.incomplete.push_back({std::string(known.name), found, known.num_rows});
+    if (found != known.num_rows)
+      result.incomplete.push_back({std::string(known.name), found, known.num_rows});
   }
   return result;
 }
@@ -183,8 +193,9 @@ nlohmann::ordered_json to_json(const RewardBenchResult& result) {
   }
   json["incomplete"] = nlohmann::ordered_json::array();
   for (const MissingRows& missing : result.incomplete) {
-    json["incomplete"].push_back(
-        {{"subset", missing.subset}, {"num_rows", missing.num_rows}, {"expected_rows", missing.expected_rows}});
+    json["incomplete"].push_back({{"subset", missing.subset},
+                                  {"num_rows", missing.num_rows},
+                                  {"expected_rows", missing.expected_rows}});
   }
   return json;
 }

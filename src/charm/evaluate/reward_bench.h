@@ -12,12 +12,14 @@
 
 namespace charm::evaluate {
 
-/// A subset of RewardBench v1: the section it counts in, its weight there and its rows in the `filtered` split.
+/// A subset of RewardBench v1: the section it counts in, its weight there and its rows in the
+/// `filtered` split.
 struct RewardBenchSubset {
   std::string_view name;
   std::string_view section;
-  std::int64_t weight = 0;    ///< EXAMPLE_COUNTS of rewardbench/constants.py
-  std::int64_t num_rows = 0;  ///< differs from the weight in math-prm only: 447 rows, weighted as 984
+  std::int64_t weight = 0;  ///< EXAMPLE_COUNTS of rewardbench/constants.py
+  std::int64_t num_rows =
+      0;  ///< differs from the weight in math-prm only: 447 rows, weighted as 984
 };
 
 /// The 23 subsets in their sections' order (allenai/reward-bench, rewardbench/constants.py).
@@ -46,8 +48,9 @@ struct MissingRows {
 };
 
 struct RewardBenchResult {
-  std::optional<Estimate> overall;  ///< mean of the four sections; absent while a section has no row
-  Estimate overall_partial;         ///< mean of the present sections
+  std::optional<Estimate>
+      overall;               ///< mean of the four sections; absent while a section has no row
+  Estimate overall_partial;  ///< mean of the present sections
   std::vector<SectionScore> sections;
   std::vector<SubsetAccuracy> subsets;
   std::vector<MissingRows> incomplete;
@@ -55,9 +58,11 @@ struct RewardBenchResult {
   std::int64_t ties = 0;
 };
 
-/// RewardBench v1 as scripts/run_rm.py and calculate_scores_per_section of rewardbench 0.1.4 count it, except that a section
-/// without rows is absent instead of 0. Throws kInput when no row belongs to RewardBench.
-RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows, const BootstrapOptions& options);
+/// RewardBench v1 as scripts/run_rm.py and calculate_scores_per_section of rewardbench 0.1.4 count
+/// it, except that a section without rows is absent instead of 0. Throws kInput when no row belongs
+/// to RewardBench.
+RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
+                                      const BootstrapOptions& options);
 
 nlohmann::ordered_json to_json(const RewardBenchResult& result);
 

@@ -51,7 +51,8 @@ nlohmann::json reward_bench_scores(std::span<const ScoredEvalItem> rows, const s
 void write_reward_bench_files(const fs::path& folder, const RewardBenchResult& result,
                               std::span<const ScoredEvalItem> rows, const std::string& model) {
   write_file(folder / "eval-set" / (model + ".json"), dump(reward_bench_accuracies(result, model)));
-  write_file(folder / "eval-set-scores" / (model + ".json"), dump(reward_bench_scores(rows, model)));
+  write_file(folder / "eval-set-scores" / (model + ".json"),
+             dump(reward_bench_scores(rows, model)));
 }
 
 }  // namespace charm::evaluate

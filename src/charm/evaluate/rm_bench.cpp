@@ -20,7 +20,8 @@ struct RowSet {
   std::vector<std::size_t> rows;
 };
 
-Matrix accuracy_matrix(std::span<const ScoredEvalItem> rows, const RowSet& set, std::span<const double> weights) {
+Matrix accuracy_matrix(std::span<const ScoredEvalItem> rows, const RowSet& set,
+                       std::span<const double> weights) {
   Matrix matrix{};
   double total = 0.0;
   for (std::size_t r : set.rows) {
@@ -72,15 +73,19 @@ std::string_view rm_bench_domain(std::string_view name) {
   return {};
 }
 
-RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows, const BootstrapOptions& options) {
+RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows,
+                              const BootstrapOptions& options) {
   if (rows.empty()) throw Error(ErrorKind::kInput, "RM-Bench: there are no rows to evaluate");
   std::vector<RowSet> domains, subsets;
   std::set<std::string> names;
   std::vector<std::string> prompts, groups;
   for (const ScoredEvalItem& row : rows) {
-    CHARM_CHECK(row.score_chosen.size() == kRmBenchStyles && row.score_rejected.size() == kRmBenchStyles,
-                "row {} has {} and {} scores", row.item.id, row.score_chosen.size(), row.score_rejected.size());
-    CHARM_CHECK(!rm_bench_domain(row.item.subset).empty(), "row {} has domain '{}'", row.item.id, row.item.subset);
+    CHARM_CHECK(
+        row.score_chosen.size() == kRmBenchStyles && row.score_rejected.size() == kRmBenchStyles,
+        "row {} has {} and {} scores", row.item.id, row.score_chosen.size(),
+        row.score_rejected.size());
+    CHARM_CHECK(!rm_bench_domain(row.item.subset).empty(), "row {} has domain '{}'", row.item.id,
+                row.item.subset);
     names.insert(row.item.subset);
     prompts.push_back(prompt_id_of(row.item.prompt));
     groups.push_back(row.item.subset);
@@ -105,14 +110,16 @@ RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows, const Bootst
     subsets.push_back(std::move(set));
   }
 
-  // Statistics in the order: hard, normal, easy, score of every domain; of every subset; of the mean over domains.
+  // Statistics in the order: hard, normal, easy, score of every domain; of every subset; of the
+  // mean over domains.
   const auto statistics = [&](std::span<const double> weights) {
     std::vector<double> values;
     std::array<double, 4> mean{};
     for (const RowSet& set : domains) {
       const auto scores = difficulty_scores(accuracy_matrix(rows, set, weights));
       values.insert(values.end(), scores.begin(), scores.end());
-      for (std::size_t k = 0; k < 4; ++k) mean[k] += scores[k] / static_cast<double>(domains.size());
+      for (std::size_t k = 0; k < 4; ++k)
+        mean[k] += scores[k] / static_cast<double>(domains.size());
     }
     for (const RowSet& set : subsets) {
       const auto scores = difficulty_scores(accuracy_matrix(rows, set, weights));
@@ -121,7 +128,8 @@ RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows, const Bootst
     values.insert(values.end(), mean.begin(), mean.end());
     return values;
   };
-  const std::vector<Estimate> estimates = bootstrap_estimates(PromptBootstrap(prompts, groups), statistics, options);
+  const std::vector<Estimate> estimates =
+      bootstrap_estimates(PromptBootstrap(prompts, groups), statistics, options);
 
   const std::vector<double> ones(rows.size(), 1.0);
   std::size_t next = 0;
@@ -136,10 +144,12 @@ RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows, const Bootst
     domain.num_rows = static_cast<std::int64_t>(set.rows.size());
     for (std::size_t r : set.rows) {
       for (double chosen : rows[r].score_chosen) {
-        domain.ties += std::count(rows[r].score_rejected.begin(), rows[r].score_rejected.end(), chosen);
+        domain.ties +=
+            std::count(rows[r].score_rejected.begin(), rows[r].score_rejected.end(), chosen);
       }
     }
-    domain.num_comparisons = domain.num_rows * static_cast<std::int64_t>(kRmBenchStyles * kRmBenchStyles);
+    domain.num_comparisons =
+        domain.num_rows * static_cast<std::int64_t>(kRmBenchStyles * kRmBenchStyles);
     return domain;
   };
   for (const RowSet& set : domains) {
@@ -163,11 +173,14 @@ nlohmann::ordered_json to_json(const RmBenchResult& result) {
   put_means(json, result.overall_partial, "_partial");
   json["num_rows"] = result.num_rows;
   json["ties"] = result.ties;
-  json["num_comparisons"] = result.num_rows * static_cast<std::int64_t>(kRmBenchStyles * kRmBenchStyles);
+  json["num_comparisons"] =
+      result.num_rows * static_cast<std::int64_t>(kRmBenchStyles * kRmBenchStyles);
   json["domains"] = nlohmann::ordered_json::object();
-  for (const RmBenchDomain& domain : result.domains) put_domain(json["domains"][domain.name], domain);
+  for (const RmBenchDomain& domain : result.domains)
+    put_domain(json["domains"][domain.name], domain);
   json["subsets"] = nlohmann::ordered_json::object();
-  for (const RmBenchDomain& subset : result.subsets) put_domain(json["subsets"][subset.name], subset);
+  for (const RmBenchDomain& subset : result.subsets)
+    put_domain(json["subsets"][subset.name], subset);
   json["missing_domains"] = result.missing_domains;
   return json;
 }

@@ -39,18 +39,21 @@ struct RmBenchResult {
   std::optional<RmBenchMeans> overall;  ///< absent while one of chat, math, code, safety has no row
   RmBenchMeans overall_partial;         ///< over the domains that are there
   std::vector<RmBenchDomain> domains;   ///< chat, math, code, safety (pooled), those that are there
-  std::vector<RmBenchDomain> subsets;   ///< by the name in the data: safety-refuse, safety-response apart
+  std::vector<RmBenchDomain>
+      subsets;  ///< by the name in the data: safety-refuse, safety-response apart
   std::vector<std::string> missing_domains;
   std::int64_t num_rows = 0;
   std::int64_t ties = 0;
 };
 
-/// The domain that a name counts in ("safety-refuse" -> "safety"); empty when it is none of RM-Bench's.
-/// As split_dataset_by_domain does it: the domain whose name the text begins with.
+/// The domain that a name counts in ("safety-refuse" -> "safety"); empty when it is none of
+/// RM-Bench's. As split_dataset_by_domain does it: the domain whose name the text begins with.
 std::string_view rm_bench_domain(std::string_view name);
 
-/// RM-Bench as compute_accuracy in scripts/utils.py of THU-KEG/RM-Bench counts it. `subset` of each row names its domain.
-RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows, const BootstrapOptions& options);
+/// RM-Bench as compute_accuracy in scripts/utils.py of THU-KEG/RM-Bench counts it. `subset` of each
+/// row names its domain.
+RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows,
+                              const BootstrapOptions& options);
 
 nlohmann::ordered_json to_json(const RmBenchResult& result);
 

@@ -9,12 +9,15 @@ namespace {
 
 using nlohmann::json;
 
-/// One line of the journal: {"row": r, "scores": [..], "errors": [..]}, or the fields of one response.
+/// One line of the journal: {"row": r, "scores": [..], "errors": [..]}, or the fields of one
+/// response.
 std::size_t journal_row(const json& group, std::size_t num_rows, const storage::Journal& journal) {
   const auto row = group.at("row").get<std::size_t>();
   if (row >= num_rows) {
-    throw Error(ErrorKind::kInput, "{}: row {} of {}: the journal does not belong to these rows; remove it or use --fresh",
-                journal.path().string(), row, num_rows);
+    throw Error(
+        ErrorKind::kInput,
+        "{}: row {} of {}: the journal does not belong to these rows; remove it or use --fresh",
+        journal.path().string(), row, num_rows);
   }
   return row;
 }
@@ -37,12 +40,14 @@ void append_responses(const EvalItem& item, std::vector<Response>& responses) {
   append(item.rejected, "rejected");
 }
 
-/// Scores the rows and hands every result to `on_scored` once, also those that the scorer only returned.
-void score_all(std::span<const Response> rows, const ScoreRowsFn& score_rows, const score::ScoredFn& on_scored) {
+/// Scores the rows and hands every result to `on_scored` once, also those that the scorer only
+/// returned.
+void score_all(std::span<const Response> rows, const ScoreRowsFn& score_rows,
+               const score::ScoredFn& on_scored) {
   if (rows.empty()) return;
   std::vector<bool> reported(rows.size(), false);
-  const std::vector<ScoredResponse> results =
-      score_rows(rows, [&](std::span<const std::size_t> indices, std::span<const ScoredResponse> finished) {
+  const std::vector<ScoredResponse> results = score_rows(
+      rows, [&](std::span<const std::size_t> indices, std::span<const ScoredResponse> finished) {
         for (std::size_t i : indices) reported[i] = true;
         on_scored(indices, finished);
       });
@@ -60,7 +65,8 @@ struct RowProgress {
 
 }  // namespace
 
-ScoredItems score_items(std::span<const ScoredEvalItem> rows, const ScoreRowsFn& score_rows, storage::Journal& journal) {
+ScoredItems score_items(std::span<const ScoredEvalItem> rows, const ScoreRowsFn& score_rows,
+                        storage::Journal& journal) {
   std::vector<RowProgress> progress(rows.size());
   for (std::size_t r = 0; r < rows.size(); ++r) {
     progress[r].scores.resize(rows[r].item.chosen.size() + rows[r].item.rejected.size());
@@ -79,7 +85,8 @@ ScoredItems score_items(std::span<const ScoredEvalItem> rows, const ScoreRowsFn&
     append_responses(rows[r].item, responses);
     for (std::size_t t = 0; t < progress[r].scores.size(); ++t) place.emplace_back(r, t);
   }
-  const auto on_scored = [&](std::span<const std::size_t> indices, std::span<const ScoredResponse> results) {
+  const auto on_scored = [&](std::span<const std::size_t> indices,
+                             std::span<const ScoredResponse> results) {
     for (std::size_t i = 0; i < indices.size(); ++i) {
       const auto [r, text] = place[indices[i]];
       RowProgress& row = progress[r];
@@ -97,18 +104,21 @@ ScoredItems score_items(std::span<const ScoredEvalItem> rows, const ScoreRowsFn&
     ScoredEvalItem scored{rows[r].item, {}, {}};
     const RowProgress& row = progress[r];
     if (row.errors.empty()) {
-      const auto border = row.scores.begin() + static_cast<std::ptrdiff_t>(scored.item.chosen.size());
+      const auto border =
+          row.scores.begin() + static_cast<std::ptrdiff_t>(scored.item.chosen.size());
       scored.score_chosen.assign(row.scores.begin(), border);
       scored.score_rejected.assign(border, row.scores.end());
     } else {
-      result.errors.push_back(fmt::format("row {} of {}: {}", scored.item.id, scored.item.subset, row.errors.front()));
+      result.errors.push_back(
+          fmt::format("row {} of {}: {}", scored.item.id, scored.item.subset, row.errors.front()));
     }
     result.rows.push_back(std::move(scored));
   }
   return result;
 }
 
-std::vector<ScoredResponse> score_responses_resumed(std::span<const Response> rows, const ScoreRowsFn& score_rows,
+std::vector<ScoredResponse> score_responses_resumed(std::span<const Response> rows,
+                                                    const ScoreRowsFn& score_rows,
                                                     storage::Journal& journal) {
   std::vector<ScoredResponse> result(rows.size());
   std::vector<bool> done(rows.size(), false);
@@ -127,7 +137,8 @@ std::vector<ScoredResponse> score_responses_resumed(std::span<const Response> ro
     open.push_back(rows[r]);
     place.push_back(r);
   }
-  const auto on_scored = [&](std::span<const std::size_t> indices, std::span<const ScoredResponse> results) {
+  const auto on_scored = [&](std::span<const std::size_t> indices,
+                             std::span<const ScoredResponse> results) {
     for (std::size_t i = 0; i < indices.size(); ++i) {
       const std::size_t r = place[indices[i]];
       result[r] = results[i];

@@ -41,7 +41,8 @@ ordered_json dot_plot_spec(const std::vector<Dot>& dots, const DotPlotOptions& o
     values.push_back(std::move(value));
   }
   ordered_json targets = ordered_json::array();
-  for (const auto& [row, value] : options.targets) targets.push_back({{"row", row}, {"value", value}});
+  for (const auto& [row, value] : options.targets)
+    targets.push_back({{"row", row}, {"value", value}});
 
   const bool has_series = options.series_order.size() > 1;
   const ordered_json y = rows_axis(options.row_order);
@@ -54,13 +55,15 @@ ordered_json dot_plot_spec(const std::vector<Dot>& dots, const DotPlotOptions& o
                         {"scale", {{"domain", options.series_order}, {"range", "category"}}},
                         {"legend", nullptr}};
   if (has_series) color["legend"] = {{"title", nullptr}, {"orient", "top"}};
-  const ordered_json offset = {{"field", "series"}, {"type", "nominal"}, {"sort", options.series_order}};
+  const ordered_json offset = {
+      {"field", "series"}, {"type", "nominal"}, {"sort", options.series_order}};
   const std::string format = options.is_percent ? ".1%" : ".3f";
-  const ordered_json tooltip = {{{"field", "row"}, {"title", "row"}},
-                                {{"field", "series"}, {"title", "state"}},
-                                {{"field", "value"}, {"title", options.x_title}, {"format", format}},
-                                {{"field", "lo"}, {"title", "95 % from"}, {"format", format}},
-                                {{"field", "hi"}, {"title", "to"}, {"format", format}}};
+  const ordered_json tooltip = {
+      {{"field", "row"}, {"title", "row"}},
+      {{"field", "series"}, {"title", "state"}},
+      {{"field", "value"}, {"title", options.x_title}, {"format", format}},
+      {{"field", "lo"}, {"title", "95 % from"}, {"format", format}},
+      {{"field", "hi"}, {"title", "to"}, {"format", format}}};
 
   ordered_json layers = ordered_json::array();
   if (options.reference_line) {
@@ -68,23 +71,26 @@ ordered_json dot_plot_spec(const std::vector<Dot>& dots, const DotPlotOptions& o
                       {"mark", {{"type", "rule"}, {"style", "guide"}}},
                       {"encoding", {{"x", {{"field", "value"}, {"type", "quantitative"}}}}}});
   }
-  ordered_json range = {{"mark", {{"type", "rule"}, {"strokeWidth", 2}}},
-                        {"transform", {{{"filter", "isValid(datum.lo)"}}}},
-                        {"encoding", {{"y", y}, {"x", x}, {"x2", {{"field", "hi"}}}, {"color", color}}}};
+  ordered_json range = {
+      {"mark", {{"type", "rule"}, {"strokeWidth", 2}}},
+      {"transform", {{{"filter", "isValid(datum.lo)"}}}},
+      {"encoding", {{"y", y}, {"x", x}, {"x2", {{"field", "hi"}}}, {"color", color}}}};
   range["encoding"]["x"]["field"] = "lo";
-  ordered_json points = {{"mark", {{"type", "point"}, {"filled", true}, {"size", 60}, {"opacity", 1}}},
-                         {"encoding", {{"y", y}, {"x", x}, {"color", color}, {"tooltip", tooltip}}}};
+  ordered_json points = {
+      {"mark", {{"type", "point"}, {"filled", true}, {"size", 60}, {"opacity", 1}}},
+      {"encoding", {{"y", y}, {"x", x}, {"color", color}, {"tooltip", tooltip}}}};
   if (has_series) {
     range["encoding"]["yOffset"] = offset;
     points["encoding"]["yOffset"] = offset;
   }
   if (!options.targets.empty()) {
-    layers.push_back({{"data", {{"values", targets}}},
-                      {"mark", {{"type", "tick"}, {"style", "target"}}},
-                      {"encoding",
-                       {{"y", y},
-                        {"x", x},
-                        {"tooltip", {{{"field", "value"}, {"title", "target"}, {"format", format}}}}}}});
+    layers.push_back(
+        {{"data", {{"values", targets}}},
+         {"mark", {{"type", "tick"}, {"style", "target"}}},
+         {"encoding",
+          {{"y", y},
+           {"x", x},
+           {"tooltip", {{{"field", "value"}, {"title", "target"}, {"format", format}}}}}}});
   }
   layers.push_back(std::move(range));
   layers.push_back(std::move(points));
@@ -95,12 +101,13 @@ ordered_json dot_plot_spec(const std::vector<Dot>& dots, const DotPlotOptions& o
           {"layer", layers}};
 }
 
-ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs, const std::vector<std::string>& order,
-                                    double largest) {
+ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs,
+                                    const std::vector<std::string>& order, double largest) {
   ordered_json values = ordered_json::array();
   for (const PairResult& pair : pairs) {
     if (!pair.mismatch) continue;
-    ordered_json value = {{"policy", pair.policy}, {"reference", pair.reference}, {"mismatch", pair.mismatch->value}};
+    ordered_json value = {
+        {"policy", pair.policy}, {"reference", pair.reference}, {"mismatch", pair.mismatch->value}};
     if (pair.mismatch->ci95) {
       value["lo"] = pair.mismatch->ci95->lo;
       value["hi"] = pair.mismatch->ci95->hi;
@@ -108,7 +115,11 @@ ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs, const 
     values.push_back(std::move(value));
   }
   const auto axis = [&](const char* field, const char* title) -> ordered_json {
-    return {{"field", field}, {"type", "nominal"}, {"sort", order}, {"title", title}, {"axis", {{"labelLimit", 150}}}};
+    return {{"field", field},
+            {"type", "nominal"},
+            {"sort", order},
+            {"title", title},
+            {"axis", {{"labelLimit", 150}}}};
   };
   ordered_json x = axis("reference", "against");
   x["axis"]["labelAngle"] = -40;
@@ -118,22 +129,26 @@ ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs, const 
                                 {{"field", "lo"}, {"title", "95 % from"}, {"format", "+.3f"}},
                                 {{"field", "hi"}, {"title", "to"}, {"format", "+.3f"}}};
   ordered_json layers = ordered_json::array();
-  layers.push_back({{"mark", "rect"},
-                    {"encoding",
-                     {{"color",
-                       {{"field", "mismatch"},
-                        {"type", "quantitative"},
-                        {"title", "MD"},
-                        {"legend", {{"orient", "bottom"}, {"direction", "horizontal"}, {"gradientLength", 160}}},
-                        {"scale", {{"domain", {-largest, 0, largest}}, {"range", "diverging"}, {"interpolate", "lab"}}}}},
-                      {"tooltip", tooltip}}}});
+  layers.push_back(
+      {{"mark", "rect"},
+       {"encoding",
+        {{"color",
+          {{"field", "mismatch"},
+           {"type", "quantitative"},
+           {"title", "MD"},
+           {"legend", {{"orient", "bottom"}, {"direction", "horizontal"}, {"gradientLength", 160}}},
+           {"scale",
+            {{"domain", {-largest, 0, largest}}, {"range", "diverging"}, {"interpolate", "lab"}}}}},
+         {"tooltip", tooltip}}}});
   const bool has_room_for_text = order.size() <= 8;
   if (has_room_for_text) {
     layers.push_back({{"mark", {{"type", "text"}, {"fontSize", 10}, {"style", "cell-text"}}},
                       {"encoding",
                        {{"text", {{"field", "mismatch"}, {"format", "+.2f"}}},
                         {"color",
-                         {{"condition", {{"test", fmt::format("abs(datum.mismatch) > {}", 0.6 * largest)}, {"value", "white"}}},
+                         {{"condition",
+                           {{"test", fmt::format("abs(datum.mismatch) > {}", 0.6 * largest)},
+                            {"value", "white"}}},
                           {"value", "#1a1a1a"}}}}}});
   }
   const int cell = has_room_for_text ? 40 : 18;
@@ -149,34 +164,45 @@ ordered_json score_strips_spec(const ModelScores& scores, const std::vector<std:
   for (const ScoreSummary& policy : scores.policies) {
     for (std::size_t i = 0; i < policy.bins.size(); ++i) {
       const double lo = scores.first_bin + scores.bin_width * static_cast<double>(i);
-      values.push_back({{"policy", policy.policy},
-                        {"lo", lo},
-                        {"hi", lo + scores.bin_width},
-                        {"share", static_cast<double>(policy.bins[i]) / static_cast<double>(std::max<std::int64_t>(policy.num_scores, 1))},
-                        {"mean", policy.mean}});
+      values.push_back(
+          {{"policy", policy.policy},
+           {"lo", lo},
+           {"hi", lo + scores.bin_width},
+           {"share", static_cast<double>(policy.bins[i]) /
+                         static_cast<double>(std::max<std::int64_t>(policy.num_scores, 1))},
+           {"mean", policy.mean}});
     }
   }
-  const ordered_json bars = {{"mark", {{"type", "rect"}, {"opacity", 0.8}}},
-                             {"encoding",
-                              {{"x",
-                                {{"field", "lo"}, {"type", "quantitative"}, {"title", "score"}, {"scale", {{"zero", false}, {"nice", false}}}}},
-                               {"x2", {{"field", "hi"}}},
-                               {"y", {{"field", "share"}, {"type", "quantitative"}, {"axis", nullptr}}},
-                               {"y2", {{"datum", 0}}},
-                               {"tooltip",
-                                {{{"field", "policy"}},
-                                 {{"field", "lo"}, {"title", "from"}, {"format", ".3f"}},
-                                 {{"field", "hi"}, {"title", "to"}, {"format", ".3f"}},
-                                 {{"field", "share"}, {"format", ".1%"}}}}}}};
-  const ordered_json mean = {{"mark", {{"type", "rule"}, {"style", "target"}}},
-                             {"encoding", {{"x", {{"aggregate", "mean"}, {"field", "mean"}, {"type", "quantitative"}}}}}};
+  const ordered_json bars = {
+      {"mark", {{"type", "rect"}, {"opacity", 0.8}}},
+      {"encoding",
+       {{"x",
+         {{"field", "lo"},
+          {"type", "quantitative"},
+          {"title", "score"},
+          {"scale", {{"zero", false}, {"nice", false}}}}},
+        {"x2", {{"field", "hi"}}},
+        {"y", {{"field", "share"}, {"type", "quantitative"}, {"axis", nullptr}}},
+        {"y2", {{"datum", 0}}},
+        {"tooltip",
+         {{{"field", "policy"}},
+          {{"field", "lo"}, {"title", "from"}, {"format", ".3f"}},
+          {{"field", "hi"}, {"title", "to"}, {"format", ".3f"}},
+          {{"field", "share"}, {"format", ".1%"}}}}}}};
+  const ordered_json mean = {
+      {"mark", {{"type", "rule"}, {"style", "target"}}},
+      {"encoding", {{"x", {{"aggregate", "mean"}, {"field", "mean"}, {"type", "quantitative"}}}}}};
   return {{"data", {{"values", values}}},
           {"facet",
            {{"row",
              {{"field", "policy"},
               {"sort", order},
               {"title", nullptr},
-              {"header", {{"labelAngle", 0}, {"labelAlign", "left"}, {"labelLimit", 170}, {"labelPadding", 6}}}}}}},
+              {"header",
+               {{"labelAngle", 0},
+                {"labelAlign", "left"},
+                {"labelLimit", 170},
+                {"labelPadding", 6}}}}}}},
           {"spec", {{"width", 300}, {"height", 26}, {"layer", {bars, mean}}}},
           {"spacing", 3}};
 }
@@ -192,12 +218,15 @@ ordered_json rating_scatter_spec(const std::vector<RatedScore>& points) {
   std::vector<LabelPoint> labels;
   for (const RatedScore& point : points) {
     labels.push_back({kWidth * (point.rating_elo - x_range.lo) / (x_range.hi - x_range.lo),
-                      kHeight * (y_range.hi - point.mean_score) / (y_range.hi - y_range.lo), point.policy.size()});
+                      kHeight * (y_range.hi - point.mean_score) / (y_range.hi - y_range.lo),
+                      point.policy.size()});
   }
   const std::vector<LabelPlace> places = place_labels(labels, kWidth, kHeight);
   ordered_json values = ordered_json::array();
   for (std::size_t i = 0; i < points.size(); ++i) {
-    values.push_back({{"policy", points[i].policy}, {"rating", points[i].rating_elo}, {"score", points[i].mean_score},
+    values.push_back({{"policy", points[i].policy},
+                      {"rating", points[i].rating_elo},
+                      {"score", points[i].mean_score},
                       {"place", static_cast<int>(places[i])}});
   }
   ordered_json x = quantitative("rating", "Arena rating (Elo points)");
@@ -212,15 +241,23 @@ ordered_json rating_scatter_spec(const std::vector<RatedScore>& points) {
   layers.push_back({{"mark", {{"type", "point"}, {"filled", true}, {"size", 60}, {"opacity", 0.9}}},
                     {"encoding", {{"x", x}, {"y", y}, {"tooltip", tooltip}}}});
   const auto text_layer = [&](LabelPlace place, const char* align, int dx, int dy) {
-    layers.push_back({{"transform", {{{"filter", fmt::format("datum.place == {}", static_cast<int>(place))}}}},
-                      {"mark", {{"type", "text"}, {"fontSize", 10}, {"limit", 150}, {"align", align}, {"dx", dx}, {"dy", dy}}},
-                      {"encoding", {{"x", x}, {"y", y}, {"text", {{"field", "policy"}}}}}});
+    layers.push_back(
+        {{"transform", {{{"filter", fmt::format("datum.place == {}", static_cast<int>(place))}}}},
+         {"mark",
+          {{"type", "text"},
+           {"fontSize", 10},
+           {"limit", 150},
+           {"align", align},
+           {"dx", dx},
+           {"dy", dy}}},
+         {"encoding", {{"x", x}, {"y", y}, {"text", {{"field", "policy"}}}}}});
   };
   text_layer(LabelPlace::kRight, "left", 7, 0);
   text_layer(LabelPlace::kLeft, "right", -7, 0);
   text_layer(LabelPlace::kAbove, "center", 0, -10);
   text_layer(LabelPlace::kBelow, "center", 0, 11);
-  return {{"width", kWidth}, {"height", kHeight}, {"data", {{"values", values}}}, {"layer", layers}};
+  return {
+      {"width", kWidth}, {"height", kHeight}, {"data", {{"values", values}}}, {"layer", layers}};
 }
 
 ordered_json training_curve_spec(const std::vector<MetricPoint>& points, const std::string& name) {
@@ -228,21 +265,29 @@ ordered_json training_curve_spec(const std::vector<MetricPoint>& points, const s
   for (const MetricPoint& point : points) {
     const auto it = point.values.find(name);
     if (it == point.values.end()) continue;
-    values.push_back(
-        {{"step", point.step}, {"value", it->second}, {"series", point.is_held_out ? "held-out" : "training"}});
+    values.push_back({{"step", point.step},
+                      {"value", it->second},
+                      {"series", point.is_held_out ? "held-out" : "training"}});
   }
   const ordered_json encoding = {
       {"x", quantitative("step", "step")},
-      {"y", {{"field", "value"}, {"type", "quantitative"}, {"title", name}, {"scale", {{"zero", false}}}}},
+      {"y",
+       {{"field", "value"},
+        {"type", "quantitative"},
+        {"title", name},
+        {"scale", {{"zero", false}}}}},
       {"color",
        {{"field", "series"},
         {"type", "nominal"},
         {"scale", {{"domain", {"training", "held-out"}}, {"range", "category"}}},
         {"legend", {{"title", nullptr}, {"orient", "top"}}}}},
       {"tooltip",
-       {{{"field", "series"}}, {{"field", "step"}}, {{"field", "value"}, {"title", name}, {"format", ".4f"}}}}};
-  const ordered_json training = {{"transform", {{{"filter", "datum.series == 'training'"}}}},
-                                 {"mark", {{"type", "line"}, {"strokeWidth", 1.5}, {"opacity", 0.7}}}};
+       {{{"field", "series"}},
+        {{"field", "step"}},
+        {{"field", "value"}, {"title", name}, {"format", ".4f"}}}}};
+  const ordered_json training = {
+      {"transform", {{{"filter", "datum.series == 'training'"}}}},
+      {"mark", {{"type", "line"}, {"strokeWidth", 1.5}, {"opacity", 0.7}}}};
   const ordered_json held_out = {{"transform", {{{"filter", "datum.series == 'held-out'"}}}},
                                  {"mark", {{"type", "line"}, {"strokeWidth", 2}, {"point", true}}}};
   return {{"width", 390},

@@ -6,7 +6,8 @@
 #include "charm/report/html.h"
 #include "charm/report/run_data.h"
 
-// Vega-Lite specifications with their data inside. Colours, fonts and the dark variant are set in assets/report.js.
+// Vega-Lite specifications with their data inside. Colours, fonts and the dark variant are set in
+// assets/report.js.
 namespace charm::report {
 
 /// States in the order they are drawn and coloured; the same words appear in legends and tables.
@@ -24,8 +25,8 @@ struct Dot {
 struct DotPlotOptions {
   std::string x_title;
   bool is_percent = false;
-  std::vector<std::string> row_order;     ///< top to bottom
-  std::vector<std::string> series_order;  ///< colours in the order of the palette
+  std::vector<std::string> row_order;                   ///< top to bottom
+  std::vector<std::string> series_order;                ///< colours in the order of the palette
   std::vector<std::pair<std::string, double>> targets;  ///< per row, drawn as a tick
   std::optional<double> reference_line;                 ///< vertical line at this value
 };
@@ -33,12 +34,15 @@ struct DotPlotOptions {
 /// Values with intervals by row, series beside each other.
 nlohmann::ordered_json dot_plot_spec(const std::vector<Dot>& dots, const DotPlotOptions& options);
 
-/// Mismatch degree of every ordered pair: policy down, reference across. `largest` is the end of the colour scale.
-nlohmann::ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs, const std::vector<std::string>& order,
+/// Mismatch degree of every ordered pair: policy down, reference across. `largest` is the end of
+/// the colour scale.
+nlohmann::ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs,
+                                              const std::vector<std::string>& order,
                                               double largest);
 
 /// Histograms of one model's scores, one strip a policy, mean marked.
-nlohmann::ordered_json score_strips_spec(const ModelScores& scores, const std::vector<std::string>& order);
+nlohmann::ordered_json score_strips_spec(const ModelScores& scores,
+                                         const std::vector<std::string>& order);
 
 /// A labelled scatter of mean score (y) over rating (x).
 struct RatedScore {
@@ -49,6 +53,7 @@ struct RatedScore {
 nlohmann::ordered_json rating_scatter_spec(const std::vector<RatedScore>& points);
 
 /// Metric `name` over the steps, training and held-out.
-nlohmann::ordered_json training_curve_spec(const std::vector<MetricPoint>& points, const std::string& name);
+nlohmann::ordered_json training_curve_spec(const std::vector<MetricPoint>& points,
+                                           const std::string& name);
 
 }  // namespace charm::report

@@ -50,7 +50,8 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
     bool is_detail = false;
     for (const std::string& model : models) {
       const auto it = cells[name].find(model);
-      const std::optional<Measured> measured = it == cells[name].end() ? std::nullopt : std::optional(it->second.measured);
+      const std::optional<Measured> measured =
+          it == cells[name].end() ? std::nullopt : std::optional(it->second.measured);
       row.push_back(is_correlation ? measured_text(measured, 3) : percent_measured_text(measured));
       if (it == cells[name].end()) continue;
       is_detail = it->second.is_detail;
@@ -67,12 +68,16 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
   std::string html = fmt::format("<h3>{}</h3>\n", escape_html(title));
   for (const std::string& model : models) {
     const std::string caveat = evaluation_caveat(*file_of[model]);
-    if (!caveat.empty()) html += fmt::format("<p class=\"facts\">{}: {}.</p>\n", escape_html(model), escape_html(caveat));
+    if (!caveat.empty())
+      html +=
+          fmt::format("<p class=\"facts\">{}: {}.</p>\n", escape_html(model), escape_html(caveat));
   }
-  html += chart_html({is_correlation
-                          ? "Correlation over policies with 95 % intervals from drawing prompts again (policies and ratings held fixed)."
-                          : "Accuracy with 95 % intervals from drawing prompts again; ties count as wrong.",
-                      fmt::format("{} of {} reward models", title, models.size()), dot_plot_spec(dots, options)});
+  html += chart_html(
+      {is_correlation
+           ? "Correlation over policies with 95 % intervals from drawing prompts again (policies "
+             "and ratings held fixed)."
+           : "Accuracy with 95 % intervals from drawing prompts again; ties count as wrong.",
+       fmt::format("{} of {} reward models", title, models.size()), dot_plot_spec(dots, options)});
   html += table_html(summary);
   if (!details.rows.empty()) html += folded_table_html(details);
   return html;
@@ -81,7 +86,9 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
 }  // namespace
 
 Section evaluation_section(const RunData& run) {
-  Section section{"evaluation", "Benchmarks", "", "No evaluation was found (eval/&lt;model&gt;/&lt;benchmark&gt;.json, written by charm evaluate)."};
+  Section section{"evaluation", "Benchmarks", "",
+                  "No evaluation was found (eval/&lt;model&gt;/&lt;benchmark&gt;.json, written by "
+                  "charm evaluate)."};
   std::vector<std::string> benchmarks;
   for (const EvaluationFile& evaluation : run.evaluations) {
     if (std::find(benchmarks.begin(), benchmarks.end(), evaluation.benchmark) == benchmarks.end()) {

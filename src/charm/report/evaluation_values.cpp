@@ -15,7 +15,8 @@ const ordered_json& member(const ordered_json& object, const char* name) {
 
 void take(std::vector<NamedValue>& values, const ordered_json& object, const std::string& label,
           std::initializer_list<const char*> names, bool is_detail = false) {
-  if (const auto measured = measured_at(object, names)) values.push_back({label, *measured, is_detail});
+  if (const auto measured = measured_at(object, names))
+    values.push_back({label, *measured, is_detail});
 }
 
 /// Members are objects with a score or plain numbers.
@@ -50,7 +51,8 @@ std::vector<NamedValue> evaluation_values(const EvaluationFile& evaluation) {
     if (json.contains(name)) {
       take(values, json, name, {name});
     } else {
-      take(values, json, std::string(name) + " of the parts present", {(std::string(name) + "_partial").c_str()});
+      take(values, json, std::string(name) + " of the parts present",
+           {(std::string(name) + "_partial").c_str()});
     }
   }
   take_members(values, member(json, "sections"), /*is_detail=*/false);
@@ -69,17 +71,19 @@ std::string evaluation_caveat(const EvaluationFile& evaluation) {
   const ordered_json& json = evaluation.json;
   std::string text;
   if (const ordered_json& sampling = member(json, "sampling"); !sampling.empty()) {
-    text += fmt::format("at most {} rows of each subset, drawn with seed {}; ", sampling.value("limit_per_subset", 0),
-                        sampling.value("seed", 0));
+    text += fmt::format("at most {} rows of each subset, drawn with seed {}; ",
+                        sampling.value("limit_per_subset", 0), sampling.value("seed", 0));
   }
-  if (const auto it = json.find("missing_domains"); it != json.end() && it->is_array() && !it->empty()) {
+  if (const auto it = json.find("missing_domains");
+      it != json.end() && it->is_array() && !it->empty()) {
     std::string names;
     for (const ordered_json& name : *it) {
       if (name.is_string()) names += (names.empty() ? "" : ", ") + name.get<std::string>();
     }
     text += fmt::format("without {}, so not comparable with published overall scores; ", names);
   }
-  if (const auto it = json.find("incomplete"); it != json.end() && it->is_array() && !it->empty() && !json.contains("sampling")) {
+  if (const auto it = json.find("incomplete");
+      it != json.end() && it->is_array() && !it->empty() && !json.contains("sampling")) {
     text += fmt::format("{} subsets have other than their full number of rows; ", it->size());
   }
   if (const auto bad = measured_at(json, {"num_bad_rows"}); bad && bad->value > 0) {

@@ -44,8 +44,8 @@ std::string escape_html(std::string_view text) {
 }
 
 std::string script_json(const nlohmann::ordered_json& json) {
-  const std::string text =
-      json.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/true, nlohmann::ordered_json::error_handler_t::replace);
+  const std::string text = json.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/true,
+                                     nlohmann::ordered_json::error_handler_t::replace);
   std::string escaped;
   escaped.reserve(text.size());
   for (char c : text) {
@@ -71,14 +71,16 @@ std::string table_html(const Table& table) {
   if (!table.caption.empty()) html += cell("caption", "", table.caption);
   html += "<thead><tr>";
   for (const Column& column : table.columns) {
-    html += cell("th", column.is_number ? " scope=\"col\" class=\"number\"" : " scope=\"col\"", column.header);
+    html += cell("th", column.is_number ? " scope=\"col\" class=\"number\"" : " scope=\"col\"",
+                 column.header);
   }
   html += "</tr></thead><tbody>";
   for (const std::vector<std::string>& row : table.rows) {
     html += "<tr>";
     for (std::size_t i = 0; i < row.size(); ++i) {
       const bool is_number = i < table.columns.size() && table.columns[i].is_number;
-      html += i == 0 ? cell("th", " scope=\"row\"", row[i]) : cell("td", is_number ? " class=\"number\"" : "", row[i]);
+      html += i == 0 ? cell("th", " scope=\"row\"", row[i])
+                     : cell("td", is_number ? " class=\"number\"" : "", row[i]);
     }
     html += "</tr>\n";
   }
@@ -112,21 +114,27 @@ std::string percent_text(std::optional<double> value) {
 std::string measured_text(const std::optional<Measured>& measured, int digits) {
   if (!measured) return kDash;
   std::string text = number_text(measured->value, digits);
-  if (measured->ci95) text += fmt::format(" [{:.{}f}, {:.{}f}]", measured->ci95->lo, digits, measured->ci95->hi, digits);
+  if (measured->ci95)
+    text +=
+        fmt::format(" [{:.{}f}, {:.{}f}]", measured->ci95->lo, digits, measured->ci95->hi, digits);
   return text;
 }
 
 std::string signed_measured_text(const std::optional<Measured>& measured, int digits) {
   if (!measured) return kDash;
   std::string text = signed_text(measured->value, digits);
-  if (measured->ci95) text += fmt::format(" [{:+.{}f}, {:+.{}f}]", measured->ci95->lo, digits, measured->ci95->hi, digits);
+  if (measured->ci95)
+    text += fmt::format(" [{:+.{}f}, {:+.{}f}]", measured->ci95->lo, digits, measured->ci95->hi,
+                        digits);
   return text;
 }
 
 std::string percent_measured_text(const std::optional<Measured>& measured) {
   if (!measured) return kDash;
   std::string text = percent_text(measured->value);
-  if (measured->ci95) text += fmt::format(" [{:.1f}, {:.1f}]", 100.0 * measured->ci95->lo, 100.0 * measured->ci95->hi);
+  if (measured->ci95)
+    text +=
+        fmt::format(" [{:.1f}, {:.1f}]", 100.0 * measured->ci95->lo, 100.0 * measured->ci95->hi);
   return text;
 }
 

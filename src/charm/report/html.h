@@ -9,7 +9,8 @@
 
 #include "charm/report/run_data.h"
 
-// Text to HTML. Everything that comes from a file passes through `escape_html` or `script_json` before it reaches the page.
+// Text to HTML. Everything that comes from a file passes through `escape_html` or `script_json`
+// before it reaches the page.
 namespace charm::report {
 
 /// For element content and quoted attributes.
@@ -44,10 +45,11 @@ std::string chart_html(const Chart& chart);
 
 /// A part of the page.
 struct Section {
-  std::string id;     ///< anchor
+  std::string id;  ///< anchor
   std::string title;
-  std::string html;   ///< empty: the part has no input
-  std::string missing;  ///< said instead when `html` is empty: what was not found, and which command makes it
+  std::string html;     ///< empty: the part has no input
+  std::string missing;  ///< said instead when `html` is empty: what was not found, and which
+                        ///< command makes it
 };
 
 // Numbers as the report writes them. Empty optionals give a dash.

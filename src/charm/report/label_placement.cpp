@@ -6,7 +6,8 @@ namespace charm::report {
 namespace {
 
 // Of the 10 px text that the charts use.
-constexpr double kCharacterWidth = 5.6, kTextHeight = 11.0, kLongestLabel = 150.0, kPointRadius = 4.0, kGap = 7.0;
+constexpr double kCharacterWidth = 5.6, kTextHeight = 11.0, kLongestLabel = 150.0,
+                 kPointRadius = 4.0, kGap = 7.0;
 
 struct Box {
   double left, top, right, bottom;
@@ -17,7 +18,8 @@ bool meet(const Box& a, const Box& b) {
 }
 
 Box label_box(const LabelPoint& point, LabelPlace place) {
-  const double width = std::min(kCharacterWidth * static_cast<double>(point.num_characters), kLongestLabel);
+  const double width =
+      std::min(kCharacterWidth * static_cast<double>(point.num_characters), kLongestLabel);
   const double half = kTextHeight / 2;
   switch (place) {
     case LabelPlace::kRight:
@@ -33,18 +35,24 @@ Box label_box(const LabelPoint& point, LabelPlace place) {
 
 }  // namespace
 
-std::vector<LabelPlace> place_labels(const std::vector<LabelPoint>& points, double width, double height) {
+std::vector<LabelPlace> place_labels(const std::vector<LabelPoint>& points, double width,
+                                     double height) {
   std::vector<Box> taken;
   for (const LabelPoint& point : points) {
-    taken.push_back({point.x - kPointRadius, point.y - kPointRadius, point.x + kPointRadius, point.y + kPointRadius});
+    taken.push_back({point.x - kPointRadius, point.y - kPointRadius, point.x + kPointRadius,
+                     point.y + kPointRadius});
   }
   std::vector<LabelPlace> places;
   for (const LabelPoint& point : points) {
     places.push_back(LabelPlace::kHidden);
-    for (LabelPlace place : {LabelPlace::kRight, LabelPlace::kLeft, LabelPlace::kAbove, LabelPlace::kBelow}) {
+    for (LabelPlace place :
+         {LabelPlace::kRight, LabelPlace::kLeft, LabelPlace::kAbove, LabelPlace::kBelow}) {
       const Box box = label_box(point, place);
-      const bool is_inside = box.left >= 0 && box.right <= width && box.top >= 0 && box.bottom <= height;
-      if (!is_inside || std::any_of(taken.begin(), taken.end(), [&](const Box& other) { return meet(box, other); })) continue;
+      const bool is_inside =
+          box.left >= 0 && box.right <= width && box.top >= 0 && box.bottom <= height;
+      if (!is_inside || std::any_of(taken.begin(), taken.end(),
+                                    [&](const Box& other) { return meet(box, other); }))
+        continue;
       taken.push_back(box);
       places.back() = place;
       break;

@@ -14,8 +14,10 @@ struct LabelPoint {
 
 enum class LabelPlace { kHidden, kRight, kLeft, kAbove, kBelow };
 
-/// Puts each label beside its point where it covers no other point or label and stays inside; kHidden where there is no such
-/// place (the tooltip and the table still name the point). In the order of the points.
-std::vector<LabelPlace> place_labels(const std::vector<LabelPoint>& points, double width, double height);
+/// Puts each label beside its point where it covers no other point or label and stays inside;
+/// kHidden where there is no such place (the tooltip and the table still name the point). In the
+/// order of the points.
+std::vector<LabelPlace> place_labels(const std::vector<LabelPoint>& points, double width,
+                                     double height);
 
 }  // namespace charm::report

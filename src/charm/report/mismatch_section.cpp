@@ -12,8 +12,9 @@ constexpr double kSmallestScale = 0.2;  // keeps near-zero matrices pale
 }  // namespace
 
 Section mismatch_section(const RunData& run) {
-  Section section{"mismatch", "Mismatch degree of all pairs", "",
-                  "No mismatch file was found (mismatch/&lt;rm&gt;.json, written by charm measure)."};
+  Section section{
+      "mismatch", "Mismatch degree of all pairs", "",
+      "No mismatch file was found (mismatch/&lt;rm&gt;.json, written by charm measure)."};
   double largest = kSmallestScale;
   std::vector<std::string> models, policies;
   for (const MismatchFile& file : run.mismatches) {
@@ -30,28 +31,38 @@ Section mismatch_section(const RunData& run) {
     double sum = 0.0;
     std::size_t count = 0;
     Table table{fmt::format("All pairs under {}", model),
-                {{"policy", false}, {"against", false}, {"prompts", true}, {"ties", true}, {"target", true}, {"win rate", true}, {"MD", true}},
+                {{"policy", false},
+                 {"against", false},
+                 {"prompts", true},
+                 {"ties", true},
+                 {"target", true},
+                 {"win rate", true},
+                 {"MD", true}},
                 {}};
     for (const PairResult& pair : file.pairs) {
       if (pair.mismatch) {
         sum += std::abs(pair.mismatch->value);
         ++count;
       }
-      table.rows.push_back({pair.policy, pair.reference, std::to_string(pair.num_prompts),
-                            pair.ties ? std::to_string(*pair.ties) : "–",
-                            percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt),
-                            percent_measured_text(pair.win_rate), signed_measured_text(pair.mismatch, 3)});
+      table.rows.push_back(
+          {pair.policy, pair.reference, std::to_string(pair.num_prompts),
+           pair.ties ? std::to_string(*pair.ties) : "–",
+           percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt),
+           percent_measured_text(pair.win_rate), signed_measured_text(pair.mismatch, 3)});
     }
-    charts += chart_html({fmt::format("{}: mean |MD| {} over {} ordered pairs. Policies by rating, best first.", model,
-                                      count > 0 ? number_text(sum / static_cast<double>(count)) : "–", count),
-                          fmt::format("Heat map of mismatch degrees of {} policies under {}", order.size(), model),
-                          mismatch_heat_map_spec(file.pairs, order, largest)});
+    charts += chart_html(
+        {fmt::format("{}: mean |MD| {} over {} ordered pairs. Policies by rating, best first.",
+                     model, count > 0 ? number_text(sum / static_cast<double>(count)) : "–", count),
+         fmt::format("Heat map of mismatch degrees of {} policies under {}", order.size(), model),
+         mismatch_heat_map_spec(file.pairs, order, largest)});
     tables += folded_table_html(table);
   }
   if (charts.empty()) return section;
   section.html =
-      "<p>MD(a, b) = (w − e) / max(e, 1 − e), w the share of prompts on which the reward model scores a above b and e the "
-      "share that their ratings imply. Positive: the reward model values a more than people did.</p>\n<div class=\"pair\">" +
+      "<p>MD(a, b) = (w − e) / max(e, 1 − e), w the share of prompts on which the reward model "
+      "scores a above b and e the "
+      "share that their ratings imply. Positive: the reward model values a more than people "
+      "did.</p>\n<div class=\"pair\">" +
       charts + "</div>\n" + tables;
   return section;
 }

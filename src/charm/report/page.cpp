@@ -7,7 +7,8 @@
 namespace charm::report {
 namespace {
 
-// Vega compiles its expressions with the Function constructor, hence 'unsafe-eval'. Nothing may come from elsewhere.
+// Vega compiles its expressions with the Function constructor, hence 'unsafe-eval'. Nothing may
+// come from elsewhere.
 constexpr std::string_view kHead = R"(<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -18,7 +19,8 @@ constexpr std::string_view kHead = R"(<!DOCTYPE html>
 <link rel="icon" href="data:,">
 )";
 
-/// A script's text cannot hold "</script" (checked at build by the tests); source maps are not shipped, so their comment goes.
+/// A script's text cannot hold "</script" (checked at build by the tests); source maps are not
+/// shipped, so their comment goes.
 std::string script_element(std::string_view source) {
   const std::size_t map = source.rfind("\n//# sourceMappingURL=");
   std::string element = "<script>";
@@ -32,22 +34,30 @@ std::string page_html(const std::string& title, const std::vector<Section>& sect
   std::string html(kHead);
   html += "<title>" + escape_html(title) + "</title>\n<style>\n";
   html += report_css();
-  html += "</style>\n</head>\n<body>\n<main>\n<h1>" + escape_html(title) + "</h1>\n<nav aria-label=\"Parts\">\n";
+  html += "</style>\n</head>\n<body>\n<main>\n<h1>" + escape_html(title) +
+          "</h1>\n<nav aria-label=\"Parts\">\n";
   for (const Section& section : sections) {
     html += "<a href=\"#" + section.id + "\">" + escape_html(section.title) + "</a>\n";
   }
-  html += "</nav>\n<noscript><p class=\"warning\">The charts need JavaScript; all numbers are also in the tables.</p></noscript>\n";
+  html +=
+      "</nav>\n<noscript><p class=\"warning\">The charts need JavaScript; all numbers are also in "
+      "the tables.</p></noscript>\n";
   for (const Section& section : sections) {
     html += "<section id=\"" + section.id + "\">\n<h2>" + escape_html(section.title) + "</h2>\n";
-    html += section.html.empty() ? "<p class=\"missing\">" + section.missing + "</p>\n" : section.html;
+    html +=
+        section.html.empty() ? "<p class=\"missing\">" + section.missing + "</p>\n" : section.html;
     html += "</section>\n";
   }
-  html += "<section id=\"licences\">\n<details><summary>Licences of the charting libraries in this file</summary><pre>";
-  for (std::string_view notice : {notices(), vega_license(), vega_lite_license(), vega_embed_license()}) {
+  html +=
+      "<section id=\"licences\">\n<details><summary>Licences of the charting libraries in this "
+      "file</summary><pre>";
+  for (std::string_view notice :
+       {notices(), vega_license(), vega_lite_license(), vega_embed_license()}) {
     html += escape_html(notice) + "\n";
   }
   html += "</pre></details>\n</section>\n</main>\n";
-  for (std::string_view script : {vega_js(), vega_lite_js(), vega_embed_js(), report_js()}) html += script_element(script);
+  for (std::string_view script : {vega_js(), vega_lite_js(), vega_embed_js(), report_js()})
+    html += script_element(script);
   return html + "</body>\n</html>\n";
 }
 

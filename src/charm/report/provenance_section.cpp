@@ -9,7 +9,8 @@ namespace {
 using nlohmann::ordered_json;
 
 std::string plain(const ordered_json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return value.is_string() ? value.get<std::string>()
+                           : value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 std::string member_text(const ordered_json& object, const char* name) {
@@ -21,7 +22,8 @@ std::string options_text(const ordered_json& manifest) {
   const auto it = manifest.find("options");
   if (it == manifest.end() || !it->is_object()) return "–";
   std::string text;
-  for (const auto& [name, value] : it->items()) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, plain(value));
+  for (const auto& [name, value] : it->items())
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, plain(value));
   return text;
 }
 
@@ -31,7 +33,8 @@ void take_inputs(const ordered_json& manifest, std::vector<std::vector<std::stri
   if (it == manifest.end() || !it->is_array()) return;
   for (const ordered_json& input : *it) {
     if (!input.is_object()) continue;
-    std::vector<std::string> row = {member_text(input, "path"), member_text(input, "sha256"), member_text(input, "num_rows")};
+    std::vector<std::string> row = {member_text(input, "path"), member_text(input, "sha256"),
+                                    member_text(input, "num_rows")};
     if (std::find(rows.begin(), rows.end(), row) == rows.end()) rows.push_back(std::move(row));
   }
 }
@@ -40,11 +43,19 @@ void take_inputs(const ordered_json& manifest, std::vector<std::vector<std::stri
 
 Section provenance_section(const RunData& run) {
   Section section{"provenance", "Provenance", "", ""};
-  section.html = fmt::format("<p>Report by charm {}. Run directory: {}.</p>\n", kVersion, escape_html(run.name));
-  Table outputs{"Outputs", {{"manifest", false}, {"command", false}, {"charm", false}, {"seed", true}, {"options", false}}, {}};
+  section.html = fmt::format("<p>Report by charm {}. Run directory: {}.</p>\n", kVersion,
+                             escape_html(run.name));
+  Table outputs{"Outputs",
+                {{"manifest", false},
+                 {"command", false},
+                 {"charm", false},
+                 {"seed", true},
+                 {"options", false}},
+                {}};
   Table inputs{"Inputs", {{"file", false}, {"SHA-256", false}, {"rows", true}}, {}};
   for (const ManifestFile& manifest : run.manifests) {
-    outputs.rows.push_back({manifest.path, member_text(manifest.json, "command"), member_text(manifest.json, "version"),
+    outputs.rows.push_back({manifest.path, member_text(manifest.json, "command"),
+                            member_text(manifest.json, "version"),
                             member_text(manifest.json, "seed"), options_text(manifest.json)});
     take_inputs(manifest.json, inputs.rows);
   }

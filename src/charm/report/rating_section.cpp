@@ -12,13 +12,17 @@ std::string scatter_html(const std::string& title, const std::vector<RatedScore>
     scores.push_back(point.mean_score);
   }
   const std::string correlation =
-      fmt::format("Spearman {}, Kendall {}, Pearson {} over {} policies", number_text(stats::spearman(scores, ratings), 2),
-                  number_text(stats::kendall_tau_b(scores, ratings), 2), number_text(stats::pearson(scores, ratings), 2), points.size());
-  return chart_html({fmt::format("{}. {}.", title, correlation), fmt::format("{}: mean score over Arena rating", title),
+      fmt::format("Spearman {}, Kendall {}, Pearson {} over {} policies",
+                  number_text(stats::spearman(scores, ratings), 2),
+                  number_text(stats::kendall_tau_b(scores, ratings), 2),
+                  number_text(stats::pearson(scores, ratings), 2), points.size());
+  return chart_html({fmt::format("{}. {}.", title, correlation),
+                     fmt::format("{}: mean score over Arena rating", title),
                      rating_scatter_spec(points)});
 }
 
-std::vector<RatedScore> rated_scores(const RunData& run, const ModelScores& scores, const CalibrationFile* calibration) {
+std::vector<RatedScore> rated_scores(const RunData& run, const ModelScores& scores,
+                                     const CalibrationFile* calibration) {
   std::vector<RatedScore> points;
   for (const ScoreSummary& policy : scores.policies) {
     const auto rating = run.ratings.find(policy.policy);
@@ -40,11 +44,14 @@ std::string scores_table_html(const RunData& run, const std::vector<std::string>
   std::vector<std::string> policies;
   for (const std::string& model : models) {
     table.columns.push_back({model, true});
-    for (const ScoreSummary& policy : run.scores_of(model)->policies) policies.push_back(policy.policy);
+    for (const ScoreSummary& policy : run.scores_of(model)->policies)
+      policies.push_back(policy.policy);
   }
   for (const std::string& name : policies_by_rating(run, policies)) {
     const auto rating = run.ratings.find(name);
-    std::vector<std::string> row = {name, number_text(rating == run.ratings.end() ? std::nullopt : std::optional(rating->second), 1)};
+    std::vector<std::string> row = {
+        name,
+        number_text(rating == run.ratings.end() ? std::nullopt : std::optional(rating->second), 1)};
     for (const std::string& model : models) {
       std::optional<double> mean;
       for (const ScoreSummary& policy : run.scores_of(model)->policies) {
@@ -61,7 +68,8 @@ std::string scores_table_html(const RunData& run, const std::vector<std::string>
 
 Section rating_section(const RunData& run) {
   Section section{"ratings", "Mean score against Arena rating", "",
-                  "This needs scores (scores/) and the ratings of their policies (from a mismatch or calibration file)."};
+                  "This needs scores (scores/) and the ratings of their policies (from a mismatch "
+                  "or calibration file)."};
   std::vector<std::string> models;
   for (const ModelScores& scores : run.scores) models.push_back(scores.model);
   for (const std::string& model : models_in_order(run, models)) {
@@ -71,14 +79,17 @@ Section rating_section(const RunData& run) {
     section.html += scatter_html(model, points);
     for (const CalibrationFile& calibration : run.calibrations) {
       if (calibration.model != model) continue;
-      section.html += scatter_html(fmt::format("{} with the offsets of {}", model, calibration.set), rated_scores(run, scores, &calibration));
+      section.html += scatter_html(fmt::format("{} with the offsets of {}", model, calibration.set),
+                                   rated_scores(run, scores, &calibration));
     }
   }
   if (!section.html.empty()) {
     const std::string table = scores_table_html(run, models_in_order(run, models));
     section.html =
-        "<p>Correlations over few policies move a lot when a policy is added or left out; those with intervals are among the "
-        "benchmarks (arena).</p>\n<div class=\"pair\">" + section.html + "</div>\n" + table;
+        "<p>Correlations over few policies move a lot when a policy is added or left out; those "
+        "with intervals are among the "
+        "benchmarks (arena).</p>\n<div class=\"pair\">" +
+        section.html + "</div>\n" + table;
   }
   return section;
 }

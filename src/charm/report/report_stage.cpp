@@ -15,7 +15,9 @@ ReportResult write_report(const ReportOptions& options, const ProgressFn& progre
   require_writable(output);
   const RunData run = read_run(options.run_dir);
   if (run.empty()) {
-    throw Error(ErrorKind::kInput, "{}: nothing to report: no scores/, mismatch/, calibration/, models/ or eval/ with results in it",
+    throw Error(ErrorKind::kInput,
+                "{}: nothing to report: no scores/, mismatch/, calibration/, models/ or eval/ with "
+                "results in it",
                 options.run_dir.string());
   }
 
@@ -23,7 +25,12 @@ ReportResult write_report(const ReportOptions& options, const ProgressFn& progre
   const auto add = [&](Section section) {
     if (section.title.empty()) return;
     sections.push_back(std::move(section));
-    if (progress) progress({.what = "report", .done = static_cast<std::int64_t>(sections.size()), .total = 0, .unit = "parts", .detail = {}});
+    if (progress)
+      progress({.what = "report",
+                .done = static_cast<std::int64_t>(sections.size()),
+                .total = 0,
+                .unit = "parts",
+                .detail = {}});
   };
   add(summary_section(run));
   add(world_section(run));
@@ -36,7 +43,8 @@ ReportResult write_report(const ReportOptions& options, const ProgressFn& progre
   add(evaluation_section(run));
   add(provenance_section(run));
 
-  write_file(output, page_html(options.title.empty() ? "CHARM report: " + run.name : options.title, sections));
+  write_file(output, page_html(options.title.empty() ? "CHARM report: " + run.name : options.title,
+                               sections));
   ReportResult result{output, {}};
   for (const Section& section : sections) {
     if (section.html.empty()) result.missing.push_back(section.title);

@@ -9,7 +9,8 @@
 namespace charm::report {
 
 struct ReportOptions {
-  fs::path run_dir;   ///< a run directory: scores/, mismatch/, calibration/, models/, eval/ and perhaps world.json
+  fs::path run_dir;   ///< a run directory: scores/, mismatch/, calibration/, models/, eval/ and
+                      ///< perhaps world.json
   fs::path output;    ///< the HTML file; empty: `<run_dir>/report.html`
   std::string title;  ///< heading; empty: "CHARM report: <name of the run directory>"
 };
@@ -19,8 +20,8 @@ struct ReportResult {
   std::vector<std::string> missing;  ///< parts of the report that had no input, in words
 };
 
-/// Writes one self-contained HTML file about a run directory. Stages that have not run are named in it, not an error; a run
-/// directory with nothing to show is one (kInput).
+/// Writes one self-contained HTML file about a run directory. Stages that have not run are named in
+/// it, not an error; a run directory with nothing to show is one (kInput).
 ReportResult write_report(const ReportOptions& options, const ProgressFn& progress);
 
 }  // namespace charm::report

@@ -11,7 +11,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// Entries of a folder by name; none when there is no folder. Unfinished files and manifests are not results.
+/// Entries of a folder by name; none when there is no folder. Unfinished files and manifests are
+/// not results.
 std::vector<fs::path> results_in(const fs::path& folder) {
   std::vector<fs::path> paths;
   if (!fs::is_directory(folder)) return paths;
@@ -29,7 +30,9 @@ std::vector<fs::path> results_in(const fs::path& folder) {
 
 std::vector<fs::path> json_files_in(const fs::path& folder) {
   std::vector<fs::path> paths = results_in(folder);
-  std::erase_if(paths, [](const fs::path& path) { return path.extension() != ".json" || fs::is_directory(path); });
+  std::erase_if(paths, [](const fs::path& path) {
+    return path.extension() != ".json" || fs::is_directory(path);
+  });
   return paths;
 }
 
@@ -41,7 +44,8 @@ std::vector<fs::path> folders_in(const fs::path& folder) {
 
 ordered_json read_json(const fs::path& path) {
   ordered_json json = ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) throw Error(ErrorKind::kInput, "{}: expected a JSON object", path.string());
+  if (!json.is_object())
+    throw Error(ErrorKind::kInput, "{}: expected a JSON object", path.string());
   return json;
 }
 
@@ -53,7 +57,9 @@ std::string text_at(const ordered_json& object, const char* name) {
 
 std::optional<stats::Interval> interval_at(const ordered_json& object, const std::string& name) {
   const auto it = object.find(name);
-  if (it == object.end() || !it->is_array() || it->size() != 2 || !(*it)[0].is_number() || !(*it)[1].is_number()) return {};
+  if (it == object.end() || !it->is_array() || it->size() != 2 || !(*it)[0].is_number() ||
+      !(*it)[1].is_number())
+    return {};
   return stats::Interval{(*it)[0].get<double>(), (*it)[1].get<double>()};
 }
 
@@ -79,7 +85,8 @@ std::string policy_of(const ordered_json& entry) {
 
 void take_ratings(const ordered_json& json, std::map<std::string, double>& ratings) {
   for (const ordered_json& entry : entries_at(json, "policies")) {
-    if (const auto rating = measured_at(entry, {"rating", "rating_elo"})) ratings[policy_of(entry)] = rating->value;
+    if (const auto rating = measured_at(entry, {"rating", "rating_elo"}))
+      ratings[policy_of(entry)] = rating->value;
   }
 }
 
@@ -87,7 +94,8 @@ PairResult parse_pair(const ordered_json& entry) {
   PairResult pair;
   pair.policy = policy_of(entry);
   pair.reference = text_at(entry, "reference");
-  if (const auto count = measured_at(entry, {"num_prompts"})) pair.num_prompts = static_cast<std::int64_t>(count->value);
+  if (const auto count = measured_at(entry, {"num_prompts"}))
+    pair.num_prompts = static_cast<std::int64_t>(count->value);
   pair.target = measured_at(entry, {"target_win_rate"});
   if (pair.target && !pair.target->ci95) pair.target->ci95 = interval_at(entry, "target_ci95");
   pair.win_rate = measured_at(entry, {"win_rate_before", "win_rate"});
@@ -95,7 +103,8 @@ PairResult parse_pair(const ordered_json& entry) {
   pair.win_rate_after = measured_at(entry, {"win_rate_after"});
   pair.mismatch_after = measured_at(entry, {"mismatch_after"});
   if (const auto residual = measured_at(entry, {"residual"})) pair.residual = residual->value;
-  if (const auto ties = measured_at(entry, {"ties_before", "ties"})) pair.ties = static_cast<std::int64_t>(ties->value);
+  if (const auto ties = measured_at(entry, {"ties_before", "ties"}))
+    pair.ties = static_cast<std::int64_t>(ties->value);
   return pair;
 }
 
@@ -109,17 +118,21 @@ CalibrationFile read_calibration(const fs::path& path, std::map<std::string, dou
   file.solver = text_at(json, "solver");
   file.ties = text_at(json, "ties");
   file.reference = text_at(json, "reference");
-  if (const auto count = measured_at(json, {"num_prompts"})) file.num_prompts = static_cast<std::int64_t>(count->value);
+  if (const auto count = measured_at(json, {"num_prompts"}))
+    file.num_prompts = static_cast<std::int64_t>(count->value);
   for (const ordered_json& entry : entries_at(json, "policies")) {
     PolicyOffset policy;
     policy.policy = policy_of(entry);
-    if (const auto rating = measured_at(entry, {"rating", "rating_elo"})) policy.rating_elo = rating->value;
+    if (const auto rating = measured_at(entry, {"rating", "rating_elo"}))
+      policy.rating_elo = rating->value;
     policy.offset = measured_at(entry, {"offset"});
     policy.plateau = interval_at(entry, "offset_interval");
     file.policies.push_back(std::move(policy));
   }
-  for (const ordered_json& entry : entries_at(json, "pairs")) file.pairs.push_back(parse_pair(entry));
-  for (const ordered_json& entry : entries_at(json, "warnings")) file.warnings.push_back(policy_of(entry));
+  for (const ordered_json& entry : entries_at(json, "pairs"))
+    file.pairs.push_back(parse_pair(entry));
+  for (const ordered_json& entry : entries_at(json, "warnings"))
+    file.warnings.push_back(policy_of(entry));
   return file;
 }
 
@@ -136,7 +149,8 @@ TrainingRun read_training(const fs::path& path) {
     ++line_number;
     if (line.find_first_not_of(" \r\t") == std::string_view::npos) continue;
     const ordered_json json = ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!json.is_object()) throw Error(ErrorKind::kInput, "{}:{}: expected a JSON object", path.string(), line_number);
+    if (!json.is_object())
+      throw Error(ErrorKind::kInput, "{}:{}: expected a JSON object", path.string(), line_number);
     MetricPoint point;
     for (const auto& [key, value] : json.items()) {
       if (key == "step" && value.is_number()) {
@@ -147,7 +161,8 @@ TrainingRun read_training(const fs::path& path) {
         point.values[is_eval ? key.substr(5) : key] = value.get<double>();
       } else if (value.is_string()) {
         const auto word = value.get<std::string>();
-        point.is_held_out |= word == "eval" || word == "evaluation" || word == "held-out" || word == "held_out";
+        point.is_held_out |=
+            word == "eval" || word == "evaluation" || word == "held-out" || word == "held_out";
       }
     }
     if (!point.values.empty()) run.points.push_back(std::move(point));
@@ -162,12 +177,14 @@ void read_manifests(const fs::path& run_dir, std::vector<ManifestFile>& manifest
     if (name.ends_with(".manifest.json") || name == "manifest.json") paths.push_back(entry.path());
   }
   std::sort(paths.begin(), paths.end());
-  for (const fs::path& path : paths) manifests.push_back({path.lexically_relative(run_dir).string(), read_json(path)});
+  for (const fs::path& path : paths)
+    manifests.push_back({path.lexically_relative(run_dir).string(), read_json(path)});
 }
 
 }  // namespace
 
-std::optional<Measured> measured_at(const ordered_json& object, std::initializer_list<const char*> names) {
+std::optional<Measured> measured_at(const ordered_json& object,
+                                    std::initializer_list<const char*> names) {
   for (const char* name : names) {
     const auto it = object.find(name);
     if (it == object.end() || !it->is_number()) continue;
@@ -177,22 +194,28 @@ std::optional<Measured> measured_at(const ordered_json& object, std::initializer
 }
 
 const MismatchFile* RunData::mismatch_of(const std::string& model) const {
-  const auto it = std::find_if(mismatches.begin(), mismatches.end(), [&](const auto& file) { return file.model == model; });
+  const auto it = std::find_if(mismatches.begin(), mismatches.end(),
+                               [&](const auto& file) { return file.model == model; });
   return it == mismatches.end() ? nullptr : &*it;
 }
 
 const ModelScores* RunData::scores_of(const std::string& model) const {
-  const auto it = std::find_if(scores.begin(), scores.end(), [&](const auto& entry) { return entry.model == model; });
+  const auto it = std::find_if(scores.begin(), scores.end(),
+                               [&](const auto& entry) { return entry.model == model; });
   return it == scores.end() ? nullptr : &*it;
 }
 
 bool RunData::empty() const {
-  return mismatches.empty() && calibrations.empty() && scores.empty() && trainings.empty() && evaluations.empty();
+  return mismatches.empty() && calibrations.empty() && scores.empty() && trainings.empty() &&
+         evaluations.empty();
 }
 
 RunData read_run(const fs::path& run_dir) {
   if (!fs::is_directory(run_dir)) {
-    throw Error(ErrorKind::kIo, "{}: no such folder; --run wants the directory of a finished or running `charm run`", run_dir.string());
+    throw Error(
+        ErrorKind::kIo,
+        "{}: no such folder; --run wants the directory of a finished or running `charm run`",
+        run_dir.string());
   }
   RunData run;
   const fs::path normal = fs::absolute(run_dir).lexically_normal();
@@ -201,32 +224,38 @@ RunData read_run(const fs::path& run_dir) {
     const ordered_json json = read_json(path);
     take_ratings(json, run.ratings);
     MismatchFile file{path.stem().string(), {}};
-    for (const ordered_json& entry : entries_at(json, "pairs")) file.pairs.push_back(parse_pair(entry));
+    for (const ordered_json& entry : entries_at(json, "pairs"))
+      file.pairs.push_back(parse_pair(entry));
     run.mismatches.push_back(std::move(file));
   }
   for (const fs::path& folder : folders_in(run_dir / "calibration")) {
-    for (const fs::path& path : json_files_in(folder)) run.calibrations.push_back(read_calibration(path, run.ratings));
+    for (const fs::path& path : json_files_in(folder))
+      run.calibrations.push_back(read_calibration(path, run.ratings));
   }
   for (const fs::path& folder : folders_in(run_dir / "scores")) {
     std::vector<fs::path> files = results_in(folder);
     std::erase_if(files, [](const fs::path& path) {
       const std::string name = path.filename().string();
-      return !name.ends_with(".parquet") && !name.ends_with(".jsonl") && !name.ends_with(".jsonl.gz");
+      return !name.ends_with(".parquet") && !name.ends_with(".jsonl") &&
+             !name.ends_with(".jsonl.gz");
     });
     if (!files.empty()) run.scores.push_back(summarise_scores(folder.filename().string(), files));
   }
   for (const fs::path& model : folders_in(run_dir / "models")) {
     for (const fs::path& set : folders_in(model)) {
-      if (fs::exists(set / "metrics.jsonl")) run.trainings.push_back(read_training(set / "metrics.jsonl"));
+      if (fs::exists(set / "metrics.jsonl"))
+        run.trainings.push_back(read_training(set / "metrics.jsonl"));
     }
   }
   for (const fs::path& folder : folders_in(run_dir / "eval")) {
     for (const fs::path& path : json_files_in(folder)) {
-      run.evaluations.push_back({folder.filename().string(), path.stem().string(), read_json(path)});
+      run.evaluations.push_back(
+          {folder.filename().string(), path.stem().string(), read_json(path)});
       take_ratings(run.evaluations.back().json, run.ratings);
     }
   }
-  for (const fs::path& path : json_files_in(run_dir / "splits")) run.split_models.insert(path.stem().string());
+  for (const fs::path& path : json_files_in(run_dir / "splits"))
+    run.split_models.insert(path.stem().string());
   if (fs::exists(run_dir / "world.json")) run.world = read_json(run_dir / "world.json");
   read_manifests(run_dir, run.manifests);
   return run;

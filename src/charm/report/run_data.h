@@ -113,8 +113,9 @@ struct RunData {
   std::vector<TrainingRun> trainings;
   std::vector<EvaluationFile> evaluations;
   std::vector<ManifestFile> manifests;
-  nlohmann::ordered_json world;           ///< null where the run has no planted truth
-  std::set<std::string> split_models;     ///< calibrated on one part of the prompts, measured on the other (splits/<model>.json)
+  nlohmann::ordered_json world;        ///< null where the run has no planted truth
+  std::set<std::string> split_models;  ///< calibrated on one part of the prompts, measured on the
+                                       ///< other (splits/<model>.json)
   std::map<std::string, double> ratings;  ///< Elo points, from whichever file names them
 
   const MismatchFile* mismatch_of(const std::string& model) const;
@@ -122,11 +123,13 @@ struct RunData {
   bool empty() const;
 };
 
-/// Reads a run directory; what is not there stays empty. Throws kIo when the directory is missing and kInput, naming the file, for
-/// one that cannot be understood.
+/// Reads a run directory; what is not there stays empty. Throws kIo when the directory is missing
+/// and kInput, naming the file, for one that cannot be understood.
 RunData read_run(const fs::path& run_dir);
 
-/// "mean_score" of `object` with "mean_score_ci95"; empty where it is missing or null. The first of `names` that is there counts.
-std::optional<Measured> measured_at(const nlohmann::ordered_json& object, std::initializer_list<const char*> names);
+/// "mean_score" of `object` with "mean_score_ci95"; empty where it is missing or null. The first of
+/// `names` that is there counts.
+std::optional<Measured> measured_at(const nlohmann::ordered_json& object,
+                                    std::initializer_list<const char*> names);
 
 }  // namespace charm::report

@@ -4,7 +4,9 @@
 namespace charm::report {
 
 Section score_section(const RunData& run) {
-  Section section{"scores", "Scores of each policy", "", "No scores were found (scores/&lt;rm&gt;/&lt;policy&gt;.parquet, written by charm score)."};
+  Section section{
+      "scores", "Scores of each policy", "",
+      "No scores were found (scores/&lt;rm&gt;/&lt;policy&gt;.parquet, written by charm score)."};
   std::vector<std::string> models, policies;
   for (const ModelScores& scores : run.scores) {
     models.push_back(scores.model);
@@ -15,23 +17,35 @@ Section score_section(const RunData& run) {
   for (const std::string& model : models_in_order(run, models)) {
     const ModelScores& scores = *run.scores_of(model);
     Table table{fmt::format("Scores under {}", model),
-                {{"policy", false}, {"scores", true}, {"errors", true}, {"mean", true}, {"median", true}, {"sd", true}},
+                {{"policy", false},
+                 {"scores", true},
+                 {"errors", true},
+                 {"mean", true},
+                 {"median", true},
+                 {"sd", true}},
                 {}};
     for (const std::string& name : order) {
       for (const ScoreSummary& policy : scores.policies) {
         if (policy.policy != name) continue;
-        table.rows.push_back({name, std::to_string(policy.num_scores), std::to_string(policy.num_errors),
-                              number_text(policy.mean), number_text(policy.median), number_text(policy.standard_deviation)});
+        table.rows.push_back({name, std::to_string(policy.num_scores),
+                              std::to_string(policy.num_errors), number_text(policy.mean),
+                              number_text(policy.median), number_text(policy.standard_deviation)});
       }
     }
-    charts += chart_html({fmt::format("{}: share of responses by score; the line is the policy's mean. Policies by rating, best first.", model),
-                          fmt::format("Histograms of the scores of {} policies under {}", scores.policies.size(), model),
+    charts += chart_html({fmt::format("{}: share of responses by score; the line is the policy's "
+                                      "mean. Policies by rating, best first.",
+                                      model),
+                          fmt::format("Histograms of the scores of {} policies under {}",
+                                      scores.policies.size(), model),
                           score_strips_spec(scores, order)});
     tables += folded_table_html(table);
   }
   if (charts.empty()) return section;
-  section.html = "<p>Raw head output. The scale of a reward model is its own: compare places within one picture, not across two.</p>\n"
-                 "<div class=\"pair\">" + charts + "</div>\n" + tables;
+  section.html =
+      "<p>Raw head output. The scale of a reward model is its own: compare places within one "
+      "picture, not across two.</p>\n"
+      "<div class=\"pair\">" +
+      charts + "</div>\n" + tables;
   return section;
 }
 

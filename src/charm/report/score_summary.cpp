@@ -20,7 +20,8 @@ ModelScores summarise_scores(const std::string& model, std::span<const fs::path>
   std::map<std::string, Collected> by_policy;
   for (const fs::path& file : files) {
     // A report shows what is there; whoever used the scores has already judged their bad rows.
-    const storage::ReadOptions reading{.max_bad_rows = std::numeric_limits<std::int64_t>::max(), .split = {}, .policy = {}};
+    const storage::ReadOptions reading{
+        .max_bad_rows = std::numeric_limits<std::int64_t>::max(), .split = {}, .policy = {}};
     for (const Score& score : storage::read_scores(file, reading)) {
       Collected& collected = by_policy[score.policy];
       if (score.error) {

@@ -8,25 +8,29 @@ namespace charm::report {
 std::vector<std::string> policies_by_rating(const RunData& run, std::vector<std::string> policies) {
   std::sort(policies.begin(), policies.end());
   policies.erase(std::unique(policies.begin(), policies.end()), policies.end());
-  std::stable_sort(policies.begin(), policies.end(), [&](const std::string& a, const std::string& b) {
-    const auto rating_a = run.ratings.find(a), rating_b = run.ratings.find(b);
-    const bool has_a = rating_a != run.ratings.end(), has_b = rating_b != run.ratings.end();
-    if (has_a != has_b) return has_a;
-    return has_a && rating_a->second > rating_b->second;
-  });
+  std::stable_sort(
+      policies.begin(), policies.end(), [&](const std::string& a, const std::string& b) {
+        const auto rating_a = run.ratings.find(a), rating_b = run.ratings.find(b);
+        const bool has_a = rating_a != run.ratings.end(), has_b = rating_b != run.ratings.end();
+        if (has_a != has_b) return has_a;
+        return has_a && rating_a->second > rating_b->second;
+      });
   return policies;
 }
 
-const PairResult* measured_pair(const RunData& run, const std::string& model, const PairResult& pair) {
+const PairResult* measured_pair(const RunData& run, const std::string& model,
+                                const PairResult& pair) {
   const MismatchFile* file = run.mismatch_of(model);
   if (file == nullptr) return nullptr;
-  const auto it = std::find_if(file->pairs.begin(), file->pairs.end(), [&](const PairResult& other) {
-    return other.policy == pair.policy && other.reference == pair.reference;
-  });
+  const auto it =
+      std::find_if(file->pairs.begin(), file->pairs.end(), [&](const PairResult& other) {
+        return other.policy == pair.policy && other.reference == pair.reference;
+      });
   return it == file->pairs.end() ? nullptr : &*it;
 }
 
-const PairResult& pair_before(const RunData& run, const CalibrationFile& calibration, const PairResult& pair) {
+const PairResult& pair_before(const RunData& run, const CalibrationFile& calibration,
+                              const PairResult& pair) {
   const PairResult* measured = measured_pair(run, calibration.model, pair);
   return measured != nullptr && measured->win_rate && measured->mismatch ? *measured : pair;
 }

@@ -43,10 +43,13 @@ Section provenance_section(const RunData& run);
 std::vector<std::string> policies_by_rating(const RunData& run, std::vector<std::string> policies);
 
 /// The same policies in `mismatch/<model>.json`; nullptr where they were not measured.
-const PairResult* measured_pair(const RunData& run, const std::string& model, const PairResult& pair);
+const PairResult* measured_pair(const RunData& run, const std::string& model,
+                                const PairResult& pair);
 
-/// The pair before calibration: as measured, on the same prompts as after retraining, or else as the calibration has it.
-const PairResult& pair_before(const RunData& run, const CalibrationFile& calibration, const PairResult& pair);
+/// The pair before calibration: as measured, on the same prompts as after retraining, or else as
+/// the calibration has it.
+const PairResult& pair_before(const RunData& run, const CalibrationFile& calibration,
+                              const PairResult& pair);
 
 /// Models in reading order: each original one, then those trained further from it.
 std::vector<std::string> models_in_order(const RunData& run, std::vector<std::string> models);

@@ -23,24 +23,34 @@ std::string verdict(const Measured& mismatch) {
 }
 
 std::string changed_text(const Measured& before, const Measured& after) {
-  if (!before.ci95 || !after.ci95) return "without intervals it cannot be said whether this is more than chance";
-  return overlap(before, after) ? "the two intervals overlap: the change is not established" : "the two intervals do not overlap";
+  if (!before.ci95 || !after.ci95)
+    return "without intervals it cannot be said whether this is more than chance";
+  return overlap(before, after) ? "the two intervals overlap: the change is not established"
+                                : "the two intervals do not overlap";
 }
 
-std::string single_pair_text(const CalibrationFile& calibration, const PairResult& pair, const PairResult* retrained) {
-  std::string text = fmt::format("Under {}, {} wins {} of {} prompts against {}; the Arena ratings imply {}.", calibration.model,
-                                 pair.policy, percent_measured_text(pair.win_rate), pair.num_prompts, pair.reference,
-                                 percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt));
+std::string single_pair_text(const CalibrationFile& calibration, const PairResult& pair,
+                             const PairResult* retrained) {
+  std::string text = fmt::format(
+      "Under {}, {} wins {} of {} prompts against {}; the Arena ratings imply {}.",
+      calibration.model, pair.policy, percent_measured_text(pair.win_rate), pair.num_prompts,
+      pair.reference, percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt));
   if (pair.mismatch) {
-    text += fmt::format(" MD {}: {}.", signed_measured_text(pair.mismatch, 3), verdict(*pair.mismatch));
+    text +=
+        fmt::format(" MD {}: {}.", signed_measured_text(pair.mismatch, 3), verdict(*pair.mismatch));
   }
   if (retrained == nullptr || !retrained->mismatch) {
     return text + " The reward model trained on the calibrated preferences has not been measured.";
   }
-  text += fmt::format(" After retraining MD is {} on {} prompts", signed_measured_text(retrained->mismatch, 3), retrained->num_prompts);
+  text += fmt::format(" After retraining MD is {} on {} prompts",
+                      signed_measured_text(retrained->mismatch, 3), retrained->num_prompts);
   if (pair.mismatch) {
-    const double before = std::abs(pair.mismatch->value), after = std::abs(retrained->mismatch->value);
-    text += fmt::format(", {} 0 than before; {}", after < before ? "closer to" : after > before ? "further from" : "as far from",
+    const double before = std::abs(pair.mismatch->value),
+                 after = std::abs(retrained->mismatch->value);
+    text += fmt::format(", {} 0 than before; {}",
+                        after < before   ? "closer to"
+                        : after > before ? "further from"
+                                         : "as far from",
                         changed_text(*pair.mismatch, *retrained->mismatch));
   }
   return text + ".";
@@ -52,11 +62,13 @@ double mean_absolute(const std::vector<PairResult>& pairs) {
   return pairs.empty() ? 0.0 : sum / static_cast<double>(pairs.size());
 }
 
-void describe_calibration(const RunData& run, const CalibrationFile& calibration, std::vector<std::string>& lines) {
+void describe_calibration(const RunData& run, const CalibrationFile& calibration,
+                          std::vector<std::string>& lines) {
   const std::string retrained_model = calibration.retrained_model();
   if (calibration.pairs.size() == 1) {
     const PairResult& pair = calibration.pairs[0];
-    lines.push_back(single_pair_text(calibration, pair_before(run, calibration, pair), measured_pair(run, retrained_model, pair)));
+    lines.push_back(single_pair_text(calibration, pair_before(run, calibration, pair),
+                                     measured_pair(run, retrained_model, pair)));
   } else {
     std::size_t over = 0, under = 0, closer = 0, measured = 0;
     for (const PairResult& calibrated : calibration.pairs) {
@@ -69,8 +81,10 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
       closer += std::abs(retrained->mismatch->value) < std::abs(pair.mismatch->value);
     }
     std::string text = fmt::format(
-        "Set {} of {}: of {} policies, {} are over-valued and {} under-valued against {} (95 % interval of MD excludes 0).",
-        calibration.set, calibration.model, calibration.pairs.size(), over, under, calibration.reference);
+        "Set {} of {}: of {} policies, {} are over-valued and {} under-valued against {} (95 % "
+        "interval of MD excludes 0).",
+        calibration.set, calibration.model, calibration.pairs.size(), over, under,
+        calibration.reference);
     if (measured > 0) {
       text += fmt::format(" After retraining MD is closer to 0 for {} of {}.", closer, measured);
     } else {
@@ -81,9 +95,10 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
   const MismatchFile* before = run.mismatch_of(calibration.model);
   const MismatchFile* after = run.mismatch_of(retrained_model);
   if (before != nullptr && after != nullptr && before->pairs.size() > 2) {
-    lines.push_back(fmt::format("Mean |MD| over all ordered pairs: {} under {} ({} pairs), {} under {} ({} pairs).",
-                                number_text(mean_absolute(before->pairs)), before->model, before->pairs.size(),
-                                number_text(mean_absolute(after->pairs)), after->model, after->pairs.size()));
+    lines.push_back(fmt::format(
+        "Mean |MD| over all ordered pairs: {} under {} ({} pairs), {} under {} ({} pairs).",
+        number_text(mean_absolute(before->pairs)), before->model, before->pairs.size(),
+        number_text(mean_absolute(after->pairs)), after->model, after->pairs.size()));
   }
   for (const EvaluationFile& first : run.evaluations) {
     if (first.model != calibration.model) continue;
@@ -91,8 +106,10 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
       if (second.model != retrained_model || second.benchmark != first.benchmark) continue;
       const auto a = headline(first), b = headline(second);
       if (!a || !b || a->name != b->name) continue;
-      lines.push_back(fmt::format("{} ({}): {} under {}, {} under {}; {}.", first.benchmark, a->name, measured_text(a->measured),
-                                  first.model, measured_text(b->measured), second.model, changed_text(a->measured, b->measured)));
+      lines.push_back(fmt::format("{} ({}): {} under {}, {} under {}; {}.", first.benchmark,
+                                  a->name, measured_text(a->measured), first.model,
+                                  measured_text(b->measured), second.model,
+                                  changed_text(a->measured, b->measured)));
     }
   }
 }
@@ -101,20 +118,28 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
 
 Section summary_section(const RunData& run) {
   std::vector<std::string> lines;
-  for (const CalibrationFile& calibration : run.calibrations) describe_calibration(run, calibration, lines);
+  for (const CalibrationFile& calibration : run.calibrations)
+    describe_calibration(run, calibration, lines);
   if (run.calibrations.empty()) {
     for (const MismatchFile& file : run.mismatches) {
       std::size_t over = 0;
-      for (const PairResult& pair : file.pairs) over += pair.mismatch && pair.mismatch->value > 0.0 && excludes(*pair.mismatch, 0.0);
-      lines.push_back(fmt::format("Under {}, {} of {} ordered pairs have an MD above 0 whose 95 % interval excludes 0; nothing has been calibrated yet.",
-                                  file.model, over, file.pairs.size()));
+      for (const PairResult& pair : file.pairs)
+        over += pair.mismatch && pair.mismatch->value > 0.0 && excludes(*pair.mismatch, 0.0);
+      lines.push_back(
+          fmt::format("Under {}, {} of {} ordered pairs have an MD above 0 whose 95 % interval "
+                      "excludes 0; nothing has been calibrated yet.",
+                      file.model, over, file.pairs.size()));
     }
   }
-  Section section{"summary", "Summary", "", "There is nothing to sum up yet: neither a mismatch nor a calibration file was found."};
+  Section section{
+      "summary", "Summary", "",
+      "There is nothing to sum up yet: neither a mismatch nor a calibration file was found."};
   if (lines.empty()) return section;
-  for (const std::string& line : lines) section.html += fmt::format("<li>{}</li>\n", escape_html(line));
+  for (const std::string& line : lines)
+    section.html += fmt::format("<li>{}</li>\n", escape_html(line));
   section.html = "<ul class=\"summary\">\n" + section.html +
-                 "</ul>\n<p class=\"facts\">Square brackets: 95 % intervals from drawing prompts again. They do not cover other prompts, "
+                 "</ul>\n<p class=\"facts\">Square brackets: 95 % intervals from drawing prompts "
+                 "again. They do not cover other prompts, "
                  "policies or training seeds than those of this run.</p>\n";
   return section;
 }

@@ -12,9 +12,18 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
   options.is_percent = true;
   std::vector<Dot> dots;
   bool has_retrained = false;
-  Table table{fmt::format("Win rates and mismatch degrees, set {} of {}", calibration.set, calibration.model),
-              {{"pair", false}, {"prompts measured", true}, {"prompts calibrated", true}, {"target", true}, {"win rate before", true}, {"after calibration", true},
-               {"after retraining", true}, {"MD before", true}, {"MD after calibration", true}, {"MD after retraining", true}},
+  Table table{fmt::format("Win rates and mismatch degrees, set {} of {}", calibration.set,
+                          calibration.model),
+              {{"pair", false},
+               {"prompts measured", true},
+               {"prompts calibrated", true},
+               {"target", true},
+               {"win rate before", true},
+               {"after calibration", true},
+               {"after retraining", true},
+               {"MD before", true},
+               {"MD after calibration", true},
+               {"MD after retraining", true}},
               {}};
   for (const PairResult& pair : calibration.pairs) {
     const std::string& row = pair.policy;
@@ -28,32 +37,39 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
       dots.push_back({row, kAfterRetraining, *retrained->win_rate});
       has_retrained = true;
     }
-    table.rows.push_back({pair_label(pair), std::to_string(before.num_prompts), std::to_string(pair.num_prompts),
-                          percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt),
-                          percent_measured_text(before.win_rate), percent_measured_text(pair.win_rate_after),
-                          percent_measured_text(retrained ? retrained->win_rate : std::nullopt),
-                          signed_measured_text(before.mismatch, 2), signed_measured_text(pair.mismatch_after, 2),
-                          signed_measured_text(retrained ? retrained->mismatch : std::nullopt, 2)});
+    table.rows.push_back(
+        {pair_label(pair), std::to_string(before.num_prompts), std::to_string(pair.num_prompts),
+         percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt),
+         percent_measured_text(before.win_rate), percent_measured_text(pair.win_rate_after),
+         percent_measured_text(retrained ? retrained->win_rate : std::nullopt),
+         signed_measured_text(before.mismatch, 2), signed_measured_text(pair.mismatch_after, 2),
+         signed_measured_text(retrained ? retrained->mismatch : std::nullopt, 2)});
   }
   options.series_order = {kBefore, kAfterCalibration};
   if (has_retrained) options.series_order.push_back(kAfterRetraining);
-  std::string html = fmt::format("<h3>{} calibrated on {}</h3>\n", escape_html(calibration.model), escape_html(calibration.set));
+  std::string html = fmt::format("<h3>{} calibrated on {}</h3>\n", escape_html(calibration.model),
+                                 escape_html(calibration.set));
   html += fmt::format(
-      "<p class=\"facts\">Mode {}, solver {}, ties {}, reference {}, {} prompts.{}{}</p>\n", escape_html(calibration.mode),
-      escape_html(calibration.solver), escape_html(calibration.ties), escape_html(calibration.reference), calibration.num_prompts,
+      "<p class=\"facts\">Mode {}, solver {}, ties {}, reference {}, {} prompts.{}{}</p>\n",
+      escape_html(calibration.mode), escape_html(calibration.solver), escape_html(calibration.ties),
+      escape_html(calibration.reference), calibration.num_prompts,
       run.split_models.contains(calibration.model)
-          ? " The offsets were fitted on one part of the prompts; before and after retraining are measured on the other part."
+          ? " The offsets were fitted on one part of the prompts; before and after retraining are "
+            "measured on the other part."
           : "",
       has_retrained ? "" : " The reward model trained on this set has not been measured.");
   for (const std::string& warning : calibration.warnings) {
     html += fmt::format("<p class=\"warning\">{}</p>\n", escape_html(warning));
   }
   html += chart_html(
-      {"Dots: win rate under the reward model with 95 % interval. Upright ticks: the win rate that the Arena ratings imply. After "
-       "calibration the offsets are added to the same scores they were fitted on, so meeting the target there is no test; after "
+      {"Dots: win rate under the reward model with 95 % interval. Upright ticks: the win rate that "
+       "the Arena ratings imply. After "
+       "calibration the offsets are added to the same scores they were fitted on, so meeting the "
+       "target there is no test; after "
        "retraining, the further trained reward model scored the responses anew.",
-       fmt::format("Win rates of {} pairs under {} before and after calibration, against their targets", calibration.pairs.size(),
-                   calibration.model),
+       fmt::format(
+           "Win rates of {} pairs under {} before and after calibration, against their targets",
+           calibration.pairs.size(), calibration.model),
        dot_plot_spec(dots, options)});
   return html + folded_table_html(table);
 }
@@ -62,8 +78,10 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
 
 Section win_rate_section(const RunData& run) {
   Section section{"win-rates", "Win rates against their targets", "",
-                  "No calibration was found (calibration/&lt;rm&gt;/&lt;set&gt;.json, written by charm calibrate)."};
-  for (const CalibrationFile& calibration : run.calibrations) section.html += calibration_html(run, calibration);
+                  "No calibration was found (calibration/&lt;rm&gt;/&lt;set&gt;.json, written by "
+                  "charm calibrate)."};
+  for (const CalibrationFile& calibration : run.calibrations)
+    section.html += calibration_html(run, calibration);
   return section;
 }
 

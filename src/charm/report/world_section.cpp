@@ -39,7 +39,8 @@ std::string planted_html(const RunData& run, const ordered_json& planted) {
   for (const ordered_json& entry : planted) {
     if (!entry.is_object()) continue;
     for (const auto& [key, value] : entry.items()) {
-      if (key != "policy" && std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+      if (key != "policy" && std::find(keys.begin(), keys.end(), key) == keys.end())
+        keys.push_back(key);
     }
   }
   for (const std::string& key : keys) table.columns.push_back({words(key), true});
@@ -55,13 +56,17 @@ std::string planted_html(const RunData& run, const ordered_json& planted) {
     if (!entry.is_object()) continue;
     const std::string policy = entry.contains("policy") ? value_text(entry["policy"]) : "";
     std::vector<std::string> row = {policy};
-    for (const std::string& key : keys) row.push_back(entry.contains(key) ? value_text(entry[key]) : "–");
+    for (const std::string& key : keys)
+      row.push_back(entry.contains(key) ? value_text(entry[key]) : "–");
     const auto truth = measured_at(entry, {"planted_offset"});
     const PolicyOffset* found = offset_of(run, policy);
     const bool has_offset = found != nullptr && found->offset;
     row.push_back(has_offset ? signed_measured_text(found->offset, 4) : "–");
     if (truth && has_offset && found->offset->ci95) {
-      row.push_back(truth->value >= found->offset->ci95->lo && truth->value <= found->offset->ci95->hi ? "yes" : "no");
+      row.push_back(truth->value >= found->offset->ci95->lo &&
+                            truth->value <= found->offset->ci95->hi
+                        ? "yes"
+                        : "no");
     } else {
       row.push_back("–");
     }
@@ -74,13 +79,15 @@ std::string planted_html(const RunData& run, const ordered_json& planted) {
   }
   std::string html;
   if (!dots.empty()) {
-    html = chart_html({"Dots: recovered offset with 95 % interval. Upright ticks: the offset that was planted.",
-                       "Recovered offsets over planted ones", dot_plot_spec(dots, options)});
+    html = chart_html(
+        {"Dots: recovered offset with 95 % interval. Upright ticks: the offset that was planted.",
+         "Recovered offsets over planted ones", dot_plot_spec(dots, options)});
   }
   return html + table_html(table);
 }
 
-/// `name` of `object` with its interval; names that end in "_ci95" are shown with the value they belong to.
+/// `name` of `object` with its interval; names that end in "_ci95" are shown with the value they
+/// belong to.
 std::string member_text(const ordered_json& object, const std::string& name) {
   const std::string interval = name + "_ci95";
   const std::string value = value_text(object.at(name));
@@ -97,12 +104,14 @@ std::string member_html(const ordered_json& world, const std::string& name) {
   const ordered_json& value = world.at(name);
   if (is_interval_of_other(world, name)) return "";
   if (!value.is_object() && !value.is_array()) {
-    return fmt::format("<p>{}: {}</p>\n", escape_html(words(name)), escape_html(member_text(world, name)));
+    return fmt::format("<p>{}: {}</p>\n", escape_html(words(name)),
+                       escape_html(member_text(world, name)));
   }
   Table table{words(name), {{"", false}, {"value", true}}, {}};
   for (const auto& [key, entry] : value.items()) {
     if (value.is_object() && is_interval_of_other(value, key)) continue;
-    table.rows.push_back({words(key), value.is_object() ? member_text(value, key) : value_text(entry)});
+    table.rows.push_back(
+        {words(key), value.is_object() ? member_text(value, key) : value_text(entry)});
   }
   return table_html(table);
 }
@@ -111,9 +120,11 @@ std::string member_html(const ordered_json& world, const std::string& name) {
 
 Section world_section(const RunData& run) {
   if (!run.world.is_object()) return {};
-  Section section{"world", "Planted against recovered", "<p>This run's world was made up, so the truth is known.</p>\n", ""};
+  Section section{"world", "Planted against recovered",
+                  "<p>This run's world was made up, so the truth is known.</p>\n", ""};
   for (const auto& [name, value] : run.world.items()) {
-    section.html += name == "planted" && value.is_array() ? planted_html(run, value) : member_html(run.world, name);
+    section.html += name == "planted" && value.is_array() ? planted_html(run, value)
+                                                          : member_html(run.world, name);
   }
   return section;
 }

@@ -8,10 +8,13 @@
 namespace charm::storage {
 namespace {
 
-bool is_single_user_turn(const Conversation& prompt) { return prompt.size() == 1 && prompt[0].role == "user"; }
+bool is_single_user_turn(const Conversation& prompt) {
+  return prompt.size() == 1 && prompt[0].role == "user";
+}
 
 Cell text_cell(const std::vector<std::string>& texts) {
-  CHARM_CHECK(texts.size() == 1, "a pair has one chosen and one rejected text, found {}", texts.size());
+  CHARM_CHECK(texts.size() == 1, "a pair has one chosen and one rejected text, found {}",
+              texts.size());
   return std::string_view(texts[0]);
 }
 
@@ -28,10 +31,12 @@ Cell list_cell(const std::vector<double>& scores) {
 
 }  // namespace
 
-void write_eval_scores(const std::filesystem::path& path, std::span<const ScoredEvalItem> rows, EvalShape shape) {
+void write_eval_scores(const std::filesystem::path& path, std::span<const ScoredEvalItem> rows,
+                       EvalShape shape) {
   const bool is_pair = shape == EvalShape::kPair;
-  const bool has_text_prompts =
-      std::all_of(rows.begin(), rows.end(), [](const auto& row) { return is_single_user_turn(row.item.prompt); });
+  const bool has_text_prompts = std::all_of(rows.begin(), rows.end(), [](const auto& row) {
+    return is_single_user_turn(row.item.prompt);
+  });
   const ColumnType texts = is_pair ? ColumnType::kText : ColumnType::kTexts;
   const ColumnType scores = is_pair ? ColumnType::kDouble : ColumnType::kDoubles;
   Table table{{{"id", ColumnType::kText},
@@ -46,7 +51,8 @@ void write_eval_scores(const std::filesystem::path& path, std::span<const Scored
   table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
     const ScoredEvalItem& row = rows[i];
     cells = {std::string_view(row.item.id), std::string_view(row.item.subset)};
-    cells.push_back(has_text_prompts ? Cell(std::string_view(row.item.prompt[0].content)) : Cell(&row.item.prompt));
+    cells.push_back(has_text_prompts ? Cell(std::string_view(row.item.prompt[0].content))
+                                     : Cell(&row.item.prompt));
     cells.push_back(is_pair ? text_cell(row.item.chosen) : Cell(&row.item.chosen));
     cells.push_back(is_pair ? text_cell(row.item.rejected) : Cell(&row.item.rejected));
     cells.push_back(is_pair ? score_cell(row.score_chosen) : list_cell(row.score_chosen));

@@ -14,7 +14,11 @@ std::vector<Score> table(const std::vector<std::vector<float>>& scores) {
   std::vector<Score> rows;
   for (std::size_t p = 0; p < scores.size(); ++p) {
     for (std::size_t n = 0; n < scores[p].size(); ++n) {
-      rows.push_back({"prompt" + std::to_string(n), std::string(1, static_cast<char>('a' + p)), 0, scores[p][n], {}});
+      rows.push_back({"prompt" + std::to_string(n),
+                      std::string(1, static_cast<char>('a' + p)),
+                      0,
+                      scores[p][n],
+                      {}});
     }
   }
   return rows;
@@ -63,7 +67,7 @@ TEST(Arena, ErrorsAreLeftOutAndCounted) {
 }
 
 TEST(Arena, RefusesWhatHasNoAnswer) {
-  EXPECT_THROW(arena_result(table({{1}, {2}}), kRatings, {}), Error);             // two policies
+  EXPECT_THROW(arena_result(table({{1}, {2}}), kRatings, {}), Error);            // two policies
   EXPECT_THROW(arena_result(table({{1}, {2}, {3}, {4}}), kRatings, {}), Error);  // d has no rating
   std::vector<Score> rows = table({{1}, {2}, {3}});
   rows[2].prompt_id = "elsewhere";

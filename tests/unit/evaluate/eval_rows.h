@@ -9,14 +9,21 @@
 namespace charm::evaluate {
 
 /// A RewardBench row with its two scores; every `prompt` is one user message.
-inline ScoredEvalItem pair_row(std::string subset, std::string id, std::string prompt, double chosen, double rejected) {
-  return {{std::move(id), std::move(subset), {{"user", std::move(prompt)}}, {"good"}, {"bad"}}, {chosen}, {rejected}};
+inline ScoredEvalItem pair_row(std::string subset, std::string id, std::string prompt,
+                               double chosen, double rejected) {
+  return {{std::move(id), std::move(subset), {{"user", std::move(prompt)}}, {"good"}, {"bad"}},
+          {chosen},
+          {rejected}};
 }
 
 /// An RM-Bench row.
-inline ScoredEvalItem style_row(std::string domain, std::string id, std::string prompt, std::vector<double> chosen,
-                                std::vector<double> rejected) {
-  return {{std::move(id), std::move(domain), {{"user", std::move(prompt)}}, {"a", "b", "c"}, {"d", "e", "f"}},
+inline ScoredEvalItem style_row(std::string domain, std::string id, std::string prompt,
+                                std::vector<double> chosen, std::vector<double> rejected) {
+  return {{std::move(id),
+           std::move(domain),
+           {{"user", std::move(prompt)}},
+           {"a", "b", "c"},
+           {"d", "e", "f"}},
           std::move(chosen),
           std::move(rejected)};
 }

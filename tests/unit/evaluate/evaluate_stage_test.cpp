@@ -40,7 +40,8 @@ class EvaluateStage : public testing::Test {
 };
 
 TEST_F(EvaluateStage, RewardBenchFromSavedScores) {
-  const std::vector<ScoredEvalItem> rows = {pair_row("donotanswer", "1", "p", 2, 1), pair_row("donotanswer", "2", "q", 1, 1)};
+  const std::vector<ScoredEvalItem> rows = {pair_row("donotanswer", "1", "p", 2, 1),
+                                            pair_row("donotanswer", "2", "q", 1, 1)};
   storage::write_eval_scores(folder_ / "saved.jsonl", rows, storage::EvalShape::kPair);
   options_.scores = {folder_ / "saved.jsonl"};
   options_.bootstrap = 50;
@@ -58,10 +59,11 @@ TEST_F(EvaluateStage, RewardBenchFromSavedScores) {
 
 TEST_F(EvaluateStage, RmBenchFromSavedScores) {
   options_.benchmark = Benchmark::kRmBench;
-  const std::vector<ScoredEvalItem> rows = {style_row("chat", "1", "p", {9, 9, 9}, {0, 0, 0}),
-                                            style_row("math", "1", "q", {9, 9, 9}, {0, 0, 0}),
-                                            style_row("code", "1", "r", {9, 9, 9}, {0, 0, 0}),
-                                            style_row("safety-refuse", "1", "s", {0, 0, 0}, {9, 9, 9})};
+  const std::vector<ScoredEvalItem> rows = {
+      style_row("chat", "1", "p", {9, 9, 9}, {0, 0, 0}),
+      style_row("math", "1", "q", {9, 9, 9}, {0, 0, 0}),
+      style_row("code", "1", "r", {9, 9, 9}, {0, 0, 0}),
+      style_row("safety-refuse", "1", "s", {0, 0, 0}, {9, 9, 9})};
   storage::write_eval_scores(folder_ / "saved.parquet", rows, storage::EvalShape::kLists);
   options_.scores = {folder_ / "saved.parquet"};
   EXPECT_DOUBLE_EQ(*evaluate(options_, {}).overall, 0.75);
@@ -97,9 +99,12 @@ TEST_F(EvaluateStage, ScoresWithAModelOnceAndRecomputesWithout) {
   options_.model.dtype = model::DTypeChoice::kFloat32;
   options_.data = {folder_ / "rows.jsonl"};
   options_.bootstrap = 20;
-  write_file(options_.data[0],
-             R"({"id": 1, "subset": "hep-go", "prompt": "Add two.", "chosen": "a + b", "rejected": ""})" "\n"
-             R"({"id": 1, "subset": "donotanswer", "prompt": "No?", "chosen": "No.", "rejected": "No."})" "\n");
+  write_file(
+      options_.data[0],
+      R"({"id": 1, "subset": "hep-go", "prompt": "Add two.", "chosen": "a + b", "rejected": ""})"
+      "\n"
+      R"({"id": 1, "subset": "donotanswer", "prompt": "No?", "chosen": "No.", "rejected": "No."})"
+      "\n");
   int num_reports = 0;
   const ProgressFn count = [&](const Progress&) { ++num_reports; };
   const EvaluateResult first = evaluate(options_, count);
@@ -129,7 +134,9 @@ TEST_F(EvaluateStage, ScoresWithAModelOnceAndRecomputesWithout) {
 TEST_F(EvaluateStage, AMissingModelLeavesNoOutput) {
   options_.model_dir = folder_ / "no-model";
   options_.data = {folder_ / "rows.jsonl"};
-  write_file(options_.data[0], R"({"id": 1, "subset": "hep-go", "prompt": "p", "chosen": "a", "rejected": "b"})" "\n");
+  write_file(options_.data[0],
+             R"({"id": 1, "subset": "hep-go", "prompt": "p", "chosen": "a", "rejected": "b"})"
+             "\n");
   EXPECT_THROW(evaluate(options_, {}), Error);
   EXPECT_FALSE(fs::exists(options_.output));
 }
@@ -154,7 +161,8 @@ TEST(ParseBenchmark, NamesTheKnownOnes) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage);
-    EXPECT_THAT(error.message(), testing::HasSubstr("reward-bench (version 1), rm-bench and arena"));
+    EXPECT_THAT(error.message(),
+                testing::HasSubstr("reward-bench (version 1), rm-bench and arena"));
   }
 }
 

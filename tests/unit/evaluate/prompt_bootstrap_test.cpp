@@ -40,7 +40,8 @@ TEST(BootstrapEstimates, IntervalOfAMeanIsNearTheTextbookOne) {
   const std::vector<std::string> groups(prompts.size(), "all");
   const auto mean = [](std::span<const double> weights) {
     double sum = 0.0;
-    for (std::size_t i = 0; i < weights.size(); i += 4) sum += weights[i];  // every fourth row is right
+    for (std::size_t i = 0; i < weights.size(); i += 4)
+      sum += weights[i];  // every fourth row is right
     return std::vector<double>{sum / std::accumulate(weights.begin(), weights.end(), 0.0)};
   };
   const std::vector<Estimate> estimates =
@@ -53,7 +54,9 @@ TEST(BootstrapEstimates, IntervalOfAMeanIsNearTheTextbookOne) {
 
 TEST(BootstrapEstimates, UndefinedDrawsAreLeftOut) {
   const std::vector<std::string> prompts = {"p", "q"}, groups = {"x", "x"};
-  const auto ratio = [](std::span<const double> weights) { return std::vector<double>{weights[1] / weights[0] * 0.0 + 1.0}; };
+  const auto ratio = [](std::span<const double> weights) {
+    return std::vector<double>{weights[1] / weights[0] * 0.0 + 1.0};
+  };
   const std::vector<Estimate> estimates =
       bootstrap_estimates(PromptBootstrap(prompts, groups), ratio, {.draws = 50, .seed = 3});
   EXPECT_EQ(estimates[0].lo, 1.0);

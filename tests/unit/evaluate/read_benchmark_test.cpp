@@ -44,11 +44,14 @@ class ReadBenchmark : public testing::Test {
 
 constexpr ReadBenchmarkOptions kRewardBench{.benchmark = Benchmark::kRewardBench};
 constexpr ReadBenchmarkOptions kRmBench{.benchmark = Benchmark::kRmBench};
-constexpr const char* kStyles = R"("prompt": "p", "chosen": ["a", "b", "c"], "rejected": ["d", "e", "f"])";
+constexpr const char* kStyles =
+    R"("prompt": "p", "chosen": ["a", "b", "c"], "rejected": ["d", "e", "f"])";
 
 TEST_F(ReadBenchmark, RewardBenchRowsKeepTheirTexts) {
-  const std::vector<fs::path> paths = {
-      write("filtered.jsonl", R"({"id": 3692, "subset": "hep-python", "prompt": "p", "chosen": "    x\n", "rejected": ""})" "\n")};
+  const std::vector<fs::path> paths = {write(
+      "filtered.jsonl",
+      R"({"id": 3692, "subset": "hep-python", "prompt": "p", "chosen": "    x\n", "rejected": ""})"
+      "\n")};
   const BenchmarkRows read = read_benchmark(paths, kRewardBench, false);
   ASSERT_EQ(read.rows.size(), 1u);
   EXPECT_EQ(read.rows[0].item.id, "3692");
@@ -70,21 +73,33 @@ TEST_F(ReadBenchmark, DomainComesFromFieldIdOrFileName) {
 }
 
 TEST_F(ReadBenchmark, UnusableRowsAreNamed) {
-  const auto read = [&](const std::string& name, const std::string& content, const ReadBenchmarkOptions& options) {
+  const auto read = [&](const std::string& name, const std::string& content,
+                        const ReadBenchmarkOptions& options) {
     const std::vector<fs::path> paths = {write(name, content)};
     return message_of([&] { read_benchmark(paths, options, false); });
   };
-  EXPECT_THAT(read("unknown.json", fmt::format(R"([{{"id": 1, {}}}])", kStyles), kRmBench), testing::HasSubstr("domain"));
-  EXPECT_THAT(read("chat.jsonl", R"({"id": 1, "prompt": "p", "chosen": ["a", "b"], "rejected": ["d", "e", "f"]})" "\n", kRmBench),
-              testing::AllOf(testing::HasSubstr("chat.jsonl:1"), testing::HasSubstr("list of 3 texts, found a list of 2")));
-  EXPECT_THAT(read("rows.jsonl", R"({"id": 1, "prompt": "p", "chosen": "a", "rejected": "b"})" "\n", kRewardBench),
+  EXPECT_THAT(read("unknown.json", fmt::format(R"([{{"id": 1, {}}}])", kStyles), kRmBench),
+              testing::HasSubstr("domain"));
+  EXPECT_THAT(read("chat.jsonl",
+                   R"({"id": 1, "prompt": "p", "chosen": ["a", "b"], "rejected": ["d", "e", "f"]})"
+                   "\n",
+                   kRmBench),
+              testing::AllOf(testing::HasSubstr("chat.jsonl:1"),
+                             testing::HasSubstr("list of 3 texts, found a list of 2")));
+  EXPECT_THAT(read("rows.jsonl",
+                   R"({"id": 1, "prompt": "p", "chosen": "a", "rejected": "b"})"
+                   "\n",
+                   kRewardBench),
               testing::HasSubstr("'subset' is missing"));
 }
 
 TEST_F(ReadBenchmark, BadRowsWithinTheLimitAreCounted) {
-  const std::vector<fs::path> paths = {write(
-      "rows.jsonl", R"({"id": 1, "subset": "hep-go", "prompt": "p", "chosen": "a", "rejected": "b"})" "\n"
-                    R"({"id": 2, "subset": "hep-go", "prompt": "p", "chosen": null, "rejected": "b"})" "\n")};
+  const std::vector<fs::path> paths = {
+      write("rows.jsonl",
+            R"({"id": 1, "subset": "hep-go", "prompt": "p", "chosen": "a", "rejected": "b"})"
+            "\n"
+            R"({"id": 2, "subset": "hep-go", "prompt": "p", "chosen": null, "rejected": "b"})"
+            "\n")};
   ReadBenchmarkOptions options = kRewardBench;
   options.max_bad_rows = 1;
   const BenchmarkRows read = read_benchmark(paths, options, false);
@@ -93,15 +108,21 @@ TEST_F(ReadBenchmark, BadRowsWithinTheLimitAreCounted) {
 }
 
 TEST_F(ReadBenchmark, TheSameRowTwiceIsAnError) {
-  const fs::path path = write("rows.jsonl", R"({"id": 1, "subset": "hep-go", "prompt": "p", "chosen": "a", "rejected": "b"})" "\n");
+  const fs::path path =
+      write("rows.jsonl",
+            R"({"id": 1, "subset": "hep-go", "prompt": "p", "chosen": "a", "rejected": "b"})"
+            "\n");
   const std::vector<fs::path> paths = {path, path};
-  EXPECT_THAT(message_of([&] { read_benchmark(paths, kRewardBench, false); }), testing::HasSubstr("the same row"));
+  EXPECT_THAT(message_of([&] { read_benchmark(paths, kRewardBench, false); }),
+              testing::HasSubstr("the same row"));
 }
 
 TEST_F(ReadBenchmark, SavedScoresComeBackExactly) {
-  const std::vector<ScoredEvalItem> pairs = {pair_row("hep-go", "1", "p", 0.1f, -3.25), pair_row("hep-go", "2", "\xC3\xA9\n", 1e-30, 7)};
-  const std::vector<ScoredEvalItem> lists = {style_row("chat", "1", "p", {0.1f, 1, 2}, {3, 4, 1.0 / 3}),
-                                             style_row("safety-refuse", "1", "q", {0, 0, 0}, {0, 0, 0})};
+  const std::vector<ScoredEvalItem> pairs = {pair_row("hep-go", "1", "p", 0.1f, -3.25),
+                                             pair_row("hep-go", "2", "\xC3\xA9\n", 1e-30, 7)};
+  const std::vector<ScoredEvalItem> lists = {
+      style_row("chat", "1", "p", {0.1f, 1, 2}, {3, 4, 1.0 / 3}),
+      style_row("safety-refuse", "1", "q", {0, 0, 0}, {0, 0, 0})};
   for (const char* extension : {".parquet", ".jsonl"}) {
     const std::vector<fs::path> pair_file = {folder_ / (std::string("pairs") + extension)};
     const std::vector<fs::path> list_file = {folder_ / (std::string("lists") + extension)};
@@ -124,22 +145,26 @@ TEST_F(ReadBenchmark, SavedScoresComeBackExactly) {
 }
 
 TEST_F(ReadBenchmark, RowsWithoutAFiniteScoreAreUnusable) {
-  std::vector<ScoredEvalItem> rows = {pair_row("hep-go", "1", "p", 1, 2), pair_row("hep-go", "2", "q", 1, 2)};
+  std::vector<ScoredEvalItem> rows = {pair_row("hep-go", "1", "p", 1, 2),
+                                      pair_row("hep-go", "2", "q", 1, 2)};
   rows[1].score_chosen.clear();
   rows[1].score_rejected.clear();
   const std::vector<fs::path> failed = {folder_ / "failed.parquet"};
   storage::write_eval_scores(failed[0], rows, storage::EvalShape::kPair);
-  EXPECT_THAT(message_of([&] { read_benchmark(failed, kRewardBench, true); }), testing::HasSubstr("score_chosen"));
+  EXPECT_THAT(message_of([&] { read_benchmark(failed, kRewardBench, true); }),
+              testing::HasSubstr("score_chosen"));
   rows[1].score_chosen = {std::numeric_limits<double>::quiet_NaN()};
   rows[1].score_rejected = {1.0};
   const std::vector<fs::path> nan = {folder_ / "nan.parquet"};
   storage::write_eval_scores(nan[0], rows, storage::EvalShape::kPair);
-  EXPECT_THAT(message_of([&] { read_benchmark(nan, kRewardBench, true); }), testing::HasSubstr("score_chosen"));
+  EXPECT_THAT(message_of([&] { read_benchmark(nan, kRewardBench, true); }),
+              testing::HasSubstr("score_chosen"));
 }
 
 TEST(LimitPerSubset, DrawsBySeedAndKeepsOrder) {
   std::vector<ScoredEvalItem> rows;
-  for (int i = 0; i < 40; ++i) rows.push_back(pair_row(i % 2 ? "hep-go" : "hep-js", std::to_string(i), "p", 0, 0));
+  for (int i = 0; i < 40; ++i)
+    rows.push_back(pair_row(i % 2 ? "hep-go" : "hep-js", std::to_string(i), "p", 0, 0));
   const auto ids = [](const std::vector<ScoredEvalItem>& kept) {
     std::vector<int> numbers;
     for (const auto& row : kept) numbers.push_back(std::stoi(row.item.id));
@@ -155,7 +180,8 @@ TEST(LimitPerSubset, DrawsBySeedAndKeepsOrder) {
 
 TEST(RealBenchmarks, WholeRewardBenchAndThreeDomainsOfRmBench) {
   const fs::path data = CHARM_SOURCE_DIR "/../shared/data";
-  if (!fs::exists(data / "reward_bench/filtered.jsonl.gz")) GTEST_SKIP() << "the shared data is not here";
+  if (!fs::exists(data / "reward_bench/filtered.jsonl.gz"))
+    GTEST_SKIP() << "the shared data is not here";
   const std::vector<fs::path> reward_bench = {data / "reward_bench/filtered.jsonl.gz"};
   BenchmarkRows read = read_benchmark(reward_bench, kRewardBench, false);
   ASSERT_EQ(read.rows.size(), 2985u);

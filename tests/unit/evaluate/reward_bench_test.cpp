@@ -14,14 +14,17 @@ namespace charm::evaluate {
 namespace {
 
 nlohmann::json golden() {
-  return nlohmann::json::parse(read_file(CHARM_SOURCE_DIR "/tests/data/golden/eval/benchmarks.json"));
+  return nlohmann::json::parse(
+      read_file(CHARM_SOURCE_DIR "/tests/data/golden/eval/benchmarks.json"));
 }
 
-std::vector<ScoredEvalItem> golden_rows(const nlohmann::json& rows, const std::string& without = "") {
+std::vector<ScoredEvalItem> golden_rows(const nlohmann::json& rows,
+                                        const std::string& without = "") {
   std::vector<ScoredEvalItem> parsed;
   for (const auto& row : rows) {
     if (row["subset"] == without) continue;
-    parsed.push_back(pair_row(row["subset"], row["id"].dump(), row["prompt"], row["score_chosen"], row["score_rejected"]));
+    parsed.push_back(pair_row(row["subset"], row["id"].dump(), row["prompt"], row["score_chosen"],
+                              row["score_rejected"]));
   }
   return parsed;
 }
@@ -30,15 +33,18 @@ TEST(RewardBench, EqualsTheBenchmarksOwnCounting) {
   const nlohmann::json json = golden();
   const double tolerance = json["tolerance"];
   const nlohmann::json& expected = json["reward_bench"]["expected"];
-  const RewardBenchResult result = reward_bench_result(golden_rows(json["reward_bench"]["rows"]), {.draws = 0});
+  const RewardBenchResult result =
+      reward_bench_result(golden_rows(json["reward_bench"]["rows"]), {.draws = 0});
   ASSERT_EQ(result.subsets.size(), expected["subsets"].size());
   for (const SubsetAccuracy& subset : result.subsets) {
-    EXPECT_NEAR(subset.accuracy.value, expected["subsets"][subset.name].get<double>(), tolerance) << subset.name;
+    EXPECT_NEAR(subset.accuracy.value, expected["subsets"][subset.name].get<double>(), tolerance)
+        << subset.name;
   }
   double sum = 0.0;
   ASSERT_EQ(result.sections.size(), 4u);
   for (const SectionScore& section : result.sections) {
-    EXPECT_NEAR(section.score.value, expected["sections"][section.name].get<double>(), tolerance) << section.name;
+    EXPECT_NEAR(section.score.value, expected["sections"][section.name].get<double>(), tolerance)
+        << section.name;
     sum += expected["sections"][section.name].get<double>();
   }
   ASSERT_TRUE(result.overall.has_value());
@@ -51,9 +57,11 @@ TEST(RewardBench, WeighsOnlyThePresentSubsets) {
   const nlohmann::json& expected = json["reward_bench"]["expected_without_math_prm"];
   const RewardBenchResult result =
       reward_bench_result(golden_rows(json["reward_bench"]["rows"], "math-prm"), {.draws = 0});
-  EXPECT_NEAR(result.sections[3].score.value, expected["sections"]["Reasoning"].get<double>(), 1e-12);
-  EXPECT_THAT(result.incomplete, testing::Contains(testing::AllOf(testing::Field(&MissingRows::subset, "math-prm"),
-                                                                  testing::Field(&MissingRows::num_rows, 0))));
+  EXPECT_NEAR(result.sections[3].score.value, expected["sections"]["Reasoning"].get<double>(),
+              1e-12);
+  EXPECT_THAT(result.incomplete,
+              testing::Contains(testing::AllOf(testing::Field(&MissingRows::subset, "math-prm"),
+                                               testing::Field(&MissingRows::num_rows, 0))));
 }
 
 TEST(RewardBench, WeightsAreThoseOfTheBenchmark) {
@@ -68,7 +76,8 @@ TEST(RewardBench, WeightsAreThoseOfTheBenchmark) {
 }
 
 TEST(RewardBench, TieIsWrongAndCounted) {
-  const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "0", "p", 1.0, 1.0), pair_row("hep-cpp", "1", "q", 2.0, 1.0)};
+  const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "0", "p", 1.0, 1.0),
+                                            pair_row("hep-cpp", "1", "q", 2.0, 1.0)};
   const RewardBenchResult result = reward_bench_result(rows, {.draws = 0});
   EXPECT_EQ(result.subsets[0].accuracy.value, 0.5);
   EXPECT_EQ(result.subsets[0].num_correct, 1);
@@ -77,8 +86,10 @@ TEST(RewardBench, TieIsWrongAndCounted) {
 
 TEST(RewardBench, MathCountsAs984) {
   // Reasoning = (984 * 1 + 164 * 0) / (984 + 164).
-  const std::vector<ScoredEvalItem> rows = {pair_row("math-prm", "0", "p", 2.0, 1.0), pair_row("hep-go", "1", "q", 0.0, 1.0)};
-  EXPECT_NEAR(reward_bench_result(rows, {.draws = 0}).sections[0].score.value, 984.0 / 1148.0, 1e-15);
+  const std::vector<ScoredEvalItem> rows = {pair_row("math-prm", "0", "p", 2.0, 1.0),
+                                            pair_row("hep-go", "1", "q", 0.0, 1.0)};
+  EXPECT_NEAR(reward_bench_result(rows, {.draws = 0}).sections[0].score.value, 984.0 / 1148.0,
+              1e-15);
 }
 
 TEST(RewardBench, OverallIsAbsentWhileASectionIsMissing) {
@@ -93,7 +104,8 @@ TEST(RewardBench, OverallIsAbsentWhileASectionIsMissing) {
 }
 
 TEST(RewardBench, UnknownSubsetCountsInNoSection) {
-  const std::vector<ScoredEvalItem> rows = {pair_row("my-own", "0", "p", 0.0, 1.0), pair_row("donotanswer", "0", "q", 2.0, 1.0)};
+  const std::vector<ScoredEvalItem> rows = {pair_row("my-own", "0", "p", 0.0, 1.0),
+                                            pair_row("donotanswer", "0", "q", 2.0, 1.0)};
   const RewardBenchResult result = reward_bench_result(rows, {.draws = 0});
   ASSERT_EQ(result.sections.size(), 1u);
   EXPECT_EQ(result.sections[0].score.value, 1.0);
@@ -115,9 +127,12 @@ TEST(RewardBench, IntervalsHoldTheValueAndRepeatForASeed) {
 }
 
 TEST(RewardBenchFiles, HoldSubsetsAndScores) {
-  const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "7", "p", 1.0, 1.0), pair_row("donotanswer", "x1", "q", 2.0, 1.0)};
-  const nlohmann::json accuracies = reward_bench_accuracies(reward_bench_result(rows, {.draws = 0}), "my-rm");
-  EXPECT_EQ(accuracies, nlohmann::json::parse(R"({"hep-cpp": 0.0, "donotanswer": 1.0, "model": "my-rm",
+  const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "7", "p", 1.0, 1.0),
+                                            pair_row("donotanswer", "x1", "q", 2.0, 1.0)};
+  const nlohmann::json accuracies =
+      reward_bench_accuracies(reward_bench_result(rows, {.draws = 0}), "my-rm");
+  EXPECT_EQ(accuracies,
+            nlohmann::json::parse(R"({"hep-cpp": 0.0, "donotanswer": 1.0, "model": "my-rm",
                                                   "model_type": "Seq. Classifier", "chat_template": "tokenizer"})"));
   const nlohmann::json scores = reward_bench_scores(rows, "my-rm");
   EXPECT_EQ(scores["id"], nlohmann::json::parse(R"([7, "x1"])"));

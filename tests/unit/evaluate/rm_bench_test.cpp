@@ -11,13 +11,15 @@ namespace charm::evaluate {
 namespace {
 
 nlohmann::json golden() {
-  return nlohmann::json::parse(read_file(CHARM_SOURCE_DIR "/tests/data/golden/eval/benchmarks.json"))["rm_bench"];
+  return nlohmann::json::parse(
+      read_file(CHARM_SOURCE_DIR "/tests/data/golden/eval/benchmarks.json"))["rm_bench"];
 }
 
 std::vector<ScoredEvalItem> golden_rows(const nlohmann::json& rows) {
   std::vector<ScoredEvalItem> parsed;
   for (const auto& row : rows) {
-    parsed.push_back(style_row(row["domain"], row["id"], row["prompt"], row["score_chosen"].get<std::vector<double>>(),
+    parsed.push_back(style_row(row["domain"], row["id"], row["prompt"],
+                               row["score_chosen"].get<std::vector<double>>(),
                                row["score_rejected"].get<std::vector<double>>()));
   }
   return parsed;
@@ -33,10 +35,14 @@ TEST(RmBench, EqualsTheBenchmarksOwnCounting) {
   EXPECT_NEAR(result.overall->easy.value, json["expected"]["easy_acc"].get<double>(), 1e-12);
   ASSERT_EQ(result.domains.size(), 4u);
   for (const RmBenchDomain& domain : result.domains) {
-    EXPECT_NEAR(domain.score.value, json["expected"][domain.name].get<double>(), 1e-12) << domain.name;
-    EXPECT_NEAR(domain.hard.value, json["expected_domains"][domain.name]["hard_acc"].get<double>(), 1e-12);
-    EXPECT_NEAR(domain.normal.value, json["expected_domains"][domain.name]["normal_acc"].get<double>(), 1e-12);
-    EXPECT_NEAR(domain.easy.value, json["expected_domains"][domain.name]["easy_acc"].get<double>(), 1e-12);
+    EXPECT_NEAR(domain.score.value, json["expected"][domain.name].get<double>(), 1e-12)
+        << domain.name;
+    EXPECT_NEAR(domain.hard.value, json["expected_domains"][domain.name]["hard_acc"].get<double>(),
+                1e-12);
+    EXPECT_NEAR(domain.normal.value,
+                json["expected_domains"][domain.name]["normal_acc"].get<double>(), 1e-12);
+    EXPECT_NEAR(domain.easy.value, json["expected_domains"][domain.name]["easy_acc"].get<double>(),
+                1e-12);
   }
 }
 

@@ -11,13 +11,15 @@
 namespace charm::evaluate {
 namespace {
 
-/// Scores a response by its length, reports one row at a time from the last to the first, and counts what it was asked.
+/// Scores a response by its length, reports one row at a time from the last to the first, and
+/// counts what it was asked.
 struct LengthRule {
   std::size_t num_scored = 0;
   std::size_t stop_after = SIZE_MAX;  ///< then fails like a killed process
   bool reports = true;
 
-  std::vector<ScoredResponse> operator()(std::span<const Response> rows, const score::ScoredFn& on_scored) {
+  std::vector<ScoredResponse> operator()(std::span<const Response> rows,
+                                         const score::ScoredFn& on_scored) {
     std::vector<ScoredResponse> results(rows.size());
     for (std::size_t k = rows.size(); k > 0; --k) {
       const std::size_t i = k - 1;
@@ -35,9 +37,11 @@ struct LengthRule {
 class ScoreItems : public testing::Test {
  protected:
   void SetUp() override {
-    output_ = fs::path(testing::TempDir()) / ("charm_score_items_" + std::to_string(::getpid()) + ".parquet");
+    output_ = fs::path(testing::TempDir()) /
+              ("charm_score_items_" + std::to_string(::getpid()) + ".parquet");
     fs::remove(storage::journal_path(output_));
-    rows_ = {style_row("chat", "1", "p", {}, {}), style_row("chat", "2", "p", {}, {}), style_row("math", "3", "q", {}, {})};
+    rows_ = {style_row("chat", "1", "p", {}, {}), style_row("chat", "2", "p", {}, {}),
+             style_row("math", "3", "q", {}, {})};
     rows_[1].item.chosen = {"one", "three", ""};
   }
   void TearDown() override { fs::remove(storage::journal_path(output_)); }

@@ -12,7 +12,9 @@ TEST(Charts, DotPlotKeepsValuesIntervalsAndTargets) {
   options.series_order = {kBefore, kAfterCalibration};
   options.row_order = {"a vs b"};
   options.targets = {{"a vs b", 0.4}};
-  const auto spec = dot_plot_spec({{"a vs b", kBefore, {0.6, stats::Interval{0.5, 0.7}}}, {"a vs b", kAfterCalibration, {0.4, {}}}}, options);
+  const auto spec = dot_plot_spec({{"a vs b", kBefore, {0.6, stats::Interval{0.5, 0.7}}},
+                                   {"a vs b", kAfterCalibration, {0.4, {}}}},
+                                  options);
   const auto& values = spec["data"]["values"];
   ASSERT_EQ(values.size(), 2u);
   EXPECT_EQ(values[0]["lo"], 0.5);
@@ -26,7 +28,8 @@ TEST(Charts, HeatMapScaleIsSymmetric) {
   pair.reference = "b";
   pair.mismatch = Measured{0.25, {}};
   const auto spec = mismatch_heat_map_spec({pair}, {"a", "b"}, 0.5);
-  EXPECT_EQ(spec["layer"][0]["encoding"]["color"]["scale"]["domain"], nlohmann::ordered_json({-0.5, 0, 0.5}));
+  EXPECT_EQ(spec["layer"][0]["encoding"]["color"]["scale"]["domain"],
+            nlohmann::ordered_json({-0.5, 0, 0.5}));
   EXPECT_EQ(spec["data"]["values"].size(), 1u);
 }
 
@@ -39,7 +42,9 @@ TEST(Charts, ScoreStripsHaveOneBarPerBin) {
 }
 
 TEST(Charts, TrainingCurveTellsHeldOutFromTraining) {
-  const auto spec = training_curve_spec({{1, false, {{"loss", 0.6}}}, {1, true, {{"loss", 0.7}}}, {2, false, {{"margin", 1}}}}, "loss");
+  const auto spec = training_curve_spec(
+      {{1, false, {{"loss", 0.6}}}, {1, true, {{"loss", 0.7}}}, {2, false, {{"margin", 1}}}},
+      "loss");
   ASSERT_EQ(spec["data"]["values"].size(), 2u);
   EXPECT_EQ(spec["data"]["values"][1]["series"], "held-out");
 }

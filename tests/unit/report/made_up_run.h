@@ -9,15 +9,19 @@
 
 namespace charm::report {
 
-/// A small run directory with every kind of file; `policy` is the over-valued policy's name, which tests make hostile.
+/// A small run directory with every kind of file; `policy` is the over-valued policy's name, which
+/// tests make hostile.
 inline void write_made_up_run(const fs::path& run_dir, const std::string& policy = "showman") {
   using nlohmann::ordered_json;
   const std::vector<std::string> policies = {"solid", policy, "plain"};
   const std::vector<double> ratings = {1250, 1100, 1000};
-  const auto write = [&](const std::string& path, const ordered_json& json) { write_file(run_dir / path, json.dump(1)); };
+  const auto write = [&](const std::string& path, const ordered_json& json) {
+    write_file(run_dir / path, json.dump(1));
+  };
   const auto policies_json = [&] {
     ordered_json list = ordered_json::array();
-    for (std::size_t p = 0; p < policies.size(); ++p) list.push_back({{"policy", policies[p]}, {"rating", ratings[p]}});
+    for (std::size_t p = 0; p < policies.size(); ++p)
+      list.push_back({{"policy", policies[p]}, {"rating", ratings[p]}});
     return list;
   };
   for (const char* model : {"rm", "rm-duo"}) {
@@ -27,9 +31,14 @@ inline void write_made_up_run(const fs::path& run_dir, const std::string& policy
       for (std::size_t b = 0; b < 3; ++b) {
         if (a == b) continue;
         const double md = a == 1 ? excess : b == 1 ? -excess : 0.0;
-        mismatch["pairs"].push_back({{"policy", policies[a]}, {"reference", policies[b]}, {"num_prompts", 200}, {"ties_before", 1},
-                                     {"target_win_rate", 0.5}, {"win_rate_before", 0.5 + md / 2},
-                                     {"win_rate_before_ci95", {0.45 + md / 2, 0.55 + md / 2}}, {"mismatch_before", md},
+        mismatch["pairs"].push_back({{"policy", policies[a]},
+                                     {"reference", policies[b]},
+                                     {"num_prompts", 200},
+                                     {"ties_before", 1},
+                                     {"target_win_rate", 0.5},
+                                     {"win_rate_before", 0.5 + md / 2},
+                                     {"win_rate_before_ci95", {0.45 + md / 2, 0.55 + md / 2}},
+                                     {"mismatch_before", md},
                                      {"mismatch_before_ci95", {md - 0.1, md + 0.1}}});
       }
     }
@@ -46,35 +55,79 @@ inline void write_made_up_run(const fs::path& run_dir, const std::string& policy
         rows.push_back(std::move(row));
       }
       rows[0].error = "too long";
-      storage::write_scores(run_dir / "scores" / model / ("policy" + std::to_string(p) + ".parquet"), rows);
+      storage::write_scores(
+          run_dir / "scores" / model / ("policy" + std::to_string(p) + ".parquet"), rows);
     }
     write(std::string("eval/") + model + "/rm-bench.json",
-          {{"benchmark", "rm-bench"}, {"overall_partial", 0.6 + excess / 10}, {"overall_partial_ci95", {0.55, 0.66}},
-           {"hard_partial", 0.4}, {"normal_partial", 0.6}, {"easy_partial", 0.8},
-           {"domains", {{"chat", {{"score", 0.6}, {"score_ci95", {0.5, 0.7}}}}}}, {"missing_domains", {"math"}}});
+          {{"benchmark", "rm-bench"},
+           {"overall_partial", 0.6 + excess / 10},
+           {"overall_partial_ci95", {0.55, 0.66}},
+           {"hard_partial", 0.4},
+           {"normal_partial", 0.6},
+           {"easy_partial", 0.8},
+           {"domains", {{"chat", {{"score", 0.6}, {"score_ci95", {0.5, 0.7}}}}}},
+           {"missing_domains", {"math"}}});
     write(std::string("eval/") + model + "/arena.json",
-          {{"benchmark", "arena"}, {"correlations", {{"mean_score", {{"spearman", 0.5}, {"spearman_ci95", {0.5, 1.0}}, {"kendall", nullptr}}}}}});
+          {{"benchmark", "arena"},
+           {"correlations",
+            {{"mean_score",
+              {{"spearman", 0.5}, {"spearman_ci95", {0.5, 1.0}}, {"kendall", nullptr}}}}}});
   }
-  write("calibration/rm/duo.json",
-        {{"mode", "same-prompt"}, {"solver", "exact"}, {"ties", "loss"}, {"reference", "solid"}, {"num_prompts", 200},
-         {"policies", {{{"policy", "solid"}, {"rating", 1250}, {"offset", 0.0}},
-                       {{"policy", policy}, {"rating", 1100}, {"offset", -0.8}, {"offset_ci95", {-1.0, -0.6}}, {"offset_interval", {-0.81, -0.79}}}}},
-         {"pairs", {{{"policy", policy}, {"reference", "solid"}, {"num_prompts", 200}, {"target_win_rate", 0.5}, {"win_rate_before", 0.65},
-                     {"win_rate_before_ci95", {0.6, 0.7}}, {"win_rate_after", 0.5}, {"win_rate_after_ci95", {0.45, 0.55}},
-                     {"mismatch_before", 0.3}, {"mismatch_before_ci95", {0.2, 0.4}}, {"mismatch_after", 0.0}}}},
-         {"warnings", {"scores of 'plain' were left out"}}});
+  write("calibration/rm/duo.json", {{"mode", "same-prompt"},
+                                    {"solver", "exact"},
+                                    {"ties", "loss"},
+                                    {"reference", "solid"},
+                                    {"num_prompts", 200},
+                                    {"policies",
+                                     {{{"policy", "solid"}, {"rating", 1250}, {"offset", 0.0}},
+                                      {{"policy", policy},
+                                       {"rating", 1100},
+                                       {"offset", -0.8},
+                                       {"offset_ci95", {-1.0, -0.6}},
+                                       {"offset_interval", {-0.81, -0.79}}}}},
+                                    {"pairs",
+                                     {{{"policy", policy},
+                                       {"reference", "solid"},
+                                       {"num_prompts", 200},
+                                       {"target_win_rate", 0.5},
+                                       {"win_rate_before", 0.65},
+                                       {"win_rate_before_ci95", {0.6, 0.7}},
+                                       {"win_rate_after", 0.5},
+                                       {"win_rate_after_ci95", {0.45, 0.55}},
+                                       {"mismatch_before", 0.3},
+                                       {"mismatch_before_ci95", {0.2, 0.4}},
+                                       {"mismatch_after", 0.0}}}},
+                                    {"warnings", {"scores of 'plain' were left out"}}});
   std::string metrics;
   for (int step = 0; step < 20; ++step) {
     if (step % 5 == 0) {
-      metrics += ordered_json({{"kind", "eval"}, {"when", "during"}, {"step", step}, {"loss", 0.7 - step * 0.01}, {"accuracy", 0.5 + step * 0.01}}).dump() + "\n";
+      metrics += ordered_json({{"kind", "eval"},
+                               {"when", "during"},
+                               {"step", step},
+                               {"loss", 0.7 - step * 0.01},
+                               {"accuracy", 0.5 + step * 0.01}})
+                     .dump() +
+                 "\n";
     }
-    metrics += ordered_json({{"kind", "train"}, {"step", step + 1}, {"loss", 0.69 - step * 0.012}, {"accuracy", 0.5 + step * 0.02}}).dump() + "\n";
+    metrics += ordered_json({{"kind", "train"},
+                             {"step", step + 1},
+                             {"loss", 0.69 - step * 0.012},
+                             {"accuracy", 0.5 + step * 0.02}})
+                   .dump() +
+               "\n";
   }
   write_file(run_dir / "models/rm/duo/metrics.jsonl", metrics);
-  write("models/rm/duo/manifest.json", {{"program", "charm"}, {"version", "0.1.0"}, {"command", "train"}, {"seed", 3}, {"options", {{"epochs", 1}}},
-                                        {"inputs", {{{"path", "preferences/rm/duo.parquet"}, {"sha256", "abc123"}, {"num_rows", 60}}}}});
+  write("models/rm/duo/manifest.json",
+        {{"program", "charm"},
+         {"version", "0.1.0"},
+         {"command", "train"},
+         {"seed", 3},
+         {"options", {{"epochs", 1}}},
+         {"inputs",
+          {{{"path", "preferences/rm/duo.parquet"}, {"sha256", "abc123"}, {"num_rows", 60}}}}});
   write("splits/rm.json", {{"num_held_out", 200}});
-  write("world.json", {{"planted", {{{"policy", policy}, {"planted_offset", -0.75}}}}, {"true_quality", {{"solid", 0.8}, {policy, 0.6}}},
+  write("world.json", {{"planted", {{{"policy", policy}, {"planted_offset", -0.75}}}},
+                       {"true_quality", {{"solid", 0.8}, {policy, 0.6}}},
                        {"accuracy", {{"before", 0.4}, {"before_ci95", {0.3, 0.5}}}}});
 }
 

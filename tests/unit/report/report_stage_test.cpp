@@ -24,13 +24,16 @@ class WriteReport : public testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  std::string report() const { return read_file(write_report({.run_dir = folder_, .output = {}, .title = {}}, {}).output); }
+  std::string report() const {
+    return read_file(write_report({.run_dir = folder_, .output = {}, .title = {}}, {}).output);
+  }
 
   /// Without the scripts' and styles' text.
   static std::string markup(std::string html) {
     for (const char* element : {"script", "style"}) {
       std::string kept;
-      const std::string open = std::string("<") + element, close = std::string("</") + element + ">";
+      const std::string open = std::string("<") + element,
+                        close = std::string("</") + element + ">";
       std::size_t at = 0;
       for (std::size_t begin; (begin = html.find(open, at)) != std::string::npos;) {
         const std::size_t inside = html.find('>', begin) + 1;
@@ -48,12 +51,14 @@ class WriteReport : public testing::Test {
 TEST_F(WriteReport, HasEveryPart) {
   write_made_up_run(folder_);
   const std::string html = report();
-  for (const char* id : {"summary", "world", "win-rates", "mismatch", "offsets", "scores", "ratings", "training", "evaluation", "provenance"}) {
+  for (const char* id : {"summary", "world", "win-rates", "mismatch", "offsets", "scores",
+                         "ratings", "training", "evaluation", "provenance"}) {
     EXPECT_THAT(html, HasSubstr("<section id=\"" + std::string(id) + "\">"));
   }
   EXPECT_THAT(html, Not(HasSubstr("class=\"missing\"")));
   EXPECT_THAT(html, HasSubstr("MD +0.300 [+0.200, +0.400]: over-valued"));
-  EXPECT_THAT(html, HasSubstr("After retraining MD is +0.050 [-0.050, +0.150] on 200 prompts, closer to 0 than before; the two intervals do not overlap"));
+  EXPECT_THAT(html, HasSubstr("After retraining MD is +0.050 [-0.050, +0.150] on 200 prompts, "
+                              "closer to 0 than before; the two intervals do not overlap"));
   EXPECT_THAT(html, HasSubstr("without math, so not comparable"));
   EXPECT_THAT(html, HasSubstr("fitted on one part of the prompts"));
   EXPECT_THAT(html, HasSubstr("abc123"));
@@ -64,7 +69,9 @@ TEST_F(WriteReport, LoadsNothingFromElsewhere) {
   const std::string html = report();
   EXPECT_THAT(html, HasSubstr("default-src 'none'"));
   const std::string text = markup(html);
-  const std::regex load(R"((src|srcset|data|action|poster)\s*=|href\s*=\s*"(?!#|data:,)|@import|url\()", std::regex::icase);
+  const std::regex load(
+      R"((src|srcset|data|action|poster)\s*=|href\s*=\s*"(?!#|data:,)|@import|url\()",
+      std::regex::icase);
   std::smatch found;
   EXPECT_FALSE(std::regex_search(text, found, load)) << found.str();
   EXPECT_THAT(html, Not(HasSubstr("sourceMappingURL")));
@@ -93,9 +100,11 @@ TEST_F(WriteReport, ScriptsDoNotEndThemselves) {
 }
 
 TEST_F(WriteReport, SaysWhatIsMissing) {
-  write_file(folder_ / "mismatch" / "rm.json",
-             R"({"pairs": [{"policy": "a", "reference": "b", "num_prompts": 5, "mismatch_before": 0.2}]})");
-  const ReportResult result = write_report({.run_dir = folder_, .output = folder_ / "out" / "r.html", .title = "T<"}, {});
+  write_file(
+      folder_ / "mismatch" / "rm.json",
+      R"({"pairs": [{"policy": "a", "reference": "b", "num_prompts": 5, "mismatch_before": 0.2}]})");
+  const ReportResult result =
+      write_report({.run_dir = folder_, .output = folder_ / "out" / "r.html", .title = "T<"}, {});
   EXPECT_THAT(result.missing, testing::Contains("Training"));
   const std::string html = read_file(folder_ / "out" / "r.html");
   EXPECT_THAT(html, HasSubstr("<h1>T&lt;</h1>"));
@@ -105,7 +114,9 @@ TEST_F(WriteReport, SaysWhatIsMissing) {
 
 TEST_F(WriteReport, NothingToReportIsAnError) {
   EXPECT_THROW(write_report({.run_dir = folder_, .output = {}, .title = {}}, {}), Error);
-  EXPECT_THROW(write_report({.run_dir = folder_ / "none", .output = folder_ / "r.html", .title = {}}, {}), Error);
+  EXPECT_THROW(
+      write_report({.run_dir = folder_ / "none", .output = folder_ / "r.html", .title = {}}, {}),
+      Error);
 }
 
 TEST_F(WriteReport, TheSameRunGivesTheSameBytes) {

@@ -29,7 +29,8 @@ TEST_F(ReadRun, TakesEveryKindOfFile) {
   ASSERT_EQ(run.calibrations.size(), 1u);
   EXPECT_EQ(run.calibrations[0].retrained_model(), "rm-duo");
   EXPECT_EQ(run.calibrations[0].policies[1].offset->ci95->lo, -1.0);
-  EXPECT_EQ(run.calibrations[0].warnings, std::vector<std::string>{"scores of 'plain' were left out"});
+  EXPECT_EQ(run.calibrations[0].warnings,
+            std::vector<std::string>{"scores of 'plain' were left out"});
   ASSERT_EQ(run.scores.size(), 2u);
   EXPECT_EQ(run.scores[0].policies[0].num_scores, 59);
   EXPECT_EQ(run.scores[0].policies[0].num_errors, 1);
