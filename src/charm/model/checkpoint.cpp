@@ -15,22 +15,33 @@ namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
 // What AutoTokenizer reads.
-constexpr std::string_view kTokenizerFiles[] = {"tokenizer.json",  "tokenizer_config.json", "special_tokens_map.json",
-                                                "added_tokens.json", "chat_template.jinja",   "chat_template.json",
-                                                "vocab.json",      "merges.txt",            "tokenizer.model"};
+constexpr std::string_view kTokenizerFiles[] = {"tokenizer.json",
+                                                "tokenizer_config.json",
+                                                "special_tokens_map.json",
+                                                "added_tokens.json",
+                                                "chat_template.jinja",
+                                                "chat_template.json",
+                                                "vocab.json",
+                                                "merges.txt",
+                                                "tokenizer.model"};
 
 std::string dtype_name(at::ScalarType dtype) {
   switch (dtype) {
-    case at::ScalarType::Float: return "float32";
-    case at::ScalarType::BFloat16: return "bfloat16";
-    case at::ScalarType::Half: return "float16";
-    default: break;
+    case at::ScalarType::Float:
+      return "float32";
+    case at::ScalarType::BFloat16:
+      return "bfloat16";
+    case at::ScalarType::Half:
+      return "float16";
+    default:
+      break;
   }
   throw Error(ErrorKind::kInternal, "no model is saved in {}", c10::toString(dtype));
 }
 
 /// The source's config.json with what has changed: everything we do not know about is kept.
-std::string updated_config(const fs::path& source_dir, const DecoderConfig& config, at::ScalarType dtype) {
+std::string updated_config(const fs::path& source_dir, const DecoderConfig& config,
+                           at::ScalarType dtype) {
   const fs::path path = source_dir / "config.json";
   ordered_json json;
   try {
@@ -40,7 +51,8 @@ std::string updated_config(const fs::path& source_dir, const DecoderConfig& conf
   }
   const Family* family = find_family(config.architecture);
   const bool reward_model = config.head != HeadKind::kNone;
-  json["architectures"] = ordered_json::array({reward_model ? family->sequence_classifier : family->causal_lm});
+  json["architectures"] =
+      ordered_json::array({reward_model ? family->sequence_classifier : family->causal_lm});
   json["num_hidden_layers"] = config.num_layers;
   // transformers 5 writes "dtype", transformers 4 "torch_dtype"; each reads the other's.
   json[json.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(dtype);
@@ -64,12 +76,13 @@ void write_model_files(const fs::path& folder, const fs::path& source_dir, Decod
     if (fs::exists(source_dir / name)) write_file(folder / name, read_file(source_dir / name));
   }
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const auto& [name, tensor] : named_weights(weights, config)) tensors.emplace_back(name, *tensor);
+  for (const auto& [name, tensor] : named_weights(weights, config))
+    tensors.emplace_back(name, *tensor);
   tensor::write_safetensors(folder / "model.safetensors", tensors, dtype, {{"format", "pt"}});
 }
 
-void save_model(const fs::path& output_dir, const fs::path& source_dir, DecoderWeights& weights, const DecoderConfig& config,
-                at::ScalarType dtype) {
+void save_model(const fs::path& output_dir, const fs::path& source_dir, DecoderWeights& weights,
+                const DecoderConfig& config, at::ScalarType dtype) {
   const fs::path partial = partial_path(output_dir);
   std::error_code ignored;
   fs::remove_all(partial, ignored);

@@ -19,12 +19,13 @@ const json* ConfigReader::find(std::string_view key) const {
 
 bool ConfigReader::present(std::string_view key) const { return find(key) != nullptr; }
 
-void ConfigReader::fail(std::string_view key, std::string_view why, std::string_view expected) const {
+void ConfigReader::fail(std::string_view key, std::string_view why,
+                        std::string_view expected) const {
   const json* value = find(key);
   std::string found = value == nullptr ? "missing" : value->dump();
   if (found.size() > 80) found = found.substr(0, 77) + "...";
-  throw Error(ErrorKind::kInput, "{}: {}{} is {}, expected {}{}{}", file_, scope_, key, found, expected,
-              why.empty() ? "" : ": ", why);
+  throw Error(ErrorKind::kInput, "{}: {}{} is {}, expected {}{}{}", file_, scope_, key, found,
+              expected, why.empty() ? "" : ": ", why);
 }
 
 void ConfigReader::refuse_if_set(std::string_view key, std::string_view why) const {
@@ -33,23 +34,26 @@ void ConfigReader::refuse_if_set(std::string_view key, std::string_view why) con
   fail(key, why, "nothing");
 }
 
-std::int64_t ConfigReader::integer(std::string_view key, std::int64_t lowest, std::int64_t highest) const {
+std::int64_t ConfigReader::integer(std::string_view key, std::int64_t lowest,
+                                   std::int64_t highest) const {
   const json* value = find(key);
   const bool fits = value != nullptr && value->is_number_integer() &&
-                    !(value->is_number_unsigned() && value->get<std::uint64_t>() > static_cast<std::uint64_t>(highest)) &&
+                    !(value->is_number_unsigned() &&
+                      value->get<std::uint64_t>() > static_cast<std::uint64_t>(highest)) &&
                     value->get<std::int64_t>() >= lowest && value->get<std::int64_t>() <= highest;
   if (!fits) fail(key, "", fmt::format("an integer in {} .. {}", lowest, highest));
   return value->get<std::int64_t>();
 }
 
-std::int64_t ConfigReader::integer_or(std::string_view key, std::int64_t fallback, std::int64_t lowest,
-                                      std::int64_t highest) const {
+std::int64_t ConfigReader::integer_or(std::string_view key, std::int64_t fallback,
+                                      std::int64_t lowest, std::int64_t highest) const {
   return present(key) ? integer(key, lowest, highest) : fallback;
 }
 
 double ConfigReader::positive(std::string_view key) const {
   const json* value = find(key);
-  if (value == nullptr || !value->is_number() || !(value->get<double>() > 0.0) || !std::isfinite(value->get<double>())) {
+  if (value == nullptr || !value->is_number() || !(value->get<double>() > 0.0) ||
+      !std::isfinite(value->get<double>())) {
     fail(key, "", "a positive number");
   }
   return value->get<double>();
@@ -80,7 +84,8 @@ std::vector<std::int32_t> ConfigReader::token_ids(std::string_view key) const {
   const json list = value->is_array() ? *value : json::array({*value});
   for (const json& id : list) {
     // -1 is written by configs that mean "none".
-    if (!id.is_number_integer() || id.get<std::int64_t>() < -1 || id.get<std::int64_t>() > kMaxExtent) {
+    if (!id.is_number_integer() || id.get<std::int64_t>() < -1 ||
+        id.get<std::int64_t>() > kMaxExtent) {
       fail(key, "", "a token id or a list of token ids");
     }
     ids.push_back(id.get<std::int32_t>());

@@ -9,8 +9,9 @@
 
 namespace charm::model {
 
-/// Typed access to an object of a config.json; every complaint names file, key, found and expected. Keys that are absent and keys
-/// that are null are the same, as in transformers. Refers to the json it is given.
+/// Typed access to an object of a config.json; every complaint names file, key, found and expected.
+/// Keys that are absent and keys that are null are the same, as in transformers. Refers to the json
+/// it is given.
 class ConfigReader {
  public:
   /// `scope` goes before keys in messages: "" or "rope_scaling.".
@@ -18,7 +19,8 @@ class ConfigReader {
 
   bool present(std::string_view key) const;
 
-  std::int64_t integer(std::string_view key, std::int64_t lowest, std::int64_t highest = kMaxExtent) const;
+  std::int64_t integer(std::string_view key, std::int64_t lowest,
+                       std::int64_t highest = kMaxExtent) const;
   std::int64_t integer_or(std::string_view key, std::int64_t fallback, std::int64_t lowest,
                           std::int64_t highest = kMaxExtent) const;
   double positive(std::string_view key) const;
@@ -36,7 +38,8 @@ class ConfigReader {
   std::vector<std::string> keys() const;
 
   /// Throws kInput: "<file>: <key> is <found>, expected <expected>: <why>".
-  [[noreturn]] void fail(std::string_view key, std::string_view why, std::string_view expected) const;
+  [[noreturn]] void fail(std::string_view key, std::string_view why,
+                         std::string_view expected) const;
   /// Fails when the key is present and neither null, false nor 0.
   void refuse_if_set(std::string_view key, std::string_view why) const;
 

@@ -20,19 +20,22 @@ using tensor::SafetensorsFolder;
 constexpr std::size_t kMaxListed = 8;
 
 bool is_loadable(at::ScalarType dtype) {
-  return dtype == at::ScalarType::Float || dtype == at::ScalarType::Half || dtype == at::ScalarType::BFloat16;
+  return dtype == at::ScalarType::Float || dtype == at::ScalarType::Half ||
+         dtype == at::ScalarType::BFloat16;
 }
 
 std::string listed(const std::vector<std::string>& names) {
   const std::size_t count = std::min(names.size(), kMaxListed);
-  std::string text = fmt::format("'{}'", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(count), "', '"));
+  std::string text = fmt::format(
+      "'{}'", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(count), "', '"));
   if (names.size() > count) text += fmt::format(" and {} more", names.size() - count);
   return text;
 }
 
 /// Every tensor the config asks for is there, and none that the model would have to ignore.
-void check_names(const SafetensorsFolder& folder, const std::vector<WeightSlot>& slots, const DecoderConfig& config,
-                 const LoadWeightsOptions& options, const fs::path& model_dir) {
+void check_names(const SafetensorsFolder& folder, const std::vector<WeightSlot>& slots,
+                 const DecoderConfig& config, const LoadWeightsOptions& options,
+                 const fs::path& model_dir) {
   std::vector<std::string> missing;
   std::map<std::string, int> expected;
   for (const WeightSlot& slot : slots) {
@@ -40,49 +43,61 @@ void check_names(const SafetensorsFolder& folder, const std::vector<WeightSlot>&
     if (folder.tensors().contains(slot.name)) continue;
     if (slot.kind == WeightShape::kHead) {
       throw Error(ErrorKind::kInput,
-                  "{}: tensor '{}' [{}] is missing: without it the model has no reward head, and a random one is never used; "
+                  "{}: tensor '{}' [{}] is missing: without it the model has no reward head, and a "
+                  "random one is never used; "
                   "expected the weights of a {}",
                   model_dir.string(), slot.name, fmt::join(slot.shape, ", "), config.architecture);
     }
     missing.push_back(slot.name);
   }
   if (!missing.empty()) {
-    throw Error(ErrorKind::kInput, "{}: {} of the {} tensors that config.json implies {} missing: {}", model_dir.string(),
-                missing.size(), slots.size(), missing.size() == 1 ? "is" : "are", listed(missing));
+    throw Error(ErrorKind::kInput,
+                "{}: {} of the {} tensors that config.json implies {} missing: {}",
+                model_dir.string(), missing.size(), slots.size(),
+                missing.size() == 1 ? "is" : "are", listed(missing));
   }
   std::vector<std::string> extra;
   for (const auto& [name, file] : folder.tensors()) {
     const std::int64_t layer = layer_of_weight(name, config);
     const bool dropped_layer = layer >= config.num_layers && layer < options.stored_layers;
-    if (!expected.contains(name) && !is_ignored_weight(name) && !dropped_layer) extra.push_back(name);
+    if (!expected.contains(name) && !is_ignored_weight(name) && !dropped_layer)
+      extra.push_back(name);
   }
   if (!extra.empty()) {
     throw Error(ErrorKind::kInput,
-                "{}: {} tensor{} that a {} of this config.json does not have: {}; ignoring them could give wrong scores",
-                model_dir.string(), extra.size(), extra.size() == 1 ? "" : "s", config.architecture, listed(extra));
+                "{}: {} tensor{} that a {} of this config.json does not have: {}; ignoring them "
+                "could give wrong scores",
+                model_dir.string(), extra.size(), extra.size() == 1 ? "" : "s", config.architecture,
+                listed(extra));
   }
 }
 
-at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot, const LoadWeightsOptions& options) {
+at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
+                       const LoadWeightsOptions& options) {
   const tensor::TensorInfo& info = file.tensors().at(slot.name);
   if (info.shape != slot.shape) {
-    throw Error(ErrorKind::kInput, "{}: tensor '{}' has shape [{}], but config.json implies [{}]", file.path().string(),
-                slot.name, fmt::join(info.shape, ", "), fmt::join(slot.shape, ", "));
+    throw Error(ErrorKind::kInput, "{}: tensor '{}' has shape [{}], but config.json implies [{}]",
+                file.path().string(), slot.name, fmt::join(info.shape, ", "),
+                fmt::join(slot.shape, ", "));
   }
   if (!is_loadable(info.dtype)) {
-    throw Error(ErrorKind::kInput, "{}: tensor '{}' has dtype {}, expected F32, F16 or BF16 (quantised weights are refused)",
-                file.path().string(), slot.name, tensor::safetensors_dtype_name(info.dtype));
+    throw Error(
+        ErrorKind::kInput,
+        "{}: tensor '{}' has dtype {}, expected F32, F16 or BF16 (quantised weights are refused)",
+        file.path().string(), slot.name, tensor::safetensors_dtype_name(info.dtype));
   }
   const at::Tensor view = file.view(slot.name);
   if (const auto bad = tensor::find_non_finite(view)) {
-    throw Error(ErrorKind::kInput, "{}: tensor '{}' holds NaN or infinity at element {}, expected finite weights only",
+    throw Error(ErrorKind::kInput,
+                "{}: tensor '{}' holds NaN or infinity at element {}, expected finite weights only",
                 file.path().string(), slot.name, *bad);
   }
   if (info.dtype != options.dtype) {
     at::Tensor converted = view.to(options.dtype);
     // float16 and bfloat16 hold less than float32: a value may have left their range.
     if (options.dtype == at::ScalarType::Half && tensor::find_non_finite(converted)) {
-      throw Error(ErrorKind::kInput, "{}: tensor '{}' holds values that float16 cannot; use float32 or bfloat16",
+      throw Error(ErrorKind::kInput,
+                  "{}: tensor '{}' holds values that float16 cannot; use float32 or bfloat16",
                   file.path().string(), slot.name);
     }
     return converted;
@@ -92,18 +107,21 @@ at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot, cons
 
 }  // namespace
 
-DecoderWeights load_weights(const fs::path& model_dir, const DecoderConfig& config, const LoadWeightsOptions& options) {
+DecoderWeights load_weights(const fs::path& model_dir, const DecoderConfig& config,
+                            const LoadWeightsOptions& options) {
   const SafetensorsFolder folder(model_dir);
   DecoderWeights weights;
   const std::vector<WeightSlot> slots = weight_slots(weights, config);
   check_names(folder, slots, config, options, model_dir);
-  for (const WeightSlot& slot : slots) *slot.tensor = load_tensor(*folder.tensors().at(slot.name), slot, options);
+  for (const WeightSlot& slot : slots)
+    *slot.tensor = load_tensor(*folder.tensors().at(slot.name), slot, options);
   return weights;
 }
 
 void keep_first_layers(DecoderWeights& weights, DecoderConfig& config, std::int64_t num_layers) {
   if (num_layers < 1 || num_layers > config.num_layers) {
-    throw Error(ErrorKind::kUsage, "cannot keep the first {} layers of a model of {}", num_layers, config.num_layers);
+    throw Error(ErrorKind::kUsage, "cannot keep the first {} layers of a model of {}", num_layers,
+                config.num_layers);
   }
   weights.blocks.resize(static_cast<std::size_t>(num_layers));
   config.num_layers = num_layers;

@@ -32,37 +32,43 @@ struct DecoderWeights {
   at::Tensor head_1D;  ///< score.weight [1, D]; undefined for a causal LM
 };
 
-/// (Hugging Face name, tensor) of every defined tensor in a fixed order: what is saved, and what an optimiser walks. The pointers
-/// refer into `weights`.
-std::vector<std::pair<std::string, at::Tensor*>> named_weights(DecoderWeights& weights, const DecoderConfig& config);
+/// (Hugging Face name, tensor) of every defined tensor in a fixed order: what is saved, and what an
+/// optimiser walks. The pointers refer into `weights`.
+std::vector<std::pair<std::string, at::Tensor*>> named_weights(DecoderWeights& weights,
+                                                               const DecoderConfig& config);
 
 struct LoadWeightsOptions {
   at::ScalarType dtype;  ///< every tensor is converted to this; norms and the head included
-  /// Tensors that need no conversion stay in the mapped file: no copy, but they must not be written to. Good where the weights are
-  /// repacked anyway; wrong for training.
+  /// Tensors that need no conversion stay in the mapped file: no copy, but they must not be written
+  /// to. Good where the weights are repacked anyway; wrong for training.
   bool share_file = false;
-  /// Layers the folder holds where `config.num_layers` asks for the first of them only; 0: as many as the config says.
+  /// Layers the folder holds where `config.num_layers` asks for the first of them only; 0: as many
+  /// as the config says.
   std::int64_t stored_layers = 0;
 };
 
-/// Reads safetensors (one file or indexed shards) into CPU tensors. Throws kInput for a missing, extra (head) or misshapen
-/// tensor, a wrong dtype, NaN or infinite values, truncated files, overlapping offsets. lm_head and rotary buffers are ignored.
+/// Reads safetensors (one file or indexed shards) into CPU tensors. Throws kInput for a missing,
+/// extra (head) or misshapen tensor, a wrong dtype, NaN or infinite values, truncated files,
+/// overlapping offsets. lm_head and rotary buffers are ignored.
 DecoderWeights load_weights(const std::filesystem::path& model_dir, const DecoderConfig& config,
                             const LoadWeightsOptions& options);
 
-/// Fresh weights as transformers 5.17 initialises them (PreTrainedModel._init_weights): norms 1, biases 0, everything else normal
-/// with `config.initializer_range`. float32 on CPU; a function of the config and the seed.
+/// Fresh weights as transformers 5.17 initialises them (PreTrainedModel._init_weights): norms 1,
+/// biases 0, everything else normal with `config.initializer_range`. float32 on CPU; a function of
+/// the config and the seed.
 DecoderWeights random_weights(const DecoderConfig& config, std::uint64_t seed);
 
-/// A fresh head [1, D], float32: normal with `config.initializer_range`, as transformers gives a head it does not find.
+/// A fresh head [1, D], float32: normal with `config.initializer_range`, as transformers gives a
+/// head it does not find.
 at::Tensor random_head(const DecoderConfig& config, std::uint64_t seed);
 
 /// Drops the blocks behind the first `num_layers` from weights and config.
 void keep_first_layers(DecoderWeights& weights, DecoderConfig& config, std::int64_t num_layers);
 
-/// Writes a folder that AutoModelForSequenceClassification loads with equal scores: config.json (from the source folder's, with
-/// architectures, num_labels/id2label, dtype and pad_token_id set), model.safetensors in `dtype`, tokenizer files copied from
-/// `source_dir`. The folder appears whole or not at all.
+/// Writes a folder that AutoModelForSequenceClassification loads with equal scores: config.json
+/// (from the source folder's, with architectures, num_labels/id2label, dtype and pad_token_id set),
+/// model.safetensors in `dtype`, tokenizer files copied from `source_dir`. The folder appears whole
+/// or not at all.
 void save_model(const std::filesystem::path& output_dir, const std::filesystem::path& source_dir,
                 DecoderWeights& weights, const DecoderConfig& config, at::ScalarType dtype);
 

@@ -23,7 +23,9 @@ json parse_object(const std::string& text, const std::string& name) {
   } catch (const json::exception& error) {
     throw Error(ErrorKind::kInput, "{}: not JSON: {}", name, error.what());
   }
-  if (!parsed.is_object()) throw Error(ErrorKind::kInput, "{}: is a JSON {}, expected an object", name, parsed.type_name());
+  if (!parsed.is_object())
+    throw Error(ErrorKind::kInput, "{}: is a JSON {}, expected an object", name,
+                parsed.type_name());
   return parsed;
 }
 
@@ -43,8 +45,8 @@ const Family& family_of(const ConfigReader& reader) {
   }
   const Family* family = find_family(architectures.front());
   if (family == nullptr) {
-    throw Error(ErrorKind::kInput, "{}: unknown architecture '{}'; known are {}", reader.file(), architectures.front(),
-                known_architectures());
+    throw Error(ErrorKind::kInput, "{}: unknown architecture '{}'; known are {}", reader.file(),
+                architectures.front(), known_architectures());
   }
   const std::string model_type = reader.text_or("model_type", family->model_type);
   if (model_type != family->model_type) {
@@ -60,7 +62,8 @@ void refuse_unsupported(const ConfigReader& reader) {
     reader.fail("auto_map", "the model brings its own Python code, which is never run", "nothing");
   }
   if (reader.present("quantization_config")) {
-    reader.fail("quantization_config", "quantised checkpoints are refused; use the float32, float16 or bfloat16 weights",
+    reader.fail("quantization_config",
+                "quantised checkpoints are refused; use the float32, float16 or bfloat16 weights",
                 "nothing");
   }
 }
@@ -70,13 +73,15 @@ void require_one_label(const ConfigReader& reader) {
   const std::int64_t named = reader.size_of("id2label");
   const std::int64_t stated = reader.integer_or("num_labels", -1, 1);
   if (named != -1 && named != 1) {
-    reader.fail("id2label", "a reward model has one label, because its score is one number", "one entry");
+    reader.fail("id2label", "a reward model has one label, because its score is one number",
+                "one entry");
   }
   if (stated != -1 && stated != 1) {
     reader.fail("num_labels", "a reward model has one label, because its score is one number", "1");
   }
   if (named == -1 && stated == -1) {
-    reader.fail("num_labels", "neither it nor id2label is there, which transformers reads as 2 labels", "1");
+    reader.fail("num_labels",
+                "neither it nor id2label is there, which transformers reads as 2 labels", "1");
   }
 }
 
@@ -97,14 +102,18 @@ void read_sizes(const ConfigReader& reader, DecoderConfig& config) {
   config.num_heads = reader.integer("num_attention_heads", 1);
   config.num_kv_heads = reader.integer_or("num_key_value_heads", config.num_heads, 1);
   if (config.num_heads % config.num_kv_heads != 0) {
-    reader.fail("num_key_value_heads", "", fmt::format("a divisor of num_attention_heads ({})", config.num_heads));
+    reader.fail("num_key_value_heads", "",
+                fmt::format("a divisor of num_attention_heads ({})", config.num_heads));
   }
   if (!reader.present("head_dim") && config.hidden_size % config.num_heads != 0) {
-    reader.fail("head_dim", "hidden_size is no multiple of num_attention_heads, so the head width must be given",
-                "a positive number");
+    reader.fail(
+        "head_dim",
+        "hidden_size is no multiple of num_attention_heads, so the head width must be given",
+        "a positive number");
   }
   config.head_dim = reader.integer_or("head_dim", config.hidden_size / config.num_heads, 2);
-  if (config.head_dim % 2 != 0) reader.fail("head_dim", "rotary positions pair its halves", "an even number");
+  if (config.head_dim % 2 != 0)
+    reader.fail("head_dim", "rotary positions pair its halves", "an even number");
   config.max_positions = reader.integer("max_position_embeddings", 1);
   config.rms_norm_eps = reader.positive_or("rms_norm_eps", 1e-6);
   config.initializer_range = reader.positive_or("initializer_range", 0.02);
@@ -127,7 +136,8 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
     config.head = HeadKind::kLinear;
   }
   const std::string activation = reader.text_or("hidden_act", "silu");
-  if (activation != "silu" && activation != "swish") reader.fail("hidden_act", "", "\"silu\"");  // two names of one function
+  if (activation != "silu" && activation != "swish")
+    reader.fail("hidden_act", "", "\"silu\"");  // two names of one function
   read_sizes(reader, config);
   read_tokens(reader, config);
   config.stored_dtype = reader.text_or("dtype", reader.text_or("torch_dtype", ""));
@@ -138,7 +148,8 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
 DecoderConfig load_model_config(const fs::path& model_dir) {
   const fs::path path = model_dir / "config.json";
   if (!fs::exists(path)) {
-    throw Error(ErrorKind::kIo, "{}: no config.json; expected a model folder in Hugging Face form", model_dir.string());
+    throw Error(ErrorKind::kIo, "{}: no config.json; expected a model folder in Hugging Face form",
+                model_dir.string());
   }
   return parse_model_config(read_file(path), path.string());
 }

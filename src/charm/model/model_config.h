@@ -15,12 +15,15 @@ struct RopeConfig {
   RopeKind kind = RopeKind::kDefault;
   double theta = 10000.0;
   double factor = 1.0;
-  double low_freq_factor = 1.0;                        ///< llama3 only
-  double high_freq_factor = 4.0;                       ///< llama3 only
-  std::int64_t original_max_position_embeddings = 0;   ///< llama3 only
+  double low_freq_factor = 1.0;                       ///< llama3 only
+  double high_freq_factor = 4.0;                      ///< llama3 only
+  std::int64_t original_max_position_embeddings = 0;  ///< llama3 only
 };
 
-enum class HeadKind { kNone, kLinear };  ///< kNone: a causal LM, which only `train --new-head` accepts
+enum class HeadKind {
+  kNone,
+  kLinear
+};  ///< kNone: a causal LM, which only `train --new-head` accepts
 
 /// Everything `nn/` needs to build a decoder; families differ in this data, not in code paths.
 struct DecoderConfig {
@@ -44,11 +47,13 @@ struct DecoderConfig {
   std::vector<std::int32_t> eos_token_ids;
   std::optional<std::int32_t> bos_token_id;
   double initializer_range = 0.02;  ///< standard deviation of fresh weights
-  std::string stored_dtype;         ///< "float32", "bfloat16", ... as the config says; empty where it does not
+  std::string
+      stored_dtype;  ///< "float32", "bfloat16", ... as the config says; empty where it does not
 };
 
-/// Reads config.json in transformers 4 and 5 spellings. Throws kInput naming the file, the key, expected and found; refuses
-/// unknown architectures (listing the known), remote code, quantised checkpoints and num_labels other than 1.
+/// Reads config.json in transformers 4 and 5 spellings. Throws kInput naming the file, the key,
+/// expected and found; refuses unknown architectures (listing the known), remote code, quantised
+/// checkpoints and num_labels other than 1.
 DecoderConfig load_model_config(const std::filesystem::path& model_dir);
 
 /// The same from the text of a config.json; `name` is used in messages.

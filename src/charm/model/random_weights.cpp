@@ -12,7 +12,8 @@ namespace {
 at::Tensor normal(const std::vector<std::int64_t>& shape, double deviation, RandomStream& stream) {
   at::Tensor values = at::empty(shape, at::TensorOptions().dtype(at::kFloat));
   auto* data = values.mutable_data_ptr<float>();
-  for (std::int64_t i = 0; i < values.numel(); ++i) data[i] = static_cast<float>(deviation * stream.normal());
+  for (std::int64_t i = 0; i < values.numel(); ++i)
+    data[i] = static_cast<float>(deviation * stream.normal());
   return values;
 }
 

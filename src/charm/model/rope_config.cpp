@@ -18,7 +18,8 @@ void read_llama3(const ConfigReader& scaling, RopeConfig& rope) {
 }
 
 void read_scaling(const ConfigReader& scaling, RopeConfig& rope) {
-  if (scaling.present("partial_rotary_factor") && scaling.positive("partial_rotary_factor") != 1.0) {
+  if (scaling.present("partial_rotary_factor") &&
+      scaling.positive("partial_rotary_factor") != 1.0) {
     scaling.fail("partial_rotary_factor", "rotating part of a head is not supported", "1.0");
   }
   // "type" is the older spelling of "rope_type"; both may stand side by side.
@@ -37,7 +38,8 @@ RopeConfig read_rope(const ConfigReader& reader) {
   RopeConfig rope;
   rope.theta = reader.positive_or("rope_theta", kDefaultTheta);
   if (reader.present("rope_scaling") && reader.present("rope_parameters")) {
-    reader.fail("rope_scaling", "the file holds rope_parameters too, and only one can be meant", "null");
+    reader.fail("rope_scaling", "the file holds rope_parameters too, and only one can be meant",
+                "null");
   }
   if (reader.present("partial_rotary_factor") && reader.positive("partial_rotary_factor") != 1.0) {
     reader.fail("partial_rotary_factor", "rotating part of a head is not supported", "1.0");

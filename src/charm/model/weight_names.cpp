@@ -14,18 +14,29 @@ std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
   const std::int64_t heads = c.num_heads * c.head_dim;
   const std::int64_t kv_heads = c.num_kv_heads * c.head_dim;
   switch (kind) {
-    case WeightShape::kEmbedding: return {c.vocab_size, c.hidden_size};
-    case WeightShape::kHead: return {1, c.hidden_size};
+    case WeightShape::kEmbedding:
+      return {c.vocab_size, c.hidden_size};
+    case WeightShape::kHead:
+      return {1, c.hidden_size};
     case WeightShape::kNorm:
-    case WeightShape::kModel: return {c.hidden_size};
-    case WeightShape::kHeads: return {heads};
-    case WeightShape::kKvHeads: return {kv_heads};
-    case WeightShape::kMlp: return {c.intermediate_size};
-    case WeightShape::kHeadsByModel: return {heads, c.hidden_size};
-    case WeightShape::kKvHeadsByModel: return {kv_heads, c.hidden_size};
-    case WeightShape::kModelByHeads: return {c.hidden_size, heads};
-    case WeightShape::kMlpByModel: return {c.intermediate_size, c.hidden_size};
-    case WeightShape::kModelByMlp: return {c.hidden_size, c.intermediate_size};
+    case WeightShape::kModel:
+      return {c.hidden_size};
+    case WeightShape::kHeads:
+      return {heads};
+    case WeightShape::kKvHeads:
+      return {kv_heads};
+    case WeightShape::kMlp:
+      return {c.intermediate_size};
+    case WeightShape::kHeadsByModel:
+      return {heads, c.hidden_size};
+    case WeightShape::kKvHeadsByModel:
+      return {kv_heads, c.hidden_size};
+    case WeightShape::kModelByHeads:
+      return {c.hidden_size, heads};
+    case WeightShape::kMlpByModel:
+      return {c.intermediate_size, c.hidden_size};
+    case WeightShape::kModelByMlp:
+      return {c.hidden_size, c.intermediate_size};
   }
   throw Error(ErrorKind::kInternal, "shape_of: unknown kind {}", static_cast<int>(kind));
 }
@@ -37,7 +48,8 @@ const WeightNames& names_of(const DecoderConfig& config) {
 }
 
 bool is_absent(BiasOf bias, const DecoderConfig& config) {
-  return (bias == BiasOf::kAttention && !config.attention_bias) || (bias == BiasOf::kMlp && !config.mlp_bias);
+  return (bias == BiasOf::kAttention && !config.attention_bias) ||
+         (bias == BiasOf::kMlp && !config.mlp_bias);
 }
 
 }  // namespace
@@ -53,15 +65,18 @@ std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfi
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
     for (const BlockSlot& slot : names.block_slots) {
       if (is_absent(slot.bias, config)) continue;
-      add(fmt::format("{}{}.{}", names.block_prefix, layer, slot.suffix), slot.shape, weights.blocks[layer].*slot.member);
+      add(fmt::format("{}{}.{}", names.block_prefix, layer, slot.suffix), slot.shape,
+          weights.blocks[layer].*slot.member);
     }
   }
   add(std::string(names.final_norm), WeightShape::kNorm, weights.final_norm_D);
-  if (config.head != HeadKind::kNone) add(std::string(names.head), WeightShape::kHead, weights.head_1D);
+  if (config.head != HeadKind::kNone)
+    add(std::string(names.head), WeightShape::kHead, weights.head_1D);
   return slots;
 }
 
-std::vector<std::pair<std::string, at::Tensor*>> named_weights(DecoderWeights& weights, const DecoderConfig& config) {
+std::vector<std::pair<std::string, at::Tensor*>> named_weights(DecoderWeights& weights,
+                                                               const DecoderConfig& config) {
   std::vector<std::pair<std::string, at::Tensor*>> named;
   for (WeightSlot& slot : weight_slots(weights, config)) {
     if (slot.tensor->defined()) named.emplace_back(std::move(slot.name), slot.tensor);

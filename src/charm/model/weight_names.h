@@ -34,7 +34,7 @@ enum class BiasOf { kNothing, kAttention, kMlp };
 /// One tensor of a block: its Hugging Face name behind "<block_prefix>N.", its place, its shape.
 struct BlockSlot {
   std::string_view suffix;
-  at::Tensor BlockWeights::*member;
+  at::Tensor BlockWeights::* member;
   WeightShape shape;
   BiasOf bias = BiasOf::kNothing;
 };
@@ -56,15 +56,16 @@ struct WeightSlot {
   at::Tensor* tensor;  ///< refers into the weights given to `weight_slots`
 };
 
-/// Every tensor of the model in a fixed order: embedding, blocks in order, final norm, head (where the config has one). Sizes
-/// `weights.blocks` to the config.
+/// Every tensor of the model in a fixed order: embedding, blocks in order, final norm, head (where
+/// the config has one). Sizes `weights.blocks` to the config.
 std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfig& config);
 
-/// Whether a tensor of this name may lie in the file although the reward model does not use it: the causal LM's output layer,
-/// and rotary tables that old versions of transformers stored.
+/// Whether a tensor of this name may lie in the file although the reward model does not use it: the
+/// causal LM's output layer, and rotary tables that old versions of transformers stored.
 bool is_ignored_weight(std::string_view name);
 
-/// The layer's number when `name` belongs to a block ("model.layers.7.mlp.up_proj.weight" -> 7), otherwise -1.
+/// The layer's number when `name` belongs to a block ("model.layers.7.mlp.up_proj.weight" -> 7),
+/// otherwise -1.
 std::int64_t layer_of_weight(std::string_view name, const DecoderConfig& config);
 
 }  // namespace charm::model

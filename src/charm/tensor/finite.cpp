@@ -9,8 +9,9 @@
 namespace charm::tensor {
 namespace {
 
-/// A value is NaN or infinite when all its exponent bits are set. Adding the exponent's lowest bit to the masked exponent then
-/// carries into the sign bit, and only then; the sum fits its lane, so several lanes of a 64-bit word are tested at once.
+/// A value is NaN or infinite when all its exponent bits are set. Adding the exponent's lowest bit
+/// to the masked exponent then carries into the sign bit, and only then; the sum fits its lane, so
+/// several lanes of a 64-bit word are tested at once.
 struct LaneTest {
   std::uint64_t exponents;
   std::uint64_t ones;
@@ -38,10 +39,14 @@ bool has_non_finite(const char* bytes, std::size_t size, const LaneTest& lanes) 
 
 const LaneTest& lanes_of(at::ScalarType dtype) {
   switch (dtype) {
-    case at::ScalarType::Float: return kFloat32Lanes;
-    case at::ScalarType::BFloat16: return kBFloat16Lanes;
-    case at::ScalarType::Half: return kFloat16Lanes;
-    default: break;
+    case at::ScalarType::Float:
+      return kFloat32Lanes;
+    case at::ScalarType::BFloat16:
+      return kBFloat16Lanes;
+    case at::ScalarType::Half:
+      return kFloat16Lanes;
+    default:
+      break;
   }
   throw Error(ErrorKind::kInternal, "find_non_finite: unexpected dtype {}", c10::toString(dtype));
 }
@@ -67,7 +72,8 @@ std::optional<std::int64_t> find_non_finite(const at::Tensor& values) {
   if (first_bad_chunk == SIZE_MAX) return std::nullopt;
   for (std::size_t offset = first_bad_chunk * kChunk;; offset += element) {
     CHARM_CHECK(offset < size, "a chunk with a non-finite value has none");
-    if (has_non_finite(bytes + offset, element, lanes)) return static_cast<std::int64_t>(offset / element);
+    if (has_non_finite(bytes + offset, element, lanes))
+      return static_cast<std::int64_t>(offset / element);
   }
 }
 

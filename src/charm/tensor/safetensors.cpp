@@ -27,12 +27,18 @@ struct DtypeName {
   at::ScalarType dtype;
 };
 constexpr DtypeName kDtypeNames[] = {
-    {"F64", at::ScalarType::Double},        {"F32", at::ScalarType::Float},
-    {"F16", at::ScalarType::Half},          {"BF16", at::ScalarType::BFloat16},
-    {"I64", at::ScalarType::Long},          {"I32", at::ScalarType::Int},
-    {"I16", at::ScalarType::Short},         {"I8", at::ScalarType::Char},
-    {"U8", at::ScalarType::Byte},           {"BOOL", at::ScalarType::Bool},
-    {"F8_E4M3", at::ScalarType::Float8_e4m3fn}, {"F8_E5M2", at::ScalarType::Float8_e5m2},
+    {"F64", at::ScalarType::Double},
+    {"F32", at::ScalarType::Float},
+    {"F16", at::ScalarType::Half},
+    {"BF16", at::ScalarType::BFloat16},
+    {"I64", at::ScalarType::Long},
+    {"I32", at::ScalarType::Int},
+    {"I16", at::ScalarType::Short},
+    {"I8", at::ScalarType::Char},
+    {"U8", at::ScalarType::Byte},
+    {"BOOL", at::ScalarType::Bool},
+    {"F8_E4M3", at::ScalarType::Float8_e4m3fn},
+    {"F8_E5M2", at::ScalarType::Float8_e5m2},
 };
 
 std::uint64_t read_little_endian(const std::byte* bytes) {
@@ -41,12 +47,15 @@ std::uint64_t read_little_endian(const std::byte* bytes) {
   return value;
 }
 
-/// Parses the header; JSON readers keep the last of two equal names, so names are collected while parsing.
+/// Parses the header; JSON readers keep the last of two equal names, so names are collected while
+/// parsing.
 json parse_header(std::string_view text, const std::string& file) {
   std::set<std::string> names;
   const auto on_event = [&](int depth, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::key && depth == 1 && !names.insert(parsed.get<std::string>()).second) {
-      throw Error(ErrorKind::kInput, "{}: tensor '{}' is named twice in the header", file, parsed.get<std::string>());
+    if (event == json::parse_event_t::key && depth == 1 &&
+        !names.insert(parsed.get<std::string>()).second) {
+      throw Error(ErrorKind::kInput, "{}: tensor '{}' is named twice in the header", file,
+                  parsed.get<std::string>());
     }
     return true;
   };
@@ -54,76 +63,94 @@ json parse_header(std::string_view text, const std::string& file) {
   try {
     header = json::parse(text, on_event);
   } catch (const json::exception& error) {
-    throw Error(ErrorKind::kInput, "{}: the header is not JSON ({}): the file is corrupt or no safetensors file", file,
+    throw Error(ErrorKind::kInput,
+                "{}: the header is not JSON ({}): the file is corrupt or no safetensors file", file,
                 error.what());
   }
   if (!header.is_object()) {
-    throw Error(ErrorKind::kInput, "{}: the header is a JSON {}, expected an object", file, header.type_name());
+    throw Error(ErrorKind::kInput, "{}: the header is a JSON {}, expected an object", file,
+                header.type_name());
   }
   return header;
 }
 
-std::uint64_t natural_number(const json& value, const std::string& file, const std::string& tensor, std::string_view what) {
+std::uint64_t natural_number(const json& value, const std::string& file, const std::string& tensor,
+                             std::string_view what) {
   if (!value.is_number_unsigned()) {
-    throw Error(ErrorKind::kInput, "{}: tensor '{}': {} is {}, expected a natural number", file, tensor, what, value.dump());
+    throw Error(ErrorKind::kInput, "{}: tensor '{}': {} is {}, expected a natural number", file,
+                tensor, what, value.dump());
   }
   return value.get<std::uint64_t>();
 }
 
 /// Product of the shape times the element size; throws where it does not fit 63 bits.
-std::uint64_t byte_count(const std::vector<std::int64_t>& shape, std::uint64_t element_bytes, const std::string& file,
-                         const std::string& tensor) {
+std::uint64_t byte_count(const std::vector<std::int64_t>& shape, std::uint64_t element_bytes,
+                         const std::string& file, const std::string& tensor) {
   constexpr std::uint64_t kMax = std::numeric_limits<std::int64_t>::max();
   std::uint64_t bytes = element_bytes;
   for (const std::int64_t extent : shape) {
     const auto size = static_cast<std::uint64_t>(extent);
     if (size != 0 && bytes > kMax / size) {
-      throw Error(ErrorKind::kInput, "{}: tensor '{}': its shape has more elements than a file can hold", file, tensor);
+      throw Error(ErrorKind::kInput,
+                  "{}: tensor '{}': its shape has more elements than a file can hold", file,
+                  tensor);
     }
     bytes *= size;
   }
   return bytes;
 }
 
-TensorInfo parse_tensor(const json& entry, std::uint64_t data_bytes, const std::string& file, const std::string& name) {
-  if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") || !entry.contains("data_offsets")) {
-    throw Error(ErrorKind::kInput, "{}: tensor '{}': the header entry needs dtype, shape and data_offsets", file, name);
+TensorInfo parse_tensor(const json& entry, std::uint64_t data_bytes, const std::string& file,
+                        const std::string& name) {
+  if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") ||
+      !entry.contains("data_offsets")) {
+    throw Error(ErrorKind::kInput,
+                "{}: tensor '{}': the header entry needs dtype, shape and data_offsets", file,
+                name);
   }
   TensorInfo info;
   const json& dtype = entry["dtype"];
   const auto known = dtype.is_string() ? dtype_of_name(dtype.get<std::string>()) : std::nullopt;
   if (!known) {
-    throw Error(ErrorKind::kInput, "{}: tensor '{}': unknown dtype {}, expected F32, F16, BF16 or another of the format's",
-                file, name, dtype.dump());
+    throw Error(
+        ErrorKind::kInput,
+        "{}: tensor '{}': unknown dtype {}, expected F32, F16, BF16 or another of the format's",
+        file, name, dtype.dump());
   }
   info.dtype = *known;
 
   if (!entry["shape"].is_array()) {
-    throw Error(ErrorKind::kInput, "{}: tensor '{}': shape is {}, expected a list", file, name, entry["shape"].dump());
+    throw Error(ErrorKind::kInput, "{}: tensor '{}': shape is {}, expected a list", file, name,
+                entry["shape"].dump());
   }
   for (const json& extent : entry["shape"]) {
     const std::uint64_t size = natural_number(extent, file, name, "an extent of the shape");
     if (size > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-      throw Error(ErrorKind::kInput, "{}: tensor '{}': an extent of the shape is {}, too large", file, name, size);
+      throw Error(ErrorKind::kInput, "{}: tensor '{}': an extent of the shape is {}, too large",
+                  file, name, size);
     }
     info.shape.push_back(static_cast<std::int64_t>(size));
   }
 
   const json& offsets = entry["data_offsets"];
   if (!offsets.is_array() || offsets.size() != 2) {
-    throw Error(ErrorKind::kInput, "{}: tensor '{}': data_offsets is {}, expected [begin, end]", file, name, offsets.dump());
+    throw Error(ErrorKind::kInput, "{}: tensor '{}': data_offsets is {}, expected [begin, end]",
+                file, name, offsets.dump());
   }
   const std::uint64_t begin = natural_number(offsets[0], file, name, "data_offsets[0]");
   const std::uint64_t end = natural_number(offsets[1], file, name, "data_offsets[1]");
   if (begin > end || end > data_bytes) {
     throw Error(ErrorKind::kInput,
-                "{}: tensor '{}': data_offsets [{}, {}] lie outside the {} bytes of data: the file is truncated or corrupt",
+                "{}: tensor '{}': data_offsets [{}, {}] lie outside the {} bytes of data: the file "
+                "is truncated or corrupt",
                 file, name, begin, end, data_bytes);
   }
   const std::uint64_t expected = byte_count(info.shape, c10::elementSize(info.dtype), file, name);
   if (end - begin != expected) {
-    throw Error(ErrorKind::kInput, "{}: tensor '{}': data_offsets span {} bytes, but dtype {} and shape [{}] need {}", file,
-                name, end - begin, dtype.get<std::string>(), fmt::join(info.shape, ", "), expected);
+    throw Error(ErrorKind::kInput,
+                "{}: tensor '{}': data_offsets span {} bytes, but dtype {} and shape [{}] need {}",
+                file, name, end - begin, dtype.get<std::string>(), fmt::join(info.shape, ", "),
+                expected);
   }
   info.begin = begin;
   info.end = end;
@@ -131,26 +158,31 @@ TensorInfo parse_tensor(const json& entry, std::uint64_t data_bytes, const std::
 }
 
 /// Tensors must cover the data exactly: each byte belongs to one tensor.
-void check_cover(const std::map<std::string, TensorInfo>& tensors, std::uint64_t data_bytes, const std::string& file) {
+void check_cover(const std::map<std::string, TensorInfo>& tensors, std::uint64_t data_bytes,
+                 const std::string& file) {
   std::vector<std::pair<const std::string*, const TensorInfo*>> order;
   for (const auto& [name, info] : tensors) order.emplace_back(&name, &info);
-  std::ranges::sort(order, {}, [](const auto& item) { return std::pair(item.second->begin, item.second->end); });
+  std::ranges::sort(
+      order, {}, [](const auto& item) { return std::pair(item.second->begin, item.second->end); });
   std::uint64_t position = 0;
   const std::string* previous = nullptr;
   for (const auto& [name, info] : order) {
     if (info->begin < position) {
-      throw Error(ErrorKind::kInput, "{}: tensors '{}' and '{}' overlap: the second begins at byte {}, expected {}", file,
-                  *previous, *name, info->begin, position);
+      throw Error(ErrorKind::kInput,
+                  "{}: tensors '{}' and '{}' overlap: the second begins at byte {}, expected {}",
+                  file, *previous, *name, info->begin, position);
     }
     if (info->begin > position) {
-      throw Error(ErrorKind::kInput, "{}: {} bytes before tensor '{}' belong to no tensor", file, info->begin - position,
-                  *name);
+      throw Error(ErrorKind::kInput, "{}: {} bytes before tensor '{}' belong to no tensor", file,
+                  info->begin - position, *name);
     }
     position = info->end;
     previous = name;
   }
   if (position != data_bytes) {
-    throw Error(ErrorKind::kInput, "{}: {} bytes after the last tensor belong to no tensor: expected {} bytes of data, found {}",
+    throw Error(ErrorKind::kInput,
+                "{}: {} bytes after the last tensor belong to no tensor: expected {} bytes of "
+                "data, found {}",
                 file, data_bytes - position, position, data_bytes);
   }
 }
@@ -171,32 +203,41 @@ std::string safetensors_dtype_name(at::ScalarType dtype) {
   throw Error(ErrorKind::kInternal, "safetensors has no dtype for {}", c10::toString(dtype));
 }
 
-SafetensorsFile::SafetensorsFile(const fs::path& path) : path_(path), file_(std::make_shared<const MappedFile>(path)) {
+SafetensorsFile::SafetensorsFile(const fs::path& path)
+    : path_(path), file_(std::make_shared<const MappedFile>(path)) {
   const std::string file = path.string();
   if (file_->size() < 8) {
-    throw Error(ErrorKind::kInput, "{}: {} bytes, expected at least the 8 of a safetensors header length: the file is truncated",
+    throw Error(ErrorKind::kInput,
+                "{}: {} bytes, expected at least the 8 of a safetensors header length: the file is "
+                "truncated",
                 file, file_->size());
   }
   const std::uint64_t header_bytes = read_little_endian(file_->data());
   if (header_bytes > kMaxHeaderBytes) {
-    throw Error(ErrorKind::kInput, "{}: header length {}, expected at most {}: the file is corrupt or no safetensors file",
-                file, header_bytes, kMaxHeaderBytes);
+    throw Error(
+        ErrorKind::kInput,
+        "{}: header length {}, expected at most {}: the file is corrupt or no safetensors file",
+        file, header_bytes, kMaxHeaderBytes);
   }
   if (header_bytes > file_->size() - 8) {
-    throw Error(ErrorKind::kInput, "{}: header length {}, but the file ends after {} bytes: the file is truncated", file,
-                header_bytes, file_->size());
+    throw Error(ErrorKind::kInput,
+                "{}: header length {}, but the file ends after {} bytes: the file is truncated",
+                file, header_bytes, file_->size());
   }
   const std::uint64_t data_begin = 8 + header_bytes;
   const std::uint64_t data_bytes = file_->size() - data_begin;
-  const json header = parse_header({reinterpret_cast<const char*>(file_->data()) + 8, header_bytes}, file);
+  const json header =
+      parse_header({reinterpret_cast<const char*>(file_->data()) + 8, header_bytes}, file);
   for (const auto& [name, entry] : header.items()) {
     if (name != "__metadata__") {
       tensors_.emplace(name, parse_tensor(entry, data_bytes, file, name));
       continue;
     }
-    if (!entry.is_object()) throw Error(ErrorKind::kInput, "{}: __metadata__ is not an object", file);
+    if (!entry.is_object())
+      throw Error(ErrorKind::kInput, "{}: __metadata__ is not an object", file);
     for (const auto& [key, value] : entry.items()) {
-      if (!value.is_string()) throw Error(ErrorKind::kInput, "{}: __metadata__ '{}' is not a string", file, key);
+      if (!value.is_string())
+        throw Error(ErrorKind::kInput, "{}: __metadata__ '{}' is not a string", file, key);
       metadata_.emplace(key, value.get<std::string>());
     }
   }
@@ -209,7 +250,8 @@ SafetensorsFile::SafetensorsFile(const fs::path& path) : path_(path), file_(std:
 
 at::Tensor SafetensorsFile::view(const std::string& name) const {
   const auto found = tensors_.find(name);
-  if (found == tensors_.end()) throw Error(ErrorKind::kInput, "{}: no tensor '{}'", path_.string(), name);
+  if (found == tensors_.end())
+    throw Error(ErrorKind::kInput, "{}: no tensor '{}'", path_.string(), name);
   const TensorInfo& info = found->second;
   const auto options = at::TensorOptions().dtype(info.dtype);
   const auto* bytes = reinterpret_cast<const char*>(file_->data()) + info.begin;

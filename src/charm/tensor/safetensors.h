@@ -16,8 +16,10 @@ class MappedFile;
 
 namespace charm::tensor {
 
-// The safetensors format: 8 bytes little-endian header length N, N bytes of JSON, then the tensors' bytes. The JSON maps names to
-// {"dtype", "shape", "data_offsets": [begin, end]} with offsets counted from the end of the header, and may hold
+// The safetensors format: 8 bytes little-endian header length N, N bytes of JSON, then the tensors'
+// bytes. The JSON maps names to
+// {"dtype", "shape", "data_offsets": [begin, end]} with offsets counted from the end of the header,
+// and may hold
 // "__metadata__" (string to string).
 
 /// Where one tensor lies in its file.
@@ -28,9 +30,9 @@ struct TensorInfo {
   std::size_t end = 0;    ///< one past the last byte
 };
 
-/// One memory-mapped safetensors file, wholly validated when opened: header length and JSON, known dtypes, byte counts equal to
-/// shape times element size, no duplicate names, no overlap, no hole, nothing missing or left over at the end.
-/// Immutable; safe to use from several threads.
+/// One memory-mapped safetensors file, wholly validated when opened: header length and JSON, known
+/// dtypes, byte counts equal to shape times element size, no duplicate names, no overlap, no hole,
+/// nothing missing or left over at the end. Immutable; safe to use from several threads.
 class SafetensorsFile {
  public:
   /// Throws kInput naming the file and the tensor, kIo when the file cannot be opened.
@@ -40,7 +42,8 @@ class SafetensorsFile {
   const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
-  /// The tensor over the mapped bytes: read-only memory that must not be written; it keeps the map alive. CPU, stored dtype.
+  /// The tensor over the mapped bytes: read-only memory that must not be written; it keeps the map
+  /// alive. CPU, stored dtype.
   at::Tensor view(const std::string& name) const;
 
  private:
@@ -50,11 +53,13 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// The safetensors of a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` names (each tensor
-/// must lie in the shard the index says, and in no other). Immutable; safe to use from several threads.
+/// The safetensors of a model folder: `model.safetensors`, or the shards that
+/// `model.safetensors.index.json` names (each tensor must lie in the shard the index says, and in
+/// no other). Immutable; safe to use from several threads.
 class SafetensorsFolder {
  public:
-  /// Throws kInput when the folder holds no safetensors (naming pickles it holds instead) or index and shards disagree.
+  /// Throws kInput when the folder holds no safetensors (naming pickles it holds instead) or index
+  /// and shards disagree.
   explicit SafetensorsFolder(const std::filesystem::path& folder);
 
   /// Every tensor's name and the file that holds it.
@@ -66,16 +71,21 @@ class SafetensorsFolder {
   std::map<std::string, const SafetensorsFile*> tensors_;
 };
 
-/// Writes tensors (any device and strides) in the given order, each converted to `dtype` while it is written, so that the extra
-/// memory is one tensor. The same tensors give the same bytes. The file appears whole or not at all.
-void write_safetensors(const std::filesystem::path& path, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
-                       at::ScalarType dtype, const std::map<std::string, std::string>& metadata = {});
-
-/// The same with every tensor in its own dtype.
-void write_safetensors(const std::filesystem::path& path, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+/// Writes tensors (any device and strides) in the given order, each converted to `dtype` while it
+/// is written, so that the extra memory is one tensor. The same tensors give the same bytes. The
+/// file appears whole or not at all.
+void write_safetensors(const std::filesystem::path& path,
+                       const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                       at::ScalarType dtype,
                        const std::map<std::string, std::string>& metadata = {});
 
-/// "F32", "BF16", ...: the format's name of a dtype. Throws kInternal for one the format does not have.
+/// The same with every tensor in its own dtype.
+void write_safetensors(const std::filesystem::path& path,
+                       const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+/// "F32", "BF16", ...: the format's name of a dtype. Throws kInternal for one the format does not
+/// have.
 std::string safetensors_dtype_name(at::ScalarType dtype);
 
 }  // namespace charm::tensor

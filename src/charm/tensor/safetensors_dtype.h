@@ -7,7 +7,8 @@
 
 namespace charm::tensor {
 
-/// The torch dtype of a safetensors dtype name; empty for a name the format does not have or torch cannot hold.
+/// The torch dtype of a safetensors dtype name; empty for a name the format does not have or torch
+/// cannot hold.
 std::optional<at::ScalarType> dtype_of_name(std::string_view name);
 
 }  // namespace charm::tensor

@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-/// The header with its length in front, padded with spaces so that the data begins at a multiple of 8.
+/// The header with its length in front, padded with spaces so that the data begins at a multiple
+/// of 8.
 std::string make_header(const NamedTensors& tensors, const std::vector<at::ScalarType>& dtypes,
                         const std::map<std::string, std::string>& metadata) {
   nlohmann::ordered_json header;
@@ -24,8 +25,10 @@ std::string make_header(const NamedTensors& tensors, const std::vector<at::Scala
   std::size_t offset = 0;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const auto& [name, tensor] = tensors[i];
-    if (header.contains(name)) throw Error(ErrorKind::kInternal, "write_safetensors: tensor '{}' is given twice", name);
-    const std::size_t bytes = static_cast<std::size_t>(tensor.numel()) * c10::elementSize(dtypes[i]);
+    if (header.contains(name))
+      throw Error(ErrorKind::kInternal, "write_safetensors: tensor '{}' is given twice", name);
+    const std::size_t bytes =
+        static_cast<std::size_t>(tensor.numel()) * c10::elementSize(dtypes[i]);
     header[name] = {{"dtype", safetensors_dtype_name(dtypes[i])},
                     {"shape", tensor.sizes().vec()},
                     {"data_offsets", {offset, offset + bytes}}};
@@ -42,7 +45,8 @@ class OutputFile {
  public:
   explicit OutputFile(const fs::path& path) : path_(path) {
     fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd_ < 0) throw Error(ErrorKind::kIo, "{}: cannot create: {}", path.string(), std::strerror(errno));
+    if (fd_ < 0)
+      throw Error(ErrorKind::kIo, "{}: cannot create: {}", path.string(), std::strerror(errno));
   }
   ~OutputFile() {
     if (fd_ >= 0) ::close(fd_);
@@ -54,7 +58,8 @@ class OutputFile {
     while (size > 0) {
       const ssize_t written = ::write(fd_, bytes, size);
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) throw Error(ErrorKind::kIo, "{}: cannot write: {}", path_.string(), std::strerror(errno));
+      if (written < 0)
+        throw Error(ErrorKind::kIo, "{}: cannot write: {}", path_.string(), std::strerror(errno));
       bytes += written;
       size -= static_cast<std::size_t>(written);
     }
@@ -65,7 +70,8 @@ class OutputFile {
   int fd_ = -1;
 };
 
-void write_all(const fs::path& path, const NamedTensors& tensors, const std::vector<at::ScalarType>& dtypes,
+void write_all(const fs::path& path, const NamedTensors& tensors,
+               const std::vector<at::ScalarType>& dtypes,
                const std::map<std::string, std::string>& metadata) {
   if (path.has_parent_path()) create_folders(path.parent_path());
   const fs::path partial = partial_path(path);
@@ -91,7 +97,8 @@ void write_safetensors(const fs::path& path, const NamedTensors& tensors, at::Sc
   write_all(path, tensors, std::vector<at::ScalarType>(tensors.size(), dtype), metadata);
 }
 
-void write_safetensors(const fs::path& path, const NamedTensors& tensors, const std::map<std::string, std::string>& metadata) {
+void write_safetensors(const fs::path& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata) {
   std::vector<at::ScalarType> dtypes;
   for (const auto& [name, tensor] : tensors) dtypes.push_back(tensor.scalar_type());
   write_all(path, tensors, dtypes, metadata);

@@ -1,6 +1,7 @@
 #pragma once
 
-// The only torch name that headers of ours need. Sources include ATen/core/Tensor.h and single ATen/ops/*.h files.
+// The only torch name that headers of ours need. Sources include ATen/core/Tensor.h and single
+// ATen/ops/*.h files.
 namespace at {
 class Tensor;
 }

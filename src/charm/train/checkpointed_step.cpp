@@ -24,23 +24,25 @@ nn::BlockRows rows_of(const TrainableModel& model, std::int64_t layer) {
   return layer + 1 == model.config().num_layers ? nn::BlockRows::kLast : nn::BlockRows::kAll;
 }
 
-/// Gradients of `output` (weighted with `output_gradient`; undefined for a scalar) with regard to `x` and the parameters. The
-/// parameters' are added to theirs, x's is returned (undefined where x needs none).
-at::Tensor backward(const at::Tensor& output, const at::Tensor& output_gradient, const at::Tensor& x,
-                    const std::vector<Parameter*>& parameters) {
+/// Gradients of `output` (weighted with `output_gradient`; undefined for a scalar) with regard to
+/// `x` and the parameters. The parameters' are added to theirs, x's is returned (undefined where x
+/// needs none).
+at::Tensor backward(const at::Tensor& output, const at::Tensor& output_gradient,
+                    const at::Tensor& x, const std::vector<Parameter*>& parameters) {
   torch::autograd::variable_list inputs;
   for (const Parameter* parameter : parameters) inputs.push_back(parameter->compute);
   const bool x_needs_gradient = x.requires_grad();
   if (x_needs_gradient) inputs.push_back(x);
-  const torch::autograd::variable_list gradients =
-      torch::autograd::grad({output}, inputs, {output_gradient}, /*retain_graph=*/false, /*create_graph=*/false);
+  const torch::autograd::variable_list gradients = torch::autograd::grad(
+      {output}, inputs, {output_gradient}, /*retain_graph=*/false, /*create_graph=*/false);
   const at::NoGradGuard guard;
   for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i]->gradient.add_(gradients[i]);
   return x_needs_gradient ? gradients.back() : at::Tensor();
 }
 
 /// Runs the blocks in order; returns what the way back needs and, last, the head's input.
-std::vector<Activation> run_blocks(TrainableModel& model, const nn::BatchLayout& layout, std::int64_t first_kept) {
+std::vector<Activation> run_blocks(TrainableModel& model, const nn::BatchLayout& layout,
+                                   std::int64_t first_kept) {
   const std::int64_t num_layers = model.config().num_layers;
   const std::int64_t first_trained = model.first_trained_block();
   const bool embedding_trained = model.embedding() != nullptr;
@@ -57,7 +59,8 @@ std::vector<Activation> run_blocks(TrainableModel& model, const nn::BatchLayout&
       activation.x_TD = x.detach().requires_grad_(layer > first_trained || embedding_trained);
     }
     const at::AutoGradMode mode(trained && layer >= first_kept);
-    const at::Tensor y = model.decoder().block(layer, trained ? activation.x_TD : x, layout, rows_of(model, layer));
+    const at::Tensor y =
+        model.decoder().block(layer, trained ? activation.x_TD : x, layout, rows_of(model, layer));
     if (trained && layer >= first_kept) activation.y_TD = y;
     x = y.detach();
   }
@@ -65,8 +68,10 @@ std::vector<Activation> run_blocks(TrainableModel& model, const nn::BatchLayout&
   return activations;
 }
 
-/// The pad token's row stays as it is, as torch's Embedding with `padding_idx` (transformers' models have one) leaves it.
-void add_embedding_gradient(TrainableModel& model, const nn::BatchLayout& layout, const at::Tensor& gradient_TD) {
+/// The pad token's row stays as it is, as torch's Embedding with `padding_idx` (transformers'
+/// models have one) leaves it.
+void add_embedding_gradient(TrainableModel& model, const nn::BatchLayout& layout,
+                            const at::Tensor& gradient_TD) {
   const at::NoGradGuard guard;
   const at::Tensor& sum_VD = model.embedding()->gradient;
   sum_VD.index_add_(/*dim=*/0, layout.ids_T, gradient_TD.to(at::kFloat));
@@ -76,11 +81,12 @@ void add_embedding_gradient(TrainableModel& model, const nn::BatchLayout& layout
 
 }  // namespace
 
-BatchResult accumulate_gradients(TrainableModel& model, const batch::PackedBatch& batch, const ScoreLoss& loss,
-                                 std::int64_t kept_blocks) {
+BatchResult accumulate_gradients(TrainableModel& model, const batch::PackedBatch& batch,
+                                 const ScoreLoss& loss, std::int64_t kept_blocks) {
   const std::int64_t num_layers = model.config().num_layers;
   const nn::BatchLayout layout = model.decoder().layout(batch);
-  std::vector<Activation> activations = run_blocks(model, layout, num_layers - std::max<std::int64_t>(1, kept_blocks));
+  std::vector<Activation> activations =
+      run_blocks(model, layout, num_layers - std::max<std::int64_t>(1, kept_blocks));
 
   BatchResult result;
   at::Tensor gradient;
@@ -106,17 +112,19 @@ BatchResult accumulate_gradients(TrainableModel& model, const batch::PackedBatch
   return result;
 }
 
-std::int64_t blocks_that_fit(const model::DecoderConfig& config, at::ScalarType compute_dtype, std::int64_t budget_tokens,
-                             double activation_bytes) {
-  // Values a block keeps for its backward pass, per token: about 8 of width D in the model's dtype, 6 of width D in float32 (the
-  // norms), 4 of the heads' width and 5 of width F.
+std::int64_t blocks_that_fit(const model::DecoderConfig& config, at::ScalarType compute_dtype,
+                             std::int64_t budget_tokens, double activation_bytes) {
+  // Values a block keeps for its backward pass, per token: about 8 of width D in the model's dtype,
+  // 6 of width D in float32 (the norms), 4 of the heads' width and 5 of width F.
   const auto width = static_cast<double>(config.hidden_size);
-  const auto heads = static_cast<double>((config.num_heads + 2 * config.num_kv_heads) * config.head_dim);
+  const auto heads =
+      static_cast<double>((config.num_heads + 2 * config.num_kv_heads) * config.head_dim);
   const auto mlp = static_cast<double>(config.intermediate_size);
   const auto element = static_cast<double>(c10::elementSize(compute_dtype));
   const double per_token = element * (8 * width + 5 * mlp) + 4.0 * (6 * width + 4 * heads);
   const double fit = activation_bytes / (per_token * static_cast<double>(budget_tokens));
-  return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::min(fit, 1e6)), 1, config.num_layers);
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::min(fit, 1e6)), 1,
+                                  config.num_layers);
 }
 
 }  // namespace charm::train

@@ -18,7 +18,8 @@ MetricsLog::MetricsLog(const fs::path& path, std::int64_t keep_bytes) : path_(pa
   } else {
     const auto present = static_cast<std::int64_t>(fs::file_size(path, code));
     if (code || present < keep_bytes) {
-      throw Error(ErrorKind::kInput, "{}: the checkpoint was made when this file had {} bytes; --fresh starts over",
+      throw Error(ErrorKind::kInput,
+                  "{}: the checkpoint was made when this file had {} bytes; --fresh starts over",
                   path.string(), keep_bytes);
     }
     fs::resize_file(path, static_cast<std::uintmax_t>(keep_bytes), code);
@@ -27,20 +28,22 @@ MetricsLog::MetricsLog(const fs::path& path, std::int64_t keep_bytes) : path_(pa
   lines_ = std::make_unique<LineAppender>(path);
 }
 
-std::int64_t MetricsLog::num_bytes() const { return static_cast<std::int64_t>(fs::file_size(path_)); }
+std::int64_t MetricsLog::num_bytes() const {
+  return static_cast<std::int64_t>(fs::file_size(path_));
+}
 
 void MetricsLog::add(const StepMetrics& m) {
-  const ordered_json json = {{"kind", "train"},           {"step", m.step},
-                             {"loss", m.loss},            {"accuracy", m.accuracy},
-                             {"margin", m.margin},        {"learning_rate", m.learning_rate},
-                             {"grad_norm", m.grad_norm},  {"num_pairs", m.num_pairs},
-                             {"num_tokens", m.num_tokens}};
+  const ordered_json json = {
+      {"kind", "train"},          {"step", m.step},           {"loss", m.loss},
+      {"accuracy", m.accuracy},   {"margin", m.margin},       {"learning_rate", m.learning_rate},
+      {"grad_norm", m.grad_norm}, {"num_pairs", m.num_pairs}, {"num_tokens", m.num_tokens}};
   lines_->append(json.dump());
 }
 
 void MetricsLog::add(std::string_view when, std::int64_t step, const EvalSummary& s) {
-  const ordered_json json = {{"kind", "eval"},  {"when", when},         {"step", step},    {"num_pairs", s.num_pairs},
-                             {"loss", s.loss}, {"accuracy", s.accuracy}, {"margin", s.margin}};
+  const ordered_json json = {{"kind", "eval"},           {"when", when},   {"step", step},
+                             {"num_pairs", s.num_pairs}, {"loss", s.loss}, {"accuracy", s.accuracy},
+                             {"margin", s.margin}};
   lines_->append(json.dump());
 }
 
@@ -50,13 +53,14 @@ MetricsSummary read_metrics(const fs::path& path) {
   std::string line;
   while (std::getline(lines, line)) {
     const auto json = ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!json.is_object()) throw Error(ErrorKind::kInput, "{}: a line is not a JSON object", path.string());
+    if (!json.is_object())
+      throw Error(ErrorKind::kInput, "{}: a line is not a JSON object", path.string());
     if (json.value("kind", "") == "train") {
       summary.step_losses.push_back(json.value("loss", 0.0));
       continue;
     }
-    const EvalSummary eval{json.value("num_pairs", std::int64_t{0}), json.value("accuracy", 0.0), json.value("loss", 0.0),
-                           json.value("margin", 0.0)};
+    const EvalSummary eval{json.value("num_pairs", std::int64_t{0}), json.value("accuracy", 0.0),
+                           json.value("loss", 0.0), json.value("margin", 0.0)};
     if (json.value("when", "") == "before") summary.eval_before = eval;
     if (json.value("when", "") == "after") summary.eval_after = eval;
   }

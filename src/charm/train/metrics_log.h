@@ -24,9 +24,10 @@ struct StepMetrics {
   std::int64_t num_tokens = 0;
 };
 
-/// metrics.jsonl: {"kind": "train", "step", "loss", "accuracy", "margin", "learning_rate", "grad_norm", "num_pairs", "num_tokens"}
-/// per step and {"kind": "eval", "when": "before" | "during" | "after", "step", "num_pairs", "loss", "accuracy", "margin"} per
-/// evaluation. Holds no times, so that the same run writes the same bytes. Not thread-safe.
+/// metrics.jsonl: {"kind": "train", "step", "loss", "accuracy", "margin", "learning_rate",
+/// "grad_norm", "num_pairs", "num_tokens"} per step and {"kind": "eval", "when": "before" |
+/// "during" | "after", "step", "num_pairs", "loss", "accuracy", "margin"} per evaluation. Holds no
+/// times, so that the same run writes the same bytes. Not thread-safe.
 class MetricsLog {
  public:
   /// Keeps the first `keep_bytes` of an earlier run's file and appends behind them.

@@ -31,8 +31,9 @@ void AdamW::step(double learning_rate) {
   for (Group* group : {&decayed_, &plain_}) {
     if (group->masters.empty()) continue;
     for (at::Tensor& step : group->steps) step.fill_(static_cast<double>(num_steps_));
-    at::_fused_adamw_(group->masters, group->gradients, group->first, group->second, /*max_exp_avg_sqs=*/{}, group->steps,
-                      learning_rate, options_.beta1, options_.beta2, group->weight_decay, options_.eps, /*amsgrad=*/false,
+    at::_fused_adamw_(group->masters, group->gradients, group->first, group->second,
+                      /*max_exp_avg_sqs=*/{}, group->steps, learning_rate, options_.beta1,
+                      options_.beta2, group->weight_decay, options_.eps, /*amsgrad=*/false,
                       /*maximize=*/false, /*grad_scale=*/{}, /*found_inf=*/{});
   }
 }

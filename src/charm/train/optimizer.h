@@ -3,8 +3,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <utility>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "charm/train/trainable_model.h"
@@ -18,7 +18,8 @@ struct AdamWOptions {
   double weight_decay = 0.0;
 };
 
-/// AdamW (Loshchilov and Hutter, arXiv 1711.05101) on float32 masters, as torch.optim.AdamW computes it:
+/// AdamW (Loshchilov and Hutter, arXiv 1711.05101) on float32 masters, as torch.optim.AdamW
+/// computes it:
 ///
 ///     p <- p (1 - lr wd);  m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2
 ///     p <- p - lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps)
@@ -48,7 +49,8 @@ class AdamW {
   std::int64_t num_steps_ = 0;
 };
 
-/// Scales all gradients so that their joint L2 norm is at most `max_norm` (0: leaves them); as torch.nn.utils.clip_grad_norm_.
+/// Scales all gradients so that their joint L2 norm is at most `max_norm` (0: leaves them); as
+/// torch.nn.utils.clip_grad_norm_.
 /// @return the norm before
 double clip_gradients(std::vector<Parameter>& parameters, double max_norm);
 

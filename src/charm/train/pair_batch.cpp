@@ -14,7 +14,9 @@ PairBatch pack_batch(std::span<const EncodedPair> pairs, std::span<const std::si
   for (const std::size_t number : order) {
     const EncodedPair& pair = pairs[number];
     const std::size_t row = 2 * groups.size();
-    groups.push_back({.prompt_ids = pair.shared, .responses = {pair.chosen, pair.rejected}, .rows = {row, row + 1}});
+    groups.push_back({.prompt_ids = pair.shared,
+                      .responses = {pair.chosen, pair.rejected},
+                      .rows = {row, row + 1}});
     batch.margins.push_back(pair.margin);
   }
   batch.packed = batch::pack(groups);
@@ -23,8 +25,8 @@ PairBatch pack_batch(std::span<const EncodedPair> pairs, std::span<const std::si
 
 }  // namespace
 
-EncodedPair make_pair(std::string prompt_id, const std::vector<std::int32_t>& chosen, const std::vector<std::int32_t>& rejected,
-                      float margin) {
+EncodedPair make_pair(std::string prompt_id, const std::vector<std::int32_t>& chosen,
+                      const std::vector<std::int32_t>& rejected, float margin) {
   CHARM_CHECK(!chosen.empty() && !rejected.empty(), "a side of a pair has no tokens");
   const auto longest = static_cast<std::ptrdiff_t>(std::min(chosen.size(), rejected.size()) - 1);
   const auto split = std::mismatch(chosen.begin(), chosen.begin() + longest, rejected.begin());
@@ -37,8 +39,8 @@ EncodedPair make_pair(std::string prompt_id, const std::vector<std::int32_t>& ch
   return pair;
 }
 
-std::vector<PairBatch> pack_pairs(std::span<const EncodedPair> pairs, std::span<const std::size_t> order,
-                                  std::int64_t budget_tokens) {
+std::vector<PairBatch> pack_pairs(std::span<const EncodedPair> pairs,
+                                  std::span<const std::size_t> order, std::int64_t budget_tokens) {
   std::vector<PairBatch> batches;
   std::size_t begin = 0;
   std::int64_t tokens = 0;

@@ -9,10 +9,12 @@
 
 namespace charm::train {
 
-/// A preference pair as tokens: what both sides begin with, and how each goes on. Each side ends with its pooled token.
+/// A preference pair as tokens: what both sides begin with, and how each goes on. Each side ends
+/// with its pooled token.
 struct EncodedPair {
   std::string prompt_id;
-  std::vector<std::int32_t> shared;    ///< longest common beginning, short enough that both sides keep a token of their own
+  std::vector<std::int32_t>
+      shared;  ///< longest common beginning, short enough that both sides keep a token of their own
   std::vector<std::int32_t> chosen;    ///< behind `shared`; at least one token
   std::vector<std::int32_t> rejected;  ///< behind `shared`; at least one token
   float margin = 0.0f;                 ///< the margin column, score units; 0 where absent
@@ -23,8 +25,8 @@ struct EncodedPair {
 };
 
 /// Splits two whole sequences into a pair. Neither may be empty.
-EncodedPair make_pair(std::string prompt_id, const std::vector<std::int32_t>& chosen, const std::vector<std::int32_t>& rejected,
-                      float margin);
+EncodedPair make_pair(std::string prompt_id, const std::vector<std::int32_t>& chosen,
+                      const std::vector<std::int32_t>& rejected, float margin);
 
 /// Pairs that go through the model together.
 struct PairBatch {
@@ -32,9 +34,10 @@ struct PairBatch {
   std::vector<float> margins;  ///< one per pair
 };
 
-/// Packs whole pairs, in order, into batches of at most `budget_tokens`; a pair larger than the budget is a batch of its own.
+/// Packs whole pairs, in order, into batches of at most `budget_tokens`; a pair larger than the
+/// budget is a batch of its own.
 /// @param order  numbers of the pairs to take
-std::vector<PairBatch> pack_pairs(std::span<const EncodedPair> pairs, std::span<const std::size_t> order,
-                                  std::int64_t budget_tokens);
+std::vector<PairBatch> pack_pairs(std::span<const EncodedPair> pairs,
+                                  std::span<const std::size_t> order, std::int64_t budget_tokens);
 
 }  // namespace charm::train

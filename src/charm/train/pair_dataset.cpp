@@ -11,22 +11,28 @@
 namespace charm::train {
 namespace {
 
-std::vector<std::int32_t> encode_side(const Conversation& conversation, const text::ConversationEncoder& encoder,
+std::vector<std::int32_t> encode_side(const Conversation& conversation,
+                                      const text::ConversationEncoder& encoder,
                                       const EncodePairsOptions& options) {
   if (conversation.size() < 2 || conversation.back().role != "assistant") {
-    throw Error(ErrorKind::kInput, "expected a conversation that ends with an assistant's turn, found {} turns{}",
-                conversation.size(),
-                conversation.empty() ? "" : fmt::format(", the last by '{}'", conversation.back().role));
+    throw Error(
+        ErrorKind::kInput,
+        "expected a conversation that ends with an assistant's turn, found {} turns{}",
+        conversation.size(),
+        conversation.empty() ? "" : fmt::format(", the last by '{}'", conversation.back().role));
   }
   const Conversation prompt(conversation.begin(), conversation.end() - 1);
   text::EncodedConversation encoded = encoder.encode(prompt, conversation.back().content);
   for (const std::int32_t id : encoded.ids) {
     if (id < 0 || id >= options.vocab_size) {
-      throw Error(ErrorKind::kInput, "token id {} is outside the model's vocabulary of {}: the tokenizer is another model's",
-                  id, options.vocab_size);
+      throw Error(
+          ErrorKind::kInput,
+          "token id {} is outside the model's vocabulary of {}: the tokenizer is another model's",
+          id, options.vocab_size);
     }
   }
-  return batch::make_pooled_row(std::move(encoded.ids), encoded.prompt_length, options.pad_token_id).ids;
+  return batch::make_pooled_row(std::move(encoded.ids), encoded.prompt_length, options.pad_token_id)
+      .ids;
 }
 
 EncodedPair encode_pair(const PreferencePair& pair, const text::ConversationEncoder& encoder,
@@ -35,14 +41,16 @@ EncodedPair encode_pair(const PreferencePair& pair, const text::ConversationEnco
     throw Error(ErrorKind::kInput, "the pair has no margin, which --use-margin needs");
   }
   const float margin = options.use_margin ? static_cast<float>(*pair.margin) : 0.0f;
-  return make_pair(pair.prompt_id, encode_side(pair.chosen, encoder, options), encode_side(pair.rejected, encoder, options),
-                   margin);
+  return make_pair(pair.prompt_id, encode_side(pair.chosen, encoder, options),
+                   encode_side(pair.rejected, encoder, options), margin);
 }
 
 }  // namespace
 
-std::vector<EncodedPair> encode_pairs(std::span<const PreferencePair> pairs, const text::ConversationEncoder& encoder,
-                                      const EncodePairsOptions& options, const std::string& source) {
+std::vector<EncodedPair> encode_pairs(std::span<const PreferencePair> pairs,
+                                      const text::ConversationEncoder& encoder,
+                                      const EncodePairsOptions& options,
+                                      const std::string& source) {
   std::vector<std::optional<EncodedPair>> encoded(pairs.size());
   std::vector<std::string> problems(pairs.size());
   parallel_for(pairs.size(), /*num_threads=*/0, [&](std::size_t i) {
@@ -60,7 +68,8 @@ std::vector<EncodedPair> encode_pairs(std::span<const PreferencePair> pairs, con
       kept.push_back(std::move(*encoded[i]));
       continue;
     }
-    const std::string message = fmt::format("{}: pair {} (prompt {}): {}", source, i + 1, pairs[i].prompt_id, problems[i]);
+    const std::string message =
+        fmt::format("{}: pair {} (prompt {}): {}", source, i + 1, pairs[i].prompt_id, problems[i]);
     if (++num_bad > options.max_bad_rows) throw Error(ErrorKind::kInput, "{}", message);
     log::warning("{}; left out", message);
   }

@@ -13,13 +13,15 @@
 
 namespace charm::train {
 
-Split split_by_prompt(std::span<const EncodedPair> pairs, double eval_fraction, std::uint64_t seed) {
+Split split_by_prompt(std::span<const EncodedPair> pairs, double eval_fraction,
+                      std::uint64_t seed) {
   std::map<std::string, std::vector<std::size_t>> by_hash;  // prompts in the order of their hashes
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     by_hash[sha256_hex(fmt::format("{}:{}", seed, pairs[i].prompt_id))].push_back(i);
   }
   const auto num_prompts = static_cast<double>(by_hash.size());
-  double num_held_out = eval_fraction > 0.0 ? std::max(1.0, std::round(eval_fraction * num_prompts)) : 0.0;
+  double num_held_out =
+      eval_fraction > 0.0 ? std::max(1.0, std::round(eval_fraction * num_prompts)) : 0.0;
   num_held_out = std::min(num_held_out, num_prompts - 1.0);
 
   Split split;
@@ -32,7 +34,8 @@ Split split_by_prompt(std::span<const EncodedPair> pairs, double eval_fraction, 
   return split;
 }
 
-PairOrder::PairOrder(std::size_t num_pairs, std::uint64_t seed) : num_pairs_(num_pairs), seed_(seed) {
+PairOrder::PairOrder(std::size_t num_pairs, std::uint64_t seed)
+    : num_pairs_(num_pairs), seed_(seed) {
   CHARM_CHECK(num_pairs > 0, "no pairs to order");
 }
 

@@ -9,17 +9,20 @@
 
 namespace charm::train {
 
-/// Pairs by number: those to train on in input order, those held out in the order of their prompts' hashes.
+/// Pairs by number: those to train on in input order, those held out in the order of their prompts'
+/// hashes.
 struct Split {
   std::vector<std::size_t> train;
   std::vector<std::size_t> held_out;
 };
 
-/// Holds out a share of the prompts (rounded to a whole number, at least one where the share is above 0, never all) with all their
-/// pairs: those with the lowest SHA-256 of seed and prompt_id. Depends on the set of prompts and the seed alone.
+/// Holds out a share of the prompts (rounded to a whole number, at least one where the share is
+/// above 0, never all) with all their pairs: those with the lowest SHA-256 of seed and prompt_id.
+/// Depends on the set of prompts and the seed alone.
 Split split_by_prompt(std::span<const EncodedPair> pairs, double eval_fraction, std::uint64_t seed);
 
-/// The order in which a run sees its pairs: every epoch a permutation of its own, one after the other without a seam.
+/// The order in which a run sees its pairs: every epoch a permutation of its own, one after the
+/// other without a seam.
 class PairOrder {
  public:
   PairOrder(std::size_t num_pairs, std::uint64_t seed);

@@ -19,18 +19,20 @@ constexpr const char* kProgressKey = "charm_train";
 TrainProgress parse_progress(const tensor::SafetensorsFile& file) {
   const auto found = file.metadata().find(kProgressKey);
   try {
-    if (found == file.metadata().end()) throw Error(ErrorKind::kInput, "no entry '{}' in its metadata", kProgressKey);
+    if (found == file.metadata().end())
+      throw Error(ErrorKind::kInput, "no entry '{}' in its metadata", kProgressKey);
     const auto json = nlohmann::json::parse(found->second);
     return {json.at("fingerprint").get<std::string>(), json.at("step").get<std::int64_t>(),
             json.at("metrics_bytes").get<std::int64_t>()};
   } catch (const std::exception& error) {
-    throw Error(ErrorKind::kInput, "{}: not a checkpoint of charm train ({}); --fresh starts over", file.path().string(),
-                error.what());
+    throw Error(ErrorKind::kInput, "{}: not a checkpoint of charm train ({}); --fresh starts over",
+                file.path().string(), error.what());
   }
 }
 
 /// Every tensor of the run under its name in the checkpoint.
-std::vector<std::pair<std::string, at::Tensor>> run_tensors(TrainableModel& model, const AdamW& optimizer) {
+std::vector<std::pair<std::string, at::Tensor>> run_tensors(TrainableModel& model,
+                                                            const AdamW& optimizer) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const Parameter& parameter : model.parameters()) {
     if (parameter.trainable()) tensors.emplace_back("w." + parameter.name, parameter.master);
@@ -41,10 +43,13 @@ std::vector<std::pair<std::string, at::Tensor>> run_tensors(TrainableModel& mode
 
 }  // namespace
 
-void write_checkpoint(const fs::path& path, TrainableModel& model, const AdamW& optimizer, const TrainProgress& progress) {
-  const nlohmann::ordered_json json = {
-      {"fingerprint", progress.fingerprint}, {"step", progress.step}, {"metrics_bytes", progress.metrics_bytes}};
-  tensor::write_safetensors(path, run_tensors(model, optimizer), at::kFloat, {{kProgressKey, json.dump()}});
+void write_checkpoint(const fs::path& path, TrainableModel& model, const AdamW& optimizer,
+                      const TrainProgress& progress) {
+  const nlohmann::ordered_json json = {{"fingerprint", progress.fingerprint},
+                                       {"step", progress.step},
+                                       {"metrics_bytes", progress.metrics_bytes}};
+  tensor::write_safetensors(path, run_tensors(model, optimizer), at::kFloat,
+                            {{kProgressKey, json.dump()}});
 }
 
 std::optional<TrainProgress> read_checkpoint_progress(const fs::path& path) {
@@ -60,8 +65,10 @@ void restore_checkpoint(const fs::path& path, TrainableModel& model, AdamW& opti
   for (const auto& [name, tensor] : tensors) {
     const auto found = file.tensors().find(name);
     if (found == file.tensors().end() || tensor.sizes() != at::IntArrayRef(found->second.shape)) {
-      throw Error(ErrorKind::kInput, "{}: tensor '{}' is missing or has another shape than the model's; --fresh starts over",
-                  path.string(), name);
+      throw Error(
+          ErrorKind::kInput,
+          "{}: tensor '{}' is missing or has another shape than the model's; --fresh starts over",
+          path.string(), name);
     }
     tensor.copy_(file.view(name));
   }

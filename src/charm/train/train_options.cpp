@@ -14,9 +14,12 @@ void require(bool fine, std::string_view option, double value, std::string_view 
 
 std::string_view save_dtype_name(SaveDType dtype) {
   switch (dtype) {
-    case SaveDType::kFloat32: return "float32";
-    case SaveDType::kBFloat16: return "bfloat16";
-    case SaveDType::kSource: break;
+    case SaveDType::kFloat32:
+      return "float32";
+    case SaveDType::kBFloat16:
+      return "bfloat16";
+    case SaveDType::kSource:
+      break;
   }
   return "source";
 }
@@ -25,30 +28,37 @@ std::string_view save_dtype_name(SaveDType dtype) {
 
 void check_options(const TrainOptions& o) {
   const auto in_unit = [](double x) { return x >= 0.0 && x < 1.0; };
-  require(o.learning_rate > 0.0 && std::isfinite(o.learning_rate), "learning-rate", o.learning_rate, "a number above 0");
-  require(o.weight_decay >= 0.0 && std::isfinite(o.weight_decay), "weight-decay", o.weight_decay, "a number from 0 up");
+  require(o.learning_rate > 0.0 && std::isfinite(o.learning_rate), "learning-rate", o.learning_rate,
+          "a number above 0");
+  require(o.weight_decay >= 0.0 && std::isfinite(o.weight_decay), "weight-decay", o.weight_decay,
+          "a number from 0 up");
   require(in_unit(o.adam_beta1), "adam-beta1", o.adam_beta1, "a number in [0, 1)");
   require(in_unit(o.adam_beta2), "adam-beta2", o.adam_beta2, "a number in [0, 1)");
   require(o.adam_eps > 0.0, "adam-eps", o.adam_eps, "a number above 0");
   require(in_unit(o.warmup_fraction), "warmup-fraction", o.warmup_fraction, "a number in [0, 1)");
   require(o.clip_norm >= 0.0, "clip-norm", o.clip_norm, "a number from 0 up");
   require(o.epochs > 0.0 && std::isfinite(o.epochs), "epochs", o.epochs, "a number above 0");
-  require(o.pairs_per_step > 0, "pairs-per-step", static_cast<double>(o.pairs_per_step), "at least 1");
+  require(o.pairs_per_step > 0, "pairs-per-step", static_cast<double>(o.pairs_per_step),
+          "at least 1");
   require(o.max_steps >= 0, "max-steps", static_cast<double>(o.max_steps), "0 or more");
   require(o.max_tokens > 0, "max-tokens", static_cast<double>(o.max_tokens), "at least 1");
   require(o.budget_tokens > 0, "budget-tokens", static_cast<double>(o.budget_tokens), "at least 1");
-  require(o.centering >= 0.0 && std::isfinite(o.centering), "centering", o.centering, "a number from 0 up");
+  require(o.centering >= 0.0 && std::isfinite(o.centering), "centering", o.centering,
+          "a number from 0 up");
   require(in_unit(o.eval_fraction), "eval-fraction", o.eval_fraction, "a number in [0, 1)");
   require(o.eval_every >= 0, "eval-every", static_cast<double>(o.eval_every), "0 or more");
-  require(o.max_eval_pairs >= 0, "max-eval-pairs", static_cast<double>(o.max_eval_pairs), "0 or more");
+  require(o.max_eval_pairs >= 0, "max-eval-pairs", static_cast<double>(o.max_eval_pairs),
+          "0 or more");
   require(o.activation_gib >= 0.0, "activation-gib", o.activation_gib, "a number from 0 up");
-  require(o.checkpoint_every >= 0, "checkpoint-every", static_cast<double>(o.checkpoint_every), "0 or more");
+  require(o.checkpoint_every >= 0, "checkpoint-every", static_cast<double>(o.checkpoint_every),
+          "0 or more");
   if (o.device != "auto" && o.device != "cpu" && o.device != "cuda") {
     throw Error(ErrorKind::kUsage, "--device {}: expected auto, cpu or cuda", o.device);
   }
 }
 
-storage::Manifest make_manifest(const TrainOptions& o, std::string_view dtype, std::string_view device) {
+storage::Manifest make_manifest(const TrainOptions& o, std::string_view dtype,
+                                std::string_view device) {
   storage::Manifest manifest("train");
   manifest.option("learning-rate", o.learning_rate)
       .option("weight-decay", o.weight_decay)

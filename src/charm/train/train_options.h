@@ -10,7 +10,9 @@ namespace charm::train {
 /// Throws kUsage naming the option when a value is out of its range.
 void check_options(const TrainOptions& options);
 
-/// Options that decide the result, and the inputs with their hashes. `dtype` and `device` are the resolved ones.
-storage::Manifest make_manifest(const TrainOptions& options, std::string_view dtype, std::string_view device);
+/// Options that decide the result, and the inputs with their hashes. `dtype` and `device` are the
+/// resolved ones.
+storage::Manifest make_manifest(const TrainOptions& options, std::string_view dtype,
+                                std::string_view device);
 
 }  // namespace charm::train

@@ -29,7 +29,8 @@ using nlohmann::ordered_json;
 bool choose_cuda(const std::string& device) {
   const bool present = at::globalContext().hasCUDA();
   if (device == "cuda" && !present) {
-    throw Error(ErrorKind::kResource, "--device cuda: this program was built without CUDA or no GPU is visible");
+    throw Error(ErrorKind::kResource,
+                "--device cuda: this program was built without CUDA or no GPU is visible");
   }
   return device != "cpu" && present;
 }
@@ -44,22 +45,26 @@ StartingPoint load_start(const TrainOptions& options) {
   StartingPoint start;
   start.config = model::load_model_config(options.model);
   if (start.config.head == model::HeadKind::kNone && !options.new_head) {
-    throw Error(ErrorKind::kInput, "{}: {} has no score head; --new-head gives it a fresh one to train", options.model.string(),
-                start.config.architecture);
+    throw Error(ErrorKind::kInput,
+                "{}: {} has no score head; --new-head gives it a fresh one to train",
+                options.model.string(), start.config.architecture);
   }
   if (start.config.head != model::HeadKind::kNone && options.new_head) {
-    throw Error(ErrorKind::kUsage, "--new-head: {} is a {} with a trained head, which would be lost; leave the option out",
-                options.model.string(), start.config.architecture);
+    throw Error(
+        ErrorKind::kUsage,
+        "--new-head: {} is a {} with a trained head, which would be lost; leave the option out",
+        options.model.string(), start.config.architecture);
   }
   const std::int64_t stored_layers = start.config.num_layers;
   if (options.layers) {
     if (*options.layers < 1 || *options.layers > stored_layers) {
-      throw Error(ErrorKind::kUsage, "--layers {}: {} has {} layers", *options.layers, options.model.string(), stored_layers);
+      throw Error(ErrorKind::kUsage, "--layers {}: {} has {} layers", *options.layers,
+                  options.model.string(), stored_layers);
     }
     start.config.num_layers = *options.layers;
   }
-  start.weights =
-      model::load_weights(options.model, start.config, {.dtype = at::kFloat, .stored_layers = stored_layers});
+  start.weights = model::load_weights(options.model, start.config,
+                                      {.dtype = at::kFloat, .stored_layers = stored_layers});
   if (options.new_head) {
     start.config.head = model::HeadKind::kLinear;
     start.weights.head_1D = model::random_head(start.config, options.seed);
@@ -69,9 +74,12 @@ StartingPoint load_start(const TrainOptions& options) {
 
 at::ScalarType save_dtype(const TrainOptions& options, const model::DecoderConfig& config) {
   switch (options.save_dtype) {
-    case SaveDType::kFloat32: return at::kFloat;
-    case SaveDType::kBFloat16: return at::kBFloat16;
-    case SaveDType::kSource: break;
+    case SaveDType::kFloat32:
+      return at::kFloat;
+    case SaveDType::kBFloat16:
+      return at::kBFloat16;
+    case SaveDType::kSource:
+      break;
   }
   if (config.stored_dtype == "bfloat16") return at::kBFloat16;
   return config.stored_dtype == "float16" ? at::kHalf : at::kFloat;
@@ -82,13 +90,15 @@ struct Data {
   std::vector<EncodedPair> held_out;
 };
 
-Data read_data(const TrainOptions& options, const model::DecoderConfig& config, const text::ConversationEncoder& encoder) {
+Data read_data(const TrainOptions& options, const model::DecoderConfig& config,
+               const text::ConversationEncoder& encoder) {
   const EncodePairsOptions encode{.pad_token_id = config.pad_token_id,
                                   .vocab_size = config.vocab_size,
                                   .use_margin = options.use_margin,
                                   .max_bad_rows = options.max_bad_rows};
   const auto read = [&](const fs::path& path, EncodePairsOptions how) {
-    return encode_pairs(storage::read_preferences(path, {.max_bad_rows = options.max_bad_rows}), encoder, how, path.string());
+    return encode_pairs(storage::read_preferences(path, {.max_bad_rows = options.max_bad_rows}),
+                        encoder, how, path.string());
   };
   Data data;
   std::vector<EncodedPair> pairs = read(options.preferences, encode);
@@ -106,10 +116,12 @@ Data read_data(const TrainOptions& options, const model::DecoderConfig& config, 
     if (!held_out_prompts.contains(pairs[i].prompt_id)) data.train.push_back(std::move(pairs[i]));
   }
   if (data.train.size() < split.train.size()) {
-    log::warning("{}: {} of {} pairs belong to prompts of {} and are not trained on", options.preferences.string(),
-                 split.train.size() - data.train.size(), split.train.size(), options.eval_preferences->string());
+    log::warning("{}: {} of {} pairs belong to prompts of {} and are not trained on",
+                 options.preferences.string(), split.train.size() - data.train.size(),
+                 split.train.size(), options.eval_preferences->string());
   }
-  if (data.train.empty()) throw Error(ErrorKind::kInput, "{}: no pair is left to train on", options.preferences.string());
+  if (data.train.empty())
+    throw Error(ErrorKind::kInput, "{}: no pair is left to train on", options.preferences.string());
   const auto limit = static_cast<std::size_t>(options.max_eval_pairs);
   if (limit > 0 && data.held_out.size() > limit) data.held_out.resize(limit);
   return data;
@@ -117,10 +129,14 @@ Data read_data(const TrainOptions& options, const model::DecoderConfig& config, 
 
 ordered_json eval_json(const std::optional<EvalSummary>& eval) {
   if (!eval) return nullptr;
-  return {{"num_pairs", eval->num_pairs}, {"accuracy", eval->accuracy}, {"loss", eval->loss}, {"margin", eval->margin}};
+  return {{"num_pairs", eval->num_pairs},
+          {"accuracy", eval->accuracy},
+          {"loss", eval->loss},
+          {"margin", eval->margin}};
 }
 
-/// The result that a finished output of the same run recorded; empty when the output is absent or another run's.
+/// The result that a finished output of the same run recorded; empty when the output is absent or
+/// another run's.
 std::optional<TrainResult> finished_result(const fs::path& output, const std::string& fingerprint) {
   const fs::path path = output / "manifest.json";
   if (!fs::exists(path)) return std::nullopt;
@@ -137,13 +153,16 @@ std::optional<TrainResult> finished_result(const fs::path& output, const std::st
 }
 
 /// The finished folder, whole or not at all.
-void write_output(const TrainOptions& options, const WorkFolder& work, TrainableModel& model, const TrainResult& result,
-                  const text::ConversationEncoder& encoder, storage::Manifest& manifest, const std::string& fingerprint) {
+void write_output(const TrainOptions& options, const WorkFolder& work, TrainableModel& model,
+                  const TrainResult& result, const text::ConversationEncoder& encoder,
+                  storage::Manifest& manifest, const std::string& fingerprint) {
   const fs::path folder = work.path / "model";
   std::error_code ignored;
   fs::remove_all(folder, ignored);
-  model::write_model_files(folder, options.model, model.master(), model.config(), save_dtype(options, model.config()));
-  if (options.template_file) write_file(folder / "chat_template.jinja", encoder.chat_template().source());
+  model::write_model_files(folder, options.model, model.master(), model.config(),
+                           save_dtype(options, model.config()));
+  if (options.template_file)
+    write_file(folder / "chat_template.jinja", encoder.chat_template().source());
   write_file(folder / "metrics.jsonl", read_file(work.metrics()));
   manifest.extra("fingerprint", fingerprint)
       .extra("template_sha256", encoder.chat_template().sha256())
@@ -162,12 +181,15 @@ void write_output(const TrainOptions& options, const WorkFolder& work, Trainable
 
 TrainResult train(const TrainOptions& options, const ProgressFn& progress) {
   check_options(options);
-  at::set_num_threads(options.threads > 0 ? options.threads : static_cast<int>(available_processors()));
+  at::set_num_threads(options.threads > 0 ? options.threads
+                                          : static_cast<int>(available_processors()));
   require_writable(options.output);
   const bool cuda = choose_cuda(options.device);
-  const bool bfloat16 = options.dtype == ComputeDType::kAuto ? model::computes_in_bfloat16(model::DTypeChoice::kAuto, cuda)
-                                                             : options.dtype == ComputeDType::kBFloat16;
-  storage::Manifest manifest = make_manifest(options, bfloat16 ? "bfloat16" : "float32", cuda ? "cuda" : "cpu");
+  const bool bfloat16 = options.dtype == ComputeDType::kAuto
+                            ? model::computes_in_bfloat16(model::DTypeChoice::kAuto, cuda)
+                            : options.dtype == ComputeDType::kBFloat16;
+  storage::Manifest manifest =
+      make_manifest(options, bfloat16 ? "bfloat16" : "float32", cuda ? "cuda" : "cpu");
   const std::string fingerprint = manifest.fingerprint();
   if (!options.fresh) {
     if (const auto result = finished_result(options.output, fingerprint)) return *result;
@@ -178,22 +200,25 @@ TrainResult train(const TrainOptions& options, const ProgressFn& progress) {
 
   StartingPoint start = load_start(options);
   const text::ConversationEncoder encoder(
-      options.model, {.max_tokens = options.max_tokens,
-                      .truncation = text::Truncation::kLeft,
-                      .bos = options.bos_as_template ? text::BosPolicy::kAsTemplate : text::BosPolicy::kOnce,
-                      .template_file = options.template_file,
-                      .template_date = options.template_date});
+      options.model,
+      {.max_tokens = options.max_tokens,
+       .truncation = text::Truncation::kLeft,
+       .bos = options.bos_as_template ? text::BosPolicy::kAsTemplate : text::BosPolicy::kOnce,
+       .template_file = options.template_file,
+       .template_date = options.template_date});
   const Data data = read_data(options, start.config, encoder);
   if (cuda) {
-    for (auto& [name, tensor] : model::named_weights(start.weights, start.config)) *tensor = tensor->to(at::kCUDA);
+    for (auto& [name, tensor] : model::named_weights(start.weights, start.config))
+      *tensor = tensor->to(at::kCUDA);
   }
   TrainableModel model(start.config, std::move(start.weights),
                        {.compute_dtype = bfloat16 ? at::kBFloat16 : at::kFloat,
                         .train_embeddings = options.train_embeddings,
                         .freeze_layers = options.freeze_layers});
-  log::info("training on {} pairs, {} held out, {} steps, {} on {}", data.train.size(), data.held_out.size(),
-            count_steps(options, static_cast<std::int64_t>(data.train.size())), bfloat16 ? "bfloat16" : "float32",
-            cuda ? "cuda" : "cpu");
+  log::info("training on {} pairs, {} held out, {} steps, {} on {}", data.train.size(),
+            data.held_out.size(),
+            count_steps(options, static_cast<std::int64_t>(data.train.size())),
+            bfloat16 ? "bfloat16" : "float32", cuda ? "cuda" : "cpu");
   Trainer trainer(model, data.train, data.held_out, options, work, fingerprint);
   const TrainResult result = trainer.run(progress);
   if (result.finished) write_output(options, work, model, result, encoder, manifest, fingerprint);

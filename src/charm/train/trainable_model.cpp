@@ -20,7 +20,8 @@ std::int64_t layer_of(const model::WeightSlot& slot, const model::DecoderConfig&
   return layer >= 0 ? layer : config.num_layers;
 }
 
-/// Norms and the head are computed in float32 whatever the model's dtype, so their masters serve as they are.
+/// Norms and the head are computed in float32 whatever the model's dtype, so their masters serve as
+/// they are.
 bool computes_in_float32(const model::WeightSlot& slot) {
   return slot.kind == model::WeightShape::kNorm || slot.kind == model::WeightShape::kHead;
 }
@@ -31,7 +32,8 @@ TrainableModel::TrainableModel(const model::DecoderConfig& config, model::Decode
                                const TrainableOptions& options)
     : options_(options), master_(std::move(master)) {
   if (options_.freeze_layers < 0 || options_.freeze_layers >= config.num_layers) {
-    throw Error(ErrorKind::kUsage, "--freeze-layers {}: the model has {} layers, and at least one must be trained",
+    throw Error(ErrorKind::kUsage,
+                "--freeze-layers {}: the model has {} layers, and at least one must be trained",
                 options_.freeze_layers, config.num_layers);
   }
   const bool embedding_trained = options_.train_embeddings && options_.freeze_layers == 0;
@@ -48,7 +50,8 @@ TrainableModel::TrainableModel(const model::DecoderConfig& config, model::Decode
     parameter.compute = copied ? parameter.master.to(options_.compute_dtype) : parameter.master;
     if (layer == kEmbedding ? embedding_trained : layer >= options_.freeze_layers) {
       parameter.gradient = at::zeros_like(parameter.master);
-      // The embedding's gradient is added row by row, without autograd: a dense one per batch would be as large as the table.
+      // The embedding's gradient is added row by row, without autograd: a dense one per batch would
+      // be as large as the table.
       if (layer != kEmbedding) parameter.compute.set_requires_grad(true);
     }
     *computes[i].tensor = parameter.compute;
@@ -66,7 +69,9 @@ std::vector<Parameter*> TrainableModel::block_parameters(std::int64_t layer) {
   return found;
 }
 
-std::vector<Parameter*> TrainableModel::head_parameters() { return block_parameters(config().num_layers); }
+std::vector<Parameter*> TrainableModel::head_parameters() {
+  return block_parameters(config().num_layers);
+}
 
 void TrainableModel::zero_gradients() {
   for (Parameter& parameter : parameters_) {

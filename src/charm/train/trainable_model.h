@@ -13,11 +13,13 @@ namespace charm::train {
 
 /// One weight while it is trained.
 struct Parameter {
-  std::string name;        ///< Hugging Face name
-  at::Tensor master;       ///< float32: what the optimiser moves and what is saved
-  at::Tensor compute;      ///< what the model multiplies with: the master itself, or its bfloat16 copy
-  at::Tensor gradient;     ///< float32 sum over the step's batches; undefined for a weight that is kept as it is
-  bool decays = false;     ///< weight decay applies: matrices yes, norms and biases no (as transformers' Trainer)
+  std::string name;     ///< Hugging Face name
+  at::Tensor master;    ///< float32: what the optimiser moves and what is saved
+  at::Tensor compute;   ///< what the model multiplies with: the master itself, or its bfloat16 copy
+  at::Tensor gradient;  ///< float32 sum over the step's batches; undefined for a weight that is
+                        ///< kept as it is
+  bool decays = false;  ///< weight decay applies: matrices yes, norms and biases no (as
+                        ///< transformers' Trainer)
   bool trainable() const { return gradient.defined(); }
 };
 
@@ -27,12 +29,13 @@ struct TrainableOptions {
   std::int64_t freeze_layers = 0;  ///< the embeddings and the first N layers stay as they are
 };
 
-/// A decoder with float32 master weights, the copies it computes with, and gradients. Norms and head compute in float32 in every
-/// case. Not thread-safe.
+/// A decoder with float32 master weights, the copies it computes with, and gradients. Norms and
+/// head compute in float32 in every case. Not thread-safe.
 class TrainableModel {
  public:
   /// `master` in float32 on the device to train on, with a head; shared, not copied.
-  TrainableModel(const model::DecoderConfig& config, model::DecoderWeights master, const TrainableOptions& options);
+  TrainableModel(const model::DecoderConfig& config, model::DecoderWeights master,
+                 const TrainableOptions& options);
 
   const model::Decoder& decoder() const { return *decoder_; }
   const model::DecoderConfig& config() const { return decoder_->config(); }
@@ -41,7 +44,9 @@ class TrainableModel {
   std::vector<Parameter>& parameters() { return parameters_; }
 
   /// nullptr when the embedding is kept.
-  Parameter* embedding() { return parameters_.front().trainable() ? &parameters_.front() : nullptr; }
+  Parameter* embedding() {
+    return parameters_.front().trainable() ? &parameters_.front() : nullptr;
+  }
   /// Trainable weights of one block.
   std::vector<Parameter*> block_parameters(std::int64_t layer);
   /// Trainable weights behind the blocks: final norm and head.
@@ -57,7 +62,8 @@ class TrainableModel {
   TrainableOptions options_;
   model::DecoderWeights master_;
   std::vector<Parameter> parameters_;
-  std::vector<std::int64_t> layers_;  ///< of each parameter: -1 embedding, 0 .. blocks, num_layers behind them
+  std::vector<std::int64_t>
+      layers_;  ///< of each parameter: -1 embedding, 0 .. blocks, num_layers behind them
   std::unique_ptr<model::Decoder> decoder_;
 };
 

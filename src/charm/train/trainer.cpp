@@ -23,18 +23,22 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::minutes kCheckpointInterval{5};
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 /// Pairs a run of `max_steps` or `epochs` sees, repeats counted.
 std::int64_t count_seen(const TrainOptions& options, std::int64_t num_pairs) {
-  const auto seen = static_cast<std::int64_t>(std::llround(options.epochs * static_cast<double>(num_pairs)));
+  const auto seen =
+      static_cast<std::int64_t>(std::llround(options.epochs * static_cast<double>(num_pairs)));
   return options.max_steps > 0 ? std::min(seen, options.max_steps * options.pairs_per_step) : seen;
 }
 
 double mean_of_last_tenth(const std::vector<double>& losses) {
   if (losses.empty()) return 0.0;
   const std::size_t count = (losses.size() + 9) / 10;
-  return std::accumulate(losses.end() - static_cast<std::ptrdiff_t>(count), losses.end(), 0.0) / static_cast<double>(count);
+  return std::accumulate(losses.end() - static_cast<std::ptrdiff_t>(count), losses.end(), 0.0) /
+         static_cast<double>(count);
 }
 
 }  // namespace
@@ -43,7 +47,8 @@ std::int64_t count_steps(const TrainOptions& options, std::int64_t num_pairs) {
   return (count_seen(options, num_pairs) + options.pairs_per_step - 1) / options.pairs_per_step;
 }
 
-EvalSummary evaluate_pairs(const TrainableModel& model, std::span<const EncodedPair> pairs, std::int64_t budget_tokens) {
+EvalSummary evaluate_pairs(const TrainableModel& model, std::span<const EncodedPair> pairs,
+                           std::int64_t budget_tokens) {
   const at::NoGradGuard guard;
   std::vector<std::size_t> order(pairs.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -52,11 +57,13 @@ EvalSummary evaluate_pairs(const TrainableModel& model, std::span<const EncodedP
     counts.add(model.decoder().forward(model.decoder().layout(batch.packed)));
   }
   const auto n = static_cast<double>(counts.num_pairs);
-  return {counts.num_pairs, static_cast<double>(counts.num_right) / n, counts.sum_loss / n, counts.sum_margin / n};
+  return {counts.num_pairs, static_cast<double>(counts.num_right) / n, counts.sum_loss / n,
+          counts.sum_margin / n};
 }
 
-Trainer::Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs, std::span<const EncodedPair> eval_pairs,
-                 const TrainOptions& options, WorkFolder work, std::string fingerprint)
+Trainer::Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs,
+                 std::span<const EncodedPair> eval_pairs, const TrainOptions& options,
+                 WorkFolder work, std::string fingerprint)
     : model_(model),
       train_pairs_(train_pairs),
       eval_pairs_(eval_pairs),
@@ -64,8 +71,8 @@ Trainer::Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs
       work_(std::move(work)),
       fingerprint_(std::move(fingerprint)),
       num_steps_(count_steps(options, static_cast<std::int64_t>(train_pairs.size()))),
-      kept_blocks_(blocks_that_fit(model.config(), model.parameters().front().compute.scalar_type(), options.budget_tokens,
-                                   options.activation_gib * (1 << 30))),
+      kept_blocks_(blocks_that_fit(model.config(), model.parameters().front().compute.scalar_type(),
+                                   options.budget_tokens, options.activation_gib * (1 << 30))),
       schedule_(make_schedule(options.learning_rate, num_steps_, options.warmup_fraction)),
       optimizer_(model.parameters(), {.beta1 = options.adam_beta1,
                                       .beta2 = options.adam_beta2,
@@ -77,7 +84,8 @@ StepMetrics Trainer::take_step(std::int64_t step) {
   const std::int64_t seen = count_seen(options_, static_cast<std::int64_t>(train_pairs_.size()));
   const std::int64_t begin = step * options_.pairs_per_step;
   const std::int64_t end = std::min(begin + options_.pairs_per_step, seen);
-  const std::vector<std::size_t> order = PairOrder(train_pairs_.size(), options_.seed).take(begin, end);
+  const std::vector<std::size_t> order =
+      PairOrder(train_pairs_.size(), options_.seed).take(begin, end);
   const auto num_pairs = static_cast<double>(order.size());
 
   model_.zero_gradients();
@@ -96,7 +104,8 @@ StepMetrics Trainer::take_step(std::int64_t step) {
   metrics.grad_norm = clip_gradients(model_.parameters(), options_.clip_norm);
   if (!std::isfinite(metrics.loss) || !std::isfinite(metrics.grad_norm)) {
     throw Error(ErrorKind::kInput,
-                "step {}: loss {} and gradient norm {}, expected finite numbers; a lower --learning-rate or --dtype float32 "
+                "step {}: loss {} and gradient norm {}, expected finite numbers; a lower "
+                "--learning-rate or --dtype float32 "
                 "may help",
                 step + 1, metrics.loss, metrics.grad_norm);
   }
@@ -111,18 +120,21 @@ StepMetrics Trainer::take_step(std::int64_t step) {
   return metrics;
 }
 
-void Trainer::evaluate(std::string_view when, std::int64_t step, MetricsLog& metrics, const ProgressFn& progress) {
+void Trainer::evaluate(std::string_view when, std::int64_t step, MetricsLog& metrics,
+                       const ProgressFn& progress) {
   if (eval_pairs_.empty()) return;
   const EvalSummary summary = evaluate_pairs(model_, eval_pairs_, options_.budget_tokens);
   metrics.add(when, step, summary);
   if (progress) {
-    progress({"training", step, num_steps_, "steps",
-              fmt::format("held-out accuracy {:.3f}, loss {:.4f}", summary.accuracy, summary.loss)});
+    progress(
+        {"training", step, num_steps_, "steps",
+         fmt::format("held-out accuracy {:.3f}, loss {:.4f}", summary.accuracy, summary.loss)});
   }
 }
 
 void Trainer::save(std::int64_t step, const MetricsLog& metrics) {
-  write_checkpoint(work_.checkpoint(), model_, optimizer_, {fingerprint_, step, metrics.num_bytes()});
+  write_checkpoint(work_.checkpoint(), model_, optimizer_,
+                   {fingerprint_, step, metrics.num_bytes()});
   last_checkpoint_ = Clock::now();
 }
 
@@ -135,7 +147,8 @@ bool Trainer::checkpoint_is_due(std::int64_t step) const {
 TrainResult Trainer::run(const ProgressFn& progress) {
   std::optional<TrainProgress> earlier = read_checkpoint_progress(work_.checkpoint());
   if (earlier && earlier->fingerprint != fingerprint_) {
-    log::warning("{}: a checkpoint of other options or inputs; training starts over", work_.checkpoint().string());
+    log::warning("{}: a checkpoint of other options or inputs; training starts over",
+                 work_.checkpoint().string());
     fs::remove(work_.checkpoint());
     earlier.reset();
   }
@@ -144,7 +157,8 @@ TrainResult Trainer::run(const ProgressFn& progress) {
   std::int64_t step = earlier ? earlier->step : 0;
   if (step == 0) evaluate("before", 0, metrics, progress);
 
-  const std::int64_t eval_every = options_.eval_every > 0 ? options_.eval_every : std::max<std::int64_t>(1, num_steps_ / 4);
+  const std::int64_t eval_every =
+      options_.eval_every > 0 ? options_.eval_every : std::max<std::int64_t>(1, num_steps_ / 4);
   TrainResult result;
   double step_seconds = 0.0;
   while (step < num_steps_) {
@@ -156,7 +170,8 @@ TrainResult Trainer::run(const ProgressFn& progress) {
     result.tokens_per_s = static_cast<double>(result.num_tokens) / step_seconds;
     if (progress) {
       progress({"training", step, num_steps_, "steps",
-                fmt::format("loss {:.4f}, accuracy {:.3f}, {:.0f} tokens/s", taken.loss, taken.accuracy, result.tokens_per_s)});
+                fmt::format("loss {:.4f}, accuracy {:.3f}, {:.0f} tokens/s", taken.loss,
+                            taken.accuracy, result.tokens_per_s)});
     }
     if (step == num_steps_) break;
     if (step % eval_every == 0) evaluate("during", step, metrics, progress);

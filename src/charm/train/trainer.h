@@ -29,22 +29,27 @@ struct WorkFolder {
 std::int64_t count_steps(const TrainOptions& options, std::int64_t num_pairs);
 
 /// Accuracy and loss over pairs, without gradients.
-EvalSummary evaluate_pairs(const TrainableModel& model, std::span<const EncodedPair> pairs, std::int64_t budget_tokens);
+EvalSummary evaluate_pairs(const TrainableModel& model, std::span<const EncodedPair> pairs,
+                           std::int64_t budget_tokens);
 
-/// The loop: order, batches, gradients, clipping, AdamW, evaluation, checkpoints. Its state is the weights, the optimiser's and the
-/// step's number; everything else is a function of options, pairs and step, so a run that continues from a checkpoint does what an
-/// unbroken one does. Refers to model and pairs. Not thread-safe.
+/// The loop: order, batches, gradients, clipping, AdamW, evaluation, checkpoints. Its state is the
+/// weights, the optimiser's and the step's number; everything else is a function of options, pairs
+/// and step, so a run that continues from a checkpoint does what an unbroken one does. Refers to
+/// model and pairs. Not thread-safe.
 class Trainer {
  public:
-  Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs, std::span<const EncodedPair> eval_pairs,
-          const TrainOptions& options, WorkFolder work, std::string fingerprint);
+  Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs,
+          std::span<const EncodedPair> eval_pairs, const TrainOptions& options, WorkFolder work,
+          std::string fingerprint);
 
-  /// Runs to the end, or to `options.stop_after_steps`. Continues from the work folder's checkpoint where it fits the fingerprint.
+  /// Runs to the end, or to `options.stop_after_steps`. Continues from the work folder's checkpoint
+  /// where it fits the fingerprint.
   TrainResult run(const ProgressFn& progress);
 
  private:
   StepMetrics take_step(std::int64_t step);
-  void evaluate(std::string_view when, std::int64_t step, MetricsLog& metrics, const ProgressFn& progress);
+  void evaluate(std::string_view when, std::int64_t step, MetricsLog& metrics,
+                const ProgressFn& progress);
   void save(std::int64_t step, const MetricsLog& metrics);
   bool checkpoint_is_due(std::int64_t step) const;
 

@@ -29,9 +29,12 @@ class LoadWeights : public testing::Test {
   void SetUp() override {
     weights_ = write_tiny_model(folder_.path(), tiny_config());
     config_ = load_model_config(folder_.path());
-    for (const auto& [name, tensor] : named_weights(weights_, config_)) tensors_.emplace_back(name, *tensor);
+    for (const auto& [name, tensor] : named_weights(weights_, config_))
+      tensors_.emplace_back(name, *tensor);
   }
-  DecoderWeights load(at::ScalarType dtype = at::kFloat) { return load_weights(folder_.path(), config_, {.dtype = dtype}); }
+  DecoderWeights load(at::ScalarType dtype = at::kFloat) {
+    return load_weights(folder_.path(), config_, {.dtype = dtype});
+  }
   std::string failure(const Tensors& tensors) {
     tensor::write_safetensors(folder_.path() / "model.safetensors", tensors);
     try {
@@ -85,20 +88,23 @@ TEST_F(LoadWeights, RoundTripIsIdentity) {
 TEST_F(LoadWeights, ConvertsDtypes) {
   tensor::write_safetensors(folder_.path() / "model.safetensors", tensors_, at::kBFloat16);
   EXPECT_EQ(load(at::kFloat).head_1D.scalar_type(), at::kFloat);
-  EXPECT_TRUE(at::equal(load(at::kFloat).head_1D, weights_.head_1D.to(at::kBFloat16).to(at::kFloat)));
+  EXPECT_TRUE(
+      at::equal(load(at::kFloat).head_1D, weights_.head_1D.to(at::kBFloat16).to(at::kFloat)));
   EXPECT_EQ(load(at::kBFloat16).blocks[0].q_HED.scalar_type(), at::kBFloat16);
   tensor::write_safetensors(folder_.path() / "model.safetensors", tensors_, at::kHalf);
   EXPECT_TRUE(at::equal(load().head_1D, weights_.head_1D.to(at::kHalf).to(at::kFloat)));
 }
 
 TEST_F(LoadWeights, SharedFileGivesTheSameValues) {
-  const DecoderWeights shared = load_weights(folder_.path(), config_, {.dtype = at::kFloat, .share_file = true});
+  const DecoderWeights shared =
+      load_weights(folder_.path(), config_, {.dtype = at::kFloat, .share_file = true});
   EXPECT_TRUE(at::equal(shared.blocks[1].down_DF, weights_.blocks[1].down_DF));
 }
 
 TEST_F(LoadWeights, MissingHeadIsNeverMadeUp) {
   EXPECT_THAT(failure(without("score.weight")),
-              AllOf(HasSubstr("'score.weight'"), HasSubstr("random one is never used"), HasSubstr("missing")));
+              AllOf(HasSubstr("'score.weight'"), HasSubstr("random one is never used"),
+                    HasSubstr("missing")));
 }
 
 TEST_F(LoadWeights, MissingTensorsAreNamed) {
@@ -107,19 +113,24 @@ TEST_F(LoadWeights, MissingTensorsAreNamed) {
 
 TEST_F(LoadWeights, ExtraTensorsAreNamed) {
   EXPECT_THAT(failure(with("score.bias", at::ones({1}))), HasSubstr("'score.bias'"));
-  EXPECT_THAT(failure(with("model.layers.2.mlp.up_proj.weight", at::ones({40, 32}))), HasSubstr("model.layers.2"));
-  EXPECT_THAT(failure(with("model.layers.0.self_attn.q_proj.bias", at::ones({32}))), HasSubstr("q_proj.bias"));
+  EXPECT_THAT(failure(with("model.layers.2.mlp.up_proj.weight", at::ones({40, 32}))),
+              HasSubstr("model.layers.2"));
+  EXPECT_THAT(failure(with("model.layers.0.self_attn.q_proj.bias", at::ones({32}))),
+              HasSubstr("q_proj.bias"));
   EXPECT_EQ(failure(with("lm_head.weight", at::ones({48, 32}))), "");
   EXPECT_EQ(failure(with("model.layers.0.self_attn.rotary_emb.inv_freq", at::ones({4}))), "");
 }
 
 TEST_F(LoadWeights, WrongShapesSayExpectedAndFound) {
-  EXPECT_THAT(failure(with(kUp1, at::ones({32, 40}))), AllOf(HasSubstr(kUp1), HasSubstr("[32, 40]"), HasSubstr("[40, 32]")));
-  EXPECT_THAT(failure(with("score.weight", at::ones({3, 32}))), AllOf(HasSubstr("[3, 32]"), HasSubstr("[1, 32]")));
+  EXPECT_THAT(failure(with(kUp1, at::ones({32, 40}))),
+              AllOf(HasSubstr(kUp1), HasSubstr("[32, 40]"), HasSubstr("[40, 32]")));
+  EXPECT_THAT(failure(with("score.weight", at::ones({3, 32}))),
+              AllOf(HasSubstr("[3, 32]"), HasSubstr("[1, 32]")));
 }
 
 TEST_F(LoadWeights, WrongDtypesSayExpectedAndFound) {
-  EXPECT_THAT(failure(with(kUp1, at::ones({40, 32}, at::kChar))), AllOf(HasSubstr(kUp1), HasSubstr("I8"), HasSubstr("F32")));
+  EXPECT_THAT(failure(with(kUp1, at::ones({40, 32}, at::kChar))),
+              AllOf(HasSubstr(kUp1), HasSubstr("I8"), HasSubstr("F32")));
 }
 
 TEST_F(LoadWeights, NanAndInfinityAreNamed) {
@@ -144,7 +155,8 @@ TEST_F(LoadWeights, BiasesAppearWhereTheConfigHasThem) {
 
 TEST_F(LoadWeights, FirstLayersOnly) {
   config_.num_layers = 1;
-  const DecoderWeights first = load_weights(folder_.path(), config_, {.dtype = at::kFloat, .stored_layers = 2});
+  const DecoderWeights first =
+      load_weights(folder_.path(), config_, {.dtype = at::kFloat, .stored_layers = 2});
   EXPECT_EQ(first.blocks.size(), 1U);
   EXPECT_THAT(failure(tensors_), HasSubstr("model.layers.1"));
   EXPECT_THROW(keep_first_layers(weights_, config_, 2), Error);
@@ -152,7 +164,8 @@ TEST_F(LoadWeights, FirstLayersOnly) {
 
 TEST(RandomWeights, FollowTheConfigAndTheSeed) {
   DecoderConfig config = parse_model_config(tiny_config(), "c");
-  DecoderWeights a = random_weights(config, 7), b = random_weights(config, 7), c = random_weights(config, 8);
+  DecoderWeights a = random_weights(config, 7), b = random_weights(config, 7),
+                 c = random_weights(config, 8);
   EXPECT_TRUE(at::equal(a.blocks[1].up_FD, b.blocks[1].up_FD));
   EXPECT_FALSE(at::equal(a.blocks[1].up_FD, c.blocks[1].up_FD));
   EXPECT_FALSE(at::equal(a.blocks[0].up_FD, a.blocks[1].up_FD));

@@ -28,7 +28,8 @@ std::string failure_with(const std::string& extra) { return failure(tiny_config(
 
 TEST(ModelConfig, Transformers4Spelling) {
   const DecoderConfig c = parse_model_config(
-      tiny_config(R"("rope_theta": 500000, "head_dim": null, "rope_scaling": {"rope_type": "llama3", "factor": 8.0,
+      tiny_config(
+          R"("rope_theta": 500000, "head_dim": null, "rope_scaling": {"rope_type": "llama3", "factor": 8.0,
                      "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192})"),
       "config.json");
   EXPECT_EQ(c.architecture, "LlamaForSequenceClassification");
@@ -46,7 +47,8 @@ TEST(ModelConfig, Transformers4Spelling) {
 
 TEST(ModelConfig, Transformers5Spelling) {
   const DecoderConfig c = parse_model_config(
-      tiny_config(R"("rope_theta": null, "torch_dtype": null, "dtype": "bfloat16", "head_dim": 16, "pad_token_id": null,
+      tiny_config(
+          R"("rope_theta": null, "torch_dtype": null, "dtype": "bfloat16", "head_dim": 16, "pad_token_id": null,
                      "eos_token_id": 2, "rope_parameters": {"rope_theta": 1234.5, "rope_type": "default"})"),
       "config.json");
   EXPECT_EQ(c.rope.theta, 1234.5);
@@ -58,15 +60,17 @@ TEST(ModelConfig, Transformers5Spelling) {
 }
 
 TEST(ModelConfig, OlderRopeSpellingsAndNull) {
-  EXPECT_EQ(parse_model_config(tiny_config(R"("rope_scaling": null)"), "c").rope.kind, RopeKind::kDefault);
-  const DecoderConfig c = parse_model_config(tiny_config(R"("rope_scaling": {"type": "linear", "factor": 4})"), "c");
+  EXPECT_EQ(parse_model_config(tiny_config(R"("rope_scaling": null)"), "c").rope.kind,
+            RopeKind::kDefault);
+  const DecoderConfig c =
+      parse_model_config(tiny_config(R"("rope_scaling": {"type": "linear", "factor": 4})"), "c");
   EXPECT_EQ(c.rope.kind, RopeKind::kLinear);
   EXPECT_EQ(c.rope.factor, 4.0);
 }
 
 TEST(ModelConfig, CausalLmHasNoHead) {
-  const DecoderConfig c =
-      parse_model_config(tiny_config(R"("architectures": ["LlamaForCausalLM"], "id2label": null)"), "c");
+  const DecoderConfig c = parse_model_config(
+      tiny_config(R"("architectures": ["LlamaForCausalLM"], "id2label": null)"), "c");
   EXPECT_EQ(c.head, HeadKind::kNone);
 }
 
@@ -75,11 +79,16 @@ TEST(ModelConfig, RopeKindsItDoesNotKnow) {
     EXPECT_THAT(failure_with(R"("rope_scaling": {"rope_type": ")" + kind + R"(", "factor": 2.0})"),
                 AllOf(HasSubstr("rope_scaling.rope_type"), HasSubstr(kind), HasSubstr("llama3")));
   }
-  EXPECT_THAT(failure_with(R"("rope_scaling": {"type": "linear", "factor": 0})"), HasSubstr("rope_scaling.factor is 0"));
-  EXPECT_THAT(failure_with(R"("rope_scaling": {"type": "linear"})"), HasSubstr("rope_scaling.factor is missing"));
-  EXPECT_THAT(failure_with(R"("rope_scaling": {"rope_type": "llama3", "factor": 8.0})"), HasSubstr("low_freq_factor"));
-  EXPECT_THAT(failure_with(R"("rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": {"rope_theta": 1e4})"),
-              HasSubstr("only one can be meant"));
+  EXPECT_THAT(failure_with(R"("rope_scaling": {"type": "linear", "factor": 0})"),
+              HasSubstr("rope_scaling.factor is 0"));
+  EXPECT_THAT(failure_with(R"("rope_scaling": {"type": "linear"})"),
+              HasSubstr("rope_scaling.factor is missing"));
+  EXPECT_THAT(failure_with(R"("rope_scaling": {"rope_type": "llama3", "factor": 8.0})"),
+              HasSubstr("low_freq_factor"));
+  EXPECT_THAT(
+      failure_with(
+          R"("rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": {"rope_theta": 1e4})"),
+      HasSubstr("only one can be meant"));
   EXPECT_THAT(failure_with(R"("partial_rotary_factor": 0.5)"), HasSubstr("partial_rotary_factor"));
 }
 
@@ -87,14 +96,16 @@ TEST(ModelConfig, ForeignSettingsAreNamed) {
   EXPECT_THAT(failure_with(R"("sliding_window": 4096)"), HasSubstr("sliding_window is 4096"));
   EXPECT_EQ(failure_with(R"("sliding_window": 4096, "use_sliding_window": false)"), "");
   EXPECT_EQ(failure_with(R"("sliding_window": null)"), "");
-  EXPECT_THAT(failure_with(R"("attn_logit_softcapping": 50.0)"), HasSubstr("attn_logit_softcapping"));
+  EXPECT_THAT(failure_with(R"("attn_logit_softcapping": 50.0)"),
+              HasSubstr("attn_logit_softcapping"));
   EXPECT_THAT(failure_with(R"("num_local_experts": 8)"), HasSubstr("num_local_experts"));
   EXPECT_THAT(failure_with(R"("hidden_act": "gelu")"), AllOf(HasSubstr("gelu"), HasSubstr("silu")));
 }
 
 TEST(ModelConfig, ArchitecturesItDoesNotKnow) {
   EXPECT_THAT(failure_with(R"("architectures": ["MambaForCausalLM"])"),
-              AllOf(HasSubstr("'MambaForCausalLM'"), HasSubstr("LlamaForSequenceClassification"), HasSubstr("LlamaForCausalLM")));
+              AllOf(HasSubstr("'MambaForCausalLM'"), HasSubstr("LlamaForSequenceClassification"),
+                    HasSubstr("LlamaForCausalLM")));
   EXPECT_THAT(failure_with(R"("architectures": [])"), HasSubstr("architectures"));
   EXPECT_THAT(failure_with(R"("architectures": null)"), HasSubstr("missing"));
   EXPECT_THAT(failure_with(R"("model_type": "mistral")"), HasSubstr("model_type"));
@@ -102,7 +113,8 @@ TEST(ModelConfig, ArchitecturesItDoesNotKnow) {
 
 TEST(ModelConfig, RemoteCodeAndQuantisationAreRefused) {
   EXPECT_THAT(failure_with(R"("auto_map": {"AutoModel": "x.Y"})"), HasSubstr("auto_map"));
-  EXPECT_THAT(failure_with(R"("quantization_config": {"bits": 4})"), HasSubstr("quantization_config"));
+  EXPECT_THAT(failure_with(R"("quantization_config": {"bits": 4})"),
+              HasSubstr("quantization_config"));
 }
 
 TEST(ModelConfig, OneLabelOnly) {
@@ -115,12 +127,14 @@ TEST(ModelConfig, OneLabelOnly) {
 TEST(ModelConfig, BadValues) {
   EXPECT_THAT(failure("{"), HasSubstr("not JSON"));
   EXPECT_THAT(failure("[]"), HasSubstr("expected an object"));
-  EXPECT_THAT(failure_with(R"("hidden_size": "32")"), HasSubstr("hidden_size is \"32\", expected an integer"));
+  EXPECT_THAT(failure_with(R"("hidden_size": "32")"),
+              HasSubstr("hidden_size is \"32\", expected an integer"));
   EXPECT_THAT(failure_with(R"("hidden_size": 99999999999999)"), HasSubstr("hidden_size"));
   EXPECT_THAT(failure_with(R"("num_hidden_layers": 0)"), HasSubstr("num_hidden_layers is 0"));
   EXPECT_THAT(failure_with(R"("num_key_value_heads": 3)"), HasSubstr("divisor"));
   EXPECT_THAT(failure_with(R"("head_dim": 7)"), HasSubstr("even"));
-  EXPECT_THAT(failure_with(R"("num_attention_heads": 5, "num_key_value_heads": 5)"), HasSubstr("head_dim"));
+  EXPECT_THAT(failure_with(R"("num_attention_heads": 5, "num_key_value_heads": 5)"),
+              HasSubstr("head_dim"));
   EXPECT_THAT(failure_with(R"("rms_norm_eps": -1)"), HasSubstr("rms_norm_eps"));
   EXPECT_THAT(failure_with(R"("mlp_bias": 1)"), HasSubstr("true or false"));
   EXPECT_THAT(failure_with(R"("eos_token_id": "x")"), HasSubstr("eos_token_id"));

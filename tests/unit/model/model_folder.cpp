@@ -11,7 +11,8 @@ namespace charm::model::testing_support {
 
 TemporaryFolder::TemporaryFolder() {
   std::string pattern = (fs::temp_directory_path() / "charm_model_XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) throw Error(ErrorKind::kIo, "cannot make a temporary folder");
+  if (::mkdtemp(pattern.data()) == nullptr)
+    throw Error(ErrorKind::kIo, "cannot make a temporary folder");
   path_ = pattern;
 }
 
@@ -31,13 +32,15 @@ std::string tiny_config(const std::string& extra) {
   return json.dump();
 }
 
-DecoderWeights write_tiny_model(const fs::path& folder, const std::string& config_json, std::uint64_t seed) {
+DecoderWeights write_tiny_model(const fs::path& folder, const std::string& config_json,
+                                std::uint64_t seed) {
   create_folders(folder);
   write_file(folder / "config.json", config_json);
   const DecoderConfig config = load_model_config(folder);
   DecoderWeights weights = random_weights(config, seed);
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const auto& [name, tensor] : named_weights(weights, config)) tensors.emplace_back(name, *tensor);
+  for (const auto& [name, tensor] : named_weights(weights, config))
+    tensors.emplace_back(name, *tensor);
   tensor::write_safetensors(folder / "model.safetensors", tensors, at::kFloat);
   return weights;
 }

@@ -16,12 +16,15 @@ using testing_support::TemporaryFolder;
 using testing_support::tiny_config;
 using testing_support::write_tiny_model;
 
-nlohmann::json read_config(const fs::path& folder) { return nlohmann::json::parse(read_file(folder / "config.json")); }
+nlohmann::json read_config(const fs::path& folder) {
+  return nlohmann::json::parse(read_file(folder / "config.json"));
+}
 
 TEST(SaveModel, RoundTripKeepsWeightsTokenizerAndUnknownKeys) {
   const TemporaryFolder folder;
   const fs::path source = folder.path() / "source", output = folder.path() / "output";
-  DecoderWeights weights = write_tiny_model(source, tiny_config(R"("use_cache": true, "pad_token_id": null)"));
+  DecoderWeights weights =
+      write_tiny_model(source, tiny_config(R"("use_cache": true, "pad_token_id": null)"));
   write_file(source / "tokenizer.json", "{\"t\": 1}");
   write_file(source / "notes.txt", "not part of the model");
   const DecoderConfig config = load_model_config(source);
@@ -37,7 +40,8 @@ TEST(SaveModel, RoundTripKeepsWeightsTokenizerAndUnknownKeys) {
   EXPECT_TRUE(json["pad_token_id"].is_null());
   DecoderWeights loaded = load_weights(output, load_model_config(output), {.dtype = at::kFloat});
   for (std::size_t i = 0; i < named_weights(weights, config).size(); ++i) {
-    EXPECT_TRUE(at::equal(*named_weights(weights, config)[i].second, *named_weights(loaded, config)[i].second));
+    EXPECT_TRUE(at::equal(*named_weights(weights, config)[i].second,
+                          *named_weights(loaded, config)[i].second));
   }
   const std::string first = read_file(output / "model.safetensors");
   save_model(output, source, loaded, config, at::kFloat);
@@ -47,8 +51,9 @@ TEST(SaveModel, RoundTripKeepsWeightsTokenizerAndUnknownKeys) {
 TEST(SaveModel, CausalLmWithANewHeadBecomesARewardModel) {
   const TemporaryFolder folder;
   const fs::path source = folder.path() / "source", output = folder.path() / "output";
-  DecoderWeights weights =
-      write_tiny_model(source, tiny_config(R"("architectures": ["LlamaForCausalLM"], "id2label": null, "dtype": "float32",
+  DecoderWeights weights = write_tiny_model(
+      source,
+      tiny_config(R"("architectures": ["LlamaForCausalLM"], "id2label": null, "dtype": "float32",
                                               "torch_dtype": null)"));
   DecoderConfig config = load_model_config(source);
   config.head = HeadKind::kLinear;
@@ -72,7 +77,8 @@ TEST(SaveModel, UnwritableOutputLeavesNothing) {
   DecoderWeights weights = write_tiny_model(source, tiny_config());
   write_file(folder.path() / "file", "x");
   try {
-    save_model(folder.path() / "file" / "output", source, weights, load_model_config(source), at::kFloat);
+    save_model(folder.path() / "file" / "output", source, weights, load_model_config(source),
+               at::kFloat);
     FAIL() << "expected an error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kIo);

@@ -24,8 +24,10 @@ TEST_P(FindNonFinite, AcceptsLargestAndSmallestValues) {
 TEST_P(FindNonFinite, NamesTheFirstBadElementWhereverItIs) {
   const std::int64_t count = 5'000'003;  // several chunks and a tail that fills no word
   at::Tensor values = at::ones({count}, at::TensorOptions().dtype(GetParam()));
-  for (const std::int64_t place : {std::int64_t{0}, std::int64_t{1}, std::int64_t{4'300'001}, count - 1}) {
-    for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()}) {
+  for (const std::int64_t place :
+       {std::int64_t{0}, std::int64_t{1}, std::int64_t{4'300'001}, count - 1}) {
+    for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity(),
+                             -std::numeric_limits<double>::infinity()}) {
       values[place] = bad;
       EXPECT_EQ(find_non_finite(values), place);
       values[place] = 1.0;
@@ -38,7 +40,8 @@ TEST_P(FindNonFinite, NamesTheFirstBadElementWhereverItIs) {
 
 TEST(FindNonFinite, EmptyTensorIsFinite) { EXPECT_FALSE(find_non_finite(at::ones({0, 3}))); }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, FindNonFinite, testing::Values(at::kFloat, at::kHalf, at::kBFloat16));
+INSTANTIATE_TEST_SUITE_P(Dtypes, FindNonFinite,
+                         testing::Values(at::kFloat, at::kHalf, at::kBFloat16));
 
 }  // namespace
 }  // namespace charm::tensor

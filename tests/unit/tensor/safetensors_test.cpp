@@ -30,7 +30,8 @@ class Safetensors : public testing::Test {
   fs::path raw(const std::string& header, const std::string& data, std::int64_t length = -1) {
     std::uint64_t size = length < 0 ? header.size() : static_cast<std::uint64_t>(length);
     std::string bytes(8, '\0');
-    for (int i = 0; i < 8; ++i) bytes[static_cast<std::size_t>(i)] = static_cast<char>(size >> (8 * i) & 0xff);
+    for (int i = 0; i < 8; ++i)
+      bytes[static_cast<std::size_t>(i)] = static_cast<char>(size >> (8 * i) & 0xff);
     const fs::path path = folder_ / "model.safetensors";
     std::ofstream(path, std::ios::binary) << bytes << header << data;
     return path;
@@ -47,7 +48,9 @@ class Safetensors : public testing::Test {
     ADD_FAILURE() << "expected an error";
     return "";
   }
-  std::string failure(const std::string& header, const std::string& data) { return failure(raw(header, data)); }
+  std::string failure(const std::string& header, const std::string& data) {
+    return failure(raw(header, data));
+  }
 
   fs::path folder_;
 };
@@ -117,21 +120,31 @@ TEST_F(Safetensors, EveryTruncationIsRefused) {
 }
 
 TEST_F(Safetensors, BadHeaders) {
-  EXPECT_THAT(failure(raw("{}", "", 1'000'000'000'000)), HasSubstr("header length 1000000000000, expected at most"));
+  EXPECT_THAT(failure(raw("{}", "", 1'000'000'000'000)),
+              HasSubstr("header length 1000000000000, expected at most"));
   EXPECT_THAT(failure(raw("{}", "", 50)), HasSubstr("truncated"));
   EXPECT_THAT(failure("{nonsense", ""), HasSubstr("not JSON"));
   EXPECT_THAT(failure("[1]", ""), HasSubstr("expected an object"));
   EXPECT_THAT(failure(R"({"a":3})", ""), HasSubstr("'a'"));
   EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[1]}})", "1234"), HasSubstr("data_offsets"));
-  EXPECT_THAT(failure(R"({"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}})", "1234"), HasSubstr("unknown dtype \"F33\""));
-  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", "1234"), HasSubstr("natural number"));
-  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}})", "1234"), HasSubstr("natural number"));
-  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":"x","data_offsets":[0,4]}})", "1234"), HasSubstr("expected a list"));
-  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}})", "1234"), HasSubstr("outside the 4 bytes"));
-  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", "1234"), HasSubstr("outside"));
-  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", "1234"), HasSubstr("span 4 bytes"));
-  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[9223372036854775807,4],"data_offsets":[0,4]}})", "1234"),
-              HasSubstr("more elements"));
+  EXPECT_THAT(failure(R"({"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}})", "1234"),
+              HasSubstr("unknown dtype \"F33\""));
+  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", "1234"),
+              HasSubstr("natural number"));
+  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}})", "1234"),
+              HasSubstr("natural number"));
+  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":"x","data_offsets":[0,4]}})", "1234"),
+              HasSubstr("expected a list"));
+  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}})", "1234"),
+              HasSubstr("outside the 4 bytes"));
+  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", "1234"),
+              HasSubstr("outside"));
+  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", "1234"),
+              HasSubstr("span 4 bytes"));
+  EXPECT_THAT(
+      failure(R"({"a":{"dtype":"F32","shape":[9223372036854775807,4],"data_offsets":[0,4]}})",
+              "1234"),
+      HasSubstr("more elements"));
   EXPECT_THAT(failure(R"({"__metadata__":{"a":1}})", ""), HasSubstr("not a string"));
 }
 
@@ -162,19 +175,27 @@ TEST_F(Safetensors, Shards) {
     }
     return "";
   };
-  EXPECT_EQ(failure_of(R"({"metadata":{},"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}})"), "");
+  EXPECT_EQ(
+      failure_of(R"({"metadata":{},"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}})"),
+      "");
   const SafetensorsFolder folder(folder_);
   EXPECT_EQ(folder.tensors().at("b")->view("b").numel(), 3);
 
-  EXPECT_THAT(failure_of(R"({"weight_map":{"a":"s1.safetensors","b":"s3.safetensors"}})"), HasSubstr("'s3.safetensors'"));
-  EXPECT_THAT(failure_of(R"({"weight_map":{"a":"s1.safetensors","c":"s2.safetensors"}})"), HasSubstr("tensor 'c' is missing"));
-  EXPECT_THAT(failure_of(R"({"weight_map":{"a":"s1.safetensors"}})"), "");  // the other file is not part of the model
-  EXPECT_THAT(failure_of(R"({"weight_map":{"a":"../s1.safetensors"}})"), HasSubstr("beside the index"));
+  EXPECT_THAT(failure_of(R"({"weight_map":{"a":"s1.safetensors","b":"s3.safetensors"}})"),
+              HasSubstr("'s3.safetensors'"));
+  EXPECT_THAT(failure_of(R"({"weight_map":{"a":"s1.safetensors","c":"s2.safetensors"}})"),
+              HasSubstr("tensor 'c' is missing"));
+  EXPECT_THAT(failure_of(R"({"weight_map":{"a":"s1.safetensors"}})"),
+              "");  // the other file is not part of the model
+  EXPECT_THAT(failure_of(R"({"weight_map":{"a":"../s1.safetensors"}})"),
+              HasSubstr("beside the index"));
   EXPECT_THAT(failure_of(R"({"weight_map":{}})"), HasSubstr("empty"));
   EXPECT_THAT(failure_of(R"({"a":1})"), HasSubstr("weight_map"));
   EXPECT_THAT(failure_of("{"), HasSubstr("not JSON"));
-  write_safetensors(folder_ / "s2.safetensors", {{"b", at::ones({3})}, {"x", at::ones({1})}}, at::kFloat);
-  EXPECT_THAT(failure_of(R"({"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}})"), HasSubstr("tensor 'x'"));
+  write_safetensors(folder_ / "s2.safetensors", {{"b", at::ones({3})}, {"x", at::ones({1})}},
+                    at::kFloat);
+  EXPECT_THAT(failure_of(R"({"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}})"),
+              HasSubstr("tensor 'x'"));
 }
 
 TEST_F(Safetensors, PicklesAndEmptyFoldersAreRefused) {

@@ -10,13 +10,15 @@ namespace charm::model {
 class ConfigReader;
 struct DecoderConfig;
 
-/// One architecture as data: which config.json it recognises, how that becomes a DecoderConfig, and what its tensors are called.
-/// Adding a family is one file with one of these and one line in registry.cpp.
+/// One architecture as data: which config.json it recognises, how that becomes a DecoderConfig, and
+/// what its tensors are called. Adding a family is one file with one of these and one line in
+/// registry.cpp.
 struct Family {
-  std::string_view model_type;          ///< config.json's model_type
-  std::string_view sequence_classifier; ///< architectures[0] of a reward model
-  std::string_view causal_lm;           ///< architectures[0] of a model without a reward head
-  /// Fills what is particular to the family and refuses, by name, settings the family does not have.
+  std::string_view model_type;           ///< config.json's model_type
+  std::string_view sequence_classifier;  ///< architectures[0] of a reward model
+  std::string_view causal_lm;            ///< architectures[0] of a model without a reward head
+  /// Fills what is particular to the family and refuses, by name, settings the family does not
+  /// have.
   void (*read_config)(const ConfigReader& reader, DecoderConfig& config);
   const WeightNames* names;
 };

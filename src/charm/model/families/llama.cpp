@@ -7,14 +7,22 @@
 namespace charm::model {
 namespace {
 
-// Settings of relatives of Llama that change the forward pass. transformers' Llama code would silently ignore them; a config.json
-// that carries one is mislabelled, so its scores could not be trusted.
-constexpr std::string_view kForeignSettings[] = {
-    "attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar", "num_local_experts", "num_experts",
-    "use_qk_norm",            "qk_layernorm",            "logit_scale",           "embedding_multiplier"};
+// Settings of relatives of Llama that change the forward pass. transformers' Llama code would
+// silently ignore them; a config.json that carries one is mislabelled, so its scores could not be
+// trusted.
+constexpr std::string_view kForeignSettings[] = {"attn_logit_softcapping",
+                                                 "final_logit_softcapping",
+                                                 "query_pre_attn_scalar",
+                                                 "num_local_experts",
+                                                 "num_experts",
+                                                 "use_qk_norm",
+                                                 "qk_layernorm",
+                                                 "logit_scale",
+                                                 "embedding_multiplier"};
 
 void read_llama(const ConfigReader& reader, DecoderConfig& config) {
-  for (const std::string_view key : kForeignSettings) reader.refuse_if_set(key, "a Llama model has no such setting");
+  for (const std::string_view key : kForeignSettings)
+    reader.refuse_if_set(key, "a Llama model has no such setting");
   if (reader.present("sliding_window") && reader.boolean("use_sliding_window", true)) {
     reader.fail("sliding_window", "a Llama model attends to all earlier tokens", "null");
   }

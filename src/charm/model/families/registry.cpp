@@ -12,7 +12,8 @@ std::span<const Family* const> all_families() { return kFamilies; }
 
 const Family* find_family(std::string_view architecture) {
   for (const Family* family : kFamilies) {
-    if (architecture == family->sequence_classifier || architecture == family->causal_lm) return family;
+    if (architecture == family->sequence_classifier || architecture == family->causal_lm)
+      return family;
   }
   return nullptr;
 }
