@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "charm/base/files.h"
+#include "charm/model/model_config.h"
+#include "charm/model/reward_model.h"
+#include "charm/score/scorer.h"
+#include "charm/text/conversation_encoder.h"
+
+namespace charm::pipeline {
+
+struct InspectOptions {
+  fs::path model_dir;
+  model::RewardModelOptions model;
+  text::EncoderOptions encoder;
+  score::Pooling pooling = score::Pooling::kAuto;
+  bool config_only = false;  ///< leave the weights alone: fast, but says nothing of dtype and backend
+};
+
+/// One token of the sample conversation.
+struct SampleToken {
+  std::int32_t id = 0;
+  std::string text;
+  bool is_bos = false;
+  bool is_pooled = false;
+};
+
+/// What a user wants to know of a model before spending hours on it.
+struct Inspection {
+  model::DecoderConfig config;
+  std::int64_t num_parameters = 0;   ///< of the reward model, head included
+  std::int64_t weights_bytes = 0;    ///< size of its safetensors files
+  std::string template_name;         ///< where the chat template was found
+  std::string template_sha256;
+  std::string template_source;
+  std::vector<SampleToken> sample;
+  std::optional<float> sample_score;                                ///< absent with `config_only` and for a causal LM
+  std::vector<std::pair<std::string, std::string>> provenance;      ///< as the manifest of a scores file has it
+  std::int64_t memory_float32_bytes = 0;                            ///< weights and workspace, estimated
+  std::int64_t memory_bfloat16_bytes = 0;
+  std::vector<std::string> warnings;
+};
+
+Inspection inspect_model(const InspectOptions& options);
+
+std::string inspection_text(const Inspection& inspection);
+nlohmann::ordered_json inspection_json(const Inspection& inspection);
+
+/// Parameters of a Llama-like decoder with `config.head`.
+std::int64_t count_parameters(const model::DecoderConfig& config);
+
+}  // namespace charm::pipeline

@@ -1,0 +1,160 @@
+#include "charm/pipeline/option_table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "charm/base/check.h"
+
+namespace charm::pipeline {
+namespace {
+
+std::string number_text(double value) { return fmt::format("{}", value); }
+
+Option make(std::string name, std::string value_name, std::string help) {
+  return {.name = std::move(name), .value_name = std::move(value_name), .help = std::move(help)};
+}
+
+}  // namespace
+
+std::int64_t parse_integer(const std::string& text) {
+  std::int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc{} || stop != end || text.empty()) {
+    throw Error(ErrorKind::kUsage, "expected a whole number, found '{}'", text);
+  }
+  return value;
+}
+
+double parse_number(const std::string& text) {
+  double value = 0.0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc{} || stop != end || text.empty() || !std::isfinite(value)) {
+    throw Error(ErrorKind::kUsage, "expected a number, found '{}'", text);
+  }
+  return value;
+}
+
+std::string option_spelling(std::string_view name) {
+  std::string spelled(name);
+  std::replace(spelled.begin(), spelled.end(), '_', '-');
+  return spelled;
+}
+
+OptionTable& OptionTable::add(Option option) {
+  CHARM_CHECK(find(option.name) == nullptr, "option --{} is described twice", option.name);
+  options_.push_back(std::move(option));
+  return *this;
+}
+
+OptionTable& OptionTable::required() {
+  options_.back().required = true;
+  options_.back().default_text.clear();
+  return *this;
+}
+
+OptionTable& OptionTable::positional() {
+  options_.back().positional = true;
+  return *this;
+}
+
+const Option* OptionTable::find(std::string_view name) const {
+  const std::string spelled = option_spelling(name);
+  for (const Option& option : options_) {
+    if (option.name == spelled) return &option;
+  }
+  return nullptr;
+}
+
+OptionTable& OptionTable::flag(std::string name, bool& target, std::string help) {
+  Option option = make(std::move(name), "", std::move(help));
+  option.form = Option::Form::kFlag;
+  option.assign = [&target](const std::vector<std::string>& values) { target = values.empty() || values.front() == "true"; };
+  return add(std::move(option));
+}
+
+OptionTable& OptionTable::negative_flag(std::string name, bool& target, std::string help) {
+  Option option = make(std::move(name), "", std::move(help));
+  option.form = Option::Form::kFlag;
+  option.assign = [&target](const std::vector<std::string>& values) { target = !(values.empty() || values.front() == "true"); };
+  return add(std::move(option));
+}
+
+OptionTable& OptionTable::text(std::string name, std::string& target, std::string value_name, std::string help) {
+  Option option = make(std::move(name), std::move(value_name), std::move(help));
+  option.default_text = target;
+  option.assign = [&target](const std::vector<std::string>& values) { target = values.front(); };
+  return add(std::move(option));
+}
+
+OptionTable& OptionTable::text(std::string name, std::optional<std::string>& target, std::string value_name, std::string help) {
+  Option option = make(std::move(name), std::move(value_name), std::move(help));
+  option.assign = [&target](const std::vector<std::string>& values) { target = values.front(); };
+  return add(std::move(option));
+}
+
+OptionTable& OptionTable::texts(std::string name, std::vector<std::string>& target, std::string value_name, std::string help) {
+  Option option = make(std::move(name), std::move(value_name), std::move(help));
+  option.form = Option::Form::kList;
+  option.assign = [&target](const std::vector<std::string>& values) { target = values; };
+  return add(std::move(option));
+}
+
+OptionTable& OptionTable::number(std::string name, double& target, std::string value_name, std::string help) {
+  Option option = make(std::move(name), std::move(value_name), std::move(help));
+  option.default_text = number_text(target);
+  option.assign = [&target](const std::vector<std::string>& values) { target = parse_number(values.front()); };
+  return add(std::move(option));
+}
+
+OptionTable& OptionTable::number(std::string name, std::optional<double>& target, std::string value_name, std::string help) {
+  Option option = make(std::move(name), std::move(value_name), std::move(help));
+  option.assign = [&target](const std::vector<std::string>& values) { target = parse_number(values.front()); };
+  return add(std::move(option));
+}
+
+OptionTable& OptionTable::path(std::string name, fs::path& target, std::string value_name, std::string help) {
+  Option option = make(std::move(name), std::move(value_name), std::move(help));
+  option.is_path = true;
+  option.default_text = target.string();
+  option.assign = [&target](const std::vector<std::string>& values) { target = values.front(); };
+  return add(std::move(option));
+}
+
+OptionTable& OptionTable::path(std::string name, std::optional<fs::path>& target, std::string value_name, std::string help) {
+  Option option = make(std::move(name), std::move(value_name), std::move(help));
+  option.is_path = true;
+  option.assign = [&target](const std::vector<std::string>& values) { target = fs::path(values.front()); };
+  return add(std::move(option));
+}
+
+OptionTable& OptionTable::paths(std::string name, std::vector<fs::path>& target, std::string value_name, std::string help) {
+  Option option = make(std::move(name), std::move(value_name), std::move(help));
+  option.form = Option::Form::kList;
+  option.is_path = true;
+  option.assign = [&target](const std::vector<std::string>& values) { target.assign(values.begin(), values.end()); };
+  return add(std::move(option));
+}
+
+OptionTable& OptionTable::pairs(std::string name, std::map<std::string, std::string>& target, std::string value_name,
+                                std::string help) {
+  Option option = make(std::move(name), std::move(value_name), std::move(help));
+  option.form = Option::Form::kList;
+  option.assign = [&target](const std::vector<std::string>& values) {
+    target.clear();
+    for (const std::string& value : values) {
+      const std::size_t equals = value.find('=');
+      if (equals == std::string::npos || equals == 0 || equals + 1 == value.size()) {
+        throw Error(ErrorKind::kUsage, "expected NAME=NAME, found '{}'", value);
+      }
+      if (!target.emplace(value.substr(0, equals), value.substr(equals + 1)).second) {
+        throw Error(ErrorKind::kUsage, "'{}' is given twice", value.substr(0, equals));
+      }
+    }
+  };
+  return add(std::move(option));
+}
+
+}  // namespace charm::pipeline

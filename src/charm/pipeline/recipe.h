@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "charm/pipeline/section.h"
+#include "charm/pipeline/stage_options.h"
+#include "charm/score/score_stage.h"
+
+namespace charm::pipeline {
+
+/// A policy whose responses exist.
+struct RecipePolicy {
+  std::string name;
+  fs::path responses;  ///< any data set of responses
+  std::optional<std::string> split;
+};
+
+struct RecipeRatings {
+  fs::path file;
+  std::string category;
+  std::map<std::string, std::string> aliases;
+};
+
+struct RecipeRewardModel {
+  std::string name;  ///< <rm> in the run directory: the folder's name unless given
+  score::ScoreStageOptions score;  ///< `responses` and `output` are filled in by the plan
+};
+
+/// Policies calibrated together.
+struct RecipeCalibration {
+  std::string set;  ///< <set> in the run directory
+  calibrate::CalibrateOptions options;
+  std::vector<Setting> settings;
+};
+
+struct RecipeEvaluation {
+  std::string name;  ///< <benchmark> in the run directory
+  evaluate::EvaluateOptions options;
+  std::vector<Setting> settings;
+};
+
+/// A whole experiment, resolved: paths absolute or relative to the working directory, defaults filled in, seeds spread.
+struct Recipe {
+  fs::path file;
+  fs::path run_dir;
+  std::uint64_t seed = 0;
+  double holdout = 0.0;  ///< share of prompts kept from calibration and training; 0: none
+  std::optional<prepare::PrepareOptions> prompts;  ///< only these prompts take part; empty: all that the responses hold
+  std::vector<RecipePolicy> policies;
+  RecipeRatings ratings;
+  RecipeRewardModel reward_model;
+  measure::MeasureOptions mismatch;
+  std::vector<RecipeCalibration> calibrations;
+  prefer::PreferOptions preferences;
+  std::optional<train::TrainOptions> training;  ///< empty: the run ends with the preferences
+  std::vector<RecipeEvaluation> evaluations;
+
+  /// What each section set, for the fingerprints of steps: "reward_model", "preferences", ...
+  std::map<std::string, std::vector<Setting>> settings;
+};
+
+/// Reads and checks a recipe. Throws kUsage with file and line for unknown keys (naming the nearest known one), wrong values,
+/// names that do not exist, and for features of other commands.
+Recipe read_recipe(const fs::path& path);
+
+/// A name as a file name: other characters than letters, digits, `.`, `_`, `-` become `_`.
+std::string file_name_of(std::string_view name);
+
+}  // namespace charm::pipeline

@@ -1,0 +1,155 @@
+#include "charm/pipeline/runner.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "charm/base/hashing.h"
+#include "charm/base/log.h"
+#include "charm/base/nearest.h"
+#include "charm/pipeline/run_paths.h"
+#include "charm/storage/manifest.h"
+
+namespace charm::pipeline {
+namespace {
+
+/// Content hashes of files and folders, remembered until a step writes them anew.
+class HashCache {
+ public:
+  std::string of(const fs::path& path) {
+    std::error_code error;
+    if (!fs::exists(path, error)) return "";
+    const auto [entry, added] = hashes_.try_emplace(path.string());
+    if (added) entry->second = storage::sha256_of_path(path);
+    return entry->second;
+  }
+  void forget(const std::vector<fs::path>& paths) {
+    for (const fs::path& path : paths) hashes_.erase(path.string());
+  }
+
+ private:
+  std::map<std::string, std::string> hashes_;
+};
+
+std::size_t stage_index(const std::string& name) {
+  const auto stages = stage_names();
+  const auto found = std::find(stages.begin(), stages.end(), name);
+  if (found != stages.end()) return static_cast<std::size_t>(found - stages.begin());
+  std::string known;
+  for (const std::string_view stage : stages) known += (known.empty() ? "" : ", ") + std::string(stage);
+  throw Error(ErrorKind::kUsage, "unknown stage '{}'; known: {}", name, known);
+}
+
+fs::path record_path(const fs::path& run_dir, const Step& step) {
+  return RunPaths{run_dir}.step_record(file_name_of(step.name));
+}
+
+/// The fingerprint a finished step left, if any.
+std::optional<std::string> recorded_fingerprint(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) return std::nullopt;
+  const nlohmann::json record = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  if (!record.is_object() || !record.contains("fingerprint") || !record["fingerprint"].is_string()) {
+    log::warning("{}: not a step record; the step is run again", path.string());
+    return std::nullopt;
+  }
+  return record["fingerprint"].get<std::string>();
+}
+
+void write_record(const fs::path& path, const Step& step, const std::string& fingerprint, const fs::path& run_dir) {
+  nlohmann::ordered_json record = {{"step", step.name}, {"stage", step.stage}, {"fingerprint", fingerprint}};
+  for (const Setting& setting : step.settings) record["settings"][setting.name] = setting.values;
+  for (const fs::path& output : step.outputs) record["outputs"].push_back(output.lexically_relative(run_dir).generic_string());
+  write_file(path, record.dump(2) + "\n");
+}
+
+bool outputs_exist(const Step& step) {
+  std::error_code error;
+  return std::all_of(step.outputs.begin(), step.outputs.end(), [&](const fs::path& output) { return fs::exists(output, error); });
+}
+
+void remove_outputs(const Step& step) {
+  for (const fs::path& output : step.outputs) {
+    std::error_code error;
+    fs::remove_all(output, error);
+    if (error) throw Error(ErrorKind::kIo, "{}: cannot be removed: {}", output.string(), error.message());
+  }
+}
+
+void require_outputs(const Step& step, const std::string& from) {
+  std::error_code error;
+  for (const fs::path& output : step.outputs) {
+    if (!fs::exists(output, error)) {
+      throw Error(ErrorKind::kUsage, "--from {}: the step '{}' before it has not left '{}'; run without --from", from, step.name,
+                  output.string());
+    }
+  }
+}
+
+}  // namespace
+
+std::string step_fingerprint(const Step& step, const std::function<std::string(const fs::path&)>& hash_of) {
+  nlohmann::ordered_json key = {{"stage", step.stage}, {"name", step.name}};
+  for (const Setting& setting : step.settings) key["settings"].push_back({setting.name, setting.values});
+  for (const fs::path& input : step.inputs) key["inputs"].push_back(hash_of(input));
+  return sha256_hex(key.dump());
+}
+
+RunSummary run_plan(const std::vector<Step>& plan, const fs::path& run_dir, const RunOptions& options, const StepFn& on_step,
+                    const ProgressFn& progress) {
+  const std::size_t from = options.from.empty() ? 0 : stage_index(options.from);
+  const std::size_t until = options.until.empty() ? stage_names().size() - 1 : stage_index(options.until);
+  if (from > until) throw Error(ErrorKind::kUsage, "--from {} comes after --until {}", options.from, options.until);
+  if (!options.dry_run) require_writable(run_dir / "steps" / "record");
+  HashCache hashes;
+  RunSummary summary;
+  bool upstream_pending = false;  // dry run: an earlier step would change its outputs
+  for (std::size_t index = 0; index < plan.size(); ++index) {
+    const Step& step = plan[index];
+    StepReport report{.step = &step};
+    const std::size_t stage = stage_index(step.stage);
+    if (stage < from || stage > until) {
+      if (stage < from) require_outputs(step, options.from);
+      on_step(index, report);
+      continue;
+    }
+    const fs::path record = record_path(run_dir, step);
+    const std::optional<std::string> recorded = recorded_fingerprint(record);
+    const std::string fingerprint = step_fingerprint(step, [&](const fs::path& path) { return hashes.of(path); });
+    if (!recorded) {
+      report.state = StepState::kRun;
+    } else if (options.fresh || upstream_pending || *recorded != fingerprint || !outputs_exist(step)) {
+      report.state = StepState::kChanged;
+    } else {
+      report.state = StepState::kDone;
+    }
+    if (report.state == StepState::kDone) {
+      ++summary.num_kept;
+      on_step(index, report);
+      continue;
+    }
+    ++summary.num_run;
+    on_step(index, report);
+    if (options.dry_run) {
+      upstream_pending = true;
+      continue;
+    }
+    try {
+      if (report.state == StepState::kChanged || options.fresh) {
+        std::error_code error;
+        fs::remove(record, error);
+        remove_outputs(step);
+      }
+      step.run({.fresh = options.fresh, .threads = options.threads, .progress = progress});
+    } catch (const Error& error) {
+      throw error.with_context(fmt::format("step '{}'", step.name));
+    }
+    hashes.forget(step.outputs);
+    write_record(record, step, fingerprint, run_dir);
+    report.finished = true;
+    on_step(index, report);
+  }
+  return summary;
+}
+
+}  // namespace charm::pipeline

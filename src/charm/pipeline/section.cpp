@@ -1,0 +1,109 @@
+#include "charm/pipeline/section.h"
+
+#include <algorithm>
+
+#include "charm/base/nearest.h"
+
+namespace charm::pipeline {
+namespace {
+
+/// The value of an option as the words a command line would have.
+std::vector<std::string> words_of(const Option& option, const YamlValue& value, const fs::path& file) {
+  std::vector<std::string> words;
+  const auto expect_scalar = [](const YamlValue& item) {
+    if (item.kind != YamlValue::Kind::kScalar) {
+      throw Error(ErrorKind::kUsage, "expected a single value, found {}", yaml_kind_name(item.kind));
+    }
+    return item.text;
+  };
+  if (option.form == Option::Form::kList && value.kind == YamlValue::Kind::kList) {
+    for (const YamlValue& item : value.items) words.push_back(expect_scalar(item));
+  } else if (option.form == Option::Form::kList && value.kind == YamlValue::Kind::kMap && !option.is_path) {
+    for (const YamlMember& member : value.members) words.push_back(member.name + "=" + expect_scalar(member.value));
+  } else {
+    words.push_back(expect_scalar(value));
+  }
+  if (words.empty()) throw Error(ErrorKind::kUsage, "expected at least one value, found an empty list");
+  if (option.form == Option::Form::kFlag && words.front() != "true" && words.front() != "false") {
+    throw Error(ErrorKind::kUsage, "expected true or false, found '{}'", words.front());
+  }
+  if (option.is_path) {
+    for (std::string& word : words) word = resolve_path(file, word).string();
+  }
+  return words;
+}
+
+}  // namespace
+
+fs::path resolve_path(const fs::path& recipe, const std::string& text) {
+  return (recipe.parent_path() / fs::path(text)).lexically_normal();
+}
+
+Section::Section(const fs::path& file, std::string name, const YamlValue& value)
+    : file_(file), name_(std::move(name)), value_(&value) {
+  if (value.kind != YamlValue::Kind::kMap) {
+    throw Error(ErrorKind::kUsage, "{}{}: expected a map of keys, found {}", at(value.line), name_, yaml_kind_name(value.kind));
+  }
+}
+
+std::string Section::at(int line) const { return fmt::format("{}:{}: ", file_.string(), line); }
+
+std::vector<Setting> Section::assign(const OptionTable& table, const std::vector<std::string>& others) const {
+  std::vector<Setting> settings;
+  for (const YamlMember& member : value_->members) {
+    const std::string spelled = option_spelling(member.name);
+    if (std::any_of(others.begin(), others.end(), [&](const std::string& other) { return option_spelling(other) == spelled; })) {
+      continue;
+    }
+    const Option* option = table.find(spelled);
+    if (option == nullptr) {
+      std::vector<std::string> known = others;
+      for (const Option& one : table.options()) known.push_back(one.name);
+      const std::vector<std::string> nearest = nearest_names(spelled, known, 1);
+      throw Error(ErrorKind::kUsage, "{}unknown key '{}' in {}; the nearest known key is '{}'", at(member.line), member.name,
+                  name_, nearest.empty() ? "" : nearest.front());
+    }
+    try {
+      std::vector<std::string> words = words_of(*option, member.value, file_);
+      option->assign(words);
+      settings.push_back({.name = option->name, .values = std::move(words)});
+    } catch (const Error& error) {
+      throw error.with_context(at(member.line) + name_ + "." + member.name);
+    }
+  }
+  std::sort(settings.begin(), settings.end(), [](const Setting& a, const Setting& b) { return a.name < b.name; });
+  return settings;
+}
+
+std::string Section::text(std::string_view name) const {
+  const YamlValue* value = find(name);
+  if (value == nullptr) throw Error(ErrorKind::kUsage, "{}{}: key '{}' is missing", at(line()), name_, name);
+  if (value->kind != YamlValue::Kind::kScalar || value->text.empty()) {
+    throw Error(ErrorKind::kUsage, "{}{}.{}: expected a single value, found {}", at(value->line), name_, name,
+                yaml_kind_name(value->kind));
+  }
+  return value->text;
+}
+
+std::vector<std::string> Section::texts(std::string_view name) const {
+  const YamlValue* value = find(name);
+  if (value == nullptr) return {};
+  if (value->kind != YamlValue::Kind::kList) return {text(name)};
+  std::vector<std::string> all;
+  for (const YamlValue& item : value->items) {
+    if (item.kind != YamlValue::Kind::kScalar) {
+      throw Error(ErrorKind::kUsage, "{}{}.{}: expected single values, found {}", at(item.line), name_, name,
+                  yaml_kind_name(item.kind));
+    }
+    all.push_back(item.text);
+  }
+  return all;
+}
+
+std::vector<fs::path> Section::paths(std::string_view name) const {
+  std::vector<fs::path> all;
+  for (const std::string& one : texts(name)) all.push_back(resolve_path(file_, one));
+  return all;
+}
+
+}  // namespace charm::pipeline

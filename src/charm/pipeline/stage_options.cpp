@@ -1,0 +1,211 @@
+#include "charm/pipeline/stage_options.h"
+
+namespace charm::pipeline {
+namespace {
+
+void describe_ties(OptionTable& table, stats::TieRule& ties) {
+  table.choice("ties", ties, {{"loss", stats::TieRule::kLoss}, {"half", stats::TieRule::kHalf}},
+               "How equal scores count in a win rate: loss, as in the original, or half a win.");
+}
+
+}  // namespace
+
+void describe_reading(OptionTable& table, storage::ReadOptions& options) {
+  table
+      .integer("max-bad-rows", options.max_bad_rows, "N",
+               "Rows of a file that may be unusable; each is named and left out, one more ends the command. 0 accepts none; "
+               "raise it for raw collections with a few broken lines.")
+      .text("split", options.split, "NAME",
+            "Split to read of a Hugging Face DatasetDict or a folder of shards; needed where there are several.");
+}
+
+void describe_model(OptionTable& table, model::RewardModelOptions& options) {
+  using model::DeviceChoice;
+  using model::DTypeChoice;
+  table
+      .choice("dtype", options.dtype,
+              {{"auto", DTypeChoice::kAuto}, {"float32", DTypeChoice::kFloat32}, {"bfloat16", DTypeChoice::kBFloat16}},
+              "Element type of the computation; the head always runs in float32. auto takes bfloat16 where the machine has "
+              "native bf16 (AVX512-BF16, AMX, CUDA) and float32 otherwise, where bfloat16 would be several times slower.")
+      .choice("device", options.device,
+              {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}},
+              "Where the model runs. auto takes the GPU when the program was built for it and one is present.");
+}
+
+void describe_encoder(OptionTable& table, text::EncoderOptions& options) {
+  using text::BosPolicy;
+  using text::Truncation;
+  table
+      .integer("max-tokens", options.max_tokens, "N",
+               "Longest conversation in tokens. Longer ones are cut as --truncation says; take what the reward model was trained "
+               "with.")
+      .choice("truncation", options.truncation,
+              {{"left", Truncation::kLeft}, {"right", Truncation::kRight}, {"error", Truncation::kError}},
+              "Which end of a too long conversation is cut: left keeps the last tokens, as most RM trainers do; right keeps the "
+              "first; error leaves the row without a score.")
+      .path("template", options.template_file, "FILE",
+            "Chat template (Jinja) instead of the model's own; for models that come without one.")
+      .text("template-date", options.template_date, "YYYY-MM-DD",
+            "Date of the clock a template sees, so that scores do not change from day to day.")
+      .choice("bos", options.bos, {{"once", BosPolicy::kOnce}, {"as-template", BosPolicy::kAsTemplate}},
+              "Beginning-of-sequence token: once writes exactly one; as-template lets template and tokenizer each add theirs, "
+              "which reproduces tools that double it.");
+}
+
+void describe_scorer(OptionTable& table, score::ScorerOptions& options) {
+  using score::Pooling;
+  table
+      .choice("pooling", options.pooling, {{"auto", Pooling::kAuto}, {"last", Pooling::kLast}},
+              "Token whose hidden state gives the score: auto takes the right-most token that is not config.pad_token_id, as "
+              "transformers does; last takes the last token whatever it is.")
+      .integer("budget-tokens", options.budget_tokens, "N",
+               "Tokens computed together. More is faster up to the limits of cache and memory; scores do not depend on it.");
+}
+
+void describe_prepare(OptionTable& table, prepare::PrepareOptions& options) {
+  table.integer("limit", options.limit, "N", "Keep this many prompts: the first ones, or with --seed a random draw.")
+      .integer("seed", options.seed, "S", "With --limit, draw the prompts at random; the same seed draws the same ones.")
+      .flag("dedupe", options.dedupe, "Keep one of several equal prompts; without it repeats get the ids ID-2, ID-3, ...");
+  describe_reading(table, options.read);
+}
+
+void describe_score(OptionTable& table, score::ScoreStageOptions& options) {
+  describe_model(table, options.model);
+  describe_encoder(table, options.encoder);
+  describe_scorer(table, options.scorer);
+  table.integer("max-bad-rows", options.max_bad_rows, "N",
+                "Rows that may be unusable, and rows that may end without a score, before the command ends.");
+}
+
+void describe_ratings(OptionTable& table, std::string& category, std::map<std::string, std::string>& aliases) {
+  table.text("category", category, "NAME", "Category of an Arena catalogue to take the ratings from, where the file holds several.")
+      .pairs("alias", aliases, "POLICY=NAME", "Name under which a policy stands in the ratings; for names that do not match.");
+}
+
+void describe_measure(OptionTable& table, measure::MeasureOptions& options) {
+  describe_ties(table, options.ties);
+  table
+      .integer("min-prompts", options.min_prompts, "N", "Fewest common prompts of two policies; a pair with fewer is an error.")
+      .flag("strict", options.strict, "A prompt missing on one side of a pair is an error; without it, it is counted and left out.")
+      .integer("max-bad-rows", options.max_bad_rows, "N", "Rows that may be unusable before the command ends.")
+      .integer("bootstrap", options.bootstrap, "N",
+               "Resamples of prompts and draws of ratings behind each 95 % interval; 0: no intervals.")
+      .integer("seed", options.seed, "S", "Seed of the resampling; the same seed gives the same file.");
+}
+
+void describe_calibrate(OptionTable& table, calibrate::CalibrateOptions& options) {
+  using calibrate::PairWeights;
+  using calibrate::SolverKind;
+  calibrate::SolveOptions& solve = options.solve;
+  table.text("reference", options.reference, "NAME",
+             "Policy that keeps its scores (offset 0). Choose one the reward model values about rightly.");
+  table.texts("policies", options.policies, "NAME", "Calibrate only these policies; by default all of the scores files.");
+  Option mode{.name = "mode", .value_name = "same-prompt|all-pairs|block:N"};
+  mode.help =
+      "Win rate that is made equal to the target: same-prompt counts prompts where the policy's score is higher, which is what "
+      "the mismatch degree measures; all-pairs compares every prompt's score with every other's through a sigmoid; block:1000 "
+      "does so inside blocks of 1000 rows, as the original did.";
+  mode.default_text = calibrate::mode_name(solve.mode);
+  mode.assign = [&solve](const std::vector<std::string>& values) { solve.mode = calibrate::parse_mode(values.front()); };
+  table.add(std::move(mode))
+      .choice("solver", solve.solver, {{"exact", SolverKind::kExact}, {"adam", SolverKind::kAdam}},
+              "exact finds the answer itself; adam repeats the original's training of a small network, for comparisons.");
+  describe_ties(table, solve.ties);
+  table
+      .choice("weights", solve.weights, {{"equal", PairWeights::kEqual}, {"count", PairWeights::kCount}},
+              "Weight of a pair where three or more policies are calibrated together: equal, or by its number of common prompts.")
+      .number("temperature", solve.temperature, "X", "Temperature of the sigmoid in all-pairs and block modes, score units.")
+      .integer("bootstrap", solve.bootstrap, "N",
+               "Resamples of prompts and draws of ratings behind each 95 % interval; 0: no intervals.")
+      .integer("seed", solve.seed, "S", "Seed of the resampling and of the adam solver; the same seed gives the same file.")
+      .integer("min-prompts", options.min_prompts, "N", "Fewest common prompts of two policies; a pair with fewer is an error.")
+      .flag("strict", options.strict, "A prompt missing on one side of a pair is an error; without it, it is counted and left out.")
+      .integer("max-bad-rows", options.max_bad_rows, "N", "Rows that may be unusable before the command ends.");
+}
+
+void describe_prefer(OptionTable& table, prefer::PreferOptions& options) {
+  using prefer::Pairs;
+  using prefer::Ties;
+  table
+      .choice("pairs", options.pairing.pairs,
+              {{"best-worst", Pairs::kBestWorst}, {"vs-reference", Pairs::kVsReference}, {"all", Pairs::kAll}},
+              "Pairs made of each prompt by calibrated score: best-worst takes the highest against the lowest (the clearest "
+              "signal); vs-reference every policy against the reference; all every pair (most data, least clear).")
+      .choice("ties", options.pairing.ties, {{"drop", Ties::kDrop}, {"keep", Ties::kKeep}},
+              "What happens to two equal calibrated scores: drop makes no pair; keep makes one with margin 0.")
+      .number("min-margin", options.pairing.min_margin, "X",
+              "Smallest difference of calibrated scores, in score units, that makes a pair. Raise it for fewer, clearer pairs.")
+      .flag("strict", options.strict, "A prompt that some calibrated policy lacks is an error; without it, it is counted.");
+  describe_reading(table, options.read);
+}
+
+void describe_train(OptionTable& table, train::TrainOptions& options) {
+  using train::ComputeDType;
+  using train::SaveDType;
+  table
+      .number("learning-rate", options.learning_rate, "X",
+              "Peak learning rate. 2e-6 adjusts a trained reward model; a fresh head wants 1e-5 to 1e-4, tiny models more.")
+      .number("epochs", options.epochs, "X", "Passes over the training pairs; fractions are fine.")
+      .integer("pairs-per-step", options.pairs_per_step, "N", "Pairs per optimiser step; fewer give more and noisier steps.")
+      .integer("max-steps", options.max_steps, "N", "End after this many optimiser steps; 0: as --epochs says.")
+      .number("weight-decay", options.weight_decay, "X", "AdamW's weight decay per step; norms and biases are left out.")
+      .number("adam-beta1", options.adam_beta1, "X", "AdamW's decay of the gradient's running mean.")
+      .number("adam-beta2", options.adam_beta2, "X", "AdamW's decay of the squared gradient's running mean.")
+      .number("adam-eps", options.adam_eps, "X", "AdamW's constant in the denominator.")
+      .number("warmup-fraction", options.warmup_fraction, "X",
+              "Share of the steps, 0 to 1, in which the learning rate rises from 0; then it falls along a cosine to 0.")
+      .number("clip-norm", options.clip_norm, "X", "Largest global gradient norm; larger ones are scaled down. 0: no clipping.")
+      .integer("max-tokens", options.max_tokens, "N", "Longest conversation in tokens; longer ones lose their first tokens.")
+      .integer("budget-tokens", options.budget_tokens, "N",
+               "Tokens per forward and backward pass. Bounds the memory; a step accumulates as many passes as it needs.")
+      .number("centering", options.centering, "X",
+              "Coefficient of the term mean((r_chosen + r_rejected)^2), which keeps scores around 0. 0.01 is usual; 0: off.")
+      .flag("use-margin", options.use_margin, "Subtract the pairs' margin column inside the loss.")
+      .path("eval-preferences", options.eval_preferences, "FILE",
+            "Held-out pairs to report accuracy and loss on; without it --eval-fraction of the prompts is held out.")
+      .number("eval-fraction", options.eval_fraction, "X", "Share of the prompts, 0 to 1, held out for evaluation; 0: none.")
+      .integer("eval-every", options.eval_every, "STEPS", "Steps between evaluations; 0: a quarter of the run.")
+      .integer("max-eval-pairs", options.max_eval_pairs, "N", "Evaluate on at most this many held-out pairs; 0: all.")
+      .flag("new-head", options.new_head,
+            "Give a causal language model a fresh reward head: the only way to get one. Without it the model's head is trained on.")
+      .integer("layers", options.layers, "N", "Keep only the first N layers of the model: a smaller trunk for a small budget.")
+      .negative_flag("freeze-embeddings", options.train_embeddings, "Leave the token embeddings as they are.")
+      .integer("freeze-layers", options.freeze_layers, "N",
+               "Leave the embeddings and the first N layers as they are, which saves their backward pass.")
+      .choice("dtype", options.dtype,
+              {{"auto", ComputeDType::kAuto}, {"float32", ComputeDType::kFloat32}, {"bfloat16", ComputeDType::kBFloat16}},
+              "Element type of the forward and backward pass; master weights and optimiser are float32. auto: bfloat16 where "
+              "the machine has it natively.")
+      .choice("save-dtype", options.save_dtype,
+              {{"float32", SaveDType::kFloat32}, {"bfloat16", SaveDType::kBFloat16}, {"source", SaveDType::kSource}},
+              "Element type of the saved weights: float32 keeps every update; bfloat16 halves the size and rounds small updates "
+              "away; source does as the input model.")
+      .number("activation-gib", options.activation_gib, "GIB",
+              "Memory for activations between the forward and the backward pass. Layers that do not fit are computed a second time, "
+              "which costs up to a third more time; the result is the same. 0: all are.")
+      .text("device", options.device, "auto|cpu|cuda", "Where the model runs.")
+      .path("template", options.template_file, "FILE", "Chat template (Jinja) instead of the model's own; saved with the result.")
+      .text("template-date", options.template_date, "YYYY-MM-DD", "Date of the clock a template sees.")
+      .flag("bos-as-template", options.bos_as_template,
+            "Let template and tokenizer each write the beginning-of-sequence token as they like; by default it is written once.")
+      .integer("seed", options.seed, "S", "Seed of the order of pairs, the held-out prompts and a fresh head.")
+      .integer("checkpoint-every", options.checkpoint_every, "STEPS",
+               "Steps between checkpoints, from which an interrupted run continues; 0: every five minutes.")
+      .integer("max-bad-rows", options.max_bad_rows, "N", "Pairs that may be unusable before the command ends.");
+}
+
+void describe_evaluate(OptionTable& table, evaluate::EvaluateOptions& options) {
+  table
+      .integer("limit-per-subset", options.limit_per_subset, "N",
+               "Rows of each subset (RM-Bench: domain) to score, drawn with --seed; 0: all. Intervals widen as rows get fewer.")
+      .integer("seed", options.seed, "S", "Seed of the drawn rows and of the bootstrap.")
+      .integer("bootstrap", options.bootstrap, "N", "Bootstrap draws behind each 95 % interval; 0: no intervals.")
+      .integer("max-bad-rows", options.max_bad_rows, "N", "Rows that may be unusable or fail to score before the command ends.")
+      .negative_flag("no-reward-bench-files", options.reward_bench_files,
+                     "Do not write eval-set/ and eval-set-scores/, RewardBench's own result files, beside the result.");
+  describe_model(table, options.model);
+  describe_encoder(table, options.encoder);
+  describe_scorer(table, options.scorer);
+}
+
+}  // namespace charm::pipeline

@@ -1,0 +1,77 @@
+#include "charm/pipeline/yaml_tree.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include "charm/base/error.h"
+#include "charm/pipeline/option_table.h"
+
+namespace charm::pipeline {
+namespace {
+
+// Far deeper than any recipe; keeps a hostile file from exhausting the stack.
+constexpr int kMaxDepth = 32;
+
+YamlValue convert(const YAML::Node& node, const fs::path& path, int depth) {
+  YamlValue value;
+  value.line = node.Mark().line + 1;
+  if (depth > kMaxDepth) throw Error(ErrorKind::kUsage, "{}:{}: nested too deeply", path.string(), value.line);
+  switch (node.Type()) {
+    case YAML::NodeType::Undefined:
+    case YAML::NodeType::Null:
+      return value;
+    case YAML::NodeType::Scalar:
+      value.kind = YamlValue::Kind::kScalar;
+      value.text = node.Scalar();
+      return value;
+    case YAML::NodeType::Sequence:
+      value.kind = YamlValue::Kind::kList;
+      for (const YAML::Node& item : node) value.items.push_back(convert(item, path, depth + 1));
+      return value;
+    case YAML::NodeType::Map:
+      break;
+  }
+  value.kind = YamlValue::Kind::kMap;
+  for (const auto& entry : node) {
+    const int line = entry.first.Mark().line + 1;
+    if (!entry.first.IsScalar()) throw Error(ErrorKind::kUsage, "{}:{}: a key must be a plain word", path.string(), line);
+    const std::string name = entry.first.Scalar();
+    if (value.find(name) != nullptr) throw Error(ErrorKind::kUsage, "{}:{}: key '{}' is given twice", path.string(), line, name);
+    value.members.push_back({.name = name, .line = line, .value = convert(entry.second, path, depth + 1)});
+  }
+  return value;
+}
+
+}  // namespace
+
+const YamlValue* YamlValue::find(std::string_view name) const {
+  const std::string spelled = option_spelling(name);
+  for (const YamlMember& member : members) {
+    if (option_spelling(member.name) == spelled) return &member.value;
+  }
+  return nullptr;
+}
+
+std::string_view yaml_kind_name(YamlValue::Kind kind) {
+  switch (kind) {
+    case YamlValue::Kind::kNull:
+      return "nothing";
+    case YamlValue::Kind::kScalar:
+      return "a single value";
+    case YamlValue::Kind::kList:
+      return "a list";
+    case YamlValue::Kind::kMap:
+      return "a map";
+  }
+  return "?";
+}
+
+YamlValue read_yaml(const fs::path& path) {
+  const std::string content = read_file(path);
+  try {
+    return convert(YAML::Load(content), path, 0);
+  } catch (const YAML::Exception& error) {
+    throw Error(ErrorKind::kUsage, "{}:{}: not valid YAML: {}", path.string(), error.mark.line + 1, error.msg);
+  }
+}
+
+}  // namespace charm::pipeline
