@@ -77,9 +77,10 @@ Mismatch measure(const MeasureOptions& options, const ProgressFn& progress) {
   for (const std::string& warning : mismatch.warnings) log::warning("{}", warning);
 
   // File names may hold bytes that are no UTF-8; they must not keep the result from being written.
+  Json result = mismatch_json(mismatch, inputs);
+  if (!options.prompts.empty()) result["prompts"] = options.prompts;
   const std::string text =
-      mismatch_json(mismatch, inputs)
-          .dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+      result.dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
   write_file(options.output, text + "\n");
   manifest.output(options.output, static_cast<std::int64_t>(mismatch.pairs.size()));
   storage::write_manifest(options.output, manifest);
