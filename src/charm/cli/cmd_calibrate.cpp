@@ -1,0 +1,56 @@
+#include <fmt/format.h>
+
+#include "charm/cli/command.h"
+#include "charm/pipeline/stage_options.h"
+
+namespace charm::cli {
+namespace {
+
+class CalibrateCommand final : public Command {
+ public:
+  std::string_view name() const override { return "calibrate"; }
+  std::string_view summary() const override { return "offset per policy that makes win rates equal the ratings'"; }
+  std::string_view details() const override {
+    return "Finds one offset per policy, in score units, that makes its win rate against the reference equal the one the ratings "
+           "imply. With three or more policies the offsets are found together by least squares over all pairs.\n"
+           "\n"
+           "  charm calibrate --scores scores/rm/*.parquet --ratings ratings.json --reference gpt4 --output calibration.json";
+  }
+  void describe(pipeline::OptionTable& table) override {
+    table.paths("scores", options_.scores, "FILE", "Files of charm score, one or more policies each.")
+        .required()
+        .path("ratings", options_.ratings, "FILE", "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue.")
+        .required()
+        .path("output", options_.output, "FILE", "calibration.json to write.")
+        .required();
+    pipeline::describe_ratings(table, options_.category, options_.aliases);
+    pipeline::describe_calibrate(table, options_);
+  }
+  void run(const CommonOptions& common, const ProgressFn& progress) override {
+    if (options_.reference.empty()) throw Error(ErrorKind::kUsage, "--reference is required: the policy that keeps its scores");
+    options_.solve.num_threads = static_cast<std::size_t>(common.threads);
+    const calibrate::Calibration result = calibrate::calibrate(options_, progress);
+    if (common.quiet) return;
+    fmt::print("{}: {} policies, {} prompts, reference {}\n", options_.output.string(), result.policies.size(), result.num_prompts,
+               result.reference);
+    for (const calibrate::CalibratedPolicy& policy : result.policies) {
+      std::string interval;
+      if (policy.offset_ci95) interval = fmt::format("  95 % [{:+.4f}, {:+.4f}]", policy.offset_ci95->lo, policy.offset_ci95->hi);
+      fmt::print("  offset {:+.4f}{}  {}\n", policy.offset, interval, policy.policy);
+    }
+    for (const calibrate::CalibratedPair& pair : result.pairs) {
+      fmt::print("  {} over {}: win rate {:.3f} -> {:.3f}, target {:.3f}, mismatch degree {:+.3f} -> {:+.3f}\n", pair.policy,
+                 pair.reference, pair.win_rate_before, pair.win_rate_after, pair.target_win_rate, pair.mismatch_before,
+                 pair.mismatch_after);
+    }
+  }
+
+ private:
+  calibrate::CalibrateOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_calibrate_command() { return std::make_unique<CalibrateCommand>(); }
+
+}  // namespace charm::cli

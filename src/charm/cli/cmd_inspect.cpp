@@ -1,0 +1,53 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "charm/cli/command.h"
+#include "charm/pipeline/inspect.h"
+#include "charm/pipeline/stage_options.h"
+
+namespace charm::cli {
+namespace {
+
+class InspectCommand final : public Command {
+ public:
+  std::string_view name() const override { return "inspect"; }
+  std::string_view summary() const override { return "what a model folder is and how it will be used"; }
+  std::string_view details() const override {
+    return "Prints architecture, head, chat template, the tokens of a sample with the beginning-of-sequence and the pooled token "
+           "marked, memory, and the dtype and backend this machine will use.\n"
+           "\n"
+           "  charm inspect rm/";
+  }
+  void describe(pipeline::OptionTable& table) override {
+    table.path("model", options_.model_dir, "MODEL_DIR", "Hugging Face folder.")
+        .required()
+        .positional()
+        .flag("json", json_, "Print JSON.")
+        .flag("config-only", options_.config_only, "Do not load the weights: fast, but dtype, backend and score stay unknown.");
+    pipeline::describe_model(table, options_.model);
+    pipeline::describe_encoder(table, options_.encoder);
+    using score::Pooling;
+    table.choice("pooling", options_.pooling, {{"auto", Pooling::kAuto}, {"last", Pooling::kLast}},
+                 "Token whose hidden state gives the score, as in charm score.");
+  }
+  void run(const CommonOptions& common, const ProgressFn&) override {
+    options_.model.threads = common.threads;
+    const pipeline::Inspection inspection = pipeline::inspect_model(options_);
+    if (json_) {
+      fmt::print("{}\n", inspection_json(inspection).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    } else {
+      fmt::print("{}", inspection_text(inspection));
+    }
+  }
+
+ private:
+  pipeline::InspectOptions options_;
+  bool json_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_inspect_command() { return std::make_unique<InspectCommand>(); }
+
+}  // namespace charm::cli

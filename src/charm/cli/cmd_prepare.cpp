@@ -1,0 +1,41 @@
+#include <fmt/format.h>
+
+#include "charm/cli/command.h"
+#include "charm/pipeline/stage_options.h"
+
+namespace charm::cli {
+namespace {
+
+class PrepareCommand final : public Command {
+ public:
+  std::string_view name() const override { return "prepare"; }
+  std::string_view summary() const override { return "prompts of any data set, as prompts.parquet"; }
+  std::string_view details() const override {
+    return "Reads the prompts of a data set (JSONL, JSON, Parquet, a Hugging Face save_to_disk folder; gzipped or not) and writes them "
+           "with their ids.\n"
+           "\n"
+           "  charm prepare --input data.jsonl --output prompts.parquet --limit 500 --seed 0 --dedupe";
+  }
+  void describe(pipeline::OptionTable& table) override {
+    table.path("input", options_.input, "SRC", "Data set that holds prompts: prompt (text or messages), instruction, messages or pairs.")
+        .required()
+        .path("output", options_.output, "FILE", "prompts.parquet, or .jsonl or .jsonl.gz.")
+        .required();
+    pipeline::describe_prepare(table, options_);
+  }
+  void run(const CommonOptions& common, const ProgressFn& progress) override {
+    const prepare::PrepareResult result = prepare::prepare(options_, progress);
+    if (common.quiet) return;
+    fmt::print("{}: {} of {} prompts ({} duplicates left out)\n", options_.output.string(), result.num_written, result.num_read,
+               result.num_duplicates);
+  }
+
+ private:
+  prepare::PrepareOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_prepare_command() { return std::make_unique<PrepareCommand>(); }
+
+}  // namespace charm::cli

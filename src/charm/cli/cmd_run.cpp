@@ -1,0 +1,52 @@
+#include <fmt/format.h>
+
+#include "charm/cli/command.h"
+#include "charm/cli/step_lines.h"
+#include "charm/pipeline/runner.h"
+
+namespace charm::cli {
+namespace {
+
+class RunCommand final : public Command {
+ public:
+  std::string_view name() const override { return "run"; }
+  std::string_view summary() const override { return "all stages of a recipe, in order"; }
+  std::string_view details() const override {
+    return "Runs a YAML recipe: responses, scores, mismatch, calibration, preferences, training, scores and mismatch again, evaluation, "
+           "report. The keys inside its sections are the options of the commands. Finished steps whose settings and inputs are "
+           "unchanged are kept; an interrupted run continues when it is started again. Paths are relative to the recipe.\n"
+           "\n"
+           "Stages: prompts, responses, score, measure, calibrate, prefer, train, rescore, remeasure, evaluate, report.\n"
+           "\n"
+           "  charm run recipe.yaml --until calibrate";
+  }
+  void describe(pipeline::OptionTable& table) override {
+    table.path("recipe", recipe_, "RECIPE", "The YAML file.")
+        .required()
+        .positional()
+        .text("from", options_.from, "STAGE", "First stage to look at; what earlier stages left is taken as it is.")
+        .text("until", options_.until, "STAGE", "Last stage to run.")
+        .flag("dry-run", options_.dry_run, "List the steps and what would be done; do nothing.");
+  }
+  void run(const CommonOptions& common, const ProgressFn& progress) override {
+    options_.fresh = common.fresh;
+    options_.threads = common.threads;
+    const pipeline::Recipe recipe = pipeline::read_recipe(recipe_);
+    const std::vector<pipeline::Step> plan = pipeline::make_plan(recipe);
+    const pipeline::StepFn show = step_lines(plan.size(), common.quiet, options_.dry_run);
+    const pipeline::RunSummary summary = pipeline::run_plan(plan, recipe.run_dir, options_, show, progress);
+    if (common.quiet) return;
+    fmt::print("{} steps {}, {} kept; run directory {}\n", summary.num_run, options_.dry_run ? "to do" : "done", summary.num_kept,
+               recipe.run_dir.string());
+  }
+
+ private:
+  fs::path recipe_;
+  pipeline::RunOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_run_command() { return std::make_unique<RunCommand>(); }
+
+}  // namespace charm::cli

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "charm/base/progress.h"
+#include "charm/pipeline/option_table.h"
+
+namespace charm::cli {
+
+/// Options every command understands.
+struct CommonOptions {
+  bool quiet = false;    ///< no progress, no summary; warnings and errors still appear
+  bool verbose = false;  ///< debug messages
+  int threads = 0;       ///< 0: all processors this process may use
+  bool fresh = false;    ///< start over instead of continuing an interrupted run
+};
+
+/// One subcommand. Owns the options struct that `describe` binds. Used once, from one thread.
+class Command {
+ public:
+  virtual ~Command() = default;
+  virtual std::string_view name() const = 0;
+  /// One line for the list of commands.
+  virtual std::string_view summary() const = 0;
+  /// A paragraph and an example for `--help`; lines may be of any length.
+  virtual std::string_view details() const = 0;
+  /// Adds the command's own options; called once, before `run`.
+  virtual void describe(pipeline::OptionTable& table) = 0;
+  /// Does the work and prints its result to stdout unless `common.quiet`.
+  virtual void run(const CommonOptions& common, const ProgressFn& progress) = 0;
+};
+
+std::unique_ptr<Command> make_prepare_command();
+std::unique_ptr<Command> make_score_command();
+std::unique_ptr<Command> make_measure_command();
+std::unique_ptr<Command> make_calibrate_command();
+std::unique_ptr<Command> make_prefer_command();
+std::unique_ptr<Command> make_train_command();
+std::unique_ptr<Command> make_evaluate_command();
+std::unique_ptr<Command> make_report_command();
+std::unique_ptr<Command> make_run_command();
+std::unique_ptr<Command> make_inspect_command();
+std::unique_ptr<Command> make_demo_command();
+
+/// All of them, in the order of the pipeline.
+std::vector<std::unique_ptr<Command>> make_commands();
+
+/// Describes the common options, bound to `common`.
+void describe_common(pipeline::OptionTable& table, CommonOptions& common);
+
+}  // namespace charm::cli

@@ -1,0 +1,142 @@
+#include "charm/cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <map>
+
+#include "charm/base/log.h"
+#include "charm/base/nearest.h"
+#include "charm/base/version.h"
+#include "charm/cli/help.h"
+#include "charm/cli/progress_display.h"
+
+namespace charm::cli {
+namespace {
+
+using pipeline::Option;
+using pipeline::OptionTable;
+
+/// What the parser collected for one option.
+struct Collected {
+  const Option* option = nullptr;
+  std::vector<std::string> values{};
+  bool flag = false;
+  CLI::Option* parsed = nullptr;
+};
+
+void declare(CLI::App& app, Collected& collected) {
+  const Option& option = *collected.option;
+  const std::string spelled = option.positional ? option.name : "--" + option.name;
+  switch (option.form) {
+    case Option::Form::kFlag:
+      collected.parsed = app.add_flag(spelled, collected.flag);
+      return;
+    case Option::Form::kValue:
+      collected.parsed = app.add_option(spelled, collected.values)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+      break;
+    case Option::Form::kList:
+      collected.parsed = app.add_option(spelled, collected.values)->expected(1, 1 << 20);
+      break;
+  }
+  if (option.required) collected.parsed->required();
+}
+
+void assign(const Collected& collected) {
+  if (collected.parsed->count() == 0) return;
+  const Option& option = *collected.option;
+  try {
+    if (option.form == Option::Form::kFlag) {
+      option.assign({});
+    } else {
+      option.assign(collected.values);
+    }
+  } catch (const Error& error) {
+    throw error.with_context(option.positional ? option.value_name : "--" + option.name);
+  }
+}
+
+std::string unknown_option_hint(const CLI::ParseError& error, const OptionTable& own, const OptionTable& common) {
+  const std::string text = error.what();
+  const std::size_t dashes = text.find("--");
+  if (dashes == std::string::npos) return text;
+  const std::string word = text.substr(dashes + 2, text.find_first_of("= ,", dashes + 2) - dashes - 2);
+  std::vector<std::string> names;
+  for (const OptionTable* table : {&own, &common}) {
+    for (const Option& option : table->options()) {
+      if (!option.positional) names.push_back(option.name);
+    }
+  }
+  const std::vector<std::string> nearest = nearest_names(word, names, 1);
+  return fmt::format("unknown option --{}; the nearest known one is --{}", word, nearest.empty() ? "help" : nearest.front());
+}
+
+void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+std::string command_names(const std::vector<std::unique_ptr<Command>>& commands) {
+  std::string names;
+  for (const auto& command : commands) names += (names.empty() ? "" : ", ") + std::string(command->name());
+  return names;
+}
+
+void run_command(Command& command, const std::vector<std::string>& arguments) {
+  CommonOptions common;
+  OptionTable own_table, common_table;
+  command.describe(own_table);
+  describe_common(common_table, common);
+  if (!parse_command_line(command, own_table, common_table, arguments)) {
+    print(command_help(command, own_table, common_table));
+    return;
+  }
+  if (common.quiet && common.verbose) throw Error(ErrorKind::kUsage, "--quiet and --verbose exclude each other");
+  if (common.threads < 0) throw Error(ErrorKind::kUsage, "--threads: expected 0 or more, found {}", common.threads);
+  log::set_level(common.verbose ? log::Level::kDebug : common.quiet ? log::Level::kWarning : log::Level::kInfo);
+  ProgressDisplay display(common.quiet ? ProgressStyle::kNone : progress_style_of_stderr());
+  command.run(common, [&display](const Progress& progress) { display.show(progress); });
+}
+
+}  // namespace
+
+bool parse_command_line(const Command& command, const OptionTable& own, const OptionTable& common,
+                        const std::vector<std::string>& arguments) {
+  CLI::App app("", "charm " + std::string(command.name()));
+  app.set_help_flag();
+  bool help = false;
+  app.add_flag("-h,--help", help);
+  std::vector<Collected> collected;
+  collected.reserve(own.options().size() + common.options().size());
+  for (const OptionTable* table : {&own, &common}) {
+    for (const Option& option : table->options()) declare(app, collected.emplace_back(Collected{.option = &option}));
+  }
+  for (const std::string& argument : arguments) {
+    if (argument == "--help" || argument == "-h") return false;  // whatever else is missing or wrong
+    if (argument == "--") break;
+  }
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    app.parse(reversed);
+  } catch (const CLI::ExtrasError& error) {
+    throw Error(ErrorKind::kUsage, "{}", unknown_option_hint(error, own, common));
+  } catch (const CLI::ParseError& error) {
+    throw Error(ErrorKind::kUsage, "{}; see charm {} --help", error.what(), command.name());
+  }
+  for (const Collected& one : collected) assign(one);
+  return true;
+}
+
+void run_program(const std::vector<std::string>& arguments) {
+  const std::vector<std::unique_ptr<Command>> commands = make_commands();
+  if (arguments.empty()) {
+    throw Error(ErrorKind::kUsage, "expected a command: {}; see charm --help", command_names(commands));
+  }
+  const std::string& first = arguments.front();
+  if (first == "--help" || first == "-h" || first == "help") return print(program_help(commands));
+  if (first == "--help-all") return print(documentation());
+  if (first == "--version") return print(fmt::format("charm {}\n", kVersion));
+  for (const auto& command : commands) {
+    if (command->name() == first) return run_command(*command, {arguments.begin() + 1, arguments.end()});
+  }
+  throw Error(ErrorKind::kUsage, "unknown command '{}'; known: {}", first, command_names(commands));
+}
+
+}  // namespace charm::cli

@@ -1,0 +1,28 @@
+#include "charm/cli/command.h"
+
+namespace charm::cli {
+
+std::vector<std::unique_ptr<Command>> make_commands() {
+  std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(make_prepare_command());
+  commands.push_back(make_score_command());
+  commands.push_back(make_measure_command());
+  commands.push_back(make_calibrate_command());
+  commands.push_back(make_prefer_command());
+  commands.push_back(make_train_command());
+  commands.push_back(make_evaluate_command());
+  commands.push_back(make_report_command());
+  commands.push_back(make_run_command());
+  commands.push_back(make_inspect_command());
+  commands.push_back(make_demo_command());
+  return commands;
+}
+
+void describe_common(pipeline::OptionTable& table, CommonOptions& common) {
+  table.flag("quiet", common.quiet, "No progress and no summary; warnings and errors still appear.")
+      .flag("verbose", common.verbose, "Debug messages on stderr.")
+      .integer("threads", common.threads, "N", "Processor threads; 0: all this process may use. Results do not depend on it.")
+      .flag("fresh", common.fresh, "Start over instead of continuing an interrupted run, and replace finished output.");
+}
+
+}  // namespace charm::cli

@@ -1,0 +1,85 @@
+#include "charm/cli/progress_display.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace charm::cli {
+namespace {
+
+constexpr std::chrono::milliseconds kBarInterval{100};
+constexpr std::chrono::seconds kLineInterval{10};
+constexpr std::size_t kBarWidth = 24;
+
+std::string clock_text(double seconds) {
+  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
+  const std::int64_t hours = whole / 3600;
+  if (hours > 0) return fmt::format("{}:{:02}:{:02}", hours, whole / 60 % 60, whole % 60);
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+}  // namespace
+
+ProgressStyle progress_style_of_stderr() { return isatty(STDERR_FILENO) == 1 ? ProgressStyle::kBar : ProgressStyle::kLines; }
+
+std::string progress_text(const Progress& progress, double rate_per_s) {
+  std::string text = progress.what + "  ";
+  text += progress.total > 0 ? fmt::format("{}/{} {}", progress.done, progress.total, progress.unit)
+                             : fmt::format("{} {}", progress.done, progress.unit);
+  if (rate_per_s > 0.0) {
+    text += fmt::format("  {:.{}f} {}/s", rate_per_s, rate_per_s < 100.0 ? 1 : 0, progress.unit);
+    if (progress.total > progress.done) {
+      text += fmt::format("  {} left", clock_text(static_cast<double>(progress.total - progress.done) / rate_per_s));
+    }
+  }
+  if (!progress.detail.empty()) text += fmt::format("  ({})", progress.detail);
+  return text;
+}
+
+std::string progress_bar(double share, std::size_t width) {
+  const auto filled = static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(width));
+  std::string bar(filled, '=');
+  if (filled < width) bar += '>';
+  bar.resize(width, ' ');
+  return "[" + bar + "]";
+}
+
+ProgressDisplay::~ProgressDisplay() { end_bar(); }
+
+void ProgressDisplay::end_bar() {
+  if (bar_open_) std::fputc('\n', stderr);
+  bar_open_ = false;
+}
+
+void ProgressDisplay::show(const Progress& progress) {
+  if (style_ == ProgressStyle::kNone) return;
+  const Clock::time_point now = Clock::now();
+  if (progress.what != what_) {
+    end_bar();
+    what_ = progress.what;
+    first_done_ = progress.done;
+    begin_ = now;
+    last_drawn_ = style_ == ProgressStyle::kLines ? now : Clock::time_point{};
+  }
+  const bool finished = progress.total > 0 && progress.done >= progress.total;
+  const auto interval = style_ == ProgressStyle::kBar ? std::chrono::duration_cast<Clock::duration>(kBarInterval)
+                                                      : std::chrono::duration_cast<Clock::duration>(kLineInterval);
+  if (now - last_drawn_ < interval && !finished) return;
+  last_drawn_ = now;
+  const double elapsed_s = std::chrono::duration<double>(now - begin_).count();
+  const double rate = elapsed_s > 0.5 ? static_cast<double>(progress.done - first_done_) / elapsed_s : 0.0;
+  const std::string text = progress_text(progress, rate);
+  if (style_ == ProgressStyle::kLines) {
+    std::fprintf(stderr, "%s\n", text.c_str());
+    return;
+  }
+  const double share = progress.total > 0 ? static_cast<double>(progress.done) / static_cast<double>(progress.total) : 0.0;
+  std::fprintf(stderr, "\r%s %s\x1b[K", progress_bar(share, kBarWidth).c_str(), text.c_str());
+  std::fflush(stderr);
+  bar_open_ = true;
+  if (finished) end_bar();
+}
+
+}  // namespace charm::cli

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "charm/base/progress.h"
+
+namespace charm::cli {
+
+enum class ProgressStyle {
+  kNone,   ///< nothing
+  kLines,  ///< a plain line every ten seconds: log files, pipes
+  kBar,    ///< one line that redraws itself: terminals
+};
+
+/// kBar when stderr is a terminal, kLines otherwise.
+ProgressStyle progress_style_of_stderr();
+
+/// "scoring  120/805 rows  12.3 rows/s  0:55 left  (412 tokens/s)"; rate 0: unknown, then neither rate nor time is shown.
+std::string progress_text(const Progress& progress, double rate_per_s);
+
+/// "[=====>     ]" for a share in [0, 1].
+std::string progress_bar(double share, std::size_t width);
+
+/// Shows the progress of one stage after the other on stderr. Calls come from one thread at a time.
+class ProgressDisplay {
+ public:
+  explicit ProgressDisplay(ProgressStyle style) : style_(style) {}
+  ~ProgressDisplay();
+  ProgressDisplay(const ProgressDisplay&) = delete;
+  ProgressDisplay& operator=(const ProgressDisplay&) = delete;
+
+  void show(const Progress& progress);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void end_bar();
+
+  ProgressStyle style_;
+  std::string what_;             ///< stage on display
+  std::int64_t first_done_ = 0;  ///< where this process began: a resumed stage does not start at 0
+  Clock::time_point begin_{};
+  Clock::time_point last_drawn_{};
+  bool bar_open_ = false;
+};
+
+}  // namespace charm::cli
