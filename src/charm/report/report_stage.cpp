@@ -32,16 +32,21 @@ ReportResult write_report(const ReportOptions& options, const ProgressFn& progre
                 .unit = "parts",
                 .detail = {}});
   };
-  add(summary_section(run));
-  add(world_section(run));
-  add(win_rate_section(run));
-  add(mismatch_section(run));
-  add(offset_section(run));
-  add(score_section(run));
-  add(rating_section(run));
-  add(training_section(run));
-  add(evaluation_section(run));
-  add(provenance_section(run));
+  try {
+    add(summary_section(run));
+    add(world_section(run));
+    add(win_rate_section(run));
+    add(mismatch_section(run));
+    add(offset_section(run));
+    add(score_section(run));
+    add(rating_section(run));
+    add(training_section(run));
+    add(evaluation_section(run));
+    add(provenance_section(run));
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(ErrorKind::kInput, "{}: a result file has a member of an unexpected type: {}",
+                options.run_dir.string(), error.what());
+  }
 
   write_file(output, page_html(options.title.empty() ? "CHARM report: " + run.name : options.title,
                                sections));

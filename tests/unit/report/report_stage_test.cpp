@@ -119,6 +119,18 @@ TEST_F(WriteReport, NothingToReportIsAnError) {
       Error);
 }
 
+TEST_F(WriteReport, AMemberOfAnotherTypeIsAnInputError) {
+  write_file(folder_ / "eval" / "rm" / "rm-bench.json",
+             R"({"benchmark": "rm-bench", "sampling": {"limit_per_subset": "many"}})");
+  try {
+    report();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    EXPECT_FALSE(fs::exists(folder_ / "report.html"));
+  }
+}
+
 TEST_F(WriteReport, TheSameRunGivesTheSameBytes) {
   write_made_up_run(folder_);
   EXPECT_EQ(report(), report());
