@@ -106,7 +106,7 @@ std::string finished_fingerprint(const fs::path& path) {
 /// number of rows.
 void score_unless_finished(
     const EvaluateOptions& options, const ProgressFn& progress,
-    const std::function<std::int64_t(const ScoreRowsFn&, storage::Journal&)>& score) {
+    const std::function<std::int64_t(const score::ScoreRowsFn&, storage::Journal&)>& score) {
   const fs::path saved = saved_scores_path(options);
   storage::require_known_extension(saved);
   require_writable(saved);
@@ -120,7 +120,7 @@ void score_unless_finished(
   const std::unique_ptr<model::RewardModel> model =
       model::load_reward_model(options.model_dir, options.model);
   const text::ConversationEncoder encoder(options.model_dir, options.encoder);
-  const ScoreRowsFn score_rows = [&](std::span<const Response> rows,
+  const score::ScoreRowsFn score_rows = [&](std::span<const Response> rows,
                                      const score::ScoredFn& on_scored) {
     return score::score_responses(*model, encoder, rows, options.scorer, on_scored, progress);
   };
@@ -160,7 +160,7 @@ BenchmarkRows scored_rows(const EvaluateOptions& options, const ProgressFn& prog
   const std::vector<ScoredEvalItem> rows =
       limit_per_subset(std::move(read.rows), options.limit_per_subset, options.seed);
   score_unless_finished(
-      options, progress, [&](const ScoreRowsFn& score_rows, storage::Journal& journal) {
+      options, progress, [&](const score::ScoreRowsFn& score_rows, storage::Journal& journal) {
         const ScoredItems scored = score_items(rows, score_rows, journal);
         check_bad_rows(scored.errors, rows.size(), options);
         storage::write_eval_scores(saved_scores_path(options), scored.rows, shape);
@@ -177,7 +177,7 @@ std::vector<Score> arena_scores(const EvaluateOptions& options, const ProgressFn
       .max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}};
   if (options.model_dir.empty()) return storage::read_score_files(options.scores, reading);
   score_unless_finished(
-      options, progress, [&](const ScoreRowsFn& score_rows, storage::Journal& journal) {
+      options, progress, [&](const score::ScoreRowsFn& score_rows, storage::Journal& journal) {
         std::vector<Response> responses;
         std::vector<std::pair<fs::path, std::set<std::string>>> policies_of_files;
         for (const fs::path& path : options.data) {
@@ -189,7 +189,7 @@ std::vector<Score> arena_scores(const EvaluateOptions& options, const ProgressFn
         }
         storage::check_distinct_policies(policies_of_files);
         const std::vector<ScoredResponse> scored =
-            score_responses_resumed(responses, score_rows, journal);
+            score::score_responses_resumed(responses, score_rows, journal);
         std::vector<std::string> errors;
         for (const ScoredResponse& row : scored) {
           if (!row.error) continue;

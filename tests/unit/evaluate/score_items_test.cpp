@@ -76,7 +76,7 @@ TEST_F(ScoreItems, AnInterruptedRunContinuesWithEqualScores) {
   storage::Journal journal(output_, "key");
   LengthRule rule;
   const ScoredItems scored = score_items(rows_, std::ref(rule), journal);
-  EXPECT_EQ(rule.num_scored, 12u);  // of the 8, one whole row of 6 was kept
+  EXPECT_EQ(rule.num_scored, 10u);  // the 8 of the first run were kept
   EXPECT_EQ(scored.rows[1].score_chosen, (std::vector<double>{3.1f, 5.1f, 0.1f}));
   EXPECT_EQ(scored.rows[2].score_chosen, (std::vector<double>{1.1f, 1.1f, 1.1f}));
 }
@@ -90,29 +90,6 @@ TEST_F(ScoreItems, AFailedTextFailsItsRowAlone) {
   EXPECT_EQ(scored.rows[1].score_chosen.size(), 3u);
   ASSERT_EQ(scored.errors.size(), 1u);
   EXPECT_EQ(scored.errors[0], "row 1 of chat: the template refused it");
-}
-
-TEST_F(ScoreItems, ResponsesContinueToo) {
-  std::vector<Response> rows;
-  for (std::size_t i = 0; i < 5; ++i) {
-    rows.emplace_back();
-    rows.back().prompt_id = "p";
-    rows.back().response = std::string(i, 'x');
-    rows.back().policy = "a";
-  }
-  {
-    storage::Journal journal(output_, "key");
-    LengthRule dying{.stop_after = 2};
-    EXPECT_THROW(score_responses_resumed(rows, std::ref(dying), journal), std::runtime_error);
-  }
-  storage::Journal journal(output_, "key");
-  LengthRule rule;
-  const std::vector<ScoredResponse> scored = score_responses_resumed(rows, std::ref(rule), journal);
-  EXPECT_EQ(rule.num_scored, 3u);
-  for (std::size_t i = 0; i < 5; ++i) {
-    EXPECT_EQ(scored[i].score, static_cast<float>(i) + 0.1f);
-    EXPECT_EQ(scored[i].response.response.size(), i);
-  }
 }
 
 }  // namespace

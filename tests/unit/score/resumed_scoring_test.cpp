@@ -1,0 +1,85 @@
+#include "charm/score/resumed_scoring.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <stdexcept>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+
+namespace charm::score {
+namespace {
+
+/// Scores a response by its length, last row first, one at a time; "refuse" gets an error.
+struct LengthRule {
+  std::size_t num_scored = 0;
+  std::size_t stop_after = SIZE_MAX;  ///< then fails like a killed process
+
+  std::vector<ScoredResponse> operator()(std::span<const Response> rows, const ScoredFn& on_scored) {
+    std::vector<ScoredResponse> results(rows.size());
+    for (std::size_t k = rows.size(); k > 0; --k) {
+      const std::size_t i = k - 1;
+      if (num_scored == stop_after) throw std::runtime_error("killed");
+      ++num_scored;
+      results[i].response = rows[i];
+      results[i].score = static_cast<float>(rows[i].response.size()) + 0.1f;
+      results[i].num_tokens = 7;
+      results[i].truncated = i % 2 == 0;
+      if (rows[i].response == "refuse") results[i].error = "the template refused it";
+      on_scored({&i, 1}, {&results[i], 1});
+    }
+    return results;
+  }
+};
+
+class ResumedScoring : public testing::Test {
+ protected:
+  void SetUp() override {
+    output_ = fs::path(testing::TempDir()) / ("charm_resumed_scoring_" + std::to_string(::getpid()));
+    fs::remove(storage::journal_path(output_));
+    for (std::size_t i = 0; i < 5; ++i) {
+      rows_.emplace_back();
+      rows_.back().prompt_id = "p";
+      rows_.back().response = std::string(i, 'x');
+    }
+    rows_[1].response = "refuse";
+  }
+  void TearDown() override { fs::remove(storage::journal_path(output_)); }
+
+  std::vector<ScoredResponse> run(LengthRule& rule) {
+    storage::Journal journal(output_, "key");
+    return score_responses_resumed(rows_, std::ref(rule), journal);
+  }
+
+  fs::path output_;
+  std::vector<Response> rows_;
+};
+
+TEST_F(ResumedScoring, AnInterruptedRunKeepsWhatItFinished) {
+  LengthRule dying{.stop_after = 4};
+  EXPECT_THROW(run(dying), std::runtime_error);
+  LengthRule rule;
+  const std::vector<ScoredResponse> scored = run(rule);
+  EXPECT_EQ(rule.num_scored, 1u);
+  LengthRule none;
+  EXPECT_EQ(run(none).size(), 5u);
+  EXPECT_EQ(none.num_scored, 0u);
+  for (const std::size_t i : {0u, 2u, 3u, 4u}) {
+    EXPECT_EQ(scored[i].score, static_cast<float>(i) + 0.1f);
+    EXPECT_EQ(scored[i].truncated, i % 2 == 0);
+    EXPECT_EQ(scored[i].num_tokens, 7);
+    EXPECT_EQ(scored[i].response.response.size(), i);
+  }
+  EXPECT_EQ(scored[1].error, "the template refused it");
+}
+
+TEST_F(ResumedScoring, AJournalOfMoreRowsIsAnInputError) {
+  LengthRule rule;
+  run(rule);
+  rows_.resize(2);
+  EXPECT_THROW(run(rule), Error);
+}
+
+}  // namespace
+}  // namespace charm::score
