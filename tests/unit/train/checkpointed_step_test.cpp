@@ -25,17 +25,22 @@ PairBatch one_batch(std::size_t num_pairs) {
   return pack_pairs(pairs, order, 1 << 20).front();
 }
 
-const ScoreLoss kLoss = [](const at::Tensor& scores) { return pair_loss_sum(scores, {}, 0.01) / 6.0; };
+const ScoreLoss kLoss = [](const at::Tensor& scores) {
+  return pair_loss_sum(scores, {}, 0.01) / 6.0;
+};
 
 /// Gradients of the same loss by plain autograd through the whole decoder.
-std::map<std::string, at::Tensor> plain_gradients(std::int64_t num_layers, const batch::PackedBatch& batch) {
+std::map<std::string, at::Tensor> plain_gradients(std::int64_t num_layers,
+                                                  const batch::PackedBatch& batch) {
   const model::DecoderConfig config = tiny_config(num_layers);
   model::DecoderWeights weights = model::random_weights(config, 1);
-  for (auto& [name, tensor] : model::named_weights(weights, config)) tensor->set_requires_grad(true);
+  for (auto& [name, tensor] : model::named_weights(weights, config))
+    tensor->set_requires_grad(true);
   const model::Decoder decoder(config, weights, nn::Mode::kAutograd);
   kLoss(decoder.forward(decoder.layout(batch))).backward();
   std::map<std::string, at::Tensor> gradients;
-  for (auto& [name, tensor] : model::named_weights(weights, config)) gradients[name] = tensor->grad();
+  for (auto& [name, tensor] : model::named_weights(weights, config))
+    gradients[name] = tensor->grad();
   return gradients;
 }
 
@@ -65,7 +70,8 @@ TEST(AccumulateGradients, KeepingActivationsDoesNotChangeABit) {
   accumulate_gradients(recomputed, batch.packed, kLoss, 1);
   accumulate_gradients(kept, batch.packed, kLoss, 4);
   for (std::size_t i = 0; i < kept.parameters().size(); ++i) {
-    EXPECT_TRUE(at::equal(recomputed.parameters()[i].gradient, kept.parameters()[i].gradient)) << kept.parameters()[i].name;
+    EXPECT_TRUE(at::equal(recomputed.parameters()[i].gradient, kept.parameters()[i].gradient))
+        << kept.parameters()[i].name;
   }
 }
 
@@ -76,7 +82,9 @@ TEST(AccumulateGradients, AddsOverBatches) {
   accumulate_gradients(twice, batch.packed, kLoss);
   accumulate_gradients(twice, batch.packed, kLoss);
   for (std::size_t i = 0; i < once.parameters().size(); ++i) {
-    EXPECT_LT(relative_difference(twice.parameters()[i].gradient, 2.0 * once.parameters()[i].gradient), 1e-6);
+    EXPECT_LT(
+        relative_difference(twice.parameters()[i].gradient, 2.0 * once.parameters()[i].gradient),
+        1e-6);
   }
   twice.zero_gradients();
   EXPECT_EQ(twice.parameters()[3].gradient.abs().max().item<float>(), 0.0f);
@@ -88,16 +96,20 @@ TEST(AccumulateGradients, FrozenWeightsGetNone) {
   TrainableModel model = tiny_model({.freeze_layers = 1}, 3);
   accumulate_gradients(model, batch.packed, kLoss, 2);
   for (const Parameter& parameter : model.parameters()) {
-    const bool frozen = parameter.name.starts_with("model.embed") || parameter.name.starts_with("model.layers.0.");
+    const bool frozen =
+        parameter.name.starts_with("model.embed") || parameter.name.starts_with("model.layers.0.");
     EXPECT_EQ(parameter.trainable(), !frozen) << parameter.name;
     if (!frozen) {
-      EXPECT_LT(relative_difference(parameter.gradient, expected.at(parameter.name)), 2e-6) << parameter.name;
+      EXPECT_LT(relative_difference(parameter.gradient, expected.at(parameter.name)), 2e-6)
+          << parameter.name;
     }
   }
   TrainableModel kept = tiny_model({.train_embeddings = false}, 3);
   accumulate_gradients(kept, batch.packed, kLoss);
   EXPECT_FALSE(kept.parameters().front().trainable());
-  EXPECT_LT(relative_difference(kept.parameters()[1].gradient, expected.at(kept.parameters()[1].name)), 2e-6);
+  EXPECT_LT(
+      relative_difference(kept.parameters()[1].gradient, expected.at(kept.parameters()[1].name)),
+      2e-6);
 }
 
 TEST(AccumulateGradients, BFloat16IsCloseAndItsMastersStayFloat32) {
@@ -109,12 +121,16 @@ TEST(AccumulateGradients, BFloat16IsCloseAndItsMastersStayFloat32) {
     EXPECT_EQ(parameter.master.scalar_type(), at::kFloat);
     EXPECT_EQ(parameter.gradient.scalar_type(), at::kFloat);
     const at::Tensor& wanted = expected.at(parameter.name);
-    if (wanted.abs().max().item<double>() < 1e-4) continue;  // k biases: the gradient is 0 but for rounding
-    EXPECT_LT((parameter.gradient - wanted).norm().item<double>() / wanted.norm().item<double>(), 0.15) << parameter.name;
+    if (wanted.abs().max().item<double>() < 1e-4)
+      continue;  // k biases: the gradient is 0 but for rounding
+    EXPECT_LT((parameter.gradient - wanted).norm().item<double>() / wanted.norm().item<double>(),
+              0.15)
+        << parameter.name;
   }
   model.parameters()[1].master.add_(1.0);
   model.refresh_compute_weights();
-  EXPECT_TRUE(at::equal(model.parameters()[1].compute, model.parameters()[1].master.to(at::kBFloat16)));
+  EXPECT_TRUE(
+      at::equal(model.parameters()[1].compute, model.parameters()[1].master.to(at::kBFloat16)));
 }
 
 TEST(BlocksThatFit, IsAtLeastOneAndAtMostAll) {

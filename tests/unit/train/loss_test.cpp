@@ -10,12 +10,15 @@ namespace {
 
 double softplus(double x) { return std::log1p(std::exp(x)); }
 
-at::Tensor scores_of(std::vector<float> values) { return at::tensor(values, at::TensorOptions().dtype(at::kFloat)); }
+at::Tensor scores_of(std::vector<float> values) {
+  return at::tensor(values, at::TensorOptions().dtype(at::kFloat));
+}
 
 TEST(PairLoss, IsMinusLogSigmoidOfTheDifference) {
   const at::Tensor scores = scores_of({1.0f, 0.25f, -2.0f, 1.0f});
   EXPECT_NEAR(pair_loss_sum(scores, {}, 0.0).item<double>(), softplus(-0.75) + softplus(3.0), 1e-6);
-  EXPECT_NEAR(pair_loss_sum(scores, {0.5f, 0.0f}, 0.0).item<double>(), softplus(-0.25) + softplus(3.0), 1e-6);
+  EXPECT_NEAR(pair_loss_sum(scores, {0.5f, 0.0f}, 0.0).item<double>(),
+              softplus(-0.25) + softplus(3.0), 1e-6);
   EXPECT_NEAR(pair_loss_sum(scores, {}, 0.1).item<double>(),
               softplus(-0.75) + softplus(3.0) + 0.1 * (1.25 * 1.25 + 1.0), 1e-6);
 }

@@ -37,8 +37,9 @@ struct ScalarAdamW {
 
 TEST(AdamW, EqualsTheFormulaForManyStepsAndSizes) {
   for (const std::int64_t size : {1, 7, 64, 1001}) {
-    std::vector<Parameter> parameters = {parameter_of("matrix", at::linspace(-1.0, 1.0, size), true),
-                                         parameter_of("norm", at::ones({size}), false)};
+    std::vector<Parameter> parameters = {
+        parameter_of("matrix", at::linspace(-1.0, 1.0, size), true),
+        parameter_of("norm", at::ones({size}), false)};
     AdamW optimizer(parameters, {.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-6, .weight_decay = 0.1});
     ScalarAdamW matrix{parameters[0].master[size - 1].item<double>()};
     ScalarAdamW norm{1.0};
@@ -55,7 +56,8 @@ TEST(AdamW, EqualsTheFormulaForManyStepsAndSizes) {
 }
 
 TEST(AdamW, LeavesFrozenWeightsAlone) {
-  std::vector<Parameter> parameters = {parameter_of("a", at::ones({3}), true), parameter_of("b", at::ones({3}), true)};
+  std::vector<Parameter> parameters = {parameter_of("a", at::ones({3}), true),
+                                       parameter_of("b", at::ones({3}), true)};
   parameters[1].gradient = at::Tensor();
   AdamW optimizer(parameters, {});
   parameters[0].gradient.fill_(1.0);
@@ -66,7 +68,8 @@ TEST(AdamW, LeavesFrozenWeightsAlone) {
 }
 
 TEST(ClipGradients, ScalesOnlyAboveTheLimit) {
-  std::vector<Parameter> parameters = {parameter_of("a", at::ones({2}), true), parameter_of("b", at::ones({2}), true)};
+  std::vector<Parameter> parameters = {parameter_of("a", at::ones({2}), true),
+                                       parameter_of("b", at::ones({2}), true)};
   parameters[0].gradient.fill_(3.0);
   parameters[1].gradient.fill_(4.0);
   const double norm = std::sqrt(2 * 9.0 + 2 * 16.0);

@@ -27,7 +27,8 @@ TEST(MakePair, EachSideKeepsATokenOfItsOwn) {
 
 TEST(PackPairs, KeepsPairsWholeAndInOrder) {
   std::vector<EncodedPair> pairs;
-  for (std::int32_t i = 0; i < 5; ++i) pairs.push_back(make_pair("p", {10, i, 20}, {10, i, 21, 22}, static_cast<float>(i)));
+  for (std::int32_t i = 0; i < 5; ++i)
+    pairs.push_back(make_pair("p", {10, i, 20}, {10, i, 21, 22}, static_cast<float>(i)));
   const std::vector<std::size_t> order = {4, 0, 2, 1};
   const std::vector<PairBatch> batches = pack_pairs(pairs, order, /*budget_tokens=*/10);
   ASSERT_EQ(batches.size(), 2U);
@@ -38,7 +39,8 @@ TEST(PackPairs, KeepsPairsWholeAndInOrder) {
 }
 
 TEST(PackPairs, APairAboveTheBudgetStandsAlone) {
-  const std::vector<EncodedPair> pairs = {make_pair("p", {1, 2}, {1, 3}, 0.0f), make_pair("p", Ids(50, 7), Ids(50, 8), 0.0f),
+  const std::vector<EncodedPair> pairs = {make_pair("p", {1, 2}, {1, 3}, 0.0f),
+                                          make_pair("p", Ids(50, 7), Ids(50, 8), 0.0f),
                                           make_pair("p", {1, 2}, {1, 3}, 0.0f)};
   const std::vector<std::size_t> order = {0, 1, 2};
   const std::vector<PairBatch> batches = pack_pairs(pairs, order, 10);

@@ -34,7 +34,8 @@ TEST(SplitByPrompt, DependsOnSeedAndPromptsOnly) {
   auto pairs = pairs_of(40, 1);
   const auto prompts = [&](std::uint64_t seed) {
     std::set<std::string> held_out;
-    for (const std::size_t i : split_by_prompt(pairs, 0.2, seed).held_out) held_out.insert(pairs[i].prompt_id);
+    for (const std::size_t i : split_by_prompt(pairs, 0.2, seed).held_out)
+      held_out.insert(pairs[i].prompt_id);
     return held_out;
   };
   const auto first = prompts(1);

@@ -1,5 +1,6 @@
 #include "tests/unit/train/tiny_training.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include "charm/base/random.h"
@@ -17,7 +18,9 @@ model::DecoderConfig tiny_config(std::int64_t num_layers) {
   return config;
 }
 
-TrainableModel tiny_model(const TrainableOptions& options, std::int64_t num_layers, std::uint64_t seed) {
+TrainableModel tiny_model(const TrainableOptions& options, std::int64_t num_layers,
+                          std::uint64_t seed) {
+  at::set_num_threads(1);  // for so small products more threads only wait for each other
   const model::DecoderConfig config = tiny_config(num_layers);
   return TrainableModel(config, model::random_weights(config, seed), options);
 }
@@ -26,7 +29,8 @@ std::vector<EncodedPair> tiny_pairs(std::size_t count, std::uint64_t seed) {
   RandomStream stream(seed, "tiny_pairs");
   const auto random_ids = [&](std::uint64_t length, std::int32_t marked) {
     std::vector<std::int32_t> ids = {1};
-    for (std::uint64_t i = 0; i < length; ++i) ids.push_back(static_cast<std::int32_t>(7 + stream.below(41)));
+    for (std::uint64_t i = 0; i < length; ++i)
+      ids.push_back(static_cast<std::int32_t>(7 + stream.below(41)));
     ids.insert(ids.begin() + 1 + static_cast<std::ptrdiff_t>(stream.below(length)), marked);
     ids.push_back(2);
     return ids;
@@ -38,7 +42,8 @@ std::vector<EncodedPair> tiny_pairs(std::size_t count, std::uint64_t seed) {
     const std::vector<std::int32_t> prompt = random_ids(3 + stream.below(5), 4);
     chosen.insert(chosen.begin(), prompt.begin(), prompt.end());
     rejected.insert(rejected.begin(), prompt.begin(), prompt.end());
-    pairs.push_back(make_pair(fmt::format("prompt-{}", i / 2), chosen, rejected, 0.5f * static_cast<float>(i % 3)));
+    pairs.push_back(make_pair(fmt::format("prompt-{}", i / 2), chosen, rejected,
+                              0.5f * static_cast<float>(i % 3)));
   }
   return pairs;
 }

@@ -14,9 +14,11 @@ namespace charm::train::testing_support {
 model::DecoderConfig tiny_config(std::int64_t num_layers = 2);
 
 /// A model with seeded random weights.
-TrainableModel tiny_model(const TrainableOptions& options = {}, std::int64_t num_layers = 2, std::uint64_t seed = 1);
+TrainableModel tiny_model(const TrainableOptions& options = {}, std::int64_t num_layers = 2,
+                          std::uint64_t seed = 1);
 
-/// Pairs that can be learned: the chosen side holds token 5, the rejected side token 6, among random others.
+/// Pairs that can be learned: the chosen side holds token 5, the rejected side token 6, among
+/// random others.
 std::vector<EncodedPair> tiny_pairs(std::size_t count, std::uint64_t seed = 3);
 
 }  // namespace charm::train::testing_support

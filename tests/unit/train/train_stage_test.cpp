@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
@@ -34,6 +35,7 @@ class TrainStage : public testing::Test {
     options_.eval_fraction = 0.3;
     options_.dtype = ComputeDType::kFloat32;
     options_.device = "cpu";
+    options_.threads = 1;
   }
   void TearDown() override { fs::remove_all(folder_); }
 
@@ -98,10 +100,33 @@ TEST_F(TrainStage, StopsAndContinuesToTheSameFiles) {
   EXPECT_FALSE(fs::exists(halves.output));
   halves.stop_after_steps = 0;
   EXPECT_TRUE(train(halves, {}).finished);
-  for (const char* name : {"model.safetensors", "metrics.jsonl", "config.json", "manifest.json"}) {
-    if (std::string(name) == "manifest.json") continue;  // names its output's folder
+  for (const char* name : {"model.safetensors", "metrics.jsonl", "config.json"}) {
     EXPECT_EQ(read_file(options_.output / name), read_file(halves.output / name)) << name;
   }
+}
+
+TEST_F(TrainStage, AKilledRunContinuesToTheSameFiles) {
+  // The child process runs this test anew up to EXPECT_EXIT, so the folder's name must not change
+  // between the two.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  TrainOptions killed = options_;
+  killed.output = fs::temp_directory_path() / "charm_train_killed";
+  killed.checkpoint_every = 2;
+  fs::remove_all(partial_path(killed.output));
+  fs::remove_all(killed.output);
+  const auto die_at_step_5 = [](const Progress& progress) {
+    if (progress.done == 5) std::raise(SIGKILL);
+  };
+  EXPECT_EXIT(train(killed, die_at_step_5), testing::KilledBySignal(SIGKILL), "");
+  EXPECT_FALSE(fs::exists(killed.output));
+  ASSERT_TRUE(fs::exists(partial_path(killed.output) / "checkpoint.safetensors"));
+
+  train(killed, {});
+  train(options_, {});
+  for (const char* name : {"model.safetensors", "metrics.jsonl", "config.json"}) {
+    EXPECT_EQ(read_file(options_.output / name), read_file(killed.output / name)) << name;
+  }
+  fs::remove_all(killed.output);
 }
 
 TEST_F(TrainStage, NewHeadIsForCausalModelsOnly) {
@@ -143,13 +168,15 @@ TEST_F(TrainStage, AMissingHeadIsNeverMadeUp) {
 
 TEST_F(TrainStage, BadPairsAreNamed) {
   options_.preferences = folder_ / "pairs.jsonl";
-  const std::string good = R"({"chosen":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],)"
-                           R"("rejected":[{"role":"user","content":"a"},{"role":"assistant","content":"c"}]})";
+  const std::string good =
+      R"({"chosen":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],)"
+      R"("rejected":[{"role":"user","content":"a"},{"role":"assistant","content":"c"}]})";
   write_file(options_.preferences, good + "\n{\"chosen\":\n");
   EXPECT_THAT(failure(options_, ErrorKind::kInput), HasSubstr("pairs.jsonl:2"));
   write_file(options_.preferences, good + "\n" + good + "\n");
   options_.use_margin = true;
-  EXPECT_THAT(failure(options_, ErrorKind::kInput), AllOf(HasSubstr("pair 1"), HasSubstr("--use-margin")));
+  EXPECT_THAT(failure(options_, ErrorKind::kInput),
+              AllOf(HasSubstr("pair 1"), HasSubstr("--use-margin")));
 }
 
 TEST_F(TrainStage, HeldOutPairsOfAFile) {
@@ -158,7 +185,8 @@ TEST_F(TrainStage, HeldOutPairsOfAFile) {
   write_file(*options_.eval_preferences, pairs.substr(0, pairs.find('\n') + 1));
   const TrainResult result = train(options_, {});
   EXPECT_EQ(result.eval_after->num_pairs, 1);
-  EXPECT_EQ(result.num_train_pairs, 4) << "both pairs of the held-out prompt must not be trained on";
+  EXPECT_EQ(result.num_train_pairs, 4)
+      << "both pairs of the held-out prompt must not be trained on";
 }
 
 TEST_F(TrainStage, OptionsOutOfRange) {

@@ -36,7 +36,9 @@ class TrainerTest : public testing::Test {
   TrainResult run(TrainableModel& model, const std::string& name, const TrainOptions& options) {
     return Trainer(model, train_, eval_, options, {folder_ / name}, "fingerprint").run({});
   }
-  std::string metrics(const std::string& name) { return read_file(folder_ / name / "metrics.jsonl"); }
+  std::string metrics(const std::string& name) {
+    return read_file(folder_ / name / "metrics.jsonl");
+  }
 
   fs::path folder_;
   TrainOptions options_;
@@ -45,7 +47,8 @@ class TrainerTest : public testing::Test {
 
 void expect_equal(TrainableModel& a, TrainableModel& b) {
   for (std::size_t i = 0; i < a.parameters().size(); ++i) {
-    EXPECT_TRUE(at::equal(a.parameters()[i].master, b.parameters()[i].master)) << a.parameters()[i].name;
+    EXPECT_TRUE(at::equal(a.parameters()[i].master, b.parameters()[i].master))
+        << a.parameters()[i].name;
   }
 }
 
@@ -75,8 +78,10 @@ TEST_F(TrainerTest, StoppedAndContinuedRunEqualsAnUnbrokenOneBitForBit) {
       EXPECT_FALSE(result.finished);
       EXPECT_EQ(result.num_steps, 7);
     }
-    // What a killed process leaves behind the checkpoint: metrics of steps that will be taken again.
-    LineAppender(folder_ / ("halves" + suffix) / "metrics.jsonl").append(R"({"kind":"train","step":8)");
+    // What a killed process leaves behind the checkpoint: metrics of steps that will be taken
+    // again.
+    LineAppender(folder_ / ("halves" + suffix) / "metrics.jsonl")
+        .append(R"({"kind":"train","step":8)");
     TrainableModel second = tiny_model({.compute_dtype = dtype});
     const TrainResult result = run(second, "halves" + suffix, options_);
     EXPECT_TRUE(result.finished);
