@@ -1,0 +1,160 @@
+// Reads the #include lines of src/charm and fails when an arrow of dependence points right, when a foreign library is named
+// outside its folder, or when a file grows beyond its limit.
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "charm/base/error.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxLines = 500;
+
+/// base < records < { stats, storage, hub, text, tensor } < kernels < { nn, batch, dist } < model < stages < demo < pipeline < cli
+const std::map<std::string, int> kRanks = {
+    {"base", 0},    {"records", 1},   {"stats", 2},    {"storage", 2}, {"hub", 2},     {"text", 2},      {"tensor", 2},
+    {"kernels", 3}, {"nn", 4},        {"batch", 4},    {"dist", 4},    {"model", 5},   {"prepare", 6},   {"generate", 6},
+    {"score", 6},   {"measure", 6},   {"calibrate", 6}, {"prefer", 6}, {"train", 6},   {"evaluate", 6},  {"report", 6},
+    {"demo", 7},    {"pipeline", 8},  {"cli", 9}};
+
+/// Folders that compile without torch.
+const std::set<std::string> kTorchFree = {"base",    "records", "stats",     "storage", "hub",    "text",     "batch", "prepare",
+                                          "measure", "calibrate", "prefer",  "report",  "pipeline", "cli"};
+
+struct ForeignLibrary {
+  std::string prefix;             ///< how its includes begin
+  std::set<std::string> folders;  ///< where they may stand
+};
+const std::vector<ForeignLibrary> kForeign = {
+    {"arrow/", {"storage"}}, {"parquet/", {"storage"}}, {"zlib.h", {"storage"}}, {"CLI/", {"cli"}}, {"yaml-cpp/", {"pipeline"}},
+    {"curl/", {"hub"}},      {"spdlog/", {"base"}},     {"openssl/", {"base"}},  {"hwy/", {"kernels"}}};
+
+struct IncludeLine {
+  std::string folder;  ///< folder of the including file, "" for files directly under src/charm
+  std::string target;  ///< what stands between the quotes or angle brackets
+  bool header = false;
+};
+
+bool starts_with(const std::string& text, const std::string& prefix) { return text.rfind(prefix, 0) == 0; }
+
+/// What is wrong with one include, if anything.
+std::optional<std::string> complaint(const IncludeLine& line) {
+  const bool torch = starts_with(line.target, "torch/") || starts_with(line.target, "ATen/") || starts_with(line.target, "c10/");
+  if (torch) {
+    if (line.target == "torch/torch.h" || line.target == "ATen/ATen.h") return "includes all of torch: name single operators";
+    if (kTorchFree.count(line.folder) != 0) return "folder '" + line.folder + "' compiles without torch";
+    return std::nullopt;
+  }
+  for (const ForeignLibrary& library : kForeign) {
+    if (!starts_with(line.target, library.prefix)) continue;
+    if (library.folders.count(line.folder) == 0) return "'" + library.prefix + "' belongs to another folder";
+    if (line.header && line.folder != "base") return "a header shows the foreign library '" + library.prefix + "'";
+    return std::nullopt;
+  }
+  if (!starts_with(line.target, "charm/")) return std::nullopt;
+  const std::string rest = line.target.substr(6);
+  const std::string to = rest.substr(0, rest.find('/'));
+  if (to == line.folder) return std::nullopt;
+  const auto from_rank = kRanks.find(line.folder);
+  const auto to_rank = kRanks.find(to);
+  if (from_rank == kRanks.end()) return "folder '" + line.folder + "' has no place in the order";
+  if (to_rank == kRanks.end()) return "folder '" + to + "' has no place in the order";
+  if (line.folder == "evaluate" && to == "score") return std::nullopt;  // the one sanctioned sideways edge
+  if (to_rank->second < from_rank->second) return std::nullopt;
+  return "'" + line.folder + "' may not include '" + to + "'";
+}
+
+/// The target of an #include line, empty for other lines.
+std::string include_target(const std::string& text) {
+  const std::size_t hash = text.find_first_not_of(" \t");
+  if (hash == std::string::npos || text[hash] != '#') return {};
+  const std::size_t word = text.find_first_not_of(" \t", hash + 1);
+  if (word == std::string::npos || text.compare(word, 7, "include") != 0) return {};
+  const std::size_t open = text.find_first_of("\"<", word + 7);
+  if (open == std::string::npos) return {};
+  const std::size_t close = text.find_first_of("\">", open + 1);
+  if (close == std::string::npos) return {};
+  return text.substr(open + 1, close - open - 1);
+}
+
+std::vector<fs::path> source_files() {
+  std::vector<fs::path> files;
+  const fs::path root = fs::path(CHARM_SOURCE_DIR) / "src" / "charm";
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root)) {
+    const std::string extension = entry.path().extension().string();
+    if (entry.is_regular_file() && (extension == ".h" || extension == ".cpp")) files.push_back(entry.path());
+  }
+  return files;
+}
+
+TEST(Includes, ArrowsPointLeft) {
+  const fs::path root = fs::path(CHARM_SOURCE_DIR) / "src" / "charm";
+  std::size_t num_includes = 0;
+  for (const fs::path& file : source_files()) {
+    const fs::path relative = file.lexically_relative(root);
+    std::ifstream in(file);
+    std::size_t number = 0;
+    for (std::string text; std::getline(in, text);) {
+      ++number;
+      const std::string target = include_target(text);
+      if (target.empty()) continue;
+      ++num_includes;
+      const auto wrong = complaint({.folder = relative.begin()->string(), .target = target, .header = file.extension() == ".h"});
+      EXPECT_FALSE(wrong.has_value()) << relative.string() << ":" << number << ": " << target << ": " << wrong.value_or("");
+    }
+  }
+  EXPECT_GT(num_includes, 50u) << "the test looked in the wrong place";
+}
+
+TEST(Includes, FilesStayShort) {
+  for (const fs::path& file : source_files()) {
+    std::ifstream in(file);
+    std::size_t lines = 0;
+    for (std::string text; std::getline(in, text);) ++lines;
+    EXPECT_LE(lines, kMaxLines) << file.string() << ": look for the seam";
+  }
+}
+
+TEST(Includes, FoldersIntroduceThemselves) {
+  std::set<fs::path> folders;
+  for (const fs::path& file : source_files()) folders.insert(file.parent_path());
+  for (const fs::path& folder : folders) {
+    EXPECT_TRUE(fs::exists(folder / "README.md")) << folder.string() << " has no README.md";
+  }
+}
+
+TEST(Includes, TheRuleCatchesWhatItMust) {
+  EXPECT_TRUE(complaint({"base", "charm/records/records.h"}));
+  EXPECT_TRUE(complaint({"text", "charm/storage/manifest.h"}));
+  EXPECT_TRUE(complaint({"score", "charm/evaluate/evaluate.h"}));
+  EXPECT_TRUE(complaint({"train", "charm/score/scorer.h"}));
+  EXPECT_TRUE(complaint({"demo", "charm/pipeline/recipe.h"}));
+  EXPECT_TRUE(complaint({"records", "charm/unheard_of/x.h"}));
+  EXPECT_TRUE(complaint({"measure", "ATen/core/Tensor.h"}));
+  EXPECT_TRUE(complaint({"train", "torch/torch.h"}));
+  EXPECT_TRUE(complaint({"measure", "arrow/api.h"}));
+  EXPECT_TRUE(complaint({"cli", "yaml-cpp/yaml.h"}));
+  EXPECT_TRUE(complaint({"cli", "CLI/CLI.hpp", true}));
+}
+
+TEST(Includes, TheRuleAllowsWhatItMust) {
+  EXPECT_FALSE(complaint({"evaluate", "charm/score/scorer.h"}));
+  EXPECT_FALSE(complaint({"cli", "charm/base/error.h"}));
+  EXPECT_FALSE(complaint({"cli", "CLI/CLI.hpp"}));
+  EXPECT_FALSE(complaint({"train", "ATen/ops/add.h"}));
+  EXPECT_FALSE(complaint({"pipeline", "charm/demo/world.h"}));
+  EXPECT_FALSE(complaint({"storage", "arrow/api.h"}));
+  EXPECT_EQ(include_target("  # include <vector>"), "vector");
+  EXPECT_EQ(include_target("// #include \"x.h\""), "");
+}
+
+}  // namespace
