@@ -68,7 +68,8 @@ std::optional<std::string> complaint(const IncludeLine& line) {
   const auto to_rank = kRanks.find(to);
   if (from_rank == kRanks.end()) return "folder '" + line.folder + "' has no place in the order";
   if (to_rank == kRanks.end()) return "folder '" + to + "' has no place in the order";
-  if (line.folder == "evaluate" && to == "score") return std::nullopt;  // the one sanctioned sideways edge
+  if (line.folder == "evaluate" && to == "score") return std::nullopt;  // the one sanctioned sideways edge between stages
+  if (line.folder == "nn" && to == "batch") return std::nullopt;         // nn/layout.h lays a packed batch out on the device
   if (to_rank->second < from_rank->second) return std::nullopt;
   return "'" + line.folder + "' may not include '" + to + "'";
 }

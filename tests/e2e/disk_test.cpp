@@ -1,0 +1,59 @@
+// Outputs that cannot be written: exit code 4, the path is named, nothing that looks finished.
+
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "tests/e2e/small_world.h"
+
+namespace charm::e2e {
+namespace {
+
+class Disk : public SmallWorld {};
+
+TEST_F(Disk, OutputsBelowAFileCannotBeWritten) {
+  write_file(path("file"), "not a folder");
+  expect_refusal({"prepare", "--input", responses("helper"), "--output", path("file/p.parquet")}, 4, {"file"});
+  expect_refusal({"score", "--model", path("rm"), "--responses", responses("helper"), "--output", path("file/out")}, 4, {"file"});
+  expect_refusal({"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"), "--output", path("file/t")}, 4,
+                 {"file"});
+  score_all();
+  expect_refusal(join({{"measure", "--ratings", path("world/ratings.json"), "--output", path("file/m.json"), "--scores"}, all_scores()}),
+                 4, {"file"});
+  expect_refusal({"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data", path("world/style_pairs.json"), "--output",
+                  path("file/e.json")},
+                 4, {"file"});
+}
+
+TEST_F(Disk, FilesThatMayNotGrowLeaveNoOutput) {
+  const Outcome outcome = run_charm(
+      join({{"score", "--model", path("rm"), "--output", path("out"), "--responses"}, all_responses()}), {.max_file_bytes = 1000, .kill_when = {}});
+  EXPECT_EQ(outcome.code, 4) << outcome.err;
+  EXPECT_NE(outcome.err.find(path("out")), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(path("out/helper.parquet")));
+
+  const Outcome training = run_charm({"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"), "--output",
+                                      path("trained"), "--pairs-per-step", "32", "--dtype", "float32"},
+                                     {.max_file_bytes = 20000, .kill_when = {}});
+  EXPECT_EQ(training.code, 4) << training.err;
+  EXPECT_FALSE(fs::exists(path("trained")));
+}
+
+TEST_F(Disk, AFullDiskLeavesNoOutputAndTheRunGoesOnWhenThereIsRoom) {
+  create_folders(path("small"));
+  if (mount("tmpfs", path("small").c_str(), "tmpfs", 0, "size=24k") != 0) GTEST_SKIP() << "needs the right to mount a small tmpfs";
+  struct Unmount {
+    std::string where;
+    ~Unmount() { umount2(where.c_str(), MNT_DETACH); }
+  } unmount{path("small")};
+  const std::vector<std::string> score = {"score",         "--model",  path("rm"),  "--responses", responses("helper"),
+                                          responses("showman"), responses("intern"), responses("scholar"), "--output", path("small/out")};
+  const Outcome outcome = run_charm(score);
+  EXPECT_EQ(outcome.code, 4) << outcome.err;
+  EXPECT_FALSE(fs::exists(path("small/out/scholar.parquet")));
+  ASSERT_EQ(mount("tmpfs", path("small").c_str(), "tmpfs", MS_REMOUNT, "size=4m"), 0);
+  EXPECT_EQ(run_charm(score).code, 0);
+  EXPECT_TRUE(fs::exists(path("small/out/scholar.parquet")));
+}
+
+}  // namespace
+}  // namespace charm::e2e

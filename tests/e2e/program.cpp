@@ -1,0 +1,76 @@
+#include "tests/e2e/program.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+namespace charm::e2e {
+namespace {
+
+/// Standard output and error go to files: no pipe can fill up and block the process.
+fs::path capture_file(const char* stream) {
+  static std::atomic<int> counter{0};
+  return fs::temp_directory_path() / ("charm-e2e-" + std::to_string(getpid()) + "-" + std::to_string(counter++) + stream);
+}
+
+[[noreturn]] void become_charm(const std::vector<std::string>& arguments, const RunSetup& setup, const fs::path& out,
+                               const fs::path& err) {
+  const int out_fd = open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  const int err_fd = open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (out_fd < 0 || err_fd < 0 || dup2(out_fd, STDOUT_FILENO) < 0 || dup2(err_fd, STDERR_FILENO) < 0) _exit(126);
+  if (setup.max_file_bytes > 0) {
+    const rlimit limit{static_cast<rlim_t>(setup.max_file_bytes), static_cast<rlim_t>(setup.max_file_bytes)};
+    std::signal(SIGXFSZ, SIG_IGN);  // the write fails with EFBIG instead
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(126);
+  }
+  std::vector<char*> argv = {const_cast<char*>(CHARM_PROGRAM)};
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  execv(CHARM_PROGRAM, argv.data());
+  _exit(127);
+}
+
+int exit_code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+
+}  // namespace
+
+Outcome run_charm(const std::vector<std::string>& arguments, const RunSetup& setup) {
+  const fs::path out = capture_file(".out"), err = capture_file(".err");
+  const pid_t child = fork();
+  if (child == 0) become_charm(arguments, setup, out, err);
+  int status = 0;
+  if (!setup.kill_when) {
+    waitpid(child, &status, 0);
+  } else {
+    bool killed = false;
+    while (waitpid(child, &status, WNOHANG) == 0) {
+      if (!killed && setup.kill_when()) {
+        kill(child, SIGKILL);
+        killed = true;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  Outcome outcome{.code = exit_code_of(status), .out = read_file(out), .err = read_file(err)};
+  fs::remove(out);
+  fs::remove(err);
+  return outcome;
+}
+
+std::vector<std::pair<std::string, std::string>> files_below(const fs::path& folder) {
+  std::vector<std::pair<std::string, std::string>> files;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file()) files.emplace_back(entry.path().lexically_relative(folder).string(), read_file(entry.path()));
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+}  // namespace charm::e2e

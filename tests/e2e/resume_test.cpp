@@ -1,0 +1,79 @@
+// SIGKILL at any moment: the same command then continues and ends with the same bytes.
+
+#include <gmock/gmock.h>
+
+#include <chrono>
+
+#include "tests/e2e/small_world.h"
+
+namespace charm::e2e {
+namespace {
+
+/// Many prompts, so that there is time to be killed.
+class Resume : public SmallWorld {
+ protected:
+  Resume() { num_prompts_ = 400; }
+
+  /// Starts the command and kills it as soon as `sign` appears; repeats with the next sign. Then runs it to its end.
+  /// @return how often it was killed
+  int kill_and_finish(const std::vector<std::string>& arguments, const std::vector<std::function<bool()>>& signs) {
+    int kills = 0;
+    for (const auto& sign : signs) kills += run_charm(arguments, {.max_file_bytes = 0, .kill_when = sign}).code == 128 + 9 ? 1 : 0;
+    const Outcome outcome = run_charm(arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return kills;
+  }
+
+  static std::function<bool()> larger_than(const std::string& file, std::uintmax_t bytes) {
+    return [file, bytes] {
+      std::error_code error;
+      const auto size = fs::file_size(file, error);
+      return !error && size > bytes;
+    };
+  }
+};
+
+TEST_F(Resume, ScoreEndsWithTheSameBytes) {
+  const auto command = [&](const std::string& output) {
+    return join({{"score", "--model", path("rm"), "--dtype", "float32", "--budget-tokens", "256", "--output", path(output), "--responses"},
+                 all_responses()});
+  };
+  ASSERT_EQ(run_charm(command("straight")).code, 0);
+  const std::string journal = path("killed.journal");
+  EXPECT_GE(kill_and_finish(command("killed"), {larger_than(journal, 0), larger_than(journal, 20000), larger_than(journal, 60000)}), 1);
+  for (const demo::WorldPolicy& policy : demo::world_policies()) {
+    const std::string name = "/" + policy.contestant.name + ".parquet";
+    EXPECT_EQ(read_file(path("straight" + name)), read_file(path("killed" + name))) << name;
+  }
+  EXPECT_FALSE(fs::exists(journal));
+}
+
+TEST_F(Resume, TrainEndsWithTheSameWeights) {
+  const auto command = [&](const std::string& output) {
+    return std::vector<std::string>{"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"), "--output",
+                                    path(output), "--learning-rate", "1e-3", "--pairs-per-step", "8", "--epochs", "3",
+                                    "--checkpoint-every", "2", "--dtype", "float32"};
+  };
+  ASSERT_EQ(run_charm(command("straight")).code, 0);
+  const fs::path partial = path("killed.partial");
+  int looks = 0;
+  // Three different moments after a checkpoint folder has appeared.
+  const auto after = [&](int count) {
+    return [&looks, partial, count] { return fs::exists(partial) && ++looks > count; };
+  };
+  std::vector<std::function<bool()>> signs;
+  for (const int count : {40, 90, 160}) {
+    signs.push_back([&looks, sign = after(count), started = false]() mutable {
+      if (!started) looks = 0;
+      started = true;
+      return sign();
+    });
+  }
+  EXPECT_GE(kill_and_finish(command("killed"), signs), 1);
+  EXPECT_EQ(read_file(path("straight/model.safetensors")), read_file(path("killed/model.safetensors")));
+  EXPECT_EQ(read_file(path("straight/config.json")), read_file(path("killed/config.json")));
+  EXPECT_FALSE(fs::exists(partial));
+}
+
+}  // namespace
+}  // namespace charm::e2e

@@ -1,0 +1,101 @@
+// A whole recipe: layout, resume, dry run, and SIGKILL anywhere.
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "tests/e2e/small_world.h"
+
+namespace charm::e2e {
+namespace {
+
+using testing::HasSubstr;
+
+class Run : public SmallWorld {
+ protected:
+  Run() { num_prompts_ = 150; }
+
+  /// A recipe with two calibration sets whose run directory is `run_dir`.
+  std::string recipe(const std::string& run_dir) {
+    std::string text = "run_dir: " + run_dir + "\nseed: 5\nholdout: 0.3\npolicies:\n";
+    for (const demo::WorldPolicy& policy : demo::world_policies()) {
+      text += "  - {name: " + policy.contestant.name + ", responses: world/responses/" + policy.contestant.name + ".jsonl}\n";
+    }
+    text +=
+        "ratings: world/ratings.json\n"
+        "reward_model: {name: tiny, model: rm, dtype: float32}\n"
+        "calibration:\n"
+        "  reference: helper\n"
+        "  bootstrap: 50\n"
+        "  sets:\n"
+        "    one: {policies: [showman]}\n"
+        "    joint: {policies: [scholar, showman, intern]}\n"
+        "mismatch: {bootstrap: 50}\n"
+        "preferences: {pairs: best-worst}\n"
+        "training: {learning_rate: 1.0e-4, pairs_per_step: 16, dtype: float32, checkpoint_every: 2}\n"
+        "evaluation:\n"
+        "  - {name: style, benchmark: rm-bench, data: world/style_pairs.json, bootstrap: 50, dtype: float32}\n"
+        "  - {benchmark: arena, bootstrap: 50}\n";
+    write_file(path(run_dir + ".yaml"), text);
+    return path(run_dir + ".yaml");
+  }
+
+  /// What must not depend on interruptions: everything but clocks and notes.
+  static std::vector<std::pair<std::string, std::string>> results(const fs::path& run_dir) {
+    auto files = files_below(run_dir);
+    std::erase_if(files, [](const auto& file) {
+      const std::string& name = file.first;
+      return name.ends_with("manifest.json") || name.ends_with("metrics.jsonl") || name.ends_with("report.html");
+    });
+    return files;
+  }
+};
+
+TEST_F(Run, WritesTheLayoutAndKeepsWhatIsDone) {
+  const std::string file = recipe("run");
+  Outcome outcome = run_charm({"run", file, "--dry-run"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_FALSE(fs::exists(path("run/scores")));
+  outcome = run_charm({"run", file});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* name :
+       {"responses/showman.parquet", "scores/tiny/showman.parquet", "mismatch/tiny.json", "calibration/tiny/one.json",
+        "calibration/tiny/joint.json", "preferences/tiny/joint.parquet", "models/tiny/one/model.safetensors",
+        "scores/tiny-joint/intern.parquet", "mismatch/tiny-one.json", "eval/tiny/style.json", "eval/tiny-joint/arena.json", "report.html"}) {
+    EXPECT_TRUE(fs::exists(path("run") + "/" + name)) << name;
+  }
+  outcome = run_charm({"run", file});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("0 steps done"));
+  outcome = run_charm({"run", file, "--from", "evaluate", "--until", "evaluate", "--fresh"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("6 steps done"));
+}
+
+TEST_F(Run, KilledAnywhereItEndsWithTheSameBytes) {
+  const std::string file = recipe("run");
+  ASSERT_EQ(run_charm({"run", file}).code, 0);
+  fs::rename(path("run"), path("straight"));  // the same place again: result files name their inputs
+  // One kill soon after each of these appears: while the next step is under way.
+  int kills = 0;
+  for (const char* name : {"run/steps/responses_intern.json", "run/steps/score_tiny.json", "run/steps/prefer_tiny_joint.json",
+                           "run/models/tiny/one.partial", "run/steps/train_tiny_joint.json", "run/steps/remeasure_tiny-joint.json"}) {
+    int looks = 0;
+    const std::string sign = path(name);
+    const Outcome outcome = run_charm({"run", file}, {.max_file_bytes = 0, .kill_when = [&] { return fs::exists(sign) && ++looks > 15; }});
+    kills += outcome.code == 128 + 9 ? 1 : 0;
+  }
+  EXPECT_GE(kills, 3);
+  const Outcome outcome = run_charm({"run", file});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto straight = results(path("straight")), killed = results(path("run"));
+  ASSERT_EQ(straight.size(), killed.size());
+  for (std::size_t i = 0; i < straight.size(); ++i) {
+    EXPECT_EQ(straight[i].first, killed[i].first);
+    EXPECT_TRUE(straight[i].second == killed[i].second) << straight[i].first << " differs";
+  }
+}
+
+}  // namespace
+}  // namespace charm::e2e

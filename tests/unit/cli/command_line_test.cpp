@@ -1,0 +1,92 @@
+#include "charm/cli/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace charm::cli {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// A command with one option of each form.
+class SampleCommand final : public Command {
+ public:
+  std::string_view name() const override { return "sample"; }
+  std::string_view summary() const override { return "a sample"; }
+  std::string_view details() const override { return "A sample."; }
+  void describe(pipeline::OptionTable& table) override {
+    table.path("recipe", recipe, "RECIPE", "Recipe.").required().positional();
+    table.paths("files", files, "FILE", "Files.").integer("count", count, "N", "Count.").flag("loud", loud, "Loud.");
+  }
+  void run(const CommonOptions&, const ProgressFn&) override {}
+  fs::path recipe;
+  std::vector<fs::path> files;
+  int count = 1;
+  bool loud = false;
+};
+
+struct Parsed {
+  SampleCommand command;
+  CommonOptions common;
+  bool go_on = false;
+};
+
+void parse(Parsed& parsed, const std::vector<std::string>& arguments) {
+  pipeline::OptionTable own, shared;
+  parsed.command.describe(own);
+  describe_common(shared, parsed.common);
+  parsed.go_on = parse_command_line(parsed.command, own, shared, arguments);
+}
+
+std::string refusal(const std::vector<std::string>& arguments) {
+  Parsed parsed;
+  try {
+    parse(parsed, arguments);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    return error.message();
+  }
+  return "no error";
+}
+
+TEST(CommandLine, ReadsEveryForm) {
+  Parsed parsed;
+  parse(parsed, {"r.yaml", "--files", "a", "b", "--count=4", "--loud", "--threads", "2", "--fresh"});
+  EXPECT_TRUE(parsed.go_on);
+  EXPECT_EQ(parsed.command.recipe, "r.yaml");
+  EXPECT_THAT(parsed.command.files, ElementsAre("a", "b"));
+  EXPECT_EQ(parsed.command.count, 4);
+  EXPECT_TRUE(parsed.command.loud);
+  EXPECT_EQ(parsed.common.threads, 2);
+  EXPECT_TRUE(parsed.common.fresh);
+  EXPECT_FALSE(parsed.common.quiet);
+}
+
+TEST(CommandLine, HelpWinsOverWhatIsMissingOrWrong) {
+  Parsed parsed;
+  parse(parsed, {"--count", "x", "--help"});
+  EXPECT_FALSE(parsed.go_on);
+}
+
+TEST(CommandLine, RefusalsNameTheOption) {
+  EXPECT_THAT(refusal({"r.yaml", "--count", "many"}), HasSubstr("--count: expected a whole number, found 'many'"));
+  EXPECT_THAT(refusal({"r.yaml", "--cuont", "3"}), testing::AllOf(HasSubstr("--cuont"), HasSubstr("--count")));
+  EXPECT_THAT(refusal({}), HasSubstr("recipe"));
+  EXPECT_THAT(refusal({"r.yaml", "--count"}), HasSubstr("count"));
+  EXPECT_THAT(refusal({"r.yaml", "--count", "1", "--count", "2"}), HasSubstr("count"));
+}
+
+TEST(Program, UnknownCommandsNameTheKnownOnes) {
+  try {
+    run_program({"generate"});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    EXPECT_THAT(error.message(), testing::AllOf(HasSubstr("'generate'"), HasSubstr("prepare, score, measure")));
+  }
+  EXPECT_THROW(run_program({}), Error);
+}
+
+}  // namespace
+}  // namespace charm::cli

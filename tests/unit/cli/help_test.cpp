@@ -1,0 +1,50 @@
+#include "charm/cli/help.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "charm/base/files.h"
+
+namespace charm::cli {
+namespace {
+
+TEST(Wrap, BreaksAtSpacesAndKeepsExamples) {
+  EXPECT_EQ(wrap("one two three", 2, 9), "  one two\n  three");
+  EXPECT_EQ(wrap("text\n\n  an example that is longer than that", 0, 10), "text\n\n  an example that is longer than that");
+  EXPECT_EQ(wrap("averyverylongword", 0, 5), "averyverylongword");
+}
+
+TEST(Help, EveryOptionSaysWhatItDoes) {
+  for (const auto& command : make_commands()) {
+    pipeline::OptionTable table;
+    command->describe(table);
+    EXPECT_FALSE(table.options().empty()) << command->name();
+    for (const pipeline::Option& option : table.options()) {
+      EXPECT_GE(option.help.size(), 5u) << command->name() << " --" << option.name;
+      EXPECT_TRUE(option.help.ends_with('.')) << command->name() << " --" << option.name;
+    }
+  }
+}
+
+TEST(Help, OwnOptionsDoNotHideTheCommonOnes) {
+  CommonOptions common;
+  pipeline::OptionTable shared;
+  describe_common(shared, common);
+  for (const auto& command : make_commands()) {
+    pipeline::OptionTable table;
+    command->describe(table);
+    for (const pipeline::Option& option : shared.options()) {
+      EXPECT_EQ(table.find(option.name), nullptr) << command->name() << " --" << option.name;
+    }
+  }
+}
+
+TEST(Help, TheCommandsPageIsWhatTheProgramSays) {
+  EXPECT_EQ(read_file(fs::path(CHARM_SOURCE_DIR) / "docs" / "cli.md"), documentation())
+      << "run: charm --help-all > docs/cli.md";
+}
+
+}  // namespace
+}  // namespace charm::cli

@@ -1,0 +1,119 @@
+#include "charm/pipeline/option_table.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace charm::pipeline {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+enum class Colour { kRed, kBlue };
+
+struct Settings {
+  bool loud = false;
+  bool kept = true;
+  std::string name = "x";
+  std::int32_t count = 3;
+  std::uint64_t seed = 0;
+  std::optional<std::int64_t> limit;
+  double share = 0.5;
+  fs::path file;
+  std::vector<fs::path> files;
+  std::map<std::string, std::string> aliases;
+  Colour colour = Colour::kBlue;
+};
+
+OptionTable table_of(Settings& s) {
+  OptionTable table;
+  table.flag("loud", s.loud, "Loud.")
+      .negative_flag("drop", s.kept, "Drop.")
+      .text("name", s.name, "NAME", "Name.")
+      .integer("count", s.count, "N", "Count.")
+      .integer("seed", s.seed, "S", "Seed.")
+      .integer("limit", s.limit, "N", "Limit.")
+      .number("share", s.share, "X", "Share.")
+      .path("file", s.file, "FILE", "File.")
+      .paths("files", s.files, "FILE", "Files.")
+      .pairs("alias", s.aliases, "A=B", "Alias.")
+      .choice("colour", s.colour, {{"red", Colour::kRed}, {"blue", Colour::kBlue}}, "Colour.");
+  return table;
+}
+
+void assign(const OptionTable& table, std::string_view name, std::vector<std::string> values) { table.find(name)->assign(values); }
+
+std::string refusal(const OptionTable& table, std::string_view name, std::vector<std::string> values) {
+  try {
+    assign(table, name, std::move(values));
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    return error.message();
+  }
+  return "";
+}
+
+TEST(OptionTable, GivesValuesToTheFieldsItIsBoundTo) {
+  Settings s;
+  const OptionTable table = table_of(s);
+  assign(table, "loud", {});
+  assign(table, "drop", {});
+  assign(table, "name", {"ada"});
+  assign(table, "count", {"-7"});
+  assign(table, "limit", {"12"});
+  assign(table, "share", {"2e-6"});
+  assign(table, "files", {"a", "b"});
+  assign(table, "alias", {"x=y", "p=q=r"});
+  assign(table, "colour", {"red"});
+  EXPECT_TRUE(s.loud);
+  EXPECT_FALSE(s.kept);
+  EXPECT_EQ(s.name, "ada");
+  EXPECT_EQ(s.count, -7);
+  EXPECT_EQ(s.limit, 12);
+  EXPECT_DOUBLE_EQ(s.share, 2e-6);
+  EXPECT_THAT(s.files, ElementsAre("a", "b"));
+  EXPECT_EQ(s.aliases.at("p"), "q=r");
+  EXPECT_EQ(s.colour, Colour::kRed);
+}
+
+TEST(OptionTable, ShowsDefaults) {
+  Settings s;
+  const OptionTable table = table_of(s);
+  EXPECT_EQ(table.find("count")->default_text, "3");
+  EXPECT_EQ(table.find("share")->default_text, "0.5");
+  EXPECT_EQ(table.find("colour")->default_text, "blue");
+  EXPECT_EQ(table.find("colour")->value_name, "red|blue");
+  EXPECT_EQ(table.find("limit")->default_text, "");
+}
+
+TEST(OptionTable, UnderscoresAndDashesAreTheSame) {
+  std::int64_t tokens = 0;
+  OptionTable table;
+  table.integer("max-tokens", tokens, "N", "Tokens.");
+  EXPECT_NE(table.find("max_tokens"), nullptr);
+  EXPECT_EQ(table.find("max tokens"), nullptr);
+}
+
+TEST(OptionTable, RefusesWhatDoesNotFit) {
+  Settings s;
+  const OptionTable table = table_of(s);
+  EXPECT_THAT(refusal(table, "count", {"3.5"}), HasSubstr("whole number"));
+  EXPECT_THAT(refusal(table, "count", {""}), HasSubstr("whole number"));
+  EXPECT_THAT(refusal(table, "count", {"99999999999"}), HasSubstr("fewer digits"));
+  EXPECT_THAT(refusal(table, "seed", {"-1"}), HasSubstr("not negative"));
+  EXPECT_THAT(refusal(table, "share", {"half"}), HasSubstr("expected a number"));
+  EXPECT_THAT(refusal(table, "share", {"nan"}), HasSubstr("expected a number"));
+  EXPECT_THAT(refusal(table, "colour", {"green"}), HasSubstr("red|blue"));
+  EXPECT_THAT(refusal(table, "alias", {"xy"}), HasSubstr("NAME=NAME"));
+  EXPECT_THAT(refusal(table, "alias", {"a=b", "a=c"}), HasSubstr("given twice"));
+  EXPECT_EQ(s.count, 3);
+}
+
+TEST(OptionTable, DescribingAnOptionTwiceIsABugOfOurs) {
+  Settings s;
+  OptionTable table = table_of(s);
+  EXPECT_THROW(table.flag("loud", s.loud, ""), Error);
+}
+
+}  // namespace
+}  // namespace charm::pipeline

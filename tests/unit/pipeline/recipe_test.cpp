@@ -1,0 +1,145 @@
+#include "charm/pipeline/recipe.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "charm/pipeline/run_plan.h"
+
+namespace charm::pipeline {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// A folder with the files that recipes name.
+class RecipeTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = fs::path(testing::TempDir()) / "recipe_test" / testing::UnitTest::GetInstance()->current_test_info()->name();
+    fs::remove_all(dir_);
+    create_folders(dir_ / "rm");
+    for (const char* name : {"a.jsonl", "b.jsonl", "c.jsonl", "ratings.json", "bench.json"}) write_file(dir_ / name, "{}");
+  }
+
+  Recipe read(const std::string& text) {
+    write_file(dir_ / "recipe.yaml", text);
+    return read_recipe(dir_ / "recipe.yaml");
+  }
+
+  std::string refusal(const std::string& text, ErrorKind kind = ErrorKind::kUsage) {
+    try {
+      read(text);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), kind) << error.message();
+      return error.message();
+    }
+    return "no error";
+  }
+
+  fs::path dir_;
+};
+
+const std::string kBase =
+    "run_dir: out\n"
+    "seed: 7\n"
+    "policies:\n"
+    "  - {name: a, responses: a.jsonl}\n"
+    "  - {name: b, responses: b.jsonl}\n"
+    "  - {name: c, responses: c.jsonl}\n"
+    "ratings: ratings.json\n"
+    "reward_model: {name: rm, model: rm, dtype: float32, max_tokens: 512}\n";
+
+std::vector<std::string> stages_of(const std::vector<Step>& plan) {
+  std::vector<std::string> names;
+  for (const Step& step : plan) names.push_back(step.name);
+  return names;
+}
+
+TEST_F(RecipeTest, SpreadsSeedsAndResolvesPaths) {
+  const Recipe recipe = read(kBase + "calibration: {reference: a}\ntraining: {learning-rate: 1e-5, seed: 3}\n"
+                                     "evaluation: [{benchmark: rm-bench, data: bench.json}, {benchmark: arena}]\n");
+  EXPECT_EQ(recipe.run_dir, dir_ / "out");
+  EXPECT_EQ(recipe.policies.at(1).responses, dir_ / "b.jsonl");
+  EXPECT_EQ(recipe.reward_model.score.encoder.max_tokens, 512);
+  EXPECT_EQ(recipe.reward_model.score.model.dtype, model::DTypeChoice::kFloat32);
+  EXPECT_EQ(recipe.calibrations.at(0).set, "all");
+  EXPECT_EQ(recipe.calibrations.at(0).options.solve.seed, 7u);
+  EXPECT_EQ(recipe.mismatch.seed, 7u);
+  EXPECT_DOUBLE_EQ(recipe.training->learning_rate, 1e-5);
+  EXPECT_EQ(recipe.training->seed, 3u);
+  EXPECT_THAT(recipe.evaluations.at(0).options.data, ElementsAre(dir_ / "bench.json"));
+  EXPECT_EQ(recipe.evaluations.at(0).options.encoder.max_tokens, 512) << "scores as the reward model's section says";
+  EXPECT_EQ(recipe.evaluations.at(1).name, "arena");
+}
+
+TEST_F(RecipeTest, SetsShareWhatStandsBesideThem) {
+  const Recipe recipe = read(kBase + "calibration:\n  mode: all-pairs\n  reference: b\n  sets:\n    one: {policies: [a]}\n"
+                                     "    two: {policies: [a, c], reference: c, mode: same-prompt}\n");
+  ASSERT_EQ(recipe.calibrations.size(), 2u);
+  EXPECT_THAT(recipe.calibrations[0].options.policies, ElementsAre("a", "b"));
+  EXPECT_EQ(recipe.calibrations[0].options.solve.mode.kind, calibrate::ModeKind::kAllPairs);
+  EXPECT_EQ(recipe.calibrations[1].options.reference, "c");
+  EXPECT_EQ(recipe.calibrations[1].options.solve.mode.kind, calibrate::ModeKind::kSamePrompt);
+}
+
+TEST_F(RecipeTest, PlansTheStagesInOrder) {
+  const Recipe recipe = read(kBase + "holdout: 0.2\ncalibration: {sets: {s: {policies: [a, b], reference: b}}}\ntraining: {}\n"
+                                     "evaluation: [{benchmark: arena}]\n");
+  EXPECT_THAT(stages_of(make_plan(recipe)),
+              ElementsAre("responses a", "responses b", "responses c", "score rm", "score rm split", "measure rm", "calibrate rm/s",
+                          "prefer rm/s", "train rm/s", "rescore rm-s", "rescore rm-s split", "remeasure rm-s", "evaluate rm/arena",
+                          "evaluate rm-s/arena", "report"));
+}
+
+TEST_F(RecipeTest, HeldOutPromptsMeasureAndTheOthersCalibrate) {
+  const Recipe recipe = read(kBase + "holdout: 0.2\ncalibration: {reference: b}\n");
+  for (const Step& step : make_plan(recipe)) {
+    if (step.stage == "measure") EXPECT_EQ(step.inputs.front(), dir_ / "out/splits/held-out/rm/a.parquet");
+    if (step.stage == "calibrate" || step.stage == "prefer") {
+      EXPECT_EQ(step.inputs.front(), dir_ / "out/splits/fit/rm/a.parquet");
+    }
+  }
+}
+
+TEST_F(RecipeTest, UnknownKeysNameTheLineAndTheNearestKnownKey) {
+  EXPECT_THAT(refusal(kBase + "calibraton: {}\n"), testing::AllOf(HasSubstr("recipe.yaml:9: "), HasSubstr("'calibration'")));
+  EXPECT_THAT(refusal(kBase + "calibration:\n  refrence: a\n"), testing::AllOf(HasSubstr(":10: "), HasSubstr("'reference'")));
+  EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: arena, sed: 1}]\n"), HasSubstr("'seed'"));
+}
+
+TEST_F(RecipeTest, WrongValuesNameTheLine) {
+  EXPECT_THAT(refusal(kBase + "calibration: {reference: a, bootstrap: many}\n"),
+              testing::AllOf(HasSubstr("recipe.yaml:9: calibration.bootstrap"), HasSubstr("'many'")));
+  EXPECT_THAT(refusal(kBase + "calibration: {reference: nobody}\n"), HasSubstr("'nobody' is not among the policies"));
+  EXPECT_THAT(refusal(kBase + "calibration: {mode: same-prompt}\n"), HasSubstr("'reference' is missing"));
+  EXPECT_THAT(refusal(kBase + "holdout: 1.5\n"), HasSubstr("holdout"));
+  EXPECT_THAT(refusal(kBase + "training: {}\n"), HasSubstr("'calibration' is missing"));
+  EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: mt-bench, data: bench.json}]\n"), HasSubstr("mt-bench"));
+  EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: rm-bench}]\n"), HasSubstr("'data' is missing"));
+  EXPECT_THAT(refusal(kBase + "preferences: [1]\n"), HasSubstr("expected a map"));
+}
+
+TEST_F(RecipeTest, MissingPartsAreNamed) {
+  EXPECT_THAT(refusal("run_dir: out\n"), HasSubstr("'policies' is missing"));
+  EXPECT_THAT(refusal("seed: 1\n"), HasSubstr("'run_dir' is missing"));
+  EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, responses: gone.jsonl}]\n", ErrorKind::kIo), HasSubstr("gone.jsonl"));
+  EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, model: m}]\n"), HasSubstr("does not generate responses"));
+  EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, responses: a.jsonl}, {name: a, responses: b.jsonl}]\n"),
+              HasSubstr("listed twice"));
+}
+
+TEST_F(RecipeTest, AliasesMayBeAMap) {
+  const Recipe recipe = read(
+      "run_dir: out\npolicies: [{name: a, responses: a.jsonl}, {name: b, responses: b.jsonl}]\n"
+      "ratings: {file: ratings.json, alias: {a: other}}\nreward_model: rm\n");
+  EXPECT_EQ(recipe.ratings.aliases.at("a"), "other");
+  EXPECT_EQ(recipe.reward_model.name, "rm");
+}
+
+TEST(FileNames, HoldNoSeparators) {
+  EXPECT_EQ(file_name_of("org/model 1"), "org_model_1");
+  EXPECT_EQ(file_name_of(".."), "_");
+}
+
+}  // namespace
+}  // namespace charm::pipeline

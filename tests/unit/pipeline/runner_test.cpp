@@ -1,0 +1,117 @@
+#include "charm/pipeline/runner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace charm::pipeline {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// A chain of two steps that copy text: input -> middle -> end.
+class RunnerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = fs::path(testing::TempDir()) / "runner_test" / testing::UnitTest::GetInstance()->current_test_info()->name();
+    fs::remove_all(dir_);
+    write_file(dir_ / "input", "1");
+    plan_.push_back(copy_step("score", "first", dir_ / "input", dir_ / "run/middle"));
+    plan_.push_back(copy_step("measure", "second", dir_ / "run/middle", dir_ / "run/end"));
+  }
+
+  Step copy_step(const std::string& stage, const std::string& name, const fs::path& from, const fs::path& to) {
+    return {.stage = stage, .name = name, .inputs = {from}, .outputs = {to}, .settings = {{.name = "k", .values = {"v"}}},
+            .run = [this, name, from, to](const StepContext&) {
+              ran_.push_back(name);
+              if (fail_ == name) throw Error(ErrorKind::kInput, "broken");
+              write_file(to, read_file(from) + "+" + name);
+            }};
+  }
+
+  std::vector<std::string> run(const RunOptions& options = {}) {
+    ran_.clear();
+    run_plan(plan_, dir_ / "run", options, [](std::size_t, const StepReport&) {}, {});
+    return ran_;
+  }
+
+  fs::path dir_;
+  std::vector<Step> plan_;
+  std::vector<std::string> ran_;
+  std::string fail_;
+};
+
+TEST_F(RunnerTest, KeepsWhatIsFinished) {
+  EXPECT_THAT(run(), ElementsAre("first", "second"));
+  EXPECT_EQ(read_file(dir_ / "run/end"), "1+first+second");
+  EXPECT_THAT(run(), ElementsAre());
+}
+
+TEST_F(RunnerTest, RunsAgainFromTheFirstChangedInput) {
+  run();
+  write_file(dir_ / "input", "2");
+  EXPECT_THAT(run(), ElementsAre("first", "second"));
+  EXPECT_EQ(read_file(dir_ / "run/end"), "2+first+second");
+}
+
+TEST_F(RunnerTest, ChangedSettingsRunTheStepAndWhatItsOutputChanges) {
+  run();
+  plan_[1].settings[0].values = {"other"};
+  EXPECT_THAT(run(), ElementsAre("second"));
+}
+
+TEST_F(RunnerTest, AMissingOutputIsMadeAgain) {
+  run();
+  fs::remove(dir_ / "run/middle");
+  EXPECT_THAT(run(), ElementsAre("first")) << "the second step's input is the same as before";
+}
+
+TEST_F(RunnerTest, GoesOnWithTheStepThatFailed) {
+  fail_ = "second";
+  try {
+    run();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.message(), HasSubstr("step 'second': broken"));
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+  }
+  fail_.clear();
+  EXPECT_THAT(run(), ElementsAre("second"));
+}
+
+TEST_F(RunnerTest, ATornRecordRunsTheStepAgain) {
+  run();
+  write_file(dir_ / "run/steps/first.json", "{\"step\":");
+  EXPECT_THAT(run(), ElementsAre("first"));
+}
+
+TEST_F(RunnerTest, FromAndUntilBoundTheStages) {
+  EXPECT_THAT(run({.until = "score"}), ElementsAre("first"));
+  EXPECT_THAT(run({.from = "measure"}), ElementsAre("second"));
+  EXPECT_THAT(run({.from = "measure", .fresh = true}), ElementsAre("second"));
+  EXPECT_THROW(run({.from = "measure", .until = "score"}), Error);
+  EXPECT_THROW(run({.from = "cook"}), Error);
+  fs::remove(dir_ / "run/middle");
+  try {
+    run({.from = "measure"});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    EXPECT_THAT(error.message(), HasSubstr("middle"));
+  }
+}
+
+TEST_F(RunnerTest, FreshRunsEverything) {
+  run();
+  EXPECT_THAT(run({.fresh = true}), ElementsAre("first", "second"));
+}
+
+TEST_F(RunnerTest, ADryRunDoesNothing) {
+  std::vector<StepState> states;
+  run_plan(plan_, dir_ / "run", {.dry_run = true}, [&](std::size_t, const StepReport& report) { states.push_back(report.state); }, {});
+  EXPECT_THAT(states, ElementsAre(StepState::kRun, StepState::kRun));
+  EXPECT_FALSE(fs::exists(dir_ / "run"));
+}
+
+}  // namespace
+}  // namespace charm::pipeline

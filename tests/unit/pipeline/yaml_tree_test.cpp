@@ -1,0 +1,55 @@
+#include "charm/pipeline/yaml_tree.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "charm/base/error.h"
+
+namespace charm::pipeline {
+namespace {
+
+using testing::HasSubstr;
+
+fs::path write(const std::string& text) {
+  const fs::path path = fs::path(testing::TempDir()) / "yaml_tree_test.yaml";
+  write_file(path, text);
+  return path;
+}
+
+std::string refusal(const std::string& text) {
+  try {
+    read_yaml(write(text));
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    return error.message();
+  }
+  return "";
+}
+
+TEST(YamlTree, KeepsValuesAndLines) {
+  const YamlValue value = read_yaml(write("a: 1\nb:\n  - x\n  - {c: \"two words\"}\n"));
+  ASSERT_EQ(value.kind, YamlValue::Kind::kMap);
+  EXPECT_EQ(value.find("a")->text, "1");
+  EXPECT_EQ(value.find("b")->items.at(0).text, "x");
+  EXPECT_EQ(value.find("b")->items.at(1).find("c")->text, "two words");
+  EXPECT_EQ(value.find("b")->items.at(1).line, 4);
+  EXPECT_EQ(value.find("nothing"), nullptr);
+}
+
+TEST(YamlTree, NamesTheLineOfBrokenYaml) {
+  EXPECT_THAT(refusal("a: 1\nb: [1, 2\n"), HasSubstr("yaml_tree_test.yaml:"));
+  EXPECT_THAT(refusal("a: 1\na: 2\n"), HasSubstr(":2: key 'a' is given twice"));
+  EXPECT_THAT(refusal("run_dir: 1\nrun-dir: 2\n"), HasSubstr("given twice"));
+}
+
+TEST(YamlTree, AMissingFileIsAnIoError) {
+  try {
+    read_yaml("/nowhere/recipe.yaml");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kIo);
+  }
+}
+
+}  // namespace
+}  // namespace charm::pipeline
