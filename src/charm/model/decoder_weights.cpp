@@ -92,10 +92,12 @@ at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
                 "{}: tensor '{}' holds NaN or infinity at element {}, expected finite weights only",
                 file.path().string(), slot.name, *bad);
   }
-  if (info.dtype != options.dtype) {
-    at::Tensor converted = view.to(options.dtype);
+  // The head runs in float32 whatever the trunk does, so it keeps what the file holds.
+  const at::ScalarType dtype = slot.kind == WeightShape::kHead ? at::ScalarType::Float : options.dtype;
+  if (info.dtype != dtype) {
+    at::Tensor converted = view.to(dtype);
     // float16 and bfloat16 hold less than float32: a value may have left their range.
-    if (options.dtype == at::ScalarType::Half && tensor::find_non_finite(converted)) {
+    if (dtype == at::ScalarType::Half && tensor::find_non_finite(converted)) {
       throw Error(ErrorKind::kInput,
                   "{}: tensor '{}' holds values that float16 cannot; use float32 or bfloat16",
                   file.path().string(), slot.name);

@@ -38,7 +38,7 @@ std::vector<std::pair<std::string, at::Tensor*>> named_weights(DecoderWeights& w
                                                                const DecoderConfig& config);
 
 struct LoadWeightsOptions {
-  at::ScalarType dtype;  ///< every tensor is converted to this; norms and the head included
+  at::ScalarType dtype;  ///< every tensor but the head is converted to this; the head becomes float32
   /// Tensors that need no conversion stay in the mapped file: no copy, but they must not be written
   /// to. Good where the weights are repacked anyway; wrong for training.
   bool share_file = false;

@@ -91,6 +91,7 @@ TEST_F(LoadWeights, ConvertsDtypes) {
   EXPECT_TRUE(
       at::equal(load(at::kFloat).head_1D, weights_.head_1D.to(at::kBFloat16).to(at::kFloat)));
   EXPECT_EQ(load(at::kBFloat16).blocks[0].q_HED.scalar_type(), at::kBFloat16);
+  EXPECT_EQ(load(at::kBFloat16).head_1D.scalar_type(), at::kFloat);
   tensor::write_safetensors(folder_.path() / "model.safetensors", tensors_, at::kHalf);
   EXPECT_TRUE(at::equal(load().head_1D, weights_.head_1D.to(at::kHalf).to(at::kFloat)));
 }
@@ -180,6 +181,10 @@ TEST(WeightNames, LayerNumbers) {
   EXPECT_EQ(layer_of_weight("model.norm.weight", config), -1);
   EXPECT_EQ(layer_of_weight("model.layers.x.y", config), -1);
   EXPECT_EQ(layer_of_weight("model.layers.-3.y", config), -1);
+}
+
+TEST_F(LoadWeights, AFloat32HeadKeepsItsBitsInABFloat16Model) {
+  EXPECT_TRUE(at::equal(load(at::kBFloat16).head_1D, load(at::kFloat).head_1D));
 }
 
 }  // namespace
