@@ -22,14 +22,15 @@ class PlanBuilder {
     add_prompts();
     add_responses();
     const std::string& rm = recipe_.reward_model.name;
-    add_scoring("score", rm, recipe_.reward_model.score.model_dir);
+    add_scoring("score", rm, recipe_.reward_model.score.model_dir, response_files());
+    if (held_out()) add_split(rm);
     add_measuring("measure", rm);
     for (const RecipeCalibration& calibration : recipe_.calibrations) add_calibration(rm, calibration);
     for (const RecipeCalibration& calibration : recipe_.calibrations) add_preferences(rm, calibration.set);
     if (recipe_.training) {
       for (const RecipeCalibration& calibration : recipe_.calibrations) add_training(rm, calibration.set);
       for (const RecipeCalibration& calibration : recipe_.calibrations) {
-        add_scoring("rescore", retrained_name(rm, calibration.set), paths_.model(rm, calibration.set));
+        add_scoring("rescore", retrained_name(rm, calibration.set), paths_.model(rm, calibration.set), measured_responses());
       }
       for (const RecipeCalibration& calibration : recipe_.calibrations) {
         add_measuring("remeasure", retrained_name(rm, calibration.set));
@@ -75,14 +76,25 @@ class PlanBuilder {
     return files;
   }
 
-  /// Score files that mismatch and correlation are measured on.
+  /// Score files that mismatch and correlation are measured on. A retrained model scores no other prompts.
   std::vector<fs::path> measured_scores(const std::string& rm) const {
+    const bool split = held_out() && rm == recipe_.reward_model.name;
     std::vector<fs::path> files;
     for (const RecipePolicy& policy : recipe_.policies) {
-      const std::string name = file_name_of(policy.name);
-      files.push_back(held_out() ? paths_.split("held-out", rm, name) : scores(rm, policy.name));
+      files.push_back(split ? paths_.split("held-out", rm, file_name_of(policy.name)) : scores(rm, policy.name));
     }
     return files;
+  }
+
+  std::vector<fs::path> response_files() const {
+    std::vector<fs::path> files;
+    for (const RecipePolicy& policy : recipe_.policies) files.push_back(paths_.responses(file_name_of(policy.name)));
+    return files;
+  }
+
+  /// Responses that a retrained model scores: those to held-out prompts (score files carry their texts), or all.
+  std::vector<fs::path> measured_responses() const {
+    return held_out() ? measured_scores(recipe_.reward_model.name) : response_files();
   }
 
   void add_prompts() {
@@ -107,18 +119,16 @@ class PlanBuilder {
     }
   }
 
-  void add_scoring(const std::string& stage, const std::string& rm, const fs::path& model_dir) {
+  void add_scoring(const std::string& stage, const std::string& rm, const fs::path& model_dir,
+                   const std::vector<fs::path>& responses) {
     score::ScoreStageOptions options = recipe_.reward_model.score;
     options.model_dir = model_dir;
     options.output = paths_.scores_dir(rm);
-    options.responses.clear();
+    options.responses = responses;
     Step step{.stage = stage, .name = stage + " " + rm, .inputs = {model_dir}, .outputs = {}, .settings = settings("reward_model"),
               .run = {}};
-    for (const RecipePolicy& policy : recipe_.policies) {
-      options.responses.push_back(paths_.responses(file_name_of(policy.name)));
-      step.inputs.push_back(options.responses.back());
-      step.outputs.push_back(scores(rm, policy.name));
-    }
+    step.inputs.insert(step.inputs.end(), responses.begin(), responses.end());
+    for (const RecipePolicy& policy : recipe_.policies) step.outputs.push_back(scores(rm, policy.name));
     if (options.encoder.template_file) step.inputs.push_back(*options.encoder.template_file);
     step.run = [options](const StepContext& context) {
       score::ScoreStageOptions own = options;
@@ -127,12 +137,11 @@ class PlanBuilder {
       score::score_stage(own, context.progress);
     };
     add(std::move(step));
-    if (held_out()) add_split(stage, rm);
   }
 
-  void add_split(const std::string& stage, const std::string& rm) {
+  void add_split(const std::string& rm) {
     std::vector<SplitFile> files;
-    Step step{.stage = stage, .name = stage + " " + rm + " split", .inputs = {}, .outputs = {paths_.split_facts(rm)},
+    Step step{.stage = "score", .name = "score " + rm + " split", .inputs = {}, .outputs = {paths_.split_facts(rm)},
               .settings = {{.name = "holdout", .values = {fmt::format("{}", recipe_.holdout)}}}, .run = {}};
     for (const RecipePolicy& policy : recipe_.policies) {
       const std::string name = file_name_of(policy.name);

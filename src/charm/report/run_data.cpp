@@ -233,7 +233,9 @@ RunData read_run(const fs::path& run_dir) {
       run.calibrations.push_back(read_calibration(path, run.ratings));
   }
   for (const fs::path& folder : folders_in(run_dir / "scores")) {
-    std::vector<fs::path> files = results_in(folder);
+    // Where prompts were held out, before and after are shown on those alone.
+    const fs::path held_out = run_dir / "splits" / "held-out" / folder.filename();
+    std::vector<fs::path> files = results_in(fs::exists(held_out) ? held_out : folder);
     std::erase_if(files, [](const fs::path& path) {
       const std::string name = path.filename().string();
       return !name.ends_with(".parquet") && !name.ends_with(".jsonl") &&

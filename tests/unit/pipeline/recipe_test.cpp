@@ -94,7 +94,9 @@ TEST_F(RecipeTest, PlansTheStagesInOrder) {
 TEST_F(RecipeTest, HeldOutPromptsMeasureAndTheOthersCalibrate) {
   const Recipe recipe = read(kBase + "holdout: 0.2\ncalibration: {reference: b}\n");
   for (const Step& step : make_plan(recipe)) {
-    if (step.stage == "measure") EXPECT_EQ(step.inputs.front(), dir_ / "out/splits/held-out/rm/a.parquet");
+    if (step.stage == "measure") {
+      EXPECT_EQ(step.inputs.front(), dir_ / "out/splits/held-out/rm/a.parquet");
+    }
     if (step.stage == "calibrate" || step.stage == "prefer") {
       EXPECT_EQ(step.inputs.front(), dir_ / "out/splits/fit/rm/a.parquet");
     }
