@@ -1,6 +1,7 @@
 #include "charm/cli/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <map>
@@ -56,19 +57,20 @@ void assign(const Collected& collected) {
   }
 }
 
-std::string unknown_option_hint(const CLI::ParseError& error, const OptionTable& own, const OptionTable& common) {
-  const std::string text = error.what();
-  const std::size_t dashes = text.find("--");
-  if (dashes == std::string::npos) return text;
-  const std::string word = text.substr(dashes + 2, text.find_first_of("= ,", dashes + 2) - dashes - 2);
+/// An argument "--word" that names no option. CLI11 would rather complain of what such a word displaces.
+void check_option_name(const std::string& argument, const OptionTable& own, const OptionTable& common) {
+  if (argument.rfind("--", 0) != 0 || argument.size() == 2) return;
+  const std::string word = argument.substr(2, argument.find('=') - 2);
   std::vector<std::string> names;
   for (const OptionTable* table : {&own, &common}) {
     for (const Option& option : table->options()) {
       if (!option.positional) names.push_back(option.name);
     }
   }
+  if (std::find(names.begin(), names.end(), word) != names.end()) return;
   const std::vector<std::string> nearest = nearest_names(word, names, 1);
-  return fmt::format("unknown option --{}; the nearest known one is --{}", word, nearest.empty() ? "help" : nearest.front());
+  throw Error(ErrorKind::kUsage, "unknown option --{}; the nearest known one is --{}", word,
+              nearest.empty() ? "help" : nearest.front());
 }
 
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
@@ -112,11 +114,13 @@ bool parse_command_line(const Command& command, const OptionTable& own, const Op
     if (argument == "--help" || argument == "-h") return false;  // whatever else is missing or wrong
     if (argument == "--") break;
   }
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    check_option_name(argument, own, common);
+  }
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
-  } catch (const CLI::ExtrasError& error) {
-    throw Error(ErrorKind::kUsage, "{}", unknown_option_hint(error, own, common));
   } catch (const CLI::ParseError& error) {
     throw Error(ErrorKind::kUsage, "{}; see charm {} --help", error.what(), command.name());
   }

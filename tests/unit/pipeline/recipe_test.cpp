@@ -87,7 +87,7 @@ TEST_F(RecipeTest, PlansTheStagesInOrder) {
                                      "evaluation: [{benchmark: arena}]\n");
   EXPECT_THAT(stages_of(make_plan(recipe)),
               ElementsAre("responses a", "responses b", "responses c", "score rm", "score rm split", "measure rm", "calibrate rm/s",
-                          "prefer rm/s", "train rm/s", "rescore rm-s", "rescore rm-s split", "remeasure rm-s", "evaluate rm/arena",
+                          "prefer rm/s", "train rm/s", "rescore rm-s", "remeasure rm-s", "evaluate rm/arena",
                           "evaluate rm-s/arena", "report"));
 }
 
