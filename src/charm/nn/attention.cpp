@@ -153,7 +153,8 @@ at::Tensor attention_autograd(const at::Tensor& q_HTE, const at::Tensor& k_KTE, 
 }  // namespace
 
 at::Tensor attention(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE, const BatchLayout& layout,
-                     BlockRows rows) {
+                     BlockRows rows, const AttentionRule& rule) {
+  CHARM_CHECK(rule.scale == 0.0 && rule.window == 0 && rule.softcap == 0.0, "not there yet");
   return layout.mode == Mode::kInference ? attention_inference(q_HTE, k_KTE, v_KTE, layout, rows)
                                          : attention_autograd(q_HTE, k_KTE, v_KTE, layout, rows);
 }

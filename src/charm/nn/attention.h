@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+
 #include "charm/nn/layout.h"
 
 namespace charm::nn {
@@ -14,8 +16,15 @@ enum class BlockRows {
   kLast,  ///< only each response's last token; keys and values of all tokens are still used
 };
 
+/// What families differ in. Source of the formulas: transformers 5.17, eager_attention_forward of modeling_gemma2.py.
+struct AttentionRule {
+  double scale = 0.0;       ///< of q.k; 0: 1/sqrt(E)
+  std::int64_t window = 0;  ///< a token sees itself and the window-1 positions before it; 0: all of them
+  double softcap = 0.0;     ///< logits become softcap * tanh(logits / softcap); 0: as they are
+};
+
 /// Causal grouped-query attention over packed sequences: a response's tokens see their prompt and their own response up to
-/// themselves; no token sees another sequence. Scale 1/sqrt(E).
+/// themselves; no token sees another sequence.
 ///
 /// In inference mode each response is computed by itself, its prompt's part and its own part apart, and the two are joined: the
 /// shapes, and so the bits, depend on the sequence alone.
@@ -25,6 +34,6 @@ enum class BlockRows {
 /// @param v_KTE  [K, T, E]
 /// @return       [T, H*E], or [S, H*E] with kLast. Gradients flow in autograd mode.
 at::Tensor attention(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE, const BatchLayout& layout,
-                     BlockRows rows);
+                     BlockRows rows, const AttentionRule& rule = {});
 
 }  // namespace charm::nn
