@@ -83,34 +83,6 @@ void silu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::in
 }
 
 template <typename Element>
-void merge_attention(const Element* a_GTKE, const float* lse_a_GTK, const Element* b_GTKE, const float* lse_b_GTK,
-                     Element* out_THE, std::int64_t rows, std::int64_t key_heads, std::int64_t group,
-                     std::int64_t head_dim) {
-  const RowKernels& k = dispatched();
-  for_rows(rows, key_heads * group * head_dim, [&](std::int64_t t) {
-    for (std::int64_t j = 0; j < group; ++j) {
-      for (std::int64_t key = 0; key < key_heads; ++key) {
-        const std::int64_t from = (j * rows + t) * key_heads + key;
-        Element* out = out_THE + ((t * key_heads + key) * group + j) * head_dim;
-        const Element* b = b_GTKE + from * head_dim;
-        if (a_GTKE == nullptr) {
-          std::copy(b, b + head_dim, out);
-          continue;
-        }
-        const Element* a = a_GTKE + from * head_dim;
-        const float weight_a = 1.0f / (1.0f + std::exp(lse_b_GTK[from] - lse_a_GTK[from]));
-        const float weight_b = 1.0f / (1.0f + std::exp(lse_a_GTK[from] - lse_b_GTK[from]));
-        if constexpr (std::is_same_v<Element, float>) {
-          k.mix_f32(a, weight_a, b, weight_b, out, head_dim);
-        } else {
-          k.mix_bf16(bits(a), weight_a, bits(b), weight_b, bits(out), head_dim);
-        }
-      }
-    }
-  });
-}
-
-template <typename Element>
 void head_rows(const Element* x_SD, const Element* norm_weight_D, float eps, const float* head_D, float* score_S,
                std::int64_t rows, std::int64_t width) {
   const RowKernels& k = dispatched();
@@ -137,8 +109,6 @@ const char* instruction_set() { return dispatched().instruction_set; }
   template void rope_heads<Element>(const Element*, const float*, const float*, Element*, std::int64_t,              \
                                     std::int64_t, std::int64_t);                                                     \
   template void silu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);                             \
-  template void merge_attention<Element>(const Element*, const float*, const Element*, const float*, Element*,       \
-                                         std::int64_t, std::int64_t, std::int64_t, std::int64_t);                    \
   template void head_rows<Element>(const Element*, const Element*, float, const float*, float*, std::int64_t,        \
                                    std::int64_t);
 CHARM_KERNELS_FOR(float)

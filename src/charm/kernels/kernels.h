@@ -29,14 +29,6 @@ void rope_heads(const Element* x_THE, const float* cos_TF, const float* sin_TF, 
 template <typename Element>
 void silu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width);
 
-/// Joins attention over the prompt's keys (a) and over the response's own keys (b), each normalised by its own softmax, whose
-/// logarithms of the sums of exponentials are given: out = (a e^lse_a + b e^lse_b) / (e^lse_a + e^lse_b).
-/// With `a` null (no prompt), out = b. Query head h = k * G + j of key head k lies at [j][t][k][:] of a and b.
-template <typename Element>
-void merge_attention(const Element* a_GTKE, const float* lse_a_GTK, const Element* b_GTKE, const float* lse_b_GTK,
-                     Element* out_THE, std::int64_t rows, std::int64_t key_heads, std::int64_t group,
-                     std::int64_t head_dim);
-
 /// score[s] = sum_d norm(x[s])[d] * head[d], where norm is the final RMS norm; everything in float32, the sum in float64.
 template <typename Element>
 void head_rows(const Element* x_SD, const Element* norm_weight_D, float eps, const float* head_D, float* score_S,

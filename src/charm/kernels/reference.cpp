@@ -1,5 +1,6 @@
 #include "charm/kernels/reference.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace charm::kernels::reference {
@@ -29,6 +30,31 @@ std::vector<float> silu_mul(const std::vector<float>& gate, const std::vector<fl
     out[i] = static_cast<float>(gate[i] / (1.0 + std::exp(-double{gate[i]})) * up[i]);
   }
   return out;
+}
+
+std::vector<float> attention_row(const std::vector<float>& q, const std::vector<float>& k_LE, const std::vector<float>& v_LE,
+                                 std::int64_t position, float scale, std::int64_t window, float softcap) {
+  const std::size_t dim = q.size();
+  const std::int64_t first = window == 0 ? 0 : std::max<std::int64_t>(0, position + 1 - window);
+  std::vector<double> logits;
+  for (std::int64_t n = first; n <= position; ++n) {
+    double product = 0.0;
+    for (std::size_t e = 0; e < dim; ++e) product += double{q[e]} * k_LE[static_cast<std::size_t>(n) * dim + e];
+    product *= scale;
+    logits.push_back(softcap == 0.0f ? product : softcap * std::tanh(product / softcap));
+  }
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0.0;
+  std::vector<double> out(dim);
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const double weight = std::exp(logits[i] - largest);
+    sum += weight;
+    const std::size_t n = static_cast<std::size_t>(first) + i;
+    for (std::size_t e = 0; e < dim; ++e) out[e] += weight * v_LE[n * dim + e];
+  }
+  std::vector<float> result(dim);
+  for (std::size_t e = 0; e < dim; ++e) result[e] = static_cast<float>(out[e] / sum);
+  return result;
 }
 
 }  // namespace charm::kernels::reference

@@ -106,22 +106,9 @@ void silu_mul_row(E* gate, const E* up, std::int64_t width) {
   }
 }
 
-template <typename E>
-void mix_row(const E* a, float wa, const E* b, float wb, E* out, std::int64_t width) {
-  const F32 d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const Vec va = hn::Set(d, wa);
-  const Vec vb = hn::Set(d, wb);
-  std::int64_t i = 0;
-  for (; i + lanes <= width; i += lanes) {
-    store(d, hn::MulAdd(va, load(d, a + i), hn::Mul(vb, load(d, b + i))), out + i);
-  }
-  for (; i < width; ++i) store1(wa * load1(a + i) + wb * load1(b + i), out + i);
-}
-
 RowKernels make_row_kernels() {
   return {rms_norm_row<float>,    rms_norm_row<std::uint16_t>, rope_row<float>, rope_row<std::uint16_t>,
-          silu_mul_row<float>,    silu_mul_row<std::uint16_t>, mix_row<float>,  mix_row<std::uint16_t>,
+          silu_mul_row<float>,    silu_mul_row<std::uint16_t>,
           hwy::TargetName(HWY_TARGET)};
 }
 

@@ -16,9 +16,6 @@ struct RowKernels {
                     std::int64_t half);
   void (*silu_mul_f32)(float* gate, const float* up, std::int64_t width);
   void (*silu_mul_bf16)(std::uint16_t* gate, const std::uint16_t* up, std::int64_t width);
-  void (*mix_f32)(const float* a, float wa, const float* b, float wb, float* out, std::int64_t width);
-  void (*mix_bf16)(const std::uint16_t* a, float wa, const std::uint16_t* b, float wb, std::uint16_t* out,
-                   std::int64_t width);
   const char* instruction_set;
 };
 

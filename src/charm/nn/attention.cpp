@@ -1,106 +1,69 @@
 #include "charm/nn/attention.h"
 
-#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "charm/base/check.h"
+#include "charm/kernels/attention.h"
 #include "charm/nn/kernel_call.h"
 
 namespace charm::nn {
 namespace {
 
-// G query heads per key head, R rows of one sequence, L keys.
-
-/// Attention of R rows over a stretch of keys with its own softmax, and the logarithm of that softmax's sum.
-struct Part {
-  at::Tensor out_GRKE;  ///< contiguous
-  at::Tensor lse_GRK;   ///< contiguous float32
-};
-
-/// Rows of a sequence are padded to a multiple of this: MKL multiplies left-over rows by kernels whose order of summation depends on
-/// where its scratch memory lies, and with that on the thread count (seen with 1, 9, 15, 17 and 31 rows, never with multiples of 16).
-constexpr std::int64_t kRowStep = 16;
-
-/// Repeats the last row behind the others; the caller drops what comes of it.
-at::Tensor pad_rows(const at::Tensor& t_HRE) {
-  const std::int64_t rows = t_HRE.size(1);
-  const std::int64_t missing = (kRowStep - rows % kRowStep) % kRowStep;
-  if (missing == 0) return t_HRE;
-  return at::cat({t_HRE, t_HRE.narrow(1, rows - 1, 1).expand({t_HRE.size(0), missing, t_HRE.size(2)})}, /*dim=*/1);
+template <typename Element>
+kernels::HeadRows<Element> head_rows(const at::Tensor& t_HTE) {
+  CHARM_CHECK(t_HTE.stride(2) == 1, "attention needs contiguous heads");
+  return {static_cast<const Element*>(t_HTE.const_data_ptr()), t_HTE.stride(0), t_HTE.stride(1)};
 }
 
-Part attend(const at::Tensor& q_HRE, const at::Tensor& k_KLE, const at::Tensor& v_KLE, bool causal) {
-  if (const std::int64_t rows = q_HRE.size(1); rows % kRowStep != 0) {
-    // Behind the causal border further keys change nothing.
-    const Part padded = attend(pad_rows(q_HRE), causal ? pad_rows(k_KLE) : k_KLE, causal ? pad_rows(v_KLE) : v_KLE, causal);
-    return {padded.out_GRKE.narrow(1, 0, rows).contiguous(), padded.lse_GRK.narrow(1, 0, rows).contiguous()};
-  }
-  const std::int64_t key_heads = k_KLE.size(0);
-  const std::int64_t group = q_HRE.size(0) / key_heads;
-  // Query heads that share keys become a batch; keys are repeated along it by a zero stride, without a copy.
-  const at::Tensor q = q_HRE.unflatten(0, {key_heads, group}).transpose(0, 1);
-  const auto repeat = [&](const at::Tensor& t) {
-    return t.unsqueeze(0).expand({group, t.size(0), t.size(1), t.size(2)});
-  };
-  const auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(
-      q, repeat(k_KLE), repeat(v_KLE), /*dropout_p=*/0.0, causal, /*attn_mask=*/std::nullopt, /*scale=*/std::nullopt);
-  return {out.transpose(1, 2).contiguous(), lse.transpose(1, 2).contiguous()};
-}
-
-at::Tensor attention_inference(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE,
-                               const BatchLayout& layout, BlockRows rows) {
-  const std::int64_t heads = q_HTE.size(0);
-  const std::int64_t head_dim = q_HTE.size(2);
-  const std::int64_t key_heads = k_KTE.size(0);
-  at::Tensor out_THE = at::empty({q_HTE.size(1), heads * head_dim}, q_HTE.options());
-  const auto slice = [](const at::Tensor& t, std::int64_t begin, std::int64_t length) {
-    return t.narrow(1, begin, length);
-  };
-  const auto write = [&](const std::optional<Part>& prompt, const Part& own, std::int64_t begin, std::int64_t length) {
-    at::Tensor out = out_THE.narrow(0, begin, length);
-    call_for_dtype(q_HTE, [&](auto element) {
-      using Element = decltype(element);
-      kernels::merge_attention(prompt ? elements<Element>(prompt->out_GRKE) : nullptr,
-                               prompt ? prompt->lse_GRK.const_data_ptr<float>() : nullptr,
-                               elements<Element>(own.out_GRKE), own.lse_GRK.const_data_ptr<float>(),
-                               mutable_elements<Element>(out), length, key_heads, heads / key_heads, head_dim);
-    });
-  };
-
+/// Query rows in the order of the output: all tokens of prompts and responses, or the responses' last tokens.
+std::vector<kernels::AttentionSequence> sequences_of(const BatchLayout& layout, BlockRows rows) {
+  std::vector<kernels::AttentionSequence> sequences;
   if (rows == BlockRows::kAll) {
     for (const batch::Segment& s : layout.prompts) {
-      const std::int64_t b = s.response_begin;
-      const std::int64_t n = s.response_length;
-      write(std::nullopt, attend(slice(q_HTE, b, n), slice(k_KTE, b, n), slice(v_KTE, b, n), /*causal=*/true), b, n);
+      const kernels::KeySpan own{s.response_begin, s.response_length};
+      sequences.push_back({own.begin, own.length, /*query_offset=*/0, /*prompt=*/{}, own});
     }
-    out_THE.narrow(0, layout.num_tokens, out_THE.size(0) - layout.num_tokens).zero_();
-  } else {
-    out_THE.narrow(0, layout.num_responses, out_THE.size(0) - layout.num_responses).zero_();
   }
   for (std::size_t i = 0; i < layout.responses.size(); ++i) {
     const batch::Segment& s = layout.responses[i];
-    const bool all = rows == BlockRows::kAll;
-    const std::int64_t begin = all ? s.response_begin : static_cast<std::int64_t>(i);
-    const std::int64_t length = all ? s.response_length : 1;
-    const at::Tensor q = slice(q_HTE, begin, length);
-    std::optional<Part> prompt;
-    if (s.prompt_length > 0) {
-      prompt = attend(q, slice(k_KTE, s.prompt_begin, s.prompt_length), slice(v_KTE, s.prompt_begin, s.prompt_length),
-                      /*causal=*/false);
+    const kernels::KeySpan prompt{s.prompt_begin, s.prompt_length};
+    const kernels::KeySpan own{s.response_begin, s.response_length};
+    if (rows == BlockRows::kAll) {
+      sequences.push_back({own.begin, own.length, /*query_offset=*/0, prompt, own});
+    } else {
+      sequences.push_back({static_cast<std::int64_t>(i), /*query_length=*/1, own.length - 1, prompt, own});
     }
-    const Part own = attend(q, slice(k_KTE, s.response_begin, s.response_length),
-                            slice(v_KTE, s.response_begin, s.response_length), /*causal=*/all);
-    write(prompt, own, begin, length);
   }
+  return sequences;
+}
+
+at::Tensor attention_inference(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE,
+                               const BatchLayout& layout, BlockRows rows, const AttentionRule& rule) {
+  kernels::AttentionShape shape;
+  shape.heads = q_HTE.size(0);
+  shape.key_heads = k_KTE.size(0);
+  shape.head_dim = q_HTE.size(2);
+  shape.scale = static_cast<float>(rule.scale == 0.0 ? 1.0 / std::sqrt(static_cast<double>(shape.head_dim)) : rule.scale);
+  shape.window = rule.window;
+  shape.softcap = static_cast<float>(rule.softcap);
+  at::Tensor out_THE = at::empty({q_HTE.size(1), shape.heads * shape.head_dim}, q_HTE.options());
+  call_for_dtype(q_HTE, [&](auto element) {
+    using Element = decltype(element);
+    kernels::attention<Element>(head_rows<Element>(q_HTE), head_rows<Element>(k_KTE), head_rows<Element>(v_KTE),
+                                mutable_elements<Element>(out_THE), sequences_of(layout, rows), shape);
+  });
+  const std::int64_t real = rows == BlockRows::kAll ? layout.num_tokens : layout.num_responses;
+  out_THE.narrow(0, real, out_THE.size(0) - real).zero_();
   return out_THE;
 }
 
@@ -154,9 +117,9 @@ at::Tensor attention_autograd(const at::Tensor& q_HTE, const at::Tensor& k_KTE, 
 
 at::Tensor attention(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE, const BatchLayout& layout,
                      BlockRows rows, const AttentionRule& rule) {
+  if (layout.mode == Mode::kInference) return attention_inference(q_HTE, k_KTE, v_KTE, layout, rows, rule);
   CHARM_CHECK(rule.scale == 0.0 && rule.window == 0 && rule.softcap == 0.0, "not there yet");
-  return layout.mode == Mode::kInference ? attention_inference(q_HTE, k_KTE, v_KTE, layout, rows)
-                                         : attention_autograd(q_HTE, k_KTE, v_KTE, layout, rows);
+  return attention_autograd(q_HTE, k_KTE, v_KTE, layout, rows);
 }
 
 }  // namespace charm::nn

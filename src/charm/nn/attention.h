@@ -26,12 +26,11 @@ struct AttentionRule {
 /// Causal grouped-query attention over packed sequences: a response's tokens see their prompt and their own response up to
 /// themselves; no token sees another sequence.
 ///
-/// In inference mode each response is computed by itself, its prompt's part and its own part apart, and the two are joined: the
-/// shapes, and so the bits, depend on the sequence alone.
+/// In inference mode a row's bits depend on its own sequence alone (kernels/attention.h).
 ///
 /// @param q_HTE  [H, T, E], or [H, S, E] with kLast
 /// @param k_KTE  [K, T, E]; query head h uses key head h / (H/K)
-/// @param v_KTE  [K, T, E]
+/// @param v_KTE  [K, T, E]; the last dimension contiguous
 /// @return       [T, H*E], or [S, H*E] with kLast. Gradients flow in autograd mode.
 at::Tensor attention(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE, const BatchLayout& layout,
                      BlockRows rows, const AttentionRule& rule = {});

@@ -29,7 +29,7 @@ at::Tensor DecoderBlock::attend(const at::Tensor& normed_TD, const BatchLayout& 
                                       of_last(layout.sin_TF), parts_.num_heads, layout.mode);
   const at::Tensor k_KTE =
       rope_heads(parts_.k.forward(normed_TD), layout.cos_TF, layout.sin_TF, parts_.num_kv_heads, layout.mode);
-  const at::Tensor v_KTE = split_heads(parts_.v.forward(normed_TD), parts_.num_kv_heads).contiguous();
+  const at::Tensor v_KTE = split_heads(parts_.v.forward(normed_TD), parts_.num_kv_heads);
   return parts_.o.forward(attention(q_HTE, k_KTE, v_KTE, layout, rows));
 }
 

@@ -97,19 +97,6 @@ TEST_P(WidthTest, BFloat16RoundsTheFloat32ResultOnce) {
   for (std::size_t i = 0; i < width; ++i) EXPECT_EQ(gate[i].bits, to_bf16(gate_f[i]).bits) << i;
 }
 
-TEST(MergeAttention, EqualsOneSoftmaxOverBothStretches) {
-  // One head of width 1: values 2 over the prompt (weight e^1) and 5 over the response (weight e^2).
-  const float a = 2.0f;
-  const float b = 5.0f;
-  const float lse_a = 1.0f;
-  const float lse_b = 2.0f;
-  float out = 0.0f;
-  merge_attention(&a, &lse_a, &b, &lse_b, &out, 1, 1, 1, 1);
-  EXPECT_NEAR(out, (2 * std::exp(1.0) + 5 * std::exp(2.0)) / (std::exp(1.0) + std::exp(2.0)), 1e-6);
-  merge_attention<float>(nullptr, nullptr, &b, &lse_b, &out, 1, 1, 1, 1);
-  EXPECT_EQ(out, 5.0f);
-}
-
 TEST(HeadRows, IsTheNormedRowTimesTheHead) {
   const auto x = normals(2 * 40, 8);
   const auto w = normals(40, 9);
