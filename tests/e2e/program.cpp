@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <thread>
 
 namespace charm::e2e {
@@ -30,6 +31,7 @@ fs::path capture_file(const char* stream) {
     std::signal(SIGXFSZ, SIG_IGN);  // the write fails with EFBIG instead
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(126);
   }
+  for (const auto& [name, value] : setup.environment) setenv(name.c_str(), value.c_str(), 1);
   std::vector<char*> argv = {const_cast<char*>(CHARM_PROGRAM)};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);

@@ -18,7 +18,7 @@ class Resume : public SmallWorld {
   /// @return how often it was killed
   int kill_and_finish(const std::vector<std::string>& arguments, const std::vector<std::function<bool()>>& signs) {
     int kills = 0;
-    for (const auto& sign : signs) kills += run_charm(arguments, {.max_file_bytes = 0, .kill_when = sign}).code == 128 + 9 ? 1 : 0;
+    for (const auto& sign : signs) kills += run_charm(arguments, {.max_file_bytes = 0, .environment = {}, .kill_when = sign}).code == 128 + 9 ? 1 : 0;
     const Outcome outcome = run_charm(arguments);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     return kills;

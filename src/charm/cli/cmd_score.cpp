@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "charm/cli/command.h"
+#include "charm/dist/world.h"
 #include "charm/pipeline/stage_options.h"
 
 namespace charm::cli {
@@ -14,7 +15,11 @@ class ScoreCommand final : public Command {
     return "Scores responses with a reward model: the raw head output, float32. Responses to one prompt share its computation, so give "
            "all policies' files at once. Writes one Parquet file per policy; an interrupted run continues.\n"
            "\n"
-           "  charm score --model rm/ --responses responses/*.parquet --output scores/rm";
+           "  charm score --model rm/ --responses responses/*.parquet --output scores/rm\n"
+           "\n"
+           "Several processes share the work when mpirun, torchrun --no-python or srun starts them; the files are the same bytes:\n"
+           "\n"
+           "  mpirun -n 4 charm score --model rm/ --responses responses/*.parquet --output scores/rm";
   }
   void describe(pipeline::OptionTable& table) override {
     table.path("model", options_.model_dir, "DIR", "Hugging Face folder of the reward model.")
@@ -26,11 +31,14 @@ class ScoreCommand final : public Command {
         .required();
     pipeline::describe_score(table, options_);
   }
+  bool runs_as_several() const override { return true; }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
-    options_.model.threads = common.threads;
+    const dist::Launch launch = dist::read_launch();
+    options_.model.threads = common.threads > 0 ? common.threads : dist::threads_per_process(launch);
     options_.fresh = common.fresh;
-    const score::ScoreStageResult result = score::score_stage(options_, progress);
-    if (common.quiet) return;
+    dist::World world = dist::World::join(launch);
+    const score::ScoreStageResult result = score::score_stage(options_, world.is_root() ? progress : ProgressFn(), world);
+    if (common.quiet || !world.is_root()) return;
     if (result.skipped) fmt::print("everything was there already; --fresh scores again\n");
     fmt::print("{}: {} rows of {} policies ({} without a score, {} cut to the length limit)\n", options_.output.string(),
                result.num_rows, result.files.size(), result.num_errors, result.num_truncated);

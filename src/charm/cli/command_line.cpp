@@ -11,6 +11,7 @@
 #include "charm/base/version.h"
 #include "charm/cli/help.h"
 #include "charm/cli/progress_display.h"
+#include "charm/dist/launch.h"
 
 namespace charm::cli {
 namespace {
@@ -92,7 +93,12 @@ void run_command(Command& command, const std::vector<std::string>& arguments) {
   }
   if (common.quiet && common.verbose) throw Error(ErrorKind::kUsage, "--quiet and --verbose exclude each other");
   if (common.threads < 0) throw Error(ErrorKind::kUsage, "--threads: expected 0 or more, found {}", common.threads);
-  log::set_level(common.verbose ? log::Level::kDebug : common.quiet ? log::Level::kWarning : log::Level::kInfo);
+  const dist::Launch launch = dist::read_launch();
+  if (launch.size > 1 && !command.runs_as_several()) {
+    throw Error(ErrorKind::kUsage, "{} started {} processes, but charm {} runs as one; start it without", launch.launcher, launch.size,
+                command.name());
+  }
+  log::set_level(common.verbose ? log::Level::kDebug : common.quiet || launch.rank > 0 ? log::Level::kWarning : log::Level::kInfo);
   ProgressDisplay display(common.quiet ? ProgressStyle::kNone : progress_style_of_stderr());
   command.run(common, [&display](const Progress& progress) { display.show(progress); });
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -106,8 +107,10 @@ fs::path score_file(const fs::path& folder, const std::string& policy) {
   return folder / (name + ".parquet");
 }
 
-ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress) {
-  require_writable(options.output / "manifest.json");
+namespace {
+
+ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& progress, dist::World& world) {
+  if (world.is_root()) require_writable(options.output / "manifest.json");
   storage::Manifest manifest("score");
   const std::vector<Response> rows = read_all(options, manifest);
   const std::unique_ptr<model::RewardModel> model = model::load_reward_model(options.model_dir, options.model);
@@ -129,18 +132,22 @@ ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn&
   if (std::set<fs::path>(summary.files.begin(), summary.files.end()).size() != summary.files.size()) {
     throw Error(ErrorKind::kInput, "two policies would share one file in {}: rename one of them", options.output.string());
   }
-  if (!options.fresh && is_finished(options.output, summary.files, manifest)) {
+  const bool finished = world.is_root() && !options.fresh && is_finished(options.output, summary.files, manifest);
+  if (world.broadcast(finished ? "finished" : "open") == "finished") {
     log::info("{}: finished before with the same inputs and options; nothing to do (--fresh starts over)", options.output.string());
     summary.num_rows = static_cast<std::int64_t>(rows.size());
     summary.skipped = true;
+    world.end();
     return summary;
   }
 
-  storage::Journal journal(options.output, manifest.fingerprint(), options.fresh);
+  std::optional<storage::Journal> journal;
+  if (world.is_root()) journal.emplace(options.output, manifest.fingerprint(), options.fresh);
   const auto score_rows = [&](std::span<const Response> todo, const ScoredFn& on_scored) {
     return score_responses(*model, encoder, todo, options.scorer, on_scored, progress);
   };
-  std::vector<ScoredResponse> results = score_responses_resumed(rows, score_rows, journal);
+  std::vector<ScoredResponse> results = score_responses_together(rows, score_rows, journal ? &*journal : nullptr, world);
+  if (!world.is_root()) return summary;
   summarise(results, summary);
   check_errors(results, summary.num_errors, options.max_bad_rows);
 
@@ -153,8 +160,27 @@ ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn&
     manifest.output(file, static_cast<std::int64_t>(scored.size()));
   }
   storage::write_manifest(options.output, manifest);
-  journal.remove();
+  journal->remove();
   return summary;
+}
+
+}  // namespace
+
+ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress) {
+  dist::World alone = dist::World::alone();
+  return score_with(options, progress, alone);
+}
+
+ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress, dist::World& world) {
+  try {
+    return score_with(options, progress, world);
+  } catch (const Error& error) {
+    world.fail(error);
+    throw;
+  } catch (const std::exception& error) {
+    world.fail(Error(ErrorKind::kInternal, "{}", error.what()));
+    throw;
+  }
 }
 
 }  // namespace charm::score

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "charm/base/progress.h"
+#include "charm/dist/world.h"
 #include "charm/model/reward_model.h"
 #include "charm/score/scorer.h"
 #include "charm/text/conversation_encoder.h"
@@ -34,6 +35,10 @@ struct ScoreStageResult {
 /// `charm score`: reads responses, scores them, writes `<output>/<policy>.parquet` and `<output>/manifest.json`. An interrupted run
 /// continues from its journal (`<output>.journal`) and ends with the same bytes.
 ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress);
+
+/// The same shared by all processes of `world`, each called with the same options; rank 0 writes the files, and only its result counts.
+/// Tells the others when it fails.
+ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress, dist::World& world);
 
 /// A policy's file in a score folder; characters that file names cannot hold become '_'.
 std::filesystem::path score_file(const std::filesystem::path& folder, const std::string& policy);

@@ -1,0 +1,96 @@
+// `charm score` as several processes: the same bytes as one, and a clear end when one of them fails.
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "tests/e2e/small_world.h"
+
+namespace charm::e2e {
+namespace {
+
+class SeveralProcesses : public SmallWorld {
+ protected:
+  SeveralProcesses() { num_prompts_ = 120; }
+
+  std::vector<std::string> command(const std::string& output) const {
+    return join({{"score", "--model", path("rm"), "--dtype", "float32", "--budget-tokens", "256", "--threads", "1", "--output",
+                  path(output), "--responses"},
+                 all_responses()});
+  }
+
+  /// One process per list of arguments, started as torchrun would.
+  static std::vector<Outcome> run_together(const std::vector<std::vector<std::string>>& commands,
+                                           const std::function<bool()>& kill_rank_1_when = {}) {
+    static int calls = 0;
+    const std::string port = std::to_string(41000 + (getpid() % 500) * 20 + calls++);
+    std::vector<Outcome> outcomes(commands.size());
+    std::vector<std::thread> threads;
+    for (std::size_t rank = 0; rank < commands.size(); ++rank) {
+      threads.emplace_back([&, rank] {
+        RunSetup setup;
+        setup.environment = {{"RANK", std::to_string(rank)}, {"WORLD_SIZE", std::to_string(commands.size())},
+                             {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port}};
+        if (rank == 1) setup.kill_when = kill_rank_1_when;
+        outcomes[rank] = run_charm(commands[rank], setup);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    return outcomes;
+  }
+
+  void expect_same_scores(const std::string& a, const std::string& b) const {
+    for (const demo::WorldPolicy& policy : demo::world_policies()) {
+      const std::string name = "/" + policy.contestant.name + ".parquet";
+      EXPECT_EQ(read_file(path(a + name)), read_file(path(b + name))) << name;
+    }
+  }
+};
+
+TEST_F(SeveralProcesses, WriteTheBytesOfOne) {
+  ASSERT_EQ(run_charm(command("one")).code, 0);
+  for (const std::size_t size : {2u, 3u}) {
+    const std::string output = "of" + std::to_string(size);
+    for (const Outcome& outcome : run_together(std::vector(size, command(output)))) EXPECT_EQ(outcome.code, 0) << outcome.err;
+    expect_same_scores("one", output);
+    EXPECT_FALSE(fs::exists(path(output + ".journal")));
+  }
+  // Everything is there: all ranks agree that there is nothing to do.
+  for (const Outcome& outcome : run_together(std::vector(2, command("of2")))) EXPECT_EQ(outcome.code, 0) << outcome.err;
+}
+
+TEST_F(SeveralProcesses, AKilledOneEndsTheRunAndOneProcessFinishesIt) {
+  const std::string journal = path("killed.journal");
+  const std::vector<Outcome> outcomes = run_together(std::vector(2, command("killed")), [journal] {
+    std::error_code error;
+    const auto size = fs::file_size(journal, error);
+    return !error && size > 200;
+  });
+  ASSERT_EQ(outcomes[1].code, 128 + 9);
+  EXPECT_EQ(outcomes[0].code, 6);
+  EXPECT_THAT(outcomes[0].err, testing::HasSubstr("rank 1 of 2 has given no sign of life"));
+  EXPECT_FALSE(fs::exists(path("killed/manifest.json")));
+  ASSERT_EQ(run_charm(command("killed")).code, 0);
+  ASSERT_EQ(run_charm(command("one")).code, 0);
+  expect_same_scores("one", "killed");
+}
+
+TEST_F(SeveralProcesses, AFailureEndsAllWithItsMessage) {
+  std::vector<std::string> other = command("broken");
+  other[2] = path("no-such-model");
+  const std::vector<Outcome> outcomes = run_together({command("broken"), other});
+  EXPECT_NE(outcomes[1].code, 0);
+  EXPECT_EQ(outcomes[0].code, outcomes[1].code);
+  EXPECT_THAT(outcomes[0].err, testing::AllOf(testing::HasSubstr("rank 1 of 2"), testing::HasSubstr("no-such-model")));
+  EXPECT_FALSE(fs::exists(path("broken/manifest.json")));
+}
+
+TEST_F(SeveralProcesses, OtherCommandsRefuse) {
+  const Outcome outcome = run_charm({"inspect", path("rm")}, {.max_file_bytes = 0, .environment = {{"RANK", "0"}, {"WORLD_SIZE", "2"}}, .kill_when = {}});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, testing::HasSubstr("runs as one"));
+}
+
+}  // namespace
+}  // namespace charm::e2e
