@@ -33,8 +33,8 @@ std::string lower(std::string_view text) {
 
 [[noreturn]] void throw_battles(const fs::path& path) {
   throw Error(ErrorKind::kInput,
-              "{}: holds battles (model_a, model_b, winner), not ratings; fit ratings from it "
-              "first and give those",
+              "{}: holds battles (model_a, model_b, winner), not ratings; fit ratings with "
+              "charm rate and give those",
               path.string());
 }
 
