@@ -22,11 +22,11 @@ using charm::calibrate::Calibration;
 using charm::calibrate::SolveOptions;
 using Json = nlohmann::ordered_json;
 
-charm::stats::ScoreFile make_scores(const std::string& policy, std::size_t num_prompts,
+charm::ScoreFile make_scores(const std::string& policy, std::size_t num_prompts,
                                     double mean) {
   charm::RandomStream prompts(1, "prompt effects");
   charm::RandomStream own(1, policy);
-  charm::stats::ScoreFile file{.name = policy, .rows = {}};
+  charm::ScoreFile file{.name = policy, .rows = {}};
   // Spread as of a typical 8B reward model: prompts 6, policies 4 score units.
   for (std::size_t p = 0; p < num_prompts; ++p) {
     file.rows.push_back(
@@ -60,7 +60,7 @@ int run(int argc, char** argv) {
   const std::int64_t bootstrap = argc > 2 ? std::strtoll(argv[2], nullptr, 10) : 1000;
   const std::size_t threads = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 0;
 
-  const std::vector<charm::stats::ScoreFile> files = {make_scores("over", num_prompts, 2.0),
+  const std::vector<charm::ScoreFile> files = {make_scores("over", num_prompts, 2.0),
                                                       make_scores("reference", num_prompts, 0.0)};
   const std::vector<charm::ArenaRating> ratings = {rating("over", 1216), rating("reference", 1248)};
   Json result = {{"bench", "calibrate"},

@@ -169,6 +169,7 @@ class AdamSolver final : public OffsetSolver {
     solution.plateaus.resize(problem_.policies.size());
     for (const PairValue& value : pair_values(curves, terms, solution.offsets)) {
       solution.residuals.push_back(value.residual);
+      solution.slopes.push_back(value.slope);
     }
     return solution;
   }

@@ -21,6 +21,10 @@ struct CalibrateOptions {
   std::vector<std::string> policies;  ///< calibrate only these; empty: all in the scores
   std::filesystem::path output;       ///< calibration.json
   SolveOptions solve;
+  /// Share of the prompts kept from the fit, on which the offsets are then checked; the split is
+  /// that of a recipe's `holdout`. Choose it so that both sides keep some hundred prompts.
+  double holdout = 0.0;
+  std::vector<std::filesystem::path> held_out_scores;  ///< prompts kept apart already, as files
   std::int64_t min_prompts = 30;  ///< fewer common prompts on a pair are an error
   bool strict = false;            ///< prompts missing on one side are an error
   std::int64_t max_bad_rows = 0;  ///< rows that cannot be read before the command ends

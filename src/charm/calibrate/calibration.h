@@ -47,14 +47,22 @@ enum class PairWeights {
 std::string_view pair_weights_name(PairWeights weights);
 PairWeights parse_pair_weights(std::string_view word);
 
+enum class IntervalKind {
+  kBootstrap,  ///< resampled prompts, drawn ratings, offsets found anew
+  kInfluence,  ///< linearised: no resampling, exact solver only
+};
+
+std::string_view interval_name(IntervalKind interval);
+
 struct SolveOptions {
   Mode mode;
   SolverKind solver = SolverKind::kExact;
   stats::TieRule ties = stats::TieRule::kLoss;  ///< of same-prompt win rates and MD
   PairWeights weights =
-      PairWeights::kEqual;        ///< of pairs, where three or more policies are calibrated jointly
-  double temperature = 0.1;       ///< T of the smooth modes, score units; 0.1 as in the original
-  std::int64_t bootstrap = 1000;  ///< resamples for the intervals; 0: none
+      PairWeights::kEqual;   ///< of pairs, where three or more policies are calibrated jointly
+  double temperature = 0.1;  ///< T of the smooth modes, score units; 0.1 as in the original
+  IntervalKind interval = IntervalKind::kBootstrap;
+  std::int64_t bootstrap = 1000;  ///< resamples for the bootstrap intervals; 0: none
   std::uint64_t seed = 0;         ///< of resampling (and of the adam solver's start)
   std::size_t num_threads = 0;    ///< 0: all processors; the result does not depend on it
 };
@@ -82,6 +90,10 @@ struct CalibratedPair {
   std::int64_t ties_before = 0;
   std::int64_t ties_after = 0;
   double residual = 0.0;  ///< win rate - target after calibration, in the mode's own win rate
+  std::optional<double> leverage;   ///< share of its residual that the pair itself pulls to 0, in
+                                    ///< [0, 1]; three or more policies only
+  std::optional<double> influence;  ///< largest move of any offset, score units, were the pair left
+                                    ///< out of the fit (linearised); three or more policies only
   std::int64_t missing_policy = 0;
   std::int64_t missing_reference = 0;
   std::optional<stats::Interval> target_ci95;
@@ -91,6 +103,25 @@ struct CalibratedPair {
   std::optional<stats::Interval> mismatch_after_ci95;  ///< the offsets held fixed
 };
 
+/// Mean of |MD| over ordered pairs.
+struct MeanMismatch {
+  double before = 0.0;
+  double after = 0.0;
+  double by_chance = 0.0;  ///< what pairs whose true win rates meet their targets would show on as
+                           ///< many prompts
+};
+
+MeanMismatch mean_mismatch(std::span<const CalibratedPair> pairs,
+                           std::span<const CalibratedPair> other_pairs);
+
+/// The offsets on prompts that they were not fitted on.
+struct HeldOut {
+  double share = 0.0;  ///< of the prompts; 0: the prompts came as files of their own
+  std::int64_t num_prompts = 0;
+  std::vector<CalibratedPair> pairs;  ///< `residual`: same-prompt win rate - target
+  std::vector<CalibratedPair> other_pairs;
+};
+
 struct Calibration {
   SolveOptions options;
   std::string reference;
@@ -98,6 +129,7 @@ struct Calibration {
   std::vector<CalibratedPolicy> policies;   ///< in the table's order
   std::vector<CalibratedPair> pairs;        ///< every other policy over the reference
   std::vector<CalibratedPair> other_pairs;  ///< the remaining ordered pairs
+  std::optional<HeldOut> held_out;
   std::vector<std::string> warnings;
 };
 
@@ -107,6 +139,11 @@ struct Calibration {
 Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating> ratings,
                   std::size_t reference, const SolveOptions& options,
                   const ProgressFn& progress = {});
+
+/// Win rates and MD of the calibration's policies at its offsets, on other prompts. `scores` and
+/// `ratings` as in `solve`; the same policies.
+HeldOut check_held_out(const Calibration& calibration, const stats::PairedScores& scores,
+                       std::span<const ArenaRating> ratings);
 
 /// calibration.json, keys in reading order. `inputs`: the files it was made from, as the stage
 /// records them.

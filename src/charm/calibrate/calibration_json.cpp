@@ -45,7 +45,38 @@ Json pair_json(const CalibratedPair& pair) {
       {"ties_before", pair.ties_before},
       {"ties_after", pair.ties_after},
       {"residual", pair.residual},
+      {"leverage", pair.leverage ? Json(*pair.leverage) : Json()},
+      {"influence", pair.influence ? Json(*pair.influence) : Json()},
   };
+}
+
+Json pairs_json(std::span<const CalibratedPair> pairs) {
+  Json json = Json::array();
+  for (const CalibratedPair& pair : pairs) json.push_back(pair_json(pair));
+  return json;
+}
+
+Json mean_json(std::span<const CalibratedPair> pairs, std::span<const CalibratedPair> other_pairs) {
+  const MeanMismatch mean = mean_mismatch(pairs, other_pairs);
+  return {{"before", mean.before}, {"after", mean.after}, {"by_chance", mean.by_chance}};
+}
+
+Json held_out_json(const HeldOut& held_out, std::uint64_t seed) {
+  const bool is_split = held_out.share > 0.0;
+  Json json = {{"share", is_split ? Json(held_out.share) : Json()},
+               {"seed", is_split ? Json(seed) : Json()},
+               {"num_prompts", held_out.num_prompts},
+               {"mean_abs_mismatch", mean_json(held_out.pairs, held_out.other_pairs)},
+               {"pairs", pairs_json(held_out.pairs)},
+               {"other_pairs", pairs_json(held_out.other_pairs)}};
+  // Both tell of the fit, in which these prompts had no part.
+  for (const char* list : {"pairs", "other_pairs"}) {
+    for (Json& pair : json[list]) {
+      pair.erase("leverage");
+      pair.erase("influence");
+    }
+  }
+  return json;
 }
 
 }  // namespace
@@ -59,19 +90,21 @@ Json calibration_json(const Calibration& calibration, const Json& inputs) {
       {"ties", stats::tie_rule_name(options.ties)},
       {"weights", pair_weights_name(options.weights)},
       {"temperature", is_smooth ? Json(options.temperature) : Json()},
+      {"interval", interval_name(options.interval)},
       {"bootstrap", options.bootstrap},
       {"seed", options.seed},
       {"reference", calibration.reference},
       {"num_prompts", calibration.num_prompts},
       {"inputs", inputs},
       {"policies", Json::array()},
-      {"pairs", Json::array()},
-      {"other_pairs", Json::array()},
+      {"mean_abs_mismatch", mean_json(calibration.pairs, calibration.other_pairs)},
+      {"pairs", pairs_json(calibration.pairs)},
+      {"other_pairs", pairs_json(calibration.other_pairs)},
+      {"held_out",
+       calibration.held_out ? held_out_json(*calibration.held_out, options.seed) : Json()},
       {"warnings", calibration.warnings},
   };
   for (const auto& policy : calibration.policies) json["policies"].push_back(policy_json(policy));
-  for (const auto& pair : calibration.pairs) json["pairs"].push_back(pair_json(pair));
-  for (const auto& pair : calibration.other_pairs) json["other_pairs"].push_back(pair_json(pair));
   return json;
 }
 

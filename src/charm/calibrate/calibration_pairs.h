@@ -7,19 +7,10 @@
 
 #include "charm/calibrate/calibration.h"
 #include "charm/calibrate/offset_solver.h"
+#include "charm/calibrate/replicates.h"
 #include "charm/stats/outcomes.h"
 
 namespace charm::calibrate {
-
-/// One bootstrap replicate: what the resampled prompts and drawn ratings give.
-struct Replicate {
-  std::vector<double> ratings;          ///< [policy] Elo points
-  std::vector<stats::WinCount> before;  ///< [pair] of the problem
-  std::vector<stats::WinCount>
-      after;  ///< [pair], at the offsets of the solution, not of the replicate
-  std::optional<std::vector<double>>
-      offsets;  ///< [policy], found anew; empty where there is no answer
-};
 
 /// Same-prompt outcomes of every pair of a problem before and after calibration.
 class PairOutcomes {
@@ -31,6 +22,9 @@ class PairOutcomes {
   std::vector<stats::WinCount> before(std::span<const std::uint32_t> prompt_weights) const;
   std::vector<stats::WinCount> after(std::span<const std::uint32_t> prompt_weights) const;
 
+  const stats::Outcomes& before_of(std::size_t pair) const { return before_[pair]; }
+  const stats::Outcomes& after_of(std::size_t pair) const { return after_[pair]; }
+
  private:
   std::vector<stats::WinCount> count(std::span<const stats::Outcomes> outcomes,
                                      std::span<const std::uint32_t> prompt_weights) const;
@@ -40,7 +34,8 @@ class PairOutcomes {
   std::vector<stats::Outcomes> after_;
 };
 
-/// The results of all ordered pairs, by policy, then reference.
+/// The results of all ordered pairs, by policy, then reference; intervals as the problem's options
+/// say.
 std::vector<CalibratedPair> calibrated_pairs(const OffsetProblem& problem,
                                              const OffsetSolution& solution,
                                              const PairOutcomes& outcomes,

@@ -1,35 +1,11 @@
 #include "charm/calibrate/least_squares.h"
 
-#include <cmath>
+#include <algorithm>
+#include <utility>
+
+#include "charm/stats/cholesky.h"
 
 namespace charm::calibrate {
-namespace {
-
-// Solves A x = b for a symmetric positive definite A (row-major, n x n) by Cholesky, in place;
-// returns x.
-std::vector<double> solve_positive(std::vector<double> a, std::vector<double> b) {
-  const std::size_t n = b.size();
-  for (std::size_t j = 0; j < n; ++j) {
-    for (std::size_t k = 0; k < j; ++k) a[j * n + j] -= a[j * n + k] * a[j * n + k];
-    a[j * n + j] = std::sqrt(a[j * n + j]);
-    for (std::size_t i = j + 1; i < n; ++i) {
-      for (std::size_t k = 0; k < j; ++k) a[i * n + j] -= a[i * n + k] * a[j * n + k];
-      a[i * n + j] /= a[j * n + j];
-    }
-  }
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t k = 0; k < i; ++k) b[i] -= a[i * n + k] * b[k];
-    b[i] /= a[i * n + i];
-  }
-  for (std::size_t i = n; i-- > 0;) {
-    for (std::size_t k = i + 1; k < n; ++k) b[i] -= a[k * n + i] * b[k];
-    b[i] /= a[i * n + i];
-  }
-  return b;
-}
-
-}  // namespace
-
 std::vector<double> least_squares_step(std::size_t num_policies, std::size_t reference,
                                        std::span<const PairTerm> terms,
                                        std::span<const PairValue> values, double damping) {
@@ -57,7 +33,7 @@ std::vector<double> least_squares_step(std::size_t num_policies, std::size_t ref
   }
   normal[reference * n + reference] = 1.0;
   right[reference] = 0.0;
-  return solve_positive(std::move(normal), std::move(right));
+  return stats::Cholesky(std::move(normal), n).solve(std::move(right));
 }
 
 double sum_of_squares(std::span<const PairTerm> terms, std::span<const PairValue> values) {

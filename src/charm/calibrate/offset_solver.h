@@ -29,9 +29,20 @@ struct OffsetProblem {
   SolveOptions options;
 };
 
+/// The pairs of a table of scores, their weights adding up to 1. Throws kInput where a pair has too
+/// few prompts or ratings imply a win rate that no finite offset gives.
+OffsetProblem make_problem(const stats::PairedScores& scores, std::span<const ArenaRating> ratings,
+                           std::size_t reference, const SolveOptions& options);
+
+/// Targets nearer to 0 or 1 than this have no finite offset in float64: more than 3,600 Elo points
+/// apart.
+inline constexpr double kExtremeTarget = 1e-9;
+
 struct OffsetSolution {
   std::vector<double> offsets;    ///< [policy], score units; 0 for the reference
   std::vector<double> residuals;  ///< [pair] win rate - target, in the mode's own win rate
+  std::vector<double> slopes;  ///< [pair] of that win rate per score unit, smoothed where it is a
+                               ///< step function; 0 for a single same-prompt pair
   std::vector<std::optional<stats::Interval>> plateaus;  ///< [policy], same-prompt only
 };
 

@@ -73,6 +73,7 @@ class SamePromptSolver final : public OffsetSolver {
     solution.offsets[pair.over] = result.plateau->offset;
     solution.plateaus[pair.over] = result.plateau->offsets;
     solution.residuals.push_back(result.plateau->win_rate - pair.target);
+    solution.slopes.push_back(0.0);
     return solution;
   }
 
@@ -106,6 +107,9 @@ class SamePromptSolver final : public OffsetSolver {
     }
     for (std::size_t p = 0; p < terms.size(); ++p) {
       solution.residuals.push_back(objective.residual(p, solution.offsets));
+    }
+    for (const PairValue& value : pair_values(smooth_curves_, terms, solution.offsets)) {
+      solution.slopes.push_back(value.slope);
     }
     return solution;
   }

@@ -38,6 +38,7 @@ class SmoothSolver final : public OffsetSolver {
     }
     for (const PairValue& value : pair_values(curves, terms, solution.offsets)) {
       solution.residuals.push_back(value.residual);
+      solution.slopes.push_back(value.slope);
     }
     return solution;
   }

@@ -43,9 +43,24 @@ class CalibrateCommand final : public Command {
                  pair.reference, pair.win_rate_before, pair.win_rate_after, pair.target_win_rate, pair.mismatch_before,
                  pair.mismatch_after);
     }
+    print_mean("prompts of the fit", calibrate::mean_mismatch(result.pairs, result.other_pairs));
+    if (!result.held_out) return;
+    const calibrate::HeldOut& held_out = *result.held_out;
+    for (const calibrate::CalibratedPair& pair : held_out.pairs) {
+      fmt::print("  held out, {} over {}: win rate {:.3f} -> {:.3f}, target {:.3f}, mismatch degree {:+.3f} -> {:+.3f}\n", pair.policy,
+                 pair.reference, pair.win_rate_before, pair.win_rate_after, pair.target_win_rate, pair.mismatch_before,
+                 pair.mismatch_after);
+    }
+    print_mean(fmt::format("{} held-out prompts", held_out.num_prompts),
+               calibrate::mean_mismatch(held_out.pairs, held_out.other_pairs));
   }
 
  private:
+  static void print_mean(const std::string& where, const calibrate::MeanMismatch& mean) {
+    fmt::print("  mean |mismatch degree| on {}: {:.3f} -> {:.3f} (chance alone: {:.3f})\n", where, mean.before, mean.after,
+               mean.by_chance);
+  }
+
   calibrate::CalibrateOptions options_;
 };
 

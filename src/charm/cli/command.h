@@ -37,6 +37,7 @@ class Command {
 
 std::unique_ptr<Command> make_prepare_command();
 std::unique_ptr<Command> make_score_command();
+std::unique_ptr<Command> make_rate_command();
 std::unique_ptr<Command> make_measure_command();
 std::unique_ptr<Command> make_calibrate_command();
 std::unique_ptr<Command> make_prefer_command();

@@ -6,6 +6,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(make_prepare_command());
   commands.push_back(make_score_command());
+  commands.push_back(make_rate_command());
   commands.push_back(make_measure_command());
   commands.push_back(make_calibrate_command());
   commands.push_back(make_prefer_command());

@@ -277,6 +277,12 @@ Recipe read_recipe(const fs::path& path) {
   recipe.settings["mismatch"] = read_settings(top, path, "mismatch", mismatch_table);
 
   recipe.calibrations = read_calibrations(top, path, recipe.seed, recipe.policies);
+  for (const RecipeCalibration& calibration : recipe.calibrations) {
+    if (recipe.holdout == 0.0 || calibration.options.holdout == 0.0) continue;
+    refuse(top, top.find("holdout")->line,
+           fmt::format("holdout: the recipe's {} and calibration's {} exclude each other; keep the recipe's", recipe.holdout,
+                       calibration.options.holdout));
+  }
   OptionTable preference_table;
   describe_prefer(preference_table, recipe.preferences);
   recipe.settings["preferences"] = read_settings(top, path, "preferences", preference_table);

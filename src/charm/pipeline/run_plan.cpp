@@ -76,6 +76,14 @@ class PlanBuilder {
     return files;
   }
 
+  /// Score files that calibration is checked on; none without held-out prompts.
+  std::vector<fs::path> held_out_scores(const std::string& rm, const std::vector<std::string>& policies) const {
+    std::vector<fs::path> files;
+    if (!held_out()) return files;
+    for (const std::string& policy : policies) files.push_back(paths_.split("held-out", rm, file_name_of(policy)));
+    return files;
+  }
+
   /// Score files that mismatch and correlation are measured on. A retrained model scores no other prompts.
   std::vector<fs::path> measured_scores(const std::string& rm) const {
     const bool split = held_out() && rm == recipe_.reward_model.name;
@@ -180,6 +188,7 @@ class PlanBuilder {
   void add_calibration(const std::string& rm, const RecipeCalibration& calibration) {
     calibrate::CalibrateOptions options = calibration.options;
     options.scores = fit_scores(rm, options.policies);
+    options.held_out_scores = held_out_scores(rm, options.policies);
     options.ratings = recipe_.ratings.file;
     options.category = recipe_.ratings.category;
     // An alias of a policy outside the set would name nothing here.
@@ -191,6 +200,7 @@ class PlanBuilder {
     options.output = paths_.calibration(rm, calibration.set);
     Step step{.stage = "calibrate", .name = "calibrate " + rm + "/" + calibration.set, .inputs = options.scores,
               .outputs = {options.output}, .settings = calibration.settings, .run = {}};
+    step.inputs.insert(step.inputs.end(), options.held_out_scores.begin(), options.held_out_scores.end());
     step.inputs.push_back(options.ratings);
     step.settings.push_back({.name = "set", .values = options.policies});
     const std::vector<Setting> more = rating_settings();

@@ -5,17 +5,11 @@
 #include <set>
 
 #include "charm/base/error.h"
-#include "charm/base/hashing.h"
+#include "charm/records/held_out.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 
 namespace charm::pipeline {
-
-bool is_held_out(const Conversation& prompt, std::uint64_t seed, double share) {
-  const std::string hash = sha256_hex(fmt::format("hold out, seed {}: {}", seed, conversation_json(prompt)));
-  const auto bits = std::stoull(hash.substr(0, 13), nullptr, 16);  // 52 bits: exact in a double
-  return static_cast<double>(bits) < share * 0x1p52;
-}
 
 void import_responses(const fs::path& input, const std::optional<std::string>& split, const std::string& policy,
                       const fs::path& prompts_file, const fs::path& output) {

@@ -11,10 +11,6 @@
 
 namespace charm::pipeline {
 
-/// Whether a prompt is kept from calibration and training: a hash of its text and the seed falls into the share. Equal prompts
-/// fall on the same side whatever their ids.
-bool is_held_out(const Conversation& prompt, std::uint64_t seed, double share);
-
 /// The responses of one policy as the run directory holds them: canonical columns, the policy's name in the recipe, only the
 /// prompts named in `prompts_file` (empty path: all). Throws kInput when nothing is left or the file holds several policies
 /// and none of that name.

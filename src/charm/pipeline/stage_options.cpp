@@ -82,6 +82,23 @@ void describe_ratings(OptionTable& table, std::string& category, std::map<std::s
       .pairs("alias", aliases, "POLICY=NAME", "Name under which a policy stands in the ratings; for names that do not match.");
 }
 
+void describe_rate(OptionTable& table, rate::RateOptions& options) {
+  using rate::StyleControl;
+  table
+      .pairs("anchor", options.anchor, "MODEL=SCORE",
+             "Model whose rating is given, Elo points; all others move along. Without it the mean of all models is 1000.")
+      .choice("style", options.style,
+              {{"none", StyleControl::kNone}, {"fastchat", StyleControl::kFastChat}, {"arena-rank", StyleControl::kArenaRank}},
+              "Take out what votes owe to length, headers, lists and bold text (contextual Bradley-Terry). fastchat and arena-rank "
+              "name whose definition: arena-rank's ridge of 1 on the mean loss leaves most of the styles' effect in the ratings.")
+      .integer("min-battles", options.min_battles, "N",
+               "Models with fewer battles are left out, with a warning. Raise it where a model has won or lost all of a few.")
+      .integer("bootstrap", options.bootstrap, "N",
+               "Resamples of battles behind each 95 % interval; 0: sandwich intervals, as arena-rank's.")
+      .integer("seed", options.seed, "S", "Seed of the resampling; the same seed gives the same file.");
+  describe_reading(table, options.read);
+}
+
 void describe_measure(OptionTable& table, measure::MeasureOptions& options) {
   describe_ties(table, options.ties);
   table
@@ -94,6 +111,7 @@ void describe_measure(OptionTable& table, measure::MeasureOptions& options) {
 }
 
 void describe_calibrate(OptionTable& table, calibrate::CalibrateOptions& options) {
+  using calibrate::IntervalKind;
   using calibrate::PairWeights;
   using calibrate::SolverKind;
   calibrate::SolveOptions& solve = options.solve;
@@ -115,9 +133,16 @@ void describe_calibrate(OptionTable& table, calibrate::CalibrateOptions& options
       .choice("weights", solve.weights, {{"equal", PairWeights::kEqual}, {"count", PairWeights::kCount}},
               "Weight of a pair where three or more policies are calibrated together: equal, or by its number of common prompts.")
       .number("temperature", solve.temperature, "X", "Temperature of the sigmoid in all-pairs and block modes, score units.")
+      .choice("interval", solve.interval,
+              {{"bootstrap", IntervalKind::kBootstrap}, {"influence", IntervalKind::kInfluence}},
+              "How 95 % intervals are made: bootstrap resamples prompts and draws ratings; influence linearises instead, which takes "
+              "no resampling and is nearly as exact (see docs/calibration.md).")
       .integer("bootstrap", solve.bootstrap, "N",
-               "Resamples of prompts and draws of ratings behind each 95 % interval; 0: no intervals.")
+               "Resamples of prompts and draws of ratings behind each bootstrap interval; 0: no intervals.")
       .integer("seed", solve.seed, "S", "Seed of the resampling and of the adam solver; the same seed gives the same file.")
+      .number("holdout", options.holdout, "X",
+              "Share of the prompts, 0 to 1, kept from the fit; win rates and mismatch on them are reported beside those of the fit. "
+              "The split is that of a recipe's holdout with the same seed.")
       .integer("min-prompts", options.min_prompts, "N", "Fewest common prompts of two policies; a pair with fewer is an error.")
       .flag("strict", options.strict, "A prompt missing on one side of a pair is an error; without it, it is counted and left out.")
       .integer("max-bad-rows", options.max_bad_rows, "N", "Rows that may be unusable before the command ends.");

@@ -6,6 +6,7 @@
 #include "charm/pipeline/option_table.h"
 #include "charm/prefer/prefer.h"
 #include "charm/prepare/prepare.h"
+#include "charm/rate/rate_stage.h"
 #include "charm/score/score_stage.h"
 #include "charm/train/train_stage.h"
 
@@ -23,6 +24,7 @@ void describe_ratings(OptionTable& table, std::string& category, std::map<std::s
 
 void describe_prepare(OptionTable& table, prepare::PrepareOptions& options);
 void describe_score(OptionTable& table, score::ScoreStageOptions& options);
+void describe_rate(OptionTable& table, rate::RateOptions& options);
 void describe_measure(OptionTable& table, measure::MeasureOptions& options);
 void describe_calibrate(OptionTable& table, calibrate::CalibrateOptions& options);
 void describe_prefer(OptionTable& table, prefer::PreferOptions& options);

@@ -44,6 +44,12 @@ struct Score {
   std::optional<std::string> error;
 };
 
+/// The rows of one scores file, with the name that messages use for it.
+struct ScoreFile {
+  std::string name;
+  std::vector<Score> rows;
+};
+
 /// A training pair; both sides are whole conversations that end with the assistant's turn (TRL's implicit-prompt form).
 struct PreferencePair {
   std::string prompt_id;
@@ -62,6 +68,25 @@ struct ArenaRating {
   double rating_elo = 0.0;
   std::optional<double> rating_lo;  ///< lower end of the 95 % interval
   std::optional<double> rating_hi;  ///< upper end of the 95 % interval
+};
+
+/// How a response is written, as counts: what people's votes follow beside its content.
+struct StyleCounts {
+  double length = 0.0;   ///< tokens, or characters where nobody counted tokens
+  double headers = 0.0;  ///< Markdown headers
+  double lists = 0.0;    ///< list items
+  double bold = 0.0;     ///< bold stretches
+};
+
+/// A vote between the answers of two models to one prompt.
+struct Battle {
+  std::string model_a;
+  std::string model_b;
+  double outcome = 0.5;  ///< 1: model_a won, 0: model_b won, 0.5: a tie
+  std::optional<StyleCounts> style_a;  ///< as the file counts it
+  std::optional<StyleCounts> style_b;
+  std::string text_a;  ///< the assistant's turns, where the file has them and styles are asked for
+  std::string text_b;
 };
 
 /// One row of a benchmark: 1 x 1 texts for RewardBench, 3 x 3 for RM-Bench, 1 x n for RewardBench 2.

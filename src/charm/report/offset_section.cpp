@@ -8,6 +8,43 @@ std::string plateau_text(const std::optional<stats::Interval>& plateau) {
   return plateau ? fmt::format("({:+.4f}, {:+.4f}]", plateau->lo, plateau->hi) : "–";
 }
 
+std::string mean_text(const MeanMismatch& mean) {
+  return fmt::format("from {} to {} (chance alone shows {})", number_text(mean.before),
+                     number_text(mean.after), number_text(mean.by_chance));
+}
+
+// One sentence on the fit, one on the prompts kept from it, and their pairs folded away.
+std::string check_html(const CalibrationFile& calibration) {
+  if (!calibration.mean) return "";
+  std::string text = fmt::format(
+      "Mean |MD| over all ordered pairs went {} on the {} prompts that "
+      "the offsets were fitted on",
+      mean_text(*calibration.mean), calibration.num_prompts);
+  const auto& held_out = calibration.held_out;
+  if (!held_out || !held_out->mean) {
+    return "<p>" + text + "; no prompts were held out to check them on.</p>\n";
+  }
+  text += fmt::format(", and {} on {} prompts held out.", mean_text(*held_out->mean),
+                      held_out->num_prompts);
+  Table table{fmt::format("Held-out prompts, set {} of {}", calibration.set, calibration.model),
+              {{"policy", false},
+               {"against", false},
+               {"target", true},
+               {"win rate", true},
+               {"with offsets", true},
+               {"MD", true},
+               {"MD with offsets", true}},
+              {}};
+  for (const PairResult& pair : held_out->pairs) {
+    table.rows.push_back(
+        {pair.policy, pair.reference,
+         percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt),
+         percent_measured_text(pair.win_rate), percent_measured_text(pair.win_rate_after),
+         signed_measured_text(pair.mismatch, 3), signed_measured_text(pair.mismatch_after, 3)});
+  }
+  return "<p>" + text + "</p>\n" + folded_table_html(table);
+}
+
 std::string offsets_html(const CalibrationFile& calibration) {
   std::vector<Dot> dots;
   DotPlotOptions options;
@@ -31,7 +68,7 @@ std::string offsets_html(const CalibrationFile& calibration) {
                      "Negative: the policy's scores are lowered.",
                      fmt::format("Offsets of {} policies", calibration.policies.size()),
                      dot_plot_spec(dots, options)}) +
-         folded_table_html(table);
+         check_html(calibration) + folded_table_html(table);
 }
 
 }  // namespace

@@ -108,6 +108,16 @@ PairResult parse_pair(const ordered_json& entry) {
   return pair;
 }
 
+std::optional<MeanMismatch> mean_at(const ordered_json& object) {
+  const auto it = object.find("mean_abs_mismatch");
+  if (it == object.end() || !it->is_object()) return std::nullopt;
+  const auto before = measured_at(*it, {"before"});
+  const auto after = measured_at(*it, {"after"});
+  const auto by_chance = measured_at(*it, {"by_chance"});
+  if (!before || !after || !by_chance) return std::nullopt;
+  return MeanMismatch{before->value, after->value, by_chance->value};
+}
+
 CalibrationFile read_calibration(const fs::path& path, std::map<std::string, double>& ratings) {
   const ordered_json json = read_json(path);
   take_ratings(json, ratings);
@@ -131,6 +141,16 @@ CalibrationFile read_calibration(const fs::path& path, std::map<std::string, dou
   }
   for (const ordered_json& entry : entries_at(json, "pairs"))
     file.pairs.push_back(parse_pair(entry));
+  file.mean = mean_at(json);
+  if (const auto held_out = json.find("held_out");
+      held_out != json.end() && held_out->is_object()) {
+    HeldOutFile& part = file.held_out.emplace();
+    if (const auto count = measured_at(*held_out, {"num_prompts"}))
+      part.num_prompts = static_cast<std::int64_t>(count->value);
+    part.mean = mean_at(*held_out);
+    for (const ordered_json& entry : entries_at(*held_out, "pairs"))
+      part.pairs.push_back(parse_pair(entry));
+  }
   for (const ordered_json& entry : entries_at(json, "warnings"))
     file.warnings.push_back(policy_of(entry));
   return file;

@@ -46,6 +46,20 @@ struct PolicyOffset {
   std::optional<stats::Interval> plateau;  ///< offsets that give the same win rate
 };
 
+/// Mean of |MD| over ordered pairs.
+struct MeanMismatch {
+  double before = 0.0;
+  double after = 0.0;
+  double by_chance = 0.0;  ///< what a perfectly calibrated model shows on as many prompts
+};
+
+/// What the offsets do to prompts that they were not fitted on.
+struct HeldOutFile {
+  std::int64_t num_prompts = 0;
+  std::optional<MeanMismatch> mean;
+  std::vector<PairResult> pairs;
+};
+
 /// `calibration/<model>/<set>.json`.
 struct CalibrationFile {
   std::string model;
@@ -54,6 +68,8 @@ struct CalibrationFile {
   std::int64_t num_prompts = 0;
   std::vector<PolicyOffset> policies;
   std::vector<PairResult> pairs;
+  std::optional<MeanMismatch> mean;
+  std::optional<HeldOutFile> held_out;
   std::vector<std::string> warnings;
 
   /// Name of the reward model that was trained further on this set.

@@ -1,6 +1,7 @@
 #include "charm/stats/bootstrap.h"
 
 #include "charm/base/parallel.h"
+#include "charm/stats/rating_errors.h"
 
 namespace charm::stats {
 
@@ -20,16 +21,12 @@ std::vector<std::uint32_t> resample_prompts(std::size_t num_prompts, RandomStrea
 }
 
 std::vector<double> draw_ratings(std::span<const ArenaRating> ratings, RandomStream& stream) {
-  // Width of a 95 % normal interval in standard deviations.
-  constexpr double kWidthInDeviations = 3.92;
+  const auto errors = rating_errors(ratings);
   std::vector<double> drawn;
   drawn.reserve(ratings.size());
-  for (const ArenaRating& rating : ratings) {
-    const bool known = rating.rating_lo && rating.rating_hi;
-    const double deviation =
-        known ? (*rating.rating_hi - *rating.rating_lo) / kWidthInDeviations : 0.0;
+  for (std::size_t i = 0; i < ratings.size(); ++i) {
     // The normal is drawn in any case, so that one policy's interval does not move another's draw.
-    drawn.push_back(rating.rating_elo + deviation * stream.normal());
+    drawn.push_back(ratings[i].rating_elo + errors[i] * stream.normal());
   }
   return drawn;
 }

@@ -38,4 +38,15 @@ WinCount Outcomes::count(std::span<const std::uint32_t> prompt_of_row,
           .total = static_cast<double>(counts[0] + counts[1] + counts[2])};
 }
 
+std::vector<double> Outcomes::values(TieRule rule, bool is_mirrored) const {
+  constexpr std::uint8_t kTie = 1;
+  const std::uint8_t won = is_mirrored ? 0 : 2;
+  std::vector<double> values;
+  values.reserve(outcome_.size());
+  for (const std::uint8_t outcome : outcome_) {
+    values.push_back(outcome == won ? 1.0 : outcome == kTie && rule == TieRule::kHalf ? 0.5 : 0.0);
+  }
+  return values;
+}
+
 }  // namespace charm::stats

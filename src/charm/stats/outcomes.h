@@ -35,6 +35,10 @@ class Outcomes {
   WinCount count(std::span<const std::uint32_t> prompt_of_row,
                  std::span<const std::uint32_t> prompt_weights) const;
 
+  /// [row] 1 for a win, 0 for a loss, ties as the rule says; `is_mirrored`: seen from the other
+  /// side.
+  std::vector<double> values(TieRule rule, bool is_mirrored = false) const;
+
  private:
   std::vector<std::uint8_t> outcome_;  // 0 loss, 1 tie, 2 win
 };

@@ -10,12 +10,6 @@
 
 namespace charm::stats {
 
-/// The rows of one scores file, with the name that messages use for it.
-struct ScoreFile {
-  std::string name;
-  std::vector<Score> rows;
-};
-
 struct PairedScoresOptions {
   /// Policy whose file order is the order of rows (blocks of `block:N` follow it); empty: order of
   /// the files.

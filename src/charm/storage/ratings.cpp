@@ -23,6 +23,8 @@ using Json = nlohmann::ordered_json;
 constexpr std::array kNameKeys = {"name", "model", "model_name"};
 constexpr std::array kScoreKeys = {"score", "rating", "elo", "arena_score"};
 constexpr std::array kIntervalKeys = {"ci", "arena_ci", "rating_ci95"};
+constexpr std::array<std::pair<const char*, const char*>, 2> kIntervalEndKeys = {
+    {{"rating_q025", "rating_q975"}, {"rating_lower", "rating_upper"}}};
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -33,8 +35,8 @@ std::string lower(std::string_view text) {
 
 [[noreturn]] void throw_battles(const fs::path& path) {
   throw Error(ErrorKind::kInput,
-              "{}: holds battles (model_a, model_b, winner), not ratings; fit ratings from it "
-              "first and give those",
+              "{}: holds battles (model_a, model_b, winner), not ratings; fit ratings with "
+              "charm rate and give those",
               path.string());
 }
 
@@ -71,9 +73,10 @@ void read_interval(const Json& object, ArenaRating& rating, const fs::path& path
     rating.rating_lo = number_of(pair[0], path, where);
     rating.rating_hi = number_of(pair[1], path, where);
   }
-  if (has_interval_key(object, "rating_q025") && has_interval_key(object, "rating_q975")) {
-    rating.rating_lo = number_of(object.at("rating_q025"), path, where);
-    rating.rating_hi = number_of(object.at("rating_q975"), path, where);
+  for (const auto& [lo, hi] : kIntervalEndKeys) {
+    if (!has_interval_key(object, lo) || !has_interval_key(object, hi)) continue;
+    rating.rating_lo = number_of(object.at(lo), path, where);
+    rating.rating_hi = number_of(object.at(hi), path, where);
   }
   if (rating.rating_lo && *rating.rating_lo > *rating.rating_hi) {
     throw Error(ErrorKind::kInput, "{}: {} is [{}, {}], expected the lower end first",
@@ -140,27 +143,59 @@ bool is_catalogue(const Json& object) {
   });
 }
 
-const Json& category_of(const Json& catalogue, const std::string& wanted, const fs::path& path) {
-  std::vector<std::string> categories;
-  for (const auto& [name, value] : catalogue.items()) categories.push_back(name);
+// The category that is asked for, or the only one there is.
+std::string chosen_category(const std::vector<std::string>& categories, const std::string& wanted,
+                            const fs::path& path) {
   if (wanted.empty()) {
-    if (catalogue.size() == 1) return catalogue.front();
+    if (categories.size() == 1) return categories.front();
     throw Error(ErrorKind::kUsage, "{}: holds {} Arena categories ({}); choose one with --category",
                 path.string(), categories.size(), fmt::join(categories, ", "));
   }
-  const auto place = catalogue.find(wanted);
-  if (place == catalogue.end()) {
-    throw Error(ErrorKind::kUsage, "{}: has no Arena category '{}'; it has {}", path.string(),
-                wanted, fmt::join(categories, ", "));
+  if (std::find(categories.begin(), categories.end(), wanted) == categories.end()) {
+    throw Error(ErrorKind::kUsage,
+                "{}: has no Arena category '{}'; nearest names: {}; it has {} in all: {}",
+                path.string(), wanted, fmt::join(nearest_names(wanted, categories), ", "),
+                categories.size(), fmt::join(categories, ", "));
   }
-  return *place;
+  return wanted;
+}
+
+const Json& category_of(const Json& catalogue, const std::string& wanted, const fs::path& path) {
+  std::vector<std::string> categories;
+  for (const auto& [name, value] : catalogue.items()) categories.push_back(name);
+  return catalogue.at(chosen_category(categories, wanted, path));
+}
+
+// Rows of one category where rows name theirs, as the leaderboard's tables do; else all rows.
+Json rows_of_category(const Json& rows, const std::string& wanted, const fs::path& path) {
+  std::vector<std::string> categories;
+  for (const Json& row : rows) {
+    if (!row.is_object() || !row.contains("category") || !row.at("category").is_string()) continue;
+    const auto& name = row.at("category").get_ref<const std::string&>();
+    if (std::find(categories.begin(), categories.end(), name) == categories.end()) {
+      categories.push_back(name);
+    }
+  }
+  if (categories.empty()) {
+    if (wanted.empty()) return rows;
+    throw Error(ErrorKind::kUsage, "{}: is no Arena catalogue, so category '{}' cannot be chosen",
+                path.string(), wanted);
+  }
+  const std::string category = chosen_category(categories, wanted, path);
+  Json chosen = Json::array();
+  for (const Json& row : rows) {
+    if (!row.is_object() || !row.contains("category") || row.at("category") == category) {
+      chosen.push_back(row);
+    }
+  }
+  return chosen;
 }
 
 std::vector<ArenaRating> ratings_of_json(const Json& json, const fs::path& path,
                                          const RatingsOptions& options) {
   if (json.is_object() && json.contains("model_a") && json.contains("model_b")) throw_battles(path);
   const bool nested = json.is_object() && !json.empty() && is_catalogue(json);
-  if (!options.category.empty() && !nested) {
+  if (!options.category.empty() && !nested && !json.is_array()) {
     throw Error(ErrorKind::kUsage, "{}: is no Arena catalogue, so category '{}' cannot be chosen",
                 path.string(), options.category);
   }
@@ -177,9 +212,10 @@ std::vector<ArenaRating> ratings_of_json(const Json& json, const fs::path& path,
     throw Error(ErrorKind::kInput, "{}: holds a JSON {}, expected an object or a list of ratings",
                 path.string(), json.type_name());
   }
+  const Json rows = rows_of_category(json, options.category, path);
   std::vector<ArenaRating> ratings;
-  for (std::size_t row = 0; row < json.size(); ++row) {
-    ratings.push_back(rating_of_row(json[row], path, fmt::format("entry {}", row + 1)));
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    ratings.push_back(rating_of_row(rows[row], path, fmt::format("entry {}", row + 1)));
   }
   return ratings;
 }
@@ -194,6 +230,8 @@ std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path
     failure = error.what();
   }
   std::vector<ArenaRating> ratings;
+  Json rows = Json::array();
+  bool has_categories = !options.category.empty();
   std::size_t line_number = 0;
   for (std::size_t first = 0; first < text.size();) {
     const std::size_t end = std::min(text.find('\n', first), text.size());
@@ -207,8 +245,10 @@ std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path
                   line_number, failure);
     }
     ratings.push_back(rating_of_row(row, path, fmt::format("line {}", line_number)));
+    has_categories |= row.contains("category");
+    rows.push_back(row);
   }
-  return ratings;
+  return has_categories ? ratings_of_json(rows, path, options) : ratings;
 }
 
 void check_names(const std::vector<ArenaRating>& ratings, const fs::path& path) {

@@ -27,7 +27,8 @@ using Aliases = std::map<std::string, std::string>;
 ///   [{"model_name": "...", "arena_score": 1273, ...}]     lists, also the original project's
 ///   pm_config.json; JSONL as well CSV with a header
 /// Names: name, model, model_name. Scores: score, rating, elo, arena_score. Intervals: ci,
-/// arena_ci, rating_ci95 as [lo, hi], or rating_q025 and rating_q975. A file of battles is refused
+/// arena_ci, rating_ci95 as [lo, hi], or rating_q025 and rating_q975, or rating_lower and
+/// rating_upper. Rows that name a `category` are those of a catalogue. A file of battles is refused
 /// with a message that says what it is. Throws kInput, kIo.
 std::vector<ArenaRating> read_ratings(const std::filesystem::path& path,
                                       const RatingsOptions& options = {});

@@ -122,6 +122,50 @@ TEST_F(CalibrateStageTest, SubsetOfPolicies) {
   EXPECT_EQ(Json::parse(read_file(options_.output)).at("policies").size(), 2u);
 }
 
+TEST_F(CalibrateStageTest, HeldOutPromptsTakeNoPartInTheFit) {
+  // Prompts need texts of their own, by which they are split.
+  const auto distinct = [&](const std::string& policy, double mean) {
+    std::string text;
+    for (const Score& row : make_scores(policy, 300, mean).rows) {
+      text += Json{{"prompt_id", row.prompt_id},
+                   {"prompt", "question " + row.prompt_id},
+                   {"response", "r"},
+                   {"policy", policy},
+                   {"score", row.score}}
+                  .dump() +
+              "\n";
+    }
+    const fs::path path = folder_ / (policy + ".jsonl");
+    write_file(path, text);
+    return path;
+  };
+  options_.scores = {distinct("over", 1.0), distinct("ref", 0.0)};
+  options_.holdout = 0.3;
+  calibrate(options_);
+  const Json json = Json::parse(read_file(options_.output));
+  const Json& held_out = json.at("held_out");
+  EXPECT_EQ(held_out.at("share"), 0.3);
+  EXPECT_EQ(json.at("num_prompts").get<int>() + held_out.at("num_prompts").get<int>(), 300);
+  EXPECT_NEAR(held_out.at("num_prompts").get<int>(), 90, 25);
+  ASSERT_EQ(held_out.at("pairs").size(), 1u);
+  EXPECT_EQ(held_out["pairs"][0].at("mismatch_after_ci95").size(), 2u);
+  EXPECT_FALSE(held_out["pairs"][0].contains("leverage"));
+  for (const char* key : {"before", "after", "by_chance"}) {
+    EXPECT_GT(held_out.at("mean_abs_mismatch").at(key), 0.0) << key;
+    EXPECT_TRUE(json.at("mean_abs_mismatch").at(key).is_number()) << key;
+  }
+  EXPECT_EQ(json["inputs"][0].at("num_rows"), 300);
+
+  fs::remove(options_.output);
+  options_.holdout = 1.0;
+  expect_error(ErrorKind::kUsage, "holdout is 1");
+  options_.holdout = 0.05;
+  expect_error(ErrorKind::kInput, "held out of calibration");
+  options_.holdout = 0.3;
+  options_.held_out_scores = {options_.scores[0]};
+  expect_error(ErrorKind::kUsage, "one way only");
+}
+
 TEST_F(CalibrateStageTest, WrongInput) {
   auto options = options_;
   options_.reference = "rfe";

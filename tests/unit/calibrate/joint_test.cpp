@@ -35,7 +35,7 @@ double mean_of_rating(double elo) {
 }
 
 struct World {
-  std::vector<stats::ScoreFile> files;
+  std::vector<ScoreFile> files;
   std::vector<ArenaRating> ratings;
   std::vector<double> biases;
 };
@@ -147,7 +147,7 @@ double same_prompt_objective(const stats::PairedScores& table,
 TEST(Joint, SamePromptEndsWithinARowOfTheBestByBruteForce) {
   // Three policies, 40 prompts: all cells of the plane of the two free offsets are looked at.
   for (const std::uint64_t seed : {1, 2, 3}) {
-    const std::vector<stats::ScoreFile> files = {make_scores("a", 40, 0.0, 1.0, seed),
+    const std::vector<ScoreFile> files = {make_scores("a", 40, 0.0, 1.0, seed),
                                                  make_scores("b", 40, 0.7, 1.0, seed),
                                                  make_scores("c", 40, -0.3, 1.0, seed)};
     const std::vector<ArenaRating> ratings = {make_rating("a", 1200), make_rating("b", 1290),
@@ -186,7 +186,7 @@ TEST(Joint, OrderOfPoliciesDoesNotMatter) {
   const World world = make_world(250);
   const auto forward =
       solve(make_table(world.files, "policy0"), world.ratings, 0, quick("all-pairs"));
-  std::vector<stats::ScoreFile> files(world.files.rbegin(), world.files.rend());
+  std::vector<ScoreFile> files(world.files.rbegin(), world.files.rend());
   std::vector<ArenaRating> ratings(world.ratings.rbegin(), world.ratings.rend());
   const auto backward = solve(make_table(files, "policy0"), ratings, 4, quick("all-pairs"));
   for (std::size_t p = 0; p < 5; ++p) {

@@ -12,11 +12,11 @@ namespace charm::calibrate {
 
 /// Scores of one policy: mean + prompt effect (shared by policies of the same seed) + own noise, as
 /// float32.
-inline stats::ScoreFile make_scores(const std::string& policy, std::size_t num_prompts, double mean,
+inline ScoreFile make_scores(const std::string& policy, std::size_t num_prompts, double mean,
                                     double spread = 1.0, std::uint64_t seed = 1) {
   RandomStream shared(seed, "prompt effects");
   RandomStream own(seed, policy);
-  stats::ScoreFile file{.name = policy + ".parquet", .rows = {}};
+  ScoreFile file{.name = policy + ".parquet", .rows = {}};
   for (std::size_t p = 0; p < num_prompts; ++p) {
     const double score = mean + spread * (0.7 * shared.normal() + own.normal());
     file.rows.push_back({.prompt_id = "p" + std::to_string(p),
@@ -29,7 +29,7 @@ inline stats::ScoreFile make_scores(const std::string& policy, std::size_t num_p
 }
 
 /// Rounds scores to multiples of `step`, as a bfloat16 head would.
-inline void coarsen(stats::ScoreFile& file, double step) {
+inline void coarsen(ScoreFile& file, double step) {
   for (Score& row : file.rows) row.score = static_cast<float>(std::round(row.score / step) * step);
 }
 
@@ -42,7 +42,7 @@ inline ArenaRating make_rating(const std::string& name, double elo, double half_
   return rating;
 }
 
-inline stats::PairedScores make_table(const std::vector<stats::ScoreFile>& files,
+inline stats::PairedScores make_table(const std::vector<ScoreFile>& files,
                                       const std::string& reference, std::int64_t min_prompts = 1) {
   return stats::PairedScores(
       files,

@@ -21,7 +21,7 @@ SolveOptions quick(const std::string& mode, std::int64_t bootstrap = 0) {
   return options;
 }
 
-Calibration two(const stats::ScoreFile& over, const stats::ScoreFile& ref, double elo_over,
+Calibration two(const ScoreFile& over, const ScoreFile& ref, double elo_over,
                 double elo_ref, const SolveOptions& options, double half_width = 0.0) {
   const auto table = make_table({over, ref}, "ref");
   return solve(table,
@@ -64,8 +64,8 @@ TEST(Solve, SmoothModesMeetTheTargetInTheirOwnWinRate) {
 }
 
 TEST(Solve, EqualRatingsAndShiftedScoresGiveTheShift) {
-  stats::ScoreFile ref = make_scores("ref", 400, 0.0);
-  stats::ScoreFile over = ref;
+  ScoreFile ref = make_scores("ref", 400, 0.0);
+  ScoreFile over = ref;
   for (Score& row : over.rows) {
     row.policy = "over";
     row.score += 2.0f;
@@ -75,12 +75,12 @@ TEST(Solve, EqualRatingsAndShiftedScoresGiveTheShift) {
 }
 
 TEST(Solve, ConstantAddedToAllScoresMovesNothing) {
-  stats::ScoreFile over = make_scores("over", 300, 1.0);
-  stats::ScoreFile ref = make_scores("ref", 300, 0.0);
+  ScoreFile over = make_scores("over", 300, 1.0);
+  ScoreFile ref = make_scores("ref", 300, 0.0);
   coarsen(over, 0.0078125);
   coarsen(ref, 0.0078125);
-  stats::ScoreFile moved_over = over;
-  stats::ScoreFile moved_ref = ref;
+  ScoreFile moved_over = over;
+  ScoreFile moved_ref = ref;
   for (Score& row : moved_over.rows) row.score += 16.0f;
   for (Score& row : moved_ref.rows) row.score += 16.0f;
   for (const char* mode : {"same-prompt", "all-pairs", "block:100"}) {
@@ -92,8 +92,8 @@ TEST(Solve, ConstantAddedToAllScoresMovesNothing) {
 }
 
 TEST(Solve, SwappedPoliciesMirrorTheWinRateUnderHalf) {
-  stats::ScoreFile over = make_scores("over", 300, 1.0);
-  stats::ScoreFile ref = make_scores("ref", 300, 0.0);
+  ScoreFile over = make_scores("over", 300, 1.0);
+  ScoreFile ref = make_scores("ref", 300, 0.0);
   coarsen(over, 0.25);
   coarsen(ref, 0.25);
   const auto table = make_table({over, ref}, "ref");
@@ -110,8 +110,8 @@ TEST(Solve, SwappedPoliciesMirrorTheWinRateUnderHalf) {
 }
 
 TEST(Solve, CoarseScoresAreWarnedAboutAndTiesCounted) {
-  stats::ScoreFile over = make_scores("over", 300, 1.0);
-  stats::ScoreFile ref = make_scores("ref", 300, 0.0);
+  ScoreFile over = make_scores("over", 300, 1.0);
+  ScoreFile ref = make_scores("ref", 300, 0.0);
   coarsen(over, 1.0);
   coarsen(ref, 1.0);
   const auto result = two(over, ref, 1216, 1248, quick("same-prompt"));
@@ -131,7 +131,7 @@ TEST(Solve, DisjointRangesHaveAnAnswerAndAWarning) {
   }
 }
 
-void expect_error(const stats::ScoreFile& over, const stats::ScoreFile& ref, double elo,
+void expect_error(const ScoreFile& over, const ScoreFile& ref, double elo,
                   const SolveOptions& options, ErrorKind kind, const std::string& part) {
   try {
     two(over, ref, elo, 1200, options);
@@ -149,7 +149,7 @@ TEST(Solve, NoAnswerIsAnError) {
   expect_error(over, ref, 2200, quick("same-prompt"), ErrorKind::kInput, "nearest win rate is 1");
   expect_error(over, ref, 9000, quick("all-pairs"), ErrorKind::kInput, "no finite offset");
 
-  stats::ScoreFile same = ref;
+  ScoreFile same = ref;
   for (Score& row : same.rows) row.policy = "over";
   expect_error(same, ref, 1200, quick("same-prompt"), ErrorKind::kInput,
                "difference of their scores is 0 on all 60");

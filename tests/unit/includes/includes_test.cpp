@@ -23,11 +23,11 @@ constexpr std::size_t kMaxLines = 500;
 const std::map<std::string, int> kRanks = {
     {"base", 0},    {"records", 1},   {"stats", 2},    {"storage", 2}, {"hub", 2},     {"text", 2},      {"tensor", 2},
     {"kernels", 3}, {"nn", 4},        {"batch", 2},    {"dist", 4},    {"model", 5},   {"prepare", 6},   {"generate", 6},
-    {"score", 6},   {"measure", 6},   {"calibrate", 6}, {"prefer", 6}, {"train", 6},   {"evaluate", 6},  {"report", 6},
+    {"score", 6},   {"rate", 6},      {"measure", 6},   {"calibrate", 6}, {"prefer", 6}, {"train", 6},   {"evaluate", 6},  {"report", 6},
     {"demo", 7},    {"pipeline", 8},  {"cli", 9}};
 
 /// Folders that compile without torch.
-const std::set<std::string> kTorchFree = {"base",    "records", "stats",     "storage", "hub",    "text",     "batch", "prepare",
+const std::set<std::string> kTorchFree = {"base",    "records", "stats",     "storage", "hub",    "text",     "batch", "prepare", "rate",
                                           "measure", "calibrate", "prefer",  "report",  "pipeline", "cli"};
 
 struct ForeignLibrary {

@@ -16,8 +16,8 @@ using testing::HasSubstr;
 using Json = nlohmann::ordered_json;
 
 // Scores prompt by prompt.
-stats::ScoreFile file_of(const std::string& policy, const std::vector<float>& scores) {
-  stats::ScoreFile file{.name = policy, .rows = {}};
+ScoreFile file_of(const std::string& policy, const std::vector<float>& scores) {
+  ScoreFile file{.name = policy, .rows = {}};
   for (std::size_t p = 0; p < scores.size(); ++p) {
     file.rows.push_back({.prompt_id = "p" + std::to_string(p),
                          .policy = policy,
@@ -32,7 +32,7 @@ ArenaRating rating(const std::string& name, double elo) {
   return {.name = name, .rating_elo = elo, .rating_lo = elo - 5, .rating_hi = elo + 5};
 }
 
-stats::PairedScores table_of(const std::vector<stats::ScoreFile>& files) {
+stats::PairedScores table_of(const std::vector<ScoreFile>& files) {
   return stats::PairedScores(
       files, {.first_policy = "", .min_prompts = 1, .strict = false, .policies = {}});
 }

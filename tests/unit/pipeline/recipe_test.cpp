@@ -100,6 +100,9 @@ TEST_F(RecipeTest, HeldOutPromptsMeasureAndTheOthersCalibrate) {
     if (step.stage == "calibrate" || step.stage == "prefer") {
       EXPECT_EQ(step.inputs.front(), dir_ / "out/splits/fit/rm/a.parquet");
     }
+    if (step.stage == "calibrate") {
+      EXPECT_THAT(step.inputs, testing::Contains(dir_ / "out/splits/held-out/rm/a.parquet")) << "to check the offsets on";
+    }
   }
 }
 
@@ -115,6 +118,7 @@ TEST_F(RecipeTest, WrongValuesNameTheLine) {
   EXPECT_THAT(refusal(kBase + "calibration: {reference: nobody}\n"), HasSubstr("'nobody' is not among the policies"));
   EXPECT_THAT(refusal(kBase + "calibration: {mode: same-prompt}\n"), HasSubstr("'reference' is missing"));
   EXPECT_THAT(refusal(kBase + "holdout: 1.5\n"), HasSubstr("holdout"));
+  EXPECT_THAT(refusal(kBase + "holdout: 0.2\ncalibration: {reference: a, holdout: 0.1}\n"), HasSubstr("exclude each other"));
   EXPECT_THAT(refusal(kBase + "training: {}\n"), HasSubstr("'calibration' is missing"));
   EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: mt-bench, data: bench.json}]\n"), HasSubstr("mt-bench"));
   EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: rm-bench}]\n"), HasSubstr("'data' is missing"));

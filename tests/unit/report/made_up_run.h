@@ -31,15 +31,27 @@ inline void write_made_up_run(const fs::path& run_dir, const std::string& policy
       for (std::size_t b = 0; b < 3; ++b) {
         if (a == b) continue;
         const double md = a == 1 ? excess : b == 1 ? -excess : 0.0;
-        mismatch["pairs"].push_back({{"policy", policies[a]},
-                                     {"reference", policies[b]},
-                                     {"num_prompts", 200},
-                                     {"ties_before", 1},
-                                     {"target_win_rate", 0.5},
-                                     {"win_rate_before", 0.5 + md / 2},
-                                     {"win_rate_before_ci95", {0.45 + md / 2, 0.55 + md / 2}},
-                                     {"mismatch_before", md},
-                                     {"mismatch_before_ci95", {md - 0.1, md + 0.1}}});
+        mismatch["pairs"].push_back(
+            {{"policy", policies[a]},
+             {"reference", policies[b]},
+             {"num_prompts", 200},
+             {"mean_abs_mismatch", {{"before", 0.3}, {"after", 0.02}, {"by_chance", 0.04}}},
+             {"held_out",
+              {{"num_prompts", 79},
+               {"mean_abs_mismatch", {{"before", 0.31}, {"after", 0.07}, {"by_chance", 0.08}}},
+               {"pairs", ordered_json::array({{{"policy", policy},
+                                               {"reference", "solid"},
+                                               {"target_win_rate", 0.3},
+                                               {"win_rate_before", 0.5},
+                                               {"win_rate_after", 0.33},
+                                               {"mismatch_before", 0.286},
+                                               {"mismatch_after", 0.043}}})}}},
+             {"ties_before", 1},
+             {"target_win_rate", 0.5},
+             {"win_rate_before", 0.5 + md / 2},
+             {"win_rate_before_ci95", {0.45 + md / 2, 0.55 + md / 2}},
+             {"mismatch_before", md},
+             {"mismatch_before_ci95", {md - 0.1, md + 0.1}}});
       }
     }
     write(std::string("mismatch/") + model + ".json", mismatch);

@@ -103,6 +103,26 @@ TEST_F(RatingsTest, CatalogueNeedsACategory) {
                {.category = "full"});
 }
 
+TEST_F(RatingsTest, RowsMayNameTheirCategory) {
+  constexpr std::string_view kTable =
+      "model_name,rating,rating_lower,rating_upper,category\n"
+      "a,1200,1190,1210,full\nb,1100,1090,1110,full\na,1300,1280,1320,coding\n";
+  const auto full = read_ratings(file("t.csv", kTable), {.category = "full"});
+  ASSERT_EQ(full.size(), 2u);
+  EXPECT_EQ(full[0].rating_elo, 1200.0);
+  EXPECT_EQ(full[0].rating_lo, 1190.0);
+  EXPECT_EQ(full[1].rating_hi, 1110.0);
+  expect_error("t.csv", kTable, ErrorKind::kUsage, "2 Arena categories (full, coding)");
+  expect_error("t.csv", kTable, ErrorKind::kUsage, "nearest names: coding", {.category = "codign"});
+  const std::string lines = R"({"name": "a", "elo": 1, "category": "x"})"
+                            "\n"
+                            R"({"name": "a", "elo": 2, "category": "y"})"
+                            "\n";
+  EXPECT_EQ(read_ratings(file("t.jsonl", lines), {.category = "y"}).at(0).rating_elo, 2.0);
+  expect_error("l.jsonl", "{\"name\": \"a\", \"elo\": 1}\n{\"name\": \"b\", \"elo\": 1}\n",
+               ErrorKind::kUsage, "no Arena catalogue", {.category = "full"});
+}
+
 TEST_F(RatingsTest, Csv) {
   const auto ratings = read_ratings(file(
       "r.csv",

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "charm/base/progress.h"
+#include "charm/calibrate/offset_solver.h"
+#include "charm/records/records.h"
+#include "charm/stats/outcomes.h"
+
+namespace charm::calibrate {
+
+class PairOutcomes;
+
+/// One bootstrap replicate: what the resampled prompts and drawn ratings give.
+struct Replicate {
+  std::vector<double> ratings;          ///< [policy] Elo points
+  std::vector<stats::WinCount> before;  ///< [pair] of the problem
+  std::vector<stats::WinCount>
+      after;  ///< [pair], at the offsets of the solution, not of the replicate
+  std::optional<std::vector<double>>
+      offsets;  ///< [policy], found anew; empty where there is no answer
+};
+
+/// `options.bootstrap` of them. Without a solver no offsets are found anew.
+std::vector<Replicate> run_bootstrap(const OffsetProblem& problem, const OffsetSolver* solver,
+                                     const OffsetSolution& solution, const PairOutcomes& outcomes,
+                                     std::span<const ArenaRating> ratings, std::size_t num_prompts,
+                                     const ProgressFn& progress = {});
+
+}  // namespace charm::calibrate

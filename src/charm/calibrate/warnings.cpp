@@ -1,0 +1,136 @@
+#include "charm/calibrate/warnings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "charm/stats/elo.h"
+#include "charm/stats/rating_errors.h"
+
+namespace charm::calibrate {
+namespace {
+
+void warn_about_single_residual(const OffsetProblem& problem, double residual,
+                                std::vector<std::string>& warnings) {
+  const auto num_rows = static_cast<double>(problem.pairs.front().rows.over.size());
+  if (std::abs(residual) <= 1.0 / num_rows) return;
+  warnings.push_back(
+      fmt::format("the nearest win rate misses the target by {:.4g}, more than one row: many "
+                  "differences of scores are equal; scores "
+                  "in float32 would be finer",
+                  residual));
+}
+
+// Deviations at which one of `num_pairs` standard normals lies beyond with probability 0.05
+// (Bonferroni, two sides).
+double critical_deviation(std::size_t num_pairs) {
+  const double tail = 0.025 / static_cast<double>(num_pairs);
+  double lo = 0.0;
+  double hi = 40.0;
+  for (int step = 0; step < 100; ++step) {
+    const double middle = 0.5 * (lo + hi);
+    (0.5 * std::erfc(middle / std::sqrt(2.0)) > tail ? lo : hi) = middle;
+  }
+  return lo;
+}
+
+}  // namespace
+
+void warn_about_pairs(const OffsetProblem& problem, std::vector<std::string>& warnings) {
+  for (const OffsetPair& pair : problem.pairs) {
+    if (pair.ref != problem.reference) continue;
+    const std::string& over = problem.policies[pair.over];
+    const std::string& ref = problem.policies[pair.ref];
+    const auto [over_lo, over_hi] =
+        std::minmax_element(pair.rows.over.begin(), pair.rows.over.end());
+    const auto [ref_lo, ref_hi] = std::minmax_element(pair.rows.ref.begin(), pair.rows.ref.end());
+    if (*over_lo > *ref_hi || *ref_lo > *over_hi) {
+      warnings.push_back(
+          fmt::format("the scores of '{}' [{}, {}] and '{}' [{}, {}] do not overlap: the offset is "
+                      "definite, but check that both "
+                      "come from the same reward model",
+                      over, *over_lo, *over_hi, ref, *ref_lo, *ref_hi));
+    }
+    if (pair.rows.missing_over + pair.rows.missing_ref > 0) {
+      warnings.push_back(fmt::format(
+          "'{}' and '{}' share {} prompts; {} rows of the former and {} of the latter have no "
+          "partner and are "
+          "left out",
+          over, ref, pair.rows.num_prompts, pair.rows.missing_ref, pair.rows.missing_over));
+    }
+  }
+}
+
+void warn_about_residuals(const OffsetProblem& problem, const OffsetSolution& solution,
+                          std::span<const ArenaRating> ratings,
+                          std::vector<std::string>& warnings) {
+  if (problem.pairs.size() == 1) {
+    if (problem.options.mode.kind == ModeKind::kSamePrompt) {
+      warn_about_single_residual(problem, solution.residuals.front(), warnings);
+    }
+    return;
+  }
+  // What the fit leaves is smaller than what sampling alone would leave at fixed offsets, so the
+  // bound is on the safe side.
+  const double critical = critical_deviation(problem.pairs.size());
+  const auto rating_se = stats::rating_errors(ratings);
+  struct Conflict {
+    double deviations;
+    std::string words;
+  };
+  std::vector<Conflict> conflicts;
+  for (std::size_t p = 0; p < problem.pairs.size(); ++p) {
+    const OffsetPair& pair = problem.pairs[p];
+    const double chance =
+        pair.target * (1.0 - pair.target) / static_cast<double>(pair.rows.num_prompts);
+    const double per_elo = stats::target_slope(pair.target);
+    const double rating_variance =
+        per_elo * per_elo *
+        (rating_se[pair.over] * rating_se[pair.over] + rating_se[pair.ref] * rating_se[pair.ref]);
+    const double deviations = solution.residuals[p] / std::sqrt(chance + rating_variance);
+    if (std::abs(deviations) <= critical) continue;
+    conflicts.push_back(
+        {std::abs(deviations),
+         fmt::format("'{}' over '{}' {:.3f} instead of {:.3f} ({:+.1f} standard "
+                     "errors)",
+                     problem.policies[pair.over], problem.policies[pair.ref],
+                     pair.target + solution.residuals[p], pair.target, deviations)});
+  }
+  if (conflicts.empty()) return;
+  std::stable_sort(conflicts.begin(), conflicts.end(), [](const Conflict& a, const Conflict& b) {
+    return a.deviations > b.deviations;
+  });
+  constexpr std::size_t kShown = 3;
+  std::vector<std::string> shown;
+  for (std::size_t i = 0; i < std::min(kShown, conflicts.size()); ++i) {
+    shown.push_back(conflicts[i].words);
+  }
+  warnings.push_back(
+      fmt::format("no offsets meet all ratings: under this reward model {} of {} pairs contradict "
+                  "the others beyond chance; the furthest: {}",
+                  conflicts.size(), problem.pairs.size(), fmt::join(shown, "; ")));
+}
+
+void warn_about_intervals(const SolveOptions& options, std::span<const ArenaRating> ratings,
+                          std::span<const Replicate> replicates,
+                          std::vector<std::string>& warnings) {
+  if (replicates.empty() && options.interval == IntervalKind::kBootstrap) return;
+  std::vector<std::string> exact;
+  for (const ArenaRating& rating : ratings) {
+    if (!rating.rating_lo || !rating.rating_hi) exact.push_back(rating.name);
+  }
+  if (!exact.empty()) {
+    warnings.push_back(fmt::format("no rating interval for {}: taken as exact in the intervals",
+                                   fmt::join(exact, ", ")));
+  }
+  const auto failed = std::count_if(replicates.begin(), replicates.end(),
+                                    [](const Replicate& replicate) { return !replicate.offsets; });
+  if (failed > 0) {
+    warnings.push_back(
+        fmt::format("{} of {} resamples have no offset; the offsets' intervals leave them out",
+                    failed, replicates.size()));
+  }
+}
+
+}  // namespace charm::calibrate

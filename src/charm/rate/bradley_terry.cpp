@@ -1,0 +1,270 @@
+#include "charm/rate/bradley_terry.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "charm/base/check.h"
+#include "charm/base/error.h"
+#include "charm/stats/cholesky.h"
+
+namespace charm::rate {
+namespace {
+
+double sigmoid(double z) { return 1.0 / (1.0 + std::exp(-z)); }
+
+// log(1 + e^z)
+double softplus(double z) { return std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z))); }
+
+// Ratings, then coefficients.
+class Model {
+ public:
+  Model(const ComparisonTable& table, std::span<const double> weights)
+      : table_(table), weights_(weights), size_(table.models.size() + table.num_features) {}
+
+  std::size_t size() const { return size_; }
+  double weight(std::size_t row) const { return weights_.empty() ? 1.0 : weights_[row]; }
+
+  double logit(std::size_t row, std::span<const double> parameters) const {
+    const Comparison& comparison = table_.rows[row];
+    double z = parameters[comparison.a] - parameters[comparison.b];
+    const auto x = table_.features_of(row);
+    for (std::size_t f = 0; f < x.size(); ++f) z += x[f] * parameters[table_.models.size() + f];
+    return z;
+  }
+
+  // matrix += value * x x' of the row, both triangles.
+  void add_outer(std::size_t row, double value, std::vector<double>& matrix) const {
+    const Comparison& comparison = table_.rows[row];
+    const auto add = [&](std::size_t i, std::size_t j, double v) { matrix[i * size_ + j] += v; };
+    add(comparison.a, comparison.a, value);
+    add(comparison.b, comparison.b, value);
+    add(comparison.a, comparison.b, -value);
+    add(comparison.b, comparison.a, -value);
+    const auto x = table_.features_of(row);
+    for (std::size_t f = 0; f < x.size(); ++f) {
+      const std::size_t i = table_.models.size() + f;
+      for (const auto& [model, sign] :
+           {std::pair{comparison.a, 1.0}, std::pair{comparison.b, -1.0}}) {
+        add(i, model, sign * value * x[f]);
+        add(model, i, sign * value * x[f]);
+      }
+      for (std::size_t g = 0; g < x.size(); ++g) {
+        add(i, table_.models.size() + g, value * x[f] * x[g]);
+      }
+    }
+  }
+
+  void add_gradient(std::size_t row, double value, std::vector<double>& gradient) const {
+    const Comparison& comparison = table_.rows[row];
+    gradient[comparison.a] += value;
+    gradient[comparison.b] -= value;
+    const auto x = table_.features_of(row);
+    for (std::size_t f = 0; f < x.size(); ++f) {
+      gradient[table_.models.size() + f] += value * x[f];
+    }
+  }
+
+  double penalty_of(std::size_t parameter, const Ridge& ridge) const {
+    return parameter < table_.models.size() ? ridge.ratings : ridge.coefficients;
+  }
+
+  double loss(std::span<const double> parameters, const Ridge& ridge) const {
+    double loss = 0.0;
+    for (std::size_t row = 0; row < table_.rows.size(); ++row) {
+      const double z = logit(row, parameters);
+      loss += weight(row) * table_.rows[row].count * (softplus(z) - table_.rows[row].outcome * z);
+    }
+    for (std::size_t i = 0; i < size_; ++i) {
+      loss += 0.5 * penalty_of(i, ridge) * parameters[i] * parameters[i];
+    }
+    return loss;
+  }
+
+ private:
+  const ComparisonTable& table_;
+  std::span<const double> weights_;
+  std::size_t size_;
+};
+
+// One Newton step from `parameters`: -(H + ridge)^-1 (g + ridge parameters).
+std::vector<double> newton_step(const ComparisonTable& table, const Model& model,
+                                std::span<const double> parameters, const Ridge& ridge) {
+  const std::size_t n = model.size();
+  std::vector<double> hessian(n * n, 0.0);
+  std::vector<double> gradient(n, 0.0);
+  for (std::size_t row = 0; row < table.rows.size(); ++row) {
+    const double p = sigmoid(model.logit(row, parameters));
+    const double weight = model.weight(row) * table.rows[row].count;
+    if (weight == 0.0) continue;
+    model.add_outer(row, weight * p * (1.0 - p), hessian);
+    model.add_gradient(row, weight * (table.rows[row].outcome - p), gradient);
+  }
+  double trace = 0.0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double penalty = model.penalty_of(i, ridge);
+    hessian[i * n + i] += penalty;
+    gradient[i] -= penalty * parameters[i];
+    trace += hessian[i * n + i];
+  }
+  // Without a ridge all ratings together are free: a term on their sum alone holds them, and no
+  // step moves along it.
+  const std::size_t num_models = table.models.size();
+  const double hold = ridge.ratings > 0.0 ? 0.0 : trace / static_cast<double>(n * num_models);
+  for (std::size_t i = 0; i < num_models; ++i) {
+    for (std::size_t j = 0; j < num_models; ++j) hessian[i * n + j] += hold;
+  }
+  // Keeps columns without any variation (a feature that is always 0) from stopping the rest.
+  for (std::size_t i = 0; i < n; ++i) hessian[i * n + i] += 1e-14 * trace + 1e-300;
+  return stats::Cholesky(std::move(hessian), n).solve(std::move(gradient));
+}
+
+using Edges = std::vector<std::vector<std::size_t>>;
+
+// Order in which a depth-first search leaves the models reachable from `start`.
+void leave_order(const Edges& edges, std::size_t start, std::vector<char>& seen,
+                 std::vector<std::size_t>& order) {
+  std::vector<std::pair<std::size_t, std::size_t>> stack = {{start, 0}};
+  seen[start] = 1;
+  while (!stack.empty()) {
+    auto& [node, next] = stack.back();
+    if (next == edges[node].size()) {
+      order.push_back(node);
+      stack.pop_back();
+      continue;
+    }
+    const std::size_t target = edges[node][next++];
+    if (seen[target] != 0) continue;
+    seen[target] = 1;
+    stack.emplace_back(target, 0);
+  }
+}
+
+// Kosaraju: strongly connected groups, largest first.
+std::vector<std::vector<std::size_t>> strong_groups(const Edges& forward, const Edges& backward) {
+  const std::size_t n = forward.size();
+  std::vector<char> seen(n, 0);
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (seen[i] == 0) leave_order(forward, i, seen, order);
+  }
+  std::fill(seen.begin(), seen.end(), 0);
+  std::vector<std::vector<std::size_t>> groups;
+  for (std::size_t k = n; k-- > 0;) {
+    if (seen[order[k]] != 0) continue;
+    groups.emplace_back();
+    leave_order(backward, order[k], seen, groups.back());
+    std::sort(groups.back().begin(), groups.back().end());
+  }
+  std::stable_sort(groups.begin(), groups.end(),
+                   [](const auto& one, const auto& other) { return one.size() > other.size(); });
+  return groups;
+}
+
+}  // namespace
+
+BradleyTerryFit fit_bradley_terry(const ComparisonTable& table, std::span<const double> weights,
+                                  const Ridge& ridge) {
+  CHARM_CHECK(weights.empty() || weights.size() == table.rows.size(), "{} weights of {} rows",
+              weights.size(), table.rows.size());
+  constexpr int kMaxSteps = 200;
+  constexpr double kEnough = 1e-10;
+  const Model model(table, weights);
+  std::vector<double> parameters(model.size(), 0.0);
+  double loss = model.loss(parameters, ridge);
+  bool is_done = false;
+  for (int step = 0; step < kMaxSteps && !is_done; ++step) {
+    const auto move = newton_step(table, model, parameters, ridge);
+    double largest = 0.0;
+    for (const double m : move) largest = std::max(largest, std::abs(m));
+    if (!std::isfinite(largest)) break;
+    // The loss is convex: half the step until it gains, unless only rounding is left.
+    double share = 1.0;
+    for (int halving = 0; halving < 60; ++halving, share *= 0.5) {
+      std::vector<double> trial = parameters;
+      for (std::size_t i = 0; i < trial.size(); ++i) trial[i] += share * move[i];
+      const double trial_loss = model.loss(trial, ridge);
+      if (trial_loss > loss && largest > 1e-6) continue;
+      parameters = std::move(trial);
+      loss = trial_loss;
+      break;
+    }
+    is_done = largest <= kEnough;
+  }
+  if (!is_done) {
+    throw Error(ErrorKind::kInput, "the ratings do not settle: the votes determine no finite ones");
+  }
+  const auto num_models = static_cast<std::ptrdiff_t>(table.models.size());
+  return {.ratings = {parameters.begin(), parameters.begin() + num_models},
+          .coefficients = {parameters.begin() + num_models, parameters.end()}};
+}
+
+std::vector<std::vector<std::size_t>> win_groups(const ComparisonTable& table) {
+  Edges beaten(table.models.size());  // from a winner to whom it beat
+  Edges beating(table.models.size());
+  for (const Comparison& row : table.rows) {
+    if (row.count == 0.0) continue;
+    if (row.outcome > 0.0) {
+      beaten[row.a].push_back(row.b);
+      beating[row.b].push_back(row.a);
+    }
+    if (row.outcome < 1.0) {
+      beaten[row.b].push_back(row.a);
+      beating[row.a].push_back(row.b);
+    }
+  }
+  return strong_groups(beaten, beating);
+}
+
+std::vector<std::vector<std::size_t>> pieces(const ComparisonTable& table) {
+  Edges met(table.models.size());
+  for (const Comparison& row : table.rows) {
+    if (row.count == 0.0) continue;
+    met[row.a].push_back(row.b);
+    met[row.b].push_back(row.a);
+  }
+  return strong_groups(met, met);
+}
+
+std::vector<double> sandwich_errors(const ComparisonTable& table, std::span<const double> weights,
+                                    const BradleyTerryFit& fit, const SandwichOptions& options) {
+  const Model model(table, weights);
+  const std::size_t n = model.size();
+  const std::size_t num_models = table.models.size();
+  std::vector<double> parameters = fit.ratings;
+  parameters.insert(parameters.end(), fit.coefficients.begin(), fit.coefficients.end());
+  std::vector<double> hessian(n * n, 0.0);
+  std::vector<double> squares(n * n, 0.0);
+  for (std::size_t row = 0; row < table.rows.size(); ++row) {
+    const Comparison& comparison = table.rows[row];
+    const double p = sigmoid(model.logit(row, parameters));
+    const double weight = model.weight(row);
+    const double pull = weight * (comparison.outcome - p);
+    model.add_outer(row, weight * comparison.count * p * (1.0 - p), hessian);
+    model.add_outer(row, comparison.count * pull * pull, squares);
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    hessian[i * n + i] += options.hessian_ridge + model.penalty_of(i, options.penalty);
+  }
+  for (std::size_t f = 0; f < table.num_features; ++f) {
+    for (std::size_t g = 0; g < table.num_features; ++g) {
+      squares[(num_models + f) * n + num_models + g] -=
+          options.correction * fit.coefficients[f] * fit.coefficients[g];
+    }
+  }
+  const auto inverse = stats::Cholesky(std::move(hessian), n).inverse();
+  std::vector<double> errors(n, 0.0);
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::span row(inverse.data() + i * n, n);
+    double variance = 0.0;
+    for (std::size_t j = 0; j < n; ++j) {
+      double sum = 0.0;
+      for (std::size_t k = 0; k < n; ++k) sum += squares[j * n + k] * row[k];
+      variance += row[j] * sum;
+    }
+    errors[i] = std::sqrt(std::max(variance, 0.0));
+  }
+  return errors;
+}
+
+}  // namespace charm::rate

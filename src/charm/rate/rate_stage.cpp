@@ -1,0 +1,264 @@
+#include "charm/rate/rate_stage.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/base/log.h"
+#include "charm/storage/battle_reader.h"
+#include "charm/storage/manifest.h"
+
+namespace charm::rate {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// What is kept of a battle: names as numbers, styles as differences.
+struct Vote {
+  std::uint32_t a;
+  std::uint32_t b;
+  double outcome;
+  std::array<double, kNumStyles> styles;
+};
+
+struct Votes {
+  std::vector<std::string> models;
+  std::vector<Vote> rows;
+};
+
+class VoteCollector {
+ public:
+  explicit VoteCollector(StyleControl style) : style_(style) {}
+
+  void add(Battle&& battle) {
+    Vote vote{.a = index_of(battle.model_a),
+              .b = index_of(battle.model_b),
+              .outcome = battle.outcome,
+              .styles = {}};
+    if (style_ != StyleControl::kNone) {
+      const StyleCounts a = battle.style_a ? *battle.style_a : count_style(battle.text_a);
+      const StyleCounts b = battle.style_b ? *battle.style_b : count_style(battle.text_b);
+      vote.styles = style_differences(a, b, style_);
+    }
+    votes_.rows.push_back(vote);
+  }
+
+  Votes take() { return std::move(votes_); }
+
+ private:
+  std::uint32_t index_of(const std::string& model) {
+    const auto [place, is_new] =
+        index_.try_emplace(model, static_cast<std::uint32_t>(votes_.models.size()));
+    if (is_new) votes_.models.push_back(model);
+    return place->second;
+  }
+
+  StyleControl style_;
+  Votes votes_;
+  std::map<std::string, std::uint32_t> index_;
+};
+
+// "GPT-4" and "gpt-4" are one model with its battles torn apart.
+void check_names(const std::vector<std::string>& models) {
+  std::map<std::string, std::string> seen;
+  for (const std::string& model : models) {
+    std::string folded = model;
+    std::transform(folded.begin(), folded.end(), folded.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const auto [place, is_new] = seen.try_emplace(folded, model);
+    if (!is_new) {
+      throw Error(ErrorKind::kInput,
+                  "the battles name '{}' and '{}', which differ in case only; write them alike",
+                  place->second, model);
+    }
+  }
+}
+
+// Leaves out models with few battles until all have enough; says which.
+void drop_rare(Votes& votes, std::int64_t min_battles, std::vector<std::string>& warnings) {
+  std::vector<std::string> dropped;
+  while (true) {
+    std::vector<std::int64_t> counts(votes.models.size(), 0);
+    for (const Vote& vote : votes.rows) {
+      ++counts[vote.a];
+      ++counts[vote.b];
+    }
+    const auto is_rare = [&](std::size_t model) {
+      return counts[model] > 0 && counts[model] < min_battles;
+    };
+    const std::size_t before = dropped.size();
+    for (std::size_t m = 0; m < counts.size(); ++m) {
+      if (is_rare(m)) dropped.push_back(votes.models[m]);
+    }
+    if (dropped.size() == before) break;
+    std::erase_if(votes.rows, [&](const Vote& vote) { return is_rare(vote.a) || is_rare(vote.b); });
+    if (votes.rows.empty()) {
+      throw Error(ErrorKind::kInput, "no battle is left: no model has {} of them (--min-battles)",
+                  min_battles);
+    }
+  }
+  if (dropped.empty()) return;
+  warnings.push_back(fmt::format("{} models with fewer than {} battles are left out: {}",
+                                 dropped.size(), min_battles, fmt::join(dropped, ", ")));
+}
+
+// Features at mean 0 and standard deviation 1 (of the population), as FastChat and arena-rank.
+void add_features(const Votes& votes, ComparisonTable& table) {
+  table.num_features = kNumStyles;
+  table.features.resize(votes.rows.size() * kNumStyles);
+  const auto count = static_cast<double>(votes.rows.size());
+  for (std::size_t f = 0; f < kNumStyles; ++f) {
+    double mean = 0.0;
+    for (const Vote& vote : votes.rows) mean += vote.styles[f] / count;
+    double variance = 0.0;
+    for (const Vote& vote : votes.rows) {
+      variance += (vote.styles[f] - mean) * (vote.styles[f] - mean) / count;
+    }
+    const double deviation = variance > 0.0 ? std::sqrt(variance) : 1.0;
+    for (std::size_t row = 0; row < votes.rows.size(); ++row) {
+      table.features[row * kNumStyles + f] = (votes.rows[row].styles[f] - mean) / deviation;
+    }
+  }
+}
+
+// Models in the order of their names; equal votes merged where styles do not tell them apart.
+ComparisonTable make_table(const Votes& votes, StyleControl style) {
+  std::map<std::string, std::uint32_t> present;
+  for (const Vote& vote : votes.rows) {
+    present.try_emplace(votes.models[vote.a], 0);
+    present.try_emplace(votes.models[vote.b], 0);
+  }
+  ComparisonTable table;
+  std::vector<std::uint32_t> index(votes.models.size(), 0);
+  for (auto& [name, place] : present) {
+    place = static_cast<std::uint32_t>(table.models.size());
+    table.models.push_back(name);
+  }
+  for (std::size_t m = 0; m < votes.models.size(); ++m) {
+    const auto place = present.find(votes.models[m]);
+    if (place != present.end()) index[m] = place->second;
+  }
+  if (style != StyleControl::kNone) {
+    for (const Vote& vote : votes.rows) {
+      table.rows.push_back({.a = index[vote.a], .b = index[vote.b], .outcome = vote.outcome});
+    }
+    add_features(votes, table);
+    return table;
+  }
+  std::map<std::tuple<std::uint32_t, std::uint32_t, double>, double> counts;
+  for (const Vote& vote : votes.rows) ++counts[{index[vote.a], index[vote.b], vote.outcome}];
+  for (const auto& [key, count] : counts) {
+    const auto& [a, b, outcome] = key;
+    table.rows.push_back({.a = a, .b = b, .outcome = outcome, .count = count});
+  }
+  return table;
+}
+
+FitOptions fit_options(const RateOptions& options) {
+  FitOptions fit{.style = options.style,
+                 .anchor = {},
+                 .bootstrap = options.bootstrap,
+                 .seed = options.seed,
+                 .num_threads = options.num_threads};
+  if (options.bootstrap < 0 || options.min_battles < 0) {
+    throw Error(ErrorKind::kUsage, "bootstrap is {} and min-battles {}, expected 0 or more",
+                options.bootstrap, options.min_battles);
+  }
+  if (options.anchor.size() > 1) {
+    throw Error(ErrorKind::kUsage, "anchor: {} models given, expected one", options.anchor.size());
+  }
+  for (const auto& [model, score] : options.anchor) {
+    std::size_t used = 0;
+    try {
+      fit.anchor_elo = std::stod(score, &used);
+    } catch (const std::exception&) {
+      used = 0;
+    }
+    if (used == 0 || used != score.size() || !std::isfinite(fit.anchor_elo)) {
+      throw Error(ErrorKind::kUsage, "anchor: '{}={}' gives no number of Elo points", model, score);
+    }
+    fit.anchor = model;
+  }
+  return fit;
+}
+
+std::string_view style_name(StyleControl style) {
+  switch (style) {
+    case StyleControl::kNone:
+      return "none";
+    case StyleControl::kFastChat:
+      return "fastchat";
+    case StyleControl::kArenaRank:
+      return "arena-rank";
+  }
+  return "";
+}
+
+Json ratings_json(const Ratings& ratings) {
+  Json json = Json::array();
+  for (const ModelRating& model : ratings.models) {
+    json.push_back({{"name", model.model},
+                    {"rating", model.rating_elo},
+                    {"rating_ci95", {model.rating_ci95.lo, model.rating_ci95.hi}},
+                    {"rating_se", model.rating_se},
+                    {"num_battles", model.num_battles}});
+  }
+  return json;
+}
+
+}  // namespace
+
+Ratings rate(const RateOptions& options, const ProgressFn& progress) {
+  if (options.battles.empty()) {
+    throw Error(ErrorKind::kUsage, "no battles given; name one file or more with --battles");
+  }
+  const FitOptions fit = fit_options(options);
+  require_writable(options.output);
+  storage::Manifest manifest("rate");
+  manifest.option("anchor", options.anchor)
+      .option("style", style_name(options.style))
+      .option("min-battles", options.min_battles)
+      .option("bootstrap", options.bootstrap)
+      .option("max-bad-rows", options.read.max_bad_rows)
+      .seed(options.seed);
+
+  VoteCollector collector(options.style);
+  for (const fs::path& path : options.battles) {
+    std::int64_t num_rows = 0;
+    storage::for_each_battle(path, options.read, options.style != StyleControl::kNone,
+                             [&](Battle&& battle) {
+                               ++num_rows;
+                               collector.add(std::move(battle));
+                             });
+    manifest.input(path, num_rows);
+  }
+  Votes votes = collector.take();
+  check_names(votes.models);
+  std::vector<std::string> warnings;
+  drop_rare(votes, options.min_battles, warnings);
+  Ratings ratings = rate_models(make_table(votes, options.style), fit, progress);
+  ratings.warnings.insert(ratings.warnings.begin(), warnings.begin(), warnings.end());
+  for (const std::string& warning : ratings.warnings) log::warning("{}", warning);
+
+  if (!ratings.styles.empty()) {
+    Json styles = Json::array();
+    for (const StyleCoefficient& style : ratings.styles) {
+      styles.push_back({{"feature", style.feature},
+                        {"coefficient", style.value},
+                        {"coefficient_ci95", {style.ci95.lo, style.ci95.hi}}});
+    }
+    manifest.extra("styles", styles);
+  }
+  manifest.extra("warnings", ratings.warnings);
+  write_file(options.output, ratings_json(ratings).dump(/*indent=*/2) + "\n");
+  manifest.output(options.output, static_cast<std::int64_t>(ratings.models.size()));
+  storage::write_manifest(options.output, manifest);
+  return ratings;
+}
+
+}  // namespace charm::rate

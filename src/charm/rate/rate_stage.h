@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "charm/base/progress.h"
+#include "charm/rate/ratings.h"
+#include "charm/storage/read_options.h"
+
+namespace charm::rate {
+
+struct RateOptions {
+  std::vector<std::filesystem::path> battles;  ///< rows of model_a, model_b, winner
+  std::filesystem::path output;                ///< ratings.json
+  std::map<std::string, std::string> anchor;   ///< one model and its rating; empty: mean 1000
+  StyleControl style = StyleControl::kNone;
+  std::int64_t min_battles = 0;  ///< models with fewer are left out with their battles
+  std::int64_t bootstrap = 0;    ///< resamples; 0: sandwich intervals
+  std::uint64_t seed = 0;
+  std::size_t num_threads = 0;
+  storage::ReadOptions read;
+};
+
+/// Reads battles, fits ratings, writes `output` (a list that every command reads as ratings) and
+/// its manifest, which also holds the style coefficients.
+Ratings rate(const RateOptions& options, const ProgressFn& progress = {});
+
+}  // namespace charm::rate

@@ -1,0 +1,262 @@
+#include "charm/rate/ratings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/base/nearest.h"
+#include "charm/base/random.h"
+#include "charm/stats/bootstrap.h"
+#include "charm/stats/clustered_rate.h"
+
+namespace charm::rate {
+namespace {
+
+constexpr double kMeanElo = 1000.0;
+const double kEloPerLogOdds = 400.0 / std::log(10.0);
+
+// arena-rank 0.1.1, BradleyTerry and ContextualBradleyTerry: added to the second derivatives before
+// they are inverted, which they could not be otherwise.
+constexpr double kHessianRidge = 1e-5;
+// arena-rank 0.1.1: pairs with fewer battles are not weighted up further.
+constexpr double kMinPairCount = 50.0;
+
+double num_battles(const ComparisonTable& table) {
+  double total = 0.0;
+  for (const Comparison& row : table.rows) total += row.count;
+  return total;
+}
+
+std::string names_of(const ComparisonTable& table, const std::vector<std::size_t>& models) {
+  constexpr std::size_t kShown = 5;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < std::min(kShown, models.size()); ++i) {
+    names.push_back("'" + table.models[models[i]] + "'");
+  }
+  std::string text = fmt::format("{}", fmt::join(names, ", "));
+  if (models.size() > kShown) text += fmt::format(" and {} more", models.size() - kShown);
+  return text;
+}
+
+// Whether a group of models won, or lost, at least one battle against others; a tie is both.
+struct Outside {
+  bool wins = false;
+  bool loses = false;
+};
+
+Outside battles_outside(const ComparisonTable& table, const std::vector<std::size_t>& group) {
+  const auto inside = [&](std::size_t model) {
+    return std::binary_search(group.begin(), group.end(), model);
+  };
+  Outside outside;
+  for (const Comparison& row : table.rows) {
+    if (inside(row.a) == inside(row.b)) continue;
+    const double outcome = inside(row.a) ? row.outcome : 1.0 - row.outcome;
+    outside.wins |= outcome > 0.0;
+    outside.loses |= outcome < 1.0;
+  }
+  return outside;
+}
+
+void check_connected(const ComparisonTable& table) {
+  const auto apart = pieces(table);
+  if (apart.size() > 1) {
+    throw Error(ErrorKind::kInput,
+                "the battles fall into {} parts that never meet, so their ratings have no common "
+                "scale: {} against none of {}; rate the parts alone or add battles between them",
+                apart.size(), names_of(table, apart[1]), names_of(table, apart[0]));
+  }
+  const auto groups = win_groups(table);
+  // Of several groups one at least, beside the largest, only wins or only loses.
+  for (std::size_t g = 1; g < groups.size(); ++g) {
+    const Outside outside = battles_outside(table, groups[g]);
+    if (outside.wins && outside.loses) continue;
+    throw Error(ErrorKind::kInput,
+                "the rating of {} is infinite: {} every battle against the others; leave out "
+                "models with few battles (--min-battles) or add some",
+                names_of(table, groups[g]), outside.wins ? "won" : "lost");
+  }
+}
+
+// arena-rank's weights: every pair of models counts alike from 50 battles on; mean 1.
+std::vector<double> pair_weights(const ComparisonTable& table) {
+  std::map<std::pair<std::uint32_t, std::uint32_t>, double> counts;
+  const auto key = [](const Comparison& row) { return std::minmax(row.a, row.b); };
+  for (const Comparison& row : table.rows) counts[key(row)] += row.count;
+  std::vector<double> weights;
+  double sum = 0.0;
+  for (const Comparison& row : table.rows) {
+    weights.push_back(1.0 / std::max(counts[key(row)], kMinPairCount));
+    sum += row.count * weights.back();
+  }
+  for (double& weight : weights) weight *= num_battles(table) / sum;
+  return weights;
+}
+
+// How the three definitions weight and hold their parameters; n battles.
+struct Recipe {
+  std::vector<double> weights;  // [row], empty: 1
+  Ridge ridge;
+  SandwichOptions sandwich;
+};
+
+Recipe recipe_of(const ComparisonTable& table, StyleControl style) {
+  const double n = num_battles(table);
+  Recipe recipe;
+  switch (style) {
+    case StyleControl::kNone:
+      recipe.sandwich.hessian_ridge = kHessianRidge * n;
+      break;
+    case StyleControl::kFastChat: {
+      // fit_contextual_bt: 0.5 / 2 * squares of all parameters, ratings in units of 400 points.
+      const double log_ten = std::log(10.0);
+      recipe.ridge = {.ratings = 0.5 / (log_ten * log_ten), .coefficients = 0.5};
+      recipe.sandwich.penalty = recipe.ridge;
+      break;
+    }
+    case StyleControl::kArenaRank:
+      // The mean loss has a ridge of 1; the sandwich leaves it out of H and takes it from G.
+      recipe.weights = pair_weights(table);
+      recipe.ridge = {.ratings = 0.0, .coefficients = n};
+      recipe.sandwich.hessian_ridge = kHessianRidge * n;
+      recipe.sandwich.correction = 1.0;
+      break;
+  }
+  return recipe;
+}
+
+// [replicate] parameters; empty where the resampled votes leave a rating infinite.
+std::vector<std::vector<double>> resample(const ComparisonTable& table, const Recipe& recipe,
+                                          const FitOptions& options, const ProgressFn& progress) {
+  std::vector<std::uint32_t> row_of_battle;
+  for (std::size_t row = 0; row < table.rows.size(); ++row) {
+    row_of_battle.insert(row_of_battle.end(),
+                         static_cast<std::size_t>(std::llround(table.rows[row].count)),
+                         static_cast<std::uint32_t>(row));
+  }
+  std::vector<std::vector<double>> replicates(static_cast<std::size_t>(options.bootstrap));
+  std::mutex mutex;
+  std::int64_t num_done = 0;
+  stats::bootstrap(replicates.size(), options.seed, "rate", options.num_threads,
+                   [&](std::size_t index, RandomStream& stream) {
+                     ComparisonTable drawn = table;
+                     for (Comparison& row : drawn.rows) row.count = 0.0;
+                     for (std::size_t i = 0; i < row_of_battle.size(); ++i) {
+                       drawn.rows[row_of_battle[stream.below(row_of_battle.size())]].count += 1.0;
+                     }
+                     if (win_groups(drawn).size() == 1) {
+                       auto fit = fit_bradley_terry(drawn, recipe.weights, recipe.ridge);
+                       replicates[index] = std::move(fit.ratings);
+                       replicates[index].insert(replicates[index].end(), fit.coefficients.begin(),
+                                                fit.coefficients.end());
+                     }
+                     if (!progress) return;
+                     const std::lock_guard lock(mutex);
+                     progress({.what = "bootstrap",
+                               .done = ++num_done,
+                               .total = options.bootstrap,
+                               .unit = "resamples",
+                               .detail = ""});
+                   });
+  return replicates;
+}
+
+struct Uncertainty {
+  std::vector<double> se;             // [model, then feature] log odds
+  std::vector<stats::Interval> ci95;  // [model, then feature]
+};
+
+Uncertainty uncertainty_of(const ComparisonTable& table, const Recipe& recipe,
+                           const BradleyTerryFit& fit, const FitOptions& options,
+                           const ProgressFn& progress, std::vector<std::string>& warnings) {
+  std::vector<double> values = fit.ratings;
+  values.insert(values.end(), fit.coefficients.begin(), fit.coefficients.end());
+  Uncertainty result;
+  if (options.bootstrap == 0) {
+    result.se = sandwich_errors(table, recipe.weights, fit, recipe.sandwich);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double half = stats::kNormal975 * result.se[i];
+      result.ci95.push_back({.lo = values[i] - half, .hi = values[i] + half});
+    }
+    return result;
+  }
+  const auto replicates = resample(table, recipe, options, progress);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::vector<double> drawn;
+    for (const auto& replicate : replicates) {
+      if (!replicate.empty()) drawn.push_back(replicate[i]);
+    }
+    if (drawn.empty()) {
+      throw Error(ErrorKind::kInput,
+                  "every resample leaves some rating infinite; leave out models with few battles "
+                  "(--min-battles), or --bootstrap 0 for sandwich intervals");
+    }
+    result.se.push_back(stats::standard_deviation(drawn));
+    result.ci95.push_back(stats::percentile_interval(std::move(drawn)));
+  }
+  const auto failed = std::count_if(replicates.begin(), replicates.end(),
+                                    [](const auto& replicate) { return replicate.empty(); });
+  if (failed > 0) {
+    warnings.push_back(
+        fmt::format("{} of {} resamples leave a rating infinite; the intervals are without them "
+                    "and too short for models with few battles",
+                    failed, replicates.size()));
+  }
+  return result;
+}
+
+std::size_t anchor_index(const ComparisonTable& table, const std::string& name) {
+  const auto place = std::find(table.models.begin(), table.models.end(), name);
+  if (place == table.models.end()) {
+    throw Error(ErrorKind::kUsage, "anchor: no model '{}' in the battles; nearest names: {}", name,
+                fmt::join(nearest_names(name, table.models), ", "));
+  }
+  return static_cast<std::size_t>(place - table.models.begin());
+}
+
+}  // namespace
+
+Ratings rate_models(const ComparisonTable& table, const FitOptions& options,
+                    const ProgressFn& progress) {
+  check_connected(table);
+  const Recipe recipe = recipe_of(table, options.style);
+  const BradleyTerryFit fit = fit_bradley_terry(table, recipe.weights, recipe.ridge);
+  Ratings result;
+  const Uncertainty errors = uncertainty_of(table, recipe, fit, options, progress, result.warnings);
+  double zero_elo = kMeanElo;
+  if (options.anchor) {
+    const std::size_t anchor = anchor_index(table, *options.anchor);
+    zero_elo = options.anchor_elo - kEloPerLogOdds * fit.ratings[anchor];
+  }
+  std::vector<double> battles(table.models.size(), 0.0);
+  for (const Comparison& row : table.rows) {
+    battles[row.a] += row.count;
+    battles[row.b] += row.count;
+  }
+  const auto elo = [&](double log_odds) { return zero_elo + kEloPerLogOdds * log_odds; };
+  for (std::size_t m = 0; m < table.models.size(); ++m) {
+    result.models.push_back(
+        {.model = table.models[m],
+         .rating_elo = elo(fit.ratings[m]),
+         .rating_se = kEloPerLogOdds * errors.se[m],
+         .rating_ci95 = {.lo = elo(errors.ci95[m].lo), .hi = elo(errors.ci95[m].hi)},
+         .num_battles = std::llround(battles[m])});
+  }
+  std::stable_sort(result.models.begin(), result.models.end(),
+                   [](const ModelRating& one, const ModelRating& other) {
+                     return one.rating_elo > other.rating_elo;
+                   });
+  for (std::size_t f = 0; f < table.num_features; ++f) {
+    result.styles.push_back({.feature = std::string(kStyleNames[f]),
+                             .value = fit.coefficients[f],
+                             .ci95 = errors.ci95[table.models.size() + f]});
+  }
+  return result;
+}
+
+}  // namespace charm::rate

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "charm/base/progress.h"
+#include "charm/rate/bradley_terry.h"
+#include "charm/rate/style.h"
+#include "charm/stats/interval.h"
+
+namespace charm::rate {
+
+struct FitOptions {
+  StyleControl style = StyleControl::kNone;  ///< what the table's features mean
+  std::optional<std::string> anchor;         ///< model whose rating is given
+  double anchor_elo = 0.0;
+  std::int64_t bootstrap = 0;  ///< resamples of battles behind the intervals; 0: sandwich
+  std::uint64_t seed = 0;
+  std::size_t num_threads = 0;  ///< 0: all processors; the result does not depend on it
+};
+
+struct ModelRating {
+  std::string model;
+  double rating_elo = 0.0;
+  double rating_se = 0.0;  ///< Elo points, around the mean of all models
+  stats::Interval rating_ci95;
+  std::int64_t num_battles = 0;
+};
+
+struct StyleCoefficient {
+  std::string feature;
+  double value = 0.0;  ///< log odds per standard deviation of the feature
+  stats::Interval ci95;
+};
+
+struct Ratings {
+  std::vector<ModelRating> models;  ///< highest first
+  std::vector<StyleCoefficient> styles;
+  std::vector<std::string> warnings;
+};
+
+/// Ratings on Arena's scale (400 points a factor of ten in the odds), mean 1000 unless anchored.
+/// Rows without styles are to be merged; with styles each row is one battle. Throws kInput where
+/// the votes leave a rating infinite or unconnected, kUsage for an unknown anchor.
+Ratings rate_models(const ComparisonTable& table, const FitOptions& options,
+                    const ProgressFn& progress = {});
+
+}  // namespace charm::rate

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "charm/records/records.h"
+
+namespace charm::rate {
+
+/// Counts the Markdown of a response as FastChat does (serve/monitor/add_markdown_info.py): the
+/// text inside code fences is taken out first (everywhere it occurs, as there), then lines that
+/// open with one to six # and a space, list items (1. or -, *, +), and stretches in ** or __. The
+/// length is in characters: FastChat's tokens come from conv_metadata only.
+StyleCounts count_style(const std::string& text);
+
+enum class StyleControl {
+  kNone,
+  kFastChat,   ///< compute_style_control: difference / (sum + 1); every parameter under a ridge
+  kArenaRank,  ///< difference / sum, pairs of models weighted alike; coefficients under a ridge
+};
+
+inline constexpr std::size_t kNumStyles = 4;
+inline constexpr std::array<std::string_view, kNumStyles> kStyleNames = {"length", "headers",
+                                                                         "lists", "bold"};
+
+/// (a - b) / (a + b + 1) of FastChat, (a - b) / (a + b, or 1 where that is 0) of arena-rank.
+std::array<double, kNumStyles> style_differences(const StyleCounts& a, const StyleCounts& b,
+                                                 StyleControl control);
+
+}  // namespace charm::rate

@@ -1,0 +1,45 @@
+#include "charm/stats/clustered_rate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "charm/base/check.h"
+
+namespace charm::stats {
+
+ClusteredRate clustered_rate(std::span<const double> values,
+                             std::span<const std::uint32_t> prompt_of_row) {
+  CHARM_CHECK(values.size() == prompt_of_row.size() && !values.empty(), "{} values of {} rows",
+              values.size(), prompt_of_row.size());
+  const std::uint32_t last = *std::max_element(prompt_of_row.begin(), prompt_of_row.end());
+  std::vector<double> sums(last + 1, 0.0);
+  std::vector<char> is_there(last + 1, 0);
+  const double rate = mean(values);
+  for (std::size_t row = 0; row < values.size(); ++row) {
+    sums[prompt_of_row[row]] += values[row] - rate;
+    is_there[prompt_of_row[row]] = 1;
+  }
+  double squares = 0.0;
+  for (const double sum : sums) squares += sum * sum;
+  const auto prompts = static_cast<double>(std::count(is_there.begin(), is_there.end(), 1));
+  const auto rows = static_cast<double>(values.size());
+  const double correction = prompts > 1.0 ? prompts / (prompts - 1.0) : 0.0;
+  return {.rate = rate,
+          .se = std::sqrt(correction * squares) / rows,
+          .num_prompts = static_cast<std::int64_t>(prompts)};
+}
+
+Interval wilson_interval(const ClusteredRate& share) {
+  const double w = share.rate;
+  const bool is_degenerate = !(share.se > 0.0) || w <= 0.0 || w >= 1.0;
+  const double n = is_degenerate ? static_cast<double>(share.num_prompts)
+                                 : w * (1.0 - w) / (share.se * share.se);
+  const double z2 = kNormal975 * kNormal975;
+  const double center = (w + z2 / (2.0 * n)) / (1.0 + z2 / n);
+  const double half =
+      kNormal975 / (1.0 + z2 / n) * std::sqrt(w * (1.0 - w) / n + z2 / (4.0 * n * n));
+  return {.lo = std::clamp(center - half, 0.0, w), .hi = std::clamp(center + half, w, 1.0)};
+}
+
+}  // namespace charm::stats

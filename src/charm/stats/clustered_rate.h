@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "charm/stats/interval.h"
+
+namespace charm::stats {
+
+/// Width of a 95 % interval of the normal distribution on each side, in standard deviations.
+inline constexpr double kNormal975 = 1.959963984540054;
+
+/// A mean with its standard error, the rows of one prompt counting as one draw.
+struct ClusteredRate {
+  double rate = 0.0;
+  double se = 0.0;
+  std::int64_t num_prompts = 0;  ///< prompts with rows
+};
+
+/// `prompt_of_row` of the length of `values`, which is not empty. The influence of prompt g on the
+/// mean w of N rows is u_g = sum of (value - w) / N over its rows; se^2 = G / (G - 1) sum u_g^2.
+ClusteredRate clustered_rate(std::span<const double> values,
+                             std::span<const std::uint32_t> prompt_of_row);
+
+/// Wilson's 95 % interval of a share in [0, 1], with the number of independent rows that its
+/// standard error stands for; unlike rate +- 1.96 se it has a width at 0 and 1.
+Interval wilson_interval(const ClusteredRate& share);
+
+}  // namespace charm::stats

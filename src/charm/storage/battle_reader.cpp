@@ -1,0 +1,148 @@
+#include "charm/storage/battle_reader.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "charm/base/error.h"
+#include "charm/storage/row_reader.h"
+
+namespace charm::storage {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string name_of(const Json& row, const char* column) {
+  const auto place = row.find(column);
+  if (place == row.end() || !place->is_string() || place->get_ref<const std::string&>().empty()) {
+    throw Error(ErrorKind::kInput, "column '{}' is {}, expected a model's name", column,
+                place == row.end() ? "missing" : place->dump());
+  }
+  return place->get<std::string>();
+}
+
+double outcome_of(const Json& row) {
+  const auto place = row.find("winner");
+  const std::string winner =
+      place != row.end() && place->is_string() ? place->get<std::string>() : std::string();
+  if (winner == "model_a") return 1.0;
+  if (winner == "model_b") return 0.0;
+  for (const char* tie : {"tie", "tie (bothbad)", "bothbad", "both_bad"}) {
+    if (winner == tie) return 0.5;
+  }
+  throw Error(ErrorKind::kInput, "winner is {}, expected model_a, model_b, tie or tie (bothbad)",
+              place == row.end() ? "missing" : place->dump());
+}
+
+// A number, or the sum of an object of numbers ({"h1": 0, "h2": 3, ...}).
+double count_of(const Json& metadata, const std::string& key) {
+  const auto place = metadata.find(key);
+  double count = NAN;
+  if (place != metadata.end() && place->is_number()) count = place->get<double>();
+  if (place != metadata.end() && place->is_object()) {
+    count = 0.0;
+    for (const Json& part : *place) count += part.is_number() ? part.get<double>() : NAN;
+  }
+  if (!(count >= 0.0) || !std::isfinite(count)) {
+    throw Error(ErrorKind::kInput, "conv_metadata: '{}' is {}, expected a count", key,
+                place == metadata.end() ? "missing" : place->dump());
+  }
+  return count;
+}
+
+StyleCounts counts_of(const Json& metadata, const std::string& side) {
+  return {.length = count_of(metadata, "sum_assistant_" + side + "_tokens"),
+          .headers = count_of(metadata, "header_count_" + side),
+          .lists = count_of(metadata, "list_count_" + side),
+          .bold = count_of(metadata, "bold_count_" + side)};
+}
+
+// Content of a turn: a text, or parts of which the texts count ([{"type": "text", "text": ...}]).
+void append_content(const Json& content, std::string& text) {
+  if (content.is_string()) text += content.get_ref<const std::string&>();
+  if (!content.is_array()) return;
+  for (const Json& part : content) {
+    if (part.is_string()) text += part.get_ref<const std::string&>();
+    if (part.is_object() && part.contains("text") && part["text"].is_string()) {
+      text += part["text"].get_ref<const std::string&>();
+    }
+  }
+}
+
+// The assistant's turns, one line break between them.
+std::string text_of(const Json& row, const std::string& side) {
+  const auto response = row.find("response_" + side);
+  if (response != row.end() && response->is_string()) return response->get<std::string>();
+  const auto turns = row.find("conversation_" + side);
+  if (turns == row.end() || !turns->is_array()) {
+    throw Error(ErrorKind::kInput,
+                "styles need conv_metadata, response_{0} or conversation_{0}, and none is there",
+                side);
+  }
+  std::string text;
+  bool is_first = true;
+  for (const Json& turn : *turns) {
+    if (!turn.is_object() || turn.value("role", Json()) != "assistant") continue;
+    if (!is_first) text += '\n';
+    is_first = false;
+    if (turn.contains("content")) append_content(turn["content"], text);
+  }
+  return text;
+}
+
+Battle battle_of(const Json& row, bool with_styles) {
+  Battle battle;
+  battle.model_a = name_of(row, "model_a");
+  battle.model_b = name_of(row, "model_b");
+  if (battle.model_a == battle.model_b) {
+    throw Error(ErrorKind::kInput, "'{}' fights itself", battle.model_a);
+  }
+  battle.outcome = outcome_of(row);
+  if (!with_styles) return battle;
+  const auto metadata = row.find("conv_metadata");
+  if (metadata != row.end() && metadata->is_object()) {
+    battle.style_a = counts_of(*metadata, "a");
+    battle.style_b = counts_of(*metadata, "b");
+  } else {
+    battle.text_a = text_of(row, "a");
+    battle.text_b = text_of(row, "b");
+  }
+  return battle;
+}
+
+}  // namespace
+
+void for_each_battle(const std::filesystem::path& path, const ReadOptions& options,
+                     bool with_styles, const std::function<void(Battle&&)>& body) {
+  std::vector<std::string> columns = {"model_a", "model_b", "winner"};
+  if (with_styles) {
+    for (const char* more :
+         {"conv_metadata", "response_a", "response_b", "conversation_a", "conversation_b"}) {
+      columns.emplace_back(more);
+    }
+  }
+  RowReader reader(path, options, columns);
+  Json row;
+  while (reader.next(row)) {
+    std::optional<Battle> battle;
+    std::string problem;
+    try {
+      battle = battle_of(row, with_styles);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kInput) throw;
+      problem = error.message();
+    }
+    if (battle) {
+      body(*std::move(battle));
+    } else {
+      reader.reject(problem);
+    }
+  }
+  reader.finish();
+}
+
+}  // namespace charm::storage

@@ -1,0 +1,105 @@
+#include "charm/storage/score_inputs.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/records/held_out.h"
+#include "charm/storage/ratings.h"
+#include "charm/storage/record_reader.h"
+
+namespace charm::storage {
+namespace {
+
+namespace fs = std::filesystem;
+
+void check_options(const ScoreInputOptions& options) {
+  if (options.scores.empty()) {
+    throw Error(ErrorKind::kUsage, "no scores given; name one file for each policy with --scores");
+  }
+  if (!(options.holdout >= 0.0 && options.holdout < 1.0)) {
+    throw Error(ErrorKind::kUsage,
+                "holdout is {}, expected a share of the prompts from 0 to below 1",
+                options.holdout);
+  }
+  if (options.holdout > 0.0 && !options.held_out_scores.empty()) {
+    throw Error(ErrorKind::kUsage,
+                "holdout {} and files of held-out scores: prompts can be set apart one way only",
+                options.holdout);
+  }
+}
+
+// Reads a file whole, or its two parts; the prompts' texts decide, so they are read as well.
+std::pair<ScoreFile, ScoreFile> split_file(const fs::path& path, const ReadOptions& read,
+                                           const ScoreInputOptions& options) {
+  std::pair<ScoreFile, ScoreFile> parts;
+  parts.first.name = parts.second.name = path.string();
+  if (options.holdout == 0.0) {
+    parts.first.rows = read_scores(path, read);
+    return parts;
+  }
+  for_each_scored_response(path, read, [&](ScoredResponse&& row) {
+    const bool is_apart = is_held_out(row.response.prompt, options.seed, options.holdout);
+    (is_apart ? parts.second : parts.first)
+        .rows.push_back({.prompt_id = std::move(row.response.prompt_id),
+                         .policy = std::move(row.response.policy),
+                         .sample = row.response.sample,
+                         .score = row.score,
+                         .error = std::move(row.error)});
+  });
+  if (parts.first.rows.empty() || parts.second.rows.empty()) {
+    throw Error(ErrorKind::kInput, "{}: holdout {} leaves {} rows to fit on and {} to check on",
+                path.string(), options.holdout, parts.first.rows.size(), parts.second.rows.size());
+  }
+  return parts;
+}
+
+}  // namespace
+
+ScoreInputs read_score_inputs(const ScoreInputOptions& options, Manifest& manifest,
+                              const ProgressFn& progress) {
+  check_options(options);
+  ScoreInputs inputs;
+  const auto add_file = [&](const fs::path& path, std::size_t num_rows) {
+    const auto rows = static_cast<std::int64_t>(num_rows);
+    inputs.files.push_back({.path = path, .sha256 = sha256_of_path(path), .num_rows = rows});
+    manifest.input(path, rows);
+  };
+  const auto total =
+      static_cast<std::int64_t>(options.scores.size() + options.held_out_scores.size());
+  const auto report = [&] {
+    if (!progress) return;
+    progress({.what = "reading scores",
+              .done = static_cast<std::int64_t>(inputs.files.size()),
+              .total = total,
+              .unit = "files",
+              .detail = ""});
+  };
+  const ReadOptions read{.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}};
+  for (const fs::path& path : options.scores) {
+    auto [fit, apart] = split_file(path, read, options);
+    add_file(path, fit.rows.size() + apart.rows.size());
+    inputs.scores.push_back(std::move(fit));
+    if (options.holdout > 0.0) inputs.held_out.push_back(std::move(apart));
+    report();
+  }
+  for (const fs::path& path : options.held_out_scores) {
+    inputs.held_out.push_back({.name = path.string(), .rows = read_scores(path, read)});
+    add_file(path, inputs.held_out.back().rows.size());
+    report();
+  }
+  inputs.ratings = read_ratings(options.ratings, {.category = options.category});
+  add_file(options.ratings, inputs.ratings.size());
+  return inputs;
+}
+
+nlohmann::ordered_json inputs_json(std::span<const InputFile> files) {
+  auto json = nlohmann::ordered_json::array();
+  for (const InputFile& file : files) {
+    json.push_back(
+        {{"path", file.path.string()}, {"sha256", file.sha256}, {"num_rows", file.num_rows}});
+  }
+  return json;
+}
+
+}  // namespace charm::storage
