@@ -32,7 +32,6 @@ inline DecoderConfig small_config() {
 
 inline DecoderWeights small_weights(const DecoderConfig& config, at::ScalarType dtype) {
   DecoderWeights weights = random_weights(config, /*seed=*/11);
-  if (!weights.head_1D.defined()) weights.head_1D = random_head(config, /*seed=*/12);
   for (auto& [name, tensor] : named_weights(weights, config)) *tensor = tensor->to(dtype);
   return weights;
 }
