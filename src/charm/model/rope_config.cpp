@@ -24,7 +24,8 @@ constexpr std::string_view kRopeSettings[] = {"rope_type",
                                               "mscale",
                                               "mscale_all_dim",
                                               "attention_factor",
-                                              "partial_rotary_factor"};
+                                              "partial_rotary_factor",
+                                              "finetuned"};  // a remark
 
 void read_llama3(const ConfigReader& scaling, RopeConfig& rope) {
   rope.low_freq_factor = scaling.positive("low_freq_factor");

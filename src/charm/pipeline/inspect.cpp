@@ -40,7 +40,8 @@ std::string gib(std::int64_t bytes) { return fmt::format("{:.2f} GiB", static_ca
 void add_token_warnings(Inspection& inspection, const text::ConversationEncoder& encoder, const batch::PooledRow& pooled,
                         std::size_t num_tokens) {
   const model::DecoderConfig& config = inspection.config;
-  if (config.pad_token_id < 0) {
+  const bool pools_last = config.head != model::HeadKind::kNone && model::head_of(config.head).pools_last_token;
+  if (config.pad_token_id < 0 && !pools_last) {
     inspection.warnings.push_back("config.json names no pad_token_id: transformers scores such a model one row at a time; the last "
                                   "token is pooled here");
   }

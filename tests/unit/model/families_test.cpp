@@ -1,3 +1,4 @@
+#include <ATen/core/Tensor.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -5,6 +6,8 @@
 #include <string>
 
 #include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/model/decoder_weights.h"
 #include "charm/model/model_config.h"
 #include "tests/unit/model/model_folder.h"
 
@@ -206,6 +209,71 @@ TEST(Heads, WhatCannotBeScoredIsRefusedByName) {
               HasSubstr("vhead_num_layers"));
   EXPECT_THAT(failure("GRewardModel", "llama", R"("vhead_num_output": 5)"),
               HasSubstr("vhead_num_output"));
+}
+
+/// What loading the weights of `stored` under the config `claimed` says.
+std::string load_failure(const std::string& stored, const std::string& claimed) {
+  const testing_support::TemporaryFolder folder;
+  testing_support::write_tiny_model(folder.path(), stored);
+  write_file(folder.path() / "config.json", claimed);
+  try {
+    load_weights(folder.path(), load_model_config(folder.path()), {.dtype = at::kFloat});
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Heads, MissingAndForeignHeadTensorsAreNamed) {
+  const std::string linear = tiny_config();
+  const std::string inform = text("INFORMForSequenceClassification", "llama", "");
+  const std::string grm =
+      text("LlamaForCausalLM", "llama", R"("vhead_layer_type": "mlp", "vhead_num_neurons": 12)");
+  const std::string causal = text("LlamaForCausalLM", "llama", "");
+  EXPECT_EQ(load_failure(inform, inform), "");
+  EXPECT_EQ(load_failure(grm, grm), "");
+  EXPECT_THAT(load_failure(linear, inform),
+              AllOf(HasSubstr("score.0.weight"), HasSubstr("no reward head")));
+  EXPECT_THAT(load_failure(causal, grm),
+              AllOf(HasSubstr("v_head.summary.0.weight"), HasSubstr("no reward head")));
+  EXPECT_THAT(load_failure(grm, causal), HasSubstr("v_head.summary.0.bias"));
+  EXPECT_THAT(load_failure(inform, linear), HasSubstr("score.weight"));
+  const std::string narrow =
+      text("GRewardModel", "llama", R"("vhead_layer_type": "mlp", "vhead_num_neurons": 10)");
+  EXPECT_THAT(load_failure(grm, narrow),
+              AllOf(HasSubstr("v_head.summary.0.weight"), HasSubstr("[10, 32]")));
+}
+
+TEST(Families, TensorsOfAnotherFamilyAreNamed) {
+  const std::string llama_config = tiny_config();
+  const std::string head_dim = R"("head_dim": 8)";
+  const std::string qwen3 = text("Qwen3ForSequenceClassification", "qwen3", head_dim);
+  const std::string qwen2_config = text("Qwen2ForSequenceClassification", "qwen2", "");
+  const std::string gemma2_config = text("Gemma2ForSequenceClassification", "gemma2", head_dim);
+  EXPECT_THAT(load_failure(qwen3, llama_config), HasSubstr("self_attn.q_norm.weight"));
+  EXPECT_THAT(load_failure(llama_config, qwen2_config), HasSubstr("self_attn.q_proj.bias"));
+  EXPECT_THAT(load_failure(gemma2_config, llama_config), HasSubstr("pre_feedforward_layernorm"));
+  EXPECT_THAT(load_failure(llama_config, gemma2_config), HasSubstr("post_feedforward_layernorm"));
+}
+
+TEST(Families, FreshNormsThatAddOneStartAtZero) {
+  const DecoderConfig config = gemma2(R"("head_dim": 8)");
+  const DecoderWeights weights = random_weights(config, 7);
+  EXPECT_EQ(weights.final_norm_D.abs().max().item<float>(), 0.0f);
+  EXPECT_EQ(weights.blocks.at(0).mlp_out_norm_D.abs().max().item<float>(), 0.0f);
+}
+
+TEST(Families, FewerLayersKeepTheirKinds) {
+  const testing_support::TemporaryFolder folder;
+  DecoderWeights weights = testing_support::write_tiny_model(
+      folder.path() / "source", text("Qwen2ForSequenceClassification", "qwen2",
+                                     R"("use_sliding_window": true, "sliding_window": 8,
+                                        "layer_types": ["sliding_attention", "full_attention"])"));
+  DecoderConfig config = load_model_config(folder.path() / "source");
+  keep_first_layers(weights, config, 1);
+  save_model(folder.path() / "output", folder.path() / "source", weights, config, at::kFloat);
+  EXPECT_THAT(load_model_config(folder.path() / "output").windows, ElementsAre(8));
 }
 
 }  // namespace
