@@ -24,8 +24,14 @@
 namespace charm::golden {
 namespace {
 
-const char* const kModels[] = {"gqa",         "mha-v4", "tied-sharded", "llama3-rope", "llama3-rope-v4",
-                               "linear-rope-v4", "biases", "head-dim",     "bf16",        "chat"};
+const char* const kModels[] = {
+    "gqa", "mha-v4", "tied-sharded", "llama3-rope", "llama3-rope-v4", "linear-rope-v4", "biases", "head-dim", "bf16", "chat",
+    // other rope kinds, families and heads
+    "yarn-rope", "yarn-rope-v4", "dynamic-rope", "mistral", "qwen2", "qwen2-layer-types", "qwen3", "qwen3-head-dim", "gemma2",
+    "gemma2-v4", "gemma3", "gemma3-v4", "inf-orm", "grm", "grm-linear",
+    // twins of published reward models
+    "skywork-llama-3.1-8b-v0.2", "fsfairx-llama3-v0.1", "rm-mistral-7b", "grm-llama3-8b-distill", "btrm-qwen2-7b-0613",
+    "skywork-v2-llama-3.2-1b", "skywork-v2-qwen3-8b"};
 
 batch::PackedBatch pack_rows(const Json& rows, std::int32_t pad_token_id) {
   std::vector<std::pair<std::size_t, batch::PooledRow>> pooled;
@@ -84,7 +90,7 @@ const Way kWays[] = {{"autograd", nn::Mode::kAutograd, nn::GemmBackend::kAtenLin
 
 std::string test_name(const std::string& model, const std::string& way) {
   std::string name = model + "_" + way;
-  for (char& c : name) c = c == '-' ? '_' : c;
+  for (char& c : name) c = c == '-' || c == '.' ? '_' : c;
   return name;
 }
 
@@ -145,8 +151,10 @@ INSTANTIATE_TEST_SUITE_P(Models, RewardModelGolden,
                            return test_name(std::get<0>(test.param), float32 ? "float32" : "bfloat16");
                          });
 
-TEST(RewardModelInvariance, AloneOrPackedGivesTheSameBits) {
-  const std::filesystem::path folder = data_dir() / "models" / "gqa";
+class RewardModelInvariance : public testing::TestWithParam<const char*> {};
+
+TEST_P(RewardModelInvariance, AloneOrPackedGivesTheSameBits) {
+  const std::filesystem::path folder = data_dir() / "models" / GetParam();
   const Json rows = read_json(folder / "golden.json")["rows"];
   const auto reward_model = model::load_reward_model(
       folder, {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCpu, .threads = 1});
@@ -158,6 +166,9 @@ TEST(RewardModelInvariance, AloneOrPackedGivesTheSameBits) {
     EXPECT_EQ(alone.at(0), together[s]) << "row " << batch.rows[s];
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Models, RewardModelInvariance, testing::ValuesIn(kModels),
+                         [](const auto& test) { return test_name(test.param, "float32"); });
 
 }  // namespace
 }  // namespace charm::golden

@@ -3,8 +3,9 @@
 Each folder is a model (config.json, safetensors) with golden.json: `tolerance`, and `rows` of token ids with
   prompt_length  tokens shared with the other rows of the same prompt
   embeddings, first_block, last_block   [T][D], hidden states after the embedding, the first and the last block (two rows; none in `chat`)
-  score          LlamaForSequenceClassification in float32, eager attention, batch 1
+  score          *ForSequenceClassification in float32, eager attention, batch 1
   score_float64  the same with weights and activations in float64 (norms and rope tables remain float32, as in its code)
+The folders of `families.py` hold `gradients` too: of the scores' sum, for each tensor its L2 norm and the sum of its elements.
   .venv-golden/bin/python tools/golden/make_model_golden.py
 """
 
@@ -12,91 +13,11 @@ import argparse
 from pathlib import Path
 
 import torch
-import transformers
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoTokenizer
 
+import families
 import tiny
-
-SCORE_TOLERANCE = 1e-4
-LAYER_TOLERANCE = 1e-5
-
-
-def token_rows(config, seed, pad_cases):
-    """Groups of rows with a common prompt; every id from 3 up, so that pad and BOS appear only where a case wants them."""
-    generator = torch.Generator().manual_seed(seed)
-    draw = lambda n: torch.randint(3, config.vocab_size, (n,), generator=generator).tolist()
-    rows = []
-    for prompt_length, response_lengths in [(7, [1, 5, 12]), (20, [3, 30]), (0, [9]), (40, [50, 2])]:
-        prompt = [1] + draw(prompt_length - 1) if prompt_length else []
-        rows += [(prompt + draw(n), prompt_length) for n in response_lengths]
-    if pad_cases:
-        prompt, pad = [1] + draw(5), config.pad_token_id
-        rows.append((prompt + draw(4) + [pad], 6))            # closing token equals pad: the one before it is pooled
-        rows.append((prompt + draw(4) + [pad, pad, pad], 6))  # several
-        rows.append((prompt + draw(2) + [pad] + draw(2), 6))  # pad inside stays part of the sequence
-        rows.append((prompt + [pad], 6))                      # an empty response: the pooled token is the prompt's last
-    return rows
-
-
-def capture(model, ids):
-    """Hidden states after the embedding and after every block (before the final norm), and the score."""
-    states = []
-    hooks = [model.model.embed_tokens.register_forward_hook(lambda m, i, out: states.append(out[0]))]
-    for layer in model.model.layers:
-        hooks.append(layer.register_forward_hook(
-            lambda m, i, out: states.append((out[0] if isinstance(out, tuple) else out)[0])))
-    with torch.no_grad():
-        score = model(torch.tensor([ids])).logits[0, 0].item()
-    for hook in hooks:
-        hook.remove()
-    return states, score
-
-
-def load(folder, dtype):
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
-    return model.to(dtype).eval()
-
-
-def describe(folder, rows, texts=None):
-    """golden.json of one folder."""
-    model, model64, model16 = (load(folder, d) for d in (torch.float32, torch.float64, torch.bfloat16))
-    out, worst16 = [], 0.0
-    for number, (ids, prompt_length) in enumerate(rows):
-        states, score = capture(model, ids)
-        _, score64 = capture(model64, ids)
-        _, score16 = capture(model16, ids)
-        assert abs(score - score64) < SCORE_TOLERANCE / 4, (folder, number, score, score64)
-        worst16 = max(worst16, abs(score16 - score64))
-        row = {"ids": ids, "prompt_length": prompt_length}
-        if texts:
-            row.update(texts[number])
-        row["score"], row["score_float64"] = tiny.numbers(torch.tensor([score, score64], dtype=torch.float64))
-        if number in (1, 3) and not texts:
-            row["embeddings"] = tiny.numbers(states[0])
-            row["first_block"] = tiny.numbers(states[1])
-            row["last_block"] = tiny.numbers(states[-1])
-        out.append(row)
-    scores = torch.tensor([r["score"] for r in out])
-    assert scores.std() > 0.2, (folder, scores)
-    tiny.write_compact_json(folder / "golden.json", {
-        "made_by": f"tools/golden/make_model_golden.py, transformers {transformers.__version__}, torch {torch.__version__}",
-        # bfloat16: twice the worst error that transformers' own bfloat16 makes on these rows.
-        "tolerance": {"layer": LAYER_TOLERANCE, "score": SCORE_TOLERANCE, "score_bfloat16": float(f"{2 * worst16:.2g}")},
-        "rows": out})
-    return scores
-
-
-def must_matter(folder, rows, scores, **attributes):
-    """A fixture of a feature is worth keeping only if a program without the feature fails on it."""
-    config = transformers.LlamaConfig.from_pretrained(folder)
-    for key, value in attributes.items():
-        setattr(config, key, value)
-    model = AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype=torch.float32,
-                                                               attn_implementation="eager").eval()
-    changed = torch.tensor([capture(model, ids)[1] for ids, _ in rows])
-    difference = (changed - scores).abs().max().item()
-    assert difference > 100 * SCORE_TOLERANCE, (folder, attributes, difference)
-
+from model_rows import describe, must_matter, token_rows
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -132,6 +53,7 @@ def main():
     case("bf16", 8, lambda f, c, s: tiny.write_model(f, tiny.v5_json(c, dtype="bfloat16"),
                                                      tiny.seeded_weights(c, s, torch.bfloat16)))
     chat(root / "chat")
+    families.write(root)
 
 
 def chat(folder):

@@ -1,4 +1,4 @@
-"""Tiny random Llama models for fixtures: a few tens of kilobytes each, the same bytes for the same seed."""
+"""Tiny random models for fixtures: a few tens of kilobytes each, the same bytes for the same seed."""
 
 import json
 import shutil
@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForSequenceClassification
+from transformers import AutoModelForSequenceClassification, LlamaConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
 # Written out by hand so that a fixture's template is in view: ChatML without a newline after the closing token.
 CHATML = ("{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>{% endfor %}"
@@ -17,7 +18,8 @@ SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 def seeded_weights(config, seed, dtype=torch.float32, head=True):
     """Weights large enough that attention, mlp and head all move the score; stored in `dtype`."""
-    model = LlamaForSequenceClassification(config)
+    model = AutoModelForSequenceClassification.from_config(config)
+    norm_center = 0.0 if config.model_type.startswith("gemma") else 1.0  # Gemma's norms add 1 themselves
     generator = torch.Generator().manual_seed(seed)
     weights = {}
     for name, value in sorted(model.state_dict().items()):
@@ -25,7 +27,7 @@ def seeded_weights(config, seed, dtype=torch.float32, head=True):
         if name.endswith("bias"):
             new = 0.2 * noise
         elif "norm" in name:
-            new = 1.0 + 0.2 * noise
+            new = norm_center + 0.2 * noise
         elif "embed_tokens" in name:
             new = noise
         else:
@@ -81,7 +83,7 @@ def v5_json(config, **changes):
     """config.json as transformers 5 writes it."""
     value = json.loads(config.to_json_string())
     value.pop("transformers_version", None)
-    value["architectures"] = ["LlamaForSequenceClassification"]
+    value["architectures"] = [MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES[config.model_type]]
     value["dtype"] = "float32"
     value.update(changes)
     return {k: v for k, v in value.items() if v is not None}
@@ -99,12 +101,12 @@ def v4_json(config, **changes):
     return value
 
 
-def tiny_config(**changes):
+def tiny_config(config_class=LlamaConfig, **changes):
     value = dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
                  num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-5, num_labels=1, pad_token_id=0,
                  bos_token_id=1, eos_token_id=2, tie_word_embeddings=False)
     value.update(changes)
-    return LlamaConfig(**value)
+    return config_class(**value)
 
 
 def numbers(tensor):

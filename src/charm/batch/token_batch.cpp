@@ -1,5 +1,7 @@
 #include "charm/batch/token_batch.h"
 
+#include <map>
+
 #include "charm/base/check.h"
 
 namespace charm::batch {
@@ -40,6 +42,36 @@ PackedBatch pack(const std::vector<TokenGroup>& groups) {
     }
   }
   return batch;
+}
+
+PackedBatch unshare_long_prompts(const PackedBatch& batch, std::int64_t longest) {
+  PackedBatch result;
+  const auto copy = [&](std::int64_t begin, std::int64_t length) {
+    const std::int64_t at = result.num_tokens();
+    result.ids.insert(result.ids.end(), batch.ids.begin() + begin, batch.ids.begin() + begin + length);
+    result.positions.insert(result.positions.end(), batch.positions.begin() + begin, batch.positions.begin() + begin + length);
+    return at;
+  };
+  std::map<std::int64_t, std::int64_t> shared;  // where a prompt lay -> where it lies
+  for (const Segment& s : batch.responses) {
+    Segment moved = s;
+    if (s.prompt_length > 0) {
+      const bool own = s.prompt_length + s.response_length > longest;
+      const auto found = shared.find(s.prompt_begin);
+      if (own || found == shared.end()) {
+        moved.prompt_begin = copy(s.prompt_begin, s.prompt_length);
+        result.prompts.push_back({moved.prompt_begin, 0, moved.prompt_begin, s.prompt_length});
+        if (!own) shared.emplace(s.prompt_begin, moved.prompt_begin);
+      } else {
+        moved.prompt_begin = found->second;
+      }
+    }
+    moved.response_begin = copy(s.response_begin, s.response_length);
+    result.responses.push_back(moved);
+    result.last.push_back(moved.response_begin + s.response_length - 1);
+  }
+  result.rows = batch.rows;
+  return result;
 }
 
 }  // namespace charm::batch

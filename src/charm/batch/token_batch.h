@@ -37,4 +37,8 @@ struct PackedBatch {
 /// Lays groups out in the given order.
 PackedBatch pack(const std::vector<TokenGroup>& groups);
 
+/// The same responses in the same order; those whose whole sequence is longer than `longest` no longer share their prompt but have
+/// a copy of their own: for models whose positions depend on the sequence's length.
+PackedBatch unshare_long_prompts(const PackedBatch& batch, std::int64_t longest);
+
 }  // namespace charm::batch

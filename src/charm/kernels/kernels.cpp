@@ -3,10 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <type_traits>
-#include <vector>
 
 #include "charm/kernels/row_kernels.h"
 
@@ -31,23 +28,17 @@ void for_rows(std::int64_t rows, std::int64_t row_cost, const Body& body) {
   });
 }
 
-float to_float(float v) { return v; }
-float to_float(BFloat16 v) {
-  const std::uint32_t wide = static_cast<std::uint32_t>(v.bits) << 16;
-  return std::bit_cast<float>(wide);
-}
-
 }  // namespace
 
 template <typename Element>
 void rms_norm(const Element* x_TD, const Element* weight_D, float eps, Element* out_TD, std::int64_t rows,
-              std::int64_t width) {
+              std::int64_t width, float weight_offset) {
   const RowKernels& k = dispatched();
   for_rows(rows, width, [&](std::int64_t t) {
     if constexpr (std::is_same_v<Element, float>) {
-      k.rms_norm_f32(x_TD + t * width, weight_D, eps, out_TD + t * width, width);
+      k.rms_norm_f32(x_TD + t * width, weight_D, weight_offset, eps, out_TD + t * width, width);
     } else {
-      k.rms_norm_bf16(bits(x_TD + t * width), bits(weight_D), eps, bits(out_TD + t * width), width);
+      k.rms_norm_bf16(bits(x_TD + t * width), bits(weight_D), weight_offset, eps, bits(out_TD + t * width), width);
     }
   });
 }
@@ -83,34 +74,38 @@ void silu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::in
 }
 
 template <typename Element>
-void head_rows(const Element* x_SD, const Element* norm_weight_D, float eps, const float* head_D, float* score_S,
-               std::int64_t rows, std::int64_t width) {
+void gelu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width) {
   const RowKernels& k = dispatched();
-  for_rows(rows, 4 * width, [&](std::int64_t s) {
-    std::vector<float> x(static_cast<std::size_t>(width));
-    std::vector<float> weight(static_cast<std::size_t>(width));
-    for (std::int64_t i = 0; i < width; ++i) {
-      x[static_cast<std::size_t>(i)] = to_float(x_SD[s * width + i]);
-      weight[static_cast<std::size_t>(i)] = to_float(norm_weight_D[i]);
+  for_rows(rows, 4 * width, [&](std::int64_t t) {
+    if constexpr (std::is_same_v<Element, float>) {
+      k.gelu_mul_f32(gate_TF + t * width, up_TF + t * width, width);
+    } else {
+      k.gelu_mul_bf16(bits(gate_TF + t * width), bits(up_TF + t * width), width);
     }
-    k.rms_norm_f32(x.data(), weight.data(), eps, x.data(), width);
-    double sum = 0.0;
-    for (std::int64_t i = 0; i < width; ++i) {
-      sum += static_cast<double>(x[static_cast<std::size_t>(i)]) * static_cast<double>(head_D[i]);
+  });
+}
+
+void head_layer(const float* x_SI, const float* weight_OI, const float* bias_O, float* out_SO, std::int64_t rows,
+                std::int64_t inputs, std::int64_t outputs) {
+  for_rows(rows * outputs, inputs, [&](std::int64_t index) {
+    const float* x = x_SI + index / outputs * inputs;
+    const std::int64_t o = index % outputs;
+    double sum = bias_O == nullptr ? 0.0 : static_cast<double>(bias_O[o]);
+    for (std::int64_t i = 0; i < inputs; ++i) {
+      sum += static_cast<double>(x[i]) * static_cast<double>(weight_OI[o * inputs + i]);
     }
-    score_S[s] = static_cast<float>(sum);
+    out_SO[index] = static_cast<float>(sum);
   });
 }
 
 const char* instruction_set() { return dispatched().instruction_set; }
 
 #define CHARM_KERNELS_FOR(Element)                                                                                   \
-  template void rms_norm<Element>(const Element*, const Element*, float, Element*, std::int64_t, std::int64_t);      \
+  template void rms_norm<Element>(const Element*, const Element*, float, Element*, std::int64_t, std::int64_t, float); \
   template void rope_heads<Element>(const Element*, const float*, const float*, Element*, std::int64_t,              \
                                     std::int64_t, std::int64_t);                                                     \
   template void silu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);                             \
-  template void head_rows<Element>(const Element*, const Element*, float, const float*, float*, std::int64_t,        \
-                                   std::int64_t);
+  template void gelu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);
 CHARM_KERNELS_FOR(float)
 CHARM_KERNELS_FOR(BFloat16)
 #undef CHARM_KERNELS_FOR

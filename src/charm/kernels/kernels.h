@@ -12,11 +12,11 @@ struct BFloat16 {
   std::uint16_t bits;
 };
 
-/// Llama's RMS norm: out = weight * x / sqrt(mean(x^2) + eps).
+/// RMS norm: out = (offset + weight) * x / sqrt(mean(x^2) + eps); Llama's has offset 0, Gemma's 1.
 /// Source: transformers 5.17, modeling_llama.py, LlamaRMSNorm. There bfloat16 is rounded once more before the weight; here not.
 template <typename Element>
 void rms_norm(const Element* x_TD, const Element* weight_D, float eps, Element* out_TD, std::int64_t rows,
-              std::int64_t width);
+              std::int64_t width, float weight_offset = 0.0f);
 
 /// Rotary embedding with halves rotated, and the change from token-major to head-major:
 /// out[h, t, :] = x[t, h, :] * cos[t, :] + rotate_half(x[t, h, :]) * sin[t, :].
@@ -29,10 +29,15 @@ void rope_heads(const Element* x_THE, const float* cos_TF, const float* sin_TF, 
 template <typename Element>
 void silu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width);
 
-/// score[s] = sum_d norm(x[s])[d] * head[d], where norm is the final RMS norm; everything in float32, the sum in float64.
+/// gate = gelu(gate) * up, in place, with the tanh form of gelu: z / (1 + exp(-2 sqrt(2/pi) (z + 0.044715 z^3))), which equals
+/// z/2 (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))). Source: transformers 5.17, gelu_pytorch_tanh.
 template <typename Element>
-void head_rows(const Element* x_SD, const Element* norm_weight_D, float eps, const float* head_D, float* score_S,
-               std::int64_t rows, std::int64_t width);
+void gelu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width);
+
+/// One linear layer of a head: out[s, o] = sum_i x[s, i] * weight[o, i] + bias[o]; float32 with sums in float64. `bias_O` may be
+/// null. Plain loops: it runs once a response.
+void head_layer(const float* x_SI, const float* weight_OI, const float* bias_O, float* out_SO, std::int64_t rows,
+                std::int64_t inputs, std::int64_t outputs);
 
 /// Name of the instruction set that was picked at run time ("AVX3", "AVX2", ...).
 const char* instruction_set();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 namespace charm::kernels::reference {
 
@@ -55,6 +56,16 @@ std::vector<float> attention_row(const std::vector<float>& q, const std::vector<
   std::vector<float> result(dim);
   for (std::size_t e = 0; e < dim; ++e) result[e] = static_cast<float>(out[e] / sum);
   return result;
+}
+
+std::vector<float> gelu_mul(const std::vector<float>& gate, const std::vector<float>& up) {
+  std::vector<float> out(gate.size());
+  for (std::size_t i = 0; i < gate.size(); ++i) {
+    const double z = gate[i];
+    const double inner = std::sqrt(2.0 / std::numbers::pi) * (z + 0.044715 * z * z * z);
+    out[i] = static_cast<float>(z / 2 * (1 + std::tanh(inner)) * up[i]);
+  }
+  return out;
 }
 
 }  // namespace charm::kernels::reference

@@ -9,6 +9,7 @@ namespace charm::kernels::reference {
 std::vector<float> rms_norm(const std::vector<float>& x, const std::vector<float>& weight, float eps);
 std::vector<float> rope(const std::vector<float>& x, const std::vector<float>& cos, const std::vector<float>& sin);
 std::vector<float> silu_mul(const std::vector<float>& gate, const std::vector<float>& up);
+std::vector<float> gelu_mul(const std::vector<float>& gate, const std::vector<float>& up);
 
 /// One query row at `position` of a sequence against its keys and values [L, E]; scale, window and softcap as in AttentionShape.
 std::vector<float> attention_row(const std::vector<float>& q, const std::vector<float>& k_LE, const std::vector<float>& v_LE,

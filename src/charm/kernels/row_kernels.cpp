@@ -46,7 +46,7 @@ inline void store1(float v, std::uint16_t* p) {
 }
 
 template <typename E>
-void rms_norm_row(const E* x, const E* w, float eps, E* out, std::int64_t width) {
+void rms_norm_row(const E* x, const E* w, float offset, float eps, E* out, std::int64_t width) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   Vec sum0 = hn::Zero(d);
@@ -62,10 +62,11 @@ void rms_norm_row(const E* x, const E* w, float eps, E* out, std::int64_t width)
   for (; i < width; ++i) total += load1(x + i) * load1(x + i);
   const float scale = 1.0f / std::sqrt(total / static_cast<float>(width) + eps);
   const Vec scale_v = hn::Set(d, scale);
+  const Vec offset_v = hn::Set(d, offset);
   for (i = 0; i + lanes <= width; i += lanes) {
-    store(d, hn::Mul(load(d, w + i), hn::Mul(load(d, x + i), scale_v)), out + i);
+    store(d, hn::Mul(hn::Add(load(d, w + i), offset_v), hn::Mul(load(d, x + i), scale_v)), out + i);
   }
-  for (; i < width; ++i) store1(load1(w + i) * (load1(x + i) * scale), out + i);
+  for (; i < width; ++i) store1((load1(w + i) + offset) * (load1(x + i) * scale), out + i);
 }
 
 template <typename E>
@@ -106,9 +107,34 @@ void silu_mul_row(E* gate, const E* up, std::int64_t width) {
   }
 }
 
+// exp(88) is below the largest float; past it the result is zero to the last bit that counts.
+constexpr float kLargestExponent = 88.0f;
+constexpr float kGeluScale = -2.0f * 0.7978845608028654f;  // -2 sqrt(2 / pi)
+constexpr float kGeluCubic = 0.044715f;
+
+template <typename E>
+void gelu_mul_row(E* gate, const E* up, std::int64_t width) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const Vec one = hn::Set(d, 1.0f);
+  std::int64_t i = 0;
+  for (; i + lanes <= width; i += lanes) {
+    const Vec g = load(d, gate + i);
+    const Vec inner = hn::MulAdd(hn::Mul(hn::Set(d, kGeluCubic), hn::Mul(g, g)), g, g);
+    const Vec exponent = hn::Min(hn::Mul(hn::Set(d, kGeluScale), inner), hn::Set(d, kLargestExponent));
+    const Vec gelu = hn::Div(g, hn::Add(one, hn::Exp(d, exponent)));
+    store(d, hn::Mul(gelu, load(d, up + i)), gate + i);
+  }
+  for (; i < width; ++i) {
+    const float g = load1(gate + i);
+    const float exponent = std::fmin(kGeluScale * (g + kGeluCubic * g * g * g), kLargestExponent);
+    store1(g / (1.0f + std::exp(exponent)) * load1(up + i), gate + i);
+  }
+}
+
 RowKernels make_row_kernels() {
   return {rms_norm_row<float>,    rms_norm_row<std::uint16_t>, rope_row<float>, rope_row<std::uint16_t>,
-          silu_mul_row<float>,    silu_mul_row<std::uint16_t>,
+          silu_mul_row<float>,    silu_mul_row<std::uint16_t>, gelu_mul_row<float>, gelu_mul_row<std::uint16_t>,
           hwy::TargetName(HWY_TARGET)};
 }
 

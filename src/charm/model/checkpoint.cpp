@@ -1,5 +1,7 @@
 #include <c10/core/ScalarType.h>
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
@@ -49,14 +51,22 @@ std::string updated_config(const fs::path& source_dir, const DecoderConfig& conf
   } catch (const ordered_json::exception& error) {
     throw Error(ErrorKind::kInput, "{}: not JSON: {}", path.string(), error.what());
   }
-  const Family* family = find_family(config.architecture);
-  const bool reward_model = config.head != HeadKind::kNone;
-  json["architectures"] =
-      ordered_json::array({reward_model ? family->sequence_classifier : family->causal_lm});
+  // A head of another kind came with a name of its own, which stays.
+  const Family& family = family_of_type(config.model_type);
+  const bool linear = config.head == HeadKind::kLinear;
+  if (linear) json["architectures"] = ordered_json::array({family.sequence_classifier});
+  if (config.head == HeadKind::kNone)
+    json["architectures"] = ordered_json::array({family.causal_lm});
   json["num_hidden_layers"] = config.num_layers;
+  if (ordered_json& types = json["layer_types"]; types.is_array()) {
+    types.erase(types.begin() + std::min<std::ptrdiff_t>(config.num_layers, std::ssize(types)),
+                types.end());
+  } else {
+    json.erase("layer_types");
+  }
   // transformers 5 writes "dtype", transformers 4 "torch_dtype"; each reads the other's.
   json[json.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(dtype);
-  if (reward_model) {
+  if (linear) {
     json["num_labels"] = 1;
     json["id2label"] = ordered_json::object({{"0", "LABEL_0"}});
     json["label2id"] = ordered_json::object({{"LABEL_0", 0}});

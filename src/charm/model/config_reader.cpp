@@ -19,6 +19,10 @@ const json* ConfigReader::find(std::string_view key) const {
 
 bool ConfigReader::present(std::string_view key) const { return find(key) != nullptr; }
 
+bool ConfigReader::mentions(std::string_view key) const {
+  return object_->contains(std::string(key));
+}
+
 void ConfigReader::fail(std::string_view key, std::string_view why,
                         std::string_view expected) const {
   const json* value = find(key);

@@ -18,6 +18,9 @@ class ConfigReader {
   ConfigReader(const nlohmann::json& object, std::string file, std::string scope = "");
 
   bool present(std::string_view key) const;
+  /// Whether the key is written down, be it as null: some settings have a default that null turns
+  /// off.
+  bool mentions(std::string_view key) const;
 
   std::int64_t integer(std::string_view key, std::int64_t lowest,
                        std::int64_t highest = kMaxExtent) const;

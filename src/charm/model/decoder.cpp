@@ -1,7 +1,10 @@
 #include "charm/model/decoder.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/scalar_tensor.h>
 
+#include <algorithm>
 #include <set>
 #include <utility>
 #include <vector>
@@ -10,29 +13,45 @@
 #include "charm/base/log.h"
 #include "charm/model/rope_frequencies.h"
 #include "charm/nn/decoder_block.h"
+#include "charm/nn/head.h"
 #include "charm/nn/ops.h"
 
 namespace charm::model {
 
 struct Decoder::State {
   nn::Mode mode;
-  at::Tensor embed_VD, final_norm_D, head_1D;
-  at::Tensor inverse_frequencies_F;
+  at::Tensor embed_VD, final_norm_D;
+  double embedding_scale = 1.0;  ///< as the model's dtype holds it
+  std::vector<nn::HeadLayer> head;
+  std::vector<nn::RopeFrequencies> ropes;  ///< the model's own, then the local one where there is one
   std::vector<nn::DecoderBlock> blocks;
 };
 
 namespace {
 
-nn::BlockParts make_parts(const DecoderConfig& config, const BlockWeights& weights, nn::Mode mode, nn::GemmBackend backend) {
+nn::NormRule norm_rule(const DecoderConfig& config) {
+  return {.eps = config.rms_norm_eps, .weight_offset = config.norms_add_one ? 1.0 : 0.0};
+}
+
+nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer, const BlockWeights& weights, nn::Mode mode,
+                          nn::GemmBackend backend) {
   const auto linear = [&](const at::Tensor& weight, const at::Tensor& bias) {
     return mode == nn::Mode::kInference ? nn::Linear::packed(weight, bias, backend) : nn::Linear::plain(weight, bias);
   };
   nn::BlockParts parts;
   parts.num_heads = config.num_heads;
   parts.num_kv_heads = config.num_kv_heads;
-  parts.rms_norm_eps = config.rms_norm_eps;
+  parts.norm = norm_rule(config);
+  parts.activation = config.activation;
+  const std::int64_t window = config.windows.empty() ? 0 : config.windows.at(layer);
+  parts.attention = {.scale = config.attention_scale, .window = window, .softcap = config.attention_softcap};
+  parts.rope = window > 0 && config.local_rope ? 1 : 0;
   parts.input_norm_D = weights.input_norm_D;
-  parts.post_attention_norm_D = weights.post_attention_norm_D;
+  parts.mlp_norm_D = weights.mlp_norm_D;
+  parts.attention_out_norm_D = weights.attention_out_norm_D;
+  parts.mlp_out_norm_D = weights.mlp_out_norm_D;
+  parts.q_norm_E = weights.q_norm_E;
+  parts.k_norm_E = weights.k_norm_E;
   parts.q = linear(weights.q_HED, weights.q_bias);
   parts.k = linear(weights.k_KED, weights.k_bias);
   parts.v = linear(weights.v_KED, weights.v_bias);
@@ -53,12 +72,21 @@ Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode, nn
   CHARM_CHECK(!inference || weights.embed_VD.is_cpu(), "inference mode needs weights on the CPU");
   state_->mode = mode;
   state_->embed_VD = weights.embed_VD;
+  // Rounded as transformers does: sqrt(3072) = 55.4 is 55.5 in bfloat16.
+  state_->embedding_scale =
+      at::scalar_tensor(config_.embedding_scale, at::kFloat).to(weights.embed_VD.scalar_type()).item<double>();
   state_->final_norm_D = weights.final_norm_D;
-  state_->head_1D = inference && weights.head_1D.defined() ? weights.head_1D.to(at::kFloat) : weights.head_1D;
-  state_->inverse_frequencies_F = rope_frequencies(config_.rope, config_.head_dim).to(weights.embed_VD.device());
-  for (BlockWeights& block : weights.blocks) {
-    state_->blocks.emplace_back(make_parts(config_, block, mode, backend));
-    block = BlockWeights();  // packed copies replace the originals one block at a time
+  state_->head = weights.head;
+  for (nn::HeadLayer& layer : state_->head) {
+    if (!inference) break;
+    layer.weight_OI = layer.weight_OI.to(at::kFloat);
+    if (layer.bias_O.defined()) layer.bias_O = layer.bias_O.to(at::kFloat);
+  }
+  state_->ropes.push_back(rope_frequencies(config_.rope, config_.head_dim));
+  if (config_.local_rope) state_->ropes.push_back(rope_frequencies(*config_.local_rope, config_.head_dim));
+  for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
+    state_->blocks.emplace_back(make_parts(config_, layer, weights.blocks[layer], mode, backend));
+    weights.blocks[layer] = BlockWeights();  // packed copies replace the originals one block at a time
   }
 }
 
@@ -66,14 +94,24 @@ Decoder::~Decoder() = default;
 Decoder::Decoder(Decoder&&) noexcept = default;
 
 nn::BatchLayout Decoder::layout(const batch::PackedBatch& batch) const {
-  return nn::make_layout(batch, state_->inverse_frequencies_F, /*attention_scaling=*/1.0, state_->mode,
-                         state_->embed_VD.device());
+  const auto make = [&](const batch::PackedBatch& packed) {
+    return nn::make_layout(packed, state_->ropes, state_->mode, state_->embed_VD.device());
+  };
+  // Where angles depend on a sequence's length, sequences of different lengths cannot share a prompt's keys.
+  const std::int64_t longest = state_->ropes.front().fixed_up_to;
+  const bool shared = std::all_of(batch.responses.begin(), batch.responses.end(), [&](const batch::Segment& s) {
+    return s.prompt_length == 0 || s.prompt_length + s.response_length <= longest;
+  });
+  return shared ? make(batch) : make(batch::unshare_long_prompts(batch, longest));
 }
 
 at::Tensor Decoder::embed(const nn::BatchLayout& layout) const {
   // The pad token's row gets no gradient, as in transformers (nn.Embedding with padding_idx), even where pad is the closing token.
-  return at::embedding(state_->embed_VD, layout.ids_T, /*padding_idx=*/config_.pad_token_id);
+  const at::Tensor x_TD = at::embedding(state_->embed_VD, layout.ids_T, /*padding_idx=*/config_.pad_token_id);
+  return state_->embedding_scale == 1.0 ? x_TD : x_TD * state_->embedding_scale;
 }
+
+double Decoder::embedding_scale() const { return state_->embedding_scale; }
 
 at::Tensor Decoder::block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout,
                           nn::BlockRows rows) const {
@@ -81,8 +119,7 @@ at::Tensor Decoder::block(std::int64_t index, const at::Tensor& x_TD, const nn::
 }
 
 at::Tensor Decoder::head(const at::Tensor& x_SD) const {
-  CHARM_CHECK(state_->head_1D.defined(), "this decoder has no head");
-  return nn::norm_and_head(x_SD, state_->final_norm_D, state_->head_1D, config_.rms_norm_eps, state_->mode);
+  return nn::norm_and_head(x_SD, state_->final_norm_D, state_->head, norm_rule(config_), state_->mode);
 }
 
 at::Tensor Decoder::forward(const nn::BatchLayout& layout) const {

@@ -33,6 +33,9 @@ class Decoder {
   /// ids -> [T, D]. Gradients flow to the embedding.
   at::Tensor embed(const nn::BatchLayout& layout) const;
 
+  /// What `embed` multiplies the table's rows with.
+  double embedding_scale() const;
+
   /// One block: [T, D] -> [T, D], or [S, D] with BlockRows::kLast. Gradients flow in autograd mode.
   at::Tensor block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout, nn::BlockRows rows) const;
 

@@ -9,14 +9,17 @@
 #include <vector>
 
 #include "charm/model/model_config.h"
+#include "charm/nn/head.h"
 
 namespace charm::model {
 
 // D model width, H query heads, K key/value heads, E head width, F mlp width, V vocabulary.
 
-/// The tensors of one block, stored values unchanged. Undefined tensors are absent biases.
+/// The tensors of one block, stored values unchanged. Undefined tensors are absent biases and norms.
 struct BlockWeights {
-  at::Tensor input_norm_D, post_attention_norm_D;
+  at::Tensor input_norm_D, mlp_norm_D;              ///< before attention, before the MLP
+  at::Tensor attention_out_norm_D, mlp_out_norm_D;  ///< after them
+  at::Tensor q_norm_E, k_norm_E;                    ///< of each head
   at::Tensor q_HED, k_KED, v_KED;  ///< [H*E, D], [K*E, D], [K*E, D]
   at::Tensor q_bias, k_bias, v_bias, o_bias;
   at::Tensor o_DHE;  ///< [D, H*E]
@@ -29,7 +32,7 @@ struct DecoderWeights {
   at::Tensor embed_VD;
   std::vector<BlockWeights> blocks;
   at::Tensor final_norm_D;
-  at::Tensor head_1D;  ///< score.weight [1, D]; undefined for a causal LM
+  std::vector<nn::HeadLayer> head;  ///< empty for a causal LM
 };
 
 /// (Hugging Face name, tensor) of every defined tensor in a fixed order: what is saved, and what an
@@ -53,14 +56,14 @@ struct LoadWeightsOptions {
 DecoderWeights load_weights(const std::filesystem::path& model_dir, const DecoderConfig& config,
                             const LoadWeightsOptions& options);
 
-/// Fresh weights as transformers 5.17 initialises them (PreTrainedModel._init_weights): norms 1,
-/// biases 0, everything else normal with `config.initializer_range`. float32 on CPU; a function of
+/// Fresh weights as transformers 5.17 initialises them (PreTrainedModel._init_weights): norms 1 (0
+/// where the norm adds 1), biases 0, everything else normal with `config.initializer_range`. float32 on CPU; a function of
 /// the config and the seed.
 DecoderWeights random_weights(const DecoderConfig& config, std::uint64_t seed);
 
-/// A fresh head [1, D], float32: normal with `config.initializer_range`, as transformers gives a
-/// head it does not find.
-at::Tensor random_head(const DecoderConfig& config, std::uint64_t seed);
+/// Gives a causal LM a fresh linear head, float32: normal with `config.initializer_range`, as
+/// transformers gives a head it does not find.
+void add_random_head(DecoderWeights& weights, DecoderConfig& config, std::uint64_t seed);
 
 /// Drops the blocks behind the first `num_layers` from weights and config.
 void keep_first_layers(DecoderWeights& weights, DecoderConfig& config, std::int64_t num_layers);

@@ -9,6 +9,7 @@
 #include "charm/base/files.h"
 #include "charm/model/config_reader.h"
 #include "charm/model/families/family.h"
+#include "charm/model/heads.h"
 
 namespace charm::model {
 namespace {
@@ -35,13 +36,23 @@ std::string known_architectures() {
     names.push_back(family->sequence_classifier);
     names.push_back(family->causal_lm);
   }
+  for (const std::string_view architecture : head_architectures()) names.push_back(architecture);
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
+/// The family of the one architecture; a head's own architecture leaves the family to model_type.
 const Family& family_of(const ConfigReader& reader) {
   const std::vector<std::string> architectures = reader.texts("architectures");
   if (architectures.size() != 1) {
     reader.fail("architectures", "", fmt::format("a list of one of {}", known_architectures()));
+  }
+  refuse_known_head(reader, architectures.front());
+  if (find_head(architectures.front()) != nullptr) {
+    const std::string type = reader.text_or("model_type", "");
+    for (const Family* family : all_families()) {
+      if (type == family->model_type) return *family;
+    }
+    reader.fail("model_type", "", "the model_type of a known family");
   }
   const Family* family = find_family(architectures.front());
   if (family == nullptr) {
@@ -57,8 +68,8 @@ const Family& family_of(const ConfigReader& reader) {
 }
 
 /// What would need code or arithmetic we do not have.
-void refuse_unsupported(const ConfigReader& reader) {
-  if (reader.present("auto_map")) {
+void refuse_unsupported(const ConfigReader& reader, bool knows_code) {
+  if (reader.present("auto_map") && !knows_code) {
     reader.fail("auto_map", "the model brings its own Python code, which is never run", "nothing");
   }
   if (reader.present("quantization_config")) {
@@ -66,6 +77,13 @@ void refuse_unsupported(const ConfigReader& reader) {
                 "quantised checkpoints are refused; use the float32, float16 or bfloat16 weights",
                 "nothing");
   }
+}
+
+/// The head the config asks for, with its settings.
+void read_head(const ConfigReader& reader, const Head& head, DecoderConfig& config) {
+  config.head = head.kind;
+  head.read_config(reader, config);
+  if (head.pools_last_token) config.pad_token_id = -1;
 }
 
 /// num_labels as transformers counts: id2label where present, otherwise num_labels, otherwise 2.
@@ -94,7 +112,7 @@ void read_tokens(const ConfigReader& reader, DecoderConfig& config) {
   config.pad_token_id = pad.empty() ? -1 : pad.front();
 }
 
-void read_sizes(const ConfigReader& reader, DecoderConfig& config) {
+void read_sizes(const ConfigReader& reader, const Family& family, DecoderConfig& config) {
   config.vocab_size = reader.integer("vocab_size", 1);
   config.hidden_size = reader.integer("hidden_size", 1);
   config.intermediate_size = reader.integer("intermediate_size", 1);
@@ -105,13 +123,16 @@ void read_sizes(const ConfigReader& reader, DecoderConfig& config) {
     reader.fail("num_key_value_heads", "",
                 fmt::format("a divisor of num_attention_heads ({})", config.num_heads));
   }
-  if (!reader.present("head_dim") && config.hidden_size % config.num_heads != 0) {
+  const bool by_division = family.default_head_dim == 0;
+  if (!reader.present("head_dim") && by_division && config.hidden_size % config.num_heads != 0) {
     reader.fail(
         "head_dim",
         "hidden_size is no multiple of num_attention_heads, so the head width must be given",
         "a positive number");
   }
-  config.head_dim = reader.integer_or("head_dim", config.hidden_size / config.num_heads, 2);
+  const std::int64_t usual =
+      by_division ? config.hidden_size / config.num_heads : family.default_head_dim;
+  config.head_dim = reader.integer_or("head_dim", usual, 2);
   if (config.head_dim % 2 != 0)
     reader.fail("head_dim", "rotary positions pair its halves", "an even number");
   config.max_positions = reader.integer("max_position_embeddings", 1);
@@ -125,23 +146,28 @@ void read_sizes(const ConfigReader& reader, DecoderConfig& config) {
 DecoderConfig parse_model_config(const std::string& json_text, const std::string& name) {
   const json parsed = parse_object(json_text, name);
   const ConfigReader reader(parsed, name);
-  refuse_unsupported(reader);
   const Family& family = family_of(reader);
 
   DecoderConfig config;
   config.architecture = reader.texts("architectures").front();
   config.model_type = family.model_type;
+  const Head* head = find_head(config.architecture);
+  if (config.architecture == family.causal_lm) head = find_marked_head(reader);
+  refuse_unsupported(reader, /*knows_code=*/head != nullptr);
   if (config.architecture == family.sequence_classifier) {
     require_one_label(reader);
-    config.head = HeadKind::kLinear;
+    head = &head_of(HeadKind::kLinear);
   }
-  const std::string activation = reader.text_or("hidden_act", "silu");
-  if (activation != "silu" && activation != "swish")
-    reader.fail("hidden_act", "", "\"silu\"");  // two names of one function
-  read_sizes(reader, config);
+  read_sizes(reader, family, config);
   read_tokens(reader, config);
   config.stored_dtype = reader.text_or("dtype", reader.text_or("torch_dtype", ""));
   family.read_config(reader, config);
+  if (head != nullptr) read_head(reader, *head, config);
+  if (config.rope.kind == RopeKind::kDynamic) {
+    // The lengths this rope stretches to; config.json names the one it starts from.
+    config.max_positions =
+        static_cast<std::int64_t>(config.rope.factor * static_cast<double>(config.max_positions));
+  }
   return config;
 }
 

@@ -6,24 +6,35 @@
 #include <string>
 #include <vector>
 
+#include "charm/nn/activation.h"
+
 namespace charm::model {
 
-enum class RopeKind { kDefault, kLinear, kLlama3 };
+enum class RopeKind { kDefault, kLinear, kLlama3, kDynamic, kYarn };
 
 /// How positions become angles. Formulas: transformers 5.17 modeling_rope_utils.py.
 struct RopeConfig {
   RopeKind kind = RopeKind::kDefault;
   double theta = 10000.0;
   double factor = 1.0;
-  double low_freq_factor = 1.0;                       ///< llama3 only
-  double high_freq_factor = 4.0;                      ///< llama3 only
-  std::int64_t original_max_position_embeddings = 0;  ///< llama3 only
+  double low_freq_factor = 1.0;   ///< llama3 only
+  double high_freq_factor = 4.0;  ///< llama3 only
+  /// llama3 and yarn: positions the model was first trained on; dynamic: length up to which the
+  /// frequencies stay as they are.
+  std::int64_t original_max_position_embeddings = 0;
+  double beta_fast = 32.0;        ///< yarn only: turns above which a frequency is kept
+  double beta_slow = 1.0;         ///< yarn only: turns below which it is divided by `factor`
+  bool truncate = true;           ///< yarn only: the two borders are rounded to whole dimensions
+  double attention_factor = 1.0;  ///< yarn only: multiplies cosines and sines
 };
 
+/// See heads.cpp for what each is made of.
 enum class HeadKind {
-  kNone,
-  kLinear
-};  ///< kNone: a causal LM, which only `train --new-head` accepts
+  kNone,       ///< a causal LM, which only `train --new-head` accepts
+  kLinear,     ///< transformers' *ForSequenceClassification
+  kTwoLayers,  ///< INF-ORM
+  kValueHead,  ///< GRM
+};
 
 /// Everything `nn/` needs to build a decoder; families differ in this data, not in code paths.
 struct DecoderConfig {
@@ -41,8 +52,19 @@ struct DecoderConfig {
   bool attention_bias = false;
   bool mlp_bias = false;
   bool tie_word_embeddings = false;
+  nn::Activation activation = nn::Activation::kSilu;
+  double embedding_scale = 1.0;    ///< multiplies the embedding's rows
+  bool norms_add_one = false;      ///< norms multiply with 1 + weight
+  double attention_scale = 0.0;    ///< of q.k; 0: 1 / sqrt(head_dim)
+  double attention_softcap = 0.0;  ///< see nn::AttentionRule; 0: none
+  /// Per layer: a token sees itself and the window-1 positions before it; 0: all of them. Empty: no
+  /// layer has a window.
+  std::vector<std::int64_t> windows;
   RopeConfig rope;
+  std::optional<RopeConfig> local_rope;  ///< of layers with a window, where it is another one
   HeadKind head = HeadKind::kNone;
+  std::int64_t head_num_hidden = 0;    ///< value heads: layers before the last
+  std::int64_t head_hidden_width = 0;  ///< value heads: outputs of each of them
   std::int32_t pad_token_id = -1;
   std::vector<std::int32_t> eos_token_ids;
   std::optional<std::int32_t> bos_token_id;

@@ -25,7 +25,7 @@ DecoderWeights random_weights(const DecoderConfig& config, std::uint64_t seed) {
   for (const WeightSlot& slot : weight_slots(weights, config)) {
     RandomStream stream(seed, "random_weights", index++);
     const auto options = at::TensorOptions().dtype(at::kFloat);
-    if (slot.kind == WeightShape::kNorm) {
+    if (is_norm(slot.kind) && !config.norms_add_one) {
       *slot.tensor = at::ones(slot.shape, options);
     } else if (slot.shape.size() == 1) {
       *slot.tensor = at::zeros(slot.shape, options);
@@ -36,9 +36,12 @@ DecoderWeights random_weights(const DecoderConfig& config, std::uint64_t seed) {
   return weights;
 }
 
-at::Tensor random_head(const DecoderConfig& config, std::uint64_t seed) {
+void add_random_head(DecoderWeights& weights, DecoderConfig& config, std::uint64_t seed) {
   RandomStream stream(seed, "random_head");
-  return normal({1, config.hidden_size}, config.initializer_range, stream);
+  config.head = HeadKind::kLinear;
+  weights.head.assign(1, {});
+  weights.head.front().weight_OI =
+      normal({1, config.hidden_size}, config.initializer_range, stream);
 }
 
 }  // namespace charm::model

@@ -1,12 +1,31 @@
 #include "charm/model/rope_config.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "charm/model/config_reader.h"
 
 namespace charm::model {
 namespace {
 
-// transformers 5.17, configuration_utils: a Llama config without rope_theta means this.
+// transformers 5.17, configuration_utils: a config without rope_theta means this.
 constexpr double kDefaultTheta = 10000.0;
+
+constexpr std::string_view kRopeSettings[] = {"rope_type",
+                                              "type",
+                                              "rope_theta",
+                                              "factor",
+                                              "low_freq_factor",
+                                              "high_freq_factor",
+                                              "original_max_position_embeddings",
+                                              "beta_fast",
+                                              "beta_slow",
+                                              "truncate",
+                                              "mscale",
+                                              "mscale_all_dim",
+                                              "attention_factor",
+                                              "partial_rotary_factor",
+                                              "finetuned"};  // a remark
 
 void read_llama3(const ConfigReader& scaling, RopeConfig& rope) {
   rope.low_freq_factor = scaling.positive("low_freq_factor");
@@ -17,7 +36,37 @@ void read_llama3(const ConfigReader& scaling, RopeConfig& rope) {
   }
 }
 
-void read_scaling(const ConfigReader& scaling, RopeConfig& rope) {
+// _compute_yarn_parameters: how much the cosines and sines grow.
+double yarn_scale(double factor, double mscale) {
+  return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
+}
+
+void read_yarn(const ConfigReader& scaling, std::int64_t max_positions, RopeConfig& rope) {
+  rope.original_max_position_embeddings =
+      scaling.integer_or("original_max_position_embeddings", max_positions, 1);
+  rope.factor =
+      scaling.positive_or("factor", static_cast<double>(max_positions) /
+                                        static_cast<double>(rope.original_max_position_embeddings));
+  rope.beta_fast = scaling.positive_or("beta_fast", 32.0);
+  rope.beta_slow = scaling.positive_or("beta_slow", 1.0);
+  if (rope.beta_fast < rope.beta_slow)
+    scaling.fail("beta_fast", "", "a number not below beta_slow");
+  rope.truncate = scaling.boolean("truncate", true);
+  const bool scaled_apart = scaling.present("mscale") && scaling.present("mscale_all_dim");
+  const double by_default = scaled_apart
+                                ? yarn_scale(rope.factor, scaling.positive("mscale")) /
+                                      yarn_scale(rope.factor, scaling.positive("mscale_all_dim"))
+                                : yarn_scale(rope.factor, 1.0);
+  rope.attention_factor = scaling.positive_or("attention_factor", by_default);
+}
+
+void read_scaling(const ConfigReader& reader, const ConfigReader& scaling, RopeConfig& rope) {
+  for (const std::string& key : scaling.keys()) {
+    if (std::find(std::begin(kRopeSettings), std::end(kRopeSettings), key) ==
+        std::end(kRopeSettings)) {
+      scaling.fail(key, "a rope setting that is not supported", "nothing");
+    }
+  }
   if (scaling.present("partial_rotary_factor") &&
       scaling.positive("partial_rotary_factor") != 1.0) {
     scaling.fail("partial_rotary_factor", "rotating part of a head is not supported", "1.0");
@@ -25,18 +74,30 @@ void read_scaling(const ConfigReader& scaling, RopeConfig& rope) {
   // "type" is the older spelling of "rope_type"; both may stand side by side.
   const std::string_view key = scaling.present("rope_type") ? "rope_type" : "type";
   const std::string kind = scaling.text_or(key, "default");
+  const std::int64_t max_positions = reader.integer("max_position_embeddings", 1);
   if (kind == "default") return;
-  if (kind != "linear" && kind != "llama3") scaling.fail(key, "", "one of default, linear, llama3");
+  if (kind == "linear") {
+    rope.kind = RopeKind::kLinear;
+  } else if (kind == "llama3") {
+    rope.kind = RopeKind::kLlama3;
+    read_llama3(scaling, rope);
+  } else if (kind == "dynamic") {
+    rope.kind = RopeKind::kDynamic;
+    rope.original_max_position_embeddings = max_positions;
+  } else if (kind == "yarn") {
+    rope.kind = RopeKind::kYarn;
+    read_yarn(scaling, max_positions, rope);
+    return;
+  } else {
+    scaling.fail(key, "", "one of default, linear, dynamic, yarn, llama3");
+  }
   rope.factor = scaling.positive("factor");
-  rope.kind = kind == "linear" ? RopeKind::kLinear : RopeKind::kLlama3;
-  if (rope.kind == RopeKind::kLlama3) read_llama3(scaling, rope);
+  if (rope.kind == RopeKind::kDynamic && rope.factor < 1.0)
+    scaling.fail("factor", "", "a number from 1 up");
 }
 
-}  // namespace
-
-RopeConfig read_rope(const ConfigReader& reader) {
-  RopeConfig rope;
-  rope.theta = reader.positive_or("rope_theta", kDefaultTheta);
+/// What stands beside the two spellings and would change them.
+void refuse_outer_settings(const ConfigReader& reader) {
   if (reader.present("rope_scaling") && reader.present("rope_parameters")) {
     reader.fail("rope_scaling", "the file holds rope_parameters too, and only one can be meant",
                 "null");
@@ -44,12 +105,51 @@ RopeConfig read_rope(const ConfigReader& reader) {
   if (reader.present("partial_rotary_factor") && reader.positive("partial_rotary_factor") != 1.0) {
     reader.fail("partial_rotary_factor", "rotating part of a head is not supported", "1.0");
   }
-  if (reader.present("rope_scaling")) read_scaling(reader.object("rope_scaling"), rope);
+  if (reader.present("original_max_position_embeddings")) {
+    reader.fail("original_max_position_embeddings",
+                "only the one among the rope settings is supported", "nothing");
+  }
+}
+
+}  // namespace
+
+RopeConfig read_rope(const ConfigReader& reader) {
+  refuse_outer_settings(reader);
+  RopeConfig rope;
+  rope.theta = reader.positive_or("rope_theta", kDefaultTheta);
+  if (reader.present("rope_scaling")) read_scaling(reader, reader.object("rope_scaling"), rope);
   if (reader.present("rope_parameters")) {
     const ConfigReader parameters = reader.object("rope_parameters");
     rope.theta = parameters.positive_or("rope_theta", rope.theta);
-    read_scaling(parameters, rope);
+    read_scaling(reader, parameters, rope);
   }
+  return rope;
+}
+
+RopeConfig read_layer_rope(const ConfigReader& reader, const LayerRopeKeys& keys) {
+  refuse_outer_settings(reader);
+  RopeConfig rope;
+  rope.theta = reader.positive_or(keys.theta_key, keys.default_theta);
+  std::string_view place = "rope_scaling";
+  if (keys.scaled && reader.present("rope_scaling"))
+    read_scaling(reader, reader.object("rope_scaling"), rope);
+  if (reader.present("rope_parameters")) {
+    const ConfigReader parameters = reader.object("rope_parameters");
+    for (const std::string& key : parameters.keys()) {
+      if (key != "full_attention" && key != "sliding_attention") {
+        parameters.fail(key, "this model keeps one object for each kind of layer",
+                        "full_attention and sliding_attention only");
+      }
+    }
+    if (parameters.present(keys.layers)) {
+      const ConfigReader own = parameters.object(keys.layers);
+      rope.theta = own.positive_or("rope_theta", rope.theta);
+      read_scaling(reader, own, rope);
+    }
+    place = "rope_parameters";
+  }
+  if (rope.kind == RopeKind::kDynamic)
+    reader.fail(place, "dynamic rope is not supported where layers differ in rope", "another kind");
   return rope;
 }
 

@@ -4,8 +4,11 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/pow.h>
 #include <ATen/ops/reciprocal.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/where.h>
 
+#include <algorithm>
+#include <cmath>
 #include <numbers>
 
 namespace charm::model {
@@ -24,17 +27,62 @@ at::Tensor llama3_frequencies(const at::Tensor& base, const RopeConfig& rope) {
   return at::where(is_long.logical_not().logical_and(is_short.logical_not()), blended, slowed);
 }
 
+// _compute_dynamic_ntk_parameters: the base grows with the length, in float32 as there.
+at::Tensor dynamic_frequencies(const RopeConfig& rope, std::int64_t length, const at::Tensor& exponents, std::int64_t head_dim) {
+  const at::Tensor tokens = at::scalar_tensor(length, at::kLong);
+  const at::Tensor growth = tokens * rope.factor / static_cast<double>(rope.original_max_position_embeddings) - (rope.factor - 1);
+  const at::Tensor theta = growth.pow(static_cast<double>(head_dim) / static_cast<double>(head_dim - 2)) * rope.theta;
+  return at::reciprocal(at::pow(theta, exponents));
+}
+
+// _compute_yarn_parameters, find_correction_dim: the dimension that makes this many turns over the original length.
+double yarn_dimension(const RopeConfig& rope, double turns, std::int64_t head_dim) {
+  const auto original = static_cast<double>(rope.original_max_position_embeddings);
+  return static_cast<double>(head_dim) * std::log(original / (turns * 2 * std::numbers::pi)) / (2 * std::log(rope.theta));
+}
+
+// _compute_yarn_parameters: fast dimensions are kept, slow ones divided by `factor`, those between blended along a ramp.
+at::Tensor yarn_frequencies(const RopeConfig& rope, const at::Tensor& exponents, std::int64_t head_dim) {
+  double low = yarn_dimension(rope, rope.beta_fast, head_dim);
+  double high = yarn_dimension(rope, rope.beta_slow, head_dim);
+  if (rope.truncate) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, static_cast<double>(head_dim - 1));
+  if (low == high) high += 0.001;  // as there: no division by zero
+  const at::Tensor ramp = ((at::arange(head_dim / 2, at::kFloat) - low) / (high - low)).clamp(0, 1);
+  const at::Tensor kept = 1 - ramp;
+  const at::Tensor powers = at::pow(rope.theta, exponents);
+  return at::reciprocal(powers * rope.factor) * (1 - kept) + at::reciprocal(powers) * kept;
+}
+
 }  // namespace
 
-at::Tensor rope_frequencies(const RopeConfig& rope, std::int64_t head_dim) {
+nn::RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t head_dim) {
   const at::Tensor exponents = at::arange(0, head_dim, 2, at::kFloat) / head_dim;
-  const at::Tensor base = at::reciprocal(at::pow(rope.theta, exponents));
+  nn::RopeFrequencies frequencies;
+  frequencies.inverse_F = at::reciprocal(at::pow(rope.theta, exponents));
   switch (rope.kind) {
-    case RopeKind::kDefault: return base;
-    case RopeKind::kLinear: return base / rope.factor;
-    case RopeKind::kLlama3: return llama3_frequencies(base, rope);
+    case RopeKind::kDefault:
+      break;
+    case RopeKind::kLinear:
+      frequencies.inverse_F = frequencies.inverse_F / rope.factor;
+      break;
+    case RopeKind::kLlama3:
+      frequencies.inverse_F = llama3_frequencies(frequencies.inverse_F, rope);
+      break;
+    case RopeKind::kYarn:
+      frequencies.inverse_F = yarn_frequencies(rope, exponents, head_dim);
+      frequencies.attention_scaling = rope.attention_factor;
+      break;
+    case RopeKind::kDynamic:
+      frequencies.fixed_up_to = rope.original_max_position_embeddings;
+      frequencies.of_length = [=](std::int64_t length) { return dynamic_frequencies(rope, length, exponents, head_dim); };
+      break;
   }
-  return base;
+  return frequencies;
 }
 
 }  // namespace charm::model

@@ -2,12 +2,18 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+
 #include "charm/model/model_config.h"
+#include "charm/nn/layout.h"
 
 namespace charm::model {
 
-/// Angle per position of each pair of a head: float32 [E/2]. Computed with the operators and in the order of transformers 5.17,
+/// Angle per position of each pair of a head. Computed with the operators and in the order of transformers 5.17,
 /// modeling_rope_utils.py, because an ulp here grows with the position.
-at::Tensor rope_frequencies(const RopeConfig& rope, std::int64_t head_dim);
+///
+/// Dynamic: a sequence longer than the original length has frequencies of its own, which depend on its length alone (transformers
+/// keeps those of the longest sequence it has seen).
+nn::RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t head_dim);
 
 }  // namespace charm::model

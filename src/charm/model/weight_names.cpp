@@ -4,8 +4,9 @@
 
 #include <charconv>
 
-#include "charm/base/check.h"
+#include "charm/base/error.h"
 #include "charm/model/families/family.h"
+#include "charm/model/heads.h"
 
 namespace charm::model {
 namespace {
@@ -16,11 +17,11 @@ std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
   switch (kind) {
     case WeightShape::kEmbedding:
       return {c.vocab_size, c.hidden_size};
-    case WeightShape::kHead:
-      return {1, c.hidden_size};
     case WeightShape::kNorm:
     case WeightShape::kModel:
       return {c.hidden_size};
+    case WeightShape::kHeadNorm:
+      return {c.head_dim};
     case WeightShape::kHeads:
       return {heads};
     case WeightShape::kKvHeads:
@@ -37,14 +38,14 @@ std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
       return {c.intermediate_size, c.hidden_size};
     case WeightShape::kModelByMlp:
       return {c.hidden_size, c.intermediate_size};
+    case WeightShape::kHead:
+      break;  // has the shape its layer gives it
   }
   throw Error(ErrorKind::kInternal, "shape_of: unknown kind {}", static_cast<int>(kind));
 }
 
 const WeightNames& names_of(const DecoderConfig& config) {
-  const Family* family = find_family(config.architecture);
-  CHARM_CHECK(family != nullptr, "no family for architecture '{}'", config.architecture);
-  return *family->names;
+  return *family_of_type(config.model_type).names;
 }
 
 bool is_absent(BiasOf bias, const DecoderConfig& config) {
@@ -63,15 +64,28 @@ std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfi
   weights.blocks.resize(static_cast<std::size_t>(config.num_layers));
   add(std::string(names.embedding), WeightShape::kEmbedding, weights.embed_VD);
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
-    for (const BlockSlot& slot : names.block_slots) {
-      if (is_absent(slot.bias, config)) continue;
-      add(fmt::format("{}{}.{}", names.block_prefix, layer, slot.suffix), slot.shape,
-          weights.blocks[layer].*slot.member);
+    for (const std::span<const BlockSlot> group : names.block_slots) {
+      for (const BlockSlot& slot : group) {
+        if (is_absent(slot.bias, config)) continue;
+        add(fmt::format("{}{}.{}", names.block_prefix, layer, slot.suffix), slot.shape,
+            weights.blocks[layer].*slot.member);
+      }
     }
   }
   add(std::string(names.final_norm), WeightShape::kNorm, weights.final_norm_D);
-  if (config.head != HeadKind::kNone)
-    add(std::string(names.head), WeightShape::kHead, weights.head_1D);
+  if (config.head == HeadKind::kNone) return slots;
+  const std::vector<HeadLayerShape> layers = head_of(config.head).layers(config);
+  weights.head.resize(layers.size());
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const HeadLayerShape& layer = layers[i];
+    slots.push_back({layer.name + ".weight",
+                     WeightShape::kHead,
+                     {layer.outputs, layer.inputs},
+                     &weights.head[i].weight_OI});
+    if (layer.bias)
+      slots.push_back(
+          {layer.name + ".bias", WeightShape::kHead, {layer.outputs}, &weights.head[i].bias_O});
+  }
   return slots;
 }
 

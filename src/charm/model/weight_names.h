@@ -15,8 +15,9 @@ namespace charm::model {
 /// Shape of a tensor in terms of the config.
 enum class WeightShape {
   kEmbedding,       ///< [V, D]
-  kHead,            ///< [1, D]
-  kNorm,            ///< [D], starts at 1
+  kHead,            ///< weight or bias of a head's layer
+  kNorm,            ///< [D]
+  kHeadNorm,        ///< [E]
   kModel,           ///< [D]
   kHeads,           ///< [H*E]
   kKvHeads,         ///< [K*E]
@@ -27,6 +28,10 @@ enum class WeightShape {
   kMlpByModel,      ///< [F, D]
   kModelByMlp,      ///< [D, F]
 };
+
+constexpr bool is_norm(WeightShape kind) {
+  return kind == WeightShape::kNorm || kind == WeightShape::kHeadNorm;
+}
 
 /// Which config switch brings a bias into being.
 enum class BiasOf { kNothing, kAttention, kMlp };
@@ -43,9 +48,9 @@ struct BlockSlot {
 struct WeightNames {
   std::string_view embedding;
   std::string_view block_prefix;  ///< "model.layers."
-  std::span<const BlockSlot> block_slots;
+  std::span<const std::span<const BlockSlot>>
+      block_slots;  ///< groups in order, see families/block_slots.h
   std::string_view final_norm;
-  std::string_view head;
 };
 
 /// One tensor the config says a model has.

@@ -16,26 +16,29 @@ constexpr std::int64_t kMlpTileRows = 4 * kGemmRows;
 }  // namespace
 
 at::Tensor DecoderBlock::forward(const at::Tensor& x_TD, const BatchLayout& layout, BlockRows rows) const {
-  const at::Tensor normed = rms_norm(x_TD, parts_.input_norm_D, parts_.rms_norm_eps, layout.mode);
+  const auto norm = [&](const at::Tensor& x, const at::Tensor& weight_D) {
+    return weight_D.defined() ? rms_norm(x, weight_D, parts_.norm, layout.mode) : x;
+  };
   const at::Tensor residual = rows == BlockRows::kLast ? x_TD.index_select(0, layout.last_S) : x_TD;
-  const at::Tensor h = residual + attend(normed, layout, rows);
-  return h + mlp(rms_norm(h, parts_.post_attention_norm_D, parts_.rms_norm_eps, layout.mode), layout.mode);
+  const at::Tensor h = residual + norm(attend(norm(x_TD, parts_.input_norm_D), layout, rows), parts_.attention_out_norm_D);
+  return h + norm(mlp(norm(h, parts_.mlp_norm_D), layout.mode), parts_.mlp_out_norm_D);
 }
 
 at::Tensor DecoderBlock::attend(const at::Tensor& normed_TD, const BatchLayout& layout, BlockRows rows) const {
   const bool last = rows == BlockRows::kLast;
   const auto of_last = [&](const at::Tensor& t) { return last ? t.index_select(0, layout.last_S) : t; };
-  const at::Tensor q_HTE = rope_heads(parts_.q.forward(of_last(normed_TD)), of_last(layout.cos_TF),
-                                      of_last(layout.sin_TF), parts_.num_heads, layout.mode);
-  const at::Tensor k_KTE =
-      rope_heads(parts_.k.forward(normed_TD), layout.cos_TF, layout.sin_TF, parts_.num_kv_heads, layout.mode);
+  const RopeTable& rope = layout.ropes.at(parts_.rope);
+  const at::Tensor q_THE = rms_norm_heads(parts_.q.forward(of_last(normed_TD)), parts_.q_norm_E, parts_.norm, layout.mode);
+  const at::Tensor k_TKE = rms_norm_heads(parts_.k.forward(normed_TD), parts_.k_norm_E, parts_.norm, layout.mode);
+  const at::Tensor q_HTE = rope_heads(q_THE, of_last(rope.cos_TF), of_last(rope.sin_TF), parts_.num_heads, layout.mode);
+  const at::Tensor k_KTE = rope_heads(k_TKE, rope.cos_TF, rope.sin_TF, parts_.num_kv_heads, layout.mode);
   const at::Tensor v_KTE = split_heads(parts_.v.forward(normed_TD), parts_.num_kv_heads);
-  return parts_.o.forward(attention(q_HTE, k_KTE, v_KTE, layout, rows));
+  return parts_.o.forward(attention(q_HTE, k_KTE, v_KTE, layout, rows, parts_.attention));
 }
 
 at::Tensor DecoderBlock::mlp(const at::Tensor& normed_TD, Mode mode) const {
   const auto tile = [&](const at::Tensor& x) {
-    return parts_.down.forward(silu_mul(parts_.gate.forward(x), parts_.up.forward(x), mode));
+    return parts_.down.forward(gated_mul(parts_.gate.forward(x), parts_.up.forward(x), parts_.activation, mode));
   };
   if (mode == Mode::kAutograd) return tile(normed_TD);
   at::Tensor out = at::empty(normed_TD.sizes(), normed_TD.options());

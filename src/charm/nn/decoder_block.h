@@ -7,6 +7,7 @@
 #include "charm/nn/attention.h"
 #include "charm/nn/layout.h"
 #include "charm/nn/linear.h"
+#include "charm/nn/ops.h"
 
 namespace charm::nn {
 
@@ -16,12 +17,17 @@ namespace charm::nn {
 struct BlockParts {
   std::int64_t num_heads = 0;
   std::int64_t num_kv_heads = 0;
-  double rms_norm_eps = 1e-6;
-  at::Tensor input_norm_D, post_attention_norm_D;
+  NormRule norm;
+  Activation activation = Activation::kSilu;
+  AttentionRule attention;
+  std::size_t rope = 0;                 ///< which of the layout's tables turns queries and keys
+  at::Tensor input_norm_D, mlp_norm_D;  ///< before attention, before the MLP
+  at::Tensor attention_out_norm_D, mlp_out_norm_D;  ///< after them, before the sum; undefined: none
+  at::Tensor q_norm_E, k_norm_E;  ///< of each head, before the turn; undefined: none
   Linear q, k, v, o, gate, up, down;
 };
 
-/// norm, attention, add, norm, MLP, add. Immutable; safe for concurrent use.
+/// norm, attention, (norm,) add, norm, MLP, (norm,) add. Immutable; safe for concurrent use.
 class DecoderBlock {
  public:
   explicit DecoderBlock(BlockParts parts) : parts_(std::move(parts)) {}

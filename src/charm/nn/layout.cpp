@@ -11,10 +11,29 @@ namespace {
 
 std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
 
+RopeTable make_table(const RopeFrequencies& frequencies, const at::Tensor& positions_T, const std::vector<batch::Segment>& responses) {
+  // Angles in float32 as transformers computes them (position * inverse frequency), so that the two agree to the last bits.
+  const auto angles = [&](const at::Tensor& positions, const at::Tensor& inverse_F) {
+    return at::outer(positions, inverse_F.to(positions_T.device()));
+  };
+  const at::Tensor angles_TF = angles(positions_T, frequencies.inverse_F);
+  for (const batch::Segment& s : responses) {
+    const std::int64_t length = s.prompt_length + s.response_length;
+    if (length <= frequencies.fixed_up_to) continue;
+    const at::Tensor inverse_F = frequencies.of_length(length);
+    const auto rewrite = [&](std::int64_t begin, std::int64_t rows) {
+      angles_TF.narrow(0, begin, rows).copy_(angles(positions_T.narrow(0, begin, rows), inverse_F));
+    };
+    rewrite(s.prompt_begin, s.prompt_length);
+    rewrite(s.response_begin, s.response_length);
+  }
+  return {angles_TF.cos() * frequencies.attention_scaling, angles_TF.sin() * frequencies.attention_scaling};
+}
+
 }  // namespace
 
-BatchLayout make_layout(const batch::PackedBatch& batch, const at::Tensor& inverse_frequencies_F, double attention_scaling,
-                        Mode mode, const at::Device& device) {
+BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFrequencies> frequencies, Mode mode,
+                        const at::Device& device) {
   BatchLayout layout;
   layout.mode = mode;
   layout.prompts = batch.prompts;
@@ -35,10 +54,8 @@ BatchLayout make_layout(const batch::PackedBatch& batch, const at::Tensor& inver
   };
   layout.ids_T = to_device(ids, at::kLong);
   layout.last_S = to_device(last, at::kLong);
-  // Angles in float32 as transformers computes them (position * inverse frequency), so that the two agree to the last bits.
-  const at::Tensor angles_TF = at::outer(to_device(positions, at::kFloat), inverse_frequencies_F.to(device));
-  layout.cos_TF = angles_TF.cos() * attention_scaling;
-  layout.sin_TF = angles_TF.sin() * attention_scaling;
+  const at::Tensor positions_T = to_device(positions, at::kFloat);
+  for (const RopeFrequencies& one : frequencies) layout.ropes.push_back(make_table(one, positions_T, layout.responses));
   return layout;
 }
 

@@ -3,6 +3,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
+#include <limits>
+#include <span>
 #include <vector>
 
 #include "charm/batch/token_batch.h"
@@ -17,14 +20,28 @@ enum class Mode {
   kAutograd,   ///< ATen operators on plain weights, any device; gradients flow where grad mode is on
 };
 
+/// How positions become angles; a model has one of these, or one per kind of layer.
+struct RopeFrequencies {
+  at::Tensor inverse_F;            ///< float32, angle per position of each pair of a head
+  double attention_scaling = 1.0;  ///< multiplies cosines and sines
+  /// Sequences longer than this have frequencies of their own, those of `of_length(their length)`; they must not share a prompt.
+  std::int64_t fixed_up_to = std::numeric_limits<std::int64_t>::max();
+  std::function<at::Tensor(std::int64_t)> of_length;
+};
+
+/// A batch's positions under one set of frequencies.
+struct RopeTable {
+  at::Tensor cos_TF;  ///< float32, cosines of the positions' angles
+  at::Tensor sin_TF;  ///< float32
+};
+
 /// A packed batch as the blocks see it: where each sequence lies, and the rope tables of its positions.
 /// In inference mode T and the length of `last_S` are rounded up to a multiple of kGemmRows; the extra rows repeat token 0 and
 /// their results are never read.
 struct BatchLayout {
   Mode mode = Mode::kAutograd;
   at::Tensor ids_T;        ///< int64, on the model's device
-  at::Tensor cos_TF;       ///< float32, cosines of the positions' angles
-  at::Tensor sin_TF;       ///< float32
+  std::vector<RopeTable> ropes;  ///< one per entry of the model's frequencies; blocks hold an index
   at::Tensor last_S;       ///< int64, packed index of each response's last token
   std::vector<batch::Segment> prompts;
   std::vector<batch::Segment> responses;
@@ -32,9 +49,8 @@ struct BatchLayout {
   std::int64_t num_responses = 0;  ///< real responses
 };
 
-/// Builds the layout. `inverse_frequencies_F` (float32) holds the angle per position of each pair of a head;
-/// `attention_scaling` multiplies cosines and sines.
-BatchLayout make_layout(const batch::PackedBatch& batch, const at::Tensor& inverse_frequencies_F, double attention_scaling,
-                        Mode mode, const at::Device& device);
+/// Builds the layout with one rope table per entry of `frequencies`.
+BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFrequencies> frequencies, Mode mode,
+                        const at::Device& device);
 
 }  // namespace charm::nn

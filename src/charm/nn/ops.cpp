@@ -3,28 +3,34 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
+#include <ATen/ops/gelu.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/silu.h>
 
-#include "charm/base/check.h"
 #include "charm/nn/kernel_call.h"
 
 namespace charm::nn {
 
-at::Tensor rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, double eps, Mode mode) {
+at::Tensor rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormRule& rule, Mode mode) {
   if (mode == Mode::kAutograd) {
     const at::Tensor x = x_TD.to(at::kFloat);
-    const at::Tensor scale = at::rsqrt((x * x).mean(/*dim=*/-1, /*keepdim=*/true) + eps);
-    return (weight_D.to(at::kFloat) * (x * scale)).to(x_TD.scalar_type());
+    const at::Tensor scale = at::rsqrt((x * x).mean(/*dim=*/-1, /*keepdim=*/true) + rule.eps);
+    at::Tensor weight = weight_D.to(at::kFloat);
+    if (rule.weight_offset != 0.0) weight = weight + rule.weight_offset;
+    return (weight * (x * scale)).to(x_TD.scalar_type());
   }
   at::Tensor out = at::empty(x_TD.sizes(), x_TD.options());
   call_for_dtype(x_TD, [&](auto element) {
     using Element = decltype(element);
-    kernels::rms_norm(elements<Element>(x_TD), elements<Element>(weight_D), static_cast<float>(eps),
-                      mutable_elements<Element>(out), x_TD.size(0), x_TD.size(1));
+    kernels::rms_norm(elements<Element>(x_TD), elements<Element>(weight_D), static_cast<float>(rule.eps),
+                      mutable_elements<Element>(out), x_TD.size(0), x_TD.size(1), static_cast<float>(rule.weight_offset));
   });
   return out;
+}
+
+at::Tensor rms_norm_heads(const at::Tensor& x_THE, const at::Tensor& weight_E, const NormRule& rule, Mode mode) {
+  if (!weight_E.defined()) return x_THE;
+  return rms_norm(x_THE.view({-1, weight_E.size(0)}), weight_E, rule, mode).view(x_THE.sizes());
 }
 
 at::Tensor rope_heads(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF, std::int64_t heads,
@@ -53,30 +59,21 @@ at::Tensor split_heads(const at::Tensor& x_THE, std::int64_t heads) {
   return x_THE.view({x_THE.size(0), heads, x_THE.size(1) / heads}).transpose(0, 1);
 }
 
-at::Tensor silu_mul(const at::Tensor& gate_TF, const at::Tensor& up_TF, Mode mode) {
-  if (mode == Mode::kAutograd) return at::silu(gate_TF) * up_TF;
+at::Tensor gated_mul(const at::Tensor& gate_TF, const at::Tensor& up_TF, Activation activation, Mode mode) {
+  const bool silu = activation == Activation::kSilu;
+  if (mode == Mode::kAutograd) return (silu ? at::silu(gate_TF) : at::gelu(gate_TF, "tanh")) * up_TF;
   at::Tensor out = gate_TF;
   call_for_dtype(gate_TF, [&](auto element) {
     using Element = decltype(element);
-    kernels::silu_mul(mutable_elements<Element>(out), elements<Element>(up_TF), gate_TF.size(0), gate_TF.size(1));
+    auto* gate = mutable_elements<Element>(out);
+    const auto* up = elements<Element>(up_TF);
+    if (silu) {
+      kernels::silu_mul(gate, up, gate_TF.size(0), gate_TF.size(1));
+    } else {
+      kernels::gelu_mul(gate, up, gate_TF.size(0), gate_TF.size(1));
+    }
   });
   return out;
-}
-
-at::Tensor norm_and_head(const at::Tensor& x_SD, const at::Tensor& norm_weight_D, const at::Tensor& head_1D, double eps,
-                         Mode mode) {
-  if (mode == Mode::kAutograd) {
-    const at::Tensor normed = rms_norm(x_SD.to(at::kFloat), norm_weight_D, eps, mode);
-    return at::linear(normed, head_1D.to(at::kFloat)).squeeze(-1);
-  }
-  CHARM_CHECK(head_1D.scalar_type() == at::kFloat, "the head must be float32 in inference mode");
-  at::Tensor scores = at::empty({x_SD.size(0)}, x_SD.options().dtype(at::kFloat));
-  call_for_dtype(x_SD, [&](auto element) {
-    using Element = decltype(element);
-    kernels::head_rows(elements<Element>(x_SD), elements<Element>(norm_weight_D), static_cast<float>(eps),
-                       head_1D.const_data_ptr<float>(), scores.mutable_data_ptr<float>(), x_SD.size(0), x_SD.size(1));
-  });
-  return scores;
 }
 
 }  // namespace charm::nn

@@ -1,10 +1,15 @@
 #include "charm/pipeline/inspect.h"
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "charm/base/error.h"
 #include "charm/batch/pooled_row.h"
+#include "charm/model/decoder_weights.h"
+#include "charm/model/heads.h"
+#include "charm/model/weight_names.h"
 
 namespace charm::pipeline {
 namespace {
@@ -25,7 +30,8 @@ std::int64_t safetensors_bytes(const fs::path& folder) {
 }
 
 std::string head_text(model::HeadKind head) {
-  return head == model::HeadKind::kLinear ? "linear (score.weight)" : "none (a causal language model: charm train --new-head)";
+  return head == model::HeadKind::kNone ? "none (a causal language model: charm train --new-head)"
+                                        : std::string(model::head_of(head).title);
 }
 
 std::string gib(std::int64_t bytes) { return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / kGiB); }
@@ -34,7 +40,8 @@ std::string gib(std::int64_t bytes) { return fmt::format("{:.2f} GiB", static_ca
 void add_token_warnings(Inspection& inspection, const text::ConversationEncoder& encoder, const batch::PooledRow& pooled,
                         std::size_t num_tokens) {
   const model::DecoderConfig& config = inspection.config;
-  if (config.pad_token_id < 0) {
+  const bool pools_last = config.head != model::HeadKind::kNone && model::head_of(config.head).pools_last_token;
+  if (config.pad_token_id < 0 && !pools_last) {
     inspection.warnings.push_back("config.json names no pad_token_id: transformers scores such a model one row at a time; the last "
                                   "token is pooled here");
   }
@@ -62,13 +69,12 @@ void add_token_warnings(Inspection& inspection, const text::ConversationEncoder&
 }  // namespace
 
 std::int64_t count_parameters(const model::DecoderConfig& config) {
-  const std::int64_t d = config.hidden_size, f = config.intermediate_size, e = config.head_dim;
-  const std::int64_t q = config.num_heads * e, kv = config.num_kv_heads * e;
-  std::int64_t block = 2 * d + q * d + 2 * kv * d + d * q + 3 * f * d;
-  if (config.attention_bias) block += q + 2 * kv + d;
-  if (config.mlp_bias) block += 2 * f + d;
-  const std::int64_t head = config.head == model::HeadKind::kLinear ? d : 0;
-  return config.vocab_size * d + config.num_layers * block + d + head;
+  model::DecoderWeights none;
+  std::int64_t count = 0;
+  for (const model::WeightSlot& slot : model::weight_slots(none, config)) {
+    count += std::accumulate(slot.shape.begin(), slot.shape.end(), std::int64_t{1}, std::multiplies<>());
+  }
+  return count;
 }
 
 Inspection inspect_model(const InspectOptions& options) {
@@ -152,7 +158,7 @@ nlohmann::ordered_json inspection_json(const Inspection& inspection) {
       {"hidden_size", config.hidden_size},
       {"vocab_size", config.vocab_size},
       {"max_positions", config.max_positions},
-      {"head", config.head == model::HeadKind::kLinear ? "linear" : "none"},
+      {"head", config.head == model::HeadKind::kNone ? "none" : model::head_of(config.head).name},
       {"weights_bytes", inspection.weights_bytes},
       {"memory_bytes", {{"float32", inspection.memory_float32_bytes}, {"bfloat16", inspection.memory_bfloat16_bytes}}},
       {"pad_token_id", config.pad_token_id},

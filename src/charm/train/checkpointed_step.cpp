@@ -74,7 +74,8 @@ void add_embedding_gradient(TrainableModel& model, const nn::BatchLayout& layout
                             const at::Tensor& gradient_TD) {
   const at::NoGradGuard guard;
   const at::Tensor& sum_VD = model.embedding()->gradient;
-  sum_VD.index_add_(/*dim=*/0, layout.ids_T, gradient_TD.to(at::kFloat));
+  sum_VD.index_add_(/*dim=*/0, layout.ids_T, gradient_TD.to(at::kFloat),
+                    /*alpha=*/model.decoder().embedding_scale());
   const std::int64_t pad = model.config().pad_token_id;
   if (pad >= 0 && pad < sum_VD.size(0)) sum_VD.select(/*dim=*/0, pad).zero_();
 }

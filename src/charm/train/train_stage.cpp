@@ -66,8 +66,7 @@ StartingPoint load_start(const TrainOptions& options) {
   start.weights = model::load_weights(options.model, start.config,
                                       {.dtype = at::kFloat, .stored_layers = stored_layers});
   if (options.new_head) {
-    start.config.head = model::HeadKind::kLinear;
-    start.weights.head_1D = model::random_head(start.config, options.seed);
+    model::add_random_head(start.weights, start.config, options.seed);
   }
   return start;
 }

@@ -23,7 +23,7 @@ std::int64_t layer_of(const model::WeightSlot& slot, const model::DecoderConfig&
 /// Norms and the head are computed in float32 whatever the model's dtype, so their masters serve as
 /// they are.
 bool computes_in_float32(const model::WeightSlot& slot) {
-  return slot.kind == model::WeightShape::kNorm || slot.kind == model::WeightShape::kHead;
+  return model::is_norm(slot.kind) || slot.kind == model::WeightShape::kHead;
 }
 
 }  // namespace

@@ -64,5 +64,18 @@ TEST(Pack, PositionsContinueAfterThePromptForEveryResponse) {
   EXPECT_EQ(batch.responses[2].prompt_length, 0);
 }
 
+TEST(UnshareLongPrompts, LongResponsesGetAPromptOfTheirOwnInTheSameOrder) {
+  const PackedBatch shared = pack({{{1, 2}, {{5}, {6, 7, 8}, {9}}, {4, 9, 2}}, {{}, {{3, 3, 3, 3, 3}}, {7}}});
+  const PackedBatch batch = unshare_long_prompts(shared, /*longest=*/4);
+  EXPECT_EQ(batch.ids, (std::vector<std::int32_t>{1, 2, 5, 1, 2, 6, 7, 8, 9, 3, 3, 3, 3, 3}));
+  EXPECT_EQ(batch.positions, (std::vector<std::int32_t>{0, 1, 2, 0, 1, 2, 3, 4, 2, 0, 1, 2, 3, 4}));
+  EXPECT_EQ(batch.rows, shared.rows);
+  EXPECT_EQ(batch.last, (std::vector<std::int64_t>{2, 7, 8, 13}));
+  ASSERT_EQ(batch.prompts.size(), 2u);
+  EXPECT_EQ(batch.responses[1].prompt_begin, 3);
+  EXPECT_EQ(batch.responses[2].prompt_begin, 0);
+  EXPECT_EQ(batch.responses[3].prompt_length, 0);
+}
+
 }  // namespace
 }  // namespace charm::batch

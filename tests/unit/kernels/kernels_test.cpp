@@ -52,6 +52,30 @@ TEST_P(WidthTest, SiluMulEqualsTheReference) {
   for (std::size_t i = 0; i < width; ++i) EXPECT_NEAR(gate[i], expected[i], 1e-6 * (1 + std::abs(expected[i]))) << i;
 }
 
+TEST_P(WidthTest, RmsNormAddsItsOffsetToTheWeight) {
+  const std::size_t width = GetParam();
+  const auto x = normals(width, 1);
+  const auto w = normals(width, 2);
+  std::vector<float> around_one(w);
+  for (float& v : around_one) v += 1.0f;
+  std::vector<float> out(width), expected(width);
+  rms_norm(x.data(), w.data(), 1e-5f, out.data(), 1, static_cast<std::int64_t>(width), /*weight_offset=*/1.0f);
+  rms_norm(x.data(), around_one.data(), 1e-5f, expected.data(), 1, static_cast<std::int64_t>(width));
+  EXPECT_EQ(out, expected);
+}
+
+TEST_P(WidthTest, GeluMulEqualsTheReference) {
+  const std::size_t width = GetParam();
+  auto gate = normals(width, 3);
+  for (float& g : gate) g *= 6.0f;
+  gate[0] = -300.0f;  // exp() of the inner term is no float
+  gate[1] = 300.0f;
+  const auto up = normals(width, 4);
+  const auto expected = reference::gelu_mul(gate, up);
+  gelu_mul(gate.data(), up.data(), 1, static_cast<std::int64_t>(width));
+  for (std::size_t i = 0; i < width; ++i) EXPECT_NEAR(gate[i], expected[i], 2e-6 * (1 + std::abs(expected[i]))) << i;
+}
+
 TEST_P(WidthTest, RopeEqualsTheReferenceAndChangesTheLayout) {
   const std::size_t width = GetParam();
   const std::size_t half = width / 2;
@@ -97,18 +121,20 @@ TEST_P(WidthTest, BFloat16RoundsTheFloat32ResultOnce) {
   for (std::size_t i = 0; i < width; ++i) EXPECT_EQ(gate[i].bits, to_bf16(gate_f[i]).bits) << i;
 }
 
-TEST(HeadRows, IsTheNormedRowTimesTheHead) {
+TEST(HeadLayer, IsAMatrixProductWithBias) {
   const auto x = normals(2 * 40, 8);
-  const auto w = normals(40, 9);
-  const auto head = normals(40, 10);
-  std::vector<float> scores(2);
-  head_rows(x.data(), w.data(), 1e-6f, head.data(), scores.data(), 2, 40);
+  const auto weight = normals(3 * 40, 9);
+  const auto bias = normals(3, 10);
+  std::vector<float> with(6), without(6);
+  head_layer(x.data(), weight.data(), bias.data(), with.data(), 2, 40, 3);
+  head_layer(x.data(), weight.data(), nullptr, without.data(), 2, 40, 3);
   for (std::size_t s = 0; s < 2; ++s) {
-    const auto normed = reference::rms_norm({x.begin() + static_cast<std::ptrdiff_t>(s * 40),
-                                             x.begin() + static_cast<std::ptrdiff_t>((s + 1) * 40)}, w, 1e-6f);
-    double expected = 0.0;
-    for (std::size_t i = 0; i < 40; ++i) expected += double{normed[i]} * double{head[i]};
-    EXPECT_NEAR(scores[s], expected, 1e-4);
+    for (std::size_t o = 0; o < 3; ++o) {
+      double sum = 0.0;
+      for (std::size_t i = 0; i < 40; ++i) sum += double{x[s * 40 + i]} * double{weight[o * 40 + i]};
+      EXPECT_NEAR(without[s * 3 + o], sum, 1e-6);
+      EXPECT_NEAR(with[s * 3 + o], sum + bias[o], 1e-6);
+    }
   }
 }
 

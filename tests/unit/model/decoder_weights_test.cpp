@@ -82,18 +82,19 @@ TEST_F(LoadWeights, RoundTripIsIdentity) {
     EXPECT_EQ(named[i].first, tensors_[i].first);
     EXPECT_TRUE(at::equal(*named[i].second, tensors_[i].second)) << named[i].first;
   }
-  loaded.head_1D.zero_();  // owned memory, not the mapped file
+  loaded.head.at(0).weight_OI.zero_();  // owned memory, not the mapped file
 }
 
 TEST_F(LoadWeights, ConvertsDtypes) {
   tensor::write_safetensors(folder_.path() / "model.safetensors", tensors_, at::kBFloat16);
-  EXPECT_EQ(load(at::kFloat).head_1D.scalar_type(), at::kFloat);
-  EXPECT_TRUE(
-      at::equal(load(at::kFloat).head_1D, weights_.head_1D.to(at::kBFloat16).to(at::kFloat)));
+  EXPECT_EQ(load(at::kFloat).head.at(0).weight_OI.scalar_type(), at::kFloat);
+  EXPECT_TRUE(at::equal(load(at::kFloat).head.at(0).weight_OI,
+                        weights_.head.at(0).weight_OI.to(at::kBFloat16).to(at::kFloat)));
   EXPECT_EQ(load(at::kBFloat16).blocks[0].q_HED.scalar_type(), at::kBFloat16);
-  EXPECT_EQ(load(at::kBFloat16).head_1D.scalar_type(), at::kFloat);
+  EXPECT_EQ(load(at::kBFloat16).head.at(0).weight_OI.scalar_type(), at::kFloat);
   tensor::write_safetensors(folder_.path() / "model.safetensors", tensors_, at::kHalf);
-  EXPECT_TRUE(at::equal(load().head_1D, weights_.head_1D.to(at::kHalf).to(at::kFloat)));
+  EXPECT_TRUE(at::equal(load().head.at(0).weight_OI,
+                        weights_.head.at(0).weight_OI.to(at::kHalf).to(at::kFloat)));
 }
 
 TEST_F(LoadWeights, SharedFileGivesTheSameValues) {
@@ -172,7 +173,8 @@ TEST(RandomWeights, FollowTheConfigAndTheSeed) {
   EXPECT_FALSE(at::equal(a.blocks[0].up_FD, a.blocks[1].up_FD));
   EXPECT_TRUE(at::equal(a.final_norm_D, at::ones({32})));
   EXPECT_NEAR(at::std(a.embed_VD).item<double>(), 0.2, 0.02);
-  EXPECT_EQ(random_head(config, 7).sizes(), at::IntArrayRef({1, 32}));
+  add_random_head(a, config, 7);
+  EXPECT_EQ(a.head.at(0).weight_OI.sizes(), at::IntArrayRef({1, 32}));
 }
 
 TEST(WeightNames, LayerNumbers) {
@@ -184,7 +186,8 @@ TEST(WeightNames, LayerNumbers) {
 }
 
 TEST_F(LoadWeights, AFloat32HeadKeepsItsBitsInABFloat16Model) {
-  EXPECT_TRUE(at::equal(load(at::kBFloat16).head_1D, load(at::kFloat).head_1D));
+  EXPECT_TRUE(
+      at::equal(load(at::kBFloat16).head.at(0).weight_OI, load(at::kFloat).head.at(0).weight_OI));
 }
 
 }  // namespace

@@ -56,8 +56,7 @@ TEST(SaveModel, CausalLmWithANewHeadBecomesARewardModel) {
       tiny_config(R"("architectures": ["LlamaForCausalLM"], "id2label": null, "dtype": "float32",
                                               "torch_dtype": null)"));
   DecoderConfig config = load_model_config(source);
-  config.head = HeadKind::kLinear;
-  weights.head_1D = random_head(config, 3);
+  add_random_head(weights, config, 3);
   keep_first_layers(weights, config, 1);
   save_model(output, source, weights, config, at::kBFloat16);
 
@@ -68,7 +67,8 @@ TEST(SaveModel, CausalLmWithANewHeadBecomesARewardModel) {
   const DecoderConfig saved = load_model_config(output);
   EXPECT_EQ(saved.head, HeadKind::kLinear);
   const DecoderWeights loaded = load_weights(output, saved, {.dtype = at::kFloat});
-  EXPECT_TRUE(at::equal(loaded.head_1D, weights.head_1D.to(at::kBFloat16).to(at::kFloat)));
+  EXPECT_TRUE(at::equal(loaded.head.at(0).weight_OI,
+                        weights.head.at(0).weight_OI.to(at::kBFloat16).to(at::kFloat)));
 }
 
 TEST(SaveModel, UnwritableOutputLeavesNothing) {

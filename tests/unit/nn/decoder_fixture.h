@@ -30,9 +30,32 @@ inline DecoderConfig small_config() {
   return config;
 }
 
+/// Everything that some family adds, at once; Gemma-3's names have a place for each of its tensors.
+inline DecoderConfig featured_config() {
+  DecoderConfig config = small_config();
+  config.model_type = "gemma3_text";
+  config.activation = nn::Activation::kGeluTanh;
+  config.embedding_scale = 8.0;
+  config.norms_add_one = true;
+  config.attention_scale = 0.5;
+  config.attention_softcap = 4.0;
+  config.windows = {70, 0, 24};
+  config.local_rope = RopeConfig{.theta = 500.0};
+  config.head = HeadKind::kTwoLayers;
+  return config;
+}
+
+/// Most rows of the tests are longer than what its rope was made for.
+inline DecoderConfig dynamic_config() {
+  DecoderConfig config = small_config();
+  config.rope.kind = RopeKind::kDynamic;
+  config.rope.factor = 4.0;
+  config.rope.original_max_position_embeddings = 60;
+  return config;
+}
+
 inline DecoderWeights small_weights(const DecoderConfig& config, at::ScalarType dtype) {
   DecoderWeights weights = random_weights(config, /*seed=*/11);
-  if (!weights.head_1D.defined()) weights.head_1D = random_head(config, /*seed=*/12);
   for (auto& [name, tensor] : named_weights(weights, config)) *tensor = tensor->to(dtype);
   return weights;
 }

@@ -14,9 +14,12 @@ std::vector<batch::TokenGroup> some_groups() {
           {random_ids(stream, 1), {random_ids(stream, 5)}, {4}}};
 }
 
-TEST(Decoder, InferenceEqualsAutograd) {
+class DecoderModes : public testing::TestWithParam<DecoderConfig (*)()> {};
+INSTANTIATE_TEST_SUITE_P(Models, DecoderModes, testing::Values(small_config, featured_config, dynamic_config));
+
+TEST_P(DecoderModes, InferenceEqualsAutograd) {
   const c10::InferenceMode guard;
-  const DecoderConfig config = small_config();
+  const DecoderConfig config = GetParam()();
   const Decoder autograd(config, small_weights(config, at::kFloat), nn::Mode::kAutograd);
   const std::vector<float> expected = run(autograd, some_groups());
   for (const auto backend : {nn::GemmBackend::kOneDnnPacked, nn::GemmBackend::kAtenLinear}) {

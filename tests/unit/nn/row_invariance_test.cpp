@@ -38,16 +38,27 @@ std::map<std::size_t, float> score(const Decoder& decoder, const Rows& rows, std
   return scores;
 }
 
-class RowInvariance : public testing::TestWithParam<at::ScalarType> {
+struct Case {
+  const char* name;
+  DecoderConfig (*config)();
+  at::ScalarType dtype;
+};
+
+class RowInvariance : public testing::TestWithParam<Case> {
  protected:
   void TearDown() override { at::set_num_threads(2); }
 };
-INSTANTIATE_TEST_SUITE_P(DTypes, RowInvariance, testing::Values(at::kFloat, at::kBFloat16));
+INSTANTIATE_TEST_SUITE_P(Models, RowInvariance,
+                         testing::Values(Case{"llama", small_config, at::kFloat}, Case{"llama_bfloat16", small_config, at::kBFloat16},
+                                         Case{"featured", featured_config, at::kFloat},
+                                         Case{"featured_bfloat16", featured_config, at::kBFloat16},
+                                         Case{"dynamic", dynamic_config, at::kFloat}),
+                         [](const auto& test) { return test.param.name; });
 
 TEST_P(RowInvariance, ScoresKeepTheirBits) {
   const c10::InferenceMode guard;
-  const DecoderConfig config = small_config();
-  DecoderWeights weights = small_weights(config, GetParam());
+  const DecoderConfig config = GetParam().config();
+  DecoderWeights weights = small_weights(config, GetParam().dtype);
   const nn::GemmBackend backend = choose_gemm_backend(weights);
   const Decoder decoder(config, std::move(weights), nn::Mode::kInference, backend);
   Rows rows = random_rows();

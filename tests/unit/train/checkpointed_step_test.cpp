@@ -30,9 +30,8 @@ const ScoreLoss kLoss = [](const at::Tensor& scores) {
 };
 
 /// Gradients of the same loss by plain autograd through the whole decoder.
-std::map<std::string, at::Tensor> plain_gradients(std::int64_t num_layers,
+std::map<std::string, at::Tensor> plain_gradients(const model::DecoderConfig& config,
                                                   const batch::PackedBatch& batch) {
-  const model::DecoderConfig config = tiny_config(num_layers);
   model::DecoderWeights weights = model::random_weights(config, 1);
   for (auto& [name, tensor] : model::named_weights(weights, config))
     tensor->set_requires_grad(true);
@@ -42,6 +41,11 @@ std::map<std::string, at::Tensor> plain_gradients(std::int64_t num_layers,
   for (auto& [name, tensor] : model::named_weights(weights, config))
     gradients[name] = tensor->grad();
   return gradients;
+}
+
+std::map<std::string, at::Tensor> plain_gradients(std::int64_t num_layers,
+                                                  const batch::PackedBatch& batch) {
+  return plain_gradients(tiny_config(num_layers), batch);
 }
 
 double relative_difference(const at::Tensor& found, const at::Tensor& expected) {
@@ -60,6 +64,27 @@ TEST(AccumulateGradients, EqualPlainAutogradWhateverIsKept) {
         EXPECT_LT(relative_difference(parameter.gradient, expected.at(parameter.name)), 2e-6)
             << parameter.name << ", " << num_layers << " layers, " << kept << " kept";
       }
+    }
+  }
+}
+
+TEST(AccumulateGradients, EqualPlainAutogradForGemmaWithAValueHead) {
+  const model::DecoderConfig config = model::parse_model_config(R"({
+    "architectures": ["GRewardModel"], "model_type": "gemma2", "vocab_size": 48, "hidden_size": 32,
+    "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "head_dim": 8, "query_pre_attn_scalar": 4, "attn_logit_softcapping": 3.0, "sliding_window": 5,
+    "max_position_embeddings": 128, "pad_token_id": 0, "initializer_range": 0.2,
+    "vhead_layer_type": "mlp", "vhead_num_neurons": 12})",
+                                                                "gemma/config.json");
+  const PairBatch batch = one_batch(6);
+  const auto expected = plain_gradients(config, batch.packed);
+  for (const std::int64_t kept : {1, 3}) {
+    TrainableModel model(config, model::random_weights(config, 1), {});
+    accumulate_gradients(model, batch.packed, kLoss, kept);
+    for (const Parameter& parameter : model.parameters()) {
+      EXPECT_GT(parameter.gradient.abs().max().item<double>(), 0.0) << parameter.name;
+      EXPECT_LT(relative_difference(parameter.gradient, expected.at(parameter.name)), 1e-5)
+          << parameter.name << ", " << kept << " kept";
     }
   }
 }

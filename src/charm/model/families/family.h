@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -21,6 +22,8 @@ struct Family {
   /// have.
   void (*read_config)(const ConfigReader& reader, DecoderConfig& config);
   const WeightNames* names;
+  std::int64_t default_head_dim =
+      0;  ///< where config.json names none; 0: hidden_size / num_attention_heads
 };
 
 /// Every family the program knows.
@@ -28,5 +31,8 @@ std::span<const Family* const> all_families();
 
 /// The family of an architecture's name; nullptr when none has it.
 const Family* find_family(std::string_view architecture);
+
+/// The family of a model_type that is known to be one of ours.
+const Family& family_of_type(std::string_view model_type);
 
 }  // namespace charm::model

@@ -1,10 +1,16 @@
+#include "charm/base/error.h"
 #include "charm/model/families/family.h"
+#include "charm/model/families/gemma2.h"
+#include "charm/model/families/gemma3.h"
 #include "charm/model/families/llama.h"
+#include "charm/model/families/mistral.h"
+#include "charm/model/families/qwen2.h"
+#include "charm/model/families/qwen3.h"
 
 namespace charm::model {
 namespace {
 
-constexpr const Family* kFamilies[] = {&kLlama};
+constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kQwen2, &kQwen3, &kGemma2, &kGemma3};
 
 }  // namespace
 
@@ -16,6 +22,13 @@ const Family* find_family(std::string_view architecture) {
       return family;
   }
   return nullptr;
+}
+
+const Family& family_of_type(std::string_view model_type) {
+  for (const Family* family : kFamilies) {
+    if (model_type == family->model_type) return *family;
+  }
+  throw Error(ErrorKind::kInternal, "no family of model type '{}'", model_type);
 }
 
 }  // namespace charm::model

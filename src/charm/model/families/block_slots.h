@@ -1,0 +1,57 @@
+#pragma once
+
+#include "charm/model/weight_names.h"
+
+// What most families' blocks hold, under the names most of them use; a family lists the groups it
+// has.
+namespace charm::model {
+
+inline constexpr BlockSlot kAttentionWeights[] = {
+    {"self_attn.q_proj.weight", &BlockWeights::q_HED, WeightShape::kHeadsByModel},
+    {"self_attn.k_proj.weight", &BlockWeights::k_KED, WeightShape::kKvHeadsByModel},
+    {"self_attn.v_proj.weight", &BlockWeights::v_KED, WeightShape::kKvHeadsByModel},
+    {"self_attn.o_proj.weight", &BlockWeights::o_DHE, WeightShape::kModelByHeads},
+};
+
+/// Where `attention_bias` is set.
+inline constexpr BlockSlot kAttentionBiases[] = {
+    {"self_attn.q_proj.bias", &BlockWeights::q_bias, WeightShape::kHeads, BiasOf::kAttention},
+    {"self_attn.k_proj.bias", &BlockWeights::k_bias, WeightShape::kKvHeads, BiasOf::kAttention},
+    {"self_attn.v_proj.bias", &BlockWeights::v_bias, WeightShape::kKvHeads, BiasOf::kAttention},
+    {"self_attn.o_proj.bias", &BlockWeights::o_bias, WeightShape::kModel, BiasOf::kAttention},
+};
+
+inline constexpr BlockSlot kHeadNorms[] = {
+    {"self_attn.q_norm.weight", &BlockWeights::q_norm_E, WeightShape::kHeadNorm},
+    {"self_attn.k_norm.weight", &BlockWeights::k_norm_E, WeightShape::kHeadNorm},
+};
+
+inline constexpr BlockSlot kMlpWeights[] = {
+    {"mlp.gate_proj.weight", &BlockWeights::gate_FD, WeightShape::kMlpByModel},
+    {"mlp.up_proj.weight", &BlockWeights::up_FD, WeightShape::kMlpByModel},
+    {"mlp.down_proj.weight", &BlockWeights::down_DF, WeightShape::kModelByMlp},
+};
+
+/// Norms before attention and before the MLP; the second one's name says what it comes after.
+inline constexpr BlockSlot kTwoNorms[] = {
+    {"input_layernorm.weight", &BlockWeights::input_norm_D, WeightShape::kNorm},
+    {"post_attention_layernorm.weight", &BlockWeights::mlp_norm_D, WeightShape::kNorm},
+};
+
+/// Gemma's: before and after attention, before and after the MLP.
+inline constexpr BlockSlot kFourNorms[] = {
+    {"input_layernorm.weight", &BlockWeights::input_norm_D, WeightShape::kNorm},
+    {"post_attention_layernorm.weight", &BlockWeights::attention_out_norm_D, WeightShape::kNorm},
+    {"pre_feedforward_layernorm.weight", &BlockWeights::mlp_norm_D, WeightShape::kNorm},
+    {"post_feedforward_layernorm.weight", &BlockWeights::mlp_out_norm_D, WeightShape::kNorm},
+};
+
+/// A family's names where only the block's groups are its own.
+constexpr WeightNames usual_names(std::span<const std::span<const BlockSlot>> block_slots) {
+  return {.embedding = "model.embed_tokens.weight",
+          .block_prefix = "model.layers.",
+          .block_slots = block_slots,
+          .final_norm = "model.norm.weight"};
+}
+
+}  // namespace charm::model

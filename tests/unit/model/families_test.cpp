@@ -1,0 +1,280 @@
+#include <ATen/core/Tensor.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/model/decoder_weights.h"
+#include "charm/model/model_config.h"
+#include "tests/unit/model/model_folder.h"
+
+namespace charm::model {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing_support::tiny_config;
+
+/// Two layers of the given family; `extra` goes behind.
+std::string text(const std::string& architecture, const std::string& type,
+                 const std::string& extra) {
+  return tiny_config(R"("architectures": [")" + architecture + R"("], "model_type": ")" + type +
+                     "\"" + (extra.empty() ? "" : ", " + extra));
+}
+DecoderConfig read(const std::string& architecture, const std::string& type,
+                   const std::string& extra = "") {
+  return parse_model_config(text(architecture, type, extra), "c");
+}
+std::string failure(const std::string& architecture, const std::string& type,
+                    const std::string& extra = "") {
+  try {
+    parse_model_config(text(architecture, type, extra), "m/config.json");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    EXPECT_THAT(error.what(), HasSubstr("m/config.json"));
+    return error.what();
+  }
+  return "";
+}
+
+DecoderConfig llama(const std::string& extra) {
+  return read("LlamaForSequenceClassification", "llama", extra);
+}
+DecoderConfig mistral(const std::string& extra) {
+  return read("MistralForSequenceClassification", "mistral", extra);
+}
+DecoderConfig qwen2(const std::string& extra) {
+  return read("Qwen2ForSequenceClassification", "qwen2", extra);
+}
+DecoderConfig gemma2(const std::string& extra) {
+  return read("Gemma2ForSequenceClassification", "gemma2", extra);
+}
+DecoderConfig gemma3(const std::string& extra) {
+  return read("Gemma3TextForSequenceClassification", "gemma3_text", extra);
+}
+std::string bad_mistral(const std::string& extra) {
+  return failure("MistralForSequenceClassification", "mistral", extra);
+}
+std::string bad_qwen2(const std::string& extra) {
+  return failure("Qwen2ForSequenceClassification", "qwen2", extra);
+}
+std::string bad_gemma2(const std::string& extra) {
+  return failure("Gemma2ForSequenceClassification", "gemma2", extra);
+}
+std::string bad_gemma3(const std::string& extra) {
+  return failure("Gemma3TextForSequenceClassification", "gemma3_text", extra);
+}
+
+TEST(Rope, YarnAndDynamic) {
+  const DecoderConfig yarn = llama(
+      R"("rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32})");
+  EXPECT_EQ(yarn.rope.kind, RopeKind::kYarn);
+  EXPECT_EQ(yarn.rope.original_max_position_embeddings, 32);
+  EXPECT_DOUBLE_EQ(yarn.rope.attention_factor, 0.1 * std::log(4.0) + 1.0);
+  EXPECT_EQ(yarn.max_positions, 128);
+  const DecoderConfig given =
+      llama(R"("rope_scaling": {"type": "yarn", "factor": 4.0, "attention_factor": 1.5})");
+  EXPECT_EQ(given.rope.attention_factor, 1.5);
+  EXPECT_EQ(given.rope.original_max_position_embeddings, 128);
+  const DecoderConfig dynamic = llama(R"("rope_scaling": {"type": "dynamic", "factor": 2.0})");
+  EXPECT_EQ(dynamic.rope.kind, RopeKind::kDynamic);
+  EXPECT_EQ(dynamic.rope.original_max_position_embeddings, 128);
+  EXPECT_EQ(dynamic.max_positions, 256);  // what a row may be long
+}
+
+TEST(Mistral, WindowAbsentNullAndGiven) {
+  EXPECT_THAT(mistral("").windows, ElementsAre(4096, 4096));
+  EXPECT_THAT(mistral(R"("sliding_window": null)").windows, IsEmpty());
+  EXPECT_THAT(mistral(R"("sliding_window": 6)").windows, ElementsAre(6, 6));
+  EXPECT_THAT(bad_mistral(R"("sliding_window": 0)"), HasSubstr("sliding_window is 0"));
+  EXPECT_THAT(bad_mistral(R"("layer_types": ["full_attention", "full_attention"])"),
+              HasSubstr("layer_types"));
+  EXPECT_THAT(bad_mistral(R"("attention_bias": true)"), HasSubstr("attention_bias"));
+  EXPECT_THAT(bad_mistral(R"("num_key_value_heads": null)"),
+              HasSubstr("num_key_value_heads is missing"));
+}
+
+TEST(Qwen2, WindowsOfTheUpperLayersOrByName) {
+  EXPECT_THAT(
+      qwen2(R"("use_sliding_window": false, "sliding_window": 131072, "max_window_layers": 1)")
+          .windows,
+      IsEmpty());
+  EXPECT_THAT(
+      qwen2(R"("use_sliding_window": true, "sliding_window": 8, "max_window_layers": 1)").windows,
+      ElementsAre(0, 8));
+  EXPECT_THAT(
+      qwen2(R"("use_sliding_window": true, "sliding_window": 8, "max_window_layers": 28)").windows,
+      ElementsAre(0, 0));
+  EXPECT_THAT(
+      qwen2(
+          R"("use_sliding_window": true, "sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"])")
+          .windows,
+      ElementsAre(8, 0));
+  EXPECT_THAT(bad_qwen2(R"("layer_types": ["sliding_attention", "full_attention"])"),
+              HasSubstr("no sliding_window is in use"));
+  EXPECT_THAT(bad_qwen2(R"("layer_types": ["full_attention"])"),
+              HasSubstr("one entry for each of the 2 layers"));
+  EXPECT_THAT(bad_qwen2(R"("layer_types": ["linear_attention", "full_attention"])"),
+              HasSubstr("linear_attention"));
+  EXPECT_THAT(bad_qwen2(R"("query_pre_attn_scalar": 256)"),
+              HasSubstr("a qwen2 model has no such setting"));
+  EXPECT_THAT(bad_qwen2(R"("num_experts": 8)"), HasSubstr("num_experts"));
+}
+
+TEST(Qwen3, HeadWidthIsItsOwn) {
+  EXPECT_EQ(read("Qwen3ForSequenceClassification", "qwen3").head_dim, 128);
+  EXPECT_EQ(read("Qwen3ForSequenceClassification", "qwen3", R"("head_dim": 8)").head_dim, 8);
+  EXPECT_THAT(failure("Qwen3ForSequenceClassification", "qwen3", R"("mlp_bias": true)"),
+              HasSubstr("mlp_bias"));
+}
+
+TEST(Gemma2, DefaultsAndSettings) {
+  const DecoderConfig usual = gemma2(R"("hidden_act": "gelu_pytorch_tanh")");
+  EXPECT_EQ(usual.head_dim, 256);
+  EXPECT_EQ(usual.attention_softcap, 50.0);
+  EXPECT_EQ(usual.attention_scale, 1.0 / 16);
+  EXPECT_DOUBLE_EQ(usual.embedding_scale, std::sqrt(32.0));
+  EXPECT_THAT(usual.windows, ElementsAre(4096, 0));
+  EXPECT_TRUE(usual.norms_add_one);
+  EXPECT_EQ(usual.activation, nn::Activation::kGeluTanh);
+  const DecoderConfig given = gemma2(
+      R"("attn_logit_softcapping": null, "query_pre_attn_scalar": 4, "final_logit_softcapping": 30.0, "sliding_window": 6)");
+  EXPECT_EQ(given.attention_softcap, 0.0);
+  EXPECT_EQ(given.attention_scale, 0.5);
+  EXPECT_THAT(given.windows, ElementsAre(6, 0));
+  EXPECT_THAT(bad_gemma2(R"("hidden_activation": "gelu")"), HasSubstr("hidden_activation"));
+  EXPECT_THAT(bad_gemma2(R"("sliding_window": null)"), HasSubstr("sliding_window"));
+  EXPECT_THAT(bad_gemma2(R"("use_bidirectional_attention": true)"),
+              HasSubstr("use_bidirectional_attention"));
+  EXPECT_THAT(bad_gemma2(R"("attn_logit_softcapping": -1)"), HasSubstr("attn_logit_softcapping"));
+}
+
+TEST(Gemma3, RopePerKindOfLayerInBothSpellings) {
+  const DecoderConfig v4 = gemma3(
+      R"("rope_theta": null, "rope_local_base_freq": 100, "rope_scaling": {"rope_type": "linear", "factor": 8}, "sliding_window_pattern": 2)");
+  EXPECT_THAT(v4.windows, ElementsAre(4096, 0));
+  EXPECT_EQ(v4.rope.theta, 1e6);
+  EXPECT_EQ(v4.rope.factor, 8.0);
+  EXPECT_EQ(v4.local_rope->theta, 100.0);
+  EXPECT_EQ(v4.local_rope->kind, RopeKind::kDefault);
+  const DecoderConfig v5 = gemma3(
+      R"("rope_theta": null, "rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 8,
+      "rope_theta": 5000}, "sliding_attention": {"rope_type": "default", "rope_theta": 50}})");
+  EXPECT_EQ(v5.rope.theta, 5000.0);
+  EXPECT_EQ(v5.rope.kind, RopeKind::kLinear);
+  EXPECT_EQ(v5.local_rope->theta, 50.0);
+  EXPECT_THAT(bad_gemma3(R"("rope_parameters": {"rope_type": "default", "rope_theta": 50})"),
+              HasSubstr("rope_parameters.rope_t"));
+  EXPECT_THAT(bad_gemma3(R"("rope_scaling": {"type": "dynamic", "factor": 2})"),
+              HasSubstr("dynamic"));
+  EXPECT_THAT(bad_gemma3(R"("attn_logit_softcapping": 50.0)"), HasSubstr("attn_logit_softcapping"));
+  EXPECT_THAT(bad_gemma3(R"("sliding_window": null)"), HasSubstr("sliding_window"));
+}
+
+TEST(Heads, AreKnownByArchitectureOrByTheirSettings) {
+  EXPECT_EQ(
+      read("INFORMForSequenceClassification", "llama", R"("auto_map": {"AutoModel": "x.Y"})").head,
+      HeadKind::kTwoLayers);
+  const DecoderConfig grm =
+      read("LlamaForCausalLM", "llama",
+           R"("vhead_layer_type": "mlp", "vhead_num_neurons": 12, "vhead_num_layers": 2)");
+  EXPECT_EQ(grm.head, HeadKind::kValueHead);
+  EXPECT_EQ(grm.head_num_hidden, 2);
+  EXPECT_EQ(grm.head_hidden_width, 12);
+  EXPECT_EQ(grm.pad_token_id, -1);  // reads the last token, whatever it is
+  EXPECT_EQ(read("GRewardModel", "qwen2", R"("vhead_layer_type": "linear")").head_num_hidden, 0);
+  EXPECT_EQ(read("LlamaForCausalLM", "llama").head, HeadKind::kNone);
+  EXPECT_EQ(read("LlamaForSequenceClassification", "llama", R"("vhead_layer_type": "mlp")").head,
+            HeadKind::kLinear);
+}
+
+TEST(Heads, WhatCannotBeScoredIsRefusedByName) {
+  for (const std::string name : {"LlamaForRewardModelWithGating", "LlamaForRewardModelWithGating31",
+                                 "Gemma2ForRewardModelWithGating"}) {
+    EXPECT_THAT(failure(name, "llama"), AllOf(HasSubstr(name), HasSubstr("gating network")));
+  }
+  EXPECT_THAT(failure("Gemma3ForSequenceClassification", "gemma3"),
+              HasSubstr("Gemma3TextForSequenceClassification"));
+  EXPECT_THAT(failure("LlamaForCausalLM", "llama", R"("auto_map": {"AutoModel": "x.Y"})"),
+              HasSubstr("auto_map"));
+  EXPECT_THAT(failure("GRewardModel", "mamba"), HasSubstr("model_type"));
+  EXPECT_THAT(failure("GRewardModel", "llama", R"("vhead_layer_type": "attention")"),
+              HasSubstr("vhead_layer_type"));
+  EXPECT_THAT(failure("GRewardModel", "llama", R"("vhead_num_layers": 0)"),
+              HasSubstr("vhead_num_layers"));
+  EXPECT_THAT(failure("GRewardModel", "llama", R"("vhead_num_output": 5)"),
+              HasSubstr("vhead_num_output"));
+}
+
+/// What loading the weights of `stored` under the config `claimed` says.
+std::string load_failure(const std::string& stored, const std::string& claimed) {
+  const testing_support::TemporaryFolder folder;
+  testing_support::write_tiny_model(folder.path(), stored);
+  write_file(folder.path() / "config.json", claimed);
+  try {
+    load_weights(folder.path(), load_model_config(folder.path()), {.dtype = at::kFloat});
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Heads, MissingAndForeignHeadTensorsAreNamed) {
+  const std::string linear = tiny_config();
+  const std::string inform = text("INFORMForSequenceClassification", "llama", "");
+  const std::string grm =
+      text("LlamaForCausalLM", "llama", R"("vhead_layer_type": "mlp", "vhead_num_neurons": 12)");
+  const std::string causal = text("LlamaForCausalLM", "llama", "");
+  EXPECT_EQ(load_failure(inform, inform), "");
+  EXPECT_EQ(load_failure(grm, grm), "");
+  EXPECT_THAT(load_failure(linear, inform),
+              AllOf(HasSubstr("score.0.weight"), HasSubstr("no reward head")));
+  EXPECT_THAT(load_failure(causal, grm),
+              AllOf(HasSubstr("v_head.summary.0.weight"), HasSubstr("no reward head")));
+  EXPECT_THAT(load_failure(grm, causal), HasSubstr("v_head.summary.0.bias"));
+  EXPECT_THAT(load_failure(inform, linear), HasSubstr("score.weight"));
+  const std::string narrow =
+      text("GRewardModel", "llama", R"("vhead_layer_type": "mlp", "vhead_num_neurons": 10)");
+  EXPECT_THAT(load_failure(grm, narrow),
+              AllOf(HasSubstr("v_head.summary.0.weight"), HasSubstr("[10, 32]")));
+}
+
+TEST(Families, TensorsOfAnotherFamilyAreNamed) {
+  const std::string llama_config = tiny_config();
+  const std::string head_dim = R"("head_dim": 8)";
+  const std::string qwen3 = text("Qwen3ForSequenceClassification", "qwen3", head_dim);
+  const std::string qwen2_config = text("Qwen2ForSequenceClassification", "qwen2", "");
+  const std::string gemma2_config = text("Gemma2ForSequenceClassification", "gemma2", head_dim);
+  EXPECT_THAT(load_failure(qwen3, llama_config), HasSubstr("self_attn.q_norm.weight"));
+  EXPECT_THAT(load_failure(llama_config, qwen2_config), HasSubstr("self_attn.q_proj.bias"));
+  EXPECT_THAT(load_failure(gemma2_config, llama_config), HasSubstr("pre_feedforward_layernorm"));
+  EXPECT_THAT(load_failure(llama_config, gemma2_config), HasSubstr("post_feedforward_layernorm"));
+}
+
+TEST(Families, FreshNormsThatAddOneStartAtZero) {
+  const DecoderConfig config = gemma2(R"("head_dim": 8)");
+  const DecoderWeights weights = random_weights(config, 7);
+  EXPECT_EQ(weights.final_norm_D.abs().max().item<float>(), 0.0f);
+  EXPECT_EQ(weights.blocks.at(0).mlp_out_norm_D.abs().max().item<float>(), 0.0f);
+}
+
+TEST(Families, FewerLayersKeepTheirKinds) {
+  const testing_support::TemporaryFolder folder;
+  DecoderWeights weights = testing_support::write_tiny_model(
+      folder.path() / "source", text("Qwen2ForSequenceClassification", "qwen2",
+                                     R"("use_sliding_window": true, "sliding_window": 8,
+                                        "layer_types": ["sliding_attention", "full_attention"])"));
+  DecoderConfig config = load_model_config(folder.path() / "source");
+  keep_first_layers(weights, config, 1);
+  save_model(folder.path() / "output", folder.path() / "source", weights, config, at::kFloat);
+  EXPECT_THAT(load_model_config(folder.path() / "output").windows, ElementsAre(8));
+}
+
+}  // namespace
+}  // namespace charm::model
