@@ -90,6 +90,9 @@ void rope_row(const E* x, const float* cos, const float* sin, E* out, std::int64
   }
 }
 
+// exp(88) is a float, and z / exp(88) is zero for all that counts; Highway's Exp gives nonsense from about 178 up.
+constexpr float kLargestExponent = 88.0f;
+
 template <typename E>
 void silu_mul_row(E* gate, const E* up, std::int64_t width) {
   const F32 d;
@@ -98,17 +101,16 @@ void silu_mul_row(E* gate, const E* up, std::int64_t width) {
   std::int64_t i = 0;
   for (; i + lanes <= width; i += lanes) {
     const Vec g = load(d, gate + i);
-    const Vec silu = hn::Div(g, hn::Add(one, hn::Exp(d, hn::Neg(g))));
+    const Vec exponent = hn::Min(hn::Neg(g), hn::Set(d, kLargestExponent));
+    const Vec silu = hn::Div(g, hn::Add(one, hn::Exp(d, exponent)));
     store(d, hn::Mul(silu, load(d, up + i)), gate + i);
   }
   for (; i < width; ++i) {
     const float g = load1(gate + i);
-    store1(g / (1.0f + std::exp(-g)) * load1(up + i), gate + i);
+    store1(g / (1.0f + std::exp(std::fmin(-g, kLargestExponent))) * load1(up + i), gate + i);
   }
 }
 
-// exp(88) is below the largest float; past it the result is zero to the last bit that counts.
-constexpr float kLargestExponent = 88.0f;
 constexpr float kGeluScale = -2.0f * 0.7978845608028654f;  // -2 sqrt(2 / pi)
 constexpr float kGeluCubic = 0.044715f;
 
