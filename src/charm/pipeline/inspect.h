@@ -52,7 +52,7 @@ Inspection inspect_model(const InspectOptions& options);
 std::string inspection_text(const Inspection& inspection);
 nlohmann::ordered_json inspection_json(const Inspection& inspection);
 
-/// Parameters of a Llama-like decoder with `config.head`.
+/// Parameters of the model that the config describes, head included.
 std::int64_t count_parameters(const model::DecoderConfig& config);
 
 }  // namespace charm::pipeline
