@@ -388,7 +388,7 @@ def page(tokenizers, whole, template_counts, models_, kinds):
     for name in rebuilt:
         notes.append(f"- {name}: `AutoTokenizer` builds a {tokenizers[name]['class']} anew from the vocabulary and leaves the normalizer "
                      f"of tokenizer.json out; {tokenizers[name]['auto'].differ} texts come out otherwise (white space at the start, text "
-                     "after special tokens). charm follows tokenizer.json, as transformers 4, llama.cpp's test vectors and SentencePiece do.")
+                     "after special tokens). charm follows tokenizer.json, as llama.cpp's test vectors do.")
     commands = "\n".join(f"- {name}: `{re.sub('charm-[^ /]*' , 'MODEL_DIR', model.refusal.replace(str(model.folder), 'MODEL_DIR'))}`"
                          for name, model in models_.items() if model.refusal)
     return f"""# Compatibility of the text side
@@ -406,7 +406,7 @@ sentencepiece {installed_version("sentencepiece")} on one side; the crates token
 Ids against `PreTrainedTokenizerFast`, which takes tokenizer.json as it is written; each text with and without the tokenizer's own
 special tokens. Published test vectors are llama.cpp's. The {NUM_REAL_TEXTS} real texts hold: {", ".join(f"{kind} {count}" for kind, count in kinds.items())}.
 Hard texts (`tools/golden/hard_texts.py`) are emoji sequences, right-to-left marks, control characters, odd spaces and code;
-special-token text is every special token of every tokenizer, whole, cut, doubled and inside words. The last column is
+special-token text is thirty tokens of these families, every tokenizer's own and others', whole, cut, doubled and inside words. The last column is
 `AutoTokenizer`.
 
 {table(["tokenizer", "test vectors", "real texts", "hard texts", "special-token text", "AutoTokenizer"],
