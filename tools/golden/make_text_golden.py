@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes the text module's fixtures: two tiny tokenizers of our own, and what transformers makes of our templates with them.
+"""Makes the text module's fixtures: three tiny tokenizers of our own, and what transformers makes of our templates with them.
 
-    make_text_golden.py --fixtures     tests/data/tokenizers/{byte_bpe,bos_bpe} (plain Python)
-    make_text_golden.py                tests/data/golden/text_templates.json    (needs transformers 5.17.0)
+    make_text_golden.py --fixtures     tests/data/tokenizers/{byte_bpe,bos_bpe,spm_bpe} (plain Python)
+    make_text_golden.py                tests/data/golden/{text_templates,text_hard}.json (needs transformers 5.17.0)
 """
 
 import argparse
@@ -10,10 +10,13 @@ import datetime
 import json
 import pathlib
 
+from hard_texts import HARD_TEXTS, mixed_texts
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOKENIZERS = ROOT / "tests/data/tokenizers"
 TEMPLATES = ROOT / "tests/data/templates"
 GOLDEN = ROOT / "tests/data/golden/text_templates.json"
+HARD_GOLDEN = ROOT / "tests/data/golden/text_hard.json"
 DATE = datetime.datetime(2024, 7, 26)
 VERSION = "5.17.0"
 
@@ -95,6 +98,38 @@ def make_fixtures():
         })
 
 
+def make_spm_fixture():
+    """As tokenizer.json files made from SentencePiece models: spaces as U+2581, bytes for what the vocabulary lacks, NFKC forms kept."""
+    characters = "\u2581abcdefghijklmnopqrstuvwxyzABCDEFGHI0123456789.,!?'\"<>|/[]_\u00e9\u0645\u6f22\U0001f600"
+    vocab = {token: i for i, token in enumerate(["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *characters])}
+    merges = ["\u2581 \u2581", "\u2581\u2581 \u2581\u2581", "h e", "l l", "he ll", "hell o", "\u2581 hello", "\u2581 a", "i n", "r e"]
+    for merge in merges:
+        vocab[merge.replace(" ", "")] = len(vocab)
+    added = [{"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+             for i, token in enumerate(["<unk>", "<s>", "</s>"])]
+    sequence = [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    write_json(TOKENIZERS / "spm_bpe/tokenizer.json", {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+        "pre_tokenizer": None,
+        "post_processor": {"type": "TemplateProcessing", "single": sequence, "pair": sequence,
+                           "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None, "end_of_word_suffix": None,
+                  "fuse_unk": True, "byte_fallback": True, "ignore_merges": False, "vocab": vocab, "merges": merges},
+    })
+    # The configuration adds two tokens that tokenizer.json lacks, one of them with white space rules.
+    write_json(TOKENIZERS / "spm_bpe/tokenizer_config.json", {
+        "tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": True, "bos_token": "<s>", "eos_token": "</s>",
+        "unk_token": "<unk>", "pad_token": "[PAD]", "clean_up_tokenization_spaces": False,
+        "added_tokens_decoder": {str(len(vocab)): {"content": "<|im_end|>", "lstrip": True, "rstrip": True, "normalized": False,
+                                                   "single_word": False, "special": True}},
+    })
+
+
 def user(text):
     return {"role": "user", "content": text}
 
@@ -119,6 +154,27 @@ class PinnedClock(datetime.datetime):
     @classmethod
     def now(cls, tz=None):
         return DATE
+
+
+def make_hard_golden():
+    """Ids of hard texts and of the tokenizers' own special tokens inside texts."""
+    import transformers
+
+    names = ["byte_bpe", "bos_bpe", "spm_bpe"]
+    tokenizers = {name: transformers.AutoTokenizer.from_pretrained(TOKENIZERS / name) for name in names}
+    texts = list(HARD_TEXTS)
+    for token in [*SPECIAL, "<unk>", "[PAD]"]:
+        texts += [token, token * 2, f"a{token}b", f"a  {token}  b", f"\n{token}\n", token[:-1]]
+    texts += [text for text in mixed_texts(60, seed=3) if len(text) < 200]
+    cases = []
+    for text in dict.fromkeys(texts):
+        case = {"text": text}
+        for name, tokenizer in tokenizers.items():
+            case[name] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        cases.append(case)
+    lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
+    HARD_GOLDEN.write_text(f'{{"transformers":"{VERSION}","tokenizers":{json.dumps(names)},"cases":[\n{lines}\n]}}\n')
+    print(f"{len(cases)} hard texts")
 
 
 def make_golden():
@@ -167,8 +223,10 @@ def main():
     parser.add_argument("--fixtures", action="store_true", help="make the tokenizers instead of the goldens")
     if parser.parse_args().fixtures:
         make_fixtures()
+        make_spm_fixture()
     else:
         make_golden()
+        make_hard_golden()
 
 
 if __name__ == "__main__":

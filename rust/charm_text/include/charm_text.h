@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature or the meaning of a status changes; the caller compares it before anything else. */
-#define CHARM_TEXT_ABI_VERSION 1u
+#define CHARM_TEXT_ABI_VERSION 2u
 
 typedef int32_t charm_text_status;
 #define CHARM_TEXT_OK 0
@@ -48,12 +48,15 @@ charm_text_status charm_text_last_error(charm_text_string* out_message);
 void charm_text_string_free(charm_text_string text);
 void charm_text_ids_free(charm_text_ids ids);
 
-/* From the content of a tokenizer.json. Its truncation and padding sections are ignored. */
-charm_text_status charm_text_tokenizer_new(const char* json, size_t json_length, charm_text_tokenizer** out_tokenizer);
+/* From the content of a tokenizer.json. Its truncation and padding sections are ignored. added_json: a list of further added
+ * tokens, objects as in its added_tokens section without id; those it has already are passed over, the others get their id in
+ * the vocabulary or the next free one. split_special_tokens: anything but 0 makes special tokens written in a text text. */
+charm_text_status charm_text_tokenizer_new(const char* json, size_t json_length, const char* added_json, size_t added_length,
+                                           int32_t split_special_tokens, charm_text_tokenizer** out_tokenizer);
 void charm_text_tokenizer_free(charm_text_tokenizer* tokenizer);
 
 /* add_special_tokens: 0 leaves the post-processor's own tokens away, anything else keeps them. Special tokens that are
- * written in the text become their ids either way. */
+ * written in the text become their ids either way (but see split_special_tokens). */
 charm_text_status charm_text_tokenizer_encode(const charm_text_tokenizer* tokenizer, const char* text, size_t text_length,
                                               int32_t add_special_tokens, charm_text_ids* out_ids);
 

@@ -65,6 +65,24 @@ fn has_only_case(text: &str, wanted: fn(char) -> bool, other: fn(char) -> bool) 
     text.chars().any(wanted) && !text.chars().any(other)
 }
 
+/// `str.title()`: a letter behind anything that is no letter with a case begins a word, also behind an apostrophe.
+fn title(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut inside = false;
+    for c in text.chars() {
+        if inside {
+            out.extend(c.to_lowercase());
+        } else {
+            // Letters that become two keep only the first one large.
+            let mut upper = c.to_uppercase();
+            out.extend(upper.next());
+            out.extend(upper.flat_map(char::to_lowercase));
+        }
+        inside = c.is_lowercase() || c.is_uppercase();
+    }
+    out
+}
+
 fn string_method<'t>(text: &'t str, name: &str, args: &[Value]) -> Option<Result<Value, Error>> {
     let strip = |ends| {
         let (chars,): (Option<&str>,) = from_args(args)?;
@@ -80,6 +98,7 @@ fn string_method<'t>(text: &'t str, name: &str, args: &[Value]) -> Option<Result
         "rstrip" => strip(Ends::Right),
         "split" => split(text, args, false),
         "rsplit" => split(text, args, true),
+        "title" if args.is_empty() => Ok(Value::from(title(text))),
         "partition" => partition(text, args, false),
         "rpartition" => partition(text, args, true),
         "removeprefix" => without(|text, prefix| text.strip_prefix(prefix)),

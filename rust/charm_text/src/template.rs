@@ -59,6 +59,12 @@ fn trim(value: &Value, chars: Option<String>) -> Result<String, Error> {
     Ok(python::strip(&python::str_of(value)?, chars.as_deref(), Ends::Both).to_owned())
 }
 
+/// markupsafe's spelling of quotes; minijinja has its own.
+fn escape(value: &Value) -> Result<String, Error> {
+    let text = python::str_of(value)?.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    Ok(text.replace('\'', "&#39;").replace('"', "&#34;"))
+}
+
 /// `len()`; Jinja2's Undefined has length 0.
 fn length(value: &Value) -> Result<usize, Error> {
     match value.len() {
@@ -135,6 +141,8 @@ impl ChatTemplate {
         });
         environment.add_filter("tojson", tojson);
         environment.add_filter("trim", trim);
+        environment.add_filter("escape", escape);
+        environment.add_filter("e", escape);
         environment.add_filter("length", length);
         environment.add_filter("count", length);
         environment.add_filter("string", |value: &Value| python::str_of(value));

@@ -2,16 +2,23 @@
 
 use std::ffi::c_char;
 
-use tokenizers::{Model, Tokenizer};
+use tokenizers::{AddedToken, Model, Tokenizer};
 
 use crate::ffi::*;
 
 /// tokenizer.json as it is, without truncation and padding: those belong to the run that wrote the file, not to the text.
-pub fn tokenizer_from_json(json: &str) -> Result<Tokenizer, Failure> {
+/// `added_json` lists further added tokens as tokenizer.json spells them; those it has already are passed over, as the Python
+/// side's `add_tokens` does.
+/// `split_special`: special tokens written in a text are text (tokenizer_config.json's `split_special_tokens`).
+pub fn tokenizer_from_json(json: &str, added_json: &str, split_special: bool) -> Result<Tokenizer, Failure> {
     let failure = |error: tokenizers::Error| Failure::new(INVALID_INPUT, error.to_string());
     let mut tokenizer: Tokenizer = json.parse().map_err(|error: tokenizers::Error| failure(error))?;
     tokenizer.with_truncation(None).map_err(failure)?;
     tokenizer.with_padding(None);
+    let added: Vec<AddedToken> = serde_json::from_str(added_json)
+        .map_err(|error| Failure::new(INVALID_INPUT, format!("added tokens: {error}")))?;
+    tokenizer.add_tokens(&added);
+    tokenizer.set_encode_special_tokens(split_special);
     Ok(tokenizer)
 }
 
@@ -25,10 +32,15 @@ fn to_i32(id: u32) -> Result<i32, Failure> {
 pub unsafe extern "C" fn charm_text_tokenizer_new(
     json: *const c_char,
     json_length: usize,
+    added_json: *const c_char,
+    added_length: usize,
+    split_special_tokens: i32,
     out_tokenizer: *mut *mut Tokenizer,
 ) -> Status {
     guard(|| {
-        let tokenizer = tokenizer_from_json(text_argument("json", json, json_length)?)?;
+        let json = text_argument("json", json, json_length)?;
+        let added_json = text_argument("added_json", added_json, added_length)?;
+        let tokenizer = tokenizer_from_json(json, added_json, split_special_tokens != 0)?;
         reference("out_tokenizer", out_tokenizer)?;
         store("out_tokenizer", out_tokenizer, Box::into_raw(Box::new(tokenizer)))
     })

@@ -47,6 +47,8 @@ fn string_methods_are_those_of_python() {
         ("[1, 2, 3][:0:-1]", "[3, 2]"),
         ("[][::-1]", "[]"),
         ("nothing | length", "0"),
+        ("\"they're fun'x DON'T stra\u{df}e \u{df}a\".title()", "They'Re Fun'X Don'T Stra\u{df}e Ssa"),
+        ("'<a href=\"x\">&\\'' | e", "&lt;a href=&#34;x&#34;&gt;&amp;&#39;"),
     ] {
         assert_eq!(text(&format!("{{{{ {expression} }}}}")), expected, "{expression}");
     }

@@ -14,17 +14,22 @@ class InspectCommand final : public Command {
   std::string_view name() const override { return "inspect"; }
   std::string_view summary() const override { return "what a model folder is and how it will be used"; }
   std::string_view details() const override {
-    return "Prints architecture, head, chat template, the tokens of a sample with the beginning-of-sequence and the pooled token "
-           "marked, memory, and the dtype and backend this machine will use.\n"
+    return "Prints architecture, head, chat template and tokenizer with their SHA-256, the tokens of a sample with the "
+           "beginning-of-sequence and the pooled token marked, memory, and the dtype and backend this machine will use with the speed "
+           "they reach (measured on the model for a moment).\n"
            "\n"
-           "  charm inspect rm/";
+           "  charm inspect rm/\n"
+           "  charm inspect rm/ --sample responses/gpt4.jsonl --json";
   }
   void describe(pipeline::OptionTable& table) override {
     table.path("model", options_.model_dir, "MODEL_DIR", "Hugging Face folder.")
         .required()
         .positional()
         .flag("json", json_, "Print JSON.")
-        .flag("config-only", options_.config_only, "Do not load the weights: fast, but dtype, backend and score stay unknown.");
+        .path("sample", options_.sample_file, "FILE",
+              "Responses whose tokens to show instead of a built-in conversation: the first row, with --json the ids of all rows.")
+        .flag("config-only", options_.config_only,
+              "Do not load the weights: fast, but dtype, backend, speed and score stay unknown.");
     pipeline::describe_model(table, options_.model);
     pipeline::describe_encoder(table, options_.encoder);
     using score::Pooling;

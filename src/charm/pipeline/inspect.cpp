@@ -1,15 +1,21 @@
 #include "charm/pipeline/inspect.h"
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <string_view>
 
 #include "charm/base/error.h"
+#include "charm/base/hashing.h"
 #include "charm/batch/pooled_row.h"
+#include "charm/batch/token_budget.h"
 #include "charm/model/decoder_weights.h"
 #include "charm/model/heads.h"
 #include "charm/model/weight_names.h"
+#include "charm/storage/record_reader.h"
+#include "charm/text/special_tokens.h"
 
 namespace charm::pipeline {
 namespace {
@@ -18,8 +24,13 @@ namespace {
 constexpr std::int64_t kWorkspaceBytes = std::int64_t{1} << 30;
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
-const Conversation kSamplePrompt = {{"user", "What is the capital of France?"}};
-constexpr const char* kSampleResponse = "Paris.";
+Response built_in_sample() {
+  Response row;
+  row.prompt_id = row.policy = "sample";
+  row.prompt = {{"user", "What is the capital of France?"}};
+  row.response = "Paris.";
+  return row;
+}
 
 std::int64_t safetensors_bytes(const fs::path& folder) {
   std::int64_t bytes = 0;
@@ -66,6 +77,57 @@ void add_token_warnings(Inspection& inspection, const text::ConversationEncoder&
   if (bos > 1) inspection.warnings.push_back(fmt::format("the sample has {} beginning-of-sequence tokens", bos));
 }
 
+/// transformers 5 makes some tokenizers anew from their class's name and does not look at the rest of tokenizer.json.
+void add_tokenizer_warning(Inspection& inspection, const fs::path& model_dir) {
+  const nlohmann::json config = text::read_config(model_dir, "tokenizer_config.json");
+  const std::string name = config.value("tokenizer_class", nlohmann::json()).dump();
+  const bool is_rebuilt = name.starts_with("\"LlamaTokenizer") && inspection.config.architecture.starts_with("Llama");
+  if (!is_rebuilt) return;
+  const nlohmann::json tokenizer = text::read_config(model_dir, "tokenizer.json");
+  if (tokenizer.value("normalizer", nlohmann::json()).dump().find("\"Prepend\"") == std::string::npos) return;
+  inspection.warnings.push_back(
+      "tokenizer_class LlamaTokenizer: AutoTokenizer of transformers 5 leaves the normalizer of tokenizer.json out, so that white space "
+      "at the start and text after special tokens get other ids there; here tokenizer.json counts as it is written");
+}
+
+SampleRow sample_row(text::EncodedRow encoded) {
+  SampleRow row;
+  row.ids = std::move(encoded.tokens.ids);
+  row.prompt_length = encoded.tokens.prompt_length;
+  row.truncated = encoded.tokens.truncated;
+  row.error = std::move(encoded.error);
+  return row;
+}
+
+SampleRow encode_row(const text::ConversationEncoder& encoder, const Response& row) {
+  const std::string_view response = row.response;
+  return sample_row(std::move(encoder.encode_group(row.prompt, {&response, 1}).front()));
+}
+
+/// One conversation of as many tokens as take a fraction of a second at 100 GFLOP/s, at least 96 (the rows of a product).
+MeasuredSpeed measure_speed(model::RewardModel& model, std::int64_t num_parameters) {
+  constexpr double kFlops = 0.4 * 100e9;
+  const auto wanted = static_cast<std::int64_t>(kFlops / (2.0 * static_cast<double>(num_parameters)));
+  const std::int64_t num_tokens = std::min(std::clamp<std::int64_t>(wanted / 96 * 96, 96, 1920), model.max_positions());
+  std::vector<std::int32_t> ids;
+  for (std::int64_t i = 0; i < num_tokens; ++i) {
+    const auto id = static_cast<std::int32_t>(i * 7919 % model.vocab_size());
+    ids.push_back(id == model.pad_token_id() ? (id + 1) % static_cast<std::int32_t>(model.vocab_size()) : id);
+  }
+  batch::PooledRow row;
+  row.ids = std::move(ids);
+  row.prompt_length = num_tokens / 4;
+  std::vector<std::pair<std::size_t, batch::PooledRow>> rows;
+  rows.emplace_back(0, std::move(row));
+  const batch::PackedBatch packed = batch::pack(batch::group_by_prompt(std::move(rows)));
+  const auto start = std::chrono::steady_clock::now();
+  model.score(packed);
+  MeasuredSpeed speed;
+  speed.num_tokens = num_tokens;
+  speed.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return speed;
+}
+
 }  // namespace
 
 std::int64_t count_parameters(const model::DecoderConfig& config) {
@@ -93,7 +155,23 @@ Inspection inspect_model(const InspectOptions& options) {
   inspection.template_name = encoder.chat_template().name();
   inspection.template_source = encoder.chat_template().source();
   inspection.template_sha256 = encoder.chat_template().sha256();
-  const text::EncodedConversation encoded = encoder.encode(kSamplePrompt, kSampleResponse);
+  inspection.tokenizer_sha256 = sha256_file(options.model_dir / "tokenizer.json");
+  inspection.tokenizer_entries = encoder.tokenizer().vocab_size();
+  Response row = built_in_sample();
+  SampleRow encoded;
+  if (options.sample_file) {
+    const std::vector<Response> rows = storage::read_responses(*options.sample_file, {});
+    for (const Response& r : rows) inspection.samples.push_back(encode_row(encoder, r));
+    const auto usable = std::find_if(inspection.samples.begin(), inspection.samples.end(), [](const SampleRow& r) { return !r.error; });
+    if (usable == inspection.samples.end()) {
+      throw Error(ErrorKind::kInput, "{}: {}", options.sample_file->string(), *inspection.samples.front().error);
+    }
+    encoded = *usable;
+    row = rows[static_cast<std::size_t>(usable - inspection.samples.begin())];
+  } else {
+    encoded = encode_row(encoder, row);
+    if (encoded.error) throw Error(ErrorKind::kInput, "{}", *encoded.error);
+  }
   const std::int32_t pad = options.pooling == score::Pooling::kLast ? -1 : inspection.config.pad_token_id;
   const batch::PooledRow pooled = batch::make_pooled_row(encoded.ids, encoded.prompt_length, pad);
   for (std::size_t i = 0; i < encoded.ids.size(); ++i) {
@@ -104,18 +182,18 @@ Inspection inspect_model(const InspectOptions& options) {
                                  .is_pooled = i + 1 == pooled.ids.size()});
   }
   add_token_warnings(inspection, encoder, pooled, encoded.ids.size());
+  add_tokenizer_warning(inspection, options.model_dir);
   if (inspection.config.head == model::HeadKind::kNone || options.config_only) return inspection;
 
   const std::unique_ptr<model::RewardModel> reward_model = model::load_reward_model(options.model_dir, options.model);
   inspection.provenance = reward_model->provenance();
-  const Response row{.prompt_id = "sample", .prompt = kSamplePrompt, .response = kSampleResponse, .policy = "sample",
-                     .sample = 0, .finish_reason = {}, .num_tokens = {}};
   const std::vector<ScoredResponse> scored =
       score::score_responses(*reward_model, encoder, std::span(&row, 1), {.pooling = options.pooling});
   if (scored.front().error) {
     inspection.warnings.push_back("the sample cannot be scored: " + *scored.front().error);
   } else {
     inspection.sample_score = scored.front().score;
+    inspection.speed = measure_speed(*reward_model, inspection.num_parameters);
   }
   return inspection;
 }
@@ -136,6 +214,11 @@ std::string inspection_text(const Inspection& inspection) {
   line("memory to score", fmt::format("about {} in float32, {} in bfloat16", gib(inspection.memory_float32_bytes),
                                       gib(inspection.memory_bfloat16_bytes)));
   for (const auto& [name, value] : inspection.provenance) line(name, value);
+  if (inspection.speed) {
+    line("speed", fmt::format("about {:.0f} tokens/s (measured: one conversation of {} tokens in {:.2f} s)",
+                              inspection.speed->tokens_per_second(), inspection.speed->num_tokens, inspection.speed->seconds));
+  }
+  line("tokenizer", fmt::format("tokenizer.json, {} entries, sha256 {}", inspection.tokenizer_entries, inspection.tokenizer_sha256));
   line("chat template", fmt::format("{}, sha256 {}", inspection.template_name, inspection.template_sha256));
   text += inspection.template_source;
   if (text.back() != '\n') text += '\n';
@@ -166,6 +249,18 @@ nlohmann::ordered_json inspection_json(const Inspection& inspection) {
       {"chat_template", {{"name", inspection.template_name}, {"sha256", inspection.template_sha256},
                          {"source", inspection.template_source}}}};
   json["bos_token_id"] = config.bos_token_id ? nlohmann::ordered_json(*config.bos_token_id) : nlohmann::ordered_json();
+  json["tokenizer"] = {{"sha256", inspection.tokenizer_sha256}, {"num_entries", inspection.tokenizer_entries}};
+  if (inspection.speed) {
+    json["speed"] = {{"tokens_per_second", inspection.speed->tokens_per_second()}, {"num_tokens", inspection.speed->num_tokens},
+                     {"seconds", inspection.speed->seconds}};
+  }
+  for (const SampleRow& row : inspection.samples) {
+    if (row.error) {
+      json["samples"].push_back({{"error", *row.error}});
+    } else {
+      json["samples"].push_back({{"ids", row.ids}, {"prompt_length", row.prompt_length}, {"truncated", row.truncated}});
+    }
+  }
   for (const auto& [name, value] : inspection.provenance) json["used"][name] = value;
   for (const SampleToken& token : inspection.sample) {
     json["sample"].push_back({{"id", token.id}, {"text", token.text}, {"bos", token.is_bos}, {"pooled", token.is_pooled}});

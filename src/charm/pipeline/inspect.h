@@ -20,7 +20,23 @@ struct InspectOptions {
   model::RewardModelOptions model;
   text::EncoderOptions encoder;
   score::Pooling pooling = score::Pooling::kAuto;
-  bool config_only = false;  ///< leave the weights alone: fast, but says nothing of dtype and backend
+  bool config_only = false;  ///< leave the weights alone: fast, but says nothing of dtype, backend and speed
+  std::optional<fs::path> sample_file;  ///< responses whose tokens are shown instead of a built-in conversation
+};
+
+/// One row of `sample_file` as charm score would read it, or why it cannot.
+struct SampleRow {
+  std::vector<std::int32_t> ids;
+  std::int64_t prompt_length = 0;
+  bool truncated = false;
+  std::optional<std::string> error;
+};
+
+/// How fast the model runs here, measured on itself.
+struct MeasuredSpeed {
+  std::int64_t num_tokens = 0;  ///< of the one conversation that was computed
+  double seconds = 0.0;
+  double tokens_per_second() const { return static_cast<double>(num_tokens) / seconds; }
 };
 
 /// One token of the sample conversation.
@@ -39,9 +55,13 @@ struct Inspection {
   std::string template_name;         ///< where the chat template was found
   std::string template_sha256;
   std::string template_source;
+  std::string tokenizer_sha256;      ///< of tokenizer.json
+  std::size_t tokenizer_entries = 0;
+  std::vector<SampleRow> samples;    ///< with `sample_file`, all of its rows; `sample` is the first of them that has tokens
   std::vector<SampleToken> sample;
   std::optional<float> sample_score;                                ///< absent with `config_only` and for a causal LM
   std::vector<std::pair<std::string, std::string>> provenance;      ///< as the manifest of a scores file has it
+  std::optional<MeasuredSpeed> speed;                               ///< where the weights were loaded
   std::int64_t memory_float32_bytes = 0;                            ///< weights and workspace, estimated
   std::int64_t memory_bfloat16_bytes = 0;
   std::vector<std::string> warnings;

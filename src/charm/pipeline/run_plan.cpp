@@ -141,6 +141,7 @@ class PlanBuilder {
     step.run = [options](const StepContext& context) {
       score::ScoreStageOptions own = options;
       own.fresh = context.fresh;
+      own.replace_other_model = true;  // the step runs because its inputs changed
       own.model.threads = context.threads;
       score::score_stage(own, context.progress);
     };

@@ -50,8 +50,9 @@ void split_scores(std::span<const SplitFile> files, std::uint64_t seed, double s
     }
     for (const ScoredResponse& row : fit) fit_prompts.insert(row.response.prompt_id);
     for (const ScoredResponse& row : held_out) held_out_prompts.insert(row.response.prompt_id);
-    storage::write_scores(file.fit, fit);
-    storage::write_scores(file.held_out, held_out);
+    const storage::Provenance provenance = storage::read_provenance(file.scores).value_or(storage::Provenance());
+    storage::write_scores(file.fit, fit, provenance);
+    storage::write_scores(file.held_out, held_out, provenance);
   }
   const nlohmann::ordered_json json = {{"holdout", share},
                                        {"seed", seed},

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -12,6 +13,7 @@
 #include "charm/base/hashing.h"
 #include "charm/base/log.h"
 #include "charm/score/resumed_scoring.h"
+#include "charm/score/score_provenance.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
@@ -49,25 +51,18 @@ std::vector<std::pair<std::string, std::vector<ScoredResponse>>> by_policy(std::
   return groups;
 }
 
-const char* name_of(text::Truncation truncation) {
-  switch (truncation) {
-    case text::Truncation::kLeft: return "left";
-    case text::Truncation::kRight: return "right";
-    case text::Truncation::kError: return "error";
-  }
-  return "";
-}
-
-void record_options(const ScoreStageOptions& options, const model::RewardModel& model,
-                    const text::ConversationEncoder& encoder, storage::Manifest& manifest) {
-  manifest.input(options.model_dir)
+void record_options(const ScoreStageOptions& options, const model::RewardModel& model, const text::ConversationEncoder& encoder,
+                    const ModelHashes& hashes, const storage::Provenance& provenance, storage::Manifest& manifest) {
+  manifest.input_hashed(options.model_dir, hashes.folder)
       .option("max-tokens", encoder.options().max_tokens)
-      .option("truncation", name_of(options.encoder.truncation))
-      .option("bos", options.encoder.bos == text::BosPolicy::kOnce ? "once" : "as-template")
-      .option("pooling", options.scorer.pooling == Pooling::kAuto ? "auto" : "last")
+      .option("truncation", *storage::find_fact(provenance, "truncation"))
+      .option("bos", *storage::find_fact(provenance, "bos"))
+      .option("pooling", *storage::find_fact(provenance, "pooling"))
       .option("template-date", options.encoder.template_date)
       .option("template-sha256", encoder.chat_template().sha256());
   for (const auto& [name, value] : model.provenance()) manifest.option(name, value);
+  for (const fs::path& file : options.resume) manifest.input(file);
+  manifest.extra("provenance", nlohmann::ordered_json::parse(storage::provenance_json(provenance)));
 }
 
 /// True when an earlier run with these options and inputs left every file.
@@ -79,6 +74,67 @@ bool is_finished(const fs::path& output, const std::vector<fs::path>& files, con
   }
   const auto stored = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
   return stored.is_object() && stored.value("fingerprint", "") == manifest.fingerprint();
+}
+
+bool same_texts(const Response& a, const Response& b) {
+  return a.response == b.response && conversation_json(a.prompt) == conversation_json(b.prompt);
+}
+
+using Key = std::tuple<std::string, std::string, std::int32_t>;
+
+Key key_of(const Response& row) { return {row.policy, row.prompt_id, row.sample}; }
+
+/// Places the rows that `earlier` holds with equal texts and a score into `results`; returns the places of the others.
+std::vector<std::size_t> take_over(std::vector<ScoredResponse> earlier, std::vector<ScoredResponse>& results) {
+  std::map<Key, ScoredResponse*> by_key;
+  for (ScoredResponse& row : earlier) {
+    if (!row.error) by_key[key_of(row.response)] = &row;
+  }
+  std::vector<std::size_t> open;
+  for (std::size_t r = 0; r < results.size(); ++r) {
+    const auto found = by_key.find(key_of(results[r].response));
+    if (found == by_key.end() || !same_texts(found->second->response, results[r].response)) {
+      open.push_back(r);
+      continue;
+    }
+    results[r].score = found->second->score;
+    results[r].num_tokens = found->second->num_tokens;
+    results[r].truncated = found->second->truncated;
+    results[r].error.reset();
+  }
+  return open;
+}
+
+/// Results for `rows`, none of them scored yet.
+std::vector<ScoredResponse> unscored(const std::vector<Response>& rows) {
+  std::vector<ScoredResponse> results;
+  results.reserve(rows.size());
+  for (const Response& row : rows) results.push_back({.response = row, .score = 0.0f, .error = "no score"});
+  return results;
+}
+
+/// What finished files hold, in the order of `rows`.
+std::vector<ScoredResponse> read_finished(const std::vector<Response>& rows, const std::vector<fs::path>& files) {
+  std::map<Key, ScoredResponse> by_key;
+  for (const fs::path& file : files) {
+    storage::for_each_scored_response(file, {}, [&](ScoredResponse&& row) {
+      Key key = key_of(row.response);
+      by_key.insert_or_assign(std::move(key), std::move(row));
+    });
+  }
+  std::vector<ScoredResponse> results = unscored(rows);
+  for (ScoredResponse& row : results) {
+    if (const auto found = by_key.find(key_of(row.response)); found != by_key.end()) row = found->second;
+  }
+  return results;
+}
+
+/// Where options.check is given. Reads what was written, so that scores exist also where the comparison fails.
+std::optional<ScoreCheck> check_finished(const ScoreStageOptions& options, const storage::Provenance& provenance,
+                                         const std::vector<Response>& rows, const std::vector<fs::path>& files) {
+  if (options.check.empty()) return std::nullopt;
+  const bool bfloat16 = *storage::find_fact(provenance, "dtype") == "bfloat16";
+  return check_scores(read_finished(rows, files), options.check, options.check_tolerance.value_or(default_tolerance(bfloat16)));
 }
 
 void summarise(const std::vector<ScoredResponse>& results, ScoreStageResult& summary) {
@@ -122,7 +178,9 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
     encoder_options.max_tokens = model->max_positions();
   }
   const text::ConversationEncoder encoder(options.model_dir, encoder_options);
-  record_options(options, *model, encoder, manifest);
+  const ModelHashes hashes = hash_model(options.model_dir);
+  const storage::Provenance provenance = score_provenance(options, *model, encoder, hashes);
+  record_options(options, *model, encoder, hashes, provenance, manifest);
 
   ScoreStageResult summary;
   std::set<std::string> names;
@@ -132,35 +190,47 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   if (std::set<fs::path>(summary.files.begin(), summary.files.end()).size() != summary.files.size()) {
     throw Error(ErrorKind::kInput, "two policies would share one file in {}: rename one of them", options.output.string());
   }
+  if (world.is_root() && !options.fresh && !options.replace_other_model) {
+    require_same_model(options.output, summary.files, provenance, journal_owner_of(hashes));
+  }
   const bool finished = world.is_root() && !options.fresh && is_finished(options.output, summary.files, manifest);
   if (world.broadcast(finished ? "finished" : "open") == "finished") {
     log::info("{}: finished before with the same inputs and options; nothing to do (--fresh starts over)", options.output.string());
     summary.num_rows = static_cast<std::int64_t>(rows.size());
     summary.skipped = true;
     world.end();
+    if (world.is_root()) summary.check = check_finished(options, provenance, rows, summary.files);
     return summary;
   }
 
+  std::vector<ScoredResponse> results = unscored(rows);
+  const std::vector<std::size_t> open = take_over(read_resumed(options.resume, provenance), results);
+  std::vector<Response> todo;
+  for (const std::size_t r : open) todo.push_back(rows[r]);
+  summary.num_resumed = static_cast<std::int64_t>(rows.size() - todo.size());
+
   std::optional<storage::Journal> journal;
-  if (world.is_root()) journal.emplace(options.output, manifest.fingerprint(), options.fresh);
-  const auto score_rows = [&](std::span<const Response> todo, const ScoredFn& on_scored) {
-    return score_responses(*model, encoder, todo, options.scorer, on_scored, progress);
+  if (world.is_root()) journal.emplace(options.output, manifest.fingerprint(), options.fresh, journal_owner_of(hashes));
+  const auto score_rows = [&](std::span<const Response> batch, const ScoredFn& on_scored) {
+    return score_responses(*model, encoder, batch, options.scorer, on_scored, progress);
   };
-  std::vector<ScoredResponse> results = score_responses_together(rows, score_rows, journal ? &*journal : nullptr, world);
+  std::vector<ScoredResponse> scored = score_responses_together(todo, score_rows, journal ? &*journal : nullptr, world);
   if (!world.is_root()) return summary;
+  for (std::size_t i = 0; i < open.size(); ++i) results[open[i]] = std::move(scored[i]);
   summarise(results, summary);
   check_errors(results, summary.num_errors, options.max_bad_rows);
 
   manifest.extra("fingerprint", manifest.fingerprint());
   manifest.extra("num_errors", summary.num_errors);
   manifest.extra("num_truncated", summary.num_truncated);
-  for (const auto& [policy, scored] : by_policy(std::move(results))) {
+  for (const auto& [policy, policy_rows] : by_policy(std::move(results))) {
     const fs::path file = score_file(options.output, policy);
-    storage::write_scores(file, scored);
-    manifest.output(file, static_cast<std::int64_t>(scored.size()));
+    storage::write_scores(file, policy_rows, provenance);
+    manifest.output(file, static_cast<std::int64_t>(policy_rows.size()));
   }
   storage::write_manifest(options.output, manifest);
   journal->remove();
+  summary.check = check_finished(options, provenance, rows, summary.files);
   return summary;
 }
 

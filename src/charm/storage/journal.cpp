@@ -1,5 +1,6 @@
 #include "charm/storage/journal.h"
 
+#include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -12,9 +13,11 @@ namespace {
 
 constexpr int kJournalVersion = 1;
 
-std::string header_line(std::string_view fingerprint) {
-  return nlohmann::ordered_json{{"charm_journal", kJournalVersion}, {"fingerprint", fingerprint}}
-      .dump();
+std::string header_line(std::string_view fingerprint, std::string_view owner) {
+  nlohmann::ordered_json header = {{"charm_journal", kJournalVersion},
+                                   {"fingerprint", fingerprint}};
+  if (!owner.empty()) header["owner"] = owner;
+  return header.dump();
 }
 
 struct Kept {
@@ -46,9 +49,19 @@ fs::path journal_path(const fs::path& output) {
   return path;
 }
 
-Journal::Journal(const fs::path& output, std::string_view fingerprint, bool fresh)
+std::string journal_owner(const fs::path& output) {
+  std::ifstream file(journal_path(output));
+  std::string line;
+  if (!std::getline(file, line)) return "";
+  const auto header = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!header.is_object() || !header.contains("owner") || !header["owner"].is_string()) return "";
+  return header["owner"].get<std::string>();
+}
+
+Journal::Journal(const fs::path& output, std::string_view fingerprint, bool fresh,
+                 std::string_view owner)
     : path_(journal_path(output)) {
-  const std::string header = header_line(fingerprint);
+  const std::string header = header_line(fingerprint, owner);
   if (!fresh && fs::exists(path_)) {
     Kept kept = whole_lines(read_file(path_));
     if (!kept.lines.empty() && kept.lines.front() == header) {

@@ -25,7 +25,8 @@ namespace charm::storage {
 class Journal {
  public:
   /// Opens the journal beside `output` (a file or folder that need not exist yet). `fresh` forgets what is there.
-  Journal(const std::filesystem::path& output, std::string_view fingerprint, bool fresh = false);
+  /// `owner` is kept for `journal_owner`.
+  Journal(const std::filesystem::path& output, std::string_view fingerprint, bool fresh = false, std::string_view owner = {});
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
@@ -48,5 +49,8 @@ class Journal {
 
 /// `<output>.journal`.
 std::filesystem::path journal_path(const std::filesystem::path& output);
+
+/// The `owner` of the journal beside `output`; empty where there is no journal, or none that names one.
+std::string journal_owner(const std::filesystem::path& output);
 
 }  // namespace charm::storage

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 #include "charm/base/error.h"
@@ -40,7 +41,12 @@ Manifest& Manifest::seed(std::uint64_t seed) {
 }
 
 Manifest& Manifest::input(const fs::path& path, std::int64_t num_rows) {
-  ordered_json entry = {{"path", path.string()}, {"sha256", sha256_of_path(path)}};
+  return input_hashed(path, sha256_of_path(path), num_rows);
+}
+
+Manifest& Manifest::input_hashed(const fs::path& path, std::string_view sha256,
+                                 std::int64_t num_rows) {
+  ordered_json entry = {{"path", path.string()}, {"sha256", sha256}};
   if (num_rows >= 0) entry["num_rows"] = num_rows;
   content_->inputs.push_back(std::move(entry));
   return *this;
@@ -90,20 +96,31 @@ void write_manifest(const fs::path& output, const Manifest& manifest) {
 }
 
 std::string sha256_of_path(const fs::path& path) {
-  if (!fs::is_directory(path)) return sha256_file(path);
+  return fs::is_directory(path) ? sha256_of_hashes(hash_files(path)) : sha256_file(path);
+}
+
+std::vector<std::pair<std::string, std::string>> hash_files(const fs::path& folder) {
   std::vector<std::string> names;
   try {
-    for (const auto& entry : fs::recursive_directory_iterator(path)) {
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
       if (entry.is_regular_file())
-        names.push_back(entry.path().lexically_relative(path).generic_string());
+        names.push_back(entry.path().lexically_relative(folder).generic_string());
     }
   } catch (const fs::filesystem_error& e) {
-    throw Error(ErrorKind::kIo, "{}: cannot be listed: {}", path.string(), e.code().message());
+    throw Error(ErrorKind::kIo, "{}: cannot be listed: {}", folder.string(), e.code().message());
   }
   std::sort(names.begin(), names.end());
+  std::vector<std::pair<std::string, std::string>> hashes;
+  for (std::string& name : names) {
+    std::string hash = sha256_file(folder / name);
+    hashes.emplace_back(std::move(name), std::move(hash));
+  }
+  return hashes;
+}
+
+std::string sha256_of_hashes(const std::vector<std::pair<std::string, std::string>>& hashes) {
   std::string lines;
-  for (const std::string& name : names)
-    lines += fmt::format("{}  {}\n", sha256_file(path / name), name);
+  for (const auto& [name, hash] : hashes) lines += fmt::format("{}  {}\n", hash, name);
   return sha256_hex(lines);
 }
 

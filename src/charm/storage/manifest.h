@@ -6,6 +6,8 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace charm::storage {
 
@@ -23,6 +25,8 @@ class Manifest {
   Manifest& seed(std::uint64_t seed);
   /// Hashes a file now; of a folder every file in it, by name. `num_rows` below 0 is left out.
   Manifest& input(const std::filesystem::path& path, std::int64_t num_rows = -1);
+  /// The same with a hash that is known already.
+  Manifest& input_hashed(const std::filesystem::path& path, std::string_view sha256, std::int64_t num_rows = -1);
   Manifest& output(const std::filesystem::path& path, std::int64_t num_rows = -1);
   /// A further top-level member: counts, model revision, template date, ...
   Manifest& extra(std::string_view name, const nlohmann::ordered_json& value);
@@ -45,5 +49,11 @@ void write_manifest(const std::filesystem::path& output, const Manifest& manifes
 
 /// SHA-256 of a file, or of a folder: over the relative names and hashes of its files, sorted by name.
 std::string sha256_of_path(const std::filesystem::path& path);
+
+/// The relative names of a folder's files with their SHA-256, sorted by name.
+std::vector<std::pair<std::string, std::string>> hash_files(const std::filesystem::path& folder);
+
+/// SHA-256 over such a list, or a part of it.
+std::string sha256_of_hashes(const std::vector<std::pair<std::string, std::string>>& hashes);
 
 }  // namespace charm::storage

@@ -5,6 +5,7 @@
 #include <arrow/table.h>
 #include <arrow/table_builder.h>
 #include <arrow/type.h>
+#include <arrow/util/key_value_metadata.h>
 #include <parquet/arrow/writer.h>
 #include <parquet/properties.h>
 
@@ -134,7 +135,10 @@ std::shared_ptr<arrow::Schema> schema_of(const Table& table) {
   arrow::FieldVector fields;
   for (const Column& column : table.columns)
     fields.push_back(arrow::field(column.name, arrow_type(column.type)));
-  return arrow::schema(std::move(fields));
+  if (table.provenance.empty()) return arrow::schema(std::move(fields));
+  // Becomes the file's own key-value metadata.
+  return arrow::schema(std::move(fields),
+                       arrow::key_value_metadata({"charm"}, {provenance_json(table.provenance)}));
 }
 
 // Writes rows from `begin` on as one row group and returns the row behind them.

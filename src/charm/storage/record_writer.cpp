@@ -75,8 +75,9 @@ void write_responses(const std::filesystem::path& path, std::span<const Response
   write_table(path, table);
 }
 
-void write_scores(const std::filesystem::path& path, std::span<const ScoredResponse> rows) {
-  Table table{response_columns(), rows.size(), {}};
+void write_scores(const std::filesystem::path& path, std::span<const ScoredResponse> rows,
+                  const Provenance& provenance) {
+  Table table{response_columns(), rows.size(), {}, provenance};
   // num_tokens is the reward model's count here; the generator's keeps a name of its own, where
   // there is one.
   const bool has_generator_counts = std::any_of(rows.begin(), rows.end(), [](const auto& row) {

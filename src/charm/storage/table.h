@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "charm/records/conversation.h"
+#include "charm/storage/provenance.h"
 
 // What the writers of both formats see of a record: named, typed columns and the cells of a row.
 namespace charm::storage {
@@ -30,6 +31,7 @@ struct Table {
   std::size_t num_rows = 0;
   /// Puts one cell per column into `cells`, of the column's type or null.
   std::function<void(std::size_t row, std::vector<Cell>& cells)> fill;
+  Provenance provenance{};  ///< Parquet only
 };
 
 /// In the format of the extension: .parquet, .jsonl or .jsonl.gz; kUsage for others.

@@ -1,7 +1,11 @@
 #include "charm/text/special_tokens.h"
 
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
@@ -20,7 +24,87 @@ void add_token(SpecialTokens& tokens, const std::string& name, const nlohmann::j
 
 bool names_a_token(std::string_view name) { return name.ends_with("_token"); }
 
+// An added token as tokenizer.json spells it, from a text or from an object with `content`; null for anything else.
+nlohmann::json added_token(const nlohmann::json& value, bool special) {
+  nlohmann::json token = {{"content", ""},   {"single_word", false},  {"lstrip", false},
+                          {"rstrip", false}, {"normalized", !special}, {"special", special}};
+  if (value.is_string()) {
+    token["content"] = value;
+  } else if (value.is_object() && value.contains("content") && value["content"].is_string()) {
+    for (auto& [name, member] : token.items()) {
+      if (value.contains(name) && value[name].type() == member.type()) member = value[name];
+    }
+    if (special) token["special"] = true;
+  } else {
+    return nullptr;
+  }
+  return token;
+}
+
+// The ids that configurations write as texts; kInput for anything that is no id.
+std::int64_t parse_id(const std::string& text, const fs::path& file) {
+  const bool is_number = !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos;
+  if (!is_number) {
+    throw Error(ErrorKind::kInput, "{}: expected a token id, found '{}'", file.string(), text);
+  }
+  return std::stoll(text);
+}
+
 }  // namespace
+
+nlohmann::json read_added_tokens(const fs::path& model_dir) {
+  const nlohmann::json config = read_config(model_dir, "tokenizer_config.json");
+  const nlohmann::json map = read_config(model_dir, "special_tokens_map.json");
+  const auto decoder = config.find("added_tokens_decoder");
+  const bool old_form = decoder == config.end() || !decoder->is_object();
+
+  // Special tokens in transformers' order (SPECIAL_TOKENS_ATTRIBUTES), then those without a role.
+  std::vector<nlohmann::json> special_tokens;
+  const auto add_special = [&](const nlohmann::json& value) {
+    if (nlohmann::json token = added_token(value, /*special=*/true); !token.is_null())
+      special_tokens.push_back(std::move(token));
+  };
+  const auto member = [&](const char* name) {
+    if (old_form && map.contains(name)) return map[name];
+    return config.value(name, nlohmann::json());
+  };
+  for (const char* name : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}) {
+    add_special(member(name));
+  }
+  for (const char* name : {"additional_special_tokens", "extra_special_tokens"}) {
+    if (const nlohmann::json list = member(name); list.is_array()) {
+      for (const nlohmann::json& value : list) add_special(value);
+    }
+  }
+
+  std::map<std::int64_t, nlohmann::json> by_id;
+  if (!old_form) {
+    for (const auto& [id, value] : decoder->items()) {
+      nlohmann::json token = added_token(value, /*special=*/false);
+      if (token.is_null()) {
+        throw Error(ErrorKind::kInput, "{}: added_tokens_decoder: entry {} has no content",
+                    (model_dir / "tokenizer_config.json").string(), id);
+      }
+      by_id[parse_id(id, model_dir / "tokenizer_config.json")] = std::move(token);
+    }
+  } else {
+    std::set<std::string> special;
+    for (const nlohmann::json& token : special_tokens) special.insert(token["content"].get<std::string>());
+    const nlohmann::json added = read_config(model_dir, "added_tokens.json");
+    for (const auto& [content, id] : added.items()) {
+      if (!id.is_number_unsigned()) {
+        throw Error(ErrorKind::kInput, "{}: '{}': expected a token id, found {}",
+                    (model_dir / "added_tokens.json").string(), content, id.dump());
+      }
+      by_id[id.get<std::int64_t>()] = added_token(content, special.contains(content));
+    }
+  }
+
+  nlohmann::json tokens = nlohmann::json::array();
+  for (auto& [id, token] : by_id) tokens.push_back(std::move(token));
+  for (nlohmann::json& token : special_tokens) tokens.push_back(std::move(token));
+  return tokens;
+}
 
 nlohmann::json read_config(const fs::path& model_dir, const char* file) {
   const fs::path path = model_dir / file;

@@ -1,10 +1,12 @@
 #include "charm/text/tokenizer.h"
 
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/text/bridge.h"
+#include "charm/text/special_tokens.h"
 
 namespace charm::text {
 
@@ -26,14 +28,22 @@ Tokenizer Tokenizer::load(const fs::path& model_dir) {
                 model_dir.string());
   }
   const fs::path file = model_dir / "tokenizer.json";
-  if (fs::exists(file)) return from_file(file);
+  if (fs::exists(file)) {
+    const nlohmann::json split = read_config(model_dir, "tokenizer_config.json").value("split_special_tokens", nlohmann::json());
+    // read_config lets only valid UTF-8 through, so dump() does not throw.
+    return from_json(read_file(file), file.string(),
+                     {.added_tokens_json = read_added_tokens(model_dir).dump(),
+                      .split_special_tokens = split.is_boolean() && split.get<bool>()});
+  }
   for (const char* other : {"tokenizer.model", "tokenizer.model.v3", "vocab.json", "vocab.txt"}) {
     if (!fs::exists(model_dir / other)) continue;
+    const bool sentencepiece = std::string_view(other).starts_with("tokenizer.model");
     throw Error(ErrorKind::kInput,
                 "{0}: found {1}, but tokenizer.json is expected; convert it once with python -c "
                 "\"from transformers import "
-                "AutoTokenizer; AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"",
-                model_dir.string(), other);
+                "AutoTokenizer; AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"{2}",
+                model_dir.string(), other,
+                sentencepiece ? " (needs pip install transformers sentencepiece protobuf)" : "");
   }
   throw Error(ErrorKind::kInput,
               "{}: tokenizer.json is expected, but the folder holds no tokenizer; copy it from the "
@@ -41,14 +51,13 @@ Tokenizer Tokenizer::load(const fs::path& model_dir) {
               model_dir.string());
 }
 
-Tokenizer Tokenizer::from_file(const fs::path& tokenizer_json) {
-  return from_json(read_file(tokenizer_json), tokenizer_json.string());
-}
-
-Tokenizer Tokenizer::from_json(std::string_view json, std::string name) {
+Tokenizer Tokenizer::from_json(std::string_view json, std::string name,
+                               const TokenizerExtras& extras) {
   bridge::require_abi();
   std::unique_ptr<Handle, HandleDeleter> handle(new Handle{nullptr, std::move(name)});
-  bridge::check(charm_text_tokenizer_new(json.data(), json.size(), &handle->tokenizer),
+  const std::string& added = extras.added_tokens_json;
+  bridge::check(charm_text_tokenizer_new(json.data(), json.size(), added.data(), added.size(),
+                                         extras.split_special_tokens ? 1 : 0, &handle->tokenizer),
                 handle->name);
   std::size_t vocab_size = 0;
   bridge::check(charm_text_tokenizer_vocab_size(handle->tokenizer, &vocab_size), handle->name);

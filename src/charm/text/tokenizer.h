@@ -16,18 +16,24 @@ namespace charm::text {
 /// the text become their ids either way.
 enum class AddSpecialTokens { kNo, kYes };
 
+/// What a model folder's configuration adds to tokenizer.json.
+struct TokenizerExtras {
+  std::string added_tokens_json = "[]";  ///< see `read_added_tokens`
+  bool split_special_tokens = false;     ///< special tokens written in a text are text
+};
+
 /// A Hugging Face fast tokenizer, taken from tokenizer.json verbatim except for its truncation and
 /// padding sections: those describe somebody's training run and would cut texts without a word.
 /// Immutable after construction; safe to use from several threads.
 class Tokenizer {
  public:
-  /// `model_dir`/tokenizer.json. Throws kInput when the folder has none; where it holds a
-  /// SentencePiece model or vocabulary files instead, the message names the command that converts
-  /// them.
+  /// `model_dir`/tokenizer.json with the added tokens and `split_special_tokens` of the configuration
+  /// files beside it. Throws kInput when the folder has none; where it holds a SentencePiece model or
+  /// vocabulary files instead, the message names the command that converts them.
   static Tokenizer load(const std::filesystem::path& model_dir);
-  static Tokenizer from_file(const std::filesystem::path& tokenizer_json);
   /// `name` is what error messages call it.
-  static Tokenizer from_json(std::string_view json, std::string name);
+  static Tokenizer from_json(std::string_view json, std::string name,
+                             const TokenizerExtras& extras = {});
 
   /// Throws kInput when `text` is not valid UTF-8 (naming the byte).
   std::vector<std::int32_t> encode(std::string_view text, AddSpecialTokens specials) const;

@@ -87,5 +87,16 @@ TEST(JournalPath, OfAFolderWithATrailingSlash) {
   EXPECT_EQ(journal_path("run/model/"), "run/model.journal");
 }
 
+TEST(Journal, RemembersItsOwner) {
+  const TempFolder folder;
+  EXPECT_EQ(journal_owner(folder / "out"), "");
+  { Journal journal(folder / "out", "f", /*fresh=*/false, "model a"); }
+  EXPECT_EQ(journal_owner(folder / "out"), "model a");
+  { Journal journal(folder / "other", "f"); }
+  EXPECT_EQ(journal_owner(folder / "other"), "");
+  write_file(journal_path(folder / "broken"), "no JSON\n");
+  EXPECT_EQ(journal_owner(folder / "broken"), "");
+}
+
 }  // namespace
 }  // namespace charm::storage

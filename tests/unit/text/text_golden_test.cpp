@@ -1,4 +1,4 @@
-// tests/data/golden/text_templates.json: what transformers makes of our own templates
+// tests/data/golden/text_templates.json, text_hard.json: what transformers makes of our own templates and texts
 // (tools/golden/make_text_golden.py).
 #include <nlohmann/json.hpp>
 
@@ -49,6 +49,20 @@ TEST(TextGolden, TextsAndTokensOfTransformers) {
               row["ids_bos_once"].get<std::vector<std::int32_t>>());
     EXPECT_EQ(as_template.encode(prompt, conversation.back().content).ids,
               row["ids_as_template"].get<std::vector<std::int32_t>>());
+  }
+}
+
+// Emoji, right-to-left text, control characters, code, and special-token text inside a text.
+TEST(TextGolden, IdsOfHardTexts) {
+  const auto golden = nlohmann::json::parse(read_file(kTestData / "golden/text_hard.json"));
+  ASSERT_GE(golden["cases"].size(), 150u);
+  for (const auto& name : golden["tokenizers"]) {
+    const auto tokenizer = Tokenizer::load(kTestData / "tokenizers" / name.get<std::string>());
+    for (const auto& row : golden["cases"]) {
+      EXPECT_EQ(tokenizer.encode(row["text"].get<std::string>(), AddSpecialTokens::kNo),
+                row[name.get<std::string>()].get<std::vector<std::int32_t>>())
+          << name << " " << row["text"];
+    }
   }
 }
 

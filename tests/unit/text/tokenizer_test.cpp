@@ -96,15 +96,49 @@ TEST(Tokenizer, FoldersWithoutTokenizerJson) {
                [&] { Tokenizer::load(folder.path() / "nowhere"); });
 }
 
+// The ids are those of transformers 5.17: an unknown token goes behind the vocabulary, one of the vocabulary becomes special.
+TEST(Tokenizer, AddedTokensOfTheConfiguration) {
+  const ModelFolder folder("byte_bpe");
+  folder.write("tokenizer_config.json", R"({"bos_token": "<s>", "pad_token": "[PAD]", "sep_token": "hello",
+      "added_tokens_decoder": {"300": {"content": "<late>", "lstrip": true, "special": true},
+                               "270": {"content": "<s>", "special": true}, "9": {"content": "<early>"}}})");
+  const Tokenizer tokenizer = Tokenizer::load(folder.path());
+  EXPECT_EQ(tokenizer.vocab_size(), 278u);
+  EXPECT_THAT(tokenizer.encode("<s>a  <late><early>[PAD]", AddSpecialTokens::kNo),
+              ElementsAre(kBos, 'a', 276, 275, 277));
+  EXPECT_THAT(tokenizer.encode("xhellox", AddSpecialTokens::kNo), ElementsAre('x', kHello, 'x'));
+
+  folder.write("tokenizer_config.json", "{}");
+  folder.write("added_tokens.json", R"({"<b>": 276, "<a>": 275})");
+  EXPECT_THAT(Tokenizer::load(folder.path()).encode("<b><a>", AddSpecialTokens::kNo),
+              ElementsAre(276, 275));
+  folder.write("added_tokens.json", R"({"<b>": "many"})");
+  expect_error(ErrorKind::kInput, HasSubstr("'<b>': expected a token id"),
+               [&] { Tokenizer::load(folder.path()); });
+  folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "<a>"}}})");
+  expect_error(ErrorKind::kInput, HasSubstr("expected a token id, found 'x'"),
+               [&] { Tokenizer::load(folder.path()); });
+}
+
+TEST(Tokenizer, SplitSpecialTokensMakesThemText) {
+  const ModelFolder folder("byte_bpe");
+  folder.write("tokenizer_config.json", R"({"split_special_tokens": true})");
+  EXPECT_THAT(Tokenizer::load(folder.path()).encode("<s>", AddSpecialTokens::kNo),
+              ElementsAre('<', 's', '>'));
+}
+
 TEST(Bridge, StatusesAndOwnership) {
   ASSERT_EQ(charm_text_abi_version(), CHARM_TEXT_ABI_VERSION);
   charm_text_tokenizer* tokenizer = nullptr;
-  EXPECT_EQ(charm_text_tokenizer_new("{", 1, &tokenizer), CHARM_TEXT_INVALID_INPUT);
-  EXPECT_EQ(charm_text_tokenizer_new("\xff", 1, &tokenizer), CHARM_TEXT_INVALID_UTF8);
-  EXPECT_EQ(charm_text_tokenizer_new(nullptr, 1, &tokenizer), CHARM_TEXT_NULL_ARGUMENT);
+  EXPECT_EQ(charm_text_tokenizer_new("{", 1, "[]", 2, 0, &tokenizer), CHARM_TEXT_INVALID_INPUT);
+  EXPECT_EQ(charm_text_tokenizer_new("\xff", 1, "[]", 2, 0, &tokenizer), CHARM_TEXT_INVALID_UTF8);
+  EXPECT_EQ(charm_text_tokenizer_new(nullptr, 1, "[]", 2, 0, &tokenizer), CHARM_TEXT_NULL_ARGUMENT);
   EXPECT_EQ(tokenizer, nullptr);
   const std::string json = read_file(kTestData / "tokenizers/byte_bpe/tokenizer.json");
-  EXPECT_EQ(charm_text_tokenizer_new(json.data(), json.size(), nullptr), CHARM_TEXT_NULL_ARGUMENT);
+  EXPECT_EQ(charm_text_tokenizer_new(json.data(), json.size(), "[]", 2, 0, nullptr),
+            CHARM_TEXT_NULL_ARGUMENT);
+  EXPECT_EQ(charm_text_tokenizer_new(json.data(), json.size(), "[1]", 3, 0, &tokenizer),
+            CHARM_TEXT_INVALID_INPUT);
   charm_text_ids ids{nullptr, 7};
   EXPECT_EQ(charm_text_tokenizer_encode(nullptr, "a", 1, 0, &ids), CHARM_TEXT_NULL_ARGUMENT);
   EXPECT_EQ(ids.length, 7u);  // untouched

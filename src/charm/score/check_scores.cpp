@@ -1,0 +1,181 @@
+#include "charm/score/check_scores.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/stats/correlation.h"
+#include "charm/storage/record_reader.h"
+#include "charm/storage/row_fields.h"
+#include "charm/storage/row_reader.h"
+
+namespace charm::score {
+namespace {
+
+constexpr std::size_t kWorstRows = 10;
+
+using Key = std::tuple<std::string, std::string, std::int32_t>;
+
+/// Whether rows say which prompt they answer.
+bool has_prompts(const fs::path& file) {
+  storage::RowReader reader(file, {});
+  nlohmann::json row;
+  if (!reader.next(row)) return false;
+  for (const char* column : {"prompt_id", "prompt", "instruction", "messages"}) {
+    if (row.contains(column) && !row[column].is_null()) return true;
+  }
+  return false;
+}
+
+/// Scores alone, in file order.
+std::vector<storage::ScoreField> read_bare_scores(const fs::path& file) {
+  std::vector<storage::ScoreField> scores;
+  storage::RowReader reader(file, {}, {"score", "error"});
+  nlohmann::json row;
+  while (reader.next(row)) {
+    try {
+      scores.push_back(storage::score_field(row));
+    } catch (const Error& error) {
+      reader.reject(error.message());
+    }
+  }
+  reader.finish();
+  return scores;
+}
+
+std::vector<Score> by_position(std::span<const ScoredResponse> ours, const std::vector<fs::path>& files) {
+  std::vector<Score> theirs;
+  for (const fs::path& file : files) {
+    for (storage::ScoreField& field : read_bare_scores(file)) {
+      Score score;
+      score.score = field.score;
+      score.error = std::move(field.error);
+      if (theirs.size() < ours.size()) {
+        const Response& row = ours[theirs.size()].response;
+        score.policy = row.policy;
+        score.prompt_id = row.prompt_id;
+        score.sample = row.sample;
+      }
+      theirs.push_back(std::move(score));
+    }
+  }
+  if (theirs.size() != ours.size()) {
+    throw Error(ErrorKind::kInput,
+                "{}: has neither prompt_id nor prompt, so its rows could only meet by position, but it has {} rows and {} were scored",
+                files.front().string(), theirs.size(), ours.size());
+  }
+  return theirs;
+}
+
+/// Where one policy stands on either side under two names (a file without a policy column is called after itself), takes ours.
+void adopt_only_policy(std::span<const ScoredResponse> ours, std::vector<Score>& theirs) {
+  std::set<std::string> here, there;
+  for (const ScoredResponse& row : ours) here.insert(row.response.policy);
+  for (const Score& score : theirs) there.insert(score.policy);
+  if (here.size() != 1 || there.size() != 1) return;
+  for (Score& score : theirs) score.policy = *here.begin();
+}
+
+std::string names(const std::set<std::string>& policies) {
+  std::string text;
+  for (const std::string& policy : policies) text += (text.empty() ? "" : ", ") + policy;
+  return text;
+}
+
+}  // namespace
+
+double default_tolerance(bool bfloat16) { return bfloat16 ? 0.1 : 1e-4; }
+
+ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const Score> theirs, double tolerance) {
+  std::map<Key, const Score*> by_key;
+  for (const Score& score : theirs) by_key[{score.policy, score.prompt_id, score.sample}] = &score;
+  ScoreCheck check;
+  check.joined_by = "policy and prompt_id";
+  check.tolerance = tolerance;
+  std::vector<CheckedScore> rows;
+  std::set<Key> met;
+  for (const ScoredResponse& row : ours) {
+    const Key key{row.response.policy, row.response.prompt_id, row.response.sample};
+    const auto found = by_key.find(key);
+    const bool scored_there = found != by_key.end() && !found->second->error;
+    if (row.error || !scored_there) {
+      check.num_only_here += row.error ? 0 : 1;
+      continue;
+    }
+    met.insert(key);
+    CheckedScore checked;
+    checked.policy = row.response.policy;
+    checked.prompt_id = row.response.prompt_id;
+    checked.sample = row.response.sample;
+    checked.ours = row.score;
+    checked.theirs = found->second->score;
+    checked.difference = std::abs(checked.ours - checked.theirs);
+    checked.excess = checked.difference / (tolerance * std::max(1.0, std::abs(checked.theirs)));
+    check.num_beyond += checked.excess > 1.0 ? 1 : 0;
+    check.mean_difference += checked.difference;
+    check.largest_difference = std::max(check.largest_difference, checked.difference);
+    rows.push_back(std::move(checked));
+  }
+  for (const auto& [key, score] : by_key) check.num_only_there += !score->error && !met.contains(key) ? 1 : 0;
+  check.num_compared = static_cast<std::int64_t>(rows.size());
+  if (rows.empty()) return check;
+  check.mean_difference /= static_cast<double>(rows.size());
+  std::vector<double> x, y;
+  for (const CheckedScore& row : rows) {
+    x.push_back(row.ours);
+    y.push_back(row.theirs);
+  }
+  check.spearman = stats::spearman(x, y);
+  std::stable_sort(rows.begin(), rows.end(), [](const CheckedScore& a, const CheckedScore& b) { return a.excess > b.excess; });
+  rows.resize(std::min(rows.size(), kWorstRows));
+  check.worst = std::move(rows);
+  return check;
+}
+
+ScoreCheck check_scores(std::span<const ScoredResponse> ours, const std::vector<fs::path>& files, double tolerance) {
+  if (!has_prompts(files.front())) {
+    ScoreCheck check = compare_scores(ours, by_position(ours, files), tolerance);
+    check.joined_by = "row";
+    return check;
+  }
+  const std::vector<Score> theirs = storage::read_score_files(files, {});
+  ScoreCheck check = compare_scores(ours, theirs, tolerance);
+  if (check.num_compared == 0) {
+    std::vector<Score> renamed = theirs;
+    adopt_only_policy(ours, renamed);
+    check = compare_scores(ours, renamed, tolerance);
+    check.joined_by = "prompt_id";
+  }
+  if (check.num_compared == 0) {
+    std::set<std::string> here, there;
+    for (const ScoredResponse& row : ours) here.insert(row.response.policy);
+    for (const Score& score : theirs) there.insert(score.policy);
+    throw Error(ErrorKind::kInput, "{}: no row has the policy and prompt_id of a row scored here; its policies: {}; here: {}",
+                files.front().string(), names(there), names(here));
+  }
+  return check;
+}
+
+std::string check_text(const ScoreCheck& check) {
+  std::string text = fmt::format("{} rows compared, joined by {}; {} without a score there, {} without a score here\n",
+                                 check.num_compared, check.joined_by, check.num_only_here, check.num_only_there);
+  text += fmt::format("difference: largest {:.3g}, mean {:.3g}; rank agreement (Spearman): {}\n", check.largest_difference,
+                      check.mean_difference, check.spearman ? fmt::format("{:.6f}", *check.spearman) : "none, one side does not vary");
+  text += "worst rows (here, there, difference):\n";
+  for (const CheckedScore& row : check.worst) {
+    text += fmt::format("  {} {}{}: {:.6f} {:.6f} {:.3g}{}\n", row.policy, row.prompt_id,
+                        row.sample == 0 ? "" : fmt::format(" sample {}", row.sample), row.ours, row.theirs, row.difference,
+                        row.excess > 1.0 ? "  beyond" : "");
+  }
+  text += fmt::format("verdict: {}: {} of {} rows beyond {:g} of max(1, |score there|)\n", check.passed() ? "equal" : "DIFFERENT",
+                      check.num_beyond, check.num_compared, check.tolerance);
+  return text;
+}
+
+}  // namespace charm::score

@@ -1,0 +1,108 @@
+#include "charm/score/score_provenance.h"
+
+#include <iterator>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/base/version.h"
+#include "charm/storage/journal.h"
+#include "charm/storage/manifest.h"
+#include "charm/storage/record_reader.h"
+
+namespace charm::score {
+namespace {
+
+const char* name_of(text::Truncation truncation) {
+  switch (truncation) {
+    case text::Truncation::kLeft: return "left";
+    case text::Truncation::kRight: return "right";
+    case text::Truncation::kError: return "error";
+  }
+  return "";
+}
+
+std::string short_hash(const std::string& hash) { return hash.substr(0, 12); }
+
+}  // namespace
+
+ModelHashes hash_model(const fs::path& model_dir) {
+  const auto files = storage::hash_files(model_dir);
+  ModelHashes hashes;
+  hashes.folder = storage::sha256_of_hashes(files);
+  std::vector<std::pair<std::string, std::string>> model;
+  for (const auto& [name, hash] : files) {
+    if (name == "tokenizer.json") hashes.tokenizer = hash;
+    const bool is_weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
+    if (name == "config.json" || is_weights) model.emplace_back(name, hash);
+  }
+  hashes.model = storage::sha256_of_hashes(model);
+  return hashes;
+}
+
+storage::Provenance score_provenance(const ScoreStageOptions& options, const model::RewardModel& model,
+                                     const text::ConversationEncoder& encoder, const ModelHashes& hashes) {
+  const text::EncoderOptions& encoding = encoder.options();
+  storage::Provenance provenance = {{"program", "charm"},
+                                    {"version", kVersion},
+                                    {"model_sha256", hashes.model},
+                                    {"tokenizer_sha256", hashes.tokenizer},
+                                    {"template_sha256", encoder.chat_template().sha256()}};
+  for (auto& fact : model.provenance()) provenance.push_back(std::move(fact));
+  provenance.emplace_back("max-tokens", std::to_string(encoding.max_tokens));
+  provenance.emplace_back("truncation", name_of(encoding.truncation));
+  provenance.emplace_back("bos", encoding.bos == text::BosPolicy::kOnce ? "once" : "as-template");
+  provenance.emplace_back("pooling", options.scorer.pooling == Pooling::kAuto ? "auto" : "last");
+  provenance.emplace_back("template-date", encoding.template_date);
+  return provenance;
+}
+
+std::string journal_owner_of(const ModelHashes& hashes) {
+  return fmt::format("model {}, tokenizer {}", short_hash(hashes.model), short_hash(hashes.tokenizer));
+}
+
+void require_same_model(const fs::path& output, const std::vector<fs::path>& files, const storage::Provenance& provenance,
+                        const std::string& owner) {
+  const std::string journal = storage::journal_owner(output);
+  if (!journal.empty() && journal != owner) {
+    throw Error(ErrorKind::kInput,
+                "{}: an interrupted run scored with another model ({}; --model is {}); continue with that model, choose another "
+                "--output, or start over with --fresh",
+                storage::journal_path(output).string(), journal, owner);
+  }
+  for (const fs::path& file : files) {
+    if (!fs::exists(file)) continue;
+    const std::optional<storage::Provenance> theirs = storage::read_provenance(file);
+    if (!theirs) continue;
+    for (const char* name : {"model_sha256", "tokenizer_sha256"}) {
+      const std::string* there = storage::find_fact(*theirs, name);
+      const std::string* here = storage::find_fact(provenance, name);
+      if (there == nullptr || here == nullptr || *there == *here) continue;
+      throw Error(ErrorKind::kInput,
+                  "{}: holds scores of another model ({} {}; --model has {}); choose another --output, or replace them with --fresh",
+                  file.string(), name, short_hash(*there), short_hash(*here));
+    }
+  }
+}
+
+std::vector<ScoredResponse> read_resumed(const std::vector<fs::path>& files, const storage::Provenance& provenance) {
+  std::vector<ScoredResponse> rows;
+  for (const fs::path& file : files) {
+    const std::optional<storage::Provenance> theirs = storage::read_provenance(file);
+    if (!theirs) {
+      throw Error(ErrorKind::kInput, "--resume {}: does not say which model scored it; expected a Parquet file of charm score",
+                  file.string());
+    }
+    for (const auto& [name, here] : provenance) {
+      const std::string* there = storage::find_fact(*theirs, name);
+      if (there != nullptr && *there == here) continue;
+      throw Error(ErrorKind::kInput, "--resume {}: scored otherwise: its {} is {}, this run's is {}", file.string(), name,
+                  there == nullptr ? "not recorded" : *there, here);
+    }
+    std::vector<ScoredResponse> read = storage::read_scored_responses(file, {});
+    std::move(read.begin(), read.end(), std::back_inserter(rows));
+  }
+  return rows;
+}
+
+}  // namespace charm::score

@@ -1,0 +1,48 @@
+#include "charm/storage/provenance.h"
+
+#include <arrow/io/file.h>
+#include <arrow/util/key_value_metadata.h>
+#include <parquet/file_reader.h>
+#include <parquet/metadata.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "charm/base/error.h"
+
+namespace charm::storage {
+
+std::optional<Provenance> read_provenance(const std::filesystem::path& path) {
+  auto file = arrow::io::ReadableFile::Open(path.string());
+  if (!file.ok()) throw Error(ErrorKind::kIo, "{}: cannot be read: {}", path.string(), file.status().message());
+  std::shared_ptr<parquet::FileMetaData> metadata;
+  try {
+    metadata = parquet::ReadMetaData(*file);
+  } catch (const std::exception&) {  // Parquet's own exceptions: no Parquet file, or a damaged one
+    return std::nullopt;
+  }
+  const auto& pairs = metadata->key_value_metadata();
+  if (pairs == nullptr) return std::nullopt;
+  const auto text = pairs->Get("charm");
+  if (!text.ok()) return std::nullopt;
+  const auto json = nlohmann::ordered_json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return std::nullopt;
+  Provenance provenance;
+  for (const auto& [name, value] : json.items()) {
+    if (value.is_string()) provenance.emplace_back(name, value.get<std::string>());
+  }
+  return provenance;
+}
+
+const std::string* find_fact(const Provenance& provenance, std::string_view name) {
+  const auto found = std::find_if(provenance.begin(), provenance.end(), [&](const auto& fact) { return fact.first == name; });
+  return found == provenance.end() ? nullptr : &found->second;
+}
+
+std::string provenance_json(const Provenance& provenance) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : provenance) json[name] = value;
+  return json.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace charm::storage
