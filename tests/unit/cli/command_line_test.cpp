@@ -83,7 +83,7 @@ TEST(Program, UnknownCommandsNameTheKnownOnes) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage);
-    EXPECT_THAT(error.message(), testing::AllOf(HasSubstr("'generate'"), HasSubstr("prepare, score, measure")));
+    EXPECT_THAT(error.message(), testing::AllOf(HasSubstr("'generate'"), HasSubstr("prepare, score, rate, measure")));
   }
   EXPECT_THROW(run_program({}), Error);
 }
