@@ -66,7 +66,7 @@ void product_f32(const std::uint32_t* a_bits, std::int64_t a_stride, const std::
   }
 }
 
-/// Bits of two neighbouring float32 vectors' bfloat16, rounded to nearest even.
+/// One vector as bfloat16, rounded to nearest even; the same as `store` in row_kernels.cpp.
 HWY_INLINE void store_bf16(F32 d, Vec v, std::uint16_t* to) {
   const hn::RebindToUnsigned<F32> u32;
   const hn::RebindToSigned<F32> i32;
