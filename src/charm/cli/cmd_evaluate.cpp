@@ -9,16 +9,18 @@ namespace {
 class EvaluateCommand final : public Command {
  public:
   std::string_view name() const override { return "evaluate"; }
-  std::string_view summary() const override { return "RewardBench, RM-Bench, correlation with Arena"; }
+  std::string_view summary() const override { return "RewardBench 1 and 2, RM-Bench, correlation with Arena"; }
   std::string_view details() const override {
     return "Scores a benchmark with a reward model, or takes saved scores, and counts exactly as the benchmark's own script does; all "
-           "results carry 95 % bootstrap intervals. arena correlates policies' scores with their ratings.\n"
+           "results carry 95 % bootstrap intervals. arena correlates policies' scores with their ratings. reward-bench takes rows of the prior "
+           "test sets (pref-test-sets) too and then also gives the leaderboard's average.\n"
            "\n"
            "  charm evaluate --benchmark rm-bench --model rm/ --data total_dataset.json --output eval/rm/rm-bench.json\n"
+           "  charm evaluate --benchmark reward-bench-2 --scores eval/rm/reward-bench-2.scores.parquet --output again.json\n"
            "  charm evaluate --benchmark arena --scores scores/rm/*.parquet --ratings ratings.json --output eval/rm/arena.json";
   }
   void describe(pipeline::OptionTable& table) override {
-    pipeline::Option benchmark{.name = "benchmark", .value_name = "reward-bench|rm-bench|arena"};
+    pipeline::Option benchmark{.name = "benchmark", .value_name = "reward-bench|reward-bench-2|rm-bench|arena"};
     benchmark.help = "What to evaluate.";
     benchmark.required = true;
     benchmark.assign = [this](const std::vector<std::string>& values) {

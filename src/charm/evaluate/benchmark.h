@@ -10,12 +10,13 @@
 namespace charm::evaluate {
 
 enum class Benchmark {
-  kRewardBench,  ///< RewardBench v1: one chosen and one rejected text a row
-  kRmBench,      ///< RM-Bench: three chosen and three rejected texts a row, plain to fancy
-  kArena,        ///< correlation of policies' scores with their Chatbot Arena ratings
+  kRewardBench,   ///< RewardBench v1: one chosen and one rejected text a row
+  kRewardBench2,  ///< RewardBench 2: lists of texts, best of four and the Ties subset
+  kRmBench,       ///< RM-Bench: three chosen and three rejected texts a row, plain to fancy
+  kArena,         ///< correlation of policies' scores with their Chatbot Arena ratings
 };
 
-/// "reward-bench", "rm-bench", "arena"; throws kUsage naming the known ones.
+/// "reward-bench", "reward-bench-2", "rm-bench", "arena"; throws kUsage naming the known ones.
 Benchmark parse_benchmark(std::string_view name);
 std::string_view benchmark_name(Benchmark benchmark);
 

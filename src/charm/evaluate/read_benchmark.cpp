@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_map>
 
 #include "charm/base/error.h"
 #include "charm/base/random.h"
+#include "charm/evaluate/reward_bench.h"
+#include "charm/evaluate/reward_bench_2.h"
 #include "charm/evaluate/rm_bench.h"
+#include "charm/evaluate/tally.h"
 #include "charm/storage/conversation_fields.h"
 #include "charm/storage/row_reader.h"
 
@@ -36,14 +38,17 @@ std::string text_field(const json& value, const std::string& name) {
   return value.get<std::string>();
 }
 
-/// One text, or the fixed number of them that the benchmark has.
+/// One text; a fixed number of them, as the benchmark has; or any number (`count` 0).
 std::vector<std::string> texts_field(const json& row, const std::string& name, std::size_t count) {
   const json& value = field(row, name);
   if (value.is_string() && count == 1) return {value.get<std::string>()};
-  if (!value.is_array() || value.size() != count) {
+  const bool fits = value.is_array() && (count == 0 ? !value.empty() : value.size() == count);
+  if (!fits) {
     throw unusable(
         "column '{}': expected {}, found {}", name,
-        count == 1 ? "one text" : fmt::format("a list of {} texts", count),
+        count == 1   ? "one text"
+        : count == 0 ? "a list of at least one text"
+                     : fmt::format("a list of {} texts", count),
         value.is_array() ? fmt::format("a list of {}", value.size()) : value.type_name());
   }
   std::vector<std::string> texts;
@@ -51,11 +56,13 @@ std::vector<std::string> texts_field(const json& row, const std::string& name, s
   return texts;
 }
 
+/// As many scores as there are texts.
 std::vector<double> scores_field(const json& row, const std::string& name, std::size_t count) {
   const json& value = field(row, name);
   const json list = value.is_array() ? value : json::array({value});
   if (list.size() != count) {
-    throw unusable("column '{}': expected {} scores, found {}", name, count, list.size());
+    throw unusable("column '{}': expected {} scores, one for each text, found {}", name, count,
+                   list.size());
   }
   std::vector<double> scores;
   for (const json& score : list) {
@@ -65,6 +72,15 @@ std::vector<double> scores_field(const json& row, const std::string& name, std::
     scores.push_back(score.get<double>());
   }
   return scores;
+}
+
+/// RewardBench 2 counts its texts as well.
+void check_count(const json& row, const char* name, std::size_t found) {
+  const auto it = row.find(name);
+  if (it == row.end() || it->is_null()) return;
+  if (!it->is_number() || it->get<double>() != static_cast<double>(found)) {
+    throw unusable("column '{}' is {}, but the row has {} such texts", name, it->dump(), found);
+  }
 }
 
 std::string id_field(const json& row, std::int64_t row_number) {
@@ -91,22 +107,51 @@ std::string domain_of(const json& row, const std::string& id, const fs::path& fi
       file.filename().string());
 }
 
+/// The subset of a RewardBench row. The prior test sets have no such column, or one with parts of
+/// the set; there the file is called after the set.
+std::string subset_of(const json& row, const fs::path& file) {
+  const auto it = row.find("subset");
+  const bool is_given = it != row.end() && !it->is_null();
+  if (is_given && it->is_string() && !prior_set(it->get<std::string>()).empty()) {
+    return it->get<std::string>();
+  }
+  const std::string_view from_file = prior_set(storage::policy_name_of(file));
+  if (!from_file.empty()) return std::string(from_file);
+  return text_field(field(row, "subset"), "subset");
+}
+
 ScoredEvalItem parse_row(const json& row, const storage::RowReader& reader, Benchmark benchmark,
                          bool with_scores) {
   const bool is_rm_bench = benchmark == Benchmark::kRmBench;
-  const std::size_t count = is_rm_bench ? kRmBenchStyles : 1;
+  const bool is_reward_bench_2 = benchmark == Benchmark::kRewardBench2;
+  const std::size_t count = is_rm_bench ? kRmBenchStyles : is_reward_bench_2 ? 0 : 1;
   ScoredEvalItem parsed;
   parsed.item.id = id_field(row, reader.num_rows());
-  parsed.item.subset = is_rm_bench ? domain_of(row, parsed.item.id, reader.file())
-                                   : text_field(field(row, "subset"), "subset");
+  parsed.item.subset =
+      is_rm_bench ? domain_of(row, parsed.item.id, reader.file()) : subset_of(row, reader.file());
   parsed.item.prompt = storage::conversation_of(field(row, "prompt"), "prompt");
   parsed.item.chosen = texts_field(row, "chosen", count);
   parsed.item.rejected = texts_field(row, "rejected", count);
+  if (is_reward_bench_2) {
+    check_count(row, "num_correct", parsed.item.chosen.size());
+    check_count(row, "num_incorrect", parsed.item.rejected.size());
+    check_count(row, "total_completions", parsed.item.chosen.size() + parsed.item.rejected.size());
+    if (is_ties_subset(parsed.item.subset) && !parse_ties_id(parsed.item.id)) {
+      throw unusable("column 'id': subset Ties expects ref:N or tied:N, found '{}'",
+                     parsed.item.id);
+    }
+  }
   if (with_scores) {
-    parsed.score_chosen = scores_field(row, "score_chosen", count);
-    parsed.score_rejected = scores_field(row, "score_rejected", count);
+    parsed.score_chosen = scores_field(row, "score_chosen", parsed.item.chosen.size());
+    parsed.score_rejected = scores_field(row, "score_rejected", parsed.item.rejected.size());
   }
   return parsed;
+}
+
+/// What is drawn as one: a row, or both rows of a question of the Ties subset.
+std::string drawn_unit(const EvalItem& item, std::size_t row) {
+  const auto ties = is_ties_subset(item.subset) ? parse_ties_id(item.id) : std::nullopt;
+  return ties ? fmt::format("ties:{}", ties->number) : std::to_string(row);
 }
 
 std::string identity(const EvalItem& item) {
@@ -148,14 +193,22 @@ BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmar
 std::vector<ScoredEvalItem> limit_per_subset(std::vector<ScoredEvalItem> rows, std::int64_t limit,
                                              std::uint64_t seed) {
   if (limit <= 0) return rows;
-  std::map<std::string, std::vector<std::size_t>> rows_of;
-  for (std::size_t i = 0; i < rows.size(); ++i) rows_of[rows[i].item.subset].push_back(i);
+  std::vector<std::string> subsets;
+  for (const ScoredEvalItem& row : rows) subsets.push_back(row.item.subset);
   std::vector<std::size_t> kept;
-  for (auto& [subset, members] : rows_of) {
-    RandomStream random(seed, "evaluate-limit/" + subset);
-    random.shuffle(members);
-    members.resize(std::min(members.size(), static_cast<std::size_t>(limit)));
-    kept.insert(kept.end(), members.begin(), members.end());
+  for (const RowGroup& subset : rows_by_group(subsets)) {
+    std::vector<std::string> units;
+    for (std::size_t row : subset.rows) units.push_back(drawn_unit(rows[row].item, row));
+    std::vector<RowGroup> drawn = rows_by_group(units);
+    RandomStream random(seed, "evaluate-limit/" + subset.name);
+    random.shuffle(drawn);
+    std::int64_t count = 0;
+    for (const RowGroup& unit : drawn) {
+      const auto size = static_cast<std::int64_t>(unit.rows.size());
+      if (count > 0 && count + size > limit) break;
+      count += size;
+      for (std::size_t member : unit.rows) kept.push_back(subset.rows[member]);
+    }
   }
   std::sort(kept.begin(), kept.end());
   std::vector<ScoredEvalItem> result;

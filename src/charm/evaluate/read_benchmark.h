@@ -22,15 +22,18 @@ struct BenchmarkRows {
   std::int64_t num_bad_rows = 0;
 };
 
-/// Rows of RewardBench v1 (`id`, `subset`, `prompt`, `chosen`, `rejected`) or RM-Bench (lists of
-/// three texts; the domain from the `domain` field, an id that begins with it, or the file's name
-/// as in `safety-refuse_filtered.json`). `with_scores` also reads `score_chosen` and
+/// Rows of RewardBench v1 (`id`, `subset`, `prompt`, `chosen`, `rejected`; for the prior test sets
+/// the subset may come from the file's name), RewardBench 2 (lists of texts; `num_correct`,
+/// `num_incorrect` and `total_completions` must agree with them where they are there) or RM-Bench
+/// (lists of three texts; the domain from the `domain` field, an id that begins with it, or the
+/// file's name as in `safety-refuse_filtered.json`). `with_scores` also reads `score_chosen` and
 /// `score_rejected`; a row without a finite score is unusable. Throws kInput for unusable rows
 /// beyond the limit and for a row that is given twice.
 BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmarkOptions& options,
                              bool with_scores);
 
 /// At most `limit` rows of each subset, drawn by `seed` and the subset's name, in the given order.
+/// Of RewardBench 2's Ties subset whole questions (two rows) are drawn, at least one.
 std::vector<ScoredEvalItem> limit_per_subset(std::vector<ScoredEvalItem> rows, std::int64_t limit,
                                              std::uint64_t seed);
 

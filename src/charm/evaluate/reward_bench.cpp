@@ -5,7 +5,6 @@
 #include <map>
 
 #include "charm/base/check.h"
-#include "charm/evaluate/prompt_bootstrap.h"
 #include "charm/evaluate/result_json.h"
 
 namespace charm::evaluate {
@@ -39,13 +38,46 @@ constexpr std::array<RewardBenchSubset, 23> kSubsets = {{
 
 constexpr std::array<std::string_view, 4> kSections = {"Chat", "Chat Hard", "Safety", "Reasoning"};
 
+/// Those that the leaderboard averages, then those of the same collection that it leaves out.
+constexpr std::size_t kNumCountedPriorSets = 4;
+constexpr std::array<std::string_view, 9> kPriorSetNames = {
+    "anthropic_helpful", "anthropic_hhh", "shp",        "summarize", "anthropic_harmless",
+    "mtbench_gpt4",      "mtbench_human", "pku_better", "pku_safer"};
+
+bool is_counted_prior_set(std::string_view name) {
+  const auto* end = kPriorSetNames.begin() + kNumCountedPriorSets;
+  return std::find(kPriorSetNames.begin(), end, name) != end;
+}
+
 const RewardBenchSubset* find_subset(std::string_view name) {
   const auto* found =
       std::find_if(kSubsets.begin(), kSubsets.end(), [&](const auto& s) { return s.name == name; });
   return found == kSubsets.end() ? nullptr : found;
 }
 
-/// Present subsets in RewardBench's order, then unknown ones by name, with their row counts.
+std::string_view section_of(std::string_view subset) {
+  if (const RewardBenchSubset* known = find_subset(subset)) return known->section;
+  return is_counted_prior_set(subset) ? kPriorSets : std::string_view();
+}
+
+/// Weight of a subset among those of its section; the prior sets count alike.
+double weight_in_section(std::string_view subset) {
+  const RewardBenchSubset* known = find_subset(subset);
+  return known == nullptr ? 1.0 : static_cast<double>(known->weight);
+}
+
+/// Place in the tables: RewardBench's order, prior sets, then everything else.
+std::size_t rank_of(std::string_view subset) {
+  if (const RewardBenchSubset* known = find_subset(subset)) {
+    return static_cast<std::size_t>(known - kSubsets.data());
+  }
+  const auto* prior = std::find(kPriorSetNames.begin(), kPriorSetNames.end(), subset);
+  return kSubsets.size() + static_cast<std::size_t>(prior - kPriorSetNames.begin());
+}
+
+bool is_correct(const ScoredEvalItem& row) { return row.score_chosen[0] > row.score_rejected[0]; }
+
+/// Present subsets in the order of the tables, with their counts.
 std::vector<SubsetAccuracy> count_subsets(std::span<const ScoredEvalItem> rows) {
   std::map<std::string, SubsetAccuracy> by_name;
   for (const ScoredEvalItem& row : rows) {
@@ -54,94 +86,159 @@ std::vector<SubsetAccuracy> count_subsets(std::span<const ScoredEvalItem> rows) 
                 row.score_rejected.size());
     SubsetAccuracy& subset = by_name[row.item.subset];
     ++subset.num_rows;
-    subset.num_correct += row.score_chosen[0] > row.score_rejected[0];
+    subset.num_correct += is_correct(row);
     subset.ties += row.score_chosen[0] == row.score_rejected[0];
   }
   std::vector<SubsetAccuracy> subsets;
-  const auto take = [&](const std::string& name, std::string_view section) {
-    SubsetAccuracy subset = by_name[name];
+  for (auto& [name, subset] : by_name) {
     subset.name = name;
-    subset.section = section;
+    subset.section = section_of(name);
     subsets.push_back(std::move(subset));
-    by_name.erase(name);
-  };
-  for (const RewardBenchSubset& known : kSubsets) {
-    if (by_name.contains(std::string(known.name))) take(std::string(known.name), known.section);
   }
-  while (!by_name.empty()) take(std::string(by_name.begin()->first), /*section=*/"");
+  std::stable_sort(subsets.begin(), subsets.end(),
+                   [](const auto& a, const auto& b) { return rank_of(a.name) < rank_of(b.name); });
   return subsets;
 }
 
-double mean(const std::vector<double>& values) {
-  double sum = 0.0;
-  for (double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
+std::vector<std::string> present_sections(std::span<const SubsetAccuracy> subsets) {
+  std::vector<std::string> sections;
+  const auto add = [&](std::string_view section) {
+    if (std::any_of(subsets.begin(), subsets.end(),
+                    [&](const SubsetAccuracy& subset) { return subset.section == section; })) {
+      sections.emplace_back(section);
+    }
+  };
+  for (std::string_view section : kSections) add(section);
+  add(kPriorSets);
+  return sections;
 }
+
+std::vector<std::string> unknown_subset_warnings(std::span<const SubsetAccuracy> subsets) {
+  std::vector<std::string> known;
+  for (const RewardBenchSubset& subset : kSubsets) known.emplace_back(subset.name);
+  known.insert(known.end(), kPriorSetNames.begin(), kPriorSetNames.end());
+  std::vector<std::string> warnings;
+  for (const SubsetAccuracy& subset : subsets) {
+    if (std::find(known.begin(), known.end(), subset.name) != known.end()) continue;
+    warnings.push_back(unknown_subset_warning(subset, known, "RewardBench version 1"));
+  }
+  return warnings;
+}
+
+/// Scores of sections from the accuracies of subsets, and of all of RewardBench from those of the
+/// sections. Values in the order of the tally's figures.
+class SectionMeans {
+ public:
+  SectionMeans(std::span<const SubsetAccuracy> subsets, std::span<const std::string> sections) {
+    for (const std::string& section : sections) {
+      sections_.push_back({.is_prior = section == kPriorSets, .subsets = {}, .weights = {}});
+      for (std::size_t s = 0; s < subsets.size(); ++s) {
+        if (subsets[s].section != section) continue;
+        sections_.back().subsets.push_back(s);
+        sections_.back().weights.push_back(weight_in_section(subsets[s].name));
+      }
+    }
+  }
+
+  /// `values` holds the accuracies; the means are put behind them.
+  void append(std::vector<double>& values) const {
+    double sum = 0.0, count = 0.0;
+    std::optional<double> prior;
+    for (const Section& section : sections_) {
+      std::vector<double> accuracies;
+      for (std::size_t s : section.subsets) accuracies.push_back(values[s]);
+      values.push_back(weighted_mean(accuracies, section.weights));
+      if (section.is_prior) {
+        prior = values.back();
+      } else {
+        sum += values.back();
+        count += 1.0;
+      }
+    }
+    values.push_back(sum / count);
+    if (prior) values.push_back((sum + kPriorSetsWeight * *prior) / (count + kPriorSetsWeight));
+  }
+
+ private:
+  struct Section {
+    bool is_prior = false;
+    std::vector<std::size_t> subsets;
+    std::vector<double> weights;
+  };
+  std::vector<Section> sections_;
+};
 
 }  // namespace
 
 std::span<const RewardBenchSubset> reward_bench_subsets() { return kSubsets; }
 
+std::string_view prior_set(std::string_view name) {
+  // "summarize_prompted" is another collection than "summarize".
+  for (std::string_view set : kPriorSetNames) {
+    if (name.starts_with(set) &&
+        (name.size() == set.size() || name[set.size()] == '-' || name[set.size()] == '.')) {
+      return set;
+    }
+  }
+  return {};
+}
+
+Tally reward_bench_tally(std::span<const ScoredEvalItem> rows) {
+  const std::vector<SubsetAccuracy> subsets = count_subsets(rows);
+  const std::vector<std::string> sections = present_sections(subsets);
+  std::map<std::string, std::size_t> place;
+  for (std::size_t s = 0; s < subsets.size(); ++s) place[subsets[s].name] = s;
+
+  Tally tally;
+  std::vector<std::size_t> subset_of_row;
+  std::vector<bool> correct;
+  for (const ScoredEvalItem& row : rows) {
+    tally.prompts.push_back(prompt_id_of(row.item.prompt));
+    tally.groups.push_back(row.item.subset);
+    subset_of_row.push_back(place.at(row.item.subset));
+    correct.push_back(is_correct(row));
+  }
+  for (const SubsetAccuracy& subset : subsets) {
+    tally.figures.push_back({Figure::Part::kSubset, subset.name, "score"});
+  }
+  for (const std::string& section : sections) {
+    tally.figures.push_back({Figure::Part::kSection, section, "score"});
+  }
+  tally.figures.push_back({Figure::Part::kOverall, "", "score"});
+  if (!sections.empty() && sections.back() == kPriorSets) {
+    tally.figures.push_back({Figure::Part::kOverall, "", "with_prior_sets"});
+  }
+  tally.statistics = [num_subsets = subsets.size(), subset_of_row = std::move(subset_of_row),
+                      correct = std::move(correct),
+                      means = SectionMeans(subsets, sections)](std::span<const double> weights) {
+    std::vector<double> right(num_subsets, 0.0), total(num_subsets, 0.0);
+    for (std::size_t r = 0; r < weights.size(); ++r) {
+      total[subset_of_row[r]] += weights[r];
+      if (correct[r]) right[subset_of_row[r]] += weights[r];
+    }
+    std::vector<double> values(num_subsets);
+    for (std::size_t s = 0; s < num_subsets; ++s) values[s] = right[s] / total[s];
+    means.append(values);
+    return values;
+  };
+  return tally;
+}
+
 RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
                                       const BootstrapOptions& options) {
   RewardBenchResult result;
   result.subsets = count_subsets(rows);
-  const bool any_known =
-      std::any_of(result.subsets.begin(), result.subsets.end(),
-                  [](const SubsetAccuracy& subset) { return !subset.section.empty(); });
-  if (!any_known) {
-    throw Error(
-        ErrorKind::kInput,
-        "none of {} rows belongs to a subset of RewardBench version 1 (first subset found: '{}')",
-        rows.size(), result.subsets.empty() ? "" : result.subsets.front().name);
+  const std::vector<std::string> sections = present_sections(result.subsets);
+  if (sections.empty()) {
+    const std::string first = result.subsets.empty() ? "" : result.subsets.front().name;
+    throw Error(ErrorKind::kInput,
+                "none of {} rows belongs to a subset of RewardBench version 1 (first subset found: "
+                "'{}'); rows of RewardBench 2 want --benchmark reward-bench-2",
+                rows.size(), first);
   }
+  result.warnings = unknown_subset_warnings(result.subsets);
 
-  std::vector<std::string> prompts, groups;
-  std::map<std::string, std::size_t> place;  // subset -> position in result.subsets
-  for (std::size_t i = 0; i < result.subsets.size(); ++i) place[result.subsets[i].name] = i;
-  std::vector<std::size_t> subset_of_row;
-  for (const ScoredEvalItem& row : rows) {
-    prompts.push_back(prompt_id_of(row.item.prompt));
-    groups.push_back(row.item.subset);
-    subset_of_row.push_back(place.at(row.item.subset));
-  }
-  std::vector<std::string> sections;
-  for (std::string_view section : kSections) {
-    const bool present =
-        std::any_of(result.subsets.begin(), result.subsets.end(),
-                    [&](const SubsetAccuracy& subset) { return subset.section == section; });
-    if (present) sections.emplace_back(section);
-  }
-
-  // Statistics in the order: every subset, every present section, the mean of the present sections.
-  const auto statistics = [&](std::span<const double> weights) {
-    const std::size_t n = result.subsets.size();
-    std::vector<double> correct(n, 0.0), total(n, 0.0);
-    for (std::size_t r = 0; r < rows.size(); ++r) {
-      total[subset_of_row[r]] += weights[r];
-      if (rows[r].score_chosen[0] > rows[r].score_rejected[0])
-        correct[subset_of_row[r]] += weights[r];
-    }
-    std::vector<double> values(n);
-    for (std::size_t s = 0; s < n; ++s) values[s] = correct[s] / total[s];
-    std::vector<double> section_scores;
-    for (const std::string& section : sections) {
-      double sum = 0.0, weight_sum = 0.0;
-      for (std::size_t s = 0; s < n; ++s) {
-        if (result.subsets[s].section != section) continue;
-        const auto weight = static_cast<double>(find_subset(result.subsets[s].name)->weight);
-        sum += weight * values[s];
-        weight_sum += weight;
-      }
-      section_scores.push_back(sum / weight_sum);
-    }
-    values.insert(values.end(), section_scores.begin(), section_scores.end());
-    values.push_back(mean(section_scores));
-    return values;
-  };
-  const std::vector<Estimate> estimates =
-      bootstrap_estimates(PromptBootstrap(prompts, groups), statistics, options);
-
+  const std::vector<Estimate> estimates = tally_estimates(reward_bench_tally(rows), options);
   std::size_t next = 0;
   for (SubsetAccuracy& subset : result.subsets) {
     subset.accuracy = estimates[next++];
@@ -155,13 +252,31 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
     }
     result.sections.push_back(std::move(score));
   }
-  result.overall_partial = estimates[next];
-  if (sections.size() == kSections.size()) result.overall = result.overall_partial;
+  const bool has_prior = sections.back() == kPriorSets;
+  const bool has_all_sections = sections.size() - (has_prior ? 1 : 0) == kSections.size();
+  const auto rows_of = [&](std::string_view subset) {
+    const auto it = std::find_if(result.subsets.begin(), result.subsets.end(),
+                                 [&](const auto& found) { return found.name == subset; });
+    return it == result.subsets.end() ? 0 : it->num_rows;
+  };
+  result.overall_partial = estimates[next++];
+  if (has_all_sections) result.overall = result.overall_partial;
+  if (has_prior) {
+    for (std::size_t p = 0; p < kNumCountedPriorSets; ++p) {
+      if (rows_of(kPriorSetNames[p]) == 0) {
+        result.missing_prior_sets.emplace_back(kPriorSetNames[p]);
+      }
+    }
+    result.overall_with_prior_sets_partial = estimates[next];
+    if (has_all_sections && result.missing_prior_sets.empty()) {
+      result.overall_with_prior_sets = estimates[next];
+    }
+  }
   for (const RewardBenchSubset& known : kSubsets) {
-    const auto it = place.find(std::string(known.name));
-    const std::int64_t found = it == place.end() ? 0 : result.subsets[it->second].num_rows;
-    if (found != known.num_rows)
+    const std::int64_t found = rows_of(known.name);
+    if (sections.front() != kPriorSets && found != known.num_rows) {
       result.incomplete.push_back({std::string(known.name), found, known.num_rows});
+    }
   }
   return result;
 }
@@ -170,6 +285,12 @@ nlohmann::ordered_json to_json(const RewardBenchResult& result) {
   nlohmann::ordered_json json;
   if (result.overall) put_estimate(json, "overall", *result.overall);
   put_estimate(json, "overall_partial", result.overall_partial);
+  if (result.overall_with_prior_sets) {
+    put_estimate(json, "overall_with_prior_sets", *result.overall_with_prior_sets);
+  }
+  if (result.overall_with_prior_sets_partial) {
+    put_estimate(json, "overall_with_prior_sets_partial", *result.overall_with_prior_sets_partial);
+  }
   json["num_rows"] = result.num_rows;
   json["ties"] = result.ties;
   json["sections"] = nlohmann::ordered_json::object();
@@ -177,26 +298,15 @@ nlohmann::ordered_json to_json(const RewardBenchResult& result) {
     nlohmann::ordered_json& entry = json["sections"][section.name];
     put_estimate(entry, "score", section.score);
     entry["num_rows"] = section.num_rows;
+    if (section.name == kPriorSets) {
+      entry["weight"] = kPriorSetsWeight;
+      entry["missing"] = result.missing_prior_sets;
+    }
   }
   json["subsets"] = nlohmann::ordered_json::object();
-  for (const SubsetAccuracy& subset : result.subsets) {
-    nlohmann::ordered_json& entry = json["subsets"][subset.name];
-    put_estimate(entry, "accuracy", subset.accuracy);
-    if (subset.section.empty()) {
-      entry["section"] = nullptr;
-    } else {
-      entry["section"] = subset.section;
-    }
-    entry["num_rows"] = subset.num_rows;
-    entry["num_correct"] = subset.num_correct;
-    entry["ties"] = subset.ties;
-  }
-  json["incomplete"] = nlohmann::ordered_json::array();
-  for (const MissingRows& missing : result.incomplete) {
-    json["incomplete"].push_back({{"subset", missing.subset},
-                                  {"num_rows", missing.num_rows},
-                                  {"expected_rows", missing.expected_rows}});
-  }
+  for (const SubsetAccuracy& subset : result.subsets) put_subset(json["subsets"], subset);
+  json["incomplete"] = incomplete_json(result.incomplete);
+  json["warnings"] = result.warnings;
   return json;
 }
 

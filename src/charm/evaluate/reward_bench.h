@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "charm/evaluate/benchmark.h"
+#include "charm/evaluate/subset_accuracy.h"
+#include "charm/evaluate/tally.h"
 
 namespace charm::evaluate {
 
@@ -25,44 +27,40 @@ struct RewardBenchSubset {
 /// The 23 subsets in their sections' order (allenai/reward-bench, rewardbench/constants.py).
 std::span<const RewardBenchSubset> reward_bench_subsets();
 
-struct SubsetAccuracy {
-  std::string name;
-  std::string section;  ///< empty: no subset of RewardBench v1, counts in no section
-  Estimate accuracy;    ///< share of rows with score_chosen > score_rejected; a tie is wrong
-  std::int64_t num_rows = 0;
-  std::int64_t num_correct = 0;
-  std::int64_t ties = 0;
-};
+/// The section of the prior test sets (allenai/pref-test-sets), which the leaderboard counts half.
+inline constexpr std::string_view kPriorSets = "Prior Sets";
+inline constexpr double kPriorSetsWeight = 0.5;
 
-struct SectionScore {
-  std::string name;
-  Estimate score;  ///< mean of its present subsets' accuracies, weighted with EXAMPLE_COUNTS
-  std::int64_t num_rows = 0;
-};
-
-/// What is less than the whole benchmark.
-struct MissingRows {
-  std::string subset;
-  std::int64_t num_rows = 0;
-  std::int64_t expected_rows = 0;
-};
+/// The prior test set that a subset or file is called after ("shp-00000-of-00001" -> "shp"); empty
+/// when there is none.
+std::string_view prior_set(std::string_view name);
 
 struct RewardBenchResult {
   std::optional<Estimate>
       overall;               ///< mean of the four sections; absent while a section has no row
-  Estimate overall_partial;  ///< mean of the present sections
-  std::vector<SectionScore> sections;
+  Estimate overall_partial;  ///< mean of the present sections; NaN where there are none
+  /// The leaderboard's average: the sections count 1 each and the mean of the four prior sets 0.5.
+  /// Absent while a section or a prior set has no row; the partial one while no prior set has.
+  std::optional<Estimate> overall_with_prior_sets;
+  std::optional<Estimate> overall_with_prior_sets_partial;
+  std::vector<SectionScore> sections;  ///< those present; Prior Sets last
   std::vector<SubsetAccuracy> subsets;
   std::vector<MissingRows> incomplete;
+  std::vector<std::string> missing_prior_sets;  ///< where some prior set is there
+  std::vector<std::string> warnings;
   std::int64_t num_rows = 0;
   std::int64_t ties = 0;
 };
 
 /// RewardBench v1 as scripts/run_rm.py and calculate_scores_per_section of rewardbench 0.1.4 count
-/// it, except that a section without rows is absent instead of 0. Throws kInput when no row belongs
-/// to RewardBench.
+/// it, and the prior sets as get_average_over_rewardbench in analysis/get_benchmark_results.py
+/// does, except that a section without rows is absent instead of 0. Throws kInput when no row
+/// belongs to RewardBench.
 RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
                                       const BootstrapOptions& options);
+
+/// Figures: every subset, every present section, the overall of those present.
+Tally reward_bench_tally(std::span<const ScoredEvalItem> rows);
 
 nlohmann::ordered_json to_json(const RewardBenchResult& result);
 

@@ -1,18 +1,26 @@
 #include "charm/evaluate/reward_bench_files.h"
 
+#include <algorithm>
 #include <charconv>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 
 namespace charm::evaluate {
 namespace {
 
-void put_model(nlohmann::json& json, const std::string& model) {
-  json["model"] = model;
+void put_model(nlohmann::json& json, const RewardBenchModel& model) {
+  json["model"] = model.name;
   json["model_type"] = "Seq. Classifier";
-  json["chat_template"] = "tokenizer";
+  json["chat_template"] = model.chat_template;
 }
 
-/// RewardBench's ids are whole numbers.
+nlohmann::json empty_columns(std::initializer_list<const char*> names) {
+  nlohmann::json json;
+  for (const char* name : names) json[name] = nlohmann::json::array();
+  return json;
+}
+
+/// The ids of version 1 are whole numbers.
 nlohmann::json id_json(const std::string& id) {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), number);
@@ -23,21 +31,31 @@ nlohmann::json id_json(const std::string& id) {
 /// As Python's json.dumps(indent=4, sort_keys=True): nlohmann::json keeps its keys sorted.
 std::string dump(const nlohmann::json& json) { return json.dump(4, ' ', /*ensure_ascii=*/true); }
 
+void write(const fs::path& folder, const std::string& set, const RewardBenchModel& model,
+           const nlohmann::json& accuracies, const nlohmann::json& scores) {
+  write_file(folder / set / (model.name + ".json"), dump(accuracies));
+  write_file(folder / (set + "-scores") / (model.name + ".json"), dump(scores));
+}
+
 }  // namespace
 
-nlohmann::json reward_bench_accuracies(const RewardBenchResult& result, const std::string& model) {
+nlohmann::json reward_bench_accuracies(const RewardBenchResult& result,
+                                       const RewardBenchModel& model, bool prior_sets) {
   nlohmann::json json;
-  for (const SubsetAccuracy& subset : result.subsets) json[subset.name] = subset.accuracy.value;
+  for (const SubsetAccuracy& subset : result.subsets) {
+    if (prior_set(subset.name).empty() == prior_sets) continue;
+    json[subset.name] = subset.accuracy.value;
+  }
   put_model(json, model);
   return json;
 }
 
-nlohmann::json reward_bench_scores(std::span<const ScoredEvalItem> rows, const std::string& model) {
-  nlohmann::json json;
-  for (const char* column : {"id", "subset", "results", "scores_chosen", "scores_rejected"}) {
-    json[column] = nlohmann::json::array();
-  }
+nlohmann::json reward_bench_scores(std::span<const ScoredEvalItem> rows,
+                                   const RewardBenchModel& model, bool prior_sets) {
+  nlohmann::json json =
+      empty_columns({"id", "subset", "results", "scores_chosen", "scores_rejected"});
   for (const ScoredEvalItem& row : rows) {
+    if (prior_set(row.item.subset).empty() == prior_sets) continue;
     json["id"].push_back(id_json(row.item.id));
     json["subset"].push_back(row.item.subset);
     json["results"].push_back(row.score_chosen[0] > row.score_rejected[0] ? 1 : 0);
@@ -48,11 +66,51 @@ nlohmann::json reward_bench_scores(std::span<const ScoredEvalItem> rows, const s
   return json;
 }
 
+nlohmann::json reward_bench_2_accuracies(const RewardBench2Result& result,
+                                         const RewardBenchModel& model) {
+  nlohmann::json json;
+  for (const SubsetAccuracy& subset : result.subsets) json[subset.name] = subset.accuracy.value;
+  put_model(json, model);
+  return json;
+}
+
+nlohmann::json reward_bench_2_scores(std::span<const ScoredEvalItem> rows,
+                                     const RewardBenchModel& model) {
+  nlohmann::json json = empty_columns({"id", "subset", "num_correct", "scores", "results"});
+  for (const ScoredEvalItem& row : rows) {
+    std::vector<double> scores = row.score_chosen;
+    scores.insert(scores.end(), row.score_rejected.begin(), row.score_rejected.end());
+    json["id"].push_back(row.item.id);
+    json["subset"].push_back(row.item.subset);
+    json["num_correct"].push_back(row.score_chosen.size());
+    json["scores"].push_back(std::move(scores));
+    json["results"].push_back(best_of_n_result(row));
+  }
+  put_model(json, model);
+  return json;
+}
+
 void write_reward_bench_files(const fs::path& folder, const RewardBenchResult& result,
-                              std::span<const ScoredEvalItem> rows, const std::string& model) {
-  write_file(folder / "eval-set" / (model + ".json"), dump(reward_bench_accuracies(result, model)));
-  write_file(folder / "eval-set-scores" / (model + ".json"),
-             dump(reward_bench_scores(rows, model)));
+                              std::span<const ScoredEvalItem> rows, const RewardBenchModel& model) {
+  const auto is_prior = [](const SubsetAccuracy& subset) {
+    return !prior_set(subset.name).empty();
+  };
+  const auto& subsets = result.subsets;
+  if (!std::all_of(subsets.begin(), subsets.end(), is_prior)) {
+    write(folder, "eval-set", model, reward_bench_accuracies(result, model),
+          reward_bench_scores(rows, model));
+  }
+  if (std::any_of(subsets.begin(), subsets.end(), is_prior)) {
+    write(folder, "pref-sets", model, reward_bench_accuracies(result, model, /*prior_sets=*/true),
+          reward_bench_scores(rows, model, /*prior_sets=*/true));
+  }
+}
+
+void write_reward_bench_2_files(const fs::path& folder, const RewardBench2Result& result,
+                                std::span<const ScoredEvalItem> rows,
+                                const RewardBenchModel& model) {
+  write(folder, "eval-set", model, reward_bench_2_accuracies(result, model),
+        reward_bench_2_scores(rows, model));
 }
 
 }  // namespace charm::evaluate

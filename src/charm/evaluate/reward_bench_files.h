@@ -6,20 +6,41 @@
 
 #include "charm/base/files.h"
 #include "charm/evaluate/reward_bench.h"
+#include "charm/evaluate/reward_bench_2.h"
 
 namespace charm::evaluate {
 
-/// What scripts/run_rm.py of rewardbench 0.1.4 writes to `eval-set/<model>.json`: accuracy per
-/// subset, model, model_type, chat_template.
-nlohmann::json reward_bench_accuracies(const RewardBenchResult& result, const std::string& model);
+/// What the files say about the model beside its results.
+struct RewardBenchModel {
+  std::string name;                         ///< may hold a folder: "org/model"
+  std::string chat_template = "tokenizer";  ///< the tokenizer's own, or the name of another one
+};
 
-/// `eval-set-scores/<model>.json`: columns id, subset, results (1 right, 0 wrong), scores_chosen,
-/// scores_rejected. The templated texts that run_rm.py adds are left out: the saved-score file has
-/// the texts.
-nlohmann::json reward_bench_scores(std::span<const ScoredEvalItem> rows, const std::string& model);
+/// `eval-set/<model>.json` of scripts/run_rm.py in rewardbench 0.1.4: accuracy per subset, model,
+/// model_type, chat_template. `prior_sets`: those subsets alone, as `pref-sets/<model>.json`;
+/// otherwise all others.
+nlohmann::json reward_bench_accuracies(const RewardBenchResult& result,
+                                       const RewardBenchModel& model, bool prior_sets = false);
 
-/// Writes both below `folder`.
+/// `eval-set-scores/<model>.json` (`pref-sets-scores`): columns id, subset, results (1 right, 0
+/// wrong), scores_chosen, scores_rejected. The templated texts that run_rm.py adds are left out:
+/// the saved-score file has the texts.
+nlohmann::json reward_bench_scores(std::span<const ScoredEvalItem> rows,
+                                   const RewardBenchModel& model, bool prior_sets = false);
+
+/// The same two files as scripts/run_v2.py writes them: the subsets' scores, and the columns id,
+/// subset, num_correct, scores (chosen texts first), results. `results` holds the best-of-n count
+/// in the Ties subset too, as there.
+nlohmann::json reward_bench_2_accuracies(const RewardBench2Result& result,
+                                         const RewardBenchModel& model);
+nlohmann::json reward_bench_2_scores(std::span<const ScoredEvalItem> rows,
+                                     const RewardBenchModel& model);
+
+/// Writes the files below `folder`; those of the prior sets where there are any.
 void write_reward_bench_files(const fs::path& folder, const RewardBenchResult& result,
-                              std::span<const ScoredEvalItem> rows, const std::string& model);
+                              std::span<const ScoredEvalItem> rows, const RewardBenchModel& model);
+void write_reward_bench_2_files(const fs::path& folder, const RewardBench2Result& result,
+                                std::span<const ScoredEvalItem> rows,
+                                const RewardBenchModel& model);
 
 }  // namespace charm::evaluate

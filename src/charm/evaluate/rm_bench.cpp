@@ -1,10 +1,8 @@
 #include "charm/evaluate/rm_bench.h"
 
 #include <algorithm>
-#include <set>
 
 #include "charm/base/check.h"
-#include "charm/evaluate/prompt_bootstrap.h"
 #include "charm/evaluate/result_json.h"
 
 namespace charm::evaluate {
@@ -14,21 +12,28 @@ constexpr std::array<std::string_view, 4> kDomains = {"chat", "math", "code", "s
 
 using Matrix = std::array<std::array<double, kRmBenchStyles>, kRmBenchStyles>;
 
-/// Rows counted together: one domain, or one file's part of it.
-struct RowSet {
-  std::string name;
-  std::vector<std::size_t> rows;
-};
+/// Which of a row's nine comparisons are right.
+using Comparisons = std::array<std::array<bool, kRmBenchStyles>, kRmBenchStyles>;
 
-Matrix accuracy_matrix(std::span<const ScoredEvalItem> rows, const RowSet& set,
+Comparisons compare(const ScoredEvalItem& row) {
+  Comparisons right{};
+  for (std::size_t i = 0; i < kRmBenchStyles; ++i) {
+    for (std::size_t j = 0; j < kRmBenchStyles; ++j) {
+      right[i][j] = row.score_chosen[i] > row.score_rejected[j];
+    }
+  }
+  return right;
+}
+
+Matrix accuracy_matrix(std::span<const Comparisons> comparisons, const RowGroup& group,
                        std::span<const double> weights) {
   Matrix matrix{};
   double total = 0.0;
-  for (std::size_t r : set.rows) {
+  for (std::size_t r : group.rows) {
     total += weights[r];
     for (std::size_t i = 0; i < kRmBenchStyles; ++i) {
       for (std::size_t j = 0; j < kRmBenchStyles; ++j) {
-        if (rows[r].score_chosen[i] > rows[r].score_rejected[j]) matrix[i][j] += weights[r];
+        if (comparisons[r][i][j]) matrix[i][j] += weights[r];
       }
     }
   }
@@ -38,7 +43,9 @@ Matrix accuracy_matrix(std::span<const ScoredEvalItem> rows, const RowSet& set,
   return matrix;
 }
 
-/// hard, normal, easy and their mean.
+constexpr std::array<const char*, 4> kMeasures = {"hard", "normal", "easy", "score"};
+
+/// In the order of kMeasures; the score is the mean of the others.
 std::array<double, 4> difficulty_scores(const Matrix& m) {
   const double hard = (m[0][1] + m[0][2] + m[1][2]) / 3.0;
   const double normal = (m[0][0] + m[1][1] + m[2][2]) / 3.0;
@@ -64,6 +71,42 @@ void put_means(nlohmann::ordered_json& json, const RmBenchMeans& means, const st
   put_estimate(json, "easy" + suffix, means.easy);
 }
 
+/// Domains in the benchmark's order; those without rows are not there.
+std::vector<RowGroup> domains_of(std::span<const ScoredEvalItem> rows) {
+  std::vector<RowGroup> domains;
+  for (std::string_view domain : kDomains) {
+    RowGroup group{std::string(domain), {}};
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      if (rm_bench_domain(rows[r].item.subset) == domain) group.rows.push_back(r);
+    }
+    if (!group.rows.empty()) domains.push_back(std::move(group));
+  }
+  return domains;
+}
+
+std::vector<RowGroup> subsets_of(std::span<const ScoredEvalItem> rows) {
+  std::vector<std::string> names;
+  for (const ScoredEvalItem& row : rows) names.push_back(row.item.subset);
+  std::vector<RowGroup> subsets = rows_by_group(names);
+  std::sort(subsets.begin(), subsets.end(),
+            [](const RowGroup& a, const RowGroup& b) { return a.name < b.name; });
+  return subsets;
+}
+
+std::vector<Comparisons> compare_all(std::span<const ScoredEvalItem> rows) {
+  std::vector<Comparisons> comparisons;
+  for (const ScoredEvalItem& row : rows) {
+    CHARM_CHECK(
+        row.score_chosen.size() == kRmBenchStyles && row.score_rejected.size() == kRmBenchStyles,
+        "row {} has {} and {} scores", row.item.id, row.score_chosen.size(),
+        row.score_rejected.size());
+    CHARM_CHECK(!rm_bench_domain(row.item.subset).empty(), "row {} has domain '{}'", row.item.id,
+                row.item.subset);
+    comparisons.push_back(compare(row));
+  }
+  return comparisons;
+}
+
 }  // namespace
 
 std::string_view rm_bench_domain(std::string_view name) {
@@ -73,76 +116,58 @@ std::string_view rm_bench_domain(std::string_view name) {
   return {};
 }
 
-RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows,
-                              const BootstrapOptions& options) {
-  if (rows.empty()) throw Error(ErrorKind::kInput, "RM-Bench: there are no rows to evaluate");
-  std::vector<RowSet> domains, subsets;
-  std::set<std::string> names;
-  std::vector<std::string> prompts, groups;
+Tally rm_bench_tally(std::span<const ScoredEvalItem> rows) {
+  Tally tally;
   for (const ScoredEvalItem& row : rows) {
-    CHARM_CHECK(
-        row.score_chosen.size() == kRmBenchStyles && row.score_rejected.size() == kRmBenchStyles,
-        "row {} has {} and {} scores", row.item.id, row.score_chosen.size(),
-        row.score_rejected.size());
-    CHARM_CHECK(!rm_bench_domain(row.item.subset).empty(), "row {} has domain '{}'", row.item.id,
-                row.item.subset);
-    names.insert(row.item.subset);
-    prompts.push_back(prompt_id_of(row.item.prompt));
-    groups.push_back(row.item.subset);
+    tally.prompts.push_back(prompt_id_of(row.item.prompt));
+    tally.groups.push_back(row.item.subset);
   }
-  RmBenchResult result;
-  for (std::string_view domain : kDomains) {
-    RowSet set{std::string(domain), {}};
-    for (std::size_t r = 0; r < rows.size(); ++r) {
-      if (rm_bench_domain(rows[r].item.subset) == domain) set.rows.push_back(r);
-    }
-    if (set.rows.empty()) {
-      result.missing_domains.emplace_back(domain);
-    } else {
-      domains.push_back(std::move(set));
-    }
-  }
-  for (const std::string& name : names) {
-    RowSet set{name, {}};
-    for (std::size_t r = 0; r < rows.size(); ++r) {
-      if (rows[r].item.subset == name) set.rows.push_back(r);
-    }
-    subsets.push_back(std::move(set));
-  }
-
-  // Statistics in the order: hard, normal, easy, score of every domain; of every subset; of the
-  // mean over domains.
-  const auto statistics = [&](std::span<const double> weights) {
+  const std::vector<RowGroup> domains = domains_of(rows);
+  const std::vector<RowGroup> subsets = subsets_of(rows);
+  const auto add = [&](Figure::Part part, const std::string& name) {
+    for (const char* measure : kMeasures) tally.figures.push_back({part, name, measure});
+  };
+  for (const RowGroup& domain : domains) add(Figure::Part::kSection, domain.name);
+  for (const RowGroup& subset : subsets) add(Figure::Part::kSubset, subset.name);
+  add(Figure::Part::kOverall, "");
+  tally.statistics = [domains, subsets,
+                      comparisons = compare_all(rows)](std::span<const double> weights) {
     std::vector<double> values;
     std::array<double, 4> mean{};
-    for (const RowSet& set : domains) {
-      const auto scores = difficulty_scores(accuracy_matrix(rows, set, weights));
+    for (const RowGroup& domain : domains) {
+      const auto scores = difficulty_scores(accuracy_matrix(comparisons, domain, weights));
       values.insert(values.end(), scores.begin(), scores.end());
-      for (std::size_t k = 0; k < 4; ++k)
+      for (std::size_t k = 0; k < mean.size(); ++k) {
         mean[k] += scores[k] / static_cast<double>(domains.size());
+      }
     }
-    for (const RowSet& set : subsets) {
-      const auto scores = difficulty_scores(accuracy_matrix(rows, set, weights));
+    for (const RowGroup& subset : subsets) {
+      const auto scores = difficulty_scores(accuracy_matrix(comparisons, subset, weights));
       values.insert(values.end(), scores.begin(), scores.end());
     }
     values.insert(values.end(), mean.begin(), mean.end());
     return values;
   };
-  const std::vector<Estimate> estimates =
-      bootstrap_estimates(PromptBootstrap(prompts, groups), statistics, options);
+  return tally;
+}
 
+RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows,
+                              const BootstrapOptions& options) {
+  if (rows.empty()) throw Error(ErrorKind::kInput, "RM-Bench: there are no rows to evaluate");
+  const std::vector<Estimate> estimates = tally_estimates(rm_bench_tally(rows), options);
+  const std::vector<Comparisons> comparisons = compare_all(rows);
   const std::vector<double> ones(rows.size(), 1.0);
   std::size_t next = 0;
-  const auto take_domain = [&](const RowSet& set) {
+  const auto take_domain = [&](const RowGroup& group) {
     RmBenchDomain domain;
-    domain.name = set.name;
-    domain.matrix = accuracy_matrix(rows, set, ones);
+    domain.name = group.name;
+    domain.matrix = accuracy_matrix(comparisons, group, ones);
     domain.hard = estimates[next++];
     domain.normal = estimates[next++];
     domain.easy = estimates[next++];
     domain.score = estimates[next++];
-    domain.num_rows = static_cast<std::int64_t>(set.rows.size());
-    for (std::size_t r : set.rows) {
+    domain.num_rows = static_cast<std::int64_t>(group.rows.size());
+    for (std::size_t r : group.rows) {
       for (double chosen : rows[r].score_chosen) {
         domain.ties +=
             std::count(rows[r].score_rejected.begin(), rows[r].score_rejected.end(), chosen);
@@ -152,12 +177,19 @@ RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows,
         domain.num_rows * static_cast<std::int64_t>(kRmBenchStyles * kRmBenchStyles);
     return domain;
   };
-  for (const RowSet& set : domains) {
-    result.domains.push_back(take_domain(set));
+  RmBenchResult result;
+  for (const RowGroup& domain : domains_of(rows)) {
+    result.domains.push_back(take_domain(domain));
     result.num_rows += result.domains.back().num_rows;
     result.ties += result.domains.back().ties;
   }
-  for (const RowSet& set : subsets) result.subsets.push_back(take_domain(set));
+  for (const RowGroup& subset : subsets_of(rows)) result.subsets.push_back(take_domain(subset));
+  for (std::string_view domain : kDomains) {
+    if (std::none_of(result.domains.begin(), result.domains.end(),
+                     [&](const RmBenchDomain& found) { return found.name == domain; })) {
+      result.missing_domains.emplace_back(domain);
+    }
+  }
   RmBenchMeans& partial = result.overall_partial;
   partial.hard = estimates[next++];
   partial.normal = estimates[next++];

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "charm/evaluate/benchmark.h"
+#include "charm/evaluate/tally.h"
 
 namespace charm::evaluate {
 
@@ -54,6 +55,10 @@ std::string_view rm_bench_domain(std::string_view name);
 /// row names its domain.
 RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows,
                               const BootstrapOptions& options);
+
+/// Figures: score, hard, normal, easy of every domain, of every subset, and of the mean over the
+/// domains that are there.
+Tally rm_bench_tally(std::span<const ScoredEvalItem> rows);
 
 nlohmann::ordered_json to_json(const RmBenchResult& result);
 

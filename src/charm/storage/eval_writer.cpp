@@ -40,7 +40,7 @@ void write_eval_scores(const std::filesystem::path& path, std::span<const Scored
   const ColumnType texts = is_pair ? ColumnType::kText : ColumnType::kTexts;
   const ColumnType scores = is_pair ? ColumnType::kDouble : ColumnType::kDoubles;
   Table table{{{"id", ColumnType::kText},
-               {is_pair ? "subset" : "domain", ColumnType::kText},
+               {shape == EvalShape::kLists ? "domain" : "subset", ColumnType::kText},
                {"prompt", has_text_prompts ? ColumnType::kText : ColumnType::kConversation},
                {"chosen", texts},
                {"rejected", texts},

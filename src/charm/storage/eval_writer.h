@@ -9,9 +9,10 @@ namespace charm::storage {
 
 /// How the texts and scores of a benchmark row are stored.
 enum class EvalShape {
-  kPair,   ///< RewardBench: `chosen`, `rejected`, `score_chosen`, `score_rejected` are single
-           ///< values; the group is `subset`
-  kLists,  ///< RM-Bench: they are lists in the dataset's order; the group is `domain`
+  kPair,         ///< RewardBench: `chosen`, `rejected`, `score_chosen`, `score_rejected` are single
+                 ///< values; the group is `subset`
+  kLists,        ///< RM-Bench: they are lists in the dataset's order; the group is `domain`
+  kSubsetLists,  ///< RewardBench 2: lists in the dataset's order; the group is `subset`
 };
 
 /// Writes a saved-score file: id, subset or domain, prompt, chosen, rejected, score_chosen,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,21 @@ inline ScoredEvalItem style_row(std::string domain, std::string id, std::string 
            {"d", "e", "f"}},
           std::move(chosen),
           std::move(rejected)};
+}
+
+/// A RewardBench 2 row; each text is different from all others of the row.
+inline ScoredEvalItem list_row(std::string subset, std::string id, std::string prompt,
+                               std::vector<double> chosen, std::vector<double> rejected) {
+  ScoredEvalItem row{{std::move(id), std::move(subset), {{"user", std::move(prompt)}}, {}, {}},
+                     std::move(chosen),
+                     std::move(rejected)};
+  for (std::size_t i = 0; i < row.score_chosen.size(); ++i) {
+    row.item.chosen.push_back("good " + std::to_string(i));
+  }
+  for (std::size_t i = 0; i < row.score_rejected.size(); ++i) {
+    row.item.rejected.push_back("bad " + std::to_string(i));
+  }
+  return row;
 }
 
 }  // namespace charm::evaluate

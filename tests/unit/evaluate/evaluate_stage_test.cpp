@@ -70,6 +70,28 @@ TEST_F(EvaluateStage, RmBenchFromSavedScores) {
   EXPECT_EQ(result()["domains"]["safety"]["score"], 0.0);
 }
 
+TEST_F(EvaluateStage, RewardBench2FromSavedScoresInBothFormats) {
+  options_.benchmark = Benchmark::kRewardBench2;
+  std::vector<ScoredEvalItem> rows = {list_row("Ties", "ref:0", "p", {2}, {1}),
+                                      list_row("Ties", "tied:0", "q", {3, 3}, {1, 0})};
+  for (const char* subset : {"Factuality", "Precise IF", "Math", "Safety", "Focus"}) {
+    rows.push_back(list_row(subset, "0", subset, {2}, {1, 2, 0}));
+  }
+  nlohmann::json results[2];
+  for (int i = 0; i < 2; ++i) {
+    options_.scores = {folder_ / (i == 0 ? "saved.jsonl" : "saved.parquet")};
+    storage::write_eval_scores(options_.scores[0], rows, storage::EvalShape::kSubsetLists);
+    // Ties: right in both forms, no spread: 0.3 + 0.3 + 0.2 + 0.2. The others: a best score shared
+    // by two.
+    EXPECT_DOUBLE_EQ(*evaluate(options_, {}).overall, (1.0 + 5 * 0.5) / 6);
+    results[i] = result();
+  }
+  EXPECT_EQ(results[0], results[1]);
+  EXPECT_EQ(results[0]["ties"], 5);
+  EXPECT_EQ(results[0]["ties_subset"]["preferred_hard"], 1.0);
+  EXPECT_TRUE(fs::exists(options_.output.parent_path() / "eval-set-scores" / "my-rm.json"));
+}
+
 TEST_F(EvaluateStage, ArenaFromScoresFiles) {
   options_.benchmark = Benchmark::kArena;
   for (int policy = 0; policy < 3; ++policy) {
@@ -131,6 +153,35 @@ TEST_F(EvaluateStage, ScoresWithAModelOnceAndRecomputesWithout) {
   EXPECT_EQ(nlohmann::json::parse(read_file(recompute.output)), scored);
 }
 
+TEST_F(EvaluateStage, RewardBench2WithAModel) {
+  options_.benchmark = Benchmark::kRewardBench2;
+  options_.model_dir = CHARM_SOURCE_DIR "/tests/data/golden/models/chat";
+  options_.model.dtype = model::DTypeChoice::kFloat32;
+  options_.data = {folder_ / "test.jsonl"};
+  options_.bootstrap = 0;
+  write_file(
+      options_.data[0],
+      R"({"id": "0", "subset": "Focus", "prompt": "Add two.", "chosen": ["a + b"], )"
+      R"("rejected": ["a", "b", ""], "num_correct": 1, "num_incorrect": 3, "models": ["m"]})"
+      "\n"
+      R"({"id": "ref:3", "subset": "Ties", "prompt": "One?", "chosen": ["1"], "rejected": ["2"]})"
+      "\n"
+      R"({"id": "tied:3", "subset": "Ties", "prompt": "Some?", "chosen": ["1", "2"], "rejected": ["no"]})"
+      "\n");
+  const EvaluateResult done = evaluate(options_, {});
+  EXPECT_EQ(done.num_rows, 3);
+  const nlohmann::json scored = result();
+  EXPECT_EQ(scored["subsets"].size(), 2u);
+  EvaluateOptions recompute = options_;
+  recompute.model_dir.clear();
+  recompute.data.clear();
+  recompute.scores = {done.save_scores};
+  recompute.model_name = "chat";
+  recompute.output = folder_ / "again.json";
+  evaluate(recompute, {});
+  EXPECT_EQ(nlohmann::json::parse(read_file(recompute.output)), scored);
+}
+
 TEST_F(EvaluateStage, AMissingModelLeavesNoOutput) {
   options_.model_dir = folder_ / "no-model";
   options_.data = {folder_ / "rows.jsonl"};
@@ -157,12 +208,12 @@ TEST_F(EvaluateStage, RefusesContradictoryOptions) {
 TEST(ParseBenchmark, NamesTheKnownOnes) {
   EXPECT_EQ(parse_benchmark("rm-bench"), Benchmark::kRmBench);
   try {
-    parse_benchmark("reward-bench-2");
+    parse_benchmark("reward-bench-3");
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage);
     EXPECT_THAT(error.message(),
-                testing::HasSubstr("reward-bench (version 1), rm-bench and arena"));
+                testing::HasSubstr("reward-bench (version 1), reward-bench-2, rm-bench and arena"));
   }
 }
 

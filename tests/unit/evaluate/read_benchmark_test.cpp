@@ -43,6 +43,7 @@ class ReadBenchmark : public testing::Test {
 };
 
 constexpr ReadBenchmarkOptions kRewardBench{.benchmark = Benchmark::kRewardBench};
+constexpr ReadBenchmarkOptions kRewardBench2{.benchmark = Benchmark::kRewardBench2};
 constexpr ReadBenchmarkOptions kRmBench{.benchmark = Benchmark::kRmBench};
 constexpr const char* kStyles =
     R"("prompt": "p", "chosen": ["a", "b", "c"], "rejected": ["d", "e", "f"])";
@@ -91,6 +92,63 @@ TEST_F(ReadBenchmark, UnusableRowsAreNamed) {
                    "\n",
                    kRewardBench),
               testing::HasSubstr("'subset' is missing"));
+}
+
+TEST_F(ReadBenchmark, RewardBench2RowsThatDoNotFitAreNamed) {
+  const auto message = [&](const std::string& row, bool with_scores) {
+    const std::vector<fs::path> paths = {write("rows.jsonl", row + "\n")};
+    return message_of([&] { read_benchmark(paths, kRewardBench2, with_scores); });
+  };
+  const std::string base =
+      R"("subset": "Math", "prompt": "p", "chosen": ["a"], "rejected": ["b", "c"])";
+  EXPECT_THAT(
+      message(R"({"id": "1", "subset": "Math", "prompt": "p", "chosen": "a", "rejected": ["b"]})",
+              false),
+      testing::HasSubstr("'chosen': expected a list of at least one text, found string"));
+  EXPECT_THAT(
+      message(R"({"id": "1", "subset": "Math", "prompt": "p", "chosen": ["a"], "rejected": []})",
+              false),
+      testing::HasSubstr("'rejected': expected a list of at least one text, found a list of 0"));
+  EXPECT_THAT(message(fmt::format(R"({{"id": "1", "num_incorrect": 3, {}}})", base), false),
+              testing::HasSubstr("'num_incorrect' is 3, but the row has 2"));
+  EXPECT_THAT(
+      message(fmt::format(R"({{"id": "1", "score_chosen": [1], "score_rejected": [1], {}}})", base),
+              true),
+      testing::HasSubstr("'score_rejected': expected 2 scores, one for each text, found 1"));
+  EXPECT_THAT(
+      message(fmt::format(R"({{"id": "1", "score_chosen": [NaN], "score_rejected": [1, 2], {}}})",
+                          base),
+              true),
+      testing::HasSubstr("rows.jsonl:1"));
+  EXPECT_THAT(
+      message(fmt::format(R"({{"id": "1", "score_chosen": [1], "score_rejected": [1, null], {}}})",
+                          base),
+              true),
+      testing::HasSubstr("'score_rejected': expected a finite number, found null"));
+  EXPECT_THAT(message(fmt::format(R"({{"id": "1", {}}})", base), true),
+              testing::HasSubstr("'score_chosen' is missing"));
+  EXPECT_THAT(
+      message(
+          R"({"id": "17", "subset": "Ties", "prompt": "p", "chosen": ["a"], "rejected": ["b"]})",
+          false),
+      testing::HasSubstr("expects ref:N or tied:N, found '17'"));
+  EXPECT_THAT(message("", false), testing::HasSubstr("rows.jsonl"));
+}
+
+TEST_F(ReadBenchmark, PriorSetsAreCalledAfterTheirFile) {
+  const std::vector<fs::path> paths = {
+      write("shp-00000-of-00001.jsonl",
+            R"({"prompt": [{"role": "user", "content": "p"}], "chosen": "a", "rejected": "b"})"
+            "\n"),
+      write("anthropic_hhh.jsonl",
+            R"({"prompt": "p", "chosen": "a", "rejected": "b", "subset": "honest"})"
+            "\n"),
+      write("all.jsonl", R"({"prompt": "p", "chosen": "a", "rejected": "b", "subset": "summarize"})"
+                         "\n")};
+  const BenchmarkRows read = read_benchmark(paths, kRewardBench, false);
+  EXPECT_EQ(read.rows[0].item.subset, "shp");
+  EXPECT_EQ(read.rows[1].item.subset, "anthropic_hhh");
+  EXPECT_EQ(read.rows[2].item.subset, "summarize");
 }
 
 TEST_F(ReadBenchmark, BadRowsWithinTheLimitAreCounted) {
@@ -176,6 +234,18 @@ TEST(LimitPerSubset, DrawsBySeedAndKeepsOrder) {
   EXPECT_EQ(first, ids(limit_per_subset(rows, 5, 1)));
   EXPECT_NE(first, ids(limit_per_subset(rows, 5, 2)));
   EXPECT_EQ(limit_per_subset(rows, 0, 1).size(), 40u);
+}
+
+TEST(LimitPerSubset, DrawsWholeQuestionsOfTies) {
+  std::vector<ScoredEvalItem> rows;
+  for (int i = 0; i < 10; ++i) {
+    rows.push_back(list_row("Ties", "ref:" + std::to_string(i), "p", {1}, {0}));
+    rows.push_back(list_row("Ties", "tied:" + std::to_string(i), "q", {1}, {0}));
+  }
+  const auto kept = limit_per_subset(rows, 5, 3);
+  ASSERT_EQ(kept.size(), 4u);
+  EXPECT_EQ(kept[0].item.id.substr(4), kept[1].item.id.substr(5));
+  EXPECT_EQ(limit_per_subset(rows, 1, 3).size(), 2u);
 }
 
 TEST(RealBenchmarks, WholeRewardBenchAndThreeDomainsOfRmBench) {

@@ -112,6 +112,74 @@ TEST(RewardBench, UnknownSubsetCountsInNoSection) {
   EXPECT_EQ(to_json(result)["subsets"]["my-own"]["accuracy"], 0.0);
 }
 
+TEST(RewardBench, UnknownSubsetIsNamedWithTheNearestOne) {
+  const std::vector<ScoredEvalItem> rows = {pair_row("hep-pyton", "0", "p", 0.0, 1.0),
+                                            pair_row("donotanswer", "0", "q", 2.0, 1.0)};
+  EXPECT_THAT(reward_bench_result(rows, {.draws = 0}).warnings,
+              testing::ElementsAre(testing::AllOf(testing::HasSubstr("'hep-pyton'"),
+                                                  testing::HasSubstr("hep-python"))));
+}
+
+/// The golden rows, and prior sets of four rows each with the golden accuracies.
+std::vector<ScoredEvalItem> rows_with_prior_sets(const nlohmann::json& json) {
+  std::vector<ScoredEvalItem> rows = golden_rows(json["reward_bench"]["rows"]);
+  for (const auto& [set, accuracy] : json["reward_bench"]["prior_sets"].items()) {
+    for (int i = 0; i < 4; ++i) {
+      const double margin = i < 4 * accuracy.get<double>() ? 1.0 : -1.0;
+      rows.push_back(pair_row(set, std::to_string(i), set + std::to_string(i), margin, 0.0));
+    }
+  }
+  return rows;
+}
+
+TEST(RewardBench, PriorSetsCountHalfAsOnTheLeaderboard) {
+  const nlohmann::json json = golden();
+  const RewardBenchResult result =
+      reward_bench_result(rows_with_prior_sets(json), {.draws = 30, .seed = 1});
+  ASSERT_EQ(result.sections.size(), 5u);
+  EXPECT_EQ(result.sections[4].name, "Prior Sets");
+  EXPECT_NEAR(result.sections[4].score.value,
+              json["reward_bench"]["expected_prior_sets"].get<double>(), 1e-12);
+  ASSERT_TRUE(result.overall_with_prior_sets.has_value());
+  EXPECT_NEAR(result.overall_with_prior_sets->value,
+              json["reward_bench"]["expected_with_prior_sets"].get<double>(), 1e-12);
+  EXPECT_LT(result.overall_with_prior_sets->lo, result.overall_with_prior_sets->hi);
+  // The overall of the four sections is what it is without them.
+  const RewardBenchResult without =
+      reward_bench_result(golden_rows(json["reward_bench"]["rows"]), {.draws = 0});
+  EXPECT_EQ(result.overall->value, without.overall->value);
+  EXPECT_FALSE(without.overall_with_prior_sets_partial.has_value());
+  EXPECT_EQ(to_json(result)["sections"]["Prior Sets"]["weight"], 0.5);
+}
+
+TEST(RewardBench, MissingPriorSetsLeaveAPartialValueAlone) {
+  const std::vector<ScoredEvalItem> rows = {pair_row("shp", "0", "p", 2.0, 1.0),
+                                            pair_row("anthropic_harmless", "0", "q", 0.0, 1.0),
+                                            pair_row("donotanswer", "0", "r", 0.0, 1.0)};
+  const RewardBenchResult result = reward_bench_result(rows, {.draws = 0});
+  EXPECT_FALSE(result.overall_with_prior_sets.has_value());
+  EXPECT_NEAR(result.overall_with_prior_sets_partial->value, 0.5 / 1.5, 1e-15);
+  EXPECT_THAT(result.missing_prior_sets,
+              testing::ElementsAre("anthropic_helpful", "anthropic_hhh", "summarize"));
+  EXPECT_THAT(result.warnings, testing::IsEmpty());  // anthropic_harmless is known, and not counted
+  EXPECT_EQ(to_json(result)["subsets"]["anthropic_harmless"]["section"], nullptr);
+}
+
+TEST(RewardBench, PriorSetsAloneAreAnAnswer) {
+  const std::vector<ScoredEvalItem> rows = {pair_row("shp", "0", "p", 2.0, 1.0)};
+  const RewardBenchResult result = reward_bench_result(rows, {.draws = 5});
+  EXPECT_TRUE(to_json(result)["overall_partial"].is_null());
+  EXPECT_EQ(result.overall_with_prior_sets_partial->value, 1.0);
+  EXPECT_THAT(result.incomplete, testing::IsEmpty());
+}
+
+TEST(RewardBench, PriorSetsAreToldByName) {
+  EXPECT_EQ(prior_set("shp"), "shp");
+  EXPECT_EQ(prior_set("summarize-00000-of-00002"), "summarize");
+  EXPECT_EQ(prior_set("summarize_prompted"), "");
+  EXPECT_EQ(prior_set("filtered"), "");
+}
+
 TEST(RewardBench, RowsOfAnotherBenchmarkAreRefused) {
   const std::vector<ScoredEvalItem> rows = {pair_row("Factuality", "0", "p", 0.0, 1.0)};
   EXPECT_THROW(reward_bench_result(rows, {.draws = 0}), Error);
@@ -130,14 +198,34 @@ TEST(RewardBenchFiles, HoldSubsetsAndScores) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "7", "p", 1.0, 1.0),
                                             pair_row("donotanswer", "x1", "q", 2.0, 1.0)};
   const nlohmann::json accuracies =
-      reward_bench_accuracies(reward_bench_result(rows, {.draws = 0}), "my-rm");
+      reward_bench_accuracies(reward_bench_result(rows, {.draws = 0}), {.name = "my-rm"});
   EXPECT_EQ(accuracies,
             nlohmann::json::parse(R"({"hep-cpp": 0.0, "donotanswer": 1.0, "model": "my-rm",
                                                   "model_type": "Seq. Classifier", "chat_template": "tokenizer"})"));
-  const nlohmann::json scores = reward_bench_scores(rows, "my-rm");
+  const nlohmann::json scores = reward_bench_scores(rows, {.name = "my-rm"});
   EXPECT_EQ(scores["id"], nlohmann::json::parse(R"([7, "x1"])"));
   EXPECT_EQ(scores["results"], nlohmann::json::parse("[0, 1]"));
   EXPECT_EQ(scores["scores_chosen"], nlohmann::json::parse("[1.0, 2.0]"));
+}
+
+TEST(RewardBenchFiles, PriorSetsHaveFilesOfTheirOwn) {
+  const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "7", "p", 1.0, 0.0),
+                                            pair_row("shp", "8", "q", 0.0, 1.0)};
+  const RewardBenchResult result = reward_bench_result(rows, {.draws = 0});
+  const RewardBenchModel model{.name = "org/rm", .chat_template = "tulu"};
+  EXPECT_FALSE(reward_bench_accuracies(result, model).contains("shp"));
+  const nlohmann::json prior = reward_bench_accuracies(result, model, /*prior_sets=*/true);
+  EXPECT_EQ(prior, nlohmann::json::parse(
+                       R"({"shp": 0.0, "model": "org/rm", "model_type": "Seq. Classifier",
+                                             "chat_template": "tulu"})"));
+  EXPECT_EQ(reward_bench_scores(rows, model)["id"], nlohmann::json::parse("[7]"));
+  const fs::path folder =
+      fs::path(testing::TempDir()) / ("charm_rb_files_" + std::to_string(::getpid()));
+  write_reward_bench_files(folder, result, rows, model);
+  for (const char* set : {"eval-set", "eval-set-scores", "pref-sets", "pref-sets-scores"}) {
+    EXPECT_TRUE(fs::exists(folder / set / "org" / "rm.json")) << set;
+  }
+  fs::remove_all(folder);
 }
 
 }  // namespace

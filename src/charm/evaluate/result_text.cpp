@@ -1,0 +1,102 @@
+#include "charm/evaluate/result_text.h"
+
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <span>
+
+#include "charm/base/text_table.h"
+
+namespace charm::evaluate {
+namespace {
+
+using TableRow = std::vector<std::string>;
+
+std::string subset_table(std::span<const SubsetAccuracy> subsets) {
+  std::vector<TableRow> rows = {{"subset", "rows", "ties", "accuracy"}};
+  for (const SubsetAccuracy& subset : subsets) {
+    rows.push_back({subset.name, std::to_string(subset.num_rows), std::to_string(subset.ties),
+                    estimate_text(subset.accuracy)});
+  }
+  return text_table(rows);
+}
+
+/// "overall: ...", or why there is none and what stands for it.
+std::string overall_line(const std::optional<Estimate>& overall, const Estimate& partial,
+                         const std::string& why_none, std::int64_t ties) {
+  return overall ? fmt::format("overall: {} ({} ties)\n", estimate_text(*overall), ties)
+                 : fmt::format("overall: none, {}; over those present: {} ({} ties)\n", why_none,
+                               estimate_text(partial), ties);
+}
+
+}  // namespace
+
+std::string estimate_text(const Estimate& estimate) {
+  if (!std::isfinite(estimate.value)) return "undefined";
+  return std::isfinite(estimate.lo)
+             ? fmt::format("{:.4f} [{:.4f}, {:.4f}]", estimate.value, estimate.lo, estimate.hi)
+             : fmt::format("{:.4f}", estimate.value);
+}
+
+std::string result_text(const RewardBenchResult& result) {
+  std::string text = subset_table(result.subsets);
+  for (const SectionScore& section : result.sections) {
+    text += fmt::format("{}: {} ({} rows)\n", section.name, estimate_text(section.score),
+                        section.num_rows);
+  }
+  text += overall_line(result.overall, result.overall_partial, "a section is missing", result.ties);
+  if (result.overall_with_prior_sets) {
+    text += fmt::format("overall with prior sets: {}\n",
+                        estimate_text(*result.overall_with_prior_sets));
+  } else if (result.overall_with_prior_sets_partial) {
+    text += fmt::format("overall with prior sets: none, {}; over those present: {}\n",
+                        result.missing_prior_sets.empty()
+                            ? "a section is missing"
+                            : fmt::format("{} missing", fmt::join(result.missing_prior_sets, ", ")),
+                        estimate_text(*result.overall_with_prior_sets_partial));
+  }
+  return text;
+}
+
+std::string result_text(const RewardBench2Result& result) {
+  std::string text = subset_table(result.subsets);
+  if (result.ties_terms) {
+    const TiesTerms& terms = *result.ties_terms;
+    text += fmt::format(
+        "Ties: accuracy {} with one correct answer, {} with several; correct answers preferred {}, "
+        "in both forms {}\n",
+        estimate_text(terms.ref_accuracy), estimate_text(terms.tied_accuracy),
+        estimate_text(terms.preferred), estimate_text(terms.preferred_hard));
+  }
+  return text +
+         overall_line(result.overall, result.overall_partial, "a subset is missing", result.ties);
+}
+
+std::string result_text(const RmBenchResult& result) {
+  std::vector<TableRow> rows = {{"domain", "rows", "ties", "hard", "normal", "easy", "score"}};
+  for (const RmBenchDomain& domain : result.domains) {
+    rows.push_back({domain.name, std::to_string(domain.num_rows), std::to_string(domain.ties),
+                    fmt::format("{:.4f}", domain.hard.value),
+                    fmt::format("{:.4f}", domain.normal.value),
+                    fmt::format("{:.4f}", domain.easy.value), estimate_text(domain.score)});
+  }
+  std::optional<Estimate> overall;
+  if (result.overall) overall = result.overall->score;
+  return text_table(rows) +
+         overall_line(overall, result.overall_partial.score,
+                      fmt::format("{} missing", fmt::join(result.missing_domains, ", ")),
+                      result.ties);
+}
+
+std::string result_text(const ArenaResult& result) {
+  std::vector<TableRow> rows = {
+      {fmt::format("{} policies", result.policies.size()), "Spearman", "Kendall", "Pearson"}};
+  for (const auto& [name, values] : {std::pair{"mean score against rating", result.mean_score},
+                                     std::pair{"win rate against rating", result.win_rate}}) {
+    rows.push_back({name, estimate_text(values.spearman), estimate_text(values.kendall),
+                    estimate_text(values.pearson)});
+  }
+  return text_table(rows);
+}
+
+}  // namespace charm::evaluate

@@ -1,0 +1,176 @@
+#include "charm/evaluate/scored_rows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/base/log.h"
+#include "charm/evaluate/score_items.h"
+#include "charm/storage/eval_writer.h"
+#include "charm/storage/journal.h"
+#include "charm/storage/manifest.h"
+#include "charm/storage/record_reader.h"
+#include "charm/storage/record_writer.h"
+
+namespace charm::evaluate {
+namespace {
+
+using nlohmann::ordered_json;
+
+storage::EvalShape shape_of(Benchmark benchmark) {
+  switch (benchmark) {
+    case Benchmark::kRmBench:
+      return storage::EvalShape::kLists;
+    case Benchmark::kRewardBench2:
+      return storage::EvalShape::kSubsetLists;
+    default:
+      return storage::EvalShape::kPair;
+  }
+}
+
+/// Everything that decides a score: the key of the journal and of the saved scores.
+storage::Manifest scoring_manifest(const EvaluateOptions& options) {
+  constexpr const char* kDTypes[] = {"auto", "float32", "bfloat16"};
+  constexpr const char* kDevices[] = {"auto", "cpu", "cuda"};
+  constexpr const char* kTruncations[] = {"left", "right", "error"};
+  storage::Manifest manifest("evaluate");
+  manifest.option("benchmark", benchmark_name(options.benchmark))
+      .option("limit-per-subset", options.limit_per_subset)
+      .option("dtype", kDTypes[static_cast<int>(options.model.dtype)])
+      .option("device", kDevices[static_cast<int>(options.model.device)])
+      .option("max-tokens", options.encoder.max_tokens)
+      .option("truncation", kTruncations[static_cast<int>(options.encoder.truncation)])
+      .option("bos", options.encoder.bos == text::BosPolicy::kOnce ? "once" : "as-template")
+      .option("template-date", options.encoder.template_date)
+      .option("pooling", options.scorer.pooling == score::Pooling::kAuto ? "auto" : "last")
+      .seed(options.seed)
+      .input(options.model_dir);
+  if (options.encoder.template_file) manifest.input(*options.encoder.template_file);
+  for (const fs::path& path : options.data) manifest.input(path);
+  return manifest;
+}
+
+/// The fingerprint that the manifest beside a finished file carries; empty when there is none.
+std::string finished_fingerprint(const fs::path& path) {
+  if (!fs::exists(path) || !fs::exists(storage::manifest_path(path))) return {};
+  const auto json = nlohmann::json::parse(read_file(storage::manifest_path(path)), nullptr,
+                                          /*allow_exceptions=*/false);
+  return json.is_object() ? json.value("scoring_fingerprint", "") : "";
+}
+
+/// Runs `score` unless the scores saved by a finished run are still valid for these options and
+/// inputs. `score` gets the scoring function and the journal; it writes the file and returns its
+/// number of rows.
+void score_unless_finished(
+    const EvaluateOptions& options, const ProgressFn& progress,
+    const std::function<std::int64_t(const score::ScoreRowsFn&, storage::Journal&)>& score) {
+  const fs::path saved = saved_scores_path(options);
+  storage::require_known_extension(saved);
+  require_writable(saved);
+  storage::Manifest manifest = scoring_manifest(options);
+  const std::string fingerprint = manifest.fingerprint();
+  if (!options.fresh && finished_fingerprint(saved) == fingerprint) {
+    log::info("{}: already scored with the same options and inputs; using it", saved.string());
+    return;
+  }
+  storage::Journal journal(saved, fingerprint, options.fresh);
+  const std::unique_ptr<model::RewardModel> model =
+      model::load_reward_model(options.model_dir, options.model);
+  const text::ConversationEncoder encoder(options.model_dir, options.encoder);
+  const score::ScoreRowsFn score_rows = [&](std::span<const Response> rows,
+                                            const score::ScoredFn& on_scored) {
+    return score::score_responses(*model, encoder, rows, options.scorer, on_scored, progress);
+  };
+  const std::int64_t num_rows = score(score_rows, journal);
+  ordered_json provenance = ordered_json::object();
+  for (const auto& [key, value] : model->provenance()) provenance[key] = value;
+  manifest.output(saved, num_rows)
+      .extra("model", provenance)
+      .extra("scoring_fingerprint", fingerprint);
+  storage::write_manifest(saved, manifest);
+  journal.remove();
+}
+
+void check_bad_rows(const std::vector<std::string>& errors, std::size_t num_rows,
+                    const EvaluateOptions& options) {
+  if (static_cast<std::int64_t>(errors.size()) > options.max_bad_rows) {
+    throw Error(ErrorKind::kInput,
+                "{} of {} rows could not be scored, --max-bad-rows is {}; the first: {}",
+                errors.size(), num_rows, options.max_bad_rows, errors.front());
+  }
+  for (std::size_t i = 0; i < std::min<std::size_t>(errors.size(), 5); ++i)
+    log::warning("left out: {}", errors[i]);
+}
+
+}  // namespace
+
+fs::path saved_scores_path(const EvaluateOptions& options) {
+  if (!options.save_scores.empty()) return options.save_scores;
+  fs::path path = options.output;
+  path.replace_extension(".scores.parquet");
+  return path;
+}
+
+BenchmarkRows scored_rows(const EvaluateOptions& options, const ProgressFn& progress) {
+  const ReadBenchmarkOptions reading{.benchmark = options.benchmark,
+                                     .max_bad_rows = options.max_bad_rows};
+  if (options.model_dir.empty()) {
+    BenchmarkRows read = read_benchmark(options.scores, reading, /*with_scores=*/true);
+    read.rows = limit_per_subset(std::move(read.rows), options.limit_per_subset, options.seed);
+    return read;
+  }
+  BenchmarkRows read = read_benchmark(options.data, reading, /*with_scores=*/false);
+  const std::vector<ScoredEvalItem> rows =
+      limit_per_subset(std::move(read.rows), options.limit_per_subset, options.seed);
+  score_unless_finished(options, progress,
+                        [&](const score::ScoreRowsFn& score_rows, storage::Journal& journal) {
+                          const ScoredItems scored = score_items(rows, score_rows, journal);
+                          check_bad_rows(scored.errors, rows.size(), options);
+                          storage::write_eval_scores(saved_scores_path(options), scored.rows,
+                                                     shape_of(options.benchmark));
+                          return static_cast<std::int64_t>(scored.rows.size());
+                        });
+  const std::vector<fs::path> saved = {saved_scores_path(options)};
+  BenchmarkRows result = read_benchmark(saved, reading, /*with_scores=*/true);
+  result.num_bad_rows += read.num_bad_rows;
+  return result;
+}
+
+std::vector<Score> arena_scores(const EvaluateOptions& options, const ProgressFn& progress) {
+  const storage::ReadOptions reading{
+      .max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}};
+  if (options.model_dir.empty()) return storage::read_score_files(options.scores, reading);
+  score_unless_finished(
+      options, progress, [&](const score::ScoreRowsFn& score_rows, storage::Journal& journal) {
+        std::vector<Response> responses;
+        std::vector<std::pair<fs::path, std::set<std::string>>> policies_of_files;
+        for (const fs::path& path : options.data) {
+          policies_of_files.emplace_back(path, std::set<std::string>{});
+          for (Response& response : storage::read_responses(path, reading)) {
+            policies_of_files.back().second.insert(response.policy);
+            responses.push_back(std::move(response));
+          }
+        }
+        storage::check_distinct_policies(policies_of_files);
+        const std::vector<ScoredResponse> scored =
+            score::score_responses_resumed(responses, score_rows, journal);
+        std::vector<std::string> errors;
+        for (const ScoredResponse& row : scored) {
+          if (!row.error) continue;
+          errors.push_back(fmt::format("prompt {} of {}: {}", row.response.prompt_id,
+                                       row.response.policy, *row.error));
+        }
+        check_bad_rows(errors, scored.size(), options);
+        storage::write_scores(saved_scores_path(options), scored);
+        return static_cast<std::int64_t>(scored.size());
+      });
+  const std::vector<fs::path> saved = {saved_scores_path(options)};
+  return storage::read_score_files(saved, reading);
+}
+
+}  // namespace charm::evaluate

@@ -1,0 +1,44 @@
+#include "charm/evaluate/subset_accuracy.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "charm/base/nearest.h"
+#include "charm/evaluate/result_json.h"
+
+namespace charm::evaluate {
+
+void put_subset(nlohmann::ordered_json& subsets, const SubsetAccuracy& subset) {
+  nlohmann::ordered_json& entry = subsets[subset.name];
+  put_estimate(entry, "accuracy", subset.accuracy);
+  using Json = nlohmann::ordered_json;
+  entry["section"] = subset.section.empty() ? Json() : Json(subset.section);
+  entry["num_rows"] = subset.num_rows;
+  if (subset.num_correct == std::floor(subset.num_correct)) {
+    entry["num_correct"] = std::llround(subset.num_correct);
+  } else {
+    entry["num_correct"] = subset.num_correct;
+  }
+  entry["ties"] = subset.ties;
+}
+
+nlohmann::ordered_json incomplete_json(std::span<const MissingRows> incomplete) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  for (const MissingRows& missing : incomplete) {
+    json.push_back({{"subset", missing.subset},
+                    {"num_rows", missing.num_rows},
+                    {"expected_rows", missing.expected_rows}});
+  }
+  return json;
+}
+
+std::string unknown_subset_warning(const SubsetAccuracy& subset, std::span<const std::string> known,
+                                   std::string_view benchmark) {
+  return fmt::format(
+      "'{}' is no subset of {} (nearest name: {}): its {} rows count in no section and not in the "
+      "overall",
+      subset.name, benchmark, nearest_names(subset.name, known, 1).front(), subset.num_rows);
+}
+
+}  // namespace charm::evaluate
