@@ -88,7 +88,7 @@ void softmax(const TileState& state, const PackedBlock& block, const SoftmaxRule
   const Vec hidden = hn::Set(d, -std::numeric_limits<float>::infinity());
   for (std::int64_t r = 0; r < rule.rows; ++r) {
     float* logits = state.logits + r * kBlockKeys;
-    const std::int64_t position = rule.first_position + r;
+    const std::int64_t position = rule.first_position + r * rule.position_step;
     // Keys first_key <= n < end_key of the block are seen.
     const std::int64_t end_key = std::clamp<std::int64_t>(position + 1 - block.first, 0, block.length);
     const std::int64_t first_key =

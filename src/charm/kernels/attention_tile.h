@@ -37,6 +37,7 @@ struct TileState {
 struct SoftmaxRule {
   std::int64_t rows = 0;
   std::int64_t first_position = 0;  ///< of the first row, counted from the sequence's start
+  std::int64_t position_step = 1;   ///< from row to row; 0: the rows are heads of one token
   float scale = 1.0f;
   std::int64_t window = 0;
   float softcap = 0.0f;

@@ -1,0 +1,163 @@
+#include "charm/kernels/cached_attention.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+
+#include "charm/kernels/tile_attention.h"
+
+namespace charm::kernels {
+namespace {
+
+static_assert(kCacheBlockTokens == kBlockKeys);
+
+std::int64_t head_words(const PackFormat& format) {
+  return format.query_steps() * kBlockKeys + format.block_steps() * format.padded_dim();
+}
+
+void put_key(const float* row, std::int64_t n, const PackFormat& format, std::uint32_t* keys) {
+  for (std::int64_t e = 0; e < format.head_dim; ++e)
+    keys[e * kBlockKeys + n] = std::bit_cast<std::uint32_t>(row[e]);
+}
+void put_key(const BFloat16* row, std::int64_t n, const PackFormat& format, std::uint32_t* keys) {
+  for (std::int64_t e = 0; e < format.query_steps(); ++e) {
+    keys[e * kBlockKeys + n] =
+        format.pairs ? row[2 * e].bits | static_cast<std::uint32_t>(row[2 * e + 1].bits) << 16
+                     : static_cast<std::uint32_t>(row[e].bits) << 16;
+  }
+}
+
+void put_value(const float* row, std::int64_t n, const PackFormat& format, std::uint32_t* values) {
+  for (std::int64_t e = 0; e < format.head_dim; ++e)
+    values[n * format.padded_dim() + e] = std::bit_cast<std::uint32_t>(row[e]);
+}
+void put_value(const BFloat16* row, std::int64_t n, const PackFormat& format,
+               std::uint32_t* values) {
+  if (!format.pairs) {
+    for (std::int64_t e = 0; e < format.head_dim; ++e)
+      values[n * format.padded_dim() + e] = static_cast<std::uint32_t>(row[e].bits) << 16;
+    return;
+  }
+  // A word holds the values of two neighbouring tokens; only this one's half is written.
+  std::uint32_t* pairs = values + n / 2 * format.padded_dim();
+  const int shift = n % 2 == 0 ? 0 : 16;
+  const std::uint32_t kept = 0xffff0000u >> shift;
+  for (std::int64_t e = 0; e < format.head_dim; ++e)
+    pairs[e] = (pairs[e] & kept) | static_cast<std::uint32_t>(row[e].bits) << shift;
+}
+
+/// Up to kTileRows rows: tokens of one head, or heads of one token that share a key head.
+struct Tile {
+  std::size_t sequence;
+  std::int64_t head;       ///< the first
+  std::int64_t num_heads;  ///< more than one: of one token
+  std::int64_t row;        ///< among the sequence's
+  std::int64_t num_rows;
+};
+
+std::vector<Tile> make_tiles(const std::vector<CachedRows>& sequences, const AttentionShape& shape) {
+  const std::int64_t group = shape.heads / shape.key_heads;
+  std::vector<Tile> tiles;
+  for (std::size_t s = 0; s < sequences.size(); ++s) {
+    if (sequences[s].length == 1) {
+      for (std::int64_t key_head = 0; key_head < shape.key_heads; ++key_head) {
+        for (std::int64_t at = 0; at < group; at += kTileRows)
+          tiles.push_back({s, key_head * group + at, std::min(kTileRows, group - at), 0, 1});
+      }
+      continue;
+    }
+    for (std::int64_t head = 0; head < shape.heads; ++head) {
+      for (std::int64_t row = 0; row < sequences[s].length; row += kTileRows)
+        tiles.push_back({s, head, 1, row, std::min(kTileRows, sequences[s].length - row)});
+    }
+  }
+  return tiles;
+}
+
+}  // namespace
+
+template <typename Element>
+std::int64_t cache_head_words(std::int64_t head_dim) {
+  return head_words(pack_format<Element>(head_dim));
+}
+
+template <typename Element>
+void store_in_cache(const HeadRows<Element>& k, const HeadRows<Element>& v, const CacheLayer& cache,
+                    const std::vector<CachedRows>& sequences, const AttentionShape& shape) {
+  const PackFormat format = pack_format<Element>(shape.head_dim);
+  const std::int64_t words = head_words(format);
+  const auto num_sequences = static_cast<std::int64_t>(sequences.size());
+  // A sequence is written by one thread: neighbouring tokens share words.
+  at::parallel_for(0, num_sequences * shape.key_heads, 16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const CachedRows& rows = sequences[static_cast<std::size_t>(i / shape.key_heads)];
+      const std::int64_t head = i % shape.key_heads;
+      for (std::int64_t r = 0; r < rows.length; ++r) {
+        const std::int64_t position = rows.first_position + r;
+        const std::int64_t block = rows.blocks[static_cast<std::size_t>(position / kBlockKeys)];
+        std::uint32_t* keys = cache.data + block * cache.block_stride + head * words;
+        const std::int64_t n = position % kBlockKeys;
+        put_key(k.data + head * k.head_stride + (rows.begin + r) * k.row_stride, n, format, keys);
+        put_value(v.data + head * v.head_stride + (rows.begin + r) * v.row_stride, n, format,
+                  keys + format.query_steps() * kBlockKeys);
+      }
+    }
+  });
+}
+
+template <typename Element>
+void cached_attention(const HeadRows<Element>& q, const CacheLayer& cache, Element* out_QHE,
+                      const std::vector<CachedRows>& sequences, const AttentionShape& shape) {
+  const TileAttention<Element> attention(shape);
+  const PackFormat& format = attention.format();
+  const std::int64_t words = head_words(format);
+  const std::int64_t group = shape.heads / shape.key_heads;
+  const auto compute = [&](const Tile& tile, TileScratch& scratch) {
+    const CachedRows& sequence = sequences[tile.sequence];
+    const std::int64_t row = sequence.begin + tile.row;
+    const bool one_token = tile.num_rows == 1;
+    TileRows<Element> rows;
+    rows.queries = q.data + tile.head * q.head_stride + row * q.row_stride;
+    rows.query_stride = one_token ? q.head_stride : q.row_stride;
+    rows.count = one_token ? tile.num_heads : tile.num_rows;
+    rows.first_position = sequence.first_position + tile.row;
+    rows.position_step = one_token ? 0 : 1;
+    rows.out = out_QHE + (row * shape.heads + tile.head) * shape.head_dim;
+    rows.out_stride = one_token ? shape.head_dim : shape.heads * shape.head_dim;
+    attention.start(rows, scratch);
+    const std::int64_t num_keys = rows.first_position + tile.num_rows;
+    for (std::int64_t at = 0; at * kBlockKeys < num_keys; ++at) {
+      PackedBlock block;
+      block.keys = cache.data +
+                   sequence.blocks[static_cast<std::size_t>(at)] * cache.block_stride +
+                   tile.head / group * words;
+      block.values = block.keys + format.query_steps() * kBlockKeys;
+      block.length = std::min(kBlockKeys, num_keys - at * kBlockKeys);
+      block.first = at * kBlockKeys;
+      attention.attend(block, scratch);
+    }
+    attention.finish(rows, scratch);
+  };
+  const std::vector<Tile> tiles = make_tiles(sequences, shape);
+  std::atomic<std::size_t> next{0};
+  at::parallel_for(0, at::get_num_threads(), 1, [&](std::int64_t, std::int64_t) {
+    TileScratch scratch(format);
+    for (std::size_t i = next.fetch_add(1); i < tiles.size(); i = next.fetch_add(1))
+      compute(tiles[i], scratch);
+  });
+}
+
+#define CHARM_CACHED_ATTENTION_FOR(Element)                                                     \
+  template std::int64_t cache_head_words<Element>(std::int64_t);                                \
+  template void store_in_cache<Element>(const HeadRows<Element>&, const HeadRows<Element>&,     \
+                                        const CacheLayer&, const std::vector<CachedRows>&,      \
+                                        const AttentionShape&);                                 \
+  template void cached_attention<Element>(const HeadRows<Element>&, const CacheLayer&, Element*, \
+                                          const std::vector<CachedRows>&, const AttentionShape&);
+CHARM_CACHED_ATTENTION_FOR(float)
+CHARM_CACHED_ATTENTION_FOR(BFloat16)
+#undef CHARM_CACHED_ATTENTION_FOR
+
+}  // namespace charm::kernels
