@@ -26,22 +26,8 @@ std::string short_hash(const std::string& hash) { return hash.substr(0, 12); }
 
 }  // namespace
 
-ModelHashes hash_model(const fs::path& model_dir) {
-  const auto files = storage::hash_files(model_dir);
-  ModelHashes hashes;
-  hashes.folder = storage::sha256_of_hashes(files);
-  std::vector<std::pair<std::string, std::string>> model;
-  for (const auto& [name, hash] : files) {
-    if (name == "tokenizer.json") hashes.tokenizer = hash;
-    const bool is_weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
-    if (name == "config.json" || is_weights) model.emplace_back(name, hash);
-  }
-  hashes.model = storage::sha256_of_hashes(model);
-  return hashes;
-}
-
 storage::Provenance score_provenance(const ScoreStageOptions& options, const model::RewardModel& model,
-                                     const text::ConversationEncoder& encoder, const ModelHashes& hashes) {
+                                     const text::ConversationEncoder& encoder, const storage::ModelHashes& hashes) {
   const text::EncoderOptions& encoding = encoder.options();
   storage::Provenance provenance = {{"program", "charm"},
                                     {"version", kVersion},
@@ -57,7 +43,7 @@ storage::Provenance score_provenance(const ScoreStageOptions& options, const mod
   return provenance;
 }
 
-std::string journal_owner_of(const ModelHashes& hashes) {
+std::string journal_owner_of(const storage::ModelHashes& hashes) {
   return fmt::format("model {}, tokenizer {}", short_hash(hashes.model), short_hash(hashes.tokenizer));
 }
 

@@ -5,23 +5,15 @@
 
 #include "charm/model/reward_model.h"
 #include "charm/score/score_stage.h"
+#include "charm/storage/model_hashes.h"
 #include "charm/storage/provenance.h"
 #include "charm/text/conversation_encoder.h"
 
 namespace charm::score {
 
-/// SHA-256 of what a model folder holds; each file is read once.
-struct ModelHashes {
-  std::string folder;     ///< of all files, as `storage::sha256_of_path`
-  std::string model;      ///< of config.json and the safetensors files
-  std::string tokenizer;  ///< of tokenizer.json: what `sha256sum tokenizer.json` prints
-};
-
-ModelHashes hash_model(const std::filesystem::path& model_dir);
-
 /// All that a score depends on besides its row: what every scores file carries.
 storage::Provenance score_provenance(const ScoreStageOptions& options, const model::RewardModel& model,
-                                     const text::ConversationEncoder& encoder, const ModelHashes& hashes);
+                                     const text::ConversationEncoder& encoder, const storage::ModelHashes& hashes);
 
 /// Throws kInput when `output` or one of `files` holds scores of another model or tokenizer, or the journal beside `output` does.
 /// `owner` is what this run writes into its journal.
@@ -29,7 +21,7 @@ void require_same_model(const std::filesystem::path& output, const std::vector<s
                         const storage::Provenance& provenance, const std::string& owner);
 
 /// Names model and tokenizer in a journal.
-std::string journal_owner_of(const ModelHashes& hashes);
+std::string journal_owner_of(const storage::ModelHashes& hashes);
 
 /// Rows of earlier scores files, by key; only for rows whose texts are equal. Throws kInput when a file names no provenance or
 /// another one than `provenance`.

@@ -52,7 +52,7 @@ std::vector<std::pair<std::string, std::vector<ScoredResponse>>> by_policy(std::
 }
 
 void record_options(const ScoreStageOptions& options, const model::RewardModel& model, const text::ConversationEncoder& encoder,
-                    const ModelHashes& hashes, const storage::Provenance& provenance, storage::Manifest& manifest) {
+                    const storage::ModelHashes& hashes, const storage::Provenance& provenance, storage::Manifest& manifest) {
   manifest.input_hashed(options.model_dir, hashes.folder)
       .option("max-tokens", encoder.options().max_tokens)
       .option("truncation", *storage::find_fact(provenance, "truncation"))
@@ -178,7 +178,7 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
     encoder_options.max_tokens = model->max_positions();
   }
   const text::ConversationEncoder encoder(options.model_dir, encoder_options);
-  const ModelHashes hashes = hash_model(options.model_dir);
+  const storage::ModelHashes hashes = storage::hash_model(options.model_dir);
   const storage::Provenance provenance = score_provenance(options, *model, encoder, hashes);
   record_options(options, *model, encoder, hashes, provenance, manifest);
 
