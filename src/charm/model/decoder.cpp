@@ -23,6 +23,7 @@ struct Decoder::State {
   at::Tensor embed_VD, final_norm_D;
   double embedding_scale = 1.0;  ///< as the model's dtype holds it
   std::vector<nn::HeadLayer> head;
+  nn::Linear lm_head;  ///< causal LMs only
   std::vector<nn::RopeFrequencies> ropes;  ///< the model's own, then the local one where there is one
   std::vector<nn::DecoderBlock> blocks;
 };
@@ -33,12 +34,15 @@ nn::NormRule norm_rule(const DecoderConfig& config) {
   return {.eps = config.rms_norm_eps, .weight_offset = config.norms_add_one ? 1.0 : 0.0};
 }
 
+nn::Linear make_linear(const at::Tensor& weight_OI, const at::Tensor& bias_O, nn::Mode mode, nn::GemmBackend backend) {
+  return mode == nn::Mode::kInference ? nn::Linear::packed(weight_OI, bias_O, backend) : nn::Linear::plain(weight_OI, bias_O);
+}
+
 nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer, const BlockWeights& weights, nn::Mode mode,
                           nn::GemmBackend backend) {
-  const auto linear = [&](const at::Tensor& weight, const at::Tensor& bias) {
-    return mode == nn::Mode::kInference ? nn::Linear::packed(weight, bias, backend) : nn::Linear::plain(weight, bias);
-  };
+  const auto linear = [&](const at::Tensor& weight, const at::Tensor& bias) { return make_linear(weight, bias, mode, backend); };
   nn::BlockParts parts;
+  parts.layer = layer;
   parts.num_heads = config.num_heads;
   parts.num_kv_heads = config.num_kv_heads;
   parts.norm = norm_rule(config);
@@ -82,6 +86,7 @@ Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode, nn
     layer.weight_OI = layer.weight_OI.to(at::kFloat);
     if (layer.bias_O.defined()) layer.bias_O = layer.bias_O.to(at::kFloat);
   }
+  if (weights.lm_head_VD.defined()) state_->lm_head = make_linear(weights.lm_head_VD, at::Tensor(), mode, backend);
   state_->ropes.push_back(rope_frequencies(config_.rope, config_.head_dim));
   if (config_.local_rope) state_->ropes.push_back(rope_frequencies(*config_.local_rope, config_.head_dim));
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
@@ -105,6 +110,18 @@ nn::BatchLayout Decoder::layout(const batch::PackedBatch& batch) const {
   return shared ? make(batch) : make(batch::unshare_long_prompts(batch, longest));
 }
 
+nn::BatchLayout Decoder::layout(const batch::CachedBatch& batch, nn::KvCache& cache) const {
+  return nn::make_cached_layout(batch, cache, state_->ropes, state_->mode, state_->embed_VD.device());
+}
+
+nn::KvCacheShape Decoder::cache_shape() const {
+  return {.num_layers = config_.num_layers,
+          .num_kv_heads = config_.num_kv_heads,
+          .head_dim = config_.head_dim,
+          .options = at::TensorOptions().dtype(state_->embed_VD.scalar_type()).device(state_->embed_VD.device()),
+          .packed = state_->mode == nn::Mode::kInference};
+}
+
 at::Tensor Decoder::embed(const nn::BatchLayout& layout) const {
   // The pad token's row gets no gradient, as in transformers (nn.Embedding with padding_idx), even where pad is the closing token.
   const at::Tensor x_TD = at::embedding(state_->embed_VD, layout.ids_T, /*padding_idx=*/config_.pad_token_id);
@@ -122,17 +139,29 @@ at::Tensor Decoder::head(const at::Tensor& x_SD) const {
   return nn::norm_and_head(x_SD, state_->final_norm_D, state_->head, norm_rule(config_), state_->mode);
 }
 
-at::Tensor Decoder::forward(const nn::BatchLayout& layout) const {
+at::Tensor Decoder::logits(const at::Tensor& x_SD) const {
+  const at::Tensor normed = nn::rms_norm(x_SD, state_->final_norm_D, norm_rule(config_), state_->mode);
+  const at::Tensor logits_SV = state_->lm_head.forward(normed).to(at::kFloat);
+  const double cap = config_.final_logit_softcap;
+  return cap == 0.0 ? logits_SV : (logits_SV / cap).tanh() * cap;
+}
+
+at::Tensor Decoder::hidden(const nn::BatchLayout& layout) const {
   at::Tensor x = embed(layout);
   for (std::int64_t i = 0; i < num_layers(); ++i) {
     x = block(i, x, layout, i + 1 == num_layers() ? nn::BlockRows::kLast : nn::BlockRows::kAll);
   }
-  return head(x).narrow(0, 0, layout.num_responses);
+  return x;
+}
+
+at::Tensor Decoder::forward(const nn::BatchLayout& layout) const {
+  return head(hidden(layout)).narrow(0, 0, layout.num_responses);
 }
 
 nn::GemmBackend choose_gemm_backend(const DecoderWeights& weights) {
   std::set<std::pair<std::int64_t, std::int64_t>> seen;
   std::vector<at::Tensor> shapes;
+  if (weights.lm_head_VD.defined()) shapes.push_back(weights.lm_head_VD);
   for (const BlockWeights& block : weights.blocks) {
     for (const at::Tensor& weight : {block.q_HED, block.k_KED, block.o_DHE, block.gate_FD, block.down_DF}) {
       if (seen.emplace(weight.size(0), weight.size(1)).second) shapes.push_back(weight);

@@ -30,6 +30,10 @@ class Decoder {
   /// Offsets, positions and rope tables of a batch on the model's device; build once per batch.
   nn::BatchLayout layout(const batch::PackedBatch& batch) const;
 
+  /// The same for sequences that continue what lies in a cache made for `cache_shape()`; a pass over it adds their keys and values.
+  nn::BatchLayout layout(const batch::CachedBatch& batch, nn::KvCache& cache) const;
+  nn::KvCacheShape cache_shape() const;
+
   /// ids -> [T, D]. Gradients flow to the embedding.
   at::Tensor embed(const nn::BatchLayout& layout) const;
 
@@ -41,6 +45,12 @@ class Decoder {
 
   /// Final norm and head in float32: [S, D] -> [S]. Gradients flow in autograd mode.
   at::Tensor head(const at::Tensor& x_SD) const;
+
+  /// Final norm, output layer and the soft cap where the config has one: [S, D] -> [S, V] float32. Needs `lm_head_VD`.
+  at::Tensor logits(const at::Tensor& x_SD) const;
+
+  /// Embedding and all blocks: [S, D] of the last tokens.
+  at::Tensor hidden(const nn::BatchLayout& layout) const;
 
   /// The whole pass: [S] float32 scores of the real responses.
   at::Tensor forward(const nn::BatchLayout& layout) const;

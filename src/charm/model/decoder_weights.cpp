@@ -113,10 +113,21 @@ DecoderWeights load_weights(const fs::path& model_dir, const DecoderConfig& conf
                             const LoadWeightsOptions& options) {
   const SafetensorsFolder folder(model_dir);
   DecoderWeights weights;
-  const std::vector<WeightSlot> slots = weight_slots(weights, config);
+  std::vector<WeightSlot> slots = weight_slots(weights, config);
+  if (options.lm_head && !config.tie_word_embeddings) {
+    if (!folder.tensors().contains(std::string(kOutputLayer))) {
+      throw Error(ErrorKind::kInput,
+                  "{}: tensor '{}' is missing and config.json does not tie it to the embedding "
+                  "(tie_word_embeddings): the model cannot write text",
+                  model_dir.string(), kOutputLayer);
+    }
+    slots.push_back({std::string(kOutputLayer), WeightShape::kEmbedding,
+                     {config.vocab_size, config.hidden_size}, &weights.lm_head_VD});
+  }
   check_names(folder, slots, config, options, model_dir);
   for (const WeightSlot& slot : slots)
     *slot.tensor = load_tensor(*folder.tensors().at(slot.name), slot, options);
+  if (options.lm_head && config.tie_word_embeddings) weights.lm_head_VD = weights.embed_VD;
   return weights;
 }
 

@@ -33,6 +33,7 @@ struct DecoderWeights {
   std::vector<BlockWeights> blocks;
   at::Tensor final_norm_D;
   std::vector<nn::HeadLayer> head;  ///< empty for a causal LM
+  at::Tensor lm_head_VD;  ///< a causal LM's output layer, where asked for; the embedding itself where the two are tied
 };
 
 /// (Hugging Face name, tensor) of every defined tensor in a fixed order: what is saved, and what an
@@ -48,6 +49,8 @@ struct LoadWeightsOptions {
   /// Layers the folder holds where `config.num_layers` asks for the first of them only; 0: as many
   /// as the config says.
   std::int64_t stored_layers = 0;
+  /// Read a causal LM's output layer too; throws kInput where there is none.
+  bool lm_head = false;
 };
 
 /// Reads safetensors (one file or indexed shards) into CPU tensors. Throws kInput for a missing,

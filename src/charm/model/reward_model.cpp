@@ -1,7 +1,5 @@
 #include "charm/model/reward_model.h"
 
-#include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include <cmath>
@@ -9,10 +7,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/base/log.h"
-#include "charm/base/parallel.h"
-#include "charm/kernels/kernels.h"
-#include "charm/model/decoder.h"
+#include "charm/model/load_decoder.h"
 
 namespace charm::model {
 namespace {
@@ -50,51 +45,16 @@ class DecoderRewardModel final : public RewardModel {
   std::vector<std::pair<std::string, std::string>> provenance_;
 };
 
-bool use_cuda(DeviceChoice choice) {
-  const bool present = at::globalContext().hasCUDA();
-  if (choice == DeviceChoice::kCuda && !present) {
-    throw Error(ErrorKind::kResource,
-                "--device cuda: this program was built without CUDA or no GPU is visible; use --device cpu");
-  }
-  return choice != DeviceChoice::kCpu && present;
-}
-
 }  // namespace
 
-bool computes_in_bfloat16(DTypeChoice dtype, bool on_cuda) {
-  switch (dtype) {
-    case DTypeChoice::kFloat32: return false;
-    case DTypeChoice::kBFloat16: return true;
-    case DTypeChoice::kAuto: return on_cuda || nn::has_native_bfloat16();
-  }
-  return false;
-}
-
 std::unique_ptr<RewardModel> load_reward_model(const std::filesystem::path& model_dir, const RewardModelOptions& options) {
-  at::set_num_threads(options.threads > 0 ? options.threads : static_cast<int>(available_processors()));
-  const c10::InferenceMode guard;
   const DecoderConfig config = load_model_config(model_dir);
   if (config.head == HeadKind::kNone) {
     throw Error(ErrorKind::kInput, "{}: {} has no score head; train one first: charm train --new-head", model_dir.string(),
                 config.architecture);
   }
-  const bool cuda = use_cuda(options.device);
-  const bool bfloat16 = computes_in_bfloat16(options.dtype, cuda);
-  DecoderWeights weights =
-      load_weights(model_dir, config, {.dtype = bfloat16 ? at::kBFloat16 : at::kFloat, .share_file = !cuda});
-
-  std::vector<std::pair<std::string, std::string>> provenance = {
-      {"architecture", config.architecture}, {"dtype", bfloat16 ? "bfloat16" : "float32"}, {"device", cuda ? "cuda" : "cpu"}};
-  if (cuda) {
-    for (auto& [name, tensor] : named_weights(weights, config)) *tensor = tensor->to(at::kCUDA);
-    return std::make_unique<DecoderRewardModel>(Decoder(config, std::move(weights), nn::Mode::kAutograd), provenance);
-  }
-  const nn::GemmBackend backend = choose_gemm_backend(weights);
-  provenance.emplace_back("gemm_backend", nn::gemm_backend_name(backend));
-  provenance.emplace_back("instruction_set", kernels::instruction_set());
-  log::debug("{}: {} on cpu, {} threads, products by {}, kernels for {}", model_dir.string(), bfloat16 ? "bfloat16" : "float32",
-             at::get_num_threads(), nn::gemm_backend_name(backend), kernels::instruction_set());
-  return std::make_unique<DecoderRewardModel>(Decoder(config, std::move(weights), nn::Mode::kInference, backend), provenance);
+  LoadedDecoder loaded = load_decoder(model_dir, config, options, /*lm_head=*/false);
+  return std::make_unique<DecoderRewardModel>(std::move(loaded.decoder), std::move(loaded.provenance));
 }
 
 }  // namespace charm::model

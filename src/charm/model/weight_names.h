@@ -65,6 +65,9 @@ struct WeightSlot {
 /// the config has one). Sizes `weights.blocks` to the config.
 std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfig& config);
 
+/// A causal LM's output layer.
+inline constexpr std::string_view kOutputLayer = "lm_head.weight";
+
 /// Whether a tensor of this name may lie in the file although the reward model does not use it: the
 /// causal LM's output layer, and rotary tables that old versions of transformers stored.
 bool is_ignored_weight(std::string_view name);

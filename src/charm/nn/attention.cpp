@@ -21,12 +21,6 @@
 namespace charm::nn {
 namespace {
 
-template <typename Element>
-kernels::HeadRows<Element> head_rows(const at::Tensor& t_HTE) {
-  CHARM_CHECK(t_HTE.stride(2) == 1, "attention needs contiguous heads");
-  return {static_cast<const Element*>(t_HTE.const_data_ptr()), t_HTE.stride(0), t_HTE.stride(1)};
-}
-
 /// Query rows in the order of the output: all tokens of prompts and responses, or the responses' last tokens.
 std::vector<kernels::AttentionSequence> sequences_of(const BatchLayout& layout, BlockRows rows) {
   std::vector<kernels::AttentionSequence> sequences;
@@ -51,13 +45,7 @@ std::vector<kernels::AttentionSequence> sequences_of(const BatchLayout& layout, 
 
 at::Tensor attention_inference(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE,
                                const BatchLayout& layout, BlockRows rows, const AttentionRule& rule) {
-  kernels::AttentionShape shape;
-  shape.heads = q_HTE.size(0);
-  shape.key_heads = k_KTE.size(0);
-  shape.head_dim = q_HTE.size(2);
-  shape.scale = static_cast<float>(rule.scale == 0.0 ? 1.0 / std::sqrt(static_cast<double>(shape.head_dim)) : rule.scale);
-  shape.window = rule.window;
-  shape.softcap = static_cast<float>(rule.softcap);
+  const kernels::AttentionShape shape = attention_shape(q_HTE.size(0), k_KTE.size(0), q_HTE.size(2), rule);
   at::Tensor out_THE = at::empty({q_HTE.size(1), shape.heads * shape.head_dim}, q_HTE.options());
   call_for_dtype(q_HTE, [&](auto element) {
     using Element = decltype(element);
@@ -87,7 +75,8 @@ at::Tensor capped_attention(const at::Tensor& q_1HRE, const at::Tensor& k_1KLE, 
   return at::matmul(weights, repeated(v_1KLE)).to(q_1HRE.scalar_type());
 }
 
-/// R rows, the last of their sequence's L tokens: [1, H, R, E].
+}  // namespace
+
 at::Tensor attend_sequence(const at::Tensor& q_1HRE, const at::Tensor& k_1KLE, const at::Tensor& v_1KLE, const AttentionRule& rule) {
   const std::int64_t rows = q_1HRE.size(2);
   const std::int64_t keys = k_1KLE.size(2);
@@ -102,6 +91,8 @@ at::Tensor attend_sequence(const at::Tensor& q_1HRE, const at::Tensor& k_1KLE, c
   if (!causal && (rows > 1 || window != 0)) mask = visible_keys(rows, keys, window, q_1HRE.options());
   return at::scaled_dot_product_attention(q_1HRE, k_1KLE, v_1KLE, mask, /*dropout_p=*/0.0, causal, scale, /*enable_gqa=*/true);
 }
+
+namespace {
 
 at::Tensor attention_autograd(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE,
                               const BatchLayout& layout, BlockRows rows, const AttentionRule& rule) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "charm/nn/attention_rule.h"
 #include "charm/nn/layout.h"
 
 namespace charm::nn {
@@ -14,13 +15,6 @@ namespace charm::nn {
 enum class BlockRows {
   kAll,   ///< every packed token
   kLast,  ///< only each response's last token; keys and values of all tokens are still used
-};
-
-/// What families differ in. Source of the formulas: transformers 5.17, eager_attention_forward of modeling_gemma2.py.
-struct AttentionRule {
-  double scale = 0.0;       ///< of q.k; 0: 1/sqrt(E)
-  std::int64_t window = 0;  ///< a token sees itself and the window-1 positions before it; 0: all of them
-  double softcap = 0.0;     ///< logits become softcap * tanh(logits / softcap); 0: as they are
 };
 
 /// Causal grouped-query attention over packed sequences: a response's tokens see their prompt and their own response up to
@@ -34,5 +28,13 @@ struct AttentionRule {
 /// @return       [T, H*E], or [S, H*E] with kLast. Gradients flow in autograd mode.
 at::Tensor attention(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE, const BatchLayout& layout,
                      BlockRows rows, const AttentionRule& rule = {});
+
+/// ATen's operators on one sequence: R query rows, the last of L tokens. Gradients flow.
+///
+/// @param q_1HRE  [1, H, R, E]
+/// @param k_1KLE  [1, K, L, E]
+/// @param v_1KLE  [1, K, L, E]
+/// @return        [1, H, R, E]
+at::Tensor attend_sequence(const at::Tensor& q_1HRE, const at::Tensor& k_1KLE, const at::Tensor& v_1KLE, const AttentionRule& rule);
 
 }  // namespace charm::nn

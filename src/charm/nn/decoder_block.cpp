@@ -33,7 +33,9 @@ at::Tensor DecoderBlock::attend(const at::Tensor& normed_TD, const BatchLayout& 
   const at::Tensor q_HTE = rope_heads(q_THE, of_last(rope.cos_TF), of_last(rope.sin_TF), parts_.num_heads, layout.mode);
   const at::Tensor k_KTE = rope_heads(k_TKE, rope.cos_TF, rope.sin_TF, parts_.num_kv_heads, layout.mode);
   const at::Tensor v_KTE = split_heads(parts_.v.forward(normed_TD), parts_.num_kv_heads);
-  return parts_.o.forward(attention(q_HTE, k_KTE, v_KTE, layout, rows, parts_.attention));
+  if (layout.cache == nullptr) return parts_.o.forward(attention(q_HTE, k_KTE, v_KTE, layout, rows, parts_.attention));
+  layout.cache->store(parts_.layer, k_KTE, v_KTE, layout.cached);
+  return parts_.o.forward(layout.cache->attend(parts_.layer, q_HTE, last ? layout.cached_last : layout.cached, parts_.attention));
 }
 
 at::Tensor DecoderBlock::mlp(const at::Tensor& normed_TD, Mode mode) const {

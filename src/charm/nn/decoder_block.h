@@ -15,6 +15,7 @@ namespace charm::nn {
 
 /// What a block is made of. Families differ in these values, not in code.
 struct BlockParts {
+  std::size_t layer = 0;  ///< its number: which part of a cache is its own
   std::int64_t num_heads = 0;
   std::int64_t num_kv_heads = 0;
   NormRule norm;

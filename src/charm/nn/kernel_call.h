@@ -2,8 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cmath>
+
 #include "charm/base/check.h"
+#include "charm/kernels/attention.h"
 #include "charm/kernels/kernels.h"
+#include "charm/nn/attention_rule.h"
 
 // The border between tensors and the raw memory of kernels/: dtype and contiguity are checked here, once.
 namespace charm::nn {
@@ -29,6 +33,24 @@ void call_for_dtype(const at::Tensor& tensor, const Body& body) {
     CHARM_CHECK(tensor.scalar_type() == at::kBFloat16, "kernels know float32 and bfloat16");
     body(kernels::BFloat16{});
   }
+}
+
+/// Rows of a tensor [heads, rows, E].
+template <typename Element>
+kernels::HeadRows<Element> head_rows(const at::Tensor& t_HTE) {
+  CHARM_CHECK(t_HTE.stride(2) == 1, "attention needs contiguous heads");
+  return {static_cast<const Element*>(t_HTE.const_data_ptr()), t_HTE.stride(0), t_HTE.stride(1)};
+}
+
+inline kernels::AttentionShape attention_shape(std::int64_t heads, std::int64_t key_heads, std::int64_t head_dim,
+                                               const AttentionRule& rule) {
+  const double scale = rule.scale == 0.0 ? 1.0 / std::sqrt(static_cast<double>(head_dim)) : rule.scale;
+  return {.heads = heads,
+          .key_heads = key_heads,
+          .head_dim = head_dim,
+          .scale = static_cast<float>(scale),
+          .window = rule.window,
+          .softcap = static_cast<float>(rule.softcap)};
 }
 
 }  // namespace charm::nn

@@ -4,6 +4,10 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/outer.h>
 
+#include <algorithm>
+#include <utility>
+
+#include "charm/base/check.h"
 #include "charm/nn/linear.h"
 
 namespace charm::nn {
@@ -11,23 +15,44 @@ namespace {
 
 std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
 
-RopeTable make_table(const RopeFrequencies& frequencies, const at::Tensor& positions_T, const std::vector<batch::Segment>& responses) {
+/// Packed tokens whose angles are those of a sequence of `length`.
+struct RopeStretch {
+  std::int64_t begin = 0;
+  std::int64_t rows = 0;
+  std::int64_t length = 0;
+};
+
+RopeTable make_table(const RopeFrequencies& frequencies, const at::Tensor& positions_T, const std::vector<RopeStretch>& stretches) {
   // Angles in float32 as transformers computes them (position * inverse frequency), so that the two agree to the last bits.
   const auto angles = [&](const at::Tensor& positions, const at::Tensor& inverse_F) {
     return at::outer(positions, inverse_F.to(positions_T.device()));
   };
   const at::Tensor angles_TF = angles(positions_T, frequencies.inverse_F);
-  for (const batch::Segment& s : responses) {
-    const std::int64_t length = s.prompt_length + s.response_length;
-    if (length <= frequencies.fixed_up_to) continue;
-    const at::Tensor inverse_F = frequencies.of_length(length);
-    const auto rewrite = [&](std::int64_t begin, std::int64_t rows) {
-      angles_TF.narrow(0, begin, rows).copy_(angles(positions_T.narrow(0, begin, rows), inverse_F));
-    };
-    rewrite(s.prompt_begin, s.prompt_length);
-    rewrite(s.response_begin, s.response_length);
+  for (const RopeStretch& s : stretches) {
+    if (s.length <= frequencies.fixed_up_to) continue;
+    angles_TF.narrow(0, s.begin, s.rows)
+        .copy_(angles(positions_T.narrow(0, s.begin, s.rows), frequencies.of_length(s.length)));
   }
   return {angles_TF.cos() * frequencies.attention_scaling, angles_TF.sin() * frequencies.attention_scaling};
+}
+
+/// Fills ids, rope tables and last rows, rounded up as the mode wants them.
+void fill_tokens(std::vector<std::int64_t> ids, std::vector<float> positions, std::vector<std::int64_t> last,
+                 std::span<const RopeFrequencies> frequencies, const std::vector<RopeStretch>& stretches, const at::Device& device,
+                 BatchLayout& layout) {
+  const std::int64_t step = layout.mode == Mode::kInference ? kGemmRows : 1;
+  layout.num_tokens = static_cast<std::int64_t>(ids.size());
+  layout.num_responses = static_cast<std::int64_t>(last.size());
+  ids.resize(static_cast<std::size_t>(round_up(layout.num_tokens, step)), 0);
+  positions.resize(ids.size(), 0.0f);
+  last.resize(static_cast<std::size_t>(round_up(layout.num_responses, step)), 0);
+  const auto to_device = [&](auto& values, at::ScalarType type) {
+    return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, type).clone().to(device);
+  };
+  layout.ids_T = to_device(ids, at::kLong);
+  layout.last_S = to_device(last, at::kLong);
+  const at::Tensor positions_T = to_device(positions, at::kFloat);
+  for (const RopeFrequencies& one : frequencies) layout.ropes.push_back(make_table(one, positions_T, stretches));
 }
 
 }  // namespace
@@ -38,24 +63,42 @@ BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFre
   layout.mode = mode;
   layout.prompts = batch.prompts;
   layout.responses = batch.responses;
-  layout.num_tokens = batch.num_tokens();
-  layout.num_responses = static_cast<std::int64_t>(batch.responses.size());
+  std::vector<RopeStretch> stretches;
+  for (const batch::Segment& s : batch.responses) {
+    const std::int64_t length = s.prompt_length + s.response_length;
+    stretches.push_back({s.prompt_begin, s.prompt_length, length});
+    stretches.push_back({s.response_begin, s.response_length, length});
+  }
+  fill_tokens({batch.ids.begin(), batch.ids.end()}, {batch.positions.begin(), batch.positions.end()}, batch.last, frequencies,
+              stretches, device, layout);
+  return layout;
+}
 
-  const std::int64_t step = mode == Mode::kInference ? kGemmRows : 1;
-  std::vector<std::int64_t> ids(batch.ids.begin(), batch.ids.end());
-  std::vector<float> positions(batch.positions.begin(), batch.positions.end());
-  std::vector<std::int64_t> last = batch.last;
-  ids.resize(static_cast<std::size_t>(round_up(layout.num_tokens, step)), 0);
-  positions.resize(ids.size(), 0.0f);
-  last.resize(static_cast<std::size_t>(round_up(layout.num_responses, step)), 0);
-
-  const auto to_device = [&](auto& values, at::ScalarType type) {
-    return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, type).clone().to(device);
-  };
-  layout.ids_T = to_device(ids, at::kLong);
-  layout.last_S = to_device(last, at::kLong);
-  const at::Tensor positions_T = to_device(positions, at::kFloat);
-  for (const RopeFrequencies& one : frequencies) layout.ropes.push_back(make_table(one, positions_T, layout.responses));
+BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache, std::span<const RopeFrequencies> frequencies,
+                               Mode mode, const at::Device& device) {
+  BatchLayout layout;
+  layout.mode = mode;
+  layout.cache = &cache;
+  std::vector<std::int64_t> ids, last;
+  std::vector<float> positions;
+  std::vector<RopeStretch> stretches;
+  for (const batch::CachedTokens& sequence : batch.sequences) {
+    const auto begin = static_cast<std::int64_t>(ids.size());
+    const auto length = static_cast<std::int64_t>(sequence.ids.size());
+    CHARM_CHECK(length > 0, "a sequence without tokens");
+    ids.insert(ids.end(), sequence.ids.begin(), sequence.ids.end());
+    for (std::int64_t i = 0; i < length; ++i) {
+      const std::int64_t position = sequence.first_position + i;
+      positions.push_back(static_cast<float>(position));
+      stretches.push_back({begin + i, 1, std::max(sequence.prompt_length, position + 1)});
+    }
+    layout.cached.push_back({begin, length, sequence.first_position, sequence.blocks});
+    if (!sequence.wants_logits) continue;
+    layout.cached_last.push_back(
+        {static_cast<std::int64_t>(last.size()), 1, sequence.first_position + length - 1, sequence.blocks});
+    last.push_back(begin + length - 1);
+  }
+  fill_tokens(std::move(ids), std::move(positions), std::move(last), frequencies, stretches, device, layout);
   return layout;
 }
 

@@ -8,7 +8,9 @@
 #include <span>
 #include <vector>
 
+#include "charm/batch/cached_batch.h"
 #include "charm/batch/token_batch.h"
+#include "charm/nn/kv_cache.h"
 
 namespace charm::nn {
 
@@ -46,11 +48,19 @@ struct BatchLayout {
   std::vector<batch::Segment> prompts;
   std::vector<batch::Segment> responses;
   std::int64_t num_tokens = 0;     ///< real tokens
-  std::int64_t num_responses = 0;  ///< real responses
+  std::int64_t num_responses = 0;  ///< real responses, or sequences whose last token's output is wanted
+  /// Where set, the sequences continue what lies in it, and their keys and values are added to it; prompts and responses are empty.
+  KvCache* cache = nullptr;
+  std::vector<kernels::CachedRows> cached;       ///< every sequence's rows
+  std::vector<kernels::CachedRows> cached_last;  ///< the wanted last tokens, rows numbered as in `last_S`
 };
 
 /// Builds the layout with one rope table per entry of `frequencies`.
 BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFrequencies> frequencies, Mode mode,
                         const at::Device& device);
+
+/// The same for sequences that continue what lies in a cache.
+BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache, std::span<const RopeFrequencies> frequencies,
+                               Mode mode, const at::Device& device);
 
 }  // namespace charm::nn

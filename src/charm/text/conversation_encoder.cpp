@@ -56,6 +56,15 @@ EncodedConversation ConversationEncoder::encode(const Conversation& prompt,
   return finish(conversation, prompt_ids(prompt));
 }
 
+std::vector<std::int32_t> ConversationEncoder::encode_prompt(const Conversation& prompt) const {
+  std::vector<std::int32_t> ids = tokenize(template_->render(prompt, GenerationPrompt::kYes));
+  if (ids.empty()) {
+    throw Error(ErrorKind::kInput, "{}: the template renders this conversation to nothing",
+                template_->name());
+  }
+  return ids;
+}
+
 std::vector<EncodedRow> ConversationEncoder::encode_group(
     const Conversation& prompt, std::span<const std::string_view> responses) const {
   const std::vector<std::int32_t> shared = prompt_ids(prompt);

@@ -64,7 +64,11 @@ class ConversationEncoder {
   /// is kError and it is too long.
   EncodedConversation encode(const Conversation& prompt, std::string_view response) const;
 
-  /// The same for each response, with the prompt rendered and tokenized once. What `encode` would
+  /// A prompt as a generator reads it: up to where the assistant speaks. Not truncated. Throws kInput when the template refuses the
+  /// conversation, renders it to nothing, or the text is not UTF-8.
+  std::vector<std::int32_t> encode_prompt(const Conversation& prompt) const;
+
+  /// `encode` for each response, with the prompt rendered and tokenized once. What `encode` would
   /// throw is the row's error.
   std::vector<EncodedRow> encode_group(const Conversation& prompt,
                                        std::span<const std::string_view> responses) const;

@@ -12,9 +12,9 @@ namespace {
 // Gemma2Config's where config.json does not mention them; null means none.
 constexpr std::int64_t kDefaultWindow = 4096;
 constexpr double kDefaultSoftcap = 50.0;
+constexpr double kDefaultFinalSoftcap = 30.0;
 
 void read_gemma2(const ConfigReader& reader, DecoderConfig& config) {
-  // The soft cap on final logits belongs to the causal LM's output layer; a reward head has none.
   refuse_foreign_settings(
       reader, {"attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar",
                "sliding_window", "layer_types", "attention_bias"});
@@ -23,6 +23,9 @@ void read_gemma2(const ConfigReader& reader, DecoderConfig& config) {
   if (!reader.mentions("attn_logit_softcapping")) config.attention_softcap = kDefaultSoftcap;
   if (reader.present("attn_logit_softcapping"))
     config.attention_softcap = reader.positive("attn_logit_softcapping");
+  config.final_logit_softcap = reader.mentions("final_logit_softcapping") ? 0.0 : kDefaultFinalSoftcap;
+  if (reader.present("final_logit_softcapping"))
+    config.final_logit_softcap = reader.positive("final_logit_softcapping");
   const std::int64_t window = read_window(reader, kDefaultWindow);
   if (window == 0)
     reader.fail("sliding_window", "every other layer needs one", "a positive integer");

@@ -23,6 +23,7 @@ void read_gemma3(const ConfigReader& reader, DecoderConfig& config) {
   read_gemma(reader, config);
   const std::int64_t window = read_window(reader, kDefaultWindow);
   if (window == 0) reader.fail("sliding_window", "most layers need one", "a positive integer");
+  config.final_logit_softcap = reader.positive_or("final_logit_softcapping", 0.0);
   const std::int64_t pattern = reader.integer_or("sliding_window_pattern", kDefaultPattern, 1);
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
     config.windows.push_back((layer + 1) % pattern != 0 ? window : 0);
