@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "charm/base/random.h"
+#include "charm/model/causal_lm.h"
+
+namespace charm::generate {
+
+/// Logits are a function of all tokens that the sequence's blocks hold, so that a mixed-up block or position changes what is written.
+class FakeCausalLM final : public model::CausalLM {
+ public:
+  struct Shape {
+    std::int64_t blocks = 100;
+    std::int64_t block_tokens = 4;
+    std::int64_t vocab = 20;
+    std::int64_t positions = 1000;
+  };
+  explicit FakeCausalLM(const Shape& shape)
+      : shape_(shape), slots_(static_cast<std::size_t>(shape.blocks * shape.block_tokens), -1) {}
+
+  std::span<const float> step(const batch::CachedBatch& batch) override {
+    logits_.clear();
+    std::int64_t tokens = 0;
+    for (const batch::CachedTokens& sequence : batch.sequences) {
+      for (std::size_t i = 0; i < sequence.ids.size(); ++i) {
+        slot(sequence, sequence.first_position + static_cast<std::int64_t>(i)) = sequence.ids[i];
+      }
+      tokens += static_cast<std::int64_t>(sequence.ids.size());
+    }
+    for (const batch::CachedTokens& sequence : batch.sequences) {
+      if (!sequence.wants_logits) continue;
+      std::uint64_t hash = 17;
+      const std::int64_t length = sequence.first_position + static_cast<std::int64_t>(sequence.ids.size());
+      for (std::int64_t p = 0; p < length; ++p) hash = hash * 31 + static_cast<std::uint64_t>(slot(sequence, p) + 2);
+      RandomStream stream(hash, "fake_causal_lm");
+      for (std::int64_t v = 0; v < shape_.vocab; ++v) logits_.push_back(static_cast<float>(stream.normal()));
+    }
+    largest_pass = std::max(largest_pass, tokens);
+    most_sequences = std::max(most_sequences, static_cast<std::int64_t>(batch.sequences.size()));
+    tokens_computed += tokens;
+    return logits_;
+  }
+
+  void copy_block(std::int32_t from, std::int32_t to) override {
+    for (std::int64_t n = 0; n < shape_.block_tokens; ++n) {
+      slots_.at(static_cast<std::size_t>(to * shape_.block_tokens + n)) = slots_.at(static_cast<std::size_t>(from * shape_.block_tokens + n));
+    }
+  }
+  std::int64_t block_tokens() const override { return shape_.block_tokens; }
+  std::int64_t num_blocks() const override { return shape_.blocks; }
+  std::int64_t block_bytes() const override { return 1 << 20; }
+  std::int64_t vocab_size() const override { return shape_.vocab; }
+  std::int64_t max_positions() const override { return shape_.positions; }
+  std::vector<std::int32_t> eos_token_ids() const override { return {2}; }
+  std::vector<std::pair<std::string, std::string>> provenance() const override { return {}; }
+
+  std::int64_t largest_pass = 0, most_sequences = 0, tokens_computed = 0;
+
+ private:
+  std::int32_t& slot(const batch::CachedTokens& sequence, std::int64_t position) {
+    const std::int32_t block = sequence.blocks.at(static_cast<std::size_t>(position / shape_.block_tokens));
+    return slots_.at(static_cast<std::size_t>(block * shape_.block_tokens + position % shape_.block_tokens));
+  }
+
+  Shape shape_;
+  std::vector<std::int32_t> slots_;
+  std::vector<float> logits_;
+};
+
+}  // namespace charm::generate
