@@ -44,8 +44,7 @@ struct AttentionShape {
 /// Causal grouped-query attention, softmax(scale q k^T) v, over blocks of keys with a running maximum and sum.
 /// Source of the method: Dao et al., FlashAttention (arXiv 2205.14135), algorithm 1; Milakov and Gimelshein (arXiv 1805.02867).
 ///
-/// Sums are float32. bfloat16 is multiplied in pairs where the machine can (avx512bf16), with probabilities rounded to bfloat16 as
-/// ATen does; elsewhere it is widened to float32. A row's bits depend on its own sequence alone: key blocks start where the prompt and
+/// Sums are float32. bfloat16 is multiplied in pairs (kernels/tile_product.h), with probabilities rounded to bfloat16 as ATen does. A row's bits depend on its own sequence alone: key blocks start where the prompt and
 /// the own tokens start, and no sum runs over rows.
 ///
 /// @param out_QHE  [Q, H*E], contiguous; rows outside the sequences are left alone

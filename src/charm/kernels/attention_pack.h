@@ -16,7 +16,7 @@ struct PackFormat {
   std::int64_t query_steps() const { return pairs ? head_dim / 2 : head_dim; }
   std::int64_t value_steps(std::int64_t keys) const { return pairs ? (keys + 1) / 2 : keys; }
   std::int64_t block_steps() const { return value_steps(kBlockKeys); }
-  std::int64_t padded_dim() const { return (head_dim + kGemmColumns - 1) / kGemmColumns * kGemmColumns; }
+  std::int64_t padded_dim() const { return (head_dim + kProductColumns - 1) / kProductColumns * kProductColumns; }
 };
 
 /// Keys and values of a batch's spans, in blocks that start where the span starts; missing keys of the last block are zeros.

@@ -68,4 +68,14 @@ std::vector<float> gelu_mul(const std::vector<float>& gate, const std::vector<fl
   return out;
 }
 
+std::vector<float> linear(const std::vector<float>& x, const std::vector<float>& weight_OI, const std::vector<float>& bias_O) {
+  std::vector<float> out(weight_OI.size() / x.size());
+  for (std::size_t o = 0; o < out.size(); ++o) {
+    double sum = bias_O.empty() ? 0.0 : double{bias_O[o]};
+    for (std::size_t i = 0; i < x.size(); ++i) sum += double{x[i]} * weight_OI[o * x.size() + i];
+    out[o] = static_cast<float>(sum);
+  }
+  return out;
+}
+
 }  // namespace charm::kernels::reference

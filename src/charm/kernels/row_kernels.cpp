@@ -9,6 +9,8 @@
 #include <hwy/highway.h>
 #include <hwy/contrib/math/math-inl.h>
 
+#include "charm/kernels/vectors_inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace charm::kernels {
 namespace HWY_NAMESPACE {
@@ -19,24 +21,6 @@ using Vec = hn::Vec<F32>;
 // Columns beyond the last whole vector take the scalar branch. Which columns those are depends on the width alone, so every row of
 // a tensor is computed in the same way.
 
-inline Vec load(F32 d, const float* p) { return hn::LoadU(d, p); }
-inline Vec load(F32 d, const std::uint16_t* p) {
-  const hn::RebindToUnsigned<F32> u32;
-  const hn::Rebind<std::uint16_t, F32> u16;
-  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(u32, hn::LoadU(u16, p))));
-}
-inline void store(F32 d, Vec v, float* p) { hn::StoreU(v, d, p); }
-inline void store(F32 d, Vec v, std::uint16_t* p) {
-  // Round to nearest even: add 0x7fff plus the lowest kept bit, then drop 16 bits.
-  const hn::RebindToUnsigned<F32> u32;
-  const hn::RebindToSigned<F32> i32;
-  const hn::Rebind<std::uint16_t, F32> u16;
-  const auto bits = hn::BitCast(u32, v);
-  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(u32, 1));
-  const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(u32, 0x7fff))));
-  hn::StoreU(hn::DemoteTo(u16, hn::BitCast(i32, rounded)), u16, p);
-  (void)d;
-}
 inline float load1(const float* p) { return *p; }
 inline float load1(const std::uint16_t* p) { return std::bit_cast<float>(static_cast<std::uint32_t>(*p) << 16); }
 inline void store1(float v, float* p) { *p = v; }
@@ -90,20 +74,14 @@ void rope_row(const E* x, const float* cos, const float* sin, E* out, std::int64
   }
 }
 
-// exp(88) is a float, and z / exp(88) is zero for all that counts; Highway's Exp gives nonsense from about 178 up.
-constexpr float kLargestExponent = 88.0f;
-
 template <typename E>
 void silu_mul_row(E* gate, const E* up, std::int64_t width) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const Vec one = hn::Set(d, 1.0f);
   std::int64_t i = 0;
   for (; i + lanes <= width; i += lanes) {
     const Vec g = load(d, gate + i);
-    const Vec exponent = hn::Min(hn::Neg(g), hn::Set(d, kLargestExponent));
-    const Vec silu = hn::Div(g, hn::Add(one, hn::Exp(d, exponent)));
-    store(d, hn::Mul(silu, load(d, up + i)), gate + i);
+    store(d, hn::Mul(silu(d, g), load(d, up + i)), gate + i);
   }
   for (; i < width; ++i) {
     const float g = load1(gate + i);
@@ -111,21 +89,14 @@ void silu_mul_row(E* gate, const E* up, std::int64_t width) {
   }
 }
 
-constexpr float kGeluScale = -2.0f * 0.7978845608028654f;  // -2 sqrt(2 / pi)
-constexpr float kGeluCubic = 0.044715f;
-
 template <typename E>
 void gelu_mul_row(E* gate, const E* up, std::int64_t width) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const Vec one = hn::Set(d, 1.0f);
   std::int64_t i = 0;
   for (; i + lanes <= width; i += lanes) {
     const Vec g = load(d, gate + i);
-    const Vec inner = hn::MulAdd(hn::Mul(hn::Set(d, kGeluCubic), hn::Mul(g, g)), g, g);
-    const Vec exponent = hn::Min(hn::Mul(hn::Set(d, kGeluScale), inner), hn::Set(d, kLargestExponent));
-    const Vec gelu = hn::Div(g, hn::Add(one, hn::Exp(d, exponent)));
-    store(d, hn::Mul(gelu, load(d, up + i)), gate + i);
+    store(d, hn::Mul(gelu_tanh(d, g), load(d, up + i)), gate + i);
   }
   for (; i < width; ++i) {
     const float g = load1(gate + i);

@@ -33,14 +33,14 @@ TileState TileScratch::state() {
 
 template <typename Element>
 PackFormat pack_format(std::int64_t head_dim) {
-  return {std::is_same_v<Element, BFloat16> && bfloat16_pair_product() != nullptr, head_dim};
+  return {std::is_same_v<Element, BFloat16>, head_dim};
 }
 
 template <typename Element>
 TileAttention<Element>::TileAttention(const AttentionShape& shape)
     : shape_(shape), format_(pack_format<Element>(shape.head_dim)) {
   const TileKernels kernels = tile_kernels();
-  product_ = format_.pairs ? bfloat16_pair_product() : kernels.product_f32;
+  product_ = format_.pairs ? product_of_bfloat16() : product_of_float32();
   softmax_ = format_.pairs ? kernels.softmax_bf16 : kernels.softmax_f32;
 }
 
@@ -51,7 +51,7 @@ void TileAttention<Element>::start(const TileRows<Element>& rows, TileScratch& s
   std::fill(state.largest, state.largest + kTileRows, kNothingYet);
   std::fill(state.sum, state.sum + kTileRows, 0.0f);
   // The product rounds the rows up: those beyond the tile's must hold numbers.
-  const std::int64_t rounded = (rows.count + kGemmRowStep - 1) / kGemmRowStep * kGemmRowStep;
+  const std::int64_t rounded = (rows.count + kProductRows - 1) / kProductRows * kProductRows;
   std::fill(state.weights, state.weights + rounded * kBlockKeys, 0u);
   scratch.rule = {.rows = rows.count,
                   .first_position = rows.first_position,

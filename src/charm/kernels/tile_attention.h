@@ -37,7 +37,7 @@ struct TileScratch {
   bool is_first = true;  ///< no block yet
 };
 
-/// How the elements of a shape are packed on this machine.
+/// How the elements of a shape are packed.
 template <typename Element>
 PackFormat pack_format(std::int64_t head_dim);
 

@@ -1,13 +1,14 @@
 #include "charm/nn/linear.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
-#include "charm/base/check.h"
 
 namespace charm::nn {
 namespace {
@@ -50,13 +51,15 @@ Linear Linear::packed(const at::Tensor& weight_OI, at::Tensor bias_O, GemmBacken
 at::Tensor Linear::forward(const at::Tensor& x_NI) const {
   const std::optional<at::Tensor> bias = bias_.defined() ? std::optional<at::Tensor>(bias_) : std::nullopt;
   if (!packed_) return at::linear(x_NI, weight_, bias);
+  // Libraries choose their inner order of summation by the row count: every product has kGemmRows of them.
   const std::int64_t rows = x_NI.size(0);
-  CHARM_CHECK(rows % kGemmRows == 0, "{} rows are not a multiple of {}", rows, kGemmRows);
   at::Tensor y_NO = at::empty({rows, out_features_}, x_NI.options());
   for (std::int64_t row = 0; row < rows; row += kGemmRows) {
-    const at::Tensor x = x_NI.narrow(0, row, kGemmRows);
-    y_NO.narrow(0, row, kGemmRows)
-        .copy_(backend_ == GemmBackend::kOneDnnPacked ? onednn_linear(x, weight_, bias) : at::linear(x, weight_, bias));
+    const std::int64_t real = std::min(kGemmRows, rows - row);
+    at::Tensor x = x_NI.narrow(0, row, real);
+    if (real < kGemmRows) x = at::constant_pad_nd(x, {0, 0, 0, kGemmRows - real});
+    const at::Tensor y = backend_ == GemmBackend::kOneDnnPacked ? onednn_linear(x, weight_, bias) : at::linear(x, weight_, bias);
+    y_NO.narrow(0, row, real).copy_(y.narrow(0, 0, real));
   }
   return y_NO;
 }

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "charm/kernels/big_buffer.h"
+#include "charm/kernels/kernels.h"
+
+// Products of linear layers, y = x W^T + b, with what follows them done before the result leaves
+// the registers' neighbourhood. M rows, I inputs, O outputs, F outputs of a gated pair.
+namespace charm::kernels {
+
+/// The function of a gated pair: out = f(gate) * up.
+enum class GateFunction {
+  kSilu,      ///< z / (1 + exp(-z))
+  kGeluTanh,  ///< z / 2 * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 z^3)))
+};
+
+/// The weight and bias of a linear layer, reordered once into panels of 64 outputs. Immutable; safe
+/// for concurrent use.
+class PackedWeight {
+ public:
+  PackedWeight() = default;
+
+  /// @param weight_OI  row-major; copied
+  /// @param bias_O     may be null
+  template <typename Element>
+  static PackedWeight pack(const Element* weight_OI, const Element* bias_O, std::int64_t outputs,
+                           std::int64_t inputs);
+
+  /// Two layers of one input, of which `gemm` computes f(gate) * up: a panel holds 32 outputs of
+  /// each. Biases may be null.
+  template <typename Element>
+  static PackedWeight pack_gated(const Element* gate_FI, const Element* gate_bias_F,
+                                 const Element* up_FI, const Element* up_bias_F,
+                                 std::int64_t outputs, std::int64_t inputs);
+
+  std::int64_t outputs() const { return outputs_; }
+  std::int64_t inputs() const { return inputs_; }
+  bool is_gated() const { return gated_; }
+
+  // For gemm.cpp.
+  std::int64_t steps() const { return steps_; }
+  std::int64_t columns_per_panel() const;
+  std::int64_t num_panels() const;
+  const std::uint32_t* panel(std::int64_t index) const;
+  const float* bias(std::int64_t panel) const;  ///< [64], null without bias
+
+ private:
+  std::int64_t outputs_ = 0, inputs_ = 0;
+  std::int64_t steps_ = 0;  ///< of the product: inputs, or pairs of them
+  bool gated_ = false;
+  BigBuffer panels_;         ///< [panels][steps][64]
+  std::vector<float> bias_;  ///< [panels][64], empty without bias
+};
+
+/// One of the layers that `gemm` applies to its rows.
+template <typename Element>
+struct GemmOutput {
+  const PackedWeight* weight = nullptr;
+  Element* out = nullptr;  ///< [M, O], or [M, F] for a gated pair
+  std::int64_t row_stride = 0;
+  bool add = false;  ///< out += x W^T + b, rounded once; not for a gated pair
+  GateFunction gate = GateFunction::kSilu;  ///< for a gated pair
+};
+
+/// Applies several layers to the same rows. Sums are float32, one input (or pair of bfloat16
+/// inputs) after the other, so a row's bits depend on that row alone, whatever M and the number of
+/// threads. Results are rounded once.
+/// @param x  [M, I], rows `x_stride` apart; no output may overlap it
+template <typename Element>
+void gemm(const Element* x, std::int64_t x_stride, std::int64_t rows,
+          std::span<const GemmOutput<Element>> outputs);
+
+}  // namespace charm::kernels

@@ -1,0 +1,93 @@
+#include "charm/kernels/gemm_epilogue.h"
+
+#include <cstring>
+#include <type_traits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "charm/kernels/gemm_epilogue.cpp"
+#include <hwy/foreach_target.h>  // compiles this file once per instruction set
+#include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+
+#include "charm/kernels/vectors_inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace charm::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+using F32 = hn::CappedTag<float, 16>;
+using Vec = hn::Vec<F32>;
+
+enum class Finish { kStore, kAdd, kSiluMul, kGeluMul };
+
+/// Whole vectors of one row: `out` holds as many elements as the tile has columns, rounded up to a
+/// vector.
+template <Finish kFinish, typename Memory>
+HWY_INLINE void finish_row(const float* sums, const float* bias, Memory* out,
+                           std::int64_t columns) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  constexpr std::int64_t kHalf = kProductColumns / 2;
+  for (std::int64_t n = 0; n < columns; n += lanes) {
+    const auto value = [&](std::int64_t at) {
+      const Vec v = hn::LoadU(d, sums + at);
+      return bias == nullptr ? v : hn::Add(v, hn::LoadU(d, bias + at));
+    };
+    if constexpr (kFinish == Finish::kStore) store(d, value(n), out + n);
+    if constexpr (kFinish == Finish::kAdd) store(d, hn::Add(load(d, out + n), value(n)), out + n);
+    if constexpr (kFinish == Finish::kSiluMul)
+      store(d, hn::Mul(silu(d, value(n)), value(kHalf + n)), out + n);
+    if constexpr (kFinish == Finish::kGeluMul)
+      store(d, hn::Mul(gelu_tanh(d, value(n)), value(kHalf + n)), out + n);
+  }
+}
+
+template <Finish kFinish, typename Element>
+void finish(const EpilogueTile<Element>& tile) {
+  using Memory = std::conditional_t<std::is_same_v<Element, float>, float, std::uint16_t>;
+  const bool whole = tile.columns % static_cast<std::int64_t>(hn::Lanes(F32())) == 0;
+  for (std::int64_t r = 0; r < tile.rows; ++r) {
+    const float* sums = tile.sums + r * kProductColumns;
+    auto* out = reinterpret_cast<Memory*>(tile.out + r * tile.row_stride);
+    if (whole) {
+      finish_row<kFinish>(sums, tile.bias, out, tile.columns);
+      continue;
+    }
+    Memory row[kProductColumns] = {};  // the last panel of a width that is no multiple of a vector
+    const auto bytes = static_cast<std::size_t>(tile.columns) * sizeof(Memory);
+    std::memcpy(row, out, bytes);
+    finish_row<kFinish>(sums, tile.bias, row, tile.columns);
+    std::memcpy(out, row, bytes);
+  }
+}
+
+template <typename Element>
+Epilogues<Element> make_epilogues() {
+  return {finish<Finish::kStore, Element>, finish<Finish::kAdd, Element>,
+          finish<Finish::kSiluMul, Element>, finish<Finish::kGeluMul, Element>};
+}
+
+Epilogues<float> epilogues_f32() { return make_epilogues<float>(); }
+Epilogues<BFloat16> epilogues_bf16() { return make_epilogues<BFloat16>(); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace charm::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace charm::kernels {
+
+HWY_EXPORT(epilogues_f32);
+HWY_EXPORT(epilogues_bf16);
+
+template <>
+Epilogues<float> epilogues<float>() {
+  return HWY_DYNAMIC_DISPATCH(epilogues_f32)();
+}
+template <>
+Epilogues<BFloat16> epilogues<BFloat16>() {
+  return HWY_DYNAMIC_DISPATCH(epilogues_bf16)();
+}
+
+}  // namespace charm::kernels
+#endif

@@ -1,0 +1,75 @@
+// Vectors of float32 from and to memory of either element type, and the functions of gated layers.
+// Included once per instruction set, behind Highway and its math-inl.h: the guard below flips, as
+// those of Highway's own *-inl.h files do.
+#if defined(CHARM_KERNELS_VECTORS_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef CHARM_KERNELS_VECTORS_INL_H
+#undef CHARM_KERNELS_VECTORS_INL_H
+#else
+#define CHARM_KERNELS_VECTORS_INL_H
+#endif
+
+#include <cstdint>
+
+HWY_BEFORE_NAMESPACE();
+namespace charm::kernels {
+namespace HWY_NAMESPACE {
+
+template <class D>
+HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> load(D d, const float* p) {
+  return hwy::HWY_NAMESPACE::LoadU(d, p);
+}
+
+template <class D>
+HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> load(D d, const std::uint16_t* p) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::RebindToUnsigned<D> u32;
+  const hn::Rebind<std::uint16_t, D> u16;
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(u32, hn::LoadU(u16, p))));
+}
+
+template <class D>
+HWY_INLINE void store(D d, hwy::HWY_NAMESPACE::Vec<D> v, float* p) {
+  hwy::HWY_NAMESPACE::StoreU(v, d, p);
+}
+
+/// Rounds to nearest even: adds 0x7fff plus the lowest kept bit, then drops 16 bits.
+template <class D>
+HWY_INLINE void store(D, hwy::HWY_NAMESPACE::Vec<D> v, std::uint16_t* p) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::RebindToUnsigned<D> u32;
+  const hn::RebindToSigned<D> i32;
+  const hn::Rebind<std::uint16_t, D> u16;
+  const auto bits = hn::BitCast(u32, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(u32, 1));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(u32, 0x7fff))));
+  hn::StoreU(hn::DemoteTo(u16, hn::BitCast(i32, rounded)), u16, p);
+}
+
+// exp(88) is a float, and z / exp(88) is zero for all that counts; Highway's Exp gives nonsense
+// from about 178 up.
+constexpr float kLargestExponent = 88.0f;
+constexpr float kGeluScale = -2.0f * 0.7978845608028654f;  // -2 sqrt(2 / pi)
+constexpr float kGeluCubic = 0.044715f;
+
+/// z / (1 + exp(-z)).
+template <class D, class V>
+HWY_INLINE V silu(D d, V z) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const V exponent = hn::Min(hn::Neg(z), hn::Set(d, kLargestExponent));
+  return hn::Div(z, hn::Add(hn::Set(d, 1.0f), hn::Exp(d, exponent)));
+}
+
+/// z / (1 + exp(-2 sqrt(2 / pi) (z + 0.044715 z^3))).
+template <class D, class V>
+HWY_INLINE V gelu_tanh(D d, V z) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const V inner = hn::MulAdd(hn::Mul(hn::Set(d, kGeluCubic), hn::Mul(z, z)), z, z);
+  const V exponent = hn::Min(hn::Mul(hn::Set(d, kGeluScale), inner), hn::Set(d, kLargestExponent));
+  return hn::Div(z, hn::Add(hn::Set(d, 1.0f), hn::Exp(d, exponent)));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace charm::kernels
+HWY_AFTER_NAMESPACE();
+
+#endif

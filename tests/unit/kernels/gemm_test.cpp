@@ -1,0 +1,198 @@
+#include "charm/kernels/gemm.h"
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "charm/base/random.h"
+#include "charm/kernels/reference.h"
+#include "charm/kernels/task_team.h"
+#include "charm/kernels/tile_product.h"
+
+namespace charm::kernels {
+namespace {
+
+float rounded(float v, float) { return v; }
+float rounded(float v, BFloat16) {
+  const auto bits = std::bit_cast<std::uint32_t>(v);
+  return std::bit_cast<float>((bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u);
+}
+float to_element(float v, float) { return v; }
+BFloat16 to_element(float v, BFloat16) {
+  return {static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(v) >> 16)};
+}
+float to_float(float v) { return v; }
+float to_float(BFloat16 v) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16);
+}
+
+template <typename Element>
+std::vector<Element> normals(std::int64_t count, std::uint64_t index) {
+  RandomStream stream(7, "gemm_test", index);
+  std::vector<Element> values(static_cast<std::size_t>(count));
+  for (Element& v : values)
+    v = to_element(rounded(static_cast<float>(stream.normal()), Element{}), Element{});
+  return values;
+}
+
+template <typename Element>
+std::vector<float> floats(const std::vector<Element>& values) {
+  std::vector<float> result;
+  for (const Element& v : values) result.push_back(to_float(v));
+  return result;
+}
+
+struct Shape {
+  std::int64_t rows, inputs, outputs;
+};
+void PrintTo(const Shape& s, std::ostream* out) {
+  *out << s.rows << "x" << s.inputs << "x" << s.outputs;
+}
+
+// A result is a sum of `inputs` products of normal numbers, added up in float32, and rounded once.
+template <typename Element>
+double tolerance(double expected, std::int64_t inputs) {
+  const double unit = std::is_same_v<Element, float> ? 0.0 : 1.0 / 256;
+  return std::abs(expected) * unit + 1e-6 * static_cast<double>(inputs);
+}
+
+template <typename Element>
+void expect_reference(const Shape& s) {
+  const auto x = normals<Element>(s.rows * (s.inputs + 3), 1);  // rows three elements apart
+  const auto weight = normals<Element>(s.outputs * s.inputs, 2);
+  const auto bias = normals<Element>(s.outputs, 3);
+  const auto up = normals<Element>(s.outputs * s.inputs, 4);
+  const auto start = normals<Element>(s.rows * s.outputs, 5);
+  const PackedWeight plain =
+      PackedWeight::pack<Element>(weight.data(), nullptr, s.outputs, s.inputs);
+  const PackedWeight with_bias =
+      PackedWeight::pack<Element>(weight.data(), bias.data(), s.outputs, s.inputs);
+  const PackedWeight gated = PackedWeight::pack_gated<Element>(
+      weight.data(), bias.data(), up.data(), nullptr, s.outputs, s.inputs);
+  std::vector<Element> stored(start.size()), added(start), silu(start.size()), gelu(start.size());
+  const std::vector<GemmOutput<Element>> outputs = {
+      {.weight = &plain, .out = stored.data(), .row_stride = s.outputs},
+      {.weight = &with_bias, .out = added.data(), .row_stride = s.outputs, .add = true},
+      {.weight = &gated, .out = silu.data(), .row_stride = s.outputs},
+      {.weight = &gated,
+       .out = gelu.data(),
+       .row_stride = s.outputs,
+       .gate = GateFunction::kGeluTanh}};
+  gemm<Element>(x.data(), s.inputs + 3, s.rows, outputs);
+
+  for (std::int64_t r = 0; r < s.rows; ++r) {
+    const auto row = x.begin() + r * (s.inputs + 3);
+    const auto x_row = floats(std::vector<Element>(row, row + s.inputs));
+    const auto product = reference::linear(x_row, floats(weight), {});
+    const auto gate = reference::linear(x_row, floats(weight), floats(bias));
+    const auto up_row = reference::linear(x_row, floats(up), {});
+    const auto silu_row = reference::silu_mul(gate, up_row);
+    const auto gelu_row = reference::gelu_mul(gate, up_row);
+    for (std::int64_t o = 0; o < s.outputs; ++o) {
+      const auto at = static_cast<std::size_t>(r * s.outputs + o);
+      const auto n = static_cast<std::size_t>(o);
+      const auto expect = [&](const Element& found, double expected, double scale) {
+        ASSERT_NEAR(to_float(found), expected,
+                    scale * tolerance<Element>(expected / scale, s.inputs))
+            << "row " << r << " output " << o;
+      };
+      expect(stored[at], product[n], 1);
+      expect(added[at], double{to_float(start[at])} + gate[n], 1);
+      expect(silu[at], silu_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));
+      expect(gelu[at], gelu_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));
+    }
+  }
+}
+
+class Gemm : public testing::TestWithParam<Shape> {
+ protected:
+  void TearDown() override { at::set_num_threads(2); }
+};
+INSTANTIATE_TEST_SUITE_P(Shapes, Gemm,
+                         testing::Values(Shape{1, 1, 1}, Shape{1, 768, 70}, Shape{5, 33, 65},
+                                         Shape{6, 64, 64}, Shape{13, 17, 100}, Shape{97, 1601, 33},
+                                         Shape{200, 40, 500}, Shape{193, 800, 7}));
+
+TEST_P(Gemm, Float32EqualsTheReference) { expect_reference<float>(GetParam()); }
+TEST_P(Gemm, BFloat16EqualsTheReference) { expect_reference<BFloat16>(GetParam()); }
+
+template <typename Element>
+void expect_rows_alone() {
+  constexpr std::int64_t kRows = 401, kInputs = 811, kOutputs = 130;
+  const auto x = normals<Element>(kRows * kInputs, 1);
+  const auto weight = normals<Element>(kOutputs * kInputs, 2);
+  const PackedWeight packed =
+      PackedWeight::pack<Element>(weight.data(), nullptr, kOutputs, kInputs);
+  const auto apply = [&](std::int64_t first, std::int64_t rows) {
+    std::vector<Element> out(static_cast<std::size_t>(rows * kOutputs));
+    const std::vector<GemmOutput<Element>> outputs = {
+        {.weight = &packed, .out = out.data(), .row_stride = kOutputs}};
+    gemm<Element>(x.data() + first * kInputs, kInputs, rows, outputs);
+    return out;
+  };
+  const auto all = apply(0, kRows);
+  for (const int threads : {1, 2, 3}) {
+    at::set_num_threads(threads);
+    for (const std::int64_t rows : {1, 5, 6, 7, 95, 200, 400}) {
+      for (const std::int64_t first : {std::int64_t{0}, std::int64_t{1}, kRows - rows}) {
+        const auto some = apply(first, rows);
+        EXPECT_EQ(
+            std::memcmp(some.data(), all.data() + first * kOutputs, some.size() * sizeof(Element)),
+            0)
+            << threads << " threads, rows " << first << " to " << first + rows;
+      }
+    }
+  }
+}
+
+TEST_F(Gemm, ARowsBitsDependOnTheRowAlone) {
+  expect_rows_alone<float>();
+  expect_rows_alone<BFloat16>();
+}
+
+// Both versions of the bfloat16 product, whichever the machine would take.
+TEST(TileProduct, NativeAndWidenedBFloat16Agree) {
+  const TileProduct native = internal::native_bfloat16_product();
+  if (native == nullptr) GTEST_SKIP() << "this machine has no AVX512-BF16";
+  constexpr std::int64_t kSteps = 50;
+  const auto a = normals<BFloat16>(kProductRows * kSteps * 2, 1);
+  const auto b = normals<BFloat16>(kProductColumns * kSteps * 2, 2);
+  const auto words = [](const std::vector<BFloat16>& v) {
+    return reinterpret_cast<const std::uint32_t*>(v.data());
+  };
+  std::vector<float> x(kProductRows * kProductColumns, 2.0f), y(x);
+  const std::vector<float> keep(kProductRows, 0.5f);
+  native(words(a), kSteps, words(b), kProductColumns, kSteps, x.data(), kProductColumns,
+         kProductRows, kProductColumns, keep.data());
+  internal::widened_bfloat16_product()(words(a), kSteps, words(b), kProductColumns, kSteps,
+                                       y.data(), kProductColumns, kProductRows, kProductColumns,
+                                       keep.data());
+  for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], y[i], 2e-5) << i;
+}
+
+// A source compiled without OpenMP would run them all on one thread.
+TEST(TaskTeam, RunsOnAllThreads) {
+  at::set_num_threads(2);
+  std::atomic<int> workers{0};
+  std::atomic<bool> met{false};
+  run_tasks(2, [&] {
+    ++workers;
+    return [&](std::int64_t) {
+      // Each task waits for the other: only two threads can finish both.
+      for (int i = 0; i < 2000 && workers < 2; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      if (workers == 2) met = true;
+    };
+  });
+  EXPECT_TRUE(met);
+}
+
+}  // namespace
+}  // namespace charm::kernels
