@@ -46,6 +46,24 @@ std::vector<std::string> policies_in_order(std::span<const ScoreFile> files) {
               fmt::join(nearest_names(name, known), ", "));
 }
 
+// Ratings match names without regard to case, so such policies would share a rating unseen.
+void check_distinct_without_case(std::span<const std::string> names) {
+  std::unordered_map<std::string, std::string> seen;
+  for (const std::string& name : names) {
+    std::string folded = name;
+    for (char& letter : folded) {
+      if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+    }
+    const auto [place, is_new] = seen.try_emplace(folded, name);
+    if (!is_new) {
+      throw Error(ErrorKind::kInput,
+                  "policies '{}' and '{}' differ in case alone; give one of them another name, or "
+                  "leave it out",
+                  place->second, name);
+    }
+  }
+}
+
 }  // namespace
 
 PairedScores::PairedScores(std::span<const ScoreFile> files, const PairedScoresOptions& options)
@@ -68,6 +86,7 @@ PairedScores::PairedScores(std::span<const ScoreFile> files, const PairedScoresO
     index.emplace(name, policies_.size());
     policies_.push_back({.policy = name, .file = files[file_of.at(name)].name});
   }
+  check_distinct_without_case(names());
   rows_.resize(policies_.size());
 
   std::unordered_map<std::string, std::uint32_t> prompt_index;

@@ -48,8 +48,8 @@ struct PairRows {
 class PairedScores {
  public:
   /// Throws kInput for a policy that two files claim, a repeated (policy, prompt_id, sample), a
-  /// score that is not finite, a policy without any score; kUsage for a policy asked for that no
-  /// file holds.
+  /// score that is not finite, a policy without any score, two names that differ in case alone;
+  /// kUsage for a policy asked for that no file holds.
   PairedScores(std::span<const ScoreFile> files, const PairedScoresOptions& options);
 
   std::size_t num_policies() const { return policies_.size(); }

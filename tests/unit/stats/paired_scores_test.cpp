@@ -137,5 +137,14 @@ TEST(PairedScores, WrongInput) {
                "no scores of policy 'A1'; nearest names in the scores: a, b");
 }
 
+TEST(PairedScores, NamesThatDifferInCaseAloneAreRefused) {
+  const std::vector<ScoreFile> files = {{"a.parquet", {row("GPT-4", "p1", 1)}},
+                                        {"b.parquet", {row("gpt-4", "p1", 1)}}};
+  expect_error(files, few(), ErrorKind::kInput, "'GPT-4' and 'gpt-4' differ in case alone");
+  PairedScoresOptions one = few();
+  one.policies = {"GPT-4"};
+  EXPECT_EQ(PairedScores(files, one).num_policies(), 1u);
+}
+
 }  // namespace
 }  // namespace charm::stats
