@@ -7,7 +7,6 @@
 #include <unordered_map>
 
 #include "charm/base/error.h"
-#include "charm/evaluate/prompt_bootstrap.h"
 #include "charm/evaluate/result_json.h"
 #include "charm/stats/correlation.h"
 
@@ -31,6 +30,9 @@ struct ScoreTable {
   std::vector<Pair> pairs;
   std::size_t num_prompts = 0;
   std::int64_t ties = 0, num_comparisons = 0;
+  /// Each (prompt, policy) with a score, which is what the bootstrap draws.
+  std::vector<std::string> row_prompts, row_policies;
+  std::vector<std::size_t> prompt_of_row;
 };
 
 using SamplesOfPrompt = std::map<std::int32_t, double>;
@@ -64,12 +66,8 @@ ScoreTable::Pair compare(ScoreTable& table, std::size_t a, std::size_t b,
   return pair;
 }
 
-/// Also returns, for PromptBootstrap, each (prompt, policy) that has a score.
 ScoreTable build_table(std::span<const Score> scores,
-                       const std::map<std::string, double>& rating_of_policy,
-                       std::vector<std::string>& row_prompts,
-                       std::vector<std::string>& row_policies,
-                       std::vector<std::size_t>& row_prompt_index) {
+                       const std::map<std::string, double>& rating_of_policy) {
   ScoreTable table;
   std::set<std::string> names;
   for (const Score& score : scores) names.insert(score.policy);
@@ -102,9 +100,9 @@ ScoreTable build_table(std::span<const Score> scores,
     SamplesOfPrompt& samples =
         samples_PN[policy_index[score.policy]][prompt_index[score.prompt_id]];
     if (samples.empty()) {
-      row_prompts.push_back(score.prompt_id);
-      row_policies.push_back(score.policy);
-      row_prompt_index.push_back(prompt_index[score.prompt_id]);
+      table.row_prompts.push_back(score.prompt_id);
+      table.row_policies.push_back(score.policy);
+      table.prompt_of_row.push_back(prompt_index[score.prompt_id]);
     }
     if (!samples.emplace(score.sample, score.score).second) {
       throw Error(ErrorKind::kInput, "policy '{}' has two scores for prompt {} sample {}",
@@ -132,8 +130,8 @@ ScoreTable build_table(std::span<const Score> scores,
   return table;
 }
 
-double weighted_mean(const std::vector<double>& values, const std::vector<double>& present,
-                     std::span<const double> weights) {
+double mean_of_present(const std::vector<double>& values, const std::vector<double>& present,
+                       std::span<const double> weights) {
   double sum = 0.0, total = 0.0;
   for (std::size_t n = 0; n < values.size(); ++n) {
     sum += weights[n] * present[n] * values[n];
@@ -145,7 +143,7 @@ double weighted_mean(const std::vector<double>& values, const std::vector<double
 std::vector<double> mean_scores(const ScoreTable& table, std::span<const double> weights_N) {
   std::vector<double> means;
   for (std::size_t p = 0; p < table.policies.size(); ++p) {
-    means.push_back(weighted_mean(table.mean_PN[p], table.has_PN[p], weights_N));
+    means.push_back(mean_of_present(table.mean_PN[p], table.has_PN[p], weights_N));
   }
   return means;
 }
@@ -154,35 +152,29 @@ std::vector<double> win_rates(const ScoreTable& table, std::span<const double> w
   std::vector<double> rates(table.policies.size(), 0.0);
   const auto opponents = static_cast<double>(table.policies.size() - 1);
   for (const ScoreTable::Pair& pair : table.pairs) {
-    const double rate = weighted_mean(pair.wins, pair.has_both, weights_N);
+    const double rate = mean_of_present(pair.wins, pair.has_both, weights_N);
     rates[pair.a] += rate / opponents;
     rates[pair.b] += (1.0 - rate) / opponents;
   }
   return rates;
 }
 
-void put_correlations(nlohmann::ordered_json& object, const Correlations& correlations) {
-  put_estimate(object, "spearman", correlations.spearman);
-  put_estimate(object, "kendall", correlations.kendall);
-  put_estimate(object, "pearson", correlations.pearson);
-}
-
-}  // namespace
-
-ArenaResult arena_result(std::span<const Score> scores,
-                         const std::map<std::string, double>& rating_of_policy,
-                         const BootstrapOptions& options) {
-  std::vector<std::string> row_prompts, row_policies;
-  std::vector<std::size_t> row_prompt_index;
-  const ScoreTable table =
-      build_table(scores, rating_of_policy, row_prompts, row_policies, row_prompt_index);
+Tally tally_of(const ScoreTable& table) {
+  Tally tally;
+  tally.prompts = table.row_prompts;
+  tally.groups = table.row_policies;
+  tally.is_whole = true;
+  for (const char* side : {"mean_score", "win_rate"}) {
+    for (const char* measure : {"spearman", "kendall", "pearson"}) {
+      tally.figures.push_back({Figure::Part::kSection, side, measure});
+    }
+  }
   std::vector<double> ratings;
   for (const ArenaPolicy& policy : table.policies) ratings.push_back(policy.rating_elo);
-
-  const auto statistics = [&](std::span<const double> row_weights) {
+  tally.statistics = [table, ratings](std::span<const double> row_weights) {
     std::vector<double> weights_N(table.num_prompts, 0.0);
     for (std::size_t r = 0; r < row_weights.size(); ++r)
-      weights_N[row_prompt_index[r]] = row_weights[r];
+      weights_N[table.prompt_of_row[r]] = row_weights[r];
     std::vector<double> values;
     for (const std::vector<double>& side :
          {mean_scores(table, weights_N), win_rates(table, weights_N)}) {
@@ -194,8 +186,27 @@ ArenaResult arena_result(std::span<const Score> scores,
     }
     return values;
   };
-  const std::vector<Estimate> estimates =
-      bootstrap_estimates(PromptBootstrap(row_prompts, row_policies), statistics, options);
+  return tally;
+}
+
+void put_correlations(nlohmann::ordered_json& object, const Correlations& correlations) {
+  put_estimate(object, "spearman", correlations.spearman);
+  put_estimate(object, "kendall", correlations.kendall);
+  put_estimate(object, "pearson", correlations.pearson);
+}
+
+}  // namespace
+
+Tally arena_tally(std::span<const Score> scores,
+                  const std::map<std::string, double>& rating_of_policy) {
+  return tally_of(build_table(scores, rating_of_policy));
+}
+
+ArenaResult arena_result(std::span<const Score> scores,
+                         const std::map<std::string, double>& rating_of_policy,
+                         const BootstrapOptions& options) {
+  const ScoreTable table = build_table(scores, rating_of_policy);
+  const std::vector<Estimate> estimates = tally_estimates(tally_of(table), options);
 
   ArenaResult result;
   result.mean_score = {estimates[0], estimates[1], estimates[2]};

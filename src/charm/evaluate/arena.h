@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "charm/evaluate/benchmark.h"
+#include "charm/evaluate/tally.h"
 #include "charm/records/records.h"
 
 namespace charm::evaluate {
@@ -46,6 +47,12 @@ struct ArenaResult {
 ArenaResult arena_result(std::span<const Score> scores,
                          const std::map<std::string, double>& rating_of_policy,
                          const BootstrapOptions& options);
+
+/// Figures: spearman, kendall, pearson of the section mean_score, then of win_rate. Throws as
+/// `arena_result`. Two runs with the same responses in the same order have the same prompts and
+/// groups.
+Tally arena_tally(std::span<const Score> scores,
+                  const std::map<std::string, double>& rating_of_policy);
 
 nlohmann::ordered_json to_json(const ArenaResult& result);
 

@@ -7,6 +7,8 @@
 #include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/evaluate/arena.h"
+#include "charm/evaluate/benchmark_tally.h"
+#include "charm/evaluate/pair_diagnostics.h"
 #include "charm/evaluate/result_text.h"
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/reward_bench_2.h"
@@ -90,6 +92,11 @@ void finish(const EvaluateOptions& options, ordered_json body, EvaluateResult& r
   if (!options.ratings.empty()) manifest.input(options.ratings);
   for (const fs::path& path : options.scores) manifest.input(path);
   for (const fs::path& path : options.data) manifest.input(path);
+  // Where a comparison finds them again.
+  ordered_json scores = ordered_json::array();
+  for (const fs::path& path : options.scores) scores.push_back(path.string());
+  if (!options.model_dir.empty()) scores.push_back(saved_scores_path(options).string());
+  manifest.extra("scores", scores);
   if (!options.model_dir.empty()) {
     result.save_scores = saved_scores_path(options);
     manifest.input(result.save_scores, result.num_rows).option("model", options.model_dir.string());
@@ -108,7 +115,10 @@ EvaluateResult evaluate_rows(const EvaluateOptions& options, const ProgressFn& p
   result.num_bad_rows = rows.num_bad_rows;
   const auto finish_with = [&](const auto& benchmark) {
     result.summary = result_text(benchmark);
-    finish(options, to_json(benchmark), result);
+    ordered_json body = to_json(benchmark);
+    put_diagnostics(body, pair_diagnostics(rows.rows, benchmark_tally(options.benchmark, rows.rows),
+                                           bootstrap));
+    finish(options, std::move(body), result);
     return result;
   };
   if (options.benchmark == Benchmark::kRmBench) {

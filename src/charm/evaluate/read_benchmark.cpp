@@ -154,13 +154,13 @@ std::string drawn_unit(const EvalItem& item, std::size_t row) {
   return ties ? fmt::format("ties:{}", ties->number) : std::to_string(row);
 }
 
+}  // namespace
+
 std::string identity(const EvalItem& item) {
   return json::array(
              {item.subset, item.id, conversation_json(item.prompt), item.chosen, item.rejected})
       .dump();
 }
-
-}  // namespace
 
 BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmarkOptions& options,
                              bool with_scores) {

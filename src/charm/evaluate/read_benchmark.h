@@ -32,6 +32,9 @@ struct BenchmarkRows {
 BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmarkOptions& options,
                              bool with_scores);
 
+/// What makes a row the same row in two files: subset, id and texts.
+std::string identity(const EvalItem& item);
+
 /// At most `limit` rows of each subset, drawn by `seed` and the subset's name, in the given order.
 /// Of RewardBench 2's Ties subset whole questions (two rows) are drawn, at least one.
 std::vector<ScoredEvalItem> limit_per_subset(std::vector<ScoredEvalItem> rows, std::int64_t limit,

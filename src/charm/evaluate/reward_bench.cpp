@@ -55,11 +55,6 @@ const RewardBenchSubset* find_subset(std::string_view name) {
   return found == kSubsets.end() ? nullptr : found;
 }
 
-std::string_view section_of(std::string_view subset) {
-  if (const RewardBenchSubset* known = find_subset(subset)) return known->section;
-  return is_counted_prior_set(subset) ? kPriorSets : std::string_view();
-}
-
 /// Weight of a subset among those of its section; the prior sets count alike.
 double weight_in_section(std::string_view subset) {
   const RewardBenchSubset* known = find_subset(subset);
@@ -92,7 +87,7 @@ std::vector<SubsetAccuracy> count_subsets(std::span<const ScoredEvalItem> rows) 
   std::vector<SubsetAccuracy> subsets;
   for (auto& [name, subset] : by_name) {
     subset.name = name;
-    subset.section = section_of(name);
+    subset.section = reward_bench_section(name);
     subsets.push_back(std::move(subset));
   }
   std::stable_sort(subsets.begin(), subsets.end(),
@@ -111,6 +106,12 @@ std::vector<std::string> present_sections(std::span<const SubsetAccuracy> subset
   for (std::string_view section : kSections) add(section);
   add(kPriorSets);
   return sections;
+}
+
+bool has_all_sections(std::span<const std::string> present) {
+  return std::all_of(kSections.begin(), kSections.end(), [&](std::string_view section) {
+    return std::find(present.begin(), present.end(), section) != present.end();
+  });
 }
 
 std::vector<std::string> unknown_subset_warnings(std::span<const SubsetAccuracy> subsets) {
@@ -172,6 +173,11 @@ class SectionMeans {
 
 std::span<const RewardBenchSubset> reward_bench_subsets() { return kSubsets; }
 
+std::string_view reward_bench_section(std::string_view subset) {
+  if (const RewardBenchSubset* known = find_subset(subset)) return known->section;
+  return is_counted_prior_set(subset) ? kPriorSets : std::string_view();
+}
+
 std::string_view prior_set(std::string_view name) {
   // "summarize_prompted" is another collection than "summarize".
   for (std::string_view set : kPriorSetNames) {
@@ -208,6 +214,7 @@ Tally reward_bench_tally(std::span<const ScoredEvalItem> rows) {
   if (!sections.empty() && sections.back() == kPriorSets) {
     tally.figures.push_back({Figure::Part::kOverall, "", "with_prior_sets"});
   }
+  tally.is_whole = has_all_sections(sections);
   tally.statistics = [num_subsets = subsets.size(), subset_of_row = std::move(subset_of_row),
                       correct = std::move(correct),
                       means = SectionMeans(subsets, sections)](std::span<const double> weights) {
@@ -253,14 +260,13 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
     result.sections.push_back(std::move(score));
   }
   const bool has_prior = sections.back() == kPriorSets;
-  const bool has_all_sections = sections.size() - (has_prior ? 1 : 0) == kSections.size();
   const auto rows_of = [&](std::string_view subset) {
     const auto it = std::find_if(result.subsets.begin(), result.subsets.end(),
                                  [&](const auto& found) { return found.name == subset; });
     return it == result.subsets.end() ? 0 : it->num_rows;
   };
   result.overall_partial = estimates[next++];
-  if (has_all_sections) result.overall = result.overall_partial;
+  if (has_all_sections(sections)) result.overall = result.overall_partial;
   if (has_prior) {
     for (std::size_t p = 0; p < kNumCountedPriorSets; ++p) {
       if (rows_of(kPriorSetNames[p]) == 0) {
@@ -268,7 +274,7 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
       }
     }
     result.overall_with_prior_sets_partial = estimates[next];
-    if (has_all_sections && result.missing_prior_sets.empty()) {
+    if (has_all_sections(sections) && result.missing_prior_sets.empty()) {
       result.overall_with_prior_sets = estimates[next];
     }
   }

@@ -27,6 +27,9 @@ struct RewardBenchSubset {
 /// The 23 subsets in their sections' order (allenai/reward-bench, rewardbench/constants.py).
 std::span<const RewardBenchSubset> reward_bench_subsets();
 
+/// The section that a subset counts in, Prior Sets included; empty when in none.
+std::string_view reward_bench_section(std::string_view subset);
+
 /// The section of the prior test sets (allenai/pref-test-sets), which the leaderboard counts half.
 inline constexpr std::string_view kPriorSets = "Prior Sets";
 inline constexpr double kPriorSetsWeight = 0.5;

@@ -36,8 +36,6 @@ std::size_t rank_of(std::string_view subset) {
   return static_cast<std::size_t>(known - kSubsets.begin());
 }
 
-bool is_known(std::string_view subset) { return rank_of(subset) < kSubsets.size(); }
-
 double highest(const std::vector<double>& scores) {
   return *std::max_element(scores.begin(), scores.end());
 }
@@ -92,7 +90,7 @@ std::vector<SubsetCount> subset_counts(std::span<const ScoredEvalItem> rows,
   for (const RowGroup& subset : subsets) {
     SubsetCount count;
     count.rows = subset.rows;
-    count.is_known = is_known(subset.name);
+    count.is_known = is_reward_bench_2_subset(subset.name);
     if (subset.name == kTiesSubset) {
       count.ties = std::make_shared<const TiesSubset>(rows, subset.rows);
     } else {
@@ -104,6 +102,8 @@ std::vector<SubsetCount> subset_counts(std::span<const ScoredEvalItem> rows,
 }
 
 }  // namespace
+
+bool is_reward_bench_2_subset(std::string_view subset) { return rank_of(subset) < kSubsets.size(); }
 
 bool is_ties_subset(std::string_view subset) {
   return subset.size() == kTiesSubset.size() &&
@@ -147,10 +147,11 @@ Tally reward_bench_2_tally(std::span<const ScoredEvalItem> rows) {
     tally.prompts.push_back(id ? fmt::format("ties:{}", id->number)
                                : prompt_id_of(row.item.prompt));
   }
-  bool any_known = false, has_ties = false;
+  std::size_t num_known = 0;
+  bool has_ties = false;
   for (const RowGroup& subset : subsets) {
     tally.figures.push_back({Figure::Part::kSubset, subset.name, "score"});
-    any_known |= is_known(subset.name);
+    num_known += is_reward_bench_2_subset(subset.name);
     has_ties |= subset.name == kTiesSubset;
   }
   if (has_ties) {
@@ -158,23 +159,24 @@ Tally reward_bench_2_tally(std::span<const ScoredEvalItem> rows) {
       tally.figures.push_back({Figure::Part::kSubset, std::string(kTiesSubset), kTermNames[t]});
     }
   }
-  if (any_known) tally.figures.push_back({Figure::Part::kOverall, "", "score"});
+  if (num_known > 0) tally.figures.push_back({Figure::Part::kOverall, "", "score"});
+  tally.is_whole = num_known == kSubsets.size();
   tally.statistics = [counts = subset_counts(rows, subsets)](std::span<const double> weights) {
     std::vector<double> values;
-    double sum = 0.0, num_known = 0.0;
+    double sum = 0.0, num_counted = 0.0;
     const TiesSubset* ties = nullptr;
     for (const SubsetCount& count : counts) {
       values.push_back(count.value(weights));
       if (count.ties) ties = count.ties.get();
       if (!count.is_known) continue;
       sum += values.back();
-      num_known += 1.0;
+      num_counted += 1.0;
     }
     if (ties != nullptr) {
       const auto terms = ties->terms(weights);
       values.insert(values.end(), terms.begin(), terms.end() - 1);
     }
-    if (num_known > 0.0) values.push_back(sum / num_known);
+    if (num_counted > 0.0) values.push_back(sum / num_counted);
     return values;
   };
   return tally;
@@ -183,7 +185,7 @@ Tally reward_bench_2_tally(std::span<const ScoredEvalItem> rows) {
 RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
                                          const BootstrapOptions& options) {
   const std::vector<RowGroup> subsets = subsets_of(rows);
-  if (subsets.empty() || !is_known(subsets.front().name)) {
+  if (subsets.empty() || !is_reward_bench_2_subset(subsets.front().name)) {
     throw Error(ErrorKind::kInput,
                 "none of {} rows belongs to a subset of RewardBench 2 (first subset found: '{}'); "
                 "rows of version 1 want --benchmark reward-bench",
@@ -198,7 +200,7 @@ RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
   for (const RowGroup& subset : subsets) {
     SubsetAccuracy accuracy;
     accuracy.name = subset.name;
-    if (is_known(subset.name)) accuracy.section = subset.name;
+    if (is_reward_bench_2_subset(subset.name)) accuracy.section = subset.name;
     accuracy.accuracy = estimates[next++];
     accuracy.num_rows = static_cast<std::int64_t>(subset.rows.size());
     const bool is_ties = subset.name == kTiesSubset;
@@ -215,7 +217,7 @@ RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
           "the best score, as rewardbench counts it",
           subset.name));
     }
-    if (is_known(subset.name)) {
+    if (is_reward_bench_2_subset(subset.name)) {
       ++num_known;
     } else {
       result.warnings.push_back(unknown_subset_warning(accuracy, known, "RewardBench 2"));

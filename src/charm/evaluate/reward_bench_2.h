@@ -17,6 +17,8 @@ namespace charm::evaluate {
 /// The subset with several correct texts a row and a formula of its own.
 inline constexpr std::string_view kTiesSubset = "Ties";
 bool is_ties_subset(std::string_view subset);
+/// Whether it is one of the six subsets, by its exact name.
+bool is_reward_bench_2_subset(std::string_view subset);
 
 /// What a row of the Ties subset is: one question asked twice, with a single correct answer ("ref")
 /// and with several ("tied"). Their numbers agree: "ref:7" and "tied:7".

@@ -130,6 +130,7 @@ Tally rm_bench_tally(std::span<const ScoredEvalItem> rows) {
   for (const RowGroup& domain : domains) add(Figure::Part::kSection, domain.name);
   for (const RowGroup& subset : subsets) add(Figure::Part::kSubset, subset.name);
   add(Figure::Part::kOverall, "");
+  tally.is_whole = domains.size() == kDomains.size();
   tally.statistics = [domains, subsets,
                       comparisons = compare_all(rows)](std::span<const double> weights) {
     std::vector<double> values;

@@ -22,6 +22,7 @@ struct Tally {
   std::vector<std::string> groups;   ///< [row] the subset it counts in
   std::vector<Figure> figures;       ///< what `statistics` returns, in its order
   WeightedStatistics statistics;
+  bool is_whole = false;  ///< whether the overall figure covers the whole benchmark
 };
 
 /// Every figure with its bootstrap interval.

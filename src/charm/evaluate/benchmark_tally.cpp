@@ -1,0 +1,47 @@
+#include "charm/evaluate/benchmark_tally.h"
+
+#include "charm/base/check.h"
+#include "charm/evaluate/reward_bench.h"
+#include "charm/evaluate/reward_bench_2.h"
+#include "charm/evaluate/rm_bench.h"
+
+namespace charm::evaluate {
+
+Tally benchmark_tally(Benchmark benchmark, std::span<const ScoredEvalItem> rows) {
+  switch (benchmark) {
+    case Benchmark::kRewardBench:
+      return reward_bench_tally(rows);
+    case Benchmark::kRewardBench2:
+      return reward_bench_2_tally(rows);
+    case Benchmark::kRmBench:
+      return rm_bench_tally(rows);
+    case Benchmark::kArena:
+      break;
+  }
+  throw Error(ErrorKind::kInternal, "arena has no rows to tally");
+}
+
+std::string_view section_of_group(Benchmark benchmark, std::string_view group) {
+  switch (benchmark) {
+    case Benchmark::kRewardBench:
+      return reward_bench_section(group);
+    case Benchmark::kRewardBench2:
+      return is_reward_bench_2_subset(group) ? group : std::string_view();
+    default:
+      return rm_bench_domain(group);
+  }
+}
+
+std::vector<bool> right_comparisons(Benchmark benchmark, const ScoredEvalItem& row) {
+  if (benchmark == Benchmark::kRewardBench2) {
+    return {is_ties_subset(row.item.subset) ? ties_row_is_accurate(row)
+                                            : best_of_n_result(row) == 1.0};
+  }
+  std::vector<bool> right;
+  for (const double chosen : row.score_chosen) {
+    for (const double rejected : row.score_rejected) right.push_back(chosen > rejected);
+  }
+  return right;
+}
+
+}  // namespace charm::evaluate

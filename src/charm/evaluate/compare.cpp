@@ -1,0 +1,225 @@
+#include "charm/evaluate/compare.h"
+
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/evaluate/arena.h"
+#include "charm/evaluate/benchmark_tally.h"
+#include "charm/evaluate/read_benchmark.h"
+#include "charm/stats/multiplicity.h"
+
+namespace charm::evaluate {
+namespace {
+
+/// Rows by what identifies them, in the order of `keys`; both sides hold the same keys afterwards.
+struct Matching {
+  std::vector<std::size_t> place_in_b;  ///< [row of A]
+  std::vector<std::size_t> only_a, only_b;
+};
+
+Matching match(const std::vector<std::string>& keys_a, const std::vector<std::string>& keys_b) {
+  std::unordered_map<std::string, std::size_t> place;
+  for (std::size_t i = 0; i < keys_b.size(); ++i) place.emplace(keys_b[i], i);
+  Matching matching;
+  std::vector<bool> is_used(keys_b.size(), false);
+  for (std::size_t i = 0; i < keys_a.size(); ++i) {
+    const auto it = place.find(keys_a[i]);
+    if (it == place.end()) {
+      matching.only_a.push_back(i);
+      continue;
+    }
+    matching.place_in_b.push_back(it->second);
+    is_used[it->second] = true;
+  }
+  for (std::size_t i = 0; i < keys_b.size(); ++i) {
+    if (!is_used[i]) matching.only_b.push_back(i);
+  }
+  return matching;
+}
+
+/// "12 rows only in A (first: ...), 3 only in B (first: ...)".
+template <typename Name>
+std::string mismatch_text(const Matching& matching, const Name& name_a, const Name& name_b) {
+  std::string text;
+  if (!matching.only_a.empty()) {
+    text += fmt::format("{} only in A (first: {})", matching.only_a.size(),
+                        name_a(matching.only_a.front()));
+  }
+  if (!matching.only_b.empty()) {
+    text += fmt::format("{}{} only in B (first: {})", text.empty() ? "" : ", ",
+                        matching.only_b.size(), name_b(matching.only_b.front()));
+  }
+  return text;
+}
+
+/// B's rows in A's order.
+std::vector<ScoredEvalItem> in_order_of(std::span<const ScoredEvalItem> a,
+                                        std::span<const ScoredEvalItem> b) {
+  const auto keys = [](std::span<const ScoredEvalItem> rows) {
+    std::vector<std::string> all;
+    for (const ScoredEvalItem& row : rows) all.push_back(identity(row.item));
+    return all;
+  };
+  const Matching matching = match(keys(a), keys(b));
+  if (!matching.only_a.empty() || !matching.only_b.empty()) {
+    const auto name_of = [](std::span<const ScoredEvalItem> rows) {
+      return [rows](std::size_t i) {
+        return fmt::format("{} of {}", rows[i].item.id, rows[i].item.subset);
+      };
+    };
+    throw Error(
+        ErrorKind::kInput,
+        "the two runs hold different rows: {}; a comparison needs the same rows (id, "
+        "subset and texts) in both: score the same data, or draw the same rows",
+        mismatch_text<std::function<std::string(std::size_t)>>(matching, name_of(a), name_of(b)));
+  }
+  std::vector<ScoredEvalItem> ordered;
+  for (const std::size_t i : matching.place_in_b) ordered.push_back(b[i]);
+  return ordered;
+}
+
+/// Figures of both runs and their differences under the same draws.
+std::vector<ComparedFigure> compare_figures(const Tally& a, const Tally& b,
+                                            const BootstrapOptions& options) {
+  const std::size_t count = a.figures.size();
+  const WeightedStatistics both = [&](std::span<const double> weights) {
+    std::vector<double> values = a.statistics(weights);
+    const std::vector<double> others = b.statistics(weights);
+    values.insert(values.end(), others.begin(), others.end());
+    for (std::size_t i = 0; i < count; ++i) values.push_back(others[i] - values[i]);
+    return values;
+  };
+  const std::vector<Estimate> estimates =
+      bootstrap_estimates(PromptBootstrap(a.prompts, a.groups), both, options);
+  std::vector<ComparedFigure> figures;
+  for (std::size_t i = 0; i < count; ++i) {
+    figures.push_back({a.figures[i], estimates[i], estimates[count + i], estimates[2 * count + i]});
+  }
+  return figures;
+}
+
+/// Counts flips of rows; the test waits for all of them.
+class FlipCount {
+ public:
+  void add(const std::vector<bool>& a, const std::vector<bool>& b) {
+    std::int64_t gained = 0, lost = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      gained += b[i] && !a[i];
+      lost += a[i] && !b[i];
+    }
+    flips_.gained += gained;
+    flips_.lost += lost;
+    flips_.num_comparisons += static_cast<std::int64_t>(a.size());
+    ++flips_.num_rows;
+    differences_.push_back(static_cast<double>(gained - lost));
+  }
+
+  Flips flips() const {
+    Flips flips = flips_;
+    flips.test = flips.num_comparisons > flips.num_rows
+                     ? stats::clustered_mcnemar_test(differences_)
+                     : stats::mcnemar_test(flips.gained, flips.lost);
+    return flips;
+  }
+
+ private:
+  Flips flips_;
+  std::vector<double> differences_;
+};
+
+std::map<std::string, Flips> flips_of(const std::map<std::string, FlipCount>& counts) {
+  std::map<std::string, Flips> all;
+  std::vector<double> p_values;
+  for (const auto& [name, count] : counts) {
+    p_values.push_back(all.emplace(name, count.flips()).first->second.test.p_value);
+  }
+  const std::vector<double> adjusted = stats::holm_adjusted(p_values);
+  std::size_t next = 0;
+  for (auto& [name, flips] : all) flips.p_value_holm = adjusted[next++];
+  return all;
+}
+
+std::string response_key(const Score& score) {
+  return fmt::format("{}\x1f{}\x1f{}", score.policy, score.prompt_id, score.sample);
+}
+
+/// Rows that both runs have a score for, in A's order.
+std::pair<std::vector<Score>, std::vector<Score>> common_scores(std::span<const Score> a,
+                                                                std::span<const Score> b,
+                                                                std::int64_t& num_left_out) {
+  const auto keys = [](std::span<const Score> rows) {
+    std::vector<std::string> all;
+    for (const Score& row : rows) all.push_back(response_key(row));
+    return all;
+  };
+  const Matching matching = match(keys(a), keys(b));
+  if (!matching.only_a.empty() || !matching.only_b.empty()) {
+    const auto name_of = [](std::span<const Score> rows) {
+      return [rows](std::size_t i) {
+        return fmt::format("policy {}, prompt {}, sample {}", rows[i].policy, rows[i].prompt_id,
+                           rows[i].sample);
+      };
+    };
+    throw Error(
+        ErrorKind::kInput,
+        "the two runs hold scores of different responses: {}; a comparison needs the same "
+        "policies and prompts in both",
+        mismatch_text<std::function<std::string(std::size_t)>>(matching, name_of(a), name_of(b)));
+  }
+  std::pair<std::vector<Score>, std::vector<Score>> common;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const Score& other = b[matching.place_in_b[i]];
+    if (a[i].error || other.error) {
+      ++num_left_out;
+      continue;
+    }
+    common.first.push_back(a[i]);
+    common.second.push_back(other);
+  }
+  return common;
+}
+
+}  // namespace
+
+Comparison compare_rows(Benchmark benchmark, std::span<const ScoredEvalItem> a,
+                        std::span<const ScoredEvalItem> b, const BootstrapOptions& options) {
+  const std::vector<ScoredEvalItem> ordered_b = in_order_of(a, b);
+  const Tally tally_a = benchmark_tally(benchmark, a);
+  const Tally tally_b = benchmark_tally(benchmark, ordered_b);
+  Comparison comparison;
+  comparison.figures = compare_figures(tally_a, tally_b, options);
+  comparison.is_whole = tally_a.is_whole;
+  comparison.num_rows = static_cast<std::int64_t>(a.size());
+
+  FlipCount overall;
+  std::map<std::string, FlipCount> sections, subsets;
+  for (std::size_t r = 0; r < a.size(); ++r) {
+    const std::vector<bool> right_a = right_comparisons(benchmark, a[r]);
+    const std::vector<bool> right_b = right_comparisons(benchmark, ordered_b[r]);
+    subsets[tally_a.groups[r]].add(right_a, right_b);
+    const std::string section(section_of_group(benchmark, tally_a.groups[r]));
+    if (section.empty()) continue;
+    sections[section].add(right_a, right_b);
+    overall.add(right_a, right_b);
+  }
+  comparison.overall_flips = overall.flips();
+  comparison.section_flips = flips_of(sections);
+  comparison.subset_flips = flips_of(subsets);
+  return comparison;
+}
+
+Comparison compare_arena(std::span<const Score> a, std::span<const Score> b,
+                         const std::map<std::string, double>& rating_of_policy,
+                         const BootstrapOptions& options) {
+  Comparison comparison;
+  const auto [scores_a, scores_b] = common_scores(a, b, comparison.num_left_out);
+  comparison.figures = compare_figures(arena_tally(scores_a, rating_of_policy),
+                                       arena_tally(scores_b, rating_of_policy), options);
+  comparison.is_whole = true;
+  comparison.num_rows = static_cast<std::int64_t>(scores_a.size());
+  return comparison;
+}
+
+}  // namespace charm::evaluate

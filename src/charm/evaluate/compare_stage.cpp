@@ -1,0 +1,133 @@
+#include "charm/evaluate/compare_stage.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "charm/base/error.h"
+#include "charm/base/log.h"
+#include "charm/evaluate/compared_run.h"
+#include "charm/evaluate/read_benchmark.h"
+#include "charm/storage/manifest.h"
+#include "charm/storage/ratings.h"
+#include "charm/storage/record_reader.h"
+
+namespace charm::evaluate {
+namespace {
+
+void check_options(const CompareOptions& options) {
+  if (options.runs.size() != 2) {
+    throw Error(ErrorKind::kUsage, "evaluate: --compare wants two runs, found {}",
+                options.runs.size());
+  }
+  if (options.bootstrap < 0 || options.max_bad_rows < 0) {
+    throw Error(ErrorKind::kUsage, "evaluate: --bootstrap and --max-bad-rows must not be negative");
+  }
+  if (!options.output.empty()) require_writable(options.output);
+}
+
+std::vector<ScoredEvalItem> rows_of(const ComparedRun& run, const CompareOptions& options) {
+  return read_benchmark(run.scores,
+                        {.benchmark = run.benchmark, .max_bad_rows = options.max_bad_rows},
+                        /*with_scores=*/true)
+      .rows;
+}
+
+std::vector<Score> scores_of(const ComparedRun& run, const CompareOptions& options) {
+  return storage::read_score_files(
+      run.scores, {.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}});
+}
+
+/// From --ratings, else as a result JSON recorded them.
+std::map<std::string, double> ratings_for(std::span<const Score> scores, const ComparedRun& a,
+                                          const ComparedRun& b, const CompareOptions& options) {
+  std::set<std::string> names;
+  for (const Score& score : scores) names.insert(score.policy);
+  if (options.ratings.empty()) {
+    const std::map<std::string, double>& known = a.ratings.empty() ? b.ratings : a.ratings;
+    if (known.empty()) {
+      throw Error(ErrorKind::kUsage, "evaluate: --compare of policies' scores needs --ratings");
+    }
+    if (!a.ratings.empty() && !b.ratings.empty() && a.ratings != b.ratings) {
+      throw Error(ErrorKind::kInput,
+                  "the two results were made with different ratings; give one file with --ratings");
+    }
+    return known;
+  }
+  const std::vector<std::string> policies(names.begin(), names.end());
+  std::map<std::string, double> rating_of;
+  for (const ArenaRating& rating : storage::match_ratings(
+           policies, storage::read_ratings(options.ratings, {.category = options.ratings_category}),
+           options.aliases, options.ratings)) {
+    rating_of[rating.name] = rating.rating_elo;
+  }
+  return rating_of;
+}
+
+nlohmann::ordered_json run_json(const ComparedRun& run, const fs::path& path) {
+  return {{"name", run.name}, {"run", path.string()}};
+}
+
+void write_result(const CompareOptions& options, const ComparedRun& a, const ComparedRun& b,
+                  const CompareResult& result) {
+  nlohmann::ordered_json json;
+  json["benchmark"] = benchmark_name(result.benchmark);
+  json["a"] = run_json(a, options.runs[0]);
+  json["b"] = run_json(b, options.runs[1]);
+  json.update(to_json(result.comparison));
+  json["bootstrap"] = {{"draws", options.bootstrap}, {"seed", options.seed}};
+  write_file(options.output, json.dump(2, ' ', /*ensure_ascii=*/false,
+                                       nlohmann::ordered_json::error_handler_t::replace) +
+                                 "\n");
+  storage::Manifest manifest("evaluate");
+  manifest.option("compare", {options.runs[0].string(), options.runs[1].string()})
+      .option("benchmark", benchmark_name(result.benchmark))
+      .option("bootstrap", options.bootstrap)
+      .option("max-bad-rows", options.max_bad_rows)
+      .seed(options.seed);
+  for (const ComparedRun* run : {&a, &b}) {
+    for (const fs::path& path : run->scores) manifest.input(path);
+  }
+  if (!options.ratings.empty()) manifest.input(options.ratings);
+  manifest.output(options.output, result.comparison.num_rows);
+  storage::write_manifest(options.output, manifest);
+}
+
+}  // namespace
+
+CompareResult compare(const CompareOptions& options) {
+  check_options(options);
+  const ComparedRun a = find_run(options.runs[0], options.benchmark);
+  const ComparedRun b = find_run(options.runs[1], options.benchmark);
+  if (a.benchmark != b.benchmark) {
+    throw Error(ErrorKind::kInput,
+                "{} is a run of {}, {} one of {}: only one benchmark's runs compare",
+                options.runs[0].string(), benchmark_name(a.benchmark), options.runs[1].string(),
+                benchmark_name(b.benchmark));
+  }
+  if (a.benchmark != Benchmark::kArena && !options.ratings.empty()) {
+    throw Error(ErrorKind::kUsage, "evaluate: --ratings belongs to arena alone");
+  }
+  const BootstrapOptions bootstrap{.draws = options.bootstrap, .seed = options.seed};
+  CompareResult result;
+  result.benchmark = a.benchmark;
+  if (a.benchmark == Benchmark::kArena) {
+    const std::vector<Score> scores_a = scores_of(a, options);
+    result.comparison = compare_arena(scores_a, scores_of(b, options),
+                                      ratings_for(scores_a, a, b, options), bootstrap);
+    if (result.comparison.num_left_out > 0) {
+      log::warning("{} responses carry an error in one of the runs and are left out of both",
+                   result.comparison.num_left_out);
+    }
+  } else {
+    result.comparison =
+        compare_rows(a.benchmark, rows_of(a, options), rows_of(b, options), bootstrap);
+  }
+  result.summary = fmt::format("{}, {} rows; A: {} ({}), B: {} ({})\n",
+                               benchmark_name(result.benchmark), result.comparison.num_rows, a.name,
+                               options.runs[0].string(), b.name, options.runs[1].string()) +
+                   comparison_text(result.comparison);
+  if (!options.output.empty()) write_result(options, a, b, result);
+  return result;
+}
+
+}  // namespace charm::evaluate

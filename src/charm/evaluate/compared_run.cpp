@@ -1,0 +1,123 @@
+#include "charm/evaluate/compared_run.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "charm/base/error.h"
+#include "charm/storage/manifest.h"
+#include "charm/storage/row_reader.h"
+
+namespace charm::evaluate {
+namespace {
+
+using nlohmann::json;
+
+/// The result of an earlier evaluation, if that is what the file holds.
+std::optional<json> result_json(const fs::path& path) {
+  if (path.extension() != ".json" || fs::is_directory(path)) return {};
+  json result = json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  if (!result.is_object() || !result.contains("benchmark")) return {};
+  if (!result["benchmark"].is_string()) {
+    throw Error(ErrorKind::kInput, "{}: 'benchmark' is {}, expected a text", path.string(),
+                result["benchmark"].type_name());
+  }
+  return result;
+}
+
+/// A path as an earlier run wrote it, which may have stood in another folder since.
+std::optional<fs::path> find_moved(const fs::path& written, const fs::path& result) {
+  for (const fs::path& candidate : {written, result.parent_path() / written.filename()}) {
+    if (fs::exists(candidate)) return candidate;
+  }
+  return {};
+}
+
+std::vector<fs::path> scores_of_result(const fs::path& path) {
+  std::vector<fs::path> written;
+  const fs::path manifest = storage::manifest_path(path);
+  if (fs::exists(manifest)) {
+    const json facts = json::parse(read_file(manifest), nullptr, /*allow_exceptions=*/false);
+    if (facts.is_object() && facts.contains("scores") && facts["scores"].is_array()) {
+      for (const json& file : facts["scores"]) {
+        if (file.is_string()) written.emplace_back(file.get<std::string>());
+      }
+    }
+  }
+  if (written.empty()) written.push_back(fs::path(path).replace_extension(".scores.parquet"));
+  std::vector<fs::path> found;
+  for (const fs::path& file : written) {
+    const std::optional<fs::path> place = find_moved(file, path);
+    if (!place) {
+      throw Error(ErrorKind::kInput,
+                  "{}: its scores {} are not there; give the file of saved scores itself",
+                  path.string(), file.string());
+    }
+    found.push_back(*place);
+  }
+  return found;
+}
+
+bool is_scores_file(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.ends_with(".parquet") || name.ends_with(".jsonl") || name.ends_with(".jsonl.gz");
+}
+
+/// The benchmark that a file of saved scores belongs to, by the form of its first row.
+Benchmark benchmark_of_rows(const fs::path& path) {
+  storage::RowReader reader(path, {});
+  json row;
+  if (!reader.next(row)) throw Error(ErrorKind::kInput, "{}: holds no rows", path.string());
+  const auto has = [&](const char* column) {
+    return row.contains(column) && !row[column].is_null();
+  };
+  if (has("score_chosen")) {
+    if (!row["score_chosen"].is_array()) return Benchmark::kRewardBench;
+    return has("domain") || !has("subset") ? Benchmark::kRmBench : Benchmark::kRewardBench2;
+  }
+  if (has("score") || has("error")) return Benchmark::kArena;
+  throw Error(ErrorKind::kInput,
+              "{}: has neither 'score_chosen' (saved scores of charm evaluate) nor 'score' (of "
+              "charm score)",
+              reader.location());
+}
+
+}  // namespace
+
+ComparedRun find_run(const fs::path& path, std::optional<Benchmark> benchmark) {
+  if (!fs::exists(path)) throw Error(ErrorKind::kIo, "{}: no such file or folder", path.string());
+  ComparedRun run{.name = path.stem().string(), .scores = {path}, .ratings = {}};
+  if (const std::optional<json> result = result_json(path)) {
+    run.benchmark = parse_benchmark((*result)["benchmark"].get<std::string>());
+    run.name = result->value("model", run.name);
+    run.scores = scores_of_result(path);
+    if (run.benchmark == Benchmark::kArena && result->contains("policies")) {
+      for (const auto& [policy, facts] : (*result)["policies"].items()) {
+        if (facts.is_object() && facts.contains("rating") && facts["rating"].is_number()) {
+          run.ratings[policy] = facts["rating"].get<double>();
+        }
+      }
+    }
+  } else if (fs::is_directory(path) && benchmark.value_or(Benchmark::kArena) == Benchmark::kArena) {
+    run.benchmark = Benchmark::kArena;
+    run.name = fs::absolute(path).lexically_normal().parent_path().filename().string();
+    if (path.has_filename()) run.name = path.filename().string();
+    run.scores.clear();
+    for (const fs::directory_entry& entry : fs::directory_iterator(path)) {
+      if (is_scores_file(entry.path())) run.scores.push_back(entry.path());
+    }
+    std::sort(run.scores.begin(), run.scores.end());
+    if (run.scores.empty()) {
+      throw Error(ErrorKind::kInput, "{}: holds no .parquet or .jsonl files of scores",
+                  path.string());
+    }
+  } else {
+    run.benchmark = benchmark ? *benchmark : benchmark_of_rows(path);
+  }
+  if (benchmark && *benchmark != run.benchmark) {
+    throw Error(ErrorKind::kInput, "{}: is a run of {}, not of {}", path.string(),
+                benchmark_name(run.benchmark), benchmark_name(*benchmark));
+  }
+  return run;
+}
+
+}  // namespace charm::evaluate

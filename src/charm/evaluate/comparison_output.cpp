@@ -1,0 +1,118 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "charm/base/text_table.h"
+#include "charm/evaluate/compare.h"
+#include "charm/evaluate/result_json.h"
+#include "charm/evaluate/result_text.h"
+
+namespace charm::evaluate {
+namespace {
+
+using nlohmann::ordered_json;
+
+void put_figure(ordered_json& object, const ComparedFigure& figure) {
+  put_estimate(object, "a", figure.a);
+  put_estimate(object, "b", figure.b);
+  put_estimate(object, "difference", figure.difference);
+}
+
+void put_flips(ordered_json& object, const Flips& flips, bool is_one_of_many) {
+  object["num_rows"] = flips.num_rows;
+  if (flips.num_comparisons != flips.num_rows) object["num_comparisons"] = flips.num_comparisons;
+  object["gained"] = flips.gained;
+  object["lost"] = flips.lost;
+  ordered_json& test = object["mcnemar"];
+  test["test"] = flips.num_comparisons != flips.num_rows ? "chi-square clustered by row"
+                 : flips.test.statistic                  ? "chi-square with continuity correction"
+                                                         : "exact binomial";
+  if (flips.test.statistic) test["statistic"] = *flips.test.statistic;
+  test["p_value"] = flips.test.p_value;
+  if (is_one_of_many) test["p_value_holm"] = flips.p_value_holm;
+}
+
+const Flips* find(const std::map<std::string, Flips>& flips, const std::string& name) {
+  const auto it = flips.find(name);
+  return it == flips.end() ? nullptr : &it->second;
+}
+
+const Flips* flips_of(const Comparison& comparison, const Figure& figure) {
+  switch (figure.part) {
+    case Figure::Part::kSection:
+      return find(comparison.section_flips, figure.name);
+    case Figure::Part::kSubset:
+      return find(comparison.subset_flips, figure.name);
+    case Figure::Part::kOverall:
+      break;
+  }
+  return comparison.overall_flips ? &*comparison.overall_flips : nullptr;
+}
+
+std::string label_of(const Comparison& comparison, const Figure& figure) {
+  std::string label = figure.name;
+  if (figure.part == Figure::Part::kOverall) {
+    label = comparison.is_whole ? "overall" : "overall of the parts present";
+  }
+  if (figure.measure != "score") label += ", " + figure.measure;
+  return figure.part == Figure::Part::kSubset ? "  " + label : label;
+}
+
+std::string signed_text(const Estimate& difference) {
+  if (!std::isfinite(difference.value)) return "undefined";
+  return std::isfinite(difference.lo) ? fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", difference.value,
+                                                    difference.lo, difference.hi)
+                                      : fmt::format("{:+.4f}", difference.value);
+}
+
+std::string value_text(const Estimate& value) {
+  return std::isfinite(value.value) ? fmt::format("{:.4f}", value.value) : "undefined";
+}
+
+}  // namespace
+
+ordered_json to_json(const Comparison& comparison) {
+  ordered_json json;
+  json["num_rows"] = comparison.num_rows;
+  const std::string overall = comparison.is_whole ? "overall" : "overall_partial";
+  const bool is_arena = !comparison.overall_flips;
+  if (is_arena) json["num_left_out"] = comparison.num_left_out;
+  for (const ComparedFigure& compared : comparison.figures) {
+    const Figure& figure = compared.figure;
+    ordered_json* part = &json[overall];
+    if (figure.part == Figure::Part::kSection) {
+      part = &json[is_arena ? "correlations" : "sections"][figure.name];
+    } else if (figure.part == Figure::Part::kSubset) {
+      part = &json["subsets"][figure.name];
+    }
+    put_figure(figure.measure == "score" ? *part : (*part)[figure.measure], compared);
+    const Flips* flips = flips_of(comparison, figure);
+    if (flips != nullptr && figure.measure == "score") {
+      put_flips(*part, *flips, figure.part == Figure::Part::kSubset);
+    }
+  }
+  if (is_arena) json.erase(overall);
+  return json;
+}
+
+std::string comparison_text(const Comparison& comparison) {
+  std::vector<std::vector<std::string>> rows = {
+      {"", "rows", "A", "B", "B - A", "gained", "lost", "p"}};
+  using Part = Figure::Part;
+  for (const Part part : {Part::kSubset, Part::kSection, Part::kOverall}) {
+    for (const ComparedFigure& compared : comparison.figures) {
+      const Figure& figure = compared.figure;
+      if (figure.part != part) continue;
+      const Flips* flips = figure.measure == "score" ? flips_of(comparison, figure) : nullptr;
+      rows.push_back({label_of(comparison, figure), flips ? std::to_string(flips->num_rows) : "",
+                      value_text(compared.a), value_text(compared.b),
+                      signed_text(compared.difference), flips ? std::to_string(flips->gained) : "",
+                      flips ? std::to_string(flips->lost) : "",
+                      flips ? fmt::format("{:.3g}", flips->test.p_value) : ""});
+    }
+  }
+  return text_table(rows);
+}
+
+}  // namespace charm::evaluate

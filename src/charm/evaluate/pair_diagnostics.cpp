@@ -1,0 +1,294 @@
+#include "charm/evaluate/pair_diagnostics.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "charm/base/text_table.h"
+#include "charm/evaluate/result_json.h"
+#include "charm/stats/correlation.h"
+
+namespace charm::evaluate {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr double kMostBins = 40.0;
+
+/// Scores may lie so far apart that their difference is no number.
+double margin_of(double chosen, double rejected) {
+  constexpr double kLargest = std::numeric_limits<double>::max() / 8.0;
+  return std::clamp(chosen - rejected, -kLargest, kLargest);
+}
+
+/// -log sigmoid(margin) without overflow.
+double log_loss_of(double margin) {
+  return std::max(-margin, 0.0) + std::log1p(std::exp(-std::abs(margin)));
+}
+
+double confidence_of(double margin) { return 1.0 / (1.0 + std::exp(-std::abs(margin))); }
+
+struct Text {
+  double score = 0.0;
+  double length = 0.0;  ///< code points
+};
+
+/// A row's texts and the sums of its pairs.
+struct RowPairs {
+  std::vector<Text> chosen, rejected;
+  double num_pairs = 0.0, brier = 0.0, log_loss = 0.0;
+};
+
+std::vector<Text> texts_of(const std::vector<std::string>& texts,
+                           const std::vector<double>& scores) {
+  std::vector<Text> all;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    all.push_back({scores[i], static_cast<double>(num_code_points(texts[i]))});
+  }
+  return all;
+}
+
+RowPairs row_pairs(const ScoredEvalItem& row) {
+  RowPairs pairs{.chosen = texts_of(row.item.chosen, row.score_chosen),
+                 .rejected = texts_of(row.item.rejected, row.score_rejected)};
+  for (const Text& chosen : pairs.chosen) {
+    for (const Text& rejected : pairs.rejected) {
+      const double margin = margin_of(chosen.score, rejected.score);
+      const double confidence = confidence_of(margin);
+      const double miss = margin >= 0.0 ? 1.0 - confidence : confidence;
+      pairs.num_pairs += 1.0;
+      pairs.brier += miss * miss;
+      pairs.log_loss += log_loss_of(margin);
+    }
+  }
+  return pairs;
+}
+
+/// Calls body(chosen, rejected) for every pair of the rows.
+template <typename Body>
+void for_each_pair(std::span<const RowPairs> rows, std::span<const std::size_t> members,
+                   const Body& body) {
+  for (const std::size_t r : members) {
+    for (const Text& chosen : rows[r].chosen) {
+      for (const Text& rejected : rows[r].rejected) body(chosen, rejected);
+    }
+  }
+}
+
+std::vector<ConfidenceBin> confidence_bins(std::span<const RowPairs> rows,
+                                           std::span<const std::size_t> members) {
+  constexpr double kBinsPerUnit = 2.0 * static_cast<double>(kConfidenceBins);
+  std::vector<ConfidenceBin> bins(kConfidenceBins);
+  for (std::size_t k = 0; k < bins.size(); ++k) {
+    bins[k].lo = 0.5 + static_cast<double>(k) / kBinsPerUnit;
+    bins[k].hi = 0.5 + static_cast<double>(k + 1) / kBinsPerUnit;
+  }
+  for_each_pair(rows, members, [&](const Text& chosen, const Text& rejected) {
+    const double margin = margin_of(chosen.score, rejected.score);
+    const double confidence = confidence_of(margin);
+    const auto k = static_cast<std::size_t>((confidence - 0.5) * kBinsPerUnit);
+    ConfidenceBin& bin = bins[std::min(k, kConfidenceBins - 1)];
+    ++bin.num_pairs;
+    bin.mean_confidence += confidence;
+    bin.accuracy += margin > 0.0 ? 1.0 : margin == 0.0 ? 0.5 : 0.0;
+  });
+  for (ConfidenceBin& bin : bins) {
+    if (bin.num_pairs == 0) continue;
+    bin.mean_confidence /= static_cast<double>(bin.num_pairs);
+    bin.accuracy /= static_cast<double>(bin.num_pairs);
+  }
+  return bins;
+}
+
+double calibration_error(std::span<const ConfidenceBin> bins) {
+  double sum = 0.0, total = 0.0;
+  for (const ConfidenceBin& bin : bins) {
+    const auto count = static_cast<double>(bin.num_pairs);
+    sum += count * std::abs(bin.accuracy - bin.mean_confidence);
+    total += count;
+  }
+  return sum / total;
+}
+
+double nice_width(double range) {
+  if (range <= 0.0) return 1.0;
+  const double power = std::pow(10.0, std::floor(std::log10(range / kMostBins)));
+  for (const double factor : {1.0, 2.0, 5.0, 10.0}) {
+    // One bin more than range / width where neither end is an edge.
+    if (range / (factor * power) <= kMostBins - 1.0) return factor * power;
+  }
+  return 20.0 * power;
+}
+
+MarginHistogram margin_histogram(std::span<const RowPairs> rows,
+                                 std::span<const std::size_t> members) {
+  double lo = 0.0, hi = 0.0;
+  for_each_pair(rows, members, [&](const Text& chosen, const Text& rejected) {
+    const double margin = margin_of(chosen.score, rejected.score);
+    lo = std::min(lo, margin);
+    hi = std::max(hi, margin);
+  });
+  MarginHistogram histogram;
+  histogram.bin_width = nice_width(hi - lo);
+  const auto bin_of = [&](double margin) {
+    return static_cast<std::int64_t>(std::floor(margin / histogram.bin_width));
+  };
+  histogram.first_bin = bin_of(lo);
+  histogram.counts.resize(static_cast<std::size_t>(bin_of(hi) - histogram.first_bin + 1), 0);
+  for_each_pair(rows, members, [&](const Text& chosen, const Text& rejected) {
+    const double margin = margin_of(chosen.score, rejected.score);
+    ++histogram.counts[static_cast<std::size_t>(bin_of(margin) - histogram.first_bin)];
+  });
+  return histogram;
+}
+
+LengthCorrelation length_correlation(std::span<const RowPairs> rows,
+                                     std::span<const std::size_t> members) {
+  std::vector<double> scores, lengths;
+  for (const std::size_t r : members) {
+    for (const std::vector<Text>* side : {&rows[r].chosen, &rows[r].rejected}) {
+      for (const Text& text : *side) {
+        scores.push_back(text.score);
+        lengths.push_back(text.length);
+      }
+    }
+  }
+  LengthCorrelation result;
+  result.num_responses = static_cast<std::int64_t>(scores.size());
+  result.spearman = stats::spearman(scores, lengths);
+  result.pearson = stats::pearson(scores, lengths);
+  double preferred = 0.0, chosen_longer = 0.0;
+  for_each_pair(rows, members, [&](const Text& chosen, const Text& rejected) {
+    if (chosen.length == rejected.length) return;
+    ++result.num_pairs;
+    const bool is_longer = chosen.length > rejected.length;
+    chosen_longer += is_longer;
+    const double longer = is_longer ? chosen.score : rejected.score;
+    const double shorter = is_longer ? rejected.score : chosen.score;
+    preferred += longer > shorter ? 1.0 : longer == shorter ? 0.5 : 0.0;
+  });
+  const auto count = static_cast<double>(result.num_pairs);
+  result.longer_preferred = count > 0.0 ? preferred / count : kNaN;
+  result.longer_chosen = count > 0.0 ? chosen_longer / count : kNaN;
+  return result;
+}
+
+PairProbabilities probabilities(std::span<const RowPairs> rows,
+                                std::span<const std::size_t> members, const Estimate& brier,
+                                const Estimate& log_loss) {
+  PairProbabilities result;
+  for_each_pair(rows, members, [&](const Text& chosen, const Text& rejected) {
+    ++result.num_pairs;
+    result.ties += chosen.score == rejected.score;
+  });
+  result.ece = calibration_error(confidence_bins(rows, members));
+  result.brier = brier;
+  result.log_loss = log_loss;
+  return result;
+}
+
+/// Brier score and log-loss of all rows, then of every subset.
+WeightedStatistics mean_losses(std::span<const RowPairs> rows, std::span<const RowGroup> subsets) {
+  return [rows, subsets](std::span<const double> weights) {
+    std::vector<double> values(2, 0.0);
+    std::array<double, 3> all{};
+    for (const RowGroup& subset : subsets) {
+      std::array<double, 3> sums{};
+      for (const std::size_t r : subset.rows) {
+        sums[0] += weights[r] * rows[r].brier;
+        sums[1] += weights[r] * rows[r].log_loss;
+        sums[2] += weights[r] * rows[r].num_pairs;
+      }
+      values.push_back(sums[0] / sums[2]);
+      values.push_back(sums[1] / sums[2]);
+      for (std::size_t k = 0; k < all.size(); ++k) all[k] += sums[k];
+    }
+    values[0] = all[0] / all[2];
+    values[1] = all[1] / all[2];
+    return values;
+  };
+}
+
+void put_number(ordered_json& object, const char* name, std::optional<double> value) {
+  put_estimate(object, name, {value.value_or(kNaN), kNaN, kNaN});
+}
+
+ordered_json probabilities_json(const PairProbabilities& values) {
+  ordered_json json = {{"num_pairs", values.num_pairs}, {"ties", values.ties}};
+  put_number(json, "ece", values.ece);
+  put_estimate(json, "brier", values.brier);
+  put_estimate(json, "log_loss", values.log_loss);
+  return json;
+}
+
+ordered_json length_json(const LengthCorrelation& values) {
+  ordered_json json = {{"num_responses", values.num_responses}};
+  put_number(json, "spearman", values.spearman);
+  put_number(json, "pearson", values.pearson);
+  json["num_pairs"] = values.num_pairs;
+  put_number(json, "longer_preferred", values.longer_preferred);
+  put_number(json, "longer_chosen", values.longer_chosen);
+  return json;
+}
+
+}  // namespace
+
+PairDiagnostics pair_diagnostics(std::span<const ScoredEvalItem> rows, const Tally& tally,
+                                 const BootstrapOptions& options) {
+  std::vector<RowPairs> pairs;
+  std::vector<std::size_t> everything;
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    pairs.push_back(row_pairs(rows[r]));
+    everything.push_back(r);
+  }
+  const std::vector<RowGroup> subsets = rows_by_group(tally.groups);
+  const std::vector<Estimate> losses = bootstrap_estimates(
+      PromptBootstrap(tally.prompts, tally.groups), mean_losses(pairs, subsets), options);
+
+  PairDiagnostics result;
+  result.probabilities = probabilities(pairs, everything, losses[0], losses[1]);
+  result.bins = confidence_bins(pairs, everything);
+  result.margins = margin_histogram(pairs, everything);
+  result.length = length_correlation(pairs, everything);
+  std::size_t next = 2;
+  for (const RowGroup& subset : subsets) {
+    result.subsets.push_back({subset.name,
+                              probabilities(pairs, subset.rows, losses[next], losses[next + 1]),
+                              length_correlation(pairs, subset.rows)});
+    next += 2;
+  }
+  return result;
+}
+
+void put_diagnostics(ordered_json& json, const PairDiagnostics& diagnostics) {
+  ordered_json probabilities = probabilities_json(diagnostics.probabilities);
+  probabilities["bins"] = ordered_json::array();
+  for (const ConfidenceBin& bin : diagnostics.bins) {
+    ordered_json entry = {{"lo", bin.lo}, {"hi", bin.hi}, {"num_pairs", bin.num_pairs}};
+    if (bin.num_pairs > 0) {
+      entry["mean_confidence"] = bin.mean_confidence;
+      entry["accuracy"] = bin.accuracy;
+    }
+    probabilities["bins"].push_back(std::move(entry));
+  }
+  ordered_json& margins = probabilities["margin_histogram"];
+  margins["bin_width"] = diagnostics.margins.bin_width;
+  margins["edges"] = ordered_json::array();
+  for (std::size_t k = 0; k <= diagnostics.margins.counts.size(); ++k) {
+    margins["edges"].push_back(
+        static_cast<double>(diagnostics.margins.first_bin + static_cast<std::int64_t>(k)) *
+        diagnostics.margins.bin_width);
+  }
+  margins["counts"] = diagnostics.margins.counts;
+  ordered_json length = length_json(diagnostics.length);
+  for (const PairDiagnostics::Subset& subset : diagnostics.subsets) {
+    probabilities["subsets"][subset.name] = probabilities_json(subset.probabilities);
+    length["subsets"][subset.name] = length_json(subset.length);
+  }
+  json["pair_probabilities"] = std::move(probabilities);
+  json["length_correlation"] = std::move(length);
+}
+
+}  // namespace charm::evaluate

@@ -1,0 +1,117 @@
+#include "charm/evaluate/pair_diagnostics.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "charm/base/files.h"
+#include "charm/evaluate/benchmark_tally.h"
+#include "tests/unit/evaluate/eval_rows.h"
+
+namespace charm::evaluate {
+namespace {
+
+nlohmann::json golden() {
+  return nlohmann::json::parse(
+      read_file(CHARM_SOURCE_DIR "/tests/data/golden/eval/statistics.json"));
+}
+
+PairDiagnostics diagnose(std::span<const ScoredEvalItem> rows, std::int64_t draws = 0,
+                         Benchmark benchmark = Benchmark::kRewardBench) {
+  return pair_diagnostics(rows, benchmark_tally(benchmark, rows), {.draws = draws, .seed = 1});
+}
+
+TEST(PairDiagnostics, ProbabilitiesEqualTheirFormulas) {
+  const nlohmann::json json = golden()["pair_probabilities"], expected = json["expected"];
+  std::vector<ScoredEvalItem> rows;
+  for (const auto& margin : json["margins"]) {
+    const std::string id = std::to_string(rows.size());
+    rows.push_back(pair_row("hep-go", id, id, margin.get<double>() + 3.0, 3.0));
+    rows.back().score_chosen[0] = margin.get<double>();
+    rows.back().score_rejected[0] = 0.0;
+  }
+  const PairDiagnostics result = diagnose(rows, 200);
+  EXPECT_NEAR(result.probabilities.ece, expected["ece"].get<double>(), 1e-12);
+  EXPECT_NEAR(result.probabilities.brier.value, expected["brier"].get<double>(), 1e-12);
+  EXPECT_NEAR(result.probabilities.log_loss.value, expected["log_loss"].get<double>(), 1e-12);
+  EXPECT_LT(result.probabilities.brier.lo, result.probabilities.brier.value);
+  EXPECT_EQ(result.probabilities.num_pairs, static_cast<std::int64_t>(rows.size()));
+  ASSERT_EQ(result.bins.size(), expected["bin_counts"].size());
+  for (std::size_t k = 0; k < result.bins.size(); ++k) {
+    EXPECT_EQ(result.bins[k].num_pairs, expected["bin_counts"][k].get<std::int64_t>()) << k;
+  }
+  // Margins from -30 to 35: bins of 2, from [-30, -28) to [34, 36).
+  EXPECT_EQ(result.margins.bin_width, 2.0);
+  EXPECT_EQ(result.margins.first_bin, -15);
+  EXPECT_EQ(result.margins.counts.size(), 33u);
+  EXPECT_EQ(std::accumulate(result.margins.counts.begin(), result.margins.counts.end(), 0),
+            static_cast<int>(rows.size()));
+  EXPECT_EQ(result.margins.counts.front(), 1);
+  EXPECT_EQ(result.margins.counts.back(), 1);
+}
+
+TEST(PairDiagnostics, LengthCorrelationEqualsScipy) {
+  const nlohmann::json expected = golden()["length"];
+  std::vector<ScoredEvalItem> rows;
+  for (std::size_t i = 0; i < expected["scores"].size(); i += 2) {
+    ScoredEvalItem row = pair_row("hep-go", std::to_string(i), std::to_string(i),
+                                  expected["scores"][i], expected["scores"][i + 1]);
+    // Two-byte letters: the length counts code points. Lengths are shifted above 0.
+    const auto text = [&](std::size_t k) {
+      std::string letters;
+      for (double n = expected["lengths"][k].get<double>() + 100.0; n > 0.0; n -= 1.0)
+        letters += "\xC3\xA9";
+      return letters;
+    };
+    row.item.chosen = {text(i)};
+    row.item.rejected = {text(i + 1)};
+    rows.push_back(std::move(row));
+  }
+  const LengthCorrelation result = diagnose(rows).length;
+  EXPECT_EQ(result.num_responses, 60);
+  EXPECT_NEAR(*result.spearman, expected["spearman"].get<double>(), 1e-12);
+  EXPECT_NEAR(*result.pearson, expected["pearson"].get<double>(), 1e-12);
+}
+
+TEST(PairDiagnostics, LongerTextsAreCounted) {
+  std::vector<ScoredEvalItem> rows = {pair_row("hep-go", "0", "p", 2, 1),
+                                      pair_row("hep-go", "1", "q", 1, 2),
+                                      pair_row("hep-js", "2", "r", 1, 1)};
+  rows[0].item.chosen = {"long text"};           // longer, chosen, preferred
+  rows[1].item.chosen = {"long text"};           // longer, chosen, not preferred
+  rows[2].item.rejected = {"a very long text"};  // longer, rejected, a tie
+  const PairDiagnostics result = diagnose(rows);
+  EXPECT_DOUBLE_EQ(result.length.longer_chosen, 2.0 / 3);
+  EXPECT_DOUBLE_EQ(result.length.longer_preferred, 1.5 / 3);
+  ASSERT_EQ(result.subsets.size(), 2u);
+  EXPECT_EQ(result.subsets[1].name, "hep-js");
+  EXPECT_DOUBLE_EQ(result.subsets[1].probabilities.log_loss.value, std::log(2.0));
+  EXPECT_DOUBLE_EQ(result.subsets[1].probabilities.ece, 0.0);  // a tie is right by half
+}
+
+TEST(PairDiagnostics, EveryPairOfARowCounts) {
+  const std::vector<ScoredEvalItem> lists = {list_row("Math", "0", "p", {1}, {0, 0, 0})};
+  EXPECT_EQ(diagnose(lists, 0, Benchmark::kRewardBench2).probabilities.num_pairs, 3);
+  const std::vector<ScoredEvalItem> styles = {style_row("chat", "0", "p", {1, 1, 1}, {0, 0, 1})};
+  const PairProbabilities values = diagnose(styles, 0, Benchmark::kRmBench).probabilities;
+  EXPECT_EQ(values.num_pairs, 9);
+  EXPECT_EQ(values.ties, 3);
+}
+
+TEST(PairDiagnostics, ExtremeScoresStayNumbers) {
+  const std::vector<ScoredEvalItem> rows = {pair_row("hep-go", "0", "p", -1e308, 1e308),
+                                            pair_row("hep-go", "1", "q", 800, 0)};
+  nlohmann::ordered_json json;
+  put_diagnostics(json, diagnose(rows));
+  EXPECT_TRUE(json["pair_probabilities"]["log_loss"].is_number());
+  EXPECT_EQ(json["length_correlation"]["longer_chosen"], 1.0);  // "good" is longer than "bad"
+  const std::vector<ScoredEvalItem> equal = {pair_row("hep-go", "0", "p", 1, 1)};
+  put_diagnostics(json, diagnose(equal));
+  EXPECT_EQ(json["pair_probabilities"]["margin_histogram"]["edges"],
+            nlohmann::json::parse("[0.0, 1.0]"));
+}
+
+}  // namespace
+}  // namespace charm::evaluate
