@@ -3,6 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "charm/base/text_table.h"
 #include "charm/cli/command.h"
 #include "charm/pipeline/stage_options.h"
 
@@ -11,13 +16,42 @@ namespace {
 
 constexpr std::size_t kShownPairs = 5;
 
+/// A wider matrix than this does not fit a terminal; the JSON has it in any case.
+constexpr std::size_t kMatrixPolicies = 12;
+
+std::string_view mark(const measure::MismatchPair& pair) {
+  if (pair.is_mismatched()) return "**";
+  return pair.p_value_bh < measure::kMismatchLevel ? "*" : "";
+}
+
+/// Mismatch degrees of row over column, numbered as the rows.
+std::string matrix_text(const measure::Mismatch& mismatch) {
+  std::vector<std::vector<std::string>> rows = {{"mismatch of row over column"}};
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < mismatch.policies.size(); ++i) {
+    rows.front().push_back(fmt::format("{}  ", i + 1));
+    rows.push_back({fmt::format("{} {}", i + 1, mismatch.policies[i].scores.policy)});
+    for (std::size_t j = 0; j < mismatch.policies.size(); ++j) {
+      if (i == j) {
+        rows.back().emplace_back("-  ");
+        continue;
+      }
+      const measure::MismatchPair& pair = mismatch.pairs[next++];
+      rows.back().push_back(fmt::format("{:+.2f}{:<2}", pair.mismatch, mark(pair)));
+    }
+  }
+  return text_table(rows);
+}
+
 class MeasureCommand final : public Command {
  public:
   std::string_view name() const override { return "measure"; }
   std::string_view summary() const override { return "mismatch degree of every pair of policies"; }
   std::string_view details() const override {
     return "Compares each policy's win rate under the reward model with the win rate its Arena rating implies. The mismatch degree is "
-           "(w - e) / max(e, 1 - e); positive means over-valued by the reward model.\n"
+           "(w - e) / max(e, 1 - e); positive means over-valued by the reward model. Of many pairs some look mismatched by chance: "
+           "p-values are adjusted for all ordered pairs, ** marks pairs below 0.05 after Holm's adjustment (any false mark at most 5 % "
+           "likely), * those below it after Benjamini and Hochberg's (at most 5 % of the marks false).\n"
            "\n"
            "  charm measure --scores scores/rm/*.parquet --ratings ratings.json --output mismatch.json";
   }
@@ -38,11 +72,16 @@ class MeasureCommand final : public Command {
     fmt::print("{}: {} policies, {} prompts\n", options_.output.string(), result.policies.size(), result.num_prompts);
     std::vector<measure::MismatchPair> pairs = result.pairs;
     std::stable_sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) { return a.mismatch > b.mismatch; });
+    const auto num_flagged =
+        std::count_if(pairs.begin(), pairs.end(), [](const measure::MismatchPair& pair) { return pair.is_mismatched(); });
+    if (result.policies.size() > 2 && result.policies.size() <= kMatrixPolicies) fmt::print("{}", matrix_text(result));
+    fmt::print("{} of {} ordered pairs are mismatched beyond chance (Holm, level {})\n", num_flagged, pairs.size(),
+               measure::kMismatchLevel);
     if (pairs.size() > kShownPairs) pairs.resize(kShownPairs);
     fmt::print("most over-valued pairs (win rate, target, mismatch degree):\n");
     for (const measure::MismatchPair& pair : pairs) {
-      fmt::print("  {} over {}: {:.3f} {:.3f} {:+.3f}\n", pair.policy, pair.reference, pair.win_rate, pair.target_win_rate,
-                 pair.mismatch);
+      fmt::print("  {} over {}: {:.3f} {:.3f} {:+.3f}{}\n", pair.policy, pair.reference, pair.win_rate, pair.target_win_rate,
+                 pair.mismatch, mark(pair));
     }
   }
 

@@ -25,8 +25,9 @@ struct MeasureOptions {
   std::int64_t max_bad_rows = 0;  ///< rows that cannot be read before the command ends
   std::int64_t bootstrap = 1000;  ///< resamples for the intervals; 0: none
   std::uint64_t seed = 0;         ///< of the resampling; same seed, same bytes
-  std::string prompts;  ///< which prompts these are ("held out of calibration"); a note in the result; empty: none
-  std::size_t num_threads = 0;    ///< 0: all processors; the result does not depend on it
+  std::string prompts;  ///< which prompts these are ("held out of calibration"); a note in the
+                        ///< result; empty: none
+  std::size_t num_threads = 0;  ///< 0: all processors; the result does not depend on it
 };
 
 /// Reads scores and ratings, measures every ordered pair of policies, writes `output` and its

@@ -5,7 +5,10 @@
 
 #include "charm/base/error.h"
 #include "charm/stats/bootstrap.h"
+#include "charm/stats/mcnemar.h"
+#include "charm/stats/multiplicity.h"
 #include "charm/stats/outcomes.h"
+#include "charm/stats/rating_errors.h"
 
 namespace charm::measure {
 namespace {
@@ -69,6 +72,13 @@ MismatchPair ordered_pair(const stats::PairedScores& scores, std::span<const Are
   pair.mismatch = stats::mismatch_degree(pair.win_rate, pair.target_win_rate);
   pair.ties = std::llround(count.ties);
 
+  const std::vector<double> errors = stats::rating_errors(ratings);
+  const double target_se =
+      stats::target_slope(pair.target_win_rate) * std::hypot(errors[policy], errors[reference]);
+  pair.p_value = mismatch_p_value(
+      stats::clustered_rate(data.outcomes.values(ties, is_mirrored), data.rows.prompt),
+      pair.target_win_rate, target_se);
+
   std::vector<double> targets;
   std::vector<double> win_rates;
   std::vector<double> mismatches;
@@ -84,6 +94,17 @@ MismatchPair ordered_pair(const stats::PairedScores& scores, std::span<const Are
   pair.win_rate_ci95 = interval(win_rates);
   pair.mismatch_ci95 = interval(mismatches);
   return pair;
+}
+
+void adjust_p_values(std::vector<MismatchPair>& pairs) {
+  std::vector<double> p_values;
+  for (const MismatchPair& pair : pairs) p_values.push_back(pair.p_value);
+  const std::vector<double> holm = stats::holm_adjusted(p_values);
+  const std::vector<double> hochberg = stats::benjamini_hochberg_adjusted(p_values);
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    pairs[i].p_value_holm = holm[i];
+    pairs[i].p_value_bh = hochberg[i];
+  }
 }
 
 std::vector<std::string> warnings_of(const stats::PairedScores& scores,
@@ -116,6 +137,19 @@ std::vector<std::string> warnings_of(const stats::PairedScores& scores,
 }
 
 }  // namespace
+
+bool MismatchPair::is_mismatched() const { return p_value_holm < kMismatchLevel; }
+
+double mismatch_p_value(const stats::ClusteredRate& win_rate, double target, double target_se) {
+  const double w = win_rate.rate;
+  const bool is_degenerate = !(win_rate.se > 0.0) || w <= 0.0 || w >= 1.0;
+  const double n = is_degenerate ? static_cast<double>(win_rate.num_prompts)
+                                 : w * (1.0 - w) / (win_rate.se * win_rate.se);
+  const double variance = target * (1.0 - target) / n + target_se * target_se;
+  // Ratings may lie so far apart that the target is 0 or 1 in double arithmetic.
+  if (variance <= 0.0) return w == target ? 1.0 : 0.0;
+  return stats::normal_p_value((w - target) / std::sqrt(variance));
+}
 
 Mismatch measure_mismatch(const stats::PairedScores& scores, std::span<const ArenaRating> ratings,
                           const MismatchOptions& options) {
@@ -154,6 +188,7 @@ Mismatch measure_mismatch(const stats::PairedScores& scores, std::span<const Are
                                             /*is_mirrored=*/i > j, replicates, options.ties));
     }
   }
+  adjust_p_values(mismatch.pairs);
   mismatch.warnings = warnings_of(scores, ratings, pairs, options);
   return mismatch;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "charm/records/records.h"
+#include "charm/stats/clustered_rate.h"
 #include "charm/stats/elo.h"
 #include "charm/stats/interval.h"
 #include "charm/stats/paired_scores.h"
@@ -29,7 +30,15 @@ struct MismatchPair {
   std::optional<stats::Interval> target_ci95;
   std::optional<stats::Interval> win_rate_ci95;
   std::optional<stats::Interval> mismatch_ci95;
+  double p_value = 1.0;       ///< two-sided, of a win rate that meets its target
+  double p_value_holm = 1.0;  ///< adjusted for all ordered pairs: chance of any false finding
+  double p_value_bh = 1.0;    ///< adjusted: share of false findings (Benjamini and Hochberg)
+  /// Whether the pair is mismatched beyond chance at kMismatchLevel after Holm's adjustment.
+  bool is_mismatched() const;
 };
+
+/// Level of the adjusted p-values below which a pair is flagged.
+inline constexpr double kMismatchLevel = 0.05;
 
 struct MismatchPolicy {
   stats::PolicyScores scores;
@@ -52,6 +61,13 @@ struct MismatchOptions {
   std::uint64_t seed = 0;
   std::size_t num_threads = 0;
 };
+
+/// p-value of H0: win rate = target. A score test: under H0 the win rate of n independent prompts
+/// has the variance e (1 - e) / n; n is what the clustered standard error of the win rate stands
+/// for, w (1 - w) / se^2, or the number of prompts where w is 0 or 1. The target's own variance,
+/// from the ratings' intervals, is added.
+/// @param target_se  standard error of the target win rate; 0 where ratings are exact
+double mismatch_p_value(const stats::ClusteredRate& win_rate, double target, double target_se);
 
 /// The pure part of `measure`: `ratings` in the order of the table's policies.
 Mismatch measure_mismatch(const stats::PairedScores& scores, std::span<const ArenaRating> ratings,

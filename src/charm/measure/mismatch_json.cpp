@@ -39,7 +39,27 @@ Json pair_json(const MismatchPair& pair) {
       {"mismatch_before", pair.mismatch},
       {"mismatch_before_ci95", interval_json(pair.mismatch_ci95)},
       {"ties_before", pair.ties},
+      {"p_value", pair.p_value},
+      {"p_value_holm", pair.p_value_holm},
+      {"p_value_bh", pair.p_value_bh},
+      {"flag", !pair.is_mismatched() ? Json()
+               : pair.mismatch > 0.0 ? Json("over-valued")
+                                     : Json("under-valued")},
   };
+}
+
+/// Rows are policies, columns references, both in the order of `policies`; null on the diagonal.
+Json matrix_json(const Mismatch& mismatch) {
+  Json matrix = Json::array();
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < mismatch.policies.size(); ++i) {
+    Json row = Json::array();
+    for (std::size_t j = 0; j < mismatch.policies.size(); ++j) {
+      row.push_back(i == j ? Json() : Json(mismatch.pairs[next++].mismatch));
+    }
+    matrix.push_back(std::move(row));
+  }
+  return matrix;
 }
 
 }  // namespace
@@ -54,9 +74,18 @@ Json mismatch_json(const Mismatch& mismatch, const Json& inputs) {
       {"policies", Json::array()},
       {"pairs", Json::array()},
       {"warnings", mismatch.warnings},
+      {"matrix", matrix_json(mismatch)},
   };
   for (const auto& policy : mismatch.policies) json["policies"].push_back(policy_json(policy));
-  for (const auto& pair : mismatch.pairs) json["pairs"].push_back(pair_json(pair));
+  std::int64_t num_flagged = 0;
+  for (const auto& pair : mismatch.pairs) {
+    json["pairs"].push_back(pair_json(pair));
+    num_flagged += pair.is_mismatched();
+  }
+  json["multiplicity"] = {{"num_tests", mismatch.pairs.size()},
+                          {"level", kMismatchLevel},
+                          {"flags", "holm"},
+                          {"num_flagged", num_flagged}};
   return json;
 }
 

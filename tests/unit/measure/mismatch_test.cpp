@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/random.h"
 #include "charm/measure/measure_stage.h"
 
 namespace charm::measure {
@@ -148,6 +150,77 @@ TEST_F(MeasureStageTest, PolicyWithoutRatingNamesTheNearest) {
     EXPECT_THAT(error.message(), HasSubstr("ratings.json"));
   }
   EXPECT_FALSE(fs::exists(options_.output));
+}
+
+TEST(MismatchPValue, IsTheScoreTest) {
+  // 60 of 100 prompts won at a target of 0.5: z = 0.1 / sqrt(0.25 / 99), with the clustered error's
+  // n - 1.
+  std::vector<double> values(100, 0.0);
+  std::vector<std::uint32_t> prompts(100);
+  for (std::uint32_t i = 0; i < 100; ++i) {
+    values[i] = i < 60 ? 1.0 : 0.0;
+    prompts[i] = i;
+  }
+  const stats::ClusteredRate rate = stats::clustered_rate(values, prompts);
+  const auto p_of = [](double z) { return std::erfc(z / std::sqrt(2.0)); };
+  EXPECT_NEAR(mismatch_p_value(rate, 0.5, 0.0), p_of(0.1 / std::sqrt(0.25 / 99)), 1e-12);
+  EXPECT_NEAR(mismatch_p_value(rate, 0.5, 0.03), p_of(0.1 / std::sqrt(0.25 / 99 + 0.0009)), 1e-12);
+  EXPECT_EQ(mismatch_p_value(rate, rate.rate, 0.0), 1.0);
+  // All prompts won: a definite answer although the standard error is 0.
+  const stats::ClusteredRate all = {.rate = 1.0, .se = 0.0, .num_prompts = 40};
+  EXPECT_NEAR(mismatch_p_value(all, 0.8, 0.0), p_of(0.2 / std::sqrt(0.16 / 40)), 1e-12);
+}
+
+// Policies whose true win rates are their targets: Gumbel noise makes win rates logistic in the
+// levels.
+Mismatch fair_world(std::uint64_t seed, std::size_t num_policies, std::size_t num_prompts) {
+  std::vector<ScoreFile> files;
+  std::vector<ArenaRating> ratings;
+  for (std::size_t p = 0; p < num_policies; ++p) {
+    const double level = 0.4 * static_cast<double>(p);
+    std::vector<float> scores;
+    for (std::size_t n = 0; n < num_prompts; ++n) {
+      const double ease = 5.0 * RandomStream(seed, "prompt", n).normal();
+      RandomStream noise(seed, "noise", p * num_prompts + n);
+      scores.push_back(static_cast<float>(ease + level - std::log(-std::log(noise.uniform()))));
+    }
+    const std::string name(1, static_cast<char>('a' + p));
+    files.push_back(file_of(name, scores));
+    ratings.push_back({.name = name, .rating_elo = 1000.0 + level * 400.0 / std::log(10.0)});
+  }
+  return measure_mismatch(table_of(files), ratings, {.bootstrap = 0});
+}
+
+TEST(Multiplicity, FairPoliciesAreSeldomFlagged) {
+  int worlds_with_flag = 0, raw = 0;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    const Mismatch mismatch = fair_world(seed, 4, 150);
+    bool any = false;
+    for (const MismatchPair& pair : mismatch.pairs) {
+      any |= pair.is_mismatched();
+      raw += pair.p_value < 0.05;
+      EXPECT_LE(pair.p_value, pair.p_value_bh);
+      EXPECT_LE(pair.p_value_bh, pair.p_value_holm);
+    }
+    worlds_with_flag += any;
+  }
+  EXPECT_LT(worlds_with_flag, 300 * 0.06);        // any false flag: at most 5 %
+  EXPECT_NEAR(raw / (300.0 * 12.0), 0.05, 0.02);  // unadjusted, each test errs in 5 %
+}
+
+TEST(Multiplicity, AnOverValuedPolicyIsFlagged) {
+  const auto table = table_of({file_of("a", std::vector<float>(60, 1.0F)),
+                               file_of("b", std::vector<float>(60, 0.0F)),
+                               file_of("c", std::vector<float>(60, 0.5F))});
+  const std::vector<ArenaRating> ratings = {rating("a", 1000), rating("b", 1000),
+                                            rating("c", 1400)};
+  const Json json = mismatch_json(measure_mismatch(table, ratings, {.bootstrap = 0}), Json());
+  EXPECT_EQ(json["pairs"][0]["flag"], "over-valued");
+  EXPECT_EQ(json["pairs"][2]["flag"], "under-valued");
+  EXPECT_TRUE(json["matrix"][0][0].is_null());
+  EXPECT_EQ(json["matrix"][0][1], json["pairs"][0]["mismatch_before"]);
+  EXPECT_EQ(json["matrix"][2][1], json["pairs"][5]["mismatch_before"]);
+  EXPECT_EQ(json["multiplicity"]["num_tests"], 6);
 }
 
 }  // namespace
