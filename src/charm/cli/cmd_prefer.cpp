@@ -14,7 +14,8 @@ class PreferCommand final : public Command {
     return "Adds each policy's offset to its scores and writes the better against the worse response of each prompt as whole "
            "conversations, in the form TRL and OpenRLHF read.\n"
            "\n"
-           "  charm prefer --scores scores/rm/*.parquet --calibration calibration.json --output preferences.parquet";
+           "  charm prefer --scores scores/rm/*.parquet --calibration calibration.json --output preferences.parquet\n"
+           "  charm prefer --best-of-n --rejected random --scores sampled.parquet --calibration calibration.json --output pairs.jsonl";
   }
   void describe(pipeline::OptionTable& table) override {
     table.paths("scores", options_.scores, "FILE", "Files of charm score with their texts, one or more policies each.")

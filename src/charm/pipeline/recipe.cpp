@@ -284,6 +284,7 @@ Recipe read_recipe(const fs::path& path) {
                        calibration.options.holdout));
   }
   OptionTable preference_table;
+  recipe.preferences.pairing.seed = recipe.seed;
   describe_prefer(preference_table, recipe.preferences);
   recipe.settings["preferences"] = read_settings(top, path, "preferences", preference_table);
 

@@ -160,6 +160,13 @@ void describe_prefer(OptionTable& table, prefer::PreferOptions& options) {
               "What happens to two equal calibrated scores: drop makes no pair; keep makes one with margin 0.")
       .number("min-margin", options.pairing.min_margin, "X",
               "Smallest difference of calibrated scores, in score units, that makes a pair. Raise it for fewer, clearer pairs.")
+      .flag("best-of-n", options.pairing.best_of_n,
+            "Make one pair a prompt from all its responses, of any policy and sample number: the best calibrated score is chosen. For "
+            "policies that answered several times (column sample); without it, sample meets sample.")
+      .choice("rejected", options.pairing.rejected, {{"worst", prefer::Rejected::kWorst}, {"random", prefer::Rejected::kRandom}},
+              "With --best-of-n, what is rejected: the lowest score, or a response drawn among those below the best, which keeps "
+              "harder pairs.")
+      .integer("seed", options.pairing.seed, "S", "Seed of --rejected random; the same seed gives the same file.")
       .flag("strict", options.strict, "A prompt that some calibrated policy lacks is an error; without it, it is counted.");
   describe_reading(table, options.read);
 }

@@ -4,6 +4,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "charm/base/random.h"
+
 namespace charm::prefer {
 namespace {
 
@@ -17,7 +19,8 @@ struct Candidate {
 // The responses to one prompt (and sample) in the calibration's order of policies.
 using Group = std::vector<Candidate>;
 
-std::vector<Group> group_by_prompt(std::span<const Score> scores, const Offsets& offsets) {
+std::vector<Group> group_by_prompt(std::span<const Score> scores, const Offsets& offsets,
+                                   bool joins_samples) {
   std::unordered_map<std::string, std::size_t> place;
   for (std::size_t p = 0; p < offsets.policies.size(); ++p) place.emplace(offsets.policies[p], p);
   std::unordered_map<std::string, std::size_t> group_of;
@@ -26,7 +29,8 @@ std::vector<Group> group_by_prompt(std::span<const Score> scores, const Offsets&
     const Score& score = scores[row];
     const auto policy = place.find(score.policy);
     if (policy == place.end() || score.error) continue;
-    const std::string key = score.prompt_id + '\0' + std::to_string(score.sample);
+    std::string key = score.prompt_id;
+    if (!joins_samples) key += '\0' + std::to_string(score.sample);
     const auto [group, is_new] = group_of.emplace(key, groups.size());
     if (is_new) groups.emplace_back();
     // Offsets are added in float64, so that equal scores stay equal under equal offsets.
@@ -34,8 +38,9 @@ std::vector<Group> group_by_prompt(std::span<const Score> scores, const Offsets&
         {policy->second, row, double{score.score} + offsets.offsets[policy->second]});
   }
   for (Group& group : groups) {
-    std::sort(group.begin(), group.end(),
-              [](const auto& a, const auto& b) { return a.policy < b.policy; });
+    // Samples of a policy stay in the order of the files.
+    std::stable_sort(group.begin(), group.end(),
+                     [](const auto& a, const auto& b) { return a.policy < b.policy; });
   }
   return groups;
 }
@@ -74,6 +79,30 @@ std::vector<std::pair<Candidate, Candidate>> candidate_pairs(const Group& group,
   return pairs;
 }
 
+// The best response and what stands against it. Of equal scores the first is chosen.
+std::pair<Candidate, Candidate> best_of_n_pair(const Group& group, const PairingOptions& options,
+                                               const std::string& prompt_id) {
+  const auto by_score = [](const Candidate& a, const Candidate& b) { return a.score < b.score; };
+  const Candidate best = *std::max_element(group.begin(), group.end(), by_score);
+  const Candidate worst = *std::min_element(group.rbegin(), group.rend(), by_score);
+  if (options.rejected == Rejected::kWorst) return {best, worst};
+  std::vector<Candidate> lower;
+  for (const Candidate& candidate : group) {
+    if (candidate.score < best.score) lower.push_back(candidate);
+  }
+  if (lower.empty()) return {best, worst};  // all equal
+  RandomStream random(options.seed, "prefer-rejected/" + prompt_id);
+  return {best, lower[random.below(lower.size())]};
+}
+
+std::size_t num_policies(const Group& group) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    count += i == 0 || group[i].policy != group[i - 1].policy;
+  }
+  return count;
+}
+
 // Adds the pair unless the options leave it out, and counts it.
 void consider(const Candidate& first, const Candidate& second, const PairingOptions& options,
               Pairing& pairing) {
@@ -98,10 +127,16 @@ Pairing pair_scores(std::span<const Score> scores, const Offsets& offsets,
       std::find(offsets.policies.begin(), offsets.policies.end(), offsets.reference) -
       offsets.policies.begin());
   Pairing pairing;
-  for (const Group& group : group_by_prompt(scores, offsets)) {
-    if (group.size() < offsets.policies.size()) ++pairing.counts.num_incomplete_prompts;
+  for (const Group& group : group_by_prompt(scores, offsets, options.best_of_n)) {
+    if (num_policies(group) < offsets.policies.size()) ++pairing.counts.num_incomplete_prompts;
     if (group.size() < 2) continue;
     ++pairing.counts.num_prompts;
+    if (options.best_of_n) {
+      const auto [first, second] =
+          best_of_n_pair(group, options, scores[group.front().row].prompt_id);
+      consider(first, second, options, pairing);
+      continue;
+    }
     for (const auto& [first, second] : candidate_pairs(group, options, reference)) {
       consider(first, second, options, pairing);
     }

@@ -22,8 +22,20 @@ enum class Ties {
           ///< calibration is chosen
 };
 
+/// What stands against the best of several samples.
+enum class Rejected {
+  kWorst,   ///< the response with the lowest calibrated score
+  kRandom,  ///< any other response with a lower score, drawn by the seed and the prompt's id
+};
+
 struct PairingOptions {
   Pairs pairs = Pairs::kBestWorst;
+  /// One pair a prompt from all its responses, whatever their policy and sample number, instead of
+  /// sample against sample; `pairs` must be best-worst then. Use it where policies answered several
+  /// times; a single calibrated policy is enough.
+  bool best_of_n = false;
+  Rejected rejected = Rejected::kWorst;  ///< with `best_of_n`: worst gives the clearest pairs
+  std::uint64_t seed = 0;                ///< of random rejected responses
   Ties ties = Ties::kDrop;
   double min_margin = 0.0;  ///< score units: pairs with a smaller margin are left out; raise it for
                             ///< fewer, clearer pairs
@@ -46,7 +58,9 @@ struct Pair {
 };
 
 struct PairingCounts {
-  std::int64_t num_prompts = 0;  ///< prompts that at least two calibrated policies answered
+  /// Prompts (and samples) that at least two calibrated policies answered; with best_of_n, prompts
+  /// with two responses or more.
+  std::int64_t num_prompts = 0;
   std::int64_t num_incomplete_prompts =
       0;                      ///< prompts that some but not all calibrated policies answered
   std::int64_t num_ties = 0;  ///< candidate pairs with equal calibrated scores
@@ -62,8 +76,8 @@ struct Pairing {
 /// the member.
 Offsets read_offsets(const std::filesystem::path& path);
 
-/// Candidate pairs under `options`. Responses meet by prompt_id and sample; rows with an error and
-/// rows of policies without an offset are not looked at.
+/// Candidate pairs under `options`. Responses meet by prompt_id and sample (best_of_n: by
+/// prompt_id); rows with an error and rows of policies without an offset are not looked at.
 Pairing pair_scores(std::span<const Score> scores, const Offsets& offsets,
                     const PairingOptions& options);
 

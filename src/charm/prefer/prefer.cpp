@@ -36,6 +36,15 @@ void check_options(const PreferOptions& options) {
     throw Error(ErrorKind::kUsage, "--min-margin is {}; expected a number of at least 0",
                 options.pairing.min_margin);
   }
+  if (options.pairing.best_of_n && options.pairing.pairs != Pairs::kBestWorst) {
+    throw Error(ErrorKind::kUsage,
+                "--best-of-n pairs the best response of a prompt with another one; it does not go "
+                "with --pairs {}",
+                pairs_name(options.pairing.pairs));
+  }
+  if (!options.pairing.best_of_n && options.pairing.rejected != Rejected::kWorst) {
+    throw Error(ErrorKind::kUsage, "--rejected random goes with --best-of-n alone");
+  }
   storage::require_known_extension(options.output);
   require_writable(options.output);
 }
@@ -59,10 +68,11 @@ void check_coverage(std::span<const Score> scores, const Offsets& offsets,
     log::warning("{} has no offset for: {}; their {} rows are left out",
                  options.calibration.string(), fmt::join(others, ", "), result.num_other_policies);
   }
-  if (present.size() < 2) {
+  const std::size_t fewest = options.pairing.best_of_n ? 1 : 2;
+  if (present.size() < fewest) {
     throw Error(ErrorKind::kInput,
-                "the scores hold rows of {} calibrated policies; expected at least two of: {}",
-                present.size(), fmt::join(offsets.policies, ", "));
+                "the scores hold rows of {} calibrated policies; expected at least {} of: {}",
+                present.size(), fewest, fmt::join(offsets.policies, ", "));
   }
   for (const std::string& policy : offsets.policies) {
     if (present.contains(policy)) continue;
@@ -144,6 +154,9 @@ storage::Manifest manifest_of(const PreferOptions& options, const PreferResult& 
   manifest.option("pairs", pairs_name(options.pairing.pairs))
       .option("ties", options.pairing.ties == Ties::kDrop ? "drop" : "keep")
       .option("min-margin", options.pairing.min_margin)
+      .option("best-of-n", options.pairing.best_of_n)
+      .option("rejected", options.pairing.rejected == Rejected::kWorst ? "worst" : "random")
+      .seed(options.pairing.seed)
       .option("strict", options.strict)
       .option("max-bad-rows", options.read.max_bad_rows);
   for (const std::filesystem::path& path : options.scores) manifest.input(path);
@@ -174,11 +187,11 @@ PreferResult prefer(const PreferOptions& options, const ProgressFn& progress) {
                 pairing.counts.num_incomplete_prompts);
   }
   if (pairing.pairs.empty()) {
-    throw Error(
-        ErrorKind::kInput,
-        "no pairs: {} prompts with two or more policies, {} ties, {} pairs below the margin {}",
-        pairing.counts.num_prompts, pairing.counts.num_ties, pairing.counts.num_below_margin,
-        options.pairing.min_margin);
+    throw Error(ErrorKind::kInput,
+                "no pairs: {} prompts with two or more {}, {} ties, {} pairs below the margin {}",
+                pairing.counts.num_prompts, options.pairing.best_of_n ? "responses" : "policies",
+                pairing.counts.num_ties, pairing.counts.num_below_margin,
+                options.pairing.min_margin);
   }
   const auto texts = read_needed_texts(options, scores, pairing, progress);
   std::vector<PreferencePair> preferences;

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "charm/base/random.h"
 #include "tests/unit/base/temp_folder.h"
 
@@ -150,6 +153,64 @@ TEST(ReadOffsets, SaysWhatIsMissing) {
       message(
           R"({"reference":"z","policies":[{"policy":"b","offset":0},{"policy":"a","offset":1}]})"),
       HasSubstr("'z' is not among"));
+}
+
+// Four samples of a and two of b; calibrated: a 2 6 1 4, b 5 5.
+std::vector<Score> samples(const std::string& prompt_id) {
+  return {row("a", prompt_id, 1.0f, 0), row("a", prompt_id, 5.0f, 1), row("a", prompt_id, 0.0f, 2),
+          row("a", prompt_id, 3.0f, 3), row("b", prompt_id, 5.0f, 0), row("b", prompt_id, 5.0f, 1)};
+}
+
+TEST(BestOfN, TakesTheBestAndWorstOfAllSamples) {
+  const std::vector<Score> scores = samples("x");
+  const Pairing pairing = pair_scores(scores, kOffsets, {.best_of_n = true});
+  ASSERT_EQ(pairing.pairs.size(), 1u);
+  EXPECT_EQ(pairing.pairs[0].chosen, 1u);
+  EXPECT_EQ(pairing.pairs[0].rejected, 2u);
+  EXPECT_EQ(pairing.pairs[0].score_chosen, 6.0);
+  EXPECT_EQ(pairing.counts.num_prompts, 1);
+  EXPECT_EQ(pairing.counts.num_incomplete_prompts, 1);  // c has no sample
+}
+
+TEST(BestOfN, RandomRejectedIsLowerSeededAndIndependentOfOtherPrompts) {
+  std::vector<Score> scores;
+  for (int i = 0; i < 60; ++i) {
+    const std::vector<Score> group = samples("p" + std::to_string(i));
+    scores.insert(scores.end(), group.begin(), group.end());
+  }
+  const PairingOptions options = {.best_of_n = true, .rejected = Rejected::kRandom, .seed = 4};
+  const Pairing pairing = pair_scores(scores, kOffsets, options);
+  ASSERT_EQ(pairing.pairs.size(), 60u);
+  std::set<std::size_t> drawn;
+  for (std::size_t i = 0; i < 60; ++i) {
+    EXPECT_EQ(pairing.pairs[i].chosen, 6 * i + 1);
+    EXPECT_LT(pairing.pairs[i].score_rejected, 6.0);
+    drawn.insert(pairing.pairs[i].rejected - 6 * i);
+  }
+  EXPECT_EQ(drawn, (std::set<std::size_t>{0, 2, 3, 4, 5}));
+  const std::vector<Score> alone(scores.begin() + 6 * 17, scores.begin() + 6 * 18);
+  EXPECT_EQ(pair_scores(alone, kOffsets, options).pairs[0].rejected + 6 * 17,
+            pairing.pairs[17].rejected);
+  const Pairing other =
+      pair_scores(scores, kOffsets, {.best_of_n = true, .rejected = Rejected::kRandom, .seed = 5});
+  EXPECT_FALSE(std::equal(pairing.pairs.begin(), pairing.pairs.end(), other.pairs.begin(),
+                          [](const Pair& a, const Pair& b) { return a.rejected == b.rejected; }));
+}
+
+TEST(BestOfN, EqualSamplesAreATie) {
+  const std::vector<Score> scores = {row("a", "x", 1.0f, 0), row("a", "x", 1.0f, 1)};
+  for (const Rejected rejected : {Rejected::kWorst, Rejected::kRandom}) {
+    const Pairing dropped =
+        pair_scores(scores, kOffsets, {.best_of_n = true, .rejected = rejected});
+    EXPECT_TRUE(dropped.pairs.empty());
+    EXPECT_EQ(dropped.counts.num_ties, 1);
+    const Pairing kept = pair_scores(
+        scores, kOffsets, {.best_of_n = true, .rejected = rejected, .ties = Ties::kKeep});
+    ASSERT_EQ(kept.pairs.size(), 1u);
+    EXPECT_NE(kept.pairs[0].chosen, kept.pairs[0].rejected);
+  }
+  const std::vector<Score> single = {row("a", "x", 1.0f)};
+  EXPECT_EQ(pair_scores(single, kOffsets, {.best_of_n = true}).counts.num_prompts, 0);
 }
 
 }  // namespace
