@@ -63,6 +63,10 @@ std::map<std::string, double> ratings_for(std::span<const Score> scores, const C
   return rating_of;
 }
 
+std::string label_of(const ComparedRun& run, const fs::path& path) {
+  return run.name == path.string() ? run.name : fmt::format("{} ({})", run.name, path.string());
+}
+
 nlohmann::ordered_json run_json(const ComparedRun& run, const fs::path& path) {
   return {{"name", run.name}, {"run", path.string()}};
 }
@@ -96,8 +100,12 @@ void write_result(const CompareOptions& options, const ComparedRun& a, const Com
 
 CompareResult compare(const CompareOptions& options) {
   check_options(options);
-  const ComparedRun a = find_run(options.runs[0], options.benchmark);
-  const ComparedRun b = find_run(options.runs[1], options.benchmark);
+  ComparedRun a = find_run(options.runs[0], options.benchmark);
+  ComparedRun b = find_run(options.runs[1], options.benchmark);
+  if (a.name == b.name) {
+    a.name = options.runs[0].string();
+    b.name = options.runs[1].string();
+  }
   if (a.benchmark != b.benchmark) {
     throw Error(ErrorKind::kInput,
                 "{} is a run of {}, {} one of {}: only one benchmark's runs compare",
@@ -122,9 +130,9 @@ CompareResult compare(const CompareOptions& options) {
     result.comparison =
         compare_rows(a.benchmark, rows_of(a, options), rows_of(b, options), bootstrap);
   }
-  result.summary = fmt::format("{}, {} rows; A: {} ({}), B: {} ({})\n",
-                               benchmark_name(result.benchmark), result.comparison.num_rows, a.name,
-                               options.runs[0].string(), b.name, options.runs[1].string()) +
+  result.summary = fmt::format("{}, {} rows\nA: {}\nB: {}\n", benchmark_name(result.benchmark),
+                               result.comparison.num_rows, label_of(a, options.runs[0]),
+                               label_of(b, options.runs[1])) +
                    comparison_text(result.comparison);
   if (!options.output.empty()) write_result(options, a, b, result);
   return result;

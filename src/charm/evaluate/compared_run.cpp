@@ -48,9 +48,10 @@ std::vector<fs::path> scores_of_result(const fs::path& path) {
   for (const fs::path& file : written) {
     const std::optional<fs::path> place = find_moved(file, path);
     if (!place) {
-      throw Error(ErrorKind::kInput,
-                  "{}: its scores {} are not there; give the file of saved scores itself",
-                  path.string(), file.string());
+      throw Error(
+          ErrorKind::kInput,
+          "{}: its scores {} are not there; give the scores themselves instead of the result",
+          path.string(), file.string());
     }
     found.push_back(*place);
   }
@@ -109,6 +110,14 @@ ComparedRun find_run(const fs::path& path, std::optional<Benchmark> benchmark) {
     if (run.scores.empty()) {
       throw Error(ErrorKind::kInput, "{}: holds no .parquet or .jsonl files of scores",
                   path.string());
+    }
+    const Benchmark found = benchmark_of_rows(run.scores.front());
+    if (found != Benchmark::kArena) {
+      throw Error(
+          ErrorKind::kInput,
+          "{}: a folder is taken for scores of policies, but {} holds rows of {}; give that "
+          "file itself",
+          path.string(), run.scores.front().filename().string(), benchmark_name(found));
     }
   } else {
     run.benchmark = benchmark ? *benchmark : benchmark_of_rows(path);

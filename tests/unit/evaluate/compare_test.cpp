@@ -265,6 +265,11 @@ TEST_F(CompareStage, RefusesWhatCannotBeCompared) {
   EXPECT_EQ(kind_of_failure(), ErrorKind::kInput);
   EXPECT_THAT(message_, testing::AllOf(testing::HasSubstr("reward-bench,"),
                                        testing::HasSubstr("reward-bench-2")));
+  fs::create_directories(folder_ / "rows");
+  fs::copy_file(folder_ / "a.parquet", folder_ / "rows" / "a.parquet");
+  options_.runs = {folder_ / "rows", folder_ / "a.parquet"};
+  EXPECT_EQ(kind_of_failure(), ErrorKind::kInput);
+  EXPECT_THAT(message_, testing::HasSubstr("a.parquet holds rows of reward-bench"));
   write_file(folder_ / "empty.jsonl", "");
   options_.runs = {folder_ / "a.parquet", folder_ / "empty.jsonl"};
   EXPECT_EQ(kind_of_failure(), ErrorKind::kInput);
