@@ -1,0 +1,369 @@
+#include "charm/hub/http_client.h"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <deque>
+#include <exception>
+#include <list>
+#include <map>
+#include <mutex>
+#include <optional>
+
+#include "charm/base/error.h"
+#include "charm/base/version.h"
+#include "charm/hub/url.h"
+
+namespace charm::hub {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr int kMaxRedirects = 10;
+
+struct EasyCleanup {
+  void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
+};
+struct MultiCleanup {
+  void operator()(CURLM* handle) const { curl_multi_cleanup(handle); }
+};
+struct ListCleanup {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+using HeaderList = std::unique_ptr<curl_slist, ListCleanup>;
+
+void append(HeaderList& list, const std::string& line) {
+  curl_slist* longer = curl_slist_append(list.get(), line.c_str());
+  if (longer == nullptr) throw Error(ErrorKind::kResource, "out of memory");
+  (void)list.release();
+  list.reset(longer);
+}
+
+/// Hosts that no proxy is asked for: those of the environment and this machine.
+std::string hosts_without_proxy() {
+  std::string hosts = "127.0.0.1,localhost,::1,[::1]";
+  for (const char* name : {"no_proxy", "NO_PROXY"}) {
+    if (const char* given = std::getenv(name); given != nullptr && *given != '\0') {
+      return std::string(given) == "*" ? "*" : std::string(given) + "," + hosts;
+    }
+  }
+  return hosts;
+}
+
+void initialise_curl() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+      throw Error(ErrorKind::kInternal, "libcurl cannot be started");
+  });
+}
+
+bool is_redirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/// One request on its way, with everything libcurl points into.
+struct Transfer {
+  HttpRequest request;
+  HttpClient::DoneFn done;
+  std::string url;  // now asked
+  std::string method;
+  int num_redirects = 0;
+  bool with_token = false;  // `url` is of the origin that the token is for
+  HttpResponse response;
+  HeaderList headers;
+  std::unique_ptr<CURL, EasyCleanup> easy;
+  char error_text[CURL_ERROR_SIZE] = {};
+  bool body_refused = false;  // too long, or on_body said no
+  std::exception_ptr thrown;  // by on_body
+};
+
+std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  const std::string_view line(data, size * count);
+  if (line.starts_with("HTTP/")) {  // a new answer begins, after a 100 or a proxy's own
+    transfer.response.headers.clear();
+    return line.size();
+  }
+  const std::size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return line.size();
+  std::string name(line.substr(0, colon));
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::string_view value = line.substr(colon + 1);
+  const auto is_blank = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
+  while (!value.empty() && is_blank(value.front())) value.remove_prefix(1);
+  while (!value.empty() && is_blank(value.back())) value.remove_suffix(1);
+  transfer.response.headers.emplace_back(std::move(name), std::string(value));
+  return line.size();
+}
+
+std::size_t on_data(char* data, std::size_t size, std::size_t count, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  const std::string_view piece(data, size * count);
+  long status = 0;
+  curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+  bool go_on = true;
+  try {
+    if (transfer.request.on_body && status >= 200 && status < 300) {
+      go_on = transfer.request.on_body(static_cast<int>(status), piece);
+    } else {
+      go_on = transfer.response.body.size() + piece.size() <= transfer.request.max_body_bytes;
+      if (go_on) transfer.response.body.append(piece);
+    }
+  } catch (...) {  // must not cross libcurl's frames
+    transfer.thrown = std::current_exception();
+    go_on = false;
+  }
+  transfer.body_refused = !go_on;
+  return go_on ? piece.size() : 0;
+}
+
+template <typename Value>
+void set(CURL* easy, CURLoption option, Value value) {
+  if (const CURLcode code = curl_easy_setopt(easy, option, value); code != CURLE_OK) {
+    throw Error(ErrorKind::kInternal, "libcurl refuses option {}: {}", static_cast<int>(option),
+                curl_easy_strerror(code));
+  }
+}
+
+/// Sets up the handle for `transfer.url`; called again for every redirect.
+void prepare(Transfer& transfer, const std::string& no_proxy) {
+  CURL* easy = transfer.easy.get();
+  curl_easy_reset(easy);
+  transfer.response = {};
+  transfer.error_text[0] = '\0';
+  transfer.headers.reset();
+  for (const auto& [name, value] : transfer.request.headers)
+    append(transfer.headers, name + ": " + value);
+  append(transfer.headers, "Expect:");  // no round trip before a POST's body
+  if (transfer.with_token)
+    append(transfer.headers, "Authorization: Bearer " + transfer.request.bearer_token);
+  set(easy, CURLOPT_URL, transfer.url.c_str());
+  set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  set(easy, CURLOPT_NOSIGNAL, 1L);
+  set(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  set(easy, CURLOPT_HTTPHEADER, transfer.headers.get());
+  set(easy, CURLOPT_USERAGENT, fmt::format("charm/{}", kVersion).c_str());
+  set(easy, CURLOPT_NOPROXY, no_proxy.c_str());
+  set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(transfer.request.connect_timeout.count()));
+  set(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(transfer.request.timeout.count()));
+  if (transfer.request.stall_timeout.count() > 0) {
+    set(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    set(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(transfer.request.stall_timeout.count()));
+  }
+  set(easy, CURLOPT_ERRORBUFFER, transfer.error_text);
+  set(easy, CURLOPT_HEADERFUNCTION, &on_header);
+  set(easy, CURLOPT_HEADERDATA, static_cast<void*>(&transfer));
+  set(easy, CURLOPT_WRITEFUNCTION, &on_data);
+  set(easy, CURLOPT_WRITEDATA, static_cast<void*>(&transfer));
+  set(easy, CURLOPT_PRIVATE, static_cast<void*>(&transfer));
+  if (transfer.method == "HEAD") {
+    set(easy, CURLOPT_NOBODY, 1L);
+  } else if (transfer.method == "POST") {
+    set(easy, CURLOPT_POST, 1L);
+    set(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(transfer.request.body.size()));
+    set(easy, CURLOPT_POSTFIELDS, transfer.request.body.data());
+  } else {
+    set(easy, CURLOPT_HTTPGET, 1L);
+  }
+}
+
+std::string error_of(const Transfer& transfer, CURLcode code) {
+  if (transfer.body_refused && !transfer.request.on_body) {
+    return fmt::format("the answer is longer than {} bytes", transfer.request.max_body_bytes);
+  }
+  std::string text =
+      transfer.error_text[0] != '\0' ? transfer.error_text : curl_easy_strerror(code);
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+std::string_view HttpResponse::header(std::string_view name) const {
+  const auto found = std::find_if(headers.rbegin(), headers.rend(),
+                                  [&](const auto& header) { return header.first == name; });
+  return found == headers.rend() ? std::string_view() : std::string_view(found->second);
+}
+
+struct HttpClient::State {
+  std::size_t max_connections = 64;
+  std::string no_proxy = hosts_without_proxy();
+  std::unique_ptr<CURLM, MultiCleanup> multi;
+  std::list<std::unique_ptr<Transfer>> active;
+  std::deque<std::unique_ptr<Transfer>> waiting;
+  std::vector<std::unique_ptr<CURL, EasyCleanup>> spare;
+  std::multimap<Clock::time_point, std::function<void()>> timers;
+
+  bool stopped = false;
+
+  ~State() { drop_all(); }
+
+  void drop_all() {
+    for (const auto& transfer : active) curl_multi_remove_handle(multi.get(), transfer->easy.get());
+    active.clear();
+    waiting.clear();
+    timers.clear();
+  }
+
+  void check(CURLMcode code) const {
+    if (code != CURLM_OK)
+      throw Error(ErrorKind::kInternal, "libcurl: {}", curl_multi_strerror(code));
+  }
+
+  void begin(std::unique_ptr<Transfer> transfer) {
+    if (transfer->easy == nullptr) {
+      if (spare.empty()) {
+        transfer->easy.reset(curl_easy_init());
+        if (transfer->easy == nullptr)
+          throw Error(ErrorKind::kResource, "libcurl cannot start a request: out of memory");
+      } else {
+        transfer->easy = std::move(spare.back());
+        spare.pop_back();
+      }
+    }
+    prepare(*transfer, no_proxy);
+    check(curl_multi_add_handle(multi.get(), transfer->easy.get()));
+    active.push_back(std::move(transfer));
+  }
+
+  void fill() {
+    while (!waiting.empty() && active.size() < max_connections) {
+      std::unique_ptr<Transfer> next = std::move(waiting.front());
+      waiting.pop_front();
+      begin(std::move(next));
+    }
+  }
+
+  /// Where the request goes next, if its answer is a redirect that it follows.
+  std::optional<std::string> next_address(const Transfer& transfer) const {
+    const HttpResponse& response = transfer.response;
+    if (transfer.request.redirects == Redirects::kNone || !is_redirect(response.status) ||
+        !response.error.empty())
+      return std::nullopt;
+    const std::string_view location = response.header("location");
+    if (location.empty()) return std::nullopt;
+    std::string target = resolve_url(transfer.url, std::string(location));
+    if (transfer.request.redirects == Redirects::kSameHost && !same_origin(transfer.url, target))
+      return std::nullopt;
+    if (transfer.num_redirects >= kMaxRedirects) {
+      throw Error(ErrorKind::kNetwork, "{}: more than {} redirects",
+                  shown_url(transfer.request.url), kMaxRedirects);
+    }
+    if (transfer.url.starts_with("https:") && target.starts_with("http:")) {
+      throw Error(ErrorKind::kNetwork, "{}: redirects to '{}' without encryption; not followed",
+                  shown_url(transfer.url), shown_url(target));
+    }
+    return target;
+  }
+
+  void finish(CURL* easy, CURLcode code) {
+    const auto place = std::find_if(active.begin(), active.end(),
+                                    [&](const auto& t) { return t->easy.get() == easy; });
+    std::unique_ptr<Transfer> transfer = std::move(*place);
+    active.erase(place);
+    curl_multi_remove_handle(multi.get(), easy);
+    if (transfer->thrown) std::rethrow_exception(transfer->thrown);
+    HttpResponse& response = transfer->response;
+    long status = 0;
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    response.status = static_cast<int>(status);
+    response.url = transfer->url;
+    if (code != CURLE_OK) {
+      response.error = error_of(*transfer, code);
+      response.refused = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
+      response.timed_out = code == CURLE_OPERATION_TIMEDOUT;
+    }
+    if (const std::optional<std::string> target = next_address(*transfer)) {
+      ++transfer->num_redirects;
+      // Once elsewhere, the token does not come back: who redirected here might be told by whoever
+      // it met there.
+      transfer->with_token = transfer->with_token && same_origin(transfer->url, *target);
+      if (status == 303 && transfer->method == "POST") transfer->method = "GET";
+      transfer->url = *target;
+      return begin(std::move(transfer));
+    }
+    spare.push_back(std::move(transfer->easy));
+    fill();
+    transfer->done(std::move(response));
+  }
+
+  void run_due_timers() {
+    while (!stopped && !timers.empty() && timers.begin()->first <= Clock::now()) {
+      const std::function<void()> action = std::move(timers.begin()->second);
+      timers.erase(timers.begin());
+      action();
+    }
+  }
+
+  /// How long to sleep at most.
+  int wait_ms() const {
+    if (timers.empty()) return 1000;
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(timers.begin()->first - Clock::now())
+            .count() +
+        1;
+    return static_cast<int>(std::clamp<std::int64_t>(left, 0, 1000));
+  }
+};
+
+HttpClient::HttpClient(const HttpClientOptions& options) : state_(std::make_unique<State>()) {
+  initialise_curl();
+  state_->max_connections = std::max<std::size_t>(options.max_connections, 1);
+  state_->multi.reset(curl_multi_init());
+  if (state_->multi == nullptr)
+    throw Error(ErrorKind::kResource, "libcurl cannot be started: out of memory");
+  curl_multi_setopt(state_->multi.get(), CURLMOPT_MAXCONNECTS,
+                    static_cast<long>(state_->max_connections));
+}
+
+HttpClient::~HttpClient() = default;
+
+void HttpClient::start(HttpRequest request, DoneFn done) {
+  auto transfer = std::make_unique<Transfer>();
+  transfer->url = request.url;
+  transfer->method = request.method;
+  transfer->with_token = !request.bearer_token.empty();
+  transfer->request = std::move(request);
+  transfer->done = std::move(done);
+  state_->waiting.push_back(std::move(transfer));
+  state_->fill();
+}
+
+void HttpClient::after(std::chrono::milliseconds delay, std::function<void()> action) {
+  state_->timers.emplace(Clock::now() + delay, std::move(action));
+}
+
+void HttpClient::stop() { state_->stopped = true; }
+
+void HttpClient::run() {
+  state_->stopped = false;
+  while (!state_->active.empty() || !state_->waiting.empty() || !state_->timers.empty()) {
+    state_->run_due_timers();
+    if (state_->stopped) return state_->drop_all();
+    int num_running = 0;
+    state_->check(curl_multi_perform(state_->multi.get(), &num_running));
+    int num_messages = 0;
+    bool finished_some = false;
+    while (const CURLMsg* message = curl_multi_info_read(state_->multi.get(), &num_messages)) {
+      if (message->msg != CURLMSG_DONE) continue;
+      finished_some = true;
+      state_->finish(message->easy_handle, message->data.result);  // invalidates message
+      if (state_->stopped) return state_->drop_all();
+    }
+    if (finished_some) continue;
+    state_->check(curl_multi_poll(state_->multi.get(), nullptr, 0, state_->wait_ms(), nullptr));
+  }
+}
+
+HttpResponse HttpClient::ask(HttpRequest request) {
+  HttpResponse answer;
+  start(std::move(request), [&](HttpResponse response) { answer = std::move(response); });
+  run();
+  return answer;
+}
+
+}  // namespace charm::hub
