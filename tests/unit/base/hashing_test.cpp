@@ -1,4 +1,5 @@
 #include "charm/base/hashing.h"
+#include "charm/base/git_hash.h"
 
 #include <gtest/gtest.h>
 
@@ -20,6 +21,13 @@ TEST(Sha256, AFileHashesAsItsContent) {
   const std::string content(300000, 'z');
   EXPECT_EQ(sha256_file(folder.file("data", content)), sha256_hex(content));
   EXPECT_EQ(testing::error_of([&] { sha256_file(folder / "absent"); }).kind(), ErrorKind::kIo);
+}
+
+TEST(Hashing, GitBlobsAsGitNamesThem) {
+  const testing::TempFolder folder;
+  // git hash-object of an empty file, and of "hello\n".
+  EXPECT_EQ(git_blob_sha1(folder.file("empty", "")), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+  EXPECT_EQ(git_blob_sha1(folder.file("hello", "hello\n")), "ce013625030ba8dba906f756967f9e9ca394464a");
 }
 
 }  // namespace

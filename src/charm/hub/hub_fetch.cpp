@@ -1,0 +1,238 @@
+#include "charm/hub/hub_fetch.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <vector>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/base/log.h"
+
+namespace charm::hub {
+namespace {
+
+constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr const char* kConverted = "refs/convert/parquet";
+
+bool ends_with_any(const std::string& name, std::initializer_list<std::string_view> ends) {
+  return std::any_of(ends.begin(), ends.end(),
+                     [&](std::string_view end) { return name.ends_with(end); });
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// Configuration, tokenizer and templates in the repository's root: small files.
+bool is_model_setting(const std::string& name) {
+  return name.find('/') == std::string::npos &&
+         ends_with_any(name, {".json", ".jinja", "tokenizer.model", "merges.txt", "vocab.txt"});
+}
+
+/// Shards that an index names.
+std::vector<std::string> shards_of(const fs::path& index) {
+  const auto json = nlohmann::json::parse(read_file(index), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
+    throw Error(ErrorKind::kInput, "{}: expected an object with weight_map", index.string());
+  }
+  std::set<std::string> shards;
+  for (const auto& [tensor, file] : json["weight_map"].items()) {
+    const std::string name = file.is_string() ? file.get<std::string>() : "";
+    if (name.empty() || name.find('/') != std::string::npos) {
+      throw Error(ErrorKind::kInput,
+                  "{}: tensor '{}' stands in '{}'; expected a file of the same folder",
+                  index.string(), tensor, name);
+    }
+    shards.insert(name);
+  }
+  return {shards.begin(), shards.end()};
+}
+
+bool is_whole_model(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::exists(folder / "config.json", error)) return false;
+  if (fs::exists(folder / kIndex, error)) {
+    const auto shards = shards_of(folder / kIndex);
+    return std::all_of(shards.begin(), shards.end(),
+                       [&](const std::string& shard) { return fs::exists(folder / shard, error); });
+  }
+  return fs::exists(folder / "model.safetensors", error);
+}
+
+/// The snapshot of the revision if `is_whole` says so of it.
+template <typename IsWhole>
+std::optional<fs::path> cached(const RepoCache& cache, const std::string& revision,
+                               const IsWhole& is_whole) {
+  const std::optional<std::string> commit = cache.commit_of(revision);
+  if (!commit) return std::nullopt;
+  const fs::path folder = cache.snapshot(*commit);
+  std::error_code error;
+  if (!fs::is_directory(folder, error) || !is_whole(folder)) return std::nullopt;
+  return folder;
+}
+
+Error not_cached(const HubSource& source, const HubOptions& options) {
+  return Error(ErrorKind::kNetwork,
+               "hub:{}@{} is not (wholly) in the cache {}, and the program is offline (--offline, "
+               "HF_HUB_OFFLINE)",
+               source.repo, source.revision, options.cache_dir.string());
+}
+
+/// `online()`; where the Hub cannot be reached or may not be asked, what the cache holds.
+template <typename IsWhole, typename Online>
+fs::path online_or_cached(HubRepo& repo, const HubSource& source, const HubOptions& options,
+                          const IsWhole& is_whole, const Online& online) {
+  if (options.offline) {
+    if (const auto folder = cached(repo.cache(), source.revision, is_whole)) return *folder;
+    throw not_cached(source, options);
+  }
+  HubRepo::Listing listing;
+  try {
+    listing = repo.list();
+  } catch (const Error& error) {
+    const auto folder = cached(repo.cache(), source.revision, is_whole);
+    if (!repo.unreachable() || !folder) throw;
+    log::warning("{}; taking what the cache holds: {}", error.message(), folder->string());
+    return *folder;
+  }
+  const fs::path result = online(listing);
+  repo.cache().set_commit(source.revision, listing.commit);
+  return result;
+}
+
+/// Of file names such as "data/train-00000-of-00004.parquet", "test.parquet",
+/// "default/train/0000.parquet".
+bool is_of_split(const std::string& file, const std::string& split) {
+  const fs::path path(file);
+  const std::string name = path.filename().string();
+  return name.starts_with(split + "-") || name.starts_with(split + ".") ||
+         name.starts_with(split + "_") || path.parent_path().filename() == split;
+}
+
+std::vector<std::string> parquet_files(const std::vector<std::string>& files,
+                                       const std::optional<std::string>& split) {
+  std::vector<std::string> chosen;
+  for (const std::string& file : files) {
+    if (file.ends_with(".parquet") && (!split || is_of_split(file, *split))) chosen.push_back(file);
+  }
+  return chosen;
+}
+
+std::string list_of(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < 12; ++i)
+    text += (text.empty() ? "" : ", ") + names[i];
+  return names.size() > 12 ? text + ", ..." : text;
+}
+
+fs::path fetch_all(HubRepo& repo, const std::string& commit, const std::vector<std::string>& files,
+                   const ProgressFn& progress) {
+  for (const std::string& file : files) repo.fetch(commit, file, progress);
+  return repo.cache().snapshot(commit);
+}
+
+/// Parquet files lie side by side for the readers: their common folder.
+fs::path common_folder(const fs::path& snapshot, const std::vector<std::string>& files) {
+  std::set<fs::path> folders;
+  for (const std::string& file : files) folders.insert(fs::path(file).parent_path());
+  if (folders.size() > 1) {
+    throw Error(ErrorKind::kUsage,
+                "{}: data files in several folders ({}); name one file (hub:OWNER/NAME/FILE) or a "
+                "split (--split)",
+                snapshot.string(), list_of(files));
+  }
+  return snapshot / *folders.begin();
+}
+
+}  // namespace
+
+fs::path fetch_model(const HubSource& source, const HubOptions& options,
+                     const ProgressFn& progress) {
+  if (!source.file.empty())
+    throw Error(ErrorKind::kUsage, "hub:{}/{}: expected a model's repository, found a file of it",
+                source.repo, source.file);
+  HubRepo repo(source, RepoKind::kModel, options);
+  return online_or_cached(
+      repo, source, options, is_whole_model, [&](const HubRepo::Listing& listing) {
+        std::vector<std::string> settings, weights;
+        for (const std::string& file : listing.files) {
+          if (is_model_setting(file)) settings.push_back(file);
+        }
+        if (!contains(listing.files, kIndex) && !contains(listing.files, "model.safetensors")) {
+          throw Error(ErrorKind::kInput,
+                      "hub:{}: has no model.safetensors and no {} (found: {}); pickled weights are "
+                      "not read",
+                      source.repo, kIndex, list_of(listing.files));
+        }
+        fs::path folder = fetch_all(repo, listing.commit, settings, progress);
+        weights = contains(listing.files, kIndex) ? shards_of(folder / kIndex)
+                                                  : std::vector<std::string>{"model.safetensors"};
+        return fetch_all(repo, listing.commit, weights, progress);
+      });
+}
+
+fs::path fetch_dataset(const HubSource& source, const std::optional<std::string>& split,
+                       const HubOptions& options, const ProgressFn& progress) {
+  HubRepo repo(source, RepoKind::kDataset, options);
+  if (!source.file.empty()) {
+    const auto has_file = [&](const fs::path& folder) { return fs::exists(folder / source.file); };
+    const fs::path folder =
+        online_or_cached(repo, source, options, has_file, [&](const HubRepo::Listing& listing) {
+          if (!contains(listing.files, source.file)) {
+            throw Error(ErrorKind::kInput, "hub:{}: has no file '{}'; it has {}", source.repo,
+                        source.file, list_of(listing.files));
+          }
+          return fetch_all(repo, listing.commit, {source.file}, progress);
+        });
+    return folder / source.file;
+  }
+  const auto files_in = [&](const fs::path& folder) {
+    std::vector<std::string> files;
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      if (entry.is_regular_file())
+        files.push_back(entry.path().lexically_relative(folder).generic_string());
+    }
+    std::sort(files.begin(), files.end());
+    return files;
+  };
+  const auto has_data = [&](const fs::path& folder) {
+    return !parquet_files(files_in(folder), split).empty();
+  };
+  std::optional<fs::path> single;
+  bool convert = false;
+  fs::path folder =
+      online_or_cached(repo, source, options, has_data, [&](const HubRepo::Listing& listing) {
+        const std::vector<std::string> parquet = parquet_files(listing.files, split);
+        if (!parquet.empty()) return fetch_all(repo, listing.commit, parquet, progress);
+        std::vector<std::string> texts;
+        for (const std::string& file : listing.files) {
+          const bool is_data = ends_with_any(file, {".jsonl", ".jsonl.gz", ".json.gz"}) ||
+                               (file.ends_with(".json") && file != "dataset_infos.json");
+          if (is_data && (!split || is_of_split(file, *split))) texts.push_back(file);
+        }
+        if (texts.size() == 1) {
+          single = repo.fetch(listing.commit, texts.front(), progress);
+          return repo.cache().snapshot(listing.commit);
+        }
+        if (texts.size() > 1) {
+          throw Error(ErrorKind::kUsage,
+                      "hub:{}: holds several data files ({}); name one: hub:{}/FILE, or --split",
+                      source.repo, list_of(texts), source.repo);
+        }
+        convert = true;
+        return repo.cache().snapshot(listing.commit);
+      });
+  if (single) return *single;
+  if (!convert) return common_folder(folder, parquet_files(files_in(folder), split));
+  if (source.revision == kConverted)
+    throw Error(ErrorKind::kInput, "hub:{}@{}: has no data files that charm reads", source.repo,
+                source.revision);
+  log::info("hub:{}: no Parquet or JSON files on this branch; taking those of {}", source.repo,
+            kConverted);
+  HubSource converted = source;
+  converted.revision = kConverted;
+  return fetch_dataset(converted, split, options, progress);
+}
+
+}  // namespace charm::hub

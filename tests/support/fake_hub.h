@@ -1,0 +1,161 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/support/http_server.h"
+
+namespace charm::testing {
+
+/// A server that behaves like the Hub, with a second one as the host that stores large files.
+/// Repositories are "models/OWNER/NAME" and "datasets/OWNER/NAME", their files contents; ETags are
+/// given by the test (a hash), as large or small files.
+class FakeHub {
+ public:
+  struct File {
+    std::string content;
+    std::string etag;    ///< SHA-256 of a large file, git's hash of a small one
+    bool large = false;  ///< redirected to the store
+  };
+  struct Repo {
+    std::string commit;
+    std::map<std::string, File> files;
+    std::set<std::string> revisions = {"main"};
+    std::string needs_token;  ///< gated unless this comes
+  };
+  /// May change the reply to a GET of a file's content; `number` counts those from 1.
+  using Fault = std::function<void(int number, const ServerRequest& request, ServerReply& reply)>;
+
+  FakeHub()
+      : store_([this](const ServerRequest& r) { return content(r, /*from_store=*/true); }),
+        hub_([this](const ServerRequest& r) { return answer(r); }) {}
+
+  std::map<std::string, Repo> repos;
+  Fault fault;
+
+  std::string url() const { return hub_.url(); }
+  void stop() {
+    hub_.stop();
+    store_.stop();
+  }
+  int num_downloads() const { return num_downloads_; }
+  std::vector<ServerRequest> hub_requests() const { return copy(hub_requests_); }
+  std::vector<ServerRequest> store_requests() const { return copy(store_requests_); }
+
+ private:
+  std::vector<ServerRequest> copy(const std::vector<ServerRequest>& list) const {
+    const std::lock_guard lock(mutex_);
+    return list;
+  }
+
+  static ServerReply missing(const std::string& code, int status = 404) {
+    return {.status = status,
+            .body = R"({"error":"not for you"})",
+            .headers = {{"X-Error-Code", code}}};
+  }
+
+  ServerReply answer(const ServerRequest& request) {
+    {
+      const std::lock_guard lock(mutex_);
+      hub_requests_.push_back(request);
+    }
+    for (const auto& [name, repo] : repos) {
+      const std::string plain = name.starts_with("models/") ? name.substr(7) : name;
+      const std::string api = "/api/" + name + "/revision/", resolve = "/" + plain + "/resolve/";
+      if (request.path.rfind(api, 0) == 0)
+        return describe(request, repo, request.path.substr(api.size()));
+      if (request.path.rfind(resolve, 0) == 0)
+        return resolved(request, repo, name, request.path.substr(resolve.size()));
+    }
+    return missing("RepoNotFound", 401);  // the Hub hides what does not exist
+  }
+
+  static bool allowed(const ServerRequest& request, const Repo& repo) {
+    return repo.needs_token.empty() ||
+           request.header("authorization") == "Bearer " + repo.needs_token;
+  }
+
+  static ServerReply describe(const ServerRequest& request, const Repo& repo,
+                              const std::string& revision) {
+    if (!allowed(request, repo)) return missing("GatedRepo", 403);
+    if (repo.revisions.count(revision) == 0 && revision != repo.commit)
+      return missing("RevisionNotFound");
+    nlohmann::json siblings = nlohmann::json::array();
+    for (const auto& [file, unused] : repo.files) siblings.push_back({{"rfilename", file}});
+    return {.body =
+                nlohmann::json{{"id", "x"}, {"sha", repo.commit}, {"siblings", siblings}}.dump()};
+  }
+
+  ServerReply resolved(const ServerRequest& request, const Repo& repo, const std::string& name,
+                       const std::string& rest) {
+    if (!allowed(request, repo)) return missing("GatedRepo", 401);
+    const std::size_t slash = rest.find('/');
+    const auto found = repo.files.find(rest.substr(slash + 1));
+    if (found == repo.files.end()) return missing("EntryNotFound");
+    const File& file = found->second;
+    if (!file.large) {
+      ServerReply reply = content(request, /*from_store=*/false, &file);
+      reply.headers.emplace_back("ETag", "\"" + file.etag + "\"");
+      reply.headers.emplace_back("X-Repo-Commit", repo.commit);
+      return reply;
+    }
+    return {
+        .status = 302,
+        .headers = {{"Location", store_.url("/" + name + "/" + found->first + "?signature=abc")},
+                    {"X-Linked-Etag", "\"" + file.etag + "\""},
+                    {"X-Linked-Size", std::to_string(file.content.size())},
+                    {"X-Repo-Commit", repo.commit},
+                    {"ETag", "\"other\""}}};
+  }
+
+  const File* stored(const std::string& path) const {
+    const std::string key = path.substr(1, path.find('?') - 1);
+    for (const auto& [name, repo] : repos) {
+      if (key.rfind(name + "/", 0) != 0) continue;
+      const auto found = repo.files.find(key.substr(name.size() + 1));
+      if (found != repo.files.end()) return &found->second;
+    }
+    return nullptr;
+  }
+
+  ServerReply content(const ServerRequest& request, bool from_store, const File* file = nullptr) {
+    if (from_store) {
+      const std::lock_guard lock(mutex_);
+      store_requests_.push_back(request);
+    }
+    if (file == nullptr) file = stored(request.path);
+    if (file == nullptr) return {.status = 404};
+    ServerReply reply{.body = file->content};
+    if (request.method == "GET") {
+      if (request.has("range")) {
+        const std::size_t begin = std::stoul(request.header("range").substr(6));
+        if (begin >= file->content.size()) return {.status = 416};
+        reply.status = 206;
+        reply.body = file->content.substr(begin);
+        reply.headers.emplace_back("Content-Range", "bytes " + std::to_string(begin) + "-" +
+                                                        std::to_string(file->content.size() - 1) +
+                                                        "/" + std::to_string(file->content.size()));
+      }
+      if (fault)
+        fault(++num_downloads_, request, reply);
+      else
+        ++num_downloads_;
+    }
+    return reply;
+  }
+
+  mutable std::mutex mutex_;
+  std::vector<ServerRequest> hub_requests_;
+  std::vector<ServerRequest> store_requests_;
+  std::atomic<int> num_downloads_{0};
+  HttpServer store_;
+  HttpServer hub_;  // last: its threads use the others
+};
+
+}  // namespace charm::testing
