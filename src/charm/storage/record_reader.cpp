@@ -1,5 +1,6 @@
 #include "charm/storage/record_reader.h"
 
+#include <algorithm>
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -7,6 +8,8 @@
 #include <type_traits>
 
 #include "charm/base/error.h"
+#include "charm/base/log.h"
+#include "charm/storage/prompt_reader.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"
 #include "charm/storage/score_columns.h"
@@ -43,6 +46,29 @@ auto collect_rows(RowReader& reader, const Parse& parse) {
   std::vector<std::invoke_result_t<Parse, const nlohmann::json&>> records;
   for_each_row(reader, parse, [&](auto&& record) { records.push_back(std::move(record)); });
   return records;
+}
+
+// A row of `charm generate` that says why it has no response.
+bool is_failed_generation(const nlohmann::json& row) {
+  for (const char* column : {"response", "output", "completion", "messages"}) {
+    if (row.contains(column) && !row[column].is_null()) return false;
+  }
+  const auto error = row.find("error");
+  return error != row.end() && error->is_string() && !error->get_ref<const std::string&>().empty();
+}
+
+// A row whose prompt is known only as what chosen and rejected share.
+bool is_pair_alone(const nlohmann::json& row) {
+  for (const char* column : {"prompt", "instruction", "messages"}) {
+    if (row.contains(column) && !row[column].is_null()) return false;
+  }
+  return true;
+}
+
+void keep_first_user_turn(Conversation& messages) {
+  const auto user = std::find_if(messages.begin(), messages.end(),
+                                 [](const Message& message) { return message.role == "user"; });
+  if (user != messages.end()) messages.erase(user + 1, messages.end());
 }
 
 std::string policy_of(const nlohmann::json& row, const RowReader& reader,
@@ -105,10 +131,17 @@ std::optional<std::vector<Score>> read_scores_of_columns(const std::filesystem::
 }  // namespace
 
 std::vector<Prompt> read_prompts(const std::filesystem::path& path, const ReadOptions& options) {
+  return read_prompts(path, options, PromptTurns::kAll);
+}
+
+std::vector<Prompt> read_prompts(const std::filesystem::path& path, const ReadOptions& options,
+                                 PromptTurns turns) {
   RowReader reader(path, options);
   UniqueIds ids;
   return collect_rows(reader, [&](const nlohmann::json& row) {
     Conversation messages = prompt_field(row);
+    if (turns == PromptTurns::kFirst || (turns == PromptTurns::kFirstOfPairs && is_pair_alone(row)))
+      keep_first_user_turn(messages);
     const std::optional<std::string> given = prompt_id_field(row);
     return Prompt{ids.claim("", given ? *given : prompt_id_of(messages), std::nullopt),
                   std::move(messages)};
@@ -119,8 +152,26 @@ std::vector<Response> read_responses(const std::filesystem::path& path,
                                      const ReadOptions& options) {
   RowReader reader(path, options);
   UniqueIds ids;
-  return collect_rows(
-      reader, [&](const nlohmann::json& row) { return response_of(row, reader, options, ids); });
+  std::vector<Response> responses;
+  std::int64_t num_failed = 0;
+  for_each_row(
+      reader,
+      [&](const nlohmann::json& row) -> std::optional<Response> {
+        if (is_failed_generation(row)) return std::nullopt;
+        return response_of(row, reader, options, ids);
+      },
+      [&](std::optional<Response>&& response) {
+        if (response) {
+          responses.push_back(*std::move(response));
+        } else {
+          ++num_failed;
+        }
+      });
+  if (responses.empty()) {
+    throw Error(ErrorKind::kInput, "{}: none of its {} rows has a response; all carry an error", path.string(), num_failed);
+  }
+  if (num_failed > 0) log::warning("{}: {} rows carry an error instead of a response; left out", path.string(), num_failed);
+  return responses;
 }
 
 std::vector<ScoredResponse> read_scored_responses(const std::filesystem::path& path,

@@ -7,6 +7,7 @@
 
 #include "charm/base/check.h"
 #include "charm/base/error.h"
+#include "charm/storage/generated_writer.h"
 #include "charm/storage/table.h"
 
 namespace charm::storage {
@@ -71,6 +72,36 @@ void write_responses(const std::filesystem::path& path, std::span<const Response
   table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
     cells = response_cells(rows[i]);
     cells.push_back(optional_cell(rows[i].num_tokens));
+  };
+  write_table(path, table);
+}
+
+void write_generated(const std::filesystem::path& path, std::span<const GeneratedResponse> rows,
+                     const SamplingSettings& sampling, const Provenance& provenance) {
+  Table table{response_columns(), rows.size(), {}, provenance};
+  for (const char* name : {"num_tokens", "num_prompt_tokens"}) {
+    table.columns.push_back({name, ColumnType::kCount});
+  }
+  table.columns.push_back({"error", ColumnType::kText});
+  table.columns.push_back({"temperature", ColumnType::kDouble});
+  table.columns.push_back({"top_p", ColumnType::kDouble});
+  table.columns.push_back({"top_k", ColumnType::kCount});
+  table.columns.push_back({"min_p", ColumnType::kDouble});
+  table.columns.push_back({"repetition_penalty", ColumnType::kDouble});
+  table.columns.push_back({"max_new_tokens", ColumnType::kCount});
+  table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
+    const GeneratedResponse& row = rows[i];
+    cells = response_cells(row.response);
+    if (row.error) cells[2] = std::monostate();
+    cells.push_back(optional_cell(row.response.num_tokens));
+    cells.push_back(optional_cell(row.num_prompt_tokens));
+    cells.push_back(optional_cell(row.error));
+    cells.push_back(sampling.temperature);
+    cells.push_back(sampling.top_p);
+    cells.push_back(optional_cell(sampling.top_k));
+    cells.push_back(optional_cell(sampling.min_p));
+    cells.push_back(optional_cell(sampling.repetition_penalty));
+    cells.push_back(sampling.max_new_tokens);
   };
   write_table(path, table);
 }
