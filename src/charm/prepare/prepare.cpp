@@ -11,6 +11,7 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/random.h"
+#include "charm/prepare/text_overlap.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
@@ -22,22 +23,122 @@ void check_options(const PrepareOptions& options) {
   if (options.limit && *options.limit <= 0) {
     throw Error(ErrorKind::kUsage, "--limit is {}; expected at least 1", *options.limit);
   }
+  if (options.near_duplicates &&
+      !(*options.near_duplicates > 0.0 && *options.near_duplicates <= 1.0)) {
+    throw Error(ErrorKind::kUsage, "--near-duplicates is {}; expected more than 0 and at most 1",
+                *options.near_duplicates);
+  }
+  if (!(options.exclude_overlap > 0.0 && options.exclude_overlap <= 1.0)) {
+    throw Error(ErrorKind::kUsage, "--exclude-overlap is {}; expected more than 0 and at most 1",
+                options.exclude_overlap);
+  }
+  if (options.min_chars && options.max_chars && *options.min_chars > *options.max_chars) {
+    throw Error(ErrorKind::kUsage, "--min-chars {} is more than --max-chars {}", *options.min_chars,
+                *options.max_chars);
+  }
   storage::require_known_extension(options.output);
   require_writable(options.output);
 }
 
+template <typename T>
+nlohmann::ordered_json optional_json(const std::optional<T>& value) {
+  return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
+}
+
+std::string_view turns_name(storage::PromptTurns turns) {
+  switch (turns) {
+    case storage::PromptTurns::kFirstOfPairs:
+      return "auto";
+    case storage::PromptTurns::kFirst:
+      return "first";
+    case storage::PromptTurns::kAll:
+      break;
+  }
+  return "all";
+}
+
 storage::Manifest manifest_of(const PrepareOptions& options, const PrepareResult& result) {
   storage::Manifest manifest("prepare");
-  manifest
-      .option("limit", options.limit ? nlohmann::ordered_json(*options.limit)
-                                     : nlohmann::ordered_json(nullptr))
+  manifest.option("limit", optional_json(options.limit))
       .option("dedupe", options.dedupe)
+      .option("near-duplicates", optional_json(options.near_duplicates))
+      .option("min-chars", optional_json(options.min_chars))
+      .option("max-chars", optional_json(options.max_chars))
+      .option("exclude-overlap", options.exclude_overlap)
+      .option("turns", turns_name(options.turns))
       .option("max-bad-rows", options.read.max_bad_rows);
   if (options.read.split) manifest.option("split", *options.read.split);
   if (options.seed) manifest.seed(*options.seed);
   manifest.input(options.input, result.num_read).output(options.output, result.num_written);
-  manifest.extra("num_duplicates", result.num_duplicates);
+  for (const fs::path& file : options.exclude) manifest.input(file);
+  manifest.extra("num_duplicates", result.num_duplicates)
+      .extra("num_near_duplicates", result.num_near_duplicates)
+      .extra("num_too_short", result.num_too_short)
+      .extra("num_too_long", result.num_too_long)
+      .extra("num_excluded", result.num_excluded);
   return manifest;
+}
+
+/// Code points of all turns but the system's.
+std::int64_t num_chars(const Conversation& prompt) {
+  std::int64_t count = 0;
+  for (const Message& message : prompt) {
+    if (message.role == "system") continue;
+    count += std::count_if(message.content.begin(), message.content.end(),
+                           [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+  }
+  return count;
+}
+
+void drop_by_length(std::vector<Prompt>& prompts, const PrepareOptions& options,
+                    PrepareResult& result) {
+  std::erase_if(prompts, [&](const Prompt& prompt) {
+    const std::int64_t length = num_chars(prompt.messages);
+    const bool is_short = options.min_chars && length < *options.min_chars,
+               is_long = options.max_chars && length > *options.max_chars;
+    result.num_too_short += is_short ? 1 : 0;
+    result.num_too_long += is_long ? 1 : 0;
+    return is_short || is_long;
+  });
+}
+
+/// Drops prompts of the benchmarks and writes the list of them.
+void drop_excluded(std::vector<Prompt>& prompts, const PrepareOptions& options,
+                   PrepareResult& result) {
+  std::vector<Prompt> benchmark;
+  std::vector<std::string> files;
+  for (const fs::path& file : options.exclude) {
+    storage::ReadOptions read;
+    read.max_bad_rows = options.read.max_bad_rows;
+    for (Prompt& prompt : storage::read_prompts(file, read)) {
+      benchmark.push_back(std::move(prompt));
+      files.push_back(file.string());
+    }
+  }
+  const BenchmarkIndex index(benchmark);
+  std::string list;
+  std::erase_if(prompts, [&](const Prompt& prompt) {
+    const std::optional<Overlap> found = index.find(prompt.messages, options.exclude_overlap);
+    if (!found) return false;
+    ++result.num_excluded;
+    const nlohmann::ordered_json line = {
+        {"prompt_id", prompt.prompt_id},
+        {"prompt", nlohmann::ordered_json::parse(conversation_json(prompt.messages))},
+        {"overlap", found->share},
+        {"benchmark", files[found->benchmark]},
+        {"benchmark_prompt",
+         nlohmann::ordered_json::parse(conversation_json(benchmark[found->benchmark].messages))}};
+    list += line.dump() + "\n";
+    return true;
+  });
+  write_file(excluded_path(options.output), list);
+}
+
+void drop_near_duplicates(std::vector<Prompt>& prompts, double threshold, PrepareResult& result) {
+  const std::vector<bool> duplicate = find_near_duplicates(prompts, threshold);
+  std::size_t i = 0;
+  std::erase_if(prompts, [&](const Prompt&) { return duplicate[i++]; });
+  result.num_near_duplicates = std::count(duplicate.begin(), duplicate.end(), true);
 }
 
 }  // namespace
@@ -66,13 +167,25 @@ std::vector<Prompt> take_prompts(std::span<const Prompt> prompts, std::int64_t l
   return taken;
 }
 
+fs::path excluded_path(const fs::path& output) {
+  fs::path path = output;
+  path += ".excluded.jsonl";
+  return path;
+}
+
 PrepareResult prepare(const PrepareOptions& options, const ProgressFn& progress) {
   check_options(options);
-  std::vector<Prompt> prompts = storage::read_prompts(options.input, options.read);
+  std::vector<Prompt> prompts = storage::read_prompts(options.input, options.read, options.turns);
   PrepareResult result;
   result.num_read = static_cast<std::int64_t>(prompts.size());
-  if (options.dedupe) prompts = without_duplicates(prompts);
+  if (options.dedupe || options.near_duplicates) prompts = without_duplicates(prompts);
   result.num_duplicates = result.num_read - static_cast<std::int64_t>(prompts.size());
+  drop_by_length(prompts, options, result);
+  if (!options.exclude.empty()) drop_excluded(prompts, options, result);
+  if (options.near_duplicates) drop_near_duplicates(prompts, *options.near_duplicates, result);
+  if (prompts.empty())
+    throw Error(ErrorKind::kInput, "{}: none of its {} prompts is left", options.input.string(),
+                result.num_read);
   if (options.limit) {
     if (static_cast<std::int64_t>(prompts.size()) < *options.limit) {
       log::warning("{}: has {} prompts, fewer than the limit of {}", options.input.string(),

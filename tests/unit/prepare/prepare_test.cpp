@@ -84,6 +84,70 @@ TEST(Prepare, KeepsRepeatsUnlessToldOtherwise) {
             prompt_id_of({{"user", "a"}}) + "-2");
 }
 
+TEST(Prepare, LeavesOutByLengthBenchmarkAndLikeness) {
+  const TempFolder folder;
+  PrepareOptions options;
+  options.input = folder.file(
+      "in.jsonl",
+      "{\"prompt\":\"hi\"}\n"
+      "{\"prompt\":\"What is the capital of France?\"}\n"
+      "{\"prompt\":\"Write a poem about the autumn sea and its many colours, please.\"}\n"
+      "{\"prompt\":\"write a poem about the autumn sea, and its many colours please\"}\n"
+      "{\"prompt\":\"" +
+          std::string(500, 'x') +
+          "\"}\n"
+          "{\"prompt\":\"Name three uses of a brick.\"}\n");
+  options.output = folder / "prompts.jsonl";
+  options.min_chars = 5;
+  options.max_chars = 400;
+  options.near_duplicates = 0.8;
+  options.exclude = {folder.file(
+      "bench.json",
+      R"([{"prompt":"what is the capital of france","chosen":["a"],"rejected":["b"]}])")};
+  const PrepareResult result = prepare(options);
+  EXPECT_EQ(result.num_too_short, 1);
+  EXPECT_EQ(result.num_too_long, 1);
+  EXPECT_EQ(result.num_excluded, 1);
+  EXPECT_EQ(result.num_near_duplicates, 1);
+  EXPECT_EQ(result.num_written, 2);
+  const auto list = nlohmann::json::parse(read_file(excluded_path(options.output)));
+  EXPECT_EQ(list["prompt"][0]["content"], "What is the capital of France?");
+  EXPECT_EQ(list["overlap"], 1.0);
+  EXPECT_THAT(list["benchmark"].get<std::string>(), ::testing::HasSubstr("bench.json"));
+  options.min_chars = 1000;
+  options.max_chars.reset();
+  EXPECT_EQ(error_of([&] { prepare(options); }).kind(), ErrorKind::kInput);
+  options.max_chars = 10;
+  EXPECT_EQ(error_of([&] { prepare(options); }).kind(), ErrorKind::kUsage);
+}
+
+TEST(Prepare, PairsGiveTheirFirstUserTurnConversationsAll) {
+  const TempFolder folder;
+  PrepareOptions options;
+  const std::string shared =
+      R"({"role":"system","content":"s"},{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"})";
+  options.input =
+      folder.file("in.jsonl", R"({"chosen":[)" + shared +
+                                  R"(,{"role":"assistant","content":"x"}],"rejected":[)" + shared +
+                                  R"(,{"role":"assistant","content":"y"}]})"
+                                  "\n"
+                                  R"({"messages":[)" +
+                                  shared + "]}\n");
+  options.output = folder / "prompts.jsonl";
+  const auto sizes = [&] {
+    prepare(options);
+    std::vector<std::size_t> all;
+    for (const Prompt& prompt : storage::read_prompts(options.output, {}))
+      all.push_back(prompt.messages.size());
+    return all;
+  };
+  EXPECT_THAT(sizes(), ElementsAre(2u, 4u));
+  options.turns = storage::PromptTurns::kAll;
+  EXPECT_THAT(sizes(), ElementsAre(4u, 4u));
+  options.turns = storage::PromptTurns::kFirst;
+  EXPECT_THAT(sizes(), ElementsAre(2u, 2u));
+}
+
 TEST(Prepare, BadOptionsAndInputLeaveNoOutput) {
   const TempFolder folder;
   PrepareOptions options;
