@@ -1,0 +1,229 @@
+#include "charm/generate/generate_stage.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "charm/storage/record_reader.h"
+#include "charm/storage/row_reader.h"
+#include "tests/support/fake_llm.h"
+#include "tests/unit/base/temp_folder.h"
+
+namespace charm::generate {
+namespace {
+
+using charm::testing::error_of;
+using charm::testing::FakeLlm;
+using charm::testing::ServerReply;
+using charm::testing::TempFolder;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+/// Answers in reverse order; fails or throws where told.
+class FakeGenerator final : public Generator {
+ public:
+  void generate(std::span<const GenerationRequest> requests, const SamplingOptions& sampling,
+                const GeneratedFn& on_generated) override {
+    last_sampling = sampling;
+    std::size_t count = 0;
+    for (auto request = requests.rbegin(); request != requests.rend(); ++request) {
+      if (count++ == throw_after) throw Error(ErrorKind::kNetwork, "gone");
+      asked.push_back(*request);
+      GenerationResult result{
+          .index = request->index,
+          .response = "r:" + request->prompt.back().content + "/" + std::to_string(request->sample),
+          .finish_reason = request->prompt.back().content == "long" ? "length" : "stop",
+          .num_prompt_tokens = 4,
+          .num_tokens = 2,
+          .error = {}};
+      if (failing.count(request->prompt.back().content) != 0)
+        result = {
+            .index = request->index, .response = "", .finish_reason = "", .error = "too long"};
+      on_generated(std::move(result));
+    }
+  }
+  std::vector<GenerationRequest> asked;
+  SamplingOptions last_sampling;
+  std::set<std::string> failing;
+  std::size_t throw_after = SIZE_MAX;
+};
+
+std::vector<json> rows_of(const fs::path& file) {
+  storage::RowReader reader(file, {});
+  std::vector<json> rows;
+  for (json row; reader.next(row);) rows.push_back(row);
+  return rows;
+}
+
+class GenerateStage : public ::testing::Test {
+ protected:
+  GenerateStage() {
+    options.prompts = folder.file(
+        "prompts.jsonl",
+        "{\"prompt\":\"a\"}\n{\"prompt\":\"long\"}\n{\"prompt\":[{\"role\":\"user\",\"content\":"
+        "\"x\"},"
+        "{\"role\":\"assistant\",\"content\":\"y\"},{\"role\":\"user\",\"content\":\"c\"}]}\n");
+    options.policy = "p";
+    options.output = folder / "out.jsonl";
+  }
+  GenerateStageResult run() { return generate_stage(options, generator, "fake"); }
+
+  TempFolder folder;
+  GenerateStageOptions options;
+  FakeGenerator generator;
+};
+
+TEST_F(GenerateStage, WritesRowsInPromptOrderWithWhatIsKnown) {
+  options.num_samples = 2;
+  options.top_k = 5;
+  for (const char* name : {"out.jsonl", "out.parquet"}) {
+    options.output = folder / name;
+    const GenerateStageResult result = run();
+    EXPECT_EQ(result.num_rows, 6);
+    EXPECT_EQ(result.num_length, 2);
+    EXPECT_EQ(result.num_errors, 0);
+    EXPECT_EQ(result.num_tokens, 12);
+    const auto rows = rows_of(options.output);
+    ASSERT_EQ(rows.size(), 6u);
+    EXPECT_EQ(rows[1]["response"], "r:a/1");
+    EXPECT_EQ(rows[1]["sample"], 1);
+    EXPECT_EQ(rows[1]["policy"], "p");
+    EXPECT_EQ(rows[1]["prompt_id"], prompt_id_of({{"user", "a"}}));
+    EXPECT_EQ(rows[2]["finish_reason"], "length");
+    EXPECT_EQ(rows[2]["num_tokens"], 2);
+    EXPECT_EQ(rows[2]["num_prompt_tokens"], 4);
+    EXPECT_EQ(rows[4]["prompt"].size(), 3u);
+    EXPECT_EQ(rows[4]["response"], "r:c/0");
+    EXPECT_DOUBLE_EQ(rows[0]["temperature"].get<double>(), 0.7);
+    EXPECT_DOUBLE_EQ(rows[0]["top_p"].get<double>(), 0.9);
+    EXPECT_EQ(rows[0]["top_k"], 5);
+    EXPECT_EQ(rows[0]["max_new_tokens"], 4096);
+    EXPECT_TRUE(rows[0]["error"].is_null());
+    EXPECT_EQ(storage::read_responses(options.output, {}).size(), 6u);
+    EXPECT_FALSE(fs::exists(folder / (std::string(name) + ".journal")));
+    const json manifest = json::parse(read_file(folder / (std::string(name) + ".manifest.json")));
+    EXPECT_EQ(manifest["command"], "generate");
+    EXPECT_EQ(manifest["num_length"], 2);
+    EXPECT_EQ(manifest["options"]["n"], 2);
+  }
+}
+
+TEST_F(GenerateStage, AnInterruptedRunAsksForTheRestOnly) {
+  generator.throw_after = 2;
+  EXPECT_EQ(error_of([&] { run(); }).kind(), ErrorKind::kNetwork);
+  EXPECT_FALSE(fs::exists(options.output));
+  generator.throw_after = SIZE_MAX;
+  const GenerateStageResult result = run();
+  EXPECT_EQ(result.num_resumed, 2);
+  EXPECT_EQ(generator.asked.size(), 3u);
+  const std::string resumed = read_file(options.output);
+  options.output = folder / "straight.jsonl";
+  run();
+  EXPECT_EQ(read_file(options.output), resumed);
+  // Finished: nothing is asked again, and other options do not overwrite it unasked.
+  generator.asked.clear();
+  EXPECT_TRUE(run().skipped);
+  EXPECT_TRUE(generator.asked.empty());
+  options.sampling.temperature = 0.0;
+  const Error error = error_of([&] { run(); });
+  EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+  EXPECT_THAT(error.message(), HasSubstr("--fresh"));
+  options.fresh = true;
+  EXPECT_FALSE(run().skipped);
+  EXPECT_EQ(generator.last_sampling.temperature, 0.0);
+}
+
+TEST_F(GenerateStage, FailedRowsCarryTheirError) {
+  generator.failing = {"a"};
+  Error error = error_of([&] { run(); });
+  EXPECT_EQ(error.kind(), ErrorKind::kInput);
+  EXPECT_THAT(error.message(),
+              AllOf(HasSubstr("1 of 3"), HasSubstr("too long"), HasSubstr("--max-bad-rows")));
+  EXPECT_FALSE(fs::exists(options.output));
+  options.max_bad_rows = 1;
+  generator.asked.clear();
+  const GenerateStageResult result = run();
+  EXPECT_EQ(generator.asked.size(), 1u);  // the failed one alone
+  EXPECT_EQ(result.num_errors, 1);
+  const auto rows = rows_of(options.output);
+  EXPECT_EQ(rows[0]["error"], "too long");
+  EXPECT_TRUE(rows[0]["response"].is_null());
+  EXPECT_TRUE(rows[1]["error"].is_null());
+  EXPECT_EQ(storage::read_responses(options.output, {}).size(), 2u);  // what charm score sees
+}
+
+TEST_F(GenerateStage, EmptyPromptsAreNotAsked) {
+  options.prompts = folder.file("p.jsonl", "{\"prompt\":\" \\n\"}\n{\"prompt\":\"a\"}\n");
+  options.max_bad_rows = 1;
+  EXPECT_EQ(run().num_errors, 1);
+  EXPECT_EQ(generator.asked.size(), 1u);
+  EXPECT_EQ(rows_of(options.output)[0]["error"], "the prompt is empty");
+}
+
+TEST_F(GenerateStage, TooManyFailuresStopEarly) {
+  std::string prompts;
+  for (int i = 0; i < 200; ++i) prompts += "{\"prompt\":\"q" + std::to_string(i) + "\"}\n";
+  options.prompts = folder.file("many.jsonl", prompts);
+  for (int i = 0; i < 200; ++i) generator.failing.insert("q" + std::to_string(i));
+  const Error error = error_of([&] { run(); });
+  EXPECT_THAT(error.message(), HasSubstr("stopped early"));
+  EXPECT_LT(generator.asked.size(), 50u);
+}
+
+TEST_F(GenerateStage, SystemMessagesGoToTheModelNotIntoTheFile) {
+  options.system = "be brief";
+  run();
+  for (const GenerationRequest& request : generator.asked)
+    EXPECT_EQ(request.prompt.front().content, "be brief");
+  const auto rows = rows_of(options.output);
+  EXPECT_EQ(rows[0]["prompt"].size(), 1u);
+  EXPECT_EQ(rows[0]["prompt_id"], prompt_id_of({{"user", "a"}}));
+}
+
+TEST_F(GenerateStage, RefusesWrongOptions) {
+  const auto refused = [&](const std::function<void(GenerateStageOptions&)>& spoil) {
+    GenerateStageOptions bad = options;
+    spoil(bad);
+    return error_of([&] { generate_stage(bad, generator, "fake"); }).kind() == ErrorKind::kUsage;
+  };
+  EXPECT_TRUE(refused([](auto& o) { o.sampling.temperature = -1.0; }));
+  EXPECT_TRUE(refused([](auto& o) { o.sampling.top_p = 0.0; }));
+  EXPECT_TRUE(refused([](auto& o) { o.sampling.top_p = 1.5; }));
+  EXPECT_TRUE(refused([](auto& o) { o.top_k = -2; }));
+  EXPECT_TRUE(refused([](auto& o) { o.min_p = 2.0; }));
+  EXPECT_TRUE(refused([](auto& o) { o.repetition_penalty = 0.0; }));
+  EXPECT_TRUE(refused([](auto& o) { o.sampling.max_new_tokens = 0; }));
+  EXPECT_TRUE(refused([](auto& o) { o.num_samples = 0; }));
+  EXPECT_TRUE(refused([](auto& o) { o.sampling.stop = {""}; }));
+  EXPECT_TRUE(refused([](auto& o) { o.policy = ""; }));
+  EXPECT_TRUE(refused([&](auto& o) { o.output = folder / "x.csv"; }));
+  EXPECT_EQ(error_of([&] { generate_stage(options); }).kind(),
+            ErrorKind::kUsage);  // neither model nor server
+  options.server.urls = {"http://127.0.0.1:1"};
+  EXPECT_THAT(error_of([&] { generate_stage(options); }).message(), HasSubstr("--server-model"));
+  options.server.model = "m";
+  options.server.api_key_env = "CHARM_TEST_KEY_THAT_IS_NOT_SET";
+  EXPECT_THAT(error_of([&] { generate_stage(options); }).message(),
+              HasSubstr("CHARM_TEST_KEY_THAT_IS_NOT_SET"));
+}
+
+TEST_F(GenerateStage, ThroughAServerWithoutWritingTheKeyAnywhere) {
+  FakeLlm server;
+  ASSERT_EQ(setenv("CHARM_TEST_KEY", "s3cret", 1), 0);
+  options.server.urls = {server.url()};
+  options.server.model = "tiny";
+  options.server.api_key_env = "CHARM_TEST_KEY";
+  const GenerateStageResult result = generate_stage(options);
+  EXPECT_EQ(result.num_rows, 3);
+  EXPECT_EQ(server.requests().back().header("authorization"), "Bearer s3cret");
+  for (const std::string& name : folder.names())
+    EXPECT_THAT(read_file(folder / name), ::testing::Not(HasSubstr("s3cret"))) << name;
+  const auto rows = rows_of(options.output);
+  EXPECT_TRUE(rows[0]["top_k"].is_null());  // left to the server
+}
+
+}  // namespace
+}  // namespace charm::generate

@@ -1,0 +1,162 @@
+#include "charm/generate/server_protocol.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/unit/base/temp_folder.h"
+
+namespace charm::generate {
+namespace {
+
+using charm::testing::error_of;
+using ::testing::HasSubstr;
+using Kind = ServerAnswer::Kind;
+
+ServerOptions options_for(const std::string& model) {
+  ServerOptions options;
+  options.model = model;
+  return options;
+}
+
+ServerAnswer read(int status, const std::string& body, const std::string& model = "tiny") {
+  hub::HttpResponse response;
+  response.status = status;
+  response.body = body;
+  return read_answer(response, options_for(model));
+}
+
+TEST(ServerProtocol, AddressesOfAllSpellings) {
+  for (const char* url :
+       {"http://a:8000", "http://a:8000/", "http://a:8000/v1", "http://a:8000/v1/",
+        "http://a:8000/v1/chat/completions", "http://a:8000/v1/completions"}) {
+    EXPECT_EQ(api_base(url), "http://a:8000/v1") << url;
+  }
+  EXPECT_EQ(api_base("https://host/api/v3"), "https://host/api/v3");
+  EXPECT_EQ(server_root("http://a:8000/v1"), "http://a:8000");
+  EXPECT_EQ(error_of([] { api_base("a:8000"); }).kind(), ErrorKind::kUsage);
+}
+
+TEST(ServerProtocol, SeedsAreAFunctionOfSeedPromptAndSample) {
+  EXPECT_EQ(request_seed(1, "p", 0), request_seed(1, "p", 0));
+  std::set<std::int64_t> seeds = {request_seed(1, "p", 0), request_seed(2, "p", 0),
+                                  request_seed(1, "q", 0), request_seed(1, "p", 1)};
+  EXPECT_EQ(seeds.size(), 4u);
+  for (const std::int64_t seed : seeds) EXPECT_TRUE(seed >= 0 && seed < (std::int64_t{1} << 31));
+}
+
+TEST(ServerProtocol, SendsOnlyWhatTheUserSet) {
+  ServerOptions options = options_for("m");
+  SamplingOptions sampling;
+  auto body = common_members(options, sampling, ServerKind::kOther);
+  EXPECT_EQ(body.dump(),
+            R"({"model":"m","max_tokens":4096,"temperature":0.7,"top_p":0.9,"stream":false})");
+  options.top_k = 0;
+  options.min_p = 0.1;
+  options.repetition_penalty = 1.2;
+  options.extra_body = R"({"temperature":0.1,"chat_template_kwargs":{"enable_thinking":false}})";
+  sampling.stop = {"###"};
+  sampling.stop_token_ids = {5};
+  body = common_members(options, sampling, ServerKind::kOther);
+  EXPECT_EQ(body["top_k"], -1);
+  EXPECT_EQ(body["min_p"], 0.1);
+  EXPECT_EQ(body["repetition_penalty"], 1.2);
+  EXPECT_EQ(body["temperature"], 0.1);
+  EXPECT_EQ(body["stop"], nlohmann::json({"###"}));
+  EXPECT_EQ(body["stop_token_ids"], nlohmann::json({5}));
+  EXPECT_EQ(body["chat_template_kwargs"]["enable_thinking"], false);
+  body = common_members(options, sampling, ServerKind::kLlamaCpp);
+  EXPECT_EQ(body["top_k"], 0);
+  EXPECT_EQ(body["repeat_penalty"], 1.2);
+  EXPECT_FALSE(body.contains("repetition_penalty"));
+  options.extra_body = "[1]";
+  EXPECT_EQ(error_of([&] { common_members(options, sampling, ServerKind::kOther); }).kind(),
+            ErrorKind::kUsage);
+}
+
+TEST(ServerProtocol, ReadsAnswersOfBothEndpoints) {
+  ServerAnswer answer = read(
+      200,
+      R"({"model":"tiny","choices":[{"message":{"role":"assistant","content":" a\n"},"finish_reason":"length"}],
+                                  "usage":{"prompt_tokens":5,"completion_tokens":2}})");
+  EXPECT_EQ(answer.kind, Kind::kDone);
+  EXPECT_EQ(answer.result.response, " a\n");
+  EXPECT_EQ(answer.result.finish_reason, "length");
+  EXPECT_EQ(answer.result.num_tokens, 2);
+  EXPECT_EQ(answer.result.num_prompt_tokens, 5);
+  answer = read(
+      200, R"({"choices":[{"text":"","finish_reason":"eos_token"}]})");  // TGI; no usage, no model;
+                                                                         // an empty answer is one
+  EXPECT_EQ(answer.kind, Kind::kDone);
+  EXPECT_EQ(answer.result.response, "");
+  EXPECT_EQ(answer.result.finish_reason, "stop");
+  EXPECT_EQ(answer.result.num_tokens, 0);
+  EXPECT_EQ(read(200, R"({"choices":[{"text":"x","finish_reason":null}]})").result.finish_reason,
+            "");
+  EXPECT_EQ(read(200, R"({"choices":[{"text":"x","finish_reason":"content_filter"}]})")
+                .result.finish_reason,
+            "content_filter");
+}
+
+TEST(ServerProtocol, AnswersThatAreNone) {
+  EXPECT_EQ(read(200, "").kind, Kind::kTryAgain);
+  EXPECT_EQ(read(200, R"({"choices":[{"message":{"con)").kind, Kind::kTryAgain);
+  EXPECT_THAT(read(200, "<!DOCTYPE html><html>").why, HasSubstr("HTML"));
+  EXPECT_EQ(read(200, R"({"choices":[]})").kind, Kind::kTryAgain);
+  EXPECT_EQ(read(200, R"({"choices":null})").kind, Kind::kTryAgain);
+  EXPECT_EQ(read(200, "[]").kind, Kind::kTryAgain);
+  EXPECT_EQ(read(200, R"({"choices":[{"message":{"content":null,"tool_calls":[]}}]})").kind,
+            Kind::kRefused);
+  EXPECT_EQ(read(200, R"({"error":{"message":"overloaded","code":503}})").kind, Kind::kTryAgain);
+  EXPECT_EQ(read(200, R"({"error":{"message":"bad","code":400}})").kind, Kind::kRefused);
+  EXPECT_EQ(read(200, R"({"error":"broken"})").kind, Kind::kTryAgain);
+}
+
+TEST(ServerProtocol, StatusesMeanWhatTheyMean) {
+  for (const int status : {401, 402, 403, 404, 405, 307})
+    EXPECT_EQ(read(status, "").kind, Kind::kFatal) << status;
+  for (const int status : {400, 413, 422})
+    EXPECT_EQ(read(status, "").kind, Kind::kRefused) << status;
+  for (const int status : {408, 500, 502, 503, 504, 529})
+    EXPECT_EQ(read(status, "").kind, Kind::kTryAgain) << status;
+  EXPECT_EQ(read(429, "").kind, Kind::kSlower);
+  EXPECT_EQ(
+      read(429, R"({"error":{"message":"You exceeded your quota","code":"insufficient_quota"}})")
+          .kind,
+      Kind::kFatal);
+  EXPECT_THAT(read(404, R"({"error":{"message":"The model `tiny` does not exist."}})").why,
+              HasSubstr("--server-model"));
+  EXPECT_THAT(read(401, "").why, HasSubstr("--api-key-env"));
+}
+
+TEST(ServerProtocol, AnotherModelIsFatal) {
+  const auto kind = [](const std::string& asked, const std::string& found) {
+    return read(200, nlohmann::json{{"model", found}, {"choices", {{{"text", "x"}}}}}.dump(), asked)
+        .kind;
+  };
+  EXPECT_EQ(kind("Qwen/Qwen2-7B", "Qwen/Qwen2-72B"), Kind::kFatal);
+  EXPECT_EQ(kind("gpt-4o", "gpt-4o-mini-2024-07-18"), Kind::kFatal);
+  EXPECT_EQ(kind("tiny", "tiny"), Kind::kDone);
+  EXPECT_EQ(kind("gpt-4o", "gpt-4o-2024-08-06"), Kind::kDone);
+  EXPECT_EQ(kind("Qwen/Qwen2-7B", "/models/qwen2-7b/"), Kind::kDone);
+  EXPECT_EQ(kind("smollm2", "/data/SmolLM2.gguf"), Kind::kDone);
+  ServerOptions options = options_for("tgi");
+  options.accepted_models = {"HuggingFaceTB/SmolLM2"};
+  EXPECT_TRUE(is_same_model(options, "HuggingFaceTB/SmolLM2"));
+  EXPECT_FALSE(is_same_model(options, "other"));
+}
+
+TEST(ServerProtocol, ModelLists) {
+  EXPECT_TRUE(read_model_list("{}").names.empty());
+  EXPECT_TRUE(read_model_list("nonsense").names.empty());
+  const ModelList list =
+      read_model_list(R"({"data":[{"id":"a","owned_by":"vllm"},{"id":"b"},{"no":"id"}]})");
+  EXPECT_THAT(list.names, ::testing::ElementsAre("a", "b"));
+  EXPECT_EQ(list.kind, ServerKind::kOther);
+  EXPECT_EQ(read_model_list(R"({"data":[{"id":"a","owned_by":"llamacpp"}]})").kind,
+            ServerKind::kLlamaCpp);
+}
+
+}  // namespace
+}  // namespace charm::generate
