@@ -7,6 +7,7 @@
 #include "charm/cli/command.h"
 #include "charm/evaluate/compare_stage.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/pipeline/sources.h"
 
 namespace charm::cli {
 namespace {
@@ -62,6 +63,7 @@ class EvaluateCommand final : public Command {
     options_.benchmark = *benchmark_;
     options_.model.threads = common.threads;
     options_.fresh = common.fresh;
+    pipeline::fetch_model_source(options_.model_dir, common.offline, progress);
     const evaluate::EvaluateResult result = evaluate::evaluate(options_, progress);
     if (common.quiet) return;
     fmt::print("{}: {} rows\n{}", result.output.string(), result.num_rows, result.summary);

@@ -5,6 +5,7 @@
 #include "charm/cli/command.h"
 #include "charm/pipeline/inspect.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/pipeline/sources.h"
 
 namespace charm::cli {
 namespace {
@@ -36,8 +37,9 @@ class InspectCommand final : public Command {
     table.choice("pooling", options_.pooling, {{"auto", Pooling::kAuto}, {"last", Pooling::kLast}},
                  "Token whose hidden state gives the score, as in charm score.");
   }
-  void run(const CommonOptions& common, const ProgressFn&) override {
+  void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.model.threads = common.threads;
+    pipeline::fetch_model_source(options_.model_dir, common.offline, progress);
     const pipeline::Inspection inspection = pipeline::inspect_model(options_);
     if (json_) {
       fmt::print("{}\n", inspection_json(inspection).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));

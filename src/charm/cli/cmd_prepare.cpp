@@ -2,6 +2,7 @@
 
 #include "charm/cli/command.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/pipeline/sources.h"
 
 namespace charm::cli {
 namespace {
@@ -14,7 +15,9 @@ class PrepareCommand final : public Command {
     return "Reads the prompts of a data set (JSONL, JSON, Parquet, a Hugging Face save_to_disk folder; gzipped or not) and writes them "
            "with their ids.\n"
            "\n"
-           "  charm prepare --input data.jsonl --output prompts.parquet --limit 500 --seed 0 --dedupe";
+           "  charm prepare --input data.jsonl --output prompts.parquet --limit 500 --seed 0 --dedupe\n"
+           "  charm prepare --input hub:hendrydong/preference_700K --split train --output prompts.parquet --limit 20000 --seed 0 "
+           "--near-duplicates 0.8 --min-chars 10 --max-chars 4000 --exclude reward-bench.jsonl rm-bench.json";
   }
   void describe(pipeline::OptionTable& table) override {
     table.path("input", options_.input, "SRC", "Data set that holds prompts: prompt (text or messages), instruction, messages or pairs.")
@@ -24,10 +27,17 @@ class PrepareCommand final : public Command {
     pipeline::describe_prepare(table, options_);
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
+    pipeline::fetch_dataset_source(options_.input, options_.read.split, common.offline, progress);
     const prepare::PrepareResult result = prepare::prepare(options_, progress);
     if (common.quiet) return;
     fmt::print("{}: {} of {} prompts ({} duplicates left out)\n", options_.output.string(), result.num_written, result.num_read,
-               result.num_duplicates);
+               result.num_duplicates + result.num_near_duplicates);
+    if (result.num_too_short + result.num_too_long > 0) {
+      fmt::print("{} too short, {} too long\n", result.num_too_short, result.num_too_long);
+    }
+    if (!options_.exclude.empty()) {
+      fmt::print("{} of benchmarks left out, listed in {}\n", result.num_excluded, prepare::excluded_path(options_.output).string());
+    }
   }
 
  private:

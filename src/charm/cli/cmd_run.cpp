@@ -3,6 +3,7 @@
 #include "charm/cli/command.h"
 #include "charm/cli/step_lines.h"
 #include "charm/pipeline/runner.h"
+#include "charm/pipeline/sources.h"
 
 namespace charm::cli {
 namespace {
@@ -31,7 +32,8 @@ class RunCommand final : public Command {
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.fresh = common.fresh;
     options_.threads = common.threads;
-    const pipeline::Recipe recipe = pipeline::read_recipe(recipe_);
+    pipeline::Recipe recipe = pipeline::read_recipe(recipe_);
+    if (!options_.dry_run) pipeline::fetch_recipe_sources(recipe, common.offline, progress);
     const std::vector<pipeline::Step> plan = pipeline::make_plan(recipe);
     const pipeline::StepFn show = step_lines(plan.size(), common.quiet, options_.dry_run);
     const pipeline::RunSummary summary = pipeline::run_plan(plan, recipe.run_dir, options_, show, progress);

@@ -4,6 +4,7 @@
 #include "charm/cli/command.h"
 #include "charm/dist/world.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/pipeline/sources.h"
 
 namespace charm::cli {
 namespace {
@@ -57,6 +58,8 @@ class ScoreCommand final : public Command {
     if (options_.check_tolerance && !(*options_.check_tolerance > 0.0)) {
       throw Error(ErrorKind::kUsage, "--tolerance must be positive, found {}", *options_.check_tolerance);
     }
+    pipeline::fetch_model_source(options_.model_dir, common.offline, progress);
+    for (fs::path& responses : options_.responses) pipeline::fetch_dataset_source(responses, std::nullopt, common.offline, progress);
     dist::World world = dist::World::join(launch);
     const score::ScoreStageResult result = score::score_stage(options_, world.is_root() ? progress : ProgressFn(), world);
     if (!world.is_root()) return;

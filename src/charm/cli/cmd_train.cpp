@@ -2,6 +2,7 @@
 
 #include "charm/cli/command.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/pipeline/sources.h"
 
 namespace charm::cli {
 namespace {
@@ -31,6 +32,7 @@ class TrainCommand final : public Command {
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.threads = common.threads;
     options_.fresh = common.fresh;
+    pipeline::fetch_model_source(options_.model, common.offline, progress);
     const train::TrainResult result = train::train(options_, progress);
     if (common.quiet) return;
     if (!result.finished) {

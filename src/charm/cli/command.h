@@ -15,6 +15,7 @@ struct CommonOptions {
   bool quiet = false;    ///< no progress, no summary; warnings and errors still appear
   bool verbose = false;  ///< debug messages
   int threads = 0;       ///< 0: all processors this process may use
+  bool offline = false;  ///< take models and data sets of the Hub from the cache only
   bool fresh = false;    ///< start over instead of continuing an interrupted run
 };
 
@@ -36,6 +37,7 @@ class Command {
 };
 
 std::unique_ptr<Command> make_prepare_command();
+std::unique_ptr<Command> make_generate_command();
 std::unique_ptr<Command> make_score_command();
 std::unique_ptr<Command> make_rate_command();
 std::unique_ptr<Command> make_measure_command();

@@ -4,10 +4,12 @@
 #include <cctype>
 #include <set>
 
+#include "charm/hub/hub_source.h"
+
 namespace charm::pipeline {
 namespace {
 
-const std::vector<std::string> kTopKeys = {"run_dir",     "seed",        "holdout",     "prompts",  "policies",  "ratings",
+const std::vector<std::string> kTopKeys = {"run_dir",     "seed",        "holdout",     "prompts",  "generation", "policies",  "ratings",
                                            "reward_model", "mismatch",   "calibration", "preferences", "training", "evaluation"};
 
 /// A scalar member written where a whole section may stand: `ratings: file.json`.
@@ -19,12 +21,43 @@ bool is_scalar(const YamlValue& value) { return value.kind == YamlValue::Kind::k
 
 void require_exists(const Section& section, int line, const fs::path& path, std::string_view what) {
   std::error_code error;
-  if (!fs::exists(path, error)) {
+  if (!hub::is_hub_source(path.string()) && !fs::exists(path, error)) {
     throw Error(ErrorKind::kIo, "{}{} '{}' does not exist", section.at(line), what, path.string());
   }
 }
 
-std::vector<RecipePolicy> read_policies(const Section& top, const fs::path& file) {
+/// Keys that say how servers are asked, not what they answer: a run may go on with others.
+bool is_transport(const Setting& setting) {
+  static const std::set<std::string> kTransport = {"server",  "concurrency", "timeout",  "retries",     "wait",
+                                                   "patience", "api-key-env", "max-bad-rows", "name",  "model"};
+  return kTransport.count(setting.name) != 0;
+}
+
+/// The policy's own keys over those of the section `generation`.
+void read_generation(const Section& top, const fs::path& file, const Section& section, std::uint64_t seed, RecipePolicy& policy) {
+  generate::GenerateStageOptions& options = policy.generation.emplace();
+  options.policy = policy.name;
+  options.sampling.seed = seed;
+  OptionTable table;
+  describe_generate(table, options);
+  if (const YamlValue* shared = top.find("generation"); shared != nullptr && shared->kind != YamlValue::Kind::kNull) {
+    const Section defaults(file, "generation", *shared);
+    for (const char* own : {"model", "server", "server-model", "server_model"}) {
+      if (defaults.find(own) != nullptr) refuse(defaults, defaults.find(own)->line, fmt::format("generation.{}: belongs to one of the policies", own));
+    }
+    policy.settings = defaults.assign(table);
+  }
+  const std::vector<Setting> more = section.assign(table, {"name"});
+  policy.settings.insert(policy.settings.end(), more.begin(), more.end());
+  std::erase_if(policy.settings, is_transport);
+  if (options.model_dir && !options.server.urls.empty()) refuse(section, section.line(), "policies: give either 'model' or 'server'");
+  if (options.model_dir) require_exists(section, section.find("model")->line, *options.model_dir, "policy model");
+  if (!options.server.urls.empty() && options.server.model.empty()) {
+    refuse(section, section.line(), fmt::format("policy '{}': key 'server-model' is missing, the model's name on the servers", policy.name));
+  }
+}
+
+std::vector<RecipePolicy> read_policies(const Section& top, const fs::path& file, std::uint64_t seed) {
   const YamlValue* list = top.find("policies");
   if (list == nullptr) refuse(top, top.line(), "key 'policies' is missing: list the policies and their responses");
   if (list->kind != YamlValue::Kind::kList) {
@@ -35,20 +68,27 @@ std::vector<RecipePolicy> read_policies(const Section& top, const fs::path& file
   for (const YamlValue& item : list->items) {
     const Section section(file, "policies", item);
     RecipePolicy policy;
-    fs::path responses;
-    OptionTable table;
-    table.text("name", policy.name, "NAME", "").path("responses", responses, "FILE", "").text("split", policy.split, "NAME", "");
-    for (const char* later : {"model", "server"}) {
-      if (section.find(later) != nullptr) {
-        refuse(section, section.find(later)->line,
-               fmt::format("policies.{}: this version does not generate responses; give the policy's 'responses' file", later));
-      }
-    }
-    section.assign(table);
     policy.name = section.text("name");
-    section.text("responses");
-    require_exists(section, section.find("responses")->line, responses, "responses file");
-    policy.responses = responses;
+    const bool generates = section.find("model") != nullptr || section.find("server") != nullptr;
+    if (generates && section.find("responses") != nullptr) {
+      refuse(section, item.line, fmt::format("policy '{}': give one of 'responses', 'model' and 'server'", policy.name));
+    }
+    if (generates) {
+      if (top.find("prompts") == nullptr) {
+        refuse(section, item.line, fmt::format("policy '{}' generates: key 'prompts' is missing, what it is to answer", policy.name));
+      }
+      read_generation(top, file, section, seed, policy);
+    } else {
+      OptionTable table;
+      table.text("name", policy.name, "NAME", "").path("responses", policy.responses, "FILE", "").text("split", policy.split, "NAME", "");
+      section.assign(table);
+      if (section.find("responses") == nullptr) {
+        refuse(section, item.line,
+               fmt::format("policy '{}': expected one of 'responses' (a file), 'model' (a folder) and 'server' (an address)", policy.name));
+      }
+      section.text("responses");
+      require_exists(section, section.find("responses")->line, policy.responses, "responses file");
+    }
     if (!names.insert(policy.name).second || !file_names.insert(file_name_of(policy.name)).second) {
       refuse(section, item.line, fmt::format("policy '{}' is listed twice (or as a name that gives the same file)", policy.name));
     }
@@ -267,7 +307,11 @@ Recipe read_recipe(const fs::path& path) {
     refuse(top, top.find("holdout")->line, fmt::format("holdout: expected a share from 0 up to 1, found {}", recipe.holdout));
   }
   read_prompts_section(top, recipe);
-  recipe.policies = read_policies(top, path);
+  recipe.policies = read_policies(top, path, recipe.seed);
+  if (const YamlValue* generation = top.find("generation"); generation != nullptr) {
+    const bool used = std::any_of(recipe.policies.begin(), recipe.policies.end(), [](const RecipePolicy& p) { return p.generation.has_value(); });
+    if (!used) refuse(top, generation->line, "generation: no policy has a 'model' or 'server'");
+  }
   recipe.ratings = read_recipe_ratings(top, path);
   recipe.reward_model = read_reward_model(top, path, recipe.settings["reward_model"]);
 

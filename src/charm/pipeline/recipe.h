@@ -12,11 +12,13 @@
 
 namespace charm::pipeline {
 
-/// A policy whose responses exist.
+/// A policy whose responses exist, or are generated from the run's prompts.
 struct RecipePolicy {
   std::string name;
-  fs::path responses;  ///< any data set of responses
+  fs::path responses;  ///< any data set of responses; empty where they are generated
   std::optional<std::string> split;
+  std::optional<generate::GenerateStageOptions> generation;  ///< `prompts` and `output` are filled in by the plan
+  std::vector<Setting> settings;                             ///< of the generation: those that decide what is written
 };
 
 struct RecipeRatings {

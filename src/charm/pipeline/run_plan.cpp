@@ -117,6 +117,10 @@ class PlanBuilder {
     for (const RecipePolicy& policy : recipe_.policies) {
       const fs::path prompts = recipe_.prompts ? paths_.prompts() : fs::path();
       const fs::path output = paths_.responses(file_name_of(policy.name));
+      if (policy.generation) {
+        add_generation(policy, prompts, output);
+        continue;
+      }
       Step step{.stage = "responses", .name = "responses " + policy.name, .inputs = {policy.responses}, .outputs = {output},
                 .settings = {{.name = "policy", .values = {policy.name, policy.split.value_or("")}}}, .run = {}};
       if (recipe_.prompts) step.inputs.push_back(prompts);
@@ -125,6 +129,24 @@ class PlanBuilder {
       };
       add(std::move(step));
     }
+  }
+
+  void add_generation(const RecipePolicy& policy, const fs::path& prompts, const fs::path& output) {
+    generate::GenerateStageOptions options = *policy.generation;
+    options.prompts = prompts;
+    options.output = output;
+    Step step{.stage = "responses", .name = "responses " + policy.name, .inputs = {prompts}, .outputs = {output},
+              .settings = policy.settings, .run = {}};
+    step.settings.push_back({.name = "policy", .values = {policy.name, options.model_dir ? "model" : "server"}});
+    if (options.model_dir) step.inputs.push_back(*options.model_dir);
+    if (options.server.template_file) step.inputs.push_back(*options.server.template_file);
+    step.run = [options](const StepContext& context) {
+      generate::GenerateStageOptions own = options;
+      own.fresh = context.fresh;
+      own.replace_other = true;  // the step runs because its inputs or settings changed
+      generate::generate_stage(own, context.progress);
+    };
+    add(std::move(step));
   }
 
   void add_scoring(const std::string& stage, const std::string& rm, const fs::path& model_dir,

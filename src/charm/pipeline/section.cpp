@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "charm/hub/hub_source.h"
 #include "charm/base/nearest.h"
 
 namespace charm::pipeline {
@@ -36,6 +37,7 @@ std::vector<std::string> words_of(const Option& option, const YamlValue& value, 
 }  // namespace
 
 fs::path resolve_path(const fs::path& recipe, const std::string& text) {
+  if (hub::is_hub_source(text)) return text;
   return (recipe.parent_path() / fs::path(text)).lexically_normal();
 }
 

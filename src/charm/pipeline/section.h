@@ -44,7 +44,7 @@ class Section {
   const YamlValue* value_;
 };
 
-/// `text` against the folder of the recipe, in normal form; absolute paths stay.
+/// `text` against the folder of the recipe, in normal form; absolute paths and Hub sources stay.
 fs::path resolve_path(const fs::path& recipe, const std::string& text);
 
 }  // namespace charm::pipeline

@@ -2,6 +2,7 @@
 
 #include "charm/calibrate/calibrate_stage.h"
 #include "charm/evaluate/evaluate_stage.h"
+#include "charm/generate/generate_stage.h"
 #include "charm/measure/measure_stage.h"
 #include "charm/pipeline/option_table.h"
 #include "charm/prefer/prefer.h"
@@ -23,6 +24,7 @@ void describe_scorer(OptionTable& table, score::ScorerOptions& options);
 void describe_ratings(OptionTable& table, std::string& category, std::map<std::string, std::string>& aliases);
 
 void describe_prepare(OptionTable& table, prepare::PrepareOptions& options);
+void describe_generate(OptionTable& table, generate::GenerateStageOptions& options);
 void describe_score(OptionTable& table, score::ScoreStageOptions& options);
 void describe_rate(OptionTable& table, rate::RateOptions& options);
 void describe_measure(OptionTable& table, measure::MeasureOptions& options);

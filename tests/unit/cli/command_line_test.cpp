@@ -79,11 +79,11 @@ TEST(CommandLine, RefusalsNameTheOption) {
 
 TEST(Program, UnknownCommandsNameTheKnownOnes) {
   try {
-    run_program({"generate"});
+    run_program({"invent"});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage);
-    EXPECT_THAT(error.message(), testing::AllOf(HasSubstr("'generate'"), HasSubstr("prepare, score, rate, measure")));
+    EXPECT_THAT(error.message(), testing::AllOf(HasSubstr("'invent'"), HasSubstr("prepare, generate, score, rate, measure")));
   }
   EXPECT_THROW(run_program({}), Error);
 }

@@ -129,7 +129,15 @@ TEST_F(RecipeTest, MissingPartsAreNamed) {
   EXPECT_THAT(refusal("run_dir: out\n"), HasSubstr("'policies' is missing"));
   EXPECT_THAT(refusal("seed: 1\n"), HasSubstr("'run_dir' is missing"));
   EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, responses: gone.jsonl}]\n", ErrorKind::kIo), HasSubstr("gone.jsonl"));
-  EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, model: m}]\n"), HasSubstr("does not generate responses"));
+  EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, model: m}]\n"), HasSubstr("key 'prompts' is missing"));
+  EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a}]\n"), HasSubstr("expected one of 'responses'"));
+  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\npolicies: [{name: a, responses: a.jsonl, server: 'http://x'}]\n"),
+              HasSubstr("give one of 'responses', 'model' and 'server'"));
+  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\npolicies: [{name: a, server: 'http://x'}]\n"), HasSubstr("server-model"));
+  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\npolicies: [{name: a, server: 'http://x', temprature: 1}]\n"), HasSubstr("'temperature'"));
+  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\npolicies: [{name: a, model: gone}]\n", ErrorKind::kIo), HasSubstr("gone"));
+  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\ngeneration: {server: 'http://x'}\npolicies: [{name: a, server: 'http://x', server_model: m}]\n"),
+              HasSubstr("belongs to one of the policies"));
   EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, responses: a.jsonl}, {name: a, responses: b.jsonl}]\n"),
               HasSubstr("listed twice"));
 }

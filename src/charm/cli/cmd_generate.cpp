@@ -1,0 +1,66 @@
+#include <fmt/format.h>
+
+#include "charm/cli/command.h"
+#include "charm/pipeline/sources.h"
+#include "charm/pipeline/stage_options.h"
+
+namespace charm::cli {
+namespace {
+
+class GenerateCommand final : public Command {
+ public:
+  std::string_view name() const override { return "generate"; }
+  std::string_view summary() const override { return "responses of a policy to prompts"; }
+  std::string_view details() const override {
+    return "Has prompts answered by a policy: by a causal language model on this machine, or by "
+           "inference servers with an "
+           "OpenAI-compatible API (vLLM, SGLang, TGI, llama.cpp, hosted ones). Writes the "
+           "responses in the order of the prompts with "
+           "finish_reason (length: cut at --max-new-tokens), token counts and sampling settings. "
+           "An interrupted run continues: no "
+           "response is asked for twice.\n"
+           "\n"
+           "  charm generate --prompts prompts.parquet --policy smollm2 --model smollm2/ --output "
+           "responses/smollm2.parquet\n"
+           "  charm generate --prompts prompts.parquet --policy qwen-72b --server "
+           "http://node1:8000 http://node2:8000 "
+           "--server-model Qwen/Qwen2.5-72B-Instruct --output responses/qwen-72b.parquet\n"
+           "\n"
+           "docs/generate.md shows whole runs.";
+  }
+  void describe(pipeline::OptionTable& table) override {
+    table
+        .path("prompts", options_.prompts, "FILE",
+              "Data set that holds prompts, as for charm prepare.")
+        .required()
+        .text("policy", options_.policy, "NAME",
+              "Name of the policy in the output, as the ratings call it.")
+        .required()
+        .path("output", options_.output, "FILE", "Responses: .parquet, .jsonl or .jsonl.gz.")
+        .required();
+    pipeline::describe_generate(table, options_);
+  }
+  void run(const CommonOptions& common, const ProgressFn& progress) override {
+    options_.fresh = common.fresh;
+    if (options_.model_dir)
+      pipeline::fetch_model_source(*options_.model_dir, common.offline, progress);
+    pipeline::fetch_dataset_source(options_.prompts, options_.read.split, common.offline, progress);
+    const generate::GenerateStageResult result = generate::generate_stage(options_, progress);
+    if (common.quiet) return;
+    if (result.skipped) fmt::print("everything was there already; --fresh generates again\n");
+    fmt::print("{}: {} responses ({} failed, {} cut at {} tokens)\n", options_.output.string(),
+               result.num_rows, result.num_errors, result.num_length,
+               options_.sampling.max_new_tokens);
+    if (result.num_resumed > 0)
+      fmt::print("{} of them taken over from an interrupted run\n", result.num_resumed);
+  }
+
+ private:
+  generate::GenerateStageOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_generate_command() { return std::make_unique<GenerateCommand>(); }
+
+}  // namespace charm::cli

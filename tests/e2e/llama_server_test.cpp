@@ -1,0 +1,169 @@
+// `charm generate` against a real server: llama-cpp-python's with SmolLM2, where both are installed
+// (tools/llama_server.sh).
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "charm/hub/http_client.h"
+#include "charm/storage/row_reader.h"
+#include "tests/e2e/program.h"
+#include "tests/support/http_server.h"
+#include "tests/unit/base/temp_folder.h"
+
+namespace charm::e2e {
+namespace {
+
+using charm::testing::TempFolder;
+using ::testing::HasSubstr;
+
+/// A port that was free a moment ago.
+int free_port() {
+  charm::testing::HttpServer server(
+      [](const charm::testing::ServerRequest&) { return charm::testing::ServerReply{}; });
+  return server.port();
+}
+
+/// The server as a process of its own, which ends with the object.
+class LlamaServer {
+ public:
+  LlamaServer(const fs::path& python, const fs::path& gguf, int port) : child_(fork()) {
+    if (child_ != 0) return;
+    setpgid(0, 0);
+    const int nothing = open("/dev/null", O_RDWR);
+    dup2(nothing, STDOUT_FILENO);
+    dup2(nothing, STDERR_FILENO);
+    const std::string number = std::to_string(port);
+    execl(python.c_str(), python.c_str(), "-m", "llama_cpp.server", "--model", gguf.c_str(),
+          "--model_alias", "smollm2", "--port", number.c_str(), "--n_ctx", "2048", "--n_threads",
+          "2", "--n_threads_batch", "2", static_cast<char*>(nullptr));
+    _exit(127);
+  }
+  ~LlamaServer() {
+    kill(-child_, SIGKILL);
+    kill(child_, SIGKILL);
+    waitpid(child_, nullptr, 0);
+  }
+  LlamaServer(const LlamaServer&) = delete;
+  LlamaServer& operator=(const LlamaServer&) = delete;
+
+ private:
+  pid_t child_;
+};
+
+TEST(LlamaServer, AnswersRealPrompts) {
+  const fs::path root = CHARM_SOURCE_DIR;
+  const fs::path python = root / ".venv-llama/bin/python",
+                 gguf = root / ".deps/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
+  if (!fs::exists(python) || !fs::exists(gguf)) {
+    GTEST_SKIP() << "needs " << python << " with llama-cpp-python[server] and " << gguf
+                 << "; run tools/llama_server.sh --install";
+  }
+  const TempFolder folder;
+  const int port = free_port();
+  const LlamaServer server(python, gguf, port);
+  const std::string url = "http://127.0.0.1:" + std::to_string(port);
+  const std::string prompts =
+      folder
+          .file("prompts.jsonl",
+                "{\"prompt\":\"What is the capital of France? Answer in one word.\"}\n"
+                "{\"prompt\":[{\"role\":\"user\",\"content\":\"Say "
+                "hello.\"},{\"role\":\"assistant\",\"content\":\"Hello!\"},"
+                "{\"role\":\"user\",\"content\":\"Now write a long story about a dragon and a "
+                "lighthouse.\"}]}\n")
+          .string();
+  const auto generate = [&](const std::string& output, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"generate",
+                                          "--prompts",
+                                          prompts,
+                                          "--policy",
+                                          "smollm2",
+                                          "--server",
+                                          url,
+                                          "--server-model",
+                                          "smollm2",
+                                          "--wait",
+                                          "180",
+                                          "--concurrency",
+                                          "2",
+                                          "--max-new-tokens",
+                                          "16",
+                                          "--temperature",
+                                          "0",
+                                          "--output",
+                                          (folder / output).string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_charm(arguments);
+  };
+  const auto rows_of = [&](const std::string& name) {
+    storage::RowReader reader(folder / name, {});
+    std::vector<nlohmann::json> rows;
+    for (nlohmann::json row; reader.next(row);) rows.push_back(row);
+    return rows;
+  };
+  Outcome outcome =
+      generate("chat.jsonl", {"--top-k", "0", "--min-p", "0", "--repetition-penalty", "1.0"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto chat = rows_of("chat.jsonl");
+  ASSERT_EQ(chat.size(), 2u);
+  EXPECT_THAT(chat[0]["response"].get<std::string>(), HasSubstr("Paris"));
+  EXPECT_EQ(chat[1]["finish_reason"], "length");
+  EXPECT_EQ(chat[1]["num_tokens"], 16);
+  EXPECT_GT(chat[1]["num_prompt_tokens"], 20);
+
+  // The other endpoint with the template rendered here: the same tokens, so the same greedy
+  // answers.
+  if (fs::exists(root / "runs/smollm2/tokenizer.json")) {
+    outcome = generate("text.jsonl", {"--endpoint", "completions", "--tokenizer",
+                                      (root / "runs/smollm2").string()});
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    const auto text = rows_of("text.jsonl");
+    for (std::size_t i = 0; i < 2; ++i) {
+      EXPECT_EQ(text[i]["num_prompt_tokens"], chat[i]["num_prompt_tokens"]);
+      EXPECT_EQ(text[i]["response"], chat[i]["response"]);
+    }
+  }
+
+  // The same seed gives the same text, another one another.
+  const std::vector<std::string> warm = {"--temperature", "1.5", "--max-new-tokens", "24",
+                                         "--concurrency", "1"};
+  auto with_seed = [&](const std::string& seed) {
+    std::vector<std::string> arguments = {"generate",
+                                          "--prompts",
+                                          prompts,
+                                          "--policy",
+                                          "smollm2",
+                                          "--server",
+                                          url,
+                                          "--server-model",
+                                          "smollm2",
+                                          "--output",
+                                          (folder / ("seed" + seed + ".jsonl")).string(),
+                                          "--seed",
+                                          seed};
+    arguments.insert(arguments.end(), warm.begin(), warm.end());
+    EXPECT_EQ(run_charm(arguments).code, 0);
+    return rows_of("seed" + seed + ".jsonl")[1]["response"].get<std::string>();
+  };
+  EXPECT_NE(with_seed("1"), with_seed("2"));
+
+  // Longer than the context: the row says so, in the server's words.
+  write_file(
+      folder / "long.jsonl", "{\"prompt\":\"" + [] {
+        std::string text;
+        for (int i = 0; i < 4000; ++i) text += "word ";
+        return text;
+      }() + "\"}\n");
+  outcome = run_charm({"generate", "--prompts", (folder / "long.jsonl").string(), "--policy", "p",
+                       "--server", url, "--server-model", "smollm2", "--retries", "1", "--output",
+                       (folder / "long-out.jsonl").string()});
+  EXPECT_EQ(outcome.code, 3) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("1 of 1 responses failed"));
+}
+
+}  // namespace
+}  // namespace charm::e2e
