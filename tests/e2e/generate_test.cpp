@@ -7,6 +7,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "charm/demo/language.h"
+#include "charm/demo/tiny_model.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/row_reader.h"
 #include "tests/e2e/small_world.h"
@@ -200,6 +202,88 @@ TEST_F(Generate, ARecipeStartsFromPrompts) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(one.num_asked(), 120);
   EXPECT_EQ(one.bodies().back()["temperature"], 0.2);
+}
+
+/// A tiny causal language model of its own instead of a server.
+class GenerateEmbedded : public Generate {
+ protected:
+  void SetUp() override {
+    SmallWorld::SetUp();
+    demo::TinyModelOptions model;
+    model.hidden_size = 32;
+    model.intermediate_size = 64;
+    model.seed = 5;
+    demo::write_tiny_model(dir_ / "lm", demo::vocabulary(), model);
+  }
+
+  std::vector<std::string> embedded(const std::string& output,
+                                    const std::vector<std::string>& more = {}) {
+    return join(
+        {{"generate", "--prompts", responses("helper"), "--policy", "tiny", "--model", path("lm"),
+          "--max-new-tokens", "24", "--dtype", "float32", "--output", path(output)},
+         more});
+  }
+};
+
+TEST_F(GenerateEmbedded, KilledAnywhereItEndsWithTheSameBytes) {
+  for (const char* temperature : {"0", "0.9"}) {
+    const std::string straight = std::string("straight") + temperature + ".parquet",
+                      killed = std::string("killed") + temperature + ".parquet";
+    ASSERT_EQ(run_charm(embedded(straight, {"--temperature", temperature})).code, 0);
+    const std::string journal = path(killed + ".journal");
+    int kills = 0;
+    for (const std::uintmax_t bytes : {150, 3000, 6000}) {
+      const Outcome outcome =
+          run_charm(embedded(killed, {"--temperature", temperature, "--batch", "4"}),
+                    {.max_file_bytes = 0, .environment = {}, .kill_when = [&] {
+                       std::error_code error;
+                       const auto size = fs::file_size(journal, error);
+                       return !error && size > bytes;
+                     }});
+      kills += outcome.code == 128 + 9 ? 1 : 0;
+    }
+    EXPECT_GE(kills, 1);
+    const Outcome outcome = run_charm(embedded(killed, {"--temperature", temperature}));
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(read_file(path(straight)), read_file(path(killed)));
+  }
+}
+
+TEST_F(GenerateEmbedded, SeedsAndSamplesChangeTexts) {
+  const auto texts = [&](const std::string& name, const std::vector<std::string>& more) {
+    EXPECT_EQ(
+        run_charm(embedded(name, join({{"--temperature", "1.0", "--top-p", "1"}, more}))).code, 0);
+    std::vector<std::string> all;
+    for (const json& row : rows_of(path(name))) all.push_back(row["response"]);
+    return all;
+  };
+  const auto one = texts("one.jsonl", {"--seed", "1"}), two = texts("two.jsonl", {"--seed", "2"}),
+             again = texts("again.jsonl", {"--seed", "1", "--batch", "3"});
+  EXPECT_EQ(one, again);
+  EXPECT_NE(one, two);
+  const auto samples = texts("samples.jsonl", {"--seed", "1", "--n", "2"});
+  ASSERT_EQ(samples.size(), 2 * one.size());
+  EXPECT_EQ(samples[0], one[0]);  // the first sample is the one drawn alone
+  const json row = rows_of(path("samples.jsonl"))[0];
+  EXPECT_EQ(row["top_k"], 0);
+  EXPECT_EQ(row["finish_reason"], "length");
+  EXPECT_EQ(row["num_tokens"], 24);
+}
+
+TEST_F(GenerateEmbedded, Refusals) {
+  expect_refusal(embedded("new.jsonl", {"--cache-memory", "0.0000001"}), 6, {"--cache-memory"},
+                 path("new.jsonl"));
+  expect_refusal(embedded("new.jsonl", {"--cache-memory", "0"}), 2, {"--cache-memory"},
+                 path("new.jsonl"));
+  expect_refusal({"generate", "--prompts", responses("helper"), "--policy", "p", "--model",
+                  path("nowhere"), "--output", path("new.jsonl")},
+                 4, {"nowhere"}, path("new.jsonl"));
+  const Outcome rm = run_charm({"generate", "--prompts", responses("helper"), "--policy", "p",
+                                "--model", path("rm"), "--output", path("new.jsonl")});
+  EXPECT_EQ(rm.code, 3) << rm.err;
+  const Outcome disk = run_charm(embedded("disk.jsonl"), {.max_file_bytes = 2000, .kill_when = {}});
+  EXPECT_EQ(disk.code, 4) << disk.err;
+  EXPECT_FALSE(fs::exists(path("disk.jsonl")));
 }
 
 }  // namespace

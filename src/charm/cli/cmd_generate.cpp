@@ -42,6 +42,7 @@ class GenerateCommand final : public Command {
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.fresh = common.fresh;
+    options_.embedded.threads = common.threads;
     if (options_.model_dir)
       pipeline::fetch_model_source(*options_.model_dir, common.offline, progress);
     pipeline::fetch_dataset_source(options_.prompts, options_.read.split, common.offline, progress);

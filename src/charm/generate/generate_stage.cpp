@@ -59,11 +59,13 @@ void check_options(const GenerateStageOptions& options) {
   require_writable(options.output);
 }
 
-void check_server_options(const GenerateStageOptions& options) {
+void check_source(const GenerateStageOptions& options) {
   const ServerOptions& server = options.server;
   if (server.urls.empty() == !options.model_dir.has_value()) {
     throw Error(ErrorKind::kUsage, "give either --model DIR or --server URL");
   }
+  if (!(options.cache_gib > 0.0))
+    throw Error(ErrorKind::kUsage, "--cache-memory: expected more than 0 GiB");
   if (server.urls.empty()) return;
   if (server.model.empty())
     throw Error(ErrorKind::kUsage, "--server needs --server-model, the model's name there");
@@ -121,10 +123,10 @@ ordered_json optional_json(const std::optional<T>& value) {
   return value ? ordered_json(*value) : ordered_json(nullptr);
 }
 
-void record_options(const GenerateStageOptions& options, const std::string& identity,
+void record_options(const GenerateStageOptions& options, const storage::Provenance& facts,
                     storage::Manifest& manifest) {
   manifest.option("policy", options.policy)
-      .option("generator", identity)
+      .option("generator", ordered_json::parse(storage::provenance_json(facts)))
       .option("n", options.num_samples)
       .option("temperature", options.sampling.temperature)
       .option("top-p", options.sampling.top_p)
@@ -311,14 +313,14 @@ void answer_open_rows(const GenerateStageOptions& options, Generator& generator,
 /// Makes the generator only when there is something to generate.
 using MakeGenerator = std::function<Generator&()>;
 
-GenerateStageResult generate_with(const GenerateStageOptions& options, const std::string& identity,
-                                  storage::Manifest manifest, const MakeGenerator& make,
-                                  const ProgressFn& progress) {
+GenerateStageResult generate_with(const GenerateStageOptions& options,
+                                  const storage::Provenance& facts, storage::Manifest manifest,
+                                  const MakeGenerator& make, const ProgressFn& progress) {
   storage::ReadOptions read = options.read;
   read.max_bad_rows = options.max_bad_rows;
   const std::vector<Prompt> prompts = storage::read_prompts(options.prompts, read);
   manifest.input(options.prompts, static_cast<std::int64_t>(prompts.size()));
-  record_options(options, identity, manifest);
+  record_options(options, facts, manifest);
 
   std::vector<GeneratedResponse> rows = open_rows(prompts, options);
   GenerateStageResult result;
@@ -345,11 +347,9 @@ GenerateStageResult generate_with(const GenerateStageOptions& options, const std
     refuse_failures(rows, result.num_errors, options.max_bad_rows,
                     "; the other responses are kept in the journal");
   }
-  const storage::Provenance provenance = {{"program", "charm"},
-                                          {"version", std::string(kVersion)},
-                                          {"generator", identity},
-                                          {"seed", std::to_string(options.sampling.seed)},
-                                          {"system", options.system}};
+  storage::Provenance provenance = facts;
+  provenance.emplace_back("seed", std::to_string(options.sampling.seed));
+  if (!options.system.empty()) provenance.emplace_back("system", options.system);
   storage::write_generated(options.output, rows, settings_of(options), provenance);
   manifest.extra("fingerprint", manifest.fingerprint())
       .extra("num_errors", result.num_errors)
@@ -363,11 +363,30 @@ GenerateStageResult generate_with(const GenerateStageOptions& options, const std
 
 /// The members of `options` that decide what servers answer. Addresses do not: a run may go on
 /// elsewhere.
-std::string server_identity(const ServerOptions& server) {
-  std::string identity = fmt::format("server model {}, {}", server.model,
-                                     server.endpoint == Endpoint::kChat ? "chat" : "completions");
-  if (!server.extra_body.empty()) identity += ", with " + server.extra_body;
-  return identity;
+storage::Provenance server_facts(const ServerOptions& server) {
+  storage::Provenance facts = {
+      {"program", "charm"},
+      {"version", std::string(kVersion)},
+      {"server_model", server.model},
+      {"endpoint", server.endpoint == Endpoint::kChat ? "chat" : "completions"}};
+  if (!server.extra_body.empty()) facts.emplace_back("extra_body", server.extra_body);
+  return facts;
+}
+
+GenerateStageResult generate_with_model(const GenerateStageOptions& options,
+                                        const ProgressFn& progress) {
+  EmbeddedOptions embedded = options.embedded;
+  embedded.model_dir = *options.model_dir;
+  embedded.template_file = options.server.template_file;
+  embedded.template_date = options.server.template_date;
+  embedded.cache_bytes = static_cast<std::int64_t>(options.cache_gib * 1024.0 * 1024.0 * 1024.0);
+  const std::unique_ptr<EmbeddedGenerator> generator = make_embedded_generator(embedded);
+  storage::Manifest manifest("generate");
+  manifest.input_hashed(*options.model_dir,
+                        *storage::find_fact(generator->provenance(), "model_sha256"));
+  return generate_with(
+      options, generator->provenance(), std::move(manifest),
+      [&]() -> Generator& { return *generator; }, progress);
 }
 
 void record_server(const ServerOptions& server, storage::Manifest& manifest) {
@@ -385,30 +404,27 @@ void record_server(const ServerOptions& server, storage::Manifest& manifest) {
 }  // namespace
 
 GenerateStageResult generate_stage(const GenerateStageOptions& options, Generator& generator,
-                                   const std::string& identity, const ProgressFn& progress) {
+                                   const storage::Provenance& facts, const ProgressFn& progress) {
   check_options(options);
   return generate_with(
-      options, identity, storage::Manifest("generate"), [&]() -> Generator& { return generator; },
+      options, facts, storage::Manifest("generate"), [&]() -> Generator& { return generator; },
       progress);
 }
 
 GenerateStageResult generate_stage(const GenerateStageOptions& options,
                                    const ProgressFn& progress) {
   check_options(options);
-  check_server_options(options);
+  check_source(options);
+  if (options.model_dir) return generate_with_model(options, progress);
   storage::Manifest manifest("generate");
   std::unique_ptr<Generator> generator;
-  if (options.model_dir) {
-    throw Error(ErrorKind::kUsage,
-                "--model: this version has no embedded engine yet; give --server");
-  }
   const ServerOptions server = full_server_options(options);
   record_server(server, manifest);
   // A wrong address or body is an error even where the journal holds everything.
   for (const std::string& url : server.urls) api_base(url);
   common_members(server, options.sampling, ServerKind::kOther);
   return generate_with(
-      options, server_identity(server), std::move(manifest),
+      options, server_facts(server), std::move(manifest),
       [&]() -> Generator& {
         generator = make_server_generator(server);
         return *generator;

@@ -6,8 +6,10 @@
 #include <string>
 
 #include "charm/base/progress.h"
+#include "charm/generate/embedded_generator.h"
 #include "charm/generate/generation.h"
 #include "charm/generate/server_options.h"
+#include "charm/storage/provenance.h"
 #include "charm/storage/read_options.h"
 
 namespace charm::generate {
@@ -17,7 +19,9 @@ struct GenerateStageOptions {
   std::string policy;             ///< name of the policy in the output
   std::filesystem::path output;   ///< responses: .parquet, .jsonl or .jsonl.gz
   std::optional<std::filesystem::path>
-      model_dir;             ///< Hugging Face folder of a causal language model; or:
+      model_dir;             ///< Hugging Face folder of a causal language model; or servers:
+  EmbeddedOptions embedded;  ///< how it is run; its folder, cache and template stand here
+  double cache_gib = 2.0;    ///< memory for keys and values of a model of this process, GiB
   ServerOptions server;      ///< servers, where `urls` is not empty
   SamplingOptions sampling;  ///< top_k, min_p and repetition_penalty come from the three below
   std::optional<std::int64_t> top_k;  ///< keep this many of the likeliest tokens; 0: all
@@ -49,8 +53,10 @@ struct GenerateStageResult {
 GenerateStageResult generate_stage(const GenerateStageOptions& options,
                                    const ProgressFn& progress = {});
 
-/// The same with a generator of the caller's; `identity` names it in journal and manifest.
+/// The same with a generator of the caller's; `facts` say in journal, manifest and Parquet file
+/// what it is.
 GenerateStageResult generate_stage(const GenerateStageOptions& options, Generator& generator,
-                                   const std::string& identity, const ProgressFn& progress = {});
+                                   const storage::Provenance& facts,
+                                   const ProgressFn& progress = {});
 
 }  // namespace charm::generate

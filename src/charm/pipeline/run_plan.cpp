@@ -144,6 +144,7 @@ class PlanBuilder {
       generate::GenerateStageOptions own = options;
       own.fresh = context.fresh;
       own.replace_other = true;  // the step runs because its inputs or settings changed
+      own.embedded.threads = context.threads;
       generate::generate_stage(own, context.progress);
     };
     add(std::move(step));

@@ -8,6 +8,26 @@ void describe_ties(OptionTable& table, stats::TieRule& ties) {
                "How equal scores count in a win rate: loss, as in the original, or half a win.");
 }
 
+void describe_device(OptionTable& table, model::DTypeChoice& dtype, model::DeviceChoice& device) {
+  using model::DeviceChoice;
+  using model::DTypeChoice;
+  table
+      .choice("dtype", dtype,
+              {{"auto", DTypeChoice::kAuto}, {"float32", DTypeChoice::kFloat32}, {"bfloat16", DTypeChoice::kBFloat16}},
+              "Element type of the computation; the head always runs in float32. auto takes bfloat16 where the machine has "
+              "native bf16 (AVX512-BF16, AMX, CUDA) and float32 otherwise, where bfloat16 would be several times slower.")
+      .choice("device", device,
+              {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}},
+              "Where the model runs. auto takes the GPU when the program was built for it and one is present.");
+}
+
+void describe_bos(OptionTable& table, text::BosPolicy& bos) {
+  using text::BosPolicy;
+  table.choice("bos", bos, {{"once", BosPolicy::kOnce}, {"as-template", BosPolicy::kAsTemplate}},
+               "Beginning-of-sequence token: once writes exactly one; as-template lets template and tokenizer each add theirs, "
+               "which reproduces tools that double it.");
+}
+
 }  // namespace
 
 void describe_reading(OptionTable& table, storage::ReadOptions& options) {
@@ -20,20 +40,10 @@ void describe_reading(OptionTable& table, storage::ReadOptions& options) {
 }
 
 void describe_model(OptionTable& table, model::RewardModelOptions& options) {
-  using model::DeviceChoice;
-  using model::DTypeChoice;
-  table
-      .choice("dtype", options.dtype,
-              {{"auto", DTypeChoice::kAuto}, {"float32", DTypeChoice::kFloat32}, {"bfloat16", DTypeChoice::kBFloat16}},
-              "Element type of the computation; the head always runs in float32. auto takes bfloat16 where the machine has "
-              "native bf16 (AVX512-BF16, AMX, CUDA) and float32 otherwise, where bfloat16 would be several times slower.")
-      .choice("device", options.device,
-              {{"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}},
-              "Where the model runs. auto takes the GPU when the program was built for it and one is present.");
+  describe_device(table, options.dtype, options.device);
 }
 
 void describe_encoder(OptionTable& table, text::EncoderOptions& options) {
-  using text::BosPolicy;
   using text::Truncation;
   table
       .integer("max-tokens", options.max_tokens, "N",
@@ -46,10 +56,8 @@ void describe_encoder(OptionTable& table, text::EncoderOptions& options) {
       .path("template", options.template_file, "FILE",
             "Chat template (Jinja) instead of the model's own; for models that come without one.")
       .text("template-date", options.template_date, "YYYY-MM-DD",
-            "Date of the clock a template sees, so that scores do not change from day to day.")
-      .choice("bos", options.bos, {{"once", BosPolicy::kOnce}, {"as-template", BosPolicy::kAsTemplate}},
-              "Beginning-of-sequence token: once writes exactly one; as-template lets template and tokenizer each add theirs, "
-              "which reproduces tools that double it.");
+            "Date of the clock a template sees, so that scores do not change from day to day.");
+  describe_bos(table, options.bos);
 }
 
 void describe_scorer(OptionTable& table, score::ScorerOptions& options) {
@@ -120,6 +128,12 @@ void describe_generate(OptionTable& table, generate::GenerateStageOptions& optio
                "Random numbers of a response come from (seed, prompt_id, sample) alone; servers get a seed made of these.")
       .text("system", options.system, "TEXT",
             "System message put before prompts that have none. The output keeps the prompt without it, so that policies still meet by prompt.")
+      .number("cache-memory", options.cache_gib, "GIB",
+              "With --model, memory for keys and values. More lets more responses be written at once.")
+      .integer("batch", options.embedded.max_batch, "N",
+               "With --model, responses written at once; more use the machine better and take more of the cache. Texts do not depend on it.")
+      .integer("chunk-tokens", options.embedded.chunk_tokens, "N",
+               "With --model, tokens of one pass: prompts are read in pieces of this size beside the writing.")
       .integer("concurrency", server.concurrency, "N", "Requests in flight per server. vLLM is busy from about 64; hosted APIs take fewer.")
       .number("timeout", server.timeout_s, "S", "Seconds one request may take, the longest response and waiting in the server's queue included.")
       .integer("retries", server.retries, "N",
@@ -128,7 +142,8 @@ void describe_generate(OptionTable& table, generate::GenerateStageOptions& optio
       .number("patience", server.patience_s, "S",
               "Seconds without any server after which the command ends; the same command continues later.")
       .path("tokenizer", server.tokenizer_dir, "DIR", "With --endpoint completions, folder whose chat template and special tokens are used.")
-      .path("template", server.template_file, "FILE", "Chat template (Jinja) instead of the folder's own.")
+      .path("template", server.template_file, "FILE",
+            "Chat template (Jinja) instead of the folder's own; with --model and with --endpoint completions.")
       .text("template-date", server.template_date, "YYYY-MM-DD", "Date of the clock a template sees.")
       .text("extra-body", server.extra_body, "JSON",
             "Members added to every request, such as '{\"chat_template_kwargs\": {\"enable_thinking\": false}}'.")
@@ -136,6 +151,8 @@ void describe_generate(OptionTable& table, generate::GenerateStageOptions& optio
                "Prompts that may be unusable, and responses that may fail, before the command ends without output.")
       .text("split", options.read.split, "NAME",
             "Split to read of a Hugging Face DatasetDict or a folder of shards; needed where there are several.");
+  describe_device(table, options.embedded.dtype, options.embedded.device);
+  describe_bos(table, options.embedded.bos);
 }
 
 void describe_score(OptionTable& table, score::ScoreStageOptions& options) {

@@ -69,7 +69,7 @@ class GenerateStage : public ::testing::Test {
     options.policy = "p";
     options.output = folder / "out.jsonl";
   }
-  GenerateStageResult run() { return generate_stage(options, generator, "fake"); }
+  GenerateStageResult run() { return generate_stage(options, generator, {{"generator", "fake"}}); }
 
   TempFolder folder;
   GenerateStageOptions options;
@@ -187,7 +187,8 @@ TEST_F(GenerateStage, RefusesWrongOptions) {
   const auto refused = [&](const std::function<void(GenerateStageOptions&)>& spoil) {
     GenerateStageOptions bad = options;
     spoil(bad);
-    return error_of([&] { generate_stage(bad, generator, "fake"); }).kind() == ErrorKind::kUsage;
+    return error_of([&] { generate_stage(bad, generator, {{"generator", "fake"}}); }).kind() ==
+           ErrorKind::kUsage;
   };
   EXPECT_TRUE(refused([](auto& o) { o.sampling.temperature = -1.0; }));
   EXPECT_TRUE(refused([](auto& o) { o.sampling.top_p = 0.0; }));
