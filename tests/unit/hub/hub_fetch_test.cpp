@@ -145,6 +145,7 @@ TEST_F(HubFetch, WrongBytesNeverCount) {
   EXPECT_THAT(error.message(),
               AllOf(HasSubstr("model.safetensors"), HasSubstr(sha256_hex(weights))));
   EXPECT_FALSE(fs::exists(place));
+  fs::remove_all(options.cache_dir);
   hub.fault = [&](int, const ServerRequest& request, ServerReply& reply) {
     if (request.path.find("config.json") != std::string::npos) reply.body = "[]";
   };
