@@ -9,6 +9,7 @@
 #include "charm/base/error.h"
 #include "charm/evaluate/result_json.h"
 #include "charm/stats/correlation.h"
+#include "charm/stats/paired_scores.h"
 
 namespace charm::evaluate {
 namespace {
@@ -75,6 +76,7 @@ ScoreTable build_table(std::span<const Score> scores,
     throw Error(ErrorKind::kInput, "a correlation with ratings needs at least 3 policies, found {}",
                 names.size());
   }
+  stats::check_distinct_without_case(std::vector<std::string>(names.begin(), names.end()));
   for (const std::string& name : names) {
     const auto it = rating_of_policy.find(name);
     if (it == rating_of_policy.end())
@@ -166,7 +168,7 @@ Tally tally_of(const ScoreTable& table) {
   tally.is_whole = true;
   for (const char* side : {"mean_score", "win_rate"}) {
     for (const char* measure : {"spearman", "kendall", "pearson"}) {
-      tally.figures.push_back({Figure::Part::kSection, side, measure});
+      tally.figures.push_back({Figure::Part::kSection, side, measure, /*is_share=*/false});
     }
   }
   std::vector<double> ratings;

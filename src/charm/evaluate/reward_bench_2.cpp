@@ -156,7 +156,8 @@ Tally reward_bench_2_tally(std::span<const ScoredEvalItem> rows) {
   }
   if (has_ties) {
     for (std::size_t t = 0; t + 1 < kTermNames.size(); ++t) {
-      tally.figures.push_back({Figure::Part::kSubset, std::string(kTiesSubset), kTermNames[t]});
+      tally.figures.push_back({Figure::Part::kSubset, std::string(kTiesSubset), kTermNames[t],
+                               /*is_share=*/t + 2 < kTermNames.size()});
     }
   }
   if (num_known > 0) tally.figures.push_back({Figure::Part::kOverall, "", "score"});

@@ -1,12 +1,38 @@
 #include "charm/evaluate/tally.h"
 
 #include <unordered_map>
+#include <unordered_set>
+
+#include "charm/stats/clustered_rate.h"
 
 namespace charm::evaluate {
+namespace {
+
+std::int64_t prompts_of(const Tally& tally, const std::string& group) {
+  std::unordered_set<std::string> prompts;
+  for (std::size_t row = 0; row < tally.groups.size(); ++row) {
+    if (tally.groups[row] == group) prompts.insert(tally.prompts[row]);
+  }
+  return static_cast<std::int64_t>(prompts.size());
+}
+
+}  // namespace
 
 std::vector<Estimate> tally_estimates(const Tally& tally, const BootstrapOptions& options) {
-  return bootstrap_estimates(PromptBootstrap(tally.prompts, tally.groups), tally.statistics,
-                             options);
+  std::vector<Estimate> estimates =
+      bootstrap_estimates(PromptBootstrap(tally.prompts, tally.groups), tally.statistics, options);
+  for (std::size_t i = 0; i < estimates.size(); ++i) {
+    Estimate& estimate = estimates[i];
+    const bool is_end = estimate.value == 0.0 || estimate.value == 1.0;
+    if (!tally.figures[i].is_share || !is_end || !(estimate.lo == estimate.hi)) continue;
+    const std::int64_t num_prompts = prompts_of(tally, tally.figures[i].name);
+    if (num_prompts == 0) continue;  // not a group: a mean over several
+    const stats::Interval wilson =
+        stats::wilson_interval({.rate = estimate.value, .se = 0.0, .num_prompts = num_prompts});
+    estimate.lo = wilson.lo;
+    estimate.hi = wilson.hi;
+  }
+  return estimates;
 }
 
 double weighted_mean(std::span<const double> values, std::span<const double> weights) {

@@ -11,8 +11,9 @@ namespace charm::evaluate {
 struct Figure {
   enum class Part { kOverall, kSection, kSubset };
   Part part = Part::kOverall;
-  std::string name;     ///< of the section (RM-Bench: domain) or subset; empty for the overall
-  std::string measure;  ///< "score"; RM-Bench also "hard", "normal", "easy"
+  std::string name;      ///< of the section (RM-Bench: domain) or subset; empty for the overall
+  std::string measure;   ///< "score"; RM-Bench also "hard", "normal", "easy"
+  bool is_share = true;  ///< of rows; 0 and 1 are its ends
 };
 
 /// How a benchmark counts given rows, as a function of the rows' weights: values, their intervals
@@ -25,7 +26,8 @@ struct Tally {
   bool is_whole = false;  ///< whether the overall figure covers the whole benchmark
 };
 
-/// Every figure with its bootstrap interval.
+/// Every figure with its bootstrap interval. Where all or none of a group's rows are right, no draw
+/// differs: there the interval is Wilson's for as many rows as the group has prompts.
 std::vector<Estimate> tally_estimates(const Tally& tally, const BootstrapOptions& options);
 
 /// Sum of weights * values over the sum of weights; NaN where the weights add up to 0.

@@ -46,7 +46,8 @@ std::vector<std::string> policies_in_order(std::span<const ScoreFile> files) {
               fmt::join(nearest_names(name, known), ", "));
 }
 
-// Ratings match names without regard to case, so such policies would share a rating unseen.
+}  // namespace
+
 void check_distinct_without_case(std::span<const std::string> names) {
   std::unordered_map<std::string, std::string> seen;
   for (const std::string& name : names) {
@@ -63,8 +64,6 @@ void check_distinct_without_case(std::span<const std::string> names) {
     }
   }
 }
-
-}  // namespace
 
 PairedScores::PairedScores(std::span<const ScoreFile> files, const PairedScoresOptions& options)
     : options_(options) {

@@ -43,6 +43,10 @@ struct PairRows {
   std::int64_t missing_ref = 0;   ///< rows that only `over` has
 };
 
+/// Throws kInput for two names that differ in case alone: ratings match names without regard to
+/// case, so such policies would share a rating unseen.
+void check_distinct_without_case(std::span<const std::string> names);
+
 /// Scores of several policies joined by (prompt_id, sample). Immutable once built; safe to read
 /// from many threads.
 class PairedScores {

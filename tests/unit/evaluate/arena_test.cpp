@@ -72,6 +72,9 @@ TEST(Arena, RefusesWhatHasNoAnswer) {
   std::vector<Score> rows = table({{1}, {2}, {3}});
   rows[2].prompt_id = "elsewhere";
   EXPECT_THROW(arena_result(rows, kRatings, {}), Error);  // no common prompt
+  std::vector<Score> cases = table({{1}, {2}, {3}});
+  cases[2].policy = "A";
+  EXPECT_THROW(arena_result(cases, {{"a", 1}, {"A", 2}, {"b", 3}}, {}), Error);  // a and A
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
@@ -101,6 +102,20 @@ TEST(RewardBench, OverallIsAbsentWhileASectionIsMissing) {
   const nlohmann::ordered_json json = to_json(result);
   EXPECT_FALSE(json.contains("overall"));
   EXPECT_EQ(json["overall_partial"], 0.5);
+}
+
+TEST(RewardBench, AllRightIsNotCertain) {
+  std::vector<ScoredEvalItem> rows;
+  for (int i = 0; i < 20; ++i) {
+    rows.push_back(pair_row("hep-go", std::to_string(i), std::to_string(i), 1.0, 0.0));
+    rows.push_back(pair_row("hep-js", std::to_string(i), std::to_string(i), i % 2, 0.5));
+  }
+  const RewardBenchResult result = reward_bench_result(rows, {.draws = 100, .seed = 1});
+  // Wilson's interval of 20 of 20: 20 / (20 + 1.96^2).
+  EXPECT_NEAR(result.subsets[0].accuracy.lo, 20.0 / (20.0 + 1.959964 * 1.959964), 1e-6);
+  EXPECT_EQ(result.subsets[0].accuracy.hi, 1.0);
+  EXPECT_LT(result.subsets[1].accuracy.hi, 1.0);
+  EXPECT_FALSE(std::isfinite(reward_bench_result(rows, {.draws = 0}).subsets[0].accuracy.lo));
 }
 
 TEST(RewardBench, UnknownSubsetCountsInNoSection) {
