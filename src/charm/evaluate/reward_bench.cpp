@@ -260,16 +260,11 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
     result.sections.push_back(std::move(score));
   }
   const bool has_prior = sections.back() == kPriorSets;
-  const auto rows_of = [&](std::string_view subset) {
-    const auto it = std::find_if(result.subsets.begin(), result.subsets.end(),
-                                 [&](const auto& found) { return found.name == subset; });
-    return it == result.subsets.end() ? 0 : it->num_rows;
-  };
   result.overall_partial = estimates[next++];
   if (has_all_sections(sections)) result.overall = result.overall_partial;
   if (has_prior) {
     for (std::size_t p = 0; p < kNumCountedPriorSets; ++p) {
-      if (rows_of(kPriorSetNames[p]) == 0) {
+      if (num_rows_of(result.subsets, kPriorSetNames[p]) == 0) {
         result.missing_prior_sets.emplace_back(kPriorSetNames[p]);
       }
     }
@@ -279,8 +274,9 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
     }
   }
   for (const RewardBenchSubset& known : kSubsets) {
-    const std::int64_t found = rows_of(known.name);
-    if (sections.front() != kPriorSets && found != known.num_rows) {
+    if (sections.front() == kPriorSets) break;  // nothing but prior sets
+    const std::int64_t found = num_rows_of(result.subsets, known.name);
+    if (found != known.num_rows) {
       result.incomplete.push_back({std::string(known.name), found, known.num_rows});
     }
   }

@@ -252,10 +252,7 @@ RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
   result.overall_partial = estimates[next];
   if (num_known == kSubsets.size()) result.overall = result.overall_partial;
   for (const KnownSubset& expected : kSubsets) {
-    const auto it = std::find_if(subsets.begin(), subsets.end(), [&](const RowGroup& found) {
-      return found.name == expected.name;
-    });
-    const auto found = it == subsets.end() ? 0 : static_cast<std::int64_t>(it->rows.size());
+    const std::int64_t found = num_rows_of(result.subsets, expected.name);
     if (found != expected.num_rows) {
       result.incomplete.push_back({std::string(expected.name), found, expected.num_rows});
     }

@@ -2,12 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "charm/base/nearest.h"
 #include "charm/evaluate/result_json.h"
 
 namespace charm::evaluate {
+
+std::int64_t num_rows_of(std::span<const SubsetAccuracy> subsets, std::string_view name) {
+  const auto it = std::find_if(subsets.begin(), subsets.end(),
+                               [&](const SubsetAccuracy& subset) { return subset.name == name; });
+  return it == subsets.end() ? 0 : it->num_rows;
+}
 
 void put_subset(nlohmann::ordered_json& subsets, const SubsetAccuracy& subset) {
   nlohmann::ordered_json& entry = subsets[subset.name];

@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "charm/evaluate/benchmark.h"
@@ -32,6 +33,9 @@ struct MissingRows {
   std::int64_t num_rows = 0;
   std::int64_t expected_rows = 0;
 };
+
+/// Rows of a subset; 0 where it is not among them.
+std::int64_t num_rows_of(std::span<const SubsetAccuracy> subsets, std::string_view name);
 
 /// Sets `subsets[subset.name]`.
 void put_subset(nlohmann::ordered_json& subsets, const SubsetAccuracy& subset);

@@ -76,6 +76,30 @@ TEST(CompareRows, OfARunWithItselfNothingDiffers) {
   EXPECT_EQ(comparison.overall_flips->test.p_value, 1.0);
 }
 
+TEST(CompareRows, DifferenceIntervalsCover) {
+  // Two correlated runs of 150 rows, two to a prompt; the true difference of accuracies is 0.1.
+  int covered = 0;
+  constexpr int kWorlds = 200;
+  for (int world = 0; world < kWorlds; ++world) {
+    RandomStream random(static_cast<std::uint64_t>(world), "test");
+    std::vector<ScoredEvalItem> a, b;
+    double prompt_draw = 0.0;
+    for (int i = 0; i < 150; ++i) {
+      if (i % 2 == 0) prompt_draw = random.uniform();
+      const double draw = random.uniform() < 0.7 ? prompt_draw : random.uniform();
+      const std::string id = std::to_string(i), prompt = std::to_string(i / 2);
+      a.push_back(pair_row("hep-go", id, prompt, draw < 0.6 ? 1.0 : -1.0, 0.0));
+      b.push_back(pair_row("hep-go", id, prompt, draw > 0.05 && draw < 0.75 ? 1.0 : -1.0, 0.0));
+    }
+    const Comparison comparison = compare_rows(
+        Benchmark::kRewardBench, a, b, {.draws = 300, .seed = static_cast<std::uint64_t>(world)});
+    const Estimate& difference = figure(comparison, Figure::Part::kSubset, "hep-go").difference;
+    covered += difference.lo <= 0.1 && 0.1 <= difference.hi;
+  }
+  EXPECT_GE(covered, kWorlds * 0.90);
+  EXPECT_LT(covered, kWorlds);
+}
+
 TEST(CompareRows, RmBenchTestsByRow) {
   const std::vector<ScoredEvalItem> a = {style_row("chat", "1", "p", {1, 1, 1}, {2, 2, 2}),
                                          style_row("chat", "2", "q", {1, 1, 1}, {0, 0, 0})};

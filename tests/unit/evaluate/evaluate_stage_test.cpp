@@ -25,6 +25,18 @@ class EvaluateStage : public testing::Test {
 
   nlohmann::json result() const { return nlohmann::json::parse(read_file(options_.output)); }
 
+  /// The result from saved scores under the same options.
+  nlohmann::json recomputed(const fs::path& scores) const {
+    EvaluateOptions recompute = options_;
+    recompute.model_dir.clear();
+    recompute.data.clear();
+    recompute.scores = {scores};
+    recompute.model_name = "chat";
+    recompute.output = folder_ / "again.json";
+    evaluate(recompute, {});
+    return nlohmann::json::parse(read_file(recompute.output));
+  }
+
   ErrorKind kind_of_failure() const {
     try {
       evaluate(options_, {});
@@ -143,14 +155,7 @@ TEST_F(EvaluateStage, ScoresWithAModelOnceAndRecomputesWithout) {
   EXPECT_EQ(num_reports, 0);  // saved scores were taken
   EXPECT_EQ(result(), scored);
 
-  EvaluateOptions recompute = options_;
-  recompute.model_dir.clear();
-  recompute.data.clear();
-  recompute.scores = {first.save_scores};
-  recompute.model_name = "chat";
-  recompute.output = folder_ / "again.json";
-  evaluate(recompute, {});
-  EXPECT_EQ(nlohmann::json::parse(read_file(recompute.output)), scored);
+  EXPECT_EQ(recomputed(first.save_scores), scored);
 }
 
 TEST_F(EvaluateStage, RewardBench2WithAModel) {
@@ -172,14 +177,7 @@ TEST_F(EvaluateStage, RewardBench2WithAModel) {
   EXPECT_EQ(done.num_rows, 3);
   const nlohmann::json scored = result();
   EXPECT_EQ(scored["subsets"].size(), 2u);
-  EvaluateOptions recompute = options_;
-  recompute.model_dir.clear();
-  recompute.data.clear();
-  recompute.scores = {done.save_scores};
-  recompute.model_name = "chat";
-  recompute.output = folder_ / "again.json";
-  evaluate(recompute, {});
-  EXPECT_EQ(nlohmann::json::parse(read_file(recompute.output)), scored);
+  EXPECT_EQ(recomputed(done.save_scores), scored);
 }
 
 TEST_F(EvaluateStage, AMissingModelLeavesNoOutput) {
