@@ -75,8 +75,9 @@ class MeasureCommand final : public Command {
     const auto num_flagged =
         std::count_if(pairs.begin(), pairs.end(), [](const measure::MismatchPair& pair) { return pair.is_mismatched(); });
     if (result.policies.size() > 2 && result.policies.size() <= kMatrixPolicies) fmt::print("{}", matrix_text(result));
-    fmt::print("{} of {} ordered pairs are mismatched beyond chance (Holm, level {})\n", num_flagged, pairs.size(),
-               measure::kMismatchLevel);
+    fmt::print("{} of {} ordered pairs are mismatched beyond chance (** p below {} after Holm's adjustment for all pairs; * after "
+               "Benjamini and Hochberg's)\n",
+               num_flagged, pairs.size(), measure::kMismatchLevel);
     if (pairs.size() > kShownPairs) pairs.resize(kShownPairs);
     fmt::print("most over-valued pairs (win rate, target, mismatch degree):\n");
     for (const measure::MismatchPair& pair : pairs) {
