@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -26,42 +27,31 @@ void penalise(std::vector<float>& logits_V, std::span<const std::int32_t> seen, 
   }
 }
 
-/// Tokens at least as likely as the k-th likeliest.
-void keep_top_k(std::vector<TokenProbability>& tokens, std::int64_t k) {
-  if (k <= 0 || k >= std::ssize(tokens)) return;
-  const auto kth = tokens.begin() + (k - 1);
-  std::nth_element(tokens.begin(), kth, tokens.end(), is_likelier);
-  const double least = kth->probability;
-  std::erase_if(tokens, [&](const TokenProbability& t) { return t.probability < least; });
+/// The k-th largest weight.
+float kth_largest(std::vector<float> weights, std::int64_t k) {
+  if (k >= std::ssize(weights)) return 0.0f;
+  const auto kth = weights.begin() + (k - 1);
+  std::nth_element(weights.begin(), kth, weights.end(), std::greater<>());
+  return *kth;
 }
 
-/// The likeliest tokens up to the one with which their sum reaches the share of `total`; sorted. Only as much is sorted as is needed.
-void keep_top_p(std::vector<TokenProbability>& tokens, double share, double total) {
-  const double wanted = share * total;
-  std::vector<TokenProbability> likely;
-  double largest = 0.0;
-  for (const TokenProbability& t : tokens) largest = std::max(largest, t.probability);
-  for (double least = largest * 0.01;; least *= 0.001) {
-    if (share >= 1.0 || least < largest * 1e-12) {
-      likely = std::move(tokens);
-    } else {
-      likely.clear();
-      double sum = 0.0;
-      for (const TokenProbability& t : tokens) {
-        if (t.probability < least) continue;
-        likely.push_back(t);
-        sum += t.probability;
-      }
-      if (sum < wanted) continue;
-    }
-    break;
+/// A weight such that those from it up reach `wanted`; the largest is 1. Few tokens hold most of the probability, so that little is
+/// left to be sorted.
+float floor_of_mass(const std::vector<float>& weights, double wanted) {
+  for (const float least : {1e-2f, 1e-4f, 1e-6f, 1e-8f}) {
+    double sum = 0.0;
+    for (const float w : weights) sum += w >= least ? static_cast<double>(w) : 0.0;
+    if (sum >= wanted) return least;
   }
-  std::sort(likely.begin(), likely.end(), is_likelier);
+  return 0.0f;
+}
+
+/// Sorted tokens: keeps those whose likelier ones sum to less than `wanted`.
+void keep_mass(std::vector<TokenProbability>& tokens, double wanted) {
   double above = 0.0;
   std::size_t kept = 0;
-  while (kept < likely.size() && (kept == 0 || above < wanted)) above += likely[kept++].probability;
-  likely.resize(kept);
-  tokens = std::move(likely);
+  while (kept < tokens.size() && (kept == 0 || above < wanted)) above += tokens[kept++].probability;
+  tokens.resize(kept);
 }
 
 }  // namespace
@@ -86,7 +76,13 @@ void check_sampling(const SamplingOptions& o) {
 
 Sampler::Sampler(SamplingOptions options) : options_(std::move(options)) { check_sampling(options_); }
 
-std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_V) const {
+std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_V, std::span<const std::int32_t> seen) const {
+  std::vector<float> penalised;
+  if (options_.repetition_penalty != 1.0) {
+    penalised.assign(logits_V.begin(), logits_V.end());
+    penalise(penalised, seen, options_.repetition_penalty);
+    logits_V = penalised;
+  }
   if (options_.temperature == 0.0) {
     const auto best = std::max_element(logits_V.begin(), logits_V.end());
     return {{static_cast<std::int32_t>(best - logits_V.begin()), 1.0}};
@@ -94,20 +90,23 @@ std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_
   std::vector<float> weights(logits_V.size());
   double total = kernels::softmax_weights(logits_V.data(), static_cast<std::int64_t>(logits_V.size()),
                                           static_cast<float>(1.0 / options_.temperature), weights.data());
-  std::vector<TokenProbability> tokens;
-  tokens.reserve(weights.size());
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    if (weights[i] > 0.0f) tokens.push_back({static_cast<std::int32_t>(i), weights[i]});
-  }
+  // The likeliest token's weight is 1, so min-p needs no normalisation.
+  float least = std::min(static_cast<float>(options_.min_p), *std::max_element(weights.begin(), weights.end()));
   if (options_.top_k > 0) {
-    keep_top_k(tokens, options_.top_k);
+    const float kth = kth_largest(weights, options_.top_k);
     total = 0.0;
-    for (const TokenProbability& t : tokens) total += t.probability;
+    for (const float w : weights) total += w >= kth ? static_cast<double>(w) : 0.0;
+    least = std::max(least, kth);
+  } else if (options_.top_p < 1.0) {
+    least = std::max(least, floor_of_mass(weights, options_.top_p * total));
   }
-  if (options_.top_p < 1.0) keep_top_p(tokens, options_.top_p, total);
-  if (options_.min_p > 0.0) {
-    // The likeliest token's weight is 1 before any normalisation.
-    std::erase_if(tokens, [&](const TokenProbability& t) { return t.probability < options_.min_p; });
+  std::vector<TokenProbability> tokens;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (weights[i] >= least && weights[i] > 0.0f) tokens.push_back({static_cast<std::int32_t>(i), weights[i]});
+  }
+  if (options_.top_p < 1.0) {
+    std::sort(tokens.begin(), tokens.end(), is_likelier);
+    keep_mass(tokens, options_.top_p * total);
   }
   double kept = 0.0;
   for (const TokenProbability& t : tokens) kept += t.probability;
@@ -116,27 +115,13 @@ std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_
 }
 
 std::vector<TokenProbability> Sampler::distribution(std::span<const float> logits_V, std::span<const std::int32_t> seen) const {
-  std::vector<TokenProbability> tokens;
-  if (options_.repetition_penalty == 1.0) {
-    tokens = candidates(logits_V);
-  } else {
-    std::vector<float> penalised(logits_V.begin(), logits_V.end());
-    penalise(penalised, seen, options_.repetition_penalty);
-    tokens = candidates(penalised);
-  }
+  std::vector<TokenProbability> tokens = candidates(logits_V, seen);
   std::sort(tokens.begin(), tokens.end(), is_likelier);
   return tokens;
 }
 
 std::int32_t Sampler::next(std::span<const float> logits_V, std::span<const std::int32_t> seen, const DrawKey& key) const {
-  std::vector<TokenProbability> tokens;
-  if (options_.repetition_penalty == 1.0) {
-    tokens = candidates(logits_V);
-  } else {
-    std::vector<float> penalised(logits_V.begin(), logits_V.end());
-    penalise(penalised, seen, options_.repetition_penalty);
-    tokens = candidates(penalised);
-  }
+  const std::vector<TokenProbability> tokens = candidates(logits_V, seen);
   if (tokens.size() == 1) return tokens.front().id;
   RandomStream stream(options_.seed, fmt::format("generate {} {}", key.sample, key.prompt_id), static_cast<std::uint64_t>(key.position));
   double left = stream.uniform();

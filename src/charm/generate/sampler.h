@@ -41,7 +41,7 @@ class Sampler {
   std::vector<TokenProbability> distribution(std::span<const float> logits_V, std::span<const std::int32_t> seen) const;
 
  private:
-  std::vector<TokenProbability> candidates(std::span<const float> logits_V) const;
+  std::vector<TokenProbability> candidates(std::span<const float> logits_V, std::span<const std::int32_t> seen) const;
 
   SamplingOptions options_;
 };

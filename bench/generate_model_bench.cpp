@@ -1,0 +1,123 @@
+// Writes tokens with a causal LM, greedily and without end, and prints what it took: the charm side of generate_bench.py.
+//   generate_model_bench MODEL_DIR [float32|bfloat16] [threads]
+// First line out: the load. Then for each line in, {"streams": 16, "prompt": 32, "new": 128}, one line out.
+
+#include <ATen/Parallel.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <ctime>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "charm/generate/continuous_batch.h"
+#include "charm/generate/sampler.h"
+#include "charm/model/causal_lm.h"
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Bytes a second that all threads together read from memory: the best of several sums over a buffer much larger than the caches.
+double read_bandwidth() {
+  const std::vector<std::uint64_t> buffer(std::size_t{1} << 27, 1);  // 1 GiB
+  const auto words = static_cast<std::int64_t>(buffer.size());
+  double best = 0.0;
+  for (int round = 0; round < 5; ++round) {
+    const auto start = Clock::now();
+    std::atomic<std::uint64_t> total{0};
+    at::parallel_for(0, words, words / at::get_num_threads(), [&](std::int64_t begin, std::int64_t end) {
+      std::uint64_t sums[32] = {};
+      for (std::int64_t i = begin; i + 32 <= end; i += 32) {
+        for (int k = 0; k < 32; ++k) sums[k] += buffer[static_cast<std::size_t>(i + k)];
+      }
+      for (const std::uint64_t sum : sums) total += sum;
+    });
+    if (total == 0) return 0.0;
+    best = std::max(best, static_cast<double>(words) * 8.0 / seconds_since(start));
+  }
+  return best;
+}
+
+Json write(charm::model::CausalLM& model, const Json& job, int threads) {
+  using namespace charm::generate;
+  const auto streams = job.at("streams").get<std::size_t>();
+  const auto prompt_tokens = job.at("prompt").get<std::size_t>();
+  const auto new_tokens = job.at("new").get<std::size_t>();
+  const Sampler sampler({.temperature = job.value("temperature", 0.0), .top_p = 0.9});
+  std::vector<std::size_t> written(streams, 0);
+  std::size_t next = 0, first = 0;
+  const auto start = Clock::now();
+  const std::clock_t cpu_start = std::clock();
+  double filled_s = 0.0;
+  run_continuous_batch(model, {.max_sequences = static_cast<std::int64_t>(streams), .num_threads = static_cast<std::size_t>(threads)},
+                       {.next_prompt = [&]() -> std::optional<TokenPrompt> {
+                          if (next == streams) return std::nullopt;
+                          TokenPrompt prompt{.ids = std::vector<std::int32_t>(prompt_tokens), .sequences = {next}};
+                          for (std::size_t i = 0; i < prompt_tokens; ++i) {
+                            prompt.ids[i] = static_cast<std::int32_t>((next * 7919 + i * 104729 + 17) % 40000 + 20);
+                          }
+                          ++next;
+                          return prompt;
+                        },
+                        .next_token = [&](std::size_t s, std::span<const float> logits) -> std::optional<std::int32_t> {
+                          if (written[s] == 0 && ++first == streams) filled_s = seconds_since(start);
+                          const std::int32_t token = sampler.next(logits, {}, {"bench", static_cast<std::int32_t>(s), 0});
+                          return ++written[s] < new_tokens ? std::optional(token) : std::nullopt;
+                        },
+                        .on_finished = [](std::size_t, const std::optional<std::string>& error) {
+                          if (error) throw std::runtime_error(*error);
+                        }});
+  const double total_s = seconds_since(start);
+  return {{"total_s", total_s},
+          {"filled_s", filled_s},
+          {"cpu_s", static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC},
+          {"tokens", streams * new_tokens}};
+}
+
+int run(const std::vector<std::string>& args) {
+  using namespace charm;
+  const std::string dtype = args.size() > 1 ? args[1] : "float32";
+  const int threads = args.size() > 2 ? std::stoi(args[2]) : 0;
+  const auto start = Clock::now();
+  const auto model = model::load_causal_lm(
+      args[0], {.dtype = dtype == "bfloat16" ? model::DTypeChoice::kBFloat16 : model::DTypeChoice::kFloat32,
+                .device = model::DeviceChoice::kCpu,
+                .threads = threads});
+  Json loaded = {{"load_s", seconds_since(start)}, {"read_bytes_per_s", read_bandwidth()}};
+  for (const auto& [key, value] : model->provenance()) loaded["model"][key] = value;
+  std::cout << loaded.dump() << std::endl;
+  for (std::string line; std::getline(std::cin, line);) {
+    Json result = write(*model, Json::parse(line), threads);
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    result["peak_memory_mib"] = static_cast<double>(usage.ru_maxrss) / 1024.0;
+    std::cout << result.dump() << std::endl;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  if (args.empty()) {
+    std::cerr << "usage: generate_model_bench MODEL_DIR [float32|bfloat16] [threads]\n";
+    return 2;
+  }
+  try {
+    return run(args);
+  } catch (const std::exception& error) {
+    std::cerr << "generate_model_bench: " << error.what() << "\n";
+    return 1;
+  }
+}
