@@ -171,8 +171,7 @@ class Gemm {
           const PanelOf at = panels_[static_cast<std::size_t>(p)];
           const GemmOutput<Element>& output = outputs_[at.output];
           const std::uint32_t* columns = output.weight->panel(at.panel) + step * kProductColumns;
-          product_(strip, stride, columns, kProductColumns, steps, sum, kProductColumns,
-                   kProductRows, kProductColumns, step == 0 ? nullptr : kKeepAll);
+          product_(strip, stride, columns, kProductColumns, steps, sum, kProductColumns, rows, kProductColumns, step == 0 ? nullptr : kKeepAll);
           if (last) finish(output, at.panel, row, rows, sum);
         }
         if (steps_ <= kBlockSteps) sum = sums;
@@ -187,7 +186,6 @@ class Gemm {
     const std::int64_t inputs = std::min(inputs_ - first, steps * kStepInputs<Element>);
     for (std::int64_t r = 0; r < rows; ++r)
       copy_steps(x_ + (row + r) * x_stride_ + first, inputs, strip + r * stride);
-    std::fill(strip + rows * stride, strip + kProductRows * stride, 0u);
   }
 
   void finish(const GemmOutput<Element>& output, std::int64_t panel, std::int64_t row,

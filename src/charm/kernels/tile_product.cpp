@@ -1,5 +1,8 @@
 #include "charm/kernels/tile_product.h"
 
+#include <algorithm>
+#include <array>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "charm/kernels/tile_product.cpp"
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
@@ -24,32 +27,32 @@ HWY_INLINE Vec part_of(hn::Vec<U32> step) {
   return hn::BitCast(F32(), step);
 }
 
-template <Part kPart, int kVectors>
+template <Part kPart, int kRows, int kVectors>
 HWY_INLINE void add_step(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
-                         Vec (&sum)[kProductRows][kVectors]) {
+                         Vec (&sum)[kRows][kVectors]) {
   const U32 u32;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(u32));
   Vec columns[kVectors];
 #pragma GCC unroll 8
   for (int i = 0; i < kVectors; ++i) columns[i] = part_of<kPart>(hn::LoadU(u32, b + i * lanes));
 #pragma GCC unroll 8
-  for (int r = 0; r < kProductRows; ++r) {
+  for (int r = 0; r < kRows; ++r) {
     const Vec x = part_of<kPart>(hn::Set(u32, a[r * a_stride]));
 #pragma GCC unroll 8
     for (int i = 0; i < kVectors; ++i) sum[r][i] = hn::MulAdd(x, columns[i], sum[r][i]);
   }
 }
 
-/// Six rows times `kVectors` vectors of columns, held in registers over all steps.
-template <bool kPairs, int kVectors>
-HWY_INLINE void product_strip(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
+/// kRows rows times `kVectors` vectors of columns, held in registers over all steps.
+template <bool kPairs, int kVectors, int kRows>
+void product_strip(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
                               std::int64_t b_stride, std::int64_t steps, float* c,
                               std::int64_t c_stride, const float* keep) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  Vec sum[kProductRows][kVectors];
+  Vec sum[kRows][kVectors];
 #pragma GCC unroll 8
-  for (int r = 0; r < kProductRows; ++r) {
+  for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
     for (int i = 0; i < kVectors; ++i) {
       sum[r][i] = keep == nullptr
@@ -59,17 +62,28 @@ HWY_INLINE void product_strip(const std::uint32_t* a, std::int64_t a_stride, con
   }
   for (std::int64_t k = 0; k < steps; ++k) {
     if constexpr (kPairs) {
-      add_step<Part::kLow, kVectors>(a + k, a_stride, b + k * b_stride, sum);
-      add_step<Part::kHigh, kVectors>(a + k, a_stride, b + k * b_stride, sum);
+      add_step<Part::kLow, kRows, kVectors>(a + k, a_stride, b + k * b_stride, sum);
+      add_step<Part::kHigh, kRows, kVectors>(a + k, a_stride, b + k * b_stride, sum);
     } else {
-      add_step<Part::kWhole, kVectors>(a + k, a_stride, b + k * b_stride, sum);
+      add_step<Part::kWhole, kRows, kVectors>(a + k, a_stride, b + k * b_stride, sum);
     }
   }
 #pragma GCC unroll 8
-  for (int r = 0; r < kProductRows; ++r) {
+  for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
     for (int i = 0; i < kVectors; ++i) hn::StoreU(sum[r][i], d, c + r * c_stride + i * lanes);
   }
+}
+
+using Strip = void (*)(const std::uint32_t*, std::int64_t, const std::uint32_t*, std::int64_t,
+                       std::int64_t, float*, std::int64_t, const float*);
+
+/// By the number of rows less one.
+template <bool kPairs, int kVectors>
+constexpr std::array<Strip, kProductRows> strips() {
+  return {product_strip<kPairs, kVectors, 1>, product_strip<kPairs, kVectors, 2>,
+          product_strip<kPairs, kVectors, 3>, product_strip<kPairs, kVectors, 4>,
+          product_strip<kPairs, kVectors, 5>, product_strip<kPairs, kVectors, 6>};
 }
 
 template <bool kPairs>
@@ -79,11 +93,12 @@ void product(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t*
   // 6 x 4 vectors need 29 registers, 6 x 2 need 15.
   constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
   const std::int64_t width = kVectors * static_cast<std::int64_t>(hn::Lanes(F32()));
+  constexpr auto kStrips = strips<kPairs, kVectors>();
   for (std::int64_t n = 0; n < columns; n += width) {
     for (std::int64_t r = 0; r < rows; r += kProductRows) {
-      product_strip<kPairs, kVectors>(a + r * a_stride, a_stride, b + n, b_stride, steps,
-                                      c + r * c_stride + n, c_stride,
-                                      keep == nullptr ? nullptr : keep + r);
+      kStrips[std::min(rows - r, kProductRows) - 1](a + r * a_stride, a_stride, b + n, b_stride,
+                                                    steps, c + r * c_stride + n, c_stride,
+                                                    keep == nullptr ? nullptr : keep + r);
     }
   }
 }

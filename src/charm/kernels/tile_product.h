@@ -10,9 +10,9 @@ inline constexpr std::int64_t kProductRows = 6;      ///< rows the product compu
 inline constexpr std::int64_t kProductColumns = 64;  ///< columns are a multiple of this
 
 /// c[r, n] = c[r, n] * keep[r] + sum_k a[r, k] b[k, n], or without c where `keep` is null. A step
-/// of k is one float32, or a pair of bfloat16 whose products are both added. rows are rounded up to
-/// kProductRows; columns are a multiple of kProductColumns. The steps are added one after the
-/// other, so an element's bits depend on its row of a and column of b alone.
+/// of k is one float32, or a pair of bfloat16 whose products are both added. Columns are a multiple
+/// of kProductColumns. The steps are added one after the other, so an element's bits depend on its
+/// row of a and column of b alone.
 using TileProduct = void (*)(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
                              std::int64_t b_stride, std::int64_t steps, float* c,
                              std::int64_t c_stride, std::int64_t rows, std::int64_t columns,

@@ -7,6 +7,7 @@
 
 #include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
 #include "tests/unit/generate/fake_causal_lm.h"
@@ -154,6 +155,36 @@ TEST(EmbeddedGenerator, FoldersThatCannotWriteAreRefused) {
               testing::HasSubstr("LlamaForSequenceClassification is a reward model: it gives scores and cannot write text"));
   EXPECT_THAT(error_of({.model_dir = "/nowhere"}, ErrorKind::kIo), testing::HasSubstr("no config.json"));
   EXPECT_THAT(error_of({.model_dir = "/nowhere", .max_batch = 0}, ErrorKind::kUsage), testing::HasSubstr("--batch is 0"));
+}
+
+const fs::path kCausalModels = fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/generate";
+
+TEST(EmbeddedGenerator, ACacheTooSmallForABlockIsRefused) {
+  try {
+    model::load_causal_lm(kCausalModels / "llama", {.dtype = model::DTypeChoice::kFloat32, .cache_bytes = 1000});
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kResource);
+    EXPECT_THAT(error.what(), testing::StartsWith("--cache-memory 1000 bytes: one block of 64 tokens takes "));
+  }
+}
+
+TEST(EmbeddedGenerator, AModelWithoutAnOutputLayerIsRefused) {
+  const fs::path folder = fs::path(testing::TempDir()) / ("no_output_layer_" + std::to_string(getpid()));
+  fs::create_directories(folder);
+  fs::copy_file(kCausalModels / "llama-tied" / "model.safetensors", folder / "model.safetensors", fs::copy_options::overwrite_existing);
+  nlohmann::json config;
+  std::ifstream(kCausalModels / "llama-tied" / "config.json") >> config;
+  config["tie_word_embeddings"] = false;
+  std::ofstream(folder / "config.json") << config;
+  try {
+    model::load_causal_lm(folder, {.dtype = model::DTypeChoice::kFloat32});
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    EXPECT_THAT(error.what(), testing::HasSubstr("tensor 'lm_head.weight' is missing"));
+  }
+  fs::remove_all(folder);
 }
 
 }  // namespace
