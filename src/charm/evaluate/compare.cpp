@@ -189,6 +189,7 @@ Comparison compare_rows(Benchmark benchmark, std::span<const ScoredEvalItem> a,
   const Tally tally_a = benchmark_tally(benchmark, a);
   const Tally tally_b = benchmark_tally(benchmark, ordered_b);
   Comparison comparison;
+  comparison.benchmark = benchmark;
   comparison.figures = compare_figures(tally_a, tally_b, options);
   comparison.is_whole = tally_a.is_whole;
   comparison.num_rows = static_cast<std::int64_t>(a.size());
@@ -214,6 +215,7 @@ Comparison compare_arena(std::span<const Score> a, std::span<const Score> b,
                          const std::map<std::string, double>& rating_of_policy,
                          const BootstrapOptions& options) {
   Comparison comparison;
+  comparison.benchmark = Benchmark::kArena;
   const auto [scores_a, scores_b] = common_scores(a, b, comparison.num_left_out);
   comparison.figures = compare_figures(arena_tally(scores_a, rating_of_policy),
                                        arena_tally(scores_b, rating_of_policy), options);

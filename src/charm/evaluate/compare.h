@@ -33,6 +33,7 @@ struct Flips {
 };
 
 struct Comparison {
+  Benchmark benchmark = Benchmark::kRewardBench;
   std::vector<ComparedFigure> figures;
   bool is_whole = false;  ///< the overall is that of the whole benchmark
   std::int64_t num_rows = 0;

@@ -76,13 +76,16 @@ ordered_json to_json(const Comparison& comparison) {
   ordered_json json;
   json["num_rows"] = comparison.num_rows;
   const std::string overall = comparison.is_whole ? "overall" : "overall_partial";
-  const bool is_arena = !comparison.overall_flips;
+  const bool is_arena = comparison.benchmark == Benchmark::kArena;
+  const char* sections = is_arena                                      ? "correlations"
+                         : comparison.benchmark == Benchmark::kRmBench ? "domains"
+                                                                       : "sections";
   if (is_arena) json["num_left_out"] = comparison.num_left_out;
   for (const ComparedFigure& compared : comparison.figures) {
     const Figure& figure = compared.figure;
     ordered_json* part = &json[overall];
     if (figure.part == Figure::Part::kSection) {
-      part = &json[is_arena ? "correlations" : "sections"][figure.name];
+      part = &json[sections][figure.name];
     } else if (figure.part == Figure::Part::kSubset) {
       part = &json["subsets"][figure.name];
     }

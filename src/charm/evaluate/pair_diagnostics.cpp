@@ -113,7 +113,7 @@ double calibration_error(std::span<const ConfidenceBin> bins) {
 }
 
 double nice_width(double range) {
-  if (range <= 0.0) return 1.0;
+  if (range < 1e-300) return 1.0;  // all margins 0, or as good as
   const double power = std::pow(10.0, std::floor(std::log10(range / kMostBins)));
   for (const double factor : {1.0, 2.0, 5.0, 10.0}) {
     // One bin more than range / width where neither end is an edge.

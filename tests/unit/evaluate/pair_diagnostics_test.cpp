@@ -107,7 +107,8 @@ TEST(PairDiagnostics, ExtremeScoresStayNumbers) {
   put_diagnostics(json, diagnose(rows));
   EXPECT_TRUE(json["pair_probabilities"]["log_loss"].is_number());
   EXPECT_EQ(json["length_correlation"]["longer_chosen"], 1.0);  // "good" is longer than "bad"
-  const std::vector<ScoredEvalItem> equal = {pair_row("hep-go", "0", "p", 1, 1)};
+  const std::vector<ScoredEvalItem> equal = {pair_row("hep-go", "0", "p", 1, 1),
+                                             pair_row("hep-go", "1", "q", 1e-320, 0)};
   put_diagnostics(json, diagnose(equal));
   EXPECT_EQ(json["pair_probabilities"]["margin_histogram"]["edges"],
             nlohmann::json::parse("[0.0, 1.0]"));

@@ -8,6 +8,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/random.h"
 #include "charm/evaluate/reward_bench_files.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
@@ -102,6 +103,42 @@ TEST(RewardBench, OverallIsAbsentWhileASectionIsMissing) {
   const nlohmann::ordered_json json = to_json(result);
   EXPECT_FALSE(json.contains("overall"));
   EXPECT_EQ(json["overall_partial"], 0.5);
+}
+
+TEST(RewardBench, IntervalsCover) {
+  // One subset of each section, right rows in clusters: two rows a prompt that mostly agree, coarse
+  // scores with ties.
+  const std::vector<std::pair<std::string, double>> subsets = {
+      {"alpacaeval-easy", 0.9}, {"llmbar-natural", 0.6}, {"donotanswer", 0.75}, {"hep-go", 0.5}};
+  int covered = 0, subset_covered = 0;
+  constexpr int kWorlds = 400;
+  for (int world = 0; world < kWorlds; ++world) {
+    RandomStream random(static_cast<std::uint64_t>(world), "test");
+    std::vector<ScoredEvalItem> rows;
+    for (const auto& [name, accuracy] : subsets) {
+      double prompt_draw = 0.0;
+      for (int i = 0; i < 80; ++i) {
+        if (i % 2 == 0) prompt_draw = random.uniform();
+        const double draw = random.uniform() < 0.7 ? prompt_draw : random.uniform();
+        // A third of the wrong rows are ties.
+        const double margin = draw < accuracy                        ? 0.5
+                              : draw < accuracy + (1 - accuracy) / 3 ? 0.0
+                                                                     : -0.5;
+        rows.push_back(
+            pair_row(name, std::to_string(i), name + std::to_string(i / 2), margin, 0.0));
+      }
+    }
+    const RewardBenchResult result =
+        reward_bench_result(rows, {.draws = 400, .seed = static_cast<std::uint64_t>(world)});
+    const double truth = (0.9 + 0.6 + 0.75 + 0.5) / 4;
+    covered += result.overall->lo <= truth && truth <= result.overall->hi;
+    for (std::size_t s = 0; s < subsets.size(); ++s) {
+      const Estimate& estimate = result.subsets[s].accuracy;
+      subset_covered += estimate.lo <= subsets[s].second && subsets[s].second <= estimate.hi;
+    }
+  }
+  EXPECT_NEAR(covered, kWorlds * 0.95, kWorlds * 0.03);
+  EXPECT_NEAR(subset_covered, 4 * kWorlds * 0.95, 4 * kWorlds * 0.03);
 }
 
 TEST(RewardBench, AllRightIsNotCertain) {
@@ -202,8 +239,8 @@ TEST(RewardBench, RowsOfAnotherBenchmarkAreRefused) {
 
 TEST(RewardBench, IntervalsHoldTheValueAndRepeatForASeed) {
   const std::vector<ScoredEvalItem> rows = golden_rows(golden()["reward_bench"]["rows"]);
-  const RewardBenchResult a = reward_bench_result(rows, {.draws = 300, .seed = 5});
-  const RewardBenchResult b = reward_bench_result(rows, {.draws = 300, .seed = 5});
+  const RewardBenchResult a = reward_bench_result(rows, {.draws = 1000, .seed = 5});
+  const RewardBenchResult b = reward_bench_result(rows, {.draws = 1000, .seed = 5});
   EXPECT_LT(a.overall->lo, a.overall->value);
   EXPECT_GT(a.overall->hi, a.overall->value);
   EXPECT_EQ(to_json(a), to_json(b));
