@@ -114,10 +114,11 @@ EvaluateResult evaluate_rows(const EvaluateOptions& options, const ProgressFn& p
   result.num_rows = static_cast<std::int64_t>(rows.rows.size());
   result.num_bad_rows = rows.num_bad_rows;
   const auto finish_with = [&](const auto& benchmark) {
-    result.summary = result_text(benchmark);
     ordered_json body = to_json(benchmark);
-    put_diagnostics(body, pair_diagnostics(rows.rows, benchmark_tally(options.benchmark, rows.rows),
-                                           bootstrap));
+    const PairDiagnostics diagnostics =
+        pair_diagnostics(rows.rows, benchmark_tally(options.benchmark, rows.rows), bootstrap);
+    put_diagnostics(body, diagnostics);
+    result.summary = result_text(benchmark) + result_text(diagnostics);
     finish(options, std::move(body), result);
     return result;
   };

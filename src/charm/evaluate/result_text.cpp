@@ -99,4 +99,20 @@ std::string result_text(const ArenaResult& result) {
   return text_table(rows);
 }
 
+std::string result_text(const PairDiagnostics& diagnostics) {
+  const PairProbabilities& values = diagnostics.probabilities;
+  std::string text = fmt::format(
+      "as probabilities: ECE {:.3f}, Brier score {:.3f}, log-loss {:.3f} (a coin's are 0.250 and "
+      "0.693)\n",
+      values.ece, values.brier.value, values.log_loss.value);
+  const LengthCorrelation& length = diagnostics.length;
+  if (length.num_pairs > 0 && length.spearman) {
+    text += fmt::format(
+        "length: Spearman {:.3f} with the score; the longer text scores higher in {:.1f} % of "
+        "pairs and is the right one in {:.1f} %\n",
+        *length.spearman, 100.0 * length.longer_preferred, 100.0 * length.longer_chosen);
+  }
+  return text;
+}
+
 }  // namespace charm::evaluate

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "charm/evaluate/arena.h"
+#include "charm/evaluate/pair_diagnostics.h"
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/reward_bench_2.h"
 #include "charm/evaluate/rm_bench.h"
@@ -17,5 +18,8 @@ std::string result_text(const RewardBenchResult& result);
 std::string result_text(const RewardBench2Result& result);
 std::string result_text(const RmBenchResult& result);
 std::string result_text(const ArenaResult& result);
+
+/// Two lines: scores as probabilities, scores and length.
+std::string result_text(const PairDiagnostics& diagnostics);
 
 }  // namespace charm::evaluate
