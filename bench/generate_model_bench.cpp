@@ -2,7 +2,6 @@
 //   generate_model_bench MODEL_DIR [float32|bfloat16] [threads]
 // First line out: the load. Then for each line in, {"streams": 16, "prompt": 32, "new": 128}, one line out.
 
-#include <ATen/Parallel.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -14,8 +13,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <stdexcept>
 #include <vector>
 
+#include "charm/base/parallel.h"
 #include "charm/generate/continuous_batch.h"
 #include "charm/generate/sampler.h"
 #include "charm/model/causal_lm.h"
@@ -27,23 +28,23 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// Bytes a second that all threads together read from memory: the best of several sums over a buffer much larger than the caches.
-double read_bandwidth() {
+/// Bytes a second that the threads together read from memory: the best of several sums over a buffer much larger than the caches.
+double read_bandwidth(std::size_t threads) {
   const std::vector<std::uint64_t> buffer(std::size_t{1} << 27, 1);  // 1 GiB
-  const auto words = static_cast<std::int64_t>(buffer.size());
+  const std::size_t share = buffer.size() / threads;
   double best = 0.0;
   for (int round = 0; round < 5; ++round) {
     const auto start = Clock::now();
     std::atomic<std::uint64_t> total{0};
-    at::parallel_for(0, words, words / at::get_num_threads(), [&](std::int64_t begin, std::int64_t end) {
+    charm::parallel_for(threads, threads, [&](std::size_t thread) {
       std::uint64_t sums[32] = {};
-      for (std::int64_t i = begin; i + 32 <= end; i += 32) {
-        for (int k = 0; k < 32; ++k) sums[k] += buffer[static_cast<std::size_t>(i + k)];
+      for (std::size_t i = thread * share; i + 32 <= (thread + 1) * share; i += 32) {
+        for (std::size_t k = 0; k < 32; ++k) sums[k] += buffer[i + k];
       }
       for (const std::uint64_t sum : sums) total += sum;
     });
     if (total == 0) return 0.0;
-    best = std::max(best, static_cast<double>(words) * 8.0 / seconds_since(start));
+    best = std::max(best, static_cast<double>(share * threads) * 8.0 / seconds_since(start));
   }
   return best;
 }
@@ -93,7 +94,7 @@ int run(const std::vector<std::string>& args) {
       args[0], {.dtype = dtype == "bfloat16" ? model::DTypeChoice::kBFloat16 : model::DTypeChoice::kFloat32,
                 .device = model::DeviceChoice::kCpu,
                 .threads = threads});
-  Json loaded = {{"load_s", seconds_since(start)}, {"read_bytes_per_s", read_bandwidth()}};
+  Json loaded = {{"load_s", seconds_since(start)}, {"read_bytes_per_s", read_bandwidth(threads > 0 ? static_cast<std::size_t>(threads) : available_processors())}};
   for (const auto& [key, value] : model->provenance()) loaded["model"][key] = value;
   std::cout << loaded.dump() << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
