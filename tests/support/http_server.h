@@ -16,7 +16,7 @@ struct ServerRequest {
   std::string method;
   std::string path;                            ///< with the query
   std::map<std::string, std::string> headers;  ///< names in lower case
-  std::string body;
+  std::string body{};
   int connection = 0;  ///< number of the TCP connection it came on
 
   bool has(const std::string& name) const { return headers.count(name) != 0; }
@@ -26,8 +26,8 @@ struct ServerRequest {
 /// What the server does with a request, faults included.
 struct ServerReply {
   int status = 200;
-  std::string body;
-  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body{};
+  std::vector<std::pair<std::string, std::string>> headers{};
   std::chrono::milliseconds delay{0};  ///< before the first byte
   /// Close the connection after this many bytes of the body (headers announce all of it); -1: send
   /// everything. -2: close without a single byte.
