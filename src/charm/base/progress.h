@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <string>
+#include <utility>
 
 namespace charm {
 
@@ -17,5 +19,27 @@ struct Progress {
 
 /// Stages report through this; the command line decides how it looks. May be empty. Called from one thread at a time.
 using ProgressFn = std::function<void(const Progress&)>;
+
+/// Counts finished units for a stage that works on several threads, and reports each. Safe to use from many threads.
+class ProgressCounter {
+ public:
+  /// Nothing is reported where `progress` is empty.
+  ProgressCounter(ProgressFn progress, std::string what, std::int64_t total, std::string unit)
+      : progress_(std::move(progress)),
+        state_{.what = std::move(what), .done = 0, .total = total, .unit = std::move(unit), .detail = ""} {}
+
+  /// One more unit is done.
+  void advance() {
+    if (!progress_) return;
+    const std::lock_guard lock(mutex_);
+    ++state_.done;
+    progress_(state_);
+  }
+
+ private:
+  ProgressFn progress_;
+  std::mutex mutex_;
+  Progress state_;
+};
 
 }  // namespace charm

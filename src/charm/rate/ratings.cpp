@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <mutex>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -140,8 +139,7 @@ std::vector<std::vector<double>> resample(const ComparisonTable& table, const Re
                          static_cast<std::uint32_t>(row));
   }
   std::vector<std::vector<double>> replicates(static_cast<std::size_t>(options.bootstrap));
-  std::mutex mutex;
-  std::int64_t num_done = 0;
+  ProgressCounter done(progress, "bootstrap", options.bootstrap, "resamples");
   stats::bootstrap(replicates.size(), options.seed, "rate", options.num_threads,
                    [&](std::size_t index, RandomStream& stream) {
                      ComparisonTable drawn = table;
@@ -155,13 +153,7 @@ std::vector<std::vector<double>> resample(const ComparisonTable& table, const Re
                        replicates[index].insert(replicates[index].end(), fit.coefficients.begin(),
                                                 fit.coefficients.end());
                      }
-                     if (!progress) return;
-                     const std::lock_guard lock(mutex);
-                     progress({.what = "bootstrap",
-                               .done = ++num_done,
-                               .total = options.bootstrap,
-                               .unit = "resamples",
-                               .detail = ""});
+                     done.advance();
                    });
   return replicates;
 }
