@@ -10,6 +10,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/records/style.h"
 #include "charm/storage/battle_reader.h"
 #include "charm/storage/manifest.h"
 

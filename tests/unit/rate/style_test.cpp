@@ -1,5 +1,7 @@
 #include "charm/rate/style.h"
 
+#include "charm/records/style.h"
+
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
