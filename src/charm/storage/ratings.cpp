@@ -314,6 +314,7 @@ std::vector<ArenaRating> match_ratings(std::span<const std::string> policies,
     }
   }
   std::vector<ArenaRating> matched;
+  std::vector<const ArenaRating*> taken;  // [policy matched so far]
   for (const std::string& policy : policies) {
     const auto alias = aliases.find(policy);
     const std::string& name = alias == aliases.end() ? policy : alias->second;
@@ -326,6 +327,15 @@ std::vector<ArenaRating> match_ratings(std::span<const std::string> policies,
           alias == aliases.end() ? "" : fmt::format(" under its alias '{}'", name),
           fmt::join(nearest_names(name, names), ", "), policy);
     }
+    // Two spellings of one name are more likely one policy by mistake than two with one rating.
+    for (std::size_t p = 0; p < matched.size(); ++p) {
+      if (taken[p] != rating || aliases.contains(policy) || aliases.contains(policies[p])) continue;
+      throw Error(ErrorKind::kInput,
+                  "{}: policies '{}' and '{}' would both take the rating of '{}', as their names "
+                  "differ in case alone; if they are two policies, map one with --alias '{}=NAME'",
+                  path.string(), policies[p], policy, rating->name, policy);
+    }
+    taken.push_back(rating);
     matched.push_back(*rating);
     matched.back().name = policy;
   }

@@ -207,6 +207,21 @@ TEST(MatchRatings, WrongInput) {
   expect("a", {{"a", "gemma"}}, ErrorKind::kUsage, "under its alias 'gemma'");
 }
 
+TEST(MatchRatings, OneRatingIsNotTakenTwiceByCase) {
+  const std::vector<ArenaRating> ratings = {rating("gpt-4o", 1), rating("gemma", 3)};
+  const std::vector<std::string> policies = {"gpt-4o", "GPT-4o"};
+  try {
+    match_ratings(policies, ratings, {}, "r.json");
+    FAIL() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    EXPECT_THAT(error.message(), HasSubstr("'gpt-4o' and 'GPT-4o' would both take the rating of 'gpt-4o'"));
+  }
+  // Said on purpose it is fine.
+  const auto matched = match_ratings(policies, ratings, {{"GPT-4o", "gpt-4o"}}, "r.json");
+  EXPECT_EQ(matched[1].rating_elo, 1.0);
+}
+
 TEST(ParseAliases, Words) {
   const auto aliases = parse_aliases(std::vector<std::string>{"a=b", "c=d=e"});
   EXPECT_EQ(aliases.at("a"), "b");
