@@ -174,16 +174,16 @@ class AdamSolver final : public OffsetSolver {
     return solution;
   }
 
-  std::optional<std::vector<double>> resolve(std::span<const std::uint32_t> prompt_weights,
-                                             std::span<const double> targets,
-                                             const OffsetSolution&) const override {
+  std::optional<OffsetSpans> resolve(std::span<const std::uint32_t> prompt_weights,
+                                     std::span<const double> targets,
+                                     const OffsetSolution&) const override {
     std::vector<std::unique_ptr<SmoothCurve>> curves;
     for (std::size_t p = 0; p < pairs_.size(); ++p) {
       const auto weights = row_weights(problem_.pairs[p].rows, prompt_weights);
       curves.push_back(pairs_[p]->curve(weights, weights));
     }
-    return train(curves, pair_terms(problem_, targets), problem_.policies.size(),
-                 problem_.reference, start_stream());
+    return exact_spans(train(curves, pair_terms(problem_, targets), problem_.policies.size(),
+                             problem_.reference, start_stream()));
   }
 
  private:

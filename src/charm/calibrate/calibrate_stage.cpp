@@ -25,6 +25,8 @@ storage::Manifest make_manifest(const CalibrateOptions& options) {
       .option("ties", stats::tie_rule_name(solve.ties))
       .option("weights", pair_weights_name(solve.weights))
       .option("temperature", solve.temperature)
+      .option("shrink", solve.shrink)
+      .option("leave-one-out", options.leave_one_out)
       .option("interval", interval_name(solve.interval))
       .option("bootstrap", solve.bootstrap)
       .option("category", options.category)
@@ -67,10 +69,17 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
   };
   Calibration calibration = solve(scores, ratings_of(scores), scores.index_of(options.reference),
                                   options.solve, progress);
+  std::optional<stats::PairedScores> apart;
+  std::vector<ArenaRating> apart_ratings;
   if (!inputs.held_out.empty()) {
-    const stats::PairedScores apart(inputs.held_out, pairing);
-    calibration.held_out = check_held_out(calibration, apart, ratings_of(apart));
+    apart.emplace(inputs.held_out, pairing);
+    apart_ratings = ratings_of(*apart);
+    calibration.held_out = check_held_out(calibration, *apart, apart_ratings);
     calibration.held_out->share = options.holdout;
+  }
+  if (options.leave_one_out) {
+    leave_one_out(calibration, scores, ratings_of(scores), apart ? &*apart : nullptr, apart_ratings,
+                  progress);
   }
   for (const std::string& warning : calibration.warnings) log::warning("{}", warning);
 

@@ -61,6 +61,9 @@ struct SolveOptions {
   PairWeights weights =
       PairWeights::kEqual;   ///< of pairs, where three or more policies are calibrated jointly
   double temperature = 0.1;  ///< T of the smooth modes, score units; 0.1 as in the original
+  /// Draws each offset towards 0 by how uncertain it is (shrink_to_zero): for policies with few
+  /// prompts. Same-prompt mode and the exact solver only.
+  bool shrink = false;
   IntervalKind interval = IntervalKind::kBootstrap;
   std::int64_t bootstrap = 1000;  ///< resamples for the bootstrap intervals; 0: none
   std::uint64_t seed = 0;         ///< of resampling (and of the adam solver's start)
@@ -75,6 +78,8 @@ struct CalibratedPolicy {
   std::optional<stats::Interval> offset_ci95;
   std::optional<stats::Interval>
       offset_interval;  ///< the plateau (lo, hi]; same-prompt only, not for the reference
+  std::optional<double> offset_unshrunk;  ///< with `shrink`: before it was drawn towards 0
+  std::optional<double> shrinkage;        ///< with `shrink`: offset / offset_unshrunk, in [0, 1]
 };
 
 /// One ordered pair; MD and win rates on same-prompt rows, whatever the mode.
@@ -122,6 +127,23 @@ struct HeldOut {
   std::vector<CalibratedPair> other_pairs;
 };
 
+/// Mean |MD| between one policy and all others, over both directions of every pair.
+struct LeftOutCheck {
+  std::int64_t num_prompts = 0;
+  double before = 0.0;    ///< all scores as they are
+  double after = 0.0;     ///< the others at the offsets of a fit without it, itself as it is
+  double with_all = 0.0;  ///< all at the offsets of the joint fit
+  std::optional<stats::Interval> change_ci95;  ///< of after - before, the offsets held fixed
+};
+
+/// What calibrating the other policies does to one that no offset was fitted for.
+struct LeftOut {
+  std::string policy;
+  double largest_offset_move = 0.0;  ///< of any other offset against the joint fit, score units
+  LeftOutCheck fit;
+  std::optional<LeftOutCheck> held_out;
+};
+
 struct Calibration {
   SolveOptions options;
   std::string reference;
@@ -130,6 +152,8 @@ struct Calibration {
   std::vector<CalibratedPair> pairs;        ///< every other policy over the reference
   std::vector<CalibratedPair> other_pairs;  ///< the remaining ordered pairs
   std::optional<HeldOut> held_out;
+  std::optional<double> prior_sd;  ///< with `shrink`: estimated spread of the true offsets
+  std::vector<LeftOut> left_out;   ///< by `leave_one_out`
   std::vector<std::string> warnings;
 };
 
@@ -144,6 +168,13 @@ Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating
 /// `ratings` as in `solve`; the same policies.
 HeldOut check_held_out(const Calibration& calibration, const stats::PairedScores& scores,
                        std::span<const ArenaRating> ratings);
+
+/// Fits again without each policy but the reference and fills `calibration.left_out`: how far the
+/// others' offsets alone change the mismatch of a policy that has none. `held_out`: prompts apart
+/// from the fit, with the same policies, or nullptr. Throws kUsage for fewer than three policies.
+void leave_one_out(Calibration& calibration, const stats::PairedScores& scores,
+                   std::span<const ArenaRating> ratings, const stats::PairedScores* held_out,
+                   std::span<const ArenaRating> held_out_ratings, const ProgressFn& progress = {});
 
 /// calibration.json, keys in reading order. `inputs`: the files it was made from, as the stage
 /// records them.

@@ -22,6 +22,8 @@ Json policy_json(const CalibratedPolicy& policy) {
       {"offset_se", policy.offset_se ? Json(*policy.offset_se) : Json()},
       {"offset_ci95", interval_json(policy.offset_ci95)},
       {"offset_interval", interval_json(policy.offset_interval)},
+      {"offset_unshrunk", policy.offset_unshrunk ? Json(*policy.offset_unshrunk) : Json()},
+      {"shrinkage", policy.shrinkage ? Json(*policy.shrinkage) : Json()},
   };
 }
 
@@ -79,6 +81,28 @@ Json held_out_json(const HeldOut& held_out, std::uint64_t seed) {
   return json;
 }
 
+Json left_out_check_json(const LeftOutCheck& check) {
+  return {{"num_prompts", check.num_prompts},
+          {"before", check.before},
+          {"after", check.after},
+          {"change", check.after - check.before},
+          {"change_ci95", interval_json(check.change_ci95)},
+          {"with_all", check.with_all}};
+}
+
+// null where nobody asked.
+Json left_out_json(std::span<const LeftOut> left_out) {
+  if (left_out.empty()) return nullptr;
+  Json json = Json::array();
+  for (const LeftOut& one : left_out) {
+    json.push_back({{"policy", one.policy},
+                    {"largest_offset_move", one.largest_offset_move},
+                    {"fit", left_out_check_json(one.fit)},
+                    {"held_out", one.held_out ? left_out_check_json(*one.held_out) : Json()}});
+  }
+  return json;
+}
+
 }  // namespace
 
 Json calibration_json(const Calibration& calibration, const Json& inputs) {
@@ -90,6 +114,7 @@ Json calibration_json(const Calibration& calibration, const Json& inputs) {
       {"ties", stats::tie_rule_name(options.ties)},
       {"weights", pair_weights_name(options.weights)},
       {"temperature", is_smooth ? Json(options.temperature) : Json()},
+      {"shrink", calibration.prior_sd ? Json{{"prior_sd", *calibration.prior_sd}} : Json()},
       {"interval", interval_name(options.interval)},
       {"bootstrap", options.bootstrap},
       {"seed", options.seed},
@@ -102,6 +127,7 @@ Json calibration_json(const Calibration& calibration, const Json& inputs) {
       {"other_pairs", pairs_json(calibration.other_pairs)},
       {"held_out",
        calibration.held_out ? held_out_json(*calibration.held_out, options.seed) : Json()},
+      {"left_out", left_out_json(calibration.left_out)},
       {"warnings", calibration.warnings},
   };
   for (const auto& policy : calibration.policies) json["policies"].push_back(policy_json(policy));

@@ -96,25 +96,14 @@ double clustered_error(std::span<const double> influence, std::int64_t num_promp
   return std::sqrt(squares * prompts / (prompts - 1.0));
 }
 
-// Offsets at which the same-prompt win rate reaches the two levels; the outermost steps where a
-// level lies beyond them.
-stats::Interval offsets_at(const StepCurve& curve, double lo, double hi) {
-  const auto at = [&](double level) {
-    const auto result = curve.best_plateau(std::clamp(level, 1e-9, 1.0 - 1e-9));
-    if (result.kind == PlateauResult::Kind::kFound) return result.plateau->offset;
-    // Steps stand in descending order of their offsets.
-    return level < 0.5 ? curve.step(curve.num_steps() - 1) : curve.step(0);
-  };
-  return {.lo = at(lo), .hi = at(hi)};
-}
-
 // Slope of a step curve over the stretch that the win rate's own uncertainty covers.
 double step_slope(const StepCurve& curve, double rate, double error, std::int64_t num_prompts,
                   double fallback) {
   const double edge = 0.5 / static_cast<double>(num_prompts);
   const double lo = std::max(rate - stats::kNormal975 * error, edge);
   const double hi = std::min(rate + stats::kNormal975 * error, 1.0 - edge);
-  const stats::Interval offsets = offsets_at(curve, lo, hi);
+  const stats::Interval offsets{.lo = curve.interpolated_offset(lo),
+                                .hi = curve.interpolated_offset(hi)};
   return offsets.hi > offsets.lo && hi > lo ? (hi - lo) / (offsets.hi - offsets.lo) : fallback;
 }
 
@@ -122,7 +111,8 @@ OffsetError single_pair_error(const OffsetProblem& problem, const OffsetSolution
                               const StepCurve& curve, double rate_error, double target_error) {
   const OffsetPair& pair = problem.pairs.front();
   const double half = stats::kNormal975 * std::hypot(rate_error, target_error);
-  stats::Interval ci95 = offsets_at(curve, pair.target - half, pair.target + half);
+  stats::Interval ci95{.lo = curve.interpolated_offset(pair.target - half),
+                       .hi = curve.interpolated_offset(pair.target + half)};
   const double offset = solution.offsets[pair.over];
   ci95.lo = std::min(ci95.lo, offset);
   ci95.hi = std::max(ci95.hi, offset);

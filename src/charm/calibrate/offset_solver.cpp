@@ -37,6 +37,18 @@ OffsetProblem make_problem(const stats::PairedScores& scores, std::span<const Ar
   return problem;
 }
 
+std::unique_ptr<OffsetSolver> make_solver(const OffsetProblem& problem) {
+  if (problem.options.solver == SolverKind::kAdam) return make_adam_solver(problem);
+  if (problem.options.mode.kind == ModeKind::kSamePrompt) return make_same_prompt_solver(problem);
+  return make_smooth_solver(problem);
+}
+
+OffsetSpans exact_spans(std::span<const double> offsets) {
+  OffsetSpans spans;
+  for (const double offset : offsets) spans.push_back({.lo = offset, .hi = offset});
+  return spans;
+}
+
 std::vector<PairTerm> pair_terms(const OffsetProblem& problem, std::span<const double> targets) {
   std::vector<PairTerm> terms;
   for (std::size_t p = 0; p < problem.pairs.size(); ++p) {

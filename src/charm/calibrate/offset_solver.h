@@ -46,6 +46,13 @@ struct OffsetSolution {
   std::vector<std::optional<stats::Interval>> plateaus;  ///< [policy], same-prompt only
 };
 
+/// [policy] the offsets that answer equally well: a plateau of a step function, a single offset where
+/// win rates are smooth; 0 alone for the reference.
+using OffsetSpans = std::vector<stats::Interval>;
+
+/// Each offset alone.
+OffsetSpans exact_spans(std::span<const double> offsets);
+
 /// Finds offsets for one problem, and again under resampled prompts. Immutable once built; safe to
 /// use from many threads.
 class OffsetSolver {
@@ -57,12 +64,14 @@ class OffsetSolver {
 
   /// Offsets of one bootstrap replicate: `prompt_weights` [prompt], `targets` [pair]; `start` is
   /// the solution of `solve`. Empty where the replicate has no answer.
-  virtual std::optional<std::vector<double>> resolve(std::span<const std::uint32_t> prompt_weights,
-                                                     std::span<const double> targets,
-                                                     const OffsetSolution& start) const = 0;
+  virtual std::optional<OffsetSpans> resolve(std::span<const std::uint32_t> prompt_weights,
+                                                 std::span<const double> targets,
+                                                 const OffsetSolution& start) const = 0;
 };
 
 // Each keeps a reference to `problem`, which must outlive the solver.
+/// The one that the problem's options ask for.
+std::unique_ptr<OffsetSolver> make_solver(const OffsetProblem& problem);
 std::unique_ptr<OffsetSolver> make_same_prompt_solver(const OffsetProblem& problem);
 std::unique_ptr<OffsetSolver> make_smooth_solver(const OffsetProblem& problem);
 std::unique_ptr<OffsetSolver> make_adam_solver(const OffsetProblem& problem);

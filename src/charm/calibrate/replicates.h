@@ -20,8 +20,10 @@ struct Replicate {
   std::vector<stats::WinCount> before;  ///< [pair] of the problem
   std::vector<stats::WinCount>
       after;  ///< [pair], at the offsets of the solution, not of the replicate
-  std::optional<std::vector<double>>
-      offsets;  ///< [policy], found anew; empty where there is no answer
+  /// [policy], found anew; empty where there is no answer. Where a whole plateau answers alike, a
+  /// place drawn from it: plateaus of coarse scores are not small beside an interval, and their
+  /// middles alone would make it too short.
+  std::optional<std::vector<double>> offsets;
 };
 
 /// `options.bootstrap` of them. Without a solver no offsets are found anew.

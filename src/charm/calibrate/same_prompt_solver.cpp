@@ -46,9 +46,9 @@ class SamePromptSolver final : public OffsetSolver {
     return problem_.pairs.size() == 1 ? solve_pair() : solve_jointly();
   }
 
-  std::optional<std::vector<double>> resolve(std::span<const std::uint32_t> prompt_weights,
-                                             std::span<const double> targets,
-                                             const OffsetSolution& start) const override {
+  std::optional<OffsetSpans> resolve(std::span<const std::uint32_t> prompt_weights,
+                                     std::span<const double> targets,
+                                     const OffsetSolution& start) const override {
     std::vector<StepCurve> curves;
     for (std::size_t p = 0; p < problem_.pairs.size(); ++p) {
       curves.push_back(differences_[p].curve(row_weights(problem_.pairs[p].rows, prompt_weights)));
@@ -56,9 +56,9 @@ class SamePromptSolver final : public OffsetSolver {
     if (curves.size() > 1) return follow(curves, targets, start.offsets);
     const PlateauResult result = curves.front().best_plateau(targets.front());
     if (!result.plateau) return std::nullopt;
-    std::vector<double> offsets = start.offsets;
-    offsets[problem_.pairs.front().over] = result.plateau->offset;
-    return offsets;
+    OffsetSpans spans = exact_spans(start.offsets);
+    spans[problem_.pairs.front().over] = result.plateau->offsets;
+    return spans;
   }
 
  private:
@@ -116,8 +116,8 @@ class SamePromptSolver final : public OffsetSolver {
 
   // Least squares on a replicate's exact win rates with the smoothed curves' slopes: the steps
   // shrink until they are lost in single rows; the best place on the way is kept.
-  std::vector<double> follow(std::span<const StepCurve> curves, std::span<const double> targets,
-                             std::vector<double> offsets) const {
+  OffsetSpans follow(std::span<const StepCurve> curves, std::span<const double> targets,
+                     std::vector<double> offsets) const {
     constexpr int kMaxSteps = 12;
     const auto terms = pair_terms(problem_, targets);
     std::vector<double> best = offsets;
@@ -136,7 +136,13 @@ class SamePromptSolver final : public OffsetSolver {
           least_squares_step(offsets.size(), problem_.reference, terms, values, 1e-6);
       for (std::size_t i = 0; i < offsets.size(); ++i) offsets[i] += change[i];
     }
-    return best;
+    OffsetSpans spans = exact_spans(best);
+    const SamePromptObjective objective(curves, terms, problem_.reference, best.size());
+    for (std::size_t policy = 0; policy < best.size(); ++policy) {
+      if (policy == problem_.reference) continue;
+      if (const auto plateau = plateau_of(objective, policy, best)) spans[policy] = *plateau;
+    }
+    return spans;
   }
 
   void smooth() {

@@ -43,9 +43,9 @@ class SmoothSolver final : public OffsetSolver {
     return solution;
   }
 
-  std::optional<std::vector<double>> resolve(std::span<const std::uint32_t> prompt_weights,
-                                             std::span<const double> targets,
-                                             const OffsetSolution& start) const override {
+  std::optional<OffsetSpans> resolve(std::span<const std::uint32_t> prompt_weights,
+                                     std::span<const double> targets,
+                                     const OffsetSolution& start) const override {
     std::vector<std::unique_ptr<SmoothCurve>> curves;
     for (std::size_t p = 0; p < problem_.pairs.size(); ++p) {
       const auto weights = row_weights(problem_.pairs[p].rows, prompt_weights);
@@ -53,9 +53,11 @@ class SmoothSolver final : public OffsetSolver {
     }
     std::vector<double> offsets = start.offsets;
     const auto terms = pair_terms(problem_, targets);
-    if (terms.size() > 1) return fit_offsets(curves, terms, problem_.reference, std::move(offsets));
+    if (terms.size() > 1) {
+      return exact_spans(fit_offsets(curves, terms, problem_.reference, std::move(offsets)));
+    }
     solve_pairs_with_reference(curves, targets, offsets);
-    return offsets;
+    return exact_spans(std::move(offsets));
   }
 
  private:

@@ -9,7 +9,9 @@
 #include "charm/calibrate/influence.h"
 #include "charm/calibrate/offset_solver.h"
 #include "charm/calibrate/replicates.h"
+#include "charm/calibrate/shrink.h"
 #include "charm/calibrate/warnings.h"
+#include "charm/stats/clustered_rate.h"
 
 namespace charm::calibrate {
 namespace {
@@ -35,6 +37,12 @@ void check_options(const stats::PairedScores& scores, const SolveOptions& option
                 "--interval influence linearises the exact answer, which --solver adam does not "
                 "reach; use --interval bootstrap");
   }
+  if (options.shrink &&
+      (options.mode.kind != ModeKind::kSamePrompt || options.solver != SolverKind::kExact)) {
+    throw Error(ErrorKind::kUsage,
+                "--shrink weighs same-prompt offsets by their errors; use --mode same-prompt with "
+                "--solver exact");
+  }
   if (!(options.temperature > 0.0) || !std::isfinite(options.temperature)) {
     throw Error(ErrorKind::kUsage, "temperature is {}, expected a positive number of score units",
                 options.temperature);
@@ -43,12 +51,6 @@ void check_options(const stats::PairedScores& scores, const SolveOptions& option
     throw Error(ErrorKind::kUsage, "bootstrap is {}, expected 0 or more resamples",
                 options.bootstrap);
   }
-}
-
-std::unique_ptr<OffsetSolver> make_solver(const OffsetProblem& problem) {
-  if (problem.options.solver == SolverKind::kAdam) return make_adam_solver(problem);
-  if (problem.options.mode.kind == ModeKind::kSamePrompt) return make_same_prompt_solver(problem);
-  return make_smooth_solver(problem);
 }
 
 std::vector<CalibratedPolicy> calibrated_policies(const OffsetProblem& problem,
@@ -62,7 +64,9 @@ std::vector<CalibratedPolicy> calibrated_policies(const OffsetProblem& problem,
                             .offset = solution.offsets[p],
                             .offset_se = {},
                             .offset_ci95 = {},
-                            .offset_interval = solution.plateaus[p]};
+                            .offset_interval = solution.plateaus[p],
+                            .offset_unshrunk = {},
+                            .shrinkage = {}};
     std::vector<double> offsets;
     for (const Replicate& replicate : replicates) {
       if (replicate.offsets) offsets.push_back((*replicate.offsets)[p]);
@@ -76,6 +80,49 @@ std::vector<CalibratedPolicy> calibrated_policies(const OffsetProblem& problem,
   return policies;
 }
 
+// Offsets drawn towards 0, with what is known of them afterwards.
+struct Shrunk {
+  double prior_sd = 0.0;
+  std::vector<double> offsets;  // [policy], 0 for the reference
+  std::vector<double> factors;
+  std::vector<double> errors;
+};
+
+Shrunk shrink_offsets(const OffsetProblem& problem, const OffsetSolution& solution,
+                      std::span<const ArenaRating> ratings, std::size_t num_prompts) {
+  const auto errors = influence_errors(problem, solution, ratings, num_prompts);
+  std::vector<std::size_t> policies;
+  std::vector<double> estimates;
+  std::vector<double> standard_errors;
+  for (std::size_t p = 0; p < problem.policies.size(); ++p) {
+    if (p == problem.reference) continue;
+    policies.push_back(p);
+    estimates.push_back(solution.offsets[p]);
+    standard_errors.push_back(errors[p].se);
+  }
+  const Shrinkage found = shrink_to_zero(estimates, standard_errors);
+  const std::vector<double> zero(problem.policies.size(), 0.0);
+  Shrunk result{.prior_sd = found.prior_sd, .offsets = zero, .factors = zero, .errors = zero};
+  for (std::size_t i = 0; i < policies.size(); ++i) {
+    result.offsets[policies[i]] = found.values[i];
+    result.factors[policies[i]] = found.factors[i];
+    result.errors[policies[i]] = found.errors[i];
+  }
+  return result;
+}
+
+// Error and interval are those of the posterior, whichever way the others are made; the plateau is
+// that of the offset before, so it goes.
+void apply(const Shrunk& shrunk, std::size_t index, CalibratedPolicy& policy) {
+  policy.offset_unshrunk = policy.offset;
+  policy.shrinkage = shrunk.factors[index];
+  policy.offset = shrunk.offsets[index];
+  policy.offset_interval.reset();
+  policy.offset_se = shrunk.errors[index];
+  const double half = stats::kNormal975 * shrunk.errors[index];
+  policy.offset_ci95 = {.lo = policy.offset - half, .hi = policy.offset + half};
+}
+
 }  // namespace
 
 Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating> ratings,
@@ -86,7 +133,9 @@ Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating
   const OffsetProblem problem = make_problem(scores, ratings, reference, options);
   const auto solver = make_solver(problem);
   const OffsetSolution solution = solver->solve();
-  const PairOutcomes outcomes(problem, solution.offsets);
+  std::optional<Shrunk> shrunk;
+  if (options.shrink) shrunk = shrink_offsets(problem, solution, ratings, scores.num_prompts());
+  const PairOutcomes outcomes(problem, shrunk ? shrunk->offsets : solution.offsets);
   const bool is_linear = options.interval == IntervalKind::kInfluence;
   std::vector<Replicate> replicates;
   if (!is_linear) {
@@ -104,6 +153,12 @@ Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating
     for (std::size_t p = 0; p < errors.size(); ++p) {
       calibration.policies[p].offset_se = errors[p].se;
       calibration.policies[p].offset_ci95 = errors[p].ci95;
+    }
+  }
+  if (shrunk) {
+    calibration.prior_sd = shrunk->prior_sd;
+    for (std::size_t p = 0; p < calibration.policies.size(); ++p) {
+      if (p != reference) apply(*shrunk, p, calibration.policies[p]);
     }
   }
   for (CalibratedPair& pair : calibrated_pairs(problem, solution, outcomes, ratings, replicates)) {

@@ -67,6 +67,27 @@ std::size_t StepCurve::first_step_at_or_below(double offset) const {
                                   values_.begin());
 }
 
+double StepCurve::interpolated_offset(double level) const {
+  const auto middle = [&](std::size_t index) {
+    return 0.5 * (rate_between(index) + (index == 0 ? 1.0 : rate_between(index - 1)));
+  };
+  // The first step, offsets descending, whose middle is not above the level.
+  std::size_t lo = 0;
+  std::size_t hi = values_.size();
+  while (lo < hi) {
+    const std::size_t half = (lo + hi) / 2;
+    if (middle(half) > level) {
+      lo = half + 1;
+    } else {
+      hi = half;
+    }
+  }
+  if (lo == 0) return step(0);
+  if (lo == values_.size()) return step(lo - 1);
+  const double share = (level - middle(lo)) / (middle(lo - 1) - middle(lo));
+  return step(lo) + share * (step(lo - 1) - step(lo));
+}
+
 PlateauResult StepCurve::best_plateau(double target) const {
   if (values_.size() == 1)
     return {.kind = PlateauResult::Kind::kAllEqual, .plateau = {}, .nearest_win_rate = 0.0};

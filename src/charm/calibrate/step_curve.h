@@ -54,6 +54,11 @@ class StepCurve {
   /// the last bit alone.
   PlateauResult best_plateau(double target) const;
 
+  /// Where the steps, joined by straight lines through the middles of their rises, reach `level`: the
+  /// quantile of a resample's offset that is drawn from its plateau. The outermost step where the
+  /// level lies beyond.
+  double interpolated_offset(double level) const;
+
   /// The steps: offsets, descending, at which the win rate changes.
   std::size_t num_steps() const { return values_.size(); }
   double step(std::size_t index) const { return -values_[index]; }

@@ -44,6 +44,7 @@ class CalibrateCommand final : public Command {
                  pair.mismatch_after);
     }
     print_mean("prompts of the fit", calibrate::mean_mismatch(result.pairs, result.other_pairs));
+    print_left_out(result);
     if (!result.held_out) return;
     const calibrate::HeldOut& held_out = *result.held_out;
     for (const calibrate::CalibratedPair& pair : held_out.pairs) {
@@ -56,6 +57,15 @@ class CalibrateCommand final : public Command {
   }
 
  private:
+  static void print_left_out(const calibrate::Calibration& result) {
+    for (const calibrate::LeftOut& one : result.left_out) {
+      const calibrate::LeftOutCheck& check = one.held_out ? *one.held_out : one.fit;
+      std::string interval;
+      if (check.change_ci95) interval = fmt::format(", change 95 % [{:+.3f}, {:+.3f}]", check.change_ci95->lo, check.change_ci95->hi);
+      fmt::print("  left out, {}: mean |mismatch degree| with the others {:.3f} -> {:.3f}{}; with its own offset {:.3f}\n", one.policy,
+                 check.before, check.after, interval, check.with_all);
+    }
+  }
   static void print_mean(const std::string& where, const calibrate::MeanMismatch& mean) {
     fmt::print("  mean |mismatch degree| on {}: {:.3f} -> {:.3f} (chance alone: {:.3f})\n", where, mean.before, mean.after,
                mean.by_chance);

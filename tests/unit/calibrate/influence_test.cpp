@@ -9,6 +9,7 @@
 #include "charm/calibrate/calibration.h"
 #include "charm/calibrate/smooth_fit.h"
 #include "charm/calibrate/smooth_pairs.h"
+#include "charm/stats/clustered_rate.h"
 #include "tests/unit/calibrate/score_worlds.h"
 
 namespace charm::calibrate {
@@ -158,8 +159,9 @@ TEST(Influence, OfOnePairIsReadOffTheStepCurve) {
                             options_of("same-prompt", IntervalKind::kInfluence));
   const auto over_at = table.index_of("over");
   EXPECT_EQ(result.policies[over_at].offset, -200.5);
-  EXPECT_EQ(result.policies[over_at].offset_ci95->lo, -220.5);
-  EXPECT_EQ(result.policies[over_at].offset_ci95->hi, -180.5);
+  const double rows = 400.0 * stats::kNormal975 * 0.5 / std::sqrt(399.0);
+  EXPECT_NEAR(result.policies[over_at].offset_ci95->lo, -200.5 - rows, 1e-9);
+  EXPECT_NEAR(result.policies[over_at].offset_ci95->hi, -200.5 + rows, 1e-9);
 }
 
 TEST(Influence, DoesNotGoWithAdam) {

@@ -21,8 +21,8 @@ SolveOptions quick(const std::string& mode, std::int64_t bootstrap = 0) {
   return options;
 }
 
-Calibration two(const ScoreFile& over, const ScoreFile& ref, double elo_over,
-                double elo_ref, const SolveOptions& options, double half_width = 0.0) {
+Calibration two(const ScoreFile& over, const ScoreFile& ref, double elo_over, double elo_ref,
+                const SolveOptions& options, double half_width = 0.0) {
   const auto table = make_table({over, ref}, "ref");
   return solve(table,
                std::vector{make_rating("over", elo_over, half_width),
@@ -60,6 +60,43 @@ TEST(Solve, SmoothModesMeetTheTargetInTheirOwnWinRate) {
     EXPECT_NEAR(result.pairs[0].mismatch_after, 0.0, 0.1) << mode;
     EXPECT_NE(result.pairs[0].mismatch_after, 0.0) << mode;
     EXPECT_FALSE(result.policies[0].offset_interval) << mode;
+  }
+}
+
+// The root by its definition: all sums in long double, found by bisection.
+TEST(Solve, SmoothRootsAreWithinANanoOfLongDouble) {
+  constexpr std::size_t kRows = 230;  // not a multiple of the block
+  const auto table =
+      make_table({make_scores("over", kRows, 1.3), make_scores("ref", kRows, 0.0)}, "ref");
+  const auto rows = table.pair(0, 1);
+  for (const double elo : {900.0, 1216.0, 1248.0, 1700.0}) {
+    const std::vector ratings{make_rating("over", elo), make_rating("ref", 1248)};
+    for (const std::size_t block : {kRows, std::size_t{100}}) {
+      const SolveOptions options = quick(block == kRows ? "all-pairs" : "block:100");
+      const long double target = 1.0L / (1.0L + std::pow(10.0L, (1248.0L - elo) / 400.0L));
+      const auto rate = [&](long double offset) {
+        long double sum = 0.0L;
+        for (std::size_t first = 0; first < kRows; first += block) {
+          const std::size_t last = std::min(first + block, kRows);
+          long double part = 0.0L;
+          for (std::size_t i = first; i < last; ++i) {
+            for (std::size_t j = first; j < last; ++j) {
+              part += 1.0L / (1.0L + std::exp(-(rows.over[i] + offset - rows.ref[j]) / 0.1L));
+            }
+          }
+          sum += part / static_cast<long double>(last - first);
+        }
+        return sum / static_cast<long double>(kRows);
+      };
+      long double lo = -50.0L, hi = 50.0L;
+      for (int step = 0; step < 70; ++step) {
+        const long double middle = 0.5L * (lo + hi);
+        (rate(middle) < target ? lo : hi) = middle;
+      }
+      const Calibration found = solve(table, ratings, 1, options);
+      EXPECT_NEAR(found.policies[0].offset, static_cast<double>(lo), 1e-9)
+          << "rating " << elo << ", blocks of " << block;
+    }
   }
 }
 
@@ -160,6 +197,51 @@ TEST(Solve, NoAnswerIsAnError) {
   SolveOptions cold = quick("all-pairs");
   cold.temperature = 0.0;
   expect_error(over, ref, 1200, cold, ErrorKind::kUsage, "temperature");
+}
+
+TEST(Solve, AJointAnswerWithoutBoundIsAnError) {
+  // Everything loses to 'top' on every prompt, and its rating says it should.
+  const std::vector<ScoreFile> files = {make_scores("top", 60, 50.0), make_scores("low", 60, 0.0),
+                                        make_scores("ref", 60, 0.0)};
+  const std::vector ratings{make_rating("top", 3000), make_rating("low", 1200),
+                            make_rating("ref", 1200)};
+  try {
+    solve(make_table(files, "ref"), ratings, 2, quick("same-prompt"));
+    FAIL() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    EXPECT_THAT(error.message(), HasSubstr("no offset of 'top'"));
+  }
+}
+
+TEST(Solve, RatingsWithoutIntervalAreSaidToBeTakenAsExact) {
+  const auto table = make_table({make_scores("over", 60, 1.0), make_scores("ref", 60, 0.0)}, "ref");
+  const std::vector ratings{make_rating("over", 1216), make_rating("ref", 1248, 5.0)};
+  for (const IntervalKind kind : {IntervalKind::kBootstrap, IntervalKind::kInfluence}) {
+    SolveOptions options = quick("same-prompt");
+    options.bootstrap = 20;
+    options.interval = kind;
+    EXPECT_THAT(solve(table, ratings, 1, options).warnings,
+                testing::Contains(HasSubstr("no rating interval for over: taken as exact")));
+  }
+}
+
+// With coarse scores a plateau of offsets answers alike, and an interval that rests on the
+// plateaus' middles leaves their ends out.
+TEST(Solve, IntervalsKnowOfPlateaus) {
+  auto over = make_scores("over", 4000, 1.0);
+  auto ref = make_scores("ref", 4000, 0.0);
+  coarsen(over, 0.5);
+  coarsen(ref, 0.5);
+  const auto table = make_table({over, ref}, "ref");
+  const std::vector ratings{make_rating("over", 1216), make_rating("ref", 1248)};
+  SolveOptions options = quick("same-prompt");
+  options.bootstrap = 400;
+  const CalibratedPolicy policy = solve(table, ratings, 1, options).policies[0];
+  ASSERT_TRUE(policy.offset_ci95 && policy.offset_interval);
+  // 4,000 rows leave no doubt of the plateau, half a score unit wide: every resample ends on it.
+  EXPECT_NEAR(policy.offset_interval->hi - policy.offset_interval->lo, 0.5, 1e-9);
+  EXPECT_NEAR(policy.offset_ci95->hi - policy.offset_ci95->lo, 0.95 * 0.5, 0.05);
 }
 
 TEST(Solve, IntervalsCoverAndDoNotDependOnThreads) {

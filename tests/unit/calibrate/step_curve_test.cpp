@@ -120,6 +120,18 @@ TEST(StepCurve, BestOfAllPlateausByBruteForce) {
   }
 }
 
+TEST(StepCurve, InterpolatesThroughTheMiddlesOfItsRises) {
+  // Steps at -3 (one row), -1 (two rows), 0 (one row): win rates 0, 1/4, 3/4, 1.
+  const std::vector<double> sorted = {0.0, 1.0, 1.0, 3.0};
+  const StepCurve curve(sorted, std::vector<double>(4, 1.0), stats::TieRule::kLoss);
+  EXPECT_DOUBLE_EQ(curve.interpolated_offset(0.125), -3.0);
+  EXPECT_DOUBLE_EQ(curve.interpolated_offset(0.5), -1.0);
+  EXPECT_DOUBLE_EQ(curve.interpolated_offset(0.3125), -2.0);
+  EXPECT_DOUBLE_EQ(curve.interpolated_offset(0.875), 0.0);
+  EXPECT_DOUBLE_EQ(curve.interpolated_offset(0.01), -3.0);
+  EXPECT_DOUBLE_EQ(curve.interpolated_offset(0.99), 0.0);
+}
+
 TEST(StepCurve, WeightsEqualRepeatedRows) {
   const std::vector<double> over = {0.5, 2.0, -1.0, 3.0};
   const std::vector<double> ref = {0.0, 0.0, 0.0, 0.0};
