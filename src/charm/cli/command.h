@@ -45,6 +45,7 @@ std::unique_ptr<Command> make_calibrate_command();
 std::unique_ptr<Command> make_prefer_command();
 std::unique_ptr<Command> make_train_command();
 std::unique_ptr<Command> make_evaluate_command();
+std::unique_ptr<Command> make_explain_command();
 std::unique_ptr<Command> make_report_command();
 std::unique_ptr<Command> make_run_command();
 std::unique_ptr<Command> make_inspect_command();

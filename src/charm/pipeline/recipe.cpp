@@ -10,7 +10,8 @@ namespace charm::pipeline {
 namespace {
 
 const std::vector<std::string> kTopKeys = {"run_dir",     "seed",        "holdout",     "prompts",  "generation", "policies",  "ratings",
-                                           "reward_model", "mismatch",   "calibration", "preferences", "training", "evaluation"};
+                                           "reward_model", "mismatch",   "calibration", "preferences", "training", "evaluation",
+                                           "explain"};
 
 /// A scalar member written where a whole section may stand: `ratings: file.json`.
 bool is_scalar(const YamlValue& value) { return value.kind == YamlValue::Kind::kScalar; }
@@ -341,6 +342,14 @@ Recipe read_recipe(const fs::path& path) {
     recipe.settings["training"] = read_settings(top, path, "training", training_table);
   }
   recipe.evaluations = read_evaluations(top, path, recipe);
+
+  recipe.explanation.settings.seed = recipe.seed;
+  OptionTable explain_table;
+  describe_explain(explain_table, recipe.explanation);
+  recipe.settings["explain"] = read_settings(top, path, "explain", explain_table);
+  if (const YamlValue* section = top.find("explain"); section != nullptr && recipe.calibrations.empty()) {
+    refuse(top, section->line, "explain: key 'calibration' is missing: there are no offsets to explain");
+  }
   return recipe;
 }
 

@@ -60,6 +60,7 @@ struct Recipe {
   prefer::PreferOptions preferences;
   std::optional<train::TrainOptions> training;  ///< empty: the run ends with the preferences
   std::vector<RecipeEvaluation> evaluations;
+  explain::ExplainOptions explanation;  ///< of every calibrated set
 
   /// What each section set, for the fingerprints of steps: "reward_model", "preferences", ...
   std::map<std::string, std::vector<Setting>> settings;

@@ -22,6 +22,7 @@ struct RunPaths {
   fs::path split_facts(std::string_view rm) const { return root / "splits" / named(rm, ".json"); }
   fs::path mismatch(std::string_view rm) const { return root / "mismatch" / named(rm, ".json"); }
   fs::path calibration(std::string_view rm, std::string_view set) const { return root / "calibration" / rm / named(set, ".json"); }
+  fs::path explanation(std::string_view rm, std::string_view set) const { return root / "explanation" / rm / named(set, ".json"); }
   fs::path preferences(std::string_view rm, std::string_view set) const {
     return root / "preferences" / rm / named(set, ".parquet");
   }

@@ -10,8 +10,8 @@
 namespace charm::pipeline {
 namespace {
 
-constexpr std::array<std::string_view, 11> kStages = {"prompts", "responses", "score",    "measure",   "calibrate", "prefer",
-                                                      "train",   "rescore",   "remeasure", "evaluate", "report"};
+constexpr std::array<std::string_view, 12> kStages = {"prompts", "responses", "score",    "measure",   "calibrate", "prefer",
+                                                      "train",   "rescore",   "remeasure", "evaluate", "explain", "report"};
 
 /// Builds the steps of one recipe. Closures hold copies of what they need: a plan outlives its recipe.
 class PlanBuilder {
@@ -37,6 +37,7 @@ class PlanBuilder {
       }
     }
     for (const RecipeEvaluation& evaluation : recipe_.evaluations) add_evaluation(evaluation);
+    for (const RecipeCalibration& calibration : recipe_.calibrations) add_explanation(rm, calibration);
     add_report();
     return std::move(steps_);
   }
@@ -312,6 +313,39 @@ class PlanBuilder {
       };
       add(std::move(step));
     }
+  }
+
+  /// After the evaluations, whose saved scores show what other corrections do to the benchmarks.
+  void add_explanation(const std::string& rm, const RecipeCalibration& calibration) {
+    explain::ExplainOptions options = recipe_.explanation;
+    options.scores = fit_scores(rm, calibration.options.policies);
+    options.min_prompts = std::min(options.min_prompts, calibration.options.min_prompts);
+    options.held_out_scores = held_out_scores(rm, calibration.options.policies);
+    if (calibration.options.holdout > 0.0) options.held_out_scores.clear();  // the calibration names its own split
+    options.calibration = paths_.calibration(rm, calibration.set);
+    options.output = paths_.explanation(rm, calibration.set);
+    Step step{.stage = "explain", .name = "explain " + rm + "/" + calibration.set, .inputs = options.scores,
+              .outputs = {options.output}, .settings = settings("explain"), .run = {}};
+    step.inputs.insert(step.inputs.end(), options.held_out_scores.begin(), options.held_out_scores.end());
+    step.inputs.push_back(*options.calibration);
+    for (const RecipeEvaluation& evaluation : recipe_.evaluations) {
+      fs::path saved = paths_.evaluation(rm, evaluation.name);
+      saved.replace_extension(".scores.parquet");
+      if (evaluation.options.benchmark == evaluate::Benchmark::kRewardBench) {
+        options.reward_bench.push_back(saved);
+      } else if (evaluation.options.benchmark == evaluate::Benchmark::kRmBench) {
+        options.rm_bench.push_back(saved);
+      } else {
+        continue;
+      }
+      step.inputs.push_back(saved);
+    }
+    step.run = [options](const StepContext& context) {
+      explain::ExplainOptions own = options;
+      own.settings.num_threads = static_cast<std::size_t>(context.threads);
+      explain::explain(own, context.progress);
+    };
+    add(std::move(step));
   }
 
   void add_report() {

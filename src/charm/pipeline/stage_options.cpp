@@ -226,6 +226,12 @@ void describe_calibrate(OptionTable& table, calibrate::CalibrateOptions& options
       .integer("bootstrap", solve.bootstrap, "N",
                "Resamples of prompts and draws of ratings behind each bootstrap interval; 0: no intervals.")
       .integer("seed", solve.seed, "S", "Seed of the resampling and of the adam solver; the same seed gives the same file.")
+      .flag("shrink", solve.shrink,
+            "Draw each offset towards 0 by how uncertain it is (empirical Bayes; same-prompt mode). For policies with few prompts, "
+            "whose offsets would otherwise be mostly noise.")
+      .flag("leave-one-out", options.leave_one_out,
+            "Fit again without each policy but the reference, and report how far the others' offsets change its mismatch with them. "
+            "Takes as many fits as there are policies, three or more.")
       .number("holdout", options.holdout, "X",
               "Share of the prompts, 0 to 1, kept from the fit; win rates and mismatch on them are reported beside those of the fit. "
               "The split is that of a recipe's holdout with the same seed.")
@@ -324,6 +330,22 @@ void describe_evaluate(OptionTable& table, evaluate::EvaluateOptions& options) {
   describe_model(table, options.model);
   describe_encoder(table, options.encoder);
   describe_scorer(table, options.scorer);
+}
+
+void describe_explain(OptionTable& table, explain::ExplainOptions& options) {
+  using explain::ExplainPairs;
+  table
+      .choice("pairs", options.pairs, {{"reference", ExplainPairs::kReference}, {"all", ExplainPairs::kAll}},
+              "Pairs of policies to explain: each against the reference, which is what offsets are about, or every two.")
+      .integer("min-differing", options.settings.min_differing, "N",
+               "Prompts on which a feature must differ between two policies to be estimated; rarer ones are left out with a "
+               "warning, because a handful of prompts gives intervals that are too short.")
+      .integer("min-prompts", options.min_prompts, "N", "Fewest common prompts of two policies; a pair with fewer is an error.")
+      .integer("max-bad-rows", options.max_bad_rows, "N", "Rows of a file that may be unusable before the command ends.")
+      .integer("bootstrap", options.settings.bootstrap, "N",
+               "Resamples of prompts and draws of ratings behind the intervals of mismatch degrees and methods; 0: none. Those of "
+               "the regression need no resampling.")
+      .integer("seed", options.settings.seed, "S", "Seed of the resampling; the same seed gives the same file.");
 }
 
 }  // namespace charm::pipeline

@@ -2,6 +2,7 @@
 
 #include "charm/calibrate/calibrate_stage.h"
 #include "charm/evaluate/evaluate_stage.h"
+#include "charm/explain/explain_stage.h"
 #include "charm/generate/generate_stage.h"
 #include "charm/measure/measure_stage.h"
 #include "charm/pipeline/option_table.h"
@@ -32,5 +33,6 @@ void describe_calibrate(OptionTable& table, calibrate::CalibrateOptions& options
 void describe_prefer(OptionTable& table, prefer::PreferOptions& options);
 void describe_train(OptionTable& table, train::TrainOptions& options);
 void describe_evaluate(OptionTable& table, evaluate::EvaluateOptions& options);
+void describe_explain(OptionTable& table, explain::ExplainOptions& options);
 
 }  // namespace charm::pipeline

@@ -19,12 +19,12 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxLines = 500;
 
-/// base < records < { stats, storage, hub, text, batch, tensor } < kernels < { nn, dist } < model < stages < demo < pipeline < cli
+/// base < records < { stats, storage, hub, text, batch, tensor } < kernels < { nn, dist } < model < stages < { explain, demo } < pipeline < cli
 const std::map<std::string, int> kRanks = {
     {"base", 0},    {"records", 1},   {"stats", 2},    {"storage", 2}, {"hub", 2},     {"text", 2},      {"tensor", 2},
     {"kernels", 3}, {"nn", 4},        {"batch", 2},    {"dist", 4},    {"model", 5},   {"prepare", 6},   {"generate", 6},
     {"score", 6},   {"rate", 6},      {"measure", 6},   {"calibrate", 6}, {"prefer", 6}, {"train", 6},   {"evaluate", 6},  {"report", 6},
-    {"demo", 7},    {"pipeline", 8},  {"cli", 9}};
+    {"explain", 7}, {"demo", 7},    {"pipeline", 8},  {"cli", 9}};
 
 /// Folders that compile without torch.
 const std::set<std::string> kTorchFree = {"base",    "records", "stats",     "storage", "hub",    "text",     "batch", "prepare", "rate",
@@ -138,6 +138,7 @@ TEST(Includes, TheRuleCatchesWhatItMust) {
   EXPECT_TRUE(complaint({"score", "charm/evaluate/evaluate.h"}));
   EXPECT_TRUE(complaint({"train", "charm/score/scorer.h"}));
   EXPECT_TRUE(complaint({"demo", "charm/pipeline/recipe.h"}));
+  EXPECT_TRUE(complaint({"report", "charm/explain/explanation.h"}));
   EXPECT_TRUE(complaint({"records", "charm/unheard_of/x.h"}));
   EXPECT_TRUE(complaint({"measure", "ATen/core/Tensor.h"}));
   EXPECT_TRUE(complaint({"train", "torch/torch.h"}));

@@ -1,0 +1,268 @@
+#include "charm/explain/explain_stage.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/base/log.h"
+#include "charm/explain/calibration_facts.h"
+#include "charm/storage/manifest.h"
+#include "charm/storage/ratings.h"
+#include "charm/storage/score_inputs.h"
+
+namespace charm::explain {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+storage::Manifest make_manifest(const ExplainOptions& options) {
+  storage::Manifest manifest("explain");
+  manifest.option("reference", options.reference)
+      .option("pairs", options.pairs == ExplainPairs::kAll ? "all" : "reference")
+      .option("ties", stats::tie_rule_name(options.settings.ties))
+      .option("min-differing", options.settings.min_differing)
+      .option("bootstrap", options.settings.bootstrap)
+      .option("category", options.category)
+      .option("alias", options.aliases)
+      .option("min-prompts", options.min_prompts)
+      .option("max-bad-rows", options.max_bad_rows)
+      .seed(options.settings.seed);
+  return manifest;
+}
+
+void check_options(const ExplainOptions& options) {
+  if (options.scores.empty())
+    throw Error(ErrorKind::kUsage, "no scores given; name one file for each policy with --scores");
+  if (options.pairs == ExplainPairs::kReference && !options.calibration &&
+      options.reference.empty()) {
+    throw Error(ErrorKind::kUsage,
+                "no reference policy given; name it with --reference, give the --calibration, or "
+                "compare --pairs all");
+  }
+  if (options.calibration && !options.reference.empty()) {
+    throw Error(ErrorKind::kUsage,
+                "--reference and --calibration: the calibration has its own reference; leave one "
+                "out");
+  }
+  const bool has_benchmark = !options.reward_bench.empty() || !options.rm_bench.empty();
+  if (!options.calibration && (has_benchmark || !options.held_out_scores.empty())) {
+    throw Error(ErrorKind::kUsage,
+                "--held-out-scores, --reward-bench and --rm-bench serve the comparison of methods, "
+                "which needs --calibration");
+  }
+  const ExplainSettings& settings = options.settings;
+  if (settings.bootstrap < 0 || settings.min_differing < 2) {
+    throw Error(ErrorKind::kUsage,
+                "--bootstrap is {} and --min-differing {}; expected at least 0 and 2",
+                settings.bootstrap, settings.min_differing);
+  }
+}
+
+struct Inputs {
+  std::vector<FeatureFile> fit;
+  std::vector<FeatureFile> held_out;
+  std::vector<storage::InputFile> files;
+};
+
+class InputReader {
+ public:
+  InputReader(storage::Manifest& manifest, const ExplainOptions& options,
+              const ProgressFn& progress)
+      : manifest_(manifest), options_(options), progress_(progress) {}
+
+  Inputs read(const std::optional<Split>& split) {
+    if (split && !options_.held_out_scores.empty()) {
+      throw Error(ErrorKind::kUsage,
+                  "--held-out-scores: the calibration kept a share of {} of the prompts from its "
+                  "fit; give all prompts as --scores alone",
+                  split->share);
+    }
+    for (const fs::path& path : options_.scores) {
+      FeatureFileParts parts = read_features(path, options_.max_bad_rows, split);
+      add(path, parts.fit.rows.size() + parts.held_out.rows.size());
+      if (split && (parts.fit.rows.empty() || parts.held_out.rows.empty())) {
+        throw Error(
+            ErrorKind::kInput,
+            "{}: the calibration's holdout of {} leaves {} rows of its fit and {} beside it",
+            path.string(), split->share, parts.fit.rows.size(), parts.held_out.rows.size());
+      }
+      inputs_.fit.push_back(std::move(parts.fit));
+      if (split) inputs_.held_out.push_back(std::move(parts.held_out));
+    }
+    for (const fs::path& path : options_.held_out_scores) {
+      inputs_.held_out.push_back(read_features(path, options_.max_bad_rows, std::nullopt).fit);
+      add(path, inputs_.held_out.back().rows.size());
+    }
+    return std::move(inputs_);
+  }
+
+ private:
+  void add(const fs::path& path, std::size_t num_rows) {
+    const auto rows = static_cast<std::int64_t>(num_rows);
+    inputs_.files.push_back(
+        {.path = path, .sha256 = storage::sha256_of_path(path), .num_rows = rows});
+    manifest_.input(path, rows);
+    if (!progress_) return;
+    progress_({.what = "reading responses",
+               .done = static_cast<std::int64_t>(inputs_.files.size()),
+               .total = static_cast<std::int64_t>(options_.scores.size() +
+                                                  options_.held_out_scores.size()),
+               .unit = "files",
+               .detail = ""});
+  }
+
+  storage::Manifest& manifest_;
+  const ExplainOptions& options_;
+  const ProgressFn& progress_;
+  Inputs inputs_;
+};
+
+// The policies that take part: with a calibration's own ratings its policies alone.
+std::vector<std::string> policies_of(const ExplainOptions& options, const Inputs& inputs,
+                                     const std::optional<CalibrationFacts>& facts,
+                                     std::vector<std::string>& warnings) {
+  if (!facts || options.ratings) return {};
+  std::vector<std::string> names;
+  for (const PolicyOffset& one : facts->offsets) names.push_back(one.policy);
+  std::vector<std::string> others;
+  for (const FeatureFile& file : inputs.fit) {
+    for (const FeatureRow& row : file.rows) {
+      const std::string& policy = row.score.policy;
+      const auto known = [&](const auto& list) {
+        return std::find(list.begin(), list.end(), policy) != list.end();
+      };
+      if (!known(names) && !known(others)) others.push_back(policy);
+    }
+  }
+  if (!others.empty()) {
+    warnings.push_back(
+        fmt::format("not in the calibration and left out: {}; with --ratings they take part",
+                    fmt::join(others, ", ")));
+  }
+  return names;
+}
+
+std::vector<ArenaRating> ratings_of(const ExplainOptions& options,
+                                    const std::optional<CalibrationFacts>& facts,
+                                    const std::vector<std::string>& names,
+                                    storage::Manifest& manifest) {
+  if (options.ratings) {
+    const auto all = storage::read_ratings(*options.ratings, {.category = options.category});
+    manifest.input(*options.ratings, static_cast<std::int64_t>(all.size()));
+    return storage::match_ratings(names, all, options.aliases, *options.ratings);
+  }
+  if (!facts) return {};
+  return storage::match_ratings(names, facts->ratings, {}, *options.calibration);
+}
+
+MethodComparison compare(const ExplainOptions& options, const Inputs& inputs,
+                         const CalibrationFacts& facts, std::vector<std::string>& warnings) {
+  if (facts.solve.solver != calibrate::SolverKind::kExact) {
+    warnings.push_back(
+        "the offsets found anew come from the exact solver; the calibration's from adam");
+  }
+  CompareOptions compare{.solve = facts.solve,
+                         .offsets = facts.offsets,
+                         .reference = facts.reference,
+                         .ratings = facts.ratings,
+                         .reward_bench = options.reward_bench,
+                         .rm_bench = options.rm_bench,
+                         .min_differing = options.settings.min_differing,
+                         .bootstrap = options.settings.bootstrap,
+                         .seed = options.settings.seed,
+                         .max_bad_rows = options.max_bad_rows,
+                         .pairing = {.first_policy = facts.reference,
+                                     .min_prompts = options.min_prompts,
+                                     .strict = false,
+                                     .policies = {}},
+                         .held_out_pairing = {}};
+  compare.solve.solver = calibrate::SolverKind::kExact;
+  compare.solve.num_threads = options.settings.num_threads;
+  for (const PolicyOffset& one : facts.offsets) compare.pairing.policies.push_back(one.policy);
+  compare.held_out_pairing = compare.pairing;
+  return compare_methods(inputs.fit, inputs.held_out, compare);
+}
+
+}  // namespace
+
+Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
+  check_options(options);
+  require_writable(options.output);
+  storage::Manifest manifest = make_manifest(options);
+  std::optional<CalibrationFacts> facts;
+  if (options.calibration) facts = read_calibration_facts(*options.calibration);
+  Inputs inputs =
+      InputReader(manifest, options, progress).read(facts ? facts->split : std::nullopt);
+  if (options.calibration) {
+    inputs.files.push_back({.path = *options.calibration,
+                            .sha256 = storage::sha256_of_path(*options.calibration),
+                            .num_rows = static_cast<std::int64_t>(facts->offsets.size())});
+    manifest.input(*options.calibration, static_cast<std::int64_t>(facts->offsets.size()));
+  }
+
+  Explanation result;
+  result.reference = facts ? facts->reference : options.reference;
+  const auto policies = policies_of(options, inputs, facts, result.warnings);
+  const FeatureTable table(inputs.fit, {.first_policy = result.reference,
+                                        .min_prompts = options.min_prompts,
+                                        .strict = false,
+                                        .policies = policies});
+  const auto names = table.scores().names();
+  result.num_prompts = static_cast<std::int64_t>(table.scores().num_prompts());
+  const auto ratings = ratings_of(options, facts, names, manifest);
+  if (facts && facts->num_prompts != result.num_prompts) {
+    result.warnings.push_back(
+        fmt::format("the offsets were fitted on {} prompts, these scores hold {}: methods are "
+                    "compared on other "
+                    "prompts than those of the fit",
+                    facts->num_prompts, result.num_prompts));
+  }
+  ExplainSettings settings = options.settings;
+  if (facts) settings.ties = facts->solve.ties;
+  const std::vector<PolicyOffset> offsets = facts ? facts->offsets : std::vector<PolicyOffset>{};
+  const auto add_pair = [&](std::size_t over, std::size_t ref) {
+    result.pairs.push_back(
+        explain_pair(table, over, ref, ratings, offsets, settings, result.warnings));
+  };
+  if (names.size() < 2) {
+    throw Error(ErrorKind::kInput, "the scores hold only policy '{}'; an explanation compares two",
+                names.front());
+  }
+  if (options.pairs == ExplainPairs::kReference) {
+    const std::size_t ref = table.scores().index_of(result.reference);
+    for (std::size_t p = 0; p < names.size(); ++p) {
+      if (p != ref) add_pair(p, ref);
+    }
+  } else {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      for (std::size_t j = i + 1; j < names.size(); ++j) add_pair(i, j);
+    }
+  }
+  if (facts) {
+    result.methods = compare(options, inputs, *facts, result.warnings);
+    const auto& more = result.methods->warnings;
+    result.warnings.insert(result.warnings.end(), more.begin(), more.end());
+  }
+  for (const auto* list : {&options.reward_bench, &options.rm_bench}) {
+    for (const fs::path& path : *list) {
+      inputs.files.push_back(
+          {.path = path, .sha256 = storage::sha256_of_path(path), .num_rows = 0});
+      manifest.input(path);
+    }
+  }
+  for (const std::string& warning : result.warnings) log::warning("{}", warning);
+
+  const std::string text =
+      explanation_json(result, settings, storage::inputs_json(inputs.files))
+          .dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+  write_file(options.output, text + "\n");
+  manifest.output(options.output, static_cast<std::int64_t>(result.pairs.size()));
+  storage::write_manifest(options.output, manifest);
+  return result;
+}
+
+}  // namespace charm::explain

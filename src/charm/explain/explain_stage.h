@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "charm/base/files.h"
+#include "charm/base/progress.h"
+#include "charm/explain/explanation.h"
+#include "charm/explain/method_comparison.h"
+
+namespace charm::explain {
+
+enum class ExplainPairs {
+  kReference,  ///< every policy against the reference: what the offsets are about
+  kAll,        ///< every two policies
+};
+
+struct ExplainOptions {
+  std::vector<fs::path> scores;  ///< scores files with their responses, one or more policies each
+  std::optional<fs::path> calibration;  ///< of charm calibrate: reference, offsets, ratings, split
+  std::optional<fs::path> ratings;      ///< instead of the calibration's own
+  std::string category;                 ///< of an Arena catalogue
+  std::map<std::string, std::string> aliases;  ///< policy name -> name in the ratings file
+  std::string reference;  ///< without a calibration: the policy the others are compared with
+  ExplainPairs pairs = ExplainPairs::kReference;
+  std::vector<fs::path>
+      held_out_scores;                 ///< prompts kept apart, as files; methods are checked there
+  std::vector<fs::path> reward_bench;  ///< saved scores of RewardBench, for the methods
+  std::vector<fs::path> rm_bench;      ///< saved scores of RM-Bench, for the methods
+  fs::path output;                     ///< explain.json
+  ExplainSettings settings;
+  std::int64_t min_prompts = 30;
+  std::int64_t max_bad_rows = 0;
+};
+
+struct Explanation {
+  std::string reference;  ///< empty where all pairs are compared without a calibration
+  std::int64_t num_prompts = 0;
+  std::vector<PairExplanation> pairs;
+  std::optional<MethodComparison> methods;  ///< with a calibration
+  std::vector<std::string> warnings;
+};
+
+/// Reads scores with their texts, explains score differences by what responses look like, compares
+/// corrections that need no training, writes `output` and its manifest.
+Explanation explain(const ExplainOptions& options, const ProgressFn& progress = {});
+
+/// explain.json, keys in reading order.
+nlohmann::ordered_json explanation_json(const Explanation& explanation,
+                                        const ExplainSettings& settings,
+                                        const nlohmann::ordered_json& inputs);
+
+/// What people read: per pair the largest contributions, then the table of methods.
+std::string explanation_text(const Explanation& explanation);
+
+}  // namespace charm::explain

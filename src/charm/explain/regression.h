@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "charm/stats/interval.h"
+
+namespace charm::explain {
+
+/// One explaining variable, a value a row.
+struct Column {
+  std::string name;
+  std::vector<double> values;
+};
+
+/// A column that took no part, and why.
+struct DroppedColumn {
+  std::string name;
+  std::string reason;
+};
+
+/// Ordinary least squares of y on an intercept and columns, with standard errors that hold when
+/// rows of one cluster depend on each other.
+struct Regression {
+  std::vector<std::size_t> kept;  ///< indices of the columns that take part
+  std::vector<DroppedColumn> dropped;
+  std::vector<double> coefficients;  ///< the intercept, then one for each kept column
+  std::vector<double> errors;        ///< their standard errors
+  std::vector<std::vector<double>>
+      influence;            ///< [coefficient][cluster]; errors^2 = correction * sum of squares
+  double correction = 1.0;  ///< G / (G - 1) * (N - 1) / (N - K)
+  double critical = 0.0;    ///< of Student's t at 97.5 % with G - 1 degrees of freedom
+  double r_squared = 0.0;
+  std::size_t num_clusters = 0;  ///< G, clusters with rows
+  std::size_t num_rows = 0;
+
+  stats::Interval interval(double value, double error) const {
+    return {.lo = value - critical * error, .hi = value + critical * error};
+  }
+  /// Standard error of a quantity whose influence by cluster is given.
+  double error_of(std::span<const double> cluster_influence) const;
+};
+
+/// The CR1 sandwich (Liang and Zeger 1986, with Stata's small-sample factor) and t intervals with G
+/// - 1 degrees of freedom: what statsmodels' OLS gives with cov_type="cluster" and use_t=True. A
+/// column that does not vary, or that the columns before it determine, is dropped; of equal columns
+/// the first stays. Throws kInput for fewer than two clusters or no more rows than coefficients.
+Regression clustered_regression(std::span<const Column> columns, std::span<const double> y,
+                                std::span<const std::uint32_t> cluster_of_row,
+                                std::size_t num_clusters);
+
+/// 97.5 % quantile of Student's t, within 1e-6 from 3 degrees of freedom on.
+double student_975(double degrees);
+
+}  // namespace charm::explain

@@ -1,0 +1,65 @@
+#include "charm/explain/texts.h"
+
+#include <utility>
+
+#include "charm/records/held_out.h"
+#include "charm/storage/record_reader.h"
+
+namespace charm::explain {
+namespace {
+
+// The files with a value of each row in place of its score.
+template <typename Value>
+std::vector<ScoreFile> score_files(std::span<const FeatureFile> files, const Value& value) {
+  std::vector<ScoreFile> result;
+  for (const FeatureFile& file : files) {
+    ScoreFile& to = result.emplace_back(ScoreFile{.name = file.name, .rows = {}});
+    for (const FeatureRow& row : file.rows) {
+      to.rows.push_back(row.score);
+      if (!row.score.error) to.rows.back().score = static_cast<float>(value(row));
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+FeatureFileParts read_features(const std::filesystem::path& path, std::int64_t max_bad_rows,
+                               const std::optional<Split>& split) {
+  FeatureFileParts parts;
+  parts.fit.name = parts.held_out.name = path.string();
+  const storage::ReadOptions read{.max_bad_rows = max_bad_rows, .split = {}, .policy = {}};
+  storage::for_each_scored_response(path, read, [&](ScoredResponse&& row) {
+    const bool is_apart = split && is_held_out(row.response.prompt, split->seed, split->share);
+    FeatureRow result{.score = {.prompt_id = std::move(row.response.prompt_id),
+                                .policy = std::move(row.response.policy),
+                                .sample = row.response.sample,
+                                .score = row.score,
+                                .error = std::move(row.error)},
+                      .features = response_features(row.response.response)};
+    (is_apart ? parts.held_out : parts.fit).rows.push_back(std::move(result));
+  });
+  return parts;
+}
+
+FeatureTable::FeatureTable(std::span<const FeatureFile> files,
+                           const stats::PairedScoresOptions& options)
+    : scores_(score_files(files, [](const FeatureRow& row) { return row.score.score; }), options) {
+  for (std::size_t k = 0; k < kNumFeatures; ++k) {
+    features_.emplace_back(
+        score_files(files, [k](const FeatureRow& row) { return row.features[k]; }), options);
+  }
+}
+
+std::vector<std::vector<double>> FeatureTable::differences(std::size_t over,
+                                                           std::size_t ref) const {
+  std::vector<std::vector<double>> columns;
+  for (const stats::PairedScores& values : features_) {
+    const stats::PairRows rows = values.pair(over, ref);
+    std::vector<double>& column = columns.emplace_back();
+    for (std::size_t r = 0; r < rows.over.size(); ++r) column.push_back(rows.over[r] - rows.ref[r]);
+  }
+  return columns;
+}
+
+}  // namespace charm::explain

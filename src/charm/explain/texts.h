@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "charm/explain/features.h"
+#include "charm/records/records.h"
+#include "charm/stats/paired_scores.h"
+
+namespace charm::explain {
+
+/// A row of a scores file with what its response looks like.
+struct FeatureRow {
+  Score score;
+  Features features{};
+};
+
+/// The rows of one scores file, with the name that messages use for it.
+struct FeatureFile {
+  std::string name;
+  std::vector<FeatureRow> rows;
+};
+
+/// The share of the prompts kept from a fit, as `charm calibrate --holdout` keeps them.
+struct Split {
+  double share = 0.0;
+  std::uint64_t seed = 0;
+};
+
+/// One file in its parts; `held_out` has no rows without a split.
+struct FeatureFileParts {
+  FeatureFile fit;
+  FeatureFile held_out;
+};
+
+/// Reads a scores file with its texts, one row at a time; the texts are not kept.
+FeatureFileParts read_features(const std::filesystem::path& path, std::int64_t max_bad_rows,
+                               const std::optional<Split>& split);
+
+/// Scores and features of several policies joined by the same rules: row r of a pair's scores is
+/// row r of each of its features. Immutable.
+class FeatureTable {
+ public:
+  /// Errors as of stats::PairedScores.
+  FeatureTable(std::span<const FeatureFile> files, const stats::PairedScoresOptions& options);
+
+  const stats::PairedScores& scores() const { return scores_; }
+  stats::PairRows pair(std::size_t over, std::size_t ref) const { return scores_.pair(over, ref); }
+  /// [feature][row] feature of `over` less that of `ref`.
+  std::vector<std::vector<double>> differences(std::size_t over, std::size_t ref) const;
+
+ private:
+  stats::PairedScores scores_;
+  std::vector<stats::PairedScores> features_;  // values in place of scores
+};
+
+}  // namespace charm::explain
