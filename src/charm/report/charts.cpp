@@ -101,6 +101,49 @@ ordered_json dot_plot_spec(const std::vector<Dot>& dots, const DotPlotOptions& o
           {"layer", layers}};
 }
 
+ordered_json stacked_bar_spec(const std::vector<BarPart>& parts, const StackedBarOptions& options) {
+  ordered_json values = ordered_json::array();
+  for (const BarPart& part : parts) {
+    values.push_back({{"row", part.row}, {"series", part.series}, {"value", part.value}});
+  }
+  ordered_json totals = ordered_json::array();
+  for (const auto& [row, value] : options.totals)
+    totals.push_back({{"row", row}, {"value", value}});
+  const ordered_json y = rows_axis(options.row_order);
+  ordered_json x = quantitative("value", options.x_title);
+  x["axis"] = {{"tickCount", 8}};
+  ordered_json stacked = x;
+  stacked["stack"] = "zero";
+  const ordered_json color = {{"field", "series"},
+                              {"type", "nominal"},
+                              {"scale", {{"domain", options.series_order}, {"range", "category"}}},
+                              {"legend", {{"title", nullptr}, {"orient", "top"}, {"columns", 2}}}};
+  ordered_json layers = ordered_json::array();
+  layers.push_back({{"mark", {{"type", "bar"}, {"height", {{"band", 0.7}}}}},
+                    {"encoding",
+                     {{"y", y},
+                      {"x", stacked},
+                      {"color", color},
+                      {"tooltip",
+                       {{{"field", "row"}, {"title", "policy"}},
+                        {{"field", "series"}, {"title", "owed to"}},
+                        {{"field", "value"}, {"title", options.x_title}, {"format", "+.3f"}}}}}}});
+  layers.push_back({{"data", {{"values", {{{"value", 0.0}}}}}},
+                    {"mark", {{"type", "rule"}, {"style", "guide"}}},
+                    {"encoding", {{"x", {{"field", "value"}, {"type", "quantitative"}}}}}});
+  layers.push_back(
+      {{"data", {{"values", totals}}},
+       {"mark", {{"type", "tick"}, {"style", "target"}}},
+       {"encoding",
+        {{"y", y},
+         {"x", x},
+         {"tooltip", {{{"field", "value"}, {"title", "score gap"}, {"format", "+.3f"}}}}}}});
+  return {{"width", 620},
+          {"height", std::max(60, 30 * static_cast<int>(options.row_order.size()))},
+          {"data", {{"values", values}}},
+          {"layer", layers}};
+}
+
 ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs,
                                     const std::vector<std::string>& order, double largest) {
   ordered_json values = ordered_json::array();

@@ -34,6 +34,24 @@ struct DotPlotOptions {
 /// Values with intervals by row, series beside each other.
 nlohmann::ordered_json dot_plot_spec(const std::vector<Dot>& dots, const DotPlotOptions& options);
 
+/// One part of a sum, drawn as a stretch of a bar.
+struct BarPart {
+  std::string row;     ///< label on the y axis
+  std::string series;  ///< colour
+  double value = 0.0;  ///< to the right where positive, to the left where negative
+};
+
+struct StackedBarOptions {
+  std::string x_title;
+  std::vector<std::string> row_order;                  ///< top to bottom
+  std::vector<std::string> series_order;               ///< colours in the order of the palette
+  std::vector<std::pair<std::string, double>> totals;  ///< per row, drawn as a tick
+};
+
+/// Sums by row, positive parts to the right of 0 and negative ones to the left.
+nlohmann::ordered_json stacked_bar_spec(const std::vector<BarPart>& parts,
+                                        const StackedBarOptions& options);
+
 /// Mismatch degree of every ordered pair: policy down, reference across. `largest` is the end of
 /// the colour scale.
 nlohmann::ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs,

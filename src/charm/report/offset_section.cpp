@@ -45,6 +45,36 @@ std::string check_html(const CalibrationFile& calibration) {
   return "<p>" + text + "</p>\n" + folded_table_html(table);
 }
 
+// Policies that a fit without them was tried on.
+std::string left_out_html(const CalibrationFile& calibration) {
+  if (calibration.left_out.empty()) return "";
+  std::size_t closer = 0, further = 0;
+  Table table{"Each policy left out of the fit in turn: its mean |MD| with all others",
+              {{"policy left out", false},
+               {"no offsets", true},
+               {"offsets of the others", true},
+               {"change, 95 %", true},
+               {"its own offset too", true}},
+              {}};
+  for (const LeftOutPolicy& one : calibration.left_out) {
+    const Measured change{one.after - one.before, one.change_ci95};
+    if (one.change_ci95 && one.change_ci95->hi < 0.0) ++closer;
+    if (one.change_ci95 && one.change_ci95->lo > 0.0) ++further;
+    table.rows.push_back({one.policy, number_text(one.before), number_text(one.after),
+                          signed_measured_text(change, 3), number_text(one.with_all)});
+  }
+  const std::string text = fmt::format(
+      "Offsets fitted to the other policies alone, a policy's mean |MD| with them falls beyond "
+      "chance for {} of {} policies and rises beyond chance for {} (measured on the {} prompts). "
+      "An "
+      "offset moves only the policy it belongs to, so this says how far a policy without one "
+      "profits "
+      "from the others'; a retrained reward model may do more or less.",
+      closer, calibration.left_out.size(), further,
+      calibration.left_out.front().is_held_out ? "held-out" : "fit's own");
+  return "<p>" + text + "</p>\n" + folded_table_html(table);
+}
+
 std::string offsets_html(const CalibrationFile& calibration) {
   std::vector<Dot> dots;
   DotPlotOptions options;
@@ -68,7 +98,7 @@ std::string offsets_html(const CalibrationFile& calibration) {
                      "Negative: the policy's scores are lowered.",
                      fmt::format("Offsets of {} policies", calibration.policies.size()),
                      dot_plot_spec(dots, options)}) +
-         check_html(calibration) + folded_table_html(table);
+         check_html(calibration) + left_out_html(calibration) + folded_table_html(table);
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ ReportResult write_report(const ReportOptions& options, const ProgressFn& progre
     add(win_rate_section(run));
     add(mismatch_section(run));
     add(offset_section(run));
+    add(explanation_section(run));
     add(score_section(run));
     add(rating_section(run));
     add(training_section(run));

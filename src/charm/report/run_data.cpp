@@ -118,6 +118,20 @@ std::optional<MeanMismatch> mean_at(const ordered_json& object) {
   return MeanMismatch{before->value, after->value, by_chance->value};
 }
 
+// The held-out prompts' check where there is one.
+LeftOutPolicy parse_left_out(const ordered_json& entry) {
+  LeftOutPolicy policy;
+  policy.policy = policy_of(entry);
+  const auto held_out = entry.find("held_out");
+  policy.is_held_out = held_out != entry.end() && held_out->is_object();
+  const ordered_json& check = policy.is_held_out ? *held_out : entry.at("fit");
+  policy.before = check.at("before").get<double>();
+  policy.after = check.at("after").get<double>();
+  policy.with_all = check.at("with_all").get<double>();
+  policy.change_ci95 = interval_at(check, "change_ci95");
+  return policy;
+}
+
 CalibrationFile read_calibration(const fs::path& path, std::map<std::string, double>& ratings) {
   const ordered_json json = read_json(path);
   take_ratings(json, ratings);
@@ -151,6 +165,8 @@ CalibrationFile read_calibration(const fs::path& path, std::map<std::string, dou
     for (const ordered_json& entry : entries_at(*held_out, "pairs"))
       part.pairs.push_back(parse_pair(entry));
   }
+  for (const ordered_json& entry : entries_at(json, "left_out"))
+    file.left_out.push_back(parse_left_out(entry));
   for (const ordered_json& entry : entries_at(json, "warnings"))
     file.warnings.push_back(policy_of(entry));
   return file;
@@ -275,6 +291,11 @@ RunData read_run(const fs::path& run_dir) {
           {folder.filename().string(), path.stem().string(), read_json(path)});
       take_ratings(run.evaluations.back().json, run.ratings);
     }
+  }
+  for (const fs::path& folder : folders_in(run_dir / "explanation")) {
+    for (const fs::path& path : json_files_in(folder))
+      run.explanations.push_back(
+          {folder.filename().string(), path.stem().string(), read_json(path)});
   }
   for (const fs::path& path : json_files_in(run_dir / "splits"))
     run.split_models.insert(path.stem().string());

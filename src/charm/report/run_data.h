@@ -60,6 +60,24 @@ struct HeldOutFile {
   std::vector<PairResult> pairs;
 };
 
+/// What the other policies' offsets do to one that was left out of their fit; mean |MD| with all
+/// others.
+struct LeftOutPolicy {
+  std::string policy;
+  bool is_held_out = false;  ///< on prompts held out of the fit
+  double before = 0.0;
+  double after = 0.0;
+  double with_all = 0.0;  ///< at the offsets of the fit of all
+  std::optional<stats::Interval> change_ci95;
+};
+
+/// `explanation/<model>/<set>.json`.
+struct ExplanationFile {
+  std::string model;
+  std::string set;
+  nlohmann::ordered_json json;
+};
+
 /// `calibration/<model>/<set>.json`.
 struct CalibrationFile {
   std::string model;
@@ -70,6 +88,7 @@ struct CalibrationFile {
   std::vector<PairResult> pairs;
   std::optional<MeanMismatch> mean;
   std::optional<HeldOutFile> held_out;
+  std::vector<LeftOutPolicy> left_out;
   std::vector<std::string> warnings;
 
   /// Name of the reward model that was trained further on this set.
@@ -128,6 +147,7 @@ struct RunData {
   std::vector<ModelScores> scores;
   std::vector<TrainingRun> trainings;
   std::vector<EvaluationFile> evaluations;
+  std::vector<ExplanationFile> explanations;
   std::vector<ManifestFile> manifests;
   nlohmann::ordered_json world;        ///< null where the run has no planted truth
   std::set<std::string> split_models;  ///< calibrated on one part of the prompts, measured on the

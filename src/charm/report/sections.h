@@ -21,6 +21,9 @@ Section mismatch_section(const RunData& run);
 /// Offsets with their intervals.
 Section offset_section(const RunData& run);
 
+/// What score gaps owe to length and style, and other corrections than offsets.
+Section explanation_section(const RunData& run);
+
 /// Score distributions per policy.
 Section score_section(const RunData& run);
 

@@ -15,6 +15,36 @@ bool overlap(const Measured& a, const Measured& b) {
   return !a.ci95 || !b.ci95 || (a.ci95->lo <= b.ci95->hi && b.ci95->lo <= a.ci95->hi);
 }
 
+/// What the offsets do on prompts they were not fitted on, and what the best other correction does.
+void describe_methods(const RunData& run, const CalibrationFile& calibration,
+                      std::vector<std::string>& lines) {
+  if (calibration.held_out && calibration.held_out->mean) {
+    const MeanMismatch& mean = *calibration.held_out->mean;
+    lines.push_back(fmt::format(
+        "Set {} of {}: on {} prompts held out of the fit the offsets bring mean |MD| from {} to "
+        "{}; "
+        "chance alone shows {}.",
+        calibration.set, calibration.model, calibration.held_out->num_prompts,
+        number_text(mean.before), number_text(mean.after), number_text(mean.by_chance)));
+  }
+  for (const ExplanationFile& file : run.explanations) {
+    if (file.model != calibration.model || file.set != calibration.set) continue;
+    const auto methods = file.json.find("methods");
+    if (methods == file.json.end() || !methods->is_array()) continue;
+    for (const auto& method : *methods) {
+      if (method.at("method") != "style") continue;
+      const bool is_held_out = method.at("held_out").is_object();
+      const auto& check = method.at(is_held_out ? "held_out" : "fit");
+      const auto change = measured_at(check, {"change"});
+      if (!change) continue;
+      lines.push_back(fmt::format(
+          "Taking length and style out of the scores instead changes mean |MD| by {}{}{}.",
+          signed_measured_text(change, 3), is_held_out ? " on the held-out prompts" : "",
+          excludes(*change, 0.0) ? "" : ", which may be chance"));
+    }
+  }
+}
+
 /// What an MD with its interval allows to say about over- or under-valuing.
 std::string verdict(const Measured& mismatch) {
   if (!mismatch.ci95) return "no interval was computed";
@@ -92,6 +122,7 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
     }
     lines.push_back(text);
   }
+  describe_methods(run, calibration, lines);
   const MismatchFile* before = run.mismatch_of(calibration.model);
   const MismatchFile* after = run.mismatch_of(retrained_model);
   if (before != nullptr && after != nullptr && before->pairs.size() > 2) {

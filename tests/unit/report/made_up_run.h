@@ -110,6 +110,48 @@ inline void write_made_up_run(const fs::path& run_dir, const std::string& policy
             {"mismatch_before_ci95", {0.2, 0.4}},
             {"mismatch_after", 0.0}}}},
          {"warnings", {"scores of 'plain' were left out"}}});
+  const auto check = [](double mean) {
+    return ordered_json{{"num_prompts", 79},
+                        {"mean_abs_mismatch", mean},
+                        {"mean_abs_mismatch_ci95", {mean - 0.02, mean + 0.05}},
+                        {"change", mean - 0.31},
+                        {"change_ci95", {mean - 0.35, mean - 0.25}},
+                        {"by_chance", 0.08},
+                        {"correlations", {{"mean_score", nullptr}, {"win_rate", nullptr}}}};
+  };
+  write("explanation/rm/duo.json",
+        {{"reference", "solid"},
+         {"pairs", ordered_json::array(
+                       {{{"policy", policy},
+                         {"reference", "solid"},
+                         {"score_gap", 0.9},
+                         {"score_gap_ci95", {0.7, 1.1}},
+                         {"effects", ordered_json::array({{{"feature", "log_length"},
+                                                           {"coefficient", 1.5},
+                                                           {"coefficient_ci95", {1.0, 2.0}},
+                                                           {"mean_difference", 0.4},
+                                                           {"contribution", 0.6},
+                                                           {"contribution_ci95", {0.3, 0.9}}}})},
+                         {"explained", 0.6},
+                         {"explained_ci95", {0.3, 0.9}},
+                         {"unexplained", 0.3},
+                         {"unexplained_ci95", {0.1, 0.5}},
+                         {"mismatch", 0.3},
+                         {"mismatch_ci95", {0.2, 0.4}},
+                         {"length_matched", {{"mismatch", 0.05}, {"mismatch_ci95", {-0.1, 0.2}}}},
+                         {"style_matched", nullptr}}})},
+         {"methods", ordered_json::array(
+                         {{{"method", "none"},
+                           {"fit", check(0.3)},
+                           {"held_out", check(0.31)},
+                           {"reward_bench", {{"overall", 0.5}, {"overall_ci95", {0.45, 0.55}}}},
+                           {"rm_bench", nullptr}},
+                          {{"method", "offsets"},
+                           {"fit", check(0.02)},
+                           {"held_out", check(0.07)},
+                           {"reward_bench", nullptr},
+                           {"rm_bench", nullptr}}})},
+         {"warnings", {"code_blocks was left out"}}});
   std::string metrics;
   for (int step = 0; step < 20; ++step) {
     if (step % 5 == 0) {

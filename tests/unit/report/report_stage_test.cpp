@@ -48,11 +48,24 @@ class WriteReport : public testing::Test {
   fs::path folder_;
 };
 
+TEST_F(WriteReport, SaysWhatLengthExplainsAndNoMore) {
+  write_made_up_run(folder_);
+  const std::string html = report();
+  EXPECT_THAT(html,
+              HasSubstr("(MD +0.30 [+0.20, +0.40]). Between responses of equal length MD is +0.05 "
+                        "[-0.10, +0.20]: the interval includes 0.</li>"));
+  EXPECT_THAT(html, HasSubstr("<td class=\"number\">0.310 [0.290, 0.360]</td>"));
+  EXPECT_THAT(html, HasSubstr("offsets do not move it"));
+  EXPECT_THAT(html, HasSubstr("on 79 prompts held out of the fit the offsets bring mean |MD| from "
+                              "0.310 to 0.070; chance alone shows 0.080"));
+  EXPECT_THAT(html, HasSubstr("code_blocks was left out"));
+}
+
 TEST_F(WriteReport, HasEveryPart) {
   write_made_up_run(folder_);
   const std::string html = report();
-  for (const char* id : {"summary", "world", "win-rates", "mismatch", "offsets", "scores",
-                         "ratings", "training", "evaluation", "provenance"}) {
+  for (const char* id : {"summary", "world", "win-rates", "mismatch", "offsets", "explanation",
+                         "scores", "ratings", "training", "evaluation", "provenance"}) {
     EXPECT_THAT(html, HasSubstr("<section id=\"" + std::string(id) + "\">"));
   }
   EXPECT_THAT(html, Not(HasSubstr("class=\"missing\"")));

@@ -31,10 +31,34 @@
     };
   }
 
+  // On a narrow screen a single chart shrinks to the column instead of hiding behind a scroll bar; charts in strips keep
+  // their size.
+  function fit(spec, plot) {
+    const room = plot.clientWidth;
+    const single = typeof spec.width === "number" && !spec.facet && !spec.hconcat && !spec.vconcat;
+    if (!single || room >= 900 || room < 50) return spec;
+    spec.autosize = { type: "fit-x", contains: "padding" };
+    spec.width = Math.max(260, Math.min(room - 2, 900));
+    if (room >= 560) return spec;
+    const narrow = { axisY: { labelLimit: Math.round(0.34 * room) }, axisX: { tickCount: 4 }, legend: { columns: 1 } };
+    spec.config = Object.assign({}, narrow, spec.config);
+    const shorten = function (part) {
+      const y = part.encoding && part.encoding.y;
+      if (y && y.axis && y.axis.labelLimit) y.axis.labelLimit = narrow.axisY.labelLimit;
+      const x = part.encoding && part.encoding.x;
+      if (x && x.axis && x.axis.tickCount) x.axis.tickCount = narrow.axisX.tickCount;
+      const color = part.encoding && part.encoding.color;
+      if (color && color.legend && color.legend.orient === "top") color.legend.columns = 1;
+    };
+    shorten(spec);
+    (spec.layer || []).forEach(shorten);
+    return spec;
+  }
+
   function draw() {
     for (const figure of document.querySelectorAll("figure.chart")) {
       const plot = figure.querySelector(".plot");
-      const spec = JSON.parse(figure.querySelector("script").textContent);
+      const spec = fit(JSON.parse(figure.querySelector("script").textContent), plot);
       vegaEmbed(plot, spec, { mode: "vega-lite", actions: false, renderer: "svg", config: config(scheme.matches) })
         .catch(function (error) {
           console.error(error);
@@ -45,4 +69,10 @@
 
   draw();
   scheme.addEventListener("change", draw);
+  let width = document.documentElement.clientWidth;
+  window.addEventListener("resize", function () {
+    if (document.documentElement.clientWidth === width) return;
+    width = document.documentElement.clientWidth;
+    draw();
+  });
 })();
