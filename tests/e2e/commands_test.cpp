@@ -19,7 +19,7 @@ TEST_F(Commands, HelpAndVersionEndWithZero) {
   EXPECT_EQ(run_charm({"--version"}).code, 0);
   const Outcome help = run_charm({"--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* name : {"prepare", "score", "measure", "calibrate", "prefer", "train", "evaluate", "report", "run", "inspect", "demo"}) {
+  for (const char* name : {"prepare", "score", "measure", "calibrate", "prefer", "train", "evaluate", "explain", "report", "run", "inspect", "demo"}) {
     EXPECT_THAT(help.out, HasSubstr(name));
     const Outcome own = run_charm({name, "--help"});
     EXPECT_EQ(own.code, 0) << own.err;

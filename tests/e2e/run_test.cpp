@@ -62,7 +62,7 @@ TEST_F(Run, WritesTheLayoutAndKeepsWhatIsDone) {
   for (const char* name :
        {"responses/showman.parquet", "scores/tiny/showman.parquet", "mismatch/tiny.json", "calibration/tiny/one.json",
         "calibration/tiny/joint.json", "preferences/tiny/joint.parquet", "models/tiny/one/model.safetensors",
-        "scores/tiny-joint/intern.parquet", "mismatch/tiny-one.json", "eval/tiny/style.json", "eval/tiny-joint/arena.json", "report.html"}) {
+        "explanation/tiny/one.json", "explanation/tiny/joint.json", "scores/tiny-joint/intern.parquet", "mismatch/tiny-one.json", "eval/tiny/style.json", "eval/tiny-joint/arena.json", "report.html"}) {
     EXPECT_TRUE(fs::exists(path("run") + "/" + name)) << name;
   }
   outcome = run_charm({"run", file});

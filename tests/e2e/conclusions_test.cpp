@@ -1,0 +1,131 @@
+// What is concluded from scores: rate, calibrate --holdout, explain and the report, by hand and in
+// a run.
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/e2e/small_world.h"
+
+namespace charm::e2e {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class Conclusions : public SmallWorld {
+ protected:
+  std::vector<std::string> with_all(std::vector<std::string> arguments) const {
+    arguments.emplace_back("--scores");
+    return join({arguments, all_scores()});
+  }
+};
+
+TEST_F(Conclusions, RateMakesRatingsThatCalibrateReads) {
+  std::string battles;
+  const std::vector<std::string> policies = {"scholar", "helper", "showman", "intern"};
+  for (int i = 0; i < 120; ++i) {
+    const std::string &a = policies[i % 4], &b = policies[(i / 4 + i + 1) % 4];
+    if (a == b) continue;
+    battles += json{{"model_a", a},
+                    {"model_b", b},
+                    {"winner", i % 3 == 0   ? "tie"
+                               : i % 2 == 0 ? "model_a"
+                                            : "model_b"}}
+                   .dump() +
+               "\n";
+  }
+  write_file(path("battles.jsonl"), battles);
+  Outcome outcome = run_charm({"rate", "--battles", path("battles.jsonl"), "--output",
+                               path("ratings.json"), "--anchor", "helper=1200"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("helper"));
+  const json ratings = json::parse(read_file(path("ratings.json")));
+  ASSERT_EQ(ratings.size(), 4u);
+  for (const json& one : ratings) {
+    EXPECT_TRUE(one["rating"].is_number());
+    EXPECT_EQ(one["rating_ci95"].size(), 2u);
+    if (one["name"] == "helper") {
+      EXPECT_NEAR(one["rating"], 1200.0, 1e-9);
+    }
+  }
+  score_all();
+  outcome = run_charm({"calibrate", "--scores", path("scores/showman.parquet"),
+                       path("scores/helper.parquet"), "--ratings", path("ratings.json"),
+                       "--reference", "helper", "--output", path("c.json"), "--bootstrap", "20"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  expect_refusal({"rate", "--battles", path("battles.jsonl"), "--output", path("r.json"),
+                  "--anchor", "helpr=1200"},
+                 2, {"helpr", "helper"}, path("r.json"));
+}
+
+TEST_F(Conclusions, HoldoutExplainAndReport) {
+  score_all();
+  Outcome outcome =
+      run_charm(with_all({"calibrate", "--ratings", path("world/ratings.json"), "--reference",
+                          "helper", "--output", path("run/calibration/rm/all.json"), "--bootstrap",
+                          "40", "--holdout", "0.4", "--min-prompts", "10", "--leave-one-out"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("held-out prompts"));
+  EXPECT_THAT(outcome.out, HasSubstr("left out, showman"));
+  const json calibration = json::parse(read_file(path("run/calibration/rm/all.json")));
+  ASSERT_TRUE(calibration["held_out"].is_object());
+  const int fitted = calibration["num_prompts"], apart = calibration["held_out"]["num_prompts"];
+  EXPECT_EQ(fitted + apart, num_prompts_);
+  EXPECT_EQ(calibration["left_out"].size(), 3u);
+
+  outcome = run_charm(with_all({"explain", "--calibration", path("run/calibration/rm/all.json"),
+                                "--output", path("run/explanation/rm/all.json"), "--bootstrap",
+                                "40", "--min-prompts", "10", "--min-differing", "5"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("showman against helper"));
+  EXPECT_THAT(outcome.out, HasSubstr("what remains"));
+  EXPECT_THAT(outcome.out, HasSubstr("style-offsets"));
+  const json explanation = json::parse(read_file(path("run/explanation/rm/all.json")));
+  EXPECT_EQ(explanation["pairs"].size(), 3u);
+  const json& offsets = explanation["methods"][1];
+  EXPECT_EQ(offsets["method"], "offsets");
+  EXPECT_EQ(offsets["held_out"]["num_prompts"], apart);
+  EXPECT_NEAR(offsets["held_out"]["mean_abs_mismatch"],
+              calibration["held_out"]["mean_abs_mismatch"]["after"].get<double>(), 1e-12);
+  EXPECT_TRUE(fs::exists(path("run/explanation/rm/all.json.manifest.json")));
+
+  outcome = run_charm({"report", "--run", path("run"), "--output", path("report.html")});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const std::string html = read_file(path("report.html"));
+  EXPECT_THAT(html, HasSubstr("<section id=\"explanation\">"));
+  EXPECT_THAT(html, HasSubstr("Corrections that need no training"));
+  EXPECT_THAT(html, HasSubstr("Each policy left out of the fit in turn"));
+
+  // The same inputs with other words: refused, and what is there stays.
+  expect_refusal(with_all({"explain", "--calibration", path("run/calibration/rm/all.json"),
+                           "--reference", "helper", "--output", path("x.json")}),
+                 2, {"--reference and --calibration"}, path("x.json"));
+  expect_refusal(with_all({"explain", "--output", path("x.json")}), 2,
+                 {"--reference", "--pairs all"}, path("x.json"));
+  expect_refusal(with_all({"explain", "--calibration", path("world/ratings.json"), "--output",
+                           path("x.json")}),
+                 3, {"ratings.json", "charm calibrate"}, path("x.json"));
+}
+
+TEST_F(Conclusions, ShrinkIsOffUnlessAskedFor) {
+  score_all();
+  const std::vector<std::string> base =
+      with_all({"calibrate", "--ratings", path("world/ratings.json"), "--reference", "helper",
+                "--bootstrap", "20", "--output"});
+  std::vector<std::string> plain = base, shrunk = base;
+  const auto place = std::find(base.begin(), base.end(), "--output") - base.begin() + 1;
+  plain.insert(plain.begin() + place, path("plain.json"));
+  shrunk.insert(shrunk.begin() + place, path("shrunk.json"));
+  shrunk.emplace_back("--shrink");
+  ASSERT_EQ(run_charm(plain).code, 0);
+  ASSERT_EQ(run_charm(shrunk).code, 0);
+  const json a = json::parse(read_file(path("plain.json"))),
+             b = json::parse(read_file(path("shrunk.json")));
+  EXPECT_TRUE(a["shrink"].is_null());
+  EXPECT_TRUE(b["shrink"]["prior_sd"].is_number());
+  EXPECT_EQ(b["policies"][0]["offset_unshrunk"], a["policies"][0]["offset"]);
+}
+
+}  // namespace
+}  // namespace charm::e2e
