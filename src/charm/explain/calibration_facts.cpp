@@ -50,7 +50,9 @@ stats::TieRule ties_at(const json& object, const std::string& where) {
 CalibrationFacts read_calibration_facts(const fs::path& path) try {
   const std::string where = path.string();
   const json file = json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!file.is_object()) throw Error(ErrorKind::kInput, "{}: expected a JSON object", where);
+  if (!file.is_object())
+    throw Error(ErrorKind::kInput, "{}: expected a JSON object, as charm calibrate writes it",
+                where);
   CalibrationFacts facts;
   facts.reference = value_at<std::string>(file, "reference", where);
   facts.num_prompts = value_at<std::int64_t>(file, "num_prompts", where);
