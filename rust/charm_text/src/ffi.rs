@@ -75,6 +75,22 @@ fn silence_guarded_panics() {
     });
 }
 
+fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
+    payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("panic without a message")
+}
+
+/// Runs a library on what a user gave; where it panics instead of returning an error, that is a failure of this status. Only for
+/// calls inside `guard`, whose handles stay usable afterwards.
+pub fn survive<T>(status: Status, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        Err(Failure::new(status, format!("cannot be used: {}", panic_text(payload.as_ref()))))
+    })
+}
+
 /// Runs the body of an exported function; errors and panics become a status and the thread's last error.
 pub fn guard(body: impl FnOnce() -> Result<(), Failure>) -> Status {
     silence_guarded_panics();
@@ -84,14 +100,7 @@ pub fn guard(body: impl FnOnce() -> Result<(), Failure>) -> Status {
     let failure = match result {
         Ok(Ok(())) => return OK,
         Ok(Err(failure)) => failure,
-        Err(payload) => {
-            let text = payload
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| payload.downcast_ref::<&str>().copied())
-                .unwrap_or("panic without a message");
-            Failure::new(PANIC, text)
-        }
+        Err(payload) => Failure::new(PANIC, panic_text(payload.as_ref())),
     };
     LAST_ERROR.with(|last| *last.borrow_mut() = failure.message);
     failure.status

@@ -197,7 +197,7 @@ pub unsafe extern "C" fn charm_text_template_new(
         let source = text_argument("source", source, source_length)?;
         let context_json = text_argument("context_json", context_json, context_length)?;
         let date = text_argument("date", date, date_length)?;
-        let template = ChatTemplate::new(source, context_json, date)?;
+        let template = survive(INVALID_INPUT, || ChatTemplate::new(source, context_json, date))?;
         reference("out_template", out_template)?;
         store("out_template", out_template, Box::into_raw(Box::new(template)))
     })
@@ -228,6 +228,7 @@ pub unsafe extern "C" fn charm_text_template_render(
     guard(|| {
         let template = reference("chat_template", chat_template)?;
         let messages = text_argument("messages_json", messages_json, messages_length)?;
-        store("out_text", out_text, template.render(messages, add_generation_prompt != 0)?.into())
+        let text = survive(FAILED, || template.render(messages, add_generation_prompt != 0))?;
+        store("out_text", out_text, text.into())
     })
 }

@@ -40,7 +40,7 @@ pub unsafe extern "C" fn charm_text_tokenizer_new(
     guard(|| {
         let json = text_argument("json", json, json_length)?;
         let added_json = text_argument("added_json", added_json, added_length)?;
-        let tokenizer = tokenizer_from_json(json, added_json, split_special_tokens != 0)?;
+        let tokenizer = survive(INVALID_INPUT, || tokenizer_from_json(json, added_json, split_special_tokens != 0))?;
         reference("out_tokenizer", out_tokenizer)?;
         store("out_tokenizer", out_tokenizer, Box::into_raw(Box::new(tokenizer)))
     })
@@ -71,9 +71,10 @@ pub unsafe extern "C" fn charm_text_tokenizer_encode(
     guard(|| {
         let tokenizer = reference("tokenizer", tokenizer)?;
         let text = text_argument("text", text, text_length)?;
-        let encoding = tokenizer
-            .encode_fast(text, add_special_tokens != 0)
-            .map_err(|error| Failure::new(FAILED, error.to_string()))?;
+        let encoding = survive(FAILED, || {
+            let encoded = tokenizer.encode_fast(text, add_special_tokens != 0);
+            encoded.map_err(|error| Failure::new(FAILED, error.to_string()))
+        })?;
         let ids = encoding.get_ids().iter().map(|&id| to_i32(id)).collect::<Result<Vec<_>, _>>()?;
         store("out_ids", out_ids, ids.into())
     })
@@ -104,9 +105,10 @@ pub unsafe extern "C" fn charm_text_tokenizer_decode(
         if let Some(id) = ids.iter().find(|&&id| tokenizer.id_to_token(id).is_none()) {
             return Err(Failure::new(FAILED, format!("token id {id} is not in the vocabulary")));
         }
-        let text = tokenizer
-            .decode(&ids, skip_special_tokens != 0)
-            .map_err(|error| Failure::new(FAILED, error.to_string()))?;
+        let text = survive(FAILED, || {
+            let decoded = tokenizer.decode(&ids, skip_special_tokens != 0);
+            decoded.map_err(|error| Failure::new(FAILED, error.to_string()))
+        })?;
         store("out_text", out_text, text.into())
     })
 }

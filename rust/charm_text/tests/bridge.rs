@@ -132,6 +132,22 @@ fn panics_become_a_status() {
 }
 
 #[test]
+fn panics_of_a_library_are_failures_of_its_input() {
+    let failure = survive::<()>(INVALID_INPUT, || panic!("boom")).unwrap_err();
+    assert_eq!((failure.status, failure.message.as_str()), (INVALID_INPUT, "cannot be used: boom"));
+    assert_eq!(survive(FAILED, || Ok(7)).unwrap(), 7);
+    // The crate unwraps what its helper for added tokens returns.
+    let json = r#"{"version":"1.0","added_tokens":[{"id":0,"content":"a","single_word":false,"lstrip":false,"rstrip":false,
+        "normalized":false,"special":true}],"model":{"type":"WordLevel","vocab":{"a" 0},"unk_token":"a"}}"#;
+    let mut tokenizer = std::ptr::null_mut();
+    let added = "[]";
+    let status = unsafe {
+        charm_text_tokenizer_new(json.as_ptr().cast(), json.len(), added.as_ptr().cast(), added.len(), 0, &mut tokenizer)
+    };
+    assert_eq!(status, INVALID_INPUT);
+}
+
+#[test]
 fn header_declares_exactly_what_is_exported() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
     let read = |path: &str| std::fs::read_to_string(format!("{root}{path}")).unwrap();

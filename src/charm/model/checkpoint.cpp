@@ -6,6 +6,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/parse_json.h"
 #include "charm/model/decoder_weights.h"
 #include "charm/model/families/family.h"
 #include "charm/tensor/safetensors.h"
@@ -45,12 +46,7 @@ std::string dtype_name(at::ScalarType dtype) {
 std::string updated_config(const fs::path& source_dir, const DecoderConfig& config,
                            at::ScalarType dtype) {
   const fs::path path = source_dir / "config.json";
-  ordered_json json;
-  try {
-    json = ordered_json::parse(read_file(path));
-  } catch (const ordered_json::exception& error) {
-    throw Error(ErrorKind::kInput, "{}: not JSON: {}", path.string(), error.what());
-  }
+  auto json = parse_json<ordered_json>(read_file(path), path.string());
   // A head of another kind came with a name of its own, which stays.
   const Family& family = family_of_type(config.model_type);
   const bool linear = config.head == HeadKind::kLinear;

@@ -3,10 +3,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/parse_json.h"
 #include "charm/model/config_reader.h"
 #include "charm/model/families/family.h"
 #include "charm/model/heads.h"
@@ -18,12 +20,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 json parse_object(const std::string& text, const std::string& name) {
-  json parsed;
-  try {
-    parsed = json::parse(text);
-  } catch (const json::exception& error) {
-    throw Error(ErrorKind::kInput, "{}: not JSON: {}", name, error.what());
-  }
+  json parsed = parse_json(text, name);
   if (!parsed.is_object())
     throw Error(ErrorKind::kInput, "{}: is a JSON {}, expected an object", name,
                 parsed.type_name());
@@ -112,11 +109,14 @@ void read_tokens(const ConfigReader& reader, DecoderConfig& config) {
   config.pad_token_id = pad.empty() ? -1 : pad.front();
 }
 
+// Several times the layers of any published model.
+constexpr std::int64_t kMostLayers = 4096;
+
 void read_sizes(const ConfigReader& reader, const Family& family, DecoderConfig& config) {
   config.vocab_size = reader.integer("vocab_size", 1);
   config.hidden_size = reader.integer("hidden_size", 1);
   config.intermediate_size = reader.integer("intermediate_size", 1);
-  config.num_layers = reader.integer("num_hidden_layers", 1);
+  config.num_layers = reader.integer("num_hidden_layers", 1, kMostLayers);
   config.num_heads = reader.integer("num_attention_heads", 1);
   config.num_kv_heads = reader.integer_or("num_key_value_heads", config.num_heads, 1);
   if (config.num_heads % config.num_kv_heads != 0) {
@@ -165,8 +165,9 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
   if (head != nullptr) read_head(reader, *head, config);
   if (config.rope.kind == RopeKind::kDynamic) {
     // The lengths this rope stretches to; config.json names the one it starts from.
-    config.max_positions =
-        static_cast<std::int64_t>(config.rope.factor * static_cast<double>(config.max_positions));
+    constexpr double kMost = std::numeric_limits<std::int32_t>::max();
+    config.max_positions = static_cast<std::int64_t>(
+        std::min(config.rope.factor * static_cast<double>(config.max_positions), kMost));
   }
   return config;
 }

@@ -10,10 +10,15 @@ namespace {
 
 // Far deeper than any recipe; keeps a hostile file from exhausting the stack.
 constexpr int kMaxDepth = 32;
+// Aliases count each time they are used: a few lines of aliases of aliases stand for billions of values.
+constexpr int kMaxValues = 10000;
 
-YamlValue convert(const YAML::Node& node, const fs::path& path, int depth) {
+YamlValue convert(const YAML::Node& node, const fs::path& path, int depth, int& num_values) {
   YamlValue value;
   value.line = node.Mark().line + 1;
+  if (++num_values > kMaxValues) {
+    throw Error(ErrorKind::kUsage, "{}:{}: more than {} values, counting each use of an alias", path.string(), value.line, kMaxValues);
+  }
   if (depth > kMaxDepth) throw Error(ErrorKind::kUsage, "{}:{}: nested too deeply", path.string(), value.line);
   switch (node.Type()) {
     case YAML::NodeType::Undefined:
@@ -25,7 +30,7 @@ YamlValue convert(const YAML::Node& node, const fs::path& path, int depth) {
       return value;
     case YAML::NodeType::Sequence:
       value.kind = YamlValue::Kind::kList;
-      for (const YAML::Node& item : node) value.items.push_back(convert(item, path, depth + 1));
+      for (const YAML::Node& item : node) value.items.push_back(convert(item, path, depth + 1, num_values));
       return value;
     case YAML::NodeType::Map:
       break;
@@ -36,7 +41,7 @@ YamlValue convert(const YAML::Node& node, const fs::path& path, int depth) {
     if (!entry.first.IsScalar()) throw Error(ErrorKind::kUsage, "{}:{}: a key must be a plain word", path.string(), line);
     const std::string name = entry.first.Scalar();
     if (value.find(name) != nullptr) throw Error(ErrorKind::kUsage, "{}:{}: key '{}' is given twice", path.string(), line, name);
-    value.members.push_back({.name = name, .line = line, .value = convert(entry.second, path, depth + 1)});
+    value.members.push_back({.name = name, .line = line, .value = convert(entry.second, path, depth + 1, num_values)});
   }
   return value;
 }
@@ -67,8 +72,9 @@ std::string_view yaml_kind_name(YamlValue::Kind kind) {
 
 YamlValue read_yaml(const fs::path& path) {
   const std::string content = read_file(path);
+  int num_values = 0;
   try {
-    return convert(YAML::Load(content), path, 0);
+    return convert(YAML::Load(content), path, 0, num_values);
   } catch (const YAML::Exception& error) {
     throw Error(ErrorKind::kUsage, "{}:{}: not valid YAML: {}", path.string(), error.mark.line + 1, error.msg);
   }

@@ -4,6 +4,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/parse_json.h"
 #include "charm/prefer/pairing.h"
 
 namespace charm::prefer {
@@ -40,12 +41,7 @@ double finite_member(const nlohmann::json& object, const char* name, const std::
 }  // namespace
 
 Offsets read_offsets(const std::filesystem::path& path) {
-  nlohmann::json calibration;
-  try {
-    calibration = nlohmann::json::parse(read_file(path));
-  } catch (const nlohmann::json::exception& e) {
-    throw Error(ErrorKind::kInput, "{}: broken JSON: {}", path.string(), e.what());
-  }
+  const nlohmann::json calibration = parse_json(read_file(path), path.string());
   Offsets offsets;
   offsets.reference = text_member(calibration, "reference", path.string());
   const nlohmann::json& policies = member(calibration, "policies", path.string());

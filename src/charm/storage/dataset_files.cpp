@@ -7,18 +7,13 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/parse_json.h"
 #include "charm/storage/row_reader.h"
 
 namespace charm::storage {
 namespace {
 
-nlohmann::json read_json(const fs::path& path) {
-  try {
-    return nlohmann::json::parse(read_file(path));
-  } catch (const nlohmann::json::exception& e) {
-    throw Error(ErrorKind::kInput, "{}: broken JSON: {}", path.string(), e.what());
-  }
-}
+nlohmann::json read_json(const fs::path& path) { return parse_json(read_file(path), path.string()); }
 
 std::string quoted_list(const std::vector<std::string>& names) {
   return fmt::format("'{}'", fmt::join(names, "', '"));

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "charm/base/error.h"
+#include "charm/base/json_text.h"
 #include "charm/base/utf8.h"
 #include "charm/storage/byte_stream.h"
 #include "charm/storage/row_source.h"
@@ -32,6 +33,10 @@ std::string short_message(std::string_view message) {
 RowOutcome parse_row(std::string_view text, nlohmann::json& row, std::string& problem) {
   if (const auto offset = find_invalid_utf8(text)) {
     problem = fmt::format("invalid UTF-8 at byte {} of the row", *offset + 1);
+    return RowOutcome::kBad;
+  }
+  if (nests_deeper_than(text, kMaxJsonDepth)) {
+    problem = fmt::format("brackets nest deeper than {} levels", kMaxJsonDepth);
     return RowOutcome::kBad;
   }
   try {

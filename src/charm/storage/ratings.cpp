@@ -10,6 +10,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/json_text.h"
 #include "charm/base/log.h"
 #include "charm/base/nearest.h"
 #include "charm/base/utf8.h"
@@ -223,6 +224,9 @@ std::vector<ArenaRating> ratings_of_json(const Json& json, const fs::path& path,
 // Lines of JSON objects; a plain JSON file is one value over all lines and is tried first.
 std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path& path,
                                          const RatingsOptions& options) {
+  if (nests_deeper_than(text, kMaxJsonDepth)) {
+    throw Error(ErrorKind::kInput, "{}: brackets nest deeper than {} levels: no ratings file", path.string(), kMaxJsonDepth);
+  }
   std::string failure;
   try {
     return ratings_of_json(Json::parse(text), path, options);

@@ -11,6 +11,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/json_text.h"
 #include "charm/tensor/safetensors_dtype.h"
 
 namespace charm::tensor {
@@ -50,6 +51,10 @@ std::uint64_t read_little_endian(const std::byte* bytes) {
 /// Parses the header; JSON readers keep the last of two equal names, so names are collected while
 /// parsing.
 json parse_header(std::string_view text, const std::string& file) {
+  if (nests_deeper_than(text, kMaxJsonDepth)) {
+    throw Error(ErrorKind::kInput, "{}: the header's brackets nest deeper than {} levels: the file is corrupt or no safetensors file",
+                file, kMaxJsonDepth);
+  }
   std::set<std::string> names;
   const auto on_event = [&](int depth, json::parse_event_t event, json& parsed) {
     if (event == json::parse_event_t::key && depth == 1 &&
@@ -83,21 +88,24 @@ std::uint64_t natural_number(const json& value, const std::string& file, const s
   return value.get<std::uint64_t>();
 }
 
-/// Product of the shape times the element size; throws where it does not fit 63 bits.
+/// Product of the shape times the element size; throws where it does not fit 63 bits, be it for an extent beside a zero: strides
+/// multiply those too.
 std::uint64_t byte_count(const std::vector<std::int64_t>& shape, std::uint64_t element_bytes,
                          const std::string& file, const std::string& tensor) {
   constexpr std::uint64_t kMax = std::numeric_limits<std::int64_t>::max();
   std::uint64_t bytes = element_bytes;
+  bool empty = false;
   for (const std::int64_t extent : shape) {
-    const auto size = static_cast<std::uint64_t>(extent);
-    if (size != 0 && bytes > kMax / size) {
+    empty = empty || extent == 0;
+    const auto size = static_cast<std::uint64_t>(std::max<std::int64_t>(extent, 1));
+    if (bytes > kMax / size) {
       throw Error(ErrorKind::kInput,
                   "{}: tensor '{}': its shape has more elements than a file can hold", file,
                   tensor);
     }
     bytes *= size;
   }
-  return bytes;
+  return empty ? 0 : bytes;
 }
 
 TensorInfo parse_tensor(const json& entry, std::uint64_t data_bytes, const std::string& file,

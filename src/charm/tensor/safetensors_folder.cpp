@@ -3,6 +3,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/parse_json.h"
 #include "charm/tensor/safetensors.h"
 
 namespace charm::tensor {
@@ -16,12 +17,7 @@ constexpr std::string_view kIndex = "model.safetensors.index.json";
 
 /// tensor name -> shard's file name, from the index.
 std::map<std::string, std::string> read_weight_map(const fs::path& index) {
-  json parsed;
-  try {
-    parsed = json::parse(read_file(index));
-  } catch (const json::exception& error) {
-    throw Error(ErrorKind::kInput, "{}: not JSON: {}", index.string(), error.what());
-  }
+  json parsed = parse_json(read_file(index), index.string());
   const json* map =
       parsed.is_object() && parsed.contains("weight_map") ? &parsed["weight_map"] : nullptr;
   if (map == nullptr || !map->is_object()) {

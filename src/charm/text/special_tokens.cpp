@@ -9,6 +9,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/parse_json.h"
 
 namespace charm::text {
 namespace {
@@ -109,12 +110,7 @@ nlohmann::json read_added_tokens(const fs::path& model_dir) {
 nlohmann::json read_config(const fs::path& model_dir, const char* file) {
   const fs::path path = model_dir / file;
   if (!fs::exists(path)) return nlohmann::json::object();
-  nlohmann::json config;
-  try {
-    config = nlohmann::json::parse(read_file(path));
-  } catch (const nlohmann::json::exception& e) {
-    throw Error(ErrorKind::kInput, "{}: not JSON: {}", path.string(), e.what());
-  }
+  nlohmann::json config = parse_json(read_file(path), path.string());
   if (!config.is_object()) {
     throw Error(ErrorKind::kInput, "{}: expected a JSON object, found {}", path.string(),
                 config.type_name());

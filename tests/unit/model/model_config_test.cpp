@@ -140,6 +140,8 @@ TEST(ModelConfig, OneLabelOnly) {
 TEST(ModelConfig, BadValues) {
   EXPECT_THAT(failure("{"), HasSubstr("not JSON"));
   EXPECT_THAT(failure("[]"), HasSubstr("expected an object"));
+  EXPECT_THAT(failure_with(R"("num_hidden_layers": 2000000000)"), HasSubstr("num_hidden_layers is 2000000000, expected an integer in 1 .. 4096"));
+  EXPECT_THAT(failure_with("\"num_labels\": " + std::string(1000, '[') + std::string(1000, ']')), HasSubstr("brackets nest deeper"));
   EXPECT_THAT(failure_with(R"("hidden_size": "32")"),
               HasSubstr("hidden_size is \"32\", expected an integer"));
   EXPECT_THAT(failure_with(R"("hidden_size": 99999999999999)"), HasSubstr("hidden_size"));

@@ -42,6 +42,18 @@ TEST(YamlTree, NamesTheLineOfBrokenYaml) {
   EXPECT_THAT(refusal("run_dir: 1\nrun-dir: 2\n"), HasSubstr("given twice"));
 }
 
+TEST(YamlTree, AliasesOfAliasesAreCounted) {
+  std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 12; ++i) {
+    const std::string alias = "*a" + std::to_string(i - 1);
+    text += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [";
+    for (int k = 0; k < 9; ++k) text += alias + ", ";
+    text += alias + "]\n";
+  }
+  EXPECT_THAT(refusal(text), HasSubstr("more than 10000 values"));
+  EXPECT_THAT(refusal("&a [*a]\n"), HasSubstr("nested too deeply"));
+}
+
 TEST(YamlTree, AMissingFileIsAnIoError) {
   try {
     read_yaml("/nowhere/recipe.yaml");

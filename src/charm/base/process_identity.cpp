@@ -1,0 +1,65 @@
+#include "charm/base/process_identity.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace charm {
+namespace {
+
+/// proc(5): what a process's stat file says behind its name.
+struct Stat {
+  char state = '?';
+  std::string start_time;
+};
+
+/// Nothing found means state '?'.
+Stat read_stat(const std::string& pid) {
+  std::ifstream file("/proc/" + pid + "/stat");
+  std::string line;
+  std::getline(file, line);
+  Stat stat;
+  const std::size_t name_end = line.rfind(')');  // the name may hold anything
+  if (name_end == std::string::npos) return stat;
+  std::istringstream rest(line.substr(name_end + 1));
+  rest >> stat.state;
+  constexpr int kFieldsBetween = 18;  // state is field 3, the start time field 22
+  for (int i = 0; i < kFieldsBetween; ++i) rest >> stat.start_time;
+  rest >> stat.start_time;
+  return stat;
+}
+
+/// Machine and pid namespace; empty where unknown.
+std::string place() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string boot_id;
+  std::getline(file, boot_id);
+  std::error_code error;
+  const std::string space = std::filesystem::read_symlink("/proc/self/ns/pid", error).string();
+  return boot_id.empty() || space.empty() ? std::string() : boot_id + " " + space;
+}
+
+}  // namespace
+
+std::string process_identity() {
+  const std::string pid = std::to_string(::getpid());
+  const std::string where = place();
+  const Stat stat = read_stat(pid);
+  return where.empty() || stat.start_time.empty()
+             ? std::string()
+             : fmt::format("{} {} {}", where, pid, stat.start_time);
+}
+
+bool has_ended(const std::string& identity) {
+  std::istringstream words(identity);
+  std::string boot_id, space, pid, start_time;
+  words >> boot_id >> space >> pid >> start_time;
+  if (start_time.empty() || boot_id + " " + space != place()) return false;
+  const Stat stat = read_stat(pid);
+  return stat.start_time != start_time || stat.state == 'Z' || stat.state == 'X';
+}
+
+}  // namespace charm
