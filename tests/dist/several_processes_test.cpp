@@ -69,7 +69,7 @@ TEST_F(SeveralProcesses, AKilledOneEndsTheRunAndOneProcessFinishesIt) {
   });
   ASSERT_EQ(outcomes[1].code, 128 + 9);
   EXPECT_EQ(outcomes[0].code, 6);
-  EXPECT_THAT(outcomes[0].err, testing::HasSubstr("rank 1 of 2 has given no sign of life"));
+  EXPECT_THAT(outcomes[0].err, testing::HasSubstr("rank 1 of 2 has ended without a word"));
   EXPECT_FALSE(fs::exists(path("killed/manifest.json")));
   ASSERT_EQ(run_charm(command("killed")).code, 0);
   ASSERT_EQ(run_charm(command("one")).code, 0);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "charm/base/log.h"
+#include "charm/base/process_identity.h"
 
 namespace charm::dist {
 namespace {
@@ -17,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kLookEvery = std::chrono::milliseconds(5);
 constexpr auto kSignEvery = std::chrono::seconds(1);
 constexpr auto kSilence = std::chrono::seconds(30);
+constexpr auto kLookAtProcessEvery = std::chrono::milliseconds(200);
 
 std::vector<std::uint8_t> to_bytes(const std::string& text) { return {text.begin(), text.end()}; }
 std::string to_text(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
@@ -26,8 +28,16 @@ struct Peer {
   std::int64_t received = 0;
   std::int64_t signs = 0;
   Clock::time_point last_sign = Clock::now();
+  std::string process;  ///< see process_identity
+  Clock::time_point last_look;
   bool ended = false;
 };
+
+/// What ranks above 0 throw when the store cannot be reached any more.
+Error rank_0_has_ended(const Launch& launch, const std::exception& error) {
+  log::debug("TCPStore: {}", error.what());
+  return Error(ErrorKind::kResource, "rank {} of {} stops: rank 0 has ended; see its message", launch.rank, launch.size);
+}
 
 }  // namespace
 
@@ -93,6 +103,11 @@ World World::join(const Launch& launch, double patience_seconds) {
   world.state_->prefix = launch.key_prefix;
   world.state_->peers.resize(static_cast<std::size_t>(launch.size));
   if (launch.rank != 0) {
+    try {
+      world.state_->store->set(world.state_->key("process", launch.rank), to_bytes(process_identity()));
+    } catch (const std::exception& error) {
+      throw rank_0_has_ended(launch, error);
+    }
     world.state_->start_pulse(launch.rank);
     return world;
   }
@@ -106,6 +121,7 @@ World World::join(const Launch& launch, double patience_seconds) {
       }
       std::this_thread::sleep_for(kLookEvery);
     }
+    world.state_->peers[static_cast<std::size_t>(r)].process = to_text(world.state_->store->get(world.state_->key("process", r)));
   }
   return world;
 }
@@ -121,8 +137,7 @@ std::string World::broadcast(const std::string& value) {
     while (!state_->store->check({key})) std::this_thread::sleep_for(kLookEvery);
     return to_text(state_->store->get(key));
   } catch (const std::exception& error) {
-    log::debug("TCPStore: {}", error.what());
-    throw Error(ErrorKind::kResource, "rank {} of {} stops: rank 0 has ended; see its message", rank(), size());
+    throw rank_0_has_ended(launch_, error);
   }
 }
 
@@ -132,8 +147,7 @@ void World::post(const std::string& message) {
     state_->store->set(state_->key("message", rank(), state_->posted++), to_bytes(message));
     state_->store->add(state_->key("count", rank()), 1);
   } catch (const std::exception& error) {
-    log::debug("TCPStore: {}", error.what());
-    throw Error(ErrorKind::kResource, "rank {} of {} stops: rank 0 has ended; see its message", rank(), size());
+    throw rank_0_has_ended(launch_, error);
   }
 }
 
@@ -144,6 +158,10 @@ std::vector<std::string> World::collect() {
   for (int r = 1; r < size(); ++r) {
     Peer& peer = state_->peers[static_cast<std::size_t>(r)];
     if (peer.ended) continue;
+    // Asked before anything it may have said at its end.
+    const bool look = Clock::now() - peer.last_look > kLookAtProcessEvery;
+    const bool gone = look && has_ended(peer.process);
+    if (look) peer.last_look = Clock::now();
     if (const std::string key = state_->key("failure", r); store.check({key})) {
       const std::string text = to_text(store.get(key));  // "<exit code> <message>"
       throw Error(static_cast<ErrorKind>(std::stoi(text)), "rank {} of {}: {}", r, size(), text.substr(text.find(' ') + 1));
@@ -158,6 +176,12 @@ std::vector<std::string> World::collect() {
     peer.ended = ended;
     const std::int64_t signs = store.add(state_->key("sign", r), 0);
     if (signs != std::exchange(peer.signs, signs)) peer.last_sign = Clock::now();
+    if (!ended && gone) {
+      throw Error(ErrorKind::kResource,
+                  "rank {} of {} has ended without a word: it was killed, perhaps for want of memory; finished rows are kept, run the "
+                  "same command again to continue",
+                  r, size());
+    }
     if (!ended && Clock::now() - peer.last_sign > kSilence) {
       throw Error(ErrorKind::kResource,
                   "rank {} of {} has given no sign of life for {} s: it was killed or its machine is gone; finished rows are kept, run "
@@ -174,8 +198,7 @@ void World::end(const std::function<void(const std::string&)>& on_message) {
     try {
       state_->store->set(state_->key("end", rank()), to_bytes("1"));
     } catch (const std::exception& error) {
-      log::debug("TCPStore: {}", error.what());
-      throw Error(ErrorKind::kResource, "rank {} of {} stops: rank 0 has ended; see its message", rank(), size());
+      throw rank_0_has_ended(launch_, error);
     }
     return;
   }

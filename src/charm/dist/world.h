@@ -36,7 +36,8 @@ class World {
   void post(const std::string& message);
 
   /// Rank 0: messages that have arrived since the last call; does not wait. Throws another rank's failure, and kResource for a rank
-  /// that has been silent for half a minute (each gives a sign of life every second).
+  /// whose process on this machine has gone without a word (looked at five times a second), or that has been silent for half a minute
+  /// (each gives a sign of life every second).
   std::vector<std::string> collect();
 
   /// Ranks above 0: says that nothing more will come. Rank 0: waits for that from all, handing over what arrives.

@@ -1,6 +1,7 @@
 #include "charm/score/score_provenance.h"
 
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -12,6 +13,8 @@
 
 namespace charm::score {
 namespace {
+
+using nlohmann::json;
 
 const char* name_of(text::Truncation truncation) {
   switch (truncation) {
@@ -25,6 +28,12 @@ const char* name_of(text::Truncation truncation) {
 std::string short_hash(const std::string& hash) { return hash.substr(0, 12); }
 
 }  // namespace
+
+storage::ModelHashes hash_model(const fs::path& model_dir, dist::World& world) {
+  const storage::ModelHashes own = world.is_root() ? storage::hash_model(model_dir) : storage::ModelHashes();
+  const json shared = json::parse(world.broadcast(json{own.folder, own.model, own.tokenizer}.dump()));
+  return {.folder = shared[0].get<std::string>(), .model = shared[1].get<std::string>(), .tokenizer = shared[2].get<std::string>()};
+}
 
 storage::Provenance score_provenance(const ScoreStageOptions& options, const model::RewardModel& model,
                                      const text::ConversationEncoder& encoder, const storage::ModelHashes& hashes) {

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include "charm/dist/world.h"
 #include "charm/model/reward_model.h"
 #include "charm/score/score_stage.h"
 #include "charm/storage/model_hashes.h"
@@ -10,6 +11,9 @@
 #include "charm/text/conversation_encoder.h"
 
 namespace charm::score {
+
+/// What rank 0 finds, on all ranks: the others do not read the folder again.
+storage::ModelHashes hash_model(const std::filesystem::path& model_dir, dist::World& world);
 
 /// All that a score depends on besides its row: what every scores file carries.
 storage::Provenance score_provenance(const ScoreStageOptions& options, const model::RewardModel& model,

@@ -178,7 +178,7 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
     encoder_options.max_tokens = model->max_positions();
   }
   const text::ConversationEncoder encoder(options.model_dir, encoder_options);
-  const storage::ModelHashes hashes = storage::hash_model(options.model_dir);
+  const storage::ModelHashes hashes = hash_model(options.model_dir, world);
   const storage::Provenance provenance = score_provenance(options, *model, encoder, hashes);
   record_options(options, *model, encoder, hashes, provenance, manifest);
 
