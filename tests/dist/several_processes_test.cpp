@@ -3,8 +3,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
-#include <thread>
-
+#include "tests/dist/ranks.h"
 #include "tests/e2e/small_world.h"
 
 namespace charm::e2e {
@@ -20,26 +19,6 @@ class SeveralProcesses : public SmallWorld {
                  all_responses()});
   }
 
-  /// One process per list of arguments, started as torchrun would.
-  static std::vector<Outcome> run_together(const std::vector<std::vector<std::string>>& commands,
-                                           const std::function<bool()>& kill_rank_1_when = {}) {
-    static int calls = 0;
-    const std::string port = std::to_string(41000 + (getpid() % 500) * 20 + calls++);
-    std::vector<Outcome> outcomes(commands.size());
-    std::vector<std::thread> threads;
-    for (std::size_t rank = 0; rank < commands.size(); ++rank) {
-      threads.emplace_back([&, rank] {
-        RunSetup setup;
-        setup.environment = {{"RANK", std::to_string(rank)}, {"WORLD_SIZE", std::to_string(commands.size())},
-                             {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port}};
-        if (rank == 1) setup.kill_when = kill_rank_1_when;
-        outcomes[rank] = run_charm(commands[rank], setup);
-      });
-    }
-    for (std::thread& thread : threads) thread.join();
-    return outcomes;
-  }
-
   void expect_same_scores(const std::string& a, const std::string& b) const {
     for (const demo::WorldPolicy& policy : demo::world_policies()) {
       const std::string name = "/" + policy.contestant.name + ".parquet";
@@ -52,17 +31,42 @@ TEST_F(SeveralProcesses, WriteTheBytesOfOne) {
   ASSERT_EQ(run_charm(command("one")).code, 0);
   for (const std::size_t size : {2u, 3u}) {
     const std::string output = "of" + std::to_string(size);
-    for (const Outcome& outcome : run_together(std::vector(size, command(output)))) EXPECT_EQ(outcome.code, 0) << outcome.err;
+    for (const Outcome& outcome : run_ranks(std::vector(size, command(output)))) EXPECT_EQ(outcome.code, 0) << outcome.err;
     expect_same_scores("one", output);
     EXPECT_FALSE(fs::exists(path(output + ".journal")));
   }
   // Everything is there: all ranks agree that there is nothing to do.
-  for (const Outcome& outcome : run_together(std::vector(2, command("of2")))) EXPECT_EQ(outcome.code, 0) << outcome.err;
+  for (const Outcome& outcome : run_ranks(std::vector(2, command("of2")))) EXPECT_EQ(outcome.code, 0) << outcome.err;
+}
+
+/// The options that let mpirun start more processes than there are cores, and start them for root, as in a container.
+std::vector<std::string> mpirun(const std::string& version, std::size_t size) {
+  std::vector<std::string> words = {"mpirun", "-n", std::to_string(size)};
+  if (version.find("Open MPI") == std::string::npos && version.find("OpenRTE") == std::string::npos) return words;
+  words.push_back("--oversubscribe");
+  if (geteuid() == 0) words.push_back("--allow-run-as-root");
+  return words;
+}
+
+TEST_F(SeveralProcesses, WriteTheBytesOfOneUnderMpirun) {
+  RunSetup ask;
+  ask.launcher = {"mpirun", "--version"};
+  const Outcome version = run_charm({}, ask);
+  if (version.code != 0) GTEST_SKIP() << "needs mpirun (Debian: openmpi-bin)";
+  ASSERT_EQ(run_charm(command("one")).code, 0);
+  for (const std::size_t size : {2u, 3u}) {
+    const std::string output = "of" + std::to_string(size);
+    RunSetup setup;
+    setup.launcher = mpirun(version.out, size);
+    const Outcome outcome = run_charm(command(output), setup);
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    expect_same_scores("one", output);
+  }
 }
 
 TEST_F(SeveralProcesses, AKilledOneEndsTheRunAndOneProcessFinishesIt) {
   const std::string journal = path("killed.journal");
-  const std::vector<Outcome> outcomes = run_together(std::vector(2, command("killed")), [journal] {
+  const std::vector<Outcome> outcomes = run_ranks(std::vector(2, command("killed")), [journal] {
     std::error_code error;
     const auto size = fs::file_size(journal, error);
     return !error && size > 200;
@@ -79,7 +83,7 @@ TEST_F(SeveralProcesses, AKilledOneEndsTheRunAndOneProcessFinishesIt) {
 TEST_F(SeveralProcesses, AFailureEndsAllWithItsMessage) {
   std::vector<std::string> other = command("broken");
   other[2] = path("no-such-model");
-  const std::vector<Outcome> outcomes = run_together({command("broken"), other});
+  const std::vector<Outcome> outcomes = run_ranks({command("broken"), other});
   EXPECT_NE(outcomes[1].code, 0);
   EXPECT_EQ(outcomes[0].code, outcomes[1].code);
   EXPECT_THAT(outcomes[0].err, testing::AllOf(testing::HasSubstr("rank 1 of 2"), testing::HasSubstr("no-such-model")));

@@ -32,10 +32,12 @@ fs::path capture_file(const char* stream) {
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(126);
   }
   for (const auto& [name, value] : setup.environment) setenv(name.c_str(), value.c_str(), 1);
-  std::vector<char*> argv = {const_cast<char*>(CHARM_PROGRAM)};
+  std::vector<char*> argv;
+  for (const std::string& word : setup.launcher) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(const_cast<char*>(CHARM_PROGRAM));
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
-  execv(CHARM_PROGRAM, argv.data());
+  execvp(argv[0], argv.data());  // charm itself has an absolute path
   _exit(127);
 }
 

@@ -18,6 +18,7 @@ struct Outcome {
 struct RunSetup {
   std::int64_t max_file_bytes = 0;  ///< no file may grow beyond this (RLIMIT_FSIZE); 0: no limit
   std::vector<std::pair<std::string, std::string>> environment;  ///< set for the process, besides ours
+  std::vector<std::string> launcher;  ///< words in front of the program, the first one found on PATH: "mpirun", "-n", "2"
   /// Asked every millisecond; the process gets SIGKILL at the first true. Empty: it runs to its end.
   std::function<bool()> kill_when;
 };
