@@ -86,7 +86,8 @@ struct Way {
 };
 const Way kWays[] = {{"autograd", nn::Mode::kAutograd, nn::GemmBackend::kAtenLinear},
                      {"inference_aten", nn::Mode::kInference, nn::GemmBackend::kAtenLinear},
-                     {"inference_packed", nn::Mode::kInference, nn::GemmBackend::kOneDnnPacked}};
+                     {"inference_packed", nn::Mode::kInference, nn::GemmBackend::kOneDnnPacked},
+                     {"inference_charm", nn::Mode::kInference, nn::GemmBackend::kCharm}};
 
 std::string test_name(const std::string& model, const std::string& way) {
   std::string name = model + "_" + way;

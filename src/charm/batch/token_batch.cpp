@@ -27,6 +27,8 @@ PackedBatch pack(const std::vector<TokenGroup>& groups) {
   for (const TokenGroup& group : groups) {
     CHARM_CHECK(group.responses.size() == group.rows.size(), "a group has {} responses and {} row numbers",
                 group.responses.size(), group.rows.size());
+    CHARM_CHECK(!group.continues || &group == &groups.back(), "a group that is not the last continues");
+    batch.last_prompt_continues = group.continues && !group.prompt_ids.empty();
     const std::int64_t prompt_begin = batch.num_tokens();
     const auto prompt_length = static_cast<std::int64_t>(group.prompt_ids.size());
     append(batch, group.prompt_ids, /*first_position=*/0);

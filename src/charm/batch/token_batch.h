@@ -11,6 +11,7 @@ struct TokenGroup {
   std::vector<std::int32_t> prompt_ids;
   std::vector<std::vector<std::int32_t>> responses;
   std::vector<std::size_t> rows;  ///< caller's row number of each response: the way back to input order
+  bool continues = false;         ///< the next batch begins with more responses to this prompt
 
   std::int64_t num_tokens() const;  ///< tokens the group occupies once packed
 };
@@ -31,10 +32,11 @@ struct PackedBatch {
   std::vector<Segment> responses;       ///< one per response, in packed order
   std::vector<std::int64_t> last;       ///< [S] packed index of each response's last token
   std::vector<std::size_t> rows;        ///< [S] caller's row number of each response
+  bool last_prompt_continues = false;   ///< the next batch begins with the last prompt again: its keys and values are worth keeping
   std::int64_t num_tokens() const { return static_cast<std::int64_t>(ids.size()); }
 };
 
-/// Lays groups out in the given order.
+/// Lays groups out in the given order. Only the last may continue.
 PackedBatch pack(const std::vector<TokenGroup>& groups);
 
 /// The same responses in the same order; those whose whole sequence is longer than `longest` no longer share their prompt but have

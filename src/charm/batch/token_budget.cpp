@@ -5,15 +5,18 @@
 namespace charm::batch {
 namespace {
 
-// Cuts a group into parts that fit the budget; every part repeats the prompt.
+// Cuts a group into parts that fit the budget; every part names the prompt, which is computed for the first.
 std::vector<TokenGroup> split_group(TokenGroup group, std::int64_t budget_tokens) {
   std::vector<TokenGroup> parts;
-  std::int64_t used = 0;
+  auto used = static_cast<std::int64_t>(group.prompt_ids.size());
   for (std::size_t r = 0; r < group.responses.size(); ++r) {
     const auto length = static_cast<std::int64_t>(group.responses[r].size());
-    if (parts.empty() || used + length > budget_tokens) {
-      parts.push_back({group.prompt_ids, {}, {}});
-      used = static_cast<std::int64_t>(group.prompt_ids.size());
+    if (parts.empty() || (used + length > budget_tokens && !parts.back().responses.empty())) {
+      if (!parts.empty()) {
+        parts.back().continues = true;
+        used = 0;
+      }
+      parts.emplace_back().prompt_ids = group.prompt_ids;
     }
     parts.back().responses.push_back(std::move(group.responses[r]));
     parts.back().rows.push_back(group.rows[r]);
@@ -42,24 +45,21 @@ std::vector<TokenGroup> group_by_prompt(std::vector<std::pair<std::size_t, Poole
 std::vector<std::vector<TokenGroup>> plan_batches(std::vector<TokenGroup> groups, std::int64_t budget_tokens) {
   std::vector<std::vector<TokenGroup>> batches;
   std::int64_t used = 0;
-  const auto add = [&](TokenGroup&& group, std::int64_t tokens) {
+  for (TokenGroup& group : groups) {
+    const std::int64_t tokens = group.num_tokens();
+    if (tokens > budget_tokens) {
+      for (TokenGroup& part : split_group(std::move(group), budget_tokens)) {
+        used = part.num_tokens();
+        batches.emplace_back().push_back(std::move(part));
+      }
+      continue;
+    }
     if (batches.empty() || used + tokens > budget_tokens) {
       batches.emplace_back();
       used = 0;
     }
     used += tokens;
     batches.back().push_back(std::move(group));
-  };
-  for (TokenGroup& group : groups) {
-    const std::int64_t tokens = group.num_tokens();
-    if (tokens <= budget_tokens) {
-      add(std::move(group), tokens);
-      continue;
-    }
-    for (TokenGroup& part : split_group(std::move(group), budget_tokens)) {
-      const std::int64_t part_tokens = part.num_tokens();
-      add(std::move(part), part_tokens);
-    }
   }
   return batches;
 }

@@ -1,14 +1,13 @@
 #include "charm/kernels/attention.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
-#include <atomic>
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include "charm/kernels/attention_pack.h"
+#include "charm/kernels/task_team.h"
 #include "charm/kernels/tile_attention.h"
 
 namespace charm::kernels {
@@ -21,25 +20,43 @@ struct Tile {
   std::int64_t first_row;  ///< among the sequence's query rows
 };
 
+}  // namespace
+
+template <typename Element>
+struct AttentionKeys<Element>::State {
+  std::map<std::pair<std::int64_t, std::int64_t>, std::size_t> span_of;  ///< by begin and length
+  std::optional<PackedKeys<Element>> packed;
+};
+
+template <typename Element>
+AttentionKeys<Element>::AttentionKeys(const HeadRows<Element>& k, const HeadRows<Element>& v,
+                                      const std::vector<AttentionSequence>& sequences, const AttentionShape& shape,
+                                      BigBuffer& memory)
+    : state_(std::make_unique<State>()) {
+  std::vector<KeySpan> spans;
+  for (const AttentionSequence& sequence : sequences) {
+    for (const KeySpan& span : {sequence.prompt, sequence.own}) {
+      if (state_->span_of.try_emplace({span.begin, span.length}, spans.size()).second) spans.push_back(span);
+    }
+  }
+  state_->packed.emplace(k, v, shape.key_heads, pack_format<Element>(shape.head_dim), spans, memory);
+}
+
+template <typename Element>
+AttentionKeys<Element>::~AttentionKeys() = default;
+
+namespace {
+
 template <typename Element>
 class Attention {
  public:
-  Attention(const HeadRows<Element>& q, const HeadRows<Element>& k, const HeadRows<Element>& v, Element* out_QHE,
+  Attention(const HeadRows<Element>& q, const AttentionKeys<Element>& keys, Element* out_QHE,
             const std::vector<AttentionSequence>& sequences, const AttentionShape& shape)
-      : tile_attention_(shape), q_(q), out_(out_QHE), sequences_(sequences), shape_(shape) {
-    // A prompt that several sequences share is packed once.
-    std::map<std::pair<std::int64_t, std::int64_t>, std::size_t> seen;
-    std::vector<KeySpan> spans;
-    const auto span_of = [&](const KeySpan& span) {
-      const auto [at, is_new] = seen.try_emplace({span.begin, span.length}, spans.size());
-      if (is_new) spans.push_back(span);
-      return at->second;
-    };
+      : tile_attention_(shape), q_(q), keys_(*keys.state().packed), out_(out_QHE), sequences_(sequences), shape_(shape) {
     for (const AttentionSequence& sequence : sequences) {
-      prompt_span_.push_back(span_of(sequence.prompt));
-      own_span_.push_back(span_of(sequence.own));
+      prompt_span_.push_back(keys.state().span_of.at({sequence.prompt.begin, sequence.prompt.length}));
+      own_span_.push_back(keys.state().span_of.at({sequence.own.begin, sequence.own.length}));
     }
-    keys_.emplace(k, v, shape.key_heads, tile_attention_.format(), spans);
   }
 
   void run() {
@@ -49,11 +66,10 @@ class Attention {
         for (std::int64_t row = 0; row < sequences_[s].query_length; row += kTileRows) tiles.push_back({s, head, row});
       }
     }
-    // Tiles differ much in length: threads take the next one when they are done.
-    std::atomic<std::size_t> next{0};
-    at::parallel_for(0, at::get_num_threads(), 1, [&](std::int64_t, std::int64_t) {
-      TileScratch scratch(tile_attention_.format());
-      for (std::size_t i = next.fetch_add(1); i < tiles.size(); i = next.fetch_add(1)) compute(tiles[i], scratch);
+    run_tasks(static_cast<std::int64_t>(tiles.size()), [&] {  // they differ much in length
+      return [this, &tiles, scratch = std::make_unique<TileScratch>(tile_attention_.format())](std::int64_t tile) {
+        compute(tiles[static_cast<std::size_t>(tile)], *scratch);
+      };
     });
   }
 
@@ -72,7 +88,7 @@ class Attention {
     const std::int64_t key_head = tile.head / (shape_.heads / shape_.key_heads);
     const auto span = [&](std::size_t index, const KeySpan& keys, std::int64_t position) {
       for (std::int64_t at = 0; at * kBlockKeys < keys.length; ++at) {
-        if (!tile_attention_.attend(keys_->block(key_head, index, at, position), scratch)) return;
+        if (!tile_attention_.attend(keys_.block(key_head, index, at, position), scratch)) return;
       }
     };
     span(prompt_span_[tile.sequence], sequence.prompt, 0);
@@ -82,24 +98,26 @@ class Attention {
 
   TileAttention<Element> tile_attention_;
   HeadRows<Element> q_;
+  const PackedKeys<Element>& keys_;
   Element* out_;
   const std::vector<AttentionSequence>& sequences_;
   AttentionShape shape_;
   std::vector<std::size_t> prompt_span_, own_span_;  ///< of each sequence
-  std::optional<PackedKeys<Element>> keys_;
 };
 
 }  // namespace
 
 template <typename Element>
-void attention(const HeadRows<Element>& q, const HeadRows<Element>& k, const HeadRows<Element>& v, Element* out_QHE,
+void attention(const HeadRows<Element>& q, const AttentionKeys<Element>& keys, Element* out_QHE,
                const std::vector<AttentionSequence>& sequences, const AttentionShape& shape) {
-  Attention<Element>(q, k, v, out_QHE, sequences, shape).run();
+  Attention<Element>(q, keys, out_QHE, sequences, shape).run();
 }
 
-template void attention<float>(const HeadRows<float>&, const HeadRows<float>&, const HeadRows<float>&, float*,
-                               const std::vector<AttentionSequence>&, const AttentionShape&);
-template void attention<BFloat16>(const HeadRows<BFloat16>&, const HeadRows<BFloat16>&, const HeadRows<BFloat16>&, BFloat16*,
+template class AttentionKeys<float>;
+template class AttentionKeys<BFloat16>;
+template void attention<float>(const HeadRows<float>&, const AttentionKeys<float>&, float*, const std::vector<AttentionSequence>&,
+                               const AttentionShape&);
+template void attention<BFloat16>(const HeadRows<BFloat16>&, const AttentionKeys<BFloat16>&, BFloat16*,
                                   const std::vector<AttentionSequence>&, const AttentionShape&);
 
 }  // namespace charm::kernels

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "charm/kernels/big_buffer.h"
 #include "charm/kernels/kernels.h"
 
 namespace charm::kernels {
@@ -41,15 +43,34 @@ struct AttentionShape {
   float softcap = 0.0f;        ///< logits become softcap * tanh(logits / softcap); 0: as they are
 };
 
+/// Keys and values of a layer, reordered once for any number of `attention` calls.
+template <typename Element>
+class AttentionKeys {
+ public:
+  /// @param sequences  whose prompts and own tokens are needed; one that several sequences share is kept once
+  /// @param memory     where they lie as long as this object lives; replaced when it is too small
+  AttentionKeys(const HeadRows<Element>& k, const HeadRows<Element>& v, const std::vector<AttentionSequence>& sequences,
+                const AttentionShape& shape, BigBuffer& memory);
+  ~AttentionKeys();
+
+  struct State;
+  const State& state() const { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
 /// Causal grouped-query attention, softmax(scale q k^T) v, over blocks of keys with a running maximum and sum.
 /// Source of the method: Dao et al., FlashAttention (arXiv 2205.14135), algorithm 1; Milakov and Gimelshein (arXiv 1805.02867).
 ///
 /// Sums are float32. bfloat16 is multiplied in pairs (kernels/tile_product.h), with probabilities rounded to bfloat16 as ATen does. A row's bits depend on its own sequence alone: key blocks start where the prompt and
 /// the own tokens start, and no sum runs over rows.
 ///
-/// @param out_QHE  [Q, H*E], contiguous; rows outside the sequences are left alone
+/// @param keys       made of sequences with the same prompts and own tokens
+/// @param sequences  may be parts of the query rows
+/// @param out_QHE    [Q, H*E], contiguous; rows outside the sequences are left alone
 template <typename Element>
-void attention(const HeadRows<Element>& q, const HeadRows<Element>& k, const HeadRows<Element>& v, Element* out_QHE,
+void attention(const HeadRows<Element>& q, const AttentionKeys<Element>& keys, Element* out_QHE,
                const std::vector<AttentionSequence>& sequences, const AttentionShape& shape);
 
 }  // namespace charm::kernels

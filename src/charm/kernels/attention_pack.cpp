@@ -19,7 +19,7 @@ std::uint32_t pair_of(float, float) { return 0; }  // float32 is never packed in
 
 template <typename Element>
 PackedKeys<Element>::PackedKeys(const HeadRows<Element>& k, const HeadRows<Element>& v, std::int64_t key_heads,
-                                const PackFormat& format, const std::vector<KeySpan>& spans)
+                                const PackFormat& format, const std::vector<KeySpan>& spans, BigBuffer& memory)
     : format_(format), spans_(spans) {
   struct Place {
     std::int64_t begin, length;
@@ -32,7 +32,10 @@ PackedKeys<Element>::PackedKeys(const HeadRows<Element>& k, const HeadRows<Eleme
       places.push_back({span.begin + at, std::min(kBlockKeys, span.length - at)});
     }
   }
-  packed_ = std::make_unique_for_overwrite<std::uint32_t[]>(static_cast<std::size_t>(key_heads * num_blocks_ * block_size()));
+  const auto words = static_cast<std::size_t>(key_heads * num_blocks_ * block_size());
+  if (memory.size() < words) memory = BigBuffer(words);
+  std::uint32_t* const packed = memory.data();
+  packed_ = packed;
   const std::int64_t dim = format_.head_dim;
   const std::int64_t columns = format_.padded_dim();
   at::parallel_for(0, key_heads * num_blocks_, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -41,7 +44,7 @@ PackedKeys<Element>::PackedKeys(const HeadRows<Element>& k, const HeadRows<Eleme
       const Place place = places[static_cast<std::size_t>(i % num_blocks_)];
       const auto key = [&](std::int64_t n) { return k.data + head * k.head_stride + (place.begin + n) * k.row_stride; };
       const auto value = [&](std::int64_t n) { return v.data + head * v.head_stride + (place.begin + n) * v.row_stride; };
-      std::uint32_t* keys = packed_.get() + i * block_size();
+      std::uint32_t* keys = packed + i * block_size();
       std::uint32_t* values = keys + format_.query_steps() * kBlockKeys;
       if (place.length < kBlockKeys || columns != dim) std::fill(keys, keys + block_size(), 0u);
       for (std::int64_t n = 0; n < place.length; ++n) {
@@ -77,7 +80,7 @@ template <typename Element>
 PackedBlock PackedKeys<Element>::block(std::int64_t key_head, std::size_t span, std::int64_t index, std::int64_t first) const {
   const std::int64_t at = key_head * num_blocks_ + first_block_[span] + index;
   PackedBlock block;
-  block.keys = packed_.get() + at * block_size();
+  block.keys = packed_ + at * block_size();
   block.values = block.keys + format_.query_steps() * kBlockKeys;
   block.length = std::min(kBlockKeys, spans_[span].length - index * kBlockKeys);
   block.first = first + index * kBlockKeys;

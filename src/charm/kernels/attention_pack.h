@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "charm/kernels/attention.h"
 #include "charm/kernels/attention_tile.h"
+#include "charm/kernels/big_buffer.h"
 
 namespace charm::kernels {
 
@@ -19,12 +19,12 @@ struct PackFormat {
   std::int64_t padded_dim() const { return (head_dim + kProductColumns - 1) / kProductColumns * kProductColumns; }
 };
 
-/// Keys and values of a batch's spans, in blocks that start where the span starts; missing keys of the last block are zeros.
+/// Keys and values of a batch's spans in the caller's memory, in blocks that start where the span starts; missing keys of the last block are zeros.
 template <typename Element>
 class PackedKeys {
  public:
   PackedKeys(const HeadRows<Element>& k, const HeadRows<Element>& v, std::int64_t key_heads, const PackFormat& format,
-             const std::vector<KeySpan>& spans);
+             const std::vector<KeySpan>& spans, BigBuffer& memory);
 
   /// @param first  position of the span's first key in the sequence that reads it
   PackedBlock block(std::int64_t key_head, std::size_t span, std::int64_t index, std::int64_t first) const;
@@ -36,7 +36,7 @@ class PackedKeys {
   std::int64_t num_blocks_ = 0;            ///< of one head
   std::vector<KeySpan> spans_;
   std::vector<std::int64_t> first_block_;  ///< of each span
-  std::unique_ptr<std::uint32_t[]> packed_;  ///< [key_heads][num_blocks][keys, then values]
+  const std::uint32_t* packed_ = nullptr;  ///< [key_heads][num_blocks][keys, then values]
 };
 
 /// Copies query rows; rows beyond `rows` up to kTileRows are zeros. `to` is [kTileRows][query_steps].

@@ -44,18 +44,16 @@ void rms_norm(const Element* x_TD, const Element* weight_D, float eps, Element* 
 }
 
 template <typename Element>
-void rope_heads(const Element* x_THE, const float* cos_TF, const float* sin_TF, Element* out_HTE, std::int64_t rows,
-                std::int64_t heads, std::int64_t head_dim) {
+void rope(Element* x_THE, const float* cos_TF, const float* sin_TF, std::int64_t rows, std::int64_t heads, std::int64_t head_dim) {
   const RowKernels& k = dispatched();
   const std::int64_t half = head_dim / 2;
   for_rows(rows, heads * head_dim, [&](std::int64_t t) {
     for (std::int64_t h = 0; h < heads; ++h) {
-      const Element* x = x_THE + (t * heads + h) * head_dim;
-      Element* out = out_HTE + (h * rows + t) * head_dim;
+      Element* x = x_THE + (t * heads + h) * head_dim;
       if constexpr (std::is_same_v<Element, float>) {
-        k.rope_f32(x, cos_TF + t * half, sin_TF + t * half, out, half);
+        k.rope_f32(x, cos_TF + t * half, sin_TF + t * half, x, half);
       } else {
-        k.rope_bf16(bits(x), cos_TF + t * half, sin_TF + t * half, bits(out), half);
+        k.rope_bf16(bits(x), cos_TF + t * half, sin_TF + t * half, bits(x), half);
       }
     }
   });
@@ -102,8 +100,7 @@ const char* instruction_set() { return dispatched().instruction_set; }
 
 #define CHARM_KERNELS_FOR(Element)                                                                                   \
   template void rms_norm<Element>(const Element*, const Element*, float, Element*, std::int64_t, std::int64_t, float); \
-  template void rope_heads<Element>(const Element*, const float*, const float*, Element*, std::int64_t,              \
-                                    std::int64_t, std::int64_t);                                                     \
+  template void rope<Element>(Element*, const float*, const float*, std::int64_t, std::int64_t, std::int64_t);        \
   template void silu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);                             \
   template void gelu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);
 CHARM_KERNELS_FOR(float)

@@ -18,12 +18,10 @@ template <typename Element>
 void rms_norm(const Element* x_TD, const Element* weight_D, float eps, Element* out_TD, std::int64_t rows,
               std::int64_t width, float weight_offset = 0.0f);
 
-/// Rotary embedding with halves rotated, and the change from token-major to head-major:
-/// out[h, t, :] = x[t, h, :] * cos[t, :] + rotate_half(x[t, h, :]) * sin[t, :].
+/// Rotary embedding with halves rotated, in place: x[t, h, :] = x[t, h, :] * cos[t, :] + rotate_half(x[t, h, :]) * sin[t, :].
 /// cos and sin are float32 [T, E/2] (both halves of a head use the same angles). Source: transformers 5.17, apply_rotary_pos_emb.
 template <typename Element>
-void rope_heads(const Element* x_THE, const float* cos_TF, const float* sin_TF, Element* out_HTE, std::int64_t rows,
-                std::int64_t heads, std::int64_t head_dim);
+void rope(Element* x_THE, const float* cos_TF, const float* sin_TF, std::int64_t rows, std::int64_t heads, std::int64_t head_dim);
 
 /// gate = silu(gate) * up, in place; silu(z) = z / (1 + exp(-z)).
 template <typename Element>

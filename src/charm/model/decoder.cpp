@@ -26,6 +26,7 @@ struct Decoder::State {
   nn::Linear lm_head;  ///< causal LMs only
   std::vector<nn::RopeFrequencies> ropes;  ///< the model's own, then the local one where there is one
   std::vector<nn::DecoderBlock> blocks;
+  nn::BlockWorkspace workspace;
 };
 
 namespace {
@@ -46,7 +47,6 @@ nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer, const 
   parts.num_heads = config.num_heads;
   parts.num_kv_heads = config.num_kv_heads;
   parts.norm = norm_rule(config);
-  parts.activation = config.activation;
   const std::int64_t window = config.windows.empty() ? 0 : config.windows.at(layer);
   parts.attention = {.scale = config.attention_scale, .window = window, .softcap = config.attention_softcap};
   parts.rope = window > 0 && config.local_rope ? 1 : 0;
@@ -60,8 +60,11 @@ nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer, const 
   parts.k = linear(weights.k_KED, weights.k_bias);
   parts.v = linear(weights.v_KED, weights.v_bias);
   parts.o = linear(weights.o_DHE, weights.o_bias);
-  parts.gate = linear(weights.gate_FD, weights.gate_bias);
-  parts.up = linear(weights.up_FD, weights.up_bias);
+  parts.gated = mode == nn::Mode::kInference
+                    ? nn::GatedLinear::packed(weights.gate_FD, weights.gate_bias, weights.up_FD, weights.up_bias, config.activation,
+                                              backend)
+                    : nn::GatedLinear::plain(linear(weights.gate_FD, weights.gate_bias), linear(weights.up_FD, weights.up_bias),
+                                             config.activation);
   parts.down = linear(weights.down_DF, weights.down_bias);
   return parts;
 }
@@ -99,15 +102,22 @@ Decoder::~Decoder() = default;
 Decoder::Decoder(Decoder&&) noexcept = default;
 
 nn::BatchLayout Decoder::layout(const batch::PackedBatch& batch) const {
-  const auto make = [&](const batch::PackedBatch& packed) {
-    return nn::make_layout(packed, state_->ropes, state_->mode, state_->embed_VD.device());
+  const auto make = [&](const batch::PackedBatch& packed, std::int64_t num_kept) {
+    return nn::make_layout(packed, state_->ropes, state_->mode, state_->embed_VD.device(), num_kept);
   };
   // Where angles depend on a sequence's length, sequences of different lengths cannot share a prompt's keys.
   const std::int64_t longest = state_->ropes.front().fixed_up_to;
   const bool shared = std::all_of(batch.responses.begin(), batch.responses.end(), [&](const batch::Segment& s) {
     return s.prompt_length == 0 || s.prompt_length + s.response_length <= longest;
   });
-  return shared ? make(batch) : make(batch::unshare_long_prompts(batch, longest));
+  if (!shared) return make(batch::unshare_long_prompts(batch, longest), 0);
+  if (state_->mode != nn::Mode::kInference) return make(batch, 0);
+  // The prompt that the batch before left, if this one begins with it.
+  const std::vector<std::int32_t>& kept = state_->workspace.kept_prompt().ids;
+  const bool begins_with_it = !kept.empty() && !batch.prompts.empty() && batch.prompts.front().response_begin == 0 &&
+                              batch.prompts.front().response_length == static_cast<std::int64_t>(kept.size()) &&
+                              std::equal(kept.begin(), kept.end(), batch.ids.begin());
+  return make(batch, begins_with_it ? static_cast<std::int64_t>(kept.size()) : 0);
 }
 
 nn::BatchLayout Decoder::layout(const batch::CachedBatch& batch, nn::KvCache& cache) const {
@@ -132,7 +142,12 @@ double Decoder::embedding_scale() const { return state_->embedding_scale; }
 
 at::Tensor Decoder::block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout,
                           nn::BlockRows rows) const {
-  return state_->blocks.at(static_cast<std::size_t>(index)).forward(x_TD, layout, rows);
+  const bool overwritten = state_->mode == nn::Mode::kInference && rows == nn::BlockRows::kAll;
+  return run_block(index, overwritten ? x_TD.clone() : x_TD, layout, rows);
+}
+
+at::Tensor Decoder::run_block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout, nn::BlockRows rows) const {
+  return state_->blocks.at(static_cast<std::size_t>(index)).forward(x_TD, layout, rows, state_->workspace);
 }
 
 at::Tensor Decoder::head(const at::Tensor& x_SD) const {
@@ -147,16 +162,21 @@ at::Tensor Decoder::logits(const at::Tensor& x_SD) const {
 }
 
 at::Tensor Decoder::hidden(const nn::BatchLayout& layout) const {
+  nn::KeptPrompt& kept = state_->workspace.kept_prompt();
+  CHARM_CHECK(layout.num_kept == 0 || layout.num_kept == static_cast<std::int64_t>(kept.ids.size()),
+              "the layout was made when another prompt was kept");
+  if (layout.num_kept == 0) kept = nn::KeptPrompt();
+  if (layout.prompt_to_keep != kept.ids) kept.ids.clear();  // until all layers hold the new one
   at::Tensor x = embed(layout);
   for (std::int64_t i = 0; i < num_layers(); ++i) {
-    x = block(i, x, layout, i + 1 == num_layers() ? nn::BlockRows::kLast : nn::BlockRows::kAll);
+    x = run_block(i, x, layout, i + 1 == num_layers() ? nn::BlockRows::kLast : nn::BlockRows::kAll);
   }
+  if (layout.prompt_to_keep.empty()) kept = nn::KeptPrompt();
+  kept.ids = layout.prompt_to_keep;
   return x;
 }
 
-at::Tensor Decoder::forward(const nn::BatchLayout& layout) const {
-  return head(hidden(layout)).narrow(0, 0, layout.num_responses);
-}
+at::Tensor Decoder::forward(const nn::BatchLayout& layout) const { return head(hidden(layout)); }
 
 nn::GemmBackend choose_gemm_backend(const DecoderWeights& weights) {
   std::set<std::pair<std::int64_t, std::int64_t>> seen;
@@ -168,7 +188,8 @@ nn::GemmBackend choose_gemm_backend(const DecoderWeights& weights) {
     }
   }
   // In order of speed, as measured on AVX2 and AVX-512 machines (docs/numerics.md).
-  for (const nn::GemmBackend backend : {nn::GemmBackend::kOneDnnPacked, nn::GemmBackend::kAtenLinear}) {
+  for (const nn::GemmBackend backend :
+       {nn::GemmBackend::kCharm, nn::GemmBackend::kOneDnnPacked, nn::GemmBackend::kAtenLinear}) {
     bool same = true;
     for (const at::Tensor& weight : shapes) same = same && nn::is_row_invariant(backend, weight);
     if (same) return backend;

@@ -23,7 +23,7 @@ class Decoder {
   /// In inference mode the weights are repacked block by block and their originals released, so that they exist once; the mode
   /// needs a CPU. In autograd mode the given tensors are used as they are (they may require gradients) and are shared.
   Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode,
-          nn::GemmBackend backend = nn::GemmBackend::kAtenLinear);
+          nn::GemmBackend backend = nn::GemmBackend::kCharm);
   ~Decoder();
   Decoder(Decoder&&) noexcept;
 
@@ -59,6 +59,9 @@ class Decoder {
   const DecoderConfig& config() const { return config_; }
 
  private:
+  /// Like `block`, but in inference mode x is overwritten with BlockRows::kAll.
+  at::Tensor run_block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout, nn::BlockRows rows) const;
+
   DecoderConfig config_;
   struct State;
   std::unique_ptr<State> state_;

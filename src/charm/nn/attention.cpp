@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
@@ -14,48 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "charm/base/check.h"
-#include "charm/kernels/attention.h"
-#include "charm/nn/kernel_call.h"
-
 namespace charm::nn {
 namespace {
-
-/// Query rows in the order of the output: all tokens of prompts and responses, or the responses' last tokens.
-std::vector<kernels::AttentionSequence> sequences_of(const BatchLayout& layout, BlockRows rows) {
-  std::vector<kernels::AttentionSequence> sequences;
-  if (rows == BlockRows::kAll) {
-    for (const batch::Segment& s : layout.prompts) {
-      const kernels::KeySpan own{s.response_begin, s.response_length};
-      sequences.push_back({own.begin, own.length, /*query_offset=*/0, /*prompt=*/{}, own});
-    }
-  }
-  for (std::size_t i = 0; i < layout.responses.size(); ++i) {
-    const batch::Segment& s = layout.responses[i];
-    const kernels::KeySpan prompt{s.prompt_begin, s.prompt_length};
-    const kernels::KeySpan own{s.response_begin, s.response_length};
-    if (rows == BlockRows::kAll) {
-      sequences.push_back({own.begin, own.length, /*query_offset=*/0, prompt, own});
-    } else {
-      sequences.push_back({static_cast<std::int64_t>(i), /*query_length=*/1, own.length - 1, prompt, own});
-    }
-  }
-  return sequences;
-}
-
-at::Tensor attention_inference(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE,
-                               const BatchLayout& layout, BlockRows rows, const AttentionRule& rule) {
-  const kernels::AttentionShape shape = attention_shape(q_HTE.size(0), k_KTE.size(0), q_HTE.size(2), rule);
-  at::Tensor out_THE = at::empty({q_HTE.size(1), shape.heads * shape.head_dim}, q_HTE.options());
-  call_for_dtype(q_HTE, [&](auto element) {
-    using Element = decltype(element);
-    kernels::attention<Element>(head_rows<Element>(q_HTE), head_rows<Element>(k_KTE), head_rows<Element>(v_KTE),
-                                mutable_elements<Element>(out_THE), sequences_of(layout, rows), shape);
-  });
-  const std::int64_t real = rows == BlockRows::kAll ? layout.num_tokens : layout.num_responses;
-  out_THE.narrow(0, real, out_THE.size(0) - real).zero_();
-  return out_THE;
-}
 
 /// Which keys a row may see: rows are the last R of L tokens. Bool [R, L].
 at::Tensor visible_keys(std::int64_t rows, std::int64_t keys, std::int64_t window, const at::TensorOptions& options) {
@@ -92,10 +51,8 @@ at::Tensor attend_sequence(const at::Tensor& q_1HRE, const at::Tensor& k_1KLE, c
   return at::scaled_dot_product_attention(q_1HRE, k_1KLE, v_1KLE, mask, /*dropout_p=*/0.0, causal, scale, /*enable_gqa=*/true);
 }
 
-namespace {
-
-at::Tensor attention_autograd(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE,
-                              const BatchLayout& layout, BlockRows rows, const AttentionRule& rule) {
+at::Tensor attention(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE, const BatchLayout& layout,
+                     BlockRows rows, const AttentionRule& rule) {
   const auto heads_last = [](const at::Tensor& out_1HRE) {  // [1, H, R, E] -> [R, H*E]
     return out_1HRE.squeeze(0).transpose(0, 1).flatten(1);
   };
@@ -124,14 +81,6 @@ at::Tensor attention_autograd(const at::Tensor& q_HTE, const at::Tensor& k_KTE, 
   std::vector<at::Tensor> in_order;
   for (auto& part : parts) in_order.push_back(std::move(part.second));
   return at::cat(in_order, /*dim=*/0);
-}
-
-}  // namespace
-
-at::Tensor attention(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE, const BatchLayout& layout,
-                     BlockRows rows, const AttentionRule& rule) {
-  return layout.mode == Mode::kInference ? attention_inference(q_HTE, k_KTE, v_KTE, layout, rows, rule)
-                                         : attention_autograd(q_HTE, k_KTE, v_KTE, layout, rows, rule);
 }
 
 }  // namespace charm::nn

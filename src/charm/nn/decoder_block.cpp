@@ -1,27 +1,22 @@
 #include "charm/nn/decoder_block.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
 
-#include <algorithm>
-
+#include "charm/nn/inference_block.h"
+#include "charm/nn/kv_cache.h"
 #include "charm/nn/ops.h"
 
 namespace charm::nn {
-namespace {
 
-/// Rows of the MLP computed together in inference mode: their gate and up values stay in the cache between the products.
-constexpr std::int64_t kMlpTileRows = 4 * kGemmRows;
-
-}  // namespace
-
-at::Tensor DecoderBlock::forward(const at::Tensor& x_TD, const BatchLayout& layout, BlockRows rows) const {
+at::Tensor DecoderBlock::forward(at::Tensor x_TD, const BatchLayout& layout, BlockRows rows, BlockWorkspace& workspace) const {
+  if (layout.mode == Mode::kInference) return infer_block(parts_, x_TD, layout, rows, workspace);
   const auto norm = [&](const at::Tensor& x, const at::Tensor& weight_D) {
     return weight_D.defined() ? rms_norm(x, weight_D, parts_.norm, layout.mode) : x;
   };
   const at::Tensor residual = rows == BlockRows::kLast ? x_TD.index_select(0, layout.last_S) : x_TD;
   const at::Tensor h = residual + norm(attend(norm(x_TD, parts_.input_norm_D), layout, rows), parts_.attention_out_norm_D);
-  return h + norm(mlp(norm(h, parts_.mlp_norm_D), layout.mode), parts_.mlp_out_norm_D);
+  const at::Tensor mlp = parts_.down.forward(parts_.gated.forward(norm(h, parts_.mlp_norm_D), layout.mode));
+  return h + norm(mlp, parts_.mlp_out_norm_D);
 }
 
 at::Tensor DecoderBlock::attend(const at::Tensor& normed_TD, const BatchLayout& layout, BlockRows rows) const {
@@ -30,25 +25,12 @@ at::Tensor DecoderBlock::attend(const at::Tensor& normed_TD, const BatchLayout& 
   const RopeTable& rope = layout.ropes.at(parts_.rope);
   const at::Tensor q_THE = rms_norm_heads(parts_.q.forward(of_last(normed_TD)), parts_.q_norm_E, parts_.norm, layout.mode);
   const at::Tensor k_TKE = rms_norm_heads(parts_.k.forward(normed_TD), parts_.k_norm_E, parts_.norm, layout.mode);
-  const at::Tensor q_HTE = rope_heads(q_THE, of_last(rope.cos_TF), of_last(rope.sin_TF), parts_.num_heads, layout.mode);
-  const at::Tensor k_KTE = rope_heads(k_TKE, rope.cos_TF, rope.sin_TF, parts_.num_kv_heads, layout.mode);
+  const at::Tensor q_HTE = rope_heads(q_THE, of_last(rope.cos_TF), of_last(rope.sin_TF), parts_.num_heads);
+  const at::Tensor k_KTE = rope_heads(k_TKE, rope.cos_TF, rope.sin_TF, parts_.num_kv_heads);
   const at::Tensor v_KTE = split_heads(parts_.v.forward(normed_TD), parts_.num_kv_heads);
   if (layout.cache == nullptr) return parts_.o.forward(attention(q_HTE, k_KTE, v_KTE, layout, rows, parts_.attention));
   layout.cache->store(parts_.layer, k_KTE, v_KTE, layout.cached);
   return parts_.o.forward(layout.cache->attend(parts_.layer, q_HTE, last ? layout.cached_last : layout.cached, parts_.attention));
-}
-
-at::Tensor DecoderBlock::mlp(const at::Tensor& normed_TD, Mode mode) const {
-  const auto tile = [&](const at::Tensor& x) {
-    return parts_.down.forward(gated_mul(parts_.gate.forward(x), parts_.up.forward(x), parts_.activation, mode));
-  };
-  if (mode == Mode::kAutograd) return tile(normed_TD);
-  at::Tensor out = at::empty(normed_TD.sizes(), normed_TD.options());
-  for (std::int64_t row = 0; row < normed_TD.size(0); row += kMlpTileRows) {
-    const std::int64_t rows = std::min(kMlpTileRows, normed_TD.size(0) - row);
-    out.narrow(0, row, rows).copy_(tile(normed_TD.narrow(0, row, rows)));
-  }
-  return out;
 }
 
 }  // namespace charm::nn

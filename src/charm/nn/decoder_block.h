@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "charm/nn/attention.h"
+#include "charm/nn/block_workspace.h"
 #include "charm/nn/layout.h"
 #include "charm/nn/linear.h"
 #include "charm/nn/ops.h"
@@ -19,27 +20,26 @@ struct BlockParts {
   std::int64_t num_heads = 0;
   std::int64_t num_kv_heads = 0;
   NormRule norm;
-  Activation activation = Activation::kSilu;
   AttentionRule attention;
   std::size_t rope = 0;                 ///< which of the layout's tables turns queries and keys
   at::Tensor input_norm_D, mlp_norm_D;  ///< before attention, before the MLP
   at::Tensor attention_out_norm_D, mlp_out_norm_D;  ///< after them, before the sum; undefined: none
   at::Tensor q_norm_E, k_norm_E;  ///< of each head, before the turn; undefined: none
-  Linear q, k, v, o, gate, up, down;
+  Linear q, k, v, o, down;
+  GatedLinear gated;  ///< gate, up and the activation
 };
 
-/// norm, attention, (norm,) add, norm, MLP, (norm,) add. Immutable; safe for concurrent use.
+/// norm, attention, (norm,) add, norm, MLP, (norm,) add. Immutable; safe for concurrent use with a workspace for each caller.
 class DecoderBlock {
  public:
   explicit DecoderBlock(BlockParts parts) : parts_(std::move(parts)) {}
 
-  /// @param x_TD  hidden states, model dtype
+  /// @param x_TD  hidden states, model dtype; in inference mode they become the result with BlockRows::kAll
   /// @return      [T, D], or [S, D] with BlockRows::kLast. Gradients flow in autograd mode.
-  at::Tensor forward(const at::Tensor& x_TD, const BatchLayout& layout, BlockRows rows) const;
+  at::Tensor forward(at::Tensor x_TD, const BatchLayout& layout, BlockRows rows, BlockWorkspace& workspace) const;
 
  private:
   at::Tensor attend(const at::Tensor& normed_TD, const BatchLayout& layout, BlockRows rows) const;
-  at::Tensor mlp(const at::Tensor& normed_TD, Mode mode) const;
 
   BlockParts parts_;
 };

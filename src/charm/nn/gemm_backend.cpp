@@ -10,7 +10,12 @@
 namespace charm::nn {
 
 std::string_view gemm_backend_name(GemmBackend backend) {
-  return backend == GemmBackend::kOneDnnPacked ? "onednn-packed" : "aten-linear";
+  switch (backend) {
+    case GemmBackend::kCharm: return "charm";
+    case GemmBackend::kOneDnnPacked: return "onednn-packed";
+    case GemmBackend::kAtenLinear: return "aten-linear";
+  }
+  return "";
 }
 
 bool has_native_bfloat16() { return __builtin_cpu_supports("avx512bf16") != 0; }
@@ -31,6 +36,9 @@ bool is_row_invariant(GemmBackend backend, const at::Tensor& weight_OI) {
     at::Tensor other = random();
     other[row].copy_(x[3]);
     if (!at::equal(linear.forward(other)[row], y[3])) return false;
+  }
+  for (const std::int64_t rows : {1, 7, 41}) {  // among fewer
+    if (!at::equal(linear.forward(x.narrow(0, 3, rows)), y.narrow(0, 3, rows))) return false;
   }
   return true;
 }

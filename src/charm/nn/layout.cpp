@@ -8,12 +8,9 @@
 #include <utility>
 
 #include "charm/base/check.h"
-#include "charm/nn/linear.h"
 
 namespace charm::nn {
 namespace {
-
-std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
 
 /// Packed tokens whose angles are those of a sequence of `length`.
 struct RopeStretch {
@@ -40,12 +37,8 @@ RopeTable make_table(const RopeFrequencies& frequencies, const at::Tensor& posit
 void fill_tokens(std::vector<std::int64_t> ids, std::vector<float> positions, std::vector<std::int64_t> last,
                  std::span<const RopeFrequencies> frequencies, const std::vector<RopeStretch>& stretches, const at::Device& device,
                  BatchLayout& layout) {
-  const std::int64_t step = layout.mode == Mode::kInference ? kGemmRows : 1;
   layout.num_tokens = static_cast<std::int64_t>(ids.size());
   layout.num_responses = static_cast<std::int64_t>(last.size());
-  ids.resize(static_cast<std::size_t>(round_up(layout.num_tokens, step)), 0);
-  positions.resize(ids.size(), 0.0f);
-  last.resize(static_cast<std::size_t>(round_up(layout.num_responses, step)), 0);
   const auto to_device = [&](auto& values, at::ScalarType type) {
     return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, type).clone().to(device);
   };
@@ -58,19 +51,34 @@ void fill_tokens(std::vector<std::int64_t> ids, std::vector<float> positions, st
 }  // namespace
 
 BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFrequencies> frequencies, Mode mode,
-                        const at::Device& device) {
+                        const at::Device& device, std::int64_t num_kept) {
   BatchLayout layout;
   layout.mode = mode;
+  layout.num_kept = num_kept;
   layout.prompts = batch.prompts;
+  if (num_kept > 0) {
+    CHARM_CHECK(!batch.prompts.empty() && batch.prompts.front().response_length == num_kept, "{} kept tokens are not the first prompt",
+                num_kept);
+    layout.prompts.erase(layout.prompts.begin());
+  }
   layout.responses = batch.responses;
+  if (batch.last_prompt_continues) {
+    const batch::Segment& prompt = batch.prompts.back();
+    layout.prompt_to_keep_begin = prompt.response_begin;
+    const auto begin = batch.ids.begin() + prompt.response_begin;
+    layout.prompt_to_keep.assign(begin, begin + prompt.response_length);
+  }
   std::vector<RopeStretch> stretches;
   for (const batch::Segment& s : batch.responses) {
     const std::int64_t length = s.prompt_length + s.response_length;
-    stretches.push_back({s.prompt_begin, s.prompt_length, length});
-    stretches.push_back({s.response_begin, s.response_length, length});
+    // A prompt that was kept is short enough for the fixed angles.
+    if (s.prompt_begin >= num_kept) stretches.push_back({s.prompt_begin - num_kept, s.prompt_length, length});
+    stretches.push_back({s.response_begin - num_kept, s.response_length, length});
   }
-  fill_tokens({batch.ids.begin(), batch.ids.end()}, {batch.positions.begin(), batch.positions.end()}, batch.last, frequencies,
-              stretches, device, layout);
+  std::vector<std::int64_t> last = batch.last;
+  for (std::int64_t& token : last) token -= num_kept;
+  fill_tokens({batch.ids.begin() + num_kept, batch.ids.end()}, {batch.positions.begin() + num_kept, batch.positions.end()},
+              std::move(last), frequencies, stretches, device, layout);
   return layout;
 }
 

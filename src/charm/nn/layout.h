@@ -18,7 +18,7 @@ namespace charm::nn {
 
 /// How layers run; fixed for a model's life.
 enum class Mode {
-  kInference,  ///< CPU kernels on packed weights; row counts are multiples of kGemmRows; no gradients
+  kInference,  ///< CPU kernels on packed weights; no gradients
   kAutograd,   ///< ATen operators on plain weights, any device; gradients flow where grad mode is on
 };
 
@@ -38,17 +38,20 @@ struct RopeTable {
 };
 
 /// A packed batch as the blocks see it: where each sequence lies, and the rope tables of its positions.
-/// In inference mode T and the length of `last_S` are rounded up to a multiple of kGemmRows; the extra rows repeat token 0 and
-/// their results are never read.
+/// Segments count the batch's tokens. Where the keys and values of the first `num_kept` of them were kept from the batch before, the
+/// blocks compute the others only: ids, rope tables and `last_S` begin with token `num_kept`.
 struct BatchLayout {
   Mode mode = Mode::kAutograd;
   at::Tensor ids_T;        ///< int64, on the model's device
   std::vector<RopeTable> ropes;  ///< one per entry of the model's frequencies; blocks hold an index
   at::Tensor last_S;       ///< int64, packed index of each response's last token
-  std::vector<batch::Segment> prompts;
+  std::vector<batch::Segment> prompts;  ///< those to compute
   std::vector<batch::Segment> responses;
-  std::int64_t num_tokens = 0;     ///< real tokens
-  std::int64_t num_responses = 0;  ///< real responses, or sequences whose last token's output is wanted
+  std::int64_t num_kept = 0;
+  std::vector<std::int32_t> prompt_to_keep;  ///< ids of the last prompt where the next batch begins with it; else empty
+  std::int64_t prompt_to_keep_begin = 0;     ///< its first token
+  std::int64_t num_tokens = 0;               ///< those to compute
+  std::int64_t num_responses = 0;            ///< or sequences whose last token's output is wanted
   /// Where set, the sequences continue what lies in it, and their keys and values are added to it; prompts and responses are empty.
   KvCache* cache = nullptr;
   std::vector<kernels::CachedRows> cached;       ///< every sequence's rows
@@ -56,8 +59,9 @@ struct BatchLayout {
 };
 
 /// Builds the layout with one rope table per entry of `frequencies`.
+/// @param num_kept  tokens at the front that need no computation: the first prompt, or none
 BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFrequencies> frequencies, Mode mode,
-                        const at::Device& device);
+                        const at::Device& device, std::int64_t num_kept = 0);
 
 /// The same for sequences that continue what lies in a cache.
 BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache, std::span<const RopeFrequencies> frequencies,

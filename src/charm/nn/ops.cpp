@@ -20,12 +20,16 @@ at::Tensor rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const No
     return (weight * (x * scale)).to(x_TD.scalar_type());
   }
   at::Tensor out = at::empty(x_TD.sizes(), x_TD.options());
+  rms_norm_into(x_TD, weight_D, rule, out);
+  return out;
+}
+
+void rms_norm_into(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormRule& rule, at::Tensor& out_TD) {
   call_for_dtype(x_TD, [&](auto element) {
     using Element = decltype(element);
     kernels::rms_norm(elements<Element>(x_TD), elements<Element>(weight_D), static_cast<float>(rule.eps),
-                      mutable_elements<Element>(out), x_TD.size(0), x_TD.size(1), static_cast<float>(rule.weight_offset));
+                      mutable_elements<Element>(out_TD), x_TD.size(0), x_TD.size(1), static_cast<float>(rule.weight_offset));
   });
-  return out;
 }
 
 at::Tensor rms_norm_heads(const at::Tensor& x_THE, const at::Tensor& weight_E, const NormRule& rule, Mode mode) {
@@ -33,26 +37,24 @@ at::Tensor rms_norm_heads(const at::Tensor& x_THE, const at::Tensor& weight_E, c
   return rms_norm(x_THE.view({-1, weight_E.size(0)}), weight_E, rule, mode).view(x_THE.sizes());
 }
 
-at::Tensor rope_heads(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF, std::int64_t heads,
-                      Mode mode) {
+at::Tensor rope_heads(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF, std::int64_t heads) {
   const std::int64_t rows = x_THE.size(0);
   const std::int64_t head_dim = x_THE.size(1) / heads;
-  if (mode == Mode::kAutograd) {
-    const at::Tensor x = x_THE.view({rows, heads, head_dim}).to(at::kFloat);
-    const at::Tensor low = x.narrow(-1, 0, head_dim / 2);
-    const at::Tensor high = x.narrow(-1, head_dim / 2, head_dim / 2);
-    const at::Tensor cos = cos_TF.unsqueeze(1);
-    const at::Tensor sin = sin_TF.unsqueeze(1);
-    const at::Tensor rotated = at::cat({low * cos - high * sin, high * cos + low * sin}, /*dim=*/-1);
-    return rotated.to(x_THE.scalar_type()).transpose(0, 1);
-  }
-  at::Tensor out = at::empty({heads, rows, head_dim}, x_THE.options());
+  const at::Tensor x = x_THE.view({rows, heads, head_dim}).to(at::kFloat);
+  const at::Tensor low = x.narrow(-1, 0, head_dim / 2);
+  const at::Tensor high = x.narrow(-1, head_dim / 2, head_dim / 2);
+  const at::Tensor cos = cos_TF.unsqueeze(1);
+  const at::Tensor sin = sin_TF.unsqueeze(1);
+  const at::Tensor rotated = at::cat({low * cos - high * sin, high * cos + low * sin}, /*dim=*/-1);
+  return rotated.to(x_THE.scalar_type()).transpose(0, 1);
+}
+
+void rope_in_place(at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF, std::int64_t heads) {
   call_for_dtype(x_THE, [&](auto element) {
     using Element = decltype(element);
-    kernels::rope_heads(elements<Element>(x_THE), cos_TF.const_data_ptr<float>(), sin_TF.const_data_ptr<float>(),
-                        mutable_elements<Element>(out), rows, heads, head_dim);
+    kernels::rope(mutable_elements<Element>(x_THE), elements<float>(cos_TF), elements<float>(sin_TF), x_THE.size(0), heads,
+                  x_THE.size(1) / heads);
   });
-  return out;
 }
 
 at::Tensor split_heads(const at::Tensor& x_THE, std::int64_t heads) {

@@ -31,20 +31,26 @@ TEST(PlanBatches, WholeGroupsFillTheBudget) {
   EXPECT_EQ(batches[2].size(), 1u);
 }
 
-TEST(PlanBatches, AGroupAboveTheBudgetIsCutAndRepeatsItsPrompt) {
-  const TokenGroup group{{1, 2, 3, 4}, {{5, 5, 5}, {6, 6, 6}, {7, 7, 7}}, {0, 1, 2}};
-  const auto batches = plan_batches({group}, /*budget_tokens=*/10);
-  std::vector<std::size_t> rows;
-  for (const auto& batch : batches) {
-    std::int64_t tokens = 0;
-    for (const TokenGroup& part : batch) {
-      EXPECT_EQ(part.prompt_ids, group.prompt_ids);
-      tokens += part.num_tokens();
-      rows.insert(rows.end(), part.rows.begin(), part.rows.end());
-    }
-    EXPECT_LE(tokens, 10);
-  }
-  EXPECT_EQ(rows, (std::vector<std::size_t>{0, 1, 2}));
+TEST(PlanBatches, AGroupAboveTheBudgetIsCutAndCountsItsPromptOnce) {
+  const TokenGroup group{{1, 2, 3, 4}, {{5, 5, 5}, {6, 6, 6}, {7, 7, 7}, {8, 8, 8}, {9, 9, 9}, {10}}, {0, 1, 2, 3, 4, 5}};
+  const TokenGroup small{{1}, {{2}}, {6}};
+  const auto batches = plan_batches({small, group, small}, /*budget_tokens=*/10);
+  ASSERT_EQ(batches.size(), 3u);  // the small one; two responses behind the prompt; the others, the prompt's keys being kept
+  EXPECT_EQ(batches[1].size(), 1u);
+  EXPECT_EQ(batches[1][0].rows, (std::vector<std::size_t>{0, 1}));
+  EXPECT_TRUE(batches[1][0].continues);
+  EXPECT_EQ(batches[2][0].prompt_ids, group.prompt_ids);
+  EXPECT_EQ(batches[2][0].rows, (std::vector<std::size_t>{2, 3, 4, 5}));
+  EXPECT_FALSE(batches[2][0].continues);
+  EXPECT_TRUE(pack(batches[1]).last_prompt_continues);
+  EXPECT_FALSE(pack(batches[2]).last_prompt_continues);
+}
+
+TEST(PlanBatches, APromptAboveTheBudgetTakesOneResponseAlong) {
+  const auto batches = plan_batches({{std::vector<std::int32_t>(50, 1), {{2}, {3}, {4}}, {0, 1, 2}}}, /*budget_tokens=*/2);
+  ASSERT_EQ(batches.size(), 2u);
+  EXPECT_EQ(batches[0][0].rows, (std::vector<std::size_t>{0}));
+  EXPECT_EQ(batches[1][0].rows, (std::vector<std::size_t>{1, 2}));
 }
 
 TEST(PlanBatches, ASequenceAboveTheBudgetIsABatchOfItsOwn) {

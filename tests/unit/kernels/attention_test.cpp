@@ -66,7 +66,9 @@ struct Batch {
     const KeySpan own{begin + c.prompt, c.own};
     AttentionSequence sequence{own.begin, own.length, 0, prompt, own};
     if (last_only) sequence = {own.begin + own.length - 1, 1, own.length - 1, prompt, own};
-    attention(rows(q), rows(k), rows(v), out.data(), {sequence}, shape);
+    BigBuffer memory;
+    const AttentionKeys<Element> keys(rows(k), rows(v), {sequence}, shape, memory);
+    attention(rows(q), keys, out.data(), {sequence}, shape);
     return {out.begin() + own.begin * width, out.begin() + (own.begin + own.length) * width};
   }
 

@@ -22,7 +22,7 @@ TEST_P(DecoderModes, InferenceEqualsAutograd) {
   const DecoderConfig config = GetParam()();
   const Decoder autograd(config, small_weights(config, at::kFloat), nn::Mode::kAutograd);
   const std::vector<float> expected = run(autograd, some_groups());
-  for (const auto backend : {nn::GemmBackend::kOneDnnPacked, nn::GemmBackend::kAtenLinear}) {
+  for (const auto backend : {nn::GemmBackend::kCharm, nn::GemmBackend::kOneDnnPacked, nn::GemmBackend::kAtenLinear}) {
     const Decoder inference(config, small_weights(config, at::kFloat), nn::Mode::kInference, backend);
     const std::vector<float> scores = run(inference, some_groups());
     ASSERT_EQ(scores.size(), expected.size());

@@ -28,11 +28,14 @@ Rows random_rows() {
   return rows;
 }
 
-std::map<std::size_t, float> score(const Decoder& decoder, const Rows& rows, std::int64_t budget) {
+std::map<std::size_t, float> score(const Decoder& decoder, const Rows& rows, std::int64_t budget, std::int64_t* computed = nullptr) {
   std::map<std::size_t, float> scores;
   for (const auto& groups : batch::plan_batches(batch::group_by_prompt(rows), budget)) {
     const batch::PackedBatch packed = batch::pack(groups);
-    const std::vector<float> values = run(decoder, groups);
+    const nn::BatchLayout layout = decoder.layout(packed);
+    if (computed != nullptr) *computed += layout.num_tokens;
+    const at::Tensor found = decoder.forward(layout).contiguous();
+    const std::vector<float> values(found.const_data_ptr<float>(), found.const_data_ptr<float>() + found.numel());
     for (std::size_t i = 0; i < values.size(); ++i) scores[packed.rows[i]] = values[i];
   }
   return scores;
@@ -74,6 +77,72 @@ TEST_P(RowInvariance, ScoresKeepTheirBits) {
     const auto half = score(decoder, Rows(rows.begin(), rows.begin() + 7), 1500);  // other rows beside it, smaller K
     for (const auto& [row, value] : half) EXPECT_EQ(value, expected.at(row)) << row;
   }
+}
+
+Rows responses_to_one_prompt(std::size_t prompt_length, std::size_t count, std::size_t longest) {
+  RandomStream stream(6, "one_prompt");
+  const auto prompt = random_ids(stream, prompt_length);
+  Rows rows;
+  for (std::size_t k = 0; k < count; ++k) {
+    batch::PooledRow row{prompt, static_cast<std::int64_t>(prompt.size())};
+    const auto response = random_ids(stream, 1 + stream.below(longest));
+    row.ids.insert(row.ids.end(), response.begin(), response.end());
+    rows.emplace_back(k, std::move(row));
+  }
+  return rows;
+}
+
+TEST_P(RowInvariance, AThousandResponsesInBatchesOfAnySizeComputeTheirPromptOnce) {
+  const c10::InferenceMode guard;
+  const DecoderConfig config = GetParam().config();
+  const Decoder decoder(config, small_weights(config, GetParam().dtype), nn::Mode::kInference);
+  const Rows rows = responses_to_one_prompt(50, 1000, 4);
+  std::int64_t tokens = 50;
+  for (const auto& [number, row] : rows) tokens += static_cast<std::int64_t>(row.ids.size()) - 50;
+  const auto expected = score(decoder, rows, 1 << 20);
+  for (const std::int64_t budget : {300, 1000}) {
+    std::int64_t computed = 0;
+    EXPECT_EQ(score(decoder, rows, budget, &computed), expected) << "budget " << budget;
+    EXPECT_EQ(computed, tokens) << "budget " << budget;
+  }
+  std::int64_t computed = 0;  // of a single response
+  const auto alone = score(decoder, Rows(rows.begin() + 700, rows.begin() + 701), 300, &computed);
+  EXPECT_EQ(alone.at(700), expected.at(700));
+}
+
+TEST_P(RowInvariance, APromptIsKeptForTheNextBatchOnly) {
+  const c10::InferenceMode guard;
+  const DecoderConfig config = GetParam().config();
+  const Decoder decoder(config, small_weights(config, GetParam().dtype), nn::Mode::kInference);
+  RandomStream stream(8, "kept");
+  const auto prompt = random_ids(stream, 40);
+  const auto other = random_ids(stream, 40);
+  const auto response = random_ids(stream, 9);
+  const std::vector<batch::TokenGroup> alone = {{prompt, {response}, {0}}};
+  std::vector<batch::TokenGroup> continued = {{other, {response}, {1}}, {prompt, {response}, {0}}};
+  continued.back().continues = true;
+  const auto kept_tokens = [&](const std::vector<batch::TokenGroup>& groups) { return decoder.layout(batch::pack(groups)).num_kept; };
+
+  const float expected = run(decoder, alone)[0];
+  EXPECT_EQ(kept_tokens(alone), 0);
+  EXPECT_EQ(run(decoder, continued)[1], expected);
+  EXPECT_EQ(kept_tokens({{other, {response}, {0}}}), 0);
+  EXPECT_EQ(kept_tokens(alone), 40);
+  EXPECT_EQ(run(decoder, alone)[0], expected);
+  EXPECT_EQ(kept_tokens(alone), 0);
+}
+
+TEST_P(RowInvariance, AResponseOfManyTilesKeepsItsBitsInOtherCompany) {
+  const c10::InferenceMode guard;
+  const DecoderConfig config = GetParam().config();
+  const Decoder decoder(config, small_weights(config, GetParam().dtype), nn::Mode::kInference);
+  RandomStream stream(9, "long");
+  const auto prompt = random_ids(stream, 30);
+  const auto response = random_ids(stream, 2500);
+  const float expected = run(decoder, {{prompt, {response}, {0}}})[0];
+  // Tiles of rows begin at other tokens.
+  EXPECT_EQ(run(decoder, {{random_ids(stream, 10), {random_ids(stream, 91)}, {1}}, {prompt, {random_ids(stream, 5), response}, {2, 0}}})[2],
+            expected);
 }
 
 }  // namespace
