@@ -35,7 +35,7 @@ TEST(PlanBatches, AGroupAboveTheBudgetIsCutAndCountsItsPromptOnce) {
   const TokenGroup group{{1, 2, 3, 4}, {{5, 5, 5}, {6, 6, 6}, {7, 7, 7}, {8, 8, 8}, {9, 9, 9}, {10}}, {0, 1, 2, 3, 4, 5}};
   const TokenGroup small{{1}, {{2}}, {6}};
   const auto batches = plan_batches({small, group, small}, /*budget_tokens=*/10);
-  ASSERT_EQ(batches.size(), 3u);  // the small one; two responses behind the prompt; the others, the prompt's keys being kept
+  ASSERT_EQ(batches.size(), 4u);  // two responses behind the prompt; the others, the prompt's keys being kept; the small ones
   EXPECT_EQ(batches[1].size(), 1u);
   EXPECT_EQ(batches[1][0].rows, (std::vector<std::size_t>{0, 1}));
   EXPECT_TRUE(batches[1][0].continues);
