@@ -27,7 +27,7 @@ namespace {
 const char* const kModels[] = {
     "gqa", "mha-v4", "tied-sharded", "llama3-rope", "llama3-rope-v4", "linear-rope-v4", "biases", "head-dim", "bf16", "chat",
     // other rope kinds, families and heads
-    "yarn-rope", "yarn-rope-v4", "dynamic-rope", "mistral", "qwen2", "qwen2-layer-types", "qwen3", "qwen3-head-dim", "gemma2",
+    "yarn-rope", "yarn-rope-v4", "dynamic-rope", "longrope", "longrope-v4", "mistral", "qwen2", "qwen2-layer-types", "qwen3", "qwen3-head-dim", "gemma2",
     "gemma2-v4", "gemma3", "gemma3-v4", "inf-orm", "grm", "grm-linear",
     // twins of published reward models
     "skywork-llama-3.1-8b-v0.2", "fsfairx-llama3-v0.1", "rm-mistral-7b", "grm-llama3-8b-distill", "btrm-qwen2-7b-0613",

@@ -34,6 +34,12 @@ def drop(value, *keys):
     return {k: v for k, v in value.items() if k not in keys}
 
 
+def phi3_spelling(value):
+    """The original length beside the rope settings, as Phi-3's configs have it."""
+    scaling = dict(value["rope_scaling"])
+    return {**value, "original_max_position_embeddings": scaling.pop("original_max_position_embeddings"), "rope_scaling": scaling}
+
+
 def write(root):
     def case(name, seed, config_class, to_json=tiny.v5_json, own_head=False, layers=True, gradients=True, **changes):
         config = tiny.tiny_config(config_class, **{**SMALL, **changes})
@@ -62,6 +68,16 @@ def write(root):
     made = case("dynamic-rope", 22, LlamaConfig, rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0},
                 max_position_embeddings=16)
     golden.must_matter(*made, rope_parameters=rope(10000.0))
+
+    # Long and short rows: the original length lies between them. Their factors and the place of that length differ.
+    longrope = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.1, 1.5, 2.0], "long_factor": [1.5, 3.0, 6.0, 9.0],
+                "original_max_position_embeddings": 16}
+    made = case("longrope", 50, LlamaConfig, rope_parameters=longrope, max_position_embeddings=128)
+    golden.must_matter(*made, rope_parameters={**longrope, "long_factor": longrope["short_factor"]})
+    golden.must_matter(*made, rope_parameters={**longrope, "short_factor": longrope["long_factor"]})
+    golden.must_matter(*made, rope_parameters={**longrope, "attention_factor": 1.0})
+    case("longrope-v4", 51, Qwen2Config, max_position_embeddings=64, rope_parameters={**longrope, "attention_factor": 1.2},
+         to_json=lambda c: phi3_spelling(drop(tiny.v4_json(c), "layer_types")), layers=False)
 
     # Mistral, Qwen.
     made = case("mistral", 23, MistralConfig, sliding_window=6)

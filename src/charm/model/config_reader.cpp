@@ -1,5 +1,6 @@
 #include "charm/model/config_reader.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -54,13 +55,26 @@ std::int64_t ConfigReader::integer_or(std::string_view key, std::int64_t fallbac
   return present(key) ? integer(key, lowest, highest) : fallback;
 }
 
+namespace {
+
+bool is_positive(const json& value) {
+  return value.is_number() && value.get<double>() > 0.0 && std::isfinite(value.get<double>());
+}
+
+}  // namespace
+
 double ConfigReader::positive(std::string_view key) const {
   const json* value = find(key);
-  if (value == nullptr || !value->is_number() || !(value->get<double>() > 0.0) ||
-      !std::isfinite(value->get<double>())) {
-    fail(key, "", "a positive number");
-  }
+  if (value == nullptr || !is_positive(*value)) fail(key, "", "a positive number");
   return value->get<double>();
+}
+
+std::vector<double> ConfigReader::positives(std::string_view key) const {
+  const json* value = find(key);
+  if (value == nullptr || !value->is_array() || !std::all_of(value->begin(), value->end(), is_positive)) {
+    fail(key, "", "a list of positive numbers");
+  }
+  return value->get<std::vector<double>>();
 }
 
 double ConfigReader::positive_or(std::string_view key, double fallback) const {

@@ -34,6 +34,8 @@ class ConfigReader {
   std::vector<std::int32_t> token_ids(std::string_view key) const;
   /// Strings of a list; empty when the key is absent.
   std::vector<std::string> texts(std::string_view key) const;
+  /// Positive numbers of a list that must be there.
+  std::vector<double> positives(std::string_view key) const;
   /// Entries of an object or list; -1 when the key is absent.
   std::int64_t size_of(std::string_view key) const;
   /// The object under `key`, which must be present and an object.

@@ -141,6 +141,15 @@ void read_sizes(const ConfigReader& reader, const Family& family, DecoderConfig&
   config.tie_word_embeddings = reader.boolean("tie_word_embeddings", false);
 }
 
+/// longrope's factors are per pair of a head.
+void require_factors(const ConfigReader& reader, const DecoderConfig& config) {
+  const auto pairs = static_cast<std::size_t>(config.head_dim / 2);
+  if (config.rope.short_factor.size() == pairs && config.rope.long_factor.size() == pairs) return;
+  reader.fail(reader.present("rope_parameters") ? "rope_parameters" : "rope_scaling",
+              fmt::format("short_factor has {} entries and long_factor {}", config.rope.short_factor.size(), config.rope.long_factor.size()),
+              fmt::format("{} each, half of head_dim", pairs));
+}
+
 }  // namespace
 
 DecoderConfig parse_model_config(const std::string& json_text, const std::string& name) {
@@ -163,6 +172,7 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
   config.stored_dtype = reader.text_or("dtype", reader.text_or("torch_dtype", ""));
   family.read_config(reader, config);
   if (head != nullptr) read_head(reader, *head, config);
+  if (config.rope.kind == RopeKind::kLongRope) require_factors(reader, config);
   if (config.rope.kind == RopeKind::kDynamic) {
     // The lengths this rope stretches to; config.json names the one it starts from.
     constexpr double kMost = std::numeric_limits<std::int32_t>::max();

@@ -10,7 +10,7 @@
 
 namespace charm::model {
 
-enum class RopeKind { kDefault, kLinear, kLlama3, kDynamic, kYarn };
+enum class RopeKind { kDefault, kLinear, kLlama3, kDynamic, kYarn, kLongRope };
 
 /// How positions become angles. Formulas: transformers 5.17 modeling_rope_utils.py.
 struct RopeConfig {
@@ -19,13 +19,17 @@ struct RopeConfig {
   double factor = 1.0;
   double low_freq_factor = 1.0;   ///< llama3 only
   double high_freq_factor = 4.0;  ///< llama3 only
-  /// llama3 and yarn: positions the model was first trained on; dynamic: length up to which the
-  /// frequencies stay as they are.
+  /// llama3 and yarn: positions the model was first trained on; dynamic and longrope: length up to
+  /// which the frequencies stay as they are.
   std::int64_t original_max_position_embeddings = 0;
   double beta_fast = 32.0;        ///< yarn only: turns above which a frequency is kept
   double beta_slow = 1.0;         ///< yarn only: turns below which it is divided by `factor`
   bool truncate = true;           ///< yarn only: the two borders are rounded to whole dimensions
-  double attention_factor = 1.0;  ///< yarn only: multiplies cosines and sines
+  double attention_factor = 1.0;  ///< yarn and longrope: multiplies cosines and sines
+  /// longrope only: what the frequency of each pair of a head is divided by, in sequences up to the
+  /// original length and in longer ones.
+  std::vector<double> short_factor, long_factor;
+  bool operator==(const RopeConfig&) const = default;
 };
 
 /// See heads.cpp for what each is made of.
@@ -72,6 +76,7 @@ struct DecoderConfig {
   double initializer_range = 0.02;  ///< standard deviation of fresh weights
   std::string
       stored_dtype;  ///< "float32", "bfloat16", ... as the config says; empty where it does not
+  bool operator==(const DecoderConfig&) const = default;
 };
 
 /// Reads config.json in transformers 4 and 5 spellings. Throws kInput naming the file, the key,

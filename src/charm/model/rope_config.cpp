@@ -24,13 +24,22 @@ constexpr std::string_view kRopeSettings[] = {"rope_type",
                                               "mscale",
                                               "mscale_all_dim",
                                               "attention_factor",
+                                              "short_factor",
+                                              "long_factor",
                                               "partial_rotary_factor",
                                               "finetuned"};  // a remark
 
-void read_llama3(const ConfigReader& scaling, RopeConfig& rope) {
+/// standardize_rope_params: the number beside the rope settings (Phi-3) goes before the one among them, then the model's positions.
+std::int64_t original_positions(const ConfigReader& reader, const ConfigReader& scaling) {
+  constexpr std::string_view kKey = "original_max_position_embeddings";
+  if (reader.present(kKey)) return reader.integer(kKey, 1);
+  return scaling.integer_or(kKey, reader.integer("max_position_embeddings", 1), 1);
+}
+
+void read_llama3(const ConfigReader& reader, const ConfigReader& scaling, RopeConfig& rope) {
   rope.low_freq_factor = scaling.positive("low_freq_factor");
   rope.high_freq_factor = scaling.positive("high_freq_factor");
-  rope.original_max_position_embeddings = scaling.integer("original_max_position_embeddings", 1);
+  rope.original_max_position_embeddings = original_positions(reader, scaling);
   if (rope.high_freq_factor <= rope.low_freq_factor) {
     scaling.fail("high_freq_factor", "", "a number above low_freq_factor");
   }
@@ -41,12 +50,15 @@ double yarn_scale(double factor, double mscale) {
   return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
 }
 
-void read_yarn(const ConfigReader& scaling, std::int64_t max_positions, RopeConfig& rope) {
-  rope.original_max_position_embeddings =
-      scaling.integer_or("original_max_position_embeddings", max_positions, 1);
-  rope.factor =
-      scaling.positive_or("factor", static_cast<double>(max_positions) /
-                                        static_cast<double>(rope.original_max_position_embeddings));
+/// By how much the model's positions are more than those it was first trained on.
+double stretch(const ConfigReader& reader, const RopeConfig& rope) {
+  return static_cast<double>(reader.integer("max_position_embeddings", 1)) /
+         static_cast<double>(rope.original_max_position_embeddings);
+}
+
+void read_yarn(const ConfigReader& reader, const ConfigReader& scaling, RopeConfig& rope) {
+  rope.original_max_position_embeddings = original_positions(reader, scaling);
+  rope.factor = scaling.positive_or("factor", stretch(reader, rope));
   rope.beta_fast = scaling.positive_or("beta_fast", 32.0);
   rope.beta_slow = scaling.positive_or("beta_slow", 1.0);
   if (rope.beta_fast < rope.beta_slow)
@@ -57,6 +69,19 @@ void read_yarn(const ConfigReader& scaling, std::int64_t max_positions, RopeConf
                                 ? yarn_scale(rope.factor, scaling.positive("mscale")) /
                                       yarn_scale(rope.factor, scaling.positive("mscale_all_dim"))
                                 : yarn_scale(rope.factor, 1.0);
+  rope.attention_factor = scaling.positive_or("attention_factor", by_default);
+}
+
+// _compute_longrope_parameters.
+void read_longrope(const ConfigReader& reader, const ConfigReader& scaling, RopeConfig& rope) {
+  rope.short_factor = scaling.positives("short_factor");
+  rope.long_factor = scaling.positives("long_factor");
+  rope.original_max_position_embeddings = original_positions(reader, scaling);
+  rope.factor = scaling.positive_or("factor", stretch(reader, rope));
+  const double original = static_cast<double>(rope.original_max_position_embeddings);
+  const double by_default =
+      rope.factor <= 1.0 ? 1.0 : std::sqrt(1.0 + std::log(rope.factor) / std::log(original));
+  if (!std::isfinite(by_default)) scaling.fail("original_max_position_embeddings", "", "a number above 1");
   rope.attention_factor = scaling.positive_or("attention_factor", by_default);
 }
 
@@ -80,16 +105,20 @@ void read_scaling(const ConfigReader& reader, const ConfigReader& scaling, RopeC
     rope.kind = RopeKind::kLinear;
   } else if (kind == "llama3") {
     rope.kind = RopeKind::kLlama3;
-    read_llama3(scaling, rope);
+    read_llama3(reader, scaling, rope);
   } else if (kind == "dynamic") {
     rope.kind = RopeKind::kDynamic;
     rope.original_max_position_embeddings = max_positions;
   } else if (kind == "yarn") {
     rope.kind = RopeKind::kYarn;
-    read_yarn(scaling, max_positions, rope);
+    read_yarn(reader, scaling, rope);
+    return;
+  } else if (kind == "longrope") {
+    rope.kind = RopeKind::kLongRope;
+    read_longrope(reader, scaling, rope);
     return;
   } else {
-    scaling.fail(key, "", "one of default, linear, dynamic, yarn, llama3");
+    scaling.fail(key, "", "one of default, linear, dynamic, yarn, longrope, llama3");
   }
   rope.factor = scaling.positive("factor");
   if (rope.kind == RopeKind::kDynamic && rope.factor < 1.0)
@@ -104,10 +133,6 @@ void refuse_outer_settings(const ConfigReader& reader) {
   }
   if (reader.present("partial_rotary_factor") && reader.positive("partial_rotary_factor") != 1.0) {
     reader.fail("partial_rotary_factor", "rotating part of a head is not supported", "1.0");
-  }
-  if (reader.present("original_max_position_embeddings")) {
-    reader.fail("original_max_position_embeddings",
-                "only the one among the rope settings is supported", "nothing");
   }
 }
 
@@ -148,8 +173,8 @@ RopeConfig read_layer_rope(const ConfigReader& reader, const LayerRopeKeys& keys
     }
     place = "rope_parameters";
   }
-  if (rope.kind == RopeKind::kDynamic)
-    reader.fail(place, "dynamic rope is not supported where layers differ in rope", "another kind");
+  if (rope.kind == RopeKind::kDynamic || rope.kind == RopeKind::kLongRope)
+    reader.fail(place, "rope that depends on the length is not supported where layers differ in rope", "another kind");
   return rope;
 }
 

@@ -10,7 +10,7 @@ class ConfigReader;
 
 /// Reads the rope settings in both spellings: `rope_theta` with `rope_scaling` (transformers 4) and
 /// `rope_parameters` (transformers 5). Throws kInput for kinds of rope other than default, linear,
-/// dynamic, yarn and llama3, naming the kind, and for settings it does not know.
+/// dynamic, yarn, longrope and llama3, naming the kind, and for settings it does not know.
 RopeConfig read_rope(const ConfigReader& reader);
 
 /// Where a model with one rope per kind of layer keeps one of them.

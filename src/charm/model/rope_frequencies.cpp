@@ -5,6 +5,7 @@
 #include <ATen/ops/pow.h>
 #include <ATen/ops/reciprocal.h>
 #include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 
 #include <algorithm>
@@ -58,6 +59,11 @@ at::Tensor yarn_frequencies(const RopeConfig& rope, const at::Tensor& exponents,
   return at::reciprocal(powers * rope.factor) * (1 - kept) + at::reciprocal(powers) * kept;
 }
 
+// _compute_longrope_parameters: each pair's frequency divided by a factor of its own.
+at::Tensor longrope_frequencies(const RopeConfig& rope, const std::vector<double>& factors, const at::Tensor& exponents) {
+  return at::reciprocal(at::tensor(factors, at::kFloat) * at::pow(rope.theta, exponents));
+}
+
 }  // namespace
 
 nn::RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t head_dim) {
@@ -76,6 +82,12 @@ nn::RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t head_d
     case RopeKind::kYarn:
       frequencies.inverse_F = yarn_frequencies(rope, exponents, head_dim);
       frequencies.attention_scaling = rope.attention_factor;
+      break;
+    case RopeKind::kLongRope:
+      frequencies.inverse_F = longrope_frequencies(rope, rope.short_factor, exponents);
+      frequencies.attention_scaling = rope.attention_factor;
+      frequencies.fixed_up_to = rope.original_max_position_embeddings;
+      frequencies.of_length = [long_F = longrope_frequencies(rope, rope.long_factor, exponents)](std::int64_t) { return long_F; };
       break;
     case RopeKind::kDynamic:
       frequencies.fixed_up_to = rope.original_max_position_embeddings;

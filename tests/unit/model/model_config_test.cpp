@@ -76,8 +76,8 @@ TEST(ModelConfig, CausalLmHasNoHead) {
 
 TEST(ModelConfig, RopeKindsItDoesNotKnow) {
   EXPECT_THAT(
-      failure_with(R"("rope_scaling": {"rope_type": "longrope", "factor": 2.0})"),
-      AllOf(HasSubstr("rope_scaling.rope_type"), HasSubstr("longrope"), HasSubstr("llama3")));
+      failure_with(R"("rope_scaling": {"rope_type": "proportional", "factor": 2.0})"),
+      AllOf(HasSubstr("rope_scaling.rope_type"), HasSubstr("proportional"), HasSubstr("llama3")));
   EXPECT_THAT(failure_with(R"("rope_scaling": {"type": "linear", "factor": 0})"),
               HasSubstr("rope_scaling.factor is 0"));
   EXPECT_THAT(failure_with(R"("rope_scaling": {"type": "linear"})"),
@@ -101,8 +101,34 @@ TEST(ModelConfig, RopeKindsItDoesNotKnow) {
       failure_with(
           R"("rope_theta": null, "rope_parameters": {"full_attention": {"rope_type": "default"}})"),
       HasSubstr("rope_parameters.full_attention"));
-  EXPECT_THAT(failure_with(R"("original_max_position_embeddings": 32)"),
-              HasSubstr("original_max_position_embeddings"));
+}
+
+TEST(ModelConfig, LongRopeHasAFactorForEachPairOfAHead) {
+  const std::string factors = R"("short_factor": [1.0, 1.5, 2, 3], "long_factor": [2, 4, 8, 16])";
+  const auto config = [&](const std::string& scaling, const std::string& outer = "") {
+    return tiny_config(outer + R"("head_dim": 8, "max_position_embeddings": 64, "rope_scaling": {"type": "longrope", )" + scaling + "}");
+  };
+  const RopeConfig inner = parse_model_config(config(factors + R"(, "original_max_position_embeddings": 16)"), "c").rope;
+  EXPECT_EQ(inner.kind, RopeKind::kLongRope);
+  EXPECT_EQ(inner.original_max_position_embeddings, 16);
+  EXPECT_THAT(inner.long_factor, ::testing::ElementsAre(2, 4, 8, 16));
+  EXPECT_DOUBLE_EQ(inner.attention_factor, std::sqrt(1.0 + std::log(4.0) / std::log(16.0)));
+  // Phi-3's place for it goes first.
+  const std::string outer = R"("original_max_position_embeddings": 32, )";
+  EXPECT_EQ(parse_model_config(config(factors + R"(, "original_max_position_embeddings": 16)", outer), "c").rope.original_max_position_embeddings, 32);
+  EXPECT_EQ(parse_model_config(config(factors + R"(, "attention_factor": 1.25)"), "c").rope.attention_factor, 1.25);
+  const auto failure_of = [&](const std::string& scaling) {
+    try {
+      parse_model_config(config(scaling), "m/config.json");
+    } catch (const Error& error) {
+      return error.message();
+    }
+    return std::string();
+  };
+  EXPECT_THAT(failure_of(R"("short_factor": [1, 2], "long_factor": [1, 2])"), HasSubstr("expected 4 each, half of head_dim"));
+  EXPECT_THAT(failure_of(R"("short_factor": [1, 1, 1, 1])"), HasSubstr("rope_scaling.long_factor is missing"));
+  EXPECT_THAT(failure_of(R"("short_factor": [1, 1, 1, -1], "long_factor": [1, 2, 3, 4])"), HasSubstr("a list of positive numbers"));
+  EXPECT_THAT(failure_of(factors + R"(, "original_max_position_embeddings": 1)"), HasSubstr("a number above 1"));
 }
 
 TEST(ModelConfig, ForeignSettingsAreNamed) {
