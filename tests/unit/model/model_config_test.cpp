@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "tests/unit/model/model_folder.h"
