@@ -29,7 +29,7 @@ TEST_F(Commands, HelpAndVersionEndWithZero) {
 }
 
 TEST_F(Commands, WrongUsageEndsWithTwo) {
-  expect_refusal({"generate"}, 2, {"unknown command 'generate'", "prepare, score"});
+  expect_refusal({"serve"}, 2, {"unknown command 'serve'", "prepare, generate, score"});
   expect_refusal({"inspect", path("rm"), "--jsno"}, 2, {"unknown option --jsno", "--json"});
   expect_refusal({"score"}, 2, {"required"});
   expect_refusal({"prepare", "--input", responses("helper"), "--output", path("p.parquet"), "--limit", "ten"}, 2,

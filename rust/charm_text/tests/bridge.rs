@@ -3,6 +3,7 @@
 use charm_text::ffi::*;
 use charm_text::strftime::Date;
 use charm_text::template::ChatTemplate;
+use charm_text::tokenizer::charm_text_tokenizer_new;
 
 fn render(source: &str, messages: &str) -> Result<String, Failure> {
     ChatTemplate::new(source, r#"{"bos_token": "<s>"}"#, "2024-07-26")?.render(messages, false)

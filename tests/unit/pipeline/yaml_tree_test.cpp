@@ -4,16 +4,17 @@
 #include <gtest/gtest.h>
 
 #include "charm/base/error.h"
+#include "tests/unit/base/temp_folder.h"
 
 namespace charm::pipeline {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
+/// A file of this process: tests run side by side.
 fs::path write(const std::string& text) {
-  const fs::path path = fs::path(testing::TempDir()) / "yaml_tree_test.yaml";
-  write_file(path, text);
-  return path;
+  static const testing::TempFolder folder;
+  return folder.file("yaml_tree_test.yaml", text);
 }
 
 std::string refusal(const std::string& text) {

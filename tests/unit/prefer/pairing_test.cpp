@@ -134,7 +134,7 @@ TEST(ReadOffsets, SaysWhatIsMissing) {
     EXPECT_THAT(error.message(), HasSubstr("c.json"));
     return error.message();
   };
-  EXPECT_THAT(message("{"), HasSubstr("broken JSON"));
+  EXPECT_THAT(message("{"), HasSubstr("not JSON"));
   EXPECT_THAT(message("[]"), HasSubstr("no member 'reference'"));
   EXPECT_THAT(message(R"({"reference":"b"})"), HasSubstr("no member 'policies'"));
   EXPECT_THAT(message(R"({"reference":"b","policies":[{"policy":"b","offset":0}]})"),
