@@ -39,19 +39,6 @@ if(CHARM_CUDA)
 endif()
 add_library(charm_dep::torch ALIAS charm_dep_torch)
 
-# --- OpenMP for kernels/: at::parallel_for runs serially in a source compiled without it. The library is torch's own copy, so that both
-# share their threads.
-find_package(OpenMP REQUIRED COMPONENTS CXX)
-if(EXISTS ${CHARM_TORCH_ROOT}/lib/libgomp.so.1)
-  charm_imported_library(charm_dep::gomp ${CHARM_TORCH_ROOT}/lib/libgomp.so.1)
-  add_library(charm_dep_openmp INTERFACE)
-  target_compile_options(charm_dep_openmp INTERFACE ${OpenMP_CXX_FLAGS})
-  target_link_libraries(charm_dep_openmp INTERFACE charm_dep::gomp)
-  add_library(charm_dep::openmp ALIAS charm_dep_openmp)
-else()
-  add_library(charm_dep::openmp ALIAS OpenMP::OpenMP_CXX)
-endif()
-
 # --- Arrow and Parquet from the pyarrow wheel.
 file(GLOB CHARM_LIBARROW ${CHARM_PYARROW_ROOT}/libarrow.so.*)
 file(GLOB CHARM_LIBPARQUET ${CHARM_PYARROW_ROOT}/libparquet.so.*)

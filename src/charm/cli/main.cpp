@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -24,10 +25,12 @@ int complain(const std::vector<std::string>& arguments, std::string message, cha
   return static_cast<int>(kind);
 }
 
-/// OpenMP's threads spin while they wait for each other, which on a machine with other work multiplies the time of every product (seen: a
-/// hundredfold). Its library reads the setting before main, so the program starts itself once more; a user's own setting stays.
-void start_with_sleeping_threads(char** argv) {
-  if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
+/// Training computes on OpenMP's threads (everything else on those of kernels/task_team.h). They spin while they wait for each other,
+/// which on a machine with other work multiplies the time of every product (seen: a hundredfold). Their library reads the setting before
+/// main, so the program starts itself once more; a user's own setting stays.
+void start_with_sleeping_threads(const std::vector<std::string>& arguments, char** argv) {
+  const bool trains = std::any_of(arguments.begin(), arguments.end(), [](const std::string& a) { return a == "train" || a == "run" || a == "demo"; });
+  if (!trains || std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/1);
   execv("/proc/self/exe", argv);  // returns only where it cannot: then threads spin
 }
@@ -35,8 +38,8 @@ void start_with_sleeping_threads(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  start_with_sleeping_threads(argv);
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  start_with_sleeping_threads(arguments, argv);
   try {
     charm::cli::run_program(arguments);
     if (std::fflush(stdout) != 0) throw charm::Error(charm::ErrorKind::kIo, "cannot write to standard output");

@@ -1,9 +1,9 @@
 #include "charm/kernels/attention_pack.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <bit>
+
+#include "charm/kernels/task_team.h"
 
 namespace charm::kernels {
 namespace {
@@ -38,7 +38,7 @@ PackedKeys<Element>::PackedKeys(const HeadRows<Element>& k, const HeadRows<Eleme
   packed_ = packed;
   const std::int64_t dim = format_.head_dim;
   const std::int64_t columns = format_.padded_dim();
-  at::parallel_for(0, key_heads * num_blocks_, 1, [&](std::int64_t begin, std::int64_t end) {
+  run_ranges(key_heads * num_blocks_, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t head = i / num_blocks_;
       const Place place = places[static_cast<std::size_t>(i % num_blocks_)];

@@ -1,11 +1,10 @@
 #include "charm/kernels/cached_attention.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
-#include <atomic>
 #include <bit>
+#include <memory>
 
+#include "charm/kernels/task_team.h"
 #include "charm/kernels/tile_attention.h"
 
 namespace charm::kernels {
@@ -90,7 +89,7 @@ void store_in_cache(const HeadRows<Element>& k, const HeadRows<Element>& v, cons
   const std::int64_t words = head_words(format);
   const auto num_sequences = static_cast<std::int64_t>(sequences.size());
   // A sequence is written by one thread: neighbouring tokens share words.
-  at::parallel_for(0, num_sequences * shape.key_heads, 16, [&](std::int64_t begin, std::int64_t end) {
+  run_ranges(num_sequences * shape.key_heads, 16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const CachedRows& rows = sequences[static_cast<std::size_t>(i / shape.key_heads)];
       const std::int64_t head = i % shape.key_heads;
@@ -141,11 +140,10 @@ void cached_attention(const HeadRows<Element>& q, const CacheLayer& cache, Eleme
     attention.finish(rows, scratch);
   };
   const std::vector<Tile> tiles = make_tiles(sequences, shape);
-  std::atomic<std::size_t> next{0};
-  at::parallel_for(0, at::get_num_threads(), 1, [&](std::int64_t, std::int64_t) {
-    TileScratch scratch(format);
-    for (std::size_t i = next.fetch_add(1); i < tiles.size(); i = next.fetch_add(1))
-      compute(tiles[i], scratch);
+  run_tasks(static_cast<std::int64_t>(tiles.size()), [&] {
+    return [&, scratch = std::make_unique<TileScratch>(format)](std::int64_t tile) {
+      compute(tiles[static_cast<std::size_t>(tile)], *scratch);
+    };
   });
 }
 

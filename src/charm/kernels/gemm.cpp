@@ -79,7 +79,7 @@ template <typename Element>
 void fill_panels(std::span<const Part<Element>> parts, std::int64_t outputs, std::int64_t inputs,
                  std::int64_t steps, std::int64_t num_panels, std::uint32_t* panels, float* bias) {
   const auto width = kProductColumns / static_cast<std::int64_t>(parts.size());
-  at::parallel_for(0, num_panels, 1, [&](std::int64_t begin, std::int64_t end) {
+  run_ranges(num_panels, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t p = begin; p < end; ++p) {
       std::uint32_t* panel = panels + p * steps * kProductColumns;
       const auto output = [&](std::int64_t column) { return p * width + column % width; };
@@ -124,7 +124,7 @@ class Gemm {
     const std::int64_t row_blocks = (rows + kBlockRows - 1) / kBlockRows;
     // Few rows: smaller groups, so that every thread has some.
     const std::int64_t wanted_groups =
-        (kTasksPerThread * at::get_num_threads() + row_blocks - 1) / row_blocks;
+        (kTasksPerThread * num_threads() + row_blocks - 1) / row_blocks;
     group_ = std::clamp<std::int64_t>(num_panels / wanted_groups, 1, kGroupPanels);
     num_groups_ = (num_panels + group_ - 1) / group_;
     num_tasks_ = row_blocks * num_groups_;

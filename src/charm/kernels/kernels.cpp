@@ -1,11 +1,10 @@
 #include "charm/kernels/kernels.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <type_traits>
 
 #include "charm/kernels/row_kernels.h"
+#include "charm/kernels/task_team.h"
 
 namespace charm::kernels {
 namespace {
@@ -23,7 +22,7 @@ std::uint16_t* bits(BFloat16* p) { return reinterpret_cast<std::uint16_t*>(p); }
 template <typename Body>
 void for_rows(std::int64_t rows, std::int64_t row_cost, const Body& body) {
   const std::int64_t grain = std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, row_cost));
-  at::parallel_for(0, rows, grain, [&](std::int64_t begin, std::int64_t end) {
+  run_ranges(rows, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) body(t);
   });
 }

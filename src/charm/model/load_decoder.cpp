@@ -8,6 +8,7 @@
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
 #include "charm/kernels/kernels.h"
+#include "charm/kernels/task_team.h"
 
 namespace charm::model {
 namespace {
@@ -34,7 +35,9 @@ bool computes_in_bfloat16(DTypeChoice dtype, bool on_cuda) {
 
 LoadedDecoder load_decoder(const std::filesystem::path& model_dir, const DecoderConfig& config, const RewardModelOptions& options,
                            bool lm_head) {
-  at::set_num_threads(options.threads > 0 ? options.threads : static_cast<int>(available_processors()));
+  const int threads = options.threads > 0 ? options.threads : static_cast<int>(available_processors());
+  kernels::set_num_threads(threads);
+  at::set_num_threads(threads);
   const c10::InferenceMode guard;
   const bool cuda = use_cuda(options.device);
   const bool bfloat16 = computes_in_bfloat16(options.dtype, cuda);
@@ -49,10 +52,11 @@ LoadedDecoder load_decoder(const std::filesystem::path& model_dir, const Decoder
     return {Decoder(config, std::move(weights), nn::Mode::kAutograd), std::move(provenance)};
   }
   const nn::GemmBackend backend = choose_gemm_backend(weights);
+  if (backend == nn::GemmBackend::kCharm) at::set_num_threads(1);  // what is left to ATen is not worth waking threads of its own
   provenance.emplace_back("gemm_backend", nn::gemm_backend_name(backend));
   provenance.emplace_back("instruction_set", kernels::instruction_set());
   log::debug("{}: {} on cpu, {} threads, products by {}, kernels for {}", model_dir.string(), bfloat16 ? "bfloat16" : "float32",
-             at::get_num_threads(), nn::gemm_backend_name(backend), kernels::instruction_set());
+             threads, nn::gemm_backend_name(backend), kernels::instruction_set());
   return {Decoder(config, std::move(weights), nn::Mode::kInference, backend), std::move(provenance)};
 }
 

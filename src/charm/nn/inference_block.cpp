@@ -142,10 +142,15 @@ class InferenceBlock {
       const std::int64_t rows = std::min(kTileRows, x_TD.size(0) - row);
       const auto tile = [&](const at::Tensor& t) { return t.narrow(0, row, rows); };
       at::Tensor k = k_TKE.narrow(0, layout_.num_kept + row, rows);
-      const Projection to[] = {{&parts_.k, k}, {&parts_.v, v_TKE.narrow(0, layout_.num_kept + row, rows)}};
+      std::vector<Projection> to = {{&parts_.k, k}, {&parts_.v, v_TKE.narrow(0, layout_.num_kept + row, rows)}};
+      if (!last_ && rows == x_TD.size(0)) {  // one tile holds everything: its queries go with the keys
+        queries_THE_ = workspace_.take(Slot::kQueries, rows, parts_.num_heads * head_dim(), options_);
+        to.push_back({&parts_.q, queries_THE_});
+      }
       project(norm(tile(x_TD), parts_.input_norm_D), to);
       norm_heads(k, parts_.k_norm_E);
       rope_in_place(k, tile(rope.cos_TF), tile(rope.sin_TF), parts_.num_kv_heads);
+      if (queries_THE_.defined()) finish_queries(queries_THE_, row);
     }
     if (layout_.prompt_to_keep.empty() || layout_.prompt_to_keep == kept.ids) return;  // what is kept already stays
     const auto prompt = [&](const at::Tensor& t) {
@@ -160,13 +165,17 @@ class InferenceBlock {
   }
 
   at::Tensor queries(const at::Tensor& x, std::int64_t row) {
-    const std::int64_t rows = x.size(0);
-    at::Tensor q = workspace_.take(Slot::kQueries, rows, parts_.num_heads * head_dim(), options_);
+    if (queries_THE_.defined()) return queries_THE_;
+    at::Tensor q = workspace_.take(Slot::kQueries, x.size(0), parts_.num_heads * head_dim(), options_);
     const Projection to[] = {{&parts_.q, q}};
     project(norm(x, parts_.input_norm_D), to);
-    norm_heads(q, parts_.q_norm_E);
-    rope_in_place(q, query_cos_TF_.narrow(0, row, rows), query_sin_TF_.narrow(0, row, rows), parts_.num_heads);
+    finish_queries(q, row);
     return q;
+  }
+
+  void finish_queries(at::Tensor& q_THE, std::int64_t row) const {
+    norm_heads(q_THE, parts_.q_norm_E);
+    rope_in_place(q_THE, query_cos_TF_.narrow(0, row, q_THE.size(0)), query_sin_TF_.narrow(0, row, q_THE.size(0)), parts_.num_heads);
   }
 
   /// tile += norm(linear(x)), or without the norm.
@@ -190,6 +199,7 @@ class InferenceBlock {
   bool last_;
   std::int64_t width_;
   at::Tensor query_cos_TF_, query_sin_TF_;  ///< of the query rows
+  at::Tensor queries_THE_;                  ///< defined where they were computed with the keys
 };
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "charm/kernels/gemm.h"
 
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -8,7 +7,6 @@
 #include <cstring>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "charm/base/random.h"
@@ -113,7 +111,7 @@ void expect_reference(const Shape& s) {
 
 class Gemm : public testing::TestWithParam<Shape> {
  protected:
-  void TearDown() override { at::set_num_threads(2); }
+  void TearDown() override { set_num_threads(2); }
 };
 INSTANTIATE_TEST_SUITE_P(Shapes, Gemm,
                          testing::Values(Shape{1, 1, 1}, Shape{1, 768, 70}, Shape{5, 33, 65},
@@ -139,7 +137,7 @@ void expect_rows_alone() {
   };
   const auto all = apply(0, kRows);
   for (const int threads : {1, 2, 3}) {
-    at::set_num_threads(threads);
+    set_num_threads(threads);
     for (const std::int64_t rows : {1, 5, 6, 7, 95, 200, 400}) {
       for (const std::int64_t first : {std::int64_t{0}, std::int64_t{1}, kRows - rows}) {
         const auto some = apply(first, rows);
@@ -175,23 +173,6 @@ TEST(TileProduct, NativeAndWidenedBFloat16Agree) {
                                        y.data(), kProductColumns, kProductRows, kProductColumns,
                                        keep.data());
   for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], y[i], 2e-5) << i;
-}
-
-// A source compiled without OpenMP would run them all on one thread.
-TEST(TaskTeam, RunsOnAllThreads) {
-  at::set_num_threads(2);
-  std::atomic<int> workers{0};
-  std::atomic<bool> met{false};
-  run_tasks(2, [&] {
-    ++workers;
-    return [&](std::int64_t) {
-      // Each task waits for the other: only two threads can finish both.
-      for (int i = 0; i < 2000 && workers < 2; ++i)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      if (workers == 2) met = true;
-    };
-  });
-  EXPECT_TRUE(met);
 }
 
 }  // namespace

@@ -6,10 +6,16 @@
 #include <map>
 
 #include "charm/batch/token_budget.h"
+#include "charm/kernels/task_team.h"
 #include "tests/unit/nn/decoder_fixture.h"
 
 namespace charm::model {
 namespace {
+
+void set_threads(int threads) {
+  kernels::set_num_threads(threads);
+  at::set_num_threads(threads);
+}
 
 using Rows = std::vector<std::pair<std::size_t, batch::PooledRow>>;
 
@@ -49,7 +55,7 @@ struct Case {
 
 class RowInvariance : public testing::TestWithParam<Case> {
  protected:
-  void TearDown() override { at::set_num_threads(2); }
+  void TearDown() override { set_threads(2); }
 };
 INSTANTIATE_TEST_SUITE_P(Models, RowInvariance,
                          testing::Values(Case{"llama", small_config, at::kFloat}, Case{"llama_bfloat16", small_config, at::kBFloat16},
@@ -65,11 +71,11 @@ TEST_P(RowInvariance, ScoresKeepTheirBits) {
   const nn::GemmBackend backend = choose_gemm_backend(weights);
   const Decoder decoder(config, std::move(weights), nn::Mode::kInference, backend);
   Rows rows = random_rows();
-  at::set_num_threads(2);
+  set_threads(2);
   const auto expected = score(decoder, rows, 4096);
   RandomStream stream(9, "shuffles");
   for (const int threads : {1, 2, 3, 4}) {
-    at::set_num_threads(threads);
+    set_threads(threads);
     for (const std::int64_t budget : {1, 500, 2000, 100000}) {
       stream.shuffle(rows);
       EXPECT_EQ(score(decoder, rows, budget), expected) << threads << " threads, budget " << budget;
