@@ -30,7 +30,7 @@ class ScoreCommand final : public Command {
            "  charm score --model rm/ --responses gpt4.jsonl --output scores/rm --dtype float32 --check theirs.jsonl";
   }
   void describe(pipeline::OptionTable& table) override {
-    table.path("model", options_.model_dir, "DIR", "Hugging Face folder of the reward model.")
+    table.path("model", options_.model_dir, "DIR", "Hugging Face folder of the reward model, hub:OWNER/NAME, or rm_config.json:NAME for one of the original project's list.")
         .required()
         .paths("responses", options_.responses, "FILE",
                "Files of responses; the policy comes from a column (policy, generator, model) or from the file's name.")

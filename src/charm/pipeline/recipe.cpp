@@ -5,6 +5,7 @@
 #include <set>
 
 #include "charm/hub/hub_source.h"
+#include "charm/pipeline/model_registry.h"
 
 namespace charm::pipeline {
 namespace {
@@ -133,6 +134,14 @@ RecipeRewardModel read_reward_model(const Section& top, const fs::path& file, st
     settings = section.assign(table);
     std::erase_if(settings, [](const Setting& setting) { return setting.name == "model"; });
     section.text("model");
+  }
+  if (is_registry_source(model.score.model_dir)) {
+    if (model.name.empty()) model.name = registered_name(model.score.model_dir);
+    try {
+      model.score.model_dir = registered_model(model.score.model_dir);
+    } catch (const Error& error) {
+      throw error.with_context(fmt::format("{}reward_model", top.at(value->line)));
+    }
   }
   require_exists(top, value->line, model.score.model_dir, "reward model");
   if (model.name.empty()) {

@@ -2,10 +2,12 @@
 
 #include "charm/base/log.h"
 #include "charm/hub/hub_fetch.h"
+#include "charm/pipeline/model_registry.h"
 
 namespace charm::pipeline {
 
 void fetch_model_source(fs::path& model, bool offline, const ProgressFn& progress) {
+  if (is_registry_source(model)) model = registered_model(model);
   if (!hub::is_hub_source(model.string())) return;
   const std::string source = model.string();
   model = hub::fetch_model(hub::parse_hub_source(source), hub::hub_options_of_environment(offline),

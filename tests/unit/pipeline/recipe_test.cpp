@@ -55,6 +55,18 @@ std::vector<std::string> stages_of(const std::vector<Step>& plan) {
   return names;
 }
 
+TEST_F(RecipeTest, TakesAModelOfTheOriginalsRegistry) {
+  write_file(dir_ / "rm_config.json", R"([{"model_name": "My RM", "model_path": "rm"}, {"model_name": "b", "model_path": "o/b"}])");
+  std::string text = kBase;
+  const std::string own = "{name: rm, model: rm, dtype: float32, max_tokens: 512}";
+  const auto with = [&](const std::string& model) { return std::string(text).replace(text.find(own), own.size(), model); };
+  const Recipe recipe = read(with("\"rm_config.json:My RM\""));
+  EXPECT_EQ(recipe.reward_model.score.model_dir, dir_ / "rm");
+  EXPECT_EQ(recipe.reward_model.name, "My_RM");
+  EXPECT_EQ(read(with("{model: \"rm_config.json:b\"}")).reward_model.score.model_dir, "hub:o/b");
+  EXPECT_NE(refusal(with("\"rm_config.json:c\"")).find("recipe.yaml:8: reward_model: "), std::string::npos);
+}
+
 TEST_F(RecipeTest, SpreadsSeedsAndResolvesPaths) {
   const Recipe recipe = read(kBase + "calibration: {reference: a}\ntraining: {learning-rate: 1e-5, seed: 3}\n"
                                      "evaluation: [{benchmark: rm-bench, data: bench.json}, {benchmark: arena}]\n");
