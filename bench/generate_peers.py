@@ -4,6 +4,7 @@ generate_model_bench.
   .venv-golden/bin/python bench/generate_peers.py transformers runs/smollm2 bfloat16 2
   .venv-llama/bin/python bench/generate_peers.py gguf .deps/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf bfloat16 out.gguf
   .venv-llama/bin/python bench/generate_peers.py llama out.gguf 2
+  .venv-llama/bin/python bench/generate_peers.py evaluate out.gguf 2          # for score_bench.py: reads sequences
 """
 
 import json
@@ -73,15 +74,39 @@ def make_gguf(source, dtype, target):
     writer.close()
 
 
-def llama_peer(path, threads):
+def load_llama(path):
     import ctypes
 
     import llama_cpp as lc
-    import numpy as np
     lc.llama_backend_init()
-    log = lc.llama_log_callback(lambda *_: None)
-    lc.llama_log_set(log, ctypes.c_void_p(0))
-    model = lc.llama_model_load_from_file(path.encode(), lc.llama_model_default_params())
+    load_llama.log = lc.llama_log_callback(lambda *_: None)
+    lc.llama_log_set(load_llama.log, ctypes.c_void_p(0))
+    return lc, lc.llama_model_load_from_file(path.encode(), lc.llama_model_default_params())
+
+
+def llama_evaluate(path, threads):
+    """Reads whole sequences, one after the other; lines in: {"sequences": [[ids], ...]}."""
+    lc, model = load_llama(path)
+    params = lc.llama_context_default_params()
+    params.n_ctx = params.n_batch = 4096
+    params.n_ubatch = 512
+    params.n_threads = params.n_threads_batch = int(threads)
+    context = lc.llama_init_from_model(model, params)
+    memory = lc.llama_get_memory(context)
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        start = time.perf_counter()
+        for ids in json.loads(line)["sequences"]:
+            lc.llama_memory_clear(memory, True)
+            tokens = (lc.llama_token * len(ids))(*ids)
+            assert lc.llama_decode(context, lc.llama_batch_get_one(tokens, len(ids))) == 0
+            lc.llama_synchronize(context)
+        print(json.dumps({"total_s": time.perf_counter() - start}), flush=True)
+
+
+def llama_peer(path, threads):
+    import numpy as np
+    lc, model = load_llama(path)
     vocab = lc.llama_vocab_n_tokens(lc.llama_model_get_vocab(model))
 
     def write(streams, prompt, new):
@@ -117,4 +142,4 @@ def llama_peer(path, threads):
 
 
 if __name__ == "__main__":
-    {"transformers": transformers_peer, "gguf": make_gguf, "llama": llama_peer}[sys.argv[1]](*sys.argv[2:])
+    {"transformers": transformers_peer, "gguf": make_gguf, "llama": llama_peer, "evaluate": llama_evaluate}[sys.argv[1]](*sys.argv[2:])

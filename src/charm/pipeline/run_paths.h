@@ -30,6 +30,9 @@ struct RunPaths {
   fs::path evaluation(std::string_view model, std::string_view benchmark) const {
     return root / "eval" / model / named(benchmark, ".json");
   }
+  fs::path comparison(std::string_view model, std::string_view benchmark) const {
+    return root / "comparison" / model / named(benchmark, ".json");
+  }
   fs::path report() const { return root / "report.html"; }
   fs::path world() const { return root / "world.json"; }
   fs::path step_record(std::string_view step) const { return root / "steps" / named(step, ".json"); }

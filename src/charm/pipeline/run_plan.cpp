@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "charm/evaluate/compare_stage.h"
 #include "charm/pipeline/run_paths.h"
 #include "charm/pipeline/split.h"
 #include "charm/report/report_stage.h"
@@ -36,7 +37,10 @@ class PlanBuilder {
         add_measuring("remeasure", retrained_name(rm, calibration.set));
       }
     }
-    for (const RecipeEvaluation& evaluation : recipe_.evaluations) add_evaluation(evaluation);
+    for (const RecipeEvaluation& evaluation : recipe_.evaluations) {
+      add_evaluation(evaluation);
+      if (recipe_.training) add_comparisons(evaluation);
+    }
     for (const RecipeCalibration& calibration : recipe_.calibrations) add_explanation(rm, calibration);
     add_report();
     return std::move(steps_);
@@ -311,6 +315,24 @@ class PlanBuilder {
         own.model.threads = context.threads;
         evaluate::evaluate(own, context.progress);
       };
+      add(std::move(step));
+    }
+  }
+
+  /// The models trained on against the one they come from, on the same rows.
+  void add_comparisons(const RecipeEvaluation& evaluation) {
+    const std::string& rm = recipe_.reward_model.name;
+    for (const RecipeCalibration& calibration : recipe_.calibrations) {
+      const std::string after = retrained_name(rm, calibration.set);
+      evaluate::CompareOptions options;
+      options.runs = {paths_.evaluation(rm, evaluation.name), paths_.evaluation(after, evaluation.name)};
+      options.output = paths_.comparison(after, evaluation.name);
+      options.bootstrap = evaluation.options.bootstrap;
+      options.seed = evaluation.options.seed;
+      options.max_bad_rows = evaluation.options.max_bad_rows;
+      Step step{.stage = "evaluate", .name = "compare " + after + "/" + evaluation.name, .inputs = options.runs,
+                .outputs = {options.output}, .settings = evaluation.settings, .run = {}};
+      step.run = [options](const StepContext&) { evaluate::compare(options); };
       add(std::move(step));
     }
   }

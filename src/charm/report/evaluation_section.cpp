@@ -2,6 +2,7 @@
 #include <map>
 
 #include "charm/report/charts.h"
+#include "charm/report/comparison_tables.h"
 #include "charm/report/evaluation_values.h"
 #include "charm/report/sections.h"
 
@@ -79,6 +80,8 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
            : "Accuracy with 95 % intervals from drawing prompts again; ties count as wrong.",
        fmt::format("{} of {} reward models", title, models.size()), dot_plot_spec(dots, options)});
   html += table_html(summary);
+  html += comparison_tables_html(run, benchmark);
+  html += probability_table_html(run, benchmark);
   if (!details.rows.empty()) html += folded_table_html(details);
   return html;
 }

@@ -292,6 +292,11 @@ RunData read_run(const fs::path& run_dir) {
       take_ratings(run.evaluations.back().json, run.ratings);
     }
   }
+  for (const fs::path& folder : folders_in(run_dir / "comparison")) {
+    for (const fs::path& path : json_files_in(folder))
+      run.comparisons.push_back(
+          {folder.filename().string(), path.stem().string(), read_json(path)});
+  }
   for (const fs::path& folder : folders_in(run_dir / "explanation")) {
     for (const fs::path& path : json_files_in(folder))
       run.explanations.push_back(

@@ -134,6 +134,13 @@ struct EvaluationFile {
   nlohmann::ordered_json json;
 };
 
+/// `comparison/<model>/<benchmark>.json`: the model trained on against the one it comes from.
+struct ComparisonFile {
+  std::string model;
+  std::string benchmark;
+  nlohmann::ordered_json json;
+};
+
 struct ManifestFile {
   std::string path;  ///< relative to the run directory
   nlohmann::ordered_json json;
@@ -147,6 +154,7 @@ struct RunData {
   std::vector<ModelScores> scores;
   std::vector<TrainingRun> trainings;
   std::vector<EvaluationFile> evaluations;
+  std::vector<ComparisonFile> comparisons;
   std::vector<ExplanationFile> explanations;
   std::vector<ManifestFile> manifests;
   nlohmann::ordered_json world;        ///< null where the run has no planted truth

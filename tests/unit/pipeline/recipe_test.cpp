@@ -100,7 +100,7 @@ TEST_F(RecipeTest, PlansTheStagesInOrder) {
   EXPECT_THAT(stages_of(make_plan(recipe)),
               ElementsAre("responses a", "responses b", "responses c", "score rm", "score rm split", "measure rm", "calibrate rm/s",
                           "prefer rm/s", "train rm/s", "rescore rm-s", "remeasure rm-s", "evaluate rm/arena",
-                          "evaluate rm-s/arena", "explain rm/s", "report"));
+                          "evaluate rm-s/arena", "compare rm-s/arena", "explain rm/s", "report"));
 }
 
 TEST_F(RecipeTest, HeldOutPromptsMeasureAndTheOthersCalibrate) {

@@ -66,13 +66,27 @@ inline void write_made_up_run(const fs::path& run_dir, const std::string& policy
            {"normal_partial", 0.6},
            {"easy_partial", 0.8},
            {"domains", {{"chat", {{"score", 0.6}, {"score_ci95", {0.5, 0.7}}}}}},
-           {"missing_domains", {"math"}}});
+           {"missing_domains", {"math"}},
+           {"pair_probabilities", {{"ece", 0.12}, {"brier", 0.25}, {"brier_ci95", {0.2, 0.3}}, {"log_loss", 0.7}}},
+           {"length_correlation", {{"spearman", 0.61}, {"longer_preferred", 0.9}, {"longer_chosen", 0.5}}}});
     write(std::string("eval/") + model + "/arena.json",
           {{"benchmark", "arena"},
            {"correlations",
             {{"mean_score",
               {{"spearman", 0.5}, {"spearman_ci95", {0.5, 1.0}}, {"kendall", nullptr}}}}}});
   }
+  write("comparison/rm-duo/rm-bench.json",
+        {{"benchmark", "rm-bench"},
+         {"a", {{"name", "rm"}}},
+         {"b", {{"name", "rm-duo"}}},
+         {"overall_partial",
+          {{"a", 0.63}, {"b", 0.605}, {"difference", -0.025}, {"difference_ci95", {-0.04, -0.01}}, {"gained", 3}, {"lost", 11},
+           {"mcnemar", {{"p_value", 0.0006}}}}},
+         {"domains", {{"chat", {{"a", 0.6}, {"b", 0.6}, {"difference", 0.0}, {"mcnemar", {{"p_value", 0.75}}}}}}}});
+  write("comparison/rm-duo/arena.json",
+        {{"benchmark", "arena"},
+         {"a", {{"name", "rm"}}},
+         {"correlations", {{"mean_score", {{"spearman", {{"a", 0.5}, {"b", 0.75}, {"difference", 0.25}}}}}}}});
   write("calibration/rm/duo.json",
         {{"mode", "same-prompt"},
          {"solver", "exact"},

@@ -77,6 +77,17 @@ TEST_F(WriteReport, HasEveryPart) {
   EXPECT_THAT(html, HasSubstr("abc123"));
 }
 
+TEST_F(WriteReport, ComparesOnTheSameRows) {
+  write_made_up_run(folder_);
+  const std::string html = report();
+  EXPECT_THAT(html, HasSubstr("rm-duo against rm, on the same rows"));
+  EXPECT_THAT(html, HasSubstr("<td class=\"number\">-0.025 [-0.040, -0.010]</td><td class=\"number\">3</td>"
+                              "<td class=\"number\">11</td><td class=\"number\">&lt; 0.001</td>"));
+  EXPECT_THAT(html, HasSubstr("mean_score, spearman"));
+  EXPECT_THAT(html, HasSubstr("Scores as probabilities, and length"));
+  EXPECT_THAT(html, HasSubstr("0.250 [0.200, 0.300]"));
+}
+
 TEST_F(WriteReport, LoadsNothingFromElsewhere) {
   write_made_up_run(folder_);
   const std::string html = report();

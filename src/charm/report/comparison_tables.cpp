@@ -1,0 +1,110 @@
+#include "charm/report/comparison_tables.h"
+
+#include "charm/report/html.h"
+#include "charm/report/sections.h"
+
+namespace charm::report {
+namespace {
+
+using nlohmann::ordered_json;
+
+const ordered_json* member(const ordered_json& object, const char* name) {
+  const auto it = object.is_object() ? object.find(name) : object.end();
+  return object.is_object() && it != object.end() && !it->is_null() ? &*it : nullptr;
+}
+
+std::string p_text(const ordered_json& part) {
+  const ordered_json* test = member(part, "mcnemar");
+  if (test == nullptr) return "";
+  const double p = test->value("p_value", 1.0);
+  return p < 0.001 ? "< 0.001" : fmt::format("{:.3f}", p);
+}
+
+std::string count_text(const ordered_json& part, const char* name) {
+  const ordered_json* count = member(part, name);
+  return count == nullptr ? "" : std::to_string(count->get<std::int64_t>());
+}
+
+void add_row(Table& table, const std::string& label, const ordered_json& part, bool with_flips) {
+  const std::optional<Measured> difference = measured_at(part, {"difference"});
+  if (!difference) return;
+  std::vector<std::string> row = {label, number_text(measured_at(part, {"a"})->value), number_text(measured_at(part, {"b"})->value),
+                                  signed_measured_text(difference)};
+  if (with_flips) row.insert(row.end(), {count_text(part, "gained"), count_text(part, "lost"), p_text(part)});
+  table.rows.push_back(std::move(row));
+}
+
+std::string comparison_html(const ComparisonFile& file, const std::string& before) {
+  const ordered_json& json = file.json;
+  const bool is_arena = member(json, "correlations") != nullptr;
+  Table table{fmt::format("{} against {}, on the same rows", file.model, before),
+              {{"", false}, {before, true}, {file.model, true}, {"difference", true}},
+              {}};
+  if (!is_arena) table.columns.insert(table.columns.end(), {{"rows gained", true}, {"lost", true}, {"p", true}});
+  for (const auto& [name, label] : {std::pair{"overall", "overall"}, std::pair{"overall_partial", "overall of the parts present"}}) {
+    if (const ordered_json* part = member(json, name)) add_row(table, label, *part, !is_arena);
+  }
+  for (const char* group : {"sections", "domains"}) {
+    const ordered_json* parts = member(json, group);
+    if (parts == nullptr) continue;
+    for (const auto& [name, part] : parts->items()) add_row(table, name, part, true);
+  }
+  if (is_arena) {
+    for (const auto& [measure, parts] : member(json, "correlations")->items()) {
+      for (const auto& [name, part] : parts.items()) add_row(table, measure + ", " + name, part, false);
+    }
+  }
+  return table.rows.empty() ? "" : table_html(table);
+}
+
+}  // namespace
+
+std::string comparison_tables_html(const RunData& run, const std::string& benchmark) {
+  std::string html;
+  for (const ComparisonFile& file : run.comparisons) {
+    if (file.benchmark != benchmark) continue;
+    const ordered_json* a = member(file.json, "a");
+    const ordered_json* name = a == nullptr ? nullptr : member(*a, "name");
+    html += comparison_html(file, name == nullptr ? "before" : name->get<std::string>());
+  }
+  if (!html.empty()) {
+    html +=
+        "<p class=\"facts\">Both models answer the same rows, so their difference is surer than their two intervals suggest. p: McNemar's "
+        "test that rows gained and lost differ by chance alone; of several parts, some small p are expected.</p>\n";
+  }
+  return html;
+}
+
+std::string probability_table_html(const RunData& run, const std::string& benchmark) {
+  Table table{"Scores as probabilities, and length",
+              {{"reward model", false},
+               {"calibration error", true},
+               {"Brier", true},
+               {"log-loss", true},
+               {"score and length (Spearman)", true},
+               {"longer text scores higher", true},
+               {"longer text is the chosen one", true}},
+              {}};
+  std::vector<std::string> models;
+  for (const EvaluationFile& evaluation : run.evaluations) {
+    if (evaluation.benchmark == benchmark) models.push_back(evaluation.model);
+  }
+  for (const std::string& model : models_in_order(run, models)) {
+    for (const EvaluationFile& evaluation : run.evaluations) {
+      if (evaluation.benchmark != benchmark || evaluation.model != model) continue;
+      const ordered_json* probabilities = member(evaluation.json, "pair_probabilities");
+      const ordered_json* length = member(evaluation.json, "length_correlation");
+      if (probabilities == nullptr || length == nullptr) continue;
+      const auto plain = [](const ordered_json& object, const char* name) {
+        const std::optional<Measured> found = measured_at(object, {name});
+        return found ? std::optional(found->value) : std::nullopt;
+      };
+      table.rows.push_back({model, number_text(plain(*probabilities, "ece")), measured_text(measured_at(*probabilities, {"brier"})),
+                            measured_text(measured_at(*probabilities, {"log_loss"})), signed_text(plain(*length, "spearman"), 2),
+                            percent_text(plain(*length, "longer_preferred")), percent_text(plain(*length, "longer_chosen"))});
+    }
+  }
+  return table.rows.empty() ? "" : folded_table_html(table);
+}
+
+}  // namespace charm::report
