@@ -1,7 +1,5 @@
 #include "charm/kernels/task_team.h"
 
-#include <sched.h>
-
 #include <exception>
 #include <mutex>
 #include <system_error>
@@ -14,8 +12,9 @@
 namespace charm::kernels {
 namespace {
 
-constexpr int kLooks = 1000;   ///< some tens of microseconds
-constexpr int kGiveWays = 200;  ///< about as long again, if nobody else wants the processor
+/// About a hundred microseconds. Giving way (sched_yield) between looking and sleeping would hand a processor to other programs for
+/// milliseconds; a sleeper that is woken gets it back at once.
+constexpr int kLooks = 4000;
 
 void pause_briefly() {
 #if defined(__x86_64__)
@@ -29,10 +28,6 @@ void wait_while(const std::atomic<std::uint32_t>& counter, std::uint32_t value) 
   for (int i = 0; i < kLooks; ++i) {
     if (changed()) return;
     pause_briefly();
-  }
-  for (int i = 0; i < kGiveWays; ++i) {
-    if (changed()) return;
-    sched_yield();
   }
   counter.wait(value, std::memory_order_acquire);
 }

@@ -7,8 +7,8 @@
 #include <type_traits>
 
 // The threads that this folder computes with. They stay between calls: a product of one row takes some tens of microseconds, less than
-// waking a sleeping thread costs. A waiting thread looks for new work for some tens of microseconds, then lets other programs go first,
-// then sleeps; OpenMP's threads know only spinning or sleeping at once (decision 0032).
+// waking a sleeping thread costs. A waiting thread looks for new work for about a hundred microseconds, then sleeps; OpenMP's threads know
+// only spinning or sleeping at once (decision 0032).
 namespace charm::kernels {
 
 /// How many threads compute, the caller among them. At first: the processors this process may use. Not while kernels run.
