@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "charm/kernels/gemm.h"
+#include "charm/kernels/task_team.h"
 #include "charm/nn/linear.h"
 
 namespace {
@@ -77,7 +78,9 @@ nlohmann::ordered_json measure(const Layer& layer, std::int64_t rows, double sec
 
 int main(int argc, char** argv) {
   const std::string dtype = argc > 1 ? argv[1] : "float32";
-  at::set_num_threads(argc > 2 ? std::stoi(argv[2]) : 1);
+  const int threads = argc > 2 ? std::stoi(argv[2]) : 1;
+  at::set_num_threads(threads);
+  charm::kernels::set_num_threads(threads);
   const double seconds = argc > 3 ? std::stod(argv[3]) : 0.3;
   const c10::InferenceMode guard;
   nlohmann::ordered_json result = {

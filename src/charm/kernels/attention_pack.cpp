@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "charm/kernels/task_team.h"
 
@@ -92,9 +93,11 @@ void pack_queries(const Element* q, std::int64_t row_stride, std::int64_t rows, 
   const std::int64_t steps = format.query_steps();
   for (std::int64_t r = 0; r < rows; ++r) {
     const Element* row = q + r * row_stride;
-    for (std::int64_t e = 0; e < steps; ++e) {
-      to[r * steps + e] = format.pairs ? pair_of(row[2 * e], row[2 * e + 1]) : step_of(row[e]);
+    if (static_cast<std::size_t>(steps) * sizeof(std::uint32_t) == static_cast<std::size_t>(format.head_dim) * sizeof(Element)) {
+      std::memcpy(to + r * steps, row, static_cast<std::size_t>(steps) * sizeof(std::uint32_t));  // steps as they lie
+      continue;
     }
+    for (std::int64_t e = 0; e < steps; ++e) to[r * steps + e] = step_of(row[e]);
   }
   std::fill(to + rows * steps, to + kTileRows * steps, 0u);
 }

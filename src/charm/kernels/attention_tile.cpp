@@ -22,8 +22,9 @@ template <bool kBfloat16>
 void softmax(const TileState& state, const PackedBlock& block, const SoftmaxRule& rule) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const Vec scale = hn::Set(d, rule.scale);
-  const Vec cap = hn::Set(d, rule.softcap);
+  // Logits are kept in units of log 2, so that weights are powers of two.
+  const Vec scale = hn::Set(d, rule.softcap == 0.0f ? rule.scale * kLog2E : rule.scale);
+  const Vec cap = hn::Set(d, rule.softcap * kLog2E);
   const Vec inverse_cap = hn::Set(d, rule.softcap == 0.0f ? 0.0f : 1.0f / rule.softcap);
   const Vec hidden = hn::Set(d, -std::numeric_limits<float>::infinity());
   for (std::int64_t r = 0; r < rule.rows; ++r) {
@@ -49,10 +50,11 @@ void softmax(const TileState& state, const PackedBlock& block, const SoftmaxRule
     }
     const float new_largest = hn::GetLane(hn::MaxOfLanes(d, largest));
     const Vec shift = hn::Set(d, new_largest);
-    const float keep = hn::GetLane(hn::Exp(d, hn::Sub(hn::Set(d, state.largest[r]), shift)));
+    const float keep =
+        new_largest == state.largest[r] ? 1.0f : hn::GetLane(exp2_or_zero(d, hn::Sub(hn::Set(d, state.largest[r]), shift)));
     Vec sum = hn::Zero(d);
     for (std::int64_t n = 0; n < kBlockKeys; n += lanes) {
-      const Vec p = hn::Exp(d, hn::Sub(hn::LoadU(d, logits + n), shift));  // 0 for hidden keys
+      const Vec p = exp2_or_zero(d, hn::Sub(hn::LoadU(d, logits + n), shift));  // 0 for hidden keys
       sum = hn::Add(sum, p);
       if constexpr (kBfloat16) {
         store(d, p, reinterpret_cast<std::uint16_t*>(state.weights) + r * kBlockKeys + n);

@@ -45,9 +45,35 @@ HWY_INLINE void store(D, hwy::HWY_NAMESPACE::Vec<D> v, std::uint16_t* p) {
   hn::StoreU(hn::DemoteTo(u16, hn::BitCast(i32, rounded)), u16, p);
 }
 
-// exp(88) is a float, and z / exp(88) is zero for all that counts; Highway's Exp gives nonsense
-// from about 178 up.
-constexpr float kLargestExponent = 88.0f;
+constexpr float kLog2E = 1.4426950408889634f;
+constexpr float kLeastExponent = -125.0f;  ///< of exp2; 2^-125 is nothing beside 1
+
+/// 2^x for kLeastExponent <= x < 127, with a relative error below 2e-7; anything for other x. x is
+/// split into a whole number and the rest f in [-0.5, 0.5], whose 2^f is the polynomial of degree 5
+/// with the least relative error (7.5e-8, by Remez's exchange).
+template <class D, class V>
+HWY_INLINE V exp2(D d, V x) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::RebindToSigned<D> i32;
+  const V whole = hn::Round(x);
+  const V f = hn::Sub(x, whole);
+  V p = hn::MulAdd(f, hn::Set(d, 0.00132764721678f), hn::Set(d, 0.00967554133102f));
+  p = hn::MulAdd(f, p, hn::Set(d, 0.0555071327288f));
+  p = hn::MulAdd(f, p, hn::Set(d, 0.24022119724f));
+  p = hn::MulAdd(f, p, hn::Set(d, 0.693146967065f));
+  p = hn::MulAdd(f, p, hn::Set(d, 1.00000007165f));
+  return hn::BitCast(d, hn::Add(hn::BitCast(i32, p), hn::ShiftLeft<23>(hn::ConvertTo(i32, whole))));
+}
+
+/// exp2, and 0 from kLeastExponent down, minus infinity included.
+template <class D, class V>
+HWY_INLINE V exp2_or_zero(D d, V x) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  return hn::IfThenElseZero(hn::Gt(x, hn::Set(d, kLeastExponent)), exp2(d, x));
+}
+
+// exp(86) is a float, and z / exp(86) is zero for all that counts.
+constexpr float kLargestExponent = 86.0f;
 constexpr float kGeluScale = -2.0f * 0.7978845608028654f;  // -2 sqrt(2 / pi)
 constexpr float kGeluCubic = 0.044715f;
 
@@ -55,8 +81,8 @@ constexpr float kGeluCubic = 0.044715f;
 template <class D, class V>
 HWY_INLINE V silu(D d, V z) {
   namespace hn = hwy::HWY_NAMESPACE;
-  const V exponent = hn::Min(hn::Neg(z), hn::Set(d, kLargestExponent));
-  return hn::Div(z, hn::Add(hn::Set(d, 1.0f), hn::Exp(d, exponent)));
+  const V exponent = hn::Mul(hn::Min(hn::Neg(z), hn::Set(d, kLargestExponent)), hn::Set(d, kLog2E));
+  return hn::Div(z, hn::Add(hn::Set(d, 1.0f), exp2_or_zero(d, exponent)));
 }
 
 /// z / (1 + exp(-2 sqrt(2 / pi) (z + 0.044715 z^3))).
@@ -65,7 +91,7 @@ HWY_INLINE V gelu_tanh(D d, V z) {
   namespace hn = hwy::HWY_NAMESPACE;
   const V inner = hn::MulAdd(hn::Mul(hn::Set(d, kGeluCubic), hn::Mul(z, z)), z, z);
   const V exponent = hn::Min(hn::Mul(hn::Set(d, kGeluScale), inner), hn::Set(d, kLargestExponent));
-  return hn::Div(z, hn::Add(hn::Set(d, 1.0f), hn::Exp(d, exponent)));
+  return hn::Div(z, hn::Add(hn::Set(d, 1.0f), exp2_or_zero(d, hn::Mul(exponent, hn::Set(d, kLog2E)))));
 }
 
 }  // namespace HWY_NAMESPACE
