@@ -62,7 +62,7 @@ TEST_F(Run, WritesTheLayoutAndKeepsWhatIsDone) {
   for (const char* name :
        {"responses/showman.parquet", "scores/tiny/showman.parquet", "mismatch/tiny.json", "calibration/tiny/one.json",
         "calibration/tiny/joint.json", "preferences/tiny/joint.parquet", "models/tiny/one/model.safetensors",
-        "explanation/tiny/one.json", "explanation/tiny/joint.json", "scores/tiny-joint/intern.parquet", "mismatch/tiny-one.json", "eval/tiny/style.json", "eval/tiny-joint/arena.json", "report.html"}) {
+        "explanation/tiny/one.json", "explanation/tiny/joint.json", "scores/tiny-joint/intern.parquet", "mismatch/tiny-one.json", "eval/tiny/style.json", "eval/tiny-joint/arena.json", "comparison/tiny-joint/style.json", "comparison/tiny-one/arena.json", "report.html"}) {
     EXPECT_TRUE(fs::exists(path("run") + "/" + name)) << name;
   }
   outcome = run_charm({"run", file});
@@ -70,7 +70,7 @@ TEST_F(Run, WritesTheLayoutAndKeepsWhatIsDone) {
   EXPECT_THAT(outcome.out, HasSubstr("0 steps done"));
   outcome = run_charm({"run", file, "--from", "evaluate", "--until", "evaluate", "--fresh"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("6 steps done"));
+  EXPECT_THAT(outcome.out, HasSubstr("10 steps done"));
 }
 
 TEST_F(Run, KilledAnywhereItEndsWithTheSameBytes) {

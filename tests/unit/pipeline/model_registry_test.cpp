@@ -8,7 +8,7 @@
 namespace charm::pipeline {
 namespace {
 
-class ModelRegistry : public testing::Test {
+class ModelRegistry : public ::testing::Test {
  protected:
   fs::path write(const std::string& text) {
     write_file(file(), text);
