@@ -48,11 +48,12 @@ class DemoCommand final : public Command {
     const pipeline::Recipe recipe = pipeline::read_recipe(world.recipe);
     const std::vector<pipeline::Step> plan = pipeline::make_plan(recipe);
     const pipeline::StepFn show = step_lines(plan.size(), common.quiet, /*dry_run=*/false);
-    pipeline::RunOptions run{.from = "", .until = "evaluate", .dry_run = false, .fresh = common.fresh, .threads = threads};
+    const auto stages = pipeline::stage_names();  // the report comes last, after the findings that it shows
+    pipeline::RunOptions run{.from = "", .until = std::string(stages[stages.size() - 2]), .dry_run = false, .fresh = common.fresh, .threads = threads};
     pipeline::run_plan(plan, recipe.run_dir, run, show, progress);
     const demo::Findings findings = demo::find(world, threads);
     demo::write_findings(world, options_, findings);
-    run.from = run.until = "report";
+    run.from = run.until = stages.back();
     pipeline::run_plan(plan, recipe.run_dir, run, show, progress);
     say(demo::findings_text(findings));
     say("report: " + (recipe.run_dir / "report.html").string());
