@@ -34,8 +34,10 @@ if(CHARM_CUDA)
   # Nothing refers to torch_cuda by symbol: its kernels register themselves when it is loaded.
   charm_imported_library(charm_dep::c10_cuda ${CHARM_TORCH_ROOT}/lib/libc10_cuda.so)
   charm_imported_library(charm_dep::torch_cuda ${CHARM_TORCH_ROOT}/lib/libtorch_cuda.so)
+  # The NVIDIA libraries behind them are found when the program starts (beside the wheel, or on LD_LIBRARY_PATH); linking needs none.
   target_link_libraries(charm_dep_torch INTERFACE
     -Wl,--no-as-needed charm_dep::c10_cuda charm_dep::torch_cuda -Wl,--as-needed)
+  target_link_options(charm_dep_torch INTERFACE -Wl,--allow-shlib-undefined)
 endif()
 add_library(charm_dep::torch ALIAS charm_dep_torch)
 

@@ -20,27 +20,10 @@
 #include "charm/nn/decoder_block.h"
 #include "charm/nn/gemm_backend.h"
 #include "tests/golden/golden_fixture.h"
+#include "tests/golden/scored_models.h"
 
 namespace charm::golden {
 namespace {
-
-const char* const kModels[] = {
-    "gqa", "mha-v4", "tied-sharded", "llama3-rope", "llama3-rope-v4", "linear-rope-v4", "biases", "head-dim", "bf16", "chat",
-    // other rope kinds, families and heads
-    "yarn-rope", "yarn-rope-v4", "dynamic-rope", "longrope", "longrope-v4", "mistral", "qwen2", "qwen2-layer-types", "qwen3", "qwen3-head-dim", "gemma2",
-    "gemma2-v4", "gemma3", "gemma3-v4", "inf-orm", "grm", "grm-linear",
-    // twins of published reward models
-    "skywork-llama-3.1-8b-v0.2", "fsfairx-llama3-v0.1", "rm-mistral-7b", "grm-llama3-8b-distill", "btrm-qwen2-7b-0613",
-    "skywork-v2-llama-3.2-1b", "skywork-v2-qwen3-8b"};
-
-batch::PackedBatch pack_rows(const Json& rows, std::int32_t pad_token_id) {
-  std::vector<std::pair<std::size_t, batch::PooledRow>> pooled;
-  for (const Json& row : rows) {
-    pooled.emplace_back(pooled.size(), batch::make_pooled_row(row["ids"].get<std::vector<std::int32_t>>(),
-                                                              row["prompt_length"].get<std::int64_t>(), pad_token_id));
-  }
-  return batch::pack(batch::group_by_prompt(std::move(pooled)));
-}
 
 /// Packed index of token `position` of a response's whole sequence.
 std::int64_t packed_index(const batch::Segment& segment, std::int64_t position) {
@@ -69,25 +52,19 @@ void compare_layer(const std::string& rung, const at::Tensor& x_TD, const batch:
   worst.check(fixture["tolerance"]["layer"].get<double>());
 }
 
-void compare_scores(const std::string& rung, const std::vector<float>& scores, const batch::PackedBatch& batch,
-                    const Json& fixture, const char* key, double tolerance) {
-  ASSERT_EQ(scores.size(), fixture["rows"].size());
-  Worst worst(rung);
-  for (std::size_t s = 0; s < scores.size(); ++s) {
-    worst.add(scores[s], fixture["rows"][batch.rows[s]][key].get<double>(), "row " + std::to_string(batch.rows[s]));
-  }
-  worst.check(tolerance);
-}
-
 struct Way {
   const char* name;
   nn::Mode mode;
   nn::GemmBackend backend;
+  nn::AttentionKernel attention = nn::AttentionKernel::kPadded;
 };
 const Way kWays[] = {{"autograd", nn::Mode::kAutograd, nn::GemmBackend::kAtenLinear},
                      {"inference_aten", nn::Mode::kInference, nn::GemmBackend::kAtenLinear},
                      {"inference_packed", nn::Mode::kInference, nn::GemmBackend::kOneDnnPacked},
-                     {"inference_charm", nn::Mode::kInference, nn::GemmBackend::kCharm}};
+                     {"inference_charm", nn::Mode::kInference, nn::GemmBackend::kCharm},
+                     // What a GPU runs, here on the CPU; its flash kernel is stood in for by plain operators.
+                     {"gpu_padded", nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, nn::AttentionKernel::kPadded},
+                     {"gpu_flash", nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, nn::AttentionKernel::kFlash}};
 
 std::string test_name(const std::string& model, const std::string& way) {
   std::string name = model + "_" + way;
@@ -103,7 +80,8 @@ TEST_P(DecoderGolden, EveryRungEqualsTransformers) {
   const Json fixture = read_json(folder / "golden.json");
   const model::DecoderConfig config = model::load_model_config(folder);
   const batch::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id);
-  const model::Decoder decoder(config, model::load_weights(folder, config, {.dtype = at::kFloat}), way.mode, way.backend);
+  const model::Decoder decoder(config, model::load_weights(folder, config, {.dtype = at::kFloat}), way.mode, way.backend,
+                               way.attention);
   const c10::AutoGradMode no_grad(/*enabled=*/false);
 
   const nn::BatchLayout layout = decoder.layout(batch);
@@ -143,6 +121,27 @@ TEST_P(RewardModelGolden, ScoresEqualTransformers) {
   compare_scores(bfloat16 ? "score in bfloat16" : "score", scores, batch, fixture, "score_float64",
                  fixture["tolerance"][bfloat16 ? "score_bfloat16" : "score"].get<double>());
 }
+
+class GpuModeGolden : public testing::TestWithParam<const char*> {};
+
+TEST_P(GpuModeGolden, BFloat16StaysWithinTransformersOwnError) {
+  const std::filesystem::path folder = data_dir() / "models" / GetParam();
+  const Json fixture = read_json(folder / "golden.json");
+  const model::DecoderConfig config = model::load_model_config(folder);
+  const batch::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id);
+  const c10::AutoGradMode no_grad(/*enabled=*/false);
+  for (const auto attention : {nn::AttentionKernel::kFlash, nn::AttentionKernel::kPadded}) {
+    const model::Decoder decoder(config, model::load_weights(folder, config, {.dtype = at::kBFloat16}), nn::Mode::kGpu,
+                                 nn::GemmBackend::kAtenLinear, attention);
+    const at::Tensor scores_S = decoder.forward(decoder.layout(batch)).contiguous();
+    const std::vector<float> scores(scores_S.data_ptr<float>(), scores_S.data_ptr<float>() + batch.responses.size());
+    compare_scores("score in bfloat16, " + std::string(nn::attention_kernel_name(attention)), scores, batch, fixture, "score_float64",
+                   fixture["tolerance"]["score_bfloat16"].get<double>());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, GpuModeGolden, testing::ValuesIn(kModels),
+                         [](const auto& test) { return test_name(test.param, "bfloat16"); });
 
 INSTANTIATE_TEST_SUITE_P(Models, RewardModelGolden,
                          testing::Combine(testing::ValuesIn(kModels),

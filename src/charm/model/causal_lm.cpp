@@ -9,6 +9,7 @@
 #include "charm/base/error.h"
 #include "charm/model/load_decoder.h"
 #include "charm/nn/kv_cache.h"
+#include "charm/tensor/device_errors.h"
 
 namespace charm::model {
 namespace {
@@ -22,6 +23,10 @@ class DecoderCausalLM final : public CausalLM {
         cache_(decoder_.cache_shape(), num_blocks) {}
 
   std::span<const float> step(const batch::CachedBatch& batch) override {
+    return tensor::with_device_errors("try a smaller --cache-memory", [&] { return next_logits(batch); });
+  }
+
+  std::span<const float> next_logits(const batch::CachedBatch& batch) {
     const c10::InferenceMode guard;
     const nn::BatchLayout layout = decoder_.layout(batch, cache_);
     const at::Tensor hidden_SD = decoder_.hidden(layout);
@@ -74,7 +79,8 @@ std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir,
                 nn::KvCache::kBlockTokens, block_bytes);
   }
   const c10::InferenceMode guard;
-  return std::make_unique<DecoderCausalLM>(std::move(loaded), num_blocks);
+  return tensor::with_device_errors("try a smaller --cache-memory",
+                                    [&] { return std::make_unique<DecoderCausalLM>(std::move(loaded), num_blocks); });
 }
 
 }  // namespace charm::model

@@ -1,6 +1,7 @@
 #include "charm/model/decoder.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/scalar_tensor.h>
 
@@ -19,7 +20,7 @@
 namespace charm::model {
 
 struct Decoder::State {
-  nn::Mode mode;
+  nn::LayoutOptions layout;
   at::Tensor embed_VD, final_norm_D;
   double embedding_scale = 1.0;  ///< as the model's dtype holds it
   std::vector<nn::HeadLayer> head;
@@ -39,6 +40,19 @@ nn::Linear make_linear(const at::Tensor& weight_OI, const at::Tensor& bias_O, nn
   return mode == nn::Mode::kInference ? nn::Linear::packed(weight_OI, bias_O, backend) : nn::Linear::plain(weight_OI, bias_O);
 }
 
+nn::JoinedWeights join(const BlockWeights& weights, nn::Activation activation) {
+  const auto joined = [](const std::vector<at::Tensor>& parts) { return parts.front().defined() ? at::cat(parts) : at::Tensor(); };
+  return {.qkv = joined({weights.q_HED, weights.k_KED, weights.v_KED}),
+          .qkv_bias = joined({weights.q_bias, weights.k_bias, weights.v_bias}),
+          .o = weights.o_DHE,
+          .o_bias = weights.o_bias,
+          .gate_up = joined({weights.gate_FD, weights.up_FD}),
+          .gate_up_bias = joined({weights.gate_bias, weights.up_bias}),
+          .down = weights.down_DF,
+          .down_bias = weights.down_bias,
+          .activation = activation};
+}
+
 nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer, const BlockWeights& weights, nn::Mode mode,
                           nn::GemmBackend backend) {
   const auto linear = [&](const at::Tensor& weight, const at::Tensor& bias) { return make_linear(weight, bias, mode, backend); };
@@ -50,12 +64,21 @@ nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer, const 
   const std::int64_t window = config.windows.empty() ? 0 : config.windows.at(layer);
   parts.attention = {.scale = config.attention_scale, .window = window, .softcap = config.attention_softcap};
   parts.rope = window > 0 && config.local_rope ? 1 : 0;
-  parts.input_norm_D = weights.input_norm_D;
-  parts.mlp_norm_D = weights.mlp_norm_D;
-  parts.attention_out_norm_D = weights.attention_out_norm_D;
-  parts.mlp_out_norm_D = weights.mlp_out_norm_D;
-  parts.q_norm_E = weights.q_norm_E;
-  parts.k_norm_E = weights.k_norm_E;
+  // In Mode::kGpu a norm's offset is added once, in float32 as `rms_norm` does.
+  const auto norm = [&](const at::Tensor& weight) {
+    const bool added = mode == nn::Mode::kGpu && config.norms_add_one && weight.defined();
+    return added ? weight.to(at::kFloat) + 1.0 : weight;
+  };
+  parts.input_norm_D = norm(weights.input_norm_D);
+  parts.mlp_norm_D = norm(weights.mlp_norm_D);
+  parts.attention_out_norm_D = norm(weights.attention_out_norm_D);
+  parts.mlp_out_norm_D = norm(weights.mlp_out_norm_D);
+  parts.q_norm_E = norm(weights.q_norm_E);
+  parts.k_norm_E = norm(weights.k_norm_E);
+  if (mode == nn::Mode::kGpu) {
+    parts.joined = join(weights, config.activation);
+    return parts;
+  }
   parts.q = linear(weights.q_HED, weights.q_bias);
   parts.k = linear(weights.k_KED, weights.k_bias);
   parts.v = linear(weights.v_KED, weights.v_bias);
@@ -71,13 +94,13 @@ nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer, const 
 
 }  // namespace
 
-Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode, nn::GemmBackend backend)
+Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode, nn::GemmBackend backend, nn::AttentionKernel attention)
     : config_(std::move(config)), state_(std::make_unique<State>()) {
   CHARM_CHECK(static_cast<std::int64_t>(weights.blocks.size()) == config_.num_layers, "{} blocks for {} layers",
               weights.blocks.size(), config_.num_layers);
   const bool inference = mode == nn::Mode::kInference;
   CHARM_CHECK(!inference || weights.embed_VD.is_cpu(), "inference mode needs weights on the CPU");
-  state_->mode = mode;
+  state_->layout = {mode, weights.embed_VD.device(), attention, attention_heads(config_)};
   state_->embed_VD = weights.embed_VD;
   // Rounded as transformers does: sqrt(3072) = 55.4 is 55.5 in bfloat16.
   state_->embedding_scale =
@@ -85,13 +108,14 @@ Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode, nn
   state_->final_norm_D = weights.final_norm_D;
   state_->head = weights.head;
   for (nn::HeadLayer& layer : state_->head) {
-    if (!inference) break;
+    if (mode == nn::Mode::kAutograd) break;
     layer.weight_OI = layer.weight_OI.to(at::kFloat);
     if (layer.bias_O.defined()) layer.bias_O = layer.bias_O.to(at::kFloat);
   }
   if (weights.lm_head_VD.defined()) state_->lm_head = make_linear(weights.lm_head_VD, at::Tensor(), mode, backend);
   state_->ropes.push_back(rope_frequencies(config_.rope, config_.head_dim));
   if (config_.local_rope) state_->ropes.push_back(rope_frequencies(*config_.local_rope, config_.head_dim));
+  for (nn::RopeFrequencies& rope : state_->ropes) rope.inverse_F = rope.inverse_F.to(weights.embed_VD.device());
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
     state_->blocks.emplace_back(make_parts(config_, layer, weights.blocks[layer], mode, backend));
     weights.blocks[layer] = BlockWeights();  // packed copies replace the originals one block at a time
@@ -103,7 +127,7 @@ Decoder::Decoder(Decoder&&) noexcept = default;
 
 nn::BatchLayout Decoder::layout(const batch::PackedBatch& batch) const {
   const auto make = [&](const batch::PackedBatch& packed, std::int64_t num_kept) {
-    return nn::make_layout(packed, state_->ropes, state_->mode, state_->embed_VD.device(), num_kept);
+    return nn::make_layout(packed, state_->ropes, state_->layout, num_kept);
   };
   // Where angles depend on a sequence's length, sequences of different lengths cannot share a prompt's keys.
   const std::int64_t longest = state_->ropes.front().fixed_up_to;
@@ -111,7 +135,7 @@ nn::BatchLayout Decoder::layout(const batch::PackedBatch& batch) const {
     return s.prompt_length == 0 || s.prompt_length + s.response_length <= longest;
   });
   if (!shared) return make(batch::unshare_long_prompts(batch, longest), 0);
-  if (state_->mode != nn::Mode::kInference) return make(batch, 0);
+  if (state_->layout.mode == nn::Mode::kAutograd) return make(batch, 0);
   // The prompt that the batch before left, if this one begins with it.
   const std::vector<std::int32_t>& kept = state_->workspace.kept_prompt().ids;
   const bool begins_with_it = !kept.empty() && !batch.prompts.empty() && batch.prompts.front().response_begin == 0 &&
@@ -121,7 +145,7 @@ nn::BatchLayout Decoder::layout(const batch::PackedBatch& batch) const {
 }
 
 nn::BatchLayout Decoder::layout(const batch::CachedBatch& batch, nn::KvCache& cache) const {
-  return nn::make_cached_layout(batch, cache, state_->ropes, state_->mode, state_->embed_VD.device());
+  return nn::make_cached_layout(batch, cache, state_->ropes, state_->layout);
 }
 
 nn::KvCacheShape Decoder::cache_shape() const {
@@ -129,7 +153,7 @@ nn::KvCacheShape Decoder::cache_shape() const {
           .num_kv_heads = config_.num_kv_heads,
           .head_dim = config_.head_dim,
           .options = at::TensorOptions().dtype(state_->embed_VD.scalar_type()).device(state_->embed_VD.device()),
-          .packed = state_->mode == nn::Mode::kInference};
+          .packed = state_->layout.mode == nn::Mode::kInference};
 }
 
 at::Tensor Decoder::embed(const nn::BatchLayout& layout) const {
@@ -138,11 +162,13 @@ at::Tensor Decoder::embed(const nn::BatchLayout& layout) const {
   return state_->embedding_scale == 1.0 ? x_TD : x_TD * state_->embedding_scale;
 }
 
+bool Decoder::is_on_gpu() const { return !state_->layout.device.is_cpu(); }
+
 double Decoder::embedding_scale() const { return state_->embedding_scale; }
 
 at::Tensor Decoder::block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout,
                           nn::BlockRows rows) const {
-  const bool overwritten = state_->mode == nn::Mode::kInference && rows == nn::BlockRows::kAll;
+  const bool overwritten = state_->layout.mode != nn::Mode::kAutograd && rows == nn::BlockRows::kAll;
   return run_block(index, overwritten ? x_TD.clone() : x_TD, layout, rows);
 }
 
@@ -151,11 +177,11 @@ at::Tensor Decoder::run_block(std::int64_t index, const at::Tensor& x_TD, const 
 }
 
 at::Tensor Decoder::head(const at::Tensor& x_SD) const {
-  return nn::norm_and_head(x_SD, state_->final_norm_D, state_->head, norm_rule(config_), state_->mode);
+  return nn::norm_and_head(x_SD, state_->final_norm_D, state_->head, norm_rule(config_), state_->layout.mode);
 }
 
 at::Tensor Decoder::logits(const at::Tensor& x_SD) const {
-  const at::Tensor normed = nn::rms_norm(x_SD, state_->final_norm_D, norm_rule(config_), state_->mode);
+  const at::Tensor normed = nn::rms_norm(x_SD, state_->final_norm_D, norm_rule(config_), state_->layout.mode);
   const at::Tensor logits_SV = state_->lm_head.forward(normed).to(at::kFloat);
   const double cap = config_.final_logit_softcap;
   return cap == 0.0 ? logits_SV : (logits_SV / cap).tanh() * cap;
@@ -177,6 +203,20 @@ at::Tensor Decoder::hidden(const nn::BatchLayout& layout) const {
 }
 
 at::Tensor Decoder::forward(const nn::BatchLayout& layout) const { return head(hidden(layout)); }
+
+nn::AttentionHeads attention_heads(const DecoderConfig& config) {
+  return {config.num_heads, config.num_kv_heads, config.head_dim};
+}
+
+nn::AttentionKernel choose_attention_kernel(const DecoderConfig& config, at::ScalarType dtype, const at::Device& device) {
+  std::set<std::int64_t> windows(config.windows.begin(), config.windows.end());
+  if (windows.empty()) windows.insert(0);
+  std::vector<nn::AttentionRule> rules;
+  for (const std::int64_t window : windows) {
+    rules.push_back({.scale = config.attention_scale, .window = window, .softcap = config.attention_softcap});
+  }
+  return nn::choose_attention_kernel(attention_heads(config), rules, dtype, device);
+}
 
 nn::GemmBackend choose_gemm_backend(const DecoderWeights& weights) {
   std::set<std::pair<std::int64_t, std::int64_t>> seen;

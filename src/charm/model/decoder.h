@@ -17,13 +17,16 @@ namespace charm::model {
 // T packed tokens, S responses, D model width.
 
 /// The decoder: embed -> N blocks -> final norm -> head at each response's last token. The only forward pass of the program:
-/// scoring runs it in inference mode, the trainer runs the same blocks in autograd mode. Not safe for concurrent calls on one object.
+/// scoring runs it in inference or GPU mode, the trainer runs the same blocks in autograd mode. Not safe for concurrent calls on one object.
 class Decoder {
  public:
   /// In inference mode the weights are repacked block by block and their originals released, so that they exist once; the mode
-  /// needs a CPU. In autograd mode the given tensors are used as they are (they may require gradients) and are shared.
-  Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode,
-          nn::GemmBackend backend = nn::GemmBackend::kCharm);
+  /// needs a CPU. In GPU mode they are joined in the same way, on their device. In autograd mode the given tensors are used as they are
+  /// (they may require gradients) and are shared.
+  /// @param backend    of inference mode
+  /// @param attention  of GPU mode
+  Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode, nn::GemmBackend backend = nn::GemmBackend::kCharm,
+          nn::AttentionKernel attention = nn::AttentionKernel::kPadded);
   ~Decoder();
   Decoder(Decoder&&) noexcept;
 
@@ -57,15 +60,21 @@ class Decoder {
 
   std::int64_t num_layers() const { return config_.num_layers; }
   const DecoderConfig& config() const { return config_; }
+  bool is_on_gpu() const;
 
  private:
-  /// Like `block`, but in inference mode x is overwritten with BlockRows::kAll.
+  /// Like `block`, but in the modes without gradients x is overwritten with BlockRows::kAll.
   at::Tensor run_block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout, nn::BlockRows rows) const;
 
   DecoderConfig config_;
   struct State;
   std::unique_ptr<State> state_;
 };
+
+nn::AttentionHeads attention_heads(const DecoderConfig& config);
+
+/// How attention runs in GPU mode; tried on the device.
+nn::AttentionKernel choose_attention_kernel(const DecoderConfig& config, at::ScalarType dtype, const at::Device& device);
 
 /// The fastest backend that gives rows the same bits in any batch, checked on this machine for every shape of the weights.
 /// Throws kResource when none does.

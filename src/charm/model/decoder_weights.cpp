@@ -4,9 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "charm/base/error.h"
 #include "charm/model/weight_names.h"
+#include "charm/tensor/device_upload.h"
 #include "charm/tensor/finite.h"
 #include "charm/tensor/safetensors.h"
 
@@ -72,8 +74,9 @@ void check_names(const SafetensorsFolder& folder, const std::vector<WeightSlot>&
   }
 }
 
+/// @param upload  null: the tensor stays on the CPU
 at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
-                       const LoadWeightsOptions& options) {
+                       const LoadWeightsOptions& options, tensor::DeviceUpload* upload) {
   const tensor::TensorInfo& info = file.tensors().at(slot.name);
   if (info.shape != slot.shape) {
     throw Error(ErrorKind::kInput, "{}: tensor '{}' has shape [{}], but config.json implies [{}]",
@@ -94,6 +97,7 @@ at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
   }
   // The head runs in float32 whatever the trunk does, so it keeps what the file holds.
   const at::ScalarType dtype = slot.kind == WeightShape::kHead ? at::ScalarType::Float : options.dtype;
+  if (upload != nullptr) return upload->upload(view, dtype);
   if (info.dtype != dtype) {
     at::Tensor converted = view.to(dtype);
     // float16 and bfloat16 hold less than float32: a value may have left their range.
@@ -125,8 +129,11 @@ DecoderWeights load_weights(const fs::path& model_dir, const DecoderConfig& conf
                      {config.vocab_size, config.hidden_size}, &weights.lm_head_VD});
   }
   check_names(folder, slots, config, options, model_dir);
+  std::optional<tensor::DeviceUpload> upload;
+  if (!options.device.is_cpu()) upload.emplace(options.device);
   for (const WeightSlot& slot : slots)
-    *slot.tensor = load_tensor(*folder.tensors().at(slot.name), slot, options);
+    *slot.tensor = load_tensor(*folder.tensors().at(slot.name), slot, options, upload ? &*upload : nullptr);
+  if (upload) upload->finish();
   if (options.lm_head && config.tie_word_embeddings) weights.lm_head_VD = weights.embed_VD;
   return weights;
 }

@@ -51,9 +51,11 @@ struct LoadWeightsOptions {
   std::int64_t stored_layers = 0;
   /// Read a causal LM's output layer too; throws kInput where there is none.
   bool lm_head = false;
+  /// A GPU receives the tensors one after the other through page-locked memory; the host never holds them all.
+  at::Device device = at::kCPU;
 };
 
-/// Reads safetensors (one file or indexed shards) into CPU tensors. Throws kInput for a missing,
+/// Reads safetensors (one file or indexed shards) into tensors on `options.device`. Throws kInput for a missing,
 /// extra (head) or misshapen tensor, a wrong dtype, NaN or infinite values, truncated files,
 /// overlapping offsets. lm_head and rotary buffers are ignored.
 DecoderWeights load_weights(const std::filesystem::path& model_dir, const DecoderConfig& config,

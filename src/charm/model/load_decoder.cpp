@@ -3,26 +3,38 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
 
 #include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
 #include "charm/kernels/kernels.h"
 #include "charm/kernels/task_team.h"
+#include "charm/tensor/device_errors.h"
 
 namespace charm::model {
 namespace {
 
-bool use_cuda(DeviceChoice choice) {
-  const bool present = at::globalContext().hasCUDA();
-  if (choice == DeviceChoice::kCuda && !present) {
-    throw Error(ErrorKind::kResource,
-                "--device cuda: this program was built without CUDA or no GPU is visible; use --device cpu");
-  }
-  return choice != DeviceChoice::kCpu && present;
+/// float32 means float32 (no TF32, whatever the environment says), and bfloat16 products keep their sums in float32.
+void use_exact_products() {
+  at::globalContext().setAllowTF32CuBLAS(false);
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);
 }
 
 }  // namespace
+
+bool use_cuda(DeviceChoice choice) {
+  if (choice == DeviceChoice::kCpu) return false;  // no look at the driver
+  const bool present = at::globalContext().hasCUDA();
+  if (choice == DeviceChoice::kCuda && !present) {
+    const bool built = c10::impl::hasDeviceGuardImpl(at::kCUDA);
+    throw Error(ErrorKind::kResource, "--device cuda: {}; use --device cpu",
+                built ? "no GPU is visible to this program (no driver, or CUDA_VISIBLE_DEVICES hides it)"
+                      : "this program was built without CUDA (cmake preset cuda)");
+  }
+  if (present) use_exact_products();
+  return present;
+}
 
 bool computes_in_bfloat16(DTypeChoice dtype, bool on_cuda) {
   switch (dtype) {
@@ -41,16 +53,22 @@ LoadedDecoder load_decoder(const std::filesystem::path& model_dir, const Decoder
   const c10::InferenceMode guard;
   const bool cuda = use_cuda(options.device);
   const bool bfloat16 = computes_in_bfloat16(options.dtype, cuda);
-  DecoderWeights weights = load_weights(
-      model_dir, config, {.dtype = bfloat16 ? at::kBFloat16 : at::kFloat, .share_file = !cuda, .lm_head = lm_head});
-
+  const LoadWeightsOptions weight_options{
+      .dtype = bfloat16 ? at::kBFloat16 : at::kFloat, .share_file = !cuda, .lm_head = lm_head, .device = cuda ? at::kCUDA : at::kCPU};
   std::vector<std::pair<std::string, std::string>> provenance = {
       {"architecture", config.architecture}, {"dtype", bfloat16 ? "bfloat16" : "float32"}, {"device", cuda ? "cuda" : "cpu"}};
   if (cuda) {
-    for (auto& [name, tensor] : named_weights(weights, config)) *tensor = tensor->to(at::kCUDA);
-    if (lm_head) weights.lm_head_VD = config.tie_word_embeddings ? weights.embed_VD : weights.lm_head_VD.to(at::kCUDA);
-    return {Decoder(config, std::move(weights), nn::Mode::kAutograd), std::move(provenance)};
+    return tensor::with_device_errors("use a smaller model, or --dtype bfloat16, or --device cpu", [&]() -> LoadedDecoder {
+      DecoderWeights weights = load_weights(model_dir, config, weight_options);
+      const nn::AttentionKernel attention = choose_attention_kernel(config, weight_options.dtype, weights.embed_VD.device());
+      provenance.emplace_back("gemm_backend", "cublas");
+      provenance.emplace_back("attention", nn::attention_kernel_name(attention));
+      log::debug("{}: {} on cuda, attention by {}", model_dir.string(), bfloat16 ? "bfloat16" : "float32",
+                 nn::attention_kernel_name(attention));
+      return {Decoder(config, std::move(weights), nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, attention), std::move(provenance)};
+    });
   }
+  DecoderWeights weights = load_weights(model_dir, config, weight_options);
   const nn::GemmBackend backend = choose_gemm_backend(weights);
   if (backend == nn::GemmBackend::kCharm) at::set_num_threads(1);  // what is left to ATen is not worth waking threads of its own
   provenance.emplace_back("gemm_backend", nn::gemm_backend_name(backend));

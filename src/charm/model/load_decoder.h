@@ -18,6 +18,10 @@ struct LoadedDecoder {
   std::vector<std::pair<std::string, std::string>> provenance;  ///< architecture, dtype, device, backend
 };
 
+/// Whether --device means a GPU here; if so, float32 products are exact from now on (no TF32). Throws kResource where one is asked
+/// for and there is none.
+bool use_cuda(DeviceChoice choice);
+
 /// Reads the weights in the element type asked for and builds the decoder: kernels on packed weights on a CPU, ATen's operators on
 /// a GPU. Also sets the number of threads.
 /// @param lm_head  read the causal LM's output layer too

@@ -8,9 +8,19 @@
 
 #include "charm/base/error.h"
 #include "charm/model/load_decoder.h"
+#include "charm/nn/host_copy.h"
+#include "charm/tensor/device_errors.h"
 
 namespace charm::model {
 namespace {
+
+/// Enough rows for products near a large GPU's peak; for an 8B model in bfloat16 about 3 GiB of workspace.
+constexpr std::int64_t kGpuBudgetTokens = 16384;
+
+template <typename Work>
+auto with_errors(const Work& work) {
+  return tensor::with_device_errors("try a smaller --budget-tokens", work);
+}
 
 /// A decoder with its head, on one device.
 class DecoderRewardModel final : public RewardModel {
@@ -18,21 +28,18 @@ class DecoderRewardModel final : public RewardModel {
   DecoderRewardModel(Decoder decoder, std::vector<std::pair<std::string, std::string>> provenance)
       : decoder_(std::move(decoder)), provenance_(std::move(provenance)) {}
 
-  std::vector<float> score(const batch::PackedBatch& batch) override {
-    const c10::InferenceMode guard;
-    const at::Tensor scores = decoder_.forward(decoder_.layout(batch)).to(at::kCPU).contiguous();
-    const float* data = scores.const_data_ptr<float>();
-    std::vector<float> result(data, data + scores.numel());
-    for (std::size_t i = 0; i < result.size(); ++i) {
-      if (!std::isfinite(result[i])) {
-        throw Error(ErrorKind::kInput, "the model gave the score {} (row {} of this batch); expected a finite number{}",
-                    result[i], batch.rows[i],
-                    config().stored_dtype == "float16" ? ": float16 weights may overflow, try --dtype float32" : "");
-      }
-    }
-    return result;
+  std::vector<float> score(const batch::PackedBatch& batch) override { return start(batch)(); }
+
+  PendingScores start(const batch::PackedBatch& batch) override {
+    return with_errors([&]() -> PendingScores {
+      const c10::InferenceMode guard;
+      const nn::HostCopy scores(decoder_.forward(decoder_.layout(batch)));
+      return [this, scores, rows = batch.rows] { return finish(scores, rows); };
+    });
   }
 
+  int batches_under_way() const override { return decoder_.is_on_gpu() ? 2 : 1; }
+  std::int64_t budget_tokens() const override { return decoder_.is_on_gpu() ? kGpuBudgetTokens : RewardModel::budget_tokens(); }
   std::int64_t vocab_size() const override { return config().vocab_size; }
   std::int64_t max_positions() const override { return config().max_positions; }
   std::int32_t pad_token_id() const override { return config().pad_token_id; }
@@ -40,6 +47,20 @@ class DecoderRewardModel final : public RewardModel {
 
  private:
   const DecoderConfig& config() const { return decoder_.config(); }
+
+  std::vector<float> finish(const nn::HostCopy& scores, const std::vector<std::size_t>& rows) const {
+    const at::Tensor host = with_errors([&] { return scores.wait(); });
+    const float* data = host.const_data_ptr<float>();
+    std::vector<float> result(data, data + host.numel());
+    for (std::size_t i = 0; i < result.size(); ++i) {
+      if (!std::isfinite(result[i])) {
+        throw Error(ErrorKind::kInput, "the model gave the score {} (row {} of this batch); expected a finite number{}",
+                    result[i], rows[i],
+                    config().stored_dtype == "float16" ? ": float16 weights may overflow, try --dtype float32" : "");
+      }
+    }
+    return result;
+  }
 
   Decoder decoder_;
   std::vector<std::pair<std::string, std::string>> provenance_;

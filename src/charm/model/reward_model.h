@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,13 +15,28 @@ namespace charm::model {
 
 /// What the scorer, the evaluators and the reports see of a reward model. A fake one serves tests.
 /// Scores are a function of each sequence's tokens alone, bit for bit on CPU.
+/// Not safe for concurrent calls on one object.
 class RewardModel {
  public:
   virtual ~RewardModel() = default;
 
   /// @return raw head output (float32, unbounded) of each response's last token, in the batch's packed order.
-  /// Throws kInput when a score is NaN or infinite. Not safe for concurrent calls on one object.
+  /// Throws kInput when a score is NaN or infinite.
   virtual std::vector<float> score(const batch::PackedBatch& batch) = 0;
+
+  /// Scores that may still be computed: call once, before the model is gone; waits for them and throws as `score` does.
+  using PendingScores = std::function<std::vector<float>()>;
+
+  /// Begins to score a batch. A GPU computes while the caller goes on; elsewhere the scores are there when this returns.
+  virtual PendingScores start(const batch::PackedBatch& batch) {
+    return [scores = score(batch)] { return scores; };
+  }
+
+  /// Batches that should be under way at once so that the device never waits for its host; more only cost memory.
+  virtual int batches_under_way() const { return 1; }
+
+  /// Tokens of a batch that suit the device.
+  virtual std::int64_t budget_tokens() const { return 4096; }
 
   /// Ids that tokens may take are 0 .. vocab_size()-1.
   virtual std::int64_t vocab_size() const = 0;

@@ -11,10 +11,11 @@
 
 namespace charm::nn {
 
-/// Keys and values of one prompt in every layer, [rows, K*E] each: what a batch leaves to the next.
+/// Keys and values of one prompt in every layer: what a batch leaves to the next.
 struct KeptPrompt {
-  std::vector<std::int32_t> ids;  ///< empty: nothing is kept
-  std::vector<at::Tensor> keys, values;
+  std::vector<std::int32_t> ids;         ///< empty: nothing is kept
+  std::vector<at::Tensor> keys, values;  ///< Mode::kInference: [rows, K*E] each
+  std::vector<at::Tensor> kv;            ///< Mode::kGpu: [rows, 2*K*E]
 };
 
 /// Memory that the blocks of a decoder use one after the other in inference mode, so that none is allocated in the steady state.

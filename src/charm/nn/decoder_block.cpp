@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 
+#include "charm/nn/gpu_block.h"
 #include "charm/nn/inference_block.h"
 #include "charm/nn/kv_cache.h"
 #include "charm/nn/ops.h"
@@ -10,6 +11,7 @@ namespace charm::nn {
 
 at::Tensor DecoderBlock::forward(at::Tensor x_TD, const BatchLayout& layout, BlockRows rows, BlockWorkspace& workspace) const {
   if (layout.mode == Mode::kInference) return infer_block(parts_, x_TD, layout, rows, workspace);
+  if (layout.mode == Mode::kGpu) return gpu_block(parts_, x_TD, layout, rows, workspace);
   const auto norm = [&](const at::Tensor& x, const at::Tensor& weight_D) {
     return weight_D.defined() ? rms_norm(x, weight_D, parts_.norm, layout.mode) : x;
   };

@@ -13,7 +13,7 @@ namespace charm::nn {
 namespace {
 
 at::Tensor layer_forward(const HeadLayer& layer, const at::Tensor& x_SI, Mode mode) {
-  if (mode == Mode::kAutograd) {
+  if (mode != Mode::kInference) {
     const auto bias = layer.bias_O.defined() ? std::optional<at::Tensor>(layer.bias_O.to(at::kFloat)) : std::nullopt;
     return at::linear(x_SI, layer.weight_OI.to(at::kFloat), bias);
   }

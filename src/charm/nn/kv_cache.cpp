@@ -43,13 +43,17 @@ KvCache::KvCache(const KvCacheShape& shape, std::int64_t num_blocks) : shape_(sh
     return;
   }
   for (std::int64_t layer = 0; layer < shape.num_layers; ++layer) {
-    keys_.push_back(at::zeros({num_blocks * kBlockTokens, shape.num_kv_heads, shape.head_dim}, shape.options));
-    values_.push_back(at::zeros(keys_.back().sizes(), shape.options));
+    rows_.push_back(at::zeros({num_blocks * kBlockTokens, 2 * shape.num_kv_heads * shape.head_dim}, shape.options));
   }
 }
 
 kernels::CacheLayer KvCache::layer_of(std::size_t layer) const {
   return {words_.get() + static_cast<std::int64_t>(layer) * layer_words_, shape_.num_layers * layer_words_};
+}
+
+/// A layer's keys (0) or values (1), [blocks * kBlockTokens, K, E].
+at::Tensor KvCache::side(std::size_t layer, std::int64_t values) const {
+  return rows_[layer].view({-1, 2, shape_.num_kv_heads, shape_.head_dim}).select(1, values);
 }
 
 at::Tensor KvCache::slots(const kernels::CachedRows& rows, std::int64_t begin, std::int64_t end) const {
@@ -65,8 +69,8 @@ void KvCache::store(std::size_t layer, const at::Tensor& k_KTE, const at::Tensor
   if (!shape_.packed) {
     for (const kernels::CachedRows& rows : sequences) {
       const at::Tensor index = slots(rows, rows.first_position, rows.first_position + rows.length);
-      keys_[layer].index_copy_(0, index, k_KTE.narrow(1, rows.begin, rows.length).transpose(0, 1));
-      values_[layer].index_copy_(0, index, v_KTE.narrow(1, rows.begin, rows.length).transpose(0, 1));
+      side(layer, 0).index_copy_(0, index, k_KTE.narrow(1, rows.begin, rows.length).transpose(0, 1));
+      side(layer, 1).index_copy_(0, index, v_KTE.narrow(1, rows.begin, rows.length).transpose(0, 1));
     }
     return;
   }
@@ -92,8 +96,8 @@ at::Tensor KvCache::attend(std::size_t layer, const at::Tensor& q_HTE, const std
   for (const kernels::CachedRows& rows : sequences) {
     const at::Tensor index = slots(rows, 0, rows.first_position + rows.length);
     const auto gathered = [&](const at::Tensor& t) { return t.index_select(0, index).transpose(0, 1).unsqueeze(0); };
-    const at::Tensor out_1HRE = attend_sequence(q_HTE.narrow(1, rows.begin, rows.length).unsqueeze(0), gathered(keys_[layer]),
-                                                gathered(values_[layer]), rule);
+    const at::Tensor out_1HRE = attend_sequence(q_HTE.narrow(1, rows.begin, rows.length).unsqueeze(0), gathered(side(layer, 0)),
+                                                gathered(side(layer, 1)), rule);
     out_THE.narrow(0, rows.begin, rows.length).copy_(out_1HRE.squeeze(0).transpose(0, 1).flatten(1));
   }
   return out_THE;
@@ -105,10 +109,8 @@ void KvCache::copy_block(std::int32_t from, std::int32_t to) {
     std::memcpy(words_.get() + to * words, words_.get() + from * words, static_cast<std::size_t>(words) * sizeof(std::uint32_t));
     return;
   }
-  for (std::vector<at::Tensor>* tensors : {&keys_, &values_}) {
-    for (at::Tensor& t : *tensors) {
-      t.narrow(0, to * kBlockTokens, kBlockTokens).copy_(t.narrow(0, from * kBlockTokens, kBlockTokens));
-    }
+  for (at::Tensor& t : rows_) {
+    t.narrow(0, to * kBlockTokens, kBlockTokens).copy_(t.narrow(0, from * kBlockTokens, kBlockTokens));
   }
 }
 

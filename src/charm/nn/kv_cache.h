@@ -45,6 +45,10 @@ class KvCache {
   at::Tensor attend(std::size_t layer, const at::Tensor& q_HTE,
                     const std::vector<kernels::CachedRows>& sequences, const AttentionRule& rule) const;
 
+  /// Plain: a layer's rows [blocks * kBlockTokens, 2*K*E], keys before values; row of position p: blocks[p / kBlockTokens] *
+  /// kBlockTokens + p % kBlockTokens. Mode::kGpu writes and reads them itself.
+  at::Tensor& rows(std::size_t layer) { return rows_[layer]; }
+
   /// Makes `to` a copy of `from`, in all layers.
   void copy_block(std::int32_t from, std::int32_t to);
 
@@ -53,13 +57,14 @@ class KvCache {
     void operator()(std::uint32_t* memory) const { std::free(memory); }
   };
   kernels::CacheLayer layer_of(std::size_t layer) const;
+  at::Tensor side(std::size_t layer, std::int64_t values) const;
   at::Tensor slots(const kernels::CachedRows& rows, std::int64_t begin, std::int64_t end) const;
 
   KvCacheShape shape_;
   std::int64_t num_blocks_ = 0;
   std::int64_t layer_words_ = 0;  ///< packed: words of one block of one layer
   std::unique_ptr<std::uint32_t[], Free> words_;  ///< packed: [blocks][layers][K][keys, then values]
-  std::vector<at::Tensor> keys_, values_;         ///< plain: per layer [blocks * kBlockTokens, K, E]
+  std::vector<at::Tensor> rows_;                  ///< plain: per layer, see `rows`
 };
 
 }  // namespace charm::nn

@@ -1,13 +1,13 @@
 #include "charm/nn/layout.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/outer.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "charm/base/check.h"
+#include "charm/nn/host_copy.h"
 
 namespace charm::nn {
 namespace {
@@ -34,26 +34,63 @@ RopeTable make_table(const RopeFrequencies& frequencies, const at::Tensor& posit
 }
 
 /// Fills ids, rope tables and last rows, rounded up as the mode wants them.
-void fill_tokens(std::vector<std::int64_t> ids, std::vector<float> positions, std::vector<std::int64_t> last,
+void fill_tokens(const std::vector<std::int64_t>& ids, const std::vector<float>& positions, const std::vector<std::int64_t>& last,
                  std::span<const RopeFrequencies> frequencies, const std::vector<RopeStretch>& stretches, const at::Device& device,
                  BatchLayout& layout) {
   layout.num_tokens = static_cast<std::int64_t>(ids.size());
   layout.num_responses = static_cast<std::int64_t>(last.size());
-  const auto to_device = [&](auto& values, at::ScalarType type) {
-    return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, type).clone().to(device);
-  };
-  layout.ids_T = to_device(ids, at::kLong);
-  layout.last_S = to_device(last, at::kLong);
-  const at::Tensor positions_T = to_device(positions, at::kFloat);
+  layout.ids_T = to_device(ids, device);
+  layout.last_S = to_device(last, device);
+  const at::Tensor positions_T = to_device(positions, device);
   for (const RopeFrequencies& one : frequencies) layout.ropes.push_back(make_table(one, positions_T, stretches));
+}
+
+/// The layout's sequences in order of their query rows.
+std::vector<VarlenSequence> packed_sequences(const BatchLayout& layout, bool last_rows) {
+  std::vector<VarlenSequence> sequences;
+  if (!last_rows) {
+    for (const batch::Segment& s : layout.prompts) {
+      sequences.push_back({s.response_begin - layout.num_kept, s.response_length, {{s.response_begin, s.response_length}}});
+    }
+  }
+  for (std::size_t i = 0; i < layout.responses.size(); ++i) {
+    const batch::Segment& s = layout.responses[i];
+    VarlenSequence sequence{last_rows ? static_cast<std::int64_t>(i) : s.response_begin - layout.num_kept,
+                            last_rows ? 1 : s.response_length, {}};
+    if (s.prompt_length > 0) sequence.keys.push_back({s.prompt_begin, s.prompt_length});
+    sequence.keys.push_back({s.response_begin, s.response_length});
+    sequences.push_back(std::move(sequence));
+  }
+  std::sort(sequences.begin(), sequences.end(), [](const auto& a, const auto& b) { return a.query_begin < b.query_begin; });
+  return sequences;
+}
+
+/// Rows of a cache that hold positions `begin` .. `end` of a sequence.
+std::vector<kernels::KeySpan> cache_spans(const std::vector<std::int32_t>& blocks, std::int64_t begin, std::int64_t end) {
+  std::vector<kernels::KeySpan> spans;
+  for (std::int64_t position = begin; position < end;) {
+    const std::int64_t in_block = position % KvCache::kBlockTokens;
+    const std::int64_t length = std::min(KvCache::kBlockTokens - in_block, end - position);
+    spans.push_back({blocks[static_cast<std::size_t>(position / KvCache::kBlockTokens)] * KvCache::kBlockTokens + in_block, length});
+    position += length;
+  }
+  return spans;
+}
+
+std::vector<VarlenSequence> cached_sequences(const std::vector<kernels::CachedRows>& cached) {
+  std::vector<VarlenSequence> sequences;
+  for (const kernels::CachedRows& rows : cached) {
+    sequences.push_back({rows.begin, rows.length, cache_spans(rows.blocks, 0, rows.first_position + rows.length)});
+  }
+  return sequences;
 }
 
 }  // namespace
 
-BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFrequencies> frequencies, Mode mode,
-                        const at::Device& device, std::int64_t num_kept) {
+BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFrequencies> frequencies, const LayoutOptions& options,
+                        std::int64_t num_kept) {
   BatchLayout layout;
-  layout.mode = mode;
+  layout.mode = options.mode;
   layout.num_kept = num_kept;
   layout.prompts = batch.prompts;
   if (num_kept > 0) {
@@ -78,14 +115,21 @@ BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFre
   std::vector<std::int64_t> last = batch.last;
   for (std::int64_t& token : last) token -= num_kept;
   fill_tokens({batch.ids.begin() + num_kept, batch.ids.end()}, {batch.positions.begin() + num_kept, batch.positions.end()},
-              std::move(last), frequencies, stretches, device, layout);
+              last, frequencies, stretches, options.device, layout);
+  if (options.mode == Mode::kGpu) {
+    const auto plan = [&](bool last_rows) {
+      return plan_attention(packed_sequences(layout, last_rows), options.attention, options.heads, options.device);
+    };
+    layout.all_rows = plan(false);
+    layout.last_rows = plan(true);
+  }
   return layout;
 }
 
 BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache, std::span<const RopeFrequencies> frequencies,
-                               Mode mode, const at::Device& device) {
+                               const LayoutOptions& options) {
   BatchLayout layout;
-  layout.mode = mode;
+  layout.mode = options.mode;
   layout.cache = &cache;
   std::vector<std::int64_t> ids, last;
   std::vector<float> positions;
@@ -106,7 +150,19 @@ BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache, 
         {static_cast<std::int64_t>(last.size()), 1, sequence.first_position + length - 1, sequence.blocks});
     last.push_back(begin + length - 1);
   }
-  fill_tokens(std::move(ids), std::move(positions), std::move(last), frequencies, stretches, device, layout);
+  fill_tokens(ids, positions, last, frequencies, stretches, options.device, layout);
+  if (options.mode == Mode::kGpu) {
+    layout.all_rows = plan_attention(cached_sequences(layout.cached), options.attention, options.heads, options.device);
+    layout.last_rows = plan_attention(cached_sequences(layout.cached_last), options.attention, options.heads, options.device);
+    std::vector<std::int64_t> rows;
+    for (const kernels::CachedRows& sequence : layout.cached) {
+      for (const kernels::KeySpan& span :
+           cache_spans(sequence.blocks, sequence.first_position, sequence.first_position + sequence.length)) {
+        for (std::int64_t i = 0; i < span.length; ++i) rows.push_back(span.begin + i);
+      }
+    }
+    layout.cache_rows_T = to_device(rows, options.device);
+  }
   return layout;
 }
 

@@ -11,6 +11,7 @@
 #include "charm/batch/cached_batch.h"
 #include "charm/batch/token_batch.h"
 #include "charm/nn/kv_cache.h"
+#include "charm/nn/varlen_attention.h"
 
 namespace charm::nn {
 
@@ -19,6 +20,7 @@ namespace charm::nn {
 /// How layers run; fixed for a model's life.
 enum class Mode {
   kInference,  ///< CPU kernels on packed weights; no gradients
+  kGpu,        ///< few, large ATen operators on joined weights; no gradients. Made for GPUs, right on any device
   kAutograd,   ///< ATen operators on plain weights, any device; gradients flow where grad mode is on
 };
 
@@ -56,15 +58,26 @@ struct BatchLayout {
   KvCache* cache = nullptr;
   std::vector<kernels::CachedRows> cached;       ///< every sequence's rows
   std::vector<kernels::CachedRows> cached_last;  ///< the wanted last tokens, rows numbered as in `last_S`
+  /// Mode::kGpu: the same sequences for attention over all rows, and over the wanted last tokens.
+  AttentionPlan all_rows, last_rows;
+  at::Tensor cache_rows_T;  ///< Mode::kGpu with a cache: int64, where in it each token's keys and values belong
+};
+
+/// For whom a layout is made.
+struct LayoutOptions {
+  Mode mode = Mode::kAutograd;
+  at::Device device = at::kCPU;
+  AttentionKernel attention = AttentionKernel::kPadded;  ///< Mode::kGpu
+  AttentionHeads heads;                                  ///< Mode::kGpu
 };
 
 /// Builds the layout with one rope table per entry of `frequencies`.
 /// @param num_kept  tokens at the front that need no computation: the first prompt, or none
-BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFrequencies> frequencies, Mode mode,
-                        const at::Device& device, std::int64_t num_kept = 0);
+BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFrequencies> frequencies, const LayoutOptions& options,
+                        std::int64_t num_kept = 0);
 
 /// The same for sequences that continue what lies in a cache.
 BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache, std::span<const RopeFrequencies> frequencies,
-                               Mode mode, const at::Device& device);
+                               const LayoutOptions& options);
 
 }  // namespace charm::nn

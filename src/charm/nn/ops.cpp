@@ -12,7 +12,7 @@
 namespace charm::nn {
 
 at::Tensor rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormRule& rule, Mode mode) {
-  if (mode == Mode::kAutograd) {
+  if (mode != Mode::kInference) {
     const at::Tensor x = x_TD.to(at::kFloat);
     const at::Tensor scale = at::rsqrt((x * x).mean(/*dim=*/-1, /*keepdim=*/true) + rule.eps);
     at::Tensor weight = weight_D.to(at::kFloat);
@@ -63,7 +63,7 @@ at::Tensor split_heads(const at::Tensor& x_THE, std::int64_t heads) {
 
 at::Tensor gated_mul(const at::Tensor& gate_TF, const at::Tensor& up_TF, Activation activation, Mode mode) {
   const bool silu = activation == Activation::kSilu;
-  if (mode == Mode::kAutograd) return (silu ? at::silu(gate_TF) : at::gelu(gate_TF, "tanh")) * up_TF;
+  if (mode != Mode::kInference) return (silu ? at::silu(gate_TF) : at::gelu(gate_TF, "tanh")) * up_TF;
   at::Tensor out = gate_TF;
   call_for_dtype(gate_TF, [&](auto element) {
     using Element = decltype(element);

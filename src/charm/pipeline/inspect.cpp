@@ -24,6 +24,15 @@ namespace {
 constexpr std::int64_t kWorkspaceBytes = std::int64_t{1} << 30;
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
+/// What a batch of the default budget needs beside the weights on a GPU, in bfloat16: rows of the residual stream, norms, products and
+/// rope's float32 halves, and the gathered keys (nn/gpu_block.cpp, nn/varlen_attention.cpp).
+std::int64_t gpu_workspace_bytes(const model::DecoderConfig& config) {
+  constexpr std::int64_t kTokens = 16384, kGatheredRows = 65536;
+  const std::int64_t heads = config.num_heads * config.head_dim, key_heads = config.num_kv_heads * config.head_dim;
+  const std::int64_t row = 2 * (4 * config.hidden_size + 2 * (heads + 2 * key_heads) + 2 * config.intermediate_size) + 4 * (heads + key_heads);
+  return kTokens * row + kGatheredRows * 2 * key_heads * 2;
+}
+
 Response built_in_sample() {
   Response row;
   row.prompt_id = row.policy = "sample";
@@ -120,6 +129,7 @@ MeasuredSpeed measure_speed(model::RewardModel& model, std::int64_t num_paramete
   std::vector<std::pair<std::size_t, batch::PooledRow>> rows;
   rows.emplace_back(0, std::move(row));
   const batch::PackedBatch packed = batch::pack(batch::group_by_prompt(std::move(rows)));
+  if (model.batches_under_way() > 1) model.score(packed);  // a GPU loads its libraries at first use
   const auto start = std::chrono::steady_clock::now();
   model.score(packed);
   MeasuredSpeed speed;
@@ -150,6 +160,7 @@ Inspection inspect_model(const InspectOptions& options) {
   inspection.weights_bytes = safetensors_bytes(options.model_dir);
   inspection.memory_float32_bytes = inspection.num_parameters * 4 + kWorkspaceBytes;
   inspection.memory_bfloat16_bytes = inspection.num_parameters * 2 + kWorkspaceBytes;
+  inspection.memory_gpu_bytes = inspection.num_parameters * 2 + gpu_workspace_bytes(inspection.config);
 
   const text::ConversationEncoder encoder(options.model_dir, options.encoder);
   inspection.template_name = encoder.chat_template().name();
@@ -211,8 +222,8 @@ std::string inspection_text(const Inspection& inspection) {
   line("head", head_text(config.head));
   line("stored", fmt::format("{} of safetensors{}", gib(inspection.weights_bytes),
                              config.stored_dtype.empty() ? "" : ", " + config.stored_dtype));
-  line("memory to score", fmt::format("about {} in float32, {} in bfloat16", gib(inspection.memory_float32_bytes),
-                                      gib(inspection.memory_bfloat16_bytes)));
+  line("memory to score", fmt::format("about {} in float32, {} in bfloat16; of a GPU {}", gib(inspection.memory_float32_bytes),
+                                      gib(inspection.memory_bfloat16_bytes), gib(inspection.memory_gpu_bytes)));
   for (const auto& [name, value] : inspection.provenance) line(name, value);
   if (inspection.speed) {
     line("speed", fmt::format("about {:.0f} tokens/s (measured: one conversation of {} tokens in {:.2f} s)",
@@ -243,7 +254,8 @@ nlohmann::ordered_json inspection_json(const Inspection& inspection) {
       {"max_positions", config.max_positions},
       {"head", config.head == model::HeadKind::kNone ? "none" : model::head_of(config.head).name},
       {"weights_bytes", inspection.weights_bytes},
-      {"memory_bytes", {{"float32", inspection.memory_float32_bytes}, {"bfloat16", inspection.memory_bfloat16_bytes}}},
+      {"memory_bytes", {{"float32", inspection.memory_float32_bytes}, {"bfloat16", inspection.memory_bfloat16_bytes},
+                         {"gpu", inspection.memory_gpu_bytes}}},
       {"pad_token_id", config.pad_token_id},
       {"eos_token_ids", config.eos_token_ids},
       {"chat_template", {{"name", inspection.template_name}, {"sha256", inspection.template_sha256},

@@ -64,6 +64,7 @@ struct Inspection {
   std::optional<MeasuredSpeed> speed;                               ///< where the weights were loaded
   std::int64_t memory_float32_bytes = 0;                            ///< weights and workspace, estimated
   std::int64_t memory_bfloat16_bytes = 0;
+  std::int64_t memory_gpu_bytes = 0;  ///< of a GPU, in bfloat16
   std::vector<std::string> warnings;
 };
 

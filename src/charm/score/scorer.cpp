@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -30,7 +31,13 @@ class Scoring {
  public:
   Scoring(model::RewardModel& model, const text::ConversationEncoder& encoder, std::span<const Response> rows,
           const ScorerOptions& options, const ScoredFn& on_scored, const ProgressFn& progress)
-      : model_(model), encoder_(encoder), rows_(rows), options_(options), on_scored_(on_scored), progress_(progress) {
+      : model_(model),
+        encoder_(encoder),
+        rows_(rows),
+        options_(options),
+        budget_tokens_(options.budget_tokens > 0 ? options.budget_tokens : model.budget_tokens()),
+        on_scored_(on_scored),
+        progress_(progress) {
     results_.reserve(rows.size());
     for (const Response& row : rows) results_.push_back({.response = row, .score = 0.0f, .error = std::nullopt});
   }
@@ -45,21 +52,23 @@ class Scoring {
       if (auto row = pooled_row(group[i], std::move(encoded[i]))) pooled.emplace_back(group[i], std::move(*row));
     }
     for (batch::TokenGroup& tokens : batch::group_by_prompt(std::move(pooled))) {
-      if (queued_tokens_ > 0 && queued_tokens_ + tokens.num_tokens() > options_.budget_tokens) score_queue();
+      if (queued_tokens_ > 0 && queued_tokens_ + tokens.num_tokens() > budget_tokens_) score_queue();
       queued_tokens_ += tokens.num_tokens();
       queue_.push_back(std::move(tokens));
     }
   }
 
   void score_queue() {
-    for (const auto& groups : batch::plan_batches(std::exchange(queue_, {}), options_.budget_tokens)) {
+    for (const auto& groups : batch::plan_batches(std::exchange(queue_, {}), budget_tokens_)) {
       const batch::PackedBatch packed = batch::pack(groups);
-      const std::vector<float> scores = model_.score(packed);
-      for (std::size_t s = 0; s < scores.size(); ++s) results_[packed.rows[s]].score = scores[s];
-      computed_tokens_ += packed.num_tokens();
-      finish(packed.rows);
+      under_way_.push_back({packed.rows, packed.num_tokens(), model_.start(packed)});
+      while (static_cast<int>(under_way_.size()) >= model_.batches_under_way()) finish_oldest();
     }
     queued_tokens_ = 0;
+  }
+
+  void finish_all() {
+    while (!under_way_.empty()) finish_oldest();
   }
 
   std::vector<ScoredResponse> take_results() { return std::move(results_); }
@@ -87,6 +96,15 @@ class Scoring {
     }
   }
 
+  void finish_oldest() {
+    const UnderWay batch = std::move(under_way_.front());
+    under_way_.pop_front();
+    const std::vector<float> scores = batch.scores();
+    for (std::size_t s = 0; s < scores.size(); ++s) results_[batch.rows[s]].score = scores[s];
+    computed_tokens_ += batch.num_tokens;
+    finish(batch.rows);
+  }
+
   void finish(std::span<const std::size_t> rows) {
     num_finished_ += static_cast<std::int64_t>(rows.size());
     if (on_scored_) {
@@ -104,15 +122,24 @@ class Scoring {
     }
   }
 
+  /// A batch whose scores may still be computed.
+  struct UnderWay {
+    std::vector<std::size_t> rows;
+    std::int64_t num_tokens = 0;
+    model::RewardModel::PendingScores scores;
+  };
+
   model::RewardModel& model_;
   const text::ConversationEncoder& encoder_;
   std::span<const Response> rows_;
   const ScorerOptions& options_;
+  const std::int64_t budget_tokens_;
   const ScoredFn& on_scored_;
   const ProgressFn& progress_;
 
   std::vector<ScoredResponse> results_;
   std::vector<batch::TokenGroup> queue_;
+  std::deque<UnderWay> under_way_;
   std::int64_t queued_tokens_ = 0;
   std::int64_t computed_tokens_ = 0;
   std::int64_t num_finished_ = 0;
@@ -124,9 +151,11 @@ class Scoring {
 std::vector<ScoredResponse> score_responses(model::RewardModel& model, const text::ConversationEncoder& encoder,
                                             std::span<const Response> rows, const ScorerOptions& options,
                                             const ScoredFn& on_scored, const ProgressFn& progress) {
+  if (options.budget_tokens < 0) throw Error(ErrorKind::kUsage, "--budget-tokens {}: expected 0 or more", options.budget_tokens);
   Scoring scoring(model, encoder, rows, options, on_scored, progress);
   for (const auto& group : rows_by_prompt(rows)) scoring.add_prompt(group);
   scoring.score_queue();
+  scoring.finish_all();
   return scoring.take_results();
 }
 

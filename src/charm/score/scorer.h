@@ -19,7 +19,7 @@ enum class Pooling {
 };
 
 struct ScorerOptions {
-  std::int64_t budget_tokens = 4096;  ///< tokens computed together; larger needs more memory and gains little on a CPU
+  std::int64_t budget_tokens = 0;  ///< tokens computed together; larger needs more memory and gains little. 0: what suits the device
   Pooling pooling = Pooling::kAuto;
 };
 

@@ -1,6 +1,5 @@
 #include "charm/train/train_stage.h"
 
-#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
@@ -12,9 +11,11 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
+#include "charm/model/load_decoder.h"
 #include "charm/model/reward_model.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
+#include "charm/tensor/device_errors.h"
 #include "charm/text/conversation_encoder.h"
 #include "charm/train/pair_dataset.h"
 #include "charm/train/split.h"
@@ -27,12 +28,9 @@ namespace {
 using nlohmann::ordered_json;
 
 bool choose_cuda(const std::string& device) {
-  const bool present = at::globalContext().hasCUDA();
-  if (device == "cuda" && !present) {
-    throw Error(ErrorKind::kResource,
-                "--device cuda: this program was built without CUDA or no GPU is visible");
-  }
-  return device != "cpu" && present;
+  return model::use_cuda(device == "cuda"  ? model::DeviceChoice::kCuda
+                         : device == "cpu" ? model::DeviceChoice::kCpu
+                                           : model::DeviceChoice::kAuto);
 }
 
 struct StartingPoint {
@@ -176,10 +174,7 @@ void write_output(const TrainOptions& options, const WorkFolder& work, Trainable
   fs::remove_all(work.path, ignored);
 }
 
-}  // namespace
-
-TrainResult train(const TrainOptions& options, const ProgressFn& progress) {
-  check_options(options);
+TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progress) {
   at::set_num_threads(options.threads > 0 ? options.threads
                                           : static_cast<int>(available_processors()));
   require_writable(options.output);
@@ -222,6 +217,14 @@ TrainResult train(const TrainOptions& options, const ProgressFn& progress) {
   const TrainResult result = trainer.run(progress);
   if (result.finished) write_output(options, work, model, result, encoder, manifest, fingerprint);
   return result;
+}
+
+}  // namespace
+
+TrainResult train(const TrainOptions& options, const ProgressFn& progress) {
+  check_options(options);
+  return tensor::with_device_errors("try a smaller --budget-tokens, --activation-gib 0, or --device cpu",
+                                    [&] { return train_on_device(options, progress); });
 }
 
 }  // namespace charm::train

@@ -89,6 +89,47 @@ TEST(ScoreResponses, BatchesKeepToTheBudget) {
   EXPECT_LE(model.largest_batch, 150);
 }
 
+/// Its scores come when they are asked for, as a GPU's.
+class LateRewardModel final : public model::RewardModel {
+ public:
+  std::vector<float> score(const batch::PackedBatch& batch) override { return start(batch)(); }
+  PendingScores start(const batch::PackedBatch& batch) override {
+    most_under_way = std::max(most_under_way, ++under_way);
+    return [this, batch] {
+      --under_way;
+      return fake_.score(batch);
+    };
+  }
+  int batches_under_way() const override { return 2; }
+  std::int64_t budget_tokens() const override { return 150; }
+  std::int64_t vocab_size() const override { return fake_.vocab_size(); }
+  std::int64_t max_positions() const override { return fake_.max_positions(); }
+  std::int32_t pad_token_id() const override { return fake_.pad_token_id(); }
+  std::vector<std::pair<std::string, std::string>> provenance() const override { return {}; }
+
+  int under_way = 0;
+  int most_under_way = 0;
+
+ private:
+  FakeRewardModel fake_;
+};
+
+TEST(ScoreResponses, ADeviceGetsItsNextBatchBeforeTheLastOneIsDone) {
+  const text::ConversationEncoder encoder(model_dir(), {});
+  const std::vector<Response> rows = some_rows();
+  FakeRewardModel fake;
+  LateRewardModel late;
+  const auto expected = score_responses(fake, encoder, rows, {});
+  std::size_t reported = 0;
+  const auto scored = score_responses(late, encoder, rows, {}, [&](std::span<const std::size_t> finished, std::span<const ScoredResponse>) {
+    reported += finished.size();
+  });
+  EXPECT_EQ(late.most_under_way, 2);
+  EXPECT_EQ(late.under_way, 0);
+  EXPECT_EQ(reported, rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(scored[i].score, expected[i].score);
+}
+
 TEST(ScoreResponses, EveryRowIsReportedOnce) {
   const text::ConversationEncoder encoder(model_dir(), {});
   FakeRewardModel model;

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "charm/batch/token_budget.h"
+#include "tests/golden/golden_fixture.h"
+
+// The tiny reward models under tests/data/golden/models and what compares their scores.
+namespace charm::golden {
+
+inline const char* const kModels[] = {
+    "gqa", "mha-v4", "tied-sharded", "llama3-rope", "llama3-rope-v4", "linear-rope-v4", "biases", "head-dim", "bf16", "chat",
+    // other rope kinds, families and heads
+    "yarn-rope", "yarn-rope-v4", "dynamic-rope", "longrope", "longrope-v4", "mistral", "qwen2", "qwen2-layer-types", "qwen3", "qwen3-head-dim", "gemma2",
+    "gemma2-v4", "gemma3", "gemma3-v4", "inf-orm", "grm", "grm-linear",
+    // twins of published reward models
+    "skywork-llama-3.1-8b-v0.2", "fsfairx-llama3-v0.1", "rm-mistral-7b", "grm-llama3-8b-distill", "btrm-qwen2-7b-0613",
+    "skywork-v2-llama-3.2-1b", "skywork-v2-qwen3-8b"};
+
+inline batch::PackedBatch pack_rows(const Json& rows, std::int32_t pad_token_id) {
+  std::vector<std::pair<std::size_t, batch::PooledRow>> pooled;
+  for (const Json& row : rows) {
+    pooled.emplace_back(pooled.size(), batch::make_pooled_row(row["ids"].get<std::vector<std::int32_t>>(),
+                                                              row["prompt_length"].get<std::int64_t>(), pad_token_id));
+  }
+  return batch::pack(batch::group_by_prompt(std::move(pooled)));
+}
+
+inline void compare_scores(const std::string& rung, const std::vector<float>& scores, const batch::PackedBatch& batch,
+                    const Json& fixture, const char* key, double tolerance) {
+  ASSERT_EQ(scores.size(), fixture["rows"].size());
+  Worst worst(rung);
+  for (std::size_t s = 0; s < scores.size(); ++s) {
+    worst.add(scores[s], fixture["rows"][batch.rows[s]][key].get<double>(), "row " + std::to_string(batch.rows[s]));
+  }
+  worst.check(tolerance);
+}
+
+}  // namespace charm::golden
