@@ -1,5 +1,7 @@
 #include "charm/report/comparison_tables.h"
 
+#include <algorithm>
+
 #include "charm/report/html.h"
 #include "charm/report/sections.h"
 
@@ -25,13 +27,28 @@ std::string count_text(const ordered_json& part, const char* name) {
   return count == nullptr ? "" : std::to_string(count->get<std::int64_t>());
 }
 
-void add_row(Table& table, const std::string& label, const ordered_json& part, bool with_flips) {
-  const std::optional<Measured> difference = measured_at(part, {"difference"});
-  if (!difference) return;
-  std::vector<std::string> row = {label, number_text(measured_at(part, {"a"})->value), number_text(measured_at(part, {"b"})->value),
-                                  signed_measured_text(difference)};
-  if (with_flips) row.insert(row.end(), {count_text(part, "gained"), count_text(part, "lost"), p_text(part)});
-  table.rows.push_back(std::move(row));
+/// "mean_score" as "mean score", "spearman" as "Spearman".
+std::string readable(std::string name) {
+  if (name == "spearman" || name == "kendall" || name == "pearson") name[0] = static_cast<char>(name[0] - 'a' + 'A');
+  std::replace(name.begin(), name.end(), '_', ' ');
+  return name;
+}
+
+/// One row for the part itself, and one for each measure inside it ("hard" of RM-Bench).
+void add_rows(Table& table, const std::string& label, const ordered_json& part, bool with_flips) {
+  if (!part.is_object()) return;
+  if (const std::optional<Measured> difference = measured_at(part, {"difference"})) {
+    const auto value = [&](const char* run) {
+      const std::optional<Measured> found = measured_at(part, {run});
+      return number_text(found ? std::optional(found->value) : std::nullopt);
+    };
+    std::vector<std::string> row = {label, value("a"), value("b"), signed_measured_text(difference)};
+    if (with_flips) row.insert(row.end(), {count_text(part, "gained"), count_text(part, "lost"), p_text(part)});
+    table.rows.push_back(std::move(row));
+  }
+  for (const auto& [name, measure] : part.items()) {
+    if (measure.is_object() && measure.contains("difference")) add_rows(table, label + ", " + readable(name), measure, with_flips);
+  }
 }
 
 std::string comparison_html(const ComparisonFile& file, const std::string& before) {
@@ -40,19 +57,17 @@ std::string comparison_html(const ComparisonFile& file, const std::string& befor
   Table table{fmt::format("{} against {}, on the same rows", file.model, before),
               {{"", false}, {before, true}, {file.model, true}, {"difference", true}},
               {}};
-  if (!is_arena) table.columns.insert(table.columns.end(), {{"rows gained", true}, {"lost", true}, {"p", true}});
+  if (!is_arena) table.columns.insert(table.columns.end(), {{"gained", true}, {"lost", true}, {"p", true}});
   for (const auto& [name, label] : {std::pair{"overall", "overall"}, std::pair{"overall_partial", "overall of the parts present"}}) {
-    if (const ordered_json* part = member(json, name)) add_row(table, label, *part, !is_arena);
+    if (const ordered_json* part = member(json, name)) add_rows(table, label, *part, !is_arena);
   }
   for (const char* group : {"sections", "domains"}) {
     const ordered_json* parts = member(json, group);
     if (parts == nullptr) continue;
-    for (const auto& [name, part] : parts->items()) add_row(table, name, part, true);
+    for (const auto& [name, part] : parts->items()) add_rows(table, name, part, true);
   }
   if (is_arena) {
-    for (const auto& [measure, parts] : member(json, "correlations")->items()) {
-      for (const auto& [name, part] : parts.items()) add_row(table, measure + ", " + name, part, false);
-    }
+    for (const auto& [measure, parts] : member(json, "correlations")->items()) add_rows(table, readable(measure), parts, false);
   }
   return table.rows.empty() ? "" : table_html(table);
 }
@@ -61,16 +76,23 @@ std::string comparison_html(const ComparisonFile& file, const std::string& befor
 
 std::string comparison_tables_html(const RunData& run, const std::string& benchmark) {
   std::string html;
+  bool has_tests = false;
   for (const ComparisonFile& file : run.comparisons) {
     if (file.benchmark != benchmark) continue;
+    has_tests = has_tests || member(file.json, "correlations") == nullptr;
     const ordered_json* a = member(file.json, "a");
     const ordered_json* name = a == nullptr ? nullptr : member(*a, "name");
     html += comparison_html(file, name == nullptr ? "before" : name->get<std::string>());
   }
   if (!html.empty()) {
     html +=
-        "<p class=\"facts\">Both models answer the same rows, so their difference is surer than their two intervals suggest. p: McNemar's "
-        "test that rows gained and lost differ by chance alone; of several parts, some small p are expected.</p>\n";
+        "<p class=\"facts\">Both models answer the same rows, so their difference is surer than their two intervals suggest.";
+    if (has_tests) {
+      html +=
+          " Gained: comparisons that only the second gets right; lost: those that only the first does. p: McNemar's test that chance alone "
+          "makes the two differ; of several parts, some small p are expected.";
+    }
+    html += "</p>\n";
   }
   return html;
 }
