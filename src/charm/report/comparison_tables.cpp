@@ -97,6 +97,20 @@ std::string comparison_tables_html(const RunData& run, const std::string& benchm
   return html;
 }
 
+std::optional<Measured> headline_difference(const RunData& run, const std::string& model, const std::string& benchmark) {
+  for (const ComparisonFile& file : run.comparisons) {
+    if (file.model != model || file.benchmark != benchmark) continue;
+    for (const char* name : {"overall", "overall_partial"}) {
+      if (const ordered_json* part = member(file.json, name)) return measured_at(*part, {"difference"});
+    }
+    const ordered_json* correlations = member(file.json, "correlations");
+    const ordered_json* mean_score = correlations == nullptr ? nullptr : member(*correlations, "mean_score");
+    const ordered_json* spearman = mean_score == nullptr ? nullptr : member(*mean_score, "spearman");
+    if (spearman != nullptr) return measured_at(*spearman, {"difference"});
+  }
+  return {};
+}
+
 std::string probability_table_html(const RunData& run, const std::string& benchmark) {
   Table table{"Scores as probabilities, and length",
               {{"reward model", false},

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "charm/report/comparison_tables.h"
 #include "charm/report/evaluation_values.h"
 #include "charm/report/sections.h"
 
@@ -137,10 +138,15 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
       if (second.model != retrained_model || second.benchmark != first.benchmark) continue;
       const auto a = headline(first), b = headline(second);
       if (!a || !b || a->name != b->name) continue;
-      lines.push_back(fmt::format("{} ({}): {} under {}, {} under {}; {}.", first.benchmark,
-                                  a->name, measured_text(a->measured), first.model,
-                                  measured_text(b->measured), second.model,
-                                  changed_text(a->measured, b->measured)));
+      const auto difference = headline_difference(run, second.model, first.benchmark);
+      lines.push_back(fmt::format(
+          "{} ({}): {} under {}, {} under {}; {}.", first.benchmark, a->name,
+          measured_text(a->measured), first.model, measured_text(b->measured), second.model,
+          difference && difference->ci95
+              ? fmt::format("on the same rows the difference is {}{}",
+                            signed_measured_text(difference),
+                            excludes(*difference, 0.0) ? "" : ", which may be chance")
+              : changed_text(a->measured, b->measured)));
     }
   }
 }

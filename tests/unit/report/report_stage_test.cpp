@@ -84,6 +84,7 @@ TEST_F(WriteReport, ComparesOnTheSameRows) {
   EXPECT_THAT(html, HasSubstr("<td class=\"number\">-0.025 [-0.040, -0.010]</td><td class=\"number\">3</td>"
                               "<td class=\"number\">11</td><td class=\"number\">&lt; 0.001</td>"));
   EXPECT_THAT(html, HasSubstr("mean score, Spearman"));
+  EXPECT_THAT(html, HasSubstr("on the same rows the difference is -0.025 [-0.040, -0.010].</li>"));
   EXPECT_THAT(html, HasSubstr("Scores as probabilities, and length"));
   EXPECT_THAT(html, HasSubstr("0.250 [0.200, 0.300]"));
 }
