@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -114,6 +116,21 @@ void require_writable(const fs::path& path) {
   ::unlink(probe.c_str());
 }
 
+namespace {
+
+/// Where files are mapped now: first byte to size.
+struct Mappings {
+  std::mutex mutex;
+  std::map<const std::byte*, std::size_t> size_of;
+};
+
+Mappings& mappings() {
+  static Mappings all;
+  return all;
+}
+
+}  // namespace
+
 MappedFile::MappedFile(const fs::path& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) throw_io(path, "cannot open");
@@ -125,10 +142,29 @@ MappedFile::MappedFile(const fs::path& path) {
   void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (mapped == MAP_FAILED) throw_io(path, "cannot map");
   data_ = static_cast<const std::byte*>(mapped);
+  const std::lock_guard lock(mappings().mutex);
+  mappings().size_of.emplace(data_, size_);
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  const std::lock_guard lock(mappings().mutex);
+  mappings().size_of.erase(data_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::let_go(const void* begin, std::size_t bytes) {
+  const auto* first = static_cast<const std::byte*>(begin);
+  const std::lock_guard lock(mappings().mutex);
+  auto mapping = mappings().size_of.upper_bound(first);
+  if (mapping == mappings().size_of.begin()) return;
+  --mapping;
+  if (first + bytes > mapping->first + mapping->second) return;
+  // Whole pages alone: those at the ends hold other bytes too.
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto offset = static_cast<std::size_t>(first - mapping->first);
+  const std::size_t from = (offset + page - 1) / page * page, to = (offset + bytes) / page * page;
+  if (from < to) ::madvise(const_cast<std::byte*>(mapping->first) + from, to - from, MADV_DONTNEED);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

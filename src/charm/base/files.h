@@ -41,6 +41,10 @@ class MappedFile {
   const std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
 
+  /// Gives back the memory of these bytes where they lie in a file that is mapped now; reading them again fetches them from the file.
+  /// Bytes of any other memory are left alone.
+  static void let_go(const void* begin, std::size_t bytes);
+
  private:
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;

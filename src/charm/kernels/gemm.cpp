@@ -44,7 +44,9 @@ void pack_column(const Element* row, std::int64_t inputs, std::int64_t begin_ste
                  std::int64_t end_step, std::int64_t column, std::uint32_t* panel) {
   std::uint32_t steps[kCacheLineSteps] = {};
   const std::int64_t first = begin_step * kStepInputs<Element>;
-  if (row != nullptr)
+  if (row != nullptr && end_step - begin_step == kCacheLineSteps && end_step * kStepInputs<Element> <= inputs)
+    std::memcpy(steps, row + first, sizeof steps);
+  else if (row != nullptr)
     copy_steps(row + first, std::min(inputs, end_step * kStepInputs<Element>) - first, steps);
   for (std::int64_t k = begin_step; k < end_step; ++k)
     panel[k * kProductColumns + column] = steps[k - begin_step];

@@ -16,6 +16,7 @@
 #include "charm/nn/decoder_block.h"
 #include "charm/nn/head.h"
 #include "charm/nn/ops.h"
+#include "charm/tensor/safetensors.h"
 
 namespace charm::model {
 
@@ -92,6 +93,14 @@ nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer, const 
   return parts;
 }
 
+/// The file's memory behind the weights that were packed.
+void let_go(const BlockWeights& weights) {
+  for (const at::Tensor& weight : {weights.q_HED, weights.k_KED, weights.v_KED, weights.o_DHE, weights.gate_FD, weights.up_FD,
+                                   weights.down_DF}) {
+    tensor::let_go(weight);
+  }
+}
+
 }  // namespace
 
 Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode, nn::GemmBackend backend, nn::AttentionKernel attention)
@@ -118,8 +127,10 @@ Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode, nn
   for (nn::RopeFrequencies& rope : state_->ropes) rope.inverse_F = rope.inverse_F.to(weights.embed_VD.device());
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
     state_->blocks.emplace_back(make_parts(config_, layer, weights.blocks[layer], mode, backend));
+    if (inference) let_go(weights.blocks[layer]);
     weights.blocks[layer] = BlockWeights();  // packed copies replace the originals one block at a time
   }
+  if (inference) tensor::let_go(weights.embed_VD);  // rows come back as they are looked up
 }
 
 Decoder::~Decoder() = default;

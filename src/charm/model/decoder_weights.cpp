@@ -100,6 +100,7 @@ at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
   if (upload != nullptr) return upload->upload(view, dtype);
   if (info.dtype != dtype) {
     at::Tensor converted = view.to(dtype);
+    tensor::let_go(view);
     // float16 and bfloat16 hold less than float32: a value may have left their range.
     if (dtype == at::ScalarType::Half && tensor::find_non_finite(converted)) {
       throw Error(ErrorKind::kInput,
@@ -108,7 +109,10 @@ at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
     }
     return converted;
   }
-  return options.share_file ? view : view.clone();
+  if (options.share_file) return view;
+  at::Tensor copy = view.clone();
+  tensor::let_go(view);
+  return copy;
 }
 
 }  // namespace

@@ -273,4 +273,8 @@ at::Tensor SafetensorsFile::view(const std::string& name) const {
   return at::from_blob(const_cast<char*>(bytes), info.shape, [keep = file_](void*) {}, options);
 }
 
+void let_go(const at::Tensor& tensor) {
+  if (tensor.defined() && tensor.is_cpu() && tensor.is_contiguous()) MappedFile::let_go(tensor.const_data_ptr(), tensor.nbytes());
+}
+
 }  // namespace charm::tensor

@@ -53,6 +53,9 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
+/// Gives back the memory behind a tensor that `view` made; its values come from the file again when they are read. Nothing for others.
+void let_go(const at::Tensor& tensor);
+
 /// The safetensors of a model folder: `model.safetensors`, or the shards that
 /// `model.safetensors.index.json` names (each tensor must lie in the shard the index says, and in
 /// no other). Immutable; safe to use from several threads.

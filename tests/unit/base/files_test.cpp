@@ -96,6 +96,20 @@ TEST(MappedFile, ShowsTheContentAndSurvivesMoving) {
   EXPECT_EQ(error_of([&] { MappedFile(folder.path()); }).kind(), ErrorKind::kIo);
 }
 
+TEST(MappedFile, WhatIsLetGoComesBackFromTheFileAndOtherMemoryStays) {
+  const TempFolder folder;
+  std::string text(3 * 65536 + 17, '\0');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 31 % 251);
+  const MappedFile file(folder.file("data", text));
+  std::string heap = text;
+  MappedFile::let_go(file.data() + 5, file.size() - 9);
+  MappedFile::let_go(file.data() + 100, 3);
+  MappedFile::let_go(file.data() + 100, 10 * text.size());  // beyond the file's end
+  MappedFile::let_go(heap.data(), heap.size());
+  EXPECT_EQ(std::memcmp(file.data(), text.data(), text.size()), 0);
+  EXPECT_EQ(heap, text);
+}
+
 TEST(LineAppender, AppendsBehindWhatIsThere) {
   const TempFolder folder;
   folder.file("log", "first\n");
