@@ -29,6 +29,7 @@ struct Job {
   int attempts = 0;         // sent without success, 429 aside
   int throttles = 0;        // answered with 429
   std::optional<std::size_t> last_server{};
+  bool said_completion_tokens = false;  // how the limit was named when it was sent last
 };
 
 /// Sends one list of requests. Lives as long as one call of `generate`.
@@ -62,8 +63,12 @@ class Sender {
   }
 
  private:
-  std::string body_of(const GenerationRequest& request, ServerKind kind) const {
-    nlohmann::ordered_json body = common_members(options_, sampling_, kind);
+  std::string body_of(const GenerationRequest& request, const Server& server) const {
+    nlohmann::ordered_json body = common_members(options_, sampling_, server.kind);
+    if (server.says_completion_tokens && body.contains("max_tokens")) {
+      body["max_completion_tokens"] = body["max_tokens"];
+      body.erase("max_tokens");
+    }
     body["seed"] = request_seed(sampling_.seed, request.prompt_id, request.sample);
     if (prompt_text_ != nullptr) {
       body["prompt"] = prompt_text_->render(request.prompt);
@@ -95,8 +100,9 @@ class Sender {
     }
   }
 
-  void send(const Job& job, std::size_t s) {
+  void send(Job job, std::size_t s) {
     Server& server = pool_.servers()[s];
+    job.said_completion_tokens = server.says_completion_tokens;
     hub::HttpRequest http;
     http.method = "POST";
     http.url =
@@ -105,7 +111,7 @@ class Sender {
     http.bearer_token = options_.api_key;
     http.timeout = milliseconds(static_cast<std::int64_t>(options_.timeout_s * 1000.0));
     try {
-      http.body = body_of(requests_[job.request], server.kind);
+      http.body = body_of(requests_[job.request], server);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kInput) throw;
       return fail(job, error.message());  // the template refuses the conversation
@@ -118,6 +124,11 @@ class Sender {
   void receive(Job job, std::size_t s, const hub::HttpResponse& response) {
     Server& server = pool_.servers()[s];
     --server.in_flight;
+    if (!job.said_completion_tokens && wants_completion_tokens(response)) {
+      server.says_completion_tokens = true;
+      ready_.push_front(job);
+      return pump();
+    }
     ServerAnswer answer = read_answer(response, options_);
     using Kind = ServerAnswer::Kind;
     if (answer.kind == Kind::kDone || answer.kind == Kind::kRefused) pool_.on_answer(s);

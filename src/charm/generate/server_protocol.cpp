@@ -164,6 +164,10 @@ std::string server_root(const std::string& base) {
   return base.ends_with("/v1") ? base.substr(0, base.size() - 3) : base;
 }
 
+bool wants_completion_tokens(const hub::HttpResponse& response) {
+  return response.status == 400 && response.body.find("max_completion_tokens") != std::string::npos;
+}
+
 std::int64_t request_seed(std::uint64_t seed, const std::string& prompt_id, std::int32_t sample) {
   const std::string digest = sha256_hex(fmt::format("{} {} {}", seed, sample, prompt_id));
   return std::stoll(digest.substr(0, 8), nullptr, 16) & 0x7fffffff;
