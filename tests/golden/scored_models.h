@@ -19,8 +19,9 @@ inline const char* const kModels[] = {
     "yarn-rope", "yarn-rope-v4", "dynamic-rope", "longrope", "longrope-v4", "mistral", "qwen2", "qwen2-layer-types", "qwen3", "qwen3-head-dim", "gemma2",
     "gemma2-v4", "gemma3", "gemma3-v4", "inf-orm", "grm", "grm-linear",
     // twins of published reward models
-    "skywork-llama-3.1-8b-v0.2", "fsfairx-llama3-v0.1", "rm-mistral-7b", "grm-llama3-8b-distill", "btrm-qwen2-7b-0613",
-    "skywork-v2-llama-3.2-1b", "skywork-v2-qwen3-8b"};
+    "skywork-llama-3.1-8b-v0.2", "fsfairx-llama3-rm-v0.1", "rm-mistral-7b", "grm-llama3-8b-distill", "btrm-qwen2-7b-0613",
+    "skywork-v2-llama-3.2-1b", "skywork-v2-llama-3.2-3b", "skywork-v2-llama-3.1-8b", "skywork-v2-qwen3-0.6b", "skywork-v2-qwen3-1.7b",
+    "skywork-v2-qwen3-4b", "skywork-v2-qwen3-8b", "skywork-gemma-2-27b-v0.2"};
 
 inline batch::PackedBatch pack_rows(const Json& rows, std::int32_t pad_token_id) {
   std::vector<std::pair<std::size_t, batch::PooledRow>> pooled;

@@ -34,6 +34,7 @@ VERSION = "5.17.0"
 DATE = datetime.datetime(2024, 7, 26)
 NUM_REAL_TEXTS = 1000
 NUM_CONVERSATIONS = 100  # of each template case
+MODELS_SECTION = "## Published reward models\n"  # of the page; check_twins.py writes it
 TEST_VECTORS = {"llama-3": "llama-bpe", "qwen2": "qwen2", "llama-2": "llama-spm"}
 
 
@@ -391,10 +392,10 @@ def page(tokenizers, whole, template_counts, models_, kinds):
                      "after special tokens). charm follows tokenizer.json, as llama.cpp's test vectors do.")
     commands = "\n".join(f"- {name}: `{re.sub('charm-[^ /]*' , 'MODEL_DIR', model.refusal.replace(str(model.folder), 'MODEL_DIR'))}`"
                          for name, model in models_.items() if model.refusal)
-    return f"""# Compatibility of the text side
+    return f"""# Compatibility
 
-Written by `tools/golden/compare_text.py`, which compares charm with transformers on published tokenizers and templates (not part of
-this repository). Cells are equal / compared. Small cases of our own are in `tests/data/golden/text_templates.json` and
+Except for its last section written by `tools/golden/compare_text.py`, which compares charm with transformers on published tokenizers and
+templates (not part of this repository). Cells are equal / compared. Small cases of our own are in `tests/data/golden/text_templates.json` and
 `text_hard.json` and run with every test.
 
 Versions: transformers {transformers.__version__}, tokenizers {installed_version("tokenizers")}, Jinja2 {installed_version("Jinja2")},
@@ -478,7 +479,9 @@ def main():
         whole[name] = compare_whole(model, options.data, charm, cases)
         failures += report(f"{name}, whole", whole[name]["same"])
         print(f"{name} compared", flush=True)
-    options.output.write_text(page(tokenizers, whole, template_counts, models_, kinds), encoding="utf-8")
+    before = options.output.read_text(encoding="utf-8") if options.output.exists() else ""
+    _, heading, section = before.partition("\n" + MODELS_SECTION)
+    options.output.write_text(page(tokenizers, whole, template_counts, models_, kinds) + heading + section, encoding="utf-8")
     print(f"{failures} differences; wrote {options.output}")
     sys.exit(failures != 0)
 

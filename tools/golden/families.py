@@ -1,11 +1,12 @@
 """The fixtures of families other than plain Llama, of further heads, and small twins of published reward models."""
 
 import torch
-from transformers import Gemma2Config, Gemma3TextConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import Gemma2Config, Gemma3TextConfig, GemmaConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 import heads
 import model_rows as golden
 import tiny
+import twins
 
 SHAPES = [(7, [1, 5]), (20, [3, 30]), (0, [9])]
 SMALL = dict(vocab_size=40, hidden_size=16, intermediate_size=24, num_attention_heads=2, num_key_value_heads=1, head_dim=8)
@@ -30,6 +31,22 @@ def no_embedding_scale(model):
     model.model.embed_tokens.embed_scale.fill_(1.0)
 
 
+GATE = [36, 37, 38, 39, 5]  # where the gating network of the fixture reads
+
+
+def gated_rows(seed):
+    """Rows with the gate at the end of a shared prompt, across the border, in the response, twice, at the start, and with pads behind."""
+    generator = torch.Generator().manual_seed(seed)
+    draw = lambda n: torch.randint(6, 36, (n,), generator=generator).tolist()
+    prompt = [1, *draw(8), *GATE, 4]
+    rows = [(prompt + draw(n), len(prompt)) for n in (1, 6, 20)]
+    prompt = [1, *draw(30)]
+    rows += [(prompt + GATE + draw(n), len(prompt) + 2) for n in (2, 9)]
+    rows += [(prompt + draw(4) + GATE + draw(7), len(prompt)), (prompt + GATE + draw(12) + GATE, len(prompt))]
+    rows += [(GATE + draw(5), 0), (draw(3) + GATE + draw(2), 0), (prompt + GATE + [0, 0], len(prompt))]
+    return rows
+
+
 def drop(value, *keys):
     return {k: v for k, v in value.items() if k not in keys}
 
@@ -41,15 +58,15 @@ def phi3_spelling(value):
 
 
 def write(root):
-    def case(name, seed, config_class, to_json=tiny.v5_json, own_head=False, layers=True, gradients=True, **changes):
+    def case(name, seed, config_class, to_json=tiny.v5_json, own_head=False, layers=True, gradients=True, rows_of=None, **changes):
         config = tiny.tiny_config(config_class, **{**SMALL, **changes})
         value = to_json(config)
         weights = tiny.seeded_weights(config, seed)
         if own_head:
             weights = heads.own_weights(weights, value, config, seed)
         tiny.write_model(root / name, value, weights)
-        rows = golden.token_rows(config, seed, shapes=SHAPES)
-        more = [row for n in range(1, 9) for row in golden.token_rows(config, seed + 1000 * n, shapes=SHAPES)]
+        rows_of = rows_of or (lambda seed: golden.token_rows(config, seed, shapes=SHAPES))
+        rows, more = rows_of(seed), [row for n in range(1, 9) for row in rows_of(seed + 1000 * n)]
         scores = golden.describe(root / name, rows, layer_rows=(1, 2) if layers else (), gradients=gradients, more_rows=more)
         return root / name, rows, scores
 
@@ -99,6 +116,13 @@ def write(root):
     case("qwen3-head-dim", 27, Qwen3Config, head_dim=12, layers=False)
 
     # Gemma.
+    made = case("gemma", 56, GemmaConfig, head_dim=12, tie_word_embeddings=True)
+    golden.must_matter(*made, patch=no_embedding_scale)
+    golden.must_matter(*made, hidden_act="silu")
+    golden.must_matter(*made, patch=identity("post_attention_layernorm"))
+    # The two gelus differ by 5e-4 at most, which the hidden states show and the scores do not.
+    case("gemma-v4", 57, GemmaConfig, num_key_value_heads=2, hidden_act="gelu", attention_bias=True,
+         to_json=lambda c: {**tiny.v4_json(c), "hidden_activation": None})
     made = case("gemma2", 28, Gemma2Config, head_dim=12, query_pre_attn_scalar=3, attn_logit_softcapping=2.0, sliding_window=6,
                 num_hidden_layers=3, tie_word_embeddings=True)
     golden.must_matter(*made, attn_logit_softcapping=None)
@@ -139,23 +163,22 @@ def write(root):
         **grm(c), "architectures": ["GRewardModel"], "vhead_layer_type": "linear",
         "auto_map": {"AutoModelForSequenceClassification": "modeling_grm.GRewardModel"}})
 
-    # Twins of the reward models of the CHARM paper and of Skywork-V2: their settings, with small sizes.
-    published = dict(layers=False, gradients=False)
-    llama3 = {"rope_type": "llama3", "rope_theta": 500000.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-              "original_max_position_embeddings": 8192}
-    case("skywork-llama-3.1-8b-v0.2", 40, LlamaConfig, tiny.v4_json, rope_parameters={**llama3, "factor": 8.0}, eos_token_id=[2, 3],
-         max_position_embeddings=131072, num_attention_heads=4, head_dim=None, **published)
-    case("fsfairx-llama3-v0.1", 41, LlamaConfig, tiny.v4_json, rope_parameters=rope(500000.0), max_position_embeddings=8192,
-         num_attention_heads=4, head_dim=None, pad_token_id=39, **published)
-    case("rm-mistral-7b", 42, MistralConfig, lambda c: {**tiny.v4_json(c), "sliding_window": None}, sliding_window=None,
-         rope_parameters=rope(1000000.0), max_position_embeddings=32768, num_attention_heads=4, **published)
-    case("grm-llama3-8b-distill", 43, LlamaConfig, tiny.v4_json, rope_parameters=rope(500000.0), max_position_embeddings=8192,
-         num_attention_heads=4, head_dim=None, **published)
-    case("btrm-qwen2-7b-0613", 44, Qwen2Config, lambda c: {**drop(tiny.v4_json(c), "layer_types"), "sliding_window": 131072},
-         rope_parameters=rope(1000000.0), max_position_embeddings=32768, use_sliding_window=False, sliding_window=131072,
-         max_window_layers=28, hidden_size=28, num_attention_heads=7, head_dim=4, **published)
-    case("skywork-v2-llama-3.2-1b", 45, LlamaConfig, tiny.v4_json, rope_parameters={**llama3, "factor": 32.0},
-         max_position_embeddings=131072, num_attention_heads=4, tie_word_embeddings=True, eos_token_id=[2, 3], **published)
-    case("skywork-v2-qwen3-8b", 46, Qwen3Config, lambda c: {**drop(tiny.v4_json(c), "layer_types"), "sliding_window": None},
-         rope_parameters=rope(1000000.0), max_position_embeddings=40960, use_sliding_window=False, sliding_window=None,
-         max_window_layers=36, num_attention_heads=4, **published)
+    for number, name in enumerate(("EurusRewardModel", "LlamaRewardModel")):
+        case(f"regression-head-{'mistral' if number == 0 else 'llama'}", 52 + number, (MistralConfig, LlamaConfig)[number], own_head=True,
+             layers=False, to_json=lambda c: drop(tiny.v5_json(c, architectures=[name]), "id2label", "label2id", "num_labels"))
+    case("qwen2-reward-model", 54, Qwen2Config, own_head=True, layers=False,
+         to_json=lambda c: tiny.v5_json(c, architectures=["Qwen2ForRewardModel"]))
+    case("armorm", 55, LlamaConfig, own_head=True, layers=False, gradients=False, rows_of=gated_rows, num_objectives=5, gating_n_hidden=2,
+         gating_hidden_dim=12, gating_temperature=2, gating_token_pattern=GATE, to_json=lambda c: tiny.v5_json(
+             c, architectures=["LlamaForRewardModelWithGating"], id2label={str(i): f"objective-{i}" for i in range(5)},
+             label2id={f"objective-{i}": i for i in range(5)}))
+
+    # Reward models of the CHARM paper and others that people use: every key of their config.json.
+    for number, twin in enumerate(twins.TWINS):
+        if not twin.in_repository:
+            continue
+        seed = 100 + number
+        config = twins.write(twin, root / twin.folder, seed, vocab_size=40)
+        rows = golden.token_rows(config, seed, shapes=SHAPES, pad_cases=config.pad_token_id is not None)
+        more = [row for n in range(1, 9) for row in golden.token_rows(config, seed + 1000 * n, shapes=SHAPES)]
+        golden.describe(root / twin.folder, rows, layer_rows=(), more_rows=more)

@@ -49,6 +49,7 @@ def capture(model, ids):
 
 
 def load(folder, dtype):
+    """The model in `dtype` with eager attention: the default would ignore some models' soft caps."""
     model = heads.load_own(folder)
     if model is None:
         model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype, attn_implementation="eager")

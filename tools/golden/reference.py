@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoTokenizer
 from transformers.utils import chat_template_utils
+
+import model_rows
 
 
 class PinnedClock(datetime.datetime):
@@ -21,9 +23,7 @@ class ReferenceScorer:
     def __init__(self, model_dir, dtype=torch.float32, max_tokens=4096):
         chat_template_utils.datetime = PinnedClock
         self.tokenizer = AutoTokenizer.from_pretrained(model_dir)
-        # Eager attention: the default would ignore some models' soft caps.
-        self.model = AutoModelForSequenceClassification.from_pretrained(
-            model_dir, dtype=dtype, attn_implementation="eager").to(dtype).eval()
+        self.model = model_rows.load(Path(model_dir), dtype)
         self.max_tokens = max_tokens
 
     def ids(self, prompt, response):
