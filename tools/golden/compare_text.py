@@ -16,6 +16,7 @@ import os
 import pathlib
 import random
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -205,11 +206,11 @@ def models(data, charm):
         config.write_bytes(ANY_CONFIG)
         outcome = subprocess.run([charm, "inspect", model.folder, "--config-only"], capture_output=True, text=True)
         config.write_bytes(original)
-        command = re.search(r'python -c "(.*)"', outcome.stderr)
+        command = re.search(r"once with (python3? (?:-c \".*\"|[^()]*'))", outcome.stderr)
         if outcome.returncode != 3 or command is None:
             sys.exit(f"{model.name}: expected a refusal with a command, found exit code {outcome.returncode}: {outcome.stderr}")
-        model.refusal = command[0]
-        made = subprocess.run([sys.executable, "-c", command[1]], capture_output=True, text=True)
+        model.refusal = command[1]
+        made = subprocess.run([sys.executable, *shlex.split(command[1])[1:]], cwd=ROOT, capture_output=True, text=True)
         if made.returncode != 0:
             sys.exit(f"{model.name}: the command of the refusal fails (pip install sentencepiece protobuf?):\n{made.stderr}")
         model.note = "published without tokenizer.json; made by the command that charm's refusal names"

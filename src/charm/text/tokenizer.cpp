@@ -37,13 +37,19 @@ Tokenizer Tokenizer::load(const fs::path& model_dir) {
   }
   for (const char* other : {"tokenizer.model", "tokenizer.model.v3", "vocab.json", "vocab.txt"}) {
     if (!fs::exists(model_dir / other)) continue;
+    // Not by transformers 5 for SentencePiece models: it makes another tokenizer of LLaMA's and Mistral's.
     const bool sentencepiece = std::string_view(other).starts_with("tokenizer.model");
+    const std::string command =
+        sentencepiece
+            ? fmt::format("python3 tools/tokenizer_json.py '{}' (in charm's sources; needs pip install "
+                          "sentencepiece protobuf)",
+                          model_dir.string())
+            : fmt::format("python -c \"from transformers import AutoTokenizer; "
+                          "AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"",
+                          model_dir.string());
     throw Error(ErrorKind::kInput,
-                "{0}: found {1}, but tokenizer.json is expected; convert it once with python -c "
-                "\"from transformers import "
-                "AutoTokenizer; AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"{2}",
-                model_dir.string(), other,
-                sentencepiece ? " (needs pip install transformers sentencepiece protobuf)" : "");
+                "{}: found {}, but tokenizer.json is expected; convert it once with {}",
+                model_dir.string(), other, command);
   }
   throw Error(ErrorKind::kInput,
               "{}: tokenizer.json is expected, but the folder holds no tokenizer; copy it from the "

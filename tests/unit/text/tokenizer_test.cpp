@@ -89,8 +89,11 @@ TEST(Tokenizer, FoldersWithoutTokenizerJson) {
   const TemporaryFolder folder;
   expect_error(ErrorKind::kInput, HasSubstr("no tokenizer"),
                [&] { Tokenizer::load(folder.path()); });
-  folder.write("tokenizer.model", "sentencepiece");
+  folder.write("vocab.json", "{}");
   expect_error(ErrorKind::kInput, HasSubstr("AutoTokenizer.from_pretrained"),
+               [&] { Tokenizer::load(folder.path()); });
+  folder.write("tokenizer.model", "sentencepiece");
+  expect_error(ErrorKind::kInput, HasSubstr("tools/tokenizer_json.py '" + folder.path().string() + "'"),
                [&] { Tokenizer::load(folder.path()); });
   expect_error(ErrorKind::kIo, HasSubstr("no such folder"),
                [&] { Tokenizer::load(folder.path() / "nowhere"); });
