@@ -1,0 +1,269 @@
+// Scoring speed on a GPU, with random weights of a real model's shape made on the device; prints one JSON object.
+//   gpu_score_bench [--device cuda|cpu] [--shape llama-8b|tiny] [--layers N] [--prompts N] [--rounds N] [--budget TOKENS]
+//                   [--lengths FILE] [--save DIR]
+// --lengths writes the drawn lengths for gpu_peer.py; --save writes the model as a folder, loads it again and times that.
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/randn.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "charm/base/random.h"
+#include "charm/batch/token_budget.h"
+#include "charm/model/decoder.h"
+#include "charm/model/load_decoder.h"
+#include "charm/model/weight_names.h"
+#include "charm/nn/host_copy.h"
+#include "charm/tensor/safetensors.h"
+
+namespace charm {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+struct Shape {
+  std::int64_t vocab, width, mlp, layers, heads, key_heads, head_dim;
+};
+
+// Llama-3.1-8B; and something of the same form for a dry run.
+constexpr Shape kLlama8B{128256, 4096, 14336, 32, 32, 8, 128};
+constexpr Shape kTiny{2048, 256, 896, 4, 8, 2, 32};
+
+Json config_json(const Shape& s) {
+  return {{"architectures", {"LlamaForSequenceClassification"}},
+          {"model_type", "llama"},
+          {"vocab_size", s.vocab},
+          {"hidden_size", s.width},
+          {"intermediate_size", s.mlp},
+          {"num_hidden_layers", s.layers},
+          {"num_attention_heads", s.heads},
+          {"num_key_value_heads", s.key_heads},
+          {"head_dim", s.head_dim},
+          {"max_position_embeddings", 8192},
+          {"rms_norm_eps", 1e-5},
+          {"rope_theta", 500000.0},
+          {"hidden_act", "silu"},
+          {"tie_word_embeddings", false},
+          {"id2label", {{"0", "LABEL_0"}}},
+          {"pad_token_id", 0},
+          {"torch_dtype", "bfloat16"}};
+}
+
+void synchronize(const at::Device& device) {
+  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(0);
+}
+
+/// TFLOP/s of [rows, inputs] x [outputs, inputs]^T on random data: the mean of `times` products after a warm-up.
+double product_rate(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, const at::TensorOptions& options, int times) {
+  const at::Tensor x = at::randn({rows, inputs}, options), w = at::randn({outputs, inputs}, options);
+  for (int i = 0; i < 3; ++i) at::linear(x, w);
+  synchronize(options.device());
+  const auto start = Clock::now();
+  for (int i = 0; i < times; ++i) at::linear(x, w);
+  synchronize(options.device());
+  return 2.0 * static_cast<double>(rows * inputs * outputs) * times / seconds_since(start) / 1e12;
+}
+
+model::DecoderWeights make_weights(const model::DecoderConfig& config, const at::TensorOptions& options) {
+  model::DecoderWeights weights;
+  for (const model::WeightSlot& slot : model::weight_slots(weights, config)) {
+    const auto of_slot = slot.kind == model::WeightShape::kHead ? options.dtype(at::kFloat) : options;
+    *slot.tensor = model::is_norm(slot.kind) ? at::ones(slot.shape, of_slot) : at::randn(slot.shape, of_slot).mul_(0.02);
+  }
+  return weights;
+}
+
+/// Prompts of about 240 tokens with seven responses of about 450, as bench/score_bench.py has them.
+std::vector<batch::TokenGroup> draw_groups(std::int64_t count, std::int64_t vocab) {
+  RandomStream stream(0, "gpu_score_bench");
+  const auto ids = [&](double mean) {
+    const auto length = static_cast<std::size_t>(std::llround(mean * (0.4 + 1.2 * stream.uniform())));
+    std::vector<std::int32_t> tokens(length);
+    for (auto& id : tokens) id = static_cast<std::int32_t>(1 + stream.below(static_cast<std::uint64_t>(vocab - 1)));
+    return tokens;
+  };
+  std::vector<batch::TokenGroup> groups;
+  std::size_t row = 0;
+  for (std::int64_t p = 0; p < count; ++p) {
+    batch::TokenGroup group{ids(240), {}, {}};
+    for (int r = 0; r < 7; ++r) {
+      group.responses.push_back(ids(450));
+      group.rows.push_back(row++);
+    }
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+/// All batches, two under way, as charm score runs them.
+std::vector<float> score(const model::Decoder& decoder, const std::vector<batch::PackedBatch>& batches) {
+  std::vector<float> scores;
+  std::deque<nn::HostCopy> under_way;
+  const auto finish = [&] {
+    const at::Tensor found = under_way.front().wait();
+    scores.insert(scores.end(), found.const_data_ptr<float>(), found.const_data_ptr<float>() + found.numel());
+    under_way.pop_front();
+  };
+  for (const batch::PackedBatch& batch : batches) {
+    under_way.emplace_back(decoder.forward(decoder.layout(batch)));
+    if (under_way.size() == 2) finish();
+  }
+  while (!under_way.empty()) finish();
+  return scores;
+}
+
+double gib(double bytes) { return bytes / (1 << 30); }
+
+Json memory(const at::Device& device) {
+  if (device.is_cpu()) return nullptr;
+  const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(0);
+  return {{"peak_gib", gib(static_cast<double>(stats.allocated_bytes[0].peak))},
+          {"reserved_gib", gib(static_cast<double>(stats.reserved_bytes[0].peak))}};
+}
+
+/// Writes the model, loads it as any other and compares its scores.
+Json save_and_load(const std::filesystem::path& folder, const Shape& shape, model::DecoderWeights& weights, const model::DecoderConfig& config,
+                   const batch::PackedBatch& batch, const at::Device& device) {
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "config.json") << config_json(shape).dump(2);
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  double bytes = 0.0;
+  for (const auto& [name, tensor] : model::named_weights(weights, config)) {
+    tensors.emplace_back(name, *tensor);
+    bytes += static_cast<double>(tensor->nbytes());
+  }
+  const auto write_start = Clock::now();
+  tensor::write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
+  const double write_s = seconds_since(write_start);
+  const auto load_start = Clock::now();
+  const auto loaded = model::load_reward_model(folder, {.dtype = model::DTypeChoice::kBFloat16,
+                                                        .device = device.is_cpu() ? model::DeviceChoice::kCpu : model::DeviceChoice::kCuda});
+  const double load_s = seconds_since(load_start);
+  return {{"gib", gib(bytes)}, {"write_s", write_s}, {"load_s", load_s}, {"load_gb_per_s", bytes / load_s / 1e9},
+          {"first_score", loaded->score(batch).front()}};
+}
+
+int run(std::map<std::string, std::string> options) {
+  const auto number = [&](const char* name, std::int64_t otherwise) {
+    return options.contains(name) ? std::stoll(options[name]) : otherwise;
+  };
+  const bool cuda = options["device"] != "cpu";
+  model::use_cuda(cuda ? model::DeviceChoice::kCuda : model::DeviceChoice::kCpu);
+  const at::Device device(cuda ? at::kCUDA : at::kCPU);
+  Shape shape = options["shape"] == "tiny" ? kTiny : kLlama8B;
+  shape.layers = number("layers", shape.layers);
+  const std::int64_t budget = number("budget", 16384);
+  const model::DecoderConfig config = model::parse_model_config(config_json(shape).dump(), "gpu_score_bench");
+  const auto tensor_options = at::TensorOptions().dtype(at::kBFloat16).device(device);
+  const c10::InferenceMode guard;
+  Json result;
+  result["device"] = cuda ? "cuda" : "cpu";
+  result["shape"] = config_json(shape);
+
+  const bool large = shape.width >= 4096;
+  const std::int64_t side = large ? 8192 : 512;
+  const double peak = product_rate(side, side, side, tensor_options, large ? 20 : 3);
+  result["gemm_peak"] = {{"side", side}, {"tflops", peak}};
+  const std::int64_t rows = large ? budget : 512;
+  const std::int64_t qkv = (shape.heads + 2 * shape.key_heads) * shape.head_dim;
+  for (const auto& [name, in, out] : {std::tuple{"qkv", shape.width, qkv}, std::tuple{"o", shape.heads * shape.head_dim, shape.width},
+                                      std::tuple{"gate_up", shape.width, 2 * shape.mlp}, std::tuple{"down", shape.mlp, shape.width}}) {
+    result["products_tflops"][name] = product_rate(rows, in, out, tensor_options, large ? 10 : 3);
+  }
+
+  const auto make_start = Clock::now();
+  model::DecoderWeights weights = make_weights(config, tensor_options);
+  const std::vector<batch::TokenGroup> groups = draw_groups(number("prompts", 48), shape.vocab);
+  std::vector<batch::PackedBatch> batches;
+  for (const auto& planned : batch::plan_batches(groups, budget)) batches.push_back(batch::pack(planned));
+  if (options.contains("save")) {
+    result["load"] = save_and_load(options["save"], shape, weights, config, batches.front(), device);
+  }
+  const nn::AttentionKernel attention = model::choose_attention_kernel(config, at::kBFloat16, device);
+  const model::Decoder decoder(config, std::move(weights), nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, attention);
+  result["attention"] = nn::attention_kernel_name(attention);
+  result["make_s"] = seconds_since(make_start);
+
+  double useful = 0.0, computed = 0.0;
+  Json lengths = Json::array();
+  for (const auto& group : groups) {
+    Json responses = Json::array();
+    for (const auto& response : group.responses) {
+      useful += static_cast<double>(group.prompt_ids.size() + response.size());
+      responses.push_back(response.size());
+    }
+    computed += static_cast<double>(group.num_tokens());
+    lengths.push_back({{"prompt", group.prompt_ids.size()}, {"responses", responses}});
+  }
+  if (options.contains("lengths")) std::ofstream(options["lengths"]) << Json{{"shape", config_json(shape)}, {"groups", lengths}};
+
+  const std::vector<float> first = score(decoder, {batches.front()});
+  for (const float s : first) {
+    if (!std::isfinite(s)) throw std::runtime_error("a score is not finite");
+  }
+  if (result.contains("load")) {
+    const double difference = std::abs(result["load"]["first_score"].get<double>() - first.front());
+    result["load"]["score_difference"] = difference;
+    if (difference > 0.05 * (1.0 + std::abs(first.front()))) throw std::runtime_error("the loaded model gives other scores");
+  }
+  std::vector<double> rounds_s;
+  for (std::int64_t round = 0; round < number("rounds", 3); ++round) {
+    synchronize(device);
+    const auto start = Clock::now();
+    score(decoder, batches);
+    rounds_s.push_back(seconds_since(start));
+  }
+  std::sort(rounds_s.begin(), rounds_s.end());
+  const double median_s = rounds_s[rounds_s.size() / 2];
+  // Products of the blocks alone: what the peak is a peak of. Attention, norms and rope come on top and count as lost time.
+  const double block = static_cast<double>(shape.width * qkv + shape.heads * shape.head_dim * shape.width + 3 * shape.width * shape.mlp);
+  const double flops = 2.0 * block * static_cast<double>(shape.layers) * computed;
+  result["score"] = {{"budget_tokens", budget},
+                     {"batches", batches.size()},
+                     {"rounds_s", rounds_s},
+                     {"useful_tokens", useful},
+                     {"computed_tokens", computed},
+                     {"useful_tokens_per_s", useful / median_s},
+                     {"computed_tokens_per_s", computed / median_s},
+                     {"product_tflops", flops / median_s / 1e12},
+                     {"share_of_peak", flops / median_s / 1e12 / peak}};
+  result["memory"] = memory(device);
+  std::cout << result.dump(2) << "\n";
+  return 0;
+}
+
+}  // namespace
+}  // namespace charm
+
+int main(int argc, char** argv) {
+  std::map<std::string, std::string> options;
+  for (int i = 1; i + 1 < argc; i += 2) options[std::string(argv[i]).substr(2)] = argv[i + 1];
+  try {
+    return charm::run(std::move(options));
+  } catch (const std::exception& error) {
+    std::cerr << "gpu_score_bench: " << error.what() << "\n";
+    return 1;
+  }
+}
