@@ -97,7 +97,11 @@ at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
   }
   // The head runs in float32 whatever the trunk does, so it keeps what the file holds.
   const at::ScalarType dtype = slot.kind == WeightShape::kHead ? at::ScalarType::Float : options.dtype;
-  if (upload != nullptr) return upload->upload(view, dtype);
+  if (upload != nullptr) {
+    at::Tensor sent = upload->upload(view, dtype);
+    tensor::let_go(view);  // its bytes are in the page-locked buffers or gone
+    return sent;
+  }
   if (info.dtype != dtype) {
     at::Tensor converted = view.to(dtype);
     tensor::let_go(view);
