@@ -13,6 +13,7 @@
 #include "charm/model/model_config.h"
 #include "charm/train/train_stage.h"
 #include "tests/golden/golden_fixture.h"
+#include "tests/unit/base/temp_folder.h"
 
 namespace charm::golden {
 namespace {
@@ -38,14 +39,14 @@ void compare_steps(const std::filesystem::path& metrics, const Json& steps, doub
   rate.check(1e-12);
 }
 
-class TrainGolden : public testing::TestWithParam<const char*> {};
+class TrainGolden : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(TrainGolden, WeightsEqualTransformers) {
   const std::string run = GetParam();
   const std::filesystem::path root = data_dir() / "train";
   const Json fixture = read_json(root / "golden.json");
-  const std::filesystem::path output = std::filesystem::path(testing::TempDir()) / ("charm_train_golden_" + run);
-  std::filesystem::remove_all(output);
+  const testing::TempFolder folder;
+  const std::filesystem::path output = folder / run;
 
   train::TrainOptions options;
   options.model = root / "model";
@@ -88,10 +89,9 @@ TEST_P(TrainGolden, WeightsEqualTransformers) {
     }
   }
   worst.check(fixture["tolerance"][run].get<double>());
-  std::filesystem::remove_all(output);
 }
 
-INSTANTIATE_TEST_SUITE_P(Runs, TrainGolden, testing::Values("step1", "step10"),
+INSTANTIATE_TEST_SUITE_P(Runs, TrainGolden, ::testing::Values("step1", "step10"),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

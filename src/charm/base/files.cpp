@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/file_checks.h"
 
 namespace charm {
 namespace {
@@ -36,6 +37,36 @@ class Descriptor {
   int fd_;
 };
 
+/// Where a chain of links ends, be it at nothing; `path` itself where it is no link. Always with a name at its end: "out" for "out/".
+fs::path behind_links(fs::path path) {
+  constexpr int kMaxLinks = 40;  // as the system allows
+  if (path.filename() == "." || path.filename() == "..") path = fs::absolute(path).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  std::error_code code;
+  for (int count = 0; count < kMaxLinks && fs::is_symlink(path, code); ++count) path = path.parent_path() / fs::read_symlink(path, code);
+  return path;
+}
+
+/// Renaming would put a file in the place of /dev/null.
+void refuse_special_file(const fs::path& path) {
+  std::error_code code;
+  const fs::file_status status = fs::status(path, code);
+  if (fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status)) {
+    throw Error(ErrorKind::kIo, "{}: is a device or a pipe; expected the name of a file to write", path.string());
+  }
+}
+
+void require_folder_takes_files(const fs::path& path) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  create_folders(folder);
+  const fs::path probe = folder / (path.filename().string() + ".probe");
+  {
+    const Descriptor file(::open(probe.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (file.get() < 0) throw_io(errno == ENAMETOOLONG ? path : folder, "cannot write into this folder");
+  }
+  ::unlink(probe.c_str());
+}
+
 void write_all(int fd, std::string_view content, const fs::path& path) {
   while (!content.empty()) {
     const ssize_t written = ::write(fd, content.data(), content.size());
@@ -49,7 +80,15 @@ void write_all(int fd, std::string_view content, const fs::path& path) {
 
 }  // namespace
 
+void require_regular_file(const fs::path& path) {
+  std::error_code code;
+  const fs::file_status status = fs::status(path, code);
+  if (fs::is_regular_file(status) || fs::is_directory(status) || !fs::exists(status)) return;
+  throw Error(ErrorKind::kIo, "{}: is a pipe or a device; inputs are read more than once, so write it to a file first", path.string());
+}
+
 std::string read_file(const fs::path& path) {
+  require_regular_file(path);
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) throw_io(path, "cannot open");
   std::string content;
@@ -86,7 +125,7 @@ void create_folders(const fs::path& path) {
 }
 
 fs::path partial_path(const fs::path& path) {
-  fs::path partial = path;
+  fs::path partial = behind_links(path);
   partial += ".partial";
   return partial;
 }
@@ -97,23 +136,42 @@ void publish(const fs::path& partial, const fs::path& path) {
     if (file.get() < 0) throw_io(partial, "cannot open");
     if (::fsync(file.get()) != 0) throw_io(partial, "cannot write to disk");
   }
+  const fs::path target = behind_links(path);
+  refuse_special_file(target);
   std::error_code code;
-  if (fs::is_directory(partial, code)) fs::remove_all(path, code);
-  fs::rename(partial, path, code);
+  if (fs::is_directory(partial, code)) fs::remove_all(target, code);
+  fs::rename(partial, target, code);
   if (code) {
     throw Error(ErrorKind::kIo, "{}: cannot rename to {}: {}", partial.string(), path.string(), code.message());
   }
 }
 
 void require_writable(const fs::path& path) {
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  create_folders(folder);
-  const fs::path probe = folder / (path.filename().string() + ".probe");
-  {
-    const Descriptor file(::open(probe.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file.get() < 0) throw_io(folder, "cannot write into this folder");
+  std::error_code code;
+  if (fs::is_directory(path, code)) {
+    throw Error(ErrorKind::kIo, "{}: is a folder; expected the name of a file to write", path.string());
   }
-  ::unlink(probe.c_str());
+  refuse_special_file(path);
+  require_folder_takes_files(behind_links(path));
+}
+
+void require_writable_folder(const fs::path& path) {
+  std::error_code code;
+  const fs::file_status status = fs::status(path, code);
+  if (fs::exists(status) && !fs::is_directory(status)) {
+    throw Error(ErrorKind::kIo, "{}: is a file; expected the name of a folder to write", path.string());
+  }
+  require_folder_takes_files(behind_links(path));
+}
+
+void require_apart(const fs::path& output, const fs::path& input) {
+  std::error_code code;
+  if (!fs::equivalent(output, input, code) || code) return;
+  throw Error(ErrorKind::kUsage, "{}: is an input and would be overwritten; choose another output", output.string());
+}
+
+void require_apart(const fs::path& output, const std::vector<fs::path>& inputs) {
+  for (const fs::path& input : inputs) require_apart(output, input);
 }
 
 namespace {

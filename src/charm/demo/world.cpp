@@ -214,6 +214,7 @@ World make_world(const WorldOptions& options, const ProgressFn& progress) {
   training.seed = options.seed;
   training.threads = options.threads;
   training.fresh = options.fresh;
+  training.replace_other = true;  // another seed makes another world in the same folder
   train::train(training, progress);
   return world;
 }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "charm/base/error.h"
+#include "charm/base/file_checks.h"
 #include "charm/base/log.h"
 #include "charm/evaluate/compared_run.h"
 #include "charm/evaluate/read_benchmark.h"
@@ -22,7 +23,9 @@ void check_options(const CompareOptions& options) {
   if (options.bootstrap < 0 || options.max_bad_rows < 0) {
     throw Error(ErrorKind::kUsage, "evaluate: --bootstrap and --max-bad-rows must not be negative");
   }
-  if (!options.output.empty()) require_writable(options.output);
+  if (options.output.empty()) return;
+  require_writable(options.output);
+  require_apart(options.output, options.runs);
 }
 
 std::vector<ScoredEvalItem> rows_of(const ComparedRun& run, const CompareOptions& options) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/file_checks.h"
 #include "charm/base/log.h"
 #include "charm/evaluate/score_items.h"
 #include "charm/storage/eval_writer.h"
@@ -57,10 +58,7 @@ storage::Manifest scoring_manifest(const EvaluateOptions& options) {
 
 /// The fingerprint that the manifest beside a finished file carries; empty when there is none.
 std::string finished_fingerprint(const fs::path& path) {
-  if (!fs::exists(path) || !fs::exists(storage::manifest_path(path))) return {};
-  const auto json = nlohmann::json::parse(read_file(storage::manifest_path(path)), nullptr,
-                                          /*allow_exceptions=*/false);
-  return json.is_object() ? json.value("scoring_fingerprint", "") : "";
+  return fs::exists(path) ? storage::recorded_fingerprint(path, "scoring_fingerprint") : "";
 }
 
 /// Runs `score` unless the scores saved by a finished run are still valid for these options and
@@ -72,6 +70,7 @@ void score_unless_finished(
   const fs::path saved = saved_scores_path(options);
   storage::require_known_extension(saved);
   require_writable(saved);
+  require_apart(saved, options.data);
   storage::Manifest manifest = scoring_manifest(options);
   const std::string fingerprint = manifest.fingerprint();
   if (!options.fresh && finished_fingerprint(saved) == fingerprint) {

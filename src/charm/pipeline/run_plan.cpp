@@ -269,6 +269,7 @@ class PlanBuilder {
       train::TrainOptions own = options;
       own.threads = context.threads;
       own.fresh = context.fresh;
+      own.replace_other = true;  // the step runs because its inputs or settings changed
       train::train(own, context.progress);
     };
     add(std::move(step));

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/records/style.h"
@@ -220,6 +221,7 @@ Ratings rate(const RateOptions& options, const ProgressFn& progress) {
   }
   const FitOptions fit = fit_options(options);
   require_writable(options.output);
+  require_apart(options.output, options.battles);
   storage::Manifest manifest("rate");
   manifest.option("anchor", options.anchor)
       .option("style", style_name(options.style))

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/hashing.h"
 #include "charm/base/log.h"
@@ -21,6 +22,8 @@
 
 namespace charm::score {
 namespace {
+
+constexpr std::size_t kMostNameBytes = 255;  // of a file, on usual file systems
 
 std::vector<Response> read_all(const ScoreStageOptions& options, storage::Manifest& manifest) {
   std::vector<Response> rows;
@@ -67,13 +70,10 @@ void record_options(const ScoreStageOptions& options, const model::RewardModel& 
 
 /// True when an earlier run with these options and inputs left every file.
 bool is_finished(const fs::path& output, const std::vector<fs::path>& files, const storage::Manifest& manifest) {
-  const fs::path path = output / "manifest.json";
-  if (!fs::exists(path)) return false;
   for (const fs::path& file : files) {
     if (!fs::exists(file)) return false;
   }
-  const auto stored = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  return stored.is_object() && stored.value("fingerprint", "") == manifest.fingerprint();
+  return storage::recorded_fingerprint(output) == manifest.fingerprint();
 }
 
 bool same_texts(const Response& a, const Response& b) {
@@ -146,11 +146,24 @@ void summarise(const std::vector<ScoredResponse>& results, ScoreStageResult& sum
 }
 
 void check_errors(const std::vector<ScoredResponse>& results, std::int64_t num_errors, std::int64_t max_bad_rows) {
-  if (num_errors <= max_bad_rows) return;
+  if (num_errors <= std::max<std::int64_t>(max_bad_rows, 0)) return;
   const auto bad = std::find_if(results.begin(), results.end(), [](const ScoredResponse& r) { return r.error.has_value(); });
   throw Error(ErrorKind::kInput,
               "{} of {} rows have no score, first: policy {}, prompt {}: {}; expected at most {} (--max-bad-rows)", num_errors,
               results.size(), bad->response.policy, bad->response.prompt_id, *bad->error, max_bad_rows);
+}
+
+/// Every policy can have a file of its own that is none of those read.
+void check_files(const ScoreStageOptions& options, const std::vector<fs::path>& files) {
+  if (std::set<fs::path>(files.begin(), files.end()).size() != files.size()) {
+    throw Error(ErrorKind::kInput, "two policies would share one file in {}: rename one of them", options.output.string());
+  }
+  for (const fs::path& file : files) {
+    require_apart(file, options.responses);
+    if (partial_path(file).filename().string().size() <= kMostNameBytes) continue;
+    throw Error(ErrorKind::kInput, "the policy '{}...' has a name too long for a file: {} bytes; rename it",
+                file.stem().string().substr(0, 40), file.stem().string().size());
+  }
 }
 
 }  // namespace
@@ -187,9 +200,7 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   for (const Response& row : rows) {
     if (names.insert(row.policy).second) summary.files.push_back(score_file(options.output, row.policy));
   }
-  if (std::set<fs::path>(summary.files.begin(), summary.files.end()).size() != summary.files.size()) {
-    throw Error(ErrorKind::kInput, "two policies would share one file in {}: rename one of them", options.output.string());
-  }
+  check_files(options, summary.files);
   if (world.is_root() && !options.fresh && !options.replace_other_model) {
     require_same_model(options.output, summary.files, provenance, journal_owner_of(hashes));
   }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/log.h"
 #include "charm/batch/pooled_row.h"
 #include "charm/batch/token_budget.h"
 
@@ -73,6 +74,13 @@ class Scoring {
 
   std::vector<ScoredResponse> take_results() { return std::move(results_); }
 
+  void warn() const {
+    if (num_without_response_ == 0) return;
+    log::warning("{} of {} rows are cut before their response begins, so their scores are the prompt's alone; --truncation left keeps the "
+                 "responses",
+                 num_without_response_, rows_.size());
+  }
+
  private:
   /// The row's tokens up to the pooled one; empty (and the row finished with its error) when it cannot be scored.
   std::optional<batch::PooledRow> pooled_row(std::size_t r, text::EncodedRow encoded) {
@@ -81,6 +89,10 @@ class Scoring {
       if (encoded.error) throw Error(ErrorKind::kInput, "{}", *encoded.error);
       result.num_tokens = static_cast<std::int32_t>(encoded.tokens.ids.size());
       result.truncated = encoded.tokens.truncated;
+      // Cut from the right, and all that is left but for the last token is the prompt's.
+      const bool is_prompt = encoded.tokens.prompt_length + 1 >= static_cast<std::int64_t>(encoded.tokens.ids.size());
+      const bool from_right = encoder_.options().truncation == text::Truncation::kRight;
+      num_without_response_ += encoded.tokens.truncated && from_right && is_prompt ? 1 : 0;
       for (const std::int32_t id : encoded.tokens.ids) {
         if (id < 0 || id >= model_.vocab_size()) {
           throw Error(ErrorKind::kInput, "token id {} lies outside the model's vocabulary of {}", id, model_.vocab_size());
@@ -143,6 +155,7 @@ class Scoring {
   std::int64_t queued_tokens_ = 0;
   std::int64_t computed_tokens_ = 0;
   std::int64_t num_finished_ = 0;
+  std::int64_t num_without_response_ = 0;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
@@ -156,6 +169,7 @@ std::vector<ScoredResponse> score_responses(model::RewardModel& model, const tex
   for (const auto& group : rows_by_prompt(rows)) scoring.add_prompt(group);
   scoring.score_queue();
   scoring.finish_all();
+  scoring.warn();
   return scoring.take_results();
 }
 

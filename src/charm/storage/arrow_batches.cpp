@@ -89,7 +89,9 @@ struct ArrowBatches::Reader {
  private:
   void open_parquet(const std::vector<std::string>& columns) {
     parquet::arrow::FileReaderBuilder builder;
-    check(file_, builder.Open(input_));
+    parquet::ReaderProperties properties;
+    properties.set_page_checksum_verification(true);  // of files that carry checksums, as ours do
+    check(file_, builder.Open(input_, properties));
     builder.properties(parquet::ArrowReaderProperties(/*use_threads=*/false));
     check(file_, builder.Build(&parquet_));
     std::vector<int> leaves;

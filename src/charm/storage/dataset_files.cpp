@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "charm/base/error.h"
+#include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/parse_json.h"
 #include "charm/storage/row_reader.h"
@@ -171,6 +172,7 @@ std::vector<DataFile> data_files_of(const fs::path& path, const std::optional<st
   } catch (const fs::filesystem_error& e) {
     throw Error(ErrorKind::kIo, "{}: cannot be listed: {}", path.string(), e.code().message());
   }
+  require_regular_file(path);
   if (split) {
     throw Error(ErrorKind::kInput,
                 "{}: is a single file and has no splits, but split '{}' was asked for",

@@ -95,6 +95,14 @@ void write_manifest(const fs::path& output, const Manifest& manifest) {
              manifest.to_json().dump(2, ' ', /*ensure_ascii=*/false, on_invalid) + "\n");
 }
 
+std::string recorded_fingerprint(const fs::path& output, std::string_view name) {
+  const fs::path path = manifest_path(output);
+  if (!fs::exists(path)) return "";
+  const auto json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  const auto found = json.is_object() ? json.find(name) : json.end();
+  return found != json.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
 std::string sha256_of_path(const fs::path& path) {
   return fs::is_directory(path) ? sha256_of_hashes(hash_files(path)) : sha256_file(path);
 }

@@ -47,6 +47,9 @@ std::filesystem::path manifest_path(const std::filesystem::path& output);
 /// Writes the manifest beside (or inside) the finished output.
 void write_manifest(const std::filesystem::path& output, const Manifest& manifest);
 
+/// The fingerprint that the manifest of `output` records under `name`; empty where there is none.
+std::string recorded_fingerprint(const std::filesystem::path& output, std::string_view name = "fingerprint");
+
 /// SHA-256 of a file, or of a folder: over the relative names and hashes of its files, sorted by name.
 std::string sha256_of_path(const std::filesystem::path& path);
 

@@ -167,8 +167,11 @@ std::size_t write_row_group(const std::filesystem::path& path, const Table& tabl
 void write_rows(const std::filesystem::path& path, const std::filesystem::path& partial,
                 const Table& table) {
   const auto sink = value_or_throw(path, arrow::io::FileOutputStream::Open(partial.string()));
-  const auto properties =
-      parquet::WriterProperties::Builder().compression(parquet::Compression::ZSTD)->build();
+  // With checksums, a bit that flips on a disk is an error instead of another score.
+  const auto properties = parquet::WriterProperties::Builder()
+                              .compression(parquet::Compression::ZSTD)
+                              ->enable_page_checksum()
+                              ->build();
   // The Arrow schema is stored, so that readers get the very types back.
   const auto arrow_properties = parquet::ArrowWriterProperties::Builder().store_schema()->build();
   const auto writer = value_or_throw(

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
@@ -221,6 +222,22 @@ std::vector<ArenaRating> ratings_of_json(const Json& json, const fs::path& path,
   return ratings;
 }
 
+// JSON readers keep the last of two equal names; of two ratings neither is to be trusted.
+Json parse_without_repeats(const std::string& text, const fs::path& path) {
+  std::vector<std::set<std::string>> names;  // [depth] of the objects that are open
+  return Json::parse(text, [&](int depth, Json::parse_event_t event, Json& parsed) {
+    const auto level = static_cast<std::size_t>(depth);
+    if (event == Json::parse_event_t::object_start) {
+      names.resize(level + 1);
+      names.push_back({});
+    }
+    if (event == Json::parse_event_t::key && !names.at(level).insert(parsed.get<std::string>()).second) {
+      throw Error(ErrorKind::kInput, "{}: names '{}' twice; keep one", path.string(), parsed.get<std::string>());
+    }
+    return true;
+  });
+}
+
 // Lines of JSON objects; a plain JSON file is one value over all lines and is tried first.
 std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path& path,
                                          const RatingsOptions& options) {
@@ -229,8 +246,8 @@ std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path
   }
   std::string failure;
   try {
-    return ratings_of_json(Json::parse(text), path, options);
-  } catch (const Json::parse_error& error) {
+    return ratings_of_json(parse_without_repeats(text, path), path, options);
+  } catch (const Json::exception& error) {
     failure = error.what();
   }
   std::vector<ArenaRating> ratings;

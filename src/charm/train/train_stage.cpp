@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
@@ -132,13 +133,35 @@ ordered_json eval_json(const std::optional<EvalSummary>& eval) {
           {"margin", eval->margin}};
 }
 
-/// The result that a finished output of the same run recorded; empty when the output is absent or
-/// another run's.
-std::optional<TrainResult> finished_result(const fs::path& output, const std::string& fingerprint) {
+ordered_json read_manifest(const fs::path& output) {
   const fs::path path = output / "manifest.json";
-  if (!fs::exists(path)) return std::nullopt;
-  const auto json = ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || json.value("fingerprint", "") != fingerprint) return std::nullopt;
+  if (!fs::exists(path)) return nullptr;
+  return ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+}
+
+/// Publishing replaces the whole folder: it must hold nothing but what an earlier training left, and that only where it may be lost.
+void check_output(const TrainOptions& options) {
+  require_writable_folder(options.output);
+  require_apart(options.output, options.model);
+  require_apart(options.output, options.preferences);
+  if (!fs::exists(options.output) || fs::is_empty(options.output)) return;
+  const ordered_json manifest = read_manifest(options.output);
+  if (!manifest.is_object() || !manifest.contains("command") || manifest["command"] != "train") {
+    throw Error(ErrorKind::kUsage, "--output {}: holds files that charm train did not write; choose another folder or empty it",
+                options.output.string());
+  }
+}
+
+/// The result that a finished output of the same run recorded; empty when the output is absent or
+/// may be replaced.
+std::optional<TrainResult> finished_result(const TrainOptions& options, const std::string& fingerprint) {
+  const fs::path& output = options.output;
+  if (options.fresh || !fs::exists(output) || fs::is_empty(output)) return std::nullopt;
+  const ordered_json json = read_manifest(output);
+  if (!json.contains("fingerprint") || json["fingerprint"] != fingerprint) {
+    if (options.replace_other) return std::nullopt;
+    throw Error(ErrorKind::kUsage, "{}: exists and was trained with other options or inputs; --fresh replaces it", output.string());
+  }
   TrainResult result;
   result.num_steps = json.value("num_steps", std::int64_t{0});
   result.num_train_pairs = json.value("num_train_pairs", std::int64_t{0});
@@ -177,7 +200,7 @@ void write_output(const TrainOptions& options, const WorkFolder& work, Trainable
 TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progress) {
   at::set_num_threads(options.threads > 0 ? options.threads
                                           : static_cast<int>(available_processors()));
-  require_writable(options.output);
+  check_output(options);
   const bool cuda = choose_cuda(options.device);
   const bool bfloat16 = options.dtype == ComputeDType::kAuto
                             ? model::computes_in_bfloat16(model::DTypeChoice::kAuto, cuda)
@@ -185,9 +208,7 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
   storage::Manifest manifest =
       make_manifest(options, bfloat16 ? "bfloat16" : "float32", cuda ? "cuda" : "cpu");
   const std::string fingerprint = manifest.fingerprint();
-  if (!options.fresh) {
-    if (const auto result = finished_result(options.output, fingerprint)) return *result;
-  }
+  if (const auto result = finished_result(options, fingerprint)) return *result;
   const WorkFolder work{partial_path(options.output)};
   std::error_code ignored;
   if (options.fresh) fs::remove_all(work.path, ignored);

@@ -84,6 +84,7 @@ struct TrainOptions {
   std::int64_t max_bad_rows = 0;  ///< rows that may be unusable before the command ends
   int threads = 0;                ///< 0: all processors of this process
   bool fresh = false;             ///< drops an earlier unfinished run and an earlier output
+  bool replace_other = false;  ///< an output of other options or inputs is replaced; otherwise it is an error
   std::int64_t stop_after_steps =
       0;  ///< ends this process after a checkpoint at this step, unfinished; 0: never
 };

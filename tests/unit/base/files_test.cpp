@@ -7,6 +7,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "charm/base/file_checks.h"
+#include "tests/unit/base/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm {
@@ -68,6 +70,49 @@ TEST(Files, AFileInThePlaceOfAFolderIsRefused) {
   folder.file("file", "x");
   EXPECT_EQ(error_of([&] { require_writable(folder / "file/out"); }).kind(), ErrorKind::kIo);
   EXPECT_EQ(error_of([&] { create_folders(folder / "file/deeper"); }).kind(), ErrorKind::kIo);
+}
+
+TEST(Files, ALinkStaysAndItsTargetIsWritten) {
+  const TempFolder folder;
+  fs::create_directories(folder / "elsewhere");
+  fs::create_symlink("elsewhere/file", folder / "link");
+  for (const char* content : {"new", "again"}) {  // first to a target that is not there yet
+    write_file(folder / "link", content);
+    EXPECT_TRUE(fs::is_symlink(folder / "link"));
+    EXPECT_EQ(read_file(folder / "elsewhere/file"), content);
+  }
+  EXPECT_EQ(folder.names(), (std::vector<std::string>{"elsewhere", "link"}));
+}
+
+TEST(Files, DevicesAndFoldersAreNoPlaceForAFile) {
+  const TempFolder folder;
+  testing::expect_error(ErrorKind::kIo, "is a folder", [&] { require_writable(folder.path()); });
+  testing::expect_error(ErrorKind::kIo, "is a device", [&] { require_writable("/dev/null"); });
+  fs::create_symlink("/dev/null", folder / "link");
+  testing::expect_error(ErrorKind::kIo, "is a device", [&] { require_writable(folder / "link"); });
+  folder.file("file", "x");
+  testing::expect_error(ErrorKind::kIo, "is a file", [&] { require_writable_folder(folder / "file"); });
+  testing::expect_error(ErrorKind::kIo, "is a device",
+                        [&] { publish(folder.file("file.partial", "x"), "/dev/null"); });
+}
+
+TEST(Files, AFolderMayEndWithASlash) {
+  const TempFolder folder;
+  EXPECT_EQ(partial_path(folder / "out/"), folder / "out.partial");
+  require_writable_folder(folder / "out/");
+  EXPECT_FALSE(fs::exists(folder / "out"));
+  folder.file("out.partial/new", "y");
+  publish(partial_path(folder / "out/"), folder / "out/");
+  EXPECT_TRUE(fs::exists(folder / "out/new"));
+}
+
+TEST(Files, AnInputIsNoOutputWhateverItsName) {
+  const TempFolder folder;
+  const fs::path input = folder.file("input", "x");
+  fs::create_symlink("input", folder / "link");
+  require_apart(folder / "output", input);
+  const std::vector<fs::path> inputs = {folder / "other", folder / "link"};
+  testing::expect_error(ErrorKind::kUsage, "is an input", [&] { require_apart(input, inputs); });
 }
 
 TEST(Files, RequireWritableLeavesNothing) {

@@ -8,21 +8,19 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/hashing.h"
+#include "tests/unit/base/expect_error.h"
+#include "tests/unit/base/temp_folder.h"
 #include "tests/unit/calibrate/score_worlds.h"
 
 namespace charm::calibrate {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 using Json = nlohmann::ordered_json;
 
-class CalibrateStageTest : public testing::Test {
+class CalibrateStageTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) /
-              (std::string("charm_calibrate_") +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder_);
     options_.scores = {write("over", 1.0), write("ref", 0.0)};
     options_.ratings = folder_ / "ratings.json";
     write_file(
@@ -32,7 +30,6 @@ class CalibrateStageTest : public testing::Test {
     options_.output = folder_ / "out" / "calibration.json";
     options_.solve.bootstrap = 50;
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   fs::path write(const std::string& policy, double mean, std::size_t num_prompts = 100) {
     std::string text;
@@ -51,17 +48,11 @@ class CalibrateStageTest : public testing::Test {
   }
 
   void expect_error(ErrorKind kind, const std::string& part) {
-    try {
-      calibrate(options_);
-      FAIL() << "expected an error with: " << part;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), kind) << error.what();
-      EXPECT_THAT(error.message(), HasSubstr(part));
-    }
+    testing::expect_error(kind, part, [&] { calibrate(options_); });
     EXPECT_FALSE(fs::exists(options_.output));
   }
 
-  fs::path folder_;
+  const testing::TempFolder folder_;
   CalibrateOptions options_;
 };
 

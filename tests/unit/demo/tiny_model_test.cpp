@@ -7,14 +7,15 @@
 #include "charm/demo/language.h"
 #include "charm/model/model_config.h"
 #include "charm/text/conversation_encoder.h"
+#include "tests/unit/base/temp_folder.h"
 
 namespace charm::demo {
 namespace {
 
 TEST(TinyModel, ItsTokenizerKnowsEveryWordOfTheWorld) {
-  const fs::path folder = fs::path(testing::TempDir()) / "tiny_model_test";
-  write_tiny_model(folder, vocabulary(), {});
-  const text::ConversationEncoder encoder(folder, {});
+  const testing::TempFolder folder;
+  write_tiny_model(folder.path(), vocabulary(), {});
+  const text::ConversationEncoder encoder(folder.path(), {});
   const auto unknown = encoder.tokenizer().token_to_id("<unk>");
   ASSERT_TRUE(unknown.has_value());
   RandomStream random(1, "test");
@@ -30,7 +31,7 @@ TEST(TinyModel, ItsTokenizerKnowsEveryWordOfTheWorld) {
 }
 
 TEST(TinyModel, SameSeedSameBytes) {
-  const fs::path folder = fs::path(testing::TempDir()) / "tiny_model_bytes";
+  const testing::TempFolder folder;
   const std::vector<std::string> words = {"a", "b"};
   write_tiny_model(folder / "1", words, {.reward_head = true, .seed = 5});
   write_tiny_model(folder / "2", words, {.reward_head = true, .seed = 5});

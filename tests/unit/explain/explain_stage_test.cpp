@@ -8,28 +8,25 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/calibrate/calibrate_stage.h"
+#include "tests/unit/base/expect_error.h"
+#include "tests/unit/base/temp_folder.h"
 #include "tests/unit/explain/response_world.h"
 
 namespace charm::explain {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 using Json = nlohmann::ordered_json;
 
-class ExplainStageTest : public testing::Test {
+class ExplainStageTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) /
-              (std::string("charm_explain_") +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder_);
     options_.scores = {write({"fancy", 80.0, 2.0, 0.0}), write({"middle", 60.0, 1.0, 0.2}),
                        write({"plain", 40.0, 0.0, 0.0})};
     options_.output = folder_ / "explain.json";
     options_.settings.bootstrap = 40;
     options_.reference = "plain";
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   fs::path write(const PolicyTraits& traits, std::size_t num_prompts = 250, std::uint64_t seed = 1,
                  const std::string& folder = "scores") {
@@ -70,17 +67,11 @@ class ExplainStageTest : public testing::Test {
   Json result() { return Json::parse(read_file(options_.output)); }
 
   void expect_error(ErrorKind kind, const std::string& part) {
-    try {
-      explain(options_);
-      FAIL() << "expected an error with: " << part;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), kind) << error.what();
-      EXPECT_THAT(error.message(), HasSubstr(part));
-    }
+    testing::expect_error(kind, part, [&] { explain(options_); });
     EXPECT_FALSE(fs::exists(options_.output));
   }
 
-  fs::path folder_;
+  const testing::TempFolder folder_;
   ExplainOptions options_;
 };
 
@@ -223,7 +214,7 @@ TEST_F(ExplainStageTest, SaysWhichPoliciesTheCalibrationLacks) {
   options_.scores.push_back(write({"stranger", 50.0, 0.0, 0.0}));
   const Explanation explanation = explain(options_);
   EXPECT_EQ(explanation.pairs.size(), 2u);
-  EXPECT_THAT(explanation.warnings, testing::Contains(HasSubstr("left out: stranger")));
+  EXPECT_THAT(explanation.warnings, ::testing::Contains(HasSubstr("left out: stranger")));
 }
 
 }  // namespace

@@ -10,11 +10,12 @@
 #include "charm/base/files.h"
 #include "charm/base/random.h"
 #include "charm/measure/measure_stage.h"
+#include "tests/unit/base/temp_folder.h"
 
 namespace charm::measure {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 using Json = nlohmann::ordered_json;
 
 // Scores prompt by prompt.
@@ -90,13 +91,9 @@ TEST(Mismatch, OnePolicyIsAnError) {
   EXPECT_THROW(measure_mismatch(table, std::vector<ArenaRating>{rating("a", 1200)}, {}), Error);
 }
 
-class MeasureStageTest : public testing::Test {
+class MeasureStageTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) /
-              (std::string("charm_measure_") +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder_);
     options_.scores = {write("a", 3), write("b", 5)};
     options_.ratings = folder_ / "ratings.json";
     write_file(options_.ratings, R"({"a": 1200, "other": 1250})");
@@ -104,7 +101,6 @@ class MeasureStageTest : public testing::Test {
     options_.output = folder_ / "mismatch.json";
     options_.bootstrap = 20;
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   fs::path write(const std::string& policy, int factor) {
     std::string text;
@@ -120,7 +116,7 @@ class MeasureStageTest : public testing::Test {
     return folder_ / (policy + ".jsonl");
   }
 
-  fs::path folder_;
+  const testing::TempFolder folder_;
   MeasureOptions options_;
 };
 

@@ -76,6 +76,18 @@ TEST(OptionTable, GivesValuesToTheFieldsItIsBoundTo) {
   EXPECT_EQ(s.colour, Colour::kRed);
 }
 
+TEST(OptionTable, NumbersHaveALeastValueAndPathsAreNotEmpty) {
+  Settings s;
+  OptionTable table;
+  table.integer("count", s.count, "N", "Count.").at_least(1).paths("files", s.files, "FILE", "Files.");
+  assign(table, "count", {"1"});
+  EXPECT_EQ(s.count, 1);
+  EXPECT_EQ(refusal(table, "count", {"0"}), "expected 1 or more, found 0");
+  EXPECT_THAT(refusal(table, "count", {"one"}), HasSubstr("whole number"));
+  EXPECT_EQ(s.count, 1);
+  EXPECT_THAT(refusal(table, "files", {"a", ""}), HasSubstr("empty"));
+}
+
 TEST(OptionTable, ShowsDefaults) {
   Settings s;
   const OptionTable table = table_of(s);

@@ -4,19 +4,18 @@
 #include <gtest/gtest.h>
 
 #include "charm/pipeline/run_plan.h"
+#include "tests/unit/base/temp_folder.h"
 
 namespace charm::pipeline {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 /// A folder with the files that recipes name.
-class RecipeTest : public testing::Test {
+class RecipeTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    dir_ = fs::path(testing::TempDir()) / "recipe_test" / testing::UnitTest::GetInstance()->current_test_info()->name();
-    fs::remove_all(dir_);
     create_folders(dir_ / "rm");
     for (const char* name : {"a.jsonl", "b.jsonl", "c.jsonl", "ratings.json", "bench.json"}) write_file(dir_ / name, "{}");
   }
@@ -36,7 +35,7 @@ class RecipeTest : public testing::Test {
     return "no error";
   }
 
-  fs::path dir_;
+  const testing::TempFolder dir_;
 };
 
 const std::string kBase =
@@ -113,20 +112,20 @@ TEST_F(RecipeTest, HeldOutPromptsMeasureAndTheOthersCalibrate) {
       EXPECT_EQ(step.inputs.front(), dir_ / "out/splits/fit/rm/a.parquet");
     }
     if (step.stage == "calibrate") {
-      EXPECT_THAT(step.inputs, testing::Contains(dir_ / "out/splits/held-out/rm/a.parquet")) << "to check the offsets on";
+      EXPECT_THAT(step.inputs, ::testing::Contains(dir_ / "out/splits/held-out/rm/a.parquet")) << "to check the offsets on";
     }
   }
 }
 
 TEST_F(RecipeTest, UnknownKeysNameTheLineAndTheNearestKnownKey) {
-  EXPECT_THAT(refusal(kBase + "calibraton: {}\n"), testing::AllOf(HasSubstr("recipe.yaml:9: "), HasSubstr("'calibration'")));
-  EXPECT_THAT(refusal(kBase + "calibration:\n  refrence: a\n"), testing::AllOf(HasSubstr(":10: "), HasSubstr("'reference'")));
+  EXPECT_THAT(refusal(kBase + "calibraton: {}\n"), ::testing::AllOf(HasSubstr("recipe.yaml:9: "), HasSubstr("'calibration'")));
+  EXPECT_THAT(refusal(kBase + "calibration:\n  refrence: a\n"), ::testing::AllOf(HasSubstr(":10: "), HasSubstr("'reference'")));
   EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: arena, sed: 1}]\n"), HasSubstr("'seed'"));
 }
 
 TEST_F(RecipeTest, WrongValuesNameTheLine) {
   EXPECT_THAT(refusal(kBase + "calibration: {reference: a, bootstrap: many}\n"),
-              testing::AllOf(HasSubstr("recipe.yaml:9: calibration.bootstrap"), HasSubstr("'many'")));
+              ::testing::AllOf(HasSubstr("recipe.yaml:9: calibration.bootstrap"), HasSubstr("'many'")));
   EXPECT_THAT(refusal(kBase + "calibration: {reference: nobody}\n"), HasSubstr("'nobody' is not among the policies"));
   EXPECT_THAT(refusal(kBase + "calibration: {mode: same-prompt}\n"), HasSubstr("'reference' is missing"));
   EXPECT_THAT(refusal(kBase + "holdout: 1.5\n"), HasSubstr("holdout"));

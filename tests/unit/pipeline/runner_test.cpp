@@ -3,18 +3,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/unit/base/temp_folder.h"
+
 namespace charm::pipeline {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 /// A chain of two steps that copy text: input -> middle -> end.
-class RunnerTest : public testing::Test {
+class RunnerTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    dir_ = fs::path(testing::TempDir()) / "runner_test" / testing::UnitTest::GetInstance()->current_test_info()->name();
-    fs::remove_all(dir_);
     write_file(dir_ / "input", "1");
     plan_.push_back(copy_step("score", "first", dir_ / "input", dir_ / "run/middle"));
     plan_.push_back(copy_step("measure", "second", dir_ / "run/middle", dir_ / "run/end"));
@@ -35,7 +35,7 @@ class RunnerTest : public testing::Test {
     return ran_;
   }
 
-  fs::path dir_;
+  const testing::TempFolder dir_;
   std::vector<Step> plan_;
   std::vector<std::string> ran_;
   std::string fail_;

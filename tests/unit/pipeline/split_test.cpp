@@ -9,18 +9,12 @@
 #include "charm/records/held_out.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
+#include "tests/unit/base/temp_folder.h"
 
 namespace charm::pipeline {
 namespace {
 
-using testing::HasSubstr;
-
-fs::path folder() {
-  const fs::path dir = fs::path(testing::TempDir()) / "split_test" / testing::UnitTest::GetInstance()->current_test_info()->name();
-  fs::remove_all(dir);
-  create_folders(dir);
-  return dir;
-}
+using ::testing::HasSubstr;
 
 Conversation question(int i) { return {{"user", "question " + std::to_string(i)}}; }
 
@@ -52,7 +46,7 @@ TEST(HoldOut, TakesAboutTheShareAndDependsOnTheSeedAlone) {
 }
 
 TEST(SplitScores, DividesEveryRowByItsPrompt) {
-  const fs::path dir = folder();
+  const testing::TempFolder dir;
   std::vector<ScoredResponse> rows;
   for (const Response& row : responses("a", 100)) rows.push_back({.response = row, .score = 1.0f, .num_tokens = 3, .truncated = false, .error = {}});
   storage::write_scores(dir / "a.parquet", rows);
@@ -67,7 +61,7 @@ TEST(SplitScores, DividesEveryRowByItsPrompt) {
 }
 
 TEST(SplitScores, AnEmptySideIsAnError) {
-  const fs::path dir = folder();
+  const testing::TempFolder dir;
   std::vector<ScoredResponse> rows;
   for (const Response& row : responses("a", 3)) rows.push_back({.response = row, .score = 1.0f, .num_tokens = 3, .truncated = false, .error = {}});
   storage::write_scores(dir / "a.parquet", rows);
@@ -76,7 +70,7 @@ TEST(SplitScores, AnEmptySideIsAnError) {
 }
 
 TEST(ImportResponses, GivesThePolicyItsNameAndKeepsTheChosenPrompts) {
-  const fs::path dir = folder();
+  const testing::TempFolder dir;
   storage::write_responses(dir / "raw.jsonl", responses("raw", 10));
   std::vector<Prompt> prompts;
   for (int i = 0; i < 4; ++i) prompts.push_back({prompt_id_of(question(i)), question(i)});
@@ -88,7 +82,7 @@ TEST(ImportResponses, GivesThePolicyItsNameAndKeepsTheChosenPrompts) {
 }
 
 TEST(ImportResponses, TakesOneOfSeveralPoliciesByName) {
-  const fs::path dir = folder();
+  const testing::TempFolder dir;
   std::vector<Response> rows = responses("a", 3);
   for (const Response& row : responses("b", 3)) rows.push_back(row);
   storage::write_responses(dir / "both.parquet", rows);

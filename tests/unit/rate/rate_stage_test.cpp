@@ -9,12 +9,13 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/storage/ratings.h"
+#include "tests/unit/base/temp_folder.h"
 
 namespace charm::rate {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
 const fs::path kGolden = fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/rate";
@@ -22,17 +23,12 @@ const fs::path kGolden = fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/rate";
 // The promise is 0.001 Elo points; both sides solve to rounding.
 constexpr double kEloTolerance = 1e-4;
 
-class RateStageTest : public testing::Test {
+class RateStageTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) /
-              (std::string("charm_rate_") +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder_);
     options_.battles = {kGolden / "battles.jsonl.gz"};
     options_.output = folder_ / "ratings.json";
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   void expect_golden(const std::string& name) {
     const Json golden = Json::parse(read_file(kGolden / "ratings.json")).at(name);
@@ -64,7 +60,7 @@ class RateStageTest : public testing::Test {
   }
 
   void expect_error(const std::vector<std::array<const char*, 3>>& rows, ErrorKind kind,
-                    const testing::Matcher<std::string>& message) {
+                    const ::testing::Matcher<std::string>& message) {
     options_.battles = {write_battles(rows)};
     try {
       rate(options_);
@@ -76,7 +72,7 @@ class RateStageTest : public testing::Test {
     EXPECT_FALSE(fs::exists(options_.output));
   }
 
-  fs::path folder_;
+  const testing::TempFolder folder_;
   RateOptions options_;
 };
 

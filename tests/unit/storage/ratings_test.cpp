@@ -5,21 +5,17 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "tests/unit/base/temp_folder.h"
 
 namespace charm::storage {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class RatingsTest : public testing::Test {
+class RatingsTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) /
-              (std::string("charm_ratings_") +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder_);
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   fs::path file(const std::string& name, std::string_view content) {
     write_file(folder_ / name, content);
@@ -38,7 +34,7 @@ class RatingsTest : public testing::Test {
     }
   }
 
-  fs::path folder_;
+  const testing::TempFolder folder_;
 };
 
 TEST_F(RatingsTest, PlainNumbers) {
@@ -157,6 +153,10 @@ TEST_F(RatingsTest, WrongInput) {
                "lower end first");
   expect_error("r.json", R"([{"name": "a", "elo": 1}, {"name": "a", "elo": 2}])", ErrorKind::kInput,
                "rates 'a' twice");
+  expect_error("r.json", R"({"a": 1, "b": 2, "a": 3})", ErrorKind::kInput, "names 'a' twice");
+  expect_error("r.json", R"({"x": {"a": {"rating": 1}, "a": {"rating": 2}}})", ErrorKind::kInput,
+               "names 'a' twice");
+  expect_error("r.json", R"({"a": 1e999})", ErrorKind::kInput, "overflow");
   expect_error("r.csv", "name,elo\na,1,2\n", ErrorKind::kInput, ":2: has 3 fields, expected 2");
   expect_error("r.csv", "name,elo\n\"a,1\n", ErrorKind::kInput, "quoted field");
   expect_error("r.csv", "", ErrorKind::kInput, "empty");

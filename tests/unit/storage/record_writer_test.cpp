@@ -35,6 +35,31 @@ std::vector<ScoredResponse> scored_rows() {
   return rows;
 }
 
+TEST(WriteScores, AFlippedBitIsAnErrorAndNotAnotherScore) {
+  const TempFolder folder;
+  std::vector<ScoredResponse> rows(2000);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows[i].response = {std::to_string(i), {{"user", "Hi"}}, "", "p", 0, std::nullopt, std::nullopt};
+    rows[i].score = 0.001f * static_cast<float>(i);
+  }
+  write_scores(folder / "rows.parquet", rows);
+  const std::string whole = read_file(folder / "rows.parquet");
+  for (std::size_t at = 64; at + 64 < whole.size(); at += whole.size() / 40) {
+    std::string bytes = whole;
+    bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
+    write_file(folder / "rows.parquet", bytes);
+    std::vector<ScoredResponse> found;
+    try {
+      found = read_scored_responses(folder / "rows.parquet", {});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kInput) << error.what();
+      continue;
+    }
+    ASSERT_EQ(found.size(), rows.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(found[i].score, rows[i].score);
+  }
+}
+
 TEST(WriteScores, RoundTripsEveryField) {
   const TempFolder folder;
   for (const std::string& name : kNames) {

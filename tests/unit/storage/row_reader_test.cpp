@@ -2,9 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
 
+#include "tests/unit/base/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 #include "tests/unit/storage/gzip_file.h"
 
@@ -130,6 +132,13 @@ TEST(RowReader, OnlyBadRowsIsAnErrorWhateverTheLimit) {
 TEST(RowReader, MissingFileIsAnIoError) {
   const TempFolder folder;
   EXPECT_EQ(error_of([&] { read_all(folder / "absent.jsonl"); }).kind(), ErrorKind::kIo);
+}
+
+TEST(RowReader, APipeIsRefusedInsteadOfWaitedFor) {
+  const TempFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe.jsonl").c_str(), 0600), 0);
+  testing::expect_error(ErrorKind::kIo, "is a pipe", [&] { read_all(folder / "pipe.jsonl"); });
+  testing::expect_error(ErrorKind::kIo, "is a pipe", [&] { read_file(folder / "pipe.jsonl"); });
 }
 
 TEST(RowReader, AFolderThatIsNoDataSet) {

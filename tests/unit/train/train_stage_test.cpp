@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
@@ -12,19 +11,18 @@
 #include "charm/model/decoder_weights.h"
 #include "charm/model/model_config.h"
 #include "charm/tensor/safetensors.h"
+#include "tests/unit/base/expect_error.h"
+#include "tests/unit/base/temp_folder.h"
 
 namespace charm::train {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
-class TrainStage : public testing::Test {
+class TrainStage : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "charm_train_XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
     const fs::path data = fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/train";
     options_.model = data / "model";
     options_.preferences = data / "preferences.jsonl";
@@ -37,7 +35,6 @@ class TrainStage : public testing::Test {
     options_.device = "cpu";
     options_.threads = 1;
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   std::string failure(const TrainOptions& options, ErrorKind kind) {
     try {
@@ -57,7 +54,7 @@ class TrainStage : public testing::Test {
   }
   nlohmann::json read_json(const fs::path& path) { return nlohmann::json::parse(read_file(path)); }
 
-  fs::path folder_;
+  const testing::TempFolder folder_;
   TrainOptions options_;
 };
 
@@ -86,9 +83,43 @@ TEST_F(TrainStage, AFinishedOutputIsNotTrainedAgain) {
   EXPECT_EQ(fs::last_write_time(options_.output / "model.safetensors"), time);
   EXPECT_EQ(again.num_steps, first.num_steps);
   EXPECT_DOUBLE_EQ(again.eval_after->loss, first.eval_after->loss);
-  options_.learning_rate = 2e-3;
+}
+
+TEST_F(TrainStage, AnotherRunsOutputIsReplacedOnlyWhenAsked) {
   train(options_, {});
-  EXPECT_NE(fs::last_write_time(options_.output / "model.safetensors"), time);
+  const std::string weights = read_file(options_.output / "model.safetensors");
+  options_.learning_rate = 2e-3;
+  testing::expect_error(ErrorKind::kUsage, "--fresh replaces it", [&] { train(options_, {}); });
+  EXPECT_EQ(read_file(options_.output / "model.safetensors"), weights);
+  options_.fresh = true;
+  train(options_, {});
+  EXPECT_NE(read_file(options_.output / "model.safetensors"), weights);
+}
+
+TEST_F(TrainStage, FilesOfOthersAreNeverReplaced) {
+  options_.output = folder_ / "mine";
+  write_file(options_.output / "notes.txt", "precious");
+  for (const bool fresh : {false, true}) {
+    options_.fresh = fresh;
+    testing::expect_error(ErrorKind::kUsage, "charm train did not write", [&] { train(options_, {}); });
+  }
+  EXPECT_EQ(read_file(options_.output / "notes.txt"), "precious");
+
+  options_.model = options_.output = copied_model();
+  testing::expect_error(ErrorKind::kUsage, "is an input", [&] { train(options_, {}); });
+  EXPECT_TRUE(fs::exists(options_.model / "model.safetensors"));
+}
+
+TEST_F(TrainStage, TheOutputMayEndWithASlashOrBeALink) {
+  create_folders(folder_ / "elsewhere");
+  fs::create_symlink("elsewhere", folder_ / "link");
+  for (const char* name : {"slash/", "link"}) {
+    options_.output = folder_ / name;
+    train(options_, {});
+    EXPECT_TRUE(fs::exists(options_.output / "model.safetensors")) << name;
+  }
+  EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
+  EXPECT_TRUE(fs::exists(folder_ / "elsewhere/model.safetensors"));
 }
 
 TEST_F(TrainStage, StopsAndContinuesToTheSameFiles) {
@@ -117,7 +148,7 @@ TEST_F(TrainStage, AKilledRunContinuesToTheSameFiles) {
   const auto die_at_step_5 = [](const Progress& progress) {
     if (progress.done == 5) std::raise(SIGKILL);
   };
-  EXPECT_EXIT(train(killed, die_at_step_5), testing::KilledBySignal(SIGKILL), "");
+  EXPECT_EXIT(train(killed, die_at_step_5), ::testing::KilledBySignal(SIGKILL), "");
   EXPECT_FALSE(fs::exists(killed.output));
   ASSERT_TRUE(fs::exists(partial_path(killed.output) / "checkpoint.safetensors"));
 

@@ -4,25 +4,22 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 
 #include "charm/base/error.h"
 #include "charm/train/train_checkpoint.h"
+#include "tests/unit/base/temp_folder.h"
 #include "tests/unit/train/tiny_training.h"
 
 namespace charm::train {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 using testing_support::tiny_model;
 using testing_support::tiny_pairs;
 
-class TrainerTest : public testing::Test {
+class TrainerTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "charm_trainer_XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
     options_.learning_rate = 3e-3;
     options_.pairs_per_step = 8;
     options_.epochs = 3;
@@ -31,7 +28,6 @@ class TrainerTest : public testing::Test {
     train_ = tiny_pairs(40);
     eval_ = tiny_pairs(20, 99);
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   TrainResult run(TrainableModel& model, const std::string& name, const TrainOptions& options) {
     return Trainer(model, train_, eval_, options, {folder_ / name}, "fingerprint").run({});
@@ -40,7 +36,7 @@ class TrainerTest : public testing::Test {
     return read_file(folder_ / name / "metrics.jsonl");
   }
 
-  fs::path folder_;
+  const testing::TempFolder folder_;
   TrainOptions options_;
   std::vector<EncodedPair> train_, eval_;
 };
