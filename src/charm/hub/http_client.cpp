@@ -9,17 +9,15 @@
 #include <list>
 #include <map>
 #include <mutex>
-#include <optional>
 
 #include "charm/base/error.h"
 #include "charm/base/version.h"
-#include "charm/hub/url.h"
+#include "charm/hub/http_redirect.h"
 
 namespace charm::hub {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr int kMaxRedirects = 10;
 
 struct EasyCleanup {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
@@ -58,18 +56,11 @@ void initialise_curl() {
   });
 }
 
-bool is_redirect(int status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
 /// One request on its way, with everything libcurl points into.
 struct Transfer {
   HttpRequest request;
   HttpClient::DoneFn done;
-  std::string url;  // now asked
-  std::string method;
-  int num_redirects = 0;
-  bool with_token = false;  // `url` is of the origin that the token is for
+  HttpTarget target;  // now asked
   HttpResponse response;
   HeaderList headers;
   std::unique_ptr<CURL, EasyCleanup> easy;
@@ -127,7 +118,7 @@ void set(CURL* easy, CURLoption option, Value value) {
   }
 }
 
-/// Sets up the handle for `transfer.url`; called again for every redirect.
+/// Sets up the handle for `transfer.target`; called again for every redirect.
 void prepare(Transfer& transfer, const std::string& no_proxy) {
   CURL* easy = transfer.easy.get();
   curl_easy_reset(easy);
@@ -137,9 +128,9 @@ void prepare(Transfer& transfer, const std::string& no_proxy) {
   for (const auto& [name, value] : transfer.request.headers)
     append(transfer.headers, name + ": " + value);
   append(transfer.headers, "Expect:");  // no round trip before a POST's body
-  if (transfer.with_token)
+  if (transfer.target.with_token)
     append(transfer.headers, "Authorization: Bearer " + transfer.request.bearer_token);
-  set(easy, CURLOPT_URL, transfer.url.c_str());
+  set(easy, CURLOPT_URL, transfer.target.url.c_str());
   set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   set(easy, CURLOPT_NOSIGNAL, 1L);
   set(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -160,9 +151,9 @@ void prepare(Transfer& transfer, const std::string& no_proxy) {
   set(easy, CURLOPT_WRITEFUNCTION, &on_data);
   set(easy, CURLOPT_WRITEDATA, static_cast<void*>(&transfer));
   set(easy, CURLOPT_PRIVATE, static_cast<void*>(&transfer));
-  if (transfer.method == "HEAD") {
+  if (transfer.target.method == "HEAD") {
     set(easy, CURLOPT_NOBODY, 1L);
-  } else if (transfer.method == "POST") {
+  } else if (transfer.target.method == "POST") {
     set(easy, CURLOPT_POST, 1L);
     set(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(transfer.request.body.size()));
     set(easy, CURLOPT_POSTFIELDS, transfer.request.body.data());
@@ -238,28 +229,6 @@ struct HttpClient::State {
     }
   }
 
-  /// Where the request goes next, if its answer is a redirect that it follows.
-  std::optional<std::string> next_address(const Transfer& transfer) const {
-    const HttpResponse& response = transfer.response;
-    if (transfer.request.redirects == Redirects::kNone || !is_redirect(response.status) ||
-        !response.error.empty())
-      return std::nullopt;
-    const std::string_view location = response.header("location");
-    if (location.empty()) return std::nullopt;
-    std::string target = resolve_url(transfer.url, std::string(location));
-    if (transfer.request.redirects == Redirects::kSameHost && !same_origin(transfer.url, target))
-      return std::nullopt;
-    if (transfer.num_redirects >= kMaxRedirects) {
-      throw Error(ErrorKind::kNetwork, "{}: more than {} redirects",
-                  shown_url(transfer.request.url), kMaxRedirects);
-    }
-    if (transfer.url.starts_with("https:") && target.starts_with("http:")) {
-      throw Error(ErrorKind::kNetwork, "{}: redirects to '{}' without encryption; not followed",
-                  shown_url(transfer.url), shown_url(target));
-    }
-    return target;
-  }
-
   void finish(CURL* easy, CURLcode code) {
     const auto place = std::find_if(active.begin(), active.end(),
                                     [&](const auto& t) { return t->easy.get() == easy; });
@@ -271,19 +240,14 @@ struct HttpClient::State {
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     response.status = static_cast<int>(status);
-    response.url = transfer->url;
+    response.url = transfer->target.url;
     if (code != CURLE_OK) {
       response.error = error_of(*transfer, code);
       response.refused = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
       response.timed_out = code == CURLE_OPERATION_TIMEDOUT;
     }
-    if (const std::optional<std::string> target = next_address(*transfer)) {
-      ++transfer->num_redirects;
-      // Once elsewhere, the token does not come back: who redirected here might be told by whoever
-      // it met there.
-      transfer->with_token = transfer->with_token && same_origin(transfer->url, *target);
-      if (status == 303 && transfer->method == "POST") transfer->method = "GET";
-      transfer->url = *target;
+    if (auto next = next_target(transfer->request, transfer->target, response)) {
+      transfer->target = *std::move(next);
       return begin(std::move(transfer));
     }
     spare.push_back(std::move(transfer->easy));
@@ -324,9 +288,7 @@ HttpClient::~HttpClient() = default;
 
 void HttpClient::start(HttpRequest request, DoneFn done) {
   auto transfer = std::make_unique<Transfer>();
-  transfer->url = request.url;
-  transfer->method = request.method;
-  transfer->with_token = !request.bearer_token.empty();
+  transfer->target = first_target(request);
   transfer->request = std::move(request);
   transfer->done = std::move(done);
   state_->waiting.push_back(std::move(transfer));

@@ -1,0 +1,152 @@
+#include "charm/generate/resolved_options.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "charm/base/error.h"
+#include "charm/base/file_checks.h"
+#include "charm/base/files.h"
+#include "charm/base/version.h"
+#include "charm/hub/url.h"
+#include "charm/storage/record_writer.h"
+
+namespace charm::generate {
+namespace {
+
+using nlohmann::ordered_json;
+
+template <typename T>
+ordered_json optional_json(const std::optional<T>& value) {
+  return value ? ordered_json(*value) : ordered_json(nullptr);
+}
+
+}  // namespace
+
+void check_options(const GenerateStageOptions& options) {
+  const auto refuse_unless = [](bool good, std::string_view what) {
+    if (!good) throw Error(ErrorKind::kUsage, "{}", what);
+  };
+  const SamplingOptions& sampling = options.sampling;
+  const auto is_share = [](double x) { return x >= 0.0 && x <= 1.0; };
+  refuse_unless(!options.policy.empty(), "--policy: expected a name");
+  refuse_unless(std::isfinite(sampling.temperature) && sampling.temperature >= 0.0,
+                "--temperature: expected 0 or more");
+  refuse_unless(is_share(sampling.top_p) && sampling.top_p > 0.0,
+                "--top-p: expected more than 0 and at most 1");
+  refuse_unless(options.top_k.value_or(0) >= 0, "--top-k: expected 0 (all) or more");
+  refuse_unless(is_share(options.min_p.value_or(0.0)), "--min-p: expected 0 to 1");
+  refuse_unless(options.repetition_penalty.value_or(1.0) > 0.0 &&
+                    std::isfinite(options.repetition_penalty.value_or(1.0)),
+                "--repetition-penalty: expected more than 0");
+  refuse_unless(sampling.max_new_tokens > 0, "--max-new-tokens: expected at least 1");
+  refuse_unless(options.num_samples > 0, "--n: expected at least 1");
+  refuse_unless(std::none_of(sampling.stop.begin(), sampling.stop.end(),
+                             [](const std::string& s) { return s.empty(); }),
+                "--stop: expected a text that is not empty");
+  storage::require_known_extension(options.output);
+  require_writable(options.output);
+  require_apart(options.output, options.prompts);
+}
+
+void check_source(const GenerateStageOptions& options) {
+  const ServerOptions& server = options.server;
+  if (server.urls.empty() == !options.model_dir.has_value()) {
+    throw Error(ErrorKind::kUsage, "give either --model DIR or --server URL");
+  }
+  if (!(options.cache_gib > 0.0))
+    throw Error(ErrorKind::kUsage, "--cache-memory: expected more than 0 GiB");
+  if (server.urls.empty()) return;
+  if (server.model.empty())
+    throw Error(ErrorKind::kUsage, "--server needs --server-model, the model's name there");
+  if (server.concurrency < 1) throw Error(ErrorKind::kUsage, "--concurrency: expected at least 1");
+  if (!(server.timeout_s > 0.0))
+    throw Error(ErrorKind::kUsage, "--timeout: expected more than 0 seconds");
+  if (server.retries < 0) throw Error(ErrorKind::kUsage, "--retries: expected 0 or more");
+}
+
+ServerOptions full_server_options(const GenerateStageOptions& options) {
+  ServerOptions server = options.server;
+  server.top_k = options.top_k;
+  server.min_p = options.min_p;
+  server.repetition_penalty = options.repetition_penalty;
+  if (server.api_key_env.empty()) return server;
+  const char* key = std::getenv(server.api_key_env.c_str());
+  if (key == nullptr || *key == '\0') {
+    throw Error(ErrorKind::kUsage, "--api-key-env: the environment variable '{}' is not set",
+                server.api_key_env);
+  }
+  server.api_key = key;
+  return server;
+}
+
+SamplingOptions full_sampling(const GenerateStageOptions& options) {
+  SamplingOptions sampling = options.sampling;
+  sampling.top_k = options.top_k.value_or(0);
+  sampling.min_p = options.min_p.value_or(0.0);
+  sampling.repetition_penalty = options.repetition_penalty.value_or(1.0);
+  return sampling;
+}
+
+SamplingSettings settings_of(const GenerateStageOptions& options) {
+  const auto as_int = [](std::int64_t value) {
+    return static_cast<std::int32_t>(std::min<std::int64_t>(value, INT32_MAX));
+  };
+  SamplingSettings settings{.temperature = options.sampling.temperature,
+                            .top_p = options.sampling.top_p,
+                            .top_k = {},
+                            .min_p = options.min_p,
+                            .repetition_penalty = options.repetition_penalty,
+                            .max_new_tokens = as_int(options.sampling.max_new_tokens)};
+  if (options.top_k) settings.top_k = as_int(*options.top_k);
+  if (options.server.urls.empty()) {
+    settings.top_k = as_int(options.top_k.value_or(0));
+    settings.min_p = options.min_p.value_or(0.0);
+    settings.repetition_penalty = options.repetition_penalty.value_or(1.0);
+  }
+  return settings;
+}
+
+void record_options(const GenerateStageOptions& options, const storage::Provenance& facts,
+                    storage::Manifest& manifest) {
+  manifest.option("policy", options.policy)
+      .option("generator", ordered_json::parse(storage::provenance_json(facts)))
+      .option("n", options.num_samples)
+      .option("temperature", options.sampling.temperature)
+      .option("top-p", options.sampling.top_p)
+      .option("top-k", optional_json(options.top_k))
+      .option("min-p", optional_json(options.min_p))
+      .option("repetition-penalty", optional_json(options.repetition_penalty))
+      .option("max-new-tokens", options.sampling.max_new_tokens)
+      .option("stop", options.sampling.stop)
+      .option("stop-token-id", options.sampling.stop_token_ids)
+      .option("system", options.system)
+      .seed(options.sampling.seed);
+}
+
+storage::Provenance server_facts(const ServerOptions& server) {
+  storage::Provenance facts = {
+      {"program", "charm"},
+      {"version", std::string(kVersion)},
+      {"server_model", server.model},
+      {"endpoint", server.endpoint == Endpoint::kChat ? "chat" : "completions"}};
+  if (!server.extra_body.empty()) facts.emplace_back("extra_body", server.extra_body);
+  return facts;
+}
+
+void record_server(const ServerOptions& server, storage::Manifest& manifest) {
+  std::vector<std::string> shown;
+  for (const std::string& url : server.urls) shown.push_back(hub::shown_url(url));
+  manifest.extra("servers", shown);
+  if (server.endpoint != Endpoint::kCompletions) return;
+  if (server.tokenizer_dir && fs::exists(*server.tokenizer_dir / "tokenizer_config.json")) {
+    manifest.input(*server.tokenizer_dir / "tokenizer_config.json");
+  }
+  if (server.template_file) manifest.input(*server.template_file);
+  manifest.option("template-date", server.template_date);
+}
+
+}  // namespace charm::generate
