@@ -104,6 +104,9 @@ fn normalize_newlines(source: &str) -> String {
     source.replace("\r\n", "\n").replace('\r', "\n")
 }
 
+/// Steps a rendering may take: about a second, and thousands of times what a real template needs. Nested loops could go on for years.
+const FUEL: u64 = 50_000_000;
+
 pub struct ChatTemplate {
     environment: Environment<'static>,
     /// bos_token and the like.
@@ -130,6 +133,7 @@ impl ChatTemplate {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(false).build();
         environment.set_syntax(syntax.map_err(|error| Failure::new(FAILED, describe(&error)))?);
+        environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_unknown_method_callback(methods::call);
         environment.set_formatter(|out, _state, value| out.write_str(&python::str_of(value)?).map_err(Error::from));

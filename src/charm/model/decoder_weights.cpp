@@ -78,16 +78,16 @@ void check_names(const SafetensorsFolder& folder, const std::vector<WeightSlot>&
 at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
                        const LoadWeightsOptions& options, tensor::DeviceUpload* upload) {
   const tensor::TensorInfo& info = file.tensors().at(slot.name);
-  if (info.shape != slot.shape) {
-    throw Error(ErrorKind::kInput, "{}: tensor '{}' has shape [{}], but config.json implies [{}]",
-                file.path().string(), slot.name, fmt::join(info.shape, ", "),
-                fmt::join(slot.shape, ", "));
-  }
   if (!is_loadable(info.dtype)) {
     throw Error(
         ErrorKind::kInput,
         "{}: tensor '{}' has dtype {}, expected F32, F16 or BF16 (quantised weights are refused)",
         file.path().string(), slot.name, tensor::safetensors_dtype_name(info.dtype));
+  }
+  if (info.shape != slot.shape) {
+    throw Error(ErrorKind::kInput, "{}: tensor '{}' has shape [{}], but config.json implies [{}]",
+                file.path().string(), slot.name, fmt::join(info.shape, ", "),
+                fmt::join(slot.shape, ", "));
   }
   const at::Tensor view = file.view(slot.name);
   if (const auto bad = tensor::find_non_finite(view)) {

@@ -1,5 +1,7 @@
 #include "charm/text/chat_template.h"
 
+#include <chrono>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -62,6 +64,15 @@ Found find_template(const fs::path& model_dir, const std::optional<fs::path>& te
   return template_of_config(*value, (model_dir / "tokenizer_config.json").string());
 }
 
+bool is_day(const std::string& text) {
+  int year = 0;
+  unsigned month = 0, day = 0;
+  char rest = '\0';
+  const bool is_form = text.size() == 10 && text.find_first_not_of("0123456789-") == std::string::npos &&
+                       std::sscanf(text.c_str(), "%4d-%2u-%2u%c", &year, &month, &day, &rest) == 3;
+  return is_form && (std::chrono::year(year) / std::chrono::month(month) / std::chrono::day(day)).ok();
+}
+
 // Also guards nlohmann's dump(), which throws an error of its own on such bytes.
 void require_utf8(std::string_view text, const std::string& what) {
   if (const auto offset = find_invalid_utf8(text)) {
@@ -88,6 +99,9 @@ ChatTemplate::ChatTemplate(std::unique_ptr<Handle, HandleDeleter> handle, std::s
 ChatTemplate ChatTemplate::load(const fs::path& model_dir,
                                 const std::optional<fs::path>& template_file,
                                 const std::string& date) {
+  if (!is_day(date)) {
+    throw Error(ErrorKind::kUsage, "--template-date: expected a day written YYYY-MM-DD, found '{}'", date);
+  }
   Found found = find_template(model_dir, template_file);
   return from_source(std::move(found.source), read_special_tokens(model_dir), date,
                      std::move(found.name));

@@ -64,7 +64,7 @@ Tokenizer Tokenizer::from_json(std::string_view json, std::string name,
   const std::string& added = extras.added_tokens_json;
   bridge::check(charm_text_tokenizer_new(json.data(), json.size(), added.data(), added.size(),
                                          extras.split_special_tokens ? 1 : 0, &handle->tokenizer),
-                handle->name);
+                handle->name + ": no tokenizer that can be read");
   std::size_t vocab_size = 0;
   bridge::check(charm_text_tokenizer_vocab_size(handle->tokenizer, &vocab_size), handle->name);
   return Tokenizer(std::move(handle), vocab_size);

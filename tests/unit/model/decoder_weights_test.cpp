@@ -12,19 +12,19 @@
 #include "charm/base/files.h"
 #include "charm/model/weight_names.h"
 #include "charm/tensor/safetensors.h"
+#include "tests/unit/base/temp_folder.h"
 #include "tests/unit/model/model_folder.h"
 
 namespace charm::model {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
-using testing_support::TemporaryFolder;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 using testing_support::tiny_config;
 using testing_support::write_tiny_model;
 using Tensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-class LoadWeights : public testing::Test {
+class LoadWeights : public ::testing::Test {
  protected:
   void SetUp() override {
     weights_ = write_tiny_model(folder_.path(), tiny_config());
@@ -65,7 +65,7 @@ class LoadWeights : public testing::Test {
     return changed;
   }
 
-  TemporaryFolder folder_;
+  testing::TempFolder folder_;
   DecoderWeights weights_;
   DecoderConfig config_;
   Tensors tensors_;
@@ -133,6 +133,8 @@ TEST_F(LoadWeights, WrongShapesSayExpectedAndFound) {
 TEST_F(LoadWeights, WrongDtypesSayExpectedAndFound) {
   EXPECT_THAT(failure(with(kUp1, at::ones({40, 32}, at::kChar))),
               AllOf(HasSubstr(kUp1), HasSubstr("I8"), HasSubstr("F32")));
+  // Quantised weights are packed into another shape; their dtype says more.
+  EXPECT_THAT(failure(with(kUp1, at::ones({40, 4}, at::kChar))), HasSubstr("quantised weights are refused"));
 }
 
 TEST_F(LoadWeights, NanAndInfinityAreNamed) {
@@ -145,7 +147,7 @@ TEST_F(LoadWeights, NanAndInfinityAreNamed) {
 }
 
 TEST_F(LoadWeights, BiasesAppearWhereTheConfigHasThem) {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   write_tiny_model(folder.path(), tiny_config(R"("attention_bias": true, "mlp_bias": true)"));
   const DecoderConfig config = load_model_config(folder.path());
   const DecoderWeights weights = load_weights(folder.path(), config, {.dtype = at::kFloat});

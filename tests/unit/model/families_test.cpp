@@ -9,15 +9,16 @@
 #include "charm/base/files.h"
 #include "charm/model/decoder_weights.h"
 #include "charm/model/model_config.h"
+#include "tests/unit/base/temp_folder.h"
 #include "tests/unit/model/model_folder.h"
 
 namespace charm::model {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using testing_support::tiny_config;
 
 /// Two layers of the given family; `extra` goes behind.
@@ -213,7 +214,7 @@ TEST(Heads, WhatCannotBeScoredIsRefusedByName) {
 
 /// What loading the weights of `stored` under the config `claimed` says.
 std::string load_failure(const std::string& stored, const std::string& claimed) {
-  const testing_support::TemporaryFolder folder;
+  const testing::TempFolder folder;
   testing_support::write_tiny_model(folder.path(), stored);
   write_file(folder.path() / "config.json", claimed);
   try {
@@ -265,7 +266,7 @@ TEST(Families, FreshNormsThatAddOneStartAtZero) {
 }
 
 TEST(Families, FewerLayersKeepTheirKinds) {
-  const testing_support::TemporaryFolder folder;
+  const testing::TempFolder folder;
   DecoderWeights weights = testing_support::write_tiny_model(
       folder.path() / "source", text("Qwen2ForSequenceClassification", "qwen2",
                                      R"("use_sliding_window": true, "sliding_window": 8,

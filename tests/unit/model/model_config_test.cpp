@@ -7,13 +7,14 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "tests/unit/base/temp_folder.h"
 #include "tests/unit/model/model_folder.h"
 
 namespace charm::model {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 using testing_support::tiny_config;
 
 std::string failure(const std::string& text) {
@@ -185,7 +186,7 @@ TEST(ModelConfig, BadValues) {
 }
 
 TEST(ModelConfig, FolderWithoutConfig) {
-  const testing_support::TemporaryFolder folder;
+  const testing::TempFolder folder;
   try {
     load_model_config(folder.path());
     FAIL() << "expected an error";

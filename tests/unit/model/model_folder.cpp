@@ -1,25 +1,11 @@
 #include "tests/unit/model/model_folder.h"
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/tensor/safetensors.h"
 
 namespace charm::model::testing_support {
-
-TemporaryFolder::TemporaryFolder() {
-  std::string pattern = (fs::temp_directory_path() / "charm_model_XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr)
-    throw Error(ErrorKind::kIo, "cannot make a temporary folder");
-  path_ = pattern;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
 
 std::string tiny_config(const std::string& extra) {
   auto json = nlohmann::json::parse(R"({

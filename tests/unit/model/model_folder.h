@@ -7,19 +7,6 @@
 
 namespace charm::model::testing_support {
 
-/// A temporary folder, removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 /// config.json of a tiny Llama reward model, transformers 4 spelling, with `extra` ("\"key\":
 /// value, ...") overriding.
 std::string tiny_config(const std::string& extra = "");

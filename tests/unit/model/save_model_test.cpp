@@ -7,12 +7,12 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/model/decoder_weights.h"
+#include "tests/unit/base/temp_folder.h"
 #include "tests/unit/model/model_folder.h"
 
 namespace charm::model {
 namespace {
 
-using testing_support::TemporaryFolder;
 using testing_support::tiny_config;
 using testing_support::write_tiny_model;
 
@@ -21,7 +21,7 @@ nlohmann::json read_config(const fs::path& folder) {
 }
 
 TEST(SaveModel, RoundTripKeepsWeightsTokenizerAndUnknownKeys) {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   const fs::path source = folder.path() / "source", output = folder.path() / "output";
   DecoderWeights weights =
       write_tiny_model(source, tiny_config(R"("use_cache": true, "pad_token_id": null)"));
@@ -49,7 +49,7 @@ TEST(SaveModel, RoundTripKeepsWeightsTokenizerAndUnknownKeys) {
 }
 
 TEST(SaveModel, CausalLmWithANewHeadBecomesARewardModel) {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   const fs::path source = folder.path() / "source", output = folder.path() / "output";
   DecoderWeights weights = write_tiny_model(
       source,
@@ -72,7 +72,7 @@ TEST(SaveModel, CausalLmWithANewHeadBecomesARewardModel) {
 }
 
 TEST(SaveModel, UnwritableOutputLeavesNothing) {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   const fs::path source = folder.path() / "source";
   DecoderWeights weights = write_tiny_model(source, tiny_config());
   write_file(folder.path() / "file", "x");

@@ -6,26 +6,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "tests/unit/base/temp_folder.h"
 
 namespace charm::tensor {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class Safetensors : public testing::Test {
+class Safetensors : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "charm_safetensors_XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   /// A file of the given header and data; the header length is right unless given.
   fs::path raw(const std::string& header, const std::string& data, std::int64_t length = -1) {
     std::uint64_t size = length < 0 ? header.size() : static_cast<std::uint64_t>(length);
@@ -52,7 +45,7 @@ class Safetensors : public testing::Test {
     return failure(raw(header, data));
   }
 
-  fs::path folder_;
+  const testing::TempFolder folder_;
 };
 
 TEST_F(Safetensors, RoundTripKeepsNamesShapesAndBits) {
@@ -172,7 +165,7 @@ TEST_F(Safetensors, Shards) {
   const auto failure_of = [&](const std::string& text) -> std::string {
     write_file(index, text);
     try {
-      SafetensorsFolder folder(folder_);
+      SafetensorsFolder folder(folder_.path());
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::kInput);
       return error.what();
@@ -182,7 +175,7 @@ TEST_F(Safetensors, Shards) {
   EXPECT_EQ(
       failure_of(R"({"metadata":{},"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}})"),
       "");
-  const SafetensorsFolder folder(folder_);
+  const SafetensorsFolder folder(folder_.path());
   EXPECT_EQ(folder.tensors().at("b")->view("b").numel(), 3);
 
   EXPECT_THAT(failure_of(R"({"weight_map":{"a":"s1.safetensors","b":"s3.safetensors"}})"),
@@ -205,7 +198,7 @@ TEST_F(Safetensors, Shards) {
 TEST_F(Safetensors, PicklesAndEmptyFoldersAreRefused) {
   const auto failure_of = [&] {
     try {
-      SafetensorsFolder folder(folder_);
+      SafetensorsFolder folder(folder_.path());
     } catch (const Error& error) {
       return std::string(error.what());
     }
@@ -213,7 +206,7 @@ TEST_F(Safetensors, PicklesAndEmptyFoldersAreRefused) {
   };
   EXPECT_THAT(failure_of(), HasSubstr("found neither"));
   write_file(folder_ / "pytorch_model.bin", "x");
-  EXPECT_THAT(failure_of(), testing::AllOf(HasSubstr("pytorch_model.bin"), HasSubstr("pickle")));
+  EXPECT_THAT(failure_of(), ::testing::AllOf(HasSubstr("pytorch_model.bin"), HasSubstr("pickle")));
 }
 
 }  // namespace

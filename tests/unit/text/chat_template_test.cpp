@@ -6,8 +6,8 @@
 namespace charm::text {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 const std::string kDate = "2024-07-26";
 const Conversation kHello{{"user", "hello"}};
@@ -18,7 +18,7 @@ std::string render(const std::string& source, const Conversation& conversation =
       .render(conversation, generation);
 }
 
-ChatTemplate load(const TemporaryFolder& folder,
+ChatTemplate load(const testing::TempFolder& folder,
                   const std::optional<fs::path>& file = std::nullopt) {
   return ChatTemplate::load(folder.path(), file, kDate);
 }
@@ -78,57 +78,73 @@ TEST(ChatTemplate, DeepNestingIsAnErrorNotACrash) {
                [] { render("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"); });
 }
 
+TEST(ChatTemplate, LoopsWithoutEndAreAnError) {
+  expect_error(ErrorKind::kInput, HasSubstr("t.jinja"), [] {
+    render("{% for i in range(9999) %}{% for j in range(9999) %}{% for k in range(9999) %}{% endfor %}"
+           "{% endfor %}{% endfor %}");
+  });
+}
+
+TEST(ChatTemplateLoad, TheDateIsADay) {
+  const testing::TempFolder folder;
+  folder.file("chat_template.jinja", "x");
+  for (const char* date : {"yesterday", "2024-13-01", "2023-02-29", "2024-1-1", "2024-01-01 "}) {
+    expect_error(ErrorKind::kUsage, HasSubstr("--template-date"),
+                 [&] { ChatTemplate::load(folder.path(), std::nullopt, date); });
+  }
+}
+
 TEST(ChatTemplateLoad, OrderOfSources) {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   expect_error(ErrorKind::kInput, HasSubstr("--template"), [&] { load(folder); });
-  folder.write("tokenizer_config.json", R"({"chat_template": null, "bos_token": "<s>"})");
+  folder.file("tokenizer_config.json", R"({"chat_template": null, "bos_token": "<s>"})");
   expect_error(ErrorKind::kInput, HasSubstr("--template"), [&] { load(folder); });
-  folder.write("tokenizer_config.json",
+  folder.file("tokenizer_config.json",
                R"({"chat_template": "config", "bos_token": {"content": "<b>"}})");
   EXPECT_EQ(load(folder).source(), "config");
   EXPECT_EQ(load(folder).special_tokens().at("bos_token"), "<b>");
-  folder.write("chat_template.jinja", "{{ bos_token }} jinja");
+  folder.file("chat_template.jinja", "{{ bos_token }} jinja");
   EXPECT_EQ(load(folder).render(kHello, GenerationPrompt::kNo), "<b> jinja");
   EXPECT_EQ(load(folder).sha256(), sha256_hex("{{ bos_token }} jinja"));
   EXPECT_THAT(load(folder).name(), HasSubstr("chat_template.jinja"));
-  folder.write("mine.jinja", "mine");
+  folder.file("mine.jinja", "mine");
   EXPECT_EQ(load(folder, folder.path() / "mine.jinja").source(), "mine");
   expect_error(ErrorKind::kIo, HasSubstr("absent.jinja"),
                [&] { load(folder, folder.path() / "absent.jinja"); });
 }
 
 TEST(ChatTemplateLoad, NamedTemplates) {
-  const TemporaryFolder folder;
-  folder.write("tokenizer_config.json", R"({"chat_template": [{"name": "tool_use", "template": "t"},
+  const testing::TempFolder folder;
+  folder.file("tokenizer_config.json", R"({"chat_template": [{"name": "tool_use", "template": "t"},
                                                               {"name": "default", "template": "d"}]})");
   EXPECT_EQ(load(folder).source(), "d");
-  folder.write("tokenizer_config.json", R"({"chat_template": [{"name": "rag", "template": "t"}]})");
+  folder.file("tokenizer_config.json", R"({"chat_template": [{"name": "rag", "template": "t"}]})");
   expect_error(ErrorKind::kInput, AllOf(HasSubstr("rag"), HasSubstr("--template")),
                [&] { load(folder); });
   for (const char* wrong :
        {R"({"chat_template": 3})", R"({"chat_template": [{"name": "default"}]})", "[]", "{"}) {
-    folder.write("tokenizer_config.json", wrong);
+    folder.file("tokenizer_config.json", wrong);
     expect_error(ErrorKind::kInput, HasSubstr("tokenizer_config.json"), [&] { load(folder); });
   }
 }
 
 TEST(SpecialTokens, WhereTheyComeFrom) {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   EXPECT_TRUE(read_special_tokens(folder.path()).empty());
-  folder.write("special_tokens_map.json",
+  folder.file("special_tokens_map.json",
                R"({"bos_token": {"content": "<map>"}, "eos_token": "</map>",
                                               "additional_special_tokens": ["<x>"]})");
   EXPECT_EQ(read_special_tokens(folder.path()),
             (SpecialTokens{{"bos_token", "<map>"}, {"eos_token", "</map>"}}));
   // New form: the configuration rules, null included; what it does not name comes from the map.
-  folder.write("tokenizer_config.json",
+  folder.file("tokenizer_config.json",
                R"({"added_tokens_decoder": {}, "add_bos_token": true, "bos_token": null,
                                             "pad_token": "<pad>", "extra_special_tokens": {"image_token": "<i>"}})");
   EXPECT_EQ(
       read_special_tokens(folder.path()),
       (SpecialTokens{{"eos_token", "</map>"}, {"pad_token", "<pad>"}, {"image_token", "<i>"}}));
   // Old form: the map rules.
-  folder.write("tokenizer_config.json", R"({"bos_token": "<config>", "unk_token": "<unk>"})");
+  folder.file("tokenizer_config.json", R"({"bos_token": "<config>", "unk_token": "<unk>"})");
   EXPECT_EQ(
       read_special_tokens(folder.path()),
       (SpecialTokens{{"bos_token", "<map>"}, {"eos_token", "</map>"}, {"unk_token", "<unk>"}}));

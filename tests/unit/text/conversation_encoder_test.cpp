@@ -8,8 +8,8 @@
 namespace charm::text {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 constexpr std::int32_t kHello = 259;
 constexpr std::int32_t kBos = 270;
@@ -30,8 +30,8 @@ struct Case {
 std::vector<std::int32_t> encode(const Case& c, const std::string& prompt,
                                  const std::string& response) {
   const ModelFolder folder(c.tokenizer);
-  folder.write("chat_template.jinja", c.chat_template);
-  if (c.config != nullptr) folder.write("tokenizer_config.json", c.config);
+  folder.file("chat_template.jinja", c.chat_template);
+  if (c.config != nullptr) folder.file("tokenizer_config.json", c.config);
   EncoderOptions options;
   options.bos = c.bos;
   return ConversationEncoder(folder.path(), options).encode({{"user", prompt}}, response).ids;
@@ -70,14 +70,14 @@ TEST(BosAsTemplate, DoublesWhatBothWrite) {
               ElementsAre(kHello));
 }
 
-class Encoder : public testing::Test {
+class Encoder : public ::testing::Test {
  protected:
   EncodedConversation encode(EncoderOptions options, const std::string& prompt,
                              const std::string& response) {
     return ConversationEncoder(folder_.path(), std::move(options))
         .encode({{"user", prompt}}, response);
   }
-  void use(const char* chat_template) { folder_.write("chat_template.jinja", chat_template); }
+  void use(const char* chat_template) { folder_.file("chat_template.jinja", chat_template); }
 
   ModelFolder folder_{"byte_bpe"};
 };
@@ -172,7 +172,7 @@ TEST_F(Encoder, NothingToScoreIsAnError) {
 
 TEST_F(Encoder, OptionsReachTheTemplate) {
   use("unused");
-  folder_.write("mine.jinja", "{{ strftime_now('%Y') }}");
+  folder_.file("mine.jinja", "{{ strftime_now('%Y') }}");
   EncoderOptions options;
   options.template_file = folder_.path() / "mine.jinja";
   options.template_date = "1999-12-31";

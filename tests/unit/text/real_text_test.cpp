@@ -44,7 +44,7 @@ struct Vectors {
 // How test listings show the parameter.
 void PrintTo(const Vectors& vectors, std::ostream* out) { *out << vectors.name; }
 
-class RealTokenizer : public testing::TestWithParam<Vectors> {};
+class RealTokenizer : public ::testing::TestWithParam<Vectors> {};
 
 TEST_P(RealTokenizer, ReproducesItsTestVectors) {
   const fs::path json = kSharedData / "tokenizers" / GetParam().tokenizer / "tokenizer.json.gz";
@@ -68,7 +68,7 @@ TEST_P(RealTokenizer, ReproducesItsTestVectors) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RealTokenizer,
-                         testing::Values(Vectors{"llama-bpe", "llama-3"}, Vectors{"qwen2", "qwen2"},
+                         ::testing::Values(Vectors{"llama-bpe", "llama-3"}, Vectors{"qwen2", "qwen2"},
                                          Vectors{"llama-spm", "llama-2"}),
                          [](const auto& vectors) {
                            std::string name = vectors.param.name;
@@ -84,7 +84,7 @@ bool renders(const ChatTemplate& chat_template, const Conversation& conversation
     chat_template.render(conversation, GenerationPrompt::kYes);
     return true;
   } catch (const Error& e) {
-    EXPECT_THAT(e.message(), testing::HasSubstr("refuses this conversation"));
+    EXPECT_THAT(e.message(), ::testing::HasSubstr("refuses this conversation"));
     return false;
   }
 }

@@ -38,7 +38,7 @@ TEST(TextGolden, TextsAndTokensOfTransformers) {
           conversation, generation ? GenerationPrompt::kYes : GenerationPrompt::kNo);
     };
     if (row.contains("error")) {
-      expect_error(ErrorKind::kInput, testing::HasSubstr(row["error"].get<std::string>()), render);
+      expect_error(ErrorKind::kInput, ::testing::HasSubstr(row["error"].get<std::string>()), render);
       continue;
     }
     EXPECT_EQ(render(), row["text"].get<std::string>());

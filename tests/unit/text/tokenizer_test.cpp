@@ -7,8 +7,8 @@
 namespace charm::text {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 // Ids: 0..255 the bytes themselves, 256.. the 14 merges in order, then <s> 270, </s> 271, <pad>
 // 272, <|im_start|> 273, <|im_end|> 274.
@@ -76,23 +76,23 @@ TEST(Tokenizer, InvalidUtf8IsAnErrorThatNamesTheByte) {
 }
 
 TEST(Tokenizer, BrokenFilesAreNamed) {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   for (const char* content : {"", "{", "[]", "{\"model\": 1}",
                               "{\"version\": \"1.0\", \"model\": {\"type\": \"New\"}}", "\xff"}) {
-    folder.write("tokenizer.json", content);
+    folder.file("tokenizer.json", content);
     expect_error(ErrorKind::kInput, HasSubstr("tokenizer.json"),
                  [&] { Tokenizer::load(folder.path()); });
   }
 }
 
 TEST(Tokenizer, FoldersWithoutTokenizerJson) {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   expect_error(ErrorKind::kInput, HasSubstr("no tokenizer"),
                [&] { Tokenizer::load(folder.path()); });
-  folder.write("vocab.json", "{}");
+  folder.file("vocab.json", "{}");
   expect_error(ErrorKind::kInput, HasSubstr("AutoTokenizer.from_pretrained"),
                [&] { Tokenizer::load(folder.path()); });
-  folder.write("tokenizer.model", "sentencepiece");
+  folder.file("tokenizer.model", "sentencepiece");
   expect_error(ErrorKind::kInput, HasSubstr("tools/tokenizer_json.py '" + folder.path().string() + "'"),
                [&] { Tokenizer::load(folder.path()); });
   expect_error(ErrorKind::kIo, HasSubstr("no such folder"),
@@ -102,7 +102,7 @@ TEST(Tokenizer, FoldersWithoutTokenizerJson) {
 // The ids are those of transformers 5.17: an unknown token goes behind the vocabulary, one of the vocabulary becomes special.
 TEST(Tokenizer, AddedTokensOfTheConfiguration) {
   const ModelFolder folder("byte_bpe");
-  folder.write("tokenizer_config.json", R"({"bos_token": "<s>", "pad_token": "[PAD]", "sep_token": "hello",
+  folder.file("tokenizer_config.json", R"({"bos_token": "<s>", "pad_token": "[PAD]", "sep_token": "hello",
       "added_tokens_decoder": {"300": {"content": "<late>", "lstrip": true, "special": true},
                                "270": {"content": "<s>", "special": true}, "9": {"content": "<early>"}}})");
   const Tokenizer tokenizer = Tokenizer::load(folder.path());
@@ -111,21 +111,21 @@ TEST(Tokenizer, AddedTokensOfTheConfiguration) {
               ElementsAre(kBos, 'a', 276, 275, 277));
   EXPECT_THAT(tokenizer.encode("xhellox", AddSpecialTokens::kNo), ElementsAre('x', kHello, 'x'));
 
-  folder.write("tokenizer_config.json", "{}");
-  folder.write("added_tokens.json", R"({"<b>": 276, "<a>": 275})");
+  folder.file("tokenizer_config.json", "{}");
+  folder.file("added_tokens.json", R"({"<b>": 276, "<a>": 275})");
   EXPECT_THAT(Tokenizer::load(folder.path()).encode("<b><a>", AddSpecialTokens::kNo),
               ElementsAre(276, 275));
-  folder.write("added_tokens.json", R"({"<b>": "many"})");
+  folder.file("added_tokens.json", R"({"<b>": "many"})");
   expect_error(ErrorKind::kInput, HasSubstr("'<b>': expected a token id"),
                [&] { Tokenizer::load(folder.path()); });
-  folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "<a>"}}})");
+  folder.file("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "<a>"}}})");
   expect_error(ErrorKind::kInput, HasSubstr("expected a token id, found 'x'"),
                [&] { Tokenizer::load(folder.path()); });
 }
 
 TEST(Tokenizer, SplitSpecialTokensMakesThemText) {
   const ModelFolder folder("byte_bpe");
-  folder.write("tokenizer_config.json", R"({"split_special_tokens": true})");
+  folder.file("tokenizer_config.json", R"({"split_special_tokens": true})");
   EXPECT_THAT(Tokenizer::load(folder.path()).encode("<s>", AddSpecialTokens::kNo),
               ElementsAre('<', 's', '>'));
 }
