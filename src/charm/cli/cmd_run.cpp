@@ -17,7 +17,7 @@ class RunCommand final : public Command {
            "report. The keys inside its sections are the options of the commands. Finished steps whose settings and inputs are "
            "unchanged are kept; an interrupted run continues when it is started again. Paths are relative to the recipe.\n"
            "\n"
-           "Stages: prompts, responses, score, measure, calibrate, prefer, train, rescore, remeasure, evaluate, report.\n"
+           "Stages: prompts, responses, score, measure, calibrate, prefer, train, rescore, remeasure, evaluate, explain, report.\n"
            "\n"
            "  charm run recipe.yaml --until calibrate";
   }

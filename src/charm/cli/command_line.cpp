@@ -19,6 +19,9 @@ namespace {
 using pipeline::Option;
 using pipeline::OptionTable;
 
+/// More would only stand in each other's way, and thousands can hardly be started.
+constexpr int kMostThreads = 1024;
+
 /// What the parser collected for one option.
 struct Collected {
   const Option* option = nullptr;
@@ -35,7 +38,7 @@ void declare(CLI::App& app, Collected& collected) {
       collected.parsed = app.add_flag(spelled, collected.flag);
       return;
     case Option::Form::kValue:
-      collected.parsed = app.add_option(spelled, collected.values)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+      collected.parsed = app.add_option(spelled, collected.values)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
       break;
     case Option::Form::kList:
       collected.parsed = app.add_option(spelled, collected.values)->expected(1, 1 << 20);
@@ -48,6 +51,9 @@ void assign(const Collected& collected) {
   if (collected.parsed->count() == 0) return;
   const Option& option = *collected.option;
   try {
+    if (option.form == Option::Form::kValue && collected.values.size() > 1) {
+      throw Error(ErrorKind::kUsage, "given {} times, expected once", collected.values.size());
+    }
     if (option.form == Option::Form::kFlag) {
       option.assign({});
     } else {
@@ -92,7 +98,9 @@ void run_command(Command& command, const std::vector<std::string>& arguments) {
     return;
   }
   if (common.quiet && common.verbose) throw Error(ErrorKind::kUsage, "--quiet and --verbose exclude each other");
-  if (common.threads < 0) throw Error(ErrorKind::kUsage, "--threads: expected 0 or more, found {}", common.threads);
+  if (common.threads < 0 || common.threads > kMostThreads) {
+    throw Error(ErrorKind::kUsage, "--threads: expected 0 to {}, found {}", kMostThreads, common.threads);
+  }
   const dist::Launch launch = dist::read_launch();
   if (launch.size > 1 && !command.runs_as_several()) {
     throw Error(ErrorKind::kUsage, "{} started {} processes, but charm {} runs as one; start it without", launch.launcher, launch.size,

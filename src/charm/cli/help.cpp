@@ -82,7 +82,8 @@ std::string program_help(const std::vector<std::unique_ptr<Command>>& commands) 
       "charm --version        version\n"
       "\n"
       "Exit codes: 0 done, 2 usage, 3 bad input, 4 reading or writing files, 5 network, 6 memory, device or disk ran out,\n"
-      "70 a bug of charm. An interrupted command continues where it stopped when it is started again.\n";
+      "70 a bug of charm, 128 + N ended by signal N (130: Ctrl-C). An interrupted command continues where it stopped when it is\n"
+      "started again.\n";
   return text;
 }
 

@@ -11,6 +11,12 @@ namespace {
 
 std::string number_text(double value) { return fmt::format("{}", value); }
 
+/// An empty path would mean the current folder to some and nothing to others.
+fs::path parse_path(const std::string& text) {
+  if (text.empty()) throw Error(ErrorKind::kUsage, "expected a path, found an empty text");
+  return text;
+}
+
 Option make(std::string name, std::string value_name, std::string help) {
   return {.name = std::move(name), .value_name = std::move(value_name), .help = std::move(help)};
 }
@@ -57,6 +63,17 @@ OptionTable& OptionTable::required() {
 
 OptionTable& OptionTable::positional() {
   options_.back().positional = true;
+  return *this;
+}
+
+OptionTable& OptionTable::at_least(std::int64_t fewest) {
+  Option& option = options_.back();
+  option.assign = [assign = std::move(option.assign), fewest](const std::vector<std::string>& values) {
+    if (parse_integer(values.front()) < fewest) {
+      throw Error(ErrorKind::kUsage, "expected {} or more, found {}", fewest, values.front());
+    }
+    assign(values);
+  };
   return *this;
 }
 
@@ -119,14 +136,14 @@ OptionTable& OptionTable::path(std::string name, fs::path& target, std::string v
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.is_path = true;
   option.default_text = target.string();
-  option.assign = [&target](const std::vector<std::string>& values) { target = values.front(); };
+  option.assign = [&target](const std::vector<std::string>& values) { target = parse_path(values.front()); };
   return add(std::move(option));
 }
 
 OptionTable& OptionTable::path(std::string name, std::optional<fs::path>& target, std::string value_name, std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.is_path = true;
-  option.assign = [&target](const std::vector<std::string>& values) { target = fs::path(values.front()); };
+  option.assign = [&target](const std::vector<std::string>& values) { target = parse_path(values.front()); };
   return add(std::move(option));
 }
 
@@ -134,7 +151,10 @@ OptionTable& OptionTable::paths(std::string name, std::vector<fs::path>& target,
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.form = Option::Form::kList;
   option.is_path = true;
-  option.assign = [&target](const std::vector<std::string>& values) { target.assign(values.begin(), values.end()); };
+  option.assign = [&target](const std::vector<std::string>& values) {
+    target.clear();
+    for (const std::string& value : values) target.push_back(parse_path(value));
+  };
   return add(std::move(option));
 }
 

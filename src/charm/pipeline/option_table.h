@@ -99,6 +99,8 @@ class OptionTable {
   OptionTable& required();
   /// Says that the option added last is a bare argument on the command line.
   OptionTable& positional();
+  /// Says that the option added last, a whole number, is none below this one.
+  OptionTable& at_least(std::int64_t fewest);
 
   const std::vector<Option>& options() const { return options_; }
   /// By name; `_` and `-` are the same. nullptr when there is none.

@@ -35,6 +35,7 @@ void describe_reading(OptionTable& table, storage::ReadOptions& options) {
       .integer("max-bad-rows", options.max_bad_rows, "N",
                "Rows of a file that may be unusable; each is named and left out, one more ends the command. 0 accepts none; "
                "raise it for raw collections with a few broken lines.")
+      .at_least(0)
       .text("split", options.split, "NAME",
             "Split to read of a Hugging Face DatasetDict or a folder of shards; needed where there are several.");
 }
@@ -68,7 +69,8 @@ void describe_scorer(OptionTable& table, score::ScorerOptions& options) {
               "transformers does; last takes the last token whatever it is.")
       .integer("budget-tokens", options.budget_tokens, "N",
                "Tokens computed together. More is faster up to the limits of cache and memory; on a CPU scores do not depend on it. 0: 4096 on "
-               "a CPU, 16384 on a GPU.");
+               "a CPU, 16384 on a GPU.")
+      .at_least(0);
 }
 
 void describe_prepare(OptionTable& table, prepare::PrepareOptions& options) {
@@ -150,6 +152,7 @@ void describe_generate(OptionTable& table, generate::GenerateStageOptions& optio
             "Members added to every request, such as '{\"chat_template_kwargs\": {\"enable_thinking\": false}}'.")
       .integer("max-bad-rows", options.max_bad_rows, "N",
                "Prompts that may be unusable, and responses that may fail, before the command ends without output.")
+      .at_least(0)
       .text("split", options.read.split, "NAME",
             "Split to read of a Hugging Face DatasetDict or a folder of shards; needed where there are several.");
   describe_device(table, options.embedded.dtype, options.embedded.device);
@@ -161,7 +164,8 @@ void describe_score(OptionTable& table, score::ScoreStageOptions& options) {
   describe_encoder(table, options.encoder);
   describe_scorer(table, options.scorer);
   table.integer("max-bad-rows", options.max_bad_rows, "N",
-                "Rows that may be unusable, and rows that may end without a score, before the command ends.");
+                "Rows that may be unusable, and rows that may end without a score, before the command ends.")
+      .at_least(0);
 }
 
 void describe_ratings(OptionTable& table, std::string& category, std::map<std::string, std::string>& aliases) {
@@ -182,6 +186,7 @@ void describe_rate(OptionTable& table, rate::RateOptions& options) {
                "Models with fewer battles are left out, with a warning. Raise it where a model has won or lost all of a few.")
       .integer("bootstrap", options.bootstrap, "N",
                "Resamples of battles behind each 95 % interval; 0: sandwich intervals, as arena-rank's.")
+      .at_least(0)
       .integer("seed", options.seed, "S", "Seed of the resampling; the same seed gives the same file.");
   describe_reading(table, options.read);
 }
@@ -190,10 +195,13 @@ void describe_measure(OptionTable& table, measure::MeasureOptions& options) {
   describe_ties(table, options.ties);
   table
       .integer("min-prompts", options.min_prompts, "N", "Fewest common prompts of two policies; a pair with fewer is an error.")
+      .at_least(1)
       .flag("strict", options.strict, "A prompt missing on one side of a pair is an error; without it, it is counted and left out.")
       .integer("max-bad-rows", options.max_bad_rows, "N", "Rows that may be unusable before the command ends.")
+      .at_least(0)
       .integer("bootstrap", options.bootstrap, "N",
                "Resamples of prompts and draws of ratings behind each 95 % interval; 0: no intervals.")
+      .at_least(0)
       .integer("seed", options.seed, "S", "Seed of the resampling; the same seed gives the same file.");
 }
 
@@ -226,6 +234,7 @@ void describe_calibrate(OptionTable& table, calibrate::CalibrateOptions& options
               "no resampling and is nearly as exact (see docs/calibration.md).")
       .integer("bootstrap", solve.bootstrap, "N",
                "Resamples of prompts and draws of ratings behind each bootstrap interval; 0: no intervals.")
+      .at_least(0)
       .integer("seed", solve.seed, "S", "Seed of the resampling and of the adam solver; the same seed gives the same file.")
       .flag("shrink", solve.shrink,
             "Draw each offset towards 0 by how uncertain it is (empirical Bayes; same-prompt mode). For policies with few prompts, "
@@ -237,8 +246,10 @@ void describe_calibrate(OptionTable& table, calibrate::CalibrateOptions& options
               "Share of the prompts, 0 to 1, kept from the fit; win rates and mismatch on them are reported beside those of the fit. "
               "The split is that of a recipe's holdout with the same seed.")
       .integer("min-prompts", options.min_prompts, "N", "Fewest common prompts of two policies; a pair with fewer is an error.")
+      .at_least(1)
       .flag("strict", options.strict, "A prompt missing on one side of a pair is an error; without it, it is counted and left out.")
-      .integer("max-bad-rows", options.max_bad_rows, "N", "Rows that may be unusable before the command ends.");
+      .integer("max-bad-rows", options.max_bad_rows, "N", "Rows that may be unusable before the command ends.")
+      .at_least(0);
 }
 
 void describe_prefer(OptionTable& table, prefer::PreferOptions& options) {
@@ -283,6 +294,7 @@ void describe_train(OptionTable& table, train::TrainOptions& options) {
       .integer("max-tokens", options.max_tokens, "N", "Longest conversation in tokens; longer ones lose their first tokens.")
       .integer("budget-tokens", options.budget_tokens, "N",
                "Tokens per forward and backward pass. Bounds the memory; a step accumulates as many passes as it needs.")
+      .at_least(1)
       .number("centering", options.centering, "X",
               "Coefficient of the term mean((r_chosen + r_rejected)^2), which keeps scores around 0. 0.01 is usual; 0: off.")
       .flag("use-margin", options.use_margin, "Subtract the pairs' margin column inside the loss.")
@@ -316,7 +328,8 @@ void describe_train(OptionTable& table, train::TrainOptions& options) {
       .integer("seed", options.seed, "S", "Seed of the order of pairs, the held-out prompts and a fresh head.")
       .integer("checkpoint-every", options.checkpoint_every, "STEPS",
                "Steps between checkpoints, from which an interrupted run continues; 0: every five minutes.")
-      .integer("max-bad-rows", options.max_bad_rows, "N", "Pairs that may be unusable before the command ends.");
+      .integer("max-bad-rows", options.max_bad_rows, "N", "Pairs that may be unusable before the command ends.")
+      .at_least(0);
 }
 
 void describe_evaluate(OptionTable& table, evaluate::EvaluateOptions& options) {
@@ -325,7 +338,9 @@ void describe_evaluate(OptionTable& table, evaluate::EvaluateOptions& options) {
                "Rows of each subset (RM-Bench: domain) to score, drawn with --seed; 0: all. Intervals widen as rows get fewer.")
       .integer("seed", options.seed, "S", "Seed of the drawn rows and of the bootstrap.")
       .integer("bootstrap", options.bootstrap, "N", "Bootstrap draws behind each 95 % interval; 0: no intervals.")
+      .at_least(0)
       .integer("max-bad-rows", options.max_bad_rows, "N", "Rows that may be unusable or fail to score before the command ends.")
+      .at_least(0)
       .negative_flag("no-reward-bench-files", options.reward_bench_files,
                      "Do not write eval-set/ and eval-set-scores/, RewardBench's own result files, beside the result.");
   describe_model(table, options.model);
@@ -342,10 +357,13 @@ void describe_explain(OptionTable& table, explain::ExplainOptions& options) {
                "Prompts on which a feature must differ between two policies to be estimated; rarer ones are left out with a "
                "warning, because a handful of prompts gives intervals that are too short.")
       .integer("min-prompts", options.min_prompts, "N", "Fewest common prompts of two policies; a pair with fewer is an error.")
+      .at_least(1)
       .integer("max-bad-rows", options.max_bad_rows, "N", "Rows of a file that may be unusable before the command ends.")
+      .at_least(0)
       .integer("bootstrap", options.settings.bootstrap, "N",
                "Resamples of prompts and draws of ratings behind the intervals of mismatch degrees and methods; 0: none. Those of "
                "the regression need no resampling.")
+      .at_least(0)
       .integer("seed", options.settings.seed, "S", "Seed of the resampling; the same seed gives the same file.");
 }
 
