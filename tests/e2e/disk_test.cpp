@@ -38,6 +38,35 @@ TEST_F(Disk, FilesThatMayNotGrowLeaveNoOutput) {
   EXPECT_FALSE(fs::exists(path("trained")));
 }
 
+TEST_F(Disk, EveryStageThatWritesOneFileNamesItAndLeavesNone) {
+  score_all();
+  const std::string ratings = path("world/ratings.json");
+  const auto expect_no_room = [&](const std::vector<std::string>& arguments, const std::string& output) {
+    const Outcome outcome = run_charm(arguments, {.max_file_bytes = 100, .environment = {}, .kill_when = {}});
+    EXPECT_EQ(outcome.code, 4) << arguments[0] << ": " << outcome.err;
+    EXPECT_NE(outcome.err.find(output), std::string::npos) << outcome.err;
+    EXPECT_FALSE(fs::exists(output)) << output;
+    EXPECT_FALSE(fs::exists(output + ".partial")) << output;
+  };
+  const auto measure = join({{"measure", "--ratings", ratings, "--output", path("run/mismatch/rm.json"), "--scores"}, all_scores()});
+  const auto calibrate = join({{"calibrate", "--ratings", ratings, "--reference", "helper", "--bootstrap", "0", "--output",
+                                path("c.json"), "--scores"},
+                               all_scores()});
+  expect_no_room({"prepare", "--input", responses("helper"), "--output", path("p.parquet")}, path("p.parquet"));
+  expect_no_room({"prepare", "--input", responses("helper"), "--output", path("p.jsonl.gz")}, path("p.jsonl.gz"));
+  expect_no_room(measure, path("run/mismatch/rm.json"));
+  expect_no_room(calibrate, path("c.json"));
+  ASSERT_EQ(run_charm(measure).code, 0);
+  ASSERT_EQ(run_charm(calibrate).code, 0);
+  for (const char* name : {"preferences.parquet", "preferences.jsonl"}) {
+    expect_no_room(join({{"prefer", "--calibration", path("c.json"), "--output", path(name), "--scores"}, all_scores()}), path(name));
+  }
+  expect_no_room(join({{"explain", "--calibration", path("c.json"), "--output", path("e.json"), "--scores"}, all_scores()}), path("e.json"));
+  expect_no_room({"report", "--run", path("run")}, path("run/report.html"));
+  expect_no_room(join({{"evaluate", "--benchmark", "arena", "--ratings", ratings, "--output", path("a.json"), "--scores"}, all_scores()}),
+                 path("a.json"));
+}
+
 TEST_F(Disk, AFullDiskLeavesNoOutputAndTheRunGoesOnWhenThereIsRoom) {
   create_folders(path("small"));
   if (mount("tmpfs", path("small").c_str(), "tmpfs", 0, "size=24k") != 0) GTEST_SKIP() << "needs the right to mount a small tmpfs";

@@ -31,6 +31,7 @@ fs::path capture_file(const char* stream) {
     std::signal(SIGXFSZ, SIG_IGN);  // the write fails with EFBIG instead
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(126);
   }
+  std::signal(SIGINT, SIG_DFL);  // shells ignore it in what they run in the background
   for (const auto& [name, value] : setup.environment) setenv(name.c_str(), value.c_str(), 1);
   std::vector<char*> argv;
   for (const std::string& word : setup.launcher) argv.push_back(const_cast<char*>(word.c_str()));
@@ -50,19 +51,20 @@ Outcome run_charm(const std::vector<std::string>& arguments, const RunSetup& set
   const pid_t child = fork();
   if (child == 0) become_charm(arguments, setup, out, err);
   int status = 0;
+  rusage used{};
   if (!setup.kill_when) {
-    waitpid(child, &status, 0);
+    wait4(child, &status, 0, &used);
   } else {
     bool killed = false;
-    while (waitpid(child, &status, WNOHANG) == 0) {
+    while (wait4(child, &status, WNOHANG, &used) == 0) {
       if (!killed && setup.kill_when()) {
-        kill(child, SIGKILL);
+        kill(child, setup.kill_signal);
         killed = true;
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
-  Outcome outcome{.code = exit_code_of(status), .out = read_file(out), .err = read_file(err)};
+  Outcome outcome{.code = exit_code_of(status), .out = read_file(out), .err = read_file(err), .max_rss_bytes = used.ru_maxrss * 1024};
   fs::remove(out);
   fs::remove(err);
   return outcome;

@@ -48,6 +48,25 @@ TEST_F(Resume, ScoreEndsWithTheSameBytes) {
   EXPECT_FALSE(fs::exists(journal));
 }
 
+TEST_F(Resume, CtrlCAndTermAreDeathsLikeAnyOther) {
+  const auto command = [&](const std::string& output) {
+    return join({{"score", "--model", path("rm"), "--dtype", "float32", "--budget-tokens", "256", "--output", path(output), "--responses"},
+                 all_responses()});
+  };
+  ASSERT_EQ(run_charm(command("straight")).code, 0);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string output = "killed-" + std::to_string(signal);
+    const Outcome outcome = run_charm(
+        command(output),
+        {.max_file_bytes = 0, .environment = {}, .kill_when = larger_than(path(output + ".journal"), 0), .kill_signal = signal});
+    EXPECT_EQ(outcome.code, 128 + signal) << outcome.err;
+    EXPECT_FALSE(fs::exists(path(output + "/helper.parquet")));
+    ASSERT_EQ(run_charm(command(output)).code, 0);
+    EXPECT_EQ(read_file(path("straight/helper.parquet")), read_file(path(output + "/helper.parquet")));
+    EXPECT_EQ(files_below(path("straight")).size(), files_below(path(output)).size());
+  }
+}
+
 TEST_F(Resume, TrainEndsWithTheSameWeights) {
   const auto command = [&](const std::string& output) {
     return std::vector<std::string>{"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"), "--output",

@@ -1,6 +1,8 @@
 #include "tests/e2e/small_world.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -10,8 +12,7 @@ namespace charm::e2e {
 
 void SmallWorld::SetUp() {
   const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-  dir_ = fs::path(testing::TempDir()) / "charm-e2e" / (std::string(info->test_suite_name()) + "." + info->name());
-  fs::remove_all(dir_);
+  dir_ = fs::path(testing::TempDir()) / "charm-e2e" / fmt::format("{}.{}.{}", info->test_suite_name(), info->name(), getpid());
   demo::WorldOptions options;
   options.folder = dir_;
   options.seed = 11;
@@ -27,6 +28,12 @@ void SmallWorld::SetUp() {
   model.reward_head = true;
   model.seed = 3;
   demo::write_tiny_model(dir_ / "rm", demo::vocabulary(), model);
+}
+
+void SmallWorld::TearDown() {
+  if (HasFailure()) return;  // what is there tells why
+  std::error_code ignored;
+  fs::remove_all(dir_, ignored);
 }
 
 std::vector<std::string> SmallWorld::all_responses() const {

@@ -15,6 +15,7 @@ namespace charm::e2e {
 class SmallWorld : public testing::Test {
  protected:
   void SetUp() override;
+  void TearDown() override;
 
   std::string path(const std::string& name) const { return (dir_ / name).string(); }
   std::string responses(const std::string& policy) const { return path("world/responses/" + policy + ".jsonl"); }
