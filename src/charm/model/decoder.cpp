@@ -4,6 +4,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <set>
@@ -12,8 +13,10 @@
 
 #include "charm/base/check.h"
 #include "charm/base/log.h"
+#include "charm/batch/gates.h"
 #include "charm/model/rope_frequencies.h"
 #include "charm/nn/decoder_block.h"
+#include "charm/nn/gated_head.h"
 #include "charm/nn/head.h"
 #include "charm/nn/ops.h"
 #include "charm/tensor/safetensors.h"
@@ -25,6 +28,7 @@ struct Decoder::State {
   at::Tensor embed_VD, final_norm_D;
   double embedding_scale = 1.0;  ///< as the model's dtype holds it
   std::vector<nn::HeadLayer> head;
+  nn::GatedHead gated_head;  ///< those of a head with a gating network
   nn::Linear lm_head;  ///< causal LMs only
   std::vector<nn::RopeFrequencies> ropes;  ///< the model's own, then the local one where there is one
   std::vector<nn::DecoderBlock> blocks;
@@ -101,6 +105,15 @@ void let_go(const BlockWeights& weights) {
   }
 }
 
+/// The layers in the order of the table in heads.cpp.
+nn::GatedHead make_gated_head(const std::vector<nn::HeadLayer>& layers, double temperature) {
+  return {.regression = layers.at(0),
+          .transform_KK = layers.at(1).weight_OI,
+          .gate = {layers.begin() + 3, layers.end()},
+          .gate_scale = layers.at(2).weight_OI,
+          .temperature = temperature};
+}
+
 }  // namespace
 
 Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode, nn::GemmBackend backend, nn::AttentionKernel attention)
@@ -121,6 +134,7 @@ Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode, nn
     layer.weight_OI = layer.weight_OI.to(at::kFloat);
     if (layer.bias_O.defined()) layer.bias_O = layer.bias_O.to(at::kFloat);
   }
+  if (config_.head == HeadKind::kGated) state_->gated_head = make_gated_head(state_->head, config_.gate_temperature);
   if (weights.lm_head_VD.defined()) state_->lm_head = make_linear(weights.lm_head_VD, at::Tensor(), mode, backend);
   state_->ropes.push_back(rope_frequencies(config_.rope, config_.head_dim));
   if (config_.local_rope) state_->ropes.push_back(rope_frequencies(*config_.local_rope, config_.head_dim));
@@ -137,6 +151,14 @@ Decoder::~Decoder() = default;
 Decoder::Decoder(Decoder&&) noexcept = default;
 
 nn::BatchLayout Decoder::layout(const batch::PackedBatch& batch) const {
+  if (config_.gate_tokens.empty()) return plain_layout(batch);
+  const batch::GatedBatch gated = batch::add_gates(batch, config_.gate_tokens);
+  nn::BatchLayout layout = plain_layout(gated.packed);
+  layout.gate_of_S = at::tensor(gated.gate_of, at::kLong).to(state_->embed_VD.device());
+  return layout;
+}
+
+nn::BatchLayout Decoder::plain_layout(const batch::PackedBatch& batch) const {
   const auto make = [&](const batch::PackedBatch& packed, std::int64_t num_kept) {
     return nn::make_layout(packed, state_->ropes, state_->layout, num_kept);
   };
@@ -213,7 +235,12 @@ at::Tensor Decoder::hidden(const nn::BatchLayout& layout) const {
   return x;
 }
 
-at::Tensor Decoder::forward(const nn::BatchLayout& layout) const { return head(hidden(layout)); }
+at::Tensor Decoder::forward(const nn::BatchLayout& layout) const {
+  const at::Tensor x = hidden(layout);
+  if (!layout.gate_of_S.defined()) return head(x);
+  return nn::norm_and_gated_head(x.narrow(0, 0, layout.gate_of_S.size(0)), x.index_select(0, layout.gate_of_S), state_->final_norm_D,
+                                 state_->gated_head, norm_rule(config_), state_->layout.mode);
+}
 
 nn::AttentionHeads attention_heads(const DecoderConfig& config) {
   return {config.num_heads, config.num_kv_heads, config.head_dim};

@@ -46,13 +46,13 @@ class Decoder {
   /// One block: [T, D] -> [T, D], or [S, D] with BlockRows::kLast. Gradients flow in autograd mode.
   at::Tensor block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout, nn::BlockRows rows) const;
 
-  /// Final norm and head in float32: [S, D] -> [S]. Gradients flow in autograd mode.
+  /// Final norm and head in float32: [S, D] -> [S]; not for heads with a gating network. Gradients flow in autograd mode.
   at::Tensor head(const at::Tensor& x_SD) const;
 
   /// Final norm, output layer and the soft cap where the config has one: [S, D] -> [S, V] float32. Needs `lm_head_VD`.
   at::Tensor logits(const at::Tensor& x_SD) const;
 
-  /// Embedding and all blocks: [S, D] of the last tokens.
+  /// Embedding and all blocks: [S, D] of the last tokens, and behind them those of the gates.
   at::Tensor hidden(const nn::BatchLayout& layout) const;
 
   /// The whole pass: [S] float32 scores of the real responses.
@@ -63,6 +63,8 @@ class Decoder {
   bool is_on_gpu() const;
 
  private:
+  nn::BatchLayout plain_layout(const batch::PackedBatch& batch) const;
+
   /// Like `block`, but in the modes without gradients x is overwritten with BlockRows::kAll.
   at::Tensor run_block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout, nn::BlockRows rows) const;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,13 +12,12 @@ namespace charm::model {
 
 class ConfigReader;
 
-/// One linear layer of a head as the files store it: "<name>.weight" and, with a bias,
-/// "<name>.bias".
+/// One layer of a head as the files store it: a tensor and, where it has one, a bias of as many
+/// elements as the tensor has rows.
 struct HeadLayerShape {
-  std::string name;
-  std::int64_t inputs = 0;
-  std::int64_t outputs = 0;
-  bool bias = false;
+  std::string weight;               ///< its name
+  std::string bias;                 ///< its name; empty: none
+  std::vector<std::int64_t> shape;  ///< of the weight
 };
 
 /// A kind of reward head as data. The next one is another entry of the table in heads.cpp.
@@ -25,11 +25,12 @@ struct Head {
   HeadKind kind;
   std::string_view name;          ///< for files
   std::string_view title;         ///< for people
-  std::string_view architecture;  ///< of config.json; empty: the families' own names
-  /// Beside `architecture`, a setting whose presence in a causal LM's config.json means this head;
+  std::span<const std::string_view> architectures;  ///< of config.json; empty: the families' own names
+  /// Beside `architectures`, a setting whose presence in a causal LM's config.json means this head;
   /// empty: none.
   std::string_view mark;
   bool pools_last_token;  ///< reads the last token even where it is the pad token
+  bool trains;            ///< whether charm train takes it
   void (*read_config)(const ConfigReader& reader, DecoderConfig& config);
   std::vector<HeadLayerShape> (*layers)(const DecoderConfig& config);
 };

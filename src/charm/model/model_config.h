@@ -36,8 +36,10 @@ struct RopeConfig {
 enum class HeadKind {
   kNone,       ///< a causal LM, which only `train --new-head` accepts
   kLinear,     ///< transformers' *ForSequenceClassification
-  kTwoLayers,  ///< INF-ORM
+  kTwoLayers,  ///< INF-ORM, Qwen2.5-Math-RM
   kValueHead,  ///< GRM
+  kRegression,  ///< Eurus-RM, UltraRM
+  kGated,       ///< ArmoRM
 };
 
 /// Everything `nn/` needs to build a decoder; families differ in this data, not in code paths.
@@ -68,8 +70,12 @@ struct DecoderConfig {
   RopeConfig rope;
   std::optional<RopeConfig> local_rope;  ///< of layers with a window, where it is another one
   HeadKind head = HeadKind::kNone;
-  std::int64_t head_num_hidden = 0;    ///< value heads: layers before the last
-  std::int64_t head_hidden_width = 0;  ///< value heads: outputs of each of them
+  std::int64_t head_num_hidden = 0;    ///< value heads and gating networks: layers before the last
+  std::int64_t head_hidden_width = 0;  ///< outputs of each of them
+  std::int64_t num_objectives = 0;     ///< gated heads: what the score is mixed from
+  double gate_temperature = 1.0;       ///< gated heads: divides the logits of the weights
+  /// Gated heads: where these last begin, the gating network reads; see batch::make_pooled_row.
+  std::vector<std::int32_t> gate_tokens;
   std::int32_t pad_token_id = -1;
   std::vector<std::int32_t> eos_token_ids;
   std::optional<std::int32_t> bos_token_id;

@@ -43,6 +43,7 @@ class DecoderRewardModel final : public RewardModel {
   std::int64_t vocab_size() const override { return config().vocab_size; }
   std::int64_t max_positions() const override { return config().max_positions; }
   std::int32_t pad_token_id() const override { return config().pad_token_id; }
+  std::vector<std::int32_t> gate_tokens() const override { return config().gate_tokens; }
   std::vector<std::pair<std::string, std::string>> provenance() const override { return provenance_; }
 
  private:

@@ -44,6 +44,8 @@ class RewardModel {
   virtual std::int64_t max_positions() const = 0;
   /// Id that pooling skips at the right end (config.pad_token_id); -1 where the config names none.
   virtual std::int32_t pad_token_id() const = 0;
+  /// Where these last begin, a row is split: the gating network of its head reads there (batch::make_pooled_row). Empty: no such head.
+  virtual std::vector<std::int32_t> gate_tokens() const { return {}; }
   /// Short facts for the manifest: architecture, dtype, backend, weights' hash.
   virtual std::vector<std::pair<std::string, std::string>> provenance() const = 0;
 };

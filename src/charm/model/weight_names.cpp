@@ -78,13 +78,11 @@ std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfi
   weights.head.resize(layers.size());
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const HeadLayerShape& layer = layers[i];
-    slots.push_back({layer.name + ".weight",
-                     WeightShape::kHead,
-                     {layer.outputs, layer.inputs},
-                     &weights.head[i].weight_OI});
-    if (layer.bias)
+    slots.push_back({layer.weight, WeightShape::kHead, layer.shape, &weights.head[i].weight_OI});
+    if (!layer.bias.empty()) {
       slots.push_back(
-          {layer.name + ".bias", WeightShape::kHead, {layer.outputs}, &weights.head[i].bias_O});
+          {layer.bias, WeightShape::kHead, {layer.shape.front()}, &weights.head[i].bias_O});
+    }
   }
   return slots;
 }

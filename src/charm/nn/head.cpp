@@ -27,15 +27,18 @@ at::Tensor layer_forward(const HeadLayer& layer, const at::Tensor& x_SI, Mode mo
 
 }  // namespace
 
+at::Tensor head_layers(at::Tensor x_SD, std::span<const HeadLayer> layers, Mode mode) {
+  for (const HeadLayer& layer : layers) {
+    if (&layer != layers.data()) x_SD = x_SD.clamp_min(0);
+    x_SD = layer_forward(layer, x_SD, mode);
+  }
+  return x_SD;
+}
+
 at::Tensor norm_and_head(const at::Tensor& x_SD, const at::Tensor& norm_weight_D, std::span<const HeadLayer> layers,
                          const NormRule& rule, Mode mode) {
   CHARM_CHECK(!layers.empty(), "this decoder has no head");
-  at::Tensor x = rms_norm(x_SD.to(at::kFloat), norm_weight_D.to(at::kFloat), rule, mode);
-  for (const HeadLayer& layer : layers) {
-    if (&layer != layers.data()) x = x.clamp_min(0);
-    x = layer_forward(layer, x, mode);
-  }
-  return x.squeeze(-1);
+  return head_layers(rms_norm(x_SD.to(at::kFloat), norm_weight_D.to(at::kFloat), rule, mode), layers, mode).squeeze(-1);
 }
 
 }  // namespace charm::nn

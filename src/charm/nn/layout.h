@@ -54,6 +54,7 @@ struct BatchLayout {
   std::int64_t prompt_to_keep_begin = 0;     ///< its first token
   std::int64_t num_tokens = 0;               ///< those to compute
   std::int64_t num_responses = 0;            ///< or sequences whose last token's output is wanted
+  at::Tensor gate_of_S;  ///< int64, for heads with a gating network: which of the last rows is each response's gate, behind the responses
   /// Where set, the sequences continue what lies in it, and their keys and values are added to it; prompts and responses are empty.
   KvCache* cache = nullptr;
   std::vector<kernels::CachedRows> cached;       ///< every sequence's rows

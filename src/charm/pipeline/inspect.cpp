@@ -124,8 +124,10 @@ MeasuredSpeed measure_speed(model::RewardModel& model, std::int64_t num_paramete
     ids.push_back(id == model.pad_token_id() ? (id + 1) % static_cast<std::int32_t>(model.vocab_size()) : id);
   }
   batch::PooledRow row;
-  row.ids = std::move(ids);
   row.prompt_length = num_tokens / 4;
+  const std::vector<std::int32_t> gate = model.gate_tokens();
+  std::copy(gate.begin(), gate.end(), ids.begin() + row.prompt_length);
+  row.ids = std::move(ids);
   std::vector<std::pair<std::size_t, batch::PooledRow>> rows;
   rows.emplace_back(0, std::move(row));
   const batch::PackedBatch packed = batch::pack(batch::group_by_prompt(std::move(rows)));
@@ -184,7 +186,7 @@ Inspection inspect_model(const InspectOptions& options) {
     if (encoded.error) throw Error(ErrorKind::kInput, "{}", *encoded.error);
   }
   const std::int32_t pad = options.pooling == score::Pooling::kLast ? -1 : inspection.config.pad_token_id;
-  const batch::PooledRow pooled = batch::make_pooled_row(encoded.ids, encoded.prompt_length, pad);
+  const batch::PooledRow pooled = batch::make_pooled_row(encoded.ids, encoded.prompt_length, pad, inspection.config.gate_tokens);
   for (std::size_t i = 0; i < encoded.ids.size(); ++i) {
     const std::int32_t id = encoded.ids[i];
     inspection.sample.push_back({.id = id,

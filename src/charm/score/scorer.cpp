@@ -99,7 +99,7 @@ class Scoring {
         }
       }
       const std::int32_t pad = options_.pooling == Pooling::kAuto ? model_.pad_token_id() : -1;
-      return batch::make_pooled_row(std::move(encoded.tokens.ids), encoded.tokens.prompt_length, pad);
+      return batch::make_pooled_row(std::move(encoded.tokens.ids), encoded.tokens.prompt_length, pad, gate_tokens_);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kInput) throw;
       result.error = error.message();
@@ -149,6 +149,7 @@ class Scoring {
   const ScoredFn& on_scored_;
   const ProgressFn& progress_;
 
+  const std::vector<std::int32_t> gate_tokens_ = model_.gate_tokens();
   std::vector<ScoredResponse> results_;
   std::vector<batch::TokenGroup> queue_;
   std::deque<UnderWay> under_way_;

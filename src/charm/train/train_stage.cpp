@@ -12,6 +12,7 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
+#include "charm/model/heads.h"
 #include "charm/model/load_decoder.h"
 #include "charm/model/reward_model.h"
 #include "charm/storage/manifest.h"
@@ -53,6 +54,10 @@ StartingPoint load_start(const TrainOptions& options) {
         ErrorKind::kUsage,
         "--new-head: {} is a {} with a trained head, which would be lost; leave the option out",
         options.model.string(), start.config.architecture);
+  }
+  if (start.config.head != model::HeadKind::kNone && !model::head_of(start.config.head).trains) {
+    throw Error(ErrorKind::kInput, "{}: the head of a {} can be scored, but not trained", options.model.string(),
+                start.config.architecture);
   }
   const std::int64_t stored_layers = start.config.num_layers;
   if (options.layers) {

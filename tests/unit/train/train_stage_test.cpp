@@ -186,6 +186,11 @@ TEST_F(TrainStage, NewHeadIsForCausalModelsOnly) {
   model::load_weights(options_.output, trained, {.dtype = at::kFloat});
 }
 
+TEST_F(TrainStage, AGatedHeadIsRefused) {
+  options_.model = fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/models/armorm";
+  EXPECT_THAT(failure(options_, ErrorKind::kInput), HasSubstr("can be scored, but not trained"));
+}
+
 TEST_F(TrainStage, AMissingHeadIsNeverMadeUp) {
   options_.model = copied_model();
   const tensor::SafetensorsFile file(options_.model / "model.safetensors");
