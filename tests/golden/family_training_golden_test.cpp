@@ -25,7 +25,8 @@ constexpr double kRelativeTolerance = 1e-5;
 
 const char* const kFamilies[] = {"yarn-rope", "yarn-rope-v4",   "dynamic-rope", "longrope", "mistral",   "qwen2",  "qwen2-layer-types",
                                  "qwen3",     "qwen3-head-dim", "gemma2",       "gemma2-v4", "gemma3", "gemma3-v4",
-                                 "inf-orm",   "grm",            "grm-linear"};
+                                 "gemma",     "gemma-v4",       "inf-orm",      "grm",      "grm-linear", "regression-head-mistral",
+                                 "regression-head-llama", "qwen2-reward-model"};
 
 class FamilyTraining : public testing::TestWithParam<const char*> {
  protected:

@@ -33,7 +33,7 @@ void check_scores(model::DTypeChoice dtype) {
     for (const auto& [fact, value] : reward_model->provenance()) {
       if (fact == "attention") attention = value;
     }
-    const batch::PackedBatch batch = pack_rows(fixture["rows"], reward_model->pad_token_id());
+    const batch::PackedBatch batch = pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
     compare_scores(std::string(name) + ", " + key + ", attention " + attention, reward_model->score(batch), batch, fixture,
                    "score_float64", fixture["tolerance"][key].get<double>());
   }
@@ -48,7 +48,7 @@ TEST_F(GpuGolden, TwoBatchesUnderWayGiveTheScoresOfOneAfterTheOther) {
   const Json fixture = read_json(folder / "golden.json");
   const auto reward_model = model::load_reward_model(
       folder, {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCuda});
-  const batch::PackedBatch batch = pack_rows(fixture["rows"], reward_model->pad_token_id());
+  const batch::PackedBatch batch = pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
   const std::vector<float> expected = reward_model->score(batch);
   for (int round = 0; round < 20; ++round) {
     const auto first = reward_model->start(batch);
@@ -76,7 +76,7 @@ TEST_F(GpuGolden, GradientsEqualTheCpus) {
     const std::filesystem::path folder = data_dir() / "models" / name;
     const Json fixture = read_json(folder / "golden.json");
     const model::DecoderConfig config = model::load_model_config(folder);
-    const batch::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id);
+    const batch::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
     const auto gradients = [&](const at::Device& device) {
       model::DecoderWeights weights = model::load_weights(folder, config, {.dtype = at::kFloat, .device = device});
       for (auto& [weight, tensor] : model::named_weights(weights, config)) tensor->set_requires_grad(true);

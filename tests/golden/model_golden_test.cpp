@@ -79,7 +79,7 @@ TEST_P(DecoderGolden, EveryRungEqualsTransformers) {
   const std::filesystem::path folder = data_dir() / "models" / name;
   const Json fixture = read_json(folder / "golden.json");
   const model::DecoderConfig config = model::load_model_config(folder);
-  const batch::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id);
+  const batch::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
   const model::Decoder decoder(config, model::load_weights(folder, config, {.dtype = at::kFloat}), way.mode, way.backend,
                                way.attention);
   const c10::AutoGradMode no_grad(/*enabled=*/false);
@@ -115,7 +115,7 @@ TEST_P(RewardModelGolden, ScoresEqualTransformers) {
   const Json fixture = read_json(folder / "golden.json");
   const auto reward_model =
       model::load_reward_model(folder, {.dtype = dtype, .device = model::DeviceChoice::kCpu, .threads = 1});
-  const batch::PackedBatch batch = pack_rows(fixture["rows"], reward_model->pad_token_id());
+  const batch::PackedBatch batch = pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
   const std::vector<float> scores = reward_model->score(batch);
   const bool bfloat16 = dtype == model::DTypeChoice::kBFloat16;
   compare_scores(bfloat16 ? "score in bfloat16" : "score", scores, batch, fixture, "score_float64",
@@ -128,7 +128,7 @@ TEST_P(GpuModeGolden, BFloat16StaysWithinTransformersOwnError) {
   const std::filesystem::path folder = data_dir() / "models" / GetParam();
   const Json fixture = read_json(folder / "golden.json");
   const model::DecoderConfig config = model::load_model_config(folder);
-  const batch::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id);
+  const batch::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
   const c10::AutoGradMode no_grad(/*enabled=*/false);
   for (const auto attention : {nn::AttentionKernel::kFlash, nn::AttentionKernel::kPadded}) {
     const model::Decoder decoder(config, model::load_weights(folder, config, {.dtype = at::kBFloat16}), nn::Mode::kGpu,
@@ -158,10 +158,11 @@ TEST_P(RewardModelInvariance, AloneOrPackedGivesTheSameBits) {
   const Json rows = read_json(folder / "golden.json")["rows"];
   const auto reward_model = model::load_reward_model(
       folder, {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCpu, .threads = 1});
-  const batch::PackedBatch batch = pack_rows(rows, reward_model->pad_token_id());
+  const batch::PackedBatch batch = pack_rows(rows, reward_model->pad_token_id(), reward_model->gate_tokens());
   const std::vector<float> together = reward_model->score(batch);
   for (std::size_t s = 0; s < together.size(); ++s) {
-    const batch::PackedBatch one = pack_rows(Json::array({rows[batch.rows[s]]}), reward_model->pad_token_id());
+    const batch::PackedBatch one =
+        pack_rows(Json::array({rows[batch.rows[s]]}), reward_model->pad_token_id(), reward_model->gate_tokens());
     const std::vector<float> alone = reward_model->score(one);
     EXPECT_EQ(alone.at(0), together[s]) << "row " << batch.rows[s];
   }

@@ -203,7 +203,9 @@ class Gemm {
     if (!output.weight->is_gated()) {
       (output.add ? epilogues_.add : epilogues_.store)(tile);
     } else {
-      (output.gate == GateFunction::kSilu ? epilogues_.silu_mul : epilogues_.gelu_mul)(tile);
+      (output.gate == GateFunction::kSilu   ? epilogues_.silu_mul
+       : output.gate == GateFunction::kGelu ? epilogues_.gelu_mul
+                                            : epilogues_.gelu_tanh_mul)(tile);
     }
   }
 

@@ -14,6 +14,7 @@ namespace charm::kernels {
 /// The function of a gated pair: out = f(gate) * up.
 enum class GateFunction {
   kSilu,      ///< z / (1 + exp(-z))
+  kGelu,      ///< z / 2 * (1 + erf(z / sqrt(2)))
   kGeluTanh,  ///< z / 2 * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 z^3)))
 };
 

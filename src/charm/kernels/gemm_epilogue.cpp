@@ -18,7 +18,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 using F32 = hn::CappedTag<float, 16>;
 using Vec = hn::Vec<F32>;
 
-enum class Finish { kStore, kAdd, kSiluMul, kGeluMul };
+enum class Finish { kStore, kAdd, kSiluMul, kGeluMul, kGeluTanhMul };
 
 /// Whole vectors of one row: `out` holds as many elements as the tile has columns, rounded up to a
 /// vector.
@@ -38,6 +38,8 @@ HWY_INLINE void finish_row(const float* sums, const float* bias, Memory* out,
     if constexpr (kFinish == Finish::kSiluMul)
       store(d, hn::Mul(silu(d, value(n)), value(kHalf + n)), out + n);
     if constexpr (kFinish == Finish::kGeluMul)
+      store(d, hn::Mul(gelu(d, value(n)), value(kHalf + n)), out + n);
+    if constexpr (kFinish == Finish::kGeluTanhMul)
       store(d, hn::Mul(gelu_tanh(d, value(n)), value(kHalf + n)), out + n);
   }
 }
@@ -64,7 +66,8 @@ void finish(const EpilogueTile<Element>& tile) {
 template <typename Element>
 Epilogues<Element> make_epilogues() {
   return {finish<Finish::kStore, Element>, finish<Finish::kAdd, Element>,
-          finish<Finish::kSiluMul, Element>, finish<Finish::kGeluMul, Element>};
+          finish<Finish::kSiluMul, Element>, finish<Finish::kGeluMul, Element>,
+          finish<Finish::kGeluTanhMul, Element>};
 }
 
 Epilogues<float> epilogues_f32() { return make_epilogues<float>(); }

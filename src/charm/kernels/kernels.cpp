@@ -82,6 +82,18 @@ void gelu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::in
   });
 }
 
+template <typename Element>
+void gelu_tanh_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width) {
+  const RowKernels& k = dispatched();
+  for_rows(rows, 4 * width, [&](std::int64_t t) {
+    if constexpr (std::is_same_v<Element, float>) {
+      k.gelu_tanh_mul_f32(gate_TF + t * width, up_TF + t * width, width);
+    } else {
+      k.gelu_tanh_mul_bf16(bits(gate_TF + t * width), bits(up_TF + t * width), width);
+    }
+  });
+}
+
 void head_layer(const float* x_SI, const float* weight_OI, const float* bias_O, float* out_SO, std::int64_t rows,
                 std::int64_t inputs, std::int64_t outputs) {
   for_rows(rows * outputs, inputs, [&](std::int64_t index) {
@@ -101,7 +113,8 @@ const char* instruction_set() { return dispatched().instruction_set; }
   template void rms_norm<Element>(const Element*, const Element*, float, Element*, std::int64_t, std::int64_t, float); \
   template void rope<Element>(Element*, const float*, const float*, std::int64_t, std::int64_t, std::int64_t);        \
   template void silu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);                             \
-  template void gelu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);
+  template void gelu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);                             \
+  template void gelu_tanh_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);
 CHARM_KERNELS_FOR(float)
 CHARM_KERNELS_FOR(BFloat16)
 #undef CHARM_KERNELS_FOR

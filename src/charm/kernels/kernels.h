@@ -27,10 +27,14 @@ void rope(Element* x_THE, const float* cos_TF, const float* sin_TF, std::int64_t
 template <typename Element>
 void silu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width);
 
+/// gate = gelu(gate) * up, in place; gelu(z) = z/2 (1 + erf(z / sqrt(2))). Source: transformers 5.17, "gelu".
+template <typename Element>
+void gelu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width);
+
 /// gate = gelu(gate) * up, in place, with the tanh form of gelu: z / (1 + exp(-2 sqrt(2/pi) (z + 0.044715 z^3))), which equals
 /// z/2 (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))). Source: transformers 5.17, gelu_pytorch_tanh.
 template <typename Element>
-void gelu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width);
+void gelu_tanh_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width);
 
 /// One linear layer of a head: out[s, o] = sum_i x[s, i] * weight[o, i] + bias[o]; float32 with sums in float64. `bias_O` may be
 /// null. Plain loops: it runs once a response.

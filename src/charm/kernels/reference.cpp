@@ -62,6 +62,15 @@ std::vector<float> gelu_mul(const std::vector<float>& gate, const std::vector<fl
   std::vector<float> out(gate.size());
   for (std::size_t i = 0; i < gate.size(); ++i) {
     const double z = gate[i];
+    out[i] = static_cast<float>(z / 2 * (1 + std::erf(z / std::numbers::sqrt2)) * up[i]);
+  }
+  return out;
+}
+
+std::vector<float> gelu_tanh_mul(const std::vector<float>& gate, const std::vector<float>& up) {
+  std::vector<float> out(gate.size());
+  for (std::size_t i = 0; i < gate.size(); ++i) {
+    const double z = gate[i];
     const double inner = std::sqrt(2.0 / std::numbers::pi) * (z + 0.044715 * z * z * z);
     out[i] = static_cast<float>(z / 2 * (1 + std::tanh(inner)) * up[i]);
   }

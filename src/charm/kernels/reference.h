@@ -10,6 +10,7 @@ std::vector<float> rms_norm(const std::vector<float>& x, const std::vector<float
 std::vector<float> rope(const std::vector<float>& x, const std::vector<float>& cos, const std::vector<float>& sin);
 std::vector<float> silu_mul(const std::vector<float>& gate, const std::vector<float>& up);
 std::vector<float> gelu_mul(const std::vector<float>& gate, const std::vector<float>& up);
+std::vector<float> gelu_tanh_mul(const std::vector<float>& gate, const std::vector<float>& up);
 
 /// One row of x W^T + b; an empty bias is none.
 std::vector<float> linear(const std::vector<float>& x, const std::vector<float>& weight_OI, const std::vector<float>& bias_O);

@@ -96,6 +96,21 @@ void gelu_mul_row(E* gate, const E* up, std::int64_t width) {
   std::int64_t i = 0;
   for (; i + lanes <= width; i += lanes) {
     const Vec g = load(d, gate + i);
+    store(d, hn::Mul(gelu(d, g), load(d, up + i)), gate + i);
+  }
+  for (; i < width; ++i) {
+    const float g = load1(gate + i);
+    store1(0.5f * g * (1.0f + std::erf(g * 0.70710678118654752f)) * load1(up + i), gate + i);
+  }
+}
+
+template <typename E>
+void gelu_tanh_mul_row(E* gate, const E* up, std::int64_t width) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= width; i += lanes) {
+    const Vec g = load(d, gate + i);
     store(d, hn::Mul(gelu_tanh(d, g), load(d, up + i)), gate + i);
   }
   for (; i < width; ++i) {
@@ -108,6 +123,7 @@ void gelu_mul_row(E* gate, const E* up, std::int64_t width) {
 RowKernels make_row_kernels() {
   return {rms_norm_row<float>,    rms_norm_row<std::uint16_t>, rope_row<float>, rope_row<std::uint16_t>,
           silu_mul_row<float>,    silu_mul_row<std::uint16_t>, gelu_mul_row<float>, gelu_mul_row<std::uint16_t>,
+          gelu_tanh_mul_row<float>, gelu_tanh_mul_row<std::uint16_t>,
           hwy::TargetName(HWY_TARGET)};
 }
 

@@ -18,6 +18,8 @@ struct RowKernels {
   void (*silu_mul_bf16)(std::uint16_t* gate, const std::uint16_t* up, std::int64_t width);
   void (*gelu_mul_f32)(float* gate, const float* up, std::int64_t width);
   void (*gelu_mul_bf16)(std::uint16_t* gate, const std::uint16_t* up, std::int64_t width);
+  void (*gelu_tanh_mul_f32)(float* gate, const float* up, std::int64_t width);
+  void (*gelu_tanh_mul_bf16)(std::uint16_t* gate, const std::uint16_t* up, std::int64_t width);
   const char* instruction_set;
 };
 

@@ -85,6 +85,25 @@ HWY_INLINE V silu(D d, V z) {
   return hn::Div(z, hn::Add(hn::Set(d, 1.0f), exp2_or_zero(d, exponent)));
 }
 
+// erf(x) = 1 - (a1 t + ... + a5 t^5) exp(-x^2) with t = 1 / (1 + p x), for x >= 0 to 1.5e-7:
+// Abramowitz and Stegun 7.1.26.
+constexpr float kErfP = 0.3275911f;
+constexpr float kErfA[] = {0.254829592f, -0.284496736f, 1.421413741f, -1.453152027f, 1.061405429f};
+
+/// z / 2 * (1 + erf(z / sqrt(2))).
+template <class D, class V>
+HWY_INLINE V gelu(D d, V z) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const V one = hn::Set(d, 1.0f);
+  const V x = hn::Mul(hn::Abs(z), hn::Set(d, 0.70710678118654752f));
+  const V t = hn::Div(one, hn::MulAdd(hn::Set(d, kErfP), x, one));
+  V sum = hn::Set(d, kErfA[4]);
+  for (int i = 3; i >= 0; --i) sum = hn::MulAdd(sum, t, hn::Set(d, kErfA[i]));
+  const V exponent = hn::Mul(hn::Mul(x, x), hn::Set(d, -kLog2E));
+  const V half_tail = hn::Mul(hn::Mul(sum, t), hn::Mul(exp2_or_zero(d, exponent), hn::Set(d, 0.5f)));  // (1 - erf(x)) / 2
+  return hn::Mul(z, hn::IfThenElse(hn::Lt(z, hn::Zero(d)), half_tail, hn::Sub(one, half_tail)));
+}
+
 /// z / (1 + exp(-2 sqrt(2 / pi) (z + 0.044715 z^3))).
 template <class D, class V>
 HWY_INLINE V gelu_tanh(D d, V z) {

@@ -111,7 +111,7 @@ class GpuBlock {
     const at::Tensor gate_up = linear(normed, w.gate_up, w.gate_up_bias);
     const std::int64_t width = gate_up.size(1) / 2;
     at::Tensor gate = gate_up.narrow(1, 0, width);
-    w.activation == Activation::kSilu ? at::silu_(gate) : at::gelu_(gate, "tanh");
+    w.activation == Activation::kSilu ? at::silu_(gate) : at::gelu_(gate, w.activation == Activation::kGelu ? "none" : "tanh");
     return gate.mul_(gate_up.narrow(1, width, width));
   }
 

@@ -62,18 +62,20 @@ at::Tensor split_heads(const at::Tensor& x_THE, std::int64_t heads) {
 }
 
 at::Tensor gated_mul(const at::Tensor& gate_TF, const at::Tensor& up_TF, Activation activation, Mode mode) {
-  const bool silu = activation == Activation::kSilu;
-  if (mode != Mode::kInference) return (silu ? at::silu(gate_TF) : at::gelu(gate_TF, "tanh")) * up_TF;
+  if (mode != Mode::kInference) {
+    return (activation == Activation::kSilu ? at::silu(gate_TF)
+                                            : at::gelu(gate_TF, activation == Activation::kGelu ? "none" : "tanh")) *
+           up_TF;
+  }
   at::Tensor out = gate_TF;
   call_for_dtype(gate_TF, [&](auto element) {
     using Element = decltype(element);
     auto* gate = mutable_elements<Element>(out);
     const auto* up = elements<Element>(up_TF);
-    if (silu) {
-      kernels::silu_mul(gate, up, gate_TF.size(0), gate_TF.size(1));
-    } else {
-      kernels::gelu_mul(gate, up, gate_TF.size(0), gate_TF.size(1));
-    }
+    const auto multiply = activation == Activation::kSilu   ? kernels::silu_mul<Element>
+                          : activation == Activation::kGelu ? kernels::gelu_mul<Element>
+                                                            : kernels::gelu_tanh_mul<Element>;
+    multiply(gate, up, gate_TF.size(0), gate_TF.size(1));
   });
   return out;
 }

@@ -74,13 +74,15 @@ void expect_reference(const Shape& s) {
       PackedWeight::pack<Element>(weight.data(), bias.data(), s.outputs, s.inputs);
   const PackedWeight gated = PackedWeight::pack_gated<Element>(
       weight.data(), bias.data(), up.data(), nullptr, s.outputs, s.inputs);
-  std::vector<Element> stored(start.size()), added(start), silu(start.size()), gelu(start.size());
+  std::vector<Element> stored(start.size()), added(start), silu(start.size()), gelu(start.size()),
+      gelu_tanh(start.size());
   const std::vector<GemmOutput<Element>> outputs = {
       {.weight = &plain, .out = stored.data(), .row_stride = s.outputs},
       {.weight = &with_bias, .out = added.data(), .row_stride = s.outputs, .add = true},
       {.weight = &gated, .out = silu.data(), .row_stride = s.outputs},
+      {.weight = &gated, .out = gelu.data(), .row_stride = s.outputs, .gate = GateFunction::kGelu},
       {.weight = &gated,
-       .out = gelu.data(),
+       .out = gelu_tanh.data(),
        .row_stride = s.outputs,
        .gate = GateFunction::kGeluTanh}};
   gemm<Element>(x.data(), s.inputs + 3, s.rows, outputs);
@@ -93,6 +95,7 @@ void expect_reference(const Shape& s) {
     const auto up_row = reference::linear(x_row, floats(up), {});
     const auto silu_row = reference::silu_mul(gate, up_row);
     const auto gelu_row = reference::gelu_mul(gate, up_row);
+    const auto gelu_tanh_row = reference::gelu_tanh_mul(gate, up_row);
     for (std::int64_t o = 0; o < s.outputs; ++o) {
       const auto at = static_cast<std::size_t>(r * s.outputs + o);
       const auto n = static_cast<std::size_t>(o);
@@ -105,6 +108,7 @@ void expect_reference(const Shape& s) {
       expect(added[at], double{to_float(start[at])} + gate[n], 1);
       expect(silu[at], silu_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));
       expect(gelu[at], gelu_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));
+      expect(gelu_tanh[at], gelu_tanh_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));
     }
   }
 }

@@ -78,6 +78,18 @@ TEST_P(WidthTest, GeluMulEqualsTheReference) {
   for (std::size_t i = 0; i < width; ++i) EXPECT_NEAR(gate[i], expected[i], 2e-6 * (1 + std::abs(expected[i]))) << i;
 }
 
+TEST_P(WidthTest, GeluTanhMulEqualsTheReference) {
+  const std::size_t width = GetParam();
+  auto gate = normals(width, 3);
+  for (float& g : gate) g *= 6.0f;
+  gate[0] = -300.0f;  // exp() of the inner term is no float
+  gate[1] = 300.0f;
+  const auto up = normals(width, 4);
+  const auto expected = reference::gelu_tanh_mul(gate, up);
+  gelu_tanh_mul(gate.data(), up.data(), 1, static_cast<std::int64_t>(width));
+  for (std::size_t i = 0; i < width; ++i) EXPECT_NEAR(gate[i], expected[i], 2e-6 * (1 + std::abs(expected[i]))) << i;
+}
+
 TEST_P(WidthTest, RopeEqualsTheReference) {
   const std::size_t width = GetParam();
   const std::size_t half = width / 2;

@@ -1,5 +1,6 @@
 #include "charm/base/error.h"
 #include "charm/model/families/family.h"
+#include "charm/model/families/gemma.h"
 #include "charm/model/families/gemma2.h"
 #include "charm/model/families/gemma3.h"
 #include "charm/model/families/llama.h"
@@ -10,7 +11,7 @@
 namespace charm::model {
 namespace {
 
-constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kQwen2, &kQwen3, &kGemma2, &kGemma3};
+constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kQwen2, &kQwen3, &kGemma, &kGemma2, &kGemma3};
 
 }  // namespace
 

@@ -33,7 +33,7 @@ void read_layer_types(const ConfigReader& reader, std::int64_t window, DecoderCo
 /// `layer_types`.
 void read_qwen_windows(const ConfigReader& reader, DecoderConfig& config);
 
-/// What Gemma-2 and -3 share: scaled embedding, norms that add one, gelu, query_pre_attn_scalar.
+/// What the Gemmas share: scaled embedding, norms that add one, gelu, query_pre_attn_scalar.
 void read_gemma(const ConfigReader& reader, DecoderConfig& config);
 
 }  // namespace charm::model
