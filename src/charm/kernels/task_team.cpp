@@ -40,7 +40,7 @@ struct Call {
   internal::Part part;
   const void* body;
   std::atomic<bool> failed{false};
-  std::exception_ptr failure;  ///< of the thread that set `failed`
+  std::exception_ptr failure{};  ///< of the thread that set `failed`
 
   void run(std::int64_t index) {
     const bool before = std::exchange(inside_part, true);
