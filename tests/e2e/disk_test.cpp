@@ -54,7 +54,6 @@ TEST_F(Disk, EveryStageThatWritesOneFileNamesItAndLeavesNone) {
                                 path("c.json"), "--scores"},
                                all_scores()});
   expect_no_room({"prepare", "--input", responses("helper"), "--output", path("p.parquet")}, path("p.parquet"));
-  expect_no_room({"prepare", "--input", responses("helper"), "--output", path("p.jsonl.gz")}, path("p.jsonl.gz"));
   expect_no_room(measure, path("run/mismatch/rm.json"));
   expect_no_room(calibrate, path("c.json"));
   ASSERT_EQ(run_charm(measure).code, 0);
