@@ -55,8 +55,10 @@ def write_folder(twin, models, data, folder, seed):
     for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         if (source / file).exists():
             (folder / file).write_bytes((source / file).read_bytes())
-    if not (folder / "tokenizer_config.json").exists():
-        (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    # tokenizer.json as it is written: for some class names AutoTokenizer builds another tokenizer from the vocabulary (Llama-2's: other ids).
+    settings = folder / "tokenizer_config.json"
+    known = json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
+    settings.write_text(json.dumps({**known, "tokenizer_class": "PreTrainedTokenizerFast"}), encoding="utf-8")
     name, _, change = twin.template.partition(" ")
     template = (data / "chat_templates" / f"{name}.jinja").read_text(encoding="utf-8")
     if change == "-bos":
