@@ -27,6 +27,19 @@ void for_rows(std::int64_t rows, std::int64_t row_cost, const Body& body) {
   });
 }
 
+/// gate = f(gate) * up for every row, by the kernel of the element type.
+template <typename Float32Row, typename BFloat16Row, typename Element>
+void gate_rows(Float32Row* float32_row, BFloat16Row* bfloat16_row, Element* gate_TF, const Element* up_TF, std::int64_t rows,
+               std::int64_t width) {
+  for_rows(rows, 4 * width, [&](std::int64_t t) {
+    if constexpr (std::is_same_v<Element, float>) {
+      float32_row(gate_TF + t * width, up_TF + t * width, width);
+    } else {
+      bfloat16_row(bits(gate_TF + t * width), bits(up_TF + t * width), width);
+    }
+  });
+}
+
 }  // namespace
 
 template <typename Element>
@@ -60,38 +73,17 @@ void rope(Element* x_THE, const float* cos_TF, const float* sin_TF, std::int64_t
 
 template <typename Element>
 void silu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width) {
-  const RowKernels& k = dispatched();
-  for_rows(rows, 4 * width, [&](std::int64_t t) {
-    if constexpr (std::is_same_v<Element, float>) {
-      k.silu_mul_f32(gate_TF + t * width, up_TF + t * width, width);
-    } else {
-      k.silu_mul_bf16(bits(gate_TF + t * width), bits(up_TF + t * width), width);
-    }
-  });
+  gate_rows(dispatched().silu_mul_f32, dispatched().silu_mul_bf16, gate_TF, up_TF, rows, width);
 }
 
 template <typename Element>
 void gelu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width) {
-  const RowKernels& k = dispatched();
-  for_rows(rows, 4 * width, [&](std::int64_t t) {
-    if constexpr (std::is_same_v<Element, float>) {
-      k.gelu_mul_f32(gate_TF + t * width, up_TF + t * width, width);
-    } else {
-      k.gelu_mul_bf16(bits(gate_TF + t * width), bits(up_TF + t * width), width);
-    }
-  });
+  gate_rows(dispatched().gelu_mul_f32, dispatched().gelu_mul_bf16, gate_TF, up_TF, rows, width);
 }
 
 template <typename Element>
 void gelu_tanh_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width) {
-  const RowKernels& k = dispatched();
-  for_rows(rows, 4 * width, [&](std::int64_t t) {
-    if constexpr (std::is_same_v<Element, float>) {
-      k.gelu_tanh_mul_f32(gate_TF + t * width, up_TF + t * width, width);
-    } else {
-      k.gelu_tanh_mul_bf16(bits(gate_TF + t * width), bits(up_TF + t * width), width);
-    }
-  });
+  gate_rows(dispatched().gelu_tanh_mul_f32, dispatched().gelu_tanh_mul_bf16, gate_TF, up_TF, rows, width);
 }
 
 void head_layer(const float* x_SI, const float* weight_OI, const float* bias_O, float* out_SO, std::int64_t rows,

@@ -66,29 +66,22 @@ TEST_P(WidthTest, RmsNormAddsItsOffsetToTheWeight) {
   EXPECT_EQ(out, expected);
 }
 
-TEST_P(WidthTest, GeluMulEqualsTheReference) {
-  const std::size_t width = GetParam();
+/// A kernel gate = f(gate) * up on one row against its reference.
+template <typename Kernel, typename Reference>
+void expect_gelu(std::size_t width, const Kernel& kernel, const Reference& expect) {
   auto gate = normals(width, 3);
   for (float& g : gate) g *= 6.0f;
   gate[0] = -300.0f;  // exp() of the inner term is no float
   gate[1] = 300.0f;
   const auto up = normals(width, 4);
-  const auto expected = reference::gelu_mul(gate, up);
-  gelu_mul(gate.data(), up.data(), 1, static_cast<std::int64_t>(width));
+  const auto expected = expect(gate, up);
+  kernel(gate.data(), up.data(), 1, static_cast<std::int64_t>(width));
   for (std::size_t i = 0; i < width; ++i) EXPECT_NEAR(gate[i], expected[i], 2e-6 * (1 + std::abs(expected[i]))) << i;
 }
 
-TEST_P(WidthTest, GeluTanhMulEqualsTheReference) {
-  const std::size_t width = GetParam();
-  auto gate = normals(width, 3);
-  for (float& g : gate) g *= 6.0f;
-  gate[0] = -300.0f;  // exp() of the inner term is no float
-  gate[1] = 300.0f;
-  const auto up = normals(width, 4);
-  const auto expected = reference::gelu_tanh_mul(gate, up);
-  gelu_tanh_mul(gate.data(), up.data(), 1, static_cast<std::int64_t>(width));
-  for (std::size_t i = 0; i < width; ++i) EXPECT_NEAR(gate[i], expected[i], 2e-6 * (1 + std::abs(expected[i]))) << i;
-}
+TEST_P(WidthTest, GeluMulEqualsTheReference) { expect_gelu(GetParam(), gelu_mul<float>, reference::gelu_mul); }
+
+TEST_P(WidthTest, GeluTanhMulEqualsTheReference) { expect_gelu(GetParam(), gelu_tanh_mul<float>, reference::gelu_tanh_mul); }
 
 TEST_P(WidthTest, RopeEqualsTheReference) {
   const std::size_t width = GetParam();
