@@ -10,21 +10,16 @@ namespace {
 
 using nlohmann::ordered_json;
 
-const ordered_json* member(const ordered_json& object, const char* name) {
-  const auto it = object.is_object() ? object.find(name) : object.end();
-  return object.is_object() && it != object.end() && !it->is_null() ? &*it : nullptr;
-}
-
 std::string p_text(const ordered_json& part) {
-  const ordered_json* test = member(part, "mcnemar");
-  if (test == nullptr) return "";
-  const double p = test->value("p_value", 1.0);
+  const ordered_json& test = object_at(part, "mcnemar");
+  if (test.empty()) return "";
+  const double p = test.value("p_value", 1.0);
   return p < 0.001 ? "< 0.001" : fmt::format("{:.3f}", p);
 }
 
 std::string count_text(const ordered_json& part, const char* name) {
-  const ordered_json* count = member(part, name);
-  return count == nullptr ? "" : std::to_string(count->get<std::int64_t>());
+  const auto count = part.find(name);
+  return count == part.end() || count->is_null() ? "" : std::to_string(count->get<std::int64_t>());
 }
 
 /// "mean_score" as "mean score", "spearman" as "Spearman".
@@ -53,22 +48,19 @@ void add_rows(Table& table, const std::string& label, const ordered_json& part, 
 
 std::string comparison_html(const ComparisonFile& file, const std::string& before) {
   const ordered_json& json = file.json;
-  const bool is_arena = member(json, "correlations") != nullptr;
+  const ordered_json& correlations = object_at(json, "correlations");
+  const bool is_arena = !correlations.empty();
   Table table{fmt::format("{} against {}, on the same rows", file.model, before),
               {{"", false}, {before, true}, {file.model, true}, {"difference", true}},
               {}};
   if (!is_arena) table.columns.insert(table.columns.end(), {{"gained", true}, {"lost", true}, {"p", true}});
   for (const auto& [name, label] : {std::pair{"overall", "overall"}, std::pair{"overall_partial", "overall of the parts present"}}) {
-    if (const ordered_json* part = member(json, name)) add_rows(table, label, *part, !is_arena);
+    add_rows(table, label, object_at(json, name), !is_arena);
   }
   for (const char* group : {"sections", "domains"}) {
-    const ordered_json* parts = member(json, group);
-    if (parts == nullptr) continue;
-    for (const auto& [name, part] : parts->items()) add_rows(table, name, part, true);
+    for (const auto& [name, part] : object_at(json, group).items()) add_rows(table, name, part, true);
   }
-  if (is_arena) {
-    for (const auto& [measure, parts] : member(json, "correlations")->items()) add_rows(table, readable(measure), parts, false);
-  }
+  for (const auto& [measure, parts] : correlations.items()) add_rows(table, readable(measure), parts, false);
   return table.rows.empty() ? "" : table_html(table);
 }
 
@@ -79,10 +71,8 @@ std::string comparison_tables_html(const RunData& run, const std::string& benchm
   bool has_tests = false;
   for (const ComparisonFile& file : run.comparisons) {
     if (file.benchmark != benchmark) continue;
-    has_tests = has_tests || member(file.json, "correlations") == nullptr;
-    const ordered_json* a = member(file.json, "a");
-    const ordered_json* name = a == nullptr ? nullptr : member(*a, "name");
-    html += comparison_html(file, name == nullptr ? "before" : name->get<std::string>());
+    has_tests = has_tests || object_at(file.json, "correlations").empty();
+    html += comparison_html(file, object_at(file.json, "a").value("name", "before"));
   }
   if (!html.empty()) {
     html +=
@@ -101,12 +91,11 @@ std::optional<Measured> headline_difference(const RunData& run, const std::strin
   for (const ComparisonFile& file : run.comparisons) {
     if (file.model != model || file.benchmark != benchmark) continue;
     for (const char* name : {"overall", "overall_partial"}) {
-      if (const ordered_json* part = member(file.json, name)) return measured_at(*part, {"difference"});
+      const ordered_json& part = object_at(file.json, name);
+      if (!part.empty()) return measured_at(part, {"difference"});
     }
-    const ordered_json* correlations = member(file.json, "correlations");
-    const ordered_json* mean_score = correlations == nullptr ? nullptr : member(*correlations, "mean_score");
-    const ordered_json* spearman = mean_score == nullptr ? nullptr : member(*mean_score, "spearman");
-    if (spearman != nullptr) return measured_at(*spearman, {"difference"});
+    const ordered_json& mean_score = object_at(object_at(file.json, "correlations"), "mean_score");
+    if (const auto difference = measured_at(object_at(mean_score, "spearman"), {"difference"})) return difference;
   }
   return {};
 }
@@ -128,16 +117,16 @@ std::string probability_table_html(const RunData& run, const std::string& benchm
   for (const std::string& model : models_in_order(run, models)) {
     for (const EvaluationFile& evaluation : run.evaluations) {
       if (evaluation.benchmark != benchmark || evaluation.model != model) continue;
-      const ordered_json* probabilities = member(evaluation.json, "pair_probabilities");
-      const ordered_json* length = member(evaluation.json, "length_correlation");
-      if (probabilities == nullptr || length == nullptr) continue;
+      const ordered_json& probabilities = object_at(evaluation.json, "pair_probabilities");
+      const ordered_json& length = object_at(evaluation.json, "length_correlation");
+      if (probabilities.empty() || length.empty()) continue;
       const auto plain = [](const ordered_json& object, const char* name) {
         const std::optional<Measured> found = measured_at(object, {name});
         return found ? std::optional(found->value) : std::nullopt;
       };
-      table.rows.push_back({model, number_text(plain(*probabilities, "ece")), measured_text(measured_at(*probabilities, {"brier"})),
-                            measured_text(measured_at(*probabilities, {"log_loss"})), signed_text(plain(*length, "spearman"), 2),
-                            percent_text(plain(*length, "longer_preferred")), percent_text(plain(*length, "longer_chosen"))});
+      table.rows.push_back({model, number_text(plain(probabilities, "ece")), measured_text(measured_at(probabilities, {"brier"})),
+                            measured_text(measured_at(probabilities, {"log_loss"})), signed_text(plain(length, "spearman"), 2),
+                            percent_text(plain(length, "longer_preferred")), percent_text(plain(length, "longer_chosen"))});
     }
   }
   return table.rows.empty() ? "" : folded_table_html(table);

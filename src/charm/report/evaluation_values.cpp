@@ -7,12 +7,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-const ordered_json& member(const ordered_json& object, const char* name) {
-  static const ordered_json kNothing = ordered_json::object();
-  const auto it = object.find(name);
-  return it != object.end() && it->is_object() ? *it : kNothing;
-}
-
 void take(std::vector<NamedValue>& values, const ordered_json& object, const std::string& label,
           std::initializer_list<const char*> names, bool is_detail = false) {
   if (const auto measured = measured_at(object, names))
@@ -36,7 +30,7 @@ std::vector<NamedValue> evaluation_values(const EvaluationFile& evaluation) {
   const ordered_json& json = evaluation.json;
   std::vector<NamedValue> values;
   for (const char* side : {"mean_score", "win_rate"}) {
-    const ordered_json& correlations = member(member(json, "correlations"), side);
+    const ordered_json& correlations = object_at(object_at(json, "correlations"), side);
     const std::string label = side == std::string("mean_score") ? "mean score" : "win rate";
     take(values, correlations, label + ", Spearman", {"spearman"});
     take(values, correlations, label + ", Kendall", {"kendall"});
@@ -55,9 +49,9 @@ std::vector<NamedValue> evaluation_values(const EvaluationFile& evaluation) {
            {(std::string(name) + "_partial").c_str()});
     }
   }
-  take_members(values, member(json, "sections"), /*is_detail=*/false);
-  take_members(values, member(json, "domains"), /*is_detail=*/false);
-  take_members(values, member(json, "subsets"), /*is_detail=*/true);
+  take_members(values, object_at(json, "sections"), /*is_detail=*/false);
+  take_members(values, object_at(json, "domains"), /*is_detail=*/false);
+  take_members(values, object_at(json, "subsets"), /*is_detail=*/true);
   return values;
 }
 
@@ -70,7 +64,7 @@ std::optional<NamedValue> headline(const EvaluationFile& evaluation) {
 std::string evaluation_caveat(const EvaluationFile& evaluation) {
   const ordered_json& json = evaluation.json;
   std::string text;
-  if (const ordered_json& sampling = member(json, "sampling"); !sampling.empty()) {
+  if (const ordered_json& sampling = object_at(json, "sampling"); !sampling.empty()) {
     text += fmt::format("at most {} rows of each subset, drawn with seed {}; ",
                         sampling.value("limit_per_subset", 0), sampling.value("seed", 0));
   }

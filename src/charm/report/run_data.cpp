@@ -229,6 +229,12 @@ std::optional<Measured> measured_at(const ordered_json& object,
   return {};
 }
 
+const ordered_json& object_at(const ordered_json& object, const char* name) {
+  static const ordered_json kNothing = ordered_json::object();
+  const auto it = object.find(name);
+  return it != object.end() && it->is_object() ? *it : kNothing;
+}
+
 const MismatchFile* RunData::mismatch_of(const std::string& model) const {
   const auto it = std::find_if(mismatches.begin(), mismatches.end(),
                                [&](const auto& file) { return file.model == model; });

@@ -171,6 +171,9 @@ struct RunData {
 /// and kInput, naming the file, for one that cannot be understood.
 RunData read_run(const fs::path& run_dir);
 
+/// The object `name` inside `object`; an empty one where there is none.
+const nlohmann::ordered_json& object_at(const nlohmann::ordered_json& object, const char* name);
+
 /// "mean_score" of `object` with "mean_score_ci95"; empty where it is missing or null. The first of
 /// `names` that is there counts.
 std::optional<Measured> measured_at(const nlohmann::ordered_json& object,
