@@ -4,22 +4,36 @@
 #include <ATen/ops/log_sigmoid.h>
 #include <ATen/ops/tensor.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "charm/base/check.h"
 
 namespace charm::train {
 
-at::Tensor pair_loss_sum(const at::Tensor& scores_2P, const std::vector<float>& margins,
+at::Tensor pair_loss_sum(const at::Tensor& scores_S, const PairRows& pairs, PairLoss kind,
                          double centering) {
-  CHARM_CHECK(scores_2P.dim() == 1 && scores_2P.size(0) % 2 == 0,
-              "pairs need an even number of scores");
-  const at::Tensor scores_P2 = scores_2P.view({-1, 2});
-  const at::Tensor chosen_P = scores_P2.select(/*dim=*/1, 0);
-  const at::Tensor rejected_P = scores_P2.select(/*dim=*/1, 1);
-  at::Tensor difference_P = chosen_P - rejected_P;
-  if (!margins.empty()) difference_P = difference_P - at::tensor(margins, scores_2P.options());
-  at::Tensor loss = -at::log_sigmoid(difference_P).sum();
+  CHARM_CHECK(scores_S.dim() == 1, "one score per response");
+  CHARM_CHECK(pairs.chosen.size() == pairs.rejected.size(), "a pair has two sides");
+  const auto on_device = [&](const std::vector<std::int64_t>& rows) {
+    return at::tensor(rows, scores_S.options().dtype(at::kLong));
+  };
+  const at::Tensor chosen_P = scores_S.index_select(/*dim=*/0, on_device(pairs.chosen));
+  const at::Tensor rejected_P = scores_S.index_select(/*dim=*/0, on_device(pairs.rejected));
+  const at::Tensor difference_P = chosen_P - rejected_P;
+  at::Tensor loss;
+  if (kind == PairLoss::kBradleyTerry) {
+    loss = -at::log_sigmoid(difference_P).sum();
+  } else {
+    CHARM_CHECK(pairs.margins.size() == pairs.chosen.size(), "one margin per pair");
+    const at::Tensor margin_P = at::tensor(pairs.margins, scores_S.options().requires_grad(false));
+    if (kind == PairLoss::kMargin) {
+      loss = -at::log_sigmoid(difference_P - margin_P).sum();
+    } else {
+      // log sigmoid(-d) = log sigmoid(d) - d; 1 - sigmoid(m) = sigmoid(-m).
+      loss = (at::sigmoid(-margin_P) * difference_P - at::log_sigmoid(difference_P)).sum();
+    }
+  }
   if (centering != 0.0) {
     const at::Tensor sum_P = chosen_P + rejected_P;
     loss = loss + centering * (sum_P * sum_P).sum();
@@ -27,12 +41,12 @@ at::Tensor pair_loss_sum(const at::Tensor& scores_2P, const std::vector<float>& 
   return loss;
 }
 
-void PairCounts::add(const at::Tensor& scores_2P) {
-  const at::Tensor scores = scores_2P.detach().to(at::kCPU, at::kFloat).contiguous();
+void PairCounts::add(const at::Tensor& scores_S, const PairRows& pairs) {
+  const at::Tensor scores = scores_S.detach().to(at::kCPU, at::kFloat).contiguous();
   const float* values = scores.const_data_ptr<float>();
-  for (std::int64_t pair = 0; pair < scores.size(0) / 2; ++pair) {
-    const double difference =
-        static_cast<double>(values[2 * pair]) - static_cast<double>(values[2 * pair + 1]);
+  for (std::size_t pair = 0; pair < pairs.chosen.size(); ++pair) {
+    const double difference = static_cast<double>(values[pairs.chosen[pair]]) -
+                              static_cast<double>(values[pairs.rejected[pair]]);
     ++num_pairs;
     num_right += difference > 0.0 ? 1 : 0;
     sum_margin += difference;

@@ -6,36 +6,28 @@
 #include <vector>
 
 #include "charm/batch/token_batch.h"
+#include "charm/train/loss.h"
 
 namespace charm::train {
 
-/// A preference pair as tokens: what both sides begin with, and how each goes on. Each side ends
-/// with its pooled token.
+/// A preference pair as tokens. Each side is a whole sequence that ends with its pooled token.
 struct EncodedPair {
   std::string prompt_id;
-  std::vector<std::int32_t>
-      shared;  ///< longest common beginning, short enough that both sides keep a token of their own
-  std::vector<std::int32_t> chosen;    ///< behind `shared`; at least one token
-  std::vector<std::int32_t> rejected;  ///< behind `shared`; at least one token
+  std::vector<std::int32_t> chosen;    ///< at least one token
+  std::vector<std::int32_t> rejected;  ///< at least one token
   float margin = 0.0f;                 ///< the margin column, score units; 0 where absent
-
-  std::int64_t num_tokens() const {
-    return static_cast<std::int64_t>(shared.size() + chosen.size() + rejected.size());
-  }
 };
-
-/// Splits two whole sequences into a pair. Neither may be empty.
-EncodedPair make_pair(std::string prompt_id, const std::vector<std::int32_t>& chosen,
-                      const std::vector<std::int32_t>& rejected, float margin);
 
 /// Pairs that go through the model together.
 struct PairBatch {
-  batch::PackedBatch packed;   ///< responses alternate: chosen, rejected
-  std::vector<float> margins;  ///< one per pair
+  batch::PackedBatch packed;  ///< S different responses
+  PairRows pairs;             ///< where the sides of each pair lie among them
 };
 
-/// Packs whole pairs, in order, into batches of at most `budget_tokens`; a pair larger than the
-/// budget is a batch of its own.
+/// Packs pairs, in order, into batches of at most `budget_tokens`; a pair larger than the budget is
+/// a batch of its own. What the sides of a pair begin with stands there once, and so does a response
+/// that occurs in several neighbouring pairs of one prompt: all pairs of K responses cost K
+/// responses, not K (K - 1) (as Ouyang et al. 2022, arXiv 2203.02155, section 3.5).
 /// @param order  numbers of the pairs to take
 std::vector<PairBatch> pack_pairs(std::span<const EncodedPair> pairs,
                                   std::span<const std::size_t> order, std::int64_t budget_tokens);

@@ -37,12 +37,13 @@ std::vector<std::int32_t> encode_side(const Conversation& conversation,
 
 EncodedPair encode_pair(const PreferencePair& pair, const text::ConversationEncoder& encoder,
                         const EncodePairsOptions& options) {
-  if (options.use_margin && !pair.margin) {
-    throw Error(ErrorKind::kInput, "the pair has no margin, which --use-margin needs");
+  if (options.needs_margin && !pair.margin) {
+    throw Error(ErrorKind::kInput, "the pair has no margin, which --use-margin and --soft-labels need");
   }
-  const float margin = options.use_margin ? static_cast<float>(*pair.margin) : 0.0f;
-  return make_pair(pair.prompt_id, encode_side(pair.chosen, encoder, options),
-                   encode_side(pair.rejected, encoder, options), margin);
+  return {.prompt_id = pair.prompt_id,
+          .chosen = encode_side(pair.chosen, encoder, options),
+          .rejected = encode_side(pair.rejected, encoder, options),
+          .margin = options.needs_margin ? static_cast<float>(*pair.margin) : 0.0f};
 }
 
 }  // namespace

@@ -6,6 +6,9 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
 
 #include "charm/base/check.h"
 #include "charm/base/hashing.h"
@@ -34,20 +37,38 @@ Split split_by_prompt(std::span<const EncodedPair> pairs, double eval_fraction,
   return split;
 }
 
-PairOrder::PairOrder(std::size_t num_pairs, std::uint64_t seed)
-    : num_pairs_(num_pairs), seed_(seed) {
-  CHARM_CHECK(num_pairs > 0, "no pairs to order");
+std::vector<std::vector<std::size_t>> shuffled_units(std::span<const EncodedPair> pairs,
+                                                     Shuffle shuffle) {
+  std::vector<std::vector<std::size_t>> units;
+  std::unordered_map<std::string_view, std::size_t> unit_of;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    std::size_t unit = units.size();
+    if (shuffle == Shuffle::kPrompts) unit = unit_of.emplace(pairs[i].prompt_id, unit).first->second;
+    if (unit == units.size()) units.emplace_back();
+    units[unit].push_back(i);
+  }
+  return units;
+}
+
+PairOrder::PairOrder(std::vector<std::vector<std::size_t>> units, std::uint64_t seed)
+    : units_(std::move(units)), seed_(seed) {
+  for (const std::vector<std::size_t>& unit : units_) num_pairs_ += unit.size();
+  CHARM_CHECK(num_pairs_ > 0, "no pairs to order");
 }
 
 const std::vector<std::size_t>& PairOrder::epoch(std::int64_t number) {
   if (number != current_) {
-    permutation_.resize(num_pairs_);
-    std::iota(permutation_.begin(), permutation_.end(), std::size_t{0});
+    std::vector<std::size_t> permutation(units_.size());
+    std::iota(permutation.begin(), permutation.end(), std::size_t{0});
     RandomStream stream(seed_, "train_order", static_cast<std::uint64_t>(number));
-    stream.shuffle(permutation_);
+    stream.shuffle(permutation);
+    order_.clear();
+    for (const std::size_t unit : permutation) {
+      order_.insert(order_.end(), units_[unit].begin(), units_[unit].end());
+    }
     current_ = number;
   }
-  return permutation_;
+  return order_;
 }
 
 std::vector<std::size_t> PairOrder::take(std::int64_t begin, std::int64_t end) {

@@ -45,6 +45,10 @@ void check_options(const TrainOptions& o) {
   require(o.budget_tokens > 0, "budget-tokens", static_cast<double>(o.budget_tokens), "at least 1");
   require(o.centering >= 0.0 && std::isfinite(o.centering), "centering", o.centering,
           "a number from 0 up");
+  if (o.use_margin && o.soft_labels) {
+    throw Error(ErrorKind::kUsage,
+                "--use-margin and --soft-labels give the margin column two meanings; keep one");
+  }
   require(in_unit(o.eval_fraction), "eval-fraction", o.eval_fraction, "a number in [0, 1)");
   require(o.eval_every >= 0, "eval-every", static_cast<double>(o.eval_every), "0 or more");
   require(o.max_eval_pairs >= 0, "max-eval-pairs", static_cast<double>(o.max_eval_pairs),
@@ -74,6 +78,8 @@ storage::Manifest make_manifest(const TrainOptions& o, std::string_view dtype,
       .option("budget-tokens", o.budget_tokens)
       .option("centering", o.centering)
       .option("use-margin", o.use_margin)
+      .option("soft-labels", o.soft_labels)
+      .option("shuffle", o.shuffle == Shuffle::kPrompts ? "prompts" : "pairs")
       .option("eval-fraction", o.eval_fraction)
       .option("eval-every", o.eval_every)
       .option("max-eval-pairs", o.max_eval_pairs)

@@ -97,7 +97,7 @@ Data read_data(const TrainOptions& options, const model::DecoderConfig& config,
                const text::ConversationEncoder& encoder) {
   const EncodePairsOptions encode{.pad_token_id = config.pad_token_id,
                                   .vocab_size = config.vocab_size,
-                                  .use_margin = options.use_margin,
+                                  .needs_margin = options.use_margin || options.soft_labels,
                                   .max_bad_rows = options.max_bad_rows};
   const auto read = [&](const fs::path& path, EncodePairsOptions how) {
     return encode_pairs(storage::read_preferences(path, {.max_bad_rows = options.max_bad_rows}),
@@ -109,7 +109,7 @@ Data read_data(const TrainOptions& options, const model::DecoderConfig& config,
   std::set<std::string> held_out_prompts;
   if (options.eval_preferences) {
     EncodePairsOptions without_margin = encode;
-    without_margin.use_margin = false;
+    without_margin.needs_margin = false;
     data.held_out = read(*options.eval_preferences, without_margin);
     for (const EncodedPair& pair : data.held_out) held_out_prompts.insert(pair.prompt_id);
   }

@@ -25,6 +25,13 @@ enum class SaveDType {
   kSource,    ///< as the source folder's config.json says
 };
 
+/// What stays together when the order of the pairs is drawn.
+enum class Shuffle {
+  kPairs,    ///< nothing: every step sees as many prompts as it can
+  kPrompts,  ///< the pairs of a prompt, whose responses then go through the model once for all of
+             ///< them
+};
+
 struct TrainOptions {
   std::filesystem::path
       model;  ///< Hugging Face folder of the reward model (or of the causal LM with `new_head`)
@@ -51,6 +58,9 @@ struct TrainOptions {
       0.0;  ///< coefficient of mean((r_chosen + r_rejected)^2); TRL users take 0.01; 0 turns it off
   bool use_margin =
       false;  ///< loss -log sigmoid(r_chosen - r_rejected - margin) with the pairs' margin column
+  bool soft_labels = false;  ///< the chosen side wins with probability sigmoid(margin column), so that
+                             ///< score differences become the margins; not with `use_margin`
+  Shuffle shuffle = Shuffle::kPairs;  ///< kPrompts where prompts have many pairs (`prefer --pairs all`)
 
   std::optional<std::filesystem::path>
       eval_preferences;         ///< held-out pairs; otherwise a share of the prompts is held out

@@ -13,7 +13,6 @@
 #include "charm/base/check.h"
 #include "charm/base/log.h"
 #include "charm/train/checkpointed_step.h"
-#include "charm/train/split.h"
 #include "charm/train/train_checkpoint.h"
 
 namespace charm::train {
@@ -32,6 +31,11 @@ std::int64_t count_seen(const TrainOptions& options, std::int64_t num_pairs) {
   const auto seen =
       static_cast<std::int64_t>(std::llround(options.epochs * static_cast<double>(num_pairs)));
   return options.max_steps > 0 ? std::min(seen, options.max_steps * options.pairs_per_step) : seen;
+}
+
+PairLoss pair_loss_of(const TrainOptions& options) {
+  if (options.soft_labels) return PairLoss::kSoftLabels;
+  return options.use_margin ? PairLoss::kMargin : PairLoss::kBradleyTerry;
 }
 
 double mean_of_last_tenth(const std::vector<double>& losses) {
@@ -54,7 +58,7 @@ EvalSummary evaluate_pairs(const TrainableModel& model, std::span<const EncodedP
   std::iota(order.begin(), order.end(), std::size_t{0});
   PairCounts counts;
   for (const PairBatch& batch : pack_pairs(pairs, order, budget_tokens)) {
-    counts.add(model.decoder().forward(model.decoder().layout(batch.packed)));
+    counts.add(model.decoder().forward(model.decoder().layout(batch.packed)), batch.pairs);
   }
   const auto n = static_cast<double>(counts.num_pairs);
   return {counts.num_pairs, static_cast<double>(counts.num_right) / n, counts.sum_loss / n,
@@ -68,6 +72,7 @@ Trainer::Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs
       train_pairs_(train_pairs),
       eval_pairs_(eval_pairs),
       options_(options),
+      order_(shuffled_units(train_pairs, options.shuffle), options.seed),
       work_(std::move(work)),
       fingerprint_(std::move(fingerprint)),
       num_steps_(count_steps(options, static_cast<std::int64_t>(train_pairs.size()))),
@@ -84,22 +89,21 @@ StepMetrics Trainer::take_step(std::int64_t step) {
   const std::int64_t seen = count_seen(options_, static_cast<std::int64_t>(train_pairs_.size()));
   const std::int64_t begin = step * options_.pairs_per_step;
   const std::int64_t end = std::min(begin + options_.pairs_per_step, seen);
-  const std::vector<std::size_t> order =
-      PairOrder(train_pairs_.size(), options_.seed).take(begin, end);
+  const std::vector<std::size_t> order = order_.take(begin, end);
   const auto num_pairs = static_cast<double>(order.size());
 
   model_.zero_gradients();
   StepMetrics metrics;
   PairCounts counts;
   for (const PairBatch& batch : pack_pairs(train_pairs_, order, options_.budget_tokens)) {
-    const std::vector<float> margins = options_.use_margin ? batch.margins : std::vector<float>();
     const ScoreLoss loss = [&](const at::Tensor& scores) {
-      return pair_loss_sum(scores, margins, options_.centering) / num_pairs;
+      return pair_loss_sum(scores, batch.pairs, pair_loss_of(options_), options_.centering) /
+             num_pairs;
     };
     const BatchResult result = accumulate_gradients(model_, batch.packed, loss, kept_blocks_);
     metrics.loss += result.loss;
     metrics.num_tokens += batch.packed.num_tokens();
-    counts.add(result.scores_S);
+    counts.add(result.scores_S, batch.pairs);
   }
   metrics.grad_norm = clip_gradients(model_.parameters(), options_.clip_norm);
   if (!std::isfinite(metrics.loss) || !std::isfinite(metrics.grad_norm)) {

@@ -13,6 +13,7 @@
 #include "charm/train/optimizer.h"
 #include "charm/train/pair_batch.h"
 #include "charm/train/schedule.h"
+#include "charm/train/split.h"
 #include "charm/train/train_stage.h"
 #include "charm/train/trainable_model.h"
 
@@ -57,6 +58,7 @@ class Trainer {
   std::span<const EncodedPair> train_pairs_;
   std::span<const EncodedPair> eval_pairs_;
   TrainOptions options_;
+  PairOrder order_;
   WorkFolder work_;
   std::string fingerprint_;
   std::int64_t num_steps_;

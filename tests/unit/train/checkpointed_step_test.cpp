@@ -26,7 +26,12 @@ PairBatch one_batch(std::size_t num_pairs) {
 }
 
 const ScoreLoss kLoss = [](const at::Tensor& scores) {
-  return pair_loss_sum(scores, {}, 0.01) / 6.0;
+  PairRows pairs;
+  for (std::int64_t row = 0; row < scores.size(0); row += 2) {
+    pairs.chosen.push_back(row);
+    pairs.rejected.push_back(row + 1);
+  }
+  return pair_loss_sum(scores, pairs, PairLoss::kBradleyTerry, 0.01) / 6.0;
 };
 
 /// Gradients of the same loss by plain autograd through the whole decoder.
@@ -162,6 +167,42 @@ TEST(BlocksThatFit, IsAtLeastOneAndAtMostAll) {
   const model::DecoderConfig config = tiny_config(4);
   EXPECT_EQ(blocks_that_fit(config, at::kFloat, 4096, 0.0), 1);
   EXPECT_EQ(blocks_that_fit(config, at::kFloat, 4096, 1e12), 4);
+}
+
+// All pairs of five responses to two prompts: together they go through the model once each.
+TEST(AccumulateGradients, SharedResponsesEqualPairsByThemselves) {
+  const auto drawn = tiny_pairs(5);
+  std::vector<EncodedPair> pairs;
+  for (const char* prompt : {"p", "q"}) {
+    for (std::size_t i = 0; i < drawn.size(); ++i) {
+      for (std::size_t j = i + 1; j < drawn.size(); ++j) {
+        std::vector<std::int32_t> a = {1, 4, *prompt == 'p' ? 9 : 10}, b = a;
+        a.insert(a.end(), drawn[i].chosen.begin(), drawn[i].chosen.end());
+        b.insert(b.end(), drawn[j].chosen.begin(), drawn[j].chosen.end());
+        pairs.push_back({prompt, a, b, 0.25f * static_cast<float>(j)});
+      }
+    }
+  }
+  std::vector<std::size_t> order(pairs.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto gradients = [&](std::int64_t budget_tokens, std::size_t num_batches) {
+    TrainableModel model = tiny_model({}, 2);
+    model.zero_gradients();
+    const std::vector<PairBatch> batches = pack_pairs(pairs, order, budget_tokens);
+    EXPECT_EQ(batches.size(), num_batches);
+    for (const PairBatch& batch : batches) {
+      accumulate_gradients(model, batch.packed, [&](const at::Tensor& scores) {
+        return pair_loss_sum(scores, batch.pairs, PairLoss::kSoftLabels, 0.01) / 20.0;
+      });
+    }
+    std::map<std::string, at::Tensor> all;
+    for (const Parameter& parameter : model.parameters()) all[parameter.name] = parameter.gradient.clone();
+    return all;
+  };
+  const auto together = gradients(1 << 20, 1), apart = gradients(1, 20);
+  for (const auto& [name, gradient] : together) {
+    EXPECT_LT(relative_difference(gradient, apart.at(name)), 1e-4) << name;
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
 namespace charm::train {
 namespace {
@@ -14,34 +15,75 @@ at::Tensor scores_of(std::vector<float> values) {
   return at::tensor(values, at::TensorOptions().dtype(at::kFloat));
 }
 
+PairRows rows_of(std::vector<std::int64_t> chosen, std::vector<std::int64_t> rejected,
+                 std::vector<float> margins = {}) {
+  return {std::move(chosen), std::move(rejected), std::move(margins)};
+}
+
 TEST(PairLoss, IsMinusLogSigmoidOfTheDifference) {
   const at::Tensor scores = scores_of({1.0f, 0.25f, -2.0f, 1.0f});
-  EXPECT_NEAR(pair_loss_sum(scores, {}, 0.0).item<double>(), softplus(-0.75) + softplus(3.0), 1e-6);
-  EXPECT_NEAR(pair_loss_sum(scores, {0.5f, 0.0f}, 0.0).item<double>(),
-              softplus(-0.25) + softplus(3.0), 1e-6);
-  EXPECT_NEAR(pair_loss_sum(scores, {}, 0.1).item<double>(),
+  const PairRows pairs = rows_of({0, 2}, {1, 3}, {0.5f, 0.0f});
+  const auto loss = [&](PairLoss kind, double centering) {
+    return pair_loss_sum(scores, pairs, kind, centering).item<double>();
+  };
+  EXPECT_NEAR(loss(PairLoss::kBradleyTerry, 0.0), softplus(-0.75) + softplus(3.0), 1e-6);
+  EXPECT_NEAR(loss(PairLoss::kMargin, 0.0), softplus(-0.25) + softplus(3.0), 1e-6);
+  EXPECT_NEAR(loss(PairLoss::kBradleyTerry, 0.1),
               softplus(-0.75) + softplus(3.0) + 0.1 * (1.25 * 1.25 + 1.0), 1e-6);
 }
 
-TEST(PairLoss, GradientIsSigmoidMinusOne) {
-  at::Tensor scores = scores_of({1.0f, 0.25f});
+TEST(PairLoss, SoftLabelsAreTheCrossEntropyWithTheMarginsProbability) {
+  const double d = 0.75, p = 1.0 / (1.0 + std::exp(-2.0));
+  const double expected = p * softplus(-d) + (1.0 - p) * softplus(d);
+  EXPECT_NEAR(pair_loss_sum(scores_of({1.0f, 0.25f}), rows_of({0}, {1}, {2.0f}),
+                            PairLoss::kSoftLabels, 0.0)
+                  .item<double>(),
+              expected, 1e-6);
+}
+
+at::Tensor gradient_of(std::vector<float> values, const PairRows& pairs, PairLoss kind) {
+  at::Tensor scores = scores_of(std::move(values));
   scores.set_requires_grad(true);
-  pair_loss_sum(scores, {}, 0.0).backward();
+  pair_loss_sum(scores, pairs, kind, 0.0).backward();
+  return scores.grad();
+}
+
+TEST(PairLoss, GradientIsSigmoidMinusOne) {
+  const at::Tensor gradient = gradient_of({1.0f, 0.25f}, rows_of({0}, {1}), PairLoss::kBradleyTerry);
   const double expected = 1.0 / (1.0 + std::exp(-0.75)) - 1.0;
-  EXPECT_NEAR(scores.grad()[0].item<double>(), expected, 1e-6);
-  EXPECT_NEAR(scores.grad()[1].item<double>(), -expected, 1e-6);
+  EXPECT_NEAR(gradient[0].item<double>(), expected, 1e-6);
+  EXPECT_NEAR(gradient[1].item<double>(), -expected, 1e-6);
+}
+
+TEST(PairLoss, SoftLabelsLeaveAPairAloneThatStandsAtItsMargin) {
+  const at::Tensor right = gradient_of({1.0f, 0.25f}, rows_of({0}, {1}, {0.75f}), PairLoss::kSoftLabels);
+  EXPECT_NEAR(right[0].item<double>(), 0.0, 1e-7);
+  const at::Tensor apart = gradient_of({2.0f, 0.25f}, rows_of({0}, {1}, {0.75f}), PairLoss::kSoftLabels);
+  EXPECT_NEAR(apart[0].item<double>(), 1.0 / (1.0 + std::exp(-1.75)) - 1.0 / (1.0 + std::exp(-0.75)), 1e-6);
+}
+
+TEST(PairLoss, AResponseOfTwoPairsCollectsBothGradients) {
+  const at::Tensor shared =
+      gradient_of({1.0f, 0.25f, -0.25f}, rows_of({0, 1}, {1, 2}), PairLoss::kBradleyTerry);
+  const auto part = [](double d) { return 1.0 / (1.0 + std::exp(-d)) - 1.0; };
+  EXPECT_NEAR(shared[0].item<double>(), part(0.75), 1e-6);
+  EXPECT_NEAR(shared[1].item<double>(), part(0.5) - part(0.75), 1e-6);
+  EXPECT_NEAR(shared[2].item<double>(), -part(0.5), 1e-6);
 }
 
 TEST(PairLoss, LargeDifferencesNeitherOverflowNorVanish) {
-  EXPECT_NEAR(pair_loss_sum(scores_of({-500.0f, 500.0f}), {}, 0.0).item<double>(), 1000.0, 1e-3);
+  const at::Tensor scores = scores_of({-500.0f, 500.0f});
+  const PairRows pairs = rows_of({0}, {1}, {500.0f});
+  EXPECT_NEAR(pair_loss_sum(scores, pairs, PairLoss::kBradleyTerry, 0.0).item<double>(), 1000.0, 1e-3);
+  EXPECT_NEAR(pair_loss_sum(scores, pairs, PairLoss::kSoftLabels, 0.0).item<double>(), 1000.0, 1e-3);
   PairCounts counts;
-  counts.add(scores_of({-500.0f, 500.0f}));
+  counts.add(scores, pairs);
   EXPECT_NEAR(counts.sum_loss, 1000.0, 1e-9);
 }
 
 TEST(PairCounts, ATieIsWrong) {
   PairCounts counts;
-  counts.add(scores_of({1.0f, 1.0f, 2.0f, 1.0f}));
+  counts.add(scores_of({1.0f, 1.0f, 2.0f, 1.0f}), rows_of({0, 2}, {1, 3}));
   EXPECT_EQ(counts.num_pairs, 2);
   EXPECT_EQ(counts.num_right, 1);
   EXPECT_DOUBLE_EQ(counts.sum_margin, 1.0);

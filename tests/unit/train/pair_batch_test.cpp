@@ -6,47 +6,100 @@ namespace charm::train {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
+using Rows = std::vector<std::int64_t>;
 
-TEST(MakePair, SharesTheLongestCommonBeginning) {
-  const EncodedPair pair = make_pair("p", {1, 2, 3, 4}, {1, 2, 5}, 0.5f);
-  EXPECT_EQ(pair.shared, (Ids{1, 2}));
-  EXPECT_EQ(pair.chosen, (Ids{3, 4}));
-  EXPECT_EQ(pair.rejected, (Ids{5}));
-  EXPECT_EQ(pair.num_tokens(), 5);
+PairBatch pack_all(const std::vector<EncodedPair>& pairs) {
+  std::vector<std::size_t> order(pairs.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  const std::vector<PairBatch> batches = pack_pairs(pairs, order, 1 << 20);
+  EXPECT_EQ(batches.size(), 1U);
+  return batches.front();
 }
 
-TEST(MakePair, EachSideKeepsATokenOfItsOwn) {
-  const EncodedPair same = make_pair("p", {1, 2}, {1, 2}, 0.0f);
-  EXPECT_EQ(same.shared, (Ids{1}));
-  EXPECT_EQ(same.chosen, (Ids{2}));
-  const EncodedPair prefix = make_pair("p", {1, 2}, {1, 2, 3}, 0.0f);
-  EXPECT_EQ(prefix.chosen, (Ids{2}));
-  EXPECT_EQ(prefix.rejected, (Ids{2, 3}));
-  EXPECT_EQ(make_pair("p", {1}, {2, 3}, 0.0f).shared, Ids{});
+/// Whole sequences as the model sees them.
+std::vector<Ids> sequences_of(const batch::PackedBatch& packed) {
+  std::vector<Ids> sequences;
+  for (const batch::Segment& segment : packed.responses) {
+    Ids& ids = sequences.emplace_back();
+    const auto add = [&](std::int64_t begin, std::int64_t length) {
+      ids.insert(ids.end(), packed.ids.begin() + begin, packed.ids.begin() + begin + length);
+    };
+    add(segment.prompt_begin, segment.prompt_length);
+    add(segment.response_begin, segment.response_length);
+  }
+  return sequences;
+}
+
+TEST(PackPairs, SharesTheLongestCommonBeginning) {
+  const PairBatch batch = pack_all({{"p", {1, 2, 3, 4}, {1, 2, 5}, 0.5f}});
+  EXPECT_EQ(batch.packed.ids, (Ids{1, 2, 3, 4, 5}));
+  EXPECT_EQ(batch.pairs.chosen, Rows{0});
+  EXPECT_EQ(batch.pairs.rejected, Rows{1});
+  EXPECT_EQ(batch.pairs.margins, std::vector<float>{0.5f});
+}
+
+TEST(PackPairs, EachSideKeepsATokenOfItsOwn) {
+  EXPECT_EQ(pack_all({{"p", {1, 2}, {1, 2, 3}, 0.0f}}).packed.ids, (Ids{1, 2, 2, 3}));
+  EXPECT_EQ(pack_all({{"p", {1}, {2, 3}, 0.0f}}).packed.ids, (Ids{1, 2, 3}));
+  const PairBatch same = pack_all({{"p", {1, 2}, {1, 2}, 0.0f}});
+  EXPECT_EQ(same.packed.ids, (Ids{1, 2}));
+  EXPECT_EQ(same.pairs.chosen, same.pairs.rejected);
 }
 
 TEST(PackPairs, KeepsPairsWholeAndInOrder) {
   std::vector<EncodedPair> pairs;
-  for (std::int32_t i = 0; i < 5; ++i)
-    pairs.push_back(make_pair("p", {10, i, 20}, {10, i, 21, 22}, static_cast<float>(i)));
+  for (std::int32_t i = 0; i < 5; ++i) {
+    pairs.push_back({std::to_string(i), {10, i, 20}, {10, i, 21, 22}, static_cast<float>(i)});
+  }
   const std::vector<std::size_t> order = {4, 0, 2, 1};
   const std::vector<PairBatch> batches = pack_pairs(pairs, order, /*budget_tokens=*/10);
   ASSERT_EQ(batches.size(), 2U);
   EXPECT_EQ(batches[0].packed.ids, (Ids{10, 4, 20, 21, 22, 10, 0, 20, 21, 22}));
   EXPECT_EQ(batches[0].packed.rows, (std::vector<std::size_t>{0, 1, 2, 3}));
-  EXPECT_EQ(batches[0].margins, (std::vector<float>{4.0f, 0.0f}));
-  EXPECT_EQ(batches[1].margins, (std::vector<float>{2.0f, 1.0f}));
+  EXPECT_EQ(batches[0].pairs.margins, (std::vector<float>{4.0f, 0.0f}));
+  EXPECT_EQ(batches[1].pairs.margins, (std::vector<float>{2.0f, 1.0f}));
 }
 
 TEST(PackPairs, APairAboveTheBudgetStandsAlone) {
-  const std::vector<EncodedPair> pairs = {make_pair("p", {1, 2}, {1, 3}, 0.0f),
-                                          make_pair("p", Ids(50, 7), Ids(50, 8), 0.0f),
-                                          make_pair("p", {1, 2}, {1, 3}, 0.0f)};
+  const std::vector<EncodedPair> pairs = {
+      {"p", {1, 2}, {1, 3}, 0.0f}, {"p", Ids(50, 7), Ids(50, 8), 0.0f}, {"p", {1, 2}, {1, 3}, 0.0f}};
   const std::vector<std::size_t> order = {0, 1, 2};
   const std::vector<PairBatch> batches = pack_pairs(pairs, order, 10);
   ASSERT_EQ(batches.size(), 3U);
   EXPECT_EQ(batches[1].packed.num_tokens(), 100);
   EXPECT_TRUE(pack_pairs(pairs, {}, 10).empty());
+}
+
+// Three responses, all pairs of them, and another prompt before and behind.
+TEST(PackPairs, AResponseOfSeveralPairsStandsThereOnce) {
+  const Ids a = {1, 2, 5}, b = {1, 2, 6, 7}, c = {1, 2, 6, 8, 9}, other = {1, 3, 4}, last = {1, 3, 5};
+  const PairBatch batch = pack_all({{"q", other, last, 0.0f},
+                                    {"p", a, b, 1.0f},
+                                    {"p", c, a, 2.0f},
+                                    {"p", b, c, 3.0f},
+                                    {"r", last, other, 0.0f}});
+  EXPECT_EQ(batch.packed.ids, (Ids{1, 3, 4, 5, 1, 2, 5, 6, 7, 6, 8, 9, 1, 3, 5, 4}));
+  EXPECT_EQ(sequences_of(batch.packed), (std::vector<Ids>{other, last, a, b, c, last, other}));
+  EXPECT_EQ(batch.pairs.chosen, (Rows{0, 2, 4, 3, 5}));
+  EXPECT_EQ(batch.pairs.rejected, (Rows{1, 3, 2, 4, 6}));
+}
+
+TEST(PackPairs, AGroupThatOutgrowsTheBudgetGoesOnInTheNextBatch) {
+  const Ids a = {1, 2, 5}, b = {1, 2, 6, 7}, c = {1, 2, 6, 8, 9};
+  const std::vector<EncodedPair> pairs = {{"p", a, b, 0.0f}, {"p", c, a, 0.0f}, {"p", b, c, 0.0f}};
+  const std::vector<std::size_t> order = {0, 1, 2};
+  const std::vector<PairBatch> batches = pack_pairs(pairs, order, 6);
+  ASSERT_EQ(batches.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::vector<Ids> sequences = sequences_of(batches[i].packed);
+    EXPECT_EQ(sequences[static_cast<std::size_t>(batches[i].pairs.chosen[0])], pairs[i].chosen);
+    EXPECT_EQ(sequences[static_cast<std::size_t>(batches[i].pairs.rejected[0])], pairs[i].rejected);
+  }
+}
+
+TEST(PackPairs, OnePromptIdOverDifferentConversationsDoesNotLoseWhatPairsShare) {
+  const PairBatch batch = pack_all({{"p", {1, 2, 3, 4}, {1, 2, 3, 5}, 0.0f}, {"p", {6, 7, 8, 4}, {6, 7, 8, 5}, 0.0f}});
+  EXPECT_EQ(batch.packed.ids, (Ids{1, 2, 3, 4, 5, 6, 7, 8, 4, 5}));
 }
 
 }  // namespace

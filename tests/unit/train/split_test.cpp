@@ -13,7 +13,7 @@ namespace {
 std::vector<EncodedPair> pairs_of(std::size_t num_prompts, std::size_t pairs_per_prompt) {
   std::vector<EncodedPair> pairs;
   for (std::size_t i = 0; i < num_prompts * pairs_per_prompt; ++i) {
-    pairs.push_back(make_pair(fmt::format("prompt-{}", i % num_prompts), {1, 2}, {1, 3}, 0.0f));
+    pairs.push_back({fmt::format("prompt-{}", i % num_prompts), {1, 2}, {1, 3}, 0.0f});
   }
   return pairs;
 }
@@ -51,15 +51,32 @@ TEST(SplitByPrompt, HoldsOutAtLeastOneAndNeverAll) {
 }
 
 TEST(PairOrder, EveryEpochIsAPermutationOfItsOwn) {
-  PairOrder order(10, 5);
+  const auto pairs = pairs_of(10, 1);
+  const auto order_of = [&](std::uint64_t seed) { return PairOrder(shuffled_units(pairs, Shuffle::kPairs), seed); };
+  PairOrder order = order_of(5);
   const auto first = order.take(0, 10), second = order.take(10, 20);
   EXPECT_THAT(first, testing::UnorderedElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
   EXPECT_THAT(second, testing::UnorderedElementsAreArray(first));
   EXPECT_NE(first, second);
-  const auto across = PairOrder(10, 5).take(7, 13);
+  const auto across = order_of(5).take(7, 13);
   EXPECT_TRUE(std::equal(across.begin(), across.begin() + 3, first.begin() + 7));
   EXPECT_TRUE(std::equal(across.begin() + 3, across.end(), second.begin()));
-  EXPECT_NE(PairOrder(10, 6).take(0, 10), first);
+  EXPECT_NE(order_of(6).take(0, 10), first);
+}
+
+TEST(PairOrder, PromptsStayTogetherWhereAsked) {
+  const auto pairs = pairs_of(8, 3);  // pair i belongs to prompt i % 8
+  PairOrder order(shuffled_units(pairs, Shuffle::kPrompts), 5);
+  const auto first = order.take(0, 24), second = order.take(24, 48);
+  std::set<std::size_t> seen;
+  for (std::size_t i = 0; i < 24; i += 3) {
+    const std::size_t prompt = first[i] % 8;
+    EXPECT_TRUE(seen.insert(prompt).second);
+    EXPECT_THAT(std::vector<std::size_t>(first.begin() + static_cast<std::ptrdiff_t>(i),
+                                         first.begin() + static_cast<std::ptrdiff_t>(i) + 3),
+                testing::ElementsAre(prompt, prompt + 8, prompt + 16));
+  }
+  EXPECT_NE(first, second);
 }
 
 }  // namespace

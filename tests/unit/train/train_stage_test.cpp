@@ -213,6 +213,10 @@ TEST_F(TrainStage, BadPairsAreNamed) {
   options_.use_margin = true;
   EXPECT_THAT(failure(options_, ErrorKind::kInput),
               AllOf(HasSubstr("pair 1"), HasSubstr("--use-margin")));
+  options_.soft_labels = true;
+  EXPECT_THAT(failure(options_, ErrorKind::kUsage), HasSubstr("--use-margin and --soft-labels"));
+  options_.use_margin = false;
+  EXPECT_THAT(failure(options_, ErrorKind::kInput), HasSubstr("--soft-labels"));
 }
 
 TEST_F(TrainStage, HeldOutPairsOfAFile) {

@@ -135,6 +135,27 @@ TEST_F(TrainerTest, CountsStepsOfFractionsAndLimits) {
   EXPECT_EQ(count_steps(options_, 41), 4);
 }
 
+TEST_F(TrainerTest, SoftLabelsBringDifferencesToTheMarginsInsteadOfApart) {
+  for (EncodedPair& pair : train_) pair.margin = 0.5f;
+  for (EncodedPair& pair : eval_) pair.margin = 0.5f;
+  options_.epochs = 12;
+  TrainableModel hard = tiny_model(), soft = tiny_model();
+  EXPECT_GT(run(hard, "hard", options_).eval_after->margin, 1.0);
+  options_.soft_labels = true;
+  EXPECT_NEAR(run(soft, "soft", options_).eval_after->margin, 0.5, 0.25);
+}
+
+TEST_F(TrainerTest, ContinuesBitForBitWherePromptsStayTogether) {
+  options_.shuffle = Shuffle::kPrompts;
+  TrainableModel whole = tiny_model(), halves = tiny_model();
+  run(whole, "whole", options_);
+  TrainOptions half = options_;
+  half.stop_after_steps = 7;
+  run(halves, "halves", half);
+  run(halves, "halves", options_);
+  expect_equal(whole, halves);
+}
+
 TEST_F(TrainerTest, ANonFiniteLossIsAnError) {
   TrainableModel model = tiny_model();
   options_.learning_rate = 1e30;
@@ -149,13 +170,16 @@ TEST_F(TrainerTest, ANonFiniteLossIsAnError) {
 }
 
 TEST_F(TrainerTest, MarginAndCenteringTakePart) {
-  TrainableModel plain = tiny_model(), margin = tiny_model(), centred = tiny_model();
+  TrainableModel plain = tiny_model(), margin = tiny_model(), centred = tiny_model(), soft = tiny_model();
   options_.epochs = 0.2;
   options_.warmup_fraction = 0.0;
   const double loss = run(plain, "a", options_).final_train_loss;
   options_.use_margin = true;
   EXPECT_GT(run(margin, "b", options_).final_train_loss, loss + 0.05);
   options_.use_margin = false;
+  options_.soft_labels = true;
+  EXPECT_NE(run(soft, "d", options_).final_train_loss, loss);
+  options_.soft_labels = false;
   options_.centering = 1.0;
   EXPECT_GT(run(centred, "c", options_).final_train_loss, loss);
 }
