@@ -185,6 +185,40 @@ std::string default_set_name(const calibrate::CalibrateOptions& options, std::si
   return name + options.reference;
 }
 
+/// Settings of a section that is a plain map of a stage's options; an absent section leaves the defaults.
+std::vector<Setting> read_settings(const Section& top, const fs::path& file, const std::string& name, const OptionTable& table) {
+  const YamlValue* value = top.find(name);
+  if (value == nullptr || value->kind == YamlValue::Kind::kNull) return {};
+  return Section(file, name, *value).assign(table);
+}
+
+/// The keys of the recipe's section `name`, then those that the set has under the same name.
+std::vector<Setting> read_overridden(const Section& top, const Section* own, const fs::path& file, const std::string& name,
+                                     const OptionTable& table) {
+  std::vector<Setting> settings = read_settings(top, file, name, table);
+  const YamlValue* value = own == nullptr ? nullptr : own->find(name);
+  if (value == nullptr || value->kind == YamlValue::Kind::kNull) return settings;
+  const std::vector<Setting> more = Section(file, fmt::format("{}.{}", own->name(), name), *value).assign(table);
+  settings.insert(settings.end(), more.begin(), more.end());
+  return settings;
+}
+
+void read_pairs_and_training(const Section& top, const Section* own, const fs::path& file, std::uint64_t seed,
+                             RecipeCalibration& calibration) {
+  OptionTable preferences;
+  calibration.preferences.pairing.seed = seed;
+  describe_prefer(preferences, calibration.preferences);
+  calibration.preference_settings = read_overridden(top, own, file, "preferences", preferences);
+  OptionTable training;
+  calibration.training.seed = seed;
+  describe_train(training, calibration.training);
+  calibration.training_settings = read_overridden(top, own, file, "training", training);
+  if (own != nullptr && own->find("training") != nullptr && top.find("training") == nullptr) {
+    refuse(*own, own->find("training")->line,
+           fmt::format("{}.training: the recipe has no section 'training' whose keys this could change", own->name()));
+  }
+}
+
 std::vector<RecipeCalibration> read_calibrations(const Section& top, const fs::path& file, std::uint64_t seed,
                                                  const std::vector<RecipePolicy>& policies) {
   const YamlValue* value = top.find("calibration");
@@ -198,10 +232,11 @@ std::vector<RecipeCalibration> read_calibrations(const Section& top, const fs::p
     describe_calibrate(table, calibration.options);
     calibration.settings = section.assign(table, {"sets"});
     if (own != nullptr) {
-      std::vector<Setting> more = own->assign(table);
+      std::vector<Setting> more = own->assign(table, {"preferences", "training"});
       calibration.settings.insert(calibration.settings.end(), more.begin(), more.end());
     }
     check_set(own != nullptr ? *own : section, calibration, policies);
+    read_pairs_and_training(top, own, file, seed, calibration);
     if (calibration.set.empty()) calibration.set = default_set_name(calibration.options, policies.size());
     calibration.set = file_name_of(calibration.set);
     return calibration;
@@ -261,13 +296,6 @@ std::vector<RecipeEvaluation> read_evaluations(const Section& top, const fs::pat
     all.push_back(std::move(evaluation));
   }
   return all;
-}
-
-/// Settings of a section that is a plain map of a stage's options; an absent section leaves the defaults.
-std::vector<Setting> read_settings(const Section& top, const fs::path& file, const std::string& name, const OptionTable& table) {
-  const YamlValue* value = top.find(name);
-  if (value == nullptr || value->kind == YamlValue::Kind::kNull) return {};
-  return Section(file, name, *value).assign(table);
 }
 
 void read_prompts_section(const Section& top, Recipe& recipe) {
@@ -337,19 +365,12 @@ Recipe read_recipe(const fs::path& path) {
            fmt::format("holdout: the recipe's {} and calibration's {} exclude each other; keep the recipe's", recipe.holdout,
                        calibration.options.holdout));
   }
-  OptionTable preference_table;
-  recipe.preferences.pairing.seed = recipe.seed;
-  describe_prefer(preference_table, recipe.preferences);
-  recipe.settings["preferences"] = read_settings(top, path, "preferences", preference_table);
-
-  if (const YamlValue* training = top.find("training"); training != nullptr) {
-    if (recipe.calibrations.empty()) refuse(top, training->line, "training: key 'calibration' is missing: there is nothing to train on");
-    train::TrainOptions& options = recipe.training.emplace();
-    options.seed = recipe.seed;
-    OptionTable training_table;
-    describe_train(training_table, options);
-    recipe.settings["training"] = read_settings(top, path, "training", training_table);
+  for (const char* name : {"preferences", "training"}) {
+    const YamlValue* section = top.find(name);
+    if (section == nullptr || !recipe.calibrations.empty()) continue;
+    refuse(top, section->line, fmt::format("{}: key 'calibration' is missing: there are no offsets to make pairs from", name));
   }
+  recipe.trains = top.find("training") != nullptr;
   recipe.evaluations = read_evaluations(top, path, recipe);
 
   recipe.explanation.settings.seed = recipe.seed;

@@ -32,11 +32,17 @@ struct RecipeRewardModel {
   score::ScoreStageOptions score;  ///< `responses` and `output` are filled in by the plan
 };
 
-/// Policies calibrated together.
+/// Policies calibrated together, the pairs made of them and the training on those.
 struct RecipeCalibration {
   std::string set;  ///< <set> in the run directory
   calibrate::CalibrateOptions options;
   std::vector<Setting> settings;
+  /// The recipe's section `preferences`, overridden by the set's own.
+  prefer::PreferOptions preferences;
+  std::vector<Setting> preference_settings;
+  /// The same of `training`; used where the recipe trains.
+  train::TrainOptions training;
+  std::vector<Setting> training_settings;
 };
 
 struct RecipeEvaluation {
@@ -57,12 +63,11 @@ struct Recipe {
   RecipeRewardModel reward_model;
   measure::MeasureOptions mismatch;
   std::vector<RecipeCalibration> calibrations;
-  prefer::PreferOptions preferences;
-  std::optional<train::TrainOptions> training;  ///< empty: the run ends with the preferences
+  bool trains = false;  ///< false: the run ends with the preferences
   std::vector<RecipeEvaluation> evaluations;
   explain::ExplainOptions explanation;  ///< of every calibrated set
 
-  /// What each section set, for the fingerprints of steps: "reward_model", "preferences", ...
+  /// What each section set, for the fingerprints of steps: "reward_model", "mismatch", ...
   std::map<std::string, std::vector<Setting>> settings;
 };
 

@@ -27,9 +27,9 @@ class PlanBuilder {
     if (held_out()) add_split(rm);
     add_measuring("measure", rm);
     for (const RecipeCalibration& calibration : recipe_.calibrations) add_calibration(rm, calibration);
-    for (const RecipeCalibration& calibration : recipe_.calibrations) add_preferences(rm, calibration.set);
-    if (recipe_.training) {
-      for (const RecipeCalibration& calibration : recipe_.calibrations) add_training(rm, calibration.set);
+    for (const RecipeCalibration& calibration : recipe_.calibrations) add_preferences(rm, calibration);
+    if (recipe_.trains) {
+      for (const RecipeCalibration& calibration : recipe_.calibrations) add_training(rm, calibration);
       for (const RecipeCalibration& calibration : recipe_.calibrations) {
         add_scoring("rescore", retrained_name(rm, calibration.set), paths_.model(rm, calibration.set), measured_responses());
       }
@@ -39,7 +39,7 @@ class PlanBuilder {
     }
     for (const RecipeEvaluation& evaluation : recipe_.evaluations) {
       add_evaluation(evaluation);
-      if (recipe_.training) add_comparisons(evaluation);
+      if (recipe_.trains) add_comparisons(evaluation);
     }
     for (const RecipeCalibration& calibration : recipe_.calibrations) add_explanation(rm, calibration);
     add_report();
@@ -242,27 +242,27 @@ class PlanBuilder {
     add(std::move(step));
   }
 
-  void add_preferences(const std::string& rm, const std::string& set) {
-    const auto calibration = std::find_if(recipe_.calibrations.begin(), recipe_.calibrations.end(),
-                                          [&](const RecipeCalibration& one) { return one.set == set; });
-    prefer::PreferOptions options = recipe_.preferences;
-    options.scores = fit_scores(rm, calibration->options.policies);
+  void add_preferences(const std::string& rm, const RecipeCalibration& calibration) {
+    const std::string& set = calibration.set;
+    prefer::PreferOptions options = calibration.preferences;
+    options.scores = fit_scores(rm, calibration.options.policies);
     options.calibration = paths_.calibration(rm, set);
     options.output = paths_.preferences(rm, set);
     Step step{.stage = "prefer", .name = "prefer " + rm + "/" + set, .inputs = options.scores, .outputs = {options.output},
-              .settings = settings("preferences"), .run = {}};
+              .settings = calibration.preference_settings, .run = {}};
     step.inputs.push_back(options.calibration);
     step.run = [options](const StepContext& context) { prefer::prefer(options, context.progress); };
     add(std::move(step));
   }
 
-  void add_training(const std::string& rm, const std::string& set) {
-    train::TrainOptions options = *recipe_.training;
+  void add_training(const std::string& rm, const RecipeCalibration& calibration) {
+    const std::string& set = calibration.set;
+    train::TrainOptions options = calibration.training;
     options.model = recipe_.reward_model.score.model_dir;
     options.preferences = paths_.preferences(rm, set);
     options.output = paths_.model(rm, set);
     Step step{.stage = "train", .name = "train " + rm + "/" + set, .inputs = {options.model, options.preferences},
-              .outputs = {options.output}, .settings = settings("training"), .run = {}};
+              .outputs = {options.output}, .settings = calibration.training_settings, .run = {}};
     if (options.eval_preferences) step.inputs.push_back(*options.eval_preferences);
     if (options.template_file) step.inputs.push_back(*options.template_file);
     step.run = [options](const StepContext& context) {
@@ -279,7 +279,7 @@ class PlanBuilder {
   std::vector<std::pair<std::string, fs::path>> models() const {
     const std::string& rm = recipe_.reward_model.name;
     std::vector<std::pair<std::string, fs::path>> all = {{rm, recipe_.reward_model.score.model_dir}};
-    if (!recipe_.training) return all;
+    if (!recipe_.trains) return all;
     for (const RecipeCalibration& calibration : recipe_.calibrations) {
       all.emplace_back(retrained_name(rm, calibration.set), paths_.model(rm, calibration.set));
     }
@@ -331,6 +331,12 @@ class PlanBuilder {
       options.bootstrap = evaluation.options.bootstrap;
       options.seed = evaluation.options.seed;
       options.max_bad_rows = evaluation.options.max_bad_rows;
+      if (evaluation.options.benchmark == evaluate::Benchmark::kArena) {
+        const std::vector<std::string>& calibrated = calibration.options.policies;
+        for (const RecipePolicy& policy : recipe_.policies) {
+          if (std::find(calibrated.begin(), calibrated.end(), policy.name) == calibrated.end()) options.left_out.push_back(policy.name);
+        }
+      }
       Step step{.stage = "evaluate", .name = "compare " + after + "/" + evaluation.name, .inputs = options.runs,
                 .outputs = {options.output}, .settings = evaluation.settings, .run = {}};
       step.run = [options](const StepContext&) { evaluate::compare(options); };

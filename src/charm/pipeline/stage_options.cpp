@@ -297,7 +297,14 @@ void describe_train(OptionTable& table, train::TrainOptions& options) {
       .at_least(1)
       .number("centering", options.centering, "X",
               "Coefficient of the term mean((r_chosen + r_rejected)^2), which keeps scores around 0. 0.01 is usual; 0: off.")
-      .flag("use-margin", options.use_margin, "Subtract the pairs' margin column inside the loss.")
+      .flag("use-margin", options.use_margin, "Subtract the pairs' margin column inside the loss: the chosen side is to win by the margin.")
+      .flag("soft-labels", options.soft_labels,
+            "Let the chosen side win with probability sigmoid(margin column) instead of 1. Teaches the calibrated score differences "
+            "themselves: pairs that stand right already have no gradient. Good with prefer's pairs; not with --use-margin.")
+      .choice("shuffle", options.shuffle, {{"pairs", train::Shuffle::kPairs}, {"prompts", train::Shuffle::kPrompts}},
+              "What the order is drawn of. prompts keeps the pairs of a prompt together, whose responses then go through the model "
+              "once for all of them: several times faster with prefer --pairs all or vs-reference (give --pairs-per-step several "
+              "prompts' worth).")
       .path("eval-preferences", options.eval_preferences, "FILE",
             "Held-out pairs to report accuracy and loss on; without it --eval-fraction of the prompts is held out.")
       .number("eval-fraction", options.eval_fraction, "X", "Share of the prompts, 0 to 1, held out for evaluation; 0: none.")

@@ -76,8 +76,9 @@ TEST_F(RecipeTest, SpreadsSeedsAndResolvesPaths) {
   EXPECT_EQ(recipe.calibrations.at(0).set, "all");
   EXPECT_EQ(recipe.calibrations.at(0).options.solve.seed, 7u);
   EXPECT_EQ(recipe.mismatch.seed, 7u);
-  EXPECT_DOUBLE_EQ(recipe.training->learning_rate, 1e-5);
-  EXPECT_EQ(recipe.training->seed, 3u);
+  EXPECT_TRUE(recipe.trains);
+  EXPECT_DOUBLE_EQ(recipe.calibrations.at(0).training.learning_rate, 1e-5);
+  EXPECT_EQ(recipe.calibrations.at(0).training.seed, 3u);
   EXPECT_THAT(recipe.evaluations.at(0).options.data, ElementsAre(dir_ / "bench.json"));
   EXPECT_EQ(recipe.evaluations.at(0).options.encoder.max_tokens, 512) << "scores as the reward model's section says";
   EXPECT_EQ(recipe.evaluations.at(1).name, "arena");
@@ -91,6 +92,25 @@ TEST_F(RecipeTest, SetsShareWhatStandsBesideThem) {
   EXPECT_EQ(recipe.calibrations[0].options.solve.mode.kind, calibrate::ModeKind::kAllPairs);
   EXPECT_EQ(recipe.calibrations[1].options.reference, "c");
   EXPECT_EQ(recipe.calibrations[1].options.solve.mode.kind, calibrate::ModeKind::kSamePrompt);
+}
+
+TEST_F(RecipeTest, SetsMayHavePairsAndTrainingOfTheirOwn) {
+  const std::string sets = "calibration:\n  reference: b\n  sets:\n    plain: {policies: [a]}\n"
+                           "    every: {policies: [a], preferences: {pairs: all}, training: {soft-labels: true, epochs: 2}}\n";
+  const Recipe recipe = read(kBase + sets + "preferences: {pairs: vs-reference, min-margin: 0.5}\ntraining: {epochs: 3, max-tokens: 99}\n");
+  const RecipeCalibration& plain = recipe.calibrations.at(0);
+  const RecipeCalibration& every = recipe.calibrations.at(1);
+  EXPECT_EQ(plain.preferences.pairing.pairs, prefer::Pairs::kVsReference);
+  EXPECT_EQ(every.preferences.pairing.pairs, prefer::Pairs::kAll);
+  EXPECT_DOUBLE_EQ(every.preferences.pairing.min_margin, 0.5) << "what the set does not change stays";
+  EXPECT_DOUBLE_EQ(plain.training.epochs, 3.0);
+  EXPECT_DOUBLE_EQ(every.training.epochs, 2.0);
+  EXPECT_FALSE(plain.training.soft_labels);
+  EXPECT_TRUE(every.training.soft_labels);
+  EXPECT_EQ(every.training.max_tokens, 99);
+  EXPECT_NE(refusal(kBase + sets).find("recipe.yaml:13: calibration.sets.every.training: "), std::string::npos) << refusal(kBase + sets);
+  EXPECT_NE(refusal(kBase + "calibration: {reference: b, sets: {s: {policies: [a], training: {epoch: 2}}}}\ntraining: {}\n")
+                .find("'epochs'"), std::string::npos) << "the nearest key is named";
 }
 
 TEST_F(RecipeTest, PlansTheStagesInOrder) {
@@ -133,7 +153,7 @@ TEST_F(RecipeTest, WrongValuesNameTheLine) {
   EXPECT_THAT(refusal(kBase + "training: {}\n"), HasSubstr("'calibration' is missing"));
   EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: mt-bench, data: bench.json}]\n"), HasSubstr("mt-bench"));
   EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: rm-bench}]\n"), HasSubstr("'data' is missing"));
-  EXPECT_THAT(refusal(kBase + "preferences: [1]\n"), HasSubstr("expected a map"));
+  EXPECT_THAT(refusal(kBase + "calibration: {reference: b}\npreferences: [1]\n"), HasSubstr("expected a map"));
 }
 
 TEST_F(RecipeTest, MissingPartsAreNamed) {
