@@ -19,7 +19,7 @@ class EvaluateCommand final : public Command {
   std::string_view details() const override {
     return "Scores a benchmark with a reward model, or takes saved scores, and counts exactly as the benchmark's own script does; all "
            "results carry 95 % bootstrap intervals. Beside accuracies stand how well scores serve as probabilities (ECE, Brier score, "
-           "log-loss, margins) and how they go with length. arena correlates policies' scores with their ratings. reward-bench takes "
+           "log-loss, margins) and how they go with length. arena correlates policies' scores with their ratings and gives mean |MD|. reward-bench takes "
            "rows of the prior test sets (pref-test-sets) too and then also gives the leaderboard's average.\n"
            "\n"
            "--compare A B tells two runs of one benchmark apart, without a model: differences B - A with paired intervals, rows that "
@@ -41,7 +41,10 @@ class EvaluateCommand final : public Command {
                "Scores saved by an earlier evaluation (arena: files of charm score); no model is loaded then.")
         .paths("compare", compared_, "RUN",
                "Two runs, A and B: result JSONs, files of saved scores, or for arena folders of score files. Other options that count "
-               "here: --output, --bootstrap, --seed, --max-bad-rows, and for arena --ratings.")
+               "here: --output, --bootstrap, --seed, --max-bad-rows, and for arena --ratings and "
+               "--left-out.")
+        .texts("left-out", left_out_, "POLICY",
+               "With --compare of arena runs: policies that were not calibrated, whose mean |MD| then also stands by itself.")
         .path("output", options_.output, "FILE", "Result JSON to write; needed unless --compare is given.")
         .path("save-scores", options_.save_scores, "FILE",
               "Where the scored rows go (.parquet or .jsonl); by default beside the output.")
@@ -56,6 +59,7 @@ class EvaluateCommand final : public Command {
       compare_runs(common);
       return;
     }
+    if (!left_out_.empty()) throw Error(ErrorKind::kUsage, "--left-out goes with --compare alone");
     if (!benchmark_) {
       throw Error(ErrorKind::kUsage, "--benchmark is required: reward-bench, reward-bench-2, rm-bench or arena");
     }
@@ -83,13 +87,15 @@ class EvaluateCommand final : public Command {
                                                               .max_bad_rows = options_.max_bad_rows,
                                                               .ratings = options_.ratings,
                                                               .ratings_category = options_.ratings_category,
-                                                              .aliases = options_.aliases});
+                                                              .aliases = options_.aliases,
+                                                              .left_out = left_out_});
     if (!common.quiet) fmt::print("{}", result.summary);
   }
 
   evaluate::EvaluateOptions options_;
   std::optional<evaluate::Benchmark> benchmark_;
   std::vector<fs::path> compared_;
+  std::vector<std::string> left_out_;
 };
 
 }  // namespace

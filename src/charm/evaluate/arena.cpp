@@ -3,134 +3,19 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <set>
-#include <unordered_map>
+#include <numeric>
+#include <span>
 
 #include "charm/base/error.h"
+#include "charm/evaluate/arena_table.h"
 #include "charm/evaluate/result_json.h"
 #include "charm/stats/correlation.h"
-#include "charm/stats/paired_scores.h"
+#include "charm/stats/elo.h"
 
 namespace charm::evaluate {
 namespace {
 
-// P policies, N prompts (of any policy).
-
 constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
-
-/// Scores by prompt and policy, and what two policies' scores say about each prompt.
-struct ScoreTable {
-  struct Pair {
-    std::size_t a = 0, b = 0;      ///< policies
-    std::vector<double> wins;      ///< [N] share of common samples that a wins, ties half
-    std::vector<double> has_both;  ///< [N] 1 where both answered
-  };
-  std::vector<ArenaPolicy> policies;         ///< [P]
-  std::vector<std::vector<double>> mean_PN;  ///< mean over samples; 0 where there is none
-  std::vector<std::vector<double>> has_PN;   ///< 1 where the policy answered
-  std::vector<Pair> pairs;
-  std::size_t num_prompts = 0;
-  std::int64_t ties = 0, num_comparisons = 0;
-  /// Each (prompt, policy) with a score, which is what the bootstrap draws.
-  std::vector<std::string> row_prompts, row_policies;
-  std::vector<std::size_t> prompt_of_row;
-};
-
-using SamplesOfPrompt = std::map<std::int32_t, double>;
-
-ScoreTable::Pair compare(ScoreTable& table, std::size_t a, std::size_t b,
-                         const std::vector<std::vector<SamplesOfPrompt>>& samples_PN) {
-  ScoreTable::Pair pair{a, b, std::vector<double>(table.num_prompts),
-                        std::vector<double>(table.num_prompts)};
-  bool any = false;
-  for (std::size_t n = 0; n < table.num_prompts; ++n) {
-    double wins = 0.0, count = 0.0;
-    for (const auto& [sample, score_a] : samples_PN[a][n]) {
-      const auto it = samples_PN[b][n].find(sample);
-      if (it == samples_PN[b][n].end()) continue;
-      wins += score_a > it->second ? 1.0 : score_a == it->second ? 0.5 : 0.0;
-      count += 1.0;
-      table.ties += score_a == it->second;
-      ++table.num_comparisons;
-    }
-    if (count == 0.0) continue;
-    pair.wins[n] = wins / count;
-    pair.has_both[n] = 1.0;
-    any = true;
-  }
-  if (!any) {
-    throw Error(
-        ErrorKind::kInput,
-        "policies '{}' and '{}' have no common prompt: their responses must be to the same prompts",
-        table.policies[a].name, table.policies[b].name);
-  }
-  return pair;
-}
-
-ScoreTable build_table(std::span<const Score> scores,
-                       const std::map<std::string, double>& rating_of_policy) {
-  ScoreTable table;
-  std::set<std::string> names;
-  for (const Score& score : scores) names.insert(score.policy);
-  if (names.size() < 3) {
-    throw Error(ErrorKind::kInput, "a correlation with ratings needs at least 3 policies, found {}",
-                names.size());
-  }
-  stats::check_distinct_without_case(std::vector<std::string>(names.begin(), names.end()));
-  for (const std::string& name : names) {
-    const auto it = rating_of_policy.find(name);
-    if (it == rating_of_policy.end())
-      throw Error(ErrorKind::kInput, "policy '{}' has no rating", name);
-    table.policies.push_back({.name = name, .rating_elo = it->second});
-  }
-  std::stable_sort(table.policies.begin(), table.policies.end(),
-                   [](const auto& a, const auto& b) { return a.rating_elo > b.rating_elo; });
-  std::unordered_map<std::string, std::size_t> policy_index, prompt_index;
-  for (std::size_t p = 0; p < table.policies.size(); ++p) policy_index[table.policies[p].name] = p;
-  for (const Score& score : scores) {
-    if (score.error) {
-      ++table.policies[policy_index[score.policy]].num_errors;
-    } else {
-      prompt_index.try_emplace(score.prompt_id, prompt_index.size());
-    }
-  }
-  table.num_prompts = prompt_index.size();
-  std::vector<std::vector<SamplesOfPrompt>> samples_PN(
-      table.policies.size(), std::vector<SamplesOfPrompt>(table.num_prompts));
-  for (const Score& score : scores) {
-    if (score.error) continue;
-    SamplesOfPrompt& samples =
-        samples_PN[policy_index[score.policy]][prompt_index[score.prompt_id]];
-    if (samples.empty()) {
-      table.row_prompts.push_back(score.prompt_id);
-      table.row_policies.push_back(score.policy);
-      table.prompt_of_row.push_back(prompt_index[score.prompt_id]);
-    }
-    if (!samples.emplace(score.sample, score.score).second) {
-      throw Error(ErrorKind::kInput, "policy '{}' has two scores for prompt {} sample {}",
-                  score.policy, score.prompt_id, score.sample);
-    }
-  }
-  for (std::size_t p = 0; p < table.policies.size(); ++p) {
-    table.mean_PN.emplace_back(table.num_prompts);
-    table.has_PN.emplace_back(table.num_prompts);
-    for (std::size_t n = 0; n < table.num_prompts; ++n) {
-      if (samples_PN[p][n].empty()) continue;
-      double sum = 0.0;
-      for (const auto& [sample, score] : samples_PN[p][n]) sum += score;
-      table.mean_PN[p][n] = sum / static_cast<double>(samples_PN[p][n].size());
-      table.has_PN[p][n] = 1.0;
-      ++table.policies[p].num_prompts;
-    }
-    if (table.policies[p].num_prompts == 0)
-      throw Error(ErrorKind::kInput, "policy '{}' has no scores", table.policies[p].name);
-  }
-  for (std::size_t a = 0; a < table.policies.size(); ++a) {
-    for (std::size_t b = a + 1; b < table.policies.size(); ++b)
-      table.pairs.push_back(compare(table, a, b, samples_PN));
-  }
-  return table;
-}
 
 double mean_of_present(const std::vector<double>& values, const std::vector<double>& present,
                        std::span<const double> weights) {
@@ -150,18 +35,65 @@ std::vector<double> mean_scores(const ScoreTable& table, std::span<const double>
   return means;
 }
 
+/// How often each of the two scores higher.
+struct PairRates {
+  double a = 0.0, b = 0.0;
+};
+
+PairRates pair_rates(const ScoreTable::Pair& pair, std::span<const double> weights_N) {
+  return {mean_of_present(pair.wins_a, pair.has_both, weights_N),
+          mean_of_present(pair.wins_b, pair.has_both, weights_N)};
+}
+
 std::vector<double> win_rates(const ScoreTable& table, std::span<const double> weights_N) {
   std::vector<double> rates(table.policies.size(), 0.0);
   const auto opponents = static_cast<double>(table.policies.size() - 1);
   for (const ScoreTable::Pair& pair : table.pairs) {
-    const double rate = mean_of_present(pair.wins, pair.has_both, weights_N);
+    const PairRates both = pair_rates(pair, weights_N);
+    const double rate = 0.5 * (1.0 + both.a - both.b);  // ties half
     rates[pair.a] += rate / opponents;
     rates[pair.b] += (1.0 - rate) / opponents;
   }
   return rates;
 }
 
-Tally tally_of(const ScoreTable& table) {
+/// Per policy, mean |MD| of the ordered pairs between it and all others; a tie is a loss for both.
+std::vector<double> mean_abs_mismatches(const ScoreTable& table,
+                                        std::span<const double> weights_N) {
+  std::vector<double> means(table.policies.size(), 0.0);
+  const auto num_ordered = static_cast<double>(2 * (table.policies.size() - 1));
+  for (const ScoreTable::Pair& pair : table.pairs) {
+    const PairRates rates = pair_rates(pair, weights_N);
+    const double target = stats::target_win_rate(table.policies[pair.a].rating_elo,
+                                                 table.policies[pair.b].rating_elo);
+    const double sum = std::abs(stats::mismatch_degree(rates.a, target)) +
+                       std::abs(stats::mismatch_degree(rates.b, 1.0 - target));
+    means[pair.a] += sum / num_ordered;
+    means[pair.b] += sum / num_ordered;
+  }
+  return means;
+}
+
+double mean_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+/// Places in the table; throws kUsage for a name that it does not hold.
+std::vector<std::size_t> places_of(const ScoreTable& table,
+                                   const std::vector<std::string>& policies) {
+  std::vector<std::size_t> places;
+  for (const std::string& name : policies) {
+    const auto found = std::ranges::find(table.policies, name, &ArenaPolicy::name);
+    if (found == table.policies.end()) {
+      throw Error(ErrorKind::kUsage, "--left-out '{}' is not among the policies of the scores",
+                  name);
+    }
+    places.push_back(static_cast<std::size_t>(found - table.policies.begin()));
+  }
+  return places;
+}
+
+Tally tally_of(const ScoreTable& table, const std::vector<std::string>& left_out) {
   Tally tally;
   tally.prompts = table.row_prompts;
   tally.groups = table.row_policies;
@@ -171,9 +103,18 @@ Tally tally_of(const ScoreTable& table) {
       tally.figures.push_back({Figure::Part::kSection, side, measure, /*is_share=*/false});
     }
   }
+  const std::vector<std::size_t> left_out_places = places_of(table, left_out);
+  const auto add_mismatch = [&](Figure::Part part, const std::string& name, const char* measure) {
+    tally.figures.push_back({part, name, measure, /*is_share=*/false});
+  };
+  add_mismatch(Figure::Part::kOverall, "", "mean_abs_mismatch");
+  if (!left_out.empty()) add_mismatch(Figure::Part::kOverall, "", "mean_abs_mismatch_left_out");
   std::vector<double> ratings;
-  for (const ArenaPolicy& policy : table.policies) ratings.push_back(policy.rating_elo);
-  tally.statistics = [table, ratings](std::span<const double> row_weights) {
+  for (const ArenaPolicy& policy : table.policies) {
+    ratings.push_back(policy.rating_elo);
+    add_mismatch(Figure::Part::kSubset, policy.name, "mean_abs_mismatch");
+  }
+  tally.statistics = [table, ratings, left_out_places](std::span<const double> row_weights) {
     std::vector<double> weights_N(table.num_prompts, 0.0);
     for (std::size_t r = 0; r < row_weights.size(); ++r)
       weights_N[table.prompt_of_row[r]] = row_weights[r];
@@ -186,6 +127,14 @@ Tally tally_of(const ScoreTable& table) {
         values.push_back(finite ? correlate(side, ratings).value_or(kUndefined) : kUndefined);
       }
     }
+    const std::vector<double> mismatches = mean_abs_mismatches(table, weights_N);
+    values.push_back(mean_of(mismatches));  // every pair counts in two policies' means
+    if (!left_out_places.empty()) {
+      std::vector<double> chosen;
+      for (const std::size_t place : left_out_places) chosen.push_back(mismatches[place]);
+      values.push_back(mean_of(chosen));
+    }
+    values.insert(values.end(), mismatches.begin(), mismatches.end());
     return values;
   };
   return tally;
@@ -200,19 +149,21 @@ void put_correlations(nlohmann::ordered_json& object, const Correlations& correl
 }  // namespace
 
 Tally arena_tally(std::span<const Score> scores,
-                  const std::map<std::string, double>& rating_of_policy) {
-  return tally_of(build_table(scores, rating_of_policy));
+                  const std::map<std::string, double>& rating_of_policy,
+                  const std::vector<std::string>& left_out) {
+  return tally_of(build_score_table(scores, rating_of_policy), left_out);
 }
 
 ArenaResult arena_result(std::span<const Score> scores,
                          const std::map<std::string, double>& rating_of_policy,
                          const BootstrapOptions& options) {
-  const ScoreTable table = build_table(scores, rating_of_policy);
-  const std::vector<Estimate> estimates = tally_estimates(tally_of(table), options);
+  const ScoreTable table = build_score_table(scores, rating_of_policy);
+  const std::vector<Estimate> estimates = tally_estimates(tally_of(table, {}), options);
 
   ArenaResult result;
   result.mean_score = {estimates[0], estimates[1], estimates[2]};
   result.win_rate = {estimates[3], estimates[4], estimates[5]};
+  result.mean_abs_mismatch = estimates[6];
   result.policies = table.policies;
   const std::vector<double> ones(table.num_prompts, 1.0);
   const std::vector<double> means = mean_scores(table, ones);
@@ -220,6 +171,7 @@ ArenaResult arena_result(std::span<const Score> scores,
   for (std::size_t p = 0; p < result.policies.size(); ++p) {
     result.policies[p].mean_score = means[p];
     result.policies[p].win_rate = rates[p];
+    result.policies[p].mean_abs_mismatch = estimates[7 + p];
   }
   result.num_prompts = static_cast<std::int64_t>(table.num_prompts);
   for (std::size_t n = 0; n < table.num_prompts; ++n) {
@@ -235,6 +187,7 @@ nlohmann::ordered_json to_json(const ArenaResult& result) {
   nlohmann::ordered_json json;
   put_correlations(json["correlations"]["mean_score"], result.mean_score);
   put_correlations(json["correlations"]["win_rate"], result.win_rate);
+  put_estimate(json, "mean_abs_mismatch", result.mean_abs_mismatch);
   json["num_policies"] = result.policies.size();
   json["num_prompts"] = result.num_prompts;
   json["num_common_prompts"] = result.num_common_prompts;
@@ -247,6 +200,7 @@ nlohmann::ordered_json to_json(const ArenaResult& result) {
                                      {"win_rate", policy.win_rate},
                                      {"num_prompts", policy.num_prompts},
                                      {"num_errors", policy.num_errors}};
+    put_estimate(json["policies"][policy.name], "mean_abs_mismatch", policy.mean_abs_mismatch);
   }
   return json;
 }

@@ -26,6 +26,9 @@ struct ArenaPolicy {
       0.0;  ///< mean over the policy's prompts of the mean over its samples, score units
   double win_rate =
       0.0;  ///< mean over all other policies of the win rate on common prompts; a tie is half a win
+  /// Mean |MD| of the ordered pairs between the policy and all others; a tie is a loss, as `charm
+  /// measure` has it by default.
+  Estimate mean_abs_mismatch;
   std::int64_t num_prompts = 0;
   std::int64_t num_errors = 0;  ///< rows without a score, left out
 };
@@ -33,6 +36,7 @@ struct ArenaPolicy {
 struct ArenaResult {
   Correlations mean_score;              ///< of mean score and rating
   Correlations win_rate;                ///< of win rate and rating
+  Estimate mean_abs_mismatch;           ///< mean |MD| of all ordered pairs
   std::vector<ArenaPolicy> policies;    ///< by rating, best first
   std::int64_t num_prompts = 0;         ///< that any policy answered
   std::int64_t num_common_prompts = 0;  ///< that every policy answered
@@ -48,11 +52,13 @@ ArenaResult arena_result(std::span<const Score> scores,
                          const std::map<std::string, double>& rating_of_policy,
                          const BootstrapOptions& options);
 
-/// Figures: spearman, kendall, pearson of the section mean_score, then of win_rate. Throws as
-/// `arena_result`. Two runs with the same responses in the same order have the same prompts and
-/// groups.
+/// Figures: spearman, kendall, pearson of the section mean_score, then of win_rate;
+/// mean_abs_mismatch over all; where `left_out` names policies the mean of theirs; then of every
+/// policy. Throws as `arena_result`, and kUsage for an unknown name in `left_out`. Two runs with the
+/// same responses in the same order have the same prompts and groups.
 Tally arena_tally(std::span<const Score> scores,
-                  const std::map<std::string, double>& rating_of_policy);
+                  const std::map<std::string, double>& rating_of_policy,
+                  const std::vector<std::string>& left_out = {});
 
 nlohmann::ordered_json to_json(const ArenaResult& result);
 

@@ -213,12 +213,13 @@ Comparison compare_rows(Benchmark benchmark, std::span<const ScoredEvalItem> a,
 
 Comparison compare_arena(std::span<const Score> a, std::span<const Score> b,
                          const std::map<std::string, double>& rating_of_policy,
+                         const std::vector<std::string>& left_out,
                          const BootstrapOptions& options) {
   Comparison comparison;
   comparison.benchmark = Benchmark::kArena;
   const auto [scores_a, scores_b] = common_scores(a, b, comparison.num_left_out);
-  comparison.figures = compare_figures(arena_tally(scores_a, rating_of_policy),
-                                       arena_tally(scores_b, rating_of_policy), options);
+  comparison.figures = compare_figures(arena_tally(scores_a, rating_of_policy, left_out),
+                                       arena_tally(scores_b, rating_of_policy, left_out), options);
   comparison.is_whole = true;
   comparison.num_rows = static_cast<std::int64_t>(scores_a.size());
   return comparison;

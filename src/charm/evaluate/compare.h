@@ -47,11 +47,11 @@ struct Comparison {
 Comparison compare_rows(Benchmark benchmark, std::span<const ScoredEvalItem> a,
                         std::span<const ScoredEvalItem> b, const BootstrapOptions& options);
 
-/// Correlations with ratings. Throws kInput where the policies or the responses differ; a response
+/// Correlations with ratings and mean |MD|, also of the policies `left_out`. Throws kInput where the policies or the responses differ; a response
 /// with an error in one of the runs is left out of both and counted.
 Comparison compare_arena(std::span<const Score> a, std::span<const Score> b,
                          const std::map<std::string, double>& rating_of_policy,
-                         const BootstrapOptions& options);
+                         const std::vector<std::string>& left_out, const BootstrapOptions& options);
 
 nlohmann::ordered_json to_json(const Comparison& comparison);
 

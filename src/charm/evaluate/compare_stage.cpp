@@ -90,6 +90,7 @@ void write_result(const CompareOptions& options, const ComparedRun& a, const Com
       .option("benchmark", benchmark_name(result.benchmark))
       .option("bootstrap", options.bootstrap)
       .option("max-bad-rows", options.max_bad_rows)
+      .option("left-out", options.left_out)
       .seed(options.seed);
   for (const ComparedRun* run : {&a, &b}) {
     for (const fs::path& path : run->scores) manifest.input(path);
@@ -115,8 +116,8 @@ CompareResult compare(const CompareOptions& options) {
                 options.runs[0].string(), benchmark_name(a.benchmark), options.runs[1].string(),
                 benchmark_name(b.benchmark));
   }
-  if (a.benchmark != Benchmark::kArena && !options.ratings.empty()) {
-    throw Error(ErrorKind::kUsage, "evaluate: --ratings belongs to arena alone");
+  if (a.benchmark != Benchmark::kArena && !(options.ratings.empty() && options.left_out.empty())) {
+    throw Error(ErrorKind::kUsage, "evaluate: --ratings and --left-out belong to arena alone");
   }
   const BootstrapOptions bootstrap{.draws = options.bootstrap, .seed = options.seed};
   CompareResult result;
@@ -124,7 +125,8 @@ CompareResult compare(const CompareOptions& options) {
   if (a.benchmark == Benchmark::kArena) {
     const std::vector<Score> scores_a = scores_of(a, options);
     result.comparison = compare_arena(scores_a, scores_of(b, options),
-                                      ratings_for(scores_a, a, b, options), bootstrap);
+                                      ratings_for(scores_a, a, b, options), options.left_out,
+                                      bootstrap);
     if (result.comparison.num_left_out > 0) {
       log::warning("{} responses carry an error in one of the runs and are left out of both",
                    result.comparison.num_left_out);

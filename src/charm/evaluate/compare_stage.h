@@ -23,6 +23,7 @@ struct CompareOptions {
   fs::path ratings;                    ///< arena, where neither run is a result JSON
   std::string ratings_category;
   std::map<std::string, std::string> aliases;
+  std::vector<std::string> left_out;  ///< arena: policies whose mean |MD| also stands by itself
 };
 
 struct CompareResult {

@@ -53,7 +53,8 @@ const Flips* flips_of(const Comparison& comparison, const Figure& figure) {
 std::string label_of(const Comparison& comparison, const Figure& figure) {
   std::string label = figure.name;
   if (figure.part == Figure::Part::kOverall) {
-    label = comparison.is_whole ? "overall" : "overall of the parts present";
+    if (comparison.benchmark == Benchmark::kArena) label = "all policies";
+    else label = comparison.is_whole ? "overall" : "overall of the parts present";
   }
   if (figure.measure != "score") label += ", " + figure.measure;
   return figure.part == Figure::Part::kSubset ? "  " + label : label;
@@ -83,11 +84,11 @@ ordered_json to_json(const Comparison& comparison) {
   if (is_arena) json["num_left_out"] = comparison.num_left_out;
   for (const ComparedFigure& compared : comparison.figures) {
     const Figure& figure = compared.figure;
-    ordered_json* part = &json[overall];
+    ordered_json* part = is_arena ? &json : &json[overall];
     if (figure.part == Figure::Part::kSection) {
       part = &json[sections][figure.name];
     } else if (figure.part == Figure::Part::kSubset) {
-      part = &json["subsets"][figure.name];
+      part = &json[is_arena ? "policies" : "subsets"][figure.name];
     }
     put_figure(figure.measure == "score" ? *part : (*part)[figure.measure], compared);
     const Flips* flips = flips_of(comparison, figure);
@@ -95,7 +96,6 @@ ordered_json to_json(const Comparison& comparison) {
       put_flips(*part, *flips, figure.part == Figure::Part::kSubset);
     }
   }
-  if (is_arena) json.erase(overall);
   return json;
 }
 

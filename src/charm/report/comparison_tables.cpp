@@ -24,6 +24,8 @@ std::string count_text(const ordered_json& part, const char* name) {
 
 /// "mean_score" as "mean score", "spearman" as "Spearman".
 std::string readable(std::string name) {
+  if (name == "mean_abs_mismatch") return "mean |MD|";
+  if (name == "mean_abs_mismatch_left_out") return "mean |MD|, policies left out";
   if (name == "spearman" || name == "kendall" || name == "pearson") name[0] = static_cast<char>(name[0] - 'a' + 'A');
   std::replace(name.begin(), name.end(), '_', ' ');
   return name;
@@ -61,10 +63,67 @@ std::string comparison_html(const ComparisonFile& file, const std::string& befor
     for (const auto& [name, part] : object_at(json, group).items()) add_rows(table, name, part, true);
   }
   for (const auto& [measure, parts] : correlations.items()) add_rows(table, readable(measure), parts, false);
+  for (const char* name : {"mean_abs_mismatch", "mean_abs_mismatch_left_out"}) {
+    add_rows(table, readable(name), object_at(json, name), false);
+  }
+  if (is_arena) {
+    for (const auto& [policy, part] : object_at(json, "policies").items()) add_rows(table, policy, part, false);
+  }
   return table.rows.empty() ? "" : table_html(table);
 }
 
 }  // namespace
+
+std::string training_effects_html(const RunData& run) {
+  std::vector<std::string> models;
+  for (const ComparisonFile& file : run.comparisons) {
+    if (std::find(models.begin(), models.end(), file.model) == models.end()) models.push_back(file.model);
+  }
+  if (models.empty()) return "";
+  models = models_in_order(run, models);
+  Table table{"What training on did", {{"", false}, {"before", true}}, {}};
+  for (const std::string& model : models) table.columns.push_back({model, true});
+
+  // The figure's part in each model's comparison file; `find` picks it out of the JSON.
+  const auto add = [&](const std::string& label, const std::string& benchmark, const auto& find) {
+    std::vector<std::string> values = {label, ""}, changes = {label + ", change", ""};
+    bool any = false;
+    for (const std::string& model : models) {
+      std::optional<Measured> after, difference;
+      for (const ComparisonFile& file : run.comparisons) {
+        if (file.model != model || file.benchmark != benchmark) continue;
+        const ordered_json& part = find(file.json);
+        after = measured_at(part, {"b"});
+        difference = measured_at(part, {"difference"});
+        if (const auto before = measured_at(part, {"a"}); before && label.find("left out") == std::string::npos) {
+          values[1] = number_text(before->value);
+        }
+      }
+      any = any || after;
+      values.push_back(number_text(after ? std::optional(after->value) : std::nullopt));
+      changes.push_back(signed_measured_text(difference));
+    }
+    if (any) table.rows.insert(table.rows.end(), {values, changes});
+  };
+  std::vector<std::string> benchmarks;
+  for (const ComparisonFile& file : run.comparisons) {
+    if (std::find(benchmarks.begin(), benchmarks.end(), file.benchmark) == benchmarks.end()) benchmarks.push_back(file.benchmark);
+  }
+  for (const std::string& benchmark : benchmarks) {
+    for (const char* name : {"mean_abs_mismatch", "mean_abs_mismatch_left_out"}) {
+      add(readable(name), benchmark, [&](const ordered_json& json) -> const ordered_json& { return object_at(json, name); });
+    }
+    add("Spearman with ratings", benchmark, [](const ordered_json& json) -> const ordered_json& {
+      return object_at(object_at(object_at(json, "correlations"), "mean_score"), "spearman");
+    });
+    for (const char* name : {"overall", "overall_partial"}) {
+      add(benchmark, benchmark, [&](const ordered_json& json) -> const ordered_json& { return object_at(json, name); });
+    }
+  }
+  return table_html(table) +
+         "<p class=\"facts\">Mean |MD|: over all ordered pairs of policies; lower is better, and chance alone keeps it above 0. Policies left "
+         "out: those without an offset in the model's set. Changes are paired: both models see the same prompts.</p>\n";
+}
 
 std::string comparison_tables_html(const RunData& run, const std::string& benchmark) {
   std::string html;

@@ -12,6 +12,10 @@ namespace charm::report {
 /// where no comparison was made.
 std::string comparison_tables_html(const RunData& run, const std::string& benchmark);
 
+/// What training on did to each model: mismatch, correlation with ratings and the benchmarks' overall figures, one column a model. Empty
+/// where no comparison was made.
+std::string training_effects_html(const RunData& run);
+
 /// Difference of the figure that stands for the benchmark, `model` minus the one it comes from; empty where no comparison was made.
 std::optional<Measured> headline_difference(const RunData& run, const std::string& model, const std::string& benchmark);
 

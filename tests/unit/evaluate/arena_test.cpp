@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
+#include "charm/stats/elo.h"
 
 namespace charm::evaluate {
 namespace {
@@ -37,6 +39,30 @@ TEST(Arena, WinRateCountsATieAsHalf) {
   EXPECT_EQ(result.num_comparisons, 6);
   EXPECT_DOUBLE_EQ(result.mean_score.spearman.value, 1.0);
   EXPECT_DOUBLE_EQ(result.win_rate.kendall.value, 1.0);
+}
+
+TEST(Arena, MeanAbsoluteMismatchIsOverAllOrderedPairsWithTiesAsLosses) {
+  // Wins: a over b 1/2 and b over a 0 (a tie); a over c 1, c over a 0; b over c 1/2, c over b 1/2.
+  const auto mismatch = [](double rate, double rating, double other) {
+    const double target = stats::target_win_rate(rating, other);
+    return std::abs(stats::mismatch_degree(rate, target));
+  };
+  const double ab = mismatch(0.5, 1200, 1100), ba = mismatch(0.0, 1100, 1200);
+  const double ac = mismatch(1.0, 1200, 1000), ca = mismatch(0.0, 1000, 1200);
+  const double bc = mismatch(0.5, 1100, 1000), cb = mismatch(0.5, 1000, 1100);
+  const std::vector<Score> scores = table({{3, 2}, {1, 2}, {2, 0}});
+  const ArenaResult result = arena_result(scores, kRatings, {.draws = 20});
+  EXPECT_NEAR(result.mean_abs_mismatch.value, (ab + ba + ac + ca + bc + cb) / 6, 1e-12);
+  EXPECT_NEAR(result.policies[0].mean_abs_mismatch.value, (ab + ba + ac + ca) / 4, 1e-12);
+  EXPECT_NEAR(result.policies[2].mean_abs_mismatch.value, (ac + ca + bc + cb) / 4, 1e-12);
+  EXPECT_TRUE(to_json(result)["policies"]["a"].contains("mean_abs_mismatch_ci95"));
+
+  const Tally tally = arena_tally(scores, kRatings, {"c", "a"});
+  const std::vector<double> ones(tally.prompts.size(), 1.0);
+  EXPECT_EQ(tally.figures[7].measure, "mean_abs_mismatch_left_out");
+  EXPECT_NEAR(tally.statistics(ones)[7], (ab + ba + 2 * (ac + ca) + bc + cb) / 8, 1e-12);
+  EXPECT_EQ(tally.figures.size(), tally.statistics(ones).size());
+  EXPECT_THROW(arena_tally(scores, kRatings, {"d"}), Error);
 }
 
 TEST(Arena, ReversedScoresGiveMinusOne) {

@@ -167,7 +167,7 @@ TEST(CompareArena, DifferenceOfCorrelations) {
   std::vector<Score> a = arena_rows({3, 2, 1, 0}, 1), b = arena_rows({0, 1, 2, 3}, 2);
   std::reverse(b.begin(), b.end());
   b[0].error = "no score";
-  const Comparison comparison = compare_arena(a, b, ratings, {.draws = 50, .seed = 1});
+  const Comparison comparison = compare_arena(a, b, ratings, {"a"}, {.draws = 50, .seed = 1});
   EXPECT_EQ(comparison.num_left_out, 1);
   const ComparedFigure& pearson =
       figure(comparison, Figure::Part::kSection, "mean_score", "pearson");
@@ -177,8 +177,10 @@ TEST(CompareArena, DifferenceOfCorrelations) {
   const nlohmann::ordered_json json = to_json(comparison);
   EXPECT_TRUE(json["correlations"]["win_rate"]["kendall"].contains("difference_ci95"));
   EXPECT_FALSE(json.contains("overall"));
+  EXPECT_LT(json["mean_abs_mismatch"]["difference"].get<double>(), -0.2);
+  EXPECT_EQ(json["mean_abs_mismatch_left_out"]["a"], json["policies"]["a"]["mean_abs_mismatch"]["a"]);
   a.pop_back();
-  EXPECT_THROW(compare_arena(a, b, ratings, {.draws = 0}), Error);
+  EXPECT_THROW(compare_arena(a, b, ratings, {}, {.draws = 0}), Error);
 }
 
 class CompareStage : public testing::Test {

@@ -86,7 +86,10 @@ inline void write_made_up_run(const fs::path& run_dir, const std::string& policy
   write("comparison/rm-duo/arena.json",
         {{"benchmark", "arena"},
          {"a", {{"name", "rm"}}},
-         {"correlations", {{"mean_score", {{"spearman", {{"a", 0.5}, {"b", 0.75}, {"difference", 0.25}}}}}}}});
+         {"correlations", {{"mean_score", {{"spearman", {{"a", 0.5}, {"b", 0.75}, {"difference", 0.25}}}}}}},
+         {"mean_abs_mismatch", {{"a", 0.202}, {"b", 0.101}, {"difference", -0.101}, {"difference_ci95", {-0.15, -0.05}}}},
+         {"mean_abs_mismatch_left_out", {{"a", 0.333}, {"b", 0.3}, {"difference", -0.033}}},
+         {"policies", {{"solid", {{"mean_abs_mismatch", {{"a", 0.2}, {"b", 0.1}, {"difference", -0.1}}}}}}}});
   write("calibration/rm/duo.json",
         {{"mode", "same-prompt"},
          {"solver", "exact"},

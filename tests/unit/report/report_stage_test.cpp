@@ -81,6 +81,10 @@ TEST_F(WriteReport, ComparesOnTheSameRows) {
   write_made_up_run(folder_);
   const std::string html = report();
   EXPECT_THAT(html, HasSubstr("rm-duo against rm, on the same rows"));
+  EXPECT_THAT(html, HasSubstr("What training on did"));
+  EXPECT_THAT(html, HasSubstr("mean |MD|, change</th><td class=\"number\"></td><td class=\"number\">-0.101 [-0.150, -0.050]"));
+  EXPECT_THAT(html, HasSubstr("mean |MD|, policies left out</th>"));
+  EXPECT_THAT(html, HasSubstr("solid, mean |MD|"));
   EXPECT_THAT(html, HasSubstr("<td class=\"number\">-0.025 [-0.040, -0.010]</td><td class=\"number\">3</td>"
                               "<td class=\"number\">11</td><td class=\"number\">&lt; 0.001</td>"));
   EXPECT_THAT(html, HasSubstr("mean score, Spearman"));
