@@ -1,8 +1,7 @@
 """Writes tests/data/golden/explain/{regression,lowess}.json: what statsmodels makes of made-up data.
 
-Needs a Python with statsmodels 0.15.0, scipy 1.17.1, numpy 2.4.6 (pip install statsmodels==0.15.0).
-
-    python tools/golden/make_explain_golden.py tests/data/golden/explain
+    tools/golden/setup.sh
+    .venv-golden/bin/python tools/golden/make_explain_golden.py tests/data/golden/explain
 """
 
 import json

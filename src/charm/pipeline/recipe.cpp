@@ -151,7 +151,7 @@ std::string file_name_of(std::string_view name) {
   for (char& c : safe) {
     if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '_' && c != '-') c = '_';
   }
-  if (safe.empty() || safe == "." || safe == "..") safe = "_";
+  if (safe.empty() || safe == "." || safe == "..") safe.assign(1, '_');
   return safe;
 }
 
