@@ -1,18 +1,12 @@
 #include "charm/base/nearest.h"
 
 #include <algorithm>
-#include <cctype>
 #include <numeric>
+
+#include "charm/base/lower_ascii.h"
 
 namespace charm {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return result;
-}
 
 // Levenshtein distance with one row of the table.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -34,10 +28,10 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::vector<std::string> nearest_names(std::string_view name,
                                        std::span<const std::string> candidates, std::size_t count) {
-  const std::string wanted = lower(name);
+  const std::string wanted = lower_ascii(name);
   std::vector<std::pair<std::size_t, std::size_t>> order;  // distance, index
   for (std::size_t i = 0; i < candidates.size(); ++i) {
-    order.emplace_back(edit_distance(wanted, lower(candidates[i])), i);
+    order.emplace_back(edit_distance(wanted, lower_ascii(candidates[i])), i);
   }
   std::sort(order.begin(), order.end());
   std::vector<std::string> nearest;

@@ -6,6 +6,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/hashing.h"
+#include "charm/base/lower_ascii.h"
 #include "charm/hub/retry.h"
 #include "charm/hub/url.h"
 
@@ -15,18 +16,11 @@ namespace {
 using nlohmann::json;
 using Kind = ServerAnswer::Kind;
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
 /// "org/Name", "/models/Name.gguf" -> "name".
 std::string bare_name(std::string_view name) {
   while (name.ends_with('/')) name.remove_suffix(1);
   const std::size_t slash = name.find_last_of("/\\");
-  std::string bare = lower(slash == std::string_view::npos ? name : name.substr(slash + 1));
+  std::string bare = lower_ascii(slash == std::string_view::npos ? name : name.substr(slash + 1));
   if (bare.ends_with(".gguf")) bare.resize(bare.size() - 5);
   return bare;
 }

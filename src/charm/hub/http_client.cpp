@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "charm/base/error.h"
+#include "charm/base/lower_ascii.h"
 #include "charm/base/version.h"
 #include "charm/hub/http_redirect.h"
 
@@ -78,9 +79,7 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
   }
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) return line.size();
-  std::string name(line.substr(0, colon));
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::string name = lower_ascii(line.substr(0, colon));
   std::string_view value = line.substr(colon + 1);
   const auto is_blank = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
   while (!value.empty() && is_blank(value.front())) value.remove_prefix(1);

@@ -3,11 +3,11 @@
 #include <curl/curl.h>
 
 #include <algorithm>
-#include <cctype>
 #include <memory>
 #include <optional>
 
 #include "charm/base/error.h"
+#include "charm/base/lower_ascii.h"
 
 namespace charm::hub {
 namespace {
@@ -41,8 +41,7 @@ Url parts_of(CURLU* handle) {
           .host = part_of(handle, CURLUPART_HOST),
           .port = std::stoi(part_of(handle, CURLUPART_PORT, CURLU_DEFAULT_PORT)),
           .path = part_of(handle, CURLUPART_PATH)};
-  std::transform(url.host.begin(), url.host.end(), url.host.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  url.host = lower_ascii(url.host);
   return url;
 }
 

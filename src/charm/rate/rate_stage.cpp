@@ -1,7 +1,6 @@
 #include "charm/rate/rate_stage.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -11,6 +10,7 @@
 #include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/base/lower_ascii.h"
 #include "charm/records/style.h"
 #include "charm/storage/battle_reader.h"
 #include "charm/storage/manifest.h"
@@ -69,9 +69,7 @@ class VoteCollector {
 void check_names(const std::vector<std::string>& models) {
   std::map<std::string, std::string> seen;
   for (const std::string& model : models) {
-    std::string folded = model;
-    std::transform(folded.begin(), folded.end(), folded.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const std::string folded = lower_ascii(model);
     const auto [place, is_new] = seen.try_emplace(folded, model);
     if (!is_new) {
       throw Error(ErrorKind::kInput,

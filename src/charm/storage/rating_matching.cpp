@@ -1,0 +1,88 @@
+#include <algorithm>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/base/log.h"
+#include "charm/base/lower_ascii.h"
+#include "charm/base/nearest.h"
+#include "charm/storage/ratings.h"
+
+namespace charm::storage {
+namespace {
+
+const ArenaRating* find_rating(std::string_view name, std::span<const ArenaRating> ratings,
+                               const fs::path& path) {
+  for (const ArenaRating& rating : ratings) {
+    if (rating.name == name) return &rating;
+  }
+  const std::string wanted = lower_ascii(name);
+  const ArenaRating* found = nullptr;
+  for (const ArenaRating& rating : ratings) {
+    if (lower_ascii(rating.name) != wanted) continue;
+    if (found != nullptr && found->name != rating.name) {
+      throw Error(
+          ErrorKind::kInput,
+          "{}: '{}' matches both '{}' and '{}' without regard to case; choose one with --alias",
+          path.string(), name, found->name, rating.name);
+    }
+    found = &rating;
+  }
+  return found;
+}
+
+}  // namespace
+
+std::vector<ArenaRating> match_ratings(std::span<const std::string> policies,
+                                       std::span<const ArenaRating> ratings, const Aliases& aliases,
+                                       const fs::path& path) {
+  std::vector<std::string> names;
+  for (const ArenaRating& rating : ratings) names.push_back(rating.name);
+  for (const auto& [policy, rating] : aliases) {
+    if (std::find(policies.begin(), policies.end(), policy) == policies.end()) {
+      log::warning("alias {}={}: no policy is called '{}'", policy, rating, policy);
+    }
+  }
+  std::vector<ArenaRating> matched;
+  std::vector<const ArenaRating*> taken;  // [policy matched so far]
+  for (const std::string& policy : policies) {
+    const auto alias = aliases.find(policy);
+    const std::string& name = alias == aliases.end() ? policy : alias->second;
+    const ArenaRating* rating = find_rating(name, ratings, path);
+    if (rating == nullptr) {
+      throw Error(
+          alias == aliases.end() ? ErrorKind::kInput : ErrorKind::kUsage,
+          "{}: no rating for policy '{}'{}; nearest names: {}; map it with --alias '{}=NAME'",
+          path.string(), policy,
+          alias == aliases.end() ? "" : fmt::format(" under its alias '{}'", name),
+          fmt::join(nearest_names(name, names), ", "), policy);
+    }
+    // Two spellings of one name are more likely one policy by mistake than two with one rating.
+    for (std::size_t p = 0; p < matched.size(); ++p) {
+      if (taken[p] != rating || aliases.contains(policy) || aliases.contains(policies[p])) continue;
+      throw Error(ErrorKind::kInput,
+                  "{}: policies '{}' and '{}' would both take the rating of '{}', as their names "
+                  "differ in case alone; if they are two policies, map one with --alias '{}=NAME'",
+                  path.string(), policies[p], policy, rating->name, policy);
+    }
+    taken.push_back(rating);
+    matched.push_back(*rating);
+    matched.back().name = policy;
+  }
+  return matched;
+}
+
+Aliases parse_aliases(std::span<const std::string> words) {
+  Aliases aliases;
+  for (const std::string& word : words) {
+    const std::size_t equals = word.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == word.size()) {
+      throw Error(ErrorKind::kUsage, "alias: '{}' is not of the form POLICY=NAME_IN_RATINGS", word);
+    }
+    if (!aliases.emplace(word.substr(0, equals), word.substr(equals + 1)).second) {
+      throw Error(ErrorKind::kUsage, "alias: '{}' is mapped twice", word.substr(0, equals));
+    }
+  }
+  return aliases;
+}
+
+}  // namespace charm::storage
