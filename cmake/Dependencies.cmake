@@ -22,6 +22,7 @@ endfunction()
 
 charm_imported_library(charm_dep::c10 ${CHARM_TORCH_ROOT}/lib/libc10.so)
 charm_imported_library(charm_dep::torch_cpu ${CHARM_TORCH_ROOT}/lib/libtorch_cpu.so)
+charm_imported_library(charm_dep::gomp ${CHARM_TORCH_ROOT}/lib/libgomp.so.1)  # ATen's threads, for sources compiled with -fopenmp
 add_library(charm_dep_torch INTERFACE)
 # The wheel ships headers of another fmt than the one we link: a folder that holds only ours comes before them.
 find_path(CHARM_FMT_INCLUDE fmt/format.h REQUIRED)
@@ -29,7 +30,7 @@ file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fmt_first)
 file(CREATE_LINK ${CHARM_FMT_INCLUDE}/fmt ${CMAKE_BINARY_DIR}/fmt_first/fmt SYMBOLIC)
 target_include_directories(charm_dep_torch SYSTEM INTERFACE ${CMAKE_BINARY_DIR}/fmt_first
   ${CHARM_TORCH_ROOT}/include ${CHARM_TORCH_ROOT}/include/torch/csrc/api/include)
-target_link_libraries(charm_dep_torch INTERFACE charm_dep::torch_cpu charm_dep::c10)
+target_link_libraries(charm_dep_torch INTERFACE charm_dep::torch_cpu charm_dep::c10 charm_dep::gomp)
 if(CHARM_CUDA)
   # Nothing refers to torch_cuda by symbol: its kernels register themselves when it is loaded.
   charm_imported_library(charm_dep::c10_cuda ${CHARM_TORCH_ROOT}/lib/libc10_cuda.so)

@@ -5,12 +5,13 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/split_with_sizes.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <optional>
-#include <utility>
 #include <vector>
 
 namespace charm::nn {
@@ -53,34 +54,53 @@ at::Tensor attend_sequence(const at::Tensor& q_1HRE, const at::Tensor& k_1KLE, c
 
 at::Tensor attention(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE, const BatchLayout& layout,
                      BlockRows rows, const AttentionRule& rule) {
-  const auto heads_last = [](const at::Tensor& out_1HRE) {  // [1, H, R, E] -> [R, H*E]
-    return out_1HRE.squeeze(0).transpose(0, 1).flatten(1);
-  };
-  const auto slice = [](const at::Tensor& t, std::int64_t begin, std::int64_t length) {
-    return t.narrow(1, begin, length).unsqueeze(0);
-  };
-  std::vector<std::pair<std::int64_t, at::Tensor>> parts;  // (first row, [rows, H*E])
   const bool all = rows == BlockRows::kAll;
+  // Prompts and responses in packed order; together they cover all T rows. Split at once, because the way back through a split joins the
+  // gradients, where every slice by itself would fill a [H, T, E] of its own.
+  std::map<std::int64_t, std::int64_t> length_of;  // first row of a segment -> its rows
+  for (const auto* segments : {&layout.prompts, &layout.responses}) {
+    for (const batch::Segment& s : *segments) length_of.emplace(s.response_begin, s.response_length);
+  }
+  std::map<std::int64_t, std::size_t> place;  // first row of a segment -> its number
+  std::vector<std::int64_t> lengths;
+  for (const auto& [begin, length] : length_of) {
+    place.emplace(begin, lengths.size());
+    lengths.push_back(length);
+  }
+  const auto pieces = [](const at::Tensor& t, const std::vector<std::int64_t>& sizes) {
+    return at::split_with_sizes(t.unsqueeze(0), sizes, /*dim=*/2);
+  };
+  const std::vector<at::Tensor> k = pieces(k_KTE, lengths);
+  const std::vector<at::Tensor> v = pieces(v_KTE, lengths);
+  const std::vector<at::Tensor> q = pieces(q_HTE, all ? lengths : std::vector<std::int64_t>(layout.responses.size(), 1));
+
+  std::vector<at::Tensor> out(q.size());  // [1, H, rows, E], in packed order
   if (all) {
     for (const batch::Segment& s : layout.prompts) {
-      const std::int64_t b = s.response_begin;
-      const std::int64_t n = s.response_length;
-      parts.emplace_back(b, heads_last(attend_sequence(slice(q_HTE, b, n), slice(k_KTE, b, n), slice(v_KTE, b, n), rule)));
+      const std::size_t own = place.at(s.response_begin);
+      out[own] = attend_sequence(q[own], k[own], v[own], rule);
     }
   }
   for (std::size_t i = 0; i < layout.responses.size(); ++i) {
     const batch::Segment& s = layout.responses[i];
-    const auto keys = [&](const at::Tensor& t) {
-      return at::cat({slice(t, s.prompt_begin, s.prompt_length), slice(t, s.response_begin, s.response_length)}, /*dim=*/2);
-    };
-    const std::int64_t begin = all ? s.response_begin : static_cast<std::int64_t>(i);
-    const std::int64_t length = all ? s.response_length : 1;
-    parts.emplace_back(begin, heads_last(attend_sequence(slice(q_HTE, begin, length), keys(k_KTE), keys(v_KTE), rule)));
+    const std::size_t own = place.at(s.response_begin);
+    const std::size_t row = all ? own : i;
+    if (s.prompt_length == 0) {
+      out[row] = attend_sequence(q[row], k[own], v[own], rule);
+      continue;
+    }
+    const std::size_t prompt = place.at(s.prompt_begin);
+    const at::Tensor keys = at::cat({k[prompt], k[own]}, /*dim=*/2);
+    const at::Tensor values = at::cat({v[prompt], v[own]}, /*dim=*/2);
+    if (all && s.prompt_length <= s.response_length && rule.window == 0 && rule.softcap == 0.0) {
+      // Asking for the prompt's rows again, and dropping them, needs no mask, which costs more than a short prompt.
+      const at::Tensor whole = attend_sequence(at::cat({q[prompt], q[own]}, /*dim=*/2), keys, values, rule);
+      out[row] = whole.narrow(2, s.prompt_length, s.response_length);
+    } else {
+      out[row] = attend_sequence(q[row], keys, values, rule);
+    }
   }
-  std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<at::Tensor> in_order;
-  for (auto& part : parts) in_order.push_back(std::move(part.second));
-  return at::cat(in_order, /*dim=*/0);
+  return at::cat(out, /*dim=*/2).squeeze(0).transpose(0, 1).flatten(1);
 }
 
 }  // namespace charm::nn

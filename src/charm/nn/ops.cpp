@@ -8,10 +8,12 @@
 #include <ATen/ops/silu.h>
 
 #include "charm/nn/kernel_call.h"
+#include "charm/nn/training_ops.h"
 
 namespace charm::nn {
 
 at::Tensor rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormRule& rule, Mode mode) {
+  if (mode == Mode::kAutograd && x_TD.is_cpu()) return rms_norm_with_backward(x_TD, weight_D, rule);
   if (mode != Mode::kInference) {
     const at::Tensor x = x_TD.to(at::kFloat);
     const at::Tensor scale = at::rsqrt((x * x).mean(/*dim=*/-1, /*keepdim=*/true) + rule.eps);
@@ -38,6 +40,7 @@ at::Tensor rms_norm_heads(const at::Tensor& x_THE, const at::Tensor& weight_E, c
 }
 
 at::Tensor rope_heads(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF, std::int64_t heads) {
+  if (x_THE.is_cpu()) return rope_with_backward(x_THE, cos_TF, sin_TF, heads).transpose(0, 1);
   const std::int64_t rows = x_THE.size(0);
   const std::int64_t head_dim = x_THE.size(1) / heads;
   const at::Tensor x = x_THE.view({rows, heads, head_dim}).to(at::kFloat);

@@ -10,6 +10,10 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
+/// Pairs of one prompt stay together up to so many budgets: taken apart, a response would go through
+/// the model once for every other batch.
+constexpr std::int64_t kLargestUnit = 4;
+
 /// Different responses to one prompt while a batch is drafted. Refers to the pairs' tokens.
 struct PromptGroup {
   const std::string* prompt_id = nullptr;
@@ -41,42 +45,52 @@ struct PromptGroup {
   }
 };
 
-/// A batch before its tokens are laid out.
+/// A batch before its tokens are laid out. Refers to the pairs' tokens.
 struct Draft {
   std::vector<PromptGroup> groups;
   PairRows pairs;
   std::int64_t num_tokens = 0;
-  std::int64_t first_row = 0;  ///< number of the last group's first response
+  std::int64_t num_rows = 0;  ///< responses so far
 
-  /// False, with nothing changed, where the pair does not fit.
-  bool add(const EncodedPair& pair, std::int64_t budget_tokens) {
+  void add(const EncodedPair& pair) {
     PromptGroup alone{.prompt_id = &pair.prompt_id, .sides = {}};
     alone.add(pair.chosen);
     alone.add(pair.rejected);
-    std::int64_t added = alone.num_tokens();
     bool joins = false;
     if (!groups.empty() && *groups.back().prompt_id == pair.prompt_id) {
       PromptGroup joined = groups.back();
       joined.add(pair.chosen);
       joined.add(pair.rejected);
-      const std::int64_t more = joined.num_tokens() - groups.back().num_tokens();
-      joins = more <= added;  // one prompt_id over different conversations shares too little
+      const std::int64_t before = groups.back().num_tokens();
+      // One prompt_id over different conversations shares too little.
+      joins = joined.num_tokens() <= before + alone.num_tokens();
       if (joins) {
-        if (num_tokens + more > budget_tokens) return false;
-        added = more;
+        num_tokens += joined.num_tokens() - before;
+        num_rows += static_cast<std::int64_t>(joined.sides.size() - groups.back().sides.size());
         groups.back() = std::move(joined);
       }
     }
     if (!joins) {
-      if (!groups.empty() && num_tokens + added > budget_tokens) return false;
-      if (!groups.empty()) first_row += static_cast<std::int64_t>(groups.back().sides.size());
+      num_tokens += alone.num_tokens();
+      num_rows += static_cast<std::int64_t>(alone.sides.size());
       groups.push_back(std::move(alone));
     }
-    num_tokens += added;
-    pairs.chosen.push_back(first_row + static_cast<std::int64_t>(groups.back().add(pair.chosen)));
-    pairs.rejected.push_back(first_row + static_cast<std::int64_t>(groups.back().add(pair.rejected)));
+    PromptGroup& group = groups.back();
+    const std::int64_t first = num_rows - static_cast<std::int64_t>(group.sides.size());
+    pairs.chosen.push_back(first + static_cast<std::int64_t>(group.add(pair.chosen)));
+    pairs.rejected.push_back(first + static_cast<std::int64_t>(group.add(pair.rejected)));
     pairs.margins.push_back(pair.margin);
-    return true;
+  }
+
+  void append(Draft&& other) {
+    for (PromptGroup& group : other.groups) groups.push_back(std::move(group));
+    for (std::size_t i = 0; i < other.pairs.chosen.size(); ++i) {
+      pairs.chosen.push_back(num_rows + other.pairs.chosen[i]);
+      pairs.rejected.push_back(num_rows + other.pairs.rejected[i]);
+      pairs.margins.push_back(other.pairs.margins[i]);
+    }
+    num_tokens += other.num_tokens;
+    num_rows += other.num_rows;
   }
 
   PairBatch pack() && {
@@ -101,10 +115,29 @@ std::vector<PairBatch> pack_pairs(std::span<const EncodedPair> pairs,
                                   std::span<const std::size_t> order, std::int64_t budget_tokens) {
   std::vector<PairBatch> batches;
   Draft draft;
-  for (const std::size_t number : order) {
-    if (draft.add(pairs[number], budget_tokens)) continue;
-    batches.push_back(std::exchange(draft, {}).pack());
-    draft.add(pairs[number], budget_tokens);
+  const auto place = [&](Draft&& unit) {
+    if (!draft.groups.empty() && draft.num_tokens + unit.num_tokens > budget_tokens) {
+      batches.push_back(std::exchange(draft, {}).pack());
+    }
+    draft.append(std::move(unit));
+  };
+  std::size_t begin = 0;
+  while (begin < order.size()) {
+    std::size_t end = begin;
+    Draft unit;  // neighbouring pairs of one prompt
+    while (end < order.size() && pairs[order[end]].prompt_id == pairs[order[begin]].prompt_id) {
+      unit.add(pairs[order[end++]]);
+    }
+    if (unit.num_tokens <= kLargestUnit * budget_tokens) {
+      place(std::move(unit));
+    } else {
+      for (std::size_t i = begin; i < end; ++i) {
+        Draft single;
+        single.add(pairs[order[i]]);
+        place(std::move(single));
+      }
+    }
+    begin = end;
   }
   if (!draft.groups.empty()) batches.push_back(std::move(draft).pack());
   return batches;

@@ -24,10 +24,12 @@ struct PairBatch {
   PairRows pairs;             ///< where the sides of each pair lie among them
 };
 
-/// Packs pairs, in order, into batches of at most `budget_tokens`; a pair larger than the budget is
-/// a batch of its own. What the sides of a pair begin with stands there once, and so does a response
-/// that occurs in several neighbouring pairs of one prompt: all pairs of K responses cost K
-/// responses, not K (K - 1) (as Ouyang et al. 2022, arXiv 2203.02155, section 3.5).
+/// Packs pairs, in order, into batches of at most `budget_tokens`. What sequences begin with stands
+/// there once, and so does a response that occurs in several neighbouring pairs of one prompt: all
+/// pairs of K responses cost K responses, not K (K - 1) (as Ouyang et al. 2022, arXiv 2203.02155,
+/// section 3.5). Neighbouring pairs of one prompt that are larger than the budget together, up to
+/// four times, are a batch of their own; beyond that they are packed one by one. A pair larger than
+/// the budget is a batch of its own.
 /// @param order  numbers of the pairs to take
 std::vector<PairBatch> pack_pairs(std::span<const EncodedPair> pairs,
                                   std::span<const std::size_t> order, std::int64_t budget_tokens);

@@ -84,17 +84,29 @@ TEST(PackPairs, AResponseOfSeveralPairsStandsThereOnce) {
   EXPECT_EQ(batch.pairs.rejected, (Rows{1, 3, 2, 4, 6}));
 }
 
-TEST(PackPairs, AGroupThatOutgrowsTheBudgetGoesOnInTheNextBatch) {
-  const Ids a = {1, 2, 5}, b = {1, 2, 6, 7}, c = {1, 2, 6, 8, 9};
-  const std::vector<EncodedPair> pairs = {{"p", a, b, 0.0f}, {"p", c, a, 0.0f}, {"p", b, c, 0.0f}};
-  const std::vector<std::size_t> order = {0, 1, 2};
-  const std::vector<PairBatch> batches = pack_pairs(pairs, order, 6);
-  ASSERT_EQ(batches.size(), 3U);
-  for (std::size_t i = 0; i < 3; ++i) {
-    const std::vector<Ids> sequences = sequences_of(batches[i].packed);
-    EXPECT_EQ(sequences[static_cast<std::size_t>(batches[i].pairs.chosen[0])], pairs[i].chosen);
-    EXPECT_EQ(sequences[static_cast<std::size_t>(batches[i].pairs.rejected[0])], pairs[i].rejected);
-  }
+TEST(PackPairs, ThePairsOfAPromptStayTogetherUpToFourBudgets) {
+  const Ids a = {1, 2, 5}, b = {1, 2, 6, 7}, c = {1, 2, 6, 8, 9}, other = {3, 4}, last = {3, 5};
+  const std::vector<EncodedPair> pairs = {
+      {"q", other, last, 0.0f}, {"p", a, b, 0.0f}, {"p", c, a, 0.0f}, {"p", b, c, 0.0f}, {"r", last, other, 0.0f}};
+  const std::vector<std::size_t> order = {0, 1, 2, 3, 4};
+  const auto check = [&](std::int64_t budget, std::vector<std::size_t> expected) {
+    std::vector<std::size_t> sizes;
+    std::size_t next = 0;
+    for (const PairBatch& batch : pack_pairs(pairs, order, budget)) {
+      sizes.push_back(batch.pairs.chosen.size());
+      const std::vector<Ids> sequences = sequences_of(batch.packed);
+      for (std::size_t i = 0; i < batch.pairs.chosen.size(); ++i, ++next) {
+        EXPECT_EQ(sequences[static_cast<std::size_t>(batch.pairs.chosen[i])], pairs[next].chosen);
+        EXPECT_EQ(sequences[static_cast<std::size_t>(batch.pairs.rejected[i])], pairs[next].rejected);
+      }
+    }
+    EXPECT_EQ(sizes, expected) << budget;
+  };
+  check(14, {5});           // 3 + 8 + 3 tokens
+  check(11, {4, 1});
+  check(6, {1, 3, 1});      // the three pairs of p have 8 tokens
+  check(2, {1, 3, 1});      // four budgets
+  check(1, {1, 1, 1, 1, 1});
 }
 
 TEST(PackPairs, OnePromptIdOverDifferentConversationsDoesNotLoseWhatPairsShare) {
