@@ -239,7 +239,9 @@ Section explanation_section(const RunData& run) {
       "explanation", "What length and style explain", "",
       "No explanation was found (explanation/&lt;rm&gt;/&lt;set&gt;.json, written by charm "
       "explain)."};
-  for (const ExplanationFile& file : run.explanations) section.html += explanation_html(file);
+  for (const ExplanationFile& file : run.explanations) {
+    if (run.same_offsets_as(file.model, file.set).empty()) section.html += explanation_html(file);
+  }
   return section;
 }
 

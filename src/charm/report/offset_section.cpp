@@ -107,8 +107,13 @@ Section offset_section(const RunData& run) {
   Section section{"offsets", "Offsets", "",
                   "No calibration was found (calibration/&lt;rm&gt;/&lt;set&gt;.json, written by "
                   "charm calibrate)."};
-  for (const CalibrationFile& calibration : run.calibrations)
-    section.html += offsets_html(calibration);
+  for (const CalibrationFile& calibration : run.calibrations) {
+    section.html += calibration.same_as.empty()
+                        ? offsets_html(calibration)
+                        : fmt::format("<h3>{} calibrated on {}</h3>\n<p>The same offsets as set {}.</p>\n",
+                                      escape_html(calibration.model), escape_html(calibration.set),
+                                      escape_html(calibration.same_as));
+  }
   return section;
 }
 

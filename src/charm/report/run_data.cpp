@@ -235,6 +235,13 @@ const ordered_json& object_at(const ordered_json& object, const char* name) {
   return it != object.end() && it->is_object() ? *it : kNothing;
 }
 
+std::string RunData::same_offsets_as(const std::string& model, const std::string& set) const {
+  for (const CalibrationFile& file : calibrations) {
+    if (file.model == model && file.set == set) return file.same_as;
+  }
+  return "";
+}
+
 const MismatchFile* RunData::mismatch_of(const std::string& model) const {
   const auto it = std::find_if(mismatches.begin(), mismatches.end(),
                                [&](const auto& file) { return file.model == model; });
@@ -271,8 +278,13 @@ RunData read_run(const fs::path& run_dir) {
     run.mismatches.push_back(std::move(file));
   }
   for (const fs::path& folder : folders_in(run_dir / "calibration")) {
-    for (const fs::path& path : json_files_in(folder))
-      run.calibrations.push_back(read_calibration(path, run.ratings));
+    std::map<std::string, std::string> set_of_text;
+    for (const fs::path& path : json_files_in(folder)) {
+      CalibrationFile file = read_calibration(path, run.ratings);
+      const auto [earlier, is_new] = set_of_text.emplace(read_file(path), file.set);
+      if (!is_new) file.same_as = earlier->second;
+      run.calibrations.push_back(std::move(file));
+    }
   }
   for (const fs::path& folder : folders_in(run_dir / "scores")) {
     // Where prompts were held out, before and after are shown on those alone.

@@ -90,6 +90,7 @@ struct CalibrationFile {
   std::optional<HeldOutFile> held_out;
   std::vector<LeftOutPolicy> left_out;
   std::vector<std::string> warnings;
+  std::string same_as;  ///< an earlier set of the model with the same result (sets may differ in pairs and training alone); else empty
 
   /// Name of the reward model that was trained further on this set.
   std::string retrained_model() const { return model + "-" + set; }
@@ -162,6 +163,8 @@ struct RunData {
                                        ///< other (splits/<model>.json)
   std::map<std::string, double> ratings;  ///< Elo points, from whichever file names them
 
+  /// `same_as` of the set's calibration.
+  std::string same_offsets_as(const std::string& model, const std::string& set) const;
   const MismatchFile* mismatch_of(const std::string& model) const;
   const ModelScores* scores_of(const std::string& model) const;
   bool empty() const;

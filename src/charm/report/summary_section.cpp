@@ -123,7 +123,7 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
     }
     lines.push_back(text);
   }
-  describe_methods(run, calibration, lines);
+  if (calibration.same_as.empty()) describe_methods(run, calibration, lines);
   const MismatchFile* before = run.mismatch_of(calibration.model);
   const MismatchFile* after = run.mismatch_of(retrained_model);
   if (before != nullptr && after != nullptr && before->pairs.size() > 2) {

@@ -93,6 +93,21 @@ TEST_F(WriteReport, ComparesOnTheSameRows) {
   EXPECT_THAT(html, HasSubstr("0.250 [0.200, 0.300]"));
 }
 
+TEST_F(WriteReport, SetsWithTheSameOffsetsShowThemOnce) {
+  write_made_up_run(folder_);
+  const auto plots = [&] {
+    const std::string html = report();
+    std::size_t count = 0;
+    for (std::size_t at = html.find("Offset of each policy"); at != std::string::npos; at = html.find("Offset of each policy", at + 1)) ++count;
+    return std::pair(count, html);
+  };
+  EXPECT_EQ(plots().first, 1u);
+  fs::copy_file(folder_ / "calibration/rm/duo.json", folder_ / "calibration/rm/twin.json");
+  const auto [count, html] = plots();
+  EXPECT_EQ(count, 1u);
+  EXPECT_THAT(html, HasSubstr("The same offsets as set duo."));
+}
+
 TEST_F(WriteReport, LoadsNothingFromElsewhere) {
   write_made_up_run(folder_);
   const std::string html = report();
