@@ -97,11 +97,25 @@ void describe_calibrate(OptionTable& table, calibrate::CalibrateOptions& options
 void describe_prefer(OptionTable& table, prefer::PreferOptions& options) {
   using prefer::Pairs;
   using prefer::Ties;
-  table
-      .choice("pairs", options.pairing.pairs,
-              {{"best-worst", Pairs::kBestWorst}, {"vs-reference", Pairs::kVsReference}, {"all", Pairs::kAll}},
-              "Pairs made of each prompt by calibrated score: best-worst takes the highest against the lowest (the clearest "
-              "signal); vs-reference every policy against the reference; all every pair (most data, least clear).")
+  Option pairs{.name = "pairs", .value_name = "best-worst|vs-reference|all", .default_text = "all"};
+  pairs.help =
+      "Pairs made of each prompt by calibrated score. all, every pair of policies, holds most of the close calls that offsets decide, and "
+      "raised the correlation with Arena most (docs/results.md); train it with --shuffle prompts. vs-reference takes every policy "
+      "against the reference, best-worst the highest against the lowest, which most reward models order rightly already. With two "
+      "policies there is no difference. Not with --best-of-n, which takes one pair a prompt.";
+  pairs.assign = [&options, known = pairs.value_name](const std::vector<std::string>& values) {
+    const std::string& word = values.front();
+    if (word == "best-worst") {
+      options.pairing.pairs = Pairs::kBestWorst;
+    } else if (word == "vs-reference") {
+      options.pairing.pairs = Pairs::kVsReference;
+    } else if (word == "all") {
+      options.pairing.pairs = Pairs::kAll;
+    } else {
+      throw Error(ErrorKind::kUsage, "expected {}, found '{}'", known, word);
+    }
+  };
+  table.add(std::move(pairs))
       .choice("ties", options.pairing.ties, {{"drop", Ties::kDrop}, {"keep", Ties::kKeep}},
               "What happens to two equal calibrated scores: drop makes no pair; keep makes one with margin 0.")
       .number("min-margin", options.pairing.min_margin, "X",

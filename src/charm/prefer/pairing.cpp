@@ -51,7 +51,7 @@ std::vector<std::pair<Candidate, Candidate>> candidate_pairs(const Group& group,
                                                              std::size_t reference) {
   std::vector<std::pair<Candidate, Candidate>> pairs;
   const auto by_score = [](const Candidate& a, const Candidate& b) { return a.score < b.score; };
-  switch (options.pairs) {
+  switch (options.pairs.value_or(Pairs::kAll)) {
     case Pairs::kBestWorst: {
       // The first of the highest and the last of the lowest: two different ones even when all are
       // equal.

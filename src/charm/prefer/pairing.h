@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,9 +30,11 @@ enum class Rejected {
 };
 
 struct PairingOptions {
-  Pairs pairs = Pairs::kBestWorst;
+  /// Empty: all, which raised the correlation with Arena most (docs/results.md). With two policies
+  /// the choices are the same.
+  std::optional<Pairs> pairs;
   /// One pair a prompt from all its responses, whatever their policy and sample number, instead of
-  /// sample against sample; `pairs` must be best-worst then. Use it where policies answered several
+  /// sample against sample; `pairs` must be empty or best-worst then. Use it where policies answered several
   /// times; a single calibrated policy is enough.
   bool best_of_n = false;
   Rejected rejected = Rejected::kWorst;  ///< with `best_of_n`: worst gives the clearest pairs

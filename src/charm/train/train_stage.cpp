@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -130,6 +131,18 @@ Data read_data(const TrainOptions& options, const model::DecoderConfig& config,
   return data;
 }
 
+/// Says so where many pairs of a prompt go through the model apart.
+void hint_at_shared_responses(std::span<const EncodedPair> pairs, const TrainOptions& options) {
+  constexpr double kMany = 3.0;
+  const auto num_prompts = static_cast<double>(shuffled_units(pairs, Shuffle::kPrompts).size());
+  const double per_prompt = static_cast<double>(pairs.size()) / num_prompts;
+  if (options.shuffle == Shuffle::kPrompts || per_prompt < kMany) return;
+  log::info(
+      "{:.1f} pairs a prompt: with --shuffle prompts a response goes through the model once for all "
+      "its pairs, which is faster; give --pairs-per-step several prompts' worth then",
+      per_prompt);
+}
+
 ordered_json eval_json(const std::optional<EvalSummary>& eval) {
   if (!eval) return nullptr;
   return {{"num_pairs", eval->num_pairs},
@@ -239,6 +252,7 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
             data.held_out.size(),
             count_steps(options, static_cast<std::int64_t>(data.train.size())),
             bfloat16 ? "bfloat16" : "float32", cuda ? "cuda" : "cpu");
+  hint_at_shared_responses(data.train, options);
   Trainer trainer(model, data.train, data.held_out, options, work, fingerprint);
   const TrainResult result = trainer.run(progress);
   if (result.finished) write_output(options, work, model, result, encoder, manifest, fingerprint);

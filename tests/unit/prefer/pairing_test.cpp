@@ -40,7 +40,7 @@ using Names = std::vector<std::string>;
 TEST(PairScores, BestWorstUsesTheOffsets) {
   // Calibrated: a 3, b 2.5, c 4.5.
   const std::vector<Score> scores = {row("a", "x", 2.0f), row("b", "x", 2.5f), row("c", "x", 5.0f)};
-  const Pairing pairing = pair_scores(scores, kOffsets, {});
+  const Pairing pairing = pair_scores(scores, kOffsets, {.pairs = Pairs::kBestWorst});
   EXPECT_EQ(names(pairing, scores), Names{"c>b"});
   EXPECT_EQ(pairing.pairs[0].score_chosen, 4.5);
   EXPECT_EQ(pairing.pairs[0].score_rejected, 2.5);
@@ -54,6 +54,7 @@ TEST(PairScores, AgainstTheReferenceAndAll) {
             (Names{"a>b", "c>b"}));
   EXPECT_EQ(names(pair_scores(scores, kOffsets, {.pairs = Pairs::kAll}), scores),
             (Names{"a>b", "c>a", "c>b"}));
+  EXPECT_EQ(names(pair_scores(scores, kOffsets, {}), scores), (Names{"a>b", "c>a", "c>b"})) << "the default";
 }
 
 TEST(PairScores, TiesAreDroppedCountedOrKept) {
@@ -66,7 +67,7 @@ TEST(PairScores, TiesAreDroppedCountedOrKept) {
                                        : pairs == Pairs::kVsReference ? 2
                                                                       : 1);
   }
-  EXPECT_EQ(names(pair_scores(scores, kOffsets, {.ties = Ties::kKeep}), scores), Names{"a>c"});
+  EXPECT_EQ(names(pair_scores(scores, kOffsets, {.pairs = Pairs::kBestWorst, .ties = Ties::kKeep}), scores), Names{"a>c"});
   EXPECT_EQ(
       names(pair_scores(scores, kOffsets, {.pairs = Pairs::kVsReference, .ties = Ties::kKeep}),
             scores),
