@@ -93,37 +93,10 @@ double mean_absolute(const std::vector<PairResult>& pairs) {
   return pairs.empty() ? 0.0 : sum / static_cast<double>(pairs.size());
 }
 
-void describe_calibration(const RunData& run, const CalibrationFile& calibration,
-                          std::vector<std::string>& lines) {
+/// Mean |MD| and benchmarks before and after training.
+void describe_training(const RunData& run, const CalibrationFile& calibration,
+                       std::vector<std::string>& lines) {
   const std::string retrained_model = calibration.retrained_model();
-  if (calibration.pairs.size() == 1) {
-    const PairResult& pair = calibration.pairs[0];
-    lines.push_back(single_pair_text(calibration, pair_before(run, calibration, pair),
-                                     measured_pair(run, retrained_model, pair)));
-  } else {
-    std::size_t over = 0, under = 0, closer = 0, measured = 0;
-    for (const PairResult& calibrated : calibration.pairs) {
-      const PairResult& pair = pair_before(run, calibration, calibrated);
-      if (!pair.mismatch) continue;
-      if (excludes(*pair.mismatch, 0.0)) ++(pair.mismatch->value > 0.0 ? over : under);
-      const PairResult* retrained = measured_pair(run, retrained_model, pair);
-      if (retrained == nullptr || !retrained->mismatch) continue;
-      ++measured;
-      closer += std::abs(retrained->mismatch->value) < std::abs(pair.mismatch->value);
-    }
-    std::string text = fmt::format(
-        "Set {} of {}: of {} policies, {} are over-valued and {} under-valued against {} (95 % "
-        "interval of MD excludes 0).",
-        calibration.set, calibration.model, calibration.pairs.size(), over, under,
-        calibration.reference);
-    if (measured > 0) {
-      text += fmt::format(" After retraining MD is closer to 0 for {} of {}.", closer, measured);
-    } else {
-      text += " The reward model trained on the calibrated preferences has not been measured.";
-    }
-    lines.push_back(text);
-  }
-  if (calibration.same_as.empty()) describe_methods(run, calibration, lines);
   const MismatchFile* before = run.mismatch_of(calibration.model);
   const MismatchFile* after = run.mismatch_of(retrained_model);
   if (before != nullptr && after != nullptr && before->pairs.size() > 2) {
@@ -149,6 +122,46 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
               : changed_text(a->measured, b->measured)));
     }
   }
+}
+
+void describe_calibration(const RunData& run, const CalibrationFile& calibration,
+                          std::vector<std::string>& lines) {
+  const std::string retrained_model = calibration.retrained_model();
+  if (calibration.pairs.size() == 1) {
+    const PairResult& pair = calibration.pairs[0];
+    lines.push_back(single_pair_text(calibration, pair_before(run, calibration, pair),
+                                     measured_pair(run, retrained_model, pair)));
+  } else {
+    std::size_t over = 0, under = 0, closer = 0, measured = 0;
+    for (const PairResult& calibrated : calibration.pairs) {
+      const PairResult& pair = pair_before(run, calibration, calibrated);
+      if (!pair.mismatch) continue;
+      if (excludes(*pair.mismatch, 0.0)) ++(pair.mismatch->value > 0.0 ? over : under);
+      const PairResult* retrained = measured_pair(run, retrained_model, pair);
+      if (retrained == nullptr || !retrained->mismatch) continue;
+      ++measured;
+      closer += std::abs(retrained->mismatch->value) < std::abs(pair.mismatch->value);
+    }
+    std::string text =
+        calibration.same_as.empty()
+            ? fmt::format(
+                  "Set {} of {}: of {} policies, {} {} over-valued and {} under-valued against {} "
+                  "(95 % interval of MD excludes 0).",
+                  calibration.set, calibration.model, calibration.pairs.size(), over,
+                  over == 1 ? "is" : "are", under, calibration.reference)
+            : fmt::format("Set {} of {} has the same offsets as {}.", calibration.set,
+                          calibration.model, calibration.same_as);
+    if (measured > 0) {
+      text += fmt::format(" After retraining MD is closer to 0 for {} of {}.", closer, measured);
+    } else {
+      text += " The reward model trained on the calibrated preferences has not been measured.";
+    }
+    lines.push_back(text);
+  }
+  if (calibration.same_as.empty()) describe_methods(run, calibration, lines);
+  // Of many models the table below the lines says it more shortly.
+  constexpr std::size_t kMostInWords = 2;
+  if (run.calibrations.size() <= kMostInWords) describe_training(run, calibration, lines);
 }
 
 }  // namespace
@@ -177,7 +190,8 @@ Section summary_section(const RunData& run) {
   section.html = "<ul class=\"summary\">\n" + section.html +
                  "</ul>\n<p class=\"facts\">Square brackets: 95 % intervals from drawing prompts "
                  "again. They do not cover other prompts, "
-                 "policies or training seeds than those of this run.</p>\n";
+                 "policies or training seeds than those of this run.</p>\n" +
+                 training_effects_html(run);
   return section;
 }
 

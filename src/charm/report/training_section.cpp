@@ -2,7 +2,6 @@
 #include <set>
 
 #include "charm/report/charts.h"
-#include "charm/report/comparison_tables.h"
 #include "charm/report/sections.h"
 
 namespace charm::report {
@@ -45,8 +44,6 @@ Section training_section(const RunData& run) {
   Section section{"training", "Training", "",
                   "No training was found (models/&lt;rm&gt;/&lt;set&gt;/metrics.jsonl, written by "
                   "charm train)."};
-  if (run.trainings.empty()) return section;
-  section.html = training_effects_html(run);
   for (const TrainingRun& training : run.trainings) section.html += training_html(training);
   return section;
 }
