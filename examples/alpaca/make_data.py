@@ -9,7 +9,7 @@ DATA holds
   alpaca_eval/<policy>.jsonl.gz                {"prompt","response"}, 805 rows in the same order in every file
 OUTPUT receives
   rm_pairs.jsonl   pairs that train the reward model: half of the prompts of `train_clean`, two annotators and baselines in equal parts
-  prompts.jsonl    300 other prompts on which policies are compared: 85 of `test_clean`, the rest of `train_clean`
+  prompts.jsonl    the 337 other prompts, on which policies are compared: the 85 of `test_clean` and the other half of `train_clean`
 No prompt is in both files, and none is in RewardBench or RM-Bench. Standard library only; the same input gives the same bytes.
 """
 import gzip
@@ -19,7 +19,6 @@ import random
 import sys
 
 PAIRS_PER_SOURCE = 1000
-NUM_PROMPTS = 300
 MAX_CHARACTERS = 4000  # of prompt, chosen and rejected together: keeps the run within an hour of two cores
 
 
@@ -56,7 +55,7 @@ def main():
     write(output / "rm_pairs.jsonl", [{k: row[k] for k in ("prompt", "chosen", "rejected")} for row in pairs])
 
     prompts = [row["prompt"] for row in rows_of(data / "alpaca_eval" / "gpt4_1106_preview.jsonl.gz")]
-    write(output / "prompts.jsonl", [{"prompt": prompts[index]} for index in sorted(other[:NUM_PROMPTS])])
+    write(output / "prompts.jsonl", [{"prompt": prompts[index]} for index in sorted(other)])
 
 
 main()
