@@ -1,12 +1,12 @@
 // How often 95 % intervals hold the truth, on made-up data whose truth is known.
 //
-//     coverage [data sets] [resamples] [prompts ...]
+//     coverage [same-prompt|joint|all-pairs|block:1000|all] [data sets] [resamples] [prompts ...]
 //
-// Two policies' scores share a prompt effect; their difference has a planted shift. The ratings
-// that a data set sees are drawn around the true ones. The truth of an offset is that of the whole
-// population: the offset at which the win rate of infinitely many prompts, scored in the same type,
-// meets the true target. Prints one JSON object a line: world, prompts, method, quantity, coverage,
-// mean width.
+// Policies' scores share a prompt effect; their differences have planted shifts. The ratings that a
+// data set sees are drawn around the true ones. Truth is what calibration makes of a population of a
+// million prompts, scored in the same type, under the true ratings. joint: four policies, of which
+// three get an offset (all count); otherwise two. Prints one JSON object a line: setting, world,
+// prompts, method, quantity, coverage, mean width.
 
 #include <fmt/format.h>
 
@@ -16,21 +16,37 @@
 #include <cstring>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "charm/base/random.h"
 #include "charm/calibrate/calibration.h"
-#include "charm/calibrate/step_curve.h"
-#include "charm/stats/elo.h"
+#include "charm/stats/paired_scores.h"
 
 namespace {
 
 using namespace charm;
 
-constexpr double kShift = 0.6;  // of the over-valued policy's scores
-constexpr double kRatingOver = 1216;
-constexpr double kRatingRef = 1248;
+// The first stands against the second where there are two.
+struct Policy {
+  const char* name;
+  double shift;       // of its scores
+  double rating_elo;  // the true one
+};
+const std::vector<Policy> kPolicies = {
+    {"over", 0.6, 1216}, {"ref", 0.0, 1248}, {"under", -0.4, 1230}, {"weak", -0.5, 1100}};
+constexpr const char* kReference = "ref";
 constexpr double kRatingSe = 4.0;  // Elo points, of each rating
+
+struct Setting {
+  const char* name;
+  const char* mode;
+  std::size_t num_policies;
+};
+const std::vector<Setting> kSettings = {{"same-prompt", "same-prompt", 2},
+                                        {"joint", "same-prompt", 4},
+                                        {"all-pairs", "all-pairs", 2},
+                                        {"block:1000", "block:1000", 2}};
 
 struct World {
   const char* name;
@@ -67,59 +83,85 @@ float to_bfloat16(float value) {
   return value;
 }
 
-struct Pair {
-  float over;
-  float ref;
-};
-
-Pair draw(const World& world, RandomStream& stream) {
+/// Scores of the first policies to one prompt.
+std::vector<float> draw(const World& world, std::size_t num_policies, RandomStream& stream) {
   const double shared = (world.is_bfloat16 ? 10.0 : 0.0) + world.prompt_effect * stream.normal();
-  const auto score = [&](double mean) {
+  std::vector<float> scores;
+  for (std::size_t p = 0; p < num_policies; ++p) {
+    const double mean = shared + kPolicies[p].shift;
     const auto value = static_cast<float>(mean + world.noise * student(world.degrees, stream));
-    return world.is_bfloat16 ? to_bfloat16(value) : value;
-  };
-  const float over = score(shared + kShift);
-  return {over, score(shared)};
+    scores.push_back(world.is_bfloat16 ? to_bfloat16(value) : value);
+  }
+  return scores;
 }
 
-// Truth by a population large enough that its own error (a thirtieth of the standard error of 5,000
-// prompts) does not matter.
-struct Truth {
-  double offset;
-  double win_rate;
-  double mismatch;
-};
-
-Truth truth_of(const World& world) {
-  constexpr std::size_t kPopulation = 4'000'000;
-  RandomStream stream(1, "population");
-  std::vector<double> over;
-  std::vector<double> ref;
-  double wins = 0.0;
-  for (std::size_t i = 0; i < kPopulation; ++i) {
-    const Pair pair = draw(world, stream);
-    over.push_back(pair.over);
-    ref.push_back(pair.ref);
-    wins += pair.over > pair.ref ? 1.0 : 0.0;
+stats::PairedScores draw_scores(const World& world, std::size_t num_policies,
+                                std::size_t num_prompts, RandomStream& stream) {
+  std::vector<ScoreFile> files;
+  for (std::size_t p = 0; p < num_policies; ++p) {
+    files.push_back({.name = kPolicies[p].name, .rows = {}});
+    files.back().rows.reserve(num_prompts);
   }
-  const calibrate::SortedDifferences differences(over, ref, stats::TieRule::kLoss);
-  const double target = stats::target_win_rate(kRatingOver, kRatingRef);
-  const double win_rate = wins / static_cast<double>(kPopulation);
-  return {differences.curve().best_plateau(target).plateau->offset, win_rate,
-          stats::mismatch_degree(win_rate, target)};
+  for (std::size_t n = 0; n < num_prompts; ++n) {
+    const std::vector<float> scores = draw(world, num_policies, stream);
+    for (std::size_t p = 0; p < num_policies; ++p) {
+      files[p].rows.push_back({.prompt_id = std::to_string(n),
+                               .policy = kPolicies[p].name,
+                               .score = scores[p],
+                               .error = {}});
+    }
+  }
+  return stats::PairedScores(
+      files, {.first_policy = kReference, .min_prompts = 30, .strict = false, .policies = {}});
+}
+
+/// In the scores' order. `stream`: draws what a data set sees of them; none: the true ones.
+std::vector<ArenaRating> ratings_of(const stats::PairedScores& scores, RandomStream* stream) {
+  std::vector<ArenaRating> ratings;
+  for (const std::string& name : scores.names()) {
+    for (const Policy& policy : kPolicies) {
+      if (name != policy.name) continue;
+      const double seen =
+          policy.rating_elo + (stream != nullptr ? kRatingSe * stream->normal() : 0.0);
+      ratings.push_back({.name = name,
+                         .rating_elo = seen,
+                         .rating_lo = seen - 1.96 * kRatingSe,
+                         .rating_hi = seen + 1.96 * kRatingSe});
+    }
+  }
+  return ratings;
+}
+
+calibrate::SolveOptions options_of(const Setting& setting) {
+  calibrate::SolveOptions options;
+  options.mode = calibrate::parse_mode(setting.mode);
+  options.num_threads = 1;
+  return options;
+}
+
+/// Its own error, a fourteenth of the standard error of 5,000 prompts, does not matter.
+calibrate::Calibration truth_of(const Setting& setting, const World& world) {
+  RandomStream stream(1, "population");
+  const auto scores = draw_scores(world, setting.num_policies, 1'000'000, stream);
+  calibrate::SolveOptions options = options_of(setting);
+  options.bootstrap = 0;
+  return calibrate::solve(scores, ratings_of(scores, nullptr), scores.index_of(kReference),
+                          options);
 }
 
 struct Tally {
+  double count = 0.0;
   double covered = 0.0;
   double width = 0.0;
   void add(const std::optional<stats::Interval>& interval, double truth) {
+    count += 1.0;
     covered += interval->lo <= truth && truth <= interval->hi ? 1.0 : 0.0;
     width += interval->hi - interval->lo;
   }
 };
 
-void run(const World& world, const Truth& truth, std::size_t num_prompts, std::size_t num_sets,
-         std::int64_t resamples) {
+void run(const Setting& setting, const World& world, const calibrate::Calibration& truth,
+         std::size_t num_prompts, std::size_t num_sets, std::int64_t resamples) {
   for (const auto kind :
        {calibrate::IntervalKind::kBootstrap, calibrate::IntervalKind::kInfluence}) {
     Tally offset;
@@ -127,47 +169,29 @@ void run(const World& world, const Truth& truth, std::size_t num_prompts, std::s
     Tally mismatch;
     for (std::size_t set = 0; set < num_sets; ++set) {
       RandomStream stream(set, world.name, num_prompts);
-      ScoreFile over{.name = "over", .rows = {}};
-      ScoreFile ref{.name = "ref", .rows = {}};
-      for (std::size_t p = 0; p < num_prompts; ++p) {
-        const Pair pair = draw(world, stream);
-        const std::string id = std::to_string(p);
-        over.rows.push_back({.prompt_id = id, .policy = "over", .score = pair.over, .error = {}});
-        ref.rows.push_back({.prompt_id = id, .policy = "ref", .score = pair.ref, .error = {}});
-      }
-      const auto rating = [&](const char* name, double elo) {
-        const double seen = elo + kRatingSe * stream.normal();
-        return ArenaRating{.name = name,
-                           .rating_elo = seen,
-                           .rating_lo = seen - 1.96 * kRatingSe,
-                           .rating_hi = seen + 1.96 * kRatingSe};
-      };
-      const std::vector ratings{rating("over", kRatingOver), rating("ref", kRatingRef)};
-      const stats::PairedScores scores(
-          std::vector{over, ref},
-          {.first_policy = "ref", .min_prompts = 30, .strict = false, .policies = {}});
-      calibrate::SolveOptions options;
+      const auto scores = draw_scores(world, setting.num_policies, num_prompts, stream);
+      calibrate::SolveOptions options = options_of(setting);
       options.interval = kind;
       options.bootstrap = resamples;
       options.seed = set;
-      options.num_threads = 1;
-      // Policies stand in the order of the files' first rows; "ref" may come first.
-      std::vector<ArenaRating> in_order;
-      for (const std::string& name : scores.names()) {
-        in_order.push_back(name == "over" ? ratings[0] : ratings[1]);
+      const std::size_t reference = scores.index_of(kReference);
+      const auto result =
+          calibrate::solve(scores, ratings_of(scores, &stream), reference, options);
+      for (std::size_t p = 0; p < result.policies.size(); ++p) {
+        if (p == reference) continue;
+        offset.add(result.policies[p].offset_ci95, truth.policies[p].offset);
       }
-      const auto result = calibrate::solve(scores, in_order, scores.index_of("ref"), options);
-      offset.add(result.policies[scores.index_of("over")].offset_ci95, truth.offset);
-      win_rate.add(result.pairs[0].win_rate_before_ci95, truth.win_rate);
-      mismatch.add(result.pairs[0].mismatch_before_ci95, truth.mismatch);
+      for (std::size_t p = 0; p < result.pairs.size(); ++p) {
+        win_rate.add(result.pairs[p].win_rate_before_ci95, truth.pairs[p].win_rate_before);
+        mismatch.add(result.pairs[p].mismatch_before_ci95, truth.pairs[p].mismatch_before);
+      }
     }
     const auto print = [&](const char* quantity, const Tally& tally) {
-      const auto sets = static_cast<double>(num_sets);
       fmt::print(
-          "{{\"world\": \"{}\", \"prompts\": {}, \"method\": \"{}\", \"quantity\": \"{}\", "
-          "\"coverage\": {:.3f}, \"width\": {:.4f}}}\n",
-          world.name, num_prompts, calibrate::interval_name(kind), quantity, tally.covered / sets,
-          tally.width / sets);
+          "{{\"setting\": \"{}\", \"world\": \"{}\", \"prompts\": {}, \"method\": \"{}\", "
+          "\"quantity\": \"{}\", \"coverage\": {:.3f}, \"width\": {:.4f}}}\n",
+          setting.name, world.name, num_prompts, calibrate::interval_name(kind), quantity,
+          tally.covered / tally.count, tally.width / tally.count);
     };
     print("offset", offset);
     print("win rate", win_rate);
@@ -179,13 +203,17 @@ void run(const World& world, const Truth& truth, std::size_t num_prompts, std::s
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::size_t num_sets = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 1000;
-  const std::int64_t resamples = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 1000;
+  const std::string_view chosen = argc > 1 ? argv[1] : "all";
+  const std::size_t num_sets = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 1000;
+  const std::int64_t resamples = argc > 3 ? std::strtol(argv[3], nullptr, 10) : 1000;
   std::vector<std::size_t> sizes;
-  for (int i = 3; i < argc; ++i) sizes.push_back(std::strtoul(argv[i], nullptr, 10));
+  for (int i = 4; i < argc; ++i) sizes.push_back(std::strtoul(argv[i], nullptr, 10));
   if (sizes.empty()) sizes = {100, 300, 1000, 5000};
-  for (const World& world : kWorlds) {
-    const Truth truth = truth_of(world);
-    for (const std::size_t size : sizes) run(world, truth, size, num_sets, resamples);
+  for (const Setting& setting : kSettings) {
+    if (chosen != "all" && chosen != setting.name) continue;
+    for (const World& world : kWorlds) {
+      const calibrate::Calibration truth = truth_of(setting, world);
+      for (const std::size_t size : sizes) run(setting, world, truth, size, num_sets, resamples);
+    }
   }
 }
