@@ -46,6 +46,22 @@ std::string progress_bar(double share, std::size_t width) {
   return "[" + bar + "]";
 }
 
+bool ProgressRate::update(const Progress& progress, double now_s) {
+  constexpr double kTooEarlyS = 0.5;
+  // Counts of several threads may arrive a little out of order; that is no new beginning.
+  const bool starts_over = progress.done < last_done_ && progress.done <= first_done_;
+  const bool begins = progress.what != what_ || starts_over;
+  if (begins) {
+    what_ = progress.what;
+    first_done_ = progress.done;
+    begin_s_ = now_s;
+  }
+  last_done_ = progress.done;
+  const double elapsed_s = now_s - begin_s_;
+  rate_per_s_ = elapsed_s > kTooEarlyS ? static_cast<double>(progress.done - first_done_) / elapsed_s : 0.0;
+  return begins;
+}
+
 ProgressDisplay::~ProgressDisplay() { end_bar(); }
 
 void ProgressDisplay::end_bar() {
@@ -56,11 +72,8 @@ void ProgressDisplay::end_bar() {
 void ProgressDisplay::show(const Progress& progress) {
   if (style_ == ProgressStyle::kNone) return;
   const Clock::time_point now = Clock::now();
-  if (progress.what != what_) {
+  if (rate_.update(progress, std::chrono::duration<double>(now.time_since_epoch()).count())) {
     end_bar();
-    what_ = progress.what;
-    first_done_ = progress.done;
-    begin_ = now;
     last_drawn_ = style_ == ProgressStyle::kLines ? now : Clock::time_point{};
   }
   const bool finished = progress.total > 0 && progress.done >= progress.total;
@@ -68,9 +81,7 @@ void ProgressDisplay::show(const Progress& progress) {
                                                       : std::chrono::duration_cast<Clock::duration>(kLineInterval);
   if (now - last_drawn_ < interval && !finished) return;
   last_drawn_ = now;
-  const double elapsed_s = std::chrono::duration<double>(now - begin_).count();
-  const double rate = elapsed_s > 0.5 ? static_cast<double>(progress.done - first_done_) / elapsed_s : 0.0;
-  const std::string text = progress_text(progress, rate);
+  const std::string text = progress_text(progress, rate_.per_second());
   if (style_ == ProgressStyle::kLines) {
     std::fprintf(stderr, "%s\n", text.c_str());
     return;

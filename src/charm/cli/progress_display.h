@@ -22,6 +22,23 @@ std::string progress_text(const Progress& progress, double rate_per_s);
 /// "[=====>     ]" for a share in [0, 1].
 std::string progress_bar(double share, std::size_t width);
 
+/// Units per second since a piece of work began. A new one begins with another stage, or where the same starts over: a recipe trains one
+/// model after the other.
+class ProgressRate {
+ public:
+  /// @param now_s  seconds on a steady clock
+  /// @return       whether a new piece of work begins
+  bool update(const Progress& progress, double now_s);
+  double per_second() const { return rate_per_s_; }  ///< 0 while it is too early to tell
+
+ private:
+  std::string what_;
+  std::int64_t first_done_ = 0;  ///< where this process began: a resumed stage does not start at 0
+  std::int64_t last_done_ = 0;
+  double begin_s_ = 0.0;
+  double rate_per_s_ = 0.0;
+};
+
 /// Shows the progress of one stage after the other on stderr. Calls come from one thread at a time.
 class ProgressDisplay {
  public:
@@ -37,9 +54,7 @@ class ProgressDisplay {
   void end_bar();
 
   ProgressStyle style_;
-  std::string what_;             ///< stage on display
-  std::int64_t first_done_ = 0;  ///< where this process began: a resumed stage does not start at 0
-  Clock::time_point begin_{};
+  ProgressRate rate_;
   Clock::time_point last_drawn_{};
   bool bar_open_ = false;
 };

@@ -19,6 +19,19 @@ TEST(ProgressText, CountsHours) {
   EXPECT_EQ(progress_text({"training", 0, 7322, "steps", ""}, 1.0), "training  0/7322 steps  1.0 steps/s  2:02:02 left");
 }
 
+TEST(ProgressRate, CountsFromWhereAPieceOfWorkBegan) {
+  ProgressRate rate;
+  EXPECT_TRUE(rate.update({"training", 12, 49, "steps", ""}, 100.0));  // resumed at step 12
+  EXPECT_EQ(rate.per_second(), 0.0);
+  EXPECT_FALSE(rate.update({"training", 22, 49, "steps", ""}, 105.0));
+  EXPECT_DOUBLE_EQ(rate.per_second(), 2.0);
+  EXPECT_FALSE(rate.update({"training", 49, 49, "steps", ""}, 110.0));
+  EXPECT_TRUE(rate.update({"training", 0, 49, "steps", ""}, 200.0)) << "the next model of a recipe";
+  EXPECT_FALSE(rate.update({"training", 8, 49, "steps", ""}, 204.0));
+  EXPECT_DOUBLE_EQ(rate.per_second(), 2.0);
+  EXPECT_TRUE(rate.update({"scoring", 9, 10, "rows", ""}, 210.0));
+}
+
 TEST(ProgressBar, FillsWithTheShare) {
   EXPECT_EQ(progress_bar(0.0, 4), "[>   ]");
   EXPECT_EQ(progress_bar(0.5, 4), "[==> ]");
