@@ -85,7 +85,8 @@ std::string training_effects_html(const RunData& run) {
   for (const std::string& model : models) table.columns.push_back({model, true});
 
   // The figure's part in each model's comparison file; `find` picks it out of the JSON.
-  const auto add = [&](const std::string& label, const std::string& benchmark, const auto& find) {
+  // `one_before`: the models' figures before training are one number.
+  const auto add = [&](const std::string& label, const std::string& benchmark, bool one_before, const auto& find) {
     std::vector<std::string> values = {label, ""}, changes = {label + ", change", ""};
     bool any = false;
     for (const std::string& model : models) {
@@ -95,7 +96,7 @@ std::string training_effects_html(const RunData& run) {
         const ordered_json& part = find(file.json);
         after = measured_at(part, {"b"});
         difference = measured_at(part, {"difference"});
-        if (const auto before = measured_at(part, {"a"}); before && label.find("left out") == std::string::npos) {
+        if (const auto before = measured_at(part, {"a"}); before && one_before) {
           values[1] = number_text(before->value);
         }
       }
@@ -110,14 +111,14 @@ std::string training_effects_html(const RunData& run) {
     if (std::find(benchmarks.begin(), benchmarks.end(), file.benchmark) == benchmarks.end()) benchmarks.push_back(file.benchmark);
   }
   for (const std::string& benchmark : benchmarks) {
-    for (const char* name : {"mean_abs_mismatch", "mean_abs_mismatch_left_out"}) {
-      add(readable(name), benchmark, [&](const ordered_json& json) -> const ordered_json& { return object_at(json, name); });
+    for (const auto& [name, one_before] : {std::pair{"mean_abs_mismatch", true}, std::pair{"mean_abs_mismatch_left_out", false}}) {
+      add(readable(name), benchmark, one_before, [&, key = name](const ordered_json& json) -> const ordered_json& { return object_at(json, key); });
     }
-    add("Spearman with ratings", benchmark, [](const ordered_json& json) -> const ordered_json& {
+    add("Spearman with ratings", benchmark, true, [](const ordered_json& json) -> const ordered_json& {
       return object_at(object_at(object_at(json, "correlations"), "mean_score"), "spearman");
     });
     for (const char* name : {"overall", "overall_partial"}) {
-      add(benchmark, benchmark, [&](const ordered_json& json) -> const ordered_json& { return object_at(json, name); });
+      add(benchmark, benchmark, true, [&](const ordered_json& json) -> const ordered_json& { return object_at(json, name); });
     }
   }
   return table_html(table) +

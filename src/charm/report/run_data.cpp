@@ -132,8 +132,7 @@ LeftOutPolicy parse_left_out(const ordered_json& entry) {
   return policy;
 }
 
-CalibrationFile read_calibration(const fs::path& path, std::map<std::string, double>& ratings) {
-  const ordered_json json = read_json(path);
+CalibrationFile parse_calibration(const fs::path& path, const ordered_json& json, std::map<std::string, double>& ratings) {
   take_ratings(json, ratings);
   CalibrationFile file;
   file.model = path.parent_path().filename().string();
@@ -278,10 +277,11 @@ RunData read_run(const fs::path& run_dir) {
     run.mismatches.push_back(std::move(file));
   }
   for (const fs::path& folder : folders_in(run_dir / "calibration")) {
-    std::map<std::string, std::string> set_of_text;
+    std::map<std::string, std::string> set_of_result;
     for (const fs::path& path : json_files_in(folder)) {
-      CalibrationFile file = read_calibration(path, run.ratings);
-      const auto [earlier, is_new] = set_of_text.emplace(read_file(path), file.set);
+      const ordered_json json = read_json(path);
+      CalibrationFile file = parse_calibration(path, json, run.ratings);
+      const auto [earlier, is_new] = set_of_result.emplace(json.dump(), file.set);
       if (!is_new) file.same_as = earlier->second;
       run.calibrations.push_back(std::move(file));
     }

@@ -133,10 +133,11 @@ Data read_data(const TrainOptions& options, const model::DecoderConfig& config,
 
 /// Says so where many pairs of a prompt go through the model apart.
 void hint_at_shared_responses(std::span<const EncodedPair> pairs, const TrainOptions& options) {
+  if (options.shuffle == Shuffle::kPrompts) return;
   constexpr double kMany = 3.0;
   const auto num_prompts = static_cast<double>(shuffled_units(pairs, Shuffle::kPrompts).size());
   const double per_prompt = static_cast<double>(pairs.size()) / num_prompts;
-  if (options.shuffle == Shuffle::kPrompts || per_prompt < kMany) return;
+  if (per_prompt < kMany) return;
   log::info(
       "{:.1f} pairs a prompt: with --shuffle prompts a response goes through the model once for all "
       "its pairs, which is faster; give --pairs-per-step several prompts' worth then",
