@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 BUILD := build/release
 
-.PHONY: demo test build setup clean
+.PHONY: demo test build setup clean format lint
 setup:
 	tools/setup.sh
 
@@ -15,6 +15,9 @@ demo: build
 
 test: build
 	ctest --preset release -j $(JOBS)
+
+format: setup
+	tools/format.sh
 
 clean:
 	rm -rf build
