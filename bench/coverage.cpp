@@ -3,10 +3,10 @@
 //     coverage [same-prompt|joint|all-pairs|block:1000|all] [data sets] [resamples] [prompts ...]
 //
 // Policies' scores share a prompt effect; their differences have planted shifts. The ratings that a
-// data set sees are drawn around the true ones. Truth is what calibration makes of a population of a
-// million prompts, scored in the same type, under the true ratings. joint: four policies, of which
-// three get an offset (all count); otherwise two. Prints one JSON object a line: setting, world,
-// prompts, method, quantity, coverage, mean width.
+// data set sees are drawn around the true ones. Truth is what calibration makes of a population of
+// a million prompts, scored in the same type, under the true ratings. joint: four policies, of
+// which three get an offset (all count); otherwise two. Prints one JSON object a line: setting,
+// world, prompts, method, quantity, coverage, mean width.
 
 #include <fmt/format.h>
 
@@ -175,8 +175,7 @@ void run(const Setting& setting, const World& world, const calibrate::Calibratio
       options.bootstrap = resamples;
       options.seed = set;
       const std::size_t reference = scores.index_of(kReference);
-      const auto result =
-          calibrate::solve(scores, ratings_of(scores, &stream), reference, options);
+      const auto result = calibrate::solve(scores, ratings_of(scores, &stream), reference, options);
       for (std::size_t p = 0; p < result.policies.size(); ++p) {
         if (p == reference) continue;
         offset.add(result.policies[p].offset_ci95, truth.policies[p].offset);

@@ -1,6 +1,8 @@
-// Writes tokens with a causal LM, greedily and without end, and prints what it took: the charm side of generate_bench.py.
+// Writes tokens with a causal LM, greedily and without end, and prints what it took: the charm side
+// of generate_bench.py.
 //   generate_model_bench MODEL_DIR [float32|bfloat16] [threads]
-// First line out: the load. Then for each line in, {"streams": 16, "prompt": 32, "new": 128}, one line out.
+// First line out: the load. Then for each line in, {"streams": 16, "prompt": 32, "new": 128}, one
+// line out.
 
 #include <sys/resource.h>
 
@@ -12,8 +14,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <string>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "charm/base/parallel.h"
@@ -26,9 +28,12 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
-/// Bytes a second that the threads together read from memory: the best of several sums over a buffer much larger than the caches.
+/// Bytes a second that the threads together read from memory: the best of several sums over a
+/// buffer much larger than the caches.
 double read_bandwidth(std::size_t threads) {
   const std::vector<std::uint64_t> buffer(std::size_t{1} << 27, 1);  // 1 GiB
   const std::size_t share = buffer.size() / threads;
@@ -60,24 +65,30 @@ Json write(charm::model::CausalLM& model, const Json& job, int threads) {
   const auto start = Clock::now();
   const std::clock_t cpu_start = std::clock();
   double filled_s = 0.0;
-  run_continuous_batch(model, {.max_sequences = static_cast<std::int64_t>(streams), .num_threads = static_cast<std::size_t>(threads)},
-                       {.next_prompt = [&]() -> std::optional<TokenPrompt> {
-                          if (next == streams) return std::nullopt;
-                          TokenPrompt prompt{.ids = std::vector<std::int32_t>(prompt_tokens), .sequences = {next}};
-                          for (std::size_t i = 0; i < prompt_tokens; ++i) {
-                            prompt.ids[i] = static_cast<std::int32_t>((next * 7919 + i * 104729 + 17) % 40000 + 20);
-                          }
-                          ++next;
-                          return prompt;
-                        },
-                        .next_token = [&](std::size_t s, std::span<const float> logits) -> std::optional<std::int32_t> {
-                          if (written[s] == 0 && ++first == streams) filled_s = seconds_since(start);
-                          const std::int32_t token = sampler.next(logits, {}, {"bench", static_cast<std::int32_t>(s), 0});
-                          return ++written[s] < new_tokens ? std::optional(token) : std::nullopt;
-                        },
-                        .on_finished = [](std::size_t, const std::optional<std::string>& error) {
-                          if (error) throw std::runtime_error(*error);
-                        }});
+  run_continuous_batch(
+      model,
+      {.max_sequences = static_cast<std::int64_t>(streams),
+       .num_threads = static_cast<std::size_t>(threads)},
+      {.next_prompt = [&]() -> std::optional<TokenPrompt> {
+         if (next == streams) return std::nullopt;
+         TokenPrompt prompt{.ids = std::vector<std::int32_t>(prompt_tokens), .sequences = {next}};
+         for (std::size_t i = 0; i < prompt_tokens; ++i) {
+           prompt.ids[i] = static_cast<std::int32_t>((next * 7919 + i * 104729 + 17) % 40000 + 20);
+         }
+         ++next;
+         return prompt;
+       },
+       .next_token = [&](std::size_t s,
+                         std::span<const float> logits) -> std::optional<std::int32_t> {
+         if (written[s] == 0 && ++first == streams) filled_s = seconds_since(start);
+         const std::int32_t token =
+             sampler.next(logits, {}, {"bench", static_cast<std::int32_t>(s), 0});
+         return ++written[s] < new_tokens ? std::optional(token) : std::nullopt;
+       },
+       .on_finished =
+           [](std::size_t, const std::optional<std::string>& error) {
+             if (error) throw std::runtime_error(*error);
+           }});
   const double total_s = seconds_since(start);
   return {{"total_s", total_s},
           {"filled_s", filled_s},
@@ -91,10 +102,13 @@ int run(const std::vector<std::string>& args) {
   const int threads = args.size() > 2 ? std::stoi(args[2]) : 0;
   const auto start = Clock::now();
   const auto model = model::load_causal_lm(
-      args[0], {.dtype = dtype == "bfloat16" ? model::DTypeChoice::kBFloat16 : model::DTypeChoice::kFloat32,
-                .device = model::DeviceChoice::kCpu,
-                .threads = threads});
-  Json loaded = {{"load_s", seconds_since(start)}, {"read_bytes_per_s", read_bandwidth(threads > 0 ? static_cast<std::size_t>(threads) : available_processors())}};
+      args[0],
+      {.dtype = dtype == "bfloat16" ? model::DTypeChoice::kBFloat16 : model::DTypeChoice::kFloat32,
+       .device = model::DeviceChoice::kCpu,
+       .threads = threads});
+  Json loaded = {{"load_s", seconds_since(start)},
+                 {"read_bytes_per_s", read_bandwidth(threads > 0 ? static_cast<std::size_t>(threads)
+                                                                 : available_processors())}};
   for (const auto& [key, value] : model->provenance()) loaded["model"][key] = value;
   std::cout << loaded.dump() << std::endl;
   for (std::string line; std::getline(std::cin, line);) {

@@ -1,7 +1,10 @@
-// Scoring speed on a GPU, with random weights of a real model's shape made on the device; prints one JSON object.
-//   gpu_score_bench [--device cuda|cpu] [--shape llama-8b|tiny] [--layers N] [--prompts N] [--rounds N] [--budget TOKENS]
+// Scoring speed on a GPU, with random weights of a real model's shape made on the device; prints
+// one JSON object.
+//   gpu_score_bench [--device cuda|cpu] [--shape llama-8b|tiny] [--layers N] [--prompts N]
+//   [--rounds N] [--budget TOKENS]
 //                   [--lengths FILE] [--save DIR]
-// --lengths writes the drawn lengths for gpu_peer.py; --save writes the model as a folder, loads it again and times that.
+// --lengths writes the drawn lengths for gpu_peer.py; --save writes the model as a folder, loads it
+// again and times that.
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
@@ -41,7 +44,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 struct Shape {
   std::int64_t vocab, width, mlp, layers, heads, key_heads, head_dim;
@@ -75,9 +80,12 @@ void synchronize(const at::Device& device) {
   if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(0);
 }
 
-/// TFLOP/s of [rows, inputs] x [outputs, inputs]^T on random data: the mean of `times` products after a warm-up.
-double product_rate(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, const at::TensorOptions& options, int times) {
-  const at::Tensor x = at::randn({rows, inputs}, options), w = at::randn({outputs, inputs}, options);
+/// TFLOP/s of [rows, inputs] x [outputs, inputs]^T on random data: the mean of `times` products
+/// after a warm-up.
+double product_rate(std::int64_t rows, std::int64_t inputs, std::int64_t outputs,
+                    const at::TensorOptions& options, int times) {
+  const at::Tensor x = at::randn({rows, inputs}, options),
+                   w = at::randn({outputs, inputs}, options);
   for (int i = 0; i < 3; ++i) at::linear(x, w);
   synchronize(options.device());
   const auto start = Clock::now();
@@ -86,11 +94,14 @@ double product_rate(std::int64_t rows, std::int64_t inputs, std::int64_t outputs
   return 2.0 * static_cast<double>(rows * inputs * outputs) * times / seconds_since(start) / 1e12;
 }
 
-model::DecoderWeights make_weights(const model::DecoderConfig& config, const at::TensorOptions& options) {
+model::DecoderWeights make_weights(const model::DecoderConfig& config,
+                                   const at::TensorOptions& options) {
   model::DecoderWeights weights;
   for (const model::WeightSlot& slot : model::weight_slots(weights, config)) {
-    const auto of_slot = slot.kind == model::WeightShape::kHead ? options.dtype(at::kFloat) : options;
-    *slot.tensor = model::is_norm(slot.kind) ? at::ones(slot.shape, of_slot) : at::randn(slot.shape, of_slot).mul_(0.02);
+    const auto of_slot =
+        slot.kind == model::WeightShape::kHead ? options.dtype(at::kFloat) : options;
+    *slot.tensor = model::is_norm(slot.kind) ? at::ones(slot.shape, of_slot)
+                                             : at::randn(slot.shape, of_slot).mul_(0.02);
   }
   return weights;
 }
@@ -99,9 +110,11 @@ model::DecoderWeights make_weights(const model::DecoderConfig& config, const at:
 std::vector<batch::TokenGroup> draw_groups(std::int64_t count, std::int64_t vocab) {
   RandomStream stream(0, "gpu_score_bench");
   const auto ids = [&](double mean) {
-    const auto length = static_cast<std::size_t>(std::llround(mean * (0.4 + 1.2 * stream.uniform())));
+    const auto length =
+        static_cast<std::size_t>(std::llround(mean * (0.4 + 1.2 * stream.uniform())));
     std::vector<std::int32_t> tokens(length);
-    for (auto& id : tokens) id = static_cast<std::int32_t>(1 + stream.below(static_cast<std::uint64_t>(vocab - 1)));
+    for (auto& id : tokens)
+      id = static_cast<std::int32_t>(1 + stream.below(static_cast<std::uint64_t>(vocab - 1)));
     return tokens;
   };
   std::vector<batch::TokenGroup> groups;
@@ -118,12 +131,14 @@ std::vector<batch::TokenGroup> draw_groups(std::int64_t count, std::int64_t voca
 }
 
 /// All batches, two under way, as charm score runs them.
-std::vector<float> score(const model::Decoder& decoder, const std::vector<batch::PackedBatch>& batches) {
+std::vector<float> score(const model::Decoder& decoder,
+                         const std::vector<batch::PackedBatch>& batches) {
   std::vector<float> scores;
   std::deque<nn::HostCopy> under_way;
   const auto finish = [&] {
     const at::Tensor found = under_way.front().wait();
-    scores.insert(scores.end(), found.const_data_ptr<float>(), found.const_data_ptr<float>() + found.numel());
+    scores.insert(scores.end(), found.const_data_ptr<float>(),
+                  found.const_data_ptr<float>() + found.numel());
     under_way.pop_front();
   };
   for (const batch::PackedBatch& batch : batches) {
@@ -144,7 +159,8 @@ Json memory(const at::Device& device) {
 }
 
 /// Writes the model, loads it as any other and compares its scores.
-Json save_and_load(const std::filesystem::path& folder, const Shape& shape, model::DecoderWeights& weights, const model::DecoderConfig& config,
+Json save_and_load(const std::filesystem::path& folder, const Shape& shape,
+                   model::DecoderWeights& weights, const model::DecoderConfig& config,
                    const batch::PackedBatch& batch, const at::Device& device) {
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "config.json") << config_json(shape).dump(2);
@@ -158,10 +174,14 @@ Json save_and_load(const std::filesystem::path& folder, const Shape& shape, mode
   tensor::write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
   const double write_s = seconds_since(write_start);
   const auto load_start = Clock::now();
-  const auto loaded = model::load_reward_model(folder, {.dtype = model::DTypeChoice::kBFloat16,
-                                                        .device = device.is_cpu() ? model::DeviceChoice::kCpu : model::DeviceChoice::kCuda});
+  const auto loaded = model::load_reward_model(
+      folder, {.dtype = model::DTypeChoice::kBFloat16,
+               .device = device.is_cpu() ? model::DeviceChoice::kCpu : model::DeviceChoice::kCuda});
   const double load_s = seconds_since(load_start);
-  return {{"gib", gib(bytes)}, {"write_s", write_s}, {"load_s", load_s}, {"load_gb_per_s", bytes / load_s / 1e9},
+  return {{"gib", gib(bytes)},
+          {"write_s", write_s},
+          {"load_s", load_s},
+          {"load_gb_per_s", bytes / load_s / 1e9},
           {"first_score", loaded->score(batch).front()}};
 }
 
@@ -175,7 +195,8 @@ int run(std::map<std::string, std::string> options) {
   Shape shape = options["shape"] == "tiny" ? kTiny : kLlama8B;
   shape.layers = number("layers", shape.layers);
   const std::int64_t budget = number("budget", 16384);
-  const model::DecoderConfig config = model::parse_model_config(config_json(shape).dump(), "gpu_score_bench");
+  const model::DecoderConfig config =
+      model::parse_model_config(config_json(shape).dump(), "gpu_score_bench");
   const auto tensor_options = at::TensorOptions().dtype(at::kBFloat16).device(device);
   const c10::InferenceMode guard;
   Json result;
@@ -188,8 +209,10 @@ int run(std::map<std::string, std::string> options) {
   result["gemm_peak"] = {{"side", side}, {"tflops", peak}};
   const std::int64_t rows = large ? budget : 512;
   const std::int64_t qkv = (shape.heads + 2 * shape.key_heads) * shape.head_dim;
-  for (const auto& [name, in, out] : {std::tuple{"qkv", shape.width, qkv}, std::tuple{"o", shape.heads * shape.head_dim, shape.width},
-                                      std::tuple{"gate_up", shape.width, 2 * shape.mlp}, std::tuple{"down", shape.mlp, shape.width}}) {
+  for (const auto& [name, in, out] : {std::tuple{"qkv", shape.width, qkv},
+                                      std::tuple{"o", shape.heads * shape.head_dim, shape.width},
+                                      std::tuple{"gate_up", shape.width, 2 * shape.mlp},
+                                      std::tuple{"down", shape.mlp, shape.width}}) {
     result["products_tflops"][name] = product_rate(rows, in, out, tensor_options, large ? 10 : 3);
   }
 
@@ -197,12 +220,16 @@ int run(std::map<std::string, std::string> options) {
   model::DecoderWeights weights = make_weights(config, tensor_options);
   const std::vector<batch::TokenGroup> groups = draw_groups(number("prompts", 48), shape.vocab);
   std::vector<batch::PackedBatch> batches;
-  for (const auto& planned : batch::plan_batches(groups, budget)) batches.push_back(batch::pack(planned));
+  for (const auto& planned : batch::plan_batches(groups, budget))
+    batches.push_back(batch::pack(planned));
   if (options.contains("save")) {
-    result["load"] = save_and_load(options["save"], shape, weights, config, batches.front(), device);
+    result["load"] =
+        save_and_load(options["save"], shape, weights, config, batches.front(), device);
   }
-  const nn::AttentionKernel attention = model::choose_attention_kernel(config, at::kBFloat16, device);
-  const model::Decoder decoder(config, std::move(weights), nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, attention);
+  const nn::AttentionKernel attention =
+      model::choose_attention_kernel(config, at::kBFloat16, device);
+  const model::Decoder decoder(config, std::move(weights), nn::Mode::kGpu,
+                               nn::GemmBackend::kAtenLinear, attention);
   result["attention"] = nn::attention_kernel_name(attention);
   result["make_s"] = seconds_since(make_start);
 
@@ -217,7 +244,8 @@ int run(std::map<std::string, std::string> options) {
     computed += static_cast<double>(group.num_tokens());
     lengths.push_back({{"prompt", group.prompt_ids.size()}, {"responses", responses}});
   }
-  if (options.contains("lengths")) std::ofstream(options["lengths"]) << Json{{"shape", config_json(shape)}, {"groups", lengths}};
+  if (options.contains("lengths"))
+    std::ofstream(options["lengths"]) << Json{{"shape", config_json(shape)}, {"groups", lengths}};
 
   const std::vector<float> first = score(decoder, {batches.front()});
   for (const float s : first) {
@@ -226,7 +254,8 @@ int run(std::map<std::string, std::string> options) {
   if (result.contains("load")) {
     const double difference = std::abs(result["load"]["first_score"].get<double>() - first.front());
     result["load"]["score_difference"] = difference;
-    if (difference > 0.05 * (1.0 + std::abs(first.front()))) throw std::runtime_error("the loaded model gives other scores");
+    if (difference > 0.05 * (1.0 + std::abs(first.front())))
+      throw std::runtime_error("the loaded model gives other scores");
   }
   std::vector<double> rounds_s;
   for (std::int64_t round = 0; round < number("rounds", 3); ++round) {
@@ -237,8 +266,10 @@ int run(std::map<std::string, std::string> options) {
   }
   std::sort(rounds_s.begin(), rounds_s.end());
   const double median_s = rounds_s[rounds_s.size() / 2];
-  // Products of the blocks alone: what the peak is a peak of. Attention, norms and rope come on top and count as lost time.
-  const double block = static_cast<double>(shape.width * qkv + shape.heads * shape.head_dim * shape.width + 3 * shape.width * shape.mlp);
+  // Products of the blocks alone: what the peak is a peak of. Attention, norms and rope come on top
+  // and count as lost time.
+  const double block = static_cast<double>(
+      shape.width * qkv + shape.heads * shape.head_dim * shape.width + 3 * shape.width * shape.mlp);
   const double flops = 2.0 * block * static_cast<double>(shape.layers) * computed;
   result["score"] = {{"budget_tokens", budget},
                      {"batches", batches.size()},

@@ -1,4 +1,5 @@
-// Scores token groups of a JSON file with a reward model and prints one JSON object: the charm side of score_bench.py.
+// Scores token groups of a JSON file with a reward model and prints one JSON object: the charm side
+// of score_bench.py.
 //   score_model_bench MODEL_DIR GROUPS.json [float32|bfloat16] [threads] [rounds] [budget_tokens]
 // GROUPS.json: {"groups": [{"prompt": [ids], "responses": [[ids], ...]}, ...]}
 
@@ -50,9 +51,10 @@ int run(const std::vector<std::string>& args) {
 
   const auto load_start = Clock::now();
   const auto reward_model = model::load_reward_model(
-      args[0], {.dtype = dtype == "bfloat16" ? model::DTypeChoice::kBFloat16 : model::DTypeChoice::kFloat32,
-                .device = model::DeviceChoice::kCpu,
-                .threads = threads});
+      args[0],
+      {.dtype = dtype == "bfloat16" ? model::DTypeChoice::kBFloat16 : model::DTypeChoice::kFloat32,
+       .device = model::DeviceChoice::kCpu,
+       .threads = threads});
   const double load_s = seconds_since(load_start);
 
   std::int64_t useful_tokens = 0;
@@ -72,7 +74,8 @@ int run(const std::vector<std::string>& args) {
   }
 
   if (batches.empty()) throw std::runtime_error("no groups in " + args[1]);
-  reward_model->score(batches.front());  // warms threads and allocator up, like the peer's own warm-up
+  reward_model->score(
+      batches.front());  // warms threads and allocator up, like the peer's own warm-up
   std::vector<float> scores(num_rows);
   std::vector<double> rounds_s, rounds_cpu_s;
   for (int round = 0; round < rounds; ++round) {
@@ -83,7 +86,8 @@ int run(const std::vector<std::string>& args) {
       for (std::size_t i = 0; i < found.size(); ++i) scores[packed.rows[i]] = found[i];
     }
     rounds_s.push_back(seconds_since(start));
-    rounds_cpu_s.push_back(static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC);  // of all threads
+    rounds_cpu_s.push_back(static_cast<double>(std::clock() - cpu_start) /
+                           CLOCKS_PER_SEC);  // of all threads
   }
 
   rusage usage{};
@@ -106,7 +110,8 @@ int run(const std::vector<std::string>& args) {
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   if (args.size() < 2) {
-    std::cerr << "usage: score_model_bench MODEL_DIR GROUPS.json [float32|bfloat16] [threads] [rounds] [budget_tokens]\n";
+    std::cerr << "usage: score_model_bench MODEL_DIR GROUPS.json [float32|bfloat16] [threads] "
+                 "[rounds] [budget_tokens]\n";
     return 2;
   }
   try {

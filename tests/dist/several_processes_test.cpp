@@ -1,4 +1,5 @@
-// `charm score` as several processes: the same bytes as one, and a clear end when one of them fails.
+// `charm score` as several processes: the same bytes as one, and a clear end when one of them
+// fails.
 
 #include <gmock/gmock.h>
 #include <unistd.h>
@@ -14,8 +15,8 @@ class SeveralProcesses : public SmallWorld {
   SeveralProcesses() { num_prompts_ = 120; }
 
   std::vector<std::string> command(const std::string& output) const {
-    return join({{"score", "--model", path("rm"), "--dtype", "float32", "--budget-tokens", "256", "--threads", "1", "--output",
-                  path(output), "--responses"},
+    return join({{"score", "--model", path("rm"), "--dtype", "float32", "--budget-tokens", "256",
+                  "--threads", "1", "--output", path(output), "--responses"},
                  all_responses()});
   }
 
@@ -31,18 +32,22 @@ TEST_F(SeveralProcesses, WriteTheBytesOfOne) {
   ASSERT_EQ(run_charm(command("one")).code, 0);
   for (const std::size_t size : {2u, 3u}) {
     const std::string output = "of" + std::to_string(size);
-    for (const Outcome& outcome : run_ranks(std::vector(size, command(output)))) EXPECT_EQ(outcome.code, 0) << outcome.err;
+    for (const Outcome& outcome : run_ranks(std::vector(size, command(output))))
+      EXPECT_EQ(outcome.code, 0) << outcome.err;
     expect_same_scores("one", output);
     EXPECT_FALSE(fs::exists(path(output + ".journal")));
   }
   // Everything is there: all ranks agree that there is nothing to do.
-  for (const Outcome& outcome : run_ranks(std::vector(2, command("of2")))) EXPECT_EQ(outcome.code, 0) << outcome.err;
+  for (const Outcome& outcome : run_ranks(std::vector(2, command("of2"))))
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
 }
 
-/// The options that let mpirun start more processes than there are cores, and start them for root, as in a container.
+/// The options that let mpirun start more processes than there are cores, and start them for root,
+/// as in a container.
 std::vector<std::string> mpirun(const std::string& version, std::size_t size) {
   std::vector<std::string> words = {"mpirun", "-n", std::to_string(size)};
-  if (version.find("Open MPI") == std::string::npos && version.find("OpenRTE") == std::string::npos) return words;
+  if (version.find("Open MPI") == std::string::npos && version.find("OpenRTE") == std::string::npos)
+    return words;
   words.push_back("--oversubscribe");
   if (geteuid() == 0) words.push_back("--allow-run-as-root");
   return words;
@@ -86,12 +91,15 @@ TEST_F(SeveralProcesses, AFailureEndsAllWithItsMessage) {
   const std::vector<Outcome> outcomes = run_ranks({command("broken"), other});
   EXPECT_NE(outcomes[1].code, 0);
   EXPECT_EQ(outcomes[0].code, outcomes[1].code);
-  EXPECT_THAT(outcomes[0].err, testing::AllOf(testing::HasSubstr("rank 1 of 2"), testing::HasSubstr("no-such-model")));
+  EXPECT_THAT(outcomes[0].err, testing::AllOf(testing::HasSubstr("rank 1 of 2"),
+                                              testing::HasSubstr("no-such-model")));
   EXPECT_FALSE(fs::exists(path("broken/manifest.json")));
 }
 
 TEST_F(SeveralProcesses, OtherCommandsRefuse) {
-  const Outcome outcome = run_charm({"inspect", path("rm")}, {.max_file_bytes = 0, .environment = {{"RANK", "0"}, {"WORLD_SIZE", "2"}}, .kill_when = {}});
+  const Outcome outcome = run_charm(
+      {"inspect", path("rm")},
+      {.max_file_bytes = 0, .environment = {{"RANK", "0"}, {"WORLD_SIZE", "2"}}, .kill_when = {}});
   EXPECT_EQ(outcome.code, 2);
   EXPECT_THAT(outcome.err, testing::HasSubstr("runs as one"));
 }

@@ -12,8 +12,11 @@ class BadFiles : public SmallWorld {
   std::vector<std::string> score(const std::vector<std::string>& files) {
     return join({{"score", "--model", path("rm"), "--output", path("out"), "--responses"}, files});
   }
-  std::vector<std::string> measure(const std::vector<std::string>& files, const std::string& ratings = "world/ratings.json") {
-    return join({{"measure", "--ratings", path(ratings), "--output", path("mismatch.json"), "--scores"}, files});
+  std::vector<std::string> measure(const std::vector<std::string>& files,
+                                   const std::string& ratings = "world/ratings.json") {
+    return join(
+        {{"measure", "--ratings", path(ratings), "--output", path("mismatch.json"), "--scores"},
+         files});
   }
 };
 
@@ -32,21 +35,26 @@ TEST_F(BadFiles, BrokenLinesMayBeCountedInstead) {
 
 TEST_F(BadFiles, WrongColumnTypeNamesTheColumn) {
   write_file(path("types.jsonl"), "{\"prompt\": \"a\", \"response\": 17}\n");
-  expect_refusal(score({path("types.jsonl")}), 3, {"types.jsonl:1", "response"}, path("out/types.parquet"));
+  expect_refusal(score({path("types.jsonl")}), 3, {"types.jsonl:1", "response"},
+                 path("out/types.parquet"));
 }
 
 TEST_F(BadFiles, TwoFilesOfOnePolicy) {
   fs::copy_file(responses("helper"), path("again.jsonl"));
-  expect_refusal(score({responses("helper"), path("again.jsonl")}), 3, {"helper.jsonl", "again.jsonl", "helper"}, path("out/helper.parquet"));
+  expect_refusal(score({responses("helper"), path("again.jsonl")}), 3,
+                 {"helper.jsonl", "again.jsonl", "helper"}, path("out/helper.parquet"));
   score_all();
   fs::copy_file(path("scores/helper.parquet"), path("again.parquet"));
-  expect_refusal(measure({path("scores/helper.parquet"), path("again.parquet")}), 3, {"again.parquet", "helper"}, path("mismatch.json"));
+  expect_refusal(measure({path("scores/helper.parquet"), path("again.parquet")}), 3,
+                 {"again.parquet", "helper"}, path("mismatch.json"));
 }
 
 TEST_F(BadFiles, PolicyWithoutRatingNamesTheNearest) {
   score_all();
-  write_file(path("few.json"), "{\"helper\": 1200, \"scholar\": 1250, \"showmann\": 1190, \"intern\": 1100}");
-  expect_refusal(measure(all_scores(), "few.json"), 3, {"showman", "showmann"}, path("mismatch.json"));
+  write_file(path("few.json"),
+             "{\"helper\": 1200, \"scholar\": 1250, \"showmann\": 1190, \"intern\": 1100}");
+  expect_refusal(measure(all_scores(), "few.json"), 3, {"showman", "showmann"},
+                 path("mismatch.json"));
 }
 
 TEST_F(BadFiles, NoCommonPrompts) {
@@ -54,24 +62,26 @@ TEST_F(BadFiles, NoCommonPrompts) {
   auto rows = storage::read_scored_responses(path("scores/helper.parquet"), {});
   for (ScoredResponse& row : rows) row.response.prompt_id = "other-" + row.response.prompt_id;
   storage::write_scores(path("helper.parquet"), rows);
-  expect_refusal(measure({path("helper.parquet"), path("scores/showman.parquet")}), 3, {"helper", "showman", "common"},
-                 path("mismatch.json"));
+  expect_refusal(measure({path("helper.parquet"), path("scores/showman.parquet")}), 3,
+                 {"helper", "showman", "common"}, path("mismatch.json"));
 }
 
 TEST_F(BadFiles, ScoresThatAreNoNumbers) {
   score_all();
   std::string lines;
   for (int i = 1; i <= 40; ++i) {
-    lines += "{\"prompt_id\": \"q-" + std::to_string(i) + "\", \"policy\": \"helper\", \"score\": " + (i == 5 ? "1e999" : "0.5") + "}\n";
+    lines += "{\"prompt_id\": \"q-" + std::to_string(i) +
+             "\", \"policy\": \"helper\", \"score\": " + (i == 5 ? "1e999" : "0.5") + "}\n";
   }
   write_file(path("helper.jsonl"), lines);
-  expect_refusal(measure({path("helper.jsonl"), path("scores/showman.parquet")}), 3, {"helper.jsonl:5"}, path("mismatch.json"));
+  expect_refusal(measure({path("helper.jsonl"), path("scores/showman.parquet")}), 3,
+                 {"helper.jsonl:5"}, path("mismatch.json"));
 }
 
 TEST_F(BadFiles, UnknownReferenceAndMissingFiles) {
   score_all();
-  expect_refusal(join({{"calibrate", "--ratings", path("world/ratings.json"), "--reference", "nobody", "--output", path("c.json"),
-                        "--scores"},
+  expect_refusal(join({{"calibrate", "--ratings", path("world/ratings.json"), "--reference",
+                        "nobody", "--output", path("c.json"), "--scores"},
                        all_scores()}),
                  2, {"nobody"}, path("c.json"));
   expect_refusal(score({path("gone.jsonl")}), 4, {"gone.jsonl"}, path("out/gone.parquet"));
@@ -80,7 +90,8 @@ TEST_F(BadFiles, UnknownReferenceAndMissingFiles) {
 
 TEST_F(BadFiles, UnknownRecipeKeyNamesTheLine) {
   write_file(path("recipe.yaml"), "run_dir: run\npolicis: []\n");
-  expect_refusal({"run", path("recipe.yaml")}, 2, {"recipe.yaml:2", "'policis'", "'policies'"}, path("run"));
+  expect_refusal({"run", path("recipe.yaml")}, 2, {"recipe.yaml:2", "'policis'", "'policies'"},
+                 path("run"));
 }
 
 }  // namespace

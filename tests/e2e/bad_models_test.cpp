@@ -1,4 +1,5 @@
-// Model folders that must not be scored with: exit code 3, one line that names file and tensor, no scores.
+// Model folders that must not be scored with: exit code 3, one line that names file and tensor, no
+// scores.
 
 #include <cstring>
 #include <limits>
@@ -18,8 +19,9 @@ class BadModels : public SmallWorld {
   std::string weights_file() const { return path("rm/model.safetensors"); }
 
   void expect_score_refusal(const std::vector<std::string>& parts) {
-    expect_refusal({"score", "--model", path("rm"), "--responses", responses("helper"), "--output", path("out")}, 3, parts,
-                   path("out/helper.parquet"));
+    expect_refusal({"score", "--model", path("rm"), "--responses", responses("helper"), "--output",
+                    path("out")},
+                   3, parts, path("out/helper.parquet"));
   }
 
   /// Rewrites the header of the weights file and leaves the tensors' bytes as they are.
@@ -70,13 +72,17 @@ TEST_F(BadModels, MissingHead) {
   options.hidden_size = 32;
   options.intermediate_size = 64;
   demo::write_tiny_model(dir_ / "rm", demo::vocabulary(), options);  // a causal LM: no head
-  edit_config([](json& config) { config["architectures"] = {"LlamaForSequenceClassification"}; config["num_labels"] = 1; });
+  edit_config([](json& config) {
+    config["architectures"] = {"LlamaForSequenceClassification"};
+    config["num_labels"] = 1;
+  });
   expect_score_refusal({"score.weight"});
 }
 
 TEST_F(BadModels, ACausalLanguageModelIsNoRewardModel) {
-  expect_refusal({"score", "--model", path("world/untrained_model"), "--responses", responses("helper"), "--output", path("out")}, 3,
-                 {"LlamaForCausalLM"}, path("out/helper.parquet"));
+  expect_refusal({"score", "--model", path("world/untrained_model"), "--responses",
+                  responses("helper"), "--output", path("out")},
+                 3, {"LlamaForCausalLM"}, path("out/helper.parquet"));
 }
 
 TEST_F(BadModels, WrongShape) {
@@ -86,14 +92,18 @@ TEST_F(BadModels, WrongShape) {
 
 TEST_F(BadModels, RenamedTensor) {
   edit_header([](json& header) {
-    header["model.layers.0.self_attn.q_projection.weight"] = header["model.layers.0.self_attn.q_proj.weight"];
+    header["model.layers.0.self_attn.q_projection.weight"] =
+        header["model.layers.0.self_attn.q_proj.weight"];
     header.erase("model.layers.0.self_attn.q_proj.weight");
   });
   expect_score_refusal({"model.layers.0.self_attn.q_proj"});
 }
 
 TEST_F(BadModels, UnknownArchitecture) {
-  edit_config([](json& config) { config["architectures"] = {"FalconForSequenceClassification"}; config["model_type"] = "falcon"; });
+  edit_config([](json& config) {
+    config["architectures"] = {"FalconForSequenceClassification"};
+    config["model_type"] = "falcon";
+  });
   expect_score_refusal({"config.json", "Falcon", "Llama"});
 }
 
@@ -121,10 +131,11 @@ TEST_F(BadModels, MissingTokenizerAndTemplate) {
 TEST_F(BadModels, TrainingRefusesThemToo) {
   const std::string file = read_file(weights_file());
   write_file(weights_file(), file.substr(0, file.size() - 100));
-  expect_refusal({"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"), "--output", path("trained")}, 3,
-                 {"model.safetensors"}, path("trained"));
-  expect_refusal({"train", "--model", path("world/untrained_model"), "--preferences", path("world/annotations.jsonl"), "--output",
-                  path("trained")},
+  expect_refusal({"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"),
+                  "--output", path("trained")},
+                 3, {"model.safetensors"}, path("trained"));
+  expect_refusal({"train", "--model", path("world/untrained_model"), "--preferences",
+                  path("world/annotations.jsonl"), "--output", path("trained")},
                  3, {"--new-head"}, path("trained"));
 }
 

@@ -7,52 +7,65 @@ namespace {
 
 class BadUsage : public SmallWorld {
  protected:
-  void expect_score_refusal(const std::vector<std::string>& options, const std::vector<std::string>& parts) {
-    expect_refusal(join({{"score", "--model", path("rm"), "--responses", responses("helper"), "--output", path("out")}, options}), 2, parts,
-                   path("out/helper.parquet"));
+  void expect_score_refusal(const std::vector<std::string>& options,
+                            const std::vector<std::string>& parts) {
+    expect_refusal(join({{"score", "--model", path("rm"), "--responses", responses("helper"),
+                          "--output", path("out")},
+                         options}),
+                   2, parts, path("out/helper.parquet"));
   }
 };
 
 TEST_F(BadUsage, NumbersOutOfRange) {
   expect_score_refusal({"--max-bad-rows", "-1"}, {"--max-bad-rows: expected 0 or more, found -1"});
-  expect_score_refusal({"--budget-tokens", "-1"}, {"--budget-tokens: expected 0 or more, found -1"});
+  expect_score_refusal({"--budget-tokens", "-1"},
+                       {"--budget-tokens: expected 0 or more, found -1"});
   expect_score_refusal({"--max-tokens", "0"}, {"--max-tokens", "at least 1"});
-  expect_score_refusal({"--max-tokens", "1e9"}, {"--max-tokens: expected a whole number, found '1e9'"});
+  expect_score_refusal({"--max-tokens", "1e9"},
+                       {"--max-tokens: expected a whole number, found '1e9'"});
   expect_score_refusal({"--max-tokens", "99999999999999999999"}, {"--max-tokens"});
   expect_score_refusal({"--threads", "-1"}, {"--threads"});
   expect_score_refusal({"--threads", "5000"}, {"--threads: expected 0 to 1024, found 5000"});
   for (const char* command : {"measure", "calibrate"}) {
-    expect_refusal(join({{command, "--ratings", path("world/ratings.json"), "--output", path("c.json"), "--min-prompts", "0", "--scores"},
+    expect_refusal(join({{command, "--ratings", path("world/ratings.json"), "--output",
+                          path("c.json"), "--min-prompts", "0", "--scores"},
                          all_scores()}),
                    2, {"--min-prompts: expected 1 or more, found 0"}, path("c.json"));
   }
 }
 
 TEST_F(BadUsage, WordsThatAreNone) {
-  expect_score_refusal({"--truncation", "middle"}, {"--truncation: expected left|right|error, found 'middle'"});
+  expect_score_refusal({"--truncation", "middle"},
+                       {"--truncation: expected left|right|error, found 'middle'"});
   expect_score_refusal({"--device", "tpu"}, {"--device: expected auto|cpu|cuda, found 'tpu'"});
   for (const char* date : {"yesterday", "2024-13-01", "2023-02-29", "2024-1-1", ""}) {
-    expect_score_refusal({"--template-date", date}, {"--template-date: expected a day written YYYY-MM-DD, found '" + std::string(date)});
+    expect_score_refusal(
+        {"--template-date", date},
+        {"--template-date: expected a day written YYYY-MM-DD, found '" + std::string(date)});
   }
 }
 
 TEST_F(BadUsage, OptionsThatAreMissingDoubledOrUnknown) {
   expect_score_refusal({"--max-tokens"}, {"--max-tokens"});
-  expect_score_refusal({"--max-tokens", "5", "--max-tokens", "6"}, {"--max-tokens: given 2 times, expected once"});
+  expect_score_refusal({"--max-tokens", "5", "--max-tokens", "6"},
+                       {"--max-tokens: given 2 times, expected once"});
   expect_score_refusal({"--max-token", "5"}, {"unknown option --max-token", "--max-tokens"});
   expect_score_refusal({"--quiet", "--verbose"}, {"--quiet and --verbose"});
   expect_score_refusal({"-x"}, {"-x"});
   expect_score_refusal({"--quiet=maybe"}, {"--quiet"});
-  expect_refusal({"score", "--model", "", "--responses", responses("helper"), "--output", path("out")}, 2,
-                 {"--model: expected a path, found an empty text"});
-  expect_refusal({"score", "--model", path("rm"), "--responses", responses("helper"), "--output", ""}, 2,
-                 {"--output: expected a path, found an empty text"});
+  expect_refusal(
+      {"score", "--model", "", "--responses", responses("helper"), "--output", path("out")}, 2,
+      {"--model: expected a path, found an empty text"});
+  expect_refusal(
+      {"score", "--model", path("rm"), "--responses", responses("helper"), "--output", ""}, 2,
+      {"--output: expected a path, found an empty text"});
 }
 
 TEST_F(BadUsage, AGpuThatIsNotThere) {
   if (fs::exists("/dev/nvidiactl")) GTEST_SKIP() << "there is one";
-  expect_refusal({"score", "--model", path("rm"), "--responses", responses("helper"), "--output", path("out"), "--device", "cuda"}, 6,
-                 {"--device cuda", "--device cpu"}, path("out/helper.parquet"));
+  expect_refusal({"score", "--model", path("rm"), "--responses", responses("helper"), "--output",
+                  path("out"), "--device", "cuda"},
+                 6, {"--device cuda", "--device cpu"}, path("out/helper.parquet"));
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ TEST_F(Commands, HelpAndVersionEndWithZero) {
   EXPECT_EQ(run_charm({"--version"}).code, 0);
   const Outcome help = run_charm({"--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* name : {"prepare", "score", "measure", "calibrate", "prefer", "train", "evaluate", "explain", "report", "run", "inspect", "demo"}) {
+  for (const char* name : {"prepare", "score", "measure", "calibrate", "prefer", "train",
+                           "evaluate", "explain", "report", "run", "inspect", "demo"}) {
     EXPECT_THAT(help.out, HasSubstr(name));
     const Outcome own = run_charm({name, "--help"});
     EXPECT_EQ(own.code, 0) << own.err;
@@ -32,14 +33,17 @@ TEST_F(Commands, WrongUsageEndsWithTwo) {
   expect_refusal({"serve"}, 2, {"unknown command 'serve'", "prepare, generate, score"});
   expect_refusal({"inspect", path("rm"), "--jsno"}, 2, {"unknown option --jsno", "--json"});
   expect_refusal({"score"}, 2, {"required"});
-  expect_refusal({"prepare", "--input", responses("helper"), "--output", path("p.parquet"), "--limit", "ten"}, 2,
-                 {"--limit: expected a whole number, found 'ten'"}, path("p.parquet"));
-  expect_refusal({"prepare", "--input", responses("helper"), "--output", path("p.xlsx")}, 2, {"p.xlsx"}, path("p.xlsx"));
+  expect_refusal(
+      {"prepare", "--input", responses("helper"), "--output", path("p.parquet"), "--limit", "ten"},
+      2, {"--limit: expected a whole number, found 'ten'"}, path("p.parquet"));
+  expect_refusal({"prepare", "--input", responses("helper"), "--output", path("p.xlsx")}, 2,
+                 {"p.xlsx"}, path("p.xlsx"));
   EXPECT_EQ(run_charm({}).code, 2);
 }
 
 TEST_F(Commands, PrepareWritesPrompts) {
-  const Outcome outcome = run_charm({"prepare", "--input", responses("helper"), "--output", path("p.parquet"), "--limit", "7"});
+  const Outcome outcome = run_charm(
+      {"prepare", "--input", responses("helper"), "--output", path("p.parquet"), "--limit", "7"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(storage::read_prompts(path("p.parquet"), {}).size(), 7u);
   EXPECT_TRUE(fs::exists(path("p.parquet.manifest.json")));
@@ -48,35 +52,44 @@ TEST_F(Commands, PrepareWritesPrompts) {
 TEST_F(Commands, TheWholeChainByHand) {
   score_all();
   for (const std::string& file : all_scores()) {
-    EXPECT_EQ(storage::read_scored_responses(file, {}).size(), static_cast<std::size_t>(num_prompts_)) << file;
+    EXPECT_EQ(storage::read_scored_responses(file, {}).size(),
+              static_cast<std::size_t>(num_prompts_))
+        << file;
   }
   const std::string ratings = path("world/ratings.json");
-  Outcome outcome = run_charm(join({{"measure", "--ratings", ratings, "--output", path("mismatch.json"), "--scores"}, all_scores()}));
+  Outcome outcome = run_charm(
+      join({{"measure", "--ratings", ratings, "--output", path("mismatch.json"), "--scores"},
+            all_scores()}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(json::parse(read_file(path("mismatch.json")))["pairs"].size(), 12u);
 
-  outcome = run_charm({"calibrate", "--scores", path("scores/showman.parquet"), path("scores/helper.parquet"), "--ratings", ratings,
-                       "--reference", "helper", "--output", path("calibration.json"), "--bootstrap", "50"});
+  outcome = run_charm({"calibrate", "--scores", path("scores/showman.parquet"),
+                       path("scores/helper.parquet"), "--ratings", ratings, "--reference", "helper",
+                       "--output", path("calibration.json"), "--bootstrap", "50"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(json::parse(read_file(path("calibration.json")))["reference"], "helper");
 
-  outcome = run_charm({"prefer", "--scores", path("scores/showman.parquet"), path("scores/helper.parquet"), "--calibration",
-                       path("calibration.json"), "--output", path("preferences.jsonl")});
+  outcome = run_charm({"prefer", "--scores", path("scores/showman.parquet"),
+                       path("scores/helper.parquet"), "--calibration", path("calibration.json"),
+                       "--output", path("preferences.jsonl")});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_GT(storage::read_preferences(path("preferences.jsonl"), {}).size(), 30u);
 
-  outcome = run_charm({"train", "--model", path("rm"), "--preferences", path("preferences.jsonl"), "--output", path("trained"),
-                       "--learning-rate", "1e-3", "--pairs-per-step", "16", "--dtype", "float32"});
+  outcome = run_charm({"train", "--model", path("rm"), "--preferences", path("preferences.jsonl"),
+                       "--output", path("trained"), "--learning-rate", "1e-3", "--pairs-per-step",
+                       "16", "--dtype", "float32"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_TRUE(fs::exists(path("trained/model.safetensors")));
   EXPECT_TRUE(fs::exists(path("trained/config.json")));
 
-  outcome = run_charm({"evaluate", "--benchmark", "rm-bench", "--model", path("trained"), "--data", path("world/style_pairs.json"),
-                       "--output", path("eval.json"), "--bootstrap", "50"});
+  outcome = run_charm({"evaluate", "--benchmark", "rm-bench", "--model", path("trained"), "--data",
+                       path("world/style_pairs.json"), "--output", path("eval.json"), "--bootstrap",
+                       "50"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(json::parse(read_file(path("eval.json")))["num_rows"], 20);
 
-  outcome = run_charm(join({{"evaluate", "--benchmark", "arena", "--ratings", ratings, "--output", path("arena.json"), "--scores"},
+  outcome = run_charm(join({{"evaluate", "--benchmark", "arena", "--ratings", ratings, "--output",
+                             path("arena.json"), "--scores"},
                             all_scores()}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_TRUE(json::parse(read_file(path("arena.json"))).contains("correlations"));
@@ -90,8 +103,10 @@ TEST_F(Commands, ScoringTwiceIsScoringOnce) {
 }
 
 TEST_F(Commands, EmptyResponsesAreScored) {
-  write_file(path("empty.jsonl"), "{\"prompt\": \"Please name five fruits.\", \"response\": \"\"}\n");
-  const Outcome outcome = run_charm({"score", "--model", path("rm"), "--responses", path("empty.jsonl"), "--output", path("out")});
+  write_file(path("empty.jsonl"),
+             "{\"prompt\": \"Please name five fruits.\", \"response\": \"\"}\n");
+  const Outcome outcome = run_charm({"score", "--model", path("rm"), "--responses",
+                                     path("empty.jsonl"), "--output", path("out")});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const auto rows = storage::read_scored_responses(path("out/empty.parquet"), {});
   ASSERT_EQ(rows.size(), 1u);
@@ -111,7 +126,8 @@ TEST_F(Commands, InspectMarksTheTokensThatMatter) {
 }
 
 TEST_F(Commands, QuietSaysNothing) {
-  const Outcome outcome = run_charm({"prepare", "--input", responses("helper"), "--output", path("p.parquet"), "--quiet"});
+  const Outcome outcome = run_charm(
+      {"prepare", "--input", responses("helper"), "--output", path("p.parquet"), "--quiet"});
   EXPECT_EQ(outcome.code, 0);
   EXPECT_EQ(outcome.out, "");
   EXPECT_EQ(outcome.err, "");

@@ -13,7 +13,8 @@ namespace {
 TEST(Demo, EndsWithItsReport) {
   const charm::testing::TempFolder folder;
   const std::string output = (folder / "demo").string();
-  const Outcome outcome = run_charm({"demo", "--output", output, "--prompts", "300", "--annotations", "600"});
+  const Outcome outcome =
+      run_charm({"demo", "--output", output, "--prompts", "300", "--annotations", "600"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, ::testing::HasSubstr("report: " + output + "/run/report.html"));
   const std::string html = read_file(output + "/run/report.html");

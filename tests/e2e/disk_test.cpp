@@ -12,28 +12,37 @@ class Disk : public SmallWorld {};
 
 TEST_F(Disk, OutputsBelowAFileCannotBeWritten) {
   write_file(path("file"), "not a folder");
-  expect_refusal({"prepare", "--input", responses("helper"), "--output", path("file/p.parquet")}, 4, {"file"});
-  expect_refusal({"score", "--model", path("rm"), "--responses", responses("helper"), "--output", path("file/out")}, 4, {"file"});
-  expect_refusal({"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"), "--output", path("file/t")}, 4,
+  expect_refusal({"prepare", "--input", responses("helper"), "--output", path("file/p.parquet")}, 4,
                  {"file"});
-  score_all();
-  expect_refusal(join({{"measure", "--ratings", path("world/ratings.json"), "--output", path("file/m.json"), "--scores"}, all_scores()}),
+  expect_refusal({"score", "--model", path("rm"), "--responses", responses("helper"), "--output",
+                  path("file/out")},
                  4, {"file"});
-  expect_refusal({"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data", path("world/style_pairs.json"), "--output",
-                  path("file/e.json")},
+  expect_refusal({"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"),
+                  "--output", path("file/t")},
+                 4, {"file"});
+  score_all();
+  expect_refusal(join({{"measure", "--ratings", path("world/ratings.json"), "--output",
+                        path("file/m.json"), "--scores"},
+                       all_scores()}),
+                 4, {"file"});
+  expect_refusal({"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data",
+                  path("world/style_pairs.json"), "--output", path("file/e.json")},
                  4, {"file"});
 }
 
 TEST_F(Disk, FilesThatMayNotGrowLeaveNoOutput) {
-  const Outcome outcome = run_charm(
-      join({{"score", "--model", path("rm"), "--output", path("out"), "--responses"}, all_responses()}), {.max_file_bytes = 1000, .kill_when = {}});
+  const Outcome outcome =
+      run_charm(join({{"score", "--model", path("rm"), "--output", path("out"), "--responses"},
+                      all_responses()}),
+                {.max_file_bytes = 1000, .kill_when = {}});
   EXPECT_EQ(outcome.code, 4) << outcome.err;
   EXPECT_NE(outcome.err.find(path("out")), std::string::npos) << outcome.err;
   EXPECT_FALSE(fs::exists(path("out/helper.parquet")));
 
-  const Outcome training = run_charm({"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"), "--output",
-                                      path("trained"), "--pairs-per-step", "32", "--dtype", "float32"},
-                                     {.max_file_bytes = 20000, .kill_when = {}});
+  const Outcome training =
+      run_charm({"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"),
+                 "--output", path("trained"), "--pairs-per-step", "32", "--dtype", "float32"},
+                {.max_file_bytes = 20000, .kill_when = {}});
   EXPECT_EQ(training.code, 4) << training.err;
   EXPECT_FALSE(fs::exists(path("trained")));
 }
@@ -42,39 +51,58 @@ TEST_F(Disk, EveryStageThatWritesOneFileNamesItAndLeavesNone) {
   score_all();
   const std::string ratings = path("world/ratings.json");
   // Enough for what is said on standard error, which goes to a file as well.
-  const auto expect_no_room = [&](const std::vector<std::string>& arguments, const std::string& output) {
-    const Outcome outcome = run_charm(arguments, {.max_file_bytes = 600, .environment = {}, .kill_when = {}});
+  const auto expect_no_room = [&](const std::vector<std::string>& arguments,
+                                  const std::string& output) {
+    const Outcome outcome =
+        run_charm(arguments, {.max_file_bytes = 600, .environment = {}, .kill_when = {}});
     EXPECT_EQ(outcome.code, 4) << arguments[0] << ": " << outcome.err;
     EXPECT_NE(outcome.err.find(output), std::string::npos) << outcome.err;
     EXPECT_FALSE(fs::exists(output)) << output;
     EXPECT_FALSE(fs::exists(output + ".partial")) << output;
   };
-  const auto measure = join({{"measure", "--ratings", ratings, "--output", path("run/mismatch/rm.json"), "--scores"}, all_scores()});
-  const auto calibrate = join({{"calibrate", "--ratings", ratings, "--reference", "helper", "--bootstrap", "0", "--output",
-                                path("c.json"), "--scores"},
+  const auto measure =
+      join({{"measure", "--ratings", ratings, "--output", path("run/mismatch/rm.json"), "--scores"},
+            all_scores()});
+  const auto calibrate = join({{"calibrate", "--ratings", ratings, "--reference", "helper",
+                                "--bootstrap", "0", "--output", path("c.json"), "--scores"},
                                all_scores()});
-  expect_no_room({"prepare", "--input", responses("helper"), "--output", path("p.parquet")}, path("p.parquet"));
+  expect_no_room({"prepare", "--input", responses("helper"), "--output", path("p.parquet")},
+                 path("p.parquet"));
   expect_no_room(measure, path("run/mismatch/rm.json"));
   expect_no_room(calibrate, path("c.json"));
   ASSERT_EQ(run_charm(measure).code, 0);
   ASSERT_EQ(run_charm(calibrate).code, 0);
   for (const char* name : {"preferences.parquet", "preferences.jsonl"}) {
-    expect_no_room(join({{"prefer", "--calibration", path("c.json"), "--output", path(name), "--scores"}, all_scores()}), path(name));
+    expect_no_room(
+        join({{"prefer", "--calibration", path("c.json"), "--output", path(name), "--scores"},
+              all_scores()}),
+        path(name));
   }
   expect_no_room({"report", "--run", path("run")}, path("run/report.html"));
-  expect_no_room(join({{"evaluate", "--benchmark", "arena", "--ratings", ratings, "--output", path("a.json"), "--scores"}, all_scores()}),
+  expect_no_room(join({{"evaluate", "--benchmark", "arena", "--ratings", ratings, "--output",
+                        path("a.json"), "--scores"},
+                       all_scores()}),
                  path("a.json"));
 }
 
 TEST_F(Disk, AFullDiskLeavesNoOutputAndTheRunGoesOnWhenThereIsRoom) {
   create_folders(path("small"));
-  if (mount("tmpfs", path("small").c_str(), "tmpfs", 0, "size=24k") != 0) GTEST_SKIP() << "needs the right to mount a small tmpfs";
+  if (mount("tmpfs", path("small").c_str(), "tmpfs", 0, "size=24k") != 0)
+    GTEST_SKIP() << "needs the right to mount a small tmpfs";
   struct Unmount {
     std::string where;
     ~Unmount() { umount2(where.c_str(), MNT_DETACH); }
   } unmount{path("small")};
-  const std::vector<std::string> score = {"score",         "--model",  path("rm"),  "--responses", responses("helper"),
-                                          responses("showman"), responses("intern"), responses("scholar"), "--output", path("small/out")};
+  const std::vector<std::string> score = {"score",
+                                          "--model",
+                                          path("rm"),
+                                          "--responses",
+                                          responses("helper"),
+                                          responses("showman"),
+                                          responses("intern"),
+                                          responses("scholar"),
+                                          "--output",
+                                          path("small/out")};
   const Outcome outcome = run_charm(score);
   EXPECT_EQ(outcome.code, 4) << outcome.err;
   EXPECT_FALSE(fs::exists(path("small/out/scholar.parquet")));

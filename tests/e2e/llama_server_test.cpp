@@ -72,9 +72,8 @@ TEST(LlamaServer, AnswersRealPrompts) {
           .file("prompts.jsonl",
                 "{\"prompt\":\"What is the capital of France? Answer in one word.\"}\n"
                 "{\"prompt\":[{\"role\":\"user\",\"content\":\"Say "
-                "hello.\"},{\"role\":\"assistant\",\"content\":\"Hello!\"},"
-                "{\"role\":\"user\",\"content\":\"Now write a long story about a dragon and a "
-                "lighthouse.\"}]}\n")
+                "hello.\"},{\"role\":\"assistant\",\"content\":\"Hello!\"},{\"role\":\"user\","
+                "\"content\":\"Now write a long story about a dragon and a lighthouse.\"}]}\n")
           .string();
   const auto generate = [&](const std::string& output, const std::string& temperature,
                             const std::vector<std::string>& more) {

@@ -1,4 +1,5 @@
-// Where outputs go: never over an input, a device or other people's files; also when a stream is closed or nobody reads it.
+// Where outputs go: never over an input, a device or other people's files; also when a stream is
+// closed or nobody reads it.
 
 #include <gmock/gmock.h>
 
@@ -16,7 +17,9 @@ class Outputs : public SmallWorld {
     score_all();
   }
 
-  std::string scores(const std::string& policy) const { return path("scores/" + policy + ".parquet"); }
+  std::string scores(const std::string& policy) const {
+    return path("scores/" + policy + ".parquet");
+  }
   std::string ratings() const { return path("world/ratings.json"); }
 
   /// Refused as usage, and the file that was input and output still has its bytes.
@@ -27,38 +30,64 @@ class Outputs : public SmallWorld {
   }
 
   std::vector<std::string> score(const std::string& output) const {
-    return {"score", "--model", path("rm"), "--responses", responses("helper"), "--output", path(output), "--dtype", "float32"};
+    return {"score",    "--model",    path("rm"), "--responses", responses("helper"),
+            "--output", path(output), "--dtype",  "float32"};
   }
   /// Through a shell, which redirects streams.
   Outcome run_in_shell(const std::string& script, const std::vector<std::string>& arguments) {
-    return run_charm(arguments, {.max_file_bytes = 0, .environment = {}, .launcher = {"bash", "-c", script}, .kill_when = {}});
+    return run_charm(arguments, {.max_file_bytes = 0,
+                                 .environment = {},
+                                 .launcher = {"bash", "-c", script},
+                                 .kill_when = {}});
   }
 };
 
 TEST_F(Outputs, AnInputIsNeverOverwritten) {
   const std::vector<std::string> both = {"--scores", scores("showman"), scores("helper")};
   expect_kept(join({{"measure", "--ratings", ratings(), "--output", ratings()}, both}), ratings());
-  expect_kept(join({{"measure", "--ratings", ratings(), "--output", scores("helper")}, both}), scores("helper"));
-  expect_kept(join({{"calibrate", "--ratings", ratings(), "--reference", "helper", "--output", ratings()}, both}), ratings());
-  expect_kept({"prepare", "--input", responses("helper"), "--output", responses("helper")}, responses("helper"));
-  expect_kept({"score", "--model", path("rm"), "--responses", scores("helper"), "--output", path("scores")}, scores("helper"));
+  expect_kept(join({{"measure", "--ratings", ratings(), "--output", scores("helper")}, both}),
+              scores("helper"));
+  expect_kept(
+      join({{"calibrate", "--ratings", ratings(), "--reference", "helper", "--output", ratings()},
+            both}),
+      ratings());
+  expect_kept({"prepare", "--input", responses("helper"), "--output", responses("helper")},
+              responses("helper"));
+  expect_kept(
+      {"score", "--model", path("rm"), "--responses", scores("helper"), "--output", path("scores")},
+      scores("helper"));
 
   const std::string calibration = path("calibration.json");
-  ASSERT_EQ(run_charm(join({{"calibrate", "--ratings", ratings(), "--reference", "helper", "--output", calibration, "--bootstrap", "0"},
-                            both})).code, 0);
+  ASSERT_EQ(run_charm(join({{"calibrate", "--ratings", ratings(), "--reference", "helper",
+                             "--output", calibration, "--bootstrap", "0"},
+                            both}))
+                .code,
+            0);
   fs::copy_file(responses("helper"), path("battles.jsonl"));
-  expect_kept({"rate", "--battles", path("battles.jsonl"), "--output", path("battles.jsonl")}, path("battles.jsonl"));
-  expect_kept(join({{"prefer", "--calibration", calibration, "--output", scores("helper")}, both}), scores("helper"));
-  expect_kept(join({{"explain", "--calibration", calibration, "--output", calibration}, both}), calibration);
-  expect_kept({"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data", path("world/style_pairs.json"), "--output",
-               path("world/style_pairs.json")},
+  expect_kept({"rate", "--battles", path("battles.jsonl"), "--output", path("battles.jsonl")},
+              path("battles.jsonl"));
+  expect_kept(join({{"prefer", "--calibration", calibration, "--output", scores("helper")}, both}),
+              scores("helper"));
+  expect_kept(join({{"explain", "--calibration", calibration, "--output", calibration}, both}),
+              calibration);
+  expect_kept({"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data",
+               path("world/style_pairs.json"), "--output", path("world/style_pairs.json")},
               path("world/style_pairs.json"));
 }
 
 TEST_F(Outputs, TrainingKeepsTheModelItStartsFromAndOtherPeoplesFiles) {
   const auto train = [&](const std::string& output) {
-    return std::vector<std::string>{"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"), "--output", output,
-                                    "--pairs-per-step", "32", "--dtype", "float32"};
+    return std::vector<std::string>{"train",
+                                    "--model",
+                                    path("rm"),
+                                    "--preferences",
+                                    path("world/annotations.jsonl"),
+                                    "--output",
+                                    output,
+                                    "--pairs-per-step",
+                                    "32",
+                                    "--dtype",
+                                    "float32"};
   };
   expect_refusal(train(path("rm")), 2, {"rm", "is an input"});
   expect_refusal(train(path("rm/")), 2, {"rm/", "is an input"});
@@ -73,9 +102,11 @@ TEST_F(Outputs, TrainingKeepsTheModelItStartsFromAndOtherPeoplesFiles) {
 TEST_F(Outputs, FoldersAndDevicesAreRefusedBeforeTheWork) {
   create_folders(path("folder.json"));
   for (const std::string& output : {path("folder.json"), std::string("/dev/null")}) {
-    expect_refusal(join({{"measure", "--ratings", ratings(), "--output", output, "--scores"}, all_scores()}), 4, {output});
-    expect_refusal({"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data", path("world/style_pairs.json"), "--output",
-                    output},
+    expect_refusal(
+        join({{"measure", "--ratings", ratings(), "--output", output, "--scores"}, all_scores()}),
+        4, {output});
+    expect_refusal({"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data",
+                    path("world/style_pairs.json"), "--output", output},
                    4, {output});
   }
   EXPECT_FALSE(fs::is_regular_file("/dev/null"));
@@ -84,8 +115,11 @@ TEST_F(Outputs, FoldersAndDevicesAreRefusedBeforeTheWork) {
 TEST_F(Outputs, ALinkIsWrittenThrough) {
   create_folders(path("elsewhere"));
   fs::create_symlink(path("elsewhere/m.json"), path("m.json"));
-  ASSERT_EQ(run_charm(join({{"measure", "--ratings", ratings(), "--output", path("m.json"), "--bootstrap", "0", "--scores"}, all_scores()}))
-                .code, 0);
+  ASSERT_EQ(run_charm(join({{"measure", "--ratings", ratings(), "--output", path("m.json"),
+                             "--bootstrap", "0", "--scores"},
+                            all_scores()}))
+                .code,
+            0);
   EXPECT_TRUE(fs::is_symlink(path("m.json")));
   EXPECT_TRUE(fs::is_regular_file(path("elsewhere/m.json")));
 }
@@ -93,14 +127,15 @@ TEST_F(Outputs, ALinkIsWrittenThrough) {
 TEST_F(Outputs, NamesMayHoldSpacesAndAnyLetters) {
   const std::string odd = path("mödel 模型 $x");
   fs::copy(path("rm"), odd, fs::copy_options::recursive);
-  const Outcome outcome = run_charm({"score", "--model", odd, "--responses", responses("helper"), "--output", odd + "/out", "--dtype",
-                                     "float32"});
+  const Outcome outcome = run_charm({"score", "--model", odd, "--responses", responses("helper"),
+                                     "--output", odd + "/out", "--dtype", "float32"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(read_file(odd + "/out/helper.parquet"), read_file(scores("helper")));
 }
 
 TEST_F(Outputs, AReaderThatHasReadEnoughEndsUsQuietly) {
-  const Outcome outcome = run_in_shell("\"$0\" \"$@\" | true; exit ${PIPESTATUS[0]}", {"--help-all"});
+  const Outcome outcome =
+      run_in_shell("\"$0\" \"$@\" | true; exit ${PIPESTATUS[0]}", {"--help-all"});
   EXPECT_EQ(outcome.code, 128 + SIGPIPE);
   EXPECT_EQ(outcome.err, "");
 }
@@ -108,24 +143,29 @@ TEST_F(Outputs, AReaderThatHasReadEnoughEndsUsQuietly) {
 TEST_F(Outputs, AFullStandardOutputIsAnErrorAndFilesAreThere) {
   const Outcome outcome = run_in_shell("exec \"$0\" \"$@\" > /dev/full", score("out"));
   EXPECT_EQ(outcome.code, 4);
-  EXPECT_THAT(outcome.err, HasSubstr("charm score: error: cannot write to standard output: No space left on device"));
+  EXPECT_THAT(
+      outcome.err,
+      HasSubstr("charm score: error: cannot write to standard output: No space left on device"));
   EXPECT_EQ(read_file(path("out/helper.parquet")), read_file(scores("helper")));
 }
 
 TEST_F(Outputs, ClosedStreamsDoNotLeadIntoFiles) {
   for (const char* closed : {"2>&-", "<&- >&- 2>&-"}) {
     fs::remove_all(path("out"));
-    const Outcome outcome = run_in_shell(std::string("exec \"$0\" \"$@\" ") + closed, join({score("out"), {"--verbose", "--fresh"}}));
+    const Outcome outcome = run_in_shell(std::string("exec \"$0\" \"$@\" ") + closed,
+                                         join({score("out"), {"--verbose", "--fresh"}}));
     EXPECT_EQ(outcome.code, 0) << closed;
     EXPECT_EQ(read_file(path("out/helper.parquet")), read_file(scores("helper"))) << closed;
   }
 }
 
 TEST_F(Outputs, NothingOfTheEnvironmentIsNeeded) {
-  const Outcome outcome = run_charm(score("out"), {.max_file_bytes = 0,
-                                                   .environment = {},
-                                                   .launcher = {"env", "-i", "TMPDIR=/nowhere", "LC_ALL=xx_YY", "OMP_NUM_THREADS=many"},
-                                                   .kill_when = {}});
+  const Outcome outcome = run_charm(
+      score("out"),
+      {.max_file_bytes = 0,
+       .environment = {},
+       .launcher = {"env", "-i", "TMPDIR=/nowhere", "LC_ALL=xx_YY", "OMP_NUM_THREADS=many"},
+       .kill_when = {}});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(read_file(path("out/helper.parquet")), read_file(scores("helper")));
 }

@@ -18,16 +18,20 @@ namespace {
 /// Standard output and error go to files: no pipe can fill up and block the process.
 fs::path capture_file(const char* stream) {
   static std::atomic<int> counter{0};
-  return fs::temp_directory_path() / ("charm-e2e-" + std::to_string(getpid()) + "-" + std::to_string(counter++) + stream);
+  return fs::temp_directory_path() /
+         ("charm-e2e-" + std::to_string(getpid()) + "-" + std::to_string(counter++) + stream);
 }
 
-[[noreturn]] void become_charm(const std::vector<std::string>& arguments, const RunSetup& setup, const fs::path& out,
-                               const fs::path& err) {
+[[noreturn]] void become_charm(const std::vector<std::string>& arguments, const RunSetup& setup,
+                               const fs::path& out, const fs::path& err) {
   const int out_fd = open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   const int err_fd = open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  if (out_fd < 0 || err_fd < 0 || dup2(out_fd, STDOUT_FILENO) < 0 || dup2(err_fd, STDERR_FILENO) < 0) _exit(126);
+  if (out_fd < 0 || err_fd < 0 || dup2(out_fd, STDOUT_FILENO) < 0 ||
+      dup2(err_fd, STDERR_FILENO) < 0)
+    _exit(126);
   if (setup.max_file_bytes > 0) {
-    const rlimit limit{static_cast<rlim_t>(setup.max_file_bytes), static_cast<rlim_t>(setup.max_file_bytes)};
+    const rlimit limit{static_cast<rlim_t>(setup.max_file_bytes),
+                       static_cast<rlim_t>(setup.max_file_bytes)};
     std::signal(SIGXFSZ, SIG_IGN);  // the write fails with EFBIG instead
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(126);
   }
@@ -42,7 +46,9 @@ fs::path capture_file(const char* stream) {
   _exit(127);
 }
 
-int exit_code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+int exit_code_of(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
 
 }  // namespace
 
@@ -64,7 +70,10 @@ Outcome run_charm(const std::vector<std::string>& arguments, const RunSetup& set
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
-  Outcome outcome{.code = exit_code_of(status), .out = read_file(out), .err = read_file(err), .max_rss_bytes = used.ru_maxrss * 1024};
+  Outcome outcome{.code = exit_code_of(status),
+                  .out = read_file(out),
+                  .err = read_file(err),
+                  .max_rss_bytes = used.ru_maxrss * 1024};
   fs::remove(out);
   fs::remove(err);
   return outcome;
@@ -73,7 +82,8 @@ Outcome run_charm(const std::vector<std::string>& arguments, const RunSetup& set
 std::vector<std::pair<std::string, std::string>> files_below(const fs::path& folder) {
   std::vector<std::pair<std::string, std::string>> files;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file()) files.emplace_back(entry.path().lexically_relative(folder).string(), read_file(entry.path()));
+    if (entry.is_regular_file())
+      files.emplace_back(entry.path().lexically_relative(folder).string(), read_file(entry.path()));
   }
   std::sort(files.begin(), files.end());
   return files;

@@ -14,11 +14,18 @@ class Resume : public SmallWorld {
  protected:
   Resume() { num_prompts_ = 400; }
 
-  /// Starts the command and kills it as soon as `sign` appears; repeats with the next sign. Then runs it to its end.
+  /// Starts the command and kills it as soon as `sign` appears; repeats with the next sign. Then
+  /// runs it to its end.
   /// @return how often it was killed
-  int kill_and_finish(const std::vector<std::string>& arguments, const std::vector<std::function<bool()>>& signs) {
+  int kill_and_finish(const std::vector<std::string>& arguments,
+                      const std::vector<std::function<bool()>>& signs) {
     int kills = 0;
-    for (const auto& sign : signs) kills += run_charm(arguments, {.max_file_bytes = 0, .environment = {}, .kill_when = sign}).code == 128 + 9 ? 1 : 0;
+    for (const auto& sign : signs)
+      kills +=
+          run_charm(arguments, {.max_file_bytes = 0, .environment = {}, .kill_when = sign}).code ==
+                  128 + 9
+              ? 1
+              : 0;
     const Outcome outcome = run_charm(arguments);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     return kills;
@@ -35,12 +42,16 @@ class Resume : public SmallWorld {
 
 TEST_F(Resume, ScoreEndsWithTheSameBytes) {
   const auto command = [&](const std::string& output) {
-    return join({{"score", "--model", path("rm"), "--dtype", "float32", "--budget-tokens", "256", "--output", path(output), "--responses"},
+    return join({{"score", "--model", path("rm"), "--dtype", "float32", "--budget-tokens", "256",
+                  "--output", path(output), "--responses"},
                  all_responses()});
   };
   ASSERT_EQ(run_charm(command("straight")).code, 0);
   const std::string journal = path("killed.journal");
-  EXPECT_GE(kill_and_finish(command("killed"), {larger_than(journal, 0), larger_than(journal, 20000), larger_than(journal, 60000)}), 1);
+  EXPECT_GE(
+      kill_and_finish(command("killed"), {larger_than(journal, 0), larger_than(journal, 20000),
+                                          larger_than(journal, 60000)}),
+      1);
   for (const demo::WorldPolicy& policy : demo::world_policies()) {
     const std::string name = "/" + policy.contestant.name + ".parquet";
     EXPECT_EQ(read_file(path("straight" + name)), read_file(path("killed" + name))) << name;
@@ -50,28 +61,46 @@ TEST_F(Resume, ScoreEndsWithTheSameBytes) {
 
 TEST_F(Resume, CtrlCAndTermAreDeathsLikeAnyOther) {
   const auto command = [&](const std::string& output) {
-    return join({{"score", "--model", path("rm"), "--dtype", "float32", "--budget-tokens", "256", "--output", path(output), "--responses"},
+    return join({{"score", "--model", path("rm"), "--dtype", "float32", "--budget-tokens", "256",
+                  "--output", path(output), "--responses"},
                  all_responses()});
   };
   ASSERT_EQ(run_charm(command("straight")).code, 0);
   for (const int signal : {SIGINT, SIGTERM}) {
     const std::string output = "killed-" + std::to_string(signal);
-    const Outcome outcome = run_charm(
-        command(output),
-        {.max_file_bytes = 0, .environment = {}, .kill_when = larger_than(path(output + ".journal"), 0), .kill_signal = signal});
+    const Outcome outcome =
+        run_charm(command(output), {.max_file_bytes = 0,
+                                    .environment = {},
+                                    .kill_when = larger_than(path(output + ".journal"), 0),
+                                    .kill_signal = signal});
     EXPECT_EQ(outcome.code, 128 + signal) << outcome.err;
     EXPECT_FALSE(fs::exists(path(output + "/helper.parquet")));
     ASSERT_EQ(run_charm(command(output)).code, 0);
-    EXPECT_EQ(read_file(path("straight/helper.parquet")), read_file(path(output + "/helper.parquet")));
+    EXPECT_EQ(read_file(path("straight/helper.parquet")),
+              read_file(path(output + "/helper.parquet")));
     EXPECT_EQ(files_below(path("straight")).size(), files_below(path(output)).size());
   }
 }
 
 TEST_F(Resume, TrainEndsWithTheSameWeights) {
   const auto command = [&](const std::string& output) {
-    return std::vector<std::string>{"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"), "--output",
-                                    path(output), "--learning-rate", "1e-3", "--pairs-per-step", "8", "--epochs", "3",
-                                    "--checkpoint-every", "2", "--dtype", "float32"};
+    return std::vector<std::string>{"train",
+                                    "--model",
+                                    path("rm"),
+                                    "--preferences",
+                                    path("world/annotations.jsonl"),
+                                    "--output",
+                                    path(output),
+                                    "--learning-rate",
+                                    "1e-3",
+                                    "--pairs-per-step",
+                                    "8",
+                                    "--epochs",
+                                    "3",
+                                    "--checkpoint-every",
+                                    "2",
+                                    "--dtype",
+                                    "float32"};
   };
   ASSERT_EQ(run_charm(command("straight")).code, 0);
   const fs::path partial = path("killed.partial");
@@ -89,7 +118,8 @@ TEST_F(Resume, TrainEndsWithTheSameWeights) {
     });
   }
   EXPECT_GE(kill_and_finish(command("killed"), signs), 1);
-  EXPECT_EQ(read_file(path("straight/model.safetensors")), read_file(path("killed/model.safetensors")));
+  EXPECT_EQ(read_file(path("straight/model.safetensors")),
+            read_file(path("killed/model.safetensors")));
   EXPECT_EQ(read_file(path("straight/config.json")), read_file(path("killed/config.json")));
   EXPECT_FALSE(fs::exists(partial));
 }

@@ -20,7 +20,8 @@ class Run : public SmallWorld {
   std::string recipe(const std::string& run_dir) {
     std::string text = "run_dir: " + run_dir + "\nseed: 5\nholdout: 0.3\npolicies:\n";
     for (const demo::WorldPolicy& policy : demo::world_policies()) {
-      text += "  - {name: " + policy.contestant.name + ", responses: world/responses/" + policy.contestant.name + ".jsonl}\n";
+      text += "  - {name: " + policy.contestant.name + ", responses: world/responses/" +
+              policy.contestant.name + ".jsonl}\n";
     }
     text +=
         "ratings: world/ratings.json\n"
@@ -33,9 +34,11 @@ class Run : public SmallWorld {
         "    joint: {policies: [scholar, showman, intern]}\n"
         "mismatch: {bootstrap: 50}\n"
         "preferences: {pairs: best-worst}\n"
-        "training: {learning_rate: 1.0e-4, pairs_per_step: 16, dtype: float32, checkpoint_every: 2}\n"
+        "training: {learning_rate: 1.0e-4, pairs_per_step: 16, dtype: float32, checkpoint_every: "
+        "2}\n"
         "evaluation:\n"
-        "  - {name: style, benchmark: rm-bench, data: world/style_pairs.json, bootstrap: 50, dtype: float32}\n"
+        "  - {name: style, benchmark: rm-bench, data: world/style_pairs.json, bootstrap: 50, "
+        "dtype: float32}\n"
         "  - {benchmark: arena, bootstrap: 50}\n";
     write_file(path(run_dir + ".yaml"), text);
     return path(run_dir + ".yaml");
@@ -46,7 +49,8 @@ class Run : public SmallWorld {
     auto files = files_below(run_dir);
     std::erase_if(files, [](const auto& file) {
       const std::string& name = file.first;
-      return name.ends_with("manifest.json") || name.ends_with("metrics.jsonl") || name.ends_with("report.html");
+      return name.ends_with("manifest.json") || name.ends_with("metrics.jsonl") ||
+             name.ends_with("report.html");
     });
     return files;
   }
@@ -60,9 +64,13 @@ TEST_F(Run, WritesTheLayoutAndKeepsWhatIsDone) {
   outcome = run_charm({"run", file});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   for (const char* name :
-       {"responses/showman.parquet", "scores/tiny/showman.parquet", "mismatch/tiny.json", "calibration/tiny/one.json",
-        "calibration/tiny/joint.json", "preferences/tiny/joint.parquet", "models/tiny/one/model.safetensors",
-        "explanation/tiny/one.json", "explanation/tiny/joint.json", "scores/tiny-joint/intern.parquet", "mismatch/tiny-one.json", "eval/tiny/style.json", "eval/tiny-joint/arena.json", "comparison/tiny-joint/style.json", "comparison/tiny-one/arena.json", "report.html"}) {
+       {"responses/showman.parquet", "scores/tiny/showman.parquet", "mismatch/tiny.json",
+        "calibration/tiny/one.json", "calibration/tiny/joint.json",
+        "preferences/tiny/joint.parquet", "models/tiny/one/model.safetensors",
+        "explanation/tiny/one.json", "explanation/tiny/joint.json",
+        "scores/tiny-joint/intern.parquet", "mismatch/tiny-one.json", "eval/tiny/style.json",
+        "eval/tiny-joint/arena.json", "comparison/tiny-joint/style.json",
+        "comparison/tiny-one/arena.json", "report.html"}) {
     EXPECT_TRUE(fs::exists(path("run") + "/" + name)) << name;
   }
   outcome = run_charm({"run", file});
@@ -76,14 +84,19 @@ TEST_F(Run, WritesTheLayoutAndKeepsWhatIsDone) {
 TEST_F(Run, KilledAnywhereItEndsWithTheSameBytes) {
   const std::string file = recipe("run");
   ASSERT_EQ(run_charm({"run", file}).code, 0);
-  fs::rename(path("run"), path("straight"));  // the same place again: result files name their inputs
+  fs::rename(path("run"),
+             path("straight"));  // the same place again: result files name their inputs
   // One kill soon after each of these appears: while the next step is under way.
   int kills = 0;
-  for (const char* name : {"run/steps/responses_intern.json", "run/steps/score_tiny.json", "run/steps/prefer_tiny_joint.json",
-                           "run/models/tiny/one.partial", "run/steps/train_tiny_joint.json", "run/steps/remeasure_tiny-joint.json"}) {
+  for (const char* name :
+       {"run/steps/responses_intern.json", "run/steps/score_tiny.json",
+        "run/steps/prefer_tiny_joint.json", "run/models/tiny/one.partial",
+        "run/steps/train_tiny_joint.json", "run/steps/remeasure_tiny-joint.json"}) {
     int looks = 0;
     const std::string sign = path(name);
-    const Outcome outcome = run_charm({"run", file}, {.max_file_bytes = 0, .kill_when = [&] { return fs::exists(sign) && ++looks > 15; }});
+    const Outcome outcome = run_charm({"run", file}, {.max_file_bytes = 0, .kill_when = [&] {
+                                                        return fs::exists(sign) && ++looks > 15;
+                                                      }});
     kills += outcome.code == 128 + 9 ? 1 : 0;
   }
   EXPECT_GE(kills, 3);

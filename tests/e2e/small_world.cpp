@@ -12,7 +12,8 @@ namespace charm::e2e {
 
 void SmallWorld::SetUp() {
   const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-  dir_ = fs::path(testing::TempDir()) / "charm-e2e" / fmt::format("{}.{}.{}", info->test_suite_name(), info->name(), getpid());
+  dir_ = fs::path(testing::TempDir()) / "charm-e2e" /
+         fmt::format("{}.{}.{}", info->test_suite_name(), info->name(), getpid());
   demo::WorldOptions options;
   options.folder = dir_;
   options.seed = 11;
@@ -38,24 +39,27 @@ void SmallWorld::TearDown() {
 
 std::vector<std::string> SmallWorld::all_responses() const {
   std::vector<std::string> files;
-  for (const demo::WorldPolicy& policy : demo::world_policies()) files.push_back(responses(policy.contestant.name));
+  for (const demo::WorldPolicy& policy : demo::world_policies())
+    files.push_back(responses(policy.contestant.name));
   return files;
 }
 
 std::vector<std::string> SmallWorld::all_scores() const {
   std::vector<std::string> files;
-  for (const demo::WorldPolicy& policy : demo::world_policies()) files.push_back(path("scores/" + policy.contestant.name + ".parquet"));
+  for (const demo::WorldPolicy& policy : demo::world_policies())
+    files.push_back(path("scores/" + policy.contestant.name + ".parquet"));
   return files;
 }
 
 void SmallWorld::score_all() {
-  const Outcome outcome = run_charm(
-      join({{"score", "--model", path("rm"), "--output", path("scores"), "--dtype", "float32", "--responses"}, all_responses()}));
+  const Outcome outcome = run_charm(join({{"score", "--model", path("rm"), "--output",
+                                           path("scores"), "--dtype", "float32", "--responses"},
+                                          all_responses()}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
 }
 
-void SmallWorld::expect_refusal(const std::vector<std::string>& arguments, int code, const std::vector<std::string>& parts,
-                                const std::string& output) {
+void SmallWorld::expect_refusal(const std::vector<std::string>& arguments, int code,
+                                const std::vector<std::string>& parts, const std::string& output) {
   const Outcome outcome = run_charm(arguments);
   EXPECT_EQ(outcome.code, code) << outcome.err;
   // Warnings may come first; the last line is the error, and the only one.

@@ -10,25 +10,27 @@
 
 namespace charm::e2e {
 
-/// Each test gets a folder with a small world: responses of four policies, ratings, annotations, a benchmark, and `rm`, a tiny
-/// reward model with random weights.
+/// Each test gets a folder with a small world: responses of four policies, ratings, annotations, a
+/// benchmark, and `rm`, a tiny reward model with random weights.
 class SmallWorld : public testing::Test {
  protected:
   void SetUp() override;
   void TearDown() override;
 
   std::string path(const std::string& name) const { return (dir_ / name).string(); }
-  std::string responses(const std::string& policy) const { return path("world/responses/" + policy + ".jsonl"); }
+  std::string responses(const std::string& policy) const {
+    return path("world/responses/" + policy + ".jsonl");
+  }
   std::vector<std::string> all_responses() const;
 
   /// Scores all policies with `rm` into `scores` and expects success.
   void score_all();
   std::vector<std::string> all_scores() const;
 
-  /// Expects the exit code, exactly one line on stderr that begins "charm <command>: error: " and holds every one of `parts`, and
-  /// that `output` does not exist.
-  void expect_refusal(const std::vector<std::string>& arguments, int code, const std::vector<std::string>& parts,
-                      const std::string& output = "");
+  /// Expects the exit code, exactly one line on stderr that begins "charm <command>: error: " and
+  /// holds every one of `parts`, and that `output` does not exist.
+  void expect_refusal(const std::vector<std::string>& arguments, int code,
+                      const std::vector<std::string>& parts, const std::string& output = "");
 
   fs::path dir_;
   std::int64_t num_prompts_ = 60;

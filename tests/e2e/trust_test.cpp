@@ -1,4 +1,5 @@
-// What makes a score trustworthy: where it comes from, whether another program agrees, and rows that must not get one.
+// What makes a score trustworthy: where it comes from, whether another program agrees, and rows
+// that must not get one.
 
 #include <gmock/gmock.h>
 
@@ -31,14 +32,18 @@ class Trust : public SmallWorld {
     demo::write_tiny_model(dir_ / "other", demo::vocabulary(), model);
   }
 
-  std::vector<std::string> score(const std::string& file, const std::string& output = "out", const std::string& model = "rm") const {
-    return {"score", "--model", path(model), "--responses", file, "--output", path(output), "--dtype", "float32"};
+  std::vector<std::string> score(const std::string& file, const std::string& output = "out",
+                                 const std::string& model = "rm") const {
+    return {"score",    "--model",    path(model), "--responses", file,
+            "--output", path(output), "--dtype",   "float32"};
   }
   void expect_success(const std::vector<std::string>& arguments) {
     const Outcome outcome = run_charm(arguments);
     ASSERT_EQ(outcome.code, 0) << outcome.err;
   }
-  std::vector<ScoredResponse> rows_of(const std::string& file) const { return storage::read_scored_responses(path(file), {}); }
+  std::vector<ScoredResponse> rows_of(const std::string& file) const {
+    return storage::read_scored_responses(path(file), {});
+  }
 
   /// One row of the policy "row", scored whatever comes.
   ScoredResponse score_row(const json& row, std::vector<std::string> options = {}) {
@@ -91,7 +96,8 @@ TEST_F(Trust, AnotherModelsJournalIsNotContinued) {
   const auto command = join({score(responses("helper")), {"--budget-tokens", "64"}});
   run_charm(command, {.max_file_bytes = 0, .kill_when = begun});
   if (!fs::exists(journal)) GTEST_SKIP() << "the run ended before it could be killed";
-  expect_refusal(score(responses("helper"), "out", "other"), 3, {"out.journal", "scored with another model", "--fresh"},
+  expect_refusal(score(responses("helper"), "out", "other"), 3,
+                 {"out.journal", "scored with another model", "--fresh"},
                  path("out/helper.parquet"));
   expect_success(command);
 }
@@ -104,25 +110,30 @@ TEST_F(Trust, ResumeTakesOverRowsOfTheSameModel) {
   write_file(path("part/helper.jsonl"), all.substr(0, end));
   expect_success(score(path("part/helper.jsonl"), "first"));
   expect_success(score(responses("helper"), "straight"));
-  const Outcome outcome = run_charm(join({score(responses("helper"), "resumed"), {"--resume", path("first/helper.parquet")}}));
+  const Outcome outcome = run_charm(
+      join({score(responses("helper"), "resumed"), {"--resume", path("first/helper.parquet")}}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("20 rows taken over"));
   EXPECT_EQ(read_file(path("resumed/helper.parquet")), read_file(path("straight/helper.parquet")));
 
-  expect_refusal(join({score(responses("helper"), "out", "other"), {"--resume", path("first/helper.parquet")}}), 3,
-                 {"--resume", "first/helper.parquet", "model_sha256"}, path("out/helper.parquet"));
-  expect_refusal(join({score(responses("helper")), {"--truncation", "right", "--resume", path("first/helper.parquet")}}), 3,
-                 {"truncation is left, this run's is right"}, path("out/helper.parquet"));
-  storage::write_scores(path("first/helper.jsonl"), rows_of("first/helper.parquet"));
-  expect_refusal(join({score(responses("helper")), {"--resume", path("first/helper.jsonl")}}), 3, {"does not say which model"},
+  expect_refusal(join({score(responses("helper"), "out", "other"),
+                       {"--resume", path("first/helper.parquet")}}),
+                 3, {"--resume", "first/helper.parquet", "model_sha256"},
                  path("out/helper.parquet"));
+  expect_refusal(join({score(responses("helper")),
+                       {"--truncation", "right", "--resume", path("first/helper.parquet")}}),
+                 3, {"truncation is left, this run's is right"}, path("out/helper.parquet"));
+  storage::write_scores(path("first/helper.jsonl"), rows_of("first/helper.parquet"));
+  expect_refusal(join({score(responses("helper")), {"--resume", path("first/helper.jsonl")}}), 3,
+                 {"does not say which model"}, path("out/helper.parquet"));
 }
 
 TEST_F(Trust, CheckComparesWithScoresMadeElsewhere) {
   expect_success(score(responses("helper")));
   std::vector<ScoredResponse> theirs = rows_of("out/helper.parquet");
   storage::write_scores(path("same.jsonl"), theirs);
-  const Outcome same = run_charm(join({score(responses("helper")), {"--check", path("same.jsonl")}}));
+  const Outcome same =
+      run_charm(join({score(responses("helper")), {"--check", path("same.jsonl")}}));
   EXPECT_EQ(same.code, 0) << same.err;
   EXPECT_THAT(same.out, HasSubstr("60 rows compared, joined by policy and prompt_id"));
   EXPECT_THAT(same.out, HasSubstr("Spearman): 1.000000"));
@@ -131,7 +142,8 @@ TEST_F(Trust, CheckComparesWithScoresMadeElsewhere) {
   theirs[7].score += 0.5f;
   storage::write_scores(path("moved.parquet"), theirs);
   const auto check = [&](std::vector<std::string> more) {
-    return run_charm(join({score(responses("helper"), "fresh"), {"--check", path("moved.parquet")}, more}));
+    return run_charm(
+        join({score(responses("helper"), "fresh"), {"--check", path("moved.parquet")}, more}));
   };
   const Outcome moved = check({});
   EXPECT_EQ(moved.code, 3);
@@ -147,32 +159,41 @@ TEST_F(Trust, CheckComparesWithScoresMadeElsewhere) {
 
 TEST_F(Trust, ATemplateThatRefusesSaysWhy) {
   write_file(path("strict.jinja"),
-             "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
-             "{{ raise_exception('Roles must alternate user/assistant') }}{% endif %}{{ m.content }} {% endfor %}");
-  const json twice = {{"prompt", {{{"role", "user"}, {"content", "name"}}, {{"role", "user"}, {"content", "five"}}}}, {"response", "fruits"}};
+             "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ "
+             "raise_exception('Roles must alternate user/assistant') }}{% endif %}{{ m.content }} "
+             "{% endfor %}");
+  const json twice = {
+      {"prompt",
+       {{{"role", "user"}, {"content", "name"}}, {{"role", "user"}, {"content", "five"}}}},
+      {"response", "fruits"}};
   write_file(path("row.jsonl"), twice.dump() + "\n");
   const auto command = join({score(path("row.jsonl")), {"--template", path("strict.jinja")}});
-  expect_refusal(command, 3, {"strict.jinja: the template refuses this conversation: Roles must alternate user/assistant", "prompt"},
-                 path("out/row.parquet"));
+  expect_refusal(
+      command, 3,
+      {"strict.jinja: the template refuses this conversation: Roles must alternate user/assistant",
+       "prompt"},
+      path("out/row.parquet"));
   const ScoredResponse row = score_row(twice, {"--template", path("strict.jinja")});
   ASSERT_TRUE(row.error.has_value());
   EXPECT_THAT(*row.error, HasSubstr("Roles must alternate"));
 
   write_file(path("broken.jinja"), "{% for m in messages %}{{ m.content }}");
-  expect_refusal(join({score(path("row.jsonl"), "out2"), {"--template", path("broken.jinja")}}), 3, {"broken.jinja"},
-                 path("out2/row.parquet"));
+  expect_refusal(join({score(path("row.jsonl"), "out2"), {"--template", path("broken.jinja")}}), 3,
+                 {"broken.jinja"}, path("out2/row.parquet"));
 }
 
 TEST_F(Trust, TokensBeyondTheEmbeddingHaveNoScore) {
   json config = json::parse(read_file(path("rm/tokenizer_config.json")));
   config["added_tokens_decoder"] = {{"99999", {{"content", "<new>"}, {"special", true}}}};
   write_file(path("rm/tokenizer_config.json"), config.dump());
-  const ScoredResponse row = score_row({{"prompt", "name five fruits"}, {"response", "apple <new>"}});
+  const ScoredResponse row =
+      score_row({{"prompt", "name five fruits"}, {"response", "apple <new>"}});
   ASSERT_TRUE(row.error.has_value());
   EXPECT_THAT(*row.error, HasSubstr("outside the model's vocabulary"));
   const ScoredResponse fine = score_row({{"prompt", "name five fruits"}, {"response", "apple"}});
   EXPECT_EQ(fine.error, std::nullopt);
-  EXPECT_THAT(run_charm({"inspect", path("rm"), "--config-only"}).out, HasSubstr("some tokens cannot be scored"));
+  EXPECT_THAT(run_charm({"inspect", path("rm"), "--config-only"}).out,
+              HasSubstr("some tokens cannot be scored"));
 }
 
 TEST_F(Trust, AVeryLongResponseIsCutAsSaid) {
@@ -193,7 +214,8 @@ TEST_F(Trust, AVeryLongResponseIsCutAsSaid) {
 }
 
 TEST_F(Trust, InspectShowsWhatWillBeUsed) {
-  const Outcome outcome = run_charm({"inspect", path("rm"), "--json", "--dtype", "float32", "--sample", responses("helper")});
+  const Outcome outcome = run_charm(
+      {"inspect", path("rm"), "--json", "--dtype", "float32", "--sample", responses("helper")});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const json facts = json::parse(outcome.out);
   EXPECT_EQ(facts["tokenizer"]["sha256"], sha256_file(path("rm/tokenizer.json")));

@@ -1,9 +1,9 @@
-// Every family and head as the trainer sees it: gradients of each tensor against transformers, and saving what was loaded.
+// Every family and head as the trainer sees it: gradients of each tensor against transformers, and
+// saving what was loaded.
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include <cstdint>
@@ -23,10 +23,27 @@ namespace {
 
 constexpr double kRelativeTolerance = 1e-5;
 
-const char* const kFamilies[] = {"yarn-rope", "yarn-rope-v4",   "dynamic-rope", "longrope", "mistral",   "qwen2",  "qwen2-layer-types",
-                                 "qwen3",     "qwen3-head-dim", "gemma2",       "gemma2-v4", "gemma3", "gemma3-v4",
-                                 "gemma",     "gemma-v4",       "inf-orm",      "grm",      "grm-linear", "regression-head-mistral",
-                                 "regression-head-llama", "qwen2-reward-model"};
+const char* const kFamilies[] = {"yarn-rope",
+                                 "yarn-rope-v4",
+                                 "dynamic-rope",
+                                 "longrope",
+                                 "mistral",
+                                 "qwen2",
+                                 "qwen2-layer-types",
+                                 "qwen3",
+                                 "qwen3-head-dim",
+                                 "gemma2",
+                                 "gemma2-v4",
+                                 "gemma3",
+                                 "gemma3-v4",
+                                 "gemma",
+                                 "gemma-v4",
+                                 "inf-orm",
+                                 "grm",
+                                 "grm-linear",
+                                 "regression-head-mistral",
+                                 "regression-head-llama",
+                                 "qwen2-reward-model"};
 
 class FamilyTraining : public testing::TestWithParam<const char*> {
  protected:
@@ -37,25 +54,31 @@ class FamilyTraining : public testing::TestWithParam<const char*> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Models, FamilyTraining, testing::ValuesIn(kFamilies), [](const auto& test) {
-  std::string name = test.param;
-  for (char& c : name) c = c == '-' ? '_' : c;
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Models, FamilyTraining, testing::ValuesIn(kFamilies),
+                         [](const auto& test) {
+                           std::string name = test.param;
+                           for (char& c : name) c = c == '-' ? '_' : c;
+                           return name;
+                         });
 
-// Each tensor's gradient is compared by its norm and its sum, relative to the norm: an element out of place changes one of them.
+// Each tensor's gradient is compared by its norm and its sum, relative to the norm: an element out
+// of place changes one of them.
 TEST_P(FamilyTraining, GradientsEqualTransformers) {
   const Json fixture = read_json(folder_ / "golden.json");
   std::vector<std::pair<std::size_t, batch::PooledRow>> rows;
   for (const Json& row : fixture["rows"]) {
-    rows.emplace_back(rows.size(), batch::make_pooled_row(row["ids"].get<std::vector<std::int32_t>>(),
-                                                          row["prompt_length"].get<std::int64_t>(), config_.pad_token_id));
+    rows.emplace_back(
+        rows.size(),
+        batch::make_pooled_row(row["ids"].get<std::vector<std::int32_t>>(),
+                               row["prompt_length"].get<std::int64_t>(), config_.pad_token_id));
   }
   model::DecoderWeights weights = load(folder_);
   const auto named = model::named_weights(weights, config_);
   for (const auto& [name, tensor] : named) tensor->set_requires_grad(true);
   const model::Decoder decoder(config_, weights, nn::Mode::kAutograd);
-  decoder.forward(decoder.layout(batch::pack(batch::group_by_prompt(std::move(rows))))).sum().backward();
+  decoder.forward(decoder.layout(batch::pack(batch::group_by_prompt(std::move(rows)))))
+      .sum()
+      .backward();
   ASSERT_EQ(named.size(), fixture["gradients"].size());
   Worst worst("gradients, relative");
   for (const auto& [name, tensor] : named) {
@@ -63,24 +86,28 @@ TEST_P(FamilyTraining, GradientsEqualTransformers) {
     const Json& expected = fixture["gradients"].at(name);
     const double norm = expected[0].get<double>();
     worst.add(tensor->grad().norm().item<double>() / norm, 1.0, name + " norm");
-    worst.add(tensor->grad().sum().item<double>() / norm, expected[1].get<double>() / norm, name + " sum");
+    worst.add(tensor->grad().sum().item<double>() / norm, expected[1].get<double>() / norm,
+              name + " sum");
   }
   worst.check(kRelativeTolerance);
 }
 
 TEST_P(FamilyTraining, SavingKeepsEveryTensorAndTheConfig) {
   const std::filesystem::path output =
-      std::filesystem::temp_directory_path() / ("charm_family_" + std::to_string(::getpid()) + "_" + GetParam());
+      std::filesystem::temp_directory_path() /
+      ("charm_family_" + std::to_string(::getpid()) + "_" + GetParam());
   model::DecoderWeights weights = load(folder_);
   model::save_model(output, folder_, weights, config_, at::kFloat);
   Json before = read_json(folder_ / "config.json"), after = read_json(output / "config.json");
-  for (const char* label : {"num_labels", "id2label", "label2id"}) {  // spelled out for every linear head
+  for (const char* label :
+       {"num_labels", "id2label", "label2id"}) {  // spelled out for every linear head
     before.erase(label);
     after.erase(label);
   }
   EXPECT_EQ(before, after);
   model::DecoderWeights again = load(output);
-  const auto expected = model::named_weights(weights, config_), found = model::named_weights(again, config_);
+  const auto expected = model::named_weights(weights, config_),
+             found = model::named_weights(again, config_);
   ASSERT_EQ(found.size(), expected.size());
   for (std::size_t i = 0; i < found.size(); ++i) {
     EXPECT_EQ(found[i].first, expected[i].first);

@@ -1,4 +1,5 @@
-// Causal LMs against transformers' greedy generate: tiny models of every family always, SmolLM2 where it was set up.
+// Causal LMs against transformers' greedy generate: tiny models of every family always, SmolLM2
+// where it was set up.
 
 #include <gtest/gtest.h>
 
@@ -33,8 +34,8 @@ struct Way {
 
 class TinyCausalLM : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Families, TinyCausalLM,
-                         testing::Values("llama", "llama-tied", "llama3-rope", "dynamic-rope", "mistral", "qwen2", "qwen3", "gemma2",
-                                         "gemma3"),
+                         testing::Values("llama", "llama-tied", "llama3-rope", "dynamic-rope",
+                                         "mistral", "qwen2", "qwen3", "gemma2", "gemma3"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -47,7 +48,8 @@ struct Written {
 };
 
 /// Greedy texts of the prompts, each as long as asked for.
-Written write_greedily(model::CausalLM& model, const std::vector<std::vector<std::int32_t>>& prompts,
+Written write_greedily(model::CausalLM& model,
+                       const std::vector<std::vector<std::int32_t>>& prompts,
                        const std::vector<std::size_t>& lengths, const Way& way) {
   Written written{.tokens = std::vector<std::vector<std::int32_t>>(prompts.size()),
                   .logits = std::vector<std::vector<float>>(prompts.size())};
@@ -59,15 +61,18 @@ Written write_greedily(model::CausalLM& model, const std::vector<std::vector<std
          const std::size_t row = next++;
          return generate::TokenPrompt{.ids = prompts[row], .sequences = {row}};
        },
-       .next_token = [&](std::size_t row, std::span<const float> logits) -> std::optional<std::int32_t> {
+       .next_token = [&](std::size_t row,
+                         std::span<const float> logits) -> std::optional<std::int32_t> {
          written.logits[row].assign(logits.begin(), logits.end());
-         const auto token = static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+         const auto token = static_cast<std::int32_t>(
+             std::max_element(logits.begin(), logits.end()) - logits.begin());
          written.tokens[row].push_back(token);
          return written.tokens[row].size() < lengths[row] ? std::optional(token) : std::nullopt;
        },
-       .on_finished = [](std::size_t row, const std::optional<std::string>& error) {
-         EXPECT_FALSE(error) << "row " << row << ": " << *error;
-       }});
+       .on_finished =
+           [](std::size_t row, const std::optional<std::string>& error) {
+             EXPECT_FALSE(error) << "row " << row << ": " << *error;
+           }});
   return written;
 }
 
@@ -84,15 +89,18 @@ TEST_P(TinyCausalLM, GreedyTokensAreThoseOfTransformers) {
     prompts.push_back(row["ids"].get<std::vector<std::int32_t>>());
     lengths.push_back(row["written"].size());
   }
-  const auto model = model::load_causal_lm(folder, {.dtype = model::DTypeChoice::kFloat32, .max_blocks = 40});
+  const auto model =
+      model::load_causal_lm(folder, {.dtype = model::DTypeChoice::kFloat32, .max_blocks = 40});
   const Written alone = write_greedily(*model, prompts, lengths, kAlone);
   Worst worst("logits");
   for (std::size_t row = 0; row < prompts.size(); ++row) {
-    EXPECT_EQ(alone.tokens[row], fixture["rows"][row]["written"].get<std::vector<std::int32_t>>()) << "row " << row;
+    EXPECT_EQ(alone.tokens[row], fixture["rows"][row]["written"].get<std::vector<std::int32_t>>())
+        << "row " << row;
     const Json& expected = fixture["rows"][row]["logits"];
     ASSERT_EQ(alone.logits[row].size(), expected.size());
     for (std::size_t v = 0; v < expected.size(); ++v) {
-      worst.add(alone.logits[row][v], expected[v].get<double>(), "row " + std::to_string(row) + " token " + std::to_string(v));
+      worst.add(alone.logits[row][v], expected[v].get<double>(),
+                "row " + std::to_string(row) + " token " + std::to_string(v));
     }
   }
   worst.check(fixture["tolerance"]["logits"].get<double>());
@@ -106,21 +114,25 @@ TEST_P(TinyCausalLM, LogitsKeepTheirBitsAmongSixtyFour) {
     for (auto& id : prompt) id = static_cast<std::int32_t>(stream.below(40));
   }
   const std::vector<std::size_t> lengths(prompts.size(), 20);
-  for (const model::DTypeChoice dtype : {model::DTypeChoice::kFloat32, model::DTypeChoice::kBFloat16}) {
-    const auto model = model::load_causal_lm(generate_dir() / GetParam(), {.dtype = dtype, .max_blocks = 128});
+  for (const model::DTypeChoice dtype :
+       {model::DTypeChoice::kFloat32, model::DTypeChoice::kBFloat16}) {
+    const auto model =
+        model::load_causal_lm(generate_dir() / GetParam(), {.dtype = dtype, .max_blocks = 128});
     const Written alone = write_greedily(*model, prompts, lengths, kAlone);
     const Written together = write_greedily(*model, prompts, lengths, kTogether);
     EXPECT_EQ(together.tokens, alone.tokens);
     EXPECT_EQ(together.logits, alone.logits);
     // A cache for few of them: sequences are put back and read in again.
-    const auto crowded = model::load_causal_lm(generate_dir() / GetParam(), {.dtype = dtype, .max_blocks = 7});
+    const auto crowded =
+        model::load_causal_lm(generate_dir() / GetParam(), {.dtype = dtype, .max_blocks = 7});
     EXPECT_EQ(write_greedily(*crowded, prompts, lengths, kTogether).logits, alone.logits);
   }
 }
 
 // 6,000 samples of one prompt, two tokens each, against the exact probabilities of all pairs.
 TEST(TinySampling, PairsOfTokensFollowTheModelsProbabilities) {
-  const auto model = model::load_causal_lm(generate_dir() / "mistral", {.dtype = model::DTypeChoice::kFloat32, .max_blocks = 200});
+  const auto model = model::load_causal_lm(
+      generate_dir() / "mistral", {.dtype = model::DTypeChoice::kFloat32, .max_blocks = 200});
   const std::vector<std::int32_t> prompt = {5, 9, 31, 7};
   const auto vocab = static_cast<std::size_t>(model->vocab_size());
   const generate::Sampler sampler({.temperature = 1.5, .top_p = 0.95, .seed = 12});
@@ -134,19 +146,23 @@ TEST(TinySampling, PairsOfTokensFollowTheModelsProbabilities) {
     if (n > 0) ids.push_back(static_cast<std::int32_t>(n - 1));
     return ids;
   };
-  generate::run_continuous_batch(*model, {},
-                                 {.next_prompt = [&]() -> std::optional<generate::TokenPrompt> {
-                                    if (next > vocab) return std::nullopt;
-                                    const std::size_t n = next++;
-                                    return generate::TokenPrompt{.ids = with_first(n), .sequences = {n}};
-                                  },
-                                  .next_token = [&](std::size_t n, std::span<const float> values) -> std::optional<std::int32_t> {
-                                    logits[n].assign(values.begin(), values.end());
-                                    return std::nullopt;
-                                  },
-                                  .on_finished = [](std::size_t, const std::optional<std::string>&) {}});
+  generate::run_continuous_batch(
+      *model, {},
+      {.next_prompt = [&]() -> std::optional<generate::TokenPrompt> {
+         if (next > vocab) return std::nullopt;
+         const std::size_t n = next++;
+         return generate::TokenPrompt{.ids = with_first(n), .sequences = {n}};
+       },
+       .next_token = [&](std::size_t n,
+                         std::span<const float> values) -> std::optional<std::int32_t> {
+         logits[n].assign(values.begin(), values.end());
+         return std::nullopt;
+       },
+       .on_finished = [](std::size_t, const std::optional<std::string>&) {}});
   for (const auto& [first, p] : sampler.distribution(logits[0], {})) {
-    for (const auto& [second, q] : sampler.distribution(logits[static_cast<std::size_t>(first) + 1], {})) expected[{first, second}] = p * q;
+    for (const auto& [second, q] :
+         sampler.distribution(logits[static_cast<std::size_t>(first) + 1], {}))
+      expected[{first, second}] = p * q;
   }
 
   constexpr std::size_t kSamples = 6000;
@@ -160,15 +176,19 @@ TEST(TinySampling, PairsOfTokensFollowTheModelsProbabilities) {
          std::iota(all.sequences.begin(), all.sequences.end(), std::size_t{0});
          return all;
        },
-       .next_token = [&](std::size_t s, std::span<const float> values) -> std::optional<std::int32_t> {
+       .next_token = [&](std::size_t s,
+                         std::span<const float> values) -> std::optional<std::int32_t> {
          const auto position = static_cast<std::int64_t>(written[s].size());
-         written[s].push_back(sampler.next(values, {}, {"p", static_cast<std::int32_t>(s), position}));
+         written[s].push_back(
+             sampler.next(values, {}, {"p", static_cast<std::int32_t>(s), position}));
          return position == 0 ? std::optional(written[s].back()) : std::nullopt;
        },
-       .on_finished = [](std::size_t, const std::optional<std::string>& error) { EXPECT_FALSE(error); }});
+       .on_finished = [](std::size_t,
+                         const std::optional<std::string>& error) { EXPECT_FALSE(error); }});
   std::map<std::pair<std::int32_t, std::int32_t>, double> counts;
   for (const auto& pair : written) counts[{pair.at(0), pair.at(1)}] += 1;
-  for (const auto& [pair, count] : counts) EXPECT_TRUE(expected.contains(pair)) << pair.first << " " << pair.second;
+  for (const auto& [pair, count] : counts)
+    EXPECT_TRUE(expected.contains(pair)) << pair.first << " " << pair.second;
   double statistic = 0.0, rest = kSamples, rest_expected = kSamples;
   int bins = 0;
   for (const auto& [pair, p] : expected) {
@@ -179,7 +199,8 @@ TEST(TinySampling, PairsOfTokensFollowTheModelsProbabilities) {
     rest_expected -= wanted;
     ++bins;
   }
-  if (rest_expected > 8) statistic += (rest - rest_expected) * (rest - rest_expected) / rest_expected;
+  if (rest_expected > 8)
+    statistic += (rest - rest_expected) * (rest - rest_expected) / rest_expected;
   std::cout << "  chi-square " << statistic << " over " << bins << " pairs\n";
   EXPECT_GT(bins, 15);
   EXPECT_LT(statistic, bins + 5 * std::sqrt(2.0 * bins));  // mean and five standard deviations
@@ -187,9 +208,11 @@ TEST(TinySampling, PairsOfTokensFollowTheModelsProbabilities) {
 
 TEST(SmolLM2, GreedyTextsAreThoseOfTransformers) {
   const fs::path folder = fs::path(CHARM_SOURCE_DIR) / "runs" / "smollm2";
-  if (!fs::exists(folder / "config.json")) GTEST_SKIP() << folder << " is absent: tools/smollm2.sh --output runs/smollm2";
+  if (!fs::exists(folder / "config.json"))
+    GTEST_SKIP() << folder << " is absent: tools/smollm2.sh --output runs/smollm2";
   const Json fixture = read_json(generate_dir() / "smollm2.json");
-  const auto generator = generate::make_embedded_generator({.model_dir = folder, .dtype = model::DTypeChoice::kFloat32});
+  const auto generator = generate::make_embedded_generator(
+      {.model_dir = folder, .dtype = model::DTypeChoice::kFloat32});
   std::vector<generate::GenerationRequest> requests;
   for (const Json& row : fixture["rows"]) {
     requests.push_back({.index = requests.size(),
@@ -208,8 +231,10 @@ TEST(SmolLM2, GreedyTextsAreThoseOfTransformers) {
     const auto ids = row["written"].get<std::vector<std::int32_t>>();
     EXPECT_EQ(result.num_tokens, static_cast<int>(ids.size()));
     EXPECT_EQ(result.finish_reason, ids.back() == 2 ? "stop" : "length");
-    EXPECT_TRUE(row["text"].get<std::string>().starts_with(result.response)) << "found " << result.response << "\nexpected " << row["text"];
-    // Equal texts are made of equal tokens here, because the tokenizer writes each text in one way only; the count says the rest.
+    EXPECT_TRUE(row["text"].get<std::string>().starts_with(result.response))
+        << "found " << result.response << "\nexpected " << row["text"];
+    // Equal texts are made of equal tokens here, because the tokenizer writes each text in one way
+    // only; the count says the rest.
     EXPECT_GE(result.response.size() + 3, row["text"].get<std::string>().size()) << result.response;
   });
 }

@@ -35,14 +35,16 @@ class Worst {
     if (std::isnan(difference)) difference = INFINITY;
     if (difference > difference_ || count_ == 1) {
       difference_ = difference;
-      where_ = where + ": found " + std::to_string(found) + ", expected " + std::to_string(expected);
+      where_ =
+          where + ": found " + std::to_string(found) + ", expected " + std::to_string(expected);
     }
   }
 
-  /// Prints the rung's worst element and fails when it is beyond `tolerance` or nothing was compared.
+  /// Prints the rung's worst element and fails when it is beyond `tolerance` or nothing was
+  /// compared.
   void check(double tolerance) const {
-    std::cout << "  " << rung_ << ": " << count_ << " values, worst " << difference_ << " (tolerance " << tolerance << ") at "
-              << where_ << "\n";
+    std::cout << "  " << rung_ << ": " << count_ << " values, worst " << difference_
+              << " (tolerance " << tolerance << ") at " << where_ << "\n";
     EXPECT_GT(count_, 0) << rung_ << ": nothing was compared";
     EXPECT_LE(difference_, tolerance) << rung_ << ": " << where_;
   }

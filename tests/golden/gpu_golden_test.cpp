@@ -1,7 +1,7 @@
-// The golden ladder on a GPU: tiny models of every family against transformers, and the two ways to run attention against each other.
-#include <gtest/gtest.h>
-
+// The golden ladder on a GPU: tiny models of every family against transformers, and the two ways to
+// run attention against each other.
 #include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
 
 #include <filesystem>
 #include <string>
@@ -18,7 +18,8 @@ namespace {
 class GpuGolden : public testing::Test {
  protected:
   void SetUp() override {
-    if (!model::use_cuda(model::DeviceChoice::kAuto)) GTEST_SKIP() << "no GPU here, or built without CUDA (cmake preset cuda)";
+    if (!model::use_cuda(model::DeviceChoice::kAuto))
+      GTEST_SKIP() << "no GPU here, or built without CUDA (cmake preset cuda)";
   }
 };
 
@@ -28,27 +29,33 @@ void check_scores(model::DTypeChoice dtype) {
     SCOPED_TRACE(name);
     const std::filesystem::path folder = data_dir() / "models" / name;
     const Json fixture = read_json(folder / "golden.json");
-    const auto reward_model = model::load_reward_model(folder, {.dtype = dtype, .device = model::DeviceChoice::kCuda});
+    const auto reward_model =
+        model::load_reward_model(folder, {.dtype = dtype, .device = model::DeviceChoice::kCuda});
     std::string attention;
     for (const auto& [fact, value] : reward_model->provenance()) {
       if (fact == "attention") attention = value;
     }
-    const batch::PackedBatch batch = pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
-    compare_scores(std::string(name) + ", " + key + ", attention " + attention, reward_model->score(batch), batch, fixture,
-                   "score_float64", fixture["tolerance"][key].get<double>());
+    const batch::PackedBatch batch =
+        pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
+    compare_scores(std::string(name) + ", " + key + ", attention " + attention,
+                   reward_model->score(batch), batch, fixture, "score_float64",
+                   fixture["tolerance"][key].get<double>());
   }
 }
 
 TEST_F(GpuGolden, Float32ScoresEqualTransformers) { check_scores(model::DTypeChoice::kFloat32); }
 
-TEST_F(GpuGolden, BFloat16ScoresStayWithinTransformersOwnError) { check_scores(model::DTypeChoice::kBFloat16); }
+TEST_F(GpuGolden, BFloat16ScoresStayWithinTransformersOwnError) {
+  check_scores(model::DTypeChoice::kBFloat16);
+}
 
 TEST_F(GpuGolden, TwoBatchesUnderWayGiveTheScoresOfOneAfterTheOther) {
   const std::filesystem::path folder = data_dir() / "models" / "gqa";
   const Json fixture = read_json(folder / "golden.json");
   const auto reward_model = model::load_reward_model(
       folder, {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCuda});
-  const batch::PackedBatch batch = pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
+  const batch::PackedBatch batch =
+      pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
   const std::vector<float> expected = reward_model->score(batch);
   for (int round = 0; round < 20; ++round) {
     const auto first = reward_model->start(batch);
@@ -62,7 +69,8 @@ TEST_F(GpuGolden, FlashAttentionRunsForTheHeadsOfPublishedModels) {
   for (const std::int64_t head_dim : {64, 96, 128, 256}) {
     for (const std::int64_t window : {0, 4096}) {
       const nn::AttentionRule rule{.window = window};
-      EXPECT_EQ(nn::choose_attention_kernel({32, 8, head_dim}, std::span(&rule, 1), at::kBFloat16, at::Device(at::kCUDA)),
+      EXPECT_EQ(nn::choose_attention_kernel({32, 8, head_dim}, std::span(&rule, 1), at::kBFloat16,
+                                            at::Device(at::kCUDA)),
                 nn::AttentionKernel::kFlash)
           << "heads of " << head_dim << ", window " << window;
     }
@@ -76,14 +84,18 @@ TEST_F(GpuGolden, GradientsEqualTheCpus) {
     const std::filesystem::path folder = data_dir() / "models" / name;
     const Json fixture = read_json(folder / "golden.json");
     const model::DecoderConfig config = model::load_model_config(folder);
-    const batch::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
+    const batch::PackedBatch batch =
+        pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
     const auto gradients = [&](const at::Device& device) {
-      model::DecoderWeights weights = model::load_weights(folder, config, {.dtype = at::kFloat, .device = device});
-      for (auto& [weight, tensor] : model::named_weights(weights, config)) tensor->set_requires_grad(true);
+      model::DecoderWeights weights =
+          model::load_weights(folder, config, {.dtype = at::kFloat, .device = device});
+      for (auto& [weight, tensor] : model::named_weights(weights, config))
+        tensor->set_requires_grad(true);
       const model::Decoder decoder(config, weights, nn::Mode::kAutograd);
       decoder.forward(decoder.layout(batch)).sum().backward();
       std::vector<std::pair<std::string, at::Tensor>> found;
-      for (auto& [weight, tensor] : model::named_weights(weights, config)) found.emplace_back(weight, tensor->grad().to(at::kCPU));
+      for (auto& [weight, tensor] : model::named_weights(weights, config))
+        found.emplace_back(weight, tensor->grad().to(at::kCPU));
       return found;
     };
     const auto cpu = gradients(at::kCPU);
@@ -91,7 +103,8 @@ TEST_F(GpuGolden, GradientsEqualTheCpus) {
     Worst worst(std::string(name) + ", gradients relative to their largest");
     for (std::size_t i = 0; i < cpu.size(); ++i) {
       const double largest = std::max(cpu[i].second.abs().max().item<double>(), 1e-6);
-      worst.add((gpu[i].second.sub(cpu[i].second)).abs().max().item<double>() / largest, 0.0, cpu[i].first);
+      worst.add((gpu[i].second.sub(cpu[i].second)).abs().max().item<double>() / largest, 0.0,
+                cpu[i].first);
     }
     worst.check(1e-4);
   }

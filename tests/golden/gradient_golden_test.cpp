@@ -33,9 +33,12 @@ TEST(GradientGolden, LossAndEveryGradientEqualTransformers) {
   const std::filesystem::path root = data_dir() / "train";
   const Json fixture = read_json(root / "golden.json");
   const model::DecoderConfig config = model::load_model_config(root / "model");
-  model::DecoderWeights weights = model::load_weights(root / "model", config, {.dtype = at::kFloat});
-  model::DecoderWeights expected = model::load_weights(root / "gradients", config, {.dtype = at::kFloat});
-  for (auto& [name, tensor] : model::named_weights(weights, config)) tensor->set_requires_grad(true);
+  model::DecoderWeights weights =
+      model::load_weights(root / "model", config, {.dtype = at::kFloat});
+  model::DecoderWeights expected =
+      model::load_weights(root / "gradients", config, {.dtype = at::kFloat});
+  for (auto& [name, tensor] : model::named_weights(weights, config))
+    tensor->set_requires_grad(true);
 
   // Row 2p is pair p's chosen side, 2p + 1 its rejected side; the pair shares its prompt.
   std::vector<std::pair<std::size_t, batch::PooledRow>> rows;
@@ -43,8 +46,10 @@ TEST(GradientGolden, LossAndEveryGradientEqualTransformers) {
     const auto chosen = pair["chosen"].get<std::vector<std::int32_t>>();
     const auto rejected = pair["rejected"].get<std::vector<std::int32_t>>();
     const std::int64_t prompt_length = common_prefix(chosen, rejected);
-    rows.emplace_back(rows.size(), batch::make_pooled_row(chosen, prompt_length, config.pad_token_id));
-    rows.emplace_back(rows.size(), batch::make_pooled_row(rejected, prompt_length, config.pad_token_id));
+    rows.emplace_back(rows.size(),
+                      batch::make_pooled_row(chosen, prompt_length, config.pad_token_id));
+    rows.emplace_back(rows.size(),
+                      batch::make_pooled_row(rejected, prompt_length, config.pad_token_id));
   }
   const batch::PackedBatch batch = batch::pack(batch::group_by_prompt(std::move(rows)));
   const model::Decoder decoder(config, weights, nn::Mode::kAutograd);
@@ -60,8 +65,8 @@ TEST(GradientGolden, LossAndEveryGradientEqualTransformers) {
   }
   worst_score.check(fixture["tolerance"]["score"].get<double>());
 
-  const at::Tensor margins =
-      scores_S.index_select(0, at::tensor(chosen)).sub(scores_S.index_select(0, at::tensor(rejected)));
+  const at::Tensor margins = scores_S.index_select(0, at::tensor(chosen))
+                                 .sub(scores_S.index_select(0, at::tensor(rejected)));
   const at::Tensor loss = at::log_sigmoid(margins).mean().neg();
   Worst worst_loss("loss");
   worst_loss.add(loss.item<double>(), fixture["loss"].get<double>(), "mean over pairs");
@@ -69,7 +74,8 @@ TEST(GradientGolden, LossAndEveryGradientEqualTransformers) {
 
   loss.backward();
   std::map<std::string, at::Tensor> gradients;
-  for (auto& [name, tensor] : model::named_weights(weights, config)) gradients[name] = tensor->grad();
+  for (auto& [name, tensor] : model::named_weights(weights, config))
+    gradients[name] = tensor->grad();
   double square_sum = 0.0;
   Worst worst("gradients");
   for (auto& [name, tensor] : model::named_weights(expected, config)) {

@@ -1,5 +1,5 @@
-// Tiny reward models against transformers: embeddings, blocks, scores. Rows of one prompt are packed together, so that sharing the
-// prompt is part of what is compared.
+// Tiny reward models against transformers: embeddings, blocks, scores. Rows of one prompt are
+// packed together, so that sharing the prompt is part of what is compared.
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
@@ -27,12 +27,14 @@ namespace {
 
 /// Packed index of token `position` of a response's whole sequence.
 std::int64_t packed_index(const batch::Segment& segment, std::int64_t position) {
-  return position < segment.prompt_length ? segment.prompt_begin + position
-                                          : segment.response_begin + position - segment.prompt_length;
+  return position < segment.prompt_length
+             ? segment.prompt_begin + position
+             : segment.response_begin + position - segment.prompt_length;
 }
 
 /// Compares x_TD with the [token][width] lists of the rows that carry `rung`.
-void compare_layer(const std::string& rung, const at::Tensor& x_TD, const batch::PackedBatch& batch, const Json& fixture) {
+void compare_layer(const std::string& rung, const at::Tensor& x_TD, const batch::PackedBatch& batch,
+                   const Json& fixture) {
   const at::Tensor values = x_TD.contiguous();
   const float* data = values.data_ptr<float>();
   const std::int64_t width = values.size(1);
@@ -45,7 +47,8 @@ void compare_layer(const std::string& rung, const at::Tensor& x_TD, const batch:
       const float* found = data + packed_index(segment, t) * width;
       for (std::int64_t d = 0; d < width; ++d) {
         worst.add(found[d], row[rung][t][d].get<double>(),
-                  "row " + std::to_string(batch.rows[s]) + " [" + std::to_string(t) + ", " + std::to_string(d) + "]");
+                  "row " + std::to_string(batch.rows[s]) + " [" + std::to_string(t) + ", " +
+                      std::to_string(d) + "]");
       }
     }
   }
@@ -58,13 +61,14 @@ struct Way {
   nn::GemmBackend backend;
   nn::AttentionKernel attention = nn::AttentionKernel::kPadded;
 };
-const Way kWays[] = {{"autograd", nn::Mode::kAutograd, nn::GemmBackend::kAtenLinear},
-                     {"inference_aten", nn::Mode::kInference, nn::GemmBackend::kAtenLinear},
-                     {"inference_packed", nn::Mode::kInference, nn::GemmBackend::kOneDnnPacked},
-                     {"inference_charm", nn::Mode::kInference, nn::GemmBackend::kCharm},
-                     // What a GPU runs, here on the CPU; its flash kernel is stood in for by plain operators.
-                     {"gpu_padded", nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, nn::AttentionKernel::kPadded},
-                     {"gpu_flash", nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, nn::AttentionKernel::kFlash}};
+const Way kWays[] = {
+    {"autograd", nn::Mode::kAutograd, nn::GemmBackend::kAtenLinear},
+    {"inference_aten", nn::Mode::kInference, nn::GemmBackend::kAtenLinear},
+    {"inference_packed", nn::Mode::kInference, nn::GemmBackend::kOneDnnPacked},
+    {"inference_charm", nn::Mode::kInference, nn::GemmBackend::kCharm},
+    // What a GPU runs, here on the CPU; its flash kernel is stood in for by plain operators.
+    {"gpu_padded", nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, nn::AttentionKernel::kPadded},
+    {"gpu_flash", nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, nn::AttentionKernel::kFlash}};
 
 std::string test_name(const std::string& model, const std::string& way) {
   std::string name = model + "_" + way;
@@ -79,9 +83,10 @@ TEST_P(DecoderGolden, EveryRungEqualsTransformers) {
   const std::filesystem::path folder = data_dir() / "models" / name;
   const Json fixture = read_json(folder / "golden.json");
   const model::DecoderConfig config = model::load_model_config(folder);
-  const batch::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
-  const model::Decoder decoder(config, model::load_weights(folder, config, {.dtype = at::kFloat}), way.mode, way.backend,
-                               way.attention);
+  const batch::PackedBatch batch =
+      pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
+  const model::Decoder decoder(config, model::load_weights(folder, config, {.dtype = at::kFloat}),
+                               way.mode, way.backend, way.attention);
   const c10::AutoGradMode no_grad(/*enabled=*/false);
 
   const nn::BatchLayout layout = decoder.layout(batch);
@@ -94,28 +99,33 @@ TEST_P(DecoderGolden, EveryRungEqualsTransformers) {
   }
   if (has_layers) compare_layer("last_block", x_TD, batch, fixture);
 
-  // forward() computes only the rows that the head needs in the last block: another path to the same numbers.
+  // forward() computes only the rows that the head needs in the last block: another path to the
+  // same numbers.
   const at::Tensor scores_S = decoder.forward(layout).contiguous();
-  const std::vector<float> scores(scores_S.data_ptr<float>(), scores_S.data_ptr<float>() + batch.responses.size());
+  const std::vector<float> scores(scores_S.data_ptr<float>(),
+                                  scores_S.data_ptr<float>() + batch.responses.size());
   const double tolerance = fixture["tolerance"]["score"].get<double>();
   compare_scores("score", scores, batch, fixture, "score", tolerance);
   compare_scores("score_float64", scores, batch, fixture, "score_float64", tolerance);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, DecoderGolden, testing::Combine(testing::ValuesIn(kModels), testing::ValuesIn(kWays)),
+INSTANTIATE_TEST_SUITE_P(Models, DecoderGolden,
+                         testing::Combine(testing::ValuesIn(kModels), testing::ValuesIn(kWays)),
                          [](const auto& test) {
                            return test_name(std::get<0>(test.param), std::get<1>(test.param).name);
                          });
 
-class RewardModelGolden : public testing::TestWithParam<std::tuple<const char*, model::DTypeChoice>> {};
+class RewardModelGolden
+    : public testing::TestWithParam<std::tuple<const char*, model::DTypeChoice>> {};
 
 TEST_P(RewardModelGolden, ScoresEqualTransformers) {
   const auto [name, dtype] = GetParam();
   const std::filesystem::path folder = data_dir() / "models" / name;
   const Json fixture = read_json(folder / "golden.json");
-  const auto reward_model =
-      model::load_reward_model(folder, {.dtype = dtype, .device = model::DeviceChoice::kCpu, .threads = 1});
-  const batch::PackedBatch batch = pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
+  const auto reward_model = model::load_reward_model(
+      folder, {.dtype = dtype, .device = model::DeviceChoice::kCpu, .threads = 1});
+  const batch::PackedBatch batch =
+      pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
   const std::vector<float> scores = reward_model->score(batch);
   const bool bfloat16 = dtype == model::DTypeChoice::kBFloat16;
   compare_scores(bfloat16 ? "score in bfloat16" : "score", scores, batch, fixture, "score_float64",
@@ -128,14 +138,18 @@ TEST_P(GpuModeGolden, BFloat16StaysWithinTransformersOwnError) {
   const std::filesystem::path folder = data_dir() / "models" / GetParam();
   const Json fixture = read_json(folder / "golden.json");
   const model::DecoderConfig config = model::load_model_config(folder);
-  const batch::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
+  const batch::PackedBatch batch =
+      pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
   const c10::AutoGradMode no_grad(/*enabled=*/false);
   for (const auto attention : {nn::AttentionKernel::kFlash, nn::AttentionKernel::kPadded}) {
-    const model::Decoder decoder(config, model::load_weights(folder, config, {.dtype = at::kBFloat16}), nn::Mode::kGpu,
-                                 nn::GemmBackend::kAtenLinear, attention);
+    const model::Decoder decoder(config,
+                                 model::load_weights(folder, config, {.dtype = at::kBFloat16}),
+                                 nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, attention);
     const at::Tensor scores_S = decoder.forward(decoder.layout(batch)).contiguous();
-    const std::vector<float> scores(scores_S.data_ptr<float>(), scores_S.data_ptr<float>() + batch.responses.size());
-    compare_scores("score in bfloat16, " + std::string(nn::attention_kernel_name(attention)), scores, batch, fixture, "score_float64",
+    const std::vector<float> scores(scores_S.data_ptr<float>(),
+                                    scores_S.data_ptr<float>() + batch.responses.size());
+    compare_scores("score in bfloat16, " + std::string(nn::attention_kernel_name(attention)),
+                   scores, batch, fixture, "score_float64",
                    fixture["tolerance"]["score_bfloat16"].get<double>());
   }
 }
@@ -143,13 +157,14 @@ TEST_P(GpuModeGolden, BFloat16StaysWithinTransformersOwnError) {
 INSTANTIATE_TEST_SUITE_P(Models, GpuModeGolden, testing::ValuesIn(kModels),
                          [](const auto& test) { return test_name(test.param, "bfloat16"); });
 
-INSTANTIATE_TEST_SUITE_P(Models, RewardModelGolden,
-                         testing::Combine(testing::ValuesIn(kModels),
-                                          testing::Values(model::DTypeChoice::kFloat32, model::DTypeChoice::kBFloat16)),
-                         [](const auto& test) {
-                           const bool float32 = std::get<1>(test.param) == model::DTypeChoice::kFloat32;
-                           return test_name(std::get<0>(test.param), float32 ? "float32" : "bfloat16");
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Models, RewardModelGolden,
+    testing::Combine(testing::ValuesIn(kModels),
+                     testing::Values(model::DTypeChoice::kFloat32, model::DTypeChoice::kBFloat16)),
+    [](const auto& test) {
+      const bool float32 = std::get<1>(test.param) == model::DTypeChoice::kFloat32;
+      return test_name(std::get<0>(test.param), float32 ? "float32" : "bfloat16");
+    });
 
 class RewardModelInvariance : public testing::TestWithParam<const char*> {};
 
@@ -157,12 +172,15 @@ TEST_P(RewardModelInvariance, AloneOrPackedGivesTheSameBits) {
   const std::filesystem::path folder = data_dir() / "models" / GetParam();
   const Json rows = read_json(folder / "golden.json")["rows"];
   const auto reward_model = model::load_reward_model(
-      folder, {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCpu, .threads = 1});
-  const batch::PackedBatch batch = pack_rows(rows, reward_model->pad_token_id(), reward_model->gate_tokens());
+      folder,
+      {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCpu, .threads = 1});
+  const batch::PackedBatch batch =
+      pack_rows(rows, reward_model->pad_token_id(), reward_model->gate_tokens());
   const std::vector<float> together = reward_model->score(batch);
   for (std::size_t s = 0; s < together.size(); ++s) {
     const batch::PackedBatch one =
-        pack_rows(Json::array({rows[batch.rows[s]]}), reward_model->pad_token_id(), reward_model->gate_tokens());
+        pack_rows(Json::array({rows[batch.rows[s]]}), reward_model->pad_token_id(),
+                  reward_model->gate_tokens());
     const std::vector<float> alone = reward_model->score(one);
     EXPECT_EQ(alone.at(0), together[s]) << "row " << batch.rows[s];
   }

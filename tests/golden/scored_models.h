@@ -14,32 +14,41 @@
 namespace charm::golden {
 
 inline const char* const kModels[] = {
-    "gqa", "mha-v4", "tied-sharded", "llama3-rope", "llama3-rope-v4", "linear-rope-v4", "biases", "head-dim", "bf16", "chat",
+    "gqa", "mha-v4", "tied-sharded", "llama3-rope", "llama3-rope-v4", "linear-rope-v4", "biases",
+    "head-dim", "bf16", "chat",
     // other rope kinds, families and heads
-    "yarn-rope", "yarn-rope-v4", "dynamic-rope", "longrope", "longrope-v4", "mistral", "qwen2", "qwen2-layer-types", "qwen3", "qwen3-head-dim", "gemma2",
-    "gemma2-v4", "gemma3", "gemma3-v4", "gemma", "gemma-v4", "inf-orm", "grm", "grm-linear", "regression-head-mistral",
+    "yarn-rope", "yarn-rope-v4", "dynamic-rope", "longrope", "longrope-v4", "mistral", "qwen2",
+    "qwen2-layer-types", "qwen3", "qwen3-head-dim", "gemma2", "gemma2-v4", "gemma3", "gemma3-v4",
+    "gemma", "gemma-v4", "inf-orm", "grm", "grm-linear", "regression-head-mistral",
     "regression-head-llama", "qwen2-reward-model", "armorm",
     // twins of published reward models
-    "skywork-llama-3.1-8b-v0.2", "fsfairx-llama3-rm-v0.1", "rm-mistral-7b", "grm-llama3-8b-distill", "btrm-qwen2-7b-0613",
-    "skywork-v2-llama-3.2-1b", "skywork-v2-llama-3.2-3b", "skywork-v2-llama-3.1-8b", "skywork-v2-qwen3-0.6b", "skywork-v2-qwen3-1.7b",
-    "skywork-v2-qwen3-4b", "skywork-v2-qwen3-8b", "skywork-gemma-2-27b-v0.2", "rm-gemma-2b", "rm-gemma-7b", "grm-llama3-8b-sftreg",
-    "inf-orm-llama3.1-70b", "qwen2.5-math-rm-72b", "eurus-rm-7b", "ultrarm-13b"};
+    "skywork-llama-3.1-8b-v0.2", "fsfairx-llama3-rm-v0.1", "rm-mistral-7b", "grm-llama3-8b-distill",
+    "btrm-qwen2-7b-0613", "skywork-v2-llama-3.2-1b", "skywork-v2-llama-3.2-3b",
+    "skywork-v2-llama-3.1-8b", "skywork-v2-qwen3-0.6b", "skywork-v2-qwen3-1.7b",
+    "skywork-v2-qwen3-4b", "skywork-v2-qwen3-8b", "skywork-gemma-2-27b-v0.2", "rm-gemma-2b",
+    "rm-gemma-7b", "grm-llama3-8b-sftreg", "inf-orm-llama3.1-70b", "qwen2.5-math-rm-72b",
+    "eurus-rm-7b", "ultrarm-13b"};
 
-inline batch::PackedBatch pack_rows(const Json& rows, std::int32_t pad_token_id, const std::vector<std::int32_t>& gate_tokens) {
+inline batch::PackedBatch pack_rows(const Json& rows, std::int32_t pad_token_id,
+                                    const std::vector<std::int32_t>& gate_tokens) {
   std::vector<std::pair<std::size_t, batch::PooledRow>> pooled;
   for (const Json& row : rows) {
-    pooled.emplace_back(pooled.size(), batch::make_pooled_row(row["ids"].get<std::vector<std::int32_t>>(),
-                                                              row["prompt_length"].get<std::int64_t>(), pad_token_id, gate_tokens));
+    pooled.emplace_back(pooled.size(),
+                        batch::make_pooled_row(row["ids"].get<std::vector<std::int32_t>>(),
+                                               row["prompt_length"].get<std::int64_t>(),
+                                               pad_token_id, gate_tokens));
   }
   return batch::pack(batch::group_by_prompt(std::move(pooled)));
 }
 
-inline void compare_scores(const std::string& rung, const std::vector<float>& scores, const batch::PackedBatch& batch,
-                    const Json& fixture, const char* key, double tolerance) {
+inline void compare_scores(const std::string& rung, const std::vector<float>& scores,
+                           const batch::PackedBatch& batch, const Json& fixture, const char* key,
+                           double tolerance) {
   ASSERT_EQ(scores.size(), fixture["rows"].size());
   Worst worst(rung);
   for (std::size_t s = 0; s < scores.size(); ++s) {
-    worst.add(scores[s], fixture["rows"][batch.rows[s]][key].get<double>(), "row " + std::to_string(batch.rows[s]));
+    worst.add(scores[s], fixture["rows"][batch.rows[s]][key].get<double>(),
+              "row " + std::to_string(batch.rows[s]));
   }
   worst.check(tolerance);
 }

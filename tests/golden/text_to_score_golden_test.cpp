@@ -1,4 +1,5 @@
-// From conversation to score, against transformers' apply_chat_template and model: the whole path of `charm score`.
+// From conversation to score, against transformers' apply_chat_template and model: the whole path
+// of `charm score`.
 
 #include <gtest/gtest.h>
 
@@ -19,7 +20,8 @@ std::vector<Response> responses_of(const Json& fixture) {
   std::vector<Response> rows;
   for (const Json& row : fixture["rows"]) {
     Response response;
-    for (const Json& turn : row["prompt"]) response.prompt.push_back({turn["role"], turn["content"]});
+    for (const Json& turn : row["prompt"])
+      response.prompt.push_back({turn["role"], turn["content"]});
     response.prompt_id = prompt_id_of(response.prompt);
     response.response = row["response"];
     response.policy = "golden";
@@ -33,18 +35,23 @@ void climb(const std::filesystem::path& folder, const Json& fixture) {
   const std::vector<Response> rows = responses_of(fixture);
   for (std::size_t r = 0; r < rows.size(); ++r) {
     const text::EncodedConversation encoded = encoder.encode(rows[r].prompt, rows[r].response);
-    EXPECT_EQ(encoded.ids, fixture["rows"][r]["ids"].get<std::vector<std::int32_t>>()) << "tokens of row " << r;
-    EXPECT_EQ(encoded.prompt_length, fixture["rows"][r]["prompt_length"].get<std::int64_t>()) << "row " << r;
+    EXPECT_EQ(encoded.ids, fixture["rows"][r]["ids"].get<std::vector<std::int32_t>>())
+        << "tokens of row " << r;
+    EXPECT_EQ(encoded.prompt_length, fixture["rows"][r]["prompt_length"].get<std::int64_t>())
+        << "row " << r;
   }
   const auto reward_model = model::load_reward_model(
       folder, {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCpu});
-  const std::vector<ScoredResponse> scored = score::score_responses(*reward_model, encoder, rows, {});
+  const std::vector<ScoredResponse> scored =
+      score::score_responses(*reward_model, encoder, rows, {});
   ASSERT_EQ(scored.size(), rows.size());
   Worst worst("score");
   for (std::size_t r = 0; r < rows.size(); ++r) {
     EXPECT_FALSE(scored[r].error) << "row " << r << ": " << *scored[r].error;
-    EXPECT_EQ(scored[r].num_tokens, static_cast<std::int32_t>(fixture["rows"][r]["ids"].size())) << "row " << r;
-    worst.add(scored[r].score, fixture["rows"][r]["score_float64"].get<double>(), "row " + std::to_string(r));
+    EXPECT_EQ(scored[r].num_tokens, static_cast<std::int32_t>(fixture["rows"][r]["ids"].size()))
+        << "row " << r;
+    worst.add(scored[r].score, fixture["rows"][r]["score_float64"].get<double>(),
+              "row " + std::to_string(r));
   }
   worst.check(fixture["tolerance"]["score"].get<double>());
 }
@@ -55,9 +62,11 @@ TEST(TextToScoreGolden, TinyModelWithTemplate) {
 }
 
 TEST(TextToScoreGolden, SmolLM2WithSeededHead) {
-  const std::filesystem::path folder = std::filesystem::path(CHARM_SOURCE_DIR) / "runs" / "smollm2-rm";
+  const std::filesystem::path folder =
+      std::filesystem::path(CHARM_SOURCE_DIR) / "runs" / "smollm2-rm";
   if (!std::filesystem::exists(folder / "config.json")) {
-    GTEST_SKIP() << "needs runs/smollm2-rm: tools/smollm2.sh --output runs/smollm2, then tools/golden/seed_head.py";
+    GTEST_SKIP() << "needs runs/smollm2-rm: tools/smollm2.sh --output runs/smollm2, then "
+                    "tools/golden/seed_head.py";
   }
   climb(folder, read_json(data_dir() / "smollm2.json"));
 }

@@ -1,5 +1,5 @@
-// `charm train` against transformers' Trainer recipe: one AdamW step, and ten with warm-up, cosine decay and clipping. The saved
-// weights are compared, so that saving and loading are part of it.
+// `charm train` against transformers' Trainer recipe: one AdamW step, and ten with warm-up, cosine
+// decay and clipping. The saved weights are compared, so that saving and loading are part of it.
 
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
@@ -22,7 +22,8 @@ namespace {
 void compare_steps(const std::filesystem::path& metrics, const Json& steps, double tolerance) {
   std::ifstream file(metrics);
   std::size_t step = 0;
-  Worst loss("loss of each step"), norm("gradient norm of each step"), rate("learning rate of each step");
+  Worst loss("loss of each step"), norm("gradient norm of each step"),
+      rate("learning rate of each step");
   for (std::string line; std::getline(file, line);) {
     const Json found = Json::parse(line);
     if (found["kind"] != "train") continue;
@@ -30,7 +31,8 @@ void compare_steps(const std::filesystem::path& metrics, const Json& steps, doub
     const std::string where = "step " + std::to_string(step);
     loss.add(found["loss"].get<double>(), steps[step]["loss"].get<double>(), where);
     norm.add(found["grad_norm"].get<double>(), steps[step]["grad_norm"].get<double>(), where);
-    rate.add(found["learning_rate"].get<double>(), steps[step]["learning_rate"].get<double>(), where);
+    rate.add(found["learning_rate"].get<double>(), steps[step]["learning_rate"].get<double>(),
+             where);
     ++step;
   }
   EXPECT_EQ(step, steps.size());
@@ -58,7 +60,8 @@ TEST_P(TrainGolden, WeightsEqualTransformers) {
   options.adam_beta2 = fixture["options"]["adam_beta2"];
   options.adam_eps = fixture["options"]["adam_eps"];
   options.clip_norm = fixture["options"]["clip_norm"];
-  options.pairs_per_step = static_cast<std::int64_t>(fixture["pairs"].size());  // every step sees every pair
+  options.pairs_per_step =
+      static_cast<std::int64_t>(fixture["pairs"].size());  // every step sees every pair
   options.epochs = run == "step1" ? 1 : 10;
   options.warmup_fraction = run == "step1" ? 0.0 : 0.2;
   options.budget_tokens = 128;  // several passes a step: accumulation is part of it
@@ -69,7 +72,8 @@ TEST_P(TrainGolden, WeightsEqualTransformers) {
   const train::TrainResult result = train::train(options, {});
   EXPECT_EQ(result.num_steps, run == "step1" ? 1 : 10);
 
-  compare_steps(output / "metrics.jsonl", run == "step1" ? fixture["step1"] : fixture["step10"]["steps"],
+  compare_steps(output / "metrics.jsonl",
+                run == "step1" ? fixture["step1"] : fixture["step10"]["steps"],
                 fixture["tolerance"]["loss"].get<double>());
 
   const model::DecoderConfig config = model::load_model_config(output);

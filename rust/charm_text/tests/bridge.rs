@@ -143,7 +143,14 @@ fn panics_of_a_library_are_failures_of_its_input() {
     let mut tokenizer = std::ptr::null_mut();
     let added = "[]";
     let status = unsafe {
-        charm_text_tokenizer_new(json.as_ptr().cast(), json.len(), added.as_ptr().cast(), added.len(), 0, &mut tokenizer)
+        charm_text_tokenizer_new(
+            json.as_ptr().cast(),
+            json.len(),
+            added.as_ptr().cast(),
+            added.len(),
+            0,
+            &mut tokenizer,
+        )
     };
     assert_eq!(status, INVALID_INPUT);
 }

@@ -22,8 +22,9 @@ enum class ErrorKind {
 /// "usage", "input", ...: the word used in messages and logs.
 std::string_view error_kind_name(ErrorKind kind);
 
-/// The one exception type that crosses folders. The message names the object, the expected and the found value and, where we
-/// know one, the next step. Each layer may add what only it knows with `with_context`.
+/// The one exception type that crosses folders. The message names the object, the expected and the
+/// found value and, where we know one, the next step. Each layer may add what only it knows with
+/// `with_context`.
 class Error : public std::exception {
  public:
   template <typename... Args>
@@ -35,7 +36,8 @@ class Error : public std::exception {
   const char* what() const noexcept override { return message_.c_str(); }
   const std::string& message() const noexcept { return message_; }
 
-  /// "<context>: <message>", same kind. Use: `catch (const Error& e) { throw e.with_context("while ..."); }`.
+  /// "<context>: <message>", same kind. Use: `catch (const Error& e) { throw e.with_context("while
+  /// ..."); }`.
   Error with_context(std::string_view context) const;
 
  private:

@@ -37,13 +37,16 @@ class Descriptor {
   int fd_;
 };
 
-/// Where a chain of links ends, be it at nothing; `path` itself where it is no link. Always with a name at its end: "out" for "out/".
+/// Where a chain of links ends, be it at nothing; `path` itself where it is no link. Always with a
+/// name at its end: "out" for "out/".
 fs::path behind_links(fs::path path) {
   constexpr int kMaxLinks = 40;  // as the system allows
-  if (path.filename() == "." || path.filename() == "..") path = fs::absolute(path).lexically_normal();
+  if (path.filename() == "." || path.filename() == "..")
+    path = fs::absolute(path).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
   std::error_code code;
-  for (int count = 0; count < kMaxLinks && fs::is_symlink(path, code); ++count) path = path.parent_path() / fs::read_symlink(path, code);
+  for (int count = 0; count < kMaxLinks && fs::is_symlink(path, code); ++count)
+    path = path.parent_path() / fs::read_symlink(path, code);
   return path;
 }
 
@@ -52,7 +55,8 @@ void refuse_special_file(const fs::path& path) {
   std::error_code code;
   const fs::file_status status = fs::status(path, code);
   if (fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status)) {
-    throw Error(ErrorKind::kIo, "{}: is a device or a pipe; expected the name of a file to write", path.string());
+    throw Error(ErrorKind::kIo, "{}: is a device or a pipe; expected the name of a file to write",
+                path.string());
   }
 }
 
@@ -62,7 +66,8 @@ void require_folder_takes_files(const fs::path& path) {
   const fs::path probe = folder / (path.filename().string() + ".probe");
   {
     const Descriptor file(::open(probe.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file.get() < 0) throw_io(errno == ENAMETOOLONG ? path : folder, "cannot write into this folder");
+    if (file.get() < 0)
+      throw_io(errno == ENAMETOOLONG ? path : folder, "cannot write into this folder");
   }
   ::unlink(probe.c_str());
 }
@@ -84,7 +89,10 @@ void require_regular_file(const fs::path& path) {
   std::error_code code;
   const fs::file_status status = fs::status(path, code);
   if (fs::is_regular_file(status) || fs::is_directory(status) || !fs::exists(status)) return;
-  throw Error(ErrorKind::kIo, "{}: is a pipe or a device; inputs are read more than once, so write it to a file first", path.string());
+  throw Error(
+      ErrorKind::kIo,
+      "{}: is a pipe or a device; inputs are read more than once, so write it to a file first",
+      path.string());
 }
 
 std::string read_file(const fs::path& path) {
@@ -121,7 +129,8 @@ void write_file(const fs::path& path, std::string_view content) {
 void create_folders(const fs::path& path) {
   std::error_code code;
   fs::create_directories(path, code);
-  if (code) throw Error(ErrorKind::kIo, "{}: cannot create the folder: {}", path.string(), code.message());
+  if (code)
+    throw Error(ErrorKind::kIo, "{}: cannot create the folder: {}", path.string(), code.message());
 }
 
 fs::path partial_path(const fs::path& path) {
@@ -142,14 +151,16 @@ void publish(const fs::path& partial, const fs::path& path) {
   if (fs::is_directory(partial, code)) fs::remove_all(target, code);
   fs::rename(partial, target, code);
   if (code) {
-    throw Error(ErrorKind::kIo, "{}: cannot rename to {}: {}", partial.string(), path.string(), code.message());
+    throw Error(ErrorKind::kIo, "{}: cannot rename to {}: {}", partial.string(), path.string(),
+                code.message());
   }
 }
 
 void require_writable(const fs::path& path) {
   std::error_code code;
   if (fs::is_directory(path, code)) {
-    throw Error(ErrorKind::kIo, "{}: is a folder; expected the name of a file to write", path.string());
+    throw Error(ErrorKind::kIo, "{}: is a folder; expected the name of a file to write",
+                path.string());
   }
   refuse_special_file(path);
   require_folder_takes_files(behind_links(path));
@@ -159,7 +170,8 @@ void require_writable_folder(const fs::path& path) {
   std::error_code code;
   const fs::file_status status = fs::status(path, code);
   if (fs::exists(status) && !fs::is_directory(status)) {
-    throw Error(ErrorKind::kIo, "{}: is a file; expected the name of a folder to write", path.string());
+    throw Error(ErrorKind::kIo, "{}: is a file; expected the name of a folder to write",
+                path.string());
   }
   require_folder_takes_files(behind_links(path));
 }
@@ -167,7 +179,8 @@ void require_writable_folder(const fs::path& path) {
 void require_apart(const fs::path& output, const fs::path& input) {
   std::error_code code;
   if (!fs::equivalent(output, input, code) || code) return;
-  throw Error(ErrorKind::kUsage, "{}: is an input and would be overwritten; choose another output", output.string());
+  throw Error(ErrorKind::kUsage, "{}: is an input and would be overwritten; choose another output",
+              output.string());
 }
 
 void require_apart(const fs::path& output, const std::vector<fs::path>& inputs) {
@@ -192,9 +205,10 @@ Mappings& mappings() {
 MappedFile::MappedFile(const fs::path& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) throw_io(path, "cannot open");
-  struct stat info {};
+  struct stat info{};
   if (::fstat(file.get(), &info) != 0) throw_io(path, "cannot stat");
-  if (!S_ISREG(info.st_mode)) throw Error(ErrorKind::kIo, "{}: expected a regular file", path.string());
+  if (!S_ISREG(info.st_mode))
+    throw Error(ErrorKind::kIo, "{}: expected a regular file", path.string());
   size_ = static_cast<std::size_t>(info.st_size);
   if (size_ == 0) return;
   void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);

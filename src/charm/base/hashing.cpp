@@ -15,16 +15,19 @@ namespace {
 class Digest {
  public:
   explicit Digest(const EVP_MD* kind) : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
-    CHARM_CHECK(context_ && EVP_DigestInit_ex(context_.get(), kind, nullptr) == 1, "the hash is not available");
+    CHARM_CHECK(context_ && EVP_DigestInit_ex(context_.get(), kind, nullptr) == 1,
+                "the hash is not available");
   }
   void update(std::string_view bytes) {
-    CHARM_CHECK(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1, "hash update failed");
+    CHARM_CHECK(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1,
+                "hash update failed");
   }
   void update_with_file(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
     if (!file) throw Error(ErrorKind::kIo, "{}: cannot open", path.string());
     std::vector<char> buffer(1 << 20);
-    while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || file.gcount() > 0) {
+    while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) ||
+           file.gcount() > 0) {
       update({buffer.data(), static_cast<std::size_t>(file.gcount())});
     }
     if (file.bad()) throw Error(ErrorKind::kIo, "{}: cannot read", path.string());

@@ -17,7 +17,8 @@ std::size_t available_processors() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-void parallel_for(std::size_t count, std::size_t num_threads, const std::function<void(std::size_t)>& body) {
+void parallel_for(std::size_t count, std::size_t num_threads,
+                  const std::function<void(std::size_t)>& body) {
   if (num_threads == 0) num_threads = available_processors();
   num_threads = std::min(num_threads, count);
   if (num_threads <= 1) {

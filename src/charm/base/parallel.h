@@ -5,9 +5,11 @@
 
 namespace charm {
 
-/// Runs body(i) for i in [0, count) on up to `num_threads` threads (0: all processors). The first exception is rethrown after
-/// all threads stopped. Which thread runs which i is not defined: bodies must write to their own places only.
-void parallel_for(std::size_t count, std::size_t num_threads, const std::function<void(std::size_t)>& body);
+/// Runs body(i) for i in [0, count) on up to `num_threads` threads (0: all processors). The first
+/// exception is rethrown after all threads stopped. Which thread runs which i is not defined:
+/// bodies must write to their own places only.
+void parallel_for(std::size_t count, std::size_t num_threads,
+                  const std::function<void(std::size_t)>& body);
 
 /// Processors this process may use (its affinity mask), at least 1.
 std::size_t available_processors();

@@ -17,16 +17,22 @@ struct Progress {
   std::string detail;  ///< free text shown behind the bar: "412 tokens/s", "loss 0.61"
 };
 
-/// Stages report through this; the command line decides how it looks. May be empty. Called from one thread at a time.
+/// Stages report through this; the command line decides how it looks. May be empty. Called from one
+/// thread at a time.
 using ProgressFn = std::function<void(const Progress&)>;
 
-/// Counts finished units for a stage that works on several threads, and reports each. Safe to use from many threads.
+/// Counts finished units for a stage that works on several threads, and reports each. Safe to use
+/// from many threads.
 class ProgressCounter {
  public:
   /// Nothing is reported where `progress` is empty.
   ProgressCounter(ProgressFn progress, std::string what, std::int64_t total, std::string unit)
       : progress_(std::move(progress)),
-        state_{.what = std::move(what), .done = 0, .total = total, .unit = std::move(unit), .detail = ""} {}
+        state_{.what = std::move(what),
+               .done = 0,
+               .total = total,
+               .unit = std::move(unit),
+               .detail = ""} {}
 
   /// One more unit is done.
   void advance() {

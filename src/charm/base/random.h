@@ -7,8 +7,9 @@
 
 namespace charm {
 
-/// A named, seeded stream of random numbers: the same on every machine for the same (seed, stage, index).
-/// Generator: xoshiro256** (Blackman and Vigna, public domain), seeded through SplitMix64. Not thread-safe: one per thread.
+/// A named, seeded stream of random numbers: the same on every machine for the same (seed, stage,
+/// index). Generator: xoshiro256** (Blackman and Vigna, public domain), seeded through SplitMix64.
+/// Not thread-safe: one per thread.
 class RandomStream {
  public:
   using result_type = std::uint64_t;  // models UniformRandomBitGenerator

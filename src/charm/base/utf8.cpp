@@ -17,8 +17,8 @@ std::optional<std::size_t> find_invalid_utf8(std::string_view text) {
       if ((byte(i + k) & 0xc0) != 0x80) return i;
     }
     const unsigned char second = byte(i + 1);
-    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
-        (lead == 0xf4 && second > 0x8f)) {
+    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
+        (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f)) {
       return i;
     }
     i += length;

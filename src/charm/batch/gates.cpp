@@ -15,9 +15,12 @@ GatedBatch add_gates(const PackedBatch& batch, std::span<const std::int32_t> gat
   for (const Segment& s : batch.responses) {
     const auto begin = batch.ids.begin() + s.response_begin;
     const auto end = begin + s.response_length;
-    CHARM_CHECK(std::search(begin, end, gate_tokens.begin(), gate_tokens.end()) == begin, "a response does not begin with the gate's tokens");
+    CHARM_CHECK(std::search(begin, end, gate_tokens.begin(), gate_tokens.end()) == begin,
+                "a response does not begin with the gate's tokens");
     const auto gate = static_cast<std::int64_t>(packed.responses.size());
-    const auto [entry, is_new] = s.prompt_length > 0 ? gate_of_prompt.try_emplace(s.prompt_begin, gate) : std::pair(gate_of_prompt.end(), true);
+    const auto [entry, is_new] = s.prompt_length > 0
+                                     ? gate_of_prompt.try_emplace(s.prompt_begin, gate)
+                                     : std::pair(gate_of_prompt.end(), true);
     result.gate_of.push_back(is_new ? gate : entry->second);
     if (!is_new) continue;
     packed.responses.push_back({s.prompt_begin, s.prompt_length, packed.num_tokens(), 1});

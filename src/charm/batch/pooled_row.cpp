@@ -9,22 +9,25 @@
 
 namespace charm::batch {
 
-PooledRow make_pooled_row(std::vector<std::int32_t> ids, std::int64_t prompt_length, std::int32_t pad_token_id,
-                          std::span<const std::int32_t> gate_tokens) {
+PooledRow make_pooled_row(std::vector<std::int32_t> ids, std::int64_t prompt_length,
+                          std::int32_t pad_token_id, std::span<const std::int32_t> gate_tokens) {
   if (pad_token_id >= 0) {
     while (!ids.empty() && ids.back() == pad_token_id) ids.pop_back();
   }
   if (ids.empty()) {
-    throw Error(ErrorKind::kInput, "the conversation has no token to pool: expected at least one other than pad_token_id {}",
-                pad_token_id);
+    throw Error(
+        ErrorKind::kInput,
+        "the conversation has no token to pool: expected at least one other than pad_token_id {}",
+        pad_token_id);
   }
   if (!gate_tokens.empty()) {
     const auto gate = std::find_end(ids.begin(), ids.end(), gate_tokens.begin(), gate_tokens.end());
     if (gate == ids.end()) {
       throw Error(ErrorKind::kInput,
-                  "the conversation does not hold the tokens {} (the end of a turn and the assistant's header of the template that this "
-                  "reward model was trained with), where its gating network reads: use its own template, or a larger --max-tokens where "
-                  "the left side was cut",
+                  "the conversation does not hold the tokens {} (the end of a turn and the "
+                  "assistant's header of the template that this reward model was trained with), "
+                  "where its gating network reads: use its own template, or a larger --max-tokens "
+                  "where the left side was cut",
                   fmt::join(gate_tokens, " "));
     }
     prompt_length = gate - ids.begin();

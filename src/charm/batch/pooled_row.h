@@ -8,19 +8,23 @@ namespace charm::batch {
 
 /// The tokens of one sequence that its score depends on, split where the prompt's own tokens end.
 struct PooledRow {
-  std::vector<std::int32_t> ids;   ///< ends with the pooled token
-  std::int64_t prompt_length = 0;  ///< < ids.size(): at least the pooled token belongs to the response
+  std::vector<std::int32_t> ids;  ///< ends with the pooled token
+  std::int64_t prompt_length =
+      0;  ///< < ids.size(): at least the pooled token belongs to the response
 };
 
 /// Cuts a row after its pooled token: attention is causal, so later tokens cannot change the score.
-/// The pooled token is the right-most one whose id is not `pad_token_id`, as transformers' *ForSequenceClassification does since
-/// 4.50; with `pad_token_id` = -1 it is the last token. Where the pooled token lies in the prompt (an empty response closed by the
-/// pad token), the split moves in front of it. The result depends on the arguments alone, never on other rows.
+/// The pooled token is the right-most one whose id is not `pad_token_id`, as transformers'
+/// *ForSequenceClassification does since 4.50; with `pad_token_id` = -1 it is the last token. Where
+/// the pooled token lies in the prompt (an empty response closed by the pad token), the split moves
+/// in front of it. The result depends on the arguments alone, never on other rows.
 ///
-/// A head with a gating network also reads the hidden state of the token where `gate_tokens` last begin (the end of the last user turn).
-/// Then the row is split there, so that this token is the first of the response; see add_gates.
-/// Throws kInput when no token qualifies, or when the row does not hold `gate_tokens`.
-PooledRow make_pooled_row(std::vector<std::int32_t> ids, std::int64_t prompt_length, std::int32_t pad_token_id,
+/// A head with a gating network also reads the hidden state of the token where `gate_tokens` last
+/// begin (the end of the last user turn). Then the row is split there, so that this token is the
+/// first of the response; see add_gates. Throws kInput when no token qualifies, or when the row
+/// does not hold `gate_tokens`.
+PooledRow make_pooled_row(std::vector<std::int32_t> ids, std::int64_t prompt_length,
+                          std::int32_t pad_token_id,
                           std::span<const std::int32_t> gate_tokens = {});
 
 }  // namespace charm::batch

@@ -5,7 +5,8 @@
 namespace charm::batch {
 namespace {
 
-// Cuts a group into parts that fit the budget; every part names the prompt, which is computed for the first.
+// Cuts a group into parts that fit the budget; every part names the prompt, which is computed for
+// the first.
 std::vector<TokenGroup> split_group(TokenGroup group, std::int64_t budget_tokens) {
   std::vector<TokenGroup> parts;
   auto used = static_cast<std::int64_t>(group.prompt_ids.size());
@@ -42,7 +43,8 @@ std::vector<TokenGroup> group_by_prompt(std::vector<std::pair<std::size_t, Poole
   return groups;
 }
 
-std::vector<std::vector<TokenGroup>> plan_batches(std::vector<TokenGroup> groups, std::int64_t budget_tokens) {
+std::vector<std::vector<TokenGroup>> plan_batches(std::vector<TokenGroup> groups,
+                                                  std::int64_t budget_tokens) {
   std::vector<std::vector<TokenGroup>> batches;
   std::int64_t used = 0;
   for (TokenGroup& group : groups) {

@@ -25,7 +25,7 @@ struct CalibrateOptions {
   /// that of a recipe's `holdout`. Choose it so that both sides keep some hundred prompts.
   double holdout = 0.0;
   std::vector<std::filesystem::path> held_out_scores;  ///< prompts kept apart already, as files
-  bool leave_one_out = false;  ///< fit again without each policy, to see what that does to it
+  bool leave_one_out = false;     ///< fit again without each policy, to see what that does to it
   std::int64_t min_prompts = 30;  ///< fewer common prompts on a pair are an error
   bool strict = false;            ///< prompts missing on one side are an error
   std::int64_t max_bad_rows = 0;  ///< rows that cannot be read before the command ends

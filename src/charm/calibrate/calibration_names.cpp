@@ -29,11 +29,10 @@ Mode parse_mode(std::string_view word) {
       return {.kind = ModeKind::kBlock, .block_rows = rows};
     }
   }
-  throw Error(
-      ErrorKind::kUsage,
-      "mode: '{}' is unknown; expected same-prompt, all-pairs or block:N with N rows a block "
-      "(the original's is block:1000)",
-      word);
+  throw Error(ErrorKind::kUsage,
+              "mode: '{}' is unknown; expected same-prompt, all-pairs or block:N with N rows a "
+              "block (the original's is block:1000)",
+              word);
 }
 
 std::string_view solver_name(SolverKind solver) {

@@ -46,8 +46,8 @@ struct OffsetSolution {
   std::vector<std::optional<stats::Interval>> plateaus;  ///< [policy], same-prompt only
 };
 
-/// [policy] the offsets that answer equally well: a plateau of a step function, a single offset where
-/// win rates are smooth; 0 alone for the reference.
+/// [policy] the offsets that answer equally well: a plateau of a step function, a single offset
+/// where win rates are smooth; 0 alone for the reference.
 using OffsetSpans = std::vector<stats::Interval>;
 
 /// Each offset alone.
@@ -65,8 +65,8 @@ class OffsetSolver {
   /// Offsets of one bootstrap replicate: `prompt_weights` [prompt], `targets` [pair]; `start` is
   /// the solution of `solve`. Empty where the replicate has no answer.
   virtual std::optional<OffsetSpans> resolve(std::span<const std::uint32_t> prompt_weights,
-                                                 std::span<const double> targets,
-                                                 const OffsetSolution& start) const = 0;
+                                             std::span<const double> targets,
+                                             const OffsetSolution& start) const = 0;
 };
 
 // Each keeps a reference to `problem`, which must outlive the solver.

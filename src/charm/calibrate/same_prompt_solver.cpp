@@ -33,8 +33,7 @@ class SamePromptSolver final : public OffsetSolver {
       if (curves_.back().num_steps() < 2) {
         throw Error(ErrorKind::kInput,
                     "no offset of '{}' over '{}' gives a win rate between 0 and 1: the difference "
-                    "of their scores is {} on "
-                    "all {} common prompts",
+                    "of their scores is {} on all {} common prompts",
                     problem.policies[pair.over], problem.policies[pair.ref],
                     differences_.back().sorted().front(), pair.rows.num_prompts);
       }
@@ -100,8 +99,7 @@ class SamePromptSolver final : public OffsetSolver {
       if (!solution.plateaus[policy]) {
         throw Error(ErrorKind::kInput,
                     "no offset of '{}' fits: the best joint answer lets it win all or none of its "
-                    "comparisons with every "
-                    "other policy",
+                    "comparisons with every other policy",
                     problem_.policies[policy]);
       }
     }
@@ -155,13 +153,12 @@ class SamePromptSolver final : public OffsetSolver {
   }
 
   [[noreturn]] void throw_unbounded(const OffsetPair& pair, double nearest) const {
-    throw Error(
-        ErrorKind::kInput,
-        "no offset of '{}' over '{}' gives the target win rate {:.4g}: on {} common prompts the "
-        "nearest win rate is {}, "
-        "which every offset {} reaches; use more prompts or a reference with a nearer rating",
-        problem_.policies[pair.over], problem_.policies[pair.ref], pair.target,
-        pair.rows.num_prompts, nearest, nearest == 0.0 ? "low enough" : "high enough");
+    throw Error(ErrorKind::kInput,
+                "no offset of '{}' over '{}' gives the target win rate {:.4g}: on {} common "
+                "prompts the nearest win rate is {}, which every offset {} reaches; use more "
+                "prompts or a reference with a nearer rating",
+                problem_.policies[pair.over], problem_.policies[pair.ref], pair.target,
+                pair.rows.num_prompts, nearest, nearest == 0.0 ? "low enough" : "high enough");
   }
 
   const OffsetProblem& problem_;

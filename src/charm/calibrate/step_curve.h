@@ -54,9 +54,9 @@ class StepCurve {
   /// the last bit alone.
   PlateauResult best_plateau(double target) const;
 
-  /// Where the steps, joined by straight lines through the middles of their rises, reach `level`: the
-  /// quantile of a resample's offset that is drawn from its plateau. The outermost step where the
-  /// level lies beyond.
+  /// Where the steps, joined by straight lines through the middles of their rises, reach `level`:
+  /// the quantile of a resample's offset that is drawn from its plateau. The outermost step where
+  /// the level lies beyond.
   double interpolated_offset(double level) const;
 
   /// The steps: offsets, descending, at which the win rate changes.

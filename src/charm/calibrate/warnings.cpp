@@ -17,8 +17,7 @@ void warn_about_single_residual(const OffsetProblem& problem, double residual,
   if (std::abs(residual) <= 1.0 / num_rows) return;
   warnings.push_back(
       fmt::format("the nearest win rate misses the target by {:.4g}, more than one row: many "
-                  "differences of scores are equal; scores "
-                  "in float32 would be finer",
+                  "differences of scores are equal; scores in float32 would be finer",
                   residual));
 }
 
@@ -48,15 +47,13 @@ void warn_about_pairs(const OffsetProblem& problem, std::vector<std::string>& wa
     if (*over_lo > *ref_hi || *ref_lo > *over_hi) {
       warnings.push_back(
           fmt::format("the scores of '{}' [{}, {}] and '{}' [{}, {}] do not overlap: the offset is "
-                      "definite, but check that both "
-                      "come from the same reward model",
+                      "definite, but check that both come from the same reward model",
                       over, *over_lo, *over_hi, ref, *ref_lo, *ref_hi));
     }
     if (pair.rows.missing_over + pair.rows.missing_ref > 0) {
       warnings.push_back(fmt::format(
           "'{}' and '{}' share {} prompts; {} rows of the former and {} of the latter have no "
-          "partner and are "
-          "left out",
+          "partner and are left out",
           over, ref, pair.rows.num_prompts, pair.rows.missing_ref, pair.rows.missing_over));
     }
   }
@@ -92,8 +89,7 @@ void warn_about_residuals(const OffsetProblem& problem, const OffsetSolution& so
     if (std::abs(deviations) <= critical) continue;
     conflicts.push_back(
         {std::abs(deviations),
-         fmt::format("'{}' over '{}' {:.3f} instead of {:.3f} ({:+.1f} standard "
-                     "errors)",
+         fmt::format("'{}' over '{}' {:.3f} instead of {:.3f} ({:+.1f} standard errors)",
                      problem.policies[pair.over], problem.policies[pair.ref],
                      pair.target + solution.residuals[p], pair.target, deviations)});
   }

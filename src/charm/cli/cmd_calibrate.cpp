@@ -9,17 +9,24 @@ namespace {
 class CalibrateCommand final : public Command {
  public:
   std::string_view name() const override { return "calibrate"; }
-  std::string_view summary() const override { return "offset per policy that makes win rates equal the ratings'"; }
+  std::string_view summary() const override {
+    return "offset per policy that makes win rates equal the ratings'";
+  }
   std::string_view details() const override {
-    return "Finds one offset per policy, in score units, that makes its win rate against the reference equal the one the ratings "
-           "imply. With three or more policies the offsets are found together by least squares over all pairs.\n"
+    return "Finds one offset per policy, in score units, that makes its win rate against the "
+           "reference equal the one the ratings imply. With three or more policies the offsets are "
+           "found together by least squares over all pairs.\n"
            "\n"
-           "  charm calibrate --scores scores/rm/*.parquet --ratings ratings.json --reference gpt4 --output calibration.json";
+           "  charm calibrate --scores scores/rm/*.parquet --ratings ratings.json --reference gpt4 "
+           "--output calibration.json";
   }
   void describe(pipeline::OptionTable& table) override {
-    table.paths("scores", options_.scores, "FILE", "Files of charm score, one or more policies each.")
+    table
+        .paths("scores", options_.scores, "FILE",
+               "Files of charm score, one or more policies each.")
         .required()
-        .path("ratings", options_.ratings, "FILE", "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue.")
+        .path("ratings", options_.ratings, "FILE",
+              "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue.")
         .required()
         .path("output", options_.output, "FILE", "calibration.json to write.")
         .required();
@@ -27,30 +34,37 @@ class CalibrateCommand final : public Command {
     pipeline::describe_calibrate(table, options_);
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
-    if (options_.reference.empty()) throw Error(ErrorKind::kUsage, "--reference is required: the policy that keeps its scores");
+    if (options_.reference.empty())
+      throw Error(ErrorKind::kUsage, "--reference is required: the policy that keeps its scores");
     options_.solve.num_threads = static_cast<std::size_t>(common.threads);
     const calibrate::Calibration result = calibrate::calibrate(options_, progress);
     if (common.quiet) return;
-    fmt::print("{}: {} policies, {} prompts, reference {}\n", options_.output.string(), result.policies.size(), result.num_prompts,
-               result.reference);
+    fmt::print("{}: {} policies, {} prompts, reference {}\n", options_.output.string(),
+               result.policies.size(), result.num_prompts, result.reference);
     for (const calibrate::CalibratedPolicy& policy : result.policies) {
       std::string interval;
-      if (policy.offset_ci95) interval = fmt::format("  95 % [{:+.4f}, {:+.4f}]", policy.offset_ci95->lo, policy.offset_ci95->hi);
+      if (policy.offset_ci95)
+        interval = fmt::format("  95 % [{:+.4f}, {:+.4f}]", policy.offset_ci95->lo,
+                               policy.offset_ci95->hi);
       fmt::print("  offset {:+.4f}{}  {}\n", policy.offset, interval, policy.policy);
     }
     for (const calibrate::CalibratedPair& pair : result.pairs) {
-      fmt::print("  {} over {}: win rate {:.3f} -> {:.3f}, target {:.3f}, mismatch degree {:+.3f} -> {:+.3f}\n", pair.policy,
-                 pair.reference, pair.win_rate_before, pair.win_rate_after, pair.target_win_rate, pair.mismatch_before,
-                 pair.mismatch_after);
+      fmt::print(
+          "  {} over {}: win rate {:.3f} -> {:.3f}, target {:.3f}, mismatch degree {:+.3f} -> "
+          "{:+.3f}\n",
+          pair.policy, pair.reference, pair.win_rate_before, pair.win_rate_after,
+          pair.target_win_rate, pair.mismatch_before, pair.mismatch_after);
     }
     print_mean("prompts of the fit", calibrate::mean_mismatch(result.pairs, result.other_pairs));
     print_left_out(result);
     if (!result.held_out) return;
     const calibrate::HeldOut& held_out = *result.held_out;
     for (const calibrate::CalibratedPair& pair : held_out.pairs) {
-      fmt::print("  held out, {} over {}: win rate {:.3f} -> {:.3f}, target {:.3f}, mismatch degree {:+.3f} -> {:+.3f}\n", pair.policy,
-                 pair.reference, pair.win_rate_before, pair.win_rate_after, pair.target_win_rate, pair.mismatch_before,
-                 pair.mismatch_after);
+      fmt::print(
+          "  held out, {} over {}: win rate {:.3f} -> {:.3f}, target {:.3f}, mismatch degree "
+          "{:+.3f} -> {:+.3f}\n",
+          pair.policy, pair.reference, pair.win_rate_before, pair.win_rate_after,
+          pair.target_win_rate, pair.mismatch_before, pair.mismatch_after);
     }
     print_mean(fmt::format("{} held-out prompts", held_out.num_prompts),
                calibrate::mean_mismatch(held_out.pairs, held_out.other_pairs));
@@ -61,14 +75,18 @@ class CalibrateCommand final : public Command {
     for (const calibrate::LeftOut& one : result.left_out) {
       const calibrate::LeftOutCheck& check = one.held_out ? *one.held_out : one.fit;
       std::string interval;
-      if (check.change_ci95) interval = fmt::format(", change 95 % [{:+.3f}, {:+.3f}]", check.change_ci95->lo, check.change_ci95->hi);
-      fmt::print("  left out, {}: mean |mismatch degree| with the others {:.3f} -> {:.3f}{}; with its own offset {:.3f}\n", one.policy,
-                 check.before, check.after, interval, check.with_all);
+      if (check.change_ci95)
+        interval = fmt::format(", change 95 % [{:+.3f}, {:+.3f}]", check.change_ci95->lo,
+                               check.change_ci95->hi);
+      fmt::print(
+          "  left out, {}: mean |mismatch degree| with the others {:.3f} -> {:.3f}{}; with its own "
+          "offset {:.3f}\n",
+          one.policy, check.before, check.after, interval, check.with_all);
     }
   }
   static void print_mean(const std::string& where, const calibrate::MeanMismatch& mean) {
-    fmt::print("  mean |mismatch degree| on {}: {:.3f} -> {:.3f} (chance alone: {:.3f})\n", where, mean.before, mean.after,
-               mean.by_chance);
+    fmt::print("  mean |mismatch degree| on {}: {:.3f} -> {:.3f} (chance alone: {:.3f})\n", where,
+               mean.before, mean.after, mean.by_chance);
   }
 
   calibrate::CalibrateOptions options_;

@@ -14,29 +14,40 @@ namespace {
 class DemoCommand final : public Command {
  public:
   std::string_view name() const override { return "demo"; }
-  std::string_view summary() const override { return "the whole pipeline on a small world it makes itself"; }
+  std::string_view summary() const override {
+    return "the whole pipeline on a small world it makes itself";
+  }
   std::string_view details() const override {
-    return "Makes a small world in which the truth is known, trains a tiny reward model on annotations with a taste for style, and runs "
-           "the pipeline on it: scores, mismatch, calibration, preferences, training, evaluation, report. Takes about a minute or two "
-           "on two cores and uses the same stages and file formats as real runs.\n"
+    return "Makes a small world in which the truth is known, trains a tiny reward model on "
+           "annotations with a taste for style, and runs the pipeline on it: scores, mismatch, "
+           "calibration, preferences, training, evaluation, report. Takes about a minute or two on "
+           "two cores and uses the same stages and file formats as real runs.\n"
            "\n"
            "  charm demo --output charm-demo";
   }
   void describe(pipeline::OptionTable& table) override {
     options_.folder = "charm-demo";
-    table.path("output", options_.folder, "DIR", "Folder for the world, the run directory and the report.")
+    table
+        .path("output", options_.folder, "DIR",
+              "Folder for the world, the run directory and the report.")
         .integer("seed", options_.seed, "S", "Another seed makes another world.")
-        .integer("prompts", options_.num_prompts, "N", "Questions put to the four policies; 30 % of them only measure.")
-        .integer("annotations", options_.num_annotations, "N", "Annotated pairs that the reward model is trained on.");
+        .integer("prompts", options_.num_prompts, "N",
+                 "Questions put to the four policies; 30 % of them only measure.")
+        .integer("annotations", options_.num_annotations, "N",
+                 "Annotated pairs that the reward model is trained on.");
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
-    // A model this small gains next to nothing from more threads, and they wait for each other on a busy machine.
+    // A model this small gains next to nothing from more threads, and they wait for each other on a
+    // busy machine.
     const int threads = common.threads > 0 ? common.threads : 1;
     options_.threads = threads;
     options_.fresh = common.fresh;
-    if (options_.num_prompts < 200) throw Error(ErrorKind::kUsage, "--prompts: expected at least 200, found {}", options_.num_prompts);
+    if (options_.num_prompts < 200)
+      throw Error(ErrorKind::kUsage, "--prompts: expected at least 200, found {}",
+                  options_.num_prompts);
     if (options_.num_annotations < 200) {
-      throw Error(ErrorKind::kUsage, "--annotations: expected at least 200, found {}", options_.num_annotations);
+      throw Error(ErrorKind::kUsage, "--annotations: expected at least 200, found {}",
+                  options_.num_annotations);
     }
     const auto say = [&common](const std::string& line) {
       if (common.quiet) return;
@@ -48,8 +59,13 @@ class DemoCommand final : public Command {
     const pipeline::Recipe recipe = pipeline::read_recipe(world.recipe);
     const std::vector<pipeline::Step> plan = pipeline::make_plan(recipe);
     const pipeline::StepFn show = step_lines(plan.size(), common.quiet, /*dry_run=*/false);
-    const auto stages = pipeline::stage_names();  // the report comes last, after the findings that it shows
-    pipeline::RunOptions run{.from = "", .until = std::string(stages[stages.size() - 2]), .dry_run = false, .fresh = common.fresh, .threads = threads};
+    const auto stages =
+        pipeline::stage_names();  // the report comes last, after the findings that it shows
+    pipeline::RunOptions run{.from = "",
+                             .until = std::string(stages[stages.size() - 2]),
+                             .dry_run = false,
+                             .fresh = common.fresh,
+                             .threads = threads};
     pipeline::run_plan(plan, recipe.run_dir, run, show, progress);
     const demo::Findings findings = demo::find(world, threads);
     demo::write_findings(world, options_, findings);

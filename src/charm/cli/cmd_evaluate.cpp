@@ -6,8 +6,8 @@
 #include "charm/base/error.h"
 #include "charm/cli/command.h"
 #include "charm/evaluate/compare_stage.h"
-#include "charm/pipeline/stage_options.h"
 #include "charm/pipeline/sources.h"
+#include "charm/pipeline/stage_options.h"
 
 namespace charm::cli {
 namespace {
@@ -15,43 +15,63 @@ namespace {
 class EvaluateCommand final : public Command {
  public:
   std::string_view name() const override { return "evaluate"; }
-  std::string_view summary() const override { return "RewardBench 1 and 2, RM-Bench, correlation with Arena; two runs compared"; }
+  std::string_view summary() const override {
+    return "RewardBench 1 and 2, RM-Bench, correlation with Arena; two runs compared";
+  }
   std::string_view details() const override {
-    return "Scores a benchmark with a reward model, or takes saved scores, and counts exactly as the benchmark's own script does; all "
-           "results carry 95 % bootstrap intervals. Beside accuracies stand how well scores serve as probabilities (ECE, Brier score, "
-           "log-loss, margins) and how they go with length. arena correlates policies' scores with their ratings and gives mean |MD|. reward-bench takes "
-           "rows of the prior test sets (pref-test-sets) too and then also gives the leaderboard's average.\n"
+    return "Scores a benchmark with a reward model, or takes saved scores, and counts exactly as "
+           "the benchmark's own script does; all results carry 95 % bootstrap intervals. Beside "
+           "accuracies stand how well scores serve as probabilities (ECE, Brier score, log-loss, "
+           "margins) and how they go with length. arena correlates policies' scores with their "
+           "ratings and gives mean |MD|. reward-bench takes rows of the prior test sets "
+           "(pref-test-sets) too and then also gives the leaderboard's average.\n"
            "\n"
-           "--compare A B tells two runs of one benchmark apart, without a model: differences B - A with paired intervals, rows that "
-           "flip each way, McNemar's test. A and B are result JSONs, files of saved scores, or for arena folders of charm score.\n"
+           "--compare A B tells two runs of one benchmark apart, without a model: differences B - "
+           "A with paired intervals, rows that flip each way, McNemar's test. A and B are result "
+           "JSONs, files of saved scores, or for arena folders of charm score.\n"
            "\n"
-           "  charm evaluate --benchmark rm-bench --model rm/ --data total_dataset.json --output eval/rm/rm-bench.json\n"
-           "  charm evaluate --benchmark reward-bench-2 --scores eval/rm/reward-bench-2.scores.parquet --output again.json\n"
-           "  charm evaluate --benchmark arena --scores scores/rm/*.parquet --ratings ratings.json --output eval/rm/arena.json\n"
-           "  charm evaluate --compare eval/rm/rm-bench.json eval/rm-new/rm-bench.json --output compare.json";
+           "  charm evaluate --benchmark rm-bench --model rm/ --data total_dataset.json --output "
+           "eval/rm/rm-bench.json\n"
+           "  charm evaluate --benchmark reward-bench-2 --scores "
+           "eval/rm/reward-bench-2.scores.parquet --output again.json\n"
+           "  charm evaluate --benchmark arena --scores scores/rm/*.parquet --ratings ratings.json "
+           "--output eval/rm/arena.json\n"
+           "  charm evaluate --compare eval/rm/rm-bench.json eval/rm-new/rm-bench.json --output "
+           "compare.json";
   }
   void describe(pipeline::OptionTable& table) override {
-    pipeline::Option benchmark{.name = "benchmark", .value_name = "reward-bench|reward-bench-2|rm-bench|arena"};
-    benchmark.help = "What to evaluate. Needed unless --compare is given, which tells it from the runs.";
-    benchmark.assign = [this](const std::vector<std::string>& values) { benchmark_ = evaluate::parse_benchmark(values.front()); };
+    pipeline::Option benchmark{.name = "benchmark",
+                               .value_name = "reward-bench|reward-bench-2|rm-bench|arena"};
+    benchmark.help =
+        "What to evaluate. Needed unless --compare is given, which tells it from the runs.";
+    benchmark.assign = [this](const std::vector<std::string>& values) {
+      benchmark_ = evaluate::parse_benchmark(values.front());
+    };
     table.add(std::move(benchmark))
-        .path("model", options_.model_dir, "DIR", "Reward model to score with; together with --data.")
+        .path("model", options_.model_dir, "DIR",
+              "Reward model to score with; together with --data.")
         .paths("data", options_.data, "FILE", "The benchmark's rows (arena: files of responses).")
         .paths("scores", options_.scores, "FILE",
-               "Scores saved by an earlier evaluation (arena: files of charm score); no model is loaded then.")
+               "Scores saved by an earlier evaluation (arena: files of charm score); no model is "
+               "loaded then.")
         .paths("compare", compared_, "RUN",
-               "Two runs, A and B: result JSONs, files of saved scores, or for arena folders of score files. Other options that count "
-               "here: --output, --bootstrap, --seed, --max-bad-rows, and for arena --ratings and "
-               "--left-out.")
+               "Two runs, A and B: result JSONs, files of saved scores, or for arena folders of "
+               "score files. Other options that count here: --output, --bootstrap, --seed, "
+               "--max-bad-rows, and for arena --ratings and --left-out.")
         .texts("left-out", left_out_, "POLICY",
-               "With --compare of arena runs: policies that were not calibrated, whose mean |MD| then also stands by itself.")
-        .path("output", options_.output, "FILE", "Result JSON to write; needed unless --compare is given.")
+               "With --compare of arena runs: policies that were not calibrated, whose mean |MD| "
+               "then also stands by itself.")
+        .path("output", options_.output, "FILE",
+              "Result JSON to write; needed unless --compare is given.")
         .path("save-scores", options_.save_scores, "FILE",
               "Where the scored rows go (.parquet or .jsonl); by default beside the output.")
-        .text("model-name", options_.model_name, "NAME", "Name in the results; by default the model folder's.")
+        .text("model-name", options_.model_name, "NAME",
+              "Name in the results; by default the model folder's.")
         .path("ratings", options_.ratings, "FILE", "arena: Arena ratings of the policies.")
-        .text("category", options_.ratings_category, "NAME", "arena: category of an Arena catalogue.")
-        .pairs("alias", options_.aliases, "POLICY=NAME", "arena: name under which a policy stands in the ratings.");
+        .text("category", options_.ratings_category, "NAME",
+              "arena: category of an Arena catalogue.")
+        .pairs("alias", options_.aliases, "POLICY=NAME",
+               "arena: name under which a policy stands in the ratings.");
     pipeline::describe_evaluate(table, options_);
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
@@ -61,9 +81,11 @@ class EvaluateCommand final : public Command {
     }
     if (!left_out_.empty()) throw Error(ErrorKind::kUsage, "--left-out goes with --compare alone");
     if (!benchmark_) {
-      throw Error(ErrorKind::kUsage, "--benchmark is required: reward-bench, reward-bench-2, rm-bench or arena");
+      throw Error(ErrorKind::kUsage,
+                  "--benchmark is required: reward-bench, reward-bench-2, rm-bench or arena");
     }
-    if (options_.output.empty()) throw Error(ErrorKind::kUsage, "--output is required: the result JSON to write");
+    if (options_.output.empty())
+      throw Error(ErrorKind::kUsage, "--output is required: the result JSON to write");
     options_.benchmark = *benchmark_;
     options_.model.threads = common.threads;
     options_.fresh = common.fresh;
@@ -76,19 +98,23 @@ class EvaluateCommand final : public Command {
 
  private:
   void compare_runs(const CommonOptions& common) const {
-    if (!options_.model_dir.empty() || !options_.data.empty() || !options_.scores.empty() || options_.limit_per_subset > 0) {
-      throw Error(ErrorKind::kUsage, "--compare takes two runs and neither --model, --data, --scores nor --limit-per-subset");
+    if (!options_.model_dir.empty() || !options_.data.empty() || !options_.scores.empty() ||
+        options_.limit_per_subset > 0) {
+      throw Error(
+          ErrorKind::kUsage,
+          "--compare takes two runs and neither --model, --data, --scores nor --limit-per-subset");
     }
-    const evaluate::CompareResult result = evaluate::compare({.runs = compared_,
-                                                              .benchmark = benchmark_,
-                                                              .output = options_.output,
-                                                              .bootstrap = options_.bootstrap,
-                                                              .seed = options_.seed,
-                                                              .max_bad_rows = options_.max_bad_rows,
-                                                              .ratings = options_.ratings,
-                                                              .ratings_category = options_.ratings_category,
-                                                              .aliases = options_.aliases,
-                                                              .left_out = left_out_});
+    const evaluate::CompareResult result =
+        evaluate::compare({.runs = compared_,
+                           .benchmark = benchmark_,
+                           .output = options_.output,
+                           .bootstrap = options_.bootstrap,
+                           .seed = options_.seed,
+                           .max_bad_rows = options_.max_bad_rows,
+                           .ratings = options_.ratings,
+                           .ratings_category = options_.ratings_category,
+                           .aliases = options_.aliases,
+                           .left_out = left_out_});
     if (!common.quiet) fmt::print("{}", result.summary);
   }
 

@@ -13,18 +13,16 @@ class GenerateCommand final : public Command {
   std::string_view summary() const override { return "responses of a policy to prompts"; }
   std::string_view details() const override {
     return "Has prompts answered by a policy: by a causal language model on this machine, or by "
-           "inference servers with an "
-           "OpenAI-compatible API (vLLM, SGLang, TGI, llama.cpp, hosted ones). Writes the "
-           "responses in the order of the prompts with "
-           "finish_reason (length: cut at --max-new-tokens), token counts and sampling settings. "
-           "An interrupted run continues: no "
-           "response is asked for twice.\n"
+           "inference servers with an OpenAI-compatible API (vLLM, SGLang, TGI, llama.cpp, hosted "
+           "ones). Writes the responses in the order of the prompts with finish_reason (length: "
+           "cut at --max-new-tokens), token counts and sampling settings. An interrupted run "
+           "continues: no response is asked for twice.\n"
            "\n"
            "  charm generate --prompts prompts.parquet --policy smollm2 --model smollm2/ --output "
            "responses/smollm2.parquet\n"
            "  charm generate --prompts prompts.parquet --policy qwen-72b --server "
-           "http://node1:8000 http://node2:8000 "
-           "--server-model Qwen/Qwen2.5-72B-Instruct --output responses/qwen-72b.parquet\n"
+           "http://node1:8000 http://node2:8000 --server-model Qwen/Qwen2.5-72B-Instruct --output "
+           "responses/qwen-72b.parquet\n"
            "\n"
            "docs/generate.md shows whole runs.";
   }

@@ -4,8 +4,8 @@
 
 #include "charm/cli/command.h"
 #include "charm/pipeline/inspect.h"
-#include "charm/pipeline/stage_options.h"
 #include "charm/pipeline/sources.h"
+#include "charm/pipeline/stage_options.h"
 
 namespace charm::cli {
 namespace {
@@ -13,11 +13,14 @@ namespace {
 class InspectCommand final : public Command {
  public:
   std::string_view name() const override { return "inspect"; }
-  std::string_view summary() const override { return "what a model folder is and how it will be used"; }
+  std::string_view summary() const override {
+    return "what a model folder is and how it will be used";
+  }
   std::string_view details() const override {
-    return "Prints architecture, head, chat template and tokenizer with their SHA-256, the tokens of a sample with the "
-           "beginning-of-sequence and the pooled token marked, memory, and the dtype and backend this machine will use with the speed "
-           "they reach (measured on the model for a moment).\n"
+    return "Prints architecture, head, chat template and tokenizer with their SHA-256, the tokens "
+           "of a sample with the beginning-of-sequence and the pooled token marked, memory, and "
+           "the dtype and backend this machine will use with the speed they reach (measured on the "
+           "model for a moment).\n"
            "\n"
            "  charm inspect rm/\n"
            "  charm inspect rm/ --sample responses/gpt4.jsonl --json";
@@ -28,7 +31,8 @@ class InspectCommand final : public Command {
         .positional()
         .flag("json", json_, "Print JSON.")
         .path("sample", options_.sample_file, "FILE",
-              "Responses whose tokens to show instead of a built-in conversation: the first row, with --json the ids of all rows.")
+              "Responses whose tokens to show instead of a built-in conversation: the first row, "
+              "with --json the ids of all rows.")
         .flag("config-only", options_.config_only,
               "Do not load the weights: fast, but dtype, backend, speed and score stay unknown.");
     pipeline::describe_model(table, options_.model);
@@ -42,7 +46,9 @@ class InspectCommand final : public Command {
     pipeline::fetch_model_source(options_.model_dir, common.offline, progress);
     const pipeline::Inspection inspection = pipeline::inspect_model(options_);
     if (json_) {
-      fmt::print("{}\n", inspection_json(inspection).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+      fmt::print("{}\n",
+                 inspection_json(inspection)
+                     .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     } else {
       fmt::print("{}", inspection_text(inspection));
     }

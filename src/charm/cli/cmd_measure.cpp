@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,17 +47,23 @@ class MeasureCommand final : public Command {
   std::string_view name() const override { return "measure"; }
   std::string_view summary() const override { return "mismatch degree of every pair of policies"; }
   std::string_view details() const override {
-    return "Compares each policy's win rate under the reward model with the win rate its Arena rating implies. The mismatch degree is "
-           "(w - e) / max(e, 1 - e); positive means over-valued by the reward model. Of many pairs some look mismatched by chance: "
-           "p-values are adjusted for all ordered pairs, ** marks pairs below 0.05 after Holm's adjustment (any false mark at most 5 % "
-           "likely), * those below it after Benjamini and Hochberg's (at most 5 % of the marks false).\n"
+    return "Compares each policy's win rate under the reward model with the win rate its Arena "
+           "rating implies. The mismatch degree is (w - e) / max(e, 1 - e); positive means "
+           "over-valued by the reward model. Of many pairs some look mismatched by chance: "
+           "p-values are adjusted for all ordered pairs, ** marks pairs below 0.05 after Holm's "
+           "adjustment (any false mark at most 5 % likely), * those below it after Benjamini and "
+           "Hochberg's (at most 5 % of the marks false).\n"
            "\n"
-           "  charm measure --scores scores/rm/*.parquet --ratings ratings.json --output mismatch.json";
+           "  charm measure --scores scores/rm/*.parquet --ratings ratings.json --output "
+           "mismatch.json";
   }
   void describe(pipeline::OptionTable& table) override {
-    table.paths("scores", options_.scores, "FILE", "Files of charm score, one or more policies each.")
+    table
+        .paths("scores", options_.scores, "FILE",
+               "Files of charm score, one or more policies each.")
         .required()
-        .path("ratings", options_.ratings, "FILE", "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue.")
+        .path("ratings", options_.ratings, "FILE",
+              "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue.")
         .required()
         .path("output", options_.output, "FILE", "mismatch.json to write.")
         .required();
@@ -69,20 +74,25 @@ class MeasureCommand final : public Command {
     options_.num_threads = static_cast<std::size_t>(common.threads);
     const measure::Mismatch result = measure::measure(options_, progress);
     if (common.quiet) return;
-    fmt::print("{}: {} policies, {} prompts\n", options_.output.string(), result.policies.size(), result.num_prompts);
+    fmt::print("{}: {} policies, {} prompts\n", options_.output.string(), result.policies.size(),
+               result.num_prompts);
     std::vector<measure::MismatchPair> pairs = result.pairs;
-    std::stable_sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) { return a.mismatch > b.mismatch; });
+    std::stable_sort(pairs.begin(), pairs.end(),
+                     [](const auto& a, const auto& b) { return a.mismatch > b.mismatch; });
     const auto num_flagged =
-        std::count_if(pairs.begin(), pairs.end(), [](const measure::MismatchPair& pair) { return pair.is_mismatched(); });
-    if (result.policies.size() > 2 && result.policies.size() <= kMatrixPolicies) fmt::print("{}", matrix_text(result));
-    fmt::print("{} of {} ordered pairs are mismatched beyond chance (** p below {} after Holm's adjustment for all pairs; * after "
-               "Benjamini and Hochberg's)\n",
-               num_flagged, pairs.size(), measure::kMismatchLevel);
+        std::count_if(pairs.begin(), pairs.end(),
+                      [](const measure::MismatchPair& pair) { return pair.is_mismatched(); });
+    if (result.policies.size() > 2 && result.policies.size() <= kMatrixPolicies)
+      fmt::print("{}", matrix_text(result));
+    fmt::print(
+        "{} of {} ordered pairs are mismatched beyond chance (** p below {} after Holm's "
+        "adjustment for all pairs; * after Benjamini and Hochberg's)\n",
+        num_flagged, pairs.size(), measure::kMismatchLevel);
     if (pairs.size() > kShownPairs) pairs.resize(kShownPairs);
     fmt::print("most over-valued pairs (win rate, target, mismatch degree):\n");
     for (const measure::MismatchPair& pair : pairs) {
-      fmt::print("  {} over {}: {:.3f} {:.3f} {:+.3f}{}\n", pair.policy, pair.reference, pair.win_rate, pair.target_win_rate,
-                 pair.mismatch, mark(pair));
+      fmt::print("  {} over {}: {:.3f} {:.3f} {:+.3f}{}\n", pair.policy, pair.reference,
+                 pair.win_rate, pair.target_win_rate, pair.mismatch, mark(pair));
     }
   }
 

@@ -11,27 +11,33 @@ class PreferCommand final : public Command {
   std::string_view name() const override { return "prefer"; }
   std::string_view summary() const override { return "preference pairs from calibrated scores"; }
   std::string_view details() const override {
-    return "Adds each policy's offset to its scores and writes the better against the worse response of each prompt as whole "
-           "conversations, in the form TRL and OpenRLHF read.\n"
+    return "Adds each policy's offset to its scores and writes the better against the worse "
+           "response of each prompt as whole conversations, in the form TRL and OpenRLHF read.\n"
            "\n"
-           "  charm prefer --scores scores/rm/*.parquet --calibration calibration.json --output preferences.parquet\n"
-           "  charm prefer --best-of-n --rejected random --scores sampled.parquet --calibration calibration.json --output pairs.jsonl";
+           "  charm prefer --scores scores/rm/*.parquet --calibration calibration.json --output "
+           "preferences.parquet\n"
+           "  charm prefer --best-of-n --rejected random --scores sampled.parquet --calibration "
+           "calibration.json --output pairs.jsonl";
   }
   void describe(pipeline::OptionTable& table) override {
-    table.paths("scores", options_.scores, "FILE", "Files of charm score with their texts, one or more policies each.")
+    table
+        .paths("scores", options_.scores, "FILE",
+               "Files of charm score with their texts, one or more policies each.")
         .required()
         .path("calibration", options_.calibration, "FILE", "Result of charm calibrate.")
         .required()
-        .path("output", options_.output, "FILE", "Preferences to write: .parquet, .jsonl or .jsonl.gz.")
+        .path("output", options_.output, "FILE",
+              "Preferences to write: .parquet, .jsonl or .jsonl.gz.")
         .required();
     pipeline::describe_prefer(table, options_);
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     const prefer::PreferResult result = prefer::prefer(options_, progress);
     if (common.quiet) return;
-    fmt::print("{}: {} pairs from {} prompts ({} ties, {} below the margin, {} rows without a score)\n", options_.output.string(),
-               result.num_pairs, result.counts.num_prompts, result.counts.num_ties, result.counts.num_below_margin,
-               result.num_errors);
+    fmt::print(
+        "{}: {} pairs from {} prompts ({} ties, {} below the margin, {} rows without a score)\n",
+        options_.output.string(), result.num_pairs, result.counts.num_prompts,
+        result.counts.num_ties, result.counts.num_below_margin, result.num_errors);
   }
 
  private:

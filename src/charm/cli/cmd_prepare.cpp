@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include "charm/cli/command.h"
-#include "charm/pipeline/stage_options.h"
 #include "charm/pipeline/sources.h"
+#include "charm/pipeline/stage_options.h"
 
 namespace charm::cli {
 namespace {
@@ -10,17 +10,24 @@ namespace {
 class PrepareCommand final : public Command {
  public:
   std::string_view name() const override { return "prepare"; }
-  std::string_view summary() const override { return "prompts of any data set, as prompts.parquet"; }
+  std::string_view summary() const override {
+    return "prompts of any data set, as prompts.parquet";
+  }
   std::string_view details() const override {
-    return "Reads the prompts of a data set (JSONL, JSON, Parquet, a Hugging Face save_to_disk folder; gzipped or not) and writes them "
-           "with their ids.\n"
+    return "Reads the prompts of a data set (JSONL, JSON, Parquet, a Hugging Face save_to_disk "
+           "folder; gzipped or not) and writes them with their ids.\n"
            "\n"
-           "  charm prepare --input data.jsonl --output prompts.parquet --limit 500 --seed 0 --dedupe\n"
-           "  charm prepare --input hub:hendrydong/preference_700K --split train --output prompts.parquet --limit 20000 --seed 0 "
-           "--near-duplicates 0.8 --min-chars 10 --max-chars 4000 --exclude reward-bench.jsonl rm-bench.json";
+           "  charm prepare --input data.jsonl --output prompts.parquet --limit 500 --seed 0 "
+           "--dedupe\n"
+           "  charm prepare --input hub:hendrydong/preference_700K --split train --output "
+           "prompts.parquet --limit 20000 --seed 0 --near-duplicates 0.8 --min-chars 10 "
+           "--max-chars 4000 --exclude reward-bench.jsonl rm-bench.json";
   }
   void describe(pipeline::OptionTable& table) override {
-    table.path("input", options_.input, "SRC", "Data set that holds prompts: prompt (text or messages), instruction, messages or pairs.")
+    table
+        .path("input", options_.input, "SRC",
+              "Data set that holds prompts: prompt (text or messages), instruction, messages or "
+              "pairs.")
         .required()
         .path("output", options_.output, "FILE", "prompts.parquet, or .jsonl or .jsonl.gz.")
         .required();
@@ -30,13 +37,15 @@ class PrepareCommand final : public Command {
     pipeline::fetch_dataset_source(options_.input, options_.read.split, common.offline, progress);
     const prepare::PrepareResult result = prepare::prepare(options_, progress);
     if (common.quiet) return;
-    fmt::print("{}: {} of {} prompts ({} duplicates left out)\n", options_.output.string(), result.num_written, result.num_read,
+    fmt::print("{}: {} of {} prompts ({} duplicates left out)\n", options_.output.string(),
+               result.num_written, result.num_read,
                result.num_duplicates + result.num_near_duplicates);
     if (result.num_too_short + result.num_too_long > 0) {
       fmt::print("{} too short, {} too long\n", result.num_too_short, result.num_too_long);
     }
     if (!options_.exclude.empty()) {
-      fmt::print("{} of benchmarks left out, listed in {}\n", result.num_excluded, prepare::excluded_path(options_.output).string());
+      fmt::print("{} of benchmarks left out, listed in {}\n", result.num_excluded,
+                 prepare::excluded_path(options_.output).string());
     }
   }
 

@@ -11,13 +11,17 @@ class RateCommand final : public Command {
   std::string_view name() const override { return "rate"; }
   std::string_view summary() const override { return "ratings in Elo points from people's votes"; }
   std::string_view details() const override {
-    return "Fits Bradley-Terry ratings to battles (model_a, model_b, winner; a tie is half a win and half a loss) on Chatbot Arena's "
-           "scale: 400 points are a factor of ten in the odds. The result is a ratings file for --ratings of the other commands.\n"
+    return "Fits Bradley-Terry ratings to battles (model_a, model_b, winner; a tie is half a win "
+           "and half a loss) on Chatbot Arena's scale: 400 points are a factor of ten in the odds. "
+           "The result is a ratings file for --ratings of the other commands.\n"
            "\n"
-           "  charm rate --battles battles.jsonl --output ratings.json --anchor mixtral-8x7b-instruct-v0.1=1114";
+           "  charm rate --battles battles.jsonl --output ratings.json --anchor "
+           "mixtral-8x7b-instruct-v0.1=1114";
   }
   void describe(pipeline::OptionTable& table) override {
-    table.paths("battles", options_.battles, "FILE", "Votes: rows of model_a, model_b, winner in any format that charm reads.")
+    table
+        .paths("battles", options_.battles, "FILE",
+               "Votes: rows of model_a, model_b, winner in any format that charm reads.")
         .required()
         .path("output", options_.output, "FILE", "ratings.json to write.")
         .required();
@@ -29,12 +33,12 @@ class RateCommand final : public Command {
     if (common.quiet) return;
     fmt::print("{}: {} models\n", options_.output.string(), result.models.size());
     for (const rate::ModelRating& model : result.models) {
-      fmt::print("  {:8.2f}  95 % [{:.2f}, {:.2f}]  {:>7} battles  {}\n", model.rating_elo, model.rating_ci95.lo, model.rating_ci95.hi,
-                 model.num_battles, model.model);
+      fmt::print("  {:8.2f}  95 % [{:.2f}, {:.2f}]  {:>7} battles  {}\n", model.rating_elo,
+                 model.rating_ci95.lo, model.rating_ci95.hi, model.num_battles, model.model);
     }
     for (const rate::StyleCoefficient& style : result.styles) {
-      fmt::print("  {:<8} {:+.4f}  95 % [{:+.4f}, {:+.4f}] log odds per standard deviation\n", style.feature, style.value,
-                 style.ci95.lo, style.ci95.hi);
+      fmt::print("  {:<8} {:+.4f}  95 % [{:+.4f}, {:+.4f}] log odds per standard deviation\n",
+                 style.feature, style.value, style.ci95.lo, style.ci95.hi);
     }
   }
 

@@ -11,15 +11,19 @@ class ReportCommand final : public Command {
   std::string_view name() const override { return "report"; }
   std::string_view summary() const override { return "one HTML file about a run directory"; }
   std::string_view details() const override {
-    return "Writes one self-contained HTML file with everything a run directory holds: win rates against targets, the mismatch matrix, "
-           "score distributions, training curves, benchmarks, provenance. It needs no network to view.\n"
+    return "Writes one self-contained HTML file with everything a run directory holds: win rates "
+           "against targets, the mismatch matrix, score distributions, training curves, "
+           "benchmarks, provenance. It needs no network to view.\n"
            "\n"
            "  charm report --run run/";
   }
   void describe(pipeline::OptionTable& table) override {
-    table.path("run", options_.run_dir, "DIR", "Run directory: scores/, mismatch/, calibration/, models/, eval/.")
+    table
+        .path("run", options_.run_dir, "DIR",
+              "Run directory: scores/, mismatch/, calibration/, models/, eval/.")
         .required()
-        .path("output", options_.output, "FILE", "HTML file to write; by default report.html in the run directory.")
+        .path("output", options_.output, "FILE",
+              "HTML file to write; by default report.html in the run directory.")
         .text("title", options_.title, "TEXT", "Heading of the report.");
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {

@@ -13,11 +13,14 @@ class RunCommand final : public Command {
   std::string_view name() const override { return "run"; }
   std::string_view summary() const override { return "all stages of a recipe, in order"; }
   std::string_view details() const override {
-    return "Runs a YAML recipe: responses, scores, mismatch, calibration, preferences, training, scores and mismatch again, evaluation, "
-           "report. The keys inside its sections are the options of the commands. Finished steps whose settings and inputs are "
-           "unchanged are kept; an interrupted run continues when it is started again. Paths are relative to the recipe.\n"
+    return "Runs a YAML recipe: responses, scores, mismatch, calibration, preferences, training, "
+           "scores and mismatch again, evaluation, report. The keys inside its sections are the "
+           "options of the commands. Finished steps whose settings and inputs are unchanged are "
+           "kept; an interrupted run continues when it is started again. Paths are relative to the "
+           "recipe.\n"
            "\n"
-           "Stages: prompts, responses, score, measure, calibrate, prefer, train, rescore, remeasure, evaluate, explain, report.\n"
+           "Stages: prompts, responses, score, measure, calibrate, prefer, train, rescore, "
+           "remeasure, evaluate, explain, report.\n"
            "\n"
            "  charm run recipe.yaml --until calibrate";
   }
@@ -25,7 +28,8 @@ class RunCommand final : public Command {
     table.path("recipe", recipe_, "RECIPE", "The YAML file.")
         .required()
         .positional()
-        .text("from", options_.from, "STAGE", "First stage to look at; what earlier stages left is taken as it is.")
+        .text("from", options_.from, "STAGE",
+              "First stage to look at; what earlier stages left is taken as it is.")
         .text("until", options_.until, "STAGE", "Last stage to run.")
         .flag("dry-run", options_.dry_run, "List the steps and what would be done; do nothing.");
   }
@@ -36,10 +40,11 @@ class RunCommand final : public Command {
     if (!options_.dry_run) pipeline::fetch_recipe_sources(recipe, common.offline, progress);
     const std::vector<pipeline::Step> plan = pipeline::make_plan(recipe);
     const pipeline::StepFn show = step_lines(plan.size(), common.quiet, options_.dry_run);
-    const pipeline::RunSummary summary = pipeline::run_plan(plan, recipe.run_dir, options_, show, progress);
+    const pipeline::RunSummary summary =
+        pipeline::run_plan(plan, recipe.run_dir, options_, show, progress);
     if (common.quiet) return;
-    fmt::print("{} steps {}, {} kept; run directory {}\n", summary.num_run, options_.dry_run ? "to do" : "done", summary.num_kept,
-               recipe.run_dir.string());
+    fmt::print("{} steps {}, {} kept; run directory {}\n", summary.num_run,
+               options_.dry_run ? "to do" : "done", summary.num_kept, recipe.run_dir.string());
   }
 
  private:

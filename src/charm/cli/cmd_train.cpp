@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include "charm/cli/command.h"
-#include "charm/pipeline/stage_options.h"
 #include "charm/pipeline/sources.h"
+#include "charm/pipeline/stage_options.h"
 
 namespace charm::cli {
 namespace {
@@ -10,24 +10,32 @@ namespace {
 class TrainCommand final : public Command {
  public:
   std::string_view name() const override { return "train"; }
-  std::string_view summary() const override { return "continue training a reward model on preference pairs"; }
+  std::string_view summary() const override {
+    return "continue training a reward model on preference pairs";
+  }
   std::string_view details() const override {
-    return "Bradley-Terry training of all weights: -log sigmoid(r_chosen - r_rejected), AdamW, cosine schedule. Starts from the "
-           "model's own head; --new-head makes a reward model out of a causal language model. Writes a Hugging Face folder.\n"
+    return "Bradley-Terry training of all weights: -log sigmoid(r_chosen - r_rejected), AdamW, "
+           "cosine schedule. Starts from the model's own head; --new-head makes a reward model out "
+           "of a causal language model. Writes a Hugging Face folder.\n"
            "\n"
            "  charm train --model rm/ --preferences preferences.parquet --output rm-calibrated/";
   }
   void describe(pipeline::OptionTable& table) override {
-    table.path("model", options_.model, "DIR", "Hugging Face folder of the reward model, or with --new-head of a causal LM.")
+    table
+        .path("model", options_.model, "DIR",
+              "Hugging Face folder of the reward model, or with --new-head of a causal LM.")
         .required()
-        .path("preferences", options_.preferences, "FILE", "Pairs: chosen and rejected conversations.")
+        .path("preferences", options_.preferences, "FILE",
+              "Pairs: chosen and rejected conversations.")
         .required()
-        .path("output", options_.output, "DIR", "Hugging Face folder to write; it appears when training has ended.")
+        .path("output", options_.output, "DIR",
+              "Hugging Face folder to write; it appears when training has ended.")
         .required();
     pipeline::describe_train(table, options_);
-    table.integer("stop-after-steps", options_.stop_after_steps, "STEPS",
-                  "End this process at a checkpoint after so many steps, unfinished; the same command then continues. 0: never. For "
-                  "machines that are lent for a limited time.");
+    table.integer(
+        "stop-after-steps", options_.stop_after_steps, "STEPS",
+        "End this process at a checkpoint after so many steps, unfinished; the same command then "
+        "continues. 0: never. For machines that are lent for a limited time.");
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.threads = common.threads;
@@ -39,11 +47,12 @@ class TrainCommand final : public Command {
       fmt::print("stopped at a checkpoint as asked; start the same command again to continue\n");
       return;
     }
-    fmt::print("{}: {} steps over {} pairs, final training loss {:.4f}\n", options_.output.string(), result.num_steps,
-               result.num_train_pairs, result.final_train_loss);
+    fmt::print("{}: {} steps over {} pairs, final training loss {:.4f}\n", options_.output.string(),
+               result.num_steps, result.num_train_pairs, result.final_train_loss);
     if (result.eval_before && result.eval_after) {
-      fmt::print("held-out ({} pairs): accuracy {:.3f} -> {:.3f}, loss {:.4f} -> {:.4f}\n", result.eval_after->num_pairs,
-                 result.eval_before->accuracy, result.eval_after->accuracy, result.eval_before->loss, result.eval_after->loss);
+      fmt::print("held-out ({} pairs): accuracy {:.3f} -> {:.3f}, loss {:.4f} -> {:.4f}\n",
+                 result.eval_after->num_pairs, result.eval_before->accuracy,
+                 result.eval_after->accuracy, result.eval_before->loss, result.eval_after->loss);
     }
   }
 

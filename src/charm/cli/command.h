@@ -30,7 +30,8 @@ class Command {
   virtual std::string_view details() const = 0;
   /// Adds the command's own options; called once, before `run`.
   virtual void describe(pipeline::OptionTable& table) = 0;
-  /// Whether processes that a launcher started together share the work; otherwise they would overwrite each other's files.
+  /// Whether processes that a launcher started together share the work; otherwise they would
+  /// overwrite each other's files.
   virtual bool runs_as_several() const { return false; }
   /// Does the work and prints its result to stdout unless `common.quiet`.
   virtual void run(const CommonOptions& common, const ProgressFn& progress) = 0;

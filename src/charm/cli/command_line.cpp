@@ -38,7 +38,9 @@ void declare(CLI::App& app, Collected& collected) {
       collected.parsed = app.add_flag(spelled, collected.flag);
       return;
     case Option::Form::kValue:
-      collected.parsed = app.add_option(spelled, collected.values)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      collected.parsed = app.add_option(spelled, collected.values)
+                             ->expected(1)
+                             ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
       break;
     case Option::Form::kList:
       collected.parsed = app.add_option(spelled, collected.values)->expected(1, 1 << 20);
@@ -64,8 +66,10 @@ void assign(const Collected& collected) {
   }
 }
 
-/// An argument "--word" that names no option. CLI11 would rather complain of what such a word displaces.
-void check_option_name(const std::string& argument, const OptionTable& own, const OptionTable& common) {
+/// An argument "--word" that names no option. CLI11 would rather complain of what such a word
+/// displaces.
+void check_option_name(const std::string& argument, const OptionTable& own,
+                       const OptionTable& common) {
   if (argument.rfind("--", 0) != 0 || argument.size() == 2) return;
   const std::string word = argument.substr(2, argument.find('=') - 2);
   std::vector<std::string> names;
@@ -84,7 +88,8 @@ void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), std
 
 std::string command_names(const std::vector<std::unique_ptr<Command>>& commands) {
   std::string names;
-  for (const auto& command : commands) names += (names.empty() ? "" : ", ") + std::string(command->name());
+  for (const auto& command : commands)
+    names += (names.empty() ? "" : ", ") + std::string(command->name());
   return names;
 }
 
@@ -97,16 +102,21 @@ void run_command(Command& command, const std::vector<std::string>& arguments) {
     print(command_help(command, own_table, common_table));
     return;
   }
-  if (common.quiet && common.verbose) throw Error(ErrorKind::kUsage, "--quiet and --verbose exclude each other");
+  if (common.quiet && common.verbose)
+    throw Error(ErrorKind::kUsage, "--quiet and --verbose exclude each other");
   if (common.threads < 0 || common.threads > kMostThreads) {
-    throw Error(ErrorKind::kUsage, "--threads: expected 0 to {}, found {}", kMostThreads, common.threads);
+    throw Error(ErrorKind::kUsage, "--threads: expected 0 to {}, found {}", kMostThreads,
+                common.threads);
   }
   const dist::Launch launch = dist::read_launch();
   if (launch.size > 1 && !command.runs_as_several()) {
-    throw Error(ErrorKind::kUsage, "{} started {} processes, but charm {} runs as one; start it without", launch.launcher, launch.size,
-                command.name());
+    throw Error(ErrorKind::kUsage,
+                "{} started {} processes, but charm {} runs as one; start it without",
+                launch.launcher, launch.size, command.name());
   }
-  log::set_level(common.verbose ? log::Level::kDebug : common.quiet || launch.rank > 0 ? log::Level::kWarning : log::Level::kInfo);
+  log::set_level(common.verbose                    ? log::Level::kDebug
+                 : common.quiet || launch.rank > 0 ? log::Level::kWarning
+                                                   : log::Level::kInfo);
   ProgressDisplay display(common.quiet ? ProgressStyle::kNone : progress_style_of_stderr());
   command.run(common, [&display](const Progress& progress) { display.show(progress); });
 }
@@ -122,10 +132,12 @@ bool parse_command_line(const Command& command, const OptionTable& own, const Op
   std::vector<Collected> collected;
   collected.reserve(own.options().size() + common.options().size());
   for (const OptionTable* table : {&own, &common}) {
-    for (const Option& option : table->options()) declare(app, collected.emplace_back(Collected{.option = &option}));
+    for (const Option& option : table->options())
+      declare(app, collected.emplace_back(Collected{.option = &option}));
   }
   for (const std::string& argument : arguments) {
-    if (argument == "--help" || argument == "-h") return false;  // whatever else is missing or wrong
+    if (argument == "--help" || argument == "-h")
+      return false;  // whatever else is missing or wrong
     if (argument == "--") break;
   }
   for (const std::string& argument : arguments) {
@@ -145,14 +157,16 @@ bool parse_command_line(const Command& command, const OptionTable& own, const Op
 void run_program(const std::vector<std::string>& arguments) {
   const std::vector<std::unique_ptr<Command>> commands = make_commands();
   if (arguments.empty()) {
-    throw Error(ErrorKind::kUsage, "expected a command: {}; see charm --help", command_names(commands));
+    throw Error(ErrorKind::kUsage, "expected a command: {}; see charm --help",
+                command_names(commands));
   }
   const std::string& first = arguments.front();
   if (first == "--help" || first == "-h" || first == "help") return print(program_help(commands));
   if (first == "--help-all") return print(documentation());
   if (first == "--version") return print(fmt::format("charm {}\n", kVersion));
   for (const auto& command : commands) {
-    if (command->name() == first) return run_command(*command, {arguments.begin() + 1, arguments.end()});
+    if (command->name() == first)
+      return run_command(*command, {arguments.begin() + 1, arguments.end()});
   }
   throw Error(ErrorKind::kUsage, "unknown command '{}'; known: {}", first, command_names(commands));
 }

@@ -7,9 +7,11 @@
 
 namespace charm::cli {
 
-/// Parses `arguments` (without program and command name) into the fields that `own` and `common` are bound to. Throws kUsage.
+/// Parses `arguments` (without program and command name) into the fields that `own` and `common`
+/// are bound to. Throws kUsage.
 /// @return false when `--help` was asked for and nothing must run
-bool parse_command_line(const Command& command, const pipeline::OptionTable& own, const pipeline::OptionTable& common,
+bool parse_command_line(const Command& command, const pipeline::OptionTable& own,
+                        const pipeline::OptionTable& common,
                         const std::vector<std::string>& arguments);
 
 /// Runs `charm <arguments...>`; prints help, version and results to stdout. Throws charm::Error.

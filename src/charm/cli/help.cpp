@@ -12,7 +12,8 @@ constexpr std::size_t kWidth = 100;
 constexpr std::size_t kHelpColumn = 8;
 
 std::string usage_form(const Option& option) {
-  const std::string value = option.form == Option::Form::kList ? option.value_name + "..." : option.value_name;
+  const std::string value =
+      option.form == Option::Form::kList ? option.value_name + "..." : option.value_name;
   if (option.positional) return value;
   return option.value_name.empty() ? "--" + option.name : "--" + option.name + " " + value;
 }
@@ -69,26 +70,32 @@ std::string wrap(std::string_view text, std::size_t indent, std::size_t width) {
 
 std::string program_help(const std::vector<std::unique_ptr<Command>>& commands) {
   std::string text =
-      "charm: measures how far a reward model's taste is from people's votes, and removes the gap.\n"
+      "charm: measures how far a reward model's taste is from people's votes, and removes the "
+      "gap.\n"
       "\n"
       "Usage: charm COMMAND [options]\n"
       "\n"
       "Commands, in the order of the pipeline:\n";
-  for (const auto& command : commands) text += fmt::format("  {:<11} {}\n", command->name(), command->summary());
+  for (const auto& command : commands)
+    text += fmt::format("  {:<11} {}\n", command->name(), command->summary());
   text +=
       "\n"
       "charm COMMAND --help   options of a command\n"
       "charm --help-all       all of them as Markdown\n"
       "charm --version        version\n"
       "\n"
-      "Exit codes: 0 done, 2 usage, 3 bad input, 4 reading or writing files, 5 network, 6 memory, device or disk ran out,\n"
-      "70 a bug of charm, 128 + N ended by signal N (130: Ctrl-C). An interrupted command continues where it stopped when it is\n"
+      "Exit codes: 0 done, 2 usage, 3 bad input, 4 reading or writing files, 5 network, 6 memory, "
+      "device or disk ran out,\n"
+      "70 a bug of charm, 128 + N ended by signal N (130: Ctrl-C). An interrupted command "
+      "continues where it stopped when it is\n"
       "started again.\n";
   return text;
 }
 
-std::string command_help(const Command& command, const OptionTable& own, const OptionTable& common) {
-  std::string text = usage_line(command, own) + "\n" + wrap(command.details(), 0, kWidth) + "\n\nOptions:\n";
+std::string command_help(const Command& command, const OptionTable& own,
+                         const OptionTable& common) {
+  std::string text =
+      usage_line(command, own) + "\n" + wrap(command.details(), 0, kWidth) + "\n\nOptions:\n";
   for (const Option& option : own.options()) text += option_block(option);
   text += "\nCommon options:\n";
   for (const Option& option : common.options()) text += option_block(option);
@@ -100,7 +107,8 @@ std::string documentation() {
   std::string text =
       "# Commands\n"
       "\n"
-      "Written by `charm --help-all`; a test compares this page with the program. After changing an option, run\n"
+      "Written by `charm --help-all`; a test compares this page with the program. After changing "
+      "an option, run\n"
       "`charm --help-all > docs/cli.md`.\n"
       "\n"
       "```text\n" +
@@ -110,7 +118,8 @@ std::string documentation() {
     CommonOptions options;
     command->describe(own);
     describe_common(shared, options);
-    text += fmt::format("\n## charm {}\n\n```text\n{}```\n", command->name(), command_help(*command, own, shared));
+    text += fmt::format("\n## charm {}\n\n```text\n{}```\n", command->name(),
+                        command_help(*command, own, shared));
   }
   return text;
 }

@@ -12,12 +12,14 @@ namespace charm::cli {
 std::string program_help(const std::vector<std::unique_ptr<Command>>& commands);
 
 /// `charm <command> --help`.
-std::string command_help(const Command& command, const pipeline::OptionTable& own, const pipeline::OptionTable& common);
+std::string command_help(const Command& command, const pipeline::OptionTable& own,
+                         const pipeline::OptionTable& common);
 
 /// docs/cli.md: every command's help as Markdown (`charm --help-all`).
 std::string documentation();
 
-/// `text` in lines of at most `width` characters, each starting with `indent` spaces; explicit newlines are kept.
+/// `text` in lines of at most `width` characters, each starting with `indent` spaces; explicit
+/// newlines are kept.
 std::string wrap(std::string_view text, std::size_t indent, std::size_t width);
 
 }  // namespace charm::cli

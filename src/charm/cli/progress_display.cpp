@@ -22,7 +22,9 @@ std::string clock_text(double seconds) {
 
 }  // namespace
 
-ProgressStyle progress_style_of_stderr() { return isatty(STDERR_FILENO) == 1 ? ProgressStyle::kBar : ProgressStyle::kLines; }
+ProgressStyle progress_style_of_stderr() {
+  return isatty(STDERR_FILENO) == 1 ? ProgressStyle::kBar : ProgressStyle::kLines;
+}
 
 std::string progress_text(const Progress& progress, double rate_per_s) {
   std::string text = progress.what + "  ";
@@ -31,7 +33,9 @@ std::string progress_text(const Progress& progress, double rate_per_s) {
   if (rate_per_s > 0.0) {
     text += fmt::format("  {:.{}f} {}/s", rate_per_s, rate_per_s < 100.0 ? 1 : 0, progress.unit);
     if (progress.total > progress.done) {
-      text += fmt::format("  {} left", clock_text(static_cast<double>(progress.total - progress.done) / rate_per_s));
+      text +=
+          fmt::format("  {} left",
+                      clock_text(static_cast<double>(progress.total - progress.done) / rate_per_s));
     }
   }
   if (!progress.detail.empty()) text += fmt::format("  ({})", progress.detail);
@@ -39,7 +43,8 @@ std::string progress_text(const Progress& progress, double rate_per_s) {
 }
 
 std::string progress_bar(double share, std::size_t width) {
-  const auto filled = static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(width));
+  const auto filled =
+      static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(width));
   std::string bar(filled, '=');
   if (filled < width) bar += '>';
   bar.resize(width, ' ');
@@ -58,7 +63,8 @@ bool ProgressRate::update(const Progress& progress, double now_s) {
   }
   last_done_ = progress.done;
   const double elapsed_s = now_s - begin_s_;
-  rate_per_s_ = elapsed_s > kTooEarlyS ? static_cast<double>(progress.done - first_done_) / elapsed_s : 0.0;
+  rate_per_s_ =
+      elapsed_s > kTooEarlyS ? static_cast<double>(progress.done - first_done_) / elapsed_s : 0.0;
   return begins;
 }
 
@@ -77,8 +83,9 @@ void ProgressDisplay::show(const Progress& progress) {
     last_drawn_ = style_ == ProgressStyle::kLines ? now : Clock::time_point{};
   }
   const bool finished = progress.total > 0 && progress.done >= progress.total;
-  const auto interval = style_ == ProgressStyle::kBar ? std::chrono::duration_cast<Clock::duration>(kBarInterval)
-                                                      : std::chrono::duration_cast<Clock::duration>(kLineInterval);
+  const auto interval = style_ == ProgressStyle::kBar
+                            ? std::chrono::duration_cast<Clock::duration>(kBarInterval)
+                            : std::chrono::duration_cast<Clock::duration>(kLineInterval);
   if (now - last_drawn_ < interval && !finished) return;
   last_drawn_ = now;
   const std::string text = progress_text(progress, rate_.per_second());
@@ -86,7 +93,9 @@ void ProgressDisplay::show(const Progress& progress) {
     std::fprintf(stderr, "%s\n", text.c_str());
     return;
   }
-  const double share = progress.total > 0 ? static_cast<double>(progress.done) / static_cast<double>(progress.total) : 0.0;
+  const double share =
+      progress.total > 0 ? static_cast<double>(progress.done) / static_cast<double>(progress.total)
+                         : 0.0;
   std::fprintf(stderr, "\r%s %s\x1b[K", progress_bar(share, kBarWidth).c_str(), text.c_str());
   std::fflush(stderr);
   bar_open_ = true;

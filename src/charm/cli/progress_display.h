@@ -16,14 +16,15 @@ enum class ProgressStyle {
 /// kBar when stderr is a terminal, kLines otherwise.
 ProgressStyle progress_style_of_stderr();
 
-/// "scoring  120/805 rows  12.3 rows/s  0:55 left  (412 tokens/s)"; rate 0: unknown, then neither rate nor time is shown.
+/// "scoring  120/805 rows  12.3 rows/s  0:55 left  (412 tokens/s)"; rate 0: unknown, then neither
+/// rate nor time is shown.
 std::string progress_text(const Progress& progress, double rate_per_s);
 
 /// "[=====>     ]" for a share in [0, 1].
 std::string progress_bar(double share, std::size_t width);
 
-/// Units per second since a piece of work began. A new one begins with another stage, or where the same starts over: a recipe trains one
-/// model after the other.
+/// Units per second since a piece of work began. A new one begins with another stage, or where the
+/// same starts over: a recipe trains one model after the other.
 class ProgressRate {
  public:
   /// @param now_s  seconds on a steady clock

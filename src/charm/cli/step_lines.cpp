@@ -28,9 +28,11 @@ std::string_view state_words(const pipeline::StepReport& report) {
 pipeline::StepFn step_lines(std::size_t num_steps, bool quiet, bool dry_run) {
   return [=](std::size_t index, const pipeline::StepReport& report) {
     using pipeline::StepState;
-    const bool begins = !report.finished && !dry_run && (report.state == StepState::kRun || report.state == StepState::kChanged);
+    const bool begins = !report.finished && !dry_run &&
+                        (report.state == StepState::kRun || report.state == StepState::kChanged);
     if (quiet || begins || report.state == StepState::kOutside) return;
-    fmt::print("[{:>2}/{}] {:<44} {}\n", index + 1, num_steps, report.step->name, state_words(report));
+    fmt::print("[{:>2}/{}] {:<44} {}\n", index + 1, num_steps, report.step->name,
+               state_words(report));
     std::fflush(stdout);
   };
 }

@@ -6,7 +6,8 @@
 
 namespace charm::cli {
 
-/// Prints a line to stdout for each step of a run as it ends or is passed over; nothing when `quiet`.
+/// Prints a line to stdout for each step of a run as it ends or is passed over; nothing when
+/// `quiet`.
 pipeline::StepFn step_lines(std::size_t num_steps, bool quiet, bool dry_run);
 
 }  // namespace charm::cli

@@ -19,7 +19,8 @@ double quantile(std::vector<double> values, double share) {
 
 }  // namespace
 
-BattleTable hold_battles(std::span<const Contestant> contestants, std::int64_t per_pair, double sharpness, RandomStream& random) {
+BattleTable hold_battles(std::span<const Contestant> contestants, std::int64_t per_pair,
+                         double sharpness, RandomStream& random) {
   const std::size_t n = contestants.size();
   BattleTable battles{.num_policies = n, .wins = std::vector<double>(n * n, 0.0)};
   for (std::size_t a = 0; a < n; ++a) {
@@ -49,7 +50,8 @@ std::vector<double> fit_elo(const BattleTable& battles, double mean_elo) {
         won += battles.wins[a * n + b];
         weight += (battles.wins[a * n + b] + battles.wins[b * n + a]) / (strength[a] + strength[b]);
       }
-      next[a] = std::max(won, 0.5) / weight;  // a policy without a single win still gets a finite strength
+      next[a] = std::max(won, 0.5) /
+                weight;  // a policy without a single win still gets a finite strength
       log_sum += std::log(next[a]);
     }
     const double scale = std::exp(log_sum / static_cast<double>(n));
@@ -60,8 +62,8 @@ std::vector<double> fit_elo(const BattleTable& battles, double mean_elo) {
   return elo;
 }
 
-std::vector<ArenaRating> rate(std::span<const Contestant> contestants, const BattleTable& battles, double mean_elo,
-                              std::int64_t draws, RandomStream& random) {
+std::vector<ArenaRating> rate(std::span<const Contestant> contestants, const BattleTable& battles,
+                              double mean_elo, std::int64_t draws, RandomStream& random) {
   const std::size_t n = battles.num_policies;
   std::vector<std::vector<double>> drawn(n);
   for (std::int64_t draw = 0; draw < draws; ++draw) {
@@ -70,7 +72,8 @@ std::vector<ArenaRating> rate(std::span<const Contestant> contestants, const Bat
       for (std::size_t b = a + 1; b < n; ++b) {
         const double total = battles.wins[a * n + b] + battles.wins[b * n + a];
         const double share = battles.wins[a * n + b] / total;
-        for (double i = 0.0; i < total; i += 1.0) again.wins[random.uniform() < share ? a * n + b : b * n + a] += 1.0;
+        for (double i = 0.0; i < total; i += 1.0)
+          again.wins[random.uniform() < share ? a * n + b : b * n + a] += 1.0;
       }
     }
     const std::vector<double> elo = fit_elo(again, mean_elo);
@@ -79,7 +82,9 @@ std::vector<ArenaRating> rate(std::span<const Contestant> contestants, const Bat
   const std::vector<double> elo = fit_elo(battles, mean_elo);
   std::vector<ArenaRating> ratings;
   for (std::size_t a = 0; a < n; ++a) {
-    ratings.push_back({.name = contestants[a].name, .rating_elo = elo[a], .rating_lo = quantile(drawn[a], 0.025),
+    ratings.push_back({.name = contestants[a].name,
+                       .rating_elo = elo[a],
+                       .rating_lo = quantile(drawn[a], 0.025),
                        .rating_hi = quantile(drawn[a], 0.975)});
   }
   return ratings;

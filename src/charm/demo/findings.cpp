@@ -22,14 +22,20 @@ json read_json(const fs::path& path) {
 /// `name` and `name_ci95` of an object of one of our own result files.
 Finding finding_at(const json& object, const std::string& name, const fs::path& path) {
   const auto value = object.find(name), interval = object.find(name + "_ci95");
-  if (value == object.end() || !value->is_number() || interval == object.end() || !interval->is_array() || interval->size() != 2) {
-    throw Error(ErrorKind::kInput, "{}: expected numbers '{}' and '{}_ci95'", path.string(), name, name);
+  if (value == object.end() || !value->is_number() || interval == object.end() ||
+      !interval->is_array() || interval->size() != 2) {
+    throw Error(ErrorKind::kInput, "{}: expected numbers '{}' and '{}_ci95'", path.string(), name,
+                name);
   }
-  return {.value = value->get<double>(), .lo = (*interval)[0].get<double>(), .hi = (*interval)[1].get<double>()};
+  return {.value = value->get<double>(),
+          .lo = (*interval)[0].get<double>(),
+          .hi = (*interval)[1].get<double>()};
 }
 
 /// The entry of `list` whose members have the given values.
-const json& entry_of(const json& list, const std::vector<std::pair<std::string, std::string>>& wanted, const fs::path& path) {
+const json& entry_of(const json& list,
+                     const std::vector<std::pair<std::string, std::string>>& wanted,
+                     const fs::path& path) {
   for (const json& entry : list) {
     bool same = true;
     for (const auto& [name, value] : wanted) same = same && entry.value(name, "") == value;
@@ -42,14 +48,18 @@ const json& entry_of(const json& list, const std::vector<std::pair<std::string, 
 std::vector<double> style_gains(const World& world, int threads) {
   const std::vector<Response> rows = storage::read_responses(world.probes, {});
   const text::ConversationEncoder encoder(world.reward_model, {});
-  const auto model = model::load_reward_model(
-      world.reward_model, {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kAuto, .threads = threads});
+  const auto model =
+      model::load_reward_model(world.reward_model, {.dtype = model::DTypeChoice::kFloat32,
+                                                    .device = model::DeviceChoice::kAuto,
+                                                    .threads = threads});
   const std::vector<ScoredResponse> scored = score::score_responses(*model, encoder, rows, {});
   std::vector<double> gains;
   for (std::size_t i = 0; i + 1 < scored.size(); i += 2) {
-    CHARM_CHECK(!scored[i].error && !scored[i + 1].error && scored[i].response.prompt_id == scored[i + 1].response.prompt_id,
+    CHARM_CHECK(!scored[i].error && !scored[i + 1].error &&
+                    scored[i].response.prompt_id == scored[i + 1].response.prompt_id,
                 "probes come as plain, showy");
-    gains.push_back(static_cast<double>(scored[i + 1].score) - static_cast<double>(scored[i].score));
+    gains.push_back(static_cast<double>(scored[i + 1].score) -
+                    static_cast<double>(scored[i].score));
   }
   return gains;
 }
@@ -57,7 +67,9 @@ std::vector<double> style_gains(const World& world, int threads) {
 Finding held_out_mismatch(const World& world, const std::string& model) {
   const fs::path path = world.run_dir / "mismatch" / (model + ".json");
   const json mismatch = read_json(path);
-  return finding_at(entry_of(mismatch["pairs"], {{"policy", kOvervalued}, {"reference", kReference}}, path), "mismatch_before", path);
+  return finding_at(
+      entry_of(mismatch["pairs"], {{"policy", kOvervalued}, {"reference", kReference}}, path),
+      "mismatch_before", path);
 }
 
 void read_benchmark(const World& world, const std::string& model, Finding& hard, Finding& normal) {
@@ -81,10 +93,13 @@ Findings find(const World& world, int threads) {
   findings.planted_sd = std::sqrt(squares / static_cast<double>(gains.size()));
   findings.num_probes = static_cast<std::int64_t>(gains.size());
 
-  const fs::path path = world.run_dir / "calibration" / kRewardModelName / (std::string(kSetName) + ".json");
+  const fs::path path =
+      world.run_dir / "calibration" / kRewardModelName / (std::string(kSetName) + ".json");
   const json calibration = read_json(path);
-  findings.recovered_offset = finding_at(entry_of(calibration["policies"], {{"policy", kOvervalued}}, path), "offset", path);
-  const json& pair = entry_of(calibration["pairs"], {{"policy", kOvervalued}, {"reference", kReference}}, path);
+  findings.recovered_offset = finding_at(
+      entry_of(calibration["policies"], {{"policy", kOvervalued}}, path), "offset", path);
+  const json& pair =
+      entry_of(calibration["pairs"], {{"policy", kOvervalued}, {"reference", kReference}}, path);
   findings.target_win_rate = finding_at(pair, "target_win_rate", path).value;
   findings.calibrated_mismatch = finding_at(pair, "mismatch_after", path);
 
@@ -98,14 +113,17 @@ Findings find(const World& world, int threads) {
 
 void write_findings(const World& world, const WorldOptions& options, const Findings& findings) {
   ordered_json abilities;
-  for (const WorldPolicy& policy : world_policies()) abilities[policy.contestant.name] = policy.contestant.ability;
+  for (const WorldPolicy& policy : world_policies())
+    abilities[policy.contestant.name] = policy.contestant.ability;
   const ordered_json content = {
       {"about",
-       "Questions ask for items of a category; true quality is the share of right items. People who vote in the Arena look at quality "
-       "alone; the annotators whose pairs made the reward model also like praise words. The showman dresses its answers up."},
+       "Questions ask for items of a category; true quality is the share of right items. People "
+       "who vote in the Arena look at quality alone; the annotators whose pairs made the reward "
+       "model also like praise words. The showman dresses its answers up."},
       {"how_the_planted_offset_is_known",
-       "Fresh answers of the showman's ability, not part of the run, are scored plain and showy by the reward model. The planted offset "
-       "is minus the mean difference: what style alone earns."},
+       "Fresh answers of the showman's ability, not part of the run, are scored plain and showy by "
+       "the reward model. The planted offset is minus the mean difference: what style alone "
+       "earns."},
       {"seed", options.seed},
       {"planted",
        {{{"policy", kOvervalued},
@@ -119,11 +137,14 @@ void write_findings(const World& world, const WorldOptions& options, const Findi
       {"showman_over_helper",
        {{"target_win_rate", findings.target_win_rate},
         {"mismatch_degree_with_offset", findings.calibrated_mismatch.value},
-        {"mismatch_degree_with_offset_ci95", {findings.calibrated_mismatch.lo, findings.calibrated_mismatch.hi}},
+        {"mismatch_degree_with_offset_ci95",
+         {findings.calibrated_mismatch.lo, findings.calibrated_mismatch.hi}},
         {"held_out_mismatch_degree_before", findings.mismatch_before.value},
-        {"held_out_mismatch_degree_before_ci95", {findings.mismatch_before.lo, findings.mismatch_before.hi}},
+        {"held_out_mismatch_degree_before_ci95",
+         {findings.mismatch_before.lo, findings.mismatch_before.hi}},
         {"held_out_mismatch_degree_after", findings.mismatch_after.value},
-        {"held_out_mismatch_degree_after_ci95", {findings.mismatch_after.lo, findings.mismatch_after.hi}}}},
+        {"held_out_mismatch_degree_after_ci95",
+         {findings.mismatch_after.lo, findings.mismatch_after.hi}}}},
       {"accuracy_on_style_controlled_pairs",
        {{"worse_answer_dressed_up_before", findings.hard_before.value},
         {"worse_answer_dressed_up_before_ci95", {findings.hard_before.lo, findings.hard_before.hi}},
@@ -137,11 +158,14 @@ void write_findings(const World& world, const WorldOptions& options, const Findi
 std::string findings_text(const Findings& findings) {
   std::string text;
   const auto line = [&text](std::string_view name, const Finding& finding, std::string_view note) {
-    text += fmt::format("  {:<48} {:+.3f}  95 % [{:+.3f}, {:+.3f}]{}\n", name, finding.value, finding.lo, finding.hi, note);
+    text += fmt::format("  {:<48} {:+.3f}  95 % [{:+.3f}, {:+.3f}]{}\n", name, finding.value,
+                        finding.lo, finding.hi, note);
   };
-  text += fmt::format("  {:<48} {:+.3f}\n", "planted offset of the showman (score units)", findings.planted_offset);
+  text += fmt::format("  {:<48} {:+.3f}\n", "planted offset of the showman (score units)",
+                      findings.planted_offset);
   line("recovered offset", findings.recovered_offset,
-       findings.planted_in_interval() ? "  holds the planted one" : "  does not hold the planted one");
+       findings.planted_in_interval() ? "  holds the planted one"
+                                      : "  does not hold the planted one");
   line("mismatch degree, calibrated scores", findings.calibrated_mismatch, "");
   line("mismatch degree, held-out prompts, before", findings.mismatch_before, "");
   line("mismatch degree, held-out prompts, after", findings.mismatch_after, "");

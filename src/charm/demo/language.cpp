@@ -19,14 +19,21 @@ struct Category {
 
 constexpr std::array<Category, 6> kCategories = {{
     {"animals", {"horse", "cow", "cat", "dog", "sheep", "goat", "lion", "tiger", "bear", "wolf"}},
-    {"fruits", {"apple", "pear", "plum", "grape", "peach", "lemon", "mango", "cherry", "melon", "fig"}},
-    {"tools", {"hammer", "saw", "drill", "wrench", "chisel", "clamp", "axe", "pliers", "shovel", "rake"}},
-    {"colours", {"red", "blue", "green", "yellow", "brown", "purple", "white", "black", "grey", "pink"}},
-    {"cities", {"Paris", "London", "Rome", "Madrid", "Vienna", "Berlin", "Oslo", "Dublin", "Athens", "Prague"}},
-    {"drinks", {"tea", "coffee", "milk", "water", "juice", "cocoa", "cider", "wine", "beer", "lemonade"}},
+    {"fruits",
+     {"apple", "pear", "plum", "grape", "peach", "lemon", "mango", "cherry", "melon", "fig"}},
+    {"tools",
+     {"hammer", "saw", "drill", "wrench", "chisel", "clamp", "axe", "pliers", "shovel", "rake"}},
+    {"colours",
+     {"red", "blue", "green", "yellow", "brown", "purple", "white", "black", "grey", "pink"}},
+    {"cities",
+     {"Paris", "London", "Rome", "Madrid", "Vienna", "Berlin", "Oslo", "Dublin", "Athens",
+      "Prague"}},
+    {"drinks",
+     {"tea", "coffee", "milk", "water", "juice", "cocoa", "cider", "wine", "beer", "lemonade"}},
 }};
 constexpr std::array<std::string_view, 4> kVague = {"thing", "stuff", "something", "whatever"};
-constexpr std::array<std::string_view, kMaxCount + 1> kNumbers = {"", "", "", "", "four", "five", "six", "seven", "eight"};
+constexpr std::array<std::string_view, kMaxCount + 1> kNumbers = {
+    "", "", "", "", "four", "five", "six", "seven", "eight"};
 constexpr std::array<std::string_view, 2> kPraise = {"truly", "amazing"};
 
 template <typename Words>
@@ -54,7 +61,8 @@ Answer draw_answer(const Question& question, double ability, RandomStream& rando
     } else if (random.uniform() < kVagueShare) {
       answer.items.push_back(pick(kVague, random));
     } else {
-      const std::size_t other = (question.category + 1 + random.below(kCategories.size() - 1)) % kCategories.size();
+      const std::size_t other =
+          (question.category + 1 + random.below(kCategories.size() - 1)) % kCategories.size();
       answer.items.push_back(pick(kCategories[other].words, random));
     }
   }
@@ -63,21 +71,24 @@ Answer draw_answer(const Question& question, double ability, RandomStream& rando
 }
 
 std::string question_text(const Question& question) {
-  return "Please name " + std::string(kNumbers[question.count]) + " " + std::string(kCategories[question.category].name) + ".";
+  return "Please name " + std::string(kNumbers[question.count]) + " " +
+         std::string(kCategories[question.category].name) + ".";
 }
 
 std::string answer_text(const Answer& answer, Style style) {
   std::string text = style == Style::kPlain ? "Here you are:" : "Wow! Here you are:";
   for (std::size_t i = 0; i < answer.items.size(); ++i) {
     if (i > 0) text += ",";
-    if (style == Style::kShowy && i % 2 == 1) text += " " + std::string(kPraise[i / 2 % kPraise.size()]);
+    if (style == Style::kShowy && i % 2 == 1)
+      text += " " + std::string(kPraise[i / 2 % kPraise.size()]);
     text += " " + answer.items[i];
   }
   return text + (style == Style::kShowy ? "!" : ".");
 }
 
 std::vector<std::string> vocabulary() {
-  std::vector<std::string> words = {"Please", "name", "Here", "you", "are", "Wow", ":", ",", ".", "!"};
+  std::vector<std::string> words = {"Please", "name", "Here", "you", "are",
+                                    "Wow",    ":",    ",",    ".",   "!"};
   for (const std::string_view number : kNumbers) {
     if (!number.empty()) words.emplace_back(number);
   }

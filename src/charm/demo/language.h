@@ -14,7 +14,8 @@ struct Question {
   std::size_t count = 0;
 };
 
-/// The items an answer gives, before style. One per asked item; wrong ones are of another category or no word for anything.
+/// The items an answer gives, before style. One per asked item; wrong ones are of another category
+/// or no word for anything.
 struct Answer {
   std::vector<std::string> items;
   double quality = 0.0;  ///< true quality: share of the asked items that are right, in [0, 1]

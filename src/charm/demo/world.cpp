@@ -15,37 +15,48 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// How much people and annotators care about true quality: P(a preferred to b) = sigmoid(kSharpness (q_a - q_b) + taste).
+// How much people and annotators care about true quality: P(a preferred to b) = sigmoid(kSharpness
+// (q_a - q_b) + taste).
 constexpr double kSharpness = 8.0;
-// What a step of style (plain -> cheerful -> showy) adds to an answer in the annotators' eyes, in the same logits. People voting in the
-// Arena do not have this taste: it is the bias that calibration has to find.
+// What a step of style (plain -> cheerful -> showy) adds to an answer in the annotators' eyes, in
+// the same logits. People voting in the Arena do not have this taste: it is the bias that
+// calibration has to find.
 constexpr double kTastePerStyle = 1.2;
 constexpr double kMeanElo = 1200.0;
 constexpr std::int64_t kRatingDraws = 200;
 constexpr std::array<double, 4> kAnnotatedAbilities = {0.3, 0.5, 0.7, 0.9};
-constexpr std::array<Style, 4> kAnnotatedStyles = {Style::kPlain, Style::kPlain, Style::kCheerful, Style::kShowy};
+constexpr std::array<Style, 4> kAnnotatedStyles = {Style::kPlain, Style::kPlain, Style::kCheerful,
+                                                   Style::kShowy};
 constexpr std::array<Style, 3> kStyles = {Style::kPlain, Style::kCheerful, Style::kShowy};
 
 double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
-Conversation question_prompt(const Question& question) { return {{"user", question_text(question)}}; }
+Conversation question_prompt(const Question& question) {
+  return {{"user", question_text(question)}};
+}
 
-std::string numbered(std::string_view word, std::int64_t i) { return fmt::format("{}-{:04}", word, i); }
+std::string numbered(std::string_view word, std::int64_t i) {
+  return fmt::format("{}-{:04}", word, i);
+}
 
-void write_responses_of(const World& world, const std::vector<Question>& questions, const WorldPolicy& policy, RandomStream random) {
+void write_responses_of(const World& world, const std::vector<Question>& questions,
+                        const WorldPolicy& policy, RandomStream random) {
   std::vector<Response> rows;
   for (std::size_t i = 0; i < questions.size(); ++i) {
     Response row;
     row.prompt_id = numbered("q", static_cast<std::int64_t>(i));
     row.prompt = question_prompt(questions[i]);
-    row.response = answer_text(draw_answer(questions[i], policy.contestant.ability, random), policy.style);
+    row.response =
+        answer_text(draw_answer(questions[i], policy.contestant.ability, random), policy.style);
     row.policy = policy.contestant.name;
     rows.push_back(std::move(row));
   }
-  storage::write_responses(world.folder / "world" / "responses" / (policy.contestant.name + ".jsonl"), rows);
+  storage::write_responses(
+      world.folder / "world" / "responses" / (policy.contestant.name + ".jsonl"), rows);
 }
 
-/// Annotators see two answers of any quality and style; style and quality are independent, so only their taste couples them.
+/// Annotators see two answers of any quality and style; style and quality are independent, so only
+/// their taste couples them.
 void write_annotations(const World& world, std::int64_t count, RandomStream random) {
   std::vector<PreferencePair> pairs;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -53,11 +64,14 @@ void write_annotations(const World& world, std::int64_t count, RandomStream rand
     std::array<Answer, 2> answers;
     std::array<Style, 2> styles{};
     for (std::size_t side = 0; side < 2; ++side) {
-      answers[side] = draw_answer(question, kAnnotatedAbilities[random.below(kAnnotatedAbilities.size())], random);
+      answers[side] = draw_answer(
+          question, kAnnotatedAbilities[random.below(kAnnotatedAbilities.size())], random);
       styles[side] = kAnnotatedStyles[random.below(kAnnotatedStyles.size())];
     }
-    const double taste = kTastePerStyle * (static_cast<int>(styles[0]) - static_cast<int>(styles[1]));
-    const bool first_wins = random.uniform() < sigmoid(kSharpness * (answers[0].quality - answers[1].quality) + taste);
+    const double taste =
+        kTastePerStyle * (static_cast<int>(styles[0]) - static_cast<int>(styles[1]));
+    const bool first_wins =
+        random.uniform() < sigmoid(kSharpness * (answers[0].quality - answers[1].quality) + taste);
     const std::size_t better = first_wins ? 0 : 1, worse = 1 - better;
     PreferencePair pair;
     pair.prompt_id = numbered("a", i);
@@ -76,7 +90,9 @@ void write_ratings(const World& world, std::int64_t battles_per_pair, RandomStre
   const BattleTable battles = hold_battles(contestants, battles_per_pair, kSharpness, random);
   ordered_json list = ordered_json::array();
   for (const ArenaRating& rating : rate(contestants, battles, kMeanElo, kRatingDraws, random)) {
-    list.push_back({{"name", rating.name}, {"rating", rating.rating_elo}, {"rating_q025", *rating.rating_lo},
+    list.push_back({{"name", rating.name},
+                    {"rating", rating.rating_elo},
+                    {"rating_q025", *rating.rating_lo},
                     {"rating_q975", *rating.rating_hi}});
   }
   write_file(world.folder / "world" / "ratings.json", list.dump(2) + "\n");
@@ -92,7 +108,8 @@ void write_style_pairs(const World& world, std::int64_t count, RandomStream rand
       better = draw_answer(question, 0.8, random);
       worse = draw_answer(question, 0.55, random);
     }
-    ordered_json row = {{"id", numbered("chat/s", i)}, {"domain", "chat"}, {"prompt", question_text(question)}};
+    ordered_json row = {
+        {"id", numbered("chat/s", i)}, {"domain", "chat"}, {"prompt", question_text(question)}};
     for (const Style style : kStyles) {
       row["chosen"].push_back(answer_text(better, style));
       row["rejected"].push_back(answer_text(worse, style));
@@ -102,7 +119,8 @@ void write_style_pairs(const World& world, std::int64_t count, RandomStream rand
   write_file(world.folder / "world" / "style_pairs.json", rows.dump(1) + "\n");
 }
 
-/// Fresh answers of the showman's ability, each plain and showy: the same content, so the score's difference is style alone.
+/// Fresh answers of the showman's ability, each plain and showy: the same content, so the score's
+/// difference is style alone.
 void write_probes(const World& world, std::int64_t count, RandomStream random) {
   std::vector<Response> rows;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -127,7 +145,8 @@ void write_probes(const World& world, std::int64_t count, RandomStream random) {
 std::string recipe_text(std::uint64_t seed) {
   std::string policies;
   for (const WorldPolicy& policy : world_policies()) {
-    policies += fmt::format("  - {{name: {0}, responses: world/responses/{0}.jsonl}}\n", policy.contestant.name);
+    policies += fmt::format("  - {{name: {0}, responses: world/responses/{0}.jsonl}}\n",
+                            policy.contestant.name);
   }
   return fmt::format(R"(# Written by charm demo. Run it again with: charm run recipe.yaml
 run_dir: run
@@ -152,8 +171,9 @@ evaluation:
   - {{name: {bench}, benchmark: rm-bench, data: world/style_pairs.json, dtype: float32, max_tokens: 256}}
   - {{benchmark: arena}}
 )",
-                     fmt::arg("seed", seed), fmt::arg("policies", policies), fmt::arg("rm", kRewardModelName),
-                     fmt::arg("set", kSetName), fmt::arg("over", kOvervalued), fmt::arg("ref", kReference),
+                     fmt::arg("seed", seed), fmt::arg("policies", policies),
+                     fmt::arg("rm", kRewardModelName), fmt::arg("set", kSetName),
+                     fmt::arg("over", kOvervalued), fmt::arg("ref", kReference),
                      fmt::arg("bench", kStyleBenchmark));
 }
 
@@ -184,10 +204,12 @@ World write_world(const WorldOptions& options) {
   const World world = world_layout(options.folder);
   RandomStream questions_random(options.seed, "demo questions");
   std::vector<Question> questions;
-  for (std::int64_t i = 0; i < options.num_prompts; ++i) questions.push_back(draw_question(questions_random));
+  for (std::int64_t i = 0; i < options.num_prompts; ++i)
+    questions.push_back(draw_question(questions_random));
   std::uint64_t index = 0;
   for (const WorldPolicy& policy : world_policies()) {
-    write_responses_of(world, questions, policy, RandomStream(options.seed, "demo responses", index++));
+    write_responses_of(world, questions, policy,
+                       RandomStream(options.seed, "demo responses", index++));
   }
   write_annotations(world, options.num_annotations, RandomStream(options.seed, "demo annotations"));
   write_ratings(world, options.battles_per_pair, RandomStream(options.seed, "demo battles"));

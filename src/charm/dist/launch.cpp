@@ -23,9 +23,11 @@ struct Names {
 
 constexpr Names kLaunchers[] = {
     {"torchrun", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "TORCHELASTIC_RUN_ID"},
-    {"mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "PMIX_NAMESPACE"},
+    {"mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE",
+     "PMIX_NAMESPACE"},
     {"mpirun", "PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS", "PMI_ID"},
-    // SLURM_NTASKS is also set where a batch script runs a program without srun; the step's count is not.
+    // SLURM_NTASKS is also set where a batch script runs a program without srun; the step's count
+    // is not.
     {"srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_TASKS_PER_NODE", "SLURM_JOB_ID"},
 };
 
@@ -35,7 +37,9 @@ int integer(const std::string& name, const std::string& text, int lowest, int hi
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool whole = end == text.data() + text.size() || *end == '(' || *end == ',';
   if (error != std::errc() || !whole || value < lowest || value > highest) {
-    throw Error(ErrorKind::kUsage, "environment variable {}: expected a number from {} to {}, found '{}'", name, lowest, highest, text);
+    throw Error(ErrorKind::kUsage,
+                "environment variable {}: expected a number from {} to {}, found '{}'", name,
+                lowest, highest, text);
   }
   return value;
 }
@@ -67,7 +71,8 @@ Launch read_launch(const EnvironmentFn& environment) {
                        : port_of(environment(names.job).value_or("charm"));
     if (!address && launch.local_size < launch.size) {
       throw Error(ErrorKind::kUsage,
-                  "{} processes, {} of them on this machine: set MASTER_ADDR to the name of rank 0's machine for all of them",
+                  "{} processes, {} of them on this machine: set MASTER_ADDR to the name of rank "
+                  "0's machine for all of them",
                   launch.size, launch.local_size);
     }
     launch.store_is_given = environment("TORCHELASTIC_USE_AGENT_STORE").value_or("") == "True";

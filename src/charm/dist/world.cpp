@@ -1,11 +1,11 @@
 #include "charm/dist/world.h"
 
 #include <c10/util/Logging.h>
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <atomic>
 #include <chrono>
 #include <thread>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <utility>
 
 #include "charm/base/log.h"
@@ -36,7 +36,8 @@ struct Peer {
 /// What ranks above 0 throw when the store cannot be reached any more.
 Error rank_0_has_ended(const Launch& launch, const std::exception& error) {
   log::debug("TCPStore: {}", error.what());
-  return Error(ErrorKind::kResource, "rank {} of {} stops: rank 0 has ended; see its message", launch.rank, launch.size);
+  return Error(ErrorKind::kResource, "rank {} of {} stops: rank 0 has ended; see its message",
+               launch.rank, launch.size);
 }
 
 }  // namespace
@@ -59,7 +60,8 @@ struct World::State {
       try {
         while (!stop) {
           store->add(key("sign", rank), 1);
-          for (auto slept = std::chrono::milliseconds(0); slept < kSignEvery && !stop; slept += kLookEvery) {
+          for (auto slept = std::chrono::milliseconds(0); slept < kSignEvery && !stop;
+               slept += kLookEvery) {
             std::this_thread::sleep_for(kLookEvery);
           }
         }
@@ -88,23 +90,28 @@ World World::join(const Launch& launch, double patience_seconds) {
   options.isServer = launch.rank == 0 && !launch.store_is_given;
   options.waitWorkers = false;
   options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(patience_seconds * 1000));
-  FLAGS_caffe2_log_level = 3;  // the store would print stack traces of every lost connection; we say what it means
+  FLAGS_caffe2_log_level =
+      3;  // the store would print stack traces of every lost connection; we say what it means
   try {
     world.state_->store = c10::make_intrusive<c10d::TCPStore>(launch.host, options);
   } catch (const std::exception& error) {
     log::debug("TCPStore: {}", error.what());
     if (options.isServer) {
-      throw Error(ErrorKind::kResource, "rank 0 cannot listen on {}:{}; another job may: set MASTER_PORT to a free port for all ranks",
+      throw Error(ErrorKind::kResource,
+                  "rank 0 cannot listen on {}:{}; another job may: set MASTER_PORT to a free port "
+                  "for all ranks",
                   launch.host, launch.port);
     }
-    throw Error(ErrorKind::kResource, "rank {} of {} found no rank 0 at {}:{} within {} s (MASTER_ADDR, MASTER_PORT)", launch.rank,
-                launch.size, launch.host, launch.port, patience_seconds);
+    throw Error(ErrorKind::kResource,
+                "rank {} of {} found no rank 0 at {}:{} within {} s (MASTER_ADDR, MASTER_PORT)",
+                launch.rank, launch.size, launch.host, launch.port, patience_seconds);
   }
   world.state_->prefix = launch.key_prefix;
   world.state_->peers.resize(static_cast<std::size_t>(launch.size));
   if (launch.rank != 0) {
     try {
-      world.state_->store->set(world.state_->key("process", launch.rank), to_bytes(process_identity()));
+      world.state_->store->set(world.state_->key("process", launch.rank),
+                               to_bytes(process_identity()));
     } catch (const std::exception& error) {
       throw rank_0_has_ended(launch, error);
     }
@@ -116,12 +123,15 @@ World World::join(const Launch& launch, double patience_seconds) {
   for (int r = 1; r < launch.size; ++r) {
     while (!world.state_->store->check({world.state_->key("sign", r)})) {
       if (Clock::now() - start > patience) {
-        throw Error(ErrorKind::kResource, "rank {} of {} did not come within {} s; was it started, with the same MASTER_ADDR and MASTER_PORT?",
+        throw Error(ErrorKind::kResource,
+                    "rank {} of {} did not come within {} s; was it started, with the same "
+                    "MASTER_ADDR and MASTER_PORT?",
                     r, launch.size, patience_seconds);
       }
       std::this_thread::sleep_for(kLookEvery);
     }
-    world.state_->peers[static_cast<std::size_t>(r)].process = to_text(world.state_->store->get(world.state_->key("process", r)));
+    world.state_->peers[static_cast<std::size_t>(r)].process =
+        to_text(world.state_->store->get(world.state_->key("process", r)));
   }
   return world;
 }
@@ -164,9 +174,11 @@ std::vector<std::string> World::collect() {
     if (look) peer.last_look = Clock::now();
     if (const std::string key = state_->key("failure", r); store.check({key})) {
       const std::string text = to_text(store.get(key));  // "<exit code> <message>"
-      throw Error(static_cast<ErrorKind>(std::stoi(text)), "rank {} of {}: {}", r, size(), text.substr(text.find(' ') + 1));
+      throw Error(static_cast<ErrorKind>(std::stoi(text)), "rank {} of {}: {}", r, size(),
+                  text.substr(text.find(' ') + 1));
     }
-    const bool ended = store.check({state_->key("end", r)});  // asked before the count: nothing is posted behind it
+    const bool ended = store.check(
+        {state_->key("end", r)});  // asked before the count: nothing is posted behind it
     const std::int64_t count = store.add(state_->key("count", r), 0);
     for (; peer.received < count; ++peer.received) {
       const std::string key = state_->key("message", r, peer.received);
@@ -178,15 +190,17 @@ std::vector<std::string> World::collect() {
     if (signs != std::exchange(peer.signs, signs)) peer.last_sign = Clock::now();
     if (!ended && gone) {
       throw Error(ErrorKind::kResource,
-                  "rank {} of {} has ended without a word: it was killed, perhaps for want of memory; finished rows are kept, run the "
-                  "same command again to continue",
+                  "rank {} of {} has ended without a word: it was killed, perhaps for want of "
+                  "memory; finished rows are kept, run the same command again to continue",
                   r, size());
     }
     if (!ended && Clock::now() - peer.last_sign > kSilence) {
-      throw Error(ErrorKind::kResource,
-                  "rank {} of {} has given no sign of life for {} s: it was killed or its machine is gone; finished rows are kept, run "
-                  "the same command again to continue",
-                  r, size(), std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - peer.last_sign).count());
+      throw Error(
+          ErrorKind::kResource,
+          "rank {} of {} has given no sign of life for {} s: it was killed or its machine is gone; "
+          "finished rows are kept, run the same command again to continue",
+          r, size(),
+          std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - peer.last_sign).count());
     }
   }
   return messages;
@@ -217,7 +231,8 @@ void World::end(const std::function<void(const std::string&)>& on_message) {
 void World::fail(const Error& error) noexcept {
   if (size() == 1) return;
   try {
-    state_->store->set(state_->key("failure", rank()), to_bytes(std::to_string(error.exit_code()) + " " + error.message()));
+    state_->store->set(state_->key("failure", rank()),
+                       to_bytes(std::to_string(error.exit_code()) + " " + error.message()));
   } catch (const std::exception&) {
     // Nobody is left to be told.
   }

@@ -54,8 +54,8 @@ ArenaResult arena_result(std::span<const Score> scores,
 
 /// Figures: spearman, kendall, pearson of the section mean_score, then of win_rate;
 /// mean_abs_mismatch over all; where `left_out` names policies the mean of theirs; then of every
-/// policy. Throws as `arena_result`, and kUsage for an unknown name in `left_out`. Two runs with the
-/// same responses in the same order have the same prompts and groups.
+/// policy. Throws as `arena_result`, and kUsage for an unknown name in `left_out`. Two runs with
+/// the same responses in the same order have the same prompts and groups.
 Tally arena_tally(std::span<const Score> scores,
                   const std::map<std::string, double>& rating_of_policy,
                   const std::vector<std::string>& left_out = {});

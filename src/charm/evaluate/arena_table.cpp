@@ -46,7 +46,7 @@ ScoreTable::Pair compare(ScoreTable& table, std::size_t a, std::size_t b,
 }  // namespace
 
 ScoreTable build_score_table(std::span<const Score> scores,
-                       const std::map<std::string, double>& rating_of_policy) {
+                             const std::map<std::string, double>& rating_of_policy) {
   ScoreTable table;
   std::set<std::string> names;
   for (const Score& score : scores) names.insert(score.policy);

@@ -9,11 +9,10 @@ Benchmark parse_benchmark(std::string_view name) {
                               Benchmark::kRmBench, Benchmark::kArena}) {
     if (name == benchmark_name(benchmark)) return benchmark;
   }
-  throw Error(
-      ErrorKind::kUsage,
-      "unknown benchmark '{}'; known are reward-bench (version 1), reward-bench-2, rm-bench "
-      "and arena",
-      name);
+  throw Error(ErrorKind::kUsage,
+              "unknown benchmark '{}'; known are reward-bench (version 1), reward-bench-2, "
+              "rm-bench and arena",
+              name);
 }
 
 std::string_view benchmark_name(Benchmark benchmark) {

@@ -71,8 +71,8 @@ std::vector<ScoredEvalItem> in_order_of(std::span<const ScoredEvalItem> a,
     };
     throw Error(
         ErrorKind::kInput,
-        "the two runs hold different rows: {}; a comparison needs the same rows (id, "
-        "subset and texts) in both: score the same data, or draw the same rows",
+        "the two runs hold different rows: {}; a comparison needs the same rows (id, subset and "
+        "texts) in both: score the same data, or draw the same rows",
         mismatch_text<std::function<std::string(std::size_t)>>(matching, name_of(a), name_of(b)));
   }
   std::vector<ScoredEvalItem> ordered;
@@ -164,8 +164,8 @@ std::pair<std::vector<Score>, std::vector<Score>> common_scores(std::span<const 
     };
     throw Error(
         ErrorKind::kInput,
-        "the two runs hold scores of different responses: {}; a comparison needs the same "
-        "policies and prompts in both",
+        "the two runs hold scores of different responses: {}; a comparison needs the same policies "
+        "and prompts in both",
         mismatch_text<std::function<std::string(std::size_t)>>(matching, name_of(a), name_of(b)));
   }
   std::pair<std::vector<Score>, std::vector<Score>> common;

@@ -47,8 +47,9 @@ struct Comparison {
 Comparison compare_rows(Benchmark benchmark, std::span<const ScoredEvalItem> a,
                         std::span<const ScoredEvalItem> b, const BootstrapOptions& options);
 
-/// Correlations with ratings and mean |MD|, also of the policies `left_out`. Throws kInput where the policies or the responses differ; a response
-/// with an error in one of the runs is left out of both and counted.
+/// Correlations with ratings and mean |MD|, also of the policies `left_out`. Throws kInput where
+/// the policies or the responses differ; a response with an error in one of the runs is left out of
+/// both and counted.
 Comparison compare_arena(std::span<const Score> a, std::span<const Score> b,
                          const std::map<std::string, double>& rating_of_policy,
                          const std::vector<std::string>& left_out, const BootstrapOptions& options);

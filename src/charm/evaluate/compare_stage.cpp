@@ -124,9 +124,9 @@ CompareResult compare(const CompareOptions& options) {
   result.benchmark = a.benchmark;
   if (a.benchmark == Benchmark::kArena) {
     const std::vector<Score> scores_a = scores_of(a, options);
-    result.comparison = compare_arena(scores_a, scores_of(b, options),
-                                      ratings_for(scores_a, a, b, options), options.left_out,
-                                      bootstrap);
+    result.comparison =
+        compare_arena(scores_a, scores_of(b, options), ratings_for(scores_a, a, b, options),
+                      options.left_out, bootstrap);
     if (result.comparison.num_left_out > 0) {
       log::warning("{} responses carry an error in one of the runs and are left out of both",
                    result.comparison.num_left_out);

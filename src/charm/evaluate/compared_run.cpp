@@ -113,11 +113,10 @@ ComparedRun find_run(const fs::path& path, std::optional<Benchmark> benchmark) {
     }
     const Benchmark found = benchmark_of_rows(run.scores.front());
     if (found != Benchmark::kArena) {
-      throw Error(
-          ErrorKind::kInput,
-          "{}: a folder is taken for scores of policies, but {} holds rows of {}; give that "
-          "file itself",
-          path.string(), run.scores.front().filename().string(), benchmark_name(found));
+      throw Error(ErrorKind::kInput,
+                  "{}: a folder is taken for scores of policies, but {} holds rows of {}; give "
+                  "that file itself",
+                  path.string(), run.scores.front().filename().string(), benchmark_name(found));
     }
   } else {
     run.benchmark = benchmark ? *benchmark : benchmark_of_rows(path);

@@ -53,8 +53,10 @@ const Flips* flips_of(const Comparison& comparison, const Figure& figure) {
 std::string label_of(const Comparison& comparison, const Figure& figure) {
   std::string label = figure.name;
   if (figure.part == Figure::Part::kOverall) {
-    if (comparison.benchmark == Benchmark::kArena) label = "all policies";
-    else label = comparison.is_whole ? "overall" : "overall of the parts present";
+    if (comparison.benchmark == Benchmark::kArena)
+      label = "all policies";
+    else
+      label = comparison.is_whole ? "overall" : "overall of the parts present";
   }
   if (figure.measure != "score") label += ", " + figure.measure;
   return figure.part == Figure::Part::kSubset ? "  " + label : label;

@@ -44,16 +44,16 @@ std::vector<std::string> texts_field(const json& row, const std::string& name, s
   if (value.is_string() && count == 1) return {value.get<std::string>()};
   const bool fits = value.is_array() && (count == 0 ? !value.empty() : value.size() == count);
   if (!fits) {
-    throw unusable("column '{}': expected {}, found {}", name,
-                   count == 1   ? "one text"
-                   : count == 0 ? "a list of at least one text"
-                                : fmt::format("a list of {} texts", count),
-                   value.is_array()
-                       ? fmt::format("a list of {}{}", value.size(),
-                                     count == 1 ? " (RewardBench 2 has lists of any length, "
-                                                  "RM-Bench of three)"
-                                                : "")
-                       : value.type_name());
+    throw unusable(
+        "column '{}': expected {}, found {}", name,
+        count == 1   ? "one text"
+        : count == 0 ? "a list of at least one text"
+                     : fmt::format("a list of {} texts", count),
+        value.is_array()
+            ? fmt::format(
+                  "a list of {}{}", value.size(),
+                  count == 1 ? " (RewardBench 2 has lists of any length, RM-Bench of three)" : "")
+            : value.type_name());
   }
   std::vector<std::string> texts;
   for (const json& text : value) texts.push_back(text_field(text, name));

@@ -96,8 +96,8 @@ std::string result_text(const ArenaResult& result) {
     rows.push_back({name, estimate_text(values.spearman), estimate_text(values.kendall),
                     estimate_text(values.pearson)});
   }
-  return text_table(rows) +
-         fmt::format("mean |MD| over all ordered pairs: {}\n", estimate_text(result.mean_abs_mismatch));
+  return text_table(rows) + fmt::format("mean |MD| over all ordered pairs: {}\n",
+                                        estimate_text(result.mean_abs_mismatch));
 }
 
 std::string result_text(const PairDiagnostics& diagnostics) {

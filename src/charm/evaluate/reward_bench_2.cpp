@@ -213,10 +213,10 @@ RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
       has_more_chosen |= !is_ties && rows[r].score_chosen.size() > 1;
     }
     if (has_more_chosen) {
-      result.warnings.push_back(fmt::format(
-          "subset '{}' has rows with several chosen texts: outside of Ties the first one must have "
-          "the best score, as rewardbench counts it",
-          subset.name));
+      result.warnings.push_back(
+          fmt::format("subset '{}' has rows with several chosen texts: outside of Ties the first "
+                      "one must have the best score, as rewardbench counts it",
+                      subset.name));
     }
     if (is_reward_bench_2_subset(subset.name)) {
       ++num_known;

@@ -45,9 +45,9 @@ void check_options(const ExplainOptions& options) {
                 "compare --pairs all");
   }
   if (options.calibration && !options.reference.empty()) {
-    throw Error(ErrorKind::kUsage,
-                "--reference and --calibration: the calibration has its own reference; leave one "
-                "out");
+    throw Error(
+        ErrorKind::kUsage,
+        "--reference and --calibration: the calibration has its own reference; leave one out");
   }
   const bool has_benchmark = !options.reward_bench.empty() || !options.rm_bench.empty();
   if (!options.calibration && (has_benchmark || !options.held_out_scores.empty())) {
@@ -223,8 +223,7 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
   if (facts && facts->num_prompts != result.num_prompts) {
     result.warnings.push_back(
         fmt::format("the offsets were fitted on {} prompts, these scores hold {}: methods are "
-                    "compared on other "
-                    "prompts than those of the fit",
+                    "compared on other prompts than those of the fit",
                     facts->num_prompts, result.num_prompts));
   }
   ExplainSettings settings = options.settings;

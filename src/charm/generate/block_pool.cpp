@@ -5,7 +5,8 @@
 namespace charm::generate {
 
 BlockPool::BlockPool(std::int64_t num_blocks) : holders_(static_cast<std::size_t>(num_blocks), 0) {
-  for (std::int64_t block = num_blocks; block-- > 0;) free_.push_back(static_cast<std::int32_t>(block));
+  for (std::int64_t block = num_blocks; block-- > 0;)
+    free_.push_back(static_cast<std::int32_t>(block));
 }
 
 std::optional<std::int32_t> BlockPool::take() {

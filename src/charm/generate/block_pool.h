@@ -6,7 +6,8 @@
 
 namespace charm::generate {
 
-/// Who uses which blocks of a cache: a block is free, or held by one or more sequences. Not safe for concurrent use.
+/// Who uses which blocks of a cache: a block is free, or held by one or more sequences. Not safe
+/// for concurrent use.
 class BlockPool {
  public:
   explicit BlockPool(std::int64_t num_blocks);

@@ -15,8 +15,8 @@
 namespace charm::generate {
 namespace {
 
-/// Tokens on their way into the cache, and the sequences that will go on from there. A prompt with its samples, or one sequence that
-/// had to give up its blocks.
+/// Tokens on their way into the cache, and the sequences that will go on from there. A prompt with
+/// its samples, or one sequence that had to give up its blocks.
 struct Filling {
   std::vector<std::int32_t> ids = {};
   std::int64_t prompt_length = 0;
@@ -40,7 +40,8 @@ struct Running {
 
 class ContinuousBatch {
  public:
-  ContinuousBatch(model::CausalLM& model, const BatchOptions& options, const BatchCallbacks& callbacks)
+  ContinuousBatch(model::CausalLM& model, const BatchOptions& options,
+                  const BatchCallbacks& callbacks)
       : model_(model), options_(options), callbacks_(callbacks), pool_(model.num_blocks()) {}
 
   void run() {
@@ -57,7 +58,9 @@ class ContinuousBatch {
   }
 
  private:
-  std::int64_t blocks_for(std::int64_t tokens) const { return (tokens + model_.block_tokens() - 1) / model_.block_tokens(); }
+  std::int64_t blocks_for(std::int64_t tokens) const {
+    return (tokens + model_.block_tokens() - 1) / model_.block_tokens();
+  }
 
   /// What is to be filled in next; empty when there is nothing.
   std::optional<Filling> next_filling() {
@@ -73,7 +76,9 @@ class ContinuousBatch {
       return std::nullopt;
     }
     const auto length = static_cast<std::int64_t>(prompt->ids.size());
-    return Filling{.ids = std::move(prompt->ids), .prompt_length = length, .sequences = std::move(prompt->sequences)};
+    return Filling{.ids = std::move(prompt->ids),
+                   .prompt_length = length,
+                   .sequences = std::move(prompt->sequences)};
   }
 
   /// Gives blocks to as many waiting tokens as the next passes can take.
@@ -108,16 +113,19 @@ class ContinuousBatch {
   void refuse(const Filling& filling) {
     for (const std::size_t sequence : filling.sequences) {
       callbacks_.on_finished(
-          sequence, fmt::format("{} tokens do not fit into the cache of {} ({:.1f} MiB): give more to --cache-memory",
-                                filling.length() + 1, pool_.num_blocks() * model_.block_tokens(),
-                                static_cast<double>(pool_.num_blocks() * model_.block_bytes()) / (1 << 20)));
+          sequence,
+          fmt::format(
+              "{} tokens do not fit into the cache of {} ({:.1f} MiB): give more to --cache-memory",
+              filling.length() + 1, pool_.num_blocks() * model_.block_tokens(),
+              static_cast<double>(pool_.num_blocks() * model_.block_bytes()) / (1 << 20)));
     }
   }
 
   /// Begins sequences whose prompt is filled in.
   void begin_sequences() {
     for (auto at = filling_.begin(); at != filling_.end();) {
-      while (at->is_filled() && !at->sequences.empty() && std::ssize(running_) < options_.max_sequences && begin_sequence(*at)) {
+      while (at->is_filled() && !at->sequences.empty() &&
+             std::ssize(running_) < options_.max_sequences && begin_sequence(*at)) {
       }
       if (at->sequences.empty()) {
         pool_.release(at->blocks);
@@ -182,7 +190,8 @@ class ContinuousBatch {
     running_.erase(at);
   }
 
-  /// Gives every running sequence a block for its next token, taking from those begun last where the cache is full.
+  /// Gives every running sequence a block for its next token, taking from those begun last where
+  /// the cache is full.
   void make_room() {
     for (auto at = running_.begin(); at != running_.end();) {
       if (blocks_for(std::ssize(at->ids)) <= std::ssize(at->blocks)) {
@@ -197,8 +206,11 @@ class ContinuousBatch {
       if (give_up_filling()) continue;
       const auto last = std::prev(running_.end());
       if (last == at && running_.size() == 1) {
-        finish(at, fmt::format("after {} tokens the cache is full ({:.1f} MiB): give more to --cache-memory", at->ids.size(),
-                               static_cast<double>(pool_.num_blocks() * model_.block_bytes()) / (1 << 20)));
+        finish(at,
+               fmt::format(
+                   "after {} tokens the cache is full ({:.1f} MiB): give more to --cache-memory",
+                   at->ids.size(),
+                   static_cast<double>(pool_.num_blocks() * model_.block_bytes()) / (1 << 20)));
         return;
       }
       const bool itself = last == at;
@@ -221,11 +233,14 @@ class ContinuousBatch {
 
   void put_back(std::list<Running>::iterator at) {
     pool_.release(at->blocks);
-    waiting_.push_front({.ids = std::move(at->ids), .prompt_length = at->prompt_length, .sequences = {at->sequence}});
+    waiting_.push_front({.ids = std::move(at->ids),
+                         .prompt_length = at->prompt_length,
+                         .sequences = {at->sequence}});
     running_.erase(at);
   }
 
-  /// One pass of the model: a token of every running sequence, and chunks of what is being filled in.
+  /// One pass of the model: a token of every running sequence, and chunks of what is being filled
+  /// in.
   void pass() {
     batch::CachedBatch batch;
     for (const Running& running : running_) {
@@ -234,7 +249,8 @@ class ContinuousBatch {
                                  .prompt_length = running.prompt_length,
                                  .blocks = running.blocks});
     }
-    std::int64_t left = std::max(options_.chunk_tokens - std::ssize(running_), options_.chunk_tokens / 4);
+    std::int64_t left =
+        std::max(options_.chunk_tokens - std::ssize(running_), options_.chunk_tokens / 4);
     std::vector<Filling*> filled;
     for (Filling& filling : filling_) {
       const std::int64_t count = std::min(left, filling.length() - filling.num_cached);
@@ -257,11 +273,12 @@ class ContinuousBatch {
     const auto vocab = static_cast<std::size_t>(model_.vocab_size());
     std::vector<Running*> running;
     for (Running& one : running_) running.push_back(&one);
-    CHARM_CHECK(logits_SV.size() == (running.size() + filled.size()) * vocab, "{} logits for {} sequences", logits_SV.size(),
-                running.size() + filled.size());
+    CHARM_CHECK(logits_SV.size() == (running.size() + filled.size()) * vocab,
+                "{} logits for {} sequences", logits_SV.size(), running.size() + filled.size());
     const std::size_t threads = running.size() < 4 ? 1 : options_.num_threads;
     parallel_for(running.size(), threads, [&](std::size_t i) {
-      running[i]->token = callbacks_.next_token(running[i]->sequence, logits_SV.subspan(i * vocab, vocab));
+      running[i]->token =
+          callbacks_.next_token(running[i]->sequence, logits_SV.subspan(i * vocab, vocab));
     });
     for (std::size_t i = 0; i < filled.size(); ++i) {
       const auto logits = logits_SV.subspan((running.size() + i) * vocab, vocab);
@@ -282,7 +299,8 @@ class ContinuousBatch {
 
 }  // namespace
 
-void run_continuous_batch(model::CausalLM& model, const BatchOptions& options, const BatchCallbacks& callbacks) {
+void run_continuous_batch(model::CausalLM& model, const BatchOptions& options,
+                          const BatchCallbacks& callbacks) {
   ContinuousBatch(model, options, callbacks).run();
 }
 

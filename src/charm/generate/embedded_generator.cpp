@@ -35,8 +35,9 @@ bool is_blank(const Conversation& prompt) {
 /// One call of `generate`.
 class Generation {
  public:
-  Generation(model::CausalLM& model, const text::ConversationEncoder& encoder, std::set<std::int32_t> stop_tokens,
-             std::span<const GenerationRequest> requests, const SamplingOptions& sampling, const GeneratedFn& on_generated)
+  Generation(model::CausalLM& model, const text::ConversationEncoder& encoder,
+             std::set<std::int32_t> stop_tokens, std::span<const GenerationRequest> requests,
+             const SamplingOptions& sampling, const GeneratedFn& on_generated)
       : model_(model),
         encoder_(encoder),
         stop_tokens_(std::move(stop_tokens)),
@@ -45,20 +46,25 @@ class Generation {
         sampler_(sampling),
         on_generated_(on_generated),
         writing_(requests.size()) {
-    for (const std::int64_t id : sampling.stop_token_ids) stop_tokens_.insert(static_cast<std::int32_t>(id));
+    for (const std::int64_t id : sampling.stop_token_ids)
+      stop_tokens_.insert(static_cast<std::int32_t>(id));
     std::unordered_map<std::string, std::size_t> group_of_prompt;
     for (std::size_t r = 0; r < requests.size(); ++r) {
-      const auto [entry, is_new] = group_of_prompt.try_emplace(conversation_json(requests[r].prompt), groups_.size());
+      const auto [entry, is_new] =
+          group_of_prompt.try_emplace(conversation_json(requests[r].prompt), groups_.size());
       if (is_new) groups_.emplace_back();
       groups_[entry->second].push_back(r);
     }
   }
 
   void run(const BatchOptions& options) {
-    run_continuous_batch(model_, options,
-                         {.next_prompt = [&] { return next_prompt(); },
-                          .next_token = [&](std::size_t r, std::span<const float> logits_V) { return next_token(r, logits_V); },
-                          .on_finished = [&](std::size_t r, const std::optional<std::string>& error) { finish(r, error); }});
+    run_continuous_batch(
+        model_, options,
+        {.next_prompt = [&] { return next_prompt(); },
+         .next_token = [&](std::size_t r,
+                           std::span<const float> logits_V) { return next_token(r, logits_V); },
+         .on_finished = [&](std::size_t r,
+                            const std::optional<std::string>& error) { finish(r, error); }});
   }
 
  private:
@@ -84,17 +90,21 @@ class Generation {
 
   /// Throws kInput for a prompt that cannot be answered.
   std::vector<std::int32_t> prompt_ids(const Conversation& prompt) const {
-    if (is_blank(prompt)) throw Error(ErrorKind::kInput, "the prompt is empty: there is nothing to answer");
+    if (is_blank(prompt))
+      throw Error(ErrorKind::kInput, "the prompt is empty: there is nothing to answer");
     std::vector<std::int32_t> ids = encoder_.encode_prompt(prompt);
     for (const std::int32_t id : ids) {
       if (id < 0 || id >= model_.vocab_size()) {
-        throw Error(ErrorKind::kInput, "token id {} lies outside the model's vocabulary of {}", id, model_.vocab_size());
+        throw Error(ErrorKind::kInput, "token id {} lies outside the model's vocabulary of {}", id,
+                    model_.vocab_size());
       }
     }
     const auto length = static_cast<std::int64_t>(ids.size());
     if (length >= model_.max_positions()) {
-      throw Error(ErrorKind::kInput, "the prompt has {} tokens, which leaves no place for an answer in the model's context of {}", length,
-                  model_.max_positions());
+      throw Error(ErrorKind::kInput,
+                  "the prompt has {} tokens, which leaves no place for an answer in the model's "
+                  "context of {}",
+                  length, model_.max_positions());
     }
     return ids;
   }
@@ -104,11 +114,13 @@ class Generation {
     if (!writing.finish_reason.empty()) return std::nullopt;
     const auto position = static_cast<std::int64_t>(writing.written().size());
     const std::int32_t id = sampler_.next(
-        logits_V, writing.seen, {.prompt_id = requests_[r].prompt_id, .sample = requests_[r].sample, .position = position});
+        logits_V, writing.seen,
+        {.prompt_id = requests_[r].prompt_id, .sample = requests_[r].sample, .position = position});
     writing.seen.push_back(id);
     if (stop_tokens_.contains(id) || writing.watch.is_complete(writing.written())) {
       writing.finish_reason = "stop";
-    } else if (position + 1 >= sampling_.max_new_tokens || std::ssize(writing.seen) >= model_.max_positions()) {
+    } else if (position + 1 >= sampling_.max_new_tokens ||
+               std::ssize(writing.seen) >= model_.max_positions()) {
       writing.finish_reason = "length";
     }
     return writing.finish_reason.empty() ? std::optional(id) : std::nullopt;
@@ -125,8 +137,10 @@ class Generation {
         std::span<const std::int32_t> written = writing.written();
         result.num_tokens = static_cast<std::int32_t>(written.size());
         result.finish_reason = writing.finish_reason;
-        if (!written.empty() && stop_tokens_.contains(written.back())) written = written.first(written.size() - 1);
-        result.response = response_text(encoder_.tokenizer(), written, sampling_.stop, /*is_cut=*/writing.finish_reason == "length");
+        if (!written.empty() && stop_tokens_.contains(written.back()))
+          written = written.first(written.size() - 1);
+        result.response = response_text(encoder_.tokenizer(), written, sampling_.stop,
+                                        /*is_cut=*/writing.finish_reason == "length");
       }
       writing_[r].reset();
     }
@@ -147,16 +161,18 @@ class Generation {
 
 }  // namespace
 
-EmbeddedGenerator::EmbeddedGenerator(std::unique_ptr<model::CausalLM> model, std::unique_ptr<text::ConversationEncoder> encoder,
-                                     std::set<std::int32_t> stop_tokens, const EmbeddedOptions& options, storage::Provenance provenance)
+EmbeddedGenerator::EmbeddedGenerator(std::unique_ptr<model::CausalLM> model,
+                                     std::unique_ptr<text::ConversationEncoder> encoder,
+                                     std::set<std::int32_t> stop_tokens,
+                                     const EmbeddedOptions& options, storage::Provenance provenance)
     : model_(std::move(model)),
       encoder_(std::move(encoder)),
       stop_tokens_(std::move(stop_tokens)),
       options_(options),
       provenance_(std::move(provenance)) {}
 
-void EmbeddedGenerator::generate(std::span<const GenerationRequest> requests, const SamplingOptions& sampling,
-                                 const GeneratedFn& on_generated) {
+void EmbeddedGenerator::generate(std::span<const GenerationRequest> requests,
+                                 const SamplingOptions& sampling, const GeneratedFn& on_generated) {
   Generation(*model_, *encoder_, stop_tokens_, requests, sampling, on_generated)
       .run({.max_sequences = options_.max_batch,
             .chunk_tokens = options_.chunk_tokens,
@@ -164,18 +180,23 @@ void EmbeddedGenerator::generate(std::span<const GenerationRequest> requests, co
 }
 
 std::unique_ptr<EmbeddedGenerator> make_embedded_generator(const EmbeddedOptions& options) {
-  if (options.max_batch < 1) throw Error(ErrorKind::kUsage, "--batch is {}, expected at least 1", options.max_batch);
-  if (options.chunk_tokens < 1) throw Error(ErrorKind::kUsage, "--chunk-tokens is {}, expected at least 1", options.chunk_tokens);
-  std::unique_ptr<model::CausalLM> model = model::load_causal_lm(
-      options.model_dir,
-      {.dtype = options.dtype, .device = options.device, .threads = options.threads, .cache_bytes = options.cache_bytes});
+  if (options.max_batch < 1)
+    throw Error(ErrorKind::kUsage, "--batch is {}, expected at least 1", options.max_batch);
+  if (options.chunk_tokens < 1)
+    throw Error(ErrorKind::kUsage, "--chunk-tokens is {}, expected at least 1",
+                options.chunk_tokens);
+  std::unique_ptr<model::CausalLM> model =
+      model::load_causal_lm(options.model_dir, {.dtype = options.dtype,
+                                                .device = options.device,
+                                                .threads = options.threads,
+                                                .cache_bytes = options.cache_bytes});
   text::EncoderOptions encoding;
   encoding.bos = options.bos;
   encoding.template_file = options.template_file;
   encoding.template_date = options.template_date;
   auto encoder = std::make_unique<text::ConversationEncoder>(options.model_dir, encoding);
-  std::set<std::int32_t> stop_tokens =
-      find_stop_tokens(options.model_dir, model->eos_token_ids(), encoder->tokenizer(), encoder->chat_template());
+  std::set<std::int32_t> stop_tokens = find_stop_tokens(
+      options.model_dir, model->eos_token_ids(), encoder->tokenizer(), encoder->chat_template());
 
   const storage::ModelHashes hashes = storage::hash_model(options.model_dir);
   storage::Provenance provenance = {{"program", "charm"},
@@ -186,8 +207,8 @@ std::unique_ptr<EmbeddedGenerator> make_embedded_generator(const EmbeddedOptions
   for (auto& fact : model->provenance()) provenance.push_back(std::move(fact));
   provenance.emplace_back("bos", options.bos == text::BosPolicy::kOnce ? "once" : "as-template");
   provenance.emplace_back("template-date", options.template_date);
-  return std::make_unique<EmbeddedGenerator>(std::move(model), std::move(encoder), std::move(stop_tokens), options,
-                                             std::move(provenance));
+  return std::make_unique<EmbeddedGenerator>(
+      std::move(model), std::move(encoder), std::move(stop_tokens), options, std::move(provenance));
 }
 
 }  // namespace charm::generate

@@ -5,8 +5,8 @@
 #include "charm/storage/manifest.h"
 #include "charm/storage/provenance.h"
 
-// What a command's options come to: refused where they make no sense, completed for a generator, and
-// written down in manifest and output.
+// What a command's options come to: refused where they make no sense, completed for a generator,
+// and written down in manifest and output.
 namespace charm::generate {
 
 /// Throws kUsage for values out of range, and kIo where the output cannot be written.

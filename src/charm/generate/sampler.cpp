@@ -35,8 +35,8 @@ float kth_largest(std::vector<float> weights, std::int64_t k) {
   return *kth;
 }
 
-/// A weight such that those from it up reach `wanted`; the largest is 1. Few tokens hold most of the probability, so that little is
-/// left to be sorted.
+/// A weight such that those from it up reach `wanted`; the largest is 1. Few tokens hold most of
+/// the probability, so that little is left to be sorted.
 float floor_of_mass(const std::vector<float>& weights, double wanted) {
   for (const float least : {1e-2f, 1e-4f, 1e-6f, 1e-8f}) {
     double sum = 0.0;
@@ -61,8 +61,10 @@ void check_sampling(const SamplingOptions& o) {
     throw Error(ErrorKind::kUsage, "--{} is {}, expected {}", option, found, expected);
   };
   // Written so that NaN fails too.
-  if (!(o.temperature >= 0.0) || std::isinf(o.temperature)) fail("temperature", o.temperature, "0 (greedy) or a positive number");
-  if (!(o.top_p > 0.0 && o.top_p <= 1.0)) fail("top-p", o.top_p, "a number above 0 and at most 1 (1: all tokens)");
+  if (!(o.temperature >= 0.0) || std::isinf(o.temperature))
+    fail("temperature", o.temperature, "0 (greedy) or a positive number");
+  if (!(o.top_p > 0.0 && o.top_p <= 1.0))
+    fail("top-p", o.top_p, "a number above 0 and at most 1 (1: all tokens)");
   if (o.top_k < 0) fail("top-k", o.top_k, "0 (all tokens) or a positive number");
   if (!(o.min_p >= 0.0 && o.min_p <= 1.0)) fail("min-p", o.min_p, "a number between 0 and 1");
   if (!(o.repetition_penalty > 0.0) || std::isinf(o.repetition_penalty)) {
@@ -70,13 +72,18 @@ void check_sampling(const SamplingOptions& o) {
   }
   if (o.max_new_tokens < 1) fail("max-new-tokens", o.max_new_tokens, "at least 1");
   for (const std::string& text : o.stop) {
-    if (text.empty()) throw Error(ErrorKind::kUsage, "--stop is an empty text, which would end every response at once");
+    if (text.empty())
+      throw Error(ErrorKind::kUsage,
+                  "--stop is an empty text, which would end every response at once");
   }
 }
 
-Sampler::Sampler(SamplingOptions options) : options_(std::move(options)) { check_sampling(options_); }
+Sampler::Sampler(SamplingOptions options) : options_(std::move(options)) {
+  check_sampling(options_);
+}
 
-std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_V, std::span<const std::int32_t> seen) const {
+std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_V,
+                                                  std::span<const std::int32_t> seen) const {
   std::vector<float> penalised;
   if (options_.repetition_penalty != 1.0) {
     penalised.assign(logits_V.begin(), logits_V.end());
@@ -88,10 +95,12 @@ std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_
     return {{static_cast<std::int32_t>(best - logits_V.begin()), 1.0}};
   }
   std::vector<float> weights(logits_V.size());
-  double total = kernels::softmax_weights(logits_V.data(), static_cast<std::int64_t>(logits_V.size()),
-                                          static_cast<float>(1.0 / options_.temperature), weights.data());
+  double total =
+      kernels::softmax_weights(logits_V.data(), static_cast<std::int64_t>(logits_V.size()),
+                               static_cast<float>(1.0 / options_.temperature), weights.data());
   // The likeliest token's weight is 1, so min-p needs no normalisation.
-  float least = std::min(static_cast<float>(options_.min_p), *std::max_element(weights.begin(), weights.end()));
+  float least = std::min(static_cast<float>(options_.min_p),
+                         *std::max_element(weights.begin(), weights.end()));
   if (options_.top_k > 0) {
     const float kth = kth_largest(weights, options_.top_k);
     total = 0.0;
@@ -102,7 +111,8 @@ std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_
   }
   std::vector<TokenProbability> tokens;
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    if (weights[i] >= least && weights[i] > 0.0f) tokens.push_back({static_cast<std::int32_t>(i), weights[i]});
+    if (weights[i] >= least && weights[i] > 0.0f)
+      tokens.push_back({static_cast<std::int32_t>(i), weights[i]});
   }
   if (options_.top_p < 1.0) {
     std::sort(tokens.begin(), tokens.end(), is_likelier);
@@ -114,22 +124,27 @@ std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_
   return tokens;
 }
 
-std::vector<TokenProbability> Sampler::distribution(std::span<const float> logits_V, std::span<const std::int32_t> seen) const {
+std::vector<TokenProbability> Sampler::distribution(std::span<const float> logits_V,
+                                                    std::span<const std::int32_t> seen) const {
   std::vector<TokenProbability> tokens = candidates(logits_V, seen);
   std::sort(tokens.begin(), tokens.end(), is_likelier);
   return tokens;
 }
 
-std::int32_t Sampler::next(std::span<const float> logits_V, std::span<const std::int32_t> seen, const DrawKey& key) const {
+std::int32_t Sampler::next(std::span<const float> logits_V, std::span<const std::int32_t> seen,
+                           const DrawKey& key) const {
   const std::vector<TokenProbability> tokens = candidates(logits_V, seen);
   if (tokens.size() == 1) return tokens.front().id;
-  RandomStream stream(options_.seed, fmt::format("generate {} {}", key.sample, key.prompt_id), static_cast<std::uint64_t>(key.position));
+  RandomStream stream(options_.seed, fmt::format("generate {} {}", key.sample, key.prompt_id),
+                      static_cast<std::uint64_t>(key.position));
   double left = stream.uniform();
   for (const TokenProbability& t : tokens) {
     left -= t.probability;
     if (left < 0.0) return t.id;
   }
-  return std::max_element(tokens.begin(), tokens.end(), [](const auto& a, const auto& b) { return is_likelier(b, a); })->id;
+  return std::max_element(tokens.begin(), tokens.end(),
+                          [](const auto& a, const auto& b) { return is_likelier(b, a); })
+      ->id;
 }
 
 }  // namespace charm::generate

@@ -26,22 +26,27 @@ struct TokenProbability {
   double probability = 0.0;
 };
 
-/// Chooses tokens. The rules and their order are those of transformers 5.17's generate: repetition penalty
-/// (RepetitionPenaltyLogitsProcessor), then temperature, top-k, top-p, min-p (the *LogitsWarper classes). Temperature 0 takes the
-/// likeliest token of the penalised logits; of equal ones the lowest id. Immutable; safe for concurrent use.
+/// Chooses tokens. The rules and their order are those of transformers 5.17's generate: repetition
+/// penalty (RepetitionPenaltyLogitsProcessor), then temperature, top-k, top-p, min-p (the
+/// *LogitsWarper classes). Temperature 0 takes the likeliest token of the penalised logits; of
+/// equal ones the lowest id. Immutable; safe for concurrent use.
 class Sampler {
  public:
   explicit Sampler(SamplingOptions options);
 
   /// @param logits_V  finite or -infinity
   /// @param seen      the prompt's and the written tokens: what the repetition penalty looks at
-  std::int32_t next(std::span<const float> logits_V, std::span<const std::int32_t> seen, const DrawKey& key) const;
+  std::int32_t next(std::span<const float> logits_V, std::span<const std::int32_t> seen,
+                    const DrawKey& key) const;
 
-  /// The tokens that may come next with their probabilities, which sum to 1; likeliest first. One token with temperature 0.
-  std::vector<TokenProbability> distribution(std::span<const float> logits_V, std::span<const std::int32_t> seen) const;
+  /// The tokens that may come next with their probabilities, which sum to 1; likeliest first. One
+  /// token with temperature 0.
+  std::vector<TokenProbability> distribution(std::span<const float> logits_V,
+                                             std::span<const std::int32_t> seen) const;
 
  private:
-  std::vector<TokenProbability> candidates(std::span<const float> logits_V, std::span<const std::int32_t> seen) const;
+  std::vector<TokenProbability> candidates(std::span<const float> logits_V,
+                                           std::span<const std::int32_t> seen) const;
 
   SamplingOptions options_;
 };

@@ -13,7 +13,8 @@ namespace charm::generate {
 struct Server {
   std::string base;  ///< of the API, ends in /v1 as a rule
   ServerKind kind = ServerKind::kOther;
-  bool says_completion_tokens = false;  ///< it refuses max_tokens and asks for max_completion_tokens
+  bool says_completion_tokens =
+      false;  ///< it refuses max_tokens and asks for max_completion_tokens
   bool up = false;
   std::string trouble;  ///< why it is not up, or what went wrong last
   std::int64_t in_flight = 0;

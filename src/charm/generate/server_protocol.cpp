@@ -87,8 +87,7 @@ ServerAnswer read_error(const hub::HttpResponse& response, int status,
     case 404:
       return answer_of(Kind::kFatal,
                        fmt::format("{} (is '{}' the model's name there (--server-model), and does "
-                                   "it offer this endpoint "
-                                   "(--endpoint)?)",
+                                   "it offer this endpoint (--endpoint)?)",
                                    words, options.model));
     case 405:
       return answer_of(Kind::kFatal,

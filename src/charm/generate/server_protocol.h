@@ -17,7 +17,8 @@ namespace charm::generate {
 /// Programs whose field names differ.
 enum class ServerKind { kOther, kLlamaCpp };
 
-/// OpenAI's newer models refuse max_tokens and ask for max_completion_tokens, which other servers do not know.
+/// OpenAI's newer models refuse max_tokens and ask for max_completion_tokens, which other servers
+/// do not know.
 bool wants_completion_tokens(const hub::HttpResponse& response);
 
 /// The address of the API without a closing slash: "http://a:8000" and ".../v1/chat/completions" ->

@@ -8,19 +8,23 @@
 namespace charm::generate {
 namespace {
 
-constexpr std::string_view kTurnEnds[] = {"<|eot_id|>", "<|im_end|>", "<end_of_turn>", "<|end|>", "<|eom_id|>", "<|END_OF_TURN_TOKEN|>"};
+constexpr std::string_view kTurnEnds[] = {"<|eot_id|>", "<|im_end|>", "<end_of_turn>",
+                                          "<|end|>",    "<|eom_id|>", "<|END_OF_TURN_TOKEN|>"};
 
 }  // namespace
 
-std::set<std::int32_t> find_stop_tokens(const std::filesystem::path& model_dir, const std::vector<std::int32_t>& config_eos,
-                                        const text::Tokenizer& tokenizer, const text::ChatTemplate& chat_template) {
+std::set<std::int32_t> find_stop_tokens(const std::filesystem::path& model_dir,
+                                        const std::vector<std::int32_t>& config_eos,
+                                        const text::Tokenizer& tokenizer,
+                                        const text::ChatTemplate& chat_template) {
   std::set<std::int32_t> ends(config_eos.begin(), config_eos.end());
   const nlohmann::json config = text::read_config(model_dir, "generation_config.json");
   const nlohmann::json eos = config.value("eos_token_id", nlohmann::json());
   const nlohmann::json ids = eos.is_array() || eos.is_null() ? eos : nlohmann::json::array({eos});
   for (const nlohmann::json& id : ids) {
     if (!id.is_number_integer()) {
-      throw Error(ErrorKind::kInput, "{}: eos_token_id holds {}, expected a token id or a list of them",
+      throw Error(ErrorKind::kInput,
+                  "{}: eos_token_id holds {}, expected a token id or a list of them",
                   (model_dir / "generation_config.json").string(), id.dump());
     }
     ends.insert(id.get<std::int32_t>());

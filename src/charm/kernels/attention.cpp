@@ -30,16 +30,18 @@ struct AttentionKeys<Element>::State {
 
 template <typename Element>
 AttentionKeys<Element>::AttentionKeys(const HeadRows<Element>& k, const HeadRows<Element>& v,
-                                      const std::vector<AttentionSequence>& sequences, const AttentionShape& shape,
-                                      BigBuffer& memory)
+                                      const std::vector<AttentionSequence>& sequences,
+                                      const AttentionShape& shape, BigBuffer& memory)
     : state_(std::make_unique<State>()) {
   std::vector<KeySpan> spans;
   for (const AttentionSequence& sequence : sequences) {
     for (const KeySpan& span : {sequence.prompt, sequence.own}) {
-      if (state_->span_of.try_emplace({span.begin, span.length}, spans.size()).second) spans.push_back(span);
+      if (state_->span_of.try_emplace({span.begin, span.length}, spans.size()).second)
+        spans.push_back(span);
     }
   }
-  state_->packed.emplace(k, v, shape.key_heads, pack_format<Element>(shape.head_dim), spans, memory);
+  state_->packed.emplace(k, v, shape.key_heads, pack_format<Element>(shape.head_dim), spans,
+                         memory);
 }
 
 template <typename Element>
@@ -52,9 +54,15 @@ class Attention {
  public:
   Attention(const HeadRows<Element>& q, const AttentionKeys<Element>& keys, Element* out_QHE,
             const std::vector<AttentionSequence>& sequences, const AttentionShape& shape)
-      : tile_attention_(shape), q_(q), keys_(*keys.state().packed), out_(out_QHE), sequences_(sequences), shape_(shape) {
+      : tile_attention_(shape),
+        q_(q),
+        keys_(*keys.state().packed),
+        out_(out_QHE),
+        sequences_(sequences),
+        shape_(shape) {
     for (const AttentionSequence& sequence : sequences) {
-      prompt_span_.push_back(keys.state().span_of.at({sequence.prompt.begin, sequence.prompt.length}));
+      prompt_span_.push_back(
+          keys.state().span_of.at({sequence.prompt.begin, sequence.prompt.length}));
       own_span_.push_back(keys.state().span_of.at({sequence.own.begin, sequence.own.length}));
     }
   }
@@ -63,13 +71,13 @@ class Attention {
     std::vector<Tile> tiles;
     for (std::size_t s = 0; s < sequences_.size(); ++s) {
       for (std::int64_t head = 0; head < shape_.heads; ++head) {
-        for (std::int64_t row = 0; row < sequences_[s].query_length; row += kTileRows) tiles.push_back({s, head, row});
+        for (std::int64_t row = 0; row < sequences_[s].query_length; row += kTileRows)
+          tiles.push_back({s, head, row});
       }
     }
     run_tasks(static_cast<std::int64_t>(tiles.size()), [&] {  // they differ much in length
-      return [this, &tiles, scratch = std::make_unique<TileScratch>(tile_attention_.format())](std::int64_t tile) {
-        compute(tiles[static_cast<std::size_t>(tile)], *scratch);
-      };
+      return [this, &tiles, scratch = std::make_unique<TileScratch>(tile_attention_.format())](
+                 std::int64_t tile) { compute(tiles[static_cast<std::size_t>(tile)], *scratch); };
     });
   }
 
@@ -115,9 +123,10 @@ void attention(const HeadRows<Element>& q, const AttentionKeys<Element>& keys, E
 
 template class AttentionKeys<float>;
 template class AttentionKeys<BFloat16>;
-template void attention<float>(const HeadRows<float>&, const AttentionKeys<float>&, float*, const std::vector<AttentionSequence>&,
-                               const AttentionShape&);
-template void attention<BFloat16>(const HeadRows<BFloat16>&, const AttentionKeys<BFloat16>&, BFloat16*,
-                                  const std::vector<AttentionSequence>&, const AttentionShape&);
+template void attention<float>(const HeadRows<float>&, const AttentionKeys<float>&, float*,
+                               const std::vector<AttentionSequence>&, const AttentionShape&);
+template void attention<BFloat16>(const HeadRows<BFloat16>&, const AttentionKeys<BFloat16>&,
+                                  BFloat16*, const std::vector<AttentionSequence>&,
+                                  const AttentionShape&);
 
 }  // namespace charm::kernels

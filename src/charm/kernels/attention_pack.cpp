@@ -12,15 +12,20 @@ namespace {
 std::int64_t blocks_of(const KeySpan& span) { return (span.length + kBlockKeys - 1) / kBlockKeys; }
 
 std::uint32_t step_of(float v) { return std::bit_cast<std::uint32_t>(v); }
-std::uint32_t step_of(BFloat16 v) { return static_cast<std::uint32_t>(v.bits) << 16; }  // widened to float32
-std::uint32_t pair_of(BFloat16 low, BFloat16 high) { return low.bits | static_cast<std::uint32_t>(high.bits) << 16; }
+std::uint32_t step_of(BFloat16 v) {
+  return static_cast<std::uint32_t>(v.bits) << 16;
+}  // widened to float32
+std::uint32_t pair_of(BFloat16 low, BFloat16 high) {
+  return low.bits | static_cast<std::uint32_t>(high.bits) << 16;
+}
 std::uint32_t pair_of(float, float) { return 0; }  // float32 is never packed in pairs
 
 }  // namespace
 
 template <typename Element>
-PackedKeys<Element>::PackedKeys(const HeadRows<Element>& k, const HeadRows<Element>& v, std::int64_t key_heads,
-                                const PackFormat& format, const std::vector<KeySpan>& spans, BigBuffer& memory)
+PackedKeys<Element>::PackedKeys(const HeadRows<Element>& k, const HeadRows<Element>& v,
+                                std::int64_t key_heads, const PackFormat& format,
+                                const std::vector<KeySpan>& spans, BigBuffer& memory)
     : format_(format), spans_(spans) {
   struct Place {
     std::int64_t begin, length;
@@ -43,15 +48,20 @@ PackedKeys<Element>::PackedKeys(const HeadRows<Element>& k, const HeadRows<Eleme
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t head = i / num_blocks_;
       const Place place = places[static_cast<std::size_t>(i % num_blocks_)];
-      const auto key = [&](std::int64_t n) { return k.data + head * k.head_stride + (place.begin + n) * k.row_stride; };
-      const auto value = [&](std::int64_t n) { return v.data + head * v.head_stride + (place.begin + n) * v.row_stride; };
+      const auto key = [&](std::int64_t n) {
+        return k.data + head * k.head_stride + (place.begin + n) * k.row_stride;
+      };
+      const auto value = [&](std::int64_t n) {
+        return v.data + head * v.head_stride + (place.begin + n) * v.row_stride;
+      };
       std::uint32_t* keys = packed + i * block_size();
       std::uint32_t* values = keys + format_.query_steps() * kBlockKeys;
       if (place.length < kBlockKeys || columns != dim) std::fill(keys, keys + block_size(), 0u);
       for (std::int64_t n = 0; n < place.length; ++n) {
         const Element* row = key(n);
         for (std::int64_t e = 0; e < format_.query_steps(); ++e) {
-          keys[e * kBlockKeys + n] = format_.pairs ? pair_of(row[2 * e], row[2 * e + 1]) : step_of(row[e]);
+          keys[e * kBlockKeys + n] =
+              format_.pairs ? pair_of(row[2 * e], row[2 * e + 1]) : step_of(row[e]);
         }
       }
       if (format_.pairs) {
@@ -78,7 +88,8 @@ std::int64_t PackedKeys<Element>::block_size() const {
 }
 
 template <typename Element>
-PackedBlock PackedKeys<Element>::block(std::int64_t key_head, std::size_t span, std::int64_t index, std::int64_t first) const {
+PackedBlock PackedKeys<Element>::block(std::int64_t key_head, std::size_t span, std::int64_t index,
+                                       std::int64_t first) const {
   const std::int64_t at = key_head * num_blocks_ + first_block_[span] + index;
   PackedBlock block;
   block.keys = packed_ + at * block_size();
@@ -89,12 +100,15 @@ PackedBlock PackedKeys<Element>::block(std::int64_t key_head, std::size_t span, 
 }
 
 template <typename Element>
-void pack_queries(const Element* q, std::int64_t row_stride, std::int64_t rows, const PackFormat& format, std::uint32_t* to) {
+void pack_queries(const Element* q, std::int64_t row_stride, std::int64_t rows,
+                  const PackFormat& format, std::uint32_t* to) {
   const std::int64_t steps = format.query_steps();
   for (std::int64_t r = 0; r < rows; ++r) {
     const Element* row = q + r * row_stride;
-    if (static_cast<std::size_t>(steps) * sizeof(std::uint32_t) == static_cast<std::size_t>(format.head_dim) * sizeof(Element)) {
-      std::memcpy(to + r * steps, row, static_cast<std::size_t>(steps) * sizeof(std::uint32_t));  // steps as they lie
+    if (static_cast<std::size_t>(steps) * sizeof(std::uint32_t) ==
+        static_cast<std::size_t>(format.head_dim) * sizeof(Element)) {
+      std::memcpy(to + r * steps, row,
+                  static_cast<std::size_t>(steps) * sizeof(std::uint32_t));  // steps as they lie
       continue;
     }
     for (std::int64_t e = 0; e < steps; ++e) to[r * steps + e] = step_of(row[e]);
@@ -104,7 +118,9 @@ void pack_queries(const Element* q, std::int64_t row_stride, std::int64_t rows, 
 
 template class PackedKeys<float>;
 template class PackedKeys<BFloat16>;
-template void pack_queries<float>(const float*, std::int64_t, std::int64_t, const PackFormat&, std::uint32_t*);
-template void pack_queries<BFloat16>(const BFloat16*, std::int64_t, std::int64_t, const PackFormat&, std::uint32_t*);
+template void pack_queries<float>(const float*, std::int64_t, std::int64_t, const PackFormat&,
+                                  std::uint32_t*);
+template void pack_queries<BFloat16>(const BFloat16*, std::int64_t, std::int64_t, const PackFormat&,
+                                     std::uint32_t*);
 
 }  // namespace charm::kernels

@@ -16,31 +16,37 @@ struct PackFormat {
   std::int64_t query_steps() const { return pairs ? head_dim / 2 : head_dim; }
   std::int64_t value_steps(std::int64_t keys) const { return pairs ? (keys + 1) / 2 : keys; }
   std::int64_t block_steps() const { return value_steps(kBlockKeys); }
-  std::int64_t padded_dim() const { return (head_dim + kProductColumns - 1) / kProductColumns * kProductColumns; }
+  std::int64_t padded_dim() const {
+    return (head_dim + kProductColumns - 1) / kProductColumns * kProductColumns;
+  }
 };
 
-/// Keys and values of a batch's spans in the caller's memory, in blocks that start where the span starts; missing keys of the last block are zeros.
+/// Keys and values of a batch's spans in the caller's memory, in blocks that start where the span
+/// starts; missing keys of the last block are zeros.
 template <typename Element>
 class PackedKeys {
  public:
-  PackedKeys(const HeadRows<Element>& k, const HeadRows<Element>& v, std::int64_t key_heads, const PackFormat& format,
-             const std::vector<KeySpan>& spans, BigBuffer& memory);
+  PackedKeys(const HeadRows<Element>& k, const HeadRows<Element>& v, std::int64_t key_heads,
+             const PackFormat& format, const std::vector<KeySpan>& spans, BigBuffer& memory);
 
   /// @param first  position of the span's first key in the sequence that reads it
-  PackedBlock block(std::int64_t key_head, std::size_t span, std::int64_t index, std::int64_t first) const;
+  PackedBlock block(std::int64_t key_head, std::size_t span, std::int64_t index,
+                    std::int64_t first) const;
 
  private:
   std::int64_t block_size() const;
 
   PackFormat format_;
-  std::int64_t num_blocks_ = 0;            ///< of one head
+  std::int64_t num_blocks_ = 0;  ///< of one head
   std::vector<KeySpan> spans_;
   std::vector<std::int64_t> first_block_;  ///< of each span
   const std::uint32_t* packed_ = nullptr;  ///< [key_heads][num_blocks][keys, then values]
 };
 
-/// Copies query rows; rows beyond `rows` up to kTileRows are zeros. `to` is [kTileRows][query_steps].
+/// Copies query rows; rows beyond `rows` up to kTileRows are zeros. `to` is
+/// [kTileRows][query_steps].
 template <typename Element>
-void pack_queries(const Element* q, std::int64_t row_stride, std::int64_t rows, const PackFormat& format, std::uint32_t* to);
+void pack_queries(const Element* q, std::int64_t row_stride, std::int64_t rows,
+                  const PackFormat& format, std::uint32_t* to);
 
 }  // namespace charm::kernels

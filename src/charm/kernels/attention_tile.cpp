@@ -31,9 +31,12 @@ void softmax(const TileState& state, const PackedBlock& block, const SoftmaxRule
     float* logits = state.logits + r * kBlockKeys;
     const std::int64_t position = rule.first_position + r * rule.position_step;
     // Keys first_key <= n < end_key of the block are seen.
-    const std::int64_t end_key = std::clamp<std::int64_t>(position + 1 - block.first, 0, block.length);
+    const std::int64_t end_key =
+        std::clamp<std::int64_t>(position + 1 - block.first, 0, block.length);
     const std::int64_t first_key =
-        rule.window == 0 ? 0 : std::clamp<std::int64_t>(position + 1 - rule.window - block.first, 0, kBlockKeys);
+        rule.window == 0
+            ? 0
+            : std::clamp<std::int64_t>(position + 1 - rule.window - block.first, 0, kBlockKeys);
     const Vec first_v = hn::Set(d, static_cast<float>(first_key));
     const Vec end_v = hn::Set(d, static_cast<float>(end_key));
     const bool whole = first_key == 0 && end_key == kBlockKeys;
@@ -51,7 +54,9 @@ void softmax(const TileState& state, const PackedBlock& block, const SoftmaxRule
     const float new_largest = hn::GetLane(hn::MaxOfLanes(d, largest));
     const Vec shift = hn::Set(d, new_largest);
     const float keep =
-        new_largest == state.largest[r] ? 1.0f : hn::GetLane(exp2_or_zero(d, hn::Sub(hn::Set(d, state.largest[r]), shift)));
+        new_largest == state.largest[r]
+            ? 1.0f
+            : hn::GetLane(exp2_or_zero(d, hn::Sub(hn::Set(d, state.largest[r]), shift)));
     Vec sum = hn::Zero(d);
     for (std::int64_t n = 0; n < kBlockKeys; n += lanes) {
       const Vec p = exp2_or_zero(d, hn::Sub(hn::LoadU(d, logits + n), shift));  // 0 for hidden keys

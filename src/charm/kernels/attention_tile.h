@@ -4,7 +4,8 @@
 
 #include "charm/kernels/tile_product.h"
 
-// One tile of attention: up to kTileRows query rows of one head against blocks of kBlockKeys keys. Internal to this folder.
+// One tile of attention: up to kTileRows query rows of one head against blocks of kBlockKeys keys.
+// Internal to this folder.
 namespace charm::kernels {
 
 inline constexpr std::int64_t kTileRows = 48;
@@ -15,17 +16,18 @@ struct PackedBlock {
   const std::uint32_t* keys = nullptr;    ///< [steps of E][kBlockKeys]
   const std::uint32_t* values = nullptr;  ///< [steps of kBlockKeys][padded E]
   std::int64_t length = 0;                ///< real keys
-  std::int64_t first = 0;                 ///< position of the first key, counted from the sequence's start
+  std::int64_t first = 0;  ///< position of the first key, counted from the sequence's start
 };
 
 /// The running state of a tile's rows; all arrays belong to the calling thread.
 struct TileState {
-  float* out = nullptr;           ///< [kTileRows][padded E], not yet divided by the sum
-  float* logits = nullptr;        ///< [kTileRows][kBlockKeys]
-  std::uint32_t* weights = nullptr;  ///< [kTileRows][kBlockKeys] probabilities as the product wants them
-  float* largest = nullptr;       ///< [kTileRows]
-  float* sum = nullptr;           ///< [kTileRows]
-  float* keep = nullptr;          ///< [kTileRows]
+  float* out = nullptr;     ///< [kTileRows][padded E], not yet divided by the sum
+  float* logits = nullptr;  ///< [kTileRows][kBlockKeys]
+  std::uint32_t* weights =
+      nullptr;               ///< [kTileRows][kBlockKeys] probabilities as the product wants them
+  float* largest = nullptr;  ///< [kTileRows]
+  float* sum = nullptr;      ///< [kTileRows]
+  float* keep = nullptr;     ///< [kTileRows]
 };
 
 struct SoftmaxRule {

@@ -56,7 +56,8 @@ struct Tile {
   std::int64_t num_rows;
 };
 
-std::vector<Tile> make_tiles(const std::vector<CachedRows>& sequences, const AttentionShape& shape) {
+std::vector<Tile> make_tiles(const std::vector<CachedRows>& sequences,
+                             const AttentionShape& shape) {
   const std::int64_t group = shape.heads / shape.key_heads;
   std::vector<Tile> tiles;
   for (std::size_t s = 0; s < sequences.size(); ++s) {
@@ -129,8 +130,7 @@ void cached_attention(const HeadRows<Element>& q, const CacheLayer& cache, Eleme
     const std::int64_t num_keys = rows.first_position + tile.num_rows;
     for (std::int64_t at = 0; at * kBlockKeys < num_keys; ++at) {
       PackedBlock block;
-      block.keys = cache.data +
-                   sequence.blocks[static_cast<std::size_t>(at)] * cache.block_stride +
+      block.keys = cache.data + sequence.blocks[static_cast<std::size_t>(at)] * cache.block_stride +
                    tile.head / group * words;
       block.values = block.keys + format.query_steps() * kBlockKeys;
       block.length = std::min(kBlockKeys, num_keys - at * kBlockKeys);
@@ -147,11 +147,11 @@ void cached_attention(const HeadRows<Element>& q, const CacheLayer& cache, Eleme
   });
 }
 
-#define CHARM_CACHED_ATTENTION_FOR(Element)                                                     \
-  template std::int64_t cache_head_words<Element>(std::int64_t);                                \
-  template void store_in_cache<Element>(const HeadRows<Element>&, const HeadRows<Element>&,     \
-                                        const CacheLayer&, const std::vector<CachedRows>&,      \
-                                        const AttentionShape&);                                 \
+#define CHARM_CACHED_ATTENTION_FOR(Element)                                                      \
+  template std::int64_t cache_head_words<Element>(std::int64_t);                                 \
+  template void store_in_cache<Element>(const HeadRows<Element>&, const HeadRows<Element>&,      \
+                                        const CacheLayer&, const std::vector<CachedRows>&,       \
+                                        const AttentionShape&);                                  \
   template void cached_attention<Element>(const HeadRows<Element>&, const CacheLayer&, Element*, \
                                           const std::vector<CachedRows>&, const AttentionShape&);
 CHARM_CACHED_ATTENTION_FOR(float)

@@ -44,7 +44,8 @@ void pack_column(const Element* row, std::int64_t inputs, std::int64_t begin_ste
                  std::int64_t end_step, std::int64_t column, std::uint32_t* panel) {
   std::uint32_t steps[kCacheLineSteps] = {};
   const std::int64_t first = begin_step * kStepInputs<Element>;
-  if (row != nullptr && end_step - begin_step == kCacheLineSteps && end_step * kStepInputs<Element> <= inputs)
+  if (row != nullptr && end_step - begin_step == kCacheLineSteps &&
+      end_step * kStepInputs<Element> <= inputs)
     std::memcpy(steps, row + first, sizeof steps);
   else if (row != nullptr)
     copy_steps(row + first, std::min(inputs, end_step * kStepInputs<Element>) - first, steps);
@@ -173,7 +174,8 @@ class Gemm {
           const PanelOf at = panels_[static_cast<std::size_t>(p)];
           const GemmOutput<Element>& output = outputs_[at.output];
           const std::uint32_t* columns = output.weight->panel(at.panel) + step * kProductColumns;
-          product_(strip, stride, columns, kProductColumns, steps, sum, kProductColumns, rows, kProductColumns, step == 0 ? nullptr : kKeepAll);
+          product_(strip, stride, columns, kProductColumns, steps, sum, kProductColumns, rows,
+                   kProductColumns, step == 0 ? nullptr : kKeepAll);
           if (last) finish(output, at.panel, row, rows, sum);
         }
         if (steps_ <= kBlockSteps) sum = sums;

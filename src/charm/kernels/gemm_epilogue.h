@@ -24,9 +24,10 @@ template <typename Element>
 struct Epilogues {
   void (*store)(const EpilogueTile<Element>& tile);     ///< out = sums + bias
   void (*add)(const EpilogueTile<Element>& tile);       ///< out = out + (sums + bias)
-  void (*silu_mul)(const EpilogueTile<Element>& tile);       ///< out = silu(gate) * up
-  void (*gelu_mul)(const EpilogueTile<Element>& tile);       ///< out = gelu(gate) * up
-  void (*gelu_tanh_mul)(const EpilogueTile<Element>& tile);  ///< the same with the approximation by tanh
+  void (*silu_mul)(const EpilogueTile<Element>& tile);  ///< out = silu(gate) * up
+  void (*gelu_mul)(const EpilogueTile<Element>& tile);  ///< out = gelu(gate) * up
+  void (*gelu_tanh_mul)(
+      const EpilogueTile<Element>& tile);  ///< the same with the approximation by tanh
 };
 
 /// The versions for this machine's best instruction set.

@@ -29,8 +29,8 @@ void for_rows(std::int64_t rows, std::int64_t row_cost, const Body& body) {
 
 /// gate = f(gate) * up for every row, by the kernel of the element type.
 template <typename Float32Row, typename BFloat16Row, typename Element>
-void gate_rows(Float32Row* float32_row, BFloat16Row* bfloat16_row, Element* gate_TF, const Element* up_TF, std::int64_t rows,
-               std::int64_t width) {
+void gate_rows(Float32Row* float32_row, BFloat16Row* bfloat16_row, Element* gate_TF,
+               const Element* up_TF, std::int64_t rows, std::int64_t width) {
   for_rows(rows, 4 * width, [&](std::int64_t t) {
     if constexpr (std::is_same_v<Element, float>) {
       float32_row(gate_TF + t * width, up_TF + t * width, width);
@@ -43,20 +43,22 @@ void gate_rows(Float32Row* float32_row, BFloat16Row* bfloat16_row, Element* gate
 }  // namespace
 
 template <typename Element>
-void rms_norm(const Element* x_TD, const Element* weight_D, float eps, Element* out_TD, std::int64_t rows,
-              std::int64_t width, float weight_offset) {
+void rms_norm(const Element* x_TD, const Element* weight_D, float eps, Element* out_TD,
+              std::int64_t rows, std::int64_t width, float weight_offset) {
   const RowKernels& k = dispatched();
   for_rows(rows, width, [&](std::int64_t t) {
     if constexpr (std::is_same_v<Element, float>) {
       k.rms_norm_f32(x_TD + t * width, weight_D, weight_offset, eps, out_TD + t * width, width);
     } else {
-      k.rms_norm_bf16(bits(x_TD + t * width), bits(weight_D), weight_offset, eps, bits(out_TD + t * width), width);
+      k.rms_norm_bf16(bits(x_TD + t * width), bits(weight_D), weight_offset, eps,
+                      bits(out_TD + t * width), width);
     }
   });
 }
 
 template <typename Element>
-void rope(Element* x_THE, const float* cos_TF, const float* sin_TF, std::int64_t rows, std::int64_t heads, std::int64_t head_dim) {
+void rope(Element* x_THE, const float* cos_TF, const float* sin_TF, std::int64_t rows,
+          std::int64_t heads, std::int64_t head_dim) {
   const RowKernels& k = dispatched();
   const std::int64_t half = head_dim / 2;
   for_rows(rows, heads * head_dim, [&](std::int64_t t) {
@@ -83,11 +85,12 @@ void gelu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::in
 
 template <typename Element>
 void gelu_tanh_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width) {
-  gate_rows(dispatched().gelu_tanh_mul_f32, dispatched().gelu_tanh_mul_bf16, gate_TF, up_TF, rows, width);
+  gate_rows(dispatched().gelu_tanh_mul_f32, dispatched().gelu_tanh_mul_bf16, gate_TF, up_TF, rows,
+            width);
 }
 
-void head_layer(const float* x_SI, const float* weight_OI, const float* bias_O, float* out_SO, std::int64_t rows,
-                std::int64_t inputs, std::int64_t outputs) {
+void head_layer(const float* x_SI, const float* weight_OI, const float* bias_O, float* out_SO,
+                std::int64_t rows, std::int64_t inputs, std::int64_t outputs) {
   for_rows(rows * outputs, inputs, [&](std::int64_t index) {
     const float* x = x_SI + index / outputs * inputs;
     const std::int64_t o = index % outputs;
@@ -101,11 +104,13 @@ void head_layer(const float* x_SI, const float* weight_OI, const float* bias_O, 
 
 const char* instruction_set() { return dispatched().instruction_set; }
 
-#define CHARM_KERNELS_FOR(Element)                                                                                   \
-  template void rms_norm<Element>(const Element*, const Element*, float, Element*, std::int64_t, std::int64_t, float); \
-  template void rope<Element>(Element*, const float*, const float*, std::int64_t, std::int64_t, std::int64_t);        \
-  template void silu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);                             \
-  template void gelu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);                             \
+#define CHARM_KERNELS_FOR(Element)                                                               \
+  template void rms_norm<Element>(const Element*, const Element*, float, Element*, std::int64_t, \
+                                  std::int64_t, float);                                          \
+  template void rope<Element>(Element*, const float*, const float*, std::int64_t, std::int64_t,  \
+                              std::int64_t);                                                     \
+  template void silu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);         \
+  template void gelu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);         \
   template void gelu_tanh_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);
 CHARM_KERNELS_FOR(float)
 CHARM_KERNELS_FOR(BFloat16)

@@ -6,16 +6,19 @@
 
 namespace charm::kernels::reference {
 
-std::vector<float> rms_norm(const std::vector<float>& x, const std::vector<float>& weight, float eps) {
+std::vector<float> rms_norm(const std::vector<float>& x, const std::vector<float>& weight,
+                            float eps) {
   double total = 0.0;
   for (const float v : x) total += static_cast<double>(v) * v;
   const double scale = 1.0 / std::sqrt(total / static_cast<double>(x.size()) + eps);
   std::vector<float> out(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) out[i] = static_cast<float>(weight[i] * (x[i] * scale));
+  for (std::size_t i = 0; i < x.size(); ++i)
+    out[i] = static_cast<float>(weight[i] * (x[i] * scale));
   return out;
 }
 
-std::vector<float> rope(const std::vector<float>& x, const std::vector<float>& cos, const std::vector<float>& sin) {
+std::vector<float> rope(const std::vector<float>& x, const std::vector<float>& cos,
+                        const std::vector<float>& sin) {
   const std::size_t half = x.size() / 2;
   std::vector<float> out(x.size());
   for (std::size_t i = 0; i < half; ++i) {
@@ -33,14 +36,16 @@ std::vector<float> silu_mul(const std::vector<float>& gate, const std::vector<fl
   return out;
 }
 
-std::vector<float> attention_row(const std::vector<float>& q, const std::vector<float>& k_LE, const std::vector<float>& v_LE,
-                                 std::int64_t position, float scale, std::int64_t window, float softcap) {
+std::vector<float> attention_row(const std::vector<float>& q, const std::vector<float>& k_LE,
+                                 const std::vector<float>& v_LE, std::int64_t position, float scale,
+                                 std::int64_t window, float softcap) {
   const std::size_t dim = q.size();
   const std::int64_t first = window == 0 ? 0 : std::max<std::int64_t>(0, position + 1 - window);
   std::vector<double> logits;
   for (std::int64_t n = first; n <= position; ++n) {
     double product = 0.0;
-    for (std::size_t e = 0; e < dim; ++e) product += double{q[e]} * k_LE[static_cast<std::size_t>(n) * dim + e];
+    for (std::size_t e = 0; e < dim; ++e)
+      product += double{q[e]} * k_LE[static_cast<std::size_t>(n) * dim + e];
     product *= scale;
     logits.push_back(softcap == 0.0f ? product : softcap * std::tanh(product / softcap));
   }
@@ -77,7 +82,8 @@ std::vector<float> gelu_tanh_mul(const std::vector<float>& gate, const std::vect
   return out;
 }
 
-std::vector<float> linear(const std::vector<float>& x, const std::vector<float>& weight_OI, const std::vector<float>& bias_O) {
+std::vector<float> linear(const std::vector<float>& x, const std::vector<float>& weight_OI,
+                          const std::vector<float>& bias_O) {
   std::vector<float> out(weight_OI.size() / x.size());
   for (std::size_t o = 0; o < out.size(); ++o) {
     double sum = bias_O.empty() ? 0.0 : double{bias_O[o]};

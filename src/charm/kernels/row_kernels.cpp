@@ -18,11 +18,13 @@ namespace hn = hwy::HWY_NAMESPACE;
 using F32 = hn::ScalableTag<float>;
 using Vec = hn::Vec<F32>;
 
-// Columns beyond the last whole vector take the scalar branch. Which columns those are depends on the width alone, so every row of
-// a tensor is computed in the same way.
+// Columns beyond the last whole vector take the scalar branch. Which columns those are depends on
+// the width alone, so every row of a tensor is computed in the same way.
 
 inline float load1(const float* p) { return *p; }
-inline float load1(const std::uint16_t* p) { return std::bit_cast<float>(static_cast<std::uint32_t>(*p) << 16); }
+inline float load1(const std::uint16_t* p) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(*p) << 16);
+}
 inline void store1(float v, float* p) { *p = v; }
 inline void store1(float v, std::uint16_t* p) {
   const auto bits = std::bit_cast<std::uint32_t>(v);
@@ -121,9 +123,16 @@ void gelu_tanh_mul_row(E* gate, const E* up, std::int64_t width) {
 }
 
 RowKernels make_row_kernels() {
-  return {rms_norm_row<float>,    rms_norm_row<std::uint16_t>, rope_row<float>, rope_row<std::uint16_t>,
-          silu_mul_row<float>,    silu_mul_row<std::uint16_t>, gelu_mul_row<float>, gelu_mul_row<std::uint16_t>,
-          gelu_tanh_mul_row<float>, gelu_tanh_mul_row<std::uint16_t>,
+  return {rms_norm_row<float>,
+          rms_norm_row<std::uint16_t>,
+          rope_row<float>,
+          rope_row<std::uint16_t>,
+          silu_mul_row<float>,
+          silu_mul_row<std::uint16_t>,
+          gelu_mul_row<float>,
+          gelu_mul_row<std::uint16_t>,
+          gelu_tanh_mul_row<float>,
+          gelu_tanh_mul_row<std::uint16_t>,
           hwy::TargetName(HWY_TARGET)};
 }
 

@@ -8,10 +8,12 @@
 namespace charm::kernels {
 
 struct RowKernels {
-  void (*rms_norm_f32)(const float* x, const float* w, float offset, float eps, float* out, std::int64_t width);
-  void (*rms_norm_bf16)(const std::uint16_t* x, const std::uint16_t* w, float offset, float eps, std::uint16_t* out,
-                        std::int64_t width);
-  void (*rope_f32)(const float* x, const float* cos, const float* sin, float* out, std::int64_t half);
+  void (*rms_norm_f32)(const float* x, const float* w, float offset, float eps, float* out,
+                       std::int64_t width);
+  void (*rms_norm_bf16)(const std::uint16_t* x, const std::uint16_t* w, float offset, float eps,
+                        std::uint16_t* out, std::int64_t width);
+  void (*rope_f32)(const float* x, const float* cos, const float* sin, float* out,
+                   std::int64_t half);
   void (*rope_bf16)(const std::uint16_t* x, const float* cos, const float* sin, std::uint16_t* out,
                     std::int64_t half);
   void (*silu_mul_f32)(float* gate, const float* up, std::int64_t width);

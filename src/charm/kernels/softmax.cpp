@@ -21,13 +21,15 @@ double softmax_weights_row(const float* logits, std::int64_t count, float scale,
   float largest = logits[0];
   if (whole > 0) {
     auto most = hn::LoadU(d, logits);
-    for (std::int64_t i = lanes; i < whole; i += lanes) most = hn::Max(most, hn::LoadU(d, logits + i));
+    for (std::int64_t i = lanes; i < whole; i += lanes)
+      most = hn::Max(most, hn::LoadU(d, logits + i));
     largest = hn::GetLane(hn::MaxOfLanes(d, most));
   }
   for (std::int64_t i = whole; i < count; ++i) largest = std::max(largest, logits[i]);
   const auto largest_v = hn::Set(d, largest);
   const auto scale_v = hn::Set(d, scale);
-  const auto lowest = hn::Set(d, -100.0f);  // Highway's Exp is made for finite values; this is 0 beside 1
+  const auto lowest =
+      hn::Set(d, -100.0f);  // Highway's Exp is made for finite values; this is 0 beside 1
   double total = 0.0;
   constexpr std::int64_t kRun = 64;  // vectors summed in float32 before they join the float64 sum
   for (std::int64_t begin = 0; begin < whole; begin += kRun * lanes) {

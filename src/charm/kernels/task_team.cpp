@@ -12,8 +12,8 @@
 namespace charm::kernels {
 namespace {
 
-/// About a hundred microseconds. Giving way (sched_yield) between looking and sleeping would hand a processor to other programs for
-/// milliseconds; a sleeper that is woken gets it back at once.
+/// About a hundred microseconds. Giving way (sched_yield) between looking and sleeping would hand a
+/// processor to other programs for milliseconds; a sleeper that is woken gets it back at once.
 constexpr int kLooks = 4000;
 
 void pause_briefly() {
@@ -68,13 +68,17 @@ class Team {
   }
 
   std::int64_t num_threads() const { return num_threads_.load(std::memory_order_relaxed); }
-  void set_num_threads(std::int64_t threads) { num_threads_.store(std::max<std::int64_t>(1, threads), std::memory_order_relaxed); }
+  void set_num_threads(std::int64_t threads) {
+    num_threads_.store(std::max<std::int64_t>(1, threads), std::memory_order_relaxed);
+  }
 
   void run(std::int64_t parts, internal::Part part, const void* body) {
     Call call{part, body};
     std::unique_lock lock(busy_, std::defer_lock);
-    const std::int64_t helpers = parts > 1 && !inside_part && lock.try_lock() ? have_helpers(parts - 1) : 0;
-    if (helpers > 0) unfinished_.store(static_cast<std::uint32_t>(helpers), std::memory_order_relaxed);
+    const std::int64_t helpers =
+        parts > 1 && !inside_part && lock.try_lock() ? have_helpers(parts - 1) : 0;
+    if (helpers > 0)
+      unfinished_.store(static_cast<std::uint32_t>(helpers), std::memory_order_relaxed);
     for (std::int64_t h = 0; h < helpers; ++h) {
       Helper& helper = *helpers_[static_cast<std::size_t>(h)];
       helper.call = &call;
@@ -85,7 +89,8 @@ class Team {
     if (parts > 0) call.run(0);
     for (std::int64_t rest = helpers + 1; rest < parts; ++rest) call.run(rest);
     if (helpers > 0) {
-      for (std::uint32_t left = unfinished_.load(std::memory_order_acquire); left != 0; left = unfinished_.load(std::memory_order_acquire))
+      for (std::uint32_t left = unfinished_.load(std::memory_order_acquire); left != 0;
+           left = unfinished_.load(std::memory_order_acquire))
         wait_while(unfinished_, left);
     }
     if (call.failure) std::rethrow_exception(call.failure);
@@ -124,6 +129,8 @@ class Team {
 void set_num_threads(std::int64_t threads) { Team::instance().set_num_threads(threads); }
 std::int64_t num_threads() { return Team::instance().num_threads(); }
 
-void internal::run_parts(std::int64_t parts, Part part, const void* body) { Team::instance().run(parts, part, body); }
+void internal::run_parts(std::int64_t parts, Part part, const void* body) {
+  Team::instance().run(parts, part, body);
+}
 
 }  // namespace charm::kernels

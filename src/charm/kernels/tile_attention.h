@@ -7,11 +7,12 @@
 #include "charm/kernels/attention_pack.h"
 #include "charm/kernels/attention_tile.h"
 
-// Attention of one tile, block of keys after block of keys: what attention.cpp and cached_attention.cpp share. Internal to this
-// folder.
+// Attention of one tile, block of keys after block of keys: what attention.cpp and
+// cached_attention.cpp share. Internal to this folder.
 namespace charm::kernels {
 
-/// Query rows of one tile and where their output goes. Either rows are consecutive tokens of one head, or heads of one token.
+/// Query rows of one tile and where their output goes. Either rows are consecutive tokens of one
+/// head, or heads of one token.
 template <typename Element>
 struct TileRows {
   const Element* queries = nullptr;
@@ -41,7 +42,8 @@ struct TileScratch {
 template <typename Element>
 PackFormat pack_format(std::int64_t head_dim);
 
-/// start, attend for each block in order, finish. A row's bits depend on its query and the blocks, not on the rows beside it.
+/// start, attend for each block in order, finish. A row's bits depend on its query and the blocks,
+/// not on the rows beside it.
 template <typename Element>
 class TileAttention {
  public:

@@ -46,8 +46,8 @@ HWY_INLINE void add_step(const std::uint32_t* a, std::int64_t a_stride, const st
 /// kRows rows times `kVectors` vectors of columns, held in registers over all steps.
 template <bool kPairs, int kVectors, int kRows>
 void product_strip(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
-                              std::int64_t b_stride, std::int64_t steps, float* c,
-                              std::int64_t c_stride, const float* keep) {
+                   std::int64_t b_stride, std::int64_t steps, float* c, std::int64_t c_stride,
+                   const float* keep) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   Vec sum[kRows][kVectors];

@@ -52,12 +52,14 @@ void product_bf16(const std::uint32_t* a, std::int64_t a_stride, const std::uint
                   std::int64_t b_stride, std::int64_t steps, float* c, std::int64_t c_stride,
                   std::int64_t rows, std::int64_t columns, const float* keep) {
   // By the number of rows less one.
-  constexpr decltype(&product_strip<1>) kStrips[kProductRows] = {product_strip<1>, product_strip<2>, product_strip<3>,
-                                                                 product_strip<4>, product_strip<5>, product_strip<6>};
+  constexpr decltype(&product_strip<1>) kStrips[kProductRows] = {
+      product_strip<1>, product_strip<2>, product_strip<3>,
+      product_strip<4>, product_strip<5>, product_strip<6>};
   for (std::int64_t n = 0; n < columns; n += kProductColumns) {
     for (std::int64_t r = 0; r < rows; r += kProductRows) {
-      kStrips[std::min(rows - r, kProductRows) - 1](a + r * a_stride, a_stride, b + n, b_stride, steps, c + r * c_stride + n,
-                                                    c_stride, keep == nullptr ? nullptr : keep + r);
+      kStrips[std::min(rows - r, kProductRows) - 1](a + r * a_stride, a_stride, b + n, b_stride,
+                                                    steps, c + r * c_stride + n, c_stride,
+                                                    keep == nullptr ? nullptr : keep + r);
     }
   }
 }

@@ -100,7 +100,8 @@ HWY_INLINE V gelu(D d, V z) {
   V sum = hn::Set(d, kErfA[4]);
   for (int i = 3; i >= 0; --i) sum = hn::MulAdd(sum, t, hn::Set(d, kErfA[i]));
   const V exponent = hn::Mul(hn::Mul(x, x), hn::Set(d, -kLog2E));
-  const V half_tail = hn::Mul(hn::Mul(sum, t), hn::Mul(exp2_or_zero(d, exponent), hn::Set(d, 0.5f)));  // (1 - erf(x)) / 2
+  const V half_tail = hn::Mul(
+      hn::Mul(sum, t), hn::Mul(exp2_or_zero(d, exponent), hn::Set(d, 0.5f)));  // (1 - erf(x)) / 2
   return hn::Mul(z, hn::IfThenElse(hn::Lt(z, hn::Zero(d)), half_tail, hn::Sub(one, half_tail)));
 }
 
@@ -110,7 +111,8 @@ HWY_INLINE V gelu_tanh(D d, V z) {
   namespace hn = hwy::HWY_NAMESPACE;
   const V inner = hn::MulAdd(hn::Mul(hn::Set(d, kGeluCubic), hn::Mul(z, z)), z, z);
   const V exponent = hn::Min(hn::Mul(hn::Set(d, kGeluScale), inner), hn::Set(d, kLargestExponent));
-  return hn::Div(z, hn::Add(hn::Set(d, 1.0f), exp2_or_zero(d, hn::Mul(exponent, hn::Set(d, kLog2E)))));
+  return hn::Div(z,
+                 hn::Add(hn::Set(d, 1.0f), exp2_or_zero(d, hn::Mul(exponent, hn::Set(d, kLog2E)))));
 }
 
 }  // namespace HWY_NAMESPACE

@@ -23,7 +23,8 @@ class DecoderCausalLM final : public CausalLM {
         cache_(decoder_.cache_shape(), num_blocks) {}
 
   std::span<const float> step(const batch::CachedBatch& batch) override {
-    return tensor::with_device_errors("try a smaller --cache-memory", [&] { return next_logits(batch); });
+    return tensor::with_device_errors("try a smaller --cache-memory",
+                                      [&] { return next_logits(batch); });
   }
 
   std::span<const float> next_logits(const batch::CachedBatch& batch) {
@@ -31,10 +32,13 @@ class DecoderCausalLM final : public CausalLM {
     const nn::BatchLayout layout = decoder_.layout(batch, cache_);
     const at::Tensor hidden_SD = decoder_.hidden(layout);
     if (layout.num_responses == 0) return {};
-    logits_SV_ = decoder_.logits(hidden_SD).narrow(0, 0, layout.num_responses).to(at::kCPU).contiguous();
+    logits_SV_ =
+        decoder_.logits(hidden_SD).narrow(0, 0, layout.num_responses).to(at::kCPU).contiguous();
     if (at::isnan(logits_SV_).any().item<bool>()) {
-      throw Error(ErrorKind::kInput, "the model gave a logit that is no number; expected finite ones{}",
-                  config().stored_dtype == "float16" ? ": float16 weights may overflow, try --dtype float32" : "");
+      throw Error(
+          ErrorKind::kInput, "the model gave a logit that is no number; expected finite ones{}",
+          config().stored_dtype == "float16" ? ": float16 weights may overflow, try --dtype float32"
+                                             : "");
     }
     return {logits_SV_.const_data_ptr<float>(), static_cast<std::size_t>(logits_SV_.numel())};
   }
@@ -46,11 +50,15 @@ class DecoderCausalLM final : public CausalLM {
 
   std::int64_t block_tokens() const override { return nn::KvCache::kBlockTokens; }
   std::int64_t num_blocks() const override { return cache_.num_blocks(); }
-  std::int64_t block_bytes() const override { return nn::KvCache::block_bytes(decoder_.cache_shape()); }
+  std::int64_t block_bytes() const override {
+    return nn::KvCache::block_bytes(decoder_.cache_shape());
+  }
   std::int64_t vocab_size() const override { return config().vocab_size; }
   std::int64_t max_positions() const override { return config().max_positions; }
   std::vector<std::int32_t> eos_token_ids() const override { return config().eos_token_ids; }
-  std::vector<std::pair<std::string, std::string>> provenance() const override { return provenance_; }
+  std::vector<std::pair<std::string, std::string>> provenance() const override {
+    return provenance_;
+  }
 
  private:
   const DecoderConfig& config() const { return decoder_.config(); }
@@ -63,24 +71,30 @@ class DecoderCausalLM final : public CausalLM {
 
 }  // namespace
 
-std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir, const CausalLMOptions& options) {
+std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir,
+                                         const CausalLMOptions& options) {
   const DecoderConfig config = load_model_config(model_dir);
   if (config.head != HeadKind::kNone) {
     throw Error(ErrorKind::kInput,
-                "{}: {} is a reward model: it gives scores and cannot write text; expected the folder of a causal LM (...ForCausalLM)",
+                "{}: {} is a reward model: it gives scores and cannot write text; expected the "
+                "folder of a causal LM (...ForCausalLM)",
                 model_dir.string(), config.architecture);
   }
-  LoadedDecoder loaded = load_decoder(
-      model_dir, config, {.dtype = options.dtype, .device = options.device, .threads = options.threads}, /*lm_head=*/true);
+  LoadedDecoder loaded =
+      load_decoder(model_dir, config,
+                   {.dtype = options.dtype, .device = options.device, .threads = options.threads},
+                   /*lm_head=*/true);
   const std::int64_t block_bytes = nn::KvCache::block_bytes(loaded.decoder.cache_shape());
   const std::int64_t num_blocks = std::min(options.cache_bytes / block_bytes, options.max_blocks);
   if (num_blocks < 1) {
-    throw Error(ErrorKind::kResource, "--cache-memory {} bytes: one block of {} tokens takes {} bytes; give more", options.cache_bytes,
-                nn::KvCache::kBlockTokens, block_bytes);
+    throw Error(ErrorKind::kResource,
+                "--cache-memory {} bytes: one block of {} tokens takes {} bytes; give more",
+                options.cache_bytes, nn::KvCache::kBlockTokens, block_bytes);
   }
   const c10::InferenceMode guard;
-  return tensor::with_device_errors("try a smaller --cache-memory",
-                                    [&] { return std::make_unique<DecoderCausalLM>(std::move(loaded), num_blocks); });
+  return tensor::with_device_errors("try a smaller --cache-memory", [&] {
+    return std::make_unique<DecoderCausalLM>(std::move(loaded), num_blocks);
+  });
 }
 
 }  // namespace charm::model

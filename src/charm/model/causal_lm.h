@@ -15,16 +15,17 @@ namespace charm::model {
 
 // S sequences whose logits are wanted, V vocabulary.
 
-/// A model that gives the next token's logits, with a cache of keys and values. A fake one serves tests.
-/// On CPU logits are a function of the sequence's tokens alone, bit for bit, whatever runs beside it and in which pieces the
-/// sequence was filled in. Not safe for concurrent calls on one object.
+/// A model that gives the next token's logits, with a cache of keys and values. A fake one serves
+/// tests. On CPU logits are a function of the sequence's tokens alone, bit for bit, whatever runs
+/// beside it and in which pieces the sequence was filled in. Not safe for concurrent calls on one
+/// object.
 class CausalLM {
  public:
   virtual ~CausalLM() = default;
 
   /// Runs the sequences' tokens and adds them to the cache.
-  /// @return [S, V] logits behind the last token of each sequence that wants them, in order; valid until the next call.
-  /// Throws kInput when a logit is NaN.
+  /// @return [S, V] logits behind the last token of each sequence that wants them, in order; valid
+  /// until the next call. Throws kInput when a logit is NaN.
   virtual std::span<const float> step(const batch::CachedBatch& batch) = 0;
 
   /// Makes cache block `to` a copy of `from`.
@@ -43,16 +44,19 @@ class CausalLM {
 };
 
 struct CausalLMOptions {
-  DTypeChoice dtype = DTypeChoice::kAuto;     ///< auto: bfloat16 where the machine has native bf16, float32 otherwise
-  DeviceChoice device = DeviceChoice::kAuto;  ///< auto: cuda when built for it and present
-  int threads = 0;                            ///< 0: all processors of this process
+  DTypeChoice dtype =
+      DTypeChoice::kAuto;  ///< auto: bfloat16 where the machine has native bf16, float32 otherwise
+  DeviceChoice device = DeviceChoice::kAuto;         ///< auto: cuda when built for it and present
+  int threads = 0;                                   ///< 0: all processors of this process
   std::int64_t cache_bytes = std::int64_t{2} << 30;  ///< most memory for keys and values
-  /// No more than this many blocks of cache are of use to the caller: a small job takes no more than it needs.
+  /// No more than this many blocks of cache are of use to the caller: a small job takes no more
+  /// than it needs.
   std::int64_t max_blocks = std::int64_t{1} << 30;
 };
 
-/// Reads a Hugging Face folder of a causal LM. Throws kInput for anything that would give wrong text (among it: a reward model's
-/// folder), kResource when `cache_bytes` holds no block.
-std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir, const CausalLMOptions& options);
+/// Reads a Hugging Face folder of a causal LM. Throws kInput for anything that would give wrong
+/// text (among it: a reward model's folder), kResource when `cache_bytes` holds no block.
+std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir,
+                                         const CausalLMOptions& options);
 
 }  // namespace charm::model

@@ -71,7 +71,8 @@ double ConfigReader::positive(std::string_view key) const {
 
 std::vector<double> ConfigReader::positives(std::string_view key) const {
   const json* value = find(key);
-  if (value == nullptr || !value->is_array() || !std::all_of(value->begin(), value->end(), is_positive)) {
+  if (value == nullptr || !value->is_array() ||
+      !std::all_of(value->begin(), value->end(), is_positive)) {
     fail(key, "", "a list of positive numbers");
   }
   return value->get<std::vector<double>>();

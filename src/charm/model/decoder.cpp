@@ -29,8 +29,9 @@ struct Decoder::State {
   double embedding_scale = 1.0;  ///< as the model's dtype holds it
   std::vector<nn::HeadLayer> head;
   nn::GatedHead gated_head;  ///< those of a head with a gating network
-  nn::Linear lm_head;  ///< causal LMs only
-  std::vector<nn::RopeFrequencies> ropes;  ///< the model's own, then the local one where there is one
+  nn::Linear lm_head;        ///< causal LMs only
+  std::vector<nn::RopeFrequencies>
+      ropes;  ///< the model's own, then the local one where there is one
   std::vector<nn::DecoderBlock> blocks;
   nn::BlockWorkspace workspace;
 };
@@ -41,12 +42,16 @@ nn::NormRule norm_rule(const DecoderConfig& config) {
   return {.eps = config.rms_norm_eps, .weight_offset = config.norms_add_one ? 1.0 : 0.0};
 }
 
-nn::Linear make_linear(const at::Tensor& weight_OI, const at::Tensor& bias_O, nn::Mode mode, nn::GemmBackend backend) {
-  return mode == nn::Mode::kInference ? nn::Linear::packed(weight_OI, bias_O, backend) : nn::Linear::plain(weight_OI, bias_O);
+nn::Linear make_linear(const at::Tensor& weight_OI, const at::Tensor& bias_O, nn::Mode mode,
+                       nn::GemmBackend backend) {
+  return mode == nn::Mode::kInference ? nn::Linear::packed(weight_OI, bias_O, backend)
+                                      : nn::Linear::plain(weight_OI, bias_O);
 }
 
 nn::JoinedWeights join(const BlockWeights& weights, nn::Activation activation) {
-  const auto joined = [](const std::vector<at::Tensor>& parts) { return parts.front().defined() ? at::cat(parts) : at::Tensor(); };
+  const auto joined = [](const std::vector<at::Tensor>& parts) {
+    return parts.front().defined() ? at::cat(parts) : at::Tensor();
+  };
   return {.qkv = joined({weights.q_HED, weights.k_KED, weights.v_KED}),
           .qkv_bias = joined({weights.q_bias, weights.k_bias, weights.v_bias}),
           .o = weights.o_DHE,
@@ -58,16 +63,19 @@ nn::JoinedWeights join(const BlockWeights& weights, nn::Activation activation) {
           .activation = activation};
 }
 
-nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer, const BlockWeights& weights, nn::Mode mode,
-                          nn::GemmBackend backend) {
-  const auto linear = [&](const at::Tensor& weight, const at::Tensor& bias) { return make_linear(weight, bias, mode, backend); };
+nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer,
+                          const BlockWeights& weights, nn::Mode mode, nn::GemmBackend backend) {
+  const auto linear = [&](const at::Tensor& weight, const at::Tensor& bias) {
+    return make_linear(weight, bias, mode, backend);
+  };
   nn::BlockParts parts;
   parts.layer = layer;
   parts.num_heads = config.num_heads;
   parts.num_kv_heads = config.num_kv_heads;
   parts.norm = norm_rule(config);
   const std::int64_t window = config.windows.empty() ? 0 : config.windows.at(layer);
-  parts.attention = {.scale = config.attention_scale, .window = window, .softcap = config.attention_softcap};
+  parts.attention = {
+      .scale = config.attention_scale, .window = window, .softcap = config.attention_softcap};
   parts.rope = window > 0 && config.local_rope ? 1 : 0;
   // In Mode::kGpu a norm's offset is added once, in float32 as `rms_norm` does.
   const auto norm = [&](const at::Tensor& weight) {
@@ -88,19 +96,20 @@ nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer, const 
   parts.k = linear(weights.k_KED, weights.k_bias);
   parts.v = linear(weights.v_KED, weights.v_bias);
   parts.o = linear(weights.o_DHE, weights.o_bias);
-  parts.gated = mode == nn::Mode::kInference
-                    ? nn::GatedLinear::packed(weights.gate_FD, weights.gate_bias, weights.up_FD, weights.up_bias, config.activation,
-                                              backend)
-                    : nn::GatedLinear::plain(linear(weights.gate_FD, weights.gate_bias), linear(weights.up_FD, weights.up_bias),
-                                             config.activation);
+  parts.gated =
+      mode == nn::Mode::kInference
+          ? nn::GatedLinear::packed(weights.gate_FD, weights.gate_bias, weights.up_FD,
+                                    weights.up_bias, config.activation, backend)
+          : nn::GatedLinear::plain(linear(weights.gate_FD, weights.gate_bias),
+                                   linear(weights.up_FD, weights.up_bias), config.activation);
   parts.down = linear(weights.down_DF, weights.down_bias);
   return parts;
 }
 
 /// The file's memory behind the weights that were packed.
 void let_go(const BlockWeights& weights) {
-  for (const at::Tensor& weight : {weights.q_HED, weights.k_KED, weights.v_KED, weights.o_DHE, weights.gate_FD, weights.up_FD,
-                                   weights.down_DF}) {
+  for (const at::Tensor& weight : {weights.q_HED, weights.k_KED, weights.v_KED, weights.o_DHE,
+                                   weights.gate_FD, weights.up_FD, weights.down_DF}) {
     tensor::let_go(weight);
   }
 }
@@ -116,17 +125,19 @@ nn::GatedHead make_gated_head(const std::vector<nn::HeadLayer>& layers, double t
 
 }  // namespace
 
-Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode, nn::GemmBackend backend, nn::AttentionKernel attention)
+Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode,
+                 nn::GemmBackend backend, nn::AttentionKernel attention)
     : config_(std::move(config)), state_(std::make_unique<State>()) {
-  CHARM_CHECK(static_cast<std::int64_t>(weights.blocks.size()) == config_.num_layers, "{} blocks for {} layers",
-              weights.blocks.size(), config_.num_layers);
+  CHARM_CHECK(static_cast<std::int64_t>(weights.blocks.size()) == config_.num_layers,
+              "{} blocks for {} layers", weights.blocks.size(), config_.num_layers);
   const bool inference = mode == nn::Mode::kInference;
   CHARM_CHECK(!inference || weights.embed_VD.is_cpu(), "inference mode needs weights on the CPU");
   state_->layout = {mode, weights.embed_VD.device(), attention, attention_heads(config_)};
   state_->embed_VD = weights.embed_VD;
   // Rounded as transformers does: sqrt(3072) = 55.4 is 55.5 in bfloat16.
-  state_->embedding_scale =
-      at::scalar_tensor(config_.embedding_scale, at::kFloat).to(weights.embed_VD.scalar_type()).item<double>();
+  state_->embedding_scale = at::scalar_tensor(config_.embedding_scale, at::kFloat)
+                                .to(weights.embed_VD.scalar_type())
+                                .item<double>();
   state_->final_norm_D = weights.final_norm_D;
   state_->head = weights.head;
   for (nn::HeadLayer& layer : state_->head) {
@@ -134,15 +145,20 @@ Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode, nn
     layer.weight_OI = layer.weight_OI.to(at::kFloat);
     if (layer.bias_O.defined()) layer.bias_O = layer.bias_O.to(at::kFloat);
   }
-  if (config_.head == HeadKind::kGated) state_->gated_head = make_gated_head(state_->head, config_.gate_temperature);
-  if (weights.lm_head_VD.defined()) state_->lm_head = make_linear(weights.lm_head_VD, at::Tensor(), mode, backend);
+  if (config_.head == HeadKind::kGated)
+    state_->gated_head = make_gated_head(state_->head, config_.gate_temperature);
+  if (weights.lm_head_VD.defined())
+    state_->lm_head = make_linear(weights.lm_head_VD, at::Tensor(), mode, backend);
   state_->ropes.push_back(rope_frequencies(config_.rope, config_.head_dim));
-  if (config_.local_rope) state_->ropes.push_back(rope_frequencies(*config_.local_rope, config_.head_dim));
-  for (nn::RopeFrequencies& rope : state_->ropes) rope.inverse_F = rope.inverse_F.to(weights.embed_VD.device());
+  if (config_.local_rope)
+    state_->ropes.push_back(rope_frequencies(*config_.local_rope, config_.head_dim));
+  for (nn::RopeFrequencies& rope : state_->ropes)
+    rope.inverse_F = rope.inverse_F.to(weights.embed_VD.device());
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
     state_->blocks.emplace_back(make_parts(config_, layer, weights.blocks[layer], mode, backend));
     if (inference) let_go(weights.blocks[layer]);
-    weights.blocks[layer] = BlockWeights();  // packed copies replace the originals one block at a time
+    weights.blocks[layer] =
+        BlockWeights();  // packed copies replace the originals one block at a time
   }
   if (inference) tensor::let_go(weights.embed_VD);  // rows come back as they are looked up
 }
@@ -162,18 +178,21 @@ nn::BatchLayout Decoder::plain_layout(const batch::PackedBatch& batch) const {
   const auto make = [&](const batch::PackedBatch& packed, std::int64_t num_kept) {
     return nn::make_layout(packed, state_->ropes, state_->layout, num_kept);
   };
-  // Where angles depend on a sequence's length, sequences of different lengths cannot share a prompt's keys.
+  // Where angles depend on a sequence's length, sequences of different lengths cannot share a
+  // prompt's keys.
   const std::int64_t longest = state_->ropes.front().fixed_up_to;
-  const bool shared = std::all_of(batch.responses.begin(), batch.responses.end(), [&](const batch::Segment& s) {
-    return s.prompt_length == 0 || s.prompt_length + s.response_length <= longest;
-  });
+  const bool shared =
+      std::all_of(batch.responses.begin(), batch.responses.end(), [&](const batch::Segment& s) {
+        return s.prompt_length == 0 || s.prompt_length + s.response_length <= longest;
+      });
   if (!shared) return make(batch::unshare_long_prompts(batch, longest), 0);
   if (state_->layout.mode == nn::Mode::kAutograd) return make(batch, 0);
   // The prompt that the batch before left, if this one begins with it.
   const std::vector<std::int32_t>& kept = state_->workspace.kept_prompt().ids;
-  const bool begins_with_it = !kept.empty() && !batch.prompts.empty() && batch.prompts.front().response_begin == 0 &&
-                              batch.prompts.front().response_length == static_cast<std::int64_t>(kept.size()) &&
-                              std::equal(kept.begin(), kept.end(), batch.ids.begin());
+  const bool begins_with_it =
+      !kept.empty() && !batch.prompts.empty() && batch.prompts.front().response_begin == 0 &&
+      batch.prompts.front().response_length == static_cast<std::int64_t>(kept.size()) &&
+      std::equal(kept.begin(), kept.end(), batch.ids.begin());
   return make(batch, begins_with_it ? static_cast<std::int64_t>(kept.size()) : 0);
 }
 
@@ -185,13 +204,17 @@ nn::KvCacheShape Decoder::cache_shape() const {
   return {.num_layers = config_.num_layers,
           .num_kv_heads = config_.num_kv_heads,
           .head_dim = config_.head_dim,
-          .options = at::TensorOptions().dtype(state_->embed_VD.scalar_type()).device(state_->embed_VD.device()),
+          .options = at::TensorOptions()
+                         .dtype(state_->embed_VD.scalar_type())
+                         .device(state_->embed_VD.device()),
           .packed = state_->layout.mode == nn::Mode::kInference};
 }
 
 at::Tensor Decoder::embed(const nn::BatchLayout& layout) const {
-  // The pad token's row gets no gradient, as in transformers (nn.Embedding with padding_idx), even where pad is the closing token.
-  const at::Tensor x_TD = at::embedding(state_->embed_VD, layout.ids_T, /*padding_idx=*/config_.pad_token_id);
+  // The pad token's row gets no gradient, as in transformers (nn.Embedding with padding_idx), even
+  // where pad is the closing token.
+  const at::Tensor x_TD =
+      at::embedding(state_->embed_VD, layout.ids_T, /*padding_idx=*/config_.pad_token_id);
   return state_->embedding_scale == 1.0 ? x_TD : x_TD * state_->embedding_scale;
 }
 
@@ -201,20 +224,25 @@ double Decoder::embedding_scale() const { return state_->embedding_scale; }
 
 at::Tensor Decoder::block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout,
                           nn::BlockRows rows) const {
-  const bool overwritten = state_->layout.mode != nn::Mode::kAutograd && rows == nn::BlockRows::kAll;
+  const bool overwritten =
+      state_->layout.mode != nn::Mode::kAutograd && rows == nn::BlockRows::kAll;
   return run_block(index, overwritten ? x_TD.clone() : x_TD, layout, rows);
 }
 
-at::Tensor Decoder::run_block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout, nn::BlockRows rows) const {
-  return state_->blocks.at(static_cast<std::size_t>(index)).forward(x_TD, layout, rows, state_->workspace);
+at::Tensor Decoder::run_block(std::int64_t index, const at::Tensor& x_TD,
+                              const nn::BatchLayout& layout, nn::BlockRows rows) const {
+  return state_->blocks.at(static_cast<std::size_t>(index))
+      .forward(x_TD, layout, rows, state_->workspace);
 }
 
 at::Tensor Decoder::head(const at::Tensor& x_SD) const {
-  return nn::norm_and_head(x_SD, state_->final_norm_D, state_->head, norm_rule(config_), state_->layout.mode);
+  return nn::norm_and_head(x_SD, state_->final_norm_D, state_->head, norm_rule(config_),
+                           state_->layout.mode);
 }
 
 at::Tensor Decoder::logits(const at::Tensor& x_SD) const {
-  const at::Tensor normed = nn::rms_norm(x_SD, state_->final_norm_D, norm_rule(config_), state_->layout.mode);
+  const at::Tensor normed =
+      nn::rms_norm(x_SD, state_->final_norm_D, norm_rule(config_), state_->layout.mode);
   const at::Tensor logits_SV = state_->lm_head.forward(normed).to(at::kFloat);
   const double cap = config_.final_logit_softcap;
   return cap == 0.0 ? logits_SV : (logits_SV / cap).tanh() * cap;
@@ -238,7 +266,8 @@ at::Tensor Decoder::hidden(const nn::BatchLayout& layout) const {
 at::Tensor Decoder::forward(const nn::BatchLayout& layout) const {
   const at::Tensor x = hidden(layout);
   if (!layout.gate_of_S.defined()) return head(x);
-  return nn::norm_and_gated_head(x.narrow(0, 0, layout.gate_of_S.size(0)), x.index_select(0, layout.gate_of_S), state_->final_norm_D,
+  return nn::norm_and_gated_head(x.narrow(0, 0, layout.gate_of_S.size(0)),
+                                 x.index_select(0, layout.gate_of_S), state_->final_norm_D,
                                  state_->gated_head, norm_rule(config_), state_->layout.mode);
 }
 
@@ -246,12 +275,14 @@ nn::AttentionHeads attention_heads(const DecoderConfig& config) {
   return {config.num_heads, config.num_kv_heads, config.head_dim};
 }
 
-nn::AttentionKernel choose_attention_kernel(const DecoderConfig& config, at::ScalarType dtype, const at::Device& device) {
+nn::AttentionKernel choose_attention_kernel(const DecoderConfig& config, at::ScalarType dtype,
+                                            const at::Device& device) {
   std::set<std::int64_t> windows(config.windows.begin(), config.windows.end());
   if (windows.empty()) windows.insert(0);
   std::vector<nn::AttentionRule> rules;
   for (const std::int64_t window : windows) {
-    rules.push_back({.scale = config.attention_scale, .window = window, .softcap = config.attention_softcap});
+    rules.push_back(
+        {.scale = config.attention_scale, .window = window, .softcap = config.attention_softcap});
   }
   return nn::choose_attention_kernel(attention_heads(config), rules, dtype, device);
 }
@@ -261,7 +292,8 @@ nn::GemmBackend choose_gemm_backend(const DecoderWeights& weights) {
   std::vector<at::Tensor> shapes;
   if (weights.lm_head_VD.defined()) shapes.push_back(weights.lm_head_VD);
   for (const BlockWeights& block : weights.blocks) {
-    for (const at::Tensor& weight : {block.q_HED, block.k_KED, block.o_DHE, block.gate_FD, block.down_DF}) {
+    for (const at::Tensor& weight :
+         {block.q_HED, block.k_KED, block.o_DHE, block.gate_FD, block.down_DF}) {
       if (seen.emplace(weight.size(0), weight.size(1)).second) shapes.push_back(weight);
     }
   }
@@ -271,10 +303,14 @@ nn::GemmBackend choose_gemm_backend(const DecoderWeights& weights) {
     bool same = true;
     for (const at::Tensor& weight : shapes) same = same && nn::is_row_invariant(backend, weight);
     if (same) return backend;
-    log::warning("matrix products by {} change a row's bits with its place in the batch on this machine; trying the next",
-                 nn::gemm_backend_name(backend));
+    log::warning(
+        "matrix products by {} change a row's bits with its place in the batch on this machine; "
+        "trying the next",
+        nn::gemm_backend_name(backend));
   }
-  throw Error(ErrorKind::kResource, "no matrix product of this machine gives a row the same bits in every batch; try --dtype float32");
+  throw Error(ErrorKind::kResource,
+              "no matrix product of this machine gives a row the same bits in every batch; try "
+              "--dtype float32");
 }
 
 }  // namespace charm::model

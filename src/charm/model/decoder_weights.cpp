@@ -46,8 +46,7 @@ void check_names(const SafetensorsFolder& folder, const std::vector<WeightSlot>&
     if (slot.kind == WeightShape::kHead) {
       throw Error(ErrorKind::kInput,
                   "{}: tensor '{}' [{}] is missing: without it the model has no reward head, and a "
-                  "random one is never used; "
-                  "expected the weights of a {}",
+                  "random one is never used; expected the weights of a {}",
                   model_dir.string(), slot.name, fmt::join(slot.shape, ", "), config.architecture);
     }
     missing.push_back(slot.name);
@@ -96,7 +95,8 @@ at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
                 file.path().string(), slot.name, *bad);
   }
   // The head runs in float32 whatever the trunk does, so it keeps what the file holds.
-  const at::ScalarType dtype = slot.kind == WeightShape::kHead ? at::ScalarType::Float : options.dtype;
+  const at::ScalarType dtype =
+      slot.kind == WeightShape::kHead ? at::ScalarType::Float : options.dtype;
   if (upload != nullptr) {
     at::Tensor sent = upload->upload(view, dtype);
     tensor::let_go(view);  // its bytes are in the page-locked buffers or gone
@@ -133,14 +133,17 @@ DecoderWeights load_weights(const fs::path& model_dir, const DecoderConfig& conf
                   "(tie_word_embeddings): the model cannot write text",
                   model_dir.string(), kOutputLayer);
     }
-    slots.push_back({std::string(kOutputLayer), WeightShape::kEmbedding,
-                     {config.vocab_size, config.hidden_size}, &weights.lm_head_VD});
+    slots.push_back({std::string(kOutputLayer),
+                     WeightShape::kEmbedding,
+                     {config.vocab_size, config.hidden_size},
+                     &weights.lm_head_VD});
   }
   check_names(folder, slots, config, options, model_dir);
   std::optional<tensor::DeviceUpload> upload;
   if (!options.device.is_cpu()) upload.emplace(options.device);
   for (const WeightSlot& slot : slots)
-    *slot.tensor = load_tensor(*folder.tensors().at(slot.name), slot, options, upload ? &*upload : nullptr);
+    *slot.tensor =
+        load_tensor(*folder.tensors().at(slot.name), slot, options, upload ? &*upload : nullptr);
   if (upload) upload->finish();
   if (options.lm_head && config.tie_word_embeddings) weights.lm_head_VD = weights.embed_VD;
   return weights;

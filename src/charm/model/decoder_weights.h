@@ -15,12 +15,13 @@ namespace charm::model {
 
 // D model width, H query heads, K key/value heads, E head width, F mlp width, V vocabulary.
 
-/// The tensors of one block, stored values unchanged. Undefined tensors are absent biases and norms.
+/// The tensors of one block, stored values unchanged. Undefined tensors are absent biases and
+/// norms.
 struct BlockWeights {
   at::Tensor input_norm_D, mlp_norm_D;              ///< before attention, before the MLP
   at::Tensor attention_out_norm_D, mlp_out_norm_D;  ///< after them
   at::Tensor q_norm_E, k_norm_E;                    ///< of each head
-  at::Tensor q_HED, k_KED, v_KED;  ///< [H*E, D], [K*E, D], [K*E, D]
+  at::Tensor q_HED, k_KED, v_KED;                   ///< [H*E, D], [K*E, D], [K*E, D]
   at::Tensor q_bias, k_bias, v_bias, o_bias;
   at::Tensor o_DHE;  ///< [D, H*E]
   at::Tensor gate_FD, up_FD, down_DF;
@@ -33,7 +34,8 @@ struct DecoderWeights {
   std::vector<BlockWeights> blocks;
   at::Tensor final_norm_D;
   std::vector<nn::HeadLayer> head;  ///< empty for a causal LM
-  at::Tensor lm_head_VD;  ///< a causal LM's output layer, where asked for; the embedding itself where the two are tied
+  at::Tensor lm_head_VD;  ///< a causal LM's output layer, where asked for; the embedding itself
+                          ///< where the two are tied
 };
 
 /// (Hugging Face name, tensor) of every defined tensor in a fixed order: what is saved, and what an
@@ -42,7 +44,8 @@ std::vector<std::pair<std::string, at::Tensor*>> named_weights(DecoderWeights& w
                                                                const DecoderConfig& config);
 
 struct LoadWeightsOptions {
-  at::ScalarType dtype;  ///< every tensor but the head is converted to this; the head becomes float32
+  at::ScalarType
+      dtype;  ///< every tensor but the head is converted to this; the head becomes float32
   /// Tensors that need no conversion stay in the mapped file: no copy, but they must not be written
   /// to. Good where the weights are repacked anyway; wrong for training.
   bool share_file = false;
@@ -51,19 +54,20 @@ struct LoadWeightsOptions {
   std::int64_t stored_layers = 0;
   /// Read a causal LM's output layer too; throws kInput where there is none.
   bool lm_head = false;
-  /// A GPU receives the tensors one after the other through page-locked memory; the host never holds them all.
+  /// A GPU receives the tensors one after the other through page-locked memory; the host never
+  /// holds them all.
   at::Device device = at::kCPU;
 };
 
-/// Reads safetensors (one file or indexed shards) into tensors on `options.device`. Throws kInput for a missing,
-/// extra (head) or misshapen tensor, a wrong dtype, NaN or infinite values, truncated files,
-/// overlapping offsets. lm_head and rotary buffers are ignored.
+/// Reads safetensors (one file or indexed shards) into tensors on `options.device`. Throws kInput
+/// for a missing, extra (head) or misshapen tensor, a wrong dtype, NaN or infinite values,
+/// truncated files, overlapping offsets. lm_head and rotary buffers are ignored.
 DecoderWeights load_weights(const std::filesystem::path& model_dir, const DecoderConfig& config,
                             const LoadWeightsOptions& options);
 
 /// Fresh weights as transformers 5.17 initialises them (PreTrainedModel._init_weights): norms 1 (0
-/// where the norm adds 1), biases 0, everything else normal with `config.initializer_range`. float32 on CPU; a function of
-/// the config and the seed.
+/// where the norm adds 1), biases 0, everything else normal with `config.initializer_range`.
+/// float32 on CPU; a function of the config and the seed.
 DecoderWeights random_weights(const DecoderConfig& config, std::uint64_t seed);
 
 /// Gives a causal LM a fresh linear head, float32: normal with `config.initializer_range`, as

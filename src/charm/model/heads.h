@@ -23,9 +23,10 @@ struct HeadLayerShape {
 /// A kind of reward head as data. The next one is another entry of the table in heads.cpp.
 struct Head {
   HeadKind kind;
-  std::string_view name;          ///< for files
-  std::string_view title;         ///< for people
-  std::span<const std::string_view> architectures;  ///< of config.json; empty: the families' own names
+  std::string_view name;   ///< for files
+  std::string_view title;  ///< for people
+  std::span<const std::string_view>
+      architectures;  ///< of config.json; empty: the families' own names
   /// Beside `architectures`, a setting whose presence in a causal LM's config.json means this head;
   /// empty: none.
   std::string_view mark;

@@ -15,7 +15,8 @@
 namespace charm::model {
 namespace {
 
-/// float32 means float32 (no TF32, whatever the environment says), and bfloat16 products keep their sums in float32.
+/// float32 means float32 (no TF32, whatever the environment says), and bfloat16 products keep their
+/// sums in float32.
 void use_exact_products() {
   at::globalContext().setAllowTF32CuBLAS(false);
   at::globalContext().setAllowBF16ReductionCuBLAS(false);
@@ -28,9 +29,10 @@ bool use_cuda(DeviceChoice choice) {
   const bool present = at::globalContext().hasCUDA();
   if (choice == DeviceChoice::kCuda && !present) {
     const bool built = c10::impl::hasDeviceGuardImpl(at::kCUDA);
-    throw Error(ErrorKind::kResource, "--device cuda: {}; use --device cpu",
-                built ? "no GPU is visible to this program (no driver, or CUDA_VISIBLE_DEVICES hides it)"
-                      : "this program was built without CUDA (cmake preset cuda)");
+    throw Error(
+        ErrorKind::kResource, "--device cuda: {}; use --device cpu",
+        built ? "no GPU is visible to this program (no driver, or CUDA_VISIBLE_DEVICES hides it)"
+              : "this program was built without CUDA (cmake preset cuda)");
   }
   if (present) use_exact_products();
   return present;
@@ -38,44 +40,59 @@ bool use_cuda(DeviceChoice choice) {
 
 bool computes_in_bfloat16(DTypeChoice dtype, bool on_cuda) {
   switch (dtype) {
-    case DTypeChoice::kFloat32: return false;
-    case DTypeChoice::kBFloat16: return true;
-    case DTypeChoice::kAuto: return on_cuda || nn::has_native_bfloat16();
+    case DTypeChoice::kFloat32:
+      return false;
+    case DTypeChoice::kBFloat16:
+      return true;
+    case DTypeChoice::kAuto:
+      return on_cuda || nn::has_native_bfloat16();
   }
   return false;
 }
 
-LoadedDecoder load_decoder(const std::filesystem::path& model_dir, const DecoderConfig& config, const RewardModelOptions& options,
-                           bool lm_head) {
-  const int threads = options.threads > 0 ? options.threads : static_cast<int>(available_processors());
+LoadedDecoder load_decoder(const std::filesystem::path& model_dir, const DecoderConfig& config,
+                           const RewardModelOptions& options, bool lm_head) {
+  const int threads =
+      options.threads > 0 ? options.threads : static_cast<int>(available_processors());
   kernels::set_num_threads(threads);
   at::set_num_threads(threads);
   const c10::InferenceMode guard;
   const bool cuda = use_cuda(options.device);
   const bool bfloat16 = computes_in_bfloat16(options.dtype, cuda);
-  const LoadWeightsOptions weight_options{
-      .dtype = bfloat16 ? at::kBFloat16 : at::kFloat, .share_file = !cuda, .lm_head = lm_head, .device = cuda ? at::kCUDA : at::kCPU};
+  const LoadWeightsOptions weight_options{.dtype = bfloat16 ? at::kBFloat16 : at::kFloat,
+                                          .share_file = !cuda,
+                                          .lm_head = lm_head,
+                                          .device = cuda ? at::kCUDA : at::kCPU};
   std::vector<std::pair<std::string, std::string>> provenance = {
-      {"architecture", config.architecture}, {"dtype", bfloat16 ? "bfloat16" : "float32"}, {"device", cuda ? "cuda" : "cpu"}};
+      {"architecture", config.architecture},
+      {"dtype", bfloat16 ? "bfloat16" : "float32"},
+      {"device", cuda ? "cuda" : "cpu"}};
   if (cuda) {
-    return tensor::with_device_errors("use a smaller model, or --dtype bfloat16, or --device cpu", [&]() -> LoadedDecoder {
-      DecoderWeights weights = load_weights(model_dir, config, weight_options);
-      const nn::AttentionKernel attention = choose_attention_kernel(config, weight_options.dtype, weights.embed_VD.device());
-      provenance.emplace_back("gemm_backend", "cublas");
-      provenance.emplace_back("attention", nn::attention_kernel_name(attention));
-      log::debug("{}: {} on cuda, attention by {}", model_dir.string(), bfloat16 ? "bfloat16" : "float32",
-                 nn::attention_kernel_name(attention));
-      return {Decoder(config, std::move(weights), nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, attention), std::move(provenance)};
-    });
+    return tensor::with_device_errors(
+        "use a smaller model, or --dtype bfloat16, or --device cpu", [&]() -> LoadedDecoder {
+          DecoderWeights weights = load_weights(model_dir, config, weight_options);
+          const nn::AttentionKernel attention =
+              choose_attention_kernel(config, weight_options.dtype, weights.embed_VD.device());
+          provenance.emplace_back("gemm_backend", "cublas");
+          provenance.emplace_back("attention", nn::attention_kernel_name(attention));
+          log::debug("{}: {} on cuda, attention by {}", model_dir.string(),
+                     bfloat16 ? "bfloat16" : "float32", nn::attention_kernel_name(attention));
+          return {Decoder(config, std::move(weights), nn::Mode::kGpu, nn::GemmBackend::kAtenLinear,
+                          attention),
+                  std::move(provenance)};
+        });
   }
   DecoderWeights weights = load_weights(model_dir, config, weight_options);
   const nn::GemmBackend backend = choose_gemm_backend(weights);
-  if (backend == nn::GemmBackend::kCharm) at::set_num_threads(1);  // what is left to ATen is not worth waking threads of its own
+  if (backend == nn::GemmBackend::kCharm)
+    at::set_num_threads(1);  // what is left to ATen is not worth waking threads of its own
   provenance.emplace_back("gemm_backend", nn::gemm_backend_name(backend));
   provenance.emplace_back("instruction_set", kernels::instruction_set());
-  log::debug("{}: {} on cpu, {} threads, products by {}, kernels for {}", model_dir.string(), bfloat16 ? "bfloat16" : "float32",
-             threads, nn::gemm_backend_name(backend), kernels::instruction_set());
-  return {Decoder(config, std::move(weights), nn::Mode::kInference, backend), std::move(provenance)};
+  log::debug("{}: {} on cpu, {} threads, products by {}, kernels for {}", model_dir.string(),
+             bfloat16 ? "bfloat16" : "float32", threads, nn::gemm_backend_name(backend),
+             kernels::instruction_set());
+  return {Decoder(config, std::move(weights), nn::Mode::kInference, backend),
+          std::move(provenance)};
 }
 
 }  // namespace charm::model

@@ -146,7 +146,8 @@ void require_factors(const ConfigReader& reader, const DecoderConfig& config) {
   const auto pairs = static_cast<std::size_t>(config.head_dim / 2);
   if (config.rope.short_factor.size() == pairs && config.rope.long_factor.size() == pairs) return;
   reader.fail(reader.present("rope_parameters") ? "rope_parameters" : "rope_scaling",
-              fmt::format("short_factor has {} entries and long_factor {}", config.rope.short_factor.size(), config.rope.long_factor.size()),
+              fmt::format("short_factor has {} entries and long_factor {}",
+                          config.rope.short_factor.size(), config.rope.long_factor.size()),
               fmt::format("{} each, half of head_dim", pairs));
 }
 

@@ -34,10 +34,10 @@ struct RopeConfig {
 
 /// See heads.cpp for what each is made of.
 enum class HeadKind {
-  kNone,       ///< a causal LM, which only `train --new-head` accepts
-  kLinear,     ///< transformers' *ForSequenceClassification
-  kTwoLayers,  ///< INF-ORM, Qwen2.5-Math-RM
-  kValueHead,  ///< GRM
+  kNone,        ///< a causal LM, which only `train --new-head` accepts
+  kLinear,      ///< transformers' *ForSequenceClassification
+  kTwoLayers,   ///< INF-ORM, Qwen2.5-Math-RM
+  kValueHead,   ///< GRM
   kRegression,  ///< Eurus-RM, UltraRM
   kGated,       ///< ArmoRM
 };
@@ -59,10 +59,10 @@ struct DecoderConfig {
   bool mlp_bias = false;
   bool tie_word_embeddings = false;
   nn::Activation activation = nn::Activation::kSilu;
-  double embedding_scale = 1.0;    ///< multiplies the embedding's rows
-  bool norms_add_one = false;      ///< norms multiply with 1 + weight
-  double attention_scale = 0.0;    ///< of q.k; 0: 1 / sqrt(head_dim)
-  double attention_softcap = 0.0;  ///< see nn::AttentionRule; 0: none
+  double embedding_scale = 1.0;      ///< multiplies the embedding's rows
+  bool norms_add_one = false;        ///< norms multiply with 1 + weight
+  double attention_scale = 0.0;      ///< of q.k; 0: 1 / sqrt(head_dim)
+  double attention_softcap = 0.0;    ///< see nn::AttentionRule; 0: none
   double final_logit_softcap = 0.0;  ///< of a causal LM's logits: cap * tanh(logits / cap); 0: none
   /// Per layer: a token sees itself and the window-1 positions before it; 0: all of them. Empty: no
   /// layer has a window.

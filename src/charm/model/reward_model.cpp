@@ -14,7 +14,8 @@
 namespace charm::model {
 namespace {
 
-/// Enough rows for products near a large GPU's peak; for an 8B model in bfloat16 about 3 GiB of workspace.
+/// Enough rows for products near a large GPU's peak; for an 8B model in bfloat16 about 3 GiB of
+/// workspace.
 constexpr std::int64_t kGpuBudgetTokens = 16384;
 
 template <typename Work>
@@ -39,25 +40,34 @@ class DecoderRewardModel final : public RewardModel {
   }
 
   int batches_under_way() const override { return decoder_.is_on_gpu() ? 2 : 1; }
-  std::int64_t budget_tokens() const override { return decoder_.is_on_gpu() ? kGpuBudgetTokens : RewardModel::budget_tokens(); }
+  std::int64_t budget_tokens() const override {
+    return decoder_.is_on_gpu() ? kGpuBudgetTokens : RewardModel::budget_tokens();
+  }
   std::int64_t vocab_size() const override { return config().vocab_size; }
   std::int64_t max_positions() const override { return config().max_positions; }
   std::int32_t pad_token_id() const override { return config().pad_token_id; }
   std::vector<std::int32_t> gate_tokens() const override { return config().gate_tokens; }
-  std::vector<std::pair<std::string, std::string>> provenance() const override { return provenance_; }
+  std::vector<std::pair<std::string, std::string>> provenance() const override {
+    return provenance_;
+  }
 
  private:
   const DecoderConfig& config() const { return decoder_.config(); }
 
-  std::vector<float> finish(const nn::HostCopy& scores, const std::vector<std::size_t>& rows) const {
+  std::vector<float> finish(const nn::HostCopy& scores,
+                            const std::vector<std::size_t>& rows) const {
     const at::Tensor host = with_errors([&] { return scores.wait(); });
     const float* data = host.const_data_ptr<float>();
     std::vector<float> result(data, data + host.numel());
     for (std::size_t i = 0; i < result.size(); ++i) {
       if (!std::isfinite(result[i])) {
-        throw Error(ErrorKind::kInput, "the model gave the score {} (row {} of this batch); expected a finite number{}",
-                    result[i], rows[i],
-                    config().stored_dtype == "float16" ? ": float16 weights may overflow, try --dtype float32" : "");
+        throw Error(
+            ErrorKind::kInput,
+            "the model gave the score {} (row {} of this batch); expected a finite number{}",
+            result[i], rows[i],
+            config().stored_dtype == "float16"
+                ? ": float16 weights may overflow, try --dtype float32"
+                : "");
       }
     }
     return result;
@@ -69,14 +79,17 @@ class DecoderRewardModel final : public RewardModel {
 
 }  // namespace
 
-std::unique_ptr<RewardModel> load_reward_model(const std::filesystem::path& model_dir, const RewardModelOptions& options) {
+std::unique_ptr<RewardModel> load_reward_model(const std::filesystem::path& model_dir,
+                                               const RewardModelOptions& options) {
   const DecoderConfig config = load_model_config(model_dir);
   if (config.head == HeadKind::kNone) {
-    throw Error(ErrorKind::kInput, "{}: {} has no score head; train one first: charm train --new-head", model_dir.string(),
-                config.architecture);
+    throw Error(ErrorKind::kInput,
+                "{}: {} has no score head; train one first: charm train --new-head",
+                model_dir.string(), config.architecture);
   }
   LoadedDecoder loaded = load_decoder(model_dir, config, options, /*lm_head=*/false);
-  return std::make_unique<DecoderRewardModel>(std::move(loaded.decoder), std::move(loaded.provenance));
+  return std::make_unique<DecoderRewardModel>(std::move(loaded.decoder),
+                                              std::move(loaded.provenance));
 }
 
 }  // namespace charm::model

@@ -29,7 +29,8 @@ constexpr std::string_view kRopeSettings[] = {"rope_type",
                                               "partial_rotary_factor",
                                               "finetuned"};  // a remark
 
-/// standardize_rope_params: the number beside the rope settings (Phi-3) goes before the one among them, then the model's positions.
+/// standardize_rope_params: the number beside the rope settings (Phi-3) goes before the one among
+/// them, then the model's positions.
 std::int64_t original_positions(const ConfigReader& reader, const ConfigReader& scaling) {
   constexpr std::string_view kKey = "original_max_position_embeddings";
   if (reader.present(kKey)) return reader.integer(kKey, 1);
@@ -81,7 +82,8 @@ void read_longrope(const ConfigReader& reader, const ConfigReader& scaling, Rope
   const double original = static_cast<double>(rope.original_max_position_embeddings);
   const double by_default =
       rope.factor <= 1.0 ? 1.0 : std::sqrt(1.0 + std::log(rope.factor) / std::log(original));
-  if (!std::isfinite(by_default)) scaling.fail("original_max_position_embeddings", "", "a number above 1");
+  if (!std::isfinite(by_default))
+    scaling.fail("original_max_position_embeddings", "", "a number above 1");
   rope.attention_factor = scaling.positive_or("attention_factor", by_default);
 }
 
@@ -174,7 +176,9 @@ RopeConfig read_layer_rope(const ConfigReader& reader, const LayerRopeKeys& keys
     place = "rope_parameters";
   }
   if (rope.kind == RopeKind::kDynamic || rope.kind == RopeKind::kLongRope)
-    reader.fail(place, "rope that depends on the length is not supported where layers differ in rope", "another kind");
+    reader.fail(place,
+                "rope that depends on the length is not supported where layers differ in rope",
+                "another kind");
   return rope;
 }
 

@@ -15,35 +15,44 @@
 namespace charm::model {
 namespace {
 
-// _compute_llama3_parameters: long waves are slowed by `factor`, short ones kept, those between blended.
+// _compute_llama3_parameters: long waves are slowed by `factor`, short ones kept, those between
+// blended.
 at::Tensor llama3_frequencies(const at::Tensor& base, const RopeConfig& rope) {
   const auto original = static_cast<double>(rope.original_max_position_embeddings);
   const at::Tensor wavelength = at::reciprocal(base) * (2 * std::numbers::pi);
   const at::Tensor is_long = wavelength > original / rope.low_freq_factor;
   const at::Tensor is_short = wavelength < original / rope.high_freq_factor;
   const at::Tensor slowed = at::where(is_long, base / rope.factor, base);
-  const at::Tensor smooth =
-      (at::reciprocal(wavelength) * original - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
+  const at::Tensor smooth = (at::reciprocal(wavelength) * original - rope.low_freq_factor) /
+                            (rope.high_freq_factor - rope.low_freq_factor);
   const at::Tensor blended = (1 - smooth) * slowed / rope.factor + smooth * slowed;
   return at::where(is_long.logical_not().logical_and(is_short.logical_not()), blended, slowed);
 }
 
 // _compute_dynamic_ntk_parameters: the base grows with the length, in float32 as there.
-at::Tensor dynamic_frequencies(const RopeConfig& rope, std::int64_t length, const at::Tensor& exponents, std::int64_t head_dim) {
+at::Tensor dynamic_frequencies(const RopeConfig& rope, std::int64_t length,
+                               const at::Tensor& exponents, std::int64_t head_dim) {
   const at::Tensor tokens = at::scalar_tensor(length, at::kLong);
-  const at::Tensor growth = tokens * rope.factor / static_cast<double>(rope.original_max_position_embeddings) - (rope.factor - 1);
-  const at::Tensor theta = growth.pow(static_cast<double>(head_dim) / static_cast<double>(head_dim - 2)) * rope.theta;
+  const at::Tensor growth =
+      tokens * rope.factor / static_cast<double>(rope.original_max_position_embeddings) -
+      (rope.factor - 1);
+  const at::Tensor theta =
+      growth.pow(static_cast<double>(head_dim) / static_cast<double>(head_dim - 2)) * rope.theta;
   return at::reciprocal(at::pow(theta, exponents));
 }
 
-// _compute_yarn_parameters, find_correction_dim: the dimension that makes this many turns over the original length.
+// _compute_yarn_parameters, find_correction_dim: the dimension that makes this many turns over the
+// original length.
 double yarn_dimension(const RopeConfig& rope, double turns, std::int64_t head_dim) {
   const auto original = static_cast<double>(rope.original_max_position_embeddings);
-  return static_cast<double>(head_dim) * std::log(original / (turns * 2 * std::numbers::pi)) / (2 * std::log(rope.theta));
+  return static_cast<double>(head_dim) * std::log(original / (turns * 2 * std::numbers::pi)) /
+         (2 * std::log(rope.theta));
 }
 
-// _compute_yarn_parameters: fast dimensions are kept, slow ones divided by `factor`, those between blended along a ramp.
-at::Tensor yarn_frequencies(const RopeConfig& rope, const at::Tensor& exponents, std::int64_t head_dim) {
+// _compute_yarn_parameters: fast dimensions are kept, slow ones divided by `factor`, those between
+// blended along a ramp.
+at::Tensor yarn_frequencies(const RopeConfig& rope, const at::Tensor& exponents,
+                            std::int64_t head_dim) {
   double low = yarn_dimension(rope, rope.beta_fast, head_dim);
   double high = yarn_dimension(rope, rope.beta_slow, head_dim);
   if (rope.truncate) {
@@ -60,7 +69,8 @@ at::Tensor yarn_frequencies(const RopeConfig& rope, const at::Tensor& exponents,
 }
 
 // _compute_longrope_parameters: each pair's frequency divided by a factor of its own.
-at::Tensor longrope_frequencies(const RopeConfig& rope, const std::vector<double>& factors, const at::Tensor& exponents) {
+at::Tensor longrope_frequencies(const RopeConfig& rope, const std::vector<double>& factors,
+                                const at::Tensor& exponents) {
   return at::reciprocal(at::tensor(factors, at::kFloat) * at::pow(rope.theta, exponents));
 }
 
@@ -87,11 +97,14 @@ nn::RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t head_d
       frequencies.inverse_F = longrope_frequencies(rope, rope.short_factor, exponents);
       frequencies.attention_scaling = rope.attention_factor;
       frequencies.fixed_up_to = rope.original_max_position_embeddings;
-      frequencies.of_length = [long_F = longrope_frequencies(rope, rope.long_factor, exponents)](std::int64_t) { return long_F; };
+      frequencies.of_length = [long_F = longrope_frequencies(rope, rope.long_factor, exponents)](
+                                  std::int64_t) { return long_F; };
       break;
     case RopeKind::kDynamic:
       frequencies.fixed_up_to = rope.original_max_position_embeddings;
-      frequencies.of_length = [=](std::int64_t length) { return dynamic_frequencies(rope, length, exponents, head_dim); };
+      frequencies.of_length = [=](std::int64_t length) {
+        return dynamic_frequencies(rope, length, exponents, head_dim);
+      };
       break;
   }
   return frequencies;

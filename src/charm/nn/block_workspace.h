@@ -18,14 +18,16 @@ struct KeptPrompt {
   std::vector<at::Tensor> kv;            ///< Mode::kGpu: [rows, 2*K*E]
 };
 
-/// Memory that the blocks of a decoder use one after the other in inference mode, so that none is allocated in the steady state.
-/// Not safe for concurrent use.
+/// Memory that the blocks of a decoder use one after the other in inference mode, so that none is
+/// allocated in the steady state. Not safe for concurrent use.
 class BlockWorkspace {
  public:
   enum Slot { kNormed, kQueries, kKeys, kValues, kAttended, kHidden, kBranch, kNumSlots };
 
-  /// [rows, width] of the slot's memory, uninitialised; what was taken from the slot before is overwritten.
-  at::Tensor take(Slot slot, std::int64_t rows, std::int64_t width, const at::TensorOptions& options) {
+  /// [rows, width] of the slot's memory, uninitialised; what was taken from the slot before is
+  /// overwritten.
+  at::Tensor take(Slot slot, std::int64_t rows, std::int64_t width,
+                  const at::TensorOptions& options) {
     at::Tensor& memory = slots_[slot];
     if (!memory.defined() || memory.dtype() != options.dtype() || memory.numel() < rows * width) {
       memory = at::Tensor();  // returned before the larger one is taken

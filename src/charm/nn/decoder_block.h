@@ -14,7 +14,8 @@ namespace charm::nn {
 
 // T packed tokens, S responses, D model width, H query heads, K key/value heads.
 
-/// A block's products in Mode::kGpu: layers that read the same rows are one matrix. An undefined bias is absent.
+/// A block's products in Mode::kGpu: layers that read the same rows are one matrix. An undefined
+/// bias is absent.
 struct JoinedWeights {
   at::Tensor qkv, qkv_bias;          ///< [(H + 2K)*E, D]: queries, keys, values
   at::Tensor o, o_bias;              ///< [D, H*E]
@@ -39,14 +40,17 @@ struct BlockParts {
   JoinedWeights joined;  ///< in Mode::kGpu instead of these
 };
 
-/// norm, attention, (norm,) add, norm, MLP, (norm,) add. Immutable; safe for concurrent use with a workspace for each caller.
+/// norm, attention, (norm,) add, norm, MLP, (norm,) add. Immutable; safe for concurrent use with a
+/// workspace for each caller.
 class DecoderBlock {
  public:
   explicit DecoderBlock(BlockParts parts) : parts_(std::move(parts)) {}
 
-  /// @param x_TD  hidden states, model dtype; in the modes without gradients they become the result with BlockRows::kAll
+  /// @param x_TD  hidden states, model dtype; in the modes without gradients they become the result
+  /// with BlockRows::kAll
   /// @return      [T, D], or [S, D] with BlockRows::kLast. Gradients flow in autograd mode.
-  at::Tensor forward(at::Tensor x_TD, const BatchLayout& layout, BlockRows rows, BlockWorkspace& workspace) const;
+  at::Tensor forward(at::Tensor x_TD, const BatchLayout& layout, BlockRows rows,
+                     BlockWorkspace& workspace) const;
 
  private:
   at::Tensor attend(const at::Tensor& normed_TD, const BatchLayout& layout, BlockRows rows) const;

@@ -11,9 +11,12 @@ namespace charm::nn {
 
 std::string_view gemm_backend_name(GemmBackend backend) {
   switch (backend) {
-    case GemmBackend::kCharm: return "charm";
-    case GemmBackend::kOneDnnPacked: return "onednn-packed";
-    case GemmBackend::kAtenLinear: return "aten-linear";
+    case GemmBackend::kCharm:
+      return "charm";
+    case GemmBackend::kOneDnnPacked:
+      return "onednn-packed";
+    case GemmBackend::kAtenLinear:
+      return "aten-linear";
   }
   return "";
 }
@@ -28,7 +31,8 @@ bool is_row_invariant(GemmBackend backend, const at::Tensor& whole_OI) {
   const Linear linear = Linear::packed(weight_OI, at::Tensor(), backend);
   auto generator = at::detail::createCPUGenerator(/*seed_val=*/20260117);
   const auto random = [&] {
-    return at::randn({kGemmRows, weight_OI.size(1)}, generator, weight_OI.options().dtype(at::kFloat))
+    return at::randn({kGemmRows, weight_OI.size(1)}, generator,
+                     weight_OI.options().dtype(at::kFloat))
         .to(weight_OI.scalar_type());
   };
   const at::Tensor x = random();
@@ -36,7 +40,8 @@ bool is_row_invariant(GemmBackend backend, const at::Tensor& whole_OI) {
   for (const std::int64_t shift : {1, 7, 50}) {  // the same rows at other places
     if (!at::equal(linear.forward(x.roll({shift}, {0})), y.roll({shift}, {0}))) return false;
   }
-  for (const std::int64_t row : {std::int64_t{0}, kGemmRows / 2 + 1, kGemmRows - 1}) {  // among other rows
+  for (const std::int64_t row :
+       {std::int64_t{0}, kGemmRows / 2 + 1, kGemmRows - 1}) {  // among other rows
     at::Tensor other = random();
     other[row].copy_(x[3]);
     if (!at::equal(linear.forward(other)[row], y[3])) return false;

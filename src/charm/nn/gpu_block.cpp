@@ -20,18 +20,23 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 }
 
 /// Some outputs of a joined layer.
-at::Tensor linear_part(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, std::int64_t begin, std::int64_t count) {
-  return linear(x, weight.narrow(0, begin, count), bias.defined() ? bias.narrow(0, begin, count) : bias);
+at::Tensor linear_part(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                       std::int64_t begin, std::int64_t count) {
+  return linear(x, weight.narrow(0, begin, count),
+                bias.defined() ? bias.narrow(0, begin, count) : bias);
 }
 
-/// A weight in float32 (Gemma's, with its one added) wants the whole norm in float32; the fused operator takes equal types only.
+/// A weight in float32 (Gemma's, with its one added) wants the whole norm in float32; the fused
+/// operator takes equal types only.
 at::Tensor norm(const at::Tensor& x, const at::Tensor& weight, const NormRule& rule) {
   if (!weight.defined()) return x;
-  if (weight.scalar_type() == x.scalar_type()) return at::rms_norm(x, weight.sizes(), weight, rule.eps);
+  if (weight.scalar_type() == x.scalar_type())
+    return at::rms_norm(x, weight.sizes(), weight, rule.eps);
   return at::rms_norm(x.to(at::kFloat), weight.sizes(), weight, rule.eps).to(x.scalar_type());
 }
 
-/// Turns heads [T, h, E] in place. Products of the model's dtype with the float32 tables are float32.
+/// Turns heads [T, h, E] in place. Products of the model's dtype with the float32 tables are
+/// float32.
 void turn(const at::Tensor& x_ThE, const at::Tensor& cos_TF, const at::Tensor& sin_TF) {
   const std::int64_t half = x_ThE.size(2) / 2;
   const at::Tensor low = x_ThE.narrow(2, 0, half), high = x_ThE.narrow(2, half, half);
@@ -44,20 +49,28 @@ void turn(const at::Tensor& x_ThE, const at::Tensor& cos_TF, const at::Tensor& s
 
 class GpuBlock {
  public:
-  GpuBlock(const BlockParts& parts, const BatchLayout& layout, BlockRows rows, BlockWorkspace& workspace)
-      : parts_(parts), layout_(layout), rope_(layout.ropes.at(parts.rope)), last_(rows == BlockRows::kLast), workspace_(workspace) {
+  GpuBlock(const BlockParts& parts, const BatchLayout& layout, BlockRows rows,
+           BlockWorkspace& workspace)
+      : parts_(parts),
+        layout_(layout),
+        rope_(layout.ropes.at(parts.rope)),
+        last_(rows == BlockRows::kLast),
+        workspace_(workspace) {
     heads_ = {parts.num_heads, parts.num_kv_heads, 2 * rope_.cos_TF.size(1)};
   }
 
   at::Tensor run(at::Tensor& x_TD) {
-    const std::int64_t q_width = heads_.heads * heads_.head_dim, kv_width = 2 * heads_.key_heads * heads_.head_dim;
+    const std::int64_t q_width = heads_.heads * heads_.head_dim,
+                       kv_width = 2 * heads_.key_heads * heads_.head_dim;
     const JoinedWeights& w = parts_.joined;
     const at::Tensor normed = norm(x_TD, parts_.input_norm_D, parts_.norm);
     at::Tensor q, kv;
     if (last_) {
       q = linear_part(normed.index_select(0, layout_.last_S), w.qkv, w.qkv_bias, 0, q_width);
       kv = linear_part(normed, w.qkv, w.qkv_bias, q_width, kv_width);
-      const auto of_last = [&](const at::Tensor& table) { return table.index_select(0, layout_.last_S); };
+      const auto of_last = [&](const at::Tensor& table) {
+        return table.index_select(0, layout_.last_S);
+      };
       turn_heads(q, heads_.heads, 0, of_last(rope_.cos_TF), of_last(rope_.sin_TF));
       turn_heads(kv, 0, heads_.key_heads, rope_.cos_TF, rope_.sin_TF);
     } else {
@@ -69,16 +82,19 @@ class GpuBlock {
     const at::Tensor keys = all_keys(kv);
     at::Tensor residual = last_ ? x_TD.index_select(0, layout_.last_S) : x_TD;
     if (residual.size(0) == 0) return residual;
-    const at::Tensor attended = attend(q.view({q.size(0), heads_.heads, heads_.head_dim}), keys,
-                                       last_ ? layout_.last_rows : layout_.all_rows, heads_, parts_.attention);
+    const at::Tensor attended =
+        attend(q.view({q.size(0), heads_.heads, heads_.head_dim}), keys,
+               last_ ? layout_.last_rows : layout_.all_rows, heads_, parts_.attention);
     add_branch(residual, attended, w.o, w.o_bias, parts_.attention_out_norm_D);
-    add_branch(residual, gated(norm(residual, parts_.mlp_norm_D, parts_.norm)), w.down, w.down_bias, parts_.mlp_out_norm_D);
+    add_branch(residual, gated(norm(residual, parts_.mlp_norm_D, parts_.norm)), w.down, w.down_bias,
+               parts_.mlp_out_norm_D);
     return residual;
   }
 
  private:
   /// Norms (where the model has them) and turns the first `queries` + `keys` heads of x's rows.
-  void turn_heads(const at::Tensor& x, std::int64_t queries, std::int64_t keys, const at::Tensor& cos_TF, const at::Tensor& sin_TF) const {
+  void turn_heads(const at::Tensor& x, std::int64_t queries, std::int64_t keys,
+                  const at::Tensor& cos_TF, const at::Tensor& sin_TF) const {
     const at::Tensor heads = x.view({x.size(0), x.size(1) / heads_.head_dim, heads_.head_dim});
     const auto norm_some = [&](std::int64_t begin, std::int64_t count, const at::Tensor& weight_E) {
       if (count == 0 || !weight_E.defined()) return;
@@ -90,7 +106,8 @@ class GpuBlock {
     turn(heads.narrow(1, 0, queries + keys), cos_TF, sin_TF);
   }
 
-  /// Keys and values by the rows that the layout's plans name: the cache's, or this batch's behind a prompt kept from the one before.
+  /// Keys and values by the rows that the layout's plans name: the cache's, or this batch's behind
+  /// a prompt kept from the one before.
   at::Tensor all_keys(const at::Tensor& kv) {
     if (layout_.cache != nullptr) {
       at::Tensor& rows = layout_.cache->rows(parts_.layer);
@@ -99,10 +116,12 @@ class GpuBlock {
     }
     KeptPrompt& kept = workspace_.kept_prompt();
     const at::Tensor keys = layout_.num_kept > 0 ? at::cat({kept.kv.at(parts_.layer), kv}) : kv;
-    if (layout_.prompt_to_keep.empty() || layout_.prompt_to_keep == kept.ids) return keys;  // what is kept already stays
+    if (layout_.prompt_to_keep.empty() || layout_.prompt_to_keep == kept.ids)
+      return keys;  // what is kept already stays
     if (kept.kv.size() <= parts_.layer) kept.kv.resize(parts_.layer + 1);
-    kept.kv[parts_.layer] =
-        keys.narrow(0, layout_.prompt_to_keep_begin, static_cast<std::int64_t>(layout_.prompt_to_keep.size())).clone();
+    kept.kv[parts_.layer] = keys.narrow(0, layout_.prompt_to_keep_begin,
+                                        static_cast<std::int64_t>(layout_.prompt_to_keep.size()))
+                                .clone();
     return keys;
   }
 
@@ -111,13 +130,15 @@ class GpuBlock {
     const at::Tensor gate_up = linear(normed, w.gate_up, w.gate_up_bias);
     const std::int64_t width = gate_up.size(1) / 2;
     at::Tensor gate = gate_up.narrow(1, 0, width);
-    w.activation == Activation::kSilu ? at::silu_(gate) : at::gelu_(gate, w.activation == Activation::kGelu ? "none" : "tanh");
+    w.activation == Activation::kSilu
+        ? at::silu_(gate)
+        : at::gelu_(gate, w.activation == Activation::kGelu ? "none" : "tanh");
     return gate.mul_(gate_up.narrow(1, width, width));
   }
 
   /// residual += norm(linear(x)); without a norm the product itself adds.
-  void add_branch(at::Tensor& residual, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                  const at::Tensor& norm_D) const {
+  void add_branch(at::Tensor& residual, const at::Tensor& x, const at::Tensor& weight,
+                  const at::Tensor& bias, const at::Tensor& norm_D) const {
     if (norm_D.defined()) {
       residual.add_(norm(linear(x, weight, bias), norm_D, parts_.norm));
       return;
@@ -136,7 +157,8 @@ class GpuBlock {
 
 }  // namespace
 
-at::Tensor gpu_block(const BlockParts& parts, at::Tensor& x_TD, const BatchLayout& layout, BlockRows rows, BlockWorkspace& workspace) {
+at::Tensor gpu_block(const BlockParts& parts, at::Tensor& x_TD, const BatchLayout& layout,
+                     BlockRows rows, BlockWorkspace& workspace) {
   return GpuBlock(parts, layout, rows, workspace).run(x_TD);
 }
 

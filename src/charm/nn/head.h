@@ -19,9 +19,9 @@ struct HeadLayer {
 /// Layers with ReLU between them: [S, D] -> [S, outputs], float32.
 at::Tensor head_layers(at::Tensor x_SD, std::span<const HeadLayer> layers, Mode mode);
 
-/// Final norm and head in float32 whatever x's dtype: [S, D] -> [S] float32. The last layer has a single output. Gradients flow in
-/// autograd mode.
-at::Tensor norm_and_head(const at::Tensor& x_SD, const at::Tensor& norm_weight_D, std::span<const HeadLayer> layers,
-                         const NormRule& rule, Mode mode);
+/// Final norm and head in float32 whatever x's dtype: [S, D] -> [S] float32. The last layer has a
+/// single output. Gradients flow in autograd mode.
+at::Tensor norm_and_head(const at::Tensor& x_SD, const at::Tensor& norm_weight_D,
+                         std::span<const HeadLayer> layers, const NormRule& rule, Mode mode);
 
 }  // namespace charm::nn

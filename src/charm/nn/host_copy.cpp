@@ -7,10 +7,13 @@
 
 namespace charm::nn {
 
-at::Tensor copy_to_device(const void* data, std::int64_t count, at::ScalarType type, const at::Device& device) {
-  at::Tensor host = at::empty({count}, at::TensorOptions().dtype(type).pinned_memory(device.is_cuda()));
+at::Tensor copy_to_device(const void* data, std::int64_t count, at::ScalarType type,
+                          const at::Device& device) {
+  at::Tensor host =
+      at::empty({count}, at::TensorOptions().dtype(type).pinned_memory(device.is_cuda()));
   if (count > 0) std::memcpy(host.mutable_data_ptr(), data, host.nbytes());
-  return host.to(device, /*non_blocking=*/true);  // torch keeps page-locked memory until its copies are done
+  return host.to(
+      device, /*non_blocking=*/true);  // torch keeps page-locked memory until its copies are done
 }
 
 HostCopy::HostCopy(const at::Tensor& tensor) {

@@ -18,13 +18,15 @@ using Slot = BlockWorkspace::Slot;
 /// Rows computed together: enough to keep all threads busy, few enough for the cache.
 constexpr std::int64_t kTileRows = 768;
 
-/// Query rows in the order of the output: all computed tokens of prompts and responses, or the responses' last tokens.
+/// Query rows in the order of the output: all computed tokens of prompts and responses, or the
+/// responses' last tokens.
 std::vector<kernels::AttentionSequence> sequences_of(const BatchLayout& layout, BlockRows rows) {
   std::vector<kernels::AttentionSequence> sequences;
   if (rows == BlockRows::kAll) {
     for (const batch::Segment& s : layout.prompts) {
       const kernels::KeySpan own{s.response_begin, s.response_length};
-      sequences.push_back({own.begin - layout.num_kept, own.length, /*query_offset=*/0, /*prompt=*/{}, own});
+      sequences.push_back(
+          {own.begin - layout.num_kept, own.length, /*query_offset=*/0, /*prompt=*/{}, own});
     }
   }
   for (std::size_t i = 0; i < layout.responses.size(); ++i) {
@@ -32,17 +34,20 @@ std::vector<kernels::AttentionSequence> sequences_of(const BatchLayout& layout, 
     const kernels::KeySpan prompt{s.prompt_begin, s.prompt_length};
     const kernels::KeySpan own{s.response_begin, s.response_length};
     if (rows == BlockRows::kAll) {
-      sequences.push_back({own.begin - layout.num_kept, own.length, /*query_offset=*/0, prompt, own});
+      sequences.push_back(
+          {own.begin - layout.num_kept, own.length, /*query_offset=*/0, prompt, own});
     } else {
-      sequences.push_back({static_cast<std::int64_t>(i), /*query_length=*/1, own.length - 1, prompt, own});
+      sequences.push_back(
+          {static_cast<std::int64_t>(i), /*query_length=*/1, own.length - 1, prompt, own});
     }
   }
   return sequences;
 }
 
 /// The parts of the sequences that lie in rows `begin` .. `begin + rows`, counted from `begin`.
-std::vector<kernels::AttentionSequence> rows_of(const std::vector<kernels::AttentionSequence>& sequences, std::int64_t begin,
-                                                std::int64_t rows) {
+std::vector<kernels::AttentionSequence> rows_of(
+    const std::vector<kernels::AttentionSequence>& sequences, std::int64_t begin,
+    std::int64_t rows) {
   std::vector<kernels::AttentionSequence> parts;
   for (kernels::AttentionSequence part : sequences) {
     const std::int64_t first = std::max(part.query_begin, begin);
@@ -63,9 +68,14 @@ at::Tensor by_head(const at::Tensor& x_THE, std::int64_t heads) {
 
 class InferenceBlock {
  public:
-  InferenceBlock(const BlockParts& parts, const BatchLayout& layout, BlockRows rows, BlockWorkspace& workspace, std::int64_t width,
-                 const at::TensorOptions& options)
-      : parts_(parts), layout_(layout), workspace_(workspace), options_(options), last_(rows == BlockRows::kLast), width_(width) {
+  InferenceBlock(const BlockParts& parts, const BatchLayout& layout, BlockRows rows,
+                 BlockWorkspace& workspace, std::int64_t width, const at::TensorOptions& options)
+      : parts_(parts),
+        layout_(layout),
+        workspace_(workspace),
+        options_(options),
+        last_(rows == BlockRows::kLast),
+        width_(width) {
     const RopeTable& rope = layout.ropes.at(parts.rope);
     query_cos_TF_ = last_ ? rope.cos_TF.index_select(0, layout.last_S) : rope.cos_TF;
     query_sin_TF_ = last_ ? rope.sin_TF.index_select(0, layout.last_S) : rope.sin_TF;
@@ -82,20 +92,25 @@ class InferenceBlock {
     const at::Tensor v_KTE = by_head(v_TKE, parts_.num_kv_heads);
     if (layout_.cache != nullptr) {
       layout_.cache->store(parts_.layer, k_KTE, v_KTE, layout_.cached);
-      finish_rows(residual, 0, residual.size(0), [&](const at::Tensor& q_THE, at::Tensor& attended) {
-        attended.copy_(layout_.cache->attend(parts_.layer, by_head(q_THE, parts_.num_heads), last_ ? layout_.cached_last : layout_.cached,
-                                             parts_.attention));
-      });
+      finish_rows(
+          residual, 0, residual.size(0), [&](const at::Tensor& q_THE, at::Tensor& attended) {
+            attended.copy_(layout_.cache->attend(parts_.layer, by_head(q_THE, parts_.num_heads),
+                                                 last_ ? layout_.cached_last : layout_.cached,
+                                                 parts_.attention));
+          });
       return;
     }
-    const kernels::AttentionShape shape = attention_shape(parts_.num_heads, parts_.num_kv_heads, head_dim(), parts_.attention);
-    const std::vector<kernels::AttentionSequence> sequences = sequences_of(layout_, last_ ? BlockRows::kLast : BlockRows::kAll);
-    const kernels::AttentionKeys<Element> keys(head_rows<Element>(k_KTE), head_rows<Element>(v_KTE), sequences, shape,
-                                               workspace_.packed_keys());
+    const kernels::AttentionShape shape =
+        attention_shape(parts_.num_heads, parts_.num_kv_heads, head_dim(), parts_.attention);
+    const std::vector<kernels::AttentionSequence> sequences =
+        sequences_of(layout_, last_ ? BlockRows::kLast : BlockRows::kAll);
+    const kernels::AttentionKeys<Element> keys(head_rows<Element>(k_KTE), head_rows<Element>(v_KTE),
+                                               sequences, shape, workspace_.packed_keys());
     for (std::int64_t row = 0; row < residual.size(0); row += kTileRows) {
       const std::int64_t rows = std::min(kTileRows, residual.size(0) - row);
       finish_rows(residual, row, rows, [&](const at::Tensor& q_THE, at::Tensor& attended) {
-        kernels::attention<Element>(head_rows<Element>(by_head(q_THE, parts_.num_heads)), keys, mutable_elements<Element>(attended),
+        kernels::attention<Element>(head_rows<Element>(by_head(q_THE, parts_.num_heads)), keys,
+                                    mutable_elements<Element>(attended),
                                     rows_of(sequences, row, rows), shape);
       });
     }
@@ -104,9 +119,11 @@ class InferenceBlock {
  private:
   std::int64_t head_dim() const { return 2 * query_cos_TF_.size(1); }
 
-  /// Everything behind the keys and values for some rows; `attend` fills the second tensor from queries [rows, H*E].
+  /// Everything behind the keys and values for some rows; `attend` fills the second tensor from
+  /// queries [rows, H*E].
   template <typename Attend>
-  void finish_rows(const at::Tensor& residual, std::int64_t row, std::int64_t rows, const Attend& attend) {
+  void finish_rows(const at::Tensor& residual, std::int64_t row, std::int64_t rows,
+                   const Attend& attend) {
     at::Tensor tile = residual.narrow(0, row, rows);
     const at::Tensor q_THE = queries(tile, row);
     at::Tensor attended = workspace_.take(Slot::kAttended, rows, q_THE.size(1), options_);
@@ -142,9 +159,12 @@ class InferenceBlock {
       const std::int64_t rows = std::min(kTileRows, x_TD.size(0) - row);
       const auto tile = [&](const at::Tensor& t) { return t.narrow(0, row, rows); };
       at::Tensor k = k_TKE.narrow(0, layout_.num_kept + row, rows);
-      std::vector<Projection> to = {{&parts_.k, k}, {&parts_.v, v_TKE.narrow(0, layout_.num_kept + row, rows)}};
-      if (!last_ && rows == x_TD.size(0)) {  // one tile holds everything: its queries go with the keys
-        queries_THE_ = workspace_.take(Slot::kQueries, rows, parts_.num_heads * head_dim(), options_);
+      std::vector<Projection> to = {{&parts_.k, k},
+                                    {&parts_.v, v_TKE.narrow(0, layout_.num_kept + row, rows)}};
+      if (!last_ &&
+          rows == x_TD.size(0)) {  // one tile holds everything: its queries go with the keys
+        queries_THE_ =
+            workspace_.take(Slot::kQueries, rows, parts_.num_heads * head_dim(), options_);
         to.push_back({&parts_.q, queries_THE_});
       }
       project(norm(tile(x_TD), parts_.input_norm_D), to);
@@ -152,9 +172,13 @@ class InferenceBlock {
       rope_in_place(k, tile(rope.cos_TF), tile(rope.sin_TF), parts_.num_kv_heads);
       if (queries_THE_.defined()) finish_queries(queries_THE_, row);
     }
-    if (layout_.prompt_to_keep.empty() || layout_.prompt_to_keep == kept.ids) return;  // what is kept already stays
+    if (layout_.prompt_to_keep.empty() || layout_.prompt_to_keep == kept.ids)
+      return;  // what is kept already stays
     const auto prompt = [&](const at::Tensor& t) {
-      return t.narrow(0, layout_.prompt_to_keep_begin, static_cast<std::int64_t>(layout_.prompt_to_keep.size())).clone();
+      return t
+          .narrow(0, layout_.prompt_to_keep_begin,
+                  static_cast<std::int64_t>(layout_.prompt_to_keep.size()))
+          .clone();
     };
     if (kept.keys.size() <= parts_.layer) {
       kept.keys.resize(parts_.layer + 1);
@@ -166,7 +190,8 @@ class InferenceBlock {
 
   at::Tensor queries(const at::Tensor& x, std::int64_t row) {
     if (queries_THE_.defined()) return queries_THE_;
-    at::Tensor q = workspace_.take(Slot::kQueries, x.size(0), parts_.num_heads * head_dim(), options_);
+    at::Tensor q =
+        workspace_.take(Slot::kQueries, x.size(0), parts_.num_heads * head_dim(), options_);
     const Projection to[] = {{&parts_.q, q}};
     project(norm(x, parts_.input_norm_D), to);
     finish_queries(q, row);
@@ -175,11 +200,13 @@ class InferenceBlock {
 
   void finish_queries(at::Tensor& q_THE, std::int64_t row) const {
     norm_heads(q_THE, parts_.q_norm_E);
-    rope_in_place(q_THE, query_cos_TF_.narrow(0, row, q_THE.size(0)), query_sin_TF_.narrow(0, row, q_THE.size(0)), parts_.num_heads);
+    rope_in_place(q_THE, query_cos_TF_.narrow(0, row, q_THE.size(0)),
+                  query_sin_TF_.narrow(0, row, q_THE.size(0)), parts_.num_heads);
   }
 
   /// tile += norm(linear(x)), or without the norm.
-  void add_branch(at::Tensor& tile, const Linear& linear, const at::Tensor& x, const at::Tensor& norm_D) {
+  void add_branch(at::Tensor& tile, const Linear& linear, const at::Tensor& x,
+                  const at::Tensor& norm_D) {
     if (!norm_D.defined()) {
       const Projection to[] = {{&linear, tile, /*add=*/true}};
       project(x, to);
@@ -204,8 +231,8 @@ class InferenceBlock {
 
 }  // namespace
 
-at::Tensor infer_block(const BlockParts& parts, at::Tensor& x_TD, const BatchLayout& layout, BlockRows rows,
-                       BlockWorkspace& workspace) {
+at::Tensor infer_block(const BlockParts& parts, at::Tensor& x_TD, const BatchLayout& layout,
+                       BlockRows rows, BlockWorkspace& workspace) {
   at::Tensor residual = rows == BlockRows::kLast ? x_TD.index_select(0, layout.last_S) : x_TD;
   InferenceBlock block(parts, layout, rows, workspace, x_TD.size(1), x_TD.options());
   call_for_dtype(x_TD, [&](auto element) { block.run<decltype(element)>(x_TD, residual); });

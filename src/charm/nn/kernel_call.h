@@ -9,7 +9,8 @@
 #include "charm/kernels/kernels.h"
 #include "charm/nn/attention_rule.h"
 
-// The border between tensors and the raw memory of kernels/: dtype and contiguity are checked here, once.
+// The border between tensors and the raw memory of kernels/: dtype and contiguity are checked here,
+// once.
 namespace charm::nn {
 
 template <typename Element>
@@ -42,9 +43,10 @@ kernels::HeadRows<Element> head_rows(const at::Tensor& t_HTE) {
   return {static_cast<const Element*>(t_HTE.const_data_ptr()), t_HTE.stride(0), t_HTE.stride(1)};
 }
 
-inline kernels::AttentionShape attention_shape(std::int64_t heads, std::int64_t key_heads, std::int64_t head_dim,
-                                               const AttentionRule& rule) {
-  const double scale = rule.scale == 0.0 ? 1.0 / std::sqrt(static_cast<double>(head_dim)) : rule.scale;
+inline kernels::AttentionShape attention_shape(std::int64_t heads, std::int64_t key_heads,
+                                               std::int64_t head_dim, const AttentionRule& rule) {
+  const double scale =
+      rule.scale == 0.0 ? 1.0 / std::sqrt(static_cast<double>(head_dim)) : rule.scale;
   return {.heads = heads,
           .key_heads = key_heads,
           .head_dim = head_dim,

@@ -20,11 +20,12 @@ struct KvCacheShape {
   std::int64_t num_kv_heads = 0;
   std::int64_t head_dim = 0;
   at::TensorOptions options;  ///< dtype and device of the model
-  bool packed = false;        ///< CPU kernels (inference mode); otherwise plain tensors on any device
+  bool packed = false;  ///< CPU kernels (inference mode); otherwise plain tensors on any device
 };
 
-/// Keys and values of every layer in blocks of `kBlockTokens` tokens. Who owns a block is the caller's business. Memory of blocks
-/// that were never written is not touched, so on a CPU it costs nothing. Not safe for concurrent use.
+/// Keys and values of every layer in blocks of `kBlockTokens` tokens. Who owns a block is the
+/// caller's business. Memory of blocks that were never written is not touched, so on a CPU it costs
+/// nothing. Not safe for concurrent use.
 class KvCache {
  public:
   static constexpr std::int64_t kBlockTokens = kernels::kCacheBlockTokens;
@@ -41,12 +42,15 @@ class KvCache {
   void store(std::size_t layer, const at::Tensor& k_KTE, const at::Tensor& v_KTE,
              const std::vector<kernels::CachedRows>& sequences);
 
-  /// Each row over all keys of its sequence up to itself: [H, T, E] -> [T, H*E]; rows of no sequence are 0.
+  /// Each row over all keys of its sequence up to itself: [H, T, E] -> [T, H*E]; rows of no
+  /// sequence are 0.
   at::Tensor attend(std::size_t layer, const at::Tensor& q_HTE,
-                    const std::vector<kernels::CachedRows>& sequences, const AttentionRule& rule) const;
+                    const std::vector<kernels::CachedRows>& sequences,
+                    const AttentionRule& rule) const;
 
-  /// Plain: a layer's rows [blocks * kBlockTokens, 2*K*E], keys before values; row of position p: blocks[p / kBlockTokens] *
-  /// kBlockTokens + p % kBlockTokens. Mode::kGpu writes and reads them itself.
+  /// Plain: a layer's rows [blocks * kBlockTokens, 2*K*E], keys before values; row of position p:
+  /// blocks[p / kBlockTokens] * kBlockTokens + p % kBlockTokens. Mode::kGpu writes and reads them
+  /// itself.
   at::Tensor& rows(std::size_t layer) { return rows_[layer]; }
 
   /// Makes `to` a copy of `from`, in all layers.
@@ -63,8 +67,9 @@ class KvCache {
   KvCacheShape shape_;
   std::int64_t num_blocks_ = 0;
   std::int64_t layer_words_ = 0;  ///< packed: words of one block of one layer
-  std::unique_ptr<std::uint32_t[], Free> words_;  ///< packed: [blocks][layers][K][keys, then values]
-  std::vector<at::Tensor> rows_;                  ///< plain: per layer, see `rows`
+  std::unique_ptr<std::uint32_t[], Free>
+      words_;                     ///< packed: [blocks][layers][K][keys, then values]
+  std::vector<at::Tensor> rows_;  ///< plain: per layer, see `rows`
 };
 
 }  // namespace charm::nn

@@ -19,8 +19,10 @@ struct RopeStretch {
   std::int64_t length = 0;
 };
 
-RopeTable make_table(const RopeFrequencies& frequencies, const at::Tensor& positions_T, const std::vector<RopeStretch>& stretches) {
-  // Angles in float32 as transformers computes them (position * inverse frequency), so that the two agree to the last bits.
+RopeTable make_table(const RopeFrequencies& frequencies, const at::Tensor& positions_T,
+                     const std::vector<RopeStretch>& stretches) {
+  // Angles in float32 as transformers computes them (position * inverse frequency), so that the two
+  // agree to the last bits.
   const auto angles = [&](const at::Tensor& positions, const at::Tensor& inverse_F) {
     return at::outer(positions, inverse_F.to(positions_T.device()));
   };
@@ -30,19 +32,23 @@ RopeTable make_table(const RopeFrequencies& frequencies, const at::Tensor& posit
     angles_TF.narrow(0, s.begin, s.rows)
         .copy_(angles(positions_T.narrow(0, s.begin, s.rows), frequencies.of_length(s.length)));
   }
-  return {angles_TF.cos() * frequencies.attention_scaling, angles_TF.sin() * frequencies.attention_scaling};
+  return {angles_TF.cos() * frequencies.attention_scaling,
+          angles_TF.sin() * frequencies.attention_scaling};
 }
 
 /// Fills ids, rope tables and last rows, rounded up as the mode wants them.
-void fill_tokens(const std::vector<std::int64_t>& ids, const std::vector<float>& positions, const std::vector<std::int64_t>& last,
-                 std::span<const RopeFrequencies> frequencies, const std::vector<RopeStretch>& stretches, const at::Device& device,
+void fill_tokens(const std::vector<std::int64_t>& ids, const std::vector<float>& positions,
+                 const std::vector<std::int64_t>& last,
+                 std::span<const RopeFrequencies> frequencies,
+                 const std::vector<RopeStretch>& stretches, const at::Device& device,
                  BatchLayout& layout) {
   layout.num_tokens = static_cast<std::int64_t>(ids.size());
   layout.num_responses = static_cast<std::int64_t>(last.size());
   layout.ids_T = to_device(ids, device);
   layout.last_S = to_device(last, device);
   const at::Tensor positions_T = to_device(positions, device);
-  for (const RopeFrequencies& one : frequencies) layout.ropes.push_back(make_table(one, positions_T, stretches));
+  for (const RopeFrequencies& one : frequencies)
+    layout.ropes.push_back(make_table(one, positions_T, stretches));
 }
 
 /// The layout's sequences in order of their query rows.
@@ -50,28 +56,37 @@ std::vector<VarlenSequence> packed_sequences(const BatchLayout& layout, bool las
   std::vector<VarlenSequence> sequences;
   if (!last_rows) {
     for (const batch::Segment& s : layout.prompts) {
-      sequences.push_back({s.response_begin - layout.num_kept, s.response_length, {{s.response_begin, s.response_length}}});
+      sequences.push_back({s.response_begin - layout.num_kept,
+                           s.response_length,
+                           {{s.response_begin, s.response_length}}});
     }
   }
   for (std::size_t i = 0; i < layout.responses.size(); ++i) {
     const batch::Segment& s = layout.responses[i];
-    VarlenSequence sequence{last_rows ? static_cast<std::int64_t>(i) : s.response_begin - layout.num_kept,
-                            last_rows ? 1 : s.response_length, {}};
+    VarlenSequence sequence{
+        last_rows ? static_cast<std::int64_t>(i) : s.response_begin - layout.num_kept,
+        last_rows ? 1 : s.response_length,
+        {}};
     if (s.prompt_length > 0) sequence.keys.push_back({s.prompt_begin, s.prompt_length});
     sequence.keys.push_back({s.response_begin, s.response_length});
     sequences.push_back(std::move(sequence));
   }
-  std::sort(sequences.begin(), sequences.end(), [](const auto& a, const auto& b) { return a.query_begin < b.query_begin; });
+  std::sort(sequences.begin(), sequences.end(),
+            [](const auto& a, const auto& b) { return a.query_begin < b.query_begin; });
   return sequences;
 }
 
 /// Rows of a cache that hold positions `begin` .. `end` of a sequence.
-std::vector<kernels::KeySpan> cache_spans(const std::vector<std::int32_t>& blocks, std::int64_t begin, std::int64_t end) {
+std::vector<kernels::KeySpan> cache_spans(const std::vector<std::int32_t>& blocks,
+                                          std::int64_t begin, std::int64_t end) {
   std::vector<kernels::KeySpan> spans;
   for (std::int64_t position = begin; position < end;) {
     const std::int64_t in_block = position % KvCache::kBlockTokens;
     const std::int64_t length = std::min(KvCache::kBlockTokens - in_block, end - position);
-    spans.push_back({blocks[static_cast<std::size_t>(position / KvCache::kBlockTokens)] * KvCache::kBlockTokens + in_block, length});
+    spans.push_back({blocks[static_cast<std::size_t>(position / KvCache::kBlockTokens)] *
+                             KvCache::kBlockTokens +
+                         in_block,
+                     length});
     position += length;
   }
   return spans;
@@ -80,22 +95,24 @@ std::vector<kernels::KeySpan> cache_spans(const std::vector<std::int32_t>& block
 std::vector<VarlenSequence> cached_sequences(const std::vector<kernels::CachedRows>& cached) {
   std::vector<VarlenSequence> sequences;
   for (const kernels::CachedRows& rows : cached) {
-    sequences.push_back({rows.begin, rows.length, cache_spans(rows.blocks, 0, rows.first_position + rows.length)});
+    sequences.push_back(
+        {rows.begin, rows.length, cache_spans(rows.blocks, 0, rows.first_position + rows.length)});
   }
   return sequences;
 }
 
 }  // namespace
 
-BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFrequencies> frequencies, const LayoutOptions& options,
+BatchLayout make_layout(const batch::PackedBatch& batch,
+                        std::span<const RopeFrequencies> frequencies, const LayoutOptions& options,
                         std::int64_t num_kept) {
   BatchLayout layout;
   layout.mode = options.mode;
   layout.num_kept = num_kept;
   layout.prompts = batch.prompts;
   if (num_kept > 0) {
-    CHARM_CHECK(!batch.prompts.empty() && batch.prompts.front().response_length == num_kept, "{} kept tokens are not the first prompt",
-                num_kept);
+    CHARM_CHECK(!batch.prompts.empty() && batch.prompts.front().response_length == num_kept,
+                "{} kept tokens are not the first prompt", num_kept);
     layout.prompts.erase(layout.prompts.begin());
   }
   layout.responses = batch.responses;
@@ -109,16 +126,19 @@ BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFre
   for (const batch::Segment& s : batch.responses) {
     const std::int64_t length = s.prompt_length + s.response_length;
     // A prompt that was kept is short enough for the fixed angles.
-    if (s.prompt_begin >= num_kept) stretches.push_back({s.prompt_begin - num_kept, s.prompt_length, length});
+    if (s.prompt_begin >= num_kept)
+      stretches.push_back({s.prompt_begin - num_kept, s.prompt_length, length});
     stretches.push_back({s.response_begin - num_kept, s.response_length, length});
   }
   std::vector<std::int64_t> last = batch.last;
   for (std::int64_t& token : last) token -= num_kept;
-  fill_tokens({batch.ids.begin() + num_kept, batch.ids.end()}, {batch.positions.begin() + num_kept, batch.positions.end()},
-              last, frequencies, stretches, options.device, layout);
+  fill_tokens({batch.ids.begin() + num_kept, batch.ids.end()},
+              {batch.positions.begin() + num_kept, batch.positions.end()}, last, frequencies,
+              stretches, options.device, layout);
   if (options.mode == Mode::kGpu) {
     const auto plan = [&](bool last_rows) {
-      return plan_attention(packed_sequences(layout, last_rows), options.attention, options.heads, options.device);
+      return plan_attention(packed_sequences(layout, last_rows), options.attention, options.heads,
+                            options.device);
     };
     layout.all_rows = plan(false);
     layout.last_rows = plan(true);
@@ -126,7 +146,8 @@ BatchLayout make_layout(const batch::PackedBatch& batch, std::span<const RopeFre
   return layout;
 }
 
-BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache, std::span<const RopeFrequencies> frequencies,
+BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache,
+                               std::span<const RopeFrequencies> frequencies,
                                const LayoutOptions& options) {
   BatchLayout layout;
   layout.mode = options.mode;
@@ -146,18 +167,20 @@ BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache, 
     }
     layout.cached.push_back({begin, length, sequence.first_position, sequence.blocks});
     if (!sequence.wants_logits) continue;
-    layout.cached_last.push_back(
-        {static_cast<std::int64_t>(last.size()), 1, sequence.first_position + length - 1, sequence.blocks});
+    layout.cached_last.push_back({static_cast<std::int64_t>(last.size()), 1,
+                                  sequence.first_position + length - 1, sequence.blocks});
     last.push_back(begin + length - 1);
   }
   fill_tokens(ids, positions, last, frequencies, stretches, options.device, layout);
   if (options.mode == Mode::kGpu) {
-    layout.all_rows = plan_attention(cached_sequences(layout.cached), options.attention, options.heads, options.device);
-    layout.last_rows = plan_attention(cached_sequences(layout.cached_last), options.attention, options.heads, options.device);
+    layout.all_rows = plan_attention(cached_sequences(layout.cached), options.attention,
+                                     options.heads, options.device);
+    layout.last_rows = plan_attention(cached_sequences(layout.cached_last), options.attention,
+                                      options.heads, options.device);
     std::vector<std::int64_t> rows;
     for (const kernels::CachedRows& sequence : layout.cached) {
-      for (const kernels::KeySpan& span :
-           cache_spans(sequence.blocks, sequence.first_position, sequence.first_position + sequence.length)) {
+      for (const kernels::KeySpan& span : cache_spans(sequence.blocks, sequence.first_position,
+                                                      sequence.first_position + sequence.length)) {
         for (std::int64_t i = 0; i < span.length; ++i) rows.push_back(span.begin + i);
       }
     }

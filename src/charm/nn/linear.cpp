@@ -26,12 +26,14 @@ at::Tensor onednn_reorder(const at::Tensor& weight_OI) {
   return op.call(weight_OI, kGemmRows);
 }
 
-at::Tensor onednn_linear(const at::Tensor& x_NI, const at::Tensor& packed, const std::optional<at::Tensor>& bias_O) {
+at::Tensor onednn_linear(const at::Tensor& x_NI, const at::Tensor& packed,
+                         const std::optional<at::Tensor>& bias_O) {
   static const auto op =
       c10::Dispatcher::singleton()
           .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
-          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, c10::string_view,
-                            c10::List<std::optional<at::Scalar>>, std::optional<c10::string_view>)>();
+          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
+                            c10::string_view, c10::List<std::optional<at::Scalar>>,
+                            std::optional<c10::string_view>)>();
   return op.call(x_NI, packed, bias_O, "none", c10::List<std::optional<at::Scalar>>(), "");
 }
 
@@ -44,9 +46,10 @@ const Element* elements_or_null(const at::Tensor& tensor) {
 template <typename Element>
 void apply(const at::Tensor& x_NI, std::span<const kernels::GemmOutput<Element>> outputs) {
   CHARM_CHECK(x_NI.stride(1) == 1, "a product needs contiguous rows");
-  CHARM_CHECK(x_NI.size(1) == outputs.front().weight->inputs(), "{} inputs for a layer of {}", x_NI.size(1),
-              outputs.front().weight->inputs());
-  kernels::gemm<Element>(static_cast<const Element*>(x_NI.const_data_ptr()), x_NI.stride(0), x_NI.size(0), outputs);
+  CHARM_CHECK(x_NI.size(1) == outputs.front().weight->inputs(), "{} inputs for a layer of {}",
+              x_NI.size(1), outputs.front().weight->inputs());
+  kernels::gemm<Element>(static_cast<const Element*>(x_NI.const_data_ptr()), x_NI.stride(0),
+                         x_NI.size(0), outputs);
 }
 
 template <typename Element>
@@ -77,8 +80,10 @@ Linear Linear::packed(const at::Tensor& weight_OI, at::Tensor bias_O, GemmBacken
   if (backend == GemmBackend::kCharm) {
     call_for_dtype(weight_OI, [&](auto element) {
       using Element = decltype(element);
-      linear.own_ = std::make_shared<const kernels::PackedWeight>(kernels::PackedWeight::pack<Element>(
-          elements<Element>(weight_OI), elements_or_null<Element>(bias_O), weight_OI.size(0), weight_OI.size(1)));
+      linear.own_ =
+          std::make_shared<const kernels::PackedWeight>(kernels::PackedWeight::pack<Element>(
+              elements<Element>(weight_OI), elements_or_null<Element>(bias_O), weight_OI.size(0),
+              weight_OI.size(1)));
     });
     return linear;
   }
@@ -88,7 +93,8 @@ Linear Linear::packed(const at::Tensor& weight_OI, at::Tensor bias_O, GemmBacken
 }
 
 at::Tensor Linear::forward(const at::Tensor& x_NI) const {
-  const std::optional<at::Tensor> bias = bias_.defined() ? std::optional<at::Tensor>(bias_) : std::nullopt;
+  const std::optional<at::Tensor> bias =
+      bias_.defined() ? std::optional<at::Tensor>(bias_) : std::nullopt;
   if (!packed_) return at::linear(x_NI, weight_, bias);
   const std::int64_t rows = x_NI.size(0);
   at::Tensor y_NO = at::empty({rows, out_features_}, x_NI.options());
@@ -101,7 +107,8 @@ at::Tensor Linear::forward(const at::Tensor& x_NI) const {
     const std::int64_t real = std::min(kGemmRows, rows - row);
     at::Tensor x = x_NI.narrow(0, row, real);
     if (real < kGemmRows) x = at::constant_pad_nd(x, {0, 0, 0, kGemmRows - real});
-    const at::Tensor y = backend_ == GemmBackend::kOneDnnPacked ? onednn_linear(x, weight_, bias) : at::linear(x, weight_, bias);
+    const at::Tensor y = backend_ == GemmBackend::kOneDnnPacked ? onednn_linear(x, weight_, bias)
+                                                                : at::linear(x, weight_, bias);
     y_NO.narrow(0, row, real).copy_(y.narrow(0, 0, real));
   }
   return y_NO;
@@ -137,19 +144,23 @@ GatedLinear GatedLinear::plain(Linear gate, Linear up, Activation activation) {
   return gated;
 }
 
-GatedLinear GatedLinear::packed(const at::Tensor& gate_FI, const at::Tensor& gate_bias_F, const at::Tensor& up_FI,
-                                const at::Tensor& up_bias_F, Activation activation, GemmBackend backend) {
+GatedLinear GatedLinear::packed(const at::Tensor& gate_FI, const at::Tensor& gate_bias_F,
+                                const at::Tensor& up_FI, const at::Tensor& up_bias_F,
+                                Activation activation, GemmBackend backend) {
   if (backend != GemmBackend::kCharm) {
-    return plain(Linear::packed(gate_FI, gate_bias_F, backend), Linear::packed(up_FI, up_bias_F, backend), activation);
+    return plain(Linear::packed(gate_FI, gate_bias_F, backend),
+                 Linear::packed(up_FI, up_bias_F, backend), activation);
   }
   GatedLinear gated;
   gated.outputs_ = gate_FI.size(0);
   gated.activation_ = activation;
   call_for_dtype(gate_FI, [&](auto element) {
     using Element = decltype(element);
-    gated.own_ = std::make_shared<const kernels::PackedWeight>(kernels::PackedWeight::pack_gated<Element>(
-        elements<Element>(gate_FI), elements_or_null<Element>(gate_bias_F), elements<Element>(up_FI),
-        elements_or_null<Element>(up_bias_F), gate_FI.size(0), gate_FI.size(1)));
+    gated.own_ =
+        std::make_shared<const kernels::PackedWeight>(kernels::PackedWeight::pack_gated<Element>(
+            elements<Element>(gate_FI), elements_or_null<Element>(gate_bias_F),
+            elements<Element>(up_FI), elements_or_null<Element>(up_bias_F), gate_FI.size(0),
+            gate_FI.size(1)));
   });
   return gated;
 }

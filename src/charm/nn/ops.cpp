@@ -12,7 +12,8 @@
 
 namespace charm::nn {
 
-at::Tensor rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormRule& rule, Mode mode) {
+at::Tensor rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormRule& rule,
+                    Mode mode) {
   if (mode == Mode::kAutograd && x_TD.is_cpu()) return rms_norm_with_backward(x_TD, weight_D, rule);
   if (mode != Mode::kInference) {
     const at::Tensor x = x_TD.to(at::kFloat);
@@ -26,20 +27,24 @@ at::Tensor rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const No
   return out;
 }
 
-void rms_norm_into(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormRule& rule, at::Tensor& out_TD) {
+void rms_norm_into(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormRule& rule,
+                   at::Tensor& out_TD) {
   call_for_dtype(x_TD, [&](auto element) {
     using Element = decltype(element);
-    kernels::rms_norm(elements<Element>(x_TD), elements<Element>(weight_D), static_cast<float>(rule.eps),
-                      mutable_elements<Element>(out_TD), x_TD.size(0), x_TD.size(1), static_cast<float>(rule.weight_offset));
+    kernels::rms_norm(elements<Element>(x_TD), elements<Element>(weight_D),
+                      static_cast<float>(rule.eps), mutable_elements<Element>(out_TD), x_TD.size(0),
+                      x_TD.size(1), static_cast<float>(rule.weight_offset));
   });
 }
 
-at::Tensor rms_norm_heads(const at::Tensor& x_THE, const at::Tensor& weight_E, const NormRule& rule, Mode mode) {
+at::Tensor rms_norm_heads(const at::Tensor& x_THE, const at::Tensor& weight_E, const NormRule& rule,
+                          Mode mode) {
   if (!weight_E.defined()) return x_THE;
   return rms_norm(x_THE.view({-1, weight_E.size(0)}), weight_E, rule, mode).view(x_THE.sizes());
 }
 
-at::Tensor rope_heads(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF, std::int64_t heads) {
+at::Tensor rope_heads(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF,
+                      std::int64_t heads) {
   if (x_THE.is_cpu()) return rope_with_backward(x_THE, cos_TF, sin_TF, heads).transpose(0, 1);
   const std::int64_t rows = x_THE.size(0);
   const std::int64_t head_dim = x_THE.size(1) / heads;
@@ -52,11 +57,12 @@ at::Tensor rope_heads(const at::Tensor& x_THE, const at::Tensor& cos_TF, const a
   return rotated.to(x_THE.scalar_type()).transpose(0, 1);
 }
 
-void rope_in_place(at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF, std::int64_t heads) {
+void rope_in_place(at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF,
+                   std::int64_t heads) {
   call_for_dtype(x_THE, [&](auto element) {
     using Element = decltype(element);
-    kernels::rope(mutable_elements<Element>(x_THE), elements<float>(cos_TF), elements<float>(sin_TF), x_THE.size(0), heads,
-                  x_THE.size(1) / heads);
+    kernels::rope(mutable_elements<Element>(x_THE), elements<float>(cos_TF),
+                  elements<float>(sin_TF), x_THE.size(0), heads, x_THE.size(1) / heads);
   });
 }
 
@@ -64,10 +70,12 @@ at::Tensor split_heads(const at::Tensor& x_THE, std::int64_t heads) {
   return x_THE.view({x_THE.size(0), heads, x_THE.size(1) / heads}).transpose(0, 1);
 }
 
-at::Tensor gated_mul(const at::Tensor& gate_TF, const at::Tensor& up_TF, Activation activation, Mode mode) {
+at::Tensor gated_mul(const at::Tensor& gate_TF, const at::Tensor& up_TF, Activation activation,
+                     Mode mode) {
   if (mode != Mode::kInference) {
-    return (activation == Activation::kSilu ? at::silu(gate_TF)
-                                            : at::gelu(gate_TF, activation == Activation::kGelu ? "none" : "tanh")) *
+    return (activation == Activation::kSilu
+                ? at::silu(gate_TF)
+                : at::gelu(gate_TF, activation == Activation::kGelu ? "none" : "tanh")) *
            up_TF;
   }
   at::Tensor out = gate_TF;

@@ -33,11 +33,13 @@ void dispatch(const at::Tensor& x, const Body& body) {
 /// body(first row, last row, block) for all rows in blocks, side by side.
 template <typename Body>
 void for_blocks(std::int64_t rows, const Body& body) {
-  at::parallel_for(0, (rows + kRowsPerBlock - 1) / kRowsPerBlock, /*grain_size=*/1, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t block = first; block < last; ++block) {
-      body(block * kRowsPerBlock, std::min(rows, (block + 1) * kRowsPerBlock), block);
-    }
-  });
+  at::parallel_for(0, (rows + kRowsPerBlock - 1) / kRowsPerBlock, /*grain_size=*/1,
+                   [&](std::int64_t first, std::int64_t last) {
+                     for (std::int64_t block = first; block < last; ++block) {
+                       body(block * kRowsPerBlock, std::min(rows, (block + 1) * kRowsPerBlock),
+                            block);
+                     }
+                   });
 }
 
 /// Sum of term(0) .. term(count - 1) in sixteen lanes, which the compiler makes vectors of.
@@ -56,8 +58,8 @@ float lane_sum(std::int64_t count, const Term& term) {
 }
 
 struct RmsNorm : torch::autograd::Function<RmsNorm> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x_given, const at::Tensor& weight_D, double eps,
-                            double offset) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x_given,
+                            const at::Tensor& weight_D, double eps, double offset) {
     const at::Tensor x_TD = x_given.contiguous();
     const std::int64_t rows = x_TD.size(0);
     const std::int64_t width = x_TD.size(1);
@@ -74,10 +76,14 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
         for (std::int64_t t = begin; t < end; ++t) {
           const Element* x = xs + t * width;
           Element* out = outs + t * width;
-          const float squares = lane_sum(width, [&](std::int64_t i) { return static_cast<float>(x[i]) * static_cast<float>(x[i]); });
-          const float scale = 1.0f / std::sqrt(squares / static_cast<float>(width) + static_cast<float>(eps));
+          const float squares = lane_sum(width, [&](std::int64_t i) {
+            return static_cast<float>(x[i]) * static_cast<float>(x[i]);
+          });
+          const float scale =
+              1.0f / std::sqrt(squares / static_cast<float>(width) + static_cast<float>(eps));
           scales[t] = scale;
-          for (std::int64_t i = 0; i < width; ++i) out[i] = static_cast<Element>(factor[i] * (static_cast<float>(x[i]) * scale));
+          for (std::int64_t i = 0; i < width; ++i)
+            out[i] = static_cast<Element>(factor[i] * (static_cast<float>(x[i]) * scale));
         }
       });
     });
@@ -110,8 +116,9 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
           const Element* dy = dys + t * width;
           Element* dx = dxs + t * width;
           const float scale = scales[t];
-          const float sum = lane_sum(
-              width, [&](std::int64_t i) { return static_cast<float>(dy[i]) * factor[i] * static_cast<float>(x[i]); });
+          const float sum = lane_sum(width, [&](std::int64_t i) {
+            return static_cast<float>(dy[i]) * factor[i] * static_cast<float>(x[i]);
+          });
           const float along_x = sum / static_cast<float>(width) * scale * scale * scale;
           for (std::int64_t i = 0; i < width; ++i) {
             const auto xi = static_cast<float>(x[i]);
@@ -122,13 +129,15 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
         }
       });
     });
-    const auto weight_dtype = static_cast<at::ScalarType>(context->saved_data["weight_dtype"].toInt());
+    const auto weight_dtype =
+        static_cast<at::ScalarType>(context->saved_data["weight_dtype"].toInt());
     return {dx_TD, dw_BD.sum(/*dim=*/0).to(weight_dtype), at::Tensor(), at::Tensor()};
   }
 };
 
 /// x [T, H, E] turned by the angles, or back.
-at::Tensor turned(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF, bool back) {
+at::Tensor turned(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF,
+                  bool back) {
   const std::int64_t heads = x_THE.size(1);
   const std::int64_t half = x_THE.size(2) / 2;
   const at::Tensor cos = cos_TF.contiguous();
@@ -162,24 +171,28 @@ at::Tensor turned(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::T
 }
 
 struct Rope : torch::autograd::Function<Rope> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x_THE,
+                            const at::Tensor& cos_TF, const at::Tensor& sin_TF) {
     context->save_for_backward({cos_TF, sin_TF});
     return turned(x_THE.contiguous(), cos_TF, sin_TF, /*back=*/false);
   }
 
   static tensor_list backward(AutogradContext* context, const tensor_list& gradients) {
     const tensor_list saved = context->get_saved_variables();
-    return {turned(gradients[0].contiguous(), saved[0], saved[1], /*back=*/true), at::Tensor(), at::Tensor()};
+    return {turned(gradients[0].contiguous(), saved[0], saved[1], /*back=*/true), at::Tensor(),
+            at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor rms_norm_with_backward(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormRule& rule) {
+at::Tensor rms_norm_with_backward(const at::Tensor& x_TD, const at::Tensor& weight_D,
+                                  const NormRule& rule) {
   return RmsNorm::apply(x_TD, weight_D, rule.eps, rule.weight_offset);
 }
 
-at::Tensor rope_with_backward(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF, std::int64_t heads) {
+at::Tensor rope_with_backward(const at::Tensor& x_THE, const at::Tensor& cos_TF,
+                              const at::Tensor& sin_TF, std::int64_t heads) {
   return Rope::apply(x_THE.view({x_THE.size(0), heads, x_THE.size(1) / heads}), cos_TF, sin_TF);
 }
 

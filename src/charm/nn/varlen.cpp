@@ -27,7 +27,9 @@ VarlenSequence rows_between(const VarlenSequence& sequence, std::int64_t begin, 
   return part;
 }
 
-std::int64_t area(const VarlenSequence& sequence) { return sequence.query_length * sequence.num_keys(); }
+std::int64_t area(const VarlenSequence& sequence) {
+  return sequence.query_length * sequence.num_keys();
+}
 
 PaddedPart pad(std::span<const VarlenSequence> sequences, const at::Device& device) {
   PaddedPart part;
@@ -49,11 +51,13 @@ PaddedPart pad(std::span<const VarlenSequence> sequences, const at::Device& devi
       num_visible.push_back(real ? keys - (s.query_length - 1 - row) : 1);
     }
     append_rows(s, key_rows);
-    key_rows.insert(key_rows.end(), static_cast<std::size_t>(part.num_keys - keys), s.keys.front().begin);
+    key_rows.insert(key_rows.end(), static_cast<std::size_t>(part.num_keys - keys),
+                    s.keys.front().begin);
   }
   part.query_rows = to_device(query_rows, device);
   part.key_rows = to_device(key_rows, device);
-  part.num_visible_SR = to_device(num_visible, device).view({part.num_sequences, part.query_length});
+  part.num_visible_SR =
+      to_device(num_visible, device).view({part.num_sequences, part.query_length});
   part.places_N = to_device(places, device);
   part.out_rows_N = to_device(out_rows, device);
   return part;
@@ -67,7 +71,8 @@ std::int64_t VarlenSequence::num_keys() const {
   return count;
 }
 
-std::vector<VarlenPart> plan_varlen(std::span<const VarlenSequence> sequences, std::int64_t max_key_rows, const at::Device& device) {
+std::vector<VarlenPart> plan_varlen(std::span<const VarlenSequence> sequences,
+                                    std::int64_t max_key_rows, const at::Device& device) {
   std::vector<VarlenPart> parts;
   std::vector<std::int32_t> query_starts, key_starts;
   std::vector<std::int64_t> key_rows;
@@ -79,7 +84,8 @@ std::vector<VarlenPart> plan_varlen(std::span<const VarlenSequence> sequences, s
   };
   for (const VarlenSequence& s : sequences) {
     const std::int64_t keys = s.num_keys();
-    CHARM_CHECK(s.query_length > 0 && keys >= s.query_length, "{} query rows with {} keys", s.query_length, keys);
+    CHARM_CHECK(s.query_length > 0 && keys >= s.query_length, "{} query rows with {} keys",
+                s.query_length, keys);
     if (parts.empty() || static_cast<std::int64_t>(key_rows.size()) + keys > max_key_rows) {
       close();
       parts.emplace_back().query_begin = s.query_begin;
@@ -87,7 +93,8 @@ std::vector<VarlenPart> plan_varlen(std::span<const VarlenSequence> sequences, s
       key_rows.clear();
     }
     VarlenPart& part = parts.back();
-    CHARM_CHECK(s.query_begin == part.query_begin + part.query_rows, "query rows of the sequences do not follow each other");
+    CHARM_CHECK(s.query_begin == part.query_begin + part.query_rows,
+                "query rows of the sequences do not follow each other");
     part.query_rows += s.query_length;
     part.max_query = std::max(part.max_query, s.query_length);
     part.max_keys = std::max(part.max_keys, keys);
@@ -99,7 +106,8 @@ std::vector<VarlenPart> plan_varlen(std::span<const VarlenSequence> sequences, s
   return parts;
 }
 
-std::vector<PaddedPart> plan_padded(std::span<const VarlenSequence> sequences, std::int64_t max_area, const at::Device& device) {
+std::vector<PaddedPart> plan_padded(std::span<const VarlenSequence> sequences,
+                                    std::int64_t max_area, const at::Device& device) {
   std::vector<VarlenSequence> pieces;
   for (const VarlenSequence& s : sequences) {
     const std::int64_t rows = std::max<std::int64_t>(1, max_area / s.num_keys());
@@ -107,16 +115,18 @@ std::vector<PaddedPart> plan_padded(std::span<const VarlenSequence> sequences, s
       pieces.push_back(rows_between(s, row, std::min(row + rows, s.query_length)));
     }
   }
-  std::stable_sort(pieces.begin(), pieces.end(), [](const VarlenSequence& a, const VarlenSequence& b) {
-    return std::pair(a.query_length, a.num_keys()) > std::pair(b.query_length, b.num_keys());
-  });
+  std::stable_sort(
+      pieces.begin(), pieces.end(), [](const VarlenSequence& a, const VarlenSequence& b) {
+        return std::pair(a.query_length, a.num_keys()) > std::pair(b.query_length, b.num_keys());
+      });
   std::vector<PaddedPart> parts;
   std::size_t begin = 0;
   std::int64_t needed = 0, longest = 0;
   for (std::size_t i = 0; i <= pieces.size(); ++i) {
     if (i > begin) {
       const std::int64_t keys = i < pieces.size() ? std::max(longest, pieces[i].num_keys()) : 0;
-      const std::int64_t padded = static_cast<std::int64_t>(i - begin + 1) * pieces[begin].query_length * keys;
+      const std::int64_t padded =
+          static_cast<std::int64_t>(i - begin + 1) * pieces[begin].query_length * keys;
       if (i == pieces.size() || padded > max_area || padded > 2 * (needed + area(pieces[i]))) {
         parts.push_back(pad(std::span(pieces).subspan(begin, i - begin), device));
         begin = i;

@@ -21,26 +21,30 @@
 namespace charm::nn {
 namespace {
 
-/// Gathered key rows of one call: for an 8B model 256 MiB. A batch of 16384 tokens with seven responses a prompt has half as many.
+/// Gathered key rows of one call: for an 8B model 256 MiB. A batch of 16384 tokens with seven
+/// responses a prompt has half as many.
 constexpr std::int64_t kMaxKeyRows = 1 << 16;
 /// Logits of one call, all heads: 512 MiB of float32.
 constexpr std::int64_t kMaxLogits = 1 << 27;
-/// Between two ways to compute attention on normal random values in bfloat16. A wrong mask gives differences around 1.
+/// Between two ways to compute attention on normal random values in bfloat16. A wrong mask gives
+/// differences around 1.
 constexpr double kFlashTolerance = 0.05;
 
 double scale_of(const AttentionRule& rule, std::int64_t head_dim) {
   return rule.scale == 0.0 ? 1.0 / std::sqrt(static_cast<double>(head_dim)) : rule.scale;
 }
 
-at::Tensor flash(const at::Tensor& q_QHE, const at::Tensor& k_GKE, const at::Tensor& v_GKE, const VarlenPart& part,
-                 const AttentionRule& rule) {
+at::Tensor flash(const at::Tensor& q_QHE, const at::Tensor& k_GKE, const at::Tensor& v_GKE,
+                 const VarlenPart& part, const AttentionRule& rule) {
   if (!q_QHE.is_cuda()) return varlen_reference(q_QHE, k_GKE, v_GKE, part, rule);
   // Its window counts the keys on either side of a token, ours the token itself too.
   const bool windowed = rule.window != 0;
   return std::get<0>(at::_flash_attention_forward(
-      q_QHE, k_GKE, v_GKE, part.query_starts_S, part.key_starts_S, part.max_query, part.max_keys, /*dropout_p=*/0.0,
+      q_QHE, k_GKE, v_GKE, part.query_starts_S, part.key_starts_S, part.max_query, part.max_keys,
+      /*dropout_p=*/0.0,
       /*is_causal=*/true, /*return_debug_mask=*/false, scale_of(rule, q_QHE.size(2)),
-      windowed ? std::optional<std::int64_t>(rule.window - 1) : std::nullopt, windowed ? std::optional<std::int64_t>(0) : std::nullopt));
+      windowed ? std::optional<std::int64_t>(rule.window - 1) : std::nullopt,
+      windowed ? std::optional<std::int64_t>(0) : std::nullopt));
 }
 
 /// a b in float32. A GPU multiplies bfloat16 as it is and keeps the sums.
@@ -49,11 +53,14 @@ at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
   return at::bmm(a.to(at::kFloat), b.to(at::kFloat));
 }
 
-void attend_padded(const at::Tensor& q_QHE, const at::Tensor& kv_N, const PaddedPart& part, const AttentionHeads& heads,
-                   const AttentionRule& rule, at::Tensor& out_QHE) {
+void attend_padded(const at::Tensor& q_QHE, const at::Tensor& kv_N, const PaddedPart& part,
+                   const AttentionHeads& heads, const AttentionRule& rule, at::Tensor& out_QHE) {
   const std::int64_t S = part.num_sequences, R = part.query_length, L = part.num_keys;
   const std::int64_t K = heads.key_heads, G = heads.heads / heads.key_heads, E = heads.head_dim;
-  const at::Tensor q = q_QHE.index_select(0, part.query_rows).view({S, R, K, G, E}).permute({0, 2, 3, 1, 4}).reshape({S * K, G * R, E});
+  const at::Tensor q = q_QHE.index_select(0, part.query_rows)
+                           .view({S, R, K, G, E})
+                           .permute({0, 2, 3, 1, 4})
+                           .reshape({S * K, G * R, E});
   const at::Tensor kv = kv_N.index_select(0, part.key_rows).view({S, L, 2, K, E});
   const at::Tensor k = kv.select(2, 0).permute({0, 2, 3, 1}).reshape({S * K, E, L});
   const at::Tensor v = kv.select(2, 1).permute({0, 2, 1, 3}).reshape({S * K, L, E});
@@ -64,30 +71,43 @@ void attend_padded(const at::Tensor& q_QHE, const at::Tensor& kv_N, const Padded
   const at::Tensor end_SR1 = part.num_visible_SR.unsqueeze(-1);
   at::Tensor hidden_SRL = key_L >= end_SR1;
   if (rule.window != 0) hidden_SRL = hidden_SRL.logical_or(key_L < end_SR1 - rule.window);
-  logits.view({S, K, G, R, L}).masked_fill_(hidden_SRL.view({S, 1, 1, R, L}), -std::numeric_limits<double>::infinity());
+  logits.view({S, K, G, R, L})
+      .masked_fill_(hidden_SRL.view({S, 1, 1, R, L}), -std::numeric_limits<double>::infinity());
   const at::Tensor weights = at::softmax(logits, -1).to(q.scalar_type());
-  const at::Tensor out = at::bmm(weights, v).view({S, K, G, R, E}).permute({0, 3, 1, 2, 4}).reshape({S * R, K * G, E});
+  const at::Tensor out =
+      at::bmm(weights, v).view({S, K, G, R, E}).permute({0, 3, 1, 2, 4}).reshape({S * R, K * G, E});
   out_QHE.index_copy_(0, part.out_rows_N, out.index_select(0, part.places_N));
 }
 
 /// Whether the flash kernel runs here and agrees with the reference.
-bool flash_agrees(const AttentionHeads& heads, const AttentionRule& rule, at::ScalarType dtype, const at::Device& device) {
-  const std::vector<VarlenSequence> sequences = {
-      {0, 70, {{0, 70}}}, {70, 33, {{0, 70}, {70, 33}}}, {103, 1, {{0, 70}, {103, 1}}}, {104, 130, {{104, 130}}}};
+bool flash_agrees(const AttentionHeads& heads, const AttentionRule& rule, at::ScalarType dtype,
+                  const at::Device& device) {
+  const std::vector<VarlenSequence> sequences = {{0, 70, {{0, 70}}},
+                                                 {70, 33, {{0, 70}, {70, 33}}},
+                                                 {103, 1, {{0, 70}, {103, 1}}},
+                                                 {104, 130, {{104, 130}}}};
   std::vector<VarlenSequence> last;
-  for (const VarlenSequence& s : sequences) last.push_back({static_cast<std::int64_t>(last.size()), 1, s.keys});
+  for (const VarlenSequence& s : sequences)
+    last.push_back({static_cast<std::int64_t>(last.size()), 1, s.keys});
   auto generator = at::detail::createCPUGenerator(/*seed_val=*/20260117);
-  const auto random = [&](at::IntArrayRef sizes) { return at::randn(sizes, generator, at::kFloat).to(device, dtype); };
+  const auto random = [&](at::IntArrayRef sizes) {
+    return at::randn(sizes, generator, at::kFloat).to(device, dtype);
+  };
   const at::Tensor q = random({234, heads.heads, heads.head_dim});
   const at::Tensor kv = random({234, 2 * heads.key_heads * heads.head_dim});
   for (const auto& rows : {sequences, last}) {
     const at::Tensor q_rows = q.narrow(0, 0, rows.back().query_begin + rows.back().query_length);
     const auto run = [&](AttentionKernel kernel) {
-      return attend(q_rows, kv, plan_attention(rows, kernel, heads, device), heads, rule).to(at::kCPU, at::kFloat);
+      return attend(q_rows, kv, plan_attention(rows, kernel, heads, device), heads, rule)
+          .to(at::kCPU, at::kFloat);
     };
-    const double worst = (run(AttentionKernel::kFlash) - run(AttentionKernel::kPadded)).abs().max().item<double>();
+    const double worst =
+        (run(AttentionKernel::kFlash) - run(AttentionKernel::kPadded)).abs().max().item<double>();
     if (!(worst <= kFlashTolerance)) {
-      log::warning("flash attention on {} differs from plain products by {:.3g}; using those, which are slower", device.str(), worst);
+      log::warning(
+          "flash attention on {} differs from plain products by {:.3g}; using those, which are "
+          "slower",
+          device.str(), worst);
       return false;
     }
   }
@@ -96,10 +116,12 @@ bool flash_agrees(const AttentionHeads& heads, const AttentionRule& rule, at::Sc
 
 }  // namespace
 
-std::string_view attention_kernel_name(AttentionKernel kernel) { return kernel == AttentionKernel::kFlash ? "flash" : "padded"; }
+std::string_view attention_kernel_name(AttentionKernel kernel) {
+  return kernel == AttentionKernel::kFlash ? "flash" : "padded";
+}
 
-AttentionPlan plan_attention(std::span<const VarlenSequence> sequences, AttentionKernel kernel, const AttentionHeads& heads,
-                             const at::Device& device) {
+AttentionPlan plan_attention(std::span<const VarlenSequence> sequences, AttentionKernel kernel,
+                             const AttentionHeads& heads, const at::Device& device) {
   AttentionPlan plan;
   if (kernel == AttentionKernel::kFlash) {
     plan.varlen = plan_varlen(sequences, kMaxKeyRows, device);
@@ -109,23 +131,28 @@ AttentionPlan plan_attention(std::span<const VarlenSequence> sequences, Attentio
   return plan;
 }
 
-at::Tensor attend(const at::Tensor& q_QHE, const at::Tensor& kv_N, const AttentionPlan& plan, const AttentionHeads& heads,
-                  const AttentionRule& rule) {
+at::Tensor attend(const at::Tensor& q_QHE, const at::Tensor& kv_N, const AttentionPlan& plan,
+                  const AttentionHeads& heads, const AttentionRule& rule) {
   if (q_QHE.size(0) == 0) return q_QHE.flatten(1);
   std::vector<at::Tensor> outputs;
   for (const VarlenPart& part : plan.varlen) {
-    const at::Tensor kv = kv_N.index_select(0, part.key_rows_G).view({-1, 2, heads.key_heads, heads.head_dim});
-    outputs.push_back(flash(q_QHE.narrow(0, part.query_begin, part.query_rows), kv.select(1, 0), kv.select(1, 1), part, rule));
+    const at::Tensor kv =
+        kv_N.index_select(0, part.key_rows_G).view({-1, 2, heads.key_heads, heads.head_dim});
+    outputs.push_back(flash(q_QHE.narrow(0, part.query_begin, part.query_rows), kv.select(1, 0),
+                            kv.select(1, 1), part, rule));
   }
-  if (plan.padded.empty()) return (outputs.size() == 1 ? outputs.front() : at::cat(outputs)).flatten(1);
+  if (plan.padded.empty())
+    return (outputs.size() == 1 ? outputs.front() : at::cat(outputs)).flatten(1);
   at::Tensor out_QHE = at::empty(q_QHE.sizes(), q_QHE.options());
   for (const PaddedPart& part : plan.padded) attend_padded(q_QHE, kv_N, part, heads, rule, out_QHE);
   return out_QHE.flatten(1);
 }
 
-at::Tensor varlen_reference(const at::Tensor& q_QHE, const at::Tensor& k_GKE, const at::Tensor& v_GKE, const VarlenPart& part,
+at::Tensor varlen_reference(const at::Tensor& q_QHE, const at::Tensor& k_GKE,
+                            const at::Tensor& v_GKE, const VarlenPart& part,
                             const AttentionRule& rule) {
-  const at::Tensor query_starts = part.query_starts_S.to(at::kCPU), key_starts = part.key_starts_S.to(at::kCPU);
+  const at::Tensor query_starts = part.query_starts_S.to(at::kCPU),
+                   key_starts = part.key_starts_S.to(at::kCPU);
   const auto* q_start = query_starts.const_data_ptr<std::int32_t>();
   const auto* k_start = key_starts.const_data_ptr<std::int32_t>();
   std::vector<at::Tensor> outputs;
@@ -133,26 +160,31 @@ at::Tensor varlen_reference(const at::Tensor& q_QHE, const at::Tensor& k_GKE, co
     const auto slice = [](const at::Tensor& t, std::int32_t begin, std::int32_t end) {
       return t.narrow(0, begin, end - begin).transpose(0, 1).unsqueeze(0);
     };
-    const at::Tensor out_1HRE =
-        attend_sequence(slice(q_QHE, q_start[s], q_start[s + 1]), slice(k_GKE, k_start[s], k_start[s + 1]),
-                        slice(v_GKE, k_start[s], k_start[s + 1]), rule);
+    const at::Tensor out_1HRE = attend_sequence(slice(q_QHE, q_start[s], q_start[s + 1]),
+                                                slice(k_GKE, k_start[s], k_start[s + 1]),
+                                                slice(v_GKE, k_start[s], k_start[s + 1]), rule);
     outputs.push_back(out_1HRE.squeeze(0).transpose(0, 1));
   }
   return at::cat(outputs);
 }
 
-AttentionKernel choose_attention_kernel(const AttentionHeads& heads, std::span<const AttentionRule> rules, at::ScalarType dtype,
+AttentionKernel choose_attention_kernel(const AttentionHeads& heads,
+                                        std::span<const AttentionRule> rules, at::ScalarType dtype,
                                         const at::Device& device) {
-  if (!device.is_cuda() || dtype != at::kBFloat16 || heads.head_dim % 8 != 0 || heads.head_dim > 256) return AttentionKernel::kPadded;
+  if (!device.is_cuda() || dtype != at::kBFloat16 || heads.head_dim % 8 != 0 ||
+      heads.head_dim > 256)
+    return AttentionKernel::kPadded;
   for (const AttentionRule& rule : rules) {
     if (rule.softcap != 0.0) return AttentionKernel::kPadded;
     AttentionRule tried = rule;
-    if (rule.window != 0) tried.window = std::min<std::int64_t>(rule.window, 50);  // shorter than the tried sequences
+    if (rule.window != 0)
+      tried.window = std::min<std::int64_t>(rule.window, 50);  // shorter than the tried sequences
     try {
       if (!flash_agrees(heads, tried, dtype, device)) return AttentionKernel::kPadded;
     } catch (const c10::Error& error) {
-      log::warning("flash attention does not run on {} ({}); using plain products, which are slower", device.str(),
-                   error.what_without_backtrace());
+      log::warning(
+          "flash attention does not run on {} ({}); using plain products, which are slower",
+          device.str(), error.what_without_backtrace());
       return AttentionKernel::kPadded;
     }
   }

@@ -35,30 +35,36 @@ struct AttentionPlan {
   std::vector<PaddedPart> padded;  ///< kPadded
 };
 
-/// Memory beside keys and values stays bounded: gathered keys by a few token budgets, logits by 512 MiB.
-AttentionPlan plan_attention(std::span<const VarlenSequence> sequences, AttentionKernel kernel, const AttentionHeads& heads,
-                             const at::Device& device);
+/// Memory beside keys and values stays bounded: gathered keys by a few token budgets, logits by 512
+/// MiB.
+AttentionPlan plan_attention(std::span<const VarlenSequence> sequences, AttentionKernel kernel,
+                             const AttentionHeads& heads, const at::Device& device);
 
 /// Causal grouped-query attention of every sequence of the plan. No gradients.
 ///
 /// @param q_QHE  [Q, H, E]; the last dimension contiguous
-/// @param kv_N   [N, 2*K*E]: each row's keys, then its values; rows contiguous. The plan's key rows are these
+/// @param kv_N   [N, 2*K*E]: each row's keys, then its values; rows contiguous. The plan's key rows
+/// are these
 /// @return       [Q, H*E]
-at::Tensor attend(const at::Tensor& q_QHE, const at::Tensor& kv_N, const AttentionPlan& plan, const AttentionHeads& heads,
-                  const AttentionRule& rule);
+at::Tensor attend(const at::Tensor& q_QHE, const at::Tensor& kv_N, const AttentionPlan& plan,
+                  const AttentionHeads& heads, const AttentionRule& rule);
 
-/// What the flash kernel computes, sequence by sequence with plain operators: the meaning of a VarlenPart, and what stands in for the
-/// kernel on other devices. Source: torch 2.11, at::_flash_attention_forward with is_causal (aligned to the last query and key).
+/// What the flash kernel computes, sequence by sequence with plain operators: the meaning of a
+/// VarlenPart, and what stands in for the kernel on other devices. Source: torch 2.11,
+/// at::_flash_attention_forward with is_causal (aligned to the last query and key).
 ///
 /// @param q_QHE  [Q, H, E], the part's query rows
 /// @param k_GKE  [G, K, E], gathered
 /// @param v_GKE  [G, K, E]
 /// @return       [Q, H, E]
-at::Tensor varlen_reference(const at::Tensor& q_QHE, const at::Tensor& k_GKE, const at::Tensor& v_GKE, const VarlenPart& part,
+at::Tensor varlen_reference(const at::Tensor& q_QHE, const at::Tensor& k_GKE,
+                            const at::Tensor& v_GKE, const VarlenPart& part,
                             const AttentionRule& rule);
 
-/// kFlash where it takes models of this kind and gives what the reference gives on a small random batch; tried on the device itself.
-AttentionKernel choose_attention_kernel(const AttentionHeads& heads, std::span<const AttentionRule> rules, at::ScalarType dtype,
+/// kFlash where it takes models of this kind and gives what the reference gives on a small random
+/// batch; tried on the device itself.
+AttentionKernel choose_attention_kernel(const AttentionHeads& heads,
+                                        std::span<const AttentionRule> rules, at::ScalarType dtype,
                                         const at::Device& device);
 
 }  // namespace charm::nn

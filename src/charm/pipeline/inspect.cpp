@@ -24,12 +24,16 @@ namespace {
 constexpr std::int64_t kWorkspaceBytes = std::int64_t{1} << 30;
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
-/// What a batch of the default budget needs beside the weights on a GPU, in bfloat16: rows of the residual stream, norms, products and
-/// rope's float32 halves, and the gathered keys (nn/gpu_block.cpp, nn/varlen_attention.cpp).
+/// What a batch of the default budget needs beside the weights on a GPU, in bfloat16: rows of the
+/// residual stream, norms, products and rope's float32 halves, and the gathered keys
+/// (nn/gpu_block.cpp, nn/varlen_attention.cpp).
 std::int64_t gpu_workspace_bytes(const model::DecoderConfig& config) {
   constexpr std::int64_t kTokens = 16384, kGatheredRows = 65536;
-  const std::int64_t heads = config.num_heads * config.head_dim, key_heads = config.num_kv_heads * config.head_dim;
-  const std::int64_t row = 2 * (4 * config.hidden_size + 2 * (heads + 2 * key_heads) + 2 * config.intermediate_size) + 4 * (heads + key_heads);
+  const std::int64_t heads = config.num_heads * config.head_dim,
+                     key_heads = config.num_kv_heads * config.head_dim;
+  const std::int64_t row =
+      2 * (4 * config.hidden_size + 2 * (heads + 2 * key_heads) + 2 * config.intermediate_size) +
+      4 * (heads + key_heads);
   return kTokens * row + kGatheredRows * 2 * key_heads * 2;
 }
 
@@ -44,7 +48,8 @@ Response built_in_sample() {
 std::int64_t safetensors_bytes(const fs::path& folder) {
   std::int64_t bytes = 0;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == ".safetensors") bytes += static_cast<std::int64_t>(entry.file_size());
+    if (entry.path().extension() == ".safetensors")
+      bytes += static_cast<std::int64_t>(entry.file_size());
   }
   return bytes;
 }
@@ -54,49 +59,65 @@ std::string head_text(model::HeadKind head) {
                                         : std::string(model::head_of(head).title);
 }
 
-std::string gib(std::int64_t bytes) { return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / kGiB); }
-
-/// What is unusual about padding and ends; each costs people days elsewhere.
-void add_token_warnings(Inspection& inspection, const text::ConversationEncoder& encoder, const batch::PooledRow& pooled,
-                        std::size_t num_tokens) {
-  const model::DecoderConfig& config = inspection.config;
-  const bool pools_last = config.head != model::HeadKind::kNone && model::head_of(config.head).pools_last_token;
-  if (config.pad_token_id < 0 && !pools_last) {
-    inspection.warnings.push_back("config.json names no pad_token_id: transformers scores such a model one row at a time; the last "
-                                  "token is pooled here");
-  }
-  const bool pad_is_eos = std::find(config.eos_token_ids.begin(), config.eos_token_ids.end(), config.pad_token_id) !=
-                          config.eos_token_ids.end();
-  if (pad_is_eos) {
-    inspection.warnings.push_back(fmt::format("pad_token_id {} is also an end-of-sequence token: where a conversation ends with it, an "
-                                              "earlier token is pooled, as in transformers",
-                                              config.pad_token_id));
-  }
-  if (pooled.ids.size() < num_tokens) {
-    inspection.warnings.push_back(fmt::format("the sample's last {} token(s) equal pad_token_id {} and are not pooled; --pooling last "
-                                              "takes the last token whatever it is",
-                                              num_tokens - pooled.ids.size(), config.pad_token_id));
-  }
-  if (static_cast<std::int64_t>(encoder.tokenizer().vocab_size()) > config.vocab_size) {
-    inspection.warnings.push_back(fmt::format("the tokenizer has {} entries but the model {} rows: some tokens cannot be scored",
-                                              encoder.tokenizer().vocab_size(), config.vocab_size));
-  }
-  const auto bos = std::count_if(inspection.sample.begin(), inspection.sample.end(), [](const SampleToken& t) { return t.is_bos; });
-  if (config.bos_token_id && bos == 0) inspection.warnings.push_back("the sample has no beginning-of-sequence token");
-  if (bos > 1) inspection.warnings.push_back(fmt::format("the sample has {} beginning-of-sequence tokens", bos));
+std::string gib(std::int64_t bytes) {
+  return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / kGiB);
 }
 
-/// transformers 5 makes some tokenizers anew from their class's name and does not look at the rest of tokenizer.json.
+/// What is unusual about padding and ends; each costs people days elsewhere.
+void add_token_warnings(Inspection& inspection, const text::ConversationEncoder& encoder,
+                        const batch::PooledRow& pooled, std::size_t num_tokens) {
+  const model::DecoderConfig& config = inspection.config;
+  const bool pools_last =
+      config.head != model::HeadKind::kNone && model::head_of(config.head).pools_last_token;
+  if (config.pad_token_id < 0 && !pools_last) {
+    inspection.warnings.push_back(
+        "config.json names no pad_token_id: transformers scores such a model one row at a time; "
+        "the last token is pooled here");
+  }
+  const bool pad_is_eos = std::find(config.eos_token_ids.begin(), config.eos_token_ids.end(),
+                                    config.pad_token_id) != config.eos_token_ids.end();
+  if (pad_is_eos) {
+    inspection.warnings.push_back(
+        fmt::format("pad_token_id {} is also an end-of-sequence token: where a conversation ends "
+                    "with it, an earlier token is pooled, as in transformers",
+                    config.pad_token_id));
+  }
+  if (pooled.ids.size() < num_tokens) {
+    inspection.warnings.push_back(
+        fmt::format("the sample's last {} token(s) equal pad_token_id {} and are not pooled; "
+                    "--pooling last takes the last token whatever it is",
+                    num_tokens - pooled.ids.size(), config.pad_token_id));
+  }
+  if (static_cast<std::int64_t>(encoder.tokenizer().vocab_size()) > config.vocab_size) {
+    inspection.warnings.push_back(fmt::format(
+        "the tokenizer has {} entries but the model {} rows: some tokens cannot be scored",
+        encoder.tokenizer().vocab_size(), config.vocab_size));
+  }
+  const auto bos = std::count_if(inspection.sample.begin(), inspection.sample.end(),
+                                 [](const SampleToken& t) { return t.is_bos; });
+  if (config.bos_token_id && bos == 0)
+    inspection.warnings.push_back("the sample has no beginning-of-sequence token");
+  if (bos > 1)
+    inspection.warnings.push_back(
+        fmt::format("the sample has {} beginning-of-sequence tokens", bos));
+}
+
+/// transformers 5 makes some tokenizers anew from their class's name and does not look at the rest
+/// of tokenizer.json.
 void add_tokenizer_warning(Inspection& inspection, const fs::path& model_dir) {
   const nlohmann::json config = text::read_config(model_dir, "tokenizer_config.json");
   const std::string name = config.value("tokenizer_class", nlohmann::json()).dump();
-  const bool is_rebuilt = name.starts_with("\"LlamaTokenizer") && inspection.config.architecture.starts_with("Llama");
+  const bool is_rebuilt =
+      name.starts_with("\"LlamaTokenizer") && inspection.config.architecture.starts_with("Llama");
   if (!is_rebuilt) return;
   const nlohmann::json tokenizer = text::read_config(model_dir, "tokenizer.json");
-  if (tokenizer.value("normalizer", nlohmann::json()).dump().find("\"Prepend\"") == std::string::npos) return;
+  if (tokenizer.value("normalizer", nlohmann::json()).dump().find("\"Prepend\"") ==
+      std::string::npos)
+    return;
   inspection.warnings.push_back(
-      "tokenizer_class LlamaTokenizer: AutoTokenizer of transformers 5 leaves the normalizer of tokenizer.json out, so that white space "
-      "at the start and text after special tokens get other ids there; here tokenizer.json counts as it is written");
+      "tokenizer_class LlamaTokenizer: AutoTokenizer of transformers 5 leaves the normalizer of "
+      "tokenizer.json out, so that white space at the start and text after special tokens get "
+      "other ids there; here tokenizer.json counts as it is written");
 }
 
 SampleRow sample_row(text::EncodedRow encoded) {
@@ -113,15 +134,19 @@ SampleRow encode_row(const text::ConversationEncoder& encoder, const Response& r
   return sample_row(std::move(encoder.encode_group(row.prompt, {&response, 1}).front()));
 }
 
-/// One conversation of as many tokens as take a fraction of a second at 100 GFLOP/s, at least 96 (the rows of a product).
+/// One conversation of as many tokens as take a fraction of a second at 100 GFLOP/s, at least 96
+/// (the rows of a product).
 MeasuredSpeed measure_speed(model::RewardModel& model, std::int64_t num_parameters) {
   constexpr double kFlops = 0.4 * 100e9;
-  const auto wanted = static_cast<std::int64_t>(kFlops / (2.0 * static_cast<double>(num_parameters)));
-  const std::int64_t num_tokens = std::min(std::clamp<std::int64_t>(wanted / 96 * 96, 96, 1920), model.max_positions());
+  const auto wanted =
+      static_cast<std::int64_t>(kFlops / (2.0 * static_cast<double>(num_parameters)));
+  const std::int64_t num_tokens =
+      std::min(std::clamp<std::int64_t>(wanted / 96 * 96, 96, 1920), model.max_positions());
   std::vector<std::int32_t> ids;
   for (std::int64_t i = 0; i < num_tokens; ++i) {
     const auto id = static_cast<std::int32_t>(i * 7919 % model.vocab_size());
-    ids.push_back(id == model.pad_token_id() ? (id + 1) % static_cast<std::int32_t>(model.vocab_size()) : id);
+    ids.push_back(
+        id == model.pad_token_id() ? (id + 1) % static_cast<std::int32_t>(model.vocab_size()) : id);
   }
   batch::PooledRow row;
   row.prompt_length = num_tokens / 4;
@@ -146,7 +171,8 @@ std::int64_t count_parameters(const model::DecoderConfig& config) {
   model::DecoderWeights none;
   std::int64_t count = 0;
   for (const model::WeightSlot& slot : model::weight_slots(none, config)) {
-    count += std::accumulate(slot.shape.begin(), slot.shape.end(), std::int64_t{1}, std::multiplies<>());
+    count +=
+        std::accumulate(slot.shape.begin(), slot.shape.end(), std::int64_t{1}, std::multiplies<>());
   }
   return count;
 }
@@ -154,7 +180,8 @@ std::int64_t count_parameters(const model::DecoderConfig& config) {
 Inspection inspect_model(const InspectOptions& options) {
   std::error_code error;
   if (!fs::is_directory(options.model_dir, error)) {
-    throw Error(ErrorKind::kIo, "{}: not a folder; expected a Hugging Face model folder", options.model_dir.string());
+    throw Error(ErrorKind::kIo, "{}: not a folder; expected a Hugging Face model folder",
+                options.model_dir.string());
   }
   Inspection inspection;
   inspection.config = model::load_model_config(options.model_dir);
@@ -162,7 +189,8 @@ Inspection inspect_model(const InspectOptions& options) {
   inspection.weights_bytes = safetensors_bytes(options.model_dir);
   inspection.memory_float32_bytes = inspection.num_parameters * 4 + kWorkspaceBytes;
   inspection.memory_bfloat16_bytes = inspection.num_parameters * 2 + kWorkspaceBytes;
-  inspection.memory_gpu_bytes = inspection.num_parameters * 2 + gpu_workspace_bytes(inspection.config);
+  inspection.memory_gpu_bytes =
+      inspection.num_parameters * 2 + gpu_workspace_bytes(inspection.config);
 
   const text::ConversationEncoder encoder(options.model_dir, options.encoder);
   inspection.template_name = encoder.chat_template().name();
@@ -175,9 +203,11 @@ Inspection inspect_model(const InspectOptions& options) {
   if (options.sample_file) {
     const std::vector<Response> rows = storage::read_responses(*options.sample_file, {});
     for (const Response& r : rows) inspection.samples.push_back(encode_row(encoder, r));
-    const auto usable = std::find_if(inspection.samples.begin(), inspection.samples.end(), [](const SampleRow& r) { return !r.error; });
+    const auto usable = std::find_if(inspection.samples.begin(), inspection.samples.end(),
+                                     [](const SampleRow& r) { return !r.error; });
     if (usable == inspection.samples.end()) {
-      throw Error(ErrorKind::kInput, "{}: {}", options.sample_file->string(), *inspection.samples.front().error);
+      throw Error(ErrorKind::kInput, "{}: {}", options.sample_file->string(),
+                  *inspection.samples.front().error);
     }
     encoded = *usable;
     row = rows[static_cast<std::size_t>(usable - inspection.samples.begin())];
@@ -185,12 +215,15 @@ Inspection inspect_model(const InspectOptions& options) {
     encoded = encode_row(encoder, row);
     if (encoded.error) throw Error(ErrorKind::kInput, "{}", *encoded.error);
   }
-  const std::int32_t pad = options.pooling == score::Pooling::kLast ? -1 : inspection.config.pad_token_id;
-  const batch::PooledRow pooled = batch::make_pooled_row(encoded.ids, encoded.prompt_length, pad, inspection.config.gate_tokens);
+  const std::int32_t pad =
+      options.pooling == score::Pooling::kLast ? -1 : inspection.config.pad_token_id;
+  const batch::PooledRow pooled = batch::make_pooled_row(encoded.ids, encoded.prompt_length, pad,
+                                                         inspection.config.gate_tokens);
   for (std::size_t i = 0; i < encoded.ids.size(); ++i) {
     const std::int32_t id = encoded.ids[i];
     inspection.sample.push_back({.id = id,
-                                 .text = encoder.tokenizer().decode(std::vector<std::int32_t>{id}, /*skip_special_tokens=*/false),
+                                 .text = encoder.tokenizer().decode(std::vector<std::int32_t>{id},
+                                                                    /*skip_special_tokens=*/false),
                                  .is_bos = inspection.config.bos_token_id == id,
                                  .is_pooled = i + 1 == pooled.ids.size()});
   }
@@ -198,10 +231,11 @@ Inspection inspect_model(const InspectOptions& options) {
   add_tokenizer_warning(inspection, options.model_dir);
   if (inspection.config.head == model::HeadKind::kNone || options.config_only) return inspection;
 
-  const std::unique_ptr<model::RewardModel> reward_model = model::load_reward_model(options.model_dir, options.model);
+  const std::unique_ptr<model::RewardModel> reward_model =
+      model::load_reward_model(options.model_dir, options.model);
   inspection.provenance = reward_model->provenance();
-  const std::vector<ScoredResponse> scored =
-      score::score_responses(*reward_model, encoder, std::span(&row, 1), {.pooling = options.pooling});
+  const std::vector<ScoredResponse> scored = score::score_responses(
+      *reward_model, encoder, std::span(&row, 1), {.pooling = options.pooling});
   if (scored.front().error) {
     inspection.warnings.push_back("the sample cannot be scored: " + *scored.front().error);
   } else {
@@ -214,31 +248,43 @@ Inspection inspect_model(const InspectOptions& options) {
 std::string inspection_text(const Inspection& inspection) {
   const model::DecoderConfig& config = inspection.config;
   std::string text;
-  const auto line = [&text](std::string_view name, const std::string& value) { text += fmt::format("{:<18} {}\n", name, value); };
+  const auto line = [&text](std::string_view name, const std::string& value) {
+    text += fmt::format("{:<18} {}\n", name, value);
+  };
   line("architecture", config.architecture);
-  line("parameters", fmt::format("{} ({:.1f} M)", inspection.num_parameters, static_cast<double>(inspection.num_parameters) / 1e6));
-  line("layers", fmt::format("{} of width {}, {} heads of {}, {} key/value heads, mlp {}", config.num_layers, config.hidden_size,
-                             config.num_heads, config.head_dim, config.num_kv_heads, config.intermediate_size));
-  line("vocabulary", fmt::format("{}{}", config.vocab_size, config.tie_word_embeddings ? ", tied" : ""));
+  line("parameters", fmt::format("{} ({:.1f} M)", inspection.num_parameters,
+                                 static_cast<double>(inspection.num_parameters) / 1e6));
+  line("layers", fmt::format("{} of width {}, {} heads of {}, {} key/value heads, mlp {}",
+                             config.num_layers, config.hidden_size, config.num_heads,
+                             config.head_dim, config.num_kv_heads, config.intermediate_size));
+  line("vocabulary",
+       fmt::format("{}{}", config.vocab_size, config.tie_word_embeddings ? ", tied" : ""));
   line("positions", std::to_string(config.max_positions));
   line("head", head_text(config.head));
   line("stored", fmt::format("{} of safetensors{}", gib(inspection.weights_bytes),
                              config.stored_dtype.empty() ? "" : ", " + config.stored_dtype));
-  line("memory to score", fmt::format("about {} in float32, {} in bfloat16; of a GPU {}", gib(inspection.memory_float32_bytes),
-                                      gib(inspection.memory_bfloat16_bytes), gib(inspection.memory_gpu_bytes)));
+  line("memory to score",
+       fmt::format("about {} in float32, {} in bfloat16; of a GPU {}",
+                   gib(inspection.memory_float32_bytes), gib(inspection.memory_bfloat16_bytes),
+                   gib(inspection.memory_gpu_bytes)));
   for (const auto& [name, value] : inspection.provenance) line(name, value);
   if (inspection.speed) {
-    line("speed", fmt::format("about {:.0f} tokens/s (measured: one conversation of {} tokens in {:.2f} s)",
-                              inspection.speed->tokens_per_second(), inspection.speed->num_tokens, inspection.speed->seconds));
+    line("speed",
+         fmt::format("about {:.0f} tokens/s (measured: one conversation of {} tokens in {:.2f} s)",
+                     inspection.speed->tokens_per_second(), inspection.speed->num_tokens,
+                     inspection.speed->seconds));
   }
-  line("tokenizer", fmt::format("tokenizer.json, {} entries, sha256 {}", inspection.tokenizer_entries, inspection.tokenizer_sha256));
-  line("chat template", fmt::format("{}, sha256 {}", inspection.template_name, inspection.template_sha256));
+  line("tokenizer", fmt::format("tokenizer.json, {} entries, sha256 {}",
+                                inspection.tokenizer_entries, inspection.tokenizer_sha256));
+  line("chat template",
+       fmt::format("{}, sha256 {}", inspection.template_name, inspection.template_sha256));
   text += inspection.template_source;
   if (text.back() != '\n') text += '\n';
   text += "\nsample (* marks beginning-of-sequence, > the pooled token):\n";
   for (const SampleToken& token : inspection.sample) {
-    text += fmt::format("  {}{} {:>7}  {}\n", token.is_bos ? '*' : ' ', token.is_pooled ? '>' : ' ', token.id,
-                        nlohmann::json(token.text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    text += fmt::format(
+        "  {}{} {:>7}  {}\n", token.is_bos ? '*' : ' ', token.is_pooled ? '>' : ' ', token.id,
+        nlohmann::json(token.text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   }
   if (inspection.sample_score) line("sample score", fmt::format("{}", *inspection.sample_score));
   for (const std::string& warning : inspection.warnings) text += "warning: " + warning + "\n";
@@ -256,30 +302,42 @@ nlohmann::ordered_json inspection_json(const Inspection& inspection) {
       {"max_positions", config.max_positions},
       {"head", config.head == model::HeadKind::kNone ? "none" : model::head_of(config.head).name},
       {"weights_bytes", inspection.weights_bytes},
-      {"memory_bytes", {{"float32", inspection.memory_float32_bytes}, {"bfloat16", inspection.memory_bfloat16_bytes},
-                         {"gpu", inspection.memory_gpu_bytes}}},
+      {"memory_bytes",
+       {{"float32", inspection.memory_float32_bytes},
+        {"bfloat16", inspection.memory_bfloat16_bytes},
+        {"gpu", inspection.memory_gpu_bytes}}},
       {"pad_token_id", config.pad_token_id},
       {"eos_token_ids", config.eos_token_ids},
-      {"chat_template", {{"name", inspection.template_name}, {"sha256", inspection.template_sha256},
-                         {"source", inspection.template_source}}}};
-  json["bos_token_id"] = config.bos_token_id ? nlohmann::ordered_json(*config.bos_token_id) : nlohmann::ordered_json();
-  json["tokenizer"] = {{"sha256", inspection.tokenizer_sha256}, {"num_entries", inspection.tokenizer_entries}};
+      {"chat_template",
+       {{"name", inspection.template_name},
+        {"sha256", inspection.template_sha256},
+        {"source", inspection.template_source}}}};
+  json["bos_token_id"] =
+      config.bos_token_id ? nlohmann::ordered_json(*config.bos_token_id) : nlohmann::ordered_json();
+  json["tokenizer"] = {{"sha256", inspection.tokenizer_sha256},
+                       {"num_entries", inspection.tokenizer_entries}};
   if (inspection.speed) {
-    json["speed"] = {{"tokens_per_second", inspection.speed->tokens_per_second()}, {"num_tokens", inspection.speed->num_tokens},
+    json["speed"] = {{"tokens_per_second", inspection.speed->tokens_per_second()},
+                     {"num_tokens", inspection.speed->num_tokens},
                      {"seconds", inspection.speed->seconds}};
   }
   for (const SampleRow& row : inspection.samples) {
     if (row.error) {
       json["samples"].push_back({{"error", *row.error}});
     } else {
-      json["samples"].push_back({{"ids", row.ids}, {"prompt_length", row.prompt_length}, {"truncated", row.truncated}});
+      json["samples"].push_back(
+          {{"ids", row.ids}, {"prompt_length", row.prompt_length}, {"truncated", row.truncated}});
     }
   }
   for (const auto& [name, value] : inspection.provenance) json["used"][name] = value;
   for (const SampleToken& token : inspection.sample) {
-    json["sample"].push_back({{"id", token.id}, {"text", token.text}, {"bos", token.is_bos}, {"pooled", token.is_pooled}});
+    json["sample"].push_back({{"id", token.id},
+                              {"text", token.text},
+                              {"bos", token.is_bos},
+                              {"pooled", token.is_pooled}});
   }
-  json["sample_score"] = inspection.sample_score ? nlohmann::ordered_json(*inspection.sample_score) : nlohmann::ordered_json();
+  json["sample_score"] = inspection.sample_score ? nlohmann::ordered_json(*inspection.sample_score)
+                                                 : nlohmann::ordered_json();
   json["warnings"] = inspection.warnings;
   return json;
 }

@@ -20,8 +20,10 @@ struct InspectOptions {
   model::RewardModelOptions model;
   text::EncoderOptions encoder;
   score::Pooling pooling = score::Pooling::kAuto;
-  bool config_only = false;  ///< leave the weights alone: fast, but says nothing of dtype, backend and speed
-  std::optional<fs::path> sample_file;  ///< responses whose tokens are shown instead of a built-in conversation
+  bool config_only =
+      false;  ///< leave the weights alone: fast, but says nothing of dtype, backend and speed
+  std::optional<fs::path>
+      sample_file;  ///< responses whose tokens are shown instead of a built-in conversation
 };
 
 /// One row of `sample_file` as charm score would read it, or why it cannot.
@@ -50,19 +52,21 @@ struct SampleToken {
 /// What a user wants to know of a model before spending hours on it.
 struct Inspection {
   model::DecoderConfig config;
-  std::int64_t num_parameters = 0;   ///< of the reward model, head included
-  std::int64_t weights_bytes = 0;    ///< size of its safetensors files
-  std::string template_name;         ///< where the chat template was found
+  std::int64_t num_parameters = 0;  ///< of the reward model, head included
+  std::int64_t weights_bytes = 0;   ///< size of its safetensors files
+  std::string template_name;        ///< where the chat template was found
   std::string template_sha256;
   std::string template_source;
-  std::string tokenizer_sha256;      ///< of tokenizer.json
+  std::string tokenizer_sha256;  ///< of tokenizer.json
   std::size_t tokenizer_entries = 0;
-  std::vector<SampleRow> samples;    ///< with `sample_file`, all of its rows; `sample` is the first of them that has tokens
+  std::vector<SampleRow> samples;  ///< with `sample_file`, all of its rows; `sample` is the first
+                                   ///< of them that has tokens
   std::vector<SampleToken> sample;
-  std::optional<float> sample_score;                                ///< absent with `config_only` and for a causal LM
-  std::vector<std::pair<std::string, std::string>> provenance;      ///< as the manifest of a scores file has it
-  std::optional<MeasuredSpeed> speed;                               ///< where the weights were loaded
-  std::int64_t memory_float32_bytes = 0;                            ///< weights and workspace, estimated
+  std::optional<float> sample_score;  ///< absent with `config_only` and for a causal LM
+  std::vector<std::pair<std::string, std::string>>
+      provenance;                         ///< as the manifest of a scores file has it
+  std::optional<MeasuredSpeed> speed;     ///< where the weights were loaded
+  std::int64_t memory_float32_bytes = 0;  ///< weights and workspace, estimated
   std::int64_t memory_bfloat16_bytes = 0;
   std::int64_t memory_gpu_bytes = 0;  ///< of a GPU, in bfloat16
   std::vector<std::string> warnings;

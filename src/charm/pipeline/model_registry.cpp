@@ -22,11 +22,15 @@ std::size_t colon_of(const std::string& source) {
   return at == std::string::npos ? at : at + kJson.size();
 }
 
-std::string text_of(const nlohmann::json& entry, const char* key, const fs::path& file, std::size_t index) {
+std::string text_of(const nlohmann::json& entry, const char* key, const fs::path& file,
+                    std::size_t index) {
   const auto at = entry.is_object() ? entry.find(key) : entry.end();
-  if (!entry.is_object() || at == entry.end() || !at->is_string() || at->get_ref<const std::string&>().empty()) {
-    throw Error(ErrorKind::kInput, "{}: model {}: expected an object with the texts model_name and model_path, found no {}", file.string(),
-                index + 1, key);
+  if (!entry.is_object() || at == entry.end() || !at->is_string() ||
+      at->get_ref<const std::string&>().empty()) {
+    throw Error(
+        ErrorKind::kInput,
+        "{}: model {}: expected an object with the texts model_name and model_path, found no {}",
+        file.string(), index + 1, key);
   }
   return at->get<std::string>();
 }
@@ -36,10 +40,13 @@ fs::path place_of(const std::string& model_path, const fs::path& file) {
   for (const fs::path& path : {file.parent_path() / model_path, fs::path(model_path)}) {
     if (fs::exists(path, ignored)) return path.lexically_normal();
   }
-  const bool is_repository = std::count(model_path.begin(), model_path.end(), '/') == 1 && model_path.front() != '/' &&
-                             model_path.front() != '.' && model_path.back() != '/';
+  const bool is_repository = std::count(model_path.begin(), model_path.end(), '/') == 1 &&
+                             model_path.front() != '/' && model_path.front() != '.' &&
+                             model_path.back() != '/';
   if (is_repository) return "hub:" + model_path;
-  throw Error(ErrorKind::kIo, "{}: model_path '{}' does not exist, neither beside this file nor in the working directory, and is no OWNER/NAME of the Hub",
+  throw Error(ErrorKind::kIo,
+              "{}: model_path '{}' does not exist, neither beside this file nor in the working "
+              "directory, and is no OWNER/NAME of the Hub",
               file.string(), model_path);
 }
 
@@ -61,7 +68,9 @@ fs::path registered_model(const fs::path& source) {
   const fs::path file = source.string().substr(0, colon_of(source.string()));
   const auto json = parse_json(read_file(file), file.string());
   if (!json.is_array() || json.empty()) {
-    throw Error(ErrorKind::kInput, "{}: expected a list of models with model_name and model_path (the original's rm_config.json), found {}",
+    throw Error(ErrorKind::kInput,
+                "{}: expected a list of models with model_name and model_path (the original's "
+                "rm_config.json), found {}",
                 file.string(), json.is_array() ? "an empty one" : json.type_name());
   }
   std::vector<std::string> names;
@@ -71,10 +80,11 @@ fs::path registered_model(const fs::path& source) {
     if (names.back() == name || (name.empty() && json.size() == 1)) return place_of(path, file);
   }
   if (name.empty()) {
-    throw Error(ErrorKind::kUsage, "{}: it lists {} models; choose one as {}:NAME: {}", file.string(), names.size(), file.string(),
-                fmt::join(names, ", "));
+    throw Error(ErrorKind::kUsage, "{}: it lists {} models; choose one as {}:NAME: {}",
+                file.string(), names.size(), file.string(), fmt::join(names, ", "));
   }
-  throw Error(ErrorKind::kUsage, "{}: no model '{}'; nearest names: {}", file.string(), name, fmt::join(nearest_names(name, names), ", "));
+  throw Error(ErrorKind::kUsage, "{}: no model '{}'; nearest names: {}", file.string(), name,
+              fmt::join(nearest_names(name, names), ", "));
 }
 
 }  // namespace charm::pipeline

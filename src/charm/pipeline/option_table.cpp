@@ -68,7 +68,8 @@ OptionTable& OptionTable::positional() {
 
 OptionTable& OptionTable::at_least(std::int64_t fewest) {
   Option& option = options_.back();
-  option.assign = [assign = std::move(option.assign), fewest](const std::vector<std::string>& values) {
+  option.assign = [assign = std::move(option.assign),
+                   fewest](const std::vector<std::string>& values) {
     if (parse_integer(values.front()) < fewest) {
       throw Error(ErrorKind::kUsage, "expected {} or more, found {}", fewest, values.front());
     }
@@ -88,66 +89,86 @@ const Option* OptionTable::find(std::string_view name) const {
 OptionTable& OptionTable::flag(std::string name, bool& target, std::string help) {
   Option option = make(std::move(name), "", std::move(help));
   option.form = Option::Form::kFlag;
-  option.assign = [&target](const std::vector<std::string>& values) { target = values.empty() || values.front() == "true"; };
+  option.assign = [&target](const std::vector<std::string>& values) {
+    target = values.empty() || values.front() == "true";
+  };
   return add(std::move(option));
 }
 
 OptionTable& OptionTable::negative_flag(std::string name, bool& target, std::string help) {
   Option option = make(std::move(name), "", std::move(help));
   option.form = Option::Form::kFlag;
-  option.assign = [&target](const std::vector<std::string>& values) { target = !(values.empty() || values.front() == "true"); };
+  option.assign = [&target](const std::vector<std::string>& values) {
+    target = !(values.empty() || values.front() == "true");
+  };
   return add(std::move(option));
 }
 
-OptionTable& OptionTable::text(std::string name, std::string& target, std::string value_name, std::string help) {
+OptionTable& OptionTable::text(std::string name, std::string& target, std::string value_name,
+                               std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.default_text = target;
   option.assign = [&target](const std::vector<std::string>& values) { target = values.front(); };
   return add(std::move(option));
 }
 
-OptionTable& OptionTable::text(std::string name, std::optional<std::string>& target, std::string value_name, std::string help) {
+OptionTable& OptionTable::text(std::string name, std::optional<std::string>& target,
+                               std::string value_name, std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.assign = [&target](const std::vector<std::string>& values) { target = values.front(); };
   return add(std::move(option));
 }
 
-OptionTable& OptionTable::texts(std::string name, std::vector<std::string>& target, std::string value_name, std::string help) {
+OptionTable& OptionTable::texts(std::string name, std::vector<std::string>& target,
+                                std::string value_name, std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.form = Option::Form::kList;
   option.assign = [&target](const std::vector<std::string>& values) { target = values; };
   return add(std::move(option));
 }
 
-OptionTable& OptionTable::number(std::string name, double& target, std::string value_name, std::string help) {
+OptionTable& OptionTable::number(std::string name, double& target, std::string value_name,
+                                 std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.default_text = number_text(target);
-  option.assign = [&target](const std::vector<std::string>& values) { target = parse_number(values.front()); };
+  option.assign = [&target](const std::vector<std::string>& values) {
+    target = parse_number(values.front());
+  };
   return add(std::move(option));
 }
 
-OptionTable& OptionTable::number(std::string name, std::optional<double>& target, std::string value_name, std::string help) {
+OptionTable& OptionTable::number(std::string name, std::optional<double>& target,
+                                 std::string value_name, std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
-  option.assign = [&target](const std::vector<std::string>& values) { target = parse_number(values.front()); };
+  option.assign = [&target](const std::vector<std::string>& values) {
+    target = parse_number(values.front());
+  };
   return add(std::move(option));
 }
 
-OptionTable& OptionTable::path(std::string name, fs::path& target, std::string value_name, std::string help) {
+OptionTable& OptionTable::path(std::string name, fs::path& target, std::string value_name,
+                               std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.is_path = true;
   option.default_text = target.string();
-  option.assign = [&target](const std::vector<std::string>& values) { target = parse_path(values.front()); };
+  option.assign = [&target](const std::vector<std::string>& values) {
+    target = parse_path(values.front());
+  };
   return add(std::move(option));
 }
 
-OptionTable& OptionTable::path(std::string name, std::optional<fs::path>& target, std::string value_name, std::string help) {
+OptionTable& OptionTable::path(std::string name, std::optional<fs::path>& target,
+                               std::string value_name, std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.is_path = true;
-  option.assign = [&target](const std::vector<std::string>& values) { target = parse_path(values.front()); };
+  option.assign = [&target](const std::vector<std::string>& values) {
+    target = parse_path(values.front());
+  };
   return add(std::move(option));
 }
 
-OptionTable& OptionTable::paths(std::string name, std::vector<fs::path>& target, std::string value_name, std::string help) {
+OptionTable& OptionTable::paths(std::string name, std::vector<fs::path>& target,
+                                std::string value_name, std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.form = Option::Form::kList;
   option.is_path = true;
@@ -158,8 +179,8 @@ OptionTable& OptionTable::paths(std::string name, std::vector<fs::path>& target,
   return add(std::move(option));
 }
 
-OptionTable& OptionTable::pairs(std::string name, std::map<std::string, std::string>& target, std::string value_name,
-                                std::string help) {
+OptionTable& OptionTable::pairs(std::string name, std::map<std::string, std::string>& target,
+                                std::string value_name, std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.form = Option::Form::kList;
   option.assign = [&target](const std::vector<std::string>& values) {

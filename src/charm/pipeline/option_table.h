@@ -17,55 +17,70 @@
 
 namespace charm::pipeline {
 
-/// One option of a command, wherever its value comes from: the command line spells it `--name value`, a recipe `name: value`.
+/// One option of a command, wherever its value comes from: the command line spells it `--name
+/// value`, a recipe `name: value`.
 struct Option {
   enum class Form {
     kFlag,   ///< present or not; a recipe writes true or false
     kValue,  ///< one value
     kList,   ///< one or more values
   };
-  std::string name;            ///< as on the command line, without dashes: "max-tokens"
+  std::string name;  ///< as on the command line, without dashes: "max-tokens"
   Form form = Form::kValue;
-  std::string value_name{};  ///< "N", "FILE", "left|right|error"; empty for a flag
-  std::string help{};        ///< what it does, its unit, how to choose it
+  std::string value_name{};    ///< "N", "FILE", "left|right|error"; empty for a flag
+  std::string help{};          ///< what it does, its unit, how to choose it
   std::string default_text{};  ///< shown in the help; empty: nothing to show
   bool required = false;
-  bool is_path = false;      ///< a recipe resolves it against its own folder
-  bool positional = false;   ///< command line: a bare argument
-  std::function<void(const std::vector<std::string>&)> assign{};  ///< throws kUsage without naming the option
+  bool is_path = false;     ///< a recipe resolves it against its own folder
+  bool positional = false;  ///< command line: a bare argument
+  std::function<void(const std::vector<std::string>&)>
+      assign{};  ///< throws kUsage without naming the option
 };
 
 std::int64_t parse_integer(const std::string& text);
 double parse_number(const std::string& text);
 
-/// The options of a command, bound to the fields of its options struct, which must outlive the table. Described once here, so
-/// that the command line, the recipe and docs/cli.md cannot disagree.
+/// The options of a command, bound to the fields of its options struct, which must outlive the
+/// table. Described once here, so that the command line, the recipe and docs/cli.md cannot
+/// disagree.
 class OptionTable {
  public:
   OptionTable& flag(std::string name, bool& target, std::string help);
   /// `--no-<thing>` style switch: present means false.
   OptionTable& negative_flag(std::string name, bool& target, std::string help);
-  OptionTable& text(std::string name, std::string& target, std::string value_name, std::string help);
-  OptionTable& text(std::string name, std::optional<std::string>& target, std::string value_name, std::string help);
-  OptionTable& texts(std::string name, std::vector<std::string>& target, std::string value_name, std::string help);
+  OptionTable& text(std::string name, std::string& target, std::string value_name,
+                    std::string help);
+  OptionTable& text(std::string name, std::optional<std::string>& target, std::string value_name,
+                    std::string help);
+  OptionTable& texts(std::string name, std::vector<std::string>& target, std::string value_name,
+                     std::string help);
   OptionTable& number(std::string name, double& target, std::string value_name, std::string help);
-  OptionTable& number(std::string name, std::optional<double>& target, std::string value_name, std::string help);
+  OptionTable& number(std::string name, std::optional<double>& target, std::string value_name,
+                      std::string help);
   OptionTable& path(std::string name, fs::path& target, std::string value_name, std::string help);
-  OptionTable& path(std::string name, std::optional<fs::path>& target, std::string value_name, std::string help);
-  OptionTable& paths(std::string name, std::vector<fs::path>& target, std::string value_name, std::string help);
+  OptionTable& path(std::string name, std::optional<fs::path>& target, std::string value_name,
+                    std::string help);
+  OptionTable& paths(std::string name, std::vector<fs::path>& target, std::string value_name,
+                     std::string help);
   /// `A=B` pairs; a recipe may also write a map.
-  OptionTable& pairs(std::string name, std::map<std::string, std::string>& target, std::string value_name, std::string help);
+  OptionTable& pairs(std::string name, std::map<std::string, std::string>& target,
+                     std::string value_name, std::string help);
 
   template <std::integral T>
   OptionTable& integer(std::string name, T& target, std::string value_name, std::string help) {
-    Option option{.name = std::move(name), .value_name = std::move(value_name), .help = std::move(help)};
+    Option option{
+        .name = std::move(name), .value_name = std::move(value_name), .help = std::move(help)};
     option.default_text = std::to_string(target);
-    option.assign = [&target](const std::vector<std::string>& values) { assign_integer(target, values.front()); };
+    option.assign = [&target](const std::vector<std::string>& values) {
+      assign_integer(target, values.front());
+    };
     return add(std::move(option));
   }
   template <std::integral T>
-  OptionTable& integer(std::string name, std::optional<T>& target, std::string value_name, std::string help) {
-    Option option{.name = std::move(name), .value_name = std::move(value_name), .help = std::move(help)};
+  OptionTable& integer(std::string name, std::optional<T>& target, std::string value_name,
+                       std::string help) {
+    Option option{
+        .name = std::move(name), .value_name = std::move(value_name), .help = std::move(help)};
     option.assign = [&target](const std::vector<std::string>& values) {
       T value{};
       assign_integer(value, values.front());
@@ -76,13 +91,15 @@ class OptionTable {
 
   /// One of a few words.
   template <typename T>
-  OptionTable& choice(std::string name, T& target, std::vector<std::pair<std::string, T>> words, std::string help) {
+  OptionTable& choice(std::string name, T& target, std::vector<std::pair<std::string, T>> words,
+                      std::string help) {
     Option option{.name = std::move(name), .help = std::move(help)};
     for (const auto& [word, value] : words) {
       option.value_name += (option.value_name.empty() ? "" : "|") + word;
       if (value == target) option.default_text = word;
     }
-    option.assign = [&target, words = std::move(words), known = option.value_name](const std::vector<std::string>& values) {
+    option.assign = [&target, words = std::move(words),
+                     known = option.value_name](const std::vector<std::string>& values) {
       for (const auto& [word, value] : words) {
         if (word == values.front()) {
           target = value;

@@ -11,7 +11,8 @@
 
 namespace charm::pipeline {
 
-/// Builds the steps of one recipe. Closures hold copies of what they need: a plan outlives its recipe.
+/// Builds the steps of one recipe. Closures hold copies of what they need: a plan outlives its
+/// recipe.
 class PlanBuilder {
  public:
   explicit PlanBuilder(const Recipe& recipe) : recipe_(recipe), paths_{recipe.run_dir} {}
@@ -25,19 +26,24 @@ class PlanBuilder {
   fs::path scores(const std::string& rm, const std::string& policy) const;
   bool held_out() const { return recipe_.holdout > 0.0; }
   /// Score files that calibration and preferences may look at.
-  std::vector<fs::path> fit_scores(const std::string& rm, const std::vector<std::string>& policies) const;
+  std::vector<fs::path> fit_scores(const std::string& rm,
+                                   const std::vector<std::string>& policies) const;
   /// Score files that calibration is checked on; none without held-out prompts.
-  std::vector<fs::path> held_out_scores(const std::string& rm, const std::vector<std::string>& policies) const;
-  /// Score files that mismatch and correlation are measured on. A retrained model scores no other prompts.
+  std::vector<fs::path> held_out_scores(const std::string& rm,
+                                        const std::vector<std::string>& policies) const;
+  /// Score files that mismatch and correlation are measured on. A retrained model scores no other
+  /// prompts.
   std::vector<fs::path> measured_scores(const std::string& rm) const;
   std::vector<fs::path> response_files() const;
-  /// Responses that a retrained model scores: those to held-out prompts (score files carry their texts), or all.
+  /// Responses that a retrained model scores: those to held-out prompts (score files carry their
+  /// texts), or all.
   std::vector<fs::path> measured_responses() const;
 
   void add_prompts();
   void add_responses();
   void add_generation(const RecipePolicy& policy, const fs::path& prompts, const fs::path& output);
-  void add_scoring(const std::string& stage, const std::string& rm, const fs::path& model_dir, const std::vector<fs::path>& responses);
+  void add_scoring(const std::string& stage, const std::string& rm, const fs::path& model_dir,
+                   const std::vector<fs::path>& responses);
   void add_split(const std::string& rm);
   void add_measuring(const std::string& stage, const std::string& rm);
   void add_calibration(const std::string& rm, const RecipeCalibration& calibration);

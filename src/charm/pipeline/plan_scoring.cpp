@@ -17,7 +17,8 @@ const std::vector<Setting>& PlanBuilder::settings(const std::string& section) co
 
 std::vector<Setting> PlanBuilder::rating_settings() const {
   std::vector<Setting> all = {{.name = "category", .values = {recipe_.ratings.category}}};
-  for (const auto& [policy, name] : recipe_.ratings.aliases) all.push_back({.name = "alias", .values = {policy, name}});
+  for (const auto& [policy, name] : recipe_.ratings.aliases)
+    all.push_back({.name = "alias", .values = {policy, name}});
   return all;
 }
 
@@ -25,7 +26,8 @@ fs::path PlanBuilder::scores(const std::string& rm, const std::string& policy) c
   return score::score_file(paths_.scores_dir(rm), policy);
 }
 
-std::vector<fs::path> PlanBuilder::fit_scores(const std::string& rm, const std::vector<std::string>& policies) const {
+std::vector<fs::path> PlanBuilder::fit_scores(const std::string& rm,
+                                              const std::vector<std::string>& policies) const {
   std::vector<fs::path> files;
   for (const RecipePolicy& policy : recipe_.policies) {
     if (std::find(policies.begin(), policies.end(), policy.name) == policies.end()) continue;
@@ -35,10 +37,12 @@ std::vector<fs::path> PlanBuilder::fit_scores(const std::string& rm, const std::
   return files;
 }
 
-std::vector<fs::path> PlanBuilder::held_out_scores(const std::string& rm, const std::vector<std::string>& policies) const {
+std::vector<fs::path> PlanBuilder::held_out_scores(const std::string& rm,
+                                                   const std::vector<std::string>& policies) const {
   std::vector<fs::path> files;
   if (!held_out()) return files;
-  for (const std::string& policy : policies) files.push_back(paths_.split("held-out", rm, file_name_of(policy)));
+  for (const std::string& policy : policies)
+    files.push_back(paths_.split("held-out", rm, file_name_of(policy)));
   return files;
 }
 
@@ -46,14 +50,16 @@ std::vector<fs::path> PlanBuilder::measured_scores(const std::string& rm) const 
   const bool split = held_out() && rm == recipe_.reward_model.name;
   std::vector<fs::path> files;
   for (const RecipePolicy& policy : recipe_.policies) {
-    files.push_back(split ? paths_.split("held-out", rm, file_name_of(policy.name)) : scores(rm, policy.name));
+    files.push_back(split ? paths_.split("held-out", rm, file_name_of(policy.name))
+                          : scores(rm, policy.name));
   }
   return files;
 }
 
 std::vector<fs::path> PlanBuilder::response_files() const {
   std::vector<fs::path> files;
-  for (const RecipePolicy& policy : recipe_.policies) files.push_back(paths_.responses(file_name_of(policy.name)));
+  for (const RecipePolicy& policy : recipe_.policies)
+    files.push_back(paths_.responses(file_name_of(policy.name)));
   return files;
 }
 
@@ -65,8 +71,14 @@ void PlanBuilder::add_prompts() {
   if (!recipe_.prompts) return;
   prepare::PrepareOptions options = *recipe_.prompts;
   options.output = paths_.prompts();
-  add({.stage = "prompts", .name = "prompts", .inputs = {options.input}, .outputs = {options.output},
-       .settings = settings("prompts"), .run = [options](const StepContext& context) { prepare::prepare(options, context.progress); }});
+  add({.stage = "prompts",
+       .name = "prompts",
+       .inputs = {options.input},
+       .outputs = {options.output},
+       .settings = settings("prompts"),
+       .run = [options](const StepContext& context) {
+         prepare::prepare(options, context.progress);
+       }});
 }
 
 void PlanBuilder::add_responses() {
@@ -77,8 +89,12 @@ void PlanBuilder::add_responses() {
       add_generation(policy, prompts, output);
       continue;
     }
-    Step step{.stage = "responses", .name = "responses " + policy.name, .inputs = {policy.responses}, .outputs = {output},
-              .settings = {{.name = "policy", .values = {policy.name, policy.split.value_or("")}}}, .run = {}};
+    Step step{.stage = "responses",
+              .name = "responses " + policy.name,
+              .inputs = {policy.responses},
+              .outputs = {output},
+              .settings = {{.name = "policy", .values = {policy.name, policy.split.value_or("")}}},
+              .run = {}};
     if (recipe_.prompts) step.inputs.push_back(prompts);
     step.run = [policy, prompts, output](const StepContext&) {
       import_responses(policy.responses, policy.split, policy.name, prompts, output);
@@ -87,13 +103,19 @@ void PlanBuilder::add_responses() {
   }
 }
 
-void PlanBuilder::add_generation(const RecipePolicy& policy, const fs::path& prompts, const fs::path& output) {
+void PlanBuilder::add_generation(const RecipePolicy& policy, const fs::path& prompts,
+                                 const fs::path& output) {
   generate::GenerateStageOptions options = *policy.generation;
   options.prompts = prompts;
   options.output = output;
-  Step step{.stage = "responses", .name = "responses " + policy.name, .inputs = {prompts}, .outputs = {output},
-            .settings = policy.settings, .run = {}};
-  step.settings.push_back({.name = "policy", .values = {policy.name, options.model_dir ? "model" : "server"}});
+  Step step{.stage = "responses",
+            .name = "responses " + policy.name,
+            .inputs = {prompts},
+            .outputs = {output},
+            .settings = policy.settings,
+            .run = {}};
+  step.settings.push_back(
+      {.name = "policy", .values = {policy.name, options.model_dir ? "model" : "server"}});
   if (options.model_dir) step.inputs.push_back(*options.model_dir);
   if (options.server.template_file) step.inputs.push_back(*options.server.template_file);
   step.run = [options](const StepContext& context) {
@@ -106,16 +128,21 @@ void PlanBuilder::add_generation(const RecipePolicy& policy, const fs::path& pro
   add(std::move(step));
 }
 
-void PlanBuilder::add_scoring(const std::string& stage, const std::string& rm, const fs::path& model_dir,
-                 const std::vector<fs::path>& responses) {
+void PlanBuilder::add_scoring(const std::string& stage, const std::string& rm,
+                              const fs::path& model_dir, const std::vector<fs::path>& responses) {
   score::ScoreStageOptions options = recipe_.reward_model.score;
   options.model_dir = model_dir;
   options.output = paths_.scores_dir(rm);
   options.responses = responses;
-  Step step{.stage = stage, .name = stage + " " + rm, .inputs = {model_dir}, .outputs = {}, .settings = settings("reward_model"),
+  Step step{.stage = stage,
+            .name = stage + " " + rm,
+            .inputs = {model_dir},
+            .outputs = {},
+            .settings = settings("reward_model"),
             .run = {}};
   step.inputs.insert(step.inputs.end(), responses.begin(), responses.end());
-  for (const RecipePolicy& policy : recipe_.policies) step.outputs.push_back(scores(rm, policy.name));
+  for (const RecipePolicy& policy : recipe_.policies)
+    step.outputs.push_back(scores(rm, policy.name));
   if (options.encoder.template_file) step.inputs.push_back(*options.encoder.template_file);
   step.run = [options](const StepContext& context) {
     score::ScoreStageOptions own = options;
@@ -129,18 +156,22 @@ void PlanBuilder::add_scoring(const std::string& stage, const std::string& rm, c
 
 void PlanBuilder::add_split(const std::string& rm) {
   std::vector<SplitFile> files;
-  Step step{.stage = "score", .name = "score " + rm + " split", .inputs = {}, .outputs = {paths_.split_facts(rm)},
-            .settings = {{.name = "holdout", .values = {fmt::format("{}", recipe_.holdout)}}}, .run = {}};
+  Step step{.stage = "score",
+            .name = "score " + rm + " split",
+            .inputs = {},
+            .outputs = {paths_.split_facts(rm)},
+            .settings = {{.name = "holdout", .values = {fmt::format("{}", recipe_.holdout)}}},
+            .run = {}};
   for (const RecipePolicy& policy : recipe_.policies) {
     const std::string name = file_name_of(policy.name);
-    files.push_back({scores(rm, policy.name), paths_.split("fit", rm, name), paths_.split("held-out", rm, name)});
+    files.push_back({scores(rm, policy.name), paths_.split("fit", rm, name),
+                     paths_.split("held-out", rm, name)});
     step.inputs.push_back(files.back().scores);
     step.outputs.push_back(files.back().fit);
     step.outputs.push_back(files.back().held_out);
   }
-  step.run = [files, seed = recipe_.seed, share = recipe_.holdout, facts = paths_.split_facts(rm)](const StepContext&) {
-    split_scores(files, seed, share, facts);
-  };
+  step.run = [files, seed = recipe_.seed, share = recipe_.holdout, facts = paths_.split_facts(rm)](
+                 const StepContext&) { split_scores(files, seed, share, facts); };
   add(std::move(step));
 }
 
@@ -151,9 +182,15 @@ void PlanBuilder::add_measuring(const std::string& stage, const std::string& rm)
   options.category = recipe_.ratings.category;
   options.aliases = recipe_.ratings.aliases;
   options.output = paths_.mismatch(rm);
-  if (held_out()) options.prompts = fmt::format("held out of calibration and training (share {})", recipe_.holdout);
-  Step step{.stage = stage, .name = stage + " " + rm, .inputs = options.scores, .outputs = {options.output},
-            .settings = settings("mismatch"), .run = {}};
+  if (held_out())
+    options.prompts =
+        fmt::format("held out of calibration and training (share {})", recipe_.holdout);
+  Step step{.stage = stage,
+            .name = stage + " " + rm,
+            .inputs = options.scores,
+            .outputs = {options.output},
+            .settings = settings("mismatch"),
+            .run = {}};
   step.inputs.push_back(options.ratings);
   const std::vector<Setting> more = rating_settings();
   step.settings.insert(step.settings.end(), more.begin(), more.end());

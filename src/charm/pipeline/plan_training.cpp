@@ -13,14 +13,20 @@ void PlanBuilder::add_calibration(const std::string& rm, const RecipeCalibration
   options.category = recipe_.ratings.category;
   // An alias of a policy outside the set would name nothing here.
   for (const auto& [policy, name] : recipe_.ratings.aliases) {
-    if (std::find(options.policies.begin(), options.policies.end(), policy) != options.policies.end()) {
+    if (std::find(options.policies.begin(), options.policies.end(), policy) !=
+        options.policies.end()) {
       options.aliases.emplace(policy, name);
     }
   }
   options.output = paths_.calibration(rm, calibration.set);
-  Step step{.stage = "calibrate", .name = "calibrate " + rm + "/" + calibration.set, .inputs = options.scores,
-            .outputs = {options.output}, .settings = calibration.settings, .run = {}};
-  step.inputs.insert(step.inputs.end(), options.held_out_scores.begin(), options.held_out_scores.end());
+  Step step{.stage = "calibrate",
+            .name = "calibrate " + rm + "/" + calibration.set,
+            .inputs = options.scores,
+            .outputs = {options.output},
+            .settings = calibration.settings,
+            .run = {}};
+  step.inputs.insert(step.inputs.end(), options.held_out_scores.begin(),
+                     options.held_out_scores.end());
   step.inputs.push_back(options.ratings);
   step.settings.push_back({.name = "set", .values = options.policies});
   const std::vector<Setting> more = rating_settings();
@@ -39,8 +45,12 @@ void PlanBuilder::add_preferences(const std::string& rm, const RecipeCalibration
   options.scores = fit_scores(rm, calibration.options.policies);
   options.calibration = paths_.calibration(rm, set);
   options.output = paths_.preferences(rm, set);
-  Step step{.stage = "prefer", .name = "prefer " + rm + "/" + set, .inputs = options.scores, .outputs = {options.output},
-            .settings = calibration.preference_settings, .run = {}};
+  Step step{.stage = "prefer",
+            .name = "prefer " + rm + "/" + set,
+            .inputs = options.scores,
+            .outputs = {options.output},
+            .settings = calibration.preference_settings,
+            .run = {}};
   step.inputs.push_back(options.calibration);
   step.run = [options](const StepContext& context) { prefer::prefer(options, context.progress); };
   add(std::move(step));
@@ -52,8 +62,12 @@ void PlanBuilder::add_training(const std::string& rm, const RecipeCalibration& c
   options.model = recipe_.reward_model.score.model_dir;
   options.preferences = paths_.preferences(rm, set);
   options.output = paths_.model(rm, set);
-  Step step{.stage = "train", .name = "train " + rm + "/" + set, .inputs = {options.model, options.preferences},
-            .outputs = {options.output}, .settings = calibration.training_settings, .run = {}};
+  Step step{.stage = "train",
+            .name = "train " + rm + "/" + set,
+            .inputs = {options.model, options.preferences},
+            .outputs = {options.output},
+            .settings = calibration.training_settings,
+            .run = {}};
   if (options.eval_preferences) step.inputs.push_back(*options.eval_preferences);
   if (options.template_file) step.inputs.push_back(*options.template_file);
   step.run = [options](const StepContext& context) {
@@ -81,8 +95,12 @@ void PlanBuilder::add_evaluation(const RecipeEvaluation& evaluation) {
     evaluate::EvaluateOptions options = evaluation.options;
     options.output = paths_.evaluation(name, evaluation.name);
     options.model_name = name;
-    Step step{.stage = "evaluate", .name = "evaluate " + name + "/" + evaluation.name, .inputs = {}, .outputs = {options.output},
-              .settings = evaluation.settings, .run = {}};
+    Step step{.stage = "evaluate",
+              .name = "evaluate " + name + "/" + evaluation.name,
+              .inputs = {},
+              .outputs = {options.output},
+              .settings = evaluation.settings,
+              .run = {}};
     if (options.benchmark == evaluate::Benchmark::kArena) {
       options.scores = measured_scores(name);
       options.ratings = recipe_.ratings.file;
@@ -115,7 +133,8 @@ void PlanBuilder::add_comparisons(const RecipeEvaluation& evaluation) {
   for (const RecipeCalibration& calibration : recipe_.calibrations) {
     const std::string after = retrained_name(rm, calibration.set);
     evaluate::CompareOptions options;
-    options.runs = {paths_.evaluation(rm, evaluation.name), paths_.evaluation(after, evaluation.name)};
+    options.runs = {paths_.evaluation(rm, evaluation.name),
+                    paths_.evaluation(after, evaluation.name)};
     options.output = paths_.comparison(after, evaluation.name);
     options.bootstrap = evaluation.options.bootstrap;
     options.seed = evaluation.options.seed;
@@ -123,11 +142,16 @@ void PlanBuilder::add_comparisons(const RecipeEvaluation& evaluation) {
     if (evaluation.options.benchmark == evaluate::Benchmark::kArena) {
       const std::vector<std::string>& calibrated = calibration.options.policies;
       for (const RecipePolicy& policy : recipe_.policies) {
-        if (std::find(calibrated.begin(), calibrated.end(), policy.name) == calibrated.end()) options.left_out.push_back(policy.name);
+        if (std::find(calibrated.begin(), calibrated.end(), policy.name) == calibrated.end())
+          options.left_out.push_back(policy.name);
       }
     }
-    Step step{.stage = "evaluate", .name = "compare " + after + "/" + evaluation.name, .inputs = options.runs,
-              .outputs = {options.output}, .settings = evaluation.settings, .run = {}};
+    Step step{.stage = "evaluate",
+              .name = "compare " + after + "/" + evaluation.name,
+              .inputs = options.runs,
+              .outputs = {options.output},
+              .settings = evaluation.settings,
+              .run = {}};
     step.run = [options](const StepContext&) { evaluate::compare(options); };
     add(std::move(step));
   }
@@ -138,12 +162,18 @@ void PlanBuilder::add_explanation(const std::string& rm, const RecipeCalibration
   options.scores = fit_scores(rm, calibration.options.policies);
   options.min_prompts = std::min(options.min_prompts, calibration.options.min_prompts);
   options.held_out_scores = held_out_scores(rm, calibration.options.policies);
-  if (calibration.options.holdout > 0.0) options.held_out_scores.clear();  // the calibration names its own split
+  if (calibration.options.holdout > 0.0)
+    options.held_out_scores.clear();  // the calibration names its own split
   options.calibration = paths_.calibration(rm, calibration.set);
   options.output = paths_.explanation(rm, calibration.set);
-  Step step{.stage = "explain", .name = "explain " + rm + "/" + calibration.set, .inputs = options.scores,
-            .outputs = {options.output}, .settings = settings("explain"), .run = {}};
-  step.inputs.insert(step.inputs.end(), options.held_out_scores.begin(), options.held_out_scores.end());
+  Step step{.stage = "explain",
+            .name = "explain " + rm + "/" + calibration.set,
+            .inputs = options.scores,
+            .outputs = {options.output},
+            .settings = settings("explain"),
+            .run = {}};
+  step.inputs.insert(step.inputs.end(), options.held_out_scores.begin(),
+                     options.held_out_scores.end());
   step.inputs.push_back(*options.calibration);
   for (const RecipeEvaluation& evaluation : recipe_.evaluations) {
     fs::path saved = paths_.evaluation(rm, evaluation.name);
@@ -167,12 +197,19 @@ void PlanBuilder::add_explanation(const std::string& rm, const RecipeCalibration
 
 void PlanBuilder::add_report() {
   report::ReportOptions options{.run_dir = paths_.root, .output = paths_.report(), .title = {}};
-  Step step{.stage = "report", .name = "report", .inputs = {paths_.world()}, .outputs = {options.output}, .settings = {}, .run = {}};
+  Step step{.stage = "report",
+            .name = "report",
+            .inputs = {paths_.world()},
+            .outputs = {options.output},
+            .settings = {},
+            .run = {}};
   for (const Step& earlier : steps_) {
     if (earlier.stage == "prompts" || earlier.stage == "responses") continue;
     step.inputs.insert(step.inputs.end(), earlier.outputs.begin(), earlier.outputs.end());
   }
-  step.run = [options](const StepContext& context) { report::write_report(options, context.progress); };
+  step.run = [options](const StepContext& context) {
+    report::write_report(options, context.progress);
+  };
   add(std::move(step));
 }
 

@@ -9,16 +9,18 @@
 namespace charm::pipeline {
 namespace {
 
-const std::vector<std::string> kTopKeys = {"run_dir",     "seed",        "holdout",     "prompts",  "generation", "policies",  "ratings",
-                                           "reward_model", "mismatch",   "calibration", "preferences", "training", "evaluation",
-                                           "explain"};
+const std::vector<std::string> kTopKeys = {
+    "run_dir",     "seed",     "holdout",      "prompts",  "generation",
+    "policies",    "ratings",  "reward_model", "mismatch", "calibration",
+    "preferences", "training", "evaluation",   "explain"};
 
 /// A scalar member written where a whole section may stand: `ratings: file.json`.
 bool is_scalar(const YamlValue& value) { return value.kind == YamlValue::Kind::kScalar; }
 
 RecipeRatings read_recipe_ratings(const Section& top, const fs::path& file) {
   const YamlValue* value = top.find("ratings");
-  if (value == nullptr) refuse(top, top.line(), "key 'ratings' is missing: the policies' Arena ratings");
+  if (value == nullptr)
+    refuse(top, top.line(), "key 'ratings' is missing: the policies' Arena ratings");
   RecipeRatings ratings;
   if (is_scalar(*value)) {
     ratings.file = resolve_path(file, value->text);
@@ -34,9 +36,11 @@ RecipeRatings read_recipe_ratings(const Section& top, const fs::path& file) {
   return ratings;
 }
 
-RecipeRewardModel read_reward_model(const Section& top, const fs::path& file, std::vector<Setting>& settings) {
+RecipeRewardModel read_reward_model(const Section& top, const fs::path& file,
+                                    std::vector<Setting>& settings) {
   const YamlValue* value = top.find("reward_model");
-  if (value == nullptr) refuse(top, top.line(), "key 'reward_model' is missing: the model folder that scores");
+  if (value == nullptr)
+    refuse(top, top.line(), "key 'reward_model' is missing: the model folder that scores");
   RecipeRewardModel model;
   if (is_scalar(*value)) {
     model.score.model_dir = resolve_path(file, value->text);
@@ -59,18 +63,22 @@ RecipeRewardModel read_reward_model(const Section& top, const fs::path& file, st
   }
   require_exists(top, value->line, model.score.model_dir, "reward model");
   if (model.name.empty()) {
-    const fs::path dir = model.score.model_dir.has_filename() ? model.score.model_dir : model.score.model_dir.parent_path();
+    const fs::path dir = model.score.model_dir.has_filename() ? model.score.model_dir
+                                                              : model.score.model_dir.parent_path();
     model.name = dir.filename().string();
   }
   model.name = file_name_of(model.name);
   return model;
 }
 
-std::vector<RecipeEvaluation> read_evaluations(const Section& top, const fs::path& file, const Recipe& recipe) {
+std::vector<RecipeEvaluation> read_evaluations(const Section& top, const fs::path& file,
+                                               const Recipe& recipe) {
   const YamlValue* value = top.find("evaluation");
   if (value == nullptr) return {};
   if (value->kind != YamlValue::Kind::kList) {
-    refuse(top, value->line, fmt::format("evaluation: expected a list of benchmarks, found {}", yaml_kind_name(value->kind)));
+    refuse(top, value->line,
+           fmt::format("evaluation: expected a list of benchmarks, found {}",
+                       yaml_kind_name(value->kind)));
   }
   std::vector<RecipeEvaluation> all;
   std::set<std::string> names;
@@ -82,10 +90,12 @@ std::vector<RecipeEvaluation> read_evaluations(const Section& top, const fs::pat
     evaluation.options.encoder = recipe.reward_model.score.encoder;
     evaluation.options.scorer = recipe.reward_model.score.scorer;
     OptionTable table;
-    table.text("name", evaluation.name, "NAME", "").paths("data", evaluation.options.data, "FILE", "");
+    table.text("name", evaluation.name, "NAME", "")
+        .paths("data", evaluation.options.data, "FILE", "");
     describe_evaluate(table, evaluation.options);
     evaluation.settings = section.assign(table, {"benchmark"});
-    std::erase_if(evaluation.settings, [](const Setting& setting) { return setting.name == "data"; });
+    std::erase_if(evaluation.settings,
+                  [](const Setting& setting) { return setting.name == "data"; });
     const std::string benchmark = section.text("benchmark");
     try {
       evaluation.options.benchmark = evaluate::parse_benchmark(benchmark);
@@ -97,12 +107,16 @@ std::vector<RecipeEvaluation> read_evaluations(const Section& top, const fs::pat
     if (arena && !evaluation.options.data.empty()) {
       refuse(section, item.line, "evaluation: arena takes the run's own scores; leave 'data' out");
     }
-    if (!arena && evaluation.options.data.empty()) refuse(section, item.line, "evaluation: key 'data' is missing");
-    for (const fs::path& data : evaluation.options.data) require_exists(section, item.line, data, "benchmark file");
+    if (!arena && evaluation.options.data.empty())
+      refuse(section, item.line, "evaluation: key 'data' is missing");
+    for (const fs::path& data : evaluation.options.data)
+      require_exists(section, item.line, data, "benchmark file");
     if (evaluation.name.empty()) evaluation.name = benchmark;
     evaluation.name = file_name_of(evaluation.name);
     if (!names.insert(evaluation.name).second) {
-      refuse(section, item.line, fmt::format("evaluation: two entries are named '{}'; give one another 'name'", evaluation.name));
+      refuse(section, item.line,
+             fmt::format("evaluation: two entries are named '{}'; give one another 'name'",
+                         evaluation.name));
     }
     all.push_back(std::move(evaluation));
   }
@@ -139,8 +153,10 @@ void require_exists(const Section& section, int line, const fs::path& path, std:
   }
 }
 
-/// Settings of a section that is a plain map of a stage's options; an absent section leaves the defaults.
-std::vector<Setting> read_settings(const Section& top, const fs::path& file, const std::string& name, const OptionTable& table) {
+/// Settings of a section that is a plain map of a stage's options; an absent section leaves the
+/// defaults.
+std::vector<Setting> read_settings(const Section& top, const fs::path& file,
+                                   const std::string& name, const OptionTable& table) {
   const YamlValue* value = top.find(name);
   if (value == nullptr || value->kind == YamlValue::Kind::kNull) return {};
   return Section(file, name, *value).assign(table);
@@ -149,7 +165,8 @@ std::vector<Setting> read_settings(const Section& top, const fs::path& file, con
 std::string file_name_of(std::string_view name) {
   std::string safe(name);
   for (char& c : safe) {
-    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '_' && c != '-') c = '_';
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '_' && c != '-')
+      c = '_';
   }
   if (safe.empty() || safe == "." || safe == "..") safe.assign(1, '_');
   return safe;
@@ -171,12 +188,14 @@ Recipe read_recipe(const fs::path& path) {
   top.assign(table, others);
   top.text("run_dir");
   if (recipe.holdout < 0.0 || recipe.holdout >= 1.0) {
-    refuse(top, top.find("holdout")->line, fmt::format("holdout: expected a share from 0 up to 1, found {}", recipe.holdout));
+    refuse(top, top.find("holdout")->line,
+           fmt::format("holdout: expected a share from 0 up to 1, found {}", recipe.holdout));
   }
   read_prompts_section(top, recipe);
   recipe.policies = read_policies(top, path, recipe.seed);
   if (const YamlValue* generation = top.find("generation"); generation != nullptr) {
-    const bool used = std::any_of(recipe.policies.begin(), recipe.policies.end(), [](const RecipePolicy& p) { return p.generation.has_value(); });
+    const bool used = std::any_of(recipe.policies.begin(), recipe.policies.end(),
+                                  [](const RecipePolicy& p) { return p.generation.has_value(); });
     if (!used) refuse(top, generation->line, "generation: no policy has a 'model' or 'server'");
   }
   recipe.ratings = read_recipe_ratings(top, path);
@@ -190,14 +209,18 @@ Recipe read_recipe(const fs::path& path) {
   recipe.calibrations = read_calibrations(top, path, recipe.seed, recipe.policies);
   for (const RecipeCalibration& calibration : recipe.calibrations) {
     if (recipe.holdout == 0.0 || calibration.options.holdout == 0.0) continue;
-    refuse(top, top.find("holdout")->line,
-           fmt::format("holdout: the recipe's {} and calibration's {} exclude each other; keep the recipe's", recipe.holdout,
-                       calibration.options.holdout));
+    refuse(
+        top, top.find("holdout")->line,
+        fmt::format(
+            "holdout: the recipe's {} and calibration's {} exclude each other; keep the recipe's",
+            recipe.holdout, calibration.options.holdout));
   }
   for (const char* name : {"preferences", "training"}) {
     const YamlValue* section = top.find(name);
     if (section == nullptr || !recipe.calibrations.empty()) continue;
-    refuse(top, section->line, fmt::format("{}: key 'calibration' is missing: there are no offsets to make pairs from", name));
+    refuse(top, section->line,
+           fmt::format("{}: key 'calibration' is missing: there are no offsets to make pairs from",
+                       name));
   }
   recipe.trains = top.find("training") != nullptr;
   recipe.evaluations = read_evaluations(top, path, recipe);
@@ -206,8 +229,10 @@ Recipe read_recipe(const fs::path& path) {
   OptionTable explain_table;
   describe_explain(explain_table, recipe.explanation);
   recipe.settings["explain"] = read_settings(top, path, "explain", explain_table);
-  if (const YamlValue* section = top.find("explain"); section != nullptr && recipe.calibrations.empty()) {
-    refuse(top, section->line, "explain: key 'calibration' is missing: there are no offsets to explain");
+  if (const YamlValue* section = top.find("explain");
+      section != nullptr && recipe.calibrations.empty()) {
+    refuse(top, section->line,
+           "explain: key 'calibration' is missing: there are no offsets to explain");
   }
   return recipe;
 }

@@ -17,8 +17,9 @@ struct RecipePolicy {
   std::string name;
   fs::path responses;  ///< any data set of responses; empty where they are generated
   std::optional<std::string> split;
-  std::optional<generate::GenerateStageOptions> generation;  ///< `prompts` and `output` are filled in by the plan
-  std::vector<Setting> settings;                             ///< of the generation: those that decide what is written
+  std::optional<generate::GenerateStageOptions>
+      generation;                 ///< `prompts` and `output` are filled in by the plan
+  std::vector<Setting> settings;  ///< of the generation: those that decide what is written
 };
 
 struct RecipeRatings {
@@ -28,7 +29,7 @@ struct RecipeRatings {
 };
 
 struct RecipeRewardModel {
-  std::string name;  ///< <rm> in the run directory: the folder's name unless given
+  std::string name;                ///< <rm> in the run directory: the folder's name unless given
   score::ScoreStageOptions score;  ///< `responses` and `output` are filled in by the plan
 };
 
@@ -51,13 +52,15 @@ struct RecipeEvaluation {
   std::vector<Setting> settings;
 };
 
-/// A whole experiment, resolved: paths absolute or relative to the working directory, defaults filled in, seeds spread.
+/// A whole experiment, resolved: paths absolute or relative to the working directory, defaults
+/// filled in, seeds spread.
 struct Recipe {
   fs::path file;
   fs::path run_dir;
   std::uint64_t seed = 0;
   double holdout = 0.0;  ///< share of prompts kept from calibration and training; 0: none
-  std::optional<prepare::PrepareOptions> prompts;  ///< only these prompts take part; empty: all that the responses hold
+  std::optional<prepare::PrepareOptions>
+      prompts;  ///< only these prompts take part; empty: all that the responses hold
   std::vector<RecipePolicy> policies;
   RecipeRatings ratings;
   RecipeRewardModel reward_model;
@@ -71,8 +74,8 @@ struct Recipe {
   std::map<std::string, std::vector<Setting>> settings;
 };
 
-/// Reads and checks a recipe. Throws kUsage with file and line for unknown keys (naming the nearest known one), wrong values,
-/// names that do not exist, and for features of other commands.
+/// Reads and checks a recipe. Throws kUsage with file and line for unknown keys (naming the nearest
+/// known one), wrong values, names that do not exist, and for features of other commands.
 Recipe read_recipe(const fs::path& path);
 
 /// A name as a file name: other characters than letters, digits, `.`, `_`, `-` become `_`.

@@ -6,30 +6,40 @@
 namespace charm::pipeline {
 namespace {
 
-void check_set(const Section& section, RecipeCalibration& calibration, const std::vector<RecipePolicy>& policies) {
+void check_set(const Section& section, RecipeCalibration& calibration,
+               const std::vector<RecipePolicy>& policies) {
   calibrate::CalibrateOptions& options = calibration.options;
   if (options.policies.empty()) {
     for (const RecipePolicy& policy : policies) options.policies.push_back(policy.name);
   }
   const auto known = [&](const std::string& name) {
-    return std::any_of(policies.begin(), policies.end(), [&](const RecipePolicy& policy) { return policy.name == name; });
+    return std::any_of(policies.begin(), policies.end(),
+                       [&](const RecipePolicy& policy) { return policy.name == name; });
   };
   for (const std::string& name : options.policies) {
-    if (!known(name)) refuse(section, section.line(), fmt::format("{}: '{}' is not among the policies", section.name(), name));
+    if (!known(name))
+      refuse(section, section.line(),
+             fmt::format("{}: '{}' is not among the policies", section.name(), name));
   }
-  if (options.reference.empty()) refuse(section, section.line(), fmt::format("{}: key 'reference' is missing", section.name()));
+  if (options.reference.empty())
+    refuse(section, section.line(), fmt::format("{}: key 'reference' is missing", section.name()));
   if (!known(options.reference)) {
-    refuse(section, section.line(), fmt::format("{}: reference '{}' is not among the policies", section.name(), options.reference));
+    refuse(section, section.line(),
+           fmt::format("{}: reference '{}' is not among the policies", section.name(),
+                       options.reference));
   }
-  if (std::find(options.policies.begin(), options.policies.end(), options.reference) == options.policies.end()) {
+  if (std::find(options.policies.begin(), options.policies.end(), options.reference) ==
+      options.policies.end()) {
     options.policies.push_back(options.reference);
   }
   if (options.policies.size() < 2) {
-    refuse(section, section.line(), fmt::format("{}: expected a policy beside the reference", section.name()));
+    refuse(section, section.line(),
+           fmt::format("{}: expected a policy beside the reference", section.name()));
   }
 }
 
-/// A name for a set that has none: the over-valued policy and its reference, or "all" where all policies take part.
+/// A name for a set that has none: the over-valued policy and its reference, or "all" where all
+/// policies take part.
 std::string default_set_name(const calibrate::CalibrateOptions& options, std::size_t num_policies) {
   if (options.policies.size() == num_policies && num_policies > 2) return "all";
   std::string name;
@@ -40,18 +50,19 @@ std::string default_set_name(const calibrate::CalibrateOptions& options, std::si
 }
 
 /// The keys of the recipe's section `name`, then those that the set has under the same name.
-std::vector<Setting> read_overridden(const Section& top, const Section* own, const fs::path& file, const std::string& name,
-                                     const OptionTable& table) {
+std::vector<Setting> read_overridden(const Section& top, const Section* own, const fs::path& file,
+                                     const std::string& name, const OptionTable& table) {
   std::vector<Setting> settings = read_settings(top, file, name, table);
   const YamlValue* value = own == nullptr ? nullptr : own->find(name);
   if (value == nullptr || value->kind == YamlValue::Kind::kNull) return settings;
-  const std::vector<Setting> more = Section(file, fmt::format("{}.{}", own->name(), name), *value).assign(table);
+  const std::vector<Setting> more =
+      Section(file, fmt::format("{}.{}", own->name(), name), *value).assign(table);
   settings.insert(settings.end(), more.begin(), more.end());
   return settings;
 }
 
-void read_pairs_and_training(const Section& top, const Section* own, const fs::path& file, std::uint64_t seed,
-                             RecipeCalibration& calibration) {
+void read_pairs_and_training(const Section& top, const Section* own, const fs::path& file,
+                             std::uint64_t seed, RecipeCalibration& calibration) {
   OptionTable preferences;
   calibration.preferences.pairing.seed = seed;
   describe_prefer(preferences, calibration.preferences);
@@ -62,13 +73,16 @@ void read_pairs_and_training(const Section& top, const Section* own, const fs::p
   calibration.training_settings = read_overridden(top, own, file, "training", training);
   if (own != nullptr && own->find("training") != nullptr && top.find("training") == nullptr) {
     refuse(*own, own->find("training")->line,
-           fmt::format("{}.training: the recipe has no section 'training' whose keys this could change", own->name()));
+           fmt::format(
+               "{}.training: the recipe has no section 'training' whose keys this could change",
+               own->name()));
   }
 }
 
 }  // namespace
 
-std::vector<RecipeCalibration> read_calibrations(const Section& top, const fs::path& file, std::uint64_t seed,
+std::vector<RecipeCalibration> read_calibrations(const Section& top, const fs::path& file,
+                                                 std::uint64_t seed,
                                                  const std::vector<RecipePolicy>& policies) {
   const YamlValue* value = top.find("calibration");
   if (value == nullptr) return {};
@@ -86,7 +100,8 @@ std::vector<RecipeCalibration> read_calibrations(const Section& top, const fs::p
     }
     check_set(own != nullptr ? *own : section, calibration, policies);
     read_pairs_and_training(top, own, file, seed, calibration);
-    if (calibration.set.empty()) calibration.set = default_set_name(calibration.options, policies.size());
+    if (calibration.set.empty())
+      calibration.set = default_set_name(calibration.options, policies.size());
     calibration.set = file_name_of(calibration.set);
     return calibration;
   };
@@ -98,7 +113,8 @@ std::vector<RecipeCalibration> read_calibrations(const Section& top, const fs::p
   for (const YamlMember& member : sets->members) {
     const Section own(file, "calibration.sets." + member.name, member.value);
     all.push_back(read_one(member.name, &own));
-    if (!names.insert(all.back().set).second) refuse(own, member.line, "two sets have the same file name");
+    if (!names.insert(all.back().set).second)
+      refuse(own, member.line, "two sets have the same file name");
   }
   if (all.empty()) refuse(section, sets->line, "calibration.sets: expected at least one set");
   return all;

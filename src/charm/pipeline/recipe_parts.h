@@ -16,14 +16,18 @@ namespace charm::pipeline {
 /// Throws kIo for a path that is neither there nor on the Hub.
 void require_exists(const Section& section, int line, const fs::path& path, std::string_view what);
 
-/// Settings of a section that is a plain map of a stage's options; an absent section leaves the defaults.
-std::vector<Setting> read_settings(const Section& top, const fs::path& file, const std::string& name, const OptionTable& table);
+/// Settings of a section that is a plain map of a stage's options; an absent section leaves the
+/// defaults.
+std::vector<Setting> read_settings(const Section& top, const fs::path& file,
+                                   const std::string& name, const OptionTable& table);
 
 /// `policies` and `generation`.
-std::vector<RecipePolicy> read_policies(const Section& top, const fs::path& file, std::uint64_t seed);
+std::vector<RecipePolicy> read_policies(const Section& top, const fs::path& file,
+                                        std::uint64_t seed);
 
 /// `calibration`, with the `preferences` and `training` of each of its sets.
-std::vector<RecipeCalibration> read_calibrations(const Section& top, const fs::path& file, std::uint64_t seed,
+std::vector<RecipeCalibration> read_calibrations(const Section& top, const fs::path& file,
+                                                 std::uint64_t seed,
                                                  const std::vector<RecipePolicy>& policies);
 
 }  // namespace charm::pipeline

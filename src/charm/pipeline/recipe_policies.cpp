@@ -8,42 +8,55 @@ namespace {
 
 /// Keys that say how servers are asked, not what they answer: a run may go on with others.
 bool is_transport(const Setting& setting) {
-  static const std::set<std::string> kTransport = {"server",  "concurrency", "timeout",  "retries",     "wait",
-                                                   "patience", "api-key-env", "max-bad-rows", "name",  "model"};
+  static const std::set<std::string> kTransport = {
+      "server",   "concurrency", "timeout",      "retries", "wait",
+      "patience", "api-key-env", "max-bad-rows", "name",    "model"};
   return kTransport.count(setting.name) != 0;
 }
 
 /// The policy's own keys over those of the section `generation`.
-void read_generation(const Section& top, const fs::path& file, const Section& section, std::uint64_t seed, RecipePolicy& policy) {
+void read_generation(const Section& top, const fs::path& file, const Section& section,
+                     std::uint64_t seed, RecipePolicy& policy) {
   generate::GenerateStageOptions& options = policy.generation.emplace();
   options.policy = policy.name;
   options.sampling.seed = seed;
   OptionTable table;
   describe_generate(table, options);
-  if (const YamlValue* shared = top.find("generation"); shared != nullptr && shared->kind != YamlValue::Kind::kNull) {
+  if (const YamlValue* shared = top.find("generation");
+      shared != nullptr && shared->kind != YamlValue::Kind::kNull) {
     const Section defaults(file, "generation", *shared);
     for (const char* own : {"model", "server", "server-model", "server_model"}) {
-      if (defaults.find(own) != nullptr) refuse(defaults, defaults.find(own)->line, fmt::format("generation.{}: belongs to one of the policies", own));
+      if (defaults.find(own) != nullptr)
+        refuse(defaults, defaults.find(own)->line,
+               fmt::format("generation.{}: belongs to one of the policies", own));
     }
     policy.settings = defaults.assign(table);
   }
   const std::vector<Setting> more = section.assign(table, {"name"});
   policy.settings.insert(policy.settings.end(), more.begin(), more.end());
   std::erase_if(policy.settings, is_transport);
-  if (options.model_dir && !options.server.urls.empty()) refuse(section, section.line(), "policies: give either 'model' or 'server'");
-  if (options.model_dir) require_exists(section, section.find("model")->line, *options.model_dir, "policy model");
+  if (options.model_dir && !options.server.urls.empty())
+    refuse(section, section.line(), "policies: give either 'model' or 'server'");
+  if (options.model_dir)
+    require_exists(section, section.find("model")->line, *options.model_dir, "policy model");
   if (!options.server.urls.empty() && options.server.model.empty()) {
-    refuse(section, section.line(), fmt::format("policy '{}': key 'server-model' is missing, the model's name on the servers", policy.name));
+    refuse(
+        section, section.line(),
+        fmt::format("policy '{}': key 'server-model' is missing, the model's name on the servers",
+                    policy.name));
   }
 }
 
 }  // namespace
 
-std::vector<RecipePolicy> read_policies(const Section& top, const fs::path& file, std::uint64_t seed) {
+std::vector<RecipePolicy> read_policies(const Section& top, const fs::path& file,
+                                        std::uint64_t seed) {
   const YamlValue* list = top.find("policies");
-  if (list == nullptr) refuse(top, top.line(), "key 'policies' is missing: list the policies and their responses");
+  if (list == nullptr)
+    refuse(top, top.line(), "key 'policies' is missing: list the policies and their responses");
   if (list->kind != YamlValue::Kind::kList) {
-    refuse(top, list->line, fmt::format("policies: expected a list, found {}", yaml_kind_name(list->kind)));
+    refuse(top, list->line,
+           fmt::format("policies: expected a list, found {}", yaml_kind_name(list->kind)));
   }
   std::vector<RecipePolicy> policies;
   std::set<std::string> names, file_names;
@@ -53,31 +66,42 @@ std::vector<RecipePolicy> read_policies(const Section& top, const fs::path& file
     policy.name = section.text("name");
     const bool generates = section.find("model") != nullptr || section.find("server") != nullptr;
     if (generates && section.find("responses") != nullptr) {
-      refuse(section, item.line, fmt::format("policy '{}': give one of 'responses', 'model' and 'server'", policy.name));
+      refuse(
+          section, item.line,
+          fmt::format("policy '{}': give one of 'responses', 'model' and 'server'", policy.name));
     }
     if (generates) {
       if (top.find("prompts") == nullptr) {
-        refuse(section, item.line, fmt::format("policy '{}' generates: key 'prompts' is missing, what it is to answer", policy.name));
+        refuse(section, item.line,
+               fmt::format("policy '{}' generates: key 'prompts' is missing, what it is to answer",
+                           policy.name));
       }
       read_generation(top, file, section, seed, policy);
     } else {
       OptionTable table;
-      table.text("name", policy.name, "NAME", "").path("responses", policy.responses, "FILE", "").text("split", policy.split, "NAME", "");
+      table.text("name", policy.name, "NAME", "")
+          .path("responses", policy.responses, "FILE", "")
+          .text("split", policy.split, "NAME", "");
       section.assign(table);
       if (section.find("responses") == nullptr) {
         refuse(section, item.line,
-               fmt::format("policy '{}': expected one of 'responses' (a file), 'model' (a folder) and 'server' (an address)", policy.name));
+               fmt::format("policy '{}': expected one of 'responses' (a file), 'model' (a folder) "
+                           "and 'server' (an address)",
+                           policy.name));
       }
       section.text("responses");
       require_exists(section, section.find("responses")->line, policy.responses, "responses file");
     }
     if (!names.insert(policy.name).second || !file_names.insert(file_name_of(policy.name)).second) {
-      refuse(section, item.line, fmt::format("policy '{}' is listed twice (or as a name that gives the same file)", policy.name));
+      refuse(section, item.line,
+             fmt::format("policy '{}' is listed twice (or as a name that gives the same file)",
+                         policy.name));
     }
     policies.push_back(std::move(policy));
   }
   if (policies.size() < 2) {
-    refuse(top, list->line, fmt::format("policies: expected at least 2, found {}", policies.size()));
+    refuse(top, list->line,
+           fmt::format("policies: expected at least 2, found {}", policies.size()));
   }
   return policies;
 }

@@ -12,7 +12,9 @@ struct RunPaths {
   fs::path root;
 
   fs::path prompts() const { return root / "prompts.parquet"; }
-  fs::path responses(std::string_view policy) const { return root / "responses" / named(policy, ".parquet"); }
+  fs::path responses(std::string_view policy) const {
+    return root / "responses" / named(policy, ".parquet");
+  }
   /// Holds one file per policy, see score::score_file.
   fs::path scores_dir(std::string_view rm) const { return root / "scores" / rm; }
   /// `part` is "fit" or "held-out".
@@ -21,12 +23,18 @@ struct RunPaths {
   }
   fs::path split_facts(std::string_view rm) const { return root / "splits" / named(rm, ".json"); }
   fs::path mismatch(std::string_view rm) const { return root / "mismatch" / named(rm, ".json"); }
-  fs::path calibration(std::string_view rm, std::string_view set) const { return root / "calibration" / rm / named(set, ".json"); }
-  fs::path explanation(std::string_view rm, std::string_view set) const { return root / "explanation" / rm / named(set, ".json"); }
+  fs::path calibration(std::string_view rm, std::string_view set) const {
+    return root / "calibration" / rm / named(set, ".json");
+  }
+  fs::path explanation(std::string_view rm, std::string_view set) const {
+    return root / "explanation" / rm / named(set, ".json");
+  }
   fs::path preferences(std::string_view rm, std::string_view set) const {
     return root / "preferences" / rm / named(set, ".parquet");
   }
-  fs::path model(std::string_view rm, std::string_view set) const { return root / "models" / rm / set; }
+  fs::path model(std::string_view rm, std::string_view set) const {
+    return root / "models" / rm / set;
+  }
   fs::path evaluation(std::string_view model, std::string_view benchmark) const {
     return root / "eval" / model / named(benchmark, ".json");
   }
@@ -35,7 +43,9 @@ struct RunPaths {
   }
   fs::path report() const { return root / "report.html"; }
   fs::path world() const { return root / "world.json"; }
-  fs::path step_record(std::string_view step) const { return root / "steps" / named(step, ".json"); }
+  fs::path step_record(std::string_view step) const {
+    return root / "steps" / named(step, ".json");
+  }
 
  private:
   static std::string named(std::string_view name, std::string_view extension) {
@@ -44,6 +54,8 @@ struct RunPaths {
 };
 
 /// Name of the reward model that was trained on from `rm` with the preferences of `set`.
-inline std::string retrained_name(std::string_view rm, std::string_view set) { return std::string(rm) + "-" + std::string(set); }
+inline std::string retrained_name(std::string_view rm, std::string_view set) {
+  return std::string(rm) + "-" + std::string(set);
+}
 
 }  // namespace charm::pipeline

@@ -7,8 +7,9 @@
 namespace charm::pipeline {
 namespace {
 
-constexpr std::array<std::string_view, 12> kStages = {"prompts", "responses", "score",    "measure",   "calibrate", "prefer",
-                                                      "train",   "rescore",   "remeasure", "evaluate", "explain", "report"};
+constexpr std::array<std::string_view, 12> kStages = {
+    "prompts", "responses", "score",     "measure",  "calibrate", "prefer",
+    "train",   "rescore",   "remeasure", "evaluate", "explain",   "report"};
 
 }  // namespace
 
@@ -19,12 +20,15 @@ std::vector<Step> PlanBuilder::build() {
   add_scoring("score", rm, recipe_.reward_model.score.model_dir, response_files());
   if (held_out()) add_split(rm);
   add_measuring("measure", rm);
-  for (const RecipeCalibration& calibration : recipe_.calibrations) add_calibration(rm, calibration);
-  for (const RecipeCalibration& calibration : recipe_.calibrations) add_preferences(rm, calibration);
+  for (const RecipeCalibration& calibration : recipe_.calibrations)
+    add_calibration(rm, calibration);
+  for (const RecipeCalibration& calibration : recipe_.calibrations)
+    add_preferences(rm, calibration);
   if (recipe_.trains) {
     for (const RecipeCalibration& calibration : recipe_.calibrations) add_training(rm, calibration);
     for (const RecipeCalibration& calibration : recipe_.calibrations) {
-      add_scoring("rescore", retrained_name(rm, calibration.set), paths_.model(rm, calibration.set), measured_responses());
+      add_scoring("rescore", retrained_name(rm, calibration.set), paths_.model(rm, calibration.set),
+                  measured_responses());
     }
     for (const RecipeCalibration& calibration : recipe_.calibrations) {
       add_measuring("remeasure", retrained_name(rm, calibration.set));
@@ -34,7 +38,8 @@ std::vector<Step> PlanBuilder::build() {
     add_evaluation(evaluation);
     if (recipe_.trains) add_comparisons(evaluation);
   }
-  for (const RecipeCalibration& calibration : recipe_.calibrations) add_explanation(rm, calibration);
+  for (const RecipeCalibration& calibration : recipe_.calibrations)
+    add_explanation(rm, calibration);
   add_report();
   return std::move(steps_);
 }

@@ -18,14 +18,14 @@ struct StepContext {
   ProgressFn progress;
 };
 
-/// One stage applied to one thing. A step is done when its outputs are there and its fingerprint (stage, settings, content of
-/// the inputs) is the one they were made with.
+/// One stage applied to one thing. A step is done when its outputs are there and its fingerprint
+/// (stage, settings, content of the inputs) is the one they were made with.
 struct Step {
-  std::string stage;                ///< one of `stage_names()`
-  std::string name;                 ///< unique: "train base/all"
-  std::vector<fs::path> inputs;     ///< files and folders; those that are missing count as empty
-  std::vector<fs::path> outputs;    ///< files and folders
-  std::vector<Setting> settings;    ///< whatever changes the outputs
+  std::string stage;              ///< one of `stage_names()`
+  std::string name;               ///< unique: "train base/all"
+  std::vector<fs::path> inputs;   ///< files and folders; those that are missing count as empty
+  std::vector<fs::path> outputs;  ///< files and folders
+  std::vector<Setting> settings;  ///< whatever changes the outputs
   std::function<void(const StepContext&)> run;
 };
 

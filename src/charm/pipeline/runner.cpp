@@ -36,7 +36,8 @@ std::size_t stage_index(const std::string& name) {
   const auto found = std::find(stages.begin(), stages.end(), name);
   if (found != stages.end()) return static_cast<std::size_t>(found - stages.begin());
   std::string known;
-  for (const std::string_view stage : stages) known += (known.empty() ? "" : ", ") + std::string(stage);
+  for (const std::string_view stage : stages)
+    known += (known.empty() ? "" : ", ") + std::string(stage);
   throw Error(ErrorKind::kUsage, "unknown stage '{}'; known: {}", name, known);
 }
 
@@ -48,31 +49,38 @@ fs::path record_path(const fs::path& run_dir, const Step& step) {
 std::optional<std::string> recorded_fingerprint(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) return std::nullopt;
-  const nlohmann::json record = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!record.is_object() || !record.contains("fingerprint") || !record["fingerprint"].is_string()) {
+  const nlohmann::json record =
+      nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  if (!record.is_object() || !record.contains("fingerprint") ||
+      !record["fingerprint"].is_string()) {
     log::warning("{}: not a step record; the step is run again", path.string());
     return std::nullopt;
   }
   return record["fingerprint"].get<std::string>();
 }
 
-void write_record(const fs::path& path, const Step& step, const std::string& fingerprint, const fs::path& run_dir) {
-  nlohmann::ordered_json record = {{"step", step.name}, {"stage", step.stage}, {"fingerprint", fingerprint}};
+void write_record(const fs::path& path, const Step& step, const std::string& fingerprint,
+                  const fs::path& run_dir) {
+  nlohmann::ordered_json record = {
+      {"step", step.name}, {"stage", step.stage}, {"fingerprint", fingerprint}};
   for (const Setting& setting : step.settings) record["settings"][setting.name] = setting.values;
-  for (const fs::path& output : step.outputs) record["outputs"].push_back(output.lexically_relative(run_dir).generic_string());
+  for (const fs::path& output : step.outputs)
+    record["outputs"].push_back(output.lexically_relative(run_dir).generic_string());
   write_file(path, record.dump(2) + "\n");
 }
 
 bool outputs_exist(const Step& step) {
   std::error_code error;
-  return std::all_of(step.outputs.begin(), step.outputs.end(), [&](const fs::path& output) { return fs::exists(output, error); });
+  return std::all_of(step.outputs.begin(), step.outputs.end(),
+                     [&](const fs::path& output) { return fs::exists(output, error); });
 }
 
 void remove_outputs(const Step& step) {
   for (const fs::path& output : step.outputs) {
     std::error_code error;
     fs::remove_all(output, error);
-    if (error) throw Error(ErrorKind::kIo, "{}: cannot be removed: {}", output.string(), error.message());
+    if (error)
+      throw Error(ErrorKind::kIo, "{}: cannot be removed: {}", output.string(), error.message());
   }
 }
 
@@ -80,26 +88,31 @@ void require_outputs(const Step& step, const std::string& from) {
   std::error_code error;
   for (const fs::path& output : step.outputs) {
     if (!fs::exists(output, error)) {
-      throw Error(ErrorKind::kUsage, "--from {}: the step '{}' before it has not left '{}'; run without --from", from, step.name,
-                  output.string());
+      throw Error(ErrorKind::kUsage,
+                  "--from {}: the step '{}' before it has not left '{}'; run without --from", from,
+                  step.name, output.string());
     }
   }
 }
 
 }  // namespace
 
-std::string step_fingerprint(const Step& step, const std::function<std::string(const fs::path&)>& hash_of) {
+std::string step_fingerprint(const Step& step,
+                             const std::function<std::string(const fs::path&)>& hash_of) {
   nlohmann::ordered_json key = {{"stage", step.stage}, {"name", step.name}};
-  for (const Setting& setting : step.settings) key["settings"].push_back({setting.name, setting.values});
+  for (const Setting& setting : step.settings)
+    key["settings"].push_back({setting.name, setting.values});
   for (const fs::path& input : step.inputs) key["inputs"].push_back(hash_of(input));
   return sha256_hex(key.dump());
 }
 
-RunSummary run_plan(const std::vector<Step>& plan, const fs::path& run_dir, const RunOptions& options, const StepFn& on_step,
-                    const ProgressFn& progress) {
+RunSummary run_plan(const std::vector<Step>& plan, const fs::path& run_dir,
+                    const RunOptions& options, const StepFn& on_step, const ProgressFn& progress) {
   const std::size_t from = options.from.empty() ? 0 : stage_index(options.from);
-  const std::size_t until = options.until.empty() ? stage_names().size() - 1 : stage_index(options.until);
-  if (from > until) throw Error(ErrorKind::kUsage, "--from {} comes after --until {}", options.from, options.until);
+  const std::size_t until =
+      options.until.empty() ? stage_names().size() - 1 : stage_index(options.until);
+  if (from > until)
+    throw Error(ErrorKind::kUsage, "--from {} comes after --until {}", options.from, options.until);
   if (!options.dry_run) require_writable(run_dir / "steps" / "record");
   HashCache hashes;
   RunSummary summary;
@@ -115,10 +128,12 @@ RunSummary run_plan(const std::vector<Step>& plan, const fs::path& run_dir, cons
     }
     const fs::path record = record_path(run_dir, step);
     const std::optional<std::string> recorded = recorded_fingerprint(record);
-    const std::string fingerprint = step_fingerprint(step, [&](const fs::path& path) { return hashes.of(path); });
+    const std::string fingerprint =
+        step_fingerprint(step, [&](const fs::path& path) { return hashes.of(path); });
     if (!recorded) {
       report.state = StepState::kRun;
-    } else if (options.fresh || upstream_pending || *recorded != fingerprint || !outputs_exist(step)) {
+    } else if (options.fresh || upstream_pending || *recorded != fingerprint ||
+               !outputs_exist(step)) {
       report.state = StepState::kChanged;
     } else {
       report.state = StepState::kDone;

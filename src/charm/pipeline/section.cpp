@@ -2,29 +2,34 @@
 
 #include <algorithm>
 
-#include "charm/hub/hub_source.h"
 #include "charm/base/nearest.h"
+#include "charm/hub/hub_source.h"
 
 namespace charm::pipeline {
 namespace {
 
 /// The value of an option as the words a command line would have.
-std::vector<std::string> words_of(const Option& option, const YamlValue& value, const fs::path& file) {
+std::vector<std::string> words_of(const Option& option, const YamlValue& value,
+                                  const fs::path& file) {
   std::vector<std::string> words;
   const auto expect_scalar = [](const YamlValue& item) {
     if (item.kind != YamlValue::Kind::kScalar) {
-      throw Error(ErrorKind::kUsage, "expected a single value, found {}", yaml_kind_name(item.kind));
+      throw Error(ErrorKind::kUsage, "expected a single value, found {}",
+                  yaml_kind_name(item.kind));
     }
     return item.text;
   };
   if (option.form == Option::Form::kList && value.kind == YamlValue::Kind::kList) {
     for (const YamlValue& item : value.items) words.push_back(expect_scalar(item));
-  } else if (option.form == Option::Form::kList && value.kind == YamlValue::Kind::kMap && !option.is_path) {
-    for (const YamlMember& member : value.members) words.push_back(member.name + "=" + expect_scalar(member.value));
+  } else if (option.form == Option::Form::kList && value.kind == YamlValue::Kind::kMap &&
+             !option.is_path) {
+    for (const YamlMember& member : value.members)
+      words.push_back(member.name + "=" + expect_scalar(member.value));
   } else {
     words.push_back(expect_scalar(value));
   }
-  if (words.empty()) throw Error(ErrorKind::kUsage, "expected at least one value, found an empty list");
+  if (words.empty())
+    throw Error(ErrorKind::kUsage, "expected at least one value, found an empty list");
   if (option.form == Option::Form::kFlag && words.front() != "true" && words.front() != "false") {
     throw Error(ErrorKind::kUsage, "expected true or false, found '{}'", words.front());
   }
@@ -44,17 +49,20 @@ fs::path resolve_path(const fs::path& recipe, const std::string& text) {
 Section::Section(const fs::path& file, std::string name, const YamlValue& value)
     : file_(file), name_(std::move(name)), value_(&value) {
   if (value.kind != YamlValue::Kind::kMap) {
-    throw Error(ErrorKind::kUsage, "{}{}: expected a map of keys, found {}", at(value.line), name_, yaml_kind_name(value.kind));
+    throw Error(ErrorKind::kUsage, "{}{}: expected a map of keys, found {}", at(value.line), name_,
+                yaml_kind_name(value.kind));
   }
 }
 
 std::string Section::at(int line) const { return fmt::format("{}:{}: ", file_.string(), line); }
 
-std::vector<Setting> Section::assign(const OptionTable& table, const std::vector<std::string>& others) const {
+std::vector<Setting> Section::assign(const OptionTable& table,
+                                     const std::vector<std::string>& others) const {
   std::vector<Setting> settings;
   for (const YamlMember& member : value_->members) {
     const std::string spelled = option_spelling(member.name);
-    if (std::any_of(others.begin(), others.end(), [&](const std::string& other) { return option_spelling(other) == spelled; })) {
+    if (std::any_of(others.begin(), others.end(),
+                    [&](const std::string& other) { return option_spelling(other) == spelled; })) {
       continue;
     }
     const Option* option = table.find(spelled);
@@ -62,8 +70,8 @@ std::vector<Setting> Section::assign(const OptionTable& table, const std::vector
       std::vector<std::string> known = others;
       for (const Option& one : table.options()) known.push_back(one.name);
       const std::vector<std::string> nearest = nearest_names(spelled, known, 1);
-      throw Error(ErrorKind::kUsage, "{}unknown key '{}' in {}; the nearest known key is '{}'", at(member.line), member.name,
-                  name_, nearest.empty() ? "" : nearest.front());
+      throw Error(ErrorKind::kUsage, "{}unknown key '{}' in {}; the nearest known key is '{}'",
+                  at(member.line), member.name, name_, nearest.empty() ? "" : nearest.front());
     }
     try {
       std::vector<std::string> words = words_of(*option, member.value, file_);
@@ -73,16 +81,18 @@ std::vector<Setting> Section::assign(const OptionTable& table, const std::vector
       throw error.with_context(at(member.line) + name_ + "." + member.name);
     }
   }
-  std::sort(settings.begin(), settings.end(), [](const Setting& a, const Setting& b) { return a.name < b.name; });
+  std::sort(settings.begin(), settings.end(),
+            [](const Setting& a, const Setting& b) { return a.name < b.name; });
   return settings;
 }
 
 std::string Section::text(std::string_view name) const {
   const YamlValue* value = find(name);
-  if (value == nullptr) throw Error(ErrorKind::kUsage, "{}{}: key '{}' is missing", at(line()), name_, name);
+  if (value == nullptr)
+    throw Error(ErrorKind::kUsage, "{}{}: key '{}' is missing", at(line()), name_, name);
   if (value->kind != YamlValue::Kind::kScalar || value->text.empty()) {
-    throw Error(ErrorKind::kUsage, "{}{}.{}: expected a single value, found {}", at(value->line), name_, name,
-                yaml_kind_name(value->kind));
+    throw Error(ErrorKind::kUsage, "{}{}.{}: expected a single value, found {}", at(value->line),
+                name_, name, yaml_kind_name(value->kind));
   }
   return value->text;
 }
@@ -94,8 +104,8 @@ std::vector<std::string> Section::texts(std::string_view name) const {
   std::vector<std::string> all;
   for (const YamlValue& item : value->items) {
     if (item.kind != YamlValue::Kind::kScalar) {
-      throw Error(ErrorKind::kUsage, "{}{}.{}: expected single values, found {}", at(item.line), name_, name,
-                  yaml_kind_name(item.kind));
+      throw Error(ErrorKind::kUsage, "{}{}.{}: expected single values, found {}", at(item.line),
+                  name_, name, yaml_kind_name(item.kind));
     }
     all.push_back(item.text);
   }

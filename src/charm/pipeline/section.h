@@ -21,9 +21,10 @@ class Section {
   /// Throws kUsage unless `value` is a map. `name` is used in messages: "calibration".
   Section(const fs::path& file, std::string name, const YamlValue& value);
 
-  /// Gives the members to the table's options; paths are resolved against the recipe's folder. Keys that neither the table nor
-  /// `others` knows are errors that name the nearest known key.
-  std::vector<Setting> assign(const OptionTable& table, const std::vector<std::string>& others = {}) const;
+  /// Gives the members to the table's options; paths are resolved against the recipe's folder. Keys
+  /// that neither the table nor `others` knows are errors that name the nearest known key.
+  std::vector<Setting> assign(const OptionTable& table,
+                              const std::vector<std::string>& others = {}) const;
 
   const YamlValue* find(std::string_view name) const { return value_->find(name); }
 

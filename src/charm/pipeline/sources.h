@@ -8,8 +8,8 @@
 #include "charm/pipeline/recipe.h"
 
 // Where options name models of a registry (rm_config.json:NAME), or models and data sets of the Hub
-// (hub:OWNER/NAME[@REVISION]): looks them up, downloads them into the cache and puts the local place
-// instead. Other paths stay as they are.
+// (hub:OWNER/NAME[@REVISION]): looks them up, downloads them into the cache and puts the local
+// place instead. Other paths stay as they are.
 namespace charm::pipeline {
 
 void fetch_model_source(fs::path& model, bool offline, const ProgressFn& progress);

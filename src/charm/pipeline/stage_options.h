@@ -12,8 +12,9 @@
 #include "charm/score/score_stage.h"
 #include "charm/train/train_stage.h"
 
-// The settings of each stage as option tables: what the command line and a recipe's section offer alike. The files a stage reads
-// and writes, `--threads` and `--fresh` are not among them: commands add those, a run chooses them itself.
+// The settings of each stage as option tables: what the command line and a recipe's section offer
+// alike. The files a stage reads and writes, `--threads` and `--fresh` are not among them: commands
+// add those, a run chooses them itself.
 namespace charm::pipeline {
 
 void describe_reading(OptionTable& table, storage::ReadOptions& options);
@@ -22,7 +23,8 @@ void describe_encoder(OptionTable& table, text::EncoderOptions& options);
 void describe_scorer(OptionTable& table, score::ScorerOptions& options);
 
 /// `--category` and `--alias`: how policies find their rating.
-void describe_ratings(OptionTable& table, std::string& category, std::map<std::string, std::string>& aliases);
+void describe_ratings(OptionTable& table, std::string& category,
+                      std::map<std::string, std::string>& aliases);
 
 void describe_prepare(OptionTable& table, prepare::PrepareOptions& options);
 void describe_generate(OptionTable& table, generate::GenerateStageOptions& options);

@@ -10,16 +10,19 @@ namespace {
 
 // Far deeper than any recipe; keeps a hostile file from exhausting the stack.
 constexpr int kMaxDepth = 32;
-// Aliases count each time they are used: a few lines of aliases of aliases stand for billions of values.
+// Aliases count each time they are used: a few lines of aliases of aliases stand for billions of
+// values.
 constexpr int kMaxValues = 10000;
 
 YamlValue convert(const YAML::Node& node, const fs::path& path, int depth, int& num_values) {
   YamlValue value;
   value.line = node.Mark().line + 1;
   if (++num_values > kMaxValues) {
-    throw Error(ErrorKind::kUsage, "{}:{}: more than {} values, counting each use of an alias", path.string(), value.line, kMaxValues);
+    throw Error(ErrorKind::kUsage, "{}:{}: more than {} values, counting each use of an alias",
+                path.string(), value.line, kMaxValues);
   }
-  if (depth > kMaxDepth) throw Error(ErrorKind::kUsage, "{}:{}: nested too deeply", path.string(), value.line);
+  if (depth > kMaxDepth)
+    throw Error(ErrorKind::kUsage, "{}:{}: nested too deeply", path.string(), value.line);
   switch (node.Type()) {
     case YAML::NodeType::Undefined:
     case YAML::NodeType::Null:
@@ -30,7 +33,8 @@ YamlValue convert(const YAML::Node& node, const fs::path& path, int depth, int& 
       return value;
     case YAML::NodeType::Sequence:
       value.kind = YamlValue::Kind::kList;
-      for (const YAML::Node& item : node) value.items.push_back(convert(item, path, depth + 1, num_values));
+      for (const YAML::Node& item : node)
+        value.items.push_back(convert(item, path, depth + 1, num_values));
       return value;
     case YAML::NodeType::Map:
       break;
@@ -38,10 +42,13 @@ YamlValue convert(const YAML::Node& node, const fs::path& path, int depth, int& 
   value.kind = YamlValue::Kind::kMap;
   for (const auto& entry : node) {
     const int line = entry.first.Mark().line + 1;
-    if (!entry.first.IsScalar()) throw Error(ErrorKind::kUsage, "{}:{}: a key must be a plain word", path.string(), line);
+    if (!entry.first.IsScalar())
+      throw Error(ErrorKind::kUsage, "{}:{}: a key must be a plain word", path.string(), line);
     const std::string name = entry.first.Scalar();
-    if (value.find(name) != nullptr) throw Error(ErrorKind::kUsage, "{}:{}: key '{}' is given twice", path.string(), line, name);
-    value.members.push_back({.name = name, .line = line, .value = convert(entry.second, path, depth + 1, num_values)});
+    if (value.find(name) != nullptr)
+      throw Error(ErrorKind::kUsage, "{}:{}: key '{}' is given twice", path.string(), line, name);
+    value.members.push_back(
+        {.name = name, .line = line, .value = convert(entry.second, path, depth + 1, num_values)});
   }
   return value;
 }
@@ -76,7 +83,8 @@ YamlValue read_yaml(const fs::path& path) {
   try {
     return convert(YAML::Load(content), path, 0, num_values);
   } catch (const YAML::Exception& error) {
-    throw Error(ErrorKind::kUsage, "{}:{}: not valid YAML: {}", path.string(), error.mark.line + 1, error.msg);
+    throw Error(ErrorKind::kUsage, "{}:{}: not valid YAML: {}", path.string(), error.mark.line + 1,
+                error.msg);
   }
 }
 

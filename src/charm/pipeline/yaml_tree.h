@@ -33,7 +33,8 @@ struct YamlMember {
 /// "a scalar", "a list", ...: for messages.
 std::string_view yaml_kind_name(YamlValue::Kind kind);
 
-/// Reads a file with one YAML document. Throws kIo, or kUsage naming file and line for broken YAML and for a key given twice.
+/// Reads a file with one YAML document. Throws kIo, or kUsage naming file and line for broken YAML
+/// and for a key given twice.
 YamlValue read_yaml(const fs::path& path);
 
 }  // namespace charm::pipeline

@@ -34,8 +34,8 @@ struct PairingOptions {
   /// the choices are the same.
   std::optional<Pairs> pairs;
   /// One pair a prompt from all its responses, whatever their policy and sample number, instead of
-  /// sample against sample; `pairs` must be empty or best-worst then. Use it where policies answered several
-  /// times; a single calibrated policy is enough.
+  /// sample against sample; `pairs` must be empty or best-worst then. Use it where policies
+  /// answered several times; a single calibrated policy is enough.
   bool best_of_n = false;
   Rejected rejected = Rejected::kWorst;  ///< with `best_of_n`: worst gives the clearest pairs
   std::uint64_t seed = 0;                ///< of random rejected responses

@@ -37,7 +37,8 @@ void check_options(const PreferOptions& options) {
     throw Error(ErrorKind::kUsage, "--min-margin is {}; expected a number of at least 0",
                 options.pairing.min_margin);
   }
-  if (options.pairing.best_of_n && options.pairing.pairs.value_or(Pairs::kBestWorst) != Pairs::kBestWorst) {
+  if (options.pairing.best_of_n &&
+      options.pairing.pairs.value_or(Pairs::kBestWorst) != Pairs::kBestWorst) {
     throw Error(ErrorKind::kUsage,
                 "--best-of-n pairs the best response of a prompt with another one; it does not go "
                 "with --pairs {}",
@@ -154,7 +155,10 @@ PreferencePair preference_of(const Pair& pair, std::span<const Score> scores,
 
 storage::Manifest manifest_of(const PreferOptions& options, const PreferResult& result) {
   storage::Manifest manifest("prefer");
-  manifest.option("pairs", options.pairing.best_of_n ? "best-of-n" : pairs_name(options.pairing.pairs.value_or(Pairs::kAll)))
+  manifest
+      .option("pairs", options.pairing.best_of_n
+                           ? "best-of-n"
+                           : pairs_name(options.pairing.pairs.value_or(Pairs::kAll)))
       .option("ties", options.pairing.ties == Ties::kDrop ? "drop" : "keep")
       .option("min-margin", options.pairing.min_margin)
       .option("best-of-n", options.pairing.best_of_n)

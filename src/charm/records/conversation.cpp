@@ -12,13 +12,27 @@ void append_json_string(std::string& out, const std::string& text) {
   out += '"';
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
@@ -46,6 +60,8 @@ std::string conversation_json(const Conversation& conversation) {
   return out;
 }
 
-std::string prompt_id_of(const Conversation& prompt) { return sha256_hex(conversation_json(prompt)).substr(0, 16); }
+std::string prompt_id_of(const Conversation& prompt) {
+  return sha256_hex(conversation_json(prompt)).substr(0, 16);
+}
 
 }  // namespace charm

@@ -21,7 +21,7 @@ struct Response {
   Conversation prompt;
   std::string response;  ///< may be empty: an empty answer is an answer
   std::string policy;
-  std::int32_t sample = 0;                   ///< number of the draw where a policy answered several times
+  std::int32_t sample = 0;  ///< number of the draw where a policy answered several times
   std::optional<std::string> finish_reason;  ///< "stop", "length", ... where the generator knows
   std::optional<std::int32_t> num_tokens;    ///< the generator's own count, where known
 };
@@ -35,7 +35,8 @@ struct ScoredResponse {
   std::optional<std::string> error;  ///< why this row has no score
 };
 
-/// A score without its texts: what measuring and calibrating need. The key is (policy, prompt_id, sample).
+/// A score without its texts: what measuring and calibrating need. The key is (policy, prompt_id,
+/// sample).
 struct Score {
   std::string prompt_id;
   std::string policy;
@@ -50,7 +51,8 @@ struct ScoreFile {
   std::vector<Score> rows;
 };
 
-/// A training pair; both sides are whole conversations that end with the assistant's turn (TRL's implicit-prompt form).
+/// A training pair; both sides are whole conversations that end with the assistant's turn (TRL's
+/// implicit-prompt form).
 struct PreferencePair {
   std::string prompt_id;
   Conversation chosen;
@@ -82,14 +84,15 @@ struct StyleCounts {
 struct Battle {
   std::string model_a;
   std::string model_b;
-  double outcome = 0.5;  ///< 1: model_a won, 0: model_b won, 0.5: a tie
+  double outcome = 0.5;                ///< 1: model_a won, 0: model_b won, 0.5: a tie
   std::optional<StyleCounts> style_a;  ///< as the file counts it
   std::optional<StyleCounts> style_b;
   std::string text_a;  ///< the assistant's turns, where the file has them and styles are asked for
   std::string text_b;
 };
 
-/// One row of a benchmark: 1 x 1 texts for RewardBench, 3 x 3 for RM-Bench, 1 x n for RewardBench 2.
+/// One row of a benchmark: 1 x 1 texts for RewardBench, 3 x 3 for RM-Bench, 1 x n for
+/// RewardBench 2.
 struct EvalItem {
   std::string id;      ///< as in the dataset; unique only together with `subset`
   std::string subset;  ///< RewardBench's subset, RM-Bench's domain
@@ -98,7 +101,8 @@ struct EvalItem {
   std::vector<std::string> rejected;
 };
 
-/// A benchmark row with the reward model's scores (raw head output), one per text in the dataset's order.
+/// A benchmark row with the reward model's scores (raw head output), one per text in the dataset's
+/// order.
 struct ScoredEvalItem {
   EvalItem item;
   std::vector<double> score_chosen;

@@ -26,7 +26,8 @@ std::string count_text(const ordered_json& part, const char* name) {
 std::string readable(std::string name) {
   if (name == "mean_abs_mismatch") return "mean |MD|";
   if (name == "mean_abs_mismatch_left_out") return "mean |MD|, policies left out";
-  if (name == "spearman" || name == "kendall" || name == "pearson") name[0] = static_cast<char>(name[0] - 'a' + 'A');
+  if (name == "spearman" || name == "kendall" || name == "pearson")
+    name[0] = static_cast<char>(name[0] - 'a' + 'A');
   std::replace(name.begin(), name.end(), '_', ' ');
   return name;
 }
@@ -39,12 +40,15 @@ void add_rows(Table& table, const std::string& label, const ordered_json& part, 
       const std::optional<Measured> found = measured_at(part, {run});
       return number_text(found ? std::optional(found->value) : std::nullopt);
     };
-    std::vector<std::string> row = {label, value("a"), value("b"), signed_measured_text(difference)};
-    if (with_flips) row.insert(row.end(), {count_text(part, "gained"), count_text(part, "lost"), p_text(part)});
+    std::vector<std::string> row = {label, value("a"), value("b"),
+                                    signed_measured_text(difference)};
+    if (with_flips)
+      row.insert(row.end(), {count_text(part, "gained"), count_text(part, "lost"), p_text(part)});
     table.rows.push_back(std::move(row));
   }
   for (const auto& [name, measure] : part.items()) {
-    if (measure.is_object() && measure.contains("difference")) add_rows(table, label + ", " + readable(name), measure, with_flips);
+    if (measure.is_object() && measure.contains("difference"))
+      add_rows(table, label + ", " + readable(name), measure, with_flips);
   }
 }
 
@@ -55,19 +59,24 @@ std::string comparison_html(const ComparisonFile& file, const std::string& befor
   Table table{fmt::format("{} against {}, on the same rows", file.model, before),
               {{"", false}, {before, true}, {file.model, true}, {"difference", true}},
               {}};
-  if (!is_arena) table.columns.insert(table.columns.end(), {{"gained", true}, {"lost", true}, {"p", true}});
-  for (const auto& [name, label] : {std::pair{"overall", "overall"}, std::pair{"overall_partial", "overall of the parts present"}}) {
+  if (!is_arena)
+    table.columns.insert(table.columns.end(), {{"gained", true}, {"lost", true}, {"p", true}});
+  for (const auto& [name, label] : {std::pair{"overall", "overall"},
+                                    std::pair{"overall_partial", "overall of the parts present"}}) {
     add_rows(table, label, object_at(json, name), !is_arena);
   }
   for (const char* group : {"sections", "domains"}) {
-    for (const auto& [name, part] : object_at(json, group).items()) add_rows(table, name, part, true);
+    for (const auto& [name, part] : object_at(json, group).items())
+      add_rows(table, name, part, true);
   }
-  for (const auto& [measure, parts] : correlations.items()) add_rows(table, readable(measure), parts, false);
+  for (const auto& [measure, parts] : correlations.items())
+    add_rows(table, readable(measure), parts, false);
   for (const char* name : {"mean_abs_mismatch", "mean_abs_mismatch_left_out"}) {
     add_rows(table, readable(name), object_at(json, name), false);
   }
   if (is_arena) {
-    for (const auto& [policy, part] : object_at(json, "policies").items()) add_rows(table, policy, part, false);
+    for (const auto& [policy, part] : object_at(json, "policies").items())
+      add_rows(table, policy, part, false);
   }
   return table.rows.empty() ? "" : table_html(table);
 }
@@ -77,7 +86,8 @@ std::string comparison_html(const ComparisonFile& file, const std::string& befor
 std::string training_effects_html(const RunData& run) {
   std::vector<std::string> models;
   for (const ComparisonFile& file : run.comparisons) {
-    if (std::find(models.begin(), models.end(), file.model) == models.end()) models.push_back(file.model);
+    if (std::find(models.begin(), models.end(), file.model) == models.end())
+      models.push_back(file.model);
   }
   if (models.empty()) return "";
   models = models_in_order(run, models);
@@ -86,7 +96,8 @@ std::string training_effects_html(const RunData& run) {
 
   // The figure's part in each model's comparison file; `find` picks it out of the JSON.
   // `one_before`: the models' figures before training are one number.
-  const auto add = [&](const std::string& label, const std::string& benchmark, bool one_before, const auto& find) {
+  const auto add = [&](const std::string& label, const std::string& benchmark, bool one_before,
+                       const auto& find) {
     std::vector<std::string> values = {label, ""}, changes = {label + ", change", ""};
     bool any = false;
     for (const std::string& model : models) {
@@ -108,22 +119,30 @@ std::string training_effects_html(const RunData& run) {
   };
   std::vector<std::string> benchmarks;
   for (const ComparisonFile& file : run.comparisons) {
-    if (std::find(benchmarks.begin(), benchmarks.end(), file.benchmark) == benchmarks.end()) benchmarks.push_back(file.benchmark);
+    if (std::find(benchmarks.begin(), benchmarks.end(), file.benchmark) == benchmarks.end())
+      benchmarks.push_back(file.benchmark);
   }
   for (const std::string& benchmark : benchmarks) {
-    for (const auto& [name, one_before] : {std::pair{"mean_abs_mismatch", true}, std::pair{"mean_abs_mismatch_left_out", false}}) {
-      add(readable(name), benchmark, one_before, [&, key = name](const ordered_json& json) -> const ordered_json& { return object_at(json, key); });
+    for (const auto& [name, one_before] :
+         {std::pair{"mean_abs_mismatch", true}, std::pair{"mean_abs_mismatch_left_out", false}}) {
+      add(readable(name), benchmark, one_before,
+          [&, key = name](const ordered_json& json) -> const ordered_json& {
+            return object_at(json, key);
+          });
     }
-    add("Spearman with ratings", benchmark, true, [](const ordered_json& json) -> const ordered_json& {
-      return object_at(object_at(object_at(json, "correlations"), "mean_score"), "spearman");
-    });
+    add("Spearman with ratings", benchmark, true,
+        [](const ordered_json& json) -> const ordered_json& {
+          return object_at(object_at(object_at(json, "correlations"), "mean_score"), "spearman");
+        });
     for (const char* name : {"overall", "overall_partial"}) {
-      add(benchmark, benchmark, true, [&](const ordered_json& json) -> const ordered_json& { return object_at(json, name); });
+      add(benchmark, benchmark, true,
+          [&](const ordered_json& json) -> const ordered_json& { return object_at(json, name); });
     }
   }
   return table_html(table) +
-         "<p class=\"facts\">Mean |MD|: over all ordered pairs of policies; lower is better, and chance alone keeps it above 0. Policies left "
-         "out: those without an offset in the model's set. Changes are paired: both models see the same prompts.</p>\n";
+         "<p class=\"facts\">Mean |MD|: over all ordered pairs of policies; lower is better, and "
+         "chance alone keeps it above 0. Policies left out: those without an offset in the model's "
+         "set. Changes are paired: both models see the same prompts.</p>\n";
 }
 
 std::string comparison_tables_html(const RunData& run, const std::string& benchmark) {
@@ -136,18 +155,21 @@ std::string comparison_tables_html(const RunData& run, const std::string& benchm
   }
   if (!html.empty()) {
     html +=
-        "<p class=\"facts\">Both models answer the same rows, so their difference is surer than their two intervals suggest.";
+        "<p class=\"facts\">Both models answer the same rows, so their difference is surer than "
+        "their two intervals suggest.";
     if (has_tests) {
       html +=
-          " Gained: comparisons that only the second gets right; lost: those that only the first does. p: McNemar's test that chance alone "
-          "makes the two differ; of several parts, some small p are expected.";
+          " Gained: comparisons that only the second gets right; lost: those that only the first "
+          "does. p: McNemar's test that chance alone makes the two differ; of several parts, some "
+          "small p are expected.";
     }
     html += "</p>\n";
   }
   return html;
 }
 
-std::optional<Measured> headline_difference(const RunData& run, const std::string& model, const std::string& benchmark) {
+std::optional<Measured> headline_difference(const RunData& run, const std::string& model,
+                                            const std::string& benchmark) {
   for (const ComparisonFile& file : run.comparisons) {
     if (file.model != model || file.benchmark != benchmark) continue;
     for (const char* name : {"overall", "overall_partial"}) {
@@ -155,7 +177,8 @@ std::optional<Measured> headline_difference(const RunData& run, const std::strin
       if (!part.empty()) return measured_at(part, {"difference"});
     }
     const ordered_json& mean_score = object_at(object_at(file.json, "correlations"), "mean_score");
-    if (const auto difference = measured_at(object_at(mean_score, "spearman"), {"difference"})) return difference;
+    if (const auto difference = measured_at(object_at(mean_score, "spearman"), {"difference"}))
+      return difference;
   }
   return {};
 }
@@ -184,9 +207,12 @@ std::string probability_table_html(const RunData& run, const std::string& benchm
         const std::optional<Measured> found = measured_at(object, {name});
         return found ? std::optional(found->value) : std::nullopt;
       };
-      table.rows.push_back({model, number_text(plain(probabilities, "ece")), measured_text(measured_at(probabilities, {"brier"})),
-                            measured_text(measured_at(probabilities, {"log_loss"})), signed_text(plain(length, "spearman"), 2),
-                            percent_text(plain(length, "longer_preferred")), percent_text(plain(length, "longer_chosen"))});
+      table.rows.push_back({model, number_text(plain(probabilities, "ece")),
+                            measured_text(measured_at(probabilities, {"brier"})),
+                            measured_text(measured_at(probabilities, {"log_loss"})),
+                            signed_text(plain(length, "spearman"), 2),
+                            percent_text(plain(length, "longer_preferred")),
+                            percent_text(plain(length, "longer_chosen"))});
     }
   }
   return table.rows.empty() ? "" : folded_table_html(table);

@@ -65,9 +65,9 @@ std::string gaps_html(const ordered_json& pairs, const std::string& title) {
       parts.push_back({row, kRemains, rest->value});
   }
   return chart_html(
-      {"Each bar is a policy's mean score difference to the reference (upright tick), split "
-       "into what differences in length and style account for and what remains. A regression "
-       "on responses to the same prompts tells what goes together, not what causes it.",
+      {"Each bar is a policy's mean score difference to the reference (upright tick), split into "
+       "what differences in length and style account for and what remains. A regression on "
+       "responses to the same prompts tells what goes together, not what causes it.",
        title, stacked_bar_spec(parts, options)});
 }
 
@@ -169,18 +169,15 @@ std::string methods_html(const ordered_json& json) {
   const ordered_json& first = methods->front().at(where);
   return fmt::format(
              "<h4>Corrections that need no training</h4>\n<p class=\"facts\">{} prompts{}; chance "
-             "alone "
-             "would show a mean |MD| of {}. Spearman and Kendall: mean score and rating over the "
-             "policies. "
-             "Offsets belong to policies; a benchmark's texts have none, so offsets do not move it "
-             "(dash).{}</p>\n",
+             "alone would show a mean |MD| of {}. Spearman and Kendall: mean score and rating over "
+             "the policies. Offsets belong to policies; a benchmark's texts have none, so offsets "
+             "do not move it (dash).{}</p>\n",
              first.at("num_prompts").get<std::int64_t>(),
              has_held_out ? " held out of every fit"
                           : ", the same that the corrections were fitted on",
              number_text(first.at("by_chance").get<double>()),
              " Intervals of mean |MD| lie too high, because resampling adds noise to every |MD|; "
-             "those of "
-             "changes suffer less.") +
+             "those of changes suffer less.") +
          table_html(table);
 }
 
@@ -235,10 +232,9 @@ std::string explanation_html(const ExplanationFile& file) {
 }  // namespace
 
 Section explanation_section(const RunData& run) {
-  Section section{
-      "explanation", "What length and style explain", "",
-      "No explanation was found (explanation/&lt;rm&gt;/&lt;set&gt;.json, written by charm "
-      "explain)."};
+  Section section{"explanation", "What length and style explain", "",
+                  "No explanation was found (explanation/&lt;rm&gt;/&lt;set&gt;.json, written by "
+                  "charm explain)."};
   for (const ExplanationFile& file : run.explanations) {
     if (run.same_offsets_as(file.model, file.set).empty()) section.html += explanation_html(file);
   }

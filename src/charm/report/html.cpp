@@ -94,8 +94,8 @@ std::string folded_table_html(const Table& table) {
 
 std::string chart_html(const Chart& chart) {
   return fmt::format(
-      "<figure class=\"chart\"><div class=\"plot\" role=\"img\" aria-label=\"{}\"></div>"
-      "<script type=\"application/json\">{}</script><figcaption>{}</figcaption></figure>\n",
+      "<figure class=\"chart\"><div class=\"plot\" role=\"img\" aria-label=\"{}\"></div><script "
+      "type=\"application/json\">{}</script><figcaption>{}</figcaption></figure>\n",
       escape_html(chart.description), script_json(chart.spec), escape_html(chart.caption));
 }
 

@@ -60,9 +60,8 @@ Section mismatch_section(const RunData& run) {
   if (charts.empty()) return section;
   section.html =
       "<p>MD(a, b) = (w − e) / max(e, 1 − e), w the share of prompts on which the reward model "
-      "scores a above b and e the "
-      "share that their ratings imply. Positive: the reward model values a more than people "
-      "did.</p>\n<div class=\"pair\">" +
+      "scores a above b and e the share that their ratings imply. Positive: the reward model "
+      "values a more than people did.</p>\n<div class=\"pair\">" +
       charts + "</div>\n" + tables;
   return section;
 }

@@ -17,8 +17,7 @@ std::string mean_text(const MeanMismatch& mean) {
 std::string check_html(const CalibrationFile& calibration) {
   if (!calibration.mean) return "";
   std::string text = fmt::format(
-      "Mean |MD| over all ordered pairs went {} on the {} prompts that "
-      "the offsets were fitted on",
+      "Mean |MD| over all ordered pairs went {} on the {} prompts that the offsets were fitted on",
       mean_text(*calibration.mean), calibration.num_prompts);
   const auto& held_out = calibration.held_out;
   if (!held_out || !held_out->mean) {
@@ -66,10 +65,8 @@ std::string left_out_html(const CalibrationFile& calibration) {
   const std::string text = fmt::format(
       "Offsets fitted to the other policies alone, a policy's mean |MD| with them falls beyond "
       "chance for {} of {} policies and rises beyond chance for {} (measured on the {} prompts). "
-      "An "
-      "offset moves only the policy it belongs to, so this says how far a policy without one "
-      "profits "
-      "from the others'; a retrained reward model may do more or less.",
+      "An offset moves only the policy it belongs to, so this says how far a policy without one "
+      "profits from the others'; a retrained reward model may do more or less.",
       closer, calibration.left_out.size(), further,
       calibration.left_out.front().is_held_out ? "held-out" : "fit's own");
   return "<p>" + text + "</p>\n" + folded_table_html(table);
@@ -108,11 +105,12 @@ Section offset_section(const RunData& run) {
                   "No calibration was found (calibration/&lt;rm&gt;/&lt;set&gt;.json, written by "
                   "charm calibrate)."};
   for (const CalibrationFile& calibration : run.calibrations) {
-    section.html += calibration.same_as.empty()
-                        ? offsets_html(calibration)
-                        : fmt::format("<h3>{} calibrated on {}</h3>\n<p>The same offsets as set {}.</p>\n",
-                                      escape_html(calibration.model), escape_html(calibration.set),
-                                      escape_html(calibration.same_as));
+    section.html +=
+        calibration.same_as.empty()
+            ? offsets_html(calibration)
+            : fmt::format("<h3>{} calibrated on {}</h3>\n<p>The same offsets as set {}.</p>\n",
+                          escape_html(calibration.model), escape_html(calibration.set),
+                          escape_html(calibration.same_as));
   }
   return section;
 }

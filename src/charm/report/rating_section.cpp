@@ -87,8 +87,7 @@ Section rating_section(const RunData& run) {
     const std::string table = scores_table_html(run, models_in_order(run, models));
     section.html =
         "<p>Correlations over few policies move a lot when a policy is added or left out; those "
-        "with intervals are among the "
-        "benchmarks (arena).</p>\n<div class=\"pair\">" +
+        "with intervals are among the benchmarks (arena).</p>\n<div class=\"pair\">" +
         section.html + "</div>\n" + table;
   }
   return section;

@@ -132,7 +132,8 @@ LeftOutPolicy parse_left_out(const ordered_json& entry) {
   return policy;
 }
 
-CalibrationFile parse_calibration(const fs::path& path, const ordered_json& json, std::map<std::string, double>& ratings) {
+CalibrationFile parse_calibration(const fs::path& path, const ordered_json& json,
+                                  std::map<std::string, double>& ratings) {
   take_ratings(json, ratings);
   CalibrationFile file;
   file.model = path.parent_path().filename().string();

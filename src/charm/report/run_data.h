@@ -90,7 +90,8 @@ struct CalibrationFile {
   std::optional<HeldOutFile> held_out;
   std::vector<LeftOutPolicy> left_out;
   std::vector<std::string> warnings;
-  std::string same_as;  ///< an earlier set of the model with the same result (sets may differ in pairs and training alone); else empty
+  std::string same_as;  ///< an earlier set of the model with the same result (sets may differ in
+                        ///< pairs and training alone); else empty
 
   /// Name of the reward model that was trained further on this set.
   std::string retrained_model() const { return model + "-" + set; }

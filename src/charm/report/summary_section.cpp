@@ -23,8 +23,7 @@ void describe_methods(const RunData& run, const CalibrationFile& calibration,
     const MeanMismatch& mean = *calibration.held_out->mean;
     lines.push_back(fmt::format(
         "Set {} of {}: on {} prompts held out of the fit the offsets bring mean |MD| from {} to "
-        "{}; "
-        "chance alone shows {}.",
+        "{}; chance alone shows {}.",
         calibration.set, calibration.model, calibration.held_out->num_prompts,
         number_text(mean.before), number_text(mean.after), number_text(mean.by_chance)));
   }
@@ -142,15 +141,14 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
       ++measured;
       closer += std::abs(retrained->mismatch->value) < std::abs(pair.mismatch->value);
     }
-    std::string text =
-        calibration.same_as.empty()
-            ? fmt::format(
-                  "Set {} of {}: of {} policies, {} {} over-valued and {} under-valued against {} "
-                  "(95 % interval of MD excludes 0).",
-                  calibration.set, calibration.model, calibration.pairs.size(), over,
-                  over == 1 ? "is" : "are", under, calibration.reference)
-            : fmt::format("Set {} of {} has the same offsets as {}.", calibration.set,
-                          calibration.model, calibration.same_as);
+    std::string text = calibration.same_as.empty()
+                           ? fmt::format(
+                                 "Set {} of {}: of {} policies, {} {} over-valued and {} "
+                                 "under-valued against {} (95 % interval of MD excludes 0).",
+                                 calibration.set, calibration.model, calibration.pairs.size(), over,
+                                 over == 1 ? "is" : "are", under, calibration.reference)
+                           : fmt::format("Set {} of {} has the same offsets as {}.",
+                                         calibration.set, calibration.model, calibration.same_as);
     if (measured > 0) {
       text += fmt::format(" After retraining MD is closer to 0 for {} of {}.", closer, measured);
     } else {
@@ -187,11 +185,11 @@ Section summary_section(const RunData& run) {
   if (lines.empty()) return section;
   for (const std::string& line : lines)
     section.html += fmt::format("<li>{}</li>\n", escape_html(line));
-  section.html = "<ul class=\"summary\">\n" + section.html +
-                 "</ul>\n<p class=\"facts\">Square brackets: 95 % intervals from drawing prompts "
-                 "again. They do not cover other prompts, "
-                 "policies or training seeds than those of this run.</p>\n" +
-                 training_effects_html(run);
+  section.html =
+      "<ul class=\"summary\">\n" + section.html +
+      "</ul>\n<p class=\"facts\">Square brackets: 95 % intervals from drawing prompts again. They "
+      "do not cover other prompts, policies or training seeds than those of this run.</p>\n" +
+      training_effects_html(run);
   return section;
 }
 

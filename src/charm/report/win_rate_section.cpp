@@ -63,10 +63,9 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
   }
   html += chart_html(
       {"Dots: win rate under the reward model with 95 % interval. Upright ticks: the win rate that "
-       "the Arena ratings imply. After "
-       "calibration the offsets are added to the same scores they were fitted on, so meeting the "
-       "target there is no test; after "
-       "retraining, the further trained reward model scored the responses anew.",
+       "the Arena ratings imply. After calibration the offsets are added to the same scores they "
+       "were fitted on, so meeting the target there is no test; after retraining, the further "
+       "trained reward model scored the responses anew.",
        fmt::format(
            "Win rates of {} pairs under {} before and after calibration, against their targets",
            calibration.pairs.size(), calibration.model),

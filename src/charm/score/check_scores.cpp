@@ -49,7 +49,8 @@ std::vector<storage::ScoreField> read_bare_scores(const fs::path& file) {
   return scores;
 }
 
-std::vector<Score> by_position(std::span<const ScoredResponse> ours, const std::vector<fs::path>& files) {
+std::vector<Score> by_position(std::span<const ScoredResponse> ours,
+                               const std::vector<fs::path>& files) {
   std::vector<Score> theirs;
   for (const fs::path& file : files) {
     for (storage::ScoreField& field : read_bare_scores(file)) {
@@ -67,13 +68,15 @@ std::vector<Score> by_position(std::span<const ScoredResponse> ours, const std::
   }
   if (theirs.size() != ours.size()) {
     throw Error(ErrorKind::kInput,
-                "{}: has neither prompt_id nor prompt, so its rows could only meet by position, but it has {} rows and {} were scored",
+                "{}: has neither prompt_id nor prompt, so its rows could only meet by position, "
+                "but it has {} rows and {} were scored",
                 files.front().string(), theirs.size(), ours.size());
   }
   return theirs;
 }
 
-/// Where one policy stands on either side under two names (a file without a policy column is called after itself), takes ours.
+/// Where one policy stands on either side under two names (a file without a policy column is called
+/// after itself), takes ours.
 void adopt_only_policy(std::span<const ScoredResponse> ours, std::vector<Score>& theirs) {
   std::set<std::string> here, there;
   for (const ScoredResponse& row : ours) here.insert(row.response.policy);
@@ -92,7 +95,8 @@ std::string names(const std::set<std::string>& policies) {
 
 double default_tolerance(bool bfloat16) { return bfloat16 ? 0.1 : 1e-4; }
 
-ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const Score> theirs, double tolerance) {
+ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const Score> theirs,
+                          double tolerance) {
   std::map<Key, const Score*> by_key;
   for (const Score& score : theirs) by_key[{score.policy, score.prompt_id, score.sample}] = &score;
   ScoreCheck check;
@@ -122,7 +126,8 @@ ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const 
     check.largest_difference = std::max(check.largest_difference, checked.difference);
     rows.push_back(std::move(checked));
   }
-  for (const auto& [key, score] : by_key) check.num_only_there += !score->error && !met.contains(key) ? 1 : 0;
+  for (const auto& [key, score] : by_key)
+    check.num_only_there += !score->error && !met.contains(key) ? 1 : 0;
   check.num_compared = static_cast<std::int64_t>(rows.size());
   if (rows.empty()) return check;
   check.mean_difference /= static_cast<double>(rows.size());
@@ -132,13 +137,16 @@ ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const 
     y.push_back(row.theirs);
   }
   check.spearman = stats::spearman(x, y);
-  std::stable_sort(rows.begin(), rows.end(), [](const CheckedScore& a, const CheckedScore& b) { return a.excess > b.excess; });
+  std::stable_sort(rows.begin(), rows.end(), [](const CheckedScore& a, const CheckedScore& b) {
+    return a.excess > b.excess;
+  });
   rows.resize(std::min(rows.size(), kWorstRows));
   check.worst = std::move(rows);
   return check;
 }
 
-ScoreCheck check_scores(std::span<const ScoredResponse> ours, const std::vector<fs::path>& files, double tolerance) {
+ScoreCheck check_scores(std::span<const ScoredResponse> ours, const std::vector<fs::path>& files,
+                        double tolerance) {
   if (!has_prompts(files.front())) {
     ScoreCheck check = compare_scores(ours, by_position(ours, files), tolerance);
     check.joined_by = "row";
@@ -156,25 +164,31 @@ ScoreCheck check_scores(std::span<const ScoredResponse> ours, const std::vector<
     std::set<std::string> here, there;
     for (const ScoredResponse& row : ours) here.insert(row.response.policy);
     for (const Score& score : theirs) there.insert(score.policy);
-    throw Error(ErrorKind::kInput, "{}: no row has the policy and prompt_id of a row scored here; its policies: {}; here: {}",
-                files.front().string(), names(there), names(here));
+    throw Error(
+        ErrorKind::kInput,
+        "{}: no row has the policy and prompt_id of a row scored here; its policies: {}; here: {}",
+        files.front().string(), names(there), names(here));
   }
   return check;
 }
 
 std::string check_text(const ScoreCheck& check) {
-  std::string text = fmt::format("{} rows compared, joined by {}; {} without a score there, {} without a score here\n",
-                                 check.num_compared, check.joined_by, check.num_only_here, check.num_only_there);
-  text += fmt::format("difference: largest {:.3g}, mean {:.3g}; rank agreement (Spearman): {}\n", check.largest_difference,
-                      check.mean_difference, check.spearman ? fmt::format("{:.6f}", *check.spearman) : "none, one side does not vary");
+  std::string text = fmt::format(
+      "{} rows compared, joined by {}; {} without a score there, {} without a score here\n",
+      check.num_compared, check.joined_by, check.num_only_here, check.num_only_there);
+  text += fmt::format(
+      "difference: largest {:.3g}, mean {:.3g}; rank agreement (Spearman): {}\n",
+      check.largest_difference, check.mean_difference,
+      check.spearman ? fmt::format("{:.6f}", *check.spearman) : "none, one side does not vary");
   text += "worst rows (here, there, difference):\n";
   for (const CheckedScore& row : check.worst) {
     text += fmt::format("  {} {}{}: {:.6f} {:.6f} {:.3g}{}\n", row.policy, row.prompt_id,
-                        row.sample == 0 ? "" : fmt::format(" sample {}", row.sample), row.ours, row.theirs, row.difference,
-                        row.excess > 1.0 ? "  beyond" : "");
+                        row.sample == 0 ? "" : fmt::format(" sample {}", row.sample), row.ours,
+                        row.theirs, row.difference, row.excess > 1.0 ? "  beyond" : "");
   }
-  text += fmt::format("verdict: {}: {} of {} rows beyond {:g} of max(1, |score there|)\n", check.passed() ? "equal" : "DIFFERENT",
-                      check.num_beyond, check.num_compared, check.tolerance);
+  text += fmt::format("verdict: {}: {} of {} rows beyond {:g} of max(1, |score there|)\n",
+                      check.passed() ? "equal" : "DIFFERENT", check.num_beyond, check.num_compared,
+                      check.tolerance);
   return text;
 }
 

@@ -13,7 +13,8 @@ namespace charm::score {
 
 /// How far a score may lie from the other side's, as a share of max(1, |other score|).
 /// float32 1e-4: two programs that add up in another order differ by 1e-6 to 1e-5.
-/// bfloat16 0.1: eight bits of mantissa through some thirty layers; compare float32 with float32 for a sharper answer.
+/// bfloat16 0.1: eight bits of mantissa through some thirty layers; compare float32 with float32
+/// for a sharper answer.
 double default_tolerance(bool bfloat16);
 
 /// One row on both sides.
@@ -31,23 +32,26 @@ struct ScoreCheck {
   std::string joined_by;  ///< "policy and prompt_id", "prompt_id" or "row"
   double tolerance = 0.0;
   std::int64_t num_compared = 0;
-  std::int64_t num_beyond = 0;       ///< rows beyond the tolerance
-  std::int64_t num_only_here = 0;    ///< scored here, without a score there
-  std::int64_t num_only_there = 0;   ///< scored there, without a score here
-  std::vector<CheckedScore> worst;   ///< at most ten, worst first
+  std::int64_t num_beyond = 0;      ///< rows beyond the tolerance
+  std::int64_t num_only_here = 0;   ///< scored here, without a score there
+  std::int64_t num_only_there = 0;  ///< scored there, without a score here
+  std::vector<CheckedScore> worst;  ///< at most ten, worst first
   double largest_difference = 0.0;
   double mean_difference = 0.0;
-  std::optional<double> spearman;    ///< rank agreement; absent when one side does not vary
+  std::optional<double> spearman;  ///< rank agreement; absent when one side does not vary
   bool passed() const { return num_compared > 0 && num_beyond == 0; }
 };
 
-/// Compares scores with those of `files` (column `score`; any format the readers know). Rows meet by policy, prompt_id and sample;
-/// by prompt_id and sample where one policy stands on either side under another name; by position where the files have neither
-/// prompts nor ids. Throws kInput when no row meets another, or positions cannot match.
-ScoreCheck check_scores(std::span<const ScoredResponse> ours, const std::vector<std::filesystem::path>& files, double tolerance);
+/// Compares scores with those of `files` (column `score`; any format the readers know). Rows meet
+/// by policy, prompt_id and sample; by prompt_id and sample where one policy stands on either side
+/// under another name; by position where the files have neither prompts nor ids. Throws kInput when
+/// no row meets another, or positions cannot match.
+ScoreCheck check_scores(std::span<const ScoredResponse> ours,
+                        const std::vector<std::filesystem::path>& files, double tolerance);
 
 /// The same for scores that were read already.
-ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const Score> theirs, double tolerance);
+ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const Score> theirs,
+                          double tolerance);
 
 /// Some lines for people: counts, largest difference, rank agreement, worst rows, verdict.
 std::string check_text(const ScoreCheck& check);

@@ -19,7 +19,8 @@ json journal_line(std::span<const std::size_t> rows, std::span<const ScoredRespo
   json line = json::array();
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const ScoredResponse& r = results[i];
-    line.push_back({rows[i], r.score, r.num_tokens, r.truncated, r.error ? json(*r.error) : json()});
+    line.push_back(
+        {rows[i], r.score, r.num_tokens, r.truncated, r.error ? json(*r.error) : json()});
   }
   return line;
 }
@@ -40,21 +41,25 @@ void agree_on_done(std::vector<bool>& done, dist::World& world) {
   for (const bool d : done) marks += d ? '1' : '0';
   marks = world.broadcast(marks);
   if (marks.size() != done.size()) {
-    throw Error(ErrorKind::kInput, "rank {} reads {} rows and rank 0 reads {}: all processes need the same files and options", world.rank(),
-                done.size(), marks.size());
+    throw Error(
+        ErrorKind::kInput,
+        "rank {} reads {} rows and rank 0 reads {}: all processes need the same files and options",
+        world.rank(), done.size(), marks.size());
   }
   for (std::size_t r = 0; r < done.size(); ++r) done[r] = marks[r] == '1';
 }
 
 }  // namespace
 
-std::vector<ScoredResponse> score_responses_resumed(std::span<const Response> rows, const ScoreRowsFn& score_rows,
+std::vector<ScoredResponse> score_responses_resumed(std::span<const Response> rows,
+                                                    const ScoreRowsFn& score_rows,
                                                     storage::Journal& journal) {
   dist::World alone = dist::World::alone();
   return score_responses_together(rows, score_rows, &journal, alone);
 }
 
-std::vector<std::size_t> rows_of_rank(std::span<const Response> rows, const std::vector<bool>& done, int rank, int size) {
+std::vector<std::size_t> rows_of_rank(std::span<const Response> rows, const std::vector<bool>& done,
+                                      int rank, int size) {
   struct Prompt {
     std::vector<std::size_t> rows;
     std::size_t bytes = 0;
@@ -75,18 +80,22 @@ std::vector<std::size_t> rows_of_rank(std::span<const Response> rows, const std:
   for (const Prompt& prompt : prompts) {
     const auto least = std::min_element(load.begin(), load.end());
     *least += prompt.bytes;
-    if (least - load.begin() == rank) mine.insert(mine.end(), prompt.rows.begin(), prompt.rows.end());
+    if (least - load.begin() == rank)
+      mine.insert(mine.end(), prompt.rows.begin(), prompt.rows.end());
   }
   std::sort(mine.begin(), mine.end());
   return mine;
 }
 
-std::vector<ScoredResponse> score_responses_together(std::span<const Response> rows, const ScoreRowsFn& score_rows,
-                                                     storage::Journal* journal, dist::World& world) {
+std::vector<ScoredResponse> score_responses_together(std::span<const Response> rows,
+                                                     const ScoreRowsFn& score_rows,
+                                                     storage::Journal* journal,
+                                                     dist::World& world) {
   CHARM_CHECK(world.is_root() == (journal != nullptr), "rank 0, and only it, has the journal");
   std::vector<ScoredResponse> results;
   results.reserve(rows.size());
-  for (const Response& row : rows) results.push_back({.response = row, .score = 0.0f, .error = std::nullopt});
+  for (const Response& row : rows)
+    results.push_back({.response = row, .score = 0.0f, .error = std::nullopt});
   std::vector<bool> done(rows.size(), false);
   if (journal != nullptr) {
     try {
@@ -94,13 +103,15 @@ std::vector<ScoredResponse> score_responses_together(std::span<const Response> r
         for (const json& entry : line) restore(entry, results, done);
       }
     } catch (const std::exception& error) {
-      throw Error(ErrorKind::kInput, "{}: does not fit the rows to score ({}); remove it or use --fresh",
+      throw Error(ErrorKind::kInput,
+                  "{}: does not fit the rows to score ({}); remove it or use --fresh",
                   journal->path().string(), error.what());
     }
   }
   agree_on_done(done, world);
   const auto num_done = static_cast<std::size_t>(std::count(done.begin(), done.end(), true));
-  if (num_done > 0) log::info("continuing: {} of {} rows were scored before", num_done, rows.size());
+  if (num_done > 0)
+    log::info("continuing: {} of {} rows were scored before", num_done, rows.size());
 
   const std::vector<std::size_t> mine = rows_of_rank(rows, done, world.rank(), world.size());
   std::vector<Response> todo;
@@ -112,7 +123,8 @@ std::vector<ScoredResponse> score_responses_together(std::span<const Response> r
   };
   if (!todo.empty()) {
     const std::vector<ScoredResponse> scored =
-        score_rows(todo, [&](std::span<const std::size_t> finished, std::span<const ScoredResponse> finished_results) {
+        score_rows(todo, [&](std::span<const std::size_t> finished,
+                             std::span<const ScoredResponse> finished_results) {
           std::vector<std::size_t> original;
           for (const std::size_t i : finished) original.push_back(mine[i]);
           const json line = journal_line(original, finished_results);

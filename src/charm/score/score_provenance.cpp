@@ -18,9 +18,12 @@ using nlohmann::json;
 
 const char* name_of(text::Truncation truncation) {
   switch (truncation) {
-    case text::Truncation::kLeft: return "left";
-    case text::Truncation::kRight: return "right";
-    case text::Truncation::kError: return "error";
+    case text::Truncation::kLeft:
+      return "left";
+    case text::Truncation::kRight:
+      return "right";
+    case text::Truncation::kError:
+      return "error";
   }
   return "";
 }
@@ -30,13 +33,19 @@ std::string short_hash(const std::string& hash) { return hash.substr(0, 12); }
 }  // namespace
 
 storage::ModelHashes hash_model(const fs::path& model_dir, dist::World& world) {
-  const storage::ModelHashes own = world.is_root() ? storage::hash_model(model_dir) : storage::ModelHashes();
-  const json shared = json::parse(world.broadcast(json{own.folder, own.model, own.tokenizer}.dump()));
-  return {.folder = shared[0].get<std::string>(), .model = shared[1].get<std::string>(), .tokenizer = shared[2].get<std::string>()};
+  const storage::ModelHashes own =
+      world.is_root() ? storage::hash_model(model_dir) : storage::ModelHashes();
+  const json shared =
+      json::parse(world.broadcast(json{own.folder, own.model, own.tokenizer}.dump()));
+  return {.folder = shared[0].get<std::string>(),
+          .model = shared[1].get<std::string>(),
+          .tokenizer = shared[2].get<std::string>()};
 }
 
-storage::Provenance score_provenance(const ScoreStageOptions& options, const model::RewardModel& model,
-                                     const text::ConversationEncoder& encoder, const storage::ModelHashes& hashes) {
+storage::Provenance score_provenance(const ScoreStageOptions& options,
+                                     const model::RewardModel& model,
+                                     const text::ConversationEncoder& encoder,
+                                     const storage::ModelHashes& hashes) {
   const text::EncoderOptions& encoding = encoder.options();
   storage::Provenance provenance = {{"program", "charm"},
                                     {"version", kVersion},
@@ -53,16 +62,17 @@ storage::Provenance score_provenance(const ScoreStageOptions& options, const mod
 }
 
 std::string journal_owner_of(const storage::ModelHashes& hashes) {
-  return fmt::format("model {}, tokenizer {}", short_hash(hashes.model), short_hash(hashes.tokenizer));
+  return fmt::format("model {}, tokenizer {}", short_hash(hashes.model),
+                     short_hash(hashes.tokenizer));
 }
 
-void require_same_model(const fs::path& output, const std::vector<fs::path>& files, const storage::Provenance& provenance,
-                        const std::string& owner) {
+void require_same_model(const fs::path& output, const std::vector<fs::path>& files,
+                        const storage::Provenance& provenance, const std::string& owner) {
   const std::string journal = storage::journal_owner(output);
   if (!journal.empty() && journal != owner) {
     throw Error(ErrorKind::kInput,
-                "{}: an interrupted run scored with another model ({}; --model is {}); continue with that model, choose another "
-                "--output, or start over with --fresh",
+                "{}: an interrupted run scored with another model ({}; --model is {}); continue "
+                "with that model, choose another --output, or start over with --fresh",
                 storage::journal_path(output).string(), journal, owner);
   }
   for (const fs::path& file : files) {
@@ -74,25 +84,30 @@ void require_same_model(const fs::path& output, const std::vector<fs::path>& fil
       const std::string* here = storage::find_fact(provenance, name);
       if (there == nullptr || here == nullptr || *there == *here) continue;
       throw Error(ErrorKind::kInput,
-                  "{}: holds scores of another model ({} {}; --model has {}); choose another --output, or replace them with --fresh",
+                  "{}: holds scores of another model ({} {}; --model has {}); choose another "
+                  "--output, or replace them with --fresh",
                   file.string(), name, short_hash(*there), short_hash(*here));
     }
   }
 }
 
-std::vector<ScoredResponse> read_resumed(const std::vector<fs::path>& files, const storage::Provenance& provenance) {
+std::vector<ScoredResponse> read_resumed(const std::vector<fs::path>& files,
+                                         const storage::Provenance& provenance) {
   std::vector<ScoredResponse> rows;
   for (const fs::path& file : files) {
     const std::optional<storage::Provenance> theirs = storage::read_provenance(file);
     if (!theirs) {
-      throw Error(ErrorKind::kInput, "--resume {}: does not say which model scored it; expected a Parquet file of charm score",
-                  file.string());
+      throw Error(
+          ErrorKind::kInput,
+          "--resume {}: does not say which model scored it; expected a Parquet file of charm score",
+          file.string());
     }
     for (const auto& [name, here] : provenance) {
       const std::string* there = storage::find_fact(*theirs, name);
       if (there != nullptr && *there == here) continue;
-      throw Error(ErrorKind::kInput, "--resume {}: scored otherwise: its {} is {}, this run's is {}", file.string(), name,
-                  there == nullptr ? "not recorded" : *there, here);
+      throw Error(ErrorKind::kInput,
+                  "--resume {}: scored otherwise: its {} is {}, this run's is {}", file.string(),
+                  name, there == nullptr ? "not recorded" : *there, here);
     }
     std::vector<ScoredResponse> read = storage::read_scored_responses(file, {});
     std::move(read.begin(), read.end(), std::back_inserter(rows));

@@ -16,19 +16,23 @@ namespace charm::score {
 storage::ModelHashes hash_model(const std::filesystem::path& model_dir, dist::World& world);
 
 /// All that a score depends on besides its row: what every scores file carries.
-storage::Provenance score_provenance(const ScoreStageOptions& options, const model::RewardModel& model,
-                                     const text::ConversationEncoder& encoder, const storage::ModelHashes& hashes);
+storage::Provenance score_provenance(const ScoreStageOptions& options,
+                                     const model::RewardModel& model,
+                                     const text::ConversationEncoder& encoder,
+                                     const storage::ModelHashes& hashes);
 
-/// Throws kInput when `output` or one of `files` holds scores of another model or tokenizer, or the journal beside `output` does.
-/// `owner` is what this run writes into its journal.
-void require_same_model(const std::filesystem::path& output, const std::vector<std::filesystem::path>& files,
+/// Throws kInput when `output` or one of `files` holds scores of another model or tokenizer, or the
+/// journal beside `output` does. `owner` is what this run writes into its journal.
+void require_same_model(const std::filesystem::path& output,
+                        const std::vector<std::filesystem::path>& files,
                         const storage::Provenance& provenance, const std::string& owner);
 
 /// Names model and tokenizer in a journal.
 std::string journal_owner_of(const storage::ModelHashes& hashes);
 
-/// Rows of earlier scores files, by key; only for rows whose texts are equal. Throws kInput when a file names no provenance or
-/// another one than `provenance`.
-std::vector<ScoredResponse> read_resumed(const std::vector<std::filesystem::path>& files, const storage::Provenance& provenance);
+/// Rows of earlier scores files, by key; only for rows whose texts are equal. Throws kInput when a
+/// file names no provenance or another one than `provenance`.
+std::vector<ScoredResponse> read_resumed(const std::vector<std::filesystem::path>& files,
+                                         const storage::Provenance& provenance);
 
 }  // namespace charm::score

@@ -43,7 +43,8 @@ std::vector<Response> read_all(const ScoreStageOptions& options, storage::Manife
 }
 
 /// Results of one policy each, in order of first appearance.
-std::vector<std::pair<std::string, std::vector<ScoredResponse>>> by_policy(std::vector<ScoredResponse> results) {
+std::vector<std::pair<std::string, std::vector<ScoredResponse>>> by_policy(
+    std::vector<ScoredResponse> results) {
   std::vector<std::pair<std::string, std::vector<ScoredResponse>>> groups;
   std::map<std::string, std::size_t> place;
   for (ScoredResponse& row : results) {
@@ -54,8 +55,9 @@ std::vector<std::pair<std::string, std::vector<ScoredResponse>>> by_policy(std::
   return groups;
 }
 
-void record_options(const ScoreStageOptions& options, const model::RewardModel& model, const text::ConversationEncoder& encoder,
-                    const storage::ModelHashes& hashes, const storage::Provenance& provenance, storage::Manifest& manifest) {
+void record_options(const ScoreStageOptions& options, const model::RewardModel& model,
+                    const text::ConversationEncoder& encoder, const storage::ModelHashes& hashes,
+                    const storage::Provenance& provenance, storage::Manifest& manifest) {
   manifest.input_hashed(options.model_dir, hashes.folder)
       .option("max-tokens", encoder.options().max_tokens)
       .option("truncation", *storage::find_fact(provenance, "truncation"))
@@ -69,7 +71,8 @@ void record_options(const ScoreStageOptions& options, const model::RewardModel& 
 }
 
 /// True when an earlier run with these options and inputs left every file.
-bool is_finished(const fs::path& output, const std::vector<fs::path>& files, const storage::Manifest& manifest) {
+bool is_finished(const fs::path& output, const std::vector<fs::path>& files,
+                 const storage::Manifest& manifest) {
   for (const fs::path& file : files) {
     if (!fs::exists(file)) return false;
   }
@@ -84,8 +87,10 @@ using Key = std::tuple<std::string, std::string, std::int32_t>;
 
 Key key_of(const Response& row) { return {row.policy, row.prompt_id, row.sample}; }
 
-/// Places the rows that `earlier` holds with equal texts and a score into `results`; returns the places of the others.
-std::vector<std::size_t> take_over(std::vector<ScoredResponse> earlier, std::vector<ScoredResponse>& results) {
+/// Places the rows that `earlier` holds with equal texts and a score into `results`; returns the
+/// places of the others.
+std::vector<std::size_t> take_over(std::vector<ScoredResponse> earlier,
+                                   std::vector<ScoredResponse>& results) {
   std::map<Key, ScoredResponse*> by_key;
   for (ScoredResponse& row : earlier) {
     if (!row.error) by_key[key_of(row.response)] = &row;
@@ -109,12 +114,14 @@ std::vector<std::size_t> take_over(std::vector<ScoredResponse> earlier, std::vec
 std::vector<ScoredResponse> unscored(const std::vector<Response>& rows) {
   std::vector<ScoredResponse> results;
   results.reserve(rows.size());
-  for (const Response& row : rows) results.push_back({.response = row, .score = 0.0f, .error = "no score"});
+  for (const Response& row : rows)
+    results.push_back({.response = row, .score = 0.0f, .error = "no score"});
   return results;
 }
 
 /// What finished files hold, in the order of `rows`.
-std::vector<ScoredResponse> read_finished(const std::vector<Response>& rows, const std::vector<fs::path>& files) {
+std::vector<ScoredResponse> read_finished(const std::vector<Response>& rows,
+                                          const std::vector<fs::path>& files) {
   std::map<Key, ScoredResponse> by_key;
   for (const fs::path& file : files) {
     storage::for_each_scored_response(file, {}, [&](ScoredResponse&& row) {
@@ -124,17 +131,22 @@ std::vector<ScoredResponse> read_finished(const std::vector<Response>& rows, con
   }
   std::vector<ScoredResponse> results = unscored(rows);
   for (ScoredResponse& row : results) {
-    if (const auto found = by_key.find(key_of(row.response)); found != by_key.end()) row = found->second;
+    if (const auto found = by_key.find(key_of(row.response)); found != by_key.end())
+      row = found->second;
   }
   return results;
 }
 
-/// Where options.check is given. Reads what was written, so that scores exist also where the comparison fails.
-std::optional<ScoreCheck> check_finished(const ScoreStageOptions& options, const storage::Provenance& provenance,
-                                         const std::vector<Response>& rows, const std::vector<fs::path>& files) {
+/// Where options.check is given. Reads what was written, so that scores exist also where the
+/// comparison fails.
+std::optional<ScoreCheck> check_finished(const ScoreStageOptions& options,
+                                         const storage::Provenance& provenance,
+                                         const std::vector<Response>& rows,
+                                         const std::vector<fs::path>& files) {
   if (options.check.empty()) return std::nullopt;
   const bool bfloat16 = *storage::find_fact(provenance, "dtype") == "bfloat16";
-  return check_scores(read_finished(rows, files), options.check, options.check_tolerance.value_or(default_tolerance(bfloat16)));
+  return check_scores(read_finished(rows, files), options.check,
+                      options.check_tolerance.value_or(default_tolerance(bfloat16)));
 }
 
 void summarise(const std::vector<ScoredResponse>& results, ScoreStageResult& summary) {
@@ -145,23 +157,29 @@ void summarise(const std::vector<ScoredResponse>& results, ScoreStageResult& sum
   summary.num_rows = static_cast<std::int64_t>(results.size());
 }
 
-void check_errors(const std::vector<ScoredResponse>& results, std::int64_t num_errors, std::int64_t max_bad_rows) {
+void check_errors(const std::vector<ScoredResponse>& results, std::int64_t num_errors,
+                  std::int64_t max_bad_rows) {
   if (num_errors <= std::max<std::int64_t>(max_bad_rows, 0)) return;
-  const auto bad = std::find_if(results.begin(), results.end(), [](const ScoredResponse& r) { return r.error.has_value(); });
+  const auto bad = std::find_if(results.begin(), results.end(),
+                                [](const ScoredResponse& r) { return r.error.has_value(); });
   throw Error(ErrorKind::kInput,
-              "{} of {} rows have no score, first: policy {}, prompt {}: {}; expected at most {} (--max-bad-rows)", num_errors,
-              results.size(), bad->response.policy, bad->response.prompt_id, *bad->error, max_bad_rows);
+              "{} of {} rows have no score, first: policy {}, prompt {}: {}; expected at most {} "
+              "(--max-bad-rows)",
+              num_errors, results.size(), bad->response.policy, bad->response.prompt_id,
+              *bad->error, max_bad_rows);
 }
 
 /// Every policy can have a file of its own that is none of those read.
 void check_files(const ScoreStageOptions& options, const std::vector<fs::path>& files) {
   if (std::set<fs::path>(files.begin(), files.end()).size() != files.size()) {
-    throw Error(ErrorKind::kInput, "two policies would share one file in {}: rename one of them", options.output.string());
+    throw Error(ErrorKind::kInput, "two policies would share one file in {}: rename one of them",
+                options.output.string());
   }
   for (const fs::path& file : files) {
     require_apart(file, options.responses);
     if (partial_path(file).filename().string().size() <= kMostNameBytes) continue;
-    throw Error(ErrorKind::kInput, "the policy '{}...' has a name too long for a file: {} bytes; rename it",
+    throw Error(ErrorKind::kInput,
+                "the policy '{}...' has a name too long for a file: {} bytes; rename it",
                 file.stem().string().substr(0, 40), file.stem().string().size());
   }
 }
@@ -178,16 +196,18 @@ fs::path score_file(const fs::path& folder, const std::string& policy) {
 
 namespace {
 
-ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& progress, dist::World& world) {
+ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& progress,
+                            dist::World& world) {
   if (world.is_root()) require_writable(options.output / "manifest.json");
   storage::Manifest manifest("score");
   const std::vector<Response> rows = read_all(options, manifest);
-  const std::unique_ptr<model::RewardModel> model = model::load_reward_model(options.model_dir, options.model);
+  const std::unique_ptr<model::RewardModel> model =
+      model::load_reward_model(options.model_dir, options.model);
 
   text::EncoderOptions encoder_options = options.encoder;
   if (encoder_options.max_tokens > model->max_positions()) {
-    log::warning("--max-tokens {} is more than the model's {} positions; using those", encoder_options.max_tokens,
-                 model->max_positions());
+    log::warning("--max-tokens {} is more than the model's {} positions; using those",
+                 encoder_options.max_tokens, model->max_positions());
     encoder_options.max_tokens = model->max_positions();
   }
   const text::ConversationEncoder encoder(options.model_dir, encoder_options);
@@ -198,15 +218,19 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   ScoreStageResult summary;
   std::set<std::string> names;
   for (const Response& row : rows) {
-    if (names.insert(row.policy).second) summary.files.push_back(score_file(options.output, row.policy));
+    if (names.insert(row.policy).second)
+      summary.files.push_back(score_file(options.output, row.policy));
   }
   check_files(options, summary.files);
   if (world.is_root() && !options.fresh && !options.replace_other_model) {
     require_same_model(options.output, summary.files, provenance, journal_owner_of(hashes));
   }
-  const bool finished = world.is_root() && !options.fresh && is_finished(options.output, summary.files, manifest);
+  const bool finished =
+      world.is_root() && !options.fresh && is_finished(options.output, summary.files, manifest);
   if (world.broadcast(finished ? "finished" : "open") == "finished") {
-    log::info("{}: finished before with the same inputs and options; nothing to do (--fresh starts over)", options.output.string());
+    log::info(
+        "{}: finished before with the same inputs and options; nothing to do (--fresh starts over)",
+        options.output.string());
     summary.num_rows = static_cast<std::int64_t>(rows.size());
     summary.skipped = true;
     world.end();
@@ -215,17 +239,21 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   }
 
   std::vector<ScoredResponse> results = unscored(rows);
-  const std::vector<std::size_t> open = take_over(read_resumed(options.resume, provenance), results);
+  const std::vector<std::size_t> open =
+      take_over(read_resumed(options.resume, provenance), results);
   std::vector<Response> todo;
   for (const std::size_t r : open) todo.push_back(rows[r]);
   summary.num_resumed = static_cast<std::int64_t>(rows.size() - todo.size());
 
   std::optional<storage::Journal> journal;
-  if (world.is_root()) journal.emplace(options.output, manifest.fingerprint(), options.fresh, journal_owner_of(hashes));
+  if (world.is_root())
+    journal.emplace(options.output, manifest.fingerprint(), options.fresh,
+                    journal_owner_of(hashes));
   const auto score_rows = [&](std::span<const Response> batch, const ScoredFn& on_scored) {
     return score_responses(*model, encoder, batch, options.scorer, on_scored, progress);
   };
-  std::vector<ScoredResponse> scored = score_responses_together(todo, score_rows, journal ? &*journal : nullptr, world);
+  std::vector<ScoredResponse> scored =
+      score_responses_together(todo, score_rows, journal ? &*journal : nullptr, world);
   if (!world.is_root()) return summary;
   for (std::size_t i = 0; i < open.size(); ++i) results[open[i]] = std::move(scored[i]);
   summarise(results, summary);
@@ -252,7 +280,8 @@ ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn&
   return score_with(options, progress, alone);
 }
 
-ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress, dist::World& world) {
+ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress,
+                             dist::World& world) {
   try {
     return score_with(options, progress, world);
   } catch (const Error& error) {

@@ -20,7 +20,8 @@ std::vector<std::vector<std::size_t>> rows_by_prompt(std::span<const Response> r
   std::vector<std::vector<std::size_t>> groups;
   std::unordered_map<std::string, std::size_t> group_of_prompt;
   for (std::size_t r = 0; r < rows.size(); ++r) {
-    const auto [entry, is_new] = group_of_prompt.try_emplace(conversation_json(rows[r].prompt), groups.size());
+    const auto [entry, is_new] =
+        group_of_prompt.try_emplace(conversation_json(rows[r].prompt), groups.size());
     if (is_new) groups.emplace_back();
     groups[entry->second].push_back(r);
   }
@@ -30,8 +31,9 @@ std::vector<std::vector<std::size_t>> rows_by_prompt(std::span<const Response> r
 /// Everything known about the rows while they are scored.
 class Scoring {
  public:
-  Scoring(model::RewardModel& model, const text::ConversationEncoder& encoder, std::span<const Response> rows,
-          const ScorerOptions& options, const ScoredFn& on_scored, const ProgressFn& progress)
+  Scoring(model::RewardModel& model, const text::ConversationEncoder& encoder,
+          std::span<const Response> rows, const ScorerOptions& options, const ScoredFn& on_scored,
+          const ProgressFn& progress)
       : model_(model),
         encoder_(encoder),
         rows_(rows),
@@ -40,20 +42,24 @@ class Scoring {
         on_scored_(on_scored),
         progress_(progress) {
     results_.reserve(rows.size());
-    for (const Response& row : rows) results_.push_back({.response = row, .score = 0.0f, .error = std::nullopt});
+    for (const Response& row : rows)
+      results_.push_back({.response = row, .score = 0.0f, .error = std::nullopt});
   }
 
   /// Encodes the rows of one prompt and queues them; scores what is queued once the budget is full.
   void add_prompt(const std::vector<std::size_t>& group) {
     std::vector<std::string_view> texts;
     for (const std::size_t r : group) texts.push_back(rows_[r].response);
-    std::vector<text::EncodedRow> encoded = encoder_.encode_group(rows_[group.front()].prompt, texts);
+    std::vector<text::EncodedRow> encoded =
+        encoder_.encode_group(rows_[group.front()].prompt, texts);
     std::vector<std::pair<std::size_t, batch::PooledRow>> pooled;
     for (std::size_t i = 0; i < group.size(); ++i) {
-      if (auto row = pooled_row(group[i], std::move(encoded[i]))) pooled.emplace_back(group[i], std::move(*row));
+      if (auto row = pooled_row(group[i], std::move(encoded[i])))
+        pooled.emplace_back(group[i], std::move(*row));
     }
     for (batch::TokenGroup& tokens : batch::group_by_prompt(std::move(pooled))) {
-      if (queued_tokens_ > 0 && queued_tokens_ + tokens.num_tokens() > budget_tokens_) score_queue();
+      if (queued_tokens_ > 0 && queued_tokens_ + tokens.num_tokens() > budget_tokens_)
+        score_queue();
       queued_tokens_ += tokens.num_tokens();
       queue_.push_back(std::move(tokens));
     }
@@ -76,13 +82,15 @@ class Scoring {
 
   void warn() const {
     if (num_without_response_ == 0) return;
-    log::warning("{} of {} rows are cut before their response begins, so their scores are the prompt's alone; --truncation left keeps the "
-                 "responses",
-                 num_without_response_, rows_.size());
+    log::warning(
+        "{} of {} rows are cut before their response begins, so their scores are the prompt's "
+        "alone; --truncation left keeps the responses",
+        num_without_response_, rows_.size());
   }
 
  private:
-  /// The row's tokens up to the pooled one; empty (and the row finished with its error) when it cannot be scored.
+  /// The row's tokens up to the pooled one; empty (and the row finished with its error) when it
+  /// cannot be scored.
   std::optional<batch::PooledRow> pooled_row(std::size_t r, text::EncodedRow encoded) {
     ScoredResponse& result = results_[r];
     try {
@@ -90,16 +98,19 @@ class Scoring {
       result.num_tokens = static_cast<std::int32_t>(encoded.tokens.ids.size());
       result.truncated = encoded.tokens.truncated;
       // Cut from the right, and all that is left but for the last token is the prompt's.
-      const bool is_prompt = encoded.tokens.prompt_length + 1 >= static_cast<std::int64_t>(encoded.tokens.ids.size());
+      const bool is_prompt =
+          encoded.tokens.prompt_length + 1 >= static_cast<std::int64_t>(encoded.tokens.ids.size());
       const bool from_right = encoder_.options().truncation == text::Truncation::kRight;
       num_without_response_ += encoded.tokens.truncated && from_right && is_prompt ? 1 : 0;
       for (const std::int32_t id : encoded.tokens.ids) {
         if (id < 0 || id >= model_.vocab_size()) {
-          throw Error(ErrorKind::kInput, "token id {} lies outside the model's vocabulary of {}", id, model_.vocab_size());
+          throw Error(ErrorKind::kInput, "token id {} lies outside the model's vocabulary of {}",
+                      id, model_.vocab_size());
         }
       }
       const std::int32_t pad = options_.pooling == Pooling::kAuto ? model_.pad_token_id() : -1;
-      return batch::make_pooled_row(std::move(encoded.tokens.ids), encoded.tokens.prompt_length, pad, gate_tokens_);
+      return batch::make_pooled_row(std::move(encoded.tokens.ids), encoded.tokens.prompt_length,
+                                    pad, gate_tokens_);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kInput) throw;
       result.error = error.message();
@@ -125,12 +136,14 @@ class Scoring {
       on_scored_(rows, finished);
     }
     if (progress_) {
-      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+      const double seconds =
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
       progress_({.what = "scoring",
                  .done = num_finished_,
                  .total = static_cast<std::int64_t>(rows_.size()),
                  .unit = "rows",
-                 .detail = fmt::format("{:.0f} computed tokens/s", static_cast<double>(computed_tokens_) / seconds)});
+                 .detail = fmt::format("{:.0f} computed tokens/s",
+                                       static_cast<double>(computed_tokens_) / seconds)});
     }
   }
 
@@ -162,10 +175,13 @@ class Scoring {
 
 }  // namespace
 
-std::vector<ScoredResponse> score_responses(model::RewardModel& model, const text::ConversationEncoder& encoder,
-                                            std::span<const Response> rows, const ScorerOptions& options,
-                                            const ScoredFn& on_scored, const ProgressFn& progress) {
-  if (options.budget_tokens < 0) throw Error(ErrorKind::kUsage, "--budget-tokens {}: expected 0 or more", options.budget_tokens);
+std::vector<ScoredResponse> score_responses(model::RewardModel& model,
+                                            const text::ConversationEncoder& encoder,
+                                            std::span<const Response> rows,
+                                            const ScorerOptions& options, const ScoredFn& on_scored,
+                                            const ProgressFn& progress) {
+  if (options.budget_tokens < 0)
+    throw Error(ErrorKind::kUsage, "--budget-tokens {}: expected 0 or more", options.budget_tokens);
   Scoring scoring(model, encoder, rows, options, on_scored, progress);
   for (const auto& group : rows_by_prompt(rows)) scoring.add_prompt(group);
   scoring.score_queue();

@@ -19,17 +19,23 @@ enum class Pooling {
 };
 
 struct ScorerOptions {
-  std::int64_t budget_tokens = 0;  ///< tokens computed together; larger needs more memory and gains little. 0: what suits the device
+  std::int64_t budget_tokens = 0;  ///< tokens computed together; larger needs more memory and gains
+                                   ///< little. 0: what suits the device
   Pooling pooling = Pooling::kAuto;
 };
 
 /// Called with finished rows as they come: indices into the caller's rows and their results.
-using ScoredFn = std::function<void(std::span<const std::size_t> rows, std::span<const ScoredResponse> results)>;
+using ScoredFn =
+    std::function<void(std::span<const std::size_t> rows, std::span<const ScoredResponse> results)>;
 
-/// Scores rows: render chat -> tokens -> groups -> batches -> model -> results in input order. Rows of one prompt share its
-/// computation when they are among `rows` together. A row that cannot be scored carries its error.
-std::vector<ScoredResponse> score_responses(model::RewardModel& model, const text::ConversationEncoder& encoder,
-                                            std::span<const Response> rows, const ScorerOptions& options,
-                                            const ScoredFn& on_scored = {}, const ProgressFn& progress = {});
+/// Scores rows: render chat -> tokens -> groups -> batches -> model -> results in input order. Rows
+/// of one prompt share its computation when they are among `rows` together. A row that cannot be
+/// scored carries its error.
+std::vector<ScoredResponse> score_responses(model::RewardModel& model,
+                                            const text::ConversationEncoder& encoder,
+                                            std::span<const Response> rows,
+                                            const ScorerOptions& options,
+                                            const ScoredFn& on_scored = {},
+                                            const ProgressFn& progress = {});
 
 }  // namespace charm::score

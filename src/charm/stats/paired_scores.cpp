@@ -142,8 +142,7 @@ PairedScores::PairedScores(std::span<const ScoreFile> files, const PairedScoresO
                      [&](const auto& entry) { return entry.second == repeated->prompt; });
     throw Error(ErrorKind::kInput,
                 "{}: policy '{}' has two rows for prompt '{}' with the same sample number; number "
-                "the samples in "
-                "column 'sample', or remove the repetition",
+                "the samples in column 'sample', or remove the repetition",
                 policy.file, policy.policy, prompt->first);
   }
 }
@@ -194,15 +193,13 @@ PairRows PairedScores::pair(std::size_t over, std::size_t ref) const {
   if (pair.num_prompts == 0) {
     throw Error(ErrorKind::kInput,
                 "policies '{}' ({}) and '{}' ({}) have no prompt in common; rows are joined by "
-                "prompt_id, so both must "
-                "answer the same prompts",
+                "prompt_id, so both must answer the same prompts",
                 first.policy, first.file, second.policy, second.file);
   }
   if (options_.strict && (pair.missing_over > 0 || pair.missing_ref > 0)) {
     throw Error(ErrorKind::kInput,
                 "{} rows of '{}' ({}) have no score of '{}', and {} rows of '{}' ({}) have none of "
-                "'{}'; without "
-                "--strict they are left out",
+                "'{}'; without --strict they are left out",
                 pair.missing_ref, first.policy, first.file, second.policy, pair.missing_over,
                 second.policy, second.file, first.policy);
   }

@@ -14,7 +14,9 @@
 namespace charm::storage {
 namespace {
 
-nlohmann::json read_json(const fs::path& path) { return parse_json(read_file(path), path.string()); }
+nlohmann::json read_json(const fs::path& path) {
+  return parse_json(read_file(path), path.string());
+}
 
 std::string quoted_list(const std::vector<std::string>& names) {
   return fmt::format("'{}'", fmt::join(names, "', '"));

@@ -11,8 +11,9 @@
 
 namespace charm::storage {
 
-/// Where an output comes from: `{program, version, command, options, seed, inputs: [{path, sha256, num_rows}], outputs: [{path,
-/// num_rows}], ...}`. Holds no time of day, so the same run writes the same manifest. Not thread-safe.
+/// Where an output comes from: `{program, version, command, options, seed, inputs: [{path, sha256,
+/// num_rows}], outputs: [{path, num_rows}], ...}`. Holds no time of day, so the same run writes the
+/// same manifest. Not thread-safe.
 class Manifest {
  public:
   explicit Manifest(std::string_view command);
@@ -26,12 +27,14 @@ class Manifest {
   /// Hashes a file now; of a folder every file in it, by name. `num_rows` below 0 is left out.
   Manifest& input(const std::filesystem::path& path, std::int64_t num_rows = -1);
   /// The same with a hash that is known already.
-  Manifest& input_hashed(const std::filesystem::path& path, std::string_view sha256, std::int64_t num_rows = -1);
+  Manifest& input_hashed(const std::filesystem::path& path, std::string_view sha256,
+                         std::int64_t num_rows = -1);
   Manifest& output(const std::filesystem::path& path, std::int64_t num_rows = -1);
   /// A further top-level member: counts, model revision, template date, ...
   Manifest& extra(std::string_view name, const nlohmann::ordered_json& value);
 
-  /// SHA-256 over version, command, options, seed and the inputs' hashes (not their paths): the key of a journal.
+  /// SHA-256 over version, command, options, seed and the inputs' hashes (not their paths): the key
+  /// of a journal.
   std::string fingerprint() const;
 
   nlohmann::ordered_json to_json() const;
@@ -48,9 +51,11 @@ std::filesystem::path manifest_path(const std::filesystem::path& output);
 void write_manifest(const std::filesystem::path& output, const Manifest& manifest);
 
 /// The fingerprint that the manifest of `output` records under `name`; empty where there is none.
-std::string recorded_fingerprint(const std::filesystem::path& output, std::string_view name = "fingerprint");
+std::string recorded_fingerprint(const std::filesystem::path& output,
+                                 std::string_view name = "fingerprint");
 
-/// SHA-256 of a file, or of a folder: over the relative names and hashes of its files, sorted by name.
+/// SHA-256 of a file, or of a folder: over the relative names and hashes of its files, sorted by
+/// name.
 std::string sha256_of_path(const std::filesystem::path& path);
 
 /// The relative names of a folder's files with their SHA-256, sorted by name.

@@ -14,7 +14,8 @@ namespace charm::storage {
 
 std::optional<Provenance> read_provenance(const std::filesystem::path& path) {
   auto file = arrow::io::ReadableFile::Open(path.string());
-  if (!file.ok()) throw Error(ErrorKind::kIo, "{}: cannot be read: {}", path.string(), file.status().message());
+  if (!file.ok())
+    throw Error(ErrorKind::kIo, "{}: cannot be read: {}", path.string(), file.status().message());
   std::shared_ptr<parquet::FileMetaData> metadata;
   try {
     metadata = parquet::ReadMetaData(*file);
@@ -35,14 +36,16 @@ std::optional<Provenance> read_provenance(const std::filesystem::path& path) {
 }
 
 const std::string* find_fact(const Provenance& provenance, std::string_view name) {
-  const auto found = std::find_if(provenance.begin(), provenance.end(), [&](const auto& fact) { return fact.first == name; });
+  const auto found = std::find_if(provenance.begin(), provenance.end(),
+                                  [&](const auto& fact) { return fact.first == name; });
   return found == provenance.end() ? nullptr : &found->second;
 }
 
 std::string provenance_json(const Provenance& provenance) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
   for (const auto& [name, value] : provenance) json[name] = value;
-  return json.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
+  return json.dump(-1, ' ', /*ensure_ascii=*/false,
+                   nlohmann::ordered_json::error_handler_t::replace);
 }
 
 }  // namespace charm::storage

@@ -29,8 +29,8 @@ constexpr std::array<std::pair<const char*, const char*>, 2> kIntervalEndKeys = 
 
 [[noreturn]] void throw_battles(const fs::path& path) {
   throw Error(ErrorKind::kInput,
-              "{}: holds battles (model_a, model_b, winner), not ratings; fit ratings with "
-              "charm rate and give those",
+              "{}: holds battles (model_a, model_b, winner), not ratings; fit ratings with charm "
+              "rate and give those",
               path.string());
 }
 
@@ -223,8 +223,10 @@ Json parse_without_repeats(const std::string& text, const fs::path& path) {
       names.resize(level + 1);
       names.push_back({});
     }
-    if (event == Json::parse_event_t::key && !names.at(level).insert(parsed.get<std::string>()).second) {
-      throw Error(ErrorKind::kInput, "{}: names '{}' twice; keep one", path.string(), parsed.get<std::string>());
+    if (event == Json::parse_event_t::key &&
+        !names.at(level).insert(parsed.get<std::string>()).second) {
+      throw Error(ErrorKind::kInput, "{}: names '{}' twice; keep one", path.string(),
+                  parsed.get<std::string>());
     }
     return true;
   });
@@ -234,7 +236,8 @@ Json parse_without_repeats(const std::string& text, const fs::path& path) {
 std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path& path,
                                          const RatingsOptions& options) {
   if (nests_deeper_than(text, kMaxJsonDepth)) {
-    throw Error(ErrorKind::kInput, "{}: brackets nest deeper than {} levels: no ratings file", path.string(), kMaxJsonDepth);
+    throw Error(ErrorKind::kInput, "{}: brackets nest deeper than {} levels: no ratings file",
+                path.string(), kMaxJsonDepth);
   }
   std::string failure;
   try {

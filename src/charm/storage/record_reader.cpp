@@ -168,9 +168,12 @@ std::vector<Response> read_responses(const std::filesystem::path& path,
         }
       });
   if (responses.empty()) {
-    throw Error(ErrorKind::kInput, "{}: none of its {} rows has a response; all carry an error", path.string(), num_failed);
+    throw Error(ErrorKind::kInput, "{}: none of its {} rows has a response; all carry an error",
+                path.string(), num_failed);
   }
-  if (num_failed > 0) log::warning("{}: {} rows carry an error instead of a response; left out", path.string(), num_failed);
+  if (num_failed > 0)
+    log::warning("{}: {} rows carry an error instead of a response; left out", path.string(),
+                 num_failed);
   return responses;
 }
 

@@ -11,18 +11,22 @@
 #include "charm/records/records.h"
 #include "charm/storage/read_options.h"
 
-// Readers of the records that stages exchange, in file order. They understand the column spellings of docs/data-formats.md
-// and throw kInput naming file and line (or row). A file without any usable row is an error.
+// Readers of the records that stages exchange, in file order. They understand the column spellings
+// of docs/data-formats.md and throw kInput naming file and line (or row). A file without any usable
+// row is an error.
 namespace charm::storage {
 
-/// Prompts of any data set: of responses, preference pairs or plain prompts. A prompt that occurs again gets "-2", "-3", ...
+/// Prompts of any data set: of responses, preference pairs or plain prompts. A prompt that occurs
+/// again gets "-2", "-3", ...
 std::vector<Prompt> read_prompts(const std::filesystem::path& path, const ReadOptions& options);
 
-/// One response a row. (policy, prompt_id, sample) is unique: without a `sample` column repeats get "-2", "-3", ...
+/// One response a row. (policy, prompt_id, sample) is unique: without a `sample` column repeats get
+/// "-2", "-3", ...
 std::vector<Response> read_responses(const std::filesystem::path& path, const ReadOptions& options);
 
 /// Rows that carry a finite score or an error, with their texts.
-std::vector<ScoredResponse> read_scored_responses(const std::filesystem::path& path, const ReadOptions& options);
+std::vector<ScoredResponse> read_scored_responses(const std::filesystem::path& path,
+                                                  const ReadOptions& options);
 
 /// As `read_scored_responses`, one row at a time, for files larger than memory.
 void for_each_scored_response(const std::filesystem::path& path, const ReadOptions& options,
@@ -32,10 +36,13 @@ void for_each_scored_response(const std::filesystem::path& path, const ReadOptio
 std::vector<Score> read_scores(const std::filesystem::path& path, const ReadOptions& options);
 
 /// The scores of several files, in order; throws kInput when two files claim the same policy.
-std::vector<Score> read_score_files(std::span<const std::filesystem::path> paths, const ReadOptions& options);
+std::vector<Score> read_score_files(std::span<const std::filesystem::path> paths,
+                                    const ReadOptions& options);
 
-/// Pairs as whole conversations. prompt_id is the given one or that of the common prompt; pairs of one prompt share it.
-std::vector<PreferencePair> read_preferences(const std::filesystem::path& path, const ReadOptions& options);
+/// Pairs as whole conversations. prompt_id is the given one or that of the common prompt; pairs of
+/// one prompt share it.
+std::vector<PreferencePair> read_preferences(const std::filesystem::path& path,
+                                             const ReadOptions& options);
 
 /// Throws kInput naming both files and the policy when two files hold rows of the same policy.
 void check_distinct_policies(

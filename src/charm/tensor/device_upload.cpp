@@ -10,7 +10,8 @@
 
 namespace charm::tensor {
 
-DeviceUpload::DeviceUpload(const at::Device& device, std::int64_t chunk_bytes) : device_(device), chunk_bytes_(chunk_bytes) {
+DeviceUpload::DeviceUpload(const at::Device& device, std::int64_t chunk_bytes)
+    : device_(device), chunk_bytes_(chunk_bytes) {
   const bool cpu = device.is_cpu();
   if (!cpu) {
     const c10::impl::VirtualGuardImpl devices(device.type());
@@ -18,13 +19,15 @@ DeviceUpload::DeviceUpload(const at::Device& device, std::int64_t chunk_bytes) :
     stream_ = devices.getStreamFromGlobalPool(device_);
   }
   for (Buffer& buffer : buffers_) {
-    buffer.bytes = at::empty({chunk_bytes}, at::TensorOptions().dtype(at::kByte).pinned_memory(!cpu));
+    buffer.bytes =
+        at::empty({chunk_bytes}, at::TensorOptions().dtype(at::kByte).pinned_memory(!cpu));
     if (!cpu) buffer.sent.emplace(device.type());
   }
 }
 
 at::Tensor DeviceUpload::upload(const at::Tensor& source, at::ScalarType dtype) {
-  CHARM_CHECK(source.is_cpu() && source.is_contiguous(), "only contiguous CPU tensors are uploaded");
+  CHARM_CHECK(source.is_cpu() && source.is_contiguous(),
+              "only contiguous CPU tensors are uploaded");
   at::Tensor result = at::empty(source.sizes(), at::TensorOptions().dtype(dtype).device(device_));
   if (stream_) {  // the memory may have had another use before, on the device's own stream
     c10::Event free(device_.type());

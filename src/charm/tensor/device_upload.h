@@ -11,8 +11,9 @@
 
 namespace charm::tensor {
 
-/// Brings tensors from mapped files to a device in chunks through two page-locked buffers: while one chunk travels on a stream of its
-/// own, the next is read and converted. Host memory is those two buffers. Not safe for concurrent use.
+/// Brings tensors from mapped files to a device in chunks through two page-locked buffers: while
+/// one chunk travels on a stream of its own, the next is read and converted. Host memory is those
+/// two buffers. Not safe for concurrent use.
 class DeviceUpload {
  public:
   static constexpr std::int64_t kChunkBytes = std::int64_t{128} << 20;

@@ -52,7 +52,9 @@ std::uint64_t read_little_endian(const std::byte* bytes) {
 /// parsing.
 json parse_header(std::string_view text, const std::string& file) {
   if (nests_deeper_than(text, kMaxJsonDepth)) {
-    throw Error(ErrorKind::kInput, "{}: the header's brackets nest deeper than {} levels: the file is corrupt or no safetensors file",
+    throw Error(ErrorKind::kInput,
+                "{}: the header's brackets nest deeper than {} levels: the file is corrupt or no "
+                "safetensors file",
                 file, kMaxJsonDepth);
   }
   std::set<std::string> names;
@@ -88,8 +90,8 @@ std::uint64_t natural_number(const json& value, const std::string& file, const s
   return value.get<std::uint64_t>();
 }
 
-/// Product of the shape times the element size; throws where it does not fit 63 bits, be it for an extent beside a zero: strides
-/// multiply those too.
+/// Product of the shape times the element size; throws where it does not fit 63 bits, be it for an
+/// extent beside a zero: strides multiply those too.
 std::uint64_t byte_count(const std::vector<std::int64_t>& shape, std::uint64_t element_bytes,
                          const std::string& file, const std::string& tensor) {
   constexpr std::uint64_t kMax = std::numeric_limits<std::int64_t>::max();
@@ -274,7 +276,8 @@ at::Tensor SafetensorsFile::view(const std::string& name) const {
 }
 
 void let_go(const at::Tensor& tensor) {
-  if (tensor.defined() && tensor.is_cpu() && tensor.is_contiguous()) MappedFile::let_go(tensor.const_data_ptr(), tensor.nbytes());
+  if (tensor.defined() && tensor.is_cpu() && tensor.is_contiguous())
+    MappedFile::let_go(tensor.const_data_ptr(), tensor.nbytes());
 }
 
 }  // namespace charm::tensor

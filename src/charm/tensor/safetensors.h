@@ -53,7 +53,8 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// Gives back the memory behind a tensor that `view` made; its values come from the file again when they are read. Nothing for others.
+/// Gives back the memory behind a tensor that `view` made; its values come from the file again when
+/// they are read. Nothing for others.
 void let_go(const at::Tensor& tensor);
 
 /// The safetensors of a model folder: `model.safetensors`, or the shards that

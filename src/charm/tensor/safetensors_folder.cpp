@@ -49,8 +49,7 @@ std::map<std::string, std::string> read_weight_map(const fs::path& index) {
     if (extension == ".bin" || extension == ".pt" || extension == ".pth" || extension == ".ckpt") {
       throw Error(ErrorKind::kInput,
                   "{}: the weights are a pickle, which can run code when read, so it is refused; "
-                  "expected {}: convert it "
-                  "once with transformers' save_pretrained",
+                  "expected {}: convert it once with transformers' save_pretrained",
                   entry.path().string(), kSingle);
     }
   }

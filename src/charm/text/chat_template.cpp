@@ -57,8 +57,7 @@ Found find_template(const fs::path& model_dir, const std::optional<fs::path>& te
   if (value == config.end() || value->is_null()) {
     throw Error(ErrorKind::kInput,
                 "{}: the model has no chat template (neither chat_template.jinja nor chat_template "
-                "in tokenizer_config.json); "
-                "pass the one it was trained with as --template FILE",
+                "in tokenizer_config.json); pass the one it was trained with as --template FILE",
                 model_dir.string());
   }
   return template_of_config(*value, (model_dir / "tokenizer_config.json").string());
@@ -68,9 +67,11 @@ bool is_day(const std::string& text) {
   int year = 0;
   unsigned month = 0, day = 0;
   char rest = '\0';
-  const bool is_form = text.size() == 10 && text.find_first_not_of("0123456789-") == std::string::npos &&
+  const bool is_form = text.size() == 10 &&
+                       text.find_first_not_of("0123456789-") == std::string::npos &&
                        std::sscanf(text.c_str(), "%4d-%2u-%2u%c", &year, &month, &day, &rest) == 3;
-  return is_form && (std::chrono::year(year) / std::chrono::month(month) / std::chrono::day(day)).ok();
+  return is_form &&
+         (std::chrono::year(year) / std::chrono::month(month) / std::chrono::day(day)).ok();
 }
 
 // Also guards nlohmann's dump(), which throws an error of its own on such bytes.
@@ -100,7 +101,8 @@ ChatTemplate ChatTemplate::load(const fs::path& model_dir,
                                 const std::optional<fs::path>& template_file,
                                 const std::string& date) {
   if (!is_day(date)) {
-    throw Error(ErrorKind::kUsage, "--template-date: expected a day written YYYY-MM-DD, found '{}'", date);
+    throw Error(ErrorKind::kUsage, "--template-date: expected a day written YYYY-MM-DD, found '{}'",
+                date);
   }
   Found found = find_template(model_dir, template_file);
   return from_source(std::move(found.source), read_special_tokens(model_dir), date,

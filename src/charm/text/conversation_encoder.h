@@ -64,8 +64,9 @@ class ConversationEncoder {
   /// is kError and it is too long.
   EncodedConversation encode(const Conversation& prompt, std::string_view response) const;
 
-  /// A prompt as a generator reads it: up to where the assistant speaks. Not truncated. Throws kInput when the template refuses the
-  /// conversation, renders it to nothing, or the text is not UTF-8.
+  /// A prompt as a generator reads it: up to where the assistant speaks. Not truncated. Throws
+  /// kInput when the template refuses the conversation, renders it to nothing, or the text is not
+  /// UTF-8.
   std::vector<std::int32_t> encode_prompt(const Conversation& prompt) const;
 
   /// `encode` for each response, with the prompt rendered and tokenized once. What `encode` would

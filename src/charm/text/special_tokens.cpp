@@ -25,9 +25,10 @@ void add_token(SpecialTokens& tokens, const std::string& name, const nlohmann::j
 
 bool names_a_token(std::string_view name) { return name.ends_with("_token"); }
 
-// An added token as tokenizer.json spells it, from a text or from an object with `content`; null for anything else.
+// An added token as tokenizer.json spells it, from a text or from an object with `content`; null
+// for anything else.
 nlohmann::json added_token(const nlohmann::json& value, bool special) {
-  nlohmann::json token = {{"content", ""},   {"single_word", false},  {"lstrip", false},
+  nlohmann::json token = {{"content", ""},   {"single_word", false},   {"lstrip", false},
                           {"rstrip", false}, {"normalized", !special}, {"special", special}};
   if (value.is_string()) {
     token["content"] = value;
@@ -44,7 +45,8 @@ nlohmann::json added_token(const nlohmann::json& value, bool special) {
 
 // The ids that configurations write as texts; kInput for anything that is no id.
 std::int64_t parse_id(const std::string& text, const fs::path& file) {
-  const bool is_number = !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos;
+  const bool is_number = !text.empty() && text.size() < 10 &&
+                         text.find_first_not_of("0123456789") == std::string::npos;
   if (!is_number) {
     throw Error(ErrorKind::kInput, "{}: expected a token id, found '{}'", file.string(), text);
   }
@@ -69,7 +71,8 @@ nlohmann::json read_added_tokens(const fs::path& model_dir) {
     if (old_form && map.contains(name)) return map[name];
     return config.value(name, nlohmann::json());
   };
-  for (const char* name : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}) {
+  for (const char* name : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
+                           "cls_token", "mask_token"}) {
     add_special(member(name));
   }
   for (const char* name : {"additional_special_tokens", "extra_special_tokens"}) {
@@ -90,7 +93,8 @@ nlohmann::json read_added_tokens(const fs::path& model_dir) {
     }
   } else {
     std::set<std::string> special;
-    for (const nlohmann::json& token : special_tokens) special.insert(token["content"].get<std::string>());
+    for (const nlohmann::json& token : special_tokens)
+      special.insert(token["content"].get<std::string>());
     const nlohmann::json added = read_config(model_dir, "added_tokens.json");
     for (const auto& [content, id] : added.items()) {
       if (!id.is_number_unsigned()) {

@@ -16,9 +16,10 @@ using SpecialTokens = std::map<std::string, std::string>;
 /// tokenizer_config.json has no `added_tokens_decoder`.
 SpecialTokens read_special_tokens(const std::filesystem::path& model_dir);
 
-/// What the configuration files add to tokenizer.json: the list of added tokens that transformers 5 gives to `add_tokens` when it
-/// loads the folder, objects as in tokenizer.json's `added_tokens` without id, in order of the ids they are to get:
-/// `added_tokens_decoder` of tokenizer_config.json, or added_tokens.json in folders of the old form; then special tokens
+/// What the configuration files add to tokenizer.json: the list of added tokens that transformers 5
+/// gives to `add_tokens` when it loads the folder, objects as in tokenizer.json's `added_tokens`
+/// without id, in order of the ids they are to get: `added_tokens_decoder` of
+/// tokenizer_config.json, or added_tokens.json in folders of the old form; then special tokens
 /// (bos_token, ..., additional_special_tokens).
 nlohmann::json read_added_tokens(const std::filesystem::path& model_dir);
 

@@ -29,7 +29,8 @@ Tokenizer Tokenizer::load(const fs::path& model_dir) {
   }
   const fs::path file = model_dir / "tokenizer.json";
   if (fs::exists(file)) {
-    const nlohmann::json split = read_config(model_dir, "tokenizer_config.json").value("split_special_tokens", nlohmann::json());
+    const nlohmann::json split = read_config(model_dir, "tokenizer_config.json")
+                                     .value("split_special_tokens", nlohmann::json());
     // read_config lets only valid UTF-8 through, so dump() does not throw.
     return from_json(read_file(file), file.string(),
                      {.added_tokens_json = read_added_tokens(model_dir).dump(),
@@ -37,16 +38,18 @@ Tokenizer Tokenizer::load(const fs::path& model_dir) {
   }
   for (const char* other : {"tokenizer.model", "tokenizer.model.v3", "vocab.json", "vocab.txt"}) {
     if (!fs::exists(model_dir / other)) continue;
-    // Not by transformers 5 for SentencePiece models: it makes another tokenizer of LLaMA's and Mistral's.
+    // Not by transformers 5 for SentencePiece models: it makes another tokenizer of LLaMA's and
+    // Mistral's.
     const bool sentencepiece = std::string_view(other).starts_with("tokenizer.model");
     const std::string command =
-        sentencepiece
-            ? fmt::format("python3 tools/tokenizer_json.py '{}' (in charm's sources; needs pip install "
-                          "sentencepiece protobuf)",
-                          model_dir.string())
-            : fmt::format("python -c \"from transformers import AutoTokenizer; "
-                          "AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"",
-                          model_dir.string());
+        sentencepiece ? fmt::format(
+                            "python3 tools/tokenizer_json.py '{}' (in charm's sources; needs pip "
+                            "install sentencepiece protobuf)",
+                            model_dir.string())
+                      : fmt::format(
+                            "python -c \"from transformers import AutoTokenizer; "
+                            "AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"",
+                            model_dir.string());
     throw Error(ErrorKind::kInput,
                 "{}: found {}, but tokenizer.json is expected; convert it once with {}",
                 model_dir.string(), other, command);

@@ -27,9 +27,10 @@ struct TokenizerExtras {
 /// Immutable after construction; safe to use from several threads.
 class Tokenizer {
  public:
-  /// `model_dir`/tokenizer.json with the added tokens and `split_special_tokens` of the configuration
-  /// files beside it. Throws kInput when the folder has none; where it holds a SentencePiece model or
-  /// vocabulary files instead, the message names the command that converts them.
+  /// `model_dir`/tokenizer.json with the added tokens and `split_special_tokens` of the
+  /// configuration files beside it. Throws kInput when the folder has none; where it holds a
+  /// SentencePiece model or vocabulary files instead, the message names the command that converts
+  /// them.
   static Tokenizer load(const std::filesystem::path& model_dir);
   /// `name` is what error messages call it.
   static Tokenizer from_json(std::string_view json, std::string name,

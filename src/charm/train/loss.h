@@ -20,10 +20,10 @@ struct PairRows {
 enum class PairLoss {
   kBradleyTerry,  ///< -log sigmoid(d): the chosen side wins (Bradley and Terry 1952)
   kMargin,        ///< -log sigmoid(d - m): it wins by m (Touvron et al. 2023, arXiv 2307.09288)
-  /// -p log sigmoid(d) - (1 - p) log sigmoid(-d), p = sigmoid(m): it wins as often as the calibrated
-  /// scores say. Least where d = m, so a pair that already stands right has no gradient, while the
-  /// other two push every pair apart without end (targets of another model: Hinton et al. 2015,
-  /// arXiv 1503.02531).
+  /// -p log sigmoid(d) - (1 - p) log sigmoid(-d), p = sigmoid(m): it wins as often as the
+  /// calibrated scores say. Least where d = m, so a pair that already stands right has no gradient,
+  /// while the other two push every pair apart without end (targets of another model: Hinton et al.
+  /// 2015, arXiv 1503.02531).
   kSoftLabels,
 };
 

@@ -10,16 +10,16 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
-/// Pairs of one prompt stay together up to so many budgets: taken apart, a response would go through
-/// the model once for every other batch.
+/// Pairs of one prompt stay together up to so many budgets: taken apart, a response would go
+/// through the model once for every other batch.
 constexpr std::int64_t kLargestUnit = 4;
 
 /// Different responses to one prompt while a batch is drafted. Refers to the pairs' tokens.
 struct PromptGroup {
   const std::string* prompt_id = nullptr;
   std::vector<const Ids*> sides;
-  std::size_t shared = 0;       ///< tokens that all sides begin with; each keeps one of its own
-  std::size_t num_of_all = 0;   ///< tokens of all sides, each counted whole
+  std::size_t shared = 0;      ///< tokens that all sides begin with; each keeps one of its own
+  std::size_t num_of_all = 0;  ///< tokens of all sides, each counted whole
 
   std::int64_t num_tokens() const {
     return static_cast<std::int64_t>(num_of_all) -

@@ -38,7 +38,8 @@ std::vector<std::int32_t> encode_side(const Conversation& conversation,
 EncodedPair encode_pair(const PreferencePair& pair, const text::ConversationEncoder& encoder,
                         const EncodePairsOptions& options) {
   if (options.needs_margin && !pair.margin) {
-    throw Error(ErrorKind::kInput, "the pair has no margin, which --use-margin and --soft-labels need");
+    throw Error(ErrorKind::kInput,
+                "the pair has no margin, which --use-margin and --soft-labels need");
   }
   return {.prompt_id = pair.prompt_id,
           .chosen = encode_side(pair.chosen, encoder, options),

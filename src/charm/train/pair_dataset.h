@@ -15,7 +15,8 @@ namespace charm::train {
 struct EncodePairsOptions {
   std::int32_t pad_token_id = -1;  ///< pooling skips it at the right end; -1: none
   std::int64_t vocab_size = 0;     ///< ids must lie below
-  bool needs_margin = false;  ///< the margin column is part of the loss, so every pair has to have one
+  bool needs_margin =
+      false;  ///< the margin column is part of the loss, so every pair has to have one
   std::int64_t max_bad_rows = 0;  ///< pairs that may fail to encode before it is an error
 };
 

@@ -43,7 +43,8 @@ std::vector<std::vector<std::size_t>> shuffled_units(std::span<const EncodedPair
   std::unordered_map<std::string_view, std::size_t> unit_of;
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     std::size_t unit = units.size();
-    if (shuffle == Shuffle::kPrompts) unit = unit_of.emplace(pairs[i].prompt_id, unit).first->second;
+    if (shuffle == Shuffle::kPrompts)
+      unit = unit_of.emplace(pairs[i].prompt_id, unit).first->second;
     if (unit == units.size()) units.emplace_back();
     units[unit].push_back(i);
   }

@@ -57,8 +57,8 @@ StartingPoint load_start(const TrainOptions& options) {
         options.model.string(), start.config.architecture);
   }
   if (start.config.head != model::HeadKind::kNone && !model::head_of(start.config.head).trains) {
-    throw Error(ErrorKind::kInput, "{}: the head of a {} can be scored, but not trained", options.model.string(),
-                start.config.architecture);
+    throw Error(ErrorKind::kInput, "{}: the head of a {} can be scored, but not trained",
+                options.model.string(), start.config.architecture);
   }
   const std::int64_t stored_layers = start.config.num_layers;
   if (options.layers) {
@@ -139,8 +139,8 @@ void hint_at_shared_responses(std::span<const EncodedPair> pairs, const TrainOpt
   const double per_prompt = static_cast<double>(pairs.size()) / num_prompts;
   if (per_prompt < kMany) return;
   log::info(
-      "{:.1f} pairs a prompt: with --shuffle prompts a response goes through the model once for all "
-      "its pairs, which is faster; give --pairs-per-step several prompts' worth then",
+      "{:.1f} pairs a prompt: with --shuffle prompts a response goes through the model once for "
+      "all its pairs, which is faster; give --pairs-per-step several prompts' worth then",
       per_prompt);
 }
 
@@ -158,7 +158,8 @@ ordered_json read_manifest(const fs::path& output) {
   return ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
 }
 
-/// Publishing replaces the whole folder: it must hold nothing but what an earlier training left, and that only where it may be lost.
+/// Publishing replaces the whole folder: it must hold nothing but what an earlier training left,
+/// and that only where it may be lost.
 void check_output(const TrainOptions& options) {
   require_writable_folder(options.output);
   require_apart(options.output, options.model);
@@ -166,20 +167,25 @@ void check_output(const TrainOptions& options) {
   if (!fs::exists(options.output) || fs::is_empty(options.output)) return;
   const ordered_json manifest = read_manifest(options.output);
   if (!manifest.is_object() || !manifest.contains("command") || manifest["command"] != "train") {
-    throw Error(ErrorKind::kUsage, "--output {}: holds files that charm train did not write; choose another folder or empty it",
+    throw Error(ErrorKind::kUsage,
+                "--output {}: holds files that charm train did not write; choose another folder or "
+                "empty it",
                 options.output.string());
   }
 }
 
 /// The result that a finished output of the same run recorded; empty when the output is absent or
 /// may be replaced.
-std::optional<TrainResult> finished_result(const TrainOptions& options, const std::string& fingerprint) {
+std::optional<TrainResult> finished_result(const TrainOptions& options,
+                                           const std::string& fingerprint) {
   const fs::path& output = options.output;
   if (options.fresh || !fs::exists(output) || fs::is_empty(output)) return std::nullopt;
   const ordered_json json = read_manifest(output);
   if (!json.contains("fingerprint") || json["fingerprint"] != fingerprint) {
     if (options.replace_other) return std::nullopt;
-    throw Error(ErrorKind::kUsage, "{}: exists and was trained with other options or inputs; --fresh replaces it", output.string());
+    throw Error(ErrorKind::kUsage,
+                "{}: exists and was trained with other options or inputs; --fresh replaces it",
+                output.string());
   }
   TrainResult result;
   result.num_steps = json.value("num_steps", std::int64_t{0});
@@ -264,8 +270,9 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
 
 TrainResult train(const TrainOptions& options, const ProgressFn& progress) {
   check_options(options);
-  return tensor::with_device_errors("try a smaller --budget-tokens, --activation-gib 0, or --device cpu",
-                                    [&] { return train_on_device(options, progress); });
+  return tensor::with_device_errors(
+      "try a smaller --budget-tokens, --activation-gib 0, or --device cpu",
+      [&] { return train_on_device(options, progress); });
 }
 
 }  // namespace charm::train

@@ -58,9 +58,10 @@ struct TrainOptions {
       0.0;  ///< coefficient of mean((r_chosen + r_rejected)^2); TRL users take 0.01; 0 turns it off
   bool use_margin =
       false;  ///< loss -log sigmoid(r_chosen - r_rejected - margin) with the pairs' margin column
-  bool soft_labels = false;  ///< the chosen side wins with probability sigmoid(margin column), so that
-                             ///< score differences become the margins; not with `use_margin`
-  Shuffle shuffle = Shuffle::kPairs;  ///< kPrompts where prompts have many pairs (`prefer --pairs all`)
+  bool soft_labels = false;  ///< the chosen side wins with probability sigmoid(margin column), so
+                             ///< that score differences become the margins; not with `use_margin`
+  Shuffle shuffle =
+      Shuffle::kPairs;  ///< kPrompts where prompts have many pairs (`prefer --pairs all`)
 
   std::optional<std::filesystem::path>
       eval_preferences;         ///< held-out pairs; otherwise a share of the prompts is held out
@@ -94,7 +95,8 @@ struct TrainOptions {
   std::int64_t max_bad_rows = 0;  ///< rows that may be unusable before the command ends
   int threads = 0;                ///< 0: all processors of this process
   bool fresh = false;             ///< drops an earlier unfinished run and an earlier output
-  bool replace_other = false;  ///< an output of other options or inputs is replaced; otherwise it is an error
+  bool replace_other =
+      false;  ///< an output of other options or inputs is replaced; otherwise it is an error
   std::int64_t stop_after_steps =
       0;  ///< ends this process after a checkpoint at this step, unfinished; 0: never
 };

@@ -109,8 +109,7 @@ StepMetrics Trainer::take_step(std::int64_t step) {
   if (!std::isfinite(metrics.loss) || !std::isfinite(metrics.grad_norm)) {
     throw Error(ErrorKind::kInput,
                 "step {}: loss {} and gradient norm {}, expected finite numbers; a lower "
-                "--learning-rate or --dtype float32 "
-                "may help",
+                "--learning-rate or --dtype float32 may help",
                 step + 1, metrics.loss, metrics.grad_norm);
   }
   metrics.learning_rate = schedule_.rate_at(step);

@@ -91,7 +91,8 @@ TEST(Files, DevicesAndFoldersAreNoPlaceForAFile) {
   fs::create_symlink("/dev/null", folder / "link");
   testing::expect_error(ErrorKind::kIo, "is a device", [&] { require_writable(folder / "link"); });
   folder.file("file", "x");
-  testing::expect_error(ErrorKind::kIo, "is a file", [&] { require_writable_folder(folder / "file"); });
+  testing::expect_error(ErrorKind::kIo, "is a file",
+                        [&] { require_writable_folder(folder / "file"); });
   testing::expect_error(ErrorKind::kIo, "is a device",
                         [&] { publish(folder.file("file.partial", "x"), "/dev/null"); });
 }

@@ -1,8 +1,8 @@
 #include "charm/base/hashing.h"
-#include "charm/base/git_hash.h"
 
 #include <gtest/gtest.h>
 
+#include "charm/base/git_hash.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm {
@@ -27,7 +27,8 @@ TEST(Hashing, GitBlobsAsGitNamesThem) {
   const testing::TempFolder folder;
   // git hash-object of an empty file, and of "hello\n".
   EXPECT_EQ(git_blob_sha1(folder.file("empty", "")), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
-  EXPECT_EQ(git_blob_sha1(folder.file("hello", "hello\n")), "ce013625030ba8dba906f756967f9e9ca394464a");
+  EXPECT_EQ(git_blob_sha1(folder.file("hello", "hello\n")),
+            "ce013625030ba8dba906f756967f9e9ca394464a");
 }
 
 }  // namespace

@@ -39,10 +39,12 @@ TEST(PooledRow, OnlyPadsIsAnInputError) {
 
 TEST(PooledRow, IsSplitWhereTheGateLastBegins) {
   const Ids gate = {7, 8};
-  const PooledRow in_prompt = make_pooled_row({1, 7, 8, 2, 7, 8, 3, 9}, /*prompt_length=*/6, 9, gate);
+  const PooledRow in_prompt =
+      make_pooled_row({1, 7, 8, 2, 7, 8, 3, 9}, /*prompt_length=*/6, 9, gate);
   EXPECT_EQ(in_prompt.ids, (Ids{1, 7, 8, 2, 7, 8, 3}));
   EXPECT_EQ(in_prompt.prompt_length, 4);
-  EXPECT_EQ(make_pooled_row({1, 2, 7, 8, 3}, /*prompt_length=*/1, 9, gate).prompt_length, 2);  // in the response
+  EXPECT_EQ(make_pooled_row({1, 2, 7, 8, 3}, /*prompt_length=*/1, 9, gate).prompt_length,
+            2);  // in the response
   EXPECT_EQ(make_pooled_row({7, 8, 3}, /*prompt_length=*/0, 9, gate).prompt_length, 0);
   EXPECT_THROW(make_pooled_row({1, 7, 2, 8}, 1, 9, gate), Error);
 }
@@ -50,7 +52,8 @@ TEST(PooledRow, IsSplitWhereTheGateLastBegins) {
 TEST(AddGates, GivesEachPromptOneMoreToken) {
   const Ids gate = {7, 8};
   // Two responses to one prompt, and one without a prompt.
-  const PackedBatch batch = pack({{{1, 2}, {{7, 8, 3}, {7, 8, 4, 5}}, {0, 1}}, {{}, {{7, 8, 6}}, {2}}});
+  const PackedBatch batch =
+      pack({{{1, 2}, {{7, 8, 3}, {7, 8, 4, 5}}, {0, 1}}, {{}, {{7, 8, 6}}, {2}}});
   const GatedBatch gated = add_gates(batch, gate);
   EXPECT_EQ(gated.gate_of, (std::vector<std::int64_t>{3, 3, 4}));
   ASSERT_EQ(gated.packed.responses.size(), 5u);

@@ -12,8 +12,10 @@ PooledRow row_of(std::vector<std::int32_t> prompt, std::vector<std::int32_t> res
 }
 
 TEST(GroupByPrompt, EqualPromptsShareAGroupInOrderOfTheFirstRow) {
-  const auto groups = group_by_prompt(
-      {{10, row_of({1, 2}, {5})}, {11, row_of({3}, {6})}, {12, row_of({1, 2}, {7, 8})}, {13, row_of({}, {1, 2})}});
+  const auto groups = group_by_prompt({{10, row_of({1, 2}, {5})},
+                                       {11, row_of({3}, {6})},
+                                       {12, row_of({1, 2}, {7, 8})},
+                                       {13, row_of({}, {1, 2})}});
   ASSERT_EQ(groups.size(), 3u);
   EXPECT_EQ(groups[0].rows, (std::vector<std::size_t>{10, 12}));
   EXPECT_EQ(groups[0].responses[1], (std::vector<std::int32_t>{7, 8}));
@@ -24,7 +26,8 @@ TEST(GroupByPrompt, EqualPromptsShareAGroupInOrderOfTheFirstRow) {
 
 TEST(PlanBatches, WholeGroupsFillTheBudget) {
   std::vector<TokenGroup> groups;
-  for (std::size_t i = 0; i < 5; ++i) groups.push_back({{1, 2, 3}, {{4}, {5}}, {2 * i, 2 * i + 1}});  // 5 tokens each
+  for (std::size_t i = 0; i < 5; ++i)
+    groups.push_back({{1, 2, 3}, {{4}, {5}}, {2 * i, 2 * i + 1}});  // 5 tokens each
   const auto batches = plan_batches(groups, /*budget_tokens=*/11);
   ASSERT_EQ(batches.size(), 3u);
   EXPECT_EQ(batches[0].size(), 2u);
@@ -32,10 +35,13 @@ TEST(PlanBatches, WholeGroupsFillTheBudget) {
 }
 
 TEST(PlanBatches, AGroupAboveTheBudgetIsCutAndCountsItsPromptOnce) {
-  const TokenGroup group{{1, 2, 3, 4}, {{5, 5, 5}, {6, 6, 6}, {7, 7, 7}, {8, 8, 8}, {9, 9, 9}, {10}}, {0, 1, 2, 3, 4, 5}};
+  const TokenGroup group{{1, 2, 3, 4},
+                         {{5, 5, 5}, {6, 6, 6}, {7, 7, 7}, {8, 8, 8}, {9, 9, 9}, {10}},
+                         {0, 1, 2, 3, 4, 5}};
   const TokenGroup small{{1}, {{2}}, {6}};
   const auto batches = plan_batches({small, group, small}, /*budget_tokens=*/10);
-  ASSERT_EQ(batches.size(), 4u);  // two responses behind the prompt; the others, the prompt's keys being kept; the small ones
+  ASSERT_EQ(batches.size(), 4u);  // two responses behind the prompt; the others, the prompt's keys
+                                  // being kept; the small ones
   EXPECT_EQ(batches[1].size(), 1u);
   EXPECT_EQ(batches[1][0].rows, (std::vector<std::size_t>{0, 1}));
   EXPECT_TRUE(batches[1][0].continues);
@@ -47,14 +53,16 @@ TEST(PlanBatches, AGroupAboveTheBudgetIsCutAndCountsItsPromptOnce) {
 }
 
 TEST(PlanBatches, APromptAboveTheBudgetTakesOneResponseAlong) {
-  const auto batches = plan_batches({{std::vector<std::int32_t>(50, 1), {{2}, {3}, {4}}, {0, 1, 2}}}, /*budget_tokens=*/2);
+  const auto batches = plan_batches(
+      {{std::vector<std::int32_t>(50, 1), {{2}, {3}, {4}}, {0, 1, 2}}}, /*budget_tokens=*/2);
   ASSERT_EQ(batches.size(), 2u);
   EXPECT_EQ(batches[0][0].rows, (std::vector<std::size_t>{0}));
   EXPECT_EQ(batches[1][0].rows, (std::vector<std::size_t>{1, 2}));
 }
 
 TEST(PlanBatches, ASequenceAboveTheBudgetIsABatchOfItsOwn) {
-  const auto batches = plan_batches({{{1}, {std::vector<std::int32_t>(50, 2)}, {0}}, {{1}, {{3}}, {1}}}, 10);
+  const auto batches =
+      plan_batches({{{1}, {std::vector<std::int32_t>(50, 2)}, {0}}, {{1}, {{3}}, {1}}}, 10);
   ASSERT_EQ(batches.size(), 2u);
   EXPECT_EQ(batches[0][0].num_tokens(), 51);
 }
@@ -71,7 +79,8 @@ TEST(Pack, PositionsContinueAfterThePromptForEveryResponse) {
 }
 
 TEST(UnshareLongPrompts, LongResponsesGetAPromptOfTheirOwnInTheSameOrder) {
-  const PackedBatch shared = pack({{{1, 2}, {{5}, {6, 7, 8}, {9}}, {4, 9, 2}}, {{}, {{3, 3, 3, 3, 3}}, {7}}});
+  const PackedBatch shared =
+      pack({{{1, 2}, {{5}, {6, 7, 8}, {9}}, {4, 9, 2}}, {{}, {{3, 3, 3, 3, 3}}, {7}}});
   const PackedBatch batch = unshare_long_prompts(shared, /*longest=*/4);
   EXPECT_EQ(batch.ids, (std::vector<std::int32_t>{1, 2, 5, 1, 2, 6, 7, 8, 9, 3, 3, 3, 3, 3}));
   EXPECT_EQ(batch.positions, (std::vector<std::int32_t>{0, 1, 2, 0, 1, 2, 3, 4, 2, 0, 1, 2, 3, 4}));

@@ -148,8 +148,8 @@ TEST(Joint, SamePromptEndsWithinARowOfTheBestByBruteForce) {
   // Three policies, 40 prompts: all cells of the plane of the two free offsets are looked at.
   for (const std::uint64_t seed : {1, 2, 3}) {
     const std::vector<ScoreFile> files = {make_scores("a", 40, 0.0, 1.0, seed),
-                                                 make_scores("b", 40, 0.7, 1.0, seed),
-                                                 make_scores("c", 40, -0.3, 1.0, seed)};
+                                          make_scores("b", 40, 0.7, 1.0, seed),
+                                          make_scores("c", 40, -0.3, 1.0, seed)};
     const std::vector<ArenaRating> ratings = {make_rating("a", 1200), make_rating("b", 1290),
                                               make_rating("c", 1150)};
     const auto table = make_table(files, "a");

@@ -13,7 +13,7 @@ namespace charm::calibrate {
 /// Scores of one policy: mean + prompt effect (shared by policies of the same seed) + own noise, as
 /// float32.
 inline ScoreFile make_scores(const std::string& policy, std::size_t num_prompts, double mean,
-                                    double spread = 1.0, std::uint64_t seed = 1) {
+                             double spread = 1.0, std::uint64_t seed = 1) {
   RandomStream shared(seed, "prompt effects");
   RandomStream own(seed, policy);
   ScoreFile file{.name = policy + ".parquet", .rows = {}};

@@ -17,7 +17,9 @@ class SampleCommand final : public Command {
   std::string_view details() const override { return "A sample."; }
   void describe(pipeline::OptionTable& table) override {
     table.path("recipe", recipe, "RECIPE", "Recipe.").required().positional();
-    table.paths("files", files, "FILE", "Files.").integer("count", count, "N", "Count.").flag("loud", loud, "Loud.");
+    table.paths("files", files, "FILE", "Files.")
+        .integer("count", count, "N", "Count.")
+        .flag("loud", loud, "Loud.");
   }
   void run(const CommonOptions&, const ProgressFn&) override {}
   fs::path recipe;
@@ -52,7 +54,8 @@ std::string refusal(const std::vector<std::string>& arguments) {
 
 TEST(CommandLine, ReadsEveryForm) {
   Parsed parsed;
-  parse(parsed, {"r.yaml", "--files", "a", "b", "--count=4", "--loud", "--threads", "2", "--fresh"});
+  parse(parsed,
+        {"r.yaml", "--files", "a", "b", "--count=4", "--loud", "--threads", "2", "--fresh"});
   EXPECT_TRUE(parsed.go_on);
   EXPECT_EQ(parsed.command.recipe, "r.yaml");
   EXPECT_THAT(parsed.command.files, ElementsAre("a", "b"));
@@ -70,8 +73,10 @@ TEST(CommandLine, HelpWinsOverWhatIsMissingOrWrong) {
 }
 
 TEST(CommandLine, RefusalsNameTheOption) {
-  EXPECT_THAT(refusal({"r.yaml", "--count", "many"}), HasSubstr("--count: expected a whole number, found 'many'"));
-  EXPECT_THAT(refusal({"r.yaml", "--cuont", "3"}), testing::AllOf(HasSubstr("--cuont"), HasSubstr("--count")));
+  EXPECT_THAT(refusal({"r.yaml", "--count", "many"}),
+              HasSubstr("--count: expected a whole number, found 'many'"));
+  EXPECT_THAT(refusal({"r.yaml", "--cuont", "3"}),
+              testing::AllOf(HasSubstr("--cuont"), HasSubstr("--count")));
   EXPECT_THAT(refusal({}), HasSubstr("recipe"));
   EXPECT_THAT(refusal({"r.yaml", "--count"}), HasSubstr("count"));
   EXPECT_THAT(refusal({"r.yaml", "--count", "1", "--count", "2"}), HasSubstr("count"));
@@ -83,7 +88,9 @@ TEST(Program, UnknownCommandsNameTheKnownOnes) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage);
-    EXPECT_THAT(error.message(), testing::AllOf(HasSubstr("'invent'"), HasSubstr("prepare, generate, score, rate, measure")));
+    EXPECT_THAT(error.message(),
+                testing::AllOf(HasSubstr("'invent'"),
+                               HasSubstr("prepare, generate, score, rate, measure")));
   }
   EXPECT_THROW(run_program({}), Error);
 }

@@ -12,7 +12,8 @@ namespace {
 
 TEST(Wrap, BreaksAtSpacesAndKeepsExamples) {
   EXPECT_EQ(wrap("one two three", 2, 9), "  one two\n  three");
-  EXPECT_EQ(wrap("text\n\n  an example that is longer than that", 0, 10), "text\n\n  an example that is longer than that");
+  EXPECT_EQ(wrap("text\n\n  an example that is longer than that", 0, 10),
+            "text\n\n  an example that is longer than that");
   EXPECT_EQ(wrap("averyverylongword", 0, 5), "averyverylongword");
 }
 

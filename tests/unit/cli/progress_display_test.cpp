@@ -12,11 +12,13 @@ TEST(ProgressText, ShowsCountRateAndTimeLeft) {
 
 TEST(ProgressText, LeavesOutWhatIsUnknown) {
   EXPECT_EQ(progress_text({"reading", 5, 0, "rows", ""}, 0.0), "reading  5 rows");
-  EXPECT_EQ(progress_text({"training", 10, 10, "steps", ""}, 2.0), "training  10/10 steps  2.0 steps/s");
+  EXPECT_EQ(progress_text({"training", 10, 10, "steps", ""}, 2.0),
+            "training  10/10 steps  2.0 steps/s");
 }
 
 TEST(ProgressText, CountsHours) {
-  EXPECT_EQ(progress_text({"training", 0, 7322, "steps", ""}, 1.0), "training  0/7322 steps  1.0 steps/s  2:02:02 left");
+  EXPECT_EQ(progress_text({"training", 0, 7322, "steps", ""}, 1.0),
+            "training  0/7322 steps  1.0 steps/s  2:02:02 left");
 }
 
 TEST(ProgressRate, CountsFromWhereAPieceOfWorkBegan) {

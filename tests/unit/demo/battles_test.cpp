@@ -12,7 +12,8 @@ TEST(Elo, RecoversStrengthsFromExpectedWins) {
   BattleTable battles{.num_policies = 3, .wins = std::vector<double>(9, 0.0)};
   for (std::size_t a = 0; a < 3; ++a) {
     for (std::size_t b = 0; b < 3; ++b) {
-      if (a != b) battles.wins[a * 3 + b] = 1000.0 / (1.0 + std::pow(10.0, (truth[b] - truth[a]) / 400.0));
+      if (a != b)
+        battles.wins[a * 3 + b] = 1000.0 / (1.0 + std::pow(10.0, (truth[b] - truth[a]) / 400.0));
     }
   }
   const std::vector<double> elo = fit_elo(battles, 1200.0);

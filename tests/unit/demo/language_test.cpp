@@ -29,7 +29,8 @@ TEST(Language, RightItemsDoNotRepeat) {
 TEST(Language, StyleChangesTheDressNotTheItems) {
   RandomStream random(3, "test");
   const Answer answer = draw_answer({.category = 1, .count = 4}, 0.7, random);
-  const std::string plain = answer_text(answer, Style::kPlain), showy = answer_text(answer, Style::kShowy);
+  const std::string plain = answer_text(answer, Style::kPlain),
+                    showy = answer_text(answer, Style::kShowy);
   for (const std::string& item : answer.items) {
     EXPECT_THAT(plain, HasSubstr(item));
     EXPECT_THAT(showy, HasSubstr(item));

@@ -22,9 +22,12 @@ TEST(TinyModel, ItsTokenizerKnowsEveryWordOfTheWorld) {
   for (int i = 0; i < 50; ++i) {
     const Question question = draw_question(random);
     for (const Style style : {Style::kPlain, Style::kCheerful, Style::kShowy}) {
-      const auto encoded = encoder.encode({{"user", question_text(question)}}, answer_text(draw_answer(question, 0.5, random), style));
+      const auto encoded = encoder.encode({{"user", question_text(question)}},
+                                          answer_text(draw_answer(question, 0.5, random), style));
       EXPECT_EQ(std::count(encoded.ids.begin(), encoded.ids.end(), *unknown), 0);
-      EXPECT_EQ(std::count(encoded.ids.begin(), encoded.ids.end(), *encoder.tokenizer().token_to_id("<s>")), 1);
+      EXPECT_EQ(std::count(encoded.ids.begin(), encoded.ids.end(),
+                           *encoder.tokenizer().token_to_id("<s>")),
+                1);
       EXPECT_GT(encoded.prompt_length, 0);
     }
   }

@@ -24,8 +24,12 @@ TEST(Launch, WithoutALauncherThereIsOneProcess) {
 }
 
 TEST(Launch, ReadsTorchrun) {
-  const Launch launch = launch_of({{"RANK", "3"}, {"WORLD_SIZE", "8"}, {"LOCAL_WORLD_SIZE", "4"}, {"MASTER_ADDR", "node7"},
-                                   {"MASTER_PORT", "29401"}, {"TORCHELASTIC_USE_AGENT_STORE", "True"},
+  const Launch launch = launch_of({{"RANK", "3"},
+                                   {"WORLD_SIZE", "8"},
+                                   {"LOCAL_WORLD_SIZE", "4"},
+                                   {"MASTER_ADDR", "node7"},
+                                   {"MASTER_PORT", "29401"},
+                                   {"TORCHELASTIC_USE_AGENT_STORE", "True"},
                                    {"TORCHELASTIC_RESTART_COUNT", "2"}});
   EXPECT_EQ(launch.launcher, "torchrun");
   EXPECT_EQ(launch.rank, 3);
@@ -39,7 +43,9 @@ TEST(Launch, ReadsTorchrun) {
 
 TEST(Launch, ReadsOpenMpiAndGivesTwoJobsTwoPorts) {
   const auto job = [](const std::string& name) {
-    return launch_of({{"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_SIZE", "2"}, {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"},
+    return launch_of({{"OMPI_COMM_WORLD_RANK", "1"},
+                      {"OMPI_COMM_WORLD_SIZE", "2"},
+                      {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"},
                       {"PMIX_NAMESPACE", name}});
   };
   EXPECT_EQ(job("123").launcher, "mpirun");
@@ -50,8 +56,11 @@ TEST(Launch, ReadsOpenMpiAndGivesTwoJobsTwoPorts) {
 }
 
 TEST(Launch, ReadsSrunButNotABatchScript) {
-  const Launch launch = launch_of({{"SLURM_PROCID", "2"}, {"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_TASKS_PER_NODE", "2(x2)"},
-                                   {"MASTER_ADDR", "node1"}, {"SLURM_JOB_ID", "77"}});
+  const Launch launch = launch_of({{"SLURM_PROCID", "2"},
+                                   {"SLURM_STEP_NUM_TASKS", "4"},
+                                   {"SLURM_TASKS_PER_NODE", "2(x2)"},
+                                   {"MASTER_ADDR", "node1"},
+                                   {"SLURM_JOB_ID", "77"}});
   EXPECT_EQ(launch.launcher, "srun");
   EXPECT_EQ(launch.rank, 2);
   EXPECT_EQ(launch.local_size, 2);
@@ -59,10 +68,12 @@ TEST(Launch, ReadsSrunButNotABatchScript) {
 }
 
 TEST(Launch, RefusesWhatMakesNoSense) {
-  for (const auto& variables : {std::map<std::string, std::string>{{"RANK", "2"}, {"WORLD_SIZE", "2"}},
-                                std::map<std::string, std::string>{{"RANK", "x"}, {"WORLD_SIZE", "2"}},
-                                std::map<std::string, std::string>{{"RANK", "0"}, {"WORLD_SIZE", "0"}},
-                                std::map<std::string, std::string>{{"RANK", "0"}, {"WORLD_SIZE", "4"}, {"LOCAL_WORLD_SIZE", "2"}}}) {
+  for (const auto& variables :
+       {std::map<std::string, std::string>{{"RANK", "2"}, {"WORLD_SIZE", "2"}},
+        std::map<std::string, std::string>{{"RANK", "x"}, {"WORLD_SIZE", "2"}},
+        std::map<std::string, std::string>{{"RANK", "0"}, {"WORLD_SIZE", "0"}},
+        std::map<std::string, std::string>{
+            {"RANK", "0"}, {"WORLD_SIZE", "4"}, {"LOCAL_WORLD_SIZE", "2"}}}) {
     try {
       launch_of(variables);
       ADD_FAILURE() << "accepted";

@@ -55,7 +55,8 @@ TEST(World, BroadcastsAndGathers) {
   ASSERT_EQ(got.size(), 40u);
   std::set<std::string> expected;
   for (const int rank : {1, 2}) {
-    for (int i = 0; i < 20; ++i) expected.insert(std::string("a\0b", 3) + std::to_string(rank * 100 + i));
+    for (int i = 0; i < 20; ++i)
+      expected.insert(std::string("a\0b", 3) + std::to_string(rank * 100 + i));
   }
   EXPECT_EQ(std::set<std::string>(got.begin(), got.end()), expected);
 }
@@ -85,7 +86,8 @@ TEST(World, NoRankZeroIsAClearError) {
     FAIL() << "joined nobody";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kResource);
-    EXPECT_NE(error.message().find("found no rank 0 at 127.0.0.1:"), std::string::npos) << error.message();
+    EXPECT_NE(error.message().find("found no rank 0 at 127.0.0.1:"), std::string::npos)
+        << error.message();
   }
 }
 
@@ -95,7 +97,8 @@ TEST(World, AMissingRankIsAClearError) {
     FAIL() << "joined nobody";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kResource);
-    EXPECT_NE(error.message().find("rank 1 of 2 did not come"), std::string::npos) << error.message();
+    EXPECT_NE(error.message().find("rank 1 of 2 did not come"), std::string::npos)
+        << error.message();
   }
 }
 

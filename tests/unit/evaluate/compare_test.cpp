@@ -178,7 +178,8 @@ TEST(CompareArena, DifferenceOfCorrelations) {
   EXPECT_TRUE(json["correlations"]["win_rate"]["kendall"].contains("difference_ci95"));
   EXPECT_FALSE(json.contains("overall"));
   EXPECT_LT(json["mean_abs_mismatch"]["difference"].get<double>(), -0.2);
-  EXPECT_EQ(json["mean_abs_mismatch_left_out"]["a"], json["policies"]["a"]["mean_abs_mismatch"]["a"]);
+  EXPECT_EQ(json["mean_abs_mismatch_left_out"]["a"],
+            json["policies"]["a"]["mean_abs_mismatch"]["a"]);
   a.pop_back();
   EXPECT_THROW(compare_arena(a, b, ratings, {}, {.draws = 0}), Error);
 }

@@ -29,8 +29,7 @@ TEST(Features, LengthCountsCharacters) {
 TEST(Features, CountsMarkdown) {
   const std::string text =
       "# Title\n\n**one** and __two__\n- a\n- b\n1. c\n```py\n# not a header!\n- not a "
-      "list\n```\nDone! "
-      "Really!\n";
+      "list\n```\nDone! Really!\n";
   EXPECT_EQ(feature(text, "headers"), 1.0);
   EXPECT_EQ(feature(text, "bold"), 2.0);
   EXPECT_EQ(feature(text, "lists"), 3.0);

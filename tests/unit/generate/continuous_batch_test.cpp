@@ -22,7 +22,8 @@ struct Outcome {
   std::map<std::size_t, std::string> errors;
 };
 
-/// Sequence number = prompt * samples + sample; the token is the likeliest, moved on by the sample's number.
+/// Sequence number = prompt * samples + sample; the token is the likeliest, moved on by the
+/// sample's number.
 Outcome write(FakeCausalLM& model, const BatchOptions& options, const Job& job) {
   Outcome outcome;
   std::size_t next = 0, finished = 0;
@@ -32,25 +33,29 @@ Outcome write(FakeCausalLM& model, const BatchOptions& options, const Job& job) 
       {.next_prompt = [&]() -> std::optional<TokenPrompt> {
          if (next == job.prompts.size()) return std::nullopt;
          TokenPrompt prompt{.ids = job.prompts[next], .sequences = {}};
-         for (std::size_t s = 0; s < job.samples; ++s) prompt.sequences.push_back(next * job.samples + s);
+         for (std::size_t s = 0; s < job.samples; ++s)
+           prompt.sequences.push_back(next * job.samples + s);
          ++next;
          return prompt;
        },
-       .next_token = [&](std::size_t sequence, std::span<const float> logits) -> std::optional<std::int32_t> {
+       .next_token = [&](std::size_t sequence,
+                         std::span<const float> logits) -> std::optional<std::int32_t> {
          if (written[sequence].size() == job.new_tokens + sequence % 5) return std::nullopt;
          const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
-         const auto token = static_cast<std::int32_t>((static_cast<std::size_t>(best) + sequence % job.samples) % logits.size());
+         const auto token = static_cast<std::int32_t>(
+             (static_cast<std::size_t>(best) + sequence % job.samples) % logits.size());
          written[sequence].push_back(token);
          return token;
        },
-       .on_finished = [&](std::size_t sequence, const std::optional<std::string>& error) {
-         ++finished;
-         if (error) {
-           outcome.errors[sequence] = *error;
-         } else {
-           outcome.written[sequence] = written[sequence];
-         }
-       }});
+       .on_finished =
+           [&](std::size_t sequence, const std::optional<std::string>& error) {
+             ++finished;
+             if (error) {
+               outcome.errors[sequence] = *error;
+             } else {
+               outcome.written[sequence] = written[sequence];
+             }
+           }});
   EXPECT_EQ(finished, written.size());
   return outcome;
 }
@@ -74,10 +79,13 @@ TEST(ContinuousBatch, WritesTheSameWhateverRunsBesideIt) {
   ASSERT_EQ(expected.written.size(), 60u);
   for (const std::int64_t sequences : {2, 7, 64}) {
     for (const std::int64_t chunk : {1, 5, 1000}) {
-      for (const std::int64_t blocks : {9, 14, 40, 1000}) {  // 9 blocks hold the longest sequence alone
+      for (const std::int64_t blocks :
+           {9, 14, 40, 1000}) {  // 9 blocks hold the longest sequence alone
         FakeCausalLM model({.blocks = blocks});
-        const Outcome found = write(model, {.max_sequences = sequences, .chunk_tokens = chunk}, job);
-        EXPECT_EQ(found.written, expected.written) << sequences << " sequences, chunks of " << chunk << ", blocks " << blocks;
+        const Outcome found =
+            write(model, {.max_sequences = sequences, .chunk_tokens = chunk}, job);
+        EXPECT_EQ(found.written, expected.written)
+            << sequences << " sequences, chunks of " << chunk << ", blocks " << blocks;
         EXPECT_TRUE(found.errors.empty());
         EXPECT_LE(model.most_sequences, sequences + (sequences + chunk));
       }
@@ -109,8 +117,10 @@ TEST(ContinuousBatch, WhatDoesNotFitAloneSaysSo) {
   job.prompts[2] = {1, 2};
   FakeCausalLM model({.blocks = 5});
   const Outcome found = write(model, {}, job);
-  EXPECT_EQ(found.errors.at(0), "21 tokens do not fit into the cache of 20 (5.0 MiB): give more to --cache-memory");
-  EXPECT_EQ(found.errors.at(1), "after 21 tokens the cache is full (5.0 MiB): give more to --cache-memory");
+  EXPECT_EQ(found.errors.at(0),
+            "21 tokens do not fit into the cache of 20 (5.0 MiB): give more to --cache-memory");
+  EXPECT_EQ(found.errors.at(1),
+            "after 21 tokens the cache is full (5.0 MiB): give more to --cache-memory");
   EXPECT_EQ(found.written.at(2).size(), 11u);
 }
 

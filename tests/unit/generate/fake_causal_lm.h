@@ -11,7 +11,8 @@
 
 namespace charm::generate {
 
-/// Logits are a function of all tokens that the sequence's blocks hold, so that a mixed-up block or position changes what is written.
+/// Logits are a function of all tokens that the sequence's blocks hold, so that a mixed-up block or
+/// position changes what is written.
 class FakeCausalLM final : public model::CausalLM {
  public:
   struct Shape {
@@ -35,10 +36,13 @@ class FakeCausalLM final : public model::CausalLM {
     for (const batch::CachedTokens& sequence : batch.sequences) {
       if (!sequence.wants_logits) continue;
       std::uint64_t hash = 17;
-      const std::int64_t length = sequence.first_position + static_cast<std::int64_t>(sequence.ids.size());
-      for (std::int64_t p = 0; p < length; ++p) hash = hash * 31 + static_cast<std::uint64_t>(slot(sequence, p) + 2);
+      const std::int64_t length =
+          sequence.first_position + static_cast<std::int64_t>(sequence.ids.size());
+      for (std::int64_t p = 0; p < length; ++p)
+        hash = hash * 31 + static_cast<std::uint64_t>(slot(sequence, p) + 2);
       RandomStream stream(hash, "fake_causal_lm");
-      for (std::int64_t v = 0; v < shape_.vocab; ++v) logits_.push_back(static_cast<float>(stream.normal()));
+      for (std::int64_t v = 0; v < shape_.vocab; ++v)
+        logits_.push_back(static_cast<float>(stream.normal()));
     }
     largest_pass = std::max(largest_pass, tokens);
     most_sequences = std::max(most_sequences, static_cast<std::int64_t>(batch.sequences.size()));
@@ -48,7 +52,8 @@ class FakeCausalLM final : public model::CausalLM {
 
   void copy_block(std::int32_t from, std::int32_t to) override {
     for (std::int64_t n = 0; n < shape_.block_tokens; ++n) {
-      slots_.at(static_cast<std::size_t>(to * shape_.block_tokens + n)) = slots_.at(static_cast<std::size_t>(from * shape_.block_tokens + n));
+      slots_.at(static_cast<std::size_t>(to * shape_.block_tokens + n)) =
+          slots_.at(static_cast<std::size_t>(from * shape_.block_tokens + n));
     }
   }
   std::int64_t block_tokens() const override { return shape_.block_tokens; }
@@ -63,8 +68,10 @@ class FakeCausalLM final : public model::CausalLM {
 
  private:
   std::int32_t& slot(const batch::CachedTokens& sequence, std::int64_t position) {
-    const std::int32_t block = sequence.blocks.at(static_cast<std::size_t>(position / shape_.block_tokens));
-    return slots_.at(static_cast<std::size_t>(block * shape_.block_tokens + position % shape_.block_tokens));
+    const std::int32_t block =
+        sequence.blocks.at(static_cast<std::size_t>(position / shape_.block_tokens));
+    return slots_.at(
+        static_cast<std::size_t>(block * shape_.block_tokens + position % shape_.block_tokens));
   }
 
   Shape shape_;

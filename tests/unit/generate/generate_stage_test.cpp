@@ -61,11 +61,10 @@ std::vector<json> rows_of(const fs::path& file) {
 class GenerateStage : public ::testing::Test {
  protected:
   GenerateStage() {
-    options.prompts = folder.file(
-        "prompts.jsonl",
-        "{\"prompt\":\"a\"}\n{\"prompt\":\"long\"}\n{\"prompt\":[{\"role\":\"user\",\"content\":"
-        "\"x\"},"
-        "{\"role\":\"assistant\",\"content\":\"y\"},{\"role\":\"user\",\"content\":\"c\"}]}\n");
+    options.prompts = folder.file("prompts.jsonl",
+                                  "{\"prompt\":\"a\"}\n{\"prompt\":\"long\"}\n{\"prompt\":[{"
+                                  "\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\","
+                                  "\"content\":\"y\"},{\"role\":\"user\",\"content\":\"c\"}]}\n");
     options.policy = "p";
     options.output = folder / "out.jsonl";
   }

@@ -29,11 +29,13 @@ TEST(Sampler, DistributionsAreThoseOfTransformersProcessors) {
     options.repetition_penalty = settings.value("repetition_penalty", 1.0);
     const auto logits = row["logits"].get<std::vector<float>>();
     std::vector<double> found(logits.size(), 0.0);
-    for (const auto& [id, p] : Sampler(options).distribution(logits, row["seen"].get<std::vector<std::int32_t>>())) {
+    for (const auto& [id, p] :
+         Sampler(options).distribution(logits, row["seen"].get<std::vector<std::int32_t>>())) {
       found[static_cast<std::size_t>(id)] = p;
     }
     for (std::size_t i = 0; i < found.size(); ++i) {
-      worst.add(found[i], row["probabilities"][i].get<double>(), settings.dump() + " token " + std::to_string(i));
+      worst.add(found[i], row["probabilities"][i].get<double>(),
+                settings.dump() + " token " + std::to_string(i));
     }
   }
   worst.check(fixture["tolerance"].get<double>());
@@ -51,7 +53,9 @@ TEST(Sampler, DrawsFollowTheDistribution) {
     std::map<std::int32_t, double> counts;
     constexpr int kDraws = 20000;
     for (int i = 0; i < kDraws; ++i) {
-      counts[sampler.next(logits, {}, {.prompt_id = "p" + std::to_string(i % 100), .sample = i / 100, .position = i % 7})] += 1;
+      counts[sampler.next(
+          logits, {},
+          {.prompt_id = "p" + std::to_string(i % 100), .sample = i / 100, .position = i % 7})] += 1;
     }
     double statistic = 0.0, rest = kDraws, rest_expected = kDraws;
     int bins = 0;
@@ -63,7 +67,8 @@ TEST(Sampler, DrawsFollowTheDistribution) {
       rest_expected -= expected;
       ++bins;
     }
-    if (rest_expected > 5) statistic += (rest - rest_expected) * (rest - rest_expected) / rest_expected;
+    if (rest_expected > 5)
+      statistic += (rest - rest_expected) * (rest - rest_expected) / rest_expected;
     // Mean `bins`, variance 2 * bins; five standard deviations.
     EXPECT_LT(statistic, bins + 5 * std::sqrt(2.0 * bins)) << bins << " bins";
     EXPECT_GT(bins, 20);
@@ -73,7 +78,8 @@ TEST(Sampler, DrawsFollowTheDistribution) {
 TEST(Sampler, ADrawDependsOnItsKey) {
   const std::vector<float> logits(1000, 0.0f);
   SamplingOptions options = plain();
-  const auto draw = [&](std::uint64_t seed, const char* prompt, std::int32_t sample, std::int64_t position) {
+  const auto draw = [&](std::uint64_t seed, const char* prompt, std::int32_t sample,
+                        std::int64_t position) {
     options.seed = seed;
     return Sampler(options).next(logits, {}, {prompt, sample, position});
   };
@@ -90,7 +96,9 @@ TEST(Sampler, GreedyTakesTheFirstOfTheLikeliest) {
   options.temperature = 0.0;
   EXPECT_EQ(Sampler(options).next(std::vector<float>{0, 3, 3, 1}, {}, {}), 1);
   options.repetition_penalty = 2.0;
-  EXPECT_EQ(Sampler(options).next(std::vector<float>{0, 3, 3, 1}, std::vector<std::int32_t>{1, 1}, {}), 2);
+  EXPECT_EQ(
+      Sampler(options).next(std::vector<float>{0, 3, 3, 1}, std::vector<std::int32_t>{1, 1}, {}),
+      2);
 }
 
 TEST(Sampler, InfiniteLogitsNeverCome) {
@@ -113,15 +121,20 @@ TEST(Sampler, NonsenseIsRefused) {
     }
     return std::string("accepted");
   };
-  EXPECT_EQ(message([](auto& o) { o.temperature = -1; }), "--temperature is -1, expected 0 (greedy) or a positive number");
-  EXPECT_THAT(message([](auto& o) { o.temperature = NAN; }), testing::StartsWith("--temperature is nan"));
+  EXPECT_EQ(message([](auto& o) { o.temperature = -1; }),
+            "--temperature is -1, expected 0 (greedy) or a positive number");
+  EXPECT_THAT(message([](auto& o) { o.temperature = NAN; }),
+              testing::StartsWith("--temperature is nan"));
   EXPECT_THAT(message([](auto& o) { o.top_p = 0; }), testing::StartsWith("--top-p is 0"));
   EXPECT_THAT(message([](auto& o) { o.top_p = 1.5; }), testing::StartsWith("--top-p is 1.5"));
   EXPECT_THAT(message([](auto& o) { o.top_k = -1; }), testing::StartsWith("--top-k is -1"));
   EXPECT_THAT(message([](auto& o) { o.min_p = 2; }), testing::StartsWith("--min-p is 2"));
-  EXPECT_THAT(message([](auto& o) { o.repetition_penalty = 0; }), testing::StartsWith("--repetition-penalty is 0"));
-  EXPECT_THAT(message([](auto& o) { o.max_new_tokens = 0; }), testing::StartsWith("--max-new-tokens is 0"));
-  EXPECT_THAT(message([](auto& o) { o.stop = {""}; }), testing::StartsWith("--stop is an empty text"));
+  EXPECT_THAT(message([](auto& o) { o.repetition_penalty = 0; }),
+              testing::StartsWith("--repetition-penalty is 0"));
+  EXPECT_THAT(message([](auto& o) { o.max_new_tokens = 0; }),
+              testing::StartsWith("--max-new-tokens is 0"));
+  EXPECT_THAT(message([](auto& o) { o.stop = {""}; }),
+              testing::StartsWith("--stop is an empty text"));
   EXPECT_EQ(message([](auto&) {}), "accepted");
 }
 

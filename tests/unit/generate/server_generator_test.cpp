@@ -168,9 +168,11 @@ TEST(ServerGenerator, RowsFailAloneAndSayWhy) {
 TEST(ServerGenerator, NamesTheLimitAsTheServerWantsIt) {
   FakeLlm newer([](int, const json& body) -> std::optional<ServerReply> {
     if (!body.contains("max_tokens")) return {};
-    return ServerReply{.status = 400,
-                       .body = R"({"error": {"message": "Unsupported parameter: 'max_tokens' is not supported with this model. )"
-                               R"(Use 'max_completion_tokens' instead.", "param": "max_tokens"}})"};
+    return ServerReply{
+        .status = 400,
+        .body =
+            R"({"error": {"message": "Unsupported parameter: 'max_tokens' is not supported with this model. )"
+            R"(Use 'max_completion_tokens' instead.", "param": "max_tokens"}})"};
   });
   const auto requests = numbered(40);
   expect_complete(generate_all(options_for({newer.url()}), requests), requests);
@@ -179,9 +181,11 @@ TEST(ServerGenerator, NamesTheLimitAsTheServerWantsIt) {
   EXPECT_LE(newer.num_asked(), 48) << "only those on their way are asked again";
   // A server that refuses both names is not asked for ever.
   FakeLlm neither([](int, const json&) {
-    return std::optional(ServerReply{.status = 400, .body = R"({"error": {"message": "max_completion_tokens is wrong"}})"});
+    return std::optional(ServerReply{
+        .status = 400, .body = R"({"error": {"message": "max_completion_tokens is wrong"}})"});
   });
-  for (const auto& [index, result] : generate_all(options_for({neither.url()}), numbered(3))) EXPECT_TRUE(result.error);
+  for (const auto& [index, result] : generate_all(options_for({neither.url()}), numbered(3)))
+    EXPECT_TRUE(result.error);
 }
 
 TEST(ServerGenerator, ServersShareTheWorkAndTheLivingTakeOver) {

@@ -21,7 +21,8 @@ std::vector<std::int32_t> ids_of(const text::Tokenizer& tokenizer, std::string_v
 }
 
 /// How many tokens are written before a stop text is complete; -1: never.
-std::int64_t written_until(const text::Tokenizer& tokenizer, const std::vector<std::int32_t>& ids, const std::vector<std::string>& stops) {
+std::int64_t written_until(const text::Tokenizer& tokenizer, const std::vector<std::int32_t>& ids,
+                           const std::vector<std::string>& stops) {
   StopWatch watch(tokenizer, stops);
   for (std::size_t n = 1; n <= ids.size(); ++n) {
     if (watch.is_complete(std::span(ids).first(n))) return static_cast<std::int64_t>(n);
@@ -35,8 +36,11 @@ TEST(StopWatch, FindsTextsAcrossTokens) {
   const std::vector<std::string> stops = {"\n\nHuman:", "xyz"};
   const std::int64_t n = written_until(tokenizer, ids, stops);
   ASSERT_GT(n, 0);
-  EXPECT_EQ(tokenizer.decode(std::span(ids).first(static_cast<std::size_t>(n)), true), "one\n\nHuman:");
-  EXPECT_EQ(response_text(tokenizer, std::span(ids).first(static_cast<std::size_t>(n)), stops, false), "one");
+  EXPECT_EQ(tokenizer.decode(std::span(ids).first(static_cast<std::size_t>(n)), true),
+            "one\n\nHuman:");
+  EXPECT_EQ(
+      response_text(tokenizer, std::span(ids).first(static_cast<std::size_t>(n)), stops, false),
+      "one");
   EXPECT_EQ(written_until(tokenizer, ids, {"never"}), -1);
   EXPECT_EQ(written_until(tokenizer, ids, {}), -1);
 }
@@ -61,7 +65,8 @@ TEST(ResponseText, HasNoSpecialTokensAndNoHalfCharacters) {
   const std::vector<std::int32_t> whole = ids;
   ids.pop_back();  // the last byte
   EXPECT_EQ(response_text(tokenizer, ids, {}, /*is_cut=*/true), "a");
-  EXPECT_EQ(response_text(tokenizer, ids, {}, /*is_cut=*/false), "a\xEF\xBF\xBD");  // what transformers' decode gives
+  EXPECT_EQ(response_text(tokenizer, ids, {}, /*is_cut=*/false),
+            "a\xEF\xBF\xBD");  // what transformers' decode gives
   std::vector<std::int32_t> marked = {1};
   marked.insert(marked.end(), whole.begin(), whole.end());
   marked.push_back(0);
@@ -79,13 +84,17 @@ class StopTokens : public testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  std::set<std::int32_t> found(const std::string& generation_config, const std::vector<std::int32_t>& config_eos) {
-    if (!generation_config.empty()) std::ofstream(folder_ / "generation_config.json") << generation_config;
+  std::set<std::int32_t> found(const std::string& generation_config,
+                               const std::vector<std::int32_t>& config_eos) {
+    if (!generation_config.empty())
+      std::ofstream(folder_ / "generation_config.json") << generation_config;
     const text::Tokenizer tokenizer = text::Tokenizer::load(folder_);
-    return find_stop_tokens(folder_, config_eos, tokenizer, text::ChatTemplate::load(folder_, {}, "2024-07-26"));
+    return find_stop_tokens(folder_, config_eos, tokenizer,
+                            text::ChatTemplate::load(folder_, {}, "2024-07-26"));
   }
 
-  const fs::path folder_ = fs::path(testing::TempDir()) / ("stop_tokens_" + std::to_string(getpid()));
+  const fs::path folder_ =
+      fs::path(testing::TempDir()) / ("stop_tokens_" + std::to_string(getpid()));
 };
 
 TEST_F(StopTokens, AreThoseOfAllConfigsAndTheTemplate) {
@@ -103,7 +112,10 @@ TEST_F(StopTokens, NonsenseIsRefused) {
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInput);
-    EXPECT_THAT(error.what(), testing::EndsWith(R"(generation_config.json: eos_token_id holds "</s>", expected a token id or a list of them)"));
+    EXPECT_THAT(
+        error.what(),
+        testing::EndsWith(
+            R"(generation_config.json: eos_token_id holds "</s>", expected a token id or a list of them)"));
   }
 }
 

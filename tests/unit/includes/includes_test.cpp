@@ -1,5 +1,5 @@
-// Reads the #include lines of src/charm and fails when an arrow of dependence points right, when a foreign library is named
-// outside its folder, or when a file grows beyond its limit.
+// Reads the #include lines of src/charm and fails when an arrow of dependence points right, when a
+// foreign library is named outside its folder, or when a file grows beyond its limit.
 
 #include <gtest/gtest.h>
 
@@ -19,24 +19,29 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxLines = 500;
 
-/// base < records < { stats, storage, hub, text, batch, tensor } < kernels < { nn, dist } < model < stages < { explain, demo } < pipeline < cli
+/// base < records < { stats, storage, hub, text, batch, tensor } < kernels < { nn, dist } < model <
+/// stages < { explain, demo } < pipeline < cli
 const std::map<std::string, int> kRanks = {
-    {"base", 0},    {"records", 1},   {"stats", 2},    {"storage", 2}, {"hub", 2},     {"text", 2},      {"tensor", 2},
-    {"kernels", 3}, {"nn", 4},        {"batch", 2},    {"dist", 4},    {"model", 5},   {"prepare", 6},   {"generate", 6},
-    {"score", 6},   {"rate", 6},      {"measure", 6},   {"calibrate", 6}, {"prefer", 6}, {"train", 6},   {"evaluate", 6},  {"report", 6},
-    {"explain", 7}, {"demo", 7},    {"pipeline", 8},  {"cli", 9}};
+    {"base", 0},     {"records", 1}, {"stats", 2},     {"storage", 2},  {"hub", 2},
+    {"text", 2},     {"tensor", 2},  {"kernels", 3},   {"nn", 4},       {"batch", 2},
+    {"dist", 4},     {"model", 5},   {"prepare", 6},   {"generate", 6}, {"score", 6},
+    {"rate", 6},     {"measure", 6}, {"calibrate", 6}, {"prefer", 6},   {"train", 6},
+    {"evaluate", 6}, {"report", 6},  {"explain", 7},   {"demo", 7},     {"pipeline", 8},
+    {"cli", 9}};
 
 /// Folders that compile without torch.
-const std::set<std::string> kTorchFree = {"base",    "records", "stats",     "storage", "hub",    "text",     "batch", "prepare", "rate",
-                                          "measure", "calibrate", "prefer",  "report",  "pipeline", "cli"};
+const std::set<std::string> kTorchFree = {"base",      "records", "stats",   "storage",  "hub",
+                                          "text",      "batch",   "prepare", "rate",     "measure",
+                                          "calibrate", "prefer",  "report",  "pipeline", "cli"};
 
 struct ForeignLibrary {
   std::string prefix;             ///< how its includes begin
   std::set<std::string> folders;  ///< where they may stand
 };
 const std::vector<ForeignLibrary> kForeign = {
-    {"arrow/", {"storage"}}, {"parquet/", {"storage"}}, {"zlib.h", {"storage"}}, {"CLI/", {"cli"}}, {"yaml-cpp/", {"pipeline"}},
-    {"curl/", {"hub"}},      {"spdlog/", {"base"}},     {"openssl/", {"base"}},  {"hwy/", {"kernels"}}};
+    {"arrow/", {"storage"}}, {"parquet/", {"storage"}},   {"zlib.h", {"storage"}},
+    {"CLI/", {"cli"}},       {"yaml-cpp/", {"pipeline"}}, {"curl/", {"hub"}},
+    {"spdlog/", {"base"}},   {"openssl/", {"base"}},      {"hwy/", {"kernels"}}};
 
 struct IncludeLine {
   std::string folder;  ///< folder of the including file, "" for files directly under src/charm
@@ -44,20 +49,27 @@ struct IncludeLine {
   bool header = false;
 };
 
-bool starts_with(const std::string& text, const std::string& prefix) { return text.rfind(prefix, 0) == 0; }
+bool starts_with(const std::string& text, const std::string& prefix) {
+  return text.rfind(prefix, 0) == 0;
+}
 
 /// What is wrong with one include, if anything.
 std::optional<std::string> complaint(const IncludeLine& line) {
-  const bool torch = starts_with(line.target, "torch/") || starts_with(line.target, "ATen/") || starts_with(line.target, "c10/");
+  const bool torch = starts_with(line.target, "torch/") || starts_with(line.target, "ATen/") ||
+                     starts_with(line.target, "c10/");
   if (torch) {
-    if (line.target == "torch/torch.h" || line.target == "ATen/ATen.h") return "includes all of torch: name single operators";
-    if (kTorchFree.count(line.folder) != 0) return "folder '" + line.folder + "' compiles without torch";
+    if (line.target == "torch/torch.h" || line.target == "ATen/ATen.h")
+      return "includes all of torch: name single operators";
+    if (kTorchFree.count(line.folder) != 0)
+      return "folder '" + line.folder + "' compiles without torch";
     return std::nullopt;
   }
   for (const ForeignLibrary& library : kForeign) {
     if (!starts_with(line.target, library.prefix)) continue;
-    if (library.folders.count(line.folder) == 0) return "'" + library.prefix + "' belongs to another folder";
-    if (line.header && line.folder != "base") return "a header shows the foreign library '" + library.prefix + "'";
+    if (library.folders.count(line.folder) == 0)
+      return "'" + library.prefix + "' belongs to another folder";
+    if (line.header && line.folder != "base")
+      return "a header shows the foreign library '" + library.prefix + "'";
     return std::nullopt;
   }
   if (!starts_with(line.target, "charm/")) return std::nullopt;
@@ -68,7 +80,8 @@ std::optional<std::string> complaint(const IncludeLine& line) {
   const auto to_rank = kRanks.find(to);
   if (from_rank == kRanks.end()) return "folder '" + line.folder + "' has no place in the order";
   if (to_rank == kRanks.end()) return "folder '" + to + "' has no place in the order";
-  if (line.folder == "evaluate" && to == "score") return std::nullopt;  // the one sanctioned sideways edge between stages
+  if (line.folder == "evaluate" && to == "score")
+    return std::nullopt;  // the one sanctioned sideways edge between stages
   if (to_rank->second < from_rank->second) return std::nullopt;
   return "'" + line.folder + "' may not include '" + to + "'";
 }
@@ -91,7 +104,8 @@ std::vector<fs::path> source_files() {
   const fs::path root = fs::path(CHARM_SOURCE_DIR) / "src" / "charm";
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root)) {
     const std::string extension = entry.path().extension().string();
-    if (entry.is_regular_file() && (extension == ".h" || extension == ".cpp")) files.push_back(entry.path());
+    if (entry.is_regular_file() && (extension == ".h" || extension == ".cpp"))
+      files.push_back(entry.path());
   }
   return files;
 }
@@ -108,8 +122,11 @@ TEST(Includes, ArrowsPointLeft) {
       const std::string target = include_target(text);
       if (target.empty()) continue;
       ++num_includes;
-      const auto wrong = complaint({.folder = relative.begin()->string(), .target = target, .header = file.extension() == ".h"});
-      EXPECT_FALSE(wrong.has_value()) << relative.string() << ":" << number << ": " << target << ": " << wrong.value_or("");
+      const auto wrong = complaint({.folder = relative.begin()->string(),
+                                    .target = target,
+                                    .header = file.extension() == ".h"});
+      EXPECT_FALSE(wrong.has_value())
+          << relative.string() << ":" << number << ": " << target << ": " << wrong.value_or("");
     }
   }
   EXPECT_GT(num_includes, 50u) << "the test looked in the wrong place";

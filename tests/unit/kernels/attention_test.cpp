@@ -23,11 +23,16 @@ float round_to(float v, BFloat16) {
   return std::bit_cast<float>((bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u);
 }
 float to_element(float v, float) { return v; }
-BFloat16 to_element(float v, BFloat16) { return {static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(v) >> 16)}; }
+BFloat16 to_element(float v, BFloat16) {
+  return {static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(v) >> 16)};
+}
 float to_float(float v) { return v; }
-float to_float(BFloat16 v) { return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16); }
+float to_float(BFloat16 v) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16);
+}
 
-/// Tensors of one batch: a stretch of foreign tokens, the prompt, the sequence's own tokens, foreign tokens again.
+/// Tensors of one batch: a stretch of foreign tokens, the prompt, the sequence's own tokens,
+/// foreign tokens again.
 template <typename Element>
 struct Batch {
   Batch(const Case& of, std::int64_t before, std::int64_t after)
@@ -49,7 +54,9 @@ struct Batch {
     }
   }
 
-  HeadRows<Element> rows(const std::vector<Element>& t) const { return {t.data(), tokens * c.head_dim, c.head_dim}; }
+  HeadRows<Element> rows(const std::vector<Element>& t) const {
+    return {t.data(), tokens * c.head_dim, c.head_dim};
+  }
 
   /// Output rows of the own tokens [own, H*E].
   std::vector<Element> attend(bool last_only) const {
@@ -75,7 +82,8 @@ struct Batch {
   std::vector<float> sequence_of(const std::vector<Element>& t, std::int64_t head) const {
     std::vector<float> values;
     for (std::int64_t i = 0; i < (c.prompt + c.own) * c.head_dim; ++i) {
-      values.push_back(to_float(t[static_cast<std::size_t>((head * tokens + begin) * c.head_dim + i)]));
+      values.push_back(
+          to_float(t[static_cast<std::size_t>((head * tokens + begin) * c.head_dim + i)]));
     }
     return values;
   }
@@ -97,10 +105,12 @@ void expect_reference(const Case& c, double tolerance) {
     for (std::int64_t t = 0; t < c.own; ++t) {
       const std::int64_t position = c.prompt + t;
       const auto row = q.begin() + position * c.head_dim;
-      const auto expected = reference::attention_row({row, row + c.head_dim}, k, v, position, 0.3f, c.window, c.softcap);
+      const auto expected = reference::attention_row({row, row + c.head_dim}, k, v, position, 0.3f,
+                                                     c.window, c.softcap);
       for (std::int64_t e = 0; e < c.head_dim; ++e) {
         const auto at = static_cast<std::size_t>((t * c.heads + h) * c.head_dim + e);
-        worst = std::max(worst, std::abs(double{to_float(out[at])} - expected[static_cast<std::size_t>(e)]));
+        worst = std::max(
+            worst, std::abs(double{to_float(out[at])} - expected[static_cast<std::size_t>(e)]));
       }
     }
   }
@@ -109,14 +119,18 @@ void expect_reference(const Case& c, double tolerance) {
 
 class Attention : public testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(Shapes, Attention,
-                         testing::Values(Case{1, 1, 2, 0, 1, 0, 0}, Case{4, 2, 16, 0, 70, 0, 0}, Case{3, 1, 64, 70, 65, 0, 0},
-                                         Case{2, 2, 80, 64, 64, 0, 0}, Case{2, 1, 128, 1, 49, 0, 0},
-                                         Case{2, 1, 64, 150, 200, 33, 0}, Case{1, 1, 32, 10, 300, 1, 0},
-                                         Case{2, 1, 256, 20, 100, 0, 2.0f}, Case{2, 1, 64, 90, 130, 100, 5.0f}));
+                         testing::Values(Case{1, 1, 2, 0, 1, 0, 0}, Case{4, 2, 16, 0, 70, 0, 0},
+                                         Case{3, 1, 64, 70, 65, 0, 0}, Case{2, 2, 80, 64, 64, 0, 0},
+                                         Case{2, 1, 128, 1, 49, 0, 0},
+                                         Case{2, 1, 64, 150, 200, 33, 0},
+                                         Case{1, 1, 32, 10, 300, 1, 0},
+                                         Case{2, 1, 256, 20, 100, 0, 2.0f},
+                                         Case{2, 1, 64, 90, 130, 100, 5.0f}));
 
 TEST_P(Attention, Float32EqualsTheReference) { expect_reference<float>(GetParam(), 5e-6); }
 
-// Probabilities and output are rounded to bfloat16: half a unit in the last of eight places each, values up to about 4.
+// Probabilities and output are rounded to bfloat16: half a unit in the last of eight places each,
+// values up to about 4.
 TEST_P(Attention, BFloat16EqualsTheReference) { expect_reference<BFloat16>(GetParam(), 0.03); }
 
 TEST_P(Attention, BitsDependOnTheSequenceAlone) {
@@ -130,7 +144,8 @@ TEST_P(Attention, TheLastRowAloneHasTheSameBits) {
   const auto all = batch.attend(false);
   const auto last = batch.attend(true);
   const auto width = static_cast<std::ptrdiff_t>(GetParam().heads * GetParam().head_dim);
-  EXPECT_EQ(std::vector<float>(all.end() - width, all.end()), std::vector<float>(last.end() - width, last.end()));
+  EXPECT_EQ(std::vector<float>(all.end() - width, all.end()),
+            std::vector<float>(last.end() - width, last.end()));
 }
 
 }  // namespace

@@ -14,9 +14,13 @@ namespace charm::kernels {
 namespace {
 
 float to_float(float v) { return v; }
-float to_float(BFloat16 v) { return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16); }
+float to_float(BFloat16 v) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16);
+}
 float make(float v, float) { return v; }
-BFloat16 make(float v, BFloat16) { return {static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(v) >> 16)}; }
+BFloat16 make(float v, BFloat16) {
+  return {static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(v) >> 16)};
+}
 
 /// One sequence of `tokens` tokens with its cache of scattered blocks.
 template <typename Element>
@@ -24,17 +28,24 @@ struct Sequence {
   Sequence(const AttentionShape& s, std::int64_t count) : shape(s), tokens(count) {
     RandomStream stream(3, "cached_attention_test");
     for (auto* t : {&q, &k, &v}) {
-      t->resize(static_cast<std::size_t>((t == &q ? shape.heads : shape.key_heads) * tokens * shape.head_dim));
+      t->resize(static_cast<std::size_t>((t == &q ? shape.heads : shape.key_heads) * tokens *
+                                         shape.head_dim));
       for (Element& e : *t) e = make(static_cast<float>(stream.normal()), Element{});
     }
     const std::int64_t num_blocks = tokens / kCacheBlockTokens + 1;
-    cache.assign(static_cast<std::size_t>((2 * num_blocks + 1) * block_words()), 0x41414141u);  // another sequence's numbers
-    for (std::int64_t b = 0; b < num_blocks; ++b) blocks.push_back(static_cast<std::int32_t>(2 * (num_blocks - b)));
+    cache.assign(static_cast<std::size_t>((2 * num_blocks + 1) * block_words()),
+                 0x41414141u);  // another sequence's numbers
+    for (std::int64_t b = 0; b < num_blocks; ++b)
+      blocks.push_back(static_cast<std::int32_t>(2 * (num_blocks - b)));
   }
 
-  std::int64_t block_words() const { return shape.key_heads * cache_head_words<Element>(shape.head_dim); }
+  std::int64_t block_words() const {
+    return shape.key_heads * cache_head_words<Element>(shape.head_dim);
+  }
   CacheLayer layer() { return {cache.data(), block_words()}; }
-  HeadRows<Element> rows(const std::vector<Element>& t) const { return {t.data(), tokens * shape.head_dim, shape.head_dim}; }
+  HeadRows<Element> rows(const std::vector<Element>& t) const {
+    return {t.data(), tokens * shape.head_dim, shape.head_dim};
+  }
 
   /// Fills the cache and attends, `piece` tokens at a time: [tokens, H*E].
   std::vector<Element> attend(std::int64_t piece) {
@@ -72,11 +83,12 @@ void expect_reference(const AttentionShape& shape, double tolerance) {
     const auto q = sequence.head_of(sequence.q, h);
     for (std::int64_t t = 0; t < sequence.tokens; ++t) {
       const auto row = q.begin() + t * shape.head_dim;
-      const auto expected =
-          reference::attention_row({row, row + shape.head_dim}, sequence.head_of(sequence.k, key_head),
-                                   sequence.head_of(sequence.v, key_head), t, shape.scale, shape.window, shape.softcap);
+      const auto expected = reference::attention_row(
+          {row, row + shape.head_dim}, sequence.head_of(sequence.k, key_head),
+          sequence.head_of(sequence.v, key_head), t, shape.scale, shape.window, shape.softcap);
       for (std::int64_t e = 0; e < shape.head_dim; ++e) {
-        const float found = to_float(out[static_cast<std::size_t>((t * shape.heads + h) * shape.head_dim + e)]);
+        const float found =
+            to_float(out[static_cast<std::size_t>((t * shape.heads + h) * shape.head_dim + e)]);
         worst = std::max(worst, std::abs(double{found} - expected[static_cast<std::size_t>(e)]));
       }
     }
@@ -84,17 +96,26 @@ void expect_reference(const AttentionShape& shape, double tolerance) {
   EXPECT_LT(worst, tolerance);
 }
 
-AttentionShape shape_of(std::int64_t heads, std::int64_t key_heads, std::int64_t dim, std::int64_t window, float softcap) {
-  return {.heads = heads, .key_heads = key_heads, .head_dim = dim, .scale = 0.3f, .window = window, .softcap = softcap};
+AttentionShape shape_of(std::int64_t heads, std::int64_t key_heads, std::int64_t dim,
+                        std::int64_t window, float softcap) {
+  return {.heads = heads,
+          .key_heads = key_heads,
+          .head_dim = dim,
+          .scale = 0.3f,
+          .window = window,
+          .softcap = softcap};
 }
 
 class CachedAttention : public testing::TestWithParam<AttentionShape> {};
 INSTANTIATE_TEST_SUITE_P(Shapes, CachedAttention,
-                         testing::Values(shape_of(3, 1, 64, 0, 0), shape_of(4, 2, 16, 0, 0), shape_of(2, 2, 80, 33, 0),
-                                         shape_of(50, 1, 8, 0, 0), shape_of(4, 1, 12, 100, 2.0f), shape_of(2, 1, 2, 1, 0)));
+                         testing::Values(shape_of(3, 1, 64, 0, 0), shape_of(4, 2, 16, 0, 0),
+                                         shape_of(2, 2, 80, 33, 0), shape_of(50, 1, 8, 0, 0),
+                                         shape_of(4, 1, 12, 100, 2.0f), shape_of(2, 1, 2, 1, 0)));
 
 TEST_P(CachedAttention, Float32EqualsTheReference) { expect_reference<float>(GetParam(), 5e-6); }
-TEST_P(CachedAttention, BFloat16EqualsTheReference) { expect_reference<BFloat16>(GetParam(), 0.03); }
+TEST_P(CachedAttention, BFloat16EqualsTheReference) {
+  expect_reference<BFloat16>(GetParam(), 0.03);
+}
 
 template <typename Element>
 void expect_same_bits(const AttentionShape& shape) {
@@ -104,7 +125,8 @@ void expect_same_bits(const AttentionShape& shape) {
     return result;
   };
   const auto whole = bits(Sequence<Element>(shape, 200).attend(200));
-  for (const std::int64_t piece : {1, 7, 64, 65}) EXPECT_EQ(bits(Sequence<Element>(shape, 200).attend(piece)), whole) << piece;
+  for (const std::int64_t piece : {1, 7, 64, 65})
+    EXPECT_EQ(bits(Sequence<Element>(shape, 200).attend(piece)), whole) << piece;
 }
 
 TEST_P(CachedAttention, BitsDoNotDependOnThePieces) {

@@ -27,7 +27,9 @@ BFloat16 to_bf16(float v) {  // round to nearest even by way of the neighbours
   const bool up = rest > 0x8000u || (rest == 0x8000u && ((low >> 16) & 1) != 0);
   return {static_cast<std::uint16_t>((up ? high : low) >> 16)};
 }
-float to_float(BFloat16 v) { return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16); }
+float to_float(BFloat16 v) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16);
+}
 
 class WidthTest : public testing::TestWithParam<std::size_t> {};
 INSTANTIATE_TEST_SUITE_P(Widths, WidthTest, testing::Values(2, 6, 16, 30, 64, 576));
@@ -39,7 +41,8 @@ TEST_P(WidthTest, RmsNormEqualsTheReference) {
   std::vector<float> out(width);
   rms_norm(x.data(), w.data(), 1e-5f, out.data(), 1, static_cast<std::int64_t>(width));
   const auto expected = reference::rms_norm(x, w, 1e-5f);
-  for (std::size_t i = 0; i < width; ++i) EXPECT_NEAR(out[i], expected[i], 2e-6 * (1 + std::abs(expected[i]))) << i;
+  for (std::size_t i = 0; i < width; ++i)
+    EXPECT_NEAR(out[i], expected[i], 2e-6 * (1 + std::abs(expected[i]))) << i;
 }
 
 TEST_P(WidthTest, SiluMulEqualsTheReference) {
@@ -51,7 +54,8 @@ TEST_P(WidthTest, SiluMulEqualsTheReference) {
   const auto up = normals(width, 4);
   const auto expected = reference::silu_mul(gate, up);
   silu_mul(gate.data(), up.data(), 1, static_cast<std::int64_t>(width));
-  for (std::size_t i = 0; i < width; ++i) EXPECT_NEAR(gate[i], expected[i], 1e-6 * (1 + std::abs(expected[i]))) << i;
+  for (std::size_t i = 0; i < width; ++i)
+    EXPECT_NEAR(gate[i], expected[i], 1e-6 * (1 + std::abs(expected[i]))) << i;
 }
 
 TEST_P(WidthTest, RmsNormAddsItsOffsetToTheWeight) {
@@ -61,8 +65,10 @@ TEST_P(WidthTest, RmsNormAddsItsOffsetToTheWeight) {
   std::vector<float> around_one(w);
   for (float& v : around_one) v += 1.0f;
   std::vector<float> out(width), expected(width);
-  rms_norm(x.data(), w.data(), 1e-5f, out.data(), 1, static_cast<std::int64_t>(width), /*weight_offset=*/1.0f);
-  rms_norm(x.data(), around_one.data(), 1e-5f, expected.data(), 1, static_cast<std::int64_t>(width));
+  rms_norm(x.data(), w.data(), 1e-5f, out.data(), 1, static_cast<std::int64_t>(width),
+           /*weight_offset=*/1.0f);
+  rms_norm(x.data(), around_one.data(), 1e-5f, expected.data(), 1,
+           static_cast<std::int64_t>(width));
   EXPECT_EQ(out, expected);
 }
 
@@ -76,12 +82,17 @@ void expect_gelu(std::size_t width, const Kernel& kernel, const Reference& expec
   const auto up = normals(width, 4);
   const auto expected = expect(gate, up);
   kernel(gate.data(), up.data(), 1, static_cast<std::int64_t>(width));
-  for (std::size_t i = 0; i < width; ++i) EXPECT_NEAR(gate[i], expected[i], 2e-6 * (1 + std::abs(expected[i]))) << i;
+  for (std::size_t i = 0; i < width; ++i)
+    EXPECT_NEAR(gate[i], expected[i], 2e-6 * (1 + std::abs(expected[i]))) << i;
 }
 
-TEST_P(WidthTest, GeluMulEqualsTheReference) { expect_gelu(GetParam(), gelu_mul<float>, reference::gelu_mul); }
+TEST_P(WidthTest, GeluMulEqualsTheReference) {
+  expect_gelu(GetParam(), gelu_mul<float>, reference::gelu_mul);
+}
 
-TEST_P(WidthTest, GeluTanhMulEqualsTheReference) { expect_gelu(GetParam(), gelu_tanh_mul<float>, reference::gelu_tanh_mul); }
+TEST_P(WidthTest, GeluTanhMulEqualsTheReference) {
+  expect_gelu(GetParam(), gelu_tanh_mul<float>, reference::gelu_tanh_mul);
+}
 
 TEST_P(WidthTest, RopeEqualsTheReference) {
   const std::size_t width = GetParam();
@@ -101,10 +112,12 @@ TEST_P(WidthTest, RopeEqualsTheReference) {
     for (std::size_t h = 0; h < heads; ++h) {
       const auto begin = x.begin() + static_cast<std::ptrdiff_t>((t * heads + h) * width);
       const auto at = static_cast<std::ptrdiff_t>(t * half);
-      const auto expected = reference::rope({begin, begin + static_cast<std::ptrdiff_t>(width)},
-                                            {cos.begin() + at, cos.begin() + at + static_cast<std::ptrdiff_t>(half)},
-                                            {sin.begin() + at, sin.begin() + at + static_cast<std::ptrdiff_t>(half)});
-      for (std::size_t i = 0; i < width; ++i) EXPECT_NEAR(out[(t * heads + h) * width + i], expected[i], 1e-6);
+      const auto expected =
+          reference::rope({begin, begin + static_cast<std::ptrdiff_t>(width)},
+                          {cos.begin() + at, cos.begin() + at + static_cast<std::ptrdiff_t>(half)},
+                          {sin.begin() + at, sin.begin() + at + static_cast<std::ptrdiff_t>(half)});
+      for (std::size_t i = 0; i < width; ++i)
+        EXPECT_NEAR(out[(t * heads + h) * width + i], expected[i], 1e-6);
     }
   }
 }
@@ -138,7 +151,8 @@ TEST(HeadLayer, IsAMatrixProductWithBias) {
   for (std::size_t s = 0; s < 2; ++s) {
     for (std::size_t o = 0; o < 3; ++o) {
       double sum = 0.0;
-      for (std::size_t i = 0; i < 40; ++i) sum += double{x[s * 40 + i]} * double{weight[o * 40 + i]};
+      for (std::size_t i = 0; i < 40; ++i)
+        sum += double{x[s * 40 + i]} * double{weight[o * 40 + i]};
       EXPECT_NEAR(without[s * 3 + o], sum, 1e-6);
       EXPECT_NEAR(with[s * 3 + o], sum + bias[o], 1e-6);
     }

@@ -18,7 +18,8 @@ class TaskTeam : public testing::Test {
 
 /// True once `count` is reached, which only threads that run side by side can do.
 bool reaches(const std::atomic<int>& counter, int count) {
-  for (int i = 0; i < 5000 && counter < count; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  for (int i = 0; i < 5000 && counter < count; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   return counter == count;
 }
 
@@ -84,7 +85,9 @@ TEST_F(TaskTeam, WakesAfterAnyPause) {
     for (int i = 0; i < 20; ++i) {
       std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
       run_parts(3, [&](std::int64_t part) {
-        if (part == 2) std::this_thread::sleep_for(std::chrono::microseconds(microseconds));  // and the caller waits
+        if (part == 2)
+          std::this_thread::sleep_for(
+              std::chrono::microseconds(microseconds));  // and the caller waits
         ++parts;
       });
     }
@@ -111,7 +114,9 @@ TEST_F(TaskTeam, OneThreadIsTheCaller) {
   set_num_threads(1);
   const auto caller = std::this_thread::get_id();
   int runs = 0;
-  run_tasks(5, [&] { return [&](std::int64_t) { runs += std::this_thread::get_id() == caller ? 1 : 100; }; });
+  run_tasks(5, [&] {
+    return [&](std::int64_t) { runs += std::this_thread::get_id() == caller ? 1 : 100; };
+  });
   EXPECT_EQ(runs, 5);
 }
 

@@ -134,7 +134,8 @@ TEST_F(LoadWeights, WrongDtypesSayExpectedAndFound) {
   EXPECT_THAT(failure(with(kUp1, at::ones({40, 32}, at::kChar))),
               AllOf(HasSubstr(kUp1), HasSubstr("I8"), HasSubstr("F32")));
   // Quantised weights are packed into another shape; their dtype says more.
-  EXPECT_THAT(failure(with(kUp1, at::ones({40, 4}, at::kChar))), HasSubstr("quantised weights are refused"));
+  EXPECT_THAT(failure(with(kUp1, at::ones({40, 4}, at::kChar))),
+              HasSubstr("quantised weights are refused"));
 }
 
 TEST_F(LoadWeights, NanAndInfinityAreNamed) {

@@ -135,9 +135,14 @@ TEST(Qwen3, HeadWidthIsItsOwn) {
 }
 
 TEST(Gemma, GeluIsWhatHiddenActSays) {
-  const auto gemma = [](const std::string& extra) { return read("GemmaForSequenceClassification", "gemma", extra); };
-  const auto bad = [](const std::string& extra) { return failure("GemmaForSequenceClassification", "gemma", extra); };
-  const DecoderConfig usual = gemma(R"("hidden_act": "gelu_pytorch_tanh", "hidden_activation": null)");
+  const auto gemma = [](const std::string& extra) {
+    return read("GemmaForSequenceClassification", "gemma", extra);
+  };
+  const auto bad = [](const std::string& extra) {
+    return failure("GemmaForSequenceClassification", "gemma", extra);
+  };
+  const DecoderConfig usual =
+      gemma(R"("hidden_act": "gelu_pytorch_tanh", "hidden_activation": null)");
   EXPECT_EQ(usual.activation, nn::Activation::kGeluTanh);
   EXPECT_EQ(usual.head_dim, 256);
   EXPECT_EQ(usual.attention_scale, 0.0);
@@ -148,7 +153,8 @@ TEST(Gemma, GeluIsWhatHiddenActSays) {
   EXPECT_THAT(bad(R"("hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh")"),
               AllOf(HasSubstr("hidden_activation"), HasSubstr("trained with")));
   EXPECT_THAT(bad(R"("hidden_act": "silu")"), HasSubstr("hidden_act is"));
-  EXPECT_THAT(bad(R"("hidden_act": "gelu", "query_pre_attn_scalar": 256)"), HasSubstr("query_pre_attn_scalar"));
+  EXPECT_THAT(bad(R"("hidden_act": "gelu", "query_pre_attn_scalar": 256)"),
+              HasSubstr("query_pre_attn_scalar"));
   EXPECT_THAT(bad(R"("hidden_act": "gelu", "use_bidirectional_attention": true)"),
               HasSubstr("use_bidirectional_attention"));
 }
@@ -214,26 +220,32 @@ TEST(Heads, AreKnownByArchitectureOrByTheirSettings) {
 }
 
 TEST(Heads, RegressionAndGatedOnes) {
-  EXPECT_EQ(read("EurusRewardModel", "mistral", R"("auto_map": {"AutoModel": "x.Y"})").head, HeadKind::kRegression);
+  EXPECT_EQ(read("EurusRewardModel", "mistral", R"("auto_map": {"AutoModel": "x.Y"})").head,
+            HeadKind::kRegression);
   EXPECT_EQ(read("LlamaRewardModel", "llama", R"("pad_token_id": 5)").pad_token_id, -1);
   EXPECT_EQ(read("Qwen2ForRewardModel", "qwen2", R"("pad_token_id": 5)").pad_token_id, 5);
-  const std::string own = R"("num_objectives": 5, "gating_n_hidden": 2, "gating_hidden_dim": 12, "gating_temperature": 2)";
-  const DecoderConfig gated = read("LlamaForRewardModelWithGating", "llama", own + R"(, "gating_token_pattern": [7, 8])");
+  const std::string own =
+      R"("num_objectives": 5, "gating_n_hidden": 2, "gating_hidden_dim": 12, "gating_temperature": 2)";
+  const DecoderConfig gated =
+      read("LlamaForRewardModelWithGating", "llama", own + R"(, "gating_token_pattern": [7, 8])");
   EXPECT_EQ(gated.head, HeadKind::kGated);
   EXPECT_EQ(gated.num_objectives, 5);
   EXPECT_EQ(gated.gate_temperature, 2.0);
   EXPECT_THAT(gated.gate_tokens, ElementsAre(7, 8));
-  const DecoderConfig usual = read("LlamaForRewardModelWithGating", "llama", R"("vocab_size": 128257)");
+  const DecoderConfig usual =
+      read("LlamaForRewardModelWithGating", "llama", R"("vocab_size": 128257)");
   EXPECT_EQ(usual.num_objectives, 19);
   EXPECT_EQ(usual.gate_temperature, 10.0);
   EXPECT_THAT(usual.gate_tokens, ElementsAre(128009, 128006, 78191, 128007, 271));
-  EXPECT_THAT(failure("LlamaForRewardModelWithGating", "llama"), AllOf(HasSubstr("vocab_size"), HasSubstr("128009")));
+  EXPECT_THAT(failure("LlamaForRewardModelWithGating", "llama"),
+              AllOf(HasSubstr("vocab_size"), HasSubstr("128009")));
   EXPECT_THAT(failure("LlamaForRewardModelWithGating", "qwen2"), HasSubstr("gating_token_pattern"));
 }
 
 TEST(Heads, WhatCannotBeScoredIsRefusedByName) {
-  for (const std::string name : {"LlamaForRewardModelWithGating3", "LlamaForRewardModelWithGating31",
-                                 "Gemma2ForRewardModelWithGating"}) {
+  for (const std::string name :
+       {"LlamaForRewardModelWithGating3", "LlamaForRewardModelWithGating31",
+        "Gemma2ForRewardModelWithGating"}) {
     EXPECT_THAT(failure(name, "llama"), AllOf(HasSubstr(name), HasSubstr("gating network")));
   }
   EXPECT_THAT(failure("LlamaForRewardModelWithGating", "llama", R"("num_quantiles": 19)"),
@@ -273,7 +285,8 @@ TEST(Heads, MissingAndForeignHeadTensorsAreNamed) {
   const std::string causal = text("LlamaForCausalLM", "llama", "");
   EXPECT_EQ(load_failure(inform, inform), "");
   EXPECT_EQ(load_failure(grm, grm), "");
-  const std::string gated = text("LlamaForRewardModelWithGating", "llama", R"("num_objectives": 5, "gating_hidden_dim": 12,
+  const std::string gated = text("LlamaForRewardModelWithGating", "llama",
+                                 R"("num_objectives": 5, "gating_hidden_dim": 12,
       "gating_token_pattern": [7, 8])");
   EXPECT_EQ(load_failure(gated, gated), "");
   EXPECT_THAT(load_failure(linear, gated), HasSubstr("regression_layer.weight"));

@@ -109,17 +109,26 @@ TEST(ModelConfig, RopeKindsItDoesNotKnow) {
 TEST(ModelConfig, LongRopeHasAFactorForEachPairOfAHead) {
   const std::string factors = R"("short_factor": [1.0, 1.5, 2, 3], "long_factor": [2, 4, 8, 16])";
   const auto config = [&](const std::string& scaling, const std::string& outer = "") {
-    return tiny_config(outer + R"("head_dim": 8, "max_position_embeddings": 64, "rope_scaling": {"type": "longrope", )" + scaling + "}");
+    return tiny_config(
+        outer +
+        R"("head_dim": 8, "max_position_embeddings": 64, "rope_scaling": {"type": "longrope", )" +
+        scaling + "}");
   };
-  const RopeConfig inner = parse_model_config(config(factors + R"(, "original_max_position_embeddings": 16)"), "c").rope;
+  const RopeConfig inner =
+      parse_model_config(config(factors + R"(, "original_max_position_embeddings": 16)"), "c").rope;
   EXPECT_EQ(inner.kind, RopeKind::kLongRope);
   EXPECT_EQ(inner.original_max_position_embeddings, 16);
   EXPECT_THAT(inner.long_factor, ::testing::ElementsAre(2, 4, 8, 16));
   EXPECT_DOUBLE_EQ(inner.attention_factor, std::sqrt(1.0 + std::log(4.0) / std::log(16.0)));
   // Phi-3's place for it goes first.
   const std::string outer = R"("original_max_position_embeddings": 32, )";
-  EXPECT_EQ(parse_model_config(config(factors + R"(, "original_max_position_embeddings": 16)", outer), "c").rope.original_max_position_embeddings, 32);
-  EXPECT_EQ(parse_model_config(config(factors + R"(, "attention_factor": 1.25)"), "c").rope.attention_factor, 1.25);
+  EXPECT_EQ(parse_model_config(
+                config(factors + R"(, "original_max_position_embeddings": 16)", outer), "c")
+                .rope.original_max_position_embeddings,
+            32);
+  EXPECT_EQ(parse_model_config(config(factors + R"(, "attention_factor": 1.25)"), "c")
+                .rope.attention_factor,
+            1.25);
   const auto failure_of = [&](const std::string& scaling) {
     try {
       parse_model_config(config(scaling), "m/config.json");
@@ -128,10 +137,14 @@ TEST(ModelConfig, LongRopeHasAFactorForEachPairOfAHead) {
     }
     return std::string();
   };
-  EXPECT_THAT(failure_of(R"("short_factor": [1, 2], "long_factor": [1, 2])"), HasSubstr("expected 4 each, half of head_dim"));
-  EXPECT_THAT(failure_of(R"("short_factor": [1, 1, 1, 1])"), HasSubstr("rope_scaling.long_factor is missing"));
-  EXPECT_THAT(failure_of(R"("short_factor": [1, 1, 1, -1], "long_factor": [1, 2, 3, 4])"), HasSubstr("a list of positive numbers"));
-  EXPECT_THAT(failure_of(factors + R"(, "original_max_position_embeddings": 1)"), HasSubstr("a number above 1"));
+  EXPECT_THAT(failure_of(R"("short_factor": [1, 2], "long_factor": [1, 2])"),
+              HasSubstr("expected 4 each, half of head_dim"));
+  EXPECT_THAT(failure_of(R"("short_factor": [1, 1, 1, 1])"),
+              HasSubstr("rope_scaling.long_factor is missing"));
+  EXPECT_THAT(failure_of(R"("short_factor": [1, 1, 1, -1], "long_factor": [1, 2, 3, 4])"),
+              HasSubstr("a list of positive numbers"));
+  EXPECT_THAT(failure_of(factors + R"(, "original_max_position_embeddings": 1)"),
+              HasSubstr("a number above 1"));
 }
 
 TEST(ModelConfig, ForeignSettingsAreNamed) {
@@ -169,8 +182,10 @@ TEST(ModelConfig, OneLabelOnly) {
 TEST(ModelConfig, BadValues) {
   EXPECT_THAT(failure("{"), HasSubstr("not JSON"));
   EXPECT_THAT(failure("[]"), HasSubstr("expected an object"));
-  EXPECT_THAT(failure_with(R"("num_hidden_layers": 2000000000)"), HasSubstr("num_hidden_layers is 2000000000, expected an integer in 1 .. 4096"));
-  EXPECT_THAT(failure_with("\"num_labels\": " + std::string(1000, '[') + std::string(1000, ']')), HasSubstr("brackets nest deeper"));
+  EXPECT_THAT(failure_with(R"("num_hidden_layers": 2000000000)"),
+              HasSubstr("num_hidden_layers is 2000000000, expected an integer in 1 .. 4096"));
+  EXPECT_THAT(failure_with("\"num_labels\": " + std::string(1000, '[') + std::string(1000, ']')),
+              HasSubstr("brackets nest deeper"));
   EXPECT_THAT(failure_with(R"("hidden_size": "32")"),
               HasSubstr("hidden_size is \"32\", expected an integer"));
   EXPECT_THAT(failure_with(R"("hidden_size": 99999999999999)"), HasSubstr("hidden_size"));

@@ -66,7 +66,8 @@ inline std::vector<std::int32_t> random_ids(RandomStream& stream, std::size_t le
   return ids;
 }
 
-inline std::vector<float> run(const Decoder& decoder, const std::vector<batch::TokenGroup>& groups) {
+inline std::vector<float> run(const Decoder& decoder,
+                              const std::vector<batch::TokenGroup>& groups) {
   const at::Tensor scores = decoder.forward(decoder.layout(batch::pack(groups))).contiguous();
   return {scores.const_data_ptr<float>(), scores.const_data_ptr<float>() + scores.numel()};
 }

@@ -9,21 +9,26 @@ namespace {
 
 std::vector<batch::TokenGroup> some_groups() {
   RandomStream stream(3, "decoder_test");
-  return {{random_ids(stream, 40), {random_ids(stream, 9), random_ids(stream, 70), random_ids(stream, 1)}, {0, 1, 2}},
+  return {{random_ids(stream, 40),
+           {random_ids(stream, 9), random_ids(stream, 70), random_ids(stream, 1)},
+           {0, 1, 2}},
           {{}, {random_ids(stream, 30)}, {3}},
           {random_ids(stream, 1), {random_ids(stream, 5)}, {4}}};
 }
 
 class DecoderModes : public testing::TestWithParam<DecoderConfig (*)()> {};
-INSTANTIATE_TEST_SUITE_P(Models, DecoderModes, testing::Values(small_config, featured_config, dynamic_config));
+INSTANTIATE_TEST_SUITE_P(Models, DecoderModes,
+                         testing::Values(small_config, featured_config, dynamic_config));
 
 TEST_P(DecoderModes, InferenceEqualsAutograd) {
   const c10::InferenceMode guard;
   const DecoderConfig config = GetParam()();
   const Decoder autograd(config, small_weights(config, at::kFloat), nn::Mode::kAutograd);
   const std::vector<float> expected = run(autograd, some_groups());
-  for (const auto backend : {nn::GemmBackend::kCharm, nn::GemmBackend::kOneDnnPacked, nn::GemmBackend::kAtenLinear}) {
-    const Decoder inference(config, small_weights(config, at::kFloat), nn::Mode::kInference, backend);
+  for (const auto backend :
+       {nn::GemmBackend::kCharm, nn::GemmBackend::kOneDnnPacked, nn::GemmBackend::kAtenLinear}) {
+    const Decoder inference(config, small_weights(config, at::kFloat), nn::Mode::kInference,
+                            backend);
     const std::vector<float> scores = run(inference, some_groups());
     ASSERT_EQ(scores.size(), expected.size());
     for (std::size_t i = 0; i < scores.size(); ++i) EXPECT_NEAR(scores[i], expected[i], 1e-5) << i;
@@ -56,7 +61,8 @@ TEST(Decoder, BFloat16StaysCloseToFloat32) {
   const std::vector<float> scores = run(coarse, some_groups());
   double scale = 0.0;
   for (const float s : expected) scale = std::max(scale, std::abs(double{s}));
-  for (std::size_t i = 0; i < scores.size(); ++i) EXPECT_NEAR(scores[i], expected[i], 0.05 * scale) << i;
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    EXPECT_NEAR(scores[i], expected[i], 0.05 * scale) << i;
 }
 
 }  // namespace

@@ -11,7 +11,8 @@
 namespace charm::model {
 namespace {
 
-constexpr nn::AttentionKernel kKernels[] = {nn::AttentionKernel::kFlash, nn::AttentionKernel::kPadded};
+constexpr nn::AttentionKernel kKernels[] = {nn::AttentionKernel::kFlash,
+                                            nn::AttentionKernel::kPadded};
 
 /// Biases and head norms beside what the other configs have.
 DecoderConfig biased_config() {
@@ -25,7 +26,8 @@ DecoderWeights weights_of(const DecoderConfig& config, at::ScalarType dtype) {
   RandomStream stream(7, "biases");
   for (auto& [name, tensor] : named_weights(weights, config)) {
     if (tensor->dim() == 1) {
-      for (std::int64_t i = 0; i < tensor->numel(); ++i) tensor->mutable_data_ptr<float>()[i] += static_cast<float>(0.3 * stream.normal());
+      for (std::int64_t i = 0; i < tensor->numel(); ++i)
+        tensor->mutable_data_ptr<float>()[i] += static_cast<float>(0.3 * stream.normal());
     }
     *tensor = tensor->to(dtype);
   }
@@ -33,37 +35,47 @@ DecoderWeights weights_of(const DecoderConfig& config, at::ScalarType dtype) {
 }
 
 Decoder gpu_decoder(const DecoderConfig& config, at::ScalarType dtype, nn::AttentionKernel kernel) {
-  return Decoder(config, weights_of(config, dtype), nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, kernel);
+  return Decoder(config, weights_of(config, dtype), nn::Mode::kGpu, nn::GemmBackend::kAtenLinear,
+                 kernel);
 }
 
 std::vector<batch::TokenGroup> some_groups() {
   RandomStream stream(3, "gpu_mode_test");
-  return {{random_ids(stream, 40), {random_ids(stream, 9), random_ids(stream, 70), random_ids(stream, 1)}, {0, 1, 2}},
+  return {{random_ids(stream, 40),
+           {random_ids(stream, 9), random_ids(stream, 70), random_ids(stream, 1)},
+           {0, 1, 2}},
           {{}, {random_ids(stream, 30)}, {3}},
           {random_ids(stream, 1), {random_ids(stream, 5)}, {4}}};
 }
 
 class GpuMode : public testing::TestWithParam<DecoderConfig (*)()> {};
-INSTANTIATE_TEST_SUITE_P(Models, GpuMode, testing::Values(small_config, featured_config, dynamic_config, biased_config));
+INSTANTIATE_TEST_SUITE_P(Models, GpuMode,
+                         testing::Values(small_config, featured_config, dynamic_config,
+                                         biased_config));
 
 TEST_P(GpuMode, EqualsTheOtherModes) {
   const c10::InferenceMode guard;
   const DecoderConfig config = GetParam()();
-  const std::vector<float> expected = run(Decoder(config, weights_of(config, at::kFloat), nn::Mode::kInference), some_groups());
+  const std::vector<float> expected =
+      run(Decoder(config, weights_of(config, at::kFloat), nn::Mode::kInference), some_groups());
   for (const nn::AttentionKernel kernel : kKernels) {
     const std::vector<float> scores = run(gpu_decoder(config, at::kFloat, kernel), some_groups());
-    for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(scores[i], expected[i], 2e-5) << i;
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      EXPECT_NEAR(scores[i], expected[i], 2e-5) << i;
     double scale = 0.0;
     for (const float s : expected) scale = std::max(scale, std::abs(double{s}));
-    const std::vector<float> coarse = run(gpu_decoder(config, at::kBFloat16, kernel), some_groups());
-    for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(coarse[i], expected[i], 0.1 * scale) << i;
+    const std::vector<float> coarse =
+        run(gpu_decoder(config, at::kBFloat16, kernel), some_groups());
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      EXPECT_NEAR(coarse[i], expected[i], 0.1 * scale) << i;
   }
 }
 
 TEST_P(GpuMode, BatchesOfAnySizeComputeTheirPromptOnce) {
   const c10::InferenceMode guard;
   const DecoderConfig config = GetParam()();
-  const bool lengths_matter = config.rope.kind == RopeKind::kDynamic;  // longer sequences then share no prompt
+  const bool lengths_matter =
+      config.rope.kind == RopeKind::kDynamic;  // longer sequences then share no prompt
   for (const nn::AttentionKernel kernel : kKernels) {
     const Decoder decoder = gpu_decoder(config, at::kFloat, kernel);
     RandomStream stream(6, "one_prompt");
@@ -81,10 +93,12 @@ TEST_P(GpuMode, BatchesOfAnySizeComputeTheirPromptOnce) {
         const nn::BatchLayout layout = decoder.layout(batch::pack(groups));
         computed += layout.num_tokens;
         const at::Tensor found = decoder.forward(layout).contiguous();
-        scores[budget].insert(scores[budget].end(), found.const_data_ptr<float>(), found.const_data_ptr<float>() + found.numel());
+        scores[budget].insert(scores[budget].end(), found.const_data_ptr<float>(),
+                              found.const_data_ptr<float>() + found.numel());
       }
       EXPECT_EQ(computed, tokens) << budget;
-      for (std::size_t i = 0; i < 60; ++i) EXPECT_NEAR(scores[budget][i], scores[100][i], 2e-5) << budget;
+      for (std::size_t i = 0; i < 60; ++i)
+        EXPECT_NEAR(scores[budget][i], scores[100][i], 2e-5) << budget;
     }
   }
 }
@@ -93,12 +107,14 @@ TEST_P(GpuMode, ACacheFilledInPiecesGivesTheSameHiddenStates) {
   const c10::InferenceMode guard;
   const DecoderConfig config = GetParam()();
   RandomStream stream(8, "pieces");
-  const std::vector<std::vector<std::int32_t>> texts = {random_ids(stream, 150), random_ids(stream, 20)};
+  const std::vector<std::vector<std::int32_t>> texts = {random_ids(stream, 150),
+                                                        random_ids(stream, 20)};
   const std::vector<std::vector<std::int32_t>> blocks = {{3, 0, 4}, {2}};
   const auto hidden = [&](const Decoder& decoder) {
     nn::KvCache cache(decoder.cache_shape(), 5);
     std::vector<at::Tensor> rows;
-    const std::vector<std::pair<std::int64_t, std::int64_t>> steps[] = {{{0, 70}, {0, 0}}, {{70, 149}, {0, 19}}, {{149, 150}, {19, 20}}};
+    const std::vector<std::pair<std::int64_t, std::int64_t>> steps[] = {
+        {{0, 70}, {0, 0}}, {{70, 149}, {0, 19}}, {{149, 150}, {19, 20}}};
     for (const auto& step : steps) {
       batch::CachedBatch batch;
       for (std::size_t s = 0; s < texts.size(); ++s) {
@@ -113,20 +129,29 @@ TEST_P(GpuMode, ACacheFilledInPiecesGivesTheSameHiddenStates) {
       rows.push_back(decoder.hidden(decoder.layout(batch, cache)).to(at::kFloat).clone());
     }
     cache.copy_block(4, 1);
-    rows.push_back(decoder.hidden(decoder.layout({{{.ids = {5}, .first_position = 150, .prompt_length = 150, .blocks = {3, 0, 1}}}}, cache)));
+    rows.push_back(decoder.hidden(decoder.layout(
+        {{{.ids = {5}, .first_position = 150, .prompt_length = 150, .blocks = {3, 0, 1}}}},
+        cache)));
     return rows;
   };
-  const std::vector<at::Tensor> expected = hidden(Decoder(config, weights_of(config, at::kFloat), nn::Mode::kInference));
+  const std::vector<at::Tensor> expected =
+      hidden(Decoder(config, weights_of(config, at::kFloat), nn::Mode::kInference));
   for (const nn::AttentionKernel kernel : kKernels) {
     const std::vector<at::Tensor> found = hidden(gpu_decoder(config, at::kFloat, kernel));
     for (std::size_t i = 0; i < found.size(); ++i) {
-      EXPECT_LE((found[i] - expected[i]).abs().max().item<double>(), 1e-4 * expected[i].abs().max().item<double>()) << i;
+      EXPECT_LE((found[i] - expected[i]).abs().max().item<double>(),
+                1e-4 * expected[i].abs().max().item<double>())
+          << i;
     }
   }
   // A pass that wants no output at all.
   const Decoder decoder = gpu_decoder(config, at::kFloat, nn::AttentionKernel::kFlash);
   nn::KvCache cache(decoder.cache_shape(), 1);
-  EXPECT_EQ(decoder.hidden(decoder.layout({{{.ids = {1, 2}, .blocks = {0}, .wants_logits = false}}}, cache)).size(0), 0);
+  EXPECT_EQ(
+      decoder
+          .hidden(decoder.layout({{{.ids = {1, 2}, .blocks = {0}, .wants_logits = false}}}, cache))
+          .size(0),
+      0);
 }
 
 }  // namespace

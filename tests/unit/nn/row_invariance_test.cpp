@@ -1,5 +1,5 @@
-// The promise of DESIGN 4: on CPU a score is a function of its tokens alone, bit for bit, whatever the batch, order, grouping, number
-// of responses beside it, or thread count.
+// The promise of DESIGN 4: on CPU a score is a function of its tokens alone, bit for bit, whatever
+// the batch, order, grouping, number of responses beside it, or thread count.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -34,14 +34,16 @@ Rows random_rows() {
   return rows;
 }
 
-std::map<std::size_t, float> score(const Decoder& decoder, const Rows& rows, std::int64_t budget, std::int64_t* computed = nullptr) {
+std::map<std::size_t, float> score(const Decoder& decoder, const Rows& rows, std::int64_t budget,
+                                   std::int64_t* computed = nullptr) {
   std::map<std::size_t, float> scores;
   for (const auto& groups : batch::plan_batches(batch::group_by_prompt(rows), budget)) {
     const batch::PackedBatch packed = batch::pack(groups);
     const nn::BatchLayout layout = decoder.layout(packed);
     if (computed != nullptr) *computed += layout.num_tokens;
     const at::Tensor found = decoder.forward(layout).contiguous();
-    const std::vector<float> values(found.const_data_ptr<float>(), found.const_data_ptr<float>() + found.numel());
+    const std::vector<float> values(found.const_data_ptr<float>(),
+                                    found.const_data_ptr<float>() + found.numel());
     for (std::size_t i = 0; i < values.size(); ++i) scores[packed.rows[i]] = values[i];
   }
   return scores;
@@ -58,7 +60,8 @@ class RowInvariance : public testing::TestWithParam<Case> {
   void TearDown() override { set_threads(2); }
 };
 INSTANTIATE_TEST_SUITE_P(Models, RowInvariance,
-                         testing::Values(Case{"llama", small_config, at::kFloat}, Case{"llama_bfloat16", small_config, at::kBFloat16},
+                         testing::Values(Case{"llama", small_config, at::kFloat},
+                                         Case{"llama_bfloat16", small_config, at::kBFloat16},
                                          Case{"featured", featured_config, at::kFloat},
                                          Case{"featured_bfloat16", featured_config, at::kBFloat16},
                                          Case{"dynamic", dynamic_config, at::kFloat}),
@@ -80,7 +83,8 @@ TEST_P(RowInvariance, ScoresKeepTheirBits) {
       stream.shuffle(rows);
       EXPECT_EQ(score(decoder, rows, budget), expected) << threads << " threads, budget " << budget;
     }
-    const auto half = score(decoder, Rows(rows.begin(), rows.begin() + 7), 1500);  // other rows beside it, smaller K
+    const auto half = score(decoder, Rows(rows.begin(), rows.begin() + 7),
+                            1500);  // other rows beside it, smaller K
     for (const auto& [row, value] : half) EXPECT_EQ(value, expected.at(row)) << row;
   }
 }
@@ -127,7 +131,9 @@ TEST_P(RowInvariance, APromptIsKeptForTheNextBatchOnly) {
   const std::vector<batch::TokenGroup> alone = {{prompt, {response}, {0}}};
   std::vector<batch::TokenGroup> continued = {{other, {response}, {1}}, {prompt, {response}, {0}}};
   continued.back().continues = true;
-  const auto kept_tokens = [&](const std::vector<batch::TokenGroup>& groups) { return decoder.layout(batch::pack(groups)).num_kept; };
+  const auto kept_tokens = [&](const std::vector<batch::TokenGroup>& groups) {
+    return decoder.layout(batch::pack(groups)).num_kept;
+  };
 
   const float expected = run(decoder, alone)[0];
   EXPECT_EQ(kept_tokens(alone), 0);
@@ -147,7 +153,8 @@ TEST_P(RowInvariance, AResponseOfManyTilesKeepsItsBitsInOtherCompany) {
   const auto response = random_ids(stream, 2500);
   const float expected = run(decoder, {{prompt, {response}, {0}}})[0];
   // Tiles of rows begin at other tokens.
-  EXPECT_EQ(run(decoder, {{random_ids(stream, 10), {random_ids(stream, 91)}, {1}}, {prompt, {random_ids(stream, 5), response}, {2, 0}}})[2],
+  EXPECT_EQ(run(decoder, {{random_ids(stream, 10), {random_ids(stream, 91)}, {1}},
+                          {prompt, {random_ids(stream, 5), response}, {2, 0}}})[2],
             expected);
 }
 

@@ -12,7 +12,8 @@
 namespace charm::nn {
 namespace {
 
-constexpr std::int64_t kRows = 131, kWidth = 50, kHeads = 3, kHalf = 4;  // no multiples of blocks and lanes
+constexpr std::int64_t kRows = 131, kWidth = 50, kHeads = 3,
+                       kHalf = 4;  // no multiples of blocks and lanes
 
 /// The formulas in ATen's operators, with the backward pass that autograd makes of them.
 at::Tensor plain_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormRule& rule) {
@@ -21,7 +22,8 @@ at::Tensor plain_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const 
   return ((weight_D.to(at::kFloat) + rule.weight_offset) * (x * scale)).to(x_TD.scalar_type());
 }
 
-at::Tensor plain_rope(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF, std::int64_t heads) {
+at::Tensor plain_rope(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF,
+                      std::int64_t heads) {
   const at::Tensor x = x_THE.view({x_THE.size(0), heads, -1}).to(at::kFloat);
   const at::Tensor low = x.narrow(-1, 0, kHalf), high = x.narrow(-1, kHalf, kHalf);
   const at::Tensor cos = cos_TF.unsqueeze(1), sin = sin_TF.unsqueeze(1);
@@ -29,7 +31,8 @@ at::Tensor plain_rope(const at::Tensor& x_THE, const at::Tensor& cos_TF, const a
 }
 
 double difference(const at::Tensor& a, const at::Tensor& b) {
-  return ((a.to(at::kFloat) - b.to(at::kFloat)).abs().max() / b.to(at::kFloat).abs().max()).item<double>();
+  return ((a.to(at::kFloat) - b.to(at::kFloat)).abs().max() / b.to(at::kFloat).abs().max())
+      .item<double>();
 }
 
 at::Tensor leaf(at::IntArrayRef sizes, at::ScalarType dtype) {
@@ -38,7 +41,9 @@ at::Tensor leaf(at::IntArrayRef sizes, at::ScalarType dtype) {
 
 class TrainingOps : public testing::TestWithParam<at::ScalarType> {
  protected:
-  double tolerance() const { return GetParam() == at::kFloat ? 2e-6 : 8e-3; }  // bfloat16: one rounding apart
+  double tolerance() const {
+    return GetParam() == at::kFloat ? 2e-6 : 8e-3;
+  }  // bfloat16: one rounding apart
 };
 
 TEST_P(TrainingOps, NormAndItsGradientsAreAtens) {
@@ -46,7 +51,8 @@ TEST_P(TrainingOps, NormAndItsGradientsAreAtens) {
     const NormRule rule{.eps = 1e-5, .weight_offset = offset};
     const at::Tensor x = leaf({kRows, kWidth}, GetParam()), weight = leaf({kWidth}, at::kFloat);
     const at::Tensor dy = at::randn({kRows, kWidth}).to(GetParam());
-    const at::Tensor ours = rms_norm_with_backward(x, weight, rule), plain = plain_norm(x, weight, rule);
+    const at::Tensor ours = rms_norm_with_backward(x, weight, rule),
+                     plain = plain_norm(x, weight, rule);
     EXPECT_LE(difference(ours, plain), tolerance());
     const auto found = torch::autograd::grad({ours}, {x, weight}, {dy});
     const auto expected = torch::autograd::grad({plain}, {x, weight}, {dy});
@@ -60,11 +66,13 @@ TEST_P(TrainingOps, RopeAndItsGradientAreAtens) {
   const at::Tensor x = leaf({kRows, kHeads * 2 * kHalf}, GetParam());
   const at::Tensor angles = at::rand({kRows, kHalf}) * 6.0;
   const at::Tensor cos = angles.cos(), sin = angles.sin();
-  const at::Tensor ours = rope_with_backward(x, cos, sin, kHeads), plain = plain_rope(x, cos, sin, kHeads);
+  const at::Tensor ours = rope_with_backward(x, cos, sin, kHeads),
+                   plain = plain_rope(x, cos, sin, kHeads);
   EXPECT_LE(difference(ours, plain), tolerance());
   // Head-major, as attention hands it back.
   const at::Tensor dy = at::randn({kHeads, kRows, 2 * kHalf}).to(GetParam()).transpose(0, 1);
-  const auto found = torch::autograd::grad({ours}, {x}, {dy}), expected = torch::autograd::grad({plain}, {x}, {dy});
+  const auto found = torch::autograd::grad({ours}, {x}, {dy}),
+             expected = torch::autograd::grad({plain}, {x}, {dy});
   EXPECT_LE(difference(found[0], expected[0]), tolerance());
 }
 
@@ -75,7 +83,8 @@ TEST_P(TrainingOps, GradientsDoNotDependOnTheNumberOfThreads) {
   std::vector<std::vector<at::Tensor>> found;
   for (const int threads : {1, 2, 3}) {
     at::set_num_threads(threads);
-    found.push_back(torch::autograd::grad({rms_norm_with_backward(x, weight, {})}, {x, weight}, {dy}));
+    found.push_back(
+        torch::autograd::grad({rms_norm_with_backward(x, weight, {})}, {x, weight}, {dy}));
   }
   at::set_num_threads(before);
   for (const auto& gradients : found) {

@@ -1,4 +1,5 @@
-// Attention over many sequences as a GPU gets it, run on the CPU: the plans against a sum over keys written out for each row.
+// Attention over many sequences as a GPU gets it, run on the CPU: the plans against a sum over keys
+// written out for each row.
 #include "charm/nn/varlen.h"
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -17,8 +18,8 @@ namespace {
 constexpr AttentionHeads kHeads{.heads = 6, .key_heads = 2, .head_dim = 8};
 
 /// Softmax over the keys a row sees, in double.
-std::vector<double> naive(const at::Tensor& q_QHE, const at::Tensor& kv_N, const std::vector<VarlenSequence>& sequences,
-                          const AttentionRule& rule) {
+std::vector<double> naive(const at::Tensor& q_QHE, const at::Tensor& kv_N,
+                          const std::vector<VarlenSequence>& sequences, const AttentionRule& rule) {
   const std::int64_t H = kHeads.heads, K = kHeads.key_heads, E = kHeads.head_dim;
   const float* q = q_QHE.const_data_ptr<float>();
   const float* kv = kv_N.const_data_ptr<float>();
@@ -31,7 +32,8 @@ std::vector<double> naive(const at::Tensor& q_QHE, const at::Tensor& kv_N, const
     }
     for (std::int64_t r = 0; r < s.query_length; ++r) {
       const std::int64_t end = std::ssize(keys) - (s.query_length - 1 - r);
-      const std::int64_t begin = rule.window == 0 ? 0 : std::max<std::int64_t>(0, end - rule.window);
+      const std::int64_t begin =
+          rule.window == 0 ? 0 : std::max<std::int64_t>(0, end - rule.window);
       for (std::int64_t h = 0; h < H; ++h) {
         const std::int64_t row = ((s.query_begin + r) * H + h) * E;
         std::vector<double> sums(static_cast<std::size_t>(E), 0.0);
@@ -43,16 +45,19 @@ std::vector<double> naive(const at::Tensor& q_QHE, const at::Tensor& kv_N, const
           logit *= scale;
           if (rule.softcap != 0.0) logit = rule.softcap * std::tanh(logit / rule.softcap);
           total += std::exp(logit);
-          for (std::int64_t e = 0; e < E; ++e) sums[static_cast<std::size_t>(e)] += std::exp(logit) * k[K * E + e];
+          for (std::int64_t e = 0; e < E; ++e)
+            sums[static_cast<std::size_t>(e)] += std::exp(logit) * k[K * E + e];
         }
-        for (std::int64_t e = 0; e < E; ++e) out[static_cast<std::size_t>(row + e)] = sums[static_cast<std::size_t>(e)] / total;
+        for (std::int64_t e = 0; e < E; ++e)
+          out[static_cast<std::size_t>(row + e)] = sums[static_cast<std::size_t>(e)] / total;
       }
     }
   }
   return out;
 }
 
-void expect_equal(const at::Tensor& found, const std::vector<double>& expected, const std::string& what) {
+void expect_equal(const at::Tensor& found, const std::vector<double>& expected,
+                  const std::string& what) {
   ASSERT_EQ(found.numel(), std::ssize(expected)) << what;
   const at::Tensor values = found.contiguous();
   double worst = 0.0;
@@ -63,8 +68,8 @@ void expect_equal(const at::Tensor& found, const std::vector<double>& expected, 
   EXPECT_LE(worst, 1e-5) << what;
 }
 
-/// Prompts with responses laid one after the other, as batch::pack does, `kept` tokens of the first prompt without query rows; some
-/// sequences read rows in pieces that lie apart, as a cache's.
+/// Prompts with responses laid one after the other, as batch::pack does, `kept` tokens of the first
+/// prompt without query rows; some sequences read rows in pieces that lie apart, as a cache's.
 std::vector<VarlenSequence> random_sequences(RandomStream& stream, std::int64_t& tokens) {
   std::vector<VarlenSequence> sequences;
   tokens = 0;
@@ -91,7 +96,12 @@ at::Tensor random(at::IntArrayRef sizes, std::uint64_t seed) {
   return at::randn(sizes, at::detail::createCPUGenerator(seed), at::kFloat);
 }
 
-const AttentionRule kRules[] = {{}, {.scale = 0.7}, {.window = 1}, {.window = 9}, {.window = 1000}, {.scale = 0.5, .softcap = 3.0},
+const AttentionRule kRules[] = {{},
+                                {.scale = 0.7},
+                                {.window = 1},
+                                {.window = 9},
+                                {.window = 1000},
+                                {.scale = 0.5, .softcap = 3.0},
                                 {.window = 20, .softcap = 2.0}};
 
 TEST(Varlen, EveryPlanGivesEveryRowItsOwnKeys) {
@@ -111,7 +121,8 @@ TEST(Varlen, EveryPlanGivesEveryRowItsOwnKeys) {
           AttentionPlan flash, padded;
           flash.varlen = plan_varlen(sequences, limit, at::kCPU);
           padded.padded = plan_padded(sequences, limit * 20, at::kCPU);
-          const std::string what = "limit " + std::to_string(limit) + ", window " + std::to_string(rule.window);
+          const std::string what =
+              "limit " + std::to_string(limit) + ", window " + std::to_string(rule.window);
           expect_equal(attend(q_QHE, kv_N, flash, kHeads, rule), expected, "flash, " + what);
           expect_equal(attend(q_QHE, kv_N, padded, kHeads, rule), expected, "padded, " + what);
         }
@@ -151,7 +162,8 @@ TEST(Varlen, PartsKeepTheirLimits) {
 
 TEST(Varlen, ACpuTakesThePaddedWay) {
   const std::vector<AttentionRule> rules(1);
-  EXPECT_EQ(choose_attention_kernel(kHeads, rules, at::kBFloat16, at::kCPU), AttentionKernel::kPadded);
+  EXPECT_EQ(choose_attention_kernel(kHeads, rules, at::kBFloat16, at::kCPU),
+            AttentionKernel::kPadded);
 }
 
 }  // namespace

@@ -60,11 +60,15 @@ TEST_F(ModelRegistry, TheOnlyModelNeedsNoName) {
 TEST_F(ModelRegistry, Refuses) {
   EXPECT_NE(refusal(source("a"), ErrorKind::kIo).find("rm_config.json"), std::string::npos);
   write(kTwo);
-  EXPECT_NE(refusal(source("RM-Mistral-7b"), ErrorKind::kUsage).find("nearest names: RM-Mistral-7B"), std::string::npos);
+  EXPECT_NE(
+      refusal(source("RM-Mistral-7b"), ErrorKind::kUsage).find("nearest names: RM-Mistral-7B"),
+      std::string::npos);
   EXPECT_NE(refusal(file(), ErrorKind::kUsage).find("choose one as"), std::string::npos);
   write(R"([{"model_name": "a", "model_path": "../gone/for/ever"}])");
-  EXPECT_NE(refusal(source("a"), ErrorKind::kIo).find("'../gone/for/ever' does not exist"), std::string::npos);
-  for (const char* bad : {"{}", "[]", "[1]", R"([{"model_name": "a"}])", R"([{"model_name": 1, "model_path": "b"}])"}) {
+  EXPECT_NE(refusal(source("a"), ErrorKind::kIo).find("'../gone/for/ever' does not exist"),
+            std::string::npos);
+  for (const char* bad : {"{}", "[]", "[1]", R"([{"model_name": "a"}])",
+                          R"([{"model_name": 1, "model_path": "b"}])"}) {
     write(bad);
     EXPECT_NE(refusal(source("a"), ErrorKind::kInput).find("expected"), std::string::npos) << bad;
   }

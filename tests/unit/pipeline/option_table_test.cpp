@@ -41,9 +41,12 @@ OptionTable table_of(Settings& s) {
   return table;
 }
 
-void assign(const OptionTable& table, std::string_view name, std::vector<std::string> values) { table.find(name)->assign(values); }
+void assign(const OptionTable& table, std::string_view name, std::vector<std::string> values) {
+  table.find(name)->assign(values);
+}
 
-std::string refusal(const OptionTable& table, std::string_view name, std::vector<std::string> values) {
+std::string refusal(const OptionTable& table, std::string_view name,
+                    std::vector<std::string> values) {
   try {
     assign(table, name, std::move(values));
   } catch (const Error& error) {
@@ -79,7 +82,9 @@ TEST(OptionTable, GivesValuesToTheFieldsItIsBoundTo) {
 TEST(OptionTable, NumbersHaveALeastValueAndPathsAreNotEmpty) {
   Settings s;
   OptionTable table;
-  table.integer("count", s.count, "N", "Count.").at_least(1).paths("files", s.files, "FILE", "Files.");
+  table.integer("count", s.count, "N", "Count.")
+      .at_least(1)
+      .paths("files", s.files, "FILE", "Files.");
   assign(table, "count", {"1"});
   EXPECT_EQ(s.count, 1);
   EXPECT_EQ(refusal(table, "count", {"0"}), "expected 1 or more, found 0");

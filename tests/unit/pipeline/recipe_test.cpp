@@ -17,7 +17,8 @@ class RecipeTest : public ::testing::Test {
  protected:
   void SetUp() override {
     create_folders(dir_ / "rm");
-    for (const char* name : {"a.jsonl", "b.jsonl", "c.jsonl", "ratings.json", "bench.json"}) write_file(dir_ / name, "{}");
+    for (const char* name : {"a.jsonl", "b.jsonl", "c.jsonl", "ratings.json", "bench.json"})
+      write_file(dir_ / name, "{}");
   }
 
   Recipe read(const std::string& text) {
@@ -55,20 +56,27 @@ std::vector<std::string> stages_of(const std::vector<Step>& plan) {
 }
 
 TEST_F(RecipeTest, TakesAModelOfTheOriginalsRegistry) {
-  write_file(dir_ / "rm_config.json", R"([{"model_name": "My RM", "model_path": "rm"}, {"model_name": "b", "model_path": "o/b"}])");
+  write_file(
+      dir_ / "rm_config.json",
+      R"([{"model_name": "My RM", "model_path": "rm"}, {"model_name": "b", "model_path": "o/b"}])");
   std::string text = kBase;
   const std::string own = "{name: rm, model: rm, dtype: float32, max_tokens: 512}";
-  const auto with = [&](const std::string& model) { return std::string(text).replace(text.find(own), own.size(), model); };
+  const auto with = [&](const std::string& model) {
+    return std::string(text).replace(text.find(own), own.size(), model);
+  };
   const Recipe recipe = read(with("\"rm_config.json:My RM\""));
   EXPECT_EQ(recipe.reward_model.score.model_dir, dir_ / "rm");
   EXPECT_EQ(recipe.reward_model.name, "My_RM");
   EXPECT_EQ(read(with("{model: \"rm_config.json:b\"}")).reward_model.score.model_dir, "hub:o/b");
-  EXPECT_NE(refusal(with("\"rm_config.json:c\"")).find("recipe.yaml:8: reward_model: "), std::string::npos);
+  EXPECT_NE(refusal(with("\"rm_config.json:c\"")).find("recipe.yaml:8: reward_model: "),
+            std::string::npos);
 }
 
 TEST_F(RecipeTest, SpreadsSeedsAndResolvesPaths) {
-  const Recipe recipe = read(kBase + "calibration: {reference: a}\ntraining: {learning-rate: 1e-5, seed: 3}\n"
-                                     "evaluation: [{benchmark: rm-bench, data: bench.json}, {benchmark: arena}]\n");
+  const Recipe recipe =
+      read(kBase +
+           "calibration: {reference: a}\ntraining: {learning-rate: 1e-5, seed: 3}\n"
+           "evaluation: [{benchmark: rm-bench, data: bench.json}, {benchmark: arena}]\n");
   EXPECT_EQ(recipe.run_dir, dir_ / "out");
   EXPECT_EQ(recipe.policies.at(1).responses, dir_ / "b.jsonl");
   EXPECT_EQ(recipe.reward_model.score.encoder.max_tokens, 512);
@@ -80,13 +88,16 @@ TEST_F(RecipeTest, SpreadsSeedsAndResolvesPaths) {
   EXPECT_DOUBLE_EQ(recipe.calibrations.at(0).training.learning_rate, 1e-5);
   EXPECT_EQ(recipe.calibrations.at(0).training.seed, 3u);
   EXPECT_THAT(recipe.evaluations.at(0).options.data, ElementsAre(dir_ / "bench.json"));
-  EXPECT_EQ(recipe.evaluations.at(0).options.encoder.max_tokens, 512) << "scores as the reward model's section says";
+  EXPECT_EQ(recipe.evaluations.at(0).options.encoder.max_tokens, 512)
+      << "scores as the reward model's section says";
   EXPECT_EQ(recipe.evaluations.at(1).name, "arena");
 }
 
 TEST_F(RecipeTest, SetsShareWhatStandsBesideThem) {
-  const Recipe recipe = read(kBase + "calibration:\n  mode: all-pairs\n  reference: b\n  sets:\n    one: {policies: [a]}\n"
-                                     "    two: {policies: [a, c], reference: c, mode: same-prompt}\n");
+  const Recipe recipe =
+      read(kBase +
+           "calibration:\n  mode: all-pairs\n  reference: b\n  sets:\n    one: {policies: [a]}\n"
+           "    two: {policies: [a, c], reference: c, mode: same-prompt}\n");
   ASSERT_EQ(recipe.calibrations.size(), 2u);
   EXPECT_THAT(recipe.calibrations[0].options.policies, ElementsAre("a", "b"));
   EXPECT_EQ(recipe.calibrations[0].options.solve.mode.kind, calibrate::ModeKind::kAllPairs);
@@ -95,30 +106,43 @@ TEST_F(RecipeTest, SetsShareWhatStandsBesideThem) {
 }
 
 TEST_F(RecipeTest, SetsMayHavePairsAndTrainingOfTheirOwn) {
-  const std::string sets = "calibration:\n  reference: b\n  sets:\n    plain: {policies: [a]}\n"
-                           "    every: {policies: [a], preferences: {pairs: all}, training: {soft-labels: true, epochs: 2}}\n";
-  const Recipe recipe = read(kBase + sets + "preferences: {pairs: vs-reference, min-margin: 0.5}\ntraining: {epochs: 3, max-tokens: 99}\n");
+  const std::string sets =
+      "calibration:\n  reference: b\n  sets:\n    plain: {policies: [a]}\n"
+      "    every: {policies: [a], preferences: {pairs: all}, training: {soft-labels: true, epochs: "
+      "2}}\n";
+  const Recipe recipe = read(kBase + sets +
+                             "preferences: {pairs: vs-reference, min-margin: 0.5}\ntraining: "
+                             "{epochs: 3, max-tokens: 99}\n");
   const RecipeCalibration& plain = recipe.calibrations.at(0);
   const RecipeCalibration& every = recipe.calibrations.at(1);
   EXPECT_EQ(plain.preferences.pairing.pairs, prefer::Pairs::kVsReference);
   EXPECT_EQ(every.preferences.pairing.pairs, prefer::Pairs::kAll);
-  EXPECT_DOUBLE_EQ(every.preferences.pairing.min_margin, 0.5) << "what the set does not change stays";
+  EXPECT_DOUBLE_EQ(every.preferences.pairing.min_margin, 0.5)
+      << "what the set does not change stays";
   EXPECT_DOUBLE_EQ(plain.training.epochs, 3.0);
   EXPECT_DOUBLE_EQ(every.training.epochs, 2.0);
   EXPECT_FALSE(plain.training.soft_labels);
   EXPECT_TRUE(every.training.soft_labels);
   EXPECT_EQ(every.training.max_tokens, 99);
-  EXPECT_NE(refusal(kBase + sets).find("recipe.yaml:13: calibration.sets.every.training: "), std::string::npos) << refusal(kBase + sets);
-  EXPECT_NE(refusal(kBase + "calibration: {reference: b, sets: {s: {policies: [a], training: {epoch: 2}}}}\ntraining: {}\n")
-                .find("'epochs'"), std::string::npos) << "the nearest key is named";
+  EXPECT_NE(refusal(kBase + sets).find("recipe.yaml:13: calibration.sets.every.training: "),
+            std::string::npos)
+      << refusal(kBase + sets);
+  EXPECT_NE(refusal(kBase + "calibration: {reference: b, sets: {s: {policies: [a], training: "
+                            "{epoch: 2}}}}\ntraining: {}\n")
+                .find("'epochs'"),
+            std::string::npos)
+      << "the nearest key is named";
 }
 
 TEST_F(RecipeTest, PlansTheStagesInOrder) {
-  const Recipe recipe = read(kBase + "holdout: 0.2\ncalibration: {sets: {s: {policies: [a, b], reference: b}}}\ntraining: {}\n"
-                                     "evaluation: [{benchmark: arena}]\n");
+  const Recipe recipe = read(
+      kBase +
+      "holdout: 0.2\ncalibration: {sets: {s: {policies: [a, b], reference: b}}}\ntraining: {}\n"
+      "evaluation: [{benchmark: arena}]\n");
   EXPECT_THAT(stages_of(make_plan(recipe)),
-              ElementsAre("responses a", "responses b", "responses c", "score rm", "score rm split", "measure rm", "calibrate rm/s",
-                          "prefer rm/s", "train rm/s", "rescore rm-s", "remeasure rm-s", "evaluate rm/arena",
+              ElementsAre("responses a", "responses b", "responses c", "score rm", "score rm split",
+                          "measure rm", "calibrate rm/s", "prefer rm/s", "train rm/s",
+                          "rescore rm-s", "remeasure rm-s", "evaluate rm/arena",
                           "evaluate rm-s/arena", "compare rm-s/arena", "explain rm/s", "report"));
 }
 
@@ -132,45 +156,67 @@ TEST_F(RecipeTest, HeldOutPromptsMeasureAndTheOthersCalibrate) {
       EXPECT_EQ(step.inputs.front(), dir_ / "out/splits/fit/rm/a.parquet");
     }
     if (step.stage == "calibrate") {
-      EXPECT_THAT(step.inputs, ::testing::Contains(dir_ / "out/splits/held-out/rm/a.parquet")) << "to check the offsets on";
+      EXPECT_THAT(step.inputs, ::testing::Contains(dir_ / "out/splits/held-out/rm/a.parquet"))
+          << "to check the offsets on";
     }
   }
 }
 
 TEST_F(RecipeTest, UnknownKeysNameTheLineAndTheNearestKnownKey) {
-  EXPECT_THAT(refusal(kBase + "calibraton: {}\n"), ::testing::AllOf(HasSubstr("recipe.yaml:9: "), HasSubstr("'calibration'")));
-  EXPECT_THAT(refusal(kBase + "calibration:\n  refrence: a\n"), ::testing::AllOf(HasSubstr(":10: "), HasSubstr("'reference'")));
+  EXPECT_THAT(refusal(kBase + "calibraton: {}\n"),
+              ::testing::AllOf(HasSubstr("recipe.yaml:9: "), HasSubstr("'calibration'")));
+  EXPECT_THAT(refusal(kBase + "calibration:\n  refrence: a\n"),
+              ::testing::AllOf(HasSubstr(":10: "), HasSubstr("'reference'")));
   EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: arena, sed: 1}]\n"), HasSubstr("'seed'"));
 }
 
 TEST_F(RecipeTest, WrongValuesNameTheLine) {
-  EXPECT_THAT(refusal(kBase + "calibration: {reference: a, bootstrap: many}\n"),
-              ::testing::AllOf(HasSubstr("recipe.yaml:9: calibration.bootstrap"), HasSubstr("'many'")));
-  EXPECT_THAT(refusal(kBase + "calibration: {reference: nobody}\n"), HasSubstr("'nobody' is not among the policies"));
-  EXPECT_THAT(refusal(kBase + "calibration: {mode: same-prompt}\n"), HasSubstr("'reference' is missing"));
+  EXPECT_THAT(
+      refusal(kBase + "calibration: {reference: a, bootstrap: many}\n"),
+      ::testing::AllOf(HasSubstr("recipe.yaml:9: calibration.bootstrap"), HasSubstr("'many'")));
+  EXPECT_THAT(refusal(kBase + "calibration: {reference: nobody}\n"),
+              HasSubstr("'nobody' is not among the policies"));
+  EXPECT_THAT(refusal(kBase + "calibration: {mode: same-prompt}\n"),
+              HasSubstr("'reference' is missing"));
   EXPECT_THAT(refusal(kBase + "holdout: 1.5\n"), HasSubstr("holdout"));
-  EXPECT_THAT(refusal(kBase + "holdout: 0.2\ncalibration: {reference: a, holdout: 0.1}\n"), HasSubstr("exclude each other"));
+  EXPECT_THAT(refusal(kBase + "holdout: 0.2\ncalibration: {reference: a, holdout: 0.1}\n"),
+              HasSubstr("exclude each other"));
   EXPECT_THAT(refusal(kBase + "training: {}\n"), HasSubstr("'calibration' is missing"));
-  EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: mt-bench, data: bench.json}]\n"), HasSubstr("mt-bench"));
-  EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: rm-bench}]\n"), HasSubstr("'data' is missing"));
-  EXPECT_THAT(refusal(kBase + "calibration: {reference: b}\npreferences: [1]\n"), HasSubstr("expected a map"));
+  EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: mt-bench, data: bench.json}]\n"),
+              HasSubstr("mt-bench"));
+  EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: rm-bench}]\n"),
+              HasSubstr("'data' is missing"));
+  EXPECT_THAT(refusal(kBase + "calibration: {reference: b}\npreferences: [1]\n"),
+              HasSubstr("expected a map"));
 }
 
 TEST_F(RecipeTest, MissingPartsAreNamed) {
   EXPECT_THAT(refusal("run_dir: out\n"), HasSubstr("'policies' is missing"));
   EXPECT_THAT(refusal("seed: 1\n"), HasSubstr("'run_dir' is missing"));
-  EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, responses: gone.jsonl}]\n", ErrorKind::kIo), HasSubstr("gone.jsonl"));
-  EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, model: m}]\n"), HasSubstr("key 'prompts' is missing"));
-  EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a}]\n"), HasSubstr("expected one of 'responses'"));
-  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\npolicies: [{name: a, responses: a.jsonl, server: 'http://x'}]\n"),
+  EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, responses: gone.jsonl}]\n", ErrorKind::kIo),
+              HasSubstr("gone.jsonl"));
+  EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, model: m}]\n"),
+              HasSubstr("key 'prompts' is missing"));
+  EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a}]\n"),
+              HasSubstr("expected one of 'responses'"));
+  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\npolicies: [{name: a, responses: a.jsonl, "
+                      "server: 'http://x'}]\n"),
               HasSubstr("give one of 'responses', 'model' and 'server'"));
-  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\npolicies: [{name: a, server: 'http://x'}]\n"), HasSubstr("server-model"));
-  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\npolicies: [{name: a, server: 'http://x', temprature: 1}]\n"), HasSubstr("'temperature'"));
-  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\npolicies: [{name: a, model: gone}]\n", ErrorKind::kIo), HasSubstr("gone"));
-  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\ngeneration: {server: 'http://x'}\npolicies: [{name: a, server: 'http://x', server_model: m}]\n"),
+  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\npolicies: [{name: a, server: 'http://x'}]\n"),
+              HasSubstr("server-model"));
+  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\npolicies: [{name: a, server: 'http://x', "
+                      "temprature: 1}]\n"),
+              HasSubstr("'temperature'"));
+  EXPECT_THAT(
+      refusal("run_dir: o\nprompts: a.jsonl\npolicies: [{name: a, model: gone}]\n", ErrorKind::kIo),
+      HasSubstr("gone"));
+  EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\ngeneration: {server: 'http://x'}\npolicies: "
+                      "[{name: a, server: 'http://x', server_model: m}]\n"),
               HasSubstr("belongs to one of the policies"));
-  EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, responses: a.jsonl}, {name: a, responses: b.jsonl}]\n"),
-              HasSubstr("listed twice"));
+  EXPECT_THAT(
+      refusal(
+          "run_dir: o\npolicies: [{name: a, responses: a.jsonl}, {name: a, responses: b.jsonl}]\n"),
+      HasSubstr("listed twice"));
 }
 
 TEST_F(RecipeTest, AliasesMayBeAMap) {

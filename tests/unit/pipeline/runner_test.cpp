@@ -20,8 +20,13 @@ class RunnerTest : public ::testing::Test {
     plan_.push_back(copy_step("measure", "second", dir_ / "run/middle", dir_ / "run/end"));
   }
 
-  Step copy_step(const std::string& stage, const std::string& name, const fs::path& from, const fs::path& to) {
-    return {.stage = stage, .name = name, .inputs = {from}, .outputs = {to}, .settings = {{.name = "k", .values = {"v"}}},
+  Step copy_step(const std::string& stage, const std::string& name, const fs::path& from,
+                 const fs::path& to) {
+    return {.stage = stage,
+            .name = name,
+            .inputs = {from},
+            .outputs = {to},
+            .settings = {{.name = "k", .values = {"v"}}},
             .run = [this, name, from, to](const StepContext&) {
               ran_.push_back(name);
               if (fail_ == name) throw Error(ErrorKind::kInput, "broken");
@@ -108,7 +113,8 @@ TEST_F(RunnerTest, FreshRunsEverything) {
 
 TEST_F(RunnerTest, ADryRunDoesNothing) {
   std::vector<StepState> states;
-  run_plan(plan_, dir_ / "run", {.dry_run = true}, [&](std::size_t, const StepReport& report) { states.push_back(report.state); }, {});
+  run_plan(plan_, dir_ / "run", {.dry_run = true},
+           [&](std::size_t, const StepReport& report) { states.push_back(report.state); }, {});
   EXPECT_THAT(states, ElementsAre(StepState::kRun, StepState::kRun));
   EXPECT_FALSE(fs::exists(dir_ / "run"));
 }

@@ -48,24 +48,31 @@ TEST(HoldOut, TakesAboutTheShareAndDependsOnTheSeedAlone) {
 TEST(SplitScores, DividesEveryRowByItsPrompt) {
   const testing::TempFolder dir;
   std::vector<ScoredResponse> rows;
-  for (const Response& row : responses("a", 100)) rows.push_back({.response = row, .score = 1.0f, .num_tokens = 3, .truncated = false, .error = {}});
+  for (const Response& row : responses("a", 100))
+    rows.push_back(
+        {.response = row, .score = 1.0f, .num_tokens = 3, .truncated = false, .error = {}});
   storage::write_scores(dir / "a.parquet", rows);
-  const std::vector<SplitFile> files = {{dir / "a.parquet", dir / "fit/a.parquet", dir / "held/a.parquet"}};
+  const std::vector<SplitFile> files = {
+      {dir / "a.parquet", dir / "fit/a.parquet", dir / "held/a.parquet"}};
   split_scores(files, 5, 0.25, dir / "facts.json");
   const auto fit = storage::read_scored_responses(dir / "fit/a.parquet", {});
   const auto held = storage::read_scored_responses(dir / "held/a.parquet", {});
   EXPECT_EQ(fit.size() + held.size(), 100u);
   EXPECT_GT(held.size(), 10u);
   for (const auto& row : held) EXPECT_TRUE(is_held_out(row.response.prompt, 5, 0.25));
-  EXPECT_THAT(read_file(dir / "facts.json"), HasSubstr("\"num_prompts_held_out\": " + std::to_string(held.size())));
+  EXPECT_THAT(read_file(dir / "facts.json"),
+              HasSubstr("\"num_prompts_held_out\": " + std::to_string(held.size())));
 }
 
 TEST(SplitScores, AnEmptySideIsAnError) {
   const testing::TempFolder dir;
   std::vector<ScoredResponse> rows;
-  for (const Response& row : responses("a", 3)) rows.push_back({.response = row, .score = 1.0f, .num_tokens = 3, .truncated = false, .error = {}});
+  for (const Response& row : responses("a", 3))
+    rows.push_back(
+        {.response = row, .score = 1.0f, .num_tokens = 3, .truncated = false, .error = {}});
   storage::write_scores(dir / "a.parquet", rows);
-  const std::vector<SplitFile> files = {{dir / "a.parquet", dir / "fit.parquet", dir / "held.parquet"}};
+  const std::vector<SplitFile> files = {
+      {dir / "a.parquet", dir / "fit.parquet", dir / "held.parquet"}};
   EXPECT_THROW(split_scores(files, 5, 1e-9, dir / "facts.json"), Error);
 }
 
@@ -75,7 +82,8 @@ TEST(ImportResponses, GivesThePolicyItsNameAndKeepsTheChosenPrompts) {
   std::vector<Prompt> prompts;
   for (int i = 0; i < 4; ++i) prompts.push_back({prompt_id_of(question(i)), question(i)});
   storage::write_prompts(dir / "prompts.parquet", prompts);
-  import_responses(dir / "raw.jsonl", std::nullopt, "nice name", dir / "prompts.parquet", dir / "out.parquet");
+  import_responses(dir / "raw.jsonl", std::nullopt, "nice name", dir / "prompts.parquet",
+                   dir / "out.parquet");
   const auto rows = storage::read_responses(dir / "out.parquet", {});
   ASSERT_EQ(rows.size(), 4u);
   for (const Response& row : rows) EXPECT_EQ(row.policy, "nice name");

@@ -54,7 +54,8 @@ TEST(PairScores, AgainstTheReferenceAndAll) {
             (Names{"a>b", "c>b"}));
   EXPECT_EQ(names(pair_scores(scores, kOffsets, {.pairs = Pairs::kAll}), scores),
             (Names{"a>b", "c>a", "c>b"}));
-  EXPECT_EQ(names(pair_scores(scores, kOffsets, {}), scores), (Names{"a>b", "c>a", "c>b"})) << "the default";
+  EXPECT_EQ(names(pair_scores(scores, kOffsets, {}), scores), (Names{"a>b", "c>a", "c>b"}))
+      << "the default";
 }
 
 TEST(PairScores, TiesAreDroppedCountedOrKept) {
@@ -67,7 +68,9 @@ TEST(PairScores, TiesAreDroppedCountedOrKept) {
                                        : pairs == Pairs::kVsReference ? 2
                                                                       : 1);
   }
-  EXPECT_EQ(names(pair_scores(scores, kOffsets, {.pairs = Pairs::kBestWorst, .ties = Ties::kKeep}), scores), Names{"a>c"});
+  EXPECT_EQ(names(pair_scores(scores, kOffsets, {.pairs = Pairs::kBestWorst, .ties = Ties::kKeep}),
+                  scores),
+            Names{"a>c"});
   EXPECT_EQ(
       names(pair_scores(scores, kOffsets, {.pairs = Pairs::kVsReference, .ties = Ties::kKeep}),
             scores),

@@ -1,12 +1,11 @@
 #include "charm/rate/style.h"
 
-#include "charm/records/style.h"
-
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
 #include "charm/base/files.h"
+#include "charm/records/style.h"
 
 namespace charm::rate {
 namespace {

@@ -82,11 +82,13 @@ TEST_F(WriteReport, ComparesOnTheSameRows) {
   const std::string html = report();
   EXPECT_THAT(html, HasSubstr("rm-duo against rm, on the same rows"));
   EXPECT_THAT(html, HasSubstr("What training on did"));
-  EXPECT_THAT(html, HasSubstr("mean |MD|, change</th><td class=\"number\"></td><td class=\"number\">-0.101 [-0.150, -0.050]"));
+  EXPECT_THAT(html, HasSubstr("mean |MD|, change</th><td class=\"number\"></td><td "
+                              "class=\"number\">-0.101 [-0.150, -0.050]"));
   EXPECT_THAT(html, HasSubstr("mean |MD|, policies left out</th>"));
   EXPECT_THAT(html, HasSubstr("solid, mean |MD|"));
-  EXPECT_THAT(html, HasSubstr("<td class=\"number\">-0.025 [-0.040, -0.010]</td><td class=\"number\">3</td>"
-                              "<td class=\"number\">11</td><td class=\"number\">&lt; 0.001</td>"));
+  EXPECT_THAT(
+      html, HasSubstr("<td class=\"number\">-0.025 [-0.040, -0.010]</td><td class=\"number\">3</td>"
+                      "<td class=\"number\">11</td><td class=\"number\">&lt; 0.001</td>"));
   EXPECT_THAT(html, HasSubstr("mean score, Spearman"));
   EXPECT_THAT(html, HasSubstr("on the same rows the difference is -0.025 [-0.040, -0.010].</li>"));
   EXPECT_THAT(html, HasSubstr("Scores as probabilities, and length"));
@@ -98,7 +100,9 @@ TEST_F(WriteReport, SetsWithTheSameOffsetsShowThemOnce) {
   const auto plots = [&] {
     const std::string html = report();
     std::size_t count = 0;
-    for (std::size_t at = html.find("Offset of each policy"); at != std::string::npos; at = html.find("Offset of each policy", at + 1)) ++count;
+    for (std::size_t at = html.find("Offset of each policy"); at != std::string::npos;
+         at = html.find("Offset of each policy", at + 1))
+      ++count;
     return std::pair(count, html);
   };
   EXPECT_EQ(plots().first, 1u);

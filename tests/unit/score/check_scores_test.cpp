@@ -9,8 +9,8 @@
 namespace charm::score {
 namespace {
 
-using ::testing::HasSubstr;
 using charm::testing::TempFolder;
+using ::testing::HasSubstr;
 
 std::vector<ScoredResponse> some_scores(const std::string& policy = "p") {
   std::vector<ScoredResponse> rows;
@@ -72,15 +72,18 @@ TEST(CheckScores, JoinsByKeyByIdOrByPosition) {
   std::string keyed, named, bare;
   for (int i = 4; i >= 0; --i) {
     const std::string score = std::to_string(i - 2);
-    keyed += R"({"prompt_id": "id)" + std::to_string(i) + R"(", "policy": "p", "score": )" + score + "}\n";
+    keyed += R"({"prompt_id": "id)" + std::to_string(i) + R"(", "policy": "p", "score": )" + score +
+             "}\n";
     named += R"({"prompt_id": "id)" + std::to_string(i) + R"(", "score": )" + score + "}\n";
     bare = R"({"score": )" + score + "}\n" + bare;
   }
   write_file(folder / "keyed.jsonl", keyed);
   write_file(folder / "theirs.jsonl", named);
   write_file(folder / "bare.jsonl", bare);
-  for (const auto& [file, joined_by] : std::vector<std::pair<std::string, std::string>>{
-           {"keyed.jsonl", "policy and prompt_id"}, {"theirs.jsonl", "prompt_id"}, {"bare.jsonl", "row"}}) {
+  for (const auto& [file, joined_by] :
+       std::vector<std::pair<std::string, std::string>>{{"keyed.jsonl", "policy and prompt_id"},
+                                                        {"theirs.jsonl", "prompt_id"},
+                                                        {"bare.jsonl", "row"}}) {
     const ScoreCheck check = check_scores(ours, {folder / file}, 1e-4);
     EXPECT_TRUE(check.passed()) << file;
     EXPECT_EQ(check.num_compared, 5) << file;
@@ -93,7 +96,8 @@ TEST(CheckScores, WhatCannotMeetIsAnError) {
   write_file(folder / "short.jsonl", "{\"score\": 1}\n");
   write_file(folder / "other.jsonl", "{\"prompt_id\": \"elsewhere\", \"score\": 1}\n");
   for (const auto& [file, part] : std::vector<std::pair<std::string, std::string>>{
-           {"short.jsonl", "has 1 rows and 5 were scored"}, {"other.jsonl", "its policies: other; here: p"}}) {
+           {"short.jsonl", "has 1 rows and 5 were scored"},
+           {"other.jsonl", "its policies: other; here: p"}}) {
     try {
       check_scores(some_scores(), {folder / file}, 1e-4);
       FAIL() << file;

@@ -16,7 +16,8 @@ struct LengthRule {
   std::size_t num_scored = 0;
   std::size_t stop_after = SIZE_MAX;  ///< then fails like a killed process
 
-  std::vector<ScoredResponse> operator()(std::span<const Response> rows, const ScoredFn& on_scored) {
+  std::vector<ScoredResponse> operator()(std::span<const Response> rows,
+                                         const ScoredFn& on_scored) {
     std::vector<ScoredResponse> results(rows.size());
     for (std::size_t k = rows.size(); k > 0; --k) {
       const std::size_t i = k - 1;
@@ -36,7 +37,8 @@ struct LengthRule {
 class ResumedScoring : public testing::Test {
  protected:
   void SetUp() override {
-    output_ = fs::path(testing::TempDir()) / ("charm_resumed_scoring_" + std::to_string(::getpid()));
+    output_ =
+        fs::path(testing::TempDir()) / ("charm_resumed_scoring_" + std::to_string(::getpid()));
     fs::remove(storage::journal_path(output_));
     for (std::size_t i = 0; i < 5; ++i) {
       rows_.emplace_back();

@@ -22,7 +22,8 @@ class FakeRewardModel final : public model::RewardModel {
       double sum = 0.0;
       const auto add = [&](std::int64_t begin, std::int64_t length) {
         for (std::int64_t i = begin; i < begin + length; ++i) {
-          sum += batch.ids[static_cast<std::size_t>(i)] * (1.0 + batch.positions[static_cast<std::size_t>(i)]);
+          sum += batch.ids[static_cast<std::size_t>(i)] *
+                 (1.0 + batch.positions[static_cast<std::size_t>(i)]);
         }
       };
       add(s.prompt_begin, s.prompt_length);
@@ -41,7 +42,9 @@ class FakeRewardModel final : public model::RewardModel {
   std::int64_t largest_batch = 0;
 };
 
-std::filesystem::path model_dir() { return std::filesystem::path(CHARM_SOURCE_DIR) / "tests/data/golden/models/chat"; }
+std::filesystem::path model_dir() {
+  return std::filesystem::path(CHARM_SOURCE_DIR) / "tests/data/golden/models/chat";
+}
 
 std::vector<Response> some_rows() {
   std::vector<Response> rows;
@@ -121,9 +124,11 @@ TEST(ScoreResponses, ADeviceGetsItsNextBatchBeforeTheLastOneIsDone) {
   LateRewardModel late;
   const auto expected = score_responses(fake, encoder, rows, {});
   std::size_t reported = 0;
-  const auto scored = score_responses(late, encoder, rows, {}, [&](std::span<const std::size_t> finished, std::span<const ScoredResponse>) {
-    reported += finished.size();
-  });
+  const auto scored =
+      score_responses(late, encoder, rows, {},
+                      [&](std::span<const std::size_t> finished, std::span<const ScoredResponse>) {
+                        reported += finished.size();
+                      });
   EXPECT_EQ(late.most_under_way, 2);
   EXPECT_EQ(late.under_way, 0);
   EXPECT_EQ(reported, rows.size());

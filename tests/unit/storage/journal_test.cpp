@@ -90,9 +90,13 @@ TEST(JournalPath, OfAFolderWithATrailingSlash) {
 TEST(Journal, RemembersItsOwner) {
   const TempFolder folder;
   EXPECT_EQ(journal_owner(folder / "out"), "");
-  { Journal journal(folder / "out", "f", /*fresh=*/false, "model a"); }
+  {
+    Journal journal(folder / "out", "f", /*fresh=*/false, "model a");
+  }
   EXPECT_EQ(journal_owner(folder / "out"), "model a");
-  { Journal journal(folder / "other", "f"); }
+  {
+    Journal journal(folder / "other", "f");
+  }
   EXPECT_EQ(journal_owner(folder / "other"), "");
   write_file(journal_path(folder / "broken"), "no JSON\n");
   EXPECT_EQ(journal_owner(folder / "broken"), "");

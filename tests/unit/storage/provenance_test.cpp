@@ -23,7 +23,8 @@ std::vector<ScoredResponse> one_row() {
 
 TEST(Provenance, TravelsInTheParquetFile) {
   const TempFolder folder;
-  const Provenance facts = {{"program", "charm"}, {"model_sha256", "ab12"}, {"note", "\"quotes\" and \xc3\xa9"}};
+  const Provenance facts = {
+      {"program", "charm"}, {"model_sha256", "ab12"}, {"note", "\"quotes\" and \xc3\xa9"}};
   write_scores(folder / "s.parquet", one_row(), facts);
   EXPECT_EQ(read_provenance(folder / "s.parquet"), facts);
   EXPECT_EQ(read_scored_responses(folder / "s.parquet", {}).front().score, 1.5f);

@@ -14,8 +14,7 @@ using ::testing::HasSubstr;
 
 class RatingsTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-  }
+  void SetUp() override {}
 
   fs::path file(const std::string& name, std::string_view content) {
     write_file(folder_ / name, content);
@@ -215,7 +214,8 @@ TEST(MatchRatings, OneRatingIsNotTakenTwiceByCase) {
     FAIL() << "expected an error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInput);
-    EXPECT_THAT(error.message(), HasSubstr("'gpt-4o' and 'GPT-4o' would both take the rating of 'gpt-4o'"));
+    EXPECT_THAT(error.message(),
+                HasSubstr("'gpt-4o' and 'GPT-4o' would both take the rating of 'gpt-4o'"));
   }
   // Said on purpose it is fine.
   const auto matched = match_ratings(policies, ratings, {{"GPT-4o", "gpt-4o"}}, "r.json");

@@ -39,7 +39,8 @@ TEST(WriteScores, AFlippedBitIsAnErrorAndNotAnotherScore) {
   const TempFolder folder;
   std::vector<ScoredResponse> rows(2000);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    rows[i].response = {std::to_string(i), {{"user", "Hi"}}, "", "p", 0, std::nullopt, std::nullopt};
+    rows[i].response = {std::to_string(i), {{"user", "Hi"}}, "", "p", 0,
+                        std::nullopt,      std::nullopt};
     rows[i].score = 0.001f * static_cast<float>(i);
   }
   write_scores(folder / "rows.parquet", rows);

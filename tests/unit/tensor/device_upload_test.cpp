@@ -37,10 +37,13 @@ TEST(DeviceErrors, MemoryThatRanOutIsResourceAndNamesTheAdvice) {
     }
     return std::string("no error");
   };
-  const std::string memory =
-      message([] { C10_THROW_ERROR(OutOfMemoryError, "CUDA out of memory. Tried to allocate 2 GiB"); }, ErrorKind::kResource);
-  EXPECT_EQ(memory, "the device's memory ran out: CUDA out of memory. Tried to allocate 2 GiB; try less");
-  const std::string other = message([] { TORCH_CHECK(false, "shapes differ"); }, ErrorKind::kInternal);
+  const std::string memory = message(
+      [] { C10_THROW_ERROR(OutOfMemoryError, "CUDA out of memory. Tried to allocate 2 GiB"); },
+      ErrorKind::kResource);
+  EXPECT_EQ(memory,
+            "the device's memory ran out: CUDA out of memory. Tried to allocate 2 GiB; try less");
+  const std::string other =
+      message([] { TORCH_CHECK(false, "shapes differ"); }, ErrorKind::kInternal);
   EXPECT_EQ(other.find("torch: shapes differ"), 0U) << other;
   EXPECT_EQ(other.find('\n'), std::string::npos) << other;
   EXPECT_EQ(message([] { throw Error(ErrorKind::kInput, "mine"); }, ErrorKind::kInput), "mine");

@@ -139,9 +139,12 @@ TEST_F(Safetensors, BadHeaders) {
               "1234"),
       HasSubstr("more elements"));
   // No bytes, but strides that no tensor can have.
-  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[0,9223372036854775807,4],"data_offsets":[0,0]}})", ""),
-              HasSubstr("more elements"));
-  EXPECT_THAT(failure("{\"a\":" + std::string(1000, '[') + std::string(1000, ']') + "}", ""), HasSubstr("nest deeper"));
+  EXPECT_THAT(
+      failure(R"({"a":{"dtype":"F32","shape":[0,9223372036854775807,4],"data_offsets":[0,0]}})",
+              ""),
+      HasSubstr("more elements"));
+  EXPECT_THAT(failure("{\"a\":" + std::string(1000, '[') + std::string(1000, ']') + "}", ""),
+              HasSubstr("nest deeper"));
   EXPECT_THAT(failure(R"({"__metadata__":{"a":1}})", ""), HasSubstr("not a string"));
 }
 

@@ -80,8 +80,9 @@ TEST(ChatTemplate, DeepNestingIsAnErrorNotACrash) {
 
 TEST(ChatTemplate, LoopsWithoutEndAreAnError) {
   expect_error(ErrorKind::kInput, HasSubstr("t.jinja"), [] {
-    render("{% for i in range(9999) %}{% for j in range(9999) %}{% for k in range(9999) %}{% endfor %}"
-           "{% endfor %}{% endfor %}");
+    render(
+        "{% for i in range(9999) %}{% for j in range(9999) %}{% for k in range(9999) %}{% endfor %}"
+        "{% endfor %}{% endfor %}");
   });
 }
 
@@ -100,7 +101,7 @@ TEST(ChatTemplateLoad, OrderOfSources) {
   folder.file("tokenizer_config.json", R"({"chat_template": null, "bos_token": "<s>"})");
   expect_error(ErrorKind::kInput, HasSubstr("--template"), [&] { load(folder); });
   folder.file("tokenizer_config.json",
-               R"({"chat_template": "config", "bos_token": {"content": "<b>"}})");
+              R"({"chat_template": "config", "bos_token": {"content": "<b>"}})");
   EXPECT_EQ(load(folder).source(), "config");
   EXPECT_EQ(load(folder).special_tokens().at("bos_token"), "<b>");
   folder.file("chat_template.jinja", "{{ bos_token }} jinja");
@@ -132,13 +133,13 @@ TEST(SpecialTokens, WhereTheyComeFrom) {
   const testing::TempFolder folder;
   EXPECT_TRUE(read_special_tokens(folder.path()).empty());
   folder.file("special_tokens_map.json",
-               R"({"bos_token": {"content": "<map>"}, "eos_token": "</map>",
+              R"({"bos_token": {"content": "<map>"}, "eos_token": "</map>",
                                               "additional_special_tokens": ["<x>"]})");
   EXPECT_EQ(read_special_tokens(folder.path()),
             (SpecialTokens{{"bos_token", "<map>"}, {"eos_token", "</map>"}}));
   // New form: the configuration rules, null included; what it does not name comes from the map.
   folder.file("tokenizer_config.json",
-               R"({"added_tokens_decoder": {}, "add_bos_token": true, "bos_token": null,
+              R"({"added_tokens_decoder": {}, "add_bos_token": true, "bos_token": null,
                                             "pad_token": "<pad>", "extra_special_tokens": {"image_token": "<i>"}})");
   EXPECT_EQ(
       read_special_tokens(folder.path()),

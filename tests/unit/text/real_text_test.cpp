@@ -68,8 +68,9 @@ TEST_P(RealTokenizer, ReproducesItsTestVectors) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RealTokenizer,
-                         ::testing::Values(Vectors{"llama-bpe", "llama-3"}, Vectors{"qwen2", "qwen2"},
-                                         Vectors{"llama-spm", "llama-2"}),
+                         ::testing::Values(Vectors{"llama-bpe", "llama-3"},
+                                           Vectors{"qwen2", "qwen2"},
+                                           Vectors{"llama-spm", "llama-2"}),
                          [](const auto& vectors) {
                            std::string name = vectors.param.name;
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -1,5 +1,5 @@
-// tests/data/golden/text_templates.json, text_hard.json: what transformers makes of our own templates and texts
-// (tools/golden/make_text_golden.py).
+// tests/data/golden/text_templates.json, text_hard.json: what transformers makes of our own
+// templates and texts (tools/golden/make_text_golden.py).
 #include <nlohmann/json.hpp>
 
 #include "charm/text/conversation_encoder.h"
@@ -38,7 +38,8 @@ TEST(TextGolden, TextsAndTokensOfTransformers) {
           conversation, generation ? GenerationPrompt::kYes : GenerationPrompt::kNo);
     };
     if (row.contains("error")) {
-      expect_error(ErrorKind::kInput, ::testing::HasSubstr(row["error"].get<std::string>()), render);
+      expect_error(ErrorKind::kInput, ::testing::HasSubstr(row["error"].get<std::string>()),
+                   render);
       continue;
     }
     EXPECT_EQ(render(), row["text"].get<std::string>());

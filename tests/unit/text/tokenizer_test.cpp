@@ -93,16 +93,19 @@ TEST(Tokenizer, FoldersWithoutTokenizerJson) {
   expect_error(ErrorKind::kInput, HasSubstr("AutoTokenizer.from_pretrained"),
                [&] { Tokenizer::load(folder.path()); });
   folder.file("tokenizer.model", "sentencepiece");
-  expect_error(ErrorKind::kInput, HasSubstr("tools/tokenizer_json.py '" + folder.path().string() + "'"),
+  expect_error(ErrorKind::kInput,
+               HasSubstr("tools/tokenizer_json.py '" + folder.path().string() + "'"),
                [&] { Tokenizer::load(folder.path()); });
   expect_error(ErrorKind::kIo, HasSubstr("no such folder"),
                [&] { Tokenizer::load(folder.path() / "nowhere"); });
 }
 
-// The ids are those of transformers 5.17: an unknown token goes behind the vocabulary, one of the vocabulary becomes special.
+// The ids are those of transformers 5.17: an unknown token goes behind the vocabulary, one of the
+// vocabulary becomes special.
 TEST(Tokenizer, AddedTokensOfTheConfiguration) {
   const ModelFolder folder("byte_bpe");
-  folder.file("tokenizer_config.json", R"({"bos_token": "<s>", "pad_token": "[PAD]", "sep_token": "hello",
+  folder.file("tokenizer_config.json",
+              R"({"bos_token": "<s>", "pad_token": "[PAD]", "sep_token": "hello",
       "added_tokens_decoder": {"300": {"content": "<late>", "lstrip": true, "special": true},
                                "270": {"content": "<s>", "special": true}, "9": {"content": "<early>"}}})");
   const Tokenizer tokenizer = Tokenizer::load(folder.path());

@@ -196,7 +196,8 @@ TEST(AccumulateGradients, SharedResponsesEqualPairsByThemselves) {
       });
     }
     std::map<std::string, at::Tensor> all;
-    for (const Parameter& parameter : model.parameters()) all[parameter.name] = parameter.gradient.clone();
+    for (const Parameter& parameter : model.parameters())
+      all[parameter.name] = parameter.gradient.clone();
     return all;
   };
   const auto together = gradients(1 << 20, 1), apart = gradients(1, 20);

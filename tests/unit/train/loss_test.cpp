@@ -35,10 +35,10 @@ TEST(PairLoss, IsMinusLogSigmoidOfTheDifference) {
 TEST(PairLoss, SoftLabelsAreTheCrossEntropyWithTheMarginsProbability) {
   const double d = 0.75, p = 1.0 / (1.0 + std::exp(-2.0));
   const double expected = p * softplus(-d) + (1.0 - p) * softplus(d);
-  EXPECT_NEAR(pair_loss_sum(scores_of({1.0f, 0.25f}), rows_of({0}, {1}, {2.0f}),
-                            PairLoss::kSoftLabels, 0.0)
-                  .item<double>(),
-              expected, 1e-6);
+  EXPECT_NEAR(
+      pair_loss_sum(scores_of({1.0f, 0.25f}), rows_of({0}, {1}, {2.0f}), PairLoss::kSoftLabels, 0.0)
+          .item<double>(),
+      expected, 1e-6);
 }
 
 at::Tensor gradient_of(std::vector<float> values, const PairRows& pairs, PairLoss kind) {
@@ -49,17 +49,21 @@ at::Tensor gradient_of(std::vector<float> values, const PairRows& pairs, PairLos
 }
 
 TEST(PairLoss, GradientIsSigmoidMinusOne) {
-  const at::Tensor gradient = gradient_of({1.0f, 0.25f}, rows_of({0}, {1}), PairLoss::kBradleyTerry);
+  const at::Tensor gradient =
+      gradient_of({1.0f, 0.25f}, rows_of({0}, {1}), PairLoss::kBradleyTerry);
   const double expected = 1.0 / (1.0 + std::exp(-0.75)) - 1.0;
   EXPECT_NEAR(gradient[0].item<double>(), expected, 1e-6);
   EXPECT_NEAR(gradient[1].item<double>(), -expected, 1e-6);
 }
 
 TEST(PairLoss, SoftLabelsLeaveAPairAloneThatStandsAtItsMargin) {
-  const at::Tensor right = gradient_of({1.0f, 0.25f}, rows_of({0}, {1}, {0.75f}), PairLoss::kSoftLabels);
+  const at::Tensor right =
+      gradient_of({1.0f, 0.25f}, rows_of({0}, {1}, {0.75f}), PairLoss::kSoftLabels);
   EXPECT_NEAR(right[0].item<double>(), 0.0, 1e-7);
-  const at::Tensor apart = gradient_of({2.0f, 0.25f}, rows_of({0}, {1}, {0.75f}), PairLoss::kSoftLabels);
-  EXPECT_NEAR(apart[0].item<double>(), 1.0 / (1.0 + std::exp(-1.75)) - 1.0 / (1.0 + std::exp(-0.75)), 1e-6);
+  const at::Tensor apart =
+      gradient_of({2.0f, 0.25f}, rows_of({0}, {1}, {0.75f}), PairLoss::kSoftLabels);
+  EXPECT_NEAR(apart[0].item<double>(),
+              1.0 / (1.0 + std::exp(-1.75)) - 1.0 / (1.0 + std::exp(-0.75)), 1e-6);
 }
 
 TEST(PairLoss, AResponseOfTwoPairsCollectsBothGradients) {
@@ -74,8 +78,10 @@ TEST(PairLoss, AResponseOfTwoPairsCollectsBothGradients) {
 TEST(PairLoss, LargeDifferencesNeitherOverflowNorVanish) {
   const at::Tensor scores = scores_of({-500.0f, 500.0f});
   const PairRows pairs = rows_of({0}, {1}, {500.0f});
-  EXPECT_NEAR(pair_loss_sum(scores, pairs, PairLoss::kBradleyTerry, 0.0).item<double>(), 1000.0, 1e-3);
-  EXPECT_NEAR(pair_loss_sum(scores, pairs, PairLoss::kSoftLabels, 0.0).item<double>(), 1000.0, 1e-3);
+  EXPECT_NEAR(pair_loss_sum(scores, pairs, PairLoss::kBradleyTerry, 0.0).item<double>(), 1000.0,
+              1e-3);
+  EXPECT_NEAR(pair_loss_sum(scores, pairs, PairLoss::kSoftLabels, 0.0).item<double>(), 1000.0,
+              1e-3);
   PairCounts counts;
   counts.add(scores, pairs);
   EXPECT_NEAR(counts.sum_loss, 1000.0, 1e-9);

@@ -61,8 +61,9 @@ TEST(PackPairs, KeepsPairsWholeAndInOrder) {
 }
 
 TEST(PackPairs, APairAboveTheBudgetStandsAlone) {
-  const std::vector<EncodedPair> pairs = {
-      {"p", {1, 2}, {1, 3}, 0.0f}, {"p", Ids(50, 7), Ids(50, 8), 0.0f}, {"p", {1, 2}, {1, 3}, 0.0f}};
+  const std::vector<EncodedPair> pairs = {{"p", {1, 2}, {1, 3}, 0.0f},
+                                          {"p", Ids(50, 7), Ids(50, 8), 0.0f},
+                                          {"p", {1, 2}, {1, 3}, 0.0f}};
   const std::vector<std::size_t> order = {0, 1, 2};
   const std::vector<PairBatch> batches = pack_pairs(pairs, order, 10);
   ASSERT_EQ(batches.size(), 3U);
@@ -72,7 +73,8 @@ TEST(PackPairs, APairAboveTheBudgetStandsAlone) {
 
 // Three responses, all pairs of them, and another prompt before and behind.
 TEST(PackPairs, AResponseOfSeveralPairsStandsThereOnce) {
-  const Ids a = {1, 2, 5}, b = {1, 2, 6, 7}, c = {1, 2, 6, 8, 9}, other = {1, 3, 4}, last = {1, 3, 5};
+  const Ids a = {1, 2, 5}, b = {1, 2, 6, 7}, c = {1, 2, 6, 8, 9}, other = {1, 3, 4},
+            last = {1, 3, 5};
   const PairBatch batch = pack_all({{"q", other, last, 0.0f},
                                     {"p", a, b, 1.0f},
                                     {"p", c, a, 2.0f},
@@ -86,8 +88,11 @@ TEST(PackPairs, AResponseOfSeveralPairsStandsThereOnce) {
 
 TEST(PackPairs, ThePairsOfAPromptStayTogetherUpToFourBudgets) {
   const Ids a = {1, 2, 5}, b = {1, 2, 6, 7}, c = {1, 2, 6, 8, 9}, other = {3, 4}, last = {3, 5};
-  const std::vector<EncodedPair> pairs = {
-      {"q", other, last, 0.0f}, {"p", a, b, 0.0f}, {"p", c, a, 0.0f}, {"p", b, c, 0.0f}, {"r", last, other, 0.0f}};
+  const std::vector<EncodedPair> pairs = {{"q", other, last, 0.0f},
+                                          {"p", a, b, 0.0f},
+                                          {"p", c, a, 0.0f},
+                                          {"p", b, c, 0.0f},
+                                          {"r", last, other, 0.0f}};
   const std::vector<std::size_t> order = {0, 1, 2, 3, 4};
   const auto check = [&](std::int64_t budget, std::vector<std::size_t> expected) {
     std::vector<std::size_t> sizes;
@@ -97,20 +102,22 @@ TEST(PackPairs, ThePairsOfAPromptStayTogetherUpToFourBudgets) {
       const std::vector<Ids> sequences = sequences_of(batch.packed);
       for (std::size_t i = 0; i < batch.pairs.chosen.size(); ++i, ++next) {
         EXPECT_EQ(sequences[static_cast<std::size_t>(batch.pairs.chosen[i])], pairs[next].chosen);
-        EXPECT_EQ(sequences[static_cast<std::size_t>(batch.pairs.rejected[i])], pairs[next].rejected);
+        EXPECT_EQ(sequences[static_cast<std::size_t>(batch.pairs.rejected[i])],
+                  pairs[next].rejected);
       }
     }
     EXPECT_EQ(sizes, expected) << budget;
   };
-  check(14, {5});           // 3 + 8 + 3 tokens
+  check(14, {5});  // 3 + 8 + 3 tokens
   check(11, {4, 1});
-  check(6, {1, 3, 1});      // the three pairs of p have 8 tokens
-  check(2, {1, 3, 1});      // four budgets
+  check(6, {1, 3, 1});  // the three pairs of p have 8 tokens
+  check(2, {1, 3, 1});  // four budgets
   check(1, {1, 1, 1, 1, 1});
 }
 
 TEST(PackPairs, OnePromptIdOverDifferentConversationsDoesNotLoseWhatPairsShare) {
-  const PairBatch batch = pack_all({{"p", {1, 2, 3, 4}, {1, 2, 3, 5}, 0.0f}, {"p", {6, 7, 8, 4}, {6, 7, 8, 5}, 0.0f}});
+  const PairBatch batch =
+      pack_all({{"p", {1, 2, 3, 4}, {1, 2, 3, 5}, 0.0f}, {"p", {6, 7, 8, 4}, {6, 7, 8, 5}, 0.0f}});
   EXPECT_EQ(batch.packed.ids, (Ids{1, 2, 3, 4, 5, 6, 7, 8, 4, 5}));
 }
 

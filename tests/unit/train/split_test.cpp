@@ -52,7 +52,9 @@ TEST(SplitByPrompt, HoldsOutAtLeastOneAndNeverAll) {
 
 TEST(PairOrder, EveryEpochIsAPermutationOfItsOwn) {
   const auto pairs = pairs_of(10, 1);
-  const auto order_of = [&](std::uint64_t seed) { return PairOrder(shuffled_units(pairs, Shuffle::kPairs), seed); };
+  const auto order_of = [&](std::uint64_t seed) {
+    return PairOrder(shuffled_units(pairs, Shuffle::kPairs), seed);
+  };
   PairOrder order = order_of(5);
   const auto first = order.take(0, 10), second = order.take(10, 20);
   EXPECT_THAT(first, testing::UnorderedElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));

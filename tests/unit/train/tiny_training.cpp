@@ -42,8 +42,8 @@ std::vector<EncodedPair> tiny_pairs(std::size_t count, std::uint64_t seed) {
     const std::vector<std::int32_t> prompt = random_ids(3 + stream.below(5), 4);
     chosen.insert(chosen.begin(), prompt.begin(), prompt.end());
     rejected.insert(rejected.begin(), prompt.begin(), prompt.end());
-    pairs.push_back({fmt::format("prompt-{}", i / 2), chosen, rejected,
-                     0.5f * static_cast<float>(i % 3)});
+    pairs.push_back(
+        {fmt::format("prompt-{}", i / 2), chosen, rejected, 0.5f * static_cast<float>(i % 3)});
   }
   return pairs;
 }

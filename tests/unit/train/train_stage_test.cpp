@@ -101,7 +101,8 @@ TEST_F(TrainStage, FilesOfOthersAreNeverReplaced) {
   write_file(options_.output / "notes.txt", "precious");
   for (const bool fresh : {false, true}) {
     options_.fresh = fresh;
-    testing::expect_error(ErrorKind::kUsage, "charm train did not write", [&] { train(options_, {}); });
+    testing::expect_error(ErrorKind::kUsage, "charm train did not write",
+                          [&] { train(options_, {}); });
   }
   EXPECT_EQ(read_file(options_.output / "notes.txt"), "precious");
 

@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-
 #include "charm/base/error.h"
 #include "charm/train/train_checkpoint.h"
 #include "tests/unit/base/temp_folder.h"
@@ -170,7 +169,8 @@ TEST_F(TrainerTest, ANonFiniteLossIsAnError) {
 }
 
 TEST_F(TrainerTest, MarginAndCenteringTakePart) {
-  TrainableModel plain = tiny_model(), margin = tiny_model(), centred = tiny_model(), soft = tiny_model();
+  TrainableModel plain = tiny_model(), margin = tiny_model(), centred = tiny_model(),
+                 soft = tiny_model();
   options_.epochs = 0.2;
   options_.warmup_fraction = 0.0;
   const double loss = run(plain, "a", options_).final_train_loss;

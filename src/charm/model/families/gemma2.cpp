@@ -23,7 +23,8 @@ void read_gemma2(const ConfigReader& reader, DecoderConfig& config) {
   if (!reader.mentions("attn_logit_softcapping")) config.attention_softcap = kDefaultSoftcap;
   if (reader.present("attn_logit_softcapping"))
     config.attention_softcap = reader.positive("attn_logit_softcapping");
-  config.final_logit_softcap = reader.mentions("final_logit_softcapping") ? 0.0 : kDefaultFinalSoftcap;
+  config.final_logit_softcap =
+      reader.mentions("final_logit_softcapping") ? 0.0 : kDefaultFinalSoftcap;
   if (reader.present("final_logit_softcapping"))
     config.final_logit_softcap = reader.positive("final_logit_softcapping");
   const std::int64_t window = read_window(reader, kDefaultWindow);

@@ -11,7 +11,8 @@
 namespace charm::model {
 namespace {
 
-constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kQwen2, &kQwen3, &kGemma, &kGemma2, &kGemma3};
+constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kQwen2, &kQwen3,
+                                       &kGemma, &kGemma2,  &kGemma3};
 
 }  // namespace
 
