@@ -8,12 +8,13 @@ setup:
 
 build: setup
 	cmake --preset release
-	cmake --build --preset release -j $(JOBS)
+	cmake --build --preset release -j $(JOBS) --target charm
 
 demo: build
 	$(BUILD)/bin/charm demo --output demo-run
 
 test: build
+	cmake --build --preset release -j $(JOBS)
 	ctest --preset release -j $(JOBS)
 
 format: setup

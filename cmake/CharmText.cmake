@@ -22,7 +22,6 @@ else()
     COMMAND ${CMAKE_COMMAND} -E copy ${CMAKE_SOURCE_DIR}/target/release/libcharm_text.a ${charm_text_archive}
     DEPENDS ${CHARM_TEXT_CRATE}/Cargo.toml ${CHARM_TEXT_CRATE}/Cargo.lock ${charm_text_sources}
     COMMENT "Building the Rust bridge (the first time takes minutes)"
-    USES_TERMINAL
     VERBATIM)
   add_custom_target(charm_text_bridge DEPENDS ${charm_text_archive})
 endif()

@@ -20,6 +20,7 @@
 #include "charm/storage/record_writer.h"
 #include "tests/dist/ranks.h"
 #include "tests/e2e/small_world.h"
+#include "tests/support/source_dir.h"
 
 namespace charm::e2e {
 namespace {
@@ -98,7 +99,7 @@ class Invariance : public SmallWorld, public testing::WithParamInterface<const c
 
   /// Five policies' answers to the first hundred real prompts, or the small world's.
   void read_rows() {
-    const fs::path real = fs::path(CHARM_SOURCE_DIR) / "../shared/data/alpaca_eval";
+    const fs::path real = fs::path(charm::test::kSourceDir) / "../shared/data/alpaca_eval";
     if (!fs::exists(real)) {
       std::cout << "generated rows: the real ones in " << real
                 << " are absent and no part of the repository\n";

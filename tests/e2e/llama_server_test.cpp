@@ -13,6 +13,7 @@
 #include "charm/storage/row_reader.h"
 #include "tests/e2e/program.h"
 #include "tests/support/http_server.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::e2e {
@@ -56,7 +57,7 @@ class LlamaServer {
 };
 
 TEST(LlamaServer, AnswersRealPrompts) {
-  const fs::path root = CHARM_SOURCE_DIR;
+  const fs::path root = charm::test::kSourceDir;
   const fs::path python = root / ".venv-llama/bin/python",
                  gguf = root / ".deps/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
   if (!fs::exists(python) || !fs::exists(gguf)) {

@@ -9,11 +9,12 @@
 #include "charm/base/random.h"
 #include "tests/fuzz/mutate.h"
 #include "tests/fuzz/properties.h"
+#include "tests/support/source_dir.h"
 
 namespace charm::fuzz {
 namespace {
 
-const fs::path kRoot = CHARM_SOURCE_DIR;
+const fs::path kRoot = charm::test::kSourceDir;
 constexpr int kNumMutations = 800;           ///< of each property, spread over its seeds
 constexpr std::size_t kLargest = 64 * 1024;  ///< seeds above it only stand for themselves
 

@@ -2,6 +2,7 @@
 #include "charm/text/tokenizer.h"
 #include "tests/fuzz/accepts.h"
 #include "tests/fuzz/properties.h"
+#include "tests/support/source_dir.h"
 
 namespace charm::fuzz {
 namespace {
@@ -25,7 +26,7 @@ const Tokenizer& own(const char* name) {
     if (known == name) return tokenizer;
   }
   const std::filesystem::path folder =
-      std::filesystem::path(CHARM_SOURCE_DIR "/tests/data/tokenizers") / name;
+      std::filesystem::path(charm::test::kSourceDir + std::string("/tests/data/tokenizers")) / name;
   return tokenizers.emplace_back(name, Tokenizer::load(folder)).second;
 }
 

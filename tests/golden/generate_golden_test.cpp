@@ -20,6 +20,7 @@
 #include "charm/model/causal_lm.h"
 #include "charm/text/tokenizer.h"
 #include "tests/golden/golden_fixture.h"
+#include "tests/support/source_dir.h"
 
 namespace charm::golden {
 namespace {
@@ -207,7 +208,7 @@ TEST(TinySampling, PairsOfTokensFollowTheModelsProbabilities) {
 }
 
 TEST(SmolLM2, GreedyTextsAreThoseOfTransformers) {
-  const fs::path folder = fs::path(CHARM_SOURCE_DIR) / "runs" / "smollm2";
+  const fs::path folder = fs::path(charm::test::kSourceDir) / "runs" / "smollm2";
   if (!fs::exists(folder / "config.json"))
     GTEST_SKIP() << folder << " is absent: tools/smollm2.sh --output runs/smollm2";
   const Json fixture = read_json(generate_dir() / "smollm2.json");

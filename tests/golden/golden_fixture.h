@@ -10,12 +10,14 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "tests/support/source_dir.h"
+
 namespace charm::golden {
 
 using Json = nlohmann::json;
 
 inline std::filesystem::path data_dir() {
-  return std::filesystem::path(CHARM_SOURCE_DIR) / "tests" / "data" / "golden";
+  return std::filesystem::path(charm::test::kSourceDir) / "tests" / "data" / "golden";
 }
 
 inline Json read_json(const std::filesystem::path& path) {

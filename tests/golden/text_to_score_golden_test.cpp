@@ -12,6 +12,7 @@
 #include "charm/score/scorer.h"
 #include "charm/text/conversation_encoder.h"
 #include "tests/golden/golden_fixture.h"
+#include "tests/support/source_dir.h"
 
 namespace charm::golden {
 namespace {
@@ -63,7 +64,7 @@ TEST(TextToScoreGolden, TinyModelWithTemplate) {
 
 TEST(TextToScoreGolden, SmolLM2WithSeededHead) {
   const std::filesystem::path folder =
-      std::filesystem::path(CHARM_SOURCE_DIR) / "runs" / "smollm2-rm";
+      std::filesystem::path(charm::test::kSourceDir) / "runs" / "smollm2-rm";
   if (!std::filesystem::exists(folder / "config.json")) {
     GTEST_SKIP() << "needs runs/smollm2-rm: tools/smollm2.sh --output runs/smollm2, then "
                     "tools/golden/seed_head.py";

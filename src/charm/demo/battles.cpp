@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kIterations = 200;
 
-double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
 double quantile(std::vector<double> values, double share) {
   std::sort(values.begin(), values.end());
@@ -29,7 +29,7 @@ BattleTable hold_battles(std::span<const Contestant> contestants, std::int64_t p
         const Question question = draw_question(random);
         const double quality_a = draw_answer(question, contestants[a].ability, random).quality;
         const double quality_b = draw_answer(question, contestants[b].ability, random).quality;
-        const bool a_wins = random.uniform() < sigmoid(sharpness * (quality_a - quality_b));
+        const bool a_wins = random.uniform() < logistic(sharpness * (quality_a - quality_b));
         battles.wins[a_wins ? a * n + b : b * n + a] += 1.0;
       }
     }

@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
 constexpr double kMostBins = 40.0;
 
 /// Scores may lie so far apart that their difference is no number.
@@ -170,8 +170,8 @@ LengthCorrelation length_correlation(std::span<const RowPairs> rows,
     preferred += longer > shorter ? 1.0 : longer == shorter ? 0.5 : 0.0;
   });
   const auto count = static_cast<double>(result.num_pairs);
-  result.longer_preferred = count > 0.0 ? preferred / count : kNaN;
-  result.longer_chosen = count > 0.0 ? chosen_longer / count : kNaN;
+  result.longer_preferred = count > 0.0 ? preferred / count : kUndefined;
+  result.longer_chosen = count > 0.0 ? chosen_longer / count : kUndefined;
   return result;
 }
 
@@ -212,7 +212,7 @@ WeightedStatistics mean_losses(std::span<const RowPairs> rows, std::span<const R
 }
 
 void put_number(ordered_json& object, const char* name, std::optional<double> value) {
-  put_estimate(object, name, {value.value_or(kNaN), kNaN, kNaN});
+  put_estimate(object, name, {value.value_or(kUndefined), kUndefined, kUndefined});
 }
 
 ordered_json probabilities_json(const PairProbabilities& values) {

@@ -21,19 +21,19 @@ struct KnownSubset {
 };
 
 /// allenai/reward-bench-2, split test: 1,865 rows.
-constexpr std::array<KnownSubset, 6> kSubsets = {{{"Factuality", 475},
-                                                  {"Precise IF", 160},
-                                                  {"Math", 183},
-                                                  {"Safety", 450},
-                                                  {"Focus", 495},
-                                                  {kTiesSubset, 102}}};
+constexpr std::array<KnownSubset, 6> kRewardBench2Subsets = {{{"Factuality", 475},
+                                                              {"Precise IF", 160},
+                                                              {"Math", 183},
+                                                              {"Safety", 450},
+                                                              {"Focus", 495},
+                                                              {kTiesSubset, 102}}};
 constexpr std::array<const char*, 6> kTermNames = {"ref_accuracy",   "tied_accuracy", "preferred",
                                                    "preferred_hard", "margin_score",  "score"};
 
-std::size_t rank_of(std::string_view subset) {
-  const auto* known = std::find_if(kSubsets.begin(), kSubsets.end(),
+std::size_t subset_rank(std::string_view subset) {
+  const auto* known = std::find_if(kRewardBench2Subsets.begin(), kRewardBench2Subsets.end(),
                                    [&](const auto& s) { return s.name == subset; });
-  return static_cast<std::size_t>(known - kSubsets.begin());
+  return static_cast<std::size_t>(known - kRewardBench2Subsets.begin());
 }
 
 double highest(const std::vector<double>& scores) {
@@ -58,10 +58,10 @@ std::vector<std::string> groups_of(std::span<const ScoredEvalItem> rows) {
 }
 
 /// Known subsets in the benchmark's order, then others.
-std::vector<RowGroup> subsets_of(std::span<const ScoredEvalItem> rows) {
+std::vector<RowGroup> rows_by_subset(std::span<const ScoredEvalItem> rows) {
   std::vector<RowGroup> subsets = rows_by_group(groups_of(rows));
   std::stable_sort(subsets.begin(), subsets.end(), [](const RowGroup& a, const RowGroup& b) {
-    return rank_of(a.name) < rank_of(b.name);
+    return subset_rank(a.name) < subset_rank(b.name);
   });
   return subsets;
 }
@@ -103,7 +103,9 @@ std::vector<SubsetCount> subset_counts(std::span<const ScoredEvalItem> rows,
 
 }  // namespace
 
-bool is_reward_bench_2_subset(std::string_view subset) { return rank_of(subset) < kSubsets.size(); }
+bool is_reward_bench_2_subset(std::string_view subset) {
+  return subset_rank(subset) < kRewardBench2Subsets.size();
+}
 
 bool is_ties_subset(std::string_view subset) {
   return subset.size() == kTiesSubset.size() &&
@@ -138,7 +140,7 @@ bool ties_row_is_accurate(const ScoredEvalItem& row) {
 }
 
 Tally reward_bench_2_tally(std::span<const ScoredEvalItem> rows) {
-  const std::vector<RowGroup> subsets = subsets_of(rows);
+  const std::vector<RowGroup> subsets = rows_by_subset(rows);
   Tally tally;
   tally.groups = groups_of(rows);
   for (const ScoredEvalItem& row : rows) {
@@ -161,7 +163,7 @@ Tally reward_bench_2_tally(std::span<const ScoredEvalItem> rows) {
     }
   }
   if (num_known > 0) tally.figures.push_back({Figure::Part::kOverall, "", "score"});
-  tally.is_whole = num_known == kSubsets.size();
+  tally.is_whole = num_known == kRewardBench2Subsets.size();
   tally.statistics = [counts = subset_counts(rows, subsets)](std::span<const double> weights) {
     std::vector<double> values;
     double sum = 0.0, num_counted = 0.0;
@@ -185,7 +187,7 @@ Tally reward_bench_2_tally(std::span<const ScoredEvalItem> rows) {
 
 RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
                                          const BootstrapOptions& options) {
-  const std::vector<RowGroup> subsets = subsets_of(rows);
+  const std::vector<RowGroup> subsets = rows_by_subset(rows);
   if (subsets.empty() || !is_reward_bench_2_subset(subsets.front().name)) {
     throw Error(ErrorKind::kInput,
                 "none of {} rows belongs to a subset of RewardBench 2 (first subset found: '{}'); "
@@ -196,7 +198,7 @@ RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
 
   RewardBench2Result result;
   std::vector<std::string> known;
-  for (const KnownSubset& subset : kSubsets) known.emplace_back(subset.name);
+  for (const KnownSubset& subset : kRewardBench2Subsets) known.emplace_back(subset.name);
   std::size_t next = 0, num_known = 0;
   for (const RowGroup& subset : subsets) {
     SubsetAccuracy accuracy;
@@ -250,8 +252,8 @@ RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
     }
   }
   result.overall_partial = estimates[next];
-  if (num_known == kSubsets.size()) result.overall = result.overall_partial;
-  for (const KnownSubset& expected : kSubsets) {
+  if (num_known == kRewardBench2Subsets.size()) result.overall = result.overall_partial;
+  for (const KnownSubset& expected : kRewardBench2Subsets) {
     const std::int64_t found = num_rows_of(result.subsets, expected.name);
     if (found != expected.num_rows) {
       result.incomplete.push_back({std::string(expected.name), found, expected.num_rows});

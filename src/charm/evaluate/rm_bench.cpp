@@ -84,7 +84,7 @@ std::vector<RowGroup> domains_of(std::span<const ScoredEvalItem> rows) {
   return domains;
 }
 
-std::vector<RowGroup> subsets_of(std::span<const ScoredEvalItem> rows) {
+std::vector<RowGroup> rows_by_domain(std::span<const ScoredEvalItem> rows) {
   std::vector<std::string> names;
   for (const ScoredEvalItem& row : rows) names.push_back(row.item.subset);
   std::vector<RowGroup> subsets = rows_by_group(names);
@@ -123,7 +123,7 @@ Tally rm_bench_tally(std::span<const ScoredEvalItem> rows) {
     tally.groups.push_back(row.item.subset);
   }
   const std::vector<RowGroup> domains = domains_of(rows);
-  const std::vector<RowGroup> subsets = subsets_of(rows);
+  const std::vector<RowGroup> subsets = rows_by_domain(rows);
   const auto add = [&](Figure::Part part, const std::string& name) {
     for (const char* measure : kMeasures) tally.figures.push_back({part, name, measure});
   };
@@ -184,7 +184,7 @@ RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows,
     result.num_rows += result.domains.back().num_rows;
     result.ties += result.domains.back().ties;
   }
-  for (const RowGroup& subset : subsets_of(rows)) result.subsets.push_back(take_domain(subset));
+  for (const RowGroup& subset : rows_by_domain(rows)) result.subsets.push_back(take_domain(subset));
   for (std::string_view domain : kDomains) {
     if (std::none_of(result.domains.begin(), result.domains.end(),
                      [&](const RmBenchDomain& found) { return found.name == domain; })) {

@@ -7,6 +7,7 @@
 #include "charm/base/files.h"
 #include "charm/calibrate/calibration.h"
 #include "charm/stats/interval.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/calibrate/score_worlds.h"
 
 namespace charm::calibrate {
@@ -55,8 +56,8 @@ std::vector<double> our_offsets(const Json& golden_case, std::size_t policy) {
 // The start is random on both sides, so samples are compared: ours lie in the original's spread,
 // and the two means differ by no more than chance.
 TEST(AdamGolden, EndsInsideTheOriginalsSpread) {
-  const Json golden =
-      Json::parse(read_file(fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/calibrate/adam.json"));
+  const Json golden = Json::parse(
+      read_file(fs::path(charm::test::kSourceDir) / "tests/data/golden/calibrate/adam.json"));
   for (const Json& golden_case : golden.at("cases")) {
     const std::size_t num_policies = golden_case.at("ratings").size();
     for (std::size_t policy = 0; policy + 1 < num_policies; ++policy) {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "charm/base/files.h"
+#include "tests/support/source_dir.h"
 
 namespace charm::cli {
 namespace {
@@ -43,7 +44,7 @@ TEST(Help, OwnOptionsDoNotHideTheCommonOnes) {
 }
 
 TEST(Help, TheCommandsPageIsWhatTheProgramSays) {
-  EXPECT_EQ(read_file(fs::path(CHARM_SOURCE_DIR) / "docs" / "cli.md"), documentation())
+  EXPECT_EQ(read_file(fs::path(charm::test::kSourceDir) / "docs" / "cli.md"), documentation())
       << "run: charm --help-all > docs/cli.md";
 }
 

@@ -9,6 +9,7 @@
 #include "charm/storage/eval_writer.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/record_writer.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {
@@ -129,7 +130,7 @@ TEST_F(EvaluateStage, ArenaFromScoresFiles) {
 }
 
 TEST_F(EvaluateStage, ScoresWithAModelOnceAndRecomputesWithout) {
-  options_.model_dir = CHARM_SOURCE_DIR "/tests/data/golden/models/chat";
+  options_.model_dir = charm::test::kSourceDir + std::string("/tests/data/golden/models/chat");
   options_.model.dtype = model::DTypeChoice::kFloat32;
   options_.data = {folder_ / "rows.jsonl"};
   options_.bootstrap = 20;
@@ -160,7 +161,7 @@ TEST_F(EvaluateStage, ScoresWithAModelOnceAndRecomputesWithout) {
 
 TEST_F(EvaluateStage, RewardBench2WithAModel) {
   options_.benchmark = Benchmark::kRewardBench2;
-  options_.model_dir = CHARM_SOURCE_DIR "/tests/data/golden/models/chat";
+  options_.model_dir = charm::test::kSourceDir + std::string("/tests/data/golden/models/chat");
   options_.model.dtype = model::DTypeChoice::kFloat32;
   options_.data = {folder_ / "test.jsonl"};
   options_.bootstrap = 0;

@@ -8,6 +8,7 @@
 
 #include "charm/base/files.h"
 #include "charm/evaluate/benchmark_tally.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {
@@ -15,7 +16,7 @@ namespace {
 
 nlohmann::json golden() {
   return nlohmann::json::parse(
-      read_file(CHARM_SOURCE_DIR "/tests/data/golden/eval/statistics.json"));
+      read_file(charm::test::kSourceDir + std::string("/tests/data/golden/eval/statistics.json")));
 }
 
 PairDiagnostics diagnose(std::span<const ScoredEvalItem> rows, std::int64_t draws = 0,

@@ -10,6 +10,7 @@
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/rm_bench.h"
 #include "charm/storage/eval_writer.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {
@@ -249,7 +250,7 @@ TEST(LimitPerSubset, DrawsWholeQuestionsOfTies) {
 }
 
 TEST(RealBenchmarks, WholeRewardBenchAndThreeDomainsOfRmBench) {
-  const fs::path data = CHARM_SOURCE_DIR "/../shared/data";
+  const fs::path data = charm::test::kSourceDir + std::string("/../shared/data");
   if (!fs::exists(data / "reward_bench/filtered.jsonl.gz"))
     GTEST_SKIP() << "the shared data is not here";
   const std::vector<fs::path> reward_bench = {data / "reward_bench/filtered.jsonl.gz"};

@@ -10,14 +10,15 @@
 #include "charm/base/files.h"
 #include "charm/evaluate/reward_bench_files.h"
 #include "charm/evaluate/ties_subset.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {
 namespace {
 
 nlohmann::json golden() {
-  return nlohmann::json::parse(
-      read_file(CHARM_SOURCE_DIR "/tests/data/golden/eval/reward_bench_2.json"));
+  return nlohmann::json::parse(read_file(
+      charm::test::kSourceDir + std::string("/tests/data/golden/eval/reward_bench_2.json")));
 }
 
 std::vector<ScoredEvalItem> golden_rows(const nlohmann::json& rows) {

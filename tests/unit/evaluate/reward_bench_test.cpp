@@ -10,6 +10,7 @@
 #include "charm/base/files.h"
 #include "charm/base/random.h"
 #include "charm/evaluate/reward_bench_files.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {
@@ -17,7 +18,7 @@ namespace {
 
 nlohmann::json golden() {
   return nlohmann::json::parse(
-      read_file(CHARM_SOURCE_DIR "/tests/data/golden/eval/benchmarks.json"));
+      read_file(charm::test::kSourceDir + std::string("/tests/data/golden/eval/benchmarks.json")));
 }
 
 std::vector<ScoredEvalItem> golden_rows(const nlohmann::json& rows,

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/files.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {
@@ -12,7 +13,8 @@ namespace {
 
 nlohmann::json golden() {
   return nlohmann::json::parse(
-      read_file(CHARM_SOURCE_DIR "/tests/data/golden/eval/benchmarks.json"))["rm_bench"];
+      read_file(charm::test::kSourceDir +
+                std::string("/tests/data/golden/eval/benchmarks.json")))["rm_bench"];
 }
 
 std::vector<ScoredEvalItem> golden_rows(const nlohmann::json& rows) {

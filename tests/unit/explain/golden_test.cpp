@@ -9,6 +9,7 @@
 #include "charm/base/files.h"
 #include "charm/explain/lowess.h"
 #include "charm/explain/regression.h"
+#include "tests/support/source_dir.h"
 
 namespace charm::explain {
 namespace {
@@ -16,7 +17,8 @@ namespace {
 using nlohmann::json;
 
 json golden(const std::string& name) {
-  return json::parse(read_file(fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/explain" / name));
+  return json::parse(
+      read_file(fs::path(charm::test::kSourceDir) / "tests/data/golden/explain" / name));
 }
 
 TEST(ExplainGolden, RegressionIsStatsmodelsOls) {

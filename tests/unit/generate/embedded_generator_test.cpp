@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/generate/fake_causal_lm.h"
 
 namespace charm::generate {
@@ -16,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kModels = fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/models";
+const fs::path kModels = fs::path(charm::test::kSourceDir) / "tests/data/golden/models";
 
 // A template that, like many, refuses a system turn.
 constexpr const char* kTemplate =
@@ -175,7 +176,7 @@ TEST(EmbeddedGenerator, FoldersThatCannotWriteAreRefused) {
               testing::HasSubstr("--batch is 0"));
 }
 
-const fs::path kCausalModels = fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/generate";
+const fs::path kCausalModels = fs::path(charm::test::kSourceDir) / "tests/data/golden/generate";
 
 TEST(EmbeddedGenerator, ACacheTooSmallForABlockIsRefused) {
   try {

@@ -7,6 +7,7 @@
 #include "charm/base/error.h"
 #include "charm/generate/stop_tokens.h"
 #include "charm/generate/stop_watch.h"
+#include "tests/support/source_dir.h"
 
 namespace charm::generate {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Byte-level tokens: <|endoftext|> 0, <|im_start|> 1, <|im_end|> 2, then the bytes.
-const fs::path kModel = fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/models/chat";
+const fs::path kModel = fs::path(charm::test::kSourceDir) / "tests/data/golden/models/chat";
 
 std::vector<std::int32_t> ids_of(const text::Tokenizer& tokenizer, std::string_view text) {
   return tokenizer.encode(text, text::AddSpecialTokens::kNo);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "charm/base/error.h"
+#include "tests/support/source_dir.h"
 
 namespace {
 
@@ -101,7 +102,7 @@ std::string include_target(const std::string& text) {
 
 std::vector<fs::path> source_files() {
   std::vector<fs::path> files;
-  const fs::path root = fs::path(CHARM_SOURCE_DIR) / "src" / "charm";
+  const fs::path root = fs::path(charm::test::kSourceDir) / "src" / "charm";
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root)) {
     const std::string extension = entry.path().extension().string();
     if (entry.is_regular_file() && (extension == ".h" || extension == ".cpp"))
@@ -111,7 +112,7 @@ std::vector<fs::path> source_files() {
 }
 
 TEST(Includes, ArrowsPointLeft) {
-  const fs::path root = fs::path(CHARM_SOURCE_DIR) / "src" / "charm";
+  const fs::path root = fs::path(charm::test::kSourceDir) / "src" / "charm";
   std::size_t num_includes = 0;
   for (const fs::path& file : source_files()) {
     const fs::path relative = file.lexically_relative(root);

@@ -6,6 +6,7 @@
 
 #include "charm/prepare/prepare.h"
 #include "charm/storage/record_reader.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::prepare {
@@ -19,7 +20,7 @@ class RealPrompts : public ::testing::Test {
     if (!fs::exists(data))
       GTEST_SKIP() << "needs real data in " << data << ", which is not part of the repository";
   }
-  fs::path data = fs::path(CHARM_SOURCE_DIR) / "../shared/data";
+  fs::path data = fs::path(charm::test::kSourceDir) / "../shared/data";
   TempFolder folder;
 };
 

@@ -9,6 +9,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/storage/ratings.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::rate {
@@ -18,7 +19,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
-const fs::path kGolden = fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/rate";
+const fs::path kGolden = fs::path(charm::test::kSourceDir) / "tests/data/golden/rate";
 
 // The promise is 0.001 Elo points; both sides solve to rounding.
 constexpr double kEloTolerance = 1e-4;

@@ -6,13 +6,14 @@
 
 #include "charm/base/files.h"
 #include "charm/records/style.h"
+#include "tests/support/source_dir.h"
 
 namespace charm::rate {
 namespace {
 
 TEST(Style, CountsAsFastChat) {
   const auto rows = nlohmann::json::parse(
-      read_file(fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/rate/styles.json"));
+      read_file(fs::path(charm::test::kSourceDir) / "tests/data/golden/rate/styles.json"));
   ASSERT_GT(rows.size(), 10u);
   for (const auto& row : rows) {
     const auto text = row.at("text").get<std::string>();

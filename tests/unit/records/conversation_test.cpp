@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/files.h"
+#include "tests/support/source_dir.h"
 
 namespace charm {
 namespace {
@@ -12,7 +13,8 @@ namespace {
 // The expected values are Python's: json.dumps(..., ensure_ascii=False, separators=(",", ":")) and
 // hashlib.
 TEST(PromptId, EqualsPython) {
-  const std::string text = read_file(CHARM_SOURCE_DIR "/tests/data/storage/prompt_ids.json");
+  const std::string text =
+      read_file(charm::test::kSourceDir + std::string("/tests/data/storage/prompt_ids.json"));
   const nlohmann::json cases = nlohmann::json::parse(text);
   ASSERT_EQ(cases.size(), 2u);
   for (const nlohmann::json& expected : cases) {

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "charm/base/random.h"
+#include "tests/support/source_dir.h"
 
 namespace charm::score {
 namespace {
@@ -43,7 +44,7 @@ class FakeRewardModel final : public model::RewardModel {
 };
 
 std::filesystem::path model_dir() {
-  return std::filesystem::path(CHARM_SOURCE_DIR) / "tests/data/golden/models/chat";
+  return std::filesystem::path(charm::test::kSourceDir) / "tests/data/golden/models/chat";
 }
 
 std::vector<Response> some_rows() {

@@ -7,13 +7,14 @@
 #include "charm/base/files.h"
 #include "charm/stats/correlation.h"
 #include "charm/stats/multiplicity.h"
+#include "tests/support/source_dir.h"
 
 namespace charm::stats {
 namespace {
 
 nlohmann::json golden() {
   return nlohmann::json::parse(
-      read_file(CHARM_SOURCE_DIR "/tests/data/golden/eval/statistics.json"));
+      read_file(charm::test::kSourceDir + std::string("/tests/data/golden/eval/statistics.json")));
 }
 
 TEST(McNemar, EqualsStatsmodels) {

@@ -6,6 +6,7 @@
 
 #include "charm/storage/record_reader.h"
 #include "charm/storage/row_reader.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::storage {
@@ -14,7 +15,7 @@ namespace {
 using charm::testing::error_of;
 using ::testing::HasSubstr;
 
-const fs::path kFixtures = CHARM_SOURCE_DIR "/tests/data/storage";
+const fs::path kFixtures = charm::test::kSourceDir + std::string("/tests/data/storage");
 
 // As in the script: NUL, byte order mark, line separator, an astral character, CR LF.
 const std::string kOddText(

@@ -5,6 +5,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::storage {
@@ -232,7 +233,8 @@ TEST(ParseAliases, Words) {
 }
 
 TEST(RealRatings, AlpacaEvalArenaScores) {
-  const fs::path path = fs::path(CHARM_SOURCE_DIR) / "../shared/data/alpaca_eval/arena_scores.json";
+  const fs::path path =
+      fs::path(charm::test::kSourceDir) / "../shared/data/alpaca_eval/arena_scores.json";
   if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
   const auto ratings = read_ratings(path);
   ASSERT_EQ(ratings.size(), 18u);

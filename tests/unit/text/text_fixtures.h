@@ -7,12 +7,13 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::text {
 
-inline const fs::path kTestData = fs::path(CHARM_SOURCE_DIR) / "tests/data";
-inline const fs::path kSharedData = fs::path(CHARM_SOURCE_DIR) / "../shared/data";
+inline const fs::path kTestData = fs::path(charm::test::kSourceDir) / "tests/data";
+inline const fs::path kSharedData = fs::path(charm::test::kSourceDir) / "../shared/data";
 
 /// A model folder with one of our tokenizers; files are written over it.
 class ModelFolder : public testing::TempFolder {

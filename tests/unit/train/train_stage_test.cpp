@@ -11,6 +11,7 @@
 #include "charm/model/decoder_weights.h"
 #include "charm/model/model_config.h"
 #include "charm/tensor/safetensors.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/base/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 
@@ -23,7 +24,7 @@ using ::testing::HasSubstr;
 class TrainStage : public ::testing::Test {
  protected:
   void SetUp() override {
-    const fs::path data = fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/train";
+    const fs::path data = fs::path(charm::test::kSourceDir) / "tests/data/golden/train";
     options_.model = data / "model";
     options_.preferences = data / "preferences.jsonl";
     options_.output = folder_ / "output";
@@ -188,7 +189,7 @@ TEST_F(TrainStage, NewHeadIsForCausalModelsOnly) {
 }
 
 TEST_F(TrainStage, AGatedHeadIsRefused) {
-  options_.model = fs::path(CHARM_SOURCE_DIR) / "tests/data/golden/models/armorm";
+  options_.model = fs::path(charm::test::kSourceDir) / "tests/data/golden/models/armorm";
   EXPECT_THAT(failure(options_, ErrorKind::kInput), HasSubstr("can be scored, but not trained"));
 }
 
