@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "charm/kernels/gemm.h"
-#include "charm/kernels/task_team.h"
+#include "charm/kernels/thread_pool.h"
 #include "charm/nn/linear.h"
 
 namespace {

@@ -49,7 +49,7 @@ int end_without_output(const std::vector<std::string>& arguments, int code) {
                   charm::ErrorKind::kIo);
 }
 
-/// Training computes on OpenMP's threads (everything else on those of kernels/task_team.h). They
+/// Training computes on OpenMP's threads (everything else on those of kernels/thread_pool.h). They
 /// spin while they wait for each other, which on a machine with other work multiplies the time of
 /// every product (seen: a hundredfold). Their library reads the setting before main, so the program
 /// starts itself once more; a user's own setting stays.

@@ -7,7 +7,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/random.h"
-#include "charm/kernels/softmax.h"
+#include "charm/kernels/kernels.h"
 
 namespace charm::generate {
 namespace {

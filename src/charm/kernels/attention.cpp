@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "charm/kernels/attention_pack.h"
-#include "charm/kernels/task_team.h"
+#include "charm/kernels/thread_pool.h"
 #include "charm/kernels/tile_attention.h"
 
 namespace charm::kernels {
@@ -23,19 +23,19 @@ struct Tile {
 }  // namespace
 
 template <typename Element>
-struct AttentionKeys<Element>::State {
+struct PackedKv<Element>::State {
   std::map<std::pair<std::int64_t, std::int64_t>, std::size_t> span_of;  ///< by begin and length
-  std::optional<PackedKeys<Element>> packed;
+  std::optional<PackedSpans<Element>> packed;
 };
 
 template <typename Element>
-AttentionKeys<Element>::AttentionKeys(const HeadRows<Element>& k, const HeadRows<Element>& v,
-                                      const std::vector<AttentionSequence>& sequences,
-                                      const AttentionShape& shape, BigBuffer& memory)
+PackedKv<Element>::PackedKv(const HeadRows<Element>& k, const HeadRows<Element>& v,
+                            const std::vector<AttentionSequence>& sequences,
+                            const AttentionShape& shape, HugePageBuffer& memory)
     : state_(std::make_unique<State>()) {
   std::vector<KeySpan> spans;
   for (const AttentionSequence& sequence : sequences) {
-    for (const KeySpan& span : {sequence.prompt, sequence.own}) {
+    for (const KeySpan& span : {sequence.prefix, sequence.suffix}) {
       if (state_->span_of.try_emplace({span.begin, span.length}, spans.size()).second)
         spans.push_back(span);
     }
@@ -45,14 +45,14 @@ AttentionKeys<Element>::AttentionKeys(const HeadRows<Element>& k, const HeadRows
 }
 
 template <typename Element>
-AttentionKeys<Element>::~AttentionKeys() = default;
+PackedKv<Element>::~PackedKv() = default;
 
 namespace {
 
 template <typename Element>
 class Attention {
  public:
-  Attention(const HeadRows<Element>& q, const AttentionKeys<Element>& keys, Element* out_QHE,
+  Attention(const HeadRows<Element>& q, const PackedKv<Element>& keys, Element* out_QHE,
             const std::vector<AttentionSequence>& sequences, const AttentionShape& shape)
       : tile_attention_(shape),
         q_(q),
@@ -61,9 +61,10 @@ class Attention {
         sequences_(sequences),
         shape_(shape) {
     for (const AttentionSequence& sequence : sequences) {
-      prompt_span_.push_back(
-          keys.state().span_of.at({sequence.prompt.begin, sequence.prompt.length}));
-      own_span_.push_back(keys.state().span_of.at({sequence.own.begin, sequence.own.length}));
+      prefix_span_.push_back(
+          keys.state().span_of.at({sequence.prefix.begin, sequence.prefix.length}));
+      suffix_span_.push_back(
+          keys.state().span_of.at({sequence.suffix.begin, sequence.suffix.length}));
     }
   }
 
@@ -75,7 +76,7 @@ class Attention {
           tiles.push_back({s, head, row});
       }
     }
-    run_tasks(static_cast<std::int64_t>(tiles.size()), [&] {  // they differ much in length
+    parallel_for_dynamic(static_cast<std::int64_t>(tiles.size()), [&] {  // unequal cost
       return [this, &tiles, scratch = std::make_unique<TileScratch>(tile_attention_.format())](
                  std::int64_t tile) { compute(tiles[static_cast<std::size_t>(tile)], *scratch); };
     });
@@ -89,7 +90,7 @@ class Attention {
     rows.queries = q_.data + tile.head * q_.head_stride + first_query * q_.row_stride;
     rows.query_stride = q_.row_stride;
     rows.count = std::min(kTileRows, sequence.query_length - tile.first_row);
-    rows.first_position = sequence.prompt.length + sequence.query_offset + tile.first_row;
+    rows.first_position = sequence.prefix.length + sequence.query_offset + tile.first_row;
     rows.out = out_ + (first_query * shape_.heads + tile.head) * shape_.head_dim;
     rows.out_stride = shape_.heads * shape_.head_dim;
     tile_attention_.start(rows, scratch);
@@ -99,34 +100,33 @@ class Attention {
         if (!tile_attention_.attend(keys_.block(key_head, index, at, position), scratch)) return;
       }
     };
-    span(prompt_span_[tile.sequence], sequence.prompt, 0);
-    span(own_span_[tile.sequence], sequence.own, sequence.prompt.length);
+    span(prefix_span_[tile.sequence], sequence.prefix, 0);
+    span(suffix_span_[tile.sequence], sequence.suffix, sequence.prefix.length);
     tile_attention_.finish(rows, scratch);
   }
 
   TileAttention<Element> tile_attention_;
   HeadRows<Element> q_;
-  const PackedKeys<Element>& keys_;
+  const PackedSpans<Element>& keys_;
   Element* out_;
   const std::vector<AttentionSequence>& sequences_;
   AttentionShape shape_;
-  std::vector<std::size_t> prompt_span_, own_span_;  ///< of each sequence
+  std::vector<std::size_t> prefix_span_, suffix_span_;  ///< of each sequence
 };
 
 }  // namespace
 
 template <typename Element>
-void attention(const HeadRows<Element>& q, const AttentionKeys<Element>& keys, Element* out_QHE,
+void attention(const HeadRows<Element>& q, const PackedKv<Element>& keys, Element* out_QHE,
                const std::vector<AttentionSequence>& sequences, const AttentionShape& shape) {
   Attention<Element>(q, keys, out_QHE, sequences, shape).run();
 }
 
-template class AttentionKeys<float>;
-template class AttentionKeys<BFloat16>;
-template void attention<float>(const HeadRows<float>&, const AttentionKeys<float>&, float*,
+template class PackedKv<float>;
+template class PackedKv<BFloat16>;
+template void attention<float>(const HeadRows<float>&, const PackedKv<float>&, float*,
                                const std::vector<AttentionSequence>&, const AttentionShape&);
-template void attention<BFloat16>(const HeadRows<BFloat16>&, const AttentionKeys<BFloat16>&,
-                                  BFloat16*, const std::vector<AttentionSequence>&,
-                                  const AttentionShape&);
+template void attention<BFloat16>(const HeadRows<BFloat16>&, const PackedKv<BFloat16>&, BFloat16*,
+                                  const std::vector<AttentionSequence>&, const AttentionShape&);
 
 }  // namespace charm::kernels

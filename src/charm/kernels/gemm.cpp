@@ -7,19 +7,20 @@
 #include <type_traits>
 
 #include "charm/kernels/gemm_epilogue.h"
-#include "charm/kernels/task_team.h"
-#include "charm/kernels/tile_product.h"
+#include "charm/kernels/micro_kernel.h"
+#include "charm/kernels/thread_pool.h"
 
 namespace charm::kernels {
 namespace {
 
-// Tuned on AVX-512; they move no bits. A task's panels and sums lie in the second-level cache, a
-// strip of rows in the first.
-constexpr std::int64_t kBlockSteps = 384;  ///< steps computed before the next strip of rows
-constexpr std::int64_t kGroupPanels = 6;   ///< panels of one task
-constexpr std::int64_t kBlockRows = 192;   ///< rows of one task
+// Tuned on AVX-512; they do not affect the result. A task's panels and accumulators fit in L2, a
+// strip of rows in L1.
+constexpr std::int64_t kBlockSteps =
+    384;                                  ///< K block: steps computed before the next strip of rows
+constexpr std::int64_t kGroupPanels = 6;  ///< panels of one task
+constexpr std::int64_t kBlockRows = 192;  ///< rows of one task
 constexpr std::int64_t kTasksPerThread = 4;
-constexpr std::int64_t kTile = kProductRows * kProductColumns;
+constexpr std::int64_t kTile = kMicroRows * kMicroColumns;
 constexpr std::int64_t kCacheLineSteps = 16;
 
 float to_float(float v) { return v; }
@@ -30,7 +31,7 @@ float to_float(BFloat16 v) {
 template <typename Element>
 constexpr std::int64_t kStepInputs = sizeof(std::uint32_t) / sizeof(Element);
 
-/// Copies inputs as steps; inputs missing in the last step are zeros.
+/// Copies inputs as steps; the last step is zero-padded.
 template <typename Element>
 void copy_steps(const Element* row, std::int64_t inputs, std::uint32_t* to) {
   const auto bytes = static_cast<std::size_t>(inputs) * sizeof(Element);
@@ -50,28 +51,27 @@ void pack_column(const Element* row, std::int64_t inputs, std::int64_t begin_ste
   else if (row != nullptr)
     copy_steps(row + first, std::min(inputs, end_step * kStepInputs<Element>) - first, steps);
   for (std::int64_t k = begin_step; k < end_step; ++k)
-    panel[k * kProductColumns + column] = steps[k - begin_step];
+    panel[k * kMicroColumns + column] = steps[k - begin_step];
 }
 
 }  // namespace
 
 std::int64_t PackedWeight::columns_per_panel() const {
-  return gated_ ? kProductColumns / 2 : kProductColumns;
+  return gated_ ? kMicroColumns / 2 : kMicroColumns;
 }
 std::int64_t PackedWeight::num_panels() const {
   return (outputs_ + columns_per_panel() - 1) / columns_per_panel();
 }
 const std::uint32_t* PackedWeight::panel(std::int64_t index) const {
-  return panels_.data() + index * steps_ * kProductColumns;
+  return panels_.data() + index * steps_ * kMicroColumns;
 }
 const float* PackedWeight::bias(std::int64_t panel) const {
-  return bias_.empty() ? nullptr : bias_.data() + panel * kProductColumns;
+  return bias_.empty() ? nullptr : bias_.data() + panel * kMicroColumns;
 }
 
 namespace {
 
-/// What stands in a panel's columns: `parts` stretches of `width` outputs, each of a weight of its
-/// own.
+/// One of the weights whose outputs share a panel's columns: one, or gate and up.
 template <typename Element>
 struct Part {
   const Element* weight_OI;
@@ -81,22 +81,22 @@ struct Part {
 template <typename Element>
 void fill_panels(std::span<const Part<Element>> parts, std::int64_t outputs, std::int64_t inputs,
                  std::int64_t steps, std::int64_t num_panels, std::uint32_t* panels, float* bias) {
-  const auto width = kProductColumns / static_cast<std::int64_t>(parts.size());
-  run_ranges(num_panels, 1, [&](std::int64_t begin, std::int64_t end) {
+  const auto width = kMicroColumns / static_cast<std::int64_t>(parts.size());
+  parallel_for_ranges(num_panels, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t p = begin; p < end; ++p) {
-      std::uint32_t* panel = panels + p * steps * kProductColumns;
+      std::uint32_t* panel = panels + p * steps * kMicroColumns;
       const auto output = [&](std::int64_t column) { return p * width + column % width; };
       // One cache line of each row at a time.
       for (std::int64_t k = 0; k < steps; k += kCacheLineSteps) {
-        for (std::int64_t c = 0; c < kProductColumns; ++c) {
+        for (std::int64_t c = 0; c < kMicroColumns; ++c) {
           const Element* weight = parts[static_cast<std::size_t>(c / width)].weight_OI;
           const Element* row = output(c) < outputs ? weight + output(c) * inputs : nullptr;
           pack_column(row, inputs, k, std::min(steps, k + kCacheLineSteps), c, panel);
         }
       }
-      for (std::int64_t c = 0; bias != nullptr && c < kProductColumns; ++c) {
+      for (std::int64_t c = 0; bias != nullptr && c < kMicroColumns; ++c) {
         const Element* of_part = parts[static_cast<std::size_t>(c / width)].bias_O;
-        bias[p * kProductColumns + c] =
+        bias[p * kMicroColumns + c] =
             of_part != nullptr && output(c) < outputs ? to_float(of_part[output(c)]) : 0.0f;
       }
     }
@@ -125,7 +125,7 @@ class Gemm {
     }
     const auto num_panels = static_cast<std::int64_t>(panels_.size());
     const std::int64_t row_blocks = (rows + kBlockRows - 1) / kBlockRows;
-    // Few rows: smaller groups, so that every thread has some.
+    // Few rows: smaller groups, so that all threads have work.
     const std::int64_t wanted_groups =
         (kTasksPerThread * num_threads() + row_blocks - 1) / row_blocks;
     group_ = std::clamp<std::int64_t>(num_panels / wanted_groups, 1, kGroupPanels);
@@ -134,13 +134,12 @@ class Gemm {
   }
 
   void run() const {
-    run_tasks(num_tasks_, [this] {
+    parallel_for_dynamic(num_tasks_, [this] {
       const std::int64_t block_steps = std::min(steps_, kBlockSteps);
       const std::int64_t strips =
-          steps_ > kBlockSteps ? (std::min(rows_, kBlockRows) + kProductRows - 1) / kProductRows
-                               : 1;
+          steps_ > kBlockSteps ? (std::min(rows_, kBlockRows) + kMicroRows - 1) / kMicroRows : 1;
       auto strip = std::make_unique_for_overwrite<std::uint32_t[]>(
-          static_cast<std::size_t>(kProductRows * strip_stride(block_steps)));
+          static_cast<std::size_t>(kMicroRows * strip_stride(block_steps)));
       auto sums = std::make_unique_for_overwrite<float[]>(
           static_cast<std::size_t>(strips * group_ * kTile));
       return [this, strip = std::move(strip), sums = std::move(sums)](std::int64_t task) {
@@ -151,14 +150,14 @@ class Gemm {
   }
 
  private:
-  /// Rows of a strip start in different sets of the cache, whatever the number of inputs.
+  /// Padded, so that the rows of a strip map to different cache sets.
   static std::int64_t strip_stride(std::int64_t block_steps) {
     return block_steps + kCacheLineSteps;
   }
 
   void compute(std::int64_t first_panel, std::int64_t first_row, std::uint32_t* strip,
                float* sums) const {
-    static constexpr float kKeepAll[kProductRows] = {1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
+    static constexpr float kBetaOne[kMicroRows] = {1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
     const std::int64_t end_panel =
         std::min<std::int64_t>(first_panel + group_, static_cast<std::int64_t>(panels_.size()));
     const std::int64_t end_row = std::min(rows_, first_row + kBlockRows);
@@ -166,16 +165,16 @@ class Gemm {
       const std::int64_t steps = std::min(kBlockSteps, steps_ - step);
       const bool last = step + steps == steps_;
       float* sum = sums;
-      for (std::int64_t row = first_row; row < end_row; row += kProductRows) {
-        const std::int64_t rows = std::min(kProductRows, end_row - row);
+      for (std::int64_t row = first_row; row < end_row; row += kMicroRows) {
+        const std::int64_t rows = std::min(kMicroRows, end_row - row);
         const std::int64_t stride = strip_stride(steps);
         load_strip(row, rows, step, steps, strip);
         for (std::int64_t p = first_panel; p < end_panel; ++p, sum += kTile) {
           const PanelOf at = panels_[static_cast<std::size_t>(p)];
           const GemmOutput<Element>& output = outputs_[at.output];
-          const std::uint32_t* columns = output.weight->panel(at.panel) + step * kProductColumns;
-          product_(strip, stride, columns, kProductColumns, steps, sum, kProductColumns, rows,
-                   kProductColumns, step == 0 ? nullptr : kKeepAll);
+          const std::uint32_t* columns = output.weight->panel(at.panel) + step * kMicroColumns;
+          micro_kernel_(strip, stride, columns, kMicroColumns, steps, sum, kMicroColumns, rows,
+                        kMicroColumns, step == 0 ? nullptr : kBetaOne);
           if (last) finish(output, at.panel, row, rows, sum);
         }
         if (steps_ <= kBlockSteps) sum = sums;
@@ -217,8 +216,8 @@ class Gemm {
   std::int64_t steps_, inputs_;
   std::vector<PanelOf> panels_;
   std::int64_t group_ = 1, num_groups_ = 0, num_tasks_ = 0;
-  TileProduct product_ =
-      std::is_same_v<Element, float> ? product_of_float32() : product_of_bfloat16();
+  MicroKernel micro_kernel_ =
+      std::is_same_v<Element, float> ? micro_kernel_f32() : micro_kernel_bf16();
   Epilogues<Element> epilogues_ = epilogues<Element>();
 };
 
@@ -232,9 +231,9 @@ PackedWeight PackedWeight::pack(const Element* weight_OI, const Element* bias_O,
   packed.inputs_ = inputs;
   packed.steps_ = (inputs + kStepInputs<Element> - 1) / kStepInputs<Element>;
   packed.panels_ =
-      BigBuffer(static_cast<std::size_t>(packed.num_panels() * packed.steps_ * kProductColumns));
+      HugePageBuffer(static_cast<std::size_t>(packed.num_panels() * packed.steps_ * kMicroColumns));
   if (bias_O != nullptr)
-    packed.bias_.resize(static_cast<std::size_t>(packed.num_panels() * kProductColumns));
+    packed.bias_.resize(static_cast<std::size_t>(packed.num_panels() * kMicroColumns));
   const Part<Element> parts[] = {{weight_OI, bias_O}};
   fill_panels<Element>(parts, outputs, inputs, packed.steps_, packed.num_panels(),
                        packed.panels_.data(), packed.bias_.empty() ? nullptr : packed.bias_.data());
@@ -251,9 +250,9 @@ PackedWeight PackedWeight::pack_gated(const Element* gate_FI, const Element* gat
   packed.gated_ = true;
   packed.steps_ = (inputs + kStepInputs<Element> - 1) / kStepInputs<Element>;
   packed.panels_ =
-      BigBuffer(static_cast<std::size_t>(packed.num_panels() * packed.steps_ * kProductColumns));
+      HugePageBuffer(static_cast<std::size_t>(packed.num_panels() * packed.steps_ * kMicroColumns));
   if (gate_bias_F != nullptr || up_bias_F != nullptr) {
-    packed.bias_.resize(static_cast<std::size_t>(packed.num_panels() * kProductColumns));
+    packed.bias_.resize(static_cast<std::size_t>(packed.num_panels() * kMicroColumns));
   }
   const Part<Element> parts[] = {{gate_FI, gate_bias_F}, {up_FI, up_bias_F}};
   fill_panels<Element>(parts, outputs, inputs, packed.steps_, packed.num_panels(),

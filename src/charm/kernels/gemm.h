@@ -4,21 +4,20 @@
 #include <span>
 #include <vector>
 
-#include "charm/kernels/big_buffer.h"
 #include "charm/kernels/kernels.h"
 
-// Products of linear layers, y = x W^T + b, with what follows them done before the result leaves
-// the registers' neighbourhood. M rows, I inputs, O outputs, F outputs of a gated pair.
+// GEMM of linear layers, y = x W^T + b, with fused epilogues (bias, residual add, SwiGLU / GeGLU).
+// M rows, I inputs, O outputs, F outputs of a gated MLP's gate and up projections.
 namespace charm::kernels {
 
-/// The function of a gated pair: out = f(gate) * up.
+/// Activation of a gated MLP: out = f(gate) * up.
 enum class GateFunction {
   kSilu,      ///< z / (1 + exp(-z))
   kGelu,      ///< z / 2 * (1 + erf(z / sqrt(2)))
   kGeluTanh,  ///< z / 2 * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 z^3)))
 };
 
-/// The weight and bias of a linear layer, reordered once into panels of 64 outputs. Immutable; safe
+/// The weight and bias of a linear layer, packed once into panels of 64 outputs. Immutable; safe
 /// for concurrent use.
 class PackedWeight {
  public:
@@ -30,8 +29,8 @@ class PackedWeight {
   static PackedWeight pack(const Element* weight_OI, const Element* bias_O, std::int64_t outputs,
                            std::int64_t inputs);
 
-  /// Two layers of one input, of which `gemm` computes f(gate) * up: a panel holds 32 outputs of
-  /// each. Biases may be null.
+  /// Gate and up projections of a gated MLP, for which `gemm` computes f(gate) * up: a panel holds
+  /// 32 outputs of each. Biases may be null.
   template <typename Element>
   static PackedWeight pack_gated(const Element* gate_FI, const Element* gate_bias_F,
                                  const Element* up_FI, const Element* up_bias_F,
@@ -50,9 +49,9 @@ class PackedWeight {
 
  private:
   std::int64_t outputs_ = 0, inputs_ = 0;
-  std::int64_t steps_ = 0;  ///< of the product: inputs, or pairs of them
+  std::int64_t steps_ = 0;  ///< of the micro-kernel: inputs, or pairs of them
   bool gated_ = false;
-  BigBuffer panels_;         ///< [panels][steps][64]
+  HugePageBuffer panels_;    ///< [panels][steps][64]
   std::vector<float> bias_;  ///< [panels][64], empty without bias
 };
 
@@ -60,14 +59,14 @@ class PackedWeight {
 template <typename Element>
 struct GemmOutput {
   const PackedWeight* weight = nullptr;
-  Element* out = nullptr;  ///< [M, O], or [M, F] for a gated pair
+  Element* out = nullptr;  ///< [M, O], or [M, F] with a gated weight
   std::int64_t row_stride = 0;
-  bool add = false;  ///< out += x W^T + b, rounded once; not for a gated pair
-  GateFunction gate = GateFunction::kSilu;  ///< for a gated pair
+  bool add = false;  ///< out += x W^T + b, rounded once; not with a gated weight
+  GateFunction gate = GateFunction::kSilu;  ///< with a gated weight
 };
 
-/// Applies several layers to the same rows. Sums are float32, one input (or pair of bfloat16
-/// inputs) after the other, so a row's bits depend on that row alone, whatever M and the number of
+/// Applies several layers to the same rows. Accumulates in float32 in order of the inputs (or pairs
+/// of bfloat16 inputs), so a row's bits depend on that row alone, whatever M and the number of
 /// threads. Results are rounded once.
 /// @param x  [M, I], rows `x_stride` apart; no output may overlap it
 template <typename Element>

@@ -20,14 +20,13 @@ using Vec = hn::Vec<F32>;
 
 enum class Finish { kStore, kAdd, kSiluMul, kGeluMul, kGeluTanhMul };
 
-/// Whole vectors of one row: `out` holds as many elements as the tile has columns, rounded up to a
-/// vector.
+/// Whole vectors of one row: `out` holds the tile's columns rounded up to a vector.
 template <Finish kFinish, typename Memory>
 HWY_INLINE void finish_row(const float* sums, const float* bias, Memory* out,
                            std::int64_t columns) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  constexpr std::int64_t kHalf = kProductColumns / 2;
+  constexpr std::int64_t kHalf = kMicroColumns / 2;
   for (std::int64_t n = 0; n < columns; n += lanes) {
     const auto value = [&](std::int64_t at) {
       const Vec v = hn::LoadU(d, sums + at);
@@ -49,13 +48,13 @@ void finish(const EpilogueTile<Element>& tile) {
   using Memory = std::conditional_t<std::is_same_v<Element, float>, float, std::uint16_t>;
   const bool whole = tile.columns % static_cast<std::int64_t>(hn::Lanes(F32())) == 0;
   for (std::int64_t r = 0; r < tile.rows; ++r) {
-    const float* sums = tile.sums + r * kProductColumns;
+    const float* sums = tile.sums + r * kMicroColumns;
     auto* out = reinterpret_cast<Memory*>(tile.out + r * tile.row_stride);
     if (whole) {
       finish_row<kFinish>(sums, tile.bias, out, tile.columns);
       continue;
     }
-    Memory row[kProductColumns] = {};  // the last panel of a width that is no multiple of a vector
+    Memory row[kMicroColumns] = {};  // last panel: the width is not a multiple of the vector
     const auto bytes = static_cast<std::size_t>(tile.columns) * sizeof(Memory);
     std::memcpy(row, out, bytes);
     finish_row<kFinish>(sums, tile.bias, row, tile.columns);

@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "charm/kernels/row_kernels.h"
-#include "charm/kernels/task_team.h"
+#include "charm/kernels/thread_pool.h"
 
 namespace charm::kernels {
 namespace {
@@ -18,16 +18,16 @@ const RowKernels& dispatched() {
 const std::uint16_t* bits(const BFloat16* p) { return reinterpret_cast<const std::uint16_t*>(p); }
 std::uint16_t* bits(BFloat16* p) { return reinterpret_cast<std::uint16_t*>(p); }
 
-// Rows per task: enough work to be worth a thread's start.
+// Rows per task: enough work to amortise waking a worker.
 template <typename Body>
 void for_rows(std::int64_t rows, std::int64_t row_cost, const Body& body) {
   const std::int64_t grain = std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, row_cost));
-  run_ranges(rows, grain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for_ranges(rows, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) body(t);
   });
 }
 
-/// gate = f(gate) * up for every row, by the kernel of the element type.
+/// gate = f(gate) * up for every row; picks the kernel by element type.
 template <typename Float32Row, typename BFloat16Row, typename Element>
 void gate_rows(Float32Row* float32_row, BFloat16Row* bfloat16_row, Element* gate_TF,
                const Element* up_TF, std::int64_t rows, std::int64_t width) {

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 
 // Row-wise kernels on plain memory. T rows, D width, H heads, E head width. All pointers are to
 // contiguous memory unless a stride is named. `Element` is float or BFloat16 (bits of a bfloat16).
 // Arithmetic is float32; bfloat16 results are rounded once, to nearest even. Rows are divided among
-// ATen's threads; a row's result does not depend on the division.
+// the workers of thread_pool.h; a row's result does not depend on the partition.
 namespace charm::kernels {
 
 /// The bits of a bfloat16.
@@ -13,41 +15,63 @@ struct BFloat16 {
   std::uint16_t bits;
 };
 
-/// RMS norm: out = (offset + weight) * x / sqrt(mean(x^2) + eps); Llama's has offset 0, Gemma's 1.
+/// Uninitialised memory in huge pages where the system has them: fewer page faults and TLB misses.
+class HugePageBuffer {
+ public:
+  HugePageBuffer() = default;
+  explicit HugePageBuffer(std::size_t words);
+
+  std::uint32_t* data() { return words_.get(); }
+  const std::uint32_t* data() const { return words_.get(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(std::uint32_t* memory) const;
+  };
+  std::unique_ptr<std::uint32_t[], Free> words_;
+  std::size_t size_ = 0;
+};
+
+/// RMSNorm: out = (offset + weight) * x / sqrt(mean(x^2) + eps); Llama's has offset 0, Gemma's 1.
 /// Source: transformers 5.17, modeling_llama.py, LlamaRMSNorm. There bfloat16 is rounded once more
 /// before the weight; here not.
 template <typename Element>
 void rms_norm(const Element* x_TD, const Element* weight_D, float eps, Element* out_TD,
               std::int64_t rows, std::int64_t width, float weight_offset = 0.0f);
 
-/// Rotary embedding with halves rotated, in place: x[t, h, :] = x[t, h, :] * cos[t, :] +
-/// rotate_half(x[t, h, :]) * sin[t, :]. cos and sin are float32 [T, E/2] (both halves of a head use
-/// the same angles). Source: transformers 5.17, apply_rotary_pos_emb.
+/// RoPE (rotate_half form), in place: x[t, h, :] = x[t, h, :] * cos[t, :] + rotate_half(x[t, h, :])
+/// * sin[t, :]. cos and sin are float32 [T, E/2] (both halves of a head use the same angles).
+/// Source: transformers 5.17, apply_rotary_pos_emb.
 template <typename Element>
 void rope(Element* x_THE, const float* cos_TF, const float* sin_TF, std::int64_t rows,
           std::int64_t heads, std::int64_t head_dim);
 
-/// gate = silu(gate) * up, in place; silu(z) = z / (1 + exp(-z)).
+/// SwiGLU: gate = silu(gate) * up, in place; silu(z) = z / (1 + exp(-z)).
 template <typename Element>
 void silu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width);
 
-/// gate = gelu(gate) * up, in place; gelu(z) = z/2 (1 + erf(z / sqrt(2))). Source:
+/// GeGLU: gate = gelu(gate) * up, in place; gelu(z) = z/2 (1 + erf(z / sqrt(2))). Source:
 /// transformers 5.17, "gelu".
 template <typename Element>
 void gelu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width);
 
-/// gate = gelu(gate) * up, in place, with the tanh form of gelu: z / (1 + exp(-2 sqrt(2/pi) (z +
-/// 0.044715 z^3))), which equals z/2 (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))). Source:
-/// transformers 5.17, gelu_pytorch_tanh.
+/// GeGLU with the tanh approximation: gate = gelu(gate) * up, in place; gelu(z) = z / (1 + exp(-2
+/// sqrt(2/pi) (z + 0.044715 z^3))), which equals z/2 (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))).
+/// Source: transformers 5.17, gelu_pytorch_tanh.
 template <typename Element>
 void gelu_tanh_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width);
 
 /// One linear layer of a head: out[s, o] = sum_i x[s, i] * weight[o, i] + bias[o]; float32 with
-/// sums in float64. `bias_O` may be null. Plain loops: it runs once a response.
+/// sums in float64. `bias_O` may be null. Plain loops: it runs once per response.
 void head_layer(const float* x_SI, const float* weight_OI, const float* bias_O, float* out_SO,
                 std::int64_t rows, std::int64_t inputs, std::int64_t outputs);
 
-/// Name of the instruction set that was picked at run time ("AVX3", "AVX2", ...).
+/// weights[i] = exp((logits[i] - max) * scale) in float32; the largest is 1. Logits may be
+/// -infinity (weight 0). Returns the sum in float64; its summation order depends on `count` alone.
+double softmax_weights(const float* logits, std::int64_t count, float scale, float* weights);
+
+/// Name of the instruction set that was dispatched to ("AVX3", "AVX2", ...).
 const char* instruction_set();
 
 }  // namespace charm::kernels

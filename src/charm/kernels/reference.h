@@ -3,23 +3,26 @@
 #include <cstdint>
 #include <vector>
 
-// The plain versions of the kernels, float32 in and out, float64 inside. Tests compare the fast
-// ones with these.
+// Plain reference versions of the kernels for tests: float32 in and out, float64 inside. D width of
+// a row, I inputs, O outputs, L keys, E head width.
 namespace charm::kernels::reference {
 
+/// One row [D], as `kernels::rms_norm`.
 std::vector<float> rms_norm(const std::vector<float>& x, const std::vector<float>& weight,
                             float eps);
+/// One head [E] at one position; cos and sin [E/2].
 std::vector<float> rope(const std::vector<float>& x, const std::vector<float>& cos,
                         const std::vector<float>& sin);
+/// One row [D] of a gated MLP's activation.
 std::vector<float> silu_mul(const std::vector<float>& gate, const std::vector<float>& up);
 std::vector<float> gelu_mul(const std::vector<float>& gate, const std::vector<float>& up);
 std::vector<float> gelu_tanh_mul(const std::vector<float>& gate, const std::vector<float>& up);
 
-/// One row of x W^T + b; an empty bias is none.
+/// One row of x W^T + b; empty bias: none.
 std::vector<float> linear(const std::vector<float>& x, const std::vector<float>& weight_OI,
                           const std::vector<float>& bias_O);
 
-/// One query row at `position` of a sequence against its keys and values [L, E]; scale, window and
+/// One query row at `position` of a sequence against its K and V [L, E]; scale, window and
 /// softcap as in AttentionShape.
 std::vector<float> attention_row(const std::vector<float>& q, const std::vector<float>& k_LE,
                                  const std::vector<float>& v_LE, std::int64_t position, float scale,

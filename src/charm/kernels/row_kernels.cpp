@@ -19,7 +19,7 @@ using F32 = hn::ScalableTag<float>;
 using Vec = hn::Vec<F32>;
 
 // Columns beyond the last whole vector take the scalar branch. Which columns those are depends on
-// the width alone, so every row of a tensor is computed in the same way.
+// the width alone, so every row of a tensor takes the same path.
 
 inline float load1(const float* p) { return *p; }
 inline float load1(const std::uint16_t* p) {

@@ -25,7 +25,7 @@ struct RowKernels {
   const char* instruction_set;
 };
 
-/// The kernels for this machine's best instruction set.
+/// The kernels for the CPU's best instruction set.
 RowKernels row_kernels();
 
 }  // namespace charm::kernels

@@ -1,7 +1,7 @@
-#include "charm/kernels/softmax.h"
-
 #include <algorithm>
 #include <cmath>
+
+#include "charm/kernels/kernels.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "charm/kernels/softmax.cpp"
@@ -29,9 +29,9 @@ double softmax_weights_row(const float* logits, std::int64_t count, float scale,
   const auto largest_v = hn::Set(d, largest);
   const auto scale_v = hn::Set(d, scale);
   const auto lowest =
-      hn::Set(d, -100.0f);  // Highway's Exp is made for finite values; this is 0 beside 1
+      hn::Set(d, -100.0f);  // Highway's Exp needs finite values; exp(-100) is negligible beside 1
   double total = 0.0;
-  constexpr std::int64_t kRun = 64;  // vectors summed in float32 before they join the float64 sum
+  constexpr std::int64_t kRun = 64;  // vectors summed in float32 before adding to the float64 sum
   for (std::int64_t begin = 0; begin < whole; begin += kRun * lanes) {
     const std::int64_t end = std::min(whole, begin + kRun * lanes);
     auto sum = hn::Zero(d);

@@ -8,8 +8,8 @@
 namespace charm::kernels {
 namespace {
 
-/// A tile's rows before any key: finite, so that a difference of two hidden rows is no NaN.
-constexpr float kNothingYet = -1e30f;
+/// Initial row maximum: finite, so that the difference of two fully masked rows is not NaN.
+constexpr float kInitialMax = -1e30f;
 
 float to_element(float v, float) { return v; }
 BFloat16 to_element(float v, BFloat16) {
@@ -39,8 +39,8 @@ PackFormat pack_format(std::int64_t head_dim) {
 template <typename Element>
 TileAttention<Element>::TileAttention(const AttentionShape& shape)
     : shape_(shape), format_(pack_format<Element>(shape.head_dim)) {
-  const TileKernels kernels = tile_kernels();
-  product_ = format_.pairs ? product_of_bfloat16() : product_of_float32();
+  const SoftmaxKernels kernels = softmax_kernels();
+  micro_kernel_ = format_.pairs ? micro_kernel_bf16() : micro_kernel_f32();
   softmax_ = format_.pairs ? kernels.softmax_bf16 : kernels.softmax_f32;
 }
 
@@ -48,38 +48,38 @@ template <typename Element>
 void TileAttention<Element>::start(const TileRows<Element>& rows, TileScratch& scratch) const {
   pack_queries(rows.queries, rows.query_stride, rows.count, format_, scratch.queries.data());
   const TileState state = scratch.state();
-  std::fill(state.largest, state.largest + kTileRows, kNothingYet);
-  std::fill(state.sum, state.sum + kTileRows, 0.0f);
-  // The product rounds the rows up: those beyond the tile's must hold numbers.
-  const std::int64_t rounded = (rows.count + kProductRows - 1) / kProductRows * kProductRows;
+  std::fill(state.row_max, state.row_max + kTileRows, kInitialMax);
+  std::fill(state.row_sum, state.row_sum + kTileRows, 0.0f);
+  // The micro-kernel rounds the row count up: padding rows must hold finite values.
+  const std::int64_t rounded = (rows.count + kMicroRows - 1) / kMicroRows * kMicroRows;
   std::fill(state.weights, state.weights + rounded * kBlockKeys, 0u);
-  scratch.rule = {.rows = rows.count,
-                  .first_position = rows.first_position,
-                  .position_step = rows.position_step,
-                  .scale = shape_.scale,
-                  .window = shape_.window,
-                  .softcap = shape_.softcap};
+  scratch.params = {.rows = rows.count,
+                    .first_position = rows.first_position,
+                    .position_step = rows.position_step,
+                    .scale = shape_.scale,
+                    .window = shape_.window,
+                    .softcap = shape_.softcap};
   scratch.last_position = rows.first_position + (rows.count - 1) * rows.position_step;
   scratch.is_first = true;
 }
 
 template <typename Element>
 bool TileAttention<Element>::attend(const PackedBlock& block, TileScratch& scratch) const {
-  const SoftmaxRule& rule = scratch.rule;
+  const SoftmaxParams& params = scratch.params;
   if (block.first > scratch.last_position) return false;
-  if (rule.window > 0 && block.first + block.length <= rule.first_position + 1 - rule.window)
+  if (params.window > 0 && block.first + block.length <= params.first_position + 1 - params.window)
     return true;
   const TileState state = scratch.state();
   const bool first = std::exchange(scratch.is_first, false);
   const std::int64_t steps = format_.query_steps();
-  product_(scratch.queries.data(), steps, block.keys, kBlockKeys, steps, state.logits, kBlockKeys,
-           rule.rows, kBlockKeys, nullptr);
-  softmax_(state, block, rule);
-  const std::int64_t seen =
-      std::min(block.length, scratch.last_position + 1 - block.first);  // by the last row
-  product_(state.weights, format_.block_steps(), block.values, format_.padded_dim(),
-           format_.value_steps(seen), state.out, format_.padded_dim(), rule.rows,
-           format_.padded_dim(), first ? nullptr : state.keep);
+  micro_kernel_(scratch.queries.data(), steps, block.keys, kBlockKeys, steps, state.logits,
+                kBlockKeys, params.rows, kBlockKeys, nullptr);
+  softmax_(state, block, params);
+  const std::int64_t num_attended =
+      std::min(block.length, scratch.last_position + 1 - block.first);  // attended by the last row
+  micro_kernel_(state.weights, format_.block_steps(), block.values, format_.padded_dim(),
+                format_.value_steps(num_attended), state.out, format_.padded_dim(), params.rows,
+                format_.padded_dim(), first ? nullptr : state.rescale);
   return true;
 }
 
@@ -88,7 +88,7 @@ void TileAttention<Element>::finish(const TileRows<Element>& rows, TileScratch& 
   const TileState state = scratch.state();
   for (std::int64_t r = 0; r < rows.count; ++r) {
     Element* out = rows.out + r * rows.out_stride;
-    const float inverse = 1.0f / state.sum[r];
+    const float inverse = 1.0f / state.row_sum[r];
     for (std::int64_t e = 0; e < shape_.head_dim; ++e) {
       out[e] = to_element(state.out[r * format_.padded_dim() + e] * inverse, Element{});
     }

@@ -5,14 +5,14 @@
 
 #include "charm/kernels/attention.h"
 #include "charm/kernels/attention_pack.h"
-#include "charm/kernels/attention_tile.h"
+#include "charm/kernels/online_softmax.h"
 
-// Attention of one tile, block of keys after block of keys: what attention.cpp and
-// cached_attention.cpp share. Internal to this folder.
+// FlashAttention over the key blocks of one tile, shared by attention.cpp and paged_attention.cpp.
+// Internal to this folder.
 namespace charm::kernels {
 
-/// Query rows of one tile and where their output goes. Either rows are consecutive tokens of one
-/// head, or heads of one token.
+/// Query and output rows of one tile: either consecutive tokens of one head, or the query heads of
+/// one token that share a key head.
 template <typename Element>
 struct TileRows {
   const Element* queries = nullptr;
@@ -24,7 +24,7 @@ struct TileRows {
   std::int64_t out_stride = 0;
 };
 
-/// Memory of one thread and the state of its tile.
+/// One thread's scratch memory and the state of its tile.
 struct TileScratch {
   explicit TileScratch(const PackFormat& format);
   TileState state();
@@ -33,17 +33,17 @@ struct TileScratch {
   std::vector<float> out, logits;
   std::vector<std::uint32_t> weights;
   std::vector<float> rows;
-  SoftmaxRule rule;
+  SoftmaxParams params;
   std::int64_t last_position = 0;
-  bool is_first = true;  ///< no block yet
+  bool is_first = true;  ///< before the first block
 };
 
-/// How the elements of a shape are packed.
+/// Operand layout for an element type and head width.
 template <typename Element>
 PackFormat pack_format(std::int64_t head_dim);
 
-/// start, attend for each block in order, finish. A row's bits depend on its query and the blocks,
-/// not on the rows beside it.
+/// Call start, then attend for each block in order, then finish. A row's bits depend on its query
+/// and the blocks, not on the rows beside it.
 template <typename Element>
 class TileAttention {
  public:
@@ -51,15 +51,15 @@ class TileAttention {
 
   const PackFormat& format() const { return format_; }
   void start(const TileRows<Element>& rows, TileScratch& scratch) const;
-  /// False when the block and all later ones lie behind the tile's last row.
+  /// False when the block and all later ones are masked for the whole tile.
   bool attend(const PackedBlock& block, TileScratch& scratch) const;
   void finish(const TileRows<Element>& rows, TileScratch& scratch) const;
 
  private:
   AttentionShape shape_;
   PackFormat format_;
-  TileProduct product_ = nullptr;
-  void (*softmax_)(const TileState&, const PackedBlock&, const SoftmaxRule&) = nullptr;
+  MicroKernel micro_kernel_ = nullptr;
+  void (*softmax_)(const TileState&, const PackedBlock&, const SoftmaxParams&) = nullptr;
 };
 
 }  // namespace charm::kernels

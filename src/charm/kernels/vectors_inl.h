@@ -1,6 +1,6 @@
-// Vectors of float32 from and to memory of either element type, and the functions of gated layers.
-// Included once per instruction set, behind Highway and its math-inl.h: the guard below flips, as
-// those of Highway's own *-inl.h files do.
+// Loads and stores of float32 vectors for both element types, and the activations of gated MLPs.
+// Included once per instruction set, after Highway and its math-inl.h: the guard below toggles, as
+// in Highway's own *-inl.h files.
 #if defined(CHARM_KERNELS_VECTORS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef CHARM_KERNELS_VECTORS_INL_H
 #undef CHARM_KERNELS_VECTORS_INL_H
@@ -46,11 +46,11 @@ HWY_INLINE void store(D, hwy::HWY_NAMESPACE::Vec<D> v, std::uint16_t* p) {
 }
 
 constexpr float kLog2E = 1.4426950408889634f;
-constexpr float kLeastExponent = -125.0f;  ///< of exp2; 2^-125 is nothing beside 1
+constexpr float kLeastExponent = -125.0f;  ///< of exp2; 2^-125 is negligible beside 1
 
-/// 2^x for kLeastExponent <= x < 127, with a relative error below 2e-7; anything for other x. x is
-/// split into a whole number and the rest f in [-0.5, 0.5], whose 2^f is the polynomial of degree 5
-/// with the least relative error (7.5e-8, by Remez's exchange).
+/// 2^x for kLeastExponent <= x < 127, with a relative error below 2e-7; unspecified for other x.
+/// Range reduction to an integer and f in [-0.5, 0.5]; 2^f is the minimax polynomial of degree 5
+/// (relative error 7.5e-8, Remez exchange).
 template <class D, class V>
 HWY_INLINE V exp2(D d, V x) {
   namespace hn = hwy::HWY_NAMESPACE;
@@ -65,14 +65,14 @@ HWY_INLINE V exp2(D d, V x) {
   return hn::BitCast(d, hn::Add(hn::BitCast(i32, p), hn::ShiftLeft<23>(hn::ConvertTo(i32, whole))));
 }
 
-/// exp2, and 0 from kLeastExponent down, minus infinity included.
+/// exp2, and 0 for x <= kLeastExponent, minus infinity included.
 template <class D, class V>
 HWY_INLINE V exp2_or_zero(D d, V x) {
   namespace hn = hwy::HWY_NAMESPACE;
   return hn::IfThenElseZero(hn::Gt(x, hn::Set(d, kLeastExponent)), exp2(d, x));
 }
 
-// exp(86) is a float, and z / exp(86) is zero for all that counts.
+// exp(86) fits float32, and z / exp(86) is negligible.
 constexpr float kLargestExponent = 86.0f;
 constexpr float kGeluScale = -2.0f * 0.7978845608028654f;  // -2 sqrt(2 / pi)
 constexpr float kGeluCubic = 0.044715f;

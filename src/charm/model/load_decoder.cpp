@@ -9,7 +9,7 @@
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
 #include "charm/kernels/kernels.h"
-#include "charm/kernels/task_team.h"
+#include "charm/kernels/thread_pool.h"
 #include "charm/tensor/device_errors.h"
 
 namespace charm::model {

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "charm/kernels/big_buffer.h"
+#include "charm/kernels/kernels.h"
 
 namespace charm::nn {
 
@@ -36,12 +36,12 @@ class BlockWorkspace {
     return memory.narrow(0, 0, rows * width).view({rows, width});
   }
 
-  kernels::BigBuffer& packed_keys() { return packed_keys_; }
+  kernels::HugePageBuffer& packed_kv() { return packed_kv_; }
   KeptPrompt& kept_prompt() { return kept_prompt_; }
 
  private:
   KeptPrompt kept_prompt_;
-  kernels::BigBuffer packed_keys_;
+  kernels::HugePageBuffer packed_kv_;
   std::array<at::Tensor, kNumSlots> slots_;
 };
 

@@ -26,7 +26,7 @@ std::vector<kernels::AttentionSequence> sequences_of(const BatchLayout& layout, 
     for (const batch::Segment& s : layout.prompts) {
       const kernels::KeySpan own{s.response_begin, s.response_length};
       sequences.push_back(
-          {own.begin - layout.num_kept, own.length, /*query_offset=*/0, /*prompt=*/{}, own});
+          {own.begin - layout.num_kept, own.length, /*query_offset=*/0, /*prefix=*/{}, own});
     }
   }
   for (std::size_t i = 0; i < layout.responses.size(); ++i) {
@@ -104,8 +104,8 @@ class InferenceBlock {
         attention_shape(parts_.num_heads, parts_.num_kv_heads, head_dim(), parts_.attention);
     const std::vector<kernels::AttentionSequence> sequences =
         sequences_of(layout_, last_ ? BlockRows::kLast : BlockRows::kAll);
-    const kernels::AttentionKeys<Element> keys(head_rows<Element>(k_KTE), head_rows<Element>(v_KTE),
-                                               sequences, shape, workspace_.packed_keys());
+    const kernels::PackedKv<Element> keys(head_rows<Element>(k_KTE), head_rows<Element>(v_KTE),
+                                          sequences, shape, workspace_.packed_kv());
     for (std::int64_t row = 0; row < residual.size(0); row += kTileRows) {
       const std::int64_t rows = std::min(kTileRows, residual.size(0) - row);
       finish_rows(residual, row, rows, [&](const at::Tensor& q_THE, at::Tensor& attended) {

@@ -16,9 +16,9 @@ namespace {
 
 std::int64_t packed_layer_words(const KvCacheShape& shape) {
   const bool is_float = shape.options.dtype() == at::kFloat;
-  return shape.num_kv_heads * (is_float
-                                   ? kernels::cache_head_words<float>(shape.head_dim)
-                                   : kernels::cache_head_words<kernels::BFloat16>(shape.head_dim));
+  return shape.num_kv_heads *
+         (is_float ? kernels::kv_block_head_words<float>(shape.head_dim)
+                   : kernels::kv_block_head_words<kernels::BFloat16>(shape.head_dim));
 }
 
 }  // namespace
@@ -55,7 +55,7 @@ KvCache::KvCache(const KvCacheShape& shape, std::int64_t num_blocks)
   }
 }
 
-kernels::CacheLayer KvCache::layer_of(std::size_t layer) const {
+kernels::KvCacheLayer KvCache::layer_of(std::size_t layer) const {
   return {words_.get() + static_cast<std::int64_t>(layer) * layer_words_,
           shape_.num_layers * layer_words_};
 }
@@ -65,11 +65,11 @@ at::Tensor KvCache::side(std::size_t layer, std::int64_t values) const {
   return rows_[layer].view({-1, 2, shape_.num_kv_heads, shape_.head_dim}).select(1, values);
 }
 
-at::Tensor KvCache::slots(const kernels::CachedRows& rows, std::int64_t begin,
+at::Tensor KvCache::slots(const kernels::PagedSequence& rows, std::int64_t begin,
                           std::int64_t end) const {
   std::vector<std::int64_t> indices;
   for (std::int64_t position = begin; position < end; ++position) {
-    indices.push_back(rows.blocks[static_cast<std::size_t>(position / kBlockTokens)] *
+    indices.push_back(rows.block_table[static_cast<std::size_t>(position / kBlockTokens)] *
                           kBlockTokens +
                       position % kBlockTokens);
   }
@@ -79,9 +79,9 @@ at::Tensor KvCache::slots(const kernels::CachedRows& rows, std::int64_t begin,
 }
 
 void KvCache::store(std::size_t layer, const at::Tensor& k_KTE, const at::Tensor& v_KTE,
-                    const std::vector<kernels::CachedRows>& sequences) {
+                    const std::vector<kernels::PagedSequence>& sequences) {
   if (!shape_.packed) {
-    for (const kernels::CachedRows& rows : sequences) {
+    for (const kernels::PagedSequence& rows : sequences) {
       const at::Tensor index = slots(rows, rows.first_position, rows.first_position + rows.length);
       side(layer, 0).index_copy_(0, index,
                                  k_KTE.narrow(1, rows.begin, rows.length).transpose(0, 1));
@@ -94,13 +94,13 @@ void KvCache::store(std::size_t layer, const at::Tensor& k_KTE, const at::Tensor
       attention_shape(shape_.num_kv_heads, shape_.num_kv_heads, shape_.head_dim, {});
   call_for_dtype(k_KTE, [&](auto element) {
     using Element = decltype(element);
-    kernels::store_in_cache<Element>(head_rows<Element>(k_KTE), head_rows<Element>(v_KTE),
+    kernels::write_kv_cache<Element>(head_rows<Element>(k_KTE), head_rows<Element>(v_KTE),
                                      layer_of(layer), sequences, shape);
   });
 }
 
 at::Tensor KvCache::attend(std::size_t layer, const at::Tensor& q_HTE,
-                           const std::vector<kernels::CachedRows>& sequences,
+                           const std::vector<kernels::PagedSequence>& sequences,
                            const AttentionRule& rule) const {
   const kernels::AttentionShape shape =
       attention_shape(q_HTE.size(0), shape_.num_kv_heads, shape_.head_dim, rule);
@@ -108,12 +108,12 @@ at::Tensor KvCache::attend(std::size_t layer, const at::Tensor& q_HTE,
   if (shape_.packed) {
     call_for_dtype(q_HTE, [&](auto element) {
       using Element = decltype(element);
-      kernels::cached_attention<Element>(head_rows<Element>(q_HTE), layer_of(layer),
-                                         mutable_elements<Element>(out_THE), sequences, shape);
+      kernels::paged_attention<Element>(head_rows<Element>(q_HTE), layer_of(layer),
+                                        mutable_elements<Element>(out_THE), sequences, shape);
     });
     return out_THE;
   }
-  for (const kernels::CachedRows& rows : sequences) {
+  for (const kernels::PagedSequence& rows : sequences) {
     const at::Tensor index = slots(rows, 0, rows.first_position + rows.length);
     const auto gathered = [&](const at::Tensor& t) {
       return t.index_select(0, index).transpose(0, 1).unsqueeze(0);

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "charm/kernels/cached_attention.h"
+#include "charm/kernels/paged_attention.h"
 #include "charm/nn/attention_rule.h"
 
 namespace charm::nn {
@@ -28,7 +28,7 @@ struct KvCacheShape {
 /// nothing. Not safe for concurrent use.
 class KvCache {
  public:
-  static constexpr std::int64_t kBlockTokens = kernels::kCacheBlockTokens;
+  static constexpr std::int64_t kBlockTokens = kernels::kKvBlockTokens;
 
   /// Bytes of one block over all layers.
   static std::int64_t block_bytes(const KvCacheShape& shape);
@@ -40,12 +40,12 @@ class KvCache {
 
   /// Puts keys [K, T, E] and values [K, T, E] of the sequences' rows at their positions.
   void store(std::size_t layer, const at::Tensor& k_KTE, const at::Tensor& v_KTE,
-             const std::vector<kernels::CachedRows>& sequences);
+             const std::vector<kernels::PagedSequence>& sequences);
 
   /// Each row over all keys of its sequence up to itself: [H, T, E] -> [T, H*E]; rows of no
   /// sequence are 0.
   at::Tensor attend(std::size_t layer, const at::Tensor& q_HTE,
-                    const std::vector<kernels::CachedRows>& sequences,
+                    const std::vector<kernels::PagedSequence>& sequences,
                     const AttentionRule& rule) const;
 
   /// Plain: a layer's rows [blocks * kBlockTokens, 2*K*E], keys before values; row of position p:
@@ -60,9 +60,9 @@ class KvCache {
   struct Free {
     void operator()(std::uint32_t* memory) const { std::free(memory); }
   };
-  kernels::CacheLayer layer_of(std::size_t layer) const;
+  kernels::KvCacheLayer layer_of(std::size_t layer) const;
   at::Tensor side(std::size_t layer, std::int64_t values) const;
-  at::Tensor slots(const kernels::CachedRows& rows, std::int64_t begin, std::int64_t end) const;
+  at::Tensor slots(const kernels::PagedSequence& rows, std::int64_t begin, std::int64_t end) const;
 
   KvCacheShape shape_;
   std::int64_t num_blocks_ = 0;

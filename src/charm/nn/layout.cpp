@@ -92,11 +92,11 @@ std::vector<kernels::KeySpan> cache_spans(const std::vector<std::int32_t>& block
   return spans;
 }
 
-std::vector<VarlenSequence> cached_sequences(const std::vector<kernels::CachedRows>& cached) {
+std::vector<VarlenSequence> cached_sequences(const std::vector<kernels::PagedSequence>& cached) {
   std::vector<VarlenSequence> sequences;
-  for (const kernels::CachedRows& rows : cached) {
-    sequences.push_back(
-        {rows.begin, rows.length, cache_spans(rows.blocks, 0, rows.first_position + rows.length)});
+  for (const kernels::PagedSequence& rows : cached) {
+    sequences.push_back({rows.begin, rows.length,
+                         cache_spans(rows.block_table, 0, rows.first_position + rows.length)});
   }
   return sequences;
 }
@@ -178,7 +178,7 @@ BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache,
     layout.last_rows = plan_attention(cached_sequences(layout.cached_last), options.attention,
                                       options.heads, options.device);
     std::vector<std::int64_t> rows;
-    for (const kernels::CachedRows& sequence : layout.cached) {
+    for (const kernels::PagedSequence& sequence : layout.cached) {
       for (const kernels::KeySpan& span : cache_spans(sequence.blocks, sequence.first_position,
                                                       sequence.first_position + sequence.length)) {
         for (std::int64_t i = 0; i < span.length; ++i) rows.push_back(span.begin + i);

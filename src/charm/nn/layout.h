@@ -63,8 +63,8 @@ struct BatchLayout {
   /// Where set, the sequences continue what lies in it, and their keys and values are added to it;
   /// prompts and responses are empty.
   KvCache* cache = nullptr;
-  std::vector<kernels::CachedRows> cached;  ///< every sequence's rows
-  std::vector<kernels::CachedRows>
+  std::vector<kernels::PagedSequence> cached;  ///< every sequence's rows
+  std::vector<kernels::PagedSequence>
       cached_last;  ///< the wanted last tokens, rows numbered as in `last_S`
   /// Mode::kGpu: the same sequences for attention over all rows, and over the wanted last tokens.
   AttentionPlan all_rows, last_rows;

@@ -13,7 +13,7 @@ namespace charm::kernels {
 namespace {
 
 struct Case {
-  std::int64_t heads, key_heads, head_dim, prompt, own, window;
+  std::int64_t heads, key_heads, head_dim, prefix, suffix, window;
   float softcap;
 };
 
@@ -31,13 +31,13 @@ float to_float(BFloat16 v) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16);
 }
 
-/// Tensors of one batch: a stretch of foreign tokens, the prompt, the sequence's own tokens,
-/// foreign tokens again.
+/// Tensors of one batch: tokens of other sequences, the prefix, the suffix, tokens of other
+/// sequences again.
 template <typename Element>
 struct Batch {
   Batch(const Case& of, std::int64_t before, std::int64_t after)
-      : c(of), begin(before), tokens(before + of.prompt + of.own + after) {
-    // A sequence's values do not depend on where it lies.
+      : c(of), begin(before), tokens(before + of.prefix + of.suffix + after) {
+    // A sequence's values do not depend on its place in the batch.
     fill(q, c.heads, 1);
     fill(k, c.key_heads, 2);
     fill(v, c.key_heads, 3);
@@ -47,7 +47,7 @@ struct Batch {
     to.resize(static_cast<std::size_t>(heads * tokens * c.head_dim), to_element(3.0f, Element{}));
     for (std::int64_t h = 0; h < heads; ++h) {
       RandomStream stream(11, "attention_test", tensor * 100 + static_cast<std::uint64_t>(h));
-      for (std::int64_t i = 0; i < (c.prompt + c.own) * c.head_dim; ++i) {
+      for (std::int64_t i = 0; i < (c.prefix + c.suffix) * c.head_dim; ++i) {
         to[static_cast<std::size_t>((h * tokens + begin) * c.head_dim + i)] =
             to_element(round_to(static_cast<float>(stream.normal()), Element{}), Element{});
       }
@@ -58,7 +58,7 @@ struct Batch {
     return {t.data(), tokens * c.head_dim, c.head_dim};
   }
 
-  /// Output rows of the own tokens [own, H*E].
+  /// Output rows of the suffix [suffix, H*E].
   std::vector<Element> attend(bool last_only) const {
     AttentionShape shape;
     shape.heads = c.heads;
@@ -69,19 +69,21 @@ struct Batch {
     shape.softcap = c.softcap;
     const std::int64_t width = c.heads * c.head_dim;
     std::vector<Element> out(static_cast<std::size_t>(tokens * width));
-    const KeySpan prompt{begin, c.prompt};
-    const KeySpan own{begin + c.prompt, c.own};
-    AttentionSequence sequence{own.begin, own.length, 0, prompt, own};
-    if (last_only) sequence = {own.begin + own.length - 1, 1, own.length - 1, prompt, own};
-    BigBuffer memory;
-    const AttentionKeys<Element> keys(rows(k), rows(v), {sequence}, shape, memory);
+    const KeySpan prefix{begin, c.prefix};
+    const KeySpan suffix{begin + c.prefix, c.suffix};
+    AttentionSequence sequence{suffix.begin, suffix.length, 0, prefix, suffix};
+    if (last_only)
+      sequence = {suffix.begin + suffix.length - 1, 1, suffix.length - 1, prefix, suffix};
+    HugePageBuffer memory;
+    const PackedKv<Element> keys(rows(k), rows(v), {sequence}, shape, memory);
     attention(rows(q), keys, out.data(), {sequence}, shape);
-    return {out.begin() + own.begin * width, out.begin() + (own.begin + own.length) * width};
+    return {out.begin() + suffix.begin * width,
+            out.begin() + (suffix.begin + suffix.length) * width};
   }
 
   std::vector<float> sequence_of(const std::vector<Element>& t, std::int64_t head) const {
     std::vector<float> values;
-    for (std::int64_t i = 0; i < (c.prompt + c.own) * c.head_dim; ++i) {
+    for (std::int64_t i = 0; i < (c.prefix + c.suffix) * c.head_dim; ++i) {
       values.push_back(
           to_float(t[static_cast<std::size_t>((head * tokens + begin) * c.head_dim + i)]));
     }
@@ -102,8 +104,8 @@ void expect_reference(const Case& c, double tolerance) {
     const auto q = batch.sequence_of(batch.q, h);
     const auto k = batch.sequence_of(batch.k, h / (c.heads / c.key_heads));
     const auto v = batch.sequence_of(batch.v, h / (c.heads / c.key_heads));
-    for (std::int64_t t = 0; t < c.own; ++t) {
-      const std::int64_t position = c.prompt + t;
+    for (std::int64_t t = 0; t < c.suffix; ++t) {
+      const std::int64_t position = c.prefix + t;
       const auto row = q.begin() + position * c.head_dim;
       const auto expected = reference::attention_row({row, row + c.head_dim}, k, v, position, 0.3f,
                                                      c.window, c.softcap);

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "charm/base/random.h"
+#include "charm/kernels/micro_kernel.h"
 #include "charm/kernels/reference.h"
-#include "charm/kernels/task_team.h"
-#include "charm/kernels/tile_product.h"
+#include "charm/kernels/thread_pool.h"
 
 namespace charm::kernels {
 namespace {
@@ -54,7 +54,7 @@ void PrintTo(const Shape& s, std::ostream* out) {
   *out << s.rows << "x" << s.inputs << "x" << s.outputs;
 }
 
-// A result is a sum of `inputs` products of normal numbers, added up in float32, and rounded once.
+// A result is a dot product of `inputs` normal numbers, accumulated in float32 and rounded once.
 template <typename Element>
 double tolerance(double expected, std::int64_t inputs) {
   const double unit = std::is_same_v<Element, float> ? 0.0 : 1.0 / 256;
@@ -159,23 +159,22 @@ TEST_F(Gemm, ARowsBitsDependOnTheRowAlone) {
   expect_rows_alone<BFloat16>();
 }
 
-// Both versions of the bfloat16 product, whichever the machine would take.
-TEST(TileProduct, NativeAndWidenedBFloat16Agree) {
-  const TileProduct native = internal::native_bfloat16_product();
+// Both bfloat16 micro-kernels, whichever the CPU would dispatch to.
+TEST(MicroKernel, NativeAndWidenedBFloat16Agree) {
+  const MicroKernel native = internal::native_bf16_micro_kernel();
   if (native == nullptr) GTEST_SKIP() << "this machine has no AVX512-BF16";
   constexpr std::int64_t kSteps = 50;
-  const auto a = normals<BFloat16>(kProductRows * kSteps * 2, 1);
-  const auto b = normals<BFloat16>(kProductColumns * kSteps * 2, 2);
+  const auto a = normals<BFloat16>(kMicroRows * kSteps * 2, 1);
+  const auto b = normals<BFloat16>(kMicroColumns * kSteps * 2, 2);
   const auto words = [](const std::vector<BFloat16>& v) {
     return reinterpret_cast<const std::uint32_t*>(v.data());
   };
-  std::vector<float> x(kProductRows * kProductColumns, 2.0f), y(x);
-  const std::vector<float> keep(kProductRows, 0.5f);
-  native(words(a), kSteps, words(b), kProductColumns, kSteps, x.data(), kProductColumns,
-         kProductRows, kProductColumns, keep.data());
-  internal::widened_bfloat16_product()(words(a), kSteps, words(b), kProductColumns, kSteps,
-                                       y.data(), kProductColumns, kProductRows, kProductColumns,
-                                       keep.data());
+  std::vector<float> x(kMicroRows * kMicroColumns, 2.0f), y(x);
+  const std::vector<float> beta(kMicroRows, 0.5f);
+  native(words(a), kSteps, words(b), kMicroColumns, kSteps, x.data(), kMicroColumns, kMicroRows,
+         kMicroColumns, beta.data());
+  internal::widened_bf16_micro_kernel()(words(a), kSteps, words(b), kMicroColumns, kSteps, y.data(),
+                                        kMicroColumns, kMicroRows, kMicroColumns, beta.data());
   for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], y[i], 2e-5) << i;
 }
 

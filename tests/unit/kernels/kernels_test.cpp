@@ -49,7 +49,7 @@ TEST_P(WidthTest, SiluMulEqualsTheReference) {
   const std::size_t width = GetParam();
   auto gate = normals(width, 3);
   for (float& g : gate) g *= 6.0f;
-  gate[0] = -300.0f;  // exp(300) is no float
+  gate[0] = -300.0f;  // exp(300) overflows float32
   gate[1] = 300.0f;
   const auto up = normals(width, 4);
   const auto expected = reference::silu_mul(gate, up);
@@ -77,7 +77,7 @@ template <typename Kernel, typename Reference>
 void expect_gelu(std::size_t width, const Kernel& kernel, const Reference& expect) {
   auto gate = normals(width, 3);
   for (float& g : gate) g *= 6.0f;
-  gate[0] = -300.0f;  // exp() of the inner term is no float
+  gate[0] = -300.0f;  // exp() of the inner term overflows
   gate[1] = 300.0f;
   const auto up = normals(width, 4);
   const auto expected = expect(gate, up);

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "charm/batch/token_budget.h"
-#include "charm/kernels/task_team.h"
+#include "charm/kernels/thread_pool.h"
 #include "tests/unit/nn/decoder_fixture.h"
 
 namespace charm::model {

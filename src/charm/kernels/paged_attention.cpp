@@ -1,26 +1,26 @@
-#include "charm/kernels/cached_attention.h"
+#include "charm/kernels/paged_attention.h"
 
 #include <algorithm>
 #include <bit>
 #include <memory>
 
-#include "charm/kernels/task_team.h"
+#include "charm/kernels/thread_pool.h"
 #include "charm/kernels/tile_attention.h"
 
 namespace charm::kernels {
 namespace {
 
-static_assert(kCacheBlockTokens == kBlockKeys);
+static_assert(kKvBlockTokens == kBlockKeys);
 
 std::int64_t head_words(const PackFormat& format) {
   return format.query_steps() * kBlockKeys + format.block_steps() * format.padded_dim();
 }
 
-void put_key(const float* row, std::int64_t n, const PackFormat& format, std::uint32_t* keys) {
+void write_key(const float* row, std::int64_t n, const PackFormat& format, std::uint32_t* keys) {
   for (std::int64_t e = 0; e < format.head_dim; ++e)
     keys[e * kBlockKeys + n] = std::bit_cast<std::uint32_t>(row[e]);
 }
-void put_key(const BFloat16* row, std::int64_t n, const PackFormat& format, std::uint32_t* keys) {
+void write_key(const BFloat16* row, std::int64_t n, const PackFormat& format, std::uint32_t* keys) {
   for (std::int64_t e = 0; e < format.query_steps(); ++e) {
     keys[e * kBlockKeys + n] =
         format.pairs ? row[2 * e].bits | static_cast<std::uint32_t>(row[2 * e + 1].bits) << 16
@@ -28,18 +28,19 @@ void put_key(const BFloat16* row, std::int64_t n, const PackFormat& format, std:
   }
 }
 
-void put_value(const float* row, std::int64_t n, const PackFormat& format, std::uint32_t* values) {
+void write_value(const float* row, std::int64_t n, const PackFormat& format,
+                 std::uint32_t* values) {
   for (std::int64_t e = 0; e < format.head_dim; ++e)
     values[n * format.padded_dim() + e] = std::bit_cast<std::uint32_t>(row[e]);
 }
-void put_value(const BFloat16* row, std::int64_t n, const PackFormat& format,
-               std::uint32_t* values) {
+void write_value(const BFloat16* row, std::int64_t n, const PackFormat& format,
+                 std::uint32_t* values) {
   if (!format.pairs) {
     for (std::int64_t e = 0; e < format.head_dim; ++e)
       values[n * format.padded_dim() + e] = static_cast<std::uint32_t>(row[e].bits) << 16;
     return;
   }
-  // A word holds the values of two neighbouring tokens; only this one's half is written.
+  // A word holds the values of two adjacent tokens; only this token's half is written.
   std::uint32_t* pairs = values + n / 2 * format.padded_dim();
   const int shift = n % 2 == 0 ? 0 : 16;
   const std::uint32_t kept = 0xffff0000u >> shift;
@@ -47,16 +48,16 @@ void put_value(const BFloat16* row, std::int64_t n, const PackFormat& format,
     pairs[e] = (pairs[e] & kept) | static_cast<std::uint32_t>(row[e].bits) << shift;
 }
 
-/// Up to kTileRows rows: tokens of one head, or heads of one token that share a key head.
+/// Up to kTileRows rows: tokens of one head, or query heads of one token that share a key head.
 struct Tile {
   std::size_t sequence;
   std::int64_t head;       ///< the first
-  std::int64_t num_heads;  ///< more than one: of one token
+  std::int64_t num_heads;  ///< above 1 for decode: the query heads of one token
   std::int64_t row;        ///< among the sequence's
   std::int64_t num_rows;
 };
 
-std::vector<Tile> make_tiles(const std::vector<CachedRows>& sequences,
+std::vector<Tile> make_tiles(const std::vector<PagedSequence>& sequences,
                              const AttentionShape& shape) {
   const std::int64_t group = shape.heads / shape.key_heads;
   std::vector<Tile> tiles;
@@ -79,43 +80,47 @@ std::vector<Tile> make_tiles(const std::vector<CachedRows>& sequences,
 }  // namespace
 
 template <typename Element>
-std::int64_t cache_head_words(std::int64_t head_dim) {
+std::int64_t kv_block_head_words(std::int64_t head_dim) {
   return head_words(pack_format<Element>(head_dim));
 }
 
 template <typename Element>
-void store_in_cache(const HeadRows<Element>& k, const HeadRows<Element>& v, const CacheLayer& cache,
-                    const std::vector<CachedRows>& sequences, const AttentionShape& shape) {
+void write_kv_cache(const HeadRows<Element>& k, const HeadRows<Element>& v,
+                    const KvCacheLayer& cache, const std::vector<PagedSequence>& sequences,
+                    const AttentionShape& shape) {
   const PackFormat format = pack_format<Element>(shape.head_dim);
   const std::int64_t words = head_words(format);
   const auto num_sequences = static_cast<std::int64_t>(sequences.size());
-  // A sequence is written by one thread: neighbouring tokens share words.
-  run_ranges(num_sequences * shape.key_heads, 16, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const CachedRows& rows = sequences[static_cast<std::size_t>(i / shape.key_heads)];
-      const std::int64_t head = i % shape.key_heads;
-      for (std::int64_t r = 0; r < rows.length; ++r) {
-        const std::int64_t position = rows.first_position + r;
-        const std::int64_t block = rows.blocks[static_cast<std::size_t>(position / kBlockKeys)];
-        std::uint32_t* keys = cache.data + block * cache.block_stride + head * words;
-        const std::int64_t n = position % kBlockKeys;
-        put_key(k.data + head * k.head_stride + (rows.begin + r) * k.row_stride, n, format, keys);
-        put_value(v.data + head * v.head_stride + (rows.begin + r) * v.row_stride, n, format,
-                  keys + format.query_steps() * kBlockKeys);
-      }
-    }
-  });
+  // One thread writes a sequence: adjacent tokens share words.
+  parallel_for_ranges(
+      num_sequences * shape.key_heads, 16, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const PagedSequence& rows = sequences[static_cast<std::size_t>(i / shape.key_heads)];
+          const std::int64_t head = i % shape.key_heads;
+          for (std::int64_t r = 0; r < rows.length; ++r) {
+            const std::int64_t position = rows.first_position + r;
+            const std::int64_t block =
+                rows.block_table[static_cast<std::size_t>(position / kBlockKeys)];
+            std::uint32_t* keys = cache.data + block * cache.block_stride + head * words;
+            const std::int64_t n = position % kBlockKeys;
+            write_key(k.data + head * k.head_stride + (rows.begin + r) * k.row_stride, n, format,
+                      keys);
+            write_value(v.data + head * v.head_stride + (rows.begin + r) * v.row_stride, n, format,
+                        keys + format.query_steps() * kBlockKeys);
+          }
+        }
+      });
 }
 
 template <typename Element>
-void cached_attention(const HeadRows<Element>& q, const CacheLayer& cache, Element* out_QHE,
-                      const std::vector<CachedRows>& sequences, const AttentionShape& shape) {
+void paged_attention(const HeadRows<Element>& q, const KvCacheLayer& cache, Element* out_QHE,
+                     const std::vector<PagedSequence>& sequences, const AttentionShape& shape) {
   const TileAttention<Element> attention(shape);
   const PackFormat& format = attention.format();
   const std::int64_t words = head_words(format);
   const std::int64_t group = shape.heads / shape.key_heads;
   const auto compute = [&](const Tile& tile, TileScratch& scratch) {
-    const CachedRows& sequence = sequences[tile.sequence];
+    const PagedSequence& sequence = sequences[tile.sequence];
     const std::int64_t row = sequence.begin + tile.row;
     const bool one_token = tile.num_rows == 1;
     TileRows<Element> rows;
@@ -130,7 +135,8 @@ void cached_attention(const HeadRows<Element>& q, const CacheLayer& cache, Eleme
     const std::int64_t num_keys = rows.first_position + tile.num_rows;
     for (std::int64_t at = 0; at * kBlockKeys < num_keys; ++at) {
       PackedBlock block;
-      block.keys = cache.data + sequence.blocks[static_cast<std::size_t>(at)] * cache.block_stride +
+      block.keys = cache.data +
+                   sequence.block_table[static_cast<std::size_t>(at)] * cache.block_stride +
                    tile.head / group * words;
       block.values = block.keys + format.query_steps() * kBlockKeys;
       block.length = std::min(kBlockKeys, num_keys - at * kBlockKeys);
@@ -140,20 +146,21 @@ void cached_attention(const HeadRows<Element>& q, const CacheLayer& cache, Eleme
     attention.finish(rows, scratch);
   };
   const std::vector<Tile> tiles = make_tiles(sequences, shape);
-  run_tasks(static_cast<std::int64_t>(tiles.size()), [&] {
+  parallel_for_dynamic(static_cast<std::int64_t>(tiles.size()), [&] {
     return [&, scratch = std::make_unique<TileScratch>(format)](std::int64_t tile) {
       compute(tiles[static_cast<std::size_t>(tile)], *scratch);
     };
   });
 }
 
-#define CHARM_CACHED_ATTENTION_FOR(Element)                                                      \
-  template std::int64_t cache_head_words<Element>(std::int64_t);                                 \
-  template void store_in_cache<Element>(const HeadRows<Element>&, const HeadRows<Element>&,      \
-                                        const CacheLayer&, const std::vector<CachedRows>&,       \
-                                        const AttentionShape&);                                  \
-  template void cached_attention<Element>(const HeadRows<Element>&, const CacheLayer&, Element*, \
-                                          const std::vector<CachedRows>&, const AttentionShape&);
+#define CHARM_CACHED_ATTENTION_FOR(Element)                                                       \
+  template std::int64_t kv_block_head_words<Element>(std::int64_t);                               \
+  template void write_kv_cache<Element>(const HeadRows<Element>&, const HeadRows<Element>&,       \
+                                        const KvCacheLayer&, const std::vector<PagedSequence>&,   \
+                                        const AttentionShape&);                                   \
+  template void paged_attention<Element>(const HeadRows<Element>&, const KvCacheLayer&, Element*, \
+                                         const std::vector<PagedSequence>&,                       \
+                                         const AttentionShape&);
 CHARM_CACHED_ATTENTION_FOR(float)
 CHARM_CACHED_ATTENTION_FOR(BFloat16)
 #undef CHARM_CACHED_ATTENTION_FOR

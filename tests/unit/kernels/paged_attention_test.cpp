@@ -1,4 +1,4 @@
-#include "charm/kernels/cached_attention.h"
+#include "charm/kernels/paged_attention.h"
 
 #include <gtest/gtest.h>
 
@@ -22,7 +22,7 @@ BFloat16 make(float v, BFloat16) {
   return {static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(v) >> 16)};
 }
 
-/// One sequence of `tokens` tokens with its cache of scattered blocks.
+/// One sequence of `tokens` tokens in a paged KV cache with scattered blocks.
 template <typename Element>
 struct Sequence {
   Sequence(const AttentionShape& s, std::int64_t count) : shape(s), tokens(count) {
@@ -32,28 +32,28 @@ struct Sequence {
                                          shape.head_dim));
       for (Element& e : *t) e = make(static_cast<float>(stream.normal()), Element{});
     }
-    const std::int64_t num_blocks = tokens / kCacheBlockTokens + 1;
+    const std::int64_t num_blocks = tokens / kKvBlockTokens + 1;
     cache.assign(static_cast<std::size_t>((2 * num_blocks + 1) * block_words()),
                  0x41414141u);  // another sequence's numbers
     for (std::int64_t b = 0; b < num_blocks; ++b)
-      blocks.push_back(static_cast<std::int32_t>(2 * (num_blocks - b)));
+      block_table.push_back(static_cast<std::int32_t>(2 * (num_blocks - b)));
   }
 
   std::int64_t block_words() const {
-    return shape.key_heads * cache_head_words<Element>(shape.head_dim);
+    return shape.key_heads * kv_block_head_words<Element>(shape.head_dim);
   }
-  CacheLayer layer() { return {cache.data(), block_words()}; }
+  KvCacheLayer layer() { return {cache.data(), block_words()}; }
   HeadRows<Element> rows(const std::vector<Element>& t) const {
     return {t.data(), tokens * shape.head_dim, shape.head_dim};
   }
 
-  /// Fills the cache and attends, `piece` tokens at a time: [tokens, H*E].
-  std::vector<Element> attend(std::int64_t piece) {
+  /// Prefills and attends, `chunk` tokens at a time: [tokens, H*E].
+  std::vector<Element> attend(std::int64_t chunk) {
     std::vector<Element> out(static_cast<std::size_t>(tokens * shape.heads * shape.head_dim));
-    for (std::int64_t at = 0; at < tokens; at += piece) {
-      const std::vector<CachedRows> now = {{at, std::min(piece, tokens - at), at, blocks}};
-      store_in_cache(rows(k), rows(v), layer(), now, shape);
-      cached_attention(rows(q), layer(), out.data(), now, shape);
+    for (std::int64_t at = 0; at < tokens; at += chunk) {
+      const std::vector<PagedSequence> now = {{at, std::min(chunk, tokens - at), at, block_table}};
+      write_kv_cache(rows(k), rows(v), layer(), now, shape);
+      paged_attention(rows(q), layer(), out.data(), now, shape);
     }
     return out;
   }
@@ -70,7 +70,7 @@ struct Sequence {
   std::int64_t tokens;
   std::vector<Element> q, k, v;
   std::vector<std::uint32_t> cache;
-  std::vector<std::int32_t> blocks;
+  std::vector<std::int32_t> block_table;
 };
 
 template <typename Element>
@@ -106,16 +106,14 @@ AttentionShape shape_of(std::int64_t heads, std::int64_t key_heads, std::int64_t
           .softcap = softcap};
 }
 
-class CachedAttention : public testing::TestWithParam<AttentionShape> {};
-INSTANTIATE_TEST_SUITE_P(Shapes, CachedAttention,
+class PagedAttention : public testing::TestWithParam<AttentionShape> {};
+INSTANTIATE_TEST_SUITE_P(Shapes, PagedAttention,
                          testing::Values(shape_of(3, 1, 64, 0, 0), shape_of(4, 2, 16, 0, 0),
                                          shape_of(2, 2, 80, 33, 0), shape_of(50, 1, 8, 0, 0),
                                          shape_of(4, 1, 12, 100, 2.0f), shape_of(2, 1, 2, 1, 0)));
 
-TEST_P(CachedAttention, Float32EqualsTheReference) { expect_reference<float>(GetParam(), 5e-6); }
-TEST_P(CachedAttention, BFloat16EqualsTheReference) {
-  expect_reference<BFloat16>(GetParam(), 0.03);
-}
+TEST_P(PagedAttention, Float32EqualsTheReference) { expect_reference<float>(GetParam(), 5e-6); }
+TEST_P(PagedAttention, BFloat16EqualsTheReference) { expect_reference<BFloat16>(GetParam(), 0.03); }
 
 template <typename Element>
 void expect_same_bits(const AttentionShape& shape) {
@@ -125,11 +123,11 @@ void expect_same_bits(const AttentionShape& shape) {
     return result;
   };
   const auto whole = bits(Sequence<Element>(shape, 200).attend(200));
-  for (const std::int64_t piece : {1, 7, 64, 65})
-    EXPECT_EQ(bits(Sequence<Element>(shape, 200).attend(piece)), whole) << piece;
+  for (const std::int64_t chunk : {1, 7, 64, 65})
+    EXPECT_EQ(bits(Sequence<Element>(shape, 200).attend(chunk)), whole) << chunk;
 }
 
-TEST_P(CachedAttention, BitsDoNotDependOnThePieces) {
+TEST_P(PagedAttention, BitsDoNotDependOnTheChunks) {
   expect_same_bits<float>(GetParam());
   expect_same_bits<BFloat16>(GetParam());
 }

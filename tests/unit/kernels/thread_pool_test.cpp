@@ -1,4 +1,4 @@
-#include "charm/kernels/task_team.h"
+#include "charm/kernels/thread_pool.h"
 
 #include <gtest/gtest.h>
 
@@ -10,32 +10,32 @@
 namespace charm::kernels {
 namespace {
 
-class TaskTeam : public testing::Test {
+class ThreadPoolTest : public testing::Test {
  protected:
-  TaskTeam() { set_num_threads(3); }
-  ~TaskTeam() override { set_num_threads(2); }
+  ThreadPoolTest() { set_num_threads(3); }
+  ~ThreadPoolTest() override { set_num_threads(2); }
 };
 
-/// True once `count` is reached, which only threads that run side by side can do.
+/// True once `count` is reached, which only concurrent threads can do.
 bool reaches(const std::atomic<int>& counter, int count) {
   for (int i = 0; i < 5000 && counter < count; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   return counter == count;
 }
 
-TEST_F(TaskTeam, PartsRunSideBySide) {
+TEST_F(ThreadPoolTest, TasksRunConcurrently) {
   std::atomic<int> begun{0}, met{0};
-  run_parts(3, [&](std::int64_t) {
+  parallel_run(3, [&](std::int64_t) {
     ++begun;
     if (reaches(begun, 3)) ++met;
   });
   EXPECT_EQ(met, 3);
 }
 
-TEST_F(TaskTeam, TasksAreAllRunOnce) {
+TEST_F(ThreadPoolTest, EveryIndexRunsOnce) {
   std::vector<std::atomic<int>> runs(1000);
   std::atomic<int> workers{0};
-  run_tasks(1000, [&] {
+  parallel_for_dynamic(1000, [&] {
     ++workers;
     return [&](std::int64_t i) { ++runs[static_cast<std::size_t>(i)]; };
   });
@@ -43,10 +43,10 @@ TEST_F(TaskTeam, TasksAreAllRunOnce) {
   EXPECT_LE(workers, 3);
 }
 
-TEST_F(TaskTeam, RangesCoverEverythingOnceAndHoldAGrain) {
+TEST_F(ThreadPoolTest, RangesCoverEverythingOnceAndRespectTheGrain) {
   for (const std::int64_t count : {0, 1, 9, 10, 11, 29, 100}) {
     std::vector<std::atomic<int>> runs(static_cast<std::size_t>(count));
-    run_ranges(count, 10, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for_ranges(count, 10, [&](std::int64_t begin, std::int64_t end) {
       EXPECT_LT(begin, end);
       for (std::int64_t i = begin; i < end; ++i) ++runs[static_cast<std::size_t>(i)];
     });
@@ -54,11 +54,11 @@ TEST_F(TaskTeam, RangesCoverEverythingOnceAndHoldAGrain) {
   }
 }
 
-TEST_F(TaskTeam, PartsInsideAPartRunOneAfterTheOther) {
+TEST_F(ThreadPoolTest, NestedTasksRunSerially) {
   std::atomic<int> inner{0};
-  run_parts(3, [&](std::int64_t) {
+  parallel_run(3, [&](std::int64_t) {
     const auto thread = std::this_thread::get_id();
-    run_parts(4, [&](std::int64_t) {
+    parallel_run(4, [&](std::int64_t) {
       EXPECT_EQ(std::this_thread::get_id(), thread);
       ++inner;
     });
@@ -66,55 +66,55 @@ TEST_F(TaskTeam, PartsInsideAPartRunOneAfterTheOther) {
   EXPECT_EQ(inner, 12);
 }
 
-TEST_F(TaskTeam, ManyCallersAtOnce) {
-  std::atomic<int> parts{0};
+TEST_F(ThreadPoolTest, ManyCallersAtOnce) {
+  std::atomic<int> tasks{0};
   std::vector<std::thread> callers;
   for (int c = 0; c < 4; ++c) {
     callers.emplace_back([&] {
-      for (int i = 0; i < 2000; ++i) run_parts(3, [&](std::int64_t) { ++parts; });
+      for (int i = 0; i < 2000; ++i) parallel_run(3, [&](std::int64_t) { ++tasks; });
     });
   }
   for (std::thread& caller : callers) caller.join();
-  EXPECT_EQ(parts, 4 * 2000 * 3);
+  EXPECT_EQ(tasks, 4 * 2000 * 3);
 }
 
-// Threads that wait must be awake again in every state: looking, giving way, asleep.
-TEST_F(TaskTeam, WakesAfterAnyPause) {
-  std::atomic<int> parts{0};
+// Workers must pick up a task whether they spin or block.
+TEST_F(ThreadPoolTest, WakesAfterAnyPause) {
+  std::atomic<int> tasks{0};
   for (const int microseconds : {0, 5, 20, 50, 100, 200, 500, 2000, 20000}) {
     for (int i = 0; i < 20; ++i) {
       std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
-      run_parts(3, [&](std::int64_t part) {
-        if (part == 2)
+      parallel_run(3, [&](std::int64_t task) {
+        if (task == 2)
           std::this_thread::sleep_for(
-              std::chrono::microseconds(microseconds));  // and the caller waits
-        ++parts;
+              std::chrono::microseconds(microseconds));  // the caller waits too
+        ++tasks;
       });
     }
   }
-  EXPECT_EQ(parts, 9 * 20 * 3);
+  EXPECT_EQ(tasks, 9 * 20 * 3);
 }
 
-TEST_F(TaskTeam, APartsExceptionArrivesWhenAllHaveEnded) {
+TEST_F(ThreadPoolTest, AnExceptionIsRethrownWhenAllTasksHaveEnded) {
   std::atomic<int> ended{0};
   for (const std::int64_t thrower : {0, 1, 2}) {
     ended = 0;
-    EXPECT_THROW(run_parts(3,
-                           [&](std::int64_t part) {
-                             if (part == thrower) throw std::runtime_error("a part failed");
-                             std::this_thread::sleep_for(std::chrono::milliseconds(2));
-                             ++ended;
-                           }),
+    EXPECT_THROW(parallel_run(3,
+                              [&](std::int64_t task) {
+                                if (task == thrower) throw std::runtime_error("a task failed");
+                                std::this_thread::sleep_for(std::chrono::milliseconds(2));
+                                ++ended;
+                              }),
                  std::runtime_error);
     EXPECT_EQ(ended, 2);
   }
 }
 
-TEST_F(TaskTeam, OneThreadIsTheCaller) {
+TEST_F(ThreadPoolTest, OneThreadIsTheCaller) {
   set_num_threads(1);
   const auto caller = std::this_thread::get_id();
   int runs = 0;
-  run_tasks(5, [&] {
+  parallel_for_dynamic(5, [&] {
     return [&](std::int64_t) { runs += std::this_thread::get_id() == caller ? 1 : 100; };
   });
   EXPECT_EQ(runs, 5);

@@ -1,10 +1,10 @@
-#include "charm/kernels/tile_product.h"
+#include "charm/kernels/micro_kernel.h"
 
 #include <algorithm>
 #include <array>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "charm/kernels/tile_product.cpp"
+#define HWY_TARGET_INCLUDE "charm/kernels/micro_kernel.cpp"
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
 #include <hwy/highway.h>
 
@@ -16,7 +16,7 @@ using F32 = hn::CappedTag<float, 16>;
 using U32 = hn::RebindToUnsigned<F32>;
 using Vec = hn::Vec<F32>;
 
-/// A step as float32: the step itself, or one half of a pair.
+/// A step as float32: the step itself, or one half of a bfloat16 pair.
 enum class Part { kWhole, kLow, kHigh };
 
 template <Part kPart>
@@ -43,11 +43,11 @@ HWY_INLINE void add_step(const std::uint32_t* a, std::int64_t a_stride, const st
   }
 }
 
-/// kRows rows times `kVectors` vectors of columns, held in registers over all steps.
+/// Register tile of kRows rows by `kVectors` vectors of columns, accumulated over all steps.
 template <bool kPairs, int kVectors, int kRows>
-void product_strip(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
-                   std::int64_t b_stride, std::int64_t steps, float* c, std::int64_t c_stride,
-                   const float* keep) {
+void micro_tile(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
+                std::int64_t b_stride, std::int64_t steps, float* c, std::int64_t c_stride,
+                const float* beta) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   Vec sum[kRows][kVectors];
@@ -55,9 +55,9 @@ void product_strip(const std::uint32_t* a, std::int64_t a_stride, const std::uin
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
     for (int i = 0; i < kVectors; ++i) {
-      sum[r][i] = keep == nullptr
+      sum[r][i] = beta == nullptr
                       ? hn::Zero(d)
-                      : hn::Mul(hn::LoadU(d, c + r * c_stride + i * lanes), hn::Set(d, keep[r]));
+                      : hn::Mul(hn::LoadU(d, c + r * c_stride + i * lanes), hn::Set(d, beta[r]));
     }
   }
   for (std::int64_t k = 0; k < steps; ++k) {
@@ -75,36 +75,36 @@ void product_strip(const std::uint32_t* a, std::int64_t a_stride, const std::uin
   }
 }
 
-using Strip = void (*)(const std::uint32_t*, std::int64_t, const std::uint32_t*, std::int64_t,
-                       std::int64_t, float*, std::int64_t, const float*);
+using MicroTile = void (*)(const std::uint32_t*, std::int64_t, const std::uint32_t*, std::int64_t,
+                           std::int64_t, float*, std::int64_t, const float*);
 
-/// By the number of rows less one.
+/// Indexed by the number of rows less one.
 template <bool kPairs, int kVectors>
-constexpr std::array<Strip, kProductRows> strips() {
-  return {product_strip<kPairs, kVectors, 1>, product_strip<kPairs, kVectors, 2>,
-          product_strip<kPairs, kVectors, 3>, product_strip<kPairs, kVectors, 4>,
-          product_strip<kPairs, kVectors, 5>, product_strip<kPairs, kVectors, 6>};
+constexpr std::array<MicroTile, kMicroRows> micro_tiles() {
+  return {micro_tile<kPairs, kVectors, 1>, micro_tile<kPairs, kVectors, 2>,
+          micro_tile<kPairs, kVectors, 3>, micro_tile<kPairs, kVectors, 4>,
+          micro_tile<kPairs, kVectors, 5>, micro_tile<kPairs, kVectors, 6>};
 }
 
 template <bool kPairs>
-void product(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
-             std::int64_t b_stride, std::int64_t steps, float* c, std::int64_t c_stride,
-             std::int64_t rows, std::int64_t columns, const float* keep) {
+void run_micro_kernel(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
+                      std::int64_t b_stride, std::int64_t steps, float* c, std::int64_t c_stride,
+                      std::int64_t rows, std::int64_t columns, const float* beta) {
   // 6 x 4 vectors need 29 registers, 6 x 2 need 15.
   constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
   const std::int64_t width = kVectors * static_cast<std::int64_t>(hn::Lanes(F32()));
-  constexpr auto kStrips = strips<kPairs, kVectors>();
+  constexpr auto kTiles = micro_tiles<kPairs, kVectors>();
   for (std::int64_t n = 0; n < columns; n += width) {
-    for (std::int64_t r = 0; r < rows; r += kProductRows) {
-      kStrips[std::min(rows - r, kProductRows) - 1](a + r * a_stride, a_stride, b + n, b_stride,
-                                                    steps, c + r * c_stride + n, c_stride,
-                                                    keep == nullptr ? nullptr : keep + r);
+    for (std::int64_t r = 0; r < rows; r += kMicroRows) {
+      kTiles[std::min(rows - r, kMicroRows) - 1](a + r * a_stride, a_stride, b + n, b_stride, steps,
+                                                 c + r * c_stride + n, c_stride,
+                                                 beta == nullptr ? nullptr : beta + r);
     }
   }
 }
 
-TileProduct float32_product() { return product<false>; }
-TileProduct widened_bfloat16_product() { return product<true>; }
+MicroKernel f32_micro_kernel() { return run_micro_kernel<false>; }
+MicroKernel widened_bf16_micro_kernel() { return run_micro_kernel<true>; }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace charm::kernels
@@ -113,18 +113,18 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace charm::kernels {
 
-HWY_EXPORT(float32_product);
-HWY_EXPORT(widened_bfloat16_product);
+HWY_EXPORT(f32_micro_kernel);
+HWY_EXPORT(widened_bf16_micro_kernel);
 
-TileProduct product_of_float32() { return HWY_DYNAMIC_DISPATCH(float32_product)(); }
+MicroKernel micro_kernel_f32() { return HWY_DYNAMIC_DISPATCH(f32_micro_kernel)(); }
 
-TileProduct product_of_bfloat16() {
-  const TileProduct native = internal::native_bfloat16_product();
-  return native != nullptr ? native : internal::widened_bfloat16_product();
+MicroKernel micro_kernel_bf16() {
+  const MicroKernel native = internal::native_bf16_micro_kernel();
+  return native != nullptr ? native : internal::widened_bf16_micro_kernel();
 }
 
-TileProduct internal::widened_bfloat16_product() {
-  return HWY_DYNAMIC_DISPATCH(widened_bfloat16_product)();
+MicroKernel internal::widened_bf16_micro_kernel() {
+  return HWY_DYNAMIC_DISPATCH(widened_bf16_micro_kernel)();
 }
 
 }  // namespace charm::kernels
