@@ -31,7 +31,7 @@
 #include <vector>
 
 #include "charm/base/random.h"
-#include "charm/batch/token_budget.h"
+#include "charm/batch/token_batch.h"
 #include "charm/model/decoder.h"
 #include "charm/model/load_decoder.h"
 #include "charm/model/weight_names.h"
@@ -107,7 +107,7 @@ model::DecoderWeights make_weights(const model::DecoderConfig& config,
 }
 
 /// Prompts of about 240 tokens with seven responses of about 450, as bench/score_bench.py has them.
-std::vector<batch::TokenGroup> draw_groups(std::int64_t count, std::int64_t vocab) {
+std::vector<batch::PromptGroup> draw_groups(std::int64_t count, std::int64_t vocab) {
   RandomStream stream(0, "gpu_score_bench");
   const auto ids = [&](double mean) {
     const auto length =
@@ -117,10 +117,10 @@ std::vector<batch::TokenGroup> draw_groups(std::int64_t count, std::int64_t voca
       id = static_cast<std::int32_t>(1 + stream.below(static_cast<std::uint64_t>(vocab - 1)));
     return tokens;
   };
-  std::vector<batch::TokenGroup> groups;
+  std::vector<batch::PromptGroup> groups;
   std::size_t row = 0;
   for (std::int64_t p = 0; p < count; ++p) {
-    batch::TokenGroup group{ids(240), {}, {}};
+    batch::PromptGroup group{ids(240), {}, {}};
     for (int r = 0; r < 7; ++r) {
       group.responses.push_back(ids(450));
       group.rows.push_back(row++);
@@ -218,7 +218,7 @@ int run(std::map<std::string, std::string> options) {
 
   const auto make_start = Clock::now();
   model::DecoderWeights weights = make_weights(config, tensor_options);
-  const std::vector<batch::TokenGroup> groups = draw_groups(number("prompts", 48), shape.vocab);
+  const std::vector<batch::PromptGroup> groups = draw_groups(number("prompts", 48), shape.vocab);
   std::vector<batch::PackedBatch> batches;
   for (const auto& planned : batch::plan_batches(groups, budget))
     batches.push_back(batch::pack(planned));

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/batch/token_budget.h"
+#include "charm/batch/token_batch.h"
 #include "charm/model/reward_model.h"
 
 namespace {
@@ -27,13 +27,13 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-std::vector<charm::batch::TokenGroup> read_groups(const std::string& path) {
+std::vector<charm::batch::PromptGroup> read_groups(const std::string& path) {
   std::ifstream file(path);
-  std::vector<charm::batch::TokenGroup> groups;
+  std::vector<charm::batch::PromptGroup> groups;
   std::size_t row = 0;
   const auto document = nlohmann::json::parse(file);
   for (const auto& entry : document.at("groups")) {
-    charm::batch::TokenGroup group;
+    charm::batch::PromptGroup group;
     entry.at("prompt").get_to(group.prompt_ids);
     entry.at("responses").get_to(group.responses);
     for (std::size_t r = 0; r < group.responses.size(); ++r) group.rows.push_back(row++);
@@ -60,7 +60,7 @@ int run(const std::vector<std::string>& args) {
   std::int64_t useful_tokens = 0;
   std::int64_t computed_tokens = 0;
   std::size_t num_rows = 0;
-  const std::vector<batch::TokenGroup> groups = read_groups(args[1]);
+  const std::vector<batch::PromptGroup> groups = read_groups(args[1]);
   for (const auto& group : groups) {
     for (const auto& response : group.responses) {
       useful_tokens += static_cast<std::int64_t>(group.prompt_ids.size() + response.size());

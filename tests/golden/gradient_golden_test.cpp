@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "charm/batch/token_budget.h"
+#include "charm/batch/token_batch.h"
 #include "charm/model/decoder.h"
 #include "charm/model/decoder_weights.h"
 #include "charm/model/model_config.h"

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "charm/batch/token_budget.h"
+#include "charm/batch/token_batch.h"
 #include "tests/golden/golden_fixture.h"
 
 // The tiny reward models under tests/data/golden/models and what compares their scores.

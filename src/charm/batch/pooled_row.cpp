@@ -23,12 +23,13 @@ PooledRow make_pooled_row(std::vector<std::int32_t> ids, std::int64_t prompt_len
   if (!gate_tokens.empty()) {
     const auto gate = std::find_end(ids.begin(), ids.end(), gate_tokens.begin(), gate_tokens.end());
     if (gate == ids.end()) {
-      throw Error(ErrorKind::kInput,
-                  "the conversation does not hold the tokens {} (the end of a turn and the "
-                  "assistant's header of the template that this reward model was trained with), "
-                  "where its gating network reads: use its own template, or a larger --max-tokens "
-                  "where the left side was cut",
-                  fmt::join(gate_tokens, " "));
+      throw Error(
+          ErrorKind::kInput,
+          "the conversation does not contain the tokens {} (end of turn and assistant header of "
+          "the chat template this reward model was trained with), whose hidden state its gating "
+          "network reads: use the model's own template, or a larger --max-tokens where the "
+          "conversation was truncated from the left",
+          fmt::join(gate_tokens, " "));
     }
     prompt_length = gate - ids.begin();
   }

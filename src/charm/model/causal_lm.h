@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "charm/batch/cached_batch.h"
+#include "charm/batch/token_batch.h"
 #include "charm/model/reward_model.h"
 
 namespace charm::model {

@@ -13,7 +13,7 @@
 
 #include "charm/base/check.h"
 #include "charm/base/log.h"
-#include "charm/batch/gates.h"
+#include "charm/batch/token_batch.h"
 #include "charm/model/rope_frequencies.h"
 #include "charm/nn/decoder_block.h"
 #include "charm/nn/gated_head.h"

@@ -8,7 +8,6 @@
 #include <span>
 #include <vector>
 
-#include "charm/batch/cached_batch.h"
 #include "charm/batch/token_batch.h"
 #include "charm/nn/kv_cache.h"
 #include "charm/nn/varlen_attention.h"

@@ -10,7 +10,7 @@
 #include "charm/base/error.h"
 #include "charm/base/hashing.h"
 #include "charm/batch/pooled_row.h"
-#include "charm/batch/token_budget.h"
+#include "charm/batch/token_batch.h"
 #include "charm/model/decoder_weights.h"
 #include "charm/model/heads.h"
 #include "charm/model/weight_names.h"

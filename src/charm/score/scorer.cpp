@@ -10,7 +10,7 @@
 #include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/batch/pooled_row.h"
-#include "charm/batch/token_budget.h"
+#include "charm/batch/token_batch.h"
 
 namespace charm::score {
 namespace {
@@ -57,7 +57,7 @@ class Scoring {
       if (auto row = pooled_row(group[i], std::move(encoded[i])))
         pooled.emplace_back(group[i], std::move(*row));
     }
-    for (batch::TokenGroup& tokens : batch::group_by_prompt(std::move(pooled))) {
+    for (batch::PromptGroup& tokens : batch::group_by_prompt(std::move(pooled))) {
       if (queued_tokens_ > 0 && queued_tokens_ + tokens.num_tokens() > budget_tokens_)
         score_queue();
       queued_tokens_ += tokens.num_tokens();
@@ -164,7 +164,7 @@ class Scoring {
 
   const std::vector<std::int32_t> gate_tokens_ = model_.gate_tokens();
   std::vector<ScoredResponse> results_;
-  std::vector<batch::TokenGroup> queue_;
+  std::vector<batch::PromptGroup> queue_;
   std::deque<UnderWay> under_way_;
   std::int64_t queued_tokens_ = 0;
   std::int64_t computed_tokens_ = 0;

@@ -15,7 +15,7 @@ using Ids = std::vector<std::int32_t>;
 constexpr std::int64_t kLargestUnit = 4;
 
 /// Different responses to one prompt while a batch is drafted. Refers to the pairs' tokens.
-struct PromptGroup {
+struct DraftGroup {
   const std::string* prompt_id = nullptr;
   std::vector<const Ids*> sides;
   std::size_t shared = 0;      ///< tokens that all sides begin with; each keeps one of its own
@@ -47,18 +47,18 @@ struct PromptGroup {
 
 /// A batch before its tokens are laid out. Refers to the pairs' tokens.
 struct Draft {
-  std::vector<PromptGroup> groups;
+  std::vector<DraftGroup> groups;
   PairRows pairs;
   std::int64_t num_tokens = 0;
   std::int64_t num_rows = 0;  ///< responses so far
 
   void add(const EncodedPair& pair) {
-    PromptGroup alone{.prompt_id = &pair.prompt_id, .sides = {}};
+    DraftGroup alone{.prompt_id = &pair.prompt_id, .sides = {}};
     alone.add(pair.chosen);
     alone.add(pair.rejected);
     bool joins = false;
     if (!groups.empty() && *groups.back().prompt_id == pair.prompt_id) {
-      PromptGroup joined = groups.back();
+      DraftGroup joined = groups.back();
       joined.add(pair.chosen);
       joined.add(pair.rejected);
       const std::int64_t before = groups.back().num_tokens();
@@ -75,7 +75,7 @@ struct Draft {
       num_rows += static_cast<std::int64_t>(alone.sides.size());
       groups.push_back(std::move(alone));
     }
-    PromptGroup& group = groups.back();
+    DraftGroup& group = groups.back();
     const std::int64_t first = num_rows - static_cast<std::int64_t>(group.sides.size());
     pairs.chosen.push_back(first + static_cast<std::int64_t>(group.add(pair.chosen)));
     pairs.rejected.push_back(first + static_cast<std::int64_t>(group.add(pair.rejected)));
@@ -83,7 +83,7 @@ struct Draft {
   }
 
   void append(Draft&& other) {
-    for (PromptGroup& group : other.groups) groups.push_back(std::move(group));
+    for (DraftGroup& group : other.groups) groups.push_back(std::move(group));
     for (std::size_t i = 0; i < other.pairs.chosen.size(); ++i) {
       pairs.chosen.push_back(num_rows + other.pairs.chosen[i]);
       pairs.rejected.push_back(num_rows + other.pairs.rejected[i]);
@@ -94,11 +94,11 @@ struct Draft {
   }
 
   PairBatch pack() && {
-    std::vector<batch::TokenGroup> token_groups;
+    std::vector<batch::PromptGroup> token_groups;
     std::size_t row = 0;
-    for (const PromptGroup& group : groups) {
+    for (const DraftGroup& group : groups) {
       const auto shared = static_cast<std::ptrdiff_t>(group.shared);
-      batch::TokenGroup& tokens = token_groups.emplace_back();
+      batch::PromptGroup& tokens = token_groups.emplace_back();
       tokens.prompt_ids.assign(group.sides.front()->begin(), group.sides.front()->begin() + shared);
       for (const Ids* side : group.sides) {
         tokens.responses.emplace_back(side->begin() + shared, side->end());

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "charm/base/error.h"
-#include "charm/batch/gates.h"
+#include "charm/batch/token_batch.h"
 
 namespace charm::batch {
 namespace {
@@ -20,8 +20,9 @@ TEST(PooledRow, PadsAtTheRightEndAreDropped) {
   EXPECT_EQ(make_pooled_row({1, 9, 3, 9, 9}, 1, 9).ids, (Ids{1, 9, 3}));
 }
 
-TEST(PooledRow, TheBorderMovesBeforeAPooledTokenInThePrompt) {
-  // An empty response closed by the pad token: the right-most other token belongs to the prompt.
+TEST(PooledRow, TheSplitMovesBeforeAPooledTokenInThePrompt) {
+  // An empty response closed by the pad token: the right-most token other than pad belongs to the
+  // prompt.
   const PooledRow row = make_pooled_row({1, 2, 3, 9}, /*prompt_length=*/3, 9);
   EXPECT_EQ(row.ids, (Ids{1, 2, 3}));
   EXPECT_EQ(row.prompt_length, 2);

@@ -67,7 +67,7 @@ inline std::vector<std::int32_t> random_ids(RandomStream& stream, std::size_t le
 }
 
 inline std::vector<float> run(const Decoder& decoder,
-                              const std::vector<batch::TokenGroup>& groups) {
+                              const std::vector<batch::PromptGroup>& groups) {
   const at::Tensor scores = decoder.forward(decoder.layout(batch::pack(groups))).contiguous();
   return {scores.const_data_ptr<float>(), scores.const_data_ptr<float>() + scores.numel()};
 }

@@ -7,7 +7,7 @@
 namespace charm::model {
 namespace {
 
-std::vector<batch::TokenGroup> some_groups() {
+std::vector<batch::PromptGroup> some_groups() {
   RandomStream stream(3, "decoder_test");
   return {{random_ids(stream, 40),
            {random_ids(stream, 9), random_ids(stream, 70), random_ids(stream, 1)},
@@ -42,7 +42,7 @@ TEST(Decoder, AResponseSeesItsPromptAndNothingElse) {
   const auto groups = some_groups();
   const std::vector<float> together = run(decoder, groups);
   std::size_t i = 0;
-  for (const batch::TokenGroup& group : groups) {
+  for (const batch::PromptGroup& group : groups) {
     for (const auto& response : group.responses) {
       std::vector<std::int32_t> whole = group.prompt_ids;
       whole.insert(whole.end(), response.begin(), response.end());

@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "charm/batch/token_budget.h"
+#include "charm/batch/token_batch.h"
 #include "charm/nn/kv_cache.h"
 #include "tests/unit/nn/decoder_fixture.h"
 
@@ -39,7 +39,7 @@ Decoder gpu_decoder(const DecoderConfig& config, at::ScalarType dtype, nn::Atten
                  kernel);
 }
 
-std::vector<batch::TokenGroup> some_groups() {
+std::vector<batch::PromptGroup> some_groups() {
   RandomStream stream(3, "gpu_mode_test");
   return {{random_ids(stream, 40),
            {random_ids(stream, 9), random_ids(stream, 70), random_ids(stream, 1)},
@@ -79,7 +79,7 @@ TEST_P(GpuMode, BatchesOfAnySizeComputeTheirPromptOnce) {
   for (const nn::AttentionKernel kernel : kKernels) {
     const Decoder decoder = gpu_decoder(config, at::kFloat, kernel);
     RandomStream stream(6, "one_prompt");
-    batch::TokenGroup group{random_ids(stream, 50), {}, {}};
+    batch::PromptGroup group{random_ids(stream, 50), {}, {}};
     std::int64_t tokens = 50;
     for (std::size_t k = 0; k < 60; ++k) {
       group.responses.push_back(random_ids(stream, 1 + stream.below(lengths_matter ? 10 : 40)));

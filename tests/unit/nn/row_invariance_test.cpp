@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "charm/batch/token_budget.h"
+#include "charm/batch/token_batch.h"
 #include "charm/kernels/thread_pool.h"
 #include "tests/unit/nn/decoder_fixture.h"
 
@@ -128,10 +128,10 @@ TEST_P(RowInvariance, APromptIsKeptForTheNextBatchOnly) {
   const auto prompt = random_ids(stream, 40);
   const auto other = random_ids(stream, 40);
   const auto response = random_ids(stream, 9);
-  const std::vector<batch::TokenGroup> alone = {{prompt, {response}, {0}}};
-  std::vector<batch::TokenGroup> continued = {{other, {response}, {1}}, {prompt, {response}, {0}}};
+  const std::vector<batch::PromptGroup> alone = {{prompt, {response}, {0}}};
+  std::vector<batch::PromptGroup> continued = {{other, {response}, {1}}, {prompt, {response}, {0}}};
   continued.back().continues = true;
-  const auto kept_tokens = [&](const std::vector<batch::TokenGroup>& groups) {
+  const auto kept_tokens = [&](const std::vector<batch::PromptGroup>& groups) {
     return decoder.layout(batch::pack(groups)).num_kept;
   };
 

@@ -1,4 +1,4 @@
-#include "charm/batch/token_budget.h"
+#include "charm/batch/token_batch.h"
 
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ TEST(GroupByPrompt, EqualPromptsShareAGroupInOrderOfTheFirstRow) {
 }
 
 TEST(PlanBatches, WholeGroupsFillTheBudget) {
-  std::vector<TokenGroup> groups;
+  std::vector<PromptGroup> groups;
   for (std::size_t i = 0; i < 5; ++i)
     groups.push_back({{1, 2, 3}, {{4}, {5}}, {2 * i, 2 * i + 1}});  // 5 tokens each
   const auto batches = plan_batches(groups, /*budget_tokens=*/11);
@@ -35,13 +35,13 @@ TEST(PlanBatches, WholeGroupsFillTheBudget) {
 }
 
 TEST(PlanBatches, AGroupAboveTheBudgetIsCutAndCountsItsPromptOnce) {
-  const TokenGroup group{{1, 2, 3, 4},
-                         {{5, 5, 5}, {6, 6, 6}, {7, 7, 7}, {8, 8, 8}, {9, 9, 9}, {10}},
-                         {0, 1, 2, 3, 4, 5}};
-  const TokenGroup small{{1}, {{2}}, {6}};
+  const PromptGroup group{{1, 2, 3, 4},
+                          {{5, 5, 5}, {6, 6, 6}, {7, 7, 7}, {8, 8, 8}, {9, 9, 9}, {10}},
+                          {0, 1, 2, 3, 4, 5}};
+  const PromptGroup small{{1}, {{2}}, {6}};
   const auto batches = plan_batches({small, group, small}, /*budget_tokens=*/10);
-  ASSERT_EQ(batches.size(), 4u);  // two responses behind the prompt; the others, the prompt's keys
-                                  // being kept; the small ones
+  ASSERT_EQ(batches.size(), 4u);  // the prompt with two responses; the other responses, reusing the
+                                  // prompt's KV; the small groups
   EXPECT_EQ(batches[1].size(), 1u);
   EXPECT_EQ(batches[1][0].rows, (std::vector<std::size_t>{0, 1}));
   EXPECT_TRUE(batches[1][0].continues);
