@@ -107,10 +107,10 @@ nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer,
 }
 
 /// The file's memory behind the weights that were packed.
-void let_go(const BlockWeights& weights) {
+void release_pages(const BlockWeights& weights) {
   for (const at::Tensor& weight : {weights.q_HED, weights.k_KED, weights.v_KED, weights.o_DHE,
                                    weights.gate_FD, weights.up_FD, weights.down_DF}) {
-    tensor::let_go(weight);
+    tensor::release_pages(weight);
   }
 }
 
@@ -156,11 +156,11 @@ Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode,
     rope.inverse_F = rope.inverse_F.to(weights.embed_VD.device());
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
     state_->blocks.emplace_back(make_parts(config_, layer, weights.blocks[layer], mode, backend));
-    if (inference) let_go(weights.blocks[layer]);
+    if (inference) release_pages(weights.blocks[layer]);
     weights.blocks[layer] =
         BlockWeights();  // packed copies replace the originals one block at a time
   }
-  if (inference) tensor::let_go(weights.embed_VD);  // rows come back as they are looked up
+  if (inference) tensor::release_pages(weights.embed_VD);  // rows come back as they are looked up
 }
 
 Decoder::~Decoder() = default;

@@ -8,8 +8,7 @@
 
 #include "charm/base/error.h"
 #include "charm/model/weight_names.h"
-#include "charm/tensor/device_upload.h"
-#include "charm/tensor/finite.h"
+#include "charm/tensor/device.h"
 #include "charm/tensor/safetensors.h"
 
 namespace charm::model {
@@ -99,12 +98,12 @@ at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
       slot.kind == WeightShape::kHead ? at::ScalarType::Float : options.dtype;
   if (upload != nullptr) {
     at::Tensor sent = upload->upload(view, dtype);
-    tensor::let_go(view);  // its bytes are in the page-locked buffers or gone
+    tensor::release_pages(view);  // its bytes are in the page-locked buffers or gone
     return sent;
   }
   if (info.dtype != dtype) {
     at::Tensor converted = view.to(dtype);
-    tensor::let_go(view);
+    tensor::release_pages(view);
     // float16 and bfloat16 hold less than float32: a value may have left their range.
     if (dtype == at::ScalarType::Half && tensor::find_non_finite(converted)) {
       throw Error(ErrorKind::kInput,
@@ -115,7 +114,7 @@ at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
   }
   if (options.share_file) return view;
   at::Tensor copy = view.clone();
-  tensor::let_go(view);
+  tensor::release_pages(view);
   return copy;
 }
 

@@ -10,7 +10,7 @@
 #include "charm/base/parallel.h"
 #include "charm/kernels/kernels.h"
 #include "charm/kernels/thread_pool.h"
-#include "charm/tensor/device_errors.h"
+#include "charm/tensor/device.h"
 
 namespace charm::model {
 namespace {

@@ -9,7 +9,7 @@
 #include "charm/base/error.h"
 #include "charm/model/load_decoder.h"
 #include "charm/nn/host_copy.h"
-#include "charm/tensor/device_errors.h"
+#include "charm/tensor/device.h"
 
 namespace charm::model {
 namespace {

@@ -1,17 +1,16 @@
-#include "charm/tensor/finite.h"
-
 #include <atomic>
 #include <cstring>
 
 #include "charm/base/check.h"
 #include "charm/base/parallel.h"
+#include "charm/tensor/safetensors.h"
 
 namespace charm::tensor {
 namespace {
 
-/// A value is NaN or infinite when all its exponent bits are set. Adding the exponent's lowest bit
-/// to the masked exponent then carries into the sign bit, and only then; the sum fits its lane, so
-/// several lanes of a 64-bit word are tested at once.
+/// SIMD within a register: a value is NaN or infinite when all its exponent bits are set. Adding
+/// the exponent's lowest bit to the masked exponent carries into the sign bit exactly then; the sum
+/// stays within its lane, so all lanes of a 64-bit word are tested at once.
 struct LaneTest {
   std::uint64_t exponents;
   std::uint64_t ones;

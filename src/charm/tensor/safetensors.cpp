@@ -12,7 +12,6 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/json_text.h"
-#include "charm/tensor/safetensors_dtype.h"
 
 namespace charm::tensor {
 namespace {
@@ -48,7 +47,7 @@ std::uint64_t read_little_endian(const std::byte* bytes) {
   return value;
 }
 
-/// Parses the header; JSON readers keep the last of two equal names, so names are collected while
+/// Parses the header. JSON parsers keep the last of duplicate keys, so keys are collected while
 /// parsing.
 json parse_header(std::string_view text, const std::string& file) {
   if (nests_deeper_than(text, kMaxJsonDepth)) {
@@ -90,8 +89,8 @@ std::uint64_t natural_number(const json& value, const std::string& file, const s
   return value.get<std::uint64_t>();
 }
 
-/// Product of the shape times the element size; throws where it does not fit 63 bits, be it for an
-/// extent beside a zero: strides multiply those too.
+/// Product of the shape times the element size; throws where it does not fit 63 bits, even when
+/// another extent is 0: strides multiply those too.
 std::uint64_t byte_count(const std::vector<std::int64_t>& shape, std::uint64_t element_bytes,
                          const std::string& file, const std::string& tensor) {
   constexpr std::uint64_t kMax = std::numeric_limits<std::int64_t>::max();
@@ -267,7 +266,7 @@ at::Tensor SafetensorsFile::view(const std::string& name) const {
   const auto* bytes = reinterpret_cast<const char*>(file_->data()) + info.begin;
   if (info.begin == info.end) return at::empty(info.shape, options);
   if (reinterpret_cast<std::uintptr_t>(bytes) % c10::elementSize(info.dtype) != 0) {
-    // The format asks writers to align, but does not forbid the contrary: such a tensor is copied.
+    // The format recommends alignment but does not require it: unaligned tensors are copied.
     at::Tensor copy = at::empty(info.shape, options);
     std::memcpy(copy.mutable_data_ptr(), bytes, info.end - info.begin);
     return copy;
@@ -275,7 +274,7 @@ at::Tensor SafetensorsFile::view(const std::string& name) const {
   return at::from_blob(const_cast<char*>(bytes), info.shape, [keep = file_](void*) {}, options);
 }
 
-void let_go(const at::Tensor& tensor) {
+void release_pages(const at::Tensor& tensor) {
   if (tensor.defined() && tensor.is_cpu() && tensor.is_contiguous())
     MappedFile::let_go(tensor.const_data_ptr(), tensor.nbytes());
 }

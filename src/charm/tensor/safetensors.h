@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,12 +19,10 @@ class MappedFile;
 namespace charm::tensor {
 
 // The safetensors format: 8 bytes little-endian header length N, N bytes of JSON, then the tensors'
-// bytes. The JSON maps names to
-// {"dtype", "shape", "data_offsets": [begin, end]} with offsets counted from the end of the header,
-// and may hold
-// "__metadata__" (string to string).
+// bytes. The JSON maps names to {"dtype", "shape", "data_offsets": [begin, end]} with offsets
+// counted from the end of the header, and may hold "__metadata__" (string to string).
 
-/// Where one tensor lies in its file.
+/// Dtype, shape and byte range of one tensor.
 struct TensorInfo {
   at::ScalarType dtype = at::ScalarType::Undefined;
   std::vector<std::int64_t> shape;
@@ -30,9 +30,9 @@ struct TensorInfo {
   std::size_t end = 0;    ///< one past the last byte
 };
 
-/// One memory-mapped safetensors file, wholly validated when opened: header length and JSON, known
-/// dtypes, byte counts equal to shape times element size, no duplicate names, no overlap, no hole,
-/// nothing missing or left over at the end. Immutable; safe to use from several threads.
+/// One memory-mapped safetensors file, fully validated when opened: header length and JSON, known
+/// dtypes, byte counts equal to shape times element size, no duplicate names, no overlap, no gap,
+/// nothing missing or left over at the end. Immutable; thread-safe.
 class SafetensorsFile {
  public:
   /// Throws kInput naming the file and the tensor, kIo when the file cannot be opened.
@@ -42,8 +42,8 @@ class SafetensorsFile {
   const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
-  /// The tensor over the mapped bytes: read-only memory that must not be written; it keeps the map
-  /// alive. CPU, stored dtype.
+  /// A tensor over the mapped bytes, which must not be written; it keeps the mapping alive. CPU,
+  /// stored dtype.
   at::Tensor view(const std::string& name) const;
 
  private:
@@ -53,13 +53,13 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// Gives back the memory behind a tensor that `view` made; its values come from the file again when
-/// they are read. Nothing for others.
-void let_go(const at::Tensor& tensor);
+/// Releases the resident pages of a tensor that `view` made (madvise); a later read faults them in
+/// from the file again. No effect on other tensors.
+void release_pages(const at::Tensor& tensor);
 
 /// The safetensors of a model folder: `model.safetensors`, or the shards that
-/// `model.safetensors.index.json` names (each tensor must lie in the shard the index says, and in
-/// no other). Immutable; safe to use from several threads.
+/// `model.safetensors.index.json` names (each tensor must be in the shard the index names, and in
+/// no other). Immutable; thread-safe.
 class SafetensorsFolder {
  public:
   /// Throws kInput when the folder holds no safetensors (naming pickles it holds instead) or index
@@ -75,15 +75,15 @@ class SafetensorsFolder {
   std::map<std::string, const SafetensorsFile*> tensors_;
 };
 
-/// Writes tensors (any device and strides) in the given order, each converted to `dtype` while it
-/// is written, so that the extra memory is one tensor. The same tensors give the same bytes. The
-/// file appears whole or not at all.
+/// Writes tensors (any device and strides) in the given order, converting each to `dtype` as it is
+/// written, so that the extra memory is one tensor. The same tensors give the same bytes. The file
+/// is published atomically.
 void write_safetensors(const std::filesystem::path& path,
                        const std::vector<std::pair<std::string, at::Tensor>>& tensors,
                        at::ScalarType dtype,
                        const std::map<std::string, std::string>& metadata = {});
 
-/// The same with every tensor in its own dtype.
+/// The same, each tensor in its own dtype.
 void write_safetensors(const std::filesystem::path& path,
                        const std::vector<std::pair<std::string, at::Tensor>>& tensors,
                        const std::map<std::string, std::string>& metadata = {});
@@ -91,5 +91,12 @@ void write_safetensors(const std::filesystem::path& path,
 /// "F32", "BF16", ...: the format's name of a dtype. Throws kInternal for one the format does not
 /// have.
 std::string safetensors_dtype_name(at::ScalarType dtype);
+
+/// The inverse; empty for a name the format does not have or torch has no dtype for.
+std::optional<at::ScalarType> dtype_of_name(std::string_view name);
+
+/// Flat index of the first NaN or infinite element of a contiguous float32, float16 or bfloat16 CPU
+/// tensor; empty when all are finite. Runs at memory bandwidth.
+std::optional<std::int64_t> find_non_finite(const at::Tensor& values);
 
 }  // namespace charm::tensor

@@ -47,10 +47,11 @@ std::map<std::string, std::string> read_weight_map(const fs::path& index) {
   for (const auto& entry : fs::directory_iterator(folder)) {
     const fs::path extension = entry.path().extension();
     if (extension == ".bin" || extension == ".pt" || extension == ".pth" || extension == ".ckpt") {
-      throw Error(ErrorKind::kInput,
-                  "{}: the weights are a pickle, which can run code when read, so it is refused; "
-                  "expected {}: convert it once with transformers' save_pretrained",
-                  entry.path().string(), kSingle);
+      throw Error(
+          ErrorKind::kInput,
+          "{}: the weights are a pickle, which can execute code when loaded, so it is refused; "
+          "expected {}: convert it once with transformers' save_pretrained",
+          entry.path().string(), kSingle);
     }
   }
   throw Error(ErrorKind::kInput, "{}: expected {} or {}, found neither", folder.string(), kSingle,

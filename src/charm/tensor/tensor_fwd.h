@@ -1,7 +1,7 @@
 #pragma once
 
-// The only torch name that headers of ours need. Sources include ATen/core/Tensor.h and single
-// ATen/ops/*.h files.
+// Forward declaration of at::Tensor for headers that do not include torch. Sources include
+// ATen/core/Tensor.h and single ATen/ops/*.h files.
 namespace at {
 class Tensor;
 }

@@ -18,7 +18,7 @@
 #include "charm/model/reward_model.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
-#include "charm/tensor/device_errors.h"
+#include "charm/tensor/device.h"
 #include "charm/text/conversation_encoder.h"
 #include "charm/train/pair_dataset.h"
 #include "charm/train/split.h"

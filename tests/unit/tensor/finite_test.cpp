@@ -1,10 +1,10 @@
-#include "charm/tensor/finite.h"
-
 #include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
+
+#include "charm/tensor/safetensors.h"
 
 namespace charm::tensor {
 namespace {

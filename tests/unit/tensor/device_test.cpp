@@ -1,12 +1,10 @@
-#include "charm/tensor/device_upload.h"
+#include "charm/tensor/device.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
-
-#include "charm/tensor/device_errors.h"
 
 namespace charm::tensor {
 namespace {
@@ -27,7 +25,7 @@ TEST(DeviceUpload, ChunksOfAnySizeGiveTheTensorConverted) {
   EXPECT_EQ(upload.upload(at::empty({0, 4}), at::kBFloat16).numel(), 0);
 }
 
-TEST(DeviceErrors, MemoryThatRanOutIsResourceAndNamesTheAdvice) {
+TEST(DeviceErrors, OutOfMemoryIsResourceAndNamesTheAdvice) {
   const auto message = [](auto&& work, ErrorKind kind) {
     try {
       with_device_errors("try less", work);
@@ -40,8 +38,7 @@ TEST(DeviceErrors, MemoryThatRanOutIsResourceAndNamesTheAdvice) {
   const std::string memory = message(
       [] { C10_THROW_ERROR(OutOfMemoryError, "CUDA out of memory. Tried to allocate 2 GiB"); },
       ErrorKind::kResource);
-  EXPECT_EQ(memory,
-            "the device's memory ran out: CUDA out of memory. Tried to allocate 2 GiB; try less");
+  EXPECT_EQ(memory, "out of device memory: CUDA out of memory. Tried to allocate 2 GiB; try less");
   const std::string other =
       message([] { TORCH_CHECK(false, "shapes differ"); }, ErrorKind::kInternal);
   EXPECT_EQ(other.find("torch: shapes differ"), 0U) << other;

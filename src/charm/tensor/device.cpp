@@ -1,4 +1,4 @@
-#include "charm/tensor/device_upload.h"
+#include "charm/tensor/device.h"
 
 #include <ATen/ops/empty.h>
 #include <c10/core/StreamGuard.h>
@@ -15,7 +15,7 @@ DeviceUpload::DeviceUpload(const at::Device& device, std::int64_t chunk_bytes)
   const bool cpu = device.is_cpu();
   if (!cpu) {
     const c10::impl::VirtualGuardImpl devices(device.type());
-    device_ = devices.getDevice();  // with its number
+    device_ = devices.getDevice();  // with its index
     stream_ = devices.getStreamFromGlobalPool(device_);
   }
   for (Buffer& buffer : buffers_) {
@@ -29,10 +29,10 @@ at::Tensor DeviceUpload::upload(const at::Tensor& source, at::ScalarType dtype) 
   CHARM_CHECK(source.is_cpu() && source.is_contiguous(),
               "only contiguous CPU tensors are uploaded");
   at::Tensor result = at::empty(source.sizes(), at::TensorOptions().dtype(dtype).device(device_));
-  if (stream_) {  // the memory may have had another use before, on the device's own stream
-    c10::Event free(device_.type());
-    free.record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
-    free.block(*stream_);
+  if (stream_) {  // the caching allocator may hand out memory still in use on the current stream
+    c10::Event allocated(device_.type());
+    allocated.record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
+    allocated.block(*stream_);
   }
   const at::Tensor from = source.view({-1}), to = result.view({-1});
   const std::int64_t chunk = chunk_bytes_ / static_cast<std::int64_t>(c10::elementSize(dtype));
