@@ -15,7 +15,7 @@
 
 #include "charm/base/random.h"
 #include "charm/demo/tiny_model.h"
-#include "charm/nn/gemm_backend.h"
+#include "charm/nn/linear.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 #include "tests/dist/ranks.h"

@@ -68,8 +68,8 @@ TEST_F(GpuGolden, TwoBatchesUnderWayGiveTheScoresOfOneAfterTheOther) {
 TEST_F(GpuGolden, FlashAttentionRunsForTheHeadsOfPublishedModels) {
   for (const std::int64_t head_dim : {64, 96, 128, 256}) {
     for (const std::int64_t window : {0, 4096}) {
-      const nn::AttentionRule rule{.window = window};
-      EXPECT_EQ(nn::choose_attention_kernel({32, 8, head_dim}, std::span(&rule, 1), at::kBFloat16,
+      const nn::AttentionConfig config{.window = window};
+      EXPECT_EQ(nn::choose_attention_kernel({32, 8, head_dim}, std::span(&config, 1), at::kBFloat16,
                                             at::Device(at::kCUDA)),
                 nn::AttentionKernel::kFlash)
           << "heads of " << head_dim << ", window " << window;

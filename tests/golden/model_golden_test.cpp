@@ -18,7 +18,7 @@
 #include "charm/model/model_config.h"
 #include "charm/model/reward_model.h"
 #include "charm/nn/decoder_block.h"
-#include "charm/nn/gemm_backend.h"
+#include "charm/nn/linear.h"
 #include "tests/golden/golden_fixture.h"
 #include "tests/golden/scored_models.h"
 

@@ -16,7 +16,6 @@
 #include "charm/batch/token_batch.h"
 #include "charm/model/rope_frequencies.h"
 #include "charm/nn/decoder_block.h"
-#include "charm/nn/gated_head.h"
 #include "charm/nn/head.h"
 #include "charm/nn/ops.h"
 #include "charm/tensor/safetensors.h"
@@ -38,7 +37,7 @@ struct Decoder::State {
 
 namespace {
 
-nn::NormRule norm_rule(const DecoderConfig& config) {
+nn::NormConfig norm_config(const DecoderConfig& config) {
   return {.eps = config.rms_norm_eps, .weight_offset = config.norms_add_one ? 1.0 : 0.0};
 }
 
@@ -48,16 +47,16 @@ nn::Linear make_linear(const at::Tensor& weight_OI, const at::Tensor& bias_O, nn
                                       : nn::Linear::plain(weight_OI, bias_O);
 }
 
-nn::JoinedWeights join(const BlockWeights& weights, nn::Activation activation) {
-  const auto joined = [](const std::vector<at::Tensor>& parts) {
+nn::FusedWeights fuse(const BlockWeights& weights, nn::Activation activation) {
+  const auto concat = [](const std::vector<at::Tensor>& parts) {
     return parts.front().defined() ? at::cat(parts) : at::Tensor();
   };
-  return {.qkv = joined({weights.q_HED, weights.k_KED, weights.v_KED}),
-          .qkv_bias = joined({weights.q_bias, weights.k_bias, weights.v_bias}),
+  return {.qkv = concat({weights.q_HED, weights.k_KED, weights.v_KED}),
+          .qkv_bias = concat({weights.q_bias, weights.k_bias, weights.v_bias}),
           .o = weights.o_DHE,
           .o_bias = weights.o_bias,
-          .gate_up = joined({weights.gate_FD, weights.up_FD}),
-          .gate_up_bias = joined({weights.gate_bias, weights.up_bias}),
+          .gate_up = concat({weights.gate_FD, weights.up_FD}),
+          .gate_up_bias = concat({weights.gate_bias, weights.up_bias}),
           .down = weights.down_DF,
           .down_bias = weights.down_bias,
           .activation = activation};
@@ -72,7 +71,7 @@ nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer,
   parts.layer = layer;
   parts.num_heads = config.num_heads;
   parts.num_kv_heads = config.num_kv_heads;
-  parts.norm = norm_rule(config);
+  parts.norm = norm_config(config);
   const std::int64_t window = config.windows.empty() ? 0 : config.windows.at(layer);
   parts.attention = {
       .scale = config.attention_scale, .window = window, .softcap = config.attention_softcap};
@@ -89,7 +88,7 @@ nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer,
   parts.q_norm_E = norm(weights.q_norm_E);
   parts.k_norm_E = norm(weights.k_norm_E);
   if (mode == nn::Mode::kGpu) {
-    parts.joined = join(weights, config.activation);
+    parts.fused = fuse(weights, config.activation);
     return parts;
   }
   parts.q = linear(weights.q_HED, weights.q_bias);
@@ -175,8 +174,8 @@ nn::BatchLayout Decoder::layout(const batch::PackedBatch& batch) const {
 }
 
 nn::BatchLayout Decoder::plain_layout(const batch::PackedBatch& batch) const {
-  const auto make = [&](const batch::PackedBatch& packed, std::int64_t num_kept) {
-    return nn::make_layout(packed, state_->ropes, state_->layout, num_kept);
+  const auto make = [&](const batch::PackedBatch& packed, std::int64_t num_computed_tokens) {
+    return nn::make_layout(packed, state_->ropes, state_->layout, num_computed_tokens);
   };
   // Where angles depend on a sequence's length, sequences of different lengths cannot share a
   // prompt's keys.
@@ -188,12 +187,12 @@ nn::BatchLayout Decoder::plain_layout(const batch::PackedBatch& batch) const {
   if (!shared) return make(batch::unshare_long_prompts(batch, longest), 0);
   if (state_->layout.mode == nn::Mode::kAutograd) return make(batch, 0);
   // The prompt that the batch before left, if this one begins with it.
-  const std::vector<std::int32_t>& kept = state_->workspace.kept_prompt().ids;
+  const std::vector<std::int32_t>& prefix = state_->workspace.cached_prefix().ids;
   const bool begins_with_it =
-      !kept.empty() && !batch.prompts.empty() && batch.prompts.front().response_begin == 0 &&
-      batch.prompts.front().response_length == static_cast<std::int64_t>(kept.size()) &&
-      std::equal(kept.begin(), kept.end(), batch.ids.begin());
-  return make(batch, begins_with_it ? static_cast<std::int64_t>(kept.size()) : 0);
+      !prefix.empty() && !batch.prompts.empty() && batch.prompts.front().response_begin == 0 &&
+      batch.prompts.front().response_length == static_cast<std::int64_t>(prefix.size()) &&
+      std::equal(prefix.begin(), prefix.end(), batch.ids.begin());
+  return make(batch, begins_with_it ? static_cast<std::int64_t>(prefix.size()) : 0);
 }
 
 nn::BatchLayout Decoder::layout(const batch::CachedBatch& batch, nn::KvCache& cache) const {
@@ -236,30 +235,32 @@ at::Tensor Decoder::run_block(std::int64_t index, const at::Tensor& x_TD,
 }
 
 at::Tensor Decoder::head(const at::Tensor& x_SD) const {
-  return nn::norm_and_head(x_SD, state_->final_norm_D, state_->head, norm_rule(config_),
+  return nn::norm_and_head(x_SD, state_->final_norm_D, state_->head, norm_config(config_),
                            state_->layout.mode);
 }
 
 at::Tensor Decoder::logits(const at::Tensor& x_SD) const {
   const at::Tensor normed =
-      nn::rms_norm(x_SD, state_->final_norm_D, norm_rule(config_), state_->layout.mode);
+      nn::rms_norm(x_SD, state_->final_norm_D, norm_config(config_), state_->layout.mode);
   const at::Tensor logits_SV = state_->lm_head.forward(normed).to(at::kFloat);
   const double cap = config_.final_logit_softcap;
   return cap == 0.0 ? logits_SV : (logits_SV / cap).tanh() * cap;
 }
 
 at::Tensor Decoder::hidden(const nn::BatchLayout& layout) const {
-  nn::KeptPrompt& kept = state_->workspace.kept_prompt();
-  CHARM_CHECK(layout.num_kept == 0 || layout.num_kept == static_cast<std::int64_t>(kept.ids.size()),
-              "the layout was made when another prompt was kept");
-  if (layout.num_kept == 0) kept = nn::KeptPrompt();
-  if (layout.prompt_to_keep != kept.ids) kept.ids.clear();  // until all layers hold the new one
+  nn::CachedPrefix& prefix = state_->workspace.cached_prefix();
+  CHARM_CHECK(layout.num_computed_tokens == 0 ||
+                  layout.num_computed_tokens == static_cast<std::int64_t>(prefix.ids.size()),
+              "the layout was made when another prompt was prefix");
+  if (layout.num_computed_tokens == 0) prefix = nn::CachedPrefix();
+  if (layout.prefix_to_cache != prefix.ids)
+    prefix.ids.clear();  // until all layers hold the new one
   at::Tensor x = embed(layout);
   for (std::int64_t i = 0; i < num_layers(); ++i) {
     x = run_block(i, x, layout, i + 1 == num_layers() ? nn::BlockRows::kLast : nn::BlockRows::kAll);
   }
-  if (layout.prompt_to_keep.empty()) kept = nn::KeptPrompt();
-  kept.ids = layout.prompt_to_keep;
+  if (layout.prefix_to_cache.empty()) prefix = nn::CachedPrefix();
+  prefix.ids = layout.prefix_to_cache;
   return x;
 }
 
@@ -268,7 +269,7 @@ at::Tensor Decoder::forward(const nn::BatchLayout& layout) const {
   if (!layout.gate_of_S.defined()) return head(x);
   return nn::norm_and_gated_head(x.narrow(0, 0, layout.gate_of_S.size(0)),
                                  x.index_select(0, layout.gate_of_S), state_->final_norm_D,
-                                 state_->gated_head, norm_rule(config_), state_->layout.mode);
+                                 state_->gated_head, norm_config(config_), state_->layout.mode);
 }
 
 nn::AttentionHeads attention_heads(const DecoderConfig& config) {
@@ -279,12 +280,12 @@ nn::AttentionKernel choose_attention_kernel(const DecoderConfig& config, at::Sca
                                             const at::Device& device) {
   std::set<std::int64_t> windows(config.windows.begin(), config.windows.end());
   if (windows.empty()) windows.insert(0);
-  std::vector<nn::AttentionRule> rules;
+  std::vector<nn::AttentionConfig> configs;
   for (const std::int64_t window : windows) {
-    rules.push_back(
+    configs.push_back(
         {.scale = config.attention_scale, .window = window, .softcap = config.attention_softcap});
   }
-  return nn::choose_attention_kernel(attention_heads(config), rules, dtype, device);
+  return nn::choose_attention_kernel(attention_heads(config), configs, dtype, device);
 }
 
 nn::GemmBackend choose_gemm_backend(const DecoderWeights& weights) {

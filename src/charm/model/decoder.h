@@ -9,8 +9,8 @@
 #include "charm/model/decoder_weights.h"
 #include "charm/model/model_config.h"
 #include "charm/nn/attention.h"
-#include "charm/nn/gemm_backend.h"
 #include "charm/nn/layout.h"
+#include "charm/nn/linear.h"
 
 namespace charm::model {
 

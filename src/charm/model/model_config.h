@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/nn/activation.h"
+#include "charm/nn/block_config.h"
 
 namespace charm::model {
 
@@ -62,7 +62,7 @@ struct DecoderConfig {
   double embedding_scale = 1.0;      ///< multiplies the embedding's rows
   bool norms_add_one = false;        ///< norms multiply with 1 + weight
   double attention_scale = 0.0;      ///< of q.k; 0: 1 / sqrt(head_dim)
-  double attention_softcap = 0.0;    ///< see nn::AttentionRule; 0: none
+  double attention_softcap = 0.0;    ///< see nn::AttentionConfig; 0: none
   double final_logit_softcap = 0.0;  ///< of a causal LM's logits: cap * tanh(logits / cap); 0: none
   /// Per layer: a token sees itself and the window-1 positions before it; 0: all of them. Empty: no
   /// layer has a window.

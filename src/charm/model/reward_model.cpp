@@ -39,7 +39,7 @@ class DecoderRewardModel final : public RewardModel {
     });
   }
 
-  int batches_under_way() const override { return decoder_.is_on_gpu() ? 2 : 1; }
+  int batches_in_flight() const override { return decoder_.is_on_gpu() ? 2 : 1; }
   std::int64_t budget_tokens() const override {
     return decoder_.is_on_gpu() ? kGpuBudgetTokens : RewardModel::budget_tokens();
   }

@@ -36,7 +36,7 @@ class RewardModel {
 
   /// Batches that should be under way at once so that the device never waits for its host; more
   /// only cost memory.
-  virtual int batches_under_way() const { return 1; }
+  virtual int batches_in_flight() const { return 1; }
 
   /// Tokens of a batch that suit the device.
   virtual std::int64_t budget_tokens() const { return 4096; }

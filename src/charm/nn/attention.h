@@ -4,37 +4,38 @@
 
 #include <cstdint>
 
-#include "charm/nn/attention_rule.h"
+#include "charm/nn/block_config.h"
 #include "charm/nn/layout.h"
 
 namespace charm::nn {
 
 // T packed tokens, S responses, H query heads, K key/value heads, E head width.
 
-/// Which rows a block computes.
+/// Rows that a block outputs.
 enum class BlockRows {
   kAll,   ///< every packed token
-  kLast,  ///< only each response's last token; keys and values of all tokens are still used
+  kLast,  ///< only each response's last token; K and V of all tokens are still computed
 };
 
-/// Causal grouped-query attention over packed sequences, in autograd mode: a response's tokens see
-/// their prompt and their own response up to themselves; no token sees another sequence.
-/// (nn/inference_block.cpp does the same on kernels/attention.h.)
+/// Causal grouped-query attention over packed sequences, in autograd mode: a response's tokens
+/// attend to their prompt and to their own response up to themselves, never to another sequence.
+/// (nn/inference_block.cpp does the same with kernels/attention.h.)
 ///
 /// @param q_HTE  [H, T, E], or [H, S, E] with kLast
 /// @param k_KTE  [K, T, E]; query head h uses key head h / (H/K)
 /// @param v_KTE  [K, T, E]; the last dimension contiguous
 /// @return       [T, H*E], or [S, H*E] with kLast. Gradients flow.
 at::Tensor attention(const at::Tensor& q_HTE, const at::Tensor& k_KTE, const at::Tensor& v_KTE,
-                     const BatchLayout& layout, BlockRows rows, const AttentionRule& rule = {});
+                     const BatchLayout& layout, BlockRows rows, const AttentionConfig& config = {});
 
-/// ATen's operators on one sequence: R query rows, the last of L tokens. Gradients flow.
+/// Scaled dot-product attention of one sequence: R query rows, the last of L tokens. Gradients
+/// flow.
 ///
 /// @param q_1HRE  [1, H, R, E]
 /// @param k_1KLE  [1, K, L, E]
 /// @param v_1KLE  [1, K, L, E]
 /// @return        [1, H, R, E]
 at::Tensor attend_sequence(const at::Tensor& q_1HRE, const at::Tensor& k_1KLE,
-                           const at::Tensor& v_1KLE, const AttentionRule& rule);
+                           const at::Tensor& v_1KLE, const AttentionConfig& config);
 
 }  // namespace charm::nn

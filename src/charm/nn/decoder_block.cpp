@@ -2,8 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 
-#include "charm/nn/gpu_block.h"
-#include "charm/nn/inference_block.h"
 #include "charm/nn/kv_cache.h"
 #include "charm/nn/ops.h"
 

@@ -1,5 +1,3 @@
-#include "charm/nn/gemm_backend.h"
-
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
@@ -24,10 +22,10 @@ std::string_view gemm_backend_name(GemmBackend backend) {
 bool has_native_bfloat16() { return __builtin_cpu_supports("avx512bf16") != 0; }
 
 bool is_row_invariant(GemmBackend backend, const at::Tensor& whole_OI) {
-  // Our own product computes stretches of outputs one like the other: some of them stand for all.
+  // Our GEMM treats all panels of outputs alike: a sample of them suffices.
   constexpr std::int64_t kOutputs = 1024;
-  const bool own = backend == GemmBackend::kCharm && whole_OI.size(0) > kOutputs;
-  const at::Tensor weight_OI = own ? whole_OI.narrow(0, 0, kOutputs) : whole_OI;
+  const bool sampled = backend == GemmBackend::kCharm && whole_OI.size(0) > kOutputs;
+  const at::Tensor weight_OI = sampled ? whole_OI.narrow(0, 0, kOutputs) : whole_OI;
   const Linear linear = Linear::packed(weight_OI, at::Tensor(), backend);
   auto generator = at::detail::createCPUGenerator(/*seed_val=*/20260117);
   const auto random = [&] {
@@ -37,7 +35,7 @@ bool is_row_invariant(GemmBackend backend, const at::Tensor& whole_OI) {
   };
   const at::Tensor x = random();
   const at::Tensor y = linear.forward(x);
-  for (const std::int64_t shift : {1, 7, 50}) {  // the same rows at other places
+  for (const std::int64_t shift : {1, 7, 50}) {  // the same rows at other positions
     if (!at::equal(linear.forward(x.roll({shift}, {0})), y.roll({shift}, {0}))) return false;
   }
   for (const std::int64_t row :

@@ -1,5 +1,3 @@
-#include "charm/nn/gpu_block.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/gelu.h>
@@ -9,6 +7,7 @@
 
 #include <optional>
 
+#include "charm/nn/decoder_block.h"
 #include "charm/nn/kv_cache.h"
 #include "charm/nn/varlen_attention.h"
 
@@ -19,32 +18,32 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
 }
 
-/// Some outputs of a joined layer.
+/// A slice of a fused layer's outputs.
 at::Tensor linear_part(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                        std::int64_t begin, std::int64_t count) {
   return linear(x, weight.narrow(0, begin, count),
                 bias.defined() ? bias.narrow(0, begin, count) : bias);
 }
 
-/// A weight in float32 (Gemma's, with its one added) wants the whole norm in float32; the fused
-/// operator takes equal types only.
-at::Tensor norm(const at::Tensor& x, const at::Tensor& weight, const NormRule& rule) {
+/// A float32 weight (Gemma's, with its one added) needs the whole norm in float32; the fused
+/// operator takes equal dtypes only.
+at::Tensor norm(const at::Tensor& x, const at::Tensor& weight, const NormConfig& config) {
   if (!weight.defined()) return x;
   if (weight.scalar_type() == x.scalar_type())
-    return at::rms_norm(x, weight.sizes(), weight, rule.eps);
-  return at::rms_norm(x.to(at::kFloat), weight.sizes(), weight, rule.eps).to(x.scalar_type());
+    return at::rms_norm(x, weight.sizes(), weight, config.eps);
+  return at::rms_norm(x.to(at::kFloat), weight.sizes(), weight, config.eps).to(x.scalar_type());
 }
 
-/// Turns heads [T, h, E] in place. Products of the model's dtype with the float32 tables are
-/// float32.
-void turn(const at::Tensor& x_ThE, const at::Tensor& cos_TF, const at::Tensor& sin_TF) {
+/// Applies RoPE to heads [T, h, E] in place. Products of the model's dtype with the float32 tables
+/// are float32.
+void apply_rope(const at::Tensor& x_ThE, const at::Tensor& cos_TF, const at::Tensor& sin_TF) {
   const std::int64_t half = x_ThE.size(2) / 2;
   const at::Tensor low = x_ThE.narrow(2, 0, half), high = x_ThE.narrow(2, half, half);
   const at::Tensor cos = cos_TF.unsqueeze(1), sin = sin_TF.unsqueeze(1);
-  const at::Tensor turned_low = (low * cos).addcmul_(high, sin, /*value=*/-1);
-  const at::Tensor turned_high = (high * cos).addcmul_(low, sin);
-  low.copy_(turned_low);
-  high.copy_(turned_high);
+  const at::Tensor rotated_low = (low * cos).addcmul_(high, sin, /*value=*/-1);
+  const at::Tensor rotated_high = (high * cos).addcmul_(low, sin);
+  low.copy_(rotated_low);
+  high.copy_(rotated_high);
 }
 
 class GpuBlock {
@@ -62,7 +61,7 @@ class GpuBlock {
   at::Tensor run(at::Tensor& x_TD) {
     const std::int64_t q_width = heads_.heads * heads_.head_dim,
                        kv_width = 2 * heads_.key_heads * heads_.head_dim;
-    const JoinedWeights& w = parts_.joined;
+    const FusedWeights& w = parts_.fused;
     const at::Tensor normed = norm(x_TD, parts_.input_norm_D, parts_.norm);
     at::Tensor q, kv;
     if (last_) {
@@ -71,11 +70,11 @@ class GpuBlock {
       const auto of_last = [&](const at::Tensor& table) {
         return table.index_select(0, layout_.last_S);
       };
-      turn_heads(q, heads_.heads, 0, of_last(rope_.cos_TF), of_last(rope_.sin_TF));
-      turn_heads(kv, 0, heads_.key_heads, rope_.cos_TF, rope_.sin_TF);
+      norm_and_rope(q, heads_.heads, 0, of_last(rope_.cos_TF), of_last(rope_.sin_TF));
+      norm_and_rope(kv, 0, heads_.key_heads, rope_.cos_TF, rope_.sin_TF);
     } else {
       const at::Tensor qkv = linear(normed, w.qkv, w.qkv_bias);
-      turn_heads(qkv, heads_.heads, heads_.key_heads, rope_.cos_TF, rope_.sin_TF);
+      norm_and_rope(qkv, heads_.heads, heads_.key_heads, rope_.cos_TF, rope_.sin_TF);
       q = qkv.narrow(1, 0, q_width);
       kv = qkv.narrow(1, q_width, kv_width);
     }
@@ -92,9 +91,9 @@ class GpuBlock {
   }
 
  private:
-  /// Norms (where the model has them) and turns the first `queries` + `keys` heads of x's rows.
-  void turn_heads(const at::Tensor& x, std::int64_t queries, std::int64_t keys,
-                  const at::Tensor& cos_TF, const at::Tensor& sin_TF) const {
+  /// QK-norm (where the model has it) and RoPE on the first `queries` + `keys` heads of x's rows.
+  void norm_and_rope(const at::Tensor& x, std::int64_t queries, std::int64_t keys,
+                     const at::Tensor& cos_TF, const at::Tensor& sin_TF) const {
     const at::Tensor heads = x.view({x.size(0), x.size(1) / heads_.head_dim, heads_.head_dim});
     const auto norm_some = [&](std::int64_t begin, std::int64_t count, const at::Tensor& weight_E) {
       if (count == 0 || !weight_E.defined()) return;
@@ -103,30 +102,31 @@ class GpuBlock {
     };
     norm_some(0, queries, parts_.q_norm_E);
     norm_some(queries, keys, parts_.k_norm_E);
-    turn(heads.narrow(1, 0, queries + keys), cos_TF, sin_TF);
+    apply_rope(heads.narrow(1, 0, queries + keys), cos_TF, sin_TF);
   }
 
-  /// Keys and values by the rows that the layout's plans name: the cache's, or this batch's behind
-  /// a prompt kept from the one before.
+  /// K and V by the rows that the attention plans index: the KV cache's, or this batch's after a
+  /// cached prefix.
   at::Tensor all_keys(const at::Tensor& kv) {
     if (layout_.cache != nullptr) {
       at::Tensor& rows = layout_.cache->rows(parts_.layer);
       rows.index_copy_(0, layout_.cache_rows_T, kv);
       return rows;
     }
-    KeptPrompt& kept = workspace_.kept_prompt();
-    const at::Tensor keys = layout_.num_kept > 0 ? at::cat({kept.kv.at(parts_.layer), kv}) : kv;
-    if (layout_.prompt_to_keep.empty() || layout_.prompt_to_keep == kept.ids)
-      return keys;  // what is kept already stays
-    if (kept.kv.size() <= parts_.layer) kept.kv.resize(parts_.layer + 1);
-    kept.kv[parts_.layer] = keys.narrow(0, layout_.prompt_to_keep_begin,
-                                        static_cast<std::int64_t>(layout_.prompt_to_keep.size()))
-                                .clone();
+    CachedPrefix& prefix = workspace_.cached_prefix();
+    const at::Tensor keys =
+        layout_.num_computed_tokens > 0 ? at::cat({prefix.kv.at(parts_.layer), kv}) : kv;
+    if (layout_.prefix_to_cache.empty() || layout_.prefix_to_cache == prefix.ids)
+      return keys;  // cached already
+    if (prefix.kv.size() <= parts_.layer) prefix.kv.resize(parts_.layer + 1);
+    prefix.kv[parts_.layer] = keys.narrow(0, layout_.prefix_to_cache_begin,
+                                          static_cast<std::int64_t>(layout_.prefix_to_cache.size()))
+                                  .clone();
     return keys;
   }
 
   at::Tensor gated(const at::Tensor& normed) const {
-    const JoinedWeights& w = parts_.joined;
+    const FusedWeights& w = parts_.fused;
     const at::Tensor gate_up = linear(normed, w.gate_up, w.gate_up_bias);
     const std::int64_t width = gate_up.size(1) / 2;
     at::Tensor gate = gate_up.narrow(1, 0, width);
@@ -136,7 +136,7 @@ class GpuBlock {
     return gate.mul_(gate_up.narrow(1, width, width));
   }
 
-  /// residual += norm(linear(x)); without a norm the product itself adds.
+  /// residual += norm(linear(x)); without a norm the GEMM accumulates into it.
   void add_branch(at::Tensor& residual, const at::Tensor& x, const at::Tensor& weight,
                   const at::Tensor& bias, const at::Tensor& norm_D) const {
     if (norm_D.defined()) {

@@ -13,7 +13,7 @@ at::Tensor copy_to_device(const void* data, std::int64_t count, at::ScalarType t
       at::empty({count}, at::TensorOptions().dtype(type).pinned_memory(device.is_cuda()));
   if (count > 0) std::memcpy(host.mutable_data_ptr(), data, host.nbytes());
   return host.to(
-      device, /*non_blocking=*/true);  // torch keeps page-locked memory until its copies are done
+      device, /*non_blocking=*/true);  // torch keeps pinned memory alive until its copies complete
 }
 
 HostCopy::HostCopy(const at::Tensor& tensor) {

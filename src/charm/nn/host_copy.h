@@ -7,11 +7,11 @@
 #include <memory>
 #include <vector>
 
-// Small tensors between host and device without waiting for the device's queue: through page-locked
-// memory. On a CPU plain copies.
+// Asynchronous copies of small tensors between host and device through pinned memory. On a CPU
+// plain copies.
 namespace charm::nn {
 
-/// `count` elements of `type` at `data`, on `device`; the memory may be reused at once.
+/// `count` elements of `type` at `data`, on `device`; `data` may be reused at once.
 at::Tensor copy_to_device(const void* data, std::int64_t count, at::ScalarType type,
                           const at::Device& device);
 
@@ -26,18 +26,17 @@ inline at::Tensor to_device(const std::vector<float>& values, const at::Device& 
                         device);
 }
 
-/// A tensor on its way to the host, behind all work that was queued before it. Not safe for
-/// concurrent use.
+/// A device-to-host copy in flight, ordered after all work queued before it. Not thread-safe.
 class HostCopy {
  public:
   explicit HostCopy(const at::Tensor& tensor);
 
-  /// The contiguous copy, once it has arrived.
+  /// Waits for the copy and returns it; contiguous.
   const at::Tensor& wait() const;
 
  private:
   at::Tensor host_;
-  std::shared_ptr<c10::Event> arrived_;  ///< null: there already
+  std::shared_ptr<c10::Event> arrived_;  ///< null: already complete
 };
 
 }  // namespace charm::nn

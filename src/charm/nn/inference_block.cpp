@@ -1,11 +1,10 @@
-#include "charm/nn/inference_block.h"
-
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
 #include <vector>
 
 #include "charm/kernels/attention.h"
+#include "charm/nn/decoder_block.h"
 #include "charm/nn/kernel_call.h"
 #include "charm/nn/kv_cache.h"
 #include "charm/nn/ops.h"
@@ -15,18 +14,18 @@ namespace {
 
 using Slot = BlockWorkspace::Slot;
 
-/// Rows computed together: enough to keep all threads busy, few enough for the cache.
+/// Rows per tile: enough to keep all threads busy, few enough for the CPU caches.
 constexpr std::int64_t kTileRows = 768;
 
-/// Query rows in the order of the output: all computed tokens of prompts and responses, or the
-/// responses' last tokens.
+/// Query rows in output order: all computed tokens of prompts and responses, or the responses' last
+/// tokens.
 std::vector<kernels::AttentionSequence> sequences_of(const BatchLayout& layout, BlockRows rows) {
   std::vector<kernels::AttentionSequence> sequences;
   if (rows == BlockRows::kAll) {
     for (const batch::Segment& s : layout.prompts) {
       const kernels::KeySpan own{s.response_begin, s.response_length};
-      sequences.push_back(
-          {own.begin - layout.num_kept, own.length, /*query_offset=*/0, /*prefix=*/{}, own});
+      sequences.push_back({own.begin - layout.num_computed_tokens, own.length, /*query_offset=*/0,
+                           /*prefix=*/{}, own});
     }
   }
   for (std::size_t i = 0; i < layout.responses.size(); ++i) {
@@ -35,7 +34,7 @@ std::vector<kernels::AttentionSequence> sequences_of(const BatchLayout& layout, 
     const kernels::KeySpan own{s.response_begin, s.response_length};
     if (rows == BlockRows::kAll) {
       sequences.push_back(
-          {own.begin - layout.num_kept, own.length, /*query_offset=*/0, prompt, own});
+          {own.begin - layout.num_computed_tokens, own.length, /*query_offset=*/0, prompt, own});
     } else {
       sequences.push_back(
           {static_cast<std::int64_t>(i), /*query_length=*/1, own.length - 1, prompt, own});
@@ -44,7 +43,7 @@ std::vector<kernels::AttentionSequence> sequences_of(const BatchLayout& layout, 
   return sequences;
 }
 
-/// The parts of the sequences that lie in rows `begin` .. `begin + rows`, counted from `begin`.
+/// The sequences restricted to rows `begin` .. `begin + rows`, counted from `begin`.
 std::vector<kernels::AttentionSequence> rows_of(
     const std::vector<kernels::AttentionSequence>& sequences, std::int64_t begin,
     std::int64_t rows) {
@@ -84,7 +83,7 @@ class InferenceBlock {
   template <typename Element>
   void run(const at::Tensor& x_TD, at::Tensor& residual) {
     const std::int64_t kv_width = parts_.num_kv_heads * head_dim();
-    const std::int64_t num_keys = layout_.num_kept + x_TD.size(0);
+    const std::int64_t num_keys = layout_.num_computed_tokens + x_TD.size(0);
     at::Tensor k_TKE = workspace_.take(Slot::kKeys, num_keys, kv_width, options_);
     at::Tensor v_TKE = workspace_.take(Slot::kValues, num_keys, kv_width, options_);
     keys_and_values(x_TD, k_TKE, v_TKE);
@@ -119,8 +118,8 @@ class InferenceBlock {
  private:
   std::int64_t head_dim() const { return 2 * query_cos_TF_.size(1); }
 
-  /// Everything behind the keys and values for some rows; `attend` fills the second tensor from
-  /// queries [rows, H*E].
+  /// Everything after K and V for a tile of rows; `attend` fills the second tensor from queries
+  /// [rows, H*E].
   template <typename Attend>
   void finish_rows(const at::Tensor& residual, std::int64_t row, std::int64_t rows,
                    const Attend& attend) {
@@ -149,20 +148,19 @@ class InferenceBlock {
   }
 
   void keys_and_values(const at::Tensor& x_TD, at::Tensor& k_TKE, at::Tensor& v_TKE) {
-    KeptPrompt& kept = workspace_.kept_prompt();
-    if (layout_.num_kept > 0) {
-      k_TKE.narrow(0, 0, layout_.num_kept).copy_(kept.keys.at(parts_.layer));
-      v_TKE.narrow(0, 0, layout_.num_kept).copy_(kept.values.at(parts_.layer));
+    CachedPrefix& prefix = workspace_.cached_prefix();
+    if (layout_.num_computed_tokens > 0) {
+      k_TKE.narrow(0, 0, layout_.num_computed_tokens).copy_(prefix.keys.at(parts_.layer));
+      v_TKE.narrow(0, 0, layout_.num_computed_tokens).copy_(prefix.values.at(parts_.layer));
     }
     const RopeTable& rope = layout_.ropes.at(parts_.rope);
     for (std::int64_t row = 0; row < x_TD.size(0); row += kTileRows) {
       const std::int64_t rows = std::min(kTileRows, x_TD.size(0) - row);
       const auto tile = [&](const at::Tensor& t) { return t.narrow(0, row, rows); };
-      at::Tensor k = k_TKE.narrow(0, layout_.num_kept + row, rows);
-      std::vector<Projection> to = {{&parts_.k, k},
-                                    {&parts_.v, v_TKE.narrow(0, layout_.num_kept + row, rows)}};
-      if (!last_ &&
-          rows == x_TD.size(0)) {  // one tile holds everything: its queries go with the keys
+      at::Tensor k = k_TKE.narrow(0, layout_.num_computed_tokens + row, rows);
+      std::vector<Projection> to = {
+          {&parts_.k, k}, {&parts_.v, v_TKE.narrow(0, layout_.num_computed_tokens + row, rows)}};
+      if (!last_ && rows == x_TD.size(0)) {  // a single tile: q is projected together with k and v
         queries_THE_ =
             workspace_.take(Slot::kQueries, rows, parts_.num_heads * head_dim(), options_);
         to.push_back({&parts_.q, queries_THE_});
@@ -172,20 +170,20 @@ class InferenceBlock {
       rope_in_place(k, tile(rope.cos_TF), tile(rope.sin_TF), parts_.num_kv_heads);
       if (queries_THE_.defined()) finish_queries(queries_THE_, row);
     }
-    if (layout_.prompt_to_keep.empty() || layout_.prompt_to_keep == kept.ids)
-      return;  // what is kept already stays
+    if (layout_.prefix_to_cache.empty() || layout_.prefix_to_cache == prefix.ids)
+      return;  // cached already
     const auto prompt = [&](const at::Tensor& t) {
       return t
-          .narrow(0, layout_.prompt_to_keep_begin,
-                  static_cast<std::int64_t>(layout_.prompt_to_keep.size()))
+          .narrow(0, layout_.prefix_to_cache_begin,
+                  static_cast<std::int64_t>(layout_.prefix_to_cache.size()))
           .clone();
     };
-    if (kept.keys.size() <= parts_.layer) {
-      kept.keys.resize(parts_.layer + 1);
-      kept.values.resize(parts_.layer + 1);
+    if (prefix.keys.size() <= parts_.layer) {
+      prefix.keys.resize(parts_.layer + 1);
+      prefix.values.resize(parts_.layer + 1);
     }
-    kept.keys[parts_.layer] = prompt(k_TKE);
-    kept.values[parts_.layer] = prompt(v_TKE);
+    prefix.keys[parts_.layer] = prompt(k_TKE);
+    prefix.values[parts_.layer] = prompt(v_TKE);
   }
 
   at::Tensor queries(const at::Tensor& x, std::int64_t row) {
@@ -204,7 +202,7 @@ class InferenceBlock {
                   query_sin_TF_.narrow(0, row, q_THE.size(0)), parts_.num_heads);
   }
 
-  /// tile += norm(linear(x)), or without the norm.
+  /// tile += norm(linear(x)), or tile += linear(x).
   void add_branch(at::Tensor& tile, const Linear& linear, const at::Tensor& x,
                   const at::Tensor& norm_D) {
     if (!norm_D.defined()) {
@@ -225,8 +223,8 @@ class InferenceBlock {
   at::TensorOptions options_;
   bool last_;
   std::int64_t width_;
-  at::Tensor query_cos_TF_, query_sin_TF_;  ///< of the query rows
-  at::Tensor queries_THE_;                  ///< defined where they were computed with the keys
+  at::Tensor query_cos_TF_, query_sin_TF_;  ///< RoPE table rows of the query rows
+  at::Tensor queries_THE_;                  ///< defined where projected together with k and v
 };
 
 }  // namespace

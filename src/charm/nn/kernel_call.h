@@ -7,10 +7,9 @@
 #include "charm/base/check.h"
 #include "charm/kernels/attention.h"
 #include "charm/kernels/kernels.h"
-#include "charm/nn/attention_rule.h"
+#include "charm/nn/block_config.h"
 
-// The border between tensors and the raw memory of kernels/: dtype and contiguity are checked here,
-// once.
+// From tensors to the raw memory of kernels/: dtype and contiguity are checked here, once.
 namespace charm::nn {
 
 template <typename Element>
@@ -31,7 +30,7 @@ void call_for_dtype(const at::Tensor& tensor, const Body& body) {
   if (tensor.scalar_type() == at::kFloat) {
     body(float{});
   } else {
-    CHARM_CHECK(tensor.scalar_type() == at::kBFloat16, "kernels know float32 and bfloat16");
+    CHARM_CHECK(tensor.scalar_type() == at::kBFloat16, "kernels support float32 and bfloat16");
     body(kernels::BFloat16{});
   }
 }
@@ -44,15 +43,16 @@ kernels::HeadRows<Element> head_rows(const at::Tensor& t_HTE) {
 }
 
 inline kernels::AttentionShape attention_shape(std::int64_t heads, std::int64_t key_heads,
-                                               std::int64_t head_dim, const AttentionRule& rule) {
+                                               std::int64_t head_dim,
+                                               const AttentionConfig& config) {
   const double scale =
-      rule.scale == 0.0 ? 1.0 / std::sqrt(static_cast<double>(head_dim)) : rule.scale;
+      config.scale == 0.0 ? 1.0 / std::sqrt(static_cast<double>(head_dim)) : config.scale;
   return {.heads = heads,
           .key_heads = key_heads,
           .head_dim = head_dim,
           .scale = static_cast<float>(scale),
-          .window = rule.window,
-          .softcap = static_cast<float>(rule.softcap)};
+          .window = config.window,
+          .softcap = static_cast<float>(config.softcap)};
 }
 
 }  // namespace charm::nn

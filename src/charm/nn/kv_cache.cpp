@@ -36,15 +36,14 @@ KvCache::KvCache(const KvCacheShape& shape, std::int64_t num_blocks)
     : shape_(shape), num_blocks_(num_blocks) {
   if (shape.packed) {
     layer_words_ = packed_layer_words(shape);
-    // Zeros, because a probability of 0 times what lies behind the last token must be 0. Untouched
-    // pages take no memory.
+    // Zeros, because masked positions after the last token are multiplied by a probability of 0.
+    // Untouched pages take no memory.
     words_.reset(static_cast<std::uint32_t*>(
         std::calloc(static_cast<std::size_t>(num_blocks * shape.num_layers * layer_words_),
                     sizeof(std::uint32_t))));
     if (words_ == nullptr) {
       throw Error(ErrorKind::kResource,
-                  "{:.1f} GiB of memory for the cache of keys and values cannot be had; give less "
-                  "to --cache-memory",
+                  "cannot allocate {:.1f} GiB for the KV cache; use a smaller --cache-memory",
                   static_cast<double>(num_blocks * block_bytes(shape)) / (1 << 30));
     }
     return;
@@ -101,9 +100,9 @@ void KvCache::store(std::size_t layer, const at::Tensor& k_KTE, const at::Tensor
 
 at::Tensor KvCache::attend(std::size_t layer, const at::Tensor& q_HTE,
                            const std::vector<kernels::PagedSequence>& sequences,
-                           const AttentionRule& rule) const {
+                           const AttentionConfig& config) const {
   const kernels::AttentionShape shape =
-      attention_shape(q_HTE.size(0), shape_.num_kv_heads, shape_.head_dim, rule);
+      attention_shape(q_HTE.size(0), shape_.num_kv_heads, shape_.head_dim, config);
   at::Tensor out_THE = at::zeros({q_HTE.size(1), shape.heads * shape.head_dim}, q_HTE.options());
   if (shape_.packed) {
     call_for_dtype(q_HTE, [&](auto element) {
@@ -120,7 +119,7 @@ at::Tensor KvCache::attend(std::size_t layer, const at::Tensor& q_HTE,
     };
     const at::Tensor out_1HRE =
         attend_sequence(q_HTE.narrow(1, rows.begin, rows.length).unsqueeze(0),
-                        gathered(side(layer, 0)), gathered(side(layer, 1)), rule);
+                        gathered(side(layer, 0)), gathered(side(layer, 1)), config);
     out_THE.narrow(0, rows.begin, rows.length)
         .copy_(out_1HRE.squeeze(0).transpose(0, 1).flatten(1));
   }

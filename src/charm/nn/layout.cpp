@@ -12,22 +12,22 @@
 namespace charm::nn {
 namespace {
 
-/// Packed tokens whose angles are those of a sequence of `length`.
-struct RopeStretch {
+/// Packed tokens with the RoPE frequencies of a sequence of `length`.
+struct RopeSpan {
   std::int64_t begin = 0;
   std::int64_t rows = 0;
   std::int64_t length = 0;
 };
 
 RopeTable make_table(const RopeFrequencies& frequencies, const at::Tensor& positions_T,
-                     const std::vector<RopeStretch>& stretches) {
-  // Angles in float32 as transformers computes them (position * inverse frequency), so that the two
-  // agree to the last bits.
+                     const std::vector<RopeSpan>& spans) {
+  // Angles in float32 as transformers computes them (position * inv_freq), so that the two agree
+  // bit for bit.
   const auto angles = [&](const at::Tensor& positions, const at::Tensor& inverse_F) {
     return at::outer(positions, inverse_F.to(positions_T.device()));
   };
   const at::Tensor angles_TF = angles(positions_T, frequencies.inverse_F);
-  for (const RopeStretch& s : stretches) {
+  for (const RopeSpan& s : spans) {
     if (s.length <= frequencies.fixed_up_to) continue;
     angles_TF.narrow(0, s.begin, s.rows)
         .copy_(angles(positions_T.narrow(0, s.begin, s.rows), frequencies.of_length(s.length)));
@@ -36,27 +36,26 @@ RopeTable make_table(const RopeFrequencies& frequencies, const at::Tensor& posit
           angles_TF.sin() * frequencies.attention_scaling};
 }
 
-/// Fills ids, rope tables and last rows, rounded up as the mode wants them.
+/// Fills ids, RoPE tables and last rows.
 void fill_tokens(const std::vector<std::int64_t>& ids, const std::vector<float>& positions,
                  const std::vector<std::int64_t>& last,
-                 std::span<const RopeFrequencies> frequencies,
-                 const std::vector<RopeStretch>& stretches, const at::Device& device,
-                 BatchLayout& layout) {
+                 std::span<const RopeFrequencies> frequencies, const std::vector<RopeSpan>& spans,
+                 const at::Device& device, BatchLayout& layout) {
   layout.num_tokens = static_cast<std::int64_t>(ids.size());
   layout.num_responses = static_cast<std::int64_t>(last.size());
   layout.ids_T = to_device(ids, device);
   layout.last_S = to_device(last, device);
   const at::Tensor positions_T = to_device(positions, device);
   for (const RopeFrequencies& one : frequencies)
-    layout.ropes.push_back(make_table(one, positions_T, stretches));
+    layout.ropes.push_back(make_table(one, positions_T, spans));
 }
 
-/// The layout's sequences in order of their query rows.
+/// The layout's sequences in order of query rows.
 std::vector<VarlenSequence> packed_sequences(const BatchLayout& layout, bool last_rows) {
   std::vector<VarlenSequence> sequences;
   if (!last_rows) {
     for (const batch::Segment& s : layout.prompts) {
-      sequences.push_back({s.response_begin - layout.num_kept,
+      sequences.push_back({s.response_begin - layout.num_computed_tokens,
                            s.response_length,
                            {{s.response_begin, s.response_length}}});
     }
@@ -64,7 +63,7 @@ std::vector<VarlenSequence> packed_sequences(const BatchLayout& layout, bool las
   for (std::size_t i = 0; i < layout.responses.size(); ++i) {
     const batch::Segment& s = layout.responses[i];
     VarlenSequence sequence{
-        last_rows ? static_cast<std::int64_t>(i) : s.response_begin - layout.num_kept,
+        last_rows ? static_cast<std::int64_t>(i) : s.response_begin - layout.num_computed_tokens,
         last_rows ? 1 : s.response_length,
         {}};
     if (s.prompt_length > 0) sequence.keys.push_back({s.prompt_begin, s.prompt_length});
@@ -76,7 +75,7 @@ std::vector<VarlenSequence> packed_sequences(const BatchLayout& layout, bool las
   return sequences;
 }
 
-/// Rows of a cache that hold positions `begin` .. `end` of a sequence.
+/// KV-cache rows of positions `begin` .. `end` of a sequence.
 std::vector<kernels::KeySpan> cache_spans(const std::vector<std::int32_t>& blocks,
                                           std::int64_t begin, std::int64_t end) {
   std::vector<kernels::KeySpan> spans;
@@ -105,36 +104,37 @@ std::vector<VarlenSequence> cached_sequences(const std::vector<kernels::PagedSeq
 
 BatchLayout make_layout(const batch::PackedBatch& batch,
                         std::span<const RopeFrequencies> frequencies, const LayoutOptions& options,
-                        std::int64_t num_kept) {
+                        std::int64_t num_computed_tokens) {
   BatchLayout layout;
   layout.mode = options.mode;
-  layout.num_kept = num_kept;
+  layout.num_computed_tokens = num_computed_tokens;
   layout.prompts = batch.prompts;
-  if (num_kept > 0) {
-    CHARM_CHECK(!batch.prompts.empty() && batch.prompts.front().response_length == num_kept,
-                "{} kept tokens are not the first prompt", num_kept);
+  if (num_computed_tokens > 0) {
+    CHARM_CHECK(
+        !batch.prompts.empty() && batch.prompts.front().response_length == num_computed_tokens,
+        "{} computed tokens are not the first prompt", num_computed_tokens);
     layout.prompts.erase(layout.prompts.begin());
   }
   layout.responses = batch.responses;
   if (batch.last_prompt_continues) {
     const batch::Segment& prompt = batch.prompts.back();
-    layout.prompt_to_keep_begin = prompt.response_begin;
+    layout.prefix_to_cache_begin = prompt.response_begin;
     const auto begin = batch.ids.begin() + prompt.response_begin;
-    layout.prompt_to_keep.assign(begin, begin + prompt.response_length);
+    layout.prefix_to_cache.assign(begin, begin + prompt.response_length);
   }
-  std::vector<RopeStretch> stretches;
+  std::vector<RopeSpan> spans;
   for (const batch::Segment& s : batch.responses) {
     const std::int64_t length = s.prompt_length + s.response_length;
-    // A prompt that was kept is short enough for the fixed angles.
-    if (s.prompt_begin >= num_kept)
-      stretches.push_back({s.prompt_begin - num_kept, s.prompt_length, length});
-    stretches.push_back({s.response_begin - num_kept, s.response_length, length});
+    // A cached prompt is short enough for the fixed frequencies.
+    if (s.prompt_begin >= num_computed_tokens)
+      spans.push_back({s.prompt_begin - num_computed_tokens, s.prompt_length, length});
+    spans.push_back({s.response_begin - num_computed_tokens, s.response_length, length});
   }
   std::vector<std::int64_t> last = batch.last;
-  for (std::int64_t& token : last) token -= num_kept;
-  fill_tokens({batch.ids.begin() + num_kept, batch.ids.end()},
-              {batch.positions.begin() + num_kept, batch.positions.end()}, last, frequencies,
-              stretches, options.device, layout);
+  for (std::int64_t& token : last) token -= num_computed_tokens;
+  fill_tokens({batch.ids.begin() + num_computed_tokens, batch.ids.end()},
+              {batch.positions.begin() + num_computed_tokens, batch.positions.end()}, last,
+              frequencies, spans, options.device, layout);
   if (options.mode == Mode::kGpu) {
     const auto plan = [&](bool last_rows) {
       return plan_attention(packed_sequences(layout, last_rows), options.attention, options.heads,
@@ -154,7 +154,7 @@ BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache,
   layout.cache = &cache;
   std::vector<std::int64_t> ids, last;
   std::vector<float> positions;
-  std::vector<RopeStretch> stretches;
+  std::vector<RopeSpan> spans;
   for (const batch::CachedTokens& sequence : batch.sequences) {
     const auto begin = static_cast<std::int64_t>(ids.size());
     const auto length = static_cast<std::int64_t>(sequence.ids.size());
@@ -163,7 +163,7 @@ BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache,
     for (std::int64_t i = 0; i < length; ++i) {
       const std::int64_t position = sequence.first_position + i;
       positions.push_back(static_cast<float>(position));
-      stretches.push_back({begin + i, 1, std::max(sequence.prompt_length, position + 1)});
+      spans.push_back({begin + i, 1, std::max(sequence.prompt_length, position + 1)});
     }
     layout.cached.push_back({begin, length, sequence.first_position, sequence.blocks});
     if (!sequence.wants_logits) continue;
@@ -171,7 +171,7 @@ BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache,
                                   sequence.first_position + length - 1, sequence.blocks});
     last.push_back(begin + length - 1);
   }
-  fill_tokens(ids, positions, last, frequencies, stretches, options.device, layout);
+  fill_tokens(ids, positions, last, frequencies, spans, options.device, layout);
   if (options.mode == Mode::kGpu) {
     layout.all_rows = plan_attention(cached_sequences(layout.cached), options.attention,
                                      options.heads, options.device);

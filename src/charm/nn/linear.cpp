@@ -18,7 +18,7 @@
 namespace charm::nn {
 namespace {
 
-// oneDNN's prepacked product has no C++ header in ATen; its operators are reached by name.
+// oneDNN's prepacked linear has no C++ header in ATen; its operators are looked up by name.
 at::Tensor onednn_reorder(const at::Tensor& weight_OI) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
@@ -45,7 +45,7 @@ const Element* elements_or_null(const at::Tensor& tensor) {
 
 template <typename Element>
 void apply(const at::Tensor& x_NI, std::span<const kernels::GemmOutput<Element>> outputs) {
-  CHARM_CHECK(x_NI.stride(1) == 1, "a product needs contiguous rows");
+  CHARM_CHECK(x_NI.stride(1) == 1, "GEMM needs contiguous rows");
   CHARM_CHECK(x_NI.size(1) == outputs.front().weight->inputs(), "{} inputs for a layer of {}",
               x_NI.size(1), outputs.front().weight->inputs());
   kernels::gemm<Element>(static_cast<const Element*>(x_NI.const_data_ptr()), x_NI.stride(0),
@@ -54,7 +54,7 @@ void apply(const at::Tensor& x_NI, std::span<const kernels::GemmOutput<Element>>
 
 template <typename Element>
 kernels::GemmOutput<Element> output_of(const kernels::PackedWeight& weight, at::Tensor& out) {
-  CHARM_CHECK(out.stride(1) == 1, "a product needs contiguous rows");
+  CHARM_CHECK(out.stride(1) == 1, "GEMM needs contiguous rows");
   kernels::GemmOutput<Element> output;
   output.weight = &weight;
   output.out = static_cast<Element*>(out.mutable_data_ptr());
@@ -80,7 +80,7 @@ Linear Linear::packed(const at::Tensor& weight_OI, at::Tensor bias_O, GemmBacken
   if (backend == GemmBackend::kCharm) {
     call_for_dtype(weight_OI, [&](auto element) {
       using Element = decltype(element);
-      linear.own_ =
+      linear.packed_weight_ =
           std::make_shared<const kernels::PackedWeight>(kernels::PackedWeight::pack<Element>(
               elements<Element>(weight_OI), elements_or_null<Element>(bias_O), weight_OI.size(0),
               weight_OI.size(1)));
@@ -128,7 +128,7 @@ void project(const at::Tensor& x_NI, std::span<const Projection> to) {
     std::vector<kernels::GemmOutput<Element>> outputs;
     for (const Projection& one : to) {
       at::Tensor out = one.out_NO;
-      outputs.push_back(output_of<Element>(*one.linear->own_, out));
+      outputs.push_back(output_of<Element>(*one.linear->packed_weight_, out));
       outputs.back().add = one.add;
     }
     apply<Element>(x_NI, outputs);
@@ -156,7 +156,7 @@ GatedLinear GatedLinear::packed(const at::Tensor& gate_FI, const at::Tensor& gat
   gated.activation_ = activation;
   call_for_dtype(gate_FI, [&](auto element) {
     using Element = decltype(element);
-    gated.own_ =
+    gated.packed_weight_ =
         std::make_shared<const kernels::PackedWeight>(kernels::PackedWeight::pack_gated<Element>(
             elements<Element>(gate_FI), elements_or_null<Element>(gate_bias_F),
             elements<Element>(up_FI), elements_or_null<Element>(up_bias_F), gate_FI.size(0),
@@ -166,20 +166,21 @@ GatedLinear GatedLinear::packed(const at::Tensor& gate_FI, const at::Tensor& gat
 }
 
 at::Tensor GatedLinear::forward(const at::Tensor& x_NI, Mode mode) const {
-  if (own_ == nullptr) return gated_mul(gate_.forward(x_NI), up_.forward(x_NI), activation_, mode);
+  if (packed_weight_ == nullptr)
+    return gated_mul(gate_.forward(x_NI), up_.forward(x_NI), activation_, mode);
   at::Tensor out_NF = at::empty({x_NI.size(0), outputs_}, x_NI.options());
   forward_into(x_NI, out_NF);
   return out_NF;
 }
 
 void GatedLinear::forward_into(const at::Tensor& x_NI, at::Tensor& out_NF) const {
-  if (own_ == nullptr) {
+  if (packed_weight_ == nullptr) {
     out_NF.copy_(forward(x_NI, Mode::kInference));
     return;
   }
   call_for_dtype(x_NI, [&](auto element) {
     using Element = decltype(element);
-    kernels::GemmOutput<Element> output = output_of<Element>(*own_, out_NF);
+    kernels::GemmOutput<Element> output = output_of<Element>(*packed_weight_, out_NF);
     output.gate = activation_;
     apply<Element>(x_NI, std::span<const kernels::GemmOutput<Element>>(&output, 1));
   });

@@ -5,19 +5,36 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "charm/kernels/gemm.h"
-#include "charm/nn/activation.h"
-#include "charm/nn/gemm_backend.h"
+#include "charm/nn/block_config.h"
 #include "charm/nn/layout.h"
 
 namespace charm::nn {
 
-// N rows, I inputs, O outputs, F outputs of a gated pair.
+// N rows, I inputs, O outputs, F outputs of gate and up projections.
 
-/// Rows of every product by a library in inference mode: libraries choose their inner order of
-/// summation by the row count, so one fixed count keeps a row's bits independent of the batch.
-/// Missing rows are padded. Our own products take any number of rows.
+/// GEMM implementation of a packed linear layer.
+enum class GemmBackend {
+  kCharm,         ///< ours (kernels/gemm.h)
+  kOneDnnPacked,  ///< oneDNN with prepacked weights
+  kAtenLinear,    ///< at::linear on the stored layout (MKL for float32, oneDNN for bfloat16)
+};
+
+std::string_view gemm_backend_name(GemmBackend backend);
+
+/// True where the CPU has native bfloat16 (AVX512-BF16 or AMX); elsewhere bfloat16 is far slower
+/// than float32.
+bool has_native_bfloat16();
+
+/// Whether the backend is row-invariant: each row's result is bit-identical whatever its position,
+/// the other rows and their number. Tested on this machine with the given weight's shape and dtype.
+bool is_row_invariant(GemmBackend backend, const at::Tensor& weight_OI);
+
+/// Fixed M of every library GEMM in inference mode: libraries choose their summation order by M, so
+/// a fixed M keeps a row's bits independent of the batch. Missing rows are padded. Our GEMM takes
+/// any M.
 inline constexpr std::int64_t kGemmRows = 96;
 
 struct Projection;
@@ -27,12 +44,12 @@ class Linear {
  public:
   Linear() = default;
 
-  /// Uses the given tensors as they are. Gradients flow to x, weight and bias. `bias_O` may be
+  /// Uses the given tensors without packing. Gradients flow to x, weight and bias. `bias_O` may be
   /// undefined.
   static Linear plain(at::Tensor weight_OI, at::Tensor bias_O);
 
-  /// Reorders the weight for speed; keeps no reference to `weight_OI` with kCharm and
-  /// kOneDnnPacked. No gradients; CPU only.
+  /// Prepacks the weight; keeps no reference to `weight_OI` with kCharm and kOneDnnPacked. No
+  /// gradients; CPU only.
   static Linear packed(const at::Tensor& weight_OI, at::Tensor bias_O, GemmBackend backend);
 
   /// @param x_NI  [N, I] of the weight's dtype
@@ -45,25 +62,25 @@ class Linear {
 
   at::Tensor weight_;  ///< [O, I], or oneDNN's opaque layout; undefined with kCharm
   at::Tensor bias_;
-  std::shared_ptr<const kernels::PackedWeight> own_;  ///< kCharm
+  std::shared_ptr<const kernels::PackedWeight> packed_weight_;  ///< kCharm
   std::int64_t out_features_ = 0;
   bool packed_ = false;
   GemmBackend backend_ = GemmBackend::kAtenLinear;
 };
 
-/// What `project` does with one layer's result.
+/// One layer of `project` and its destination.
 struct Projection {
   const Linear* linear = nullptr;
   at::Tensor out_NO;  ///< rows contiguous
   bool add = false;   ///< out += result, otherwise out = result
 };
 
-/// Applies several packed layers of one kind to the same rows, as one product where the backend is
-/// ours. x's last dimension is contiguous and overlaps no output. No gradients.
+/// Applies several packed layers of one backend to the same rows, as one GEMM with kCharm. x's last
+/// dimension is contiguous and overlaps no output. No gradients.
 void project(const at::Tensor& x_NI, std::span<const Projection> to);
 
-/// activation(x Wg^T + bg) * (x Wu^T + bu): the first half of a gated MLP. Immutable; safe for
-/// concurrent use.
+/// activation(x Wg^T + bg) * (x Wu^T + bu): gate and up projections of a gated MLP (SwiGLU /
+/// GeGLU). Immutable; safe for concurrent use.
 class GatedLinear {
  public:
   GatedLinear() = default;
@@ -75,14 +92,14 @@ class GatedLinear {
   /// [N, I] -> [N, F]. Gradients flow in plain form.
   at::Tensor forward(const at::Tensor& x_NI, Mode mode) const;
 
-  /// The same into given memory; packed form.
+  /// The same into a given tensor; packed form.
   void forward_into(const at::Tensor& x_NI, at::Tensor& out_NF) const;
 
   std::int64_t outputs() const { return outputs_; }
 
  private:
-  std::shared_ptr<const kernels::PackedWeight> own_;  ///< both layers, with kCharm
-  Linear gate_, up_;                                  ///< otherwise
+  std::shared_ptr<const kernels::PackedWeight> packed_weight_;  ///< gate and up, with kCharm
+  Linear gate_, up_;                                            ///< otherwise
   Activation activation_ = Activation::kSilu;
   std::int64_t outputs_ = 0;
 };

@@ -8,39 +8,39 @@
 #include <ATen/ops/silu.h>
 
 #include "charm/nn/kernel_call.h"
-#include "charm/nn/training_ops.h"
 
 namespace charm::nn {
 
-at::Tensor rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormRule& rule,
+at::Tensor rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormConfig& config,
                     Mode mode) {
-  if (mode == Mode::kAutograd && x_TD.is_cpu()) return rms_norm_with_backward(x_TD, weight_D, rule);
+  if (mode == Mode::kAutograd && x_TD.is_cpu())
+    return rms_norm_with_backward(x_TD, weight_D, config);
   if (mode != Mode::kInference) {
     const at::Tensor x = x_TD.to(at::kFloat);
-    const at::Tensor scale = at::rsqrt((x * x).mean(/*dim=*/-1, /*keepdim=*/true) + rule.eps);
+    const at::Tensor scale = at::rsqrt((x * x).mean(/*dim=*/-1, /*keepdim=*/true) + config.eps);
     at::Tensor weight = weight_D.to(at::kFloat);
-    if (rule.weight_offset != 0.0) weight = weight + rule.weight_offset;
+    if (config.weight_offset != 0.0) weight = weight + config.weight_offset;
     return (weight * (x * scale)).to(x_TD.scalar_type());
   }
   at::Tensor out = at::empty(x_TD.sizes(), x_TD.options());
-  rms_norm_into(x_TD, weight_D, rule, out);
+  rms_norm_into(x_TD, weight_D, config, out);
   return out;
 }
 
-void rms_norm_into(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormRule& rule,
+void rms_norm_into(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormConfig& config,
                    at::Tensor& out_TD) {
   call_for_dtype(x_TD, [&](auto element) {
     using Element = decltype(element);
     kernels::rms_norm(elements<Element>(x_TD), elements<Element>(weight_D),
-                      static_cast<float>(rule.eps), mutable_elements<Element>(out_TD), x_TD.size(0),
-                      x_TD.size(1), static_cast<float>(rule.weight_offset));
+                      static_cast<float>(config.eps), mutable_elements<Element>(out_TD),
+                      x_TD.size(0), x_TD.size(1), static_cast<float>(config.weight_offset));
   });
 }
 
-at::Tensor rms_norm_heads(const at::Tensor& x_THE, const at::Tensor& weight_E, const NormRule& rule,
-                          Mode mode) {
+at::Tensor rms_norm_heads(const at::Tensor& x_THE, const at::Tensor& weight_E,
+                          const NormConfig& config, Mode mode) {
   if (!weight_E.defined()) return x_THE;
-  return rms_norm(x_THE.view({-1, weight_E.size(0)}), weight_E, rule, mode).view(x_THE.sizes());
+  return rms_norm(x_THE.view({-1, weight_E.size(0)}), weight_E, config, mode).view(x_THE.sizes());
 }
 
 at::Tensor rope_heads(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF,

@@ -1,5 +1,3 @@
-#include "charm/nn/training_ops.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
@@ -11,6 +9,7 @@
 #include <cmath>
 
 #include "charm/base/check.h"
+#include "charm/nn/ops.h"
 
 namespace charm::nn {
 namespace {
@@ -30,7 +29,7 @@ void dispatch(const at::Tensor& x, const Body& body) {
   }
 }
 
-/// body(first row, last row, block) for all rows in blocks, side by side.
+/// body(first row, last row, block) for all rows in blocks, in parallel.
 template <typename Body>
 void for_blocks(std::int64_t rows, const Body& body) {
   at::parallel_for(0, (rows + kRowsPerBlock - 1) / kRowsPerBlock, /*grain_size=*/1,
@@ -42,7 +41,7 @@ void for_blocks(std::int64_t rows, const Body& body) {
                    });
 }
 
-/// Sum of term(0) .. term(count - 1) in sixteen lanes, which the compiler makes vectors of.
+/// Sum of term(0) .. term(count - 1) in sixteen lanes, which the compiler vectorises.
 template <typename Term>
 float lane_sum(std::int64_t count, const Term& term) {
   constexpr std::int64_t kLanes = 16;
@@ -119,12 +118,12 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
           const float sum = lane_sum(width, [&](std::int64_t i) {
             return static_cast<float>(dy[i]) * factor[i] * static_cast<float>(x[i]);
           });
-          const float along_x = sum / static_cast<float>(width) * scale * scale * scale;
+          const float x_scale = sum / static_cast<float>(width) * scale * scale * scale;
           for (std::int64_t i = 0; i < width; ++i) {
             const auto xi = static_cast<float>(x[i]);
             const auto dyi = static_cast<float>(dy[i]);
             dw[i] += dyi * (xi * scale);
-            dx[i] = static_cast<Element>(dyi * factor[i] * scale - xi * along_x);
+            dx[i] = static_cast<Element>(dyi * factor[i] * scale - xi * x_scale);
           }
         }
       });
@@ -135,9 +134,9 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
   }
 };
 
-/// x [T, H, E] turned by the angles, or back.
-at::Tensor turned(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF,
-                  bool back) {
+/// Applies RoPE to x [T, H, E], or its inverse.
+at::Tensor apply_rope(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF,
+                      bool inverse) {
   const std::int64_t heads = x_THE.size(1);
   const std::int64_t half = x_THE.size(2) / 2;
   const at::Tensor cos = cos_TF.contiguous();
@@ -145,7 +144,7 @@ at::Tensor turned(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::T
   at::Tensor out_THE = at::empty(x_THE.sizes(), x_THE.options());
   const float* coss = cos.const_data_ptr<float>();
   const float* sins = sin.const_data_ptr<float>();
-  const float sign = back ? -1.0f : 1.0f;
+  const float sign = inverse ? -1.0f : 1.0f;
   dispatch(x_THE, [&](auto element) {
     using Element = decltype(element);
     const auto* xs = x_THE.const_data_ptr<Element>();
@@ -174,21 +173,21 @@ struct Rope : torch::autograd::Function<Rope> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x_THE,
                             const at::Tensor& cos_TF, const at::Tensor& sin_TF) {
     context->save_for_backward({cos_TF, sin_TF});
-    return turned(x_THE.contiguous(), cos_TF, sin_TF, /*back=*/false);
+    return apply_rope(x_THE.contiguous(), cos_TF, sin_TF, /*inverse=*/false);
   }
 
   static tensor_list backward(AutogradContext* context, const tensor_list& gradients) {
     const tensor_list saved = context->get_saved_variables();
-    return {turned(gradients[0].contiguous(), saved[0], saved[1], /*back=*/true), at::Tensor(),
-            at::Tensor()};
+    return {apply_rope(gradients[0].contiguous(), saved[0], saved[1], /*inverse=*/true),
+            at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
 at::Tensor rms_norm_with_backward(const at::Tensor& x_TD, const at::Tensor& weight_D,
-                                  const NormRule& rule) {
-  return RmsNorm::apply(x_TD, weight_D, rule.eps, rule.weight_offset);
+                                  const NormConfig& config) {
+  return RmsNorm::apply(x_TD, weight_D, config.eps, config.weight_offset);
 }
 
 at::Tensor rope_with_backward(const at::Tensor& x_THE, const at::Tensor& cos_TF,

@@ -26,35 +26,36 @@ namespace {
 constexpr std::int64_t kMaxKeyRows = 1 << 16;
 /// Logits of one call, all heads: 512 MiB of float32.
 constexpr std::int64_t kMaxLogits = 1 << 27;
-/// Between two ways to compute attention on normal random values in bfloat16. A wrong mask gives
-/// differences around 1.
+/// Between two implementations on normal random values in bfloat16. A wrong mask gives differences
+/// around 1.
 constexpr double kFlashTolerance = 0.05;
 
-double scale_of(const AttentionRule& rule, std::int64_t head_dim) {
-  return rule.scale == 0.0 ? 1.0 / std::sqrt(static_cast<double>(head_dim)) : rule.scale;
+double scale_of(const AttentionConfig& config, std::int64_t head_dim) {
+  return config.scale == 0.0 ? 1.0 / std::sqrt(static_cast<double>(head_dim)) : config.scale;
 }
 
 at::Tensor flash(const at::Tensor& q_QHE, const at::Tensor& k_GKE, const at::Tensor& v_GKE,
-                 const VarlenPart& part, const AttentionRule& rule) {
-  if (!q_QHE.is_cuda()) return varlen_reference(q_QHE, k_GKE, v_GKE, part, rule);
-  // Its window counts the keys on either side of a token, ours the token itself too.
-  const bool windowed = rule.window != 0;
+                 const VarlenPart& part, const AttentionConfig& config) {
+  if (!q_QHE.is_cuda()) return varlen_reference(q_QHE, k_GKE, v_GKE, part, config);
+  // flash's window_size excludes the token itself, ours includes it.
+  const bool windowed = config.window != 0;
   return std::get<0>(at::_flash_attention_forward(
-      q_QHE, k_GKE, v_GKE, part.query_starts_S, part.key_starts_S, part.max_query, part.max_keys,
+      q_QHE, k_GKE, v_GKE, part.cu_seqlens_q_S, part.cu_seqlens_k_S, part.max_query, part.max_keys,
       /*dropout_p=*/0.0,
-      /*is_causal=*/true, /*return_debug_mask=*/false, scale_of(rule, q_QHE.size(2)),
-      windowed ? std::optional<std::int64_t>(rule.window - 1) : std::nullopt,
+      /*is_causal=*/true, /*return_debug_mask=*/false, scale_of(config, q_QHE.size(2)),
+      windowed ? std::optional<std::int64_t>(config.window - 1) : std::nullopt,
       windowed ? std::optional<std::int64_t>(0) : std::nullopt));
 }
 
-/// a b in float32. A GPU multiplies bfloat16 as it is and keeps the sums.
-at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
+/// Batched matmul with float32 output; bfloat16 inputs accumulate in float32 on a GPU.
+at::Tensor bmm_f32(const at::Tensor& a, const at::Tensor& b) {
   if (a.is_cuda() && a.scalar_type() != at::kFloat) return at::bmm(a, b, at::kFloat);
   return at::bmm(a.to(at::kFloat), b.to(at::kFloat));
 }
 
 void attend_padded(const at::Tensor& q_QHE, const at::Tensor& kv_N, const PaddedPart& part,
-                   const AttentionHeads& heads, const AttentionRule& rule, at::Tensor& out_QHE) {
+                   const AttentionHeads& heads, const AttentionConfig& config,
+                   at::Tensor& out_QHE) {
   const std::int64_t S = part.num_sequences, R = part.query_length, L = part.num_keys;
   const std::int64_t K = heads.key_heads, G = heads.heads / heads.key_heads, E = heads.head_dim;
   const at::Tensor q = q_QHE.index_select(0, part.query_rows)
@@ -65,22 +66,22 @@ void attend_padded(const at::Tensor& q_QHE, const at::Tensor& kv_N, const Padded
   const at::Tensor k = kv.select(2, 0).permute({0, 2, 3, 1}).reshape({S * K, E, L});
   const at::Tensor v = kv.select(2, 1).permute({0, 2, 1, 3}).reshape({S * K, L, E});
 
-  at::Tensor logits = product(q, k).mul_(scale_of(rule, E));
-  if (rule.softcap != 0.0) logits.div_(rule.softcap).tanh_().mul_(rule.softcap);
+  at::Tensor logits = bmm_f32(q, k).mul_(scale_of(config, E));
+  if (config.softcap != 0.0) logits.div_(config.softcap).tanh_().mul_(config.softcap);
   const at::Tensor key_L = at::arange(L, part.num_visible_SR.options());
   const at::Tensor end_SR1 = part.num_visible_SR.unsqueeze(-1);
-  at::Tensor hidden_SRL = key_L >= end_SR1;
-  if (rule.window != 0) hidden_SRL = hidden_SRL.logical_or(key_L < end_SR1 - rule.window);
+  at::Tensor masked_SRL = key_L >= end_SR1;
+  if (config.window != 0) masked_SRL = masked_SRL.logical_or(key_L < end_SR1 - config.window);
   logits.view({S, K, G, R, L})
-      .masked_fill_(hidden_SRL.view({S, 1, 1, R, L}), -std::numeric_limits<double>::infinity());
+      .masked_fill_(masked_SRL.view({S, 1, 1, R, L}), -std::numeric_limits<double>::infinity());
   const at::Tensor weights = at::softmax(logits, -1).to(q.scalar_type());
   const at::Tensor out =
       at::bmm(weights, v).view({S, K, G, R, E}).permute({0, 3, 1, 2, 4}).reshape({S * R, K * G, E});
-  out_QHE.index_copy_(0, part.out_rows_N, out.index_select(0, part.places_N));
+  out_QHE.index_copy_(0, part.out_rows_N, out.index_select(0, part.padded_rows_N));
 }
 
-/// Whether the flash kernel runs here and agrees with the reference.
-bool flash_agrees(const AttentionHeads& heads, const AttentionRule& rule, at::ScalarType dtype,
+/// Whether the flash kernel runs on this device and agrees with the reference.
+bool flash_agrees(const AttentionHeads& heads, const AttentionConfig& config, at::ScalarType dtype,
                   const at::Device& device) {
   const std::vector<VarlenSequence> sequences = {{0, 70, {{0, 70}}},
                                                  {70, 33, {{0, 70}, {70, 33}}},
@@ -98,15 +99,15 @@ bool flash_agrees(const AttentionHeads& heads, const AttentionRule& rule, at::Sc
   for (const auto& rows : {sequences, last}) {
     const at::Tensor q_rows = q.narrow(0, 0, rows.back().query_begin + rows.back().query_length);
     const auto run = [&](AttentionKernel kernel) {
-      return attend(q_rows, kv, plan_attention(rows, kernel, heads, device), heads, rule)
+      return attend(q_rows, kv, plan_attention(rows, kernel, heads, device), heads, config)
           .to(at::kCPU, at::kFloat);
     };
     const double worst =
         (run(AttentionKernel::kFlash) - run(AttentionKernel::kPadded)).abs().max().item<double>();
     if (!(worst <= kFlashTolerance)) {
       log::warning(
-          "flash attention on {} differs from plain products by {:.3g}; using those, which are "
-          "slower",
+          "flash attention on {} differs from padded matmul by {:.3g}; falling back to the "
+          "latter, which is slower",
           device.str(), worst);
       return false;
     }
@@ -132,58 +133,59 @@ AttentionPlan plan_attention(std::span<const VarlenSequence> sequences, Attentio
 }
 
 at::Tensor attend(const at::Tensor& q_QHE, const at::Tensor& kv_N, const AttentionPlan& plan,
-                  const AttentionHeads& heads, const AttentionRule& rule) {
+                  const AttentionHeads& heads, const AttentionConfig& config) {
   if (q_QHE.size(0) == 0) return q_QHE.flatten(1);
   std::vector<at::Tensor> outputs;
   for (const VarlenPart& part : plan.varlen) {
     const at::Tensor kv =
         kv_N.index_select(0, part.key_rows_G).view({-1, 2, heads.key_heads, heads.head_dim});
     outputs.push_back(flash(q_QHE.narrow(0, part.query_begin, part.query_rows), kv.select(1, 0),
-                            kv.select(1, 1), part, rule));
+                            kv.select(1, 1), part, config));
   }
   if (plan.padded.empty())
     return (outputs.size() == 1 ? outputs.front() : at::cat(outputs)).flatten(1);
   at::Tensor out_QHE = at::empty(q_QHE.sizes(), q_QHE.options());
-  for (const PaddedPart& part : plan.padded) attend_padded(q_QHE, kv_N, part, heads, rule, out_QHE);
+  for (const PaddedPart& part : plan.padded)
+    attend_padded(q_QHE, kv_N, part, heads, config, out_QHE);
   return out_QHE.flatten(1);
 }
 
 at::Tensor varlen_reference(const at::Tensor& q_QHE, const at::Tensor& k_GKE,
                             const at::Tensor& v_GKE, const VarlenPart& part,
-                            const AttentionRule& rule) {
-  const at::Tensor query_starts = part.query_starts_S.to(at::kCPU),
-                   key_starts = part.key_starts_S.to(at::kCPU);
-  const auto* q_start = query_starts.const_data_ptr<std::int32_t>();
-  const auto* k_start = key_starts.const_data_ptr<std::int32_t>();
+                            const AttentionConfig& config) {
+  const at::Tensor cu_seqlens_q = part.cu_seqlens_q_S.to(at::kCPU),
+                   cu_seqlens_k = part.cu_seqlens_k_S.to(at::kCPU);
+  const auto* q_start = cu_seqlens_q.const_data_ptr<std::int32_t>();
+  const auto* k_start = cu_seqlens_k.const_data_ptr<std::int32_t>();
   std::vector<at::Tensor> outputs;
-  for (std::int64_t s = 0; s + 1 < query_starts.size(0); ++s) {
+  for (std::int64_t s = 0; s + 1 < cu_seqlens_q.size(0); ++s) {
     const auto slice = [](const at::Tensor& t, std::int32_t begin, std::int32_t end) {
       return t.narrow(0, begin, end - begin).transpose(0, 1).unsqueeze(0);
     };
     const at::Tensor out_1HRE = attend_sequence(slice(q_QHE, q_start[s], q_start[s + 1]),
                                                 slice(k_GKE, k_start[s], k_start[s + 1]),
-                                                slice(v_GKE, k_start[s], k_start[s + 1]), rule);
+                                                slice(v_GKE, k_start[s], k_start[s + 1]), config);
     outputs.push_back(out_1HRE.squeeze(0).transpose(0, 1));
   }
   return at::cat(outputs);
 }
 
 AttentionKernel choose_attention_kernel(const AttentionHeads& heads,
-                                        std::span<const AttentionRule> rules, at::ScalarType dtype,
-                                        const at::Device& device) {
+                                        std::span<const AttentionConfig> configs,
+                                        at::ScalarType dtype, const at::Device& device) {
   if (!device.is_cuda() || dtype != at::kBFloat16 || heads.head_dim % 8 != 0 ||
       heads.head_dim > 256)
     return AttentionKernel::kPadded;
-  for (const AttentionRule& rule : rules) {
-    if (rule.softcap != 0.0) return AttentionKernel::kPadded;
-    AttentionRule tried = rule;
-    if (rule.window != 0)
-      tried.window = std::min<std::int64_t>(rule.window, 50);  // shorter than the tried sequences
+  for (const AttentionConfig& config : configs) {
+    if (config.softcap != 0.0) return AttentionKernel::kPadded;
+    AttentionConfig tried = config;
+    if (config.window != 0)
+      tried.window = std::min<std::int64_t>(config.window, 50);  // shorter than the test sequences
     try {
       if (!flash_agrees(heads, tried, dtype, device)) return AttentionKernel::kPadded;
     } catch (const c10::Error& error) {
       log::warning(
-          "flash attention does not run on {} ({}); using plain products, which are slower",
+          "flash attention does not run on {} ({}); falling back to padded matmul, which is slower",
           device.str(), error.what_without_backtrace());
       return AttentionKernel::kPadded;
     }

@@ -7,51 +7,49 @@
 #include <string_view>
 #include <vector>
 
-#include "charm/nn/attention_rule.h"
+#include "charm/nn/block_config.h"
 #include "charm/nn/varlen.h"
 
 namespace charm::nn {
 
 // Q query rows, N rows of keys and values, H query heads, K key/value heads, E head width.
 
-/// How attention over many sequences runs in Mode::kGpu.
+/// Attention implementation in Mode::kGpu.
 enum class AttentionKernel {
-  kFlash,   ///< ATen's flash attention over sequences of any length; bfloat16 on CUDA, no soft cap
-  kPadded,  ///< products of padded sequences with a mask: any dtype, device and rule
+  kFlash,   ///< ATen's varlen FlashAttention; bfloat16 on CUDA, no soft cap
+  kPadded,  ///< batched matmul of padded sequences with a mask: any dtype, device and config
 };
 
 std::string_view attention_kernel_name(AttentionKernel kernel);
 
-/// Heads of a model's attention layers.
+/// Head counts of a model's attention layers.
 struct AttentionHeads {
   std::int64_t heads = 0;
   std::int64_t key_heads = 0;  ///< query head h uses key head h / (heads / key_heads)
   std::int64_t head_dim = 0;
 };
 
-/// A batch's sequences, prepared for one of the kernels.
+/// A batch's sequences, planned for one of the kernels.
 struct AttentionPlan {
   std::vector<VarlenPart> varlen;  ///< kFlash
   std::vector<PaddedPart> padded;  ///< kPadded
 };
 
-/// Memory beside keys and values stays bounded: gathered keys by a few token budgets, logits by 512
-/// MiB.
+/// Workspace is bounded: gathered keys by a few token budgets, logits by 512 MiB.
 AttentionPlan plan_attention(std::span<const VarlenSequence> sequences, AttentionKernel kernel,
                              const AttentionHeads& heads, const at::Device& device);
 
 /// Causal grouped-query attention of every sequence of the plan. No gradients.
 ///
 /// @param q_QHE  [Q, H, E]; the last dimension contiguous
-/// @param kv_N   [N, 2*K*E]: each row's keys, then its values; rows contiguous. The plan's key rows
-/// are these
+/// @param kv_N   [N, 2*K*E]: each row's K, then its V; rows contiguous. The plan's key rows index
+/// these
 /// @return       [Q, H*E]
 at::Tensor attend(const at::Tensor& q_QHE, const at::Tensor& kv_N, const AttentionPlan& plan,
-                  const AttentionHeads& heads, const AttentionRule& rule);
+                  const AttentionHeads& heads, const AttentionConfig& config);
 
-/// What the flash kernel computes, sequence by sequence with plain operators: the meaning of a
-/// VarlenPart, and what stands in for the kernel on other devices. Source: torch 2.11,
-/// at::_flash_attention_forward with is_causal (aligned to the last query and key).
+/// Reference of the flash kernel, sequence by sequence with plain operators; the fallback on other
+/// devices. Source: torch 2.11, at::_flash_attention_forward with is_causal (bottom-right aligned).
 ///
 /// @param q_QHE  [Q, H, E], the part's query rows
 /// @param k_GKE  [G, K, E], gathered
@@ -59,12 +57,12 @@ at::Tensor attend(const at::Tensor& q_QHE, const at::Tensor& kv_N, const Attenti
 /// @return       [Q, H, E]
 at::Tensor varlen_reference(const at::Tensor& q_QHE, const at::Tensor& k_GKE,
                             const at::Tensor& v_GKE, const VarlenPart& part,
-                            const AttentionRule& rule);
+                            const AttentionConfig& config);
 
-/// kFlash where it takes models of this kind and gives what the reference gives on a small random
-/// batch; tried on the device itself.
+/// kFlash where it supports the model and matches the reference on a small random batch on this
+/// device; otherwise kPadded.
 AttentionKernel choose_attention_kernel(const AttentionHeads& heads,
-                                        std::span<const AttentionRule> rules, at::ScalarType dtype,
-                                        const at::Device& device);
+                                        std::span<const AttentionConfig> configs,
+                                        at::ScalarType dtype, const at::Device& device);
 
 }  // namespace charm::nn

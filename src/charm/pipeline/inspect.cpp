@@ -156,7 +156,7 @@ MeasuredSpeed measure_speed(model::RewardModel& model, std::int64_t num_paramete
   std::vector<std::pair<std::size_t, batch::PooledRow>> rows;
   rows.emplace_back(0, std::move(row));
   const batch::PackedBatch packed = batch::pack(batch::group_by_prompt(std::move(rows)));
-  if (model.batches_under_way() > 1) model.score(packed);  // a GPU loads its libraries at first use
+  if (model.batches_in_flight() > 1) model.score(packed);  // a GPU loads its libraries at first use
   const auto start = std::chrono::steady_clock::now();
   model.score(packed);
   MeasuredSpeed speed;

@@ -69,7 +69,7 @@ class Scoring {
     for (const auto& groups : batch::plan_batches(std::exchange(queue_, {}), budget_tokens_)) {
       const batch::PackedBatch packed = batch::pack(groups);
       under_way_.push_back({packed.rows, packed.num_tokens(), model_.start(packed)});
-      while (static_cast<int>(under_way_.size()) >= model_.batches_under_way()) finish_oldest();
+      while (static_cast<int>(under_way_.size()) >= model_.batches_in_flight()) finish_oldest();
     }
     queued_tokens_ = 0;
   }

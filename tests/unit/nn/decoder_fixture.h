@@ -30,7 +30,7 @@ inline DecoderConfig small_config() {
   return config;
 }
 
-/// Everything that some family adds, at once; Gemma-3's names have a place for each of its tensors.
+/// All family-specific features at once, under Gemma-3's tensor names.
 inline DecoderConfig featured_config() {
   DecoderConfig config = small_config();
   config.model_type = "gemma3_text";
@@ -45,7 +45,7 @@ inline DecoderConfig featured_config() {
   return config;
 }
 
-/// Most rows of the tests are longer than what its rope was made for.
+/// Dynamic NTK RoPE; most rows of the tests exceed its original length.
 inline DecoderConfig dynamic_config() {
   DecoderConfig config = small_config();
   config.rope.kind = RopeKind::kDynamic;

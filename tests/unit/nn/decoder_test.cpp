@@ -35,7 +35,7 @@ TEST_P(DecoderModes, InferenceEqualsAutograd) {
   }
 }
 
-TEST(Decoder, AResponseSeesItsPromptAndNothingElse) {
+TEST(Decoder, AResponseAttendsToItsPromptAndNothingElse) {
   const c10::InferenceMode guard;
   const DecoderConfig config = small_config();
   const Decoder decoder(config, small_weights(config, at::kFloat), nn::Mode::kAutograd);

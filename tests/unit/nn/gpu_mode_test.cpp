@@ -1,4 +1,4 @@
-// Mode::kGpu on the CPU: the operators a GPU gets, against the two other modes.
+// Mode::kGpu on the CPU, compared with the two other modes.
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ namespace {
 constexpr nn::AttentionKernel kKernels[] = {nn::AttentionKernel::kFlash,
                                             nn::AttentionKernel::kPadded};
 
-/// Biases and head norms beside what the other configs have.
+/// Adds biases to the other configs' features.
 DecoderConfig biased_config() {
   DecoderConfig config = small_config();
   config.attention_bias = config.mlp_bias = true;
@@ -103,7 +103,7 @@ TEST_P(GpuMode, BatchesOfAnySizeComputeTheirPromptOnce) {
   }
 }
 
-TEST_P(GpuMode, ACacheFilledInPiecesGivesTheSameHiddenStates) {
+TEST_P(GpuMode, ChunkedPrefillGivesTheSameHiddenStates) {
   const c10::InferenceMode guard;
   const DecoderConfig config = GetParam()();
   RandomStream stream(8, "pieces");
@@ -144,7 +144,7 @@ TEST_P(GpuMode, ACacheFilledInPiecesGivesTheSameHiddenStates) {
           << i;
     }
   }
-  // A pass that wants no output at all.
+  // A pass without logits.
   const Decoder decoder = gpu_decoder(config, at::kFloat, nn::AttentionKernel::kFlash);
   nn::KvCache cache(decoder.cache_shape(), 1);
   EXPECT_EQ(

@@ -1,5 +1,5 @@
-// The promise of DESIGN 4: on CPU a score is a function of its tokens alone, bit for bit, whatever
-// the batch, order, grouping, number of responses beside it, or thread count.
+// Row invariance: on CPU a score is a function of its tokens alone, bit for bit, whatever the
+// batch, order, grouping, number of responses beside it, or thread count.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -115,12 +115,12 @@ TEST_P(RowInvariance, AThousandResponsesInBatchesOfAnySizeComputeTheirPromptOnce
     EXPECT_EQ(score(decoder, rows, budget, &computed), expected) << "budget " << budget;
     EXPECT_EQ(computed, tokens) << "budget " << budget;
   }
-  std::int64_t computed = 0;  // of a single response
+  std::int64_t computed = 0;  // a single response
   const auto alone = score(decoder, Rows(rows.begin() + 700, rows.begin() + 701), 300, &computed);
   EXPECT_EQ(alone.at(700), expected.at(700));
 }
 
-TEST_P(RowInvariance, APromptIsKeptForTheNextBatchOnly) {
+TEST_P(RowInvariance, APrefixIsCachedForTheNextBatchOnly) {
   const c10::InferenceMode guard;
   const DecoderConfig config = GetParam().config();
   const Decoder decoder(config, small_weights(config, GetParam().dtype), nn::Mode::kInference);
@@ -131,17 +131,17 @@ TEST_P(RowInvariance, APromptIsKeptForTheNextBatchOnly) {
   const std::vector<batch::PromptGroup> alone = {{prompt, {response}, {0}}};
   std::vector<batch::PromptGroup> continued = {{other, {response}, {1}}, {prompt, {response}, {0}}};
   continued.back().continues = true;
-  const auto kept_tokens = [&](const std::vector<batch::PromptGroup>& groups) {
-    return decoder.layout(batch::pack(groups)).num_kept;
+  const auto computed_tokens = [&](const std::vector<batch::PromptGroup>& groups) {
+    return decoder.layout(batch::pack(groups)).num_computed_tokens;
   };
 
   const float expected = run(decoder, alone)[0];
-  EXPECT_EQ(kept_tokens(alone), 0);
+  EXPECT_EQ(computed_tokens(alone), 0);
   EXPECT_EQ(run(decoder, continued)[1], expected);
-  EXPECT_EQ(kept_tokens({{other, {response}, {0}}}), 0);
-  EXPECT_EQ(kept_tokens(alone), 40);
+  EXPECT_EQ(computed_tokens({{other, {response}, {0}}}), 0);
+  EXPECT_EQ(computed_tokens(alone), 40);
   EXPECT_EQ(run(decoder, alone)[0], expected);
-  EXPECT_EQ(kept_tokens(alone), 0);
+  EXPECT_EQ(computed_tokens(alone), 0);
 }
 
 TEST_P(RowInvariance, AResponseOfManyTilesKeepsItsBitsInOtherCompany) {

@@ -1,5 +1,3 @@
-#include "charm/nn/training_ops.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
@@ -9,17 +7,20 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "charm/nn/ops.h"
+
 namespace charm::nn {
 namespace {
 
 constexpr std::int64_t kRows = 131, kWidth = 50, kHeads = 3,
-                       kHalf = 4;  // no multiples of blocks and lanes
+                       kHalf = 4;  // not multiples of blocks and lanes
 
-/// The formulas in ATen's operators, with the backward pass that autograd makes of them.
-at::Tensor plain_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormRule& rule) {
+/// The formulas in ATen's operators, differentiated by autograd.
+at::Tensor plain_norm(const at::Tensor& x_TD, const at::Tensor& weight_D,
+                      const NormConfig& config) {
   const at::Tensor x = x_TD.to(at::kFloat);
-  const at::Tensor scale = at::rsqrt((x * x).mean(-1, true) + rule.eps);
-  return ((weight_D.to(at::kFloat) + rule.weight_offset) * (x * scale)).to(x_TD.scalar_type());
+  const at::Tensor scale = at::rsqrt((x * x).mean(-1, true) + config.eps);
+  return ((weight_D.to(at::kFloat) + config.weight_offset) * (x * scale)).to(x_TD.scalar_type());
 }
 
 at::Tensor plain_rope(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF,
@@ -48,11 +49,11 @@ class TrainingOps : public testing::TestWithParam<at::ScalarType> {
 
 TEST_P(TrainingOps, NormAndItsGradientsAreAtens) {
   for (const double offset : {0.0, 1.0}) {
-    const NormRule rule{.eps = 1e-5, .weight_offset = offset};
+    const NormConfig config{.eps = 1e-5, .weight_offset = offset};
     const at::Tensor x = leaf({kRows, kWidth}, GetParam()), weight = leaf({kWidth}, at::kFloat);
     const at::Tensor dy = at::randn({kRows, kWidth}).to(GetParam());
-    const at::Tensor ours = rms_norm_with_backward(x, weight, rule),
-                     plain = plain_norm(x, weight, rule);
+    const at::Tensor ours = rms_norm_with_backward(x, weight, config),
+                     plain = plain_norm(x, weight, config);
     EXPECT_LE(difference(ours, plain), tolerance());
     const auto found = torch::autograd::grad({ours}, {x, weight}, {dy});
     const auto expected = torch::autograd::grad({plain}, {x, weight}, {dy});
@@ -69,7 +70,7 @@ TEST_P(TrainingOps, RopeAndItsGradientAreAtens) {
   const at::Tensor ours = rope_with_backward(x, cos, sin, kHeads),
                    plain = plain_rope(x, cos, sin, kHeads);
   EXPECT_LE(difference(ours, plain), tolerance());
-  // Head-major, as attention hands it back.
+  // Head-major, as attention's backward returns it.
   const at::Tensor dy = at::randn({kHeads, kRows, 2 * kHalf}).to(GetParam()).transpose(0, 1);
   const auto found = torch::autograd::grad({ours}, {x}, {dy}),
              expected = torch::autograd::grad({plain}, {x}, {dy});

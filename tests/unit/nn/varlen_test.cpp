@@ -1,5 +1,4 @@
-// Attention over many sequences as a GPU gets it, run on the CPU: the plans against a sum over keys
-// written out for each row.
+// Varlen and padded attention plans on the CPU, compared with a naive softmax per row.
 #include "charm/nn/varlen.h"
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -17,13 +16,14 @@ namespace {
 
 constexpr AttentionHeads kHeads{.heads = 6, .key_heads = 2, .head_dim = 8};
 
-/// Softmax over the keys a row sees, in double.
+/// Naive softmax over the keys that a row attends to, in double.
 std::vector<double> naive(const at::Tensor& q_QHE, const at::Tensor& kv_N,
-                          const std::vector<VarlenSequence>& sequences, const AttentionRule& rule) {
+                          const std::vector<VarlenSequence>& sequences,
+                          const AttentionConfig& config) {
   const std::int64_t H = kHeads.heads, K = kHeads.key_heads, E = kHeads.head_dim;
   const float* q = q_QHE.const_data_ptr<float>();
   const float* kv = kv_N.const_data_ptr<float>();
-  const double scale = rule.scale == 0.0 ? 1.0 / std::sqrt(static_cast<double>(E)) : rule.scale;
+  const double scale = config.scale == 0.0 ? 1.0 / std::sqrt(static_cast<double>(E)) : config.scale;
   std::vector<double> out(static_cast<std::size_t>(q_QHE.numel()), std::nan(""));
   for (const VarlenSequence& s : sequences) {
     std::vector<std::int64_t> keys;
@@ -33,7 +33,7 @@ std::vector<double> naive(const at::Tensor& q_QHE, const at::Tensor& kv_N,
     for (std::int64_t r = 0; r < s.query_length; ++r) {
       const std::int64_t end = std::ssize(keys) - (s.query_length - 1 - r);
       const std::int64_t begin =
-          rule.window == 0 ? 0 : std::max<std::int64_t>(0, end - rule.window);
+          config.window == 0 ? 0 : std::max<std::int64_t>(0, end - config.window);
       for (std::int64_t h = 0; h < H; ++h) {
         const std::int64_t row = ((s.query_begin + r) * H + h) * E;
         std::vector<double> sums(static_cast<std::size_t>(E), 0.0);
@@ -43,7 +43,7 @@ std::vector<double> naive(const at::Tensor& q_QHE, const at::Tensor& kv_N,
           double logit = 0.0;
           for (std::int64_t e = 0; e < E; ++e) logit += static_cast<double>(q[row + e]) * k[e];
           logit *= scale;
-          if (rule.softcap != 0.0) logit = rule.softcap * std::tanh(logit / rule.softcap);
+          if (config.softcap != 0.0) logit = config.softcap * std::tanh(logit / config.softcap);
           total += std::exp(logit);
           for (std::int64_t e = 0; e < E; ++e)
             sums[static_cast<std::size_t>(e)] += std::exp(logit) * k[K * E + e];
@@ -68,8 +68,8 @@ void expect_equal(const at::Tensor& found, const std::vector<double>& expected,
   EXPECT_LE(worst, 1e-5) << what;
 }
 
-/// Prompts with responses laid one after the other, as batch::pack does, `kept` tokens of the first
-/// prompt without query rows; some sequences read rows in pieces that lie apart, as a cache's.
+/// Packed prompts with responses, as batch::pack lays them out; some sequences' keys are in
+/// disjoint spans, as in a paged KV cache.
 std::vector<VarlenSequence> random_sequences(RandomStream& stream, std::int64_t& tokens) {
   std::vector<VarlenSequence> sequences;
   tokens = 0;
@@ -96,15 +96,15 @@ at::Tensor random(at::IntArrayRef sizes, std::uint64_t seed) {
   return at::randn(sizes, at::detail::createCPUGenerator(seed), at::kFloat);
 }
 
-const AttentionRule kRules[] = {{},
-                                {.scale = 0.7},
-                                {.window = 1},
-                                {.window = 9},
-                                {.window = 1000},
-                                {.scale = 0.5, .softcap = 3.0},
-                                {.window = 20, .softcap = 2.0}};
+const AttentionConfig kConfigs[] = {{},
+                                    {.scale = 0.7},
+                                    {.window = 1},
+                                    {.window = 9},
+                                    {.window = 1000},
+                                    {.scale = 0.5, .softcap = 3.0},
+                                    {.window = 20, .softcap = 2.0}};
 
-TEST(Varlen, EveryPlanGivesEveryRowItsOwnKeys) {
+TEST(Varlen, EveryPlanMatchesNaiveAttention) {
   for (std::uint64_t seed = 0; seed < 8; ++seed) {
     RandomStream stream(seed, "varlen");
     std::int64_t tokens = 0;
@@ -115,16 +115,16 @@ TEST(Varlen, EveryPlanGivesEveryRowItsOwnKeys) {
     for (const auto& sequences : {all, last}) {
       const std::int64_t rows = sequences.back().query_begin + sequences.back().query_length;
       const at::Tensor q_QHE = random({rows, kHeads.heads, kHeads.head_dim}, seed + 100);
-      for (const AttentionRule& rule : kRules) {
-        const std::vector<double> expected = naive(q_QHE, kv_N, sequences, rule);
+      for (const AttentionConfig& config : kConfigs) {
+        const std::vector<double> expected = naive(q_QHE, kv_N, sequences, config);
         for (const std::int64_t limit : {1, 70, 300, 1 << 20}) {
           AttentionPlan flash, padded;
           flash.varlen = plan_varlen(sequences, limit, at::kCPU);
           padded.padded = plan_padded(sequences, limit * 20, at::kCPU);
           const std::string what =
-              "limit " + std::to_string(limit) + ", window " + std::to_string(rule.window);
-          expect_equal(attend(q_QHE, kv_N, flash, kHeads, rule), expected, "flash, " + what);
-          expect_equal(attend(q_QHE, kv_N, padded, kHeads, rule), expected, "padded, " + what);
+              "limit " + std::to_string(limit) + ", window " + std::to_string(config.window);
+          expect_equal(attend(q_QHE, kv_N, flash, kHeads, config), expected, "flash, " + what);
+          expect_equal(attend(q_QHE, kv_N, padded, kHeads, config), expected, "padded, " + what);
         }
       }
     }
@@ -141,8 +141,8 @@ TEST(Varlen, PartsKeepTheirLimits) {
     EXPECT_EQ(part.query_begin, rows);
     rows += part.query_rows;
     EXPECT_LE(part.key_rows_G.numel(), std::max<std::int64_t>(100, longest));
-    EXPECT_EQ(part.query_starts_S.scalar_type(), at::kInt);
-    EXPECT_EQ(part.key_starts_S[-1].item<std::int64_t>(), part.key_rows_G.numel());
+    EXPECT_EQ(part.cu_seqlens_q_S.scalar_type(), at::kInt);
+    EXPECT_EQ(part.cu_seqlens_k_S[-1].item<std::int64_t>(), part.key_rows_G.numel());
   }
   EXPECT_EQ(rows, tokens);
   std::int64_t area = 0, padded_area = 0;
@@ -160,9 +160,9 @@ TEST(Varlen, PartsKeepTheirLimits) {
   EXPECT_LE(padded_area, 2 * area);
 }
 
-TEST(Varlen, ACpuTakesThePaddedWay) {
-  const std::vector<AttentionRule> rules(1);
-  EXPECT_EQ(choose_attention_kernel(kHeads, rules, at::kBFloat16, at::kCPU),
+TEST(Varlen, OnACpuThePaddedKernelIsChosen) {
+  const std::vector<AttentionConfig> configs(1);
+  EXPECT_EQ(choose_attention_kernel(kHeads, configs, at::kBFloat16, at::kCPU),
             AttentionKernel::kPadded);
 }
 

@@ -104,7 +104,7 @@ class LateRewardModel final : public model::RewardModel {
       return fake_.score(batch);
     };
   }
-  int batches_under_way() const override { return 2; }
+  int batches_in_flight() const override { return 2; }
   std::int64_t budget_tokens() const override { return 150; }
   std::int64_t vocab_size() const override { return fake_.vocab_size(); }
   std::int64_t max_positions() const override { return fake_.max_positions(); }
