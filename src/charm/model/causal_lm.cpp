@@ -14,7 +14,7 @@
 namespace charm::model {
 namespace {
 
-/// A decoder with its output layer and its cache, on one device.
+/// A decoder with its LM head and KV cache, on one device.
 class DecoderCausalLM final : public CausalLM {
  public:
   DecoderCausalLM(LoadedDecoder loaded, std::int64_t num_blocks)
@@ -35,10 +35,10 @@ class DecoderCausalLM final : public CausalLM {
     logits_SV_ =
         decoder_.logits(hidden_SD).narrow(0, 0, layout.num_responses).to(at::kCPU).contiguous();
     if (at::isnan(logits_SV_).any().item<bool>()) {
-      throw Error(
-          ErrorKind::kInput, "the model gave a logit that is no number; expected finite ones{}",
-          config().stored_dtype == "float16" ? ": float16 weights may overflow, try --dtype float32"
-                                             : "");
+      throw Error(ErrorKind::kInput, "the model produced a NaN logit; expected finite logits{}",
+                  config().stored_dtype == "float16"
+                      ? ": float16 weights may overflow, try --dtype float32"
+                      : "");
     }
     return {logits_SV_.const_data_ptr<float>(), static_cast<std::size_t>(logits_SV_.numel())};
   }
@@ -76,8 +76,8 @@ std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir,
   const DecoderConfig config = load_model_config(model_dir);
   if (config.head != HeadKind::kNone) {
     throw Error(ErrorKind::kInput,
-                "{}: {} is a reward model: it gives scores and cannot write text; expected the "
-                "folder of a causal LM (...ForCausalLM)",
+                "{}: {} is a reward model and cannot generate; expected the folder of a causal LM "
+                "(...ForCausalLM)",
                 model_dir.string(), config.architecture);
   }
   LoadedDecoder loaded =

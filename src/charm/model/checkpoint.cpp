@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-// What AutoTokenizer reads.
+// Files that AutoTokenizer loads.
 constexpr std::string_view kTokenizerFiles[] = {"tokenizer.json",
                                                 "tokenizer_config.json",
                                                 "special_tokens_map.json",
@@ -42,12 +42,12 @@ std::string dtype_name(at::ScalarType dtype) {
   throw Error(ErrorKind::kInternal, "no model is saved in {}", c10::toString(dtype));
 }
 
-/// The source's config.json with what has changed: everything we do not know about is kept.
+/// The source's config.json with the changed fields; unknown fields are preserved.
 std::string updated_config(const fs::path& source_dir, const DecoderConfig& config,
                            at::ScalarType dtype) {
   const fs::path path = source_dir / "config.json";
   auto json = parse_json<ordered_json>(read_file(path), path.string());
-  // A head of another kind came with a name of its own, which stays.
+  // A non-linear head keeps its own architecture name.
   const Family& family = family_of_type(config.model_type);
   const bool linear = config.head == HeadKind::kLinear;
   if (linear) json["architectures"] = ordered_json::array({family.sequence_classifier});
@@ -60,14 +60,14 @@ std::string updated_config(const fs::path& source_dir, const DecoderConfig& conf
   } else {
     json.erase("layer_types");
   }
-  // transformers 5 writes "dtype", transformers 4 "torch_dtype"; each reads the other's.
+  // transformers 5 writes "dtype", transformers 4 "torch_dtype"; both are accepted by either.
   json[json.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(dtype);
   if (linear) {
     json["num_labels"] = 1;
     json["id2label"] = ordered_json::object({{"0", "LABEL_0"}});
     json["label2id"] = ordered_json::object({{"LABEL_0", 0}});
   }
-  // Without a pad token transformers pools the last token, as we do; writing null keeps that.
+  // Without a pad token transformers pools the last token, as we do; it stays unset.
   if (config.pad_token_id >= 0) json["pad_token_id"] = config.pad_token_id;
   return json.dump(2) + "\n";
 }

@@ -9,17 +9,17 @@
 
 namespace charm::model {
 
-/// Typed access to an object of a config.json; every complaint names file, key, found and expected.
-/// Keys that are absent and keys that are null are the same, as in transformers. Refers to the json
-/// it is given.
+struct RopeConfig;
+
+/// Typed access to an object of a config.json; every error names file, key, found and expected. A
+/// null key counts as absent, as in transformers. Refers to the given json.
 class ConfigReader {
  public:
-  /// `scope` goes before keys in messages: "" or "rope_scaling.".
+  /// `scope` prefixes keys in messages: "" or "rope_scaling.".
   ConfigReader(const nlohmann::json& object, std::string file, std::string scope = "");
 
   bool present(std::string_view key) const;
-  /// Whether the key is written down, be it as null: some settings have a default that null turns
-  /// off.
+  /// Whether the key is present, even as null: null disables the default of some settings.
   bool mentions(std::string_view key) const;
 
   std::int64_t integer(std::string_view key, std::int64_t lowest,
@@ -30,11 +30,11 @@ class ConfigReader {
   double positive_or(std::string_view key, double fallback) const;
   bool boolean(std::string_view key, bool fallback) const;
   std::string text_or(std::string_view key, std::string_view fallback) const;
-  /// One id, a list of ids, or nothing.
+  /// One id or a list of ids; empty when the key is absent.
   std::vector<std::int32_t> token_ids(std::string_view key) const;
   /// Strings of a list; empty when the key is absent.
   std::vector<std::string> texts(std::string_view key) const;
-  /// Positive numbers of a list that must be there.
+  /// Positive numbers of a required list.
   std::vector<double> positives(std::string_view key) const;
   /// Entries of an object or list; -1 when the key is absent.
   std::int64_t size_of(std::string_view key) const;
@@ -45,7 +45,7 @@ class ConfigReader {
   /// Throws kInput: "<file>: <key> is <found>, expected <expected>: <why>".
   [[noreturn]] void fail(std::string_view key, std::string_view why,
                          std::string_view expected) const;
-  /// Fails when the key is present and neither null, false nor 0.
+  /// Fails when the key is set to anything but null, false or 0.
   void refuse_if_set(std::string_view key, std::string_view why) const;
 
   const std::string& file() const { return file_; }
@@ -58,5 +58,19 @@ class ConfigReader {
   std::string file_;
   std::string scope_;
 };
+
+/// Reads the RoPE settings in both spellings: `rope_theta` with `rope_scaling` (transformers 4) and
+/// `rope_parameters` (transformers 5). Throws kInput for rope types other than default, linear,
+/// dynamic, yarn, longrope and llama3, naming the type, and for unknown settings.
+RopeConfig read_rope(const ConfigReader& reader);
+
+/// Keys of one RoPE of a model with one per kind of layer.
+struct LayerRopeKeys {
+  std::string_view layers;     ///< its object in `rope_parameters` (transformers 5)
+  std::string_view theta_key;  ///< its theta in transformers 4
+  double default_theta = 0.0;
+  bool scaled = false;  ///< transformers 4's `rope_scaling` applies to this one
+};
+RopeConfig read_layer_rope(const ConfigReader& reader, const LayerRopeKeys& keys);
 
 }  // namespace charm::model

@@ -14,7 +14,6 @@
 #include "charm/base/check.h"
 #include "charm/base/log.h"
 #include "charm/batch/token_batch.h"
-#include "charm/model/rope_frequencies.h"
 #include "charm/nn/decoder_block.h"
 #include "charm/nn/head.h"
 #include "charm/nn/ops.h"
@@ -25,12 +24,11 @@ namespace charm::model {
 struct Decoder::State {
   nn::LayoutOptions layout;
   at::Tensor embed_VD, final_norm_D;
-  double embedding_scale = 1.0;  ///< as the model's dtype holds it
+  double embedding_scale = 1.0;  ///< rounded to the model's dtype
   std::vector<nn::HeadLayer> head;
-  nn::GatedHead gated_head;  ///< those of a head with a gating network
-  nn::Linear lm_head;        ///< causal LMs only
-  std::vector<nn::RopeFrequencies>
-      ropes;  ///< the model's own, then the local one where there is one
+  nn::GatedHead gated_head;                ///< for gated heads
+  nn::Linear lm_head;                      ///< causal LMs only
+  std::vector<nn::RopeFrequencies> ropes;  ///< global, then local where there is one
   std::vector<nn::DecoderBlock> blocks;
   nn::BlockWorkspace workspace;
 };
@@ -76,7 +74,7 @@ nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer,
   parts.attention = {
       .scale = config.attention_scale, .window = window, .softcap = config.attention_softcap};
   parts.rope = window > 0 && config.local_rope ? 1 : 0;
-  // In Mode::kGpu a norm's offset is added once, in float32 as `rms_norm` does.
+  // In Mode::kGpu the norm's weight offset is folded in once, in float32 as in `rms_norm`.
   const auto norm = [&](const at::Tensor& weight) {
     const bool added = mode == nn::Mode::kGpu && config.norms_add_one && weight.defined();
     return added ? weight.to(at::kFloat) + 1.0 : weight;
@@ -105,7 +103,7 @@ nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer,
   return parts;
 }
 
-/// The file's memory behind the weights that were packed.
+/// Releases the mapped pages of weights that were packed.
 void release_pages(const BlockWeights& weights) {
   for (const at::Tensor& weight : {weights.q_HED, weights.k_KED, weights.v_KED, weights.o_DHE,
                                    weights.gate_FD, weights.up_FD, weights.down_DF}) {
@@ -113,7 +111,7 @@ void release_pages(const BlockWeights& weights) {
   }
 }
 
-/// The layers in the order of the table in heads.cpp.
+/// Layers in the order of the table in heads.cpp.
 nn::GatedHead make_gated_head(const std::vector<nn::HeadLayer>& layers, double temperature) {
   return {.regression = layers.at(0),
           .transform_KK = layers.at(1).weight_OI,
@@ -156,10 +154,9 @@ Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode,
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
     state_->blocks.emplace_back(make_parts(config_, layer, weights.blocks[layer], mode, backend));
     if (inference) release_pages(weights.blocks[layer]);
-    weights.blocks[layer] =
-        BlockWeights();  // packed copies replace the originals one block at a time
+    weights.blocks[layer] = BlockWeights();  // packed copies replace the originals block by block
   }
-  if (inference) tensor::release_pages(weights.embed_VD);  // rows come back as they are looked up
+  if (inference) tensor::release_pages(weights.embed_VD);  // rows fault in again on lookup
 }
 
 Decoder::~Decoder() = default;
@@ -177,8 +174,7 @@ nn::BatchLayout Decoder::plain_layout(const batch::PackedBatch& batch) const {
   const auto make = [&](const batch::PackedBatch& packed, std::int64_t num_computed_tokens) {
     return nn::make_layout(packed, state_->ropes, state_->layout, num_computed_tokens);
   };
-  // Where angles depend on a sequence's length, sequences of different lengths cannot share a
-  // prompt's keys.
+  // Length-dependent RoPE: sequences of different lengths cannot share a prompt's K.
   const std::int64_t longest = state_->ropes.front().fixed_up_to;
   const bool shared =
       std::all_of(batch.responses.begin(), batch.responses.end(), [&](const batch::Segment& s) {
@@ -186,13 +182,13 @@ nn::BatchLayout Decoder::plain_layout(const batch::PackedBatch& batch) const {
       });
   if (!shared) return make(batch::unshare_long_prompts(batch, longest), 0);
   if (state_->layout.mode == nn::Mode::kAutograd) return make(batch, 0);
-  // The prompt that the batch before left, if this one begins with it.
+  // The cached prefix, if this batch begins with it.
   const std::vector<std::int32_t>& prefix = state_->workspace.cached_prefix().ids;
-  const bool begins_with_it =
+  const bool is_cached =
       !prefix.empty() && !batch.prompts.empty() && batch.prompts.front().response_begin == 0 &&
       batch.prompts.front().response_length == static_cast<std::int64_t>(prefix.size()) &&
       std::equal(prefix.begin(), prefix.end(), batch.ids.begin());
-  return make(batch, begins_with_it ? static_cast<std::int64_t>(prefix.size()) : 0);
+  return make(batch, is_cached ? static_cast<std::int64_t>(prefix.size()) : 0);
 }
 
 nn::BatchLayout Decoder::layout(const batch::CachedBatch& batch, nn::KvCache& cache) const {
@@ -211,7 +207,7 @@ nn::KvCacheShape Decoder::cache_shape() const {
 
 at::Tensor Decoder::embed(const nn::BatchLayout& layout) const {
   // The pad token's row gets no gradient, as in transformers (nn.Embedding with padding_idx), even
-  // where pad is the closing token.
+  // where pad is the EOS token.
   const at::Tensor x_TD =
       at::embedding(state_->embed_VD, layout.ids_T, /*padding_idx=*/config_.pad_token_id);
   return state_->embedding_scale == 1.0 ? x_TD : x_TD * state_->embedding_scale;
@@ -251,10 +247,10 @@ at::Tensor Decoder::hidden(const nn::BatchLayout& layout) const {
   nn::CachedPrefix& prefix = state_->workspace.cached_prefix();
   CHARM_CHECK(layout.num_computed_tokens == 0 ||
                   layout.num_computed_tokens == static_cast<std::int64_t>(prefix.ids.size()),
-              "the layout was made when another prompt was prefix");
+              "the layout was built for another cached prefix");
   if (layout.num_computed_tokens == 0) prefix = nn::CachedPrefix();
   if (layout.prefix_to_cache != prefix.ids)
-    prefix.ids.clear();  // until all layers hold the new one
+    prefix.ids.clear();  // until all layers have cached the new one
   at::Tensor x = embed(layout);
   for (std::int64_t i = 0; i < num_layers(); ++i) {
     x = run_block(i, x, layout, i + 1 == num_layers() ? nn::BlockRows::kLast : nn::BlockRows::kAll);
@@ -301,17 +297,15 @@ nn::GemmBackend choose_gemm_backend(const DecoderWeights& weights) {
   // In order of speed, as measured on AVX2 and AVX-512 machines (docs/numerics.md).
   for (const nn::GemmBackend backend :
        {nn::GemmBackend::kCharm, nn::GemmBackend::kOneDnnPacked, nn::GemmBackend::kAtenLinear}) {
-    bool same = true;
-    for (const at::Tensor& weight : shapes) same = same && nn::is_row_invariant(backend, weight);
-    if (same) return backend;
-    log::warning(
-        "matrix products by {} change a row's bits with its place in the batch on this machine; "
-        "trying the next",
-        nn::gemm_backend_name(backend));
+    bool row_invariant = true;
+    for (const at::Tensor& weight : shapes)
+      row_invariant = row_invariant && nn::is_row_invariant(backend, weight);
+    if (row_invariant) return backend;
+    log::warning("GEMM by {} is not row-invariant on this machine; trying the next backend",
+                 nn::gemm_backend_name(backend));
   }
   throw Error(ErrorKind::kResource,
-              "no matrix product of this machine gives a row the same bits in every batch; try "
-              "--dtype float32");
+              "no GEMM backend is row-invariant on this machine; try --dtype float32");
 }
 
 }  // namespace charm::model

@@ -16,15 +16,14 @@ namespace charm::model {
 
 // T packed tokens, S responses, D model width.
 
-/// The decoder: embed -> N blocks -> final norm -> head at each response's last token. The only
-/// forward pass of the program: scoring runs it in inference or GPU mode, the trainer runs the same
-/// blocks in autograd mode. Not safe for concurrent calls on one object.
+/// The decoder: embed -> N blocks -> final norm -> head at each response's last token. The
+/// program's only forward pass: scoring and generation run it in inference or GPU mode, training
+/// runs the same blocks in autograd mode. Not thread-safe.
 class Decoder {
  public:
-  /// In inference mode the weights are repacked block by block and their originals released, so
-  /// that they exist once; the mode needs a CPU. In GPU mode they are joined in the same way, on
-  /// their device. In autograd mode the given tensors are used as they are (they may require
-  /// gradients) and are shared.
+  /// Inference mode prepacks the weights block by block and releases the originals, so that they
+  /// exist once; CPU only. GPU mode fuses them in the same way, on their device. Autograd mode
+  /// shares the given tensors (they may require gradients).
   /// @param backend    of inference mode
   /// @param attention  of GPU mode
   Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode,
@@ -33,36 +32,35 @@ class Decoder {
   ~Decoder();
   Decoder(Decoder&&) noexcept;
 
-  /// Offsets, positions and rope tables of a batch on the model's device; build once per batch.
+  /// Segments, positions and RoPE tables of a batch on the model's device; build once per batch.
   nn::BatchLayout layout(const batch::PackedBatch& batch) const;
 
-  /// The same for sequences that continue what lies in a cache made for `cache_shape()`; a pass
-  /// over it adds their keys and values.
+  /// The same for prefill and decode over a KV cache of `cache_shape()`; the forward pass writes K
+  /// and V to it.
   nn::BatchLayout layout(const batch::CachedBatch& batch, nn::KvCache& cache) const;
   nn::KvCacheShape cache_shape() const;
 
   /// ids -> [T, D]. Gradients flow to the embedding.
   at::Tensor embed(const nn::BatchLayout& layout) const;
 
-  /// What `embed` multiplies the table's rows with.
+  /// Factor of the embeddings (sqrt(D) in Gemma, otherwise 1).
   double embedding_scale() const;
 
   /// One block: [T, D] -> [T, D], or [S, D] with BlockRows::kLast. Gradients flow in autograd mode.
   at::Tensor block(std::int64_t index, const at::Tensor& x_TD, const nn::BatchLayout& layout,
                    nn::BlockRows rows) const;
 
-  /// Final norm and head in float32: [S, D] -> [S]; not for heads with a gating network. Gradients
-  /// flow in autograd mode.
+  /// Final norm and head in float32: [S, D] -> [S]; not for gated heads. Gradients flow in autograd
+  /// mode.
   at::Tensor head(const at::Tensor& x_SD) const;
 
-  /// Final norm, output layer and the soft cap where the config has one: [S, D] -> [S, V] float32.
-  /// Needs `lm_head_VD`.
+  /// Final norm, LM head and final logit soft cap: [S, D] -> [S, V] float32. Needs `lm_head_VD`.
   at::Tensor logits(const at::Tensor& x_SD) const;
 
-  /// Embedding and all blocks: [S, D] of the last tokens, and behind them those of the gates.
+  /// Embedding and all blocks: [S, D] of the last tokens, followed by those of the gate tokens.
   at::Tensor hidden(const nn::BatchLayout& layout) const;
 
-  /// The whole pass: [S] float32 scores of the real responses.
+  /// Full forward pass: [S] float32 scores of the responses.
   at::Tensor forward(const nn::BatchLayout& layout) const;
 
   std::int64_t num_layers() const { return config_.num_layers; }
@@ -81,14 +79,22 @@ class Decoder {
   std::unique_ptr<State> state_;
 };
 
+/// inv_freq per pair of a head. Computed with the operators and in the order of transformers 5.17,
+/// modeling_rope_utils.py, because an ulp here grows with the position.
+///
+/// Dynamic NTK and LongRoPE: a sequence longer than the original length has frequencies that depend
+/// on its own length alone (transformers uses the longest sequence of a batch and, with dynamic,
+/// keeps those of the longest seen so far).
+nn::RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t head_dim);
+
 nn::AttentionHeads attention_heads(const DecoderConfig& config);
 
-/// How attention runs in GPU mode; tried on the device.
+/// Attention kernel of GPU mode; tested on the device.
 nn::AttentionKernel choose_attention_kernel(const DecoderConfig& config, at::ScalarType dtype,
                                             const at::Device& device);
 
-/// The fastest backend that gives rows the same bits in any batch, checked on this machine for
-/// every shape of the weights. Throws kResource when none does.
+/// The fastest row-invariant backend, tested on this machine for every weight shape. Throws
+/// kResource when there is none.
 nn::GemmBackend choose_gemm_backend(const DecoderWeights& weights);
 
 }  // namespace charm::model

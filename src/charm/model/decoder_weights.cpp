@@ -33,7 +33,7 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
-/// Every tensor the config asks for is there, and none that the model would have to ignore.
+/// Checks that every tensor the config implies is present, and none that would be ignored.
 void check_names(const SafetensorsFolder& folder, const std::vector<WeightSlot>& slots,
                  const DecoderConfig& config, const LoadWeightsOptions& options,
                  const fs::path& model_dir) {
@@ -93,21 +93,20 @@ at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
                 "{}: tensor '{}' holds NaN or infinity at element {}, expected finite weights only",
                 file.path().string(), slot.name, *bad);
   }
-  // The head runs in float32 whatever the trunk does, so it keeps what the file holds.
+  // The head computes in float32 whatever the trunk's dtype, so it keeps its stored precision.
   const at::ScalarType dtype =
       slot.kind == WeightShape::kHead ? at::ScalarType::Float : options.dtype;
   if (upload != nullptr) {
-    at::Tensor sent = upload->upload(view, dtype);
-    tensor::release_pages(view);  // its bytes are in the page-locked buffers or gone
-    return sent;
+    at::Tensor uploaded = upload->upload(view, dtype);
+    tensor::release_pages(view);  // its bytes are in the pinned buffers or on the device
+    return uploaded;
   }
   if (info.dtype != dtype) {
     at::Tensor converted = view.to(dtype);
     tensor::release_pages(view);
-    // float16 and bfloat16 hold less than float32: a value may have left their range.
+    // float16 has a smaller range than float32: a value may have overflowed.
     if (dtype == at::ScalarType::Half && tensor::find_non_finite(converted)) {
-      throw Error(ErrorKind::kInput,
-                  "{}: tensor '{}' holds values that float16 cannot; use float32 or bfloat16",
+      throw Error(ErrorKind::kInput, "{}: tensor '{}' overflows float16; use float32 or bfloat16",
                   file.path().string(), slot.name);
     }
     return converted;
@@ -126,13 +125,13 @@ DecoderWeights load_weights(const fs::path& model_dir, const DecoderConfig& conf
   DecoderWeights weights;
   std::vector<WeightSlot> slots = weight_slots(weights, config);
   if (options.lm_head && !config.tie_word_embeddings) {
-    if (!folder.tensors().contains(std::string(kOutputLayer))) {
+    if (!folder.tensors().contains(std::string(kLmHead))) {
       throw Error(ErrorKind::kInput,
                   "{}: tensor '{}' is missing and config.json does not tie it to the embedding "
-                  "(tie_word_embeddings): the model cannot write text",
-                  model_dir.string(), kOutputLayer);
+                  "(tie_word_embeddings): the model cannot generate",
+                  model_dir.string(), kLmHead);
     }
-    slots.push_back({std::string(kOutputLayer),
+    slots.push_back({std::string(kLmHead),
                      WeightShape::kEmbedding,
                      {config.vocab_size, config.hidden_size},
                      &weights.lm_head_VD});

@@ -19,8 +19,8 @@ namespace charm::model {
 /// norms.
 struct BlockWeights {
   at::Tensor input_norm_D, mlp_norm_D;              ///< before attention, before the MLP
-  at::Tensor attention_out_norm_D, mlp_out_norm_D;  ///< after them
-  at::Tensor q_norm_E, k_norm_E;                    ///< of each head
+  at::Tensor attention_out_norm_D, mlp_out_norm_D;  ///< after them, before the residual add
+  at::Tensor q_norm_E, k_norm_E;                    ///< QK-norm, per head
   at::Tensor q_HED, k_KED, v_KED;                   ///< [H*E, D], [K*E, D], [K*E, D]
   at::Tensor q_bias, k_bias, v_bias, o_bias;
   at::Tensor o_DHE;  ///< [D, H*E]
@@ -34,57 +34,56 @@ struct DecoderWeights {
   std::vector<BlockWeights> blocks;
   at::Tensor final_norm_D;
   std::vector<nn::HeadLayer> head;  ///< empty for a causal LM
-  at::Tensor lm_head_VD;  ///< a causal LM's output layer, where asked for; the embedding itself
-                          ///< where the two are tied
+  at::Tensor
+      lm_head_VD;  ///< a causal LM's LM head, where asked for; the embedding itself where tied
 };
 
-/// (Hugging Face name, tensor) of every defined tensor in a fixed order: what is saved, and what an
-/// optimiser walks. The pointers refer into `weights`.
+/// (Hugging Face name, tensor) of every defined tensor in a fixed order, for saving and optimising.
+/// The pointers refer into `weights`.
 std::vector<std::pair<std::string, at::Tensor*>> named_weights(DecoderWeights& weights,
                                                                const DecoderConfig& config);
 
 struct LoadWeightsOptions {
-  at::ScalarType
-      dtype;  ///< every tensor but the head is converted to this; the head becomes float32
-  /// Tensors that need no conversion stay in the mapped file: no copy, but they must not be written
-  /// to. Good where the weights are repacked anyway; wrong for training.
+  at::ScalarType dtype;  ///< converts every tensor but the head; the head becomes float32
+  /// Tensors that need no conversion stay memory-mapped: no copy, but they must not be written. For
+  /// weights that are packed afterwards; not for training.
   bool share_file = false;
-  /// Layers the folder holds where `config.num_layers` asks for the first of them only; 0: as many
+  /// Layers in the checkpoint where `config.num_layers` asks for the first of them only; 0: as many
   /// as the config says.
   std::int64_t stored_layers = 0;
-  /// Read a causal LM's output layer too; throws kInput where there is none.
+  /// Also loads a causal LM's LM head; throws kInput where there is none.
   bool lm_head = false;
-  /// A GPU receives the tensors one after the other through page-locked memory; the host never
-  /// holds them all.
+  /// With a GPU the tensors are uploaded one by one through pinned memory; the host never holds
+  /// them all.
   at::Device device = at::kCPU;
 };
 
-/// Reads safetensors (one file or indexed shards) into tensors on `options.device`. Throws kInput
-/// for a missing, extra (head) or misshapen tensor, a wrong dtype, NaN or infinite values,
-/// truncated files, overlapping offsets. lm_head and rotary buffers are ignored.
+/// Loads a safetensors checkpoint (one file or indexed shards) onto `options.device`. Throws kInput
+/// for a missing, extra or misshapen tensor, a wrong dtype, NaN or infinite values, truncated
+/// files, overlapping offsets. lm_head and rotary buffers are ignored.
 DecoderWeights load_weights(const std::filesystem::path& model_dir, const DecoderConfig& config,
                             const LoadWeightsOptions& options);
 
-/// Fresh weights as transformers 5.17 initialises them (PreTrainedModel._init_weights): norms 1 (0
-/// where the norm adds 1), biases 0, everything else normal with `config.initializer_range`.
-/// float32 on CPU; a function of the config and the seed.
+/// Random initialisation as in transformers 5.17 (PreTrainedModel._init_weights): norms 1 (0 where
+/// the norm adds 1), biases 0, everything else normal with `config.initializer_range`. float32 on
+/// CPU; a function of the config and the seed.
 DecoderWeights random_weights(const DecoderConfig& config, std::uint64_t seed);
 
-/// Gives a causal LM a fresh linear head, float32: normal with `config.initializer_range`, as
-/// transformers gives a head it does not find.
+/// Adds a randomly initialised linear head to a causal LM, float32: normal with
+/// `config.initializer_range`, as transformers does for a missing head.
 void add_random_head(DecoderWeights& weights, DecoderConfig& config, std::uint64_t seed);
 
-/// Drops the blocks behind the first `num_layers` from weights and config.
+/// Truncates weights and config to the first `num_layers` blocks.
 void keep_first_layers(DecoderWeights& weights, DecoderConfig& config, std::int64_t num_layers);
 
-/// Writes a folder that AutoModelForSequenceClassification loads with equal scores: config.json
-/// (from the source folder's, with architectures, num_labels/id2label, dtype and pad_token_id set),
-/// model.safetensors in `dtype`, tokenizer files copied from `source_dir`. The folder appears whole
-/// or not at all.
+/// Writes a checkpoint folder that AutoModelForSequenceClassification loads with equal scores:
+/// config.json (from the source folder's, with architectures, num_labels/id2label, dtype and
+/// pad_token_id set), model.safetensors in `dtype`, tokenizer files copied from `source_dir`.
+/// Published atomically.
 void save_model(const std::filesystem::path& output_dir, const std::filesystem::path& source_dir,
                 DecoderWeights& weights, const DecoderConfig& config, at::ScalarType dtype);
 
-/// What `save_model` writes, into an existing or new folder that the caller publishes.
+/// Writes the files of `save_model` into a folder that the caller publishes.
 void write_model_files(const std::filesystem::path& folder, const std::filesystem::path& source_dir,
                        DecoderWeights& weights, const DecoderConfig& config, at::ScalarType dtype);
 

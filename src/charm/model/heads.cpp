@@ -76,10 +76,10 @@ void read_gated_head(const ConfigReader& reader, DecoderConfig& config) {
   config.head_hidden_width = reader.integer_or("gating_hidden_dim", 1024, 1);
   config.gate_temperature = reader.positive_or("gating_temperature", 10.0);
   config.gate_tokens = reader.token_ids(
-      "gating_token_pattern");  // our own key: the published code knows one tokenizer
+      "gating_token_pattern");  // our own key: the published code supports one tokenizer
   if (config.gate_tokens.empty()) {
     if (config.model_type != "llama") {
-      reader.fail("gating_token_pattern", "only Llama-3's assistant header is known",
+      reader.fail("gating_token_pattern", "there is a default for Llama-3's assistant header only",
                   "the ids that the gating network looks for");
     }
     config.gate_tokens.assign(std::begin(kLlama3Gate), std::end(kLlama3Gate));
@@ -139,7 +139,7 @@ constexpr Head kHeads[] = {
      /*trains=*/false, read_gated_head, gated_layers},
 };
 
-/// Reward models whose published head is more than layers on the pooled token.
+/// Known reward models with unsupported heads.
 struct RefusedHead {
   std::string_view architecture;
   std::string_view why;
@@ -153,9 +153,8 @@ constexpr RefusedHead kRefused[] = {
     {"RewardModelWithGating", kQuantiles},
     {"LDLRewardModel27B", "its score is the mean of a predicted distribution"},
     {"Gemma3ForSequenceClassification",
-     "it reads images too; the text models are Gemma3TextForSequenceClassification"},
-    {"Gemma3ForConditionalGeneration",
-     "it reads images too; the text models are Gemma3ForCausalLM"},
+     "it is multimodal; the text models are Gemma3TextForSequenceClassification"},
+    {"Gemma3ForConditionalGeneration", "it is multimodal; the text models are Gemma3ForCausalLM"},
 };
 
 }  // namespace

@@ -15,9 +15,9 @@
 namespace charm::model {
 namespace {
 
-/// float32 means float32 (no TF32, whatever the environment says), and bfloat16 products keep their
-/// sums in float32.
-void use_exact_products() {
+/// Disables TF32, whatever the environment says, and reduced-precision accumulation of bfloat16
+/// GEMMs.
+void disable_reduced_precision() {
   at::globalContext().setAllowTF32CuBLAS(false);
   at::globalContext().setAllowBF16ReductionCuBLAS(false);
 }
@@ -25,7 +25,7 @@ void use_exact_products() {
 }  // namespace
 
 bool use_cuda(DeviceChoice choice) {
-  if (choice == DeviceChoice::kCpu) return false;  // no look at the driver
+  if (choice == DeviceChoice::kCpu) return false;  // does not query the driver
   const bool present = at::globalContext().hasCUDA();
   if (choice == DeviceChoice::kCuda && !present) {
     const bool built = c10::impl::hasDeviceGuardImpl(at::kCUDA);
@@ -34,7 +34,7 @@ bool use_cuda(DeviceChoice choice) {
         built ? "no GPU is visible to this program (no driver, or CUDA_VISIBLE_DEVICES hides it)"
               : "this program was built without CUDA (cmake preset cuda)");
   }
-  if (present) use_exact_products();
+  if (present) disable_reduced_precision();
   return present;
 }
 
@@ -85,10 +85,10 @@ LoadedDecoder load_decoder(const std::filesystem::path& model_dir, const Decoder
   DecoderWeights weights = load_weights(model_dir, config, weight_options);
   const nn::GemmBackend backend = choose_gemm_backend(weights);
   if (backend == nn::GemmBackend::kCharm)
-    at::set_num_threads(1);  // what is left to ATen is not worth waking threads of its own
+    at::set_num_threads(1);  // ATen's remaining operators are not worth a second thread pool
   provenance.emplace_back("gemm_backend", nn::gemm_backend_name(backend));
   provenance.emplace_back("instruction_set", kernels::instruction_set());
-  log::debug("{}: {} on cpu, {} threads, products by {}, kernels for {}", model_dir.string(),
+  log::debug("{}: {} on cpu, {} threads, GEMM by {}, kernels for {}", model_dir.string(),
              bfloat16 ? "bfloat16" : "float32", threads, nn::gemm_backend_name(backend),
              kernels::instruction_set());
   return {Decoder(config, std::move(weights), nn::Mode::kInference, backend),

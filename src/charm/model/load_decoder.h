@@ -12,20 +12,20 @@
 
 namespace charm::model {
 
-/// A model folder's decoder on its device, ready to run.
+/// A loaded decoder on its device.
 struct LoadedDecoder {
   Decoder decoder;
   std::vector<std::pair<std::string, std::string>>
       provenance;  ///< architecture, dtype, device, backend
 };
 
-/// Whether --device means a GPU here; if so, float32 products are exact from now on (no TF32).
-/// Throws kResource where one is asked for and there is none.
+/// Resolves --device: true for a GPU, for which TF32 is disabled from now on. Throws kResource when
+/// cuda is requested and unavailable.
 bool use_cuda(DeviceChoice choice);
 
-/// Reads the weights in the element type asked for and builds the decoder: kernels on packed
-/// weights on a CPU, ATen's operators on a GPU. Also sets the number of threads.
-/// @param lm_head  read the causal LM's output layer too
+/// Loads the weights in the requested dtype and builds the decoder: inference mode on a CPU, GPU
+/// mode on a GPU. Also sets the number of threads.
+/// @param lm_head  also load the causal LM's LM head
 LoadedDecoder load_decoder(const std::filesystem::path& model_dir, const DecoderConfig& config,
                            const RewardModelOptions& options, bool lm_head);
 

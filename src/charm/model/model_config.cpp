@@ -37,7 +37,8 @@ std::string known_architectures() {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-/// The family of the one architecture; a head's own architecture leaves the family to model_type.
+/// The family of the single architecture; a head's own architecture takes the family from
+/// model_type.
 const Family& family_of(const ConfigReader& reader) {
   const std::vector<std::string> architectures = reader.texts("architectures");
   if (architectures.size() != 1) {
@@ -64,10 +65,10 @@ const Family& family_of(const ConfigReader& reader) {
   return *family;
 }
 
-/// What would need code or arithmetic we do not have.
-void refuse_unsupported(const ConfigReader& reader, bool knows_code) {
-  if (reader.present("auto_map") && !knows_code) {
-    reader.fail("auto_map", "the model brings its own Python code, which is never run", "nothing");
+/// Rejects remote code and quantised checkpoints.
+void refuse_unsupported(const ConfigReader& reader, bool is_implemented) {
+  if (reader.present("auto_map") && !is_implemented) {
+    reader.fail("auto_map", "remote code is never executed", "nothing");
   }
   if (reader.present("quantization_config")) {
     reader.fail("quantization_config",
@@ -83,7 +84,7 @@ void read_head(const ConfigReader& reader, const Head& head, DecoderConfig& conf
   if (head.pools_last_token) config.pad_token_id = -1;
 }
 
-/// num_labels as transformers counts: id2label where present, otherwise num_labels, otherwise 2.
+/// num_labels as in transformers: from id2label where present, otherwise num_labels, otherwise 2.
 void require_one_label(const ConfigReader& reader) {
   const std::int64_t named = reader.size_of("id2label");
   const std::int64_t stated = reader.integer_or("num_labels", -1, 1);
@@ -109,7 +110,7 @@ void read_tokens(const ConfigReader& reader, DecoderConfig& config) {
   config.pad_token_id = pad.empty() ? -1 : pad.front();
 }
 
-// Several times the layers of any published model.
+// Far above any published model.
 constexpr std::int64_t kMostLayers = 4096;
 
 void read_sizes(const ConfigReader& reader, const Family& family, DecoderConfig& config) {
@@ -133,15 +134,14 @@ void read_sizes(const ConfigReader& reader, const Family& family, DecoderConfig&
   const std::int64_t usual =
       by_division ? config.hidden_size / config.num_heads : family.default_head_dim;
   config.head_dim = reader.integer_or("head_dim", usual, 2);
-  if (config.head_dim % 2 != 0)
-    reader.fail("head_dim", "rotary positions pair its halves", "an even number");
+  if (config.head_dim % 2 != 0) reader.fail("head_dim", "RoPE pairs its halves", "an even number");
   config.max_positions = reader.integer("max_position_embeddings", 1);
   config.rms_norm_eps = reader.positive_or("rms_norm_eps", 1e-6);
   config.initializer_range = reader.positive_or("initializer_range", 0.02);
   config.tie_word_embeddings = reader.boolean("tie_word_embeddings", false);
 }
 
-/// longrope's factors are per pair of a head.
+/// longrope has one factor per pair of a head.
 void require_factors(const ConfigReader& reader, const DecoderConfig& config) {
   const auto pairs = static_cast<std::size_t>(config.head_dim / 2);
   if (config.rope.short_factor.size() == pairs && config.rope.long_factor.size() == pairs) return;
@@ -163,7 +163,7 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
   config.model_type = family.model_type;
   const Head* head = find_head(config.architecture);
   if (config.architecture == family.causal_lm) head = find_marked_head(reader);
-  refuse_unsupported(reader, /*knows_code=*/head != nullptr);
+  refuse_unsupported(reader, /*is_implemented=*/head != nullptr);
   if (config.architecture == family.sequence_classifier) {
     require_one_label(reader);
     head = &head_of(HeadKind::kLinear);
@@ -175,7 +175,7 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
   if (head != nullptr) read_head(reader, *head, config);
   if (config.rope.kind == RopeKind::kLongRope) require_factors(reader, config);
   if (config.rope.kind == RopeKind::kDynamic) {
-    // The lengths this rope stretches to; config.json names the one it starts from.
+    // The extended context length; config.json holds the original one.
     constexpr double kMost = std::numeric_limits<std::int32_t>::max();
     config.max_positions = static_cast<std::int64_t>(
         std::min(config.rope.factor * static_cast<double>(config.max_positions), kMost));

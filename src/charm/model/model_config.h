@@ -12,29 +12,30 @@ namespace charm::model {
 
 enum class RopeKind { kDefault, kLinear, kLlama3, kDynamic, kYarn, kLongRope };
 
-/// How positions become angles. Formulas: transformers 5.17 modeling_rope_utils.py.
+/// RoPE settings. Formulas: transformers 5.17 modeling_rope_utils.py.
 struct RopeConfig {
   RopeKind kind = RopeKind::kDefault;
   double theta = 10000.0;
   double factor = 1.0;
   double low_freq_factor = 1.0;   ///< llama3 only
   double high_freq_factor = 4.0;  ///< llama3 only
-  /// llama3 and yarn: positions the model was first trained on; dynamic and longrope: length up to
-  /// which the frequencies stay as they are.
+  /// llama3 and yarn: context length of pretraining; dynamic and longrope: length up to which the
+  /// frequencies are fixed.
   std::int64_t original_max_position_embeddings = 0;
-  double beta_fast = 32.0;        ///< yarn only: turns above which a frequency is kept
-  double beta_slow = 1.0;         ///< yarn only: turns below which it is divided by `factor`
-  bool truncate = true;           ///< yarn only: the two borders are rounded to whole dimensions
-  double attention_factor = 1.0;  ///< yarn and longrope: multiplies cosines and sines
-  /// longrope only: what the frequency of each pair of a head is divided by, in sequences up to the
-  /// original length and in longer ones.
+  double beta_fast = 32.0;  ///< yarn only: rotations above which a frequency is extrapolated (kept)
+  double beta_slow =
+      1.0;  ///< yarn only: rotations below which it is interpolated (divided by `factor`)
+  bool truncate = true;           ///< yarn only: the ramp's bounds are rounded to whole dimensions
+  double attention_factor = 1.0;  ///< yarn and longrope: multiplies cos and sin
+  /// longrope only: divisors of each pair's frequency, for sequences up to the original length and
+  /// for longer ones.
   std::vector<double> short_factor, long_factor;
   bool operator==(const RopeConfig&) const = default;
 };
 
-/// See heads.cpp for what each is made of.
+/// See heads.cpp for their layers.
 enum class HeadKind {
-  kNone,        ///< a causal LM, which only `train --new-head` accepts
+  kNone,        ///< a causal LM without a reward head
   kLinear,      ///< transformers' *ForSequenceClassification
   kTwoLayers,   ///< INF-ORM, Qwen2.5-Math-RM
   kValueHead,   ///< GRM
@@ -42,7 +43,7 @@ enum class HeadKind {
   kGated,       ///< ArmoRM
 };
 
-/// Everything `nn/` needs to build a decoder; families differ in this data, not in code paths.
+/// Hyperparameters of a decoder; families differ in this data, not in code paths.
 struct DecoderConfig {
   std::string architecture;  ///< "LlamaForSequenceClassification", ...
   std::string model_type;    ///< "llama"
@@ -59,35 +60,35 @@ struct DecoderConfig {
   bool mlp_bias = false;
   bool tie_word_embeddings = false;
   nn::Activation activation = nn::Activation::kSilu;
-  double embedding_scale = 1.0;      ///< multiplies the embedding's rows
-  bool norms_add_one = false;        ///< norms multiply with 1 + weight
+  double embedding_scale = 1.0;      ///< multiplies the embeddings
+  bool norms_add_one = false;        ///< RMSNorm scales by 1 + weight
   double attention_scale = 0.0;      ///< of q.k; 0: 1 / sqrt(head_dim)
   double attention_softcap = 0.0;    ///< see nn::AttentionConfig; 0: none
-  double final_logit_softcap = 0.0;  ///< of a causal LM's logits: cap * tanh(logits / cap); 0: none
-  /// Per layer: a token sees itself and the window-1 positions before it; 0: all of them. Empty: no
-  /// layer has a window.
+  double final_logit_softcap = 0.0;  ///< of LM-head logits: cap * tanh(logits / cap); 0: none
+  /// Sliding window per layer: a token attends to itself and the window-1 positions before it; 0:
+  /// global attention. Empty: all global.
   std::vector<std::int64_t> windows;
   RopeConfig rope;
-  std::optional<RopeConfig> local_rope;  ///< of layers with a window, where it is another one
+  std::optional<RopeConfig> local_rope;  ///< RoPE of sliding-window layers, where it differs
   HeadKind head = HeadKind::kNone;
-  std::int64_t head_num_hidden = 0;    ///< value heads and gating networks: layers before the last
-  std::int64_t head_hidden_width = 0;  ///< outputs of each of them
-  std::int64_t num_objectives = 0;     ///< gated heads: what the score is mixed from
-  double gate_temperature = 1.0;       ///< gated heads: divides the logits of the weights
-  /// Gated heads: where these last begin, the gating network reads; see batch::make_pooled_row.
+  std::int64_t head_num_hidden = 0;    ///< value heads and gating networks: hidden layers
+  std::int64_t head_hidden_width = 0;  ///< width of each hidden layer
+  std::int64_t num_objectives = 0;     ///< gated heads: number of objectives
+  double gate_temperature = 1.0;       ///< gated heads: softmax temperature of the gate
+  /// Gated heads: the gating network reads at the last occurrence of these tokens; see
+  /// batch::make_pooled_row.
   std::vector<std::int32_t> gate_tokens;
   std::int32_t pad_token_id = -1;
   std::vector<std::int32_t> eos_token_ids;
   std::optional<std::int32_t> bos_token_id;
-  double initializer_range = 0.02;  ///< standard deviation of fresh weights
-  std::string
-      stored_dtype;  ///< "float32", "bfloat16", ... as the config says; empty where it does not
+  double initializer_range = 0.02;  ///< standard deviation of randomly initialised weights
+  std::string stored_dtype;  ///< "float32", "bfloat16", ... from config.json; empty where absent
   bool operator==(const DecoderConfig&) const = default;
 };
 
 /// Reads config.json in transformers 4 and 5 spellings. Throws kInput naming the file, the key,
-/// expected and found; refuses unknown architectures (listing the known), remote code, quantised
-/// checkpoints and num_labels other than 1.
+/// expected and found; rejects unknown architectures (listing the supported), remote code,
+/// quantised checkpoints and num_labels other than 1.
 DecoderConfig load_model_config(const std::filesystem::path& model_dir);
 
 /// The same from the text of a config.json; `name` is used in messages.

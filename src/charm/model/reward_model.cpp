@@ -14,7 +14,7 @@
 namespace charm::model {
 namespace {
 
-/// Enough rows for products near a large GPU's peak; for an 8B model in bfloat16 about 3 GiB of
+/// Enough rows for GEMMs near a large GPU's peak; for an 8B model in bfloat16 about 3 GiB of
 /// workspace.
 constexpr std::int64_t kGpuBudgetTokens = 16384;
 

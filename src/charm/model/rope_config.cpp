@@ -1,14 +1,13 @@
-#include "charm/model/rope_config.h"
-
 #include <algorithm>
 #include <cmath>
 
 #include "charm/model/config_reader.h"
+#include "charm/model/model_config.h"
 
 namespace charm::model {
 namespace {
 
-// transformers 5.17, configuration_utils: a config without rope_theta means this.
+// transformers 5.17, configuration_utils: default of rope_theta.
 constexpr double kDefaultTheta = 10000.0;
 
 constexpr std::string_view kRopeSettings[] = {"rope_type",
@@ -27,10 +26,10 @@ constexpr std::string_view kRopeSettings[] = {"rope_type",
                                               "short_factor",
                                               "long_factor",
                                               "partial_rotary_factor",
-                                              "finetuned"};  // a remark
+                                              "finetuned"};  // informational
 
-/// standardize_rope_params: the number beside the rope settings (Phi-3) goes before the one among
-/// them, then the model's positions.
+/// standardize_rope_params: the top-level key (Phi-3) takes precedence over the one in the rope
+/// settings, then max_position_embeddings.
 std::int64_t original_positions(const ConfigReader& reader, const ConfigReader& scaling) {
   constexpr std::string_view kKey = "original_max_position_embeddings";
   if (reader.present(kKey)) return reader.integer(kKey, 1);
@@ -46,20 +45,20 @@ void read_llama3(const ConfigReader& reader, const ConfigReader& scaling, RopeCo
   }
 }
 
-// _compute_yarn_parameters: how much the cosines and sines grow.
+// _compute_yarn_parameters, get_mscale: scale of cos and sin.
 double yarn_scale(double factor, double mscale) {
   return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
 }
 
-/// By how much the model's positions are more than those it was first trained on.
-double stretch(const ConfigReader& reader, const RopeConfig& rope) {
+/// Context extension: max_position_embeddings over the original length.
+double context_extension(const ConfigReader& reader, const RopeConfig& rope) {
   return static_cast<double>(reader.integer("max_position_embeddings", 1)) /
          static_cast<double>(rope.original_max_position_embeddings);
 }
 
 void read_yarn(const ConfigReader& reader, const ConfigReader& scaling, RopeConfig& rope) {
   rope.original_max_position_embeddings = original_positions(reader, scaling);
-  rope.factor = scaling.positive_or("factor", stretch(reader, rope));
+  rope.factor = scaling.positive_or("factor", context_extension(reader, rope));
   rope.beta_fast = scaling.positive_or("beta_fast", 32.0);
   rope.beta_slow = scaling.positive_or("beta_slow", 1.0);
   if (rope.beta_fast < rope.beta_slow)
@@ -78,7 +77,7 @@ void read_longrope(const ConfigReader& reader, const ConfigReader& scaling, Rope
   rope.short_factor = scaling.positives("short_factor");
   rope.long_factor = scaling.positives("long_factor");
   rope.original_max_position_embeddings = original_positions(reader, scaling);
-  rope.factor = scaling.positive_or("factor", stretch(reader, rope));
+  rope.factor = scaling.positive_or("factor", context_extension(reader, rope));
   const double original = static_cast<double>(rope.original_max_position_embeddings);
   const double by_default =
       rope.factor <= 1.0 ? 1.0 : std::sqrt(1.0 + std::log(rope.factor) / std::log(original));
@@ -96,9 +95,9 @@ void read_scaling(const ConfigReader& reader, const ConfigReader& scaling, RopeC
   }
   if (scaling.present("partial_rotary_factor") &&
       scaling.positive("partial_rotary_factor") != 1.0) {
-    scaling.fail("partial_rotary_factor", "rotating part of a head is not supported", "1.0");
+    scaling.fail("partial_rotary_factor", "partial rotary embedding is not supported", "1.0");
   }
-  // "type" is the older spelling of "rope_type"; both may stand side by side.
+  // "type" is the older spelling of "rope_type"; both may be present.
   const std::string_view key = scaling.present("rope_type") ? "rope_type" : "type";
   const std::string kind = scaling.text_or(key, "default");
   const std::int64_t max_positions = reader.integer("max_position_embeddings", 1);
@@ -127,14 +126,13 @@ void read_scaling(const ConfigReader& reader, const ConfigReader& scaling, RopeC
     scaling.fail("factor", "", "a number from 1 up");
 }
 
-/// What stands beside the two spellings and would change them.
+/// Rejects contradicting and unsupported top-level settings.
 void refuse_outer_settings(const ConfigReader& reader) {
   if (reader.present("rope_scaling") && reader.present("rope_parameters")) {
-    reader.fail("rope_scaling", "the file holds rope_parameters too, and only one can be meant",
-                "null");
+    reader.fail("rope_scaling", "rope_parameters is present too; only one may be set", "null");
   }
   if (reader.present("partial_rotary_factor") && reader.positive("partial_rotary_factor") != 1.0) {
-    reader.fail("partial_rotary_factor", "rotating part of a head is not supported", "1.0");
+    reader.fail("partial_rotary_factor", "partial rotary embedding is not supported", "1.0");
   }
 }
 
@@ -176,8 +174,7 @@ RopeConfig read_layer_rope(const ConfigReader& reader, const LayerRopeKeys& keys
     place = "rope_parameters";
   }
   if (rope.kind == RopeKind::kDynamic || rope.kind == RopeKind::kLongRope)
-    reader.fail(place,
-                "rope that depends on the length is not supported where layers differ in rope",
+    reader.fail(place, "length-dependent RoPE is not supported where layers differ in RoPE",
                 "another kind");
   return rope;
 }

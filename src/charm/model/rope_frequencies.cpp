@@ -1,5 +1,3 @@
-#include "charm/model/rope_frequencies.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/pow.h>
@@ -12,11 +10,13 @@
 #include <cmath>
 #include <numbers>
 
+#include "charm/model/decoder.h"
+
 namespace charm::model {
 namespace {
 
-// _compute_llama3_parameters: long waves are slowed by `factor`, short ones kept, those between
-// blended.
+// _compute_llama3_parameters: low frequencies are divided by `factor`, high ones kept, those
+// between interpolated smoothly.
 at::Tensor llama3_frequencies(const at::Tensor& base, const RopeConfig& rope) {
   const auto original = static_cast<double>(rope.original_max_position_embeddings);
   const at::Tensor wavelength = at::reciprocal(base) * (2 * std::numbers::pi);
@@ -29,7 +29,7 @@ at::Tensor llama3_frequencies(const at::Tensor& base, const RopeConfig& rope) {
   return at::where(is_long.logical_not().logical_and(is_short.logical_not()), blended, slowed);
 }
 
-// _compute_dynamic_ntk_parameters: the base grows with the length, in float32 as there.
+// _compute_dynamic_ntk_parameters: the base grows with the length, in float32 as in transformers.
 at::Tensor dynamic_frequencies(const RopeConfig& rope, std::int64_t length,
                                const at::Tensor& exponents, std::int64_t head_dim) {
   const at::Tensor tokens = at::scalar_tensor(length, at::kLong);
@@ -41,16 +41,16 @@ at::Tensor dynamic_frequencies(const RopeConfig& rope, std::int64_t length,
   return at::reciprocal(at::pow(theta, exponents));
 }
 
-// _compute_yarn_parameters, find_correction_dim: the dimension that makes this many turns over the
+// _compute_yarn_parameters, find_correction_dim: the dimension with this many rotations over the
 // original length.
-double yarn_dimension(const RopeConfig& rope, double turns, std::int64_t head_dim) {
+double yarn_dimension(const RopeConfig& rope, double rotations, std::int64_t head_dim) {
   const auto original = static_cast<double>(rope.original_max_position_embeddings);
-  return static_cast<double>(head_dim) * std::log(original / (turns * 2 * std::numbers::pi)) /
+  return static_cast<double>(head_dim) * std::log(original / (rotations * 2 * std::numbers::pi)) /
          (2 * std::log(rope.theta));
 }
 
-// _compute_yarn_parameters: fast dimensions are kept, slow ones divided by `factor`, those between
-// blended along a ramp.
+// _compute_yarn_parameters: high frequencies are extrapolated (kept), low ones interpolated
+// (divided by `factor`), those between blended by a linear ramp.
 at::Tensor yarn_frequencies(const RopeConfig& rope, const at::Tensor& exponents,
                             std::int64_t head_dim) {
   double low = yarn_dimension(rope, rope.beta_fast, head_dim);
@@ -61,14 +61,15 @@ at::Tensor yarn_frequencies(const RopeConfig& rope, const at::Tensor& exponents,
   }
   low = std::max(low, 0.0);
   high = std::min(high, static_cast<double>(head_dim - 1));
-  if (low == high) high += 0.001;  // as there: no division by zero
+  if (low == high) high += 0.001;  // as in transformers: avoids division by zero
   const at::Tensor ramp = ((at::arange(head_dim / 2, at::kFloat) - low) / (high - low)).clamp(0, 1);
-  const at::Tensor kept = 1 - ramp;
+  const at::Tensor extrapolated = 1 - ramp;
   const at::Tensor powers = at::pow(rope.theta, exponents);
-  return at::reciprocal(powers * rope.factor) * (1 - kept) + at::reciprocal(powers) * kept;
+  return at::reciprocal(powers * rope.factor) * (1 - extrapolated) +
+         at::reciprocal(powers) * extrapolated;
 }
 
-// _compute_longrope_parameters: each pair's frequency divided by a factor of its own.
+// _compute_longrope_parameters: per-pair divisors of the frequencies.
 at::Tensor longrope_frequencies(const RopeConfig& rope, const std::vector<double>& factors,
                                 const at::Tensor& exponents) {
   return at::reciprocal(at::tensor(factors, at::kFloat) * at::pow(rope.theta, exponents));

@@ -97,7 +97,7 @@ std::vector<std::pair<std::string, at::Tensor*>> named_weights(DecoderWeights& w
 }
 
 bool is_ignored_weight(std::string_view name) {
-  return name == kOutputLayer || name.ends_with("rotary_emb.inv_freq");
+  return name == kLmHead || name.ends_with("rotary_emb.inv_freq");
 }
 
 std::int64_t layer_of_weight(std::string_view name, const DecoderConfig& config) {

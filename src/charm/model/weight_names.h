@@ -33,10 +33,10 @@ constexpr bool is_norm(WeightShape kind) {
   return kind == WeightShape::kNorm || kind == WeightShape::kHeadNorm;
 }
 
-/// Which config switch brings a bias into being.
+/// Config flag that enables a bias.
 enum class BiasOf { kNothing, kAttention, kMlp };
 
-/// One tensor of a block: its Hugging Face name behind "<block_prefix>N.", its place, its shape.
+/// One tensor of a block: its Hugging Face name after "<block_prefix>N.", its member, its shape.
 struct BlockSlot {
   std::string_view suffix;
   at::Tensor BlockWeights::* member;
@@ -49,27 +49,27 @@ struct WeightNames {
   std::string_view embedding;
   std::string_view block_prefix;  ///< "model.layers."
   std::span<const std::span<const BlockSlot>>
-      block_slots;  ///< groups in order, see families/block_slots.h
+      block_slots;  ///< in order, see families/block_slots.h
   std::string_view final_norm;
 };
 
-/// One tensor the config says a model has.
+/// One tensor that the config implies.
 struct WeightSlot {
   std::string name;
   WeightShape kind;
   std::vector<std::int64_t> shape;
-  at::Tensor* tensor;  ///< refers into the weights given to `weight_slots`
+  at::Tensor* tensor;  ///< in the weights passed to `weight_slots`
 };
 
 /// Every tensor of the model in a fixed order: embedding, blocks in order, final norm, head (where
 /// the config has one). Sizes `weights.blocks` to the config.
 std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfig& config);
 
-/// A causal LM's output layer.
-inline constexpr std::string_view kOutputLayer = "lm_head.weight";
+/// A causal LM's LM head.
+inline constexpr std::string_view kLmHead = "lm_head.weight";
 
-/// Whether a tensor of this name may lie in the file although the reward model does not use it: the
-/// causal LM's output layer, and rotary tables that old versions of transformers stored.
+/// Whether a tensor of this name is ignored in a reward model's checkpoint: the LM head, and
+/// inv_freq buffers of old transformers versions.
 bool is_ignored_weight(std::string_view name);
 
 /// The layer's number when `name` belongs to a block ("model.layers.7.mlp.up_proj.weight" -> 7),

@@ -168,8 +168,8 @@ std::string error_of(const EmbeddedOptions& options, ErrorKind kind) {
 
 TEST(EmbeddedGenerator, FoldersThatCannotWriteAreRefused) {
   EXPECT_THAT(error_of({.model_dir = kModels / "chat"}, ErrorKind::kInput),
-              testing::HasSubstr("LlamaForSequenceClassification is a reward model: it gives "
-                                 "scores and cannot write text"));
+              testing::HasSubstr("LlamaForSequenceClassification is a reward model and cannot "
+                                 "generate"));
   EXPECT_THAT(error_of({.model_dir = "/nowhere"}, ErrorKind::kIo),
               testing::HasSubstr("no config.json"));
   EXPECT_THAT(error_of({.model_dir = "/nowhere", .max_batch = 0}, ErrorKind::kUsage),

@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing_support::tiny_config;
 
-/// Two layers of the given family; `extra` goes behind.
+/// Config of a two-layer model of the given family; `extra` is appended.
 std::string text(const std::string& architecture, const std::string& type,
                  const std::string& extra) {
   return tiny_config(R"("architectures": [")" + architecture + R"("], "model_type": ")" + type +
@@ -85,7 +85,7 @@ TEST(Rope, YarnAndDynamic) {
   const DecoderConfig dynamic = llama(R"("rope_scaling": {"type": "dynamic", "factor": 2.0})");
   EXPECT_EQ(dynamic.rope.kind, RopeKind::kDynamic);
   EXPECT_EQ(dynamic.rope.original_max_position_embeddings, 128);
-  EXPECT_EQ(dynamic.max_positions, 256);  // what a row may be long
+  EXPECT_EQ(dynamic.max_positions, 256);  // the extended context length
 }
 
 TEST(Mistral, WindowAbsentNullAndGiven) {
@@ -117,7 +117,7 @@ TEST(Qwen2, WindowsOfTheUpperLayersOrByName) {
           .windows,
       ElementsAre(8, 0));
   EXPECT_THAT(bad_qwen2(R"("layer_types": ["sliding_attention", "full_attention"])"),
-              HasSubstr("no sliding_window is in use"));
+              HasSubstr("sliding_window is unset"));
   EXPECT_THAT(bad_qwen2(R"("layer_types": ["full_attention"])"),
               HasSubstr("one entry for each of the 2 layers"));
   EXPECT_THAT(bad_qwen2(R"("layer_types": ["linear_attention", "full_attention"])"),
@@ -212,7 +212,7 @@ TEST(Heads, AreKnownByArchitectureOrByTheirSettings) {
   EXPECT_EQ(grm.head, HeadKind::kValueHead);
   EXPECT_EQ(grm.head_num_hidden, 2);
   EXPECT_EQ(grm.head_hidden_width, 12);
-  EXPECT_EQ(grm.pad_token_id, -1);  // reads the last token, whatever it is
+  EXPECT_EQ(grm.pad_token_id, -1);  // pools the last token, whatever it is
   EXPECT_EQ(read("GRewardModel", "qwen2", R"("vhead_layer_type": "linear")").head_num_hidden, 0);
   EXPECT_EQ(read("LlamaForCausalLM", "llama").head, HeadKind::kNone);
   EXPECT_EQ(read("LlamaForSequenceClassification", "llama", R"("vhead_layer_type": "mlp")").head,
@@ -263,7 +263,7 @@ TEST(Heads, WhatCannotBeScoredIsRefusedByName) {
               HasSubstr("vhead_num_output"));
 }
 
-/// What loading the weights of `stored` under the config `claimed` says.
+/// The error of loading the weights of `stored` under the config `claimed`.
 std::string load_failure(const std::string& stored, const std::string& claimed) {
   const testing::TempFolder folder;
   testing_support::write_tiny_model(folder.path(), stored);

@@ -90,7 +90,7 @@ TEST(ModelConfig, RopeKindsItDoesNotKnow) {
   EXPECT_THAT(
       failure_with(
           R"("rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": {"rope_theta": 1e4})"),
-      HasSubstr("only one can be meant"));
+      HasSubstr("only one may be set"));
   EXPECT_THAT(failure_with(R"("partial_rotary_factor": 0.5)"), HasSubstr("partial_rotary_factor"));
   EXPECT_THAT(failure_with(R"("rope_scaling": {"type": "dynamic", "factor": 0.5})"),
               HasSubstr("rope_scaling.factor"));
@@ -120,7 +120,7 @@ TEST(ModelConfig, LongRopeHasAFactorForEachPairOfAHead) {
   EXPECT_EQ(inner.original_max_position_embeddings, 16);
   EXPECT_THAT(inner.long_factor, ::testing::ElementsAre(2, 4, 8, 16));
   EXPECT_DOUBLE_EQ(inner.attention_factor, std::sqrt(1.0 + std::log(4.0) / std::log(16.0)));
-  // Phi-3's place for it goes first.
+  // Phi-3's top-level key takes precedence.
   const std::string outer = R"("original_max_position_embeddings": 32, )";
   EXPECT_EQ(parse_model_config(
                 config(factors + R"(, "original_max_position_embeddings": 16)", outer), "c")

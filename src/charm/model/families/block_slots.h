@@ -2,8 +2,7 @@
 
 #include "charm/model/weight_names.h"
 
-// What most families' blocks hold, under the names most of them use; a family lists the groups it
-// has.
+// Tensors of a block under the names that most families use; a family lists the groups it has.
 namespace charm::model {
 
 inline constexpr BlockSlot kAttentionWeights[] = {
@@ -21,7 +20,7 @@ inline constexpr BlockSlot kAttentionBiases[] = {
     {"self_attn.o_proj.bias", &BlockWeights::o_bias, WeightShape::kModel, BiasOf::kAttention},
 };
 
-inline constexpr BlockSlot kHeadNorms[] = {
+inline constexpr BlockSlot kQkNorms[] = {
     {"self_attn.q_norm.weight", &BlockWeights::q_norm_E, WeightShape::kHeadNorm},
     {"self_attn.k_norm.weight", &BlockWeights::k_norm_E, WeightShape::kHeadNorm},
 };
@@ -32,7 +31,7 @@ inline constexpr BlockSlot kMlpWeights[] = {
     {"mlp.down_proj.weight", &BlockWeights::down_DF, WeightShape::kModelByMlp},
 };
 
-/// Norms before attention and before the MLP; the second one's name says what it comes after.
+/// Norms before attention and before the MLP (post_attention_layernorm is the MLP's input norm).
 inline constexpr BlockSlot kTwoNorms[] = {
     {"input_layernorm.weight", &BlockWeights::input_norm_D, WeightShape::kNorm},
     {"post_attention_layernorm.weight", &BlockWeights::mlp_norm_D, WeightShape::kNorm},
@@ -46,7 +45,7 @@ inline constexpr BlockSlot kFourNorms[] = {
     {"post_feedforward_layernorm.weight", &BlockWeights::mlp_out_norm_D, WeightShape::kNorm},
 };
 
-/// A family's names where only the block's groups are its own.
+/// Tensor names of a family that differs in the block's groups only.
 constexpr WeightNames usual_names(std::span<const std::span<const BlockSlot>> block_slots) {
   return {.embedding = "model.embed_tokens.weight",
           .block_prefix = "model.layers.",

@@ -1,10 +1,8 @@
-#include "charm/model/families/gemma.h"
-
 #include "charm/model/config_reader.h"
 #include "charm/model/families/block_slots.h"
+#include "charm/model/families/family.h"
 #include "charm/model/families/settings.h"
 #include "charm/model/model_config.h"
-#include "charm/model/rope_config.h"
 
 namespace charm::model {
 namespace {
@@ -13,8 +11,8 @@ void read_gemma1(const ConfigReader& reader, DecoderConfig& config) {
   refuse_foreign_settings(reader, {"attention_bias"});
   require_settings(reader, {"num_key_value_heads"});
   read_gemma(reader, config);
-  // transformers 5.17 and 4.38 read hidden_act: early configs say gelu, the exact one, and models
-  // were trained with it. The versions between them read hidden_activation.
+  // transformers 5.17 and 4.38 read hidden_act: early configs say gelu (exact), with which the
+  // models were trained. The versions between read hidden_activation.
   const std::string activation = reader.text_or("hidden_act", "gelu_pytorch_tanh");
   if (activation == "gelu") {
     if (reader.present("hidden_activation")) {

@@ -1,10 +1,8 @@
-#include "charm/model/families/gemma2.h"
-
 #include "charm/model/config_reader.h"
 #include "charm/model/families/block_slots.h"
+#include "charm/model/families/family.h"
 #include "charm/model/families/settings.h"
 #include "charm/model/model_config.h"
-#include "charm/model/rope_config.h"
 
 namespace charm::model {
 namespace {

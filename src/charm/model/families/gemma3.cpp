@@ -1,22 +1,20 @@
-#include "charm/model/families/gemma3.h"
-
 #include "charm/model/config_reader.h"
 #include "charm/model/families/block_slots.h"
+#include "charm/model/families/family.h"
 #include "charm/model/families/settings.h"
 #include "charm/model/model_config.h"
-#include "charm/model/rope_config.h"
 
 namespace charm::model {
 namespace {
 
 // Gemma3TextConfig's where config.json does not mention them.
 constexpr std::int64_t kDefaultWindow = 4096;
-constexpr std::int64_t kDefaultPattern = 6;  // every sixth layer attends to everything
+constexpr std::int64_t kDefaultPattern = 6;  // every sixth layer uses global attention
 constexpr double kGlobalTheta = 1000000.0;
 constexpr double kLocalTheta = 10000.0;
 
 void read_gemma3(const ConfigReader& reader, DecoderConfig& config) {
-  // transformers' Gemma-3 carries attn_logit_softcapping in its config but never applies it.
+  // transformers' Gemma-3 config has attn_logit_softcapping but never applies it.
   refuse_foreign_settings(reader, {"final_logit_softcapping", "query_pre_attn_scalar",
                                    "sliding_window", "layer_types", "attention_bias"});
   require_settings(reader, {"num_key_value_heads"});
@@ -39,7 +37,7 @@ void read_gemma3(const ConfigReader& reader, DecoderConfig& config) {
                                                .scaled = false});
 }
 
-constexpr std::span<const BlockSlot> kSlots[] = {kAttentionWeights, kAttentionBiases, kHeadNorms,
+constexpr std::span<const BlockSlot> kSlots[] = {kAttentionWeights, kAttentionBiases, kQkNorms,
                                                  kMlpWeights, kFourNorms};
 constexpr WeightNames kNames = usual_names(kSlots);
 

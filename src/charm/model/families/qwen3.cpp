@@ -1,10 +1,8 @@
-#include "charm/model/families/qwen3.h"
-
 #include "charm/model/config_reader.h"
 #include "charm/model/families/block_slots.h"
+#include "charm/model/families/family.h"
 #include "charm/model/families/settings.h"
 #include "charm/model/model_config.h"
-#include "charm/model/rope_config.h"
 
 namespace charm::model {
 namespace {
@@ -18,7 +16,7 @@ void read_qwen3(const ConfigReader& reader, DecoderConfig& config) {
   config.rope = read_rope(reader);
 }
 
-constexpr std::span<const BlockSlot> kSlots[] = {kAttentionWeights, kAttentionBiases, kHeadNorms,
+constexpr std::span<const BlockSlot> kSlots[] = {kAttentionWeights, kAttentionBiases, kQkNorms,
                                                  kMlpWeights, kTwoNorms};
 constexpr WeightNames kNames = usual_names(kSlots);
 

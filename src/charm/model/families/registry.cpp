@@ -1,12 +1,5 @@
 #include "charm/base/error.h"
 #include "charm/model/families/family.h"
-#include "charm/model/families/gemma.h"
-#include "charm/model/families/gemma2.h"
-#include "charm/model/families/gemma3.h"
-#include "charm/model/families/llama.h"
-#include "charm/model/families/mistral.h"
-#include "charm/model/families/qwen2.h"
-#include "charm/model/families/qwen3.h"
 
 namespace charm::model {
 namespace {

@@ -26,7 +26,7 @@ constexpr std::string_view kSettings[] = {"attn_logit_softcapping",
                                           "logit_scale",
                                           "embedding_multiplier"};
 
-// Window of transformers 5.17's Mistral, Qwen and Gemma configs that name none.
+// Default sliding_window of transformers 5.17's Mistral, Qwen and Gemma configs.
 constexpr std::int64_t kDefaultWindow = 4096;
 
 }  // namespace
@@ -44,14 +44,14 @@ void refuse_foreign_settings(const ConfigReader& reader,
 void require_settings(const ConfigReader& reader, std::initializer_list<std::string_view> keys) {
   for (const std::string_view key : keys) {
     if (!reader.present(key))
-      reader.fail(key, "transformers would put a published model's value in its place", "a value");
+      reader.fail(key, "transformers would default to a published model's value", "a value");
   }
 }
 
 void require_silu(const ConfigReader& reader) {
   const std::string activation = reader.text_or("hidden_act", "silu");
   if (activation != "silu" && activation != "swish")
-    reader.fail("hidden_act", "", "\"silu\"");  // two names of one function
+    reader.fail("hidden_act", "", "\"silu\"");  // synonyms
 }
 
 std::int64_t read_window(const ConfigReader& reader, std::int64_t fallback) {
@@ -74,7 +74,7 @@ void read_layer_types(const ConfigReader& reader, std::int64_t window, DecoderCo
     }
     const bool slides = type == "sliding_attention";
     if (slides && window == 0)
-      reader.fail("layer_types", "there are sliding layers, but no sliding_window is in use",
+      reader.fail("layer_types", "there are sliding-window layers, but sliding_window is unset",
                   "full_attention only");
     config.windows.push_back(slides ? window : 0);
   }
@@ -100,7 +100,7 @@ void read_gemma(const ConfigReader& reader, DecoderConfig& config) {
   config.embedding_scale = std::sqrt(static_cast<double>(config.hidden_size));
   config.attention_scale = 1.0 / std::sqrt(reader.positive_or("query_pre_attn_scalar", 256.0));
   config.attention_bias = reader.boolean("attention_bias", false);
-  // Gemma's configs in transformers have these defaults where a file names none.
+  // Defaults of Gemma's configs in transformers.
   if (!reader.mentions("pad_token_id")) config.pad_token_id = 0;
   config.tie_word_embeddings = reader.boolean("tie_word_embeddings", true);
 }

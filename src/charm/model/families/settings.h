@@ -4,19 +4,19 @@
 #include <initializer_list>
 #include <string_view>
 
-// Reading and refusing settings that several families share.
+// Reads and rejects config.json settings that several families share.
 namespace charm::model {
 
 class ConfigReader;
 struct DecoderConfig;
 
-/// Settings of some family that change the forward pass. transformers' code of the other families
-/// silently ignores them; a config.json that carries one is mislabelled, so its scores could not be
-/// trusted. Fails for each of them that is set and not in `own`.
+/// Rejects settings of other families that change the forward pass. transformers silently ignores
+/// them; a config.json with one is mislabelled, so its scores cannot be trusted. Fails for each
+/// that is set and not in `own`.
 void refuse_foreign_settings(const ConfigReader& reader,
                              std::initializer_list<std::string_view> own);
 
-/// Fails for each key that is absent: transformers would put a published model's value there.
+/// Fails for each absent key: transformers would default to a published model's value.
 void require_settings(const ConfigReader& reader, std::initializer_list<std::string_view> keys);
 
 /// Fails unless the key, where present, is silu.
@@ -26,14 +26,15 @@ void require_silu(const ConfigReader& reader);
 std::int64_t read_window(const ConfigReader& reader, std::int64_t fallback);
 
 /// Fills `config.windows` from `layer_types`; empty `layer_types` leaves them as they are. Fails
-/// for a wrong length, other kinds of layers, and sliding layers without a window.
+/// for a wrong length, other kinds of layers, and sliding-window layers without a window.
 void read_layer_types(const ConfigReader& reader, std::int64_t window, DecoderConfig& config);
 
 /// Qwen's three settings: `use_sliding_window`, and from layer `max_window_layers` on; or
 /// `layer_types`.
 void read_qwen_windows(const ConfigReader& reader, DecoderConfig& config);
 
-/// What the Gemmas share: scaled embedding, norms that add one, gelu, query_pre_attn_scalar.
+/// Settings common to the Gemma families: scaled embedding, 1 + weight norms, GeGLU,
+/// query_pre_attn_scalar.
 void read_gemma(const ConfigReader& reader, DecoderConfig& config);
 
 }  // namespace charm::model
