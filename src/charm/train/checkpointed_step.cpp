@@ -14,7 +14,7 @@ namespace {
 
 // T packed tokens, S responses, D model width.
 
-/// A block's input, and its output while the graph between the two is in memory.
+/// A block's input, and its output where its activations (the autograd graph) are stored.
 struct Activation {
   at::Tensor x_TD;
   at::Tensor y_TD;
@@ -24,9 +24,8 @@ nn::BlockRows rows_of(const TrainableModel& model, std::int64_t layer) {
   return layer + 1 == model.config().num_layers ? nn::BlockRows::kLast : nn::BlockRows::kAll;
 }
 
-/// Gradients of `output` (weighted with `output_gradient`; undefined for a scalar) with regard to
-/// `x` and the parameters. The parameters' are added to theirs, x's is returned (undefined where x
-/// needs none).
+/// Backward from `output` with upstream gradient `output_gradient` (undefined for a scalar).
+/// Accumulates the parameters' gradients; returns x's (undefined where x needs none).
 at::Tensor backward(const at::Tensor& output, const at::Tensor& output_gradient,
                     const at::Tensor& x, const std::vector<Parameter*>& parameters) {
   torch::autograd::variable_list inputs;
@@ -40,12 +39,12 @@ at::Tensor backward(const at::Tensor& output, const at::Tensor& output_gradient,
   return x_needs_gradient ? gradients.back() : at::Tensor();
 }
 
-/// Runs the blocks in order; returns what the way back needs and, last, the head's input.
+/// Forward pass through the blocks; returns what backward needs and, last, the head's input.
 std::vector<Activation> run_blocks(TrainableModel& model, const nn::BatchLayout& layout,
-                                   std::int64_t first_kept) {
+                                   std::int64_t first_stored) {
   const std::int64_t num_layers = model.config().num_layers;
-  const std::int64_t first_trained = model.first_trained_block();
-  const bool embedding_trained = model.embedding() != nullptr;
+  const std::int64_t first_trainable = model.first_trainable_block();
+  const bool embedding_trainable = model.embedding() != nullptr;
   std::vector<Activation> activations(static_cast<std::size_t>(num_layers) + 1);
   at::Tensor x;
   {
@@ -54,22 +53,22 @@ std::vector<Activation> run_blocks(TrainableModel& model, const nn::BatchLayout&
   }
   for (std::int64_t layer = 0; layer < num_layers; ++layer) {
     Activation& activation = activations[static_cast<std::size_t>(layer)];
-    const bool trained = layer >= first_trained;
-    if (trained) {
-      activation.x_TD = x.detach().requires_grad_(layer > first_trained || embedding_trained);
+    const bool trainable = layer >= first_trainable;
+    if (trainable) {
+      activation.x_TD = x.detach().requires_grad_(layer > first_trainable || embedding_trainable);
     }
-    const at::AutoGradMode mode(trained && layer >= first_kept);
-    const at::Tensor y =
-        model.decoder().block(layer, trained ? activation.x_TD : x, layout, rows_of(model, layer));
-    if (trained && layer >= first_kept) activation.y_TD = y;
+    const at::AutoGradMode mode(trainable && layer >= first_stored);
+    const at::Tensor y = model.decoder().block(layer, trainable ? activation.x_TD : x, layout,
+                                               rows_of(model, layer));
+    if (trainable && layer >= first_stored) activation.y_TD = y;
     x = y.detach();
   }
   activations.back().x_TD = x.requires_grad_(true);
   return activations;
 }
 
-/// The pad token's row stays as it is, as torch's Embedding with `padding_idx` (transformers'
-/// models have one) leaves it.
+/// The pad token's row gets no gradient, as in torch's Embedding with `padding_idx` (which
+/// transformers' models set).
 void add_embedding_gradient(TrainableModel& model, const nn::BatchLayout& layout,
                             const at::Tensor& gradient_TD) {
   const at::NoGradGuard guard;
@@ -83,11 +82,11 @@ void add_embedding_gradient(TrainableModel& model, const nn::BatchLayout& layout
 }  // namespace
 
 BatchResult accumulate_gradients(TrainableModel& model, const batch::PackedBatch& batch,
-                                 const ScoreLoss& loss, std::int64_t kept_blocks) {
+                                 const ScoreLoss& loss, std::int64_t stored_blocks) {
   const std::int64_t num_layers = model.config().num_layers;
   const nn::BatchLayout layout = model.decoder().layout(batch);
   std::vector<Activation> activations =
-      run_blocks(model, layout, num_layers - std::max<std::int64_t>(1, kept_blocks));
+      run_blocks(model, layout, num_layers - std::max<std::int64_t>(1, stored_blocks));
 
   BatchResult result;
   at::Tensor gradient;
@@ -100,7 +99,7 @@ BatchResult accumulate_gradients(TrainableModel& model, const batch::PackedBatch
     result.scores_S = scores_S.detach();
     gradient = backward(total, {}, x_SD, model.head_parameters());
   }
-  for (std::int64_t layer = num_layers - 1; layer >= model.first_trained_block(); --layer) {
+  for (std::int64_t layer = num_layers - 1; layer >= model.first_trainable_block(); --layer) {
     const Activation activation = std::exchange(activations[static_cast<std::size_t>(layer)], {});
     at::Tensor y = activation.y_TD;
     if (!y.defined()) {
@@ -113,10 +112,10 @@ BatchResult accumulate_gradients(TrainableModel& model, const batch::PackedBatch
   return result;
 }
 
-std::int64_t blocks_that_fit(const model::DecoderConfig& config, at::ScalarType compute_dtype,
-                             std::int64_t budget_tokens, double activation_bytes) {
-  // Values a block keeps for its backward pass, per token: about 8 of width D in the model's dtype,
-  // 6 of width D in float32 (the norms), 4 of the heads' width and 5 of width F.
+std::int64_t num_blocks_to_store(const model::DecoderConfig& config, at::ScalarType compute_dtype,
+                                 std::int64_t budget_tokens, double activation_bytes) {
+  // Activations that a block stores for backward, per token: about 8 of width D in the model's
+  // dtype, 6 of width D in float32 (the norms), 4 of the heads' width and 5 of width F.
   const auto width = static_cast<double>(config.hidden_size);
   const auto heads =
       static_cast<double>((config.num_heads + 2 * config.num_kv_heads) * config.head_dim);

@@ -17,21 +17,22 @@ using ScoreLoss = std::function<at::Tensor(const at::Tensor& scores_S)>;
 
 struct BatchResult {
   double loss = 0.0;
-  at::Tensor scores_S;  ///< float32, without gradients
+  at::Tensor scores_S;  ///< float32, detached
 };
 
-/// Forward and backward pass of one batch; adds d loss / d weight to the parameters' gradients.
+/// Forward and backward pass of one batch with activation checkpointing; accumulates d loss / d
+/// weight in the parameters' gradients.
 ///
-/// Activations of the last `kept_blocks` blocks stay in memory between the two; of the others only
-/// the input is kept and the block is computed again on the way back (Chen et al. 2016, arXiv
-/// 1604.06174, with one segment per block), so that memory does not grow with depth except for one
-/// [T, D] input a block. The gradients are those of plain autograd.
+/// The last `stored_blocks` blocks store their activations; the others store their input only and
+/// are recomputed in backward (Chen et al. 2016, arXiv 1604.06174, one segment per block), so that
+/// memory grows with depth by one [T, D] input per block. The gradients equal those of plain
+/// autograd.
 BatchResult accumulate_gradients(TrainableModel& model, const batch::PackedBatch& batch,
-                                 const ScoreLoss& loss, std::int64_t kept_blocks = 1);
+                                 const ScoreLoss& loss, std::int64_t stored_blocks = 1);
 
-/// Blocks whose activations fit `activation_bytes` for batches of `budget_tokens`, at least 1: the
-/// last one is differentiated right after it is computed, so keeping it costs nothing.
-std::int64_t blocks_that_fit(const model::DecoderConfig& config, at::ScalarType compute_dtype,
-                             std::int64_t budget_tokens, double activation_bytes);
+/// Number of blocks whose activations fit `activation_bytes` for batches of `budget_tokens`, at
+/// least 1: the last block's backward directly follows its forward, so storing it is free.
+std::int64_t num_blocks_to_store(const model::DecoderConfig& config, at::ScalarType compute_dtype,
+                                 std::int64_t budget_tokens, double activation_bytes);
 
 }  // namespace charm::train

@@ -9,36 +9,35 @@ namespace charm::train {
 
 // S responses, P pairs of them.
 
-/// Pairs of packed responses. A response may stand in several pairs.
+/// Pairs of packed responses. A response may occur in several pairs.
 struct PairRows {
-  std::vector<std::int64_t> chosen;    ///< [P] place among the S scores
+  std::vector<std::int64_t> chosen;    ///< [P] index of the S scores
   std::vector<std::int64_t> rejected;  ///< [P]
   std::vector<float> margins;          ///< [P] margin column, score units
 };
 
-/// What a pair teaches; d = r_chosen - r_rejected, m = the margin column.
+/// Loss of a pair; d = r_chosen - r_rejected, m = the margin column.
 enum class PairLoss {
-  kBradleyTerry,  ///< -log sigmoid(d): the chosen side wins (Bradley and Terry 1952)
-  kMargin,        ///< -log sigmoid(d - m): it wins by m (Touvron et al. 2023, arXiv 2307.09288)
-  /// -p log sigmoid(d) - (1 - p) log sigmoid(-d), p = sigmoid(m): it wins as often as the
-  /// calibrated scores say. Least where d = m, so a pair that already stands right has no gradient,
-  /// while the other two push every pair apart without end (targets of another model: Hinton et al.
-  /// 2015, arXiv 1503.02531).
+  kBradleyTerry,  ///< -log sigmoid(d) (Bradley and Terry 1952)
+  kMargin,        ///< -log sigmoid(d - m): margin loss (Touvron et al. 2023, arXiv 2307.09288)
+  /// -p log sigmoid(d) - (1 - p) log sigmoid(-d), p = sigmoid(m): cross-entropy with soft labels
+  /// from the calibrated scores (distillation: Hinton et al. 2015, arXiv 1503.02531). Minimal at d
+  /// = m, where the gradient vanishes; the other two losses have no finite minimum.
   kSoftLabels,
 };
 
 /// Sum over pairs of the loss  +  centering * (r_chosen + r_rejected)^2.
 ///
-/// The second term keeps scores near 0 (TRL's center_rewards_coefficient).
+/// The second term centres scores at 0 (TRL's center_rewards_coefficient).
 /// @param scores_S  float32 [S]
 /// @return          float32 scalar. Gradients flow to the scores.
 at::Tensor pair_loss_sum(const at::Tensor& scores_S, const PairRows& pairs, PairLoss kind,
                          double centering);
 
-/// What is counted over pairs, beside the loss.
+/// Metrics accumulated over pairs.
 struct PairCounts {
   std::int64_t num_pairs = 0;
-  std::int64_t num_right = 0;  ///< r_chosen > r_rejected; a tie is wrong
+  std::int64_t num_right = 0;  ///< r_chosen > r_rejected; ties count as wrong
   double sum_margin = 0.0;     ///< of r_chosen - r_rejected
   double sum_loss =
       0.0;  ///< of -log sigmoid(r_chosen - r_rejected), without margin column and centring

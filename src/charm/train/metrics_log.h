@@ -12,10 +12,10 @@
 
 namespace charm::train {
 
-/// One optimiser step as metrics.jsonl tells it; means are over the step's pairs.
+/// One optimiser step in metrics.jsonl; means are over the step's pairs.
 struct StepMetrics {
   std::int64_t step = 0;  ///< 1-based: steps done
-  double loss = 0.0;      ///< what was minimised, margin and centring included
+  double loss = 0.0;      ///< training loss, margin and centring included
   double accuracy = 0.0;
   double margin = 0.0;  ///< score units
   double learning_rate = 0.0;
@@ -26,11 +26,11 @@ struct StepMetrics {
 
 /// metrics.jsonl: {"kind": "train", "step", "loss", "accuracy", "margin", "learning_rate",
 /// "grad_norm", "num_pairs", "num_tokens"} per step and {"kind": "eval", "when": "before" |
-/// "during" | "after", "step", "num_pairs", "loss", "accuracy", "margin"} per evaluation. Holds no
-/// times, so that the same run writes the same bytes. Not thread-safe.
+/// "during" | "after", "step", "num_pairs", "loss", "accuracy", "margin"} per evaluation. Contains
+/// no timestamps, so that the same run writes the same bytes. Not thread-safe.
 class MetricsLog {
  public:
-  /// Keeps the first `keep_bytes` of an earlier run's file and appends behind them.
+  /// Truncates an earlier run's file to `keep_bytes` and appends.
   MetricsLog(const std::filesystem::path& path, std::int64_t keep_bytes);
 
   void add(const StepMetrics& metrics);
@@ -43,7 +43,7 @@ class MetricsLog {
   std::unique_ptr<LineAppender> lines_;
 };
 
-/// What a finished metrics.jsonl says.
+/// Summary of a finished metrics.jsonl.
 struct MetricsSummary {
   std::optional<EvalSummary> eval_before;
   std::optional<EvalSummary> eval_after;

@@ -8,19 +8,21 @@
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 
 namespace charm::train {
 
 AdamW::AdamW(std::vector<Parameter>& parameters, const AdamWOptions& options) : options_(options) {
-  decayed_.weight_decay = options.weight_decay;
+  decay_.weight_decay = options.weight_decay;
   for (Parameter& parameter : parameters) {
     if (!parameter.trainable()) continue;
-    Group& group = parameter.decays ? decayed_ : plain_;
+    Group& group = parameter.decays ? decay_ : no_decay_;
     group.names.push_back(parameter.name);
     group.masters.push_back(parameter.master);
     group.gradients.push_back(parameter.gradient);
-    group.first.push_back(at::zeros_like(parameter.gradient));
-    group.second.push_back(at::zeros_like(parameter.gradient));
+    group.exp_avg.push_back(at::zeros_like(parameter.gradient));
+    group.exp_avg_sq.push_back(at::zeros_like(parameter.gradient));
     group.steps.push_back(at::full({}, 0.0, parameter.gradient.options()));
   }
 }
@@ -28,10 +30,10 @@ AdamW::AdamW(std::vector<Parameter>& parameters, const AdamWOptions& options) : 
 void AdamW::step(double learning_rate) {
   const at::NoGradGuard guard;
   ++num_steps_;
-  for (Group* group : {&decayed_, &plain_}) {
+  for (Group* group : {&decay_, &no_decay_}) {
     if (group->masters.empty()) continue;
     for (at::Tensor& step : group->steps) step.fill_(static_cast<double>(num_steps_));
-    at::_fused_adamw_(group->masters, group->gradients, group->first, group->second,
+    at::_fused_adamw_(group->masters, group->gradients, group->exp_avg, group->exp_avg_sq,
                       /*max_exp_avg_sqs=*/{}, group->steps, learning_rate, options_.beta1,
                       options_.beta2, group->weight_decay, options_.eps, /*amsgrad=*/false,
                       /*maximize=*/false, /*grad_scale=*/{}, /*found_inf=*/{});
@@ -40,10 +42,10 @@ void AdamW::step(double learning_rate) {
 
 std::vector<std::pair<std::string, at::Tensor>> AdamW::state() const {
   std::vector<std::pair<std::string, at::Tensor>> state;
-  for (const Group* group : {&decayed_, &plain_}) {
+  for (const Group* group : {&decay_, &no_decay_}) {
     for (std::size_t i = 0; i < group->names.size(); ++i) {
-      state.emplace_back("m." + group->names[i], group->first[i]);
-      state.emplace_back("v." + group->names[i], group->second[i]);
+      state.emplace_back("m." + group->names[i], group->exp_avg[i]);
+      state.emplace_back("v." + group->names[i], group->exp_avg_sq[i]);
     }
   }
   return state;
@@ -66,6 +68,20 @@ double clip_gradients(std::vector<Parameter>& parameters, double max_norm) {
     }
   }
   return norm;
+}
+
+double Schedule::rate_at(std::int64_t step) const {
+  if (step < warmup_steps)
+    return peak * static_cast<double>(step) / static_cast<double>(warmup_steps);
+  const std::int64_t decay_steps = std::max<std::int64_t>(1, num_steps - warmup_steps);
+  const double progress =
+      static_cast<double>(step - warmup_steps) / static_cast<double>(decay_steps);
+  return peak * std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
+}
+
+Schedule make_schedule(double peak, std::int64_t num_steps, double warmup_fraction) {
+  return {peak, num_steps,
+          static_cast<std::int64_t>(std::ceil(warmup_fraction * static_cast<double>(num_steps)))};
 }
 
 }  // namespace charm::train

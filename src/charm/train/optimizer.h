@@ -18,40 +18,54 @@ struct AdamWOptions {
   double weight_decay = 0.0;
 };
 
-/// AdamW (Loshchilov and Hutter, arXiv 1711.05101) on float32 masters, as torch.optim.AdamW
-/// computes it:
+/// AdamW (Loshchilov and Hutter, arXiv 1711.05101) on float32 master weights, as in
+/// torch.optim.AdamW:
 ///
 ///     p <- p (1 - lr wd);  m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2
 ///     p <- p - lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps)
 ///
-/// Refers to the parameters it is given. Not thread-safe.
+/// References the given parameters. Not thread-safe.
 class AdamW {
  public:
   AdamW(std::vector<Parameter>& parameters, const AdamWOptions& options);
 
-  /// One step along the parameters' gradients.
+  /// One step with the parameters' gradients.
   void step(double learning_rate);
 
   std::int64_t num_steps() const { return num_steps_; }
 
-  /// Running means under "m.<name>" and "v.<name>", for a checkpoint.
+  /// Moments under "m.<name>" (exp_avg) and "v.<name>" (exp_avg_sq), for a checkpoint.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
   void set_num_steps(std::int64_t num_steps) { num_steps_ = num_steps; }
 
  private:
   struct Group {
-    std::vector<at::Tensor> masters, gradients, first, second, steps;
+    std::vector<at::Tensor> masters, gradients, exp_avg, exp_avg_sq, steps;
     std::vector<std::string> names;
     double weight_decay = 0.0;
   };
-  Group decayed_, plain_;
+  Group decay_, no_decay_;
   AdamWOptions options_;
   std::int64_t num_steps_ = 0;
 };
 
-/// Scales all gradients so that their joint L2 norm is at most `max_norm` (0: leaves them); as
+/// Clips the global L2 norm of the gradients to `max_norm` (0: no clipping), as
 /// torch.nn.utils.clip_grad_norm_.
-/// @return the norm before
+/// @return  the norm before clipping
 double clip_gradients(std::vector<Parameter>& parameters, double max_norm);
+
+/// Learning-rate schedule: linear warm-up from 0, then cosine decay to 0.
+struct Schedule {
+  double peak = 0.0;
+  std::int64_t num_steps = 0;
+  std::int64_t warmup_steps = 0;
+
+  /// Learning rate of step `step` (0-based), as transformers 5.17 get_cosine_schedule_with_warmup:
+  /// with a warm-up, step 0 has rate 0.
+  double rate_at(std::int64_t step) const;
+};
+
+/// Warm-up steps are `warmup_fraction` of the steps, rounded up as in transformers' Trainer.
+Schedule make_schedule(double peak, std::int64_t num_steps, double warmup_fraction);
 
 }  // namespace charm::train

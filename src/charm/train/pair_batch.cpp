@@ -10,23 +10,24 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
-/// Pairs of one prompt stay together up to so many budgets: taken apart, a response would go
-/// through the model once for every other batch.
+/// Pairs of one prompt stay in one batch up to this many budgets: split, their responses would be
+/// computed once per batch.
 constexpr std::int64_t kLargestUnit = 4;
 
-/// Different responses to one prompt while a batch is drafted. Refers to the pairs' tokens.
+/// Distinct responses to one prompt of a batch being drafted. References the pairs' tokens.
 struct DraftGroup {
   const std::string* prompt_id = nullptr;
   std::vector<const Ids*> sides;
-  std::size_t shared = 0;      ///< tokens that all sides begin with; each keeps one of its own
-  std::size_t num_of_all = 0;  ///< tokens of all sides, each counted whole
+  std::size_t shared =
+      0;  ///< length of the common prefix; each side keeps at least one token of its own
+  std::size_t num_of_all = 0;  ///< tokens of all sides without sharing
 
   std::int64_t num_tokens() const {
     return static_cast<std::int64_t>(num_of_all) -
            static_cast<std::int64_t>(shared) * (static_cast<std::int64_t>(sides.size()) - 1);
   }
 
-  /// The side's place in the group.
+  /// Index of the side in the group.
   std::size_t add(const Ids& side) {
     CHARM_CHECK(!side.empty(), "a side of a pair has no tokens");
     for (std::size_t i = 0; i < sides.size(); ++i) {
@@ -45,7 +46,7 @@ struct DraftGroup {
   }
 };
 
-/// A batch before its tokens are laid out. Refers to the pairs' tokens.
+/// A batch before packing. References the pairs' tokens.
 struct Draft {
   std::vector<DraftGroup> groups;
   PairRows pairs;
@@ -62,7 +63,7 @@ struct Draft {
       joined.add(pair.chosen);
       joined.add(pair.rejected);
       const std::int64_t before = groups.back().num_tokens();
-      // One prompt_id over different conversations shares too little.
+      // Different conversations under one prompt_id share too short a prefix.
       joins = joined.num_tokens() <= before + alone.num_tokens();
       if (joins) {
         num_tokens += joined.num_tokens() - before;
@@ -115,7 +116,7 @@ std::vector<PairBatch> pack_pairs(std::span<const EncodedPair> pairs,
                                   std::span<const std::size_t> order, std::int64_t budget_tokens) {
   std::vector<PairBatch> batches;
   Draft draft;
-  const auto place = [&](Draft&& unit) {
+  const auto add = [&](Draft&& unit) {
     if (!draft.groups.empty() && draft.num_tokens + unit.num_tokens > budget_tokens) {
       batches.push_back(std::exchange(draft, {}).pack());
     }
@@ -124,17 +125,17 @@ std::vector<PairBatch> pack_pairs(std::span<const EncodedPair> pairs,
   std::size_t begin = 0;
   while (begin < order.size()) {
     std::size_t end = begin;
-    Draft unit;  // neighbouring pairs of one prompt
+    Draft unit;  // consecutive pairs of one prompt
     while (end < order.size() && pairs[order[end]].prompt_id == pairs[order[begin]].prompt_id) {
       unit.add(pairs[order[end++]]);
     }
     if (unit.num_tokens <= kLargestUnit * budget_tokens) {
-      place(std::move(unit));
+      add(std::move(unit));
     } else {
       for (std::size_t i = begin; i < end; ++i) {
         Draft single;
         single.add(pairs[order[i]]);
-        place(std::move(single));
+        add(std::move(single));
       }
     }
     begin = end;

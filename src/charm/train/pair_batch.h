@@ -10,7 +10,7 @@
 
 namespace charm::train {
 
-/// A preference pair as tokens. Each side is a whole sequence that ends with its pooled token.
+/// A tokenised preference pair. Each side is a full sequence that ends with its pooled token.
 struct EncodedPair {
   std::string prompt_id;
   std::vector<std::int32_t> chosen;    ///< at least one token
@@ -18,19 +18,19 @@ struct EncodedPair {
   float margin = 0.0f;                 ///< the margin column, score units; 0 where absent
 };
 
-/// Pairs that go through the model together.
+/// One batch of pairs.
 struct PairBatch {
-  batch::PackedBatch packed;  ///< S different responses
-  PairRows pairs;             ///< where the sides of each pair lie among them
+  batch::PackedBatch packed;  ///< S distinct responses
+  PairRows pairs;             ///< indices of each pair's sides among them
 };
 
-/// Packs pairs, in order, into batches of at most `budget_tokens`. What sequences begin with stands
-/// there once, and so does a response that occurs in several neighbouring pairs of one prompt: all
-/// pairs of K responses cost K responses, not K (K - 1) (as Ouyang et al. 2022, arXiv 2203.02155,
-/// section 3.5). Neighbouring pairs of one prompt that are larger than the budget together, up to
-/// four times, are a batch of their own; beyond that they are packed one by one. A pair larger than
-/// the budget is a batch of its own.
-/// @param order  numbers of the pairs to take
+/// Packs pairs, in order, into batches of at most `budget_tokens`. Common prefixes are packed once,
+/// and so is a response that occurs in several consecutive pairs of one prompt: all pairs of K
+/// responses cost K responses, not K (K - 1) (as Ouyang et al. 2022, arXiv 2203.02155, section
+/// 3.5). Consecutive pairs of one prompt that exceed the budget together, up to four times, are a
+/// batch of their own; beyond that they are packed one by one. A pair larger than the budget is a
+/// batch of its own.
+/// @param order  indices of the pairs
 std::vector<PairBatch> pack_pairs(std::span<const EncodedPair> pairs,
                                   std::span<const std::size_t> order, std::int64_t budget_tokens);
 

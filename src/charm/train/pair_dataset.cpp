@@ -25,10 +25,10 @@ std::vector<std::int32_t> encode_side(const Conversation& conversation,
   text::EncodedConversation encoded = encoder.encode(prompt, conversation.back().content);
   for (const std::int32_t id : encoded.ids) {
     if (id < 0 || id >= options.vocab_size) {
-      throw Error(
-          ErrorKind::kInput,
-          "token id {} is outside the model's vocabulary of {}: the tokenizer is another model's",
-          id, options.vocab_size);
+      throw Error(ErrorKind::kInput,
+                  "token id {} is outside the model's vocabulary of {}: the tokenizer belongs to "
+                  "another model",
+                  id, options.vocab_size);
     }
   }
   return batch::make_pooled_row(std::move(encoded.ids), encoded.prompt_length, options.pad_token_id)
@@ -73,7 +73,7 @@ std::vector<EncodedPair> encode_pairs(std::span<const PreferencePair> pairs,
     const std::string message =
         fmt::format("{}: pair {} (prompt {}): {}", source, i + 1, pairs[i].prompt_id, problems[i]);
     if (++num_bad > options.max_bad_rows) throw Error(ErrorKind::kInput, "{}", message);
-    log::warning("{}; left out", message);
+    log::warning("{}; skipped", message);
   }
   return kept;
 }

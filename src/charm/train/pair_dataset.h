@@ -12,16 +12,16 @@
 
 namespace charm::train {
 
+/// What the model and the loss require of the pairs.
 struct EncodePairsOptions {
-  std::int32_t pad_token_id = -1;  ///< pooling skips it at the right end; -1: none
-  std::int64_t vocab_size = 0;     ///< ids must lie below
-  bool needs_margin =
-      false;  ///< the margin column is part of the loss, so every pair has to have one
-  std::int64_t max_bad_rows = 0;  ///< pairs that may fail to encode before it is an error
+  std::int32_t pad_token_id = -1;  ///< skipped by pooling at the right end; -1: none
+  std::int64_t vocab_size = 0;     ///< ids must be below
+  bool needs_margin = false;       ///< the loss uses the margin column: every pair needs one
+  std::int64_t max_bad_rows = 0;   ///< pairs that may fail to encode before it is an error
 };
 
-/// Renders, tokenises and cuts the pairs on all processors, in order; pairs that cannot be encoded
-/// are left out and counted. `source` names the file in messages.
+/// Renders, tokenises and truncates the pairs in parallel, in order. Pairs that fail to encode are
+/// skipped with a warning. `source` names the file in messages.
 std::vector<EncodedPair> encode_pairs(std::span<const PreferencePair> pairs,
                                       const text::ConversationEncoder& encoder,
                                       const EncodePairsOptions& options, const std::string& source);

@@ -51,13 +51,13 @@ std::vector<std::vector<std::size_t>> shuffled_units(std::span<const EncodedPair
   return units;
 }
 
-PairOrder::PairOrder(std::vector<std::vector<std::size_t>> units, std::uint64_t seed)
+PairSampler::PairSampler(std::vector<std::vector<std::size_t>> units, std::uint64_t seed)
     : units_(std::move(units)), seed_(seed) {
   for (const std::vector<std::size_t>& unit : units_) num_pairs_ += unit.size();
   CHARM_CHECK(num_pairs_ > 0, "no pairs to order");
 }
 
-const std::vector<std::size_t>& PairOrder::epoch(std::int64_t number) {
+const std::vector<std::size_t>& PairSampler::epoch(std::int64_t number) {
   if (number != current_) {
     std::vector<std::size_t> permutation(units_.size());
     std::iota(permutation.begin(), permutation.end(), std::size_t{0});
@@ -72,7 +72,7 @@ const std::vector<std::size_t>& PairOrder::epoch(std::int64_t number) {
   return order_;
 }
 
-std::vector<std::size_t> PairOrder::take(std::int64_t begin, std::int64_t end) {
+std::vector<std::size_t> PairSampler::take(std::int64_t begin, std::int64_t end) {
   std::vector<std::size_t> order;
   const auto size = static_cast<std::int64_t>(num_pairs_);
   for (std::int64_t position = begin; position < end; ++position) {

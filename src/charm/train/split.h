@@ -10,8 +10,8 @@
 
 namespace charm::train {
 
-/// Pairs by number: those to train on in input order, those held out in the order of their prompts'
-/// hashes.
+/// Indices of the pairs: training pairs in input order, held-out pairs in the order of their
+/// prompts' hashes.
 struct Split {
   std::vector<std::size_t> train;
   std::vector<std::size_t> held_out;
@@ -22,18 +22,18 @@ struct Split {
 /// Depends on the set of prompts and the seed alone.
 Split split_by_prompt(std::span<const EncodedPair> pairs, double eval_fraction, std::uint64_t seed);
 
-/// Numbers of the pairs that stay together when a run shuffles: one by one, or all of a prompt (in
-/// input order, prompts in the order in which they first occur).
+/// Units of the shuffle as indices of pairs: single pairs, or all pairs of a prompt (in input
+/// order, prompts in order of first occurrence).
 std::vector<std::vector<std::size_t>> shuffled_units(std::span<const EncodedPair> pairs,
                                                      Shuffle shuffle);
 
-/// The order in which a run sees its pairs: every epoch a permutation of the units, one after the
-/// other without a seam.
-class PairOrder {
+/// Random sampler without replacement: an endless sequence of epochs, each a seeded permutation of
+/// the units.
+class PairSampler {
  public:
-  PairOrder(std::vector<std::vector<std::size_t>> units, std::uint64_t seed);
+  PairSampler(std::vector<std::vector<std::size_t>> units, std::uint64_t seed);
 
-  /// Numbers of the pairs at positions [begin, end) of the endless sequence.
+  /// Indices of the pairs at positions [begin, end) of the sequence.
   std::vector<std::size_t> take(std::int64_t begin, std::int64_t end);
 
  private:

@@ -30,7 +30,7 @@ TrainProgress parse_progress(const tensor::SafetensorsFile& file) {
   }
 }
 
-/// Every tensor of the run under its name in the checkpoint.
+/// Checkpointed tensors by name.
 std::vector<std::pair<std::string, at::Tensor>> run_tensors(TrainableModel& model,
                                                             const AdamW& optimizer) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;

@@ -10,23 +10,23 @@
 
 namespace charm::train {
 
-/// What a run continues from, beside weights and optimiser state.
+/// Training state beside weights and optimiser state.
 struct TrainProgress {
-  std::string fingerprint;         ///< of options and inputs: a checkpoint serves no other run
-  std::int64_t step = 0;           ///< optimiser steps done
-  std::int64_t metrics_bytes = 0;  ///< length of metrics.jsonl at that moment
+  std::string fingerprint;  ///< of options and inputs; a checkpoint is valid for that run only
+  std::int64_t step = 0;    ///< optimiser steps done
+  std::int64_t metrics_bytes = 0;  ///< length of metrics.jsonl at the checkpoint
 };
 
-/// Writes masters, AdamW's running means and the progress into one safetensors file, which replaces
-/// the earlier one at once.
+/// Writes master weights, AdamW's moments and the progress to one safetensors file, which
+/// atomically replaces the previous one.
 void write_checkpoint(const std::filesystem::path& path, TrainableModel& model,
                       const AdamW& optimizer, const TrainProgress& progress);
 
 /// Progress of the checkpoint at `path`; empty when there is none.
 std::optional<TrainProgress> read_checkpoint_progress(const std::filesystem::path& path);
 
-/// Restores masters, optimiser state and step. Throws kInput when the file does not match the
-/// model.
+/// Restores master weights, optimiser state and step. Throws kInput when the file does not match
+/// the model.
 void restore_checkpoint(const std::filesystem::path& path, TrainableModel& model, AdamW& optimizer);
 
 }  // namespace charm::train

@@ -7,11 +7,11 @@
 
 namespace charm::train {
 
-/// Throws kUsage naming the option when a value is out of its range.
+/// Throws kUsage naming the option when a value is out of range.
 void check_options(const TrainOptions& options);
 
-/// Options that decide the result, and the inputs with their hashes. `dtype` and `device` are the
-/// resolved ones.
+/// Manifest of the options that affect the result and the inputs with their hashes. `dtype` and
+/// `device` are the resolved ones.
 storage::Manifest make_manifest(const TrainOptions& options, std::string_view dtype,
                                 std::string_view device);
 

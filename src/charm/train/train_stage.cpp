@@ -41,19 +41,19 @@ struct StartingPoint {
   model::DecoderWeights weights;
 };
 
-/// The model to train on from: its own head, or a fresh one for a causal LM when asked for.
+/// Loads the initial weights; --new-head adds a randomly initialised head to a causal LM.
 StartingPoint load_start(const TrainOptions& options) {
   StartingPoint start;
   start.config = model::load_model_config(options.model);
   if (start.config.head == model::HeadKind::kNone && !options.new_head) {
     throw Error(ErrorKind::kInput,
-                "{}: {} has no score head; --new-head gives it a fresh one to train",
+                "{}: {} has no score head; --new-head adds a randomly initialised one",
                 options.model.string(), start.config.architecture);
   }
   if (start.config.head != model::HeadKind::kNone && options.new_head) {
     throw Error(
         ErrorKind::kUsage,
-        "--new-head: {} is a {} with a trained head, which would be lost; leave the option out",
+        "--new-head: {} is a {} with a trained head, which it would replace; drop the option",
         options.model.string(), start.config.architecture);
   }
   if (start.config.head != model::HeadKind::kNone && !model::head_of(start.config.head).trains) {
@@ -131,7 +131,7 @@ Data read_data(const TrainOptions& options, const model::DecoderConfig& config,
   return data;
 }
 
-/// Says so where many pairs of a prompt go through the model apart.
+/// Suggests --shuffle prompts where prompts have many pairs.
 void hint_at_shared_responses(std::span<const EncodedPair> pairs, const TrainOptions& options) {
   if (options.shuffle == Shuffle::kPrompts) return;
   constexpr double kMany = 3.0;
@@ -139,8 +139,9 @@ void hint_at_shared_responses(std::span<const EncodedPair> pairs, const TrainOpt
   const double per_prompt = static_cast<double>(pairs.size()) / num_prompts;
   if (per_prompt < kMany) return;
   log::info(
-      "{:.1f} pairs a prompt: with --shuffle prompts a response goes through the model once for "
-      "all its pairs, which is faster; give --pairs-per-step several prompts' worth then",
+      "{:.1f} pairs per prompt: --shuffle prompts computes a response once for all its pairs, "
+      "which "
+      "is faster; set --pairs-per-step to the pairs of several prompts then",
       per_prompt);
 }
 
@@ -158,8 +159,7 @@ ordered_json read_manifest(const fs::path& output) {
   return ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
 }
 
-/// Publishing replaces the whole folder: it must hold nothing but what an earlier training left,
-/// and that only where it may be lost.
+/// Publishing replaces the whole folder: it must be empty or the output of an earlier charm train.
 void check_output(const TrainOptions& options) {
   require_writable_folder(options.output);
   require_apart(options.output, options.model);
@@ -174,8 +174,8 @@ void check_output(const TrainOptions& options) {
   }
 }
 
-/// The result that a finished output of the same run recorded; empty when the output is absent or
-/// may be replaced.
+/// The result recorded in a finished output of the same run; empty when the output is absent or may
+/// be replaced.
 std::optional<TrainResult> finished_result(const TrainOptions& options,
                                            const std::string& fingerprint) {
   const fs::path& output = options.output;
@@ -197,7 +197,7 @@ std::optional<TrainResult> finished_result(const TrainOptions& options,
   return result;
 }
 
-/// The finished folder, whole or not at all.
+/// Writes and atomically publishes the output folder.
 void write_output(const TrainOptions& options, const WorkFolder& work, TrainableModel& model,
                   const TrainResult& result, const text::ConversationEncoder& encoder,
                   storage::Manifest& manifest, const std::string& fingerprint) {

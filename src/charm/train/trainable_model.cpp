@@ -20,8 +20,8 @@ std::int64_t layer_of(const model::WeightSlot& slot, const model::DecoderConfig&
   return layer >= 0 ? layer : config.num_layers;
 }
 
-/// Norms and the head are computed in float32 whatever the model's dtype, so their masters serve as
-/// they are.
+/// Norms and the head compute in float32 whatever the model's dtype, directly on their master
+/// weights.
 bool computes_in_float32(const model::WeightSlot& slot) {
   return model::is_norm(slot.kind) || slot.kind == model::WeightShape::kHead;
 }
@@ -36,7 +36,7 @@ TrainableModel::TrainableModel(const model::DecoderConfig& config, model::Decode
                 "--freeze-layers {}: the model has {} layers, and at least one must be trained",
                 options_.freeze_layers, config.num_layers);
   }
-  const bool embedding_trained = options_.train_embeddings && options_.freeze_layers == 0;
+  const bool embedding_trainable = options_.train_embeddings && options_.freeze_layers == 0;
   model::DecoderWeights compute = master_;
   const std::vector<model::WeightSlot> masters = model::weight_slots(master_, config);
   const std::vector<model::WeightSlot> computes = model::weight_slots(compute, config);
@@ -48,10 +48,10 @@ TrainableModel::TrainableModel(const model::DecoderConfig& config, model::Decode
     parameter.decays = masters[i].shape.size() > 1;
     const bool copied = options_.compute_dtype != at::kFloat && !computes_in_float32(masters[i]);
     parameter.compute = copied ? parameter.master.to(options_.compute_dtype) : parameter.master;
-    if (layer == kEmbedding ? embedding_trained : layer >= options_.freeze_layers) {
+    if (layer == kEmbedding ? embedding_trainable : layer >= options_.freeze_layers) {
       parameter.gradient = at::zeros_like(parameter.master);
-      // The embedding's gradient is added row by row, without autograd: a dense one per batch would
-      // be as large as the table.
+      // The embedding's gradient is scattered row by row, without autograd: a dense gradient per
+      // batch would be as large as the table.
       if (layer != kEmbedding) parameter.compute.set_requires_grad(true);
     }
     *computes[i].tensor = parameter.compute;

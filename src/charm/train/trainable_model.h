@@ -11,14 +11,14 @@
 
 namespace charm::train {
 
-/// One weight while it is trained.
+/// A weight in training.
 struct Parameter {
-  std::string name;     ///< Hugging Face name
-  at::Tensor master;    ///< float32: what the optimiser moves and what is saved
-  at::Tensor compute;   ///< what the model multiplies with: the master itself, or its bfloat16 copy
-  at::Tensor gradient;  ///< float32 sum over the step's batches; undefined for a weight that is
-                        ///< kept as it is
-  bool decays = false;  ///< weight decay applies: matrices yes, norms and biases no (as
+  std::string name;    ///< Hugging Face name
+  at::Tensor master;   ///< float32 master weight, updated by the optimiser and saved
+  at::Tensor compute;  ///< weight of the forward pass: the master itself, or its bfloat16 copy
+  at::Tensor
+      gradient;  ///< float32, accumulated over the step's batches; undefined for a frozen weight
+  bool decays = false;  ///< weight decay applies: to matrices, not to norms and biases (as in
                         ///< transformers' Trainer)
   bool trainable() const { return gradient.defined(); }
 };
@@ -26,11 +26,11 @@ struct Parameter {
 struct TrainableOptions {
   at::ScalarType compute_dtype = at::kFloat;  ///< float32 or bfloat16
   bool train_embeddings = true;
-  std::int64_t freeze_layers = 0;  ///< the embeddings and the first N layers stay as they are
+  std::int64_t freeze_layers = 0;  ///< freezes the embeddings and the first N layers
 };
 
-/// A decoder with float32 master weights, the copies it computes with, and gradients. Norms and
-/// head compute in float32 in every case. Not thread-safe.
+/// A decoder with float32 master weights, compute copies and gradients (mixed precision). Norms and
+/// head always compute in float32. Not thread-safe.
 class TrainableModel {
  public:
   /// `master` in float32 on the device to train on, with a head; shared, not copied.
@@ -43,27 +43,27 @@ class TrainableModel {
   model::DecoderWeights& master() { return master_; }
   std::vector<Parameter>& parameters() { return parameters_; }
 
-  /// nullptr when the embedding is kept.
+  /// nullptr when the embedding is frozen.
   Parameter* embedding() {
     return parameters_.front().trainable() ? &parameters_.front() : nullptr;
   }
   /// Trainable weights of one block.
   std::vector<Parameter*> block_parameters(std::int64_t layer);
-  /// Trainable weights behind the blocks: final norm and head.
+  /// Trainable weights after the blocks: final norm and head.
   std::vector<Parameter*> head_parameters();
   /// First block with a trainable weight.
-  std::int64_t first_trained_block() const { return options_.freeze_layers; }
+  std::int64_t first_trainable_block() const { return options_.freeze_layers; }
 
   void zero_gradients();
-  /// Copies the masters into what the model computes with; call after every step.
+  /// Copies the master weights to the compute copies; call after every step.
   void refresh_compute_weights();
 
  private:
   TrainableOptions options_;
   model::DecoderWeights master_;
   std::vector<Parameter> parameters_;
-  std::vector<std::int64_t>
-      layers_;  ///< of each parameter: -1 embedding, 0 .. blocks, num_layers behind them
+  std::vector<std::int64_t> layers_;  ///< of each parameter: -1 embedding, 0 .. num_layers - 1
+                                      ///< blocks, num_layers final norm and head
   std::unique_ptr<model::Decoder> decoder_;
 };
 

@@ -26,7 +26,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Pairs a run of `max_steps` or `epochs` sees, repeats counted.
+/// Training pairs of a run of `max_steps` or `epochs`, repeats counted.
 std::int64_t count_seen(const TrainOptions& options, std::int64_t num_pairs) {
   const auto seen =
       static_cast<std::int64_t>(std::llround(options.epochs * static_cast<double>(num_pairs)));
@@ -72,12 +72,13 @@ Trainer::Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs
       train_pairs_(train_pairs),
       eval_pairs_(eval_pairs),
       options_(options),
-      order_(shuffled_units(train_pairs, options.shuffle), options.seed),
+      sampler_(shuffled_units(train_pairs, options.shuffle), options.seed),
       work_(std::move(work)),
       fingerprint_(std::move(fingerprint)),
       num_steps_(count_steps(options, static_cast<std::int64_t>(train_pairs.size()))),
-      kept_blocks_(blocks_that_fit(model.config(), model.parameters().front().compute.scalar_type(),
-                                   options.budget_tokens, options.activation_gib * (1 << 30))),
+      stored_blocks_(
+          num_blocks_to_store(model.config(), model.parameters().front().compute.scalar_type(),
+                              options.budget_tokens, options.activation_gib * (1 << 30))),
       schedule_(make_schedule(options.learning_rate, num_steps_, options.warmup_fraction)),
       optimizer_(model.parameters(), {.beta1 = options.adam_beta1,
                                       .beta2 = options.adam_beta2,
@@ -89,7 +90,7 @@ StepMetrics Trainer::take_step(std::int64_t step) {
   const std::int64_t seen = count_seen(options_, static_cast<std::int64_t>(train_pairs_.size()));
   const std::int64_t begin = step * options_.pairs_per_step;
   const std::int64_t end = std::min(begin + options_.pairs_per_step, seen);
-  const std::vector<std::size_t> order = order_.take(begin, end);
+  const std::vector<std::size_t> order = sampler_.take(begin, end);
   const auto num_pairs = static_cast<double>(order.size());
 
   model_.zero_gradients();
@@ -100,7 +101,7 @@ StepMetrics Trainer::take_step(std::int64_t step) {
       return pair_loss_sum(scores, batch.pairs, pair_loss_of(options_), options_.centering) /
              num_pairs;
     };
-    const BatchResult result = accumulate_gradients(model_, batch.packed, loss, kept_blocks_);
+    const BatchResult result = accumulate_gradients(model_, batch.packed, loss, stored_blocks_);
     metrics.loss += result.loss;
     metrics.num_tokens += batch.packed.num_tokens();
     counts.add(result.scores_S, batch.pairs);

@@ -12,14 +12,13 @@
 #include "charm/train/metrics_log.h"
 #include "charm/train/optimizer.h"
 #include "charm/train/pair_batch.h"
-#include "charm/train/schedule.h"
 #include "charm/train/split.h"
 #include "charm/train/train_stage.h"
 #include "charm/train/trainable_model.h"
 
 namespace charm::train {
 
-/// Where a run keeps what it continues from.
+/// Files of an unfinished run.
 struct WorkFolder {
   std::filesystem::path path;
   std::filesystem::path checkpoint() const { return path / "checkpoint.safetensors"; }
@@ -33,18 +32,18 @@ std::int64_t count_steps(const TrainOptions& options, std::int64_t num_pairs);
 EvalSummary evaluate_pairs(const TrainableModel& model, std::span<const EncodedPair> pairs,
                            std::int64_t budget_tokens);
 
-/// The loop: order, batches, gradients, clipping, AdamW, evaluation, checkpoints. Its state is the
-/// weights, the optimiser's and the step's number; everything else is a function of options, pairs
-/// and step, so a run that continues from a checkpoint does what an unbroken one does. Refers to
-/// model and pairs. Not thread-safe.
+/// The training loop: sampling, batches, gradients, clipping, AdamW, evaluation, checkpoints. Its
+/// state is the weights, the optimiser state and the step; everything else is a function of
+/// options, pairs and step, so a resumed run equals an uninterrupted one. References model and
+/// pairs. Not thread-safe.
 class Trainer {
  public:
   Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs,
           std::span<const EncodedPair> eval_pairs, const TrainOptions& options, WorkFolder work,
           std::string fingerprint);
 
-  /// Runs to the end, or to `options.stop_after_steps`. Continues from the work folder's checkpoint
-  /// where it fits the fingerprint.
+  /// Runs to the end, or to `options.stop_after_steps`. Resumes from the work folder's checkpoint
+  /// where its fingerprint matches.
   TrainResult run(const ProgressFn& progress);
 
  private:
@@ -58,11 +57,11 @@ class Trainer {
   std::span<const EncodedPair> train_pairs_;
   std::span<const EncodedPair> eval_pairs_;
   TrainOptions options_;
-  PairOrder order_;
+  PairSampler sampler_;
   WorkFolder work_;
   std::string fingerprint_;
   std::int64_t num_steps_;
-  std::int64_t kept_blocks_;
+  std::int64_t stored_blocks_;
   Schedule schedule_;
   AdamW optimizer_;
   std::chrono::steady_clock::time_point last_checkpoint_;

@@ -58,16 +58,16 @@ double relative_difference(const at::Tensor& found, const at::Tensor& expected) 
   return (found - expected).abs().max().item<double>() / (size > 0.0 ? size : 1.0);
 }
 
-TEST(AccumulateGradients, EqualPlainAutogradWhateverIsKept) {
+TEST(AccumulateGradients, EqualPlainAutogradWhateverIsStored) {
   const PairBatch batch = one_batch(6);
   for (const std::int64_t num_layers : {1, 2, 4}) {
     const auto expected = plain_gradients(num_layers, batch.packed);
-    for (const std::int64_t kept : {0, 1, 2, 4}) {
+    for (const std::int64_t stored : {0, 1, 2, 4}) {
       TrainableModel model = tiny_model({}, num_layers);
-      accumulate_gradients(model, batch.packed, kLoss, kept);
+      accumulate_gradients(model, batch.packed, kLoss, stored);
       for (const Parameter& parameter : model.parameters()) {
         EXPECT_LT(relative_difference(parameter.gradient, expected.at(parameter.name)), 2e-6)
-            << parameter.name << ", " << num_layers << " layers, " << kept << " kept";
+            << parameter.name << ", " << num_layers << " layers, " << stored << " stored";
       }
     }
   }
@@ -83,25 +83,25 @@ TEST(AccumulateGradients, EqualPlainAutogradForGemmaWithAValueHead) {
                                                                 "gemma/config.json");
   const PairBatch batch = one_batch(6);
   const auto expected = plain_gradients(config, batch.packed);
-  for (const std::int64_t kept : {1, 3}) {
+  for (const std::int64_t stored : {1, 3}) {
     TrainableModel model(config, model::random_weights(config, 1), {});
-    accumulate_gradients(model, batch.packed, kLoss, kept);
+    accumulate_gradients(model, batch.packed, kLoss, stored);
     for (const Parameter& parameter : model.parameters()) {
       EXPECT_GT(parameter.gradient.abs().max().item<double>(), 0.0) << parameter.name;
       EXPECT_LT(relative_difference(parameter.gradient, expected.at(parameter.name)), 1e-5)
-          << parameter.name << ", " << kept << " kept";
+          << parameter.name << ", " << stored << " stored";
     }
   }
 }
 
-TEST(AccumulateGradients, KeepingActivationsDoesNotChangeABit) {
+TEST(AccumulateGradients, RecomputationIsBitIdentical) {
   const PairBatch batch = one_batch(6);
-  TrainableModel recomputed = tiny_model({}, 4), kept = tiny_model({}, 4);
+  TrainableModel recomputed = tiny_model({}, 4), stored = tiny_model({}, 4);
   accumulate_gradients(recomputed, batch.packed, kLoss, 1);
-  accumulate_gradients(kept, batch.packed, kLoss, 4);
-  for (std::size_t i = 0; i < kept.parameters().size(); ++i) {
-    EXPECT_TRUE(at::equal(recomputed.parameters()[i].gradient, kept.parameters()[i].gradient))
-        << kept.parameters()[i].name;
+  accumulate_gradients(stored, batch.packed, kLoss, 4);
+  for (std::size_t i = 0; i < stored.parameters().size(); ++i) {
+    EXPECT_TRUE(at::equal(recomputed.parameters()[i].gradient, stored.parameters()[i].gradient))
+        << stored.parameters()[i].name;
   }
 }
 
@@ -134,12 +134,12 @@ TEST(AccumulateGradients, FrozenWeightsGetNone) {
           << parameter.name;
     }
   }
-  TrainableModel kept = tiny_model({.train_embeddings = false}, 3);
-  accumulate_gradients(kept, batch.packed, kLoss);
-  EXPECT_FALSE(kept.parameters().front().trainable());
-  EXPECT_LT(
-      relative_difference(kept.parameters()[1].gradient, expected.at(kept.parameters()[1].name)),
-      2e-6);
+  TrainableModel frozen = tiny_model({.train_embeddings = false}, 3);
+  accumulate_gradients(frozen, batch.packed, kLoss);
+  EXPECT_FALSE(frozen.parameters().front().trainable());
+  EXPECT_LT(relative_difference(frozen.parameters()[1].gradient,
+                                expected.at(frozen.parameters()[1].name)),
+            2e-6);
 }
 
 TEST(AccumulateGradients, BFloat16IsCloseAndItsMastersStayFloat32) {
@@ -163,13 +163,13 @@ TEST(AccumulateGradients, BFloat16IsCloseAndItsMastersStayFloat32) {
       at::equal(model.parameters()[1].compute, model.parameters()[1].master.to(at::kBFloat16)));
 }
 
-TEST(BlocksThatFit, IsAtLeastOneAndAtMostAll) {
+TEST(NumBlocksToStore, IsAtLeastOneAndAtMostAll) {
   const model::DecoderConfig config = tiny_config(4);
-  EXPECT_EQ(blocks_that_fit(config, at::kFloat, 4096, 0.0), 1);
-  EXPECT_EQ(blocks_that_fit(config, at::kFloat, 4096, 1e12), 4);
+  EXPECT_EQ(num_blocks_to_store(config, at::kFloat, 4096, 0.0), 1);
+  EXPECT_EQ(num_blocks_to_store(config, at::kFloat, 4096, 1e12), 4);
 }
 
-// All pairs of five responses to two prompts: together they go through the model once each.
+// All pairs of five responses to two prompts: each response is computed once.
 TEST(AccumulateGradients, SharedResponsesEqualPairsByThemselves) {
   const auto drawn = tiny_pairs(5);
   std::vector<EncodedPair> pairs;

@@ -56,7 +56,7 @@ TEST(PairLoss, GradientIsSigmoidMinusOne) {
   EXPECT_NEAR(gradient[1].item<double>(), -expected, 1e-6);
 }
 
-TEST(PairLoss, SoftLabelsLeaveAPairAloneThatStandsAtItsMargin) {
+TEST(PairLoss, SoftLabelsHaveNoGradientAtTheMargin) {
   const at::Tensor right =
       gradient_of({1.0f, 0.25f}, rows_of({0}, {1}, {0.75f}), PairLoss::kSoftLabels);
   EXPECT_NEAR(right[0].item<double>(), 0.0, 1e-7);
@@ -66,7 +66,7 @@ TEST(PairLoss, SoftLabelsLeaveAPairAloneThatStandsAtItsMargin) {
               1.0 / (1.0 + std::exp(-1.75)) - 1.0 / (1.0 + std::exp(-0.75)), 1e-6);
 }
 
-TEST(PairLoss, AResponseOfTwoPairsCollectsBothGradients) {
+TEST(PairLoss, AResponseOfTwoPairsAccumulatesBothGradients) {
   const at::Tensor shared =
       gradient_of({1.0f, 0.25f, -0.25f}, rows_of({0, 1}, {1, 2}), PairLoss::kBradleyTerry);
   const auto part = [](double d) { return 1.0 / (1.0 + std::exp(-d)) - 1.0; };

@@ -16,7 +16,7 @@ PairBatch pack_all(const std::vector<EncodedPair>& pairs) {
   return batches.front();
 }
 
-/// Whole sequences as the model sees them.
+/// Full sequences as packed for the model.
 std::vector<Ids> sequences_of(const batch::PackedBatch& packed) {
   std::vector<Ids> sequences;
   for (const batch::Segment& segment : packed.responses) {
@@ -30,7 +30,7 @@ std::vector<Ids> sequences_of(const batch::PackedBatch& packed) {
   return sequences;
 }
 
-TEST(PackPairs, SharesTheLongestCommonBeginning) {
+TEST(PackPairs, SharesTheLongestCommonPrefix) {
   const PairBatch batch = pack_all({{"p", {1, 2, 3, 4}, {1, 2, 5}, 0.5f}});
   EXPECT_EQ(batch.packed.ids, (Ids{1, 2, 3, 4, 5}));
   EXPECT_EQ(batch.pairs.chosen, Rows{0});
@@ -60,7 +60,7 @@ TEST(PackPairs, KeepsPairsWholeAndInOrder) {
   EXPECT_EQ(batches[1].pairs.margins, (std::vector<float>{2.0f, 1.0f}));
 }
 
-TEST(PackPairs, APairAboveTheBudgetStandsAlone) {
+TEST(PackPairs, APairAboveTheBudgetIsABatchOfItsOwn) {
   const std::vector<EncodedPair> pairs = {{"p", {1, 2}, {1, 3}, 0.0f},
                                           {"p", Ids(50, 7), Ids(50, 8), 0.0f},
                                           {"p", {1, 2}, {1, 3}, 0.0f}};
@@ -71,8 +71,8 @@ TEST(PackPairs, APairAboveTheBudgetStandsAlone) {
   EXPECT_TRUE(pack_pairs(pairs, {}, 10).empty());
 }
 
-// Three responses, all pairs of them, and another prompt before and behind.
-TEST(PackPairs, AResponseOfSeveralPairsStandsThereOnce) {
+// All pairs of three responses, with another prompt before and after.
+TEST(PackPairs, AResponseOfSeveralPairsIsPackedOnce) {
   const Ids a = {1, 2, 5}, b = {1, 2, 6, 7}, c = {1, 2, 6, 8, 9}, other = {1, 3, 4},
             last = {1, 3, 5};
   const PairBatch batch = pack_all({{"q", other, last, 0.0f},

@@ -50,26 +50,26 @@ TEST(SplitByPrompt, HoldsOutAtLeastOneAndNeverAll) {
   EXPECT_EQ(split_by_prompt(pairs_of(1, 4), 0.9, 1).train.size(), 4U);
 }
 
-TEST(PairOrder, EveryEpochIsAPermutationOfItsOwn) {
+TEST(PairSampler, EveryEpochIsAPermutationOfItsOwn) {
   const auto pairs = pairs_of(10, 1);
-  const auto order_of = [&](std::uint64_t seed) {
-    return PairOrder(shuffled_units(pairs, Shuffle::kPairs), seed);
+  const auto sampler_of = [&](std::uint64_t seed) {
+    return PairSampler(shuffled_units(pairs, Shuffle::kPairs), seed);
   };
-  PairOrder order = order_of(5);
-  const auto first = order.take(0, 10), second = order.take(10, 20);
+  PairSampler sampler = sampler_of(5);
+  const auto first = sampler.take(0, 10), second = sampler.take(10, 20);
   EXPECT_THAT(first, testing::UnorderedElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
   EXPECT_THAT(second, testing::UnorderedElementsAreArray(first));
   EXPECT_NE(first, second);
-  const auto across = order_of(5).take(7, 13);
+  const auto across = sampler_of(5).take(7, 13);
   EXPECT_TRUE(std::equal(across.begin(), across.begin() + 3, first.begin() + 7));
   EXPECT_TRUE(std::equal(across.begin() + 3, across.end(), second.begin()));
-  EXPECT_NE(order_of(6).take(0, 10), first);
+  EXPECT_NE(sampler_of(6).take(0, 10), first);
 }
 
-TEST(PairOrder, PromptsStayTogetherWhereAsked) {
+TEST(PairSampler, PromptsStayTogetherWhereAsked) {
   const auto pairs = pairs_of(8, 3);  // pair i belongs to prompt i % 8
-  PairOrder order(shuffled_units(pairs, Shuffle::kPrompts), 5);
-  const auto first = order.take(0, 24), second = order.take(24, 48);
+  PairSampler sampler(shuffled_units(pairs, Shuffle::kPrompts), 5);
+  const auto first = sampler.take(0, 24), second = sampler.take(24, 48);
   std::set<std::size_t> seen;
   for (std::size_t i = 0; i < 24; i += 3) {
     const std::size_t prompt = first[i] % 8;

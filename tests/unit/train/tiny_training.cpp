@@ -20,7 +20,7 @@ model::DecoderConfig tiny_config(std::int64_t num_layers) {
 
 TrainableModel tiny_model(const TrainableOptions& options, std::int64_t num_layers,
                           std::uint64_t seed) {
-  at::set_num_threads(1);  // for so small products more threads only wait for each other
+  at::set_num_threads(1);  // more threads do not pay for matrices this small
   const model::DecoderConfig config = tiny_config(num_layers);
   return TrainableModel(config, model::random_weights(config, seed), options);
 }

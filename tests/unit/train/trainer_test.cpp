@@ -60,7 +60,7 @@ TEST_F(TrainerTest, LearnsWhatThePairsShow) {
   EXPECT_THAT(metrics("a"), HasSubstr(R"({"kind":"eval","when":"during","step":4,)"));
 }
 
-TEST_F(TrainerTest, StoppedAndContinuedRunEqualsAnUnbrokenOneBitForBit) {
+TEST_F(TrainerTest, AResumedRunEqualsAnUninterruptedOneBitForBit) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     const std::string suffix = dtype == at::kFloat ? "32" : "16";
     TrainableModel whole = tiny_model({.compute_dtype = dtype});
@@ -73,8 +73,7 @@ TEST_F(TrainerTest, StoppedAndContinuedRunEqualsAnUnbrokenOneBitForBit) {
       EXPECT_FALSE(result.finished);
       EXPECT_EQ(result.num_steps, 7);
     }
-    // What a killed process leaves behind the checkpoint: metrics of steps that will be taken
-    // again.
+    // A killed process leaves metrics of steps after the checkpoint, which will be repeated.
     LineAppender(folder_ / ("halves" + suffix) / "metrics.jsonl")
         .append(R"({"kind":"train","step":8)");
     TrainableModel second = tiny_model({.compute_dtype = dtype});
@@ -134,7 +133,7 @@ TEST_F(TrainerTest, CountsStepsOfFractionsAndLimits) {
   EXPECT_EQ(count_steps(options_, 41), 4);
 }
 
-TEST_F(TrainerTest, SoftLabelsBringDifferencesToTheMarginsInsteadOfApart) {
+TEST_F(TrainerTest, SoftLabelsFitDifferencesToTheMargins) {
   for (EncodedPair& pair : train_) pair.margin = 0.5f;
   for (EncodedPair& pair : eval_) pair.margin = 0.5f;
   options_.epochs = 12;
