@@ -1,5 +1,5 @@
-// A score is a function of its conversation alone: `charm score` run on the same rows in other
-// orders, files, runs, budgets, numbers of threads and of processes gives the same bits.
+// Row invariance end to end: `charm score` on the same rows in other orders, files, runs, token
+// budgets, numbers of threads and of processes gives the same bits.
 
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ using Rows = std::vector<Response>;
 using Bits = std::map<std::tuple<std::string, std::string, std::int32_t>,
                       std::uint32_t>;  // by policy, prompt_id, sample
 
-/// How the rows are scored: what each run reads from each of its files, and with which options.
+/// A way to score the rows: the rows of each run's files, and its options.
 struct Variant {
   std::string name;
   std::vector<std::vector<Rows>> runs;
@@ -41,7 +41,7 @@ struct Variant {
   std::size_t processes = 1;
 };
 
-/// Rows by what `key` says of them, in order of the keys.
+/// Rows grouped by `key`, in order of the keys.
 template <typename KeyFn>
 std::vector<Rows> split(const Rows& rows, const KeyFn& key) {
   std::map<std::remove_cvref_t<decltype(key(rows.front()))>, Rows> parts;
@@ -53,8 +53,8 @@ std::vector<Rows> split(const Rows& rows, const KeyFn& key) {
 
 const std::string& policy_of(const Response& row) { return row.policy; }
 
-/// Runs of letters and digits, and runs of other visible characters, as the tiny model's tokenizer
-/// cuts them.
+/// Runs of letters and digits, and runs of other visible characters, as the tiny model's
+/// pre-tokenizer splits them.
 void collect_words(const std::string& text, std::set<std::string>& words) {
   const auto kind = [](char c) {
     return std::isspace(static_cast<unsigned char>(c))               ? 0
@@ -77,8 +77,7 @@ class Invariance : public SmallWorld, public testing::WithParamInterface<const c
   void SetUp() override {
     if (std::string(GetParam()) == "bfloat16" && !nn::has_native_bfloat16())
       GTEST_SKIP() << "this processor has no native bfloat16";
-    // Threads that spin while they wait would take the processor from each other when tests run
-    // side by side.
+    // Spinning threads would compete for processors when tests run in parallel.
     setenv("OMP_WAIT_POLICY", "passive", 1);
     SmallWorld::SetUp();
     read_rows();
@@ -97,7 +96,7 @@ class Invariance : public SmallWorld, public testing::WithParamInterface<const c
                            model);
   }
 
-  /// Five policies' answers to the first hundred real prompts, or the small world's.
+  /// Five policies' responses to the first hundred real prompts, or the small world's.
   void read_rows() {
     const fs::path real = fs::path(charm::test::kSourceDir) / "../shared/data/alpaca_eval";
     if (!fs::exists(real)) {
@@ -187,12 +186,12 @@ TEST_P(Invariance, ScoresDependOnTheConversationAlone) {
   RandomStream random(1, "invariance_test");
   expect_same(expected, {.name = "threads", .runs = {split(rows_, policy_of)}, .threads = 2});
   expect_same(expected, {.name = "order", .runs = {{shuffled(random)}}});
-  // A prompt's answers are computed together in the reference. Here each is computed in a run
-  // without the others ...
+  // The reference scores a prompt's responses in one group. Here each is scored in a separate run
+  // ...
   Variant apart{.name = "policies-apart", .runs = {}};
   for (Rows& rows : split(rows_, policy_of)) apart.runs.push_back({std::move(rows)});
   expect_same(expected, apart);
-  // ... and here prompts keep their answers but have other neighbours.
+  // ... and here prompt groups are kept but batched with others.
   Variant prompts{.name = "prompts-apart", .runs = {}, .budget_tokens = 1000};
   std::map<std::string, std::uint64_t> part;
   for (const Response& row : rows_) part.try_emplace(row.prompt_id, random.below(4));
@@ -205,7 +204,7 @@ TEST_P(Invariance, ScoresDependOnTheConversationAlone) {
               {.name = "two-processes", .runs = {split(rows_, policy_of)}, .processes = 2});
   expect_same(expected,
               {.name = "three-processes", .runs = {split(rows_, policy_of)}, .processes = 3});
-  // Everything at once. A policy's rows lie in one file, which may hold several policies.
+  // Everything combined. A policy's rows are in one file, which may hold several policies.
   for (int i = 0; i < kNumRandom; ++i) {
     std::map<std::string, std::uint64_t> file;
     for (const Response& row : rows_) file.try_emplace(row.policy, random.below(3));

@@ -12,8 +12,7 @@
 
 namespace charm::e2e {
 
-/// One process per list of arguments, started as torchrun would. The outcomes come in order of
-/// rank.
+/// One process per list of arguments, started as by torchrun. Outcomes are in order of rank.
 inline std::vector<Outcome> run_ranks(const std::vector<std::vector<std::string>>& commands,
                                       const std::function<bool()>& kill_rank_1_when = {}) {
   static int calls = 0;

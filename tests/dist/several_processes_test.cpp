@@ -1,5 +1,5 @@
-// `charm score` as several processes: the same bytes as one, and a clear end when one of them
-// fails.
+// `charm score` as several processes: the same bytes as one process, and a clear error when one of
+// them fails.
 
 #include <gmock/gmock.h>
 #include <unistd.h>
@@ -37,13 +37,12 @@ TEST_F(SeveralProcesses, WriteTheBytesOfOne) {
     expect_same_scores("one", output);
     EXPECT_FALSE(fs::exists(path(output + ".journal")));
   }
-  // Everything is there: all ranks agree that there is nothing to do.
+  // Everything is finished: all ranks agree that there is nothing to do.
   for (const Outcome& outcome : run_ranks(std::vector(2, command("of2"))))
     EXPECT_EQ(outcome.code, 0) << outcome.err;
 }
 
-/// The options that let mpirun start more processes than there are cores, and start them for root,
-/// as in a container.
+/// Options that allow mpirun to oversubscribe and to run as root, as in a container.
 std::vector<std::string> mpirun(const std::string& version, std::size_t size) {
   std::vector<std::string> words = {"mpirun", "-n", std::to_string(size)};
   if (version.find("Open MPI") == std::string::npos && version.find("OpenRTE") == std::string::npos)
@@ -78,7 +77,7 @@ TEST_F(SeveralProcesses, AKilledOneEndsTheRunAndOneProcessFinishesIt) {
   });
   ASSERT_EQ(outcomes[1].code, 128 + 9);
   EXPECT_EQ(outcomes[0].code, 6);
-  EXPECT_THAT(outcomes[0].err, testing::HasSubstr("rank 1 of 2 has ended without a word"));
+  EXPECT_THAT(outcomes[0].err, testing::HasSubstr("rank 1 of 2 terminated unexpectedly"));
   EXPECT_FALSE(fs::exists(path("killed/manifest.json")));
   ASSERT_EQ(run_charm(command("killed")).code, 0);
   ASSERT_EQ(run_charm(command("one")).code, 0);

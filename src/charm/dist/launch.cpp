@@ -12,13 +12,13 @@
 namespace charm::dist {
 namespace {
 
-/// The variables of one launcher.
+/// Environment variables of one launcher.
 struct Names {
   const char* launcher;
   const char* rank;
   const char* size;
-  const char* local_size;  ///< null: unknown, all processes are taken to be on one machine
-  const char* job;         ///< tells jobs of one machine apart
+  const char* local_size;  ///< null: unknown, one node is assumed
+  const char* job;         ///< job id, distinguishes jobs on one node
 };
 
 constexpr Names kLaunchers[] = {
@@ -26,8 +26,8 @@ constexpr Names kLaunchers[] = {
     {"mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE",
      "PMIX_NAMESPACE"},
     {"mpirun", "PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS", "PMI_ID"},
-    // SLURM_NTASKS is also set where a batch script runs a program without srun; the step's count
-    // is not.
+    // SLURM_NTASKS is also set for programs that a batch script runs without srun;
+    // SLURM_STEP_NUM_TASKS is not.
     {"srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_TASKS_PER_NODE", "SLURM_JOB_ID"},
 };
 

@@ -15,25 +15,25 @@ namespace charm::dist {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto kLookEvery = std::chrono::milliseconds(5);
-constexpr auto kSignEvery = std::chrono::seconds(1);
-constexpr auto kSilence = std::chrono::seconds(30);
-constexpr auto kLookAtProcessEvery = std::chrono::milliseconds(200);
+constexpr auto kPollInterval = std::chrono::milliseconds(5);
+constexpr auto kHeartbeatInterval = std::chrono::seconds(1);
+constexpr auto kHeartbeatTimeout = std::chrono::seconds(30);
+constexpr auto kProcessPollInterval = std::chrono::milliseconds(200);
 
 std::vector<std::uint8_t> to_bytes(const std::string& text) { return {text.begin(), text.end()}; }
 std::string to_text(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
 
-/// What rank 0 knows of another rank.
+/// Rank 0's state of another rank.
 struct Peer {
   std::int64_t received = 0;
-  std::int64_t signs = 0;
-  Clock::time_point last_sign = Clock::now();
+  std::int64_t num_heartbeats = 0;
+  Clock::time_point last_heartbeat = Clock::now();
   std::string process;  ///< see process_identity
-  Clock::time_point last_look;
+  Clock::time_point last_process_poll;
   bool ended = false;
 };
 
-/// What ranks above 0 throw when the store cannot be reached any more.
+/// Error of ranks above 0 when the store is unreachable.
 Error rank_0_has_ended(const Launch& launch, const std::exception& error) {
   log::debug("TCPStore: {}", error.what());
   return Error(ErrorKind::kResource, "rank {} of {} stops: rank 0 has ended; see its message",
@@ -48,32 +48,32 @@ struct World::State {
   std::int64_t broadcasts = 0;
   std::int64_t posted = 0;
   std::vector<Peer> peers;  ///< rank 0: by rank
-  std::thread pulse;        ///< ranks above 0: signs of life
+  std::thread heartbeat;    ///< ranks above 0: heartbeat thread
   std::atomic<bool> stop{false};
 
   std::string key(const char* what, std::int64_t a, std::int64_t b = 0) const {
     return prefix + what + "/" + std::to_string(a) + "/" + std::to_string(b);
   }
 
-  void start_pulse(int rank) {
-    pulse = std::thread([this, rank] {
+  void start_heartbeat(int rank) {
+    heartbeat = std::thread([this, rank] {
       try {
         while (!stop) {
-          store->add(key("sign", rank), 1);
-          for (auto slept = std::chrono::milliseconds(0); slept < kSignEvery && !stop;
-               slept += kLookEvery) {
-            std::this_thread::sleep_for(kLookEvery);
+          store->add(key("heartbeat", rank), 1);
+          for (auto slept = std::chrono::milliseconds(0); slept < kHeartbeatInterval && !stop;
+               slept += kPollInterval) {
+            std::this_thread::sleep_for(kPollInterval);
           }
         }
       } catch (const std::exception&) {
-        // Rank 0 has gone: this rank's next post says so.
+        // Rank 0 has ended: this rank's next post fails.
       }
     });
   }
 
   ~State() {
     stop = true;
-    if (pulse.joinable()) pulse.join();
+    if (heartbeat.joinable()) heartbeat.join();
   }
 };
 
@@ -81,7 +81,7 @@ World::World(Launch launch) : launch_(std::move(launch)) {}
 World::~World() = default;
 World::World(World&&) noexcept = default;
 
-World World::join(const Launch& launch, double patience_seconds) {
+World World::join(const Launch& launch, double timeout_seconds) {
   World world(launch);
   if (launch.size == 1) return world;
   world.state_ = std::make_unique<State>();
@@ -89,9 +89,9 @@ World World::join(const Launch& launch, double patience_seconds) {
   options.port = launch.port;
   options.isServer = launch.rank == 0 && !launch.store_is_given;
   options.waitWorkers = false;
-  options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(patience_seconds * 1000));
+  options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(timeout_seconds * 1000));
   FLAGS_caffe2_log_level =
-      3;  // the store would print stack traces of every lost connection; we say what it means
+      3;  // suppresses the store's stack traces of lost connections; our errors explain them
   try {
     world.state_->store = c10::make_intrusive<c10d::TCPStore>(launch.host, options);
   } catch (const std::exception& error) {
@@ -104,7 +104,7 @@ World World::join(const Launch& launch, double patience_seconds) {
     }
     throw Error(ErrorKind::kResource,
                 "rank {} of {} found no rank 0 at {}:{} within {} s (MASTER_ADDR, MASTER_PORT)",
-                launch.rank, launch.size, launch.host, launch.port, patience_seconds);
+                launch.rank, launch.size, launch.host, launch.port, timeout_seconds);
   }
   world.state_->prefix = launch.key_prefix;
   world.state_->peers.resize(static_cast<std::size_t>(launch.size));
@@ -115,20 +115,20 @@ World World::join(const Launch& launch, double patience_seconds) {
     } catch (const std::exception& error) {
       throw rank_0_has_ended(launch, error);
     }
-    world.state_->start_pulse(launch.rank);
+    world.state_->start_heartbeat(launch.rank);
     return world;
   }
-  const auto patience = std::chrono::duration<double>(patience_seconds);
+  const auto timeout = std::chrono::duration<double>(timeout_seconds);
   const auto start = Clock::now();
   for (int r = 1; r < launch.size; ++r) {
-    while (!world.state_->store->check({world.state_->key("sign", r)})) {
-      if (Clock::now() - start > patience) {
+    while (!world.state_->store->check({world.state_->key("heartbeat", r)})) {
+      if (Clock::now() - start > timeout) {
         throw Error(ErrorKind::kResource,
-                    "rank {} of {} did not come within {} s; was it started, with the same "
+                    "rank {} of {} did not join within {} s; was it started, with the same "
                     "MASTER_ADDR and MASTER_PORT?",
-                    r, launch.size, patience_seconds);
+                    r, launch.size, timeout_seconds);
       }
-      std::this_thread::sleep_for(kLookEvery);
+      std::this_thread::sleep_for(kPollInterval);
     }
     world.state_->peers[static_cast<std::size_t>(r)].process =
         to_text(world.state_->store->get(world.state_->key("process", r)));
@@ -144,7 +144,7 @@ std::string World::broadcast(const std::string& value) {
       state_->store->set(key, to_bytes(value));
       return value;
     }
-    while (!state_->store->check({key})) std::this_thread::sleep_for(kLookEvery);
+    while (!state_->store->check({key})) std::this_thread::sleep_for(kPollInterval);
     return to_text(state_->store->get(key));
   } catch (const std::exception& error) {
     throw rank_0_has_ended(launch_, error);
@@ -168,17 +168,17 @@ std::vector<std::string> World::collect() {
   for (int r = 1; r < size(); ++r) {
     Peer& peer = state_->peers[static_cast<std::size_t>(r)];
     if (peer.ended) continue;
-    // Asked before anything it may have said at its end.
-    const bool look = Clock::now() - peer.last_look > kLookAtProcessEvery;
-    const bool gone = look && has_ended(peer.process);
-    if (look) peer.last_look = Clock::now();
+    // Polled before its last messages are read.
+    const bool poll = Clock::now() - peer.last_process_poll > kProcessPollInterval;
+    const bool terminated = poll && has_ended(peer.process);
+    if (poll) peer.last_process_poll = Clock::now();
     if (const std::string key = state_->key("failure", r); store.check({key})) {
       const std::string text = to_text(store.get(key));  // "<exit code> <message>"
       throw Error(static_cast<ErrorKind>(std::stoi(text)), "rank {} of {}: {}", r, size(),
                   text.substr(text.find(' ') + 1));
     }
-    const bool ended = store.check(
-        {state_->key("end", r)});  // asked before the count: nothing is posted behind it
+    const bool ended =
+        store.check({state_->key("end", r)});  // read before the count: nothing is posted after it
     const std::int64_t count = store.add(state_->key("count", r), 0);
     for (; peer.received < count; ++peer.received) {
       const std::string key = state_->key("message", r, peer.received);
@@ -186,21 +186,23 @@ std::vector<std::string> World::collect() {
       store.deleteKey(key);
     }
     peer.ended = ended;
-    const std::int64_t signs = store.add(state_->key("sign", r), 0);
-    if (signs != std::exchange(peer.signs, signs)) peer.last_sign = Clock::now();
-    if (!ended && gone) {
+    const std::int64_t num_heartbeats = store.add(state_->key("heartbeat", r), 0);
+    if (num_heartbeats != std::exchange(peer.num_heartbeats, num_heartbeats))
+      peer.last_heartbeat = Clock::now();
+    if (!ended && terminated) {
       throw Error(ErrorKind::kResource,
-                  "rank {} of {} has ended without a word: it was killed, perhaps for want of "
-                  "memory; finished rows are kept, run the same command again to continue",
+                  "rank {} of {} terminated unexpectedly: it was killed, perhaps out of memory; "
+                  "finished rows are kept, run the same command again to resume",
                   r, size());
     }
-    if (!ended && Clock::now() - peer.last_sign > kSilence) {
+    if (!ended && Clock::now() - peer.last_heartbeat > kHeartbeatTimeout) {
       throw Error(
           ErrorKind::kResource,
-          "rank {} of {} has given no sign of life for {} s: it was killed or its machine is gone; "
-          "finished rows are kept, run the same command again to continue",
+          "rank {} of {} has sent no heartbeat for {} s: it was killed or its node is down; "
+          "finished rows are kept, run the same command again to resume",
           r, size(),
-          std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - peer.last_sign).count());
+          std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - peer.last_heartbeat)
+              .count());
     }
   }
   return messages;
@@ -224,7 +226,7 @@ void World::end(const std::function<void(const std::string&)>& on_message) {
   };
   while (!all_ended()) {
     for (const std::string& message : collect()) on_message(message);
-    std::this_thread::sleep_for(kLookEvery);
+    std::this_thread::sleep_for(kPollInterval);
   }
 }
 
@@ -234,7 +236,7 @@ void World::fail(const Error& error) noexcept {
     state_->store->set(state_->key("failure", rank()),
                        to_bytes(std::to_string(error.exit_code()) + " " + error.message()));
   } catch (const std::exception&) {
-    // Nobody is left to be told.
+    // No rank left to notify.
   }
 }
 

@@ -10,18 +10,18 @@
 
 namespace charm::dist {
 
-/// The processes of one command. With one process every call is a no-op and nothing listens
-/// anywhere. One thread per object.
+/// The process group of one command. With one process every call is a no-op and no port is opened.
+/// Use from one thread.
 ///
-/// The order of calls: all ranks call `broadcast` the same number of times; ranks above 0 `post`
-/// and then `end`; rank 0 `collect`s in between and then `end`s too. A rank that fails says so with
-/// `fail`; rank 0 then throws that rank's message, and ranks above 0 stop when rank 0 has gone.
+/// Protocol: all ranks call `broadcast` the same number of times; ranks above 0 `post` and then
+/// `end`; rank 0 `collect`s in between and then `end`s too. A failing rank calls `fail`; rank 0
+/// then throws that rank's message, and ranks above 0 stop when rank 0 has ended.
 class World {
  public:
-  /// Joins the others; rank 0 waits for all. Throws kResource when rank 0 cannot listen, or
-  /// somebody is missing after `patience_seconds`.
-  static World join(const Launch& launch, double patience_seconds = 120.0);
-  /// One process by itself.
+  /// Rendezvous; rank 0 waits for all ranks. Throws kResource when rank 0 cannot listen, or a rank
+  /// is missing after `timeout_seconds`.
+  static World join(const Launch& launch, double timeout_seconds = 120.0);
+  /// A group of one process.
   static World alone() { return join(Launch{}); }
   ~World();
   World(World&&) noexcept;
@@ -30,24 +30,23 @@ class World {
   int size() const { return launch_.size; }
   bool is_root() const { return launch_.rank == 0; }
 
-  /// Rank 0's value, on all ranks.
+  /// Returns rank 0's value on all ranks.
   std::string broadcast(const std::string& value);
 
-  /// Ranks above 0: hands a message to rank 0. Messages of a rank arrive in order. Throws kResource
-  /// when rank 0 has gone.
+  /// Ranks above 0: sends a message to rank 0. Messages of a rank arrive in order. Throws kResource
+  /// when rank 0 has ended.
   void post(const std::string& message);
 
-  /// Rank 0: messages that have arrived since the last call; does not wait. Throws another rank's
-  /// failure, and kResource for a rank whose process on this machine has gone without a word
-  /// (looked at five times a second), or that has been silent for half a minute (each gives a sign
-  /// of life every second).
+  /// Rank 0: messages received since the last call; non-blocking. Throws another rank's failure,
+  /// and kResource for a rank whose local process has terminated (polled five times a second) or
+  /// whose heartbeat (one per second) has been missing for half a minute.
   std::vector<std::string> collect();
 
-  /// Ranks above 0: says that nothing more will come. Rank 0: waits for that from all, handing over
-  /// what arrives.
+  /// Ranks above 0: signals the end of messages. Rank 0: waits for that of all ranks, passing
+  /// messages to `on_message`.
   void end(const std::function<void(const std::string&)>& on_message = {});
 
-  /// Tells the others why this rank stops. Never throws.
+  /// Reports why this rank stops. Never throws.
   void fail(const Error& error) noexcept;
 
  private:

@@ -12,7 +12,7 @@
 
 namespace charm::train {
 
-/// What the model and the loss require of the pairs.
+/// Requirements of the model and the loss; see `encode_pairs`.
 struct EncodePairsOptions {
   std::int32_t pad_token_id = -1;  ///< skipped by pooling at the right end; -1: none
   std::int64_t vocab_size = 0;     ///< ids must be below

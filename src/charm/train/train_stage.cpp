@@ -139,8 +139,7 @@ void hint_at_shared_responses(std::span<const EncodedPair> pairs, const TrainOpt
   const double per_prompt = static_cast<double>(pairs.size()) / num_prompts;
   if (per_prompt < kMany) return;
   log::info(
-      "{:.1f} pairs per prompt: --shuffle prompts computes a response once for all its pairs, "
-      "which "
+      "{:.1f} pairs per prompt: --shuffle prompts computes a response once for all its pairs and "
       "is faster; set --pairs-per-step to the pairs of several prompts then",
       per_prompt);
 }

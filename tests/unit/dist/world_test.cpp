@@ -9,7 +9,7 @@
 namespace charm::dist {
 namespace {
 
-/// A port that differs between tests and test processes running side by side.
+/// A port that is unique among concurrently running tests.
 std::uint16_t next_port() {
   static std::uint16_t offset = 0;
   return static_cast<std::uint16_t>(31000 + (getpid() % 500) * 20 + offset++);
@@ -25,7 +25,7 @@ Launch place(int rank, int size, std::uint16_t port) {
   return launch;
 }
 
-TEST(World, AloneEveryCallIsANoOp) {
+TEST(World, WithOneProcessEveryCallIsANoOp) {
   World world = World::alone();
   EXPECT_EQ(world.broadcast("hello"), "hello");
   world.post("lost");
@@ -80,9 +80,9 @@ TEST(World, AFailureReachesRankZeroWithItsKindAndMessage) {
   }
 }
 
-TEST(World, NoRankZeroIsAClearError) {
+TEST(World, AMissingRankZeroIsAnError) {
   try {
-    World::join(place(1, 2, next_port()), /*patience_seconds=*/0.5);
+    World::join(place(1, 2, next_port()), /*timeout_seconds=*/0.5);
     FAIL() << "joined nobody";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kResource);
@@ -91,13 +91,13 @@ TEST(World, NoRankZeroIsAClearError) {
   }
 }
 
-TEST(World, AMissingRankIsAClearError) {
+TEST(World, AMissingRankIsAnError) {
   try {
-    World::join(place(0, 2, next_port()), /*patience_seconds=*/0.3);
+    World::join(place(0, 2, next_port()), /*timeout_seconds=*/0.3);
     FAIL() << "joined nobody";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kResource);
-    EXPECT_NE(error.message().find("rank 1 of 2 did not come"), std::string::npos)
+    EXPECT_NE(error.message().find("rank 1 of 2 did not join"), std::string::npos)
         << error.message();
   }
 }
