@@ -2,8 +2,8 @@
  *
  * Every function returns a status and writes its result through out-parameters, which are touched
  * only on CHARM_TEXT_OK. Text travels as pointer + length, may hold NUL, and must be valid UTF-8:
- * invalid bytes are an error, never repaired. Handles are immutable once made and may be used from
- * several threads at once. Panics never cross this border. */
+ * invalid bytes are an error, never repaired. Handles are immutable and thread-safe. Panics never
+ * cross the FFI boundary. */
 #ifndef CHARM_TEXT_H_
 #define CHARM_TEXT_H_
 
@@ -14,28 +14,26 @@
 extern "C" {
 #endif
 
-/* Raised whenever a signature or the meaning of a status changes; the caller compares it before
- * anything else. */
+/* Incremented whenever a signature or the meaning of a status changes; callers check it first. */
 #define CHARM_TEXT_ABI_VERSION 2u
 
 typedef int32_t charm_text_status;
 #define CHARM_TEXT_OK 0
-#define CHARM_TEXT_INVALID_UTF8 1 /* an argument's bytes are not UTF-8 */
-#define CHARM_TEXT_INVALID_INPUT \
-  2 /* tokenizer.json, template, context or date cannot be understood */
+#define CHARM_TEXT_INVALID_UTF8 1  /* an argument's bytes are not UTF-8 */
+#define CHARM_TEXT_INVALID_INPUT 2 /* tokenizer.json, template, context or date is invalid */
 #define CHARM_TEXT_REFUSED \
   3 /* the template called raise_exception; the message is the template's own */
 #define CHARM_TEXT_FAILED 4        /* encoding, decoding or rendering failed */
 #define CHARM_TEXT_NULL_ARGUMENT 5 /* a pointer that must not be null is */
 #define CHARM_TEXT_PANIC 6         /* a bug on the Rust side, caught */
 
-/* Owned by the receiver; give it back to charm_text_string_free. Not terminated by NUL. */
+/* Owned by the caller; free with charm_text_string_free. Not NUL-terminated. */
 typedef struct {
   char* data;
   size_t length;
 } charm_text_string;
 
-/* Owned by the receiver; give it back to charm_text_ids_free. */
+/* Owned by the caller; free with charm_text_ids_free. */
 typedef struct {
   int32_t* data;
   size_t length;
@@ -55,17 +53,16 @@ void charm_text_ids_free(charm_text_ids ids);
 
 /* From the content of a tokenizer.json. Its truncation and padding sections are ignored.
  * added_json: a list of further added tokens, objects as in its added_tokens section without id;
- * those it has already are passed over, the others get their id in the vocabulary or the next free
- * one. split_special_tokens: anything but 0 makes special tokens written in a text text. */
+ * existing ones are skipped, the others get their id in the vocabulary or the next free one.
+ * split_special_tokens: anything but 0 tokenises special tokens in a text as text. */
 charm_text_status charm_text_tokenizer_new(const char* json, size_t json_length,
                                            const char* added_json, size_t added_length,
                                            int32_t split_special_tokens,
                                            charm_text_tokenizer** out_tokenizer);
 void charm_text_tokenizer_free(charm_text_tokenizer* tokenizer);
 
-/* add_special_tokens: 0 leaves the post-processor's own tokens away, anything else keeps them.
- * Special tokens that are written in the text become their ids either way (but see
- * split_special_tokens). */
+/* add_special_tokens: 0 omits the post-processor's tokens (BOS, EOS), anything else adds them.
+ * Special tokens in the text map to their ids either way (but see split_special_tokens). */
 charm_text_status charm_text_tokenizer_encode(const charm_text_tokenizer* tokenizer,
                                               const char* text, size_t text_length,
                                               int32_t add_special_tokens, charm_text_ids* out_ids);

@@ -1,4 +1,4 @@
-//! What every exported function shares: statuses, owned results, borrowed arguments, the last error and the panic guard.
+//! Shared by all exported functions: statuses, owned results, borrowed arguments, the last error and the panic guard.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_char;
@@ -83,9 +83,9 @@ fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("panic without a message")
 }
 
-/// Runs a library on what a user gave; where it panics instead of returning an error, that is a failure of this status. Only for
-/// calls inside `guard`, whose handles stay usable afterwards.
-pub fn survive<T>(status: Status, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+/// Runs third-party code on user input; a panic becomes a failure with this status. Only for calls inside `guard`, whose handles
+/// stay usable afterwards.
+pub fn catch_panic<T>(status: Status, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
         Err(Failure::new(status, format!("cannot be used: {}", panic_text(payload.as_ref()))))
     })
@@ -106,7 +106,7 @@ pub fn guard(body: impl FnOnce() -> Result<(), Failure>) -> Status {
     failure.status
 }
 
-/// The text an argument points to. An empty text may have a null pointer.
+/// Borrows a text argument. An empty text may have a null pointer.
 ///
 /// # Safety
 /// `data` must be null or point to `length` readable bytes that outlive the result.
@@ -127,7 +127,7 @@ pub unsafe fn reference<'a, T>(name: &str, pointer: *const T) -> Result<&'a T, F
     pointer.as_ref().ok_or_else(|| Failure::new(NULL_ARGUMENT, format!("{name} is null")))
 }
 
-/// Stores a result where the caller wants it.
+/// Writes a result to an out-parameter.
 ///
 /// # Safety
 /// `pointer` must be null or point to memory a `T` may be written to.

@@ -1,4 +1,4 @@
-//! Python's methods of strings where minijinja-contrib has none or disagrees; everything else is passed on to it.
+//! Python's string methods where minijinja-contrib lacks them or differs; all others are delegated to it.
 
 use minijinja::value::{from_args, Kwargs};
 use minijinja::{Error, ErrorKind, State, Value};
@@ -65,7 +65,7 @@ fn has_only_case(text: &str, wanted: fn(char) -> bool, other: fn(char) -> bool) 
     text.chars().any(wanted) && !text.chars().any(other)
 }
 
-/// `str.title()`: a letter behind anything that is no letter with a case begins a word, also behind an apostrophe.
+/// `str.title()`: a cased letter after an uncased character begins a word, also after an apostrophe.
 fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut inside = false;
@@ -73,7 +73,7 @@ fn title(text: &str) -> String {
         if inside {
             out.extend(c.to_lowercase());
         } else {
-            // Letters that become two keep only the first one large.
+            // Where uppercase expands to several letters, only the first stays uppercase (title case).
             let mut upper = c.to_uppercase();
             out.extend(upper.next());
             out.extend(upper.flat_map(char::to_lowercase));
@@ -111,7 +111,7 @@ fn string_method<'t>(text: &'t str, name: &str, args: &[Value]) -> Option<Result
     })
 }
 
-/// What `value.name(args)` means where minijinja itself knows no such method.
+/// Fallback for `value.name(args)` where minijinja has no such method.
 pub fn call(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     if let Some(result) = value.as_str().and_then(|text| string_method(text, name, args)) {
         return result;

@@ -1,4 +1,4 @@
-//! Python's view of values where minijinja's own differs: `str()`, `repr()`, `json.dumps()`, white space.
+//! Python's semantics of values where minijinja's differ: `str()`, `repr()`, `json.dumps()`, white space.
 
 use std::fmt::Write;
 
@@ -41,7 +41,7 @@ pub fn split_on_space(text: &str, limit: usize, from_the_right: bool) -> Vec<&st
             break;
         };
         let (left, right) = rest.split_at(cut);
-        // The white space at the cut is left over on one side or the other; `strip` takes it.
+        // White space at the split remains on one side; `strip` removes it.
         let (part, others) = if from_the_right { (right, left) } else { (left, right) };
         parts.push(strip(part, None, Ends::Both));
         rest = strip(others, None, near);
@@ -90,7 +90,7 @@ fn string_repr(text: &str, out: &mut String) {
     out.push(quote);
 }
 
-/// Templates can nest values as deep as they like; the stack is not as deep (Python raises RecursionError near 1000).
+/// Recursion limit: templates can nest values arbitrarily deep (Python raises RecursionError near 1000).
 const MAX_DEPTH: usize = 500;
 
 fn check_depth(depth: usize) -> Result<(), Error> {
@@ -153,7 +153,7 @@ pub fn str_of(value: &Value) -> Result<String, Error> {
 #[derive(Clone, Default)]
 pub struct JsonOptions {
     pub ensure_ascii: bool,
-    /// What one level of depth puts in front of a line; `None` keeps everything on one line.
+    /// Indentation per level; `None` keeps everything on one line.
     pub indent: Option<String>,
     /// Between items and between key and value.
     pub separators: Option<(String, String)>,

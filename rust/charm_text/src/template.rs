@@ -14,7 +14,7 @@ use crate::strftime::Date;
 
 const NAME: &str = "template";
 
-/// The source of an error that `raise_exception` made: it tells the template's own refusals from mistakes in it.
+/// Source of an error raised by `raise_exception`: distinguishes the template's rejections from errors in it.
 #[derive(Debug)]
 struct Raised(String);
 
@@ -59,7 +59,7 @@ fn trim(value: &Value, chars: Option<String>) -> Result<String, Error> {
     Ok(python::strip(&python::str_of(value)?, chars.as_deref(), Ends::Both).to_owned())
 }
 
-/// markupsafe's spelling of quotes; minijinja has its own.
+/// markupsafe's entities for quotes; minijinja's differ.
 fn escape(value: &Value) -> Result<String, Error> {
     let text = python::str_of(value)?.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     Ok(text.replace('\'', "&#39;").replace('"', "&#34;"))
@@ -74,8 +74,8 @@ fn length(value: &Value) -> Result<usize, Error> {
     }
 }
 
-/// `{% generation %}` marks the assistant's tokens for training masks; the text is the same without it. `with` opens the same
-/// scope and leaves the white space control of the tags alone.
+/// `{% generation %}` marks the assistant's tokens for loss masks and does not affect the text. `with` opens the same scope and
+/// preserves the tags' white space control.
 fn replace_generation_tags(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
@@ -99,17 +99,17 @@ fn replace_generation_tags(source: &str) -> String {
     out
 }
 
-/// Jinja2 reads \r\n and \r as \n before it does anything else (lexer.py, `newline_re`).
+/// Jinja2 first normalises \r\n and \r to \n (lexer.py, `newline_re`).
 fn normalize_newlines(source: &str) -> String {
     source.replace("\r\n", "\n").replace('\r', "\n")
 }
 
-/// Steps a rendering may take: about a second, and thousands of times what a real template needs. Nested loops could go on for years.
+/// Step limit of a rendering: about a second, thousands of times what a real template needs. Bounds nested loops.
 const FUEL: u64 = 50_000_000;
 
 pub struct ChatTemplate {
     environment: Environment<'static>,
-    /// bos_token and the like.
+    /// Special tokens (bos_token, ...).
     context: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -150,7 +150,7 @@ impl ChatTemplate {
         environment.add_filter("length", length);
         environment.add_filter("count", length);
         environment.add_filter("string", |value: &Value| python::str_of(value));
-        // In Python a string and a dict can be iterated, measured and indexed too.
+        // In Python strings and dicts are sequences for this test too.
         environment.add_test("sequence", |value: &Value| {
             matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map | ValueKind::Undefined)
         });
@@ -201,7 +201,7 @@ pub unsafe extern "C" fn charm_text_template_new(
         let source = text_argument("source", source, source_length)?;
         let context_json = text_argument("context_json", context_json, context_length)?;
         let date = text_argument("date", date, date_length)?;
-        let template = survive(INVALID_INPUT, || ChatTemplate::new(source, context_json, date))?;
+        let template = catch_panic(INVALID_INPUT, || ChatTemplate::new(source, context_json, date))?;
         reference("out_template", out_template)?;
         store("out_template", out_template, Box::into_raw(Box::new(template)))
     })
@@ -232,7 +232,7 @@ pub unsafe extern "C" fn charm_text_template_render(
     guard(|| {
         let template = reference("chat_template", chat_template)?;
         let messages = text_argument("messages_json", messages_json, messages_length)?;
-        let text = survive(FAILED, || template.render(messages, add_generation_prompt != 0))?;
+        let text = catch_panic(FAILED, || template.render(messages, add_generation_prompt != 0))?;
         store("out_text", out_text, text.into())
     })
 }

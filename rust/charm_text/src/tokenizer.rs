@@ -6,10 +6,10 @@ use tokenizers::{AddedToken, Model, Tokenizer};
 
 use crate::ffi::*;
 
-/// tokenizer.json as it is, without truncation and padding: those belong to the run that wrote the file, not to the text.
-/// `added_json` lists further added tokens as tokenizer.json spells them; those it has already are passed over, as the Python
-/// side's `add_tokens` does.
-/// `split_special`: special tokens written in a text are text (tokenizer_config.json's `split_special_tokens`).
+/// Loads tokenizer.json without its truncation and padding: those are settings of the training run that wrote the file.
+/// `added_json` lists further added tokens in tokenizer.json's form; those it has already are skipped, as in the Python side's
+/// `add_tokens`.
+/// `split_special`: tokenise special tokens in a text as text (tokenizer_config.json's `split_special_tokens`).
 pub fn tokenizer_from_json(json: &str, added_json: &str, split_special: bool) -> Result<Tokenizer, Failure> {
     let failure = |error: tokenizers::Error| Failure::new(INVALID_INPUT, error.to_string());
     let mut tokenizer: Tokenizer = json.parse().map_err(|error: tokenizers::Error| failure(error))?;
@@ -40,7 +40,8 @@ pub unsafe extern "C" fn charm_text_tokenizer_new(
     guard(|| {
         let json = text_argument("json", json, json_length)?;
         let added_json = text_argument("added_json", added_json, added_length)?;
-        let tokenizer = survive(INVALID_INPUT, || tokenizer_from_json(json, added_json, split_special_tokens != 0))?;
+        let tokenizer =
+            catch_panic(INVALID_INPUT, || tokenizer_from_json(json, added_json, split_special_tokens != 0))?;
         reference("out_tokenizer", out_tokenizer)?;
         store("out_tokenizer", out_tokenizer, Box::into_raw(Box::new(tokenizer)))
     })
@@ -71,7 +72,7 @@ pub unsafe extern "C" fn charm_text_tokenizer_encode(
     guard(|| {
         let tokenizer = reference("tokenizer", tokenizer)?;
         let text = text_argument("text", text, text_length)?;
-        let encoding = survive(FAILED, || {
+        let encoding = catch_panic(FAILED, || {
             let encoded = tokenizer.encode_fast(text, add_special_tokens != 0);
             encoded.map_err(|error| Failure::new(FAILED, error.to_string()))
         })?;
@@ -101,11 +102,11 @@ pub unsafe extern "C" fn charm_text_tokenizer_decode(
             .iter()
             .map(|&id| u32::try_from(id).map_err(|_| Failure::new(FAILED, format!("token id {id} is negative"))))
             .collect::<Result<Vec<_>, _>>()?;
-        // The crate leaves unknown ids out without a word; a text with holes is worse than an error.
+        // The crate silently drops unknown ids; a text with gaps is worse than an error.
         if let Some(id) = ids.iter().find(|&&id| tokenizer.id_to_token(id).is_none()) {
             return Err(Failure::new(FAILED, format!("token id {id} is not in the vocabulary")));
         }
-        let text = survive(FAILED, || {
+        let text = catch_panic(FAILED, || {
             let decoded = tokenizer.decode(&ids, skip_special_tokens != 0);
             decoded.map_err(|error| Failure::new(FAILED, error.to_string()))
         })?;

@@ -134,10 +134,10 @@ fn panics_become_a_status() {
 
 #[test]
 fn panics_of_a_library_are_failures_of_its_input() {
-    let failure = survive::<()>(INVALID_INPUT, || panic!("boom")).unwrap_err();
+    let failure = catch_panic::<()>(INVALID_INPUT, || panic!("boom")).unwrap_err();
     assert_eq!((failure.status, failure.message.as_str()), (INVALID_INPUT, "cannot be used: boom"));
-    assert_eq!(survive(FAILED, || Ok(7)).unwrap(), 7);
-    // The crate unwraps what its helper for added tokens returns.
+    assert_eq!(catch_panic(FAILED, || Ok(7)).unwrap(), 7);
+    // The crate unwraps the result of its helper for added tokens.
     let json = r#"{"version":"1.0","added_tokens":[{"id":0,"content":"a","single_word":false,"lstrip":false,"rstrip":false,
         "normalized":false,"special":true}],"model":{"type":"WordLevel","vocab":{"a" 0},"unk_token":"a"}}"#;
     let mut tokenizer = std::ptr::null_mut();

@@ -9,8 +9,8 @@ namespace charm::text::bridge {
 void require_abi() {
   if (charm_text_abi_version() != CHARM_TEXT_ABI_VERSION) {
     throw Error(ErrorKind::kInternal,
-                "the linked libcharm_text has interface version {}, this program was compiled for "
-                "{}: rebuild both from the same sources",
+                "the linked libcharm_text has ABI version {}, this program was compiled for {}: "
+                "rebuild both from the same sources",
                 charm_text_abi_version(), CHARM_TEXT_ABI_VERSION);
   }
 }

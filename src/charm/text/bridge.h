@@ -7,18 +7,18 @@
 #include <string_view>
 #include <vector>
 
-// Private to this folder: turns the bridge's statuses and owned results into charm::Error and C++
-// values.
+// Internal to this folder: converts the bridge's statuses to charm::Error and its owned results to
+// C++ values.
 namespace charm::text::bridge {
 
-/// Throws kInternal unless the linked bridge speaks the header's version of the interface.
+/// Throws kInternal unless the linked bridge has the header's ABI version.
 void require_abi();
 
 /// Throws unless `status` is CHARM_TEXT_OK. `what` names the object ("x/tokenizer.json"). A panic
 /// is kInternal, the rest kInput.
 void check(charm_text_status status, std::string_view what);
 
-/// Copies and frees what the bridge returned.
+/// Copies and frees a result of the bridge.
 std::string take(charm_text_string text);
 std::vector<std::int32_t> take(charm_text_ids ids);
 

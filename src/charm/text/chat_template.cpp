@@ -74,7 +74,7 @@ bool is_day(const std::string& text) {
          (std::chrono::year(year) / std::chrono::month(month) / std::chrono::day(day)).ok();
 }
 
-// Also guards nlohmann's dump(), which throws an error of its own on such bytes.
+// nlohmann's dump() would throw its own exception on such bytes.
 void require_utf8(std::string_view text, const std::string& what) {
   if (const auto offset = find_invalid_utf8(text)) {
     throw Error(ErrorKind::kInput, "{} is not valid UTF-8 at byte {}", what, *offset);

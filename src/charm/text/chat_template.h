@@ -10,13 +10,12 @@
 
 namespace charm::text {
 
-/// Whether the text ends where the assistant starts to speak.
+/// Whether the prompt ends with the assistant's header (add_generation_prompt).
 enum class GenerationPrompt { kNo, kYes };
 
 /// A Jinja chat template, rendered with the settings of transformers' apply_chat_template:
 /// trim_blocks, lstrip_blocks, raise_exception, tojson, strftime_now (pinned date, midnight),
-/// Python's string methods; `tools` and `documents` are none. Immutable after construction; safe to
-/// use from several threads.
+/// Python's string methods; `tools` and `documents` are none. Immutable; thread-safe.
 class ChatTemplate {
  public:
   /// The first of: `template_file`, `model_dir`/chat_template.jinja, `chat_template` in
@@ -25,16 +24,15 @@ class ChatTemplate {
   static ChatTemplate load(const std::filesystem::path& model_dir,
                            const std::optional<std::filesystem::path>& template_file,
                            const std::string& date);
-  /// `name` is what error messages call it; `date` is YYYY-MM-DD.
+  /// `name` is used in error messages; `date` is YYYY-MM-DD.
   static ChatTemplate from_source(std::string source, SpecialTokens special_tokens,
                                   const std::string& date, std::string name);
 
-  /// Throws kInput with the template's own words when it refuses the conversation
-  /// (raise_exception).
+  /// Throws kInput with the template's message when it rejects the conversation (raise_exception).
   std::string render(const Conversation& conversation, GenerationPrompt generation_prompt) const;
 
   const std::string& source() const { return source_; }
-  /// Where the template was found.
+  /// Source of the template, for messages.
   const std::string& name() const { return name_; }
   /// SHA-256 of `source()`, for manifests.
   std::string sha256() const;

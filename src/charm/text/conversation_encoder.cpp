@@ -9,17 +9,17 @@
 namespace charm::text {
 namespace {
 
-// What the tokenizer wants in front of a text that brings no BOS of its own: the tokens its
-// post-processor puts before any text, unless tokenizer_config.json's add_bos_token says otherwise.
-// What it puts behind (EOS) is the template's business.
+// The tokens that the tokenizer's post-processor prepends (BOS), unless tokenizer_config.json's
+// add_bos_token overrides them. Appended tokens (EOS) are left to the template.
 std::vector<std::int32_t> find_leading_ids(const Tokenizer& tokenizer,
                                            const SpecialTokens& special_tokens,
                                            const std::filesystem::path& model_dir) {
-  const std::vector<std::int32_t> bare = tokenizer.encode("a", AddSpecialTokens::kNo);
-  const std::vector<std::int32_t> dressed = tokenizer.encode("a", AddSpecialTokens::kYes);
-  const auto text_begin = std::search(dressed.begin(), dressed.end(), bare.begin(), bare.end());
+  const std::vector<std::int32_t> plain = tokenizer.encode("a", AddSpecialTokens::kNo);
+  const std::vector<std::int32_t> with_special = tokenizer.encode("a", AddSpecialTokens::kYes);
+  const auto text_begin =
+      std::search(with_special.begin(), with_special.end(), plain.begin(), plain.end());
   std::vector<std::int32_t> leading;
-  if (text_begin != dressed.end()) leading.assign(dressed.begin(), text_begin);
+  if (text_begin != with_special.end()) leading.assign(with_special.begin(), text_begin);
 
   const auto bos = special_tokens.find("bos_token");
   if (bos == special_tokens.end()) return leading;
@@ -87,7 +87,7 @@ std::vector<std::int32_t> ConversationEncoder::tokenize(const std::string& rende
   if (options_.bos == BosPolicy::kAsTemplate)
     return tokenizer_->encode(rendered, AddSpecialTokens::kYes);
   std::vector<std::int32_t> ids = tokenizer_->encode(rendered, AddSpecialTokens::kNo);
-  // Only the very start counts: a BOS further inside is content.
+  // Only the start counts: a BOS further inside is content.
   const auto bos = template_->special_tokens().find("bos_token");
   const bool written_as_text = bos != template_->special_tokens().end() && !bos->second.empty() &&
                                rendered.starts_with(bos->second);
@@ -102,9 +102,8 @@ std::vector<std::int32_t> ConversationEncoder::prompt_ids(const Conversation& pr
   try {
     return tokenize(template_->render(prompt, GenerationPrompt::kYes));
   } catch (const Error& e) {
-    // Some templates refuse a conversation without an answer; such rows share no prompt. Whatever
-    // is wrong with the prompt itself comes up again, with its row, when the whole conversation is
-    // rendered.
+    // Some templates reject a conversation without a response; such rows share no prompt. Errors of
+    // the prompt itself are raised again, per row, when the whole conversation is rendered.
     if (e.kind() != ErrorKind::kInput) throw;
     return {};
   }

@@ -15,62 +15,61 @@
 
 namespace charm::text {
 
-/// What happens to a conversation longer than the limit.
+/// Truncation side of conversations longer than max_tokens.
 enum class Truncation {
-  kLeft,   ///< keep the last tokens (what RM trainers usually do)
+  kLeft,   ///< keep the last tokens (usual in RM training)
   kRight,  ///< keep the first tokens
   kError,  ///< the row gets an error
 };
 
-/// Who writes the beginning-of-sequence token.
+/// Handling of the BOS token.
 enum class BosPolicy {
-  kOnce,        ///< exactly once: if the template writes it, the tokenizer does not add another
-  kAsTemplate,  ///< tokenizer and template each do as they like (reproduces tools that double it)
+  kOnce,        ///< exactly one: if the template adds it, the tokenizer does not
+  kAsTemplate,  ///< tokenizer and template add it independently (reproduces tools that double it)
 };
 
 struct EncoderOptions {
   std::int64_t max_tokens = 4096;
   Truncation truncation = Truncation::kLeft;
   BosPolicy bos = BosPolicy::kOnce;
-  std::optional<std::filesystem::path> template_file;  ///< overrides the model's own template
-  std::string template_date = "2024-07-26";            ///< ISO date of the clock a template sees
+  std::optional<std::filesystem::path> template_file;  ///< overrides the model's chat template
+  std::string template_date = "2024-07-26";            ///< ISO date of strftime_now in templates
 };
 
-/// One templated conversation as token ids.
+/// A rendered and tokenised conversation.
 struct EncodedConversation {
   std::vector<std::int32_t> ids;  ///< after truncation
   /// Leading tokens that belong to the prompt alone: the longest common prefix of `ids` and the ids
-  /// of the prompt rendered with the generation prompt, but never all of `ids`: the last token is
-  /// always the response's. A function of this row alone. 0 when the row was truncated from the
-  /// left, or when the template refuses a prompt without an answer.
+  /// of the prompt rendered with the generation prompt, but never all of `ids`: the last token
+  /// always belongs to the response. A function of this row alone. 0 when the row was truncated
+  /// from the left, or when the template rejects a prompt without a response.
   std::int64_t prompt_length = 0;
   bool truncated = false;
   std::int64_t full_length = 0;  ///< tokens before truncation
 };
 
-/// One row of a group: its tokens, or why it has none.
+/// One row of a prompt group: its tokens or its error.
 struct EncodedRow {
   EncodedConversation tokens;
   std::optional<std::string> error;
 };
 
-/// Conversation -> chat template -> token ids, the way Hugging Face's apply_chat_template +
-/// tokenizer do it. Immutable after construction; safe to use from several threads.
+/// Conversation -> chat template -> token ids, as Hugging Face's apply_chat_template + tokenizer.
+/// Immutable; thread-safe.
 class ConversationEncoder {
  public:
   ConversationEncoder(const std::filesystem::path& model_dir, EncoderOptions options);
 
-  /// Throws kInput when the template refuses the conversation, the text is not UTF-8, or truncation
-  /// is kError and it is too long.
+  /// Throws kInput when the template rejects the conversation, the text is not UTF-8, or it is too
+  /// long with Truncation::kError.
   EncodedConversation encode(const Conversation& prompt, std::string_view response) const;
 
-  /// A prompt as a generator reads it: up to where the assistant speaks. Not truncated. Throws
-  /// kInput when the template refuses the conversation, renders it to nothing, or the text is not
-  /// UTF-8.
+  /// A prompt for generation, with the generation prompt. Not truncated. Throws kInput when the
+  /// template rejects the conversation, renders it to nothing, or the text is not UTF-8.
   std::vector<std::int32_t> encode_prompt(const Conversation& prompt) const;
 
-  /// `encode` for each response, with the prompt rendered and tokenized once. What `encode` would
-  /// throw is the row's error.
+  /// `encode` for each response, with the prompt rendered and tokenised once. A kInput error of
+  /// `encode` becomes the row's error.
   std::vector<EncodedRow> encode_group(const Conversation& prompt,
                                        std::span<const std::string_view> responses) const;
 
@@ -86,7 +85,7 @@ class ConversationEncoder {
 
   EncoderOptions options_;
   std::vector<std::int32_t>
-      leading_ids_;  ///< what kOnce puts in front when the template does not write BOS itself
+      leading_ids_;  ///< tokens that kOnce prepends when the template does not add BOS
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<ChatTemplate> template_;
 };

@@ -25,8 +25,8 @@ void add_token(SpecialTokens& tokens, const std::string& name, const nlohmann::j
 
 bool names_a_token(std::string_view name) { return name.ends_with("_token"); }
 
-// An added token as tokenizer.json spells it, from a text or from an object with `content`; null
-// for anything else.
+// An added token in tokenizer.json's form, from a string or an object with `content`; null for
+// anything else.
 nlohmann::json added_token(const nlohmann::json& value, bool special) {
   nlohmann::json token = {{"content", ""},   {"single_word", false},   {"lstrip", false},
                           {"rstrip", false}, {"normalized", !special}, {"special", special}};
@@ -43,7 +43,7 @@ nlohmann::json added_token(const nlohmann::json& value, bool special) {
   return token;
 }
 
-// The ids that configurations write as texts; kInput for anything that is no id.
+// Parses an id that configurations write as a string; kInput for anything else.
 std::int64_t parse_id(const std::string& text, const fs::path& file) {
   const bool is_number = !text.empty() && text.size() < 10 &&
                          text.find_first_not_of("0123456789") == std::string::npos;
@@ -131,7 +131,7 @@ SpecialTokens read_special_tokens(const fs::path& model_dir) {
   for (const auto& [name, value] : config.items()) {
     if (names_a_token(name)) add_token(tokens, name, value);
   }
-  // Newer folders keep tokens of one model alone ("image_token") in an object of their own.
+  // Newer folders keep model-specific tokens ("image_token") in a separate object.
   if (const auto extra = config.find("extra_special_tokens");
       extra != config.end() && extra->is_object()) {
     for (const auto& [name, value] : extra->items()) add_token(tokens, name, value);

@@ -31,15 +31,15 @@ Tokenizer Tokenizer::load(const fs::path& model_dir) {
   if (fs::exists(file)) {
     const nlohmann::json split = read_config(model_dir, "tokenizer_config.json")
                                      .value("split_special_tokens", nlohmann::json());
-    // read_config lets only valid UTF-8 through, so dump() does not throw.
+    // read_config accepts valid UTF-8 only, so dump() does not throw.
     return from_json(read_file(file), file.string(),
                      {.added_tokens_json = read_added_tokens(model_dir).dump(),
                       .split_special_tokens = split.is_boolean() && split.get<bool>()});
   }
   for (const char* other : {"tokenizer.model", "tokenizer.model.v3", "vocab.json", "vocab.txt"}) {
     if (!fs::exists(model_dir / other)) continue;
-    // Not by transformers 5 for SentencePiece models: it makes another tokenizer of LLaMA's and
-    // Mistral's.
+    // Not with transformers 5 for SentencePiece models: it converts LLaMA's and Mistral's
+    // differently.
     const bool sentencepiece = std::string_view(other).starts_with("tokenizer.model");
     const std::string command =
         sentencepiece ? fmt::format(
@@ -67,7 +67,7 @@ Tokenizer Tokenizer::from_json(std::string_view json, std::string name,
   const std::string& added = extras.added_tokens_json;
   bridge::check(charm_text_tokenizer_new(json.data(), json.size(), added.data(), added.size(),
                                          extras.split_special_tokens ? 1 : 0, &handle->tokenizer),
-                handle->name + ": no tokenizer that can be read");
+                handle->name + ": not a valid tokenizer");
   std::size_t vocab_size = 0;
   bridge::check(charm_text_tokenizer_vocab_size(handle->tokenizer, &vocab_size), handle->name);
   return Tokenizer(std::move(handle), vocab_size);

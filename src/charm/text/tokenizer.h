@@ -12,19 +12,19 @@
 
 namespace charm::text {
 
-/// Whether the tokenizer's post-processor adds its own tokens (BOS, EOS). Special tokens written in
-/// the text become their ids either way.
+/// Whether the tokenizer's post-processor adds its own tokens (BOS, EOS). Special tokens in the
+/// text map to their ids either way.
 enum class AddSpecialTokens { kNo, kYes };
 
-/// What a model folder's configuration adds to tokenizer.json.
+/// Settings of the configuration files beside tokenizer.json.
 struct TokenizerExtras {
   std::string added_tokens_json = "[]";  ///< see `read_added_tokens`
-  bool split_special_tokens = false;     ///< special tokens written in a text are text
+  bool split_special_tokens = false;     ///< tokenise special tokens in a text as text
 };
 
-/// A Hugging Face fast tokenizer, taken from tokenizer.json verbatim except for its truncation and
-/// padding sections: those describe somebody's training run and would cut texts without a word.
-/// Immutable after construction; safe to use from several threads.
+/// A Hugging Face fast tokenizer, loaded from tokenizer.json without its truncation and padding
+/// sections: those are settings of a training run and would silently truncate texts. Immutable;
+/// thread-safe.
 class Tokenizer {
  public:
   /// `model_dir`/tokenizer.json with the added tokens and `split_special_tokens` of the
@@ -32,7 +32,7 @@ class Tokenizer {
   /// SentencePiece model or vocabulary files instead, the message names the command that converts
   /// them.
   static Tokenizer load(const std::filesystem::path& model_dir);
-  /// `name` is what error messages call it.
+  /// `name` is used in error messages.
   static Tokenizer from_json(std::string_view json, std::string name,
                              const TokenizerExtras& extras = {});
 

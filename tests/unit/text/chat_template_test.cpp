@@ -137,14 +137,15 @@ TEST(SpecialTokens, WhereTheyComeFrom) {
                                               "additional_special_tokens": ["<x>"]})");
   EXPECT_EQ(read_special_tokens(folder.path()),
             (SpecialTokens{{"bos_token", "<map>"}, {"eos_token", "</map>"}}));
-  // New form: the configuration rules, null included; what it does not name comes from the map.
+  // New form: tokenizer_config.json takes precedence, null included; missing tokens come from the
+  // map.
   folder.file("tokenizer_config.json",
               R"({"added_tokens_decoder": {}, "add_bos_token": true, "bos_token": null,
                                             "pad_token": "<pad>", "extra_special_tokens": {"image_token": "<i>"}})");
   EXPECT_EQ(
       read_special_tokens(folder.path()),
       (SpecialTokens{{"eos_token", "</map>"}, {"pad_token", "<pad>"}, {"image_token", "<i>"}}));
-  // Old form: the map rules.
+  // Old form: the map takes precedence.
   folder.file("tokenizer_config.json", R"({"bos_token": "<config>", "unk_token": "<unk>"})");
   EXPECT_EQ(
       read_special_tokens(folder.path()),

@@ -15,7 +15,7 @@ constexpr std::int32_t kHello = 259;
 constexpr std::int32_t kBos = 270;
 constexpr std::int32_t kEos = 271;
 
-// Without and with a BOS of its own; both say every message's content and nothing else.
+// Templates without and with BOS; both render every message's content and nothing else.
 constexpr const char* kPlain = "{% for m in messages %}{{ m.content }}{% endfor %}";
 constexpr const char* kWithBos =
     "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}";
@@ -38,12 +38,12 @@ std::vector<std::int32_t> encode(const Case& c, const std::string& prompt,
 }
 
 TEST(BosOnce, WhoeverWritesIt) {
-  EXPECT_THAT(encode({"byte_bpe", kPlain}, "hello", ""), ElementsAre(kHello));  // nobody
+  EXPECT_THAT(encode({"byte_bpe", kPlain}, "hello", ""), ElementsAre(kHello));  // neither adds BOS
   EXPECT_THAT(encode({"byte_bpe", kWithBos}, "hello", ""),
-              ElementsAre(kBos, kHello));  // the template
+              ElementsAre(kBos, kHello));  // the template adds it
   EXPECT_THAT(encode({"bos_bpe", kPlain}, "hello", ""),
-              ElementsAre(kBos, kHello));  // the tokenizer, without its EOS
-  EXPECT_THAT(encode({"bos_bpe", kWithBos}, "hello", ""), ElementsAre(kBos, kHello));  // both
+              ElementsAre(kBos, kHello));  // the tokenizer adds it, without EOS
+  EXPECT_THAT(encode({"bos_bpe", kWithBos}, "hello", ""), ElementsAre(kBos, kHello));  // both would
 }
 
 TEST(BosOnce, OnlyTheStartCounts) {
@@ -90,14 +90,14 @@ TEST_F(Encoder, PromptLengthIsTheCommonPrefix) {
   EXPECT_EQ(row.prompt_length, 3);
   EXPECT_EQ(row.full_length, 5);
   EXPECT_FALSE(row.truncated);
-  // An empty response: the last token stays the response's although the prompt alone has it too.
+  // An empty response: the last token counts as the response's although the prompt has it too.
   EXPECT_EQ(encode({}, "hello", "").ids.size(), 3u);
   EXPECT_EQ(encode({}, "hello", "").prompt_length, 2);
 }
 
 TEST_F(Encoder, TokensThatMergeAcrossTheBorderAreNotShared) {
   use(kPlain);
-  // "hell" + "o" is one token together, so nothing of "hell" (258) is common.
+  // "hell" + "o" merge into one token, so "hell" (258) is not in the common prefix.
   const EncodedConversation row = encode({}, "hell", "o!");
   EXPECT_EQ(row.ids.front(), kHello);
   EXPECT_EQ(row.prompt_length, 0);
@@ -126,8 +126,7 @@ TEST_F(Encoder, Truncation) {
   row = encode(options, "hello", "xy");
   EXPECT_THAT(row.ids, ElementsAre(273, kHello, 273, 'x'));
   EXPECT_EQ(row.prompt_length, 3);
-  options.max_tokens =
-      2;  // nothing of the response is left: the last token still counts as its own
+  options.max_tokens = 2;  // the response is truncated away: the last token still counts as its own
   EXPECT_EQ(encode(options, "hello", "xy").prompt_length, 1);
 
   options.truncation = Truncation::kError;
@@ -160,7 +159,7 @@ TEST_F(Encoder, GroupEqualsSingleRowsAndKeepsErrorsInTheirRow) {
   }
   EXPECT_THAT(rows[2].error.value(), HasSubstr("bad word"));
   EXPECT_THAT(rows[3].error.value(), HasSubstr("UTF-8"));
-  // A prompt the template refuses in any form is every row's error.
+  // A prompt that the template rejects in any form is every row's error.
   for (const EncodedRow& row : encoder.encode_group({{"user", "bad"}}, responses))
     EXPECT_TRUE(row.error);
 }

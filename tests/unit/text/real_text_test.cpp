@@ -41,7 +41,7 @@ struct Vectors {
   const char* tokenizer;
 };
 
-// How test listings show the parameter.
+// Parameter name in test listings.
 void PrintTo(const Vectors& vectors, std::ostream* out) { *out << vectors.name; }
 
 class RealTokenizer : public ::testing::TestWithParam<Vectors> {};
@@ -77,7 +77,7 @@ INSTANTIATE_TEST_SUITE_P(All, RealTokenizer,
                            return name;
                          });
 
-// Templates that take no system turn say so; nothing else may fail.
+// Templates without a system turn reject it; nothing else may fail.
 bool renders(const ChatTemplate& chat_template, const Conversation& conversation) {
   try {
     const std::string text = chat_template.render(conversation, GenerationPrompt::kNo);

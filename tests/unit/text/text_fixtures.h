@@ -15,7 +15,7 @@ namespace charm::text {
 inline const fs::path kTestData = fs::path(charm::test::kSourceDir) / "tests/data";
 inline const fs::path kSharedData = fs::path(charm::test::kSourceDir) / "../shared/data";
 
-/// A model folder with one of our tokenizers; files are written over it.
+/// A model folder with one of our tokenizers; `files` are written over it.
 class ModelFolder : public testing::TempFolder {
  public:
   explicit ModelFolder(const char* tokenizer) {

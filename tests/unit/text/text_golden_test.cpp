@@ -1,4 +1,4 @@
-// tests/data/golden/text_templates.json, text_hard.json: what transformers makes of our own
+// tests/data/golden/text_templates.json, text_hard.json: transformers' results for our own
 // templates and texts (tools/golden/make_text_golden.py).
 #include <nlohmann/json.hpp>
 

@@ -35,7 +35,7 @@ TEST(Tokenizer, PostProcessorOnRequestOnly) {
 }
 
 TEST(Tokenizer, TruncationAndPaddingOfTheFileAreIgnored) {
-  // Both fixtures ask for 4 tokens at most and padding to 16.
+  // Both fixtures request truncation to 4 tokens and padding to 16.
   const Tokenizer tokenizer = byte_bpe();
   EXPECT_EQ(tokenizer.encode("x", AddSpecialTokens::kYes).size(), 1u);
   EXPECT_EQ(tokenizer.encode("zzzzzzzzzzzzzzzzzzzz", AddSpecialTokens::kYes).size(), 20u);
@@ -100,7 +100,7 @@ TEST(Tokenizer, FoldersWithoutTokenizerJson) {
                [&] { Tokenizer::load(folder.path() / "nowhere"); });
 }
 
-// The ids are those of transformers 5.17: an unknown token goes behind the vocabulary, one of the
+// Ids as in transformers 5.17: an unknown token is appended to the vocabulary, one of the
 // vocabulary becomes special.
 TEST(Tokenizer, AddedTokensOfTheConfiguration) {
   const ModelFolder folder("byte_bpe");
