@@ -1,5 +1,5 @@
-// Times calibration on made-up scores and prints one JSON object. No Google Benchmark: each number
-// is one cold call, as a user meets it, the best of a few repetitions.
+// Times calibration on synthetic scores and prints one JSON object. No Google Benchmark: each
+// number is one cold call, the best of a few repetitions.
 //
 //   calibrate_bench [--prompts N] [--policies P] [--bootstrap B] [--threads T] [--modes MODE,...]
 //                   [--distinct D] [--dump FILE]
@@ -37,7 +37,7 @@ charm::ScoreFile make_scores(const std::string& policy, std::size_t num_prompts,
   charm::RandomStream prompts(1, "prompt effects");
   charm::RandomStream own(1, policy);
   charm::ScoreFile file{.name = policy, .rows = {}};
-  // Spread as of a typical 8B reward model: prompts 6, policies 4 score units.
+  // Standard deviations of a typical 8B reward model: prompts 6, policies 4 score units.
   for (std::size_t p = 0; p < num_prompts; ++p) {
     const float score = p < num_distinct
                             ? static_cast<float>(mean + 6.0 * prompts.normal() + 4.0 * own.normal())

@@ -1,12 +1,12 @@
-// How often 95 % intervals hold the truth, on made-up data whose truth is known.
+// Coverage of 95 % intervals on synthetic data with known truth.
 //
 //     coverage [same-prompt|joint|all-pairs|block:1000|all] [data sets] [resamples] [prompts ...]
 //
-// Policies' scores share a prompt effect; their differences have planted shifts. The ratings that a
-// data set sees are drawn around the true ones. Truth is what calibration makes of a population of
-// a million prompts, scored in the same type, under the true ratings. joint: four policies, of
-// which three get an offset (all count); otherwise two. Prints one JSON object a line: setting,
-// world, prompts, method, quantity, coverage, mean width.
+// Policies' scores share a prompt effect; their differences have planted shifts. A data set's
+// ratings are drawn around the true ones. The truth is the calibration of a population of a million
+// prompts, scored in the same dtype, under the true ratings. joint: four policies, of which three
+// get an offset (all count); otherwise two. Prints one JSON object a line: setting, world, prompts,
+// method, quantity, coverage, mean width.
 
 #include <fmt/format.h>
 
@@ -27,7 +27,7 @@ namespace {
 
 using namespace charm;
 
-// The first stands against the second where there are two.
+// The first is compared with the second where there are two.
 struct Policy {
   const char* name;
   double shift;       // of its scores
@@ -115,7 +115,7 @@ stats::PairedScores draw_scores(const World& world, std::size_t num_policies,
       files, {.first_policy = kReference, .min_prompts = 30, .strict = false, .policies = {}});
 }
 
-/// In the scores' order. `stream`: draws what a data set sees of them; none: the true ones.
+/// In the scores' order. `stream`: draws a data set's ratings; none: the true ones.
 std::vector<ArenaRating> ratings_of(const stats::PairedScores& scores, RandomStream* stream) {
   std::vector<ArenaRating> ratings;
   for (const std::string& name : scores.names()) {
@@ -139,7 +139,7 @@ calibrate::SolveOptions options_of(const Setting& setting) {
   return options;
 }
 
-/// Its own error, a fourteenth of the standard error of 5,000 prompts, does not matter.
+/// Its own error, a fourteenth of the standard error of 5,000 prompts, is negligible.
 calibrate::Calibration truth_of(const Setting& setting, const World& world) {
   RandomStream stream(1, "population");
   const auto scores = draw_scores(world, setting.num_policies, 1'000'000, stream);

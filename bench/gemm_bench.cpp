@@ -1,8 +1,8 @@
-// GFLOP/s of a linear layer by our product and by the libraries, at the shapes of several models;
+// GFLOP/s of a linear layer with our GEMM and the libraries', at the shapes of several models;
 // prints JSON.
 //   gemm_bench [float32|bfloat16] [threads] [seconds per measurement]
-// Processor time of all threads is measured, not elapsed time, and the ways take turns: other work
-// on the machine disturbs little.
+// Measures CPU time of all threads, not elapsed time, and interleaves the backends: robust to other
+// load on the machine.
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -32,7 +32,7 @@ struct Layer {
   std::int64_t inputs, outputs;
 };
 
-double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 template <typename Element>
 nlohmann::ordered_json measure(const Layer& layer, std::int64_t rows, double seconds) {
@@ -48,7 +48,7 @@ nlohmann::ordered_json measure(const Layer& layer, std::int64_t rows, double sec
        .out = static_cast<Element*>(out.mutable_data_ptr()),
        .row_stride = layer.outputs}};
   const nn::Linear onednn = nn::Linear::packed(weight, {}, nn::GemmBackend::kOneDnnPacked);
-  const std::vector<std::pair<const char*, std::function<void()>>> ways = {
+  const std::vector<std::pair<const char*, std::function<void()>>> backends = {
       {"charm",
        [&] {
          kernels::gemm<Element>(static_cast<const Element*>(x.const_data_ptr()), layer.inputs, rows,
@@ -57,20 +57,20 @@ nlohmann::ordered_json measure(const Layer& layer, std::int64_t rows, double sec
       {"onednn_96_rows", [&] { onednn.forward(x); }},
       {"at_linear", [&] { at::linear(x, weight); }},
   };
-  std::vector<double> best(ways.size(), 1e30);
-  const double end = processor_seconds() + seconds * static_cast<double>(ways.size());
-  for (int round = 0; round < 3 || processor_seconds() < end; ++round) {
-    for (std::size_t w = 0; w < ways.size(); ++w) {
-      const double start = processor_seconds();
-      ways[w].second();
-      best[w] = std::min(best[w], processor_seconds() - start);
+  std::vector<double> best(backends.size(), 1e30);
+  const double end = cpu_seconds() + seconds * static_cast<double>(backends.size());
+  for (int round = 0; round < 3 || cpu_seconds() < end; ++round) {
+    for (std::size_t w = 0; w < backends.size(); ++w) {
+      const double start = cpu_seconds();
+      backends[w].second();
+      best[w] = std::min(best[w], cpu_seconds() - start);
     }
   }
   nlohmann::ordered_json entry = {
       {"layer", layer.name}, {"rows", rows}, {"inputs", layer.inputs}, {"outputs", layer.outputs}};
   const double flop = 2.0 * static_cast<double>(rows * layer.inputs * layer.outputs);
-  for (std::size_t w = 0; w < ways.size(); ++w)
-    entry[ways[w].first] = std::round(flop / best[w] / 1e8) / 10;
+  for (std::size_t w = 0; w < backends.size(); ++w)
+    entry[backends[w].first] = std::round(flop / best[w] / 1e8) / 10;
   return entry;
 }
 

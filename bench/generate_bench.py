@@ -49,7 +49,7 @@ def cpu_name():
 
 
 def weight_bytes(folder, dtype):
-    """What one token must read: all tensors, the tied embedding once."""
+    """Bytes that decoding one token reads: all tensors, the tied embedding once."""
     with open(folder / "model.safetensors", "rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     count = 0

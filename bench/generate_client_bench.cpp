@@ -1,5 +1,5 @@
-// How much the client of inference servers costs: many short requests against a stub that answers
-// at once, which runs in a process of its own. Prints JSON.
+// Overhead of the inference-server client: many short requests against a stub server in another
+// process that responds immediately. Prints JSON.
 //   build/bench/bench/generate_client_bench [requests] [in flight]
 
 #include <sys/resource.h>
@@ -18,7 +18,7 @@
 
 namespace {
 
-/// A process that serves until it is killed; returns its id and the address.
+/// Starts a server process that runs until killed; returns its pid and address.
 pid_t start_stub(std::string& url) {
   int ends[2];
   if (pipe(ends) != 0) return -1;

@@ -1,8 +1,8 @@
-// Writes tokens with a causal LM, greedily and without end, and prints what it took: the charm side
-// of generate_bench.py.
+// Decodes greedily with a causal LM, ignoring EOS, and prints timings: the charm side of
+// generate_bench.py.
 //   generate_model_bench MODEL_DIR [float32|bfloat16] [threads]
-// First line out: the load. Then for each line in, {"streams": 16, "prompt": 32, "new": 128}, one
-// line out.
+// First output line: loading. Then for each input line, {"streams": 16, "prompt": 32, "new": 128},
+// one output line.
 
 #include <sys/resource.h>
 
@@ -32,7 +32,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Bytes a second that the threads together read from memory: the best of several sums over a
+/// Memory read bandwidth of all threads in bytes per second: the best of several reductions over a
 /// buffer much larger than the caches.
 double read_bandwidth(std::size_t threads) {
   const std::vector<std::uint64_t> buffer(std::size_t{1} << 27, 1);  // 1 GiB
@@ -54,17 +54,17 @@ double read_bandwidth(std::size_t threads) {
   return best;
 }
 
-Json write(charm::model::CausalLM& model, const Json& job, int threads) {
+Json run_job(charm::model::CausalLM& model, const Json& job, int threads) {
   using namespace charm::generate;
   const auto streams = job.at("streams").get<std::size_t>();
   const auto prompt_tokens = job.at("prompt").get<std::size_t>();
   const auto new_tokens = job.at("new").get<std::size_t>();
   const Sampler sampler({.temperature = job.value("temperature", 0.0), .top_p = 0.9});
-  std::vector<std::size_t> written(streams, 0);
+  std::vector<std::size_t> generated(streams, 0);
   std::size_t next = 0, first = 0;
   const auto start = Clock::now();
   const std::clock_t cpu_start = std::clock();
-  double filled_s = 0.0;
+  double prefill_s = 0.0;
   run_continuous_batch(
       model,
       {.max_sequences = static_cast<std::int64_t>(streams),
@@ -80,10 +80,10 @@ Json write(charm::model::CausalLM& model, const Json& job, int threads) {
        },
        .next_token = [&](std::size_t s,
                          std::span<const float> logits) -> std::optional<std::int32_t> {
-         if (written[s] == 0 && ++first == streams) filled_s = seconds_since(start);
+         if (generated[s] == 0 && ++first == streams) prefill_s = seconds_since(start);
          const std::int32_t token =
              sampler.next(logits, {}, {"bench", static_cast<std::int32_t>(s), 0});
-         return ++written[s] < new_tokens ? std::optional(token) : std::nullopt;
+         return ++generated[s] < new_tokens ? std::optional(token) : std::nullopt;
        },
        .on_finished =
            [](std::size_t, const std::optional<std::string>& error) {
@@ -91,7 +91,7 @@ Json write(charm::model::CausalLM& model, const Json& job, int threads) {
            }});
   const double total_s = seconds_since(start);
   return {{"total_s", total_s},
-          {"filled_s", filled_s},
+          {"filled_s", prefill_s},
           {"cpu_s", static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC},
           {"tokens", streams * new_tokens}};
 }
@@ -112,7 +112,7 @@ int run(const std::vector<std::string>& args) {
   for (const auto& [key, value] : model->provenance()) loaded["model"][key] = value;
   std::cout << loaded.dump() << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
-    Json result = write(*model, Json::parse(line), threads);
+    Json result = run_job(*model, Json::parse(line), threads);
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     result["peak_memory_mib"] = static_cast<double>(usage.ru_maxrss) / 1024.0;

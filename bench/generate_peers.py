@@ -1,10 +1,10 @@
-"""The peers of generate_bench.py: writes tokens greedily with transformers or llama.cpp; the same lines in and out as
+"""The peers of generate_bench.py: greedy decoding with transformers or llama.cpp; the same lines in and out as
 generate_model_bench.
 
   .venv-golden/bin/python bench/generate_peers.py transformers runs/smollm2 bfloat16 2
   .venv-llama/bin/python bench/generate_peers.py gguf .deps/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf bfloat16 out.gguf
   .venv-llama/bin/python bench/generate_peers.py llama out.gguf 2
-  .venv-llama/bin/python bench/generate_peers.py evaluate out.gguf 2          # for score_bench.py: reads sequences
+  .venv-llama/bin/python bench/generate_peers.py evaluate out.gguf 2          # for score_bench.py: prefills sequences
 """
 
 import json
@@ -85,7 +85,7 @@ def load_llama(path):
 
 
 def llama_evaluate(path, threads):
-    """Reads whole sequences, one after the other; lines in: {"sequences": [[ids], ...]}."""
+    """Prefills whole sequences, one after the other; lines in: {"sequences": [[ids], ...]}."""
     lc, model = load_llama(path)
     params = lc.llama_context_default_params()
     params.n_ctx = params.n_batch = 4096

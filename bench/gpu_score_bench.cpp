@@ -52,7 +52,7 @@ struct Shape {
   std::int64_t vocab, width, mlp, layers, heads, key_heads, head_dim;
 };
 
-// Llama-3.1-8B; and something of the same form for a dry run.
+// Llama-3.1-8B, and a tiny shape for a dry run.
 constexpr Shape kLlama8B{128256, 4096, 14336, 32, 32, 8, 128};
 constexpr Shape kTiny{2048, 256, 896, 4, 8, 2, 32};
 
@@ -80,10 +80,10 @@ void synchronize(const at::Device& device) {
   if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(0);
 }
 
-/// TFLOP/s of [rows, inputs] x [outputs, inputs]^T on random data: the mean of `times` products
+/// TFLOP/s of a [rows, inputs] x [outputs, inputs]^T GEMM on random data: the mean of `times` runs
 /// after a warm-up.
-double product_rate(std::int64_t rows, std::int64_t inputs, std::int64_t outputs,
-                    const at::TensorOptions& options, int times) {
+double gemm_rate(std::int64_t rows, std::int64_t inputs, std::int64_t outputs,
+                 const at::TensorOptions& options, int times) {
   const at::Tensor x = at::randn({rows, inputs}, options),
                    w = at::randn({outputs, inputs}, options);
   for (int i = 0; i < 3; ++i) at::linear(x, w);
@@ -130,22 +130,22 @@ std::vector<batch::PromptGroup> draw_groups(std::int64_t count, std::int64_t voc
   return groups;
 }
 
-/// All batches, two under way, as charm score runs them.
+/// All batches, two in flight, as in charm score.
 std::vector<float> score(const model::Decoder& decoder,
                          const std::vector<batch::PackedBatch>& batches) {
   std::vector<float> scores;
-  std::deque<nn::HostCopy> under_way;
+  std::deque<nn::HostCopy> in_flight;
   const auto finish = [&] {
-    const at::Tensor found = under_way.front().wait();
+    const at::Tensor found = in_flight.front().wait();
     scores.insert(scores.end(), found.const_data_ptr<float>(),
                   found.const_data_ptr<float>() + found.numel());
-    under_way.pop_front();
+    in_flight.pop_front();
   };
   for (const batch::PackedBatch& batch : batches) {
-    under_way.emplace_back(decoder.forward(decoder.layout(batch)));
-    if (under_way.size() == 2) finish();
+    in_flight.emplace_back(decoder.forward(decoder.layout(batch)));
+    if (in_flight.size() == 2) finish();
   }
-  while (!under_way.empty()) finish();
+  while (!in_flight.empty()) finish();
   return scores;
 }
 
@@ -158,7 +158,7 @@ Json memory(const at::Device& device) {
           {"reserved_gib", gib(static_cast<double>(stats.reserved_bytes[0].peak))}};
 }
 
-/// Writes the model, loads it as any other and compares its scores.
+/// Saves the model, loads it with load_reward_model and compares its scores.
 Json save_and_load(const std::filesystem::path& folder, const Shape& shape,
                    model::DecoderWeights& weights, const model::DecoderConfig& config,
                    const batch::PackedBatch& batch, const at::Device& device) {
@@ -205,7 +205,7 @@ int run(std::map<std::string, std::string> options) {
 
   const bool large = shape.width >= 4096;
   const std::int64_t side = large ? 8192 : 512;
-  const double peak = product_rate(side, side, side, tensor_options, large ? 20 : 3);
+  const double peak = gemm_rate(side, side, side, tensor_options, large ? 20 : 3);
   result["gemm_peak"] = {{"side", side}, {"tflops", peak}};
   const std::int64_t rows = large ? budget : 512;
   const std::int64_t qkv = (shape.heads + 2 * shape.key_heads) * shape.head_dim;
@@ -213,7 +213,7 @@ int run(std::map<std::string, std::string> options) {
                                       std::tuple{"o", shape.heads * shape.head_dim, shape.width},
                                       std::tuple{"gate_up", shape.width, 2 * shape.mlp},
                                       std::tuple{"down", shape.mlp, shape.width}}) {
-    result["products_tflops"][name] = product_rate(rows, in, out, tensor_options, large ? 10 : 3);
+    result["products_tflops"][name] = gemm_rate(rows, in, out, tensor_options, large ? 10 : 3);
   }
 
   const auto make_start = Clock::now();
@@ -266,8 +266,7 @@ int run(std::map<std::string, std::string> options) {
   }
   std::sort(rounds_s.begin(), rounds_s.end());
   const double median_s = rounds_s[rounds_s.size() / 2];
-  // Products of the blocks alone: what the peak is a peak of. Attention, norms and rope come on top
-  // and count as lost time.
+  // FLOPs of the blocks' GEMMs only, as in the peak. Attention, norms and RoPE count as overhead.
   const double block = static_cast<double>(
       shape.width * qkv + shape.heads * shape.head_dim * shape.width + 3 * shape.width * shape.mlp);
   const double flops = 2.0 * block * static_cast<double>(shape.layers) * computed;

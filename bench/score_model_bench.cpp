@@ -1,5 +1,5 @@
-// Scores token groups of a JSON file with a reward model and prints one JSON object: the charm side
-// of score_bench.py.
+// Scores prompt groups of a JSON file with a reward model and prints one JSON object: the charm
+// side of score_bench.py.
 //   score_model_bench MODEL_DIR GROUPS.json [float32|bfloat16] [threads] [rounds] [budget_tokens]
 // GROUPS.json: {"groups": [{"prompt": [ids], "responses": [[ids], ...]}, ...]}
 
@@ -74,8 +74,7 @@ int run(const std::vector<std::string>& args) {
   }
 
   if (batches.empty()) throw std::runtime_error("no groups in " + args[1]);
-  reward_model->score(
-      batches.front());  // warms threads and allocator up, like the peer's own warm-up
+  reward_model->score(batches.front());  // warm-up of threads and allocator, as for the peers
   std::vector<float> scores(num_rows);
   std::vector<double> rounds_s, rounds_cpu_s;
   for (int round = 0; round < rounds; ++round) {

@@ -1,5 +1,5 @@
-// Every family and head as the trainer sees it: gradients of each tensor against transformers, and
-// saving what was loaded.
+// Gradients of every tensor of every family and head against transformers, and the save-load round
+// trip.
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/equal.h>
@@ -61,8 +61,8 @@ INSTANTIATE_TEST_SUITE_P(Models, FamilyTraining, testing::ValuesIn(kFamilies),
                            return name;
                          });
 
-// Each tensor's gradient is compared by its norm and its sum, relative to the norm: an element out
-// of place changes one of them.
+// Each tensor's gradient is compared by its norm and its sum, relative to the norm: a misplaced
+// element changes one of them.
 TEST_P(FamilyTraining, GradientsEqualTransformers) {
   const Json fixture = read_json(folder_ / "golden.json");
   std::vector<std::pair<std::size_t, batch::PooledRow>> rows;
@@ -100,7 +100,7 @@ TEST_P(FamilyTraining, SavingKeepsEveryTensorAndTheConfig) {
   model::save_model(output, folder_, weights, config_, at::kFloat);
   Json before = read_json(folder_ / "config.json"), after = read_json(output / "config.json");
   for (const char* label :
-       {"num_labels", "id2label", "label2id"}) {  // spelled out for every linear head
+       {"num_labels", "id2label", "label2id"}) {  // written explicitly for every linear head
     before.erase(label);
     after.erase(label);
   }

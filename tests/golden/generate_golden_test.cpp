@@ -1,5 +1,5 @@
-// Causal LMs against transformers' greedy generate: tiny models of every family always, SmolLM2
-// where it was set up.
+// Causal LMs against transformers' greedy generate: tiny models of every family, and SmolLM2 where
+// it is available.
 
 #include <gtest/gtest.h>
 
@@ -45,10 +45,10 @@ INSTANTIATE_TEST_SUITE_P(Families, TinyCausalLM,
 
 struct Written {
   std::vector<std::vector<std::int32_t>> tokens;
-  std::vector<std::vector<float>> logits;  ///< behind the last token but one of each row
+  std::vector<std::vector<float>> logits;  ///< of the last token but one of each row
 };
 
-/// Greedy texts of the prompts, each as long as asked for.
+/// Greedy decoding of the prompts, each to its requested length.
 Written write_greedily(model::CausalLM& model,
                        const std::vector<std::vector<std::int32_t>>& prompts,
                        const std::vector<std::size_t>& lengths, const Way& way) {
@@ -77,7 +77,7 @@ Written write_greedily(model::CausalLM& model,
   return written;
 }
 
-/// One after the other with whole prompts, and all at once in small pieces.
+/// Sequentially with whole prompts, and batched with chunked prefill.
 constexpr Way kAlone{1, 1000};
 constexpr Way kTogether{64, 7};
 
@@ -123,7 +123,7 @@ TEST_P(TinyCausalLM, LogitsKeepTheirBitsAmongSixtyFour) {
     const Written together = write_greedily(*model, prompts, lengths, kTogether);
     EXPECT_EQ(together.tokens, alone.tokens);
     EXPECT_EQ(together.logits, alone.logits);
-    // A cache for few of them: sequences are put back and read in again.
+    // A KV cache for few of them: sequences are preempted and recomputed.
     const auto crowded =
         model::load_causal_lm(generate_dir() / GetParam(), {.dtype = dtype, .max_blocks = 7});
     EXPECT_EQ(write_greedily(*crowded, prompts, lengths, kTogether).logits, alone.logits);
@@ -138,7 +138,7 @@ TEST(TinySampling, PairsOfTokensFollowTheModelsProbabilities) {
   const auto vocab = static_cast<std::size_t>(model->vocab_size());
   const generate::Sampler sampler({.temperature = 1.5, .top_p = 0.95, .seed = 12});
 
-  // Exact: the first token's distribution, then the second's behind each first.
+  // Exact: the first token's distribution, then the second's given each first token.
   std::map<std::pair<std::int32_t, std::int32_t>, double> expected;
   std::vector<std::vector<float>> logits(vocab + 1);
   std::size_t next = 0;
@@ -234,8 +234,8 @@ TEST(SmolLM2, GreedyTextsAreThoseOfTransformers) {
     EXPECT_EQ(result.finish_reason, ids.back() == 2 ? "stop" : "length");
     EXPECT_TRUE(row["text"].get<std::string>().starts_with(result.response))
         << "found " << result.response << "\nexpected " << row["text"];
-    // Equal texts are made of equal tokens here, because the tokenizer writes each text in one way
-    // only; the count says the rest.
+    // Equal texts imply equal tokens here, because the tokenisation is unique; the counts are
+    // compared too.
     EXPECT_GE(result.response.size() + 3, row["text"].get<std::string>().size()) << result.response;
   });
 }

@@ -26,7 +26,7 @@ inline Json read_json(const std::filesystem::path& path) {
   return Json::parse(file);
 }
 
-/// The largest deviation of one rung and where it is. A NaN counts as infinitely far away.
+/// The largest deviation of one rung and its index. A NaN counts as an infinite deviation.
 class Worst {
  public:
   explicit Worst(std::string rung) : rung_(std::move(rung)) {}

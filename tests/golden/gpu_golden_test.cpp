@@ -1,5 +1,5 @@
-// The golden ladder on a GPU: tiny models of every family against transformers, and the two ways to
-// run attention against each other.
+// The golden ladder on a GPU: tiny models of every family against transformers, and the two
+// attention kernels against each other.
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 

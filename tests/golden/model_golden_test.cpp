@@ -1,5 +1,5 @@
-// Tiny reward models against transformers: embeddings, blocks, scores. Rows of one prompt are
-// packed together, so that sharing the prompt is part of what is compared.
+// Tiny reward models against transformers: embeddings, blocks, scores. Rows are packed in prompt
+// groups, so that prefix sharing is covered.
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
@@ -25,7 +25,7 @@
 namespace charm::golden {
 namespace {
 
-/// Packed index of token `position` of a response's whole sequence.
+/// Packed index of token `position` of a response's full sequence.
 std::int64_t packed_index(const batch::Segment& segment, std::int64_t position) {
   return position < segment.prompt_length
              ? segment.prompt_begin + position
@@ -66,7 +66,7 @@ const Way kWays[] = {
     {"inference_aten", nn::Mode::kInference, nn::GemmBackend::kAtenLinear},
     {"inference_packed", nn::Mode::kInference, nn::GemmBackend::kOneDnnPacked},
     {"inference_charm", nn::Mode::kInference, nn::GemmBackend::kCharm},
-    // What a GPU runs, here on the CPU; its flash kernel is stood in for by plain operators.
+    // GPU mode on the CPU, with the reference fallback of the flash kernel.
     {"gpu_padded", nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, nn::AttentionKernel::kPadded},
     {"gpu_flash", nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, nn::AttentionKernel::kFlash}};
 
@@ -99,8 +99,7 @@ TEST_P(DecoderGolden, EveryRungEqualsTransformers) {
   }
   if (has_layers) compare_layer("last_block", x_TD, batch, fixture);
 
-  // forward() computes only the rows that the head needs in the last block: another path to the
-  // same numbers.
+  // forward() computes only the pooled rows in the last block: another path to the same numbers.
   const at::Tensor scores_S = decoder.forward(layout).contiguous();
   const std::vector<float> scores(scores_S.data_ptr<float>(),
                                   scores_S.data_ptr<float>() + batch.responses.size());

@@ -1,5 +1,5 @@
-// From conversation to score, against transformers' apply_chat_template and model: the whole path
-// of `charm score`.
+// From conversation to score, against transformers' apply_chat_template and model: the full path of
+// `charm score`.
 
 #include <gtest/gtest.h>
 

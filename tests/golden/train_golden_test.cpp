@@ -1,5 +1,5 @@
 // `charm train` against transformers' Trainer recipe: one AdamW step, and ten with warm-up, cosine
-// decay and clipping. The saved weights are compared, so that saving and loading are part of it.
+// decay and clipping. The saved weights are compared, so that saving and loading are covered.
 
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@
 namespace charm::golden {
 namespace {
 
-/// The run's log against the reference's steps: loss, gradient norm before clipping, rate.
+/// The run's metrics against the reference: loss, gradient norm before clipping, learning rate.
 void compare_steps(const std::filesystem::path& metrics, const Json& steps, double tolerance) {
   std::ifstream file(metrics);
   std::size_t step = 0;
@@ -64,7 +64,7 @@ TEST_P(TrainGolden, WeightsEqualTransformers) {
       static_cast<std::int64_t>(fixture["pairs"].size());  // every step sees every pair
   options.epochs = run == "step1" ? 1 : 10;
   options.warmup_fraction = run == "step1" ? 0.0 : 0.2;
-  options.budget_tokens = 128;  // several passes a step: accumulation is part of it
+  options.budget_tokens = 128;  // several micro-batches per step: covers gradient accumulation
   options.eval_fraction = 0.0;
   options.dtype = train::ComputeDType::kFloat32;
   options.device = "cpu";
