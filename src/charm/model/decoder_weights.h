@@ -34,8 +34,7 @@ struct DecoderWeights {
   std::vector<BlockWeights> blocks;
   at::Tensor final_norm_D;
   std::vector<nn::HeadLayer> head;  ///< empty for a causal LM
-  at::Tensor
-      lm_head_VD;  ///< a causal LM's LM head, where asked for; the embedding itself where tied
+  at::Tensor lm_head_VD;  ///< a causal LM's LM head, where loaded; the embedding itself where tied
 };
 
 /// (Hugging Face name, tensor) of every defined tensor in a fixed order, for saving and optimising.

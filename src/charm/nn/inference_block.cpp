@@ -23,21 +23,22 @@ std::vector<kernels::AttentionSequence> sequences_of(const BatchLayout& layout, 
   std::vector<kernels::AttentionSequence> sequences;
   if (rows == BlockRows::kAll) {
     for (const batch::Segment& s : layout.prompts) {
-      const kernels::KeySpan own{s.response_begin, s.response_length};
-      sequences.push_back({own.begin - layout.num_computed_tokens, own.length, /*query_offset=*/0,
-                           /*prefix=*/{}, own});
+      const kernels::KeySpan suffix{s.response_begin, s.response_length};
+      sequences.push_back({suffix.begin - layout.num_computed_tokens, suffix.length,
+                           /*query_offset=*/0,
+                           /*prefix=*/{}, suffix});
     }
   }
   for (std::size_t i = 0; i < layout.responses.size(); ++i) {
     const batch::Segment& s = layout.responses[i];
-    const kernels::KeySpan prompt{s.prompt_begin, s.prompt_length};
-    const kernels::KeySpan own{s.response_begin, s.response_length};
+    const kernels::KeySpan prefix{s.prompt_begin, s.prompt_length};
+    const kernels::KeySpan suffix{s.response_begin, s.response_length};
     if (rows == BlockRows::kAll) {
-      sequences.push_back(
-          {own.begin - layout.num_computed_tokens, own.length, /*query_offset=*/0, prompt, own});
+      sequences.push_back({suffix.begin - layout.num_computed_tokens, suffix.length,
+                           /*query_offset=*/0, prefix, suffix});
     } else {
       sequences.push_back(
-          {static_cast<std::int64_t>(i), /*query_length=*/1, own.length - 1, prompt, own});
+          {static_cast<std::int64_t>(i), /*query_length=*/1, suffix.length - 1, prefix, suffix});
     }
   }
   return sequences;

@@ -7,13 +7,14 @@
 
 namespace charm::text {
 
-/// Special tokens by their names in templates: "bos_token", "eos_token", "pad_token", "unk_token",
-/// ...; tokens a model does not have are absent (undefined in its template).
+/// Special tokens by their names in chat templates: "bos_token", "eos_token", "pad_token",
+/// "unk_token", ...; tokens a model does not have are absent (undefined in its template).
 using SpecialTokens = std::map<std::string, std::string>;
 
 /// Reads them from tokenizer_config.json (a string or an object with `content`) and
 /// special_tokens_map.json. As in transformers, the latter takes precedence in folders of the old
 /// form, whose tokenizer_config.json has no `added_tokens_decoder`.
+/// Throws kInput when a file is not valid JSON.
 SpecialTokens read_special_tokens(const std::filesystem::path& model_dir);
 
 /// Added tokens of the configuration files: the list that transformers 5 passes to `add_tokens`
