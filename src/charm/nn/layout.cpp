@@ -179,7 +179,7 @@ BatchLayout make_cached_layout(const batch::CachedBatch& batch, KvCache& cache,
                                       options.heads, options.device);
     std::vector<std::int64_t> rows;
     for (const kernels::PagedSequence& sequence : layout.cached) {
-      for (const kernels::KeySpan& span : cache_spans(sequence.blocks, sequence.first_position,
+      for (const kernels::KeySpan& span : cache_spans(sequence.block_table, sequence.first_position,
                                                       sequence.first_position + sequence.length)) {
         for (std::int64_t i = 0; i < span.length; ++i) rows.push_back(span.begin + i);
       }
