@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include "charm/base/git_hash.h"
 #include "charm/base/hashing.h"
 #include "tests/e2e/small_world.h"
 #include "tests/support/fake_hub.h"

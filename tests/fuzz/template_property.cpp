@@ -1,4 +1,4 @@
-#include "charm/base/utf8.h"
+#include "charm/base/strings.h"
 #include "charm/text/chat_template.h"
 #include "tests/fuzz/accepts.h"
 #include "tests/fuzz/properties.h"

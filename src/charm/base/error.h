@@ -9,21 +9,21 @@
 
 namespace charm {
 
-/// Why a command cannot go on; the value is the process's exit code.
+/// Why a command fails; the value is the process's exit code.
 enum class ErrorKind {
-  kUsage = 2,      ///< the command line or the recipe asks for something that cannot be
-  kInput = 3,      ///< a file's content is not what it must be
+  kUsage = 2,      ///< invalid command line or recipe
+  kInput = 3,      ///< a file has invalid content
   kIo = 4,         ///< a file cannot be read or written
   kNetwork = 5,    ///< a server or a download failed
-  kResource = 6,   ///< memory, device or disk ran out
-  kInternal = 70,  ///< a bug of ours
+  kResource = 6,   ///< out of memory, device or disk space
+  kInternal = 70,  ///< a bug in charm
 };
 
 /// "usage", "input", ...: the word used in messages and logs.
 std::string_view error_kind_name(ErrorKind kind);
 
 /// The one exception type that crosses folders. The message names the object, the expected and the
-/// found value and, where we know one, the next step. Each layer may add what only it knows with
+/// found value and, if there is one, the next step. Each layer adds its own context with
 /// `with_context`.
 class Error : public std::exception {
  public:

@@ -12,7 +12,6 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
 
 namespace charm {
 namespace {
@@ -37,10 +36,10 @@ class Descriptor {
   int fd_;
 };
 
-/// Where a chain of links ends, be it at nothing; `path` itself where it is no link. Always with a
-/// name at its end: "out" for "out/".
-fs::path behind_links(fs::path path) {
-  constexpr int kMaxLinks = 40;  // as the system allows
+/// The target of a chain of symbolic links, existing or not; `path` itself if it is no link. Always
+/// ends with a name: "out" for "out/".
+fs::path resolve_symlinks(fs::path path) {
+  constexpr int kMaxLinks = 40;  // Linux's limit
   if (path.filename() == "." || path.filename() == "..")
     path = fs::absolute(path).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
@@ -50,8 +49,8 @@ fs::path behind_links(fs::path path) {
   return path;
 }
 
-/// Renaming would put a file in the place of /dev/null.
-void refuse_special_file(const fs::path& path) {
+/// Renaming onto /dev/null would replace it by a file.
+void require_no_special_file(const fs::path& path) {
   std::error_code code;
   const fs::file_status status = fs::status(path, code);
   if (fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status)) {
@@ -60,7 +59,7 @@ void refuse_special_file(const fs::path& path) {
   }
 }
 
-void require_folder_takes_files(const fs::path& path) {
+void require_writable_parent(const fs::path& path) {
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   create_folders(folder);
   const fs::path probe = folder / (path.filename().string() + ".probe");
@@ -134,7 +133,7 @@ void create_folders(const fs::path& path) {
 }
 
 fs::path partial_path(const fs::path& path) {
-  fs::path partial = behind_links(path);
+  fs::path partial = resolve_symlinks(path);
   partial += ".partial";
   return partial;
 }
@@ -145,8 +144,8 @@ void publish(const fs::path& partial, const fs::path& path) {
     if (file.get() < 0) throw_io(partial, "cannot open");
     if (::fsync(file.get()) != 0) throw_io(partial, "cannot write to disk");
   }
-  const fs::path target = behind_links(path);
-  refuse_special_file(target);
+  const fs::path target = resolve_symlinks(path);
+  require_no_special_file(target);
   std::error_code code;
   if (fs::is_directory(partial, code)) fs::remove_all(target, code);
   fs::rename(partial, target, code);
@@ -162,8 +161,8 @@ void require_writable(const fs::path& path) {
     throw Error(ErrorKind::kIo, "{}: is a folder; expected the name of a file to write",
                 path.string());
   }
-  refuse_special_file(path);
-  require_folder_takes_files(behind_links(path));
+  require_no_special_file(path);
+  require_writable_parent(resolve_symlinks(path));
 }
 
 void require_writable_folder(const fs::path& path) {
@@ -173,23 +172,23 @@ void require_writable_folder(const fs::path& path) {
     throw Error(ErrorKind::kIo, "{}: is a file; expected the name of a folder to write",
                 path.string());
   }
-  require_folder_takes_files(behind_links(path));
+  require_writable_parent(resolve_symlinks(path));
 }
 
-void require_apart(const fs::path& output, const fs::path& input) {
+void require_distinct(const fs::path& output, const fs::path& input) {
   std::error_code code;
   if (!fs::equivalent(output, input, code) || code) return;
   throw Error(ErrorKind::kUsage, "{}: is an input and would be overwritten; choose another output",
               output.string());
 }
 
-void require_apart(const fs::path& output, const std::vector<fs::path>& inputs) {
-  for (const fs::path& input : inputs) require_apart(output, input);
+void require_distinct(const fs::path& output, const std::vector<fs::path>& inputs) {
+  for (const fs::path& input : inputs) require_distinct(output, input);
 }
 
 namespace {
 
-/// Where files are mapped now: first byte to size.
+/// All current mappings: first byte to size.
 struct Mappings {
   std::mutex mutex;
   std::map<const std::byte*, std::size_t> size_of;
@@ -225,14 +224,14 @@ MappedFile::~MappedFile() {
   ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
-void MappedFile::let_go(const void* begin, std::size_t bytes) {
+void MappedFile::release_pages(const void* begin, std::size_t bytes) {
   const auto* first = static_cast<const std::byte*>(begin);
   const std::lock_guard lock(mappings().mutex);
   auto mapping = mappings().size_of.upper_bound(first);
   if (mapping == mappings().size_of.begin()) return;
   --mapping;
   if (first + bytes > mapping->first + mapping->second) return;
-  // Whole pages alone: those at the ends hold other bytes too.
+  // Whole pages only: those at the ends hold other bytes too.
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   const auto offset = static_cast<std::size_t>(first - mapping->first);
   const std::size_t from = (offset + page - 1) / page * page, to = (offset + bytes) / page * page;

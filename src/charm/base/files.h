@@ -5,6 +5,7 @@
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace charm {
 
@@ -20,17 +21,28 @@ void write_file(const fs::path& path, std::string_view content);
 /// Creates the folder and its parents; throws kIo naming the folder.
 void create_folders(const fs::path& path);
 
-/// `path` with a suffix that marks it as unfinished (".partial"); writers write there and call
-/// `publish`.
+/// `path` + ".partial": writers write there and call `publish`.
 fs::path partial_path(const fs::path& path);
 
 /// Syncs `partial` and renames it to `path` (file or folder; an existing folder at `path` is
 /// replaced).
 void publish(const fs::path& partial, const fs::path& path);
 
-/// Throws kIo unless a file can be created in the folder that will hold `path`. Call before long
-/// work starts.
+// Checks of inputs and outputs, called before long work starts.
+
+/// Throws kIo unless a file can be created in the folder that will hold `path`.
 void require_writable(const fs::path& path);
+
+/// The same for an output that is a folder.
+void require_writable_folder(const fs::path& path);
+
+/// Throws kIo for pipes and devices: inputs are read again for their hashes.
+void require_regular_file(const fs::path& path);
+
+/// Throws kUsage if `output` and `input` are the same file or folder, also through links: writing
+/// would overwrite the input.
+void require_distinct(const fs::path& output, const fs::path& input);
+void require_distinct(const fs::path& output, const std::vector<fs::path>& inputs);
 
 /// A read-only memory map of a whole file. Thread-safe to read.
 class MappedFile {
@@ -45,9 +57,9 @@ class MappedFile {
   const std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
 
-  /// Gives back the memory of these bytes where they lie in a file that is mapped now; reading them
-  /// again fetches them from the file. Bytes of any other memory are left alone.
-  static void let_go(const void* begin, std::size_t bytes);
+  /// Releases the pages of these bytes (madvise) if they belong to a mapped file; reading them
+  /// again loads them from the file. No effect on other memory.
+  static void release_pages(const void* begin, std::size_t bytes);
 
  private:
   const std::byte* data_ = nullptr;

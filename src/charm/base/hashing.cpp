@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "charm/base/check.h"
-#include "charm/base/git_hash.h"
 
 namespace charm {
 namespace {

@@ -10,13 +10,13 @@
 namespace charm {
 namespace {
 
-/// proc(5): what a process's stat file says behind its name.
+/// Fields of /proc/<pid>/stat, proc(5).
 struct Stat {
   char state = '?';
   std::string start_time;
 };
 
-/// Nothing found means state '?'.
+/// State '?' if there is no such process.
 Stat read_stat(const std::string& pid) {
   std::ifstream file("/proc/" + pid + "/stat");
   std::string line;
@@ -32,8 +32,8 @@ Stat read_stat(const std::string& pid) {
   return stat;
 }
 
-/// Machine and pid namespace; empty where unknown.
-std::string place() {
+/// Boot id and pid namespace; empty if unknown.
+std::string host_identity() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
   std::string boot_id;
   std::getline(file, boot_id);
@@ -46,18 +46,18 @@ std::string place() {
 
 std::string process_identity() {
   const std::string pid = std::to_string(::getpid());
-  const std::string where = place();
+  const std::string host = host_identity();
   const Stat stat = read_stat(pid);
-  return where.empty() || stat.start_time.empty()
+  return host.empty() || stat.start_time.empty()
              ? std::string()
-             : fmt::format("{} {} {}", where, pid, stat.start_time);
+             : fmt::format("{} {} {}", host, pid, stat.start_time);
 }
 
 bool has_ended(const std::string& identity) {
   std::istringstream words(identity);
   std::string boot_id, space, pid, start_time;
   words >> boot_id >> space >> pid >> start_time;
-  if (start_time.empty() || boot_id + " " + space != place()) return false;
+  if (start_time.empty() || boot_id + " " + space != host_identity()) return false;
   const Stat stat = read_stat(pid);
   return stat.start_time != start_time || stat.state == 'Z' || stat.state == 'X';
 }

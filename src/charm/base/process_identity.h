@@ -4,12 +4,12 @@
 
 namespace charm {
 
-/// This process, as others on the same machine may look for it: "<boot id> <pid namespace> <pid>
-/// <start time>", from Linux's /proc. Empty where /proc says too little.
+/// Identifies this process on its machine: "<boot id> <pid namespace> <pid> <start time>", from
+/// Linux's /proc. Empty if /proc does not have them.
 std::string process_identity();
 
-/// Whether the process of that identity is known to have ended: it was one of this machine and pid
-/// namespace, and no longer runs (a zombie counts as ended). False where that cannot be known.
+/// Whether the process of that identity has certainly ended: it belongs to this machine and pid
+/// namespace and no longer runs (a zombie counts as ended). False if unknown.
 bool has_ended(const std::string& identity);
 
 }  // namespace charm

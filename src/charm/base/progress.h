@@ -8,24 +8,22 @@
 
 namespace charm {
 
-/// One report of a running stage. `total` is 0 while unknown.
+/// Progress of a running stage. `total` is 0 while unknown.
 struct Progress {
   std::string what;  ///< "scoring", "training", ...
   std::int64_t done = 0;
   std::int64_t total = 0;
   std::string unit;    ///< "rows", "steps", ...
-  std::string detail;  ///< free text shown behind the bar: "412 tokens/s", "loss 0.61"
+  std::string detail;  ///< free text shown after the bar: "412 tokens/s", "loss 0.61"
 };
 
-/// Stages report through this; the command line decides how it looks. May be empty. Called from one
-/// thread at a time.
+/// Progress callback of a stage; the command line renders it. May be empty. Calls are serialized.
 using ProgressFn = std::function<void(const Progress&)>;
 
-/// Counts finished units for a stage that works on several threads, and reports each. Safe to use
-/// from many threads.
+/// Counts finished units of a multi-threaded stage and reports each. Thread-safe.
 class ProgressCounter {
  public:
-  /// Nothing is reported where `progress` is empty.
+  /// `progress` may be empty.
   ProgressCounter(ProgressFn progress, std::string what, std::int64_t total, std::string unit)
       : progress_(std::move(progress)),
         state_{.what = std::move(what),

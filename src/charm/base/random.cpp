@@ -14,7 +14,7 @@ std::uint64_t split_mix(std::uint64_t& state) {
   return z ^ (z >> 31);
 }
 
-// FNV-1a: turns the stage's name into a number.
+// FNV-1a.
 std::uint64_t name_hash(std::string_view name) {
   std::uint64_t hash = 0xcbf29ce484222325ULL;
   for (const unsigned char c : name) hash = (hash ^ c) * 0x100000001b3ULL;

@@ -24,7 +24,7 @@ class RandomStream {
   double uniform();
   /// Uniform integer in [0, bound), without bias. bound > 0.
   std::uint64_t below(std::uint64_t bound);
-  /// Standard normal (Box-Muller, both values used).
+  /// Standard normal (Box-Muller; the second value is kept for the next call).
   double normal();
 
   /// Fisher-Yates; unlike std::shuffle the same on every standard library.

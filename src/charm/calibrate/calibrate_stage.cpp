@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/stats/paired_scores.h"
@@ -49,9 +48,9 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
         "no reference policy given; name the policy that keeps its scores with --reference");
   }
   require_writable(options.output);
-  require_apart(options.output, options.scores);
-  require_apart(options.output, options.held_out_scores);
-  require_apart(options.output, options.ratings);
+  require_distinct(options.output, options.scores);
+  require_distinct(options.output, options.held_out_scores);
+  require_distinct(options.output, options.ratings);
 
   storage::Manifest manifest = make_manifest(options);
   const storage::ScoreInputs inputs =

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "charm/base/text_table.h"
+#include "charm/base/strings.h"
 #include "charm/cli/command.h"
 #include "charm/pipeline/stage_options.h"
 

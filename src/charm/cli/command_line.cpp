@@ -7,7 +7,7 @@
 #include <map>
 
 #include "charm/base/log.h"
-#include "charm/base/nearest.h"
+#include "charm/base/strings.h"
 #include "charm/base/version.h"
 #include "charm/cli/help.h"
 #include "charm/cli/progress_display.h"

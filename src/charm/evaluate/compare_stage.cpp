@@ -4,7 +4,7 @@
 #include <set>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
+#include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/evaluate/compared_run.h"
 #include "charm/evaluate/read_benchmark.h"
@@ -25,7 +25,7 @@ void check_options(const CompareOptions& options) {
   }
   if (options.output.empty()) return;
   require_writable(options.output);
-  require_apart(options.output, options.runs);
+  require_distinct(options.output, options.runs);
 }
 
 std::vector<ScoredEvalItem> rows_of(const ComparedRun& run, const CompareOptions& options) {

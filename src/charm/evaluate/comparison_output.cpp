@@ -3,7 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "charm/base/text_table.h"
+#include "charm/base/strings.h"
 #include "charm/evaluate/compare.h"
 #include "charm/evaluate/result_json.h"
 #include "charm/evaluate/result_text.h"

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
+#include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/evaluate/arena.h"
 #include "charm/evaluate/benchmark_tally.h"
@@ -49,9 +49,9 @@ void check_options(const EvaluateOptions& options) {
         "evaluate: --limit-per-subset, --bootstrap and --max-bad-rows must not be negative");
   }
   require_writable(options.output);
-  require_apart(options.output, options.data);
-  require_apart(options.output, options.scores);
-  require_apart(options.output, options.ratings);
+  require_distinct(options.output, options.data);
+  require_distinct(options.output, options.scores);
+  require_distinct(options.output, options.ratings);
 }
 
 std::string model_name(const EvaluateOptions& options) {

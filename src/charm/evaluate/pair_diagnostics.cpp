@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "charm/base/text_table.h"
+#include "charm/base/strings.h"
 #include "charm/evaluate/result_json.h"
 #include "charm/stats/correlation.h"
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <span>
 
-#include "charm/base/text_table.h"
+#include "charm/base/strings.h"
 
 namespace charm::evaluate {
 namespace {

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
+#include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/evaluate/score_items.h"
 #include "charm/storage/eval_writer.h"
@@ -70,7 +70,7 @@ void score_unless_finished(
   const fs::path saved = saved_scores_path(options);
   storage::require_known_extension(saved);
   require_writable(saved);
-  require_apart(saved, options.data);
+  require_distinct(saved, options.data);
   storage::Manifest manifest = scoring_manifest(options);
   const std::string fingerprint = manifest.fingerprint();
   if (!options.fresh && finished_fingerprint(saved) == fingerprint) {

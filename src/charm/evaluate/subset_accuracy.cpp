@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "charm/base/nearest.h"
+#include "charm/base/strings.h"
 #include "charm/evaluate/result_json.h"
 
 namespace charm::evaluate {

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
+#include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/explain/calibration_facts.h"
 #include "charm/storage/manifest.h"
@@ -193,10 +193,10 @@ MethodComparison compare(const ExplainOptions& options, const Inputs& inputs,
 Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
   check_options(options);
   require_writable(options.output);
-  require_apart(options.output, options.scores);
-  require_apart(options.output, options.held_out_scores);
+  require_distinct(options.output, options.scores);
+  require_distinct(options.output, options.held_out_scores);
   for (const auto* input : {&options.calibration, &options.ratings}) {
-    if (*input) require_apart(options.output, **input);
+    if (*input) require_distinct(options.output, **input);
   }
   storage::Manifest manifest = make_manifest(options);
   std::optional<CalibrationFacts> facts;

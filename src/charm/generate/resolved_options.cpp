@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/version.h"
 #include "charm/hub/url.h"
@@ -49,7 +48,7 @@ void check_options(const GenerateStageOptions& options) {
                 "--stop: expected a text that is not empty");
   storage::require_known_extension(options.output);
   require_writable(options.output);
-  require_apart(options.output, options.prompts);
+  require_distinct(options.output, options.prompts);
 }
 
 void check_source(const GenerateStageOptions& options) {

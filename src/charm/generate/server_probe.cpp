@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/base/nearest.h"
+#include "charm/base/strings.h"
 #include "charm/hub/retry.h"
 #include "charm/hub/url.h"
 

@@ -6,7 +6,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/hashing.h"
-#include "charm/base/lower_ascii.h"
+#include "charm/base/strings.h"
 #include "charm/hub/retry.h"
 #include "charm/hub/url.h"
 

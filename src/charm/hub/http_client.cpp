@@ -11,7 +11,7 @@
 #include <mutex>
 
 #include "charm/base/error.h"
-#include "charm/base/lower_ascii.h"
+#include "charm/base/strings.h"
 #include "charm/base/version.h"
 #include "charm/hub/http_redirect.h"
 

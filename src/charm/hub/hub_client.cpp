@@ -9,7 +9,6 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
-#include "charm/base/git_hash.h"
 #include "charm/base/hashing.h"
 #include "charm/base/log.h"
 #include "charm/hub/url.h"

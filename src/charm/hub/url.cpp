@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "charm/base/error.h"
-#include "charm/base/lower_ascii.h"
+#include "charm/base/strings.h"
 
 namespace charm::hub {
 namespace {

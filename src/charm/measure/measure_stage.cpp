@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/storage/manifest.h"
@@ -32,8 +31,8 @@ storage::Manifest make_manifest(const MeasureOptions& options) {
 
 Mismatch measure(const MeasureOptions& options, const ProgressFn& progress) {
   require_writable(options.output);
-  require_apart(options.output, options.scores);
-  require_apart(options.output, options.ratings);
+  require_distinct(options.output, options.scores);
+  require_distinct(options.output, options.ratings);
 
   storage::Manifest manifest = make_manifest(options);
   const storage::ScoreInputs inputs =

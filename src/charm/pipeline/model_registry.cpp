@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "charm/base/error.h"
-#include "charm/base/nearest.h"
 #include "charm/base/parse_json.h"
+#include "charm/base/strings.h"
 
 namespace charm::pipeline {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "charm/base/nearest.h"
+#include "charm/base/strings.h"
 #include "charm/hub/hub_source.h"
 
 namespace charm::pipeline {

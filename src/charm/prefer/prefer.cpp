@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/storage/manifest.h"
@@ -49,8 +48,8 @@ void check_options(const PreferOptions& options) {
   }
   storage::require_known_extension(options.output);
   require_writable(options.output);
-  require_apart(options.output, options.scores);
-  require_apart(options.output, options.calibration);
+  require_distinct(options.output, options.scores);
+  require_distinct(options.output, options.calibration);
 }
 
 // Counts what is left out and refuses or warns where the scores do not cover the calibration.

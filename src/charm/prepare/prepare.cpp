@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/random.h"
@@ -39,8 +38,8 @@ void check_options(const PrepareOptions& options) {
   }
   storage::require_known_extension(options.output);
   require_writable(options.output);
-  require_apart(options.output, options.input);
-  require_apart(options.output, options.exclude);
+  require_distinct(options.output, options.input);
+  require_distinct(options.output, options.exclude);
 }
 
 template <typename T>

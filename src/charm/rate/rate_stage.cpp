@@ -7,10 +7,9 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
-#include "charm/base/lower_ascii.h"
+#include "charm/base/strings.h"
 #include "charm/records/style.h"
 #include "charm/storage/battle_reader.h"
 #include "charm/storage/manifest.h"
@@ -219,7 +218,7 @@ Ratings rate(const RateOptions& options, const ProgressFn& progress) {
   }
   const FitOptions fit = fit_options(options);
   require_writable(options.output);
-  require_apart(options.output, options.battles);
+  require_distinct(options.output, options.battles);
   storage::Manifest manifest("rate");
   manifest.option("anchor", options.anchor)
       .option("style", style_name(options.style))

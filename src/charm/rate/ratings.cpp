@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/base/nearest.h"
 #include "charm/base/random.h"
+#include "charm/base/strings.h"
 #include "charm/stats/bootstrap.h"
 #include "charm/stats/clustered_rate.h"
 

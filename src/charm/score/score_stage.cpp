@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/hashing.h"
 #include "charm/base/log.h"
@@ -176,7 +175,7 @@ void check_files(const ScoreStageOptions& options, const std::vector<fs::path>& 
                 options.output.string());
   }
   for (const fs::path& file : files) {
-    require_apart(file, options.responses);
+    require_distinct(file, options.responses);
     if (partial_path(file).filename().string().size() <= kMostNameBytes) continue;
     throw Error(ErrorKind::kInput,
                 "the policy '{}...' has a name too long for a file: {} bytes; rename it",

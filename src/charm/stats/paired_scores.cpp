@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "charm/base/error.h"
-#include "charm/base/nearest.h"
+#include "charm/base/strings.h"
 
 namespace charm::stats {
 namespace {

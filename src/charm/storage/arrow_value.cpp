@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "charm/base/error.h"
-#include "charm/base/utf8.h"
+#include "charm/base/strings.h"
 
 namespace charm::storage {
 namespace {

@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/parse_json.h"
 #include "charm/storage/row_reader.h"

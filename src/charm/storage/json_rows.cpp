@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "charm/base/error.h"
-#include "charm/base/json_text.h"
-#include "charm/base/utf8.h"
+#include "charm/base/parse_json.h"
+#include "charm/base/strings.h"
 #include "charm/storage/byte_stream.h"
 #include "charm/storage/row_source.h"
 

@@ -3,8 +3,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
-#include "charm/base/lower_ascii.h"
-#include "charm/base/nearest.h"
+#include "charm/base/strings.h"
 #include "charm/storage/ratings.h"
 
 namespace charm::storage {

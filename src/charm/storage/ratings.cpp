@@ -10,10 +10,8 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
-#include "charm/base/json_text.h"
-#include "charm/base/lower_ascii.h"
-#include "charm/base/nearest.h"
-#include "charm/base/utf8.h"
+#include "charm/base/parse_json.h"
+#include "charm/base/strings.h"
 #include "charm/storage/ratings_csv.h"
 
 namespace charm::storage {

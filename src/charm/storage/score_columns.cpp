@@ -10,7 +10,7 @@
 #include <string_view>
 #include <unordered_set>
 
-#include "charm/base/utf8.h"
+#include "charm/base/strings.h"
 #include "charm/storage/arrow_batches.h"
 #include "charm/storage/dataset_files.h"
 

@@ -11,7 +11,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
-#include "charm/base/json_text.h"
+#include "charm/base/parse_json.h"
 
 namespace charm::tensor {
 namespace {
@@ -276,7 +276,7 @@ at::Tensor SafetensorsFile::view(const std::string& name) const {
 
 void release_pages(const at::Tensor& tensor) {
   if (tensor.defined() && tensor.is_cpu() && tensor.is_contiguous())
-    MappedFile::let_go(tensor.const_data_ptr(), tensor.nbytes());
+    MappedFile::release_pages(tensor.const_data_ptr(), tensor.nbytes());
 }
 
 }  // namespace charm::tensor

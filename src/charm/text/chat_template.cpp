@@ -8,7 +8,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/hashing.h"
-#include "charm/base/utf8.h"
+#include "charm/base/strings.h"
 #include "charm/text/bridge.h"
 
 namespace charm::text {

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/base/file_checks.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
@@ -161,8 +160,8 @@ ordered_json read_manifest(const fs::path& output) {
 /// Publishing replaces the whole folder: it must be empty or the output of an earlier charm train.
 void check_output(const TrainOptions& options) {
   require_writable_folder(options.output);
-  require_apart(options.output, options.model);
-  require_apart(options.output, options.preferences);
+  require_distinct(options.output, options.model);
+  require_distinct(options.output, options.preferences);
   if (!fs::exists(options.output) || fs::is_empty(options.output)) return;
   const ordered_json manifest = read_manifest(options.output);
   if (!manifest.is_object() || !manifest.contains("command") || manifest["command"] != "train") {

@@ -24,7 +24,7 @@ TEST(Error, ExitCodesAreTheContract) {
   EXPECT_EQ(Error(ErrorKind::kInternal, "x").exit_code(), 70);
 }
 
-TEST(Error, ContextIsPutInFrontAndKeepsTheKind) {
+TEST(Error, ContextIsPrependedAndKeepsTheKind) {
   const Error inner(ErrorKind::kIo, "disk full");
   const Error outer = inner.with_context("while writing {braces}");
   EXPECT_EQ(outer.message(), "while writing {braces}: disk full");

@@ -9,7 +9,7 @@
 
 namespace charm::testing {
 
-/// Runs `action`, which must throw a charm::Error of this kind whose message holds `part`.
+/// Runs `action`, which must throw a charm::Error of this kind whose message contains `part`.
 template <typename Action>
 void expect_error(ErrorKind kind, std::string_view part, const Action& action) {
   const Error error = error_of(action);

@@ -7,7 +7,6 @@
 #include <csignal>
 #include <cstring>
 
-#include "charm/base/file_checks.h"
 #include "tests/unit/base/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 
@@ -33,10 +32,10 @@ TEST(Files, MissingFileIsAnIoErrorNamingIt) {
   EXPECT_NE(error.message().find("absent"), std::string::npos);
 }
 
-TEST(Files, AFileTooLargeForTheDiskLeavesNothingBehind) {
+TEST(Files, AFailedWriteLeavesTheOldFile) {
   const TempFolder folder;
   folder.file("out", "old");
-  // The limit on a file's size stands in for a full disk: write() fails in the same way.
+  // A file size limit simulates a full disk: write() fails the same way.
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
@@ -58,25 +57,25 @@ TEST(Files, AnOutputThatIsAFolderLeavesNoPartialFile) {
   EXPECT_EQ(folder.names(), std::vector<std::string>{"out"});
 }
 
-TEST(Files, AReadOnlyFolderIsRefusedBeforeWorkStarts) {
+TEST(Files, AReadOnlyFolderIsRejected) {
   if (::geteuid() == 0) GTEST_SKIP() << "root may write into read-only folders";
   const TempFolder folder;
   fs::permissions(folder.path(), fs::perms::owner_read | fs::perms::owner_exec);
   EXPECT_EQ(error_of([&] { require_writable(folder / "out"); }).kind(), ErrorKind::kIo);
 }
 
-TEST(Files, AFileInThePlaceOfAFolderIsRefused) {
+TEST(Files, AParentThatIsAFileIsRejected) {
   const TempFolder folder;
   folder.file("file", "x");
   EXPECT_EQ(error_of([&] { require_writable(folder / "file/out"); }).kind(), ErrorKind::kIo);
   EXPECT_EQ(error_of([&] { create_folders(folder / "file/deeper"); }).kind(), ErrorKind::kIo);
 }
 
-TEST(Files, ALinkStaysAndItsTargetIsWritten) {
+TEST(Files, WritesThroughSymbolicLinks) {
   const TempFolder folder;
   fs::create_directories(folder / "elsewhere");
   fs::create_symlink("elsewhere/file", folder / "link");
-  for (const char* content : {"new", "again"}) {  // first to a target that is not there yet
+  for (const char* content : {"new", "again"}) {  // the target does not exist at first
     write_file(folder / "link", content);
     EXPECT_TRUE(fs::is_symlink(folder / "link"));
     EXPECT_EQ(read_file(folder / "elsewhere/file"), content);
@@ -84,7 +83,7 @@ TEST(Files, ALinkStaysAndItsTargetIsWritten) {
   EXPECT_EQ(folder.names(), (std::vector<std::string>{"elsewhere", "link"}));
 }
 
-TEST(Files, DevicesAndFoldersAreNoPlaceForAFile) {
+TEST(Files, DevicesAndFoldersAreRejected) {
   const TempFolder folder;
   testing::expect_error(ErrorKind::kIo, "is a folder", [&] { require_writable(folder.path()); });
   testing::expect_error(ErrorKind::kIo, "is a device", [&] { require_writable("/dev/null"); });
@@ -107,13 +106,13 @@ TEST(Files, AFolderMayEndWithASlash) {
   EXPECT_TRUE(fs::exists(folder / "out/new"));
 }
 
-TEST(Files, AnInputIsNoOutputWhateverItsName) {
+TEST(Files, AnInputAsOutputIsRejectedAlsoThroughALink) {
   const TempFolder folder;
   const fs::path input = folder.file("input", "x");
   fs::create_symlink("input", folder / "link");
-  require_apart(folder / "output", input);
+  require_distinct(folder / "output", input);
   const std::vector<fs::path> inputs = {folder / "other", folder / "link"};
-  testing::expect_error(ErrorKind::kUsage, "is an input", [&] { require_apart(input, inputs); });
+  testing::expect_error(ErrorKind::kUsage, "is an input", [&] { require_distinct(input, inputs); });
 }
 
 TEST(Files, RequireWritableLeavesNothing) {
@@ -142,21 +141,21 @@ TEST(MappedFile, ShowsTheContentAndSurvivesMoving) {
   EXPECT_EQ(error_of([&] { MappedFile(folder.path()); }).kind(), ErrorKind::kIo);
 }
 
-TEST(MappedFile, WhatIsLetGoComesBackFromTheFileAndOtherMemoryStays) {
+TEST(MappedFile, ReleasedPagesAreReloadedAndOtherMemoryIsUntouched) {
   const TempFolder folder;
   std::string text(3 * 65536 + 17, '\0');
   for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 31 % 251);
   const MappedFile file(folder.file("data", text));
   std::string heap = text;
-  MappedFile::let_go(file.data() + 5, file.size() - 9);
-  MappedFile::let_go(file.data() + 100, 3);
-  MappedFile::let_go(file.data() + 100, 10 * text.size());  // beyond the file's end
-  MappedFile::let_go(heap.data(), heap.size());
+  MappedFile::release_pages(file.data() + 5, file.size() - 9);
+  MappedFile::release_pages(file.data() + 100, 3);
+  MappedFile::release_pages(file.data() + 100, 10 * text.size());  // beyond the file's end
+  MappedFile::release_pages(heap.data(), heap.size());
   EXPECT_EQ(std::memcmp(file.data(), text.data(), text.size()), 0);
   EXPECT_EQ(heap, text);
 }
 
-TEST(LineAppender, AppendsBehindWhatIsThere) {
+TEST(LineAppender, AppendsToAnExistingFile) {
   const TempFolder folder;
   folder.file("log", "first\n");
   LineAppender(folder / "log").append("second");

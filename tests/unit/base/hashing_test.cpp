@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "charm/base/git_hash.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm {
@@ -23,7 +22,7 @@ TEST(Sha256, AFileHashesAsItsContent) {
   EXPECT_EQ(testing::error_of([&] { sha256_file(folder / "absent"); }).kind(), ErrorKind::kIo);
 }
 
-TEST(Hashing, GitBlobsAsGitNamesThem) {
+TEST(Hashing, GitBlobHashesEqualGit) {
   const testing::TempFolder folder;
   // git hash-object of an empty file, and of "hello\n".
   EXPECT_EQ(git_blob_sha1(folder.file("empty", "")), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");

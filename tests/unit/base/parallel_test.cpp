@@ -19,7 +19,7 @@ TEST(ParallelFor, RunsEveryIndexOnce) {
 }
 
 TEST(ParallelFor, NothingToDo) {
-  parallel_for(0, 4, [](std::size_t) { FAIL() << "there is no index"; });
+  parallel_for(0, 4, [](std::size_t) { FAIL() << "called without an index"; });
 }
 
 TEST(ParallelFor, AnExceptionReachesTheCallerAndStopsTheRest) {

@@ -10,7 +10,7 @@
 namespace charm {
 namespace {
 
-TEST(ProcessIdentity, TellsWhenAProcessOfThisMachineHasEnded) {
+TEST(ProcessIdentity, DetectsThatALocalProcessHasEnded) {
   std::array<int, 2> pipe_ends{};
   ASSERT_EQ(pipe(pipe_ends.data()), 0);
   const pid_t child = fork();
@@ -34,12 +34,12 @@ TEST(ProcessIdentity, TellsWhenAProcessOfThisMachineHasEnded) {
   EXPECT_TRUE(has_ended(identity));
 }
 
-TEST(ProcessIdentity, OtherMachinesAndNonsenseAreNotKnown) {
+TEST(ProcessIdentity, UnknownForOtherMachinesAndInvalidIdentities) {
   EXPECT_FALSE(has_ended(""));
   EXPECT_FALSE(has_ended("another-boot pid:[1] 999999999 1"));
   std::string mine = process_identity();
   if (mine.empty()) GTEST_SKIP() << "this machine has no /proc";
-  EXPECT_TRUE(has_ended(mine + "1"));  // the pid was given to a later process
+  EXPECT_TRUE(has_ended(mine + "1"));  // the pid has been reused
 }
 
 }  // namespace

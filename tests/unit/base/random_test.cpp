@@ -9,20 +9,20 @@
 namespace charm {
 namespace {
 
-std::vector<std::uint64_t> draw(RandomStream stream, int count) {
+std::vector<std::uint64_t> sample(RandomStream stream, int count) {
   std::vector<std::uint64_t> values;
   for (int i = 0; i < count; ++i) values.push_back(stream());
   return values;
 }
 
 TEST(RandomStream, IsTheSameForTheSameNames) {
-  EXPECT_EQ(draw(RandomStream(7, "train", 2), 100), draw(RandomStream(7, "train", 2), 100));
+  EXPECT_EQ(sample(RandomStream(7, "train", 2), 100), sample(RandomStream(7, "train", 2), 100));
 }
 
 TEST(RandomStream, DiffersByEveryPartOfItsName) {
   const std::set<std::vector<std::uint64_t>> streams = {
-      draw(RandomStream(7, "train", 2), 4), draw(RandomStream(8, "train", 2), 4),
-      draw(RandomStream(7, "eval", 2), 4), draw(RandomStream(7, "train", 3), 4)};
+      sample(RandomStream(7, "train", 2), 4), sample(RandomStream(8, "train", 2), 4),
+      sample(RandomStream(7, "eval", 2), 4), sample(RandomStream(7, "train", 3), 4)};
   EXPECT_EQ(streams.size(), 4u);
 }
 
@@ -38,7 +38,7 @@ TEST(RandomStream, UniformFillsItsInterval) {
   EXPECT_NEAR(sum / 100000, 0.5, 0.005);  // five standard errors
 }
 
-TEST(RandomStream, BelowReachesEveryValueAlike) {
+TEST(RandomStream, BelowIsUniform) {
   RandomStream stream(1, "test");
   std::vector<int> counts(6, 0);
   for (int i = 0; i < 60000; ++i) ++counts[stream.below(6)];

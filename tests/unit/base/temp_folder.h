@@ -14,7 +14,7 @@
 
 namespace charm::testing {
 
-/// A folder of a test's own that disappears with it.
+/// A temporary folder, deleted with the object.
 class TempFolder {
  public:
   TempFolder() {
@@ -39,7 +39,7 @@ class TempFolder {
     return path_ / name;
   }
 
-  /// Names of what is in the folder, sorted.
+  /// Names of the entries, sorted.
   std::vector<std::string> names() const {
     std::vector<std::string> names;
     for (const auto& entry : fs::directory_iterator(path_))

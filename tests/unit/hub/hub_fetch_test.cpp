@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "charm/base/git_hash.h"
 #include "charm/base/hashing.h"
 #include "tests/support/fake_hub.h"
 #include "tests/unit/base/temp_folder.h"

@@ -1,4 +1,4 @@
-#include "charm/base/utf8.h"
+#include "charm/base/strings.h"
 
 #include <gtest/gtest.h>
 
@@ -26,6 +26,19 @@ TEST(Utf8, FindsTheFirstBadByte) {
   EXPECT_EQ(find_invalid_utf8("x\xed\xa0\x80"), 1u);     // surrogate
   EXPECT_EQ(find_invalid_utf8("\xf4\x90\x80\x80"), 0u);  // above U+10FFFF
   EXPECT_EQ(find_invalid_utf8("\xff"), 0u);
+}
+
+TEST(TextTable, AlignsByCodePoints) {
+  EXPECT_EQ(text_table({{"subset", "rows"}, {"caf\xC3\xA9", "12345"}, {"x"}}),
+            "subset   rows\n"
+            "caf\xC3\xA9    12345\n"
+            "x\n");
+  EXPECT_EQ(num_code_points("\xC3\xA9\xF0\x9F\x99\x82"), 2u);
+}
+
+TEST(NearestNames, AreOrderedByEditDistanceWithoutCase) {
+  const std::vector<std::string> names = {"gemma-2b", "GPT-4o-mini", "gpt-4"};
+  EXPECT_EQ(nearest_names("gpt-4o", names, 2), (std::vector<std::string>{"gpt-4", "GPT-4o-mini"}));
 }
 
 }  // namespace

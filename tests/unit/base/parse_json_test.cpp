@@ -1,14 +1,13 @@
-#include "charm/base/json_text.h"
+#include "charm/base/parse_json.h"
 
 #include <gtest/gtest.h>
 
-#include "charm/base/parse_json.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm {
 namespace {
 
-TEST(JsonText, CountsBracketsOutsideOfStrings) {
+TEST(ParseJson, CountsBracketsOutsideOfStrings) {
   EXPECT_FALSE(nests_deeper_than("", 0));
   EXPECT_FALSE(nests_deeper_than(R"({"a": [1, {"b": 2}]})", 3));
   EXPECT_TRUE(nests_deeper_than(R"({"a": [1, {"b": 2}]})", 2));
@@ -18,7 +17,7 @@ TEST(JsonText, CountsBracketsOutsideOfStrings) {
   EXPECT_FALSE(nests_deeper_than("\"[[[[", 1));  // a string that does not end
 }
 
-TEST(JsonText, ParsingNamesTheFileAndWhatIsWrong) {
+TEST(ParseJson, ErrorsNameTheFileAndTheReason) {
   EXPECT_EQ(parse_json(R"({"a": 1})", "f")["a"], 1);
   EXPECT_NE(testing::error_of([] { parse_json("{", "dir/f.json"); })
                 .message()
