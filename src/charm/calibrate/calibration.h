@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "charm/base/progress.h"
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 #include "charm/stats/elo.h"
 #include "charm/stats/interval.h"
 #include "charm/stats/paired_scores.h"

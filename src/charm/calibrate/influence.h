@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "charm/calibrate/offset_solver.h"
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 #include "charm/stats/interval.h"
 
 // What the solution owes to single pairs, prompts and ratings, by linearising it there.

@@ -7,7 +7,7 @@
 
 #include "charm/base/progress.h"
 #include "charm/calibrate/offset_solver.h"
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 #include "charm/stats/outcomes.h"
 
 namespace charm::calibrate {

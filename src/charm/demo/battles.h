@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "charm/base/random.h"
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 
 namespace charm::demo {
 

@@ -5,8 +5,6 @@
 #include <string_view>
 #include <vector>
 
-#include "charm/records/records.h"
-
 namespace charm::evaluate {
 
 enum class Benchmark {

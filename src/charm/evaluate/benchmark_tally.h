@@ -8,7 +8,7 @@
 
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/tally.h"
-#include "charm/records/records.h"
+#include "charm/records/eval_item.h"
 
 // What all benchmarks made of rows have in common, by name of the benchmark (not arena).
 namespace charm::evaluate {

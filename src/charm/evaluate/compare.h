@@ -10,6 +10,7 @@
 
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/tally.h"
+#include "charm/records/eval_item.h"
 #include "charm/records/records.h"
 #include "charm/stats/mcnemar.h"
 

@@ -7,7 +7,7 @@
 
 #include "charm/base/files.h"
 #include "charm/evaluate/benchmark.h"
-#include "charm/records/records.h"
+#include "charm/records/eval_item.h"
 
 namespace charm::evaluate {
 

@@ -6,6 +6,8 @@
 
 #include "charm/base/check.h"
 #include "charm/evaluate/result_json.h"
+#include "charm/records/conversation.h"
+#include "charm/records/eval_item.h"
 
 namespace charm::evaluate {
 namespace {

@@ -5,6 +5,8 @@
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
+#include "charm/records/eval_item.h"
+
 namespace charm::evaluate {
 namespace {
 

@@ -7,6 +7,7 @@
 #include "charm/base/files.h"
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/reward_bench_2.h"
+#include "charm/records/eval_item.h"
 
 namespace charm::evaluate {
 

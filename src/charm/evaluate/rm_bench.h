@@ -11,6 +11,7 @@
 
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/tally.h"
+#include "charm/records/eval_item.h"
 
 namespace charm::evaluate {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/records/records.h"
+#include "charm/records/eval_item.h"
 #include "charm/score/resumed_scoring.h"
 #include "charm/storage/journal.h"
 

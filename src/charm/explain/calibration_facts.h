@@ -9,7 +9,7 @@
 #include "charm/calibrate/calibration.h"
 #include "charm/explain/explanation.h"
 #include "charm/explain/texts.h"
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 
 namespace charm::explain {
 

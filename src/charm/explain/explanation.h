@@ -9,7 +9,7 @@
 #include "charm/base/progress.h"
 #include "charm/explain/regression.h"
 #include "charm/explain/texts.h"
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 #include "charm/stats/elo.h"
 #include "charm/stats/interval.h"
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <span>
 
-#include "charm/records/style.h"
+#include "charm/records/arena.h"
 
 namespace charm::explain {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "charm/records/held_out.h"
+#include "charm/records/conversation.h"
 #include "charm/storage/record_reader.h"
 
 namespace charm::explain {

@@ -7,7 +7,6 @@
 
 #include "charm/generate/generate_stage.h"
 #include "charm/generate/generation.h"
-#include "charm/records/generated_response.h"
 #include "charm/records/records.h"
 #include "charm/storage/journal.h"
 

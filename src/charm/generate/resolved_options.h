@@ -1,7 +1,7 @@
 #pragma once
 
 #include "charm/generate/generate_stage.h"
-#include "charm/records/generated_response.h"
+#include "charm/records/records.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/provenance.h"
 

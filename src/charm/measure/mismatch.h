@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 #include "charm/stats/clustered_rate.h"
 #include "charm/stats/elo.h"
 #include "charm/stats/interval.h"

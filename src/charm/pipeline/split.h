@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "charm/base/files.h"
-#include "charm/records/records.h"
 
 namespace charm::pipeline {
 

@@ -10,7 +10,7 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/strings.h"
-#include "charm/records/style.h"
+#include "charm/records/arena.h"
 #include "charm/storage/battle_reader.h"
 #include "charm/storage/manifest.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 
 namespace charm::rate {
 

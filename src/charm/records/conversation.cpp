@@ -64,4 +64,11 @@ std::string prompt_id_of(const Conversation& prompt) {
   return sha256_hex(conversation_json(prompt)).substr(0, 16);
 }
 
+bool is_held_out(const Conversation& prompt, std::uint64_t seed, double share) {
+  const std::string hash =
+      sha256_hex(fmt::format("hold out, seed {}: {}", seed, conversation_json(prompt)));
+  const auto bits = std::stoull(hash.substr(0, 13), nullptr, 16);  // 52 bits: exact in a double
+  return static_cast<double>(bits) < share * 0x1p52;
+}
+
 }  // namespace charm

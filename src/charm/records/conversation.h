@@ -1,12 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 namespace charm {
 
-/// One turn. `role` is "system", "user" or "assistant" (others are passed to the template as they
-/// are).
+/// One turn. `role` is "system", "user" or "assistant" (others are passed on to
+/// the template).
 struct Message {
   std::string role;
   std::string content;
@@ -19,8 +20,12 @@ using Conversation = std::vector<Message>;
 /// The compact JSON `[{"role":"user","content":"..."}]`: keys in that order, UTF-8 unescaped.
 std::string conversation_json(const Conversation& conversation);
 
-/// First 16 hex digits of SHA-256 of `conversation_json`: the identity of a prompt that brings none
-/// of its own.
+/// First 16 hex digits of SHA-256 of `conversation_json`: the id of prompts without a given one.
 std::string prompt_id_of(const Conversation& prompt);
+
+/// Whether a prompt is held out from calibration and training: whether a hash of its text and the
+/// seed falls into the share. Equal prompts are on the same side whatever their ids, and a larger
+/// share is a superset of a smaller one.
+bool is_held_out(const Conversation& prompt, std::uint64_t seed, double share);
 
 }  // namespace charm

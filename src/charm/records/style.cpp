@@ -1,12 +1,12 @@
-#include "charm/records/style.h"
-
 #include <cstdint>
 #include <vector>
+
+#include "charm/records/arena.h"
 
 namespace charm {
 namespace {
 
-// Length of the white-space character at `at` as Python's \s sees it in a str; 0: none.
+// Length of the white-space character at `at`, as Python's \s matches it; 0: none.
 std::size_t space_length(std::string_view text, std::size_t at) {
   if (at >= text.size()) return 0;
   const auto byte = [&](std::size_t i) {
@@ -32,8 +32,8 @@ std::size_t skip_spaces(std::string_view text, std::size_t at) {
   return at;
 }
 
-// Counts matches that begin at a line's start; `match(at)` returns the match's end or 0. As
-// re.findall, the search goes on where a match ended.
+// Counts matches at line starts; `match(at)` returns the match's end or 0. Matches do not overlap,
+// as with re.findall.
 template <typename Match>
 double count_at_line_starts(std::string_view text, const Match& match) {
   double count = 0.0;
@@ -70,7 +70,7 @@ std::size_t match_bullet(std::string_view text, std::size_t at) {
   return space > 0 ? end + 1 + space : 0;
 }
 
-// Stretches between two doubled marks without the mark or a line break inside.
+// Spans between two doubled marks without the mark or a line break inside.
 double count_bold(std::string_view text, char mark) {
   double count = 0.0;
   const auto is_double = [&](std::size_t at) {
@@ -88,7 +88,7 @@ double count_bold(std::string_view text, char mark) {
   return count;
 }
 
-// Contents of ```...``` without a backtick inside.
+// Contents of code fences without a backtick inside.
 std::vector<std::string> fenced(std::string_view text) {
   constexpr std::string_view kFence = "```";
   std::vector<std::string> contents;

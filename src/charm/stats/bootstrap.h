@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "charm/base/random.h"
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 
 namespace charm::stats {
 

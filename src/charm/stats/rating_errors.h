@@ -3,7 +3,7 @@
 #include <span>
 #include <vector>
 
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 
 namespace charm::stats {
 

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <functional>
 
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 #include "charm/storage/read_options.h"
 
 namespace charm::storage {

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <span>
 
-#include "charm/records/records.h"
+#include "charm/records/eval_item.h"
 
 namespace charm::storage {
 

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <span>
 
-#include "charm/records/generated_response.h"
+#include "charm/records/records.h"
 #include "charm/storage/provenance.h"
 
 namespace charm::storage {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 
 namespace charm::storage {
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "charm/records/records.h"
+#include "charm/records/conversation.h"
 
 // The column spellings of the field, one function per thing that a row may say. Everything throws
 // kInput without location: the reader knows the row.

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/records/held_out.h"
+#include "charm/records/conversation.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
 

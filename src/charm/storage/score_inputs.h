@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "charm/base/progress.h"
+#include "charm/records/arena.h"
 #include "charm/records/records.h"
 #include "charm/storage/manifest.h"
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "charm/base/random.h"
+#include "charm/records/arena.h"
 #include "charm/stats/paired_scores.h"
 
 // Small made-up scores for the tests of this folder.

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "charm/records/records.h"
+#include "charm/records/eval_item.h"
 
 namespace charm::evaluate {
 

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "charm/base/error.h"
-#include "charm/records/held_out.h"
+#include "charm/records/conversation.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 #include "tests/unit/base/temp_folder.h"

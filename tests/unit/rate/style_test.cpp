@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/files.h"
-#include "charm/records/style.h"
+#include "charm/records/arena.h"
 #include "tests/support/source_dir.h"
 
 namespace charm::rate {
