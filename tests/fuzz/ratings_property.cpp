@@ -1,7 +1,6 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "charm/storage/battle_reader.h"
 #include "charm/storage/ratings.h"
 #include "tests/fuzz/accepts.h"
 #include "tests/fuzz/properties.h"

@@ -12,7 +12,6 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/evaluate/score_items.h"
-#include "charm/storage/eval_writer.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"

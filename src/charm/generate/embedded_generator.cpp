@@ -11,7 +11,7 @@
 #include "charm/generate/sampler.h"
 #include "charm/generate/stop_tokens.h"
 #include "charm/generate/stop_watch.h"
-#include "charm/storage/model_hashes.h"
+#include "charm/storage/manifest.h"
 
 namespace charm::generate {
 namespace {

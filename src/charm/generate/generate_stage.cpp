@@ -16,10 +16,10 @@
 #include "charm/generate/resolved_options.h"
 #include "charm/generate/server_generator.h"
 #include "charm/generate/server_protocol.h"
-#include "charm/storage/generated_writer.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
+#include "charm/storage/record_writer.h"
 
 namespace charm::generate {
 namespace {

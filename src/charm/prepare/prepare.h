@@ -8,8 +8,8 @@
 
 #include "charm/base/progress.h"
 #include "charm/records/records.h"
-#include "charm/storage/prompt_reader.h"
 #include "charm/storage/read_options.h"
+#include "charm/storage/record_reader.h"
 
 namespace charm::prepare {
 

@@ -11,8 +11,8 @@
 #include "charm/base/log.h"
 #include "charm/base/strings.h"
 #include "charm/records/arena.h"
-#include "charm/storage/battle_reader.h"
 #include "charm/storage/manifest.h"
+#include "charm/storage/ratings.h"
 
 namespace charm::rate {
 namespace {

@@ -6,7 +6,7 @@
 #include "charm/dist/world.h"
 #include "charm/model/reward_model.h"
 #include "charm/score/score_stage.h"
-#include "charm/storage/model_hashes.h"
+#include "charm/storage/manifest.h"
 #include "charm/storage/provenance.h"
 #include "charm/text/conversation_encoder.h"
 

@@ -16,8 +16,7 @@ namespace charm::storage {
 namespace {
 
 [[noreturn]] void throw_status(const std::filesystem::path& file, const arrow::Status& status) {
-  // What Arrow calls an I/O error includes corrupt files; the errno detail is present only for real
-  // ones.
+  // Arrow's I/O errors include corrupt files; only real I/O errors carry an errno detail.
   const bool io = status.IsIOError() && status.detail() != nullptr;
   const ErrorKind kind = status.IsOutOfMemory() ? ErrorKind::kResource
                          : io                   ? ErrorKind::kIo
@@ -35,7 +34,7 @@ void check(const std::filesystem::path& file, const arrow::Status& status) {
   if (!status.ok()) throw_status(file, status);
 }
 
-// Parquet's library throws std exceptions of its own beside returning statuses.
+// The Parquet library also throws std exceptions.
 template <typename Body>
 auto guarded(const std::filesystem::path& file, const Body& body) {
   try {
@@ -54,7 +53,7 @@ bool is_wanted(const std::vector<std::string>& columns, const std::string& name)
   return columns.empty() || std::find(columns.begin(), columns.end(), name) != columns.end();
 }
 
-// Whichever of the three formats the file has.
+// A reader for any of the three formats.
 struct ArrowBatches::Reader {
   Reader(std::filesystem::path file, ColumnarFormat format, const std::vector<std::string>& columns)
       : file_(std::move(file)),
@@ -80,8 +79,8 @@ struct ArrowBatches::Reader {
     } else if (next_ipc_batch_ < ipc_file_->num_record_batches()) {
       batch = value_or_throw(file_, ipc_file_->ReadRecordBatch(next_ipc_batch_++));
     }
-    // Arrow takes the offsets of an IPC file as they are, and in a damaged one they point anywhere;
-    // Parquet's are made anew.
+    // Arrow does not check the offsets of an IPC file, which are arbitrary in a corrupt one; those
+    // of Parquet are rebuilt.
     if (batch != nullptr && parquet_ == nullptr) check(file_, batch->ValidateFull());
     return batch;
   }
@@ -90,7 +89,7 @@ struct ArrowBatches::Reader {
   void open_parquet(const std::vector<std::string>& columns) {
     parquet::arrow::FileReaderBuilder builder;
     parquet::ReaderProperties properties;
-    properties.set_page_checksum_verification(true);  // of files that carry checksums, as ours do
+    properties.set_page_checksum_verification(true);  // if the file has checksums, as ours do
     check(file_, builder.Open(input_, properties));
     builder.properties(parquet::ArrowReaderProperties(/*use_threads=*/false));
     check(file_, builder.Build(&parquet_));

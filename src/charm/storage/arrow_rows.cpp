@@ -1,16 +1,113 @@
+#include <arrow/array.h>
 #include <arrow/record_batch.h>
+#include <arrow/scalar.h>
 #include <arrow/type.h>
 
 #include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/strings.h"
 #include "charm/storage/arrow_batches.h"
-#include "charm/storage/arrow_value.h"
 #include "charm/storage/row_source.h"
 
 namespace charm::storage {
 namespace {
+
+/// The value at `index` as JSON: strings as they are, lists as arrays, structs as objects, null as
+/// null, dates and decimals as Arrow's text for them. Throws kInput (without location) for invalid
+/// UTF-8.
+nlohmann::json json_value(const arrow::Array& array, std::int64_t index);
+
+template <typename ArrayType>
+const ArrayType& as(const arrow::Array& array) {
+  return static_cast<const ArrayType&>(array);
+}
+
+nlohmann::json text_value(std::string_view text) {
+  if (const auto offset = find_invalid_utf8(text)) {
+    throw Error(ErrorKind::kInput, "invalid UTF-8 at byte {} of the text", *offset + 1);
+  }
+  return std::string(text);
+}
+
+nlohmann::json list_value(const arrow::Array& values, std::int64_t begin, std::int64_t end) {
+  nlohmann::json list = nlohmann::json::array();
+  for (std::int64_t i = begin; i < end; ++i) list.push_back(json_value(values, i));
+  return list;
+}
+
+nlohmann::json struct_value(const arrow::StructArray& array, std::int64_t index) {
+  nlohmann::json object = nlohmann::json::object();
+  for (int k = 0; k < array.num_fields(); ++k) {
+    object[array.struct_type()->field(k)->name()] = json_value(*array.field(k), index);
+  }
+  return object;
+}
+
+nlohmann::json json_value(const arrow::Array& array, std::int64_t index) {
+  if (array.IsNull(index)) return nullptr;
+  switch (array.type_id()) {
+    case arrow::Type::STRING:
+      return text_value(as<arrow::StringArray>(array).GetView(index));
+    case arrow::Type::LARGE_STRING:
+      return text_value(as<arrow::LargeStringArray>(array).GetView(index));
+    case arrow::Type::STRING_VIEW:
+      return text_value(as<arrow::StringViewArray>(array).GetView(index));
+    case arrow::Type::BOOL:
+      return as<arrow::BooleanArray>(array).Value(index);
+    case arrow::Type::INT8:
+      return as<arrow::Int8Array>(array).Value(index);
+    case arrow::Type::INT16:
+      return as<arrow::Int16Array>(array).Value(index);
+    case arrow::Type::INT32:
+      return as<arrow::Int32Array>(array).Value(index);
+    case arrow::Type::INT64:
+      return as<arrow::Int64Array>(array).Value(index);
+    case arrow::Type::UINT8:
+      return as<arrow::UInt8Array>(array).Value(index);
+    case arrow::Type::UINT16:
+      return as<arrow::UInt16Array>(array).Value(index);
+    case arrow::Type::UINT32:
+      return as<arrow::UInt32Array>(array).Value(index);
+    case arrow::Type::UINT64:
+      return as<arrow::UInt64Array>(array).Value(index);
+    case arrow::Type::FLOAT:
+      return as<arrow::FloatArray>(array).Value(index);
+    case arrow::Type::DOUBLE:
+      return as<arrow::DoubleArray>(array).Value(index);
+    case arrow::Type::DICTIONARY: {
+      const auto& dictionary = as<arrow::DictionaryArray>(array);
+      return json_value(*dictionary.dictionary(), dictionary.GetValueIndex(index));
+    }
+    case arrow::Type::LIST: {
+      const auto& list = as<arrow::ListArray>(array);
+      return list_value(*list.values(), list.value_offset(index), list.value_offset(index + 1));
+    }
+    case arrow::Type::LARGE_LIST: {
+      const auto& list = as<arrow::LargeListArray>(array);
+      return list_value(*list.values(), list.value_offset(index), list.value_offset(index + 1));
+    }
+    case arrow::Type::FIXED_SIZE_LIST: {
+      const auto& list = as<arrow::FixedSizeListArray>(array);
+      return list_value(*list.values(), list.value_offset(index), list.value_offset(index + 1));
+    }
+    case arrow::Type::STRUCT:
+      return struct_value(as<arrow::StructArray>(array), index);
+    case arrow::Type::EXTENSION:
+      return json_value(*as<arrow::ExtensionArray>(array).storage(), index);
+    default:
+      break;
+  }
+  // Columns that no record uses (dates, decimals, images) must not fail the row: their text, or the
+  // type's name, suffices.
+  const auto scalar = array.GetScalar(index);
+  if (!scalar.ok() || arrow::is_base_binary_like(array.type_id()))
+    return "<" + array.type()->ToString() + ">";
+  return text_value((*scalar)->ToString());
+}
 
 class ColumnarRows : public RowSource {
  public:

@@ -1,5 +1,3 @@
-#include "charm/storage/battle_reader.h"
-
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "charm/base/error.h"
+#include "charm/storage/ratings.h"
 #include "charm/storage/row_reader.h"
 
 namespace charm::storage {
@@ -19,7 +18,7 @@ using Json = nlohmann::json;
 std::string name_of(const Json& row, const char* column) {
   const auto place = row.find(column);
   if (place == row.end() || !place->is_string() || place->get_ref<const std::string&>().empty()) {
-    throw Error(ErrorKind::kInput, "column '{}' is {}, expected a model's name", column,
+    throw Error(ErrorKind::kInput, "column '{}' is {}, expected a model name", column,
                 place == row.end() ? "missing" : place->dump());
   }
   return place->get<std::string>();
@@ -61,7 +60,8 @@ StyleCounts counts_of(const Json& metadata, const std::string& side) {
           .bold = count_of(metadata, "bold_count_" + side)};
 }
 
-// Content of a turn: a text, or parts of which the texts count ([{"type": "text", "text": ...}]).
+// Content of a turn: a string, or a list of parts of which the texts count ([{"type": "text",
+// "text": ...}]).
 void append_content(const Json& content, std::string& text) {
   if (content.is_string()) text += content.get_ref<const std::string&>();
   if (!content.is_array()) return;
@@ -80,7 +80,7 @@ std::string text_of(const Json& row, const std::string& side) {
   const auto turns = row.find("conversation_" + side);
   if (turns == row.end() || !turns->is_array()) {
     throw Error(ErrorKind::kInput,
-                "styles need conv_metadata, response_{0} or conversation_{0}, and none is there",
+                "styles need conv_metadata, response_{0} or conversation_{0}, found none of them",
                 side);
   }
   std::string text;
@@ -99,7 +99,7 @@ Battle battle_of(const Json& row, bool with_styles) {
   battle.model_a = name_of(row, "model_a");
   battle.model_b = name_of(row, "model_b");
   if (battle.model_a == battle.model_b) {
-    throw Error(ErrorKind::kInput, "'{}' fights itself", battle.model_a);
+    throw Error(ErrorKind::kInput, "model_a and model_b are both '{}'", battle.model_a);
   }
   battle.outcome = outcome_of(row);
   if (!with_styles) return battle;

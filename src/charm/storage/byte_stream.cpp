@@ -10,7 +10,7 @@
 namespace charm::storage {
 namespace {
 
-constexpr std::size_t kPieceBytes = 1 << 18;
+constexpr std::size_t kChunkBytes = 1 << 18;
 
 gzFile handle(void* file) { return static_cast<gzFile>(file); }
 
@@ -23,7 +23,7 @@ ByteStream::ByteStream(const std::filesystem::path& path) : path_(path) {
     throw Error(ErrorKind::kIo, "{}: cannot open: {}", path.string(),
                 errno != 0 ? std::strerror(errno) : "out of memory");
   }
-  ::gzbuffer(handle(file_), kPieceBytes);
+  ::gzbuffer(handle(file_), kChunkBytes);
 }
 
 ByteStream::~ByteStream() {
@@ -32,7 +32,7 @@ ByteStream::~ByteStream() {
 
 bool ByteStream::fill() {
   if (at_end_) return false;
-  buffer_.resize(kPieceBytes);
+  buffer_.resize(kChunkBytes);
   position_ = 0;
   errno = 0;
   const int got = ::gzread(handle(file_), buffer_.data(), static_cast<unsigned>(buffer_.size()));
@@ -40,9 +40,9 @@ bool ByteStream::fill() {
   const char* message = ::gzerror(handle(file_), &code);
   if (code == Z_ERRNO)
     throw Error(ErrorKind::kIo, "{}: cannot read: {}", path_.string(), std::strerror(errno));
-  // A file cut off inside a gzip member reports Z_BUF_ERROR beside the bytes it still gave.
+  // A truncated gzip member reports Z_BUF_ERROR along with the last bytes.
   if (code == Z_BUF_ERROR)
-    throw Error(ErrorKind::kInput, "{}: the gzip data ends too early", path_.string());
+    throw Error(ErrorKind::kInput, "{}: the gzip data is truncated", path_.string());
   if (got < 0)
     throw Error(ErrorKind::kInput, "{}: the gzip data is corrupt: {}", path_.string(), message);
   buffer_.resize(static_cast<std::size_t>(got));

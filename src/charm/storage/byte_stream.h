@@ -8,8 +8,7 @@
 
 namespace charm::storage {
 
-/// The content of a file in pieces, inflated where the file is gzip (also of several members). Not
-/// thread-safe.
+/// Buffered bytes of a file, decompressed if it is gzip (also of several members). Not thread-safe.
 class ByteStream {
  public:
   explicit ByteStream(const std::filesystem::path& path);
@@ -17,8 +16,7 @@ class ByteStream {
   ByteStream(const ByteStream&) = delete;
   ByteStream& operator=(const ByteStream&) = delete;
 
-  /// The next byte without taking it; empty at the end. A byte order mark at the very start is
-  /// passed over.
+  /// The next byte without consuming it; empty at the end. A leading byte order mark is skipped.
   std::optional<char> peek();
   std::optional<char> get();
   /// Replaces `line` by the text up to the next newline, without it; false at the end.
@@ -28,7 +26,7 @@ class ByteStream {
   bool fill();
 
   std::filesystem::path path_;
-  void* file_ = nullptr;  // gzFile, kept out of this header
+  void* file_ = nullptr;  // gzFile
   std::string buffer_;
   std::size_t position_ = 0;
   bool at_start_ = true;

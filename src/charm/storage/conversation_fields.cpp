@@ -1,10 +1,9 @@
-#include "charm/storage/conversation_fields.h"
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "charm/base/error.h"
+#include "charm/storage/row_fields.h"
 
 namespace charm::storage {
 namespace {
@@ -51,7 +50,7 @@ Conversation from_parallel_lists(const nlohmann::json& object, std::string_view 
   return from_messages(list, column);
 }
 
-// The transcript form of early preference sets (hh-rlhf): "\n\nHuman: ...\n\nAssistant: ...".
+// The transcript format of early preference datasets (hh-rlhf): "\n\nHuman: ...\n\nAssistant: ...".
 Conversation from_transcript(std::string_view text) {
   constexpr std::string_view kHuman = "\n\nHuman:";
   constexpr std::string_view kAssistant = "\n\nAssistant:";

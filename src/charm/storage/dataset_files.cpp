@@ -1,5 +1,3 @@
-#include "charm/storage/dataset_files.h"
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -9,6 +7,7 @@
 #include "charm/base/files.h"
 #include "charm/base/parse_json.h"
 #include "charm/storage/row_reader.h"
+#include "charm/storage/row_source.h"
 
 namespace charm::storage {
 namespace {
@@ -21,13 +20,13 @@ std::string quoted_list(const std::vector<std::string>& names) {
   return fmt::format("'{}'", fmt::join(names, "', '"));
 }
 
-// Without the empty last component that a trailing slash leaves.
+// Ignores a trailing slash.
 std::string folder_name(const fs::path& folder) {
   const fs::path whole = fs::absolute(folder).lexically_normal();
   return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
 }
 
-// A Dataset saved by Hugging Face `datasets`: state.json names its Arrow stream shards.
+// A Dataset saved by Hugging Face `datasets`: state.json lists its Arrow stream shards.
 std::vector<DataFile> saved_dataset(const fs::path& folder, const std::string& policy_name,
                                     const std::optional<std::string>& split) {
   const fs::path state_path = folder / "state.json";
@@ -50,7 +49,7 @@ std::vector<DataFile> saved_dataset(const fs::path& folder, const std::string& p
     }
     files.push_back({folder / shard["filename"].get<std::string>(), policy_name});
     if (!fs::exists(files.back().path)) {
-      throw Error(ErrorKind::kInput, "{}: names the shard {}, which is not there",
+      throw Error(ErrorKind::kInput, "{}: lists the shard {}, which does not exist",
                   state_path.string(), shard["filename"].get<std::string>());
     }
   }
@@ -71,7 +70,7 @@ std::vector<DataFile> saved_dataset_dict(const fs::path& folder,
   if (splits.empty())
     throw Error(ErrorKind::kInput, "{}: expected a list 'splits' of names", dict_path.string());
   if (!split && splits.size() > 1) {
-    throw Error(ErrorKind::kInput, "{}: holds the splits {}; say which one with --split",
+    throw Error(ErrorKind::kInput, "{}: holds the splits {}; choose one with --split",
                 folder.string(), quoted_list(splits));
   }
   const std::string name = split.value_or(splits.front());
@@ -98,8 +97,7 @@ bool is_digits(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// "train" of "train-00000-of-00003", or of the same with a hash behind it ("-4f1a..."); empty for
-// other names.
+// "train" of "train-00000-of-00003", also with a hash suffix ("-4f1a..."); empty for other names.
 std::optional<std::string> split_of_shard(const std::string& stem) {
   constexpr std::size_t kDigits = 5;
   constexpr std::string_view kOf = "-of-";
@@ -116,7 +114,7 @@ std::optional<std::string> split_of_shard(const std::string& stem) {
   return stem.substr(0, of - kDigits - 1);
 }
 
-// Parquet files without a shard's name stand for themselves.
+// Parquet files that are not named as shards are policies of their own.
 std::vector<DataFile> parquet_shards(const fs::path& folder,
                                      const std::optional<std::string>& split) {
   std::vector<fs::path> paths = parquet_files(folder);
@@ -132,7 +130,7 @@ std::vector<DataFile> parquet_shards(const fs::path& folder,
   }
   const std::vector<std::string> names(splits.begin(), splits.end());
   if (!split && splits.size() > 1) {
-    throw Error(ErrorKind::kInput, "{}: holds shards of the splits {}; say which one with --split",
+    throw Error(ErrorKind::kInput, "{}: holds shards of the splits {}; choose one with --split",
                 folder.string(), quoted_list(names));
   }
   if (split && files.empty() && !paths.empty()) {
@@ -154,7 +152,7 @@ std::vector<DataFile> files_of_folder(const fs::path& path,
   }
   if (files.empty()) {
     throw Error(ErrorKind::kInput,
-                "{}: is no data set: expected state.json or dataset_dict.json (save_to_disk) or "
+                "{}: is not a dataset: expected state.json or dataset_dict.json (save_to_disk) or "
                 "*.parquet shards in it",
                 path.string());
   }

@@ -22,11 +22,11 @@ std::string header_line(std::string_view fingerprint, std::string_view owner) {
 
 struct Kept {
   std::vector<std::string> lines;
-  std::size_t num_bytes = 0;  // of the file's start, up to the last whole group
+  std::size_t num_bytes = 0;  // from the start of the file to the end of the last complete group
 };
 
-// Whole lines that are JSON: what a killed process was writing has no newline, what a machine
-// without power left may be no JSON.
+// The leading complete lines of valid JSON: a killed process leaves a line without newline, a power
+// failure possibly invalid JSON.
 Kept whole_lines(const std::string& content) {
   Kept kept;
   while (kept.num_bytes < content.size()) {
@@ -68,7 +68,7 @@ Journal::Journal(const fs::path& output, std::string_view fingerprint, bool fres
       std::error_code code;
       fs::resize_file(path_, kept.num_bytes, code);
       if (code)
-        throw Error(ErrorKind::kIo, "{}: cannot be shortened: {}", path_.string(), code.message());
+        throw Error(ErrorKind::kIo, "{}: cannot truncate: {}", path_.string(), code.message());
       finished_.assign(std::make_move_iterator(kept.lines.begin() + 1),
                        std::make_move_iterator(kept.lines.end()));
       appender_ = std::make_unique<LineAppender>(path_);

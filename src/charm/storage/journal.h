@@ -11,9 +11,9 @@
 
 namespace charm::storage {
 
-/// Finished groups of a running stage, in `<output>.journal`: one JSON value a line, appended and
-/// handed to the operating system at once, so that a killed process loses at most the group it was
-/// writing. Options or inputs that differ (another fingerprint) start it over with a warning.
+/// Append-only log of the finished groups of a running stage, `<output>.journal`: one JSON value
+/// per line, written at once, so that a killed process loses at most the group it was writing. With
+/// other options or inputs (another fingerprint) it starts over with a warning.
 ///
 ///     Journal journal(output, manifest.fingerprint(), options.fresh);
 ///     for (const nlohmann::json& group : journal.take_finished()) ...;
@@ -24,16 +24,15 @@ namespace charm::storage {
 /// Not thread-safe.
 class Journal {
  public:
-  /// Opens the journal beside `output` (a file or folder that need not exist yet). `fresh` forgets
-  /// what is there. `owner` is kept for `journal_owner`.
+  /// Opens the journal of `output` (a file or folder that need not exist yet). `fresh` discards an
+  /// existing one. `owner` is stored for `journal_owner`.
   Journal(const std::filesystem::path& output, std::string_view fingerprint, bool fresh = false,
           std::string_view owner = {});
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  /// The groups that an earlier run finished, in the order they were appended; empty at the second
-  /// call.
+  /// The groups that an interrupted run finished, in append order; empty on the second call.
   std::vector<nlohmann::json> take_finished();
 
   void append(const nlohmann::json& group);
@@ -52,8 +51,7 @@ class Journal {
 /// `<output>.journal`.
 std::filesystem::path journal_path(const std::filesystem::path& output);
 
-/// The `owner` of the journal beside `output`; empty where there is no journal, or none that names
-/// one.
+/// The `owner` of the journal of `output`; empty if there is no journal or it has no owner.
 std::string journal_owner(const std::filesystem::path& output);
 
 }  // namespace charm::storage

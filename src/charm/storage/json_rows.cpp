@@ -18,8 +18,8 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
 
-// The parser's message without its "[json.exception...] " head, and without its count of lines,
-// which would start at the row; what it read last would repeat whole texts.
+// The parser's message without the "[json.exception...] " prefix, the line number (relative to the
+// row) and the last token, which may be a whole text.
 std::string short_message(std::string_view message) {
   if (const std::size_t head = message.find("] "); head != std::string_view::npos)
     message.remove_prefix(head + 2);
@@ -47,7 +47,7 @@ RowOutcome parse_row(std::string_view text, nlohmann::json& row, std::string& pr
         e.byte > 0 && e.byte <= text.size() ? text.substr(e.byte - 1) : std::string_view();
     const bool not_a_number = rest.starts_with("NaN") || rest.starts_with("Infinity");
     problem = fmt::format("broken JSON: {}{}", short_message(e.what()),
-                          not_a_number ? " (NaN and Infinity are no JSON numbers)" : "");
+                          not_a_number ? " (NaN and Infinity are not JSON numbers)" : "");
   } catch (const nlohmann::json::exception& e) {
     problem = fmt::format("broken JSON: {}", short_message(e.what()));
   }
@@ -76,8 +76,8 @@ class JsonlRows : public RowSource {
   std::int64_t line_ = 0;
 };
 
-// Cuts a JSON array into its elements without holding it whole: it only follows strings and
-// brackets, the parser judges each element.
+// Splits a JSON array into its elements without loading it whole: tracks strings and brackets only;
+// the parser validates each element.
 class JsonArrayRows : public RowSource {
  public:
   JsonArrayRows(const std::filesystem::path& file, std::unique_ptr<ByteStream> bytes)
@@ -101,7 +101,7 @@ class JsonArrayRows : public RowSource {
   std::string location() const override { return fmt::format("{}, row {}", file_, row_); }
 
  private:
-  // Reads up to the comma (true) or the closing bracket (false) behind the element.
+  // Reads up to the comma (true) or the closing bracket (false) after the element.
   bool read_element() {
     text_.clear();
     int depth = 0;
@@ -131,7 +131,8 @@ class JsonArrayRows : public RowSource {
     closed_ = true;
     while (const std::optional<char> c = bytes_->get()) {
       if (!is_space(*c))
-        throw Error(ErrorKind::kInput, "{}: text behind the end of the JSON array", location());
+        throw Error(ErrorKind::kInput, "{}: unexpected text after the end of the JSON array",
+                    location());
     }
   }
 
@@ -145,8 +146,8 @@ class JsonArrayRows : public RowSource {
 }  // namespace
 
 std::unique_ptr<RowSource> open_json_rows(const std::filesystem::path& file) {
-  // Leading white space is looked at with a stream of its own, so that line numbers still count
-  // from the file's start.
+  // A separate stream skips leading white space, so that line numbers count from the start of the
+  // file.
   ByteStream probe(file);
   while (probe.peek() && is_space(*probe.peek())) probe.get();
   const std::optional<char> first = probe.peek();

@@ -58,7 +58,7 @@ std::string table_lines(const std::filesystem::path& path, const Table& table) {
   return text;
 }
 
-// One gzip member whose header holds no name and no time.
+// One gzip member without name and time in its header.
 std::string gzip_bytes(const std::string& text) {
   z_stream stream{};
   constexpr int kGzipWindow = 15 + 16;
@@ -67,19 +67,19 @@ std::string gzip_bytes(const std::string& text) {
     throw Error(ErrorKind::kResource, "zlib cannot start: out of memory");
   }
   std::string compressed;
-  char piece[1 << 16];
+  char buffer[1 << 16];
   std::string_view rest = text;
   int code = Z_OK;
   while (code == Z_OK) {
-    // zlib counts in 32 bits: longer texts go in pieces.
+    // zlib counts in 32 bits: longer texts are split.
     const std::size_t length = std::min<std::size_t>(rest.size(), 1 << 30);
     stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(rest.data()));
     stream.avail_in = static_cast<uInt>(length);
-    stream.next_out = reinterpret_cast<Bytef*>(piece);
-    stream.avail_out = sizeof piece;
+    stream.next_out = reinterpret_cast<Bytef*>(buffer);
+    stream.avail_out = sizeof buffer;
     code = ::deflate(&stream, length == rest.size() ? Z_FINISH : Z_NO_FLUSH);
     rest.remove_prefix(length - stream.avail_in);
-    compressed.append(piece, sizeof piece - stream.avail_out);
+    compressed.append(buffer, sizeof buffer - stream.avail_out);
   }
   ::deflateEnd(&stream);
   if (code != Z_STREAM_END) throw Error(ErrorKind::kInternal, "zlib failed with code {}", code);

@@ -88,8 +88,7 @@ fs::path manifest_path(const fs::path& output) {
 }
 
 void write_manifest(const fs::path& output, const Manifest& manifest) {
-  // A file's name may be no UTF-8; a manifest with a replacement character in it is better than
-  // none.
+  // File names may be invalid UTF-8: a replacement character is better than no manifest.
   const auto on_invalid = ordered_json::error_handler_t::replace;
   write_file(manifest_path(output),
              manifest.to_json().dump(2, ' ', /*ensure_ascii=*/false, on_invalid) + "\n");
@@ -130,6 +129,21 @@ std::string sha256_of_hashes(const std::vector<std::pair<std::string, std::strin
   std::string lines;
   for (const auto& [name, hash] : hashes) lines += fmt::format("{}  {}\n", hash, name);
   return sha256_hex(lines);
+}
+
+ModelHashes hash_model(const std::filesystem::path& model_dir) {
+  const auto files = hash_files(model_dir);
+  ModelHashes hashes;
+  hashes.folder = sha256_of_hashes(files);
+  std::vector<std::pair<std::string, std::string>> model;
+  for (const auto& [name, hash] : files) {
+    if (name == "tokenizer.json") hashes.tokenizer = hash;
+    const bool is_weights =
+        name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
+    if (name == "config.json" || is_weights) model.emplace_back(name, hash);
+  }
+  hashes.model = sha256_of_hashes(model);
+  return hashes;
 }
 
 }  // namespace charm::storage

@@ -11,8 +11,8 @@
 
 namespace charm::storage {
 
-/// Where an output comes from: `{program, version, command, options, seed, inputs: [{path, sha256,
-/// num_rows}], outputs: [{path, num_rows}], ...}`. Holds no time of day, so the same run writes the
+/// The provenance of an output: `{program, version, command, options, seed, inputs: [{path, sha256,
+/// num_rows}], outputs: [{path, num_rows}], ...}`. Has no timestamp, so the same run writes the
 /// same manifest. Not thread-safe.
 class Manifest {
  public:
@@ -24,9 +24,9 @@ class Manifest {
   /// A resolved option under its name on the command line, without dashes.
   Manifest& option(std::string_view name, const nlohmann::ordered_json& value);
   Manifest& seed(std::uint64_t seed);
-  /// Hashes a file now; of a folder every file in it, by name. `num_rows` below 0 is left out.
+  /// Hashes a file, or every file of a folder by name. A negative `num_rows` is omitted.
   Manifest& input(const std::filesystem::path& path, std::int64_t num_rows = -1);
-  /// The same with a hash that is known already.
+  /// The same with a known hash.
   Manifest& input_hashed(const std::filesystem::path& path, std::string_view sha256,
                          std::int64_t num_rows = -1);
   Manifest& output(const std::filesystem::path& path, std::int64_t num_rows = -1);
@@ -50,7 +50,7 @@ std::filesystem::path manifest_path(const std::filesystem::path& output);
 /// Writes the manifest beside (or inside) the finished output.
 void write_manifest(const std::filesystem::path& output, const Manifest& manifest);
 
-/// The fingerprint that the manifest of `output` records under `name`; empty where there is none.
+/// The fingerprint that the manifest of `output` records under `name`; empty if there is none.
 std::string recorded_fingerprint(const std::filesystem::path& output,
                                  std::string_view name = "fingerprint");
 
@@ -61,7 +61,17 @@ std::string sha256_of_path(const std::filesystem::path& path);
 /// The relative names of a folder's files with their SHA-256, sorted by name.
 std::vector<std::pair<std::string, std::string>> hash_files(const std::filesystem::path& folder);
 
-/// SHA-256 over such a list, or a part of it.
+/// SHA-256 over (a part of) such a list.
 std::string sha256_of_hashes(const std::vector<std::pair<std::string, std::string>>& hashes);
+
+/// SHA-256 of the contents of a model folder.
+struct ModelHashes {
+  std::string folder;     ///< of all files, as `sha256_of_path`
+  std::string model;      ///< of config.json and the safetensors files
+  std::string tokenizer;  ///< of tokenizer.json: what `sha256sum tokenizer.json` prints
+};
+
+/// Reads each file once.
+ModelHashes hash_model(const std::filesystem::path& model_dir);
 
 }  // namespace charm::storage

@@ -18,8 +18,8 @@
 namespace charm::storage {
 namespace {
 
-// A row group ends at whichever comes first. The limit on bytes keeps the 32-bit offsets of a
-// string column far from overflow.
+// A row group ends at whichever limit is reached first. The byte limit keeps the 32-bit offsets of
+// a string column from overflowing.
 constexpr std::int64_t kRowsPerGroup = 16384;
 constexpr std::size_t kTextBytesPerGroup = std::size_t{64} << 20;
 
@@ -141,7 +141,7 @@ std::shared_ptr<arrow::Schema> schema_of(const Table& table) {
                        arrow::key_value_metadata({"charm"}, {provenance_json(table.provenance)}));
 }
 
-// Writes rows from `begin` on as one row group and returns the row behind them.
+// Writes rows from `begin` as one row group and returns the first row after it.
 std::size_t write_row_group(const std::filesystem::path& path, const Table& table,
                             std::size_t begin, parquet::arrow::FileWriter& writer) {
   const auto builder = value_or_throw(
@@ -167,12 +167,12 @@ std::size_t write_row_group(const std::filesystem::path& path, const Table& tabl
 void write_rows(const std::filesystem::path& path, const std::filesystem::path& partial,
                 const Table& table) {
   const auto sink = value_or_throw(path, arrow::io::FileOutputStream::Open(partial.string()));
-  // With checksums, a bit that flips on a disk is an error instead of another score.
+  // With checksums, a bit flip is an error instead of a wrong score.
   const auto properties = parquet::WriterProperties::Builder()
                               .compression(parquet::Compression::ZSTD)
                               ->enable_page_checksum()
                               ->build();
-  // The Arrow schema is stored, so that readers get the very types back.
+  // Stores the Arrow schema, so that readers get the exact types.
   const auto arrow_properties = parquet::ArrowWriterProperties::Builder().store_schema()->build();
   const auto writer = value_or_throw(
       path, parquet::arrow::FileWriter::Open(*schema_of(table), arrow::default_memory_pool(), sink,
@@ -194,7 +194,7 @@ void write_parquet(const std::filesystem::path& path, const Table& table) {
     std::error_code ignored;
     fs::remove(partial, ignored);
     if (dynamic_cast<const Error*>(&e) != nullptr) throw;
-    // Parquet's library throws its own exceptions where a sink fails in the middle of a page.
+    // The Parquet library throws its own exceptions if a sink fails within a page.
     throw Error(ErrorKind::kIo, "{}: cannot write Parquet: {}", path.string(), e.what());
   }
 }

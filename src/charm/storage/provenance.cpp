@@ -19,7 +19,7 @@ std::optional<Provenance> read_provenance(const std::filesystem::path& path) {
   std::shared_ptr<parquet::FileMetaData> metadata;
   try {
     metadata = parquet::ReadMetaData(*file);
-  } catch (const std::exception&) {  // Parquet's own exceptions: no Parquet file, or a damaged one
+  } catch (const std::exception&) {  // Parquet's exceptions: not a Parquet file, or a corrupt one
     return std::nullopt;
   }
   const auto& pairs = metadata->key_value_metadata();

@@ -9,16 +9,16 @@
 
 namespace charm::storage {
 
-/// Where a file's rows come from, as short facts in order: program, version, hashes of the model,
-/// dtype, ... Parquet files carry them in their own metadata, under the key "charm" as a JSON
-/// object; other formats have only the manifest.
+/// Ordered key-value pairs: program, version, hashes of the model, dtype, ... Stored in the
+/// metadata of Parquet files, under the key "charm" as a JSON object; other formats have only the
+/// manifest.
 using Provenance = std::vector<std::pair<std::string, std::string>>;
 
-/// The facts a Parquet file carries; empty where it has none or is no Parquet file. Throws kIo when
-/// it cannot be read.
+/// The provenance of a Parquet file; empty if it has none or is not Parquet. Throws kIo if it
+/// cannot be read.
 std::optional<Provenance> read_provenance(const std::filesystem::path& path);
 
-/// The fact of this name; nullptr when there is none.
+/// The value of this name; nullptr if there is none.
 const std::string* find_fact(const Provenance& provenance, std::string_view name);
 
 /// As stored: {"name":"value",...}.

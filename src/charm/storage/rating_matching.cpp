@@ -55,7 +55,7 @@ std::vector<ArenaRating> match_ratings(std::span<const std::string> policies,
           alias == aliases.end() ? "" : fmt::format(" under its alias '{}'", name),
           fmt::join(nearest_names(name, names), ", "), policy);
     }
-    // Two spellings of one name are more likely one policy by mistake than two with one rating.
+    // Names that differ in case only are more likely one policy misspelled than two policies.
     for (std::size_t p = 0; p < matched.size(); ++p) {
       if (taken[p] != rating || aliases.contains(policy) || aliases.contains(policies[p])) continue;
       throw Error(ErrorKind::kInput,

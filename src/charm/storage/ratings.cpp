@@ -12,7 +12,7 @@
 #include "charm/base/files.h"
 #include "charm/base/parse_json.h"
 #include "charm/base/strings.h"
-#include "charm/storage/ratings_csv.h"
+#include "charm/storage/row_source.h"
 
 namespace charm::storage {
 namespace {
@@ -52,7 +52,7 @@ bool has_interval_key(const Json& object, const char* key) {
   return object.contains(key) && !object.at(key).is_null();
 }
 
-// Fills the rating's interval from [lo, hi] or from the Arena catalogue's two quantiles.
+// Sets the rating's interval from [lo, hi] or from the Arena catalogue's two quantiles.
 void read_interval(const Json& object, ArenaRating& rating, const fs::path& path) {
   const std::string where = fmt::format("interval of '{}'", rating.name);
   for (const char* key : kIntervalKeys) {
@@ -125,8 +125,7 @@ std::vector<ArenaRating> ratings_of_object(const Json& object, const fs::path& p
   return ratings;
 }
 
-// A catalogue nests two levels: its values are objects that hold objects, and no rating of their
-// own.
+// A catalogue nests two levels: its values are objects of objects, without a rating.
 bool is_catalogue(const Json& object) {
   return std::all_of(object.begin(), object.end(), [](const Json& value) {
     return value.is_object() && !value.empty() && find_score(value) == nullptr &&
@@ -135,7 +134,7 @@ bool is_catalogue(const Json& object) {
   });
 }
 
-// The category that is asked for, or the only one there is.
+// The requested category, or the only one.
 std::string chosen_category(const std::vector<std::string>& categories, const std::string& wanted,
                             const fs::path& path) {
   if (wanted.empty()) {
@@ -158,7 +157,7 @@ const Json& category_of(const Json& catalogue, const std::string& wanted, const 
   return catalogue.at(chosen_category(categories, wanted, path));
 }
 
-// Rows of one category where rows name theirs, as the leaderboard's tables do; else all rows.
+// The rows of one category if rows have a category, as in the leaderboard's tables; else all rows.
 Json rows_of_category(const Json& rows, const std::string& wanted, const fs::path& path) {
   std::vector<std::string> categories;
   for (const Json& row : rows) {
@@ -170,8 +169,9 @@ Json rows_of_category(const Json& rows, const std::string& wanted, const fs::pat
   }
   if (categories.empty()) {
     if (wanted.empty()) return rows;
-    throw Error(ErrorKind::kUsage, "{}: is no Arena catalogue, so category '{}' cannot be chosen",
-                path.string(), wanted);
+    throw Error(ErrorKind::kUsage,
+                "{}: is not an Arena catalogue, so category '{}' cannot be chosen", path.string(),
+                wanted);
   }
   const std::string category = chosen_category(categories, wanted, path);
   Json chosen = Json::array();
@@ -188,8 +188,9 @@ std::vector<ArenaRating> ratings_of_json(const Json& json, const fs::path& path,
   if (json.is_object() && json.contains("model_a") && json.contains("model_b")) throw_battles(path);
   const bool nested = json.is_object() && !json.empty() && is_catalogue(json);
   if (!options.category.empty() && !nested && !json.is_array()) {
-    throw Error(ErrorKind::kUsage, "{}: is no Arena catalogue, so category '{}' cannot be chosen",
-                path.string(), options.category);
+    throw Error(ErrorKind::kUsage,
+                "{}: is not an Arena catalogue, so category '{}' cannot be chosen", path.string(),
+                options.category);
   }
   if (nested) return ratings_of_object(category_of(json, options.category, path), path);
   // One row of JSONL looks like an object too.
@@ -212,9 +213,9 @@ std::vector<ArenaRating> ratings_of_json(const Json& json, const fs::path& path,
   return ratings;
 }
 
-// JSON readers keep the last of two equal names; of two ratings neither is to be trusted.
+// JSON parsers keep the last of two equal keys; a rating given twice is an error.
 Json parse_without_repeats(const std::string& text, const fs::path& path) {
-  std::vector<std::set<std::string>> names;  // [depth] of the objects that are open
+  std::vector<std::set<std::string>> names;  // [depth] of the enclosing objects
   return Json::parse(text, [&](int depth, Json::parse_event_t event, Json& parsed) {
     const auto level = static_cast<std::size_t>(depth);
     if (event == Json::parse_event_t::object_start) {
@@ -230,7 +231,7 @@ Json parse_without_repeats(const std::string& text, const fs::path& path) {
   });
 }
 
-// Lines of JSON objects; a plain JSON file is one value over all lines and is tried first.
+// JSON or JSONL: parsed as one JSON value first, then line by line.
 std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path& path,
                                          const RatingsOptions& options) {
   if (nests_deeper_than(text, kMaxJsonDepth)) {

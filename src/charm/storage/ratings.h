@@ -1,18 +1,19 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "charm/records/arena.h"
+#include "charm/storage/read_options.h"
 
 namespace charm::storage {
 
 struct RatingsOptions {
-  /// Which category of an Arena catalogue to take ("full", "coding", ...); needed where the file
-  /// holds several.
+  /// Category of an Arena catalogue ("full", "coding", ...); required if the file has several.
   std::string category;
 };
 
@@ -22,26 +23,35 @@ using Aliases = std::map<std::string, std::string>;
 /// Reads ratings in any of these forms:
 ///   {"name": 1273}                                        plain numbers
 ///   {"name": {"rating": 1273, "rating_q025": ..., ...}}   one Arena category
-///   {"category": {"name": {"rating": ...}}}               the Arena catalogue, see
-///   RatingsOptions::category
-///   [{"model_name": "...", "arena_score": 1273, ...}]     lists, also the original project's
-///   pm_config.json; JSONL as well CSV with a header
+///   {"category": {"name": {"rating": ...}}}               the Arena catalogue (RatingsOptions)
+///   [{"model_name": "...", "arena_score": 1273, ...}]     a list, also the original project's
+///                                                         pm_config.json; JSONL or CSV as well
 /// Names: name, model, model_name. Scores: score, rating, elo, arena_score. Intervals: ci,
 /// arena_ci, rating_ci95 as [lo, hi], or rating_q025 and rating_q975, or rating_lower and
-/// rating_upper. Rows that name a `category` are those of a catalogue. A file of battles is refused
-/// with a message that says what it is. Throws kInput, kIo.
+/// rating_upper. Rows with a `category` are those of a catalogue. A file of battles is rejected
+/// with a message that says so. Throws kInput, kIo.
 std::vector<ArenaRating> read_ratings(const std::filesystem::path& path,
                                       const RatingsOptions& options = {});
 
 /// The rating of each policy, in the order of `policies`; result names are the policies' own.
-/// Aliases first, then exact, then case-insensitive match. Throws kInput for a policy without
-/// rating (listing the nearest names) or with two case-insensitive matches; kUsage for an alias
-/// that names no policy or no rating.
+/// Aliases first, then exact, then case-insensitive match. Throws kInput for a policy without a
+/// rating (listing the nearest names) or with two case-insensitive matches; kUsage for an alias of
+/// an unknown rating.
 std::vector<ArenaRating> match_ratings(std::span<const std::string> policies,
                                        std::span<const ArenaRating> ratings, const Aliases& aliases,
                                        const std::filesystem::path& path);
 
 /// "A=B" -> {A, B}. Throws kUsage.
 Aliases parse_aliases(std::span<const std::string> words);
+
+/// Calls `body` for each battle in file order; any format that RowReader knows, with `model_a`,
+/// `model_b` and `winner` (model_a, model_b, tie, tie (bothbad), bothbad, both_bad). With styles
+/// also the counts of `conv_metadata` (FastChat: sum_assistant_a_tokens, header_count_a,
+/// list_count_a, bold_count_a and those of b, each a number or an object of numbers to be summed),
+/// or else the texts of `response_a` and `response_b` or of the assistant's turns in
+/// `conversation_a` and `conversation_b`. Rows with another winner, without a model name, or with
+/// the same model on both sides are invalid, see RowReader::reject.
+void for_each_battle(const std::filesystem::path& path, const ReadOptions& options,
+                     bool with_styles, const std::function<void(Battle&&)>& body);
 
 }  // namespace charm::storage

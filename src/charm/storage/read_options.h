@@ -6,13 +6,13 @@
 
 namespace charm::storage {
 
-/// How a data file is read. The defaults refuse the first row that cannot be used.
+/// How a data file is read. By default the first invalid row is an error.
 struct ReadOptions {
-  /// Rows that may be left out (the first is named); one more ends the command.
+  /// Invalid rows to skip (the first is reported); one more is an error.
   std::int64_t max_bad_rows = 0;
-  /// Which split of a DatasetDict or of a folder of shards; needed when there are several.
+  /// Split of a DatasetDict or of a folder of shards; required if there are several.
   std::optional<std::string> split = std::nullopt;
-  /// Policy of every row, instead of the column's or the file name's.
+  /// Overrides the policy of every row.
   std::optional<std::string> policy = std::nullopt;
 };
 

@@ -6,19 +6,56 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "charm/base/error.h"
 #include "charm/base/log.h"
-#include "charm/storage/prompt_reader.h"
+#include "charm/storage/arrow_batches.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"
-#include "charm/storage/score_columns.h"
-#include "charm/storage/unique_ids.h"
 
 namespace charm::storage {
 namespace {
 
-// Calls consume(parse(row)) for every row; what parse throws as kInput rejects the row.
+// Separated by NUL: distinct triples have distinct keys unless names contain NUL.
+std::string key_of(const std::string& policy, const std::string& prompt_id, std::int32_t sample) {
+  std::string key;
+  key.reserve(policy.size() + prompt_id.size() + 14);
+  key.append(policy).append(1, '\0').append(prompt_id).append(1, '\0').append(
+      std::to_string(sample));
+  return key;
+}
+
+// Keeps (policy, prompt_id, sample) unique within a dataset.
+class UniqueIds {
+ public:
+  // With a sample number: `prompt_id` itself, or a kInput error (without location) for a repeated
+  // key. Without one: `prompt_id` the first time, then with "-2", "-3", ...
+  std::string claim(const std::string& policy, const std::string& prompt_id,
+                    std::optional<std::int32_t> sample);
+
+ private:
+  std::unordered_set<std::string> keys_;
+  std::unordered_map<std::string, int> repeats_;
+};
+
+std::string UniqueIds::claim(const std::string& policy, const std::string& prompt_id,
+                             std::optional<std::int32_t> sample) {
+  if (keys_.insert(key_of(policy, prompt_id, sample.value_or(0))).second) return prompt_id;
+  if (sample) {
+    throw Error(ErrorKind::kInput, "prompt_id '{}' with sample {} of policy '{}' occurs twice",
+                prompt_id, *sample, policy);
+  }
+  int& repeat = repeats_.try_emplace(key_of(policy, prompt_id, 0), 1).first->second;
+  while (true) {
+    // An id such as "x-2" may be taken: then the next number.
+    std::string candidate = fmt::format("{}-{}", prompt_id, ++repeat);
+    if (keys_.insert(key_of(policy, candidate, 0)).second) return candidate;
+  }
+}
+
+// Calls consume(parse(row)) for every row; a kInput error of parse rejects the row.
 template <typename Parse, typename Consume>
 void for_each_row(RowReader& reader, const Parse& parse, const Consume& consume) {
   nlohmann::json row;
@@ -48,7 +85,7 @@ auto collect_rows(RowReader& reader, const Parse& parse) {
   return records;
 }
 
-// A row of `charm generate` that says why it has no response.
+// A row of `charm generate` with an error instead of a response.
 bool is_failed_generation(const nlohmann::json& row) {
   for (const char* column : {"response", "output", "completion", "messages"}) {
     if (row.contains(column) && !row[column].is_null()) return false;
@@ -57,7 +94,7 @@ bool is_failed_generation(const nlohmann::json& row) {
   return error != row.end() && error->is_string() && !error->get_ref<const std::string&>().empty();
 }
 
-// A row whose prompt is known only as what chosen and rejected share.
+// A row whose prompt is only given as the common prefix of chosen and rejected.
 bool is_pair_alone(const nlohmann::json& row) {
   for (const char* column : {"prompt", "instruction", "messages"}) {
     if (row.contains(column) && !row[column].is_null()) return false;
@@ -78,8 +115,7 @@ std::string policy_of(const nlohmann::json& row, const RowReader& reader,
   return reader.policy_name();
 }
 
-// In a scores file num_tokens is the reward model's count; the generator's stands in
-// response_num_tokens.
+// In a scores file num_tokens is the reward model's count and response_num_tokens the generator's.
 Response response_of(const nlohmann::json& row, const RowReader& reader, const ReadOptions& options,
                      UniqueIds& ids) {
   Exchange exchange = exchange_fields(row);
@@ -98,8 +134,7 @@ Response response_of(const nlohmann::json& row, const RowReader& reader, const R
   return response;
 }
 
-// Empty where some row has no prompt_id and `columns` do not include the prompts that it is
-// computed from.
+// Empty if a row has no prompt_id and `columns` lack the prompts it would be computed from.
 std::optional<std::vector<Score>> read_scores_of_columns(const std::filesystem::path& path,
                                                          const ReadOptions& options,
                                                          const std::vector<std::string>& columns,
@@ -129,10 +164,6 @@ std::optional<std::vector<Score>> read_scores_of_columns(const std::filesystem::
 }
 
 }  // namespace
-
-std::vector<Prompt> read_prompts(const std::filesystem::path& path, const ReadOptions& options) {
-  return read_prompts(path, options, PromptTurns::kAll);
-}
 
 std::vector<Prompt> read_prompts(const std::filesystem::path& path, const ReadOptions& options,
                                  PromptTurns turns) {
@@ -168,11 +199,11 @@ std::vector<Response> read_responses(const std::filesystem::path& path,
         }
       });
   if (responses.empty()) {
-    throw Error(ErrorKind::kInput, "{}: none of its {} rows has a response; all carry an error",
+    throw Error(ErrorKind::kInput, "{}: none of its {} rows has a response; all have an error",
                 path.string(), num_failed);
   }
   if (num_failed > 0)
-    log::warning("{}: {} rows carry an error instead of a response; left out", path.string(),
+    log::warning("{}: skipped {} rows that have an error instead of a response", path.string(),
                  num_failed);
   return responses;
 }
@@ -260,9 +291,10 @@ void check_distinct_policies(
     for (const std::string& policy : policies) {
       const auto [claim, is_new] = owner.emplace(policy, path);
       if (!is_new) {
-        throw Error(ErrorKind::kInput,
-                    "{} and {} both hold rows of policy '{}'; a policy's rows belong into one file",
-                    claim->second.string(), path.string(), policy);
+        throw Error(
+            ErrorKind::kInput,
+            "{} and {} both hold rows of policy '{}'; the rows of a policy must be in one file",
+            claim->second.string(), path.string(), policy);
       }
     }
   }

@@ -3,15 +3,16 @@
 #include <filesystem>
 #include <span>
 
+#include "charm/records/eval_item.h"
 #include "charm/records/records.h"
 #include "charm/storage/provenance.h"
 
-// Writers of the records that stages exchange. The extension decides the format: .parquet (zstd),
-// .jsonl or .jsonl.gz. The same rows give the same bytes; a file appears whole or not at all. Throw
-// kUsage for other extensions, kIo otherwise.
+// Writers of the records that stages exchange. The extension selects the format: .parquet (zstd),
+// .jsonl or .jsonl.gz. Deterministic: equal rows give equal bytes. Files are written atomically.
+// Throw kUsage for other extensions, kIo otherwise.
 namespace charm::storage {
 
-/// Throws kUsage unless the writers know the extension. Call before long work starts.
+/// Throws kUsage for an unknown extension. Call before long work starts.
 void require_known_extension(const std::filesystem::path& path);
 
 /// Columns: prompt_id, prompt.
@@ -19,6 +20,12 @@ void write_prompts(const std::filesystem::path& path, std::span<const Prompt> ro
 
 /// Columns: prompt_id, prompt, response, policy, sample, finish_reason?, num_tokens?.
 void write_responses(const std::filesystem::path& path, std::span<const Response> rows);
+
+/// Columns: prompt_id, prompt, response?, policy, sample, finish_reason?, num_tokens?,
+/// num_prompt_tokens?, error?, and the sampling settings, equal in all rows: temperature, top_p,
+/// top_k?, min_p?, repetition_penalty?, max_new_tokens.
+void write_generated(const std::filesystem::path& path, std::span<const GeneratedResponse> rows,
+                     const SamplingSettings& sampling, const Provenance& provenance = {});
 
 /// Columns: prompt_id, prompt, response, policy, sample, finish_reason?, score?, num_tokens,
 /// truncated, error?. `provenance` goes into a Parquet file's metadata.
@@ -28,5 +35,19 @@ void write_scores(const std::filesystem::path& path, std::span<const ScoredRespo
 /// Columns: prompt_id, chosen, rejected, score_chosen?, score_rejected?, margin?, policy_chosen,
 /// policy_rejected.
 void write_preferences(const std::filesystem::path& path, std::span<const PreferencePair> rows);
+
+/// How the texts and scores of a benchmark row are stored.
+enum class EvalShape {
+  kPair,         ///< RewardBench: `chosen`, `rejected`, `score_chosen`, `score_rejected` are single
+                 ///< values; the group is `subset`
+  kLists,        ///< RM-Bench: they are lists in the dataset's order; the group is `domain`
+  kSubsetLists,  ///< RewardBench 2: lists in the dataset's order; the group is `subset`
+};
+
+/// Writes a saved-score file: id, subset or domain, prompt, chosen, rejected, score_chosen,
+/// score_rejected. `prompt` is text if every prompt is a single user message, else a message list.
+/// A row that failed to score has null scores.
+void write_eval_scores(const std::filesystem::path& path, std::span<const ScoredEvalItem> rows,
+                       EvalShape shape);
 
 }  // namespace charm::storage

@@ -7,12 +7,11 @@
 #include <string_view>
 
 #include "charm/base/error.h"
-#include "charm/storage/conversation_fields.h"
 
 namespace charm::storage {
 namespace {
 
-// The value of a column; null where the row lacks it or says null.
+// The value of a column; nullptr if absent or null.
 const nlohmann::json* find(const nlohmann::json& row, const char* column) {
   const auto found = row.find(column);
   return found == row.end() || found->is_null() ? nullptr : &*found;
@@ -49,15 +48,14 @@ Named find_first(const nlohmann::json& row, std::initializer_list<const char*> c
 Conversation instruction_prompt(const nlohmann::json& row, const nlohmann::json& instruction) {
   Conversation prompt = conversation_of(instruction, "instruction");
   const nlohmann::json* input = find(row, "input");
-  // Alpaca's rows split a question into the task and the text it works on: without the text it is
-  // another question.
+  // Alpaca's rows split a prompt into instruction and input; both are needed.
   if (input != nullptr && input->is_string() && !input->get_ref<const std::string&>().empty()) {
     prompt.back().content += "\n\n" + input->get<std::string>();
   }
   return prompt;
 }
 
-// From `prompt` or `instruction`; empty where the row has neither.
+// From `prompt` or `instruction`; empty if the row has neither.
 Conversation explicit_prompt(const nlohmann::json& row) {
   Conversation prompt;
   if (const nlohmann::json* value = find(row, "prompt")) {
@@ -197,7 +195,7 @@ std::optional<std::string> text_field(const nlohmann::json& row, const char* col
 std::optional<std::int32_t> count_field(const nlohmann::json& row, const char* column) {
   const nlohmann::json* value = find(row, column);
   if (value == nullptr) return std::nullopt;
-  // pandas turns a column of whole numbers with gaps into floating point.
+  // pandas converts an integer column with missing values to floating point.
   const bool whole =
       value->is_number_float() && std::floor(value->get<double>()) == value->get<double>();
   if (!value->is_number_integer() && !whole) throw_type(column, "a whole number", *value);
@@ -215,7 +213,7 @@ std::optional<double> number_field(const nlohmann::json& row, const char* column
   if (!value->is_number()) throw_type(column, "a number", *value);
   const double number = value->get<double>();
   if (!std::isfinite(number))
-    throw Error(ErrorKind::kInput, "column '{}': {} is no finite number", column, number);
+    throw Error(ErrorKind::kInput, "column '{}': {} is not a finite number", column, number);
   return number;
 }
 

@@ -4,11 +4,12 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "charm/records/conversation.h"
 
-// The column spellings of the field, one function per thing that a row may say. Everything throws
-// kInput without location: the reader knows the row.
+// Typed fields of a JSON row, with the column names in common use. All functions throw kInput
+// without location: the reader adds file and row.
 namespace charm::storage {
 
 /// The prompt of any kind of row: `prompt`, `instruction` (with a non-empty `input` below it),
@@ -32,26 +33,43 @@ struct PairSides {
 };
 PairSides pair_fields(const nlohmann::json& row);
 
-/// `prompt_id` where given (a text or a whole number).
+/// `prompt_id` if given (a text or an integer).
 std::optional<std::string> prompt_id_field(const nlohmann::json& row);
 
-/// `sample` where given.
+/// `sample` if given.
 std::optional<std::int32_t> sample_field(const nlohmann::json& row);
 
-/// `policy`, `generator` or `model` where given.
+/// `policy`, `generator` or `model` if given.
 std::optional<std::string> policy_field(const nlohmann::json& row);
 
 struct ScoreField {
   float score = 0.0f;
   std::optional<std::string> error;
 };
-/// `score`, finite, unless `error` says why there is none.
+/// A finite `score`, or `error`.
 ScoreField score_field(const nlohmann::json& row);
 
-// Optional members; absent and null are the same.
+// Optional columns; absent and null are the same.
 std::optional<std::string> text_field(const nlohmann::json& row, const char* column);
 std::optional<std::int32_t> count_field(const nlohmann::json& row, const char* column);
 std::optional<double> number_field(const nlohmann::json& row, const char* column);
 std::optional<bool> flag_field(const nlohmann::json& row, const char* column);
+
+// Values of conversation columns.
+
+/// A string (one user turn), a list of {role, content}, or {role: [...], content: [...]} as
+/// `datasets` stores sequences.
+Conversation conversation_of(const nlohmann::json& value, std::string_view column);
+
+/// The chosen or rejected side of a pair as a whole conversation that ends with the assistant's
+/// turn. A string or a list that starts with the assistant continues `prompt`; other lists, and
+/// without a prompt strings in the "\n\nHuman: ... \n\nAssistant: ..." form, include the prompt.
+Conversation finished_conversation(const nlohmann::json& value, std::string_view column,
+                                   const Conversation& prompt);
+
+/// The common leading turns, without the last turn of either: the prompt of a pair.
+Conversation common_prompt(const Conversation& chosen, const Conversation& rejected);
+
+bool ends_with_assistant(const Conversation& conversation);
 
 }  // namespace charm::storage

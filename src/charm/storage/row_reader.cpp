@@ -7,7 +7,6 @@
 
 #include "charm/base/error.h"
 #include "charm/base/log.h"
-#include "charm/storage/dataset_files.h"
 #include "charm/storage/row_source.h"
 
 namespace charm::storage {
@@ -30,7 +29,7 @@ std::optional<ColumnarFormat> columnar_format_of(const std::filesystem::path& fi
   if (head.empty()) throw Error(ErrorKind::kInput, "{}: the file is empty", file.string());
   if (head.starts_with("PAR1")) return ColumnarFormat::kParquet;
   if (head == "ARROW1") return ColumnarFormat::kArrowFile;
-  // An Arrow stream starts with the continuation marker of its first message.
+  // An Arrow stream starts with the continuation marker of a message.
   if (head.starts_with("\xFF\xFF\xFF\xFF")) return ColumnarFormat::kArrowStream;
   return std::nullopt;
 }
@@ -41,8 +40,8 @@ std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file,
     return open_columnar_rows(file, *format, columns);
   if (file.extension() == ".parquet" || file.extension() == ".arrow") {
     throw Error(ErrorKind::kInput,
-                "{}: does not begin like a {} file; it may be cut off or something else",
-                file.string(), file.extension() == ".parquet" ? "Parquet" : "Arrow");
+                "{}: has no {} header; the file may be corrupt or in another format", file.string(),
+                file.extension() == ".parquet" ? "Parquet" : "Arrow");
   }
   return open_json_rows(file);
 }
@@ -100,7 +99,7 @@ void RowReader::reject(std::string_view why) {
   State& s = *state_;
   if (s.num_bad_rows++ == 0) s.first_problem = fmt::format("{}: {}", location(), why);
   if (s.num_bad_rows <= s.options.max_bad_rows) {
-    log::debug("left out {}: {}", location(), why);
+    log::debug("skipped {}: {}", location(), why);
     return;
   }
   if (s.options.max_bad_rows == 0) throw Error(ErrorKind::kInput, "{}", s.first_problem);
@@ -122,11 +121,11 @@ void RowReader::finish() const {
   const State& s = *state_;
   if (s.num_rows == 0) throw Error(ErrorKind::kInput, "{}: holds no rows", s.path.string());
   if (s.num_bad_rows == s.num_rows) {
-    throw Error(ErrorKind::kInput, "{}: none of its {} rows can be used; the first: {}",
+    throw Error(ErrorKind::kInput, "{}: none of its {} rows is valid; the first: {}",
                 s.path.string(), s.num_rows, s.first_problem);
   }
   if (s.num_bad_rows > 0) {
-    log::warning("{}: {} of {} rows left out; the first: {}", s.path.string(), s.num_bad_rows,
+    log::warning("{}: skipped {} of {} rows; the first: {}", s.path.string(), s.num_bad_rows,
                  s.num_rows, s.first_problem);
   }
 }

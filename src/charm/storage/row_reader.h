@@ -16,7 +16,7 @@ class RowSource;
 
 /// Streams the rows of a data set as JSON objects: JSONL, a JSON array, both also gzipped, Parquet
 /// (a file or a folder of shards), Arrow IPC files and Hugging Face `save_to_disk` folders. The
-/// format is told from the content, not the name.
+/// format is detected from the content, not the name.
 ///
 ///     RowReader rows(path, options);
 ///     nlohmann::json row;
@@ -28,36 +28,35 @@ class RowSource;
 class RowReader {
  public:
   /// Opens the first file; throws kIo or kInput. `columns` limits what is read from columnar files
-  /// (empty: all of them); names that a file does not have are passed over.
+  /// (empty: all of them); columns that a file does not have are ignored.
   RowReader(const std::filesystem::path& path, const ReadOptions& options,
             std::vector<std::string> columns = {});
   ~RowReader();
   RowReader(RowReader&&) noexcept;
   RowReader& operator=(RowReader&&) = delete;
 
-  /// Reads the next row, always an object; false at the end. A row that is no valid JSON object or
-  /// no valid UTF-8 is rejected (see `reject`) and passed over.
+  /// Reads the next row, always an object; false at the end. Rows that are not JSON objects or not
+  /// UTF-8 are rejected (see `reject`) and skipped.
   bool next(nlohmann::json& row);
 
-  /// Counts the current row as bad. Throws kInput with the first bad row's message once there are
-  /// more than max_bad_rows.
+  /// Counts the current row as bad. Throws kInput with the first bad row's message if more than
+  /// max_bad_rows are bad.
   void reject(std::string_view why);
 
-  /// Of the current row: "file:line" for JSONL, "file, row N" (from 1) otherwise.
+  /// Location of the current row: "file:line" for JSONL, "file, row N" (from 1) otherwise.
   std::string location() const;
 
-  /// The file that holds the current row: of a folder of shards, the shard.
+  /// The file of the current row: in a folder of shards, the shard.
   const std::filesystem::path& file() const;
 
-  /// What a policy without a column of its own is called: the file's name without its extensions,
-  /// or for shards and `save_to_disk` folders the folder's name.
+  /// Policy name of rows without a policy column: the file's name without its extensions, or for
+  /// shards and `save_to_disk` folders the folder's name.
   std::string policy_name() const;
 
   std::int64_t num_rows() const;      ///< rows returned or rejected so far
   std::int64_t num_bad_rows() const;  ///< rows rejected so far
 
-  /// Logs how many rows were left out and throws kInput if no row was usable. Call after the last
-  /// row.
+  /// Logs how many rows were skipped and throws kInput if none was valid. Call after the last row.
   void finish() const;
 
  private:

@@ -6,18 +6,18 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace charm::storage {
 
 enum class RowOutcome {
   kRow,  ///< a JSON value was read
-  kBad,  ///< this row cannot be read, the next ones may be
+  kBad,  ///< this row is invalid; the next ones may be valid
   kEnd,
 };
 
-/// Rows of one file. Throws charm::Error when the file as a whole cannot be read on. Not
-/// thread-safe.
+/// Rows of one file. Throws charm::Error if the file cannot be read any further. Not thread-safe.
 class RowSource {
  public:
   virtual ~RowSource() = default;
@@ -27,23 +27,40 @@ class RowSource {
   virtual std::string location() const = 0;
 };
 
-/// JSONL or a JSON array, told apart by the first character that is not white space.
+/// JSONL or a JSON array, depending on the first character that is not white space.
 std::unique_ptr<RowSource> open_json_rows(const std::filesystem::path& file);
 
 enum class ColumnarFormat { kParquet, kArrowStream, kArrowFile };
 
-/// Told from the first bytes; empty where they are no Parquet or Arrow file's. Throws kIo, and
+/// Detected from the magic bytes; empty if the file is neither Parquet nor Arrow. Throws kIo, and
 /// kInput for an empty file.
 std::optional<ColumnarFormat> columnar_format_of(const std::filesystem::path& file);
 
-/// Of `columns` (empty: all) those that the file has.
+/// Reads those of `columns` (empty: all) that the file has.
 std::unique_ptr<RowSource> open_columnar_rows(const std::filesystem::path& file,
                                               ColumnarFormat format,
                                               const std::vector<std::string>& columns);
 
-/// Looks at the first bytes and opens the file with the right source. Throws kInput for an empty
-/// file or an unknown format.
+/// Detects the format from the magic bytes. Throws kInput for an empty file or an unknown format.
 std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file,
                                            const std::vector<std::string>& columns);
+
+/// Rows of a CSV text with a header, as objects: numeric fields become numbers, empty ones null.
+/// Quotes as in RFC 4180; a quoted field may contain line breaks. Throws kInput naming the line of
+/// a row with another number of fields.
+nlohmann::ordered_json csv_rows(std::string_view text, char separator,
+                                const std::filesystem::path& path);
+
+/// One file of a dataset, and the policy name of its rows if they have no policy column.
+struct DataFile {
+  std::filesystem::path path;
+  std::string policy_name;
+};
+
+/// The files of a dataset in reading order: a single file itself; for a folder the shards listed in
+/// its state.json, or its Parquet files by name. Throws kIo if nothing exists there, kInput if the
+/// folder is not a dataset or the split is missing or required.
+std::vector<DataFile> data_files_of(const std::filesystem::path& path,
+                                    const std::optional<std::string>& split);
 
 }  // namespace charm::storage

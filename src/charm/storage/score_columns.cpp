@@ -1,5 +1,3 @@
-#include "charm/storage/score_columns.h"
-
 #include <arrow/array.h>
 #include <arrow/record_batch.h>
 #include <arrow/type.h>
@@ -12,12 +10,11 @@
 
 #include "charm/base/strings.h"
 #include "charm/storage/arrow_batches.h"
-#include "charm/storage/dataset_files.h"
 
 namespace charm::storage {
 namespace {
 
-// A column of texts, plain or dictionary-encoded; null where the batch has none of that name.
+// A text column, plain or dictionary-encoded; null if the batch has no column of that name.
 class TextColumn {
  public:
   TextColumn(const arrow::RecordBatch& batch, const char* name)
@@ -59,7 +56,7 @@ std::optional<std::string> clean_text(std::optional<std::string_view> text) {
   return std::string(*text);
 }
 
-// Appends the rows of a batch; false at the first oddity.
+// Appends the rows of a batch; false at the first row or column that needs the row reader.
 bool append_batch(const arrow::RecordBatch& batch, const ReadOptions& options,
                   std::unordered_set<std::string>& keys, std::vector<Score>& scores) {
   const TextColumn prompt_ids(batch, "prompt_id");
@@ -73,7 +70,7 @@ bool append_batch(const arrow::RecordBatch& batch, const ReadOptions& options,
   if (values == nullptr || values->type_id() != arrow::Type::FLOAT) return false;
   if (samples != nullptr && (samples->type_id() != arrow::Type::INT32 || samples->null_count() > 0))
     return false;
-  // Without a policy column its other spellings would have to be looked for.
+  // The alternative names of the policy column are handled by the row reader.
   if (!options.policy && !policies.is_present()) return false;
   const auto& numbers = static_cast<const arrow::FloatArray&>(*values);
   for (std::int64_t row = 0; row < batch.num_rows(); ++row) {

@@ -23,13 +23,12 @@ void check_options(const ScoreInputOptions& options) {
                 options.holdout);
   }
   if (options.holdout > 0.0 && !options.held_out_scores.empty()) {
-    throw Error(ErrorKind::kUsage,
-                "holdout {} and files of held-out scores: prompts can be set apart one way only",
+    throw Error(ErrorKind::kUsage, "holdout {} and files of held-out scores: give only one of them",
                 options.holdout);
   }
 }
 
-// Reads a file whole, or its two parts; the prompts' texts decide, so they are read as well.
+// Reads a file, split by is_held_out. The split hashes prompt texts, so it needs to read them.
 std::pair<ScoreFile, ScoreFile> split_file(const fs::path& path, const ReadOptions& read,
                                            const ScoreInputOptions& options) {
   std::pair<ScoreFile, ScoreFile> parts;
@@ -39,8 +38,8 @@ std::pair<ScoreFile, ScoreFile> split_file(const fs::path& path, const ReadOptio
     return parts;
   }
   for_each_scored_response(path, read, [&](ScoredResponse&& row) {
-    const bool is_apart = is_held_out(row.response.prompt, options.seed, options.holdout);
-    (is_apart ? parts.second : parts.first)
+    const bool held_out = is_held_out(row.response.prompt, options.seed, options.holdout);
+    (held_out ? parts.second : parts.first)
         .rows.push_back({.prompt_id = std::move(row.response.prompt_id),
                          .policy = std::move(row.response.policy),
                          .sample = row.response.sample,
@@ -77,10 +76,10 @@ ScoreInputs read_score_inputs(const ScoreInputOptions& options, Manifest& manife
   };
   const ReadOptions read{.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}};
   for (const fs::path& path : options.scores) {
-    auto [fit, apart] = split_file(path, read, options);
-    add_file(path, fit.rows.size() + apart.rows.size());
+    auto [fit, held_out] = split_file(path, read, options);
+    add_file(path, fit.rows.size() + held_out.rows.size());
     inputs.scores.push_back(std::move(fit));
-    if (options.holdout > 0.0) inputs.held_out.push_back(std::move(apart));
+    if (options.holdout > 0.0) inputs.held_out.push_back(std::move(held_out));
     report();
   }
   for (const fs::path& path : options.held_out_scores) {

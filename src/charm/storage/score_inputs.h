@@ -16,31 +16,32 @@ namespace charm::storage {
 
 struct ScoreInputOptions {
   std::vector<std::filesystem::path> scores;  ///< one or more policies each
-  std::filesystem::path ratings;              ///< in any form that read_ratings knows
+  std::filesystem::path ratings;              ///< any form that read_ratings accepts
   std::string category;                       ///< of an Arena catalogue
   std::int64_t max_bad_rows = 0;              ///< rows of a file that may be unusable
-  double holdout = 0.0;    ///< share of the prompts set apart, see is_held_out; 0: none
+  double holdout = 0.0;    ///< share of prompts held out, see is_held_out; 0: none
   std::uint64_t seed = 0;  ///< of the split
-  std::vector<std::filesystem::path> held_out_scores;  ///< prompts set apart already, as files
+  std::vector<std::filesystem::path>
+      held_out_scores;  ///< scores of held-out prompts, as separate files
 };
 
-/// One file that a result was made from.
+/// One input file of a result.
 struct InputFile {
   std::filesystem::path path;
   std::string sha256;
   std::int64_t num_rows = 0;
 };
 
-/// What measuring and calibrating read.
+/// The inputs of measuring and calibrating.
 struct ScoreInputs {
   std::vector<ScoreFile> scores;
-  std::vector<ScoreFile> held_out;  ///< rows of the prompts set apart; empty without any
+  std::vector<ScoreFile> held_out;  ///< rows of held-out prompts, if any
   std::vector<ArenaRating> ratings;
-  std::vector<InputFile> files;  ///< all that were read, in this order
+  std::vector<InputFile> files;  ///< all input files, in reading order
 };
 
-/// Reads scores and ratings and names every file in the manifest. Throws kUsage for a share outside
-/// [0, 1) or when prompts are set apart both ways, kInput when a side of the split is empty.
+/// Reads scores and ratings and records every file in the manifest. Throws kUsage for a share
+/// outside [0, 1) or if both kinds of hold-out are given, kInput if a side of the split is empty.
 ScoreInputs read_score_inputs(const ScoreInputOptions& options, Manifest& manifest,
                               const ProgressFn& progress = {});
 

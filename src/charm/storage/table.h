@@ -11,7 +11,7 @@
 #include "charm/records/conversation.h"
 #include "charm/storage/provenance.h"
 
-// What the writers of both formats see of a record: named, typed columns and the cells of a row.
+// A table as both writers see it: named, typed columns and the cells of a row.
 namespace charm::storage {
 
 enum class ColumnType { kText, kConversation, kTexts, kFloat, kDouble, kDoubles, kCount, kFlag };
@@ -29,20 +29,20 @@ using Cell = std::variant<std::monostate, std::string_view, const Conversation*,
 struct Table {
   std::vector<Column> columns;
   std::size_t num_rows = 0;
-  /// Puts one cell per column into `cells`, of the column's type or null.
+  /// Fills `cells` with one cell per column, of the column's type or null.
   std::function<void(std::size_t row, std::vector<Cell>& cells)> fill;
   Provenance provenance{};  ///< Parquet only
 };
 
-/// In the format of the extension: .parquet, .jsonl or .jsonl.gz; kUsage for others.
+/// The extension selects the format: .parquet, .jsonl or .jsonl.gz; throws kUsage for others.
 void write_table(const std::filesystem::path& path, const Table& table);
 
 /// Parquet with zstd: strings, list<struct<role, content>>, float32, float64, int32, bool, lists.
 /// Equal tables give equal bytes.
 void write_parquet(const std::filesystem::path& path, const Table& table);
 
-/// One object a line, columns in order, nulls written; `gzip` without name and time, so equal
-/// tables give equal bytes.
+/// One object per line, columns in order, nulls included. Equal tables give equal bytes, also with
+/// `gzip`.
 void write_jsonl(const std::filesystem::path& path, const Table& table, bool gzip);
 
 }  // namespace charm::storage

@@ -9,7 +9,6 @@
 #include "charm/base/random.h"
 #include "charm/evaluate/compare_stage.h"
 #include "charm/evaluate/evaluate_stage.h"
-#include "charm/storage/eval_writer.h"
 #include "charm/storage/record_writer.h"
 #include "tests/unit/evaluate/eval_rows.h"
 

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
-#include "charm/storage/eval_writer.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/record_writer.h"
 #include "tests/support/source_dir.h"

@@ -9,7 +9,7 @@
 #include "charm/base/error.h"
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/rm_bench.h"
-#include "charm/storage/eval_writer.h"
+#include "charm/storage/record_writer.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"
 

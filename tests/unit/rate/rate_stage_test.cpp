@@ -140,7 +140,8 @@ TEST_F(RateStageTest, BadBattlesAreNamed) {
   expect_error({ab, {"a", "b", "nobody"}}, ErrorKind::kInput,
                AllOf(HasSubstr("battles.jsonl:2"), HasSubstr("winner is \"nobody\""),
                      HasSubstr("tie (bothbad)")));
-  expect_error({ab, {"a", "a", "tie"}}, ErrorKind::kInput, HasSubstr("'a' fights itself"));
+  expect_error({ab, {"a", "a", "tie"}}, ErrorKind::kInput,
+               HasSubstr("model_a and model_b are both 'a'"));
   expect_error({ab, {"", "a", "tie"}}, ErrorKind::kInput, HasSubstr("expected a model's name"));
   expect_error({ab, ba, {"A", "b", "tie"}}, ErrorKind::kInput,
                AllOf(HasSubstr("'a'"), HasSubstr("'A'"), HasSubstr("case")));

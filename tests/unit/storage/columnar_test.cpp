@@ -47,7 +47,7 @@ TEST(SavedDataset, AMissingShardIsNamed) {
   EXPECT_THAT(error.message(), HasSubstr("data-00001-of-00002.arrow"));
 }
 
-TEST(SavedDataset, ACutOffShardIsAnError) {
+TEST(SavedDataset, ATruncatedShardIsAnError) {
   const charm::testing::TempFolder folder;
   fs::copy(kFixtures / "saved_dataset", folder / "copy");
   fs::resize_file(folder / "copy/data-00001-of-00002.arrow", 700);
@@ -74,7 +74,7 @@ TEST(ParquetFolder, ShardsOfASplit) {
               HasSubstr("--split"));
 }
 
-TEST(Columns, EveryTypeATextOrNumberComesIn) {
+TEST(Columns, ReadsAllTextAndNumberTypes) {
   for (const char* name : {"types.parquet", "types.arrow"}) {
     const auto rows = read_scored_responses(kFixtures / name, {});
     ASSERT_EQ(rows.size(), 3u) << name;
@@ -109,7 +109,7 @@ TEST(Columns, NotANumberIsNamedByRow) {
   const Error error = error_of([&] { read_scores(kFixtures / "nan.parquet", {}); });
   EXPECT_EQ(error.kind(), ErrorKind::kInput);
   EXPECT_THAT(error.message(),
-              HasSubstr("nan.parquet, row 2: column 'score': nan is no finite number"));
+              HasSubstr("nan.parquet, row 2: column 'score': nan is not a finite number"));
 }
 
 TEST(Columns, MissingNumbersAsPandasWritesThem) {
@@ -121,21 +121,21 @@ TEST(Columns, MissingNumbersAsPandasWritesThem) {
   EXPECT_EQ(kept[0].sample, 0);
 }
 
-TEST(Columns, AMissingColumnListsThoseThereAre) {
+TEST(Columns, AMissingColumnListsThePresentOnes) {
   const Error error = error_of([&] { read_preferences(kFixtures / "types.parquet", {}); });
   EXPECT_EQ(error.kind(), ErrorKind::kInput);
   EXPECT_THAT(error.message(), HasSubstr("chosen"));
   EXPECT_THAT(error.message(), HasSubstr("num_tokens, policy, prompt"));
 }
 
-TEST(Columns, ProjectionLeavesOutTheRest) {
+TEST(Columns, ReadsOnlyRequestedColumns) {
   RowReader reader(kFixtures / "types.parquet", {}, {"score", "absent"});
   nlohmann::json row;
   ASSERT_TRUE(reader.next(row));
   EXPECT_EQ(row, nlohmann::json({{"score", 0.5}}));
 }
 
-TEST(Columns, DatesAndBytesDoNotStopARow) {
+TEST(Columns, DatesAndBinariesDoNotFailARow) {
   RowReader reader(kFixtures / "types.parquet", {});
   nlohmann::json row;
   ASSERT_TRUE(reader.next(row));

@@ -12,7 +12,7 @@ namespace {
 using charm::testing::TempFolder;
 using nlohmann::json;
 
-TEST(Journal, GroupsOfAnEarlierRunComeBackInOrder) {
+TEST(Journal, RestoresGroupsOfAnInterruptedRunInOrder) {
   const TempFolder folder;
   const fs::path output = folder / "new/scores.parquet";
   {
@@ -30,7 +30,7 @@ TEST(Journal, GroupsOfAnEarlierRunComeBackInOrder) {
   EXPECT_EQ(journal.path(), folder / "new/scores.parquet.journal");
 }
 
-TEST(Journal, ATornLineIsDroppedAtEveryLength) {
+TEST(Journal, DropsAPartialLineOfAnyLength) {
   const TempFolder folder;
   const fs::path output = folder / "out";
   {
@@ -56,7 +56,7 @@ TEST(Journal, ATornLineIsDroppedAtEveryLength) {
   }
 }
 
-TEST(Journal, ABrokenLineEndsWhatIsKept) {
+TEST(Journal, DropsEverythingFromTheFirstInvalidLine) {
   const TempFolder folder;
   const fs::path output = folder / "out";
   Journal(output, "f").append({{"group", 1}});
@@ -70,7 +70,8 @@ TEST(Journal, AnotherFingerprintOrFreshStartsOver) {
   const fs::path output = folder / "out";
   Journal(output, "f").append({{"group", 1}});
   EXPECT_TRUE(Journal(output, "g").take_finished().empty());
-  EXPECT_TRUE(Journal(output, "f").take_finished().empty()) << "the other run's groups are gone";
+  EXPECT_TRUE(Journal(output, "f").take_finished().empty())
+      << "the other run's groups are discarded";
   Journal(output, "f").append({{"group", 1}});
   EXPECT_TRUE(Journal(output, "f", /*fresh=*/true).take_finished().empty());
 }

@@ -12,7 +12,7 @@ namespace {
 
 using charm::testing::TempFolder;
 
-TEST(Manifest, SaysWhereAnOutputComesFrom) {
+TEST(Manifest, RecordsTheProvenanceOfAnOutput) {
   const TempFolder folder;
   const fs::path input = folder.file("in.jsonl", "{}\n");
   const fs::path output = folder.file("out.parquet", "x");
@@ -35,13 +35,13 @@ TEST(Manifest, SaysWhereAnOutputComesFrom) {
   EXPECT_FALSE(json["version"].get<std::string>().empty());
 }
 
-TEST(Manifest, LiesInsideAFolderOutput) {
+TEST(Manifest, IsWrittenIntoAFolderOutput) {
   const TempFolder folder;
   write_manifest(folder.path(), Manifest("train"));
   EXPECT_EQ(folder.names(), std::vector<std::string>{"manifest.json"});
 }
 
-TEST(Manifest, TheFingerprintFollowsOptionsAndContentNotNames) {
+TEST(Manifest, TheFingerprintDependsOnOptionsAndContentNotNames) {
   const TempFolder folder;
   const fs::path a = folder.file("a", "same");
   const fs::path b = folder.file("b", "same");

@@ -19,7 +19,7 @@ std::vector<PreferencePair> pairs(std::string_view lines) {
 const Conversation kChosen = {{"user", "Hi"}, {"assistant", "good"}};
 const Conversation kRejected = {{"user", "Hi"}, {"assistant", "bad"}};
 
-TEST(ReadPreferences, EverySpellingMeansTheSame) {
+TEST(ReadPreferences, AcceptsAllFormats) {
   for (
       const char* line : {
           // strings beside a prompt
@@ -74,7 +74,7 @@ TEST(ReadPreferences, ScoresAndPoliciesAreOptional) {
   EXPECT_EQ(rows[1].policy_rejected, "n");
 }
 
-TEST(ReadPreferences, WrongPairsSayWhatIsWrong) {
+TEST(ReadPreferences, InvalidPairsAreReported) {
   const auto message = [](std::string_view line) {
     const Error error = error_of([&] { pairs(line); });
     EXPECT_EQ(error.kind(), ErrorKind::kInput);

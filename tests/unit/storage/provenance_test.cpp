@@ -21,7 +21,7 @@ std::vector<ScoredResponse> one_row() {
   return {row};
 }
 
-TEST(Provenance, TravelsInTheParquetFile) {
+TEST(Provenance, IsStoredInParquetMetadata) {
   const TempFolder folder;
   const Provenance facts = {
       {"program", "charm"}, {"model_sha256", "ab12"}, {"note", "\"quotes\" and \xc3\xa9"}};
@@ -32,7 +32,7 @@ TEST(Provenance, TravelsInTheParquetFile) {
   EXPECT_EQ(find_fact(facts, "model"), nullptr);
 }
 
-TEST(Provenance, AbsentWhereNothingSaysIt) {
+TEST(Provenance, IsEmptyIfNotRecorded) {
   const TempFolder folder;
   write_scores(folder / "plain.parquet", one_row());
   write_scores(folder / "s.jsonl", one_row(), {{"program", "charm"}});

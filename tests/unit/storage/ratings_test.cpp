@@ -95,7 +95,7 @@ TEST_F(RatingsTest, CatalogueNeedsACategory) {
   expect_error("c.json", kCatalogue, ErrorKind::kUsage, "2 Arena categories (full, coding)");
   expect_error("c.json", kCatalogue, ErrorKind::kUsage, "no Arena category 'math'",
                {.category = "math"});
-  expect_error("r.json", R"({"a": 1})", ErrorKind::kUsage, "no Arena catalogue",
+  expect_error("r.json", R"({"a": 1})", ErrorKind::kUsage, "not an Arena catalogue",
                {.category = "full"});
 }
 
@@ -116,7 +116,7 @@ TEST_F(RatingsTest, RowsMayNameTheirCategory) {
                             "\n";
   EXPECT_EQ(read_ratings(file("t.jsonl", lines), {.category = "y"}).at(0).rating_elo, 2.0);
   expect_error("l.jsonl", "{\"name\": \"a\", \"elo\": 1}\n{\"name\": \"b\", \"elo\": 1}\n",
-               ErrorKind::kUsage, "no Arena catalogue", {.category = "full"});
+               ErrorKind::kUsage, "not an Arena catalogue", {.category = "full"});
 }
 
 TEST_F(RatingsTest, Csv) {
@@ -130,7 +130,7 @@ TEST_F(RatingsTest, Csv) {
   EXPECT_FALSE(ratings[1].rating_lo);
 }
 
-TEST_F(RatingsTest, BattlesAreRefusedByName) {
+TEST_F(RatingsTest, BattlesAreRejected) {
   const std::string battle = R"({"model_a": "a", "model_b": "b", "winner": "model_a"})";
   expect_error("one.jsonl", battle + "\n", ErrorKind::kInput, "holds battles");
   expect_error("two.jsonl", battle + "\n" + battle + "\n", ErrorKind::kInput, "holds battles");
@@ -166,7 +166,7 @@ TEST_F(RatingsTest, WrongInput) {
 TEST_F(RatingsTest, MissingFileIsAnIoError) {
   try {
     read_ratings(folder_ / "absent.json");
-    FAIL() << "a missing file was read";
+    FAIL() << "no error for a missing file";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kIo);
   }
@@ -207,7 +207,7 @@ TEST(MatchRatings, WrongInput) {
   expect("a", {{"a", "gemma"}}, ErrorKind::kUsage, "under its alias 'gemma'");
 }
 
-TEST(MatchRatings, OneRatingIsNotTakenTwiceByCase) {
+TEST(MatchRatings, TwoPoliciesThatDifferInCaseCannotShareARating) {
   const std::vector<ArenaRating> ratings = {rating("gpt-4o", 1), rating("gemma", 3)};
   const std::vector<std::string> policies = {"gpt-4o", "GPT-4o"};
   try {
@@ -218,7 +218,7 @@ TEST(MatchRatings, OneRatingIsNotTakenTwiceByCase) {
     EXPECT_THAT(error.message(),
                 HasSubstr("'gpt-4o' and 'GPT-4o' would both take the rating of 'gpt-4o'"));
   }
-  // Said on purpose it is fine.
+  // An alias allows it.
   const auto matched = match_ratings(policies, ratings, {{"GPT-4o", "gpt-4o"}}, "r.json");
   EXPECT_EQ(matched[1].rating_elo, 1.0);
 }

@@ -7,8 +7,8 @@
 namespace charm::storage {
 namespace {
 
-// Time is not asserted; the property behind it is: texts stay unread. A damaged text column must
-// not matter to read_scores.
+// Does not assert time but its cause: text columns are not read, so read_scores must ignore a
+// corrupt one.
 TEST(ReadScores, DoesNotReadTheTextsOfColumnarFiles) {
   const charm::testing::TempFolder folder;
   std::vector<ScoredResponse> rows(20000);
@@ -19,7 +19,7 @@ TEST(ReadScores, DoesNotReadTheTextsOfColumnarFiles) {
     rows[i].response.policy = "p";
     rows[i].score = static_cast<float>(i) * 0.25f;
   }
-  // The last byte of a text becomes invalid UTF-8, which readers of texts refuse.
+  // Invalid UTF-8, an error for everything that reads texts.
   rows[123].response.response.back() = '\xff';
   const fs::path path = folder / "p.parquet";
   write_scores(path, rows);

@@ -35,7 +35,7 @@ std::vector<Score> scores(std::string_view lines, const ReadOptions& options = {
 
 const Conversation kHi = {{"user", "Hi"}};
 
-TEST(ReadResponses, EverySpellingMeansTheSame) {
+TEST(ReadResponses, AcceptsAllFormats) {
   for (
       const char* line : {
           R"({"prompt":"Hi","response":"Yo"})",
@@ -99,7 +99,7 @@ TEST(ReadResponses, RepeatsAreNumberedPerPolicy) {
   EXPECT_EQ(rows[3].prompt_id, id + "-3");
 }
 
-TEST(ReadResponses, GivenIdsAreKeptAndRepeatsPassTakenNumbers) {
+TEST(ReadResponses, GivenIdsAreKeptAndRepeatsSkipTakenNumbers) {
   const auto rows = responses(R"({"prompt_id":"x-2","prompt":"Hi","response":"1"})"
                               "\n"
                               R"({"prompt_id":"x","prompt":"Hi","response":"2"})"
@@ -129,7 +129,7 @@ TEST(ReadResponses, EmptyResponsesAreKept) {
   EXPECT_EQ(responses(R"({"prompt":"Hi","response":""})").at(0).response, "");
 }
 
-TEST(ReadResponses, WrongRowsSayWhatIsWrong) {
+TEST(ReadResponses, InvalidRowsAreReported) {
   EXPECT_THAT(
       response_error(R"({"prompt":5,"response":"x"})"),
       HasSubstr(
@@ -160,7 +160,7 @@ TEST(ReadResponses, WrongRowsSayWhatIsWrong) {
               HasSubstr("empty text"));
 }
 
-TEST(ReadResponses, OneBadRowAmongGoodOnesIsLeftOutWhenAllowed) {
+TEST(ReadResponses, SkipsBadRowsUpToTheLimit) {
   const std::string lines = R"({"prompt":"a","response":"x"})"
                             "\n{\"prompt\":\"b\"}\n"
                             R"({"prompt":"c","response":"z"})";
@@ -202,7 +202,7 @@ TEST(ReadScores, ErrorsAndScores) {
   EXPECT_FALSE(rows[2].error.has_value());
 }
 
-TEST(ReadScores, ARowWithoutIdTurnsToItsPrompt) {
+TEST(ReadScores, IdsDefaultToThePromptHash) {
   const auto rows = scores(R"({"prompt_id":"a","score":1})"
                            "\n"
                            R"({"prompt":"Hi","response":"x","score":2})");
@@ -210,7 +210,7 @@ TEST(ReadScores, ARowWithoutIdTurnsToItsPrompt) {
   EXPECT_EQ(rows[1].prompt_id, prompt_id_of(kHi));
 }
 
-TEST(ReadScores, WrongScoresAreNamed) {
+TEST(ReadScores, InvalidScoresAreReported) {
   const auto message = [](std::string_view line) {
     return error_of([&] { scores(line); }).message();
   };
@@ -223,7 +223,7 @@ TEST(ReadScores, WrongScoresAreNamed) {
               HasSubstr("bot.jsonl:2"));
 }
 
-TEST(ReadScoreFiles, TwoFilesMayNotClaimOnePolicy) {
+TEST(ReadScoreFiles, TwoFilesOfOnePolicyAreAnError) {
   const TempFolder folder;
   const fs::path a = folder.file("a.jsonl", R"({"prompt_id":"x","score":1})");
   const fs::path b = folder.file("b.jsonl", R"({"prompt_id":"x","score":2})");

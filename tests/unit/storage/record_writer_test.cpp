@@ -17,7 +17,7 @@ using charm::testing::error_of;
 using charm::testing::TempFolder;
 using ::testing::HasSubstr;
 
-// Bytes that careless writers lose.
+// Bytes that need care in JSON and Parquet.
 const std::string kOddText(
     "nul \x00 \xEF\xBB\xBF \xE2\x80\xA8 \x1f \r\n \"quoted\\\" \xF0\x9F\xA7\xAA\t", 36);
 const std::vector<std::string> kNames = {"rows.parquet", "rows.jsonl", "rows.jsonl.gz"};
@@ -35,7 +35,7 @@ std::vector<ScoredResponse> scored_rows() {
   return rows;
 }
 
-TEST(WriteScores, AFlippedBitIsAnErrorAndNotAnotherScore) {
+TEST(WriteScores, AFlippedBitIsAnError) {
   const TempFolder folder;
   std::vector<ScoredResponse> rows(2000);
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -146,7 +146,7 @@ TEST(Writers, TheSameRowsGiveTheSameBytes) {
     write_scores(folder / name, scored_rows());
     EXPECT_EQ(read_file(folder / name), first) << name;
   }
-  EXPECT_EQ(folder.names().size(), kNames.size()) << "something was left behind";
+  EXPECT_EQ(folder.names().size(), kNames.size()) << "leftover files";
 }
 
 TEST(Writers, ManyRowsMakeSeveralRowGroups) {
@@ -179,7 +179,7 @@ TEST(Writers, AFullDiskLeavesNothing) {
       text += fmt::format("{:x}", state = state * 6364136223846793005u + 1442695040888963407u);
     rows.push_back({fmt::format("id{}", i), {{"user", text}}});
   }
-  // The limit on a file's size stands in for a full disk: write() fails in the same way.
+  // A file size limit simulates a full disk: write() fails the same way.
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
@@ -195,7 +195,7 @@ TEST(Writers, AFullDiskLeavesNothing) {
   EXPECT_TRUE(folder.names().empty());
 }
 
-TEST(Writers, APlaceThatCannotBeWrittenIsAnIoError) {
+TEST(Writers, AnUnwritablePathIsAnIoError) {
   const TempFolder folder;
   folder.file("file", "x");
   for (const std::string& name : kNames) {

@@ -3,20 +3,28 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <zlib.h>
 
 #include <nlohmann/json.hpp>
 
 #include "tests/unit/base/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
-#include "tests/unit/storage/gzip_file.h"
 
 namespace charm::storage {
 namespace {
 
-using charm::testing::append_gzip;
 using charm::testing::error_of;
 using charm::testing::TempFolder;
 using ::testing::HasSubstr;
+
+/// Appends one gzip member.
+void append_gzip(const std::filesystem::path& path, std::string_view content) {
+  const gzFile file = ::gzopen(path.c_str(), "ab");
+  ASSERT_NE(file, nullptr);
+  ASSERT_EQ(::gzwrite(file, content.data(), static_cast<unsigned>(content.size())),
+            static_cast<int>(content.size()));
+  ASSERT_EQ(::gzclose(file), Z_OK);
+}
 
 std::vector<nlohmann::json> read_all(const fs::path& path, const ReadOptions& options = {}) {
   RowReader reader(path, options);
@@ -64,7 +72,7 @@ TEST(RowReader, GzipOfSeveralMembers) {
   EXPECT_EQ(read_all(folder / "array.gz").size(), 3u);
 }
 
-TEST(RowReader, CutOffGzipIsAnError) {
+TEST(RowReader, TruncatedGzipIsAnError) {
   const TempFolder folder;
   std::string text;
   for (int i = 0; i < 1000; ++i) text += nlohmann::json{{"x", i * 7919 % 1000}}.dump() + "\n";
@@ -73,7 +81,7 @@ TEST(RowReader, CutOffGzipIsAnError) {
   folder.file("cut.jsonl.gz", whole.substr(0, whole.size() / 2));
   const Error error = error_of([&] { read_all(folder / "cut.jsonl.gz"); });
   EXPECT_EQ(error.kind(), ErrorKind::kInput);
-  EXPECT_THAT(error.message(), HasSubstr("ends too early"));
+  EXPECT_THAT(error.message(), HasSubstr("the gzip data is truncated"));
 }
 
 struct BadFile {
@@ -102,15 +110,15 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"b.jsonl", "{\"x\":1}\n7\n", "b.jsonl:2: expected a JSON object, found number"},
         BadFile{"c.jsonl", "{\"x\":\"\xff\"}\n", "c.jsonl:1: invalid UTF-8 at byte 7"},
         BadFile{"d.jsonl", "{\"x\":\"\\ud800\"}\n", "d.jsonl:1: broken JSON"},
-        BadFile{"e.jsonl", "{\"x\":NaN}\n", "NaN and Infinity are no JSON numbers"},
-        BadFile{"f.jsonl", "{\"x\":-Infinity}\n", "NaN and Infinity are no JSON numbers"},
+        BadFile{"e.jsonl", "{\"x\":NaN}\n", "NaN and Infinity are not JSON numbers"},
+        BadFile{"f.jsonl", "{\"x\":-Infinity}\n", "NaN and Infinity are not JSON numbers"},
         BadFile{"g.jsonl", "{\"x\":1e999}\n", "g.jsonl:1: broken JSON"},
         BadFile{"a.json", "[{\"x\":1},{\"x\"", "a.json, row 2: the JSON array is not closed"},
         BadFile{"b.json", "[{\"x\":1},,{}]", "b.json, row 2: broken JSON"},
-        BadFile{"c.json", "[{\"x\":1}] {}", "behind the end of the JSON array"},
+        BadFile{"c.json", "[{\"x\":1}] {}", "after the end of the JSON array"},
         BadFile{"d.json", "[{\"x\":1},]", "d.json, row 2: broken JSON"},
         BadFile{"a.parquet", "PAR1 and nothing else", "cannot be read as Parquet"},
-        BadFile{"b.parquet", "{\"x\":1}", "does not begin like a Parquet file"},
+        BadFile{"b.parquet", "{\"x\":1}", "has no Parquet header"},
         BadFile{"a.arrow", "\xff\xff\xff\xff\x10", "cannot be read as Parquet or Arrow"}));
 
 TEST(RowReader, BadRowsAreCountedUpToTheLimit) {
@@ -122,7 +130,7 @@ TEST(RowReader, BadRowsAreCountedUpToTheLimit) {
   EXPECT_THAT(error.message(), HasSubstr("first of 2 bad rows"));
 }
 
-TEST(RowReader, OnlyBadRowsIsAnErrorWhateverTheLimit) {
+TEST(RowReader, OnlyBadRowsIsAnErrorAtAnyLimit) {
   const TempFolder folder;
   const fs::path path = folder.file("a.jsonl", "broken\n");
   EXPECT_THAT(error_of([&] { read_all(path, {.max_bad_rows = 10}); }).message(),
@@ -134,17 +142,17 @@ TEST(RowReader, MissingFileIsAnIoError) {
   EXPECT_EQ(error_of([&] { read_all(folder / "absent.jsonl"); }).kind(), ErrorKind::kIo);
 }
 
-TEST(RowReader, APipeIsRefusedInsteadOfWaitedFor) {
+TEST(RowReader, APipeIsRejectedWithoutBlocking) {
   const TempFolder folder;
   ASSERT_EQ(::mkfifo((folder / "pipe.jsonl").c_str(), 0600), 0);
   testing::expect_error(ErrorKind::kIo, "is a pipe", [&] { read_all(folder / "pipe.jsonl"); });
   testing::expect_error(ErrorKind::kIo, "is a pipe", [&] { read_file(folder / "pipe.jsonl"); });
 }
 
-TEST(RowReader, AFolderThatIsNoDataSet) {
+TEST(RowReader, AFolderWithoutADatasetIsRejected) {
   const TempFolder folder;
   folder.file("readme.txt", "x");
-  EXPECT_THAT(error_of([&] { read_all(folder.path()); }).message(), HasSubstr("is no data set"));
+  EXPECT_THAT(error_of([&] { read_all(folder.path()); }).message(), HasSubstr("is not a dataset"));
 }
 
 TEST(RowReader, ASplitOfASingleFileIsRefused) {

@@ -1,11 +1,11 @@
-#include "charm/storage/ratings_csv.h"
-
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "charm/base/error.h"
+#include "charm/storage/row_source.h"
 
 namespace charm::storage {
 namespace {
@@ -108,7 +108,7 @@ Json csv_rows(std::string_view text, char separator, const std::filesystem::path
     }
     Json row = Json::object();
     for (std::size_t i = 0; i < fields.size(); ++i) row[header[i].text] = value_of(fields[i]);
-    // A name of digits only is a name all the same.
+    // Names of digits only stay strings.
     for (const char* key : {"name", "model", "model_name"}) {
       for (std::size_t i = 0; i < fields.size(); ++i) {
         if (header[i].text == key) row[key] = fields[i].text;
