@@ -138,7 +138,7 @@ storage::Provenance server_facts(const ServerOptions& server) {
 
 void record_server(const ServerOptions& server, storage::Manifest& manifest) {
   std::vector<std::string> shown;
-  for (const std::string& url : server.urls) shown.push_back(hub::shown_url(url));
+  for (const std::string& url : server.urls) shown.push_back(hub::redacted_url(url));
   manifest.extra("servers", shown);
   if (server.endpoint != Endpoint::kCompletions) return;
   if (server.tokenizer_dir && fs::exists(*server.tokenizer_dir / "tokenizer_config.json")) {

@@ -140,11 +140,12 @@ class Sender {
         fail(job, answer.why);
         break;
       case Kind::kFatal:
-        throw Error(ErrorKind::kNetwork, "{}: {}", hub::shown_url(response.url), answer.why);
+        throw Error(ErrorKind::kNetwork, "{}: {}", hub::redacted_url(response.url), answer.why);
       case Kind::kSlower: {
         const milliseconds delay = hub::retry_delay(policy_, server.throttles, response, random_);
         pool_.on_throttle(s, Clock::now() + delay);
-        log::debug("{}: {}; pausing {} ms", hub::shown_url(server.base), answer.why, delay.count());
+        log::debug("{}: {}; pausing {} ms", hub::redacted_url(server.base), answer.why,
+                   delay.count());
         if (++job.throttles > kMaxThrottles) {
           fail(job, fmt::format("gave up after {} refusals, last: {}", job.throttles, answer.why));
         } else {
@@ -164,12 +165,12 @@ class Sender {
     // An answer of any kind shows that the server lives; what it says about this request is another
     // matter.
     const bool no_answer = response.status == 0 || response.status >= 502;
-    if (no_answer && pool_.on_failure(s, response.refused, why)) on_down(s);
+    if (no_answer && pool_.on_failure(s, response.connection_failed, why)) on_down(s);
     job.last_server = s;
     ++job.attempts;
     if (job.attempts > options_.retries) {
       return fail(job, fmt::format("gave up after {} attempts, last: {}: {}", job.attempts,
-                                   hub::shown_url(pool_.servers()[s].base), why));
+                                   hub::redacted_url(pool_.servers()[s].base), why));
     }
     const milliseconds delay = hub::retry_delay(policy_, job.attempts - 1, response, random_);
     log::debug("prompt {}: {}; asking again in {} ms", requests_[job.request].prompt_id, why,
@@ -183,7 +184,7 @@ class Sender {
   void on_down(std::size_t s) {
     const Server& server = pool_.servers()[s];
     log::warning("{}: {}; going on with {} of {} servers, this one is looked at again",
-                 hub::shown_url(server.base), server.trouble, pool_.num_up(),
+                 hub::redacted_url(server.base), server.trouble, pool_.num_up(),
                  pool_.servers().size());
     if (pool_.num_up() == 0) all_down_since_ = Clock::now();
     probe_later(s);
@@ -207,7 +208,7 @@ class Sender {
       server.kind = found.kind;
       server.failures = 0;
       all_down_since_.reset();
-      log::info("{}: is there", hub::shown_url(server.base));
+      log::info("{}: is there", hub::redacted_url(server.base));
       return pump();
     }
     server.trouble = found.trouble;
@@ -272,7 +273,7 @@ class ServerGenerator final : public Generator {
     for (const std::string& url : options.urls) {
       std::string base = api_base(url);
       if (std::find(bases.begin(), bases.end(), base) != bases.end()) {
-        throw Error(ErrorKind::kUsage, "--server: '{}' is given twice", hub::shown_url(url));
+        throw Error(ErrorKind::kUsage, "--server: '{}' is given twice", hub::redacted_url(url));
       }
       bases.push_back(std::move(base));
     }

@@ -88,7 +88,7 @@ std::string ServerPool::troubles() const {
   std::string text;
   for (const Server& server : servers_) {
     if (server.up) continue;
-    text += (text.empty() ? "" : "; ") + hub::shown_url(server.base) + ": " + server.trouble;
+    text += (text.empty() ? "" : "; ") + hub::redacted_url(server.base) + ": " + server.trouble;
   }
   return text;
 }

@@ -46,7 +46,7 @@ void probe_server(hub::HttpClient& client, const ServerOptions& options, const s
   const std::string url = base + "/models";
   client.start(look(options, url), [&client, &options, base, url,
                                     done = std::move(done)](hub::HttpResponse response) {
-    const std::string shown = hub::shown_url(url);
+    const std::string shown = hub::redacted_url(url);
     const std::string tried = fmt::format("GET {}: {}", shown, hub::describe(response));
     if (!response.error.empty() || response.status >= 500 || response.status == 429)
       return done({.up = false, .trouble = tried});
@@ -72,7 +72,7 @@ void probe_server(hub::HttpClient& client, const ServerOptions& options, const s
     client.start(look(options, health), [tried, health, done](hub::HttpResponse second) {
       if (second.error.empty() && second.status < 500) return done({.up = true});
       done({.up = false,
-            .trouble = fmt::format("{}; GET {}: {}", tried, hub::shown_url(health),
+            .trouble = fmt::format("{}; GET {}: {}", tried, hub::redacted_url(health),
                                    hub::describe(second))});
     });
   });

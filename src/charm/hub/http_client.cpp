@@ -9,11 +9,12 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "charm/base/error.h"
 #include "charm/base/strings.h"
 #include "charm/base/version.h"
-#include "charm/hub/http_redirect.h"
+#include "charm/hub/url.h"
 
 namespace charm::hub {
 namespace {
@@ -38,7 +39,7 @@ void append(HeaderList& list, const std::string& line) {
   list.reset(longer);
 }
 
-/// Hosts that no proxy is asked for: those of the environment and this machine.
+/// Hosts that bypass the proxy: no_proxy of the environment and loopback addresses.
 std::string hosts_without_proxy() {
   std::string hosts = "127.0.0.1,localhost,::1,[::1]";
   for (const char* name : {"no_proxy", "NO_PROXY"}) {
@@ -57,23 +58,72 @@ void initialise_curl() {
   });
 }
 
-/// One request on its way, with everything libcurl points into.
+constexpr int kMaxRedirects = 10;
+
+bool is_redirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/// Where a request currently goes: its URL, or the target of the last redirect.
+struct HttpTarget {
+  std::string url;
+  std::string method;
+  bool with_token = false;  ///< `url` has the origin of the request
+  int num_redirects = 0;
+};
+
+HttpTarget first_target(const HttpRequest& request) {
+  return {.url = request.url,
+          .method = request.method,
+          .with_token = !request.bearer_token.empty(),
+          .num_redirects = 0};
+}
+
+/// The target of `response` if it is a redirect to follow. Throws kNetwork for too many redirects
+/// and from https to http.
+std::optional<HttpTarget> next_target(const HttpRequest& request, const HttpTarget& now,
+                                      const HttpResponse& response) {
+  if (request.redirects == Redirects::kNone || !is_redirect(response.status) ||
+      !response.error.empty())
+    return std::nullopt;
+  const std::string_view location = response.header("location");
+  if (location.empty()) return std::nullopt;
+  HttpTarget next = now;
+  next.url = resolve_url(now.url, std::string(location));
+  if (request.redirects == Redirects::kSameHost && !same_origin(now.url, next.url))
+    return std::nullopt;
+  if (now.num_redirects >= kMaxRedirects) {
+    throw Error(ErrorKind::kNetwork, "{}: more than {} redirects", redacted_url(request.url),
+                kMaxRedirects);
+  }
+  if (now.url.starts_with("https:") && next.url.starts_with("http:")) {
+    throw Error(ErrorKind::kNetwork, "{}: redirects to '{}' without encryption; not followed",
+                redacted_url(now.url), redacted_url(next.url));
+  }
+  ++next.num_redirects;
+  // The token is not sent again after another origin, even if that redirects back.
+  next.with_token = now.with_token && same_origin(now.url, next.url);
+  if (response.status == 303 && now.method == "POST") next.method = "GET";
+  return next;
+}
+
+/// A request in flight, with everything libcurl points to.
 struct Transfer {
   HttpRequest request;
   HttpClient::DoneFn done;
-  HttpTarget target;  // now asked
+  HttpTarget target;
   HttpResponse response;
   HeaderList headers;
   std::unique_ptr<CURL, EasyCleanup> easy;
   char error_text[CURL_ERROR_SIZE] = {};
-  bool body_refused = false;  // too long, or on_body said no
-  std::exception_ptr thrown;  // by on_body
+  bool body_rejected = false;  // too long, or rejected by on_body
+  std::exception_ptr thrown;   // by on_body
 };
 
 std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
   const std::string_view line(data, size * count);
-  if (line.starts_with("HTTP/")) {  // a new answer begins, after a 100 or a proxy's own
+  if (line.starts_with("HTTP/")) {  // a new response starts, after a 100 or a proxy's
     transfer.response.headers.clear();
     return line.size();
   }
@@ -90,23 +140,23 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
 
 std::size_t on_data(char* data, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
-  const std::string_view piece(data, size * count);
+  const std::string_view chunk(data, size * count);
   long status = 0;
   curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
-  bool go_on = true;
+  bool accepted = true;
   try {
     if (transfer.request.on_body && status >= 200 && status < 300) {
-      go_on = transfer.request.on_body(static_cast<int>(status), piece);
+      accepted = transfer.request.on_body(static_cast<int>(status), chunk);
     } else {
-      go_on = transfer.response.body.size() + piece.size() <= transfer.request.max_body_bytes;
-      if (go_on) transfer.response.body.append(piece);
+      accepted = transfer.response.body.size() + chunk.size() <= transfer.request.max_body_bytes;
+      if (accepted) transfer.response.body.append(chunk);
     }
-  } catch (...) {  // must not cross libcurl's frames
+  } catch (...) {  // must not propagate through libcurl
     transfer.thrown = std::current_exception();
-    go_on = false;
+    accepted = false;
   }
-  transfer.body_refused = !go_on;
-  return go_on ? piece.size() : 0;
+  transfer.body_rejected = !accepted;
+  return accepted ? chunk.size() : 0;
 }
 
 template <typename Value>
@@ -162,8 +212,8 @@ void prepare(Transfer& transfer, const std::string& no_proxy) {
 }
 
 std::string error_of(const Transfer& transfer, CURLcode code) {
-  if (transfer.body_refused && !transfer.request.on_body) {
-    return fmt::format("the answer is longer than {} bytes", transfer.request.max_body_bytes);
+  if (transfer.body_rejected && !transfer.request.on_body) {
+    return fmt::format("the response is longer than {} bytes", transfer.request.max_body_bytes);
   }
   std::string text =
       transfer.error_text[0] != '\0' ? transfer.error_text : curl_easy_strerror(code);
@@ -242,7 +292,8 @@ struct HttpClient::State {
     response.url = transfer->target.url;
     if (code != CURLE_OK) {
       response.error = error_of(*transfer, code);
-      response.refused = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
+      response.connection_failed =
+          code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
       response.timed_out = code == CURLE_OPERATION_TIMEDOUT;
     }
     if (auto next = next_target(transfer->request, transfer->target, response)) {
@@ -262,7 +313,7 @@ struct HttpClient::State {
     }
   }
 
-  /// How long to sleep at most.
+  /// Time to the next timer, at most 1 s.
   int wait_ms() const {
     if (timers.empty()) return 1000;
     const auto left =
@@ -308,23 +359,23 @@ void HttpClient::run() {
     int num_running = 0;
     state_->check(curl_multi_perform(state_->multi.get(), &num_running));
     int num_messages = 0;
-    bool finished_some = false;
+    bool any_finished = false;
     while (const CURLMsg* message = curl_multi_info_read(state_->multi.get(), &num_messages)) {
       if (message->msg != CURLMSG_DONE) continue;
-      finished_some = true;
+      any_finished = true;
       state_->finish(message->easy_handle, message->data.result);  // invalidates message
       if (state_->stopped) return state_->drop_all();
     }
-    if (finished_some) continue;
+    if (any_finished) continue;
     state_->check(curl_multi_poll(state_->multi.get(), nullptr, 0, state_->wait_ms(), nullptr));
   }
 }
 
-HttpResponse HttpClient::ask(HttpRequest request) {
-  HttpResponse answer;
-  start(std::move(request), [&](HttpResponse response) { answer = std::move(response); });
+HttpResponse HttpClient::send(HttpRequest request) {
+  HttpResponse result;
+  start(std::move(request), [&](HttpResponse response) { result = std::move(response); });
   run();
-  return answer;
+  return result;
 }
 
 }  // namespace charm::hub

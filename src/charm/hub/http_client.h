@@ -13,8 +13,8 @@ namespace charm::hub {
 
 /// Which redirects a request follows by itself.
 enum class Redirects {
-  kNone,      ///< a 3xx is the answer
-  kSameHost,  ///< those that stay with scheme, host and port
+  kNone,      ///< a 3xx is returned
+  kSameHost,  ///< to the same scheme, host and port
   kAll,       ///< any, but never from https to http
 };
 
@@ -22,39 +22,39 @@ struct HttpRequest {
   std::string method = "GET";  ///< GET, HEAD or POST
   std::string url;
   std::vector<std::pair<std::string, std::string>>
-      headers;       ///< besides those the client adds; no secrets here
+      headers;       ///< besides those the client adds; no secrets
   std::string body;  ///< of a POST
-  /// Sent as `Authorization: Bearer ...` to the origin of `url` and to nobody a redirect names.
+  /// Sent as `Authorization: Bearer ...` to the origin of `url` only, not to redirect targets.
   std::string bearer_token;
   Redirects redirects = Redirects::kNone;
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds timeout{600'000};  ///< from start to the last byte; 0: no limit
   std::chrono::seconds stall_timeout{0};   ///< no byte for this long ends the transfer; 0: no limit
-  std::size_t max_body_bytes = 64u << 20;  ///< longer answers end as an error
-  /// Where set, the body of a 2xx goes here piece by piece instead of into the response; false ends
-  /// the transfer.
-  std::function<bool(int status, std::string_view piece)> on_body;
+  std::size_t max_body_bytes = 64u << 20;  ///< longer responses are an error
+  /// If set, receives the body of a 2xx in chunks instead of the response; false aborts the
+  /// transfer.
+  std::function<bool(int status, std::string_view chunk)> on_body;
 };
 
 struct HttpResponse {
-  int status = 0;  ///< 0: no answer came
+  int status = 0;  ///< 0: no response
   std::string body;
-  std::string url;       ///< that answered, after redirects
-  std::string error;     ///< why there is no whole answer: "connection refused"; empty for every
-                         ///< complete answer, also 4xx and 5xx
-  bool refused = false;  ///< no connection was made: nothing reached the server
+  std::string url;    ///< after redirects
+  std::string error;  ///< transport error, "connection refused"; empty for every complete
+                      ///< response, also 4xx and 5xx
+  bool connection_failed = false;  ///< could not connect or resolve the host
   bool timed_out = false;
   std::vector<std::pair<std::string, std::string>> headers;  ///< names in lower case, in order
 
-  /// The last one of that name (lower case); empty when there is none.
+  /// The last header of that name (lower case); empty if there is none.
   std::string_view header(std::string_view name) const;
 };
 
 struct HttpClientOptions {
-  std::size_t max_connections = 64;  ///< open at the same time; further requests wait
+  std::size_t max_connections = 64;  ///< concurrent connections; further requests are queued
 };
 
-/// Many HTTP requests at once in one thread. Connections are kept open and used again. Loopback
+/// Asynchronous HTTP client: many concurrent requests in one thread, with keep-alive. Loopback
 /// addresses bypass a proxy. Callbacks run inside `run` and may start further requests. Not
 /// thread-safe.
 class HttpClient {
@@ -62,26 +62,25 @@ class HttpClient {
   using DoneFn = std::function<void(HttpResponse response)>;
 
   explicit HttpClient(const HttpClientOptions& options = {});
-  ~HttpClient();  ///< drops what is in flight without calling back
+  ~HttpClient();  ///< cancels requests in flight without callbacks
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
-  /// `done` is called exactly once unless the client is destroyed before.
+  /// `done` is called exactly once unless the client is destroyed first.
   void start(HttpRequest request, DoneFn done);
 
-  /// Calls `action` from `run` once `delay` is over.
+  /// Calls `action` from `run` after `delay`.
   void after(std::chrono::milliseconds delay, std::function<void()> action);
 
-  /// Works until no request and no delayed action is left. What a callback throws comes out of
-  /// here.
+  /// Runs until no request and no delayed action is pending. Rethrows what a callback throws.
   void run();
 
-  /// Makes `run` return after the callback it is called from; what is in flight or delayed is
-  /// dropped without calling back.
+  /// Makes `run` return after the current callback; cancels requests in flight and delayed actions
+  /// without callbacks.
   void stop();
 
-  /// One request alone.
-  HttpResponse ask(HttpRequest request);
+  /// Sends one request and waits for its response.
+  HttpResponse send(HttpRequest request);
 
  private:
   struct State;

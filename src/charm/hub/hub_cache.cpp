@@ -1,6 +1,13 @@
 #include "charm/hub/hub_cache.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
@@ -39,16 +46,51 @@ void RepoCache::set_commit(const std::string& revision, const std::string& commi
 
 void RepoCache::link(const std::string& commit, const std::string& file,
                      const std::string& etag) const {
-  const fs::path place = snapshot(commit) / file;
-  create_folders(place.parent_path());
-  const fs::path target = blob(etag).lexically_relative(place.parent_path());
+  const fs::path path = snapshot(commit) / file;
+  create_folders(path.parent_path());
+  const fs::path target = blob(etag).lexically_relative(path.parent_path());
   std::error_code error;
-  if (fs::is_symlink(place, error) && fs::read_symlink(place, error) == target) return;
-  const fs::path partial = partial_path(place);
+  if (fs::is_symlink(path, error) && fs::read_symlink(path, error) == target) return;
+  const fs::path partial = partial_path(path);
   fs::remove(partial, error);
   fs::create_symlink(target, partial, error);
-  if (!error) fs::rename(partial, place, error);
-  if (error) throw Error(ErrorKind::kIo, "{}: cannot be made: {}", place.string(), error.message());
+  if (!error) fs::rename(partial, path, error);
+  if (error)
+    throw Error(ErrorKind::kIo, "{}: cannot create the link: {}", path.string(), error.message());
+}
+
+PartialFile::PartialFile(const fs::path& path) : path_(path) {
+  create_folders(path.parent_path());
+  fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd_ < 0)
+    throw Error(ErrorKind::kIo, "{}: cannot open: {}", path_.string(), std::strerror(errno));
+  while (flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
+  }
+  struct stat info{};
+  if (fstat(fd_, &info) != 0) {
+    close(fd_);
+    throw Error(ErrorKind::kIo, "{}: cannot stat: {}", path_.string(), std::strerror(errno));
+  }
+  size_ = info.st_size;
+}
+
+PartialFile::~PartialFile() { close(fd_); }
+
+void PartialFile::append(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(fd_, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0)
+      throw Error(ErrorKind::kIo, "{}: cannot write: {}", path_.string(), std::strerror(errno));
+    size_ += written;
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+void PartialFile::clear() {
+  if (ftruncate(fd_, 0) != 0)
+    throw Error(ErrorKind::kIo, "{}: cannot truncate: {}", path_.string(), std::strerror(errno));
+  size_ = 0;
 }
 
 }  // namespace charm::hub

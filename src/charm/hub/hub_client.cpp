@@ -37,7 +37,7 @@ fs::path cache_of_environment() {
          "hub";
 }
 
-/// An ETag without W/ and quotes.
+/// Strips W/ and quotes.
 std::string plain_etag(std::string_view etag) {
   if (etag.starts_with("W/")) etag.remove_prefix(2);
   if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"')
@@ -87,7 +87,7 @@ HttpRequest HubRepo::request(const std::string& method, const std::string& url) 
   request.url = url;
   request.bearer_token = options_.token;
   request.timeout = std::chrono::milliseconds(60'000);
-  // Without this some mirrors compress texts, and neither size nor Range would fit.
+  // Some mirrors compress texts otherwise, which breaks size checks and Range requests.
   request.headers = {{"Accept-Encoding", "identity"}};
   return request;
 }
@@ -97,54 +97,53 @@ std::string HubRepo::file_url(const std::string& commit, const std::string& file
          "/resolve/" + escape_path(commit) + "/" + escape_path(file);
 }
 
-void HubRepo::refuse(const HttpResponse& response, const std::string& what) {
+void HubRepo::throw_failure(const HttpResponse& response, const std::string& what) {
   unreachable_ = !response.error.empty() || response.status >= 500;
   const std::string repo = fmt::format("hub:{}@{}", source_.repo, source_.revision);
   const std::string_view code = response.header("x-error-code");
   const std::string token = options_.token.empty() ? "no token was sent; set HF_TOKEN"
-                                                   : "the token in HF_TOKEN is not enough";
+                                                   : "the token in HF_TOKEN has no access";
   if (code == "GatedRepo" ||
       ((response.status == 401 || response.status == 403) && code != "RepoNotFound")) {
     throw Error(ErrorKind::kNetwork,
-                "{}: access is restricted ({}): {}; ask for access on the repository's page", repo,
+                "{}: access is restricted ({}): {}; request access on the repository's page", repo,
                 token, describe(response));
   }
   if (code == "RevisionNotFound")
-    throw Error(ErrorKind::kNetwork, "{}: there is no revision '{}'", repo, source_.revision);
+    throw Error(ErrorKind::kNetwork, "{}: has no revision '{}'", repo, source_.revision);
   if (response.status == 404 || code == "RepoNotFound" || code == "EntryNotFound") {
     throw Error(ErrorKind::kNetwork,
-                "{}: {} is not there: {} (spelling? private repositories need HF_TOKEN)", repo,
-                what, describe(response));
+                "{}: {} not found: {} (check the spelling; private repositories need HF_TOKEN)",
+                repo, what, describe(response));
   }
-  throw Error(ErrorKind::kNetwork, "{}: {} cannot be had from {}: {}", repo, what,
-              shown_url(options_.endpoint), describe(response));
+  throw Error(ErrorKind::kNetwork, "{}: cannot download {} from {}: {}", repo, what,
+              redacted_url(options_.endpoint), describe(response));
 }
 
 HubRepo::Listing HubRepo::list() {
   const std::string url = fmt::format("{}/api/{}/{}/revision/{}", options_.endpoint,
                                       kind_ == RepoKind::kDataset ? "datasets" : "models",
                                       source_.repo, escape_path(source_.revision));
-  HttpRequest ask = request("GET", url);
-  ask.redirects = Redirects::kSameHost;
-  const HttpResponse response = ask_with_retries(client_, ask, options_.retry, random_);
-  if (!response.error.empty() || response.status != 200) refuse(response, "the repository");
+  HttpRequest http = request("GET", url);
+  http.redirects = Redirects::kSameHost;
+  const HttpResponse response = send_with_retries(client_, http, options_.retry, random_);
+  if (!response.error.empty() || response.status != 200) throw_failure(response, "the repository");
   const auto json = nlohmann::json::parse(response.body, nullptr, /*allow_exceptions=*/false);
   Listing listing;
   if (!json.is_object() || !json.contains("sha") || !json["sha"].is_string() ||
       !json.contains("siblings") || !json["siblings"].is_array()) {
-    throw Error(
-        ErrorKind::kNetwork,
-        "{}: expected the description of a repository (sha, siblings), found something else",
-        shown_url(url));
+    throw Error(ErrorKind::kNetwork, "{}: expected the description of a repository (sha, siblings)",
+                redacted_url(url));
   }
   listing.commit = json["sha"].get<std::string>();
   if (!is_commit(listing.commit))
-    throw Error(ErrorKind::kNetwork, "{}: '{}' is no commit", shown_url(url), listing.commit);
+    throw Error(ErrorKind::kNetwork, "{}: '{}' is not a commit hash", redacted_url(url),
+                listing.commit);
   for (const auto& sibling : json["siblings"]) {
     if (!sibling.is_object() || !sibling.contains("rfilename") || !sibling["rfilename"].is_string())
       continue;
     const std::string name = sibling["rfilename"].get<std::string>();
-    // A name that leads out of the snapshot is no file of a repository.
+    // Names outside of the snapshot are not valid file names.
     if (name.empty() || name.front() == '/' ||
         fs::path(name).lexically_normal() != fs::path(name) || name.starts_with(".."))
       continue;
@@ -153,31 +152,31 @@ HubRepo::Listing HubRepo::list() {
   return listing;
 }
 
-HubRepo::FileFacts HubRepo::facts_of(const std::string& commit, const std::string& file) {
-  HttpRequest ask = request("HEAD", file_url(commit, file));
-  ask.redirects = Redirects::kSameHost;  // the headers of the Hub itself count, not those of the
-                                         // host that stores large files
-  const HttpResponse response = ask_with_retries(client_, ask, options_.retry, random_);
-  if (!response.error.empty() || response.status >= 400) refuse(response, "'" + file + "'");
-  FileFacts facts;
+HubRepo::FileInfo HubRepo::file_info(const std::string& commit, const std::string& file) {
+  HttpRequest http = request("HEAD", file_url(commit, file));
+  http.redirects = Redirects::kSameHost;  // use the headers of the Hub, not those of the storage
+                                          // host of large files
+  const HttpResponse response = send_with_retries(client_, http, options_.retry, random_);
+  if (!response.error.empty() || response.status >= 400) throw_failure(response, "'" + file + "'");
+  FileInfo info;
   const std::string_view linked = response.header("x-linked-etag");
-  facts.etag = plain_etag(linked.empty() ? response.header("etag") : linked);
+  info.etag = plain_etag(linked.empty() ? response.header("etag") : linked);
   const std::string_view size = response.header("x-linked-size");
-  facts.size = number_of(!size.empty() ? size
-                                       : (response.status == 200 ? response.header("content-length")
-                                                                 : std::string_view()));
-  if (facts.etag.empty() || facts.etag.find('/') != std::string::npos) {
+  info.size = number_of(!size.empty() ? size
+                                      : (response.status == 200 ? response.header("content-length")
+                                                                : std::string_view()));
+  if (info.etag.empty() || info.etag.find('/') != std::string::npos) {
     throw Error(ErrorKind::kNetwork,
-                "{}: the answer has no usable ETag; is {} a mirror of the Hub?",
-                shown_url(response.url), options_.endpoint);
+                "{}: the response has no usable ETag; is {} a mirror of the Hub?",
+                redacted_url(response.url), options_.endpoint);
   }
-  return facts;
+  return info;
 }
 
-void HubRepo::download(const std::string& url, const FileFacts& facts, const std::string& file,
+void HubRepo::download(const std::string& url, const FileInfo& info, const std::string& file,
                        PartialFile& partial, const ProgressFn& progress) {
   int failures = 0;
-  while (facts.size < 0 || partial.size() < facts.size) {
+  while (info.size < 0 || partial.size() < info.size) {
     const std::int64_t begin = partial.size();
     HttpRequest get = request("GET", url);
     get.redirects = Redirects::kAll;
@@ -185,35 +184,34 @@ void HubRepo::download(const std::string& url, const FileFacts& facts, const std
     get.stall_timeout = options_.stall_timeout;
     if (begin > 0) get.headers.emplace_back("Range", fmt::format("bytes={}-", begin));
     bool first = true;
-    get.on_body = [&](int status, std::string_view piece) {
+    get.on_body = [&](int status, std::string_view chunk) {
       if (first && status == 200 && begin > 0)
-        partial.clear();  // the server does not know ranges: from the start
+        partial.clear();  // the server ignores ranges: start over
       first = false;
-      partial.append(piece);
+      partial.append(chunk);
       if (progress)
-        progress({"downloading " + file, partial.size(), std::max<std::int64_t>(facts.size, 0),
+        progress({"downloading " + file, partial.size(), std::max<std::int64_t>(info.size, 0),
                   "bytes", ""});
-      return facts.size < 0 || partial.size() <= facts.size;
+      return info.size < 0 || partial.size() <= info.size;
     };
-    const HttpResponse response = client_.ask(get);
-    if (facts.size >= 0 && partial.size() > facts.size) {
+    const HttpResponse response = client_.send(get);
+    if (info.size >= 0 && partial.size() > info.size) {
       const std::int64_t found = partial.size();
       partial.clear();
-      throw Error(ErrorKind::kNetwork,
-                  "{}: more than the {} bytes that were announced (at least {})", shown_url(url),
-                  facts.size, found);
+      throw Error(ErrorKind::kNetwork, "{}: expected {} bytes, received at least {}",
+                  redacted_url(url), info.size, found);
     }
     if (response.error.empty() && (response.status == 200 || response.status == 206)) {
-      if (facts.size < 0 || partial.size() == facts.size) return;
+      if (info.size < 0 || partial.size() == info.size) return;
     } else if (response.status == 416) {
-      partial.clear();  // what is there is not a beginning of the file
+      partial.clear();  // not a prefix of the file
     } else if (!is_transient(response)) {
-      refuse(response, "'" + file + "'");
+      throw_failure(response, "'" + file + "'");
     }
     failures = partial.size() > begin ? 0 : failures + 1;
-    if (failures > options_.retry.max_retries) refuse(response, "'" + file + "'");
+    if (failures > options_.retry.max_retries) throw_failure(response, "'" + file + "'");
     const auto delay = retry_delay(options_.retry, failures, response, random_);
-    log::debug("{}: {} after {} bytes; going on in {} ms", file, describe(response), partial.size(),
+    log::debug("{}: {} after {} bytes; resuming in {} ms", file, describe(response), partial.size(),
                delay.count());
     std::this_thread::sleep_for(delay);
   }
@@ -221,45 +219,41 @@ void HubRepo::download(const std::string& url, const FileFacts& facts, const std
 
 fs::path HubRepo::fetch(const std::string& commit, const std::string& file,
                         const ProgressFn& progress) {
-  const FileFacts facts = facts_of(commit, file);
-  const fs::path blob = cache_.blob(facts.etag);
+  const FileInfo info = file_info(commit, file);
+  const fs::path blob = cache_.blob(info.etag);
   const auto link = [&] {
-    cache_.link(commit, file, facts.etag);
+    cache_.link(commit, file, info.etag);
     return cache_.snapshot(commit) / file;
   };
   std::error_code error;
-  const auto is_there = [&] {
+  const auto is_cached = [&] {
     return fs::exists(blob, error) &&
-           (facts.size < 0 ||
-            fs::file_size(blob, error) == static_cast<std::uintmax_t>(facts.size));
+           (info.size < 0 || fs::file_size(blob, error) == static_cast<std::uintmax_t>(info.size));
   };
-  if (is_there()) return link();
+  if (is_cached()) return link();
   const std::string url = file_url(commit, file);
-  const fs::path partial = cache_.partial_blob(facts.etag);
+  const fs::path partial = cache_.partial_blob(info.etag);
   PartialFile content(partial);
-  if (is_there()) {  // another process brought it while this one waited
+  if (is_cached()) {  // another process downloaded it meanwhile
     fs::remove(partial, error);
     return link();
   }
   for (int attempt = 0;; ++attempt) {
-    download(url, facts, file, content, progress);
-    std::string found = facts.etag;  // other ETags are no hash of the content
-    if (is_hex(facts.etag, 64)) found = sha256_file(partial);
-    if (is_hex(facts.etag, 40)) found = git_blob_sha1(partial);
-    if (found == facts.etag) {
+    download(url, info, file, content, progress);
+    std::string found = info.etag;  // other ETags are not hashes of the content
+    if (is_hex(info.etag, 64)) found = sha256_file(partial);
+    if (is_hex(info.etag, 40)) found = git_blob_sha1(partial);
+    if (found == info.etag) {
       publish(partial, blob);
       return link();
     }
     content.clear();
     if (attempt > 0) {
       fs::remove(partial, error);
-      throw Error(
-          ErrorKind::kNetwork,
-          "hub:{}: '{}' arrives with other bytes than the Hub announces: hash {}, expected {}",
-          source_.repo, file, found, facts.etag);
+      throw Error(ErrorKind::kNetwork, "hub:{}: '{}' is corrupt: downloaded hash {}, expected {}",
+                  source_.repo, file, found, info.etag);
     }
-    log::warning("{}: the downloaded bytes have another hash than announced; downloading once more",
-                 file);
+    log::warning("{}: hash mismatch; downloading again", file);
   }
 }
 

@@ -1,5 +1,3 @@
-#include "charm/hub/hub_fetch.h"
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -8,6 +6,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/hub/hub_client.h"
 
 namespace charm::hub {
 namespace {
@@ -30,7 +29,7 @@ bool is_model_setting(const std::string& name) {
          ends_with_any(name, {".json", ".jinja", "tokenizer.model", "merges.txt", "vocab.txt"});
 }
 
-/// Shards that an index names.
+/// Shards listed in an index.
 std::vector<std::string> shards_of(const fs::path& index) {
   const auto json = nlohmann::json::parse(read_file(index), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
@@ -41,15 +40,15 @@ std::vector<std::string> shards_of(const fs::path& index) {
     const std::string name = file.is_string() ? file.get<std::string>() : "";
     if (name.empty() || name.find('/') != std::string::npos) {
       throw Error(ErrorKind::kInput,
-                  "{}: tensor '{}' stands in '{}'; expected a file of the same folder",
-                  index.string(), tensor, name);
+                  "{}: tensor '{}' is in '{}'; expected a file in the same folder", index.string(),
+                  tensor, name);
     }
     shards.insert(name);
   }
   return {shards.begin(), shards.end()};
 }
 
-bool is_whole_model(const fs::path& folder) {
+bool is_complete_model(const fs::path& folder) {
   std::error_code error;
   if (!fs::exists(folder / "config.json", error)) return false;
   if (fs::exists(folder / kIndex, error)) {
@@ -60,40 +59,40 @@ bool is_whole_model(const fs::path& folder) {
   return fs::exists(folder / "model.safetensors", error);
 }
 
-/// The snapshot of the revision if `is_whole` says so of it.
-template <typename IsWhole>
+/// The cached snapshot of the revision if `is_complete` accepts it.
+template <typename IsComplete>
 std::optional<fs::path> cached(const RepoCache& cache, const std::string& revision,
-                               const IsWhole& is_whole) {
+                               const IsComplete& is_complete) {
   const std::optional<std::string> commit = cache.commit_of(revision);
   if (!commit) return std::nullopt;
   const fs::path folder = cache.snapshot(*commit);
   std::error_code error;
-  if (!fs::is_directory(folder, error) || !is_whole(folder)) return std::nullopt;
+  if (!fs::is_directory(folder, error) || !is_complete(folder)) return std::nullopt;
   return folder;
 }
 
 Error not_cached(const HubSource& source, const HubOptions& options) {
   return Error(ErrorKind::kNetwork,
-               "hub:{}@{} is not (wholly) in the cache {}, and the program is offline (--offline, "
+               "hub:{}@{} is not (completely) in the cache {}, and charm is offline (--offline, "
                "HF_HUB_OFFLINE)",
                source.repo, source.revision, options.cache_dir.string());
 }
 
-/// `online()`; where the Hub cannot be reached or may not be asked, what the cache holds.
-template <typename IsWhole, typename Online>
+/// `online()`, or the cached snapshot if offline or if the Hub is unreachable.
+template <typename IsComplete, typename Online>
 fs::path online_or_cached(HubRepo& repo, const HubSource& source, const HubOptions& options,
-                          const IsWhole& is_whole, const Online& online) {
+                          const IsComplete& is_complete, const Online& online) {
   if (options.offline) {
-    if (const auto folder = cached(repo.cache(), source.revision, is_whole)) return *folder;
+    if (const auto folder = cached(repo.cache(), source.revision, is_complete)) return *folder;
     throw not_cached(source, options);
   }
   HubRepo::Listing listing;
   try {
     listing = repo.list();
   } catch (const Error& error) {
-    const auto folder = cached(repo.cache(), source.revision, is_whole);
+    const auto folder = cached(repo.cache(), source.revision, is_complete);
     if (!repo.unreachable() || !folder) throw;
-    log::warning("{}; taking what the cache holds: {}", error.message(), folder->string());
+    log::warning("{}; using the cache: {}", error.message(), folder->string());
     return *folder;
   }
   const fs::path result = online(listing);
@@ -101,7 +100,7 @@ fs::path online_or_cached(HubRepo& repo, const HubSource& source, const HubOptio
   return result;
 }
 
-/// Of file names such as "data/train-00000-of-00004.parquet", "test.parquet",
+/// Matches file names such as "data/train-00000-of-00004.parquet", "test.parquet",
 /// "default/train/0000.parquet".
 bool is_of_split(const std::string& file, const std::string& split) {
   const fs::path path(file);
@@ -132,7 +131,7 @@ fs::path fetch_all(HubRepo& repo, const std::string& commit, const std::vector<s
   return repo.cache().snapshot(commit);
 }
 
-/// Parquet files lie side by side for the readers: their common folder.
+/// The folder of the Parquet files, which readers expect in one folder.
 fs::path common_folder(const fs::path& snapshot, const std::vector<std::string>& files) {
   std::set<fs::path> folders;
   for (const std::string& file : files) folders.insert(fs::path(file).parent_path());
@@ -150,11 +149,11 @@ fs::path common_folder(const fs::path& snapshot, const std::vector<std::string>&
 fs::path fetch_model(const HubSource& source, const HubOptions& options,
                      const ProgressFn& progress) {
   if (!source.file.empty())
-    throw Error(ErrorKind::kUsage, "hub:{}/{}: expected a model's repository, found a file of it",
+    throw Error(ErrorKind::kUsage, "hub:{}/{}: expected a model repository, found a file",
                 source.repo, source.file);
   HubRepo repo(source, RepoKind::kModel, options);
   return online_or_cached(
-      repo, source, options, is_whole_model, [&](const HubRepo::Listing& listing) {
+      repo, source, options, is_complete_model, [&](const HubRepo::Listing& listing) {
         std::vector<std::string> settings, weights;
         for (const std::string& file : listing.files) {
           if (is_model_setting(file)) settings.push_back(file);
@@ -162,7 +161,7 @@ fs::path fetch_model(const HubSource& source, const HubOptions& options,
         if (!contains(listing.files, kIndex) && !contains(listing.files, "model.safetensors")) {
           throw Error(ErrorKind::kInput,
                       "hub:{}: has no model.safetensors and no {} (found: {}); pickled weights are "
-                      "not read",
+                      "not supported",
                       source.repo, kIndex, list_of(listing.files));
         }
         fs::path folder = fetch_all(repo, listing.commit, settings, progress);
@@ -228,8 +227,7 @@ fs::path fetch_dataset(const HubSource& source, const std::optional<std::string>
   if (source.revision == kConverted)
     throw Error(ErrorKind::kInput, "hub:{}@{}: has no data files that charm reads", source.repo,
                 source.revision);
-  log::info("hub:{}: no Parquet or JSON files on this branch; taking those of {}", source.repo,
-            kConverted);
+  log::info("hub:{}: no Parquet or JSON files on this branch; using {}", source.repo, kConverted);
   HubSource converted = source;
   converted.revision = kConverted;
   return fetch_dataset(converted, split, options, progress);

@@ -1,9 +1,8 @@
-#include "charm/hub/hub_source.h"
-
 #include <algorithm>
 #include <cctype>
 
 #include "charm/base/error.h"
+#include "charm/hub/hub_cache.h"
 
 namespace charm::hub {
 namespace {
@@ -22,23 +21,23 @@ bool is_name(std::string_view text) {
 bool is_hub_source(std::string_view text) { return text.starts_with(kPrefix); }
 
 HubSource parse_hub_source(std::string_view text) {
-  const auto refuse = [&] {
+  const auto invalid = [&] {
     return Error(ErrorKind::kUsage,
-                 "'{}' is no Hub source; expected hub:OWNER/NAME, hub:OWNER/NAME@REVISION or "
+                 "'{}' is not a Hub source; expected hub:OWNER/NAME, hub:OWNER/NAME@REVISION or "
                  "hub:OWNER/NAME/FILE",
                  text);
   };
-  if (!is_hub_source(text)) throw refuse();
+  if (!is_hub_source(text)) throw invalid();
   std::string_view rest = text.substr(kPrefix.size());
   HubSource source;
   if (const std::size_t at = rest.find('@'); at != std::string_view::npos) {
     source.revision = rest.substr(at + 1);
     rest = rest.substr(0, at);
-    if (source.revision.empty() || source.revision.find("..") != std::string::npos) throw refuse();
+    if (source.revision.empty() || source.revision.find("..") != std::string::npos) throw invalid();
   }
   const std::size_t first = rest.find('/');
   if (first == std::string_view::npos) {
-    if (!is_name(rest)) throw refuse();
+    if (!is_name(rest)) throw invalid();
     source.repo = rest;
     return source;
   }
@@ -46,12 +45,12 @@ HubSource parse_hub_source(std::string_view text) {
   if (!is_name(rest.substr(0, first)) ||
       !is_name(
           rest.substr(first + 1, second == std::string_view::npos ? second : second - first - 1))) {
-    throw refuse();
+    throw invalid();
   }
   source.repo = rest.substr(0, second);
   if (second != std::string_view::npos) {
     source.file = rest.substr(second + 1);
-    if (source.file.empty() || source.file.find("..") != std::string::npos) throw refuse();
+    if (source.file.empty() || source.file.find("..") != std::string::npos) throw invalid();
   }
   return source;
 }

@@ -15,10 +15,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// The words of an error object as OpenAI-like servers ({"error": {"message"}}, {"message"},
-/// {"detail"}) and the Hub
-/// ({"error": "..."}) write it; empty where it is something else.
-std::string words_of(const std::string& body) {
+/// The message of an error body of OpenAI-like servers ({"error": {"message"}}, {"message"},
+/// {"detail"}) or of the Hub ({"error": "..."}); empty for anything else.
+std::string error_message_of(const std::string& body) {
   const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return "";
   for (const char* name : {"error", "message", "detail"}) {
@@ -86,12 +85,13 @@ milliseconds retry_delay(const RetryPolicy& policy, int attempt, const HttpRespo
   const double whole = std::min(static_cast<double>(policy.first_delay.count()) *
                                     static_cast<double>(1LL << std::clamp(attempt, 0, 30)),
                                 static_cast<double>(policy.max_delay.count()));
-  const milliseconds own(static_cast<std::int64_t>(whole * (0.5 + 0.5 * random.uniform())));
-  const std::optional<milliseconds> asked = retry_after(response, std::chrono::system_clock::now());
-  if (!asked) return own;
-  const milliseconds spread(static_cast<std::int64_t>(
+  const milliseconds backoff(static_cast<std::int64_t>(whole * (0.5 + 0.5 * random.uniform())));
+  const std::optional<milliseconds> requested =
+      retry_after(response, std::chrono::system_clock::now());
+  if (!requested) return backoff;
+  const milliseconds jitter(static_cast<std::int64_t>(
       static_cast<double>(policy.first_delay.count()) * (0.5 + 0.5 * random.uniform())));
-  return std::min(*asked, policy.max_delay) + spread;
+  return std::min(*requested, policy.max_delay) + jitter;
 }
 
 std::string describe(const HttpResponse& response) {
@@ -99,23 +99,23 @@ std::string describe(const HttpResponse& response) {
     return response.status == 0 ? response.error
                                 : fmt::format("HTTP {}, then {}", response.status, response.error);
   }
-  std::string words = words_of(response.body);
-  if (words.empty()) {
+  std::string message = error_message_of(response.body);
+  if (message.empty()) {
     const std::size_t start = response.body.find_first_not_of(" \t\r\n");
     const bool html = start != std::string::npos && response.body[start] == '<';
-    words = html ? "an HTML page" : response.body;
+    message = html ? "an HTML page" : response.body;
   }
-  return words.empty() ? fmt::format("HTTP {}", response.status)
-                       : fmt::format("HTTP {}: {}", response.status, one_line(words));
+  return message.empty() ? fmt::format("HTTP {}", response.status)
+                         : fmt::format("HTTP {}: {}", response.status, one_line(message));
 }
 
-HttpResponse ask_with_retries(HttpClient& client, const HttpRequest& request,
-                              const RetryPolicy& policy, RandomStream& random) {
+HttpResponse send_with_retries(HttpClient& client, const HttpRequest& request,
+                               const RetryPolicy& policy, RandomStream& random) {
   for (int attempt = 0;; ++attempt) {
-    HttpResponse response = client.ask(request);
+    HttpResponse response = client.send(request);
     if (!is_transient(response) || attempt >= policy.max_retries) return response;
     const milliseconds delay = retry_delay(policy, attempt, response, random);
-    log::debug("{}: {}; asking again in {} ms", shown_url(request.url), describe(response),
+    log::debug("{}: {}; retrying in {} ms", redacted_url(request.url), describe(response),
                delay.count());
     std::this_thread::sleep_for(delay);
   }

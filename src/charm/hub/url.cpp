@@ -25,7 +25,7 @@ std::string part_of(CURLU* handle, CURLUPart part, unsigned int flags = 0) {
   return value;
 }
 
-/// Null unless `text` is an absolute http(s) address with a host.
+/// Null unless `text` is an absolute http(s) URL with a host.
 UrlHandle parsed(const std::string& text) {
   UrlHandle handle(curl_url());
   if (handle == nullptr || curl_url_set(handle.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK)
@@ -50,8 +50,8 @@ Url parts_of(CURLU* handle) {
 Url parse_url(const std::string& text) {
   const UrlHandle handle = parsed(text);
   if (handle == nullptr) {
-    throw Error(ErrorKind::kUsage,
-                "'{}' is no address; expected http://HOST[:PORT] or https://HOST", shown_url(text));
+    throw Error(ErrorKind::kUsage, "'{}' is not a URL; expected http://HOST[:PORT] or https://HOST",
+                redacted_url(text));
   }
   return parts_of(handle.get());
 }
@@ -65,25 +65,25 @@ bool same_origin(const std::string& a, const std::string& b) {
 
 std::string resolve_url(const std::string& base, const std::string& target) {
   UrlHandle handle = parsed(base);
-  // With a handle that holds an address, a relative one is taken from there.
+  // Setting the URL of a handle that has one resolves a relative URL.
   if (handle != nullptr &&
       curl_url_set(handle.get(), CURLUPART_URL, target.c_str(), 0) == CURLUE_OK) {
     std::string url = part_of(handle.get(), CURLUPART_URL);
     if (parsed(url) != nullptr) return url;
   }
-  throw Error(ErrorKind::kNetwork, "{}: redirects to '{}', which is no http or https address",
-              shown_url(base), target);
+  throw Error(ErrorKind::kNetwork, "{}: redirects to '{}', which is not an http or https URL",
+              redacted_url(base), target);
 }
 
-std::string shown_url(const std::string& url) {
+std::string redacted_url(const std::string& url) {
   const std::size_t end = url.find_first_of("?#");
-  std::string shown = url.substr(0, end);
-  const std::size_t start = shown.find("://");
-  if (start == std::string::npos) return shown;
-  const std::size_t host = start + 3, slash = shown.find('/', host);
-  const std::size_t at = shown.rfind('@', slash);
-  if (at != std::string::npos && at >= host) shown.erase(host, at - host + 1);
-  return shown;
+  std::string redacted = url.substr(0, end);
+  const std::size_t start = redacted.find("://");
+  if (start == std::string::npos) return redacted;
+  const std::size_t host = start + 3, slash = redacted.find('/', host);
+  const std::size_t at = redacted.rfind('@', slash);
+  if (at != std::string::npos && at >= host) redacted.erase(host, at - host + 1);
+  return redacted;
 }
 
 std::string escape_path(std::string_view text) {

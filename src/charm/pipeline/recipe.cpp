@@ -2,7 +2,7 @@
 #include <cctype>
 #include <set>
 
-#include "charm/hub/hub_source.h"
+#include "charm/hub/hub_cache.h"
 #include "charm/pipeline/model_registry.h"
 #include "charm/pipeline/recipe_parts.h"
 

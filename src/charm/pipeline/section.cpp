@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "charm/base/strings.h"
-#include "charm/hub/hub_source.h"
+#include "charm/hub/hub_cache.h"
 
 namespace charm::pipeline {
 namespace {

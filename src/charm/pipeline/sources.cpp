@@ -1,7 +1,7 @@
 #include "charm/pipeline/sources.h"
 
 #include "charm/base/log.h"
-#include "charm/hub/hub_fetch.h"
+#include "charm/hub/hub_client.h"
 #include "charm/pipeline/model_registry.h"
 
 namespace charm::pipeline {

@@ -25,18 +25,18 @@ TEST(HttpClient, SendsAndReceives) {
                        .headers = {{"X-Answer", " 1 "}, {"x-answer", "2"}}};
   });
   HttpClient client;
-  const HttpResponse answer = client.ask({.method = "POST",
-                                          .url = server.url("/a?b=c"),
-                                          .headers = {{"X-Own", "yes"}},
-                                          .body = std::string("x\0y", 3)});
-  EXPECT_EQ(answer.status, 201);
-  EXPECT_EQ(answer.body, std::string("POST /a?b=c x\0y yes", 19));
-  EXPECT_EQ(answer.header("x-answer"), "2");
-  EXPECT_EQ(answer.header("absent"), "");
-  EXPECT_EQ(answer.error, "");
+  const HttpResponse response = client.send({.method = "POST",
+                                             .url = server.url("/a?b=c"),
+                                             .headers = {{"X-Own", "yes"}},
+                                             .body = std::string("x\0y", 3)});
+  EXPECT_EQ(response.status, 201);
+  EXPECT_EQ(response.body, std::string("POST /a?b=c x\0y yes", 19));
+  EXPECT_EQ(response.header("x-answer"), "2");
+  EXPECT_EQ(response.header("absent"), "");
+  EXPECT_EQ(response.error, "");
 }
 
-TEST(HttpClient, KeepsConnectionsAndBoundsThem) {
+TEST(HttpClient, ReusesAndLimitsConnections) {
   std::atomic<int> now{0}, most{0};
   HttpServer server([&](const ServerRequest& request) {
     const int running = ++now;
@@ -76,14 +76,14 @@ TEST(HttpClient, CallbacksStartMore) {
   EXPECT_THAT(seen, ::testing::ElementsAre("/1", "/2", "/3"));
 }
 
-TEST(HttpClient, WhatACallbackThrowsComesOut) {
+TEST(HttpClient, ExceptionsOfCallbacksArePropagated) {
   HttpServer server([](const ServerRequest&) { return ServerReply{}; });
   HttpClient client;
   client.start({.url = server.url("/")}, [](HttpResponse) { throw Error(ErrorKind::kIo, "full"); });
   EXPECT_EQ(charm::testing::error_of([&] { client.run(); }).message(), "full");
 }
 
-TEST(HttpClient, FailuresAreAnswers) {
+TEST(HttpClient, TransportErrorsAreResponses) {
   HttpServer server([](const ServerRequest& request) {
     if (request.path == "/slow") return ServerReply{.delay = milliseconds(3000)};
     if (request.path == "/cut") return ServerReply{.body = std::string(100, 'x'), .cut_after = 10};
@@ -91,25 +91,25 @@ TEST(HttpClient, FailuresAreAnswers) {
     return ServerReply{.body = std::string(2000, 'x')};
   });
   HttpClient client;
-  const HttpResponse slow = client.ask({.url = server.url("/slow"), .timeout = milliseconds(50)});
+  const HttpResponse slow = client.send({.url = server.url("/slow"), .timeout = milliseconds(50)});
   EXPECT_TRUE(slow.timed_out);
   EXPECT_FALSE(slow.error.empty());
-  const HttpResponse cut = client.ask({.url = server.url("/cut")});
+  const HttpResponse cut = client.send({.url = server.url("/cut")});
   EXPECT_EQ(cut.status, 200);
   EXPECT_FALSE(cut.error.empty());
-  EXPECT_FALSE(client.ask({.url = server.url("/dropped")}).error.empty());
-  EXPECT_THAT(client.ask({.url = server.url("/"), .max_body_bytes = 100}).error,
+  EXPECT_FALSE(client.send({.url = server.url("/dropped")}).error.empty());
+  EXPECT_THAT(client.send({.url = server.url("/"), .max_body_bytes = 100}).error,
               HasSubstr("longer than 100 bytes"));
   const int port = server.port();
   server.stop();
   const HttpResponse refused =
-      client.ask({.url = "http://127.0.0.1:" + std::to_string(port) + "/"});
-  EXPECT_TRUE(refused.refused);
+      client.send({.url = "http://127.0.0.1:" + std::to_string(port) + "/"});
+  EXPECT_TRUE(refused.connection_failed);
   EXPECT_EQ(refused.status, 0);
 }
 
-TEST(HttpClient, TheTokenStaysWithItsHost) {
-  std::string seen_elsewhere = "not asked", seen_at_home, seen_back = "not asked";
+TEST(HttpClient, TheTokenIsSentToItsOriginOnly) {
+  std::string seen_elsewhere = "no request", seen_at_home, seen_back = "no request";
   std::string home;
   HttpServer elsewhere([&](const ServerRequest& request) {
     seen_elsewhere = request.header("authorization");
@@ -134,41 +134,43 @@ TEST(HttpClient, TheTokenStaysWithItsHost) {
   HttpClient client;
   EXPECT_EQ(
       client
-          .ask(
+          .send(
               {.url = server.url("/moved"), .bearer_token = "secret", .redirects = Redirects::kAll})
           .body,
       "here");
   EXPECT_EQ(seen_at_home, "Bearer secret");
   EXPECT_EQ(
       client
-          .ask({.url = server.url("/file"), .bearer_token = "secret", .redirects = Redirects::kAll})
+          .send(
+              {.url = server.url("/file"), .bearer_token = "secret", .redirects = Redirects::kAll})
           .body,
       "file");
   EXPECT_EQ(seen_elsewhere, "");
   EXPECT_EQ(
       client
-          .ask({.url = server.url("/back"), .bearer_token = "secret", .redirects = Redirects::kAll})
+          .send(
+              {.url = server.url("/back"), .bearer_token = "secret", .redirects = Redirects::kAll})
           .body,
       "file");
   EXPECT_EQ(seen_back, "");
-  EXPECT_EQ(client.ask({.url = server.url("/file"), .redirects = Redirects::kSameHost}).status,
+  EXPECT_EQ(client.send({.url = server.url("/file"), .redirects = Redirects::kSameHost}).status,
             302);
-  EXPECT_EQ(client.ask({.url = server.url("/moved"), .redirects = Redirects::kNone}).status, 307);
+  EXPECT_EQ(client.send({.url = server.url("/moved"), .redirects = Redirects::kNone}).status, 307);
 }
 
-TEST(HttpClient, RedirectsEnd) {
+TEST(HttpClient, RedirectsAreLimited) {
   HttpServer server([](const ServerRequest&) {
     return ServerReply{.status = 302, .headers = {{"Location", "/again"}}};
   });
   HttpClient client;
   const Error error = charm::testing::error_of(
-      [&] { client.ask({.url = server.url("/"), .redirects = Redirects::kAll}); });
+      [&] { client.send({.url = server.url("/"), .redirects = Redirects::kAll}); });
   EXPECT_EQ(error.kind(), ErrorKind::kNetwork);
   HttpServer odd([](const ServerRequest&) {
     return ServerReply{.status = 302, .headers = {{"Location", "file:///etc/passwd"}}};
   });
   EXPECT_EQ(charm::testing::error_of([&] {
-              client.ask({.url = odd.url("/"), .redirects = Redirects::kAll});
+              client.send({.url = odd.url("/"), .redirects = Redirects::kAll});
             }).kind(),
             ErrorKind::kNetwork);
 }
@@ -181,20 +183,20 @@ TEST(HttpClient, StreamsBodies) {
   });
   HttpClient client;
   std::string got;
-  const auto take = [&](int, std::string_view piece) {
-    got += piece;
+  const auto take = [&](int, std::string_view chunk) {
+    got += chunk;
     return true;
   };
-  EXPECT_EQ(client.ask({.url = server.url("/"), .on_body = take}).body, "");
+  EXPECT_EQ(client.send({.url = server.url("/"), .on_body = take}).body, "");
   EXPECT_EQ(got, big);
-  EXPECT_EQ(client.ask({.url = server.url("/missing"), .on_body = take}).body, "nothing");
+  EXPECT_EQ(client.send({.url = server.url("/missing"), .on_body = take}).body, "nothing");
   EXPECT_EQ(got, big);
   const auto full = [](int, std::string_view) -> bool { throw Error(ErrorKind::kIo, "disk full"); };
   EXPECT_EQ(charm::testing::error_of([&] {
-              client.ask({.url = server.url("/"), .on_body = full});
+              client.send({.url = server.url("/"), .on_body = full});
             }).kind(),
             ErrorKind::kIo);
-  EXPECT_EQ(client.ask({.method = "HEAD", .url = server.url("/")}).header("content-length"),
+  EXPECT_EQ(client.send({.method = "HEAD", .url = server.url("/")}).header("content-length"),
             "300000");
 }
 

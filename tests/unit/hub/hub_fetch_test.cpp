@@ -1,9 +1,8 @@
-#include "charm/hub/hub_fetch.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "charm/base/hashing.h"
+#include "charm/hub/hub_client.h"
 #include "tests/support/fake_hub.h"
 #include "tests/unit/base/temp_folder.h"
 
@@ -50,7 +49,7 @@ class HubFetch : public ::testing::Test {
   HubOptions options;
 };
 
-TEST_F(HubFetch, BringsWhatIsNeededIntoTheCacheLayout) {
+TEST_F(HubFetch, DownloadsIntoTheCacheLayout) {
   const fs::path snapshot = model();
   const fs::path repo = options.cache_dir / "models--org--tiny";
   EXPECT_EQ(snapshot, repo / "snapshots" / std::string(40, 'a'));
@@ -62,13 +61,13 @@ TEST_F(HubFetch, BringsWhatIsNeededIntoTheCacheLayout) {
   EXPECT_TRUE(fs::exists(snapshot / "chat_template.jinja"));
   for (const char* unwanted : {"pytorch_model.bin", "README.md", "onnx"})
     EXPECT_FALSE(fs::exists(snapshot / unwanted)) << unwanted;
-  // Once more: nothing is downloaded again.
+  // The second time nothing is downloaded.
   const int before = hub.num_downloads();
   EXPECT_EQ(model(), snapshot);
   EXPECT_EQ(hub.num_downloads(), before);
 }
 
-TEST_F(HubFetch, FollowsAnIndexToItsShards) {
+TEST_F(HubFetch, DownloadsTheShardsOfAnIndex) {
   FakeHub::Repo& repo = hub.repos["models/org/tiny"];
   repo.files.erase("model.safetensors");
   repo.files["model.safetensors.index.json"] = small(
@@ -81,14 +80,14 @@ TEST_F(HubFetch, FollowsAnIndexToItsShards) {
   EXPECT_FALSE(fs::exists(snapshot / "consolidated.safetensors"));
 }
 
-TEST_F(HubFetch, TheTokenGoesToTheHubAlone) {
+TEST_F(HubFetch, TheTokenIsSentToTheHubOnly) {
   hub.repos["models/org/tiny"].needs_token = "hf_secret";
   Error error = error_of([&] { model(); });
   EXPECT_EQ(error.kind(), ErrorKind::kNetwork);
   EXPECT_THAT(error.message(), AllOf(HasSubstr("org/tiny"), HasSubstr("HF_TOKEN")));
   options.token = "hf_wrong";
   error = error_of([&] { model(); });
-  EXPECT_THAT(error.message(), AllOf(HasSubstr("not enough"), Not(HasSubstr("hf_wrong"))));
+  EXPECT_THAT(error.message(), AllOf(HasSubstr("no access"), Not(HasSubstr("hf_wrong"))));
   options.token = "hf_secret";
   model();
   ASSERT_FALSE(hub.store_requests().empty());
@@ -96,7 +95,7 @@ TEST_F(HubFetch, TheTokenGoesToTheHubAlone) {
     EXPECT_FALSE(request.has("authorization"));
 }
 
-TEST_F(HubFetch, CutConnectionsGoOnWhereTheyStopped) {
+TEST_F(HubFetch, InterruptedDownloadsResume) {
   std::vector<std::string> ranges;
   hub.fault = [&](int, const ServerRequest& request, ServerReply& reply) {
     if (request.path.find("model.safetensors") == std::string::npos) return;
@@ -110,7 +109,7 @@ TEST_F(HubFetch, CutConnectionsGoOnWhereTheyStopped) {
   EXPECT_EQ(ranges[5], "bytes=150000-");
 }
 
-TEST_F(HubFetch, AKilledDownloadGoesOnInTheNextRun) {
+TEST_F(HubFetch, AKilledDownloadResumesInTheNextRun) {
   const fs::path partial =
       options.cache_dir / "models--org--tiny/blobs" / (sha256_hex(weights) + ".incomplete");
   write_file(partial, weights.substr(0, 123456));
@@ -133,7 +132,7 @@ TEST_F(HubFetch, ServersWithoutRangesStartOver) {
   EXPECT_EQ(read_file(model() / "model.safetensors"), weights);
 }
 
-TEST_F(HubFetch, WrongBytesNeverCount) {
+TEST_F(HubFetch, CorruptDownloadsAreRejected) {
   const fs::path place = options.cache_dir / "models--org--tiny/snapshots" / std::string(40, 'a') /
                          "model.safetensors";
   hub.fault = [&](int, const ServerRequest& request, ServerReply& reply) {
@@ -149,14 +148,14 @@ TEST_F(HubFetch, WrongBytesNeverCount) {
     if (request.path.find("config.json") != std::string::npos) reply.body = "[]";
   };
   EXPECT_THAT(error_of([&] { model(); }).message(), HasSubstr("config.json"));
-  // A partial file that is no beginning of the file: found out by its hash, then downloaded whole.
+  // A partial file that is not a prefix: detected by its hash, then downloaded again.
   hub.fault = {};
   write_file(options.cache_dir / "models--org--tiny/blobs" / (sha256_hex(weights) + ".incomplete"),
              std::string(500, '?'));
   EXPECT_EQ(read_file(model() / "model.safetensors"), weights);
 }
 
-TEST_F(HubFetch, ServerErrorsAreRetriedAndThenNamed) {
+TEST_F(HubFetch, ServerErrorsAreRetriedThenReported) {
   hub.fault = [&](int number, const ServerRequest&, ServerReply& reply) {
     if (number % 2 == 1) reply = {.status = 503};
   };
@@ -168,7 +167,7 @@ TEST_F(HubFetch, ServerErrorsAreRetriedAndThenNamed) {
   EXPECT_THAT(error.message(), HasSubstr("HTTP 500"));
 }
 
-TEST_F(HubFetch, WhatIsNotThereIsNamed) {
+TEST_F(HubFetch, MissingRepositoriesAndRevisionsAreReported) {
   EXPECT_THAT(error_of([&] { fetch_model(parse_hub_source("hub:org/typo"), options); }).message(),
               AllOf(HasSubstr("org/typo"), HasSubstr("spelling")));
   EXPECT_THAT(
@@ -180,7 +179,7 @@ TEST_F(HubFetch, WhatIsNotThereIsNamed) {
   EXPECT_THAT(error.message(), AllOf(HasSubstr("pytorch_model.bin"), HasSubstr("pickle")));
 }
 
-TEST_F(HubFetch, OfflineTakesTheCacheOrSaysWhatIsMissing) {
+TEST_F(HubFetch, OfflineUsesTheCacheOrFails) {
   options.offline = true;
   Error error = error_of([&] { model(); });
   EXPECT_EQ(error.kind(), ErrorKind::kNetwork);
@@ -191,10 +190,10 @@ TEST_F(HubFetch, OfflineTakesTheCacheOrSaysWhatIsMissing) {
   options.offline = true;
   EXPECT_EQ(model(), snapshot);
   fs::remove(snapshot / "model.safetensors");
-  EXPECT_THAT(error_of([&] { model(); }).message(), HasSubstr("not (wholly) in the cache"));
+  EXPECT_THAT(error_of([&] { model(); }).message(), HasSubstr("not (completely) in the cache"));
 }
 
-TEST_F(HubFetch, AHubOutOfReachLeavesTheCache) {
+TEST_F(HubFetch, AnUnreachableHubFallsBackToTheCache) {
   const fs::path snapshot = model();
   hub.stop();
   EXPECT_EQ(model(), snapshot);
@@ -232,7 +231,7 @@ TEST_F(HubFetch, DataSets) {
       HasSubstr("more.jsonl"));
 }
 
-TEST_F(HubFetch, NamesThatLeadOutOfTheSnapshotAreNoFiles) {
+TEST_F(HubFetch, NamesOutsideOfTheSnapshotAreIgnored) {
   FakeHub::Repo& repo = hub.repos["models/org/tiny"];
   repo.files["../../../evil.json"] = small("{}");
   repo.files["/abs.json"] = small("{}");

@@ -1,7 +1,6 @@
-#include "charm/hub/hub_source.h"
-
 #include <gtest/gtest.h>
 
+#include "charm/hub/hub_cache.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::hub {
@@ -24,7 +23,7 @@ TEST(HubSource, Forms) {
   EXPECT_FALSE(is_hub_source("./hub:a"));
 }
 
-TEST(HubSource, RefusesOthers) {
+TEST(HubSource, RejectsOthers) {
   for (const char* wrong : {"hub:", "hub:/b", "hub:a/", "hub:a/b@", "hub:../b", "hub:a/../b",
                             "hub:a/b/../../c", "hub:a b/c", "a/b", "hub:a/b@../x"}) {
     EXPECT_EQ(charm::testing::error_of([&] { parse_hub_source(wrong); }).kind(), ErrorKind::kUsage)

@@ -10,7 +10,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-HttpResponse answer(int status, std::string body = "", std::string retry = "") {
+HttpResponse response_of(int status, std::string body = "", std::string retry = "") {
   HttpResponse response;
   response.status = status;
   response.body = std::move(body);
@@ -18,12 +18,12 @@ HttpResponse answer(int status, std::string body = "", std::string retry = "") {
   return response;
 }
 
-TEST(Retry, TransientAnswers) {
+TEST(Retry, TransientResponses) {
   for (const int status : {408, 425, 429, 500, 502, 503, 504})
-    EXPECT_TRUE(is_transient(answer(status))) << status;
+    EXPECT_TRUE(is_transient(response_of(status))) << status;
   for (const int status : {200, 204, 302, 400, 401, 403, 404, 413, 422, 501})
-    EXPECT_FALSE(is_transient(answer(status))) << status;
-  HttpResponse dropped = answer(200);
+    EXPECT_FALSE(is_transient(response_of(status))) << status;
+  HttpResponse dropped = response_of(200);
   dropped.error = "connection reset";
   EXPECT_TRUE(is_transient(dropped));
 }
@@ -31,17 +31,18 @@ TEST(Retry, TransientAnswers) {
 TEST(Retry, ReadsRetryAfter) {
   const auto now =
       std::chrono::system_clock::from_time_t(784111777);  // Sun, 06 Nov 1994 08:49:37 GMT
-  EXPECT_EQ(retry_after(answer(429, "", "3"), now), milliseconds(3000));
-  EXPECT_EQ(retry_after(answer(429, "", "0.5"), now), milliseconds(500));
-  EXPECT_EQ(retry_after(answer(429, "", "Sun, 06 Nov 1994 08:49:47 GMT"), now),
+  EXPECT_EQ(retry_after(response_of(429, "", "3"), now), milliseconds(3000));
+  EXPECT_EQ(retry_after(response_of(429, "", "0.5"), now), milliseconds(500));
+  EXPECT_EQ(retry_after(response_of(429, "", "Sun, 06 Nov 1994 08:49:47 GMT"), now),
             milliseconds(10000));
-  EXPECT_EQ(retry_after(answer(429, "", "Sun, 06 Nov 1994 08:00:00 GMT"), now), milliseconds(0));
-  EXPECT_EQ(retry_after(answer(429, "", "soon"), now), std::nullopt);
-  EXPECT_EQ(retry_after(answer(429, "", "-4"), now), std::nullopt);
-  EXPECT_EQ(retry_after(answer(429), now), std::nullopt);
+  EXPECT_EQ(retry_after(response_of(429, "", "Sun, 06 Nov 1994 08:00:00 GMT"), now),
+            milliseconds(0));
+  EXPECT_EQ(retry_after(response_of(429, "", "soon"), now), std::nullopt);
+  EXPECT_EQ(retry_after(response_of(429, "", "-4"), now), std::nullopt);
+  EXPECT_EQ(retry_after(response_of(429), now), std::nullopt);
 }
 
-TEST(Retry, DelaysDoubleWithJitterAndEnd) {
+TEST(Retry, BacksOffExponentiallyWithJitter) {
   const RetryPolicy policy{
       .max_retries = 5, .first_delay = milliseconds(100), .max_delay = milliseconds(1000)};
   RandomStream random(1, "test");
@@ -49,7 +50,7 @@ TEST(Retry, DelaysDoubleWithJitterAndEnd) {
     const double whole = std::min(100.0 * (1 << attempt), 1000.0);
     milliseconds least = milliseconds::max(), most(0);
     for (int i = 0; i < 200; ++i) {
-      const milliseconds delay = retry_delay(policy, attempt, answer(500), random);
+      const milliseconds delay = retry_delay(policy, attempt, response_of(500), random);
       EXPECT_GE(static_cast<double>(delay.count()), whole / 2 - 1.0);
       EXPECT_LE(static_cast<double>(delay.count()), whole);
       least = std::min(least, delay);
@@ -57,31 +58,31 @@ TEST(Retry, DelaysDoubleWithJitterAndEnd) {
     }
     EXPECT_GT(static_cast<double>((most - least).count()), whole / 4) << "no jitter";
   }
-  EXPECT_GE(retry_delay(policy, 0, answer(429, "", "0.9"), random), milliseconds(900));
-  EXPECT_LE(retry_delay(policy, 5, answer(429, "", "0.3"), random),
-            milliseconds(400));  // the server knows better
-  EXPECT_LE(retry_delay(policy, 0, answer(429, "", "86400"), random),
-            milliseconds(1100));  // nobody waits a day
+  EXPECT_GE(retry_delay(policy, 0, response_of(429, "", "0.9"), random), milliseconds(900));
+  EXPECT_LE(retry_delay(policy, 5, response_of(429, "", "0.3"), random),
+            milliseconds(400));  // Retry-After takes precedence
+  EXPECT_LE(retry_delay(policy, 0, response_of(429, "", "86400"), random),
+            milliseconds(1100));  // limited by max_delay
 }
 
-TEST(Retry, DescribesWithTheServersWords) {
-  EXPECT_EQ(describe(answer(404, R"({"error":{"message":"The model `x` does not exist."}})")),
+TEST(Retry, DescribesErrorBodies) {
+  EXPECT_EQ(describe(response_of(404, R"({"error":{"message":"The model `x` does not exist."}})")),
             "HTTP 404: The model `x` does not exist.");
-  EXPECT_EQ(describe(answer(400, R"({"object":"error","message":"too long"})")),
+  EXPECT_EQ(describe(response_of(400, R"({"object":"error","message":"too long"})")),
             "HTTP 400: too long");
-  EXPECT_EQ(describe(answer(401, R"({"error":"Invalid credentials"})")),
+  EXPECT_EQ(describe(response_of(401, R"({"error":"Invalid credentials"})")),
             "HTTP 401: Invalid credentials");
-  EXPECT_EQ(describe(answer(502, "\n<html><body>Bad gateway</body></html>")),
+  EXPECT_EQ(describe(response_of(502, "\n<html><body>Bad gateway</body></html>")),
             "HTTP 502: an HTML page");
-  EXPECT_EQ(describe(answer(500)), "HTTP 500");
-  EXPECT_EQ(describe(answer(500, "a\nb")), "HTTP 500: a b");
-  EXPECT_LE(describe(answer(500, std::string(5000, 'x'))).size(), 220u);
+  EXPECT_EQ(describe(response_of(500)), "HTTP 500");
+  EXPECT_EQ(describe(response_of(500, "a\nb")), "HTTP 500: a b");
+  EXPECT_LE(describe(response_of(500, std::string(5000, 'x'))).size(), 220u);
   HttpResponse refused;
   refused.error = "connection refused";
   EXPECT_EQ(describe(refused), "connection refused");
 }
 
-TEST(Retry, AsksAgainUntilItWorks) {
+TEST(Retry, RetriesTransientErrors) {
   std::atomic<int> count{0};
   charm::testing::HttpServer server([&](const charm::testing::ServerRequest&) {
     const int n = ++count;
@@ -93,12 +94,12 @@ TEST(Retry, AsksAgainUntilItWorks) {
   RandomStream random(1, "test");
   const RetryPolicy policy{
       .max_retries = 5, .first_delay = milliseconds(1), .max_delay = milliseconds(5)};
-  EXPECT_EQ(ask_with_retries(client, {.url = server.url("/")}, policy, random).body, "fine");
+  EXPECT_EQ(send_with_retries(client, {.url = server.url("/")}, policy, random).body, "fine");
   EXPECT_EQ(count, 3);
   charm::testing::HttpServer never([&](const charm::testing::ServerRequest&) {
     return charm::testing::ServerReply{.status = 503};
   });
-  EXPECT_EQ(ask_with_retries(client, {.url = never.url("/")}, policy, random).status, 503);
+  EXPECT_EQ(send_with_retries(client, {.url = never.url("/")}, policy, random).status, 503);
   EXPECT_EQ(never.num_requests(), 6);
 }
 

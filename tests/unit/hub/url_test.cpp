@@ -40,9 +40,9 @@ TEST(Url, ResolvesLocations) {
       ErrorKind::kNetwork);
 }
 
-TEST(Url, MessagesShowNoSecrets) {
-  EXPECT_EQ(shown_url("https://me:secret@a.b/c?token=secret#x"), "https://a.b/c");
-  EXPECT_EQ(shown_url("https://a.b/c@d"), "https://a.b/c@d");
+TEST(Url, MessagesAreRedacted) {
+  EXPECT_EQ(redacted_url("https://me:secret@a.b/c?token=secret#x"), "https://a.b/c");
+  EXPECT_EQ(redacted_url("https://a.b/c@d"), "https://a.b/c@d");
 }
 
 TEST(Url, EscapesPaths) { EXPECT_EQ(escape_path("a b/ü#.json"), "a%20b/%C3%BC%23.json"); }
