@@ -1,4 +1,4 @@
-// A libFuzzer program of one property, named by the build.
+// A libFuzzer program for one property, selected at build time.
 
 #include <cstddef>
 #include <cstdint>

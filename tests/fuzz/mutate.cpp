@@ -1,4 +1,4 @@
-#include "tests/fuzz/mutate.h"
+#include "tests/fuzz/properties.h"
 
 namespace charm::fuzz {
 

@@ -1,4 +1,4 @@
-// Every property on its seeds, on seeded mutations of them, and on what no mutation makes.
+// Every property on its seeds, on seeded mutations of them, and on deeply nested input.
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,6 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/random.h"
-#include "tests/fuzz/mutate.h"
 #include "tests/fuzz/properties.h"
 #include "tests/support/source_dir.h"
 
@@ -15,8 +14,8 @@ namespace charm::fuzz {
 namespace {
 
 const fs::path kRoot = charm::test::kSourceDir;
-constexpr int kNumMutations = 800;           ///< of each property, spread over its seeds
-constexpr std::size_t kLargest = 64 * 1024;  ///< seeds above it only stand for themselves
+constexpr int kNumMutations = 800;           ///< per property, spread over its seeds
+constexpr std::size_t kLargest = 64 * 1024;  ///< larger seeds are not mutated
 
 const Property kProperties[] = {
     {"safetensors", safetensors_property, {"tests/data/golden/models"}},
@@ -28,7 +27,7 @@ const Property kProperties[] = {
     {"recipe", recipe_property, {"examples"}},
 };
 
-/// A file as the property takes it.
+/// The input bytes for a seed file.
 std::string seed_of(const fs::path& file) {
   std::string bytes = read_file(file);
   if (file.filename() == "tokenizer.json")
@@ -72,7 +71,7 @@ TEST_P(Inputs, SeedsHold) {
     SCOPED_TRACE(seed.string());
     EXPECT_NO_THROW(accepted += GetParam().check(seed_of(seed)) ? 1 : 0);
   }
-  EXPECT_GT(accepted, 0) << "no seed is accepted: the property tests nothing";
+  EXPECT_GT(accepted, 0) << "no seed is accepted";
 }
 
 TEST_P(Inputs, MutationsHold) {
@@ -96,14 +95,14 @@ std::string repeated(std::string_view part, int times) {
 }
 
 TEST_P(Inputs, DeepNestingEndsInAnError) {
-  // Enough to run out of stack; the tokenizers' text and YAML's blocks cost more than linear time.
+  // Enough to overflow the stack; tokenizer texts and YAML blocks take more than linear time.
   const bool slow = GetParam().name == "tokenizer" || GetParam().name == "recipe";
   const int levels = slow ? 4000 : 100000;
   for (const std::string_view open : {"[", "{\"a\":", "(", "{{(", "- "}) {
     SCOPED_TRACE(open);
     EXPECT_NO_THROW(GetParam().check(repeated(open, levels)));
   }
-  // Closed again, so that parsers take it, where a reader looks at it.
+  // Balanced, so that parsers accept it, in fields that readers use.
   const std::string closed = repeated("[", levels) + repeated("]", levels);
   for (const std::string_view before :
        {"", "{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":",

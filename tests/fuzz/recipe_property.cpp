@@ -2,7 +2,6 @@
 
 #include "charm/pipeline/recipe.h"
 #include "charm/pipeline/yaml_tree.h"
-#include "tests/fuzz/accepts.h"
 #include "tests/fuzz/properties.h"
 
 namespace charm::fuzz {
@@ -11,7 +10,7 @@ namespace {
 using pipeline::YamlMember;
 using pipeline::YamlValue;
 
-/// A scalar that YAML reads as these bytes.
+/// A quoted YAML scalar.
 std::string quoted(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
@@ -28,7 +27,7 @@ std::string quoted(const std::string& text) {
   return out + "\"";
 }
 
-/// The tree in YAML's flow style: what it says, without lines.
+/// The tree in YAML's flow style, without line numbers.
 std::string dump(const YamlValue& value) {
   std::string out;
   switch (value.kind) {
@@ -54,9 +53,8 @@ bool recipe_property(std::string_view bytes) {
   YamlValue tree;
   if (!accepts([&] { tree = pipeline::read_yaml(file); }, {ErrorKind::kUsage})) return false;
   const std::string text = dump(tree);
-  require(dump(pipeline::read_yaml(scratch_file("copy.yaml", text))) == text,
-          "a YAML tree comes back");
-  // Files that a recipe names may be missing.
+  require(dump(pipeline::read_yaml(scratch_file("copy.yaml", text))) == text, "YAML round trip");
+  // Files referenced by a recipe may be missing.
   return accepts([&] { pipeline::read_recipe(file); },
                  {ErrorKind::kUsage, ErrorKind::kInput, ErrorKind::kIo});
 }

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "charm/tensor/safetensors.h"
-#include "tests/fuzz/accepts.h"
 #include "tests/fuzz/properties.h"
 
 namespace charm::fuzz {
@@ -16,7 +15,7 @@ std::string_view bytes_of(const at::Tensor& tensor) {
   return {static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes()};
 }
 
-/// Everything a file says, in one text.
+/// Metadata, tensor infos and bytes of a file.
 std::string content_of(const SafetensorsFile& file) {
   std::string content;
   for (const auto& [key, value] : file.metadata()) content += key + "=" + value + "\n";

@@ -11,7 +11,7 @@
 namespace charm {
 namespace {
 
-// Text of any valid code points, control characters and NUL included.
+// Random valid UTF-8, including control characters and NUL.
 std::string random_text(RandomStream& random) {
   std::string text;
   for (std::uint64_t left = random.below(20); left > 0; --left) {
@@ -48,7 +48,7 @@ std::vector<ScoredResponse> random_rows(RandomStream& random) {
   return rows;
 }
 
-TEST(StorageFuzz, WhatIsWrittenReadsBack) {
+TEST(StorageFuzz, RandomRowsRoundTrip) {
   const testing::TempFolder folder;
   RandomStream random(1, "fuzz");
   for (int round = 0; round < 40; ++round) {
