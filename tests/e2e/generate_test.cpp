@@ -97,18 +97,18 @@ TEST_F(Generate, KilledAnywhereNothingIsAskedTwiceOrLost) {
   EXPECT_EQ(rows_of(path("new.jsonl")).size(), static_cast<std::size_t>(num_prompts_));
   // What was on its way when the process died is asked again: at most `concurrency` for each kill.
   // Nothing in the journal is.
-  EXPECT_LE(server.num_answered(), num_prompts_ + 4 * kills);
+  EXPECT_LE(server.num_completed(), num_prompts_ + 4 * kills);
   FakeLlm other;
   ASSERT_EQ(run_charm(command(other.url(), "straight.jsonl")).code, 0);
   EXPECT_EQ(read_file(path("straight.jsonl")), read_file(path("new.jsonl")));
   EXPECT_EQ(run_charm(arguments).code, 0);
-  EXPECT_LE(server.num_answered(), num_prompts_ + 4 * kills);
+  EXPECT_LE(server.num_completed(), num_prompts_ + 4 * kills);
 }
 
 TEST_F(Generate, AServerThatDiesEndsTheRunAndAnotherContinuesIt) {
   auto dying = std::make_unique<FakeLlm>(slow(2));
   std::thread killer([&] {
-    while (dying->num_answered() < 30) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (dying->num_completed() < 30) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     dying->stop();
   });
   const Outcome outcome = run_charm(command(
@@ -121,7 +121,7 @@ TEST_F(Generate, AServerThatDiesEndsTheRunAndAnotherContinuesIt) {
   FakeLlm next;
   const Outcome second = run_charm(command(next.url(), "new.jsonl"));
   EXPECT_EQ(second.code, 0) << second.err;
-  EXPECT_LE(next.num_answered(), num_prompts_ - 25);
+  EXPECT_LE(next.num_completed(), num_prompts_ - 25);
   EXPECT_EQ(rows_of(path("new.jsonl")).size(), static_cast<std::size_t>(num_prompts_));
 }
 
@@ -148,7 +148,7 @@ TEST_F(Generate, Refusals) {
   refused({"generate", "--prompts", path("none.jsonl"), "--policy", "new", "--server", server.url(),
            "--server-model", "tiny", "--output", path("new.jsonl")},
           4, {"none.jsonl"});
-  EXPECT_EQ(server.num_asked(), 0);
+  EXPECT_EQ(server.num_received(), 0);
 }
 
 TEST_F(Generate, AFullDiskKeepsWhatFitsAndNothingLooksFinished) {
@@ -157,9 +157,9 @@ TEST_F(Generate, AFullDiskKeepsWhatFitsAndNothingLooksFinished) {
       run_charm(command(server.url(), "new.jsonl"), {.max_file_bytes = 3000, .kill_when = {}});
   EXPECT_EQ(outcome.code, 4) << outcome.err;
   EXPECT_FALSE(fs::exists(path("new.jsonl")));
-  const int before = server.num_answered();
+  const int before = server.num_completed();
   ASSERT_EQ(run_charm(command(server.url(), "new.jsonl")).code, 0);
-  EXPECT_LT(server.num_answered() - before, num_prompts_);
+  EXPECT_LT(server.num_completed() - before, num_prompts_);
   EXPECT_EQ(rows_of(path("new.jsonl")).size(), static_cast<std::size_t>(num_prompts_));
 }
 
@@ -187,11 +187,11 @@ TEST_F(Generate, ARecipeStartsFromPrompts) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out + outcome.err,
               AllOf(HasSubstr("prompts"), HasSubstr("responses one"), HasSubstr("responses two")));
-  EXPECT_EQ(one.num_asked(), 0);
+  EXPECT_EQ(one.num_received(), 0);
   outcome = run_charm({"run", path("recipe.yaml")});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_EQ(one.num_asked(), 60);
-  EXPECT_EQ(two.num_asked(), 60);
+  EXPECT_EQ(one.num_received(), 60);
+  EXPECT_EQ(two.num_received(), 60);
   EXPECT_EQ(two.bodies().front()["top_p"], 0.5);
   EXPECT_EQ(two.bodies().front()["max_tokens"], 32);
   EXPECT_TRUE(fs::exists(path("run/report.html")));
@@ -200,7 +200,7 @@ TEST_F(Generate, ARecipeStartsFromPrompts) {
   write_file(path("recipe.yaml"), recipe("0.2"));
   outcome = run_charm({"run", path("recipe.yaml"), "--until", "responses"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_EQ(one.num_asked(), 120);
+  EXPECT_EQ(one.num_received(), 120);
   EXPECT_EQ(one.bodies().back()["temperature"], 0.2);
 }
 

@@ -13,28 +13,27 @@
 
 namespace charm::testing {
 
-/// A server that behaves like the Hub, with a second one as the host that stores large files.
-/// Repositories are "models/OWNER/NAME" and "datasets/OWNER/NAME", their files contents; ETags are
-/// given by the test (a hash), as large or small files.
+/// A fake Hub, with a second server as the storage host of large files. Repositories are
+/// "models/OWNER/NAME" and "datasets/OWNER/NAME"; ETags (hashes) are set by the test.
 class FakeHub {
  public:
   struct File {
     std::string content;
     std::string etag;    ///< SHA-256 of a large file, git's hash of a small one
-    bool large = false;  ///< redirected to the store
+    bool large = false;  ///< redirected to the storage host
   };
   struct Repo {
     std::string commit;
     std::map<std::string, File> files;
     std::set<std::string> revisions = {"main"};
-    std::string needs_token;  ///< gated unless this comes
+    std::string needs_token;  ///< gated without this token
   };
-  /// May change the reply to a GET of a file's content; `number` counts those from 1.
+  /// May change the reply to a download; `number` counts downloads from 1.
   using Fault = std::function<void(int number, const ServerRequest& request, ServerReply& reply)>;
 
   FakeHub()
       : store_([this](const ServerRequest& r) { return content(r, /*from_store=*/true); }),
-        hub_([this](const ServerRequest& r) { return answer(r); }) {}
+        hub_([this](const ServerRequest& r) { return handle(r); }) {}
 
   std::map<std::string, Repo> repos;
   Fault fault;
@@ -56,11 +55,11 @@ class FakeHub {
 
   static ServerReply missing(const std::string& code, int status = 404) {
     return {.status = status,
-            .body = R"({"error":"not for you"})",
+            .body = R"({"error":"access denied"})",
             .headers = {{"X-Error-Code", code}}};
   }
 
-  ServerReply answer(const ServerRequest& request) {
+  ServerReply handle(const ServerRequest& request) {
     {
       const std::lock_guard lock(mutex_);
       hub_requests_.push_back(request);
@@ -155,7 +154,7 @@ class FakeHub {
   std::vector<ServerRequest> store_requests_;
   std::atomic<int> num_downloads_{0};
   HttpServer store_;
-  HttpServer hub_;  // last: its threads use the others
+  HttpServer hub_;  // last: its threads use the other members
 };
 
 }  // namespace charm::testing

@@ -14,7 +14,7 @@
 namespace charm::testing {
 namespace {
 
-/// Reads from one connection; what came beyond a request stays for the next.
+/// Reads requests from a connection; bytes after a request are kept for the next.
 class Connection {
  public:
   explicit Connection(int fd) : fd_(fd) {}
@@ -65,10 +65,10 @@ class Connection {
 
  private:
   bool read_more() {
-    char piece[16384];
-    const ssize_t count = recv(fd_, piece, sizeof piece, 0);
+    char buffer[16384];
+    const ssize_t count = recv(fd_, buffer, sizeof buffer, 0);
     if (count <= 0) return false;
-    buffer_.append(piece, static_cast<std::size_t>(count));
+    buffer_.append(buffer, static_cast<std::size_t>(count));
     return true;
   }
 
@@ -91,7 +91,7 @@ HttpServer::HttpServer(Handler handler, int port) : handler_(std::move(handler))
       listen(listen_fd_, 1024) != 0 ||
       getsockname(listen_fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     close(listen_fd_);
-    throw std::runtime_error("the test server gets no port");
+    throw std::runtime_error("the test server cannot bind a port");
   }
   port_ = ntohs(address.sin_port);
   acceptor_ = std::thread([this] { accept_loop(); });

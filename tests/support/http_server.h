@@ -23,24 +23,24 @@ struct ServerRequest {
   std::string header(const std::string& name) const { return has(name) ? headers.at(name) : ""; }
 };
 
-/// What the server does with a request, faults included.
+/// A reply, possibly faulty.
 struct ServerReply {
   int status = 200;
   std::string body{};
   std::vector<std::pair<std::string, std::string>> headers{};
   std::chrono::milliseconds delay{0};  ///< before the first byte
-  /// Close the connection after this many bytes of the body (headers announce all of it); -1: send
-  /// everything. -2: close without a single byte.
+  /// Close the connection after this many bytes of the body (Content-Length is of all); -1: send
+  /// everything; -2: close without a response.
   std::int64_t cut_after = -1;
 };
 
-/// A small HTTP/1.1 server on 127.0.0.1 with one thread a connection, for tests only: keep-alive,
-/// HEAD, bodies with Content-Length. The handler is called from many threads at once.
+/// A minimal HTTP/1.1 server on 127.0.0.1 with one thread per connection, for tests only:
+/// keep-alive, HEAD, bodies with Content-Length. The handler is called concurrently.
 class HttpServer {
  public:
   using Handler = std::function<ServerReply(const ServerRequest&)>;
 
-  /// Port 0 takes a free one. Throws std::runtime_error when the port is taken.
+  /// Port 0 selects a free one. Throws std::runtime_error when the port is taken.
   explicit HttpServer(Handler handler, int port = 0);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
@@ -50,7 +50,7 @@ class HttpServer {
   std::string url(const std::string& path = "") const {
     return "http://127.0.0.1:" + std::to_string(port_) + path;
   }
-  /// Closes the port and every connection at once, as a dying process does.
+  /// Closes the port and all connections immediately, like a killed process.
   void stop();
 
   int num_requests() const { return num_requests_; }

@@ -6,27 +6,27 @@
 
 namespace charm::generate {
 
-/// Who uses which blocks of a cache: a block is free, or held by one or more sequences. Not safe
-/// for concurrent use.
+/// Allocator of KV cache blocks with reference counts: sequences share the blocks of a common
+/// prefix. Not thread-safe.
 class BlockPool {
  public:
   explicit BlockPool(std::int64_t num_blocks);
 
-  /// A free block, held once; empty when none is free.
-  std::optional<std::int32_t> take();
+  /// A free block with reference count 1; empty if none is free.
+  std::optional<std::int32_t> allocate();
   /// `count` blocks, or none.
-  std::optional<std::vector<std::int32_t>> take(std::int64_t count);
-  /// One more holder of a held block.
+  std::optional<std::vector<std::int32_t>> allocate(std::int64_t count);
+  /// Increments the reference count of an allocated block.
   void share(std::int32_t block);
-  /// One holder less of each; a block without holders is free. Empties the list.
+  /// Decrements the reference counts, freeing blocks at 0. Clears the list.
   void release(std::vector<std::int32_t>& blocks);
 
   std::int64_t num_free() const { return static_cast<std::int64_t>(free_.size()); }
-  std::int64_t num_blocks() const { return static_cast<std::int64_t>(holders_.size()); }
+  std::int64_t num_blocks() const { return static_cast<std::int64_t>(ref_counts_.size()); }
 
  private:
-  std::vector<std::int32_t> holders_;  ///< of each block
-  std::vector<std::int32_t> free_;     ///< a stack: recently used memory first
+  std::vector<std::int32_t> ref_counts_;  ///< [block]
+  std::vector<std::int32_t> free_;        ///< a stack: most recently used first
 };
 
 }  // namespace charm::generate

@@ -9,21 +9,20 @@
 #include "charm/base/version.h"
 #include "charm/generate/continuous_batch.h"
 #include "charm/generate/sampler.h"
-#include "charm/generate/stop_tokens.h"
-#include "charm/generate/stop_watch.h"
+#include "charm/generate/stop_criteria.h"
 #include "charm/storage/manifest.h"
 
 namespace charm::generate {
 namespace {
 
-/// A response while it is written.
-struct Writing {
-  std::vector<std::int32_t> seen;  ///< the prompt's tokens, then the written ones
+/// Decoding state of a response.
+struct DecodingState {
+  std::vector<std::int32_t> ids;  ///< prompt tokens, then output tokens
   std::size_t prompt_length = 0;
-  StopWatch watch;
+  StopStringCriteria stop_strings;
   std::string finish_reason;
 
-  std::span<const std::int32_t> written() const { return std::span(seen).subspan(prompt_length); }
+  std::span<const std::int32_t> output_ids() const { return std::span(ids).subspan(prompt_length); }
 };
 
 bool is_blank(const Conversation& prompt) {
@@ -45,7 +44,7 @@ class Generation {
         sampling_(sampling),
         sampler_(sampling),
         on_generated_(on_generated),
-        writing_(requests.size()) {
+        states_(requests.size()) {
     for (const std::int64_t id : sampling.stop_token_ids)
       stop_tokens_.insert(static_cast<std::int32_t>(id));
     std::unordered_map<std::string, std::size_t> group_of_prompt;
@@ -74,10 +73,11 @@ class Generation {
       try {
         TokenPrompt prompt{.ids = prompt_ids(requests_[group.front()].prompt), .sequences = group};
         for (const std::size_t r : group) {
-          writing_[r].emplace(Writing{.seen = prompt.ids,
-                                      .prompt_length = prompt.ids.size(),
-                                      .watch = StopWatch(encoder_.tokenizer(), sampling_.stop),
-                                      .finish_reason = {}});
+          states_[r].emplace(DecodingState{
+              .ids = prompt.ids,
+              .prompt_length = prompt.ids.size(),
+              .stop_strings = StopStringCriteria(encoder_.tokenizer(), sampling_.stop),
+              .finish_reason = {}});
         }
         return prompt;
       } catch (const Error& error) {
@@ -88,21 +88,21 @@ class Generation {
     return std::nullopt;
   }
 
-  /// Throws kInput for a prompt that cannot be answered.
+  /// Throws kInput for an invalid prompt.
   std::vector<std::int32_t> prompt_ids(const Conversation& prompt) const {
-    if (is_blank(prompt))
-      throw Error(ErrorKind::kInput, "the prompt is empty: there is nothing to answer");
+    if (is_blank(prompt)) throw Error(ErrorKind::kInput, "the prompt is empty");
     std::vector<std::int32_t> ids = encoder_.encode_prompt(prompt);
     for (const std::int32_t id : ids) {
       if (id < 0 || id >= model_.vocab_size()) {
-        throw Error(ErrorKind::kInput, "token id {} lies outside the model's vocabulary of {}", id,
+        throw Error(ErrorKind::kInput,
+                    "token id {} is out of range for the model's vocabulary of {}", id,
                     model_.vocab_size());
       }
     }
     const auto length = static_cast<std::int64_t>(ids.size());
     if (length >= model_.max_positions()) {
       throw Error(ErrorKind::kInput,
-                  "the prompt has {} tokens, which leaves no place for an answer in the model's "
+                  "the prompt has {} tokens, which leaves no room for a response in the model's "
                   "context of {}",
                   length, model_.max_positions());
     }
@@ -110,39 +110,39 @@ class Generation {
   }
 
   std::optional<std::int32_t> next_token(std::size_t r, std::span<const float> logits_V) {
-    Writing& writing = *writing_[r];
-    if (!writing.finish_reason.empty()) return std::nullopt;
-    const auto position = static_cast<std::int64_t>(writing.written().size());
+    DecodingState& state = *states_[r];
+    if (!state.finish_reason.empty()) return std::nullopt;
+    const auto position = static_cast<std::int64_t>(state.output_ids().size());
     const std::int32_t id = sampler_.next(
-        logits_V, writing.seen,
+        logits_V, state.ids,
         {.prompt_id = requests_[r].prompt_id, .sample = requests_[r].sample, .position = position});
-    writing.seen.push_back(id);
-    if (stop_tokens_.contains(id) || writing.watch.is_complete(writing.written())) {
-      writing.finish_reason = "stop";
+    state.ids.push_back(id);
+    if (stop_tokens_.contains(id) || state.stop_strings.is_met(state.output_ids())) {
+      state.finish_reason = "stop";
     } else if (position + 1 >= sampling_.max_new_tokens ||
-               std::ssize(writing.seen) >= model_.max_positions()) {
-      writing.finish_reason = "length";
+               std::ssize(state.ids) >= model_.max_positions()) {
+      state.finish_reason = "length";
     }
-    return writing.finish_reason.empty() ? std::optional(id) : std::nullopt;
+    return state.finish_reason.empty() ? std::optional(id) : std::nullopt;
   }
 
   void finish(std::size_t r, const std::optional<std::string>& error) {
     GenerationResult result;
     result.index = requests_[r].index;
     result.error = error;
-    if (writing_[r]) {
-      const Writing& writing = *writing_[r];
-      result.num_prompt_tokens = static_cast<std::int32_t>(writing.prompt_length);
+    if (states_[r]) {
+      const DecodingState& state = *states_[r];
+      result.num_prompt_tokens = static_cast<std::int32_t>(state.prompt_length);
       if (!error) {
-        std::span<const std::int32_t> written = writing.written();
-        result.num_tokens = static_cast<std::int32_t>(written.size());
-        result.finish_reason = writing.finish_reason;
-        if (!written.empty() && stop_tokens_.contains(written.back()))
-          written = written.first(written.size() - 1);
-        result.response = response_text(encoder_.tokenizer(), written, sampling_.stop,
-                                        /*is_cut=*/writing.finish_reason == "length");
+        std::span<const std::int32_t> output_ids = state.output_ids();
+        result.num_tokens = static_cast<std::int32_t>(output_ids.size());
+        result.finish_reason = state.finish_reason;
+        if (!output_ids.empty() && stop_tokens_.contains(output_ids.back()))
+          output_ids = output_ids.first(output_ids.size() - 1);
+        result.response = response_text(encoder_.tokenizer(), output_ids, sampling_.stop,
+                                        /*is_truncated=*/state.finish_reason == "length");
       }
-      writing_[r].reset();
+      states_[r].reset();
     }
     on_generated_(std::move(result));
   }
@@ -154,9 +154,9 @@ class Generation {
   const SamplingOptions& sampling_;
   Sampler sampler_;
   const GeneratedFn& on_generated_;
-  std::vector<std::vector<std::size_t>> groups_;  ///< requests of one prompt
+  std::vector<std::vector<std::size_t>> groups_;  ///< requests with the same prompt
   std::size_t next_group_ = 0;
-  std::vector<std::optional<Writing>> writing_;  ///< by request
+  std::vector<std::optional<DecodingState>> states_;  ///< [request]
 };
 
 }  // namespace

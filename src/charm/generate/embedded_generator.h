@@ -19,29 +19,26 @@ struct EmbeddedOptions {
   model::DTypeChoice dtype = model::DTypeChoice::kAuto;
   model::DeviceChoice device = model::DeviceChoice::kAuto;
   int threads = 0;  ///< 0: all processors of this process
-  std::int64_t cache_bytes =
-      std::int64_t{2}
-      << 30;  ///< most memory for keys and values; more lets more sequences run at once
-  std::int64_t max_batch =
-      64;  ///< sequences written to at once; more use the machine better and take more cache
-  std::int64_t chunk_tokens =
-      256;  ///< tokens of one pass of the model: prompts are read in pieces beside the writing
+  std::int64_t cache_bytes = std::int64_t{2}
+                             << 30;  ///< KV cache size; larger allows more concurrent sequences
+  std::int64_t max_batch = 64;  ///< concurrent sequences; more raise throughput and need more cache
+  std::int64_t chunk_tokens = 256;  ///< tokens per step: prompts are prefilled in chunks
   std::optional<std::filesystem::path> template_file;  ///< overrides the model's own chat template
-  std::string template_date = "2024-07-26";            ///< ISO date of the clock a template sees
+  std::string template_date = "2024-07-26";            ///< date of strftime_now in templates
   text::BosPolicy bos = text::BosPolicy::kOnce;
 };
 
-/// Writes responses with a model of this process. A response depends on the model, the prompt's
-/// tokens, the sampling settings and its key (seed, prompt_id, sample) alone; on a CPU bit for bit,
-/// whatever else is written beside it. Requests with equal prompts share the prompt's part of the
-/// cache.
+/// Generates responses with a model in this process. A response is a function of the model, the
+/// prompt tokens, the sampling settings and its key (seed, prompt_id, sample); on a CPU bit for
+/// bit, whatever the batch composition. Requests with equal prompts share the prompt's KV cache
+/// blocks.
 ///
-/// A prompt that does not fit into the model's context, renders to nothing, is empty, or is refused
-/// by the template gives a row with an error. A response ends with "length" at max_new_tokens or at
-/// the end of the model's context. Not safe for concurrent calls.
+/// A prompt that exceeds the model's context, is empty, or is rejected by the template gives a row
+/// with an error. A response ends with "length" at max_new_tokens or at the end of the model's
+/// context. Not thread-safe.
 class EmbeddedGenerator final : public Generator {
  public:
-  /// @param stop_tokens  ids that end a response, beside the sampling settings' own
+  /// @param stop_tokens  ids that end a response, besides those of the sampling options
   EmbeddedGenerator(std::unique_ptr<model::CausalLM> model,
                     std::unique_ptr<text::ConversationEncoder> encoder,
                     std::set<std::int32_t> stop_tokens, const EmbeddedOptions& options,
@@ -50,7 +47,7 @@ class EmbeddedGenerator final : public Generator {
   void generate(std::span<const GenerationRequest> requests, const SamplingOptions& sampling,
                 const GeneratedFn& on_generated) override;
 
-  /// What a response depends on beside its row and the sampling settings: program, hashes of model,
+  /// What a response depends on besides its row and the sampling options: program, hashes of model,
   /// tokenizer and template, dtype, device, backend, bos, template-date.
   const storage::Provenance& provenance() const { return provenance_; }
   const std::set<std::int32_t>& stop_tokens() const { return stop_tokens_; }

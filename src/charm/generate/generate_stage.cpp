@@ -24,21 +24,18 @@
 namespace charm::generate {
 namespace {
 
-/// Failed rows beyond `max_bad_rows` after which going on is a waste: the rest would hardly fare
-/// better.
-constexpr std::int64_t kMoreFailures = 32;
+/// Failed rows beyond `max_bad_rows` after which to stop early: the others would likely fail too.
+constexpr std::int64_t kExtraFailures = 32;
 
-/// Nothing to do where the output is of this very run; an error where it is of another and would be
-/// lost.
+/// True if the output is of this run; throws kUsage if it is of another and would be overwritten.
 bool is_finished(const GenerateStageOptions& options, const storage::Manifest& manifest) {
   if (options.fresh || !fs::exists(options.output)) return false;
   if (storage::recorded_fingerprint(options.output) == manifest.fingerprint()) return true;
-  // Killed between the output and its manifest: the journal still tells that it is ours.
+  // Killed between writing the output and its manifest: the journal shows that it is ours.
   if (options.replace_other || fs::exists(storage::journal_path(options.output))) return false;
-  throw Error(
-      ErrorKind::kUsage,
-      "{}: exists and was made from other prompts or with other options; --fresh replaces it",
-      options.output.string());
+  throw Error(ErrorKind::kUsage,
+              "{}: exists and is of other prompts or options; --fresh replaces it",
+              options.output.string());
 }
 
 GenerateStageResult summary_of(const std::vector<GeneratedResponse>& rows) {
@@ -52,9 +49,9 @@ GenerateStageResult summary_of(const std::vector<GeneratedResponse>& rows) {
   return result;
 }
 
-[[noreturn]] void refuse_failures(const std::vector<GeneratedResponse>& rows,
-                                  std::int64_t num_errors, std::int64_t max_bad_rows,
-                                  std::string_view next) {
+[[noreturn]] void throw_failures(const std::vector<GeneratedResponse>& rows,
+                                 std::int64_t num_errors, std::int64_t max_bad_rows,
+                                 std::string_view next) {
   const auto bad = std::find_if(rows.begin(), rows.end(),
                                 [](const GeneratedResponse& row) { return row.error.has_value(); });
   throw Error(
@@ -88,8 +85,8 @@ class ProgressReport {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// Asks for the rows that are open and keeps each response in the journal.
-void answer_open_rows(const GenerateStageOptions& options, Generator& generator,
+/// Generates the pending rows and appends each response to the journal.
+void generate_pending(const GenerateStageOptions& options, Generator& generator,
                       storage::Journal& journal, const std::vector<bool>& done,
                       std::vector<GeneratedResponse>& rows, const ProgressFn& progress) {
   std::vector<GenerationRequest> requests;
@@ -100,25 +97,25 @@ void answer_open_rows(const GenerateStageOptions& options, Generator& generator,
   }
   ProgressReport report(progress, static_cast<std::int64_t>(rows.size() - requests.size()),
                         static_cast<std::int64_t>(rows.size()));
-  std::vector<bool> answered(rows.size(), false);
-  generator.generate(requests, full_sampling(options), [&](GenerationResult result) {
+  std::vector<bool> completed(rows.size(), false);
+  generator.generate(requests, resolved_sampling(options), [&](GenerationResult result) {
     const std::size_t r = result.index;
-    CHARM_CHECK(r < rows.size() && !done[r] && !answered[r],
-                "response to request {}, which is not open", r);
-    answered[r] = true;
+    CHARM_CHECK(r < rows.size() && !done[r] && !completed[r],
+                "response to request {}, which is not pending", r);
+    completed[r] = true;
     if (!result.error) journal.append(journal_line(result));
     report.add(result.num_tokens);
-    fill(rows[r], std::move(result));
-    if (rows[r].error && ++num_errors > options.max_bad_rows + kMoreFailures) {
-      refuse_failures(rows, num_errors, options.max_bad_rows,
-                      "; stopped early, finished responses are kept in the journal");
+    set_result(rows[r], std::move(result));
+    if (rows[r].error && ++num_errors > options.max_bad_rows + kExtraFailures) {
+      throw_failures(rows, num_errors, options.max_bad_rows,
+                     "; stopped early, completed responses are kept in the journal");
     }
   });
   for (const GenerationRequest& request : requests)
-    CHARM_CHECK(answered[request.index], "request {} got no answer", request.index);
+    CHARM_CHECK(completed[request.index], "request {} got no response", request.index);
 }
 
-/// Makes the generator only when there is something to generate.
+/// Creates the generator if there is anything to generate.
 using MakeGenerator = std::function<Generator&()>;
 
 GenerateStageResult generate_with(const GenerateStageOptions& options,
@@ -130,13 +127,11 @@ GenerateStageResult generate_with(const GenerateStageOptions& options,
   manifest.input(options.prompts, static_cast<std::int64_t>(prompts.size()));
   record_options(options, facts, manifest);
 
-  std::vector<GeneratedResponse> rows = open_rows(prompts, options);
+  std::vector<GeneratedResponse> rows = pending_rows(prompts, options);
   GenerateStageResult result;
   if (is_finished(options, manifest)) {
-    log::info(
-        "{}: finished before with the same prompts and options; nothing to do (--fresh starts "
-        "over)",
-        options.output.string());
+    log::info("{}: complete already with the same prompts and options (--fresh starts over)",
+              options.output.string());
     result.num_rows = static_cast<std::int64_t>(rows.size());
     result.skipped = true;
     return result;
@@ -145,15 +140,15 @@ GenerateStageResult generate_with(const GenerateStageOptions& options,
   const std::vector<bool> done = restore(journal, rows);
   const auto num_done = std::count(done.begin(), done.end(), true);
   if (num_done > 0)
-    log::info("continuing: {} of {} responses were there before", num_done, rows.size());
+    log::info("resuming: {} of {} responses are in the journal", num_done, rows.size());
 
-  const bool any_open = std::count(done.begin(), done.end(), false) > 0;
-  if (any_open) answer_open_rows(options, make(), journal, done, rows, progress);
+  const bool any_pending = std::count(done.begin(), done.end(), false) > 0;
+  if (any_pending) generate_pending(options, make(), journal, done, rows, progress);
   result = summary_of(rows);
   result.num_resumed = num_done;
   if (result.num_errors > options.max_bad_rows) {
-    refuse_failures(rows, result.num_errors, options.max_bad_rows,
-                    "; the other responses are kept in the journal");
+    throw_failures(rows, result.num_errors, options.max_bad_rows,
+                   "; the other responses are kept in the journal");
   }
   storage::Provenance provenance = facts;
   provenance.emplace_back("seed", std::to_string(options.sampling.seed));
@@ -202,11 +197,11 @@ GenerateStageResult generate_stage(const GenerateStageOptions& options,
   if (options.model_dir) return generate_with_model(options, progress);
   storage::Manifest manifest("generate");
   std::unique_ptr<Generator> generator;
-  const ServerOptions server = full_server_options(options);
+  const ServerOptions server = resolved_server_options(options);
   record_server(server, manifest);
-  // A wrong address or body is an error even where the journal holds everything.
+  // Validates URLs and body even if the journal is complete.
   for (const std::string& url : server.urls) api_base(url);
-  common_members(server, options.sampling, ServerKind::kOther);
+  common_fields(server, options.sampling, ServerKind::kOther);
   return generate_with(
       options, server_facts(server), std::move(manifest),
       [&]() -> Generator& {

@@ -27,8 +27,8 @@ GenerationResult read_journal_line(const json& line) {
 
 }  // namespace
 
-std::vector<GeneratedResponse> open_rows(const std::vector<Prompt>& prompts,
-                                         const GenerateStageOptions& options) {
+std::vector<GeneratedResponse> pending_rows(const std::vector<Prompt>& prompts,
+                                            const GenerateStageOptions& options) {
   std::vector<GeneratedResponse> rows;
   rows.reserve(prompts.size() * static_cast<std::size_t>(options.num_samples));
   for (const Prompt& prompt : prompts) {
@@ -56,7 +56,7 @@ GenerationRequest request_for(const GeneratedResponse& row, std::size_t index,
   return request;
 }
 
-void fill(GeneratedResponse& row, GenerationResult result) {
+void set_result(GeneratedResponse& row, GenerationResult result) {
   const auto known = [](std::int32_t count) {
     return count > 0 ? std::optional<std::int32_t>(count) : std::nullopt;
   };
@@ -79,11 +79,11 @@ std::vector<bool> restore(storage::Journal& journal, std::vector<GeneratedRespon
     for (const json& line : journal.take_finished()) {
       GenerationResult result = read_journal_line(line);
       const std::size_t row = result.index;
-      fill(rows.at(row), std::move(result));
+      set_result(rows.at(row), std::move(result));
       done[row] = true;
     }
   } catch (const std::exception& error) {
-    throw Error(ErrorKind::kInput, "{}: does not fit the prompts ({}); remove it or use --fresh",
+    throw Error(ErrorKind::kInput, "{}: does not match the prompts ({}); remove it or use --fresh",
                 journal.path().string(), error.what());
   }
   return done;

@@ -10,24 +10,25 @@
 #include "charm/records/records.h"
 #include "charm/storage/journal.h"
 
-// The rows of an output while they are being answered, and their lines in the journal.
+// The rows of an output during generation, and their journal lines.
 namespace charm::generate {
 
-/// The rows to be, without responses: prompts in order, the samples of one together. Empty prompts
-/// carry their error.
-std::vector<GeneratedResponse> open_rows(const std::vector<Prompt>& prompts,
-                                         const GenerateStageOptions& options);
+/// Rows without responses: prompts in order, the samples of a prompt together. Empty prompts get an
+/// error.
+std::vector<GeneratedResponse> pending_rows(const std::vector<Prompt>& prompts,
+                                            const GenerateStageOptions& options);
 
-/// What to ask for row `index`; `system` goes before prompts without a system message of their own.
+/// The request for row `index`; `system` is prepended to prompts without a system message.
 GenerationRequest request_for(const GeneratedResponse& row, std::size_t index,
                               const std::string& system);
 
-void fill(GeneratedResponse& row, GenerationResult result);
+/// Sets the response or error of a row.
+void set_result(GeneratedResponse& row, GenerationResult result);
 
 nlohmann::json journal_line(const GenerationResult& result);
 
-/// Fills the rows that the journal holds; returns which they are. Throws kInput where the journal
-/// does not fit the rows.
+/// Restores rows from the journal; returns which. Throws kInput if the journal does not match the
+/// rows.
 std::vector<bool> restore(storage::Journal& journal, std::vector<GeneratedResponse>& rows);
 
 }  // namespace charm::generate

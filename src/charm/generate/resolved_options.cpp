@@ -26,26 +26,26 @@ ordered_json optional_json(const std::optional<T>& value) {
 }  // namespace
 
 void check_options(const GenerateStageOptions& options) {
-  const auto refuse_unless = [](bool good, std::string_view what) {
+  const auto require = [](bool good, std::string_view what) {
     if (!good) throw Error(ErrorKind::kUsage, "{}", what);
   };
   const SamplingOptions& sampling = options.sampling;
   const auto is_share = [](double x) { return x >= 0.0 && x <= 1.0; };
-  refuse_unless(!options.policy.empty(), "--policy: expected a name");
-  refuse_unless(std::isfinite(sampling.temperature) && sampling.temperature >= 0.0,
-                "--temperature: expected 0 or more");
-  refuse_unless(is_share(sampling.top_p) && sampling.top_p > 0.0,
-                "--top-p: expected more than 0 and at most 1");
-  refuse_unless(options.top_k.value_or(0) >= 0, "--top-k: expected 0 (all) or more");
-  refuse_unless(is_share(options.min_p.value_or(0.0)), "--min-p: expected 0 to 1");
-  refuse_unless(options.repetition_penalty.value_or(1.0) > 0.0 &&
-                    std::isfinite(options.repetition_penalty.value_or(1.0)),
-                "--repetition-penalty: expected more than 0");
-  refuse_unless(sampling.max_new_tokens > 0, "--max-new-tokens: expected at least 1");
-  refuse_unless(options.num_samples > 0, "--n: expected at least 1");
-  refuse_unless(std::none_of(sampling.stop.begin(), sampling.stop.end(),
-                             [](const std::string& s) { return s.empty(); }),
-                "--stop: expected a text that is not empty");
+  require(!options.policy.empty(), "--policy: expected a name");
+  require(std::isfinite(sampling.temperature) && sampling.temperature >= 0.0,
+          "--temperature: expected 0 or more");
+  require(is_share(sampling.top_p) && sampling.top_p > 0.0,
+          "--top-p: expected more than 0 and at most 1");
+  require(options.top_k.value_or(0) >= 0, "--top-k: expected 0 (all) or more");
+  require(is_share(options.min_p.value_or(0.0)), "--min-p: expected 0 to 1");
+  require(options.repetition_penalty.value_or(1.0) > 0.0 &&
+              std::isfinite(options.repetition_penalty.value_or(1.0)),
+          "--repetition-penalty: expected more than 0");
+  require(sampling.max_new_tokens > 0, "--max-new-tokens: expected at least 1");
+  require(options.num_samples > 0, "--n: expected at least 1");
+  require(std::none_of(sampling.stop.begin(), sampling.stop.end(),
+                       [](const std::string& s) { return s.empty(); }),
+          "--stop: expected a non-empty string");
   storage::require_known_extension(options.output);
   require_writable(options.output);
   require_distinct(options.output, options.prompts);
@@ -60,14 +60,14 @@ void check_source(const GenerateStageOptions& options) {
     throw Error(ErrorKind::kUsage, "--cache-memory: expected more than 0 GiB");
   if (server.urls.empty()) return;
   if (server.model.empty())
-    throw Error(ErrorKind::kUsage, "--server needs --server-model, the model's name there");
+    throw Error(ErrorKind::kUsage, "--server needs --server-model, the model name on the server");
   if (server.concurrency < 1) throw Error(ErrorKind::kUsage, "--concurrency: expected at least 1");
   if (!(server.timeout_s > 0.0))
     throw Error(ErrorKind::kUsage, "--timeout: expected more than 0 seconds");
   if (server.retries < 0) throw Error(ErrorKind::kUsage, "--retries: expected 0 or more");
 }
 
-ServerOptions full_server_options(const GenerateStageOptions& options) {
+ServerOptions resolved_server_options(const GenerateStageOptions& options) {
   ServerOptions server = options.server;
   server.top_k = options.top_k;
   server.min_p = options.min_p;
@@ -82,7 +82,7 @@ ServerOptions full_server_options(const GenerateStageOptions& options) {
   return server;
 }
 
-SamplingOptions full_sampling(const GenerateStageOptions& options) {
+SamplingOptions resolved_sampling(const GenerateStageOptions& options) {
   SamplingOptions sampling = options.sampling;
   sampling.top_k = options.top_k.value_or(0);
   sampling.min_p = options.min_p.value_or(0.0);
@@ -137,9 +137,9 @@ storage::Provenance server_facts(const ServerOptions& server) {
 }
 
 void record_server(const ServerOptions& server, storage::Manifest& manifest) {
-  std::vector<std::string> shown;
-  for (const std::string& url : server.urls) shown.push_back(hub::redacted_url(url));
-  manifest.extra("servers", shown);
+  std::vector<std::string> redacted;
+  for (const std::string& url : server.urls) redacted.push_back(hub::redacted_url(url));
+  manifest.extra("servers", redacted);
   if (server.endpoint != Endpoint::kCompletions) return;
   if (server.tokenizer_dir && fs::exists(*server.tokenizer_dir / "tokenizer_config.json")) {
     manifest.input(*server.tokenizer_dir / "tokenizer_config.json");

@@ -5,27 +5,24 @@
 #include "charm/storage/manifest.h"
 #include "charm/storage/provenance.h"
 
-// What a command's options come to: refused where they make no sense, completed for a generator,
-// and written down in manifest and output.
+// Validates and resolves the options of a command, and records them in manifest and output.
 namespace charm::generate {
 
-/// Throws kUsage for values out of range, and kIo where the output cannot be written.
+/// Throws kUsage for values out of range, and kIo if the output cannot be written.
 void check_options(const GenerateStageOptions& options);
 
-/// Throws kUsage unless the options name one model or usable servers.
+/// Throws kUsage unless the options have either a model or valid servers.
 void check_source(const GenerateStageOptions& options);
 
-/// The servers' options with the sampling settings they get, and with the key out of the
-/// environment.
-ServerOptions full_server_options(const GenerateStageOptions& options);
+/// Server options with sampling settings, and the API key from the environment.
+ServerOptions resolved_server_options(const GenerateStageOptions& options);
 
-SamplingOptions full_sampling(const GenerateStageOptions& options);
+SamplingOptions resolved_sampling(const GenerateStageOptions& options);
 
-/// What the file's columns say: with servers only what was sent.
+/// For the output's columns: with servers only the fields that are sent.
 SamplingSettings settings_of(const GenerateStageOptions& options);
 
-/// The members of `options` that decide what servers answer. Addresses do not: a run may go on
-/// elsewhere.
+/// The options that determine responses of servers. URLs do not: a run may resume on other servers.
 storage::Provenance server_facts(const ServerOptions& server);
 
 void record_options(const GenerateStageOptions& options, const storage::Provenance& facts,

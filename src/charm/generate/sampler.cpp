@@ -16,9 +16,9 @@ bool is_likelier(const TokenProbability& a, const TokenProbability& b) {
   return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
 }
 
-void penalise(std::vector<float>& logits_V, std::span<const std::int32_t> seen, double penalty) {
+void penalise(std::vector<float>& logits_V, std::span<const std::int32_t> context, double penalty) {
   std::vector<bool> done(logits_V.size());
-  for (const std::int32_t id : seen) {
+  for (const std::int32_t id : context) {
     const auto i = static_cast<std::size_t>(id);
     if (done.at(i)) continue;
     done[i] = true;
@@ -35,9 +35,9 @@ float kth_largest(std::vector<float> weights, std::int64_t k) {
   return *kth;
 }
 
-/// A weight such that those from it up reach `wanted`; the largest is 1. Few tokens hold most of
-/// the probability, so that little is left to be sorted.
-float floor_of_mass(const std::vector<float>& weights, double wanted) {
+/// A threshold such that the weights from it up sum to at least `wanted`; the largest weight is 1.
+/// Most probability is in few tokens, so only these need to be sorted.
+float top_p_threshold(const std::vector<float>& weights, double wanted) {
   for (const float least : {1e-2f, 1e-4f, 1e-6f, 1e-8f}) {
     double sum = 0.0;
     for (const float w : weights) sum += w >= least ? static_cast<double>(w) : 0.0;
@@ -46,8 +46,8 @@ float floor_of_mass(const std::vector<float>& weights, double wanted) {
   return 0.0f;
 }
 
-/// Sorted tokens: keeps those whose likelier ones sum to less than `wanted`.
-void keep_mass(std::vector<TokenProbability>& tokens, double wanted) {
+/// Top-p on sorted tokens: keeps those whose more likely ones sum to less than `wanted`.
+void keep_top_p(std::vector<TokenProbability>& tokens, double wanted) {
   double above = 0.0;
   std::size_t kept = 0;
   while (kept < tokens.size() && (kept == 0 || above < wanted)) above += tokens[kept++].probability;
@@ -60,7 +60,7 @@ void check_sampling(const SamplingOptions& o) {
   const auto fail = [](const char* option, auto found, const char* expected) {
     throw Error(ErrorKind::kUsage, "--{} is {}, expected {}", option, found, expected);
   };
-  // Written so that NaN fails too.
+  // NaN fails these conditions too.
   if (!(o.temperature >= 0.0) || std::isinf(o.temperature))
     fail("temperature", o.temperature, "0 (greedy) or a positive number");
   if (!(o.top_p > 0.0 && o.top_p <= 1.0))
@@ -74,7 +74,7 @@ void check_sampling(const SamplingOptions& o) {
   for (const std::string& text : o.stop) {
     if (text.empty())
       throw Error(ErrorKind::kUsage,
-                  "--stop is an empty text, which would end every response at once");
+                  "--stop is an empty string, which would end every response at once");
   }
 }
 
@@ -83,11 +83,11 @@ Sampler::Sampler(SamplingOptions options) : options_(std::move(options)) {
 }
 
 std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_V,
-                                                  std::span<const std::int32_t> seen) const {
+                                                  std::span<const std::int32_t> context) const {
   std::vector<float> penalised;
   if (options_.repetition_penalty != 1.0) {
     penalised.assign(logits_V.begin(), logits_V.end());
-    penalise(penalised, seen, options_.repetition_penalty);
+    penalise(penalised, context, options_.repetition_penalty);
     logits_V = penalised;
   }
   if (options_.temperature == 0.0) {
@@ -98,7 +98,7 @@ std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_
   double total =
       kernels::softmax_weights(logits_V.data(), static_cast<std::int64_t>(logits_V.size()),
                                static_cast<float>(1.0 / options_.temperature), weights.data());
-  // The likeliest token's weight is 1, so min-p needs no normalisation.
+  // The largest weight is 1, so min-p needs no normalisation.
   float least = std::min(static_cast<float>(options_.min_p),
                          *std::max_element(weights.begin(), weights.end()));
   if (options_.top_k > 0) {
@@ -107,7 +107,7 @@ std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_
     for (const float w : weights) total += w >= kth ? static_cast<double>(w) : 0.0;
     least = std::max(least, kth);
   } else if (options_.top_p < 1.0) {
-    least = std::max(least, floor_of_mass(weights, options_.top_p * total));
+    least = std::max(least, top_p_threshold(weights, options_.top_p * total));
   }
   std::vector<TokenProbability> tokens;
   for (std::size_t i = 0; i < weights.size(); ++i) {
@@ -116,7 +116,7 @@ std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_
   }
   if (options_.top_p < 1.0) {
     std::sort(tokens.begin(), tokens.end(), is_likelier);
-    keep_mass(tokens, options_.top_p * total);
+    keep_top_p(tokens, options_.top_p * total);
   }
   double kept = 0.0;
   for (const TokenProbability& t : tokens) kept += t.probability;
@@ -125,15 +125,15 @@ std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_
 }
 
 std::vector<TokenProbability> Sampler::distribution(std::span<const float> logits_V,
-                                                    std::span<const std::int32_t> seen) const {
-  std::vector<TokenProbability> tokens = candidates(logits_V, seen);
+                                                    std::span<const std::int32_t> context) const {
+  std::vector<TokenProbability> tokens = candidates(logits_V, context);
   std::sort(tokens.begin(), tokens.end(), is_likelier);
   return tokens;
 }
 
-std::int32_t Sampler::next(std::span<const float> logits_V, std::span<const std::int32_t> seen,
-                           const DrawKey& key) const {
-  const std::vector<TokenProbability> tokens = candidates(logits_V, seen);
+std::int32_t Sampler::next(std::span<const float> logits_V, std::span<const std::int32_t> context,
+                           const SampleKey& key) const {
+  const std::vector<TokenProbability> tokens = candidates(logits_V, context);
   if (tokens.size() == 1) return tokens.front().id;
   RandomStream stream(options_.seed, fmt::format("generate {} {}", key.sample, key.prompt_id),
                       static_cast<std::uint64_t>(key.position));

@@ -11,14 +11,14 @@ namespace charm::generate {
 
 // V vocabulary.
 
-/// Throws kUsage, naming option, found and expected, for settings that mean nothing.
+/// Throws kUsage for invalid sampling options, naming option, found and expected value.
 void check_sampling(const SamplingOptions& options);
 
-/// What a token's random number depends on, beside the seed.
-struct DrawKey {
+/// Key of the random number of a sampled token, besides the seed.
+struct SampleKey {
   std::string prompt_id;
   std::int32_t sample = 0;
-  std::int64_t position = 0;  ///< of the token in its response, from 0
+  std::int64_t position = 0;  ///< of the token in the response, from 0
 };
 
 struct TokenProbability {
@@ -26,27 +26,27 @@ struct TokenProbability {
   double probability = 0.0;
 };
 
-/// Chooses tokens. The rules and their order are those of transformers 5.17's generate: repetition
-/// penalty (RepetitionPenaltyLogitsProcessor), then temperature, top-k, top-p, min-p (the
-/// *LogitsWarper classes). Temperature 0 takes the likeliest token of the penalised logits; of
-/// equal ones the lowest id. Immutable; safe for concurrent use.
+/// Samples tokens. Rules and order are those of transformers 5.17's generate: repetition penalty
+/// (RepetitionPenaltyLogitsProcessor), then temperature, top-k, top-p, min-p (the *LogitsWarper
+/// classes). Temperature 0 takes the argmax of the penalised logits, the lowest id on ties.
+/// Immutable and thread-safe.
 class Sampler {
  public:
   explicit Sampler(SamplingOptions options);
 
   /// @param logits_V  finite or -infinity
-  /// @param seen      the prompt's and the written tokens: what the repetition penalty looks at
-  std::int32_t next(std::span<const float> logits_V, std::span<const std::int32_t> seen,
-                    const DrawKey& key) const;
+  /// @param context   prompt and output tokens, for the repetition penalty
+  std::int32_t next(std::span<const float> logits_V, std::span<const std::int32_t> context,
+                    const SampleKey& key) const;
 
-  /// The tokens that may come next with their probabilities, which sum to 1; likeliest first. One
-  /// token with temperature 0.
+  /// The candidate tokens with their probabilities, which sum to 1; most likely first. One token
+  /// with temperature 0.
   std::vector<TokenProbability> distribution(std::span<const float> logits_V,
-                                             std::span<const std::int32_t> seen) const;
+                                             std::span<const std::int32_t> context) const;
 
  private:
   std::vector<TokenProbability> candidates(std::span<const float> logits_V,
-                                           std::span<const std::int32_t> seen) const;
+                                           std::span<const std::int32_t> context) const;
 
   SamplingOptions options_;
 };

@@ -1,15 +1,47 @@
 #include "charm/generate/server_pool.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "charm/base/error.h"
+#include "charm/base/strings.h"
+#include "charm/hub/retry.h"
 #include "charm/hub/url.h"
 
 namespace charm::generate {
 namespace {
 
-/// Requests in a row without an answer that make a server count as down. One alone may be the
-/// request's fault.
-constexpr int kFailuresToLeave = 5;
+/// Consecutive requests without a response after which a server is considered down. A single one
+/// may be caused by the request.
+constexpr int kFailuresUntilDown = 5;
+
+hub::HttpRequest probe_request(const ServerOptions& options, const std::string& url) {
+  hub::HttpRequest request;
+  request.url = url;
+  request.bearer_token = options.api_key;
+  request.redirects = hub::Redirects::kSameHost;
+  request.connect_timeout = std::chrono::milliseconds(5000);
+  request.timeout = std::chrono::milliseconds(15000);
+  return request;
+}
+
+bool is_html(const std::string& body) {
+  const std::size_t start = body.find_first_not_of(" \t\r\n");
+  return start != std::string::npos && body[start] == '<';
+}
+
+/// Throws kUsage unless one of the names is the requested model.
+void require_model(const ServerOptions& options, const std::string& url, const ModelList& list) {
+  const auto same = [&](const std::string& name) { return is_same_model(options, name); };
+  if (list.names.empty() || std::any_of(list.names.begin(), list.names.end(), same)) return;
+  std::string names;
+  for (const std::string& name : nearest_names(options.model, list.names, 5))
+    names += (names.empty() ? "'" : ", '") + name + "'";
+  throw Error(ErrorKind::kUsage,
+              "{}: serves {}{}, not '{}'; set --server-model to the name on the server, or use "
+              "--accept-model",
+              url, names, list.names.size() > 5 ? ", ..." : "", options.model);
+}
 
 }  // namespace
 
@@ -36,7 +68,7 @@ std::optional<std::size_t> ServerPool::choose(std::optional<std::size_t> avoid,
   };
   for (std::size_t s = 0; s < servers_.size(); ++s) {
     const Server& server = servers_[s];
-    if (!server.up || server.not_before > now ||
+    if (!server.up || server.paused_until > now ||
         static_cast<double>(server.in_flight) >= std::max(server.window, 1.0))
       continue;
     if (!best || load(s) < load(*best)) best = s;
@@ -44,20 +76,20 @@ std::optional<std::size_t> ServerPool::choose(std::optional<std::size_t> avoid,
   return best;
 }
 
-std::optional<std::chrono::milliseconds> ServerPool::next_pause_end(
+std::optional<std::chrono::milliseconds> ServerPool::time_to_resume(
     std::chrono::steady_clock::time_point now) const {
   std::optional<std::chrono::milliseconds> next;
   for (const Server& server : servers_) {
-    if (!server.up || server.not_before <= now) continue;
+    if (!server.up || server.paused_until <= now) continue;
     const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(server.not_before - now) +
+        std::chrono::duration_cast<std::chrono::milliseconds>(server.paused_until - now) +
         std::chrono::milliseconds(1);
     if (!next || left < *next) next = left;
   }
   return next;
 }
 
-void ServerPool::on_answer(std::size_t s) {
+void ServerPool::on_response(std::size_t s) {
   Server& server = servers_[s];
   server.failures = 0;
   server.throttles = 0;
@@ -66,31 +98,68 @@ void ServerPool::on_answer(std::size_t s) {
 
 void ServerPool::on_throttle(std::size_t s, std::chrono::steady_clock::time_point until) {
   Server& server = servers_[s];
-  // Answers to requests of the same moment count once.
-  if (server.not_before <= std::chrono::steady_clock::now()) {
+  // Concurrent 429s count once.
+  if (server.paused_until <= std::chrono::steady_clock::now()) {
     server.window = std::max(1.0, server.window / 2.0);
     ++server.throttles;
   }
-  server.not_before = std::max(server.not_before, until);
+  server.paused_until = std::max(server.paused_until, until);
 }
 
-bool ServerPool::on_failure(std::size_t s, bool refused, const std::string& why) {
+bool ServerPool::on_failure(std::size_t s, bool connection_failed, const std::string& why) {
   Server& server = servers_[s];
   ++server.failures;
-  server.trouble = why;
-  if (!server.up || (!refused && server.failures < kFailuresToLeave)) return false;
+  server.last_error = why;
+  if (!server.up || (!connection_failed && server.failures < kFailuresUntilDown)) return false;
   server.up = false;
   server.probes = 0;
   return true;
 }
 
-std::string ServerPool::troubles() const {
+std::string ServerPool::errors() const {
   std::string text;
   for (const Server& server : servers_) {
     if (server.up) continue;
-    text += (text.empty() ? "" : "; ") + hub::redacted_url(server.base) + ": " + server.trouble;
+    text += (text.empty() ? "" : "; ") + hub::redacted_url(server.base) + ": " + server.last_error;
   }
   return text;
+}
+
+void probe_server(hub::HttpClient& client, const ServerOptions& options, const std::string& base,
+                  std::function<void(const ProbeResult&)> done) {
+  const std::string url = base + "/models";
+  client.start(probe_request(options, url), [&client, &options, base, url,
+                                             done = std::move(done)](hub::HttpResponse response) {
+    const std::string shown = hub::redacted_url(url);
+    const std::string tried = fmt::format("GET {}: {}", shown, hub::describe(response));
+    if (!response.error.empty() || response.status >= 500 || response.status == 429)
+      return done({.up = false, .error = tried});
+    if (response.status == 401 || response.status == 403) {
+      throw Error(ErrorKind::kNetwork, "{}; {}", tried,
+                  options.api_key_env.empty()
+                      ? "no API key was given: name the variable that holds it with --api-key-env"
+                      : fmt::format("the server rejects the key in {}", options.api_key_env));
+    }
+    if (response.status >= 200 && response.status < 300) {
+      if (is_html(response.body)) {
+        throw Error(
+            ErrorKind::kNetwork,
+            "{}: the response is an HTML page; expected the model list of an OpenAI-compatible API",
+            shown);
+      }
+      const ModelList list = parse_model_list(response.body);
+      require_model(options, shown, list);
+      return done({.up = true, .kind = list.kind});
+    }
+    // Some servers and gateways only have a health endpoint, or neither.
+    const std::string health = server_root(base) + "/health";
+    client.start(probe_request(options, health), [tried, health, done](hub::HttpResponse second) {
+      if (second.error.empty() && second.status < 500) return done({.up = true});
+      done({.up = false,
+            .error = fmt::format("{}; GET {}: {}", tried, hub::redacted_url(health),
+                                 hub::describe(second))});
+    });
+  });
 }
 
 }  // namespace charm::generate

@@ -1,32 +1,35 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "charm/generate/server_generator.h"
 #include "charm/generate/server_protocol.h"
+#include "charm/hub/http_client.h"
 
 namespace charm::generate {
 
-/// One server and how it is doing.
+/// A server and its state.
 struct Server {
-  std::string base;  ///< of the API, ends in /v1 as a rule
+  std::string base;  ///< base URL of the API, usually ends in /v1
   ServerKind kind = ServerKind::kOther;
-  bool says_completion_tokens =
-      false;  ///< it refuses max_tokens and asks for max_completion_tokens
+  bool uses_max_completion_tokens = false;  ///< instead of max_tokens
   bool up = false;
-  std::string trouble;  ///< why it is not up, or what went wrong last
+  std::string last_error;
   std::int64_t in_flight = 0;
   double window =
-      1.0;           ///< requests it may have in flight: halved by a 429, back up with every answer
-  int failures = 0;  ///< requests in a row without an answer
-  int throttles = 0;                                   ///< 429 in a row
-  int probes = 0;                                      ///< looks in a row that found it down
-  std::chrono::steady_clock::time_point not_before{};  ///< it asked for a pause
+      1.0;            ///< limit of requests in flight (AIMD): halved by a 429, raised by responses
+  int failures = 0;   ///< consecutive requests without a response
+  int throttles = 0;  ///< consecutive 429
+  int probes = 0;     ///< consecutive failed probes
+  std::chrono::steady_clock::time_point paused_until{};  ///< Retry-After
 };
 
-/// Chooses among servers that are meant to be equal. Not thread-safe.
+/// Load balancer over equivalent servers. Not thread-safe.
 class ServerPool {
  public:
   ServerPool(std::vector<std::string> bases, std::int64_t concurrency);
@@ -35,26 +38,39 @@ class ServerPool {
   const std::vector<Server>& servers() const { return servers_; }
   std::size_t num_up() const;
 
-  /// The server with the least in flight that is up, not pausing and not full; rather not `avoid`.
-  /// Empty where none is.
+  /// The server with the fewest requests in flight that is up, not paused and below its limit;
+  /// `avoid` only if there is no other. Empty if there is none.
   std::optional<std::size_t> choose(std::optional<std::size_t> avoid,
                                     std::chrono::steady_clock::time_point now) const;
 
-  /// Milliseconds until a pause ends; empty where no server that is up pauses.
-  std::optional<std::chrono::milliseconds> next_pause_end(
+  /// Time until the first pause ends; empty if no server that is up is paused.
+  std::optional<std::chrono::milliseconds> time_to_resume(
       std::chrono::steady_clock::time_point now) const;
 
-  void on_answer(std::size_t server);
+  void on_response(std::size_t server);
   void on_throttle(std::size_t server, std::chrono::steady_clock::time_point until);
-  /// Counts a request without an answer; true when that makes it down.
-  bool on_failure(std::size_t server, bool refused, const std::string& why);
+  /// Counts a request without a response; true if the server is now considered down.
+  bool on_failure(std::size_t server, bool connection_failed, const std::string& why);
 
   /// "http://a:8000/v1: connection refused; http://b:8000/v1: HTTP 503".
-  std::string troubles() const;
+  std::string errors() const;
 
  private:
   std::vector<Server> servers_;
   double full_window_;
 };
+
+/// Result of a health check.
+struct ProbeResult {
+  bool up = false;
+  ServerKind kind = ServerKind::kOther;
+  std::string error{};  ///< request and failure
+};
+
+/// Health check: GET `base`/models, or /health if that is not supported; calls `done` from
+/// `client.run`. Throws (out of `run`) kUsage if the server has other models only, kNetwork if it
+/// rejects the API key or is not an OpenAI-compatible API: these are permanent.
+void probe_server(hub::HttpClient& client, const ServerOptions& options, const std::string& base,
+                  std::function<void(const ProbeResult&)> done);
 
 }  // namespace charm::generate

@@ -5,16 +5,18 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
+#include "charm/base/files.h"
 #include "charm/base/hashing.h"
 #include "charm/base/strings.h"
 #include "charm/hub/retry.h"
 #include "charm/hub/url.h"
+#include "charm/text/tokenizer.h"
 
 namespace charm::generate {
 namespace {
 
 using nlohmann::json;
-using Kind = ServerAnswer::Kind;
+using Kind = CompletionResult::Kind;
 
 /// "org/Name", "/models/Name.gguf" -> "name".
 std::string bare_name(std::string_view name) {
@@ -25,7 +27,8 @@ std::string bare_name(std::string_view name) {
   return bare;
 }
 
-/// The longer name goes on with a date or a revision: "-2024-08-06", "-0613", "@main", ":latest".
+/// Whether the longer name has a date or revision suffix: "-2024-08-06", "-0613", "@main",
+/// ":latest".
 bool is_version_of(const std::string& name, const std::string& longer) {
   if (!longer.starts_with(name) || longer.size() < name.size() + 2) return false;
   const char mark = longer[name.size()];
@@ -35,11 +38,11 @@ bool is_version_of(const std::string& name, const std::string& longer) {
                      [](unsigned char c) { return c == '-' || std::isdigit(c) != 0; });
 }
 
-ServerAnswer answer_of(Kind kind, std::string why) {
+CompletionResult outcome(Kind kind, std::string why) {
   return {.kind = kind, .result = {}, .why = std::move(why)};
 }
 
-/// "stop" and "length" for what the servers call it; their own word otherwise.
+/// Maps servers' finish reasons to "stop" and "length"; others are returned unchanged.
 std::string finish_reason_of(const json& choice) {
   const auto found = choice.find("finish_reason");
   if (found == choice.end() || !found->is_string()) return "";
@@ -70,71 +73,96 @@ std::optional<std::string> text_of(const json& choice) {
 }
 
 /// An error status, or an error object under status 200.
-ServerAnswer read_error(const hub::HttpResponse& response, int status,
-                        const ServerOptions& options) {
-  const std::string words = hub::describe(response);
+CompletionResult parse_error(const hub::HttpResponse& response, int status,
+                             const ServerOptions& options) {
+  const std::string message = hub::describe(response);
   switch (status) {
     case 401:
     case 403: {
       const std::string key =
           options.api_key_env.empty()
               ? "no API key was given; name the variable that holds it with --api-key-env"
-              : "it refuses the API key in " + options.api_key_env;
-      return answer_of(Kind::kFatal, fmt::format("{} ({})", words, key));
+              : "the server rejects the API key in " + options.api_key_env;
+      return outcome(Kind::kFatal, fmt::format("{} ({})", message, key));
     }
     case 402:
-      return answer_of(Kind::kFatal, words);
+      return outcome(Kind::kFatal, message);
     case 404:
-      return answer_of(Kind::kFatal,
-                       fmt::format("{} (is '{}' the model's name there (--server-model), and does "
-                                   "it offer this endpoint (--endpoint)?)",
-                                   words, options.model));
+      return outcome(Kind::kFatal,
+                     fmt::format("{} (check the model name '{}' (--server-model) and the endpoint "
+                                 "(--endpoint))",
+                                 message, options.model));
     case 405:
-      return answer_of(Kind::kFatal,
-                       fmt::format("{} (does it offer this endpoint (--endpoint)?)", words));
+      return outcome(Kind::kFatal, fmt::format("{} (check --endpoint)", message));
     case 429:
-      // OpenAI's word for an account without money: waiting does not help.
+      // OpenAI's code for an account out of credit: retries cannot help.
       if (response.body.find("insufficient_quota") != std::string::npos)
-        return answer_of(Kind::kFatal, words);
-      return answer_of(Kind::kSlower, words);
+        return outcome(Kind::kFatal, message);
+      return outcome(Kind::kThrottled, message);
     default:
       break;
   }
   if (status >= 300 && status < 400)
-    return answer_of(Kind::kFatal, words + " (a redirect: give the address it leads to)");
+    return outcome(Kind::kFatal, message + " (a redirect: use its target as --server)");
   if (status >= 400 && status < 500 && status != 408 && status != 425)
-    return answer_of(Kind::kRefused, words);
-  return answer_of(Kind::kTryAgain, words);
+    return outcome(Kind::kRejected, message);
+  return outcome(Kind::kRetry, message);
 }
 
-ServerAnswer read_choice(const json& body, const ServerOptions& options) {
+CompletionResult parse_choice(const json& body, const ServerOptions& options) {
   const auto choices = body.find("choices");
   if (choices == body.end() || !choices->is_array() || choices->empty() ||
       !choices->front().is_object()) {
-    return answer_of(Kind::kTryAgain, "the answer has no choices");
+    return outcome(Kind::kRetry, "the response has no choices");
   }
   if (const auto model = body.find("model"); model != body.end() && model->is_string()) {
     const auto& name = model->get_ref<const std::string&>();
     if (!name.empty() && !is_same_model(options, name)) {
-      return answer_of(
-          Kind::kFatal,
-          fmt::format(
-              "answers as model '{}', expected '{}' (if they are the same: --accept-model '{}')",
-              name, options.model, name));
+      return outcome(Kind::kFatal, fmt::format("the response is from model '{}', expected '{}' (if "
+                                               "they are the same: --accept-model '{}')",
+                                               name, options.model, name));
     }
   }
   const json& choice = choices->front();
   std::optional<std::string> text = text_of(choice);
   if (!text)
-    return answer_of(Kind::kRefused, "the answer holds no text (a tool call, or thoughts alone)");
-  ServerAnswer answer{.kind = Kind::kDone, .result = {}, .why = {}};
-  answer.result.response = std::move(*text);
-  answer.result.finish_reason = finish_reason_of(choice);
+    return outcome(Kind::kRejected, "the response has no text (a tool call, or reasoning only)");
+  CompletionResult completion{.kind = Kind::kOk, .result = {}, .why = {}};
+  completion.result.response = std::move(*text);
+  completion.result.finish_reason = finish_reason_of(choice);
   if (const auto usage = body.find("usage"); usage != body.end() && usage->is_object()) {
-    answer.result.num_tokens = count_of(*usage, "completion_tokens");
-    answer.result.num_prompt_tokens = count_of(*usage, "prompt_tokens");
+    completion.result.num_tokens = count_of(*usage, "completion_tokens");
+    completion.result.num_prompt_tokens = count_of(*usage, "prompt_tokens");
   }
-  return answer;
+  return completion;
+}
+
+text::ChatTemplate load_template(const ServerOptions& options) {
+  if (options.tokenizer_dir)
+    return text::ChatTemplate::load(*options.tokenizer_dir, options.template_file,
+                                    options.template_date);
+  if (!options.template_file) {
+    throw Error(
+        ErrorKind::kUsage,
+        "--endpoint completions renders the chat template: give --tokenizer DIR (the model's "
+        "folder) or --template FILE");
+  }
+  // Without a tokenizer the special tokens are unknown: bos_token renders empty, and the server
+  // adds it.
+  return text::ChatTemplate::from_source(read_file(*options.template_file), {},
+                                         options.template_date, options.template_file->string());
+}
+
+/// The BOS token, if the tokenizer prepends it.
+std::string added_bos(const ServerOptions& options, const text::SpecialTokens& tokens) {
+  const auto bos = tokens.find("bos_token");
+  if (!options.tokenizer_dir || bos == tokens.end()) return "";
+  const text::Tokenizer tokenizer = text::Tokenizer::load(*options.tokenizer_dir);
+  const auto id = tokenizer.token_to_id(bos->second);
+  const auto plain = tokenizer.encode("a", text::AddSpecialTokens::kNo),
+             with_special = tokenizer.encode("a", text::AddSpecialTokens::kYes);
+  const bool adds = id && with_special.size() > plain.size() && with_special.front() == *id;
+  return adds ? bos->second : "";
 }
 
 }  // namespace
@@ -157,7 +185,7 @@ std::string server_root(const std::string& base) {
   return base.ends_with("/v1") ? base.substr(0, base.size() - 3) : base;
 }
 
-bool wants_completion_tokens(const hub::HttpResponse& response) {
+bool requires_max_completion_tokens(const hub::HttpResponse& response) {
   return response.status == 400 && response.body.find("max_completion_tokens") != std::string::npos;
 }
 
@@ -166,42 +194,42 @@ std::int64_t request_seed(std::uint64_t seed, const std::string& prompt_id, std:
   return std::stoll(digest.substr(0, 8), nullptr, 16) & 0x7fffffff;
 }
 
-nlohmann::ordered_json common_members(const ServerOptions& options, const SamplingOptions& sampling,
-                                      ServerKind kind) {
-  nlohmann::ordered_json members = {{"model", options.model},
-                                    {"max_tokens", sampling.max_new_tokens},
-                                    {"temperature", sampling.temperature},
-                                    {"top_p", sampling.top_p},
-                                    {"stream", false}};
+nlohmann::ordered_json common_fields(const ServerOptions& options, const SamplingOptions& sampling,
+                                     ServerKind kind) {
+  nlohmann::ordered_json fields = {{"model", options.model},
+                                   {"max_tokens", sampling.max_new_tokens},
+                                   {"temperature", sampling.temperature},
+                                   {"top_p", sampling.top_p},
+                                   {"stream", false}};
   const bool llama_cpp = kind == ServerKind::kLlamaCpp;
-  // "All tokens" is -1 to vLLM and SGLang, 0 to llama.cpp, whose server takes no negative number.
-  if (options.top_k) members["top_k"] = *options.top_k > 0 ? *options.top_k : (llama_cpp ? 0 : -1);
-  if (options.min_p) members["min_p"] = *options.min_p;
+  // "All tokens" is -1 for vLLM and SGLang, 0 for llama.cpp, which rejects negative numbers.
+  if (options.top_k) fields["top_k"] = *options.top_k > 0 ? *options.top_k : (llama_cpp ? 0 : -1);
+  if (options.min_p) fields["min_p"] = *options.min_p;
   if (options.repetition_penalty)
-    members[llama_cpp ? "repeat_penalty" : "repetition_penalty"] = *options.repetition_penalty;
-  if (!sampling.stop.empty()) members["stop"] = sampling.stop;
-  if (!sampling.stop_token_ids.empty()) members["stop_token_ids"] = sampling.stop_token_ids;
+    fields[llama_cpp ? "repeat_penalty" : "repetition_penalty"] = *options.repetition_penalty;
+  if (!sampling.stop.empty()) fields["stop"] = sampling.stop;
+  if (!sampling.stop_token_ids.empty()) fields["stop_token_ids"] = sampling.stop_token_ids;
   if (!options.extra_body.empty()) {
     const auto extra =
         nlohmann::ordered_json::parse(options.extra_body, nullptr, /*allow_exceptions=*/false);
     if (!extra.is_object())
       throw Error(ErrorKind::kUsage, "--extra-body: expected a JSON object, found '{}'",
                   options.extra_body);
-    for (const auto& [name, value] : extra.items()) members[name] = value;
+    for (const auto& [name, value] : extra.items()) fields[name] = value;
   }
-  return members;
+  return fields;
 }
 
-ServerAnswer read_answer(const hub::HttpResponse& response, const ServerOptions& options) {
-  if (!response.error.empty()) return answer_of(Kind::kTryAgain, hub::describe(response));
+CompletionResult parse_completion(const hub::HttpResponse& response, const ServerOptions& options) {
+  if (!response.error.empty()) return outcome(Kind::kRetry, hub::describe(response));
   if (response.status < 200 || response.status >= 300)
-    return read_error(response, response.status, options);
+    return parse_error(response, response.status, options);
   const json body = json::parse(response.body, nullptr, /*allow_exceptions=*/false);
   if (!body.is_object()) {
     const std::size_t start = response.body.find_first_not_of(" \t\r\n");
     const bool html = start != std::string::npos && response.body[start] == '<';
-    return answer_of(Kind::kTryAgain, html ? "answers with an HTML page where JSON was expected"
-                                           : "the answer is no whole JSON object");
+    return outcome(Kind::kRetry, html ? "the response is an HTML page, expected JSON"
+                                      : "the response is not a complete JSON object");
   }
   if (const auto error = body.find("error");
       error != body.end() && !error->is_null() && !body.contains("choices")) {
@@ -209,9 +237,9 @@ ServerAnswer read_answer(const hub::HttpResponse& response, const ServerOptions&
     const int status = error->is_object() && code != error->end() && code->is_number_integer()
                            ? code->get<int>()
                            : 500;
-    return read_error(response, status, options);
+    return parse_error(response, status, options);
   }
-  return read_choice(body, options);
+  return parse_choice(body, options);
 }
 
 bool is_same_model(const ServerOptions& options, std::string_view found) {
@@ -223,7 +251,7 @@ bool is_same_model(const ServerOptions& options, std::string_view found) {
          std::any_of(options.accepted_models.begin(), options.accepted_models.end(), matches);
 }
 
-ModelList read_model_list(const std::string& text) {
+ModelList parse_model_list(const std::string& text) {
   const json body = json::parse(text, nullptr, /*allow_exceptions=*/false);
   ModelList list;
   if (!body.is_object() || !body.contains("data") || !body["data"].is_array()) return list;
@@ -236,6 +264,17 @@ ModelList read_model_list(const std::string& text) {
       list.kind = ServerKind::kLlamaCpp;
   }
   return list;
+}
+
+PromptRenderer::PromptRenderer(const ServerOptions& options)
+    : template_(load_template(options)),
+      stripped_bos_(added_bos(options, template_.special_tokens())) {}
+
+std::string PromptRenderer::render(const Conversation& prompt) const {
+  std::string text = template_.render(prompt, text::GenerationPrompt::kYes);
+  if (!stripped_bos_.empty() && text.starts_with(stripped_bos_))
+    text.erase(0, stripped_bos_.size());
+  return text;
 }
 
 }  // namespace charm::generate

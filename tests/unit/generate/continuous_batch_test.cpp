@@ -18,16 +18,15 @@ struct Job {
 };
 
 struct Outcome {
-  std::map<std::size_t, std::vector<std::int32_t>> written;
+  std::map<std::size_t, std::vector<std::int32_t>> outputs;
   std::map<std::size_t, std::string> errors;
 };
 
-/// Sequence number = prompt * samples + sample; the token is the likeliest, moved on by the
-/// sample's number.
-Outcome write(FakeCausalLM& model, const BatchOptions& options, const Job& job) {
+/// Sequence number = prompt * samples + sample; the token is the argmax plus the sample number.
+Outcome generate(FakeCausalLM& model, const BatchOptions& options, const Job& job) {
   Outcome outcome;
   std::size_t next = 0, finished = 0;
-  std::vector<std::vector<std::int32_t>> written(job.prompts.size() * job.samples);
+  std::vector<std::vector<std::int32_t>> outputs(job.prompts.size() * job.samples);
   run_continuous_batch(
       model, options,
       {.next_prompt = [&]() -> std::optional<TokenPrompt> {
@@ -40,11 +39,11 @@ Outcome write(FakeCausalLM& model, const BatchOptions& options, const Job& job) 
        },
        .next_token = [&](std::size_t sequence,
                          std::span<const float> logits) -> std::optional<std::int32_t> {
-         if (written[sequence].size() == job.new_tokens + sequence % 5) return std::nullopt;
+         if (outputs[sequence].size() == job.new_tokens + sequence % 5) return std::nullopt;
          const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
          const auto token = static_cast<std::int32_t>(
              (static_cast<std::size_t>(best) + sequence % job.samples) % logits.size());
-         written[sequence].push_back(token);
+         outputs[sequence].push_back(token);
          return token;
        },
        .on_finished =
@@ -53,10 +52,10 @@ Outcome write(FakeCausalLM& model, const BatchOptions& options, const Job& job) 
              if (error) {
                outcome.errors[sequence] = *error;
              } else {
-               outcome.written[sequence] = written[sequence];
+               outcome.outputs[sequence] = outputs[sequence];
              }
            }});
-  EXPECT_EQ(finished, written.size());
+  EXPECT_EQ(finished, outputs.size());
   return outcome;
 }
 
@@ -72,19 +71,19 @@ Job random_job(std::size_t prompts, std::size_t samples) {
   return job;
 }
 
-TEST(ContinuousBatch, WritesTheSameWhateverRunsBesideIt) {
+TEST(ContinuousBatch, OutputsDoNotDependOnScheduling) {
   const Job job = random_job(20, 3);
   FakeCausalLM alone({});
-  const Outcome expected = write(alone, {.max_sequences = 1, .chunk_tokens = 1000}, job);
-  ASSERT_EQ(expected.written.size(), 60u);
+  const Outcome expected = generate(alone, {.max_sequences = 1, .chunk_tokens = 1000}, job);
+  ASSERT_EQ(expected.outputs.size(), 60u);
   for (const std::int64_t sequences : {2, 7, 64}) {
     for (const std::int64_t chunk : {1, 5, 1000}) {
       for (const std::int64_t blocks :
            {9, 14, 40, 1000}) {  // 9 blocks hold the longest sequence alone
         FakeCausalLM model({.blocks = blocks});
         const Outcome found =
-            write(model, {.max_sequences = sequences, .chunk_tokens = chunk}, job);
-        EXPECT_EQ(found.written, expected.written)
+            generate(model, {.max_sequences = sequences, .chunk_tokens = chunk}, job);
+        EXPECT_EQ(found.outputs, expected.outputs)
             << sequences << " sequences, chunks of " << chunk << ", blocks " << blocks;
         EXPECT_TRUE(found.errors.empty());
         EXPECT_LE(model.most_sequences, sequences + (sequences + chunk));
@@ -93,47 +92,47 @@ TEST(ContinuousBatch, WritesTheSameWhateverRunsBesideIt) {
   }
 }
 
-TEST(ContinuousBatch, SamplesShareTheirPrompt) {
+TEST(ContinuousBatch, SamplesShareTheirPrefill) {
   Job job;
   job.prompts = {std::vector<std::int32_t>(30, 7)};
   job.samples = 8;
   job.new_tokens = 1;
   FakeCausalLM model({});
-  write(model, {}, job);
+  generate(model, {}, job);
   EXPECT_LT(model.tokens_computed, 2 * 30);
 }
 
-TEST(ContinuousBatch, PassesAreBounded) {
+TEST(ContinuousBatch, StepsAreBounded) {
   FakeCausalLM model({.blocks = 1000});
-  write(model, {.max_sequences = 6, .chunk_tokens = 10}, random_job(30, 1));
-  EXPECT_LE(model.largest_pass, 10);
+  generate(model, {.max_sequences = 6, .chunk_tokens = 10}, random_job(30, 1));
+  EXPECT_LE(model.largest_step, 10);
   EXPECT_GE(model.most_sequences, 6);
 }
 
-TEST(ContinuousBatch, WhatDoesNotFitAloneSaysSo) {
+TEST(ContinuousBatch, SequencesThatDoNotFitAreReported) {
   Job job = random_job(3, 1);
   job.prompts[0] = std::vector<std::int32_t>(20, 3);  // 21 tokens need six blocks of four
-  job.prompts[1] = std::vector<std::int32_t>(12, 3);  // fits, but not with all it wants to write
+  job.prompts[1] = std::vector<std::int32_t>(12, 3);  // fits, but not with its output
   job.prompts[2] = {1, 2};
   FakeCausalLM model({.blocks = 5});
-  const Outcome found = write(model, {}, job);
+  const Outcome found = generate(model, {}, job);
   EXPECT_EQ(found.errors.at(0),
-            "21 tokens do not fit into the cache of 20 (5.0 MiB): give more to --cache-memory");
+            "21 tokens do not fit into the KV cache of 20 (5.0 MiB): increase --cache-memory");
   EXPECT_EQ(found.errors.at(1),
-            "after 21 tokens the cache is full (5.0 MiB): give more to --cache-memory");
-  EXPECT_EQ(found.written.at(2).size(), 11u);
+            "the KV cache is full after 21 tokens (5.0 MiB): increase --cache-memory");
+  EXPECT_EQ(found.outputs.at(2).size(), 11u);
 }
 
-TEST(ContinuousBatch, NoPromptsNoWork) {
+TEST(ContinuousBatch, WithoutPromptsThereIsNoOutput) {
   FakeCausalLM model({});
-  EXPECT_TRUE(write(model, {}, {}).written.empty());
+  EXPECT_TRUE(generate(model, {}, {}).outputs.empty());
 }
 
-TEST(BlockPool, CountsHolders) {
+TEST(BlockPool, CountsReferences) {
   BlockPool pool(3);
-  auto two = pool.take(2);
+  auto two = pool.allocate(2);
   ASSERT_TRUE(two);
-  EXPECT_FALSE(pool.take(2));
+  EXPECT_FALSE(pool.allocate(2));
   EXPECT_EQ(pool.num_free(), 1);
   pool.share(two->front());
   std::vector<std::int32_t> other = {two->front()};

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 const fs::path kModels = fs::path(charm::test::kSourceDir) / "tests/data/golden/models";
 
-// A template that, like many, refuses a system turn.
+// A template that, like many, rejects a system turn.
 constexpr const char* kTemplate =
     "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system turn "
     "here') }}{% endif %}{{ m['content'] }}<|im_end|>{% endfor %}";
@@ -63,13 +63,13 @@ std::map<std::size_t, GenerationResult> generate(EmbeddedGenerator& generator,
   generator.generate(requests, sampling, [&](GenerationResult result) {
     const std::size_t index = result.index;
     EXPECT_TRUE(results.emplace(index, std::move(result)).second)
-        << "request " << index << " answered twice";
+        << "request " << index << " completed twice";
   });
   EXPECT_EQ(results.size(), requests.size());
   return results;
 }
 
-TEST(EmbeddedGenerator, ATextDoesNotDependOnWhatRunsBesideIt) {
+TEST(EmbeddedGenerator, AResponseDoesNotDependOnTheBatch) {
   const std::vector<GenerationRequest> requests = requests_of(16, 4);
   const SamplingOptions sampling{.temperature = 1.0, .max_new_tokens = 40, .seed = 3};
   const auto together = generate(*make_generator(chat_shape()), requests, sampling);
@@ -85,7 +85,7 @@ TEST(EmbeddedGenerator, ATextDoesNotDependOnWhatRunsBesideIt) {
   EXPECT_NE(reseeded.at(0).response, together.at(0).response);
 }
 
-TEST(EmbeddedGenerator, SaysHowAResponseEnded) {
+TEST(EmbeddedGenerator, ReportsTheFinishReason) {
   const std::vector<GenerationRequest> requests = requests_of(30, 4);
   const auto results = generate(*make_generator(chat_shape()), requests,
                                 {.temperature = 3.0, .top_p = 1.0, .max_new_tokens = 80});
@@ -135,7 +135,7 @@ TEST(EmbeddedGenerator, StopTokensEndAResponseAndAreNotPartOfIt) {
   FAIL() << "no token of the text stopped it";
 }
 
-TEST(EmbeddedGenerator, RowsThatCannotBeAnsweredSayWhy) {
+TEST(EmbeddedGenerator, InvalidPromptsAreReported) {
   FakeCausalLM::Shape shape = chat_shape();
   shape.positions = 10;
   std::vector<GenerationRequest> requests = requests_of(6, 1);
@@ -145,12 +145,12 @@ TEST(EmbeddedGenerator, RowsThatCannotBeAnsweredSayWhy) {
   requests[3].prompt = {};
   requests[4].prompt = {{"user", "\xff"}};
   const auto results = generate(*make_generator(shape), requests, {});
-  EXPECT_EQ(results.at(0).error, "the prompt is empty: there is nothing to answer");
+  EXPECT_EQ(results.at(0).error, "the prompt is empty");
   EXPECT_THAT(*results.at(1).error, testing::HasSubstr("no system turn here"));
   EXPECT_EQ(
       results.at(2).error,
-      "the prompt has 31 tokens, which leaves no place for an answer in the model's context of 10");
-  EXPECT_EQ(results.at(3).error, "the prompt is empty: there is nothing to answer");
+      "the prompt has 31 tokens, which leaves no room for a response in the model's context of 10");
+  EXPECT_EQ(results.at(3).error, "the prompt is empty");
   EXPECT_THAT(*results.at(4).error, testing::HasSubstr("UTF-8"));
   EXPECT_FALSE(results.at(5).error);
   for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(results.at(i).finish_reason, "");
@@ -166,7 +166,7 @@ std::string error_of(const EmbeddedOptions& options, ErrorKind kind) {
   return "accepted";
 }
 
-TEST(EmbeddedGenerator, FoldersThatCannotWriteAreRefused) {
+TEST(EmbeddedGenerator, OtherModelFoldersAreRejected) {
   EXPECT_THAT(error_of({.model_dir = kModels / "chat"}, ErrorKind::kInput),
               testing::HasSubstr("LlamaForSequenceClassification is a reward model and cannot "
                                  "generate"));
@@ -178,7 +178,7 @@ TEST(EmbeddedGenerator, FoldersThatCannotWriteAreRefused) {
 
 const fs::path kCausalModels = fs::path(charm::test::kSourceDir) / "tests/data/golden/generate";
 
-TEST(EmbeddedGenerator, ACacheTooSmallForABlockIsRefused) {
+TEST(EmbeddedGenerator, ACacheSmallerThanABlockIsRejected) {
   try {
     model::load_causal_lm(kCausalModels / "llama",
                           {.dtype = model::DTypeChoice::kFloat32, .cache_bytes = 1000});
@@ -190,7 +190,7 @@ TEST(EmbeddedGenerator, ACacheTooSmallForABlockIsRefused) {
   }
 }
 
-TEST(EmbeddedGenerator, AModelWithoutAnOutputLayerIsRefused) {
+TEST(EmbeddedGenerator, AModelWithoutAnOutputLayerIsRejected) {
   const fs::path folder =
       fs::path(testing::TempDir()) / ("no_output_layer_" + std::to_string(getpid()));
   fs::create_directories(folder);

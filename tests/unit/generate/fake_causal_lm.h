@@ -11,8 +11,8 @@
 
 namespace charm::generate {
 
-/// Logits are a function of all tokens that the sequence's blocks hold, so that a mixed-up block or
-/// position changes what is written.
+/// Logits are a function of all tokens in the sequence's blocks, so that a wrong block or position
+/// changes the output.
 class FakeCausalLM final : public model::CausalLM {
  public:
   struct Shape {
@@ -44,7 +44,7 @@ class FakeCausalLM final : public model::CausalLM {
       for (std::int64_t v = 0; v < shape_.vocab; ++v)
         logits_.push_back(static_cast<float>(stream.normal()));
     }
-    largest_pass = std::max(largest_pass, tokens);
+    largest_step = std::max(largest_step, tokens);
     most_sequences = std::max(most_sequences, static_cast<std::int64_t>(batch.sequences.size()));
     tokens_computed += tokens;
     return logits_;
@@ -64,7 +64,7 @@ class FakeCausalLM final : public model::CausalLM {
   std::vector<std::int32_t> eos_token_ids() const override { return {2}; }
   std::vector<std::pair<std::string, std::string>> provenance() const override { return {}; }
 
-  std::int64_t largest_pass = 0, most_sequences = 0, tokens_computed = 0;
+  std::int64_t largest_step = 0, most_sequences = 0, tokens_computed = 0;
 
  private:
   std::int32_t& slot(const batch::CachedTokens& sequence, std::int64_t position) {

@@ -22,7 +22,7 @@ using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-/// Answers in reverse order; fails or throws where told.
+/// Completes in reverse order; fails or throws on request.
 class FakeGenerator final : public Generator {
  public:
   void generate(std::span<const GenerationRequest> requests, const SamplingOptions& sampling,
@@ -31,7 +31,7 @@ class FakeGenerator final : public Generator {
     std::size_t count = 0;
     for (auto request = requests.rbegin(); request != requests.rend(); ++request) {
       if (count++ == throw_after) throw Error(ErrorKind::kNetwork, "gone");
-      asked.push_back(*request);
+      received.push_back(*request);
       GenerationResult result{
           .index = request->index,
           .response = "r:" + request->prompt.back().content + "/" + std::to_string(request->sample),
@@ -45,7 +45,7 @@ class FakeGenerator final : public Generator {
       on_generated(std::move(result));
     }
   }
-  std::vector<GenerationRequest> asked;
+  std::vector<GenerationRequest> received;
   SamplingOptions last_sampling;
   std::set<std::string> failing;
   std::size_t throw_after = SIZE_MAX;
@@ -75,7 +75,7 @@ class GenerateStage : public ::testing::Test {
   FakeGenerator generator;
 };
 
-TEST_F(GenerateStage, WritesRowsInPromptOrderWithWhatIsKnown) {
+TEST_F(GenerateStage, WritesRowsInPromptOrder) {
   options.num_samples = 2;
   options.top_k = 5;
   for (const char* name : {"out.jsonl", "out.parquet"}) {
@@ -110,22 +110,22 @@ TEST_F(GenerateStage, WritesRowsInPromptOrderWithWhatIsKnown) {
   }
 }
 
-TEST_F(GenerateStage, AnInterruptedRunAsksForTheRestOnly) {
+TEST_F(GenerateStage, AnInterruptedRunResumes) {
   generator.throw_after = 2;
   EXPECT_EQ(error_of([&] { run(); }).kind(), ErrorKind::kNetwork);
   EXPECT_FALSE(fs::exists(options.output));
   generator.throw_after = SIZE_MAX;
   const GenerateStageResult result = run();
   EXPECT_EQ(result.num_resumed, 2);
-  EXPECT_EQ(generator.asked.size(), 3u);
+  EXPECT_EQ(generator.received.size(), 3u);
   const std::string resumed = read_file(options.output);
   options.output = folder / "straight.jsonl";
   run();
   EXPECT_EQ(read_file(options.output), resumed);
-  // Finished: nothing is asked again, and other options do not overwrite it unasked.
-  generator.asked.clear();
+  // Complete: nothing is generated again, and other options do not overwrite it without --fresh.
+  generator.received.clear();
   EXPECT_TRUE(run().skipped);
-  EXPECT_TRUE(generator.asked.empty());
+  EXPECT_TRUE(generator.received.empty());
   options.sampling.temperature = 0.0;
   const Error error = error_of([&] { run(); });
   EXPECT_EQ(error.kind(), ErrorKind::kUsage);
@@ -143,22 +143,22 @@ TEST_F(GenerateStage, FailedRowsCarryTheirError) {
               AllOf(HasSubstr("1 of 3"), HasSubstr("too long"), HasSubstr("--max-bad-rows")));
   EXPECT_FALSE(fs::exists(options.output));
   options.max_bad_rows = 1;
-  generator.asked.clear();
+  generator.received.clear();
   const GenerateStageResult result = run();
-  EXPECT_EQ(generator.asked.size(), 1u);  // the failed one alone
+  EXPECT_EQ(generator.received.size(), 1u);  // only the failed one
   EXPECT_EQ(result.num_errors, 1);
   const auto rows = rows_of(options.output);
   EXPECT_EQ(rows[0]["error"], "too long");
   EXPECT_TRUE(rows[0]["response"].is_null());
   EXPECT_TRUE(rows[1]["error"].is_null());
-  EXPECT_EQ(storage::read_responses(options.output, {}).size(), 2u);  // what charm score sees
+  EXPECT_EQ(storage::read_responses(options.output, {}).size(), 2u);  // as charm score reads it
 }
 
-TEST_F(GenerateStage, EmptyPromptsAreNotAsked) {
+TEST_F(GenerateStage, EmptyPromptsAreNotGenerated) {
   options.prompts = folder.file("p.jsonl", "{\"prompt\":\" \\n\"}\n{\"prompt\":\"a\"}\n");
   options.max_bad_rows = 1;
   EXPECT_EQ(run().num_errors, 1);
-  EXPECT_EQ(generator.asked.size(), 1u);
+  EXPECT_EQ(generator.received.size(), 1u);
   EXPECT_EQ(rows_of(options.output)[0]["error"], "the prompt is empty");
 }
 
@@ -169,37 +169,37 @@ TEST_F(GenerateStage, TooManyFailuresStopEarly) {
   for (int i = 0; i < 200; ++i) generator.failing.insert("q" + std::to_string(i));
   const Error error = error_of([&] { run(); });
   EXPECT_THAT(error.message(), HasSubstr("stopped early"));
-  EXPECT_LT(generator.asked.size(), 50u);
+  EXPECT_LT(generator.received.size(), 50u);
 }
 
-TEST_F(GenerateStage, SystemMessagesGoToTheModelNotIntoTheFile) {
+TEST_F(GenerateStage, SystemMessagesAreNotWritten) {
   options.system = "be brief";
   run();
-  for (const GenerationRequest& request : generator.asked)
+  for (const GenerationRequest& request : generator.received)
     EXPECT_EQ(request.prompt.front().content, "be brief");
   const auto rows = rows_of(options.output);
   EXPECT_EQ(rows[0]["prompt"].size(), 1u);
   EXPECT_EQ(rows[0]["prompt_id"], prompt_id_of({{"user", "a"}}));
 }
 
-TEST_F(GenerateStage, RefusesWrongOptions) {
-  const auto refused = [&](const std::function<void(GenerateStageOptions&)>& spoil) {
+TEST_F(GenerateStage, RejectsInvalidOptions) {
+  const auto is_rejected = [&](const std::function<void(GenerateStageOptions&)>& spoil) {
     GenerateStageOptions bad = options;
     spoil(bad);
     return error_of([&] { generate_stage(bad, generator, {{"generator", "fake"}}); }).kind() ==
            ErrorKind::kUsage;
   };
-  EXPECT_TRUE(refused([](auto& o) { o.sampling.temperature = -1.0; }));
-  EXPECT_TRUE(refused([](auto& o) { o.sampling.top_p = 0.0; }));
-  EXPECT_TRUE(refused([](auto& o) { o.sampling.top_p = 1.5; }));
-  EXPECT_TRUE(refused([](auto& o) { o.top_k = -2; }));
-  EXPECT_TRUE(refused([](auto& o) { o.min_p = 2.0; }));
-  EXPECT_TRUE(refused([](auto& o) { o.repetition_penalty = 0.0; }));
-  EXPECT_TRUE(refused([](auto& o) { o.sampling.max_new_tokens = 0; }));
-  EXPECT_TRUE(refused([](auto& o) { o.num_samples = 0; }));
-  EXPECT_TRUE(refused([](auto& o) { o.sampling.stop = {""}; }));
-  EXPECT_TRUE(refused([](auto& o) { o.policy = ""; }));
-  EXPECT_TRUE(refused([&](auto& o) { o.output = folder / "x.csv"; }));
+  EXPECT_TRUE(is_rejected([](auto& o) { o.sampling.temperature = -1.0; }));
+  EXPECT_TRUE(is_rejected([](auto& o) { o.sampling.top_p = 0.0; }));
+  EXPECT_TRUE(is_rejected([](auto& o) { o.sampling.top_p = 1.5; }));
+  EXPECT_TRUE(is_rejected([](auto& o) { o.top_k = -2; }));
+  EXPECT_TRUE(is_rejected([](auto& o) { o.min_p = 2.0; }));
+  EXPECT_TRUE(is_rejected([](auto& o) { o.repetition_penalty = 0.0; }));
+  EXPECT_TRUE(is_rejected([](auto& o) { o.sampling.max_new_tokens = 0; }));
+  EXPECT_TRUE(is_rejected([](auto& o) { o.num_samples = 0; }));
+  EXPECT_TRUE(is_rejected([](auto& o) { o.sampling.stop = {""}; }));
+  EXPECT_TRUE(is_rejected([](auto& o) { o.policy = ""; }));
+  EXPECT_TRUE(is_rejected([&](auto& o) { o.output = folder / "x.csv"; }));
   EXPECT_EQ(error_of([&] { generate_stage(options); }).kind(),
             ErrorKind::kUsage);  // neither model nor server
   options.server.urls = {"http://127.0.0.1:1"};
@@ -210,7 +210,7 @@ TEST_F(GenerateStage, RefusesWrongOptions) {
               HasSubstr("CHARM_TEST_KEY_THAT_IS_NOT_SET"));
 }
 
-TEST_F(GenerateStage, ThroughAServerWithoutWritingTheKeyAnywhere) {
+TEST_F(GenerateStage, TheApiKeyIsNeverStored) {
   FakeLlm server;
   ASSERT_EQ(setenv("CHARM_TEST_KEY", "s3cret", 1), 0);
   options.server.urls = {server.url()};

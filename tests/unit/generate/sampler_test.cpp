@@ -16,7 +16,7 @@ namespace {
 
 SamplingOptions plain() { return {.temperature = 1.0, .top_p = 1.0}; }
 
-TEST(Sampler, DistributionsAreThoseOfTransformersProcessors) {
+TEST(Sampler, DistributionsEqualTransformers) {
   const golden::Json fixture = golden::read_json(golden::data_dir() / "generate" / "sampler.json");
   golden::Worst worst("probability");
   for (const golden::Json& row : fixture["rows"]) {
@@ -41,7 +41,7 @@ TEST(Sampler, DistributionsAreThoseOfTransformersProcessors) {
   worst.check(fixture["tolerance"].get<double>());
 }
 
-TEST(Sampler, DrawsFollowTheDistribution) {
+TEST(Sampler, SamplesFollowTheDistribution) {
   RandomStream stream(8, "sampler_test");
   std::vector<float> logits(300);
   for (float& l : logits) l = static_cast<float>(2.0 * stream.normal());
@@ -51,16 +51,16 @@ TEST(Sampler, DrawsFollowTheDistribution) {
     options.seed = 5;
     const Sampler sampler(options);
     std::map<std::int32_t, double> counts;
-    constexpr int kDraws = 20000;
-    for (int i = 0; i < kDraws; ++i) {
+    constexpr int kSamples = 20000;
+    for (int i = 0; i < kSamples; ++i) {
       counts[sampler.next(
           logits, {},
           {.prompt_id = "p" + std::to_string(i % 100), .sample = i / 100, .position = i % 7})] += 1;
     }
-    double statistic = 0.0, rest = kDraws, rest_expected = kDraws;
+    double statistic = 0.0, rest = kSamples, rest_expected = kSamples;
     int bins = 0;
     for (const auto& [id, p] : sampler.distribution(logits, {})) {
-      const double expected = p * kDraws;
+      const double expected = p * kSamples;
       if (expected < 10) break;
       statistic += (counts[id] - expected) * (counts[id] - expected) / expected;
       rest -= counts[id];
@@ -75,23 +75,23 @@ TEST(Sampler, DrawsFollowTheDistribution) {
   }
 }
 
-TEST(Sampler, ADrawDependsOnItsKey) {
+TEST(Sampler, ASampleDependsOnItsKey) {
   const std::vector<float> logits(1000, 0.0f);
   SamplingOptions options = plain();
-  const auto draw = [&](std::uint64_t seed, const char* prompt, std::int32_t sample,
-                        std::int64_t position) {
+  const auto sample_token = [&](std::uint64_t seed, const char* prompt, std::int32_t sample,
+                                std::int64_t position) {
     options.seed = seed;
     return Sampler(options).next(logits, {}, {prompt, sample, position});
   };
-  const std::int32_t first = draw(1, "a", 0, 0);
-  EXPECT_EQ(draw(1, "a", 0, 0), first);
-  EXPECT_NE(draw(2, "a", 0, 0), first);
-  EXPECT_NE(draw(1, "b", 0, 0), first);
-  EXPECT_NE(draw(1, "a", 1, 0), first);
-  EXPECT_NE(draw(1, "a", 0, 1), first);
+  const std::int32_t first = sample_token(1, "a", 0, 0);
+  EXPECT_EQ(sample_token(1, "a", 0, 0), first);
+  EXPECT_NE(sample_token(2, "a", 0, 0), first);
+  EXPECT_NE(sample_token(1, "b", 0, 0), first);
+  EXPECT_NE(sample_token(1, "a", 1, 0), first);
+  EXPECT_NE(sample_token(1, "a", 0, 1), first);
 }
 
-TEST(Sampler, GreedyTakesTheFirstOfTheLikeliest) {
+TEST(Sampler, GreedyTakesTheLowestIdOnTies) {
   SamplingOptions options = plain();
   options.temperature = 0.0;
   EXPECT_EQ(Sampler(options).next(std::vector<float>{0, 3, 3, 1}, {}, {}), 1);
@@ -101,7 +101,7 @@ TEST(Sampler, GreedyTakesTheFirstOfTheLikeliest) {
       2);
 }
 
-TEST(Sampler, InfiniteLogitsNeverCome) {
+TEST(Sampler, InfiniteLogitsAreNeverSampled) {
   const float none = -std::numeric_limits<float>::infinity();
   const auto tokens = Sampler(plain()).distribution(std::vector<float>{none, 1.0f, none, 0.0f}, {});
   ASSERT_EQ(tokens.size(), 2u);
@@ -109,7 +109,7 @@ TEST(Sampler, InfiniteLogitsNeverCome) {
   EXPECT_NEAR(tokens[0].probability, 1 / (1 + std::exp(-1.0)), 1e-6);
 }
 
-TEST(Sampler, NonsenseIsRefused) {
+TEST(Sampler, InvalidOptionsAreRejected) {
   const auto message = [](auto change) {
     SamplingOptions options;
     change(options);
@@ -134,7 +134,7 @@ TEST(Sampler, NonsenseIsRefused) {
   EXPECT_THAT(message([](auto& o) { o.max_new_tokens = 0; }),
               testing::StartsWith("--max-new-tokens is 0"));
   EXPECT_THAT(message([](auto& o) { o.stop = {""}; }),
-              testing::StartsWith("--stop is an empty text"));
+              testing::StartsWith("--stop is an empty string"));
   EXPECT_EQ(message([](auto&) {}), "accepted");
 }
 

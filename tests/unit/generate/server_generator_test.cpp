@@ -41,7 +41,7 @@ ServerOptions options_for(std::vector<std::string> urls) {
   return options;
 }
 
-/// Results by index; fails the test when one comes twice.
+/// Results by index; fails the test on duplicates.
 std::map<std::size_t, GenerationResult> generate_all(const ServerOptions& options,
                                                      const std::vector<GenerationRequest>& requests,
                                                      const std::function<void()>& on_each = {}) {
@@ -53,7 +53,7 @@ std::map<std::size_t, GenerationResult> generate_all(const ServerOptions& option
   return results;
 }
 
-/// Every request has its own proper answer.
+/// Every request has its own response.
 void expect_complete(const std::map<std::size_t, GenerationResult>& results,
                      const std::vector<GenerationRequest>& requests) {
   ASSERT_EQ(results.size(), requests.size());
@@ -64,13 +64,13 @@ void expect_complete(const std::map<std::size_t, GenerationResult>& results,
   }
 }
 
-TEST(ServerGenerator, AnswersEverythingOnce) {
+TEST(ServerGenerator, CompletesEveryRequestOnce) {
   FakeLlm server;
   const auto requests = numbered(200);
   const auto results = generate_all(options_for({server.url()}), requests);
   expect_complete(results, requests);
-  EXPECT_EQ(server.num_asked(), 200);
-  EXPECT_LE(server.num_connections(), 10);  // kept alive: 8 and those of the first look
+  EXPECT_EQ(server.num_received(), 200);
+  EXPECT_LE(server.num_connections(), 10);  // keep-alive: 8 and those of the probes
   EXPECT_EQ(results.at(100).finish_reason, "stop");
   EXPECT_EQ(results.at(100).num_tokens, 3);
   EXPECT_EQ(results.at(100).num_prompt_tokens, 7);
@@ -85,7 +85,7 @@ TEST(ServerGenerator, SeedsDependOnPromptAndSampleAlone) {
   for (const auto& [index, result] : first) EXPECT_EQ(result.response, second.at(index).response);
 }
 
-TEST(ServerGenerator, SurvivesEveryKindOfFault) {
+TEST(ServerGenerator, RetriesEveryKindOfFault) {
   FakeLlm server([](int number, const json& body) -> std::optional<ServerReply> {
     switch (number % 9) {
       case 0:
@@ -93,12 +93,12 @@ TEST(ServerGenerator, SurvivesEveryKindOfFault) {
       case 1:
         return ServerReply{.cut_after = -2};
       case 2: {
-        ServerReply cut = FakeLlm::proper(body, "tiny");
+        ServerReply cut = FakeLlm::completion(body, "tiny");
         cut.cut_after = 20;
         return cut;
       }
       case 3:
-        return ServerReply{.body = FakeLlm::proper(body, "tiny").body.substr(0, 40)};
+        return ServerReply{.body = FakeLlm::completion(body, "tiny").body.substr(0, 40)};
       case 4:
         return ServerReply{.body = R"({"model":"tiny","choices":[]})"};
       case 5:
@@ -111,13 +111,13 @@ TEST(ServerGenerator, SurvivesEveryKindOfFault) {
   });
   ServerOptions options = options_for({server.url()});
   options.retries = 60;
-  options.patience_s = 30.0;  // failures in a row may make it count as down for a moment
+  options.patience_s = 30.0;  // consecutive failures may mark it as down temporarily
   const auto requests = numbered(60);
   expect_complete(generate_all(options, requests), requests);
-  EXPECT_EQ(server.num_answered(), 60);
+  EXPECT_EQ(server.num_completed(), 60);
 }
 
-TEST(ServerGenerator, AStormOf429IsWaitedOut) {
+TEST(ServerGenerator, BacksOffOn429) {
   std::atomic<int> storm{150};
   FakeLlm server([&](int, const json&) -> std::optional<ServerReply> {
     if (--storm >= 0)
@@ -125,7 +125,7 @@ TEST(ServerGenerator, AStormOf429IsWaitedOut) {
     return std::nullopt;
   });
   ServerOptions options = options_for({server.url()});
-  options.retries = 0;  // 429 is no failure
+  options.retries = 0;  // 429 does not count as a failure
   options.concurrency = 64;
   options.first_delay = milliseconds(1);
   std::atomic<int> answered{0};
@@ -134,7 +134,7 @@ TEST(ServerGenerator, AStormOf429IsWaitedOut) {
   expect_complete(results, requests);
 }
 
-TEST(ServerGenerator, SlowAnswersTimeOutAndAreAskedAgain) {
+TEST(ServerGenerator, SlowResponsesTimeOutAndAreRetried) {
   FakeLlm server([](int number, const json&) -> std::optional<ServerReply> {
     if (number == 1) return ServerReply{.body = "late", .delay = milliseconds(5000)};
     return std::nullopt;
@@ -146,7 +146,7 @@ TEST(ServerGenerator, SlowAnswersTimeOutAndAreAskedAgain) {
   expect_complete(generate_all(options, requests), requests);
 }
 
-TEST(ServerGenerator, RowsFailAloneAndSayWhy) {
+TEST(ServerGenerator, FailedRowsHaveTheirError) {
   FakeLlm server([](int, const json& body) -> std::optional<ServerReply> {
     const std::string prompt = body["messages"].back()["content"];
     if (prompt == "q1")
@@ -165,7 +165,7 @@ TEST(ServerGenerator, RowsFailAloneAndSayWhy) {
   EXPECT_FALSE(results.at(104).error);
 }
 
-TEST(ServerGenerator, NamesTheLimitAsTheServerWantsIt) {
+TEST(ServerGenerator, UsesMaxCompletionTokensIfRequired) {
   FakeLlm newer([](int, const json& body) -> std::optional<ServerReply> {
     if (!body.contains("max_tokens")) return {};
     return ServerReply{
@@ -176,10 +176,10 @@ TEST(ServerGenerator, NamesTheLimitAsTheServerWantsIt) {
   });
   const auto requests = numbered(40);
   expect_complete(generate_all(options_for({newer.url()}), requests), requests);
-  EXPECT_EQ(newer.num_answered(), 40);
+  EXPECT_EQ(newer.num_completed(), 40);
   for (const json& body : newer.bodies()) EXPECT_EQ(body["max_completion_tokens"], 4096);
-  EXPECT_LE(newer.num_asked(), 48) << "only those on their way are asked again";
-  // A server that refuses both names is not asked for ever.
+  EXPECT_LE(newer.num_received(), 48) << "only those in flight are retried";
+  // A server that rejects both fields is not retried forever.
   FakeLlm neither([](int, const json&) {
     return std::optional(ServerReply{
         .status = 400, .body = R"({"error": {"message": "max_completion_tokens is wrong"}})"});
@@ -188,7 +188,7 @@ TEST(ServerGenerator, NamesTheLimitAsTheServerWantsIt) {
     EXPECT_TRUE(result.error);
 }
 
-TEST(ServerGenerator, ServersShareTheWorkAndTheLivingTakeOver) {
+TEST(ServerGenerator, RequestsOfAFailedServerAreRetriedOnOthers) {
   auto dying = std::make_unique<FakeLlm>([](int, const json&) -> std::optional<ServerReply> {
     std::this_thread::sleep_for(milliseconds(1));
     return std::nullopt;
@@ -205,11 +205,11 @@ TEST(ServerGenerator, ServersShareTheWorkAndTheLivingTakeOver) {
     if (++count == 100) dying->stop();
   });
   expect_complete(results, requests);
-  EXPECT_GT(dying->num_answered(), 10);
-  EXPECT_GT(living.num_answered(), 200);
+  EXPECT_GT(dying->num_completed(), 10);
+  EXPECT_GT(living.num_completed(), 200);
 }
 
-TEST(ServerGenerator, AServerThatComesBackIsUsedAgain) {
+TEST(ServerGenerator, AServerThatRecoversIsUsedAgain) {
   auto server = std::make_unique<FakeLlm>();
   const int port = server->port();
   std::unique_ptr<FakeLlm> second;
@@ -231,7 +231,7 @@ TEST(ServerGenerator, AServerThatComesBackIsUsedAgain) {
   expect_complete(results, requests);
 }
 
-TEST(ServerGenerator, WhenAllAreGoneItEnds) {
+TEST(ServerGenerator, FailsIfAllServersAreUnreachable) {
   FakeLlm server;
   int count = 0;
   const ServerOptions options = options_for({server.url()});
@@ -241,12 +241,12 @@ TEST(ServerGenerator, WhenAllAreGoneItEnds) {
     });
   });
   EXPECT_EQ(error.kind(), ErrorKind::kNetwork);
-  EXPECT_THAT(error.message(), AllOf(HasSubstr("no server is left"), HasSubstr(server.url()),
+  EXPECT_THAT(error.message(), AllOf(HasSubstr("all servers unreachable"), HasSubstr(server.url()),
                                      HasSubstr("of 100 requests")));
   EXPECT_GE(count, 30);
 }
 
-TEST(ServerGenerator, ServersThatAreDownAtTheStart) {
+TEST(ServerGenerator, ServersThatAreDownAtStart) {
   std::string gone;
   {
     FakeLlm server;
@@ -255,12 +255,12 @@ TEST(ServerGenerator, ServersThatAreDownAtTheStart) {
   const Error error = error_of([&] { make_server_generator(options_for({gone})); });
   EXPECT_EQ(error.kind(), ErrorKind::kNetwork);
   EXPECT_THAT(error.message(),
-              AllOf(HasSubstr(gone + "/v1/models"), HasSubstr("no server is there")));
-  // One of two: the other does the work.
+              AllOf(HasSubstr(gone + "/v1/models"), HasSubstr("no server is reachable")));
+  // One of two: the other serves all requests.
   FakeLlm living;
   const auto requests = numbered(20);
   expect_complete(generate_all(options_for({gone, living.url()}), requests), requests);
-  // One that starts late is waited for.
+  // --wait waits for one that starts late.
   const int port = std::stoi(gone.substr(gone.rfind(':') + 1));
   std::unique_ptr<FakeLlm> late;
   std::thread start([&] {
@@ -273,14 +273,14 @@ TEST(ServerGenerator, ServersThatAreDownAtTheStart) {
   start.join();
 }
 
-TEST(ServerGenerator, WrongModelsAreCaughtAtTheStartAndLater) {
+TEST(ServerGenerator, OtherModelsAreDetectedAtStartAndLater) {
   FakeLlm other({}, "other-model");
   Error error = error_of([&] { make_server_generator(options_for({other.url()})); });
   EXPECT_EQ(error.kind(), ErrorKind::kUsage);
   EXPECT_THAT(error.message(),
               AllOf(HasSubstr("'other-model'"), HasSubstr("'tiny'"), HasSubstr(other.url())));
   FakeLlm changing([](int, const json& body) -> std::optional<ServerReply> {
-    return FakeLlm::proper(body, "tiny-v2");
+    return FakeLlm::completion(body, "tiny-v2");
   });
   error = error_of([&] { generate_all(options_for({changing.url()}), numbered(3)); });
   EXPECT_EQ(error.kind(), ErrorKind::kNetwork);
@@ -293,12 +293,12 @@ TEST(ServerGenerator, WrongModelsAreCaughtAtTheStartAndLater) {
   EXPECT_THAT(error.message(), AllOf(HasSubstr("does not exist"), HasSubstr("--server-model")));
 }
 
-TEST(ServerGenerator, KeysGoWhereTheyBelong) {
+TEST(ServerGenerator, SendsTheApiKey) {
   charm::testing::HttpServer guarded([](const charm::testing::ServerRequest& request) {
     if (request.header("authorization") != "Bearer s3cret")
       return ServerReply{.status = 401, .body = R"({"error":"no"})"};
     if (request.path == "/v1/models") return ServerReply{.body = R"({"data":[]})"};
-    return FakeLlm::proper(json::parse(request.body), "tiny");
+    return FakeLlm::completion(json::parse(request.body), "tiny");
   });
   ServerOptions options = options_for({guarded.url()});
   Error error = error_of([&] { make_server_generator(options); });
@@ -313,18 +313,18 @@ TEST(ServerGenerator, KeysGoWhereTheyBelong) {
   expect_complete(generate_all(options, requests), requests);
 }
 
-TEST(ServerGenerator, PagesAndOtherServicesAreNoServers) {
+TEST(ServerGenerator, RejectsOtherHttpServices) {
   charm::testing::HttpServer page([](const charm::testing::ServerRequest&) {
     return ServerReply{.body = "<html>hello</html>"};
   });
   const Error error = error_of([&] { make_server_generator(options_for({page.url()})); });
   EXPECT_EQ(error.kind(), ErrorKind::kNetwork);
   EXPECT_THAT(error.message(), HasSubstr("HTML"));
-  // No list of models, but a health page: as old TGI.
+  // No model list, but a health endpoint, as in old TGI.
   charm::testing::HttpServer plain([](const charm::testing::ServerRequest& request) {
     if (request.path == "/health") return ServerReply{};
     if (request.path == "/v1/models") return ServerReply{.status = 404};
-    return FakeLlm::proper(json::parse(request.body), "tiny");
+    return FakeLlm::completion(json::parse(request.body), "tiny");
   });
   const auto requests = numbered(3);
   expect_complete(generate_all(options_for({plain.url() + "/v1/chat/completions"}), requests),
@@ -346,7 +346,7 @@ TEST(ServerGenerator, CompletionsGetTheRenderedPrompt) {
   EXPECT_EQ(server.requests().back().path, "/v1/completions");
 }
 
-TEST(ServerGenerator, ASecondAddressForTheSameServerIsRefused) {
+TEST(ServerGenerator, DuplicateUrlsAreRejected) {
   FakeLlm server;
   EXPECT_EQ(error_of([&] {
               make_server_generator(options_for({server.url(), server.url() + "/v1"}));

@@ -12,7 +12,7 @@ namespace {
 
 using charm::testing::error_of;
 using ::testing::HasSubstr;
-using Kind = ServerAnswer::Kind;
+using Kind = CompletionResult::Kind;
 
 ServerOptions options_for(const std::string& model) {
   ServerOptions options;
@@ -20,14 +20,14 @@ ServerOptions options_for(const std::string& model) {
   return options;
 }
 
-ServerAnswer read(int status, const std::string& body, const std::string& model = "tiny") {
+CompletionResult read(int status, const std::string& body, const std::string& model = "tiny") {
   hub::HttpResponse response;
   response.status = status;
   response.body = body;
-  return read_answer(response, options_for(model));
+  return parse_completion(response, options_for(model));
 }
 
-TEST(ServerProtocol, AddressesOfAllSpellings) {
+TEST(ServerProtocol, NormalisesUrls) {
   for (const char* url :
        {"http://a:8000", "http://a:8000/", "http://a:8000/v1", "http://a:8000/v1/",
         "http://a:8000/v1/chat/completions", "http://a:8000/v1/completions"}) {
@@ -49,7 +49,7 @@ TEST(ServerProtocol, SeedsAreAFunctionOfSeedPromptAndSample) {
 TEST(ServerProtocol, SendsOnlyWhatTheUserSet) {
   ServerOptions options = options_for("m");
   SamplingOptions sampling;
-  auto body = common_members(options, sampling, ServerKind::kOther);
+  auto body = common_fields(options, sampling, ServerKind::kOther);
   EXPECT_EQ(body.dump(),
             R"({"model":"m","max_tokens":4096,"temperature":0.7,"top_p":0.9,"stream":false})");
   options.top_k = 0;
@@ -58,7 +58,7 @@ TEST(ServerProtocol, SendsOnlyWhatTheUserSet) {
   options.extra_body = R"({"temperature":0.1,"chat_template_kwargs":{"enable_thinking":false}})";
   sampling.stop = {"###"};
   sampling.stop_token_ids = {5};
-  body = common_members(options, sampling, ServerKind::kOther);
+  body = common_fields(options, sampling, ServerKind::kOther);
   EXPECT_EQ(body["top_k"], -1);
   EXPECT_EQ(body["min_p"], 0.1);
   EXPECT_EQ(body["repetition_penalty"], 1.2);
@@ -66,32 +66,32 @@ TEST(ServerProtocol, SendsOnlyWhatTheUserSet) {
   EXPECT_EQ(body["stop"], nlohmann::json({"###"}));
   EXPECT_EQ(body["stop_token_ids"], nlohmann::json({5}));
   EXPECT_EQ(body["chat_template_kwargs"]["enable_thinking"], false);
-  body = common_members(options, sampling, ServerKind::kLlamaCpp);
+  body = common_fields(options, sampling, ServerKind::kLlamaCpp);
   EXPECT_EQ(body["top_k"], 0);
   EXPECT_EQ(body["repeat_penalty"], 1.2);
   EXPECT_FALSE(body.contains("repetition_penalty"));
   options.extra_body = "[1]";
-  EXPECT_EQ(error_of([&] { common_members(options, sampling, ServerKind::kOther); }).kind(),
+  EXPECT_EQ(error_of([&] { common_fields(options, sampling, ServerKind::kOther); }).kind(),
             ErrorKind::kUsage);
 }
 
-TEST(ServerProtocol, ReadsAnswersOfBothEndpoints) {
-  ServerAnswer answer = read(
+TEST(ServerProtocol, ParsesResponsesOfBothEndpoints) {
+  CompletionResult completion = read(
       200,
       R"({"model":"tiny","choices":[{"message":{"role":"assistant","content":" a\n"},"finish_reason":"length"}],
                                   "usage":{"prompt_tokens":5,"completion_tokens":2}})");
-  EXPECT_EQ(answer.kind, Kind::kDone);
-  EXPECT_EQ(answer.result.response, " a\n");
-  EXPECT_EQ(answer.result.finish_reason, "length");
-  EXPECT_EQ(answer.result.num_tokens, 2);
-  EXPECT_EQ(answer.result.num_prompt_tokens, 5);
-  answer = read(
-      200, R"({"choices":[{"text":"","finish_reason":"eos_token"}]})");  // TGI; no usage, no model;
-                                                                         // an empty answer is one
-  EXPECT_EQ(answer.kind, Kind::kDone);
-  EXPECT_EQ(answer.result.response, "");
-  EXPECT_EQ(answer.result.finish_reason, "stop");
-  EXPECT_EQ(answer.result.num_tokens, 0);
+  EXPECT_EQ(completion.kind, Kind::kOk);
+  EXPECT_EQ(completion.result.response, " a\n");
+  EXPECT_EQ(completion.result.finish_reason, "length");
+  EXPECT_EQ(completion.result.num_tokens, 2);
+  EXPECT_EQ(completion.result.num_prompt_tokens, 5);
+  completion = read(
+      200, R"({"choices":[{"text":"","finish_reason":"eos_token"}]})");  // TGI: no usage, no model,
+                                                                         // an empty response
+  EXPECT_EQ(completion.kind, Kind::kOk);
+  EXPECT_EQ(completion.result.response, "");
+  EXPECT_EQ(completion.result.finish_reason, "stop");
+  EXPECT_EQ(completion.result.num_tokens, 0);
   EXPECT_EQ(read(200, R"({"choices":[{"text":"x","finish_reason":null}]})").result.finish_reason,
             "");
   EXPECT_EQ(read(200, R"({"choices":[{"text":"x","finish_reason":"content_filter"}]})")
@@ -99,28 +99,28 @@ TEST(ServerProtocol, ReadsAnswersOfBothEndpoints) {
             "content_filter");
 }
 
-TEST(ServerProtocol, AnswersThatAreNone) {
-  EXPECT_EQ(read(200, "").kind, Kind::kTryAgain);
-  EXPECT_EQ(read(200, R"({"choices":[{"message":{"con)").kind, Kind::kTryAgain);
+TEST(ServerProtocol, InvalidResponses) {
+  EXPECT_EQ(read(200, "").kind, Kind::kRetry);
+  EXPECT_EQ(read(200, R"({"choices":[{"message":{"con)").kind, Kind::kRetry);
   EXPECT_THAT(read(200, "<!DOCTYPE html><html>").why, HasSubstr("HTML"));
-  EXPECT_EQ(read(200, R"({"choices":[]})").kind, Kind::kTryAgain);
-  EXPECT_EQ(read(200, R"({"choices":null})").kind, Kind::kTryAgain);
-  EXPECT_EQ(read(200, "[]").kind, Kind::kTryAgain);
+  EXPECT_EQ(read(200, R"({"choices":[]})").kind, Kind::kRetry);
+  EXPECT_EQ(read(200, R"({"choices":null})").kind, Kind::kRetry);
+  EXPECT_EQ(read(200, "[]").kind, Kind::kRetry);
   EXPECT_EQ(read(200, R"({"choices":[{"message":{"content":null,"tool_calls":[]}}]})").kind,
-            Kind::kRefused);
-  EXPECT_EQ(read(200, R"({"error":{"message":"overloaded","code":503}})").kind, Kind::kTryAgain);
-  EXPECT_EQ(read(200, R"({"error":{"message":"bad","code":400}})").kind, Kind::kRefused);
-  EXPECT_EQ(read(200, R"({"error":"broken"})").kind, Kind::kTryAgain);
+            Kind::kRejected);
+  EXPECT_EQ(read(200, R"({"error":{"message":"overloaded","code":503}})").kind, Kind::kRetry);
+  EXPECT_EQ(read(200, R"({"error":{"message":"bad","code":400}})").kind, Kind::kRejected);
+  EXPECT_EQ(read(200, R"({"error":"broken"})").kind, Kind::kRetry);
 }
 
-TEST(ServerProtocol, StatusesMeanWhatTheyMean) {
+TEST(ServerProtocol, MapsStatusCodes) {
   for (const int status : {401, 402, 403, 404, 405, 307})
     EXPECT_EQ(read(status, "").kind, Kind::kFatal) << status;
   for (const int status : {400, 413, 422})
-    EXPECT_EQ(read(status, "").kind, Kind::kRefused) << status;
+    EXPECT_EQ(read(status, "").kind, Kind::kRejected) << status;
   for (const int status : {408, 500, 502, 503, 504, 529})
-    EXPECT_EQ(read(status, "").kind, Kind::kTryAgain) << status;
-  EXPECT_EQ(read(429, "").kind, Kind::kSlower);
+    EXPECT_EQ(read(status, "").kind, Kind::kRetry) << status;
+  EXPECT_EQ(read(429, "").kind, Kind::kThrottled);
   EXPECT_EQ(
       read(429, R"({"error":{"message":"You exceeded your quota","code":"insufficient_quota"}})")
           .kind,
@@ -137,10 +137,10 @@ TEST(ServerProtocol, AnotherModelIsFatal) {
   };
   EXPECT_EQ(kind("Qwen/Qwen2-7B", "Qwen/Qwen2-72B"), Kind::kFatal);
   EXPECT_EQ(kind("gpt-4o", "gpt-4o-mini-2024-07-18"), Kind::kFatal);
-  EXPECT_EQ(kind("tiny", "tiny"), Kind::kDone);
-  EXPECT_EQ(kind("gpt-4o", "gpt-4o-2024-08-06"), Kind::kDone);
-  EXPECT_EQ(kind("Qwen/Qwen2-7B", "/models/qwen2-7b/"), Kind::kDone);
-  EXPECT_EQ(kind("smollm2", "/data/SmolLM2.gguf"), Kind::kDone);
+  EXPECT_EQ(kind("tiny", "tiny"), Kind::kOk);
+  EXPECT_EQ(kind("gpt-4o", "gpt-4o-2024-08-06"), Kind::kOk);
+  EXPECT_EQ(kind("Qwen/Qwen2-7B", "/models/qwen2-7b/"), Kind::kOk);
+  EXPECT_EQ(kind("smollm2", "/data/SmolLM2.gguf"), Kind::kOk);
   ServerOptions options = options_for("tgi");
   options.accepted_models = {"HuggingFaceTB/SmolLM2"};
   EXPECT_TRUE(is_same_model(options, "HuggingFaceTB/SmolLM2"));
@@ -148,13 +148,13 @@ TEST(ServerProtocol, AnotherModelIsFatal) {
 }
 
 TEST(ServerProtocol, ModelLists) {
-  EXPECT_TRUE(read_model_list("{}").names.empty());
-  EXPECT_TRUE(read_model_list("nonsense").names.empty());
+  EXPECT_TRUE(parse_model_list("{}").names.empty());
+  EXPECT_TRUE(parse_model_list("nonsense").names.empty());
   const ModelList list =
-      read_model_list(R"({"data":[{"id":"a","owned_by":"vllm"},{"id":"b"},{"no":"id"}]})");
+      parse_model_list(R"({"data":[{"id":"a","owned_by":"vllm"},{"id":"b"},{"no":"id"}]})");
   EXPECT_THAT(list.names, ::testing::ElementsAre("a", "b"));
   EXPECT_EQ(list.kind, ServerKind::kOther);
-  EXPECT_EQ(read_model_list(R"({"data":[{"id":"a","owned_by":"llamacpp"}]})").kind,
+  EXPECT_EQ(parse_model_list(R"({"data":[{"id":"a","owned_by":"llamacpp"}]})").kind,
             ServerKind::kLlamaCpp);
 }
 

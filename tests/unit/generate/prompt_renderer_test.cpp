@@ -1,7 +1,6 @@
-#include "charm/generate/prompt_text.h"
-
 #include <gtest/gtest.h>
 
+#include "charm/generate/server_protocol.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::generate {
@@ -14,7 +13,7 @@ constexpr const char* kTemplate =
     "{{ bos_token }}{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if "
     "add_generation_prompt %}<assistant>{% endif %}";
 
-/// Words as tokens; `adds_bos` is the post-processor.
+/// A word-level tokenizer; with `adds_bos` it has a post-processor.
 std::string tokenizer_json(bool adds_bos) {
   const std::string processor =
       R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],)"
@@ -27,7 +26,7 @@ std::string tokenizer_json(bool adds_bos) {
          R"(,"decoder":null,"model":{"type":"WordLevel","vocab":{"<s>":0,"a":1,"[UNK]":2},"unk_token":"[UNK]"}})";
 }
 
-TEST(PromptText, BosIsLeftToTheServerWhereItsTokenizerAddsIt) {
+TEST(PromptRenderer, StripsBosIfTheTokenizerAddsIt) {
   const TempFolder folder;
   for (const bool adds_bos : {true, false}) {
     folder.file("tokenizer.json", tokenizer_json(adds_bos));
@@ -35,24 +34,24 @@ TEST(PromptText, BosIsLeftToTheServerWhereItsTokenizerAddsIt) {
     folder.file("chat_template.jinja", kTemplate);
     ServerOptions options;
     options.tokenizer_dir = folder.path();
-    EXPECT_EQ(PromptText(options).render({{"user", "<s> a"}}),
+    EXPECT_EQ(PromptRenderer(options).render({{"user", "<s> a"}}),
               std::string(adds_bos ? "" : "<s>") + "<user><s> a<assistant>");
   }
 }
 
-TEST(PromptText, ATemplateFileAloneKnowsNoSpecialTokens) {
+TEST(PromptRenderer, ATemplateFileAloneHasNoSpecialTokens) {
   const TempFolder folder;
   ServerOptions options;
   options.template_file = folder.file("t.jinja", kTemplate);
-  EXPECT_EQ(PromptText(options).render({{"system", "s"}, {"user", "a"}}),
+  EXPECT_EQ(PromptRenderer(options).render({{"system", "s"}, {"user", "a"}}),
             "<system>s<user>a<assistant>");
 }
 
-TEST(PromptText, NeedsATemplate) {
-  EXPECT_EQ(error_of([] { PromptText{ServerOptions{}}; }).kind(), ErrorKind::kUsage);
+TEST(PromptRenderer, NeedsATemplate) {
+  EXPECT_EQ(error_of([] { PromptRenderer{ServerOptions{}}; }).kind(), ErrorKind::kUsage);
   ServerOptions options;
   options.template_file = "/nowhere.jinja";
-  EXPECT_EQ(error_of([&] { PromptText{options}; }).kind(), ErrorKind::kIo);
+  EXPECT_EQ(error_of([&] { PromptRenderer{options}; }).kind(), ErrorKind::kIo);
 }
 
 }  // namespace

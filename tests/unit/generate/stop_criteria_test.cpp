@@ -1,3 +1,5 @@
+#include "charm/generate/stop_criteria.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -5,8 +7,6 @@
 #include <fstream>
 
 #include "charm/base/error.h"
-#include "charm/generate/stop_tokens.h"
-#include "charm/generate/stop_watch.h"
 #include "tests/support/source_dir.h"
 
 namespace charm::generate {
@@ -21,52 +21,53 @@ std::vector<std::int32_t> ids_of(const text::Tokenizer& tokenizer, std::string_v
   return tokenizer.encode(text, text::AddSpecialTokens::kNo);
 }
 
-/// How many tokens are written before a stop text is complete; -1: never.
-std::int64_t written_until(const text::Tokenizer& tokenizer, const std::vector<std::int32_t>& ids,
-                           const std::vector<std::string>& stops) {
-  StopWatch watch(tokenizer, stops);
+/// Number of tokens up to the end of a stop string; -1: never.
+std::int64_t tokens_until_stop(const text::Tokenizer& tokenizer,
+                               const std::vector<std::int32_t>& ids,
+                               const std::vector<std::string>& stops) {
+  StopStringCriteria criteria(tokenizer, stops);
   for (std::size_t n = 1; n <= ids.size(); ++n) {
-    if (watch.is_complete(std::span(ids).first(n))) return static_cast<std::int64_t>(n);
+    if (criteria.is_met(std::span(ids).first(n))) return static_cast<std::int64_t>(n);
   }
   return -1;
 }
 
-TEST(StopWatch, FindsTextsAcrossTokens) {
+TEST(StopStringCriteria, FindsStopStringsAcrossTokens) {
   const text::Tokenizer tokenizer = text::Tokenizer::load(kModel);
   const auto ids = ids_of(tokenizer, "one\n\nHuman: two");
   const std::vector<std::string> stops = {"\n\nHuman:", "xyz"};
-  const std::int64_t n = written_until(tokenizer, ids, stops);
+  const std::int64_t n = tokens_until_stop(tokenizer, ids, stops);
   ASSERT_GT(n, 0);
   EXPECT_EQ(tokenizer.decode(std::span(ids).first(static_cast<std::size_t>(n)), true),
             "one\n\nHuman:");
   EXPECT_EQ(
       response_text(tokenizer, std::span(ids).first(static_cast<std::size_t>(n)), stops, false),
       "one");
-  EXPECT_EQ(written_until(tokenizer, ids, {"never"}), -1);
-  EXPECT_EQ(written_until(tokenizer, ids, {}), -1);
+  EXPECT_EQ(tokens_until_stop(tokenizer, ids, {"never"}), -1);
+  EXPECT_EQ(tokens_until_stop(tokenizer, ids, {}), -1);
 }
 
-TEST(StopWatch, FindsTextsBehindHalfCharacters) {
+TEST(StopStringCriteria, FindsStopStringsAfterPartialCharacters) {
   const text::Tokenizer tokenizer = text::Tokenizer::load(kModel);
   const auto ids = ids_of(tokenizer, "🌫é STOP");  // several tokens a character
   ASSERT_GT(ids.size(), 9u);
-  EXPECT_EQ(written_until(tokenizer, ids, {"STOP"}), static_cast<std::int64_t>(ids.size()));
-  EXPECT_EQ(written_until(tokenizer, ids, {"🌫é"}), 6);
+  EXPECT_EQ(tokens_until_stop(tokenizer, ids, {"STOP"}), static_cast<std::int64_t>(ids.size()));
+  EXPECT_EQ(tokens_until_stop(tokenizer, ids, {"🌫é"}), 6);
 }
 
-TEST(StopWatch, TheEarliestTextCounts) {
+TEST(StopStringCriteria, FindsTheEarliest) {
   const std::vector<std::string> stops = {"b", "ab"};
   EXPECT_EQ(find_stop("xxab", stops), 2u);
   EXPECT_EQ(find_stop("xx", stops), std::string::npos);
 }
 
-TEST(ResponseText, HasNoSpecialTokensAndNoHalfCharacters) {
+TEST(ResponseText, HasNoSpecialTokensAndNoPartialCharacters) {
   const text::Tokenizer tokenizer = text::Tokenizer::load(kModel);
   std::vector<std::int32_t> ids = ids_of(tokenizer, "a🌫");
   const std::vector<std::int32_t> whole = ids;
   ids.pop_back();  // the last byte
-  EXPECT_EQ(response_text(tokenizer, ids, {}, /*is_cut=*/true), "a");
-  EXPECT_EQ(response_text(tokenizer, ids, {}, /*is_cut=*/false),
+  EXPECT_EQ(response_text(tokenizer, ids, {}, /*is_truncated=*/true), "a");
+  EXPECT_EQ(response_text(tokenizer, ids, {}, /*is_truncated=*/false),
             "a\xEF\xBF\xBD");  // what transformers' decode gives
   std::vector<std::int32_t> marked = {1};
   marked.insert(marked.end(), whole.begin(), whole.end());
@@ -98,7 +99,7 @@ class StopTokens : public testing::Test {
       fs::path(testing::TempDir()) / ("stop_tokens_" + std::to_string(getpid()));
 };
 
-TEST_F(StopTokens, AreThoseOfAllConfigsAndTheTemplate) {
+TEST_F(StopTokens, ComeFromAllConfigsAndTheTemplate) {
   // The tokenizer's eos_token and the template's end of turn are both <|im_end|>, 2.
   EXPECT_EQ(found("", {}), (std::set<std::int32_t>{2}));
   EXPECT_EQ(found("", {17}), (std::set<std::int32_t>{2, 17}));
@@ -107,7 +108,7 @@ TEST_F(StopTokens, AreThoseOfAllConfigsAndTheTemplate) {
   EXPECT_EQ(found(R"({"eos_token_id": null})", {}), (std::set<std::int32_t>{2}));
 }
 
-TEST_F(StopTokens, NonsenseIsRefused) {
+TEST_F(StopTokens, InvalidIdsAreRejected) {
   try {
     found(R"({"eos_token_id": ["</s>"]})", {});
     FAIL() << "accepted";
