@@ -81,7 +81,7 @@ storage::Manifest manifest_of(const PrepareOptions& options, const PrepareResult
   return manifest;
 }
 
-/// Code points of all turns but the system's.
+/// Code points of all turns except the system's.
 std::int64_t num_chars(const Conversation& prompt) {
   std::int64_t count = 0;
   for (const Message& message : prompt) {
@@ -104,7 +104,7 @@ void drop_by_length(std::vector<Prompt>& prompts, const PrepareOptions& options,
   });
 }
 
-/// Drops prompts of the benchmarks and writes the list of them.
+/// Drops prompts that overlap with benchmarks and writes the list of them.
 void drop_excluded(std::vector<Prompt>& prompts, const PrepareOptions& options,
                    PrepareResult& result) {
   std::vector<Prompt> benchmark;
@@ -154,8 +154,8 @@ std::vector<Prompt> without_duplicates(std::span<const Prompt> prompts) {
   return kept;
 }
 
-std::vector<Prompt> take_prompts(std::span<const Prompt> prompts, std::int64_t limit,
-                                 std::optional<std::uint64_t> seed) {
+std::vector<Prompt> sample_prompts(std::span<const Prompt> prompts, std::int64_t limit,
+                                   std::optional<std::uint64_t> seed) {
   const std::size_t count =
       std::min(prompts.size(), static_cast<std::size_t>(std::max<std::int64_t>(limit, 0)));
   std::vector<std::size_t> order(prompts.size());
@@ -186,14 +186,14 @@ PrepareResult prepare(const PrepareOptions& options, const ProgressFn& progress)
   if (!options.exclude.empty()) drop_excluded(prompts, options, result);
   if (options.near_duplicates) drop_near_duplicates(prompts, *options.near_duplicates, result);
   if (prompts.empty())
-    throw Error(ErrorKind::kInput, "{}: none of its {} prompts is left", options.input.string(),
+    throw Error(ErrorKind::kInput, "{}: all of its {} prompts were dropped", options.input.string(),
                 result.num_read);
   if (options.limit) {
     if (static_cast<std::int64_t>(prompts.size()) < *options.limit) {
       log::warning("{}: has {} prompts, fewer than the limit of {}", options.input.string(),
                    prompts.size(), *options.limit);
     }
-    prompts = take_prompts(prompts, *options.limit, options.seed);
+    prompts = sample_prompts(prompts, *options.limit, options.seed);
   }
   result.num_written = static_cast<std::int64_t>(prompts.size());
   storage::write_prompts(options.output, prompts);

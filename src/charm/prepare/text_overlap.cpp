@@ -11,12 +11,12 @@
 namespace charm::prepare {
 namespace {
 
-constexpr std::size_t kPieceLength = 5;
-constexpr std::size_t kRunLength = 8;
+constexpr std::size_t kCharacterNgram = 5;
+constexpr std::size_t kWordNgram = 8;
 constexpr std::size_t kBands = 16;
 constexpr std::size_t kRowsPerBand = 5;
 
-/// FNV-1a with a final mix (that of SplitMix64): spreads well and is the same everywhere.
+/// FNV-1a with the finalizer of SplitMix64: well distributed and platform-independent.
 std::uint64_t hash_of(std::string_view text) {
   std::uint64_t hash = 0xcbf29ce484222325ULL;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
@@ -34,7 +34,7 @@ std::size_t code_point_length(unsigned char first) {
   return first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
 }
 
-/// Where each code point begins, and the end.
+/// Start of each code point, and the end.
 std::vector<std::size_t> code_point_starts(std::string_view text) {
   std::vector<std::size_t> starts;
   for (std::size_t at = 0; at < text.size();) {
@@ -45,39 +45,39 @@ std::vector<std::size_t> code_point_starts(std::string_view text) {
   return starts;
 }
 
-/// Scripts written without blanks: CJK symbols, kana, ideographs, Hangul (U+2E80 to U+D7FF) and
-/// beyond the basic plane U+20000 up.
-bool is_word_alone(std::string_view character) {
+/// Scripts without spaces between words: CJK symbols, kana, ideographs, Hangul (U+2E80 to U+D7FF)
+/// and beyond the basic plane U+20000 up.
+bool is_single_word(std::string_view character) {
   if (character.size() == 3) return character >= "\xE2\xBA\x80" && character <= "\xED\x9F\xBF";
   return character.size() == 4 && character >= "\xF0\xA0\x80\x80";
 }
 
-std::vector<std::string_view> words_of(std::string_view normal) {
+std::vector<std::string_view> words_of(std::string_view normalized) {
   std::vector<std::string_view> words;
-  const std::vector<std::size_t> starts = code_point_starts(normal);
+  const std::vector<std::size_t> starts = code_point_starts(normalized);
   std::size_t begin = 0;
   const auto close = [&](std::size_t end) {
-    if (end > begin) words.push_back(normal.substr(begin, end - begin));
+    if (end > begin) words.push_back(normalized.substr(begin, end - begin));
   };
   for (std::size_t i = 0; i + 1 < starts.size(); ++i) {
-    const std::string_view character = normal.substr(starts[i], starts[i + 1] - starts[i]);
+    const std::string_view character = normalized.substr(starts[i], starts[i + 1] - starts[i]);
     if (character == " ") {
       close(starts[i]);
       begin = starts[i + 1];
-    } else if (is_word_alone(character)) {
+    } else if (is_single_word(character)) {
       close(starts[i]);
       words.push_back(character);
       begin = starts[i + 1];
     }
   }
-  close(normal.size());
+  close(normalized.size());
   return words;
 }
 
 using Bands = std::array<std::uint64_t, kBands>;
 
-/// MinHash: the least value of kBands * kRowsPerBand hash functions over the pieces, kRowsPerBand
-/// of them hashed into one.
+/// MinHash signatures: the minimum of kBands * kRowsPerBand hash functions over the n-grams, hashed
+/// per band of kRowsPerBand.
 class Signatures {
  public:
   Signatures() {
@@ -86,16 +86,16 @@ class Signatures {
     for (auto& offset : offsets_) offset = random();
   }
 
-  Bands of(std::span<const std::uint64_t> pieces) const {
+  Bands of(std::span<const std::uint64_t> ngrams) const {
     Bands bands{};
     for (std::size_t band = 0; band < kBands; ++band) {
       std::uint64_t key = band;
       for (std::size_t row = 0; row < kRowsPerBand; ++row) {
         const std::size_t function = band * kRowsPerBand + row;
         std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
-        for (const std::uint64_t piece : pieces) {
-          std::uint64_t value = piece * multipliers_[function] + offsets_[function];
-          value ^= value >> 32;  // the low bits of a product depend on few bits of the piece
+        for (const std::uint64_t ngram : ngrams) {
+          std::uint64_t value = ngram * multipliers_[function] + offsets_[function];
+          value ^= value >> 32;  // the low bits of a product depend on few bits of the input
           least = std::min(least, value);
         }
         key = (key ^ least) * 0x9e3779b97f4a7c15ULL;
@@ -114,62 +114,63 @@ class Signatures {
 std::string first_user_turn(const Conversation& prompt) {
   const auto user = std::find_if(prompt.begin(), prompt.end(),
                                  [](const Message& message) { return message.role == "user"; });
-  return user == prompt.end() ? "" : normal_text(user->content);
+  return user == prompt.end() ? "" : normalized_text(user->content);
 }
 
 }  // namespace
 
-std::string normal_text(std::string_view text) {
-  std::string normal;
-  bool blank_due = false;
+std::string normalized_text(std::string_view text) {
+  std::string normalized;
+  bool space_pending = false;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     const bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
                         (byte >= '0' && byte <= '9') || byte >= 0x80;
     if (!letter) {
-      blank_due = !normal.empty();
+      space_pending = !normalized.empty();
       continue;
     }
-    if (blank_due) normal += ' ';
-    blank_due = false;
-    normal += byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte - 'A' + 'a') : c;
+    if (space_pending) normalized += ' ';
+    space_pending = false;
+    normalized += byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte - 'A' + 'a') : c;
   }
-  return normal;
+  return normalized;
 }
 
-std::string normal_prompt(const Conversation& prompt) {
-  std::string normal;
+std::string normalized_prompt(const Conversation& prompt) {
+  std::string normalized;
   for (const Message& message : prompt) {
     if (message.role == "system") continue;
-    const std::string turn = normal_text(message.content);
-    if (!normal.empty() && !turn.empty()) normal += ' ';
-    normal += turn;
+    const std::string turn = normalized_text(message.content);
+    if (!normalized.empty() && !turn.empty()) normalized += ' ';
+    normalized += turn;
   }
-  return normal;
+  return normalized;
 }
 
-std::vector<std::uint64_t> character_pieces(std::string_view normal) {
-  const std::vector<std::size_t> starts = code_point_starts(normal);
+std::vector<std::uint64_t> character_ngrams(std::string_view normalized) {
+  const std::vector<std::size_t> starts = code_point_starts(normalized);
   const std::size_t length = starts.size() - 1;
-  std::vector<std::uint64_t> pieces;
-  if (length < kPieceLength) return {hash_of(normal)};
-  for (std::size_t i = 0; i + kPieceLength <= length; ++i)
-    pieces.push_back(hash_of(normal.substr(starts[i], starts[i + kPieceLength] - starts[i])));
-  sort_unique(pieces);
-  return pieces;
+  std::vector<std::uint64_t> ngrams;
+  if (length < kCharacterNgram) return {hash_of(normalized)};
+  for (std::size_t i = 0; i + kCharacterNgram <= length; ++i)
+    ngrams.push_back(
+        hash_of(normalized.substr(starts[i], starts[i + kCharacterNgram] - starts[i])));
+  sort_unique(ngrams);
+  return ngrams;
 }
 
-std::vector<std::uint64_t> word_runs(std::string_view normal) {
-  const std::vector<std::string_view> words = words_of(normal);
-  std::vector<std::uint64_t> runs;
-  for (std::size_t i = 0; i + kRunLength <= words.size(); ++i) {
-    std::uint64_t run = 0;
-    for (std::size_t w = i; w < i + kRunLength; ++w)
-      run = run * 0x100000001b3ULL + hash_of(words[w]);
-    runs.push_back(run);
+std::vector<std::uint64_t> word_ngrams(std::string_view normalized) {
+  const std::vector<std::string_view> words = words_of(normalized);
+  std::vector<std::uint64_t> ngrams;
+  for (std::size_t i = 0; i + kWordNgram <= words.size(); ++i) {
+    std::uint64_t ngram = 0;
+    for (std::size_t w = i; w < i + kWordNgram; ++w)
+      ngram = ngram * 0x100000001b3ULL + hash_of(words[w]);
+    ngrams.push_back(ngram);
   }
-  sort_unique(runs);
-  return runs;
+  sort_unique(ngrams);
+  return ngrams;
 }
 
 double jaccard(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b) {
@@ -195,8 +196,9 @@ std::vector<bool> find_near_duplicates(std::span<const Prompt> prompts, double t
   std::vector<bool> duplicate(prompts.size(), false);
   std::vector<std::uint32_t> candidates;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    const std::vector<std::uint64_t> pieces = character_pieces(normal_prompt(prompts[i].messages));
-    const Bands bands = signatures.of(pieces);
+    const std::vector<std::uint64_t> ngrams =
+        character_ngrams(normalized_prompt(prompts[i].messages));
+    const Bands bands = signatures.of(ngrams);
     candidates.clear();
     for (std::size_t band = 0; band < kBands; ++band) {
       const auto bucket = kept[band].find(bands[band]);
@@ -205,10 +207,9 @@ std::vector<bool> find_near_duplicates(std::span<const Prompt> prompts, double t
     }
     std::sort(candidates.begin(), candidates.end());
     candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
-    // The pieces of kept prompts are made anew: keeping them would take more memory than the
-    // prompts.
+    // Recomputes the n-grams of kept prompts: storing them would take more memory than the prompts.
     duplicate[i] = std::any_of(candidates.begin(), candidates.end(), [&](std::uint32_t earlier) {
-      return jaccard(pieces, character_pieces(normal_prompt(prompts[earlier].messages))) >=
+      return jaccard(ngrams, character_ngrams(normalized_prompt(prompts[earlier].messages))) >=
              threshold;
     });
     if (duplicate[i]) continue;
@@ -224,15 +225,15 @@ BenchmarkIndex::BenchmarkIndex(std::span<const Prompt> benchmark) {
   };
   for (std::size_t b = 0; b < benchmark.size(); ++b) {
     const auto number = static_cast<std::uint32_t>(b);
-    const std::string normal = normal_prompt(benchmark[b].messages);
-    const std::vector<std::uint64_t> runs = word_runs(normal);
-    texts_.push_back({hash_of(normal), number});
+    const std::string normalized = normalized_prompt(benchmark[b].messages);
+    const std::vector<std::uint64_t> ngrams = word_ngrams(normalized);
+    texts_.push_back({hash_of(normalized), number});
     texts_.push_back({hash_of(first_user_turn(benchmark[b].messages)), number});
-    for (const std::uint64_t run : runs) runs_.push_back({run, number});
-    num_runs_.push_back(runs.size());
+    for (const std::uint64_t ngram : ngrams) ngrams_.push_back({ngram, number});
+    num_ngrams_.push_back(ngrams.size());
   }
   std::sort(texts_.begin(), texts_.end(), by_hash);
-  std::sort(runs_.begin(), runs_.end(), by_hash);
+  std::sort(ngrams_.begin(), ngrams_.end(), by_hash);
 }
 
 std::optional<Overlap> BenchmarkIndex::find(const Conversation& prompt, double threshold) const {
@@ -241,22 +242,23 @@ std::optional<Overlap> BenchmarkIndex::find(const Conversation& prompt, double t
         entries.begin(), entries.end(), hash,
         [](const Entry& entry, std::uint64_t value) { return entry.hash < value; });
   };
-  const std::string normal = normal_prompt(prompt);
-  for (const std::string& text : {normal, first_user_turn(prompt)}) {
+  const std::string normalized = normalized_prompt(prompt);
+  for (const std::string& text : {normalized, first_user_turn(prompt)}) {
     const auto found = first_of(texts_, hash_of(text));
     if (!text.empty() && found != texts_.end() && found->hash == hash_of(text))
       return Overlap{.benchmark = found->benchmark, .share = 1.0};
   }
-  const std::vector<std::uint64_t> runs = word_runs(normal);
+  const std::vector<std::uint64_t> ngrams = word_ngrams(normalized);
   std::map<std::uint32_t, std::size_t> shared;
-  for (const std::uint64_t run : runs) {
-    for (auto entry = first_of(runs_, run); entry != runs_.end() && entry->hash == run; ++entry)
+  for (const std::uint64_t ngram : ngrams) {
+    for (auto entry = first_of(ngrams_, ngram); entry != ngrams_.end() && entry->hash == ngram;
+         ++entry)
       ++shared[entry->benchmark];
   }
   std::optional<Overlap> best;
   for (const auto& [benchmark, count] : shared) {
     const double share = static_cast<double>(count) /
-                         static_cast<double>(std::min(runs.size(), num_runs_[benchmark]));
+                         static_cast<double>(std::min(ngrams.size(), num_ngrams_[benchmark]));
     if (share >= threshold && (!best || share > best->share))
       best = Overlap{.benchmark = benchmark, .share = share};
   }

@@ -9,49 +9,48 @@
 
 #include "charm/records/records.h"
 
-// When two texts are the same but for spelling, and how much of one stands in another. Texts are
-// compared in normal form: ASCII letters in lower case, every run of blanks and ASCII punctuation
-// one blank, other characters as they are.
+// Near-duplicate and contamination checks. Texts are compared in normalized form: ASCII letters in
+// lower case, every run of white space and ASCII punctuation replaced by one space, other
+// characters unchanged.
 namespace charm::prepare {
 
-std::string normal_text(std::string_view text);
+std::string normalized_text(std::string_view text);
 
-/// The normal form of all turns but the system's, one after the other.
-std::string normal_prompt(const Conversation& prompt);
+/// The normalized text of all turns except the system's, concatenated.
+std::string normalized_prompt(const Conversation& prompt);
 
-/// Hashes of the 5-character pieces (code points) of a normal text, sorted, each once; of the whole
-/// text where it is shorter.
-std::vector<std::uint64_t> character_pieces(std::string_view normal);
+/// Hashes of the character 5-grams (code points) of a normalized text, sorted and unique; of the
+/// whole text if it is shorter.
+std::vector<std::uint64_t> character_ngrams(std::string_view normalized);
 
-/// Hashes of the runs of 8 words, sorted, each once; none where there are fewer words. Words are
-/// parted by blanks; Chinese, Japanese and Korean characters are words of their own.
-std::vector<std::uint64_t> word_runs(std::string_view normal);
+/// Hashes of the word 8-grams, sorted and unique; none if there are fewer words. Words are
+/// separated by spaces; each Chinese, Japanese or Korean character is a word.
+std::vector<std::uint64_t> word_ngrams(std::string_view normalized);
 
-/// Share of the union that both sets have. Sorted sets.
+/// Jaccard similarity of two sorted sets.
 double jaccard(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b);
 
-/// Which prompts are alike one that came before and was kept: Jaccard similarity of their
-/// 5-character pieces at least `threshold`. Candidates come from MinHash signatures (16 bands of 5;
+/// Which prompts are near-duplicates of an earlier kept one: Jaccard similarity of their character
+/// 5-grams of at least `threshold`. Candidates come from MinHash signatures (16 bands of 5;
 /// Broder 1997; Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, section 3.4), and each
 /// is compared exactly: a pair at similarity 0.8 is found with probability 0.998, one at 0.9 with 1
 /// - 1e-6.
 std::vector<bool> find_near_duplicates(std::span<const Prompt> prompts, double threshold);
 
-/// Why a prompt counts as one of a benchmark's.
+/// Overlap of a prompt with a benchmark prompt.
 struct Overlap {
-  std::size_t benchmark = 0;  ///< place in the list given
-  double share = 0.0;         ///< 1: the normal texts are equal
+  std::size_t benchmark = 0;  ///< index in the given list
+  double share = 0.0;         ///< 1: the normalized texts are equal
 };
 
-/// Finds prompts of benchmarks among others. Not changed after construction; safe to use from
-/// several threads.
+/// Finds prompts that overlap with benchmark prompts (contamination). Immutable and thread-safe.
 class BenchmarkIndex {
  public:
   explicit BenchmarkIndex(std::span<const Prompt> benchmark);
 
-  /// The benchmark prompt that is the same in normal form (of the whole conversation or of its
-  /// first user turn), or that shares at least `threshold` of its own or of the prompt's runs of 8
-  /// words; the one that shares most. Empty where there is none.
+  /// The benchmark prompt that is equal in normalized form (as a whole or in its first user turn),
+  /// or else the one with the most common word 8-grams, if these are at least `threshold` of its
+  /// own or of the prompt's. Empty if there is none.
   std::optional<Overlap> find(const Conversation& prompt, double threshold) const;
 
  private:
@@ -59,9 +58,9 @@ class BenchmarkIndex {
     std::uint64_t hash;
     std::uint32_t benchmark;
   };
-  std::vector<Entry> texts_;  // of whole normal texts, sorted by hash
-  std::vector<Entry> runs_;   // of runs of words, sorted by hash
-  std::vector<std::size_t> num_runs_;
+  std::vector<Entry> texts_;   // of whole normalized texts, sorted by hash
+  std::vector<Entry> ngrams_;  // of word n-grams, sorted by hash
+  std::vector<std::size_t> num_ngrams_;
 };
 
 }  // namespace charm::prepare

@@ -22,7 +22,7 @@ constexpr std::size_t kWorstRows = 10;
 
 using Key = std::tuple<std::string, std::string, std::int32_t>;
 
-/// Whether rows say which prompt they answer.
+/// Whether rows have a prompt or prompt id.
 bool has_prompts(const fs::path& file) {
   storage::RowReader reader(file, {});
   nlohmann::json row;
@@ -33,7 +33,7 @@ bool has_prompts(const fs::path& file) {
   return false;
 }
 
-/// Scores alone, in file order.
+/// Scores only, in file order.
 std::vector<storage::ScoreField> read_bare_scores(const fs::path& file) {
   std::vector<storage::ScoreField> scores;
   storage::RowReader reader(file, {}, {"score", "error"});
@@ -68,16 +68,16 @@ std::vector<Score> by_position(std::span<const ScoredResponse> ours,
   }
   if (theirs.size() != ours.size()) {
     throw Error(ErrorKind::kInput,
-                "{}: has neither prompt_id nor prompt, so its rows could only meet by position, "
+                "{}: has neither prompt_id nor prompt, so its rows can only be joined by position, "
                 "but it has {} rows and {} were scored",
                 files.front().string(), theirs.size(), ours.size());
   }
   return theirs;
 }
 
-/// Where one policy stands on either side under two names (a file without a policy column is called
-/// after itself), takes ours.
-void adopt_only_policy(std::span<const ScoredResponse> ours, std::vector<Score>& theirs) {
+/// If each side has a single policy with different names (a file without a policy column is named
+/// after the file), uses our name.
+void rename_single_policy(std::span<const ScoredResponse> ours, std::vector<Score>& theirs) {
   std::set<std::string> here, there;
   for (const ScoredResponse& row : ours) here.insert(row.response.policy);
   for (const Score& score : theirs) there.insert(score.policy);
@@ -103,7 +103,7 @@ ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const 
   check.joined_by = "policy and prompt_id";
   check.tolerance = tolerance;
   std::vector<CheckedScore> rows;
-  std::set<Key> met;
+  std::set<Key> matched;
   for (const ScoredResponse& row : ours) {
     const Key key{row.response.policy, row.response.prompt_id, row.response.sample};
     const auto found = by_key.find(key);
@@ -112,7 +112,7 @@ ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const 
       check.num_only_here += row.error ? 0 : 1;
       continue;
     }
-    met.insert(key);
+    matched.insert(key);
     CheckedScore checked;
     checked.policy = row.response.policy;
     checked.prompt_id = row.response.prompt_id;
@@ -127,7 +127,7 @@ ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const 
     rows.push_back(std::move(checked));
   }
   for (const auto& [key, score] : by_key)
-    check.num_only_there += !score->error && !met.contains(key) ? 1 : 0;
+    check.num_only_there += !score->error && !matched.contains(key) ? 1 : 0;
   check.num_compared = static_cast<std::int64_t>(rows.size());
   if (rows.empty()) return check;
   check.mean_difference /= static_cast<double>(rows.size());
@@ -156,7 +156,7 @@ ScoreCheck check_scores(std::span<const ScoredResponse> ours, const std::vector<
   ScoreCheck check = compare_scores(ours, theirs, tolerance);
   if (check.num_compared == 0) {
     std::vector<Score> renamed = theirs;
-    adopt_only_policy(ours, renamed);
+    rename_single_policy(ours, renamed);
     check = compare_scores(ours, renamed, tolerance);
     check.joined_by = "prompt_id";
   }
@@ -177,9 +177,9 @@ std::string check_text(const ScoreCheck& check) {
       "{} rows compared, joined by {}; {} without a score there, {} without a score here\n",
       check.num_compared, check.joined_by, check.num_only_here, check.num_only_there);
   text += fmt::format(
-      "difference: largest {:.3g}, mean {:.3g}; rank agreement (Spearman): {}\n",
+      "difference: largest {:.3g}, mean {:.3g}; rank correlation (Spearman): {}\n",
       check.largest_difference, check.mean_difference,
-      check.spearman ? fmt::format("{:.6f}", *check.spearman) : "none, one side does not vary");
+      check.spearman ? fmt::format("{:.6f}", *check.spearman) : "none, one side is constant");
   text += "worst rows (here, there, difference):\n";
   for (const CheckedScore& row : check.worst) {
     text += fmt::format("  {} {}{}: {:.6f} {:.6f} {:.3g}{}\n", row.policy, row.prompt_id,

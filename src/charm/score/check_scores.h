@@ -11,13 +11,13 @@
 
 namespace charm::score {
 
-/// How far a score may lie from the other side's, as a share of max(1, |other score|).
-/// float32 1e-4: two programs that add up in another order differ by 1e-6 to 1e-5.
-/// bfloat16 0.1: eight bits of mantissa through some thirty layers; compare float32 with float32
-/// for a sharper answer.
+/// Default tolerance, relative to max(1, |other score|).
+/// float32: 1e-4; programs with another summation order differ by 1e-6 to 1e-5.
+/// bfloat16: 0.1; eight bits of mantissa through some thirty layers. Compare float32 with float32
+/// for a stricter check.
 double default_tolerance(bool bfloat16);
 
-/// One row on both sides.
+/// A compared row.
 struct CheckedScore {
   std::string policy;
   std::string prompt_id;
@@ -38,22 +38,22 @@ struct ScoreCheck {
   std::vector<CheckedScore> worst;  ///< at most ten, worst first
   double largest_difference = 0.0;
   double mean_difference = 0.0;
-  std::optional<double> spearman;  ///< rank agreement; absent when one side does not vary
+  std::optional<double> spearman;  ///< rank correlation; absent if one side is constant
   bool passed() const { return num_compared > 0 && num_beyond == 0; }
 };
 
-/// Compares scores with those of `files` (column `score`; any format the readers know). Rows meet
-/// by policy, prompt_id and sample; by prompt_id and sample where one policy stands on either side
-/// under another name; by position where the files have neither prompts nor ids. Throws kInput when
-/// no row meets another, or positions cannot match.
+/// Compares scores with those of `files` (column `score`; any format the readers accept). Rows are
+/// joined on policy, prompt_id and sample; on prompt_id and sample if each side has a single policy
+/// under different names; by position if the files have neither prompts nor ids. Throws kInput if
+/// no rows match, or if the row counts differ in a join by position.
 ScoreCheck check_scores(std::span<const ScoredResponse> ours,
                         const std::vector<std::filesystem::path>& files, double tolerance);
 
-/// The same for scores that were read already.
+/// The same for given scores.
 ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const Score> theirs,
                           double tolerance);
 
-/// Some lines for people: counts, largest difference, rank agreement, worst rows, verdict.
+/// Human-readable summary: counts, largest difference, rank correlation, worst rows, verdict.
 std::string check_text(const ScoreCheck& check);
 
 }  // namespace charm::score

@@ -35,18 +35,18 @@ void restore(const json& entry, std::vector<ScoredResponse>& results, std::vecto
   done[row] = true;
 }
 
-/// Everyone takes over what rank 0 knows to be done.
-void agree_on_done(std::vector<bool>& done, dist::World& world) {
-  std::string marks;
-  for (const bool d : done) marks += d ? '1' : '0';
-  marks = world.broadcast(marks);
-  if (marks.size() != done.size()) {
+/// Broadcasts the finished rows from rank 0.
+void broadcast_done(std::vector<bool>& done, dist::World& world) {
+  std::string flags;
+  for (const bool d : done) flags += d ? '1' : '0';
+  flags = world.broadcast(flags);
+  if (flags.size() != done.size()) {
     throw Error(
         ErrorKind::kInput,
         "rank {} reads {} rows and rank 0 reads {}: all processes need the same files and options",
-        world.rank(), done.size(), marks.size());
+        world.rank(), done.size(), flags.size());
   }
-  for (std::size_t r = 0; r < done.size(); ++r) done[r] = marks[r] == '1';
+  for (std::size_t r = 0; r < done.size(); ++r) done[r] = flags[r] == '1';
 }
 
 }  // namespace
@@ -55,7 +55,7 @@ std::vector<ScoredResponse> score_responses_resumed(std::span<const Response> ro
                                                     const ScoreRowsFn& score_rows,
                                                     storage::Journal& journal) {
   dist::World alone = dist::World::alone();
-  return score_responses_together(rows, score_rows, &journal, alone);
+  return score_responses_distributed(rows, score_rows, &journal, alone);
 }
 
 std::vector<std::size_t> rows_of_rank(std::span<const Response> rows, const std::vector<bool>& done,
@@ -87,11 +87,11 @@ std::vector<std::size_t> rows_of_rank(std::span<const Response> rows, const std:
   return mine;
 }
 
-std::vector<ScoredResponse> score_responses_together(std::span<const Response> rows,
-                                                     const ScoreRowsFn& score_rows,
-                                                     storage::Journal* journal,
-                                                     dist::World& world) {
-  CHARM_CHECK(world.is_root() == (journal != nullptr), "rank 0, and only it, has the journal");
+std::vector<ScoredResponse> score_responses_distributed(std::span<const Response> rows,
+                                                        const ScoreRowsFn& score_rows,
+                                                        storage::Journal* journal,
+                                                        dist::World& world) {
+  CHARM_CHECK(world.is_root() == (journal != nullptr), "only rank 0 has the journal");
   std::vector<ScoredResponse> results;
   results.reserve(rows.size());
   for (const Response& row : rows)
@@ -104,19 +104,18 @@ std::vector<ScoredResponse> score_responses_together(std::span<const Response> r
       }
     } catch (const std::exception& error) {
       throw Error(ErrorKind::kInput,
-                  "{}: does not fit the rows to score ({}); remove it or use --fresh",
+                  "{}: does not match the rows to score ({}); remove it or use --fresh",
                   journal->path().string(), error.what());
     }
   }
-  agree_on_done(done, world);
+  broadcast_done(done, world);
   const auto num_done = static_cast<std::size_t>(std::count(done.begin(), done.end(), true));
-  if (num_done > 0)
-    log::info("continuing: {} of {} rows were scored before", num_done, rows.size());
+  if (num_done > 0) log::info("resuming: {} of {} rows are in the journal", num_done, rows.size());
 
   const std::vector<std::size_t> mine = rows_of_rank(rows, done, world.rank(), world.size());
   std::vector<Response> todo;
   for (const std::size_t r : mine) todo.push_back(rows[r]);
-  const auto keep = [&](const std::string& message) {  // rank 0: what another rank has finished
+  const auto record = [&](const std::string& message) {  // rank 0: rows finished by another rank
     const json line = json::parse(message);
     for (const json& entry : line) restore(entry, results, done);
     journal->append(line);
@@ -130,11 +129,11 @@ std::vector<ScoredResponse> score_responses_together(std::span<const Response> r
           const json line = journal_line(original, finished_results);
           if (!world.is_root()) return world.post(line.dump());
           journal->append(line);
-          for (const std::string& message : world.collect()) keep(message);
+          for (const std::string& message : world.collect()) record(message);
         });
     for (std::size_t i = 0; i < mine.size(); ++i) results[mine[i]] = scored[i];
   }
-  world.end(keep);
+  world.end(record);
   return world.is_root() ? results : std::vector<ScoredResponse>();
 }
 

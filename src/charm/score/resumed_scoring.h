@@ -12,27 +12,27 @@
 
 namespace charm::score {
 
-/// Scores some rows, reporting finished ones on the way (usually `score_responses` with its model
-/// bound).
+/// Scores rows and reports finished ones (usually `score_responses` with its model bound).
 using ScoreRowsFn = std::function<std::vector<ScoredResponse>(std::span<const Response> rows,
                                                               const ScoredFn& on_scored)>;
 
-/// Scores the rows that the journal does not hold and appends each finished batch to it. Because a
-/// score is a function of its own tokens, an interrupted run that continues here gives the same
-/// results as one that was not. Throws kInput when the journal does not fit the rows.
+/// Scores the rows that are not in the journal and appends each finished batch to it. Because a
+/// score is a function of its own tokens, a resumed run gives the same results as an uninterrupted
+/// one. Throws kInput if the journal does not match the rows.
 std::vector<ScoredResponse> score_responses_resumed(std::span<const Response> rows,
                                                     const ScoreRowsFn& score_rows,
                                                     storage::Journal& journal);
 
-/// The same by all processes of `world`, each of which calls this with the same rows. Only rank 0
-/// has a journal and gets the results; the others get nothing. Which process scores a row changes
-/// no bit of it.
-std::vector<ScoredResponse> score_responses_together(std::span<const Response> rows,
-                                                     const ScoreRowsFn& score_rows,
-                                                     storage::Journal* journal, dist::World& world);
+/// The same with all processes of `world`, each called with the same rows. Only rank 0 has a
+/// journal and returns the results; the others return nothing. Results do not depend on the number
+/// of processes.
+std::vector<ScoredResponse> score_responses_distributed(std::span<const Response> rows,
+                                                        const ScoreRowsFn& score_rows,
+                                                        storage::Journal* journal,
+                                                        dist::World& world);
 
-/// Which open rows this rank scores: whole prompts, so dealt out that every rank gets about as much
-/// text. Every rank computes the same.
+/// The pending rows that a rank scores: whole prompts, balanced by text size. Every rank computes
+/// the same partition.
 std::vector<std::size_t> rows_of_rank(std::span<const Response> rows, const std::vector<bool>& done,
                                       int rank, int size);
 

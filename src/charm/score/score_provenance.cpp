@@ -71,7 +71,7 @@ void require_same_model(const fs::path& output, const std::vector<fs::path>& fil
   const std::string journal = storage::journal_owner(output);
   if (!journal.empty() && journal != owner) {
     throw Error(ErrorKind::kInput,
-                "{}: an interrupted run scored with another model ({}; --model is {}); continue "
+                "{}: an interrupted run scored with another model ({}; --model is {}); resume "
                 "with that model, choose another --output, or start over with --fresh",
                 storage::journal_path(output).string(), journal, owner);
   }
@@ -106,8 +106,8 @@ std::vector<ScoredResponse> read_resumed(const std::vector<fs::path>& files,
       const std::string* there = storage::find_fact(*theirs, name);
       if (there != nullptr && *there == here) continue;
       throw Error(ErrorKind::kInput,
-                  "--resume {}: scored otherwise: its {} is {}, this run's is {}", file.string(),
-                  name, there == nullptr ? "not recorded" : *there, here);
+                  "--resume {}: scored with other settings: its {} is {}, this run's is {}",
+                  file.string(), name, there == nullptr ? "not recorded" : *there, here);
     }
     std::vector<ScoredResponse> read = storage::read_scored_responses(file, {});
     std::move(read.begin(), read.end(), std::back_inserter(rows));

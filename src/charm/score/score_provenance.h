@@ -12,26 +12,26 @@
 
 namespace charm::score {
 
-/// What rank 0 finds, on all ranks: the others do not read the folder again.
+/// Hashes of the model folder, computed by rank 0 and broadcast.
 storage::ModelHashes hash_model(const std::filesystem::path& model_dir, dist::World& world);
 
-/// All that a score depends on besides its row: what every scores file carries.
+/// Everything a score depends on besides its row; stored in every scores file.
 storage::Provenance score_provenance(const ScoreStageOptions& options,
                                      const model::RewardModel& model,
                                      const text::ConversationEncoder& encoder,
                                      const storage::ModelHashes& hashes);
 
-/// Throws kInput when `output` or one of `files` holds scores of another model or tokenizer, or the
-/// journal beside `output` does. `owner` is what this run writes into its journal.
+/// Throws kInput if `output`, one of `files` or the journal of `output` has scores of another model
+/// or tokenizer. `owner` is the owner of this run's journal.
 void require_same_model(const std::filesystem::path& output,
                         const std::vector<std::filesystem::path>& files,
                         const storage::Provenance& provenance, const std::string& owner);
 
-/// Names model and tokenizer in a journal.
+/// The journal owner of a model and tokenizer.
 std::string journal_owner_of(const storage::ModelHashes& hashes);
 
-/// Rows of earlier scores files, by key; only for rows whose texts are equal. Throws kInput when a
-/// file names no provenance or another one than `provenance`.
+/// Rows of earlier scores files. Throws kInput if a file has no provenance or another one than
+/// `provenance`.
 std::vector<ScoredResponse> read_resumed(const std::vector<std::filesystem::path>& files,
                                          const storage::Provenance& provenance);
 

@@ -22,7 +22,7 @@
 namespace charm::score {
 namespace {
 
-constexpr std::size_t kMostNameBytes = 255;  // of a file, on usual file systems
+constexpr std::size_t kMaxNameBytes = 255;  // of a file, on usual file systems
 
 std::vector<Response> read_all(const ScoreStageOptions& options, storage::Manifest& manifest) {
   std::vector<Response> rows;
@@ -69,7 +69,7 @@ void record_options(const ScoreStageOptions& options, const model::RewardModel& 
   manifest.extra("provenance", nlohmann::ordered_json::parse(storage::provenance_json(provenance)));
 }
 
-/// True when an earlier run with these options and inputs left every file.
+/// True if an earlier run with these options and inputs wrote every file.
 bool is_finished(const fs::path& output, const std::vector<fs::path>& files,
                  const storage::Manifest& manifest) {
   for (const fs::path& file : files) {
@@ -86,19 +86,19 @@ using Key = std::tuple<std::string, std::string, std::int32_t>;
 
 Key key_of(const Response& row) { return {row.policy, row.prompt_id, row.sample}; }
 
-/// Places the rows that `earlier` holds with equal texts and a score into `results`; returns the
-/// places of the others.
-std::vector<std::size_t> take_over(std::vector<ScoredResponse> earlier,
-                                   std::vector<ScoredResponse>& results) {
+/// Copies the scores of `earlier` for rows with equal texts into `results`; returns the indices of
+/// the other rows.
+std::vector<std::size_t> reuse_scores(std::vector<ScoredResponse> earlier,
+                                      std::vector<ScoredResponse>& results) {
   std::map<Key, ScoredResponse*> by_key;
   for (ScoredResponse& row : earlier) {
     if (!row.error) by_key[key_of(row.response)] = &row;
   }
-  std::vector<std::size_t> open;
+  std::vector<std::size_t> pending;
   for (std::size_t r = 0; r < results.size(); ++r) {
     const auto found = by_key.find(key_of(results[r].response));
     if (found == by_key.end() || !same_texts(found->second->response, results[r].response)) {
-      open.push_back(r);
+      pending.push_back(r);
       continue;
     }
     results[r].score = found->second->score;
@@ -106,10 +106,10 @@ std::vector<std::size_t> take_over(std::vector<ScoredResponse> earlier,
     results[r].truncated = found->second->truncated;
     results[r].error.reset();
   }
-  return open;
+  return pending;
 }
 
-/// Results for `rows`, none of them scored yet.
+/// Results for `rows` without scores.
 std::vector<ScoredResponse> unscored(const std::vector<Response>& rows) {
   std::vector<ScoredResponse> results;
   results.reserve(rows.size());
@@ -118,7 +118,7 @@ std::vector<ScoredResponse> unscored(const std::vector<Response>& rows) {
   return results;
 }
 
-/// What finished files hold, in the order of `rows`.
+/// The rows of finished files, in the order of `rows`.
 std::vector<ScoredResponse> read_finished(const std::vector<Response>& rows,
                                           const std::vector<fs::path>& files) {
   std::map<Key, ScoredResponse> by_key;
@@ -136,8 +136,8 @@ std::vector<ScoredResponse> read_finished(const std::vector<Response>& rows,
   return results;
 }
 
-/// Where options.check is given. Reads what was written, so that scores exist also where the
-/// comparison fails.
+/// If options.check is given. Runs on the written files, so that scores are kept if the comparison
+/// fails.
 std::optional<ScoreCheck> check_finished(const ScoreStageOptions& options,
                                          const storage::Provenance& provenance,
                                          const std::vector<Response>& rows,
@@ -168,7 +168,7 @@ void check_errors(const std::vector<ScoredResponse>& results, std::int64_t num_e
               *bad->error, max_bad_rows);
 }
 
-/// Every policy can have a file of its own that is none of those read.
+/// Checks that every policy has its own output file, distinct from the inputs.
 void check_files(const ScoreStageOptions& options, const std::vector<fs::path>& files) {
   if (std::set<fs::path>(files.begin(), files.end()).size() != files.size()) {
     throw Error(ErrorKind::kInput, "two policies would share one file in {}: rename one of them",
@@ -176,9 +176,9 @@ void check_files(const ScoreStageOptions& options, const std::vector<fs::path>& 
   }
   for (const fs::path& file : files) {
     require_distinct(file, options.responses);
-    if (partial_path(file).filename().string().size() <= kMostNameBytes) continue;
+    if (partial_path(file).filename().string().size() <= kMaxNameBytes) continue;
     throw Error(ErrorKind::kInput,
-                "the policy '{}...' has a name too long for a file: {} bytes; rename it",
+                "the policy name '{}...' is too long for a file name: {} bytes; rename it",
                 file.stem().string().substr(0, 40), file.stem().string().size());
   }
 }
@@ -227,9 +227,8 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   const bool finished =
       world.is_root() && !options.fresh && is_finished(options.output, summary.files, manifest);
   if (world.broadcast(finished ? "finished" : "open") == "finished") {
-    log::info(
-        "{}: finished before with the same inputs and options; nothing to do (--fresh starts over)",
-        options.output.string());
+    log::info("{}: complete already with the same inputs and options (--fresh starts over)",
+              options.output.string());
     summary.num_rows = static_cast<std::int64_t>(rows.size());
     summary.skipped = true;
     world.end();
@@ -238,10 +237,10 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   }
 
   std::vector<ScoredResponse> results = unscored(rows);
-  const std::vector<std::size_t> open =
-      take_over(read_resumed(options.resume, provenance), results);
+  const std::vector<std::size_t> pending =
+      reuse_scores(read_resumed(options.resume, provenance), results);
   std::vector<Response> todo;
-  for (const std::size_t r : open) todo.push_back(rows[r]);
+  for (const std::size_t r : pending) todo.push_back(rows[r]);
   summary.num_resumed = static_cast<std::int64_t>(rows.size() - todo.size());
 
   std::optional<storage::Journal> journal;
@@ -252,9 +251,9 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
     return score_responses(*model, encoder, batch, options.scorer, on_scored, progress);
   };
   std::vector<ScoredResponse> scored =
-      score_responses_together(todo, score_rows, journal ? &*journal : nullptr, world);
+      score_responses_distributed(todo, score_rows, journal ? &*journal : nullptr, world);
   if (!world.is_root()) return summary;
-  for (std::size_t i = 0; i < open.size(); ++i) results[open[i]] = std::move(scored[i]);
+  for (std::size_t i = 0; i < pending.size(); ++i) results[pending[i]] = std::move(scored[i]);
   summarise(results, summary);
   check_errors(results, summary.num_errors, options.max_bad_rows);
 

@@ -28,7 +28,7 @@ std::vector<std::vector<std::size_t>> rows_by_prompt(std::span<const Response> r
   return groups;
 }
 
-/// Everything known about the rows while they are scored.
+/// State of one call of `score_responses`.
 class Scoring {
  public:
   Scoring(model::RewardModel& model, const text::ConversationEncoder& encoder,
@@ -46,7 +46,7 @@ class Scoring {
       results_.push_back({.response = row, .score = 0.0f, .error = std::nullopt});
   }
 
-  /// Encodes the rows of one prompt and queues them; scores what is queued once the budget is full.
+  /// Encodes and queues the rows of one prompt; scores the queue when the token budget is reached.
   void add_prompt(const std::vector<std::size_t>& group) {
     std::vector<std::string_view> texts;
     for (const std::size_t r : group) texts.push_back(rows_[r].response);
@@ -68,14 +68,14 @@ class Scoring {
   void score_queue() {
     for (const auto& groups : batch::plan_batches(std::exchange(queue_, {}), budget_tokens_)) {
       const batch::PackedBatch packed = batch::pack(groups);
-      under_way_.push_back({packed.rows, packed.num_tokens(), model_.start(packed)});
-      while (static_cast<int>(under_way_.size()) >= model_.batches_in_flight()) finish_oldest();
+      in_flight_.push_back({packed.rows, packed.num_tokens(), model_.start(packed)});
+      while (static_cast<int>(in_flight_.size()) >= model_.batches_in_flight()) finish_oldest();
     }
     queued_tokens_ = 0;
   }
 
   void finish_all() {
-    while (!under_way_.empty()) finish_oldest();
+    while (!in_flight_.empty()) finish_oldest();
   }
 
   std::vector<ScoredResponse> take_results() { return std::move(results_); }
@@ -83,29 +83,30 @@ class Scoring {
   void warn() const {
     if (num_without_response_ == 0) return;
     log::warning(
-        "{} of {} rows are cut before their response begins, so their scores are the prompt's "
-        "alone; --truncation left keeps the responses",
+        "{} of {} rows are truncated before their response begins, so only the prompt is scored; "
+        "--truncation left keeps the responses",
         num_without_response_, rows_.size());
   }
 
  private:
-  /// The row's tokens up to the pooled one; empty (and the row finished with its error) when it
-  /// cannot be scored.
+  /// The row's tokens up to the pooled one; if it cannot be scored empty, and the row gets an
+  /// error.
   std::optional<batch::PooledRow> pooled_row(std::size_t r, text::EncodedRow encoded) {
     ScoredResponse& result = results_[r];
     try {
       if (encoded.error) throw Error(ErrorKind::kInput, "{}", *encoded.error);
       result.num_tokens = static_cast<std::int32_t>(encoded.tokens.ids.size());
       result.truncated = encoded.tokens.truncated;
-      // Cut from the right, and all that is left but for the last token is the prompt's.
+      // Truncated from the right, leaving only prompt tokens except for the last.
       const bool is_prompt =
           encoded.tokens.prompt_length + 1 >= static_cast<std::int64_t>(encoded.tokens.ids.size());
       const bool from_right = encoder_.options().truncation == text::Truncation::kRight;
       num_without_response_ += encoded.tokens.truncated && from_right && is_prompt ? 1 : 0;
       for (const std::int32_t id : encoded.tokens.ids) {
         if (id < 0 || id >= model_.vocab_size()) {
-          throw Error(ErrorKind::kInput, "token id {} lies outside the model's vocabulary of {}",
-                      id, model_.vocab_size());
+          throw Error(ErrorKind::kInput,
+                      "token id {} is out of range for the model's vocabulary of {}", id,
+                      model_.vocab_size());
         }
       }
       const std::int32_t pad = options_.pooling == Pooling::kAuto ? model_.pad_token_id() : -1;
@@ -120,8 +121,8 @@ class Scoring {
   }
 
   void finish_oldest() {
-    const UnderWay batch = std::move(under_way_.front());
-    under_way_.pop_front();
+    const InFlightBatch batch = std::move(in_flight_.front());
+    in_flight_.pop_front();
     const std::vector<float> scores = batch.scores();
     for (std::size_t s = 0; s < scores.size(); ++s) results_[batch.rows[s]].score = scores[s];
     computed_tokens_ += batch.num_tokens;
@@ -147,8 +148,8 @@ class Scoring {
     }
   }
 
-  /// A batch whose scores may still be computed.
-  struct UnderWay {
+  /// A batch whose scores may still be computing.
+  struct InFlightBatch {
     std::vector<std::size_t> rows;
     std::int64_t num_tokens = 0;
     model::RewardModel::PendingScores scores;
@@ -165,7 +166,7 @@ class Scoring {
   const std::vector<std::int32_t> gate_tokens_ = model_.gate_tokens();
   std::vector<ScoredResponse> results_;
   std::vector<batch::PromptGroup> queue_;
-  std::deque<UnderWay> under_way_;
+  std::deque<InFlightBatch> in_flight_;
   std::int64_t queued_tokens_ = 0;
   std::int64_t computed_tokens_ = 0;
   std::int64_t num_finished_ = 0;

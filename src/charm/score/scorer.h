@@ -15,22 +15,21 @@ namespace charm::score {
 
 enum class Pooling {
   kAuto,  ///< right-most token that is not config.pad_token_id, as transformers does
-  kLast,  ///< the last token whatever it is
+  kLast,  ///< always the last token
 };
 
 struct ScorerOptions {
-  std::int64_t budget_tokens = 0;  ///< tokens computed together; larger needs more memory and gains
-                                   ///< little. 0: what suits the device
+  std::int64_t budget_tokens = 0;  ///< tokens per batch; larger needs more memory for little
+                                   ///< speed. 0: device default
   Pooling pooling = Pooling::kAuto;
 };
 
-/// Called with finished rows as they come: indices into the caller's rows and their results.
+/// Called with finished rows: indices into `rows` and their results.
 using ScoredFn =
     std::function<void(std::span<const std::size_t> rows, std::span<const ScoredResponse> results)>;
 
 /// Scores rows: render chat -> tokens -> groups -> batches -> model -> results in input order. Rows
-/// of one prompt share its computation when they are among `rows` together. A row that cannot be
-/// scored carries its error.
+/// of one prompt share its prefix. A row that cannot be scored gets an error.
 std::vector<ScoredResponse> score_responses(model::RewardModel& model,
                                             const text::ConversationEncoder& encoder,
                                             std::span<const Response> rows,

@@ -28,18 +28,18 @@ std::vector<std::string> ids(const std::vector<Prompt>& prompts) {
   return out;
 }
 
-TEST(TakePrompts, WithoutASeedTheFirstOnes) {
-  EXPECT_THAT(ids(take_prompts(numbered(5), 3, std::nullopt)), ElementsAre("0", "1", "2"));
-  EXPECT_EQ(take_prompts(numbered(2), 3, std::nullopt).size(), 2u);
+TEST(SamplePrompts, TakesTheFirstOnesWithoutASeed) {
+  EXPECT_THAT(ids(sample_prompts(numbered(5), 3, std::nullopt)), ElementsAre("0", "1", "2"));
+  EXPECT_EQ(sample_prompts(numbered(2), 3, std::nullopt).size(), 2u);
 }
 
-TEST(TakePrompts, WithASeedADrawInFileOrder) {
-  const auto draw = take_prompts(numbered(1000), 100, 7);
-  EXPECT_EQ(ids(draw), ids(take_prompts(numbered(1000), 100, 7)));
-  EXPECT_NE(ids(draw), ids(take_prompts(numbered(1000), 100, 8)));
-  EXPECT_NE(ids(draw), ids(take_prompts(numbered(1000), 100, std::nullopt)));
-  for (std::size_t i = 1; i < draw.size(); ++i) {
-    EXPECT_LT(std::stoi(draw[i - 1].prompt_id), std::stoi(draw[i].prompt_id));
+TEST(SamplePrompts, KeepsFileOrderWithASeed) {
+  const auto sample = sample_prompts(numbered(1000), 100, 7);
+  EXPECT_EQ(ids(sample), ids(sample_prompts(numbered(1000), 100, 7)));
+  EXPECT_NE(ids(sample), ids(sample_prompts(numbered(1000), 100, 8)));
+  EXPECT_NE(ids(sample), ids(sample_prompts(numbered(1000), 100, std::nullopt)));
+  for (std::size_t i = 1; i < sample.size(); ++i) {
+    EXPECT_LT(std::stoi(sample[i - 1].prompt_id), std::stoi(sample[i].prompt_id));
   }
 }
 
@@ -74,7 +74,7 @@ TEST(Prepare, WritesPromptsAndManifest) {
   EXPECT_EQ(manifest["options"]["limit"], 2);
 }
 
-TEST(Prepare, KeepsRepeatsUnlessToldOtherwise) {
+TEST(Prepare, KeepsRepeatsByDefault) {
   const TempFolder folder;
   PrepareOptions options;
   options.input = folder.file("in.jsonl", "{\"prompt\":\"a\"}\n{\"prompt\":\"a\"}\n");
@@ -84,7 +84,7 @@ TEST(Prepare, KeepsRepeatsUnlessToldOtherwise) {
             prompt_id_of({{"user", "a"}}) + "-2");
 }
 
-TEST(Prepare, LeavesOutByLengthBenchmarkAndLikeness) {
+TEST(Prepare, FiltersByLengthBenchmarkAndSimilarity) {
   const TempFolder folder;
   PrepareOptions options;
   options.input = folder.file(
@@ -121,7 +121,7 @@ TEST(Prepare, LeavesOutByLengthBenchmarkAndLikeness) {
   EXPECT_EQ(error_of([&] { prepare(options); }).kind(), ErrorKind::kUsage);
 }
 
-TEST(Prepare, PairsGiveTheirFirstUserTurnConversationsAll) {
+TEST(Prepare, TakesTheFirstUserTurnOfPairs) {
   const TempFolder folder;
   PrepareOptions options;
   const std::string shared =

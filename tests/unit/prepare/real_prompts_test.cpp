@@ -1,4 +1,4 @@
-// Preparing real prompts, where ../shared/data has them.
+// Tests on real prompts, if ../shared/data exists.
 
 #include <gtest/gtest.h>
 
@@ -24,9 +24,8 @@ class RealPrompts : public ::testing::Test {
   TempFolder folder;
 };
 
-/// 290 of RewardBench's rows ask one of AlpacaEval's prompts: AlpacaEval as a source of prompts
-/// must lose what RewardBench holds.
-TEST_F(RealPrompts, RewardBenchTakesItsPromptsOutOfAlpacaEval) {
+/// 290 rows of RewardBench use prompts of AlpacaEval.
+TEST_F(RealPrompts, DropsRewardBenchPromptsFromAlpacaEval) {
   PrepareOptions options;
   options.input = data / "alpaca_eval/gpt-4o-mini-2024-07-18.jsonl.gz";
   options.output = folder / "prompts.parquet";
@@ -39,8 +38,8 @@ TEST_F(RealPrompts, RewardBenchTakesItsPromptsOutOfAlpacaEval) {
   for (const Prompt& prompt : storage::read_prompts(options.input, {}))
     num_equal += static_cast<std::int64_t>(benchmark.count(prompt.messages.back().content));
   EXPECT_EQ(result.num_read, 805);
-  // Counted apart, with Python's sets: 101 equal texts, 1 equal but for spelling, 20 with half of
-  // the runs of 8 words shared (questions of one form: "... Try to explain your answer. Your
+  // Counted independently in Python: 101 equal texts, 1 equal after normalization, 20 with half of
+  // the word 8-grams in common (questions from one template: "... Try to explain your answer. Your
   // explanation should ...").
   EXPECT_EQ(num_equal, 101);
   EXPECT_EQ(result.num_excluded, 122);

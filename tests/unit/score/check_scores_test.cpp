@@ -33,7 +33,7 @@ Score score_of(const ScoredResponse& row, double difference) {
   return score;
 }
 
-TEST(CompareScores, ToleranceIsAShareOfTheScoreAtLeastOne) {
+TEST(CompareScores, ToleranceIsRelativeToTheScore) {
   auto ours = some_scores();
   ours[4].score = 100.0f;
   std::vector<Score> theirs;
@@ -51,7 +51,7 @@ TEST(CompareScores, ToleranceIsAShareOfTheScoreAtLeastOne) {
   EXPECT_THAT(check_text(check), HasSubstr("DIFFERENT: 1 of 5 rows beyond 0.01"));
 }
 
-TEST(CompareScores, RowsOfOneSideAreCounted) {
+TEST(CompareScores, CountsUnmatchedRows) {
   auto ours = some_scores();
   ours[0].error = "none";
   std::vector<Score> theirs;
@@ -91,7 +91,7 @@ TEST(CheckScores, JoinsByKeyByIdOrByPosition) {
   }
 }
 
-TEST(CheckScores, WhatCannotMeetIsAnError) {
+TEST(CheckScores, RowsThatCannotBeJoinedAreAnError) {
   const TempFolder folder;
   write_file(folder / "short.jsonl", "{\"score\": 1}\n");
   write_file(folder / "other.jsonl", "{\"prompt_id\": \"elsewhere\", \"score\": 1}\n");

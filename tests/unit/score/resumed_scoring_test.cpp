@@ -11,10 +11,10 @@
 namespace charm::score {
 namespace {
 
-/// Scores a response by its length, last row first, one at a time; "refuse" gets an error.
+/// Scores a response by its length, last row first, one at a time; "reject" gets an error.
 struct LengthRule {
   std::size_t num_scored = 0;
-  std::size_t stop_after = SIZE_MAX;  ///< then fails like a killed process
+  std::size_t stop_after = SIZE_MAX;  ///< then fails, like a killed process
 
   std::vector<ScoredResponse> operator()(std::span<const Response> rows,
                                          const ScoredFn& on_scored) {
@@ -27,7 +27,7 @@ struct LengthRule {
       results[i].score = static_cast<float>(rows[i].response.size()) + 0.1f;
       results[i].num_tokens = 7;
       results[i].truncated = i % 2 == 0;
-      if (rows[i].response == "refuse") results[i].error = "the template refused it";
+      if (rows[i].response == "reject") results[i].error = "rejected by the template";
       on_scored({&i, 1}, {&results[i], 1});
     }
     return results;
@@ -45,7 +45,7 @@ class ResumedScoring : public testing::Test {
       rows_.back().prompt_id = "p";
       rows_.back().response = std::string(i, 'x');
     }
-    rows_[1].response = "refuse";
+    rows_[1].response = "reject";
   }
   void TearDown() override { fs::remove(storage::journal_path(output_)); }
 
@@ -58,7 +58,7 @@ class ResumedScoring : public testing::Test {
   std::vector<Response> rows_;
 };
 
-TEST_F(ResumedScoring, AnInterruptedRunKeepsWhatItFinished) {
+TEST_F(ResumedScoring, AnInterruptedRunResumes) {
   LengthRule dying{.stop_after = 4};
   EXPECT_THROW(run(dying), std::runtime_error);
   LengthRule rule;
@@ -73,7 +73,7 @@ TEST_F(ResumedScoring, AnInterruptedRunKeepsWhatItFinished) {
     EXPECT_EQ(scored[i].num_tokens, 7);
     EXPECT_EQ(scored[i].response.response.size(), i);
   }
-  EXPECT_EQ(scored[1].error, "the template refused it");
+  EXPECT_EQ(scored[1].error, "rejected by the template");
 }
 
 TEST_F(ResumedScoring, AJournalOfMoreRowsIsAnInputError) {

@@ -12,7 +12,7 @@
 namespace charm::score {
 namespace {
 
-/// Scores a sequence by a sum over its tokens: a rule that knows nothing of batches.
+/// Scores a sequence by a sum over its tokens, independent of batches.
 class FakeRewardModel final : public model::RewardModel {
  public:
   std::vector<float> score(const batch::PackedBatch& batch) override {
@@ -59,11 +59,11 @@ std::vector<Response> some_rows() {
       rows.push_back(std::move(row));
     }
   }
-  rows[2].response.clear();  // an empty answer is an answer
+  rows[2].response.clear();  // empty responses are valid
   return rows;
 }
 
-TEST(ScoreResponses, OrderGroupingAndBudgetChangeNothing) {
+TEST(ScoreResponses, ScoresDoNotDependOnOrderGroupingOrBudget) {
   const text::ConversationEncoder encoder(model_dir(), {});
   const std::vector<Response> rows = some_rows();
   FakeRewardModel model;
@@ -85,7 +85,7 @@ TEST(ScoreResponses, OrderGroupingAndBudgetChangeNothing) {
   }
 }
 
-TEST(ScoreResponses, BatchesKeepToTheBudget) {
+TEST(ScoreResponses, BatchesRespectTheBudget) {
   const text::ConversationEncoder encoder(model_dir(), {});
   FakeRewardModel model;
   score_responses(model, encoder, some_rows(), {.budget_tokens = 150});
@@ -93,14 +93,14 @@ TEST(ScoreResponses, BatchesKeepToTheBudget) {
   EXPECT_LE(model.largest_batch, 150);
 }
 
-/// Its scores come when they are asked for, as a GPU's.
-class LateRewardModel final : public model::RewardModel {
+/// Returns scores asynchronously, like a GPU.
+class AsyncRewardModel final : public model::RewardModel {
  public:
   std::vector<float> score(const batch::PackedBatch& batch) override { return start(batch)(); }
   PendingScores start(const batch::PackedBatch& batch) override {
-    most_under_way = std::max(most_under_way, ++under_way);
+    max_in_flight = std::max(max_in_flight, ++in_flight);
     return [this, batch] {
-      --under_way;
+      --in_flight;
       return fake_.score(batch);
     };
   }
@@ -111,27 +111,27 @@ class LateRewardModel final : public model::RewardModel {
   std::int32_t pad_token_id() const override { return fake_.pad_token_id(); }
   std::vector<std::pair<std::string, std::string>> provenance() const override { return {}; }
 
-  int under_way = 0;
-  int most_under_way = 0;
+  int in_flight = 0;
+  int max_in_flight = 0;
 
  private:
   FakeRewardModel fake_;
 };
 
-TEST(ScoreResponses, ADeviceGetsItsNextBatchBeforeTheLastOneIsDone) {
+TEST(ScoreResponses, KeepsSeveralBatchesInFlight) {
   const text::ConversationEncoder encoder(model_dir(), {});
   const std::vector<Response> rows = some_rows();
   FakeRewardModel fake;
-  LateRewardModel late;
+  AsyncRewardModel async;
   const auto expected = score_responses(fake, encoder, rows, {});
   std::size_t reported = 0;
   const auto scored =
-      score_responses(late, encoder, rows, {},
+      score_responses(async, encoder, rows, {},
                       [&](std::span<const std::size_t> finished, std::span<const ScoredResponse>) {
                         reported += finished.size();
                       });
-  EXPECT_EQ(late.most_under_way, 2);
-  EXPECT_EQ(late.under_way, 0);
+  EXPECT_EQ(async.max_in_flight, 2);
+  EXPECT_EQ(async.in_flight, 0);
   EXPECT_EQ(reported, rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(scored[i].score, expected[i].score);
 }
@@ -156,10 +156,10 @@ TEST(ScoreResponses, EveryRowIsReportedOnce) {
   EXPECT_EQ(last_done, static_cast<std::int64_t>(rows.size()));
 }
 
-TEST(ScoreResponses, ARowThatCannotBeScoredCarriesItsError) {
+TEST(ScoreResponses, ARowThatCannotBeScoredHasAnError) {
   const text::ConversationEncoder encoder(model_dir(), {});
   FakeRewardModel model;
-  model.vocab = 2;  // almost every token lies outside
+  model.vocab = 2;  // almost every token is out of range
   const auto scored = score_responses(model, encoder, some_rows(), {});
   ASSERT_TRUE(scored[0].error.has_value());
   EXPECT_NE(scored[0].error->find("vocabulary of 2"), std::string::npos);
