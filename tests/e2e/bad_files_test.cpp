@@ -1,4 +1,4 @@
-// Data that cannot be used: exit code, one line that names it, nothing that looks finished.
+// Invalid data: exit code, a one-line error that names it, no output.
 
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
@@ -23,10 +23,10 @@ class BadFiles : public SmallWorld {
 TEST_F(BadFiles, BrokenJsonNamesTheLine) {
   const std::string good = "{\"prompt\": \"a\", \"response\": \"b\"}\n";
   write_file(path("broken.jsonl"), good + good + "{\"prompt\": \"a\", \"resp\n" + good);
-  expect_refusal(score({path("broken.jsonl")}), 3, {"broken.jsonl:3"}, path("out/broken.parquet"));
+  expect_failure(score({path("broken.jsonl")}), 3, {"broken.jsonl:3"}, path("out/broken.parquet"));
 }
 
-TEST_F(BadFiles, BrokenLinesMayBeCountedInstead) {
+TEST_F(BadFiles, BrokenLinesCanBeSkipped) {
   const std::string good = "{\"prompt\": \"a\", \"response\": \"b\"}\n";
   write_file(path("broken.jsonl"), good + "{\n" + good);
   const Outcome outcome = run_charm(join({score({path("broken.jsonl")}), {"--max-bad-rows", "1"}}));
@@ -35,17 +35,17 @@ TEST_F(BadFiles, BrokenLinesMayBeCountedInstead) {
 
 TEST_F(BadFiles, WrongColumnTypeNamesTheColumn) {
   write_file(path("types.jsonl"), "{\"prompt\": \"a\", \"response\": 17}\n");
-  expect_refusal(score({path("types.jsonl")}), 3, {"types.jsonl:1", "response"},
+  expect_failure(score({path("types.jsonl")}), 3, {"types.jsonl:1", "response"},
                  path("out/types.parquet"));
 }
 
 TEST_F(BadFiles, TwoFilesOfOnePolicy) {
   fs::copy_file(responses("helper"), path("again.jsonl"));
-  expect_refusal(score({responses("helper"), path("again.jsonl")}), 3,
+  expect_failure(score({responses("helper"), path("again.jsonl")}), 3,
                  {"helper.jsonl", "again.jsonl", "helper"}, path("out/helper.parquet"));
   score_all();
   fs::copy_file(path("scores/helper.parquet"), path("again.parquet"));
-  expect_refusal(measure({path("scores/helper.parquet"), path("again.parquet")}), 3,
+  expect_failure(measure({path("scores/helper.parquet"), path("again.parquet")}), 3,
                  {"again.parquet", "helper"}, path("mismatch.json"));
 }
 
@@ -53,7 +53,7 @@ TEST_F(BadFiles, PolicyWithoutRatingNamesTheNearest) {
   score_all();
   write_file(path("few.json"),
              "{\"helper\": 1200, \"scholar\": 1250, \"showmann\": 1190, \"intern\": 1100}");
-  expect_refusal(measure(all_scores(), "few.json"), 3, {"showman", "showmann"},
+  expect_failure(measure(all_scores(), "few.json"), 3, {"showman", "showmann"},
                  path("mismatch.json"));
 }
 
@@ -62,11 +62,11 @@ TEST_F(BadFiles, NoCommonPrompts) {
   auto rows = storage::read_scored_responses(path("scores/helper.parquet"), {});
   for (ScoredResponse& row : rows) row.response.prompt_id = "other-" + row.response.prompt_id;
   storage::write_scores(path("helper.parquet"), rows);
-  expect_refusal(measure({path("helper.parquet"), path("scores/showman.parquet")}), 3,
+  expect_failure(measure({path("helper.parquet"), path("scores/showman.parquet")}), 3,
                  {"helper", "showman", "common"}, path("mismatch.json"));
 }
 
-TEST_F(BadFiles, ScoresThatAreNoNumbers) {
+TEST_F(BadFiles, ScoresOutOfRange) {
   score_all();
   std::string lines;
   for (int i = 1; i <= 40; ++i) {
@@ -74,23 +74,23 @@ TEST_F(BadFiles, ScoresThatAreNoNumbers) {
              "\", \"policy\": \"helper\", \"score\": " + (i == 5 ? "1e999" : "0.5") + "}\n";
   }
   write_file(path("helper.jsonl"), lines);
-  expect_refusal(measure({path("helper.jsonl"), path("scores/showman.parquet")}), 3,
+  expect_failure(measure({path("helper.jsonl"), path("scores/showman.parquet")}), 3,
                  {"helper.jsonl:5"}, path("mismatch.json"));
 }
 
 TEST_F(BadFiles, UnknownReferenceAndMissingFiles) {
   score_all();
-  expect_refusal(join({{"calibrate", "--ratings", path("world/ratings.json"), "--reference",
+  expect_failure(join({{"calibrate", "--ratings", path("world/ratings.json"), "--reference",
                         "nobody", "--output", path("c.json"), "--scores"},
                        all_scores()}),
                  2, {"nobody"}, path("c.json"));
-  expect_refusal(score({path("gone.jsonl")}), 4, {"gone.jsonl"}, path("out/gone.parquet"));
-  expect_refusal(measure({path("gone.parquet")}), 4, {"gone.parquet"}, path("mismatch.json"));
+  expect_failure(score({path("gone.jsonl")}), 4, {"gone.jsonl"}, path("out/gone.parquet"));
+  expect_failure(measure({path("gone.parquet")}), 4, {"gone.parquet"}, path("mismatch.json"));
 }
 
 TEST_F(BadFiles, UnknownRecipeKeyNamesTheLine) {
   write_file(path("recipe.yaml"), "run_dir: run\npolicis: []\n");
-  expect_refusal({"run", path("recipe.yaml")}, 2, {"recipe.yaml:2", "'policis'", "'policies'"},
+  expect_failure({"run", path("recipe.yaml")}, 2, {"recipe.yaml:2", "'policis'", "'policies'"},
                  path("run"));
 }
 

@@ -1,5 +1,4 @@
-// Model folders that must not be scored with: exit code 3, one line that names file and tensor, no
-// scores.
+// Invalid model folders: exit code 3, a one-line error that names file and tensor, no scores.
 
 #include <cstring>
 #include <limits>
@@ -18,13 +17,13 @@ class BadModels : public SmallWorld {
  protected:
   std::string weights_file() const { return path("rm/model.safetensors"); }
 
-  void expect_score_refusal(const std::vector<std::string>& parts) {
-    expect_refusal({"score", "--model", path("rm"), "--responses", responses("helper"), "--output",
+  void expect_score_failure(const std::vector<std::string>& parts) {
+    expect_failure({"score", "--model", path("rm"), "--responses", responses("helper"), "--output",
                     path("out")},
                    3, parts, path("out/helper.parquet"));
   }
 
-  /// Rewrites the header of the weights file and leaves the tensors' bytes as they are.
+  /// Rewrites the header of the weights file; tensor bytes are unchanged.
   void edit_header(const std::function<void(json&)>& edit) {
     const std::string file = read_file(weights_file());
     std::uint64_t size = 0;
@@ -50,21 +49,21 @@ class BadModels : public SmallWorld {
 TEST_F(BadModels, TruncatedWeights) {
   const std::string file = read_file(weights_file());
   write_file(weights_file(), file.substr(0, file.size() - 100));
-  expect_score_refusal({"model.safetensors"});
+  expect_score_failure({"model.safetensors"});
 }
 
 TEST_F(BadModels, CorruptHeader) {
   std::string file = read_file(weights_file());
   file[8] = '!';
   write_file(weights_file(), file);
-  expect_score_refusal({"model.safetensors"});
+  expect_score_failure({"model.safetensors"});
 }
 
 TEST_F(BadModels, AbsurdHeaderLength) {
   std::string file = read_file(weights_file());
   file[6] = '\x7f';
   write_file(weights_file(), file);
-  expect_score_refusal({"model.safetensors"});
+  expect_score_failure({"model.safetensors"});
 }
 
 TEST_F(BadModels, MissingHead) {
@@ -76,18 +75,18 @@ TEST_F(BadModels, MissingHead) {
     config["architectures"] = {"LlamaForSequenceClassification"};
     config["num_labels"] = 1;
   });
-  expect_score_refusal({"score.weight"});
+  expect_score_failure({"score.weight"});
 }
 
-TEST_F(BadModels, ACausalLanguageModelIsNoRewardModel) {
-  expect_refusal({"score", "--model", path("world/untrained_model"), "--responses",
+TEST_F(BadModels, ACausalLanguageModelIsRejected) {
+  expect_failure({"score", "--model", path("world/untrained_model"), "--responses",
                   responses("helper"), "--output", path("out")},
                  3, {"LlamaForCausalLM"}, path("out/helper.parquet"));
 }
 
 TEST_F(BadModels, WrongShape) {
   edit_config([](json& config) { config["intermediate_size"] = 48; });
-  expect_score_refusal({"mlp", "48", "64"});
+  expect_score_failure({"mlp", "48", "64"});
 }
 
 TEST_F(BadModels, RenamedTensor) {
@@ -96,7 +95,7 @@ TEST_F(BadModels, RenamedTensor) {
         header["model.layers.0.self_attn.q_proj.weight"];
     header.erase("model.layers.0.self_attn.q_proj.weight");
   });
-  expect_score_refusal({"model.layers.0.self_attn.q_proj"});
+  expect_score_failure({"model.layers.0.self_attn.q_proj"});
 }
 
 TEST_F(BadModels, UnknownArchitecture) {
@@ -104,37 +103,37 @@ TEST_F(BadModels, UnknownArchitecture) {
     config["architectures"] = {"FalconForSequenceClassification"};
     config["model_type"] = "falcon";
   });
-  expect_score_refusal({"config.json", "Falcon", "Llama"});
+  expect_score_failure({"config.json", "Falcon", "Llama"});
 }
 
 TEST_F(BadModels, SeveralLabels) {
   edit_config([](json& config) { config["id2label"] = {{"0", "a"}, {"1", "b"}, {"2", "c"}}; });
-  expect_score_refusal({"config.json", "id2label"});
+  expect_score_failure({"config.json", "id2label"});
 }
 
-TEST_F(BadModels, WeightsThatAreNoNumbers) {
+TEST_F(BadModels, WeightsWithNaN) {
   std::string file = read_file(weights_file());
   const float nan = std::numeric_limits<float>::quiet_NaN();
   std::memcpy(file.data() + file.size() - sizeof nan, &nan, sizeof nan);
   write_file(weights_file(), file);
-  expect_score_refusal({"model.safetensors"});
+  expect_score_failure({"model.safetensors"});
 }
 
 TEST_F(BadModels, MissingTokenizerAndTemplate) {
   fs::rename(path("rm/tokenizer.json"), path("tokenizer.json"));
-  expect_score_refusal({"tokenizer.json"});
+  expect_score_failure({"tokenizer.json"});
   fs::rename(path("tokenizer.json"), path("rm/tokenizer.json"));
   write_file(path("rm/tokenizer_config.json"), "{}");
-  expect_score_refusal({"template"});
+  expect_score_failure({"template"});
 }
 
-TEST_F(BadModels, TrainingRefusesThemToo) {
+TEST_F(BadModels, TrainingRejectsThemToo) {
   const std::string file = read_file(weights_file());
   write_file(weights_file(), file.substr(0, file.size() - 100));
-  expect_refusal({"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"),
+  expect_failure({"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"),
                   "--output", path("trained")},
                  3, {"model.safetensors"}, path("trained"));
-  expect_refusal({"train", "--model", path("world/untrained_model"), "--preferences",
+  expect_failure({"train", "--model", path("world/untrained_model"), "--preferences",
                   path("world/annotations.jsonl"), "--output", path("trained")},
                  3, {"--new-head"}, path("trained"));
 }

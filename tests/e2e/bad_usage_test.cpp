@@ -1,4 +1,4 @@
-// Options that make no sense: exit code 2, one line that names the option, no output.
+// Invalid options: exit code 2, a one-line error that names the option, no output.
 
 #include "tests/e2e/small_world.h"
 
@@ -7,9 +7,9 @@ namespace {
 
 class BadUsage : public SmallWorld {
  protected:
-  void expect_score_refusal(const std::vector<std::string>& options,
+  void expect_score_failure(const std::vector<std::string>& options,
                             const std::vector<std::string>& parts) {
-    expect_refusal(join({{"score", "--model", path("rm"), "--responses", responses("helper"),
+    expect_failure(join({{"score", "--model", path("rm"), "--responses", responses("helper"),
                           "--output", path("out")},
                          options}),
                    2, parts, path("out/helper.parquet"));
@@ -17,53 +17,53 @@ class BadUsage : public SmallWorld {
 };
 
 TEST_F(BadUsage, NumbersOutOfRange) {
-  expect_score_refusal({"--max-bad-rows", "-1"}, {"--max-bad-rows: expected 0 or more, found -1"});
-  expect_score_refusal({"--budget-tokens", "-1"},
+  expect_score_failure({"--max-bad-rows", "-1"}, {"--max-bad-rows: expected 0 or more, found -1"});
+  expect_score_failure({"--budget-tokens", "-1"},
                        {"--budget-tokens: expected 0 or more, found -1"});
-  expect_score_refusal({"--max-tokens", "0"}, {"--max-tokens", "at least 1"});
-  expect_score_refusal({"--max-tokens", "1e9"},
+  expect_score_failure({"--max-tokens", "0"}, {"--max-tokens", "at least 1"});
+  expect_score_failure({"--max-tokens", "1e9"},
                        {"--max-tokens: expected a whole number, found '1e9'"});
-  expect_score_refusal({"--max-tokens", "99999999999999999999"}, {"--max-tokens"});
-  expect_score_refusal({"--threads", "-1"}, {"--threads"});
-  expect_score_refusal({"--threads", "5000"}, {"--threads: expected 0 to 1024, found 5000"});
+  expect_score_failure({"--max-tokens", "99999999999999999999"}, {"--max-tokens"});
+  expect_score_failure({"--threads", "-1"}, {"--threads"});
+  expect_score_failure({"--threads", "5000"}, {"--threads: expected 0 to 1024, found 5000"});
   for (const char* command : {"measure", "calibrate"}) {
-    expect_refusal(join({{command, "--ratings", path("world/ratings.json"), "--output",
+    expect_failure(join({{command, "--ratings", path("world/ratings.json"), "--output",
                           path("c.json"), "--min-prompts", "0", "--scores"},
                          all_scores()}),
                    2, {"--min-prompts: expected 1 or more, found 0"}, path("c.json"));
   }
 }
 
-TEST_F(BadUsage, WordsThatAreNone) {
-  expect_score_refusal({"--truncation", "middle"},
+TEST_F(BadUsage, InvalidChoices) {
+  expect_score_failure({"--truncation", "middle"},
                        {"--truncation: expected left|right|error, found 'middle'"});
-  expect_score_refusal({"--device", "tpu"}, {"--device: expected auto|cpu|cuda, found 'tpu'"});
+  expect_score_failure({"--device", "tpu"}, {"--device: expected auto|cpu|cuda, found 'tpu'"});
   for (const char* date : {"yesterday", "2024-13-01", "2023-02-29", "2024-1-1", ""}) {
-    expect_score_refusal(
+    expect_score_failure(
         {"--template-date", date},
         {"--template-date: expected a day written YYYY-MM-DD, found '" + std::string(date)});
   }
 }
 
 TEST_F(BadUsage, OptionsThatAreMissingDoubledOrUnknown) {
-  expect_score_refusal({"--max-tokens"}, {"--max-tokens"});
-  expect_score_refusal({"--max-tokens", "5", "--max-tokens", "6"},
+  expect_score_failure({"--max-tokens"}, {"--max-tokens"});
+  expect_score_failure({"--max-tokens", "5", "--max-tokens", "6"},
                        {"--max-tokens: given 2 times, expected once"});
-  expect_score_refusal({"--max-token", "5"}, {"unknown option --max-token", "--max-tokens"});
-  expect_score_refusal({"--quiet", "--verbose"}, {"--quiet and --verbose"});
-  expect_score_refusal({"-x"}, {"-x"});
-  expect_score_refusal({"--quiet=maybe"}, {"--quiet"});
-  expect_refusal(
+  expect_score_failure({"--max-token", "5"}, {"unknown option --max-token", "--max-tokens"});
+  expect_score_failure({"--quiet", "--verbose"}, {"--quiet and --verbose"});
+  expect_score_failure({"-x"}, {"-x"});
+  expect_score_failure({"--quiet=maybe"}, {"--quiet"});
+  expect_failure(
       {"score", "--model", "", "--responses", responses("helper"), "--output", path("out")}, 2,
       {"--model: expected a path, found an empty text"});
-  expect_refusal(
+  expect_failure(
       {"score", "--model", path("rm"), "--responses", responses("helper"), "--output", ""}, 2,
       {"--output: expected a path, found an empty text"});
 }
 
-TEST_F(BadUsage, AGpuThatIsNotThere) {
-  if (fs::exists("/dev/nvidiactl")) GTEST_SKIP() << "there is one";
-  expect_refusal({"score", "--model", path("rm"), "--responses", responses("helper"), "--output",
+TEST_F(BadUsage, AMissingGpu) {
+  if (fs::exists("/dev/nvidiactl")) GTEST_SKIP() << "this machine has a GPU";
+  expect_failure({"score", "--model", path("rm"), "--responses", responses("helper"), "--output",
                   path("out"), "--device", "cuda"},
                  6, {"--device cuda", "--device cpu"}, path("out/helper.parquet"));
 }

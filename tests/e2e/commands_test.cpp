@@ -1,4 +1,4 @@
-// Every command once, on a tiny random model: what it writes and what it says.
+// Every command once, on a tiny random model: files and messages.
 
 #include <gmock/gmock.h>
 
@@ -30,13 +30,13 @@ TEST_F(Commands, HelpAndVersionEndWithZero) {
 }
 
 TEST_F(Commands, WrongUsageEndsWithTwo) {
-  expect_refusal({"serve"}, 2, {"unknown command 'serve'", "prepare, generate, score"});
-  expect_refusal({"inspect", path("rm"), "--jsno"}, 2, {"unknown option --jsno", "--json"});
-  expect_refusal({"score"}, 2, {"required"});
-  expect_refusal(
+  expect_failure({"serve"}, 2, {"unknown command 'serve'", "prepare, generate, score"});
+  expect_failure({"inspect", path("rm"), "--jsno"}, 2, {"unknown option --jsno", "--json"});
+  expect_failure({"score"}, 2, {"required"});
+  expect_failure(
       {"prepare", "--input", responses("helper"), "--output", path("p.parquet"), "--limit", "ten"},
       2, {"--limit: expected a whole number, found 'ten'"}, path("p.parquet"));
-  expect_refusal({"prepare", "--input", responses("helper"), "--output", path("p.xlsx")}, 2,
+  expect_failure({"prepare", "--input", responses("helper"), "--output", path("p.xlsx")}, 2,
                  {"p.xlsx"}, path("p.xlsx"));
   EXPECT_EQ(run_charm({}).code, 2);
 }
@@ -49,7 +49,7 @@ TEST_F(Commands, PrepareWritesPrompts) {
   EXPECT_TRUE(fs::exists(path("p.parquet.manifest.json")));
 }
 
-TEST_F(Commands, TheWholeChainByHand) {
+TEST_F(Commands, AllStagesInOrder) {
   score_all();
   for (const std::string& file : all_scores()) {
     EXPECT_EQ(storage::read_scored_responses(file, {}).size(),
@@ -95,7 +95,7 @@ TEST_F(Commands, TheWholeChainByHand) {
   EXPECT_TRUE(json::parse(read_file(path("arena.json"))).contains("correlations"));
 }
 
-TEST_F(Commands, ScoringTwiceIsScoringOnce) {
+TEST_F(Commands, ScoringIsIdempotent) {
   score_all();
   const auto before = files_below(path("scores"));
   score_all();
@@ -113,7 +113,7 @@ TEST_F(Commands, EmptyResponsesAreScored) {
   EXPECT_FALSE(rows[0].error.has_value());
 }
 
-TEST_F(Commands, InspectMarksTheTokensThatMatter) {
+TEST_F(Commands, InspectMarksSpecialTokens) {
   const Outcome outcome = run_charm({"inspect", path("rm"), "--json"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const json facts = json::parse(outcome.out);
@@ -125,7 +125,7 @@ TEST_F(Commands, InspectMarksTheTokensThatMatter) {
   EXPECT_EQ(run_charm({"inspect", path("world/untrained_model"), "--config-only"}).code, 0);
 }
 
-TEST_F(Commands, QuietSaysNothing) {
+TEST_F(Commands, QuietPrintsNothing) {
   const Outcome outcome = run_charm(
       {"prepare", "--input", responses("helper"), "--output", path("p.parquet"), "--quiet"});
   EXPECT_EQ(outcome.code, 0);

@@ -1,5 +1,4 @@
-// What is concluded from scores: rate, calibrate --holdout, explain and the report, by hand and in
-// a run.
+// Analyses of scores: rate, calibrate --holdout, explain and the report.
 
 #include <gmock/gmock.h>
 
@@ -21,7 +20,7 @@ class Conclusions : public SmallWorld {
   }
 };
 
-TEST_F(Conclusions, RateMakesRatingsThatCalibrateReads) {
+TEST_F(Conclusions, CalibrateReadsTheRatingsOfRate) {
   std::string battles;
   const std::vector<std::string> policies = {"scholar", "helper", "showman", "intern"};
   for (int i = 0; i < 120; ++i) {
@@ -54,7 +53,7 @@ TEST_F(Conclusions, RateMakesRatingsThatCalibrateReads) {
                        path("scores/helper.parquet"), "--ratings", path("ratings.json"),
                        "--reference", "helper", "--output", path("c.json"), "--bootstrap", "20"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
-  expect_refusal({"rate", "--battles", path("battles.jsonl"), "--output", path("r.json"),
+  expect_failure({"rate", "--battles", path("battles.jsonl"), "--output", path("r.json"),
                   "--anchor", "helpr=1200"},
                  2, {"helpr", "helper"}, path("r.json"));
 }
@@ -70,8 +69,8 @@ TEST_F(Conclusions, HoldoutExplainAndReport) {
   EXPECT_THAT(outcome.out, HasSubstr("left out, showman"));
   const json calibration = json::parse(read_file(path("run/calibration/rm/all.json")));
   ASSERT_TRUE(calibration["held_out"].is_object());
-  const int fitted = calibration["num_prompts"], apart = calibration["held_out"]["num_prompts"];
-  EXPECT_EQ(fitted + apart, num_prompts_);
+  const int fitted = calibration["num_prompts"], held_out = calibration["held_out"]["num_prompts"];
+  EXPECT_EQ(fitted + held_out, num_prompts_);
   EXPECT_EQ(calibration["left_out"].size(), 3u);
 
   outcome = run_charm(with_all({"explain", "--calibration", path("run/calibration/rm/all.json"),
@@ -85,7 +84,7 @@ TEST_F(Conclusions, HoldoutExplainAndReport) {
   EXPECT_EQ(explanation["pairs"].size(), 3u);
   const json& offsets = explanation["methods"][1];
   EXPECT_EQ(offsets["method"], "offsets");
-  EXPECT_EQ(offsets["held_out"]["num_prompts"], apart);
+  EXPECT_EQ(offsets["held_out"]["num_prompts"], held_out);
   EXPECT_NEAR(offsets["held_out"]["mean_abs_mismatch"],
               calibration["held_out"]["mean_abs_mismatch"]["after"].get<double>(), 1e-12);
   EXPECT_TRUE(fs::exists(path("run/explanation/rm/all.json.manifest.json")));
@@ -97,18 +96,18 @@ TEST_F(Conclusions, HoldoutExplainAndReport) {
   EXPECT_THAT(html, HasSubstr("Corrections that need no training"));
   EXPECT_THAT(html, HasSubstr("Each policy left out of the fit in turn"));
 
-  // The same inputs with other words: refused, and what is there stays.
-  expect_refusal(with_all({"explain", "--calibration", path("run/calibration/rm/all.json"),
+  // Invalid combinations of options are rejected.
+  expect_failure(with_all({"explain", "--calibration", path("run/calibration/rm/all.json"),
                            "--reference", "helper", "--output", path("x.json")}),
                  2, {"--reference and --calibration"}, path("x.json"));
-  expect_refusal(with_all({"explain", "--output", path("x.json")}), 2,
+  expect_failure(with_all({"explain", "--output", path("x.json")}), 2,
                  {"--reference", "--pairs all"}, path("x.json"));
-  expect_refusal(with_all({"explain", "--calibration", path("world/ratings.json"), "--output",
+  expect_failure(with_all({"explain", "--calibration", path("world/ratings.json"), "--output",
                            path("x.json")}),
                  3, {"ratings.json", "charm calibrate"}, path("x.json"));
 }
 
-TEST_F(Conclusions, ShrinkIsOffUnlessAskedFor) {
+TEST_F(Conclusions, ShrinkIsOffByDefault) {
   score_all();
   const std::vector<std::string> base =
       with_all({"calibrate", "--ratings", path("world/ratings.json"), "--reference", "helper",

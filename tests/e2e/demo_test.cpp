@@ -1,4 +1,4 @@
-// `charm demo`, which `make demo` runs, on a smaller world.
+// `charm demo`, as run by `make demo`, on a smaller world.
 
 #include <gmock/gmock.h>
 

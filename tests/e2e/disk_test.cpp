@@ -1,4 +1,4 @@
-// Outputs that cannot be written: exit code 4, the path is named, nothing that looks finished.
+// Unwritable outputs: exit code 4, an error that names the path, no output.
 
 #include <sys/mount.h>
 #include <unistd.h>
@@ -12,25 +12,25 @@ class Disk : public SmallWorld {};
 
 TEST_F(Disk, OutputsBelowAFileCannotBeWritten) {
   write_file(path("file"), "not a folder");
-  expect_refusal({"prepare", "--input", responses("helper"), "--output", path("file/p.parquet")}, 4,
+  expect_failure({"prepare", "--input", responses("helper"), "--output", path("file/p.parquet")}, 4,
                  {"file"});
-  expect_refusal({"score", "--model", path("rm"), "--responses", responses("helper"), "--output",
+  expect_failure({"score", "--model", path("rm"), "--responses", responses("helper"), "--output",
                   path("file/out")},
                  4, {"file"});
-  expect_refusal({"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"),
+  expect_failure({"train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"),
                   "--output", path("file/t")},
                  4, {"file"});
   score_all();
-  expect_refusal(join({{"measure", "--ratings", path("world/ratings.json"), "--output",
+  expect_failure(join({{"measure", "--ratings", path("world/ratings.json"), "--output",
                         path("file/m.json"), "--scores"},
                        all_scores()}),
                  4, {"file"});
-  expect_refusal({"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data",
+  expect_failure({"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data",
                   path("world/style_pairs.json"), "--output", path("file/e.json")},
                  4, {"file"});
 }
 
-TEST_F(Disk, FilesThatMayNotGrowLeaveNoOutput) {
+TEST_F(Disk, AFileSizeLimitLeavesNoOutput) {
   const Outcome outcome =
       run_charm(join({{"score", "--model", path("rm"), "--output", path("out"), "--responses"},
                       all_responses()}),
@@ -47,12 +47,12 @@ TEST_F(Disk, FilesThatMayNotGrowLeaveNoOutput) {
   EXPECT_FALSE(fs::exists(path("trained")));
 }
 
-TEST_F(Disk, EveryStageThatWritesOneFileNamesItAndLeavesNone) {
+TEST_F(Disk, EveryStageReportsItsFileAndLeavesNone) {
   score_all();
   const std::string ratings = path("world/ratings.json");
-  // Enough for what is said on standard error, which goes to a file as well.
-  const auto expect_no_room = [&](const std::vector<std::string>& arguments,
-                                  const std::string& output) {
+  // Enough for standard error, which is a file too.
+  const auto expect_disk_full = [&](const std::vector<std::string>& arguments,
+                                    const std::string& output) {
     const Outcome outcome =
         run_charm(arguments, {.max_file_bytes = 600, .environment = {}, .kill_when = {}});
     EXPECT_EQ(outcome.code, 4) << arguments[0] << ": " << outcome.err;
@@ -66,29 +66,29 @@ TEST_F(Disk, EveryStageThatWritesOneFileNamesItAndLeavesNone) {
   const auto calibrate = join({{"calibrate", "--ratings", ratings, "--reference", "helper",
                                 "--bootstrap", "0", "--output", path("c.json"), "--scores"},
                                all_scores()});
-  expect_no_room({"prepare", "--input", responses("helper"), "--output", path("p.parquet")},
-                 path("p.parquet"));
-  expect_no_room(measure, path("run/mismatch/rm.json"));
-  expect_no_room(calibrate, path("c.json"));
+  expect_disk_full({"prepare", "--input", responses("helper"), "--output", path("p.parquet")},
+                   path("p.parquet"));
+  expect_disk_full(measure, path("run/mismatch/rm.json"));
+  expect_disk_full(calibrate, path("c.json"));
   ASSERT_EQ(run_charm(measure).code, 0);
   ASSERT_EQ(run_charm(calibrate).code, 0);
   for (const char* name : {"preferences.parquet", "preferences.jsonl"}) {
-    expect_no_room(
+    expect_disk_full(
         join({{"prefer", "--calibration", path("c.json"), "--output", path(name), "--scores"},
               all_scores()}),
         path(name));
   }
-  expect_no_room({"report", "--run", path("run")}, path("run/report.html"));
-  expect_no_room(join({{"evaluate", "--benchmark", "arena", "--ratings", ratings, "--output",
-                        path("a.json"), "--scores"},
-                       all_scores()}),
-                 path("a.json"));
+  expect_disk_full({"report", "--run", path("run")}, path("run/report.html"));
+  expect_disk_full(join({{"evaluate", "--benchmark", "arena", "--ratings", ratings, "--output",
+                          path("a.json"), "--scores"},
+                         all_scores()}),
+                   path("a.json"));
 }
 
-TEST_F(Disk, AFullDiskLeavesNoOutputAndTheRunGoesOnWhenThereIsRoom) {
+TEST_F(Disk, AFullDiskLeavesNoOutputAndTheRunResumes) {
   create_folders(path("small"));
   if (mount("tmpfs", path("small").c_str(), "tmpfs", 0, "size=24k") != 0)
-    GTEST_SKIP() << "needs the right to mount a small tmpfs";
+    GTEST_SKIP() << "needs permission to mount a tmpfs";
   struct Unmount {
     std::string where;
     ~Unmount() { umount2(where.c_str(), MNT_DETACH); }

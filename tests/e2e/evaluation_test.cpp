@@ -1,5 +1,5 @@
-// charm evaluate on all benchmarks and on two runs, charm prefer on several samples, and what they
-// refuse.
+// charm evaluate on all benchmarks and on two runs, charm prefer on several samples, and their
+// errors.
 
 #include <gmock/gmock.h>
 
@@ -23,7 +23,7 @@ class Evaluation : public SmallWorld {
   }
   json result(const std::string& name) const { return json::parse(read_file(path(name))); }
 
-  /// Rows of RewardBench 2 with a whole question of Ties.
+  /// Rows of RewardBench 2 with a complete Ties question.
   std::string reward_bench_2() const {
     std::string rows;
     for (const char* subset : {"Factuality", "Precise IF", "Math", "Safety", "Focus"}) {
@@ -88,7 +88,7 @@ TEST_F(Evaluation, RewardBench2FromAModelFromScoresAndCompared) {
   EXPECT_THAT(outcome.out, HasSubstr("B - A"));
 }
 
-TEST_F(Evaluation, TwoRunsOfArenaAndRowsThatDoNotMatch) {
+TEST_F(Evaluation, ComparesTwoArenaRuns) {
   score_all();
   fs::create_directories(path("other"));
   for (const std::string& file : all_scores()) {
@@ -111,13 +111,13 @@ TEST_F(Evaluation, TwoRunsOfArenaAndRowsThatDoNotMatch) {
       storage::read_scored_responses(path("other/helper.parquet"), {});
   rows.pop_back();
   storage::write_scores(path("other/helper.parquet"), rows);
-  expect_refusal(command, 3, {"different responses", "1 only in A", "policy helper"},
+  expect_failure(command, 3, {"different responses", "1 only in A", "policy helper"},
                  path("cmp.json"));
   fs::remove_all(path("other"));
-  expect_refusal(command, 4, {"other", "no such file"}, path("cmp.json"));
+  expect_failure(command, 4, {"other", "no such file"}, path("cmp.json"));
 }
 
-TEST_F(Evaluation, WrongInputIsNamed) {
+TEST_F(Evaluation, InvalidInputIsReported) {
   const auto evaluate = [&](const std::string& benchmark, const std::string& scores) {
     return std::vector<std::string>{"evaluate", "--benchmark", benchmark,       "--scores",
                                     scores,     "--output",    path("out.json")};
@@ -128,34 +128,34 @@ TEST_F(Evaluation, WrongInputIsNamed) {
       R"({"id": "1", "subset": "Math", "prompt": "p", "chosen": ["a"], "rejected": ["b", "c"], )";
   const std::string out = path("out.json");
   const std::string good = pair + "\"score_chosen\": 1, \"score_rejected\": 0}\n";
-  expect_refusal(
+  expect_failure(
       evaluate("reward-bench",
                write("nan.jsonl", pair + "\"score_chosen\": NaN, \"score_rejected\": 0}\n")),
       3, {"nan.jsonl:1"}, out);
-  expect_refusal(evaluate("reward-bench", write("gone.jsonl", pair + "\"score_chosen\": 1}\n")), 3,
+  expect_failure(evaluate("reward-bench", write("gone.jsonl", pair + "\"score_chosen\": 1}\n")), 3,
                  {"gone.jsonl:1", "score_rejected"}, out);
-  expect_refusal(evaluate("reward-bench", write("empty.jsonl", "")), 3, {"empty.jsonl"}, out);
-  expect_refusal(evaluate("reward-bench", write("twice.jsonl", good + good)), 3,
+  expect_failure(evaluate("reward-bench", write("empty.jsonl", "")), 3, {"empty.jsonl"}, out);
+  expect_failure(evaluate("reward-bench", write("twice.jsonl", good + good)), 3,
                  {"twice.jsonl:2", "the same row"}, out);
   const std::string lists =
       write("lists.jsonl", list + "\"score_chosen\": [1], \"score_rejected\": [0, 0]}\n");
-  expect_refusal(evaluate("reward-bench", lists), 3, {"lists.jsonl:1", "'rejected'", "a list of 2"},
+  expect_failure(evaluate("reward-bench", lists), 3, {"lists.jsonl:1", "'rejected'", "a list of 2"},
                  out);
-  expect_refusal(evaluate("reward-bench-2", write("good.jsonl", good)), 3,
+  expect_failure(evaluate("reward-bench-2", write("good.jsonl", good)), 3,
                  {"'chosen'", "list of at least one text"}, out);
-  expect_refusal(
+  expect_failure(
       evaluate("reward-bench-2",
                write("short.jsonl", list + "\"score_chosen\": [1], \"score_rejected\": [0]}\n")),
       3, {"'score_rejected'", "expected 2 scores"}, out);
-  expect_refusal(evaluate("reward-bench-3", lists), 2, {"reward-bench-2"}, out);
-  expect_refusal({"evaluate", "--scores", lists, "--output", out}, 2, {"--benchmark is required"},
+  expect_failure(evaluate("reward-bench-3", lists), 2, {"reward-bench-2"}, out);
+  expect_failure({"evaluate", "--scores", lists, "--output", out}, 2, {"--benchmark is required"},
                  out);
-  expect_refusal({"evaluate", "--benchmark", "reward-bench-2", "--scores", lists}, 2,
+  expect_failure({"evaluate", "--benchmark", "reward-bench-2", "--scores", lists}, 2,
                  {"--output is required"});
-  expect_refusal({"evaluate", "--compare", lists, path("good.jsonl"), "--output", out}, 3,
+  expect_failure({"evaluate", "--compare", lists, path("good.jsonl"), "--output", out}, 3,
                  {"reward-bench-2", "one of reward-bench"}, out);
-  expect_refusal({"evaluate", "--compare", lists, "--output", out}, 2, {"two runs"}, out);
-  expect_refusal({"evaluate", "--compare", lists, lists, "--scores", lists, "--output", out}, 2,
+  expect_failure({"evaluate", "--compare", lists, "--output", out}, 2, {"two runs"}, out);
+  expect_failure({"evaluate", "--compare", lists, lists, "--scores", lists, "--output", out}, 2,
                  {"--compare takes two runs"}, out);
   write(
       "unknown.jsonl",
@@ -168,7 +168,7 @@ TEST_F(Evaluation, WrongInputIsNamed) {
   EXPECT_EQ(result("out.json")["warnings"].size(), 1u);
 }
 
-TEST_F(Evaluation, MeasureMarksPairsAndRefusesNamesThatDifferInCaseAlone) {
+TEST_F(Evaluation, MeasureFlagsPairsAndRejectsNamesThatDifferInCase) {
   score_all();
   const std::string ratings = path("world/ratings.json");
   const Outcome outcome = run_charm(join(
@@ -184,7 +184,7 @@ TEST_F(Evaluation, MeasureMarksPairsAndRefusesNamesThatDifferInCaseAlone) {
       storage::read_scored_responses(path("scores/helper.parquet"), {});
   for (ScoredResponse& row : rows) row.response.policy = "Helper";
   storage::write_scores(path("Helper2.parquet"), rows);
-  expect_refusal({"measure", "--ratings", ratings, "--output", path("n.json"), "--scores",
+  expect_failure({"measure", "--ratings", ratings, "--output", path("n.json"), "--scores",
                   path("scores/helper.parquet"), path("Helper2.parquet")},
                  3, {"'helper' and 'Helper' differ in case alone"}, path("n.json"));
 }
@@ -234,9 +234,9 @@ TEST_F(Evaluation, BestOfSeveralSamples) {
   EXPECT_EQ(read_file(path("random.jsonl")), read_file(path("same.jsonl")));
   EXPECT_NE(read_file(path("random.jsonl")), read_file(path("worst.jsonl")));
   const std::string out = path("no.jsonl");
-  expect_refusal(prefer({"--best-of-n", "--pairs", "all"}, out), 2, {"--pairs all"}, out);
-  expect_refusal(prefer({"--rejected", "random"}, out), 2, {"--best-of-n"}, out);
-  expect_refusal(prefer({"--best-of-n", "--rejected", "best"}, out), 2, {"worst|random"}, out);
+  expect_failure(prefer({"--best-of-n", "--pairs", "all"}, out), 2, {"--pairs all"}, out);
+  expect_failure(prefer({"--rejected", "random"}, out), 2, {"--best-of-n"}, out);
+  expect_failure(prefer({"--best-of-n", "--rejected", "best"}, out), 2, {"worst|random"}, out);
 }
 
 }  // namespace

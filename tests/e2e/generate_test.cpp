@@ -1,5 +1,5 @@
-// `charm generate` through servers: kills, full disks, servers that fail, and a recipe that starts
-// from prompts.
+// `charm generate` with servers: kills, full disks, failing servers, and a recipe that starts from
+// prompts.
 
 #include <gmock/gmock.h>
 
@@ -42,7 +42,7 @@ class Generate : public SmallWorld {
     return rows;
   }
 
-  /// A moment's thought per answer, so that there is time to be killed.
+  /// Delays responses, so that there is time for a kill.
   static FakeLlm::Fault slow(int ms) {
     return [ms](int, const json&) -> std::optional<ServerReply> {
       std::this_thread::sleep_for(std::chrono::milliseconds(ms));
@@ -75,7 +75,7 @@ TEST_F(Generate, RowsInPromptOrderReadyToScore) {
   EXPECT_EQ(scored.code, 0) << scored.err;
 }
 
-TEST_F(Generate, KilledAnywhereNothingIsAskedTwiceOrLost) {
+TEST_F(Generate, KilledAnywhereItResumesWithoutLoss) {
   FakeLlm server(slow(4));
   const auto arguments = command(server.url(), "new.jsonl", {"--concurrency", "4"});
   const std::string journal = path("new.jsonl.journal");
@@ -95,8 +95,8 @@ TEST_F(Generate, KilledAnywhereNothingIsAskedTwiceOrLost) {
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_FALSE(fs::exists(journal));
   EXPECT_EQ(rows_of(path("new.jsonl")).size(), static_cast<std::size_t>(num_prompts_));
-  // What was on its way when the process died is asked again: at most `concurrency` for each kill.
-  // Nothing in the journal is.
+  // Requests in flight at a kill are sent again, at most `concurrency` each; nothing in the journal
+  // is.
   EXPECT_LE(server.num_completed(), num_prompts_ + 4 * kills);
   FakeLlm other;
   ASSERT_EQ(run_charm(command(other.url(), "straight.jsonl")).code, 0);
@@ -105,7 +105,7 @@ TEST_F(Generate, KilledAnywhereNothingIsAskedTwiceOrLost) {
   EXPECT_LE(server.num_completed(), num_prompts_ + 4 * kills);
 }
 
-TEST_F(Generate, AServerThatDiesEndsTheRunAndAnotherContinuesIt) {
+TEST_F(Generate, AFailedRunResumesOnAnotherServer) {
   auto dying = std::make_unique<FakeLlm>(slow(2));
   std::thread killer([&] {
     while (dying->num_completed() < 30) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -116,7 +116,7 @@ TEST_F(Generate, AServerThatDiesEndsTheRunAndAnotherContinuesIt) {
       {"--patience", "0.5", "--concurrency", "4", "--retries", "1", "--max-bad-rows", "40"}));
   killer.join();
   EXPECT_EQ(outcome.code, 5) << outcome.err;
-  EXPECT_THAT(outcome.err, AllOf(HasSubstr("no server is left"), HasSubstr(dying->url())));
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("all servers unreachable"), HasSubstr(dying->url())));
   EXPECT_TRUE(fs::exists(path("new.jsonl.journal")));
   FakeLlm next;
   const Outcome second = run_charm(command(next.url(), "new.jsonl"));
@@ -125,33 +125,35 @@ TEST_F(Generate, AServerThatDiesEndsTheRunAndAnotherContinuesIt) {
   EXPECT_EQ(rows_of(path("new.jsonl")).size(), static_cast<std::size_t>(num_prompts_));
 }
 
-TEST_F(Generate, Refusals) {
+TEST_F(Generate, InvalidOptions) {
   FakeLlm server;
-  const auto refused = [&](const std::vector<std::string>& arguments, int code,
-                           const std::vector<std::string>& parts) {
-    expect_refusal(arguments, code, parts, path("new.jsonl"));
+  const auto expect_rejected = [&](const std::vector<std::string>& arguments, int code,
+                                   const std::vector<std::string>& parts) {
+    expect_failure(arguments, code, parts, path("new.jsonl"));
   };
-  refused(command("http://127.0.0.1:1", "new.jsonl"), 5,
-          {"http://127.0.0.1:1/v1/models", "no server is there"});
-  refused(command("127.0.0.1:8000", "new.jsonl"), 2, {"'127.0.0.1:8000'", "http://"});
-  refused(command(server.url(), "new.jsonl",
-                  {"--accept-model", "x", "--api-key-env", "CHARM_NO_SUCH_VARIABLE"}),
-          2, {"CHARM_NO_SUCH_VARIABLE"});
-  refused(command(server.url(), "new.jsonl", {"--model", path("rm")}), 2,
-          {"either --model DIR or --server URL"});
-  refused(command(server.url(), "new.jsonl", {"--endpoint", "completions"}), 2, {"--tokenizer"});
-  refused(command(server.url(), "new.jsonl", {"--temperature", "-1"}), 2, {"--temperature"});
-  refused(command(server.url(), "new.jsonl", {"--extra-body", "{"}), 2, {"--extra-body"});
-  refused({"generate", "--prompts", responses("helper"), "--policy", "new", "--server",
-           server.url(), "--server-model", "huge", "--output", path("new.jsonl")},
-          2, {"'tiny'", "'huge'", "--server-model"});
-  refused({"generate", "--prompts", path("none.jsonl"), "--policy", "new", "--server", server.url(),
-           "--server-model", "tiny", "--output", path("new.jsonl")},
-          4, {"none.jsonl"});
+  expect_rejected(command("http://127.0.0.1:1", "new.jsonl"), 5,
+                  {"http://127.0.0.1:1/v1/models", "no server is reachable"});
+  expect_rejected(command("127.0.0.1:8000", "new.jsonl"), 2, {"'127.0.0.1:8000'", "http://"});
+  expect_rejected(command(server.url(), "new.jsonl",
+                          {"--accept-model", "x", "--api-key-env", "CHARM_NO_SUCH_VARIABLE"}),
+                  2, {"CHARM_NO_SUCH_VARIABLE"});
+  expect_rejected(command(server.url(), "new.jsonl", {"--model", path("rm")}), 2,
+                  {"either --model DIR or --server URL"});
+  expect_rejected(command(server.url(), "new.jsonl", {"--endpoint", "completions"}), 2,
+                  {"--tokenizer"});
+  expect_rejected(command(server.url(), "new.jsonl", {"--temperature", "-1"}), 2,
+                  {"--temperature"});
+  expect_rejected(command(server.url(), "new.jsonl", {"--extra-body", "{"}), 2, {"--extra-body"});
+  expect_rejected({"generate", "--prompts", responses("helper"), "--policy", "new", "--server",
+                   server.url(), "--server-model", "huge", "--output", path("new.jsonl")},
+                  2, {"'tiny'", "'huge'", "--server-model"});
+  expect_rejected({"generate", "--prompts", path("none.jsonl"), "--policy", "new", "--server",
+                   server.url(), "--server-model", "tiny", "--output", path("new.jsonl")},
+                  4, {"none.jsonl"});
   EXPECT_EQ(server.num_received(), 0);
 }
 
-TEST_F(Generate, AFullDiskKeepsWhatFitsAndNothingLooksFinished) {
+TEST_F(Generate, AFullDiskKeepsTheJournal) {
   FakeLlm server;
   const Outcome outcome =
       run_charm(command(server.url(), "new.jsonl"), {.max_file_bytes = 3000, .kill_when = {}});
@@ -204,7 +206,7 @@ TEST_F(Generate, ARecipeStartsFromPrompts) {
   EXPECT_EQ(one.bodies().back()["temperature"], 0.2);
 }
 
-/// A tiny causal language model of its own instead of a server.
+/// With a tiny embedded causal LM instead of a server.
 class GenerateEmbedded : public Generate {
  protected:
   void SetUp() override {
@@ -225,7 +227,7 @@ class GenerateEmbedded : public Generate {
   }
 };
 
-TEST_F(GenerateEmbedded, KilledAnywhereItEndsWithTheSameBytes) {
+TEST_F(GenerateEmbedded, KilledAnywhereItGivesTheSameBytes) {
   for (const char* temperature : {"0", "0.9"}) {
     const std::string straight = std::string("straight") + temperature + ".parquet",
                       killed = std::string("killed") + temperature + ".parquet";
@@ -263,19 +265,19 @@ TEST_F(GenerateEmbedded, SeedsAndSamplesChangeTexts) {
   EXPECT_NE(one, two);
   const auto samples = texts("samples.jsonl", {"--seed", "1", "--n", "2"});
   ASSERT_EQ(samples.size(), 2 * one.size());
-  EXPECT_EQ(samples[0], one[0]);  // the first sample is the one drawn alone
+  EXPECT_EQ(samples[0], one[0]);  // sample 0 does not depend on --n
   const json row = rows_of(path("samples.jsonl"))[0];
   EXPECT_EQ(row["top_k"], 0);
   EXPECT_EQ(row["finish_reason"], "length");
   EXPECT_EQ(row["num_tokens"], 24);
 }
 
-TEST_F(GenerateEmbedded, Refusals) {
-  expect_refusal(embedded("new.jsonl", {"--cache-memory", "0.0000001"}), 6, {"--cache-memory"},
+TEST_F(GenerateEmbedded, InvalidOptions) {
+  expect_failure(embedded("new.jsonl", {"--cache-memory", "0.0000001"}), 6, {"--cache-memory"},
                  path("new.jsonl"));
-  expect_refusal(embedded("new.jsonl", {"--cache-memory", "0"}), 2, {"--cache-memory"},
+  expect_failure(embedded("new.jsonl", {"--cache-memory", "0"}), 2, {"--cache-memory"},
                  path("new.jsonl"));
-  expect_refusal({"generate", "--prompts", responses("helper"), "--policy", "p", "--model",
+  expect_failure({"generate", "--prompts", responses("helper"), "--policy", "p", "--model",
                   path("nowhere"), "--output", path("new.jsonl")},
                  4, {"nowhere"}, path("new.jsonl"));
   const Outcome rm = run_charm({"generate", "--prompts", responses("helper"), "--policy", "p",

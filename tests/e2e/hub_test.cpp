@@ -1,4 +1,4 @@
-// hub:OWNER/NAME on the command line, against a server that behaves like the Hub.
+// hub:OWNER/NAME on the command line, with a fake Hub.
 
 #include <gmock/gmock.h>
 
@@ -71,7 +71,7 @@ TEST_F(HubSources, ScoreAsFromTheFolder) {
   outcome = run({"prepare", "--input", "hub:org/answers/helper.jsonl", "--output",
                  path("prompts.jsonl"), "--limit", "5"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
-  hub_.stop();  // out of reach: the cache, with a word; offline: the cache, without asking
+  hub_.stop();  // unreachable: the cache with a warning; offline: the cache without requests
   outcome = run({"inspect", "hub:org/rm", "--config-only"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("cache"));
@@ -80,7 +80,7 @@ TEST_F(HubSources, ScoreAsFromTheFolder) {
   EXPECT_THAT(outcome.err, Not(HasSubstr("warning")));
 }
 
-TEST_F(HubSources, RefusalsNameTheRepositoryAndNoToken) {
+TEST_F(HubSources, ErrorsNameTheRepositoryButNotTheToken) {
   Outcome outcome = run({"inspect", "hub:org/rm"}, "hf_wr0ng");
   EXPECT_EQ(outcome.code, 5);
   EXPECT_THAT(outcome.err,

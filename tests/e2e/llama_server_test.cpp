@@ -1,4 +1,4 @@
-// `charm generate` against a real server: llama-cpp-python's with SmolLM2, where both are installed
+// `charm generate` with a real server, llama-cpp-python and SmolLM2, if installed
 // (tools/llama_server.sh).
 
 #include <fcntl.h>
@@ -22,14 +22,14 @@ namespace {
 using charm::testing::TempFolder;
 using ::testing::HasSubstr;
 
-/// A port that was free a moment ago.
+/// A currently free port.
 int free_port() {
   charm::testing::HttpServer server(
       [](const charm::testing::ServerRequest&) { return charm::testing::ServerReply{}; });
   return server.port();
 }
 
-/// The server as a process of its own, which ends with the object.
+/// A server process, killed with the object.
 class LlamaServer {
  public:
   LlamaServer(const fs::path& python, const fs::path& gguf, int port) : child_(fork()) {
@@ -56,7 +56,7 @@ class LlamaServer {
   pid_t child_;
 };
 
-TEST(LlamaServer, AnswersRealPrompts) {
+TEST(LlamaServer, CompletesRealPrompts) {
   const fs::path root = charm::test::kSourceDir;
   const fs::path python = root / ".venv-llama/bin/python",
                  gguf = root / ".deps/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -116,8 +116,7 @@ TEST(LlamaServer, AnswersRealPrompts) {
   EXPECT_EQ(chat[1]["num_tokens"], 16);
   EXPECT_GT(chat[1]["num_prompt_tokens"], 20);
 
-  // The other endpoint with the template rendered here: the same tokens, so the same greedy
-  // answers.
+  // The completions endpoint with the template rendered by charm: same tokens, same greedy output.
   if (fs::exists(root / "runs/smollm2/tokenizer.json")) {
     outcome =
         generate("text.jsonl", "0",
@@ -130,7 +129,7 @@ TEST(LlamaServer, AnswersRealPrompts) {
     }
   }
 
-  // The same seed gives the same text, another one another.
+  // Equal seeds give equal texts, different seeds different texts.
   const auto with_seed = [&](const std::string& output, const std::string& seed) {
     EXPECT_EQ(generate(output, "1.5", {"--seed", seed}).code, 0);
     return rows_of(output)[1]["response"].get<std::string>();
@@ -139,7 +138,7 @@ TEST(LlamaServer, AnswersRealPrompts) {
   EXPECT_EQ(with_seed("again.jsonl", "1"), first);
   EXPECT_NE(with_seed("other.jsonl", "2"), first);
 
-  // Longer than the context: the row says so, in the server's words.
+  // Longer than the context: the row has the server's error.
   write_file(
       folder / "long.jsonl", "{\"prompt\":\"" + [] {
         std::string text;

@@ -1,5 +1,5 @@
-// Texts of a hundred thousand tokens, a thousand responses to one prompt: cut as said, marked, and
-// in bounded memory.
+// Texts of a hundred thousand tokens, a thousand responses to one prompt: truncated as requested,
+// flagged, and in bounded memory.
 
 #include <gmock/gmock.h>
 
@@ -16,7 +16,7 @@ using testing::HasSubstr;
 using testing::Not;
 
 constexpr std::int64_t kMiB = 1 << 20;
-constexpr int kManyWords = 100000;  ///< a token each
+constexpr int kManyWords = 100000;  ///< one token each
 
 std::string words(int count) {
   std::string text;
@@ -26,7 +26,7 @@ std::string words(int count) {
 
 class LongTexts : public SmallWorld {
  protected:
-  /// Scores rows of the policy "row"; rows may end without a score.
+  /// Scores rows of the policy "row"; rows may have errors.
   Outcome score(const std::vector<json>& rows, const std::vector<std::string>& options) {
     std::string lines;
     for (const json& row : rows) lines += row.dump() + "\n";
@@ -45,7 +45,7 @@ class LongTexts : public SmallWorld {
   }
 };
 
-TEST_F(LongTexts, LeftKeepsTheEndRightTheBeginning) {
+TEST_F(LongTexts, LeftKeepsTheEndRightKeepsTheStart) {
   const json long_response = {{"prompt", "name five fruits"}, {"response", words(kManyWords)}};
   const json long_prompt = {{"prompt", words(kManyWords)}, {"response", "pear"}};
   const json other_response = {{"prompt", words(kManyWords)}, {"response", "plum"}};
@@ -57,15 +57,15 @@ TEST_F(LongTexts, LeftKeepsTheEndRightTheBeginning) {
       EXPECT_TRUE(row.truncated);
       EXPECT_EQ(row.num_tokens, 100);
     }
-    // What is left of a prompt longer than the limit tells responses apart only from the left.
+    // With a prompt longer than the limit, the responses only matter when truncating from the left.
     EXPECT_EQ(rows[1].score == rows[2].score, std::string(side) == "right");
   }
 }
 
-TEST_F(LongTexts, ResponsesThatAreCutAwayAreWarnedAbout) {
+TEST_F(LongTexts, WarnsIfResponsesAreTruncatedCompletely) {
   const json row = {{"prompt", words(200)}, {"response", "pear"}};
   EXPECT_THAT(score({row}, {"--truncation", "right", "--max-tokens", "100"}).err,
-              HasSubstr("1 of 1 rows are cut before their response begins"));
+              HasSubstr("1 of 1 rows are truncated before their response begins"));
   EXPECT_THAT(score({row}, {"--truncation", "left", "--max-tokens", "100"}).err,
               Not(HasSubstr("before their response")));
   const json short_prompt = {{"prompt", "name five fruits"}, {"response", words(200)}};
@@ -73,7 +73,7 @@ TEST_F(LongTexts, ResponsesThatAreCutAwayAreWarnedAbout) {
               Not(HasSubstr("before their response")));
 }
 
-TEST_F(LongTexts, ErrorLeavesTheRowWithoutAScoreAndSaysWhy) {
+TEST_F(LongTexts, ErrorGivesTheRowAnError) {
   const auto rows = scored({{{"prompt", "name five fruits"}, {"response", words(kManyWords)}},
                             {{"prompt", "name"}, {"response", "pear"}}},
                            {"--truncation", "error"});
@@ -83,7 +83,7 @@ TEST_F(LongTexts, ErrorLeavesTheRowWithoutAScoreAndSaysWhy) {
   EXPECT_EQ(rows[1].error, std::nullopt);
 }
 
-TEST_F(LongTexts, TheModelsPositionsBoundTheLimit) {
+TEST_F(LongTexts, TheLimitIsAtMostTheModelsPositions) {
   const Outcome outcome = score({{{"prompt", "name"}, {"response", words(1000)}}},
                                 {"--max-tokens", "9000000000000000000"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
@@ -94,7 +94,7 @@ TEST_F(LongTexts, TheModelsPositionsBoundTheLimit) {
   EXPECT_EQ(storage::read_scored_responses(path("out/row.parquet"), {}).front().num_tokens, 256);
 }
 
-TEST_F(LongTexts, WhatIsNotCutIsComputedInBoundedMemory) {
+TEST_F(LongTexts, LongSequencesNeedBoundedMemory) {
   json config = json::parse(read_file(path("rm/config.json")));
   config["max_position_embeddings"] = 50000;
   write_file(path("rm/config.json"), config.dump());

@@ -1,5 +1,4 @@
-// Where outputs go: never over an input, a device or other people's files; also when a stream is
-// closed or nobody reads it.
+// Outputs never overwrite inputs, devices or foreign files; closed and broken standard streams.
 
 #include <gmock/gmock.h>
 
@@ -22,10 +21,10 @@ class Outputs : public SmallWorld {
   }
   std::string ratings() const { return path("world/ratings.json"); }
 
-  /// Refused as usage, and the file that was input and output still has its bytes.
+  /// Expects a usage error, and that the input given as output is unchanged.
   void expect_kept(const std::vector<std::string>& arguments, const std::string& file) {
     const std::string before = read_file(file);
-    expect_refusal(arguments, 2, {file, "is an input"});
+    expect_failure(arguments, 2, {file, "is an input"});
     EXPECT_EQ(read_file(file), before) << file;
   }
 
@@ -33,7 +32,7 @@ class Outputs : public SmallWorld {
     return {"score",    "--model",    path("rm"), "--responses", responses("helper"),
             "--output", path(output), "--dtype",  "float32"};
   }
-  /// Through a shell, which redirects streams.
+  /// Runs through a shell for redirections.
   Outcome run_in_shell(const std::string& script, const std::vector<std::string>& arguments) {
     return run_charm(arguments, {.max_file_bytes = 0,
                                  .environment = {},
@@ -75,7 +74,7 @@ TEST_F(Outputs, AnInputIsNeverOverwritten) {
               path("world/style_pairs.json"));
 }
 
-TEST_F(Outputs, TrainingKeepsTheModelItStartsFromAndOtherPeoplesFiles) {
+TEST_F(Outputs, TrainingOverwritesNeitherItsModelNorForeignFiles) {
   const auto train = [&](const std::string& output) {
     return std::vector<std::string>{"train",
                                     "--model",
@@ -89,30 +88,30 @@ TEST_F(Outputs, TrainingKeepsTheModelItStartsFromAndOtherPeoplesFiles) {
                                     "--dtype",
                                     "float32"};
   };
-  expect_refusal(train(path("rm")), 2, {"rm", "is an input"});
-  expect_refusal(train(path("rm/")), 2, {"rm/", "is an input"});
+  expect_failure(train(path("rm")), 2, {"rm", "is an input"});
+  expect_failure(train(path("rm/")), 2, {"rm/", "is an input"});
   EXPECT_TRUE(fs::exists(path("rm/model.safetensors")));
-  expect_refusal(train(path("world")), 2, {"world", "charm train did not write"});
-  expect_refusal(train(responses("helper")), 4, {"helper.jsonl", "is a file"});
+  expect_failure(train(path("world")), 2, {"world", "charm train did not write"});
+  expect_failure(train(responses("helper")), 4, {"helper.jsonl", "is a file"});
   EXPECT_TRUE(fs::exists(responses("helper")));
   EXPECT_EQ(run_charm(train(path("trained/"))).code, 0);
   EXPECT_TRUE(fs::exists(path("trained/model.safetensors")));
 }
 
-TEST_F(Outputs, FoldersAndDevicesAreRefusedBeforeTheWork) {
+TEST_F(Outputs, FoldersAndDevicesAreRejectedEarly) {
   create_folders(path("folder.json"));
   for (const std::string& output : {path("folder.json"), std::string("/dev/null")}) {
-    expect_refusal(
+    expect_failure(
         join({{"measure", "--ratings", ratings(), "--output", output, "--scores"}, all_scores()}),
         4, {output});
-    expect_refusal({"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data",
+    expect_failure({"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data",
                     path("world/style_pairs.json"), "--output", output},
                    4, {output});
   }
   EXPECT_FALSE(fs::is_regular_file("/dev/null"));
 }
 
-TEST_F(Outputs, ALinkIsWrittenThrough) {
+TEST_F(Outputs, WritesThroughALink) {
   create_folders(path("elsewhere"));
   fs::create_symlink(path("elsewhere/m.json"), path("m.json"));
   ASSERT_EQ(run_charm(join({{"measure", "--ratings", ratings(), "--output", path("m.json"),
@@ -124,7 +123,7 @@ TEST_F(Outputs, ALinkIsWrittenThrough) {
   EXPECT_TRUE(fs::is_regular_file(path("elsewhere/m.json")));
 }
 
-TEST_F(Outputs, NamesMayHoldSpacesAndAnyLetters) {
+TEST_F(Outputs, NamesMayContainSpacesAndUnicode) {
   const std::string odd = path("mödel 模型 $x");
   fs::copy(path("rm"), odd, fs::copy_options::recursive);
   const Outcome outcome = run_charm({"score", "--model", odd, "--responses", responses("helper"),
@@ -133,14 +132,14 @@ TEST_F(Outputs, NamesMayHoldSpacesAndAnyLetters) {
   EXPECT_EQ(read_file(odd + "/out/helper.parquet"), read_file(scores("helper")));
 }
 
-TEST_F(Outputs, AReaderThatHasReadEnoughEndsUsQuietly) {
+TEST_F(Outputs, ABrokenPipeEndsQuietly) {
   const Outcome outcome =
       run_in_shell("\"$0\" \"$@\" | true; exit ${PIPESTATUS[0]}", {"--help-all"});
   EXPECT_EQ(outcome.code, 128 + SIGPIPE);
   EXPECT_EQ(outcome.err, "");
 }
 
-TEST_F(Outputs, AFullStandardOutputIsAnErrorAndFilesAreThere) {
+TEST_F(Outputs, AFullStandardOutputIsAnErrorAfterWritingFiles) {
   const Outcome outcome = run_in_shell("exec \"$0\" \"$@\" > /dev/full", score("out"));
   EXPECT_EQ(outcome.code, 4);
   EXPECT_THAT(
@@ -149,7 +148,7 @@ TEST_F(Outputs, AFullStandardOutputIsAnErrorAndFilesAreThere) {
   EXPECT_EQ(read_file(path("out/helper.parquet")), read_file(scores("helper")));
 }
 
-TEST_F(Outputs, ClosedStreamsDoNotLeadIntoFiles) {
+TEST_F(Outputs, ClosedStreamsDoNotCorruptFiles) {
   for (const char* closed : {"2>&-", "<&- >&- 2>&-"}) {
     fs::remove_all(path("out"));
     const Outcome outcome = run_in_shell(std::string("exec \"$0\" \"$@\" ") + closed,
@@ -159,7 +158,7 @@ TEST_F(Outputs, ClosedStreamsDoNotLeadIntoFiles) {
   }
 }
 
-TEST_F(Outputs, NothingOfTheEnvironmentIsNeeded) {
+TEST_F(Outputs, WorksWithAnEmptyEnvironment) {
   const Outcome outcome = run_charm(
       score("out"),
       {.max_file_bytes = 0,

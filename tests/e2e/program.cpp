@@ -15,7 +15,7 @@
 namespace charm::e2e {
 namespace {
 
-/// Standard output and error go to files: no pipe can fill up and block the process.
+/// Standard output and error go to files, since a full pipe would block the process.
 fs::path capture_file(const char* stream) {
   static std::atomic<int> counter{0};
   return fs::temp_directory_path() /
@@ -35,7 +35,7 @@ fs::path capture_file(const char* stream) {
     std::signal(SIGXFSZ, SIG_IGN);  // the write fails with EFBIG instead
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(126);
   }
-  std::signal(SIGINT, SIG_DFL);  // shells ignore it in what they run in the background
+  std::signal(SIGINT, SIG_DFL);  // shells ignore it for background jobs
   for (const auto& [name, value] : setup.environment) setenv(name.c_str(), value.c_str(), 1);
   std::vector<char*> argv;
   for (const std::string& word : setup.launcher) argv.push_back(const_cast<char*>(word.c_str()));

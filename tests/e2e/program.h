@@ -9,22 +9,20 @@
 
 namespace charm::e2e {
 
-/// What a finished process left.
+/// Result of a finished process.
 struct Outcome {
   int code = -1;                   ///< exit code; 128 + signal when it was killed
   std::string out;                 ///< standard output
   std::string err;                 ///< standard error
-  std::int64_t max_rss_bytes = 0;  ///< most memory it held at a time
+  std::int64_t max_rss_bytes = 0;  ///< peak resident memory
 };
 
 struct RunSetup {
   std::int64_t max_file_bytes = 0;  ///< no file may grow beyond this (RLIMIT_FSIZE); 0: no limit
   std::vector<std::pair<std::string, std::string>>
       environment;                    ///< set for the process, besides ours
-  std::vector<std::string> launcher;  ///< words in front of the program, the first one found on
-                                      ///< PATH: "mpirun", "-n", "2"
-  /// Asked every millisecond; the process gets `kill_signal` at the first true. Empty: it runs to
-  /// its end.
+  std::vector<std::string> launcher;  ///< command prefix, found on PATH: "mpirun", "-n", "2"
+  /// Polled every millisecond; sends `kill_signal` when true. Empty: no kill.
   std::function<bool()> kill_when;
   int kill_signal = SIGKILL;
 };

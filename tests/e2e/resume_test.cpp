@@ -1,4 +1,4 @@
-// SIGKILL at any moment: the same command then continues and ends with the same bytes.
+// SIGKILL at any time: the same command then resumes and gives the same bytes.
 
 #include <gmock/gmock.h>
 
@@ -9,21 +9,20 @@
 namespace charm::e2e {
 namespace {
 
-/// Many prompts, so that there is time to be killed.
+/// Many prompts, so that there is time for a kill.
 class Resume : public SmallWorld {
  protected:
   Resume() { num_prompts_ = 400; }
 
-  /// Starts the command and kills it as soon as `sign` appears; repeats with the next sign. Then
-  /// runs it to its end.
-  /// @return how often it was killed
+  /// Runs the command once per condition, killing it when the condition holds, then to the end.
+  /// @return number of kills
   int kill_and_finish(const std::vector<std::string>& arguments,
-                      const std::vector<std::function<bool()>>& signs) {
+                      const std::vector<std::function<bool()>>& conditions) {
     int kills = 0;
-    for (const auto& sign : signs)
+    for (const auto& condition : conditions)
       kills +=
-          run_charm(arguments, {.max_file_bytes = 0, .environment = {}, .kill_when = sign}).code ==
-                  128 + 9
+          run_charm(arguments, {.max_file_bytes = 0, .environment = {}, .kill_when = condition})
+                      .code == 128 + 9
               ? 1
               : 0;
     const Outcome outcome = run_charm(arguments);
@@ -40,7 +39,7 @@ class Resume : public SmallWorld {
   }
 };
 
-TEST_F(Resume, ScoreEndsWithTheSameBytes) {
+TEST_F(Resume, ScoreGivesTheSameBytes) {
   const auto command = [&](const std::string& output) {
     return join({{"score", "--model", path("rm"), "--dtype", "float32", "--budget-tokens", "256",
                   "--output", path(output), "--responses"},
@@ -59,7 +58,7 @@ TEST_F(Resume, ScoreEndsWithTheSameBytes) {
   EXPECT_FALSE(fs::exists(journal));
 }
 
-TEST_F(Resume, CtrlCAndTermAreDeathsLikeAnyOther) {
+TEST_F(Resume, ResumesAfterSigintAndSigterm) {
   const auto command = [&](const std::string& output) {
     return join({{"score", "--model", path("rm"), "--dtype", "float32", "--budget-tokens", "256",
                   "--output", path(output), "--responses"},
@@ -82,7 +81,7 @@ TEST_F(Resume, CtrlCAndTermAreDeathsLikeAnyOther) {
   }
 }
 
-TEST_F(Resume, TrainEndsWithTheSameWeights) {
+TEST_F(Resume, TrainGivesTheSameWeights) {
   const auto command = [&](const std::string& output) {
     return std::vector<std::string>{"train",
                                     "--model",
@@ -104,20 +103,20 @@ TEST_F(Resume, TrainEndsWithTheSameWeights) {
   };
   ASSERT_EQ(run_charm(command("straight")).code, 0);
   const fs::path partial = path("killed.partial");
-  int looks = 0;
-  // Three different moments after a checkpoint folder has appeared.
+  int polls = 0;
+  // Three different times after the first checkpoint.
   const auto after = [&](int count) {
-    return [&looks, partial, count] { return fs::exists(partial) && ++looks > count; };
+    return [&polls, partial, count] { return fs::exists(partial) && ++polls > count; };
   };
-  std::vector<std::function<bool()>> signs;
+  std::vector<std::function<bool()>> conditions;
   for (const int count : {40, 90, 160}) {
-    signs.push_back([&looks, sign = after(count), started = false]() mutable {
-      if (!started) looks = 0;
+    conditions.push_back([&polls, condition = after(count), started = false]() mutable {
+      if (!started) polls = 0;
       started = true;
-      return sign();
+      return condition();
     });
   }
-  EXPECT_GE(kill_and_finish(command("killed"), signs), 1);
+  EXPECT_GE(kill_and_finish(command("killed"), conditions), 1);
   EXPECT_EQ(read_file(path("straight/model.safetensors")),
             read_file(path("killed/model.safetensors")));
   EXPECT_EQ(read_file(path("straight/config.json")), read_file(path("killed/config.json")));

@@ -1,4 +1,4 @@
-// A whole recipe: layout, resume, dry run, and SIGKILL anywhere.
+// A complete recipe: layout, resume, dry run, and SIGKILL at any time.
 
 #include <gmock/gmock.h>
 
@@ -44,7 +44,7 @@ class Run : public SmallWorld {
     return path(run_dir + ".yaml");
   }
 
-  /// What must not depend on interruptions: everything but clocks and notes.
+  /// The files that must not depend on interruptions: all without timings.
   static std::vector<std::pair<std::string, std::string>> results(const fs::path& run_dir) {
     auto files = files_below(run_dir);
     std::erase_if(files, [](const auto& file) {
@@ -56,7 +56,7 @@ class Run : public SmallWorld {
   }
 };
 
-TEST_F(Run, WritesTheLayoutAndKeepsWhatIsDone) {
+TEST_F(Run, WritesTheLayoutAndSkipsFinishedSteps) {
   const std::string file = recipe("run");
   Outcome outcome = run_charm({"run", file, "--dry-run"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
@@ -81,12 +81,12 @@ TEST_F(Run, WritesTheLayoutAndKeepsWhatIsDone) {
   EXPECT_THAT(outcome.out, HasSubstr("10 steps done"));
 }
 
-TEST_F(Run, KilledAnywhereItEndsWithTheSameBytes) {
+TEST_F(Run, KilledAnywhereItGivesTheSameBytes) {
   const std::string file = recipe("run");
   ASSERT_EQ(run_charm({"run", file}).code, 0);
   fs::rename(path("run"),
-             path("straight"));  // the same place again: result files name their inputs
-  // One kill soon after each of these appears: while the next step is under way.
+             path("straight"));  // same path for the next run: results contain input paths
+  // One kill shortly after each of these files appears, during the next step.
   int kills = 0;
   for (const char* name :
        {"run/steps/responses_intern.json", "run/steps/score_tiny.json",

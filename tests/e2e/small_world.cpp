@@ -32,7 +32,7 @@ void SmallWorld::SetUp() {
 }
 
 void SmallWorld::TearDown() {
-  if (HasFailure()) return;  // what is there tells why
+  if (HasFailure()) return;  // keep the files for debugging
   std::error_code ignored;
   fs::remove_all(dir_, ignored);
 }
@@ -58,17 +58,17 @@ void SmallWorld::score_all() {
   ASSERT_EQ(outcome.code, 0) << outcome.err;
 }
 
-void SmallWorld::expect_refusal(const std::vector<std::string>& arguments, int code,
+void SmallWorld::expect_failure(const std::vector<std::string>& arguments, int code,
                                 const std::vector<std::string>& parts, const std::string& output) {
   const Outcome outcome = run_charm(arguments);
   EXPECT_EQ(outcome.code, code) << outcome.err;
-  // Warnings may come first; the last line is the error, and the only one.
+  // Warnings may precede the error, which is the last line.
   const std::size_t begin = outcome.err.rfind("charm " + arguments.front() + ": error: ");
   ASSERT_NE(begin, std::string::npos) << outcome.err;
   const std::string line = outcome.err.substr(begin);
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1) << line;
   for (const std::string& part : parts) EXPECT_THAT(line, testing::HasSubstr(part));
-  EXPECT_FALSE(!output.empty() && fs::exists(output)) << output << " looks finished";
+  EXPECT_FALSE(!output.empty() && fs::exists(output)) << output << " exists";
 }
 
 std::vector<std::string> join(std::initializer_list<std::vector<std::string>> lists) {

@@ -10,7 +10,7 @@
 
 namespace charm::e2e {
 
-/// Each test gets a folder with a small world: responses of four policies, ratings, annotations, a
+/// Fixture with a small synthetic dataset: responses of four policies, ratings, annotations, a
 /// benchmark, and `rm`, a tiny reward model with random weights.
 class SmallWorld : public testing::Test {
  protected:
@@ -28,8 +28,8 @@ class SmallWorld : public testing::Test {
   std::vector<std::string> all_scores() const;
 
   /// Expects the exit code, exactly one line on stderr that begins "charm <command>: error: " and
-  /// holds every one of `parts`, and that `output` does not exist.
-  void expect_refusal(const std::vector<std::string>& arguments, int code,
+  /// contains all `parts`, and that `output` does not exist.
+  void expect_failure(const std::vector<std::string>& arguments, int code,
                       const std::vector<std::string>& parts, const std::string& output = "");
 
   fs::path dir_;
@@ -37,7 +37,7 @@ class SmallWorld : public testing::Test {
   demo::World world_;
 };
 
-/// Arguments in one flat list.
+/// Concatenates lists of arguments.
 std::vector<std::string> join(std::initializer_list<std::vector<std::string>> lists);
 
 }  // namespace charm::e2e

@@ -1,5 +1,4 @@
-// What makes a score trustworthy: where it comes from, whether another program agrees, and rows
-// that must not get one.
+// Trust in scores: provenance, agreement with other programs, and rows that must not get a score.
 
 #include <gmock/gmock.h>
 
@@ -45,7 +44,7 @@ class Trust : public SmallWorld {
     return storage::read_scored_responses(path(file), {});
   }
 
-  /// One row of the policy "row", scored whatever comes.
+  /// Scores one row of the policy "row", allowing errors.
   ScoredResponse score_row(const json& row, std::vector<std::string> options = {}) {
     write_file(path("row.jsonl"), row.dump() + "\n");
     options.insert(options.end(), {"--max-bad-rows", "1", "--fresh"});
@@ -54,7 +53,7 @@ class Trust : public SmallWorld {
   }
 };
 
-TEST_F(Trust, EveryScoresFileSaysWhereItComesFrom) {
+TEST_F(Trust, EveryScoresFileHasItsProvenance) {
   score_all();
   const json manifest = json::parse(read_file(path("scores/manifest.json")));
   for (const std::string& file : all_scores()) {
@@ -87,7 +86,7 @@ TEST_F(Trust, AnotherModelsScoresAreNotReplaced) {
   EXPECT_NE(read_file(path("out/helper.parquet")), before);
 }
 
-TEST_F(Trust, AnotherModelsJournalIsNotContinued) {
+TEST_F(Trust, AnotherModelsJournalIsNotResumed) {
   const std::string journal = path("out.journal");
   const auto begun = [&] {
     std::error_code error;
@@ -95,14 +94,14 @@ TEST_F(Trust, AnotherModelsJournalIsNotContinued) {
   };
   const auto command = join({score(responses("helper")), {"--budget-tokens", "64"}});
   run_charm(command, {.max_file_bytes = 0, .kill_when = begun});
-  if (!fs::exists(journal)) GTEST_SKIP() << "the run ended before it could be killed";
-  expect_refusal(score(responses("helper"), "out", "other"), 3,
+  if (!fs::exists(journal)) GTEST_SKIP() << "the run ended before the kill";
+  expect_failure(score(responses("helper"), "out", "other"), 3,
                  {"out.journal", "scored with another model", "--fresh"},
                  path("out/helper.parquet"));
   expect_success(command);
 }
 
-TEST_F(Trust, ResumeTakesOverRowsOfTheSameModel) {
+TEST_F(Trust, ResumeReusesRowsOfTheSameModel) {
   const std::string all = read_file(responses("helper"));
   std::size_t end = 0;
   for (int i = 0; i < 20; ++i) end = all.find('\n', end) + 1;
@@ -116,19 +115,19 @@ TEST_F(Trust, ResumeTakesOverRowsOfTheSameModel) {
   EXPECT_THAT(outcome.out, HasSubstr("20 rows taken over"));
   EXPECT_EQ(read_file(path("resumed/helper.parquet")), read_file(path("straight/helper.parquet")));
 
-  expect_refusal(join({score(responses("helper"), "out", "other"),
+  expect_failure(join({score(responses("helper"), "out", "other"),
                        {"--resume", path("first/helper.parquet")}}),
                  3, {"--resume", "first/helper.parquet", "model_sha256"},
                  path("out/helper.parquet"));
-  expect_refusal(join({score(responses("helper")),
+  expect_failure(join({score(responses("helper")),
                        {"--truncation", "right", "--resume", path("first/helper.parquet")}}),
                  3, {"truncation is left, this run's is right"}, path("out/helper.parquet"));
   storage::write_scores(path("first/helper.jsonl"), rows_of("first/helper.parquet"));
-  expect_refusal(join({score(responses("helper")), {"--resume", path("first/helper.jsonl")}}), 3,
+  expect_failure(join({score(responses("helper")), {"--resume", path("first/helper.jsonl")}}), 3,
                  {"does not say which model"}, path("out/helper.parquet"));
 }
 
-TEST_F(Trust, CheckComparesWithScoresMadeElsewhere) {
+TEST_F(Trust, CheckComparesWithOtherScores) {
   expect_success(score(responses("helper")));
   std::vector<ScoredResponse> theirs = rows_of("out/helper.parquet");
   storage::write_scores(path("same.jsonl"), theirs);
@@ -150,14 +149,14 @@ TEST_F(Trust, CheckComparesWithScoresMadeElsewhere) {
   EXPECT_THAT(moved.out, HasSubstr("helper " + theirs[7].response.prompt_id + ": "));
   EXPECT_THAT(moved.out, HasSubstr("verdict: DIFFERENT: 1 of 60 rows"));
   EXPECT_THAT(moved.err, HasSubstr("moved.parquet: 1 of 60 scores differ by more than 0.0001"));
-  EXPECT_TRUE(fs::exists(path("fresh/helper.parquet")));  // the scores themselves are fine
+  EXPECT_TRUE(fs::exists(path("fresh/helper.parquet")));  // scores are written anyway
   EXPECT_EQ(check({"--quiet"}).code, 3);
   EXPECT_EQ(check({"--tolerance", "1"}).code, 0);
   EXPECT_EQ(check({"--tolerance", "-1"}).code, 2);
   EXPECT_EQ(run_charm(join({score(responses("helper")), {"--tolerance", "1"}})).code, 2);
 }
 
-TEST_F(Trust, ATemplateThatRefusesSaysWhy) {
+TEST_F(Trust, ATemplateThatRejectsIsReported) {
   write_file(path("strict.jinja"),
              "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ "
              "raise_exception('Roles must alternate user/assistant') }}{% endif %}{{ m.content }} "
@@ -168,7 +167,7 @@ TEST_F(Trust, ATemplateThatRefusesSaysWhy) {
       {"response", "fruits"}};
   write_file(path("row.jsonl"), twice.dump() + "\n");
   const auto command = join({score(path("row.jsonl")), {"--template", path("strict.jinja")}});
-  expect_refusal(
+  expect_failure(
       command, 3,
       {"strict.jinja: the template refuses this conversation: Roles must alternate user/assistant",
        "prompt"},
@@ -178,7 +177,7 @@ TEST_F(Trust, ATemplateThatRefusesSaysWhy) {
   EXPECT_THAT(*row.error, HasSubstr("Roles must alternate"));
 
   write_file(path("broken.jinja"), "{% for m in messages %}{{ m.content }}");
-  expect_refusal(join({score(path("row.jsonl"), "out2"), {"--template", path("broken.jinja")}}), 3,
+  expect_failure(join({score(path("row.jsonl"), "out2"), {"--template", path("broken.jinja")}}), 3,
                  {"broken.jinja"}, path("out2/row.parquet"));
 }
 
@@ -189,14 +188,14 @@ TEST_F(Trust, TokensBeyondTheEmbeddingHaveNoScore) {
   const ScoredResponse row =
       score_row({{"prompt", "name five fruits"}, {"response", "apple <new>"}});
   ASSERT_TRUE(row.error.has_value());
-  EXPECT_THAT(*row.error, HasSubstr("outside the model's vocabulary"));
+  EXPECT_THAT(*row.error, HasSubstr("out of range for the model's vocabulary"));
   const ScoredResponse fine = score_row({{"prompt", "name five fruits"}, {"response", "apple"}});
   EXPECT_EQ(fine.error, std::nullopt);
   EXPECT_THAT(run_charm({"inspect", path("rm"), "--config-only"}).out,
               HasSubstr("some tokens cannot be scored"));
 }
 
-TEST_F(Trust, AVeryLongResponseIsCutAsSaid) {
+TEST_F(Trust, AVeryLongResponseIsTruncated) {
   std::string text;
   for (int i = 0; i < 100000; ++i) text += "apple ";
   const json row = {{"prompt", "name five fruits"}, {"response", text}};
@@ -207,13 +206,13 @@ TEST_F(Trust, AVeryLongResponseIsCutAsSaid) {
   const ScoredResponse right = score_row(row, {"--truncation", "right", "--max-tokens", "100"});
   EXPECT_TRUE(right.truncated);
   EXPECT_EQ(right.num_tokens, 100);
-  const ScoredResponse refused = score_row(row, {"--truncation", "error"});
-  ASSERT_TRUE(refused.error.has_value());
-  EXPECT_THAT(*refused.error, HasSubstr("more than --max-tokens 256"));
+  const ScoredResponse rejected = score_row(row, {"--truncation", "error"});
+  ASSERT_TRUE(rejected.error.has_value());
+  EXPECT_THAT(*rejected.error, HasSubstr("more than --max-tokens 256"));
   EXPECT_EQ(score_row({{"prompt", "name"}, {"response", "apple"}}).truncated, false);
 }
 
-TEST_F(Trust, InspectShowsWhatWillBeUsed) {
+TEST_F(Trust, InspectShowsTheSettingsUsed) {
   const Outcome outcome = run_charm(
       {"inspect", path("rm"), "--json", "--dtype", "float32", "--sample", responses("helper")});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
