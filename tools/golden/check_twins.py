@@ -116,13 +116,13 @@ def section(results):
               f"{compared}{f' ({refused} refused)' if refused else ''}", f"{deviation:.2f}",
               f"{worst:.1e}", f"{worst16:.1e}"] for twin, (compared, refused, _, worst, worst16, deviation) in results]
     return f"""{compare_text.MODELS_SECTION}
-Written by `tools/golden/check_twins.py`: twins with every key of the published config.json (as far as model cards and base models tell:
+Written by `tools/golden/check_twins.py`: twin models with every key of the published config.json (as known from model cards and base models:
 none was downloaded), narrow, with random weights in the published type, the whole vocabulary, a real tokenizer and a real template.
 Rows are real conversations with three responses each, some empty, some cut at {MAX_TOKENS} tokens from the left. Scores of `charm score`
 against transformers' in float32; token counts are equal in every row. The columns are the scores' standard
 deviation and the worst difference with `--dtype float32` and `--dtype bfloat16`.
 
-{compare_text.table(["twin of", "tokenizer, template", "what is particular", "rows", "deviation", "float32", "bfloat16"], cells)}
+{compare_text.table(["twin of", "tokenizer, template", "specifics", "rows", "deviation", "float32", "bfloat16"], cells)}
 """
 
 

@@ -117,7 +117,7 @@ TWINS = [
     Twin("Skywork/Skywork-Reward-Llama-3.1-8B-v0.2", llama31(eos_token_id=128009), "llama-3.2",
          "meta-llama-Llama-3.1-8B-Instruct -bos", "the tokenizer writes BOS, the template does not; llama3 rope"),
     Twin("sfairXC/FsfairX-LLaMA3-RM-v0.1", llama3(eos_token_id=128001), "llama-3", "trl-llama3",
-         "pad is a token added behind the vocabulary; no head_dim, no mlp_bias"),
+         "pad is a token added after the vocabulary; no head_dim, no mlp_bias"),
     Twin("weqweasdas/RM-Mistral-7B", mistral(), "mistral-7b-v0.2", "mistralai-Mistral-7B-Instruct-v0.2",
          "window null; odd vocabulary; the template refuses system messages"),
     Twin("Ray2333/GRM-llama3-8B-distill", llama3(), "llama-3", "meta-llama-Meta-Llama-3-8B-Instruct",
@@ -140,7 +140,7 @@ TWINS = [
     Twin("Skywork/Skywork-Reward-V2-Qwen3-8B", qwen3(tie_word_embeddings=False, pad_token_id=None), "qwen2.5", "community-chatml",
          "embedding of its own; here without a pad token"),
     Twin("Skywork/Skywork-Reward-Gemma-2-27B-v0.2", gemma2(), "gemma-2", "google-gemma-2-2b-it",
-         "attention scaled by 144 although heads are 128 wide; soft caps; keys nobody reads"),
+         "attention scaled by 144 although heads are 128 wide; soft caps; unused config keys"),
     Twin("weqweasdas/RM-Gemma-2B", gemma(), "gemma-2", "google-gemma-2-2b-it", "exact gelu, as early configs say; one key/value head"),
     Twin("weqweasdas/RM-Gemma-7B", gemma(
         _name_or_path="google/gemma-7b-it", hidden_act="gelu_pytorch_tanh", hidden_activation=None, hidden_size=3072,

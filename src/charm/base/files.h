@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 /// The whole file as bytes. Throws kIo when it cannot be read.
 std::string read_file(const fs::path& path);
 
-/// Writes to a temporary file beside `path`, syncs, renames: a present file is a finished file.
+/// Writes a temporary file next to `path`, syncs, renames: a present file is a complete file.
 /// Creates parent folders.
 void write_file(const fs::path& path, std::string_view content);
 

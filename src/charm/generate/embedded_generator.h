@@ -30,7 +30,7 @@ struct EmbeddedOptions {
 
 /// Generates responses with a model in this process. A response is a function of the model, the
 /// prompt tokens, the sampling settings and its key (seed, prompt_id, sample); on a CPU bit for
-/// bit, whatever the batch composition. Requests with equal prompts share the prompt's KV cache
+/// bit, regardless of batch composition. Requests with equal prompts share the prompt's KV cache
 /// blocks.
 ///
 /// A prompt that exceeds the model's context, is empty, or is rejected by the template gives a row

@@ -74,7 +74,7 @@ void check_sampling(const SamplingOptions& o) {
   for (const std::string& text : o.stop) {
     if (text.empty())
       throw Error(ErrorKind::kUsage,
-                  "--stop is an empty string, which would end every response at once");
+                  "--stop is an empty string, which would end every response immediately");
   }
 }
 

@@ -11,7 +11,7 @@
 
 namespace charm::hub {
 
-/// Which redirects a request follows by itself.
+/// Which redirects a request follows.
 enum class Redirects {
   kNone,      ///< a 3xx is returned
   kSameHost,  ///< to the same scheme, host and port

@@ -24,8 +24,8 @@ std::string conversation_json(const Conversation& conversation);
 std::string prompt_id_of(const Conversation& prompt);
 
 /// Whether a prompt is held out from calibration and training: whether a hash of its text and the
-/// seed falls into the share. Equal prompts are on the same side whatever their ids, and a larger
-/// share is a superset of a smaller one.
+/// seed falls into the share. Equal prompts are on the same side regardless of their ids, and a
+/// larger share is a superset of a smaller one.
 bool is_held_out(const Conversation& prompt, std::uint64_t seed, double share);
 
 }  // namespace charm

@@ -34,7 +34,7 @@ class ArrowBatches {
   std::unique_ptr<Reader> reader_;
 };
 
-/// Whether a column of this name was asked for; an empty list asks for all.
+/// Whether a column is requested; an empty list requests all.
 bool is_wanted(const std::vector<std::string>& columns, const std::string& name);
 
 /// Reads scores of columnar files directly from their columns, about ten times faster than through

@@ -38,7 +38,7 @@ std::vector<DataFile> saved_dataset(const fs::path& folder, const std::string& p
   const auto own_split = state.find("_split");
   if (split && own_split != state.end() && own_split->is_string() &&
       own_split->get<std::string>() != *split) {
-    throw Error(ErrorKind::kInput, "{}: holds split '{}', but split '{}' was asked for",
+    throw Error(ErrorKind::kInput, "{}: has split '{}', but split '{}' was requested",
                 folder.string(), own_split->get<std::string>(), *split);
   }
   std::vector<DataFile> files;
@@ -174,7 +174,7 @@ std::vector<DataFile> data_files_of(const fs::path& path, const std::optional<st
   require_regular_file(path);
   if (split) {
     throw Error(ErrorKind::kInput,
-                "{}: is a single file and has no splits, but split '{}' was asked for",
+                "{}: is a single file and has no splits, but split '{}' was requested",
                 path.string(), *split);
   }
   return {{path, policy_name_of(path)}};

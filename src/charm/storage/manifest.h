@@ -47,7 +47,7 @@ class Manifest {
 /// `<output>.manifest.json`, or `manifest.json` inside when `output` is a folder.
 std::filesystem::path manifest_path(const std::filesystem::path& output);
 
-/// Writes the manifest beside (or inside) the finished output.
+/// Writes the manifest next to (or inside) the finished output.
 void write_manifest(const std::filesystem::path& output, const Manifest& manifest);
 
 /// The fingerprint that the manifest of `output` records under `name`; empty if there is none.

@@ -29,7 +29,7 @@ using Aliases = std::map<std::string, std::string>;
 /// Names: name, model, model_name. Scores: score, rating, elo, arena_score. Intervals: ci,
 /// arena_ci, rating_ci95 as [lo, hi], or rating_q025 and rating_q975, or rating_lower and
 /// rating_upper. Rows with a `category` are those of a catalogue. A file of battles is rejected
-/// with a message that says so. Throws kInput, kIo.
+/// with a specific message. Throws kInput, kIo.
 std::vector<ArenaRating> read_ratings(const std::filesystem::path& path,
                                       const RatingsOptions& options = {});
 
@@ -44,7 +44,7 @@ std::vector<ArenaRating> match_ratings(std::span<const std::string> policies,
 /// "A=B" -> {A, B}. Throws kUsage.
 Aliases parse_aliases(std::span<const std::string> words);
 
-/// Calls `body` for each battle in file order; any format that RowReader knows, with `model_a`,
+/// Calls `body` for each battle in file order; any format that RowReader accepts, with `model_a`,
 /// `model_b` and `winner` (model_a, model_b, tie, tie (bothbad), bothbad, both_bad). With styles
 /// also the counts of `conv_metadata` (FastChat: sum_assistant_a_tokens, header_count_a,
 /// list_count_a, bold_count_a and those of b, each a number or an object of numbers to be summed),

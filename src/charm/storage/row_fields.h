@@ -21,7 +21,7 @@ struct Exchange {
   std::string response;
 };
 
-/// Prompt and response: a response column (`response`, `output`, `completion`) beside a prompt, or
+/// Prompt and response: a response column (`response`, `output`, `completion`) with a prompt, or
 /// `messages` whose last turn is the assistant's.
 Exchange exchange_fields(const nlohmann::json& row);
 

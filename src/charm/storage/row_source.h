@@ -21,7 +21,7 @@ enum class RowOutcome {
 class RowSource {
  public:
   virtual ~RowSource() = default;
-  /// On kBad, `problem` says what is wrong with the row.
+  /// On kBad, `problem` describes the error.
   virtual RowOutcome next(nlohmann::json& row, std::string& problem) = 0;
   /// Of the row last returned: "file:line" or "file, row N".
   virtual std::string location() const = 0;
