@@ -10,8 +10,6 @@
 namespace charm::storage {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 struct Field {
   std::string text;
   bool is_quoted = false;
@@ -79,7 +77,7 @@ class CsvReader {
   std::size_t line_ = 1;
 };
 
-Json value_of(const Field& field) {
+nlohmann::ordered_json value_of(const Field& field) {
   if (field.is_quoted) return field.text;
   if (field.text.empty()) return nullptr;
   double number = 0.0;
@@ -91,12 +89,13 @@ Json value_of(const Field& field) {
 
 }  // namespace
 
-Json csv_rows(std::string_view text, char separator, const std::filesystem::path& path) {
+nlohmann::ordered_json csv_rows(std::string_view text, char separator,
+                                const std::filesystem::path& path) {
   CsvReader reader(text, separator, path);
   if (reader.at_end())
     throw Error(ErrorKind::kInput, "{}: is empty, expected a header line", path.string());
   const std::vector<Field> header = reader.row();
-  Json rows = Json::array();
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   while (!reader.at_end()) {
     const std::size_t line = reader.line();
     const std::vector<Field> fields = reader.row();
@@ -106,7 +105,7 @@ Json csv_rows(std::string_view text, char separator, const std::filesystem::path
       throw Error(ErrorKind::kInput, "{}:{}: has {} fields, expected {} as in the header",
                   path.string(), line, fields.size(), header.size());
     }
-    Json row = Json::object();
+    nlohmann::ordered_json row = nlohmann::ordered_json::object();
     for (std::size_t i = 0; i < fields.size(); ++i) row[header[i].text] = value_of(fields[i]);
     // Names of digits only stay strings.
     for (const char* key : {"name", "model", "model_name"}) {
