@@ -17,7 +17,9 @@ function(charm_test name)
     # leave the others to their defaults.
     target_compile_options(${name}_test PRIVATE -O1 -Wno-missing-field-initializers)
     target_link_libraries(${name}_test PRIVATE charm_test_support GTest::gmock GTest::gtest GTest::gtest_main nlohmann_json::nlohmann_json)
-    set_target_properties(${name}_test PROPERTIES UNITY_BUILD OFF)
+    # -fPIC, where CMake gives executables -fPIE: the precompiled headers' owner is a library.
+    set_target_properties(${name}_test PROPERTIES UNITY_BUILD OFF POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${name}_test PRIVATE -fPIC)
     charm_use_pch(${name}_test ${ARG_PCH})
     set(script ${CMAKE_CURRENT_BINARY_DIR}/${name}_suites.cmake)
     file(GENERATE OUTPUT ${script} CONTENT "set(BINARY \"$<TARGET_FILE:${name}_test>\")
