@@ -186,7 +186,7 @@ TEST_F(Evaluation, MeasureFlagsPairsAndRejectsNamesThatDifferInCase) {
   storage::write_scores(path("Helper2.parquet"), rows);
   expect_failure({"measure", "--ratings", ratings, "--output", path("n.json"), "--scores",
                   path("scores/helper.parquet"), path("Helper2.parquet")},
-                 3, {"'helper' and 'Helper' differ in case alone"}, path("n.json"));
+                 3, {"'helper' and 'Helper' differ only in case"}, path("n.json"));
 }
 
 TEST_F(Evaluation, BestOfSeveralSamples) {

@@ -19,8 +19,8 @@ constexpr std::size_t kShownPairs = 5;
 constexpr std::size_t kMatrixPolicies = 12;
 
 std::string_view mark(const measure::MismatchPair& pair) {
-  if (pair.is_mismatched()) return "**";
-  return pair.p_value_bh < measure::kMismatchLevel ? "*" : "";
+  if (pair.is_significant()) return "**";
+  return pair.p_value_bh < measure::kSignificanceLevel ? "*" : "";
 }
 
 /// Mismatch degrees of row over column, numbered as the rows.
@@ -81,13 +81,13 @@ class MeasureCommand final : public Command {
                      [](const auto& a, const auto& b) { return a.mismatch > b.mismatch; });
     const auto num_flagged =
         std::count_if(pairs.begin(), pairs.end(),
-                      [](const measure::MismatchPair& pair) { return pair.is_mismatched(); });
+                      [](const measure::MismatchPair& pair) { return pair.is_significant(); });
     if (result.policies.size() > 2 && result.policies.size() <= kMatrixPolicies)
       fmt::print("{}", matrix_text(result));
     fmt::print(
         "{} of {} ordered pairs are mismatched beyond chance (** p below {} after Holm's "
         "adjustment for all pairs; * after Benjamini and Hochberg's)\n",
-        num_flagged, pairs.size(), measure::kMismatchLevel);
+        num_flagged, pairs.size(), measure::kSignificanceLevel);
     if (pairs.size() > kShownPairs) pairs.resize(kShownPairs);
     fmt::print("most over-valued pairs (win rate, target, mismatch degree):\n");
     for (const measure::MismatchPair& pair : pairs) {

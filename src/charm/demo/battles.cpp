@@ -19,8 +19,8 @@ double quantile(std::vector<double> values, double share) {
 
 }  // namespace
 
-BattleTable hold_battles(std::span<const Contestant> contestants, std::int64_t per_pair,
-                         double sharpness, RandomStream& random) {
+BattleTable simulate_battles(std::span<const Contestant> contestants, std::int64_t per_pair,
+                             double sharpness, RandomStream& random) {
   const std::size_t n = contestants.size();
   BattleTable battles{.num_policies = n, .wins = std::vector<double>(n * n, 0.0)};
   for (std::size_t a = 0; a < n; ++a) {
@@ -63,20 +63,20 @@ std::vector<double> fit_elo(const BattleTable& battles, double mean_elo) {
 }
 
 std::vector<ArenaRating> rate(std::span<const Contestant> contestants, const BattleTable& battles,
-                              double mean_elo, std::int64_t draws, RandomStream& random) {
+                              double mean_elo, std::int64_t num_replicates, RandomStream& random) {
   const std::size_t n = battles.num_policies;
   std::vector<std::vector<double>> drawn(n);
-  for (std::int64_t draw = 0; draw < draws; ++draw) {
-    BattleTable again{.num_policies = n, .wins = std::vector<double>(n * n, 0.0)};
+  for (std::int64_t replicate = 0; replicate < num_replicates; ++replicate) {
+    BattleTable resampled{.num_policies = n, .wins = std::vector<double>(n * n, 0.0)};
     for (std::size_t a = 0; a < n; ++a) {
       for (std::size_t b = a + 1; b < n; ++b) {
         const double total = battles.wins[a * n + b] + battles.wins[b * n + a];
         const double share = battles.wins[a * n + b] / total;
         for (double i = 0.0; i < total; i += 1.0)
-          again.wins[random.uniform() < share ? a * n + b : b * n + a] += 1.0;
+          resampled.wins[random.uniform() < share ? a * n + b : b * n + a] += 1.0;
       }
     }
-    const std::vector<double> elo = fit_elo(again, mean_elo);
+    const std::vector<double> elo = fit_elo(resampled, mean_elo);
     for (std::size_t a = 0; a < n; ++a) drawn[a].push_back(elo[a]);
   }
   const std::vector<double> elo = fit_elo(battles, mean_elo);

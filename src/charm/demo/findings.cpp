@@ -44,7 +44,7 @@ const json& entry_of(const json& list,
   throw Error(ErrorKind::kInput, "{}: no entry of {}", path.string(), wanted.front().second);
 }
 
-/// Score of each probe's showy form minus that of its plain form.
+/// Score difference of each probe: showy minus plain style.
 std::vector<double> style_gains(const World& world, int threads) {
   const std::vector<Response> rows = storage::read_responses(world.probes, {});
   const text::ConversationEncoder encoder(world.reward_model, {});

@@ -7,26 +7,26 @@
 
 namespace charm::demo {
 
-/// A number with its 95 % interval.
+/// A value with its 95 % interval.
 struct Finding {
   double value = 0.0;
   double lo = 0.0;
   double hi = 0.0;
 };
 
-/// What the pipeline found in a world whose truth is known.
+/// Estimates of the pipeline in a world with known ground truth.
 struct Findings {
   double planted_offset =
-      0.0;  ///< score units: minus the mean score that showy style earns on the same answers
-  double planted_sd = 0.0;  ///< spread of that gain over the probes
+      0.0;  ///< score units: minus the mean effect of showy style on the score of the same answers
+  double planted_sd = 0.0;  ///< standard deviation of that effect over the probes
   std::int64_t num_probes = 0;
   Finding recovered_offset;      ///< the calibration's offset of the over-valued policy
   double target_win_rate = 0.0;  ///< over-valued against reference, from the ratings
   Finding calibrated_mismatch;   ///< MD on the calibration's prompts with the offset added
-  Finding mismatch_before;       ///< MD on held-out prompts, reward model as it was
-  Finding mismatch_after;        ///< MD on held-out prompts, reward model trained on
+  Finding mismatch_before;       ///< MD on held-out prompts, original reward model
+  Finding mismatch_after;        ///< MD on held-out prompts, fine-tuned reward model
   Finding hard_before,
-      hard_after;  ///< accuracy where the worse answer is dressed up more than the better one
+      hard_after;                       ///< accuracy where the worse answer has the showier style
   Finding normal_before, normal_after;  ///< accuracy at equal style
   bool planted_in_interval() const {
     return planted_offset >= recovered_offset.lo && planted_offset <= recovered_offset.hi;
@@ -35,15 +35,15 @@ struct Findings {
 
 /// Scores the probes with the reward model and reads the pipeline's results from the run directory.
 ///
-/// The planted offset is known without looking at the policies: the probes are fresh answers, each
-/// scored plain and showy by the reward model that was trained on the biased annotations. The
-/// difference is style alone, so its mean is what an offset must take away.
+/// The planted offset is measured independently of the policies: the probes are new answers, each
+/// scored in plain and showy style by the reward model that was trained on the biased annotations.
+/// The difference is due to style alone; its mean is what an offset must remove.
 Findings find(const World& world, int threads);
 
 /// world.json, as the report shows it.
 void write_findings(const World& world, const WorldOptions& options, const Findings& findings);
 
-/// A short table for people.
+/// A short plain-text table.
 std::string findings_text(const Findings& findings);
 
 }  // namespace charm::demo

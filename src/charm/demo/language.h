@@ -15,24 +15,24 @@ struct Question {
 };
 
 /// The items an answer gives, before style. One per asked item; wrong ones are of another category
-/// or no word for anything.
+/// or meaningless.
 struct Answer {
   std::vector<std::string> items;
-  double quality = 0.0;  ///< true quality: share of the asked items that are right, in [0, 1]
+  double quality = 0.0;  ///< true quality: share of the requested items that are correct, in [0, 1]
 };
 
-/// How an answer is dressed up; says nothing about its quality.
+/// Style of an answer, independent of its quality.
 enum class Style { kPlain = 0, kCheerful = 1, kShowy = 2 };
 
 Question draw_question(RandomStream& random);
 
-/// Each item is right with probability `ability`.
+/// Each item is correct with probability `ability`.
 Answer draw_answer(const Question& question, double ability, RandomStream& random);
 
 std::string question_text(const Question& question);
 std::string answer_text(const Answer& answer, Style style);
 
-/// Every word that questions and answers are made of, without repeats, in a fixed order.
+/// Every word of questions and answers, without repeats, in a fixed order.
 std::vector<std::string> vocabulary();
 
 }  // namespace charm::demo

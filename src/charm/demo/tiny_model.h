@@ -23,8 +23,7 @@ struct TinyModelOptions {
   std::uint64_t seed = 0;  ///< of the random weights
 };
 
-/// Writes a Hugging Face folder with random weights; replaces nothing when its files are the same
-/// already.
+/// Writes a Hugging Face folder with random weights; existing identical files are not rewritten.
 void write_tiny_model(const fs::path& folder, std::span<const std::string> words,
                       const TinyModelOptions& options);
 

@@ -15,15 +15,14 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// How much people and annotators care about true quality: P(a preferred to b) = sigmoid(kSharpness
-// (q_a - q_b) + taste).
+// Weight of true quality in a preference: P(a preferred to b) = sigmoid(kSharpness (q_a - q_b) +
+// style bias).
 constexpr double kSharpness = 8.0;
-// What a step of style (plain -> cheerful -> showy) adds to an answer in the annotators' eyes, in
-// the same logits. People voting in the Arena do not have this taste: it is the bias that
-// calibration has to find.
-constexpr double kTastePerStyle = 1.2;
+// Style bias of the annotators per step (plain -> cheerful -> showy), in logits. Arena voters do
+// not have it: calibration must recover it.
+constexpr double kBiasPerStyle = 1.2;
 constexpr double kMeanElo = 1200.0;
-constexpr std::int64_t kRatingDraws = 200;
+constexpr std::int64_t kRatingReplicates = 200;
 constexpr std::array<double, 4> kAnnotatedAbilities = {0.3, 0.5, 0.7, 0.9};
 constexpr std::array<Style, 4> kAnnotatedStyles = {Style::kPlain, Style::kPlain, Style::kCheerful,
                                                    Style::kShowy};
@@ -55,8 +54,8 @@ void write_responses_of(const World& world, const std::vector<Question>& questio
       world.folder / "world" / "responses" / (policy.contestant.name + ".jsonl"), rows);
 }
 
-/// Annotators see two answers of any quality and style; style and quality are independent, so only
-/// their taste couples them.
+/// Annotators compare two answers of random quality and style; style and quality are independent,
+/// so only the annotators' bias correlates them.
 void write_annotations(const World& world, std::int64_t count, RandomStream random) {
   std::vector<PreferencePair> pairs;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -68,10 +67,11 @@ void write_annotations(const World& world, std::int64_t count, RandomStream rand
           question, kAnnotatedAbilities[random.below(kAnnotatedAbilities.size())], random);
       styles[side] = kAnnotatedStyles[random.below(kAnnotatedStyles.size())];
     }
-    const double taste =
-        kTastePerStyle * (static_cast<int>(styles[0]) - static_cast<int>(styles[1]));
+    const double style_bias =
+        kBiasPerStyle * (static_cast<int>(styles[0]) - static_cast<int>(styles[1]));
     const bool first_wins =
-        random.uniform() < sigmoid(kSharpness * (answers[0].quality - answers[1].quality) + taste);
+        random.uniform() <
+        sigmoid(kSharpness * (answers[0].quality - answers[1].quality) + style_bias);
     const std::size_t better = first_wins ? 0 : 1, worse = 1 - better;
     PreferencePair pair;
     pair.prompt_id = numbered("a", i);
@@ -87,9 +87,10 @@ void write_annotations(const World& world, std::int64_t count, RandomStream rand
 void write_ratings(const World& world, std::int64_t battles_per_pair, RandomStream random) {
   std::vector<Contestant> contestants;
   for (const WorldPolicy& policy : world_policies()) contestants.push_back(policy.contestant);
-  const BattleTable battles = hold_battles(contestants, battles_per_pair, kSharpness, random);
+  const BattleTable battles = simulate_battles(contestants, battles_per_pair, kSharpness, random);
   ordered_json list = ordered_json::array();
-  for (const ArenaRating& rating : rate(contestants, battles, kMeanElo, kRatingDraws, random)) {
+  for (const ArenaRating& rating :
+       rate(contestants, battles, kMeanElo, kRatingReplicates, random)) {
     list.push_back({{"name", rating.name},
                     {"rating", rating.rating_elo},
                     {"rating_q025", *rating.rating_lo},
@@ -119,8 +120,8 @@ void write_style_pairs(const World& world, std::int64_t count, RandomStream rand
   write_file(world.folder / "world" / "style_pairs.json", rows.dump(1) + "\n");
 }
 
-/// Fresh answers of the showman's ability, each plain and showy: the same content, so the score's
-/// difference is style alone.
+/// New answers of the showman's ability, each in plain and showy style: the content is the same, so
+/// the score difference is due to style alone.
 void write_probes(const World& world, std::int64_t count, RandomStream random) {
   std::vector<Response> rows;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -151,7 +152,7 @@ std::string recipe_text(std::uint64_t seed) {
   return fmt::format(R"(# Written by charm demo. Run it again with: charm run recipe.yaml
 run_dir: run
 seed: {seed}
-holdout: 0.3            # these prompts only measure, before and after
+holdout: 0.3            # held-out prompts, for the figures before and after training
 policies:
 {policies}ratings: world/ratings.json
 reward_model: {{name: {rm}, model: world/reward_model, dtype: float32, max_tokens: 256}}
@@ -160,7 +161,7 @@ calibration:
     {set}: {{policies: [{over}, {ref}], reference: {ref}, mode: same-prompt}}
 preferences: {{pairs: best-worst}}
 training:
-  learning_rate: 1.0e-3   # a tiny model; two thousand times less suits a real one
+  learning_rate: 1.0e-3   # a tiny model; the default 2e-6 suits 8B
   epochs: 6
   pairs_per_step: 64
   eval_fraction: 0.1

@@ -11,7 +11,7 @@
 
 namespace charm::demo {
 
-/// A policy of the world: how good its answers are, and how it dresses them up.
+/// A policy of the world: the quality and the style of its answers.
 struct WorldPolicy {
   Contestant contestant;
   Style style = Style::kPlain;
@@ -19,23 +19,24 @@ struct WorldPolicy {
 
 struct WorldOptions {
   fs::path folder;         ///< everything of the demo goes here
-  std::uint64_t seed = 0;  ///< another seed is another world
+  std::uint64_t seed = 0;  ///< another seed gives another world
   std::int64_t num_prompts =
-      1000;  ///< questions put to the policies; the holdout share of them is kept for measuring
-  std::int64_t num_annotations = 4000;  ///< pairs that the reward model learns from at first
-  std::int64_t num_style_pairs = 300;   ///< rows of the style-controlled benchmark
+      1000;  ///< questions that the policies answer; a share of them is held out for evaluation
+  std::int64_t num_annotations =
+      4000;  ///< annotated pairs that the initial reward model is trained on
+  std::int64_t num_style_pairs = 300;  ///< rows of the style-controlled benchmark
   std::int64_t num_probes =
-      400;  ///< answers that are scored plain and showy, to see what style earns
+      400;  ///< answers scored in plain and showy style, to measure the effect of style
   std::int64_t battles_per_pair = 2000;  ///< votes behind the ratings, for each pair of policies
   int threads = 0;                       ///< 0: all processors of this process
   bool fresh = false;                    ///< train the reward model again
 };
 
-/// Where things are.
+/// Paths of the world's files.
 struct World {
   fs::path folder;
   fs::path untrained;     ///< causal language model with random weights
-  fs::path annotations;   ///< preference pairs of annotators who like style
+  fs::path annotations;   ///< preference pairs of style-biased annotators
   fs::path reward_model;  ///< trained on them
   fs::path probes;        ///< responses: each probe plain and showy
   fs::path recipe;        ///< of the pipeline; its run directory is <folder>/run
@@ -49,7 +50,7 @@ inline constexpr const char* kOvervalued = "showman";
 inline constexpr const char* kReference = "helper";
 inline constexpr const char* kStyleBenchmark = "style-pairs";
 
-/// The four policies: the showman is about as good as the helper but dresses its answers up.
+/// The four policies: the showman is about as good as the helper but writes in showy style.
 const std::vector<WorldPolicy>& world_policies();
 
 World world_layout(const fs::path& folder);
@@ -58,8 +59,8 @@ World world_layout(const fs::path& folder);
 /// the recipe. Same options, same bytes.
 World write_world(const WorldOptions& options);
 
-/// `write_world`, then charm's own trainer on the annotations: the reward model whose taste is to
-/// be corrected.
+/// `write_world`, then trains the style-biased reward model on the annotations with charm's own
+/// trainer.
 World make_world(const WorldOptions& options, const ProgressFn& progress);
 
 }  // namespace charm::demo

@@ -56,7 +56,7 @@ Mismatch measure(const MeasureOptions& options, const ProgressFn& progress) {
                                         .num_threads = options.num_threads});
   for (const std::string& warning : mismatch.warnings) log::warning("{}", warning);
 
-  // File names may hold bytes that are no UTF-8; they must not keep the result from being written.
+  // File names may not be valid UTF-8; the result is written all the same.
   Json result = mismatch_json(mismatch, storage::inputs_json(inputs.files));
   if (!options.prompts.empty()) result["prompts"] = options.prompts;
   const std::string text =

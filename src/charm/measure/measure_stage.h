@@ -20,11 +20,11 @@ struct MeasureOptions {
   std::filesystem::path output;                ///< mismatch.json
   stats::TieRule ties =
       stats::TieRule::kLoss;      ///< equal scores: loss as in the original, or half a win
-  std::int64_t min_prompts = 30;  ///< fewer common prompts on a pair are an error
+  std::int64_t min_prompts = 30;  ///< minimum number of common prompts of a pair
   bool strict = false;            ///< prompts missing on one side are an error
-  std::int64_t max_bad_rows = 0;  ///< rows that cannot be read before the command ends
-  std::int64_t bootstrap = 1000;  ///< resamples for the intervals; 0: none
-  std::uint64_t seed = 0;         ///< of the resampling; same seed, same bytes
+  std::int64_t max_bad_rows = 0;  ///< unusable rows tolerated per file
+  std::int64_t bootstrap = 1000;  ///< bootstrap replicates for the intervals; 0: none
+  std::uint64_t seed = 0;         ///< of the bootstrap; same seed, same bytes
   std::string prompts;  ///< which prompts these are ("held out of calibration"); a note in the
                         ///< result; empty: none
   std::size_t num_threads = 0;  ///< 0: all processors; the result does not depend on it

@@ -13,7 +13,7 @@
 namespace charm::measure {
 namespace {
 
-// An unordered pair; both ordered ones are read off it.
+// An unordered pair; both ordered pairs are computed from it.
 struct PairData {
   std::size_t first;
   std::size_t second;
@@ -21,7 +21,7 @@ struct PairData {
   stats::Outcomes outcomes;
 };
 
-// What one resample gives for every pair.
+// One bootstrap replicate of every pair.
 struct Replicate {
   std::vector<double> ratings;
   std::vector<stats::WinCount> counts;
@@ -54,10 +54,10 @@ MismatchPair ordered_pair(const stats::PairedScores& scores, std::span<const Are
   const PairData& data = pairs[index];
   const std::size_t policy = is_mirrored ? data.second : data.first;
   const std::size_t reference = is_mirrored ? data.first : data.second;
-  const auto seen = [&](const stats::WinCount& count) {
+  const auto oriented = [&](const stats::WinCount& count) {
     return is_mirrored ? count.mirrored() : count;
   };
-  const stats::WinCount count = seen(data.outcomes.count());
+  const stats::WinCount count = oriented(data.outcomes.count());
 
   MismatchPair pair;
   pair.policy = scores.policy(policy).policy;
@@ -83,7 +83,7 @@ MismatchPair ordered_pair(const stats::PairedScores& scores, std::span<const Are
   std::vector<double> win_rates;
   std::vector<double> mismatches;
   for (const Replicate& replicate : replicates) {
-    const stats::WinCount resampled = seen(replicate.counts[index]);
+    const stats::WinCount resampled = oriented(replicate.counts[index]);
     if (resampled.total == 0.0) continue;
     targets.push_back(
         stats::target_win_rate(replicate.ratings[policy], replicate.ratings[reference]));
@@ -118,15 +118,15 @@ std::vector<std::string> warnings_of(const stats::PairedScores& scores,
     if (!ratings[p].rating_lo || !ratings[p].rating_hi) exact.push_back(policy.policy);
     if (policy.num_errors == 0) continue;
     warnings.push_back(
-        fmt::format("{} rows of '{}' carry an error instead of a score and are left out",
+        fmt::format("{} rows of '{}' carry an error instead of a score and are dropped",
                     policy.num_errors, policy.policy));
   }
   std::int64_t missing = 0;
   for (const PairData& pair : pairs) missing += pair.rows.missing_over + pair.rows.missing_ref;
   if (missing > 0) {
     warnings.push_back(
-        fmt::format("{} rows have no partner in one of the pairs and are left out there; each pair "
-                    "names its own count",
+        fmt::format("{} rows have no counterpart in one of the pairs and are dropped there; each "
+                    "pair reports its own count",
                     missing));
   }
   if (!exact.empty() && options.bootstrap > 0) {
@@ -138,7 +138,7 @@ std::vector<std::string> warnings_of(const stats::PairedScores& scores,
 
 }  // namespace
 
-bool MismatchPair::is_mismatched() const { return p_value_holm < kMismatchLevel; }
+bool MismatchPair::is_significant() const { return p_value_holm < kSignificanceLevel; }
 
 double mismatch_p_value(const stats::ClusteredRate& win_rate, double target, double target_se) {
   const double w = win_rate.rate;
@@ -146,7 +146,7 @@ double mismatch_p_value(const stats::ClusteredRate& win_rate, double target, dou
   const double n = is_degenerate ? static_cast<double>(win_rate.num_prompts)
                                  : w * (1.0 - w) / (win_rate.se * win_rate.se);
   const double variance = target * (1.0 - target) / n + target_se * target_se;
-  // Ratings may lie so far apart that the target is 0 or 1 in double arithmetic.
+  // Extreme rating differences round the target to 0 or 1 in double arithmetic.
   if (variance <= 0.0) return w == target ? 1.0 : 0.0;
   return stats::normal_p_value((w - target) / std::sqrt(variance));
 }
@@ -155,11 +155,12 @@ Mismatch measure_mismatch(const stats::PairedScores& scores, std::span<const Are
                           const MismatchOptions& options) {
   const std::size_t num_policies = scores.num_policies();
   if (num_policies < 2) {
-    throw Error(ErrorKind::kInput, "the scores hold only policy '{}'; a mismatch needs two",
+    throw Error(ErrorKind::kInput,
+                "the scores contain only policy '{}'; a mismatch degree needs two",
                 scores.policy(0).policy);
   }
   if (options.bootstrap < 0) {
-    throw Error(ErrorKind::kUsage, "bootstrap is {}, expected 0 or more resamples",
+    throw Error(ErrorKind::kUsage, "bootstrap is {}, expected 0 or more replicates",
                 options.bootstrap);
   }
   std::vector<PairData> pairs;

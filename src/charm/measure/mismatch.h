@@ -30,15 +30,15 @@ struct MismatchPair {
   std::optional<stats::Interval> target_ci95;
   std::optional<stats::Interval> win_rate_ci95;
   std::optional<stats::Interval> mismatch_ci95;
-  double p_value = 1.0;       ///< two-sided, of a win rate that meets its target
-  double p_value_holm = 1.0;  ///< adjusted for all ordered pairs: chance of any false finding
-  double p_value_bh = 1.0;    ///< adjusted: share of false findings (Benjamini and Hochberg)
-  /// Whether the pair is mismatched beyond chance at kMismatchLevel after Holm's adjustment.
-  bool is_mismatched() const;
+  double p_value = 1.0;       ///< two-sided, of H0: win rate = target
+  double p_value_holm = 1.0;  ///< Holm: controls the family-wise error rate over all ordered pairs
+  double p_value_bh = 1.0;    ///< Benjamini-Hochberg: controls the false discovery rate
+  /// Whether the mismatch is significant at kSignificanceLevel after Holm's correction.
+  bool is_significant() const;
 };
 
-/// Level of the adjusted p-values below which a pair is flagged.
-inline constexpr double kMismatchLevel = 0.05;
+/// Significance level of the corrected p-values.
+inline constexpr double kSignificanceLevel = 0.05;
 
 struct MismatchPolicy {
   stats::PolicyScores scores;
@@ -63,9 +63,9 @@ struct MismatchOptions {
 };
 
 /// p-value of H0: win rate = target. A score test: under H0 the win rate of n independent prompts
-/// has the variance e (1 - e) / n; n is what the clustered standard error of the win rate stands
-/// for, w (1 - w) / se^2, or the number of prompts where w is 0 or 1. The target's own variance,
-/// from the ratings' intervals, is added.
+/// has the variance e (1 - e) / n; n is the effective sample size w (1 - w) / se^2 of the clustered
+/// standard error, or the number of prompts where w is 0 or 1. The target's own variance, from the
+/// ratings' intervals, is added.
 /// @param target_se  standard error of the target win rate; 0 where ratings are exact
 double mismatch_p_value(const stats::ClusteredRate& win_rate, double target, double target_se);
 
@@ -73,8 +73,7 @@ double mismatch_p_value(const stats::ClusteredRate& win_rate, double target, dou
 Mismatch measure_mismatch(const stats::PairedScores& scores, std::span<const ArenaRating> ratings,
                           const MismatchOptions& options);
 
-/// mismatch.json, keys in reading order. `inputs`: the files it was made from, as the stage records
-/// them.
+/// mismatch.json, keys in reading order. `inputs`: the input files, as the stage records them.
 nlohmann::ordered_json mismatch_json(const Mismatch& mismatch,
                                      const nlohmann::ordered_json& inputs);
 

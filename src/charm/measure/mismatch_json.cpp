@@ -42,9 +42,9 @@ Json pair_json(const MismatchPair& pair) {
       {"p_value", pair.p_value},
       {"p_value_holm", pair.p_value_holm},
       {"p_value_bh", pair.p_value_bh},
-      {"flag", !pair.is_mismatched() ? Json()
-               : pair.mismatch > 0.0 ? Json("over-valued")
-                                     : Json("under-valued")},
+      {"flag", !pair.is_significant() ? Json()
+               : pair.mismatch > 0.0  ? Json("over-valued")
+                                      : Json("under-valued")},
   };
 }
 
@@ -80,10 +80,10 @@ Json mismatch_json(const Mismatch& mismatch, const Json& inputs) {
   std::int64_t num_flagged = 0;
   for (const auto& pair : mismatch.pairs) {
     json["pairs"].push_back(pair_json(pair));
-    num_flagged += pair.is_mismatched();
+    num_flagged += pair.is_significant();
   }
   json["multiplicity"] = {{"num_tests", mismatch.pairs.size()},
-                          {"level", kMismatchLevel},
+                          {"level", kSignificanceLevel},
                           {"flags", "holm"},
                           {"num_flagged", num_flagged}};
   return json;

@@ -9,7 +9,7 @@
 namespace charm::prefer {
 namespace {
 
-// One response of a group: which policy (its place in the calibration) and what it scores.
+// One response of a group: index of its policy in the calibration, and its score.
 struct Candidate {
   std::size_t policy = 0;
   std::size_t row = 0;
@@ -45,7 +45,7 @@ std::vector<Group> group_by_prompt(std::span<const Score> scores, const Offsets&
   return groups;
 }
 
-// The candidates to compare; of equal scores the first is preferred.
+// The pairs to compare; ties go to the first candidate.
 std::vector<std::pair<Candidate, Candidate>> candidate_pairs(const Group& group,
                                                              const PairingOptions& options,
                                                              std::size_t reference) {
@@ -79,7 +79,7 @@ std::vector<std::pair<Candidate, Candidate>> candidate_pairs(const Group& group,
   return pairs;
 }
 
-// The best response and what stands against it. Of equal scores the first is chosen.
+// The best response and its rejected one. Ties go to the first candidate.
 std::pair<Candidate, Candidate> best_of_n_pair(const Group& group, const PairingOptions& options,
                                                const std::string& prompt_id) {
   const auto by_score = [](const Candidate& a, const Candidate& b) { return a.score < b.score; };
@@ -103,8 +103,8 @@ std::size_t num_policies(const Group& group) {
   return count;
 }
 
-// Adds the pair unless the options leave it out, and counts it.
-void consider(const Candidate& first, const Candidate& second, const PairingOptions& options,
+// Adds the pair unless the options filter it, and counts it.
+void add_pair(const Candidate& first, const Candidate& second, const PairingOptions& options,
               Pairing& pairing) {
   const bool tie = first.score == second.score;
   if (tie) ++pairing.counts.num_ties;
@@ -134,11 +134,11 @@ Pairing pair_scores(std::span<const Score> scores, const Offsets& offsets,
     if (options.best_of_n) {
       const auto [first, second] =
           best_of_n_pair(group, options, scores[group.front().row].prompt_id);
-      consider(first, second, options, pairing);
+      add_pair(first, second, options, pairing);
       continue;
     }
     for (const auto& [first, second] : candidate_pairs(group, options, reference)) {
-      consider(first, second, options, pairing);
+      add_pair(first, second, options, pairing);
     }
   }
   return pairing;

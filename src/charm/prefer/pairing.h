@@ -18,30 +18,30 @@ enum class Pairs {
 };
 
 enum class Ties {
-  kDrop,  ///< equal calibrated scores make no pair
-  kKeep,  ///< equal calibrated scores make a pair with margin 0; the policy that comes first in the
+  kDrop,  ///< pairs with equal calibrated scores are dropped
+  kKeep,  ///< pairs with equal calibrated scores are kept with margin 0; the first policy of the
           ///< calibration is chosen
 };
 
-/// What stands against the best of several samples.
+/// The rejected response of a best-of-n pair.
 enum class Rejected {
   kWorst,   ///< the response with the lowest calibrated score
-  kRandom,  ///< any other response with a lower score, drawn by the seed and the prompt's id
+  kRandom,  ///< a random response with a lower score, seeded by (seed, prompt_id)
 };
 
 struct PairingOptions {
-  /// Empty: all, which raised the correlation with Arena most (docs/results.md). With two policies
-  /// the choices are the same.
+  /// Empty: all, which raised the correlation with Arena most (docs/results.md). Irrelevant with
+  /// two policies.
   std::optional<Pairs> pairs;
   /// One pair a prompt from all its responses, whatever their policy and sample number, instead of
-  /// sample against sample; `pairs` must be empty or best-worst then. Use it where policies
+  /// joining on the sample number; `pairs` must be empty or best-worst then. Use it where policies
   /// answered several times; a single calibrated policy is enough.
   bool best_of_n = false;
-  Rejected rejected = Rejected::kWorst;  ///< with `best_of_n`: worst gives the clearest pairs
+  Rejected rejected = Rejected::kWorst;  ///< with `best_of_n`: worst gives the largest margins
   std::uint64_t seed = 0;                ///< of random rejected responses
   Ties ties = Ties::kDrop;
-  double min_margin = 0.0;  ///< score units: pairs with a smaller margin are left out; raise it for
-                            ///< fewer, clearer pairs
+  double min_margin = 0.0;  ///< score units: pairs with a smaller margin are dropped; raise it for
+                            ///< fewer pairs with larger margins
 };
 
 /// Offsets of a calibration, in its order, and the reference.
@@ -52,7 +52,7 @@ struct Offsets {
   std::string reference;
 };
 
-/// Two rows of the scores that were handed in.
+/// Two rows of the given scores.
 struct Pair {
   std::size_t chosen = 0;       ///< index into the scores
   std::size_t rejected = 0;     ///< index into the scores
@@ -67,11 +67,11 @@ struct PairingCounts {
   std::int64_t num_incomplete_prompts =
       0;                      ///< prompts that some but not all calibrated policies answered
   std::int64_t num_ties = 0;  ///< candidate pairs with equal calibrated scores
-  std::int64_t num_below_margin = 0;  ///< candidate pairs left out by `min_margin`
+  std::int64_t num_below_margin = 0;  ///< candidate pairs dropped by `min_margin`
 };
 
 struct Pairing {
-  std::vector<Pair> pairs;  ///< in the order in which prompts first occur
+  std::vector<Pair> pairs;  ///< prompts in order of first appearance
   PairingCounts counts;
 };
 
@@ -79,8 +79,8 @@ struct Pairing {
 /// the member.
 Offsets read_offsets(const std::filesystem::path& path);
 
-/// Candidate pairs under `options`. Responses meet by prompt_id and sample (best_of_n: by
-/// prompt_id); rows with an error and rows of policies without an offset are not looked at.
+/// Candidate pairs under `options`. Responses are joined on prompt_id and sample (best_of_n: on
+/// prompt_id); rows with an error and rows of policies without an offset are ignored.
 Pairing pair_scores(std::span<const Score> scores, const Offsets& offsets,
                     const PairingOptions& options);
 

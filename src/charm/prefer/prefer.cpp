@@ -38,13 +38,13 @@ void check_options(const PreferOptions& options) {
   }
   if (options.pairing.best_of_n &&
       options.pairing.pairs.value_or(Pairs::kBestWorst) != Pairs::kBestWorst) {
-    throw Error(ErrorKind::kUsage,
-                "--best-of-n pairs the best response of a prompt with another one; it does not go "
-                "with --pairs {}",
-                pairs_name(*options.pairing.pairs));
+    throw Error(
+        ErrorKind::kUsage,
+        "--best-of-n pairs the best response of a prompt with another one; it excludes --pairs {}",
+        pairs_name(*options.pairing.pairs));
   }
   if (!options.pairing.best_of_n && options.pairing.rejected != Rejected::kWorst) {
-    throw Error(ErrorKind::kUsage, "--rejected random goes with --best-of-n alone");
+    throw Error(ErrorKind::kUsage, "--rejected random requires --best-of-n");
   }
   storage::require_known_extension(options.output);
   require_writable(options.output);
@@ -52,7 +52,7 @@ void check_options(const PreferOptions& options) {
   require_distinct(options.output, options.calibration);
 }
 
-// Counts what is left out and refuses or warns where the scores do not cover the calibration.
+// Counts dropped rows; throws or warns where the scores do not cover the calibration.
 void check_coverage(std::span<const Score> scores, const Offsets& offsets,
                     const PreferOptions& options, PreferResult& result) {
   const std::set<std::string> calibrated(offsets.policies.begin(), offsets.policies.end());
@@ -68,7 +68,7 @@ void check_coverage(std::span<const Score> scores, const Offsets& offsets,
     if (score.error) ++result.num_errors;
   }
   if (!others.empty()) {
-    log::warning("{} has no offset for: {}; their {} rows are left out",
+    log::warning("{} has no offset for: {}; their {} rows are dropped",
                  options.calibration.string(), fmt::join(others, ", "), result.num_other_policies);
   }
   const std::size_t fewest = options.pairing.best_of_n ? 1 : 2;
@@ -89,12 +89,12 @@ void check_coverage(std::span<const Score> scores, const Offsets& offsets,
   }
 }
 
-// NUL cannot stand in a file's name, so it separates policy and prompt.
+// NUL does not occur in names, so it separates policy and prompt.
 std::string key_of(const std::string& policy, const std::string& prompt_id, std::int32_t sample) {
   return policy + '\0' + prompt_id + '\0' + std::to_string(sample);
 }
 
-// Prompt and response of the rows that pairs need, by their key; everything else streams past.
+// Prompt and response of the rows that pairs use, by key; all other rows are skipped.
 std::unordered_map<std::string, Conversation> read_needed_texts(const PreferOptions& options,
                                                                 std::span<const Score> scores,
                                                                 const Pairing& pairing,
@@ -141,7 +141,7 @@ PreferencePair preference_of(const Pair& pair, std::span<const Score> scores,
   if (!std::equal(preference.chosen.begin(), preference.chosen.end() - 1,
                   preference.rejected.begin(), preference.rejected.end() - 1)) {
     throw Error(ErrorKind::kInput,
-                "prompt_id '{}' stands for different prompts with the policies '{}' and '{}'",
+                "prompt_id '{}' identifies different prompts for the policies '{}' and '{}'",
                 chosen.prompt_id, chosen.policy, rejected.policy);
   }
   preference.score_chosen = pair.score_chosen;
@@ -189,7 +189,7 @@ PreferResult prefer(const PreferOptions& options, const ProgressFn& progress) {
   result.counts = pairing.counts;
   if (options.strict && pairing.counts.num_incomplete_prompts > 0) {
     throw Error(ErrorKind::kInput,
-                "{} prompts lack a response of some calibrated policy, and --strict was asked for",
+                "{} prompts lack a response of some calibrated policy (--strict)",
                 pairing.counts.num_incomplete_prompts);
   }
   if (pairing.pairs.empty()) {

@@ -107,23 +107,24 @@ std::vector<double> newton_step(const ComparisonTable& table, const Model& model
     gradient[i] -= penalty * parameters[i];
     trace += hessian[i * n + i];
   }
-  // Without a ridge all ratings together are free: a term on their sum alone holds them, and no
-  // step moves along it.
+  // Without a ridge the ratings are identified only up to a constant: a penalty on their sum alone
+  // holds them, and no step moves along it.
   const std::size_t num_models = table.models.size();
-  const double hold = ridge.ratings > 0.0 ? 0.0 : trace / static_cast<double>(n * num_models);
+  const double sum_penalty =
+      ridge.ratings > 0.0 ? 0.0 : trace / static_cast<double>(n * num_models);
   for (std::size_t i = 0; i < num_models; ++i) {
-    for (std::size_t j = 0; j < num_models; ++j) hessian[i * n + j] += hold;
+    for (std::size_t j = 0; j < num_models; ++j) hessian[i * n + j] += sum_penalty;
   }
-  // Keeps columns without any variation (a feature that is always 0) from stopping the rest.
+  // Keeps the Hessian invertible with constant columns (a feature that is always 0).
   for (std::size_t i = 0; i < n; ++i) hessian[i * n + i] += 1e-14 * trace + 1e-300;
   return stats::Cholesky(std::move(hessian), n).solve(std::move(gradient));
 }
 
 using Edges = std::vector<std::vector<std::size_t>>;
 
-// Order in which a depth-first search leaves the models reachable from `start`.
-void leave_order(const Edges& edges, std::size_t start, std::vector<char>& seen,
-                 std::vector<std::size_t>& order) {
+// Post-order of a depth-first search from `start`.
+void post_order(const Edges& edges, std::size_t start, std::vector<char>& seen,
+                std::vector<std::size_t>& order) {
   std::vector<std::pair<std::size_t, std::size_t>> stack = {{start, 0}};
   seen[start] = 1;
   while (!stack.empty()) {
@@ -140,20 +141,21 @@ void leave_order(const Edges& edges, std::size_t start, std::vector<char>& seen,
   }
 }
 
-// Kosaraju: strongly connected groups, largest first.
-std::vector<std::vector<std::size_t>> strong_groups(const Edges& forward, const Edges& backward) {
+// Kosaraju: strongly connected components, largest first.
+std::vector<std::vector<std::size_t>> strongly_connected_components(const Edges& forward,
+                                                                    const Edges& backward) {
   const std::size_t n = forward.size();
   std::vector<char> seen(n, 0);
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < n; ++i) {
-    if (seen[i] == 0) leave_order(forward, i, seen, order);
+    if (seen[i] == 0) post_order(forward, i, seen, order);
   }
   std::fill(seen.begin(), seen.end(), 0);
   std::vector<std::vector<std::size_t>> groups;
   for (std::size_t k = n; k-- > 0;) {
     if (seen[order[k]] != 0) continue;
     groups.emplace_back();
-    leave_order(backward, order[k], seen, groups.back());
+    post_order(backward, order[k], seen, groups.back());
     std::sort(groups.back().begin(), groups.back().end());
   }
   std::stable_sort(groups.begin(), groups.end(),
@@ -168,17 +170,17 @@ BradleyTerryFit fit_bradley_terry(const ComparisonTable& table, std::span<const 
   CHARM_CHECK(weights.empty() || weights.size() == table.rows.size(), "{} weights of {} rows",
               weights.size(), table.rows.size());
   constexpr int kMaxSteps = 200;
-  constexpr double kEnough = 1e-10;
+  constexpr double kTolerance = 1e-10;
   const Model model(table, weights);
   std::vector<double> parameters(model.size(), 0.0);
   double loss = model.loss(parameters, ridge);
-  bool is_done = false;
-  for (int step = 0; step < kMaxSteps && !is_done; ++step) {
+  bool is_converged = false;
+  for (int step = 0; step < kMaxSteps && !is_converged; ++step) {
     const auto move = newton_step(table, model, parameters, ridge);
     double largest = 0.0;
     for (const double m : move) largest = std::max(largest, std::abs(m));
     if (!std::isfinite(largest)) break;
-    // The loss is convex: half the step until it gains, unless only rounding is left.
+    // The loss is convex: halve the step until it decreases, unless only rounding error remains.
     double share = 1.0;
     for (int halving = 0; halving < 60; ++halving, share *= 0.5) {
       std::vector<double> trial = parameters;
@@ -189,18 +191,19 @@ BradleyTerryFit fit_bradley_terry(const ComparisonTable& table, std::span<const 
       loss = trial_loss;
       break;
     }
-    is_done = largest <= kEnough;
+    is_converged = largest <= kTolerance;
   }
-  if (!is_done) {
-    throw Error(ErrorKind::kInput, "the ratings do not settle: the votes determine no finite ones");
+  if (!is_converged) {
+    throw Error(ErrorKind::kInput,
+                "the Bradley-Terry fit did not converge: the votes determine no finite ratings");
   }
   const auto num_models = static_cast<std::ptrdiff_t>(table.models.size());
   return {.ratings = {parameters.begin(), parameters.begin() + num_models},
           .coefficients = {parameters.begin() + num_models, parameters.end()}};
 }
 
-std::vector<std::vector<std::size_t>> win_groups(const ComparisonTable& table) {
-  Edges beaten(table.models.size());  // from a winner to whom it beat
+std::vector<std::vector<std::size_t>> win_components(const ComparisonTable& table) {
+  Edges beaten(table.models.size());  // edge from winner to loser
   Edges beating(table.models.size());
   for (const Comparison& row : table.rows) {
     if (row.count == 0.0) continue;
@@ -213,17 +216,17 @@ std::vector<std::vector<std::size_t>> win_groups(const ComparisonTable& table) {
       beating[row.a].push_back(row.b);
     }
   }
-  return strong_groups(beaten, beating);
+  return strongly_connected_components(beaten, beating);
 }
 
-std::vector<std::vector<std::size_t>> pieces(const ComparisonTable& table) {
+std::vector<std::vector<std::size_t>> connected_components(const ComparisonTable& table) {
   Edges met(table.models.size());
   for (const Comparison& row : table.rows) {
     if (row.count == 0.0) continue;
     met[row.a].push_back(row.b);
     met[row.b].push_back(row.a);
   }
-  return strong_groups(met, met);
+  return strongly_connected_components(met, met);
 }
 
 std::vector<double> sandwich_errors(const ComparisonTable& table, std::span<const double> weights,
@@ -239,9 +242,9 @@ std::vector<double> sandwich_errors(const ComparisonTable& table, std::span<cons
     const Comparison& comparison = table.rows[row];
     const double p = sigmoid(model.logit(row, parameters));
     const double weight = model.weight(row);
-    const double pull = weight * (comparison.outcome - p);
+    const double residual = weight * (comparison.outcome - p);
     model.add_outer(row, weight * comparison.count * p * (1.0 - p), hessian);
-    model.add_outer(row, comparison.count * pull * pull, squares);
+    model.add_outer(row, comparison.count * residual * residual, squares);
   }
   for (std::size_t i = 0; i < n; ++i) {
     hessian[i * n + i] += options.hessian_ridge + model.penalty_of(i, options.penalty);

@@ -8,7 +8,7 @@
 
 namespace charm::rate {
 
-/// What happened between two models, `count` times alike.
+/// One outcome of a battle between two models, observed `count` times.
 struct Comparison {
   std::uint32_t a = 0;  ///< index of a model
   std::uint32_t b = 0;
@@ -16,12 +16,12 @@ struct Comparison {
   double count = 1.0;
 };
 
-/// Comparisons of models, with what else may have decided them. All of one length.
+/// Comparisons of models with covariates of each.
 struct ComparisonTable {
   std::vector<std::string> models;
   std::vector<Comparison> rows;
   std::size_t num_features = 0;
-  std::vector<double> features;  ///< [row * num_features], of a over b
+  std::vector<double> features;  ///< [row * num_features], difference a - b
 
   std::span<const double> features_of(std::size_t row) const {
     return std::span(features).subspan(row * num_features, num_features);
@@ -45,19 +45,20 @@ struct BradleyTerryFit {
 BradleyTerryFit fit_bradley_terry(const ComparisonTable& table, std::span<const double> weights,
                                   const Ridge& ridge);
 
-/// Groups of models that no chain of wins (a tie is one for both) leads into from outside: while
-/// there is more than one strongly connected group, some rating is infinite. Indices of models,
-/// largest group first; models without a comparison are groups of their own.
-std::vector<std::vector<std::size_t>> win_groups(const ComparisonTable& table);
+/// Strongly connected components of the graph winner -> loser (a tie is an edge both ways): with
+/// more than one, some rating is infinite. Indices of models, largest component first; models
+/// without a comparison are components of their own.
+std::vector<std::vector<std::size_t>> win_components(const ComparisonTable& table);
 
-/// Pieces of the table without any comparison between them, largest first.
-std::vector<std::vector<std::size_t>> pieces(const ComparisonTable& table);
+/// Connected components of the comparison graph, largest first.
+std::vector<std::vector<std::size_t>> connected_components(const ComparisonTable& table);
 
-/// How the sandwich of second derivatives H and squared gradients G is put together.
+/// How the sandwich estimator is built from the Hessian H and the outer products of gradients G.
 struct SandwichOptions {
   double hessian_ridge = 0.0;  ///< added to H's diagonal
   Ridge penalty;               ///< added to H's diagonal as well
-  double correction = 0.0;  ///< times c c' (coefficients) is taken from G's block of coefficients
+  double correction =
+      0.0;  ///< times c c' (coefficients) is subtracted from the coefficient block of G
 };
 
 /// [model, then feature] standard errors in log odds: square roots of the diagonal of

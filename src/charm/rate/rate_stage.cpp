@@ -19,7 +19,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What is kept of a battle: names as numbers, styles as differences.
+// A battle with models as indices and style features as differences.
 struct Vote {
   std::uint32_t a;
   std::uint32_t b;
@@ -64,7 +64,7 @@ class VoteCollector {
   std::map<std::string, std::uint32_t> index_;
 };
 
-// "GPT-4" and "gpt-4" are one model with its battles torn apart.
+// "GPT-4" and "gpt-4" are most likely one model whose battles would be split.
 void check_names(const std::vector<std::string>& models) {
   std::map<std::string, std::string> seen;
   for (const std::string& model : models) {
@@ -72,14 +72,14 @@ void check_names(const std::vector<std::string>& models) {
     const auto [place, is_new] = seen.try_emplace(folded, model);
     if (!is_new) {
       throw Error(ErrorKind::kInput,
-                  "the battles name '{}' and '{}', which differ in case only; write them alike",
+                  "the battles name '{}' and '{}', which differ in case only; use one spelling",
                   place->second, model);
     }
   }
 }
 
-// Leaves out models with few battles until all have enough; says which.
-void drop_rare(Votes& votes, std::int64_t min_battles, std::vector<std::string>& warnings) {
+// Drops models with few battles until all have enough; warns with their names.
+void drop_rare_models(Votes& votes, std::int64_t min_battles, std::vector<std::string>& warnings) {
   std::vector<std::string> dropped;
   while (true) {
     std::vector<std::int64_t> counts(votes.models.size(), 0);
@@ -97,16 +97,16 @@ void drop_rare(Votes& votes, std::int64_t min_battles, std::vector<std::string>&
     if (dropped.size() == before) break;
     std::erase_if(votes.rows, [&](const Vote& vote) { return is_rare(vote.a) || is_rare(vote.b); });
     if (votes.rows.empty()) {
-      throw Error(ErrorKind::kInput, "no battle is left: no model has {} of them (--min-battles)",
+      throw Error(ErrorKind::kInput, "no battles remain: no model has {} of them (--min-battles)",
                   min_battles);
     }
   }
   if (dropped.empty()) return;
-  warnings.push_back(fmt::format("{} models with fewer than {} battles are left out: {}",
+  warnings.push_back(fmt::format("{} models with fewer than {} battles are dropped: {}",
                                  dropped.size(), min_battles, fmt::join(dropped, ", ")));
 }
 
-// Features at mean 0 and standard deviation 1 (of the population), as FastChat and arena-rank.
+// Standardises features (mean 0, population standard deviation 1), as FastChat and arena-rank do.
 void add_features(const Votes& votes, ComparisonTable& table) {
   table.num_features = kNumStyles;
   table.features.resize(votes.rows.size() * kNumStyles);
@@ -125,7 +125,7 @@ void add_features(const Votes& votes, ComparisonTable& table) {
   }
 }
 
-// Models in the order of their names; equal votes merged where styles do not tell them apart.
+// Models sorted by name; identical votes are merged unless style control keeps them apart.
 ComparisonTable make_table(const Votes& votes, StyleControl style) {
   std::map<std::string, std::uint32_t> present;
   for (const Vote& vote : votes.rows) {
@@ -240,7 +240,7 @@ Ratings rate(const RateOptions& options, const ProgressFn& progress) {
   Votes votes = collector.take();
   check_names(votes.models);
   std::vector<std::string> warnings;
-  drop_rare(votes, options.min_battles, warnings);
+  drop_rare_models(votes, options.min_battles, warnings);
   Ratings ratings = rate_models(make_table(votes, options.style), fit, progress);
   ratings.warnings.insert(ratings.warnings.begin(), warnings.begin(), warnings.end());
   for (const std::string& warning : ratings.warnings) log::warning("{}", warning);

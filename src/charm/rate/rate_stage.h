@@ -18,7 +18,7 @@ struct RateOptions {
   std::filesystem::path output;                ///< ratings.json
   std::map<std::string, std::string> anchor;   ///< one model and its rating; empty: mean 1000
   StyleControl style = StyleControl::kNone;
-  std::int64_t min_battles = 0;  ///< models with fewer are left out with their battles
+  std::int64_t min_battles = 0;  ///< models with fewer are dropped with their battles
   std::int64_t bootstrap = 0;    ///< resamples; 0: sandwich intervals
   std::uint64_t seed = 0;
   std::size_t num_threads = 0;

@@ -19,10 +19,10 @@ namespace {
 constexpr double kMeanElo = 1000.0;
 const double kEloPerLogOdds = 400.0 / std::log(10.0);
 
-// arena-rank 0.1.1, BradleyTerry and ContextualBradleyTerry: added to the second derivatives before
-// they are inverted, which they could not be otherwise.
+// arena-rank 0.1.1, BradleyTerry and ContextualBradleyTerry: ridge that makes the Hessian
+// invertible.
 constexpr double kHessianRidge = 1e-5;
-// arena-rank 0.1.1: pairs with fewer battles are not weighted up further.
+// arena-rank 0.1.1: battle counts of pairs are clamped to at least this before inverse weighting.
 constexpr double kMinPairCount = 50.0;
 
 double num_battles(const ComparisonTable& table) {
@@ -42,17 +42,18 @@ std::string names_of(const ComparisonTable& table, const std::vector<std::size_t
   return text;
 }
 
-// Whether a group of models won, or lost, at least one battle against others; a tie is both.
-struct Outside {
+// Whether a component has a win, or a loss, against the other models; a tie is both.
+struct CrossComponentOutcomes {
   bool wins = false;
   bool loses = false;
 };
 
-Outside battles_outside(const ComparisonTable& table, const std::vector<std::size_t>& group) {
+CrossComponentOutcomes outcomes_against_others(const ComparisonTable& table,
+                                               const std::vector<std::size_t>& group) {
   const auto inside = [&](std::size_t model) {
     return std::binary_search(group.begin(), group.end(), model);
   };
-  Outside outside;
+  CrossComponentOutcomes outside;
   for (const Comparison& row : table.rows) {
     if (inside(row.a) == inside(row.b)) continue;
     const double outcome = inside(row.a) ? row.outcome : 1.0 - row.outcome;
@@ -63,26 +64,27 @@ Outside battles_outside(const ComparisonTable& table, const std::vector<std::siz
 }
 
 void check_connected(const ComparisonTable& table) {
-  const auto apart = pieces(table);
-  if (apart.size() > 1) {
-    throw Error(ErrorKind::kInput,
-                "the battles fall into {} parts that never meet, so their ratings have no common "
-                "scale: {} against none of {}; rate the parts alone or add battles between them",
-                apart.size(), names_of(table, apart[1]), names_of(table, apart[0]));
+  const auto components = connected_components(table);
+  if (components.size() > 1) {
+    throw Error(
+        ErrorKind::kInput,
+        "the battles form {} disconnected components, so their ratings have no common scale: no "
+        "battle between {} and {}; rate the components separately or add battles between them",
+        components.size(), names_of(table, components[1]), names_of(table, components[0]));
   }
-  const auto groups = win_groups(table);
-  // Of several groups one at least, beside the largest, only wins or only loses.
+  const auto groups = win_components(table);
+  // Of several components at least one beside the largest only wins or only loses.
   for (std::size_t g = 1; g < groups.size(); ++g) {
-    const Outside outside = battles_outside(table, groups[g]);
+    const CrossComponentOutcomes outside = outcomes_against_others(table, groups[g]);
     if (outside.wins && outside.loses) continue;
     throw Error(ErrorKind::kInput,
-                "the rating of {} is infinite: {} every battle against the others; leave out "
-                "models with few battles (--min-battles) or add some",
+                "the rating of {} is infinite: {} every battle against the others; drop models "
+                "with few battles (--min-battles) or add battles",
                 names_of(table, groups[g]), outside.wins ? "won" : "lost");
   }
 }
 
-// arena-rank's weights: every pair of models counts alike from 50 battles on; mean 1.
+// arena-rank's weights: pairs with at least 50 battles have equal total weight; mean 1.
 std::vector<double> pair_weights(const ComparisonTable& table) {
   std::map<std::pair<std::uint32_t, std::uint32_t>, double> counts;
   const auto key = [](const Comparison& row) { return std::minmax(row.a, row.b); };
@@ -97,40 +99,40 @@ std::vector<double> pair_weights(const ComparisonTable& table) {
   return weights;
 }
 
-// How the three definitions weight and hold their parameters; n battles.
-struct Recipe {
+// Weights and regularisation of the three definitions.
+struct Estimator {
   std::vector<double> weights;  // [row], empty: 1
   Ridge ridge;
   SandwichOptions sandwich;
 };
 
-Recipe recipe_of(const ComparisonTable& table, StyleControl style) {
+Estimator estimator_of(const ComparisonTable& table, StyleControl style) {
   const double n = num_battles(table);
-  Recipe recipe;
+  Estimator estimator;
   switch (style) {
     case StyleControl::kNone:
-      recipe.sandwich.hessian_ridge = kHessianRidge * n;
+      estimator.sandwich.hessian_ridge = kHessianRidge * n;
       break;
     case StyleControl::kFastChat: {
       // fit_contextual_bt: 0.5 / 2 * squares of all parameters, ratings in units of 400 points.
       const double log_ten = std::log(10.0);
-      recipe.ridge = {.ratings = 0.5 / (log_ten * log_ten), .coefficients = 0.5};
-      recipe.sandwich.penalty = recipe.ridge;
+      estimator.ridge = {.ratings = 0.5 / (log_ten * log_ten), .coefficients = 0.5};
+      estimator.sandwich.penalty = estimator.ridge;
       break;
     }
     case StyleControl::kArenaRank:
-      // The mean loss has a ridge of 1; the sandwich leaves it out of H and takes it from G.
-      recipe.weights = pair_weights(table);
-      recipe.ridge = {.ratings = 0.0, .coefficients = n};
-      recipe.sandwich.hessian_ridge = kHessianRidge * n;
-      recipe.sandwich.correction = 1.0;
+      // The mean loss has a ridge of 1; the sandwich omits it from H and subtracts it from G.
+      estimator.weights = pair_weights(table);
+      estimator.ridge = {.ratings = 0.0, .coefficients = n};
+      estimator.sandwich.hessian_ridge = kHessianRidge * n;
+      estimator.sandwich.correction = 1.0;
       break;
   }
-  return recipe;
+  return estimator;
 }
 
 // [replicate] parameters; empty where the resampled votes leave a rating infinite.
-std::vector<std::vector<double>> resample(const ComparisonTable& table, const Recipe& recipe,
+std::vector<std::vector<double>> resample(const ComparisonTable& table, const Estimator& estimator,
                                           const FitOptions& options, const ProgressFn& progress) {
   std::vector<std::uint32_t> row_of_battle;
   for (std::size_t row = 0; row < table.rows.size(); ++row) {
@@ -147,8 +149,8 @@ std::vector<std::vector<double>> resample(const ComparisonTable& table, const Re
                      for (std::size_t i = 0; i < row_of_battle.size(); ++i) {
                        drawn.rows[row_of_battle[stream.below(row_of_battle.size())]].count += 1.0;
                      }
-                     if (win_groups(drawn).size() == 1) {
-                       auto fit = fit_bradley_terry(drawn, recipe.weights, recipe.ridge);
+                     if (win_components(drawn).size() == 1) {
+                       auto fit = fit_bradley_terry(drawn, estimator.weights, estimator.ridge);
                        replicates[index] = std::move(fit.ratings);
                        replicates[index].insert(replicates[index].end(), fit.coefficients.begin(),
                                                 fit.coefficients.end());
@@ -163,21 +165,21 @@ struct Uncertainty {
   std::vector<stats::Interval> ci95;  // [model, then feature]
 };
 
-Uncertainty uncertainty_of(const ComparisonTable& table, const Recipe& recipe,
+Uncertainty uncertainty_of(const ComparisonTable& table, const Estimator& estimator,
                            const BradleyTerryFit& fit, const FitOptions& options,
                            const ProgressFn& progress, std::vector<std::string>& warnings) {
   std::vector<double> values = fit.ratings;
   values.insert(values.end(), fit.coefficients.begin(), fit.coefficients.end());
   Uncertainty result;
   if (options.bootstrap == 0) {
-    result.se = sandwich_errors(table, recipe.weights, fit, recipe.sandwich);
+    result.se = sandwich_errors(table, estimator.weights, fit, estimator.sandwich);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double half = stats::kNormal975 * result.se[i];
       result.ci95.push_back({.lo = values[i] - half, .hi = values[i] + half});
     }
     return result;
   }
-  const auto replicates = resample(table, recipe, options, progress);
+  const auto replicates = resample(table, estimator, options, progress);
   for (std::size_t i = 0; i < values.size(); ++i) {
     std::vector<double> drawn;
     for (const auto& replicate : replicates) {
@@ -185,8 +187,8 @@ Uncertainty uncertainty_of(const ComparisonTable& table, const Recipe& recipe,
     }
     if (drawn.empty()) {
       throw Error(ErrorKind::kInput,
-                  "every resample leaves some rating infinite; leave out models with few battles "
-                  "(--min-battles), or --bootstrap 0 for sandwich intervals");
+                  "every bootstrap replicate leaves some rating infinite; drop models with few "
+                  "battles (--min-battles), or use --bootstrap 0 for sandwich intervals");
     }
     result.se.push_back(stats::standard_deviation(drawn));
     result.ci95.push_back(stats::percentile_interval(std::move(drawn)));
@@ -195,8 +197,8 @@ Uncertainty uncertainty_of(const ComparisonTable& table, const Recipe& recipe,
                                     [](const auto& replicate) { return replicate.empty(); });
   if (failed > 0) {
     warnings.push_back(
-        fmt::format("{} of {} resamples leave a rating infinite; the intervals are without them "
-                    "and too short for models with few battles",
+        fmt::format("{} of {} bootstrap replicates leave a rating infinite and are dropped; "
+                    "intervals are too narrow for models with few battles",
                     failed, replicates.size()));
   }
   return result;
@@ -216,10 +218,11 @@ std::size_t anchor_index(const ComparisonTable& table, const std::string& name) 
 Ratings rate_models(const ComparisonTable& table, const FitOptions& options,
                     const ProgressFn& progress) {
   check_connected(table);
-  const Recipe recipe = recipe_of(table, options.style);
-  const BradleyTerryFit fit = fit_bradley_terry(table, recipe.weights, recipe.ridge);
+  const Estimator estimator = estimator_of(table, options.style);
+  const BradleyTerryFit fit = fit_bradley_terry(table, estimator.weights, estimator.ridge);
   Ratings result;
-  const Uncertainty errors = uncertainty_of(table, recipe, fit, options, progress, result.warnings);
+  const Uncertainty errors =
+      uncertainty_of(table, estimator, fit, options, progress, result.warnings);
   double zero_elo = kMeanElo;
   if (options.anchor) {
     const std::size_t anchor = anchor_index(table, *options.anchor);

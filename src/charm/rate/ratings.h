@@ -13,8 +13,8 @@
 namespace charm::rate {
 
 struct FitOptions {
-  StyleControl style = StyleControl::kNone;  ///< what the table's features mean
-  std::optional<std::string> anchor;         ///< model whose rating is given
+  StyleControl style = StyleControl::kNone;  ///< definition of the table's features
+  std::optional<std::string> anchor;         ///< model whose rating is fixed
   double anchor_elo = 0.0;
   std::int64_t bootstrap = 0;  ///< resamples of battles behind the intervals; 0: sandwich
   std::uint64_t seed = 0;
@@ -42,8 +42,9 @@ struct Ratings {
 };
 
 /// Ratings on Arena's scale (400 points a factor of ten in the odds), mean 1000 unless anchored.
-/// Rows without styles are to be merged; with styles each row is one battle. Throws kInput where
-/// the votes leave a rating infinite or unconnected, kUsage for an unknown anchor.
+/// Without style control equal rows must be merged; with it each row is one battle. Throws kInput
+/// where the votes leave a rating infinite or the models disconnected, kUsage for an unknown
+/// anchor.
 Ratings rate_models(const ComparisonTable& table, const FitOptions& options,
                     const ProgressFn& progress = {});
 

@@ -10,8 +10,8 @@ namespace charm::rate {
 
 enum class StyleControl {
   kNone,
-  kFastChat,   ///< compute_style_control: difference / (sum + 1); every parameter under a ridge
-  kArenaRank,  ///< difference / sum, pairs of models weighted alike; coefficients under a ridge
+  kFastChat,   ///< compute_style_control: difference / (sum + 1); ridge on every parameter
+  kArenaRank,  ///< difference / sum, equal weight per pair of models; ridge on the coefficients
 };
 
 inline constexpr std::size_t kNumStyles = 4;

@@ -25,7 +25,8 @@ std::vector<double> draw_ratings(std::span<const ArenaRating> ratings, RandomStr
   std::vector<double> drawn;
   drawn.reserve(ratings.size());
   for (std::size_t i = 0; i < ratings.size(); ++i) {
-    // The normal is drawn in any case, so that one policy's interval does not move another's draw.
+    // Always consumes one normal, so that a policy's draw does not depend on which others have
+    // intervals.
     drawn.push_back(ratings[i].rating_elo + errors[i] * stream.normal());
   }
   return drawn;

@@ -12,9 +12,9 @@
 
 namespace charm::stats {
 
-/// Runs body(replicate, stream) for every replicate, each with a stream of its own made from (seed,
-/// stage, replicate): the results do not depend on the number of threads. Bodies must write to
-/// their own places only.
+/// Runs body(replicate, stream) for every replicate, each with its own random stream derived from
+/// (seed, stage, replicate): the results do not depend on the number of threads. A body must write
+/// only to its own replicate's output.
 void bootstrap(std::size_t num_replicates, std::uint64_t seed, std::string_view stage,
                std::size_t num_threads,
                const std::function<void(std::size_t, RandomStream&)>& body);

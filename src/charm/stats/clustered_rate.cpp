@@ -14,15 +14,15 @@ ClusteredRate clustered_rate(std::span<const double> values,
               values.size(), prompt_of_row.size());
   const std::uint32_t last = *std::max_element(prompt_of_row.begin(), prompt_of_row.end());
   std::vector<double> sums(last + 1, 0.0);
-  std::vector<char> is_there(last + 1, 0);
+  std::vector<char> has_rows(last + 1, 0);
   const double rate = mean(values);
   for (std::size_t row = 0; row < values.size(); ++row) {
     sums[prompt_of_row[row]] += values[row] - rate;
-    is_there[prompt_of_row[row]] = 1;
+    has_rows[prompt_of_row[row]] = 1;
   }
   double squares = 0.0;
   for (const double sum : sums) squares += sum * sum;
-  const auto prompts = static_cast<double>(std::count(is_there.begin(), is_there.end(), 1));
+  const auto prompts = static_cast<double>(std::count(has_rows.begin(), has_rows.end(), 1));
   const auto rows = static_cast<double>(values.size());
   const double correction = prompts > 1.0 ? prompts / (prompts - 1.0) : 0.0;
   return {.rate = rate,

@@ -7,10 +7,10 @@
 
 namespace charm::stats {
 
-/// Width of a 95 % interval of the normal distribution on each side, in standard deviations.
+/// 97.5 % quantile of the standard normal distribution.
 inline constexpr double kNormal975 = 1.959963984540054;
 
-/// A mean with its standard error, the rows of one prompt counting as one draw.
+/// A mean with its standard error, clustered by prompt.
 struct ClusteredRate {
   double rate = 0.0;
   double se = 0.0;
@@ -22,8 +22,8 @@ struct ClusteredRate {
 ClusteredRate clustered_rate(std::span<const double> values,
                              std::span<const std::uint32_t> prompt_of_row);
 
-/// Wilson's 95 % interval of a share in [0, 1], with the number of independent rows that its
-/// standard error stands for; unlike rate +- 1.96 se it has a width at 0 and 1.
+/// Wilson's 95 % score interval of a proportion at the effective sample size implied by its
+/// standard error; unlike the Wald interval (rate +- 1.96 se) it does not collapse at 0 and 1.
 Interval wilson_interval(const ClusteredRate& share);
 
 }  // namespace charm::stats

@@ -12,7 +12,7 @@ double target_win_rate(double rating_elo, double reference_elo);
 /// the reward model.
 double mismatch_degree(double win_rate, double target);
 
-/// What an equal score on the same prompt counts as.
+/// How a tie (equal scores on the same prompt) counts.
 enum class TieRule {
   kLoss,  ///< 0, as in the original: then MD(a, b) is not -MD(b, a) where there are ties
   kHalf,  ///< 1/2: win rates of a pair add up to 1

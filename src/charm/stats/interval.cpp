@@ -8,7 +8,7 @@
 namespace charm::stats {
 
 double quantile_sorted(std::span<const double> sorted, double probability) {
-  CHARM_CHECK(!sorted.empty(), "quantile of nothing");
+  CHARM_CHECK(!sorted.empty(), "quantile of an empty range");
   const double position = probability * static_cast<double>(sorted.size() - 1);
   const auto below = std::min(static_cast<std::size_t>(position), sorted.size() - 1);
   const auto above = std::min(below + 1, sorted.size() - 1);

@@ -5,7 +5,7 @@
 
 namespace charm::stats {
 
-/// Ends of a confidence interval.
+/// Bounds of a confidence interval.
 struct Interval {
   double lo = 0.0;
   double hi = 0.0;

@@ -6,7 +6,7 @@
 
 namespace charm::stats {
 
-/// Test of whether two raters of the same items are right equally often.
+/// McNemar's test: whether two classifiers of the same items have equal accuracy.
 struct McNemar {
   std::optional<double> statistic;  ///< chi-square with one degree of freedom; none where exact
   double p_value = 1.0;             ///< two-sided
@@ -15,13 +15,13 @@ struct McNemar {
 /// Below this many discordant items the test is the exact binomial one.
 inline constexpr std::int64_t kExactDiscordant = 25;
 
-/// Of independent items, `gained` only the second rater got right and `lost` only the first.
-/// Few: exact binomial, 2 P(X <= min(gained, lost)) with X ~ B(gained + lost, 1/2), at most 1.
-/// Otherwise chi-square with continuity correction, (|gained - lost| - 1)^2 / (gained + lost), as
-/// statsmodels' mcnemar and R's mcnemar.test compute it.
+/// Independent items; `gained`: only the second classifier is right, `lost`: only the first. Few
+/// discordant items: exact binomial, 2 P(X <= min(gained, lost)) with X ~ B(gained + lost, 1/2), at
+/// most 1. Otherwise chi-square with continuity correction, (|gained - lost| - 1)^2 / (gained +
+/// lost), as statsmodels' mcnemar and R's mcnemar.test compute it.
 McNemar mcnemar_test(std::int64_t gained, std::int64_t lost);
 
-/// For items in clusters of one size (the comparisons of one benchmark row): `differences` is
+/// For items in clusters of equal size (the comparisons of one benchmark row): `differences` is
 /// gained - lost of each cluster; chi-square (sum d)^2 / sum d^2 (Durkalski et al. 2003, Statistics
 /// in Medicine 22, 2417).
 McNemar clustered_mcnemar_test(std::span<const double> differences);

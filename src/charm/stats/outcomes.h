@@ -17,13 +17,13 @@ struct WinCount {
 
   /// Fraction in [0, 1].
   double win_rate(TieRule rule) const;
-  /// The same pair seen from the other side.
+  /// The same pair with its policies swapped.
   WinCount mirrored() const { return {.wins = total - wins - ties, .ties = ties, .total = total}; }
 };
 
-/// Who won each row at fixed offsets. Rows are compared as `over + offset_over > ref + offset_ref`
-/// in double arithmetic, each side rounded once: exactly what building preferences from calibrated
-/// scores does.
+/// Win, tie or loss of each row at fixed offsets. Rows are compared as `over + offset_over > ref +
+/// offset_ref` in double arithmetic, each side rounded once: exactly what building preferences from
+/// calibrated scores does.
 class Outcomes {
  public:
   Outcomes(std::span<const double> over, std::span<const double> ref, double offset_over = 0.0,
@@ -35,8 +35,7 @@ class Outcomes {
   WinCount count(std::span<const std::uint32_t> prompt_of_row,
                  std::span<const std::uint32_t> prompt_weights) const;
 
-  /// [row] 1 for a win, 0 for a loss, ties as the rule says; `is_mirrored`: seen from the other
-  /// side.
+  /// [row] 1 for a win, 0 for a loss, ties by the rule; `is_mirrored`: with the policies swapped.
   std::vector<double> values(TieRule rule, bool is_mirrored = false) const;
 
  private:

@@ -20,10 +20,10 @@ std::unordered_map<std::string, std::size_t> file_of_policies(std::span<const Sc
     for (const Score& row : files[file].rows) {
       const auto [place, is_new] = file_of.try_emplace(row.policy, file);
       if (!is_new && place->second != file) {
-        throw Error(
-            ErrorKind::kInput,
-            "two files claim policy '{}': {} and {}; give one of them, or another name to one",
-            row.policy, files[place->second].name, files[file].name);
+        throw Error(ErrorKind::kInput,
+                    "policy '{}' occurs in two files: {} and {}; pass only one of them, or rename "
+                    "the policy in one",
+                    row.policy, files[place->second].name, files[file].name);
       }
     }
   }
@@ -58,8 +58,7 @@ void check_distinct_without_case(std::span<const std::string> names) {
     const auto [place, is_new] = seen.try_emplace(folded, name);
     if (!is_new) {
       throw Error(ErrorKind::kInput,
-                  "policies '{}' and '{}' differ in case alone; give one of them another name, or "
-                  "leave it out",
+                  "policies '{}' and '{}' differ only in case; rename or exclude one of them",
                   place->second, name);
     }
   }
@@ -199,7 +198,7 @@ PairRows PairedScores::pair(std::size_t over, std::size_t ref) const {
   if (options_.strict && (pair.missing_over > 0 || pair.missing_ref > 0)) {
     throw Error(ErrorKind::kInput,
                 "{} rows of '{}' ({}) have no score of '{}', and {} rows of '{}' ({}) have none of "
-                "'{}'; without --strict they are left out",
+                "'{}'; without --strict they are dropped",
                 pair.missing_ref, first.policy, first.file, second.policy, pair.missing_over,
                 second.policy, second.file, first.policy);
   }

@@ -14,10 +14,10 @@ struct PairedScoresOptions {
   /// Policy whose file order is the order of rows (blocks of `block:N` follow it); empty: order of
   /// the files.
   std::string first_policy;
-  /// Fewer common prompts than this on a pair are an error: intervals and plateaus mean nothing on
-  /// a handful.
+  /// Fewer common prompts than this on a pair are an error: intervals and plateaus are meaningless
+  /// on a handful.
   std::int64_t min_prompts = 30;
-  /// Prompts missing on one side of a pair are an error instead of being left out and counted.
+  /// Prompts missing on one side of a pair are an error instead of being dropped and counted.
   bool strict = false;
   /// Only these policies; empty: all that the files hold.
   std::vector<std::string> policies;
@@ -28,11 +28,11 @@ struct PolicyScores {
   std::string policy;
   std::string file;
   std::int64_t num_scores = 0;  ///< rows with a score
-  std::int64_t num_errors = 0;  ///< rows that carry an error instead; left out
+  std::int64_t num_errors = 0;  ///< rows that carry an error instead; dropped
   double mean_score = 0.0;      ///< score units, over rows with a score
 };
 
-/// The common rows of two policies in the table's order: sample meets sample of the same prompt.
+/// The common rows of two policies in the table's order, joined on (prompt_id, sample).
 struct PairRows {
   std::vector<double> over;
   std::vector<double> ref;
@@ -43,17 +43,17 @@ struct PairRows {
   std::int64_t missing_ref = 0;   ///< rows that only `over` has
 };
 
-/// Throws kInput for two names that differ in case alone: ratings match names without regard to
-/// case, so such policies would share a rating unseen.
+/// Throws kInput for two names that differ only in case: ratings match names case-insensitively, so
+/// such policies would silently share a rating.
 void check_distinct_without_case(std::span<const std::string> names);
 
 /// Scores of several policies joined by (prompt_id, sample). Immutable once built; safe to read
 /// from many threads.
 class PairedScores {
  public:
-  /// Throws kInput for a policy that two files claim, a repeated (policy, prompt_id, sample), a
-  /// score that is not finite, a policy without any score, two names that differ in case alone;
-  /// kUsage for a policy asked for that no file holds.
+  /// Throws kInput for a policy that occurs in two files, a repeated (policy, prompt_id, sample), a
+  /// score that is not finite, a policy without any score, two names that differ only in case;
+  /// kUsage for a requested policy that no file contains.
   PairedScores(std::span<const ScoreFile> files, const PairedScoresOptions& options);
 
   std::size_t num_policies() const { return policies_.size(); }

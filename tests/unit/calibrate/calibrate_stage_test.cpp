@@ -166,7 +166,7 @@ TEST_F(CalibrateStageTest, WrongInput) {
   expect_error(ErrorKind::kUsage, "--reference");
   options_ = options;
   options_.scores = {write("over", 1.0), options.scores[1], options.scores[1]};
-  expect_error(ErrorKind::kInput, "two files claim policy 'ref'");
+  expect_error(ErrorKind::kInput, "policy 'ref' occurs in two files");
   options_ = options;
   options_.scores = {write("over", 1.0, 20), options.scores[1]};
   expect_error(ErrorKind::kInput, "20 prompts in common");

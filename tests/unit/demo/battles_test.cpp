@@ -28,7 +28,7 @@ TEST(Elo, APolicyWithoutWinsStaysFinite) {
 TEST(Ratings, BetterPoliciesRateHigherAndIntervalsHoldTheRating) {
   const std::vector<Contestant> contestants = {{"good", 0.9}, {"middling", 0.6}, {"bad", 0.3}};
   RandomStream random(4, "test");
-  const BattleTable battles = hold_battles(contestants, 500, 8.0, random);
+  const BattleTable battles = simulate_battles(contestants, 500, 8.0, random);
   const std::vector<ArenaRating> ratings = rate(contestants, battles, 1200.0, 100, random);
   EXPECT_GT(ratings[0].rating_elo, ratings[1].rating_elo);
   EXPECT_GT(ratings[1].rating_elo, ratings[2].rating_elo);

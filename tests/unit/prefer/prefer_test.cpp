@@ -34,7 +34,7 @@ class Prefer : public ::testing::Test {
         R"({"reference":"b","policies":[{"policy":"a","offset":-3},{"policy":"b","offset":0}]})");
     options_.output = folder_ / "out/pairs.parquet";
     write("a", {scored("a", "x", 4.0f), scored("a", "y", 2.0f), scored("a", "z", 3.0f)});
-    // Another order than a's: rows meet by prompt_id.
+    // Another order than a's: rows are joined on prompt_id.
     write("b", {scored("b", "z", 0.0f), scored("b", "x", 2.0f), scored("b", "y", 0.0f)});
   }
 
@@ -116,7 +116,7 @@ TEST_F(Prefer, OneIdForTwoPromptsIsAnError) {
   other.response.prompt[1].content = "another question";
   write("b", {other});
   EXPECT_THAT(error_of([&] { prefer(options_); }).message(),
-              HasSubstr("prompt_id 'x' stands for different prompts"));
+              HasSubstr("prompt_id 'x' identifies different prompts"));
 }
 
 TEST_F(Prefer, VsReferenceNeedsTheReference) {

@@ -146,11 +146,11 @@ TEST_F(RateStageTest, BadBattlesAreNamed) {
   expect_error({ab, ba, {"A", "b", "tie"}}, ErrorKind::kInput,
                AllOf(HasSubstr("'a'"), HasSubstr("'A'"), HasSubstr("case")));
   expect_error({ab, ba, {"c", "d", "tie"}}, ErrorKind::kInput,
-               AllOf(HasSubstr("2 parts that never meet"), HasSubstr("'c', 'd'")));
+               AllOf(HasSubstr("2 disconnected components"), HasSubstr("'c', 'd'")));
   expect_error({ab, ba, {"c", "a", "model_b"}}, ErrorKind::kInput,
                AllOf(HasSubstr("'c' is infinite: lost every battle"), HasSubstr("--min-battles")));
   options_.min_battles = 5;
-  expect_error({ab, ba}, ErrorKind::kInput, HasSubstr("no battle is left"));
+  expect_error({ab, ba}, ErrorKind::kInput, HasSubstr("no battles remain"));
   options_.min_battles = 0;
   options_.anchor = {{"bb", "1000"}};
   expect_error({ab, ba}, ErrorKind::kUsage, HasSubstr("no model 'bb' in the battles"));
@@ -161,14 +161,14 @@ TEST_F(RateStageTest, BadBattlesAreNamed) {
   expect_error({ab, ba}, ErrorKind::kInput, HasSubstr("styles need conv_metadata"));
 }
 
-TEST_F(RateStageTest, RareModelsCanBeLeftOut) {
+TEST_F(RateStageTest, RareModelsCanBeDropped) {
   options_.battles = {write_battles(
       {{"a", "b", "model_a"}, {"a", "b", "model_b"}, {"b", "a", "tie"}, {"c", "a", "model_b"}})};
   options_.min_battles = 2;
   const Ratings ratings = rate(options_);
   EXPECT_EQ(ratings.models.size(), 2u);
   ASSERT_EQ(ratings.warnings.size(), 1u);
-  EXPECT_THAT(ratings.warnings[0], HasSubstr("left out: c"));
+  EXPECT_THAT(ratings.warnings[0], HasSubstr("are dropped: c"));
 }
 
 }  // namespace

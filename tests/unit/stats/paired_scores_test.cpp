@@ -77,7 +77,7 @@ TEST(PairedScores, SampleMeetsSampleAndPromptsCluster) {
   EXPECT_EQ(pair.prompt[0], pair.prompt[1]);
 }
 
-TEST(PairedScores, RowsWithErrorsAreLeftOutAndCounted) {
+TEST(PairedScores, RowsWithErrorsAreDroppedAndCounted) {
   Score failed = row("a", "p2", std::numeric_limits<float>::quiet_NaN());
   failed.error = "too long";
   const std::vector<ScoreFile> files = {{"a", {row("a", "p1", 1), failed}},
@@ -113,7 +113,7 @@ TEST(PairedScores, WrongInput) {
   const ScoreFile other{"other.jsonl", {row("a", "p9", 1)}};
   const ScoreFile apart{"apart.jsonl", {row("b", "p9", 1)}};
   expect_error({a, other}, few(), ErrorKind::kInput,
-               "two files claim policy 'a': a.jsonl and other.jsonl");
+               "policy 'a' occurs in two files: a.jsonl and other.jsonl");
   expect_error({a, apart}, few(), ErrorKind::kInput, "no prompt in common");
   expect_error({a, b}, {}, ErrorKind::kInput,
                "1 prompts in common, expected at least 30 (--min-prompts)");
@@ -140,7 +140,7 @@ TEST(PairedScores, WrongInput) {
 TEST(PairedScores, NamesThatDifferInCaseAloneAreRefused) {
   const std::vector<ScoreFile> files = {{"a.parquet", {row("GPT-4", "p1", 1)}},
                                         {"b.parquet", {row("gpt-4", "p1", 1)}}};
-  expect_error(files, few(), ErrorKind::kInput, "'GPT-4' and 'gpt-4' differ in case alone");
+  expect_error(files, few(), ErrorKind::kInput, "'GPT-4' and 'gpt-4' differ only in case");
   PairedScoresOptions one = few();
   one.policies = {"GPT-4"};
   EXPECT_EQ(PairedScores(files, one).num_policies(), 1u);
