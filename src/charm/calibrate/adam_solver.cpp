@@ -7,11 +7,11 @@
 #include "charm/calibrate/smooth_pairs.h"
 
 // Reproduces the training of HexagonStar/CHARM (commit 719f0ae, src/calibrate.py,
-// neural_network_calibration): a network N-64-32-N with ReLU reads zeros and puts out N offsets;
-// Adam (learning rate 0.01, PyTorch's defaults otherwise) lowers the mean squared error between the
-// N x N matrices of smooth and of target win rates (zeros on the diagonals) for 100 epochs. The
-// arithmetic is float64 and the sums over pairs are exact, so it agrees with the original within
-// the spread that the original's random start causes.
+// neural_network_calibration): an N-64-32-N MLP with ReLU maps a zero input to N offsets; Adam
+// (learning rate 0.01, PyTorch's defaults otherwise) minimises the mean squared error between the N
+// x N matrices of smooth and of target win rates (zeros on the diagonals) for 100 epochs. The
+// arithmetic is float64 and the sums over pairs are exact, so it agrees with the original up to the
+// variance of the original's random initialisation.
 namespace charm::calibrate {
 namespace {
 
@@ -93,7 +93,7 @@ std::vector<double> relu(std::vector<double> values) {
   return values;
 }
 
-// Gradient before a ReLU, given its output.
+// Gradient with respect to a ReLU's input, given its output.
 std::vector<double> relu_gradient(std::vector<double> gradient, std::span<const double> output) {
   for (std::size_t i = 0; i < gradient.size(); ++i) {
     if (output[i] <= 0.0) gradient[i] = 0.0;
@@ -101,8 +101,8 @@ std::vector<double> relu_gradient(std::vector<double> gradient, std::span<const 
   return gradient;
 }
 
-// d(mean over the N x N matrix of (win rate - target)^2) / d(offsets). A pair stands in the matrix
-// twice, with opposite residuals, since smooth win rates of both sides add up to 1.
+// d(mean over the N x N matrix of (win rate - target)^2) / d(offsets). A pair occurs in the matrix
+// twice, with opposite residuals, since smooth win rates of the two directions add up to 1.
 std::vector<double> loss_gradient(std::span<const std::unique_ptr<SmoothCurve>> curves,
                                   std::span<const PairTerm> terms,
                                   std::span<const double> offsets) {
@@ -137,8 +137,7 @@ std::vector<double> train(std::span<const std::unique_ptr<SmoothCurve>> curves,
     layer3.update(epoch);
   }
   auto offsets = layer3.forward(relu(layer2.forward(relu(layer1.forward(input)))));
-  // The original moves all policies; only differences matter, and ours leave the reference where it
-  // is.
+  // The original shifts all policies; only differences matter, so subtract the reference's offset.
   const double shift = offsets[reference];
   for (double& offset : offsets) offset -= shift;
   return offsets;
@@ -165,7 +164,7 @@ class AdamSolver final : public OffsetSolver {
     const auto terms = pair_terms(problem_, targets);
     OffsetSolution solution;
     solution.offsets =
-        train(curves, terms, problem_.policies.size(), problem_.reference, start_stream());
+        train(curves, terms, problem_.policies.size(), problem_.reference, init_stream());
     solution.plateaus.resize(problem_.policies.size());
     for (const PairValue& value : pair_values(curves, terms, solution.offsets)) {
       solution.residuals.push_back(value.residual);
@@ -174,22 +173,22 @@ class AdamSolver final : public OffsetSolver {
     return solution;
   }
 
-  std::optional<OffsetSpans> resolve(std::span<const std::uint32_t> prompt_weights,
-                                     std::span<const double> targets,
-                                     const OffsetSolution&) const override {
+  std::optional<OffsetPlateaus> resolve(std::span<const std::uint32_t> prompt_weights,
+                                        std::span<const double> targets,
+                                        const OffsetSolution&) const override {
     std::vector<std::unique_ptr<SmoothCurve>> curves;
     for (std::size_t p = 0; p < pairs_.size(); ++p) {
       const auto weights = row_weights(problem_.pairs[p].rows, prompt_weights);
       curves.push_back(pairs_[p]->curve(weights, weights));
     }
-    return exact_spans(train(curves, pair_terms(problem_, targets), problem_.policies.size(),
-                             problem_.reference, start_stream()));
+    return point_plateaus(train(curves, pair_terms(problem_, targets), problem_.policies.size(),
+                                problem_.reference, init_stream()));
   }
 
  private:
-  // The same start for every replicate: the interval is that of the data, not of the network's
-  // start.
-  RandomStream start_stream() const { return RandomStream(problem_.options.seed, "adam solver"); }
+  // The same initialisation for every replicate: intervals reflect the data, not the
+  // initialisation.
+  RandomStream init_stream() const { return RandomStream(problem_.options.seed, "adam solver"); }
 
   const OffsetProblem& problem_;
   std::vector<std::unique_ptr<SmoothPairs>> pairs_;

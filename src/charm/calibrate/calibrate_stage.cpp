@@ -43,9 +43,8 @@ storage::Manifest make_manifest(const CalibrateOptions& options) {
 
 Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progress) {
   if (options.reference.empty()) {
-    throw Error(
-        ErrorKind::kUsage,
-        "no reference policy given; name the policy that keeps its scores with --reference");
+    throw Error(ErrorKind::kUsage,
+                "no reference policy given; name the policy with offset 0 by --reference");
   }
   require_writable(options.output);
   require_distinct(options.output, options.scores);
@@ -72,21 +71,21 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
   };
   Calibration calibration = solve(scores, ratings_of(scores), scores.index_of(options.reference),
                                   options.solve, progress);
-  std::optional<stats::PairedScores> apart;
-  std::vector<ArenaRating> apart_ratings;
+  std::optional<stats::PairedScores> held_out;
+  std::vector<ArenaRating> held_out_ratings;
   if (!inputs.held_out.empty()) {
-    apart.emplace(inputs.held_out, pairing);
-    apart_ratings = ratings_of(*apart);
-    calibration.held_out = check_held_out(calibration, *apart, apart_ratings);
+    held_out.emplace(inputs.held_out, pairing);
+    held_out_ratings = ratings_of(*held_out);
+    calibration.held_out = check_held_out(calibration, *held_out, held_out_ratings);
     calibration.held_out->share = options.holdout;
   }
   if (options.leave_one_out) {
-    leave_one_out(calibration, scores, ratings_of(scores), apart ? &*apart : nullptr, apart_ratings,
-                  progress);
+    leave_one_out(calibration, scores, ratings_of(scores), held_out ? &*held_out : nullptr,
+                  held_out_ratings, progress);
   }
   for (const std::string& warning : calibration.warnings) log::warning("{}", warning);
 
-  // File names may hold bytes that are no UTF-8; they must not keep the result from being written.
+  // File names may not be valid UTF-8; the result is written all the same.
   const std::string text =
       calibration_json(calibration, storage::inputs_json(inputs.files))
           .dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);

@@ -15,12 +15,12 @@
 
 namespace charm::calibrate {
 
-/// Which win rate is made equal to the target.
+/// Which win rate is equalised with the target.
 enum class ModeKind {
   kSamePrompt,  ///< share of prompts where the policy's score is higher: what MD measures;
                 ///< recommended
   kAllPairs,    ///< mean of sigmoid((s_over,i + d - s_ref,j) / T) over all prompts i and j
-  kBlock,       ///< the original's: the same mean inside blocks of N rows
+  kBlock,       ///< the original's: the same mean within blocks of N rows
 };
 
 struct Mode {
@@ -41,14 +41,14 @@ std::string_view solver_name(SolverKind solver);
 SolverKind parse_solver(std::string_view word);
 
 enum class PairWeights {
-  kEqual,  ///< every pair of policies counts the same
-  kCount,  ///< pairs count by their common prompts
+  kEqual,  ///< equal weight for every pair of policies
+  kCount,  ///< weight by number of common prompts
 };
 std::string_view pair_weights_name(PairWeights weights);
 PairWeights parse_pair_weights(std::string_view word);
 
 enum class IntervalKind {
-  kBootstrap,  ///< resampled prompts, drawn ratings, offsets found anew
+  kBootstrap,  ///< resampled prompts and ratings, offsets refitted
   kInfluence,  ///< linearised: no resampling, exact solver only
 };
 
@@ -61,12 +61,12 @@ struct SolveOptions {
   PairWeights weights =
       PairWeights::kEqual;   ///< of pairs, where three or more policies are calibrated jointly
   double temperature = 0.1;  ///< T of the smooth modes, score units; 0.1 as in the original
-  /// Draws each offset towards 0 by how uncertain it is (shrink_to_zero): for policies with few
+  /// Empirical Bayes shrinkage of the offsets towards 0 (shrink_to_zero): for policies with few
   /// prompts. Same-prompt mode and the exact solver only.
   bool shrink = false;
   IntervalKind interval = IntervalKind::kBootstrap;
-  std::int64_t bootstrap = 1000;  ///< resamples for the bootstrap intervals; 0: none
-  std::uint64_t seed = 0;         ///< of resampling (and of the adam solver's start)
+  std::int64_t bootstrap = 1000;  ///< bootstrap replicates for the intervals; 0: none
+  std::uint64_t seed = 0;         ///< of the bootstrap (and of the adam solver's initialisation)
   std::size_t num_threads = 0;    ///< 0: all processors; the result does not depend on it
 };
 
@@ -78,7 +78,7 @@ struct CalibratedPolicy {
   std::optional<stats::Interval> offset_ci95;
   std::optional<stats::Interval>
       offset_interval;  ///< the plateau (lo, hi]; same-prompt only, not for the reference
-  std::optional<double> offset_unshrunk;  ///< with `shrink`: before it was drawn towards 0
+  std::optional<double> offset_unshrunk;  ///< with `shrink`: the offset before shrinkage
   std::optional<double> shrinkage;        ///< with `shrink`: offset / offset_unshrunk, in [0, 1]
 };
 
@@ -95,10 +95,10 @@ struct CalibratedPair {
   std::int64_t ties_before = 0;
   std::int64_t ties_after = 0;
   double residual = 0.0;  ///< win rate - target after calibration, in the mode's own win rate
-  std::optional<double> leverage;   ///< share of its residual that the pair itself pulls to 0, in
-                                    ///< [0, 1]; three or more policies only
-  std::optional<double> influence;  ///< largest move of any offset, score units, were the pair left
-                                    ///< out of the fit (linearised); three or more policies only
+  std::optional<double> leverage;  ///< regression leverage in [0, 1]; three or more policies only
+  std::optional<double>
+      influence;  ///< largest change of any offset, score units, when the pair is dropped from the
+                  ///< fit (linearised); three or more policies only
   std::int64_t missing_policy = 0;
   std::int64_t missing_reference = 0;
   std::optional<stats::Interval> target_ci95;
@@ -112,36 +112,36 @@ struct CalibratedPair {
 struct MeanMismatch {
   double before = 0.0;
   double after = 0.0;
-  double by_chance = 0.0;  ///< what pairs whose true win rates meet their targets would show on as
-                           ///< many prompts
+  double sampling_noise = 0.0;  ///< expected value under sampling noise alone, i.e. if all true win
+                                ///< rates equalled their targets
 };
 
 MeanMismatch mean_mismatch(std::span<const CalibratedPair> pairs,
                            std::span<const CalibratedPair> other_pairs);
 
-/// The offsets on prompts that they were not fitted on.
+/// Evaluation of the offsets on held-out prompts.
 struct HeldOut {
-  double share = 0.0;  ///< of the prompts; 0: the prompts came as files of their own
+  double share = 0.0;  ///< of the prompts; 0: the held-out prompts came as separate files
   std::int64_t num_prompts = 0;
   std::vector<CalibratedPair> pairs;  ///< `residual`: same-prompt win rate - target
   std::vector<CalibratedPair> other_pairs;
 };
 
 /// Mean |MD| between one policy and all others, over both directions of every pair.
-struct LeftOutCheck {
+struct HeldOutPolicyCheck {
   std::int64_t num_prompts = 0;
-  double before = 0.0;    ///< all scores as they are
-  double after = 0.0;     ///< the others at the offsets of a fit without it, itself as it is
+  double before = 0.0;    ///< without offsets
+  double after = 0.0;     ///< the others at the offsets of the fit without it, itself without one
   double with_all = 0.0;  ///< all at the offsets of the joint fit
   std::optional<stats::Interval> change_ci95;  ///< of after - before, the offsets held fixed
 };
 
-/// What calibrating the other policies does to one that no offset was fitted for.
-struct LeftOut {
+/// Leave-one-out result of one policy: the effect of the other policies' offsets on it.
+struct HeldOutPolicy {
   std::string policy;
-  double largest_offset_move = 0.0;  ///< of any other offset against the joint fit, score units
-  LeftOutCheck fit;
-  std::optional<LeftOutCheck> held_out;
+  double largest_offset_change = 0.0;  ///< of any other policy against the joint fit, score units
+  HeldOutPolicyCheck fit;
+  std::optional<HeldOutPolicyCheck> held_out;
 };
 
 struct Calibration {
@@ -152,32 +152,33 @@ struct Calibration {
   std::vector<CalibratedPair> pairs;        ///< every other policy over the reference
   std::vector<CalibratedPair> other_pairs;  ///< the remaining ordered pairs
   std::optional<HeldOut> held_out;
-  std::optional<double> prior_sd;  ///< with `shrink`: estimated spread of the true offsets
-  std::vector<LeftOut> left_out;   ///< by `leave_one_out`
+  std::optional<double>
+      prior_sd;  ///< with `shrink`: estimated standard deviation of the true offsets
+  std::vector<HeldOutPolicy> held_out_policies;  ///< by `leave_one_out`
   std::vector<std::string> warnings;
 };
 
 /// The pure part of `calibrate`: `ratings` in the order of the table's policies. Two policies: the
 /// exact offset of the pair. More: weighted least squares over all pairs with the reference at 0.
-/// Throws kInput where there is no answer.
+/// Throws kInput where there is no solution.
 Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating> ratings,
                   std::size_t reference, const SolveOptions& options,
                   const ProgressFn& progress = {});
 
-/// Win rates and MD of the calibration's policies at its offsets, on other prompts. `scores` and
+/// Win rates and MD of the calibrated policies at their offsets, on held-out prompts. `scores` and
 /// `ratings` as in `solve`; the same policies.
 HeldOut check_held_out(const Calibration& calibration, const stats::PairedScores& scores,
                        std::span<const ArenaRating> ratings);
 
-/// Fits again without each policy but the reference and fills `calibration.left_out`: how far the
-/// others' offsets alone change the mismatch of a policy that has none. `held_out`: prompts apart
-/// from the fit, with the same policies, or nullptr. Throws kUsage for fewer than three policies.
+/// Leave-one-out cross-validation: refits without each policy but the reference and fills
+/// `calibration.held_out_policies`: how much the others' offsets change the mismatch of a policy
+/// without one. `held_out`: scores of held-out prompts, with the same policies, or nullptr. Throws
+/// kUsage for fewer than three policies.
 void leave_one_out(Calibration& calibration, const stats::PairedScores& scores,
                    std::span<const ArenaRating> ratings, const stats::PairedScores* held_out,
                    std::span<const ArenaRating> held_out_ratings, const ProgressFn& progress = {});
 
-/// calibration.json, keys in reading order. `inputs`: the files it was made from, as the stage
-/// records them.
+/// calibration.json, keys in reading order. `inputs`: the input files, as the stage records them.
 nlohmann::ordered_json calibration_json(const Calibration& calibration,
                                         const nlohmann::ordered_json& inputs);
 

@@ -60,7 +60,7 @@ Json pairs_json(std::span<const CalibratedPair> pairs) {
 
 Json mean_json(std::span<const CalibratedPair> pairs, std::span<const CalibratedPair> other_pairs) {
   const MeanMismatch mean = mean_mismatch(pairs, other_pairs);
-  return {{"before", mean.before}, {"after", mean.after}, {"by_chance", mean.by_chance}};
+  return {{"before", mean.before}, {"after", mean.after}, {"by_chance", mean.sampling_noise}};
 }
 
 Json held_out_json(const HeldOut& held_out, std::uint64_t seed) {
@@ -71,7 +71,7 @@ Json held_out_json(const HeldOut& held_out, std::uint64_t seed) {
                {"mean_abs_mismatch", mean_json(held_out.pairs, held_out.other_pairs)},
                {"pairs", pairs_json(held_out.pairs)},
                {"other_pairs", pairs_json(held_out.other_pairs)}};
-  // Both tell of the fit, in which these prompts had no part.
+  // Both are diagnostics of the fit, not of held-out prompts.
   for (const char* list : {"pairs", "other_pairs"}) {
     for (Json& pair : json[list]) {
       pair.erase("leverage");
@@ -81,7 +81,7 @@ Json held_out_json(const HeldOut& held_out, std::uint64_t seed) {
   return json;
 }
 
-Json left_out_check_json(const LeftOutCheck& check) {
+Json held_out_policy_check_json(const HeldOutPolicyCheck& check) {
   return {{"num_prompts", check.num_prompts},
           {"before", check.before},
           {"after", check.after},
@@ -90,15 +90,16 @@ Json left_out_check_json(const LeftOutCheck& check) {
           {"with_all", check.with_all}};
 }
 
-// null where nobody asked.
-Json left_out_json(std::span<const LeftOut> left_out) {
-  if (left_out.empty()) return nullptr;
+// null where leave-one-out was not requested.
+Json held_out_policies_json(std::span<const HeldOutPolicy> policies) {
+  if (policies.empty()) return nullptr;
   Json json = Json::array();
-  for (const LeftOut& one : left_out) {
-    json.push_back({{"policy", one.policy},
-                    {"largest_offset_move", one.largest_offset_move},
-                    {"fit", left_out_check_json(one.fit)},
-                    {"held_out", one.held_out ? left_out_check_json(*one.held_out) : Json()}});
+  for (const HeldOutPolicy& one : policies) {
+    json.push_back(
+        {{"policy", one.policy},
+         {"largest_offset_move", one.largest_offset_change},
+         {"fit", held_out_policy_check_json(one.fit)},
+         {"held_out", one.held_out ? held_out_policy_check_json(*one.held_out) : Json()}});
   }
   return json;
 }
@@ -127,7 +128,7 @@ Json calibration_json(const Calibration& calibration, const Json& inputs) {
       {"other_pairs", pairs_json(calibration.other_pairs)},
       {"held_out",
        calibration.held_out ? held_out_json(*calibration.held_out, options.seed) : Json()},
-      {"left_out", left_out_json(calibration.left_out)},
+      {"left_out", held_out_policies_json(calibration.held_out_policies)},
       {"warnings", calibration.warnings},
   };
   for (const auto& policy : calibration.policies) json["policies"].push_back(policy_json(policy));

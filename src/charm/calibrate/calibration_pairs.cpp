@@ -16,7 +16,7 @@ std::optional<stats::Interval> interval(const std::vector<double>& values) {
   return stats::percentile_interval(values);
 }
 
-// One ordered pair; `is_mirrored` where it is the problem's pair seen from the other side.
+// One ordered pair; `is_mirrored`: the problem's pair with its policies swapped.
 class OrderedPair {
  public:
   OrderedPair(const OffsetProblem& problem, std::size_t pair, bool is_mirrored)
@@ -31,8 +31,8 @@ class OrderedPair {
                         std::span<const Replicate> replicates) const {
     const stats::TieRule ties = problem_.options.ties;
     const stats::PairRows& rows = problem_.pairs[pair_].rows;
-    const WinCount count_before = seen(before[pair_]);
-    const WinCount count_after = seen(after[pair_]);
+    const WinCount count_before = oriented(before[pair_]);
+    const WinCount count_after = oriented(after[pair_]);
     CalibratedPair result;
     result.policy = problem_.policies[policy_];
     result.reference = problem_.policies[reference_];
@@ -57,9 +57,9 @@ class OrderedPair {
   }
 
  private:
-  WinCount seen(const WinCount& count) const { return is_mirrored_ ? count.mirrored() : count; }
+  WinCount oriented(const WinCount& count) const { return is_mirrored_ ? count.mirrored() : count; }
 
-  // Win rates of the smooth modes' two sides add up to 1; same-prompt ones only where nothing ties.
+  // Smooth win rates of the two directions add up to 1; same-prompt ones only without ties.
   double residual(const OffsetSolution& solution, const CalibratedPair& result) const {
     if (problem_.options.mode.kind == ModeKind::kSamePrompt) {
       return result.win_rate_after - result.target_win_rate;
@@ -79,8 +79,8 @@ class OrderedPair {
       const double target =
           stats::target_win_rate(replicate.ratings[policy_], replicate.ratings[reference_]);
       targets.push_back(target);
-      win_rates_before.push_back(seen(replicate.before[pair_]).win_rate(ties));
-      win_rates_after.push_back(seen(replicate.after[pair_]).win_rate(ties));
+      win_rates_before.push_back(oriented(replicate.before[pair_]).win_rate(ties));
+      win_rates_after.push_back(oriented(replicate.after[pair_]).win_rate(ties));
       mismatches_before.push_back(stats::mismatch_degree(win_rates_before.back(), target));
       mismatches_after.push_back(stats::mismatch_degree(win_rates_after.back(), target));
     }
@@ -178,7 +178,7 @@ std::vector<CalibratedPair> calibrated_pairs(const OffsetProblem& problem,
   const auto before = outcomes.before();
   const auto after = outcomes.after();
   const std::size_t num_policies = problem.policies.size();
-  const auto pulls = pair_pulls(problem, solution);
+  const auto influences = pair_influences(problem, solution);
   std::vector<std::vector<CalibratedPair>> cells(num_policies * num_policies);
   for (std::size_t p = 0; p < problem.pairs.size(); ++p) {
     const OffsetPair& pair = problem.pairs[p];
@@ -189,9 +189,9 @@ std::vector<CalibratedPair> calibrated_pairs(const OffsetProblem& problem,
           OrderedPair(problem, p, is_mirrored)
               .result(solution, before, after, outcomes, ratings, replicates));
       CalibratedPair& result = cells[row * num_policies + column].back();
-      if (pulls.empty()) continue;
-      result.leverage = pulls[p].leverage;
-      result.influence = pulls[p].influence;
+      if (influences.empty()) continue;
+      result.leverage = influences[p].leverage;
+      result.influence = influences[p].influence;
     }
   }
   std::vector<CalibratedPair> pairs;

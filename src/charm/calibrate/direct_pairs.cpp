@@ -8,7 +8,7 @@ namespace charm::calibrate {
 namespace {
 
 // Beyond this many temperatures a sigmoid is 0 or 1 to 1e-17.
-constexpr double kReach = 40.0;
+constexpr double kSaturationWidth = 40.0;
 
 struct WeightedScore {
   double score;
@@ -39,18 +39,19 @@ class DirectCurve final : public SmoothCurve {
  private:
   CurvePoint at(const Block& block, double offset) const {
     CurvePoint point;
-    double beaten = 0.0;  // weight of the ref scores that lie out of reach below
+    double beaten = 0.0;  // weight of the ref scores below the saturation width
     std::size_t first = 0;
     for (const auto& [score, weight] : block.over) {
       const double level = score + offset;
-      while (first < block.ref.size() && block.ref[first].score < level - kReach * temperature_) {
+      while (first < block.ref.size() &&
+             block.ref[first].score < level - kSaturationWidth * temperature_) {
         beaten += block.ref[first++].weight;
       }
       double wins = beaten;
       double slope = 0.0;
       for (std::size_t j = first; j < block.ref.size(); ++j) {
         const double z = (level - block.ref[j].score) / temperature_;
-        if (z < -kReach) break;
+        if (z < -kSaturationWidth) break;
         const double sigmoid = 1.0 / (1.0 + std::exp(-z));
         wins += block.ref[j].weight * sigmoid;
         slope += block.ref[j].weight * sigmoid * (1.0 - sigmoid) / temperature_;

@@ -8,9 +8,8 @@
 
 namespace charm::calibrate {
 
-/// Sums the sigmoids one by one; only pairs within its reach are touched, the others count 0 or 1.
-/// The plain form of SmoothPairs: reference for the fast one, and the better one where few pairs
-/// are within reach.
+/// Direct summation of the sigmoids; pairs beyond the saturation width count as 0 or 1. The
+/// reference implementation of SmoothPairs, and the faster one where most pairs are saturated.
 class DirectPairs final : public SmoothPairs {
  public:
   DirectPairs(std::span<const double> over, std::span<const double> ref,

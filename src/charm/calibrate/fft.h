@@ -9,8 +9,8 @@
 namespace charm::calibrate {
 
 /// Fourier transform of a fixed power-of-two length:  X_m = sum_l x_l e^(-2 pi i m l / n).
-/// Radix 2, decimation in frequency, in place; results stay in bit-reversed order, `position` says
-/// where. Immutable once built; safe to use from many threads.
+/// Radix 2, decimation in frequency, in place; results stay in bit-reversed order, see `position`.
+/// Immutable once built; safe to use from many threads.
 class Fft {
  public:
   explicit Fft(std::size_t length);

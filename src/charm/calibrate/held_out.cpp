@@ -33,14 +33,14 @@ MeanMismatch mean_mismatch(std::span<const CalibratedPair> pairs,
       const double e = pair.target_win_rate;
       mean.before += std::abs(pair.mismatch_before);
       mean.after += std::abs(pair.mismatch_after);
-      mean.by_chance += mean_deviation(pair.num_prompts, e) / std::max(e, 1.0 - e);
+      mean.sampling_noise += mean_deviation(pair.num_prompts, e) / std::max(e, 1.0 - e);
     }
   }
   const auto count = static_cast<double>(pairs.size() + other_pairs.size());
   if (count == 0.0) return mean;
   return {.before = mean.before / count,
           .after = mean.after / count,
-          .by_chance = mean.by_chance / count};
+          .sampling_noise = mean.sampling_noise / count};
 }
 
 HeldOut check_held_out(const Calibration& calibration, const stats::PairedScores& scores,
@@ -81,7 +81,7 @@ HeldOut check_held_out(const Calibration& calibration, const stats::PairedScores
   }
   return held_out;
 } catch (const Error& error) {
-  throw error.with_context("on the prompts held out of calibration");
+  throw error.with_context("on the held-out prompts");
 }
 
 }  // namespace charm::calibrate

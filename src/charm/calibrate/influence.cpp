@@ -5,7 +5,7 @@
 
 #include "charm/base/parallel.h"
 #include "charm/calibrate/smooth_pairs.h"
-#include "charm/calibrate/step_curve.h"
+#include "charm/calibrate/step_function.h"
 #include "charm/stats/clustered_rate.h"
 #include "charm/stats/outcomes.h"
 #include "charm/stats/rating_errors.h"
@@ -13,7 +13,7 @@
 namespace charm::calibrate {
 namespace {
 
-// [pair][policy] move of the offsets when a pair's win rate rises by 1 (times a small number).
+// [pair][policy] derivative of the offsets with respect to a pair's win rate.
 std::vector<std::vector<double>> offset_response(const OffsetProblem& problem,
                                                  std::span<const double> slopes) {
   std::vector<PairTerm> terms;
@@ -55,8 +55,8 @@ std::vector<double> same_prompt_influence(const OffsetPair& pair, std::span<cons
   return by_prompt(values, pair.rows, num_prompts);
 }
 
-// A prompt takes part in a smooth win rate with its row on either side: the projections of the
-// two-sample U-statistic on each, block by block.
+// A prompt contributes to a smooth win rate with its row on either side: Hajek projections of the
+// two-sample U-statistic on each side, block by block.
 std::vector<double> smooth_influence(const OffsetPair& pair, std::span<const double> offsets,
                                      const SolveOptions& options, std::size_t num_prompts) {
   const stats::PairRows& rows = pair.rows;
@@ -88,7 +88,7 @@ std::vector<double> smooth_influence(const OffsetPair& pair, std::span<const dou
   return by_prompt(deviations, rows, num_prompts);
 }
 
-// sqrt(G / (G - 1) sum u_g^2) over the prompts that the pair has.
+// sqrt(G / (G - 1) sum u_g^2) over the pair's prompts.
 double clustered_error(std::span<const double> influence, std::int64_t num_prompts) {
   double squares = 0.0;
   for (const double u : influence) squares += u * u;
@@ -96,8 +96,8 @@ double clustered_error(std::span<const double> influence, std::int64_t num_promp
   return std::sqrt(squares * prompts / (prompts - 1.0));
 }
 
-// Slope of a step curve over the stretch that the win rate's own uncertainty covers.
-double step_slope(const StepCurve& curve, double rate, double error, std::int64_t num_prompts,
+// Slope of a step function over the 95 % interval of the win rate.
+double step_slope(const StepFunction& curve, double rate, double error, std::int64_t num_prompts,
                   double fallback) {
   const double edge = 0.5 / static_cast<double>(num_prompts);
   const double lo = std::max(rate - stats::kNormal975 * error, edge);
@@ -108,7 +108,7 @@ double step_slope(const StepCurve& curve, double rate, double error, std::int64_
 }
 
 OffsetError single_pair_error(const OffsetProblem& problem, const OffsetSolution& solution,
-                              const StepCurve& curve, double rate_error, double target_error) {
+                              const StepFunction& curve, double rate_error, double target_error) {
   const OffsetPair& pair = problem.pairs.front();
   const double half = stats::kNormal975 * std::hypot(rate_error, target_error);
   stats::Interval ci95{.lo = curve.interpolated_offset(pair.target - half),
@@ -121,23 +121,24 @@ OffsetError single_pair_error(const OffsetProblem& problem, const OffsetSolution
 
 }  // namespace
 
-std::vector<PairPull> pair_pulls(const OffsetProblem& problem, const OffsetSolution& solution) {
-  std::vector<PairPull> pulls;
-  if (problem.pairs.size() < 2 || solution.slopes.size() != problem.pairs.size()) return pulls;
+std::vector<PairInfluence> pair_influences(const OffsetProblem& problem,
+                                           const OffsetSolution& solution) {
+  std::vector<PairInfluence> influences;
+  if (problem.pairs.size() < 2 || solution.slopes.size() != problem.pairs.size()) return influences;
   const auto response = offset_response(problem, solution.slopes);
   for (std::size_t p = 0; p < problem.pairs.size(); ++p) {
     const OffsetPair& pair = problem.pairs[p];
     const double leverage = -solution.slopes[p] * (response[p][pair.over] - response[p][pair.ref]);
-    PairPull pull{.leverage = std::clamp(leverage, 0.0, 1.0), .influence = {}};
-    constexpr double kDecidesAlone = 1.0 - 1e-9;
-    if (leverage < kDecidesAlone) {
+    PairInfluence entry{.leverage = std::clamp(leverage, 0.0, 1.0), .influence = {}};
+    constexpr double kFullLeverage = 1.0 - 1e-9;
+    if (leverage < kFullLeverage) {
       double largest = 0.0;
-      for (const double move : response[p]) largest = std::max(largest, std::abs(move));
-      pull.influence = largest * std::abs(solution.residuals[p]) / (1.0 - leverage);
+      for (const double change : response[p]) largest = std::max(largest, std::abs(change));
+      entry.influence = largest * std::abs(solution.residuals[p]) / (1.0 - leverage);
     }
-    pulls.push_back(pull);
+    influences.push_back(entry);
   }
-  return pulls;
+  return influences;
 }
 
 std::vector<OffsetError> influence_errors(const OffsetProblem& problem,
@@ -159,7 +160,7 @@ std::vector<OffsetError> influence_errors(const OffsetProblem& problem,
     influence.push_back(same_prompt_influence(pair, solution.offsets, options.ties, num_prompts));
     const double error = clustered_error(influence[p], pair.rows.num_prompts);
     const SortedDifferences differences(pair.rows.over, pair.rows.ref, options.ties);
-    const StepCurve curve = differences.curve();
+    const StepFunction curve = differences.curve();
     if (problem.pairs.size() == 1) {
       const double target_error =
           stats::target_slope(pair.target) * std::hypot(rating_se[pair.over], rating_se[pair.ref]);
@@ -174,22 +175,22 @@ std::vector<OffsetError> influence_errors(const OffsetProblem& problem,
   const auto response = offset_response(problem, slopes);
   std::vector<OffsetError> errors(num_policies);
   for (std::size_t policy = 0; policy < num_policies; ++policy) {
-    std::vector<double> moves(num_prompts, 0.0);
-    std::vector<double> rating_moves(num_policies, 0.0);  // per Elo point of each rating
+    std::vector<double> changes(num_prompts, 0.0);
+    std::vector<double> rating_changes(num_policies, 0.0);  // per Elo point of each rating
     for (std::size_t p = 0; p < problem.pairs.size(); ++p) {
       const OffsetPair& pair = problem.pairs[p];
       for (std::size_t g = 0; g < num_prompts; ++g)
-        moves[g] += response[p][policy] * influence[p][g];
+        changes[g] += response[p][policy] * influence[p][g];
       const double per_elo = response[p][policy] * stats::target_slope(pair.target);
-      rating_moves[pair.over] -= per_elo;
-      rating_moves[pair.ref] += per_elo;
+      rating_changes[pair.over] -= per_elo;
+      rating_changes[pair.ref] += per_elo;
     }
     double variance = 0.0;
     for (std::size_t k = 0; k < num_policies; ++k) {
-      variance += rating_moves[k] * rating_moves[k] * rating_se[k] * rating_se[k];
+      variance += rating_changes[k] * rating_changes[k] * rating_se[k] * rating_se[k];
     }
-    const double error = std::hypot(clustered_error(moves, static_cast<std::int64_t>(num_prompts)),
-                                    std::sqrt(variance));
+    const double error = std::hypot(
+        clustered_error(changes, static_cast<std::int64_t>(num_prompts)), std::sqrt(variance));
     const double half = stats::kNormal975 * error;
     const double offset = solution.offsets[policy];
     errors[policy] = {.se = error, .ci95 = {.lo = offset - half, .hi = offset + half}};

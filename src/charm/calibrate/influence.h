@@ -9,19 +9,21 @@
 #include "charm/records/arena.h"
 #include "charm/stats/interval.h"
 
-// What the solution owes to single pairs, prompts and ratings, by linearising it there.
+// Influence of single pairs, prompts and ratings on the solution, by linearisation.
 namespace charm::calibrate {
 
-/// What one pair does to a joint fit.
-struct PairPull {
-  double leverage = 0.0;  ///< share of a change of its win rate that the fit follows, in [0, 1]
-  std::optional<double> influence;  ///< largest move of any offset were the pair left out, score
-                                    ///< units; empty where the others do not hold the offsets
+/// Leverage and influence of one pair in a joint fit.
+struct PairInfluence {
+  double leverage = 0.0;  ///< d(fitted win rate) / d(win rate) of the pair, in [0, 1]
+  std::optional<double>
+      influence;  ///< largest change of any offset when the pair is dropped, score units; empty
+                  ///< where the remaining pairs do not determine the offsets
 };
 
-/// [pair]; empty for two policies, whose single pair decides alone. The usual regression
-/// diagnostics (leverage h, change r h / (1 - h)) of the least squares at their solution.
-std::vector<PairPull> pair_pulls(const OffsetProblem& problem, const OffsetSolution& solution);
+/// [pair]; empty for two policies, whose single pair has leverage 1. The usual regression
+/// diagnostics (leverage h, change r h / (1 - h)) of the least squares at the solution.
+std::vector<PairInfluence> pair_influences(const OffsetProblem& problem,
+                                           const OffsetSolution& solution);
 
 struct OffsetError {
   double se = 0.0;  ///< score units
@@ -29,10 +31,10 @@ struct OffsetError {
 };
 
 /// [policy] standard errors and intervals of the offsets without resampling. Prompts: the influence
-/// of each prompt on every pair's win rate, carried through the least squares, so that pairs which
-/// share prompts are correlated as they are. Ratings: independent normals, through the targets. A
-/// single same-prompt pair: the interval of the win rate read off the step curve at target -+ 1.96
-/// standard errors (Woodruff 1952), which needs no density and no symmetry.
+/// of each prompt on every pair's win rate, propagated through the least squares, so that pairs
+/// which share prompts are correlated. Ratings: independent normals, through the targets. A single
+/// same-prompt pair: the step function inverted at target -+ 1.96 standard errors of the win rate
+/// (Woodruff 1952), which needs no density and no symmetry.
 std::vector<OffsetError> influence_errors(const OffsetProblem& problem,
                                           const OffsetSolution& solution,
                                           std::span<const ArenaRating> ratings,

@@ -16,18 +16,19 @@ std::vector<double> least_squares_step(std::size_t num_policies, std::size_t ref
     const std::size_t i = terms[p].over;
     const std::size_t j = terms[p].ref;
     const double curvature = terms[p].weight * values[p].slope * values[p].slope;
-    const double pull = terms[p].weight * values[p].slope * values[p].residual;
+    const double gradient = terms[p].weight * values[p].slope * values[p].residual;
     normal[i * n + i] += curvature;
     normal[j * n + j] += curvature;
     normal[i * n + j] -= curvature;
     normal[j * n + i] -= curvature;
-    right[i] -= pull;
-    right[j] += pull;
+    right[i] -= gradient;
+    right[j] += gradient;
   }
   double largest = 0.0;
   for (std::size_t i = 0; i < n; ++i) largest = std::max(largest, normal[i * n + i]);
   for (std::size_t i = 0; i < n; ++i) {
-    // The floor keeps the matrix positive where an offset is loose (no slope on any of its pairs).
+    // The floor keeps the matrix positive definite where an offset is undetermined (no slope on any
+    // of its pairs).
     normal[i * n + i] = normal[i * n + i] * (1.0 + damping) + 1e-14 * largest + 1e-300;
     normal[reference * n + i] = normal[i * n + reference] = 0.0;
   }

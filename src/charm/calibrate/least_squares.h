@@ -20,9 +20,9 @@ struct PairValue {
   double slope = 0.0;     ///< of the win rate in o_over - o_ref
 };
 
-/// Step of all offsets that the linearised least squares ask for, the reference held at 0:
+/// Damped Gauss-Newton step of all offsets, the reference fixed at 0:
 ///     (J'WJ + damping * diag) step = -J'W r
-/// Offsets on which no pair has any slope stay where they are.
+/// Offsets on which no pair has any slope do not change.
 std::vector<double> least_squares_step(std::size_t num_policies, std::size_t reference,
                                        std::span<const PairTerm> terms,
                                        std::span<const PairValue> values, double damping);

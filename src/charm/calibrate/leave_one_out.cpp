@@ -12,17 +12,19 @@ namespace charm::calibrate {
 namespace {
 
 // The problem without one policy; indices above it move down by one.
-OffsetProblem without(const OffsetProblem& problem, std::size_t left_out) {
+OffsetProblem without_policy(const OffsetProblem& problem, std::size_t held_out_policy) {
   OffsetProblem rest{.policies = problem.policies,
                      .reference = problem.reference,
                      .pairs = {},
                      .options = problem.options};
-  const auto moved = [&](std::size_t policy) { return policy > left_out ? policy - 1 : policy; };
-  rest.policies.erase(rest.policies.begin() + static_cast<std::ptrdiff_t>(left_out));
+  const auto moved = [&](std::size_t policy) {
+    return policy > held_out_policy ? policy - 1 : policy;
+  };
+  rest.policies.erase(rest.policies.begin() + static_cast<std::ptrdiff_t>(held_out_policy));
   rest.reference = moved(problem.reference);
   double total_weight = 0.0;
   for (const OffsetPair& pair : problem.pairs) {
-    if (pair.over == left_out || pair.ref == left_out) continue;
+    if (pair.over == held_out_policy || pair.ref == held_out_policy) continue;
     rest.pairs.push_back(pair);
     rest.pairs.back().over = moved(pair.over);
     rest.pairs.back().ref = moved(pair.ref);
@@ -32,9 +34,9 @@ OffsetProblem without(const OffsetProblem& problem, std::size_t left_out) {
   return rest;
 }
 
-// One pair of the policy left out with another one: outcomes without offsets, with the others'
-// offsets, and with all.
-struct Meeting {
+// The held-out policy against one other policy: outcomes without offsets, with the others' offsets,
+// and with all offsets.
+struct OpponentPair {
   stats::PairRows rows;
   double target = 0.0;
   std::size_t other = 0;  // policy of the table
@@ -50,20 +52,20 @@ double abs_mismatch(const stats::WinCount& count, double target, stats::TieRule 
 
 }  // namespace
 
-std::vector<FitWithout> fit_without_each(const OffsetProblem& problem, const ProgressFn& progress) {
+std::vector<LeaveOneOutFit> leave_one_out_fits(const OffsetProblem& problem,
+                                               const ProgressFn& progress) {
   if (problem.policies.size() < 3) {
-    throw Error(ErrorKind::kUsage,
-                "--leave-one-out: of {} policies none can be left out; it takes three or more",
+    throw Error(ErrorKind::kUsage, "--leave-one-out needs three or more policies, found {}",
                 problem.policies.size());
   }
-  ProgressCounter done(progress, "leaving one out",
+  ProgressCounter done(progress, "leave-one-out fits",
                        static_cast<std::int64_t>(problem.policies.size() - 1), "policies");
-  std::vector<FitWithout> fits;
+  std::vector<LeaveOneOutFit> fits;
   for (std::size_t policy = 0; policy < problem.policies.size(); ++policy) {
     if (policy == problem.reference) continue;
-    const OffsetProblem rest = without(problem, policy);
+    const OffsetProblem rest = without_policy(problem, policy);
     try {
-      FitWithout fit{.policy = policy, .offsets = make_solver(rest)->solve().offsets};
+      LeaveOneOutFit fit{.policy = policy, .offsets = make_solver(rest)->solve().offsets};
       fit.offsets.insert(fit.offsets.begin() + static_cast<std::ptrdiff_t>(policy), 0.0);
       fits.push_back(std::move(fit));
     } catch (const Error& error) {
@@ -74,49 +76,53 @@ std::vector<FitWithout> fit_without_each(const OffsetProblem& problem, const Pro
   return fits;
 }
 
-LeftOutCheck check_left_out(const FitWithout& fit, std::span<const std::string> policies,
-                            std::span<const double> with_all, const stats::PairedScores& scores,
-                            std::span<const ArenaRating> ratings, const SolveOptions& options) {
-  // The table may hold the policies in another order than the fit.
-  const auto of_fit = [&](std::size_t policy) {
+HeldOutPolicyCheck check_held_out_policy(const LeaveOneOutFit& fit,
+                                         std::span<const std::string> policies,
+                                         std::span<const double> with_all,
+                                         const stats::PairedScores& scores,
+                                         std::span<const ArenaRating> ratings,
+                                         const SolveOptions& options) {
+  // The table may order the policies differently than the fit.
+  const auto index_in_fit = [&](std::size_t policy) {
     const auto place = std::find(policies.begin(), policies.end(), scores.policy(policy).policy);
     return static_cast<std::size_t>(place - policies.begin());
   };
-  const std::size_t left_out = scores.index_of(policies[fit.policy]);
-  std::vector<Meeting> meetings;
+  const std::size_t held_out_policy = scores.index_of(policies[fit.policy]);
+  std::vector<OpponentPair> pairs;
   for (std::size_t other = 0; other < scores.num_policies(); ++other) {
-    if (other == left_out) continue;
-    stats::PairRows rows = scores.pair(left_out, other);
-    const double offset = fit.offsets[of_fit(other)];
+    if (other == held_out_policy) continue;
+    stats::PairRows rows = scores.pair(held_out_policy, other);
+    const double offset = fit.offsets[index_in_fit(other)];
     const double own = with_all[fit.policy];
-    meetings.push_back(
+    pairs.push_back(
         {.rows = {},
-         .target = stats::target_win_rate(ratings[left_out].rating_elo, ratings[other].rating_elo),
+         .target =
+             stats::target_win_rate(ratings[held_out_policy].rating_elo, ratings[other].rating_elo),
          .other = other,
          .before = stats::Outcomes(rows.over, rows.ref),
          .after = stats::Outcomes(rows.over, rows.ref, 0.0, offset),
-         .with_all = stats::Outcomes(rows.over, rows.ref, own, with_all[of_fit(other)])});
-    meetings.back().rows = std::move(rows);
+         .with_all = stats::Outcomes(rows.over, rows.ref, own, with_all[index_in_fit(other)])});
+    pairs.back().rows = std::move(rows);
   }
-  const auto count = static_cast<double>(meetings.size());
-  LeftOutCheck check;
+  const auto count = static_cast<double>(pairs.size());
+  HeldOutPolicyCheck check;
   check.num_prompts = static_cast<std::int64_t>(scores.num_prompts());
-  for (const Meeting& meeting : meetings) {
-    check.before += abs_mismatch(meeting.before.count(), meeting.target, options.ties) / count;
-    check.after += abs_mismatch(meeting.after.count(), meeting.target, options.ties) / count;
-    check.with_all += abs_mismatch(meeting.with_all.count(), meeting.target, options.ties) / count;
+  for (const OpponentPair& pair : pairs) {
+    check.before += abs_mismatch(pair.before.count(), pair.target, options.ties) / count;
+    check.after += abs_mismatch(pair.after.count(), pair.target, options.ties) / count;
+    check.with_all += abs_mismatch(pair.with_all.count(), pair.target, options.ties) / count;
   }
   std::vector<double> changes(static_cast<std::size_t>(options.bootstrap));
   stats::bootstrap(changes.size(), options.seed, "leave one out", options.num_threads,
                    [&](std::size_t index, RandomStream& stream) {
                      const auto weights = stats::resample_prompts(scores.num_prompts(), stream);
                      const auto drawn = stats::draw_ratings(ratings, stream);
-                     for (const Meeting& meeting : meetings) {
-                       const auto after = meeting.after.count(meeting.rows.prompt, weights);
+                     for (const OpponentPair& pair : pairs) {
+                       const auto after = pair.after.count(pair.rows.prompt, weights);
                        if (after.total == 0.0) continue;
                        const double target =
-                           stats::target_win_rate(drawn[left_out], drawn[meeting.other]);
-                       const auto before = meeting.before.count(meeting.rows.prompt, weights);
+                           stats::target_win_rate(drawn[held_out_policy], drawn[pair.other]);
+                       const auto before = pair.before.count(pair.rows.prompt, weights);
                        changes[index] += (abs_mismatch(after, target, options.ties) -
                                           abs_mismatch(before, target, options.ties)) /
                                          count;
@@ -134,21 +140,22 @@ void leave_one_out(Calibration& calibration, const stats::PairedScores& scores,
       make_problem(scores, ratings, scores.index_of(calibration.reference), options);
   std::vector<double> with_all;
   for (const CalibratedPolicy& policy : calibration.policies) with_all.push_back(policy.offset);
-  for (const FitWithout& fit : fit_without_each(problem, progress)) {
-    LeftOut result{.policy = problem.policies[fit.policy],
-                   .largest_offset_move = 0.0,
-                   .fit = check_left_out(fit, problem.policies, with_all, scores, ratings, options),
-                   .held_out = {}};
+  for (const LeaveOneOutFit& fit : leave_one_out_fits(problem, progress)) {
+    HeldOutPolicy result{
+        .policy = problem.policies[fit.policy],
+        .largest_offset_change = 0.0,
+        .fit = check_held_out_policy(fit, problem.policies, with_all, scores, ratings, options),
+        .held_out = {}};
     for (std::size_t p = 0; p < with_all.size(); ++p) {
       if (p == fit.policy) continue;
-      result.largest_offset_move =
-          std::max(result.largest_offset_move, std::abs(fit.offsets[p] - with_all[p]));
+      result.largest_offset_change =
+          std::max(result.largest_offset_change, std::abs(fit.offsets[p] - with_all[p]));
     }
     if (held_out != nullptr) {
-      result.held_out =
-          check_left_out(fit, problem.policies, with_all, *held_out, held_out_ratings, options);
+      result.held_out = check_held_out_policy(fit, problem.policies, with_all, *held_out,
+                                              held_out_ratings, options);
     }
-    calibration.left_out.push_back(std::move(result));
+    calibration.held_out_policies.push_back(std::move(result));
   }
 }
 

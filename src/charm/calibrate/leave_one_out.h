@@ -10,20 +10,23 @@
 namespace charm::calibrate {
 
 /// Offsets of all policies but one.
-struct FitWithout {
-  std::size_t policy = 0;       ///< left out; never the reference
-  std::vector<double> offsets;  ///< [policy of the problem]; 0 for the one left out
+struct LeaveOneOutFit {
+  std::size_t policy = 0;       ///< held out; never the reference
+  std::vector<double> offsets;  ///< [policy of the problem]; 0 for the held-out one
 };
 
 /// Fits the problem once without each policy but the reference. Throws kUsage for fewer than three
-/// policies: of two none can be left out.
-std::vector<FitWithout> fit_without_each(const OffsetProblem& problem,
-                                         const ProgressFn& progress = {});
+/// policies.
+std::vector<LeaveOneOutFit> leave_one_out_fits(const OffsetProblem& problem,
+                                               const ProgressFn& progress = {});
 
-/// What the others' offsets do to the policy left out, on one set of prompts. `policies`: names in
-/// the order of the fits' offsets; `with_all`: offsets of the joint fit.
-LeftOutCheck check_left_out(const FitWithout& fit, std::span<const std::string> policies,
-                            std::span<const double> with_all, const stats::PairedScores& scores,
-                            std::span<const ArenaRating> ratings, const SolveOptions& options);
+/// Effect of the others' offsets on the held-out policy, on one set of prompts. `policies`: names
+/// in the order of the fits' offsets; `with_all`: offsets of the joint fit.
+HeldOutPolicyCheck check_held_out_policy(const LeaveOneOutFit& fit,
+                                         std::span<const std::string> policies,
+                                         std::span<const double> with_all,
+                                         const stats::PairedScores& scores,
+                                         std::span<const ArenaRating> ratings,
+                                         const SolveOptions& options);
 
 }  // namespace charm::calibrate

@@ -21,11 +21,11 @@ OffsetProblem make_problem(const stats::PairedScores& scores, std::span<const Ar
       pair.target =
           stats::target_win_rate(ratings[pair.over].rating_elo, ratings[pair.ref].rating_elo);
       if (pair.target < kExtremeTarget || pair.target > 1.0 - kExtremeTarget) {
-        throw Error(
-            ErrorKind::kInput,
-            "ratings {} of '{}' and {} of '{}' imply a win rate of {}; no finite offset gives that",
-            ratings[pair.over].rating_elo, problem.policies[pair.over],
-            ratings[pair.ref].rating_elo, problem.policies[pair.ref], pair.target);
+        throw Error(ErrorKind::kInput,
+                    "ratings {} of '{}' and {} of '{}' imply a win rate of {}; no finite offset "
+                    "attains that",
+                    ratings[pair.over].rating_elo, problem.policies[pair.over],
+                    ratings[pair.ref].rating_elo, problem.policies[pair.ref], pair.target);
       }
       pair.weight =
           options.weights == PairWeights::kCount ? static_cast<double>(pair.rows.num_prompts) : 1.0;
@@ -43,8 +43,8 @@ std::unique_ptr<OffsetSolver> make_solver(const OffsetProblem& problem) {
   return make_smooth_solver(problem);
 }
 
-OffsetSpans exact_spans(std::span<const double> offsets) {
-  OffsetSpans spans;
+OffsetPlateaus point_plateaus(std::span<const double> offsets) {
+  OffsetPlateaus spans;
   for (const double offset : offsets) spans.push_back({.lo = offset, .hi = offset});
   return spans;
 }

@@ -13,7 +13,7 @@
 
 namespace charm::calibrate {
 
-/// One unordered pair of policies; the reference, where it takes part, is on the `ref` side.
+/// One unordered pair of policies; the reference policy, if included, is on the `ref` side.
 struct OffsetPair {
   std::size_t over = 0;
   std::size_t ref = 0;
@@ -30,7 +30,7 @@ struct OffsetProblem {
 };
 
 /// The pairs of a table of scores, their weights adding up to 1. Throws kInput where a pair has too
-/// few prompts or ratings imply a win rate that no finite offset gives.
+/// few prompts or ratings imply a win rate that no finite offset attains.
 OffsetProblem make_problem(const stats::PairedScores& scores, std::span<const ArenaRating> ratings,
                            std::size_t reference, const SolveOptions& options);
 
@@ -46,31 +46,31 @@ struct OffsetSolution {
   std::vector<std::optional<stats::Interval>> plateaus;  ///< [policy], same-prompt only
 };
 
-/// [policy] the offsets that answer equally well: a plateau of a step function, a single offset
-/// where win rates are smooth; 0 alone for the reference.
-using OffsetSpans = std::vector<stats::Interval>;
+/// [policy] the offsets that are equally optimal: a plateau of a step function, a single offset
+/// where win rates are smooth; [0, 0] for the reference.
+using OffsetPlateaus = std::vector<stats::Interval>;
 
-/// Each offset alone.
-OffsetSpans exact_spans(std::span<const double> offsets);
+/// Plateaus of width 0.
+OffsetPlateaus point_plateaus(std::span<const double> offsets);
 
-/// Finds offsets for one problem, and again under resampled prompts. Immutable once built; safe to
-/// use from many threads.
+/// Solves one problem, and its bootstrap replicates. Immutable once built; safe to use from many
+/// threads.
 class OffsetSolver {
  public:
   virtual ~OffsetSolver() = default;
 
-  /// Throws kInput where there is no answer.
+  /// Throws kInput where there is no solution.
   virtual OffsetSolution solve() const = 0;
 
   /// Offsets of one bootstrap replicate: `prompt_weights` [prompt], `targets` [pair]; `start` is
-  /// the solution of `solve`. Empty where the replicate has no answer.
-  virtual std::optional<OffsetSpans> resolve(std::span<const std::uint32_t> prompt_weights,
-                                             std::span<const double> targets,
-                                             const OffsetSolution& start) const = 0;
+  /// the solution of `solve`. Empty where the replicate has no solution.
+  virtual std::optional<OffsetPlateaus> resolve(std::span<const std::uint32_t> prompt_weights,
+                                                std::span<const double> targets,
+                                                const OffsetSolution& start) const = 0;
 };
 
 // Each keeps a reference to `problem`, which must outlive the solver.
-/// The one that the problem's options ask for.
+/// The solver selected by the problem's options.
 std::unique_ptr<OffsetSolver> make_solver(const OffsetProblem& problem);
 std::unique_ptr<OffsetSolver> make_same_prompt_solver(const OffsetProblem& problem);
 std::unique_ptr<OffsetSolver> make_smooth_solver(const OffsetProblem& problem);

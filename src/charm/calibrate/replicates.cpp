@@ -9,7 +9,7 @@ namespace charm::calibrate {
 
 namespace {
 
-std::optional<std::vector<double>> draw_offsets(const std::optional<OffsetSpans>& spans,
+std::optional<std::vector<double>> draw_offsets(const std::optional<OffsetPlateaus>& spans,
                                                 RandomStream& stream) {
   if (!spans) return std::nullopt;
   std::vector<double> offsets;

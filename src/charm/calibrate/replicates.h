@@ -14,19 +14,19 @@ namespace charm::calibrate {
 
 class PairOutcomes;
 
-/// One bootstrap replicate: what the resampled prompts and drawn ratings give.
+/// One bootstrap replicate: statistics under resampled prompts and ratings.
 struct Replicate {
   std::vector<double> ratings;          ///< [policy] Elo points
   std::vector<stats::WinCount> before;  ///< [pair] of the problem
   std::vector<stats::WinCount>
       after;  ///< [pair], at the offsets of the solution, not of the replicate
-  /// [policy], found anew; empty where there is no answer. Where a whole plateau answers alike, a
-  /// place drawn from it: plateaus of coarse scores are not small beside an interval, and their
-  /// middles alone would make it too short.
+  /// [policy], refitted; empty where there is no solution. Where a whole plateau is optimal, a
+  /// uniform draw from it: plateaus of coarse scores are not small compared with an interval, and
+  /// their midpoints alone would make it too narrow.
   std::optional<std::vector<double>> offsets;
 };
 
-/// `options.bootstrap` of them. Without a solver no offsets are found anew.
+/// `options.bootstrap` replicates. Without a solver no offsets are refitted.
 std::vector<Replicate> run_bootstrap(const OffsetProblem& problem, const OffsetSolver* solver,
                                      const OffsetSolution& solution, const PairOutcomes& outcomes,
                                      std::span<const ArenaRating> ratings, std::size_t num_prompts,

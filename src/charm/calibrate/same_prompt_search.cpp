@@ -8,20 +8,22 @@
 namespace charm::calibrate {
 namespace {
 
-// Plateaus looked at on each side and pair in one move; enough to cross the noise of single rows.
-constexpr std::size_t kStepsPerPair = 24;
+// Plateaus evaluated on each side and pair per coordinate update; enough to cross the noise of
+// single rows.
+constexpr std::size_t kPlateausPerPair = 24;
 constexpr int kMaxSweeps = 100;
 constexpr int kRestarts = 12;
-// Gains below this are rounding: one row of a million changes a squared win rate by more.
-constexpr double kGain = 1e-15;
+// Improvements below this are rounding error: one row of a million changes a squared win rate by
+// more.
+constexpr double kMinImprovement = 1e-15;
 
-// Best plateau of one policy's offset near its present place; true if it gained.
+// Moves one policy's offset to the best plateau nearby; true if the objective improved.
 bool improve(const SamePromptObjective& objective, std::size_t policy,
              std::vector<double>& offsets) {
-  const auto steps = objective.steps_near(policy, offsets, kStepsPerPair);
-  const double present = offsets[policy];
-  double best = objective.part_of(policy, offsets) - kGain;
-  double place = present;
+  const auto steps = objective.steps_near(policy, offsets, kPlateausPerPair);
+  const double current = offsets[policy];
+  double best = objective.part_of(policy, offsets) - kMinImprovement;
+  double place = current;
   for (std::size_t s = 0; s + 1 < steps.size(); ++s) {
     if (steps[s] == steps[s + 1]) continue;
     offsets[policy] = 0.5 * (steps[s] + steps[s + 1]);
@@ -32,22 +34,22 @@ bool improve(const SamePromptObjective& objective, std::size_t policy,
     }
   }
   offsets[policy] = place;
-  return place != present;
+  return place != current;
 }
 
 void descend(const SamePromptObjective& objective, std::vector<double>& offsets) {
-  bool gained = true;
-  for (int sweep = 0; sweep < kMaxSweeps && gained; ++sweep) {
-    gained = false;
+  bool improved = true;
+  for (int sweep = 0; sweep < kMaxSweeps && improved; ++sweep) {
+    improved = false;
     for (std::size_t policy = 0; policy < objective.num_policies(); ++policy) {
-      if (policy != objective.reference()) gained |= improve(objective, policy, offsets);
+      if (policy != objective.reference()) improved |= improve(objective, policy, offsets);
     }
   }
 }
 
 }  // namespace
 
-SamePromptObjective::SamePromptObjective(std::span<const StepCurve> curves,
+SamePromptObjective::SamePromptObjective(std::span<const StepFunction> curves,
                                          std::span<const PairTerm> terms, std::size_t reference,
                                          std::size_t num_policies)
     : curves_(curves), terms_(terms), reference_(reference), pairs_of_(num_policies) {
@@ -87,7 +89,7 @@ std::vector<double> SamePromptObjective::steps_near(std::size_t policy,
                                                     std::size_t per_pair) const {
   std::vector<double> steps;
   for (const std::size_t p : pairs_of_[policy]) {
-    const StepCurve& curve = curves_[p];
+    const StepFunction& curve = curves_[p];
     const PairTerm& term = terms_[p];
     const std::size_t here = curve.first_step_at_or_below(offsets[term.over] - offsets[term.ref]);
     const std::size_t first = here > per_pair ? here - per_pair : 0;
@@ -112,14 +114,14 @@ std::vector<double> search_offsets(const SamePromptObjective& objective,
     std::vector<double> offsets = best;
     for (std::size_t policy = 0; policy < offsets.size(); ++policy) {
       if (policy == objective.reference()) continue;
-      const auto steps = objective.steps_near(policy, best, kStepsPerPair);
+      const auto steps = objective.steps_near(policy, best, kPlateausPerPair);
       if (steps.size() < 2) continue;
       const std::size_t s = stream.below(steps.size() - 1);
       offsets[policy] = 0.5 * (steps[s] + steps[s + 1]);
     }
     descend(objective, offsets);
     const double value = objective.at(offsets);
-    if (value < best_value - kGain) {
+    if (value < best_value - kMinImprovement) {
       best_value = value;
       best = std::move(offsets);
     }
@@ -141,10 +143,10 @@ void center_offsets(const SamePromptObjective& objective, std::vector<double>& o
     const auto plateau = plateau_of(objective, policy, offsets);
     if (!plateau) continue;
     const double before = objective.part_of(policy, offsets);
-    const double present = offsets[policy];
+    const double current = offsets[policy];
     offsets[policy] = 0.5 * (plateau->lo + plateau->hi);
-    // An offset that lies on a step exactly (coarse scores) may owe its value to the ties there.
-    if (objective.part_of(policy, offsets) > before + kGain) offsets[policy] = present;
+    // An offset exactly on a step (coarse scores) may be optimal because of the ties there.
+    if (objective.part_of(policy, offsets) > before + kMinImprovement) offsets[policy] = current;
   }
 }
 

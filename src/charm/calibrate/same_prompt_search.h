@@ -6,25 +6,25 @@
 #include <vector>
 
 #include "charm/calibrate/least_squares.h"
-#include "charm/calibrate/step_curve.h"
+#include "charm/calibrate/step_function.h"
 
 namespace charm::calibrate {
 
 /// The joint objective of same-prompt win rates, piecewise constant in the offsets: the weighted
-/// squares of (win rate - target) of every pair, taken from both of its sides (they differ where
+/// squares of (win rate - target) of every pair, averaged over both directions (they differ where
 /// ties lose). Holds references; safe to use from many threads.
 class SamePromptObjective {
  public:
-  SamePromptObjective(std::span<const StepCurve> curves, std::span<const PairTerm> terms,
+  SamePromptObjective(std::span<const StepFunction> curves, std::span<const PairTerm> terms,
                       std::size_t reference, std::size_t num_policies);
 
   double at(std::span<const double> offsets) const;
 
-  /// Win rate - target of a pair, seen from its `over` side.
+  /// Win rate - target of a pair, of its `over` policy.
   double residual(std::size_t pair, std::span<const double> offsets) const;
 
-  /// Offsets of `policy`, ascending, at which some pair of it steps: up to `per_pair` on each side
-  /// of its present offset.
+  /// Offsets of `policy`, ascending, at which the win rate of some pair of it steps: up to
+  /// `per_pair` on each side of its current offset.
   std::vector<double> steps_near(std::size_t policy, std::span<const double> offsets,
                                  std::size_t per_pair) const;
 
@@ -37,22 +37,21 @@ class SamePromptObjective {
  private:
   double term(std::size_t pair, std::span<const double> offsets) const;
 
-  std::span<const StepCurve> curves_;
+  std::span<const StepFunction> curves_;
   std::span<const PairTerm> terms_;
   std::size_t reference_;
   std::vector<std::vector<std::size_t>> pairs_of_;  // [policy]
 };
 
-/// Moves one offset at a time to the best plateau nearby until none gains, then tries again from
-/// places close by and keeps the best. Deterministic: the places come from a fixed stream.
+/// Coordinate descent over plateaus until no offset improves, then random restarts nearby, keeping
+/// the best. Deterministic: the restarts use a fixed random stream.
 std::vector<double> search_offsets(const SamePromptObjective& objective, std::vector<double> start);
 
-/// Puts every offset into the middle of the stretch on which the objective stays the same, the
-/// others fixed.
+/// Moves every offset to the midpoint of its plateau of the objective, the others fixed.
 void center_offsets(const SamePromptObjective& objective, std::vector<double>& offsets);
 
-/// The stretch of one policy's offset on which no pair of it steps, the others fixed; empty if it
-/// is not bounded.
+/// The plateau of one policy's offset, on which no pair of it steps, the others fixed; empty if
+/// unbounded.
 std::optional<stats::Interval> plateau_of(const SamePromptObjective& objective, std::size_t policy,
                                           std::span<const double> offsets);
 

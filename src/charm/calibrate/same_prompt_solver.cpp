@@ -7,21 +7,21 @@
 #include "charm/calibrate/same_prompt_search.h"
 #include "charm/calibrate/smooth_fit.h"
 #include "charm/calibrate/smooth_pairs.h"
-#include "charm/calibrate/step_curve.h"
+#include "charm/calibrate/step_function.h"
 
 namespace charm::calibrate {
 namespace {
 
-// Width of the smoothing that gives the joint search its start and its slopes: as wide as some
-// n^(2/3) neighbouring rows, in which a step function's slope can be told from the noise of single
+// Smoothing bandwidth for the initialisation and the slopes of the joint search: it spans some
+// n^(2/3) neighbouring rows, over which the slope of a step function exceeds the noise of single
 // rows.
-double smoothing_width(std::span<const double> sorted) {
-  const double middle_half =
+double smoothing_bandwidth(std::span<const double> sorted) {
+  const double interquartile_range =
       stats::quantile_sorted(sorted, 0.75) - stats::quantile_sorted(sorted, 0.25);
   constexpr double kQuartilesInDeviations = 1.349;  // of a normal distribution
-  const double spread =
-      middle_half > 0.0 ? middle_half / kQuartilesInDeviations : stats::standard_deviation(sorted);
-  return 0.5 * spread / std::cbrt(static_cast<double>(sorted.size()));
+  const double deviation = interquartile_range > 0.0 ? interquartile_range / kQuartilesInDeviations
+                                                     : stats::standard_deviation(sorted);
+  return 0.5 * deviation / std::cbrt(static_cast<double>(sorted.size()));
 }
 
 class SamePromptSolver final : public OffsetSolver {
@@ -45,17 +45,17 @@ class SamePromptSolver final : public OffsetSolver {
     return problem_.pairs.size() == 1 ? solve_pair() : solve_jointly();
   }
 
-  std::optional<OffsetSpans> resolve(std::span<const std::uint32_t> prompt_weights,
-                                     std::span<const double> targets,
-                                     const OffsetSolution& start) const override {
-    std::vector<StepCurve> curves;
+  std::optional<OffsetPlateaus> resolve(std::span<const std::uint32_t> prompt_weights,
+                                        std::span<const double> targets,
+                                        const OffsetSolution& start) const override {
+    std::vector<StepFunction> curves;
     for (std::size_t p = 0; p < problem_.pairs.size(); ++p) {
       curves.push_back(differences_[p].curve(row_weights(problem_.pairs[p].rows, prompt_weights)));
     }
-    if (curves.size() > 1) return follow(curves, targets, start.offsets);
+    if (curves.size() > 1) return gauss_newton(curves, targets, start.offsets);
     const PlateauResult result = curves.front().best_plateau(targets.front());
     if (!result.plateau) return std::nullopt;
-    OffsetSpans spans = exact_spans(start.offsets);
+    OffsetPlateaus spans = point_plateaus(start.offsets);
     spans[problem_.pairs.front().over] = result.plateau->offsets;
     return spans;
   }
@@ -98,8 +98,8 @@ class SamePromptSolver final : public OffsetSolver {
       solution.plateaus[policy] = plateau_of(objective, policy, solution.offsets);
       if (!solution.plateaus[policy]) {
         throw Error(ErrorKind::kInput,
-                    "no offset of '{}' fits: the best joint answer lets it win all or none of its "
-                    "comparisons with every other policy",
+                    "no finite offset of '{}': in the best joint solution it wins all or none of "
+                    "its comparisons with every other policy",
                     problem_.policies[policy]);
       }
     }
@@ -112,10 +112,10 @@ class SamePromptSolver final : public OffsetSolver {
     return solution;
   }
 
-  // Least squares on a replicate's exact win rates with the smoothed curves' slopes: the steps
-  // shrink until they are lost in single rows; the best place on the way is kept.
-  OffsetSpans follow(std::span<const StepCurve> curves, std::span<const double> targets,
-                     std::vector<double> offsets) const {
+  // Gauss-Newton on a replicate's exact win rates with the slopes of the smoothed curves; stops
+  // when the objective no longer decreases and keeps the best iterate.
+  OffsetPlateaus gauss_newton(std::span<const StepFunction> curves, std::span<const double> targets,
+                              std::vector<double> offsets) const {
     constexpr int kMaxSteps = 12;
     const auto terms = pair_terms(problem_, targets);
     std::vector<double> best = offsets;
@@ -134,7 +134,7 @@ class SamePromptSolver final : public OffsetSolver {
           least_squares_step(offsets.size(), problem_.reference, terms, values, 1e-6);
       for (std::size_t i = 0; i < offsets.size(); ++i) offsets[i] += change[i];
     }
-    OffsetSpans spans = exact_spans(best);
+    OffsetPlateaus spans = point_plateaus(best);
     const SamePromptObjective objective(curves, terms, problem_.reference, best.size());
     for (std::size_t policy = 0; policy < best.size(); ++policy) {
       if (policy == problem_.reference) continue;
@@ -146,8 +146,9 @@ class SamePromptSolver final : public OffsetSolver {
   void smooth() {
     const std::vector<double> zero(1, 0.0);
     for (const SortedDifferences& differences : differences_) {
-      const SmoothPairsOptions options{
-          .temperature = smoothing_width(differences.sorted()), .block_rows = 0, .tolerance = 1e-9};
+      const SmoothPairsOptions options{.temperature = smoothing_bandwidth(differences.sorted()),
+                                       .block_rows = 0,
+                                       .tolerance = 1e-9};
       smooth_curves_.push_back(make_smooth_pairs(differences.sorted(), zero, options)->curve());
     }
   }
@@ -163,7 +164,7 @@ class SamePromptSolver final : public OffsetSolver {
 
   const OffsetProblem& problem_;
   std::vector<SortedDifferences> differences_;               // [pair]
-  std::vector<StepCurve> curves_;                            // [pair]
+  std::vector<StepFunction> curves_;                         // [pair]
   std::vector<std::unique_ptr<SmoothCurve>> smooth_curves_;  // [pair], joint problems only
 };
 

@@ -17,7 +17,7 @@ Shrinkage shrink_to_zero(std::span<const double> estimates, std::span<const doub
     num_uncertain += 1.0;
     largest = std::max(largest, std::abs(estimates[p]));
   }
-  // Falls as the prior widens.
+  // Decreasing in the prior variance.
   const auto excess = [&](double variance) {
     double sum = -num_uncertain;
     for (std::size_t p = 0; p < estimates.size(); ++p) {

@@ -28,7 +28,7 @@ double find_root(const SmoothCurve& curve, double target, Bracket bracket, doubl
     const double gap = point.win_rate - target;
     if (std::abs(gap) <= kWinRate) return offset;
     (gap < 0.0 ? lo : hi) = offset;
-    // Every fourth step halves the bracket, so that a crawling Newton cannot take long.
+    // Every fourth iteration bisects, which bounds the number of slow Newton steps.
     const double newton = offset - gap / point.slope;
     const bool take_newton = point.slope > 1e-9 && newton > lo && newton < hi && step % 4 != 3;
     const double next = take_newton ? newton : 0.5 * (lo + hi);

@@ -15,8 +15,8 @@ std::vector<PairValue> pair_values(std::span<const std::unique_ptr<SmoothCurve>>
                                    std::span<const double> offsets);
 
 /// Offsets that minimise sum weight * (win rate - target)^2, the reference at 0, by
-/// Levenberg-Marquardt from `start`; ends where a step moves no offset by more than 1e-11 score
-/// units or gains nothing more.
+/// Levenberg-Marquardt from `start`; converged where a step changes no offset by more than 1e-11
+/// score units or no longer improves the objective.
 std::vector<double> fit_offsets(std::span<const std::unique_ptr<SmoothCurve>> curves,
                                 std::span<const PairTerm> terms, std::size_t reference,
                                 std::vector<double> start);

@@ -13,11 +13,11 @@ struct SmoothPairsOptions {
   double temperature = 0.1;     ///< T, score units
   std::int64_t block_rows = 0;  ///< rows compared with each other; 0: all with all
   double tolerance =
-      1e-14;  ///< error of a win rate; 1e-9 is enough, and cheaper, inside a bootstrap
+      1e-14;  ///< error of a win rate; 1e-9 is enough, and cheaper, within a bootstrap
 };
 
-/// The pairs (i, j) of two policies' rows within each block, ready to be summed under any row
-/// weights a, b:
+/// All pairs (i, j) of two policies' rows within each block; their win rate curve under row weights
+/// a, b is
 ///     f(d) = sum_blocks (A_block / A) sum_{i,j in block} a_i b_j sigmoid((over_i + d - ref_j) / T)
 ///     / (A_block B_block)
 /// Immutable once built; safe to use from many threads.
@@ -42,9 +42,9 @@ class SmoothPairs {
   std::size_t num_ref_;
 };
 
-/// Picks Fourier series (spectral_pairs.h) or, for scores spread over many thousand temperatures,
-/// direct sums (direct_pairs.h). Blocks need `over` and `ref` of equal length; all with all does
-/// not.
+/// Chooses Fourier series (spectral_pairs.h) or, for scores that span many thousand temperatures,
+/// direct summation (direct_pairs.h). Blocks need `over` and `ref` of equal length; all with all
+/// does not.
 std::unique_ptr<SmoothPairs> make_smooth_pairs(std::span<const double> over,
                                                std::span<const double> ref,
                                                const SmoothPairsOptions& options);

@@ -8,7 +8,7 @@ namespace charm::calibrate {
 namespace {
 
 constexpr double kSolutionTolerance = 1e-14;
-// A bootstrap's own scatter is some 1e-3; the tolerance halves its cost.
+// The bootstrap's Monte Carlo error is some 1e-3; this tolerance halves its cost.
 constexpr double kReplicateTolerance = 1e-9;
 
 class SmoothSolver final : public OffsetSolver {
@@ -43,9 +43,9 @@ class SmoothSolver final : public OffsetSolver {
     return solution;
   }
 
-  std::optional<OffsetSpans> resolve(std::span<const std::uint32_t> prompt_weights,
-                                     std::span<const double> targets,
-                                     const OffsetSolution& start) const override {
+  std::optional<OffsetPlateaus> resolve(std::span<const std::uint32_t> prompt_weights,
+                                        std::span<const double> targets,
+                                        const OffsetSolution& start) const override {
     std::vector<std::unique_ptr<SmoothCurve>> curves;
     for (std::size_t p = 0; p < problem_.pairs.size(); ++p) {
       const auto weights = row_weights(problem_.pairs[p].rows, prompt_weights);
@@ -54,10 +54,10 @@ class SmoothSolver final : public OffsetSolver {
     std::vector<double> offsets = start.offsets;
     const auto terms = pair_terms(problem_, targets);
     if (terms.size() > 1) {
-      return exact_spans(fit_offsets(curves, terms, problem_.reference, std::move(offsets)));
+      return point_plateaus(fit_offsets(curves, terms, problem_.reference, std::move(offsets)));
     }
     solve_pairs_with_reference(curves, targets, offsets);
-    return exact_spans(std::move(offsets));
+    return point_plateaus(std::move(offsets));
   }
 
  private:
@@ -68,7 +68,8 @@ class SmoothSolver final : public OffsetSolver {
                               .tolerance = tolerance});
   }
 
-  // Each policy alone against the reference: the answer for two policies, the start for more.
+  // Each policy alone against the reference: the solution for two policies, the initial value for
+  // more.
   void solve_pairs_with_reference(std::span<const std::unique_ptr<SmoothCurve>> curves,
                                   std::span<const double> targets,
                                   std::vector<double>& offsets) const {

@@ -20,7 +20,7 @@ void check_options(const stats::PairedScores& scores, const SolveOptions& option
   if (scores.num_policies() < 2) {
     throw Error(
         ErrorKind::kInput,
-        "the scores hold only policy '{}'; calibration needs another one beside the reference",
+        "the scores contain only policy '{}'; calibration needs another one beside the reference",
         scores.policy(0).policy);
   }
   if (options.solver == SolverKind::kAdam && options.mode.kind == ModeKind::kSamePrompt) {
@@ -29,26 +29,26 @@ void check_options(const stats::PairedScores& scores, const SolveOptions& option
                 "block:1000 or all-pairs");
   }
   if (options.solver == SolverKind::kAdam && options.weights == PairWeights::kCount) {
-    throw Error(ErrorKind::kUsage,
-                "--solver adam weights pairs equally, as the original; leave out --weights count");
+    throw Error(
+        ErrorKind::kUsage,
+        "--solver adam weights pairs equally, as the original does; it excludes --weights count");
   }
   if (options.solver == SolverKind::kAdam && options.interval == IntervalKind::kInfluence) {
     throw Error(ErrorKind::kUsage,
-                "--interval influence linearises the exact answer, which --solver adam does not "
+                "--interval influence linearises the exact solution, which --solver adam does not "
                 "reach; use --interval bootstrap");
   }
   if (options.shrink &&
       (options.mode.kind != ModeKind::kSamePrompt || options.solver != SolverKind::kExact)) {
     throw Error(ErrorKind::kUsage,
-                "--shrink weighs same-prompt offsets by their errors; use --mode same-prompt with "
-                "--solver exact");
+                "--shrink needs the standard errors of --mode same-prompt with --solver exact");
   }
   if (!(options.temperature > 0.0) || !std::isfinite(options.temperature)) {
     throw Error(ErrorKind::kUsage, "temperature is {}, expected a positive number of score units",
                 options.temperature);
   }
   if (options.bootstrap < 0) {
-    throw Error(ErrorKind::kUsage, "bootstrap is {}, expected 0 or more resamples",
+    throw Error(ErrorKind::kUsage, "bootstrap is {}, expected 0 or more replicates",
                 options.bootstrap);
   }
 }
@@ -80,16 +80,16 @@ std::vector<CalibratedPolicy> calibrated_policies(const OffsetProblem& problem,
   return policies;
 }
 
-// Offsets drawn towards 0, with what is known of them afterwards.
-struct Shrunk {
+// Offsets after shrinkage, with posterior standard deviations.
+struct ShrunkOffsets {
   double prior_sd = 0.0;
   std::vector<double> offsets;  // [policy], 0 for the reference
   std::vector<double> factors;
   std::vector<double> errors;
 };
 
-Shrunk shrink_offsets(const OffsetProblem& problem, const OffsetSolution& solution,
-                      std::span<const ArenaRating> ratings, std::size_t num_prompts) {
+ShrunkOffsets shrink_offsets(const OffsetProblem& problem, const OffsetSolution& solution,
+                             std::span<const ArenaRating> ratings, std::size_t num_prompts) {
   const auto errors = influence_errors(problem, solution, ratings, num_prompts);
   std::vector<std::size_t> policies;
   std::vector<double> estimates;
@@ -102,7 +102,8 @@ Shrunk shrink_offsets(const OffsetProblem& problem, const OffsetSolution& soluti
   }
   const Shrinkage found = shrink_to_zero(estimates, standard_errors);
   const std::vector<double> zero(problem.policies.size(), 0.0);
-  Shrunk result{.prior_sd = found.prior_sd, .offsets = zero, .factors = zero, .errors = zero};
+  ShrunkOffsets result{
+      .prior_sd = found.prior_sd, .offsets = zero, .factors = zero, .errors = zero};
   for (std::size_t i = 0; i < policies.size(); ++i) {
     result.offsets[policies[i]] = found.values[i];
     result.factors[policies[i]] = found.factors[i];
@@ -111,9 +112,9 @@ Shrunk shrink_offsets(const OffsetProblem& problem, const OffsetSolution& soluti
   return result;
 }
 
-// Error and interval are those of the posterior, whichever way the others are made; the plateau is
-// that of the offset before, so it goes.
-void apply(const Shrunk& shrunk, std::size_t index, CalibratedPolicy& policy) {
+// Error and interval are those of the posterior, whatever the interval method; the plateau belongs
+// to the unshrunk offset and is dropped.
+void apply(const ShrunkOffsets& shrunk, std::size_t index, CalibratedPolicy& policy) {
   policy.offset_unshrunk = policy.offset;
   policy.shrinkage = shrunk.factors[index];
   policy.offset = shrunk.offsets[index];
@@ -133,7 +134,7 @@ Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating
   const OffsetProblem problem = make_problem(scores, ratings, reference, options);
   const auto solver = make_solver(problem);
   const OffsetSolution solution = solver->solve();
-  std::optional<Shrunk> shrunk;
+  std::optional<ShrunkOffsets> shrunk;
   if (options.shrink) shrunk = shrink_offsets(problem, solution, ratings, scores.num_prompts());
   const PairOutcomes outcomes(problem, shrunk ? shrunk->offsets : solution.offsets);
   const bool is_linear = options.interval == IntervalKind::kInfluence;
@@ -170,7 +171,7 @@ Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating
     const stats::PolicyScores& policy = scores.policy(p);
     if (policy.num_errors == 0) continue;
     calibration.warnings.push_back(
-        fmt::format("{} rows of '{}' carry an error instead of a score and are left out",
+        fmt::format("{} rows of '{}' carry an error instead of a score and are dropped",
                     policy.num_errors, policy.policy));
   }
   warn_about_pairs(problem, calibration.warnings);

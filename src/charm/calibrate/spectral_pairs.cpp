@@ -14,7 +14,8 @@ constexpr double kPi = std::numbers::pi;
 constexpr std::size_t kMaxGrid = std::size_t{1} << 17;
 // Beyond this many temperatures outside the scores' range every sigmoid is 0 or 1 to 1e-13.
 constexpr double kSaturation = 30.0;
-// Room between the largest difference and half a period: its continuation disturbs by e^-40.
+// Margin between the largest difference and half a period: the error of the periodic continuation
+// is e^-40.
 constexpr double kMargin = kSaturation + 40.0;
 
 class SpectralCurve final : public SmoothCurve {
@@ -37,8 +38,8 @@ class SpectralCurve final : public SmoothCurve {
     const double step_im = std::sin(angle);
     double value = 0.0;
     double slope = 0.0;
-    // e^(i w_m d) by repeated rotation, begun afresh every 64 terms so that rounding does not add
-    // up.
+    // e^(i w_m d) by repeated rotation, restarted every 64 terms so that rounding errors do not
+    // accumulate.
     for (std::size_t first = 0; first < terms_.size(); first += 64) {
       const std::size_t last = std::min(terms_.size(), first + 64);
       double re = std::cos(angle * static_cast<double>(first + 1));
@@ -72,7 +73,7 @@ std::vector<double> shifted(std::span<const double> values, double center) {
 
 SpreadPoints on_grid(std::span<const double> centred, double period, std::size_t grid,
                      const SpreadKernel& kernel) {
-  // The centre of the scores sits in the middle of the grid: kernels stay inside, nothing wraps.
+  // The centre of the scores maps to the middle of the grid: kernels stay inside, nothing wraps.
   std::vector<double> places(centred.begin(), centred.end());
   for (double& place : places) place = (place / period + 0.5) * static_cast<double>(grid);
   return {places, kernel};
@@ -97,10 +98,10 @@ SpectralPairs::Layout SpectralPairs::layout_of(std::span<const double> over,
   layout.ref_center = 0.5 * (*ref_lo + *ref_hi);
   layout.reach = 0.5 * ranges + kSaturation * temperature;
   layout.period = 2.0 * (ranges + kMargin * temperature);
-  // The terms left out add up to (2 / pi) e^(-pi w_M T).
+  // The truncated terms add up to (2 / pi) e^(-pi w_M T).
   const double needed =
       std::log(0.64 / options.tolerance) * layout.period / (2.0 * kPi * kPi * temperature);
-  // Bounded before the conversion: a spread of 1e30 temperatures must not overflow.
+  // Clamped before the conversion: a range of 1e30 temperatures must not overflow.
   const double bounded = std::min(std::ceil(needed), static_cast<double>(kMaxGrid));
   layout.num_frequencies = static_cast<std::size_t>(bounded);
   layout.grid = std::bit_ceil(2 * (2 * layout.num_frequencies + 1));

@@ -12,23 +12,22 @@
 
 namespace charm::calibrate {
 
-/// Sums of sigmoids through Fourier series, so that 20,000 rows (4e8 pairs) are never paired one by
-/// one.
+/// Sums of sigmoids through Fourier series, in time linear in the rows: 20,000 rows are 4e8 pairs.
 ///
 /// The sigmoid, continued with a period P wider than any difference, is the series
 ///     sigmoid(z / T) = 1/2 + z/P + (2/P) sum_m (pi T / sinh(pi w_m T)) sin(w_m z),    w_m = 2 pi m
 ///     / P,
-/// whose terms die like e^(-pi w_m T), and sum_{i,j} a_i b_j e^(i w (over_i - ref_j)) is the
+/// whose terms decay like e^(-pi w_m T), and sum_{i,j} a_i b_j e^(i w (over_i - ref_j)) is the
 /// product of one sum over the rows of each side. Those sums, at all w_m at once, are a non-uniform
 /// FFT (spread.h, fft.h); both sides share one transform as its real and imaginary part. Building a
-/// curve under new weights therefore costs one FFT a block, and evaluating it one pass over some
+/// curve under new weights therefore costs one FFT per block, and evaluating it a sum over some
 /// thousand coefficients.
 class SpectralPairs final : public SmoothPairs {
  public:
   SpectralPairs(std::span<const double> over, std::span<const double> ref,
                 const SmoothPairsOptions& options);
 
-  /// False where the scores are spread over so many temperatures that the grid would be large.
+  /// False where the scores span so many temperatures that the grid would be large.
   static bool suits(std::span<const double> over, std::span<const double> ref,
                     const SmoothPairsOptions& options);
 

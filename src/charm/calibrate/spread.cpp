@@ -43,8 +43,7 @@ std::vector<Node> gauss_legendre(int count) {
 }  // namespace
 
 SpreadKernel SpreadKernel::for_tolerance(double tolerance) {
-  // One digit a cell and two to spare; beta is the article's choice for a grid twice as fine as
-  // needed.
+  // One digit per cell plus two; beta is the article's choice for an oversampling factor of 2.
   const int width = static_cast<int>(std::ceil(-std::log10(tolerance))) + 2;
   return {.width = width, .beta = 2.30 * width};
 }

@@ -9,9 +9,9 @@
 
 namespace charm::calibrate {
 
-/// Shape of the kernel that carries points to a grid: `width` grid cells, exp(beta (sqrt(1 - z^2) -
-/// 1)) over z in [-1, 1] (Barnett, Magland and af Klinteberg 2019, doi 10.1137/18M120885X), for
-/// grids twice as fine as the highest frequency needs.
+/// Spreading kernel of the non-uniform FFT: `width` grid cells, exp(beta (sqrt(1 - z^2) - 1)) over
+/// z in [-1, 1] (Barnett, Magland and af Klinteberg 2019, doi 10.1137/18M120885X), for an
+/// oversampling factor of 2.
 struct SpreadKernel {
   int width = 0;
   double beta = 0.0;
@@ -19,8 +19,8 @@ struct SpreadKernel {
   /// The narrowest kernel whose relative error stays near `tolerance`.
   static SpreadKernel for_tolerance(double tolerance);
 
-  /// What the transform of a spread sum must be multiplied with at frequencies m = 0 ..
-  /// num_frequencies, to be the transform of the points themselves.
+  /// Deconvolution factors at frequencies m = 0 .. num_frequencies: transform of the points /
+  /// transform of the spread points.
   std::vector<double> corrections(std::size_t grid, std::size_t num_frequencies) const;
 };
 

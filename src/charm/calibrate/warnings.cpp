@@ -21,9 +21,8 @@ void warn_about_single_residual(const OffsetProblem& problem, double residual,
                   residual));
 }
 
-// Deviations at which one of `num_pairs` standard normals lies beyond with probability 0.05
-// (Bonferroni, two sides).
-double critical_deviation(std::size_t num_pairs) {
+// Critical value of `num_pairs` two-sided z-tests at level 0.05 (Bonferroni).
+double critical_value(std::size_t num_pairs) {
   const double tail = 0.025 / static_cast<double>(num_pairs);
   double lo = 0.0;
   double hi = 40.0;
@@ -47,13 +46,13 @@ void warn_about_pairs(const OffsetProblem& problem, std::vector<std::string>& wa
     if (*over_lo > *ref_hi || *ref_lo > *over_hi) {
       warnings.push_back(
           fmt::format("the scores of '{}' [{}, {}] and '{}' [{}, {}] do not overlap: the offset is "
-                      "definite, but check that both come from the same reward model",
+                      "well defined, but check that both come from the same reward model",
                       over, *over_lo, *over_hi, ref, *ref_lo, *ref_hi));
     }
     if (pair.rows.missing_over + pair.rows.missing_ref > 0) {
       warnings.push_back(fmt::format(
           "'{}' and '{}' share {} prompts; {} rows of the former and {} of the latter have no "
-          "partner and are left out",
+          "counterpart and are dropped",
           over, ref, pair.rows.num_prompts, pair.rows.missing_ref, pair.rows.missing_over));
     }
   }
@@ -68,43 +67,42 @@ void warn_about_residuals(const OffsetProblem& problem, const OffsetSolution& so
     }
     return;
   }
-  // What the fit leaves is smaller than what sampling alone would leave at fixed offsets, so the
-  // bound is on the safe side.
-  const double critical = critical_deviation(problem.pairs.size());
+  // Residuals of the fit are smaller than sampling errors at fixed offsets, so the test is
+  // conservative.
+  const double critical = critical_value(problem.pairs.size());
   const auto rating_se = stats::rating_errors(ratings);
   struct Conflict {
-    double deviations;
-    std::string words;
+    double z_score;
+    std::string text;
   };
   std::vector<Conflict> conflicts;
   for (std::size_t p = 0; p < problem.pairs.size(); ++p) {
     const OffsetPair& pair = problem.pairs[p];
-    const double chance =
+    const double sampling_variance =
         pair.target * (1.0 - pair.target) / static_cast<double>(pair.rows.num_prompts);
     const double per_elo = stats::target_slope(pair.target);
     const double rating_variance =
         per_elo * per_elo *
         (rating_se[pair.over] * rating_se[pair.over] + rating_se[pair.ref] * rating_se[pair.ref]);
-    const double deviations = solution.residuals[p] / std::sqrt(chance + rating_variance);
-    if (std::abs(deviations) <= critical) continue;
+    const double z_score = solution.residuals[p] / std::sqrt(sampling_variance + rating_variance);
+    if (std::abs(z_score) <= critical) continue;
     conflicts.push_back(
-        {std::abs(deviations),
+        {std::abs(z_score),
          fmt::format("'{}' over '{}' {:.3f} instead of {:.3f} ({:+.1f} standard errors)",
                      problem.policies[pair.over], problem.policies[pair.ref],
-                     pair.target + solution.residuals[p], pair.target, deviations)});
+                     pair.target + solution.residuals[p], pair.target, z_score)});
   }
   if (conflicts.empty()) return;
-  std::stable_sort(conflicts.begin(), conflicts.end(), [](const Conflict& a, const Conflict& b) {
-    return a.deviations > b.deviations;
-  });
+  std::stable_sort(conflicts.begin(), conflicts.end(),
+                   [](const Conflict& a, const Conflict& b) { return a.z_score > b.z_score; });
   constexpr std::size_t kShown = 3;
   std::vector<std::string> shown;
   for (std::size_t i = 0; i < std::min(kShown, conflicts.size()); ++i) {
-    shown.push_back(conflicts[i].words);
+    shown.push_back(conflicts[i].text);
   }
   warnings.push_back(
-      fmt::format("no offsets meet all ratings: under this reward model {} of {} pairs contradict "
-                  "the others beyond chance; the furthest: {}",
+      fmt::format("the ratings are inconsistent under this reward model: {} of {} pairs miss their "
+                  "targets significantly at the best offsets; the largest residuals: {}",
                   conflicts.size(), problem.pairs.size(), fmt::join(shown, "; ")));
 }
 
@@ -124,7 +122,8 @@ void warn_about_intervals(const SolveOptions& options, std::span<const ArenaRati
                                     [](const Replicate& replicate) { return !replicate.offsets; });
   if (failed > 0) {
     warnings.push_back(
-        fmt::format("{} of {} resamples have no offset; the offsets' intervals leave them out",
+        fmt::format("{} of {} bootstrap replicates have no solution and are dropped from the "
+                    "offsets' intervals",
                     failed, replicates.size()));
   }
 }

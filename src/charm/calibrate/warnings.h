@@ -7,19 +7,18 @@
 #include "charm/calibrate/offset_solver.h"
 #include "charm/calibrate/replicates.h"
 
-// What a reader of a calibration must know before trusting it.
+// Warnings about the reliability of a calibration.
 namespace charm::calibrate {
 
-/// Score ranges that do not overlap, prompts without a partner.
+/// Score ranges that do not overlap, prompts without a counterpart.
 void warn_about_pairs(const OffsetProblem& problem, std::vector<std::string>& warnings);
 
-/// Two policies: a win rate that misses its target by more than one row. More: pairs whose win
-/// rate stays off its target by more than chance allows, so that the ratings contradict each other
-/// under this reward model.
+/// Two policies: a win rate that misses its target by more than one row. More: pairs that miss
+/// their target significantly, i.e. ratings that are inconsistent under this reward model.
 void warn_about_residuals(const OffsetProblem& problem, const OffsetSolution& solution,
                           std::span<const ArenaRating> ratings, std::vector<std::string>& warnings);
 
-/// Ratings without an interval where intervals were asked for, resamples without an answer.
+/// Ratings without an interval where intervals were requested, replicates without a solution.
 void warn_about_intervals(const SolveOptions& options, std::span<const ArenaRating> ratings,
                           std::span<const Replicate> replicates,
                           std::vector<std::string>& warnings);

@@ -56,7 +56,7 @@ class CalibrateCommand final : public Command {
           pair.target_win_rate, pair.mismatch_before, pair.mismatch_after);
     }
     print_mean("prompts of the fit", calibrate::mean_mismatch(result.pairs, result.other_pairs));
-    print_left_out(result);
+    print_leave_one_out(result);
     if (!result.held_out) return;
     const calibrate::HeldOut& held_out = *result.held_out;
     for (const calibrate::CalibratedPair& pair : held_out.pairs) {
@@ -71,9 +71,9 @@ class CalibrateCommand final : public Command {
   }
 
  private:
-  static void print_left_out(const calibrate::Calibration& result) {
-    for (const calibrate::LeftOut& one : result.left_out) {
-      const calibrate::LeftOutCheck& check = one.held_out ? *one.held_out : one.fit;
+  static void print_leave_one_out(const calibrate::Calibration& result) {
+    for (const calibrate::HeldOutPolicy& one : result.held_out_policies) {
+      const calibrate::HeldOutPolicyCheck& check = one.held_out ? *one.held_out : one.fit;
       std::string interval;
       if (check.change_ci95)
         interval = fmt::format(", change 95 % [{:+.3f}, {:+.3f}]", check.change_ci95->lo,
@@ -86,7 +86,7 @@ class CalibrateCommand final : public Command {
   }
   static void print_mean(const std::string& where, const calibrate::MeanMismatch& mean) {
     fmt::print("  mean |mismatch degree| on {}: {:.3f} -> {:.3f} (chance alone: {:.3f})\n", where,
-               mean.before, mean.after, mean.by_chance);
+               mean.before, mean.after, mean.sampling_noise);
   }
 
   calibrate::CalibrateOptions options_;

@@ -87,7 +87,7 @@ Json check_json(const MethodCheck& check) {
   Json json = {{"num_prompts", check.num_prompts}};
   put(json, "mean_abs_mismatch", check.mean_abs_mismatch);
   put(json, "change", check.change);
-  json["by_chance"] = check.by_chance;
+  json["by_chance"] = check.sampling_noise;
   json["correlations"] = {{"mean_score", correlations_json(check.mean_score)},
                           {"win_rate", correlations_json(check.win_rate)}};
   return json;

@@ -128,7 +128,7 @@ std::vector<MethodCheck> check_methods(const std::vector<std::vector<ScoreFile>>
     check.num_prompts = static_cast<std::int64_t>(table.num_prompts());
     const calibrate::MeanMismatch mean = outcomes[m].mean();
     check.mean_abs_mismatch = {mean.before, interval(draws[m])};
-    check.by_chance = mean.by_chance;
+    check.sampling_noise = mean.sampling_noise;
     if (m > 0) {
       std::vector<double> changes;
       for (std::size_t i = 0; i < num_draws; ++i) changes.push_back(draws[m][i] - draws[0][i]);

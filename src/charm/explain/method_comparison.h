@@ -21,7 +21,7 @@ struct MethodCheck {
   std::int64_t num_prompts = 0;
   Estimated mean_abs_mismatch;      ///< over all ordered pairs
   std::optional<Estimated> change;  ///< of it against the scores as they are, on the same resamples
-  double by_chance = 0.0;           ///< mean |MD| of scores whose true win rates meet every target
+  double sampling_noise = 0.0;      ///< mean |MD| of scores whose true win rates meet every target
   std::optional<evaluate::Correlations> mean_score;  ///< with the ratings; three or more policies
   std::optional<evaluate::Correlations> win_rate;    ///< of win rates against all others
 };

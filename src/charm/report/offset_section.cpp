@@ -10,7 +10,7 @@ std::string plateau_text(const std::optional<stats::Interval>& plateau) {
 
 std::string mean_text(const MeanMismatch& mean) {
   return fmt::format("from {} to {} (chance alone shows {})", number_text(mean.before),
-                     number_text(mean.after), number_text(mean.by_chance));
+                     number_text(mean.after), number_text(mean.sampling_noise));
 }
 
 // One sentence on the fit, one on the prompts kept from it, and their pairs folded away.

@@ -113,9 +113,9 @@ std::optional<MeanMismatch> mean_at(const ordered_json& object) {
   if (it == object.end() || !it->is_object()) return std::nullopt;
   const auto before = measured_at(*it, {"before"});
   const auto after = measured_at(*it, {"after"});
-  const auto by_chance = measured_at(*it, {"by_chance"});
-  if (!before || !after || !by_chance) return std::nullopt;
-  return MeanMismatch{before->value, after->value, by_chance->value};
+  const auto sampling_noise = measured_at(*it, {"by_chance"});
+  if (!before || !after || !sampling_noise) return std::nullopt;
+  return MeanMismatch{before->value, after->value, sampling_noise->value};
 }
 
 // The held-out prompts' check where there is one.

@@ -50,7 +50,7 @@ struct PolicyOffset {
 struct MeanMismatch {
   double before = 0.0;
   double after = 0.0;
-  double by_chance = 0.0;  ///< what a perfectly calibrated model shows on as many prompts
+  double sampling_noise = 0.0;  ///< what a perfectly calibrated model shows on as many prompts
 };
 
 /// What the offsets do to prompts that they were not fitted on.

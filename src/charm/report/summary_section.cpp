@@ -25,7 +25,7 @@ void describe_methods(const RunData& run, const CalibrationFile& calibration,
         "Set {} of {}: on {} prompts held out of the fit the offsets bring mean |MD| from {} to "
         "{}; chance alone shows {}.",
         calibration.set, calibration.model, calibration.held_out->num_prompts,
-        number_text(mean.before), number_text(mean.after), number_text(mean.by_chance)));
+        number_text(mean.before), number_text(mean.after), number_text(mean.sampling_noise)));
   }
   for (const ExplanationFile& file : run.explanations) {
     if (file.model != calibration.model || file.set != calibration.set) continue;

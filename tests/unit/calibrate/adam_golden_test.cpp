@@ -54,7 +54,7 @@ std::vector<double> our_offsets(const Json& golden_case, std::size_t policy) {
 }
 
 // The start is random on both sides, so samples are compared: ours lie in the original's spread,
-// and the two means differ by no more than chance.
+// and the two means differ by no more than sampling noise.
 TEST(AdamGolden, EndsInsideTheOriginalsSpread) {
   const Json golden = Json::parse(
       read_file(fs::path(charm::test::kSourceDir) / "tests/data/golden/calibrate/adam.json"));

@@ -78,7 +78,7 @@ TEST(HeldOut, FewPromptsAndOtherPoliciesAreErrors) {
       HasSubstr("'other' was not calibrated"));
 }
 
-TEST(MeanMismatch, ByChanceIsTheBinomialMeanDeviation) {
+TEST(MeanMismatch, SamplingNoiseIsTheBinomialMeanDeviation) {
   // scipy: sum(binom.pmf(k, 79, e) * abs(k / 79 - e)) / max(e, 1 - e), mean over both pairs.
   CalibratedPair one;
   one.num_prompts = 79;
@@ -91,7 +91,7 @@ TEST(MeanMismatch, ByChanceIsTheBinomialMeanDeviation) {
   const MeanMismatch mean = mean_mismatch(std::vector{one}, std::vector{other});
   EXPECT_DOUBLE_EQ(mean.before, 0.2);
   EXPECT_DOUBLE_EQ(mean.after, 0.1);
-  EXPECT_NEAR(mean.by_chance, 0.07158229170005687, 1e-12);
+  EXPECT_NEAR(mean.sampling_noise, 0.07158229170005687, 1e-12);
 }
 
 }  // namespace

@@ -38,18 +38,18 @@ SolveOptions options_of(const char* mode, IntervalKind interval, std::int64_t bo
   return options;
 }
 
-TEST(PairPull, IsWhatLeavingThePairOutDoes) {
+TEST(PairInfluence, MatchesTheFitWithoutThePair) {
   const World world = four_policies();
   const SolveOptions options = options_of("all-pairs", IntervalKind::kBootstrap);
   const auto reference = world.scores.index_of("ref");
   const OffsetProblem problem = make_problem(world.scores, world.ratings, reference, options);
   const OffsetSolution solution = make_smooth_solver(problem)->solve();
-  const auto pulls = pair_pulls(problem, solution);
-  ASSERT_EQ(pulls.size(), problem.pairs.size());
+  const auto influences = pair_influences(problem, solution);
+  ASSERT_EQ(influences.size(), problem.pairs.size());
 
   // Leverages of a linear fit add up to the number of free parameters.
   double total = 0.0;
-  for (const PairPull& pull : pulls) total += pull.leverage;
+  for (const PairInfluence& influence : influences) total += influence.leverage;
   EXPECT_NEAR(total, 3.0, 1e-9);
 
   std::vector<std::unique_ptr<SmoothCurve>> curves;
@@ -66,12 +66,12 @@ TEST(PairPull, IsWhatLeavingThePairOutDoes) {
     for (std::size_t i = 0; i < without.size(); ++i) {
       largest = std::max(largest, std::abs(without[i] - solution.offsets[i]));
     }
-    ASSERT_TRUE(pulls[p].influence);
-    EXPECT_NEAR(*pulls[p].influence, largest, 0.02 * largest + 1e-4) << p;
+    ASSERT_TRUE(influences[p].influence);
+    EXPECT_NEAR(*influences[p].influence, largest, 0.02 * largest + 1e-4) << p;
   }
 }
 
-TEST(PairPull, OnlyWhereSeveralPairsDecide) {
+TEST(PairInfluence, OnlyWithSeveralPairs) {
   const auto two = make_table({make_scores("a", 100, 1.0), make_scores("ref", 100, 0.0)}, "ref");
   const auto alone =
       solve(two, std::vector{make_rating("a", 1216), make_rating("ref", 1248)}, two.index_of("ref"),
@@ -87,9 +87,9 @@ TEST(PairPull, OnlyWhereSeveralPairsDecide) {
   }
 }
 
-TEST(Contradiction, IsWarnedAboutBeyondChanceOnly) {
+TEST(InconsistentRatings, IsWarnedAboutOnlyIfSignificant) {
   // Differences of a and b are wide, those of both to ref narrow: with ratings 100 apart each, no
-  // shift meets all three.
+  // offset meets all three targets.
   const auto wide = [](const char* name, double spread, double mean) {
     return make_scores(name, 2000, mean, spread, 3);
   };
@@ -97,7 +97,7 @@ TEST(Contradiction, IsWarnedAboutBeyondChanceOnly) {
       make_table({wide("a", 0.2, 0.0), wide("b", 5.0, 0.0), wide("ref", 0.2, 0.0)}, "ref");
   const auto mentions = [](const Calibration& result) {
     for (const std::string& warning : result.warnings) {
-      if (warning.find("contradict") != std::string::npos) return true;
+      if (warning.find("inconsistent") != std::string::npos) return true;
     }
     return false;
   };
@@ -105,7 +105,7 @@ TEST(Contradiction, IsWarnedAboutBeyondChanceOnly) {
   const std::vector apart{make_rating("a", 1400), make_rating("b", 1300), make_rating("ref", 1200)};
   const auto result = solve(table, apart, table.index_of("ref"), options);
   ASSERT_TRUE(mentions(result));
-  EXPECT_THAT(result.warnings.back(), HasSubstr("no offsets meet all ratings"));
+  EXPECT_THAT(result.warnings.back(), HasSubstr("the ratings are inconsistent"));
   const std::vector equal{make_rating("a", 1200), make_rating("b", 1200), make_rating("ref", 1200)};
   EXPECT_FALSE(mentions(solve(table, equal, table.index_of("ref"), options)));
 }
@@ -143,7 +143,7 @@ TEST(Influence, AgreesWithTheBootstrap) {
   }
 }
 
-TEST(Influence, OfOnePairIsReadOffTheStepCurve) {
+TEST(Influence, OfOnePairInvertsTheStepFunction) {
   // 400 differences 1 .. 400: the win rate is 1/2 at -200.5, and 1/2 -+ 1.96 * 0.5 / sqrt(399) at
   // 200.5 -+ 19.6 rows from the end.
   ScoreFile over{.name = "over", .rows = {}};

@@ -30,23 +30,23 @@ struct LeaveOneOutTest : testing::Test {
 TEST_F(LeaveOneOutTest, OffsetsAreThoseOfAFitWithoutThePolicy) {
   const auto table = make_table(files(1), "ref");
   const OffsetProblem problem = make_problem(table, ratings, 3, options);
-  const auto fits = fit_without_each(problem);
+  const auto fits = leave_one_out_fits(problem);
   ASSERT_EQ(fits.size(), 3u);
-  for (std::size_t left_out = 0; left_out < 3; ++left_out) {
-    EXPECT_EQ(fits[left_out].policy, left_out);
+  for (std::size_t held_out = 0; held_out < 3; ++held_out) {
+    EXPECT_EQ(fits[held_out].policy, held_out);
     auto rest = files(1);
     auto rest_ratings = ratings;
-    rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(left_out));
-    rest_ratings.erase(rest_ratings.begin() + static_cast<std::ptrdiff_t>(left_out));
+    rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(held_out));
+    rest_ratings.erase(rest_ratings.begin() + static_cast<std::ptrdiff_t>(held_out));
     SolveOptions plain = options;
     plain.bootstrap = 0;
     const Calibration alone = solve(make_table(rest, "ref"), rest_ratings, 2, plain);
     for (std::size_t p = 0; p < 4; ++p) {
-      if (p == left_out) {
-        EXPECT_EQ(fits[left_out].offsets[p], 0.0);
+      if (p == held_out) {
+        EXPECT_EQ(fits[held_out].offsets[p], 0.0);
         continue;
       }
-      EXPECT_DOUBLE_EQ(fits[left_out].offsets[p], alone.policies[p > left_out ? p - 1 : p].offset);
+      EXPECT_DOUBLE_EQ(fits[held_out].offsets[p], alone.policies[p > held_out ? p - 1 : p].offset);
     }
   }
 }
@@ -56,14 +56,14 @@ TEST_F(LeaveOneOutTest, ChecksCountWhatTheOffsetsDo) {
   const auto apart = make_table(files(2), "ref");
   Calibration calibration = solve(table, ratings, 3, options);
   leave_one_out(calibration, table, ratings, &apart, ratings);
-  ASSERT_EQ(calibration.left_out.size(), 3u);
-  const LeftOut& first = calibration.left_out[0];
+  ASSERT_EQ(calibration.held_out_policies.size(), 3u);
+  const HeldOutPolicy& first = calibration.held_out_policies[0];
   EXPECT_EQ(first.policy, "a");
   ASSERT_TRUE(first.held_out);
   EXPECT_NE(first.held_out->before, first.fit.before);
   // By hand: |MD| of a with each other policy, both directions.
   const OffsetProblem problem = make_problem(table, ratings, 3, options);
-  const auto fits = fit_without_each(problem);
+  const auto fits = leave_one_out_fits(problem);
   double before = 0.0, after = 0.0;
   for (std::size_t other = 1; other < 4; ++other) {
     const auto rows = table.pair(0, other);
@@ -83,10 +83,10 @@ TEST_F(LeaveOneOutTest, ChecksCountWhatTheOffsetsDo) {
   ASSERT_TRUE(first.fit.change_ci95);
   EXPECT_LE(first.fit.change_ci95->lo, first.fit.after - first.fit.before);
   EXPECT_GE(first.fit.change_ci95->hi, first.fit.after - first.fit.before);
-  EXPECT_GT(first.largest_offset_move, 0.0);
+  EXPECT_GT(first.largest_offset_change, 0.0);
 }
 
-TEST_F(LeaveOneOutTest, OfTwoPoliciesNoneCanBeLeftOut) {
+TEST_F(LeaveOneOutTest, OfTwoPoliciesNoneCanBeHeldOut) {
   const auto table = make_table({make_scores("a", 60, 1.0), make_scores("ref", 60, 0.0)}, "ref");
   const std::vector two{make_rating("a", 1200), make_rating("ref", 1205)};
   Calibration calibration = solve(table, two, 1, options);

@@ -10,7 +10,7 @@
 
 namespace charm::calibrate {
 
-/// A stretch of offsets on which the same-prompt win rate does not change.
+/// An interval of offsets on which the same-prompt win rate is constant.
 struct Plateau {
   stats::Interval offsets;  ///< (lo, hi] where ties lose, (lo, hi) where they count half; lo == hi:
                             ///< a single offset, at a tie
@@ -18,7 +18,7 @@ struct Plateau {
   double win_rate = 0.0;
 };
 
-/// The best plateau, or why there is none.
+/// The best plateau, or the reason why there is none.
 struct PlateauResult {
   enum class Kind {
     kFound,
@@ -33,20 +33,21 @@ struct PlateauResult {
 /// Same-prompt win rate as a function of the offset d: the share of rows with difference + d > 0,
 /// where difference = score of the policy - score of the reference. A step at minus each distinct
 /// difference. Immutable.
-class StepCurve {
+class StepFunction {
  public:
   /// `sorted` ascending; `weights` of the same length, not all 0.
-  StepCurve(std::span<const double> sorted, std::span<const double> weights, stats::TieRule ties);
+  StepFunction(std::span<const double> sorted, std::span<const double> weights,
+               stats::TieRule ties);
 
   double win_rate(double offset) const;
 
-  /// The win rate and that of the pair seen from the other side; under `loss` they add up to less
-  /// than 1 where rows tie.
-  struct BothSides {
+  /// Win rates of the pair in both directions; under `loss` they add up to less than 1 where rows
+  /// tie.
+  struct BothDirections {
     double over = 0.0;
     double ref = 0.0;
   };
-  BothSides both_win_rates(double offset) const;
+  BothDirections both_win_rates(double offset) const;
 
   /// The offset whose win rate is nearest to `target`: the middle of its plateau, or of the union
   /// of two that are equally near. Where ties count half, a single offset at which rows tie is
@@ -54,9 +55,9 @@ class StepCurve {
   /// the last bit alone.
   PlateauResult best_plateau(double target) const;
 
-  /// Where the steps, joined by straight lines through the middles of their rises, reach `level`:
-  /// the quantile of a resample's offset that is drawn from its plateau. The outermost step where
-  /// the level lies beyond.
+  /// Inverse at `level` of the linear interpolation through the midpoints of the steps: the
+  /// quantile of a replicate's offset drawn from its plateau. The outermost step where the level is
+  /// out of range.
   double interpolated_offset(double level) const;
 
   /// The steps: offsets, descending, at which the win rate changes.
@@ -74,13 +75,14 @@ class StepCurve {
   std::vector<double> cumulative_;  // [index] weight of differences <= values_[index]
 };
 
-/// One pair's differences, sorted once, so that a curve under other row weights costs one pass.
+/// One pair's differences, sorted once, so that a step function under new row weights takes linear
+/// time.
 class SortedDifferences {
  public:
   SortedDifferences(std::span<const double> over, std::span<const double> ref, stats::TieRule ties);
 
-  StepCurve curve() const;
-  StepCurve curve(std::span<const double> row_weights) const;
+  StepFunction curve() const;
+  StepFunction curve(std::span<const double> row_weights) const;
   const std::vector<double>& sorted() const { return sorted_; }
 
  private:

@@ -1,4 +1,4 @@
-#include "charm/calibrate/step_curve.h"
+#include "charm/calibrate/step_function.h"
 
 #include <gtest/gtest.h>
 
@@ -13,15 +13,15 @@ namespace {
 
 using stats::TieRule;
 
-StepCurve curve_of(const std::vector<double>& differences, TieRule ties) {
+StepFunction curve_of(const std::vector<double>& differences, TieRule ties) {
   const std::vector<double> zeros(differences.size(), 0.0);
   return SortedDifferences(differences, zeros, ties).curve();
 }
 
-TEST(StepCurve, CountsRowsAboveMinusTheOffset) {
+TEST(StepFunction, CountsRowsAboveMinusTheOffset) {
   const std::vector<double> differences = {-1.0, 0.0, 0.0, 2.0};
-  const StepCurve loss = curve_of(differences, TieRule::kLoss);
-  const StepCurve half = curve_of(differences, TieRule::kHalf);
+  const StepFunction loss = curve_of(differences, TieRule::kLoss);
+  const StepFunction half = curve_of(differences, TieRule::kHalf);
   EXPECT_DOUBLE_EQ(loss.win_rate(0.0), 0.25);
   EXPECT_DOUBLE_EQ(half.win_rate(0.0), 0.5);
   EXPECT_DOUBLE_EQ(loss.win_rate(0.5), 0.75);
@@ -33,7 +33,7 @@ TEST(StepCurve, CountsRowsAboveMinusTheOffset) {
   EXPECT_DOUBLE_EQ(half.both_win_rates(0.0).ref, 0.5);
 }
 
-TEST(StepCurve, MiddleOfThePlateau) {
+TEST(StepFunction, MiddleOfThePlateau) {
   const PlateauResult result = curve_of({1.0, 2.0, 4.0, 8.0}, TieRule::kLoss).best_plateau(0.5);
   ASSERT_EQ(result.kind, PlateauResult::Kind::kFound);
   EXPECT_DOUBLE_EQ(result.plateau->offsets.lo, -4.0);
@@ -42,7 +42,7 @@ TEST(StepCurve, MiddleOfThePlateau) {
   EXPECT_DOUBLE_EQ(result.plateau->win_rate, 0.5);
 }
 
-TEST(StepCurve, TwoEquallyGoodPlateausAreOne) {
+TEST(StepFunction, TwoEquallyGoodPlateausAreOne) {
   // 2/5 and 3/5 are equally near to 1/2.
   const PlateauResult result =
       curve_of({1.0, 2.0, 3.0, 4.0, 9.0}, TieRule::kLoss).best_plateau(0.5);
@@ -51,7 +51,7 @@ TEST(StepCurve, TwoEquallyGoodPlateausAreOne) {
   EXPECT_DOUBLE_EQ(result.plateau->offset, -3.0);
 }
 
-TEST(StepCurve, NoAnswer) {
+TEST(StepFunction, NoAnswer) {
   EXPECT_EQ(curve_of({1.5, 1.5, 1.5}, TieRule::kLoss).best_plateau(0.5).kind,
             PlateauResult::Kind::kAllEqual);
   const PlateauResult none = curve_of({1.0, 2.0, 3.0}, TieRule::kLoss).best_plateau(0.1);
@@ -64,7 +64,7 @@ TEST(StepCurve, NoAnswer) {
   EXPECT_EQ(all.nearest_win_rate, 1.0);
 }
 
-TEST(StepCurve, TiesAreChosenOnlyWhereTheyGainMoreThanARow) {
+TEST(StepFunction, TiesAreChosenOnlyWhereTheyGainMoreThanARow) {
   // Two big groups: 0.9 or 0.1 between them, exactly half of it at a tie.
   std::vector<double> differences(20, 0.0);
   differences[0] = -1.0;
@@ -79,7 +79,7 @@ TEST(StepCurve, TiesAreChosenOnlyWhereTheyGainMoreThanARow) {
   EXPECT_LT(fine.plateau->offsets.lo, fine.plateau->offsets.hi);
 }
 
-TEST(StepCurve, BestOfAllPlateausByBruteForce) {
+TEST(StepFunction, BestOfAllPlateausByBruteForce) {
   RandomStream stream(5, "brute force");
   for (int round = 0; round < 300; ++round) {
     const std::size_t count = 2 + stream.below(12);
@@ -120,10 +120,10 @@ TEST(StepCurve, BestOfAllPlateausByBruteForce) {
   }
 }
 
-TEST(StepCurve, InterpolatesThroughTheMiddlesOfItsRises) {
+TEST(StepFunction, InterpolatesThroughTheMiddlesOfItsRises) {
   // Steps at -3 (one row), -1 (two rows), 0 (one row): win rates 0, 1/4, 3/4, 1.
   const std::vector<double> sorted = {0.0, 1.0, 1.0, 3.0};
-  const StepCurve curve(sorted, std::vector<double>(4, 1.0), stats::TieRule::kLoss);
+  const StepFunction curve(sorted, std::vector<double>(4, 1.0), stats::TieRule::kLoss);
   EXPECT_DOUBLE_EQ(curve.interpolated_offset(0.125), -3.0);
   EXPECT_DOUBLE_EQ(curve.interpolated_offset(0.5), -1.0);
   EXPECT_DOUBLE_EQ(curve.interpolated_offset(0.3125), -2.0);
@@ -132,12 +132,12 @@ TEST(StepCurve, InterpolatesThroughTheMiddlesOfItsRises) {
   EXPECT_DOUBLE_EQ(curve.interpolated_offset(0.99), 0.0);
 }
 
-TEST(StepCurve, WeightsEqualRepeatedRows) {
+TEST(StepFunction, WeightsEqualRepeatedRows) {
   const std::vector<double> over = {0.5, 2.0, -1.0, 3.0};
   const std::vector<double> ref = {0.0, 0.0, 0.0, 0.0};
-  const StepCurve weighted =
+  const StepFunction weighted =
       SortedDifferences(over, ref, TieRule::kLoss).curve(std::vector<double>{2.0, 0.0, 1.0, 3.0});
-  const StepCurve repeated = curve_of({0.5, 0.5, -1.0, 3.0, 3.0, 3.0}, TieRule::kLoss);
+  const StepFunction repeated = curve_of({0.5, 0.5, -1.0, 3.0, 3.0, 3.0}, TieRule::kLoss);
   for (double offset = -4.0; offset < 4.0; offset += 0.25) {
     EXPECT_DOUBLE_EQ(weighted.win_rate(offset), repeated.win_rate(offset)) << offset;
   }

@@ -1,4 +1,4 @@
-#include "charm/calibrate/step_curve.h"
+#include "charm/calibrate/step_function.h"
 
 #include <algorithm>
 #include <cmath>
@@ -16,8 +16,8 @@ constexpr double kEqual = 1e-12;
 
 }  // namespace
 
-StepCurve::StepCurve(std::span<const double> sorted, std::span<const double> weights,
-                     stats::TieRule ties)
+StepFunction::StepFunction(std::span<const double> sorted, std::span<const double> weights,
+                           stats::TieRule ties)
     : ties_(ties) {
   values_.reserve(sorted.size());
   cumulative_.reserve(sorted.size());
@@ -32,42 +32,42 @@ StepCurve::StepCurve(std::span<const double> sorted, std::span<const double> wei
       cumulative_.push_back(sum);
     }
   }
-  CHARM_CHECK(!values_.empty(), "no row has any weight");
+  CHARM_CHECK(!values_.empty(), "all weights are 0");
 }
 
-double StepCurve::rate_between(std::size_t index) const {
+double StepFunction::rate_between(std::size_t index) const {
   const double total = cumulative_.back();
   return (total - cumulative_[index]) / total;
 }
 
-double StepCurve::rate_at(std::size_t index) const {
-  // A row wins where its difference exceeds -offset, so at the step itself its own rows tie.
+double StepFunction::rate_at(std::size_t index) const {
+  // A row wins where its difference exceeds -offset, so at a step its own rows tie.
   const double total = cumulative_.back();
   const double below = index == 0 ? 0.0 : cumulative_[index - 1];
   const double tied = ties_ == stats::TieRule::kHalf ? 0.5 * (cumulative_[index] - below) : 0.0;
   return (total - cumulative_[index] + tied) / total;
 }
 
-double StepCurve::win_rate(double offset) const {
+double StepFunction::win_rate(double offset) const {
   const auto above = std::upper_bound(values_.begin(), values_.end(), -offset);
   if (above == values_.begin()) return 1.0;
   const auto index = static_cast<std::size_t>(above - values_.begin()) - 1;
   return values_[index] == -offset ? rate_at(index) : rate_between(index);
 }
 
-StepCurve::BothSides StepCurve::both_win_rates(double offset) const {
+StepFunction::BothDirections StepFunction::both_win_rates(double offset) const {
   const double over = win_rate(offset);
   if (ties_ == stats::TieRule::kHalf) return {.over = over, .ref = 1.0 - over};
   const std::size_t index = first_step_at_or_below(offset);
   return {.over = over, .ref = index == 0 ? 0.0 : cumulative_[index - 1] / cumulative_.back()};
 }
 
-std::size_t StepCurve::first_step_at_or_below(double offset) const {
+std::size_t StepFunction::first_step_at_or_below(double offset) const {
   return static_cast<std::size_t>(std::lower_bound(values_.begin(), values_.end(), -offset) -
                                   values_.begin());
 }
 
-double StepCurve::interpolated_offset(double level) const {
+double StepFunction::interpolated_offset(double level) const {
   const auto middle = [&](std::size_t index) {
     return 0.5 * (rate_between(index) + (index == 0 ? 1.0 : rate_between(index - 1)));
   };
@@ -88,7 +88,7 @@ double StepCurve::interpolated_offset(double level) const {
   return step(lo) + share * (step(lo - 1) - step(lo));
 }
 
-PlateauResult StepCurve::best_plateau(double target) const {
+PlateauResult StepFunction::best_plateau(double target) const {
   if (values_.size() == 1)
     return {.kind = PlateauResult::Kind::kAllEqual, .plateau = {}, .nearest_win_rate = 0.0};
 
@@ -162,14 +162,14 @@ SortedDifferences::SortedDifferences(std::span<const double> over, std::span<con
   }
 }
 
-StepCurve SortedDifferences::curve() const {
-  return StepCurve(sorted_, std::vector<double>(sorted_.size(), 1.0), ties_);
+StepFunction SortedDifferences::curve() const {
+  return StepFunction(sorted_, std::vector<double>(sorted_.size(), 1.0), ties_);
 }
 
-StepCurve SortedDifferences::curve(std::span<const double> row_weights) const {
+StepFunction SortedDifferences::curve(std::span<const double> row_weights) const {
   std::vector<double> weights(row_.size());
   for (std::size_t rank = 0; rank < row_.size(); ++rank) weights[rank] = row_weights[row_[rank]];
-  return StepCurve(sorted_, weights, ties_);
+  return StepFunction(sorted_, weights, ties_);
 }
 
 }  // namespace charm::calibrate
