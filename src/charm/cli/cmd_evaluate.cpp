@@ -58,7 +58,7 @@ class EvaluateCommand final : public Command {
                "Two runs, A and B: result JSONs, files of saved scores, or for arena folders of "
                "score files. Other options that count here: --output, --bootstrap, --seed, "
                "--max-bad-rows, and for arena --ratings and --left-out.")
-        .texts("left-out", left_out_, "POLICY",
+        .texts("left-out", held_out_policies_, "POLICY",
                "With --compare of arena runs: policies that were not calibrated, whose mean |MD| "
                "then also stands by itself.")
         .path("output", options_.output, "FILE",
@@ -79,7 +79,8 @@ class EvaluateCommand final : public Command {
       compare_runs(common);
       return;
     }
-    if (!left_out_.empty()) throw Error(ErrorKind::kUsage, "--left-out goes with --compare alone");
+    if (!held_out_policies_.empty())
+      throw Error(ErrorKind::kUsage, "--left-out goes with --compare alone");
     if (!benchmark_) {
       throw Error(ErrorKind::kUsage,
                   "--benchmark is required: reward-bench, reward-bench-2, rm-bench or arena");
@@ -114,14 +115,14 @@ class EvaluateCommand final : public Command {
                            .ratings = options_.ratings,
                            .ratings_category = options_.ratings_category,
                            .aliases = options_.aliases,
-                           .left_out = left_out_});
+                           .held_out_policies = held_out_policies_});
     if (!common.quiet) fmt::print("{}", result.summary);
   }
 
   evaluate::EvaluateOptions options_;
   std::optional<evaluate::Benchmark> benchmark_;
   std::vector<fs::path> compared_;
-  std::vector<std::string> left_out_;
+  std::vector<std::string> held_out_policies_;
 };
 
 }  // namespace

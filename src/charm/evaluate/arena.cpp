@@ -35,7 +35,7 @@ std::vector<double> mean_scores(const ScoreTable& table, std::span<const double>
   return means;
 }
 
-/// How often each of the two scores higher.
+/// Win rates of the two policies of a pair.
 struct PairRates {
   double a = 0.0, b = 0.0;
 };
@@ -57,7 +57,7 @@ std::vector<double> win_rates(const ScoreTable& table, std::span<const double> w
   return rates;
 }
 
-/// Per policy, mean |MD| of the ordered pairs between it and all others; a tie is a loss for both.
+/// Per policy, mean |MD| over its ordered pairs with all others; a tie is a loss for both.
 std::vector<double> mean_abs_mismatches(const ScoreTable& table,
                                         std::span<const double> weights_N) {
   std::vector<double> means(table.policies.size(), 0.0);
@@ -78,43 +78,45 @@ double mean_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-/// Places in the table; throws kUsage for a name that it does not hold.
-std::vector<std::size_t> places_of(const ScoreTable& table,
-                                   const std::vector<std::string>& policies) {
-  std::vector<std::size_t> places;
+/// Indices in the table; throws kUsage for an unknown name.
+std::vector<std::size_t> indices_of(const ScoreTable& table,
+                                    const std::vector<std::string>& policies) {
+  std::vector<std::size_t> indices;
   for (const std::string& name : policies) {
     const auto found = std::ranges::find(table.policies, name, &ArenaPolicy::name);
     if (found == table.policies.end()) {
       throw Error(ErrorKind::kUsage, "--left-out '{}' is not among the policies of the scores",
                   name);
     }
-    places.push_back(static_cast<std::size_t>(found - table.policies.begin()));
+    indices.push_back(static_cast<std::size_t>(found - table.policies.begin()));
   }
-  return places;
+  return indices;
 }
 
-Tally tally_of(const ScoreTable& table, const std::vector<std::string>& left_out) {
-  Tally tally;
-  tally.prompts = table.row_prompts;
-  tally.groups = table.row_policies;
-  tally.is_whole = true;
+MetricSet metrics_of(const ScoreTable& table, const std::vector<std::string>& held_out_policies) {
+  MetricSet metric_set;
+  metric_set.prompts = table.row_prompts;
+  metric_set.groups = table.row_policies;
+  metric_set.is_complete = true;
   for (const char* side : {"mean_score", "win_rate"}) {
     for (const char* measure : {"spearman", "kendall", "pearson"}) {
-      tally.figures.push_back({Figure::Part::kSection, side, measure, /*is_share=*/false});
+      metric_set.metrics.push_back(
+          {Metric::Part::kSection, side, measure, /*is_proportion=*/false});
     }
   }
-  const std::vector<std::size_t> left_out_places = places_of(table, left_out);
-  const auto add_mismatch = [&](Figure::Part part, const std::string& name, const char* measure) {
-    tally.figures.push_back({part, name, measure, /*is_share=*/false});
+  const std::vector<std::size_t> held_out_indices = indices_of(table, held_out_policies);
+  const auto add_mismatch = [&](Metric::Part part, const std::string& name, const char* measure) {
+    metric_set.metrics.push_back({part, name, measure, /*is_proportion=*/false});
   };
-  add_mismatch(Figure::Part::kOverall, "", "mean_abs_mismatch");
-  if (!left_out.empty()) add_mismatch(Figure::Part::kOverall, "", "mean_abs_mismatch_left_out");
+  add_mismatch(Metric::Part::kOverall, "", "mean_abs_mismatch");
+  if (!held_out_policies.empty())
+    add_mismatch(Metric::Part::kOverall, "", "mean_abs_mismatch_left_out");
   std::vector<double> ratings;
   for (const ArenaPolicy& policy : table.policies) {
     ratings.push_back(policy.rating_elo);
-    add_mismatch(Figure::Part::kSubset, policy.name, "mean_abs_mismatch");
+    add_mismatch(Metric::Part::kSubset, policy.name, "mean_abs_mismatch");
   }
-  tally.statistics = [table, ratings, left_out_places](std::span<const double> row_weights) {
+  metric_set.statistics = [table, ratings, held_out_indices](std::span<const double> row_weights) {
     std::vector<double> weights_N(table.num_prompts, 0.0);
     for (std::size_t r = 0; r < row_weights.size(); ++r)
       weights_N[table.prompt_of_row[r]] = row_weights[r];
@@ -129,15 +131,15 @@ Tally tally_of(const ScoreTable& table, const std::vector<std::string>& left_out
     }
     const std::vector<double> mismatches = mean_abs_mismatches(table, weights_N);
     values.push_back(mean_of(mismatches));  // every pair counts in two policies' means
-    if (!left_out_places.empty()) {
+    if (!held_out_indices.empty()) {
       std::vector<double> chosen;
-      for (const std::size_t place : left_out_places) chosen.push_back(mismatches[place]);
+      for (const std::size_t index : held_out_indices) chosen.push_back(mismatches[index]);
       values.push_back(mean_of(chosen));
     }
     values.insert(values.end(), mismatches.begin(), mismatches.end());
     return values;
   };
-  return tally;
+  return metric_set;
 }
 
 void put_correlations(nlohmann::ordered_json& object, const Correlations& correlations) {
@@ -148,17 +150,17 @@ void put_correlations(nlohmann::ordered_json& object, const Correlations& correl
 
 }  // namespace
 
-Tally arena_tally(std::span<const Score> scores,
-                  const std::map<std::string, double>& rating_of_policy,
-                  const std::vector<std::string>& left_out) {
-  return tally_of(build_score_table(scores, rating_of_policy), left_out);
+MetricSet arena_metrics(std::span<const Score> scores,
+                        const std::map<std::string, double>& rating_of_policy,
+                        const std::vector<std::string>& held_out_policies) {
+  return metrics_of(build_score_table(scores, rating_of_policy), held_out_policies);
 }
 
 ArenaResult arena_result(std::span<const Score> scores,
                          const std::map<std::string, double>& rating_of_policy,
                          const BootstrapOptions& options) {
   const ScoreTable table = build_score_table(scores, rating_of_policy);
-  const std::vector<Estimate> estimates = tally_estimates(tally_of(table, {}), options);
+  const std::vector<Estimate> estimates = metric_estimates(metrics_of(table, {}), options);
 
   ArenaResult result;
   result.mean_score = {estimates[0], estimates[1], estimates[2]};

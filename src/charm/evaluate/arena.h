@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "charm/evaluate/benchmark.h"
-#include "charm/evaluate/tally.h"
+#include "charm/evaluate/metrics.h"
 #include "charm/records/records.h"
 
 namespace charm::evaluate {
@@ -25,12 +25,12 @@ struct ArenaPolicy {
   double mean_score =
       0.0;  ///< mean over the policy's prompts of the mean over its samples, score units
   double win_rate =
-      0.0;  ///< mean over all other policies of the win rate on common prompts; a tie is half a win
-  /// Mean |MD| of the ordered pairs between the policy and all others; a tie is a loss, as `charm
-  /// measure` has it by default.
+      0.0;  ///< mean win rate against all other policies on common prompts; a tie is half a win
+  /// Mean |MD| over the ordered pairs of the policy with all others; a tie is a loss, the default
+  /// of `charm measure`.
   Estimate mean_abs_mismatch;
   std::int64_t num_prompts = 0;
-  std::int64_t num_errors = 0;  ///< rows without a score, left out
+  std::int64_t num_errors = 0;  ///< rows without a score, dropped
 };
 
 struct ArenaResult {
@@ -44,21 +44,20 @@ struct ArenaResult {
   std::int64_t num_comparisons = 0;  ///< pairs of scores of two policies on one prompt and sample
 };
 
-/// Correlation of a reward model with Arena over policies. Intervals come from drawing prompts
-/// again; the policies and their ratings stay as they are. Throws kInput for a policy without a
-/// rating, fewer than three policies, a policy without a score, and two policies without a common
-/// prompt.
+/// Correlation of a reward model with Arena over policies. Bootstrap intervals resample prompts;
+/// policies and ratings are held fixed. Throws kInput for a policy without a rating, fewer than
+/// three policies, a policy without a score, and two policies without a common prompt.
 ArenaResult arena_result(std::span<const Score> scores,
                          const std::map<std::string, double>& rating_of_policy,
                          const BootstrapOptions& options);
 
-/// Figures: spearman, kendall, pearson of the section mean_score, then of win_rate;
-/// mean_abs_mismatch over all; where `left_out` names policies the mean of theirs; then of every
-/// policy. Throws as `arena_result`, and kUsage for an unknown name in `left_out`. Two runs with
+/// Metrics: spearman, kendall, pearson of the section mean_score, then of win_rate;
+/// mean_abs_mismatch over all; the mean over `held_out_policies`, if any; then of every policy.
+/// Throws as `arena_result`, and kUsage for an unknown name in `held_out_policies`. Two runs with
 /// the same responses in the same order have the same prompts and groups.
-Tally arena_tally(std::span<const Score> scores,
-                  const std::map<std::string, double>& rating_of_policy,
-                  const std::vector<std::string>& left_out = {});
+MetricSet arena_metrics(std::span<const Score> scores,
+                        const std::map<std::string, double>& rating_of_policy,
+                        const std::vector<std::string>& held_out_policies = {});
 
 nlohmann::ordered_json to_json(const ArenaResult& result);
 

@@ -8,18 +8,19 @@
 namespace charm::evaluate {
 
 enum class Benchmark {
-  kRewardBench,   ///< RewardBench v1: one chosen and one rejected text a row
+  kRewardBench,   ///< RewardBench v1: one chosen and one rejected text per row
   kRewardBench2,  ///< RewardBench 2: lists of texts, best of four and the Ties subset
-  kRmBench,       ///< RM-Bench: three chosen and three rejected texts a row, plain to fancy
-  kArena,         ///< correlation of policies' scores with their Chatbot Arena ratings
+  kRmBench,  ///< RM-Bench: three chosen and three rejected texts per row, from concise to Markdown
+             ///< style
+  kArena,    ///< correlation of policies' scores with their Chatbot Arena ratings
 };
 
 /// "reward-bench", "reward-bench-2", "rm-bench", "arena"; throws kUsage naming the known ones.
 Benchmark parse_benchmark(std::string_view name);
 std::string_view benchmark_name(Benchmark benchmark);
 
-/// A value (fraction or correlation) with its 95 % bootstrap interval; the ends are NaN where there
-/// is none.
+/// A value (fraction or correlation) with its 95 % bootstrap interval; the bounds are NaN where
+/// there is none.
 struct Estimate {
   double value = 0.0;
   double lo = 0.0;
@@ -27,8 +28,9 @@ struct Estimate {
 };
 
 struct BootstrapOptions {
-  std::int64_t draws = 1000;  ///< more gives steadier interval ends; 0: no intervals
-  std::uint64_t seed = 0;     ///< the same seed gives the same intervals
+  std::int64_t num_replicates =
+      1000;  ///< bootstrap replicates; more give less Monte Carlo error; 0: no intervals
+  std::uint64_t seed = 0;  ///< the same seed gives the same intervals
 };
 
 }  // namespace charm::evaluate

@@ -6,16 +6,16 @@
 
 #include "charm/base/error.h"
 #include "charm/evaluate/arena.h"
-#include "charm/evaluate/benchmark_tally.h"
+#include "charm/evaluate/benchmark_metrics.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/stats/multiplicity.h"
 
 namespace charm::evaluate {
 namespace {
 
-/// Rows by what identifies them, in the order of `keys`; both sides hold the same keys afterwards.
+/// An inner join of two runs' rows by key, and the unmatched rows.
 struct Matching {
-  std::vector<std::size_t> place_in_b;  ///< [row of A]
+  std::vector<std::size_t> row_of_b;  ///< [row of A]
   std::vector<std::size_t> only_a, only_b;
 };
 
@@ -30,7 +30,7 @@ Matching match(const std::vector<std::string>& keys_a, const std::vector<std::st
       matching.only_a.push_back(i);
       continue;
     }
-    matching.place_in_b.push_back(it->second);
+    matching.row_of_b.push_back(it->second);
     is_used[it->second] = true;
   }
   for (std::size_t i = 0; i < keys_b.size(); ++i) {
@@ -41,7 +41,7 @@ Matching match(const std::vector<std::string>& keys_a, const std::vector<std::st
 
 /// "12 rows only in A (first: ...), 3 only in B (first: ...)".
 template <typename Name>
-std::string mismatch_text(const Matching& matching, const Name& name_a, const Name& name_b) {
+std::string difference_text(const Matching& matching, const Name& name_a, const Name& name_b) {
   std::string text;
   if (!matching.only_a.empty()) {
     text += fmt::format("{} only in A (first: {})", matching.only_a.size(),
@@ -72,18 +72,18 @@ std::vector<ScoredEvalItem> in_order_of(std::span<const ScoredEvalItem> a,
     throw Error(
         ErrorKind::kInput,
         "the two runs hold different rows: {}; a comparison needs the same rows (id, subset and "
-        "texts) in both: score the same data, or draw the same rows",
-        mismatch_text<std::function<std::string(std::size_t)>>(matching, name_of(a), name_of(b)));
+        "texts) in both: score the same data, with the same sampling seed",
+        difference_text<std::function<std::string(std::size_t)>>(matching, name_of(a), name_of(b)));
   }
   std::vector<ScoredEvalItem> ordered;
-  for (const std::size_t i : matching.place_in_b) ordered.push_back(b[i]);
+  for (const std::size_t i : matching.row_of_b) ordered.push_back(b[i]);
   return ordered;
 }
 
-/// Figures of both runs and their differences under the same draws.
-std::vector<ComparedFigure> compare_figures(const Tally& a, const Tally& b,
+/// Metrics of both runs and their differences, on the same bootstrap replicates.
+std::vector<ComparedMetric> compare_metrics(const MetricSet& a, const MetricSet& b,
                                             const BootstrapOptions& options) {
-  const std::size_t count = a.figures.size();
+  const std::size_t count = a.metrics.size();
   const WeightedStatistics both = [&](std::span<const double> weights) {
     std::vector<double> values = a.statistics(weights);
     const std::vector<double> others = b.statistics(weights);
@@ -93,14 +93,14 @@ std::vector<ComparedFigure> compare_figures(const Tally& a, const Tally& b,
   };
   const std::vector<Estimate> estimates =
       bootstrap_estimates(PromptBootstrap(a.prompts, a.groups), both, options);
-  std::vector<ComparedFigure> figures;
+  std::vector<ComparedMetric> metrics;
   for (std::size_t i = 0; i < count; ++i) {
-    figures.push_back({a.figures[i], estimates[i], estimates[count + i], estimates[2 * count + i]});
+    metrics.push_back({a.metrics[i], estimates[i], estimates[count + i], estimates[2 * count + i]});
   }
-  return figures;
+  return metrics;
 }
 
-/// Counts flips of rows; the test waits for all of them.
+/// Accumulates flips of rows.
 class FlipCount {
  public:
   void add(const std::vector<bool>& a, const std::vector<bool>& b) {
@@ -148,7 +148,7 @@ std::string response_key(const Score& score) {
 /// Rows that both runs have a score for, in A's order.
 std::pair<std::vector<Score>, std::vector<Score>> common_scores(std::span<const Score> a,
                                                                 std::span<const Score> b,
-                                                                std::int64_t& num_left_out) {
+                                                                std::int64_t& num_excluded) {
   const auto keys = [](std::span<const Score> rows) {
     std::vector<std::string> all;
     for (const Score& row : rows) all.push_back(response_key(row));
@@ -166,13 +166,13 @@ std::pair<std::vector<Score>, std::vector<Score>> common_scores(std::span<const 
         ErrorKind::kInput,
         "the two runs hold scores of different responses: {}; a comparison needs the same policies "
         "and prompts in both",
-        mismatch_text<std::function<std::string(std::size_t)>>(matching, name_of(a), name_of(b)));
+        difference_text<std::function<std::string(std::size_t)>>(matching, name_of(a), name_of(b)));
   }
   std::pair<std::vector<Score>, std::vector<Score>> common;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    const Score& other = b[matching.place_in_b[i]];
+    const Score& other = b[matching.row_of_b[i]];
     if (a[i].error || other.error) {
-      ++num_left_out;
+      ++num_excluded;
       continue;
     }
     common.first.push_back(a[i]);
@@ -186,12 +186,12 @@ std::pair<std::vector<Score>, std::vector<Score>> common_scores(std::span<const 
 Comparison compare_rows(Benchmark benchmark, std::span<const ScoredEvalItem> a,
                         std::span<const ScoredEvalItem> b, const BootstrapOptions& options) {
   const std::vector<ScoredEvalItem> ordered_b = in_order_of(a, b);
-  const Tally tally_a = benchmark_tally(benchmark, a);
-  const Tally tally_b = benchmark_tally(benchmark, ordered_b);
+  const MetricSet set_a = benchmark_metrics(benchmark, a);
+  const MetricSet set_b = benchmark_metrics(benchmark, ordered_b);
   Comparison comparison;
   comparison.benchmark = benchmark;
-  comparison.figures = compare_figures(tally_a, tally_b, options);
-  comparison.is_whole = tally_a.is_whole;
+  comparison.metrics = compare_metrics(set_a, set_b, options);
+  comparison.is_complete = set_a.is_complete;
   comparison.num_rows = static_cast<std::int64_t>(a.size());
 
   FlipCount overall;
@@ -199,8 +199,8 @@ Comparison compare_rows(Benchmark benchmark, std::span<const ScoredEvalItem> a,
   for (std::size_t r = 0; r < a.size(); ++r) {
     const std::vector<bool> right_a = right_comparisons(benchmark, a[r]);
     const std::vector<bool> right_b = right_comparisons(benchmark, ordered_b[r]);
-    subsets[tally_a.groups[r]].add(right_a, right_b);
-    const std::string section(section_of_group(benchmark, tally_a.groups[r]));
+    subsets[set_a.groups[r]].add(right_a, right_b);
+    const std::string section(section_of_group(benchmark, set_a.groups[r]));
     if (section.empty()) continue;
     sections[section].add(right_a, right_b);
     overall.add(right_a, right_b);
@@ -213,14 +213,15 @@ Comparison compare_rows(Benchmark benchmark, std::span<const ScoredEvalItem> a,
 
 Comparison compare_arena(std::span<const Score> a, std::span<const Score> b,
                          const std::map<std::string, double>& rating_of_policy,
-                         const std::vector<std::string>& left_out,
+                         const std::vector<std::string>& held_out_policies,
                          const BootstrapOptions& options) {
   Comparison comparison;
   comparison.benchmark = Benchmark::kArena;
-  const auto [scores_a, scores_b] = common_scores(a, b, comparison.num_left_out);
-  comparison.figures = compare_figures(arena_tally(scores_a, rating_of_policy, left_out),
-                                       arena_tally(scores_b, rating_of_policy, left_out), options);
-  comparison.is_whole = true;
+  const auto [scores_a, scores_b] = common_scores(a, b, comparison.num_excluded);
+  comparison.metrics =
+      compare_metrics(arena_metrics(scores_a, rating_of_policy, held_out_policies),
+                      arena_metrics(scores_b, rating_of_policy, held_out_policies), options);
+  comparison.is_complete = true;
   comparison.num_rows = static_cast<std::int64_t>(scores_a.size());
   return comparison;
 }

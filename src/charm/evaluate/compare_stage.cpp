@@ -17,7 +17,7 @@ namespace {
 
 void check_options(const CompareOptions& options) {
   if (options.runs.size() != 2) {
-    throw Error(ErrorKind::kUsage, "evaluate: --compare wants two runs, found {}",
+    throw Error(ErrorKind::kUsage, "evaluate: --compare expects two runs, found {}",
                 options.runs.size());
   }
   if (options.bootstrap < 0 || options.max_bad_rows < 0) {
@@ -40,7 +40,7 @@ std::vector<Score> scores_of(const ComparedRun& run, const CompareOptions& optio
       run.scores, {.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}});
 }
 
-/// From --ratings, else as a result JSON recorded them.
+/// From --ratings, else from a result JSON.
 std::map<std::string, double> ratings_for(std::span<const Score> scores, const ComparedRun& a,
                                           const ComparedRun& b, const CompareOptions& options) {
   std::set<std::string> names;
@@ -52,7 +52,7 @@ std::map<std::string, double> ratings_for(std::span<const Score> scores, const C
     }
     if (!a.ratings.empty() && !b.ratings.empty() && a.ratings != b.ratings) {
       throw Error(ErrorKind::kInput,
-                  "the two results were made with different ratings; give one file with --ratings");
+                  "the two results used different ratings; give one ratings file by --ratings");
     }
     return known;
   }
@@ -90,7 +90,7 @@ void write_result(const CompareOptions& options, const ComparedRun& a, const Com
       .option("benchmark", benchmark_name(result.benchmark))
       .option("bootstrap", options.bootstrap)
       .option("max-bad-rows", options.max_bad_rows)
-      .option("left-out", options.left_out)
+      .option("left-out", options.held_out_policies)
       .seed(options.seed);
   for (const ComparedRun* run : {&a, &b}) {
     for (const fs::path& path : run->scores) manifest.input(path);
@@ -112,24 +112,25 @@ CompareResult compare(const CompareOptions& options) {
   }
   if (a.benchmark != b.benchmark) {
     throw Error(ErrorKind::kInput,
-                "{} is a run of {}, {} one of {}: only one benchmark's runs compare",
+                "{} is a run of {}, {} one of {}: both runs must be of the same benchmark",
                 options.runs[0].string(), benchmark_name(a.benchmark), options.runs[1].string(),
                 benchmark_name(b.benchmark));
   }
-  if (a.benchmark != Benchmark::kArena && !(options.ratings.empty() && options.left_out.empty())) {
-    throw Error(ErrorKind::kUsage, "evaluate: --ratings and --left-out belong to arena alone");
+  if (a.benchmark != Benchmark::kArena &&
+      !(options.ratings.empty() && options.held_out_policies.empty())) {
+    throw Error(ErrorKind::kUsage, "evaluate: --ratings and --left-out require benchmark arena");
   }
-  const BootstrapOptions bootstrap{.draws = options.bootstrap, .seed = options.seed};
+  const BootstrapOptions bootstrap{.num_replicates = options.bootstrap, .seed = options.seed};
   CompareResult result;
   result.benchmark = a.benchmark;
   if (a.benchmark == Benchmark::kArena) {
     const std::vector<Score> scores_a = scores_of(a, options);
     result.comparison =
         compare_arena(scores_a, scores_of(b, options), ratings_for(scores_a, a, b, options),
-                      options.left_out, bootstrap);
-    if (result.comparison.num_left_out > 0) {
-      log::warning("{} responses carry an error in one of the runs and are left out of both",
-                   result.comparison.num_left_out);
+                      options.held_out_policies, bootstrap);
+    if (result.comparison.num_excluded > 0) {
+      log::warning("{} responses carry an error in one of the runs and are dropped from both",
+                   result.comparison.num_excluded);
     }
   } else {
     result.comparison =

@@ -15,25 +15,26 @@ struct CompareOptions {
   /// Run A and run B. Each a result JSON of `charm evaluate` with its saved scores, a file of saved
   /// scores, or for arena a folder (or file) of `charm score`.
   std::vector<fs::path> runs;
-  std::optional<Benchmark> benchmark;  ///< empty: told from the runs
+  std::optional<Benchmark> benchmark;  ///< empty: inferred from the runs
   fs::path output;                     ///< JSON to write; empty: none
-  std::int64_t bootstrap = 1000;       ///< draws behind each 95 % interval; 0: none
+  std::int64_t bootstrap = 1000;       ///< bootstrap replicates; 0: no intervals
   std::uint64_t seed = 0;              ///< of the bootstrap
-  std::int64_t max_bad_rows = 0;       ///< rows that may be unusable in each file
+  std::int64_t max_bad_rows = 0;       ///< unusable rows tolerated per file
   fs::path ratings;                    ///< arena, where neither run is a result JSON
   std::string ratings_category;
   std::map<std::string, std::string> aliases;
-  std::vector<std::string> left_out;  ///< arena: policies whose mean |MD| also stands by itself
+  std::vector<std::string>
+      held_out_policies;  ///< arena: policies whose mean |MD| is also reported separately
 };
 
 struct CompareResult {
   Benchmark benchmark = Benchmark::kRewardBench;
   Comparison comparison;
-  std::string summary;  ///< a table for people
+  std::string summary;  ///< a plain-text table
 };
 
 /// Compares two runs without a model and writes `output`. Throws kUsage for other than two runs,
-/// kInput for runs of different benchmarks or rows and for a result whose scores are not there.
+/// kInput for runs of different benchmarks or rows and for a result whose scores file is missing.
 CompareResult compare(const CompareOptions& options);
 
 }  // namespace charm::evaluate

@@ -12,19 +12,19 @@ namespace {
 
 using nlohmann::json;
 
-/// The result of an earlier evaluation, if that is what the file holds.
+/// The result of an earlier evaluation, if the file is one.
 std::optional<json> result_json(const fs::path& path) {
   if (path.extension() != ".json" || fs::is_directory(path)) return {};
   json result = json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
   if (!result.is_object() || !result.contains("benchmark")) return {};
   if (!result["benchmark"].is_string()) {
-    throw Error(ErrorKind::kInput, "{}: 'benchmark' is {}, expected a text", path.string(),
+    throw Error(ErrorKind::kInput, "{}: 'benchmark' is {}, expected a string", path.string(),
                 result["benchmark"].type_name());
   }
   return result;
 }
 
-/// A path as an earlier run wrote it, which may have stood in another folder since.
+/// Resolves a path recorded by an earlier run whose folder may have been moved.
 std::optional<fs::path> find_moved(const fs::path& written, const fs::path& result) {
   for (const fs::path& candidate : {written, result.parent_path() / written.filename()}) {
     if (fs::exists(candidate)) return candidate;
@@ -48,10 +48,9 @@ std::vector<fs::path> scores_of_result(const fs::path& path) {
   for (const fs::path& file : written) {
     const std::optional<fs::path> place = find_moved(file, path);
     if (!place) {
-      throw Error(
-          ErrorKind::kInput,
-          "{}: its scores {} are not there; give the scores themselves instead of the result",
-          path.string(), file.string());
+      throw Error(ErrorKind::kInput,
+                  "{}: its scores file {} is missing; give the scores file instead of the result",
+                  path.string(), file.string());
     }
     found.push_back(*place);
   }
@@ -63,11 +62,11 @@ bool is_scores_file(const fs::path& path) {
   return name.ends_with(".parquet") || name.ends_with(".jsonl") || name.ends_with(".jsonl.gz");
 }
 
-/// The benchmark that a file of saved scores belongs to, by the form of its first row.
+/// The benchmark of a file of saved scores, inferred from the columns of its first row.
 Benchmark benchmark_of_rows(const fs::path& path) {
   storage::RowReader reader(path, {});
   json row;
-  if (!reader.next(row)) throw Error(ErrorKind::kInput, "{}: holds no rows", path.string());
+  if (!reader.next(row)) throw Error(ErrorKind::kInput, "{}: contains no rows", path.string());
   const auto has = [&](const char* column) {
     return row.contains(column) && !row[column].is_null();
   };
@@ -108,13 +107,13 @@ ComparedRun find_run(const fs::path& path, std::optional<Benchmark> benchmark) {
     }
     std::sort(run.scores.begin(), run.scores.end());
     if (run.scores.empty()) {
-      throw Error(ErrorKind::kInput, "{}: holds no .parquet or .jsonl files of scores",
+      throw Error(ErrorKind::kInput, "{}: contains no .parquet or .jsonl score files",
                   path.string());
     }
     const Benchmark found = benchmark_of_rows(run.scores.front());
     if (found != Benchmark::kArena) {
       throw Error(ErrorKind::kInput,
-                  "{}: a folder is taken for scores of policies, but {} holds rows of {}; give "
+                  "{}: a folder must contain scores of policies, but {} contains rows of {}; give "
                   "that file itself",
                   path.string(), run.scores.front().filename().string(), benchmark_name(found));
     }

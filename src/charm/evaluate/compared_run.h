@@ -10,7 +10,7 @@
 
 namespace charm::evaluate {
 
-/// A run as a path on the command line names it.
+/// A run given as a path on the command line.
 struct ComparedRun {
   std::string name;  ///< of the model in a result JSON, else of the file or folder
   Benchmark benchmark = Benchmark::kRewardBench;
@@ -18,9 +18,9 @@ struct ComparedRun {
   std::map<std::string, double> ratings;  ///< of an arena result; empty otherwise
 };
 
-/// Finds benchmark and scores of a result JSON (from its manifest, or beside it), a file of saved
-/// scores (the benchmark from its first row) or a folder of scores of policies. Throws kInput for
-/// anything else, kIo where files are missing.
+/// Resolves benchmark and scores of a result JSON (from its manifest, or beside it), a file of
+/// saved scores (benchmark inferred from its first row) or a folder of scores of policies. Throws
+/// kInput for anything else, kIo where files are missing.
 ComparedRun find_run(const fs::path& path, std::optional<Benchmark> benchmark);
 
 }  // namespace charm::evaluate

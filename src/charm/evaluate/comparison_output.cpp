@@ -13,10 +13,10 @@ namespace {
 
 using nlohmann::ordered_json;
 
-void put_figure(ordered_json& object, const ComparedFigure& figure) {
-  put_estimate(object, "a", figure.a);
-  put_estimate(object, "b", figure.b);
-  put_estimate(object, "difference", figure.difference);
+void put_metric(ordered_json& object, const ComparedMetric& metric) {
+  put_estimate(object, "a", metric.a);
+  put_estimate(object, "b", metric.b);
+  put_estimate(object, "difference", metric.difference);
 }
 
 void put_flips(ordered_json& object, const Flips& flips, bool is_one_of_many) {
@@ -38,28 +38,28 @@ const Flips* find(const std::map<std::string, Flips>& flips, const std::string& 
   return it == flips.end() ? nullptr : &it->second;
 }
 
-const Flips* flips_of(const Comparison& comparison, const Figure& figure) {
-  switch (figure.part) {
-    case Figure::Part::kSection:
-      return find(comparison.section_flips, figure.name);
-    case Figure::Part::kSubset:
-      return find(comparison.subset_flips, figure.name);
-    case Figure::Part::kOverall:
+const Flips* flips_of(const Comparison& comparison, const Metric& metric) {
+  switch (metric.part) {
+    case Metric::Part::kSection:
+      return find(comparison.section_flips, metric.name);
+    case Metric::Part::kSubset:
+      return find(comparison.subset_flips, metric.name);
+    case Metric::Part::kOverall:
       break;
   }
   return comparison.overall_flips ? &*comparison.overall_flips : nullptr;
 }
 
-std::string label_of(const Comparison& comparison, const Figure& figure) {
-  std::string label = figure.name;
-  if (figure.part == Figure::Part::kOverall) {
+std::string label_of(const Comparison& comparison, const Metric& metric) {
+  std::string label = metric.name;
+  if (metric.part == Metric::Part::kOverall) {
     if (comparison.benchmark == Benchmark::kArena)
       label = "all policies";
     else
-      label = comparison.is_whole ? "overall" : "overall of the parts present";
+      label = comparison.is_complete ? "overall" : "overall of the parts present";
   }
-  if (figure.measure != "score") label += ", " + figure.measure;
-  return figure.part == Figure::Part::kSubset ? "  " + label : label;
+  if (metric.measure != "score") label += ", " + metric.measure;
+  return metric.part == Metric::Part::kSubset ? "  " + label : label;
 }
 
 std::string signed_text(const Estimate& difference) {
@@ -78,24 +78,24 @@ std::string value_text(const Estimate& value) {
 ordered_json to_json(const Comparison& comparison) {
   ordered_json json;
   json["num_rows"] = comparison.num_rows;
-  const std::string overall = comparison.is_whole ? "overall" : "overall_partial";
+  const std::string overall = comparison.is_complete ? "overall" : "overall_partial";
   const bool is_arena = comparison.benchmark == Benchmark::kArena;
   const char* sections = is_arena                                      ? "correlations"
                          : comparison.benchmark == Benchmark::kRmBench ? "domains"
                                                                        : "sections";
-  if (is_arena) json["num_left_out"] = comparison.num_left_out;
-  for (const ComparedFigure& compared : comparison.figures) {
-    const Figure& figure = compared.figure;
+  if (is_arena) json["num_left_out"] = comparison.num_excluded;
+  for (const ComparedMetric& compared : comparison.metrics) {
+    const Metric& metric = compared.metric;
     ordered_json* part = is_arena ? &json : &json[overall];
-    if (figure.part == Figure::Part::kSection) {
-      part = &json[sections][figure.name];
-    } else if (figure.part == Figure::Part::kSubset) {
-      part = &json[is_arena ? "policies" : "subsets"][figure.name];
+    if (metric.part == Metric::Part::kSection) {
+      part = &json[sections][metric.name];
+    } else if (metric.part == Metric::Part::kSubset) {
+      part = &json[is_arena ? "policies" : "subsets"][metric.name];
     }
-    put_figure(figure.measure == "score" ? *part : (*part)[figure.measure], compared);
-    const Flips* flips = flips_of(comparison, figure);
-    if (flips != nullptr && figure.measure == "score") {
-      put_flips(*part, *flips, figure.part == Figure::Part::kSubset);
+    put_metric(metric.measure == "score" ? *part : (*part)[metric.measure], compared);
+    const Flips* flips = flips_of(comparison, metric);
+    if (flips != nullptr && metric.measure == "score") {
+      put_flips(*part, *flips, metric.part == Metric::Part::kSubset);
     }
   }
   return json;
@@ -104,13 +104,13 @@ ordered_json to_json(const Comparison& comparison) {
 std::string comparison_text(const Comparison& comparison) {
   std::vector<std::vector<std::string>> rows = {
       {"", "rows", "A", "B", "B - A", "gained", "lost", "p"}};
-  using Part = Figure::Part;
+  using Part = Metric::Part;
   for (const Part part : {Part::kSubset, Part::kSection, Part::kOverall}) {
-    for (const ComparedFigure& compared : comparison.figures) {
-      const Figure& figure = compared.figure;
-      if (figure.part != part) continue;
-      const Flips* flips = figure.measure == "score" ? flips_of(comparison, figure) : nullptr;
-      rows.push_back({label_of(comparison, figure), flips ? std::to_string(flips->num_rows) : "",
+    for (const ComparedMetric& compared : comparison.metrics) {
+      const Metric& metric = compared.metric;
+      if (metric.part != part) continue;
+      const Flips* flips = metric.measure == "score" ? flips_of(comparison, metric) : nullptr;
+      rows.push_back({label_of(comparison, metric), flips ? std::to_string(flips->num_rows) : "",
                       value_text(compared.a), value_text(compared.b),
                       signed_text(compared.difference), flips ? std::to_string(flips->gained) : "",
                       flips ? std::to_string(flips->lost) : "",

@@ -8,7 +8,7 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/evaluate/arena.h"
-#include "charm/evaluate/benchmark_tally.h"
+#include "charm/evaluate/benchmark_metrics.h"
 #include "charm/evaluate/pair_diagnostics.h"
 #include "charm/evaluate/result_text.h"
 #include "charm/evaluate/reward_bench.h"
@@ -25,23 +25,22 @@ namespace {
 using nlohmann::ordered_json;
 
 void check_options(const EvaluateOptions& options) {
-  if (options.output.empty()) throw Error(ErrorKind::kUsage, "evaluate: --output names no file");
+  if (options.output.empty()) throw Error(ErrorKind::kUsage, "evaluate: --output is missing");
   if (options.model_dir.empty() == options.scores.empty()) {
     throw Error(ErrorKind::kUsage,
                 "evaluate: give either --model with --data, or --scores of an earlier run");
   }
   if (options.model_dir.empty() != options.data.empty()) {
-    throw Error(ErrorKind::kUsage,
-                "evaluate: --model and --data go together: the rows to score and what scores them");
+    throw Error(ErrorKind::kUsage, "evaluate: --model and --data require each other");
   }
   const bool is_arena = options.benchmark == Benchmark::kArena;
   if (is_arena == options.ratings.empty()) {
     throw Error(ErrorKind::kUsage, "evaluate: --ratings {}",
-                is_arena ? "is needed for arena" : "belongs to arena alone");
+                is_arena ? "is required for arena" : "requires benchmark arena");
   }
   if (is_arena && options.limit_per_subset > 0) {
     throw Error(ErrorKind::kUsage,
-                "evaluate: --limit-per-subset is for benchmarks with subsets, arena has none");
+                "evaluate: --limit-per-subset requires a benchmark with subsets; arena has none");
   }
   if (options.limit_per_subset < 0 || options.bootstrap < 0 || options.max_bad_rows < 0) {
     throw Error(
@@ -96,7 +95,7 @@ void finish(const EvaluateOptions& options, ordered_json body, EvaluateResult& r
   if (!options.ratings.empty()) manifest.input(options.ratings);
   for (const fs::path& path : options.scores) manifest.input(path);
   for (const fs::path& path : options.data) manifest.input(path);
-  // Where a comparison finds them again.
+  // Read by comparisons.
   ordered_json scores = ordered_json::array();
   for (const fs::path& path : options.scores) scores.push_back(path.string());
   if (!options.model_dir.empty()) scores.push_back(saved_scores_path(options).string());
@@ -112,7 +111,7 @@ void finish(const EvaluateOptions& options, ordered_json body, EvaluateResult& r
 
 EvaluateResult evaluate_rows(const EvaluateOptions& options, const ProgressFn& progress) {
   const BenchmarkRows rows = scored_rows(options, progress);
-  const BootstrapOptions bootstrap{.draws = options.bootstrap, .seed = options.seed};
+  const BootstrapOptions bootstrap{.num_replicates = options.bootstrap, .seed = options.seed};
   const fs::path folder = fs::absolute(options.output).parent_path();
   EvaluateResult result;
   result.num_rows = static_cast<std::int64_t>(rows.rows.size());
@@ -120,7 +119,7 @@ EvaluateResult evaluate_rows(const EvaluateOptions& options, const ProgressFn& p
   const auto finish_with = [&](const auto& benchmark) {
     ordered_json body = to_json(benchmark);
     const PairDiagnostics diagnostics =
-        pair_diagnostics(rows.rows, benchmark_tally(options.benchmark, rows.rows), bootstrap);
+        pair_diagnostics(rows.rows, benchmark_metrics(options.benchmark, rows.rows), bootstrap);
     put_diagnostics(body, diagnostics);
     result.summary = result_text(benchmark) + result_text(diagnostics);
     finish(options, std::move(body), result);
@@ -159,8 +158,8 @@ EvaluateResult evaluate_arena(const EvaluateOptions& options, const ProgressFn& 
        storage::match_ratings(policies, ratings, options.aliases, options.ratings)) {
     rating_of_policy[rating.name] = rating.rating_elo;
   }
-  const ArenaResult arena =
-      arena_result(scores, rating_of_policy, {.draws = options.bootstrap, .seed = options.seed});
+  const ArenaResult arena = arena_result(
+      scores, rating_of_policy, {.num_replicates = options.bootstrap, .seed = options.seed});
   EvaluateResult result;
   result.num_rows = static_cast<std::int64_t>(scores.size());
   for (const ArenaPolicy& policy : arena.policies) result.num_bad_rows += policy.num_errors;

@@ -28,12 +28,11 @@ struct EvaluateOptions {
   std::string model_name;  ///< name in the results; empty: the model folder's name, else the output
                            ///< folder's name
   std::int64_t limit_per_subset =
-      0;  ///< at most this many rows of a subset (RM-Bench: domain), drawn with `seed`; 0: all
-  std::uint64_t seed = 0;         ///< of the drawn subset and of the bootstrap
-  std::int64_t bootstrap = 1000;  ///< draws behind each interval; 0 leaves the intervals out
-  std::int64_t max_bad_rows =
-      0;               ///< rows that may be unreadable or fail to score before the command ends
-  bool fresh = false;  ///< throw away the journal of an interrupted run
+      0;  ///< maximum rows per subset (RM-Bench: domain), sampled with `seed`; 0: all
+  std::uint64_t seed = 0;         ///< of row sampling and of the bootstrap
+  std::int64_t bootstrap = 1000;  ///< bootstrap replicates; 0: no intervals
+  std::int64_t max_bad_rows = 0;  ///< rows that may be unreadable or fail to score
+  bool fresh = false;             ///< discard the journal of an interrupted run
   bool reward_bench_files =
       true;          ///< also write `eval-set/` and `eval-set-scores/` beside the result
   fs::path ratings;  ///< arena: ratings file
@@ -47,14 +46,14 @@ struct EvaluateOptions {
 struct EvaluateResult {
   fs::path output;
   fs::path save_scores;           ///< empty when nothing was scored
-  std::optional<double> overall;  ///< absent while a domain or section is missing, and for arena
-  std::string summary;            ///< a few plain lines for people
+  std::optional<double> overall;  ///< absent if a domain or section is missing, and for arena
+  std::string summary;            ///< a short plain-text summary
   std::int64_t num_rows = 0;
   std::int64_t num_bad_rows = 0;
 };
 
 /// Scores a benchmark (or takes saved scores), writes the result JSON, the scored rows, and a
-/// manifest. A killed run continues.
+/// manifest. An interrupted run resumes.
 EvaluateResult evaluate(const EvaluateOptions& options, const ProgressFn& progress);
 
 }  // namespace charm::evaluate

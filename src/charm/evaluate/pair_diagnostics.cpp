@@ -17,7 +17,7 @@ using nlohmann::ordered_json;
 constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
 constexpr double kMostBins = 40.0;
 
-/// Scores may lie so far apart that their difference is no number.
+/// Clamped: the difference of extreme scores may overflow.
 double margin_of(double chosen, double rejected) {
   constexpr double kLargest = std::numeric_limits<double>::max() / 8.0;
   return std::clamp(chosen - rejected, -kLargest, kLargest);
@@ -113,10 +113,10 @@ double calibration_error(std::span<const ConfidenceBin> bins) {
 }
 
 double nice_width(double range) {
-  if (range < 1e-300) return 1.0;  // all margins 0, or as good as
+  if (range < 1e-300) return 1.0;  // all margins (nearly) 0
   const double power = std::pow(10.0, std::floor(std::log10(range / kMostBins)));
   for (const double factor : {1.0, 2.0, 5.0, 10.0}) {
-    // One bin more than range / width where neither end is an edge.
+    // One bin more than range / width where neither bound is an edge.
     if (range / (factor * power) <= kMostBins - 1.0) return factor * power;
   }
   return 20.0 * power;
@@ -235,7 +235,7 @@ ordered_json length_json(const LengthCorrelation& values) {
 
 }  // namespace
 
-PairDiagnostics pair_diagnostics(std::span<const ScoredEvalItem> rows, const Tally& tally,
+PairDiagnostics pair_diagnostics(std::span<const ScoredEvalItem> rows, const MetricSet& metric_set,
                                  const BootstrapOptions& options) {
   std::vector<RowPairs> pairs;
   std::vector<std::size_t> everything;
@@ -243,9 +243,9 @@ PairDiagnostics pair_diagnostics(std::span<const ScoredEvalItem> rows, const Tal
     pairs.push_back(row_pairs(rows[r]));
     everything.push_back(r);
   }
-  const std::vector<RowGroup> subsets = rows_by_group(tally.groups);
+  const std::vector<RowGroup> subsets = rows_by_group(metric_set.groups);
   const std::vector<Estimate> losses = bootstrap_estimates(
-      PromptBootstrap(tally.prompts, tally.groups), mean_losses(pairs, subsets), options);
+      PromptBootstrap(metric_set.prompts, metric_set.groups), mean_losses(pairs, subsets), options);
 
   PairDiagnostics result;
   result.probabilities = probabilities(pairs, everything, losses[0], losses[1]);

@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-// Prompts drawn among few show too little spread, among one none at all.
+// Resampling within small strata underestimates the variance; a stratum of one has none.
 constexpr std::size_t kSmallestSharedStratum = 5;
 
 }  // namespace
@@ -48,7 +48,7 @@ PromptBootstrap::PromptBootstrap(std::span<const std::string> prompts,
   if (!pooled.empty()) strata_.push_back(std::move(pooled));
 }
 
-std::vector<double> PromptBootstrap::draw(RandomStream& random) const {
+std::vector<double> PromptBootstrap::resample(RandomStream& random) const {
   std::vector<double> count(num_prompts_, 0.0);
   for (const std::vector<std::size_t>& members : strata_) {
     for (std::size_t i = 0; i < members.size(); ++i)
@@ -64,17 +64,18 @@ std::vector<Estimate> bootstrap_estimates(const PromptBootstrap& rows,
                                           const BootstrapOptions& options) {
   const std::vector<double> ones(rows.num_rows(), 1.0);
   const std::vector<double> values = statistics(ones);
-  std::vector<std::vector<double>> draws(
-      static_cast<std::size_t>(std::max<std::int64_t>(options.draws, 0)));
-  stats::bootstrap(
-      draws.size(), options.seed, "evaluate-bootstrap", /*num_threads=*/0,
-      [&](std::size_t i, RandomStream& random) { draws[i] = statistics(rows.draw(random)); });
+  std::vector<std::vector<double>> replicates(
+      static_cast<std::size_t>(std::max<std::int64_t>(options.num_replicates, 0)));
+  stats::bootstrap(replicates.size(), options.seed, "evaluate-bootstrap", /*num_threads=*/0,
+                   [&](std::size_t i, RandomStream& random) {
+                     replicates[i] = statistics(rows.resample(random));
+                   });
 
   std::vector<Estimate> estimates;
   for (std::size_t s = 0; s < values.size(); ++s) {
     std::vector<double> defined;
-    for (const std::vector<double>& draw : draws) {
-      if (std::isfinite(draw[s])) defined.push_back(draw[s]);
+    for (const std::vector<double>& replicate : replicates) {
+      if (std::isfinite(replicate[s])) defined.push_back(replicate[s]);
     }
     Estimate estimate{values[s], kNaN, kNaN};
     if (!defined.empty() && std::isfinite(values[s])) {

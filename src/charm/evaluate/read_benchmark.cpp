@@ -8,11 +8,13 @@
 
 #include "charm/base/error.h"
 #include "charm/base/random.h"
+#include "charm/evaluate/metrics.h"
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/reward_bench_2.h"
 #include "charm/evaluate/rm_bench.h"
 #include "charm/evaluate/tally.h"
 #include "charm/storage/row_fields.h"
+#include "charm/storage/conversation_fields.h"
 #include "charm/storage/row_reader.h"
 
 namespace charm::evaluate {
@@ -20,7 +22,7 @@ namespace {
 
 using nlohmann::json;
 
-/// The row cannot be used; the caller knows where it stands and counts it.
+/// An unusable row; the caller adds its location and counts it.
 template <typename... Args>
 Error unusable(fmt::format_string<Args...> format, Args&&... args) {
   return Error(ErrorKind::kInput, format, std::forward<Args>(args)...);
@@ -38,7 +40,7 @@ std::string text_field(const json& value, const std::string& name) {
   return value.get<std::string>();
 }
 
-/// One text; a fixed number of them, as the benchmark has; or any number (`count` 0).
+/// One text, a fixed number of texts, or any number of them (`count` 0).
 std::vector<std::string> texts_field(const json& row, const std::string& name, std::size_t count) {
   const json& value = field(row, name);
   if (value.is_string() && count == 1) return {value.get<std::string>()};
@@ -60,7 +62,7 @@ std::vector<std::string> texts_field(const json& row, const std::string& name, s
   return texts;
 }
 
-/// As many scores as there are texts.
+/// One score per text.
 std::vector<double> scores_field(const json& row, const std::string& name, std::size_t count) {
   const json& value = field(row, name);
   const json list = value.is_array() ? value : json::array({value});
@@ -78,7 +80,7 @@ std::vector<double> scores_field(const json& row, const std::string& name, std::
   return scores;
 }
 
-/// RewardBench 2 counts its texts as well.
+/// RewardBench 2 has columns with the number of texts.
 void check_count(const json& row, const char* name, std::size_t found) {
   const auto it = row.find(name);
   if (it == row.end() || it->is_null()) return;
@@ -93,7 +95,8 @@ std::string id_field(const json& row, std::int64_t row_number) {
   return it->is_string() ? it->get<std::string>() : it->dump();
 }
 
-/// RM-Bench's per-domain files have no `domain` field: it is in their names ("chat_filtered.json").
+/// RM-Bench's per-domain files have no `domain` field; it is inferred from the file name
+/// ("chat_filtered.json").
 std::string domain_of(const json& row, const std::string& id, const fs::path& file) {
   const auto it = row.find("domain");
   if (it != row.end() && !it->is_null()) {
@@ -112,7 +115,7 @@ std::string domain_of(const json& row, const std::string& id, const fs::path& fi
 }
 
 /// The subset of a RewardBench row. The prior test sets have no such column, or one with parts of
-/// the set; there the file is called after the set.
+/// the set; there the file name is that of the set.
 std::string subset_of(const json& row, const fs::path& file) {
   const auto it = row.find("subset");
   const bool is_given = it != row.end() && !it->is_null();
@@ -152,8 +155,8 @@ ScoredEvalItem parse_row(const json& row, const storage::RowReader& reader, Benc
   return parsed;
 }
 
-/// What is drawn as one: a row, or both rows of a question of the Ties subset.
-std::string drawn_unit(const EvalItem& item, std::size_t row) {
+/// The sampling unit: a row, or both rows of a question of the Ties subset.
+std::string sampling_unit(const EvalItem& item, std::size_t row) {
   const auto ties = is_ties_subset(item.subset) ? parse_ties_id(item.id) : std::nullopt;
   return ties ? fmt::format("ties:{}", ties->number) : std::to_string(row);
 }
@@ -184,7 +187,7 @@ BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmar
       const auto [it, is_new] =
           seen.try_emplace(identity(result.rows.back().item), reader.location());
       if (!is_new) {
-        throw Error(ErrorKind::kInput, "{}: the same row as {}: give each benchmark file once",
+        throw Error(ErrorKind::kInput, "{}: duplicate of row {}: give each benchmark file once",
                     reader.location(), it->second);
       }
     }
@@ -202,7 +205,7 @@ std::vector<ScoredEvalItem> limit_per_subset(std::vector<ScoredEvalItem> rows, s
   std::vector<std::size_t> kept;
   for (const RowGroup& subset : rows_by_group(subsets)) {
     std::vector<std::string> units;
-    for (std::size_t row : subset.rows) units.push_back(drawn_unit(rows[row].item, row));
+    for (std::size_t row : subset.rows) units.push_back(sampling_unit(rows[row].item, row));
     std::vector<RowGroup> drawn = rows_by_group(units);
     RandomStream random(seed, "evaluate-limit/" + subset.name);
     random.shuffle(drawn);

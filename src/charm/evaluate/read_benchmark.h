@@ -13,7 +13,7 @@ namespace charm::evaluate {
 
 struct ReadBenchmarkOptions {
   Benchmark benchmark = Benchmark::kRewardBench;
-  std::int64_t max_bad_rows = 0;  ///< unusable rows that may be left out of each file
+  std::int64_t max_bad_rows = 0;  ///< unusable rows tolerated per file
 };
 
 struct BenchmarkRows {
@@ -24,19 +24,19 @@ struct BenchmarkRows {
 
 /// Rows of RewardBench v1 (`id`, `subset`, `prompt`, `chosen`, `rejected`; for the prior test sets
 /// the subset may come from the file's name), RewardBench 2 (lists of texts; `num_correct`,
-/// `num_incorrect` and `total_completions` must agree with them where they are there) or RM-Bench
-/// (lists of three texts; the domain from the `domain` field, an id that begins with it, or the
-/// file's name as in `safety-refuse_filtered.json`). `with_scores` also reads `score_chosen` and
+/// `num_incorrect` and `total_completions` must agree with them where present) or RM-Bench (lists
+/// of three texts; the domain from the `domain` field, an id that begins with it, or the file's
+/// name as in `safety-refuse_filtered.json`). `with_scores` also reads `score_chosen` and
 /// `score_rejected`; a row without a finite score is unusable. Throws kInput for unusable rows
-/// beyond the limit and for a row that is given twice.
+/// beyond the limit and for duplicate rows.
 BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmarkOptions& options,
                              bool with_scores);
 
-/// What makes a row the same row in two files: subset, id and texts.
+/// Identity of a row across files: subset, id and texts.
 std::string identity(const EvalItem& item);
 
-/// At most `limit` rows of each subset, drawn by `seed` and the subset's name, in the given order.
-/// Of RewardBench 2's Ties subset whole questions (two rows) are drawn, at least one.
+/// At most `limit` rows of each subset, sampled by `seed` and the subset's name, in the given
+/// order. RewardBench 2's Ties subset is sampled by question (two rows), at least one.
 std::vector<ScoredEvalItem> limit_per_subset(std::vector<ScoredEvalItem> rows, std::int64_t limit,
                                              std::uint64_t seed);
 

@@ -21,12 +21,12 @@ std::string subset_table(std::span<const SubsetAccuracy> subsets) {
   return text_table(rows);
 }
 
-/// "overall: ...", or why there is none and what stands for it.
+/// "overall: ...", or the reason why it is undefined and the partial one.
 std::string overall_line(const std::optional<Estimate>& overall, const Estimate& partial,
                          const std::string& why_none, std::int64_t ties) {
   return overall ? fmt::format("overall: {} ({} ties)\n", estimate_text(*overall), ties)
-                 : fmt::format("overall: none, {}; over those present: {} ({} ties)\n", why_none,
-                               estimate_text(partial), ties);
+                 : fmt::format("overall: undefined, {}; over those present: {} ({} ties)\n",
+                               why_none, estimate_text(partial), ties);
 }
 
 }  // namespace
@@ -49,7 +49,7 @@ std::string result_text(const RewardBenchResult& result) {
     text += fmt::format("overall with prior sets: {}\n",
                         estimate_text(*result.overall_with_prior_sets));
   } else if (result.overall_with_prior_sets_partial) {
-    text += fmt::format("overall with prior sets: none, {}; over those present: {}\n",
+    text += fmt::format("overall with prior sets: undefined, {}; over those present: {}\n",
                         result.missing_prior_sets.empty()
                             ? "a section is missing"
                             : fmt::format("{} missing", fmt::join(result.missing_prior_sets, ", ")),
@@ -103,14 +103,14 @@ std::string result_text(const ArenaResult& result) {
 std::string result_text(const PairDiagnostics& diagnostics) {
   const PairProbabilities& values = diagnostics.probabilities;
   std::string text = fmt::format(
-      "as probabilities: ECE {:.3f}, Brier score {:.3f}, log-loss {:.3f} (a coin's are 0.250 and "
-      "0.693)\n",
+      "pair probabilities: ECE {:.3f}, Brier score {:.3f}, log-loss {:.3f} (chance level: 0.250 "
+      "and 0.693)\n",
       values.ece, values.brier.value, values.log_loss.value);
   const LengthCorrelation& length = diagnostics.length;
   if (length.num_pairs > 0 && length.spearman) {
     text += fmt::format(
         "length: Spearman {:.3f} with the score; the longer text scores higher in {:.1f} % of "
-        "pairs and is the right one in {:.1f} %\n",
+        "pairs and is the chosen one in {:.1f} %\n",
         *length.spearman, 100.0 * length.longer_preferred, 100.0 * length.longer_chosen);
   }
   return text;

@@ -8,7 +8,7 @@
 #include "charm/evaluate/reward_bench_2.h"
 #include "charm/evaluate/rm_bench.h"
 
-// A benchmark's result as lines for people.
+// Plain-text output of benchmark results.
 namespace charm::evaluate {
 
 /// "0.8120 [0.7950, 0.8290]", without brackets where there is no interval, "undefined" for NaN.
@@ -19,7 +19,7 @@ std::string result_text(const RewardBench2Result& result);
 std::string result_text(const RmBenchResult& result);
 std::string result_text(const ArenaResult& result);
 
-/// Two lines: scores as probabilities, scores and length.
+/// Two lines: calibration of pair probabilities, length correlation.
 std::string result_text(const PairDiagnostics& diagnostics);
 
 }  // namespace charm::evaluate

@@ -40,7 +40,7 @@ constexpr std::array<RewardBenchSubset, 23> kSubsets = {{
 
 constexpr std::array<std::string_view, 4> kSections = {"Chat", "Chat Hard", "Safety", "Reasoning"};
 
-/// Those that the leaderboard averages, then those of the same collection that it leaves out.
+/// Those in the leaderboard's average, then the others of the same collection.
 constexpr std::size_t kNumCountedPriorSets = 4;
 constexpr std::array<std::string_view, 9> kPriorSetNames = {
     "anthropic_helpful", "anthropic_hhh", "shp",        "summarize", "anthropic_harmless",
@@ -57,13 +57,13 @@ const RewardBenchSubset* find_subset(std::string_view name) {
   return found == kSubsets.end() ? nullptr : found;
 }
 
-/// Weight of a subset among those of its section; the prior sets count alike.
+/// Weight of a subset in its section; the prior sets have equal weight.
 double weight_in_section(std::string_view subset) {
   const RewardBenchSubset* known = find_subset(subset);
   return known == nullptr ? 1.0 : static_cast<double>(known->weight);
 }
 
-/// Place in the tables: RewardBench's order, prior sets, then everything else.
+/// Rank in the tables: RewardBench's order, prior sets, then all others.
 std::size_t rank_of(std::string_view subset) {
   if (const RewardBenchSubset* known = find_subset(subset)) {
     return static_cast<std::size_t>(known - kSubsets.data());
@@ -129,7 +129,7 @@ std::vector<std::string> unknown_subset_warnings(std::span<const SubsetAccuracy>
 }
 
 /// Scores of sections from the accuracies of subsets, and of all of RewardBench from those of the
-/// sections. Values in the order of the tally's figures.
+/// sections. Values in the order of the metrics.
 class SectionMeans {
  public:
   SectionMeans(std::span<const SubsetAccuracy> subsets, std::span<const std::string> sections) {
@@ -143,7 +143,7 @@ class SectionMeans {
     }
   }
 
-  /// `values` holds the accuracies; the means are put behind them.
+  /// `values` holds the accuracies; the means are appended.
   void append(std::vector<double>& values) const {
     double sum = 0.0, count = 0.0;
     std::optional<double> prior;
@@ -181,7 +181,7 @@ std::string_view reward_bench_section(std::string_view subset) {
 }
 
 std::string_view prior_set(std::string_view name) {
-  // "summarize_prompted" is another collection than "summarize".
+  // "summarize_prompted" and "summarize" are different collections.
   for (std::string_view set : kPriorSetNames) {
     if (name.starts_with(set) &&
         (name.size() == set.size() || name[set.size()] == '-' || name[set.size()] == '.')) {
@@ -191,35 +191,35 @@ std::string_view prior_set(std::string_view name) {
   return {};
 }
 
-Tally reward_bench_tally(std::span<const ScoredEvalItem> rows) {
+MetricSet reward_bench_metrics(std::span<const ScoredEvalItem> rows) {
   const std::vector<SubsetAccuracy> subsets = count_subsets(rows);
   const std::vector<std::string> sections = present_sections(subsets);
   std::map<std::string, std::size_t> place;
   for (std::size_t s = 0; s < subsets.size(); ++s) place[subsets[s].name] = s;
 
-  Tally tally;
+  MetricSet metric_set;
   std::vector<std::size_t> subset_of_row;
   std::vector<bool> correct;
   for (const ScoredEvalItem& row : rows) {
-    tally.prompts.push_back(prompt_id_of(row.item.prompt));
-    tally.groups.push_back(row.item.subset);
+    metric_set.prompts.push_back(prompt_id_of(row.item.prompt));
+    metric_set.groups.push_back(row.item.subset);
     subset_of_row.push_back(place.at(row.item.subset));
     correct.push_back(is_correct(row));
   }
   for (const SubsetAccuracy& subset : subsets) {
-    tally.figures.push_back({Figure::Part::kSubset, subset.name, "score"});
+    metric_set.metrics.push_back({Metric::Part::kSubset, subset.name, "score"});
   }
   for (const std::string& section : sections) {
-    tally.figures.push_back({Figure::Part::kSection, section, "score"});
+    metric_set.metrics.push_back({Metric::Part::kSection, section, "score"});
   }
-  tally.figures.push_back({Figure::Part::kOverall, "", "score"});
+  metric_set.metrics.push_back({Metric::Part::kOverall, "", "score"});
   if (!sections.empty() && sections.back() == kPriorSets) {
-    tally.figures.push_back({Figure::Part::kOverall, "", "with_prior_sets"});
+    metric_set.metrics.push_back({Metric::Part::kOverall, "", "with_prior_sets"});
   }
-  tally.is_whole = has_all_sections(sections);
-  tally.statistics = [num_subsets = subsets.size(), subset_of_row = std::move(subset_of_row),
-                      correct = std::move(correct),
-                      means = SectionMeans(subsets, sections)](std::span<const double> weights) {
+  metric_set.is_complete = has_all_sections(sections);
+  metric_set.statistics = [num_subsets = subsets.size(), subset_of_row = std::move(subset_of_row),
+                           correct = std::move(correct), means = SectionMeans(subsets, sections)](
+                              std::span<const double> weights) {
     std::vector<double> right(num_subsets, 0.0), total(num_subsets, 0.0);
     for (std::size_t r = 0; r < weights.size(); ++r) {
       total[subset_of_row[r]] += weights[r];
@@ -230,7 +230,7 @@ Tally reward_bench_tally(std::span<const ScoredEvalItem> rows) {
     means.append(values);
     return values;
   };
-  return tally;
+  return metric_set;
 }
 
 RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
@@ -242,12 +242,12 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
     const std::string first = result.subsets.empty() ? "" : result.subsets.front().name;
     throw Error(ErrorKind::kInput,
                 "none of {} rows belongs to a subset of RewardBench version 1 (first subset found: "
-                "'{}'); rows of RewardBench 2 want --benchmark reward-bench-2",
+                "'{}'); for rows of RewardBench 2 use --benchmark reward-bench-2",
                 rows.size(), first);
   }
   result.warnings = unknown_subset_warnings(result.subsets);
 
-  const std::vector<Estimate> estimates = tally_estimates(reward_bench_tally(rows), options);
+  const std::vector<Estimate> estimates = metric_estimates(reward_bench_metrics(rows), options);
   std::size_t next = 0;
   for (SubsetAccuracy& subset : result.subsets) {
     subset.accuracy = estimates[next++];
@@ -276,7 +276,7 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
     }
   }
   for (const RewardBenchSubset& known : kSubsets) {
-    if (sections.front() == kPriorSets) break;  // nothing but prior sets
+    if (sections.front() == kPriorSets) break;  // only prior sets
     const std::int64_t found = num_rows_of(result.subsets, known.name);
     if (found != known.num_rows) {
       result.incomplete.push_back({std::string(known.name), found, known.num_rows});

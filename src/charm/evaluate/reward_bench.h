@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "charm/evaluate/benchmark.h"
+#include "charm/evaluate/metrics.h"
 #include "charm/evaluate/subset_accuracy.h"
 #include "charm/evaluate/tally.h"
 #include "charm/records/eval_item.h"
 
 namespace charm::evaluate {
 
-/// A subset of RewardBench v1: the section it counts in, its weight there and its rows in the
+/// A subset of RewardBench v1: its section, its weight there and its number of rows in the
 /// `filtered` split.
 struct RewardBenchSubset {
   std::string_view name;
@@ -28,29 +29,29 @@ struct RewardBenchSubset {
 /// The 23 subsets in their sections' order (allenai/reward-bench, rewardbench/constants.py).
 std::span<const RewardBenchSubset> reward_bench_subsets();
 
-/// The section that a subset counts in, Prior Sets included; empty when in none.
+/// The section of a subset, Prior Sets included; empty when it has none.
 std::string_view reward_bench_section(std::string_view subset);
 
-/// The section of the prior test sets (allenai/pref-test-sets), which the leaderboard counts half.
+/// The section of the prior test sets (allenai/pref-test-sets), which the leaderboard weights by
+/// 0.5.
 inline constexpr std::string_view kPriorSets = "Prior Sets";
 inline constexpr double kPriorSetsWeight = 0.5;
 
-/// The prior test set that a subset or file is called after ("shp-00000-of-00001" -> "shp"); empty
+/// The prior test set that a subset or file is named after ("shp-00000-of-00001" -> "shp"); empty
 /// when there is none.
 std::string_view prior_set(std::string_view name);
 
 struct RewardBenchResult {
-  std::optional<Estimate>
-      overall;               ///< mean of the four sections; absent while a section has no row
-  Estimate overall_partial;  ///< mean of the present sections; NaN where there are none
-  /// The leaderboard's average: the sections count 1 each and the mean of the four prior sets 0.5.
-  /// Absent while a section or a prior set has no row; the partial one while no prior set has.
+  std::optional<Estimate> overall;  ///< mean of the four sections; absent if a section has no row
+  Estimate overall_partial;         ///< mean of the present sections; NaN where there are none
+  /// The leaderboard's average: weight 1 for each section and 0.5 for the mean of the four prior
+  /// sets. Absent if a section or a prior set has no row; the partial one if no prior set has.
   std::optional<Estimate> overall_with_prior_sets;
   std::optional<Estimate> overall_with_prior_sets_partial;
   std::vector<SectionScore> sections;  ///< those present; Prior Sets last
   std::vector<SubsetAccuracy> subsets;
   std::vector<MissingRows> incomplete;
-  std::vector<std::string> missing_prior_sets;  ///< where some prior set is there
+  std::vector<std::string> missing_prior_sets;  ///< if some prior set is present
   std::vector<std::string> warnings;
   std::int64_t num_rows = 0;
   std::int64_t ties = 0;
@@ -63,8 +64,8 @@ struct RewardBenchResult {
 RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
                                       const BootstrapOptions& options);
 
-/// Figures: every subset, every present section, the overall of those present.
-Tally reward_bench_tally(std::span<const ScoredEvalItem> rows);
+/// Metrics: every subset, every present section, the overall of those present.
+MetricSet reward_bench_metrics(std::span<const ScoredEvalItem> rows);
 
 nlohmann::ordered_json to_json(const RewardBenchResult& result);
 

@@ -50,7 +50,7 @@ bool has_tie(const ScoredEvalItem& row) {
 std::vector<std::string> groups_of(std::span<const ScoredEvalItem> rows) {
   std::vector<std::string> groups;
   for (const ScoredEvalItem& row : rows) {
-    // run_v2.py knows the subset whatever the case of its name.
+    // run_v2.py matches the subset case-insensitively.
     groups.emplace_back(is_ties_subset(row.item.subset) ? std::string(kTiesSubset)
                                                         : row.item.subset);
   }
@@ -66,7 +66,7 @@ std::vector<RowGroup> rows_by_subset(std::span<const ScoredEvalItem> rows) {
   return subsets;
 }
 
-/// A subset's part of the statistics.
+/// Statistic of one subset.
 struct SubsetCount {
   std::vector<std::size_t> rows;
   std::vector<double> results;
@@ -139,32 +139,32 @@ bool ties_row_is_accurate(const ScoredEvalItem& row) {
          highest(row.score_rejected);
 }
 
-Tally reward_bench_2_tally(std::span<const ScoredEvalItem> rows) {
+MetricSet reward_bench_2_metrics(std::span<const ScoredEvalItem> rows) {
   const std::vector<RowGroup> subsets = rows_by_subset(rows);
-  Tally tally;
-  tally.groups = groups_of(rows);
+  MetricSet metric_set;
+  metric_set.groups = groups_of(rows);
   for (const ScoredEvalItem& row : rows) {
-    // The two forms of a Ties question are drawn together.
+    // The two forms of a Ties question are resampled together.
     const auto id = is_ties_subset(row.item.subset) ? parse_ties_id(row.item.id) : std::nullopt;
-    tally.prompts.push_back(id ? fmt::format("ties:{}", id->number)
-                               : prompt_id_of(row.item.prompt));
+    metric_set.prompts.push_back(id ? fmt::format("ties:{}", id->number)
+                                    : prompt_id_of(row.item.prompt));
   }
   std::size_t num_known = 0;
   bool has_ties = false;
   for (const RowGroup& subset : subsets) {
-    tally.figures.push_back({Figure::Part::kSubset, subset.name, "score"});
+    metric_set.metrics.push_back({Metric::Part::kSubset, subset.name, "score"});
     num_known += is_reward_bench_2_subset(subset.name);
     has_ties |= subset.name == kTiesSubset;
   }
   if (has_ties) {
     for (std::size_t t = 0; t + 1 < kTermNames.size(); ++t) {
-      tally.figures.push_back({Figure::Part::kSubset, std::string(kTiesSubset), kTermNames[t],
-                               /*is_share=*/t + 2 < kTermNames.size()});
+      metric_set.metrics.push_back({Metric::Part::kSubset, std::string(kTiesSubset), kTermNames[t],
+                                    /*is_proportion=*/t + 2 < kTermNames.size()});
     }
   }
-  if (num_known > 0) tally.figures.push_back({Figure::Part::kOverall, "", "score"});
-  tally.is_whole = num_known == kRewardBench2Subsets.size();
-  tally.statistics = [counts = subset_counts(rows, subsets)](std::span<const double> weights) {
+  if (num_known > 0) metric_set.metrics.push_back({Metric::Part::kOverall, "", "score"});
+  metric_set.is_complete = num_known == kRewardBench2Subsets.size();
+  metric_set.statistics = [counts = subset_counts(rows, subsets)](std::span<const double> weights) {
     std::vector<double> values;
     double sum = 0.0, num_counted = 0.0;
     const TiesSubset* ties = nullptr;
@@ -182,7 +182,7 @@ Tally reward_bench_2_tally(std::span<const ScoredEvalItem> rows) {
     if (num_counted > 0.0) values.push_back(sum / num_counted);
     return values;
   };
-  return tally;
+  return metric_set;
 }
 
 RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
@@ -191,10 +191,10 @@ RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
   if (subsets.empty() || !is_reward_bench_2_subset(subsets.front().name)) {
     throw Error(ErrorKind::kInput,
                 "none of {} rows belongs to a subset of RewardBench 2 (first subset found: '{}'); "
-                "rows of version 1 want --benchmark reward-bench",
+                "for rows of version 1 use --benchmark reward-bench",
                 rows.size(), subsets.empty() ? "" : subsets.front().name);
   }
-  const std::vector<Estimate> estimates = tally_estimates(reward_bench_2_tally(rows), options);
+  const std::vector<Estimate> estimates = metric_estimates(reward_bench_2_metrics(rows), options);
 
   RewardBench2Result result;
   std::vector<std::string> known;
@@ -217,7 +217,7 @@ RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
     if (has_more_chosen) {
       result.warnings.push_back(
           fmt::format("subset '{}' has rows with several chosen texts: outside of Ties the first "
-                      "one must have the best score, as rewardbench counts it",
+                      "one must have the best score, as in rewardbench",
                       subset.name));
     }
     if (is_reward_bench_2_subset(subset.name)) {
@@ -243,7 +243,7 @@ RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
     next += kTermNames.size() - 1;
     if (ties.num_unpaired() > 0) {
       result.warnings.push_back(fmt::format(
-          "subset Ties: {} rows lack the other half of their question (ref:N and tied:N)",
+          "subset Ties: {} rows lack the other row of their question (ref:N and tied:N)",
           ties.num_unpaired()));
     }
     if (!std::isfinite(result.subsets[s].accuracy.value)) {

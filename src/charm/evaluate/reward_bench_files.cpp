@@ -22,7 +22,7 @@ nlohmann::json empty_columns(std::initializer_list<const char*> names) {
   return json;
 }
 
-/// The ids of version 1 are whole numbers.
+/// The ids of version 1 are integers.
 nlohmann::json id_json(const std::string& id) {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), number);

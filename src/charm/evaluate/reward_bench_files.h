@@ -11,7 +11,7 @@
 
 namespace charm::evaluate {
 
-/// What the files say about the model beside its results.
+/// Model metadata in the files.
 struct RewardBenchModel {
   std::string name;                         ///< may hold a folder: "org/model"
   std::string chat_template = "tokenizer";  ///< the tokenizer's own, or the name of another one
@@ -23,15 +23,15 @@ struct RewardBenchModel {
 nlohmann::json reward_bench_accuracies(const RewardBenchResult& result,
                                        const RewardBenchModel& model, bool prior_sets = false);
 
-/// `eval-set-scores/<model>.json` (`pref-sets-scores`): columns id, subset, results (1 right, 0
-/// wrong), scores_chosen, scores_rejected. The templated texts that run_rm.py adds are left out:
+/// `eval-set-scores/<model>.json` (`pref-sets-scores`): columns id, subset, results (1 correct, 0
+/// incorrect), scores_chosen, scores_rejected. The templated texts that run_rm.py adds are omitted:
 /// the saved-score file has the texts.
 nlohmann::json reward_bench_scores(std::span<const ScoredEvalItem> rows,
                                    const RewardBenchModel& model, bool prior_sets = false);
 
 /// The same two files as scripts/run_v2.py writes them: the subsets' scores, and the columns id,
-/// subset, num_correct, scores (chosen texts first), results. `results` holds the best-of-n count
-/// in the Ties subset too, as there.
+/// subset, num_correct, scores (chosen texts first), results. `results` holds the best-of-n credit
+/// in the Ties subset too, as in run_v2.py.
 nlohmann::json reward_bench_2_accuracies(const RewardBench2Result& result,
                                          const RewardBenchModel& model);
 nlohmann::json reward_bench_2_scores(std::span<const ScoredEvalItem> rows,

@@ -14,7 +14,7 @@ constexpr std::array<std::string_view, 4> kDomains = {"chat", "math", "code", "s
 
 using Matrix = std::array<std::array<double, kRmBenchStyles>, kRmBenchStyles>;
 
-/// Which of a row's nine comparisons are right.
+/// Correctness of a row's nine comparisons.
 using Comparisons = std::array<std::array<bool, kRmBenchStyles>, kRmBenchStyles>;
 
 Comparisons compare(const ScoredEvalItem& row) {
@@ -73,7 +73,7 @@ void put_means(nlohmann::ordered_json& json, const RmBenchMeans& means, const st
   put_estimate(json, "easy" + suffix, means.easy);
 }
 
-/// Domains in the benchmark's order; those without rows are not there.
+/// Domains with rows, in the benchmark's order.
 std::vector<RowGroup> domains_of(std::span<const ScoredEvalItem> rows) {
   std::vector<RowGroup> domains;
   for (std::string_view domain : kDomains) {
@@ -118,23 +118,23 @@ std::string_view rm_bench_domain(std::string_view name) {
   return {};
 }
 
-Tally rm_bench_tally(std::span<const ScoredEvalItem> rows) {
-  Tally tally;
+MetricSet rm_bench_metrics(std::span<const ScoredEvalItem> rows) {
+  MetricSet metric_set;
   for (const ScoredEvalItem& row : rows) {
-    tally.prompts.push_back(prompt_id_of(row.item.prompt));
-    tally.groups.push_back(row.item.subset);
+    metric_set.prompts.push_back(prompt_id_of(row.item.prompt));
+    metric_set.groups.push_back(row.item.subset);
   }
   const std::vector<RowGroup> domains = domains_of(rows);
   const std::vector<RowGroup> subsets = rows_by_domain(rows);
-  const auto add = [&](Figure::Part part, const std::string& name) {
-    for (const char* measure : kMeasures) tally.figures.push_back({part, name, measure});
+  const auto add = [&](Metric::Part part, const std::string& name) {
+    for (const char* measure : kMeasures) metric_set.metrics.push_back({part, name, measure});
   };
-  for (const RowGroup& domain : domains) add(Figure::Part::kSection, domain.name);
-  for (const RowGroup& subset : subsets) add(Figure::Part::kSubset, subset.name);
-  add(Figure::Part::kOverall, "");
-  tally.is_whole = domains.size() == kDomains.size();
-  tally.statistics = [domains, subsets,
-                      comparisons = compare_all(rows)](std::span<const double> weights) {
+  for (const RowGroup& domain : domains) add(Metric::Part::kSection, domain.name);
+  for (const RowGroup& subset : subsets) add(Metric::Part::kSubset, subset.name);
+  add(Metric::Part::kOverall, "");
+  metric_set.is_complete = domains.size() == kDomains.size();
+  metric_set.statistics = [domains, subsets,
+                           comparisons = compare_all(rows)](std::span<const double> weights) {
     std::vector<double> values;
     std::array<double, 4> mean{};
     for (const RowGroup& domain : domains) {
@@ -151,13 +151,13 @@ Tally rm_bench_tally(std::span<const ScoredEvalItem> rows) {
     values.insert(values.end(), mean.begin(), mean.end());
     return values;
   };
-  return tally;
+  return metric_set;
 }
 
 RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows,
                               const BootstrapOptions& options) {
-  if (rows.empty()) throw Error(ErrorKind::kInput, "RM-Bench: there are no rows to evaluate");
-  const std::vector<Estimate> estimates = tally_estimates(rm_bench_tally(rows), options);
+  if (rows.empty()) throw Error(ErrorKind::kInput, "RM-Bench: no rows to evaluate");
+  const std::vector<Estimate> estimates = metric_estimates(rm_bench_metrics(rows), options);
   const std::vector<Comparisons> comparisons = compare_all(rows);
   const std::vector<double> ones(rows.size(), 1.0);
   std::size_t next = 0;

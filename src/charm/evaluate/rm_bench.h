@@ -12,6 +12,7 @@
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/tally.h"
 #include "charm/records/eval_item.h"
+#include "charm/evaluate/metrics.h"
 
 namespace charm::evaluate {
 
@@ -21,7 +22,7 @@ constexpr std::size_t kRmBenchStyles = 3;
 /// Accuracies of one domain (or one of its files).
 struct RmBenchDomain {
   std::string name;
-  /// [i][j]: share of rows with score(chosen[i]) > score(rejected[j]); a tie is wrong.
+  /// [i][j]: share of rows with score(chosen[i]) > score(rejected[j]); a tie is incorrect.
   std::array<std::array<double, kRmBenchStyles>, kRmBenchStyles> matrix{};
   Estimate hard;    ///< mean of the cells i < j: the chosen text is plainer than the rejected one
   Estimate normal;  ///< mean of the diagonal
@@ -38,18 +39,18 @@ struct RmBenchMeans {
 };
 
 struct RmBenchResult {
-  std::optional<RmBenchMeans> overall;  ///< absent while one of chat, math, code, safety has no row
-  RmBenchMeans overall_partial;         ///< over the domains that are there
-  std::vector<RmBenchDomain> domains;   ///< chat, math, code, safety (pooled), those that are there
+  std::optional<RmBenchMeans> overall;  ///< absent if one of chat, math, code, safety has no row
+  RmBenchMeans overall_partial;         ///< over the domains present
+  std::vector<RmBenchDomain> domains;   ///< chat, math, code, safety (pooled), those present
   std::vector<RmBenchDomain>
-      subsets;  ///< by the name in the data: safety-refuse, safety-response apart
+      subsets;  ///< by the name in the data: safety-refuse, safety-response separate
   std::vector<std::string> missing_domains;
   std::int64_t num_rows = 0;
   std::int64_t ties = 0;
 };
 
-/// The domain that a name counts in ("safety-refuse" -> "safety"); empty when it is none of
-/// RM-Bench's. As split_dataset_by_domain does it: the domain whose name the text begins with.
+/// The domain of a name ("safety-refuse" -> "safety"): the domain that is a prefix of it, as in
+/// split_dataset_by_domain; empty when there is none.
 std::string_view rm_bench_domain(std::string_view name);
 
 /// RM-Bench as compute_accuracy in scripts/utils.py of THU-KEG/RM-Bench counts it. `subset` of each
@@ -57,9 +58,9 @@ std::string_view rm_bench_domain(std::string_view name);
 RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows,
                               const BootstrapOptions& options);
 
-/// Figures: score, hard, normal, easy of every domain, of every subset, and of the mean over the
-/// domains that are there.
-Tally rm_bench_tally(std::span<const ScoredEvalItem> rows);
+/// Metrics: score, hard, normal, easy of every domain, of every subset, and of the mean over the
+/// domains present.
+MetricSet rm_bench_metrics(std::span<const ScoredEvalItem> rows);
 
 nlohmann::ordered_json to_json(const RmBenchResult& result);
 

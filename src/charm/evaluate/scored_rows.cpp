@@ -33,7 +33,7 @@ storage::EvalShape shape_of(Benchmark benchmark) {
   }
 }
 
-/// Everything that decides a score: the key of the journal and of the saved scores.
+/// Everything that determines a score: the key of the journal and of the saved scores.
 storage::Manifest scoring_manifest(const EvaluateOptions& options) {
   constexpr const char* kDTypes[] = {"auto", "float32", "bfloat16"};
   constexpr const char* kDevices[] = {"auto", "cpu", "cuda"};
@@ -55,7 +55,7 @@ storage::Manifest scoring_manifest(const EvaluateOptions& options) {
   return manifest;
 }
 
-/// The fingerprint that the manifest beside a finished file carries; empty when there is none.
+/// The fingerprint in the manifest of a finished file; empty when there is none.
 std::string finished_fingerprint(const fs::path& path) {
   return fs::exists(path) ? storage::recorded_fingerprint(path, "scoring_fingerprint") : "";
 }
@@ -73,7 +73,7 @@ void score_unless_finished(
   storage::Manifest manifest = scoring_manifest(options);
   const std::string fingerprint = manifest.fingerprint();
   if (!options.fresh && finished_fingerprint(saved) == fingerprint) {
-    log::info("{}: already scored with the same options and inputs; using it", saved.string());
+    log::info("{}: already scored with the same options and inputs; reused", saved.string());
     return;
   }
   storage::Journal journal(saved, fingerprint, options.fresh);
@@ -102,7 +102,7 @@ void check_bad_rows(const std::vector<std::string>& errors, std::size_t num_rows
                 errors.size(), num_rows, options.max_bad_rows, errors.front());
   }
   for (std::size_t i = 0; i < std::min<std::size_t>(errors.size(), 5); ++i)
-    log::warning("left out: {}", errors[i]);
+    log::warning("dropped: {}", errors[i]);
 }
 
 }  // namespace

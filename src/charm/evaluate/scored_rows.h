@@ -9,11 +9,11 @@
 
 namespace charm::evaluate {
 
-/// Where the scored rows go or lie: `save_scores`, or beside the output.
+/// Path of the scored rows: `save_scores`, or beside the output.
 fs::path saved_scores_path(const EvaluateOptions& options);
 
-/// The benchmark's scored rows: from the model, unless a finished run with the same options and
-/// inputs saved them, or as `scores` holds them.
+/// The benchmark's scored rows: scored by the model, reused from a finished run with the same
+/// options and inputs, or read from `scores`.
 BenchmarkRows scored_rows(const EvaluateOptions& options, const ProgressFn& progress);
 
 /// The same for the responses of policies.

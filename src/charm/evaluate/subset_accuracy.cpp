@@ -43,7 +43,7 @@ nlohmann::ordered_json incomplete_json(std::span<const MissingRows> incomplete) 
 std::string unknown_subset_warning(const SubsetAccuracy& subset, std::span<const std::string> known,
                                    std::string_view benchmark) {
   return fmt::format(
-      "'{}' is no subset of {} (nearest name: {}): its {} rows count in no section and not in the "
+      "'{}' is no subset of {} (nearest name: {}): its {} rows are excluded from sections and "
       "overall",
       subset.name, benchmark, nearest_names(subset.name, known, 1).front(), subset.num_rows);
 }

@@ -11,13 +11,13 @@
 
 namespace charm::evaluate {
 
-/// What both versions of RewardBench report of a subset.
+/// Result of a subset of RewardBench 1 or 2.
 struct SubsetAccuracy {
   std::string name;
-  std::string section;  ///< empty: counts in no section
-  Estimate accuracy;    ///< share of rows that are right, as the benchmark counts them
+  std::string section;  ///< empty: in no section
+  Estimate accuracy;    ///< share of correct rows, as the benchmark defines it
   std::int64_t num_rows = 0;
-  double num_correct = 0.0;  ///< RewardBench 2: a best score that k texts share counts 1/k
+  double num_correct = 0.0;  ///< RewardBench 2: a best score shared by k texts counts 1/k
   std::int64_t ties = 0;
 };
 
@@ -27,21 +27,21 @@ struct SectionScore {
   std::int64_t num_rows = 0;
 };
 
-/// What is less than the whole benchmark.
+/// A subset with fewer or more rows than the benchmark.
 struct MissingRows {
   std::string subset;
   std::int64_t num_rows = 0;
   std::int64_t expected_rows = 0;
 };
 
-/// Rows of a subset; 0 where it is not among them.
+/// Rows of a subset; 0 if absent.
 std::int64_t num_rows_of(std::span<const SubsetAccuracy> subsets, std::string_view name);
 
 /// Sets `subsets[subset.name]`.
 void put_subset(nlohmann::ordered_json& subsets, const SubsetAccuracy& subset);
 nlohmann::ordered_json incomplete_json(std::span<const MissingRows> incomplete);
 
-/// For a subset that the benchmark does not have: names the nearest of `known`.
+/// For an unknown subset: names the nearest of `known`.
 std::string unknown_subset_warning(const SubsetAccuracy& subset, std::span<const std::string> known,
                                    std::string_view benchmark);
 

@@ -12,15 +12,15 @@
 namespace charm::evaluate {
 namespace {
 
-/// Weighted share of yes among what was added; `empty` when nothing was.
-class Share {
+/// Weighted mean of the added values; `empty` without any.
+class WeightedMean {
  public:
   void add(double weight, double value) {
     sum_ += weight * value;
     total_ += weight;
     any_ = true;
   }
-  /// NaN where all weights were 0: a resample that says nothing.
+  /// NaN where all weights are 0: undefined in this replicate.
   double value(double empty) const { return any_ ? sum_ / total_ : empty; }
 
  private:
@@ -43,7 +43,7 @@ TiesSubset::TiesSubset(std::span<const ScoredEvalItem> rows, std::span<const std
     Row row;
     row.index = index;
     row.margin = *worst - *std::max_element(item.score_rejected.begin(), item.score_rejected.end());
-    if (item.score_chosen.size() > 1) row.spread = *best - *worst;
+    if (item.score_chosen.size() > 1) row.range = *best - *worst;
     if (!(id->is_tied ? tied_of : ref_of).emplace(id->number, row).second) {
       throw Error(ErrorKind::kInput,
                   "subset Ties has two rows '{}': each question has one ref and one tied row",
@@ -59,21 +59,21 @@ TiesSubset::TiesSubset(std::span<const ScoredEvalItem> rows, std::span<const std
 }
 
 std::array<double, 6> TiesSubset::terms(std::span<const double> weights) const {
-  Share ref_accuracy, tied_accuracy, preferred, preferred_hard, margin_score;
+  WeightedMean ref_accuracy, tied_accuracy, preferred, preferred_hard, margin_score;
   for (const Row& row : refs_) ref_accuracy.add(weights[row.index], row.margin > 0.0);
   for (const Row& row : tied_) tied_accuracy.add(weights[row.index], row.margin > 0.0);
   for (const auto& [ref, tied] : questions_) {
-    if (!tied.spread) continue;
+    if (!tied.range) continue;
     const double weight = weights[tied.index];
     const double smaller = std::min(ref.margin, tied.margin);
-    preferred.add(weight, tied.margin > *tied.spread);
-    preferred_hard.add(weight, smaller > *tied.spread);
-    if (*tied.spread > 0.0 && weight > 0.0) {
-      margin_score.add(weight, std::tanh(smaller / *tied.spread - 1.0));
+    preferred.add(weight, tied.margin > *tied.range);
+    preferred_hard.add(weight, smaller > *tied.range);
+    if (*tied.range > 0.0 && weight > 0.0) {
+      margin_score.add(weight, std::tanh(smaller / *tied.range - 1.0));
     }
   }
-  // Questions of which none has several correct answers leave the preferences undefined; without
-  // any whole question they are 0.
+  // Without a question with several correct answers the preferences are undefined; without any
+  // complete question they are 0.
   const double undefined = questions_.empty() ? 0.0 : std::numeric_limits<double>::quiet_NaN();
   std::array<double, 6> terms = {ref_accuracy.value(0.0), tied_accuracy.value(0.0),
                                  preferred.value(undefined), preferred_hard.value(undefined),

@@ -12,21 +12,21 @@ namespace charm::evaluate {
 /// The Ties subset of RewardBench 2 under row weights. Immutable.
 class TiesSubset {
  public:
-  /// `members`: which of `rows` belong to it. Throws kInput for two rows with one id.
+  /// `members`: indices of its rows. Throws kInput for duplicate ids.
   TiesSubset(std::span<const ScoredEvalItem> rows, std::span<const std::size_t> members);
 
   /// ref_accuracy, tied_accuracy, preferred, preferred_hard, margin_score, score.
   std::array<double, 6> terms(std::span<const double> weights) const;
 
   std::size_t num_questions() const { return questions_.size(); }
-  /// Rows whose other half is missing; their question counts in the accuracies alone.
+  /// Rows without the other row of their question; they contribute to the accuracies only.
   std::size_t num_unpaired() const { return refs_.size() + tied_.size() - 2 * questions_.size(); }
 
  private:
   struct Row {
-    std::size_t index = 0;         ///< among all rows
-    double margin = 0.0;           ///< lowest correct score - highest incorrect score
-    std::optional<double> spread;  ///< highest - lowest correct score; none with one correct text
+    std::size_t index = 0;        ///< among all rows
+    double margin = 0.0;          ///< lowest correct score - highest incorrect score
+    std::optional<double> range;  ///< highest - lowest correct score; none with one correct text
   };
   struct Question {
     Row ref, tied;

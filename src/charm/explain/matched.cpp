@@ -49,18 +49,18 @@ class Matching {
   std::optional<Balance> start_;
 };
 
-struct Draws {
+struct Replicates {
   std::vector<std::optional<double>> win_rates;
   std::vector<double> targets;
 };
 
-void put_intervals(const Draws& draws, Estimated& win_rate, Estimated& mismatch) {
+void put_intervals(const Replicates& replicates, Estimated& win_rate, Estimated& mismatch) {
   std::vector<double> rates;
   std::vector<double> degrees;
-  for (std::size_t i = 0; i < draws.targets.size(); ++i) {
-    if (!draws.win_rates[i]) continue;
-    rates.push_back(*draws.win_rates[i]);
-    degrees.push_back(stats::mismatch_degree(*draws.win_rates[i], draws.targets[i]));
+  for (std::size_t i = 0; i < replicates.targets.size(); ++i) {
+    if (!replicates.win_rates[i]) continue;
+    rates.push_back(*replicates.win_rates[i]);
+    degrees.push_back(stats::mismatch_degree(*replicates.win_rates[i], replicates.targets[i]));
   }
   if (rates.empty()) return;
   win_rate.ci95 = stats::percentile_interval(std::move(rates));
@@ -92,14 +92,14 @@ void add_mismatch(PairExplanation& explanation, const stats::PairRows& rows,
     return start && start->effective_rows >= kMinEffectiveRows;
   };
 
-  std::array<Draws, 3> draws;
-  const auto num_draws = static_cast<std::size_t>(settings.bootstrap);
-  for (Draws& one : draws) {
-    one.win_rates.resize(num_draws);
-    one.targets.resize(num_draws);
+  std::array<Replicates, 3> replicates;
+  const auto num_replicates = static_cast<std::size_t>(settings.bootstrap);
+  for (Replicates& one : replicates) {
+    one.win_rates.resize(num_replicates);
+    one.targets.resize(num_replicates);
   }
   const std::array ratings = {over, ref};
-  stats::bootstrap(num_draws, settings.seed, "explain", settings.num_threads,
+  stats::bootstrap(num_replicates, settings.seed, "explain", settings.num_threads,
                    [&](std::size_t index, RandomStream& stream) {
                      const auto weights = stats::resample_prompts(num_prompts, stream);
                      const auto drawn = stats::draw_ratings(ratings, stream);
@@ -110,9 +110,9 @@ void add_mismatch(PairExplanation& explanation, const stats::PairRows& rows,
                        total += base.back();
                      }
                      for (std::size_t m = 0; m < matchings.size(); ++m) {
-                       draws[m].targets[index] = stats::target_win_rate(drawn[0], drawn[1]);
+                       replicates[m].targets[index] = stats::target_win_rate(drawn[0], drawn[1]);
                        if (total > 0.0 && is_used(m))
-                         draws[m].win_rates[index] = matchings[m].win_rate(wins, base);
+                         replicates[m].win_rates[index] = matchings[m].win_rate(wins, base);
                      }
                    });
 
@@ -120,7 +120,7 @@ void add_mismatch(PairExplanation& explanation, const stats::PairRows& rows,
   const std::vector<double> ones(wins.size(), 1.0);
   explanation.win_rate = Estimated{weighted_rate(wins, ones), {}};
   explanation.mismatch = Estimated{stats::mismatch_degree(explanation.win_rate->value, target), {}};
-  put_intervals(draws[0], *explanation.win_rate, *explanation.mismatch);
+  put_intervals(replicates[0], *explanation.win_rate, *explanation.mismatch);
   for (const std::size_t m : {std::size_t{1}, std::size_t{2}}) {
     const auto& start = matchings[m].start();
     const std::string kind = m == 1 ? "length" : "length and style";
@@ -140,7 +140,7 @@ void add_mismatch(PairExplanation& explanation, const stats::PairRows& rows,
     matched.effective_rows = start->effective_rows;
     matched.win_rate.value = weighted_rate(wins, start->weights);
     matched.mismatch.value = stats::mismatch_degree(matched.win_rate.value, target);
-    put_intervals(draws[m], matched.win_rate, matched.mismatch);
+    put_intervals(replicates[m], matched.win_rate, matched.mismatch);
     (m == 1 ? explanation.length_matched : explanation.style_matched) = std::move(matched);
   }
 }

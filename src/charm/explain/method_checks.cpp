@@ -105,14 +105,14 @@ std::vector<MethodCheck> check_methods(const std::vector<std::vector<ScoreFile>>
   for (std::size_t m = 0; m < scores.size(); ++m)
     outcomes.emplace_back(scores[m], offsets[m], pairing, options);
   const stats::PairedScores& table = outcomes.front().table();
-  const auto num_draws = static_cast<std::size_t>(options.bootstrap);
-  std::vector<std::vector<double>> draws(scores.size(), std::vector<double>(num_draws));
-  stats::bootstrap(num_draws, options.seed, "compare methods", options.solve.num_threads,
+  const auto num_replicates = static_cast<std::size_t>(options.bootstrap);
+  std::vector<std::vector<double>> replicates(scores.size(), std::vector<double>(num_replicates));
+  stats::bootstrap(num_replicates, options.seed, "compare methods", options.solve.num_threads,
                    [&](std::size_t index, RandomStream& stream) {
                      const auto weights = stats::resample_prompts(table.num_prompts(), stream);
                      const auto ratings = stats::draw_ratings(outcomes.front().ratings(), stream);
                      for (std::size_t m = 0; m < outcomes.size(); ++m)
-                       draws[m][index] = outcomes[m].mean_abs(weights, ratings);
+                       replicates[m][index] = outcomes[m].mean_abs(weights, ratings);
                    });
   const auto interval = [](const std::vector<double>& values) -> std::optional<stats::Interval> {
     if (values.empty()) return std::nullopt;
@@ -127,11 +127,12 @@ std::vector<MethodCheck> check_methods(const std::vector<std::vector<ScoreFile>>
     MethodCheck check;
     check.num_prompts = static_cast<std::int64_t>(table.num_prompts());
     const calibrate::MeanMismatch mean = outcomes[m].mean();
-    check.mean_abs_mismatch = {mean.before, interval(draws[m])};
+    check.mean_abs_mismatch = {mean.before, interval(replicates[m])};
     check.sampling_noise = mean.sampling_noise;
     if (m > 0) {
       std::vector<double> changes;
-      for (std::size_t i = 0; i < num_draws; ++i) changes.push_back(draws[m][i] - draws[0][i]);
+      for (std::size_t i = 0; i < num_replicates; ++i)
+        changes.push_back(replicates[m][i] - replicates[0][i]);
       check.change = Estimated{mean.before - before, interval(changes)};
     }
     if (ratings.size() >= 3) {
@@ -143,8 +144,8 @@ std::vector<MethodCheck> check_methods(const std::vector<std::vector<ScoreFile>>
           rows.back().score += static_cast<float>(offset_of(offsets[m], row.policy));
         }
       }
-      const auto arena =
-          evaluate::arena_result(rows, ratings, {.draws = options.bootstrap, .seed = options.seed});
+      const auto arena = evaluate::arena_result(
+          rows, ratings, {.num_replicates = options.bootstrap, .seed = options.seed});
       check.mean_score = arena.mean_score;
       check.win_rate = arena.win_rate;
     }

@@ -185,7 +185,8 @@ MethodComparison compare_methods(std::span<const FeatureFile> fit,
                                     options.max_bad_rows);
   const BenchmarkTexts rm_bench(options.rm_bench, evaluate::Benchmark::kRmBench,
                                 options.max_bad_rows);
-  const evaluate::BootstrapOptions draws{.draws = options.bootstrap, .seed = options.seed};
+  const evaluate::BootstrapOptions bootstrap{.num_replicates = options.bootstrap,
+                                             .seed = options.seed};
   for (std::size_t m = 0; m < plans.size(); ++m) {
     Method method{.name = plans[m].name,
                   .meaning = plans[m].meaning,
@@ -200,11 +201,12 @@ MethodComparison compare_methods(std::span<const FeatureFile> fit,
       const bool is_lowess = method.name == "lowess";
       if (!reward_bench.empty()) {
         method.reward_bench = evaluate::reward_bench_result(
-            reward_bench.corrected(is_lowess ? reward_bench.lowess() : plans[m].policies), draws);
+            reward_bench.corrected(is_lowess ? reward_bench.lowess() : plans[m].policies),
+            bootstrap);
       }
       if (!rm_bench.empty()) {
         method.rm_bench = evaluate::rm_bench_result(
-            rm_bench.corrected(is_lowess ? rm_bench.lowess() : plans[m].policies), draws);
+            rm_bench.corrected(is_lowess ? rm_bench.lowess() : plans[m].policies), bootstrap);
       }
     }
     result.methods.push_back(std::move(method));

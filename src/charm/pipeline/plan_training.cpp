@@ -143,7 +143,7 @@ void PlanBuilder::add_comparisons(const RecipeEvaluation& evaluation) {
       const std::vector<std::string>& calibrated = calibration.options.policies;
       for (const RecipePolicy& policy : recipe_.policies) {
         if (std::find(calibrated.begin(), calibrated.end(), policy.name) == calibrated.end())
-          options.left_out.push_back(policy.name);
+          options.held_out_policies.push_back(policy.name);
       }
     }
     Step step{.stage = "evaluate",

@@ -30,7 +30,8 @@ const std::map<std::string, double> kRatings = {{"a", 1200}, {"b", 1100}, {"c", 
 
 TEST(Arena, WinRateCountsATieAsHalf) {
   // a against b: win, tie -> 0.75; a against c: win, win -> 1; b against c: loss, win -> 0.5.
-  const ArenaResult result = arena_result(table({{3, 2}, {1, 2}, {2, 0}}), kRatings, {.draws = 0});
+  const ArenaResult result =
+      arena_result(table({{3, 2}, {1, 2}, {2, 0}}), kRatings, {.num_replicates = 0});
   EXPECT_DOUBLE_EQ(result.policies[0].win_rate, (0.75 + 1.0) / 2);
   EXPECT_DOUBLE_EQ(result.policies[1].win_rate, (0.25 + 0.5) / 2);
   EXPECT_DOUBLE_EQ(result.policies[2].win_rate, (0.0 + 0.5) / 2);
@@ -51,45 +52,46 @@ TEST(Arena, MeanAbsoluteMismatchIsOverAllOrderedPairsWithTiesAsLosses) {
   const double ac = mismatch(1.0, 1200, 1000), ca = mismatch(0.0, 1000, 1200);
   const double bc = mismatch(0.5, 1100, 1000), cb = mismatch(0.5, 1000, 1100);
   const std::vector<Score> scores = table({{3, 2}, {1, 2}, {2, 0}});
-  const ArenaResult result = arena_result(scores, kRatings, {.draws = 20});
+  const ArenaResult result = arena_result(scores, kRatings, {.num_replicates = 20});
   EXPECT_NEAR(result.mean_abs_mismatch.value, (ab + ba + ac + ca + bc + cb) / 6, 1e-12);
   EXPECT_NEAR(result.policies[0].mean_abs_mismatch.value, (ab + ba + ac + ca) / 4, 1e-12);
   EXPECT_NEAR(result.policies[2].mean_abs_mismatch.value, (ac + ca + bc + cb) / 4, 1e-12);
   EXPECT_TRUE(to_json(result)["policies"]["a"].contains("mean_abs_mismatch_ci95"));
 
-  const Tally tally = arena_tally(scores, kRatings, {"c", "a"});
-  const std::vector<double> ones(tally.prompts.size(), 1.0);
-  EXPECT_EQ(tally.figures[7].measure, "mean_abs_mismatch_left_out");
-  EXPECT_NEAR(tally.statistics(ones)[7], (ab + ba + 2 * (ac + ca) + bc + cb) / 8, 1e-12);
-  EXPECT_EQ(tally.figures.size(), tally.statistics(ones).size());
-  EXPECT_THROW(arena_tally(scores, kRatings, {"d"}), Error);
+  const MetricSet metric_set = arena_metrics(scores, kRatings, {"c", "a"});
+  const std::vector<double> ones(metric_set.prompts.size(), 1.0);
+  EXPECT_EQ(metric_set.metrics[7].measure, "mean_abs_mismatch_left_out");
+  EXPECT_NEAR(metric_set.statistics(ones)[7], (ab + ba + 2 * (ac + ca) + bc + cb) / 8, 1e-12);
+  EXPECT_EQ(metric_set.metrics.size(), metric_set.statistics(ones).size());
+  EXPECT_THROW(arena_metrics(scores, kRatings, {"d"}), Error);
 }
 
 TEST(Arena, ReversedScoresGiveMinusOne) {
-  const ArenaResult result = arena_result(table({{0, 0}, {1, 1}, {2, 2}}), kRatings, {.draws = 50});
+  const ArenaResult result =
+      arena_result(table({{0, 0}, {1, 1}, {2, 2}}), kRatings, {.num_replicates = 50});
   EXPECT_DOUBLE_EQ(result.mean_score.pearson.value, -1.0);
   EXPECT_DOUBLE_EQ(result.win_rate.spearman.lo, -1.0);
 }
 
 TEST(Arena, UndefinedCorrelationIsNull) {
-  const ArenaResult result = arena_result(table({{1}, {1}, {1}}), kRatings, {.draws = 10});
+  const ArenaResult result = arena_result(table({{1}, {1}, {1}}), kRatings, {.num_replicates = 10});
   EXPECT_TRUE(to_json(result)["correlations"]["mean_score"]["pearson"].is_null());
 }
 
 TEST(Arena, EachPairUsesItsOwnCommonPrompts) {
   std::vector<Score> rows = table({{3, 2}, {1, 9}, {2, 0}});
   rows.erase(rows.begin() + 3);  // b has no score for prompt1
-  const ArenaResult result = arena_result(rows, kRatings, {.draws = 20});
+  const ArenaResult result = arena_result(rows, kRatings, {.num_replicates = 20});
   EXPECT_DOUBLE_EQ(result.policies[0].win_rate, 1.0);
   EXPECT_EQ(result.policies[1].num_prompts, 1);
   EXPECT_EQ(result.num_prompts, 2);
   EXPECT_EQ(result.num_common_prompts, 1);
 }
 
-TEST(Arena, ErrorsAreLeftOutAndCounted) {
+TEST(Arena, ErrorsAreDroppedAndCounted) {
   std::vector<Score> rows = table({{3, 2}, {1, 9}, {2, 0}});
   rows[3].error = "template refused it";
-  EXPECT_EQ(arena_result(rows, kRatings, {.draws = 0}).policies[1].num_errors, 1);
+  EXPECT_EQ(arena_result(rows, kRatings, {.num_replicates = 0}).policies[1].num_errors, 1);
 }
 
 TEST(Arena, RefusesWhatHasNoAnswer) {

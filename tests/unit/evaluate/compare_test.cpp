@@ -15,15 +15,15 @@
 namespace charm::evaluate {
 namespace {
 
-const ComparedFigure& figure(const Comparison& comparison, Figure::Part part,
+const ComparedMetric& metric(const Comparison& comparison, Metric::Part part,
                              const std::string& name, const std::string& measure = "score") {
-  for (const ComparedFigure& compared : comparison.figures) {
-    if (compared.figure.part == part && compared.figure.name == name &&
-        compared.figure.measure == measure) {
+  for (const ComparedMetric& compared : comparison.metrics) {
+    if (compared.metric.part == part && compared.metric.name == name &&
+        compared.metric.measure == measure) {
       return compared;
     }
   }
-  throw Error(ErrorKind::kInternal, "no figure {} {}", name, measure);
+  throw Error(ErrorKind::kInternal, "no metric {} {}", name, measure);
 }
 
 /// `num` rows of a subset; row i is right in A and B as the two bits of pattern[i % size] say.
@@ -44,14 +44,14 @@ TEST(CompareRows, CountsFlipsAndTestsThem) {
   const std::vector<int> pattern = {3, 2, 2, 0, 1};
   const auto a = rows_with("hep-go", 50, pattern, 0), b = rows_with("hep-go", 50, pattern, 1);
   const Comparison comparison =
-      compare_rows(Benchmark::kRewardBench, a, b, {.draws = 400, .seed = 2});
+      compare_rows(Benchmark::kRewardBench, a, b, {.num_replicates = 400, .seed = 2});
   const Flips& flips = comparison.subset_flips.at("hep-go");
   EXPECT_EQ(flips.gained, 20);
   EXPECT_EQ(flips.lost, 10);
   EXPECT_EQ(flips.num_rows, 50);
   EXPECT_DOUBLE_EQ(flips.test.p_value, stats::mcnemar_test(20, 10).p_value);
   EXPECT_EQ(comparison.overall_flips->gained, 20);
-  const ComparedFigure& accuracy = figure(comparison, Figure::Part::kSubset, "hep-go");
+  const ComparedMetric& accuracy = metric(comparison, Metric::Part::kSubset, "hep-go");
   EXPECT_DOUBLE_EQ(accuracy.a.value, 0.4);
   EXPECT_DOUBLE_EQ(accuracy.b.value, 0.6);
   EXPECT_DOUBLE_EQ(accuracy.difference.value, accuracy.b.value - accuracy.a.value);
@@ -66,8 +66,8 @@ TEST(CompareRows, OfARunWithItselfNothingDiffers) {
   RandomStream random(1, "test");
   random.shuffle(shuffled);
   const Comparison comparison =
-      compare_rows(Benchmark::kRewardBench, rows, shuffled, {.draws = 50, .seed = 2});
-  for (const ComparedFigure& compared : comparison.figures) {
+      compare_rows(Benchmark::kRewardBench, rows, shuffled, {.num_replicates = 50, .seed = 2});
+  for (const ComparedMetric& compared : comparison.metrics) {
     EXPECT_EQ(compared.difference.value, 0.0);
     EXPECT_EQ(compared.difference.lo, 0.0);
     EXPECT_EQ(compared.difference.hi, 0.0);
@@ -90,9 +90,10 @@ TEST(CompareRows, DifferenceIntervalsCover) {
       a.push_back(pair_row("hep-go", id, prompt, draw < 0.6 ? 1.0 : -1.0, 0.0));
       b.push_back(pair_row("hep-go", id, prompt, draw > 0.05 && draw < 0.75 ? 1.0 : -1.0, 0.0));
     }
-    const Comparison comparison = compare_rows(
-        Benchmark::kRewardBench, a, b, {.draws = 400, .seed = static_cast<std::uint64_t>(world)});
-    const Estimate& difference = figure(comparison, Figure::Part::kSubset, "hep-go").difference;
+    const Comparison comparison =
+        compare_rows(Benchmark::kRewardBench, a, b,
+                     {.num_replicates = 400, .seed = static_cast<std::uint64_t>(world)});
+    const Estimate& difference = metric(comparison, Metric::Part::kSubset, "hep-go").difference;
     covered += difference.lo <= 0.1 && 0.1 <= difference.hi;
   }
   EXPECT_NEAR(covered, kWorlds * 0.95, kWorlds * 0.03);
@@ -103,12 +104,12 @@ TEST(CompareRows, RmBenchTestsByRow) {
                                          style_row("chat", "2", "q", {1, 1, 1}, {0, 0, 0})};
   const std::vector<ScoredEvalItem> b = {style_row("chat", "1", "p", {3, 3, 3}, {2, 2, 2}),
                                          style_row("chat", "2", "q", {1, 1, 1}, {0, 0, 5})};
-  const Comparison comparison = compare_rows(Benchmark::kRmBench, a, b, {.draws = 0});
+  const Comparison comparison = compare_rows(Benchmark::kRmBench, a, b, {.num_replicates = 0});
   const Flips& flips = comparison.section_flips.at("chat");
   EXPECT_EQ(flips.gained, 9);
   EXPECT_EQ(flips.lost, 3);
   EXPECT_DOUBLE_EQ(*flips.test.statistic, 36.0 / 90.0);
-  EXPECT_FALSE(comparison.is_whole);
+  EXPECT_FALSE(comparison.is_complete);
   const nlohmann::ordered_json json = to_json(comparison);
   EXPECT_FALSE(json.contains("overall"));
   EXPECT_EQ(json["domains"]["chat"]["num_comparisons"], 18);
@@ -122,12 +123,13 @@ TEST(CompareRows, RewardBench2CountsALoneBestScoreAndWholeTiesRows) {
   const std::vector<ScoredEvalItem> b = {list_row("Math", "0", "p", {2}, {1, 0, 0}),
                                          list_row("Ties", "ref:0", "q", {1}, {2}),
                                          list_row("Ties", "tied:0", "r", {1, 1}, {0})};
-  const Comparison comparison = compare_rows(Benchmark::kRewardBench2, a, b, {.draws = 20});
+  const Comparison comparison =
+      compare_rows(Benchmark::kRewardBench2, a, b, {.num_replicates = 20});
   EXPECT_EQ(comparison.subset_flips.at("Math").gained, 1);
   EXPECT_EQ(comparison.subset_flips.at("Ties").gained, 1);
   EXPECT_EQ(comparison.subset_flips.at("Ties").lost, 1);
-  EXPECT_DOUBLE_EQ(figure(comparison, Figure::Part::kSubset, "Math").difference.value, 0.5);
-  EXPECT_EQ(figure(comparison, Figure::Part::kSubset, "Ties", "tied_accuracy").difference.value,
+  EXPECT_DOUBLE_EQ(metric(comparison, Metric::Part::kSubset, "Math").difference.value, 0.5);
+  EXPECT_EQ(metric(comparison, Metric::Part::kSubset, "Ties", "tied_accuracy").difference.value,
             1.0);
 }
 
@@ -136,7 +138,7 @@ TEST(CompareRows, RowsThatDoNotMatchAreNamed) {
   auto b = rows_with("hep-go", 4, {3}, 0);
   b[1].item.chosen[0] = "another text";
   try {
-    compare_rows(Benchmark::kRewardBench, a, b, {.draws = 0});
+    compare_rows(Benchmark::kRewardBench, a, b, {.num_replicates = 0});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInput);
@@ -166,10 +168,11 @@ TEST(CompareArena, DifferenceOfCorrelations) {
   std::vector<Score> a = arena_rows({3, 2, 1, 0}, 1), b = arena_rows({0, 1, 2, 3}, 2);
   std::reverse(b.begin(), b.end());
   b[0].error = "no score";
-  const Comparison comparison = compare_arena(a, b, ratings, {"a"}, {.draws = 50, .seed = 1});
-  EXPECT_EQ(comparison.num_left_out, 1);
-  const ComparedFigure& pearson =
-      figure(comparison, Figure::Part::kSection, "mean_score", "pearson");
+  const Comparison comparison =
+      compare_arena(a, b, ratings, {"a"}, {.num_replicates = 50, .seed = 1});
+  EXPECT_EQ(comparison.num_excluded, 1);
+  const ComparedMetric& pearson =
+      metric(comparison, Metric::Part::kSection, "mean_score", "pearson");
   EXPECT_LT(pearson.a.value, -0.9);
   EXPECT_GT(pearson.b.value, 0.9);
   EXPECT_GT(pearson.difference.lo, 1.5);
@@ -180,7 +183,7 @@ TEST(CompareArena, DifferenceOfCorrelations) {
   EXPECT_EQ(json["mean_abs_mismatch_left_out"]["a"],
             json["policies"]["a"]["mean_abs_mismatch"]["a"]);
   a.pop_back();
-  EXPECT_THROW(compare_arena(a, b, ratings, {}, {.draws = 0}), Error);
+  EXPECT_THROW(compare_arena(a, b, ratings, {}, {.num_replicates = 0}), Error);
 }
 
 class CompareStage : public testing::Test {

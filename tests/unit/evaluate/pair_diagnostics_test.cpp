@@ -7,8 +7,7 @@
 #include <numeric>
 
 #include "charm/base/files.h"
-#include "charm/evaluate/benchmark_tally.h"
-#include "tests/support/source_dir.h"
+#include "charm/evaluate/benchmark_metrics.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {
@@ -19,9 +18,10 @@ nlohmann::json golden() {
       read_file(charm::test::kSourceDir + std::string("/tests/data/golden/eval/statistics.json")));
 }
 
-PairDiagnostics diagnose(std::span<const ScoredEvalItem> rows, std::int64_t draws = 0,
+PairDiagnostics diagnose(std::span<const ScoredEvalItem> rows, std::int64_t num_replicates = 0,
                          Benchmark benchmark = Benchmark::kRewardBench) {
-  return pair_diagnostics(rows, benchmark_tally(benchmark, rows), {.draws = draws, .seed = 1});
+  return pair_diagnostics(rows, benchmark_metrics(benchmark, rows),
+                          {.num_replicates = num_replicates, .seed = 1});
 }
 
 TEST(PairDiagnostics, ProbabilitiesEqualTheirFormulas) {

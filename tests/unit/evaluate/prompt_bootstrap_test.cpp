@@ -14,7 +14,7 @@ TEST(PromptBootstrap, RowsOfAPromptMoveTogetherAndNoGroupIsEmpty) {
   const PromptBootstrap rows(prompts, groups);
   for (std::uint64_t i = 0; i < 200; ++i) {
     RandomStream random(7, "test", i);
-    const std::vector<double> weights = rows.draw(random);
+    const std::vector<double> weights = rows.resample(random);
     EXPECT_EQ(weights[0], weights[2]);
     EXPECT_EQ(weights[0] + weights[1], 2.0);
     EXPECT_EQ(weights[3] + weights[4], 2.0);
@@ -29,7 +29,7 @@ TEST(PromptBootstrap, FewSharedPromptsAreDrawnAmongEachOther) {
   bool varies = false;
   for (std::uint64_t i = 0; i < 20; ++i) {
     RandomStream random(7, "test", i);
-    varies |= rows.draw(random)[0] != 1.0;
+    varies |= rows.resample(random)[0] != 1.0;
   }
   EXPECT_TRUE(varies);
 }
@@ -44,21 +44,21 @@ TEST(BootstrapEstimates, IntervalOfAMeanIsNearTheTextbookOne) {
       sum += weights[i];  // every fourth row is right
     return std::vector<double>{sum / std::accumulate(weights.begin(), weights.end(), 0.0)};
   };
-  const std::vector<Estimate> estimates =
-      bootstrap_estimates(PromptBootstrap(prompts, groups), mean, {.draws = 4000, .seed = 3});
+  const std::vector<Estimate> estimates = bootstrap_estimates(
+      PromptBootstrap(prompts, groups), mean, {.num_replicates = 4000, .seed = 3});
   const double half_width = 1.96 * std::sqrt(0.25 * 0.75 / 400);
   EXPECT_DOUBLE_EQ(estimates[0].value, 0.25);
   EXPECT_NEAR(estimates[0].lo, 0.25 - half_width, 0.004);
   EXPECT_NEAR(estimates[0].hi, 0.25 + half_width, 0.004);
 }
 
-TEST(BootstrapEstimates, UndefinedDrawsAreLeftOut) {
+TEST(BootstrapEstimates, UndefinedReplicatesAreDropped) {
   const std::vector<std::string> prompts = {"p", "q"}, groups = {"x", "x"};
   const auto ratio = [](std::span<const double> weights) {
     return std::vector<double>{weights[1] / weights[0] * 0.0 + 1.0};
   };
-  const std::vector<Estimate> estimates =
-      bootstrap_estimates(PromptBootstrap(prompts, groups), ratio, {.draws = 50, .seed = 3});
+  const std::vector<Estimate> estimates = bootstrap_estimates(
+      PromptBootstrap(prompts, groups), ratio, {.num_replicates = 50, .seed = 3});
   EXPECT_EQ(estimates[0].lo, 1.0);
   EXPECT_EQ(estimates[0].hi, 1.0);
 }

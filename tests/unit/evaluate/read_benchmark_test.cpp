@@ -260,7 +260,7 @@ TEST(RealBenchmarks, WholeRewardBenchAndThreeDomainsOfRmBench) {
     row.score_chosen = {static_cast<double>(row.item.chosen[0].size())};
     row.score_rejected = {static_cast<double>(row.item.rejected[0].size())};
   }
-  const RewardBenchResult result = reward_bench_result(read.rows, {.draws = 20});
+  const RewardBenchResult result = reward_bench_result(read.rows, {.num_replicates = 20});
   EXPECT_TRUE(result.incomplete.empty());
   EXPECT_TRUE(result.overall.has_value());
 

@@ -36,7 +36,7 @@ TEST(RewardBench2, EqualsTheBenchmarksOwnCounting) {
   for (const char* name : {"all", "flat", "unpaired"}) {
     const nlohmann::json& expected = json[name]["expected"];
     const std::vector<ScoredEvalItem> rows = golden_rows(json[name]["rows"]);
-    const RewardBench2Result result = reward_bench_2_result(rows, {.draws = 0});
+    const RewardBench2Result result = reward_bench_2_result(rows, {.num_replicates = 0});
     ASSERT_EQ(result.subsets.size(), expected["subsets"].size()) << name;
     double sum = 0.0;
     for (const SubsetAccuracy& subset : result.subsets) {
@@ -55,9 +55,9 @@ TEST(RewardBench2, EqualsTheBenchmarksOwnCounting) {
 
 TEST(RewardBench2, OverallNeedsAllSixSubsets) {
   std::vector<ScoredEvalItem> rows = golden_rows(golden()["all"]["rows"]);
-  EXPECT_TRUE(reward_bench_2_result(rows, {.draws = 0}).overall.has_value());
+  EXPECT_TRUE(reward_bench_2_result(rows, {.num_replicates = 0}).overall.has_value());
   std::erase_if(rows, [](const auto& row) { return row.item.subset == "Ties"; });
-  const RewardBench2Result result = reward_bench_2_result(rows, {.draws = 0});
+  const RewardBench2Result result = reward_bench_2_result(rows, {.num_replicates = 0});
   EXPECT_FALSE(result.overall.has_value());
   EXPECT_FALSE(to_json(result).contains("ties_subset"));
   EXPECT_THAT(result.incomplete,
@@ -69,7 +69,7 @@ TEST(RewardBench2, SharedBestScoresAreSplitAndCounted) {
   const std::vector<ScoredEvalItem> rows = {list_row("Math", "0", "p", {2}, {2, 2, 0}),
                                             list_row("Math", "1", "q", {1}, {0, 0, 0}),
                                             list_row("Math", "2", "r", {0}, {1, 1, 0})};
-  const RewardBench2Result result = reward_bench_2_result(rows, {.draws = 0});
+  const RewardBench2Result result = reward_bench_2_result(rows, {.num_replicates = 0});
   EXPECT_DOUBLE_EQ(result.subsets[0].accuracy.value, (1.0 / 3 + 1.0) / 3);
   EXPECT_DOUBLE_EQ(result.subsets[0].num_correct, 4.0 / 3);
   EXPECT_EQ(result.ties, 1);
@@ -79,7 +79,7 @@ TEST(RewardBench2, TermsOfTheTiesSubset) {
   // Margins 1 (ref) and 2 (tied), spread 1.5: preferred, not strongly.
   const std::vector<ScoredEvalItem> rows = {list_row("Ties", "ref:7", "p", {2}, {1}),
                                             list_row("Ties", "tied:7", "q", {4.5, 3}, {1, 0})};
-  const TiesTerms terms = *reward_bench_2_result(rows, {.draws = 0}).ties_terms;
+  const TiesTerms terms = *reward_bench_2_result(rows, {.num_replicates = 0}).ties_terms;
   EXPECT_EQ(terms.ref_accuracy.value, 1.0);
   EXPECT_EQ(terms.tied_accuracy.value, 1.0);
   EXPECT_EQ(terms.preferred.value, 1.0);
@@ -91,17 +91,18 @@ TEST(RewardBench2, TermsOfTheTiesSubset) {
 
 TEST(RewardBench2, BothFormsOfAQuestionAreDrawnTogether) {
   const std::vector<ScoredEvalItem> rows = golden_rows(golden()["all"]["rows"]);
-  const Tally tally = reward_bench_2_tally(rows);
+  const MetricSet metric_set = reward_bench_2_metrics(rows);
   for (std::size_t r = 0; r < rows.size(); ++r) {
     if (rows[r].item.id == "ref:3" || rows[r].item.id == "tied:3") {
-      EXPECT_EQ(tally.prompts[r], "ties:3");
+      EXPECT_EQ(metric_set.prompts[r], "ties:3");
     }
   }
-  const RewardBench2Result result = reward_bench_2_result(rows, {.draws = 200, .seed = 3});
+  const RewardBench2Result result = reward_bench_2_result(rows, {.num_replicates = 200, .seed = 3});
   EXPECT_LT(result.overall->lo, result.overall->value);
   EXPECT_GT(result.overall->hi, result.overall->value);
   EXPECT_LT(result.ties_terms->preferred_hard.lo, result.ties_terms->preferred_hard.hi);
-  EXPECT_EQ(to_json(result), to_json(reward_bench_2_result(rows, {.draws = 200, .seed = 3})));
+  EXPECT_EQ(to_json(result),
+            to_json(reward_bench_2_result(rows, {.num_replicates = 200, .seed = 3})));
 }
 
 TEST(RewardBench2, IdsOfTies) {
@@ -116,21 +117,21 @@ TEST(RewardBench2, WarnsOfWhatCountsOtherwise) {
   const std::vector<ScoredEvalItem> rows = {
       list_row("Fokus", "0", "p", {1}, {0}), list_row("Math", "0", "q", {1, 2}, {0}),
       list_row("ties", "ref:1", "r", {1}, {0}), list_row("ties", "tied:2", "s", {1}, {0})};
-  const RewardBench2Result result = reward_bench_2_result(rows, {.draws = 0});
+  const RewardBench2Result result = reward_bench_2_result(rows, {.num_replicates = 0});
   EXPECT_THAT(result.warnings,
               testing::UnorderedElementsAre(
                   testing::AllOf(testing::HasSubstr("'Fokus'"), testing::HasSubstr("Focus")),
                   testing::HasSubstr("several chosen texts"),
-                  testing::HasSubstr("2 rows lack the other half")));
+                  testing::HasSubstr("2 rows lack the other row")));
   EXPECT_EQ(result.subsets[1].name, "Ties");  // whatever its case
 }
 
 TEST(RewardBench2, RefusesOtherRowsAndRepeatedQuestions) {
   const std::vector<ScoredEvalItem> other = {list_row("hep-go", "0", "p", {1}, {0})};
-  EXPECT_THROW(reward_bench_2_result(other, {.draws = 0}), Error);
+  EXPECT_THROW(reward_bench_2_result(other, {.num_replicates = 0}), Error);
   const std::vector<ScoredEvalItem> twice = {list_row("Ties", "ref:1", "p", {1}, {0}),
                                              list_row("Ties", "ref:1", "q", {1}, {0})};
-  EXPECT_THROW(reward_bench_2_result(twice, {.draws = 0}), Error);
+  EXPECT_THROW(reward_bench_2_result(twice, {.num_replicates = 0}), Error);
 }
 
 TEST(RewardBench2Files, HoldSubsetsAndScores) {
@@ -138,7 +139,7 @@ TEST(RewardBench2Files, HoldSubsetsAndScores) {
                                             list_row("Ties", "ref:0", "q", {2}, {1})};
   const RewardBenchModel model{.name = "my-rm"};
   const nlohmann::json accuracies =
-      reward_bench_2_accuracies(reward_bench_2_result(rows, {.draws = 0}), model);
+      reward_bench_2_accuracies(reward_bench_2_result(rows, {.num_replicates = 0}), model);
   EXPECT_EQ(accuracies["Math"], 0.5);
   EXPECT_EQ(accuracies["Ties"], 0.3);
   EXPECT_EQ(accuracies["model_type"], "Seq. Classifier");

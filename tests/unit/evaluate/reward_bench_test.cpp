@@ -37,7 +37,7 @@ TEST(RewardBench, EqualsTheBenchmarksOwnCounting) {
   const double tolerance = json["tolerance"];
   const nlohmann::json& expected = json["reward_bench"]["expected"];
   const RewardBenchResult result =
-      reward_bench_result(golden_rows(json["reward_bench"]["rows"]), {.draws = 0});
+      reward_bench_result(golden_rows(json["reward_bench"]["rows"]), {.num_replicates = 0});
   ASSERT_EQ(result.subsets.size(), expected["subsets"].size());
   for (const SubsetAccuracy& subset : result.subsets) {
     EXPECT_NEAR(subset.accuracy.value, expected["subsets"][subset.name].get<double>(), tolerance)
@@ -58,8 +58,8 @@ TEST(RewardBench, EqualsTheBenchmarksOwnCounting) {
 TEST(RewardBench, WeighsOnlyThePresentSubsets) {
   const nlohmann::json json = golden();
   const nlohmann::json& expected = json["reward_bench"]["expected_without_math_prm"];
-  const RewardBenchResult result =
-      reward_bench_result(golden_rows(json["reward_bench"]["rows"], "math-prm"), {.draws = 0});
+  const RewardBenchResult result = reward_bench_result(
+      golden_rows(json["reward_bench"]["rows"], "math-prm"), {.num_replicates = 0});
   EXPECT_NEAR(result.sections[3].score.value, expected["sections"]["Reasoning"].get<double>(),
               1e-12);
   EXPECT_THAT(result.incomplete,
@@ -81,7 +81,7 @@ TEST(RewardBench, WeightsAreThoseOfTheBenchmark) {
 TEST(RewardBench, TieIsWrongAndCounted) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "0", "p", 1.0, 1.0),
                                             pair_row("hep-cpp", "1", "q", 2.0, 1.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.draws = 0});
+  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
   EXPECT_EQ(result.subsets[0].accuracy.value, 0.5);
   EXPECT_EQ(result.subsets[0].num_correct, 1);
   EXPECT_EQ(result.ties, 1);
@@ -91,14 +91,14 @@ TEST(RewardBench, MathCountsAs984) {
   // Reasoning = (984 * 1 + 164 * 0) / (984 + 164).
   const std::vector<ScoredEvalItem> rows = {pair_row("math-prm", "0", "p", 2.0, 1.0),
                                             pair_row("hep-go", "1", "q", 0.0, 1.0)};
-  EXPECT_NEAR(reward_bench_result(rows, {.draws = 0}).sections[0].score.value, 984.0 / 1148.0,
-              1e-15);
+  EXPECT_NEAR(reward_bench_result(rows, {.num_replicates = 0}).sections[0].score.value,
+              984.0 / 1148.0, 1e-15);
 }
 
 TEST(RewardBench, OverallIsAbsentWhileASectionIsMissing) {
   const std::vector<ScoredEvalItem> rows = {pair_row("alpacaeval-easy", "0", "p", 2.0, 1.0),
                                             pair_row("donotanswer", "0", "q", 0.0, 1.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.draws = 0});
+  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
   EXPECT_FALSE(result.overall.has_value());
   EXPECT_EQ(result.overall_partial.value, 0.5);
   const nlohmann::ordered_json json = to_json(result);
@@ -129,8 +129,8 @@ TEST(RewardBench, IntervalsCover) {
             pair_row(name, std::to_string(i), name + std::to_string(i / 2), margin, 0.0));
       }
     }
-    const RewardBenchResult result =
-        reward_bench_result(rows, {.draws = 400, .seed = static_cast<std::uint64_t>(world)});
+    const RewardBenchResult result = reward_bench_result(
+        rows, {.num_replicates = 400, .seed = static_cast<std::uint64_t>(world)});
     const double truth = (0.9 + 0.6 + 0.75 + 0.5) / 4;
     covered += result.overall->lo <= truth && truth <= result.overall->hi;
     for (std::size_t s = 0; s < subsets.size(); ++s) {
@@ -148,18 +148,19 @@ TEST(RewardBench, AllRightIsNotCertain) {
     rows.push_back(pair_row("hep-go", std::to_string(i), std::to_string(i), 1.0, 0.0));
     rows.push_back(pair_row("hep-js", std::to_string(i), std::to_string(i), i % 2, 0.5));
   }
-  const RewardBenchResult result = reward_bench_result(rows, {.draws = 100, .seed = 1});
+  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 100, .seed = 1});
   // Wilson's interval of 20 of 20: 20 / (20 + 1.96^2).
   EXPECT_NEAR(result.subsets[0].accuracy.lo, 20.0 / (20.0 + 1.959964 * 1.959964), 1e-6);
   EXPECT_EQ(result.subsets[0].accuracy.hi, 1.0);
   EXPECT_LT(result.subsets[1].accuracy.hi, 1.0);
-  EXPECT_FALSE(std::isfinite(reward_bench_result(rows, {.draws = 0}).subsets[0].accuracy.lo));
+  EXPECT_FALSE(
+      std::isfinite(reward_bench_result(rows, {.num_replicates = 0}).subsets[0].accuracy.lo));
 }
 
 TEST(RewardBench, UnknownSubsetCountsInNoSection) {
   const std::vector<ScoredEvalItem> rows = {pair_row("my-own", "0", "p", 0.0, 1.0),
                                             pair_row("donotanswer", "0", "q", 2.0, 1.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.draws = 0});
+  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
   ASSERT_EQ(result.sections.size(), 1u);
   EXPECT_EQ(result.sections[0].score.value, 1.0);
   EXPECT_EQ(to_json(result)["subsets"]["my-own"]["accuracy"], 0.0);
@@ -168,7 +169,7 @@ TEST(RewardBench, UnknownSubsetCountsInNoSection) {
 TEST(RewardBench, UnknownSubsetIsNamedWithTheNearestOne) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-pyton", "0", "p", 0.0, 1.0),
                                             pair_row("donotanswer", "0", "q", 2.0, 1.0)};
-  EXPECT_THAT(reward_bench_result(rows, {.draws = 0}).warnings,
+  EXPECT_THAT(reward_bench_result(rows, {.num_replicates = 0}).warnings,
               testing::ElementsAre(testing::AllOf(testing::HasSubstr("'hep-pyton'"),
                                                   testing::HasSubstr("hep-python"))));
 }
@@ -188,7 +189,7 @@ std::vector<ScoredEvalItem> rows_with_prior_sets(const nlohmann::json& json) {
 TEST(RewardBench, PriorSetsCountHalfAsOnTheLeaderboard) {
   const nlohmann::json json = golden();
   const RewardBenchResult result =
-      reward_bench_result(rows_with_prior_sets(json), {.draws = 30, .seed = 1});
+      reward_bench_result(rows_with_prior_sets(json), {.num_replicates = 30, .seed = 1});
   ASSERT_EQ(result.sections.size(), 5u);
   EXPECT_EQ(result.sections[4].name, "Prior Sets");
   EXPECT_NEAR(result.sections[4].score.value,
@@ -199,7 +200,7 @@ TEST(RewardBench, PriorSetsCountHalfAsOnTheLeaderboard) {
   EXPECT_LT(result.overall_with_prior_sets->lo, result.overall_with_prior_sets->hi);
   // The overall of the four sections is what it is without them.
   const RewardBenchResult without =
-      reward_bench_result(golden_rows(json["reward_bench"]["rows"]), {.draws = 0});
+      reward_bench_result(golden_rows(json["reward_bench"]["rows"]), {.num_replicates = 0});
   EXPECT_EQ(result.overall->value, without.overall->value);
   EXPECT_FALSE(without.overall_with_prior_sets_partial.has_value());
   EXPECT_EQ(to_json(result)["sections"]["Prior Sets"]["weight"], 0.5);
@@ -209,7 +210,7 @@ TEST(RewardBench, MissingPriorSetsLeaveAPartialValueAlone) {
   const std::vector<ScoredEvalItem> rows = {pair_row("shp", "0", "p", 2.0, 1.0),
                                             pair_row("anthropic_harmless", "0", "q", 0.0, 1.0),
                                             pair_row("donotanswer", "0", "r", 0.0, 1.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.draws = 0});
+  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
   EXPECT_FALSE(result.overall_with_prior_sets.has_value());
   EXPECT_NEAR(result.overall_with_prior_sets_partial->value, 0.5 / 1.5, 1e-15);
   EXPECT_THAT(result.missing_prior_sets,
@@ -220,7 +221,7 @@ TEST(RewardBench, MissingPriorSetsLeaveAPartialValueAlone) {
 
 TEST(RewardBench, PriorSetsAloneAreAnAnswer) {
   const std::vector<ScoredEvalItem> rows = {pair_row("shp", "0", "p", 2.0, 1.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.draws = 5});
+  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 5});
   EXPECT_TRUE(to_json(result)["overall_partial"].is_null());
   EXPECT_EQ(result.overall_with_prior_sets_partial->value, 1.0);
   EXPECT_THAT(result.incomplete, testing::IsEmpty());
@@ -235,13 +236,13 @@ TEST(RewardBench, PriorSetsAreToldByName) {
 
 TEST(RewardBench, RowsOfAnotherBenchmarkAreRefused) {
   const std::vector<ScoredEvalItem> rows = {pair_row("Factuality", "0", "p", 0.0, 1.0)};
-  EXPECT_THROW(reward_bench_result(rows, {.draws = 0}), Error);
+  EXPECT_THROW(reward_bench_result(rows, {.num_replicates = 0}), Error);
 }
 
 TEST(RewardBench, IntervalsHoldTheValueAndRepeatForASeed) {
   const std::vector<ScoredEvalItem> rows = golden_rows(golden()["reward_bench"]["rows"]);
-  const RewardBenchResult a = reward_bench_result(rows, {.draws = 1000, .seed = 5});
-  const RewardBenchResult b = reward_bench_result(rows, {.draws = 1000, .seed = 5});
+  const RewardBenchResult a = reward_bench_result(rows, {.num_replicates = 1000, .seed = 5});
+  const RewardBenchResult b = reward_bench_result(rows, {.num_replicates = 1000, .seed = 5});
   EXPECT_LT(a.overall->lo, a.overall->value);
   EXPECT_GT(a.overall->hi, a.overall->value);
   EXPECT_EQ(to_json(a), to_json(b));
@@ -251,7 +252,7 @@ TEST(RewardBenchFiles, HoldSubsetsAndScores) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "7", "p", 1.0, 1.0),
                                             pair_row("donotanswer", "x1", "q", 2.0, 1.0)};
   const nlohmann::json accuracies =
-      reward_bench_accuracies(reward_bench_result(rows, {.draws = 0}), {.name = "my-rm"});
+      reward_bench_accuracies(reward_bench_result(rows, {.num_replicates = 0}), {.name = "my-rm"});
   EXPECT_EQ(accuracies,
             nlohmann::json::parse(R"({"hep-cpp": 0.0, "donotanswer": 1.0, "model": "my-rm",
                                                   "model_type": "Seq. Classifier", "chat_template": "tokenizer"})"));
@@ -264,7 +265,7 @@ TEST(RewardBenchFiles, HoldSubsetsAndScores) {
 TEST(RewardBenchFiles, PriorSetsHaveFilesOfTheirOwn) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-cpp", "7", "p", 1.0, 0.0),
                                             pair_row("shp", "8", "q", 0.0, 1.0)};
-  const RewardBenchResult result = reward_bench_result(rows, {.draws = 0});
+  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
   const RewardBenchModel model{.name = "org/rm", .chat_template = "tulu"};
   EXPECT_FALSE(reward_bench_accuracies(result, model).contains("shp"));
   const nlohmann::json prior = reward_bench_accuracies(result, model, /*prior_sets=*/true);

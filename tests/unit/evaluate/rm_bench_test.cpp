@@ -29,7 +29,7 @@ std::vector<ScoredEvalItem> golden_rows(const nlohmann::json& rows) {
 
 TEST(RmBench, EqualsTheBenchmarksOwnCounting) {
   const nlohmann::json json = golden();
-  const RmBenchResult result = rm_bench_result(golden_rows(json["rows"]), {.draws = 0});
+  const RmBenchResult result = rm_bench_result(golden_rows(json["rows"]), {.num_replicates = 0});
   ASSERT_TRUE(result.overall.has_value());
   EXPECT_NEAR(result.overall->score.value, json["expected"]["total_avg_acc"].get<double>(), 1e-12);
   EXPECT_NEAR(result.overall->hard.value, json["expected"]["hard_acc"].get<double>(), 1e-12);
@@ -51,7 +51,7 @@ TEST(RmBench, EqualsTheBenchmarksOwnCounting) {
 TEST(RmBench, MatrixByHand) {
   // Chosen 1, 2, 3 against rejected 2, 0, 3: the tie of 2 with 2 and of 3 with 3 are wrong.
   const std::vector<ScoredEvalItem> rows = {style_row("chat", "0", "p", {1, 2, 3}, {2, 0, 3})};
-  const RmBenchResult result = rm_bench_result(rows, {.draws = 0});
+  const RmBenchResult result = rm_bench_result(rows, {.num_replicates = 0});
   const RmBenchDomain& chat = result.domains[0];
   const std::array<std::array<double, 3>, 3> expected = {{{0, 1, 0}, {0, 1, 0}, {1, 1, 0}}};
   EXPECT_EQ(chat.matrix, expected);
@@ -69,7 +69,7 @@ TEST(RmBench, SafetyIsPooledOverRowsNotFiles) {
                                             style_row("safety-refuse", "1", "q", high, low),
                                             style_row("safety-refuse", "2", "r", high, low),
                                             style_row("safety-response", "3", "s", low, high)};
-  const RmBenchResult result = rm_bench_result(rows, {.draws = 0});
+  const RmBenchResult result = rm_bench_result(rows, {.num_replicates = 0});
   ASSERT_EQ(result.domains.size(), 1u);
   EXPECT_DOUBLE_EQ(result.domains[0].score.value, 0.75);
   ASSERT_EQ(result.subsets.size(), 2u);
@@ -79,7 +79,8 @@ TEST(RmBench, SafetyIsPooledOverRowsNotFiles) {
 TEST(RmBench, OverallIsAbsentWhileADomainIsMissing) {
   const std::vector<ScoredEvalItem> rows = {style_row("chat", "0", "p", {9, 9, 9}, {0, 0, 0}),
                                             style_row("code", "0", "q", {0, 0, 0}, {9, 9, 9})};
-  const nlohmann::ordered_json json = to_json(rm_bench_result(rows, {.draws = 20, .seed = 1}));
+  const nlohmann::ordered_json json =
+      to_json(rm_bench_result(rows, {.num_replicates = 20, .seed = 1}));
   EXPECT_FALSE(json.contains("overall"));
   EXPECT_EQ(json["overall_partial"], 0.5);
   EXPECT_EQ(json["missing_domains"], nlohmann::ordered_json({"math", "safety"}));

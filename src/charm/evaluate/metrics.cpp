@@ -1,4 +1,4 @@
-#include "charm/evaluate/tally.h"
+#include "charm/evaluate/metrics.h"
 
 #include <unordered_map>
 #include <unordered_set>
@@ -8,24 +8,25 @@
 namespace charm::evaluate {
 namespace {
 
-std::int64_t prompts_of(const Tally& tally, const std::string& group) {
+std::int64_t prompts_of(const MetricSet& metric_set, const std::string& group) {
   std::unordered_set<std::string> prompts;
-  for (std::size_t row = 0; row < tally.groups.size(); ++row) {
-    if (tally.groups[row] == group) prompts.insert(tally.prompts[row]);
+  for (std::size_t row = 0; row < metric_set.groups.size(); ++row) {
+    if (metric_set.groups[row] == group) prompts.insert(metric_set.prompts[row]);
   }
   return static_cast<std::int64_t>(prompts.size());
 }
 
 }  // namespace
 
-std::vector<Estimate> tally_estimates(const Tally& tally, const BootstrapOptions& options) {
-  std::vector<Estimate> estimates =
-      bootstrap_estimates(PromptBootstrap(tally.prompts, tally.groups), tally.statistics, options);
+std::vector<Estimate> metric_estimates(const MetricSet& metric_set,
+                                       const BootstrapOptions& options) {
+  std::vector<Estimate> estimates = bootstrap_estimates(
+      PromptBootstrap(metric_set.prompts, metric_set.groups), metric_set.statistics, options);
   for (std::size_t i = 0; i < estimates.size(); ++i) {
     Estimate& estimate = estimates[i];
     const bool is_end = estimate.value == 0.0 || estimate.value == 1.0;
-    if (!tally.figures[i].is_share || !is_end || !(estimate.lo == estimate.hi)) continue;
-    const std::int64_t num_prompts = prompts_of(tally, tally.figures[i].name);
+    if (!metric_set.metrics[i].is_proportion || !is_end || !(estimate.lo == estimate.hi)) continue;
+    const std::int64_t num_prompts = prompts_of(metric_set, metric_set.metrics[i].name);
     if (num_prompts == 0) continue;  // not a group: a mean over several
     const stats::Interval wilson =
         stats::wilson_interval({.rate = estimate.value, .se = 0.0, .num_prompts = num_prompts});

@@ -1,4 +1,4 @@
-#include "charm/evaluate/benchmark_tally.h"
+#include "charm/evaluate/benchmark_metrics.h"
 
 #include "charm/base/check.h"
 #include "charm/evaluate/reward_bench.h"
@@ -7,18 +7,18 @@
 
 namespace charm::evaluate {
 
-Tally benchmark_tally(Benchmark benchmark, std::span<const ScoredEvalItem> rows) {
+MetricSet benchmark_metrics(Benchmark benchmark, std::span<const ScoredEvalItem> rows) {
   switch (benchmark) {
     case Benchmark::kRewardBench:
-      return reward_bench_tally(rows);
+      return reward_bench_metrics(rows);
     case Benchmark::kRewardBench2:
-      return reward_bench_2_tally(rows);
+      return reward_bench_2_metrics(rows);
     case Benchmark::kRmBench:
-      return rm_bench_tally(rows);
+      return rm_bench_metrics(rows);
     case Benchmark::kArena:
       break;
   }
-  throw Error(ErrorKind::kInternal, "arena has no rows to tally");
+  throw Error(ErrorKind::kInternal, "arena has no benchmark rows");
 }
 
 std::string_view section_of_group(Benchmark benchmark, std::string_view group) {
