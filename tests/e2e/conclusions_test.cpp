@@ -78,7 +78,7 @@ TEST_F(Conclusions, HoldoutExplainAndReport) {
                                 "40", "--min-prompts", "10", "--min-differing", "5"}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("showman against helper"));
-  EXPECT_THAT(outcome.out, HasSubstr("what remains"));
+  EXPECT_THAT(outcome.out, HasSubstr("unexplained"));
   EXPECT_THAT(outcome.out, HasSubstr("style-offsets"));
   const json explanation = json::parse(read_file(path("run/explanation/rm/all.json")));
   EXPECT_EQ(explanation["pairs"].size(), 3u);

@@ -32,7 +32,7 @@ struct MarginHistogram {
 };
 
 /// Calibration of the pair probabilities implied by scores. A pair is a chosen and a rejected text
-/// of one row (RM- Bench: 9 a row), its margin s_chosen - s_rejected, its probability p =
+/// of one row (RM-Bench: 9 per row), its margin s_chosen - s_rejected, its probability p =
 /// sigmoid(margin), as in the Bradley-Terry loss.
 struct PairProbabilities {
   std::int64_t num_pairs = 0;

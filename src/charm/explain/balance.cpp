@@ -11,8 +11,8 @@ namespace charm::explain {
 namespace {
 
 constexpr int kMaxSteps = 60;
-constexpr double kBalanced = 1e-9;      // of a column's spread
-constexpr double kLargestTilt = 500.0;  // of the logarithm of a weight: beyond it nothing is left
+constexpr double kBalanced = 1e-9;      // relative to a column's root mean square
+constexpr double kLargestTilt = 500.0;  // of a log weight: beyond it the weights degenerate
 
 // The dual: log of the sum of base_i exp(lambda' x_i), its gradient (the weighted means) and the
 // weights.
@@ -99,9 +99,10 @@ std::optional<Balance> balance(std::span<const std::vector<double>> columns,
   for (std::size_t k = 0; k < start.size(); ++k) lambda[k] = start[k] * dual.scale(k);
   Tilted tilted = dual.at(lambda);
   for (int step = 0; step < kMaxSteps; ++step) {
-    const double off = std::accumulate(tilted.means.begin(), tilted.means.end(), 0.0,
-                                       [](double a, double m) { return std::max(a, std::abs(m)); });
-    if (off < kBalanced) {
+    const double imbalance =
+        std::accumulate(tilted.means.begin(), tilted.means.end(), 0.0,
+                        [](double a, double m) { return std::max(a, std::abs(m)); });
+    if (imbalance < kBalanced) {
       Balance result{
           .weights = std::move(tilted.weights), .multipliers = {}, .effective_rows = 0.0};
       for (std::size_t k = 0; k < dual.size(); ++k)
@@ -115,22 +116,22 @@ std::optional<Balance> balance(std::span<const std::vector<double>> columns,
     double slope = 0.0;
     for (std::size_t k = 0; k < dual.size(); ++k) slope += tilted.means[k] * change[k];
     if (!(slope < 0.0)) return std::nullopt;
-    bool moved = false;
+    bool improved = false;
     for (double length = 1.0; length > 1e-8; length *= 0.5) {
       std::vector<double> next = lambda;
       for (std::size_t k = 0; k < dual.size(); ++k) next[k] += length * change[k];
-      Tilted there = dual.at(next);
-      // Near the end the fall is lost in rounding; the gradient still tells.
-      if (!std::isfinite(there.log_sum) ||
-          there.log_sum > tilted.log_sum + 1e-4 * length * slope + 1e-14) {
+      Tilted candidate = dual.at(next);
+      // Near the optimum the decrease is below rounding error; the gradient remains accurate.
+      if (!std::isfinite(candidate.log_sum) ||
+          candidate.log_sum > tilted.log_sum + 1e-4 * length * slope + 1e-14) {
         continue;
       }
       lambda = std::move(next);
-      tilted = std::move(there);
-      moved = true;
+      tilted = std::move(candidate);
+      improved = true;
       break;
     }
-    if (!moved || tilted.largest > kLargestTilt) return std::nullopt;
+    if (!improved || tilted.largest > kLargestTilt) return std::nullopt;
   }
   return std::nullopt;
 }

@@ -95,7 +95,7 @@ CalibrationFacts read_calibration_facts(const fs::path& path) try {
   }
   return facts;
 } catch (const Error& error) {
-  // A word that no option knows is the file's fault here.
+  // An unknown option value is an input error of the file here.
   if (error.kind() != ErrorKind::kUsage) throw;
   throw Error(ErrorKind::kInput, "{}: {}", path.string(), error.message());
 }

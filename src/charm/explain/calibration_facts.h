@@ -13,17 +13,17 @@
 
 namespace charm::explain {
 
-/// What an explanation takes from calibration.json.
+/// The members of calibration.json that an explanation uses.
 struct CalibrationFacts {
   std::string reference;
   calibrate::SolveOptions solve;  ///< mode, solver, ties, weights, temperature
   std::vector<PolicyOffset> offsets;
   std::vector<ArenaRating> ratings;
   std::int64_t num_prompts = 0;
-  std::optional<Split> split;  ///< where it kept a share of the prompts from the fit
+  std::optional<Split> split;  ///< if a share of the prompts was held out of the fit
 };
 
-/// Throws kInput naming the file and the member for anything that charm calibrate does not write.
+/// Throws kInput naming the file and the member for a file that charm calibrate has not written.
 CalibrationFacts read_calibration_facts(const fs::path& path);
 
 }  // namespace charm::explain

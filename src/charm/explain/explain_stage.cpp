@@ -45,15 +45,15 @@ void check_options(const ExplainOptions& options) {
                 "compare --pairs all");
   }
   if (options.calibration && !options.reference.empty()) {
-    throw Error(
-        ErrorKind::kUsage,
-        "--reference and --calibration: the calibration has its own reference; leave one out");
+    throw Error(ErrorKind::kUsage,
+                "--reference and --calibration: the calibration has its own reference; give only "
+                "one of them");
   }
   const bool has_benchmark = !options.reward_bench.empty() || !options.rm_bench.empty();
   if (!options.calibration && (has_benchmark || !options.held_out_scores.empty())) {
     throw Error(ErrorKind::kUsage,
-                "--held-out-scores, --reward-bench and --rm-bench serve the comparison of methods, "
-                "which needs --calibration");
+                "--held-out-scores, --reward-bench and --rm-bench are used by the comparison of "
+                "methods, which needs --calibration");
   }
   const ExplainSettings& settings = options.settings;
   if (settings.bootstrap < 0 || settings.min_differing < 2) {
@@ -78,18 +78,18 @@ class InputReader {
   Inputs read(const std::optional<Split>& split) {
     if (split && !options_.held_out_scores.empty()) {
       throw Error(ErrorKind::kUsage,
-                  "--held-out-scores: the calibration kept a share of {} of the prompts from its "
-                  "fit; give all prompts as --scores alone",
+                  "--held-out-scores: the calibration held out a share of {} of the prompts "
+                  "itself; give the scores of all prompts by --scores only",
                   split->share);
     }
     for (const fs::path& path : options_.scores) {
       FeatureFileParts parts = read_features(path, options_.max_bad_rows, split);
       add(path, parts.fit.rows.size() + parts.held_out.rows.size());
       if (split && (parts.fit.rows.empty() || parts.held_out.rows.empty())) {
-        throw Error(
-            ErrorKind::kInput,
-            "{}: the calibration's holdout of {} leaves {} rows of its fit and {} beside it",
-            path.string(), split->share, parts.fit.rows.size(), parts.held_out.rows.size());
+        throw Error(ErrorKind::kInput,
+                    "{}: the calibration's holdout of {} gives {} fit rows and {} held-out rows; "
+                    "both must be non-empty",
+                    path.string(), split->share, parts.fit.rows.size(), parts.held_out.rows.size());
       }
       inputs_.fit.push_back(std::move(parts.fit));
       if (split) inputs_.held_out.push_back(std::move(parts.held_out));
@@ -122,7 +122,7 @@ class InputReader {
   Inputs inputs_;
 };
 
-// The policies that take part: with a calibration's own ratings its policies alone.
+// The policies to explain: with a calibration's own ratings only its policies.
 std::vector<std::string> policies_of(const ExplainOptions& options, const Inputs& inputs,
                                      const std::optional<CalibrationFacts>& facts,
                                      std::vector<std::string>& warnings) {
@@ -141,7 +141,7 @@ std::vector<std::string> policies_of(const ExplainOptions& options, const Inputs
   }
   if (!others.empty()) {
     warnings.push_back(
-        fmt::format("not in the calibration and left out: {}; with --ratings they take part",
+        fmt::format("not in the calibration and dropped: {}; give --ratings to include them",
                     fmt::join(others, ", ")));
   }
   return names;
@@ -164,7 +164,7 @@ MethodComparison compare(const ExplainOptions& options, const Inputs& inputs,
                          const CalibrationFacts& facts, std::vector<std::string>& warnings) {
   if (facts.solve.solver != calibrate::SolverKind::kExact) {
     warnings.push_back(
-        "the offsets found anew come from the exact solver; the calibration's from adam");
+        "refitted offsets use the exact solver; those of the calibration are from adam");
   }
   CompareOptions compare{.solve = facts.solve,
                          .offsets = facts.offsets,
@@ -222,7 +222,7 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
   const auto ratings = ratings_of(options, facts, names, manifest);
   if (facts && facts->num_prompts != result.num_prompts) {
     result.warnings.push_back(
-        fmt::format("the offsets were fitted on {} prompts, these scores hold {}: methods are "
+        fmt::format("the offsets were fitted on {} prompts, these scores have {}: methods are "
                     "compared on other prompts than those of the fit",
                     facts->num_prompts, result.num_prompts));
   }
@@ -234,8 +234,8 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
         explain_pair(table, over, ref, ratings, offsets, settings, result.warnings));
   };
   if (names.size() < 2) {
-    throw Error(ErrorKind::kInput, "the scores hold only policy '{}'; an explanation compares two",
-                names.front());
+    throw Error(ErrorKind::kInput,
+                "the scores contain only policy '{}'; an explanation compares two", names.front());
   }
   if (options.pairs == ExplainPairs::kReference) {
     const std::size_t ref = table.scores().index_of(result.reference);

@@ -15,8 +15,8 @@
 namespace charm::explain {
 
 enum class ExplainPairs {
-  kReference,  ///< every policy against the reference: what the offsets are about
-  kAll,        ///< every two policies
+  kReference,  ///< every policy against the reference, as in calibration
+  kAll,        ///< every pair of policies
 };
 
 struct ExplainOptions {
@@ -28,7 +28,7 @@ struct ExplainOptions {
   std::string reference;  ///< without a calibration: the policy the others are compared with
   ExplainPairs pairs = ExplainPairs::kReference;
   std::vector<fs::path>
-      held_out_scores;                 ///< prompts kept apart, as files; methods are checked there
+      held_out_scores;  ///< scores of held-out prompts, for the evaluation of methods
   std::vector<fs::path> reward_bench;  ///< saved scores of RewardBench, for the methods
   std::vector<fs::path> rm_bench;      ///< saved scores of RM-Bench, for the methods
   fs::path output;                     ///< explain.json
@@ -38,15 +38,15 @@ struct ExplainOptions {
 };
 
 struct Explanation {
-  std::string reference;  ///< empty where all pairs are compared without a calibration
+  std::string reference;  ///< empty if all pairs are compared without a calibration
   std::int64_t num_prompts = 0;
   std::vector<PairExplanation> pairs;
   std::optional<MethodComparison> methods;  ///< with a calibration
   std::vector<std::string> warnings;
 };
 
-/// Reads scores with their texts, explains score differences by what responses look like, compares
-/// corrections that need no training, writes `output` and its manifest.
+/// Reads scores with their texts, attributes score differences to surface features, compares
+/// post-hoc corrections, writes `output` and its manifest.
 Explanation explain(const ExplainOptions& options, const ProgressFn& progress = {});
 
 /// explain.json, keys in reading order.
@@ -54,7 +54,7 @@ nlohmann::ordered_json explanation_json(const Explanation& explanation,
                                         const ExplainSettings& settings,
                                         const nlohmann::ordered_json& inputs);
 
-/// What people read: per pair the largest contributions, then the table of methods.
+/// Plain text: contributions per pair, then the table of methods.
 std::string explanation_text(const Explanation& explanation);
 
 }  // namespace charm::explain

@@ -14,14 +14,14 @@
 namespace charm::explain {
 namespace {
 
-// Fewer prompts behind each coefficient make its interval worthless.
+// With fewer prompts per coefficient the intervals are unreliable.
 constexpr std::size_t kPromptsPerCoefficient = 3;
 
 bool differs_from_zero(const Estimated& value) {
   return value.ci95 && (value.ci95->lo > 0.0 || value.ci95->hi < 0.0);
 }
 
-// Prompts on which a column is not 0.
+// Number of prompts on which a column is not 0.
 std::int64_t num_differing(std::span<const double> column, std::span<const std::uint32_t> prompts) {
   std::set<std::uint32_t> differing;
   for (std::size_t r = 0; r < column.size(); ++r) {
@@ -30,7 +30,7 @@ std::int64_t num_differing(std::span<const double> column, std::span<const std::
   return static_cast<std::int64_t>(differing.size());
 }
 
-// The features whose effect the rows can show; the others go to `dropped`.
+// The features whose effect can be estimated; the others go to `dropped`.
 std::vector<Column> usable_columns(std::vector<std::vector<double>> differences,
                                    std::span<const std::uint32_t> prompts,
                                    std::int64_t min_differing,
@@ -41,7 +41,7 @@ std::vector<Column> usable_columns(std::vector<std::vector<double>> differences,
     const std::int64_t count = num_differing(differences[k], prompts);
     if (count < min_differing) {
       dropped.push_back(
-          {name, fmt::format("it differs on {} prompts, fewer than {}", count, min_differing)});
+          {name, fmt::format("differs on {} prompts, fewer than {}", count, min_differing)});
     } else {
       columns.push_back({name, std::move(differences[k])});
     }
@@ -75,7 +75,7 @@ std::optional<double> share(double part, const Estimated& whole) {
   return part / whole.value;
 }
 
-// Offset of the policy less the reference's; the interval only where the reference is the one at 0.
+// Difference of the policies' offsets; with an interval only if the reference is the calibration's.
 std::optional<Estimated> offset_between(std::span<const PolicyOffset> offsets,
                                         const std::string& policy, const std::string& reference) {
   const auto find = [&](const std::string& name) {
@@ -127,14 +127,14 @@ PairExplanation explain_pair(const FeatureTable& table, std::size_t over, std::s
                          .contribution = {},
                          .share_of_gap = {},
                          .share_of_offset = {}};
-    // A product moves with both of its factors.
-    auto moves = mean_influence(column.values, rows.prompt, num_prompts);
+    // Delta method: a product varies with both factors.
+    auto influence = mean_influence(column.values, rows.prompt, num_prompts);
     for (std::size_t g = 0; g < num_prompts; ++g) {
-      moves[g] =
-          effect.coefficient.value * moves[g] + effect.mean_difference * fit.influence[k + 1][g];
-      explained[g] += moves[g];
+      influence[g] = effect.coefficient.value * influence[g] +
+                     effect.mean_difference * fit.influence[k + 1][g];
+      explained[g] += influence[g];
     }
-    effect.contribution = estimated(effect.coefficient.value * effect.mean_difference, moves);
+    effect.contribution = estimated(effect.coefficient.value * effect.mean_difference, influence);
     effect.share_of_gap = share(effect.contribution.value, result.score_gap);
     if (result.offset) {
       const auto part = share(effect.contribution.value, *result.offset);
@@ -148,7 +148,7 @@ PairExplanation explain_pair(const FeatureTable& table, std::size_t over, std::s
     std::vector<std::string> words;
     for (const DroppedColumn& one : result.dropped)
       words.push_back(one.name + " (" + one.reason + ")");
-    warnings.push_back(fmt::format("'{}' against '{}': left out of the regression: {}",
+    warnings.push_back(fmt::format("'{}' against '{}': dropped from the regression: {}",
                                    result.policy, result.reference, fmt::join(words, ", ")));
   }
   if (!ratings.empty()) {
@@ -161,8 +161,8 @@ PairExplanation explain_pair(const FeatureTable& table, std::size_t over, std::s
 }
 
 PooledEffects pooled_effects(std::span<const FeatureFile> files, std::int64_t min_differing) {
-  // Scores on features and an indicator of each policy but one, everything less its prompt's mean:
-  // the same coefficients as with an indicator of each prompt (Frisch and Waugh 1933).
+  // Within-prompt regression of scores on features and policy indicators: all variables demeaned by
+  // prompt, equivalent to prompt fixed effects (Frisch and Waugh 1933).
   std::map<std::string, std::uint32_t> prompt_index;
   std::map<std::string, std::size_t> policy_index;
   std::vector<const FeatureRow*> rows;
@@ -197,7 +197,7 @@ PooledEffects pooled_effects(std::span<const FeatureFile> files, std::int64_t mi
   for (std::size_t k = 0; k < kNumFeatures; ++k) {
     features.push_back(within([k](const FeatureRow& row) { return row.features[k]; }));
   }
-  // Policies first: what they determine is theirs.
+  // Policies first, so that collinear features are dropped instead of policies.
   std::vector<Column> columns;
   for (const auto& [policy, index] : policy_index) {
     if (index == 0) continue;

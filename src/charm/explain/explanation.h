@@ -21,22 +21,22 @@ struct Estimated {
   std::optional<stats::Interval> ci95;
 };
 
-/// What one feature does to a pair's score difference.
+/// Effect of one feature on a pair's score difference.
 struct FeatureEffect {
   std::string feature;
-  Estimated coefficient;                  ///< score units per unit of the feature
-  double mean_difference = 0.0;           ///< of the feature, policy less reference
-  Estimated contribution;                 ///< coefficient times mean difference, score units
-  std::optional<double> share_of_gap;     ///< contribution / score gap, where the gap is not 0
-                                          ///< within its interval
-  std::optional<double> share_of_offset;  ///< contribution / what the offset takes away, where the
-                                          ///< offset is not 0 within its interval
+  Estimated coefficient;         ///< score units per unit of the feature
+  double mean_difference = 0.0;  ///< of the feature, policy - reference
+  Estimated contribution;        ///< coefficient times mean difference, score units
+  std::optional<double>
+      share_of_gap;  ///< contribution / score gap, where the gap's interval excludes 0
+  std::optional<double>
+      share_of_offset;  ///< contribution / (-offset), where the offset's interval excludes 0
 };
 
-/// Win rate and MD on prompts weighted so that both policies' responses look alike on average.
+/// Win rate and MD on prompts weighted so that both policies' responses have equal mean features.
 struct MatchedMismatch {
-  std::vector<std::string> features;  ///< that are alike
-  double effective_rows = 0.0;        ///< rows of equal weight that would be as precise
+  std::vector<std::string> features;  ///< balanced features
+  double effective_rows = 0.0;        ///< effective sample size (Kish)
   Estimated win_rate;
   Estimated mismatch;
 };
@@ -46,15 +46,16 @@ struct PairExplanation {
   std::string reference;
   std::int64_t num_prompts = 0;
   std::int64_t num_rows = 0;
-  Estimated score_gap;              ///< mean score difference, policy less reference
-  std::optional<Estimated> offset;  ///< of the policy less that of the reference, where calibrated
+  Estimated score_gap;  ///< mean score difference, policy - reference
+  std::optional<Estimated>
+      offset;  ///< offset of the policy - offset of the reference, where calibrated
   std::vector<FeatureEffect> effects;
   std::vector<DroppedColumn> dropped;
   Estimated explained;    ///< sum of all contributions
-  Estimated unexplained;  ///< the intercept: what remains between responses that look alike
+  Estimated unexplained;  ///< the intercept: mean difference at equal features
   double r_squared = 0.0;
 
-  // Where there are ratings.
+  // With ratings only.
   std::optional<double> target_win_rate;
   std::optional<Estimated> win_rate;
   std::optional<Estimated> mismatch;
@@ -64,8 +65,8 @@ struct PairExplanation {
 
 struct ExplainSettings {
   stats::TieRule ties = stats::TieRule::kLoss;
-  std::int64_t min_differing = 10;  ///< prompts on which a feature must differ to be estimated
-  std::int64_t bootstrap = 1000;    ///< resamples behind the intervals of matched MD; 0: none
+  std::int64_t min_differing = 10;  ///< minimum number of prompts on which a feature differs
+  std::int64_t bootstrap = 1000;    ///< bootstrap replicates for matched MD; 0: no intervals
   std::uint64_t seed = 0;
   std::size_t num_threads = 0;
 };
@@ -78,21 +79,20 @@ struct PolicyOffset {
 };
 
 /// Explains `over` against `ref`. `ratings` in the table's order, or empty; `offsets` of the two or
-/// empty. Warnings name what could not be estimated.
+/// empty. Warnings name features and matches that could not be estimated.
 PairExplanation explain_pair(const FeatureTable& table, std::size_t over, std::size_t ref,
                              std::span<const ArenaRating> ratings,
                              std::span<const PolicyOffset> offsets, const ExplainSettings& settings,
                              std::vector<std::string>& warnings);
 
-/// Score on features over all rows, with an effect for every prompt and every policy: what the
-/// features do to scores beside who wrote the response.
+/// Regression of score on features over all rows with prompt and policy fixed effects.
 struct PooledEffects {
-  std::vector<FeatureEffect> effects;  ///< coefficients alone
+  std::vector<FeatureEffect> effects;  ///< coefficients only
   std::vector<DroppedColumn> dropped;
   std::int64_t num_rows = 0;
   std::int64_t num_prompts = 0;
 
-  /// What the features add to a score, up to a constant.
+  /// Fitted contribution of the features to a score, up to a constant.
   double adjustment(const Features& features) const;
 };
 

@@ -32,8 +32,8 @@ void add_pair(std::string& text, const PairExplanation& pair) {
     text += fmt::format("  {:<22} {:>9} {:>10} {:>+9.3f} {:<18}\n", name, "", "", value.value,
                         interval_text(value.ci95));
   };
-  total("all of them", pair.explained);
-  total("what remains", pair.unexplained);
+  total("explained", pair.explained);
+  total("unexplained", pair.unexplained);
   if (!pair.mismatch) return;
   text += fmt::format("  mismatch degree {:+.3f} {}", pair.mismatch->value,
                       interval_text(pair.mismatch->ci95));
@@ -55,7 +55,7 @@ std::string accuracy_text(const std::optional<Result>& result, double (*value)(c
 void add_methods(std::string& text, const MethodComparison& comparison) {
   const bool has_held_out =
       !comparison.methods.empty() && comparison.methods.front().held_out.has_value();
-  text += fmt::format("methods on {} prompts:\n", has_held_out ? "held-out" : "the fit's own");
+  text += fmt::format("methods on {} prompts:\n", has_held_out ? "held-out" : "fit");
   text += fmt::format("  {:<14} {:>9} {:<17} {:>9} {:>9} {:>12} {:>9}\n", "method", "mean |MD|",
                       "95 %", "Spearman", "Kendall", "RewardBench", "RM-Bench");
   for (const Method& method : comparison.methods) {
@@ -77,7 +77,7 @@ void add_methods(std::string& text, const MethodComparison& comparison) {
           return r.overall ? r.overall->score.value : r.overall_partial.score.value;
         }));
   }
-  text += "  (Spearman, Kendall: of mean score and rating; offsets do not move a benchmark)\n";
+  text += "  (Spearman, Kendall: mean score against rating; offsets do not apply to benchmarks)\n";
 }
 
 }  // namespace

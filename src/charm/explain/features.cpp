@@ -42,7 +42,7 @@ constexpr std::string_view kAnnouncements[] = {"here is",      "here's",       "
                                                "below is",     "below are",    "the following",
                                                "following is", "following are"};
 
-// The first characters in lower case with plain apostrophes; other bytes stay.
+// The first characters, lower-cased, typographic apostrophes replaced.
 std::string beginning_of(std::string_view text) {
   constexpr std::string_view kApostrophe = "\xE2\x80\x99";
   const std::size_t first = std::min(text.find_first_not_of(" \t\r\n"), text.size());
@@ -61,7 +61,7 @@ std::string beginning_of(std::string_view text) {
 bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
 
 bool opens_with(std::string_view text, std::span<const std::string_view> phrases) {
-  // Marks before the first word, as in "**Sure!**", are no part of it.
+  // Punctuation before the first word, as in "**Sure!**", is skipped.
   const std::size_t first = std::min(text.find_first_not_of("*_#>\"' "), text.size());
   const std::string_view words = text.substr(first);
   return std::any_of(phrases.begin(), phrases.end(), [&](std::string_view phrase) {
@@ -87,7 +87,7 @@ struct CodeAndExclamations {
   double exclamations = 0.0;
 };
 
-// A block is opened and closed by ```; what an unclosed one holds is prose.
+// A block is opened and closed by ```; an unclosed one counts as prose.
 CodeAndExclamations count_outside_code(std::string_view text) {
   constexpr std::string_view kFence = "```";
   CodeAndExclamations counts;

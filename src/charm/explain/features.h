@@ -7,7 +7,7 @@
 
 namespace charm::explain {
 
-/// What a response looks like, beside what it says.
+/// Surface features of a response.
 struct FeatureName {
   std::string_view name;
   std::string_view meaning;
@@ -20,7 +20,7 @@ inline constexpr std::array<FeatureName, kNumFeatures> kFeatures = {{
     {"log_length", "natural logarithm of 1 + characters"},
     {"headers", "Markdown headers"},
     {"lists", "list items, numbered or not"},
-    {"bold", "bold stretches"},
+    {"bold", "bold spans"},
     {"code_blocks", "fenced code blocks"},
     {"exclamations", "exclamation marks outside code blocks"},
     {"refusal", "1 where the first 200 characters hold a refusal phrase (English)"},
@@ -31,9 +31,9 @@ inline constexpr std::array<FeatureName, kNumFeatures> kFeatures = {{
 /// [feature], in the order of kFeatures.
 using Features = std::array<double, kNumFeatures>;
 
-/// Headers, list items and bold stretches are those of `count_style` (FastChat's definitions).
-/// Phrases are compared without regard to ASCII case, with typographic apostrophes read as plain
-/// ones; they are English only, so both are 0 in other languages.
+/// Headers, list items and bold spans as in `count_style` (FastChat's definitions). Phrases match
+/// case-insensitively (ASCII), typographic apostrophes equal plain ones; they are English only, so
+/// the phrase features are 0 in other languages.
 Features response_features(const std::string& text);
 
 }  // namespace charm::explain

@@ -38,7 +38,7 @@ double local_fit(std::span<const double> x, std::span<const double> y,
   double sum = 0.0;
   std::size_t num_used = 0;
   for (std::size_t j = left; j < right; ++j) {
-    // Where all neighbours share x[i] the radius is 0 and distances have no unit: all count alike.
+    // Where all neighbours equal x[i] the radius is 0: equal weights.
     const double distance = radius > 0.0 ? std::abs(x[j] - x[i]) / radius : 0.0;
     weights[j] = cube(1.0 - cube(distance)) * robustness[j];
     sum += weights[j];
@@ -47,18 +47,18 @@ double local_fit(std::span<const double> x, std::span<const double> y,
   if (num_used < 2) return y[i];
   double mean_x = 0.0;
   for (std::size_t j = left; j < right; ++j) mean_x += weights[j] / sum * x[j];
-  double spread = 0.0;
+  double variance = 0.0;
   for (std::size_t j = left; j < right; ++j)
-    spread += weights[j] / sum * (x[j] - mean_x) * (x[j] - mean_x);
-  spread = std::max(spread, 1e-12);
+    variance += weights[j] / sum * (x[j] - mean_x) * (x[j] - mean_x);
+  variance = std::max(variance, 1e-12);
   double fit = 0.0;
   for (std::size_t j = left; j < right; ++j) {
-    fit += weights[j] / sum * (1.0 + (x[i] - mean_x) * (x[j] - mean_x) / spread) * y[j];
+    fit += weights[j] / sum * (1.0 + (x[i] - mean_x) * (x[j] - mean_x) / variance) * y[j];
   }
   return fit;
 }
 
-// The next point to fit after `last`; copies the fit to points of the same x and moves `last` over
+// The next point to fit after `last`; copies the fit to points of equal x and advances `last` past
 // them.
 std::size_t next_point(std::span<const double> x, std::vector<double>& fitted, double delta,
                        std::size_t& last) {
@@ -71,7 +71,7 @@ std::size_t next_point(std::span<const double> x, std::vector<double>& fitted, d
       last = k;
     }
   }
-  // The loop's last index counts, not the one behind it.
+  // The loop's last index, not one past it.
   if (k == x.size()) k = x.size() - 1;
   return std::max(k == 0 ? 0 : k - 1, last + 1);
 }

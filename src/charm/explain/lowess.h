@@ -7,10 +7,11 @@
 namespace charm::explain {
 
 struct LowessOptions {
-  double fraction = 2.0 / 3.0;  ///< of the points behind each local line: less follows more closely
-  int robust_iterations = 3;    ///< rounds that give far-off points less weight
-  double delta = 0.0;  ///< points nearer than this to a fitted one are interpolated; 0: all are
-                       ///< fitted, which takes time quadratic in their number
+  double fraction =
+      2.0 / 3.0;  ///< share of the points in each local regression: smaller is less smooth
+  int robust_iterations = 3;  ///< iterations that downweight outliers
+  double delta = 0.0;  ///< points within this distance of a fitted one are interpolated; 0: all are
+                       ///< fitted, in quadratic time
 };
 
 /// Locally weighted linear regression (Cleveland 1979): tricube weights over the nearest points,
@@ -21,7 +22,7 @@ class Lowess {
   /// `x` and `y` finite, of equal length, not empty.
   Lowess(std::span<const double> x, std::span<const double> y, const LowessOptions& options);
 
-  /// Between points on the line that joins them, beyond them flat.
+  /// Linear interpolation between points, constant extrapolation.
   double at(double x) const;
 
   const std::vector<double>& x() const { return x_; }            ///< ascending

@@ -25,20 +25,20 @@ double weighted_rate(std::span<const double> wins, std::span<const double> weigh
   return sum / total;
 }
 
-// One way of weighting rows: as they are, or balanced on some columns.
-class Matching {
+// Row weights: uniform, or balanced on some columns.
+class BalancedWeights {
  public:
-  Matching(std::vector<std::vector<double>> columns, std::size_t num_rows)
+  BalancedWeights(std::vector<std::vector<double>> columns, std::size_t num_rows)
       : columns_(std::move(columns)) {
     if (columns_.empty()) return;
     start_ = balance(columns_, std::vector<double>(num_rows, 1.0));
   }
 
-  bool is_plain() const { return columns_.empty(); }
+  bool is_uniform() const { return columns_.empty(); }
   const std::optional<Balance>& start() const { return start_; }
 
   std::optional<double> win_rate(std::span<const double> wins, std::span<const double> base) const {
-    if (is_plain()) return weighted_rate(wins, base);
+    if (is_uniform()) return weighted_rate(wins, base);
     const auto found = balance(columns_, base, start_->multipliers);
     if (!found) return std::nullopt;
     return weighted_rate(wins, found->weights);
@@ -83,12 +83,12 @@ void add_mismatch(PairExplanation& explanation, const stats::PairRows& rows,
     all.push_back(column.values);
     names.push_back(column.name);
   }
-  std::array<Matching, 3> matchings = {Matching({}, wins.size()),
-                                       Matching(std::move(length), wins.size()),
-                                       Matching(std::move(all), wins.size())};
+  std::array<BalancedWeights, 3> weightings = {BalancedWeights({}, wins.size()),
+                                               BalancedWeights(std::move(length), wins.size()),
+                                               BalancedWeights(std::move(all), wins.size())};
   const auto is_used = [&](std::size_t m) {
     if (m == 0) return true;
-    const auto& start = matchings[m].start();
+    const auto& start = weightings[m].start();
     return start && start->effective_rows >= kMinEffectiveRows;
   };
 
@@ -109,10 +109,10 @@ void add_mismatch(PairExplanation& explanation, const stats::PairRows& rows,
                        base.push_back(weights[prompt]);
                        total += base.back();
                      }
-                     for (std::size_t m = 0; m < matchings.size(); ++m) {
+                     for (std::size_t m = 0; m < weightings.size(); ++m) {
                        replicates[m].targets[index] = stats::target_win_rate(drawn[0], drawn[1]);
                        if (total > 0.0 && is_used(m))
-                         replicates[m].win_rates[index] = matchings[m].win_rate(wins, base);
+                         replicates[m].win_rates[index] = weightings[m].win_rate(wins, base);
                      }
                    });
 
@@ -122,16 +122,16 @@ void add_mismatch(PairExplanation& explanation, const stats::PairRows& rows,
   explanation.mismatch = Estimated{stats::mismatch_degree(explanation.win_rate->value, target), {}};
   put_intervals(replicates[0], *explanation.win_rate, *explanation.mismatch);
   for (const std::size_t m : {std::size_t{1}, std::size_t{2}}) {
-    const auto& start = matchings[m].start();
+    const auto& start = weightings[m].start();
     const std::string kind = m == 1 ? "length" : "length and style";
-    if (matchings[m].is_plain()) continue;  // nothing to match on
+    if (weightings[m].is_uniform()) continue;  // no features to match on
     if (!is_used(m)) {
       warnings.push_back(fmt::format(
           "'{}' against '{}': no MD matched on {}: {}", explanation.policy, explanation.reference,
           kind,
-          start ? fmt::format("only {:.0f} rows' worth of weight would remain, fewer than {:.0f}",
+          start ? fmt::format("the effective sample size would be {:.0f}, less than {:.0f}",
                               start->effective_rows, kMinEffectiveRows)
-                : "no weights of the prompts make the responses alike"));
+                : "no weights of the prompts balance the features"));
       continue;
     }
     MatchedMismatch matched;

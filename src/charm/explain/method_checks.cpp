@@ -19,7 +19,7 @@ double offset_of(const std::vector<PolicyOffset>& offsets, const std::string& po
   return 0.0;
 }
 
-// A method's scores of one set of prompts as outcomes of all pairs.
+// Outcomes of all pairs under one method's scores of one set of prompts.
 class MethodOutcomes {
  public:
   MethodOutcomes(const std::vector<ScoreFile>& scores, const std::vector<PolicyOffset>& offsets,
@@ -58,7 +58,7 @@ class MethodOutcomes {
     return calibrate::mean_mismatch(list, {});
   }
 
-  // Mean |MD| over ordered pairs of a resample; pairs that it leaves without rows are left out.
+  // Mean |MD| over ordered pairs in a bootstrap replicate; pairs without rows are dropped.
   double mean_abs(std::span<const std::uint32_t> weights, std::span<const double> ratings) const {
     double sum = 0.0;
     double count = 0.0;

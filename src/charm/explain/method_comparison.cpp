@@ -13,7 +13,7 @@
 namespace charm::explain {
 namespace {
 
-// What is taken from the score of a response with these features.
+// Amount subtracted from the score of a response with these features.
 using Correction = std::function<double(const Features&)>;
 
 double characters(const Features& features) { return std::round(std::expm1(features[kLogLength])); }
@@ -37,10 +37,10 @@ Correction lowess_of_policies(std::span<const FeatureFile> files,
   std::vector<double> scores;
   for (const FeatureFile& file : files) {
     for (const FeatureRow& row : file.rows) {
-      const bool takes_part = std::any_of(policies.begin(), policies.end(), [&](const auto& one) {
+      const bool is_included = std::any_of(policies.begin(), policies.end(), [&](const auto& one) {
         return one.policy == row.score.policy;
       });
-      if (!takes_part || row.score.error) continue;
+      if (!is_included || row.score.error) continue;
       lengths.push_back(characters(row.features));
       scores.push_back(row.score.score);
     }
@@ -62,7 +62,7 @@ std::vector<ScoreFile> corrected_scores(std::span<const FeatureFile> files,
   return result;
 }
 
-// A benchmark's rows with the features of their texts, so that each is looked at once.
+// A benchmark's rows with the features of their texts, computed once.
 class BenchmarkTexts {
  public:
   BenchmarkTexts(std::span<const fs::path> paths, evaluate::Benchmark benchmark,
@@ -112,7 +112,7 @@ class BenchmarkTexts {
   std::vector<Features> features_;  // chosen texts of a row, then its rejected ones
 };
 
-// Offsets found anew on corrected scores, without intervals.
+// Offsets refitted on corrected scores, without intervals.
 std::vector<PolicyOffset> solve_offsets(const std::vector<ScoreFile>& scores,
                                         const CompareOptions& options) {
   const stats::PairedScores table(scores, options.pairing);
@@ -134,7 +134,7 @@ MethodComparison compare_methods(std::span<const FeatureFile> fit,
                                  std::span<const FeatureFile> held_out,
                                  const CompareOptions& options) {
   MethodComparison result;
-  // Policies outside the calibration would move the style's effects.
+  // Policies outside the calibration would change the style coefficients.
   std::vector<FeatureFile> calibrated(fit.begin(), fit.end());
   for (FeatureFile& file : calibrated) {
     std::erase_if(file.rows, [&](const FeatureRow& row) {
@@ -155,18 +155,21 @@ MethodComparison compare_methods(std::span<const FeatureFile> fit,
     std::vector<PolicyOffset> offsets;
   };
   std::vector<Plan> plans = {
-      {"none", "the scores as they are", {}, {}},
-      {"offsets", "each policy's calibrated offset added", {}, options.offsets},
-      {"lowess", "less a LOWESS curve of score over response length", lowess, {}},
-      {"style", "less linear effects of length and style, at equal prompt and policy", style, {}},
+      {"none", "uncorrected scores", {}, {}},
+      {"offsets", "scores plus each policy's calibrated offset", {}, options.offsets},
+      {"lowess", "scores minus a LOWESS fit of score on response length", lowess, {}},
+      {"style",
+       "scores minus linear effects of length and style, with prompt and policy fixed effects",
+       style,
+       {}},
   };
   try {
-    plans.push_back({"style-offsets", "less those effects, then offsets found anew", style,
+    plans.push_back({"style-offsets", "scores minus those effects, plus refitted offsets", style,
                      solve_offsets(style_scores, options)});
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
     result.warnings.push_back(
-        fmt::format("no offsets on scores less length and style: {}", error.message()));
+        fmt::format("no offsets on length- and style-corrected scores: {}", error.message()));
   }
   std::vector<std::vector<PolicyOffset>> offsets;
   std::vector<std::vector<ScoreFile>> fit_scores;

@@ -20,28 +20,28 @@ namespace charm::explain {
 struct MethodCheck {
   std::int64_t num_prompts = 0;
   Estimated mean_abs_mismatch;      ///< over all ordered pairs
-  std::optional<Estimated> change;  ///< of it against the scores as they are, on the same resamples
-  double sampling_noise = 0.0;      ///< mean |MD| of scores whose true win rates meet every target
+  std::optional<Estimated> change;  ///< against uncorrected scores, paired on the same replicates
+  double sampling_noise = 0.0;      ///< mean |MD| expected under sampling noise alone
   std::optional<evaluate::Correlations> mean_score;  ///< with the ratings; three or more policies
   std::optional<evaluate::Correlations> win_rate;    ///< of win rates against all others
 };
 
-/// A correction of scores that needs no training.
+/// A post-hoc correction of scores.
 struct Method {
   std::string name;                   ///< "none", "offsets", "lowess", "style", "style-offsets"
   std::string meaning;                ///< one sentence
-  std::vector<PolicyOffset> offsets;  ///< of methods that have them
-  MethodCheck fit;                    ///< on the prompts it was fitted on
+  std::vector<PolicyOffset> offsets;  ///< empty for methods without offsets
+  MethodCheck fit;                    ///< on the prompts of the fit
   std::optional<MethodCheck> held_out;
-  /// Of the saved scores of a benchmark. Empty where none were given and for methods that belong to
-  /// policies alone: a benchmark's texts have no policy, so offsets do not move them.
+  /// On the saved scores of a benchmark. Empty without saved scores and for methods with offsets: a
+  /// benchmark's texts have no policy, so offsets do not apply.
   std::optional<evaluate::RewardBenchResult> reward_bench;
   std::optional<evaluate::RmBenchResult> rm_bench;
 };
 
 struct CompareOptions {
-  calibrate::SolveOptions solve;      ///< as the offsets were found
-  std::vector<PolicyOffset> offsets;  ///< of every policy, the reference's being 0
+  calibrate::SolveOptions solve;      ///< options of the calibration
+  std::vector<PolicyOffset> offsets;  ///< of every policy; 0 for the reference
   std::string reference;
   std::vector<ArenaRating> ratings;    ///< of every policy
   std::vector<fs::path> reward_bench;  ///< saved scores of RewardBench v1
@@ -56,17 +56,17 @@ struct CompareOptions {
 
 struct MethodComparison {
   std::vector<Method> methods;
-  PooledEffects pooled;               ///< behind "style"
-  std::vector<std::string> warnings;  ///< a method that has no answer here, and why
+  PooledEffects pooled;               ///< the regression of method "style"
+  std::vector<std::string> warnings;  ///< methods without a solution, and why
 };
 
-/// Scores as they are, calibrated offsets, LOWESS over the response length (Huang et al. 2024,
-/// "Post-hoc Reward Calibration"), linear effects of length and style, and those with offsets found
-/// anew; fitted on `fit`, checked there and on `held_out` (may be empty).
+/// Compares no correction, calibrated offsets, LOWESS on response length (Huang et al. 2024,
+/// "Post-hoc Reward Calibration"), linear effects of length and style, and those plus refitted
+/// offsets; fitted on `fit`, evaluated there and on `held_out` (may be empty).
 ///
-/// LOWESS as ZeroYuHuang/Reward-Calibration: over characters, it = 3, frac = 0.3 over the policies'
-/// responses and 1.0 over a benchmark's own; beyond 5,000 texts lines are fitted one hundredth of
-/// the range apart and joined. A held-out response gets the curve of the fit's.
+/// LOWESS as in ZeroYuHuang/Reward-Calibration: on characters, it = 3, frac = 0.3 for the policies'
+/// responses and 1.0 for a benchmark's texts; beyond 5,000 texts delta is one hundredth of the
+/// range. Held-out responses use the curve of the fit.
 MethodComparison compare_methods(std::span<const FeatureFile> fit,
                                  std::span<const FeatureFile> held_out,
                                  const CompareOptions& options);

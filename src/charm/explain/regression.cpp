@@ -10,7 +10,8 @@
 namespace charm::explain {
 namespace {
 
-// Share of a column's length that must remain beside the columns before it.
+// Tolerance of collinearity: norm of a column's residual on the previous columns, relative to its
+// norm.
 constexpr double kCollinear = 1e-8;
 
 double dot(std::span<const double> a, std::span<const double> b) {
@@ -22,11 +23,11 @@ double dot(std::span<const double> a, std::span<const double> b) {
 // Orthonormal columns Q and upper triangular R with X = Q R, built column by column.
 class OrthogonalBasis {
  public:
-  // Adds a column unless the others determine it.
+  // Adds a column unless it is collinear with the others.
   bool add(std::vector<double> column) {
     const double length = std::sqrt(dot(column, column));
     std::vector<double> above(q_.size(), 0.0);
-    // Twice: the second pass removes what rounding left of the first (Giraud et al. 2005).
+    // Reorthogonalised: a second pass removes the rounding error of the first (Giraud et al. 2005).
     for (int pass = 0; pass < 2; ++pass) {
       for (std::size_t k = 0; k < q_.size(); ++k) {
         const double part = dot(q_[k], column);
@@ -111,14 +112,14 @@ Regression clustered_regression(std::span<const Column> columns, std::span<const
       result.kept.push_back(c);
     } else {
       result.dropped.push_back(
-          {columns[c].name, varies ? "the features before it determine it" : "it does not vary"});
+          {columns[c].name, varies ? "collinear with the previous features" : "constant"});
     }
   }
   std::vector<char> has_rows(num_clusters, 0);
   for (const std::uint32_t cluster : cluster_of_row) has_rows[cluster] = 1;
   for (const char one : has_rows) result.num_clusters += one != 0 ? 1 : 0;
   if (result.num_clusters < 2 || n <= basis.size()) {
-    throw Error(ErrorKind::kInput, "{} rows of {} prompts do not suffice for {} coefficients", n,
+    throw Error(ErrorKind::kInput, "{} rows of {} prompts are too few for {} coefficients", n,
                 result.num_clusters, basis.size());
   }
 

@@ -9,22 +9,21 @@
 
 namespace charm::explain {
 
-/// One explaining variable, a value a row.
+/// One regressor, with a value per row.
 struct Column {
   std::string name;
   std::vector<double> values;
 };
 
-/// A column that took no part, and why.
+/// A dropped column and the reason.
 struct DroppedColumn {
   std::string name;
   std::string reason;
 };
 
-/// Ordinary least squares of y on an intercept and columns, with standard errors that hold when
-/// rows of one cluster depend on each other.
+/// Ordinary least squares of y on an intercept and columns, with cluster-robust standard errors.
 struct Regression {
-  std::vector<std::size_t> kept;  ///< indices of the columns that take part
+  std::vector<std::size_t> kept;  ///< indices of the kept columns
   std::vector<DroppedColumn> dropped;
   std::vector<double> coefficients;  ///< the intercept, then one for each kept column
   std::vector<double> errors;        ///< their standard errors
@@ -44,9 +43,9 @@ struct Regression {
 };
 
 /// The CR1 sandwich (Liang and Zeger 1986, with Stata's small-sample factor) and t intervals with G
-/// - 1 degrees of freedom: what statsmodels' OLS gives with cov_type="cluster" and use_t=True. A
-/// column that does not vary, or that the columns before it determine, is dropped; of equal columns
-/// the first stays. Throws kInput for fewer than two clusters or no more rows than coefficients.
+/// - 1 degrees of freedom: what statsmodels' OLS gives with cov_type="cluster" and use_t=True.
+/// Constant columns and columns collinear with previous ones are dropped. Throws kInput for fewer
+/// than two clusters or no more rows than coefficients.
 Regression clustered_regression(std::span<const Column> columns, std::span<const double> y,
                                 std::span<const std::uint32_t> cluster_of_row,
                                 std::size_t num_clusters);

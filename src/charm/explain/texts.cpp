@@ -8,7 +8,7 @@
 namespace charm::explain {
 namespace {
 
-// The files with a value of each row in place of its score.
+// The files with a value per row in place of its score.
 template <typename Value>
 std::vector<ScoreFile> score_files(std::span<const FeatureFile> files, const Value& value) {
   std::vector<ScoreFile> result;
@@ -30,14 +30,15 @@ FeatureFileParts read_features(const std::filesystem::path& path, std::int64_t m
   parts.fit.name = parts.held_out.name = path.string();
   const storage::ReadOptions read{.max_bad_rows = max_bad_rows, .split = {}, .policy = {}};
   storage::for_each_scored_response(path, read, [&](ScoredResponse&& row) {
-    const bool is_apart = split && is_held_out(row.response.prompt, split->seed, split->share);
+    const bool is_row_held_out =
+        split && is_held_out(row.response.prompt, split->seed, split->share);
     FeatureRow result{.score = {.prompt_id = std::move(row.response.prompt_id),
                                 .policy = std::move(row.response.policy),
                                 .sample = row.response.sample,
                                 .score = row.score,
                                 .error = std::move(row.error)},
                       .features = response_features(row.response.response)};
-    (is_apart ? parts.held_out : parts.fit).rows.push_back(std::move(result));
+    (is_row_held_out ? parts.held_out : parts.fit).rows.push_back(std::move(result));
   });
   return parts;
 }

@@ -12,7 +12,7 @@
 
 namespace charm::explain {
 
-/// A row of a scores file with what its response looks like.
+/// A row of a scores file with the features of its response.
 struct FeatureRow {
   Score score;
   Features features{};
@@ -24,13 +24,13 @@ struct FeatureFile {
   std::vector<FeatureRow> rows;
 };
 
-/// The share of the prompts kept from a fit, as `charm calibrate --holdout` keeps them.
+/// The share of the prompts held out of a fit, as by `charm calibrate --holdout`.
 struct Split {
   double share = 0.0;
   std::uint64_t seed = 0;
 };
 
-/// One file in its parts; `held_out` has no rows without a split.
+/// The fit and held-out rows of one file; `held_out` is empty without a split.
 struct FeatureFileParts {
   FeatureFile fit;
   FeatureFile held_out;
@@ -40,8 +40,8 @@ struct FeatureFileParts {
 FeatureFileParts read_features(const std::filesystem::path& path, std::int64_t max_bad_rows,
                                const std::optional<Split>& split);
 
-/// Scores and features of several policies joined by the same rules: row r of a pair's scores is
-/// row r of each of its features. Immutable.
+/// Scores and features of several policies joined on the same keys: row r of a pair's scores is row
+/// r of each of its features. Immutable.
 class FeatureTable {
  public:
   /// Errors as of stats::PairedScores.
@@ -49,7 +49,7 @@ class FeatureTable {
 
   const stats::PairedScores& scores() const { return scores_; }
   stats::PairRows pair(std::size_t over, std::size_t ref) const { return scores_.pair(over, ref); }
-  /// [feature][row] feature of `over` less that of `ref`.
+  /// [feature][row] feature of `over` - feature of `ref`.
   std::vector<std::vector<double>> differences(std::size_t over, std::size_t ref) const;
 
  private:

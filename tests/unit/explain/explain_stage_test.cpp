@@ -86,7 +86,7 @@ TEST_F(ExplainStageTest, NeedsNeitherCalibrationNorRatings) {
   EXPECT_TRUE(json["methods"].is_null());
   EXPECT_EQ(json["features"].size(), kNumFeatures);
   EXPECT_TRUE(fs::exists(options_.output.string() + ".manifest.json"));
-  EXPECT_THAT(explanation_text(explanation), HasSubstr("what remains"));
+  EXPECT_THAT(explanation_text(explanation), HasSubstr("unexplained"));
 
   options_.pairs = ExplainPairs::kAll;
   options_.reference.clear();
@@ -214,7 +214,7 @@ TEST_F(ExplainStageTest, SaysWhichPoliciesTheCalibrationLacks) {
   options_.scores.push_back(write({"stranger", 50.0, 0.0, 0.0}));
   const Explanation explanation = explain(options_);
   EXPECT_EQ(explanation.pairs.size(), 2u);
-  EXPECT_THAT(explanation.warnings, ::testing::Contains(HasSubstr("left out: stranger")));
+  EXPECT_THAT(explanation.warnings, ::testing::Contains(HasSubstr("dropped: stranger")));
 }
 
 }  // namespace

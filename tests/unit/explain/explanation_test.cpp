@@ -129,7 +129,7 @@ TEST_F(ExplanationTest, CollinearFeaturesAreDroppedAloud) {
   bool found = false;
   for (const DroppedColumn& one : pair.dropped) found |= one.name == "bold";
   EXPECT_TRUE(found);
-  EXPECT_THAT(warnings_[0], HasSubstr("the features before it determine it"));
+  EXPECT_THAT(warnings_[0], HasSubstr("collinear with the previous features"));
   EXPECT_NEAR(effect_of(pair.effects, "headers").coefficient.value, kPerHeader, 0.1);
 }
 

@@ -6,7 +6,7 @@
 #include "charm/base/random.h"
 #include "charm/explain/texts.h"
 
-// Made-up responses whose scores owe a known amount to length and style.
+// Made-up responses whose scores depend on length and style by known effects.
 namespace charm::explain {
 
 inline constexpr double kPerHeader = 0.5;     ///< score units
