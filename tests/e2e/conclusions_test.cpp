@@ -93,8 +93,8 @@ TEST_F(Conclusions, HoldoutExplainAndReport) {
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const std::string html = read_file(path("report.html"));
   EXPECT_THAT(html, HasSubstr("<section id=\"explanation\">"));
-  EXPECT_THAT(html, HasSubstr("Corrections that need no training"));
-  EXPECT_THAT(html, HasSubstr("Each policy left out of the fit in turn"));
+  EXPECT_THAT(html, HasSubstr("Post-hoc corrections"));
+  EXPECT_THAT(html, HasSubstr("Leave-one-out over policies"));
 
   // Invalid combinations of options are rejected.
   expect_failure(with_all({"explain", "--calibration", path("run/calibration/rm/all.json"),

@@ -13,7 +13,7 @@ ordered_json quantitative(const char* field, const std::string& title) {
   return {{"field", field}, {"type", "quantitative"}, {"title", title}};
 }
 
-/// The values' range with a tenth of it to spare on either side.
+/// The values' range padded by 10 % on either side.
 stats::Interval padded_range(const std::vector<double>& values) {
   const auto [lo, hi] = std::minmax_element(values.begin(), values.end());
   const double padding = *hi > *lo ? 0.1 * (*hi - *lo) : 1.0;
@@ -126,7 +126,7 @@ ordered_json stacked_bar_spec(const std::vector<BarPart>& parts, const StackedBa
                       {"color", color},
                       {"tooltip",
                        {{{"field", "row"}, {"title", "policy"}},
-                        {{"field", "series"}, {"title", "owed to"}},
+                        {{"field", "series"}, {"title", "attributed to"}},
                         {{"field", "value"}, {"title", options.x_title}, {"format", "+.3f"}}}}}}});
   layers.push_back({{"data", {{"values", {{{"value", 0.0}}}}}},
                     {"mark", {{"type", "rule"}, {"style", "guide"}}},

@@ -6,11 +6,11 @@
 #include "charm/report/html.h"
 #include "charm/report/run_data.h"
 
-// Vega-Lite specifications with their data inside. Colours, fonts and the dark variant are set in
+// Vega-Lite specifications with inline data. Colours, fonts and the dark variant are set in
 // assets/report.js.
 namespace charm::report {
 
-/// States in the order they are drawn and coloured; the same words appear in legends and tables.
+/// Series in drawing and colour order; legends and tables use the same names.
 inline constexpr const char* kBefore = "before";
 inline constexpr const char* kAfterCalibration = "after calibration";
 inline constexpr const char* kAfterRetraining = "after retraining";
@@ -34,11 +34,11 @@ struct DotPlotOptions {
 /// Values with intervals by row, series beside each other.
 nlohmann::ordered_json dot_plot_spec(const std::vector<Dot>& dots, const DotPlotOptions& options);
 
-/// One part of a sum, drawn as a stretch of a bar.
+/// One term of a sum, drawn as a segment of a stacked bar.
 struct BarPart {
   std::string row;     ///< label on the y axis
   std::string series;  ///< colour
-  double value = 0.0;  ///< to the right where positive, to the left where negative
+  double value = 0.0;  ///< positive to the right, negative to the left
 };
 
 struct StackedBarOptions {
@@ -48,17 +48,17 @@ struct StackedBarOptions {
   std::vector<std::pair<std::string, double>> totals;  ///< per row, drawn as a tick
 };
 
-/// Sums by row, positive parts to the right of 0 and negative ones to the left.
+/// Stacked bars by row, positive segments to the right of 0 and negative ones to the left.
 nlohmann::ordered_json stacked_bar_spec(const std::vector<BarPart>& parts,
                                         const StackedBarOptions& options);
 
-/// Mismatch degree of every ordered pair: policy down, reference across. `largest` is the end of
-/// the colour scale.
+/// Mismatch degree of every ordered pair: rows are policies, columns references. `largest` is the
+/// limit of the colour scale.
 nlohmann::ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs,
                                               const std::vector<std::string>& order,
                                               double largest);
 
-/// Histograms of one model's scores, one strip a policy, mean marked.
+/// Histograms of one model's scores, one strip per policy, mean marked.
 nlohmann::ordered_json score_strips_spec(const ModelScores& scores,
                                          const std::vector<std::string>& order);
 

@@ -25,14 +25,14 @@ std::string count_text(const ordered_json& part, const char* name) {
 /// "mean_score" as "mean score", "spearman" as "Spearman".
 std::string readable(std::string name) {
   if (name == "mean_abs_mismatch") return "mean |MD|";
-  if (name == "mean_abs_mismatch_left_out") return "mean |MD|, policies left out";
+  if (name == "mean_abs_mismatch_left_out") return "mean |MD|, held-out policies";
   if (name == "spearman" || name == "kendall" || name == "pearson")
     name[0] = static_cast<char>(name[0] - 'a' + 'A');
   std::replace(name.begin(), name.end(), '_', ' ');
   return name;
 }
 
-/// One row for the part itself, and one for each measure inside it ("hard" of RM-Bench).
+/// One row for the part itself, and one for each of its metrics ("hard" of RM-Bench).
 void add_rows(Table& table, const std::string& label, const ordered_json& part, bool with_flips) {
   if (!part.is_object()) return;
   if (const std::optional<Measured> difference = measured_at(part, {"difference"})) {
@@ -83,7 +83,7 @@ std::string comparison_html(const ComparisonFile& file, const std::string& befor
 
 }  // namespace
 
-std::string training_effects_html(const RunData& run) {
+std::string training_effect_html(const RunData& run) {
   std::vector<std::string> models;
   for (const ComparisonFile& file : run.comparisons) {
     if (std::find(models.begin(), models.end(), file.model) == models.end())
@@ -91,11 +91,11 @@ std::string training_effects_html(const RunData& run) {
   }
   if (models.empty()) return "";
   models = models_in_order(run, models);
-  Table table{"What training on did", {{"", false}, {"before", true}}, {}};
+  Table table{"Effect of training", {{"", false}, {"before", true}}, {}};
   for (const std::string& model : models) table.columns.push_back({model, true});
 
-  // The figure's part in each model's comparison file; `find` picks it out of the JSON.
-  // `one_before`: the models' figures before training are one number.
+  // `find` selects the metric in each model's comparison file. `one_before`: the metric before
+  // training is the same for all models.
   const auto add = [&](const std::string& label, const std::string& benchmark, bool one_before,
                        const auto& find) {
     std::vector<std::string> values = {label, ""}, changes = {label + ", change", ""};
@@ -140,9 +140,9 @@ std::string training_effects_html(const RunData& run) {
     }
   }
   return table_html(table) +
-         "<p class=\"facts\">Mean |MD|: over all ordered pairs of policies; lower is better, and "
-         "chance alone keeps it above 0. Policies left out: those without an offset in the model's "
-         "set. Changes are paired: both models see the same prompts.</p>\n";
+         "<p class=\"facts\">Mean |MD|: over all ordered pairs of policies; lower is better; "
+         "sampling noise keeps it above 0. Held-out policies: those without an offset in the "
+         "model's set. Changes are paired: both models score the same prompts.</p>\n";
 }
 
 std::string comparison_tables_html(const RunData& run, const std::string& benchmark) {
@@ -155,13 +155,12 @@ std::string comparison_tables_html(const RunData& run, const std::string& benchm
   }
   if (!html.empty()) {
     html +=
-        "<p class=\"facts\">Both models answer the same rows, so their difference is surer than "
-        "their two intervals suggest.";
+        "<p class=\"facts\">Both models score the same rows, so the paired difference is more "
+        "precise than the two intervals suggest.";
     if (has_tests) {
       html +=
-          " Gained: comparisons that only the second gets right; lost: those that only the first "
-          "does. p: McNemar's test that chance alone makes the two differ; of several parts, some "
-          "small p are expected.";
+          " Gained: comparisons that only the second model gets right; lost: those that only the "
+          "first does. p: McNemar's test of equal accuracy, not corrected for multiple testing.";
     }
     html += "</p>\n";
   }
@@ -184,7 +183,7 @@ std::optional<Measured> headline_difference(const RunData& run, const std::strin
 }
 
 std::string probability_table_html(const RunData& run, const std::string& benchmark) {
-  Table table{"Scores as probabilities, and length",
+  Table table{"Calibration of pair probabilities, and length",
               {{"reward model", false},
                {"calibration error", true},
                {"Brier", true},
@@ -215,7 +214,7 @@ std::string probability_table_html(const RunData& run, const std::string& benchm
                             percent_text(plain(length, "longer_chosen"))});
     }
   }
-  return table.rows.empty() ? "" : folded_table_html(table);
+  return table.rows.empty() ? "" : collapsible_table_html(table);
 }
 
 }  // namespace charm::report

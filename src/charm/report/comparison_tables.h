@@ -5,24 +5,24 @@
 
 #include "charm/report/run_data.h"
 
-// Tables about one benchmark that stand below its figures.
+// Tables of before/after comparisons and of pair diagnostics.
 namespace charm::report {
 
-/// Every model trained on against the one it comes from, on the same rows: paired difference, rows
-/// won and lost, McNemar's test. Empty where no comparison was made.
+/// Every fine-tuned model against its base model, on the same rows: paired difference, rows gained
+/// and lost, McNemar's test. Empty without comparisons.
 std::string comparison_tables_html(const RunData& run, const std::string& benchmark);
 
-/// What training on did to each model: mismatch, correlation with ratings and the benchmarks'
-/// overall figures, one column a model. Empty where no comparison was made.
-std::string training_effects_html(const RunData& run);
+/// Effect of training on each model: mismatch, correlation with ratings and overall benchmark
+/// scores, one column per model. Empty without comparisons.
+std::string training_effect_html(const RunData& run);
 
-/// Difference of the figure that stands for the benchmark, `model` minus the one it comes from;
-/// empty where no comparison was made.
+/// Difference in the benchmark's headline metric, `model` minus its base model; empty without
+/// comparisons.
 std::optional<Measured> headline_difference(const RunData& run, const std::string& model,
                                             const std::string& benchmark);
 
-/// How good the scores of each model are as probabilities, and how they go with length. Empty where
-/// the result files say nothing of it.
+/// Calibration of each model's pair probabilities, and correlation with length. Empty where the
+/// result files have none.
 std::string probability_table_html(const RunData& run, const std::string& benchmark);
 
 }  // namespace charm::report

@@ -63,7 +63,7 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
   }
 
   std::string title = title_of(benchmark);
-  // A recipe may give a benchmark's file a name of its own.
+  // A recipe may rename a benchmark's file.
   const std::string kind = file_of[models.front()]->json.value("benchmark", benchmark);
   if (kind != benchmark) title += " (scored as " + title_of(kind) + ")";
   std::string html = fmt::format("<h3>{}</h3>\n", escape_html(title));
@@ -75,14 +75,14 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
   }
   html += chart_html(
       {is_correlation
-           ? "Correlation over policies with 95 % intervals from drawing prompts again (policies "
-             "and ratings held fixed)."
-           : "Accuracy with 95 % intervals from drawing prompts again; ties count as wrong.",
+           ? "Correlation over policies with 95 % bootstrap intervals over prompts (policies and "
+             "ratings held fixed)."
+           : "Accuracy with 95 % bootstrap intervals over prompts; ties count as incorrect.",
        fmt::format("{} of {} reward models", title, models.size()), dot_plot_spec(dots, options)});
   html += table_html(summary);
   html += comparison_tables_html(run, benchmark);
   html += probability_table_html(run, benchmark);
-  if (!details.rows.empty()) html += folded_table_html(details);
+  if (!details.rows.empty()) html += collapsible_table_html(details);
   return html;
 }
 

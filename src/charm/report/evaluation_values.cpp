@@ -13,7 +13,7 @@ void take(std::vector<NamedValue>& values, const ordered_json& object, const std
     values.push_back({label, *measured, is_detail});
 }
 
-/// Members are objects with a score or plain numbers.
+/// Members are objects with a score, or numbers.
 void take_members(std::vector<NamedValue>& values, const ordered_json& parent, bool is_detail) {
   for (const auto& [name, entry] : parent.items()) {
     if (entry.is_number()) {
@@ -65,7 +65,7 @@ std::string evaluation_caveat(const EvaluationFile& evaluation) {
   const ordered_json& json = evaluation.json;
   std::string text;
   if (const ordered_json& sampling = object_at(json, "sampling"); !sampling.empty()) {
-    text += fmt::format("at most {} rows of each subset, drawn with seed {}; ",
+    text += fmt::format("at most {} rows of each subset, sampled with seed {}; ",
                         sampling.value("limit_per_subset", 0), sampling.value("seed", 0));
   }
   if (const auto it = json.find("missing_domains");
@@ -78,10 +78,10 @@ std::string evaluation_caveat(const EvaluationFile& evaluation) {
   }
   if (const auto it = json.find("incomplete");
       it != json.end() && it->is_array() && !it->empty() && !json.contains("sampling")) {
-    text += fmt::format("{} subsets have other than their full number of rows; ", it->size());
+    text += fmt::format("{} subsets do not have their full number of rows; ", it->size());
   }
   if (const auto bad = measured_at(json, {"num_bad_rows"}); bad && bad->value > 0) {
-    text += fmt::format("{:.0f} bad rows left out; ", bad->value);
+    text += fmt::format("{:.0f} unusable rows dropped; ", bad->value);
   }
   if (text.ends_with("; ")) text.resize(text.size() - 2);
   return text;

@@ -10,18 +10,18 @@ namespace charm::report {
 struct NamedValue {
   std::string name;
   Measured measured;
-  bool is_detail = false;  ///< subsets: in the table alone, not in the chart
+  bool is_detail = false;  ///< subsets: in the table only, not in the chart
 };
 
-/// The figures of one evaluation in reading order: overall first, then sections, domains or
+/// The metrics of one evaluation in reading order: overall first, then sections, domains or
 /// correlations, then subsets.
 std::vector<NamedValue> evaluation_values(const EvaluationFile& evaluation);
 
-/// The one figure that stands for the benchmark (overall, the partial overall, or the rank
-/// correlation); nullopt where there is none.
+/// The benchmark's headline metric (overall, the partial overall, or the rank correlation); nullopt
+/// where there is none.
 std::optional<NamedValue> headline(const EvaluationFile& evaluation);
 
-/// What a reader must know: rows drawn, parts missing, bad rows. Empty for a whole benchmark.
+/// Caveats: sampled rows, missing parts, unusable rows. Empty for a complete benchmark.
 std::string evaluation_caveat(const EvaluationFile& evaluation);
 
 }  // namespace charm::report

@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// Contributions drawn as one colour; single features stand in the table.
+// Contributions drawn in one colour; single features are in the table.
 struct FeatureGroup {
   const char* name;
   std::array<const char*, 5> features;
@@ -22,7 +22,7 @@ constexpr std::array<FeatureGroup, 3> kGroups = {{
     {"openings, refusals, exclamations",
      {"exclamations", "refusal", "opening_agreement", "opening_announcement"}},
 }};
-constexpr const char* kRemains = "what remains";
+constexpr const char* kUnexplained = "unexplained";
 
 std::string text_at(const ordered_json& object, const char* name) {
   return object.at(name).get<std::string>();
@@ -38,13 +38,13 @@ std::string matched_text(const ordered_json& pair, const char* name) {
   return signed_measured_text(measured_at(*it, {"mismatch"}), 2);
 }
 
-// Score gaps as sums of what features explain and what remains.
+// Score gaps as sums of feature contributions and the unexplained part.
 std::string gaps_html(const ordered_json& pairs, const std::string& title) {
   std::vector<BarPart> parts;
   StackedBarOptions options;
   options.x_title = "score units";
   for (const FeatureGroup& group : kGroups) options.series_order.emplace_back(group.name);
-  options.series_order.emplace_back(kRemains);
+  options.series_order.emplace_back(kUnexplained);
   for (const ordered_json& pair : pairs) {
     const std::string row = text_at(pair, "policy");
     options.row_order.push_back(row);
@@ -62,22 +62,22 @@ std::string gaps_html(const ordered_json& pairs, const std::string& title) {
       parts.push_back({row, group.name, sum});
     }
     if (const auto rest = measured_at(pair, {"unexplained"}))
-      parts.push_back({row, kRemains, rest->value});
+      parts.push_back({row, kUnexplained, rest->value});
   }
   return chart_html(
-      {"Each bar is a policy's mean score difference to the reference (upright tick), split into "
-       "what differences in length and style account for and what remains. A regression on "
-       "responses to the same prompts tells what goes together, not what causes it.",
+      {"Each bar is a policy's mean score difference to the reference (vertical tick), split into "
+       "the contributions of length and style differences and the unexplained part. The regression "
+       "on responses to the same prompts shows association, not causation.",
        title, stacked_bar_spec(parts, options)});
 }
 
 std::string features_table_html(const ordered_json& pairs) {
-  Table table{"What each feature accounts for, score units (95 %)",
+  Table table{"Contribution of each feature, score units (95 % interval)",
               {{"policy", false},
                {"feature", false},
-               {"effect of one unit", true},
+               {"coefficient", true},
                {"mean difference", true},
-               {"accounts for", true}},
+               {"contribution", true}},
               {}};
   for (const ordered_json& pair : pairs) {
     for (const ordered_json& effect : pair.at("effects")) {
@@ -86,20 +86,20 @@ std::string features_table_html(const ordered_json& pairs) {
                             signed_text(effect.at("mean_difference").get<double>(), 2),
                             signed_measured_text(measured_at(effect, {"contribution"}), 3)});
     }
-    table.rows.push_back({text_at(pair, "policy"), "all of them", "", "",
+    table.rows.push_back({text_at(pair, "policy"), "explained", "", "",
                           signed_measured_text(measured_at(pair, {"explained"}), 3)});
-    table.rows.push_back({text_at(pair, "policy"), kRemains, "", "",
+    table.rows.push_back({text_at(pair, "policy"), kUnexplained, "", "",
                           signed_measured_text(measured_at(pair, {"unexplained"}), 3)});
   }
-  return folded_table_html(table);
+  return collapsible_table_html(table);
 }
 
 std::string matched_table_html(const ordered_json& pairs) {
   Table table{
-      "Mismatch degree against the reference, and on prompts weighted so that both responses are "
-      "alike",
+      "Mismatch degree against the reference, unweighted and on prompts weighted to balance length "
+      "and style",
       {{"policy", false},
-       {"as it is", true},
+       {"unweighted", true},
        {"equal length", true},
        {"equal length and style", true}},
       {}};
@@ -112,13 +112,13 @@ std::string matched_table_html(const ordered_json& pairs) {
   }
   if (table.rows.empty()) return "";
   return table_html(table) +
-         "<p class=\"facts\">A dash: hardly any prompts would remain if both responses had to be "
-         "alike.</p>\n";
+         "<p class=\"facts\">A dash: the effective sample size after balancing would be too "
+         "small.</p>\n";
 }
 
 const char* method_label(const std::string& method) {
   static const std::map<std::string, const char*> kLabels = {
-      {"none", "scores as they are"},
+      {"none", "no correction"},
       {"offsets", "CHARM offsets"},
       {"lowess", "LOWESS over length"},
       {"style", "length and style regression"},
@@ -168,20 +168,20 @@ std::string methods_html(const ordered_json& json) {
   }
   const ordered_json& first = methods->front().at(where);
   return fmt::format(
-             "<h4>Corrections that need no training</h4>\n<p class=\"facts\">{} prompts{}; chance "
-             "alone would show a mean |MD| of {}. Spearman and Kendall: mean score and rating over "
-             "the policies. Offsets belong to policies; a benchmark's texts have none, so offsets "
-             "do not move it (dash).{}</p>\n",
+             "<h4>Post-hoc corrections</h4>\n<p class=\"facts\">{} prompts{}; mean |MD| expected "
+             "under sampling noise alone: {}. Spearman and Kendall: mean score against rating over "
+             "the policies. Offsets are per policy and do not apply to a benchmark's texts "
+             "(dash).{}</p>\n",
              first.at("num_prompts").get<std::int64_t>(),
-             has_held_out ? " held out of every fit"
-                          : ", the same that the corrections were fitted on",
+             has_held_out ? " held out of all fits"
+                          : ", the same on which the corrections were fitted",
              number_text(first.at("by_chance").get<double>()),
-             " Intervals of mean |MD| lie too high, because resampling adds noise to every |MD|; "
-             "those of changes suffer less.") +
+             " Bootstrap intervals of mean |MD| are biased upwards, because resampling adds noise "
+             "to every |MD|; those of changes less so.") +
          table_html(table);
 }
 
-// The sentences that the intervals allow.
+// Findings that are significant by their intervals.
 std::string findings_html(const ordered_json& pairs) {
   std::string html;
   for (const ordered_json& pair : pairs) {
@@ -197,10 +197,9 @@ std::string findings_html(const ordered_json& pairs) {
       if (!matched || !matched->ci95) return;
       const bool same_side =
           excludes_zero(matched) && (matched->value > 0.0) == (mismatch->value > 0.0);
-      text += fmt::format(" Between responses of {} MD is {}: {}.", words,
-                          signed_measured_text(*matched, 2),
-                          same_side                ? "it remains"
-                          : excludes_zero(matched) ? "it turns round"
+      text += fmt::format(" At {} MD is {}: {}.", words, signed_measured_text(*matched, 2),
+                          same_side                ? "it persists"
+                          : excludes_zero(matched) ? "the sign reverses"
                                                    : "the interval includes 0");
     };
     say("length_matched", "equal length");
@@ -223,8 +222,8 @@ std::string explanation_html(const ExplanationFile& file) {
   for (const ordered_json& warning : file.json.at("warnings"))
     warnings += "<li>" + escape_html(warning.get<std::string>()) + "</li>\n";
   if (!warnings.empty()) {
-    html += "<details><summary>What was left out, and why</summary><ul class=\"warning\">\n" +
-            warnings + "</ul></details>\n";
+    html += "<details><summary>Warnings</summary><ul class=\"warning\">\n" + warnings +
+            "</ul></details>\n";
   }
   return html;
 }
@@ -232,7 +231,7 @@ std::string explanation_html(const ExplanationFile& file) {
 }  // namespace
 
 Section explanation_section(const RunData& run) {
-  Section section{"explanation", "What length and style explain", "",
+  Section section{"explanation", "Contributions of length and style", "",
                   "No explanation was found (explanation/&lt;rm&gt;/&lt;set&gt;.json, written by "
                   "charm explain)."};
   for (const ExplanationFile& file : run.explanations) {

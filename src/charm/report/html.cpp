@@ -87,7 +87,7 @@ std::string table_html(const Table& table) {
   return html + "</tbody></table></div>\n";
 }
 
-std::string folded_table_html(const Table& table) {
+std::string collapsible_table_html(const Table& table) {
   return fmt::format("<details><summary>{}</summary>{}</details>\n", escape_html(table.caption),
                      table_html({.caption = "", .columns = table.columns, .rows = table.rows}));
 }

@@ -9,14 +9,14 @@
 
 #include "charm/report/run_data.h"
 
-// Text to HTML. Everything that comes from a file passes through `escape_html` or `script_json`
+// HTML rendering. Everything that comes from a file passes through `escape_html` or `script_json`
 // before it reaches the page.
 namespace charm::report {
 
 /// For element content and quoted attributes.
 std::string escape_html(std::string_view text);
 
-/// JSON for the inside of a script element: nothing in it can end the element or start a comment.
+/// JSON for the inside of a script element: it cannot end the element or start a comment.
 std::string script_json(const nlohmann::ordered_json& json);
 
 struct Column {
@@ -32,27 +32,27 @@ struct Table {
 
 std::string table_html(const Table& table);
 
-/// A table folded away under a line.
-std::string folded_table_html(const Table& table);
+/// A table in a <details> element, collapsed under its caption.
+std::string collapsible_table_html(const Table& table);
 
 struct Chart {
   std::string caption;          ///< shown under the chart
   std::string description;      ///< for screen readers: what is drawn over what
-  nlohmann::ordered_json spec;  ///< Vega-Lite, data inside
+  nlohmann::ordered_json spec;  ///< Vega-Lite, with inline data
 };
 
 std::string chart_html(const Chart& chart);
 
-/// A part of the page.
+/// A section of the page.
 struct Section {
   std::string id;  ///< anchor
   std::string title;
-  std::string html;     ///< empty: the part has no input
-  std::string missing;  ///< said instead when `html` is empty: what was not found, and which
-                        ///< command makes it
+  std::string html;     ///< empty: the section has no input
+  std::string missing;  ///< shown instead when `html` is empty: what was not found, and the command
+                        ///< that writes it
 };
 
-// Numbers as the report writes them. Empty optionals give a dash.
+// Number formatting. Empty optionals give a dash.
 std::string number_text(std::optional<double> value, int digits = 3);
 std::string signed_text(std::optional<double> value, int digits = 3);
 std::string percent_text(std::optional<double> value);

@@ -5,7 +5,7 @@
 namespace charm::report {
 namespace {
 
-// Of the 10 px text that the charts use.
+// For the 10 px font of the charts.
 constexpr double kCharacterWidth = 5.6, kTextHeight = 11.0, kLongestLabel = 150.0,
                  kPointRadius = 4.0, kGap = 7.0;
 
@@ -13,7 +13,7 @@ struct Box {
   double left, top, right, bottom;
 };
 
-bool meet(const Box& a, const Box& b) {
+bool overlap(const Box& a, const Box& b) {
   return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
@@ -37,10 +37,10 @@ Box label_box(const LabelPoint& point, LabelPlace place) {
 
 std::vector<LabelPlace> place_labels(const std::vector<LabelPoint>& points, double width,
                                      double height) {
-  std::vector<Box> taken;
+  std::vector<Box> occupied;
   for (const LabelPoint& point : points) {
-    taken.push_back({point.x - kPointRadius, point.y - kPointRadius, point.x + kPointRadius,
-                     point.y + kPointRadius});
+    occupied.push_back({point.x - kPointRadius, point.y - kPointRadius, point.x + kPointRadius,
+                        point.y + kPointRadius});
   }
   std::vector<LabelPlace> places;
   for (const LabelPoint& point : points) {
@@ -50,10 +50,10 @@ std::vector<LabelPlace> place_labels(const std::vector<LabelPoint>& points, doub
       const Box box = label_box(point, place);
       const bool is_inside =
           box.left >= 0 && box.right <= width && box.top >= 0 && box.bottom <= height;
-      if (!is_inside || std::any_of(taken.begin(), taken.end(),
-                                    [&](const Box& other) { return meet(box, other); }))
+      if (!is_inside || std::any_of(occupied.begin(), occupied.end(),
+                                    [&](const Box& other) { return overlap(box, other); }))
         continue;
-      taken.push_back(box);
+      occupied.push_back(box);
       places.back() = place;
       break;
     }

@@ -14,8 +14,8 @@ struct LabelPoint {
 
 enum class LabelPlace { kHidden, kRight, kLeft, kAbove, kBelow };
 
-/// Puts each label beside its point where it covers no other point or label and stays inside;
-/// kHidden where there is no such place (the tooltip and the table still name the point). In the
+/// Places each label beside its point so that it overlaps no other point or label and stays inside
+/// the plot; kHidden where there is no such place (tooltip and table still name the point). In the
 /// order of the points.
 std::vector<LabelPlace> place_labels(const std::vector<LabelPoint>& points, double width,
                                      double height);

@@ -55,13 +55,13 @@ Section mismatch_section(const RunData& run) {
                      model, count > 0 ? number_text(sum / static_cast<double>(count)) : "–", count),
          fmt::format("Heat map of mismatch degrees of {} policies under {}", order.size(), model),
          mismatch_heat_map_spec(file.pairs, order, largest)});
-    tables += folded_table_html(table);
+    tables += collapsible_table_html(table);
   }
   if (charts.empty()) return section;
   section.html =
       "<p>MD(a, b) = (w − e) / max(e, 1 − e), w the share of prompts on which the reward model "
       "scores a above b and e the share that their ratings imply. Positive: the reward model "
-      "values a more than people did.</p>\n<div class=\"pair\">" +
+      "over-values a.</p>\n<div class=\"pair\">" +
       charts + "</div>\n" + tables;
   return section;
 }

@@ -9,21 +9,21 @@ std::string plateau_text(const std::optional<stats::Interval>& plateau) {
 }
 
 std::string mean_text(const MeanMismatch& mean) {
-  return fmt::format("from {} to {} (chance alone shows {})", number_text(mean.before),
+  return fmt::format("from {} to {} (expected under sampling noise: {})", number_text(mean.before),
                      number_text(mean.after), number_text(mean.sampling_noise));
 }
 
-// One sentence on the fit, one on the prompts kept from it, and their pairs folded away.
+// One sentence on the fit, one on the held-out prompts, and a collapsed table of their pairs.
 std::string check_html(const CalibrationFile& calibration) {
   if (!calibration.mean) return "";
-  std::string text = fmt::format(
-      "Mean |MD| over all ordered pairs went {} on the {} prompts that the offsets were fitted on",
-      mean_text(*calibration.mean), calibration.num_prompts);
+  std::string text =
+      fmt::format("Mean |MD| over all ordered pairs changed {} on the {} prompts of the fit",
+                  mean_text(*calibration.mean), calibration.num_prompts);
   const auto& held_out = calibration.held_out;
   if (!held_out || !held_out->mean) {
-    return "<p>" + text + "; no prompts were held out to check them on.</p>\n";
+    return "<p>" + text + "; no prompts were held out.</p>\n";
   }
-  text += fmt::format(", and {} on {} prompts held out.", mean_text(*held_out->mean),
+  text += fmt::format(", and {} on {} held-out prompts.", mean_text(*held_out->mean),
                       held_out->num_prompts);
   Table table{fmt::format("Held-out prompts, set {} of {}", calibration.set, calibration.model),
               {{"policy", false},
@@ -41,21 +41,21 @@ std::string check_html(const CalibrationFile& calibration) {
          percent_measured_text(pair.win_rate), percent_measured_text(pair.win_rate_after),
          signed_measured_text(pair.mismatch, 3), signed_measured_text(pair.mismatch_after, 3)});
   }
-  return "<p>" + text + "</p>\n" + folded_table_html(table);
+  return "<p>" + text + "</p>\n" + collapsible_table_html(table);
 }
 
-// Policies that a fit without them was tried on.
-std::string left_out_html(const CalibrationFile& calibration) {
-  if (calibration.left_out.empty()) return "";
+// Leave-one-out results.
+std::string held_out_policies_html(const CalibrationFile& calibration) {
+  if (calibration.held_out_policies.empty()) return "";
   std::size_t closer = 0, further = 0;
-  Table table{"Each policy left out of the fit in turn: its mean |MD| with all others",
-              {{"policy left out", false},
+  Table table{"Leave-one-out over policies: mean |MD| of the held-out policy with all others",
+              {{"held-out policy", false},
                {"no offsets", true},
                {"offsets of the others", true},
                {"change, 95 %", true},
-               {"its own offset too", true}},
+               {"all offsets", true}},
               {}};
-  for (const LeftOutPolicy& one : calibration.left_out) {
+  for (const HeldOutPolicy& one : calibration.held_out_policies) {
     const Measured change{one.after - one.before, one.change_ci95};
     if (one.change_ci95 && one.change_ci95->hi < 0.0) ++closer;
     if (one.change_ci95 && one.change_ci95->lo > 0.0) ++further;
@@ -63,13 +63,13 @@ std::string left_out_html(const CalibrationFile& calibration) {
                           signed_measured_text(change, 3), number_text(one.with_all)});
   }
   const std::string text = fmt::format(
-      "Offsets fitted to the other policies alone, a policy's mean |MD| with them falls beyond "
-      "chance for {} of {} policies and rises beyond chance for {} (measured on the {} prompts). "
-      "An offset moves only the policy it belongs to, so this says how far a policy without one "
-      "profits from the others'; a retrained reward model may do more or less.",
-      closer, calibration.left_out.size(), further,
-      calibration.left_out.front().is_held_out ? "held-out" : "fit's own");
-  return "<p>" + text + "</p>\n" + folded_table_html(table);
+      "With offsets fitted on the other policies only, the mean |MD| of the held-out policy "
+      "decreases significantly for {} of {} policies and increases significantly for {} (on the {} "
+      "prompts). Offsets are per policy, so this is the effect of the others' offsets on an "
+      "uncalibrated policy; a fine-tuned reward model may differ.",
+      closer, calibration.held_out_policies.size(), further,
+      calibration.held_out_policies.front().is_held_out ? "held-out" : "fit");
+  return "<p>" + text + "</p>\n" + collapsible_table_html(table);
 }
 
 std::string offsets_html(const CalibrationFile& calibration) {
@@ -95,7 +95,8 @@ std::string offsets_html(const CalibrationFile& calibration) {
                      "Negative: the policy's scores are lowered.",
                      fmt::format("Offsets of {} policies", calibration.policies.size()),
                      dot_plot_spec(dots, options)}) +
-         check_html(calibration) + left_out_html(calibration) + folded_table_html(table);
+         check_html(calibration) + held_out_policies_html(calibration) +
+         collapsible_table_html(table);
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 namespace charm::report {
 namespace {
 
-// Vega compiles its expressions with the Function constructor, hence 'unsafe-eval'. Nothing may
-// come from elsewhere.
+// Vega compiles its expressions with the Function constructor, hence 'unsafe-eval'. Nothing may be
+// loaded from elsewhere.
 constexpr std::string_view kHead = R"(<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -19,8 +19,8 @@ constexpr std::string_view kHead = R"(<!DOCTYPE html>
 <link rel="icon" href="data:,">
 )";
 
-/// A script's text cannot hold "</script" (checked at build by the tests); source maps are not
-/// shipped, so their comment goes.
+/// A script's text must not contain "</script" (checked by the tests); source maps are not shipped,
+/// so their comment is removed.
 std::string script_element(std::string_view source) {
   const std::size_t map = source.rfind("\n//# sourceMappingURL=");
   std::string element = "<script>";

@@ -7,8 +7,8 @@
 
 namespace charm::report {
 
-/// The whole document: styles, sections and scripts inside; a content security policy forbids it to
-/// load anything.
+/// The complete document with inline styles and scripts; a content security policy forbids loading
+/// anything.
 std::string page_html(const std::string& title, const std::vector<Section>& sections);
 
 }  // namespace charm::report

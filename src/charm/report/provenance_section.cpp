@@ -63,7 +63,7 @@ Section provenance_section(const RunData& run) {
     section.html += "<p>No manifest was found.</p>\n";
     return section;
   }
-  section.html += folded_table_html(outputs) + folded_table_html(inputs);
+  section.html += collapsible_table_html(outputs) + collapsible_table_html(inputs);
   return section;
 }
 

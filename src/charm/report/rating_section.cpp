@@ -61,15 +61,15 @@ std::string scores_table_html(const RunData& run, const std::vector<std::string>
     }
     table.rows.push_back(std::move(row));
   }
-  return folded_table_html(table);
+  return collapsible_table_html(table);
 }
 
 }  // namespace
 
 Section rating_section(const RunData& run) {
   Section section{"ratings", "Mean score against Arena rating", "",
-                  "This needs scores (scores/) and the ratings of their policies (from a mismatch "
-                  "or calibration file)."};
+                  "No scores (scores/) with ratings of their policies (mismatch or calibration "
+                  "files) were found."};
   std::vector<std::string> models;
   for (const ModelScores& scores : run.scores) models.push_back(scores.model);
   for (const std::string& model : models_in_order(run, models)) {
@@ -86,8 +86,8 @@ Section rating_section(const RunData& run) {
   if (!section.html.empty()) {
     const std::string table = scores_table_html(run, models_in_order(run, models));
     section.html =
-        "<p>Correlations over few policies move a lot when a policy is added or left out; those "
-        "with intervals are among the benchmarks (arena).</p>\n<div class=\"pair\">" +
+        "<p>Correlations over few policies are sensitive to single policies; correlations with "
+        "intervals are in the benchmark section (arena).</p>\n<div class=\"pair\">" +
         section.html + "</div>\n" + table;
   }
   return section;

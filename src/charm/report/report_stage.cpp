@@ -10,14 +10,14 @@
 namespace charm::report {
 
 ReportResult write_report(const ReportOptions& options, const ProgressFn& progress) {
-  if (options.run_dir.empty()) throw Error(ErrorKind::kUsage, "report: --run names no directory");
+  if (options.run_dir.empty()) throw Error(ErrorKind::kUsage, "report: --run is missing");
   const fs::path output = options.output.empty() ? options.run_dir / "report.html" : options.output;
   require_writable(output);
   const RunData run = read_run(options.run_dir);
   if (run.empty()) {
     throw Error(ErrorKind::kInput,
-                "{}: nothing to report: no scores/, mismatch/, calibration/, models/ or eval/ with "
-                "results in it",
+                "{}: nothing to report: it contains no results in scores/, mismatch/, "
+                "calibration/, models/ or eval/",
                 options.run_dir.string());
   }
 

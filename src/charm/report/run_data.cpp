@@ -11,8 +11,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// Entries of a folder by name; none when there is no folder. Unfinished files and manifests are
-/// not results.
+/// Result files and folders in a folder, sorted by name; none when the folder is missing.
+/// Unfinished files and manifests are skipped.
 std::vector<fs::path> results_in(const fs::path& folder) {
   std::vector<fs::path> paths;
   if (!fs::is_directory(folder)) return paths;
@@ -118,9 +118,9 @@ std::optional<MeanMismatch> mean_at(const ordered_json& object) {
   return MeanMismatch{before->value, after->value, sampling_noise->value};
 }
 
-// The held-out prompts' check where there is one.
-LeftOutPolicy parse_left_out(const ordered_json& entry) {
-  LeftOutPolicy policy;
+// The check on held-out prompts if available, else that on the fit.
+HeldOutPolicy parse_held_out_policy(const ordered_json& entry) {
+  HeldOutPolicy policy;
   policy.policy = policy_of(entry);
   const auto held_out = entry.find("held_out");
   policy.is_held_out = held_out != entry.end() && held_out->is_object();
@@ -166,7 +166,7 @@ CalibrationFile parse_calibration(const fs::path& path, const ordered_json& json
       part.pairs.push_back(parse_pair(entry));
   }
   for (const ordered_json& entry : entries_at(json, "left_out"))
-    file.left_out.push_back(parse_left_out(entry));
+    file.held_out_policies.push_back(parse_held_out_policy(entry));
   for (const ordered_json& entry : entries_at(json, "warnings"))
     file.warnings.push_back(policy_of(entry));
   return file;
@@ -263,7 +263,7 @@ RunData read_run(const fs::path& run_dir) {
   if (!fs::is_directory(run_dir)) {
     throw Error(
         ErrorKind::kIo,
-        "{}: no such folder; --run wants the directory of a finished or running `charm run`",
+        "{}: no such folder; --run expects the run directory of a finished or running `charm run`",
         run_dir.string());
   }
   RunData run;
@@ -288,7 +288,7 @@ RunData read_run(const fs::path& run_dir) {
     }
   }
   for (const fs::path& folder : folders_in(run_dir / "scores")) {
-    // Where prompts were held out, before and after are shown on those alone.
+    // With held-out prompts, before and after are shown on those only.
     const fs::path held_out = run_dir / "splits" / "held-out" / folder.filename();
     std::vector<fs::path> files = results_in(fs::exists(held_out) ? held_out : folder);
     std::erase_if(files, [](const fs::path& path) {

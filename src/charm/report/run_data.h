@@ -50,24 +50,24 @@ struct PolicyOffset {
 struct MeanMismatch {
   double before = 0.0;
   double after = 0.0;
-  double sampling_noise = 0.0;  ///< what a perfectly calibrated model shows on as many prompts
+  double sampling_noise = 0.0;  ///< expected under sampling noise alone
 };
 
-/// What the offsets do to prompts that they were not fitted on.
+/// Evaluation of the offsets on held-out prompts.
 struct HeldOutFile {
   std::int64_t num_prompts = 0;
   std::optional<MeanMismatch> mean;
   std::vector<PairResult> pairs;
 };
 
-/// What the other policies' offsets do to one that was left out of their fit; mean |MD| with all
-/// others.
-struct LeftOutPolicy {
+/// Leave-one-out result of a policy: effect of the other policies' offsets on its mean |MD| with
+/// all others.
+struct HeldOutPolicy {
   std::string policy;
   bool is_held_out = false;  ///< on prompts held out of the fit
   double before = 0.0;
   double after = 0.0;
-  double with_all = 0.0;  ///< at the offsets of the fit of all
+  double with_all = 0.0;  ///< at the offsets of the joint fit
   std::optional<stats::Interval> change_ci95;
 };
 
@@ -88,16 +88,16 @@ struct CalibrationFile {
   std::vector<PairResult> pairs;
   std::optional<MeanMismatch> mean;
   std::optional<HeldOutFile> held_out;
-  std::vector<LeftOutPolicy> left_out;
+  std::vector<HeldOutPolicy> held_out_policies;
   std::vector<std::string> warnings;
-  std::string same_as;  ///< an earlier set of the model with the same result (sets may differ in
-                        ///< pairs and training alone); else empty
+  std::string same_as;  ///< an earlier set of the model with the same calibration (sets may differ
+                        ///< only in pairs and training); else empty
 
-  /// Name of the reward model that was trained further on this set.
+  /// Name of the reward model fine-tuned on this set.
   std::string retrained_model() const { return model + "-" + set; }
 };
 
-/// One policy's scores under one model, counted into equal bins.
+/// Histogram and summary statistics of one policy's scores under one model.
 struct ScoreSummary {
   std::string policy;
   std::int64_t num_scores = 0;
@@ -120,7 +120,7 @@ struct ModelScores {
 struct MetricPoint {
   double step = 0.0;
   bool is_held_out = false;
-  std::map<std::string, double> values;  ///< "loss", "accuracy", ... without an "eval_" in front
+  std::map<std::string, double> values;  ///< "loss", "accuracy", ... without the prefix "eval_"
 };
 
 struct TrainingRun {
@@ -136,7 +136,7 @@ struct EvaluationFile {
   nlohmann::ordered_json json;
 };
 
-/// `comparison/<model>/<benchmark>.json`: the model trained on against the one it comes from.
+/// `comparison/<model>/<benchmark>.json`: the fine-tuned model against its base model.
 struct ComparisonFile {
   std::string model;
   std::string benchmark;
@@ -159,10 +159,9 @@ struct RunData {
   std::vector<ComparisonFile> comparisons;
   std::vector<ExplanationFile> explanations;
   std::vector<ManifestFile> manifests;
-  nlohmann::ordered_json world;        ///< null where the run has no planted truth
-  std::set<std::string> split_models;  ///< calibrated on one part of the prompts, measured on the
-                                       ///< other (splits/<model>.json)
-  std::map<std::string, double> ratings;  ///< Elo points, from whichever file names them
+  nlohmann::ordered_json world;           ///< null where the run has no planted ground truth
+  std::set<std::string> split_models;     ///< models with held-out prompts (splits/<model>.json)
+  std::map<std::string, double> ratings;  ///< Elo points, from any file that has them
 
   /// `same_as` of the set's calibration.
   std::string same_offsets_as(const std::string& model, const std::string& set) const;
@@ -171,15 +170,15 @@ struct RunData {
   bool empty() const;
 };
 
-/// Reads a run directory; what is not there stays empty. Throws kIo when the directory is missing
-/// and kInput, naming the file, for one that cannot be understood.
+/// Reads a run directory; missing results stay empty. Throws kIo when the directory is missing and
+/// kInput, naming the file, for one that cannot be parsed.
 RunData read_run(const fs::path& run_dir);
 
 /// The object `name` inside `object`; an empty one where there is none.
 const nlohmann::ordered_json& object_at(const nlohmann::ordered_json& object, const char* name);
 
 /// "mean_score" of `object` with "mean_score_ci95"; empty where it is missing or null. The first of
-/// `names` that is there counts.
+/// `names` that is present is used.
 std::optional<Measured> measured_at(const nlohmann::ordered_json& object,
                                     std::initializer_list<const char*> names);
 

@@ -38,12 +38,12 @@ Section score_section(const RunData& run) {
                           fmt::format("Histograms of the scores of {} policies under {}",
                                       scores.policies.size(), model),
                           score_strips_spec(scores, order)});
-    tables += folded_table_html(table);
+    tables += collapsible_table_html(table);
   }
   if (charts.empty()) return section;
   section.html =
-      "<p>Raw head output. The scale of a reward model is its own: compare places within one "
-      "picture, not across two.</p>\n"
+      "<p>Raw head output. Scales differ between reward models: compare scores within one chart "
+      "only.</p>\n"
       "<div class=\"pair\">" +
       charts + "</div>\n" + tables;
   return section;

@@ -19,7 +19,7 @@ ModelScores summarise_scores(const std::string& model, std::span<const fs::path>
   };
   std::map<std::string, Collected> by_policy;
   for (const fs::path& file : files) {
-    // A report shows what is there; whoever used the scores has already judged their bad rows.
+    // Bad rows are tolerated: the stages that used the scores have already applied their limits.
     const storage::ReadOptions reading{
         .max_bad_rows = std::numeric_limits<std::int64_t>::max(), .split = {}, .policy = {}};
     for (const Score& score : storage::read_scores(file, reading)) {

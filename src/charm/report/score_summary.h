@@ -7,8 +7,8 @@
 
 namespace charm::report {
 
-/// Reads the scores files of one reward model (texts are not read) and counts each policy's scores
-/// into bins that all its policies share.
+/// Reads the scores files of one reward model (without texts); histograms of all policies share
+/// their bins.
 ModelScores summarise_scores(const std::string& model, std::span<const fs::path> files);
 
 }  // namespace charm::report

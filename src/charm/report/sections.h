@@ -6,10 +6,10 @@
 #include "charm/report/html.h"
 #include "charm/report/run_data.h"
 
-// One function per part of the page, each in a file of its own name.
+// One function per section of the page, each in a file of its own.
 namespace charm::report {
 
-/// What the numbers say, in sentences that claim no more than the intervals allow.
+/// Summary sentences, worded by the significance of each result.
 Section summary_section(const RunData& run);
 
 /// Win rate against target before, after calibration and after retraining.
@@ -21,7 +21,7 @@ Section mismatch_section(const RunData& run);
 /// Offsets with their intervals.
 Section offset_section(const RunData& run);
 
-/// What score gaps owe to length and style, and other corrections than offsets.
+/// Contributions of length and style to score gaps, and post-hoc corrections.
 Section explanation_section(const RunData& run);
 
 /// Score distributions per policy.
@@ -36,7 +36,7 @@ Section training_section(const RunData& run);
 /// Benchmarks before and after.
 Section evaluation_section(const RunData& run);
 
-/// Planted truth against what was recovered; only where the run has one (empty title otherwise).
+/// Planted against recovered offsets; only for runs with ground truth (empty title otherwise).
 Section world_section(const RunData& run);
 
 /// Versions, options, inputs and hashes.
@@ -49,12 +49,12 @@ std::vector<std::string> policies_by_rating(const RunData& run, std::vector<std:
 const PairResult* measured_pair(const RunData& run, const std::string& model,
                                 const PairResult& pair);
 
-/// The pair before calibration: as measured, on the same prompts as after retraining, or else as
-/// the calibration has it.
+/// The pair before calibration: from the mismatch file, on the same prompts as after retraining, or
+/// else from the calibration.
 const PairResult& pair_before(const RunData& run, const CalibrationFile& calibration,
                               const PairResult& pair);
 
-/// Models in reading order: each original one, then those trained further from it.
+/// Models in reading order: each base model, then its fine-tuned ones.
 std::vector<std::string> models_in_order(const RunData& run, std::vector<std::string> models);
 
 }  // namespace charm::report

@@ -16,14 +16,14 @@ bool overlap(const Measured& a, const Measured& b) {
   return !a.ci95 || !b.ci95 || (a.ci95->lo <= b.ci95->hi && b.ci95->lo <= a.ci95->hi);
 }
 
-/// What the offsets do on prompts they were not fitted on, and what the best other correction does.
+/// Effect of the offsets on held-out prompts, and of the length and style correction.
 void describe_methods(const RunData& run, const CalibrationFile& calibration,
                       std::vector<std::string>& lines) {
   if (calibration.held_out && calibration.held_out->mean) {
     const MeanMismatch& mean = *calibration.held_out->mean;
     lines.push_back(fmt::format(
-        "Set {} of {}: on {} prompts held out of the fit the offsets bring mean |MD| from {} to "
-        "{}; chance alone shows {}.",
+        "Set {} of {}: on {} held-out prompts the offsets change mean |MD| from {} to {}; expected "
+        "under sampling noise: {}.",
         calibration.set, calibration.model, calibration.held_out->num_prompts,
         number_text(mean.before), number_text(mean.after), number_text(mean.sampling_noise)));
   }
@@ -38,14 +38,14 @@ void describe_methods(const RunData& run, const CalibrationFile& calibration,
       const auto change = measured_at(check, {"change"});
       if (!change) continue;
       lines.push_back(fmt::format(
-          "Taking length and style out of the scores instead changes mean |MD| by {}{}{}.",
+          "Correcting scores for length and style instead changes mean |MD| by {}{}{}.",
           signed_measured_text(change, 3), is_held_out ? " on the held-out prompts" : "",
-          excludes(*change, 0.0) ? "" : ", which may be chance"));
+          excludes(*change, 0.0) ? "" : ", not significant"));
     }
   }
 }
 
-/// What an MD with its interval allows to say about over- or under-valuing.
+/// Over- or under-valued, if the interval of MD excludes 0.
 std::string verdict(const Measured& mismatch) {
   if (!mismatch.ci95) return "no interval was computed";
   if (!excludes(mismatch, 0.0)) return "the interval includes 0";
@@ -53,9 +53,8 @@ std::string verdict(const Measured& mismatch) {
 }
 
 std::string changed_text(const Measured& before, const Measured& after) {
-  if (!before.ci95 || !after.ci95)
-    return "without intervals it cannot be said whether this is more than chance";
-  return overlap(before, after) ? "the two intervals overlap: the change is not established"
+  if (!before.ci95 || !after.ci95) return "significance unknown without intervals";
+  return overlap(before, after) ? "the two intervals overlap: the change is not significant"
                                 : "the two intervals do not overlap";
 }
 
@@ -117,7 +116,7 @@ void describe_training(const RunData& run, const CalibrationFile& calibration,
           difference && difference->ci95
               ? fmt::format("on the same rows the difference is {}{}",
                             signed_measured_text(difference),
-                            excludes(*difference, 0.0) ? "" : ", which may be chance")
+                            excludes(*difference, 0.0) ? "" : ", not significant")
               : changed_text(a->measured, b->measured)));
     }
   }
@@ -157,9 +156,9 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
     lines.push_back(text);
   }
   if (calibration.same_as.empty()) describe_methods(run, calibration, lines);
-  // Of many models the table below the lines says it more shortly.
-  constexpr std::size_t kMostInWords = 2;
-  if (run.calibrations.size() <= kMostInWords) describe_training(run, calibration, lines);
+  // For many models the table below is more concise.
+  constexpr std::size_t kMaxModelsInText = 2;
+  if (run.calibrations.size() <= kMaxModelsInText) describe_training(run, calibration, lines);
 }
 
 }  // namespace
@@ -179,17 +178,14 @@ Section summary_section(const RunData& run) {
                       file.model, over, file.pairs.size()));
     }
   }
-  Section section{
-      "summary", "Summary", "",
-      "There is nothing to sum up yet: neither a mismatch nor a calibration file was found."};
+  Section section{"summary", "Summary", "", "No mismatch or calibration file was found."};
   if (lines.empty()) return section;
   for (const std::string& line : lines)
     section.html += fmt::format("<li>{}</li>\n", escape_html(line));
-  section.html =
-      "<ul class=\"summary\">\n" + section.html +
-      "</ul>\n<p class=\"facts\">Square brackets: 95 % intervals from drawing prompts again. They "
-      "do not cover other prompts, policies or training seeds than those of this run.</p>\n" +
-      training_effects_html(run);
+  section.html = "<ul class=\"summary\">\n" + section.html +
+                 "</ul>\n<p class=\"facts\">Square brackets: 95 % bootstrap intervals over "
+                 "prompts. They do not cover variation between policies or training seeds.</p>\n" +
+                 training_effect_html(run);
   return section;
 }
 

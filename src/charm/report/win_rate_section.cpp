@@ -54,23 +54,22 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
       escape_html(calibration.mode), escape_html(calibration.solver), escape_html(calibration.ties),
       escape_html(calibration.reference), calibration.num_prompts,
       run.split_models.contains(calibration.model)
-          ? " The offsets were fitted on one part of the prompts; before and after retraining are "
-            "measured on the other part."
+          ? " The offsets were fitted on part of the prompts; win rates before and after "
+            "retraining are on the held-out part."
           : "",
       has_retrained ? "" : " The reward model trained on this set has not been measured.");
   for (const std::string& warning : calibration.warnings) {
     html += fmt::format("<p class=\"warning\">{}</p>\n", escape_html(warning));
   }
   html += chart_html(
-      {"Dots: win rate under the reward model with 95 % interval. Upright ticks: the win rate that "
-       "the Arena ratings imply. After calibration the offsets are added to the same scores they "
-       "were fitted on, so meeting the target there is no test; after retraining, the further "
-       "trained reward model scored the responses anew.",
+      {"Dots: win rate under the reward model with 95 % interval. Vertical ticks: the win rate "
+       "implied by the Arena ratings. After calibration: in-sample, with the offsets added to the "
+       "scores they were fitted on; after retraining: scores of the fine-tuned reward model.",
        fmt::format(
            "Win rates of {} pairs under {} before and after calibration, against their targets",
            calibration.pairs.size(), calibration.model),
        dot_plot_spec(dots, options)});
-  return html + folded_table_html(table);
+  return html + collapsible_table_html(table);
 }
 
 }  // namespace

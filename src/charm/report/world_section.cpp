@@ -79,15 +79,13 @@ std::string planted_html(const RunData& run, const ordered_json& planted) {
   }
   std::string html;
   if (!dots.empty()) {
-    html = chart_html(
-        {"Dots: recovered offset with 95 % interval. Upright ticks: the offset that was planted.",
-         "Recovered offsets over planted ones", dot_plot_spec(dots, options)});
+    html = chart_html({"Dots: recovered offset with 95 % interval. Vertical ticks: planted offset.",
+                       "Recovered offsets over planted ones", dot_plot_spec(dots, options)});
   }
   return html + table_html(table);
 }
 
-/// `name` of `object` with its interval; names that end in "_ci95" are shown with the value they
-/// belong to.
+/// `name` of `object` with its interval; names that end in "_ci95" are shown with their value.
 std::string member_text(const ordered_json& object, const std::string& name) {
   const std::string interval = name + "_ci95";
   const std::string value = value_text(object.at(name));
@@ -99,7 +97,7 @@ bool is_interval_of_other(const ordered_json& object, const std::string& name) {
   return name.ends_with(kSuffix) && object.contains(name.substr(0, name.size() - kSuffix.size()));
 }
 
-/// Any other member: objects become tables, lists too, plain values one line.
+/// Any other member: objects and lists become tables, scalars one line.
 std::string member_html(const ordered_json& world, const std::string& name) {
   const ordered_json& value = world.at(name);
   if (is_interval_of_other(world, name)) return "";
@@ -121,7 +119,7 @@ std::string member_html(const ordered_json& world, const std::string& name) {
 Section world_section(const RunData& run) {
   if (!run.world.is_object()) return {};
   Section section{"world", "Planted against recovered",
-                  "<p>This run's world was made up, so the truth is known.</p>\n", ""};
+                  "<p>This run uses a synthetic world with known ground truth.</p>\n", ""};
   for (const auto& [name, value] : run.world.items()) {
     section.html += name == "planted" && value.is_array() ? planted_html(run, value)
                                                           : member_html(run.world, name);

@@ -139,7 +139,7 @@ inline void write_made_up_run(const fs::path& run_dir, const std::string& policy
             {"mismatch_before", 0.3},
             {"mismatch_before_ci95", {0.2, 0.4}},
             {"mismatch_after", 0.0}}}},
-         {"warnings", {"scores of 'plain' were left out"}}});
+         {"warnings", {"scores of 'plain' were dropped"}}});
   const auto check = [](double mean) {
     return ordered_json{{"num_prompts", 79},
                         {"mean_abs_mismatch", mean},
@@ -181,7 +181,7 @@ inline void write_made_up_run(const fs::path& run_dir, const std::string& policy
                            {"held_out", check(0.07)},
                            {"reward_bench", nullptr},
                            {"rm_bench", nullptr}}})},
-         {"warnings", {"code_blocks was left out"}}});
+         {"warnings", {"code_blocks was dropped"}}});
   std::string metrics;
   for (int step = 0; step < 20; ++step) {
     if (step % 5 == 0) {

@@ -34,7 +34,7 @@ TEST_F(ReadRun, TakesEveryKindOfFile) {
   EXPECT_EQ(run.calibrations[0].held_out->mean->after, 0.07);
   EXPECT_EQ(run.calibrations[0].held_out->pairs.at(0).mismatch_after->value, 0.043);
   EXPECT_EQ(run.calibrations[0].warnings,
-            std::vector<std::string>{"scores of 'plain' were left out"});
+            std::vector<std::string>{"scores of 'plain' were dropped"});
   ASSERT_EQ(run.scores.size(), 2u);
   EXPECT_EQ(run.scores[0].policies[0].num_scores, 59);
   EXPECT_EQ(run.scores[0].policies[0].num_errors, 1);
