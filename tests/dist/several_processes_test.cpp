@@ -100,7 +100,7 @@ TEST_F(SeveralProcesses, OtherCommandsRefuse) {
       {"inspect", path("rm")},
       {.max_file_bytes = 0, .environment = {{"RANK", "0"}, {"WORLD_SIZE", "2"}}, .kill_when = {}});
   EXPECT_EQ(outcome.code, 2);
-  EXPECT_THAT(outcome.err, testing::HasSubstr("runs as one"));
+  EXPECT_THAT(outcome.err, testing::HasSubstr("runs in a single process"));
 }
 
 }  // namespace

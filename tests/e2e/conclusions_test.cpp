@@ -66,7 +66,7 @@ TEST_F(Conclusions, HoldoutExplainAndReport) {
                           "40", "--holdout", "0.4", "--min-prompts", "10", "--leave-one-out"}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("held-out prompts"));
-  EXPECT_THAT(outcome.out, HasSubstr("left out, showman"));
+  EXPECT_THAT(outcome.out, HasSubstr("leave-one-out, showman"));
   const json calibration = json::parse(read_file(path("run/calibration/rm/all.json")));
   ASSERT_TRUE(calibration["held_out"].is_object());
   const int fitted = calibration["num_prompts"], held_out = calibration["held_out"]["num_prompts"];

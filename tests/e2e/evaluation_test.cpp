@@ -156,7 +156,7 @@ TEST_F(Evaluation, InvalidInputIsReported) {
                  {"reward-bench-2", "one of reward-bench"}, out);
   expect_failure({"evaluate", "--compare", lists, "--output", out}, 2, {"two runs"}, out);
   expect_failure({"evaluate", "--compare", lists, lists, "--scores", lists, "--output", out}, 2,
-                 {"--compare takes two runs"}, out);
+                 {"--compare excludes --model"}, out);
   write(
       "unknown.jsonl",
       list + "\"score_chosen\": [1], \"score_rejected\": [0, 0]}\n" +

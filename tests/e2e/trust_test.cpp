@@ -112,7 +112,7 @@ TEST_F(Trust, ResumeReusesRowsOfTheSameModel) {
   const Outcome outcome = run_charm(
       join({score(responses("helper"), "resumed"), {"--resume", path("first/helper.parquet")}}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("20 rows taken over"));
+  EXPECT_THAT(outcome.out, HasSubstr("20 rows reused"));
   EXPECT_EQ(read_file(path("resumed/helper.parquet")), read_file(path("straight/helper.parquet")));
 
   expect_failure(join({score(responses("helper"), "out", "other"),

@@ -10,12 +10,12 @@ class CalibrateCommand final : public Command {
  public:
   std::string_view name() const override { return "calibrate"; }
   std::string_view summary() const override {
-    return "offset per policy that makes win rates equal the ratings'";
+    return "one offset per policy that equalises win rates with the ratings";
   }
   std::string_view details() const override {
     return "Finds one offset per policy, in score units, that makes its win rate against the "
-           "reference equal the one the ratings imply. With three or more policies the offsets are "
-           "found together by least squares over all pairs.\n"
+           "reference equal the one implied by the ratings. With three or more policies the "
+           "offsets are fitted jointly by least squares over all pairs.\n"
            "\n"
            "  charm calibrate --scores scores/rm/*.parquet --ratings ratings.json --reference gpt4 "
            "--output calibration.json";
@@ -35,7 +35,7 @@ class CalibrateCommand final : public Command {
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     if (options_.reference.empty())
-      throw Error(ErrorKind::kUsage, "--reference is required: the policy that keeps its scores");
+      throw Error(ErrorKind::kUsage, "--reference is required: the policy with offset 0");
     options_.solve.num_threads = static_cast<std::size_t>(common.threads);
     const calibrate::Calibration result = calibrate::calibrate(options_, progress);
     if (common.quiet) return;
@@ -55,13 +55,13 @@ class CalibrateCommand final : public Command {
           pair.policy, pair.reference, pair.win_rate_before, pair.win_rate_after,
           pair.target_win_rate, pair.mismatch_before, pair.mismatch_after);
     }
-    print_mean("prompts of the fit", calibrate::mean_mismatch(result.pairs, result.other_pairs));
+    print_mean("fit prompts", calibrate::mean_mismatch(result.pairs, result.other_pairs));
     print_leave_one_out(result);
     if (!result.held_out) return;
     const calibrate::HeldOut& held_out = *result.held_out;
     for (const calibrate::CalibratedPair& pair : held_out.pairs) {
       fmt::print(
-          "  held out, {} over {}: win rate {:.3f} -> {:.3f}, target {:.3f}, mismatch degree "
+          "  held-out, {} over {}: win rate {:.3f} -> {:.3f}, target {:.3f}, mismatch degree "
           "{:+.3f} -> {:+.3f}\n",
           pair.policy, pair.reference, pair.win_rate_before, pair.win_rate_after,
           pair.target_win_rate, pair.mismatch_before, pair.mismatch_after);
@@ -79,13 +79,13 @@ class CalibrateCommand final : public Command {
         interval = fmt::format(", change 95 % [{:+.3f}, {:+.3f}]", check.change_ci95->lo,
                                check.change_ci95->hi);
       fmt::print(
-          "  left out, {}: mean |mismatch degree| with the others {:.3f} -> {:.3f}{}; with its own "
-          "offset {:.3f}\n",
+          "  leave-one-out, {}: mean |mismatch degree| {:.3f} -> {:.3f}{}; with its own offset "
+          "{:.3f}\n",
           one.policy, check.before, check.after, interval, check.with_all);
     }
   }
   static void print_mean(const std::string& where, const calibrate::MeanMismatch& mean) {
-    fmt::print("  mean |mismatch degree| on {}: {:.3f} -> {:.3f} (chance alone: {:.3f})\n", where,
+    fmt::print("  mean |mismatch degree| on {}: {:.3f} -> {:.3f} (sampling noise: {:.3f})\n", where,
                mean.before, mean.after, mean.sampling_noise);
   }
 

@@ -15,12 +15,12 @@ class DemoCommand final : public Command {
  public:
   std::string_view name() const override { return "demo"; }
   std::string_view summary() const override {
-    return "the whole pipeline on a small world it makes itself";
+    return "the whole pipeline on a small synthetic data set";
   }
   std::string_view details() const override {
-    return "Makes a small world in which the truth is known, trains a tiny reward model on "
-           "annotations with a taste for style, and runs the pipeline on it: scores, mismatch, "
-           "calibration, preferences, training, evaluation, report. Takes about a minute or two on "
+    return "Generates a small synthetic world with known ground truth, trains a tiny reward model "
+           "on style-biased annotations, and runs the pipeline on it: scores, mismatch, "
+           "calibration, preferences, training, evaluation, report. Takes one to two minutes on "
            "two cores and uses the same stages and file formats as real runs.\n"
            "\n"
            "  charm demo --output charm-demo";
@@ -29,16 +29,16 @@ class DemoCommand final : public Command {
     options_.folder = "charm-demo";
     table
         .path("output", options_.folder, "DIR",
-              "Folder for the world, the run directory and the report.")
-        .integer("seed", options_.seed, "S", "Another seed makes another world.")
+              "Folder for the synthetic data, the run directory and the report.")
+        .integer("seed", options_.seed, "S", "Seed of the synthetic data.")
         .integer("prompts", options_.num_prompts, "N",
-                 "Questions put to the four policies; 30 % of them only measure.")
+                 "Prompts of the four policies; 30 % of them are held out.")
         .integer("annotations", options_.num_annotations, "N",
                  "Annotated pairs that the reward model is trained on.");
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
-    // A model this small gains next to nothing from more threads, and they wait for each other on a
-    // busy machine.
+    // A model this small does not benefit from more threads, which block each other on a busy
+    // machine.
     const int threads = common.threads > 0 ? common.threads : 1;
     options_.threads = threads;
     options_.fresh = common.fresh;
@@ -49,18 +49,18 @@ class DemoCommand final : public Command {
       throw Error(ErrorKind::kUsage, "--annotations: expected at least 200, found {}",
                   options_.num_annotations);
     }
-    const auto say = [&common](const std::string& line) {
+    const auto print_line = [&common](const std::string& line) {
       if (common.quiet) return;
       fmt::print("{}\n", line);
       std::fflush(stdout);
     };
-    say("making the world and training its reward model");
+    print_line("generating the synthetic world and training its reward model");
     const demo::World world = demo::make_world(options_, progress);
     const pipeline::Recipe recipe = pipeline::read_recipe(world.recipe);
     const std::vector<pipeline::Step> plan = pipeline::make_plan(recipe);
     const pipeline::StepFn show = step_lines(plan.size(), common.quiet, /*dry_run=*/false);
     const auto stages =
-        pipeline::stage_names();  // the report comes last, after the findings that it shows
+        pipeline::stage_names();  // the report runs last, after the findings it includes
     pipeline::RunOptions run{.from = "",
                              .until = std::string(stages[stages.size() - 2]),
                              .dry_run = false,
@@ -71,8 +71,8 @@ class DemoCommand final : public Command {
     demo::write_findings(world, options_, findings);
     run.from = run.until = stages.back();
     pipeline::run_plan(plan, recipe.run_dir, run, show, progress);
-    say(demo::findings_text(findings));
-    say("report: " + (recipe.run_dir / "report.html").string());
+    print_line(demo::findings_text(findings));
+    print_line("report: " + (recipe.run_dir / "report.html").string());
   }
 
  private:

@@ -16,19 +16,19 @@ class EvaluateCommand final : public Command {
  public:
   std::string_view name() const override { return "evaluate"; }
   std::string_view summary() const override {
-    return "RewardBench 1 and 2, RM-Bench, correlation with Arena; two runs compared";
+    return "RewardBench 1 and 2, RM-Bench, correlation with Arena; comparison of two runs";
   }
   std::string_view details() const override {
-    return "Scores a benchmark with a reward model, or takes saved scores, and counts exactly as "
-           "the benchmark's own script does; all results carry 95 % bootstrap intervals. Beside "
-           "accuracies stand how well scores serve as probabilities (ECE, Brier score, log-loss, "
-           "margins) and how they go with length. arena correlates policies' scores with their "
-           "ratings and gives mean |MD|. reward-bench takes rows of the prior test sets "
-           "(pref-test-sets) too and then also gives the leaderboard's average.\n"
+    return "Scores a benchmark with a reward model, or uses saved scores, and computes the "
+           "benchmark's metrics exactly as its own script does, with 95 % bootstrap intervals. "
+           "Also reports the calibration of pair probabilities (ECE, Brier score, log-loss, "
+           "margins) and the correlation of scores with length. arena correlates policies' scores "
+           "with their ratings and reports mean |MD|. reward-bench also accepts the prior test "
+           "sets (pref-test-sets) and then reports the leaderboard's average too.\n"
            "\n"
-           "--compare A B tells two runs of one benchmark apart, without a model: differences B - "
-           "A with paired intervals, rows that flip each way, McNemar's test. A and B are result "
-           "JSONs, files of saved scores, or for arena folders of charm score.\n"
+           "--compare A B compares two runs of one benchmark, without a model: differences B - A "
+           "with paired intervals, rows that flip in each direction, McNemar's test. A and B are "
+           "result JSONs, files of saved scores, or for arena folders of charm score.\n"
            "\n"
            "  charm evaluate --benchmark rm-bench --model rm/ --data total_dataset.json --output "
            "eval/rm/rm-bench.json\n"
@@ -42,36 +42,34 @@ class EvaluateCommand final : public Command {
   void describe(pipeline::OptionTable& table) override {
     pipeline::Option benchmark{.name = "benchmark",
                                .value_name = "reward-bench|reward-bench-2|rm-bench|arena"};
-    benchmark.help =
-        "What to evaluate. Needed unless --compare is given, which tells it from the runs.";
+    benchmark.help = "Benchmark. Required, except with --compare, which infers it from the runs.";
     benchmark.assign = [this](const std::vector<std::string>& values) {
       benchmark_ = evaluate::parse_benchmark(values.front());
     };
     table.add(std::move(benchmark))
-        .path("model", options_.model_dir, "DIR",
-              "Reward model to score with; together with --data.")
-        .paths("data", options_.data, "FILE", "The benchmark's rows (arena: files of responses).")
+        .path("model", options_.model_dir, "DIR", "Reward model to score with; requires --data.")
+        .paths("data", options_.data, "FILE", "Benchmark files (arena: files of responses).")
         .paths("scores", options_.scores, "FILE",
-               "Scores saved by an earlier evaluation (arena: files of charm score); no model is "
-               "loaded then.")
+               "Scores saved by an earlier evaluation (arena: files of charm score), instead of "
+               "--model and --data.")
         .paths("compare", compared_, "RUN",
                "Two runs, A and B: result JSONs, files of saved scores, or for arena folders of "
-               "score files. Other options that count here: --output, --bootstrap, --seed, "
-               "--max-bad-rows, and for arena --ratings and --left-out.")
+               "score files. Applicable options: --output, --bootstrap, --seed, --max-bad-rows, "
+               "and for arena --ratings and --left-out.")
         .texts("left-out", held_out_policies_, "POLICY",
-               "With --compare of arena runs: policies that were not calibrated, whose mean |MD| "
-               "then also stands by itself.")
+               "With --compare of arena runs: held-out policies, which were not calibrated; their "
+               "mean |MD| is reported separately.")
         .path("output", options_.output, "FILE",
-              "Result JSON to write; needed unless --compare is given.")
+              "Result JSON to write; required, except with --compare.")
         .path("save-scores", options_.save_scores, "FILE",
-              "Where the scored rows go (.parquet or .jsonl); by default beside the output.")
+              "File for the scored rows (.parquet or .jsonl); by default beside the output.")
         .text("model-name", options_.model_name, "NAME",
-              "Name in the results; by default the model folder's.")
+              "Model name in the results; by default the folder's name.")
         .path("ratings", options_.ratings, "FILE", "arena: Arena ratings of the policies.")
         .text("category", options_.ratings_category, "NAME",
               "arena: category of an Arena catalogue.")
         .pairs("alias", options_.aliases, "POLICY=NAME",
-               "arena: name under which a policy stands in the ratings.");
+               "arena: name of a policy in the ratings file, if it differs.");
     pipeline::describe_evaluate(table, options_);
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
@@ -80,7 +78,7 @@ class EvaluateCommand final : public Command {
       return;
     }
     if (!held_out_policies_.empty())
-      throw Error(ErrorKind::kUsage, "--left-out goes with --compare alone");
+      throw Error(ErrorKind::kUsage, "--left-out requires --compare");
     if (!benchmark_) {
       throw Error(ErrorKind::kUsage,
                   "--benchmark is required: reward-bench, reward-bench-2, rm-bench or arena");
@@ -101,9 +99,8 @@ class EvaluateCommand final : public Command {
   void compare_runs(const CommonOptions& common) const {
     if (!options_.model_dir.empty() || !options_.data.empty() || !options_.scores.empty() ||
         options_.limit_per_subset > 0) {
-      throw Error(
-          ErrorKind::kUsage,
-          "--compare takes two runs and neither --model, --data, --scores nor --limit-per-subset");
+      throw Error(ErrorKind::kUsage,
+                  "--compare excludes --model, --data, --scores and --limit-per-subset");
     }
     const evaluate::CompareResult result =
         evaluate::compare({.runs = compared_,

@@ -10,16 +10,17 @@ class ExplainCommand final : public Command {
  public:
   std::string_view name() const override { return "explain"; }
   std::string_view summary() const override {
-    return "what a policy's score gap owes to length and style";
+    return "contributions of length and style to score gaps and mismatch";
   }
   std::string_view details() const override {
-    return "Regresses same-prompt score differences of two policies on differences of what their "
-           "responses look like (length, headers, lists, bold, code blocks, exclamation marks, "
-           "refusals, opening phrases), with intervals clustered by prompt: how much of the score "
-           "gap each feature explains and what remains. With ratings also the mismatch degree on "
-           "prompts weighted so that both policies' responses are alike in length, and in style. "
-           "With a calibration, corrections that need no training side by side: none, offsets, "
-           "LOWESS over length, linear length and style, and those with offsets.\n"
+    return "Regresses same-prompt score differences of two policies on differences of surface "
+           "features of their responses (length, headers, lists, bold, code blocks, exclamation "
+           "marks, refusals, opening phrases), with standard errors clustered by prompt: the part "
+           "of the score gap explained by each feature, and the unexplained part. With ratings, "
+           "also the mismatch degree on prompts weighted to balance length, and length and style, "
+           "of both policies' responses. With a calibration, also a comparison of post-hoc "
+           "corrections: none, offsets, LOWESS on length, linear length and style, and the latter "
+           "plus offsets.\n"
            "\n"
            "  charm explain --scores scores/rm/*.parquet --calibration calibration.json --output "
            "explain.json";
@@ -30,23 +31,20 @@ class ExplainCommand final : public Command {
                "Files of charm score, with their responses; one or more policies each.")
         .required()
         .path("calibration", options_.calibration, "FILE",
-              "File of charm calibrate: reference, offsets, ratings, tie rule, and which prompts "
-              "were held out of its fit.")
+              "Result of charm calibrate: reference, offsets, ratings, tie rule and the holdout "
+              "split.")
         .path("output", options_.output, "FILE", "explain.json to write.")
         .required()
         .path("ratings", options_.ratings, "FILE",
-              "Arena ratings; with --calibration, instead of the ratings it was made with.");
+              "Arena ratings; with --calibration they replace its own.");
     pipeline::describe_ratings(table, options_.category, options_.aliases);
-    table
-        .text("reference", options_.reference, "NAME",
-              "Without --calibration: the policy that the others are compared with.")
+    table.text("reference", options_.reference, "NAME", "Reference policy, without --calibration.")
         .paths("held-out-scores", options_.held_out_scores, "FILE",
-               "Scores of prompts that the offsets were not fitted on, as files of their own; "
-               "methods are checked there as well.")
+               "Scores of held-out prompts, on which methods are evaluated too.")
         .paths("reward-bench", options_.reward_bench, "FILE",
                "Scores saved by charm evaluate --benchmark reward-bench, for the comparison of "
                "methods.")
-        .paths("rm-bench", options_.rm_bench, "FILE", "The same of RM-Bench.");
+        .paths("rm-bench", options_.rm_bench, "FILE", "Likewise for RM-Bench.");
     pipeline::describe_explain(table, options_);
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {

@@ -12,11 +12,12 @@ class GenerateCommand final : public Command {
   std::string_view name() const override { return "generate"; }
   std::string_view summary() const override { return "responses of a policy to prompts"; }
   std::string_view details() const override {
-    return "Has prompts answered by a policy: by a causal language model on this machine, or by "
-           "inference servers with an OpenAI-compatible API (vLLM, SGLang, TGI, llama.cpp, hosted "
-           "ones). Writes the responses in the order of the prompts with finish_reason (length: "
-           "cut at --max-new-tokens), token counts and sampling settings. An interrupted run "
-           "continues: no response is asked for twice.\n"
+    return "Generates a policy's responses to prompts: with a causal language model on this "
+           "machine, or through inference servers with an OpenAI-compatible API (vLLM, SGLang, "
+           "TGI, llama.cpp, hosted ones). Writes the responses in the order of the prompts with "
+           "finish_reason (length: truncated at --max-new-tokens), token counts and sampling "
+           "settings. An interrupted run resumes from its journal; no response is requested "
+           "twice.\n"
            "\n"
            "  charm generate --prompts prompts.parquet --policy smollm2 --model smollm2/ --output "
            "responses/smollm2.parquet\n"
@@ -27,12 +28,10 @@ class GenerateCommand final : public Command {
            "docs/generate.md shows whole runs.";
   }
   void describe(pipeline::OptionTable& table) override {
-    table
-        .path("prompts", options_.prompts, "FILE",
-              "Data set that holds prompts, as for charm prepare.")
+    table.path("prompts", options_.prompts, "FILE", "Data set with prompts, as for charm prepare.")
         .required()
         .text("policy", options_.policy, "NAME",
-              "Name of the policy in the output, as the ratings call it.")
+              "Name of the policy in the output; use its name in the ratings.")
         .required()
         .path("output", options_.output, "FILE", "Responses: .parquet, .jsonl or .jsonl.gz.")
         .required();
@@ -46,12 +45,12 @@ class GenerateCommand final : public Command {
     pipeline::fetch_dataset_source(options_.prompts, options_.read.split, common.offline, progress);
     const generate::GenerateStageResult result = generate::generate_stage(options_, progress);
     if (common.quiet) return;
-    if (result.skipped) fmt::print("everything was there already; --fresh generates again\n");
+    if (result.skipped) fmt::print("output is complete already; --fresh generates again\n");
     fmt::print("{}: {} responses ({} failed, {} cut at {} tokens)\n", options_.output.string(),
                result.num_rows, result.num_errors, result.num_length,
                options_.sampling.max_new_tokens);
     if (result.num_resumed > 0)
-      fmt::print("{} of them taken over from an interrupted run\n", result.num_resumed);
+      fmt::print("{} of them resumed from an interrupted run\n", result.num_resumed);
   }
 
  private:

@@ -14,13 +14,12 @@ class InspectCommand final : public Command {
  public:
   std::string_view name() const override { return "inspect"; }
   std::string_view summary() const override {
-    return "what a model folder is and how it will be used";
+    return "architecture, head, template, tokens and memory of a model folder";
   }
   std::string_view details() const override {
     return "Prints architecture, head, chat template and tokenizer with their SHA-256, the tokens "
            "of a sample with the beginning-of-sequence and the pooled token marked, memory, and "
-           "the dtype and backend this machine will use with the speed they reach (measured on the "
-           "model for a moment).\n"
+           "the dtype and backend used on this machine with their measured throughput.\n"
            "\n"
            "  charm inspect rm/\n"
            "  charm inspect rm/ --sample responses/gpt4.jsonl --json";
@@ -31,15 +30,15 @@ class InspectCommand final : public Command {
         .positional()
         .flag("json", json_, "Print JSON.")
         .path("sample", options_.sample_file, "FILE",
-              "Responses whose tokens to show instead of a built-in conversation: the first row, "
-              "with --json the ids of all rows.")
+              "Responses to tokenise instead of a built-in conversation: the first row, with "
+              "--json the ids of all rows.")
         .flag("config-only", options_.config_only,
               "Do not load the weights: fast, but dtype, backend, speed and score stay unknown.");
     pipeline::describe_model(table, options_.model);
     pipeline::describe_encoder(table, options_.encoder);
     using score::Pooling;
     table.choice("pooling", options_.pooling, {{"auto", Pooling::kAuto}, {"last", Pooling::kLast}},
-                 "Token whose hidden state gives the score, as in charm score.");
+                 "Pooled token, whose hidden state gives the score, as in charm score.");
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.model.threads = common.threads;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kShownPairs = 5;
 
-/// A wider matrix than this does not fit a terminal; the JSON has it in any case.
+/// A larger matrix does not fit a terminal; the JSON always has it.
 constexpr std::size_t kMatrixPolicies = 12;
 
 std::string_view mark(const measure::MismatchPair& pair) {
@@ -23,7 +23,7 @@ std::string_view mark(const measure::MismatchPair& pair) {
   return pair.p_value_bh < measure::kSignificanceLevel ? "*" : "";
 }
 
-/// Mismatch degrees of row over column, numbered as the rows.
+/// Matrix of mismatch degrees of row over column; columns are numbered as the rows.
 std::string matrix_text(const measure::Mismatch& mismatch) {
   std::vector<std::vector<std::string>> rows = {{"mismatch of row over column"}};
   std::size_t next = 0;
@@ -47,12 +47,11 @@ class MeasureCommand final : public Command {
   std::string_view name() const override { return "measure"; }
   std::string_view summary() const override { return "mismatch degree of every pair of policies"; }
   std::string_view details() const override {
-    return "Compares each policy's win rate under the reward model with the win rate its Arena "
-           "rating implies. The mismatch degree is (w - e) / max(e, 1 - e); positive means "
-           "over-valued by the reward model. Of many pairs some look mismatched by chance: "
-           "p-values are adjusted for all ordered pairs, ** marks pairs below 0.05 after Holm's "
-           "adjustment (any false mark at most 5 % likely), * those below it after Benjamini and "
-           "Hochberg's (at most 5 % of the marks false).\n"
+    return "Compares each policy's win rate w under the reward model with the win rate e implied "
+           "by its Arena rating. The mismatch degree is (w - e) / max(e, 1 - e); positive means "
+           "over-valued by the reward model. p-values are corrected for multiple testing over all "
+           "ordered pairs: ** marks p < 0.05 after Holm (controls the family-wise error rate), * "
+           "after Benjamini-Hochberg (controls the false discovery rate).\n"
            "\n"
            "  charm measure --scores scores/rm/*.parquet --ratings ratings.json --output "
            "mismatch.json";
@@ -85,8 +84,8 @@ class MeasureCommand final : public Command {
     if (result.policies.size() > 2 && result.policies.size() <= kMatrixPolicies)
       fmt::print("{}", matrix_text(result));
     fmt::print(
-        "{} of {} ordered pairs are mismatched beyond chance (** p below {} after Holm's "
-        "adjustment for all pairs; * after Benjamini and Hochberg's)\n",
+        "{} of {} ordered pairs are significantly mismatched (** p < {} after Holm's correction "
+        "for all pairs; * after Benjamini-Hochberg's)\n",
         num_flagged, pairs.size(), measure::kSignificanceLevel);
     if (pairs.size() > kShownPairs) pairs.resize(kShownPairs);
     fmt::print("most over-valued pairs (win rate, target, mismatch degree):\n");

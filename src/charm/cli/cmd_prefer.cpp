@@ -11,8 +11,8 @@ class PreferCommand final : public Command {
   std::string_view name() const override { return "prefer"; }
   std::string_view summary() const override { return "preference pairs from calibrated scores"; }
   std::string_view details() const override {
-    return "Adds each policy's offset to its scores and writes the better against the worse "
-           "response of each prompt as whole conversations, in the form TRL and OpenRLHF read.\n"
+    return "Adds each policy's offset to its scores and writes chosen and rejected conversations "
+           "for each prompt, in the format that TRL and OpenRLHF read.\n"
            "\n"
            "  charm prefer --scores scores/rm/*.parquet --calibration calibration.json --output "
            "preferences.parquet\n"
@@ -22,7 +22,7 @@ class PreferCommand final : public Command {
   void describe(pipeline::OptionTable& table) override {
     table
         .paths("scores", options_.scores, "FILE",
-               "Files of charm score with their texts, one or more policies each.")
+               "Files of charm score, with their texts; one or more policies each.")
         .required()
         .path("calibration", options_.calibration, "FILE", "Result of charm calibrate.")
         .required()

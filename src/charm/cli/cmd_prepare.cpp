@@ -26,8 +26,8 @@ class PrepareCommand final : public Command {
   void describe(pipeline::OptionTable& table) override {
     table
         .path("input", options_.input, "SRC",
-              "Data set that holds prompts: prompt (text or messages), instruction, messages or "
-              "pairs.")
+              "Data set with prompts: columns prompt (text or messages), instruction, messages, or "
+              "preference pairs.")
         .required()
         .path("output", options_.output, "FILE", "prompts.parquet, or .jsonl or .jsonl.gz.")
         .required();
@@ -37,14 +37,14 @@ class PrepareCommand final : public Command {
     pipeline::fetch_dataset_source(options_.input, options_.read.split, common.offline, progress);
     const prepare::PrepareResult result = prepare::prepare(options_, progress);
     if (common.quiet) return;
-    fmt::print("{}: {} of {} prompts ({} duplicates left out)\n", options_.output.string(),
+    fmt::print("{}: {} of {} prompts ({} duplicates dropped)\n", options_.output.string(),
                result.num_written, result.num_read,
                result.num_duplicates + result.num_near_duplicates);
     if (result.num_too_short + result.num_too_long > 0) {
       fmt::print("{} too short, {} too long\n", result.num_too_short, result.num_too_long);
     }
     if (!options_.exclude.empty()) {
-      fmt::print("{} of benchmarks left out, listed in {}\n", result.num_excluded,
+      fmt::print("{} benchmark prompts excluded, listed in {}\n", result.num_excluded,
                  prepare::excluded_path(options_.output).string());
     }
   }

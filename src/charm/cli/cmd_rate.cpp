@@ -9,10 +9,10 @@ namespace {
 class RateCommand final : public Command {
  public:
   std::string_view name() const override { return "rate"; }
-  std::string_view summary() const override { return "ratings in Elo points from people's votes"; }
+  std::string_view summary() const override { return "Elo ratings from pairwise human votes"; }
   std::string_view details() const override {
     return "Fits Bradley-Terry ratings to battles (model_a, model_b, winner; a tie is half a win "
-           "and half a loss) on Chatbot Arena's scale: 400 points are a factor of ten in the odds. "
+           "and half a loss) on Chatbot Arena's scale: 400 points are a factor of 10 in the odds. "
            "The result is a ratings file for --ratings of the other commands.\n"
            "\n"
            "  charm rate --battles battles.jsonl --output ratings.json --anchor "
@@ -21,7 +21,7 @@ class RateCommand final : public Command {
   void describe(pipeline::OptionTable& table) override {
     table
         .paths("battles", options_.battles, "FILE",
-               "Votes: rows of model_a, model_b, winner in any format that charm reads.")
+               "Battles: rows of model_a, model_b, winner in any format that charm reads.")
         .required()
         .path("output", options_.output, "FILE", "ratings.json to write.")
         .required();

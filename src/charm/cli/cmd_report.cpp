@@ -11,7 +11,7 @@ class ReportCommand final : public Command {
   std::string_view name() const override { return "report"; }
   std::string_view summary() const override { return "one HTML file about a run directory"; }
   std::string_view details() const override {
-    return "Writes one self-contained HTML file with everything a run directory holds: win rates "
+    return "Writes one self-contained HTML file with the results of a run directory: win rates "
            "against targets, the mismatch matrix, score distributions, training curves, "
            "benchmarks, provenance. It needs no network to view.\n"
            "\n"
@@ -30,7 +30,7 @@ class ReportCommand final : public Command {
     const report::ReportResult result = report::write_report(options_, progress);
     if (common.quiet) return;
     fmt::print("{}\n", result.output.string());
-    for (const std::string& missing : result.missing) fmt::print("  not in it: {}\n", missing);
+    for (const std::string& missing : result.missing) fmt::print("  missing: {}\n", missing);
   }
 
  private:

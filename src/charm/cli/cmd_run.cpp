@@ -14,10 +14,10 @@ class RunCommand final : public Command {
   std::string_view summary() const override { return "all stages of a recipe, in order"; }
   std::string_view details() const override {
     return "Runs a YAML recipe: responses, scores, mismatch, calibration, preferences, training, "
-           "scores and mismatch again, evaluation, report. The keys inside its sections are the "
-           "options of the commands. Finished steps whose settings and inputs are unchanged are "
-           "kept; an interrupted run continues when it is started again. Paths are relative to the "
-           "recipe.\n"
+           "scores and mismatch of the fine-tuned models, evaluation, report. The keys of its "
+           "sections are the options of the commands. Finished steps whose settings and inputs are "
+           "unchanged are kept; an interrupted run resumes when started again. Paths are relative "
+           "to the recipe.\n"
            "\n"
            "Stages: prompts, responses, score, measure, calibrate, prefer, train, rescore, "
            "remeasure, evaluate, explain, report.\n"
@@ -29,9 +29,9 @@ class RunCommand final : public Command {
         .required()
         .positional()
         .text("from", options_.from, "STAGE",
-              "First stage to look at; what earlier stages left is taken as it is.")
+              "First stage to run; outputs of earlier stages are used as they are.")
         .text("until", options_.until, "STAGE", "Last stage to run.")
-        .flag("dry-run", options_.dry_run, "List the steps and what would be done; do nothing.");
+        .flag("dry-run", options_.dry_run, "List the steps without running them.");
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.fresh = common.fresh;

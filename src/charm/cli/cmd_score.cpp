@@ -12,25 +12,25 @@ namespace {
 class ScoreCommand final : public Command {
  public:
   std::string_view name() const override { return "score"; }
-  std::string_view summary() const override { return "scores of a reward model for responses"; }
+  std::string_view summary() const override { return "scores of responses under a reward model"; }
   std::string_view details() const override {
-    return "Scores responses with a reward model: the raw head output, float32. Responses to one "
-           "prompt share its computation, so give all policies' files at once. Writes one Parquet "
-           "file per policy; an interrupted run continues. Each file carries hashes of the model, "
-           "tokenizer and template it comes from; an output folder or journal of another model is "
-           "refused.\n"
+    return "Scores responses with a reward model and writes one Parquet file per policy. A score "
+           "is the raw output of the reward head (unbounded, float32). Give all policies' files at "
+           "once: responses to the same prompt share its prefill. An interrupted run resumes from "
+           "its journal. Each file records hashes of model, tokenizer and chat template; an output "
+           "folder or journal of another model is an error.\n"
            "\n"
            "  charm score --model rm/ --responses responses/*.parquet --output scores/rm\n"
            "\n"
-           "Several processes share the work when mpirun, torchrun --no-python or srun starts "
-           "them; the files are the same bytes:\n"
+           "To distribute the work over several processes, start them with mpirun, torchrun "
+           "--no-python or srun; the output is identical:\n"
            "\n"
            "  mpirun -n 4 charm score --model rm/ --responses responses/*.parquet --output "
            "scores/rm\n"
            "\n"
-           "To see whether another program's scores are the same, give them with --check: the "
-           "worst rows, rank agreement and a verdict are printed, and the exit code is 3 when a "
-           "row lies beyond the tolerance.\n"
+           "To compare with another program's scores, give them by --check: it prints the largest "
+           "differences, the rank correlation and a verdict; the exit code is 3 when a difference "
+           "exceeds the tolerance.\n"
            "\n"
            "  charm score --model rm/ --responses gpt4.jsonl --output scores/rm --dtype float32 "
            "--check theirs.jsonl";
@@ -38,30 +38,30 @@ class ScoreCommand final : public Command {
   void describe(pipeline::OptionTable& table) override {
     table
         .path("model", options_.model_dir, "DIR",
-              "Hugging Face folder of the reward model, hub:OWNER/NAME, or rm_config.json:NAME for "
-              "one of the original project's list.")
+              "Reward model: a Hugging Face folder, hub:OWNER/NAME, or rm_config.json:NAME for a "
+              "model of the original project's list.")
         .required()
         .paths("responses", options_.responses, "FILE",
-               "Files of responses; the policy comes from a column (policy, generator, model) or "
-               "from the file's name.")
+               "Files of responses, one or more policies each; the policy is a column (policy, "
+               "generator, model) or the file's name.")
         .required()
-        .path("output", options_.output, "DIR", "Folder that receives one <policy>.parquet each.")
+        .path("output", options_.output, "DIR",
+              "Output folder, with one <policy>.parquet per policy.")
         .required();
     pipeline::describe_score(table, options_);
     table
         .paths("check", options_.check, "FILE",
-               "Scores made elsewhere (column score) to compare with. Rows meet by policy, "
-               "prompt_id and sample; where there is one policy, by prompt_id; by position where "
-               "the file has neither prompt_id nor prompt.")
+               "Scores of another program (column score) to compare with. Rows are joined on "
+               "policy, prompt_id and sample; with a single policy on prompt_id and sample; by "
+               "position if the file has neither prompt_id nor prompt.")
         .number("tolerance", options_.check_tolerance, "X",
-                "With --check, the largest allowed difference as a share of max(1, |score there|). "
-                "By default 1e-4 where float32 is computed and 0.1 for bfloat16.")
+                "With --check, the maximum difference relative to max(1, |reference score|). By "
+                "default 1e-4 in float32 and 0.1 in bfloat16.")
         .paths("resume", options_.resume, "FILE",
-               "Scores files of earlier runs with the same model and settings: rows with equal "
-               "texts are taken over instead of being scored again. A file of another model, "
-               "template, dtype or version is refused.");
+               "Scores files of earlier runs with the same model and settings: scores of identical "
+               "rows are reused. A file of another model, template, dtype or version is an error.");
   }
-  bool runs_as_several() const override { return true; }
+  bool supports_multi_process() const override { return true; }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     const dist::Launch launch = dist::read_launch();
     options_.model.threads =
@@ -81,12 +81,11 @@ class ScoreCommand final : public Command {
         score::score_stage(options_, world.is_root() ? progress : ProgressFn(), world);
     if (!world.is_root()) return;
     if (common.quiet) return require_equal(result);
-    if (result.skipped) fmt::print("everything was there already; --fresh scores again\n");
-    fmt::print("{}: {} rows of {} policies ({} without a score, {} cut to the length limit)\n",
+    if (result.skipped) fmt::print("output is complete already; --fresh scores again\n");
+    fmt::print("{}: {} rows of {} policies ({} without a score, {} truncated)\n",
                options_.output.string(), result.num_rows, result.files.size(), result.num_errors,
                result.num_truncated);
-    if (result.num_resumed > 0)
-      fmt::print("{} rows taken over with --resume\n", result.num_resumed);
+    if (result.num_resumed > 0) fmt::print("{} rows reused by --resume\n", result.num_resumed);
     report_check(result);
   }
 
@@ -99,7 +98,8 @@ class ScoreCommand final : public Command {
   void require_equal(const score::ScoreStageResult& result) const {
     if (!result.check || result.check->passed()) return;
     throw Error(ErrorKind::kInput,
-                "--check {}: {} of {} scores differ by more than {:g} of max(1, |score there|)",
+                "--check {}: {} of {} scores differ by more than {:g} relative to max(1, "
+                "|reference score|)",
                 options_.check.front().string(), result.check->num_beyond,
                 result.check->num_compared, result.check->tolerance);
   }

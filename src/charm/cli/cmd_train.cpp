@@ -11,31 +11,31 @@ class TrainCommand final : public Command {
  public:
   std::string_view name() const override { return "train"; }
   std::string_view summary() const override {
-    return "continue training a reward model on preference pairs";
+    return "fine-tune a reward model on preference pairs";
   }
   std::string_view details() const override {
-    return "Bradley-Terry training of all weights: -log sigmoid(r_chosen - r_rejected), AdamW, "
-           "cosine schedule. Starts from the model's own head; --new-head makes a reward model out "
-           "of a causal language model. Writes a Hugging Face folder.\n"
+    return "Fine-tunes all weights with the Bradley-Terry loss -log sigmoid(r_chosen - "
+           "r_rejected), AdamW and a cosine schedule, starting from the model's own reward head; "
+           "--new-head adds a head to a causal language model. Writes a Hugging Face folder.\n"
            "\n"
            "  charm train --model rm/ --preferences preferences.parquet --output rm-calibrated/";
   }
   void describe(pipeline::OptionTable& table) override {
     table
         .path("model", options_.model, "DIR",
-              "Hugging Face folder of the reward model, or with --new-head of a causal LM.")
+              "Hugging Face folder of the reward model, or with --new-head of a causal language "
+              "model.")
         .required()
         .path("preferences", options_.preferences, "FILE",
-              "Pairs: chosen and rejected conversations.")
+              "Preference pairs: chosen and rejected conversations.")
         .required()
         .path("output", options_.output, "DIR",
-              "Hugging Face folder to write; it appears when training has ended.")
+              "Hugging Face folder to write; it appears when training is finished.")
         .required();
     pipeline::describe_train(table, options_);
-    table.integer(
-        "stop-after-steps", options_.stop_after_steps, "STEPS",
-        "End this process at a checkpoint after so many steps, unfinished; the same command then "
-        "continues. 0: never. For machines that are lent for a limited time.");
+    table.integer("stop-after-steps", options_.stop_after_steps, "STEPS",
+                  "Stop at a checkpoint after this many steps; run the same command again to "
+                  "resume. 0: never. For machines with a time limit.");
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.threads = common.threads;
@@ -44,7 +44,8 @@ class TrainCommand final : public Command {
     const train::TrainResult result = train::train(options_, progress);
     if (common.quiet) return;
     if (!result.finished) {
-      fmt::print("stopped at a checkpoint as asked; start the same command again to continue\n");
+      fmt::print(
+          "stopped at a checkpoint (--stop-after-steps); run the same command again to resume\n");
       return;
     }
     fmt::print("{}: {} steps over {} pairs, final training loss {:.4f}\n", options_.output.string(),

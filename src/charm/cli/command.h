@@ -10,13 +10,13 @@
 
 namespace charm::cli {
 
-/// Options every command understands.
+/// Options of every command.
 struct CommonOptions {
   bool quiet = false;    ///< no progress, no summary; warnings and errors still appear
   bool verbose = false;  ///< debug messages
   int threads = 0;       ///< 0: all processors this process may use
-  bool offline = false;  ///< take models and data sets of the Hub from the cache only
-  bool fresh = false;    ///< start over instead of continuing an interrupted run
+  bool offline = false;  ///< use only cached models and data sets of the Hub
+  bool fresh = false;    ///< start over instead of resuming an interrupted run
 };
 
 /// One subcommand. Owns the options struct that `describe` binds. Used once, from one thread.
@@ -26,13 +26,13 @@ class Command {
   virtual std::string_view name() const = 0;
   /// One line for the list of commands.
   virtual std::string_view summary() const = 0;
-  /// A paragraph and an example for `--help`; lines may be of any length.
+  /// Description and examples for `--help`; lines are wrapped.
   virtual std::string_view details() const = 0;
   /// Adds the command's own options; called once, before `run`.
   virtual void describe(pipeline::OptionTable& table) = 0;
-  /// Whether processes that a launcher started together share the work; otherwise they would
+  /// Whether the command can be distributed over processes of a launcher; otherwise they would
   /// overwrite each other's files.
-  virtual bool runs_as_several() const { return false; }
+  virtual bool supports_multi_process() const { return false; }
   /// Does the work and prints its result to stdout unless `common.quiet`.
   virtual void run(const CommonOptions& common, const ProgressFn& progress) = 0;
 };

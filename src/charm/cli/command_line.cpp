@@ -19,10 +19,10 @@ namespace {
 using pipeline::Option;
 using pipeline::OptionTable;
 
-/// More would only stand in each other's way, and thousands can hardly be started.
-constexpr int kMostThreads = 1024;
+/// More threads only contend with each other, and thousands may fail to start.
+constexpr int kMaxThreads = 1024;
 
-/// What the parser collected for one option.
+/// Parsed values of one option.
 struct Collected {
   const Option* option = nullptr;
   std::vector<std::string> values{};
@@ -66,8 +66,8 @@ void assign(const Collected& collected) {
   }
 }
 
-/// An argument "--word" that names no option. CLI11 would rather complain of what such a word
-/// displaces.
+/// Reports an unknown option by name; CLI11's own message would be about a missing value or
+/// argument.
 void check_option_name(const std::string& argument, const OptionTable& own,
                        const OptionTable& common) {
   if (argument.rfind("--", 0) != 0 || argument.size() == 2) return;
@@ -104,14 +104,15 @@ void run_command(Command& command, const std::vector<std::string>& arguments) {
   }
   if (common.quiet && common.verbose)
     throw Error(ErrorKind::kUsage, "--quiet and --verbose exclude each other");
-  if (common.threads < 0 || common.threads > kMostThreads) {
-    throw Error(ErrorKind::kUsage, "--threads: expected 0 to {}, found {}", kMostThreads,
+  if (common.threads < 0 || common.threads > kMaxThreads) {
+    throw Error(ErrorKind::kUsage, "--threads: expected 0 to {}, found {}", kMaxThreads,
                 common.threads);
   }
   const dist::Launch launch = dist::read_launch();
-  if (launch.size > 1 && !command.runs_as_several()) {
+  if (launch.size > 1 && !command.supports_multi_process()) {
     throw Error(ErrorKind::kUsage,
-                "{} started {} processes, but charm {} runs as one; start it without",
+                "{} started {} processes, but charm {} runs in a single process; start it without "
+                "a launcher",
                 launch.launcher, launch.size, command.name());
   }
   log::set_level(common.verbose                    ? log::Level::kDebug
@@ -136,8 +137,7 @@ bool parse_command_line(const Command& command, const OptionTable& own, const Op
       declare(app, collected.emplace_back(Collected{.option = &option}));
   }
   for (const std::string& argument : arguments) {
-    if (argument == "--help" || argument == "-h")
-      return false;  // whatever else is missing or wrong
+    if (argument == "--help" || argument == "-h") return false;  // before any other check
     if (argument == "--") break;
   }
   for (const std::string& argument : arguments) {

@@ -7,9 +7,9 @@
 
 namespace charm::cli {
 
-/// Parses `arguments` (without program and command name) into the fields that `own` and `common`
-/// are bound to. Throws kUsage.
-/// @return false when `--help` was asked for and nothing must run
+/// Parses `arguments` (without program and command name) into the fields bound to `own` and
+/// `common`. Throws kUsage.
+/// @return false if `--help` was given and the command must not run
 bool parse_command_line(const Command& command, const pipeline::OptionTable& own,
                         const pipeline::OptionTable& common,
                         const std::vector<std::string>& arguments);

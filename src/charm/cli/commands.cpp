@@ -25,11 +25,11 @@ void describe_common(pipeline::OptionTable& table, CommonOptions& common) {
   table.flag("quiet", common.quiet, "No progress and no summary; warnings and errors still appear.")
       .flag("verbose", common.verbose, "Debug messages on stderr.")
       .integer("threads", common.threads, "N",
-               "Processor threads; 0: all this process may use. Results do not depend on it.")
+               "CPU threads; 0: all available to this process. Results do not depend on it.")
       .flag("offline", common.offline,
-            "Take hub:OWNER/NAME sources from the cache only; also with HF_HUB_OFFLINE=1.")
+            "Use only cached hub:OWNER/NAME sources; also set by HF_HUB_OFFLINE=1.")
       .flag("fresh", common.fresh,
-            "Start over instead of continuing an interrupted run, and replace finished output.");
+            "Start over instead of resuming an interrupted run, and replace finished output.");
 }
 
 }  // namespace charm::cli

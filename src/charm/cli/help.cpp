@@ -45,7 +45,7 @@ std::string wrap(std::string_view text, std::size_t indent, std::size_t width) {
   while (begin <= text.size()) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     std::string_view paragraph = text.substr(begin, end - begin);
-    if (paragraph.starts_with("  ")) {  // an example: as it stands
+    if (paragraph.starts_with("  ")) {  // an example: not wrapped
       out += margin + std::string(paragraph) + "\n";
     } else {
       std::string line;
@@ -70,8 +70,8 @@ std::string wrap(std::string_view text, std::size_t indent, std::size_t width) {
 
 std::string program_help(const std::vector<std::unique_ptr<Command>>& commands) {
   std::string text =
-      "charm: measures how far a reward model's taste is from people's votes, and removes the "
-      "gap.\n"
+      "charm: calibrates reward models with Chatbot Arena ratings: measures their per-policy bias "
+      "and removes it.\n"
       "\n"
       "Usage: charm COMMAND [options]\n"
       "\n"
@@ -87,8 +87,7 @@ std::string program_help(const std::vector<std::unique_ptr<Command>>& commands) 
       "Exit codes: 0 done, 2 usage, 3 bad input, 4 reading or writing files, 5 network, 6 memory, "
       "device or disk ran out,\n"
       "70 a bug of charm, 128 + N ended by signal N (130: Ctrl-C). An interrupted command "
-      "continues where it stopped when it is\n"
-      "started again.\n";
+      "resumes when started again.\n";
   return text;
 }
 

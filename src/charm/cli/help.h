@@ -15,7 +15,7 @@ std::string program_help(const std::vector<std::unique_ptr<Command>>& commands);
 std::string command_help(const Command& command, const pipeline::OptionTable& own,
                          const pipeline::OptionTable& common);
 
-/// docs/cli.md: every command's help as Markdown (`charm --help-all`).
+/// docs/cli.md: the help of all commands as Markdown (`charm --help-all`).
 std::string documentation();
 
 /// `text` in lines of at most `width` characters, each starting with `indent` spaces; explicit

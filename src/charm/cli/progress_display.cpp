@@ -53,7 +53,7 @@ std::string progress_bar(double share, std::size_t width) {
 
 bool ProgressRate::update(const Progress& progress, double now_s) {
   constexpr double kTooEarlyS = 0.5;
-  // Counts of several threads may arrive a little out of order; that is no new beginning.
+  // Counts of several threads may arrive out of order; that is not a restart.
   const bool starts_over = progress.done < last_done_ && progress.done <= first_done_;
   const bool begins = progress.what != what_ || starts_over;
   if (begins) {

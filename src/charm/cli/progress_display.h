@@ -10,7 +10,7 @@ namespace charm::cli {
 enum class ProgressStyle {
   kNone,   ///< nothing
   kLines,  ///< a plain line every ten seconds: log files, pipes
-  kBar,    ///< one line that redraws itself: terminals
+  kBar,    ///< one line that is redrawn: terminals
 };
 
 /// kBar when stderr is a terminal, kLines otherwise.
@@ -23,24 +23,25 @@ std::string progress_text(const Progress& progress, double rate_per_s);
 /// "[=====>     ]" for a share in [0, 1].
 std::string progress_bar(double share, std::size_t width);
 
-/// Units per second since a piece of work began. A new one begins with another stage, or where the
-/// same starts over: a recipe trains one model after the other.
+/// Units per second since the current stage began. The rate restarts with another stage, or when a
+/// stage restarts: a recipe trains one model after the other.
 class ProgressRate {
  public:
   /// @param now_s  seconds on a steady clock
-  /// @return       whether a new piece of work begins
+  /// @return       whether a stage (re)starts
   bool update(const Progress& progress, double now_s);
-  double per_second() const { return rate_per_s_; }  ///< 0 while it is too early to tell
+  double per_second() const { return rate_per_s_; }  ///< 0 while unknown
 
  private:
   std::string what_;
-  std::int64_t first_done_ = 0;  ///< where this process began: a resumed stage does not start at 0
+  std::int64_t first_done_ =
+      0;  ///< count at the start of this process: a resumed stage does not start at 0
   std::int64_t last_done_ = 0;
   double begin_s_ = 0.0;
   double rate_per_s_ = 0.0;
 };
 
-/// Shows the progress of one stage after the other on stderr. Calls come from one thread at a time.
+/// Shows the progress of successive stages on stderr. Calls come from one thread at a time.
 class ProgressDisplay {
  public:
   explicit ProgressDisplay(ProgressStyle style) : style_(style) {}

@@ -6,7 +6,7 @@
 
 namespace charm::cli {
 
-/// Prints a line to stdout for each step of a run as it ends or is passed over; nothing when
+/// Prints a line to stdout for each step of a run when it finishes or is skipped; nothing when
 /// `quiet`.
 pipeline::StepFn step_lines(std::size_t num_steps, bool quiet, bool dry_run);
 

@@ -24,9 +24,9 @@ namespace {
 constexpr std::int64_t kWorkspaceBytes = std::int64_t{1} << 30;
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
-/// What a batch of the default budget needs beside the weights on a GPU, in bfloat16: rows of the
-/// residual stream, norms, products and rope's float32 halves, and the gathered keys
-/// (nn/gpu_block.cpp, nn/varlen_attention.cpp).
+/// Activation memory of a batch of the default budget on a GPU, in bfloat16: residual stream,
+/// norms, projections, RoPE's float32 halves, and gathered keys (nn/gpu_block.cpp,
+/// nn/varlen_attention.cpp).
 std::int64_t gpu_workspace_bytes(const model::DecoderConfig& config) {
   constexpr std::int64_t kTokens = 16384, kGatheredRows = 65536;
   const std::int64_t heads = config.num_heads * config.head_dim,
@@ -63,7 +63,7 @@ std::string gib(std::int64_t bytes) {
   return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / kGiB);
 }
 
-/// What is unusual about padding and ends; each costs people days elsewhere.
+/// Warns of unusual padding and special tokens, which are common causes of wrong scores.
 void add_token_warnings(Inspection& inspection, const text::ConversationEncoder& encoder,
                         const batch::PooledRow& pooled, std::size_t num_tokens) {
   const model::DecoderConfig& config = inspection.config;
@@ -85,7 +85,7 @@ void add_token_warnings(Inspection& inspection, const text::ConversationEncoder&
   if (pooled.ids.size() < num_tokens) {
     inspection.warnings.push_back(
         fmt::format("the sample's last {} token(s) equal pad_token_id {} and are not pooled; "
-                    "--pooling last takes the last token whatever it is",
+                    "--pooling last always takes the last token",
                     num_tokens - pooled.ids.size(), config.pad_token_id));
   }
   if (static_cast<std::int64_t>(encoder.tokenizer().vocab_size()) > config.vocab_size) {
@@ -102,8 +102,8 @@ void add_token_warnings(Inspection& inspection, const text::ConversationEncoder&
         fmt::format("the sample has {} beginning-of-sequence tokens", bos));
 }
 
-/// transformers 5 makes some tokenizers anew from their class's name and does not look at the rest
-/// of tokenizer.json.
+/// transformers 5 rebuilds some tokenizers from their class name and ignores the rest of
+/// tokenizer.json.
 void add_tokenizer_warning(Inspection& inspection, const fs::path& model_dir) {
   const nlohmann::json config = text::read_config(model_dir, "tokenizer_config.json");
   const std::string name = config.value("tokenizer_class", nlohmann::json()).dump();
@@ -115,9 +115,9 @@ void add_tokenizer_warning(Inspection& inspection, const fs::path& model_dir) {
       std::string::npos)
     return;
   inspection.warnings.push_back(
-      "tokenizer_class LlamaTokenizer: AutoTokenizer of transformers 5 leaves the normalizer of "
-      "tokenizer.json out, so that white space at the start and text after special tokens get "
-      "other ids there; here tokenizer.json counts as it is written");
+      "tokenizer_class LlamaTokenizer: AutoTokenizer of transformers 5 ignores the normalizer of "
+      "tokenizer.json, so leading white space and text after special tokens get different ids "
+      "there; charm uses tokenizer.json as written");
 }
 
 SampleRow sample_row(text::EncodedRow encoded) {
@@ -134,8 +134,8 @@ SampleRow encode_row(const text::ConversationEncoder& encoder, const Response& r
   return sample_row(std::move(encoder.encode_group(row.prompt, {&response, 1}).front()));
 }
 
-/// One conversation of as many tokens as take a fraction of a second at 100 GFLOP/s, at least 96
-/// (the rows of a product).
+/// Times one conversation, sized for a fraction of a second at 100 GFLOP/s, at least 96 tokens (the
+/// row block of a GEMM).
 MeasuredSpeed measure_speed(model::RewardModel& model, std::int64_t num_parameters) {
   constexpr double kFlops = 0.4 * 100e9;
   const auto wanted =

@@ -21,12 +21,12 @@ struct InspectOptions {
   text::EncoderOptions encoder;
   score::Pooling pooling = score::Pooling::kAuto;
   bool config_only =
-      false;  ///< leave the weights alone: fast, but says nothing of dtype, backend and speed
+      false;  ///< do not load the weights: fast, but dtype, backend and speed stay unknown
   std::optional<fs::path>
-      sample_file;  ///< responses whose tokens are shown instead of a built-in conversation
+      sample_file;  ///< responses to tokenise instead of a built-in conversation
 };
 
-/// One row of `sample_file` as charm score would read it, or why it cannot.
+/// Tokens of one row of `sample_file` as in charm score, or its error.
 struct SampleRow {
   std::vector<std::int32_t> ids;
   std::int64_t prompt_length = 0;
@@ -34,9 +34,9 @@ struct SampleRow {
   std::optional<std::string> error;
 };
 
-/// How fast the model runs here, measured on itself.
+/// Measured throughput of the model on this machine.
 struct MeasuredSpeed {
-  std::int64_t num_tokens = 0;  ///< of the one conversation that was computed
+  std::int64_t num_tokens = 0;  ///< of the timed conversation
   double seconds = 0.0;
   double tokens_per_second() const { return static_cast<double>(num_tokens) / seconds; }
 };
@@ -49,23 +49,23 @@ struct SampleToken {
   bool is_pooled = false;
 };
 
-/// What a user wants to know of a model before spending hours on it.
+/// Everything that `charm inspect` reports about a model.
 struct Inspection {
   model::DecoderConfig config;
   std::int64_t num_parameters = 0;  ///< of the reward model, head included
   std::int64_t weights_bytes = 0;   ///< size of its safetensors files
-  std::string template_name;        ///< where the chat template was found
+  std::string template_name;        ///< source of the chat template
   std::string template_sha256;
   std::string template_source;
   std::string tokenizer_sha256;  ///< of tokenizer.json
   std::size_t tokenizer_entries = 0;
-  std::vector<SampleRow> samples;  ///< with `sample_file`, all of its rows; `sample` is the first
-                                   ///< of them that has tokens
+  std::vector<SampleRow>
+      samples;  ///< with `sample_file`, all of its rows; `sample` is the first without an error
   std::vector<SampleToken> sample;
   std::optional<float> sample_score;  ///< absent with `config_only` and for a causal LM
   std::vector<std::pair<std::string, std::string>>
-      provenance;                         ///< as the manifest of a scores file has it
-  std::optional<MeasuredSpeed> speed;     ///< where the weights were loaded
+      provenance;                         ///< as in the manifest of a scores file
+  std::optional<MeasuredSpeed> speed;     ///< if the weights were loaded
   std::int64_t memory_float32_bytes = 0;  ///< weights and workspace, estimated
   std::int64_t memory_bfloat16_bytes = 0;
   std::int64_t memory_gpu_bytes = 0;  ///< of a GPU, in bfloat16

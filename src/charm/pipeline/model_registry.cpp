@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::string_view kJson = ".json";
 
-/// Where NAME's colon stands; npos without one.
+/// Position of NAME's colon; npos without one.
 std::size_t colon_of(const std::string& source) {
   const std::size_t at = source.rfind(fmt::format("{}:", kJson));
   return at == std::string::npos ? at : at + kJson.size();
@@ -29,13 +29,13 @@ std::string text_of(const nlohmann::json& entry, const char* key, const fs::path
       at->get_ref<const std::string&>().empty()) {
     throw Error(
         ErrorKind::kInput,
-        "{}: model {}: expected an object with the texts model_name and model_path, found no {}",
+        "{}: model {}: expected an object with strings model_name and model_path, found no {}",
         file.string(), index + 1, key);
   }
   return at->get<std::string>();
 }
 
-fs::path place_of(const std::string& model_path, const fs::path& file) {
+fs::path resolve_model_path(const std::string& model_path, const fs::path& file) {
   std::error_code ignored;
   for (const fs::path& path : {file.parent_path() / model_path, fs::path(model_path)}) {
     if (fs::exists(path, ignored)) return path.lexically_normal();
@@ -77,7 +77,8 @@ fs::path registered_model(const fs::path& source) {
   for (std::size_t i = 0; i < json.size(); ++i) {
     names.push_back(text_of(json[i], "model_name", file, i));
     const std::string path = text_of(json[i], "model_path", file, i);
-    if (names.back() == name || (name.empty() && json.size() == 1)) return place_of(path, file);
+    if (names.back() == name || (name.empty() && json.size() == 1))
+      return resolve_model_path(path, file);
   }
   if (name.empty()) {
     throw Error(ErrorKind::kUsage, "{}: it lists {} models; choose one as {}:NAME: {}",

@@ -11,9 +11,9 @@ namespace {
 
 std::string number_text(double value) { return fmt::format("{}", value); }
 
-/// An empty path would mean the current folder to some and nothing to others.
+/// An empty path is ambiguous: the current folder, or none.
 fs::path parse_path(const std::string& text) {
-  if (text.empty()) throw Error(ErrorKind::kUsage, "expected a path, found an empty text");
+  if (text.empty()) throw Error(ErrorKind::kUsage, "expected a path, found an empty string");
   return text;
 }
 

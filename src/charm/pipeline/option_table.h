@@ -17,8 +17,7 @@
 
 namespace charm::pipeline {
 
-/// One option of a command, wherever its value comes from: the command line spells it `--name
-/// value`, a recipe `name: value`.
+/// One option of a command: `--name value` on the command line, `name: value` in a recipe.
 struct Option {
   enum class Form {
     kFlag,   ///< present or not; a recipe writes true or false
@@ -28,21 +27,20 @@ struct Option {
   std::string name;  ///< as on the command line, without dashes: "max-tokens"
   Form form = Form::kValue;
   std::string value_name{};    ///< "N", "FILE", "left|right|error"; empty for a flag
-  std::string help{};          ///< what it does, its unit, how to choose it
-  std::string default_text{};  ///< shown in the help; empty: nothing to show
+  std::string help{};          ///< effect, unit, how to choose it
+  std::string default_text{};  ///< shown in the help; empty: none
   bool required = false;
-  bool is_path = false;     ///< a recipe resolves it against its own folder
+  bool is_path = false;     ///< a recipe resolves it relative to its own folder
   bool positional = false;  ///< command line: a bare argument
   std::function<void(const std::vector<std::string>&)>
-      assign{};  ///< throws kUsage without naming the option
+      assign{};  ///< throws kUsage; the caller adds the option's name
 };
 
 std::int64_t parse_integer(const std::string& text);
 double parse_number(const std::string& text);
 
 /// The options of a command, bound to the fields of its options struct, which must outlive the
-/// table. Described once here, so that the command line, the recipe and docs/cli.md cannot
-/// disagree.
+/// table. The single definition for command line, recipe and docs/cli.md.
 class OptionTable {
  public:
   OptionTable& flag(std::string name, bool& target, std::string help);
@@ -89,7 +87,7 @@ class OptionTable {
     return add(std::move(option));
   }
 
-  /// One of a few words.
+  /// One of a fixed set of values.
   template <typename T>
   OptionTable& choice(std::string name, T& target, std::vector<std::pair<std::string, T>> words,
                       std::string help) {
@@ -112,15 +110,15 @@ class OptionTable {
   }
 
   OptionTable& add(Option option);
-  /// Says that the option added last must be given.
+  /// Marks the last added option as required.
   OptionTable& required();
-  /// Says that the option added last is a bare argument on the command line.
+  /// Marks the last added option as a positional argument of the command line.
   OptionTable& positional();
-  /// Says that the option added last, a whole number, is none below this one.
+  /// Sets the minimum of the last added option, an integer.
   OptionTable& at_least(std::int64_t fewest);
 
   const std::vector<Option>& options() const { return options_; }
-  /// By name; `_` and `-` are the same. nullptr when there is none.
+  /// By name; `_` and `-` are equivalent. nullptr when there is none.
   const Option* find(std::string_view name) const;
 
  private:

@@ -25,17 +25,16 @@ class PlanBuilder {
   std::vector<Setting> rating_settings() const;
   fs::path scores(const std::string& rm, const std::string& policy) const;
   bool held_out() const { return recipe_.holdout > 0.0; }
-  /// Score files that calibration and preferences may look at.
+  /// Score files for calibration and preferences.
   std::vector<fs::path> fit_scores(const std::string& rm,
                                    const std::vector<std::string>& policies) const;
-  /// Score files that calibration is checked on; none without held-out prompts.
+  /// Score files for the evaluation of calibrations; none without held-out prompts.
   std::vector<fs::path> held_out_scores(const std::string& rm,
                                         const std::vector<std::string>& policies) const;
-  /// Score files that mismatch and correlation are measured on. A retrained model scores no other
-  /// prompts.
+  /// Score files for mismatch and correlation. A retrained model scores only these prompts.
   std::vector<fs::path> measured_scores(const std::string& rm) const;
   std::vector<fs::path> response_files() const;
-  /// Responses that a retrained model scores: those to held-out prompts (score files carry their
+  /// Responses that a retrained model scores: those to held-out prompts (score files include the
   /// texts), or all.
   std::vector<fs::path> measured_responses() const;
 
@@ -49,12 +48,13 @@ class PlanBuilder {
   void add_calibration(const std::string& rm, const RecipeCalibration& calibration);
   void add_preferences(const std::string& rm, const RecipeCalibration& calibration);
   void add_training(const std::string& rm, const RecipeCalibration& calibration);
-  /// The reward models of the run by name and folder: the given one, then those trained on from it.
+  /// The reward models of the run by name and folder: the given one, then the fine-tuned ones.
   std::vector<std::pair<std::string, fs::path>> models() const;
   void add_evaluation(const RecipeEvaluation& evaluation);
-  /// The models trained on against the one they come from, on the same rows.
+  /// The fine-tuned models against their base model, on the same rows.
   void add_comparisons(const RecipeEvaluation& evaluation);
-  /// After the evaluations, whose saved scores show what other corrections do to the benchmarks.
+  /// After the evaluations, whose saved scores are used to evaluate post-hoc corrections on
+  /// benchmarks.
   void add_explanation(const std::string& rm, const RecipeCalibration& calibration);
   void add_report();
 

@@ -2,7 +2,7 @@
 #include "charm/pipeline/plan_builder.h"
 #include "charm/report/report_stage.h"
 
-// From scores to calibrated and trained models, what they are worth, and the report.
+// Steps from scores to calibration, training, evaluation and report.
 namespace charm::pipeline {
 
 void PlanBuilder::add_calibration(const std::string& rm, const RecipeCalibration& calibration) {
@@ -11,7 +11,7 @@ void PlanBuilder::add_calibration(const std::string& rm, const RecipeCalibration
   options.held_out_scores = held_out_scores(rm, options.policies);
   options.ratings = recipe_.ratings.file;
   options.category = recipe_.ratings.category;
-  // An alias of a policy outside the set would name nothing here.
+  // Aliases of policies outside the set are not passed on.
   for (const auto& [policy, name] : recipe_.ratings.aliases) {
     if (std::find(options.policies.begin(), options.policies.end(), policy) !=
         options.policies.end()) {
@@ -163,7 +163,7 @@ void PlanBuilder::add_explanation(const std::string& rm, const RecipeCalibration
   options.min_prompts = std::min(options.min_prompts, calibration.options.min_prompts);
   options.held_out_scores = held_out_scores(rm, calibration.options.policies);
   if (calibration.options.holdout > 0.0)
-    options.held_out_scores.clear();  // the calibration names its own split
+    options.held_out_scores.clear();  // the calibration has its own split
   options.calibration = paths_.calibration(rm, calibration.set);
   options.output = paths_.explanation(rm, calibration.set);
   Step step{.stage = "explain",

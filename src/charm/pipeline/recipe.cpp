@@ -14,7 +14,7 @@ const std::vector<std::string> kTopKeys = {
     "policies",    "ratings",  "reward_model", "mismatch", "calibration",
     "preferences", "training", "evaluation",   "explain"};
 
-/// A scalar member written where a whole section may stand: `ratings: file.json`.
+/// A scalar in place of a section: `ratings: file.json`.
 bool is_scalar(const YamlValue& value) { return value.kind == YamlValue::Kind::kScalar; }
 
 RecipeRatings read_recipe_ratings(const Section& top, const fs::path& file) {
@@ -105,7 +105,7 @@ std::vector<RecipeEvaluation> read_evaluations(const Section& top, const fs::pat
     evaluation.settings.push_back({.name = "benchmark", .values = {benchmark}});
     const bool arena = evaluation.options.benchmark == evaluate::Benchmark::kArena;
     if (arena && !evaluation.options.data.empty()) {
-      refuse(section, item.line, "evaluation: arena takes the run's own scores; leave 'data' out");
+      refuse(section, item.line, "evaluation: arena uses the run's own scores; remove 'data'");
     }
     if (!arena && evaluation.options.data.empty())
       refuse(section, item.line, "evaluation: key 'data' is missing");
@@ -219,8 +219,7 @@ Recipe read_recipe(const fs::path& path) {
     const YamlValue* section = top.find(name);
     if (section == nullptr || !recipe.calibrations.empty()) continue;
     refuse(top, section->line,
-           fmt::format("{}: key 'calibration' is missing: there are no offsets to make pairs from",
-                       name));
+           fmt::format("{}: key 'calibration' is missing: no offsets to build pairs from", name));
   }
   recipe.trains = top.find("training") != nullptr;
   recipe.evaluations = read_evaluations(top, path, recipe);
@@ -231,8 +230,7 @@ Recipe read_recipe(const fs::path& path) {
   recipe.settings["explain"] = read_settings(top, path, "explain", explain_table);
   if (const YamlValue* section = top.find("explain");
       section != nullptr && recipe.calibrations.empty()) {
-    refuse(top, section->line,
-           "explain: key 'calibration' is missing: there are no offsets to explain");
+    refuse(top, section->line, "explain: key 'calibration' is missing: no offsets to explain");
   }
   return recipe;
 }

@@ -12,14 +12,14 @@
 
 namespace charm::pipeline {
 
-/// A policy whose responses exist, or are generated from the run's prompts.
+/// A policy with existing responses, or with responses generated from the run's prompts.
 struct RecipePolicy {
   std::string name;
-  fs::path responses;  ///< any data set of responses; empty where they are generated
+  fs::path responses;  ///< any data set of responses; empty if generated
   std::optional<std::string> split;
   std::optional<generate::GenerateStageOptions>
       generation;                 ///< `prompts` and `output` are filled in by the plan
-  std::vector<Setting> settings;  ///< of the generation: those that decide what is written
+  std::vector<Setting> settings;  ///< generation settings that determine the output
 };
 
 struct RecipeRatings {
@@ -33,15 +33,15 @@ struct RecipeRewardModel {
   score::ScoreStageOptions score;  ///< `responses` and `output` are filled in by the plan
 };
 
-/// Policies calibrated together, the pairs made of them and the training on those.
+/// A set of policies calibrated together, with the options of its preferences and training.
 struct RecipeCalibration {
   std::string set;  ///< <set> in the run directory
   calibrate::CalibrateOptions options;
   std::vector<Setting> settings;
-  /// The recipe's section `preferences`, overridden by the set's own.
+  /// Section `preferences` of the recipe, overridden by that of the set.
   prefer::PreferOptions preferences;
   std::vector<Setting> preference_settings;
-  /// The same of `training`; used where the recipe trains.
+  /// Likewise for `training`; used if the recipe trains.
   train::TrainOptions training;
   std::vector<Setting> training_settings;
 };
@@ -52,15 +52,15 @@ struct RecipeEvaluation {
   std::vector<Setting> settings;
 };
 
-/// A whole experiment, resolved: paths absolute or relative to the working directory, defaults
-/// filled in, seeds spread.
+/// A resolved experiment: paths absolute or relative to the working directory, defaults and seeds
+/// filled in.
 struct Recipe {
   fs::path file;
   fs::path run_dir;
   std::uint64_t seed = 0;
-  double holdout = 0.0;  ///< share of prompts kept from calibration and training; 0: none
+  double holdout = 0.0;  ///< share of prompts held out of calibration and training; 0: none
   std::optional<prepare::PrepareOptions>
-      prompts;  ///< only these prompts take part; empty: all that the responses hold
+      prompts;  ///< use only these prompts; empty: all prompts of the responses
   std::vector<RecipePolicy> policies;
   RecipeRatings ratings;
   RecipeRewardModel reward_model;
@@ -70,15 +70,15 @@ struct Recipe {
   std::vector<RecipeEvaluation> evaluations;
   explain::ExplainOptions explanation;  ///< of every calibrated set
 
-  /// What each section set, for the fingerprints of steps: "reward_model", "mismatch", ...
+  /// Settings of each section, for the fingerprints of steps: "reward_model", "mismatch", ...
   std::map<std::string, std::vector<Setting>> settings;
 };
 
 /// Reads and checks a recipe. Throws kUsage with file and line for unknown keys (naming the nearest
-/// known one), wrong values, names that do not exist, and for features of other commands.
+/// known one), wrong values, unknown names, and options of other commands.
 Recipe read_recipe(const fs::path& path);
 
-/// A name as a file name: other characters than letters, digits, `.`, `_`, `-` become `_`.
+/// A name as a file name: characters other than letters, digits, `.`, `_`, `-` become `_`.
 std::string file_name_of(std::string_view name);
 
 }  // namespace charm::pipeline

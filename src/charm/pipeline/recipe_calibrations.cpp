@@ -38,8 +38,8 @@ void check_set(const Section& section, RecipeCalibration& calibration,
   }
 }
 
-/// A name for a set that has none: the over-valued policy and its reference, or "all" where all
-/// policies take part.
+/// Default name of a set: the over-valued policy and its reference, or "all" if it has all
+/// policies.
 std::string default_set_name(const calibrate::CalibrateOptions& options, std::size_t num_policies) {
   if (options.policies.size() == num_policies && num_policies > 2) return "all";
   std::string name;
@@ -49,7 +49,7 @@ std::string default_set_name(const calibrate::CalibrateOptions& options, std::si
   return name + options.reference;
 }
 
-/// The keys of the recipe's section `name`, then those that the set has under the same name.
+/// Settings of the recipe's section `name`, overridden by those of the set.
 std::vector<Setting> read_overridden(const Section& top, const Section* own, const fs::path& file,
                                      const std::string& name, const OptionTable& table) {
   std::vector<Setting> settings = read_settings(top, file, name, table);
@@ -72,10 +72,9 @@ void read_pairs_and_training(const Section& top, const Section* own, const fs::p
   describe_train(training, calibration.training);
   calibration.training_settings = read_overridden(top, own, file, "training", training);
   if (own != nullptr && own->find("training") != nullptr && top.find("training") == nullptr) {
-    refuse(*own, own->find("training")->line,
-           fmt::format(
-               "{}.training: the recipe has no section 'training' whose keys this could change",
-               own->name()));
+    refuse(
+        *own, own->find("training")->line,
+        fmt::format("{}.training: the recipe has no section 'training' to override", own->name()));
   }
 }
 

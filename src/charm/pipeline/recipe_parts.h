@@ -7,13 +7,13 @@
 
 #include "charm/pipeline/recipe.h"
 
-// How the parts of a recipe are read; for recipe*.cpp alone.
+// Readers of the parts of a recipe; for recipe*.cpp only.
 namespace charm::pipeline {
 
 /// Throws kUsage with file and line.
 [[noreturn]] void refuse(const Section& section, int line, const std::string& what);
 
-/// Throws kIo for a path that is neither there nor on the Hub.
+/// Throws kIo for a path that does not exist and is not a Hub source.
 void require_exists(const Section& section, int line, const fs::path& path, std::string_view what);
 
 /// Settings of a section that is a plain map of a stage's options; an absent section leaves the

@@ -6,7 +6,7 @@
 namespace charm::pipeline {
 namespace {
 
-/// Keys that say how servers are asked, not what they answer: a run may go on with others.
+/// Keys that do not affect the responses: an interrupted run may resume with different values.
 bool is_transport(const Setting& setting) {
   static const std::set<std::string> kTransport = {
       "server",   "concurrency", "timeout",      "retries", "wait",
@@ -14,7 +14,7 @@ bool is_transport(const Setting& setting) {
   return kTransport.count(setting.name) != 0;
 }
 
-/// The policy's own keys over those of the section `generation`.
+/// Settings of the section `generation`, overridden by the policy's own.
 void read_generation(const Section& top, const fs::path& file, const Section& section,
                      std::uint64_t seed, RecipePolicy& policy) {
   generate::GenerateStageOptions& options = policy.generation.emplace();
@@ -28,7 +28,7 @@ void read_generation(const Section& top, const fs::path& file, const Section& se
     for (const char* own : {"model", "server", "server-model", "server_model"}) {
       if (defaults.find(own) != nullptr)
         refuse(defaults, defaults.find(own)->line,
-               fmt::format("generation.{}: belongs to one of the policies", own));
+               fmt::format("generation.{}: give it for each policy instead", own));
     }
     policy.settings = defaults.assign(table);
   }
@@ -73,8 +73,7 @@ std::vector<RecipePolicy> read_policies(const Section& top, const fs::path& file
     if (generates) {
       if (top.find("prompts") == nullptr) {
         refuse(section, item.line,
-               fmt::format("policy '{}' generates: key 'prompts' is missing, what it is to answer",
-                           policy.name));
+               fmt::format("policy '{}' generates: key 'prompts' is missing", policy.name));
       }
       read_generation(top, file, section, seed, policy);
     } else {

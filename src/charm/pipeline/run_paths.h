@@ -7,7 +7,7 @@
 
 namespace charm::pipeline {
 
-/// Where each stage writes inside the run directory.
+/// Paths of the stages' outputs in the run directory.
 struct RunPaths {
   fs::path root;
 
@@ -15,7 +15,7 @@ struct RunPaths {
   fs::path responses(std::string_view policy) const {
     return root / "responses" / named(policy, ".parquet");
   }
-  /// Holds one file per policy, see score::score_file.
+  /// One file per policy, see score::score_file.
   fs::path scores_dir(std::string_view rm) const { return root / "scores" / rm; }
   /// `part` is "fit" or "held-out".
   fs::path split(std::string_view part, std::string_view rm, std::string_view policy) const {
@@ -53,7 +53,7 @@ struct RunPaths {
   }
 };
 
-/// Name of the reward model that was trained on from `rm` with the preferences of `set`.
+/// Name of the reward model fine-tuned from `rm` on the preferences of `set`.
 inline std::string retrained_name(std::string_view rm, std::string_view set) {
   return std::string(rm) + "-" + std::string(set);
 }

@@ -11,28 +11,29 @@
 
 namespace charm::pipeline {
 
-/// What a step is run with.
+/// Run-time options of a step.
 struct StepContext {
-  bool fresh = false;  ///< drop what an interrupted run left
+  bool fresh = false;  ///< discard the state of an interrupted run
   int threads = 0;     ///< 0: all processors of this process
   ProgressFn progress;
 };
 
-/// One stage applied to one thing. A step is done when its outputs are there and its fingerprint
-/// (stage, settings, content of the inputs) is the one they were made with.
+/// One stage applied to one input. A step is done when its outputs exist and its fingerprint
+/// (stage, settings, content of the inputs) equals the recorded one.
 struct Step {
   std::string stage;              ///< one of `stage_names()`
   std::string name;               ///< unique: "train base/all"
-  std::vector<fs::path> inputs;   ///< files and folders; those that are missing count as empty
+  std::vector<fs::path> inputs;   ///< files and folders; missing ones count as empty
   std::vector<fs::path> outputs;  ///< files and folders
-  std::vector<Setting> settings;  ///< whatever changes the outputs
+  std::vector<Setting> settings;  ///< everything that affects the outputs
   std::function<void(const StepContext&)> run;
 };
 
 /// "prompts", "responses", "score", "measure", ... in the order they run.
 std::span<const std::string_view> stage_names();
 
-/// All steps of a recipe, in order; each reads only what earlier ones wrote or the recipe names.
+/// All steps of a recipe, in order; each reads only outputs of earlier steps and inputs of the
+/// recipe.
 std::vector<Step> make_plan(const Recipe& recipe);
 
 }  // namespace charm::pipeline

@@ -13,7 +13,7 @@
 namespace charm::pipeline {
 namespace {
 
-/// Content hashes of files and folders, remembered until a step writes them anew.
+/// Content hashes of files and folders, cached until a step rewrites them.
 class HashCache {
  public:
   std::string of(const fs::path& path) {
@@ -23,7 +23,7 @@ class HashCache {
     if (added) entry->second = storage::sha256_of_path(path);
     return entry->second;
   }
-  void forget(const std::vector<fs::path>& paths) {
+  void invalidate(const std::vector<fs::path>& paths) {
     for (const fs::path& path : paths) hashes_.erase(path.string());
   }
 
@@ -45,7 +45,7 @@ fs::path record_path(const fs::path& run_dir, const Step& step) {
   return RunPaths{run_dir}.step_record(file_name_of(step.name));
 }
 
-/// The fingerprint a finished step left, if any.
+/// The fingerprint recorded by a finished step, if any.
 std::optional<std::string> recorded_fingerprint(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) return std::nullopt;
@@ -89,8 +89,8 @@ void require_outputs(const Step& step, const std::string& from) {
   for (const fs::path& output : step.outputs) {
     if (!fs::exists(output, error)) {
       throw Error(ErrorKind::kUsage,
-                  "--from {}: the step '{}' before it has not left '{}'; run without --from", from,
-                  step.name, output.string());
+                  "--from {}: output '{}' of the earlier step '{}' is missing; run without --from",
+                  from, output.string(), step.name);
     }
   }
 }
@@ -159,7 +159,7 @@ RunSummary run_plan(const std::vector<Step>& plan, const fs::path& run_dir,
     } catch (const Error& error) {
       throw error.with_context(fmt::format("step '{}'", step.name));
     }
-    hashes.forget(step.outputs);
+    hashes.invalidate(step.outputs);
     write_record(record, step, fingerprint, run_dir);
     report.finished = true;
     on_step(index, report);

@@ -11,19 +11,19 @@
 namespace charm::pipeline {
 
 struct RunOptions {
-  std::string
-      from;  ///< first stage to look at; what earlier ones left is taken as it is. Empty: the first
+  std::string from;  ///< first stage to run; outputs of earlier stages are used as they are. Empty:
+                     ///< the first
   std::string until;     ///< last stage to run. Empty: the last
-  bool dry_run = false;  ///< say what would be done, do nothing
-  bool fresh = false;    ///< run the steps from `from` to `until` again, whatever is there
+  bool dry_run = false;  ///< list the steps without running them
+  bool fresh = false;    ///< rerun the steps from `from` to `until` unconditionally
   int threads = 0;       ///< 0: all processors of this process
 };
 
 enum class StepState {
   kOutside,  ///< before `from` or after `until`
   kDone,     ///< finished earlier with the same settings and inputs
-  kRun,      ///< to be run: never finished
-  kChanged,  ///< to be run again: settings or inputs differ, or an earlier step will be run
+  kRun,      ///< never finished
+  kChanged,  ///< outdated: settings or inputs differ, or an earlier step will run
 };
 
 struct StepReport {
@@ -40,9 +40,9 @@ struct RunSummary {
   std::size_t num_kept = 0;  ///< steps finished earlier
 };
 
-/// Runs the plan in order. Each finished step leaves a record in `<run_dir>/steps/`; killed at any
-/// moment, the next call goes on with the step that was under way. Throws kUsage for unknown stage
-/// names and when `from` builds on outputs that are missing.
+/// Runs the plan in order. Each finished step writes a record to `<run_dir>/steps/`; after an
+/// interruption the next call resumes the step in progress. Throws kUsage for unknown stage names
+/// and when outputs needed by `from` are missing.
 RunSummary run_plan(const std::vector<Step>& plan, const fs::path& run_dir,
                     const RunOptions& options, const StepFn& on_step, const ProgressFn& progress);
 

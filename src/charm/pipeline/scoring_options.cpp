@@ -25,8 +25,8 @@ void describe_device(OptionTable& table, model::DTypeChoice& dtype, model::Devic
 void describe_bos(OptionTable& table, text::BosPolicy& bos) {
   using text::BosPolicy;
   table.choice("bos", bos, {{"once", BosPolicy::kOnce}, {"as-template", BosPolicy::kAsTemplate}},
-               "Beginning-of-sequence token: once writes exactly one; as-template lets template "
-               "and tokenizer each add theirs, which reproduces tools that double it.");
+               "Beginning-of-sequence token (BOS): once writes exactly one; as-template lets chat "
+               "template and tokenizer each add one, which reproduces tools that write it twice.");
 }
 
 }  // namespace
@@ -34,11 +34,11 @@ void describe_bos(OptionTable& table, text::BosPolicy& bos) {
 void describe_reading(OptionTable& table, storage::ReadOptions& options) {
   table
       .integer("max-bad-rows", options.max_bad_rows, "N",
-               "Rows of a file that may be unusable; each is named and left out, one more ends the "
-               "command. 0 accepts none; raise it for raw collections with a few broken lines.")
+               "Unusable rows tolerated per file; each is reported and dropped, one more is an "
+               "error. Raise it for raw data with a few broken lines.")
       .at_least(0)
       .text("split", options.split, "NAME",
-            "Split to read of a Hugging Face DatasetDict or a folder of shards; needed where there "
+            "Split to read of a Hugging Face DatasetDict or a folder of shards; required if there "
             "are several.");
 }
 
@@ -50,61 +50,61 @@ void describe_encoder(OptionTable& table, text::EncoderOptions& options) {
   using text::Truncation;
   table
       .integer("max-tokens", options.max_tokens, "N",
-               "Longest conversation in tokens. Longer ones are cut as --truncation says; take "
-               "what the reward model was trained with.")
-      .choice("truncation", options.truncation,
-              {{"left", Truncation::kLeft},
-               {"right", Truncation::kRight},
-               {"error", Truncation::kError}},
-              "Which end of a too long conversation is cut: left keeps the last tokens, as most RM "
-              "trainers do; right keeps the first; error leaves the row without a score.")
+               "Maximum conversation length in tokens; longer ones are truncated (--truncation). "
+               "Use the value of the reward model's training.")
+      .choice(
+          "truncation", options.truncation,
+          {{"left", Truncation::kLeft},
+           {"right", Truncation::kRight},
+           {"error", Truncation::kError}},
+          "Truncation side of long conversations: left keeps the last tokens, as most reward model "
+          "trainers do; right keeps the first; error gives the row an error instead of a score.")
       .path("template", options.template_file, "FILE",
-            "Chat template (Jinja) instead of the model's own; for models that come without one.")
+            "Chat template (Jinja) instead of the model's own; for models without one.")
       .text("template-date", options.template_date, "YYYY-MM-DD",
-            "Date of the clock a template sees, so that scores do not change from day to day.");
+            "Current date in chat templates; fixed so that scores are reproducible.");
   describe_bos(table, options.bos);
 }
 
 void describe_scorer(OptionTable& table, score::ScorerOptions& options) {
   using score::Pooling;
   table
-      .choice(
-          "pooling", options.pooling, {{"auto", Pooling::kAuto}, {"last", Pooling::kLast}},
-          "Token whose hidden state gives the score: auto takes the right-most token that is not "
-          "config.pad_token_id, as transformers does; last takes the last token whatever it is.")
+      .choice("pooling", options.pooling, {{"auto", Pooling::kAuto}, {"last", Pooling::kLast}},
+              "Pooled token, whose hidden state gives the score: auto is the right-most token that "
+              "is not config.pad_token_id, as in transformers; last is always the last token.")
       .integer("budget-tokens", options.budget_tokens, "N",
-               "Tokens computed together. More is faster up to the limits of cache and memory; on "
-               "a CPU scores do not depend on it. 0: 4096 on a CPU, 16384 on a GPU.")
+               "Tokens per batch. More is faster up to the limits of cache and memory; on a CPU "
+               "scores do not depend on it. 0: 4096 on a CPU, 16384 on a GPU.")
       .at_least(0);
 }
 
 void describe_prepare(OptionTable& table, prepare::PrepareOptions& options) {
   table
       .integer("limit", options.limit, "N",
-               "Keep this many prompts: the first ones, or with --seed a random draw.")
+               "Maximum number of prompts: the first ones, or with --seed a random sample.")
       .integer("seed", options.seed, "S",
-               "With --limit, draw the prompts at random; the same seed draws the same ones.")
+               "With --limit, sample the prompts at random with this seed.")
       .flag("dedupe", options.dedupe,
-            "Keep one of several equal prompts; without it repeats get the ids ID-2, ID-3, ...")
-      .number("near-duplicates", options.near_duplicates, "X",
-              "Leave out prompts that are alike an earlier one, too: Jaccard similarity of their "
-              "5-character pieces, 0 to 1, without regard to case and punctuation. 0.8 finds "
-              "copies with a word changed.")
+            "Drop exact duplicates; without it they get the ids ID-2, ID-3, ...")
+      .number(
+          "near-duplicates", options.near_duplicates, "X",
+          "Also drop near-duplicates of earlier prompts: minimum Jaccard similarity of 5-character "
+          "n-grams, 0 to 1, ignoring case and punctuation. 0.8 finds copies with a word changed.")
       .integer("min-chars", options.min_chars, "N",
-               "Leave out prompts of fewer characters (all turns but the system's).")
-      .integer("max-chars", options.max_chars, "N", "Leave out prompts of more characters.")
+               "Drop prompts of fewer characters (all turns except the system's).")
+      .integer("max-chars", options.max_chars, "N", "Drop prompts of more characters.")
       .paths("exclude", options.exclude, "FILE",
-             "Benchmarks (any data set that holds prompts) whose prompts must not be in the "
-             "output. What was left out is listed in <output>.excluded.jsonl.")
+             "Benchmarks (any data sets with prompts) whose prompts are excluded from the output "
+             "(decontamination). Excluded prompts are listed in <output>.excluded.jsonl.")
       .number("exclude-overlap", options.exclude_overlap, "X",
-              "With --exclude, share of runs of 8 words, of the prompt's or of the benchmark "
-              "prompt's, from which on both count as the same.")
+              "With --exclude, minimum share of common 8-word n-grams, of the prompt's or of the "
+              "benchmark prompt's, at which a prompt is excluded.")
       .choice("turns", options.turns,
               {{"auto", storage::PromptTurns::kFirstOfPairs},
                {"first", storage::PromptTurns::kFirst},
                {"all", storage::PromptTurns::kAll}},
-              "What is taken of several turns. auto: of preference pairs without a prompt column "
-              "the first user turn, of conversations everything before the answer.");
+              "Turns that form the prompt. auto: of preference pairs without a prompt column the "
+              "first user turn, of conversations everything before the final answer.");
   describe_reading(table, options.read);
 }
 
@@ -114,94 +114,93 @@ void describe_generate(OptionTable& table, generate::GenerateStageOptions& optio
   generate::SamplingOptions& sampling = options.sampling;
   table
       .path("model", options.model_dir, "DIR",
-            "Hugging Face folder of the causal language model that answers; or --server.")
+            "Hugging Face folder of the policy, a causal language model; or use --server.")
       .texts("server", server.urls, "URL",
              "Inference servers with an OpenAI-compatible API that all serve the same model: "
-             "http://HOST:PORT, with or without /v1. A server that fails is left out until it "
-             "answers again.")
+             "http://HOST:PORT, with or without /v1. A failing server gets no requests until it "
+             "responds again.")
       .text("server-model", server.model, "NAME",
-            "With --server, the model's name there (vLLM: --served-model-name, or the path given "
-            "to it).")
+            "With --server, the model's name on the servers (vLLM: --served-model-name, or the "
+            "model path).")
       .texts("accept-model", server.accepted_models, "NAME",
-             "Further names under which answers may come; an answer of another model ends the "
-             "command.")
+             "Further model names accepted in server responses; a response of any other model is "
+             "an error.")
       .choice("endpoint", server.endpoint,
               {{"chat", Endpoint::kChat}, {"completions", Endpoint::kCompletions}},
-              "chat leaves the chat template to the server; completions renders it here "
+              "chat: the server applies the chat template; completions: charm applies it "
               "(--tokenizer or --template).")
       .text("api-key-env", server.api_key_env, "VARIABLE",
-            "Environment variable that holds the API key. Keys are taken from nowhere else.")
+            "Environment variable with the API key, the only source of keys.")
       .integer("n", options.num_samples, "N",
                "Responses per prompt, numbered in the column sample. 16 is usual for best-of-n.")
-      .number("temperature", sampling.temperature, "X",
-              "Divides the logits before drawing; 0 takes the most likely token every time.")
+      .number("temperature", sampling.temperature, "X", "Sampling temperature; 0: greedy decoding.")
       .number("top-p", sampling.top_p, "X",
-              "Draw from the smallest set of likely tokens whose probability reaches this; 1: from "
-              "all.")
+              "Nucleus sampling: sample from the smallest set of most likely tokens whose "
+              "probability reaches this; 1: off.")
       .integer("top-k", options.top_k, "N",
-               "Draw from this many of the likeliest tokens; 0: from all. Servers that are not "
-               "told have their own default.")
+               "Sample from this many of the most likely tokens; 0: off. If not given, servers use "
+               "their own default.")
       .number("min-p", options.min_p, "X",
-              "Draw from tokens at least this likely relative to the likeliest. Servers that are "
-              "not told have their own default.")
+              "Minimum probability of a sampled token relative to the most likely one. If not "
+              "given, servers use their own default.")
       .number("repetition-penalty", options.repetition_penalty, "X",
-              "Above 1, tokens already seen become less likely. Servers that are not told have "
-              "their own default.")
+              "Above 1, tokens already seen become less likely. If not given, servers use their "
+              "own default.")
       .integer("max-new-tokens", sampling.max_new_tokens, "N",
-               "Longest response in tokens; longer ones are cut there and marked finish_reason = "
-               "length.")
-      .texts("stop", sampling.stop, "TEXT", "Texts that end a response; they are not part of it.");
+               "Maximum response length in tokens; longer ones are truncated and marked "
+               "finish_reason = length.")
+      .texts("stop", sampling.stop, "TEXT", "Stop sequences; they are not part of the response.");
   Option stop_ids{.name = "stop-token-id", .form = Option::Form::kList, .value_name = "ID"};
-  stop_ids.help = "Tokens that end a response, beside the model's own.";
+  stop_ids.help = "Stop token ids, in addition to the model's own.";
   stop_ids.assign = [&sampling](const std::vector<std::string>& values) {
     sampling.stop_token_ids.clear();
     for (const std::string& value : values) sampling.stop_token_ids.push_back(parse_integer(value));
   };
   table.add(std::move(stop_ids))
       .integer("seed", sampling.seed, "S",
-               "Random numbers of a response come from (seed, prompt_id, sample) alone; servers "
-               "get a seed made of these.")
+               "Each response is sampled with a random stream derived from (seed, prompt_id, "
+               "sample); servers get a seed derived from these.")
       .text("system", options.system, "TEXT",
-            "System message put before prompts that have none. The output keeps the prompt without "
-            "it, so that policies still meet by prompt.")
-      .number(
-          "cache-memory", options.cache_gib, "GIB",
-          "With --model, memory for keys and values. More lets more responses be written at once.")
+            "System message for prompts without one. The output keeps the prompt without it, so "
+            "that policies can still be joined on the prompt.")
+      .number("cache-memory", options.cache_gib, "GIB",
+              "With --model, memory of the KV cache. More allows more sequences to be decoded "
+              "concurrently.")
       .integer("batch", options.embedded.max_batch, "N",
-               "With --model, responses written at once; more use the machine better and take more "
-               "of the cache. Texts do not depend on it.")
+               "With --model, maximum batch size: sequences decoded concurrently. More increase "
+               "throughput and need more KV cache. Responses do not depend on it.")
       .integer("chunk-tokens", options.embedded.chunk_tokens, "N",
-               "With --model, tokens of one pass: prompts are read in pieces of this size beside "
-               "the writing.")
-      .integer("concurrency", server.concurrency, "N",
-               "Requests in flight per server. vLLM is busy from about 64; hosted APIs take fewer.")
-      .number("timeout", server.timeout_s, "S",
-              "Seconds one request may take, the longest response and waiting in the server's "
-              "queue included.")
+               "With --model, tokens per forward pass: long prompts are prefilled in chunks of "
+               "this size, batched with decoding.")
+      .integer(
+          "concurrency", server.concurrency, "N",
+          "Requests in flight per server. vLLM saturates at about 64; hosted APIs allow fewer.")
+      .number(
+          "timeout", server.timeout_s, "S",
+          "Timeout of a request in seconds, including the server's queue and the longest response.")
       .integer("retries", server.retries, "N",
-               "How often a request is sent again after a failure, with growing, random pauses; "
-               "then its row carries the error.")
+               "Retries of a failed request, with exponential back-off and jitter; then its row "
+               "carries the error.")
       .number("wait", server.wait_s, "S",
               "Seconds to wait at the start for servers that are still loading their model.")
       .number("patience", server.patience_s, "S",
-              "Seconds without any server after which the command ends; the same command continues "
-              "later.")
+              "Seconds without any reachable server after which the command fails; run it again to "
+              "resume.")
       .path("tokenizer", server.tokenizer_dir, "DIR",
-            "With --endpoint completions, folder whose chat template and special tokens are used.")
+            "With --endpoint completions, folder with the chat template and special tokens to use.")
       .path("template", server.template_file, "FILE",
             "Chat template (Jinja) instead of the folder's own; with --model and with --endpoint "
             "completions.")
-      .text("template-date", server.template_date, "YYYY-MM-DD",
-            "Date of the clock a template sees.")
+      .text("template-date", server.template_date, "YYYY-MM-DD", "Current date in chat templates.")
       .text("extra-body", server.extra_body, "JSON",
-            "Members added to every request, such as '{\"chat_template_kwargs\": "
+            "JSON members added to every request, such as '{\"chat_template_kwargs\": "
             "{\"enable_thinking\": false}}'.")
       .integer("max-bad-rows", options.max_bad_rows, "N",
-               "Prompts that may be unusable, and responses that may fail, before the command ends "
+               "Unusable prompts, and failed responses, tolerated; beyond that the command fails "
                "without output.")
       .at_least(0)
       .text("split", options.read.split, "NAME",
-            "Split to read of a Hugging Face DatasetDict or a folder of shards; needed where there "
+            "Split to read of a Hugging Face DatasetDict or a folder of shards; required if there "
             "are several.");
   describe_device(table, options.embedded.dtype, options.embedded.device);
   describe_bos(table, options.embedded.bos);
@@ -213,8 +212,7 @@ void describe_score(OptionTable& table, score::ScoreStageOptions& options) {
   describe_scorer(table, options.scorer);
   table
       .integer("max-bad-rows", options.max_bad_rows, "N",
-               "Rows that may be unusable, and rows that may end without a score, before the "
-               "command ends.")
+               "Unusable rows, and rows without a score, tolerated before the command fails.")
       .at_least(0);
 }
 

@@ -8,10 +8,10 @@
 namespace charm::pipeline {
 namespace {
 
-/// The value of an option as the words a command line would have.
-std::vector<std::string> words_of(const Option& option, const YamlValue& value,
-                                  const fs::path& file) {
-  std::vector<std::string> words;
+/// The value of an option as command line arguments.
+std::vector<std::string> arguments_of(const Option& option, const YamlValue& value,
+                                      const fs::path& file) {
+  std::vector<std::string> arguments;
   const auto expect_scalar = [](const YamlValue& item) {
     if (item.kind != YamlValue::Kind::kScalar) {
       throw Error(ErrorKind::kUsage, "expected a single value, found {}",
@@ -20,23 +20,24 @@ std::vector<std::string> words_of(const Option& option, const YamlValue& value,
     return item.text;
   };
   if (option.form == Option::Form::kList && value.kind == YamlValue::Kind::kList) {
-    for (const YamlValue& item : value.items) words.push_back(expect_scalar(item));
+    for (const YamlValue& item : value.items) arguments.push_back(expect_scalar(item));
   } else if (option.form == Option::Form::kList && value.kind == YamlValue::Kind::kMap &&
              !option.is_path) {
     for (const YamlMember& member : value.members)
-      words.push_back(member.name + "=" + expect_scalar(member.value));
+      arguments.push_back(member.name + "=" + expect_scalar(member.value));
   } else {
-    words.push_back(expect_scalar(value));
+    arguments.push_back(expect_scalar(value));
   }
-  if (words.empty())
+  if (arguments.empty())
     throw Error(ErrorKind::kUsage, "expected at least one value, found an empty list");
-  if (option.form == Option::Form::kFlag && words.front() != "true" && words.front() != "false") {
-    throw Error(ErrorKind::kUsage, "expected true or false, found '{}'", words.front());
+  if (option.form == Option::Form::kFlag && arguments.front() != "true" &&
+      arguments.front() != "false") {
+    throw Error(ErrorKind::kUsage, "expected true or false, found '{}'", arguments.front());
   }
   if (option.is_path) {
-    for (std::string& word : words) word = resolve_path(file, word).string();
+    for (std::string& argument : arguments) argument = resolve_path(file, argument).string();
   }
-  return words;
+  return arguments;
 }
 
 }  // namespace
@@ -74,9 +75,9 @@ std::vector<Setting> Section::assign(const OptionTable& table,
                   at(member.line), member.name, name_, nearest.empty() ? "" : nearest.front());
     }
     try {
-      std::vector<std::string> words = words_of(*option, member.value, file_);
-      option->assign(words);
-      settings.push_back({.name = option->name, .values = std::move(words)});
+      std::vector<std::string> arguments = arguments_of(*option, member.value, file_);
+      option->assign(arguments);
+      settings.push_back({.name = option->name, .values = std::move(arguments)});
     } catch (const Error& error) {
       throw error.with_context(at(member.line) + name_ + "." + member.name);
     }

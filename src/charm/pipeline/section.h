@@ -8,21 +8,21 @@
 
 namespace charm::pipeline {
 
-/// A resolved setting as the recipe gives it: what a step's fingerprint is made of.
+/// A setting given in the recipe; part of a step's fingerprint.
 struct Setting {
   std::string name;
   std::vector<std::string> values;
   bool operator==(const Setting&) const = default;
 };
 
-/// The part of a recipe that one map holds, with messages that name file and line.
+/// One map of a recipe, with error messages that name file and line.
 class Section {
  public:
   /// Throws kUsage unless `value` is a map. `name` is used in messages: "calibration".
   Section(const fs::path& file, std::string name, const YamlValue& value);
 
-  /// Gives the members to the table's options; paths are resolved against the recipe's folder. Keys
-  /// that neither the table nor `others` knows are errors that name the nearest known key.
+  /// Assigns the members to the table's options; paths are relative to the recipe's folder. Keys
+  /// that are neither in the table nor in `others` are errors that name the nearest known key.
   std::vector<Setting> assign(const OptionTable& table,
                               const std::vector<std::string>& others = {}) const;
 
@@ -45,7 +45,8 @@ class Section {
   const YamlValue* value_;
 };
 
-/// `text` against the folder of the recipe, in normal form; absolute paths and Hub sources stay.
+/// `text` relative to the folder of the recipe, normalised; absolute paths and Hub sources are
+/// unchanged.
 fs::path resolve_path(const fs::path& recipe, const std::string& text);
 
 }  // namespace charm::pipeline

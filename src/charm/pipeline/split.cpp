@@ -21,7 +21,7 @@ void import_responses(const fs::path& input, const std::optional<std::string>& s
     if (policies.count(policy) == 0) {
       std::string names;
       for (const std::string& name : policies) names += (names.empty() ? "" : ", ") + name;
-      throw Error(ErrorKind::kInput, "{}: holds the policies {}, but none named '{}'",
+      throw Error(ErrorKind::kInput, "{}: contains the policies {}, but none named '{}'",
                   input.string(), names, policy);
     }
     std::erase_if(rows, [&](const Response& row) { return row.policy != policy; });
@@ -33,7 +33,7 @@ void import_responses(const fs::path& input, const std::optional<std::string>& s
     std::erase_if(rows, [&](const Response& row) { return wanted.count(row.prompt_id) == 0; });
   }
   if (rows.empty()) {
-    throw Error(ErrorKind::kInput, "{}: answers none of the prompts in {}", input.string(),
+    throw Error(ErrorKind::kInput, "{}: has no responses to the prompts in {}", input.string(),
                 prompts_file.string());
   }
   for (Response& row : rows) row.policy = policy;
@@ -50,10 +50,10 @@ void split_scores(std::span<const SplitFile> files, std::uint64_t seed, double s
         [&](const ScoredResponse& row) { return !is_held_out(row.response.prompt, seed, share); });
     const std::span<const ScoredResponse> fit(rows.begin(), middle), held_out(middle, rows.end());
     if (fit.empty() || held_out.empty()) {
-      throw Error(
-          ErrorKind::kInput,
-          "{}: holdout {} leaves {} rows to calibrate on and {} to measure on; both need some",
-          file.scores.string(), share, fit.size(), held_out.size());
+      throw Error(ErrorKind::kInput,
+                  "{}: holdout {} gives {} rows for calibration and {} held-out rows; both must be "
+                  "non-empty",
+                  file.scores.string(), share, fit.size(), held_out.size());
     }
     for (const ScoredResponse& row : fit) fit_prompts.insert(row.response.prompt_id);
     for (const ScoredResponse& row : held_out) held_out_prompts.insert(row.response.prompt_id);

@@ -10,9 +10,9 @@
 
 namespace charm::pipeline {
 
-/// The responses of one policy as the run directory holds them: canonical columns, the policy's
-/// name in the recipe, only the prompts named in `prompts_file` (empty path: all). Throws kInput
-/// when nothing is left or the file holds several policies and none of that name.
+/// Copies the responses of one policy into the run directory: canonical columns, the policy's name
+/// in the recipe, only the prompts in `prompts_file` (empty path: all). Throws kInput when no row
+/// remains or the file has several policies and none of that name.
 void import_responses(const fs::path& input, const std::optional<std::string>& split,
                       const std::string& policy, const fs::path& prompts_file,
                       const fs::path& output);
@@ -24,8 +24,8 @@ struct SplitFile {
   fs::path held_out;
 };
 
-/// Splits score files by prompt and writes how many prompts went where to `facts` (JSON). Throws
-/// kInput when a side is empty.
+/// Splits score files by prompt and writes the number of prompts of each part to `facts` (JSON).
+/// Throws kInput when a part is empty.
 void split_scores(std::span<const SplitFile> files, std::uint64_t seed, double share,
                   const fs::path& facts);
 

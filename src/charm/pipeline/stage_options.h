@@ -12,9 +12,9 @@
 #include "charm/score/score_stage.h"
 #include "charm/train/train_stage.h"
 
-// The settings of each stage as option tables: what the command line and a recipe's section offer
-// alike. The files a stage reads and writes, `--threads` and `--fresh` are not among them: commands
-// add those, a run chooses them itself.
+// The options of each stage as option tables, shared by the command line and recipes. Input and
+// output files, `--threads` and `--fresh` are not included: commands add them, `charm run` sets
+// them.
 namespace charm::pipeline {
 
 void describe_reading(OptionTable& table, storage::ReadOptions& options);
@@ -22,7 +22,7 @@ void describe_model(OptionTable& table, model::RewardModelOptions& options);
 void describe_encoder(OptionTable& table, text::EncoderOptions& options);
 void describe_scorer(OptionTable& table, score::ScorerOptions& options);
 
-/// `--category` and `--alias`: how policies find their rating.
+/// `--category` and `--alias`: matching of policies and ratings.
 void describe_ratings(OptionTable& table, std::string& category,
                       std::map<std::string, std::string>& aliases);
 

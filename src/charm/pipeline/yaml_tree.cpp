@@ -8,10 +8,9 @@
 namespace charm::pipeline {
 namespace {
 
-// Far deeper than any recipe; keeps a hostile file from exhausting the stack.
+// Deeper than any recipe; prevents stack exhaustion by a hostile file.
 constexpr int kMaxDepth = 32;
-// Aliases count each time they are used: a few lines of aliases of aliases stand for billions of
-// values.
+// Counts each use of an alias: nested aliases can expand to billions of values.
 constexpr int kMaxValues = 10000;
 
 YamlValue convert(const YAML::Node& node, const fs::path& path, int depth, int& num_values) {

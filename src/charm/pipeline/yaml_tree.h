@@ -11,7 +11,7 @@ namespace charm::pipeline {
 
 struct YamlMember;
 
-/// A YAML document as plain values, each with the line it stands on.
+/// A YAML document as plain values with line numbers.
 struct YamlValue {
   enum class Kind { kNull, kScalar, kList, kMap };
   Kind kind = Kind::kNull;
@@ -20,7 +20,7 @@ struct YamlValue {
   std::vector<YamlValue> items;     ///< of a list
   std::vector<YamlMember> members;  ///< of a map, in file order
 
-  /// The member of that name (`_` and `-` are the same), or nullptr.
+  /// The member of that name (`_` and `-` are equivalent), or nullptr.
   const YamlValue* find(std::string_view name) const;
 };
 

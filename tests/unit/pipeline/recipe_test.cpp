@@ -212,7 +212,7 @@ TEST_F(RecipeTest, MissingPartsAreNamed) {
       HasSubstr("gone"));
   EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\ngeneration: {server: 'http://x'}\npolicies: "
                       "[{name: a, server: 'http://x', server_model: m}]\n"),
-              HasSubstr("belongs to one of the policies"));
+              HasSubstr("give it for each policy instead"));
   EXPECT_THAT(
       refusal(
           "run_dir: o\npolicies: [{name: a, responses: a.jsonl}, {name: a, responses: b.jsonl}]\n"),
