@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Cuts the inputs of this example out of AlpacaEval data (tatsu-lab/alpaca_eval, CC BY-NC 4.0; not part of this repository).
+"""Extracts the inputs of this example from AlpacaEval data (tatsu-lab/alpaca_eval, CC BY-NC 4.0; not part of this repository).
 
 usage: make_data.py DATA OUTPUT
 
