@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "charm/calibrate/influence.h"
-#include "charm/stats/clustered_rate.h"
-#include "charm/stats/rating_errors.h"
+#include "charm/stats/elo.h"
+#include "charm/stats/interval.h"
 
 namespace charm::calibrate {
 namespace {

@@ -6,9 +6,10 @@
 #include "charm/base/parallel.h"
 #include "charm/calibrate/smooth_pairs.h"
 #include "charm/calibrate/step_function.h"
-#include "charm/stats/clustered_rate.h"
+#include "charm/stats/descriptive.h"
+#include "charm/stats/elo.h"
+#include "charm/stats/interval.h"
 #include "charm/stats/outcomes.h"
-#include "charm/stats/rating_errors.h"
 
 namespace charm::calibrate {
 namespace {

@@ -8,6 +8,7 @@
 #include "charm/calibrate/smooth_fit.h"
 #include "charm/calibrate/smooth_pairs.h"
 #include "charm/calibrate/step_function.h"
+#include "charm/stats/descriptive.h"
 
 namespace charm::calibrate {
 namespace {

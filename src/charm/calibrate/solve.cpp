@@ -11,7 +11,8 @@
 #include "charm/calibrate/replicates.h"
 #include "charm/calibrate/shrink.h"
 #include "charm/calibrate/warnings.h"
-#include "charm/stats/clustered_rate.h"
+#include "charm/stats/descriptive.h"
+#include "charm/stats/interval.h"
 
 namespace charm::calibrate {
 namespace {

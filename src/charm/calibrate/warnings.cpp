@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "charm/stats/elo.h"
-#include "charm/stats/rating_errors.h"
 
 namespace charm::calibrate {
 namespace {

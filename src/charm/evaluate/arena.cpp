@@ -9,7 +9,7 @@
 #include "charm/base/error.h"
 #include "charm/evaluate/arena_table.h"
 #include "charm/evaluate/result_json.h"
-#include "charm/stats/correlation.h"
+#include "charm/stats/descriptive.h"
 #include "charm/stats/elo.h"
 
 namespace charm::evaluate {

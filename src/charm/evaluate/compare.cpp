@@ -8,7 +8,7 @@
 #include "charm/evaluate/arena.h"
 #include "charm/evaluate/benchmark_metrics.h"
 #include "charm/evaluate/read_benchmark.h"
-#include "charm/stats/multiplicity.h"
+#include "charm/stats/hypothesis_tests.h"
 
 namespace charm::evaluate {
 namespace {

@@ -13,7 +13,7 @@
 #include "charm/records/eval_item.h"
 #include "charm/evaluate/metrics.h"
 #include "charm/records/records.h"
-#include "charm/stats/mcnemar.h"
+#include "charm/stats/hypothesis_tests.h"
 
 // Two runs of one benchmark, A and B, on the same rows. Differences are B - A.
 namespace charm::evaluate {

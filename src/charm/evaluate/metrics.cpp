@@ -3,7 +3,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "charm/stats/clustered_rate.h"
+#include "charm/stats/interval.h"
 
 namespace charm::evaluate {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "charm/base/strings.h"
 #include "charm/evaluate/result_json.h"
-#include "charm/stats/correlation.h"
+#include "charm/stats/descriptive.h"
 
 namespace charm::evaluate {
 namespace {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "charm/explain/matched.h"
+#include "charm/stats/descriptive.h"
 
 namespace charm::explain {
 namespace {

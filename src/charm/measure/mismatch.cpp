@@ -5,10 +5,9 @@
 
 #include "charm/base/error.h"
 #include "charm/stats/bootstrap.h"
-#include "charm/stats/mcnemar.h"
-#include "charm/stats/multiplicity.h"
+#include "charm/stats/elo.h"
+#include "charm/stats/hypothesis_tests.h"
 #include "charm/stats/outcomes.h"
-#include "charm/stats/rating_errors.h"
 
 namespace charm::measure {
 namespace {

@@ -11,7 +11,8 @@
 #include "charm/base/random.h"
 #include "charm/base/strings.h"
 #include "charm/stats/bootstrap.h"
-#include "charm/stats/clustered_rate.h"
+#include "charm/stats/descriptive.h"
+#include "charm/stats/interval.h"
 
 namespace charm::rate {
 namespace {

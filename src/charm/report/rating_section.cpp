@@ -1,6 +1,6 @@
 #include "charm/report/charts.h"
 #include "charm/report/sections.h"
-#include "charm/stats/correlation.h"
+#include "charm/stats/descriptive.h"
 
 namespace charm::report {
 namespace {

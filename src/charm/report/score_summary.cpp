@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "charm/stats/descriptive.h"
 #include "charm/storage/record_reader.h"
 
 namespace charm::report {

@@ -10,7 +10,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
-#include "charm/stats/correlation.h"
+#include "charm/stats/descriptive.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"

@@ -1,7 +1,7 @@
 #include "charm/stats/bootstrap.h"
 
 #include "charm/base/parallel.h"
-#include "charm/stats/rating_errors.h"
+#include "charm/stats/elo.h"
 
 namespace charm::stats {
 

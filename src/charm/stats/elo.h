@@ -1,6 +1,10 @@
 #pragma once
 
+#include <span>
 #include <string_view>
+#include <vector>
+
+#include "charm/records/records.h"
 
 namespace charm::stats {
 
@@ -23,5 +27,12 @@ std::string_view tie_rule_name(TieRule rule);
 
 /// Throws kUsage for any other word.
 TieRule parse_tie_rule(std::string_view word);
+
+/// Standard error of each rating, Elo points: the width of its 95 % interval / 3.92 (that of a
+/// normal distribution); 0 where there is no interval.
+std::vector<double> rating_errors(std::span<const ArenaRating> ratings);
+
+/// d(target win rate) / d(rating) at a target: e (1 - e) ln 10 / 400, per Elo point.
+double target_slope(double target);
 
 }  // namespace charm::stats

@@ -2,19 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "charm/base/check.h"
+#include "charm/stats/descriptive.h"
 
 namespace charm::stats {
-
-double quantile_sorted(std::span<const double> sorted, double probability) {
-  CHARM_CHECK(!sorted.empty(), "quantile of an empty range");
-  const double position = probability * static_cast<double>(sorted.size() - 1);
-  const auto below = std::min(static_cast<std::size_t>(position), sorted.size() - 1);
-  const auto above = std::min(below + 1, sorted.size() - 1);
-  const double share = position - static_cast<double>(below);
-  return sorted[below] + share * (sorted[above] - sorted[below]);
-}
 
 Interval percentile_interval(std::vector<double> values, double level) {
   std::sort(values.begin(), values.end());
@@ -22,18 +15,38 @@ Interval percentile_interval(std::vector<double> values, double level) {
           .hi = quantile_sorted(values, 0.5 * (1.0 + level))};
 }
 
-double mean(std::span<const double> values) {
-  double sum = 0.0;
-  for (const double value : values) sum += value;
-  return values.empty() ? 0.0 : sum / static_cast<double>(values.size());
+ClusteredRate clustered_rate(std::span<const double> values,
+                             std::span<const std::uint32_t> prompt_of_row) {
+  CHARM_CHECK(values.size() == prompt_of_row.size() && !values.empty(), "{} values of {} rows",
+              values.size(), prompt_of_row.size());
+  const std::uint32_t last = *std::max_element(prompt_of_row.begin(), prompt_of_row.end());
+  std::vector<double> sums(last + 1, 0.0);
+  std::vector<char> has_rows(last + 1, 0);
+  const double rate = mean(values);
+  for (std::size_t row = 0; row < values.size(); ++row) {
+    sums[prompt_of_row[row]] += values[row] - rate;
+    has_rows[prompt_of_row[row]] = 1;
+  }
+  double squares = 0.0;
+  for (const double sum : sums) squares += sum * sum;
+  const auto prompts = static_cast<double>(std::count(has_rows.begin(), has_rows.end(), 1));
+  const auto rows = static_cast<double>(values.size());
+  const double correction = prompts > 1.0 ? prompts / (prompts - 1.0) : 0.0;
+  return {.rate = rate,
+          .se = std::sqrt(correction * squares) / rows,
+          .num_prompts = static_cast<std::int64_t>(prompts)};
 }
 
-double standard_deviation(std::span<const double> values) {
-  if (values.size() < 2) return 0.0;
-  const double center = mean(values);
-  double sum = 0.0;
-  for (const double value : values) sum += (value - center) * (value - center);
-  return std::sqrt(sum / static_cast<double>(values.size() - 1));
+Interval wilson_interval(const ClusteredRate& share) {
+  const double w = share.rate;
+  const bool is_degenerate = !(share.se > 0.0) || w <= 0.0 || w >= 1.0;
+  const double n = is_degenerate ? static_cast<double>(share.num_prompts)
+                                 : w * (1.0 - w) / (share.se * share.se);
+  const double z2 = kNormal975 * kNormal975;
+  const double center = (w + z2 / (2.0 * n)) / (1.0 + z2 / n);
+  const double half =
+      kNormal975 / (1.0 + z2 / n) * std::sqrt(w * (1.0 - w) / n + z2 / (4.0 * n * n));
+  return {.lo = std::clamp(center - half, 0.0, w), .hi = std::clamp(center + half, w, 1.0)};
 }
 
 }  // namespace charm::stats

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -11,16 +12,26 @@ struct Interval {
   double hi = 0.0;
 };
 
-/// Quantile by linear interpolation between order statistics (type 7 of Hyndman and Fan 1996,
-/// numpy's default). `sorted` ascending and not empty.
-double quantile_sorted(std::span<const double> sorted, double probability);
-
 /// Percentile interval of bootstrap replicates; `level` is the coverage. `values` not empty.
 Interval percentile_interval(std::vector<double> values, double level = 0.95);
 
-double mean(std::span<const double> values);
+/// 97.5 % quantile of the standard normal distribution.
+inline constexpr double kNormal975 = 1.959963984540054;
 
-/// Sample standard deviation (n - 1); 0 for fewer than two values.
-double standard_deviation(std::span<const double> values);
+/// A mean with its standard error, clustered by prompt.
+struct ClusteredRate {
+  double rate = 0.0;
+  double se = 0.0;
+  std::int64_t num_prompts = 0;  ///< prompts with rows
+};
+
+/// `prompt_of_row` of the length of `values`, which is not empty. The influence of prompt g on the
+/// mean w of N rows is u_g = sum of (value - w) / N over its rows; se^2 = G / (G - 1) sum u_g^2.
+ClusteredRate clustered_rate(std::span<const double> values,
+                             std::span<const std::uint32_t> prompt_of_row);
+
+/// Wilson's 95 % score interval of a proportion at the effective sample size implied by its
+/// standard error; unlike the Wald interval (rate +- 1.96 se) it does not collapse at 0 and 1.
+Interval wilson_interval(const ClusteredRate& share);
 
 }  // namespace charm::stats

@@ -9,7 +9,7 @@
 #include "charm/calibrate/calibration.h"
 #include "charm/calibrate/smooth_fit.h"
 #include "charm/calibrate/smooth_pairs.h"
-#include "charm/stats/clustered_rate.h"
+#include "charm/stats/interval.h"
 #include "tests/unit/calibrate/score_worlds.h"
 
 namespace charm::calibrate {

@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "charm/stats/descriptive.h"
 #include "charm/stats/interval.h"
 
 namespace charm::stats {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "charm/stats/descriptive.h"
+
 namespace charm::stats {
 namespace {
 

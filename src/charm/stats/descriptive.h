@@ -6,8 +6,17 @@
 
 namespace charm::stats {
 
-// Each is empty where it is undefined: fewer than two values, or no variation on one side.
-// `x` and `y` have equal length and finite values.
+double mean(std::span<const double> values);
+
+/// Sample standard deviation (n - 1); 0 for fewer than two values.
+double standard_deviation(std::span<const double> values);
+
+/// Quantile by linear interpolation between order statistics (type 7 of Hyndman and Fan 1996,
+/// numpy's default). `sorted` ascending and not empty.
+double quantile_sorted(std::span<const double> sorted, double probability);
+
+// Correlations; empty where undefined: fewer than two values, or a constant side. `x` and `y` have
+// equal length and finite values.
 
 std::optional<double> pearson(std::span<const double> x, std::span<const double> y);
 

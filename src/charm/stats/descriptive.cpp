@@ -1,4 +1,4 @@
-#include "charm/stats/correlation.h"
+#include "charm/stats/descriptive.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,9 +6,31 @@
 #include <numeric>
 
 #include "charm/base/check.h"
-#include "charm/stats/interval.h"
 
 namespace charm::stats {
+
+double mean(std::span<const double> values) {
+  double sum = 0.0;
+  for (const double value : values) sum += value;
+  return values.empty() ? 0.0 : sum / static_cast<double>(values.size());
+}
+
+double standard_deviation(std::span<const double> values) {
+  if (values.size() < 2) return 0.0;
+  const double center = mean(values);
+  double sum = 0.0;
+  for (const double value : values) sum += (value - center) * (value - center);
+  return std::sqrt(sum / static_cast<double>(values.size() - 1));
+}
+
+double quantile_sorted(std::span<const double> sorted, double probability) {
+  CHARM_CHECK(!sorted.empty(), "quantile of an empty range");
+  const double position = probability * static_cast<double>(sorted.size() - 1);
+  const auto below = std::min(static_cast<std::size_t>(position), sorted.size() - 1);
+  const auto above = std::min(below + 1, sorted.size() - 1);
+  const double share = position - static_cast<double>(below);
+  return sorted[below] + share * (sorted[above] - sorted[below]);
+}
 
 std::optional<double> pearson(std::span<const double> x, std::span<const double> y) {
   CHARM_CHECK(x.size() == y.size(), "{} values against {}", x.size(), y.size());

@@ -1,12 +1,11 @@
-#include "charm/stats/mcnemar.h"
+#include "charm/stats/hypothesis_tests.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
 #include "charm/base/files.h"
-#include "charm/stats/correlation.h"
-#include "charm/stats/multiplicity.h"
+#include "charm/stats/descriptive.h"
 #include "tests/support/source_dir.h"
 
 namespace charm::stats {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace charm::stats {
 
@@ -28,5 +29,14 @@ McNemar clustered_mcnemar_test(std::span<const double> differences);
 
 /// Two-sided p-value of a standard normal deviate.
 double normal_p_value(double z);
+
+// p-values corrected for multiple testing, in input order; equal to statsmodels' multipletests.
+
+/// Holm 1979: controls the family-wise error rate under any dependence.
+std::vector<double> holm_adjusted(std::span<const double> p_values);
+
+/// Benjamini and Hochberg 1995: controls the false discovery rate (independent or positively
+/// dependent tests).
+std::vector<double> benjamini_hochberg_adjusted(std::span<const double> p_values);
 
 }  // namespace charm::stats

@@ -1,4 +1,4 @@
-#include "charm/stats/correlation.h"
+#include "charm/stats/descriptive.h"
 
 #include <gtest/gtest.h>
 
