@@ -2,8 +2,8 @@
 #include <utility>
 
 #include "charm/base/random.h"
+#include "charm/calibrate/least_squares.h"
 #include "charm/calibrate/offset_solver.h"
-#include "charm/calibrate/smooth_fit.h"
 #include "charm/calibrate/smooth_pairs.h"
 
 // Reproduces the training of HexagonStar/CHARM (commit 719f0ae, src/calibrate.py,

@@ -5,6 +5,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/calibrate/calibration.h"
 #include "charm/stats/paired_scores.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"

@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "charm/base/progress.h"
-#include "charm/calibrate/calibration.h"
+#include "charm/calibrate/solve_options.h"
 
 namespace charm::calibrate {
+
+struct Calibration;
 
 struct CalibrateOptions {
   std::vector<std::filesystem::path> scores;  ///< scores files, one or more policies each

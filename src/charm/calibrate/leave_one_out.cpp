@@ -1,10 +1,11 @@
-#include "charm/calibrate/leave_one_out.h"
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/progress.h"
+#include "charm/calibrate/calibration.h"
+#include "charm/calibrate/offset_solver.h"
 #include "charm/stats/bootstrap.h"
 #include "charm/stats/outcomes.h"
 
@@ -76,6 +77,10 @@ std::vector<LeaveOneOutFit> leave_one_out_fits(const OffsetProblem& problem,
   return fits;
 }
 
+namespace {
+
+// Effect of the others' offsets on the held-out policy, on one set of prompts. `policies`: names
+// in the order of the fits' offsets; `with_all`: offsets of the joint fit.
 HeldOutPolicyCheck check_held_out_policy(const LeaveOneOutFit& fit,
                                          std::span<const std::string> policies,
                                          std::span<const double> with_all,
@@ -131,6 +136,8 @@ HeldOutPolicyCheck check_held_out_policy(const LeaveOneOutFit& fit,
   if (!changes.empty()) check.change_ci95 = stats::percentile_interval(std::move(changes));
   return check;
 }
+
+}  // namespace
 
 void leave_one_out(Calibration& calibration, const stats::PairedScores& scores,
                    std::span<const ArenaRating> ratings, const stats::PairedScores* held_out,

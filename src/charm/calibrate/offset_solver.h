@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "charm/calibrate/calibration.h"
+#include "charm/base/progress.h"
 #include "charm/calibrate/least_squares.h"
+#include "charm/calibrate/solve_options.h"
+#include "charm/stats/interval.h"
 #include "charm/stats/paired_scores.h"
 
 namespace charm::calibrate {
@@ -82,5 +84,16 @@ std::vector<PairTerm> pair_terms(const OffsetProblem& problem, std::span<const d
 /// [row] weight of the row's prompt.
 std::vector<double> row_weights(const stats::PairRows& rows,
                                 std::span<const std::uint32_t> prompt_weights);
+
+/// Offsets of all policies but one.
+struct LeaveOneOutFit {
+  std::size_t policy = 0;       ///< held out; never the reference
+  std::vector<double> offsets;  ///< [policy of the problem]; 0 for the held-out one
+};
+
+/// Fits the problem once without each policy but the reference. Throws kUsage for fewer than three
+/// policies.
+std::vector<LeaveOneOutFit> leave_one_out_fits(const OffsetProblem& problem,
+                                               const ProgressFn& progress = {});
 
 }  // namespace charm::calibrate

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/calibrate/least_squares.h"
 #include "charm/calibrate/offset_solver.h"
 #include "charm/calibrate/same_prompt_search.h"
-#include "charm/calibrate/smooth_fit.h"
 #include "charm/calibrate/smooth_pairs.h"
 #include "charm/calibrate/step_function.h"
 #include "charm/stats/descriptive.h"

@@ -43,8 +43,7 @@ class SmoothPairs {
 };
 
 /// Chooses Fourier series (spectral_pairs.h) or, for scores that span many thousand temperatures,
-/// direct summation (direct_pairs.h). Blocks need `over` and `ref` of equal length; all with all
-/// does not.
+/// direct summation. Blocks need `over` and `ref` of equal length; all with all does not.
 std::unique_ptr<SmoothPairs> make_smooth_pairs(std::span<const double> over,
                                                std::span<const double> ref,
                                                const SmoothPairsOptions& options);
@@ -57,5 +56,22 @@ struct RowBlock {
 
 /// Blocks of `block_rows` rows, the last one smaller; one block of all where `block_rows` is 0.
 std::vector<RowBlock> row_blocks(std::size_t num_rows, std::int64_t block_rows);
+
+/// Direct summation of the sigmoids; pairs beyond the saturation width count as 0 or 1. The
+/// reference implementation of SmoothPairs, and the faster one where most pairs are saturated.
+class DirectPairs final : public SmoothPairs {
+ public:
+  DirectPairs(std::span<const double> over, std::span<const double> ref,
+              const SmoothPairsOptions& options);
+
+  using SmoothPairs::curve;
+  std::unique_ptr<SmoothCurve> curve(std::span<const double> over_weights,
+                                     std::span<const double> ref_weights) const override;
+
+ private:
+  std::vector<double> over_;
+  std::vector<double> ref_;
+  SmoothPairsOptions options_;
+};
 
 }  // namespace charm::calibrate

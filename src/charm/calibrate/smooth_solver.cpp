@@ -1,7 +1,7 @@
 #include <utility>
 
+#include "charm/calibrate/least_squares.h"
 #include "charm/calibrate/offset_solver.h"
-#include "charm/calibrate/smooth_fit.h"
 #include "charm/calibrate/smooth_pairs.h"
 
 namespace charm::calibrate {

@@ -9,8 +9,6 @@
 #include "charm/calibrate/influence.h"
 #include "charm/calibrate/offset_solver.h"
 #include "charm/calibrate/replicates.h"
-#include "charm/calibrate/shrink.h"
-#include "charm/calibrate/warnings.h"
 #include "charm/stats/descriptive.h"
 #include "charm/stats/interval.h"
 

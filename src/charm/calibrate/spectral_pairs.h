@@ -6,9 +6,8 @@
 #include <span>
 #include <vector>
 
-#include "charm/calibrate/fft.h"
+#include "charm/calibrate/nufft.h"
 #include "charm/calibrate/smooth_pairs.h"
-#include "charm/calibrate/spread.h"
 
 namespace charm::calibrate {
 
@@ -19,7 +18,7 @@ namespace charm::calibrate {
 ///     / P,
 /// whose terms decay like e^(-pi w_m T), and sum_{i,j} a_i b_j e^(i w (over_i - ref_j)) is the
 /// product of one sum over the rows of each side. Those sums, at all w_m at once, are a non-uniform
-/// FFT (spread.h, fft.h); both sides share one transform as its real and imaginary part. Building a
+/// FFT (nufft.h); both sides share one transform as its real and imaginary part. Building a
 /// curve under new weights therefore costs one FFT per block, and evaluating it a sum over some
 /// thousand coefficients.
 class SpectralPairs final : public SmoothPairs {

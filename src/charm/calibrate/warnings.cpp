@@ -1,10 +1,9 @@
-#include "charm/calibrate/warnings.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "charm/calibrate/calibration_pairs.h"
 #include "charm/stats/elo.h"
 
 namespace charm::calibrate {

@@ -1,3 +1,4 @@
+#include "charm/calibrate/calibration.h"
 #include "charm/evaluate/compare_stage.h"
 #include "charm/pipeline/plan_builder.h"
 #include "charm/report/report_stage.h"

@@ -1,16 +1,32 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "charm/base/progress.h"
 #include "charm/rate/bradley_terry.h"
-#include "charm/rate/style.h"
+#include "charm/records/records.h"
 #include "charm/stats/interval.h"
 
 namespace charm::rate {
+
+enum class StyleControl {
+  kNone,
+  kFastChat,   ///< compute_style_control: difference / (sum + 1); ridge on every parameter
+  kArenaRank,  ///< difference / sum, equal weight per pair of models; ridge on the coefficients
+};
+
+inline constexpr std::size_t kNumStyles = 4;
+inline constexpr std::array<std::string_view, kNumStyles> kStyleNames = {"length", "headers",
+                                                                         "lists", "bold"};
+
+/// (a - b) / (a + b + 1) of FastChat, (a - b) / (a + b, or 1 where that is 0) of arena-rank.
+std::array<double, kNumStyles> style_differences(const StyleCounts& a, const StyleCounts& b,
+                                                 StyleControl control);
 
 struct FitOptions {
   StyleControl style = StyleControl::kNone;  ///< definition of the table's features

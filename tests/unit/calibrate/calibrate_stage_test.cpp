@@ -8,6 +8,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/hashing.h"
+#include "charm/calibrate/calibration.h"
 #include "tests/unit/base/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 #include "tests/unit/calibrate/score_worlds.h"

@@ -7,7 +7,7 @@
 
 #include "charm/base/error.h"
 #include "charm/calibrate/calibration.h"
-#include "charm/calibrate/smooth_fit.h"
+#include "charm/calibrate/least_squares.h"
 #include "charm/calibrate/smooth_pairs.h"
 #include "charm/stats/interval.h"
 #include "tests/unit/calibrate/score_worlds.h"

@@ -1,11 +1,11 @@
-#include "charm/calibrate/leave_one_out.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "charm/base/error.h"
+#include "charm/calibrate/calibration.h"
+#include "charm/calibrate/offset_solver.h"
 #include "tests/unit/calibrate/score_worlds.h"
 
 namespace charm::calibrate {

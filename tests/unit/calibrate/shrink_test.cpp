@@ -1,5 +1,3 @@
-#include "charm/calibrate/shrink.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +6,7 @@
 #include "charm/base/error.h"
 #include "charm/base/random.h"
 #include "charm/calibrate/calibration.h"
+#include "charm/calibrate/influence.h"
 #include "tests/unit/calibrate/score_worlds.h"
 
 namespace charm::calibrate {

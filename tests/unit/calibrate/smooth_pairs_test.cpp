@@ -8,8 +8,7 @@
 #include <numbers>
 
 #include "charm/base/random.h"
-#include "charm/calibrate/direct_pairs.h"
-#include "charm/calibrate/fft.h"
+#include "charm/calibrate/nufft.h"
 #include "charm/calibrate/spectral_pairs.h"
 
 namespace charm::calibrate {

@@ -1,4 +1,4 @@
-#include "charm/rate/style.h"
+#include "charm/records/style.h"
 
 #include <gtest/gtest.h>
 
@@ -6,6 +6,7 @@
 
 #include "charm/base/files.h"
 #include "charm/records/arena.h"
+#include "charm/rate/ratings.h"
 #include "tests/support/source_dir.h"
 
 namespace charm::rate {

@@ -1,7 +1,8 @@
+#include "charm/calibrate/solve_options.h"
+
 #include <charconv>
 
 #include "charm/base/error.h"
-#include "charm/calibrate/calibration.h"
 
 namespace charm::calibrate {
 
