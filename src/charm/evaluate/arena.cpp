@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <span>
 
 #include "charm/base/error.h"
 #include "charm/evaluate/arena_table.h"
-#include "charm/evaluate/result_json.h"
+#include "charm/evaluate/benchmark.h"
 #include "charm/stats/descriptive.h"
 #include "charm/stats/elo.h"
 

@@ -61,4 +61,7 @@ MetricSet arena_metrics(std::span<const Score> scores,
 
 nlohmann::ordered_json to_json(const ArenaResult& result);
 
+/// Plain-text output.
+std::string result_text(const ArenaResult& result);
+
 }  // namespace charm::evaluate

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,5 +33,13 @@ struct BootstrapOptions {
       1000;  ///< bootstrap replicates; more give less Monte Carlo error; 0: no intervals
   std::uint64_t seed = 0;  ///< the same seed gives the same intervals
 };
+
+/// Sets `name` and `name_ci95` (null where a value is undefined; no `_ci95` key where there is no
+/// interval).
+void put_estimate(nlohmann::ordered_json& object, const std::string& name,
+                  const Estimate& estimate);
+
+/// "0.8120 [0.7950, 0.8290]", without brackets where there is no interval, "undefined" for NaN.
+std::string estimate_text(const Estimate& estimate);
 
 }  // namespace charm::evaluate

@@ -1,6 +1,5 @@
-#include "charm/evaluate/benchmark_metrics.h"
-
 #include "charm/base/check.h"
+#include "charm/evaluate/metrics.h"
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/reward_bench_2.h"
 #include "charm/evaluate/rm_bench.h"

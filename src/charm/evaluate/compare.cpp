@@ -6,7 +6,7 @@
 
 #include "charm/base/error.h"
 #include "charm/evaluate/arena.h"
-#include "charm/evaluate/benchmark_metrics.h"
+#include "charm/evaluate/metrics.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/stats/hypothesis_tests.h"
 

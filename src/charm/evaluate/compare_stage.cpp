@@ -6,7 +6,6 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
-#include "charm/evaluate/compared_run.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"

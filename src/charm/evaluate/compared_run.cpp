@@ -1,9 +1,8 @@
-#include "charm/evaluate/compared_run.h"
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
+#include "charm/evaluate/compare_stage.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/row_reader.h"
 

@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/strings.h"
+#include "charm/base/text_table.h"
+#include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/compare.h"
-#include "charm/evaluate/result_json.h"
-#include "charm/evaluate/result_text.h"
 
 namespace charm::evaluate {
 namespace {

@@ -4,9 +4,12 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "charm/base/strings.h"
 #include "charm/evaluate/result_json.h"
+#include "charm/base/text_table.h"
+#include "charm/evaluate/benchmark.h"
 #include "charm/stats/descriptive.h"
 
 namespace charm::evaluate {

@@ -74,4 +74,7 @@ PairDiagnostics pair_diagnostics(std::span<const ScoredEvalItem> rows, const Met
 /// Sets `pair_probabilities` and `length_correlation`.
 void put_diagnostics(nlohmann::ordered_json& json, const PairDiagnostics& diagnostics);
 
+/// Two lines: calibration of pair probabilities, length correlation.
+std::string result_text(const PairDiagnostics& diagnostics);
+
 }  // namespace charm::evaluate

@@ -1,11 +1,15 @@
-#include "charm/evaluate/result_text.h"
-
 #include <fmt/ranges.h>
 
 #include <cmath>
 #include <span>
 
 #include "charm/base/strings.h"
+#include "charm/base/text_table.h"
+#include "charm/evaluate/arena.h"
+#include "charm/evaluate/pair_diagnostics.h"
+#include "charm/evaluate/reward_bench.h"
+#include "charm/evaluate/reward_bench_2.h"
+#include "charm/evaluate/rm_bench.h"
 
 namespace charm::evaluate {
 namespace {
@@ -30,13 +34,6 @@ std::string overall_line(const std::optional<Estimate>& overall, const Estimate&
 }
 
 }  // namespace
-
-std::string estimate_text(const Estimate& estimate) {
-  if (!std::isfinite(estimate.value)) return "undefined";
-  return std::isfinite(estimate.lo)
-             ? fmt::format("{:.4f} [{:.4f}, {:.4f}]", estimate.value, estimate.lo, estimate.hi)
-             : fmt::format("{:.4f}", estimate.value);
-}
 
 std::string result_text(const RewardBenchResult& result) {
   std::string text = subset_table(result.subsets);

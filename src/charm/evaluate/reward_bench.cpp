@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "charm/base/check.h"
 #include "charm/evaluate/result_json.h"
 #include "charm/records/conversation.h"
 #include "charm/records/eval_item.h"
+#include "charm/evaluate/benchmark.h"
 
 namespace charm::evaluate {
 namespace {

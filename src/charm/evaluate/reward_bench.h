@@ -69,4 +69,7 @@ MetricSet reward_bench_metrics(std::span<const ScoredEvalItem> rows);
 
 nlohmann::ordered_json to_json(const RewardBenchResult& result);
 
+/// Plain-text output.
+std::string result_text(const RewardBenchResult& result);
+
 }  // namespace charm::evaluate

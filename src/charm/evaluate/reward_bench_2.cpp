@@ -6,10 +6,11 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "charm/base/check.h"
 #include "charm/base/error.h"
-#include "charm/evaluate/result_json.h"
+#include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/ties_subset.h"
 
 namespace charm::evaluate {

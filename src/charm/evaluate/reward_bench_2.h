@@ -74,4 +74,7 @@ MetricSet reward_bench_2_metrics(std::span<const ScoredEvalItem> rows);
 
 nlohmann::ordered_json to_json(const RewardBench2Result& result);
 
+/// Plain-text output.
+std::string result_text(const RewardBench2Result& result);
+
 }  // namespace charm::evaluate

@@ -64,4 +64,7 @@ MetricSet rm_bench_metrics(std::span<const ScoredEvalItem> rows);
 
 nlohmann::ordered_json to_json(const RmBenchResult& result);
 
+/// Plain-text output.
+std::string result_text(const RmBenchResult& result);
+
 }  // namespace charm::evaluate

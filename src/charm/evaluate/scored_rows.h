@@ -1,11 +1,15 @@
 #pragma once
 
+#include <span>
+#include <string>
 #include <vector>
 
 #include "charm/base/progress.h"
 #include "charm/evaluate/evaluate_stage.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/records/records.h"
+#include "charm/score/resumed_scoring.h"
+#include "charm/storage/journal.h"
 
 namespace charm::evaluate {
 
@@ -16,7 +20,17 @@ fs::path saved_scores_path(const EvaluateOptions& options);
 /// options and inputs, or read from `scores`.
 BenchmarkRows scored_rows(const EvaluateOptions& options, const ProgressFn& progress);
 
-/// The same for the responses of policies.
+/// Likewise for the responses of policies.
 std::vector<Score> arena_scores(const EvaluateOptions& options, const ProgressFn& progress);
+
+struct ScoredItems {
+  std::vector<ScoredEvalItem> rows;  ///< in input order; a failed row has empty score lists
+  std::vector<std::string> errors;   ///< one line per failed row: which and why
+};
+
+/// Scores every text of every benchmark row as a response to the row's prompt. Scores in the
+/// journal are reused, others are appended as they finish.
+ScoredItems score_items(std::span<const ScoredEvalItem> rows, const score::ScoreRowsFn& score_rows,
+                        storage::Journal& journal);
 
 }  // namespace charm::evaluate

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "charm/base/files.h"
-#include "charm/evaluate/benchmark_metrics.h"
+#include "charm/evaluate/metrics.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {

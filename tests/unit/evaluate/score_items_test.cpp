@@ -1,11 +1,10 @@
-#include "charm/evaluate/score_items.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "charm/evaluate/scored_rows.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {
