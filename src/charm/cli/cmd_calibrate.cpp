@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "charm/calibrate/calibrate_stage.h"
 #include "charm/calibrate/calibration.h"
 #include "charm/cli/command.h"
 #include "charm/pipeline/stage_options.h"

@@ -3,9 +3,10 @@
 #include <cstdio>
 
 #include "charm/cli/command.h"
-#include "charm/cli/step_lines.h"
+#include "charm/cli/progress_display.h"
 #include "charm/demo/findings.h"
 #include "charm/demo/world.h"
+#include "charm/pipeline/recipe.h"
 #include "charm/pipeline/runner.h"
 
 namespace charm::cli {

@@ -6,6 +6,7 @@
 #include "charm/base/error.h"
 #include "charm/cli/command.h"
 #include "charm/evaluate/compare_stage.h"
+#include "charm/evaluate/evaluate_stage.h"
 #include "charm/pipeline/sources.h"
 #include "charm/pipeline/stage_options.h"
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "charm/cli/command.h"
+#include "charm/explain/explain_stage.h"
 #include "charm/pipeline/stage_options.h"
 
 namespace charm::cli {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "charm/cli/command.h"
+#include "charm/generate/generate_stage.h"
 #include "charm/pipeline/sources.h"
 #include "charm/pipeline/stage_options.h"
 

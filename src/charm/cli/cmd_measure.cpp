@@ -8,6 +8,7 @@
 
 #include "charm/base/strings.h"
 #include "charm/cli/command.h"
+#include "charm/measure/measure_stage.h"
 #include "charm/pipeline/stage_options.h"
 
 namespace charm::cli {

@@ -2,6 +2,7 @@
 
 #include "charm/cli/command.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/prefer/prefer.h"
 
 namespace charm::cli {
 namespace {

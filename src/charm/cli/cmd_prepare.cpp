@@ -3,6 +3,7 @@
 #include "charm/cli/command.h"
 #include "charm/pipeline/sources.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/prepare/prepare.h"
 
 namespace charm::cli {
 namespace {

@@ -2,6 +2,7 @@
 
 #include "charm/cli/command.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/rate/rate_stage.h"
 
 namespace charm::cli {
 namespace {

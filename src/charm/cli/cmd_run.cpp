@@ -1,7 +1,8 @@
 #include <fmt/format.h>
 
 #include "charm/cli/command.h"
-#include "charm/cli/step_lines.h"
+#include "charm/cli/progress_display.h"
+#include "charm/pipeline/recipe.h"
 #include "charm/pipeline/runner.h"
 #include "charm/pipeline/sources.h"
 

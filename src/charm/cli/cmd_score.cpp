@@ -5,6 +5,7 @@
 #include "charm/dist/world.h"
 #include "charm/pipeline/sources.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/score/score_stage.h"
 
 namespace charm::cli {
 namespace {

@@ -9,7 +9,6 @@
 #include "charm/base/log.h"
 #include "charm/base/strings.h"
 #include "charm/base/version.h"
-#include "charm/cli/help.h"
 #include "charm/cli/progress_display.h"
 #include "charm/dist/launch.h"
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,5 +17,19 @@ bool parse_command_line(const Command& command, const pipeline::OptionTable& own
 
 /// Runs `charm <arguments...>`; prints help, version and results to stdout. Throws charm::Error.
 void run_program(const std::vector<std::string>& arguments);
+
+/// `charm --help`.
+std::string program_help(const std::vector<std::unique_ptr<Command>>& commands);
+
+/// `charm <command> --help`.
+std::string command_help(const Command& command, const pipeline::OptionTable& own,
+                         const pipeline::OptionTable& common);
+
+/// docs/cli.md: the help of all commands as Markdown (`charm --help-all`).
+std::string documentation();
+
+/// `text` in lines of at most `width` characters, each starting with `indent` spaces; explicit
+/// newlines are kept.
+std::string wrap(std::string_view text, std::size_t indent, std::size_t width);
 
 }  // namespace charm::cli

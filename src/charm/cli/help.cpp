@@ -1,6 +1,6 @@
-#include "charm/cli/help.h"
-
 #include <algorithm>
+
+#include "charm/cli/command_line.h"
 
 namespace charm::cli {
 namespace {

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <string>
 
 #include "charm/base/progress.h"
+#include "charm/pipeline/runner.h"
 
 namespace charm::cli {
 
@@ -60,5 +62,9 @@ class ProgressDisplay {
   Clock::time_point last_drawn_{};
   bool bar_open_ = false;
 };
+
+/// Prints a line to stdout for each step of a run when it finishes or is skipped; nothing when
+/// `quiet`.
+pipeline::StepFn step_lines(std::size_t num_steps, bool quiet, bool dry_run);
 
 }  // namespace charm::cli

@@ -1,9 +1,8 @@
-#include "charm/explain/calibration_facts.h"
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
+#include "charm/explain/method_comparison.h"
 
 namespace charm::explain {
 namespace {

@@ -10,7 +10,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
-#include "charm/explain/calibration_facts.h"
+#include "charm/explain/method_comparison.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/score_inputs.h"

@@ -9,7 +9,6 @@
 #include <set>
 #include <utility>
 
-#include "charm/explain/matched.h"
 #include "charm/stats/descriptive.h"
 
 namespace charm::explain {

@@ -1,5 +1,3 @@
-#include "charm/explain/matched.h"
-
 #include <fmt/format.h>
 
 #include <array>
@@ -7,6 +5,7 @@
 #include <utility>
 
 #include "charm/explain/balance.h"
+#include "charm/explain/explanation.h"
 #include "charm/stats/bootstrap.h"
 #include "charm/stats/outcomes.h"
 

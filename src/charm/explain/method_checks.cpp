@@ -1,11 +1,10 @@
-#include "charm/explain/method_checks.h"
-
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/explain/method_comparison.h"
 #include "charm/stats/bootstrap.h"
 #include "charm/stats/outcomes.h"
 

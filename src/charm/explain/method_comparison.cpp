@@ -8,7 +8,6 @@
 #include "charm/base/error.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/explain/lowess.h"
-#include "charm/explain/method_checks.h"
 
 namespace charm::explain {
 namespace {

@@ -13,6 +13,7 @@
 #include "charm/evaluate/rm_bench.h"
 #include "charm/explain/explanation.h"
 #include "charm/explain/texts.h"
+#include "charm/records/records.h"
 
 namespace charm::explain {
 
@@ -70,5 +71,29 @@ struct MethodComparison {
 MethodComparison compare_methods(std::span<const FeatureFile> fit,
                                  std::span<const FeatureFile> held_out,
                                  const CompareOptions& options);
+
+/// The members of calibration.json that an explanation uses.
+struct CalibrationFacts {
+  std::string reference;
+  calibrate::SolveOptions solve;  ///< mode, solver, ties, weights, temperature
+  std::vector<PolicyOffset> offsets;
+  std::vector<ArenaRating> ratings;
+  std::int64_t num_prompts = 0;
+  std::optional<Split> split;  ///< if a share of the prompts was held out of the fit
+};
+
+/// Throws kInput naming the file and the member for a file that charm calibrate has not written.
+CalibrationFacts read_calibration_facts(const fs::path& path);
+
+/// Throws kInput for a policy without one.
+const ArenaRating& rating_of(const CompareOptions& options, const std::string& policy);
+
+/// Evaluates methods on one set of prompts, all on the same bootstrap replicates.
+/// @param scores   [method] corrected scores; the first method is the baseline
+/// @param offsets  [method] added to the policies' scores
+std::vector<MethodCheck> check_methods(const std::vector<std::vector<ScoreFile>>& scores,
+                                       const std::vector<std::vector<PolicyOffset>>& offsets,
+                                       const stats::PairedScoresOptions& pairing,
+                                       const CompareOptions& options);
 
 }  // namespace charm::explain

@@ -1,5 +1,3 @@
-#include "charm/pipeline/model_registry.h"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -10,6 +8,7 @@
 #include "charm/base/error.h"
 #include "charm/base/parse_json.h"
 #include "charm/base/strings.h"
+#include "charm/pipeline/sources.h"
 
 namespace charm::pipeline {
 namespace {

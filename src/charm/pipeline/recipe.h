@@ -6,9 +6,17 @@
 #include <string>
 #include <vector>
 
+#include "charm/base/files.h"
+#include "charm/calibrate/calibrate_stage.h"
+#include "charm/evaluate/evaluate_stage.h"
+#include "charm/explain/explain_stage.h"
+#include "charm/generate/generate_stage.h"
+#include "charm/measure/measure_stage.h"
 #include "charm/pipeline/section.h"
-#include "charm/pipeline/stage_options.h"
+#include "charm/prefer/prefer.h"
+#include "charm/prepare/prepare.h"
 #include "charm/score/score_stage.h"
+#include "charm/train/train_stage.h"
 
 namespace charm::pipeline {
 

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "charm/pipeline/recipe_parts.h"
+#include "charm/pipeline/stage_options.h"
 
 namespace charm::pipeline {
 namespace {

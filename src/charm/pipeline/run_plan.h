@@ -6,10 +6,13 @@
 #include <string_view>
 #include <vector>
 
+#include "charm/base/files.h"
 #include "charm/base/progress.h"
-#include "charm/pipeline/recipe.h"
+#include "charm/pipeline/section.h"
 
 namespace charm::pipeline {
+
+struct Recipe;
 
 /// Run-time options of a step.
 struct StepContext {

@@ -1,4 +1,7 @@
+#include "charm/generate/generate_stage.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/prepare/prepare.h"
+#include "charm/score/score_stage.h"
 
 namespace charm::pipeline {
 namespace {

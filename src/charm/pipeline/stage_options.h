@@ -1,16 +1,50 @@
 #pragma once
 
-#include "charm/calibrate/calibrate_stage.h"
-#include "charm/evaluate/evaluate_stage.h"
-#include "charm/explain/explain_stage.h"
-#include "charm/generate/generate_stage.h"
-#include "charm/measure/measure_stage.h"
+#include <map>
+#include <string>
+
 #include "charm/pipeline/option_table.h"
-#include "charm/prefer/prefer.h"
-#include "charm/prepare/prepare.h"
-#include "charm/rate/rate_stage.h"
-#include "charm/score/score_stage.h"
-#include "charm/train/train_stage.h"
+
+namespace charm::calibrate {
+struct CalibrateOptions;
+}  // namespace charm::calibrate
+namespace charm::evaluate {
+struct EvaluateOptions;
+}  // namespace charm::evaluate
+namespace charm::explain {
+struct ExplainOptions;
+}  // namespace charm::explain
+namespace charm::generate {
+struct GenerateStageOptions;
+}  // namespace charm::generate
+namespace charm::measure {
+struct MeasureOptions;
+}  // namespace charm::measure
+namespace charm::model {
+struct RewardModelOptions;
+}  // namespace charm::model
+namespace charm::prefer {
+struct PreferOptions;
+}  // namespace charm::prefer
+namespace charm::prepare {
+struct PrepareOptions;
+}  // namespace charm::prepare
+namespace charm::rate {
+struct RateOptions;
+}  // namespace charm::rate
+namespace charm::score {
+struct ScorerOptions;
+struct ScoreStageOptions;
+}  // namespace charm::score
+namespace charm::storage {
+struct ReadOptions;
+}  // namespace charm::storage
+namespace charm::text {
+struct EncoderOptions;
+}  // namespace charm::text
+namespace charm::train {
+struct TrainOptions;
+}  // namespace charm::train
 
 // The options of each stage as option tables, shared by the command line and recipes. Input and
 // output files, `--threads` and `--fresh` are not included: commands add them, `charm run` sets

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "charm/report/label_placement.h"
-
 namespace charm::report {
 namespace {
 

@@ -1,9 +1,8 @@
 #include <algorithm>
 #include <map>
 
+#include "charm/report/benchmark_tables.h"
 #include "charm/report/charts.h"
-#include "charm/report/comparison_tables.h"
-#include "charm/report/evaluation_values.h"
 #include "charm/report/sections.h"
 
 namespace charm::report {

@@ -62,4 +62,8 @@ std::string signed_measured_text(const std::optional<Measured>& measured, int di
 /// "62.1 % [58.4, 65.7]".
 std::string percent_measured_text(const std::optional<Measured>& measured);
 
+/// The complete document with inline styles and scripts; a content security policy forbids loading
+/// anything.
+std::string page_html(const std::string& title, const std::vector<Section>& sections);
+
 }  // namespace charm::report

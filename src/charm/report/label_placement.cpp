@@ -1,6 +1,6 @@
-#include "charm/report/label_placement.h"
-
 #include <algorithm>
+
+#include "charm/report/charts.h"
 
 namespace charm::report {
 namespace {

@@ -1,8 +1,7 @@
-#include "charm/report/page.h"
-
 #include <string_view>
 
 #include "charm/report/embedded.h"
+#include "charm/report/html.h"
 
 namespace charm::report {
 namespace {

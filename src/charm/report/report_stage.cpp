@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "charm/base/error.h"
-#include "charm/report/page.h"
+#include "charm/report/html.h"
 #include "charm/report/run_data.h"
 #include "charm/report/sections.h"
 

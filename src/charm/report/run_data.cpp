@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "charm/base/error.h"
-#include "charm/report/score_summary.h"
 
 namespace charm::report {
 namespace {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -181,5 +182,9 @@ const nlohmann::ordered_json& object_at(const nlohmann::ordered_json& object, co
 /// `names` that is present is used.
 std::optional<Measured> measured_at(const nlohmann::ordered_json& object,
                                     std::initializer_list<const char*> names);
+
+/// Reads the scores files of one reward model (without texts); histograms of all policies share
+/// their bins.
+ModelScores summarise_scores(const std::string& model, std::span<const fs::path> files);
 
 }  // namespace charm::report

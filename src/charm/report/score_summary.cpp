@@ -1,8 +1,7 @@
-#include "charm/report/score_summary.h"
-
 #include <algorithm>
 #include <limits>
 
+#include "charm/report/run_data.h"
 #include "charm/stats/descriptive.h"
 #include "charm/storage/record_reader.h"
 

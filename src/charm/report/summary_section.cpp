@@ -1,8 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "charm/report/comparison_tables.h"
-#include "charm/report/evaluation_values.h"
+#include "charm/report/benchmark_tables.h"
 #include "charm/report/sections.h"
 
 namespace charm::report {

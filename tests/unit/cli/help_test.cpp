@@ -1,11 +1,10 @@
-#include "charm/cli/help.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include "charm/base/files.h"
+#include "charm/cli/command_line.h"
 #include "tests/support/source_dir.h"
 
 namespace charm::cli {

@@ -1,8 +1,7 @@
-#include "charm/pipeline/model_registry.h"
-
 #include <gtest/gtest.h>
 
 #include "charm/base/error.h"
+#include "charm/pipeline/sources.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::pipeline {

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "charm/report/label_placement.h"
-
 namespace charm::report {
 namespace {
 

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "charm/report/run_data.h"
 
@@ -24,5 +25,22 @@ std::optional<Measured> headline_difference(const RunData& run, const std::strin
 /// Calibration of each model's pair probabilities, and correlation with length. Empty where the
 /// result files have none.
 std::string probability_table_html(const RunData& run, const std::string& benchmark);
+
+struct NamedValue {
+  std::string name;
+  Measured measured;
+  bool is_detail = false;  ///< subsets: in the table only, not in the chart
+};
+
+/// The metrics of one evaluation in reading order: overall first, then sections, domains or
+/// correlations, then subsets.
+std::vector<NamedValue> evaluation_values(const EvaluationFile& evaluation);
+
+/// The benchmark's headline metric (overall, the partial overall, or the rank correlation); nullopt
+/// where there is none.
+std::optional<NamedValue> headline(const EvaluationFile& evaluation);
+
+/// Caveats: sampled rows, missing parts, unusable rows. Empty for a complete benchmark.
+std::string evaluation_caveat(const EvaluationFile& evaluation);
 
 }  // namespace charm::report
