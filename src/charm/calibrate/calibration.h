@@ -8,10 +8,9 @@
 #include <vector>
 
 #include "charm/base/progress.h"
+#include "charm/calibrate/solve_options.h"
 #include "charm/records/arena.h"
 #include "charm/stats/elo.h"
-#include "charm/calibrate/solve_options.h"
-#include "charm/records/records.h"
 #include "charm/stats/interval.h"
 #include "charm/stats/paired_scores.h"
 

@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/strings.h"
-#include "charm/base/text_table.h"
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/compare.h"
 

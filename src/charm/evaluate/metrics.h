@@ -8,7 +8,7 @@
 
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/prompt_bootstrap.h"
-#include "charm/records/records.h"
+#include "charm/records/eval_item.h"
 
 namespace charm::evaluate {
 

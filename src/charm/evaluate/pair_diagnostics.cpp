@@ -7,8 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/strings.h"
-#include "charm/evaluate/result_json.h"
-#include "charm/base/text_table.h"
 #include "charm/evaluate/benchmark.h"
 #include "charm/stats/descriptive.h"
 

@@ -8,10 +8,8 @@
 #include <vector>
 
 #include "charm/evaluate/benchmark.h"
-#include "charm/evaluate/tally.h"
-#include "charm/records/eval_item.h"
 #include "charm/evaluate/metrics.h"
-#include "charm/records/records.h"
+#include "charm/records/eval_item.h"
 
 namespace charm::evaluate {
 

@@ -12,9 +12,7 @@
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/reward_bench_2.h"
 #include "charm/evaluate/rm_bench.h"
-#include "charm/evaluate/tally.h"
 #include "charm/storage/row_fields.h"
-#include "charm/storage/conversation_fields.h"
 #include "charm/storage/row_reader.h"
 
 namespace charm::evaluate {

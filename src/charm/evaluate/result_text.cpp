@@ -4,7 +4,6 @@
 #include <span>
 
 #include "charm/base/strings.h"
-#include "charm/base/text_table.h"
 #include "charm/evaluate/arena.h"
 #include "charm/evaluate/pair_diagnostics.h"
 #include "charm/evaluate/reward_bench.h"

@@ -6,10 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/check.h"
-#include "charm/evaluate/result_json.h"
+#include "charm/evaluate/benchmark.h"
 #include "charm/records/conversation.h"
 #include "charm/records/eval_item.h"
-#include "charm/evaluate/benchmark.h"
 
 namespace charm::evaluate {
 namespace {

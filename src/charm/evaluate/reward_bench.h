@@ -11,7 +11,6 @@
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/metrics.h"
 #include "charm/evaluate/subset_accuracy.h"
-#include "charm/evaluate/tally.h"
 #include "charm/records/eval_item.h"
 
 namespace charm::evaluate {

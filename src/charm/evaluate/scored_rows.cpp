@@ -11,8 +11,6 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
-#include "charm/evaluate/score_items.h"
-#include "charm/storage/eval_writer.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"

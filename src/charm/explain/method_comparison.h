@@ -13,7 +13,7 @@
 #include "charm/evaluate/rm_bench.h"
 #include "charm/explain/explanation.h"
 #include "charm/explain/texts.h"
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 
 namespace charm::explain {
 

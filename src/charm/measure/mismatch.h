@@ -8,8 +8,6 @@
 #include <vector>
 
 #include "charm/records/arena.h"
-#include "charm/stats/clustered_rate.h"
-#include "charm/records/records.h"
 #include "charm/stats/elo.h"
 #include "charm/stats/interval.h"
 #include "charm/stats/paired_scores.h"

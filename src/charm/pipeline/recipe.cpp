@@ -3,8 +3,6 @@
 #include <set>
 
 #include "charm/hub/hub_cache.h"
-#include "charm/pipeline/model_registry.h"
-#include "charm/hub/hub_source.h"
 #include "charm/pipeline/recipe_parts.h"
 #include "charm/pipeline/sources.h"
 #include "charm/pipeline/stage_options.h"

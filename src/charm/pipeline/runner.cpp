@@ -7,7 +7,6 @@
 #include "charm/base/hashing.h"
 #include "charm/base/log.h"
 #include "charm/base/strings.h"
-#include "charm/base/nearest.h"
 #include "charm/pipeline/recipe.h"
 #include "charm/pipeline/run_paths.h"
 #include "charm/storage/manifest.h"

@@ -2,8 +2,6 @@
 
 #include "charm/base/log.h"
 #include "charm/hub/hub_client.h"
-#include "charm/pipeline/model_registry.h"
-#include "charm/hub/hub_fetch.h"
 #include "charm/pipeline/recipe.h"
 
 namespace charm::pipeline {

@@ -9,7 +9,7 @@
 
 #include "charm/base/progress.h"
 #include "charm/rate/bradley_terry.h"
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 #include "charm/stats/interval.h"
 
 namespace charm::rate {

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "charm/records/records.h"
+#include "charm/records/arena.h"
 
 namespace charm::stats {
 

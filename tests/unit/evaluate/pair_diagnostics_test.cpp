@@ -8,6 +8,7 @@
 
 #include "charm/base/files.h"
 #include "charm/evaluate/metrics.h"
+#include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {

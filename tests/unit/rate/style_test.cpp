@@ -1,12 +1,10 @@
-#include "charm/records/style.h"
-
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
 #include "charm/base/files.h"
-#include "charm/records/arena.h"
 #include "charm/rate/ratings.h"
+#include "charm/records/arena.h"
 #include "tests/support/source_dir.h"
 
 namespace charm::rate {
