@@ -55,10 +55,10 @@ TEST_F(BadUsage, OptionsThatAreMissingDoubledOrUnknown) {
   expect_score_failure({"--quiet=maybe"}, {"--quiet"});
   expect_failure(
       {"score", "--model", "", "--responses", responses("helper"), "--output", path("out")}, 2,
-      {"--model: expected a path, found an empty text"});
+      {"--model: expected a path, found an empty string"});
   expect_failure(
       {"score", "--model", path("rm"), "--responses", responses("helper"), "--output", ""}, 2,
-      {"--output: expected a path, found an empty text"});
+      {"--output: expected a path, found an empty string"});
 }
 
 TEST_F(BadUsage, AMissingGpu) {

@@ -136,7 +136,7 @@ TEST_F(Evaluation, InvalidInputIsReported) {
                  {"gone.jsonl:1", "score_rejected"}, out);
   expect_failure(evaluate("reward-bench", write("empty.jsonl", "")), 3, {"empty.jsonl"}, out);
   expect_failure(evaluate("reward-bench", write("twice.jsonl", good + good)), 3,
-                 {"twice.jsonl:2", "the same row"}, out);
+                 {"twice.jsonl:2", "duplicate of row"}, out);
   const std::string lists =
       write("lists.jsonl", list + "\"score_chosen\": [1], \"score_rejected\": [0, 0]}\n");
   expect_failure(evaluate("reward-bench", lists), 3, {"lists.jsonl:1", "'rejected'", "a list of 2"},

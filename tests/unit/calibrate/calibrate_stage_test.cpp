@@ -152,10 +152,10 @@ TEST_F(CalibrateStageTest, HeldOutPromptsTakeNoPartInTheFit) {
   options_.holdout = 1.0;
   expect_error(ErrorKind::kUsage, "holdout is 1");
   options_.holdout = 0.05;
-  expect_error(ErrorKind::kInput, "held out of calibration");
+  expect_error(ErrorKind::kInput, "on the held-out prompts");
   options_.holdout = 0.3;
   options_.held_out_scores = {options_.scores[0]};
-  expect_error(ErrorKind::kUsage, "one way only");
+  expect_error(ErrorKind::kUsage, "give only one of them");
 }
 
 TEST_F(CalibrateStageTest, WrongInput) {

@@ -72,7 +72,7 @@ TEST(HeldOut, FewPromptsAndOtherPoliciesAreErrors) {
   };
   EXPECT_THAT(message(make_table({make_scores("over", 20, 1.0), make_scores("ref", 20, 0.0)}, "ref",
                                  /*min_prompts=*/30)),
-              testing::AllOf(HasSubstr("held out of calibration"), HasSubstr("20 prompts")));
+              testing::AllOf(HasSubstr("on the held-out prompts"), HasSubstr("20 prompts")));
   EXPECT_THAT(
       message(make_table({make_scores("other", 90, 1.0), make_scores("ref", 90, 0.0)}, "ref")),
       HasSubstr("'other' was not calibrated"));

@@ -210,7 +210,7 @@ TEST(Solve, AJointAnswerWithoutBoundIsAnError) {
     FAIL() << "expected an error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInput);
-    EXPECT_THAT(error.message(), HasSubstr("no offset of 'top'"));
+    EXPECT_THAT(error.message(), HasSubstr("no finite offset of 'top'"));
   }
 }
 

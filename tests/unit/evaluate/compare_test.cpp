@@ -240,7 +240,7 @@ TEST_F(CompareStage, ResultsFindTheirScores) {
   EXPECT_EQ(result.comparison.overall_flips->gained, 10);
   fs::remove(folder_ / "a.parquet");
   EXPECT_EQ(kind_of_failure(), ErrorKind::kInput);
-  EXPECT_THAT(message_, testing::HasSubstr("a.parquet are not there"));
+  EXPECT_THAT(message_, testing::HasSubstr("a.parquet is missing"));
 }
 
 TEST_F(CompareStage, ArenaResultsAndFolders) {
@@ -297,7 +297,7 @@ TEST_F(CompareStage, RefusesWhatCannotBeCompared) {
   fs::copy_file(folder_ / "a.parquet", folder_ / "rows" / "a.parquet");
   options_.runs = {folder_ / "rows", folder_ / "a.parquet"};
   EXPECT_EQ(kind_of_failure(), ErrorKind::kInput);
-  EXPECT_THAT(message_, testing::HasSubstr("a.parquet holds rows of reward-bench"));
+  EXPECT_THAT(message_, testing::HasSubstr("a.parquet contains rows of reward-bench"));
   write_file(folder_ / "empty.jsonl", "");
   options_.runs = {folder_ / "a.parquet", folder_ / "empty.jsonl"};
   EXPECT_EQ(kind_of_failure(), ErrorKind::kInput);

@@ -173,7 +173,7 @@ TEST_F(ReadBenchmark, TheSameRowTwiceIsAnError) {
             "\n");
   const std::vector<fs::path> paths = {path, path};
   EXPECT_THAT(message_of([&] { read_benchmark(paths, kRewardBench, false); }),
-              testing::HasSubstr("the same row"));
+              testing::HasSubstr("duplicate of row"));
 }
 
 TEST_F(ReadBenchmark, SavedScoresComeBackExactly) {

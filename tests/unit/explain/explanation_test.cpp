@@ -115,8 +115,8 @@ TEST_F(ExplanationTest, ConstantAndRareFeaturesAreDroppedAloud) {
   }
   EXPECT_TRUE(found_refusal);
   ASSERT_FALSE(warnings_.empty());
-  EXPECT_THAT(warnings_[0], HasSubstr("refusal (it differs on 3 prompts, fewer than 10)"));
-  EXPECT_THAT(warnings_[0], HasSubstr("code_blocks (it differs on 0 prompts"));
+  EXPECT_THAT(warnings_[0], HasSubstr("refusal (differs on 3 prompts, fewer than 10)"));
+  EXPECT_THAT(warnings_[0], HasSubstr("code_blocks (differs on 0 prompts"));
 }
 
 TEST_F(ExplanationTest, CollinearFeaturesAreDroppedAloud) {

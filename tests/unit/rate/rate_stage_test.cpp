@@ -142,7 +142,7 @@ TEST_F(RateStageTest, BadBattlesAreNamed) {
                      HasSubstr("tie (bothbad)")));
   expect_error({ab, {"a", "a", "tie"}}, ErrorKind::kInput,
                HasSubstr("model_a and model_b are both 'a'"));
-  expect_error({ab, {"", "a", "tie"}}, ErrorKind::kInput, HasSubstr("expected a model's name"));
+  expect_error({ab, {"", "a", "tie"}}, ErrorKind::kInput, HasSubstr("expected a model name"));
   expect_error({ab, ba, {"A", "b", "tie"}}, ErrorKind::kInput,
                AllOf(HasSubstr("'a'"), HasSubstr("'A'"), HasSubstr("case")));
   expect_error({ab, ba, {"c", "d", "tie"}}, ErrorKind::kInput,
