@@ -32,11 +32,17 @@ Stat read_stat(const std::string& pid) {
   return stat;
 }
 
-/// Boot id and pid namespace; empty if unknown.
-std::string host_identity() {
+/// Changes with each boot; empty if unknown.
+std::string boot_id_of_this_machine() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
   std::string boot_id;
   std::getline(file, boot_id);
+  return boot_id;
+}
+
+/// Boot id and pid namespace; empty if unknown.
+std::string host_identity() {
+  const std::string boot_id = boot_id_of_this_machine();
   std::error_code error;
   const std::string space = std::filesystem::read_symlink("/proc/self/ns/pid", error).string();
   return boot_id.empty() || space.empty() ? std::string() : boot_id + " " + space;
@@ -60,6 +66,16 @@ bool has_ended(const std::string& identity) {
   if (start_time.empty() || boot_id + " " + space != host_identity()) return false;
   const Stat stat = read_stat(pid);
   return stat.start_time != start_time || stat.state == 'Z' || stat.state == 'X';
+}
+
+bool can_be_looked_up(const std::string& identity) {
+  const std::string here = host_identity();
+  return !here.empty() && identity.starts_with(here + " ");
+}
+
+bool is_of_this_machine(const std::string& identity) {
+  const std::string boot_id = boot_id_of_this_machine();
+  return !boot_id.empty() && identity.starts_with(boot_id + " ");
 }
 
 }  // namespace charm

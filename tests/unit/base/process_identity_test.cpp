@@ -39,6 +39,9 @@ TEST(ProcessIdentity, UnknownForOtherMachinesAndInvalidIdentities) {
   EXPECT_FALSE(has_ended("another-boot pid:[1] 999999999 1"));
   std::string mine = process_identity();
   if (mine.empty()) GTEST_SKIP() << "this machine has no /proc";
+  EXPECT_TRUE(is_of_this_machine(mine) && can_be_looked_up(mine));
+  for (const char* other : {"", "another-boot pid:[1] 999999999 1"})
+    EXPECT_FALSE(is_of_this_machine(other) || can_be_looked_up(other)) << other;
   EXPECT_TRUE(has_ended(mine + "1"));  // the pid has been reused
 }
 
