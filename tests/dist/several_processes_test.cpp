@@ -35,7 +35,8 @@ TEST_F(SeveralProcesses, WriteTheBytesOfOne) {
     for (const Outcome& outcome : run_ranks(std::vector(size, command(output))))
       EXPECT_EQ(outcome.code, 0) << outcome.err;
     expect_same_scores("one", output);
-    EXPECT_FALSE(fs::exists(path(output + ".journal")));
+    EXPECT_FALSE(fs::exists(path(output + "/helper.parquet.journal")));
+    EXPECT_FALSE(fs::exists(path(output + "/helper.parquet.lock")));
   }
   // Everything is finished: all ranks agree that there is nothing to do.
   for (const Outcome& outcome : run_ranks(std::vector(2, command("of2"))))
@@ -69,7 +70,7 @@ TEST_F(SeveralProcesses, WriteTheBytesOfOneUnderMpirun) {
 }
 
 TEST_F(SeveralProcesses, AKilledOneEndsTheRunAndOneProcessFinishesIt) {
-  const std::string journal = path("killed.journal");
+  const std::string journal = path("killed/helper.parquet.journal");
   const std::vector<Outcome> outcomes = run_ranks(std::vector(2, command("killed")), [journal] {
     std::error_code error;
     const auto size = fs::file_size(journal, error);

@@ -87,7 +87,7 @@ TEST_F(Trust, AnotherModelsScoresAreNotReplaced) {
 }
 
 TEST_F(Trust, AnotherModelsJournalIsNotResumed) {
-  const std::string journal = path("out.journal");
+  const std::string journal = path("out/helper.parquet.journal");
   const auto begun = [&] {
     std::error_code error;
     return fs::file_size(journal, error) > 200 && !error;
@@ -96,7 +96,7 @@ TEST_F(Trust, AnotherModelsJournalIsNotResumed) {
   run_charm(command, {.max_file_bytes = 0, .kill_when = begun});
   if (!fs::exists(journal)) GTEST_SKIP() << "the run ended before the kill";
   expect_failure(score(responses("helper"), "out", "other"), 3,
-                 {"out.journal", "scored with another model", "--fresh"},
+                 {"helper.parquet.journal", "scored with another model", "--fresh"},
                  path("out/helper.parquet"));
   expect_success(command);
 }

@@ -18,7 +18,7 @@ std::vector<fs::path> results_in(const fs::path& folder) {
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with('.') || name.ends_with(".partial") || name.ends_with(".journal") ||
-        name.ends_with("manifest.json")) {
+        name.ends_with(".lock") || name.ends_with("manifest.json")) {
       continue;
     }
     paths.push_back(entry.path());

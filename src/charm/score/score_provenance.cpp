@@ -66,16 +66,16 @@ std::string journal_owner_of(const storage::ModelHashes& hashes) {
                      short_hash(hashes.tokenizer));
 }
 
-void require_same_model(const fs::path& output, const std::vector<fs::path>& files,
-                        const storage::Provenance& provenance, const std::string& owner) {
-  const std::string journal = storage::journal_owner(output);
-  if (!journal.empty() && journal != owner) {
-    throw Error(ErrorKind::kInput,
-                "{}: an interrupted run scored with another model ({}; --model is {}); resume "
-                "with that model, choose another --output, or start over with --fresh",
-                storage::journal_path(output).string(), journal, owner);
-  }
+void require_same_model(const std::vector<fs::path>& files, const storage::Provenance& provenance,
+                        const std::string& owner) {
   for (const fs::path& file : files) {
+    const std::string journal = storage::journal_owner(file);
+    if (!journal.empty() && journal != owner) {
+      throw Error(ErrorKind::kInput,
+                  "{}: an interrupted run scored with another model ({}; --model is {}); resume "
+                  "with that model, choose another --output, or start over with --fresh",
+                  storage::journal_path(file).string(), journal, owner);
+    }
     if (!fs::exists(file)) continue;
     const std::optional<storage::Provenance> theirs = storage::read_provenance(file);
     if (!theirs) continue;

@@ -21,10 +21,9 @@ storage::Provenance score_provenance(const ScoreStageOptions& options,
                                      const text::ConversationEncoder& encoder,
                                      const storage::ModelHashes& hashes);
 
-/// Throws kInput if `output`, one of `files` or the journal of `output` has scores of another model
-/// or tokenizer. `owner` is the owner of this run's journal.
-void require_same_model(const std::filesystem::path& output,
-                        const std::vector<std::filesystem::path>& files,
+/// Throws kInput if one of `files` or its journal has scores of another model or tokenizer. `owner`
+/// is the owner of this run's journals.
+void require_same_model(const std::vector<std::filesystem::path>& files,
                         const storage::Provenance& provenance, const std::string& owner);
 
 /// The journal owner of a model and tokenizer.

@@ -1,18 +1,21 @@
 #include "charm/score/score_stage.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <span>
 #include <tuple>
 #include <utility>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
-#include "charm/base/hashing.h"
 #include "charm/base/log.h"
+#include "charm/base/output_lock.h"
 #include "charm/score/resumed_scoring.h"
+#include "charm/score/score_manifest.h"
 #include "charm/score/score_provenance.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
@@ -24,58 +27,74 @@ namespace {
 
 constexpr std::size_t kMaxNameBytes = 255;  // of a file, on usual file systems
 
-std::vector<Response> read_all(const ScoreStageOptions& options, storage::Manifest& manifest) {
+/// A file of responses and its content's hash.
+struct ResponseFile {
+  fs::path path;
+  std::string sha256;
+  std::int64_t num_rows = 0;
+};
+
+/// One policy's part of the run: a file, a lock, a journal and an entry of the manifest of its own,
+/// so that runs of different policies may share a folder.
+struct PolicyPart {
+  fs::path file;
+  std::size_t source;                   ///< response file that holds its rows
+  std::vector<std::size_t> rows;        ///< of the run, in order
+  std::string fingerprint;              ///< of the options and of the inputs behind these rows
+  std::optional<PolicyEntry> finished;  ///< rank 0: left by an earlier run of this fingerprint
+};
+
+struct Work {
   std::vector<Response> rows;
+  std::vector<ResponseFile> sources;
+  std::vector<PolicyPart> parts;  ///< in order of first appearance
+};
+
+Work read_all(const ScoreStageOptions& options) {
+  Work work;
+  std::map<std::string, std::size_t> place;
   std::vector<std::pair<fs::path, std::set<std::string>>> policies_of_files;
   storage::ReadOptions read_options;
   read_options.max_bad_rows = options.max_bad_rows;
   for (const fs::path& file : options.responses) {
     std::vector<Response> read = storage::read_responses(file, read_options);
-    manifest.input(file, static_cast<std::int64_t>(read.size()));
     std::set<std::string> policies;
-    for (const Response& row : read) policies.insert(row.policy);
+    for (Response& row : read) {
+      policies.insert(row.policy);
+      const auto [entry, is_new] = place.try_emplace(row.policy, work.parts.size());
+      if (is_new) {
+        work.parts.push_back({.file = score_file(options.output, row.policy),
+                              .source = work.sources.size(),
+                              .rows = {},
+                              .fingerprint = {},
+                              .finished = {}});
+      }
+      work.parts[entry->second].rows.push_back(work.rows.size());
+      work.rows.push_back(std::move(row));
+    }
     policies_of_files.emplace_back(file, std::move(policies));
-    std::move(read.begin(), read.end(), std::back_inserter(rows));
+    work.sources.push_back({.path = file,
+                            .sha256 = storage::sha256_of_path(file),
+                            .num_rows = static_cast<std::int64_t>(read.size())});
   }
   storage::check_distinct_policies(policies_of_files);
-  return rows;
+  return work;
 }
 
-/// Results of one policy each, in order of first appearance.
-std::vector<std::pair<std::string, std::vector<ScoredResponse>>> by_policy(
-    std::vector<ScoredResponse> results) {
-  std::vector<std::pair<std::string, std::vector<ScoredResponse>>> groups;
-  std::map<std::string, std::size_t> place;
-  for (ScoredResponse& row : results) {
-    const auto [entry, is_new] = place.try_emplace(row.response.policy, groups.size());
-    if (is_new) groups.emplace_back(row.response.policy, std::vector<ScoredResponse>());
-    groups[entry->second].second.push_back(std::move(row));
-  }
-  return groups;
-}
-
-void record_options(const ScoreStageOptions& options, const model::RewardModel& model,
-                    const text::ConversationEncoder& encoder, const storage::ModelHashes& hashes,
-                    const storage::Provenance& provenance, storage::Manifest& manifest) {
-  manifest.input_hashed(options.model_dir, hashes.folder)
-      .option("max-tokens", encoder.options().max_tokens)
+/// Without inputs.
+storage::Manifest make_manifest(const ScoreStageOptions& options, const model::RewardModel& model,
+                                const text::ConversationEncoder& encoder,
+                                const storage::Provenance& provenance) {
+  storage::Manifest manifest("score");
+  manifest.option("max-tokens", encoder.options().max_tokens)
       .option("truncation", *storage::find_fact(provenance, "truncation"))
       .option("bos", *storage::find_fact(provenance, "bos"))
       .option("pooling", *storage::find_fact(provenance, "pooling"))
       .option("template-date", options.encoder.template_date)
       .option("template-sha256", encoder.chat_template().sha256());
   for (const auto& [name, value] : model.provenance()) manifest.option(name, value);
-  for (const fs::path& file : options.resume) manifest.input(file);
   manifest.extra("provenance", nlohmann::ordered_json::parse(storage::provenance_json(provenance)));
-}
-
-/// True if an earlier run with these options and inputs wrote every file.
-bool is_finished(const fs::path& output, const std::vector<fs::path>& files,
-                 const storage::Manifest& manifest) {
-  for (const fs::path& file : files) {
-    if (!fs::exists(file)) return false;
-  }
-  return storage::recorded_fingerprint(output) == manifest.fingerprint();
+  return manifest;
 }
 
 bool same_texts(const Response& a, const Response& b) {
@@ -86,36 +105,26 @@ using Key = std::tuple<std::string, std::string, std::int32_t>;
 
 Key key_of(const Response& row) { return {row.policy, row.prompt_id, row.sample}; }
 
-/// Copies the scores of `earlier` for rows with equal texts into `results`; returns the indices of
-/// the other rows.
-std::vector<std::size_t> reuse_scores(std::vector<ScoredResponse> earlier,
-                                      std::vector<ScoredResponse>& results) {
+/// Copies the scores of `earlier` for rows with equal texts into `known`; returns their number.
+std::int64_t reuse_scores(std::vector<ScoredResponse> earlier, KnownResults& known) {
   std::map<Key, ScoredResponse*> by_key;
   for (ScoredResponse& row : earlier) {
     if (!row.error) by_key[key_of(row.response)] = &row;
   }
-  std::vector<std::size_t> pending;
-  for (std::size_t r = 0; r < results.size(); ++r) {
-    const auto found = by_key.find(key_of(results[r].response));
-    if (found == by_key.end() || !same_texts(found->second->response, results[r].response)) {
-      pending.push_back(r);
-      continue;
-    }
-    results[r].score = found->second->score;
-    results[r].num_tokens = found->second->num_tokens;
-    results[r].truncated = found->second->truncated;
-    results[r].error.reset();
+  std::int64_t num_reused = 0;
+  for (std::size_t r = 0; r < known.results.size(); ++r) {
+    if (known.done[r]) continue;
+    ScoredResponse& result = known.results[r];
+    const auto found = by_key.find(key_of(result.response));
+    if (found == by_key.end() || !same_texts(found->second->response, result.response)) continue;
+    result.score = found->second->score;
+    result.num_tokens = found->second->num_tokens;
+    result.truncated = found->second->truncated;
+    result.error.reset();
+    known.done[r] = true;
+    ++num_reused;
   }
-  return pending;
-}
-
-/// Results for `rows` without scores.
-std::vector<ScoredResponse> unscored(const std::vector<Response>& rows) {
-  std::vector<ScoredResponse> results;
-  results.reserve(rows.size());
-  for (const Response& row : rows)
-    results.push_back({.response = row, .score = 0.0f, .error = "no score"});
-  return results;
+  return num_reused;
 }
 
 /// The rows of finished files, in the order of `rows`.
@@ -128,7 +137,7 @@ std::vector<ScoredResponse> read_finished(const std::vector<Response>& rows,
       by_key.insert_or_assign(std::move(key), std::move(row));
     });
   }
-  std::vector<ScoredResponse> results = unscored(rows);
+  std::vector<ScoredResponse> results = unscored(rows).results;
   for (ScoredResponse& row : results) {
     if (const auto found = by_key.find(key_of(row.response)); found != by_key.end())
       row = found->second;
@@ -148,19 +157,11 @@ std::optional<ScoreCheck> check_finished(const ScoreStageOptions& options,
                       options.check_tolerance.value_or(default_tolerance(bfloat16)));
 }
 
-void summarise(const std::vector<ScoredResponse>& results, ScoreStageResult& summary) {
-  for (const ScoredResponse& row : results) {
-    summary.num_errors += row.error ? 1 : 0;
-    summary.num_truncated += row.truncated ? 1 : 0;
-  }
-  summary.num_rows = static_cast<std::int64_t>(results.size());
-}
-
-void check_errors(const std::vector<ScoredResponse>& results, std::int64_t num_errors,
-                  std::int64_t max_bad_rows) {
+void check_errors(const std::vector<ScoredResponse>& results, std::int64_t max_bad_rows) {
+  const auto has_error = [](const ScoredResponse& r) { return r.error.has_value(); };
+  const auto num_errors = std::count_if(results.begin(), results.end(), has_error);
   if (num_errors <= std::max<std::int64_t>(max_bad_rows, 0)) return;
-  const auto bad = std::find_if(results.begin(), results.end(),
-                                [](const ScoredResponse& r) { return r.error.has_value(); });
+  const auto bad = std::find_if(results.begin(), results.end(), has_error);
   throw Error(ErrorKind::kInput,
               "{} of {} rows have no score, first: policy {}, prompt {}: {}; expected at most {} "
               "(--max-bad-rows)",
@@ -195,11 +196,75 @@ fs::path score_file(const fs::path& folder, const std::string& policy) {
 
 namespace {
 
+/// Finds the policies that earlier runs with the same options and inputs completed.
+void find_finished(const fs::path& output, std::vector<PolicyPart>& parts) {
+  const nlohmann::ordered_json manifest = storage::read_manifest(output);
+  for (PolicyPart& part : parts) {
+    std::optional<PolicyEntry> entry = find_policy(manifest, part.file);
+    if (entry && entry->fingerprint == part.fingerprint && fs::exists(part.file))
+      part.finished = std::move(entry);
+  }
+}
+
+/// The results of the pending policies, in the order of `parts`.
+std::vector<ScoredResponse> pending_results(const std::vector<PolicyPart>& parts,
+                                            std::vector<ScoredResponse> results) {
+  std::vector<ScoredResponse> pending;
+  for (const PolicyPart& part : parts) {
+    if (part.finished) continue;
+    for (const std::size_t r : part.rows) pending.push_back(std::move(results[r]));
+  }
+  return pending;
+}
+
+PolicyEntry entry_of(const PolicyPart& part, std::span<const ScoredResponse> rows) {
+  PolicyEntry entry;
+  for (const ScoredResponse& row : rows) {
+    entry.num_errors += row.error ? 1 : 0;
+    entry.num_truncated += row.truncated ? 1 : 0;
+  }
+  entry.num_rows = std::ssize(rows);
+  entry.fingerprint = part.fingerprint;
+  return entry;
+}
+
+/// Writes the files of the pending policies and updates the folder's manifest.
+void write_outputs(const ScoreStageOptions& options, const Work& work,
+                   std::span<const ScoredResponse> pending, const storage::Provenance& provenance,
+                   const storage::Manifest& manifest, ScoreStageResult& summary) {
+  nlohmann::ordered_json json = manifest.to_json();
+  for (const PolicyPart& part : work.parts) {
+    PolicyEntry entry;
+    if (part.finished) {
+      entry = *part.finished;
+    } else {
+      const auto rows = pending.first(part.rows.size());
+      pending = pending.subspan(part.rows.size());
+      storage::write_scores(part.file, rows, provenance);
+      entry = entry_of(part, rows);
+    }
+    entry.file = part.file;
+    entry.inputs = {work.sources[part.source].path.string(), options.model_dir.string()};
+    for (const fs::path& file : options.resume) entry.inputs.push_back(file.string());
+    summary.num_errors += entry.num_errors;
+    summary.num_truncated += entry.num_truncated;
+    json["outputs"].push_back(entry.to_json());
+  }
+  storage::update_manifest(options.output, [&](const nlohmann::ordered_json& existing) {
+    return with_other_policies(json, existing, options.output);
+  });
+}
+
 ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& progress,
                             dist::World& world) {
   if (world.is_root()) require_writable(options.output / "manifest.json");
-  storage::Manifest manifest("score");
-  const std::vector<Response> rows = read_all(options, manifest);
+  Work work = read_all(options);
+  ScoreStageResult summary;
+  summary.num_rows = std::ssize(work.rows);
+  for (const PolicyPart& part : work.parts) summary.files.push_back(part.file);
+  check_files(options, summary.files);
+  std::optional<OutputLock> lock;
+  if (world.is_root()) lock.emplace(summary.files);
   const std::unique_ptr<model::RewardModel> model =
       model::load_reward_model(options.model_dir, options.model);
 
@@ -212,62 +277,66 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   const text::ConversationEncoder encoder(options.model_dir, encoder_options);
   const storage::ModelHashes hashes = hash_model(options.model_dir, world);
   const storage::Provenance provenance = score_provenance(options, *model, encoder, hashes);
-  record_options(options, *model, encoder, hashes, provenance, manifest);
-
-  ScoreStageResult summary;
-  std::set<std::string> names;
-  for (const Response& row : rows) {
-    if (names.insert(row.policy).second)
-      summary.files.push_back(score_file(options.output, row.policy));
+  for (PolicyPart& part : work.parts) {
+    const ResponseFile& source = work.sources[part.source];
+    part.fingerprint = make_manifest(options, *model, encoder, provenance)
+                           .input_hashed(source.path, source.sha256)
+                           .input_hashed(options.model_dir, hashes.folder)
+                           .fingerprint();
   }
-  check_files(options, summary.files);
-  if (world.is_root() && !options.fresh && !options.replace_other_model) {
-    require_same_model(options.output, summary.files, provenance, journal_owner_of(hashes));
-  }
-  const bool finished =
-      world.is_root() && !options.fresh && is_finished(options.output, summary.files, manifest);
+  if (world.is_root() && !options.fresh && !options.replace_other_model)
+    require_same_model(summary.files, provenance, journal_owner_of(hashes));
+  if (world.is_root() && !options.fresh) find_finished(options.output, work.parts);
+  const auto num_finished =
+      std::count_if(work.parts.begin(), work.parts.end(),
+                    [](const PolicyPart& part) { return part.finished.has_value(); });
+  const bool finished = num_finished == std::ssize(work.parts);
   if (world.broadcast(finished ? "finished" : "open") == "finished") {
     log::info("{}: complete already with the same inputs and options (--fresh starts over)",
               options.output.string());
-    summary.num_rows = static_cast<std::int64_t>(rows.size());
     summary.skipped = true;
     world.end();
-    if (world.is_root()) summary.check = check_finished(options, provenance, rows, summary.files);
+    if (world.is_root())
+      summary.check = check_finished(options, provenance, work.rows, summary.files);
     return summary;
   }
+  if (num_finished > 0) {
+    log::info("{}: {} of {} policies complete already with the same inputs and options",
+              options.output.string(), num_finished, work.parts.size());
+  }
 
-  std::vector<ScoredResponse> results = unscored(rows);
-  const std::vector<std::size_t> pending =
-      reuse_scores(read_resumed(options.resume, provenance), results);
-  std::vector<Response> todo;
-  for (const std::size_t r : pending) todo.push_back(rows[r]);
-  summary.num_resumed = static_cast<std::int64_t>(rows.size() - todo.size());
-
-  std::optional<storage::Journal> journal;
-  if (world.is_root())
-    journal.emplace(options.output, manifest.fingerprint(), options.fresh,
-                    journal_owner_of(hashes));
+  std::vector<ScoredResponse> earlier = read_resumed(options.resume, provenance);
+  KnownResults known = unscored(work.rows);
+  std::deque<storage::Journal> journals;
+  std::vector<JournalPart> journal_parts;
+  for (const PolicyPart& part : work.parts) {
+    if (part.finished) {
+      for (const std::size_t r : part.rows) known.done[r] = true;
+    } else if (world.is_root()) {
+      journal_parts.push_back({&journals.emplace_back(part.file, part.fingerprint, options.fresh,
+                                                      journal_owner_of(hashes)),
+                               part.rows});
+    }
+  }
+  summary.num_resumed = reuse_scores(std::move(earlier), known);
+  RowJournals row_journals(std::move(journal_parts), work.rows.size());
   const auto score_rows = [&](std::span<const Response> batch, const ScoredFn& on_scored) {
     return score_responses(*model, encoder, batch, options.scorer, on_scored, progress);
   };
-  std::vector<ScoredResponse> scored =
-      score_responses_distributed(todo, score_rows, journal ? &*journal : nullptr, world);
+  std::vector<ScoredResponse> results = score_responses_distributed(
+      work.rows, std::move(known), score_rows, world.is_root() ? &row_journals : nullptr, world);
   if (!world.is_root()) return summary;
-  for (std::size_t i = 0; i < pending.size(); ++i) results[pending[i]] = std::move(scored[i]);
-  summarise(results, summary);
-  check_errors(results, summary.num_errors, options.max_bad_rows);
-
-  manifest.extra("fingerprint", manifest.fingerprint());
-  manifest.extra("num_errors", summary.num_errors);
-  manifest.extra("num_truncated", summary.num_truncated);
-  for (const auto& [policy, policy_rows] : by_policy(std::move(results))) {
-    const fs::path file = score_file(options.output, policy);
-    storage::write_scores(file, policy_rows, provenance);
-    manifest.output(file, static_cast<std::int64_t>(policy_rows.size()));
-  }
-  storage::write_manifest(options.output, manifest);
-  journal->remove();
-  summary.check = check_finished(options, provenance, rows, summary.files);
+  results = pending_results(work.parts, std::move(results));
+  check_errors(results, options.max_bad_rows);
+  lock->require_held();
+  storage::Manifest manifest = make_manifest(options, *model, encoder, provenance);
+  for (const ResponseFile& source : work.sources)
+    manifest.input_hashed(source.path, source.sha256, source.num_rows);
+  manifest.input_hashed(options.model_dir, hashes.folder);
+  for (const fs::path& file : options.resume) manifest.input(file);
+  write_outputs(options, work, results, provenance, manifest, summary);
+  for (storage::Journal& journal : journals) journal.remove();
+  summary.check = check_finished(options, provenance, work.rows, summary.files);
   return summary;
 }
 

@@ -46,8 +46,10 @@ struct ScoreStageResult {
 };
 
 /// `charm score`: scores responses, writes `<output>/<policy>.parquet` and
-/// `<output>/manifest.json`. An interrupted run resumes from its journal (`<output>.journal`) and
-/// gives the same bytes. Every file has its provenance (score_provenance.h).
+/// `<output>/manifest.json`. Each policy has its own lock, journal (`<policy>.parquet.journal`) and
+/// manifest entry: runs of different policies may share a folder, also at the same time. An
+/// interrupted run resumes from its journals and gives the same bytes. Every file has its
+/// provenance (score_provenance.h).
 ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress);
 
 /// The same distributed over all processes of `world`, each called with the same options; rank 0

@@ -8,11 +8,15 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/hashing.h"
+#include "charm/base/output_lock.h"
 #include "charm/base/version.h"
 
 namespace charm::storage {
 
 using nlohmann::ordered_json;
+
+/// Another process holds a manifest for milliseconds.
+constexpr std::chrono::seconds kManifestWait{60};
 
 struct Manifest::Content {
   std::string command;
@@ -64,12 +68,7 @@ Manifest& Manifest::extra(std::string_view name, const ordered_json& value) {
   return *this;
 }
 
-std::string Manifest::fingerprint() const {
-  ordered_json hashes = ordered_json::array();
-  for (const ordered_json& input : content_->inputs) hashes.push_back(input["sha256"]);
-  return sha256_hex(
-      ordered_json{kVersion, content_->command, content_->options, content_->seed, hashes}.dump());
-}
+std::string Manifest::fingerprint() const { return fingerprint_of(to_json()); }
 
 ordered_json Manifest::to_json() const {
   ordered_json json = {{"program", "charm"},           {"version", kVersion},
@@ -87,17 +86,44 @@ fs::path manifest_path(const fs::path& output) {
   return path;
 }
 
-void write_manifest(const fs::path& output, const Manifest& manifest) {
+namespace {
+
+void write_json(const fs::path& path, const ordered_json& json) {
   // File names may be invalid UTF-8: a replacement character is better than no manifest.
   const auto on_invalid = ordered_json::error_handler_t::replace;
-  write_file(manifest_path(output),
-             manifest.to_json().dump(2, ' ', /*ensure_ascii=*/false, on_invalid) + "\n");
+  write_file(path, json.dump(2, ' ', /*ensure_ascii=*/false, on_invalid) + "\n");
+}
+
+}  // namespace
+
+void write_manifest(const fs::path& output, const Manifest& manifest) {
+  write_json(manifest_path(output), manifest.to_json());
+}
+
+ordered_json read_manifest(const fs::path& output) {
+  const fs::path path = manifest_path(output);
+  if (!fs::exists(path)) return nullptr;
+  ordered_json json = ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  return json.is_discarded() ? ordered_json() : json;
+}
+
+void update_manifest(const fs::path& output,
+                     const std::function<ordered_json(const ordered_json& present)>& merge) {
+  const fs::path path = manifest_path(output);
+  const OutputLock lock(path, {.wait = kManifestWait});
+  write_json(path, merge(read_manifest(output)));
+}
+
+std::string fingerprint_of(const ordered_json& manifest) {
+  ordered_json hashes = ordered_json::array();
+  for (const ordered_json& input : manifest.at("inputs")) hashes.push_back(input.at("sha256"));
+  return sha256_hex(ordered_json{manifest.at("version"), manifest.at("command"),
+                                 manifest.at("options"), manifest.at("seed"), hashes}
+                        .dump());
 }
 
 std::string recorded_fingerprint(const fs::path& output, std::string_view name) {
-  const fs::path path = manifest_path(output);
-  if (!fs::exists(path)) return "";
-  const auto json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  const ordered_json json = read_manifest(output);
   const auto found = json.is_object() ? json.find(name) : json.end();
   return found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }

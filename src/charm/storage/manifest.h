@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -49,6 +50,18 @@ std::filesystem::path manifest_path(const std::filesystem::path& output);
 
 /// Writes the manifest next to (or inside) the finished output.
 void write_manifest(const std::filesystem::path& output, const Manifest& manifest);
+
+/// The manifest of `output`; null if there is none or it is not JSON.
+nlohmann::ordered_json read_manifest(const std::filesystem::path& output);
+
+/// Replaces the manifest of `output` by `merge` of the existing one (null: none). For an output
+/// that several processes write parts of: updates are serialised by a lock.
+void update_manifest(
+    const std::filesystem::path& output,
+    const std::function<nlohmann::ordered_json(const nlohmann::ordered_json& existing)>& merge);
+
+/// `Manifest::fingerprint` of a manifest's JSON.
+std::string fingerprint_of(const nlohmann::ordered_json& manifest);
 
 /// The fingerprint that the manifest of `output` records under `name`; empty if there is none.
 std::string recorded_fingerprint(const std::filesystem::path& output,

@@ -76,6 +76,32 @@ TEST_F(ResumedScoring, AnInterruptedRunResumes) {
   EXPECT_EQ(scored[1].error, "rejected by the template");
 }
 
+TEST_F(ResumedScoring, EachJournalKeepsItsOwnRows) {
+  // Rows 0 and 3 belong to one output, 1 and 2 to another; row 4 is known before.
+  const fs::path others = output_.string() + "_others";
+  const auto run_parts = [&](LengthRule& rule, bool with_others) {
+    storage::Journal first(output_, "key"), second(others, "key", /*fresh=*/!with_others);
+    RowJournals journals({{&first, {0, 3}}, {&second, {1, 2}}}, rows_.size());
+    KnownResults known = unscored(rows_);
+    known.done[4] = true;
+    dist::World alone = dist::World::alone();
+    return score_responses_distributed(rows_, std::move(known), std::ref(rule), &journals, alone);
+  };
+  LengthRule first_run;
+  run_parts(first_run, true);
+  EXPECT_EQ(first_run.num_scored, 4u);
+  LengthRule again;
+  const std::vector<ScoredResponse> scored = run_parts(again, true);
+  EXPECT_EQ(again.num_scored, 0u);
+  EXPECT_EQ(scored[3].score, 3.1f);
+  EXPECT_EQ(scored[1].error, "rejected by the template");
+  EXPECT_EQ(scored[2].error, std::nullopt);
+  LengthRule lost;  // the other output's journal is gone
+  run_parts(lost, false);
+  EXPECT_EQ(lost.num_scored, 2u);
+  fs::remove(storage::journal_path(others));
+}
+
 TEST_F(ResumedScoring, AJournalOfMoreRowsIsAnInputError) {
   LengthRule rule;
   run(rule);

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
 
 #include "charm/base/hashing.h"
 #include "tests/unit/base/temp_folder.h"
@@ -41,6 +43,25 @@ TEST(Manifest, IsWrittenIntoAFolderOutput) {
   EXPECT_EQ(folder.names(), std::vector<std::string>{"manifest.json"});
 }
 
+TEST(Manifest, SeveralWritersAddToOneWithoutLosingEntries) {
+  const TempFolder folder;
+  constexpr int kWriters = 8, kEntries = 10;
+  std::vector<std::thread> writers;
+  for (int w = 0; w < kWriters; ++w) {
+    writers.emplace_back([&] {
+      for (int i = 0; i < kEntries; ++i) {
+        update_manifest(folder.path(), [](const nlohmann::ordered_json& present) {
+          return nlohmann::ordered_json{
+              {"count", present.is_null() ? 1 : 1 + present["count"].get<int>()}};
+        });
+      }
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(read_manifest(folder.path())["count"], kWriters * kEntries);
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"manifest.json"});
+}
+
 TEST(Manifest, TheFingerprintDependsOnOptionsAndContentNotNames) {
   const TempFolder folder;
   const fs::path a = folder.file("a", "same");
@@ -56,6 +77,12 @@ TEST(Manifest, TheFingerprintDependsOnOptionsAndContentNotNames) {
   EXPECT_NE(fingerprint(a, 1, 1), fingerprint(a, 2, 1));
   EXPECT_NE(fingerprint(a, 1, 1), fingerprint(a, 1, 2));
   EXPECT_NE(Manifest("score").fingerprint(), Manifest("train").fingerprint());
+  const Manifest manifest = [&] {
+    Manifest made("score");
+    made.option("x", 1).input(a);
+    return made;
+  }();
+  EXPECT_EQ(fingerprint_of(manifest.to_json()), manifest.fingerprint());
 }
 
 TEST(Manifest, AFolderHashesByNamesAndContents) {
