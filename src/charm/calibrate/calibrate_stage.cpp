@@ -5,6 +5,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/base/output_lock.h"
 #include "charm/calibrate/calibration.h"
 #include "charm/stats/paired_scores.h"
 #include "charm/storage/manifest.h"
@@ -51,6 +52,7 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
   require_distinct(options.output, options.scores);
   require_distinct(options.output, options.held_out_scores);
   require_distinct(options.output, options.ratings);
+  const OutputLock lock(options.output);
 
   storage::Manifest manifest = make_manifest(options);
   const storage::ScoreInputs inputs =

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "charm/base/output_lock.h"
 #include "charm/cli/command.h"
 #include "charm/cli/progress_display.h"
 #include "charm/demo/findings.h"
@@ -55,6 +56,7 @@ class DemoCommand final : public Command {
       fmt::print("{}\n", line);
       std::fflush(stdout);
     };
+    const OutputLock lock = OutputLock::of_folder(options_.folder);
     print_line("generating the synthetic world and training its reward model");
     const demo::World world = demo::make_world(options_, progress);
     const pipeline::Recipe recipe = pipeline::read_recipe(world.recipe);

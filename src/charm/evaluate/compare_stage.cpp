@@ -1,11 +1,13 @@
 #include "charm/evaluate/compare_stage.h"
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/base/output_lock.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
@@ -103,6 +105,8 @@ void write_result(const CompareOptions& options, const ComparedRun& a, const Com
 
 CompareResult compare(const CompareOptions& options) {
   check_options(options);
+  std::optional<OutputLock> lock;
+  if (!options.output.empty()) lock.emplace(options.output);
   ComparedRun a = find_run(options.runs[0], options.benchmark);
   ComparedRun b = find_run(options.runs[1], options.benchmark);
   if (a.name == b.name) {

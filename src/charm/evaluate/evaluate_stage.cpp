@@ -8,6 +8,7 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/evaluate/arena.h"
+#include "charm/base/output_lock.h"
 #include "charm/evaluate/metrics.h"
 #include "charm/evaluate/pair_diagnostics.h"
 #include "charm/evaluate/reward_bench.h"
@@ -171,8 +172,14 @@ EvaluateResult evaluate_arena(const EvaluateOptions& options, const ProgressFn& 
 
 EvaluateResult evaluate(const EvaluateOptions& options, const ProgressFn& progress) {
   check_options(options);
-  return options.benchmark == Benchmark::kArena ? evaluate_arena(options, progress)
-                                                : evaluate_rows(options, progress);
+  const OutputLock lock(options.output);
+  std::vector<std::string> data_sha256;
+  for (const fs::path& path : options.data) {
+    require_regular_file(path);
+    data_sha256.push_back(storage::sha256_of_path(path));
+  }
+  return options.benchmark == Benchmark::kArena ? evaluate_arena(options, data_sha256, progress)
+                                                : evaluate_rows(options, data_sha256, progress);
 }
 
 }  // namespace charm::evaluate

@@ -11,6 +11,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/base/output_lock.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
@@ -69,7 +70,8 @@ void score_unless_finished(
   storage::require_known_extension(saved);
   require_writable(saved);
   require_distinct(saved, options.data);
-  storage::Manifest manifest = scoring_manifest(options);
+  const OutputLock lock(saved);
+  storage::Manifest manifest = scoring_manifest(options, data_sha256);
   const std::string fingerprint = manifest.fingerprint();
   if (!options.fresh && finished_fingerprint(saved) == fingerprint) {
     log::info("{}: already scored with the same options and inputs; reused", saved.string());

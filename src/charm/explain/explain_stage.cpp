@@ -10,6 +10,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/base/output_lock.h"
 #include "charm/explain/method_comparison.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
@@ -198,6 +199,7 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
   for (const auto* input : {&options.calibration, &options.ratings}) {
     if (*input) require_distinct(options.output, **input);
   }
+  const OutputLock lock(options.output);
   storage::Manifest manifest = make_manifest(options);
   std::optional<CalibrationFacts> facts;
   if (options.calibration) facts = read_calibration_facts(*options.calibration);

@@ -12,6 +12,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/base/output_lock.h"
 #include "charm/generate/generated_rows.h"
 #include "charm/generate/resolved_options.h"
 #include "charm/generate/server_generator.h"
@@ -118,7 +119,7 @@ void generate_pending(const GenerateStageOptions& options, Generator& generator,
 /// Creates the generator if there is anything to generate.
 using MakeGenerator = std::function<Generator&()>;
 
-GenerateStageResult generate_with(const GenerateStageOptions& options,
+GenerateStageResult generate_with(const GenerateStageOptions& options, const OutputLock& lock,
                                   const storage::Provenance& facts, storage::Manifest manifest,
                                   const MakeGenerator& make, const ProgressFn& progress) {
   storage::ReadOptions read = options.read;
@@ -153,6 +154,7 @@ GenerateStageResult generate_with(const GenerateStageOptions& options,
   storage::Provenance provenance = facts;
   provenance.emplace_back("seed", std::to_string(options.sampling.seed));
   if (!options.system.empty()) provenance.emplace_back("system", options.system);
+  lock.require_held();
   storage::write_generated(options.output, rows, settings_of(options), provenance);
   manifest.extra("fingerprint", manifest.fingerprint())
       .extra("num_errors", result.num_errors)
@@ -164,7 +166,7 @@ GenerateStageResult generate_with(const GenerateStageOptions& options,
   return result;
 }
 
-GenerateStageResult generate_with_model(const GenerateStageOptions& options,
+GenerateStageResult generate_with_model(const GenerateStageOptions& options, const OutputLock& lock,
                                         const ProgressFn& progress) {
   EmbeddedOptions embedded = options.embedded;
   embedded.model_dir = *options.model_dir;
@@ -176,7 +178,7 @@ GenerateStageResult generate_with_model(const GenerateStageOptions& options,
   manifest.input_hashed(*options.model_dir,
                         *storage::find_fact(generator->provenance(), "model_sha256"));
   return generate_with(
-      options, generator->provenance(), std::move(manifest),
+      options, lock, generator->provenance(), std::move(manifest),
       [&]() -> Generator& { return *generator; }, progress);
 }
 
@@ -185,16 +187,18 @@ GenerateStageResult generate_with_model(const GenerateStageOptions& options,
 GenerateStageResult generate_stage(const GenerateStageOptions& options, Generator& generator,
                                    const storage::Provenance& facts, const ProgressFn& progress) {
   check_options(options);
+  const OutputLock lock(options.output);
   return generate_with(
-      options, facts, storage::Manifest("generate"), [&]() -> Generator& { return generator; },
-      progress);
+      options, lock, facts, storage::Manifest("generate"),
+      [&]() -> Generator& { return generator; }, progress);
 }
 
 GenerateStageResult generate_stage(const GenerateStageOptions& options,
                                    const ProgressFn& progress) {
   check_options(options);
   check_source(options);
-  if (options.model_dir) return generate_with_model(options, progress);
+  const OutputLock lock(options.output);
+  if (options.model_dir) return generate_with_model(options, lock, progress);
   storage::Manifest manifest("generate");
   std::unique_ptr<Generator> generator;
   const ServerOptions server = resolved_server_options(options);
@@ -203,7 +207,7 @@ GenerateStageResult generate_stage(const GenerateStageOptions& options,
   for (const std::string& url : server.urls) api_base(url);
   common_fields(server, options.sampling, ServerKind::kOther);
   return generate_with(
-      options, server_facts(server), std::move(manifest),
+      options, lock, server_facts(server), std::move(manifest),
       [&]() -> Generator& {
         generator = make_server_generator(server);
         return *generator;

@@ -5,6 +5,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/base/output_lock.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/score_inputs.h"
@@ -33,6 +34,7 @@ Mismatch measure(const MeasureOptions& options, const ProgressFn& progress) {
   require_writable(options.output);
   require_distinct(options.output, options.scores);
   require_distinct(options.output, options.ratings);
+  const OutputLock lock(options.output);
 
   storage::Manifest manifest = make_manifest(options);
   const storage::ScoreInputs inputs =

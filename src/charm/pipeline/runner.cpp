@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "charm/base/hashing.h"
 #include "charm/base/log.h"
+#include "charm/base/output_lock.h"
 #include "charm/base/strings.h"
 #include "charm/pipeline/recipe.h"
 #include "charm/pipeline/run_paths.h"
@@ -114,7 +116,11 @@ RunSummary run_plan(const std::vector<Step>& plan, const fs::path& run_dir,
       options.until.empty() ? stage_names().size() - 1 : stage_index(options.until);
   if (from > until)
     throw Error(ErrorKind::kUsage, "--from {} comes after --until {}", options.from, options.until);
-  if (!options.dry_run) require_writable(run_dir / "steps" / "record");
+  std::optional<OutputLock> lock;
+  if (!options.dry_run) {
+    require_writable(run_dir / "steps" / "record");
+    lock.emplace(OutputLock::of_folder(run_dir));
+  }
   HashCache hashes;
   RunSummary summary;
   bool upstream_pending = false;  // dry run: an earlier step would change its outputs

@@ -11,6 +11,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/base/output_lock.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
@@ -181,6 +182,7 @@ storage::Manifest manifest_of(const PreferOptions& options, const PreferResult& 
 
 PreferResult prefer(const PreferOptions& options, const ProgressFn& progress) {
   check_options(options);
+  const OutputLock lock(options.output);
   const Offsets offsets = read_offsets(options.calibration);
   const std::vector<Score> scores = storage::read_score_files(options.scores, options.read);
   PreferResult result;

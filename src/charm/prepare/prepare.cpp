@@ -10,6 +10,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/base/output_lock.h"
 #include "charm/base/random.h"
 #include "charm/prepare/text_overlap.h"
 #include "charm/storage/manifest.h"
@@ -177,6 +178,7 @@ fs::path excluded_path(const fs::path& output) {
 
 PrepareResult prepare(const PrepareOptions& options, const ProgressFn& progress) {
   check_options(options);
+  const OutputLock lock(options.output);
   std::vector<Prompt> prompts = storage::read_prompts(options.input, options.read, options.turns);
   PrepareResult result;
   result.num_read = static_cast<std::int64_t>(prompts.size());

@@ -9,6 +9,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/base/output_lock.h"
 #include "charm/base/strings.h"
 #include "charm/records/arena.h"
 #include "charm/storage/manifest.h"
@@ -219,6 +220,7 @@ Ratings rate(const RateOptions& options, const ProgressFn& progress) {
   const FitOptions fit = fit_options(options);
   require_writable(options.output);
   require_distinct(options.output, options.battles);
+  const OutputLock lock(options.output);
   storage::Manifest manifest("rate");
   manifest.option("anchor", options.anchor)
       .option("style", style_name(options.style))

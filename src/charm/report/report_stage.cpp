@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "charm/base/error.h"
+#include "charm/base/output_lock.h"
 #include "charm/report/html.h"
 #include "charm/report/run_data.h"
 #include "charm/report/sections.h"
@@ -13,6 +14,7 @@ ReportResult write_report(const ReportOptions& options, const ProgressFn& progre
   if (options.run_dir.empty()) throw Error(ErrorKind::kUsage, "report: --run is missing");
   const fs::path output = options.output.empty() ? options.run_dir / "report.html" : options.output;
   require_writable(output);
+  const OutputLock lock(output);
   const RunData run = read_run(options.run_dir);
   if (run.empty()) {
     throw Error(ErrorKind::kInput,

@@ -11,6 +11,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/base/output_lock.h"
 #include "charm/base/parallel.h"
 #include "charm/model/heads.h"
 #include "charm/model/load_decoder.h"
@@ -151,19 +152,13 @@ ordered_json eval_json(const std::optional<EvalSummary>& eval) {
           {"margin", eval->margin}};
 }
 
-ordered_json read_manifest(const fs::path& output) {
-  const fs::path path = output / "manifest.json";
-  if (!fs::exists(path)) return nullptr;
-  return ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-}
-
 /// Publishing replaces the whole folder: it must be empty or the output of an earlier charm train.
 void check_output(const TrainOptions& options) {
   require_writable_folder(options.output);
   require_distinct(options.output, options.model);
   require_distinct(options.output, options.preferences);
   if (!fs::exists(options.output) || fs::is_empty(options.output)) return;
-  const ordered_json manifest = read_manifest(options.output);
+  const ordered_json manifest = storage::read_manifest(options.output);
   if (!manifest.is_object() || !manifest.contains("command") || manifest["command"] != "train") {
     throw Error(ErrorKind::kUsage,
                 "--output {}: holds files that charm train did not write; choose another folder or "
@@ -178,7 +173,7 @@ std::optional<TrainResult> finished_result(const TrainOptions& options,
                                            const std::string& fingerprint) {
   const fs::path& output = options.output;
   if (options.fresh || !fs::exists(output) || fs::is_empty(output)) return std::nullopt;
-  const ordered_json json = read_manifest(output);
+  const ordered_json json = storage::read_manifest(output);
   if (!json.contains("fingerprint") || json["fingerprint"] != fingerprint) {
     if (options.replace_other) return std::nullopt;
     throw Error(ErrorKind::kUsage,
@@ -224,6 +219,8 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
   at::set_num_threads(options.threads > 0 ? options.threads
                                           : static_cast<int>(available_processors()));
   check_output(options);
+  const OutputLock lock(options.output);
+  const bool adapter_left_out = model::leave_out_adapter(options.model, options.adapter);
   const bool cuda = choose_cuda(options.device);
   const bool bfloat16 = options.dtype == ComputeDType::kAuto
                             ? model::computes_in_bfloat16(model::DTypeChoice::kAuto, cuda)
@@ -261,6 +258,7 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
   Trainer trainer(model, data.train, data.held_out, options, work, fingerprint);
   const TrainResult result = trainer.run(progress);
   if (result.finished) write_output(options, work, model, result, encoder, manifest, fingerprint);
+  lock.require_held();
   return result;
 }
 
