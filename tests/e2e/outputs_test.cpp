@@ -123,6 +123,51 @@ TEST_F(Outputs, WritesThroughALink) {
   EXPECT_TRUE(fs::is_regular_file(path("elsewhere/m.json")));
 }
 
+TEST_F(Outputs, ACommandHashesEachInputOnce) {
+  const auto expect_once = [&](std::vector<std::string> arguments,
+                               const std::vector<std::string>& inputs) {
+    arguments.emplace_back("--verbose");
+    const Outcome outcome = run_charm(arguments);
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    for (const std::string& input : inputs) {
+      const std::string said = input + ": SHA-256 ";
+      std::size_t count = 0;
+      for (std::size_t at = 0; (at = outcome.err.find(said, at)) != std::string::npos; ++at)
+        ++count;
+      EXPECT_EQ(count, 1u) << arguments.front() << " hashes " << input;
+    }
+  };
+  const std::string calibration = path("c.json"), world = path("world/style_pairs.json");
+  const std::vector<std::string> scores_and_ratings = join({all_scores(), {ratings()}});
+  expect_once(score("again"), {responses("helper"), path("rm/model.safetensors")});
+  expect_once(join({{"measure", "--ratings", ratings(), "--bootstrap", "0", "--output",
+                     path("m.json"), "--scores"},
+                    all_scores()}),
+              scores_and_ratings);
+  expect_once(join({{"calibrate", "--ratings", ratings(), "--reference", "helper", "--bootstrap",
+                     "0", "--output", calibration, "--scores"},
+                    all_scores()}),
+              scores_and_ratings);
+  expect_once(
+      join({{"prefer", "--calibration", calibration, "--output", path("f.parquet"), "--scores"},
+            all_scores()}),
+      join({all_scores(), {calibration}}));
+  expect_once(join({{"explain", "--calibration", calibration, "--bootstrap", "0", "--output",
+                     path("x.json"), "--scores"},
+                    all_scores()}),
+              join({all_scores(), {calibration}}));
+  expect_once(join({{"evaluate", "--benchmark", "arena", "--ratings", ratings(), "--bootstrap", "0",
+                     "--output", path("a.json"), "--scores"},
+                    all_scores()}),
+              scores_and_ratings);
+  expect_once({"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data", world,
+               "--bootstrap", "0", "--output", path("e.json")},
+              {world, path("rm/model.safetensors"), path("e.scores.parquet")});
+  expect_once({"train", "--model", path("rm"), "--preferences", path("f.parquet"), "--output",
+               path("trained"), "--pairs-per-step", "64", "--dtype", "float32"},
+              {path("f.parquet"), path("rm/model.safetensors")});
+}
+
 TEST_F(Outputs, NamesMayContainSpacesAndUnicode) {
   const std::string odd = path("mödel 模型 $x");
   fs::copy(path("rm"), odd, fs::copy_options::recursive);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "charm/base/check.h"
+#include "charm/base/log.h"
 
 namespace charm {
 namespace {
@@ -55,7 +56,9 @@ std::string sha256_hex(std::string_view bytes) {
 std::string sha256_file(const std::filesystem::path& path) {
   Digest hash(EVP_sha256());
   hash.update_with_file(path);
-  return hash.hex();
+  std::string hex = hash.hex();
+  log::debug("{}: SHA-256 {}", path.string(), hex);
+  return hex;
 }
 
 std::string git_blob_sha1(const std::filesystem::path& path) {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -69,7 +70,8 @@ RewardBenchModel reward_bench_model(const EvaluateOptions& options) {
   return model;
 }
 
-void finish(const EvaluateOptions& options, ordered_json body, EvaluateResult& result) {
+void finish(const EvaluateOptions& options, std::span<const std::string> data_sha256,
+            ordered_json body, EvaluateResult& result) {
   if (body.contains("warnings")) {
     for (const ordered_json& warning : body["warnings"]) {
       log::warning("{}", warning.get<std::string>());
@@ -94,7 +96,8 @@ void finish(const EvaluateOptions& options, ordered_json body, EvaluateResult& r
       .seed(options.seed);
   if (!options.ratings.empty()) manifest.input(options.ratings);
   for (const fs::path& path : options.scores) manifest.input(path);
-  for (const fs::path& path : options.data) manifest.input(path);
+  for (std::size_t i = 0; i < options.data.size(); ++i)
+    manifest.input_hashed(options.data[i], data_sha256[i]);
   // Read by comparisons.
   ordered_json scores = ordered_json::array();
   for (const fs::path& path : options.scores) scores.push_back(path.string());
@@ -109,8 +112,9 @@ void finish(const EvaluateOptions& options, ordered_json body, EvaluateResult& r
   result.output = options.output;
 }
 
-EvaluateResult evaluate_rows(const EvaluateOptions& options, const ProgressFn& progress) {
-  const BenchmarkRows rows = scored_rows(options, progress);
+EvaluateResult evaluate_rows(const EvaluateOptions& options,
+                             std::span<const std::string> data_sha256, const ProgressFn& progress) {
+  const BenchmarkRows rows = scored_rows(options, data_sha256, progress);
   const BootstrapOptions bootstrap{.num_replicates = options.bootstrap, .seed = options.seed};
   const fs::path folder = fs::absolute(options.output).parent_path();
   EvaluateResult result;
@@ -122,7 +126,7 @@ EvaluateResult evaluate_rows(const EvaluateOptions& options, const ProgressFn& p
         pair_diagnostics(rows.rows, benchmark_metrics(options.benchmark, rows.rows), bootstrap);
     put_diagnostics(body, diagnostics);
     result.summary = result_text(benchmark) + result_text(diagnostics);
-    finish(options, std::move(body), result);
+    finish(options, data_sha256, std::move(body), result);
     return result;
   };
   if (options.benchmark == Benchmark::kRmBench) {
@@ -146,10 +150,12 @@ EvaluateResult evaluate_rows(const EvaluateOptions& options, const ProgressFn& p
   return finish_with(benchmark);
 }
 
-EvaluateResult evaluate_arena(const EvaluateOptions& options, const ProgressFn& progress) {
+EvaluateResult evaluate_arena(const EvaluateOptions& options,
+                              std::span<const std::string> data_sha256,
+                              const ProgressFn& progress) {
   const std::vector<ArenaRating> ratings =
       storage::read_ratings(options.ratings, {.category = options.ratings_category});
-  const std::vector<Score> scores = arena_scores(options, progress);
+  const std::vector<Score> scores = arena_scores(options, data_sha256, progress);
   std::set<std::string> names;
   for (const Score& score : scores) names.insert(score.policy);
   const std::vector<std::string> policies(names.begin(), names.end());
@@ -164,7 +170,7 @@ EvaluateResult evaluate_arena(const EvaluateOptions& options, const ProgressFn& 
   result.num_rows = static_cast<std::int64_t>(scores.size());
   for (const ArenaPolicy& policy : arena.policies) result.num_bad_rows += policy.num_errors;
   result.summary = result_text(arena);
-  finish(options, to_json(arena), result);
+  finish(options, data_sha256, to_json(arena), result);
   return result;
 }
 

@@ -34,7 +34,8 @@ storage::EvalShape shape_of(Benchmark benchmark) {
 }
 
 /// Everything that determines a score: the key of the journal and of the saved scores.
-storage::Manifest scoring_manifest(const EvaluateOptions& options) {
+storage::Manifest scoring_manifest(const EvaluateOptions& options,
+                                   std::span<const std::string> data_sha256) {
   constexpr const char* kDTypes[] = {"auto", "float32", "bfloat16"};
   constexpr const char* kDevices[] = {"auto", "cpu", "cuda"};
   constexpr const char* kTruncations[] = {"left", "right", "error"};
@@ -51,7 +52,8 @@ storage::Manifest scoring_manifest(const EvaluateOptions& options) {
       .seed(options.seed)
       .input(options.model_dir);
   if (options.encoder.template_file) manifest.input(*options.encoder.template_file);
-  for (const fs::path& path : options.data) manifest.input(path);
+  for (std::size_t i = 0; i < options.data.size(); ++i)
+    manifest.input_hashed(options.data[i], data_sha256[i]);
   return manifest;
 }
 
@@ -64,7 +66,8 @@ std::string finished_fingerprint(const fs::path& path) {
 /// inputs. `score` gets the scoring function and the journal; it writes the file and returns its
 /// number of rows.
 void score_unless_finished(
-    const EvaluateOptions& options, const ProgressFn& progress,
+    const EvaluateOptions& options, std::span<const std::string> data_sha256,
+    const ProgressFn& progress,
     const std::function<std::int64_t(const score::ScoreRowsFn&, storage::Journal&)>& score) {
   const fs::path saved = saved_scores_path(options);
   storage::require_known_extension(saved);
@@ -115,7 +118,8 @@ fs::path saved_scores_path(const EvaluateOptions& options) {
   return path;
 }
 
-BenchmarkRows scored_rows(const EvaluateOptions& options, const ProgressFn& progress) {
+BenchmarkRows scored_rows(const EvaluateOptions& options, std::span<const std::string> data_sha256,
+                          const ProgressFn& progress) {
   const ReadBenchmarkOptions reading{.benchmark = options.benchmark,
                                      .max_bad_rows = options.max_bad_rows};
   if (options.model_dir.empty()) {
@@ -126,7 +130,7 @@ BenchmarkRows scored_rows(const EvaluateOptions& options, const ProgressFn& prog
   BenchmarkRows read = read_benchmark(options.data, reading, /*with_scores=*/false);
   const std::vector<ScoredEvalItem> rows =
       limit_per_subset(std::move(read.rows), options.limit_per_subset, options.seed);
-  score_unless_finished(options, progress,
+  score_unless_finished(options, data_sha256, progress,
                         [&](const score::ScoreRowsFn& score_rows, storage::Journal& journal) {
                           const ScoredItems scored = score_items(rows, score_rows, journal);
                           check_bad_rows(scored.errors, rows.size(), options);
@@ -140,12 +144,15 @@ BenchmarkRows scored_rows(const EvaluateOptions& options, const ProgressFn& prog
   return result;
 }
 
-std::vector<Score> arena_scores(const EvaluateOptions& options, const ProgressFn& progress) {
+std::vector<Score> arena_scores(const EvaluateOptions& options,
+                                std::span<const std::string> data_sha256,
+                                const ProgressFn& progress) {
   const storage::ReadOptions reading{
       .max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}};
   if (options.model_dir.empty()) return storage::read_score_files(options.scores, reading);
   score_unless_finished(
-      options, progress, [&](const score::ScoreRowsFn& score_rows, storage::Journal& journal) {
+      options, data_sha256, progress,
+      [&](const score::ScoreRowsFn& score_rows, storage::Journal& journal) {
         std::vector<Response> responses;
         std::vector<std::pair<fs::path, std::set<std::string>>> policies_of_files;
         for (const fs::path& path : options.data) {

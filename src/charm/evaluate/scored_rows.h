@@ -18,10 +18,14 @@ fs::path saved_scores_path(const EvaluateOptions& options);
 
 /// The benchmark's scored rows: scored by the model, reused from a finished run with the same
 /// options and inputs, or read from `scores`.
-BenchmarkRows scored_rows(const EvaluateOptions& options, const ProgressFn& progress);
+/// @param data_sha256  of `options.data`, in their order
+BenchmarkRows scored_rows(const EvaluateOptions& options, std::span<const std::string> data_sha256,
+                          const ProgressFn& progress);
 
 /// Likewise for the responses of policies.
-std::vector<Score> arena_scores(const EvaluateOptions& options, const ProgressFn& progress);
+std::vector<Score> arena_scores(const EvaluateOptions& options,
+                                std::span<const std::string> data_sha256,
+                                const ProgressFn& progress);
 
 struct ScoredItems {
   std::vector<ScoredEvalItem> rows;  ///< in input order; a failed row has empty score lists

@@ -107,7 +107,7 @@ class InputReader {
     const auto rows = static_cast<std::int64_t>(num_rows);
     inputs_.files.push_back(
         {.path = path, .sha256 = storage::sha256_of_path(path), .num_rows = rows});
-    manifest_.input(path, rows);
+    manifest_.input_hashed(path, inputs_.files.back().sha256, rows);
     if (!progress_) return;
     progress_({.what = "reading responses",
                .done = static_cast<std::int64_t>(inputs_.files.size()),
@@ -209,7 +209,8 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
     inputs.files.push_back({.path = *options.calibration,
                             .sha256 = storage::sha256_of_path(*options.calibration),
                             .num_rows = static_cast<std::int64_t>(facts->offsets.size())});
-    manifest.input(*options.calibration, static_cast<std::int64_t>(facts->offsets.size()));
+    manifest.input_hashed(*options.calibration, inputs.files.back().sha256,
+                          inputs.files.back().num_rows);
   }
 
   Explanation result;
@@ -258,7 +259,7 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
     for (const fs::path& path : *list) {
       inputs.files.push_back(
           {.path = path, .sha256 = storage::sha256_of_path(path), .num_rows = 0});
-      manifest.input(path);
+      manifest.input_hashed(path, inputs.files.back().sha256);
     }
   }
   for (const std::string& warning : result.warnings) log::warning("{}", warning);

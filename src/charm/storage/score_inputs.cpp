@@ -62,7 +62,7 @@ ScoreInputs read_score_inputs(const ScoreInputOptions& options, Manifest& manife
   const auto add_file = [&](const fs::path& path, std::size_t num_rows) {
     const auto rows = static_cast<std::int64_t>(num_rows);
     inputs.files.push_back({.path = path, .sha256 = sha256_of_path(path), .num_rows = rows});
-    manifest.input(path, rows);
+    manifest.input_hashed(path, inputs.files.back().sha256, rows);
   };
   const auto total =
       static_cast<std::int64_t>(options.scores.size() + options.held_out_scores.size());
