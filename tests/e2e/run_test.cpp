@@ -73,6 +73,15 @@ TEST_F(Run, WritesTheLayoutAndSkipsFinishedSteps) {
         "comparison/tiny-one/arena.json", "report.html"}) {
     EXPECT_TRUE(fs::exists(path("run") + "/" + name)) << name;
   }
+  for (const auto& [name, content] : files_below(path("run"))) {
+    EXPECT_FALSE(name.ends_with(".lock") || name.ends_with(".journal")) << name;
+    if (!name.ends_with("manifest.json")) continue;
+    for (const nlohmann::json& output : nlohmann::json::parse(content)["outputs"]) {
+      const auto written = output["path"].get<std::string>();
+      EXPECT_TRUE(fs::exists(written)) << name << " names " << written;
+      EXPECT_THAT(written, testing::Not(HasSubstr(".partial"))) << name;
+    }
+  }
   outcome = run_charm({"run", file});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("0 steps done"));

@@ -209,7 +209,7 @@ void write_output(const TrainOptions& options, const WorkFolder& work, Trainable
       .extra("final_train_loss", result.final_train_loss)
       .extra("eval_before", eval_json(result.eval_before))
       .extra("eval_after", eval_json(result.eval_after))
-      .output(folder / "model.safetensors");
+      .output(options.output / "model.safetensors");
   storage::write_manifest(folder, manifest);
   publish(folder, options.output);
   fs::remove_all(work.path, ignored);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "charm/base/check.h"
+#include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/train/checkpointed_step.h"
 #include "charm/train/train_checkpoint.h"
@@ -188,6 +189,11 @@ TrainResult Trainer::run(const ProgressFn& progress) {
   if (result.finished) evaluate("after", num_steps_, metrics, progress);
 
   const MetricsSummary summary = read_metrics(work_.metrics());
+  if (std::ssize(summary.step_losses) != step) {
+    throw Error(ErrorKind::kIo,
+                "{}: holds {} steps of the {} taken: something else changed it during the training",
+                work_.metrics().string(), summary.step_losses.size(), step);
+  }
   result.num_steps = step;
   result.num_train_pairs = static_cast<std::int64_t>(train_pairs_.size());
   result.eval_before = summary.eval_before;

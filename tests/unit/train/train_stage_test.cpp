@@ -75,6 +75,7 @@ TEST_F(TrainStage, WritesAModelFolderWithMetricsAndManifest) {
   const auto manifest = read_json(options_.output / "manifest.json");
   EXPECT_EQ(manifest["num_steps"], 6);
   EXPECT_EQ(manifest["eval_after"]["num_pairs"], 2);
+  EXPECT_EQ(manifest["outputs"][0]["path"], (options_.output / "model.safetensors").string());
 }
 
 TEST_F(TrainStage, AFinishedOutputIsNotTrainedAgain) {
