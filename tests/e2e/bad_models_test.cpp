@@ -6,6 +6,7 @@
 
 #include "charm/demo/language.h"
 #include "charm/demo/tiny_model.h"
+#include "charm/storage/record_reader.h"
 #include "tests/e2e/small_world.h"
 
 namespace charm::e2e {
@@ -64,6 +65,72 @@ TEST_F(BadModels, AbsurdHeaderLength) {
   file[6] = '\x7f';
   write_file(weights_file(), file);
   expect_score_failure({"model.safetensors"});
+}
+
+TEST_F(BadModels, AnAdapterBesideTheWeights) {
+  const std::vector<std::string> score = {"score",       "--model",           path("rm"),
+                                          "--responses", responses("helper"), "--output",
+                                          path("out"),   "--dtype",           "float32"};
+  ASSERT_EQ(run_charm(join({{"score", "--output", path("plain"), "--model", path("rm"),
+                             "--responses", responses("helper"), "--dtype", "float32"}}))
+                .code,
+            0);
+  write_file(path("rm/adapter_config.json"),
+             R"({"peft_type": "LORA", "base_model_name_or_path": "org/base"})");
+  write_file(path("rm/adapter_model.safetensors"), "never read");
+  const std::vector<std::string> parts = {"rm: holds a PEFT adapter", "LORA, of org/base",
+                                          "adapter_model.safetensors", "--adapter none"};
+  const std::vector<std::string> train = {"train",
+                                          "--model",
+                                          path("rm"),
+                                          "--preferences",
+                                          path("world/annotations.jsonl"),
+                                          "--output",
+                                          path("trained"),
+                                          "--pairs-per-step",
+                                          "48",
+                                          "--dtype",
+                                          "float32"};
+  const std::vector<std::string> evaluate = {"evaluate",
+                                             "--benchmark",
+                                             "rm-bench",
+                                             "--model",
+                                             path("rm"),
+                                             "--data",
+                                             path("world/style_pairs.json"),
+                                             "--output",
+                                             path("e.json"),
+                                             "--dtype",
+                                             "float32"};
+  const std::vector<std::string> generate = {"generate",          "--model",  path("rm"),
+                                             "--policy",          "p",        "--prompts",
+                                             responses("helper"), "--output", path("p.jsonl")};
+  expect_failure(score, 3, parts, path("out/helper.parquet"));
+  expect_failure(train, 3, parts, path("trained"));
+  expect_failure(evaluate, 3, parts, path("e.json"));
+  expect_failure(generate, 3, parts, path("p.jsonl"));
+  expect_failure({"inspect", path("rm")}, 3, parts);
+  expect_failure({"inspect", path("rm"), "--config-only"}, 3, parts);
+
+  const std::vector<std::string> alone = {"--adapter", "none"};
+  const auto adapter_in = [](const std::string& manifest) {
+    return json::parse(read_file(manifest))["options"].value("adapter", "not recorded");
+  };
+  for (const auto& arguments : {score, train, evaluate, {"inspect", path("rm")}}) {
+    const Outcome outcome = run_charm(join({arguments, alone}));
+    ASSERT_EQ(outcome.code, 0) << arguments.front() << ": " << outcome.err;
+  }
+  EXPECT_EQ(adapter_in(path("out/manifest.json")), "none");
+  EXPECT_EQ(adapter_in(path("trained/manifest.json")), "none");
+  EXPECT_EQ(adapter_in(path("e.json.manifest.json")), "none");
+  EXPECT_EQ(storage::read_scored_responses(path("out/helper.parquet"), {}).front().score,
+            storage::read_scored_responses(path("plain/helper.parquet"), {}).front().score);
+  // The merged and trained model has no adapter any more.
+  EXPECT_EQ(run_charm({"inspect", path("trained")}).code, 0);
+
+  fs::remove(path("rm/model.safetensors"));
+  expect_failure(join({score, alone, {"--fresh"}}), 3,
+                 {"PEFT adapter (LORA, of org/base) and no weights", "merge_and_unload"});
 }
 
 TEST_F(BadModels, MissingHead) {

@@ -8,8 +8,8 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
-#include "charm/evaluate/arena.h"
 #include "charm/base/output_lock.h"
+#include "charm/evaluate/arena.h"
 #include "charm/evaluate/metrics.h"
 #include "charm/evaluate/pair_diagnostics.h"
 #include "charm/evaluate/reward_bench.h"
@@ -106,6 +106,8 @@ void finish(const EvaluateOptions& options, std::span<const std::string> data_sh
   if (!options.model_dir.empty()) {
     result.save_scores = saved_scores_path(options);
     manifest.input(result.save_scores, result.num_rows).option("model", options.model_dir.string());
+    if (model::leave_out_adapter(options.model_dir, options.model.adapter))
+      manifest.option("adapter", "none");
   }
   manifest.output(options.output, result.num_rows);
   storage::write_manifest(options.output, manifest);

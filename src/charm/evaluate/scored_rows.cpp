@@ -40,6 +40,8 @@ storage::Manifest scoring_manifest(const EvaluateOptions& options,
   constexpr const char* kDevices[] = {"auto", "cpu", "cuda"};
   constexpr const char* kTruncations[] = {"left", "right", "error"};
   storage::Manifest manifest("evaluate");
+  if (model::leave_out_adapter(options.model_dir, options.model.adapter))
+    manifest.option("adapter", "none");
   manifest.option("benchmark", benchmark_name(options.benchmark))
       .option("limit-per-subset", options.limit_per_subset)
       .option("dtype", kDTypes[static_cast<int>(options.model.dtype)])

@@ -189,7 +189,8 @@ std::unique_ptr<EmbeddedGenerator> make_embedded_generator(const EmbeddedOptions
       model::load_causal_lm(options.model_dir, {.dtype = options.dtype,
                                                 .device = options.device,
                                                 .threads = options.threads,
-                                                .cache_bytes = options.cache_bytes});
+                                                .cache_bytes = options.cache_bytes,
+                                                .adapter = options.adapter});
   text::EncoderOptions encoding;
   encoding.bos = options.bos;
   encoding.template_file = options.template_file;

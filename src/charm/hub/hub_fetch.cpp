@@ -12,6 +12,7 @@ namespace charm::hub {
 namespace {
 
 constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr const char* kAdapterConfig = "adapter_config.json";
 constexpr const char* kConverted = "refs/convert/parquet";
 
 bool ends_with_any(const std::string& name, std::initializer_list<std::string_view> ends) {
@@ -159,6 +160,9 @@ fs::path fetch_model(const HubSource& source, const HubOptions& options,
           if (is_model_setting(file)) settings.push_back(file);
         }
         if (!contains(listing.files, kIndex) && !contains(listing.files, "model.safetensors")) {
+          // What the folder of an adapter alone says, it says for both ways to one.
+          if (contains(listing.files, kAdapterConfig))
+            return fetch_all(repo, listing.commit, {kAdapterConfig}, progress);
           throw Error(ErrorKind::kInput,
                       "hub:{}: has no model.safetensors and no {} (found: {}); pickled weights are "
                       "not supported",

@@ -73,6 +73,7 @@ class DecoderCausalLM final : public CausalLM {
 
 std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir,
                                          const CausalLMOptions& options) {
+  const bool adapter_left_out = leave_out_adapter(model_dir, options.adapter);
   const DecoderConfig config = load_model_config(model_dir);
   if (config.head != HeadKind::kNone) {
     throw Error(ErrorKind::kInput,
@@ -84,6 +85,7 @@ std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir,
       load_decoder(model_dir, config,
                    {.dtype = options.dtype, .device = options.device, .threads = options.threads},
                    /*lm_head=*/true);
+  if (adapter_left_out) loaded.provenance.emplace_back("adapter", "none");
   const std::int64_t block_bytes = nn::KvCache::block_bytes(loaded.decoder.cache_shape());
   const std::int64_t num_blocks = std::min(options.cache_bytes / block_bytes, options.max_blocks);
   if (num_blocks < 1) {

@@ -81,6 +81,7 @@ class DecoderRewardModel final : public RewardModel {
 
 std::unique_ptr<RewardModel> load_reward_model(const std::filesystem::path& model_dir,
                                                const RewardModelOptions& options) {
+  const bool adapter_left_out = leave_out_adapter(model_dir, options.adapter);
   const DecoderConfig config = load_model_config(model_dir);
   if (config.head == HeadKind::kNone) {
     throw Error(ErrorKind::kInput,
@@ -88,6 +89,7 @@ std::unique_ptr<RewardModel> load_reward_model(const std::filesystem::path& mode
                 model_dir.string(), config.architecture);
   }
   LoadedDecoder loaded = load_decoder(model_dir, config, options, /*lm_head=*/false);
+  if (adapter_left_out) loaded.provenance.emplace_back("adapter", "none");
   return std::make_unique<DecoderRewardModel>(std::move(loaded.decoder),
                                               std::move(loaded.provenance));
 }

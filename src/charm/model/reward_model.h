@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "charm/batch/token_batch.h"
+#include "charm/model/adapter.h"
 #include "charm/tensor/tensor_fwd.h"
 
 namespace charm::model {
@@ -59,6 +60,7 @@ struct RewardModelOptions {
                                               ///< natively, float32 otherwise
   DeviceChoice device = DeviceChoice::kAuto;  ///< auto: cuda when built for it and present
   int threads = 0;                            ///< 0: all processors of this process
+  AdapterChoice adapter = AdapterChoice::kRefuse;
 };
 
 /// Resolves --dtype on this machine: bfloat16 (true) or float32.

@@ -48,7 +48,8 @@ Response built_in_sample() {
 std::int64_t safetensors_bytes(const fs::path& folder) {
   std::int64_t bytes = 0;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == ".safetensors")
+    if (entry.path().extension() == ".safetensors" &&
+        entry.path().filename() != "adapter_model.safetensors")
       bytes += static_cast<std::int64_t>(entry.file_size());
   }
   return bytes;
@@ -184,6 +185,10 @@ Inspection inspect_model(const InspectOptions& options) {
                 options.model_dir.string());
   }
   Inspection inspection;
+  if (model::leave_out_adapter(options.model_dir, options.model.adapter)) {
+    inspection.warnings.push_back(
+        "a PEFT adapter lies beside the weights and is left out (--adapter none)");
+  }
   inspection.config = model::load_model_config(options.model_dir);
   inspection.num_parameters = count_parameters(inspection.config);
   inspection.weights_bytes = safetensors_bytes(options.model_dir);

@@ -45,8 +45,16 @@ void describe_reading(OptionTable& table, storage::ReadOptions& options) {
             "are several.");
 }
 
+void describe_adapter(OptionTable& table, model::AdapterChoice& adapter) {
+  table.choice("adapter", adapter, {{"none", model::AdapterChoice::kNone}},
+               "none uses the weights without the PEFT adapter in the model's folder. Without this "
+               "option such a folder is an error: adapters cannot be applied yet, and scores with "
+               "and without one differ.");
+}
+
 void describe_model(OptionTable& table, model::RewardModelOptions& options) {
   describe_device(table, options.dtype, options.device);
+  describe_adapter(table, options.adapter);
 }
 
 void describe_encoder(OptionTable& table, text::EncoderOptions& options) {
@@ -206,6 +214,7 @@ void describe_generate(OptionTable& table, generate::GenerateStageOptions& optio
             "Split to read of a Hugging Face DatasetDict or a folder of shards; required if there "
             "are several.");
   describe_device(table, options.embedded.dtype, options.embedded.device);
+  describe_adapter(table, options.embedded.adapter);
   describe_bos(table, options.embedded.bos);
 }
 

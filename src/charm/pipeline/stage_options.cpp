@@ -261,7 +261,9 @@ void describe_train(OptionTable& table, train::TrainOptions& options) {
               "Memory for saved activations. Layers that do not fit are recomputed in the backward "
               "pass (gradient checkpointing), which costs up to a third more time; the result is "
               "the same. 0: recompute all.")
-      .text("device", options.device, "auto|cpu|cuda", "Where the model runs.")
+      .text("device", options.device, "auto|cpu|cuda", "Where the model runs.");
+  describe_adapter(table, options.adapter);
+  table
       .path("template", options.template_file, "FILE",
             "Chat template (Jinja) instead of the model's own; saved with the result.")
       .text("template-date", options.template_date, "YYYY-MM-DD", "Current date in chat templates.")

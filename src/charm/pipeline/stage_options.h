@@ -21,6 +21,7 @@ namespace charm::measure {
 struct MeasureOptions;
 }  // namespace charm::measure
 namespace charm::model {
+enum class AdapterChoice;
 struct RewardModelOptions;
 }  // namespace charm::model
 namespace charm::prefer {
@@ -52,6 +53,7 @@ struct TrainOptions;
 namespace charm::pipeline {
 
 void describe_reading(OptionTable& table, storage::ReadOptions& options);
+void describe_adapter(OptionTable& table, model::AdapterChoice& adapter);
 void describe_model(OptionTable& table, model::RewardModelOptions& options);
 void describe_encoder(OptionTable& table, text::EncoderOptions& options);
 void describe_scorer(OptionTable& table, score::ScorerOptions& options);

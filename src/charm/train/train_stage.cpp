@@ -227,6 +227,7 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
                             : options.dtype == ComputeDType::kBFloat16;
   storage::Manifest manifest =
       make_manifest(options, bfloat16 ? "bfloat16" : "float32", cuda ? "cuda" : "cpu");
+  if (adapter_left_out) manifest.option("adapter", "none");
   const std::string fingerprint = manifest.fingerprint();
   if (const auto result = finished_result(options, fingerprint)) return *result;
   const WorkFolder work{partial_path(options.output)};
@@ -257,8 +258,8 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
   hint_at_shared_responses(data.train, options);
   Trainer trainer(model, data.train, data.held_out, options, work, fingerprint);
   const TrainResult result = trainer.run(progress);
-  if (result.finished) write_output(options, work, model, result, encoder, manifest, fingerprint);
   lock.require_held();
+  if (result.finished) write_output(options, work, model, result, encoder, manifest, fingerprint);
   return result;
 }
 

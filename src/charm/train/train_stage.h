@@ -6,6 +6,7 @@
 #include <string>
 
 #include "charm/base/progress.h"
+#include "charm/model/adapter.h"
 
 namespace charm::train {
 
@@ -68,7 +69,8 @@ struct TrainOptions {
   std::int64_t max_eval_pairs =
       0;  ///< evaluates on this many pairs at most (the first by hash); 0: all
 
-  bool new_head = false;               ///< adds a randomly initialised reward head to a causal LM
+  bool new_head = false;  ///< adds a randomly initialised reward head to a causal LM
+  model::AdapterChoice adapter = model::AdapterChoice::kRefuse;
   std::optional<std::int64_t> layers;  ///< truncates the model to its first N layers
   bool train_embeddings = true;        ///< false freezes the token embeddings
   std::int64_t freeze_layers =

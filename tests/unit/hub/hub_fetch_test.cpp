@@ -80,6 +80,15 @@ TEST_F(HubFetch, DownloadsTheShardsOfAnIndex) {
   EXPECT_FALSE(fs::exists(snapshot / "consolidated.safetensors"));
 }
 
+TEST_F(HubFetch, OfAnAdapterAloneItsConfigComes) {
+  FakeHub::Repo& repo = hub.repos["models/org/tiny"];
+  repo.files = {{"adapter_config.json", small("{\"peft_type\":\"LORA\"}")},
+                {"adapter_model.safetensors", large(weights)}};
+  const fs::path snapshot = model();  // loading it says what it is
+  EXPECT_TRUE(fs::exists(snapshot / "adapter_config.json"));
+  EXPECT_FALSE(fs::exists(snapshot / "adapter_model.safetensors"));
+}
+
 TEST_F(HubFetch, TheTokenIsSentToTheHubOnly) {
   hub.repos["models/org/tiny"].needs_token = "hf_secret";
   Error error = error_of([&] { model(); });
