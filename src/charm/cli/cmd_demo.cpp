@@ -27,6 +27,7 @@ class DemoCommand final : public Command {
            "\n"
            "  charm demo --output charm-demo";
   }
+  bool trains() const override { return true; }
   void describe(pipeline::OptionTable& table) override {
     options_.folder = "charm-demo";
     table

@@ -21,6 +21,7 @@ class TrainCommand final : public Command {
            "\n"
            "  charm train --model rm/ --preferences preferences.parquet --output rm-calibrated/";
   }
+  bool trains() const override { return true; }
   void describe(pipeline::OptionTable& table) override {
     table
         .path("model", options_.model, "DIR",

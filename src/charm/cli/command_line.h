@@ -15,6 +15,9 @@ bool parse_command_line(const Command& command, const pipeline::OptionTable& own
                         const pipeline::OptionTable& common,
                         const std::vector<std::string>& arguments);
 
+/// Whether the command, the first argument, trains; what follows it does not matter.
+bool starts_training(const std::vector<std::string>& arguments);
+
 /// Runs `charm <arguments...>`; prints help, version and results to stdout. Throws charm::Error.
 void run_program(const std::vector<std::string>& arguments);
 

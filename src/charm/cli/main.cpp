@@ -1,7 +1,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -54,10 +53,7 @@ int end_without_output(const std::vector<std::string>& arguments, int code) {
 /// hundredfold). OpenMP reads the setting before main, so the program re-executes itself; a user's
 /// own setting is kept.
 void restart_with_passive_wait(const std::vector<std::string>& arguments, char** argv) {
-  const bool trains = std::any_of(arguments.begin(), arguments.end(), [](const std::string& a) {
-    return a == "train" || a == "run" || a == "demo";
-  });
-  if (!trains || std::getenv("OMP_WAIT_POLICY") != nullptr ||
+  if (!charm::cli::starts_training(arguments) || std::getenv("OMP_WAIT_POLICY") != nullptr ||
       std::getenv("GOMP_SPINCOUNT") != nullptr)
     return;
   setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/1);

@@ -95,5 +95,16 @@ TEST(Program, UnknownCommandsNameTheKnownOnes) {
   EXPECT_THROW(run_program({}), Error);
 }
 
+TEST(CommandLine, OnlyTheCommandDecidesWhetherItTrains) {
+  for (const char* command : {"train", "run", "demo"}) {
+    EXPECT_TRUE(starts_training({command, "--output", "score"})) << command;
+    EXPECT_FALSE(starts_training({"score", "--output", command})) << command;
+    EXPECT_FALSE(starts_training({"--help", command})) << command;
+  }
+  EXPECT_FALSE(starts_training({"evaluate", "train"}));
+  EXPECT_FALSE(starts_training({"no-command"}));
+  EXPECT_FALSE(starts_training({}));
+}
+
 }  // namespace
 }  // namespace charm::cli
