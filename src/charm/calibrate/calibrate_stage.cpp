@@ -72,8 +72,10 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
   const auto ratings_of = [&](const stats::PairedScores& table) {
     return storage::match_ratings(table.names(), inputs.ratings, options.aliases, options.ratings);
   };
-  Calibration calibration = solve(scores, ratings_of(scores), scores.index_of(options.reference),
-                                  options.solve, progress);
+  storage::warn_about_aliases(options.aliases, scores.names());
+  const std::vector<ArenaRating> ratings = ratings_of(scores);
+  Calibration calibration =
+      solve(scores, ratings, scores.index_of(options.reference), options.solve, progress);
   std::optional<stats::PairedScores> held_out;
   std::vector<ArenaRating> held_out_ratings;
   if (!inputs.held_out.empty()) {
@@ -83,8 +85,8 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
     calibration.held_out->share = options.holdout;
   }
   if (options.leave_one_out) {
-    leave_one_out(calibration, scores, ratings_of(scores), held_out ? &*held_out : nullptr,
-                  held_out_ratings, progress);
+    leave_one_out(calibration, scores, ratings, held_out ? &*held_out : nullptr, held_out_ratings,
+                  progress);
   }
   for (const std::string& warning : calibration.warnings) log::warning("{}", warning);
 

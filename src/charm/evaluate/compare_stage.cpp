@@ -58,6 +58,7 @@ std::map<std::string, double> ratings_for(std::span<const Score> scores, const C
     return known;
   }
   const std::vector<std::string> policies(names.begin(), names.end());
+  storage::warn_about_aliases(options.aliases, policies);
   std::map<std::string, double> rating_of;
   for (const ArenaRating& rating : storage::match_ratings(
            policies, storage::read_ratings(options.ratings, {.category = options.ratings_category}),

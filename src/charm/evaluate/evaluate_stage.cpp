@@ -161,6 +161,7 @@ EvaluateResult evaluate_arena(const EvaluateOptions& options,
   std::set<std::string> names;
   for (const Score& score : scores) names.insert(score.policy);
   const std::vector<std::string> policies(names.begin(), names.end());
+  storage::warn_about_aliases(options.aliases, policies);
   std::map<std::string, double> rating_of_policy;
   for (const ArenaRating& rating :
        storage::match_ratings(policies, ratings, options.aliases, options.ratings)) {

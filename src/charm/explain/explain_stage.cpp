@@ -155,6 +155,7 @@ std::vector<ArenaRating> ratings_of(const ExplainOptions& options,
   if (options.ratings) {
     const auto all = storage::read_ratings(*options.ratings, {.category = options.category});
     manifest.input(*options.ratings, static_cast<std::int64_t>(all.size()));
+    storage::warn_about_aliases(options.aliases, names);
     return storage::match_ratings(names, all, options.aliases, *options.ratings);
   }
   if (!facts) return {};

@@ -48,6 +48,7 @@ Mismatch measure(const MeasureOptions& options, const ProgressFn& progress) {
                                                    .min_prompts = options.min_prompts,
                                                    .strict = options.strict,
                                                    .policies = {}});
+  storage::warn_about_aliases(options.aliases, scores.names());
   const auto ratings =
       storage::match_ratings(scores.names(), inputs.ratings, options.aliases, options.ratings);
 

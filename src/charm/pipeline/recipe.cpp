@@ -6,6 +6,7 @@
 #include "charm/pipeline/recipe_parts.h"
 #include "charm/pipeline/sources.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/storage/ratings.h"
 
 namespace charm::pipeline {
 namespace {
@@ -124,6 +125,16 @@ std::vector<RecipeEvaluation> read_evaluations(const Section& top, const fs::pat
   return all;
 }
 
+/// Every stage would warn of an alias that names none of the policies: it is said once and dropped.
+void drop_unused_aliases(Recipe& recipe) {
+  std::vector<std::string> names;
+  for (const RecipePolicy& policy : recipe.policies) names.push_back(policy.name);
+  storage::warn_about_aliases(recipe.ratings.aliases, names);
+  std::erase_if(recipe.ratings.aliases, [&names](const auto& alias) {
+    return std::find(names.begin(), names.end(), alias.first) == names.end();
+  });
+}
+
 void read_prompts_section(const Section& top, Recipe& recipe) {
   const YamlValue* value = top.find("prompts");
   if (value == nullptr) return;
@@ -200,6 +211,7 @@ Recipe read_recipe(const fs::path& path) {
     if (!used) refuse(top, generation->line, "generation: no policy has a 'model' or 'server'");
   }
   recipe.ratings = read_recipe_ratings(top, path);
+  drop_unused_aliases(recipe);
   recipe.reward_model = read_reward_model(top, path, recipe.settings["reward_model"]);
 
   recipe.mismatch.seed = recipe.seed;

@@ -36,11 +36,6 @@ std::vector<ArenaRating> match_ratings(std::span<const std::string> policies,
                                        const fs::path& path) {
   std::vector<std::string> names;
   for (const ArenaRating& rating : ratings) names.push_back(rating.name);
-  for (const auto& [policy, rating] : aliases) {
-    if (std::find(policies.begin(), policies.end(), policy) == policies.end()) {
-      log::warning("alias {}={}: no policy is called '{}'", policy, rating, policy);
-    }
-  }
   std::vector<ArenaRating> matched;
   std::vector<const ArenaRating*> taken;  // [policy matched so far]
   for (const std::string& policy : policies) {
@@ -68,6 +63,14 @@ std::vector<ArenaRating> match_ratings(std::span<const std::string> policies,
     matched.back().name = policy;
   }
   return matched;
+}
+
+void warn_about_aliases(const Aliases& aliases, std::span<const std::string> policies) {
+  for (const auto& [policy, rating] : aliases) {
+    if (std::find(policies.begin(), policies.end(), policy) == policies.end()) {
+      log::warning("alias {}={}: no policy is called '{}'", policy, rating, policy);
+    }
+  }
 }
 
 Aliases parse_aliases(std::span<const std::string> words) {

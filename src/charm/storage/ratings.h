@@ -41,6 +41,10 @@ std::vector<ArenaRating> match_ratings(std::span<const std::string> policies,
                                        std::span<const ArenaRating> ratings, const Aliases& aliases,
                                        const std::filesystem::path& path);
 
+/// Warns of each alias whose policy is none of these. Apart from `match_ratings`, which a command
+/// may call for several parts of its scores.
+void warn_about_aliases(const Aliases& aliases, std::span<const std::string> policies);
+
 /// "A=B" -> {A, B}. Throws kUsage.
 Aliases parse_aliases(std::span<const std::string> words);
 

@@ -11,6 +11,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 
 /// A folder with the files that recipes name.
 class RecipeTest : public ::testing::Test {
@@ -108,6 +109,15 @@ TEST_F(RecipeTest, AnAdapterIsLeftOutWhereverTheModelIsLoaded) {
   EXPECT_EQ(recipe.evaluations.at(0).options.model.adapter, model::AdapterChoice::kNone);
   text.replace(text.find("adapter: none"), 13, "adapter: lora");
   EXPECT_THAT(refusal(text), HasSubstr("expected none, found 'lora'"));
+}
+
+TEST_F(RecipeTest, AnAliasOfNobodyIsDropped) {
+  std::string text = kBase;
+  const std::string own = "ratings: ratings.json";
+  ASSERT_NE(text.find(own), std::string::npos);
+  text.replace(text.find(own), own.size(),
+               "ratings: {file: ratings.json, alias: {a: A, nobody: B}}");
+  EXPECT_THAT(read(text).ratings.aliases, ElementsAre(Pair("a", "A")));
 }
 
 TEST_F(RecipeTest, SetsShareWhatStandsBesideThem) {
