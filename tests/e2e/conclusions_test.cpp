@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/e2e/small_world.h"
 
@@ -105,6 +106,63 @@ TEST_F(Conclusions, HoldoutExplainAndReport) {
   expect_failure(with_all({"explain", "--calibration", path("world/ratings.json"), "--output",
                            path("x.json")}),
                  3, {"ratings.json", "charm calibrate"}, path("x.json"));
+}
+
+TEST_F(Conclusions, AnAliasOfNobodyIsSaidOnce) {
+  score_all();
+  const std::string warning = "no policy is called 'nobody'";
+  const auto count = [&warning](const std::string& text) {
+    int found = 0;
+    for (std::size_t at = text.find(warning); at != std::string::npos;
+         at = text.find(warning, at + 1))
+      ++found;
+    return found;
+  };
+  const std::string ratings = path("world/ratings.json");
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"calibrate", "--reference", "helper", "--bootstrap", "20", "--holdout", "0.4",
+            "--min-prompts", "10", "--leave-one-out"},
+           {"measure", "--bootstrap", "20"},
+           {"explain", "--pairs", "all", "--bootstrap", "20", "--min-differing", "5"},
+           {"evaluate", "--benchmark", "arena", "--bootstrap", "20"}}) {
+    const Outcome outcome =
+        run_charm(with_all(join({command,
+                                 {"--ratings", ratings, "--alias", "nobody=scholar", "--output",
+                                  path(command.front() + ".json")}})));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(count(outcome.err), 1) << command.front() << ": " << outcome.err;
+  }
+}
+
+TEST_F(Conclusions, PromptsInCommonAreCountedAndTheOthersNamed) {
+  create_folders(path("some"));
+  const auto write_rows = [this](const std::string& policy, std::size_t first, std::size_t last) {
+    std::istringstream rows(read_file(responses(policy)));
+    std::string kept, row;
+    for (std::size_t i = 0; std::getline(rows, row); ++i) {
+      if (i >= first && i < last) kept += row + "\n";
+    }
+    write_file(path("some/" + policy + ".jsonl"), kept);
+  };
+  write_rows("showman", 0, 52);
+  write_rows("helper", 10, 60);
+  Outcome outcome =
+      run_charm({"score", "--model", path("rm"), "--dtype", "float32", "--output", path("scores"),
+                 "--responses", path("some/showman.jsonl"), path("some/helper.jsonl")});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const std::vector<std::string> inputs = {"--scores", path("scores/showman.parquet"),
+                                           path("scores/helper.parquet"), "--ratings",
+                                           path("world/ratings.json")};
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"calibrate", "--reference", "helper"},
+           {"measure"},
+           {"explain", "--reference", "helper", "--min-differing", "5"}}) {
+    outcome = run_charm(join(
+        {command, inputs, {"--bootstrap", "20", "--output", path(command.front() + ".json")}}));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr("42 common prompts (18 of 60 are not common)"))
+        << command.front();
+  }
 }
 
 TEST_F(Conclusions, ShrinkIsOffByDefault) {

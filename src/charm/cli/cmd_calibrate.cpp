@@ -4,6 +4,7 @@
 #include "charm/calibrate/calibration.h"
 #include "charm/cli/command.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/stats/paired_scores.h"
 
 namespace charm::cli {
 namespace {
@@ -41,8 +42,9 @@ class CalibrateCommand final : public Command {
     options_.solve.num_threads = static_cast<std::size_t>(common.threads);
     const calibrate::Calibration result = calibrate::calibrate(options_, progress);
     if (common.quiet) return;
-    fmt::print("{}: {} policies, {} prompts, reference {}\n", options_.output.string(),
-               result.policies.size(), result.num_prompts, result.reference);
+    fmt::print(
+        "{}: {} policies, {}, reference {}\n", options_.output.string(), result.policies.size(),
+        prompts_text(result.pairs, result.other_pairs, result.num_prompts), result.reference);
     for (const calibrate::CalibratedPolicy& policy : result.policies) {
       std::string interval;
       if (policy.offset_ci95)
@@ -68,11 +70,21 @@ class CalibrateCommand final : public Command {
           pair.policy, pair.reference, pair.win_rate_before, pair.win_rate_after,
           pair.target_win_rate, pair.mismatch_before, pair.mismatch_after);
     }
-    print_mean(fmt::format("{} held-out prompts", held_out.num_prompts),
+    print_mean("held-out prompts, " +
+                   prompts_text(held_out.pairs, held_out.other_pairs, held_out.num_prompts),
                calibrate::mean_mismatch(held_out.pairs, held_out.other_pairs));
   }
 
  private:
+  static std::string prompts_text(const std::vector<calibrate::CalibratedPair>& pairs,
+                                  const std::vector<calibrate::CalibratedPair>& other_pairs,
+                                  std::int64_t num_prompts) {
+    std::vector<std::int64_t> num_common;
+    for (const auto* list : {&pairs, &other_pairs}) {
+      for (const calibrate::CalibratedPair& pair : *list) num_common.push_back(pair.num_prompts);
+    }
+    return stats::common_prompts_text(num_common, num_prompts);
+  }
   static void print_leave_one_out(const calibrate::Calibration& result) {
     for (const calibrate::HeldOutPolicy& one : result.held_out_policies) {
       const calibrate::HeldOutPolicyCheck& check = one.held_out ? *one.held_out : one.fit;

@@ -3,6 +3,7 @@
 #include "charm/cli/command.h"
 #include "charm/explain/explain_stage.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/stats/paired_scores.h"
 
 namespace charm::cli {
 namespace {
@@ -52,8 +53,12 @@ class ExplainCommand final : public Command {
     options_.settings.num_threads = static_cast<std::size_t>(common.threads);
     const explain::Explanation result = explain::explain(options_, progress);
     if (common.quiet) return;
-    fmt::print("{}: {} pairs, {} prompts\n{}", options_.output.string(), result.pairs.size(),
-               result.num_prompts, explain::explanation_text(result));
+    std::vector<std::int64_t> num_common;
+    for (const explain::PairExplanation& pair : result.pairs)
+      num_common.push_back(pair.num_prompts);
+    fmt::print("{}: {} pairs, {}\n{}", options_.output.string(), result.pairs.size(),
+               stats::common_prompts_text(num_common, result.num_prompts),
+               explain::explanation_text(result));
   }
 
  private:

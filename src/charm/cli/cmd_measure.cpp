@@ -10,6 +10,7 @@
 #include "charm/cli/command.h"
 #include "charm/measure/measure_stage.h"
 #include "charm/pipeline/stage_options.h"
+#include "charm/stats/paired_scores.h"
 
 namespace charm::cli {
 namespace {
@@ -74,9 +75,11 @@ class MeasureCommand final : public Command {
     options_.num_threads = static_cast<std::size_t>(common.threads);
     const measure::Mismatch result = measure::measure(options_, progress);
     if (common.quiet) return;
-    fmt::print("{}: {} policies, {} prompts\n", options_.output.string(), result.policies.size(),
-               result.num_prompts);
     std::vector<measure::MismatchPair> pairs = result.pairs;
+    std::vector<std::int64_t> num_common;
+    for (const measure::MismatchPair& pair : pairs) num_common.push_back(pair.num_prompts);
+    fmt::print("{}: {} policies, {}\n", options_.output.string(), result.policies.size(),
+               stats::common_prompts_text(num_common, result.num_prompts));
     std::stable_sort(pairs.begin(), pairs.end(),
                      [](const auto& a, const auto& b) { return a.mismatch > b.mismatch; });
     const auto num_flagged =

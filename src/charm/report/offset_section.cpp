@@ -16,9 +16,8 @@ std::string mean_text(const MeanMismatch& mean) {
 // One sentence on the fit, one on the held-out prompts, and a collapsed table of their pairs.
 std::string check_html(const CalibrationFile& calibration) {
   if (!calibration.mean) return "";
-  std::string text =
-      fmt::format("Mean |MD| over all ordered pairs changed {} on the {} prompts of the fit",
-                  mean_text(*calibration.mean), calibration.num_prompts);
+  std::string text = fmt::format("Mean |MD| over all ordered pairs changed {} on the {} of the fit",
+                                 mean_text(*calibration.mean), common_prompts_text(calibration));
   const auto& held_out = calibration.held_out;
   if (!held_out || !held_out->mean) {
     return "<p>" + text + "; no prompts were held out.</p>\n";

@@ -1,7 +1,11 @@
 #include "charm/report/sections.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
+
+#include "charm/stats/paired_scores.h"
 
 namespace charm::report {
 
@@ -33,6 +37,13 @@ const PairResult& pair_before(const RunData& run, const CalibrationFile& calibra
                               const PairResult& pair) {
   const PairResult* measured = measured_pair(run, calibration.model, pair);
   return measured != nullptr && measured->win_rate && measured->mismatch ? *measured : pair;
+}
+
+std::string common_prompts_text(const CalibrationFile& calibration) {
+  std::vector<std::int64_t> num_common;
+  for (const PairResult& pair : calibration.pairs) num_common.push_back(pair.num_prompts);
+  if (num_common.empty()) return fmt::format("{} prompts", calibration.num_prompts);
+  return stats::common_prompts_text(num_common, calibration.num_prompts);
 }
 
 std::vector<std::string> models_in_order(const RunData& run, std::vector<std::string> models) {

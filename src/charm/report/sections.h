@@ -54,6 +54,9 @@ const PairResult* measured_pair(const RunData& run, const std::string& model,
 const PairResult& pair_before(const RunData& run, const CalibrationFile& calibration,
                               const PairResult& pair);
 
+/// What the calibrated pairs have in common, see stats::common_prompts_text.
+std::string common_prompts_text(const CalibrationFile& calibration);
+
 /// Models in reading order: each base model, then its fine-tuned ones.
 std::vector<std::string> models_in_order(const RunData& run, std::vector<std::string> models);
 

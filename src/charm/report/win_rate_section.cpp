@@ -50,9 +50,9 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
   std::string html = fmt::format("<h3>{} calibrated on {}</h3>\n", escape_html(calibration.model),
                                  escape_html(calibration.set));
   html += fmt::format(
-      "<p class=\"facts\">Mode {}, solver {}, ties {}, reference {}, {} prompts.{}{}</p>\n",
+      "<p class=\"facts\">Mode {}, solver {}, ties {}, reference {}, {}.{}{}</p>\n",
       escape_html(calibration.mode), escape_html(calibration.solver), escape_html(calibration.ties),
-      escape_html(calibration.reference), calibration.num_prompts,
+      escape_html(calibration.reference), common_prompts_text(calibration),
       run.split_models.contains(calibration.model)
           ? " The offsets were fitted on part of the prompts; win rates before and after "
             "retraining are on the held-out part."

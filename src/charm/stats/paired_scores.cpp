@@ -5,6 +5,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "charm/base/check.h"
 #include "charm/base/error.h"
 #include "charm/base/strings.h"
 
@@ -47,6 +48,19 @@ std::vector<std::string> policies_in_order(std::span<const ScoreFile> files) {
 }
 
 }  // namespace
+
+std::string common_prompts_text(std::span<const std::int64_t> num_common,
+                                std::int64_t num_prompts) {
+  CHARM_CHECK(!num_common.empty(), "no pair of policies");
+  const auto [fewest, most] = std::minmax_element(num_common.begin(), num_common.end());
+  if (*fewest < *most) {
+    return fmt::format("{} to {} common prompts a pair (of {} in all)", *fewest, *most,
+                       num_prompts);
+  }
+  if (*most == num_prompts) return fmt::format("{} common prompts", num_prompts);
+  return fmt::format("{} common prompts ({} of {} are not common)", *most, num_prompts - *most,
+                     num_prompts);
+}
 
 void check_distinct_without_case(std::span<const std::string> names) {
   std::unordered_map<std::string, std::string> seen;

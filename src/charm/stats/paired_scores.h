@@ -43,6 +43,12 @@ struct PairRows {
   std::int64_t missing_ref = 0;   ///< rows that only `over` has
 };
 
+/// What pairs of policies have in common, for people: "1250 common prompts (400 of 1650 are not
+/// common)", "300 to 400 common prompts a pair (of 450 in all)".
+/// @param num_common   of each pair, at least one
+/// @param num_prompts  distinct prompts over all policies
+std::string common_prompts_text(std::span<const std::int64_t> num_common, std::int64_t num_prompts);
+
 /// Throws kInput for two names that differ only in case: ratings match names case-insensitively, so
 /// such policies would silently share a rating.
 void check_distinct_without_case(std::span<const std::string> names);

@@ -54,6 +54,15 @@ TEST(PairedScores, JoinsByPromptNotByRow) {
   EXPECT_DOUBLE_EQ(scores.policy(0).mean_score, 2.0);
 }
 
+TEST(CommonPromptsText, SaysWhatIsCommonAndWhatIsNot) {
+  using Counts = std::vector<std::int64_t>;
+  EXPECT_EQ(common_prompts_text(Counts{1250}, 1250), "1250 common prompts");
+  EXPECT_EQ(common_prompts_text(Counts{1250}, 1650),
+            "1250 common prompts (400 of 1650 are not common)");
+  EXPECT_EQ(common_prompts_text(Counts{400, 300, 350}, 450),
+            "300 to 400 common prompts a pair (of 450 in all)");
+}
+
 TEST(PairedScores, FirstPolicyGivesTheOrder) {
   const std::vector<ScoreFile> files = {
       {"a", {row("a", "p1", 1), row("a", "p2", 2), row("a", "p3", 3)}},
