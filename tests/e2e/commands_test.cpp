@@ -95,6 +95,29 @@ TEST_F(Commands, AllStagesInOrder) {
   EXPECT_TRUE(json::parse(read_file(path("arena.json"))).contains("correlations"));
 }
 
+TEST_F(Commands, TrainSaysWhatLeavesAModelAsItIs) {
+  const std::vector<std::string> base = {
+      "train",   "--model", path("rm"), "--preferences", path("world/annotations.jsonl"),
+      "--dtype", "float32", "--output"};
+  Outcome outcome = run_charm(join({base, {path("one"), "--pairs-per-step", "200"}}));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("1 optimiser step over"));
+  EXPECT_THAT(outcome.err, HasSubstr("--pairs-per-step 1 makes"));
+  EXPECT_THAT(outcome.err, HasSubstr("hardly moved the scores"));
+  EXPECT_THAT(outcome.err, HasSubstr("raise --learning-rate 2e-06"));
+  EXPECT_THAT(outcome.out, HasSubstr("1 step of 200, final training loss"));
+
+  outcome = run_charm(join({base, {path("moved"), "--learning-rate", "1e-3"}}));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, testing::Not(HasSubstr("warning")));
+
+  expect_failure(join({base, {path("none"), "--learning-rate", "1e-60"}}), 3,
+                 {"annotations.jsonl", "changed no weight", "raise --learning-rate"}, path("none"));
+  EXPECT_FALSE(fs::exists(path("none.partial")));
+  expect_failure(join({base, {path("none"), "--epochs", "1e-3"}}), 2,
+                 {"--epochs 0.001", "training pairs"}, path("none"));
+}
+
 TEST_F(Commands, ScoringIsIdempotent) {
   score_all();
   const auto before = files_below(path("scores"));

@@ -1,5 +1,6 @@
 // `charm train` against transformers' Trainer recipe: one AdamW step, and ten with warm-up, cosine
-// decay and clipping. The saved weights are compared, so that saving and loading are covered.
+// decay (transformers' schedule without its step of learning rate 0) and clipping. The saved
+// weights are compared, so that saving and loading are covered.
 
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>

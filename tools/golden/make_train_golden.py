@@ -4,7 +4,8 @@
   preferences.jsonl  six pairs on three prompts; every step uses all of them, so their order does not matter
   golden.json      scores, loss, gradient norm; options and the ten steps' loss, norm and rate; tolerances
   gradients/       d loss / d weight at the start, unclipped, under the weights' names
-  step1/ step10/   weights after one step without warm-up, and after ten with two warm-up steps and cosine decay
+  step1/ step10/   weights after one step without warm-up, and after ten with two warm-up steps and cosine decay, on the rates of
+                   transformers' schedule without its step 0, whose rate is 0 (docs/decisions/0060-steps-of-a-training.md)
   .venv-golden/bin/python tools/golden/make_train_golden.py
 """
 
@@ -63,7 +64,8 @@ def optimizer_of(model):
 def train(folder, rows, dtype, num_steps, warmup_steps):
     model = load(folder, dtype)
     optimizer = optimizer_of(model)
-    schedule = get_cosine_schedule_with_warmup(optimizer, warmup_steps, num_steps)
+    schedule = get_cosine_schedule_with_warmup(optimizer, warmup_steps + 1, num_steps + 1)
+    schedule.step()  # past the step of rate 0
     steps = []
     for _ in range(num_steps):
         loss, _ = pair_loss(model, rows)

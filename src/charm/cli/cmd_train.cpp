@@ -50,8 +50,12 @@ class TrainCommand final : public Command {
           "stopped at a checkpoint (--stop-after-steps); run the same command again to resume\n");
       return;
     }
-    fmt::print("{}: {} steps over {} pairs, final training loss {:.4f}\n", options_.output.string(),
-               result.num_steps, result.num_train_pairs, result.final_train_loss);
+    fmt::print("{}: {} training pairs, {} step{} of {}", options_.output.string(),
+               result.num_train_pairs, result.num_steps, result.num_steps == 1 ? "" : "s",
+               result.pairs_per_step);
+    if (result.final_train_loss)
+      fmt::print(", final training loss {:.4f}", *result.final_train_loss);
+    fmt::print("\n");
     if (result.eval_before && result.eval_after) {
       fmt::print("held-out ({} pairs): accuracy {:.3f} -> {:.3f}, loss {:.4f} -> {:.4f}\n",
                  result.eval_after->num_pairs, result.eval_before->accuracy,

@@ -193,7 +193,9 @@ void describe_train(OptionTable& table, train::TrainOptions& options) {
               "to 1e-4, tiny models more.")
       .number("epochs", options.epochs, "X", "Epochs over the training pairs; may be fractional.")
       .integer("pairs-per-step", options.pairs_per_step, "N",
-               "Batch size in pairs per optimiser step; smaller gives more and noisier steps.")
+               "Batch size in pairs per optimiser step; smaller gives more and noisier steps. 0: a "
+               "64th of the training pairs, at least 1 and at most 64, so that an epoch has 64 "
+               "steps or more if there are 64 pairs; the manifest records it (pairs_per_step).")
       .integer("max-steps", options.max_steps, "N",
                "Maximum number of optimiser steps; 0: given by --epochs.")
       .number("weight-decay", options.weight_decay, "X",
@@ -204,7 +206,8 @@ void describe_train(OptionTable& table, train::TrainOptions& options) {
               "AdamW's beta2, the decay of the second moment.")
       .number("adam-eps", options.adam_eps, "X", "AdamW's epsilon.")
       .number("warmup-fraction", options.warmup_fraction, "X",
-              "Share of the steps, 0 to 1, of linear warm-up; then cosine decay to 0.")
+              "Share of the steps, 0 to 1, of linear warm-up; then cosine decay to 0. No step has "
+              "learning rate 0.")
       .number("clip-norm", options.clip_norm, "X",
               "Gradient clipping: maximum global norm. 0: off.")
       .integer("max-tokens", options.max_tokens, "N",

@@ -1,5 +1,6 @@
 #include "charm/train/metrics_log.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -57,6 +58,7 @@ MetricsSummary read_metrics(const fs::path& path) {
       throw Error(ErrorKind::kInput, "{}: a line is not a JSON object", path.string());
     if (json.value("kind", "") == "train") {
       summary.step_losses.push_back(json.value("loss", 0.0));
+      summary.largest_grad_norm = std::max(summary.largest_grad_norm, json.value("grad_norm", 0.0));
       continue;
     }
     const EvalSummary eval{json.value("num_pairs", std::int64_t{0}), json.value("accuracy", 0.0),

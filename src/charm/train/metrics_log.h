@@ -48,6 +48,7 @@ struct MetricsSummary {
   std::optional<EvalSummary> eval_before;
   std::optional<EvalSummary> eval_after;
   std::vector<double> step_losses;
+  double largest_grad_norm = 0.0;  ///< of a step
 };
 MetricsSummary read_metrics(const std::filesystem::path& path);
 

@@ -72,7 +72,7 @@ double clip_gradients(std::vector<Parameter>& parameters, double max_norm) {
 
 double Schedule::rate_at(std::int64_t step) const {
   if (step < warmup_steps)
-    return peak * static_cast<double>(step) / static_cast<double>(warmup_steps);
+    return peak * static_cast<double>(step + 1) / static_cast<double>(warmup_steps + 1);
   const std::int64_t decay_steps = std::max<std::int64_t>(1, num_steps - warmup_steps);
   const double progress =
       static_cast<double>(step - warmup_steps) / static_cast<double>(decay_steps);

@@ -54,14 +54,19 @@ class AdamW {
 /// @return  the norm before clipping
 double clip_gradients(std::vector<Parameter>& parameters, double max_norm);
 
-/// Learning-rate schedule: linear warm-up from 0, then cosine decay to 0.
+/// Learning-rate schedule: linear warm-up, then cosine decay to 0. Above 0 in every step.
 struct Schedule {
   double peak = 0.0;
   std::int64_t num_steps = 0;
   std::int64_t warmup_steps = 0;
 
-  /// Learning rate of step `step` (0-based), as transformers 5.17 get_cosine_schedule_with_warmup:
-  /// with a warm-up, step 0 has rate 0.
+  /// Learning rate of step `step` (0-based):
+  ///
+  ///     peak (step + 1) / (warmup_steps + 1)                                       in the warm-up
+  ///     peak (1 + cos(pi (step - warmup_steps) / (num_steps - warmup_steps))) / 2  after it
+  ///
+  /// This is transformers 5.17 get_cosine_schedule_with_warmup for warmup_steps + 1 and
+  /// num_steps + 1, without its step 0, whose learning rate is 0 (decision 0060).
   double rate_at(std::int64_t step) const;
 };
 

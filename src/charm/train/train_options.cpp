@@ -38,8 +38,8 @@ void check_options(const TrainOptions& o) {
   require(in_unit(o.warmup_fraction), "warmup-fraction", o.warmup_fraction, "a number in [0, 1)");
   require(o.clip_norm >= 0.0, "clip-norm", o.clip_norm, "a number from 0 up");
   require(o.epochs > 0.0 && std::isfinite(o.epochs), "epochs", o.epochs, "a number above 0");
-  require(o.pairs_per_step > 0, "pairs-per-step", static_cast<double>(o.pairs_per_step),
-          "at least 1");
+  require(o.pairs_per_step >= 0, "pairs-per-step", static_cast<double>(o.pairs_per_step),
+          "0 or more");
   require(o.max_steps >= 0, "max-steps", static_cast<double>(o.max_steps), "0 or more");
   require(o.max_tokens > 0, "max-tokens", static_cast<double>(o.max_tokens), "at least 1");
   require(o.budget_tokens > 0, "budget-tokens", static_cast<double>(o.budget_tokens), "at least 1");

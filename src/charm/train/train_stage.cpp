@@ -1,8 +1,10 @@
 #include "charm/train/train_stage.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/equal.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <span>
@@ -144,6 +146,94 @@ void hint_at_shared_responses(std::span<const EncodedPair> pairs, const TrainOpt
       per_prompt);
 }
 
+/// Throws kUsage if the options leave no pair to train on; warns if they leave few steps.
+void check_steps(const TrainOptions& options, std::int64_t num_pairs) {
+  constexpr std::int64_t kFew = 10;
+  const std::int64_t num_steps = count_steps(options, num_pairs);
+  if (num_steps == 0) {
+    throw Error(ErrorKind::kUsage, "--epochs {}: less than one of the {} training pairs of {}",
+                options.epochs, num_pairs, options.preferences.string());
+  }
+  if (num_steps >= kFew) return;
+  TrainOptions automatic = options;
+  automatic.pairs_per_step = 0;
+  const std::int64_t possible = count_steps(automatic, num_pairs);
+  std::string advice = "raise --epochs";
+  if (options.max_steps > 0 && num_steps == options.max_steps) {
+    advice = "raise --max-steps";
+  } else if (possible > num_steps) {
+    advice = fmt::format("--pairs-per-step {} makes {}, --epochs raises it too",
+                         pairs_per_step(automatic, num_pairs), possible);
+  }
+  log::warning("{} optimiser step{} over {} training pairs can hardly move a model: {}", num_steps,
+               num_steps == 1 ? "" : "s", num_pairs, advice);
+}
+
+/// Warns if training hardly changed the held-out pairs. Margins are logits: a change of 0.05 is one
+/// of at most 0.0125 in the probability of a preference.
+void warn_about_small_changes(const TrainOptions& options, const TrainResult& result) {
+  constexpr double kSmallLoss = 0.01, kSmallMargin = 0.05;
+  if (!result.eval_before || !result.eval_after) return;
+  const EvalSummary& before = *result.eval_before;
+  const EvalSummary& after = *result.eval_after;
+  if (std::abs(after.loss - before.loss) >= kSmallLoss ||
+      std::abs(after.margin - before.margin) >= kSmallMargin)
+    return;
+  log::warning(
+      "training hardly moved the scores (held-out loss {:.4f} -> {:.4f}, margin {:+.4f} -> "
+      "{:+.4f}): raise --learning-rate {} (models below a billion weights take 1e-5 to 1e-4, tiny "
+      "ones 1e-3) or --epochs",
+      before.loss, after.loss, before.margin, after.margin, options.learning_rate);
+}
+
+std::vector<at::Tensor> copies_of(const std::vector<Parameter*>& parameters) {
+  std::vector<at::Tensor> copies;
+  for (const Parameter* parameter : parameters) copies.push_back(parameter->master.clone());
+  return copies;
+}
+
+/// Whether a weight of the trained model, as it will be saved, differs from the one it started as.
+/// @param head_before  copies of `model.head_parameters()` before training; the model is read again
+///                     only if these are unchanged
+bool changed_weights(const TrainOptions& options, TrainableModel& model,
+                     std::span<const at::Tensor> head_before) {
+  const at::ScalarType dtype = save_dtype(options, model.config());
+  const auto differ = [dtype](const at::Tensor& before, const at::Tensor& after) {
+    return !at::equal(before.to(at::kCPU, dtype), after.to(at::kCPU, dtype));
+  };
+  const std::vector<Parameter*> head = model.head_parameters();
+  for (std::size_t i = 0; i < head.size(); ++i) {
+    if (differ(head_before[i], head[i]->master)) return true;
+  }
+  StartingPoint start = load_start(options);
+  const auto before = model::named_weights(start.weights, start.config);
+  const auto after = model::named_weights(model.master(), model.config());
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    if (differ(*before[i].second, *after[i].second)) return true;
+  }
+  return false;
+}
+
+[[noreturn]] void throw_unchanged(const TrainOptions& options, const model::DecoderConfig& config,
+                                  const TrainResult& result, const WorkFolder& work) {
+  const double largest_norm = read_metrics(work.metrics()).largest_grad_norm;
+  std::error_code ignored;
+  fs::remove_all(work.path, ignored);
+  if (largest_norm == 0.0) {
+    throw Error(ErrorKind::kInput,
+                "{}: {} optimiser steps changed no weight, as every gradient was 0: to the model "
+                "chosen and rejected are the same in every pair",
+                options.preferences.string(), result.num_steps);
+  }
+  throw Error(ErrorKind::kInput,
+              "{}: {} optimiser steps changed no weight of {} as saved; raise --learning-rate {}{}",
+              options.preferences.string(), result.num_steps, options.model.string(),
+              options.learning_rate,
+              save_dtype(options, config) == at::kFloat
+                  ? ""
+                  : ", or take --save-dtype float32, which keeps small updates");
+}
+
 ordered_json eval_json(const std::optional<EvalSummary>& eval) {
   if (!eval) return nullptr;
   return {{"num_pairs", eval->num_pairs},
@@ -183,7 +273,9 @@ std::optional<TrainResult> finished_result(const TrainOptions& options,
   TrainResult result;
   result.num_steps = json.value("num_steps", std::int64_t{0});
   result.num_train_pairs = json.value("num_train_pairs", std::int64_t{0});
-  result.final_train_loss = json.value("final_train_loss", 0.0);
+  result.pairs_per_step = json.value("pairs_per_step", std::int64_t{0});
+  if (const auto loss = json.find("final_train_loss"); loss != json.end() && loss->is_number())
+    result.final_train_loss = loss->get<double>();
   const MetricsSummary metrics = read_metrics(output / "metrics.jsonl");
   result.eval_before = metrics.eval_before;
   result.eval_after = metrics.eval_after;
@@ -206,7 +298,9 @@ void write_output(const TrainOptions& options, const WorkFolder& work, Trainable
       .extra("template_sha256", encoder.chat_template().sha256())
       .extra("num_steps", result.num_steps)
       .extra("num_train_pairs", result.num_train_pairs)
-      .extra("final_train_loss", result.final_train_loss)
+      .extra("pairs_per_step", result.pairs_per_step)
+      .extra("final_train_loss",
+             result.final_train_loss ? ordered_json(*result.final_train_loss) : ordered_json())
       .extra("eval_before", eval_json(result.eval_before))
       .extra("eval_after", eval_json(result.eval_after))
       .output(options.output / "model.safetensors");
@@ -251,15 +345,22 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
                        {.compute_dtype = bfloat16 ? at::kBFloat16 : at::kFloat,
                         .train_embeddings = options.train_embeddings,
                         .freeze_layers = options.freeze_layers});
-  log::info("training on {} pairs, {} held out, {} steps, {} on {}", data.train.size(),
-            data.held_out.size(),
-            count_steps(options, static_cast<std::int64_t>(data.train.size())),
-            bfloat16 ? "bfloat16" : "float32", cuda ? "cuda" : "cpu");
+  const auto num_pairs = static_cast<std::int64_t>(data.train.size());
+  check_steps(options, num_pairs);
+  log::info("training on {} pairs, {} held out, {} steps of {} pairs, {} on {}", num_pairs,
+            data.held_out.size(), count_steps(options, num_pairs),
+            pairs_per_step(options, num_pairs), bfloat16 ? "bfloat16" : "float32",
+            cuda ? "cuda" : "cpu");
   hint_at_shared_responses(data.train, options);
-  Trainer trainer(model, data.train, data.held_out, options, work, fingerprint);
-  const TrainResult result = trainer.run(progress);
+  const std::vector<at::Tensor> head_before = copies_of(model.head_parameters());
+  const TrainResult result =
+      Trainer(model, data.train, data.held_out, options, work, fingerprint).run(progress);
   lock.require_held();
-  if (result.finished) write_output(options, work, model, result, encoder, manifest, fingerprint);
+  if (!result.finished) return result;
+  if (!changed_weights(options, model, head_before))
+    throw_unchanged(options, model.config(), result, work);
+  warn_about_small_changes(options, result);
+  write_output(options, work, model, result, encoder, manifest, fingerprint);
   return result;
 }
 

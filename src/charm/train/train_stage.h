@@ -48,10 +48,10 @@ struct TrainOptions {
   double warmup_fraction = 0.03;  ///< share of the steps for linear warm-up; then cosine decay to 0
   double clip_norm = 1.0;         ///< maximum global gradient norm; 0 disables clipping
   double epochs = 1.0;            ///< may be fractional
-  std::int64_t pairs_per_step =
-      64;  ///< batch size: pairs per optimiser step; fewer give more and noisier steps
-  std::int64_t max_steps = 0;      ///< ends after this many steps; 0: as `epochs` says
-  std::int64_t max_tokens = 4096;  ///< longer conversations are truncated from the left
+  std::int64_t pairs_per_step = 0;  ///< batch size: pairs per optimiser step; fewer give more and
+                                    ///< noisier steps; 0: a 64th of the training pairs, 1 to 64
+  std::int64_t max_steps = 0;       ///< ends after this many steps; 0: as `epochs` says
+  std::int64_t max_tokens = 4096;   ///< longer conversations are truncated from the left
   std::int64_t budget_tokens =
       4096;  ///< tokens per forward/backward pass (gradient accumulation); bounds memory
   double centering =
@@ -112,16 +112,18 @@ struct TrainResult {
   bool finished = true;  ///< false after `stop_after_steps`
   std::int64_t num_steps = 0;
   std::int64_t num_train_pairs = 0;
+  std::int64_t pairs_per_step = 0;
   std::int64_t num_tokens = 0;  ///< tokens of this process's training steps
   double tokens_per_s = 0.0;    ///< of this process's training steps
   std::optional<EvalSummary> eval_before;
   std::optional<EvalSummary> eval_after;
-  double final_train_loss = 0.0;  ///< mean over the last tenth of the steps
+  std::optional<double> final_train_loss;  ///< mean over the last tenth of the steps
 };
 
 /// Reads the model and the pairs, trains, and writes a Hugging Face folder with `metrics.jsonl` and
 /// `manifest.json`. Resumes an unfinished run of the same options and inputs from its last
-/// checkpoint (`<output>.partial/`), with bit-identical results on CPU.
+/// checkpoint (`<output>.partial/`), with bit-identical results on CPU. Throws kInput, and writes
+/// nothing, when training changed no saved weight.
 TrainResult train(const TrainOptions& options, const ProgressFn& progress);
 
 }  // namespace charm::train

@@ -23,6 +23,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::minutes kCheckpointInterval{5};
 
+constexpr std::int64_t kStepsPerEpoch = 64;     // at least, if there are as many pairs
+constexpr std::int64_t kMostPairsPerStep = 64;  // reached at 4096 pairs
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -31,7 +34,8 @@ double seconds_since(Clock::time_point start) {
 std::int64_t count_seen(const TrainOptions& options, std::int64_t num_pairs) {
   const auto seen =
       static_cast<std::int64_t>(std::llround(options.epochs * static_cast<double>(num_pairs)));
-  return options.max_steps > 0 ? std::min(seen, options.max_steps * options.pairs_per_step) : seen;
+  if (options.max_steps == 0) return seen;
+  return std::min(seen, options.max_steps * pairs_per_step(options, num_pairs));
 }
 
 PairLoss pair_loss_of(const TrainOptions& options) {
@@ -39,8 +43,8 @@ PairLoss pair_loss_of(const TrainOptions& options) {
   return options.use_margin ? PairLoss::kMargin : PairLoss::kBradleyTerry;
 }
 
-double mean_of_last_tenth(const std::vector<double>& losses) {
-  if (losses.empty()) return 0.0;
+std::optional<double> mean_of_last_tenth(const std::vector<double>& losses) {
+  if (losses.empty()) return std::nullopt;
   const std::size_t count = (losses.size() + 9) / 10;
   return std::accumulate(losses.end() - static_cast<std::ptrdiff_t>(count), losses.end(), 0.0) /
          static_cast<double>(count);
@@ -48,8 +52,14 @@ double mean_of_last_tenth(const std::vector<double>& losses) {
 
 }  // namespace
 
+std::int64_t pairs_per_step(const TrainOptions& options, std::int64_t num_pairs) {
+  if (options.pairs_per_step > 0) return options.pairs_per_step;
+  return std::clamp<std::int64_t>(num_pairs / kStepsPerEpoch, 1, kMostPairsPerStep);
+}
+
 std::int64_t count_steps(const TrainOptions& options, std::int64_t num_pairs) {
-  return (count_seen(options, num_pairs) + options.pairs_per_step - 1) / options.pairs_per_step;
+  const std::int64_t per_step = pairs_per_step(options, num_pairs);
+  return (count_seen(options, num_pairs) + per_step - 1) / per_step;
 }
 
 EvalSummary evaluate_pairs(const TrainableModel& model, std::span<const EncodedPair> pairs,
@@ -76,6 +86,7 @@ Trainer::Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs
       sampler_(shuffled_units(train_pairs, options.shuffle), options.seed),
       work_(std::move(work)),
       fingerprint_(std::move(fingerprint)),
+      pairs_per_step_(pairs_per_step(options, static_cast<std::int64_t>(train_pairs.size()))),
       num_steps_(count_steps(options, static_cast<std::int64_t>(train_pairs.size()))),
       stored_blocks_(
           num_blocks_to_store(model.config(), model.parameters().front().compute.scalar_type(),
@@ -89,8 +100,8 @@ Trainer::Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs
 
 StepMetrics Trainer::take_step(std::int64_t step) {
   const std::int64_t seen = count_seen(options_, static_cast<std::int64_t>(train_pairs_.size()));
-  const std::int64_t begin = step * options_.pairs_per_step;
-  const std::int64_t end = std::min(begin + options_.pairs_per_step, seen);
+  const std::int64_t begin = step * pairs_per_step_;
+  const std::int64_t end = std::min(begin + pairs_per_step_, seen);
   const std::vector<std::size_t> order = sampler_.take(begin, end);
   const auto num_pairs = static_cast<double>(order.size());
 
@@ -196,6 +207,7 @@ TrainResult Trainer::run(const ProgressFn& progress) {
   }
   result.num_steps = step;
   result.num_train_pairs = static_cast<std::int64_t>(train_pairs_.size());
+  result.pairs_per_step = pairs_per_step_;
   result.eval_before = summary.eval_before;
   result.eval_after = summary.eval_after;
   result.final_train_loss = mean_of_last_tenth(summary.step_losses);

@@ -25,6 +25,10 @@ struct WorkFolder {
   std::filesystem::path metrics() const { return path / "metrics.jsonl"; }
 };
 
+/// Pairs per optimiser step of a run over `num_pairs` pairs: as the options say, or a 64th of the
+/// pairs, 1 to 64, so that small sets too are trained in tens of steps (decision 0060).
+std::int64_t pairs_per_step(const TrainOptions& options, std::int64_t num_pairs);
+
 /// Optimiser steps of a run over `num_pairs` pairs.
 std::int64_t count_steps(const TrainOptions& options, std::int64_t num_pairs);
 
@@ -60,6 +64,7 @@ class Trainer {
   PairSampler sampler_;
   WorkFolder work_;
   std::string fingerprint_;
+  std::int64_t pairs_per_step_;
   std::int64_t num_steps_;
   std::int64_t stored_blocks_;
   Schedule schedule_;

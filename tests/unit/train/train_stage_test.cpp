@@ -1,8 +1,11 @@
 #include "charm/train/train_stage.h"
 
+#include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <nlohmann/json.hpp>
 
@@ -52,6 +55,31 @@ class TrainStage : public ::testing::Test {
   fs::path copied_model() {
     fs::copy(options_.model, folder_ / "model");
     return folder_ / "model";
+  }
+  /// Whether any tensor of two model folders differs.
+  static bool weights_differ(const fs::path& a, const fs::path& b) {
+    const tensor::SafetensorsFile first(a / "model.safetensors"), second(b / "model.safetensors");
+    EXPECT_EQ(first.tensors().size(), second.tensors().size());
+    for (const auto& [name, info] : first.tensors()) {
+      if (!at::equal(first.view(name), second.view(name).to(first.view(name).scalar_type())))
+        return true;
+    }
+    return false;
+  }
+  /// Keeps every weight away from 0 and rounds it to what bfloat16 knows, in float32.
+  static void round_weights(const fs::path& file) {
+    std::vector<std::pair<std::string, at::Tensor>> tensors;
+    {
+      const tensor::SafetensorsFile stored(file);
+      for (const auto& [name, info] : stored.tensors()) {
+        const at::Tensor tensor = stored.view(name).clone();
+        float* values = tensor.mutable_data_ptr<float>();
+        for (std::int64_t i = 0; i < tensor.numel(); ++i)
+          values[i] = std::copysign(std::max(std::abs(values[i]), 0.01f), values[i]);
+        tensors.emplace_back(name, tensor.to(at::kBFloat16).to(at::kFloat));
+      }
+    }
+    tensor::write_safetensors(file, tensors);
   }
   nlohmann::json read_json(const fs::path& path) { return nlohmann::json::parse(read_file(path)); }
 
@@ -126,17 +154,82 @@ TEST_F(TrainStage, TheOutputMayEndWithASlashOrBeALink) {
 }
 
 TEST_F(TrainStage, StopsAndContinuesToTheSameFiles) {
-  train(options_, {});
-  TrainOptions halves = options_;
-  halves.output = folder_ / "halves";
-  halves.stop_after_steps = 3;
-  EXPECT_FALSE(train(halves, {}).finished);
-  EXPECT_FALSE(fs::exists(halves.output));
-  halves.stop_after_steps = 0;
-  EXPECT_TRUE(train(halves, {}).finished);
-  for (const char* name : {"model.safetensors", "metrics.jsonl", "config.json"}) {
-    EXPECT_EQ(read_file(options_.output / name), read_file(halves.output / name)) << name;
+  for (const std::int64_t pairs_per_step : {2, 0}) {
+    const std::string suffix = std::to_string(pairs_per_step);
+    options_.pairs_per_step = pairs_per_step;
+    options_.output = folder_ / ("whole" + suffix);
+    train(options_, {});
+    TrainOptions halves = options_;
+    halves.output = folder_ / ("halves" + suffix);
+    halves.stop_after_steps = 3;
+    EXPECT_FALSE(train(halves, {}).finished);
+    EXPECT_FALSE(fs::exists(halves.output));
+    halves.stop_after_steps = 0;
+    EXPECT_TRUE(train(halves, {}).finished);
+    for (const char* name : {"model.safetensors", "metrics.jsonl", "config.json"}) {
+      EXPECT_EQ(read_file(options_.output / name), read_file(halves.output / name)) << name;
+    }
   }
+}
+
+TEST_F(TrainStage, ASingleStepMovesTheModel) {
+  options_.pairs_per_step = 64;
+  options_.epochs = 1;
+  EXPECT_EQ(train(options_, {}).num_steps, 1);
+  EXPECT_TRUE(weights_differ(options_.model, options_.output));
+}
+
+TEST_F(TrainStage, ASmallSetIsTrainedInSeveralSteps) {
+  const TrainOptions defaults;
+  options_.pairs_per_step = defaults.pairs_per_step;
+  options_.learning_rate = defaults.learning_rate;
+  options_.epochs = defaults.epochs;
+  EXPECT_EQ(train(options_, {}).num_steps, 4);
+  EXPECT_TRUE(weights_differ(options_.model, options_.output));
+  const auto manifest = read_json(options_.output / "manifest.json");
+  EXPECT_EQ(manifest["options"]["pairs-per-step"], 0);
+  EXPECT_EQ(manifest["pairs_per_step"], 1);
+  EXPECT_EQ(manifest["num_steps"], 4);
+}
+
+TEST_F(TrainStage, ATrainingThatChangesNoWeightIsAnError) {
+  options_.learning_rate = 1e-60;
+  EXPECT_THAT(failure(options_, ErrorKind::kInput),
+              AllOf(HasSubstr("changed no weight"), HasSubstr("raise --learning-rate")));
+  EXPECT_FALSE(fs::exists(partial_path(options_.output)));
+  // Below half the spacing of bfloat16 everywhere, so that saving rounds it away.
+  options_.learning_rate = 1e-9;
+  options_.model = copied_model();
+  round_weights(options_.model / "model.safetensors");
+  options_.save_dtype = SaveDType::kBFloat16;
+  EXPECT_THAT(failure(options_, ErrorKind::kInput), HasSubstr("--save-dtype float32"));
+  EXPECT_FALSE(fs::exists(partial_path(options_.output)));
+  options_.save_dtype = SaveDType::kFloat32;
+  train(options_, {});
+  EXPECT_TRUE(weights_differ(options_.model, options_.output));
+}
+
+TEST_F(TrainStage, AFailedTrainingLeavesAnEarlierOutputAsItWas) {
+  train(options_, {});
+  const std::string weights = read_file(options_.output / "model.safetensors");
+  options_.learning_rate = 1e-60;
+  options_.fresh = true;
+  testing::expect_error(ErrorKind::kInput, "changed no weight", [&] { train(options_, {}); });
+  EXPECT_EQ(read_file(options_.output / "model.safetensors"), weights);
+  EXPECT_FALSE(fs::exists(partial_path(options_.output)));
+}
+
+TEST_F(TrainStage, PairsOfTwoEqualSidesTeachNothing) {
+  options_.preferences = folder_ / "pairs.jsonl";
+  std::string text;
+  for (const char* prompt : {"a", "b", "c"}) {
+    const std::string side = std::string(R"([{"role":"user","content":")") + prompt +
+                             R"("},{"role":"assistant","content":"b"}])";
+    text += R"({"chosen":)" + side + R"(,"rejected":)" + side + "}\n";
+  }
+  write_file(options_.preferences, text);
+  options_.weight_decay = 0.0;
+  EXPECT_THAT(failure(options_, ErrorKind::kInput), HasSubstr("every gradient was 0"));
 }
 
 TEST_F(TrainStage, AKilledRunContinuesToTheSameFiles) {
@@ -240,7 +333,9 @@ TEST_F(TrainStage, OptionsOutOfRange) {
   };
   EXPECT_THAT(with([](auto& o) { o.learning_rate = 0.0; }), HasSubstr("--learning-rate 0"));
   EXPECT_THAT(with([](auto& o) { o.epochs = -1.0; }), HasSubstr("--epochs -1"));
-  EXPECT_THAT(with([](auto& o) { o.pairs_per_step = 0; }), HasSubstr("--pairs-per-step 0"));
+  EXPECT_THAT(with([](auto& o) { o.pairs_per_step = -1; }), HasSubstr("--pairs-per-step -1"));
+  EXPECT_THAT(with([](auto& o) { o.epochs = 0.01; }),
+              AllOf(HasSubstr("--epochs 0.01"), HasSubstr("4 training pairs")));
   EXPECT_THAT(with([](auto& o) { o.eval_fraction = 1.0; }), HasSubstr("--eval-fraction 1"));
   EXPECT_THAT(with([](auto& o) { o.layers = 99; }), HasSubstr("--layers 99"));
   EXPECT_THAT(with([](auto& o) { o.freeze_layers = 99; }), HasSubstr("--freeze-layers 99"));

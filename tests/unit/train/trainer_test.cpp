@@ -133,6 +133,25 @@ TEST_F(TrainerTest, CountsStepsOfFractionsAndLimits) {
   EXPECT_EQ(count_steps(options_, 41), 4);
 }
 
+TEST_F(TrainerTest, PairsPerStepFollowThePairsUnlessGiven) {
+  EXPECT_EQ(pairs_per_step(options_, 40), 8);
+  options_.pairs_per_step = 0;
+  for (const auto& [num_pairs, expected] : std::vector<std::pair<std::int64_t, std::int64_t>>{
+           {1, 1}, {54, 1}, {127, 1}, {128, 2}, {1840, 28}, {4096, 64}, {100000, 64}}) {
+    EXPECT_EQ(pairs_per_step(options_, num_pairs), expected) << num_pairs;
+  }
+  options_.epochs = 1.0;
+  EXPECT_EQ(count_steps(options_, 54), 54);
+  EXPECT_EQ(count_steps(options_, 1840), 66);
+  EXPECT_EQ(count_steps(options_, 6400), 100);
+  options_.max_steps = 3;
+  EXPECT_EQ(count_steps(options_, 1840), 3);
+  TrainableModel model = tiny_model();
+  const TrainResult result = run(model, "a", options_);
+  EXPECT_EQ(result.num_steps, 3);
+  EXPECT_EQ(result.pairs_per_step, 1);
+}
+
 TEST_F(TrainerTest, SoftLabelsFitDifferencesToTheMargins) {
   for (EncodedPair& pair : train_) pair.margin = 0.5f;
   for (EncodedPair& pair : eval_) pair.margin = 0.5f;
@@ -172,7 +191,7 @@ TEST_F(TrainerTest, MarginAndCenteringTakePart) {
                  soft = tiny_model();
   options_.epochs = 0.2;
   options_.warmup_fraction = 0.0;
-  const double loss = run(plain, "a", options_).final_train_loss;
+  const double loss = run(plain, "a", options_).final_train_loss.value();
   options_.use_margin = true;
   EXPECT_GT(run(margin, "b", options_).final_train_loss, loss + 0.05);
   options_.use_margin = false;
