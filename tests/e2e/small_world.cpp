@@ -18,7 +18,7 @@ void SmallWorld::SetUp() {
   options.folder = dir_;
   options.seed = 11;
   options.num_prompts = num_prompts_;
-  options.num_annotations = 96;
+  options.num_annotations = num_annotations_;
   options.num_style_pairs = 20;
   options.num_probes = 4;
   options.battles_per_pair = 200;

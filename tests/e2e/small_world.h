@@ -34,6 +34,7 @@ class SmallWorld : public testing::Test {
 
   fs::path dir_;
   std::int64_t num_prompts_ = 60;
+  std::int64_t num_annotations_ = 96;
   demo::World world_;
 };
 
