@@ -102,9 +102,9 @@ TEST_F(Commands, TrainSaysWhatLeavesAModelAsItIs) {
   Outcome outcome = run_charm(join({base, {path("one"), "--pairs-per-step", "200"}}));
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("1 optimiser step over"));
-  EXPECT_THAT(outcome.err, HasSubstr("--pairs-per-step 1 makes"));
-  EXPECT_THAT(outcome.err, HasSubstr("hardly moved the scores"));
-  EXPECT_THAT(outcome.err, HasSubstr("raise --learning-rate 2e-06"));
+  EXPECT_THAT(outcome.err, HasSubstr("set --pairs-per-step 1 ("));
+  EXPECT_THAT(outcome.err, HasSubstr("hardly changed the scores"));
+  EXPECT_THAT(outcome.err, HasSubstr("raise --learning-rate 2e-06 (models below"));
   EXPECT_THAT(outcome.out, HasSubstr("1 step of 200, final training loss"));
 
   outcome = run_charm(join({base, {path("moved"), "--learning-rate", "1e-3"}}));

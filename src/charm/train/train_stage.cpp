@@ -162,11 +162,11 @@ void check_steps(const TrainOptions& options, std::int64_t num_pairs) {
   if (options.max_steps > 0 && num_steps == options.max_steps) {
     advice = "raise --max-steps";
   } else if (possible > num_steps) {
-    advice = fmt::format("--pairs-per-step {} makes {}, --epochs raises it too",
+    advice = fmt::format("set --pairs-per-step {} ({} steps) or raise --epochs",
                          pairs_per_step(automatic, num_pairs), possible);
   }
-  log::warning("{} optimiser step{} over {} training pairs can hardly move a model: {}", num_steps,
-               num_steps == 1 ? "" : "s", num_pairs, advice);
+  log::warning("{} optimiser step{} over {} training pairs can hardly change a model: {}",
+               num_steps, num_steps == 1 ? "" : "s", num_pairs, advice);
 }
 
 /// Warns if training hardly changed the held-out pairs. Margins are logits: a change of 0.05 is one
@@ -180,10 +180,12 @@ void warn_about_small_changes(const TrainOptions& options, const TrainResult& re
       std::abs(after.margin - before.margin) >= kSmallMargin)
     return;
   log::warning(
-      "training hardly moved the scores (held-out loss {:.4f} -> {:.4f}, margin {:+.4f} -> "
-      "{:+.4f}): raise --learning-rate {} (models below a billion weights take 1e-5 to 1e-4, tiny "
-      "ones 1e-3) or --epochs",
-      before.loss, after.loss, before.margin, after.margin, options.learning_rate);
+      "training hardly changed the scores (held-out loss {:.4f} -> {:.4f}, margin {:+.4f} -> "
+      "{:+.4f}): raise --learning-rate {}{} or --epochs",
+      before.loss, after.loss, before.margin, after.margin, options.learning_rate,
+      options.learning_rate < 1e-5
+          ? " (models below a billion weights need 1e-5 to 1e-4, tiny ones 1e-3)"
+          : "");
 }
 
 std::vector<at::Tensor> copies_of(const std::vector<Parameter*>& parameters) {
