@@ -1,10 +1,9 @@
 #include "charm/cli/command_line.h"
 
-#include <CLI/CLI.hpp>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cstdio>
-#include <functional>
-#include <map>
 
 #include "charm/base/log.h"
 #include "charm/base/strings.h"
@@ -21,66 +20,143 @@ using pipeline::OptionTable;
 /// More threads only contend with each other, and thousands may fail to start.
 constexpr int kMaxThreads = 1024;
 
-/// Parsed values of one option.
-struct Collected {
+/// The command-line values of one option.
+struct Given {
   const Option* option = nullptr;
   std::vector<std::string> values{};
-  bool flag = false;
-  CLI::Option* parsed = nullptr;
+  int times = 0;
 };
 
-void declare(CLI::App& app, Collected& collected) {
-  const Option& option = *collected.option;
-  const std::string spelled = option.positional ? option.name : "--" + option.name;
-  switch (option.form) {
-    case Option::Form::kFlag:
-      collected.parsed = app.add_flag(spelled, collected.flag);
-      return;
-    case Option::Form::kValue:
-      collected.parsed = app.add_option(spelled, collected.values)
-                             ->expected(1)
-                             ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-      break;
-    case Option::Form::kList:
-      collected.parsed = app.add_option(spelled, collected.values)->expected(1, 1 << 20);
-      break;
-  }
-  if (option.required) collected.parsed->required();
+std::string spelled(const Option& option) {
+  return option.positional ? option.name : "--" + option.name;
 }
 
-void assign(const Collected& collected) {
-  if (collected.parsed->count() == 0) return;
-  const Option& option = *collected.option;
+/// One or two dashes and a letter. Other words with dashes are values: "-5", "-", "---".
+bool is_option(std::string_view argument) {
+  if (!argument.starts_with('-')) return false;
+  argument.remove_prefix(argument.starts_with("--") ? 2 : 1);
+  const std::string first = lower_ascii(argument.substr(0, 1));
+  return first >= "a" && first <= "z";
+}
+
+/// Splits arguments into options and their values. Used once.
+class Splitter {
+ public:
+  Splitter(const Command& command, const OptionTable& own, const OptionTable& common)
+      : command_(command) {
+    for (const OptionTable* table : {&own, &common}) {
+      for (const Option& option : table->options()) given_.push_back({.option = &option});
+    }
+  }
+
+  /// In the order of the tables. Throws kUsage for unknown options, missing values and missing
+  /// required options.
+  std::vector<Given> split(const std::vector<std::string>& arguments) {
+    const auto end = std::find(arguments.begin(), arguments.end(), "--");
+    for (auto next = arguments.begin(); next != end;) {
+      const std::string& argument = *next++;
+      if (is_option(argument)) {
+        next = add_option(argument, next, end);
+      } else {
+        add_positional(argument);
+      }
+    }
+    if (end != arguments.end()) {
+      for (auto next = end + 1; next != arguments.end(); ++next) add_positional(*next);
+    }
+    require_all();
+    return std::move(given_);
+  }
+
+ private:
+  using Iterator = std::vector<std::string>::const_iterator;
+
+  template <typename... Args>
+  [[noreturn]] void reject(fmt::format_string<Args...> format, Args&&... args) const {
+    throw Error(ErrorKind::kUsage, "{}; see charm {} --help",
+                fmt::format(format, std::forward<Args>(args)...), command_.name());
+  }
+
+  /// Returns the first argument after the option and its values.
+  Iterator add_option(const std::string& argument, Iterator next, Iterator end) {
+    const std::size_t equals = argument.find('=');
+    Given& given = find(argument.substr(0, equals));
+    const Option::Form form = given.option->form;
+    ++given.times;
+    if (equals != std::string::npos) given.values.push_back(argument.substr(equals + 1));
+    if (form == Option::Form::kFlag) {
+      if (equals == std::string::npos) given.values.emplace_back("true");
+      return next;
+    }
+    const auto is_value = [&] { return next != end && !is_option(*next); };
+    if (equals == std::string::npos) {
+      if (next == end)
+        reject("{}: expected {}, found nothing", spelled(*given.option), given.option->value_name);
+      if (!is_value()) {
+        reject(
+            "{0}: expected {1}, found the option {2}; a value that looks like one is written "
+            "{0}={2}",
+            spelled(*given.option), given.option->value_name, *next);
+      }
+      given.values.push_back(*next++);
+    }
+    while (form == Option::Form::kList && is_value()) given.values.push_back(*next++);
+    return next;
+  }
+
+  void add_positional(const std::string& argument) {
+    for (Given& given : given_) {
+      if (!given.option->positional) continue;
+      if (given.times > 0 && given.option->form != Option::Form::kList) continue;
+      ++given.times;
+      given.values.push_back(argument);
+      return;
+    }
+    reject("unexpected argument '{}'", argument);
+  }
+
+  Given& find(const std::string& word) {
+    std::vector<std::string> names;
+    for (Given& given : given_) {
+      if (given.option->positional) continue;
+      names.push_back(spelled(*given.option));
+      if (names.back() == word) return given;
+    }
+    const std::vector<std::string> nearest = nearest_names(word, names, 1);
+    reject("unknown option {}; the nearest known one is {}", word,
+           nearest.empty() ? "--help" : nearest.front());
+  }
+
+  void require_all() const {
+    std::vector<std::string> missing;
+    for (const Given& given : given_) {
+      if (given.option->required && given.times == 0) missing.push_back(spelled(*given.option));
+    }
+    if (!missing.empty()) {
+      reject("{} {} required", fmt::join(missing, ", "), missing.size() == 1 ? "is" : "are");
+    }
+  }
+
+  const Command& command_;
+  std::vector<Given> given_;
+};
+
+void assign(const Given& given) {
+  const Option& option = *given.option;
+  if (given.times == 0) return;
   try {
-    if (option.form == Option::Form::kValue && collected.values.size() > 1) {
-      throw Error(ErrorKind::kUsage, "given {} times, expected once", collected.values.size());
+    if (option.form == Option::Form::kValue && given.times > 1)
+      throw Error(ErrorKind::kUsage, "given {} times, expected once", given.times);
+    if (option.form == Option::Form::kFlag && given.values.back() != "true" &&
+        given.values.back() != "false") {
+      throw Error(ErrorKind::kUsage, "expected no value, true or false, found '{}'",
+                  given.values.back());
     }
-    if (option.form == Option::Form::kFlag) {
-      option.assign({});
-    } else {
-      option.assign(collected.values);
-    }
+    option.assign(option.form == Option::Form::kFlag ? std::vector{given.values.back()}
+                                                     : given.values);
   } catch (const Error& error) {
     throw error.with_context(option.positional ? option.value_name : "--" + option.name);
   }
-}
-
-/// Reports an unknown option by name; CLI11's own message would be about a missing value or
-/// argument.
-void check_option_name(const std::string& argument, const OptionTable& own,
-                       const OptionTable& common) {
-  if (argument.rfind("--", 0) != 0 || argument.size() == 2) return;
-  const std::string word = argument.substr(2, argument.find('=') - 2);
-  std::vector<std::string> names;
-  for (const OptionTable* table : {&own, &common}) {
-    for (const Option& option : table->options()) {
-      if (!option.positional) names.push_back(option.name);
-    }
-  }
-  if (std::find(names.begin(), names.end(), word) != names.end()) return;
-  const std::vector<std::string> nearest = nearest_names(word, names, 1);
-  throw Error(ErrorKind::kUsage, "unknown option --{}; the nearest known one is --{}", word,
-              nearest.empty() ? "help" : nearest.front());
 }
 
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
@@ -125,31 +201,11 @@ void run_command(Command& command, const std::vector<std::string>& arguments) {
 
 bool parse_command_line(const Command& command, const OptionTable& own, const OptionTable& common,
                         const std::vector<std::string>& arguments) {
-  CLI::App app("", "charm " + std::string(command.name()));
-  app.set_help_flag();
-  bool help = false;
-  app.add_flag("-h,--help", help);
-  std::vector<Collected> collected;
-  collected.reserve(own.options().size() + common.options().size());
-  for (const OptionTable* table : {&own, &common}) {
-    for (const Option& option : table->options())
-      declare(app, collected.emplace_back(Collected{.option = &option}));
-  }
-  for (const std::string& argument : arguments) {
-    if (argument == "--help" || argument == "-h") return false;  // before any other check
-    if (argument == "--") break;
-  }
-  for (const std::string& argument : arguments) {
-    if (argument == "--") break;
-    check_option_name(argument, own, common);
-  }
-  try {
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-    app.parse(reversed);
-  } catch (const CLI::ParseError& error) {
-    throw Error(ErrorKind::kUsage, "{}; see charm {} --help", error.what(), command.name());
-  }
-  for (const Collected& one : collected) assign(one);
+  // Before any other check.
+  const auto options_end = std::find(arguments.begin(), arguments.end(), "--");
+  const auto is_help = [](const std::string& word) { return word == "--help" || word == "-h"; };
+  if (std::any_of(arguments.begin(), options_end, is_help)) return false;
+  for (const Given& given : Splitter(command, own, common).split(arguments)) assign(given);
   return true;
 }
 

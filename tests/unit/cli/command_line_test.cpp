@@ -19,12 +19,18 @@ class SampleCommand final : public Command {
     table.path("recipe", recipe, "RECIPE", "Recipe.").required().positional();
     table.paths("files", files, "FILE", "Files.")
         .integer("count", count, "N", "Count.")
+        .number("shift", shift, "X", "Shift.")
+        .texts("words", words, "WORD", "Words.")
+        .text("title", title, "TEXT", "Title.")
         .flag("loud", loud, "Loud.");
   }
   void run(const CommonOptions&, const ProgressFn&) override {}
   fs::path recipe;
   std::vector<fs::path> files;
   int count = 1;
+  double shift = 0.0;
+  std::vector<std::string> words;
+  std::string title;
   bool loud = false;
 };
 
@@ -72,14 +78,70 @@ TEST(CommandLine, HelpWinsOverWhatIsMissingOrWrong) {
   EXPECT_FALSE(parsed.go_on);
 }
 
+TEST(CommandLine, NegativeNumbersAndDashesAreValues) {
+  Parsed parsed;
+  parse(parsed, {"r.yaml", "--count", "-4", "--shift", "-.5e-3", "--words", "-1", "-", "---", "- a",
+                 "--title", "-"});
+  EXPECT_EQ(parsed.command.count, -4);
+  EXPECT_DOUBLE_EQ(parsed.command.shift, -0.5e-3);
+  EXPECT_THAT(parsed.command.words, ElementsAre("-1", "-", "---", "- a"));
+  EXPECT_EQ(parsed.command.title, "-");
+}
+
+TEST(CommandLine, AnEqualsSignTakesWhateverFollows) {
+  Parsed parsed;
+  parse(parsed, {"--title=--loud=x", "--words=-a", "b", "--words=", "r.yaml"});
+  EXPECT_EQ(parsed.command.title, "--loud=x");
+  EXPECT_THAT(parsed.command.words, ElementsAre("-a", "b", "", "r.yaml"));
+}
+
+TEST(CommandLine, AListEndsAtTheNextOptionAndMayGoOnLater) {
+  Parsed parsed;
+  parse(parsed, {"--words", "a", "--loud", "r.yaml", "--words", "b", "c"});
+  EXPECT_EQ(parsed.command.recipe, "r.yaml");
+  EXPECT_THAT(parsed.command.words, ElementsAre("a", "b", "c"));
+}
+
+TEST(CommandLine, TwoDashesEndTheOptions) {
+  Parsed parsed;
+  parse(parsed, {"--words", "a", "--", "--help"});
+  EXPECT_TRUE(parsed.go_on);
+  EXPECT_EQ(parsed.command.recipe, "--help");
+  EXPECT_THAT(refusal({"--count", "--", "r.yaml"}),
+              HasSubstr("--count: expected N, found nothing"));
+  EXPECT_THAT(refusal({"--", "r.yaml", "--loud"}), HasSubstr("unexpected argument '--loud'"));
+}
+
+TEST(CommandLine, FlagsTakeNoValueButTrueAndFalse) {
+  Parsed parsed;
+  parse(parsed, {"r.yaml", "--loud=false", "--quiet=true", "--fresh", "--fresh"});
+  EXPECT_FALSE(parsed.command.loud);
+  EXPECT_TRUE(parsed.common.quiet);
+  EXPECT_TRUE(parsed.common.fresh);
+  EXPECT_THAT(refusal({"r.yaml", "--loud=maybe"}),
+              HasSubstr("--loud: expected no value, true or false, found 'maybe'"));
+  EXPECT_THAT(refusal({"r.yaml", "--loud", "true"}), HasSubstr("unexpected argument 'true'"));
+}
+
 TEST(CommandLine, RefusalsNameTheOption) {
   EXPECT_THAT(refusal({"r.yaml", "--count", "many"}),
               HasSubstr("--count: expected a whole number, found 'many'"));
-  EXPECT_THAT(refusal({"r.yaml", "--cuont", "3"}),
-              testing::AllOf(HasSubstr("--cuont"), HasSubstr("--count")));
-  EXPECT_THAT(refusal({}), HasSubstr("recipe"));
-  EXPECT_THAT(refusal({"r.yaml", "--count"}), HasSubstr("count"));
-  EXPECT_THAT(refusal({"r.yaml", "--count", "1", "--count", "2"}), HasSubstr("count"));
+  EXPECT_THAT(
+      refusal({"r.yaml", "--cuont", "3"}),
+      HasSubstr("unknown option --cuont; the nearest known one is --count; see charm sample"));
+  EXPECT_THAT(refusal({"r.yaml", "--cuont=3"}), HasSubstr("unknown option --cuont;"));
+  EXPECT_THAT(refusal({"r.yaml", "-x"}), HasSubstr("unknown option -x;"));
+  EXPECT_THAT(refusal({}), HasSubstr("recipe is required; see charm sample --help"));
+  EXPECT_THAT(refusal({"--words", "a", "r.yaml"}), HasSubstr("recipe is required"));
+  EXPECT_THAT(refusal({"a.yaml", "b.yaml"}), HasSubstr("unexpected argument 'b.yaml'"));
+  EXPECT_THAT(refusal({"r.yaml", "--count"}), HasSubstr("--count: expected N, found nothing"));
+  EXPECT_THAT(refusal({"r.yaml", "--count="}),
+              HasSubstr("--count: expected a whole number, found ''"));
+  EXPECT_THAT(refusal({"r.yaml", "--title", "--loud"}),
+              HasSubstr("--title: expected TEXT, found the option --loud; a value that looks like "
+                        "one is written --title=--loud"));
+  EXPECT_THAT(refusal({"r.yaml", "--count", "1", "--count", "2"}),
+              HasSubstr("--count: given 2 times, expected once"));
 }
 
 TEST(Program, UnknownCommandsNameTheKnownOnes) {

@@ -39,10 +39,10 @@ struct ForeignLibrary {
   std::string prefix;             ///< how its includes begin
   std::set<std::string> folders;  ///< where they may stand
 };
-const std::vector<ForeignLibrary> kForeign = {
-    {"arrow/", {"storage"}}, {"parquet/", {"storage"}},   {"zlib.h", {"storage"}},
-    {"CLI/", {"cli"}},       {"yaml-cpp/", {"pipeline"}}, {"curl/", {"hub"}},
-    {"spdlog/", {"base"}},   {"openssl/", {"base"}},      {"hwy/", {"kernels"}}};
+const std::vector<ForeignLibrary> kForeign = {{"arrow/", {"storage"}}, {"parquet/", {"storage"}},
+                                              {"zlib.h", {"storage"}}, {"yaml-cpp/", {"pipeline"}},
+                                              {"curl/", {"hub"}},      {"spdlog/", {"base"}},
+                                              {"openssl/", {"base"}},  {"hwy/", {"kernels"}}};
 
 struct IncludeLine {
   std::string folder;  ///< folder of the including file, "" for files directly under src/charm
@@ -162,13 +162,13 @@ TEST(Includes, TheRuleCatchesWhatItMust) {
   EXPECT_TRUE(complaint({"train", "torch/torch.h"}));
   EXPECT_TRUE(complaint({"measure", "arrow/api.h"}));
   EXPECT_TRUE(complaint({"cli", "yaml-cpp/yaml.h"}));
-  EXPECT_TRUE(complaint({"cli", "CLI/CLI.hpp", true}));
+  EXPECT_TRUE(complaint({"pipeline", "yaml-cpp/yaml.h", true}));
 }
 
 TEST(Includes, TheRuleAllowsWhatItMust) {
   EXPECT_FALSE(complaint({"evaluate", "charm/score/scorer.h"}));
   EXPECT_FALSE(complaint({"cli", "charm/base/error.h"}));
-  EXPECT_FALSE(complaint({"cli", "CLI/CLI.hpp"}));
+  EXPECT_FALSE(complaint({"pipeline", "yaml-cpp/yaml.h"}));
   EXPECT_FALSE(complaint({"train", "ATen/ops/add.h"}));
   EXPECT_FALSE(complaint({"pipeline", "charm/demo/world.h"}));
   EXPECT_FALSE(complaint({"storage", "arrow/api.h"}));
