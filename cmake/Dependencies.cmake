@@ -1,7 +1,6 @@
 # Third-party libraries as IMPORTED targets named charm_dep::<name>; each is used by exactly one folder (torch: tensor/ upward).
 
 find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(ZLIB REQUIRED)

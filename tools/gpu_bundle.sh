@@ -14,7 +14,7 @@ root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 
 # Headers, libraries and CMake files of the packages that tools/setup.sh installs.
-packages=(libfmt-dev libspdlog-dev nlohmann-json3-dev libcurl4-openssl-dev libyaml-cpp-dev libhwy-dev libgtest-dev
+packages=(libfmt-dev nlohmann-json3-dev libcurl4-openssl-dev libyaml-cpp-dev libhwy-dev libgtest-dev
           libgmock-dev libssl-dev zlib1g-dev)
 for package in "${packages[@]}"; do
   dpkg -L "$package" | while read -r path; do

@@ -86,7 +86,7 @@ if [ -f "$bundle/bundle.tar.gz" ]; then
   libraries=$prefix/usr/lib/x86_64-linux-gnu
   options+=(-DCMAKE_PREFIX_PATH="$prefix/usr" -DCMAKE_LIBRARY_PATH="$libraries" -DOPENSSL_ROOT_DIR="$prefix/usr"
             -DCHARM_NPM_ROOT="$prefix/npm" -DCHARM_TEXT_LIB="${CHARM_TEXT_LIB:-$prefix/libcharm_text.a}")
-  for package in fmt spdlog yaml-cpp GTest; do options+=("-D${package}_DIR=$libraries/cmake/$package"); done
+  for package in fmt yaml-cpp GTest; do options+=("-D${package}_DIR=$libraries/cmake/$package"); done
 elif [ -n "${CHARM_TEXT_LIB:-}" ]; then
   options+=(-DCHARM_TEXT_LIB="$CHARM_TEXT_LIB")
 fi

@@ -1,61 +1,58 @@
 #include "charm/base/log.h"
 
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
+#include <unistd.h>
 
-#include <memory>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
 
 namespace charm::log {
 namespace {
 
-spdlog::level::level_enum to_spdlog(Level level) {
+// The one process-wide setting of the program: what is worth a line.
+std::atomic<Level> current_level = Level::kInfo;
+
+struct Label {
+  std::string_view name;
+  std::string_view colour;
+};
+
+Label label_of(Level level) {
   switch (level) {
     case Level::kDebug:
-      return spdlog::level::debug;
+      return {"debug", "\x1b[36m"};
     case Level::kInfo:
-      return spdlog::level::info;
+      return {"info", "\x1b[32m"};
     case Level::kWarning:
-      return spdlog::level::warn;
+      return {"warning", "\x1b[33m\x1b[1m"};
     case Level::kError:
-      return spdlog::level::err;
     case Level::kOff:
-      return spdlog::level::off;
+      break;
   }
-  return spdlog::level::info;
+  return {"error", "\x1b[31m\x1b[1m"};
 }
 
-// The program's only global object: the logger.
-spdlog::logger& logger() {
-  static const std::shared_ptr<spdlog::logger> instance = [] {
-    auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
-    auto made = std::make_shared<spdlog::logger>("charm", sink);
-    made->set_pattern("%^%l%$: %v");
-    made->set_level(spdlog::level::info);
-    return made;
-  }();
-  return *instance;
+bool stderr_has_colours() {
+  const char* terminal = std::getenv("TERM");
+  return isatty(STDERR_FILENO) != 0 && terminal != nullptr &&
+         std::string_view(terminal) != "dumb" && std::getenv("NO_COLOR") == nullptr;
 }
 
 }  // namespace
 
-void set_level(Level level) { logger().set_level(to_spdlog(level)); }
+void set_level(Level level) { current_level = level; }
 
-Level level() {
-  switch (logger().level()) {
-    case spdlog::level::trace:
-    case spdlog::level::debug:
-      return Level::kDebug;
-    case spdlog::level::info:
-      return Level::kInfo;
-    case spdlog::level::warn:
-      return Level::kWarning;
-    case spdlog::level::off:
-      return Level::kOff;
-    default:
-      return Level::kError;
-  }
+Level level() { return current_level; }
+
+void write(Level level, std::string_view message) {
+  static const bool colours = stderr_has_colours();
+  if (level < current_level || level == Level::kOff) return;
+  const Label label = label_of(level);
+  const std::string line = colours
+                               ? fmt::format("{}{}\x1b[m: {}\n", label.colour, label.name, message)
+                               : fmt::format("{}: {}\n", label.name, message);
+  // One call holds the stream's lock: lines of several threads do not mix.
+  std::fwrite(line.data(), 1, line.size(), stderr);
 }
-
-void write(Level level, std::string_view message) { logger().log(to_spdlog(level), message); }
 
 }  // namespace charm::log

@@ -41,8 +41,8 @@ struct ForeignLibrary {
 };
 const std::vector<ForeignLibrary> kForeign = {{"arrow/", {"storage"}}, {"parquet/", {"storage"}},
                                               {"zlib.h", {"storage"}}, {"yaml-cpp/", {"pipeline"}},
-                                              {"curl/", {"hub"}},      {"spdlog/", {"base"}},
-                                              {"openssl/", {"base"}},  {"hwy/", {"kernels"}}};
+                                              {"curl/", {"hub"}},      {"openssl/", {"base"}},
+                                              {"hwy/", {"kernels"}}};
 
 struct IncludeLine {
   std::string folder;  ///< folder of the including file, "" for files directly under src/charm
