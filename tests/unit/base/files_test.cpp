@@ -7,7 +7,7 @@
 #include <csignal>
 #include <cstring>
 
-#include "tests/unit/base/expect_error.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm {
@@ -85,15 +85,13 @@ TEST(Files, WritesThroughSymbolicLinks) {
 
 TEST(Files, DevicesAndFoldersAreRejected) {
   const TempFolder folder;
-  testing::expect_error(ErrorKind::kIo, "is a folder", [&] { require_writable(folder.path()); });
-  testing::expect_error(ErrorKind::kIo, "is a device", [&] { require_writable("/dev/null"); });
+  EXPECT_ERROR(kIo, "is a folder", require_writable(folder.path()));
+  EXPECT_ERROR(kIo, "is a device", require_writable("/dev/null"));
   fs::create_symlink("/dev/null", folder / "link");
-  testing::expect_error(ErrorKind::kIo, "is a device", [&] { require_writable(folder / "link"); });
+  EXPECT_ERROR(kIo, "is a device", require_writable(folder / "link"));
   folder.file("file", "x");
-  testing::expect_error(ErrorKind::kIo, "is a file",
-                        [&] { require_writable_folder(folder / "file"); });
-  testing::expect_error(ErrorKind::kIo, "is a device",
-                        [&] { publish(folder.file("file.partial", "x"), "/dev/null"); });
+  EXPECT_ERROR(kIo, "is a file", require_writable_folder(folder / "file"));
+  EXPECT_ERROR(kIo, "is a device", publish(folder.file("file.partial", "x"), "/dev/null"));
 }
 
 TEST(Files, AFolderMayEndWithASlash) {
@@ -112,7 +110,7 @@ TEST(Files, AnInputAsOutputIsRejectedAlsoThroughALink) {
   fs::create_symlink("input", folder / "link");
   require_distinct(folder / "output", input);
   const std::vector<fs::path> inputs = {folder / "other", folder / "link"};
-  testing::expect_error(ErrorKind::kUsage, "is an input", [&] { require_distinct(input, inputs); });
+  EXPECT_ERROR(kUsage, "is an input", require_distinct(input, inputs));
 }
 
 TEST(Files, RequireWritableLeavesNothing) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "charm/base/error.h"
+#include "tests/support/expect_error.h"
 
 namespace charm {
 namespace {
@@ -29,7 +30,7 @@ TEST(ParallelFor, AnExceptionReachesTheCallerAndStopsTheRest) {
       ++num_runs;
       if (i == 10) throw Error(ErrorKind::kInput, "index {}", i);
     };
-    EXPECT_THROW(parallel_for(1000000, num_threads, body), Error);
+    EXPECT_ERROR(kInput, "index 10", parallel_for(1000000, num_threads, body));
     EXPECT_LT(num_runs, 1000000);
   }
 }

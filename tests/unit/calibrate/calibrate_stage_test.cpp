@@ -9,7 +9,7 @@
 #include "charm/base/files.h"
 #include "charm/base/hashing.h"
 #include "charm/calibrate/calibration.h"
-#include "tests/unit/base/expect_error.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 #include "tests/unit/calibrate/score_worlds.h"
 
@@ -49,7 +49,7 @@ class CalibrateStageTest : public ::testing::Test {
   }
 
   void expect_error(ErrorKind kind, const std::string& part) {
-    testing::expect_error(kind, part, [&] { calibrate(options_); });
+    EXPECT_TRUE(test::throws_error(kind, part, [&] { calibrate(options_); }));
     EXPECT_FALSE(fs::exists(options_.output));
   }
 

@@ -10,6 +10,7 @@
 #include "charm/calibrate/least_squares.h"
 #include "charm/calibrate/smooth_pairs.h"
 #include "charm/stats/interval.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/calibrate/score_worlds.h"
 
 namespace charm::calibrate {
@@ -168,7 +169,7 @@ TEST(Influence, DoesNotGoWithAdam) {
   const World world = four_policies();
   SolveOptions options = options_of("block:100", IntervalKind::kInfluence);
   options.solver = SolverKind::kAdam;
-  EXPECT_THROW(solve(world.scores, world.ratings, 0, options), Error);
+  EXPECT_ERROR(kUsage, "--interval influence", solve(world.scores, world.ratings, 0, options));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "charm/base/error.h"
 #include "charm/calibrate/calibration.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/calibrate/score_worlds.h"
 
 namespace charm::calibrate {
@@ -320,12 +321,12 @@ TEST(Names, RoundTripAndRefuse) {
   for (const char* word : {"same-prompt", "all-pairs", "block:1000"})
     EXPECT_EQ(mode_name(parse_mode(word)), word);
   for (const char* word : {"block", "block:", "block:0", "block:-1", "block:1x", "pairs", ""}) {
-    EXPECT_THROW(parse_mode(word), Error) << word;
+    EXPECT_ERROR(kUsage, "expected same-prompt, all-pairs or block:N", parse_mode(word)) << word;
   }
   EXPECT_EQ(solver_name(parse_solver("adam")), "adam");
-  EXPECT_THROW(parse_solver("sgd"), Error);
+  EXPECT_ERROR(kUsage, "expected exact or adam", parse_solver("sgd"));
   EXPECT_EQ(pair_weights_name(parse_pair_weights("count")), "count");
-  EXPECT_THROW(parse_pair_weights("none"), Error);
+  EXPECT_ERROR(kUsage, "expected equal or count", parse_pair_weights("none"));
 }
 
 }  // namespace

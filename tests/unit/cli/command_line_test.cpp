@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/expect_error.h"
+
 namespace charm::cli {
 namespace {
 
@@ -154,7 +156,7 @@ TEST(Program, UnknownCommandsNameTheKnownOnes) {
                 testing::AllOf(HasSubstr("'invent'"),
                                HasSubstr("prepare, generate, score, rate, measure")));
   }
-  EXPECT_THROW(run_program({}), Error);
+  EXPECT_ERROR(kUsage, "expected a command: prepare, ", run_program({}));
 }
 
 TEST(CommandLine, OnlyTheCommandDecidesWhetherItTrains) {

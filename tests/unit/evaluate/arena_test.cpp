@@ -7,6 +7,7 @@
 
 #include "charm/base/error.h"
 #include "charm/stats/elo.h"
+#include "tests/support/expect_error.h"
 
 namespace charm::evaluate {
 namespace {
@@ -63,7 +64,7 @@ TEST(Arena, MeanAbsoluteMismatchIsOverAllOrderedPairsWithTiesAsLosses) {
   EXPECT_EQ(metric_set.metrics[7].measure, "mean_abs_mismatch_left_out");
   EXPECT_NEAR(metric_set.statistics(ones)[7], (ab + ba + 2 * (ac + ca) + bc + cb) / 8, 1e-12);
   EXPECT_EQ(metric_set.metrics.size(), metric_set.statistics(ones).size());
-  EXPECT_THROW(arena_metrics(scores, kRatings, {"d"}), Error);
+  EXPECT_ERROR(kUsage, "--left-out 'd'", arena_metrics(scores, kRatings, {"d"}));
 }
 
 TEST(Arena, ReversedScoresGiveMinusOne) {
@@ -95,14 +96,16 @@ TEST(Arena, ErrorsAreDroppedAndCounted) {
 }
 
 TEST(Arena, RefusesWhatHasNoAnswer) {
-  EXPECT_THROW(arena_result(table({{1}, {2}}), kRatings, {}), Error);            // two policies
-  EXPECT_THROW(arena_result(table({{1}, {2}, {3}, {4}}), kRatings, {}), Error);  // d has no rating
+  EXPECT_ERROR(kInput, "at least 3 policies", arena_result(table({{1}, {2}}), kRatings, {}));
+  EXPECT_ERROR(kInput, "'d' has no rating",
+               arena_result(table({{1}, {2}, {3}, {4}}), kRatings, {}));
   std::vector<Score> rows = table({{1}, {2}, {3}});
   rows[2].prompt_id = "elsewhere";
-  EXPECT_THROW(arena_result(rows, kRatings, {}), Error);  // no common prompt
+  EXPECT_ERROR(kInput, "no common prompt", arena_result(rows, kRatings, {}));
   std::vector<Score> cases = table({{1}, {2}, {3}});
   cases[2].policy = "A";
-  EXPECT_THROW(arena_result(cases, {{"a", 1}, {"A", 2}, {"b", 3}}, {}), Error);  // a and A
+  EXPECT_ERROR(kInput, "differ in case alone",
+               arena_result(cases, {{"a", 1}, {"A", 2}, {"b", 3}}, {}));
 }
 
 }  // namespace

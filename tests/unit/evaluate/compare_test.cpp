@@ -10,6 +10,7 @@
 #include "charm/evaluate/compare_stage.h"
 #include "charm/evaluate/evaluate_stage.h"
 #include "charm/storage/record_writer.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {
@@ -183,7 +184,8 @@ TEST(CompareArena, DifferenceOfCorrelations) {
   EXPECT_EQ(json["mean_abs_mismatch_left_out"]["a"],
             json["policies"]["a"]["mean_abs_mismatch"]["a"]);
   a.pop_back();
-  EXPECT_THROW(compare_arena(a, b, ratings, {}, {.num_replicates = 0}), Error);
+  EXPECT_ERROR(kInput, "scores of different responses",
+               compare_arena(a, b, ratings, {}, {.num_replicates = 0}));
 }
 
 class CompareStage : public testing::Test {

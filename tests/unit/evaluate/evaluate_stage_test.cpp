@@ -8,6 +8,7 @@
 #include "charm/base/error.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/record_writer.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
@@ -186,7 +187,7 @@ TEST_F(EvaluateStage, AMissingModelLeavesNoOutput) {
   write_file(options_.data[0],
              R"({"id": 1, "subset": "hep-go", "prompt": "p", "chosen": "a", "rejected": "b"})"
              "\n");
-  EXPECT_THROW(evaluate(options_, {}), Error);
+  EXPECT_ERROR(kIo, "no-model", evaluate(options_, {}));
   EXPECT_FALSE(fs::exists(options_.output));
 }
 

@@ -10,6 +10,7 @@
 #include "charm/base/files.h"
 #include "charm/evaluate/reward_bench_files.h"
 #include "charm/evaluate/ties_subset.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
@@ -128,10 +129,11 @@ TEST(RewardBench2, WarnsOfWhatCountsOtherwise) {
 
 TEST(RewardBench2, RefusesOtherRowsAndRepeatedQuestions) {
   const std::vector<ScoredEvalItem> other = {list_row("hep-go", "0", "p", {1}, {0})};
-  EXPECT_THROW(reward_bench_2_result(other, {.num_replicates = 0}), Error);
+  EXPECT_ERROR(kInput, "belongs to a subset of RewardBench 2",
+               reward_bench_2_result(other, {.num_replicates = 0}));
   const std::vector<ScoredEvalItem> twice = {list_row("Ties", "ref:1", "p", {1}, {0}),
                                              list_row("Ties", "ref:1", "q", {1}, {0})};
-  EXPECT_THROW(reward_bench_2_result(twice, {.num_replicates = 0}), Error);
+  EXPECT_ERROR(kInput, "two rows 'ref:1'", reward_bench_2_result(twice, {.num_replicates = 0}));
 }
 
 TEST(RewardBench2Files, HoldSubsetsAndScores) {

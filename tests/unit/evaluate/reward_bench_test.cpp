@@ -10,6 +10,7 @@
 #include "charm/base/files.h"
 #include "charm/base/random.h"
 #include "charm/evaluate/reward_bench_files.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
@@ -236,7 +237,8 @@ TEST(RewardBench, PriorSetsAreToldByName) {
 
 TEST(RewardBench, RowsOfAnotherBenchmarkAreRefused) {
   const std::vector<ScoredEvalItem> rows = {pair_row("Factuality", "0", "p", 0.0, 1.0)};
-  EXPECT_THROW(reward_bench_result(rows, {.num_replicates = 0}), Error);
+  EXPECT_ERROR(kInput, "belongs to a subset of RewardBench version 1",
+               reward_bench_result(rows, {.num_replicates = 0}));
 }
 
 TEST(RewardBench, IntervalsHoldTheValueAndRepeatForASeed) {

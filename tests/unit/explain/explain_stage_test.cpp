@@ -9,7 +9,7 @@
 #include "charm/base/files.h"
 #include "charm/calibrate/calibrate_stage.h"
 #include "charm/calibrate/calibration.h"
-#include "tests/unit/base/expect_error.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 #include "tests/unit/explain/response_world.h"
 
@@ -68,7 +68,7 @@ class ExplainStageTest : public ::testing::Test {
   Json result() { return Json::parse(read_file(options_.output)); }
 
   void expect_error(ErrorKind kind, const std::string& part) {
-    testing::expect_error(kind, part, [&] { explain(options_); });
+    EXPECT_TRUE(test::throws_error(kind, part, [&] { explain(options_); }));
     EXPECT_FALSE(fs::exists(options_.output));
   }
 

@@ -7,6 +7,7 @@
 
 #include "charm/base/error.h"
 #include "charm/explain/regression.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/explain/response_world.h"
 
 namespace charm::explain {
@@ -164,10 +165,12 @@ TEST(PooledEffects, SeparatesPolicyFromStyle) {
 TEST(ClusteredRegression, TooFewRowsIsAnError) {
   const std::vector<Column> columns = {{"a", {1.0, 2.0}}};
   const std::vector<std::uint32_t> clusters = {0, 1};
-  EXPECT_THROW(clustered_regression(columns, std::vector<double>{1.0, 2.0}, clusters, 2), Error);
+  EXPECT_ERROR(kInput, "2 rows of 2 prompts do not suffice for 2 coefficients",
+               clustered_regression(columns, std::vector<double>{1.0, 2.0}, clusters, 2));
   const std::vector<std::uint32_t> one = {0, 0, 0};
   const std::vector<Column> longer = {{"a", {1.0, 2.0, 5.0}}};
-  EXPECT_THROW(clustered_regression(longer, std::vector<double>{1.0, 2.0, 3.0}, one, 1), Error);
+  EXPECT_ERROR(kInput, "3 rows of 1 prompts do not suffice",
+               clustered_regression(longer, std::vector<double>{1.0, 2.0, 3.0}, one, 1));
 }
 
 // The slope's nominal 95 % intervals over made-up data whose rows depend on each other in clusters.

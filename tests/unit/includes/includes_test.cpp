@@ -1,10 +1,12 @@
 // Reads the #include lines of src/charm and fails when an arrow of dependence points right, when a
-// foreign library is named outside its folder, or when a file grows beyond its limit.
+// foreign library is named outside its folder, or when a file grows beyond its limit; and the
+// tests, which must say what kind of error they expect.
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -100,15 +102,35 @@ std::string include_target(const std::string& text) {
   return text.substr(open + 1, close - open - 1);
 }
 
-std::vector<fs::path> source_files() {
+std::vector<fs::path> source_files(const fs::path& root = fs::path(charm::test::kSourceDir) /
+                                                          "src" / "charm") {
   std::vector<fs::path> files;
-  const fs::path root = fs::path(charm::test::kSourceDir) / "src" / "charm";
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root)) {
     const std::string extension = entry.path().extension().string();
     if (entry.is_regular_file() && (extension == ".h" || extension == ".cpp"))
       files.push_back(entry.path());
   }
   return files;
+}
+
+/// Whether a test takes a charm::Error of any kind: gtest's own macros for exceptions with `Error`.
+bool takes_any_error(const std::string& text) {
+  for (std::size_t at = text.find("_THROW("); at != std::string::npos;
+       at = text.find("_THROW(", at + 1)) {
+    int depth = 0;
+    std::size_t end = text.find('(', at), last_comma = end;
+    for (; end < text.size(); ++end) {
+      if (text[end] == '(') ++depth;
+      if (text[end] == ')' && --depth == 0) break;
+      if (text[end] == ',' && depth == 1) last_comma = end;
+    }
+    std::string type;
+    for (const char c : text.substr(last_comma + 1, end - last_comma - 1)) {
+      if (c != ' ' && c != '\n') type += c;
+    }
+    if (type == "Error" || type.ends_with("charm::Error")) return true;
+  }
+  return text.find(std::string("EXPECT_ANY") + "_THROW") != std::string::npos;
 }
 
 TEST(Includes, ArrowsPointLeft) {
@@ -148,6 +170,25 @@ TEST(Includes, FoldersIntroduceThemselves) {
   for (const fs::path& folder : folders) {
     EXPECT_TRUE(fs::exists(folder / "README.md")) << folder.string() << " has no README.md";
   }
+}
+
+TEST(Tests, ExpectErrorsOfOneKind) {
+  const std::vector<fs::path> files = source_files(fs::path(charm::test::kSourceDir) / "tests");
+  EXPECT_GT(files.size(), 50u) << "the test looked in the wrong place";
+  for (const fs::path& file : files) {
+    std::ifstream in(file);
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    EXPECT_FALSE(takes_any_error(text))
+        << file.string() << ": say which with EXPECT_ERROR of tests/support/expect_error.h";
+  }
+}
+
+TEST(Tests, TheRuleTellsErrorsApart) {
+  const std::string macro = "EXPECT_THROW";
+  EXPECT_TRUE(takes_any_error(macro + "(run(1, {2}), Error);"));
+  EXPECT_TRUE(takes_any_error(macro + "(\n    run(1),\n    charm::Error);"));
+  EXPECT_FALSE(takes_any_error(macro + "(run(1), std::runtime_error);"));
+  EXPECT_FALSE(takes_any_error("EXPECT_ERROR(kUsage, \"x\", run(1, Error));"));
 }
 
 TEST(Includes, TheRuleCatchesWhatItMust) {

@@ -10,6 +10,7 @@
 #include "charm/base/files.h"
 #include "charm/base/random.h"
 #include "charm/measure/measure_stage.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::measure {
@@ -88,7 +89,8 @@ TEST(Mismatch, IntervalsDoNotDependOnThreads) {
 
 TEST(Mismatch, OnePolicyIsAnError) {
   const auto table = table_of({file_of("a", {1, 2})});
-  EXPECT_THROW(measure_mismatch(table, std::vector<ArenaRating>{rating("a", 1200)}, {}), Error);
+  EXPECT_ERROR(kInput, "a mismatch degree needs two",
+               measure_mismatch(table, std::vector<ArenaRating>{rating("a", 1200)}, {}));
 }
 
 class MeasureStageTest : public ::testing::Test {

@@ -12,6 +12,7 @@
 #include "charm/base/files.h"
 #include "charm/model/weight_names.h"
 #include "charm/tensor/safetensors.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 #include "tests/unit/model/model_folder.h"
 
@@ -164,7 +165,8 @@ TEST_F(LoadWeights, FirstLayersOnly) {
       load_weights(folder_.path(), config_, {.dtype = at::kFloat, .stored_layers = 2});
   EXPECT_EQ(first.blocks.size(), 1U);
   EXPECT_THAT(failure(tensors_), HasSubstr("model.layers.1"));
-  EXPECT_THROW(keep_first_layers(weights_, config_, 2), Error);
+  EXPECT_ERROR(kUsage, "the first 2 layers of a model of 1",
+               keep_first_layers(weights_, config_, 2));
 }
 
 TEST(RandomWeights, FollowTheConfigAndTheSeed) {

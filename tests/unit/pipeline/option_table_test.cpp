@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/expect_error.h"
+
 namespace charm::pipeline {
 namespace {
 
@@ -129,7 +131,7 @@ TEST(OptionTable, RefusesWhatDoesNotFit) {
 TEST(OptionTable, DescribingAnOptionTwiceIsABugOfOurs) {
   Settings s;
   OptionTable table = table_of(s);
-  EXPECT_THROW(table.flag("loud", s.loud, ""), Error);
+  EXPECT_ERROR(kInternal, "--loud is described twice", table.flag("loud", s.loud, ""));
 }
 
 }  // namespace

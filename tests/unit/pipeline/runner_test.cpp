@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::pipeline {
@@ -94,8 +95,9 @@ TEST_F(RunnerTest, FromAndUntilBoundTheStages) {
   EXPECT_THAT(run({.until = "score"}), ElementsAre("first"));
   EXPECT_THAT(run({.from = "measure"}), ElementsAre("second"));
   EXPECT_THAT(run({.from = "measure", .fresh = true}), ElementsAre("second"));
-  EXPECT_THROW(run({.from = "measure", .until = "score"}), Error);
-  EXPECT_THROW(run({.from = "cook"}), Error);
+  EXPECT_ERROR(kUsage, "--from measure comes after --until score",
+               run({.from = "measure", .until = "score"}));
+  EXPECT_ERROR(kUsage, "unknown stage 'cook'", run({.from = "cook"}));
   fs::remove(dir_ / "run/middle");
   try {
     run({.from = "measure"});

@@ -9,6 +9,7 @@
 #include "charm/records/conversation.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::pipeline {
@@ -73,7 +74,8 @@ TEST(SplitScores, AnEmptySideIsAnError) {
   storage::write_scores(dir / "a.parquet", rows);
   const std::vector<SplitFile> files = {
       {dir / "a.parquet", dir / "fit.parquet", dir / "held.parquet"}};
-  EXPECT_THROW(split_scores(files, 5, 1e-9, dir / "facts.json"), Error);
+  EXPECT_ERROR(kInput, "3 rows to calibrate on and 0 to measure on",
+               split_scores(files, 5, 1e-9, dir / "facts.json"));
 }
 
 TEST(ImportResponses, GivesThePolicyItsNameAndKeepsTheChosenPrompts) {

@@ -7,6 +7,7 @@
 
 #include "charm/base/error.h"
 #include "charm/report/embedded.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/report/made_up_run.h"
 
 namespace charm::report {
@@ -160,10 +161,11 @@ TEST_F(WriteReport, SaysWhatIsMissing) {
 }
 
 TEST_F(WriteReport, NothingToReportIsAnError) {
-  EXPECT_THROW(write_report({.run_dir = folder_, .output = {}, .title = {}}, {}), Error);
-  EXPECT_THROW(
-      write_report({.run_dir = folder_ / "none", .output = folder_ / "r.html", .title = {}}, {}),
-      Error);
+  EXPECT_ERROR(kInput, "nothing to report",
+               write_report({.run_dir = folder_, .output = {}, .title = {}}, {}));
+  EXPECT_ERROR(
+      kIo, "no such folder",
+      write_report({.run_dir = folder_ / "none", .output = folder_ / "r.html", .title = {}}, {}));
 }
 
 TEST_F(WriteReport, AMemberOfAnotherTypeIsAnInputError) {

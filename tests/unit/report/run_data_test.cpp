@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "charm/base/error.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/report/made_up_run.h"
 
 namespace charm::report {
@@ -49,7 +50,7 @@ TEST_F(ReadRun, TakesEveryKindOfFile) {
 
 TEST_F(ReadRun, AnEmptyDirectoryIsEmptyAndAMissingOneAnError) {
   EXPECT_TRUE(read_run(folder_).empty());
-  EXPECT_THROW(read_run(folder_ / "none"), Error);
+  EXPECT_ERROR(kIo, "no such folder", read_run(folder_ / "none"));
 }
 
 TEST_F(ReadRun, ABrokenFileIsNamed) {

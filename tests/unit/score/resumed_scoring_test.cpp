@@ -7,6 +7,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "tests/support/expect_error.h"
 
 namespace charm::score {
 namespace {
@@ -106,7 +107,7 @@ TEST_F(ResumedScoring, AJournalOfMoreRowsIsAnInputError) {
   LengthRule rule;
   run(rule);
   rows_.resize(2);
-  EXPECT_THROW(run(rule), Error);
+  EXPECT_ERROR(kInput, "does not fit the rows to score", run(rule));
 }
 
 }  // namespace

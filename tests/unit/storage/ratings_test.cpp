@@ -5,6 +5,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/base/temp_folder.h"
 
@@ -227,9 +228,10 @@ TEST(ParseAliases, Words) {
   const auto aliases = parse_aliases(std::vector<std::string>{"a=b", "c=d=e"});
   EXPECT_EQ(aliases.at("a"), "b");
   EXPECT_EQ(aliases.at("c"), "d=e");
-  EXPECT_THROW(parse_aliases(std::vector<std::string>{"ab"}), Error);
-  EXPECT_THROW(parse_aliases(std::vector<std::string>{"=b"}), Error);
-  EXPECT_THROW(parse_aliases(std::vector<std::string>{"a=b", "a=c"}), Error);
+  EXPECT_ERROR(kUsage, "'ab' is not of the form", parse_aliases(std::vector<std::string>{"ab"}));
+  EXPECT_ERROR(kUsage, "'=b' is not of the form", parse_aliases(std::vector<std::string>{"=b"}));
+  EXPECT_ERROR(kUsage, "'a' is mapped twice",
+               parse_aliases(std::vector<std::string>{"a=b", "a=c"}));
 }
 
 TEST(RealRatings, AlpacaEvalArenaScores) {

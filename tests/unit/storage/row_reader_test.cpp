@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/unit/base/expect_error.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::storage {
@@ -145,8 +145,8 @@ TEST(RowReader, MissingFileIsAnIoError) {
 TEST(RowReader, APipeIsRejectedWithoutBlocking) {
   const TempFolder folder;
   ASSERT_EQ(::mkfifo((folder / "pipe.jsonl").c_str(), 0600), 0);
-  testing::expect_error(ErrorKind::kIo, "is a pipe", [&] { read_all(folder / "pipe.jsonl"); });
-  testing::expect_error(ErrorKind::kIo, "is a pipe", [&] { read_file(folder / "pipe.jsonl"); });
+  EXPECT_ERROR(kIo, "is a pipe", read_all(folder / "pipe.jsonl"));
+  EXPECT_ERROR(kIo, "is a pipe", read_file(folder / "pipe.jsonl"));
 }
 
 TEST(RowReader, AFolderWithoutADatasetIsRejected) {

@@ -14,8 +14,8 @@
 #include "charm/model/decoder_weights.h"
 #include "charm/model/model_config.h"
 #include "charm/tensor/safetensors.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/source_dir.h"
-#include "tests/unit/base/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::train {
@@ -119,7 +119,7 @@ TEST_F(TrainStage, AnotherRunsOutputIsReplacedOnlyWhenAsked) {
   train(options_, {});
   const std::string weights = read_file(options_.output / "model.safetensors");
   options_.learning_rate = 2e-3;
-  testing::expect_error(ErrorKind::kUsage, "--fresh replaces it", [&] { train(options_, {}); });
+  EXPECT_ERROR(kUsage, "--fresh replaces it", train(options_, {}));
   EXPECT_EQ(read_file(options_.output / "model.safetensors"), weights);
   options_.fresh = true;
   train(options_, {});
@@ -131,13 +131,12 @@ TEST_F(TrainStage, FilesOfOthersAreNeverReplaced) {
   write_file(options_.output / "notes.txt", "precious");
   for (const bool fresh : {false, true}) {
     options_.fresh = fresh;
-    testing::expect_error(ErrorKind::kUsage, "charm train did not write",
-                          [&] { train(options_, {}); });
+    EXPECT_ERROR(kUsage, "charm train did not write", train(options_, {}));
   }
   EXPECT_EQ(read_file(options_.output / "notes.txt"), "precious");
 
   options_.model = options_.output = copied_model();
-  testing::expect_error(ErrorKind::kUsage, "is an input", [&] { train(options_, {}); });
+  EXPECT_ERROR(kUsage, "is an input", train(options_, {}));
   EXPECT_TRUE(fs::exists(options_.model / "model.safetensors"));
 }
 

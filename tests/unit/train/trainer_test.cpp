@@ -6,6 +6,7 @@
 
 #include "charm/base/error.h"
 #include "charm/train/train_checkpoint.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 #include "tests/unit/train/tiny_training.h"
 
@@ -111,7 +112,7 @@ TEST_F(TrainerTest, ADamagedCheckpointIsAnError) {
   const fs::path path = folder_ / "a" / "checkpoint.safetensors";
   const std::string whole = read_file(path);
   write_file(path, whole.substr(0, whole.size() - 1));
-  EXPECT_THROW(run(model, "a", options_), Error);
+  EXPECT_ERROR(kInput, "truncated", run(model, "a", options_));
   write_file(path, whole);
   TrainableModel deeper = tiny_model({}, 3);
   try {
