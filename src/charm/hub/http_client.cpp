@@ -9,7 +9,6 @@
 #include <list>
 #include <map>
 #include <mutex>
-#include <optional>
 
 #include "charm/base/error.h"
 #include "charm/base/strings.h"
@@ -59,59 +58,14 @@ void initialise_curl() {
 }
 
 constexpr int kMaxRedirects = 10;
-
-bool is_redirect(int status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-/// Where a request currently goes: its URL, or the target of the last redirect.
-struct HttpTarget {
-  std::string url;
-  std::string method;
-  bool with_token = false;  ///< `url` has the origin of the request
-  int num_redirects = 0;
-};
-
-HttpTarget first_target(const HttpRequest& request) {
-  return {.url = request.url,
-          .method = request.method,
-          .with_token = !request.bearer_token.empty(),
-          .num_redirects = 0};
-}
-
-/// The target of `response` if it is a redirect to follow. Throws kNetwork for too many redirects
-/// and from https to http.
-std::optional<HttpTarget> next_target(const HttpRequest& request, const HttpTarget& now,
-                                      const HttpResponse& response) {
-  if (request.redirects == Redirects::kNone || !is_redirect(response.status) ||
-      !response.error.empty())
-    return std::nullopt;
-  const std::string_view location = response.header("location");
-  if (location.empty()) return std::nullopt;
-  HttpTarget next = now;
-  next.url = resolve_url(now.url, std::string(location));
-  if (request.redirects == Redirects::kSameHost && !same_origin(now.url, next.url))
-    return std::nullopt;
-  if (now.num_redirects >= kMaxRedirects) {
-    throw Error(ErrorKind::kNetwork, "{}: more than {} redirects", redacted_url(request.url),
-                kMaxRedirects);
-  }
-  if (now.url.starts_with("https:") && next.url.starts_with("http:")) {
-    throw Error(ErrorKind::kNetwork, "{}: redirects to '{}' without encryption; not followed",
-                redacted_url(now.url), redacted_url(next.url));
-  }
-  ++next.num_redirects;
-  // The token is not sent again after another origin, even if that redirects back.
-  next.with_token = now.with_token && same_origin(now.url, next.url);
-  if (response.status == 303 && now.method == "POST") next.method = "GET";
-  return next;
-}
+constexpr curl_off_t kMaxRetryAfter_s = 1'000'000;
 
 /// A request in flight, with everything libcurl points to.
 struct Transfer {
   HttpRequest request;
   HttpClient::DoneFn done;
-  HttpTarget target;
+  std::string url;        // of the request, or of the last redirect to the same host
+  int num_redirects = 0;  // to the same host
   HttpResponse response;
   HeaderList headers;
   std::unique_ptr<CURL, EasyCleanup> easy;
@@ -159,6 +113,8 @@ std::size_t on_data(char* data, std::size_t size, std::size_t count, void* user)
   return accepted ? chunk.size() : 0;
 }
 
+bool is_https(const std::string& url) { return lower_ascii(url.substr(0, 6)) == "https:"; }
+
 template <typename Value>
 void set(CURL* easy, CURLoption option, Value value) {
   if (const CURLcode code = curl_easy_setopt(easy, option, value); code != CURLE_OK) {
@@ -168,7 +124,7 @@ void set(CURL* easy, CURLoption option, Value value) {
 }
 
 /// Sets up the handle for `transfer.target`; called again for every redirect.
-void prepare(Transfer& transfer, const std::string& no_proxy) {
+void prepare(Transfer& transfer, const std::string& no_proxy, const std::string& ca_file) {
   CURL* easy = transfer.easy.get();
   curl_easy_reset(easy);
   transfer.response = {};
@@ -177,12 +133,19 @@ void prepare(Transfer& transfer, const std::string& no_proxy) {
   for (const auto& [name, value] : transfer.request.headers)
     append(transfer.headers, name + ": " + value);
   append(transfer.headers, "Expect:");  // no round trip before a POST's body
-  if (transfer.target.with_token)
+  // libcurl drops this header on redirects to another scheme, host or port.
+  if (!transfer.request.bearer_token.empty())
     append(transfer.headers, "Authorization: Bearer " + transfer.request.bearer_token);
-  set(easy, CURLOPT_URL, transfer.target.url.c_str());
+  set(easy, CURLOPT_URL, transfer.url.c_str());
   set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   set(easy, CURLOPT_NOSIGNAL, 1L);
-  set(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  if (transfer.request.redirects == Redirects::kAll) {
+    set(easy, CURLOPT_FOLLOWLOCATION, 1L);
+    set(easy, CURLOPT_MAXREDIRS, static_cast<long>(kMaxRedirects));
+    set(easy, CURLOPT_REDIR_PROTOCOLS_STR, is_https(transfer.url) ? "https" : "http,https");
+    set(easy, CURLOPT_POSTREDIR, static_cast<long>(CURL_REDIR_POST_301 | CURL_REDIR_POST_302));
+  }
+  if (!ca_file.empty()) set(easy, CURLOPT_CAINFO, ca_file.c_str());
   set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   set(easy, CURLOPT_HTTPHEADER, transfer.headers.get());
   set(easy, CURLOPT_USERAGENT, fmt::format("charm/{}", kVersion).c_str());
@@ -200,14 +163,48 @@ void prepare(Transfer& transfer, const std::string& no_proxy) {
   set(easy, CURLOPT_WRITEFUNCTION, &on_data);
   set(easy, CURLOPT_WRITEDATA, static_cast<void*>(&transfer));
   set(easy, CURLOPT_PRIVATE, static_cast<void*>(&transfer));
-  if (transfer.target.method == "HEAD") {
+  if (transfer.request.method == "HEAD") {
     set(easy, CURLOPT_NOBODY, 1L);
-  } else if (transfer.target.method == "POST") {
+  } else if (transfer.request.method == "POST") {
     set(easy, CURLOPT_POST, 1L);
     set(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(transfer.request.body.size()));
     set(easy, CURLOPT_POSTFIELDS, transfer.request.body.data());
   } else {
     set(easy, CURLOPT_HTTPGET, 1L);
+  }
+}
+
+std::string string_info(CURL* easy, CURLINFO info) {
+  char* text = nullptr;
+  curl_easy_getinfo(easy, info, &text);
+  return text == nullptr ? "" : text;
+}
+
+/// The target of a redirect to the same host, if the request follows those; otherwise empty.
+/// libcurl follows all redirects or none.
+std::string same_host_redirect(const Transfer& transfer) {
+  if (transfer.request.redirects != Redirects::kSameHost || !transfer.response.error.empty())
+    return "";
+  std::string target = string_info(transfer.easy.get(), CURLINFO_REDIRECT_URL);
+  if (target.empty() || !same_origin(transfer.url, target)) return "";
+  if (transfer.num_redirects == kMaxRedirects) {
+    throw Error(ErrorKind::kNetwork, "{}: more than {} redirects",
+                redacted_url(transfer.request.url), kMaxRedirects);
+  }
+  return target;
+}
+
+/// Throws kNetwork for a redirect that libcurl did not follow; a retry would not help.
+void reject_redirect(const Transfer& transfer, CURLcode code) {
+  const int status = transfer.response.status;
+  if (status < 300 || status >= 400) return;
+  const std::string from = redacted_url(transfer.request.url);
+  if (code == CURLE_TOO_MANY_REDIRECTS)
+    throw Error(ErrorKind::kNetwork, "{}: more than {} redirects", from, kMaxRedirects);
+  if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT) {
+    throw Error(ErrorKind::kNetwork, "{}: redirects to '{}', expected an {} URL; not followed",
+                from, redacted_url(std::string(transfer.response.header("location"))),
+                is_https(transfer.url) ? "https" : "http or https");
   }
 }
 
@@ -232,6 +229,7 @@ std::string_view HttpResponse::header(std::string_view name) const {
 struct HttpClient::State {
   std::size_t max_connections = 64;
   std::string no_proxy = hosts_without_proxy();
+  std::string ca_file;
   std::unique_ptr<CURLM, MultiCleanup> multi;
   std::list<std::unique_ptr<Transfer>> active;
   std::deque<std::unique_ptr<Transfer>> waiting;
@@ -265,7 +263,7 @@ struct HttpClient::State {
         spare.pop_back();
       }
     }
-    prepare(*transfer, no_proxy);
+    prepare(*transfer, no_proxy, ca_file);
     check(curl_multi_add_handle(multi.get(), transfer->easy.get()));
     active.push_back(std::move(transfer));
   }
@@ -289,15 +287,21 @@ struct HttpClient::State {
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     response.status = static_cast<int>(status);
-    response.url = transfer->target.url;
+    response.url = string_info(easy, CURLINFO_EFFECTIVE_URL);
+    curl_off_t retry_after_s = 0;
+    curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+    response.retry_after =
+        std::chrono::seconds(std::clamp<curl_off_t>(retry_after_s, 0, kMaxRetryAfter_s));
     if (code != CURLE_OK) {
+      reject_redirect(*transfer, code);
       response.error = error_of(*transfer, code);
       response.connection_failed =
           code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
       response.timed_out = code == CURLE_OPERATION_TIMEDOUT;
     }
-    if (auto next = next_target(transfer->request, transfer->target, response)) {
-      transfer->target = *std::move(next);
+    if (std::string target = same_host_redirect(*transfer); !target.empty()) {
+      transfer->url = std::move(target);
+      ++transfer->num_redirects;
       return begin(std::move(transfer));
     }
     spare.push_back(std::move(transfer->easy));
@@ -326,6 +330,7 @@ struct HttpClient::State {
 
 HttpClient::HttpClient(const HttpClientOptions& options) : state_(std::make_unique<State>()) {
   initialise_curl();
+  state_->ca_file = options.ca_file.string();
   state_->max_connections = std::max<std::size_t>(options.max_connections, 1);
   state_->multi.reset(curl_multi_init());
   if (state_->multi == nullptr)
@@ -338,7 +343,7 @@ HttpClient::~HttpClient() = default;
 
 void HttpClient::start(HttpRequest request, DoneFn done) {
   auto transfer = std::make_unique<Transfer>();
-  transfer->target = first_target(request);
+  transfer->url = request.url;
   transfer->request = std::move(request);
   transfer->done = std::move(done);
   state_->waiting.push_back(std::move(transfer));

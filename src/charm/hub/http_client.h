@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,7 +16,7 @@ namespace charm::hub {
 enum class Redirects {
   kNone,      ///< a 3xx is returned
   kSameHost,  ///< to the same scheme, host and port
-  kAll,       ///< any, but never from https to http
+  kAll,       ///< any; of an https request to https only
 };
 
 struct HttpRequest {
@@ -44,7 +45,9 @@ struct HttpResponse {
                       ///< response, also 4xx and 5xx
   bool connection_failed = false;  ///< could not connect or resolve the host
   bool timed_out = false;
-  std::vector<std::pair<std::string, std::string>> headers;  ///< names in lower case, in order
+  std::chrono::seconds retry_after{0};  ///< the Retry-After header; 0 if there is none
+  std::vector<std::pair<std::string, std::string>>
+      headers;  ///< of the last response, names in lower case, in order
 
   /// The last header of that name (lower case); empty if there is none.
   std::string_view header(std::string_view name) const;
@@ -52,6 +55,7 @@ struct HttpResponse {
 
 struct HttpClientOptions {
   std::size_t max_connections = 64;  ///< concurrent connections; further requests are queued
+  std::filesystem::path ca_file{};   ///< CA certificates (PEM); empty: those of the system
 };
 
 /// Asynchronous HTTP client: many concurrent requests in one thread, with keep-alive. Loopback

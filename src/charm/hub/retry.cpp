@@ -1,9 +1,6 @@
 #include "charm/hub/retry.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -63,35 +60,16 @@ bool is_transient(const HttpResponse& response) {
   }
 }
 
-std::optional<milliseconds> retry_after(const HttpResponse& response,
-                                        std::chrono::system_clock::time_point now) {
-  const std::string value(response.header("retry-after"));
-  if (value.empty()) return std::nullopt;
-  double seconds = 0.0;
-  const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), seconds);
-  if (code == std::errc() && end == value.data() + value.size()) {
-    if (!(seconds >= 0.0)) return std::nullopt;
-    return milliseconds(static_cast<std::int64_t>(std::min(seconds, 1e6) * 1000.0));
-  }
-  const std::time_t date = curl_getdate(value.c_str(), nullptr);
-  if (date < 0) return std::nullopt;
-  const auto wait =
-      std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::from_time_t(date) - now);
-  return std::max(wait, milliseconds(0));
-}
-
 milliseconds retry_delay(const RetryPolicy& policy, int attempt, const HttpResponse& response,
                          RandomStream& random) {
   const double whole = std::min(static_cast<double>(policy.first_delay.count()) *
                                     static_cast<double>(1LL << std::clamp(attempt, 0, 30)),
                                 static_cast<double>(policy.max_delay.count()));
   const milliseconds backoff(static_cast<std::int64_t>(whole * (0.5 + 0.5 * random.uniform())));
-  const std::optional<milliseconds> requested =
-      retry_after(response, std::chrono::system_clock::now());
-  if (!requested) return backoff;
+  if (response.retry_after.count() == 0) return backoff;
   const milliseconds jitter(static_cast<std::int64_t>(
       static_cast<double>(policy.first_delay.count()) * (0.5 + 0.5 * random.uniform())));
-  return std::min(*requested, policy.max_delay) + jitter;
+  return std::min<milliseconds>(response.retry_after, policy.max_delay) + jitter;
 }
 
 std::string describe(const HttpResponse& response) {

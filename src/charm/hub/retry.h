@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <optional>
 #include <string>
 
 #include "charm/base/random.h"
@@ -18,10 +17,6 @@ struct RetryPolicy {
 
 /// Whether a retry may succeed: transport errors, 408, 425, 429, 500, 502, 503, 504.
 bool is_transient(const HttpResponse& response);
-
-/// The Retry-After header, in seconds or as a date (relative to `now`). Empty without one.
-std::optional<std::chrono::milliseconds> retry_after(const HttpResponse& response,
-                                                     std::chrono::system_clock::time_point now);
 
 /// Exponential backoff with jitter: first_delay * 2^attempt up to max_delay, times a random factor
 /// in [0.5, 1]. With a Retry-After header: that (up to max_delay) plus a random part of

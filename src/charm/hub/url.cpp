@@ -63,18 +63,6 @@ bool same_origin(const std::string& a, const std::string& b) {
   return x.scheme == y.scheme && x.host == y.host && x.port == y.port;
 }
 
-std::string resolve_url(const std::string& base, const std::string& target) {
-  UrlHandle handle = parsed(base);
-  // Setting the URL of a handle that has one resolves a relative URL.
-  if (handle != nullptr &&
-      curl_url_set(handle.get(), CURLUPART_URL, target.c_str(), 0) == CURLUE_OK) {
-    std::string url = part_of(handle.get(), CURLUPART_URL);
-    if (parsed(url) != nullptr) return url;
-  }
-  throw Error(ErrorKind::kNetwork, "{}: redirects to '{}', which is not an http or https URL",
-              redacted_url(base), target);
-}
-
 std::string redacted_url(const std::string& url) {
   const std::size_t end = url.find_first_of("?#");
   std::string redacted = url.substr(0, end);

@@ -19,10 +19,6 @@ Url parse_url(const std::string& text);
 /// Whether scheme, host and port are equal.
 bool same_origin(const std::string& a, const std::string& b);
 
-/// Resolves the `target` of a Location header against `base`. Throws kNetwork if the result is not
-/// an http or https URL.
-std::string resolve_url(const std::string& base, const std::string& target);
-
 /// The URL without user name, password and query, for messages.
 std::string redacted_url(const std::string& url);
 

@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <set>
 
+#include "tests/support/expect_error.h"
 #include "tests/support/http_server.h"
+#include "tests/support/tls_server.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::hub {
@@ -146,13 +149,25 @@ TEST(HttpClient, TheTokenIsSentToItsOriginOnly) {
           .body,
       "file");
   EXPECT_EQ(seen_elsewhere, "");
+  // The same machine under another name is another host.
+  seen_at_home = "no request";
+  std::string other_name = server.url("/here");
+  other_name.replace(other_name.find("127.0.0.1"), 9, "localhost");
+  HttpServer first([&](const ServerRequest&) {
+    return ServerReply{.status = 302, .headers = {{"Location", other_name}}};
+  });
+  const HttpResponse here =
+      client.send({.url = first.url("/"), .bearer_token = "secret", .redirects = Redirects::kAll});
+  EXPECT_EQ(here.body, "here");
+  EXPECT_EQ(here.url, other_name);
+  EXPECT_EQ(seen_at_home, "");
   EXPECT_EQ(
       client
           .send(
               {.url = server.url("/back"), .bearer_token = "secret", .redirects = Redirects::kAll})
           .body,
       "file");
-  EXPECT_EQ(seen_back, "");
+  EXPECT_EQ(seen_back, "Bearer secret") << "the first origin again";
   EXPECT_EQ(client.send({.url = server.url("/file"), .redirects = Redirects::kSameHost}).status,
             302);
   EXPECT_EQ(client.send({.url = server.url("/moved"), .redirects = Redirects::kNone}).status, 307);
@@ -163,16 +178,98 @@ TEST(HttpClient, RedirectsAreLimited) {
     return ServerReply{.status = 302, .headers = {{"Location", "/again"}}};
   });
   HttpClient client;
-  const Error error = charm::testing::error_of(
-      [&] { client.send({.url = server.url("/"), .redirects = Redirects::kAll}); });
-  EXPECT_EQ(error.kind(), ErrorKind::kNetwork);
-  HttpServer odd([](const ServerRequest&) {
-    return ServerReply{.status = 302, .headers = {{"Location", "file:///etc/passwd"}}};
+  for (const Redirects redirects : {Redirects::kAll, Redirects::kSameHost}) {
+    const int before = server.num_requests();
+    EXPECT_ERROR(kNetwork, "more than 10 redirects",
+                 client.send({.url = server.url("/"), .redirects = redirects}));
+    EXPECT_EQ(server.num_requests() - before, 11);
+  }
+  for (const char* location : {"file:///etc/passwd", "ftp://127.0.0.1/x", "http://[x"}) {
+    HttpServer odd([&](const ServerRequest&) {
+      return ServerReply{.status = 302, .headers = {{"Location", location}}};
+    });
+    EXPECT_ERROR(kNetwork, "expected an http or https URL",
+                 client.send({.url = odd.url("/"), .redirects = Redirects::kAll}))
+        << location;
+    EXPECT_EQ(client.send({.url = odd.url("/"), .redirects = Redirects::kSameHost}).status, 302)
+        << location;
+  }
+}
+
+TEST(HttpClient, HeadersAreThoseOfTheLastResponse) {
+  HttpServer store([](const ServerRequest&) {
+    return ServerReply{.body = "file", .headers = {{"ETag", "of the store"}}};
   });
-  EXPECT_EQ(charm::testing::error_of([&] {
-              client.send({.url = odd.url("/"), .redirects = Redirects::kAll});
-            }).kind(),
-            ErrorKind::kNetwork);
+  HttpServer hub([&](const ServerRequest& request) {
+    if (request.path == "/renamed")
+      return ServerReply{.status = 307, .body = "moved", .headers = {{"Location", "/file"}}};
+    return ServerReply{.status = 302,
+                       .body = "elsewhere",
+                       .headers = {{"Location", store.url("/")}, {"X-Linked-Etag", "of the file"}}};
+  });
+  HttpClient client;
+  const HttpResponse same_host = client.send(
+      {.method = "HEAD", .url = hub.url("/renamed"), .redirects = Redirects::kSameHost});
+  EXPECT_EQ(same_host.status, 302);
+  EXPECT_EQ(same_host.url, hub.url("/file"));
+  EXPECT_EQ(same_host.header("x-linked-etag"), "of the file");
+  EXPECT_EQ(store.num_requests(), 0);
+  std::string streamed;
+  const HttpResponse all = client.send({.url = hub.url("/renamed"),
+                                        .redirects = Redirects::kAll,
+                                        .on_body = [&](int, std::string_view chunk) {
+                                          streamed += chunk;
+                                          return true;
+                                        }});
+  EXPECT_EQ(all.status, 200);
+  EXPECT_EQ(streamed, "file");
+  EXPECT_EQ(all.header("etag"), "of the store");
+  EXPECT_EQ(all.header("x-linked-etag"), "");
+}
+
+TEST(HttpClient, NoRedirectFromHttpsToHttp) {
+  HttpServer plain([](const ServerRequest&) { return ServerReply{.body = "in the clear"}; });
+  const charm::testing::TempFolder folder;
+  charm::testing::TlsServer secure(
+      [&](const std::string& path) {
+        if (path == "/file") return ServerReply{.body = "file"};
+        return ServerReply{
+            .status = 302,
+            .headers = {{"Location", path == "/https" ? "/file" : plain.url("/file")}}};
+      },
+      folder.path());
+  EXPECT_FALSE(HttpClient().send({.url = secure.url("/file")}).error.empty()) << "self-signed";
+  HttpClient client({.ca_file = secure.ca_file()});
+  for (const Redirects redirects : {Redirects::kAll, Redirects::kSameHost}) {
+    EXPECT_EQ(client.send({.url = secure.url("/https"), .redirects = redirects}).body, "file");
+  }
+  EXPECT_ERROR(kNetwork, "expected an https URL; not followed",
+               client.send({.url = secure.url("/http"), .redirects = Redirects::kAll}));
+  EXPECT_EQ(client.send({.url = secure.url("/http"), .redirects = Redirects::kSameHost}).status,
+            302);
+  EXPECT_EQ(plain.num_requests(), 0);
+}
+
+TEST(HttpClient, ReadsRetryAfter) {
+  HttpServer server([](const ServerRequest& request) {
+    ServerReply reply{.status = 429};
+    if (request.has("x-value")) reply.headers = {{"Retry-After", request.header("x-value")}};
+    return reply;
+  });
+  HttpClient client({.max_connections = 1});
+  const auto seconds_of = [&](const std::string& value) {
+    return client.send({.url = server.url("/"), .headers = {{"X-Value", value}}})
+        .retry_after.count();
+  };
+  EXPECT_EQ(seconds_of("3"), 3);
+  EXPECT_EQ(client.send({.url = server.url("/")}).retry_after.count(), 0) << "the previous one";
+  for (const char* none : {"0", "soon", "-4", "Sun, 06 Nov 1994 08:49:37 GMT"})
+    EXPECT_EQ(seconds_of(none), 0) << none;
+  EXPECT_EQ(seconds_of("99999999999"), 1'000'000);
+  const std::time_t later = std::time(nullptr) + 100;
+  char date[64];
+  std::strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", std::gmtime(&later));
+  EXPECT_NEAR(static_cast<double>(seconds_of(date)), 100.0, 5.0);
 }
 
 TEST(HttpClient, StreamsBodies) {

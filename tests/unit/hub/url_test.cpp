@@ -30,16 +30,6 @@ TEST(Url, OriginIsSchemeHostAndPort) {
   EXPECT_FALSE(same_origin("https://a.b/x", "https://a.b.evil/x"));
 }
 
-TEST(Url, ResolvesLocations) {
-  EXPECT_EQ(resolve_url("https://a.b/c/d", "/e"), "https://a.b/e");
-  EXPECT_EQ(resolve_url("https://a.b/c/d", "e?f=1"), "https://a.b/c/e?f=1");
-  EXPECT_EQ(resolve_url("https://a.b/c/d", "https://x.y/z"), "https://x.y/z");
-  EXPECT_EQ(resolve_url("https://a.b/c/d", "//x.y/z"), "https://x.y/z");
-  EXPECT_EQ(
-      charm::testing::error_of([&] { resolve_url("https://a.b/", "file:///etc/passwd"); }).kind(),
-      ErrorKind::kNetwork);
-}
-
 TEST(Url, MessagesAreRedacted) {
   EXPECT_EQ(redacted_url("https://me:secret@a.b/c?token=secret#x"), "https://a.b/c");
   EXPECT_EQ(redacted_url("https://a.b/c@d"), "https://a.b/c@d");
