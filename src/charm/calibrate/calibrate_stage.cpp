@@ -17,30 +17,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-storage::Manifest make_manifest(const CalibrateOptions& options) {
-  const SolveOptions& solve = options.solve;
-  storage::Manifest manifest("calibrate");
-  manifest.option("reference", options.reference)
-      .option("policies", options.policies)
-      .option("mode", mode_name(solve.mode))
-      .option("solver", solver_name(solve.solver))
-      .option("ties", stats::tie_rule_name(solve.ties))
-      .option("weights", pair_weights_name(solve.weights))
-      .option("temperature", solve.temperature)
-      .option("shrink", solve.shrink)
-      .option("leave-one-out", options.leave_one_out)
-      .option("interval", interval_name(solve.interval))
-      .option("bootstrap", solve.bootstrap)
-      .option("category", options.category)
-      .option("alias", options.aliases)
-      .option("min-prompts", options.min_prompts)
-      .option("strict", options.strict)
-      .option("holdout", options.holdout)
-      .option("max-bad-rows", options.max_bad_rows)
-      .seed(solve.seed);
-  return manifest;
-}
-
 }  // namespace
 
 Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progress) {
@@ -54,7 +30,8 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
   require_distinct(options.output, options.ratings);
   const OutputLock lock(options.output);
 
-  storage::Manifest manifest = make_manifest(options);
+  storage::Manifest manifest("calibrate");
+  manifest.options(options, describe_command);
   const storage::ScoreInputs inputs =
       storage::read_score_inputs({.scores = options.scores,
                                   .ratings = options.ratings,

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/calibrate/solve_options.h"
 
@@ -31,6 +32,12 @@ struct CalibrateOptions {
   bool strict = false;            ///< prompts missing on one side are an error
   std::int64_t max_bad_rows = 0;  ///< unusable rows tolerated per file
 };
+
+/// The options that a recipe section accepts.
+void describe_settings(OptionTable& table, CalibrateOptions& options);
+
+/// All options of `charm calibrate`.
+void describe_command(OptionTable& table, CalibrateOptions& options);
 
 /// Reads scores and ratings, finds the offsets, writes `output` and its manifest.
 Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progress = {});

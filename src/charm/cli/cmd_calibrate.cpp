@@ -3,7 +3,6 @@
 #include "charm/calibrate/calibrate_stage.h"
 #include "charm/calibrate/calibration.h"
 #include "charm/cli/command.h"
-#include "charm/pipeline/stage_options.h"
 #include "charm/stats/paired_scores.h"
 
 namespace charm::cli {
@@ -23,19 +22,7 @@ class CalibrateCommand final : public Command {
            "  charm calibrate --scores scores/rm/*.parquet --ratings ratings.json --reference gpt4 "
            "--output calibration.json";
   }
-  void describe(pipeline::OptionTable& table) override {
-    table
-        .paths("scores", options_.scores, "FILE",
-               "Files of charm score, one or more policies each.")
-        .required()
-        .path("ratings", options_.ratings, "FILE",
-              "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue.")
-        .required()
-        .path("output", options_.output, "FILE", "calibration.json to write.")
-        .required();
-    pipeline::describe_ratings(table, options_.category, options_.aliases);
-    pipeline::describe_calibrate(table, options_);
-  }
+  void describe(OptionTable& table) override { calibrate::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     if (options_.reference.empty())
       throw Error(ErrorKind::kUsage, "--reference is required: the policy with offset 0");

@@ -28,7 +28,7 @@ class DemoCommand final : public Command {
            "  charm demo --output charm-demo";
   }
   bool trains() const override { return true; }
-  void describe(pipeline::OptionTable& table) override {
+  void describe(OptionTable& table) override {
     options_.folder = "charm-demo";
     table
         .path("output", options_.folder, "DIR",

@@ -1,14 +1,12 @@
 #include <fmt/format.h>
 
 #include <optional>
-#include <vector>
 
 #include "charm/base/error.h"
 #include "charm/cli/command.h"
 #include "charm/evaluate/compare_stage.h"
 #include "charm/evaluate/evaluate_stage.h"
 #include "charm/pipeline/sources.h"
-#include "charm/pipeline/stage_options.h"
 
 namespace charm::cli {
 namespace {
@@ -40,45 +38,27 @@ class EvaluateCommand final : public Command {
            "  charm evaluate --compare eval/rm/rm-bench.json eval/rm-new/rm-bench.json --output "
            "compare.json";
   }
-  void describe(pipeline::OptionTable& table) override {
-    pipeline::Option benchmark{.name = "benchmark",
-                               .value_name = "reward-bench|reward-bench-2|rm-bench|arena"};
+  void describe(OptionTable& table) override {
+    Option benchmark{.name = "benchmark",
+                     .value_name = "reward-bench|reward-bench-2|rm-bench|arena"};
     benchmark.help = "Benchmark. Required, except with --compare, which infers it from the runs.";
     benchmark.assign = [this](const std::vector<std::string>& values) {
       benchmark_ = evaluate::parse_benchmark(values.front());
     };
-    table.add(std::move(benchmark))
-        .path("model", options_.model_dir, "DIR", "Reward model to score with; requires --data.")
-        .paths("data", options_.data, "FILE", "Benchmark files (arena: files of responses).")
-        .paths("scores", options_.scores, "FILE",
-               "Scores saved by an earlier evaluation (arena: files of charm score), instead of "
-               "--model and --data.")
-        .paths("compare", compared_, "RUN",
-               "Two runs, A and B: result JSONs, files of saved scores, or for arena folders of "
-               "score files. Applicable options: --output, --bootstrap, --seed, --max-bad-rows, "
-               "and for arena --ratings and --left-out.")
-        .texts("left-out", held_out_policies_, "POLICY",
-               "With --compare of arena runs: held-out policies, which were not calibrated; their "
-               "mean |MD| is reported separately.")
-        .path("output", options_.output, "FILE",
-              "Result JSON to write; required, except with --compare.")
-        .path("save-scores", options_.save_scores, "FILE",
-              "File for the scored rows (.parquet or .jsonl); by default beside the output.")
-        .text("model-name", options_.model_name, "NAME",
-              "Model name in the results; by default the folder's name.")
-        .path("ratings", options_.ratings, "FILE", "arena: Arena ratings of the policies.")
-        .text("category", options_.ratings_category, "NAME",
-              "arena: category of an Arena catalogue.")
-        .pairs("alias", options_.aliases, "POLICY=NAME",
-               "arena: name of a policy in the ratings file, if it differs.");
-    pipeline::describe_evaluate(table, options_);
+    benchmark.value = [this]() -> OptionValue {
+      if (!benchmark_) return {};
+      return std::string(evaluate::benchmark_name(*benchmark_));
+    };
+    table.add(std::move(benchmark));
+    describe_command(table, options_);
+    describe_runs(table, compared_);
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
-    if (!compared_.empty()) {
+    if (!compared_.runs.empty()) {
       compare_runs(common);
       return;
     }
-    if (!held_out_policies_.empty())
+    if (!compared_.held_out_policies.empty())
       throw Error(ErrorKind::kUsage, "--left-out requires --compare");
     if (!benchmark_) {
       throw Error(ErrorKind::kUsage,
@@ -97,30 +77,27 @@ class EvaluateCommand final : public Command {
   }
 
  private:
-  void compare_runs(const CommonOptions& common) const {
+  void compare_runs(const CommonOptions& common) {
     if (!options_.model_dir.empty() || !options_.data.empty() || !options_.scores.empty() ||
         options_.limit_per_subset > 0) {
       throw Error(ErrorKind::kUsage,
                   "--compare excludes --model, --data, --scores and --limit-per-subset");
     }
-    const evaluate::CompareResult result =
-        evaluate::compare({.runs = compared_,
-                           .benchmark = benchmark_,
-                           .output = options_.output,
-                           .bootstrap = options_.bootstrap,
-                           .seed = options_.seed,
-                           .max_bad_rows = options_.max_bad_rows,
-                           .ratings = options_.ratings,
-                           .ratings_category = options_.ratings_category,
-                           .aliases = options_.aliases,
-                           .held_out_policies = held_out_policies_});
+    compared_.benchmark = benchmark_;
+    compared_.output = options_.output;
+    compared_.bootstrap = options_.bootstrap;
+    compared_.seed = options_.seed;
+    compared_.max_bad_rows = options_.max_bad_rows;
+    compared_.ratings = options_.ratings;
+    compared_.ratings_category = options_.ratings_category;
+    compared_.aliases = options_.aliases;
+    const evaluate::CompareResult result = evaluate::compare(compared_);
     if (!common.quiet) fmt::print("{}", result.summary);
   }
 
   evaluate::EvaluateOptions options_;
   std::optional<evaluate::Benchmark> benchmark_;
-  std::vector<fs::path> compared_;
-  std::vector<std::string> held_out_policies_;
+  evaluate::CompareOptions compared_;
 };
 
 }  // namespace

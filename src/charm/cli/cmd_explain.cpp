@@ -2,7 +2,6 @@
 
 #include "charm/cli/command.h"
 #include "charm/explain/explain_stage.h"
-#include "charm/pipeline/stage_options.h"
 #include "charm/stats/paired_scores.h"
 
 namespace charm::cli {
@@ -27,28 +26,7 @@ class ExplainCommand final : public Command {
            "  charm explain --scores scores/rm/*.parquet --calibration calibration.json --output "
            "explain.json";
   }
-  void describe(pipeline::OptionTable& table) override {
-    table
-        .paths("scores", options_.scores, "FILE",
-               "Files of charm score, with their responses; one or more policies each.")
-        .required()
-        .path("calibration", options_.calibration, "FILE",
-              "Result of charm calibrate: reference, offsets, ratings, tie rule and the holdout "
-              "split.")
-        .path("output", options_.output, "FILE", "explain.json to write.")
-        .required()
-        .path("ratings", options_.ratings, "FILE",
-              "Arena ratings; with --calibration they replace its own.");
-    pipeline::describe_ratings(table, options_.category, options_.aliases);
-    table.text("reference", options_.reference, "NAME", "Reference policy, without --calibration.")
-        .paths("held-out-scores", options_.held_out_scores, "FILE",
-               "Scores of held-out prompts, on which methods are evaluated too.")
-        .paths("reward-bench", options_.reward_bench, "FILE",
-               "Scores saved by charm evaluate --benchmark reward-bench, for the comparison of "
-               "methods.")
-        .paths("rm-bench", options_.rm_bench, "FILE", "Likewise for RM-Bench.");
-    pipeline::describe_explain(table, options_);
-  }
+  void describe(OptionTable& table) override { explain::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.settings.num_threads = static_cast<std::size_t>(common.threads);
     const explain::Explanation result = explain::explain(options_, progress);

@@ -3,7 +3,6 @@
 #include "charm/cli/command.h"
 #include "charm/generate/generate_stage.h"
 #include "charm/pipeline/sources.h"
-#include "charm/pipeline/stage_options.h"
 
 namespace charm::cli {
 namespace {
@@ -28,16 +27,7 @@ class GenerateCommand final : public Command {
            "\n"
            "docs/generate.md shows whole runs.";
   }
-  void describe(pipeline::OptionTable& table) override {
-    table.path("prompts", options_.prompts, "FILE", "Data set with prompts, as for charm prepare.")
-        .required()
-        .text("policy", options_.policy, "NAME",
-              "Name of the policy in the output; use its name in the ratings.")
-        .required()
-        .path("output", options_.output, "FILE", "Responses: .parquet, .jsonl or .jsonl.gz.")
-        .required();
-    pipeline::describe_generate(table, options_);
-  }
+  void describe(OptionTable& table) override { generate::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.fresh = common.fresh;
     options_.embedded.threads = common.threads;

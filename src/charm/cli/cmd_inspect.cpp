@@ -5,7 +5,6 @@
 #include "charm/cli/command.h"
 #include "charm/pipeline/inspect.h"
 #include "charm/pipeline/sources.h"
-#include "charm/pipeline/stage_options.h"
 
 namespace charm::cli {
 namespace {
@@ -24,7 +23,7 @@ class InspectCommand final : public Command {
            "  charm inspect rm/\n"
            "  charm inspect rm/ --sample responses/gpt4.jsonl --json";
   }
-  void describe(pipeline::OptionTable& table) override {
+  void describe(OptionTable& table) override {
     table.path("model", options_.model_dir, "MODEL_DIR", "Hugging Face folder.")
         .required()
         .positional()
@@ -34,8 +33,8 @@ class InspectCommand final : public Command {
               "--json the ids of all rows.")
         .flag("config-only", options_.config_only,
               "Do not load the weights: fast, but dtype, backend, speed and score stay unknown.");
-    pipeline::describe_model(table, options_.model);
-    pipeline::describe_encoder(table, options_.encoder);
+    model::describe_model(table, options_.model);
+    text::describe_encoder(table, options_.encoder);
     using score::Pooling;
     table.choice("pooling", options_.pooling, {{"auto", Pooling::kAuto}, {"last", Pooling::kLast}},
                  "Pooled token, whose hidden state gives the score, as in charm score.");

@@ -9,7 +9,6 @@
 #include "charm/base/strings.h"
 #include "charm/cli/command.h"
 #include "charm/measure/measure_stage.h"
-#include "charm/pipeline/stage_options.h"
 #include "charm/stats/paired_scores.h"
 
 namespace charm::cli {
@@ -58,19 +57,7 @@ class MeasureCommand final : public Command {
            "  charm measure --scores scores/rm/*.parquet --ratings ratings.json --output "
            "mismatch.json";
   }
-  void describe(pipeline::OptionTable& table) override {
-    table
-        .paths("scores", options_.scores, "FILE",
-               "Files of charm score, one or more policies each.")
-        .required()
-        .path("ratings", options_.ratings, "FILE",
-              "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue.")
-        .required()
-        .path("output", options_.output, "FILE", "mismatch.json to write.")
-        .required();
-    pipeline::describe_ratings(table, options_.category, options_.aliases);
-    pipeline::describe_measure(table, options_);
-  }
+  void describe(OptionTable& table) override { measure::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.num_threads = static_cast<std::size_t>(common.threads);
     const measure::Mismatch result = measure::measure(options_, progress);

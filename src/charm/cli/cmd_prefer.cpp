@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include "charm/cli/command.h"
-#include "charm/pipeline/stage_options.h"
 #include "charm/prefer/prefer.h"
 
 namespace charm::cli {
@@ -20,18 +19,7 @@ class PreferCommand final : public Command {
            "  charm prefer --best-of-n --rejected random --scores sampled.parquet --calibration "
            "calibration.json --output pairs.jsonl";
   }
-  void describe(pipeline::OptionTable& table) override {
-    table
-        .paths("scores", options_.scores, "FILE",
-               "Files of charm score, with their texts; one or more policies each.")
-        .required()
-        .path("calibration", options_.calibration, "FILE", "Result of charm calibrate.")
-        .required()
-        .path("output", options_.output, "FILE",
-              "Preferences to write: .parquet, .jsonl or .jsonl.gz.")
-        .required();
-    pipeline::describe_prefer(table, options_);
-  }
+  void describe(OptionTable& table) override { prefer::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     const prefer::PreferResult result = prefer::prefer(options_, progress);
     if (common.quiet) return;

@@ -2,7 +2,6 @@
 
 #include "charm/cli/command.h"
 #include "charm/pipeline/sources.h"
-#include "charm/pipeline/stage_options.h"
 #include "charm/prepare/prepare.h"
 
 namespace charm::cli {
@@ -24,16 +23,7 @@ class PrepareCommand final : public Command {
            "prompts.parquet --limit 20000 --seed 0 --near-duplicates 0.8 --min-chars 10 "
            "--max-chars 4000 --exclude reward-bench.jsonl rm-bench.json";
   }
-  void describe(pipeline::OptionTable& table) override {
-    table
-        .path("input", options_.input, "SRC",
-              "Data set with prompts: columns prompt (text or messages), instruction, messages, or "
-              "preference pairs.")
-        .required()
-        .path("output", options_.output, "FILE", "prompts.parquet, or .jsonl or .jsonl.gz.")
-        .required();
-    pipeline::describe_prepare(table, options_);
-  }
+  void describe(OptionTable& table) override { prepare::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     pipeline::fetch_dataset_source(options_.input, options_.read.split, common.offline, progress);
     const prepare::PrepareResult result = prepare::prepare(options_, progress);

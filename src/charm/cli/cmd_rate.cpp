@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include "charm/cli/command.h"
-#include "charm/pipeline/stage_options.h"
 #include "charm/rate/rate_stage.h"
 
 namespace charm::cli {
@@ -19,15 +18,7 @@ class RateCommand final : public Command {
            "  charm rate --battles battles.jsonl --output ratings.json --anchor "
            "mixtral-8x7b-instruct-v0.1=1114";
   }
-  void describe(pipeline::OptionTable& table) override {
-    table
-        .paths("battles", options_.battles, "FILE",
-               "Battles: rows of model_a, model_b, winner in any format that charm reads.")
-        .required()
-        .path("output", options_.output, "FILE", "ratings.json to write.")
-        .required();
-    pipeline::describe_rate(table, options_);
-  }
+  void describe(OptionTable& table) override { rate::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.num_threads = static_cast<std::size_t>(common.threads);
     const rate::Ratings result = rate::rate(options_, progress);

@@ -17,7 +17,7 @@ class ReportCommand final : public Command {
            "\n"
            "  charm report --run run/";
   }
-  void describe(pipeline::OptionTable& table) override {
+  void describe(OptionTable& table) override {
     table
         .path("run", options_.run_dir, "DIR",
               "Run directory: scores/, mismatch/, calibration/, models/, eval/.")

@@ -26,7 +26,7 @@ class RunCommand final : public Command {
            "  charm run recipe.yaml --until calibrate";
   }
   bool trains() const override { return true; }
-  void describe(pipeline::OptionTable& table) override {
+  void describe(OptionTable& table) override {
     table.path("recipe", recipe_, "RECIPE", "The YAML file.")
         .required()
         .positional()

@@ -4,7 +4,6 @@
 #include "charm/cli/command.h"
 #include "charm/dist/world.h"
 #include "charm/pipeline/sources.h"
-#include "charm/pipeline/stage_options.h"
 #include "charm/score/score_stage.h"
 
 namespace charm::cli {
@@ -36,32 +35,7 @@ class ScoreCommand final : public Command {
            "  charm score --model rm/ --responses gpt4.jsonl --output scores/rm --dtype float32 "
            "--check theirs.jsonl";
   }
-  void describe(pipeline::OptionTable& table) override {
-    table
-        .path("model", options_.model_dir, "DIR",
-              "Reward model: a Hugging Face folder, hub:OWNER/NAME, or rm_config.json:NAME for a "
-              "model of the original project's list.")
-        .required()
-        .paths("responses", options_.responses, "FILE",
-               "Files of responses, one or more policies each; the policy is a column (policy, "
-               "generator, model) or the file's name.")
-        .required()
-        .path("output", options_.output, "DIR",
-              "Output folder, with one <policy>.parquet per policy.")
-        .required();
-    pipeline::describe_score(table, options_);
-    table
-        .paths("check", options_.check, "FILE",
-               "Scores of another program (column score) to compare with. Rows are joined on "
-               "policy, prompt_id and sample; with a single policy on prompt_id and sample; by "
-               "position if the file has neither prompt_id nor prompt.")
-        .number("tolerance", options_.check_tolerance, "X",
-                "With --check, the maximum difference relative to max(1, |reference score|). By "
-                "default 1e-4 in float32 and 0.1 in bfloat16.")
-        .paths("resume", options_.resume, "FILE",
-               "Scores files of earlier runs with the same model and settings: scores of identical "
-               "rows are reused. A file of another model, template, dtype or version is an error.");
-  }
+  void describe(OptionTable& table) override { score::describe_command(table, options_); }
   bool supports_multi_process() const override { return true; }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     const dist::Launch launch = dist::read_launch();

@@ -2,7 +2,6 @@
 
 #include "charm/cli/command.h"
 #include "charm/pipeline/sources.h"
-#include "charm/pipeline/stage_options.h"
 #include "charm/train/train_stage.h"
 
 namespace charm::cli {
@@ -22,23 +21,7 @@ class TrainCommand final : public Command {
            "  charm train --model rm/ --preferences preferences.parquet --output rm-calibrated/";
   }
   bool trains() const override { return true; }
-  void describe(pipeline::OptionTable& table) override {
-    table
-        .path("model", options_.model, "DIR",
-              "Hugging Face folder of the reward model, or with --new-head of a causal language "
-              "model.")
-        .required()
-        .path("preferences", options_.preferences, "FILE",
-              "Preference pairs: chosen and rejected conversations.")
-        .required()
-        .path("output", options_.output, "DIR",
-              "Hugging Face folder to write; it appears when training is finished.")
-        .required();
-    pipeline::describe_train(table, options_);
-    table.integer("stop-after-steps", options_.stop_after_steps, "STEPS",
-                  "Stop at a checkpoint after this many steps; run the same command again to "
-                  "resume. 0: never. For machines with a time limit.");
-  }
+  void describe(OptionTable& table) override { train::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.threads = common.threads;
     options_.fresh = common.fresh;

@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
-#include "charm/pipeline/option_table.h"
 
 namespace charm::cli {
 
@@ -29,7 +29,7 @@ class Command {
   /// Description and examples for `--help`; lines are wrapped.
   virtual std::string_view details() const = 0;
   /// Adds the command's own options; called once, before `run`.
-  virtual void describe(pipeline::OptionTable& table) = 0;
+  virtual void describe(OptionTable& table) = 0;
   /// Whether the command can be distributed over processes of a launcher; otherwise they would
   /// overwrite each other's files.
   virtual bool supports_multi_process() const { return false; }
@@ -58,6 +58,6 @@ std::unique_ptr<Command> make_demo_command();
 std::vector<std::unique_ptr<Command>> make_commands();
 
 /// Describes the common options, bound to `common`.
-void describe_common(pipeline::OptionTable& table, CommonOptions& common);
+void describe_common(OptionTable& table, CommonOptions& common);
 
 }  // namespace charm::cli

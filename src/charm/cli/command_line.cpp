@@ -14,9 +14,6 @@
 namespace charm::cli {
 namespace {
 
-using pipeline::Option;
-using pipeline::OptionTable;
-
 /// More threads only contend with each other, and thousands may fail to start.
 constexpr int kMaxThreads = 1024;
 

@@ -11,8 +11,7 @@ namespace charm::cli {
 /// Parses `arguments` (without program and command name) into the fields bound to `own` and
 /// `common`. Throws kUsage.
 /// @return false if `--help` was given and the command must not run
-bool parse_command_line(const Command& command, const pipeline::OptionTable& own,
-                        const pipeline::OptionTable& common,
+bool parse_command_line(const Command& command, const OptionTable& own, const OptionTable& common,
                         const std::vector<std::string>& arguments);
 
 /// Whether the command, the first argument, trains; what follows it does not matter.
@@ -25,8 +24,7 @@ void run_program(const std::vector<std::string>& arguments);
 std::string program_help(const std::vector<std::unique_ptr<Command>>& commands);
 
 /// `charm <command> --help`.
-std::string command_help(const Command& command, const pipeline::OptionTable& own,
-                         const pipeline::OptionTable& common);
+std::string command_help(const Command& command, const OptionTable& own, const OptionTable& common);
 
 /// docs/cli.md: the help of all commands as Markdown (`charm --help-all`).
 std::string documentation();

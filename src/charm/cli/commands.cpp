@@ -21,7 +21,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   return commands;
 }
 
-void describe_common(pipeline::OptionTable& table, CommonOptions& common) {
+void describe_common(OptionTable& table, CommonOptions& common) {
   table.flag("quiet", common.quiet, "No progress and no summary; warnings and errors still appear.")
       .flag("verbose", common.verbose, "Debug messages on stderr.")
       .integer("threads", common.threads, "N",

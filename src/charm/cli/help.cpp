@@ -5,9 +5,6 @@
 namespace charm::cli {
 namespace {
 
-using pipeline::Option;
-using pipeline::OptionTable;
-
 constexpr std::size_t kWidth = 100;
 constexpr std::size_t kHelpColumn = 8;
 

@@ -88,12 +88,7 @@ void write_result(const CompareOptions& options, const ComparedRun& a, const Com
                                        nlohmann::ordered_json::error_handler_t::replace) +
                                  "\n");
   storage::Manifest manifest("evaluate");
-  manifest.option("compare", {options.runs[0].string(), options.runs[1].string()})
-      .option("benchmark", benchmark_name(result.benchmark))
-      .option("bootstrap", options.bootstrap)
-      .option("max-bad-rows", options.max_bad_rows)
-      .option("left-out", options.held_out_policies)
-      .seed(options.seed);
+  manifest.options(options, describe_command).option("benchmark", benchmark_name(result.benchmark));
   for (const ComparedRun* run : {&a, &b}) {
     for (const fs::path& path : run->scores) manifest.input(path);
   }

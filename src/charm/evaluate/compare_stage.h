@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "charm/base/files.h"
+#include "charm/base/option_table.h"
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/compare.h"
 
@@ -27,6 +28,12 @@ struct CompareOptions {
   std::vector<std::string>
       held_out_policies;  ///< arena: policies whose mean |MD| is also reported separately
 };
+
+/// `--compare` and `--left-out`.
+void describe_runs(OptionTable& table, CompareOptions& options);
+
+/// All options that apply to a comparison.
+void describe_command(OptionTable& table, CompareOptions& options);
 
 struct CompareResult {
   Benchmark benchmark = Benchmark::kRewardBench;

@@ -89,11 +89,8 @@ void finish(const EvaluateOptions& options, std::span<const std::string> data_sh
   write_file(options.output, json.dump(2) + "\n");
 
   storage::Manifest manifest("evaluate");
-  manifest.option("benchmark", benchmark_name(options.benchmark))
-      .option("limit-per-subset", options.limit_per_subset)
-      .option("bootstrap", options.bootstrap)
-      .option("max-bad-rows", options.max_bad_rows)
-      .seed(options.seed);
+  manifest.options(options, describe_command)
+      .option("benchmark", benchmark_name(options.benchmark));
   if (!options.ratings.empty()) manifest.input(options.ratings);
   for (const fs::path& path : options.scores) manifest.input(path);
   for (std::size_t i = 0; i < options.data.size(); ++i)
@@ -106,8 +103,9 @@ void finish(const EvaluateOptions& options, std::span<const std::string> data_sh
   if (!options.model_dir.empty()) {
     result.save_scores = saved_scores_path(options);
     manifest.input(result.save_scores, result.num_rows).option("model", options.model_dir.string());
-    if (model::leave_out_adapter(options.model_dir, options.model.adapter))
-      manifest.option("adapter", "none");
+    const bool adapter_left_out =
+        model::leave_out_adapter(options.model_dir, options.model.adapter);
+    manifest.option("adapter", adapter_left_out ? ordered_json("none") : ordered_json());
   }
   manifest.output(options.output, result.num_rows);
   storage::write_manifest(options.output, manifest);

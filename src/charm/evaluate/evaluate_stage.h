@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "charm/base/files.h"
+#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/evaluate/benchmark.h"
 #include "charm/model/reward_model.h"
@@ -42,6 +43,12 @@ struct EvaluateOptions {
   text::EncoderOptions encoder;
   score::ScorerOptions scorer;
 };
+
+/// The options that a recipe section accepts.
+void describe_settings(OptionTable& table, EvaluateOptions& options);
+
+/// All options of `charm evaluate` except --benchmark and `describe_runs`.
+void describe_command(OptionTable& table, EvaluateOptions& options);
 
 struct EvaluateResult {
   fs::path output;

@@ -36,32 +36,16 @@ storage::EvalShape shape_of(Benchmark benchmark) {
 /// Everything that determines a score: the key of the journal and of the saved scores.
 storage::Manifest scoring_manifest(const EvaluateOptions& options,
                                    std::span<const std::string> data_sha256) {
-  constexpr const char* kDTypes[] = {"auto", "float32", "bfloat16"};
-  constexpr const char* kDevices[] = {"auto", "cpu", "cuda"};
-  constexpr const char* kTruncations[] = {"left", "right", "error"};
   storage::Manifest manifest("evaluate");
-  if (model::leave_out_adapter(options.model_dir, options.model.adapter))
-    manifest.option("adapter", "none");
-  manifest.option("benchmark", benchmark_name(options.benchmark))
-      .option("limit-per-subset", options.limit_per_subset)
-      .option("dtype", kDTypes[static_cast<int>(options.model.dtype)])
-      .option("device", kDevices[static_cast<int>(options.model.device)])
-      .option("max-tokens", options.encoder.max_tokens)
-      .option("truncation", kTruncations[static_cast<int>(options.encoder.truncation)])
-      .option("bos", options.encoder.bos == text::BosPolicy::kOnce ? "once" : "as-template")
-      .option("template-date", options.encoder.template_date)
-      .option("pooling", options.scorer.pooling == score::Pooling::kAuto ? "auto" : "last")
-      .seed(options.seed)
+  const bool adapter_left_out = model::leave_out_adapter(options.model_dir, options.model.adapter);
+  manifest.options(options, describe_scoring)
+      .option("adapter", adapter_left_out ? ordered_json("none") : ordered_json())
+      .option("benchmark", benchmark_name(options.benchmark))
       .input(options.model_dir);
   if (options.encoder.template_file) manifest.input(*options.encoder.template_file);
   for (std::size_t i = 0; i < options.data.size(); ++i)
     manifest.input_hashed(options.data[i], data_sha256[i]);
   return manifest;
-}
-
-/// The fingerprint in the manifest of a finished file; empty when there is none.
-std::string finished_fingerprint(const fs::path& path) {
-  return fs::exists(path) ? storage::recorded_fingerprint(path, "scoring_fingerprint") : "";
 }
 
 /// Runs `score` unless the scores saved by a finished run are still valid for these options and
@@ -78,7 +62,7 @@ void score_unless_finished(
   const OutputLock lock(saved);
   storage::Manifest manifest = scoring_manifest(options, data_sha256);
   const std::string fingerprint = manifest.fingerprint();
-  if (!options.fresh && finished_fingerprint(saved) == fingerprint) {
+  if (!options.fresh && fs::exists(saved) && manifest.matches(saved)) {
     log::info("{}: already scored with the same options and inputs; reused", saved.string());
     return;
   }

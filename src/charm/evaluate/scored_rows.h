@@ -13,6 +13,9 @@
 
 namespace charm::evaluate {
 
+/// The options that scores depend on.
+void describe_scoring(OptionTable& table, EvaluateOptions& options);
+
 /// Path of the scored rows: `save_scores`, or beside the output.
 fs::path saved_scores_path(const EvaluateOptions& options);
 

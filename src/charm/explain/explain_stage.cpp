@@ -21,21 +21,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-storage::Manifest make_manifest(const ExplainOptions& options) {
-  storage::Manifest manifest("explain");
-  manifest.option("reference", options.reference)
-      .option("pairs", options.pairs == ExplainPairs::kAll ? "all" : "reference")
-      .option("ties", stats::tie_rule_name(options.settings.ties))
-      .option("min-differing", options.settings.min_differing)
-      .option("bootstrap", options.settings.bootstrap)
-      .option("category", options.category)
-      .option("alias", options.aliases)
-      .option("min-prompts", options.min_prompts)
-      .option("max-bad-rows", options.max_bad_rows)
-      .seed(options.settings.seed);
-  return manifest;
-}
-
 void check_options(const ExplainOptions& options) {
   if (options.scores.empty())
     throw Error(ErrorKind::kUsage, "no scores given; name one file for each policy with --scores");
@@ -201,7 +186,9 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
     if (*input) require_distinct(options.output, **input);
   }
   const OutputLock lock(options.output);
-  storage::Manifest manifest = make_manifest(options);
+  storage::Manifest manifest("explain");
+  manifest.options(options, describe_command)
+      .option("ties", stats::tie_rule_name(options.settings.ties));
   std::optional<CalibrationFacts> facts;
   if (options.calibration) facts = read_calibration_facts(*options.calibration);
   Inputs inputs =

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "charm/base/files.h"
+#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/explain/explanation.h"
 #include "charm/explain/method_comparison.h"
@@ -36,6 +37,12 @@ struct ExplainOptions {
   std::int64_t min_prompts = 30;
   std::int64_t max_bad_rows = 0;
 };
+
+/// The options that a recipe section accepts.
+void describe_settings(OptionTable& table, ExplainOptions& options);
+
+/// All options of `charm explain`.
+void describe_command(OptionTable& table, ExplainOptions& options);
 
 struct Explanation {
   std::string reference;  ///< empty if all pairs are compared without a calibration

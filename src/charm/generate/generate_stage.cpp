@@ -31,7 +31,7 @@ constexpr std::int64_t kExtraFailures = 32;
 /// True if the output is of this run; throws kUsage if it is of another and would be overwritten.
 bool is_finished(const GenerateStageOptions& options, const storage::Manifest& manifest) {
   if (options.fresh || !fs::exists(options.output)) return false;
-  if (storage::recorded_fingerprint(options.output) == manifest.fingerprint()) return true;
+  if (manifest.matches(options.output)) return true;
   // Killed between writing the output and its manifest: the journal shows that it is ours.
   if (options.replace_other || fs::exists(storage::journal_path(options.output))) return false;
   throw Error(ErrorKind::kUsage,

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/generate/embedded_generator.h"
 #include "charm/generate/generation.h"
@@ -36,6 +37,12 @@ struct GenerateStageOptions {
   bool replace_other =
       false;  ///< overwrite an output of other prompts or options; otherwise an error
 };
+
+/// The options that a recipe section accepts.
+void describe_settings(OptionTable& table, GenerateStageOptions& options);
+
+/// All options of `charm generate`.
+void describe_command(OptionTable& table, GenerateStageOptions& options);
 
 struct GenerateStageResult {
   std::int64_t num_rows = 0;

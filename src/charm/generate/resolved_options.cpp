@@ -18,11 +18,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-template <typename T>
-ordered_json optional_json(const std::optional<T>& value) {
-  return value ? ordered_json(*value) : ordered_json(nullptr);
-}
-
 }  // namespace
 
 void check_options(const GenerateStageOptions& options) {
@@ -111,19 +106,10 @@ SamplingSettings settings_of(const GenerateStageOptions& options) {
 
 void record_options(const GenerateStageOptions& options, const storage::Provenance& facts,
                     storage::Manifest& manifest) {
-  manifest.option("policy", options.policy)
-      .option("generator", ordered_json::parse(storage::provenance_json(facts)))
-      .option("n", options.num_samples)
-      .option("temperature", options.sampling.temperature)
-      .option("top-p", options.sampling.top_p)
-      .option("top-k", optional_json(options.top_k))
-      .option("min-p", optional_json(options.min_p))
-      .option("repetition-penalty", optional_json(options.repetition_penalty))
-      .option("max-new-tokens", options.sampling.max_new_tokens)
-      .option("stop", options.sampling.stop)
-      .option("stop-token-id", options.sampling.stop_token_ids)
-      .option("system", options.system)
-      .seed(options.sampling.seed);
+  manifest.options(options, describe_command)
+      .option("adapter",
+              storage::find_fact(facts, "adapter") ? ordered_json("none") : ordered_json())
+      .option("generator", ordered_json::parse(storage::provenance_json(facts)));
 }
 
 storage::Provenance server_facts(const ServerOptions& server) {
@@ -145,7 +131,6 @@ void record_server(const ServerOptions& server, storage::Manifest& manifest) {
     manifest.input(*server.tokenizer_dir / "tokenizer_config.json");
   }
   if (server.template_file) manifest.input(*server.template_file);
-  manifest.option("template-date", server.template_date);
 }
 
 }  // namespace charm::generate

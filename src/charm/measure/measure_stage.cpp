@@ -15,19 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-storage::Manifest make_manifest(const MeasureOptions& options) {
-  storage::Manifest manifest("measure");
-  manifest.option("ties", stats::tie_rule_name(options.ties))
-      .option("bootstrap", options.bootstrap)
-      .option("category", options.category)
-      .option("alias", options.aliases)
-      .option("min-prompts", options.min_prompts)
-      .option("strict", options.strict)
-      .option("max-bad-rows", options.max_bad_rows)
-      .seed(options.seed);
-  return manifest;
-}
-
 }  // namespace
 
 Mismatch measure(const MeasureOptions& options, const ProgressFn& progress) {
@@ -36,7 +23,8 @@ Mismatch measure(const MeasureOptions& options, const ProgressFn& progress) {
   require_distinct(options.output, options.ratings);
   const OutputLock lock(options.output);
 
-  storage::Manifest manifest = make_manifest(options);
+  storage::Manifest manifest("measure");
+  manifest.options(options, describe_command);
   const storage::ScoreInputs inputs =
       storage::read_score_inputs({.scores = options.scores,
                                   .ratings = options.ratings,

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/measure/mismatch.h"
 #include "charm/stats/elo.h"
@@ -29,6 +30,12 @@ struct MeasureOptions {
                         ///< result; empty: none
   std::size_t num_threads = 0;  ///< 0: all processors; the result does not depend on it
 };
+
+/// The options that a recipe section accepts.
+void describe_settings(OptionTable& table, MeasureOptions& options);
+
+/// All options of `charm measure`.
+void describe_command(OptionTable& table, MeasureOptions& options);
 
 /// Reads scores and ratings, measures every ordered pair of policies, writes `output` and its
 /// manifest.

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "charm/base/option_table.h"
+
 namespace charm::model {
 
 /// What happens to a PEFT adapter in a model's folder. It cannot be applied yet.
@@ -9,6 +11,9 @@ enum class AdapterChoice {
   kRefuse,  ///< nobody has chosen: with the adapter and without it scores differ
   kNone,    ///< the weights are used without it
 };
+
+/// `--adapter`.
+void describe_adapter(OptionTable& table, AdapterChoice& adapter);
 
 /// Whether the folder holds an adapter (adapter_config.json, adapter_model.safetensors or
 /// adapter_model.bin) beside its weights, which `choice` leaves out. Throws kInput where it holds

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "charm/base/option_table.h"
 #include "charm/batch/token_batch.h"
 #include "charm/model/adapter.h"
 #include "charm/tensor/tensor_fwd.h"
@@ -62,6 +63,12 @@ struct RewardModelOptions {
   int threads = 0;                            ///< 0: all processors of this process
   AdapterChoice adapter = AdapterChoice::kRefuse;
 };
+
+/// `--dtype` and `--device`.
+void describe_device(OptionTable& table, DTypeChoice& dtype, DeviceChoice& device);
+
+/// Those and `--adapter`.
+void describe_model(OptionTable& table, RewardModelOptions& options);
 
 /// Resolves --dtype on this machine: bfloat16 (true) or float32.
 bool computes_in_bfloat16(DTypeChoice dtype, bool on_cuda);

@@ -5,7 +5,6 @@
 #include "charm/hub/hub_cache.h"
 #include "charm/pipeline/recipe_parts.h"
 #include "charm/pipeline/sources.h"
-#include "charm/pipeline/stage_options.h"
 #include "charm/storage/ratings.h"
 
 namespace charm::pipeline {
@@ -30,7 +29,7 @@ RecipeRatings read_recipe_ratings(const Section& top, const fs::path& file) {
     const Section section(file, "ratings", *value);
     OptionTable table;
     table.path("file", ratings.file, "FILE", "");
-    describe_ratings(table, ratings.category, ratings.aliases);
+    storage::describe_ratings(table, ratings.category, ratings.aliases);
     section.assign(table);
     section.text("file");
   }
@@ -50,7 +49,7 @@ RecipeRewardModel read_reward_model(const Section& top, const fs::path& file,
     const Section section(file, "reward_model", *value);
     OptionTable table;
     table.text("name", model.name, "NAME", "").path("model", model.score.model_dir, "DIR", "");
-    describe_score(table, model.score);
+    describe_settings(table, model.score);
     settings = section.assign(table);
     std::erase_if(settings, [](const Setting& setting) { return setting.name == "model"; });
     section.text("model");
@@ -94,7 +93,7 @@ std::vector<RecipeEvaluation> read_evaluations(const Section& top, const fs::pat
     OptionTable table;
     table.text("name", evaluation.name, "NAME", "")
         .paths("data", evaluation.options.data, "FILE", "");
-    describe_evaluate(table, evaluation.options);
+    describe_settings(table, evaluation.options);
     evaluation.settings = section.assign(table, {"benchmark"});
     std::erase_if(evaluation.settings,
                   [](const Setting& setting) { return setting.name == "data"; });
@@ -145,7 +144,7 @@ void read_prompts_section(const Section& top, Recipe& recipe) {
     const Section section(recipe.file, "prompts", *value);
     OptionTable table;
     table.path("input", options.input, "FILE", "");
-    describe_prepare(table, options);
+    describe_settings(table, options);
     recipe.settings["prompts"] = section.assign(table);
     section.text("input");
   }
@@ -216,7 +215,7 @@ Recipe read_recipe(const fs::path& path) {
 
   recipe.mismatch.seed = recipe.seed;
   OptionTable mismatch_table;
-  describe_measure(mismatch_table, recipe.mismatch);
+  describe_settings(mismatch_table, recipe.mismatch);
   recipe.settings["mismatch"] = read_settings(top, path, "mismatch", mismatch_table);
 
   recipe.calibrations = read_calibrations(top, path, recipe.seed, recipe.policies);
@@ -244,7 +243,7 @@ Recipe read_recipe(const fs::path& path) {
 
   recipe.explanation.settings.seed = recipe.seed;
   OptionTable explain_table;
-  describe_explain(explain_table, recipe.explanation);
+  describe_settings(explain_table, recipe.explanation);
   recipe.settings["explain"] = read_settings(top, path, "explain", explain_table);
   if (const YamlValue* section = top.find("explain");
       section != nullptr && recipe.calibrations.empty()) {

@@ -2,7 +2,6 @@
 #include <set>
 
 #include "charm/pipeline/recipe_parts.h"
-#include "charm/pipeline/stage_options.h"
 
 namespace charm::pipeline {
 namespace {
@@ -66,11 +65,11 @@ void read_pairs_and_training(const Section& top, const Section* own, const fs::p
                              std::uint64_t seed, RecipeCalibration& calibration) {
   OptionTable preferences;
   calibration.preferences.pairing.seed = seed;
-  describe_prefer(preferences, calibration.preferences);
+  describe_settings(preferences, calibration.preferences);
   calibration.preference_settings = read_overridden(top, own, file, "preferences", preferences);
   OptionTable training;
   calibration.training.seed = seed;
-  describe_train(training, calibration.training);
+  describe_settings(training, calibration.training);
   calibration.training_settings = read_overridden(top, own, file, "training", training);
   if (own != nullptr && own->find("training") != nullptr && top.find("training") == nullptr) {
     refuse(
@@ -92,7 +91,7 @@ std::vector<RecipeCalibration> read_calibrations(const Section& top, const fs::p
     calibration.set = std::move(set);
     calibration.options.solve.seed = seed;
     OptionTable table;
-    describe_calibrate(table, calibration.options);
+    describe_settings(table, calibration.options);
     calibration.settings = section.assign(table, {"sets"});
     if (own != nullptr) {
       std::vector<Setting> more = own->assign(table, {"preferences", "training"});

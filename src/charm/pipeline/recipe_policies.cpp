@@ -2,7 +2,6 @@
 #include <set>
 
 #include "charm/pipeline/recipe_parts.h"
-#include "charm/pipeline/stage_options.h"
 
 namespace charm::pipeline {
 namespace {
@@ -22,7 +21,7 @@ void read_generation(const Section& top, const fs::path& file, const Section& se
   options.policy = policy.name;
   options.sampling.seed = seed;
   OptionTable table;
-  describe_generate(table, options);
+  describe_settings(table, options);
   if (const YamlValue* shared = top.find("generation");
       shared != nullptr && shared->kind != YamlValue::Kind::kNull) {
     const Section defaults(file, "generation", *shared);

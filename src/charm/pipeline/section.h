@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/pipeline/option_table.h"
+#include "charm/base/option_table.h"
 #include "charm/pipeline/yaml_tree.h"
 
 namespace charm::pipeline {

@@ -3,7 +3,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "charm/base/error.h"
-#include "charm/pipeline/option_table.h"
+#include "charm/base/option_table.h"
 
 namespace charm::pipeline {
 namespace {

@@ -121,6 +121,18 @@ void add_pair(const Candidate& first, const Candidate& second, const PairingOpti
 
 }  // namespace
 
+std::string_view pairs_name(Pairs pairs) {
+  switch (pairs) {
+    case Pairs::kBestWorst:
+      return "best-worst";
+    case Pairs::kVsReference:
+      return "vs-reference";
+    case Pairs::kAll:
+      return "all";
+  }
+  throw Error(ErrorKind::kInternal, "unknown choice of pairs {}", static_cast<int>(pairs));
+}
+
 Pairing pair_scores(std::span<const Score> scores, const Offsets& offsets,
                     const PairingOptions& options) {
   const auto reference = static_cast<std::size_t>(

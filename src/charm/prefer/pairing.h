@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "charm/records/records.h"
@@ -16,6 +17,9 @@ enum class Pairs {
   kVsReference,  ///< per prompt, every policy against the reference
   kAll,          ///< per prompt, every pair of policies
 };
+
+/// "best-worst", "vs-reference", "all".
+std::string_view pairs_name(Pairs pairs);
 
 enum class Ties {
   kDrop,  ///< pairs with equal calibrated scores are dropped

@@ -19,18 +19,6 @@
 namespace charm::prefer {
 namespace {
 
-const char* pairs_name(Pairs pairs) {
-  switch (pairs) {
-    case Pairs::kBestWorst:
-      return "best-worst";
-    case Pairs::kVsReference:
-      return "vs-reference";
-    case Pairs::kAll:
-      return "all";
-  }
-  throw Error(ErrorKind::kInternal, "unknown choice of pairs {}", static_cast<int>(pairs));
-}
-
 void check_options(const PreferOptions& options) {
   if (options.scores.empty()) throw Error(ErrorKind::kUsage, "--scores needs at least one file");
   if (!std::isfinite(options.pairing.min_margin) || options.pairing.min_margin < 0.0) {
@@ -155,17 +143,8 @@ PreferencePair preference_of(const Pair& pair, std::span<const Score> scores,
 
 storage::Manifest manifest_of(const PreferOptions& options, const PreferResult& result) {
   storage::Manifest manifest("prefer");
-  manifest
-      .option("pairs", options.pairing.best_of_n
-                           ? "best-of-n"
-                           : pairs_name(options.pairing.pairs.value_or(Pairs::kAll)))
-      .option("ties", options.pairing.ties == Ties::kDrop ? "drop" : "keep")
-      .option("min-margin", options.pairing.min_margin)
-      .option("best-of-n", options.pairing.best_of_n)
-      .option("rejected", options.pairing.rejected == Rejected::kWorst ? "worst" : "random")
-      .seed(options.pairing.seed)
-      .option("strict", options.strict)
-      .option("max-bad-rows", options.read.max_bad_rows);
+  manifest.options(options, describe_command);
+  if (options.pairing.best_of_n) manifest.option("pairs", "best-of-n");
   for (const std::filesystem::path& path : options.scores) manifest.input(path);
   manifest.input(options.calibration).output(options.output, result.num_pairs);
   manifest.extra("counts", {{"num_prompts", result.counts.num_prompts},

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/prefer/pairing.h"
 #include "charm/storage/read_options.h"
@@ -20,6 +21,12 @@ struct PreferOptions {
                               ///< instead of being counted
   storage::ReadOptions read;  ///< bad rows allowed, split
 };
+
+/// The options that a recipe section accepts.
+void describe_settings(OptionTable& table, PreferOptions& options);
+
+/// All options of `charm prefer`.
+void describe_command(OptionTable& table, PreferOptions& options);
 
 struct PreferResult {
   PairingCounts counts;

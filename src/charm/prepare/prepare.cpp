@@ -43,35 +43,9 @@ void check_options(const PrepareOptions& options) {
   require_distinct(options.output, options.exclude);
 }
 
-template <typename T>
-nlohmann::ordered_json optional_json(const std::optional<T>& value) {
-  return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
-}
-
-std::string_view turns_name(storage::PromptTurns turns) {
-  switch (turns) {
-    case storage::PromptTurns::kFirstOfPairs:
-      return "auto";
-    case storage::PromptTurns::kFirst:
-      return "first";
-    case storage::PromptTurns::kAll:
-      break;
-  }
-  return "all";
-}
-
 storage::Manifest manifest_of(const PrepareOptions& options, const PrepareResult& result) {
   storage::Manifest manifest("prepare");
-  manifest.option("limit", optional_json(options.limit))
-      .option("dedupe", options.dedupe)
-      .option("near-duplicates", optional_json(options.near_duplicates))
-      .option("min-chars", optional_json(options.min_chars))
-      .option("max-chars", optional_json(options.max_chars))
-      .option("exclude-overlap", options.exclude_overlap)
-      .option("turns", turns_name(options.turns))
-      .option("max-bad-rows", options.read.max_bad_rows);
-  if (options.read.split) manifest.option("split", *options.read.split);
-  if (options.seed) manifest.seed(*options.seed);
+  manifest.options(options, describe_command);
   manifest.input(options.input, result.num_read).output(options.output, result.num_written);
   for (const fs::path& file : options.exclude) manifest.input(file);
   manifest.extra("num_duplicates", result.num_duplicates)

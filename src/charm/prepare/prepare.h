@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/records/records.h"
 #include "charm/storage/read_options.h"
@@ -36,6 +37,12 @@ struct PrepareOptions {
       storage::PromptTurns::kFirstOfPairs;  ///< turns to take from conversations
   storage::ReadOptions read;                ///< invalid rows, split
 };
+
+/// The options that a recipe section accepts.
+void describe_settings(OptionTable& table, PrepareOptions& options);
+
+/// All options of `charm prepare`.
+void describe_command(OptionTable& table, PrepareOptions& options);
 
 struct PrepareResult {
   std::int64_t num_read = 0;             ///< valid rows of the input

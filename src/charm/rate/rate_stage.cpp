@@ -187,18 +187,6 @@ FitOptions fit_options(const RateOptions& options) {
   return fit;
 }
 
-std::string_view style_name(StyleControl style) {
-  switch (style) {
-    case StyleControl::kNone:
-      return "none";
-    case StyleControl::kFastChat:
-      return "fastchat";
-    case StyleControl::kArenaRank:
-      return "arena-rank";
-  }
-  return "";
-}
-
 Json ratings_json(const Ratings& ratings) {
   Json json = Json::array();
   for (const ModelRating& model : ratings.models) {
@@ -222,12 +210,7 @@ Ratings rate(const RateOptions& options, const ProgressFn& progress) {
   require_distinct(options.output, options.battles);
   const OutputLock lock(options.output);
   storage::Manifest manifest("rate");
-  manifest.option("anchor", options.anchor)
-      .option("style", style_name(options.style))
-      .option("min-battles", options.min_battles)
-      .option("bootstrap", options.bootstrap)
-      .option("max-bad-rows", options.read.max_bad_rows)
-      .seed(options.seed);
+  manifest.options(options, describe_command);
 
   VoteCollector collector(options.style);
   for (const fs::path& path : options.battles) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/rate/ratings.h"
 #include "charm/storage/read_options.h"
@@ -24,6 +25,12 @@ struct RateOptions {
   std::size_t num_threads = 0;
   storage::ReadOptions read;
 };
+
+/// The options that a recipe section accepts.
+void describe_settings(OptionTable& table, RateOptions& options);
+
+/// All options of `charm rate`.
+void describe_command(OptionTable& table, RateOptions& options);
 
 /// Reads battles, fits ratings, writes `output` (a list that every command reads as ratings) and
 /// its manifest, which also holds the style coefficients.

@@ -86,11 +86,9 @@ storage::Manifest make_manifest(const ScoreStageOptions& options, const model::R
                                 const text::ConversationEncoder& encoder,
                                 const storage::Provenance& provenance) {
   storage::Manifest manifest("score");
-  manifest.option("max-tokens", encoder.options().max_tokens)
-      .option("truncation", *storage::find_fact(provenance, "truncation"))
-      .option("bos", *storage::find_fact(provenance, "bos"))
-      .option("pooling", *storage::find_fact(provenance, "pooling"))
-      .option("template-date", options.encoder.template_date)
+  manifest.options(options, describe_command)
+      .option("adapter", nullptr)  // unless it is among the model's facts
+      .option("max-tokens", encoder.options().max_tokens)
       .option("template-sha256", encoder.chat_template().sha256());
   for (const auto& [name, value] : model.provenance()) manifest.option(name, value);
   manifest.extra("provenance", nlohmann::ordered_json::parse(storage::provenance_json(provenance)));

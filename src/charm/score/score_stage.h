@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/dist/world.h"
 #include "charm/model/reward_model.h"
@@ -34,6 +35,12 @@ struct ScoreStageOptions {
       check;  ///< scores of another program to compare with; see check_scores.h
   std::optional<double> check_tolerance;  ///< default: `default_tolerance` of the dtype
 };
+
+/// The options that a recipe section accepts.
+void describe_settings(OptionTable& table, ScoreStageOptions& options);
+
+/// All options of `charm score`.
+void describe_command(OptionTable& table, ScoreStageOptions& options);
 
 struct ScoreStageResult {
   std::vector<std::filesystem::path> files;  ///< one per policy, in order of first appearance

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/model/reward_model.h"
 #include "charm/records/records.h"
@@ -23,6 +24,9 @@ struct ScorerOptions {
                                    ///< speed. 0: device default
   Pooling pooling = Pooling::kAuto;
 };
+
+/// `--pooling` and `--budget-tokens`.
+void describe_scorer(OptionTable& table, ScorerOptions& options);
 
 /// Called with finished rows: indices into `rows` and their results.
 using ScoredFn =

@@ -15,6 +15,11 @@ double mismatch_degree(double win_rate, double target) {
   return (win_rate - target) / std::max(target, 1.0 - target);
 }
 
+void describe_ties(OptionTable& table, TieRule& ties) {
+  table.choice("ties", ties, {{"loss", TieRule::kLoss}, {"half", TieRule::kHalf}},
+               "How ties count in a win rate: as a loss, as in the original, or as half a win.");
+}
+
 std::string_view tie_rule_name(TieRule rule) { return rule == TieRule::kLoss ? "loss" : "half"; }
 
 TieRule parse_tie_rule(std::string_view word) {

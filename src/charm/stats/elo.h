@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "charm/base/option_table.h"
 #include "charm/records/arena.h"
 
 namespace charm::stats {
@@ -21,6 +22,9 @@ enum class TieRule {
   kLoss,  ///< 0, as in the original: then MD(a, b) is not -MD(b, a) where there are ties
   kHalf,  ///< 1/2: win rates of a pair add up to 1
 };
+
+/// `--ties`.
+void describe_ties(OptionTable& table, TieRule& ties);
 
 /// "loss" or "half".
 std::string_view tie_rule_name(TieRule rule);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "charm/base/error.h"
@@ -21,11 +23,42 @@ constexpr std::chrono::seconds kManifestWait{60};
 struct Manifest::Content {
   std::string command;
   ordered_json options = ordered_json::object();
+  ordered_json defaults = ordered_json::object();
   ordered_json seed = nullptr;
   ordered_json inputs = ordered_json::array();
   ordered_json outputs = ordered_json::array();
   ordered_json extra = ordered_json::object();
 };
+
+namespace {
+
+/// File names may be invalid UTF-8: a replacement character is better than no manifest.
+std::string json_text(const ordered_json& json, int indent = -1) {
+  return json.dump(indent, ' ', /*ensure_ascii=*/false, ordered_json::error_handler_t::replace);
+}
+
+ordered_json json_of(const OptionValue& value) {
+  return std::visit(
+      [](const auto& held) -> ordered_json {
+        if constexpr (std::is_same_v<std::decay_t<decltype(held)>, std::monostate>) {
+          return nullptr;
+        } else {
+          return held;
+        }
+      },
+      value);
+}
+
+std::vector<nlohmann::json> hashes_of(const nlohmann::json& inputs) {
+  std::vector<nlohmann::json> hashes;
+  for (const nlohmann::json& input : inputs) {
+    const auto hash = input.is_object() ? input.find("sha256") : input.end();
+    hashes.push_back(hash != input.end() ? *hash : nlohmann::json());
+  }
+  return hashes;
+}
+
+}  // namespace
 
 Manifest::Manifest(std::string_view command) : content_(std::make_unique<Content>()) {
   content_->command = command;
@@ -33,6 +66,19 @@ Manifest::Manifest(std::string_view command) : content_(std::make_unique<Content
 Manifest::~Manifest() = default;
 Manifest::Manifest(Manifest&&) noexcept = default;
 Manifest& Manifest::operator=(Manifest&&) noexcept = default;
+
+Manifest& Manifest::options(const OptionTable& given, const OptionTable& defaults) {
+  for (const Option& option : given.options()) {
+    if (option.recorded != Recorded::kAsOption) continue;
+    if (option.name == "seed") {
+      content_->seed = json_of(option.value());
+      continue;
+    }
+    content_->options[option.name] = json_of(option.value());
+    content_->defaults[option.name] = json_of(defaults.find(option.name)->value());
+  }
+  return *this;
+}
 
 Manifest& Manifest::option(std::string_view name, const ordered_json& value) {
   content_->options[std::string(name)] = value;
@@ -70,6 +116,28 @@ Manifest& Manifest::extra(std::string_view name, const ordered_json& value) {
 
 std::string Manifest::fingerprint() const { return fingerprint_of(to_json()); }
 
+bool Manifest::matches(const fs::path& output) const {
+  const nlohmann::json theirs = read_manifest(output);
+  if (!theirs.is_object()) return false;
+  const auto ours = nlohmann::json::parse(json_text(to_json()));
+  for (const char* name : {"version", "command", "seed", "options", "inputs"}) {
+    if (!theirs.contains(name)) return false;
+  }
+  for (const char* name : {"version", "command", "seed"}) {
+    if (theirs[name] != ours[name]) return false;
+  }
+  if (hashes_of(theirs["inputs"]) != hashes_of(ours["inputs"])) return false;
+  const auto defaults = nlohmann::json::parse(json_text(content_->defaults));
+  for (const auto& [name, value] : theirs["options"].items()) {
+    if (!ours["options"].contains(name) || ours["options"][name] != value) return false;
+  }
+  for (const auto& [name, value] : ours["options"].items()) {
+    if (theirs["options"].contains(name)) continue;
+    if (!defaults.contains(name) || defaults[name] != value) return false;
+  }
+  return true;
+}
+
 ordered_json Manifest::to_json() const {
   ordered_json json = {{"program", "charm"},           {"version", kVersion},
                        {"command", content_->command}, {"options", content_->options},
@@ -86,18 +154,8 @@ fs::path manifest_path(const fs::path& output) {
   return path;
 }
 
-namespace {
-
-void write_json(const fs::path& path, const ordered_json& json) {
-  // File names may be invalid UTF-8: a replacement character is better than no manifest.
-  const auto on_invalid = ordered_json::error_handler_t::replace;
-  write_file(path, json.dump(2, ' ', /*ensure_ascii=*/false, on_invalid) + "\n");
-}
-
-}  // namespace
-
 void write_manifest(const fs::path& output, const Manifest& manifest) {
-  write_json(manifest_path(output), manifest.to_json());
+  write_file(manifest_path(output), json_text(manifest.to_json(), /*indent=*/2) + "\n");
 }
 
 ordered_json read_manifest(const fs::path& output) {
@@ -111,21 +169,14 @@ void update_manifest(const fs::path& output,
                      const std::function<ordered_json(const ordered_json& present)>& merge) {
   const fs::path path = manifest_path(output);
   const OutputLock lock(path, {.wait = kManifestWait});
-  write_json(path, merge(read_manifest(output)));
+  write_file(path, json_text(merge(read_manifest(output)), /*indent=*/2) + "\n");
 }
 
 std::string fingerprint_of(const ordered_json& manifest) {
   ordered_json hashes = ordered_json::array();
   for (const ordered_json& input : manifest.at("inputs")) hashes.push_back(input.at("sha256"));
-  return sha256_hex(ordered_json{manifest.at("version"), manifest.at("command"),
-                                 manifest.at("options"), manifest.at("seed"), hashes}
-                        .dump());
-}
-
-std::string recorded_fingerprint(const fs::path& output, std::string_view name) {
-  const ordered_json json = read_manifest(output);
-  const auto found = json.is_object() ? json.find(name) : json.end();
-  return found != json.end() && found->is_string() ? found->get<std::string>() : "";
+  return sha256_hex(json_text(ordered_json{manifest.at("version"), manifest.at("command"),
+                                           manifest.at("options"), manifest.at("seed"), hashes}));
 }
 
 std::string sha256_of_path(const fs::path& path) {

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "charm/base/option_table.h"
+
 namespace charm::storage {
 
 /// The provenance of an output: `{program, version, command, options, seed, inputs: [{path, sha256,
@@ -22,7 +24,18 @@ class Manifest {
   Manifest(Manifest&&) noexcept;
   Manifest& operator=(Manifest&&) noexcept;
 
-  /// A resolved option under its name on the command line, without dashes.
+  /// The options that decide the result, under their names on the command line, as `describe`
+  /// names them; `seed` is a member of its own.
+  template <typename Options>
+  Manifest& options(const Options& options, void (*describe)(OptionTable&, Options&)) {
+    Options given = options, defaults;  // a table is bound to fields that can be written
+    OptionTable given_table, default_table;
+    describe(given_table, given);
+    describe(default_table, defaults);
+    return this->options(given_table, default_table);
+  }
+  Manifest& options(const OptionTable& given, const OptionTable& defaults);
+  /// One option as it was resolved ("auto" became "float32"), or a fact that counts like one.
   Manifest& option(std::string_view name, const nlohmann::ordered_json& value);
   Manifest& seed(std::uint64_t seed);
   /// Hashes a file, or every file of a folder by name. A negative `num_rows` is omitted.
@@ -37,6 +50,11 @@ class Manifest {
   /// SHA-256 over version, command, options, seed and the inputs' hashes (not their paths): the key
   /// of a journal.
   std::string fingerprint() const;
+
+  /// Whether the manifest beside (or inside) `output` is of a run with the same version, command,
+  /// options, seed and content of the inputs. An option that it lacks, because it is older than the
+  /// option, counts as left at its default.
+  bool matches(const std::filesystem::path& output) const;
 
   nlohmann::ordered_json to_json() const;
 
@@ -62,10 +80,6 @@ void update_manifest(
 
 /// `Manifest::fingerprint` of a manifest's JSON.
 std::string fingerprint_of(const nlohmann::ordered_json& manifest);
-
-/// The fingerprint that the manifest of `output` records under `name`; empty if there is none.
-std::string recorded_fingerprint(const std::filesystem::path& output,
-                                 std::string_view name = "fingerprint");
 
 /// SHA-256 of a file, or of a folder: over the relative names and hashes of its files, sorted by
 /// name.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "charm/base/option_table.h"
 #include "charm/records/arena.h"
 #include "charm/storage/read_options.h"
 
@@ -57,5 +58,8 @@ Aliases parse_aliases(std::span<const std::string> words);
 /// the same model on both sides are invalid, see RowReader::reject.
 void for_each_battle(const std::filesystem::path& path, const ReadOptions& options,
                      bool with_styles, const std::function<void(Battle&&)>& body);
+
+/// `--category` and `--alias`: how policies are matched with ratings.
+void describe_ratings(OptionTable& table, std::string& category, Aliases& aliases);
 
 }  // namespace charm::storage

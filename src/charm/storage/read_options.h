@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "charm/base/option_table.h"
+
 namespace charm::storage {
 
 /// How a data file is read. By default the first invalid row is an error.
@@ -15,5 +17,8 @@ struct ReadOptions {
   /// Overrides the policy of every row.
   std::optional<std::string> policy = std::nullopt;
 };
+
+/// `--max-bad-rows` and `--split`.
+void describe_reading(OptionTable& table, ReadOptions& options);
 
 }  // namespace charm::storage

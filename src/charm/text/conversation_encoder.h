@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "charm/base/option_table.h"
 #include "charm/records/conversation.h"
 #include "charm/text/chat_template.h"
 #include "charm/text/tokenizer.h"
@@ -35,6 +36,10 @@ struct EncoderOptions {
   std::optional<std::filesystem::path> template_file;  ///< overrides the model's chat template
   std::string template_date = "2024-07-26";            ///< ISO date of strftime_now in templates
 };
+
+/// `--max-tokens`, `--truncation`, `--template`, `--template-date` and `--bos`.
+void describe_encoder(OptionTable& table, EncoderOptions& options);
+void describe_bos(OptionTable& table, BosPolicy& bos);
 
 /// A rendered and tokenised conversation.
 struct EncodedConversation {

@@ -12,19 +12,122 @@ void require(bool fine, std::string_view option, double value, std::string_view 
   if (!fine) throw Error(ErrorKind::kUsage, "--{} {}: expected {}", option, value, expected);
 }
 
-std::string_view save_dtype_name(SaveDType dtype) {
-  switch (dtype) {
-    case SaveDType::kFloat32:
-      return "float32";
-    case SaveDType::kBFloat16:
-      return "bfloat16";
-    case SaveDType::kSource:
-      break;
-  }
-  return "source";
+}  // namespace
+
+void describe_settings(OptionTable& table, TrainOptions& options) {
+  table
+      .number("learning-rate", options.learning_rate, "X",
+              "Peak learning rate. 2e-6 suits fine-tuning of a reward model; a new head needs 1e-5 "
+              "to 1e-4, tiny models more.")
+      .number("epochs", options.epochs, "X", "Epochs over the training pairs; may be fractional.")
+      .integer("pairs-per-step", options.pairs_per_step, "N",
+               "Batch size in pairs per optimiser step; smaller gives more and noisier steps. 0: a "
+               "64th of the training pairs, at least 1 and at most 64, so that an epoch has 64 "
+               "steps or more if there are 64 pairs; the manifest records it (pairs_per_step).")
+      .integer("max-steps", options.max_steps, "N",
+               "Maximum number of optimiser steps; 0: given by --epochs.")
+      .number("weight-decay", options.weight_decay, "X",
+              "AdamW's weight decay; not applied to norms and biases.")
+      .number("adam-beta1", options.adam_beta1, "X",
+              "AdamW's beta1, the decay of the first moment.")
+      .number("adam-beta2", options.adam_beta2, "X",
+              "AdamW's beta2, the decay of the second moment.")
+      .number("adam-eps", options.adam_eps, "X", "AdamW's epsilon.")
+      .number("warmup-fraction", options.warmup_fraction, "X",
+              "Share of the steps, 0 to 1, of linear warm-up; then cosine decay to 0. No step has "
+              "learning rate 0.")
+      .number("clip-norm", options.clip_norm, "X",
+              "Gradient clipping: maximum global norm. 0: off.")
+      .integer("max-tokens", options.max_tokens, "N",
+               "Maximum conversation length in tokens; longer ones are truncated on the left.")
+      .integer("budget-tokens", options.budget_tokens, "N",
+               "Tokens per forward and backward pass (micro-batch). Bounds the memory; gradients "
+               "are accumulated over a step.")
+      .at_least(1)
+      .number("centering", options.centering, "X",
+              "Coefficient of the centering loss mean((r_chosen + r_rejected)^2), which keeps "
+              "scores around 0. 0.01 is usual; 0: off.")
+      .flag("use-margin", options.use_margin,
+            "Margin loss: -log sigmoid(r_chosen - r_rejected - margin), with the pairs' margin "
+            "column.")
+      .flag("soft-labels", options.soft_labels,
+            "Soft labels: the target probability of the chosen response is sigmoid(margin column) "
+            "instead of 1, so that the model learns the calibrated score differences. For pairs of "
+            "charm prefer; not with --use-margin.")
+      .choice(
+          "shuffle", options.shuffle, {{"pairs", Shuffle::kPairs}, {"prompts", Shuffle::kPrompts}},
+          "Unit of shuffling. prompts keeps the pairs of a prompt in one batch, so that each "
+          "response is computed once for all its pairs: several times faster with prefer --pairs "
+          "all or vs-reference (choose --pairs-per-step as a multiple of the pairs per prompt).")
+      .path("eval-preferences", options.eval_preferences, "FILE",
+            "Held-out pairs for evaluation (accuracy, loss); by default --eval-fraction of the "
+            "prompts is held out.")
+      .number("eval-fraction", options.eval_fraction, "X",
+              "Share of the prompts, 0 to 1, held out for evaluation; 0: none.")
+      .integer("eval-every", options.eval_every, "STEPS",
+               "Steps between evaluations; 0: a quarter of the steps.")
+      .integer("max-eval-pairs", options.max_eval_pairs, "N",
+               "Evaluate on at most this many held-out pairs; 0: all.")
+      .flag("new-head", options.new_head,
+            "Add a new, randomly initialised reward head to a causal language model. Without it "
+            "the model's own head is fine-tuned.")
+      .integer("layers", options.layers, "N", "Keep only the first N layers of the model.")
+      .negative_flag("freeze-embeddings", options.train_embeddings, "Freeze the token embeddings.")
+      .integer("freeze-layers", options.freeze_layers, "N",
+               "Freeze the embeddings and the first N layers, which saves their backward pass.")
+      .choice("dtype", options.dtype,
+              {{"auto", ComputeDType::kAuto},
+               {"float32", ComputeDType::kFloat32},
+               {"bfloat16", ComputeDType::kBFloat16}},
+              "Element type of the forward and backward pass; master weights and optimiser are "
+              "float32. auto: bfloat16 where the machine has it natively.")
+      .choice("save-dtype", options.save_dtype,
+              {{"float32", SaveDType::kFloat32},
+               {"bfloat16", SaveDType::kBFloat16},
+               {"source", SaveDType::kSource}},
+              "Element type of the saved weights: float32 keeps every update; bfloat16 halves the "
+              "size and rounds small updates away; source: as the input model.")
+      .number("activation-gib", options.activation_gib, "GIB",
+              "Memory for saved activations. Layers that do not fit are recomputed in the backward "
+              "pass (gradient checkpointing), which costs up to a third more time; the result is "
+              "the same. 0: recompute all.")
+      .text("device", options.device, "auto|cpu|cuda", "Where the model runs.");
+  model::describe_adapter(table, options.adapter);
+  table
+      .path("template", options.template_file, "FILE",
+            "Chat template (Jinja) instead of the model's own; saved with the result.")
+      .text("template-date", options.template_date, "YYYY-MM-DD", "Current date in chat templates.")
+      .flag("bos-as-template", options.bos_as_template,
+            "Let chat template and tokenizer each add a beginning-of-sequence token; by default "
+            "there is exactly one.")
+      .integer("seed", options.seed, "S", "Seed of shuffling, the held-out prompts and a new head.")
+      .integer("checkpoint-every", options.checkpoint_every, "STEPS",
+               "Steps between checkpoints, from which an interrupted run resumes; 0: every five "
+               "minutes.")
+      .integer("max-bad-rows", options.max_bad_rows, "N",
+               "Unusable pairs tolerated before the command fails.")
+      .at_least(0);
 }
 
-}  // namespace
+void describe_command(OptionTable& table, TrainOptions& options) {
+  table
+      .path("model", options.model, "DIR",
+            "Hugging Face folder of the reward model, or with --new-head of a causal language "
+            "model.")
+      .required()
+      .path("preferences", options.preferences, "FILE",
+            "Preference pairs: chosen and rejected conversations.")
+      .required()
+      .path("output", options.output, "DIR",
+            "Hugging Face folder to write; it appears when training is finished.")
+      .required();
+  describe_settings(table, options);
+  table
+      .integer("stop-after-steps", options.stop_after_steps, "STEPS",
+               "Stop at a checkpoint after this many steps; run the same command again to "
+               "resume. 0: never. For machines with a time limit.")
+      .without_effect({"stop-after-steps", "checkpoint-every"});
+}
 
 void check_options(const TrainOptions& o) {
   const auto in_unit = [](double x) { return x >= 0.0 && x < 1.0; };
@@ -64,37 +167,10 @@ void check_options(const TrainOptions& o) {
 storage::Manifest make_manifest(const TrainOptions& o, std::string_view dtype,
                                 std::string_view device) {
   storage::Manifest manifest("train");
-  manifest.option("learning-rate", o.learning_rate)
-      .option("weight-decay", o.weight_decay)
-      .option("adam-beta1", o.adam_beta1)
-      .option("adam-beta2", o.adam_beta2)
-      .option("adam-eps", o.adam_eps)
-      .option("warmup-fraction", o.warmup_fraction)
-      .option("clip-norm", o.clip_norm)
-      .option("epochs", o.epochs)
-      .option("pairs-per-step", o.pairs_per_step)
-      .option("max-steps", o.max_steps)
-      .option("max-tokens", o.max_tokens)
-      .option("budget-tokens", o.budget_tokens)
-      .option("centering", o.centering)
-      .option("use-margin", o.use_margin)
-      .option("soft-labels", o.soft_labels)
-      .option("shuffle", o.shuffle == Shuffle::kPrompts ? "prompts" : "pairs")
-      .option("eval-fraction", o.eval_fraction)
-      .option("eval-every", o.eval_every)
-      .option("max-eval-pairs", o.max_eval_pairs)
-      .option("new-head", o.new_head)
-      .option("layers", o.layers ? nlohmann::ordered_json(*o.layers) : nlohmann::ordered_json())
-      .option("train-embeddings", o.train_embeddings)
-      .option("freeze-layers", o.freeze_layers)
-      .option("activation-gib", o.activation_gib)
+  manifest.options(o, describe_command)
       .option("dtype", dtype)
-      .option("save-dtype", save_dtype_name(o.save_dtype))
       .option("device", device)
-      .option("template-date", o.template_date)
-      .option("bos-as-template", o.bos_as_template)
-      .option("max-bad-rows", o.max_bad_rows)
-      .seed(o.seed)
+      .option("train-embeddings", o.train_embeddings)
       .input(o.model)
       .input(o.preferences);
   if (o.eval_preferences) manifest.input(*o.eval_preferences);

@@ -262,11 +262,11 @@ void check_output(const TrainOptions& options) {
 /// The result recorded in a finished output of the same run; empty when the output is absent or may
 /// be replaced.
 std::optional<TrainResult> finished_result(const TrainOptions& options,
-                                           const std::string& fingerprint) {
+                                           const storage::Manifest& manifest) {
   const fs::path& output = options.output;
   if (options.fresh || !fs::exists(output) || fs::is_empty(output)) return std::nullopt;
   const ordered_json json = storage::read_manifest(output);
-  if (!json.contains("fingerprint") || json["fingerprint"] != fingerprint) {
+  if (!manifest.matches(output)) {
     if (options.replace_other) return std::nullopt;
     throw Error(ErrorKind::kUsage,
                 "{}: exists and was trained with other options or inputs; --fresh replaces it",
@@ -323,9 +323,9 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
                             : options.dtype == ComputeDType::kBFloat16;
   storage::Manifest manifest =
       make_manifest(options, bfloat16 ? "bfloat16" : "float32", cuda ? "cuda" : "cpu");
-  if (adapter_left_out) manifest.option("adapter", "none");
+  manifest.option("adapter", adapter_left_out ? ordered_json("none") : ordered_json());
   const std::string fingerprint = manifest.fingerprint();
-  if (const auto result = finished_result(options, fingerprint)) return *result;
+  if (const auto result = finished_result(options, manifest)) return *result;
   const WorkFolder work{partial_path(options.output)};
   std::error_code ignored;
   if (options.fresh) fs::remove_all(work.path, ignored);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/model/adapter.h"
 
@@ -100,6 +101,12 @@ struct TrainOptions {
   std::int64_t stop_after_steps =
       0;  ///< stops after a checkpoint at this step, unfinished; 0: never
 };
+
+/// The options that a recipe section accepts.
+void describe_settings(OptionTable& table, TrainOptions& options);
+
+/// All options of `charm train`.
+void describe_command(OptionTable& table, TrainOptions& options);
 
 struct EvalSummary {
   std::int64_t num_pairs = 0;

@@ -17,7 +17,7 @@ class SampleCommand final : public Command {
   std::string_view name() const override { return "sample"; }
   std::string_view summary() const override { return "a sample"; }
   std::string_view details() const override { return "A sample."; }
-  void describe(pipeline::OptionTable& table) override {
+  void describe(OptionTable& table) override {
     table.path("recipe", recipe, "RECIPE", "Recipe.").required().positional();
     table.paths("files", files, "FILE", "Files.")
         .integer("count", count, "N", "Count.")
@@ -43,7 +43,7 @@ struct Parsed {
 };
 
 void parse(Parsed& parsed, const std::vector<std::string>& arguments) {
-  pipeline::OptionTable own, shared;
+  OptionTable own, shared;
   parsed.command.describe(own);
   describe_common(shared, parsed.common);
   parsed.go_on = parse_command_line(parsed.command, own, shared, arguments);

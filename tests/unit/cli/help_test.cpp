@@ -19,10 +19,10 @@ TEST(Wrap, BreaksAtSpacesAndKeepsExamples) {
 
 TEST(Help, EveryOptionSaysWhatItDoes) {
   for (const auto& command : make_commands()) {
-    pipeline::OptionTable table;
+    OptionTable table;
     command->describe(table);
     EXPECT_FALSE(table.options().empty()) << command->name();
-    for (const pipeline::Option& option : table.options()) {
+    for (const Option& option : table.options()) {
       EXPECT_GE(option.help.size(), 5u) << command->name() << " --" << option.name;
       EXPECT_TRUE(option.help.ends_with('.')) << command->name() << " --" << option.name;
     }
@@ -31,12 +31,12 @@ TEST(Help, EveryOptionSaysWhatItDoes) {
 
 TEST(Help, OwnOptionsDoNotHideTheCommonOnes) {
   CommonOptions common;
-  pipeline::OptionTable shared;
+  OptionTable shared;
   describe_common(shared, common);
   for (const auto& command : make_commands()) {
-    pipeline::OptionTable table;
+    OptionTable table;
     command->describe(table);
-    for (const pipeline::Option& option : shared.options()) {
+    for (const Option& option : shared.options()) {
       EXPECT_EQ(table.find(option.name), nullptr) << command->name() << " --" << option.name;
     }
   }

@@ -127,6 +127,22 @@ TEST_F(EvaluateStage, ArenaFromScoresFiles) {
   EXPECT_DOUBLE_EQ(result()["correlations"]["win_rate"]["spearman"].get<double>(), 1.0);
   EXPECT_DOUBLE_EQ(result()["correlations"]["mean_score"]["kendall"].get<double>(), 1.0);
   EXPECT_EQ(result()["policies"]["policy2"]["rating"], 1250.0);
+
+  // Another category or alias is another result, and the manifest says so.
+  write_file(options_.ratings, R"({
+    "full": {"policy0": {"rating": 1000}, "policy1": {"rating": 1100}, "other": {"rating": 1300}},
+    "coding": {"policy0": {"rating": 1010}, "policy1": {"rating": 1110}, "other": {"rating": 900}}})");
+  options_.aliases = {{"policy2", "other"}};
+  for (const char* category : {"full", "coding"}) {
+    options_.ratings_category = category;
+    evaluate(options_, {});
+    EXPECT_EQ(result()["policies"]["policy2"]["rating"],
+              category == std::string("full") ? 1300.0 : 900.0);
+    const auto manifest =
+        nlohmann::json::parse(read_file(options_.output.string() + ".manifest.json"));
+    EXPECT_EQ(manifest["options"]["category"], category);
+    EXPECT_EQ(manifest["options"]["alias"], nlohmann::json({{"policy2", "other"}}));
+  }
 }
 
 TEST_F(EvaluateStage, ScoresWithAModelOnceAndRecomputesWithout) {

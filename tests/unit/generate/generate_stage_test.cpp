@@ -126,6 +126,17 @@ TEST_F(GenerateStage, AnInterruptedRunResumes) {
   generator.received.clear();
   EXPECT_TRUE(run().skipped);
   EXPECT_TRUE(generator.received.empty());
+  // As a manifest from before an option: it was left at its default.
+  const fs::path path = folder / "straight.jsonl.manifest.json";
+  json manifest = json::parse(read_file(path));
+  EXPECT_EQ(manifest["options"].erase("template-date"), 1u);
+  write_file(path, manifest.dump());
+  EXPECT_TRUE(run().skipped);
+  options.server.template_date = "2025-01-31";
+  EXPECT_EQ(error_of([&] { run(); }).kind(), ErrorKind::kUsage);
+  options.server.template_date = GenerateStageOptions().server.template_date;
+  options.server.concurrency += 1;
+  EXPECT_TRUE(run().skipped);
   options.sampling.temperature = 0.0;
   const Error error = error_of([&] { run(); });
   EXPECT_EQ(error.kind(), ErrorKind::kUsage);

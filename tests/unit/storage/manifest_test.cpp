@@ -85,6 +85,80 @@ TEST(Manifest, TheFingerprintDependsOnOptionsAndContentNotNames) {
   EXPECT_EQ(fingerprint_of(manifest.to_json()), manifest.fingerprint());
 }
 
+struct Settings {
+  std::int64_t limit = 5;
+  std::string category;
+  int threads = 0;
+  std::uint64_t seed = 0;
+  fs::path file;
+};
+
+void describe(OptionTable& table, Settings& s) {
+  table.integer("limit", s.limit, "N", "Limit.")
+      .text("category", s.category, "NAME", "Category.")
+      .integer("threads", s.threads, "N", "Threads.")
+      .integer("seed", s.seed, "S", "Seed.")
+      .path("file", s.file, "FILE", "File.")
+      .without_effect({"threads"});
+}
+
+Manifest manifest_of(const Settings& settings) {
+  Manifest manifest("measure");
+  manifest.options(settings, describe);
+  return manifest;
+}
+
+TEST(Manifest, TakesItsOptionsFromTheTable) {
+  const Settings settings{.limit = 7, .category = "coding", .threads = 3, .seed = 9, .file = "f"};
+  const auto json = manifest_of(settings).to_json();
+  EXPECT_EQ(json["options"],
+            nlohmann::ordered_json::parse(R"({"limit": 7, "category": "coding"})"));
+  EXPECT_EQ(json["seed"], 9);
+  Manifest resolved = manifest_of(settings);
+  resolved.option("limit", 6);
+  EXPECT_EQ(resolved.to_json()["options"]["limit"], 6);
+}
+
+TEST(Manifest, MatchesAnOutputOfTheSameRun) {
+  const TempFolder folder;
+  const fs::path output = folder.file("out.json", "{}");
+  const fs::path input = folder.file("in", "x");
+  const auto manifest = [&](const Settings& settings) {
+    Manifest made = manifest_of(settings);
+    made.input(input);
+    return made;
+  };
+  EXPECT_FALSE(manifest({}).matches(output)) << "there is no manifest";
+  write_manifest(output, manifest({}).output(output, 3).extra("num_errors", 0));
+  EXPECT_TRUE(manifest({}).matches(output));
+  EXPECT_TRUE(manifest({.threads = 8}).matches(output));
+  EXPECT_FALSE(manifest({.limit = 6}).matches(output));
+  EXPECT_FALSE(manifest({.category = "coding"}).matches(output));
+  EXPECT_FALSE(manifest({.seed = 1}).matches(output));
+  EXPECT_FALSE(manifest_of({}).matches(output)) << "one input less";
+  EXPECT_FALSE(manifest({}).option("fact", 1).matches(output)) << "not known to be so";
+  write_file(input, "y");
+  EXPECT_FALSE(manifest({}).matches(output));
+  write_file(input, "x");
+  write_file(manifest_path(output), "[]");
+  EXPECT_FALSE(manifest({}).matches(output));
+  write_manifest(output, Manifest("calibrate"));
+  EXPECT_FALSE(manifest({}).matches(output));
+}
+
+TEST(Manifest, AnOptionThatAnOlderManifestLacksWasLeftAtItsDefault) {
+  const TempFolder folder;
+  const fs::path output = folder.file("out.json", "{}");
+  auto json = manifest_of({}).to_json();
+  json["options"].erase("category");
+  write_file(manifest_path(output), json.dump());
+  EXPECT_TRUE(manifest_of({}).matches(output));
+  EXPECT_FALSE(manifest_of({.category = "coding"}).matches(output));
+  json["options"]["dropped"] = 1;
+  write_file(manifest_path(output), json.dump());
+  EXPECT_FALSE(manifest_of({}).matches(output)) << "an option that is no more";
+}
+
 TEST(Manifest, AFolderHashesByNamesAndContents) {
   const TempFolder folder;
   folder.file("m/config.json", "{}");

@@ -113,6 +113,14 @@ TEST_F(TrainStage, AFinishedOutputIsNotTrainedAgain) {
   EXPECT_EQ(fs::last_write_time(options_.output / "model.safetensors"), time);
   EXPECT_EQ(again.num_steps, first.num_steps);
   EXPECT_DOUBLE_EQ(again.eval_after->loss, first.eval_after->loss);
+  // As a manifest from before an option: it was left at its default.
+  auto manifest = read_json(options_.output / "manifest.json");
+  EXPECT_EQ(manifest["options"].erase("freeze-embeddings"), 1u);
+  write_file(options_.output / "manifest.json", manifest.dump());
+  train(options_, {});
+  EXPECT_EQ(fs::last_write_time(options_.output / "model.safetensors"), time);
+  options_.train_embeddings = false;
+  EXPECT_ERROR(kUsage, "--fresh replaces it", train(options_, {}));
 }
 
 TEST_F(TrainStage, AnotherRunsOutputIsReplacedOnlyWhenAsked) {

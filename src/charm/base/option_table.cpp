@@ -1,4 +1,4 @@
-#include "charm/pipeline/option_table.h"
+#include "charm/base/option_table.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include "charm/base/check.h"
 
-namespace charm::pipeline {
+namespace charm {
 namespace {
 
 std::string number_text(double value) { return fmt::format("{}", value); }
@@ -51,6 +51,8 @@ std::string option_spelling(std::string_view name) {
 
 OptionTable& OptionTable::add(Option option) {
   CHARM_CHECK(find(option.name) == nullptr, "option --{} is described twice", option.name);
+  CHARM_CHECK(option.assign && option.value, "option --{} lacks assign or value", option.name);
+  if (option.is_path) option.recorded = Recorded::kElsewhere;
   options_.push_back(std::move(option));
   return *this;
 }
@@ -78,6 +80,29 @@ OptionTable& OptionTable::at_least(std::int64_t fewest) {
   return *this;
 }
 
+OptionTable& OptionTable::recorded_as_option(std::initializer_list<std::string_view> names) {
+  return set_recorded(names, Recorded::kAsOption);
+}
+
+OptionTable& OptionTable::recorded_elsewhere(std::initializer_list<std::string_view> names) {
+  return set_recorded(names, Recorded::kElsewhere);
+}
+
+OptionTable& OptionTable::without_effect(std::initializer_list<std::string_view> names) {
+  return set_recorded(names, Recorded::kNowhere);
+}
+
+OptionTable& OptionTable::set_recorded(std::initializer_list<std::string_view> names,
+                                       Recorded recorded) {
+  for (const std::string_view name : names) {
+    const auto found = std::find_if(options_.begin(), options_.end(),
+                                    [&](const Option& option) { return option.name == name; });
+    CHARM_CHECK(found != options_.end(), "no option --{} is described", name);
+    found->recorded = recorded;
+  }
+  return *this;
+}
+
 const Option* OptionTable::find(std::string_view name) const {
   const std::string spelled = option_spelling(name);
   for (const Option& option : options_) {
@@ -89,6 +114,7 @@ const Option* OptionTable::find(std::string_view name) const {
 OptionTable& OptionTable::flag(std::string name, bool& target, std::string help) {
   Option option = make(std::move(name), "", std::move(help));
   option.form = Option::Form::kFlag;
+  option.value = [&target] { return OptionValue(target); };
   option.assign = [&target](const std::vector<std::string>& values) {
     target = values.empty() || values.front() == "true";
   };
@@ -98,6 +124,7 @@ OptionTable& OptionTable::flag(std::string name, bool& target, std::string help)
 OptionTable& OptionTable::negative_flag(std::string name, bool& target, std::string help) {
   Option option = make(std::move(name), "", std::move(help));
   option.form = Option::Form::kFlag;
+  option.value = [&target] { return OptionValue(!target); };
   option.assign = [&target](const std::vector<std::string>& values) {
     target = !(values.empty() || values.front() == "true");
   };
@@ -108,6 +135,7 @@ OptionTable& OptionTable::text(std::string name, std::string& target, std::strin
                                std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.default_text = target;
+  option.value = [&target] { return OptionValue(target); };
   option.assign = [&target](const std::vector<std::string>& values) { target = values.front(); };
   return add(std::move(option));
 }
@@ -115,6 +143,7 @@ OptionTable& OptionTable::text(std::string name, std::string& target, std::strin
 OptionTable& OptionTable::text(std::string name, std::optional<std::string>& target,
                                std::string value_name, std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
+  option.value = [&target] { return target ? OptionValue(*target) : OptionValue(); };
   option.assign = [&target](const std::vector<std::string>& values) { target = values.front(); };
   return add(std::move(option));
 }
@@ -123,6 +152,7 @@ OptionTable& OptionTable::texts(std::string name, std::vector<std::string>& targ
                                 std::string value_name, std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.form = Option::Form::kList;
+  option.value = [&target] { return OptionValue(target); };
   option.assign = [&target](const std::vector<std::string>& values) { target = values; };
   return add(std::move(option));
 }
@@ -131,6 +161,7 @@ OptionTable& OptionTable::number(std::string name, double& target, std::string v
                                  std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.default_text = number_text(target);
+  option.value = [&target] { return OptionValue(target); };
   option.assign = [&target](const std::vector<std::string>& values) {
     target = parse_number(values.front());
   };
@@ -140,6 +171,7 @@ OptionTable& OptionTable::number(std::string name, double& target, std::string v
 OptionTable& OptionTable::number(std::string name, std::optional<double>& target,
                                  std::string value_name, std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
+  option.value = [&target] { return target ? OptionValue(*target) : OptionValue(); };
   option.assign = [&target](const std::vector<std::string>& values) {
     target = parse_number(values.front());
   };
@@ -151,6 +183,7 @@ OptionTable& OptionTable::path(std::string name, fs::path& target, std::string v
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.is_path = true;
   option.default_text = target.string();
+  option.value = [&target] { return OptionValue(target.string()); };
   option.assign = [&target](const std::vector<std::string>& values) {
     target = parse_path(values.front());
   };
@@ -161,6 +194,7 @@ OptionTable& OptionTable::path(std::string name, std::optional<fs::path>& target
                                std::string value_name, std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.is_path = true;
+  option.value = [&target] { return target ? OptionValue(target->string()) : OptionValue(); };
   option.assign = [&target](const std::vector<std::string>& values) {
     target = parse_path(values.front());
   };
@@ -172,6 +206,11 @@ OptionTable& OptionTable::paths(std::string name, std::vector<fs::path>& target,
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.form = Option::Form::kList;
   option.is_path = true;
+  option.value = [&target] {
+    std::vector<std::string> paths;
+    for (const fs::path& path : target) paths.push_back(path.string());
+    return OptionValue(std::move(paths));
+  };
   option.assign = [&target](const std::vector<std::string>& values) {
     target.clear();
     for (const std::string& value : values) target.push_back(parse_path(value));
@@ -183,6 +222,7 @@ OptionTable& OptionTable::pairs(std::string name, std::map<std::string, std::str
                                 std::string value_name, std::string help) {
   Option option = make(std::move(name), std::move(value_name), std::move(help));
   option.form = Option::Form::kList;
+  option.value = [&target] { return OptionValue(target); };
   option.assign = [&target](const std::vector<std::string>& values) {
     target.clear();
     for (const std::string& value : values) {
@@ -198,4 +238,4 @@ OptionTable& OptionTable::pairs(std::string name, std::map<std::string, std::str
   return add(std::move(option));
 }
 
-}  // namespace charm::pipeline
+}  // namespace charm

@@ -1,11 +1,11 @@
-#include "charm/pipeline/option_table.h"
+#include "charm/base/option_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/support/expect_error.h"
 
-namespace charm::pipeline {
+namespace charm {
 namespace {
 
 using testing::ElementsAre;
@@ -81,6 +81,49 @@ TEST(OptionTable, GivesValuesToTheFieldsItIsBoundTo) {
   EXPECT_EQ(s.colour, Colour::kRed);
 }
 
+TEST(OptionTable, ReadsTheFieldsItIsBoundTo) {
+  Settings s;
+  const OptionTable table = table_of(s);
+  const auto value = [&](std::string_view name) { return table.find(name)->value(); };
+  EXPECT_EQ(value("loud"), OptionValue(false));
+  EXPECT_EQ(value("drop"), OptionValue(false)) << "kept";
+  EXPECT_EQ(value("limit"), OptionValue());
+  EXPECT_EQ(value("colour"), OptionValue(std::string("blue")));
+  assign(table, "drop", {});
+  assign(table, "count", {"-7"});
+  assign(table, "seed", {"18446744073709551615"});
+  assign(table, "limit", {"12"});
+  assign(table, "share", {"0.25"});
+  assign(table, "file", {"a/b"});
+  assign(table, "files", {"a", "b"});
+  assign(table, "alias", {"x=y"});
+  assign(table, "colour", {"red"});
+  EXPECT_EQ(value("drop"), OptionValue(true));
+  EXPECT_EQ(value("name"), OptionValue(std::string("x")));
+  EXPECT_EQ(value("count"), OptionValue(std::int64_t{-7}));
+  EXPECT_EQ(value("seed"), OptionValue(std::uint64_t{18446744073709551615u}));
+  EXPECT_EQ(value("limit"), OptionValue(std::int64_t{12}));
+  EXPECT_EQ(value("share"), OptionValue(0.25));
+  EXPECT_EQ(value("file"), OptionValue(std::string("a/b")));
+  EXPECT_EQ(value("files"), OptionValue(std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(value("alias"), OptionValue(std::map<std::string, std::string>{{"x", "y"}}));
+  EXPECT_EQ(value("colour"), OptionValue(std::string("red")));
+}
+
+TEST(OptionTable, SaysWhatAManifestHolds) {
+  Settings s;
+  OptionTable table = table_of(s);
+  EXPECT_EQ(table.find("count")->recorded, Recorded::kAsOption);
+  EXPECT_EQ(table.find("file")->recorded, Recorded::kElsewhere);
+  EXPECT_EQ(table.find("files")->recorded, Recorded::kElsewhere);
+  table.without_effect({"count", "loud"}).recorded_elsewhere({"name"}).recorded_as_option({"file"});
+  EXPECT_EQ(table.find("count")->recorded, Recorded::kNowhere);
+  EXPECT_EQ(table.find("loud")->recorded, Recorded::kNowhere);
+  EXPECT_EQ(table.find("name")->recorded, Recorded::kElsewhere);
+  EXPECT_EQ(table.find("file")->recorded, Recorded::kAsOption);
+  EXPECT_ERROR(kInternal, "no option --size", table.without_effect({"size"}));
+}
+
 TEST(OptionTable, NumbersHaveALeastValueAndPathsAreNotEmpty) {
   Settings s;
   OptionTable table;
@@ -135,4 +178,4 @@ TEST(OptionTable, DescribingAnOptionTwiceIsABugOfOurs) {
 }
 
 }  // namespace
-}  // namespace charm::pipeline
+}  // namespace charm

@@ -10,12 +10,25 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 
-namespace charm::pipeline {
+namespace charm {
+
+/// The current value of an option; monostate if it is unset.
+using OptionValue = std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double,
+                                 std::string, std::vector<std::string>, std::vector<std::int64_t>,
+                                 std::map<std::string, std::string>>;
+
+/// How a manifest records an option.
+enum class Recorded {
+  kAsOption,   ///< under `options`
+  kElsewhere,  ///< as an input, an output, or a fact about the generator
+  kNowhere,    ///< not at all: the result does not depend on it
+};
 
 /// One option of a command: `--name value` on the command line, `name: value` in a recipe.
 struct Option {
@@ -30,17 +43,19 @@ struct Option {
   std::string help{};          ///< effect, unit, how to choose it
   std::string default_text{};  ///< shown in the help; empty: none
   bool required = false;
-  bool is_path = false;     ///< a recipe resolves it relative to its own folder
-  bool positional = false;  ///< command line: a bare argument
+  bool is_path = false;                     ///< a recipe resolves it relative to its own folder
+  bool positional = false;                  ///< command line: a bare argument
+  Recorded recorded = Recorded::kAsOption;  ///< paths: kElsewhere
   std::function<void(const std::vector<std::string>&)>
-      assign{};  ///< throws kUsage; the caller adds the option's name
+      assign{};                          ///< throws kUsage; the caller adds the option's name
+  std::function<OptionValue()> value{};  ///< the current value
 };
 
 std::int64_t parse_integer(const std::string& text);
 double parse_number(const std::string& text);
 
 /// The options of a command, bound to the fields of its options struct, which must outlive the
-/// table. The single definition for command line, recipe and docs/cli.md.
+/// table. The single definition for command line, recipe, docs/cli.md and manifest.
 class OptionTable {
  public:
   OptionTable& flag(std::string name, bool& target, std::string help);
@@ -69,6 +84,7 @@ class OptionTable {
     Option option{
         .name = std::move(name), .value_name = std::move(value_name), .help = std::move(help)};
     option.default_text = std::to_string(target);
+    option.value = [&target] { return integer_value(target); };
     option.assign = [&target](const std::vector<std::string>& values) {
       assign_integer(target, values.front());
     };
@@ -79,6 +95,7 @@ class OptionTable {
                        std::string help) {
     Option option{
         .name = std::move(name), .value_name = std::move(value_name), .help = std::move(help)};
+    option.value = [&target] { return target ? integer_value(*target) : OptionValue(); };
     option.assign = [&target](const std::vector<std::string>& values) {
       T value{};
       assign_integer(value, values.front());
@@ -96,6 +113,12 @@ class OptionTable {
       option.value_name += (option.value_name.empty() ? "" : "|") + word;
       if (value == target) option.default_text = word;
     }
+    option.value = [&target, words]() -> OptionValue {
+      for (const auto& [word, value] : words) {
+        if (value == target) return word;
+      }
+      return {};
+    };
     option.assign = [&target, words = std::move(words),
                      known = option.value_name](const std::vector<std::string>& values) {
       for (const auto& [word, value] : words) {
@@ -116,12 +139,26 @@ class OptionTable {
   OptionTable& positional();
   /// Sets the minimum of the last added option, an integer.
   OptionTable& at_least(std::int64_t fewest);
+  /// Set how manifests record options added before.
+  OptionTable& recorded_as_option(std::initializer_list<std::string_view> names);
+  OptionTable& recorded_elsewhere(std::initializer_list<std::string_view> names);
+  OptionTable& without_effect(std::initializer_list<std::string_view> names);
 
   const std::vector<Option>& options() const { return options_; }
   /// By name; `_` and `-` are equivalent. nullptr when there is none.
   const Option* find(std::string_view name) const;
 
  private:
+  OptionTable& set_recorded(std::initializer_list<std::string_view> names, Recorded recorded);
+
+  template <std::integral T>
+  static OptionValue integer_value(T value) {
+    if constexpr (std::is_unsigned_v<T>) {
+      return static_cast<std::uint64_t>(value);
+    } else {
+      return static_cast<std::int64_t>(value);
+    }
+  }
   template <std::integral T>
   static void assign_integer(T& target, const std::string& text) {
     const std::int64_t value = parse_integer(text);
@@ -138,4 +175,4 @@ class OptionTable {
 /// `name` with `_` written as `-`.
 std::string option_spelling(std::string_view name);
 
-}  // namespace charm::pipeline
+}  // namespace charm

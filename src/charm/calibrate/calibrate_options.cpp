@@ -1,0 +1,81 @@
+#include "charm/calibrate/calibrate_stage.h"
+#include "charm/stats/elo.h"
+#include "charm/storage/ratings.h"
+
+namespace charm::calibrate {
+
+void describe_settings(OptionTable& table, CalibrateOptions& options) {
+  SolveOptions& solve = options.solve;
+  table.text("reference", options.reference, "NAME",
+             "Reference policy (offset 0). Choose one with a mismatch degree near 0.");
+  table.texts("policies", options.policies, "NAME",
+              "Policies to calibrate; by default all in the scores files.");
+  Option mode{.name = "mode", .value_name = "same-prompt|all-pairs|block:N"};
+  mode.help =
+      "Win rate that is equalised with the target: same-prompt is the share of prompts where the "
+      "policy's score is higher, as in the mismatch degree; all-pairs compares scores across all "
+      "prompts through a sigmoid; block:1000 does so within blocks of 1000 rows, as the original "
+      "did.";
+  mode.default_text = mode_name(solve.mode);
+  mode.value = [&solve] { return OptionValue(mode_name(solve.mode)); };
+  mode.assign = [&solve](const std::vector<std::string>& values) {
+    solve.mode = parse_mode(values.front());
+  };
+  table.add(std::move(mode))
+      .choice("solver", solve.solver, {{"exact", SolverKind::kExact}, {"adam", SolverKind::kAdam}},
+              "exact: exact optimisation; adam: the original's training of a small network, for "
+              "comparison.");
+  stats::describe_ties(table, solve.ties);
+  table
+      .choice("weights", solve.weights,
+              {{"equal", PairWeights::kEqual}, {"count", PairWeights::kCount}},
+              "Weights of the pairs when three or more policies are calibrated jointly: equal, or "
+              "proportional to the number of common prompts.")
+      .number("temperature", solve.temperature, "X",
+              "Temperature of the sigmoid in all-pairs and block modes, score units.")
+      .choice("interval", solve.interval,
+              {{"bootstrap", IntervalKind::kBootstrap}, {"influence", IntervalKind::kInfluence}},
+              "Method of the 95 % intervals: bootstrap over prompts and ratings, or influence "
+              "functions (linearisation), which need no resampling and have nearly the same "
+              "coverage (see docs/calibration.md).")
+      .integer("bootstrap", solve.bootstrap, "N",
+               "Bootstrap replicates (prompts resampled, ratings drawn from their intervals); 0: "
+               "no intervals.")
+      .at_least(0)
+      .integer("seed", solve.seed, "S",
+               "Seed of the bootstrap and of the adam solver; the same seed gives the same file.")
+      .flag("shrink", solve.shrink,
+            "Shrink offsets towards 0 according to their standard errors (empirical Bayes; "
+            "same-prompt mode). For policies with few prompts, whose offsets would otherwise be "
+            "mostly noise.")
+      .flag("leave-one-out", options.leave_one_out,
+            "Leave-one-out cross-validation: refit without each policy but the reference, and "
+            "report the effect of the others' offsets on its mismatch. Needs three or more "
+            "policies and one fit per policy.")
+      .number("holdout", options.holdout, "X",
+              "Share of the prompts, 0 to 1, held out of the fit; win rates and mismatch on them "
+              "are reported too. The split equals that of a recipe's holdout with the same seed.")
+      .integer("min-prompts", options.min_prompts, "N",
+               "Minimum number of common prompts of two policies; a pair with fewer is an error.")
+      .at_least(1)
+      .flag("strict", options.strict,
+            "Prompts that only one policy of a pair answers are an error; by default they are "
+            "counted and dropped.")
+      .integer("max-bad-rows", options.max_bad_rows, "N",
+               "Unusable rows tolerated before the command fails.")
+      .at_least(0);
+}
+
+void describe_command(OptionTable& table, CalibrateOptions& options) {
+  table.paths("scores", options.scores, "FILE", "Files of charm score, one or more policies each.")
+      .required()
+      .path("ratings", options.ratings, "FILE",
+            "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue.")
+      .required()
+      .path("output", options.output, "FILE", "calibration.json to write.")
+      .required();
+  storage::describe_ratings(table, options.category, options.aliases);
+  describe_settings(table, options);
+}
+
+}  // namespace charm::calibrate

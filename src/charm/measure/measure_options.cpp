@@ -1,0 +1,39 @@
+#include "charm/measure/measure_stage.h"
+#include "charm/stats/elo.h"
+#include "charm/storage/ratings.h"
+
+namespace charm::measure {
+
+void describe_settings(OptionTable& table, MeasureOptions& options) {
+  stats::describe_ties(table, options.ties);
+  table
+      .integer("min-prompts", options.min_prompts, "N",
+               "Minimum number of common prompts of two policies; a pair with fewer is an error.")
+      .at_least(1)
+      .flag("strict", options.strict,
+            "Prompts that only one policy of a pair answers are an error; by default they are "
+            "counted and dropped.")
+      .integer("max-bad-rows", options.max_bad_rows, "N",
+               "Unusable rows tolerated before the command fails.")
+      .at_least(0)
+      .integer("bootstrap", options.bootstrap, "N",
+               "Bootstrap replicates (prompts resampled, ratings drawn from their intervals) for "
+               "the 95 % intervals; 0: no intervals.")
+      .at_least(0)
+      .integer("seed", options.seed, "S",
+               "Seed of the bootstrap; the same seed gives the same file.");
+}
+
+void describe_command(OptionTable& table, MeasureOptions& options) {
+  table.paths("scores", options.scores, "FILE", "Files of charm score, one or more policies each.")
+      .required()
+      .path("ratings", options.ratings, "FILE",
+            "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue.")
+      .required()
+      .path("output", options.output, "FILE", "mismatch.json to write.")
+      .required();
+  storage::describe_ratings(table, options.category, options.aliases);
+  describe_settings(table, options);
+}
+
+}  // namespace charm::measure

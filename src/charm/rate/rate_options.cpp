@@ -1,0 +1,39 @@
+#include "charm/rate/rate_stage.h"
+
+namespace charm::rate {
+
+void describe_settings(OptionTable& table, RateOptions& options) {
+  table
+      .pairs("anchor", options.anchor, "MODEL=SCORE",
+             "Model with a fixed rating, Elo points; all others are relative to it. Without it the "
+             "mean rating is 1000.")
+      .choice("style", options.style,
+              {{"none", StyleControl::kNone},
+               {"fastchat", StyleControl::kFastChat},
+               {"arena-rank", StyleControl::kArenaRank}},
+              "Style control: covariates for length, headers, lists and bold text (contextual "
+              "Bradley-Terry), as defined by FastChat or arena-rank; arena-rank's ridge of 1 on "
+              "the mean loss leaves most of the style effect in the ratings.")
+      .integer("min-battles", options.min_battles, "N",
+               "Models with fewer battles are dropped with a warning. Raise it if a model has won "
+               "or lost all of its few battles.")
+      .integer("bootstrap", options.bootstrap, "N",
+               "Bootstrap replicates (over battles) for the 95 % intervals; 0: sandwich intervals, "
+               "as in arena-rank.")
+      .at_least(0)
+      .integer("seed", options.seed, "S",
+               "Seed of the bootstrap; the same seed gives the same file.");
+  storage::describe_reading(table, options.read);
+}
+
+void describe_command(OptionTable& table, RateOptions& options) {
+  table
+      .paths("battles", options.battles, "FILE",
+             "Battles: rows of model_a, model_b, winner in any format that charm reads.")
+      .required()
+      .path("output", options.output, "FILE", "ratings.json to write.")
+      .required();
+  describe_settings(table, options);
+}
+
+}  // namespace charm::rate

@@ -1,0 +1,55 @@
+#include "charm/score/score_stage.h"
+
+namespace charm::score {
+
+void describe_scorer(OptionTable& table, ScorerOptions& options) {
+  table
+      .choice("pooling", options.pooling, {{"auto", Pooling::kAuto}, {"last", Pooling::kLast}},
+              "Pooled token, whose hidden state gives the score: auto is the right-most token that "
+              "is not config.pad_token_id, as in transformers; last is always the last token.")
+      .integer("budget-tokens", options.budget_tokens, "N",
+               "Tokens per batch. More is faster up to the limits of cache and memory; on a CPU "
+               "scores do not depend on it. 0: 4096 on a CPU, 16384 on a GPU.")
+      .at_least(0)
+      .without_effect({"budget-tokens"});  // so that a run whose memory ran out goes on with fewer
+}
+
+void describe_settings(OptionTable& table, ScoreStageOptions& options) {
+  model::describe_model(table, options.model);
+  text::describe_encoder(table, options.encoder);
+  describe_scorer(table, options.scorer);
+  table
+      .integer("max-bad-rows", options.max_bad_rows, "N",
+               "Unusable rows, and rows without a score, tolerated before the command fails.")
+      .at_least(0)
+      .without_effect({"max-bad-rows"});
+}
+
+void describe_command(OptionTable& table, ScoreStageOptions& options) {
+  table
+      .path("model", options.model_dir, "DIR",
+            "Reward model: a Hugging Face folder, hub:OWNER/NAME, or rm_config.json:NAME for a "
+            "model of the original project's list.")
+      .required()
+      .paths("responses", options.responses, "FILE",
+             "Files of responses, one or more policies each; the policy is a column (policy, "
+             "generator, model) or the file's name.")
+      .required()
+      .path("output", options.output, "DIR", "Output folder, with one <policy>.parquet per policy.")
+      .required();
+  describe_settings(table, options);
+  table
+      .paths("check", options.check, "FILE",
+             "Scores of another program (column score) to compare with. Rows are joined on "
+             "policy, prompt_id and sample; with a single policy on prompt_id and sample; by "
+             "position if the file has neither prompt_id nor prompt.")
+      .number("tolerance", options.check_tolerance, "X",
+              "With --check, the maximum difference relative to max(1, |reference score|). By "
+              "default 1e-4 in float32 and 0.1 in bfloat16.")
+      .without_effect({"tolerance"})
+      .paths("resume", options.resume, "FILE",
+             "Scores files of earlier runs with the same model and settings: scores of identical "
+             "rows are reused. A file of another model, template, dtype or version is an error.");
+}
+
+}  // namespace charm::score

@@ -1,0 +1,26 @@
+#include "charm/storage/read_options.h"
+
+#include "charm/storage/ratings.h"
+
+namespace charm::storage {
+
+void describe_reading(OptionTable& table, ReadOptions& options) {
+  table
+      .integer("max-bad-rows", options.max_bad_rows, "N",
+               "Unusable rows tolerated per file; each is reported and dropped, one more is an "
+               "error. Raise it for raw data with a few broken lines.")
+      .at_least(0)
+      .text("split", options.split, "NAME",
+            "Split to read of a Hugging Face DatasetDict or a folder of shards; required if there "
+            "are several.");
+}
+
+void describe_ratings(OptionTable& table, std::string& category, Aliases& aliases) {
+  table
+      .text("category", category, "NAME",
+            "Category of an Arena catalogue, if the ratings file has several.")
+      .pairs("alias", aliases, "POLICY=NAME",
+             "Name of a policy in the ratings file, if it differs.");
+}
+
+}  // namespace charm::storage

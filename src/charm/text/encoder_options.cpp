@@ -1,0 +1,30 @@
+#include "charm/text/conversation_encoder.h"
+
+namespace charm::text {
+
+void describe_encoder(OptionTable& table, EncoderOptions& options) {
+  table
+      .integer("max-tokens", options.max_tokens, "N",
+               "Maximum conversation length in tokens; longer ones are truncated (--truncation). "
+               "Use the value of the reward model's training.")
+      .choice(
+          "truncation", options.truncation,
+          {{"left", Truncation::kLeft},
+           {"right", Truncation::kRight},
+           {"error", Truncation::kError}},
+          "Truncation side of long conversations: left keeps the last tokens, as most reward model "
+          "trainers do; right keeps the first; error gives the row an error instead of a score.")
+      .path("template", options.template_file, "FILE",
+            "Chat template (Jinja) instead of the model's own; for models without one.")
+      .text("template-date", options.template_date, "YYYY-MM-DD",
+            "Current date in chat templates; fixed so that scores are reproducible.");
+  describe_bos(table, options.bos);
+}
+
+void describe_bos(OptionTable& table, BosPolicy& bos) {
+  table.choice("bos", bos, {{"once", BosPolicy::kOnce}, {"as-template", BosPolicy::kAsTemplate}},
+               "Beginning-of-sequence token (BOS): once writes exactly one; as-template lets chat "
+               "template and tokenizer each add one, which reproduces tools that write it twice.");
+}
+
+}  // namespace charm::text
