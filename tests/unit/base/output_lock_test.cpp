@@ -19,14 +19,13 @@
 
 #include "charm/base/error.h"
 #include "charm/base/process_identity.h"
-#include "tests/unit/base/expect_error.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm {
 namespace {
 
 using charm::testing::error_of;
-using charm::testing::expect_error;
 using charm::testing::TempFolder;
 using std::chrono::milliseconds;
 using ::testing::AllOf;
@@ -137,8 +136,8 @@ TEST(OutputLock, WithoutKernelLocksALivingProcessIsRefused) {
   const TempFolder folder;
   const fs::path output = folder / "out.json";
   const Holder holder(output, kNoKernelLock);
-  expect_error(ErrorKind::kIo, "pid " + std::to_string(holder.pid()),
-               [&] { OutputLock lock(output, kNoKernelLock); });
+  EXPECT_TRUE(charm::test::throws_error(ErrorKind::kIo, "pid " + std::to_string(holder.pid()),
+                                        [&] { OutputLock lock(output, kNoKernelLock); }));
 }
 
 TEST(OutputLock, OfAnotherHostStandsWhileItsHeartbeatGoesOn) {
@@ -208,7 +207,8 @@ TEST(OutputLock, LostToAnotherHostNothingIsWrittenAndItsLockStays) {
   {
     const OutputLock lock(output, kQuick);
     write_file(lock_path(output), kOfAnotherHost);
-    expect_error(ErrorKind::kIo, "taken over by pid 77 on elsewhere", [&] { lock.require_held(); });
+    EXPECT_TRUE(charm::test::throws_error(ErrorKind::kIo, "taken over by pid 77 on elsewhere",
+                                          [&] { lock.require_held(); }));
   }
   EXPECT_EQ(read_file(lock_path(output)), kOfAnotherHost);
 }
@@ -216,7 +216,8 @@ TEST(OutputLock, LostToAnotherHostNothingIsWrittenAndItsLockStays) {
 TEST(OutputLock, LeavesOtherPeoplesFilesAlone) {
   const TempFolder folder;
   const fs::path file = folder.file("Cargo.lock", "[[package]]\n");
-  expect_error(ErrorKind::kIo, "is in the way", [&] { OutputLock lock(folder / "Cargo", kQuick); });
+  EXPECT_TRUE(charm::test::throws_error(ErrorKind::kIo, "is in the way",
+                                        [&] { OutputLock lock(folder / "Cargo", kQuick); }));
   EXPECT_EQ(read_file(file), "[[package]]\n");
 }
 
@@ -224,8 +225,9 @@ TEST(OutputLock, SeveralOutputsAllOrNone) {
   const TempFolder folder;
   {
     const OutputLock b(folder / "b");
-    expect_error(ErrorKind::kIo, "b: is being written",
-                 [&] { OutputLock both(std::vector<fs::path>{folder / "b", folder / "a"}); });
+    EXPECT_TRUE(charm::test::throws_error(ErrorKind::kIo, "b: is being written", [&] {
+      OutputLock both(std::vector<fs::path>{folder / "b", folder / "a"});
+    }));
     EXPECT_EQ(folder.names(), std::vector<std::string>{"b.lock"});
     const OutputLock others(std::vector<fs::path>{folder / "c", folder / "a"});
   }
@@ -250,15 +252,17 @@ TEST(OutputLock, LinksToOneOutputShareItsLock) {
   fs::create_symlink("real.json", folder / "link.json");
   const OutputLock lock(folder / "link.json");
   EXPECT_EQ(folder.names(), (std::vector<std::string>{"link.json", "real.json.lock"}));
-  expect_error(ErrorKind::kIo, "is being written", [&] { OutputLock other(folder / "real.json"); });
+  EXPECT_TRUE(charm::test::throws_error(ErrorKind::kIo, "is being written",
+                                        [&] { OutputLock other(folder / "real.json"); }));
 }
 
 TEST(OutputLock, OfAFolderLiesInIt) {
   const TempFolder folder;
   const OutputLock lock = OutputLock::of_folder(folder / "run");
   EXPECT_TRUE(fs::exists(folder / "run/charm.lock"));
-  expect_error(ErrorKind::kIo, (folder / "run").string() + ": is being written",
-               [&] { OutputLock::of_folder(folder / "run"); });
+  EXPECT_TRUE(charm::test::throws_error(ErrorKind::kIo,
+                                        (folder / "run").string() + ": is being written",
+                                        [&] { OutputLock::of_folder(folder / "run"); }));
 }
 
 TEST(OutputLock, WaitsWhereAsked) {

@@ -221,7 +221,8 @@ TEST_F(TrainStage, AFailedTrainingLeavesAnEarlierOutputAsItWas) {
   const std::string weights = read_file(options_.output / "model.safetensors");
   options_.learning_rate = 1e-60;
   options_.fresh = true;
-  testing::expect_error(ErrorKind::kInput, "changed no weight", [&] { train(options_, {}); });
+  EXPECT_TRUE(charm::test::throws_error(ErrorKind::kInput, "changed no weight",
+                                        [&] { train(options_, {}); }));
   EXPECT_EQ(read_file(options_.output / "model.safetensors"), weights);
   EXPECT_FALSE(fs::exists(partial_path(options_.output)));
 }
