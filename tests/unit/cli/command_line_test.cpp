@@ -92,9 +92,9 @@ TEST(CommandLine, NegativeNumbersAndDashesAreValues) {
 
 TEST(CommandLine, AnEqualsSignTakesWhateverFollows) {
   Parsed parsed;
-  parse(parsed, {"--title=--loud=x", "--words=-a", "b", "--words=", "r.yaml"});
+  parse(parsed, {"r.yaml", "--title=--loud=x", "--words=-a", "b", "--words=", "c"});
   EXPECT_EQ(parsed.command.title, "--loud=x");
-  EXPECT_THAT(parsed.command.words, ElementsAre("-a", "b", "", "r.yaml"));
+  EXPECT_THAT(parsed.command.words, ElementsAre("-a", "b", "", "c"));
 }
 
 TEST(CommandLine, AListEndsAtTheNextOptionAndMayGoOnLater) {

@@ -104,7 +104,7 @@ TEST(Arena, RefusesWhatHasNoAnswer) {
   EXPECT_ERROR(kInput, "no common prompt", arena_result(rows, kRatings, {}));
   std::vector<Score> cases = table({{1}, {2}, {3}});
   cases[2].policy = "A";
-  EXPECT_ERROR(kInput, "differ in case alone",
+  EXPECT_ERROR(kInput, "differ only in case",
                arena_result(cases, {{"a", 1}, {"A", 2}, {"b", 3}}, {}));
 }
 

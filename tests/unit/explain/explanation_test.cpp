@@ -165,11 +165,11 @@ TEST(PooledEffects, SeparatesPolicyFromStyle) {
 TEST(ClusteredRegression, TooFewRowsIsAnError) {
   const std::vector<Column> columns = {{"a", {1.0, 2.0}}};
   const std::vector<std::uint32_t> clusters = {0, 1};
-  EXPECT_ERROR(kInput, "2 rows of 2 prompts do not suffice for 2 coefficients",
+  EXPECT_ERROR(kInput, "2 rows of 2 prompts are too few for 2 coefficients",
                clustered_regression(columns, std::vector<double>{1.0, 2.0}, clusters, 2));
   const std::vector<std::uint32_t> one = {0, 0, 0};
   const std::vector<Column> longer = {{"a", {1.0, 2.0, 5.0}}};
-  EXPECT_ERROR(kInput, "3 rows of 1 prompts do not suffice",
+  EXPECT_ERROR(kInput, "3 rows of 1 prompts are too few",
                clustered_regression(longer, std::vector<double>{1.0, 2.0, 3.0}, one, 1));
 }
 

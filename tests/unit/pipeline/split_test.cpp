@@ -74,7 +74,7 @@ TEST(SplitScores, AnEmptySideIsAnError) {
   storage::write_scores(dir / "a.parquet", rows);
   const std::vector<SplitFile> files = {
       {dir / "a.parquet", dir / "fit.parquet", dir / "held.parquet"}};
-  EXPECT_ERROR(kInput, "3 rows to calibrate on and 0 to measure on",
+  EXPECT_ERROR(kInput, "3 rows for calibration and 0 held-out rows",
                split_scores(files, 5, 1e-9, dir / "facts.json"));
 }
 

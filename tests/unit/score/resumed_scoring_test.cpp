@@ -107,7 +107,7 @@ TEST_F(ResumedScoring, AJournalOfMoreRowsIsAnInputError) {
   LengthRule rule;
   run(rule);
   rows_.resize(2);
-  EXPECT_ERROR(kInput, "does not fit the rows to score", run(rule));
+  EXPECT_ERROR(kInput, "does not match the rows to score", run(rule));
 }
 
 }  // namespace
