@@ -22,7 +22,6 @@ constexpr double kSharpness = 8.0;
 // not have it: calibration must recover it.
 constexpr double kBiasPerStyle = 1.2;
 constexpr double kMeanElo = 1200.0;
-constexpr std::int64_t kRatingReplicates = 200;
 constexpr std::array<double, 4> kAnnotatedAbilities = {0.3, 0.5, 0.7, 0.9};
 constexpr std::array<Style, 4> kAnnotatedStyles = {Style::kPlain, Style::kPlain, Style::kCheerful,
                                                    Style::kShowy};
@@ -87,10 +86,10 @@ void write_annotations(const World& world, std::int64_t count, RandomStream rand
 void write_ratings(const World& world, std::int64_t battles_per_pair, RandomStream random) {
   std::vector<Contestant> contestants;
   for (const WorldPolicy& policy : world_policies()) contestants.push_back(policy.contestant);
-  const BattleTable battles = simulate_battles(contestants, battles_per_pair, kSharpness, random);
+  const rate::ComparisonTable battles =
+      simulate_battles(contestants, battles_per_pair, kSharpness, random);
   ordered_json list = ordered_json::array();
-  for (const ArenaRating& rating :
-       rate(contestants, battles, kMeanElo, kRatingReplicates, random)) {
+  for (const ArenaRating& rating : arena_ratings(battles, kMeanElo)) {
     list.push_back({{"name", rating.name},
                     {"rating", rating.rating_elo},
                     {"rating_q025", *rating.rating_lo},
