@@ -1,8 +1,17 @@
+#include <arrow/array/array_binary.h>
+#include <arrow/buffer.h>
+#include <arrow/csv/options.h>
+#include <arrow/csv/reader.h>
+#include <arrow/io/memory.h>
+#include <arrow/table.h>
+#include <arrow/type.h>
+
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "charm/base/error.h"
 #include "charm/storage/row_source.h"
@@ -10,110 +19,54 @@
 namespace charm::storage {
 namespace {
 
-struct Field {
-  std::string text;
-  bool is_quoted = false;
-};
+// Every column as text: Arrow would infer one type for a whole column.
+arrow::Result<std::shared_ptr<arrow::Table>> read_table(std::string_view text, char separator) {
+  auto read = arrow::csv::ReadOptions::Defaults();
+  read.use_threads = false;  // errors name the row
+  auto parse = arrow::csv::ParseOptions::Defaults();
+  parse.delimiter = separator;
+  parse.newlines_in_values = true;
+  auto convert = arrow::csv::ConvertOptions::Defaults();
+  convert.default_column_type = arrow::utf8();
+  const auto input =
+      std::make_shared<arrow::io::BufferReader>(std::make_shared<arrow::Buffer>(text));
+  ARROW_ASSIGN_OR_RAISE(
+      const auto reader,
+      arrow::csv::TableReader::Make(arrow::io::default_io_context(), input, read, parse, convert));
+  return reader->Read();
+}
 
-class CsvReader {
- public:
-  CsvReader(std::string_view text, char separator, const std::filesystem::path& path)
-      : text_(text), separator_(separator), path_(path) {
-    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-    if (text_.starts_with(kByteOrderMark)) position_ = kByteOrderMark.size();
-  }
-
-  bool at_end() const { return position_ >= text_.size(); }
-  std::size_t line() const { return line_; }
-
-  std::vector<Field> row() {
-    std::vector<Field> fields;
-    while (true) {
-      fields.push_back(field());
-      if (at_end()) return fields;
-      const char c = text_[position_++];
-      if (c == separator_) continue;
-      if (c == '\r' && !at_end() && text_[position_] == '\n') ++position_;
-      ++line_;
-      return fields;
-    }
-  }
-
- private:
-  bool ends_field(char c) const { return c == separator_ || c == '\n' || c == '\r'; }
-
-  Field field() {
-    Field field;
-    if (!at_end() && text_[position_] == '"') return quoted_field();
-    while (!at_end() && !ends_field(text_[position_])) field.text += text_[position_++];
-    return field;
-  }
-
-  Field quoted_field() {
-    const std::size_t first_line = line_;
-    Field field{.text = "", .is_quoted = true};
-    ++position_;
-    while (!at_end()) {
-      const char c = text_[position_++];
-      if (c == '"') {
-        if (at_end() || text_[position_] != '"') {
-          if (!at_end() && !ends_field(text_[position_])) break;
-          return field;
-        }
-        ++position_;
-      }
-      if (c == '\n') ++line_;
-      field.text += c;
-    }
-    throw Error(ErrorKind::kInput,
-                "{}:{}: a quoted field does not end before a separator or the line's end",
-                path_.string(), first_line);
-  }
-
-  std::string_view text_;
-  char separator_;
-  const std::filesystem::path& path_;
-  std::size_t position_ = 0;
-  std::size_t line_ = 1;
-};
-
-nlohmann::ordered_json value_of(const Field& field) {
-  if (field.is_quoted) return field.text;
-  if (field.text.empty()) return nullptr;
+nlohmann::ordered_json value_of(std::string_view text) {
+  if (text.empty()) return nullptr;
   double number = 0.0;
-  const char* end = field.text.data() + field.text.size();
-  const auto [stop, error] = std::from_chars(field.text.data(), end, number);
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
   if (error == std::errc() && stop == end) return number;
-  return field.text;
+  return text;
 }
 
 }  // namespace
 
 nlohmann::ordered_json csv_rows(std::string_view text, char separator,
                                 const std::filesystem::path& path) {
-  CsvReader reader(text, separator, path);
-  if (reader.at_end())
-    throw Error(ErrorKind::kInput, "{}: is empty, expected a header line", path.string());
-  const std::vector<Field> header = reader.row();
-  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-  while (!reader.at_end()) {
-    const std::size_t line = reader.line();
-    const std::vector<Field> fields = reader.row();
-    if (fields.size() == 1 && fields[0].text.empty() && !fields[0].is_quoted)
-      continue;  // blank line
-    if (fields.size() != header.size()) {
-      throw Error(ErrorKind::kInput, "{}:{}: has {} fields, expected {} as in the header",
-                  path.string(), line, fields.size(), header.size());
-    }
-    nlohmann::ordered_json row = nlohmann::ordered_json::object();
-    for (std::size_t i = 0; i < fields.size(); ++i) row[header[i].text] = value_of(fields[i]);
-    // Names of digits only stay strings.
-    for (const char* key : {"name", "model", "model_name"}) {
-      for (std::size_t i = 0; i < fields.size(); ++i) {
-        if (header[i].text == key) row[key] = fields[i].text;
+  const auto table = read_table(text, separator);
+  if (!table.ok())
+    throw Error(ErrorKind::kInput, "{}: {}", path.string(), table.status().message());
+  constexpr std::array kTextColumns = {"name", "model", "model_name"};  // also if of digits only
+  auto rows = nlohmann::ordered_json::array();
+  for (std::int64_t row = 0; row < (*table)->num_rows(); ++row)
+    rows.push_back(nlohmann::ordered_json::object());
+  for (int column = 0; column < (*table)->num_columns(); ++column) {
+    const std::string& key = (*table)->field(column)->name();
+    const bool is_text = std::count(kTextColumns.begin(), kTextColumns.end(), key) > 0;
+    std::size_t row = 0;
+    for (const auto& chunk : (*table)->column(column)->chunks()) {
+      const auto& values = static_cast<const arrow::StringArray&>(*chunk);
+      for (std::int64_t i = 0; i < values.length(); ++i) {
+        const std::string_view value = values.GetView(i);
+        rows[row++][key] = is_text ? nlohmann::ordered_json(value) : value_of(value);
       }
     }
-    rows.push_back(std::move(row));
   }
   return rows;
 }

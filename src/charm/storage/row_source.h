@@ -45,9 +45,9 @@ std::unique_ptr<RowSource> open_columnar_rows(const std::filesystem::path& file,
 std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file,
                                            const std::vector<std::string>& columns);
 
-/// Rows of a CSV text with a header, as objects: numeric fields become numbers, empty ones null.
-/// Quotes as in RFC 4180; a quoted field may contain line breaks. Throws kInput naming the line of
-/// a row with another number of fields.
+/// Rows of a CSV text with a header, as objects: numeric fields become numbers, quoted or not, and
+/// empty ones null. Read by Arrow: quotes as in RFC 4180, line breaks within them, a byte order
+/// mark. Throws kInput naming a row with another number of fields.
 nlohmann::ordered_json csv_rows(std::string_view text, char separator,
                                 const std::filesystem::path& path);
 

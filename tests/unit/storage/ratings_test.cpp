@@ -131,6 +131,18 @@ TEST_F(RatingsTest, Csv) {
   EXPECT_FALSE(ratings[1].rating_lo);
 }
 
+// As R and pandas write it with every field quoted, and Excel with a byte order mark.
+TEST_F(RatingsTest, CsvWithEveryFieldQuoted) {
+  const auto ratings = read_ratings(file("r.csv",
+                                         "\xEF\xBB\xBF\"name\",\"elo\",\"note\"\n\"7\",\"1200.5\","
+                                         "\"two\nlines\"\n\n\"b\",\"1100\",\"\"\n"));
+  ASSERT_EQ(ratings.size(), 2u);
+  EXPECT_EQ(ratings[0].name, "7");
+  EXPECT_EQ(ratings[0].rating_elo, 1200.5);
+  EXPECT_EQ(ratings[1].rating_elo, 1100.0);
+  EXPECT_EQ(read_ratings(file("r.tsv", "name\telo\r\na,b\t1200\r\n")).at(0).name, "a,b");
+}
+
 TEST_F(RatingsTest, BattlesAreRejected) {
   const std::string battle = R"({"model_a": "a", "model_b": "b", "winner": "model_a"})";
   expect_error("one.jsonl", battle + "\n", ErrorKind::kInput, "holds battles");
@@ -158,9 +170,10 @@ TEST_F(RatingsTest, WrongInput) {
   expect_error("r.json", R"({"x": {"a": {"rating": 1}, "a": {"rating": 2}}})", ErrorKind::kInput,
                "names 'a' twice");
   expect_error("r.json", R"({"a": 1e999})", ErrorKind::kInput, "overflow");
-  expect_error("r.csv", "name,elo\na,1,2\n", ErrorKind::kInput, ":2: has 3 fields, expected 2");
-  expect_error("r.csv", "name,elo\n\"a,1\n", ErrorKind::kInput, "quoted field");
-  expect_error("r.csv", "", ErrorKind::kInput, "empty");
+  expect_error("r.csv", "name,elo\na,1,2\n", ErrorKind::kInput,
+               "Row #2: Expected 2 columns, got 3");
+  expect_error("r.csv", "name,elo\nb,1\n\"a,1\n", ErrorKind::kInput, "Row #3");
+  expect_error("r.csv", "", ErrorKind::kInput, "Empty CSV file");
   expect_error("r.json", "{\"a\xff\": 1}", ErrorKind::kInput, "UTF-8");
 }
 
