@@ -162,41 +162,37 @@ struct Tally {
 
 void run(const Setting& setting, const World& world, const calibrate::Calibration& truth,
          std::size_t num_prompts, std::size_t num_sets, std::int64_t resamples) {
-  for (const auto kind :
-       {calibrate::IntervalKind::kBootstrap, calibrate::IntervalKind::kInfluence}) {
-    Tally offset;
-    Tally win_rate;
-    Tally mismatch;
-    for (std::size_t set = 0; set < num_sets; ++set) {
-      RandomStream stream(set, world.name, num_prompts);
-      const auto scores = draw_scores(world, setting.num_policies, num_prompts, stream);
-      calibrate::SolveOptions options = options_of(setting);
-      options.interval = kind;
-      options.bootstrap = resamples;
-      options.seed = set;
-      const std::size_t reference = scores.index_of(kReference);
-      const auto result = calibrate::solve(scores, ratings_of(scores, &stream), reference, options);
-      for (std::size_t p = 0; p < result.policies.size(); ++p) {
-        if (p == reference) continue;
-        offset.add(result.policies[p].offset_ci95, truth.policies[p].offset);
-      }
-      for (std::size_t p = 0; p < result.pairs.size(); ++p) {
-        win_rate.add(result.pairs[p].win_rate_before_ci95, truth.pairs[p].win_rate_before);
-        mismatch.add(result.pairs[p].mismatch_before_ci95, truth.pairs[p].mismatch_before);
-      }
+  Tally offset;
+  Tally win_rate;
+  Tally mismatch;
+  for (std::size_t set = 0; set < num_sets; ++set) {
+    RandomStream stream(set, world.name, num_prompts);
+    const auto scores = draw_scores(world, setting.num_policies, num_prompts, stream);
+    calibrate::SolveOptions options = options_of(setting);
+    options.bootstrap = resamples;
+    options.seed = set;
+    const std::size_t reference = scores.index_of(kReference);
+    const auto result = calibrate::solve(scores, ratings_of(scores, &stream), reference, options);
+    for (std::size_t p = 0; p < result.policies.size(); ++p) {
+      if (p == reference) continue;
+      offset.add(result.policies[p].offset_ci95, truth.policies[p].offset);
     }
-    const auto print = [&](const char* quantity, const Tally& tally) {
-      fmt::print(
-          "{{\"setting\": \"{}\", \"world\": \"{}\", \"prompts\": {}, \"method\": \"{}\", "
-          "\"quantity\": \"{}\", \"coverage\": {:.3f}, \"width\": {:.4f}}}\n",
-          setting.name, world.name, num_prompts, calibrate::interval_name(kind), quantity,
-          tally.covered / tally.count, tally.width / tally.count);
-    };
-    print("offset", offset);
-    print("win rate", win_rate);
-    print("mismatch degree", mismatch);
-    std::fflush(stdout);
+    for (std::size_t p = 0; p < result.pairs.size(); ++p) {
+      win_rate.add(result.pairs[p].win_rate_before_ci95, truth.pairs[p].win_rate_before);
+      mismatch.add(result.pairs[p].mismatch_before_ci95, truth.pairs[p].mismatch_before);
+    }
   }
+  const auto print = [&](const char* quantity, const Tally& tally) {
+    fmt::print(
+        "{{\"setting\": \"{}\", \"world\": \"{}\", \"prompts\": {}, \"method\": \"bootstrap\", "
+        "\"quantity\": \"{}\", \"coverage\": {:.3f}, \"width\": {:.4f}}}\n",
+        setting.name, world.name, num_prompts, quantity, tally.covered / tally.count,
+        tally.width / tally.count);
+  };
+  print("offset", offset);
+  print("win rate", win_rate);
+  print("mismatch degree", mismatch);
+  std::fflush(stdout);
 }
 
 }  // namespace

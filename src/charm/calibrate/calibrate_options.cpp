@@ -4,6 +4,30 @@
 
 namespace charm::calibrate {
 
+namespace {
+
+/// One method is left, whose name stays valid.
+Option interval_option() {
+  Option option{.name = "interval", .value_name = "bootstrap"};
+  option.help =
+      "Method of the 95 % intervals: bootstrap over prompts and ratings (see "
+      "docs/calibration.md).";
+  option.default_text = "bootstrap";
+  option.assign = [](const std::vector<std::string>& values) {
+    if (values.front() == "influence") {
+      throw Error(ErrorKind::kUsage,
+                  "'influence' was removed (its coverage was the bootstrap's); expected bootstrap, "
+                  "with fewer replicates where time matters");
+    }
+    if (values.front() != "bootstrap")
+      throw Error(ErrorKind::kUsage, "expected bootstrap, found '{}'", values.front());
+  };
+  option.value = []() -> OptionValue { return std::string("bootstrap"); };
+  return option;
+}
+
+}  // namespace
+
 void describe_settings(OptionTable& table, CalibrateOptions& options) {
   SolveOptions& solve = options.solve;
   table.text("reference", options.reference, "NAME",
@@ -33,11 +57,7 @@ void describe_settings(OptionTable& table, CalibrateOptions& options) {
               "proportional to the number of common prompts.")
       .number("temperature", solve.temperature, "X",
               "Temperature of the sigmoid in all-pairs and block modes, score units.")
-      .choice("interval", solve.interval,
-              {{"bootstrap", IntervalKind::kBootstrap}, {"influence", IntervalKind::kInfluence}},
-              "Method of the 95 % intervals: bootstrap over prompts and ratings, or influence "
-              "functions (linearisation), which need no resampling and have nearly the same "
-              "coverage (see docs/calibration.md).")
+      .add(interval_option())
       .integer("bootstrap", solve.bootstrap, "N",
                "Bootstrap replicates (prompts resampled, ratings drawn from their intervals); 0: "
                "no intervals.")

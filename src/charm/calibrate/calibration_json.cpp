@@ -116,7 +116,7 @@ Json calibration_json(const Calibration& calibration, const Json& inputs) {
       {"weights", pair_weights_name(options.weights)},
       {"temperature", is_smooth ? Json(options.temperature) : Json()},
       {"shrink", calibration.prior_sd ? Json{{"prior_sd", *calibration.prior_sd}} : Json()},
-      {"interval", interval_name(options.interval)},
+      {"interval", "bootstrap"},
       {"bootstrap", options.bootstrap},
       {"seed", options.seed},
       {"reference", calibration.reference},

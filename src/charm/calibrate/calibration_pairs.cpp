@@ -26,8 +26,7 @@ class OrderedPair {
   }
 
   CalibratedPair result(const OffsetSolution& solution, const std::vector<WinCount>& before,
-                        const std::vector<WinCount>& after, const PairOutcomes& outcomes,
-                        std::span<const ArenaRating> ratings,
+                        const std::vector<WinCount>& after, std::span<const ArenaRating> ratings,
                         std::span<const Replicate> replicates) const {
     const stats::TieRule ties = problem_.options.ties;
     const stats::PairRows& rows = problem_.pairs[pair_].rows;
@@ -48,11 +47,7 @@ class OrderedPair {
     result.ties_before = std::llround(count_before.ties);
     result.ties_after = std::llround(count_after.ties);
     result.residual = residual(solution, result);
-    if (problem_.options.interval == IntervalKind::kInfluence) {
-      add_linear_intervals(result, outcomes, ratings);
-    } else {
-      add_intervals(result, replicates);
-    }
+    add_intervals(result, replicates);
     return result;
   }
 
@@ -89,39 +84,6 @@ class OrderedPair {
     result.win_rate_after_ci95 = interval(win_rates_after);
     result.mismatch_before_ci95 = interval(mismatches_before);
     result.mismatch_after_ci95 = interval(mismatches_after);
-  }
-
-  // Intervals without resampling: of the rating difference on the Elo scale, of the win rates by
-  // Wilson, and of the mismatch degree from both (MOVER, Zou and Donner 2008: the squared distances
-  // to the ends that each source alone would give add up).
-  void add_linear_intervals(CalibratedPair& result, const PairOutcomes& outcomes,
-                            std::span<const ArenaRating> ratings) const {
-    const auto errors = stats::rating_errors(ratings);
-    const double elo = ratings[policy_].rating_elo - ratings[reference_].rating_elo;
-    const double half = stats::kNormal975 * std::hypot(errors[policy_], errors[reference_]);
-    const stats::Interval target{stats::target_win_rate(elo - half, 0.0),
-                                 stats::target_win_rate(elo + half, 0.0)};
-    result.target_ci95 = target;
-    const auto mismatch_interval = [&](double win_rate, const stats::Interval& win_rates) {
-      const auto md = stats::mismatch_degree;
-      const double middle = md(win_rate, result.target_win_rate);
-      const double down = std::hypot(middle - md(win_rates.lo, result.target_win_rate),
-                                     middle - md(win_rate, target.hi));
-      const double up = std::hypot(middle - md(win_rates.hi, result.target_win_rate),
-                                   middle - md(win_rate, target.lo));
-      return stats::Interval{middle - down, middle + up};
-    };
-    const auto& prompts = problem_.pairs[pair_].rows.prompt;
-    const auto win_rates = [&](const stats::Outcomes& rows) {
-      return stats::wilson_interval(
-          stats::clustered_rate(rows.values(problem_.options.ties, is_mirrored_), prompts));
-    };
-    result.win_rate_before_ci95 = win_rates(outcomes.before_of(pair_));
-    result.win_rate_after_ci95 = win_rates(outcomes.after_of(pair_));
-    result.mismatch_before_ci95 =
-        mismatch_interval(result.win_rate_before, *result.win_rate_before_ci95);
-    result.mismatch_after_ci95 =
-        mismatch_interval(result.win_rate_after, *result.win_rate_after_ci95);
   }
 
   const OffsetProblem& problem_;
@@ -187,7 +149,7 @@ std::vector<CalibratedPair> calibrated_pairs(const OffsetProblem& problem,
       const std::size_t column = is_mirrored ? pair.over : pair.ref;
       cells[row * num_policies + column].push_back(
           OrderedPair(problem, p, is_mirrored)
-              .result(solution, before, after, outcomes, ratings, replicates));
+              .result(solution, before, after, ratings, replicates));
       CalibratedPair& result = cells[row * num_policies + column].back();
       if (influences.empty()) continue;
       result.leverage = influences[p].leverage;

@@ -23,9 +23,6 @@ class PairOutcomes {
   std::vector<stats::WinCount> before(std::span<const std::uint32_t> prompt_weights) const;
   std::vector<stats::WinCount> after(std::span<const std::uint32_t> prompt_weights) const;
 
-  const stats::Outcomes& before_of(std::size_t pair) const { return before_[pair]; }
-  const stats::Outcomes& after_of(std::size_t pair) const { return after_[pair]; }
-
  private:
   std::vector<stats::WinCount> count(std::span<const stats::Outcomes> outcomes,
                                      std::span<const std::uint32_t> prompt_weights) const;
@@ -35,8 +32,7 @@ class PairOutcomes {
   std::vector<stats::Outcomes> after_;
 };
 
-/// The results of all ordered pairs, by policy, then reference; intervals as the problem's options
-/// say.
+/// The results of all ordered pairs, by policy, then reference; no intervals without replicates.
 std::vector<CalibratedPair> calibrated_pairs(const OffsetProblem& problem,
                                              const OffsetSolution& solution,
                                              const PairOutcomes& outcomes,
@@ -54,7 +50,7 @@ void warn_about_residuals(const OffsetProblem& problem, const OffsetSolution& so
                           std::span<const ArenaRating> ratings, std::vector<std::string>& warnings);
 
 /// Ratings without an interval where intervals were requested, replicates without a solution.
-void warn_about_intervals(const SolveOptions& options, std::span<const ArenaRating> ratings,
+void warn_about_intervals(std::span<const ArenaRating> ratings,
                           std::span<const Replicate> replicates,
                           std::vector<std::string>& warnings);
 

@@ -68,11 +68,8 @@ HeldOut check_held_out(const Calibration& calibration, const stats::PairedScores
   const OffsetProblem problem = make_problem(scores, ratings, reference, options);
   solution.plateaus.resize(scores.num_policies());
   const PairOutcomes outcomes(problem, solution.offsets);
-  std::vector<Replicate> replicates;
-  if (options.interval == IntervalKind::kBootstrap) {
-    replicates = run_bootstrap(problem, /*solver=*/nullptr, solution, outcomes, ratings,
-                               scores.num_prompts());
-  }
+  const std::vector<Replicate> replicates =
+      run_bootstrap(problem, /*solver=*/nullptr, solution, outcomes, ratings, scores.num_prompts());
   HeldOut held_out;
   held_out.num_prompts = static_cast<std::int64_t>(scores.num_prompts());
   for (CalibratedPair& pair : calibrated_pairs(problem, solution, outcomes, ratings, replicates)) {

@@ -4,8 +4,6 @@
 #include <cmath>
 
 #include "charm/base/check.h"
-#include "charm/base/parallel.h"
-#include "charm/calibrate/smooth_pairs.h"
 #include "charm/calibrate/step_function.h"
 #include "charm/stats/descriptive.h"
 #include "charm/stats/elo.h"
@@ -57,39 +55,6 @@ std::vector<double> same_prompt_influence(const OffsetPair& pair, std::span<cons
   return by_prompt(values, pair.rows, num_prompts);
 }
 
-// A prompt contributes to a smooth win rate with its row on either side: Hajek projections of the
-// two-sample U-statistic on each side, block by block.
-std::vector<double> smooth_influence(const OffsetPair& pair, std::span<const double> offsets,
-                                     const SolveOptions& options, std::size_t num_prompts) {
-  const stats::PairRows& rows = pair.rows;
-  const double offset = offsets[pair.over] - offsets[pair.ref];
-  const std::size_t num_rows = rows.over.size();
-  std::vector<double> deviations(num_rows, 0.0);
-  double rate = 0.0;
-  for (const RowBlock& block : row_blocks(num_rows, options.mode.block_rows)) {
-    const auto size = static_cast<double>(block.last - block.first);
-    std::vector<double> over_means(block.last - block.first);
-    std::vector<double> ref_means(block.last - block.first);
-    const auto sigmoid = [&](std::size_t i, std::size_t j) {
-      const double z = (rows.over[i] + offset - rows.ref[j]) / options.temperature;
-      return 1.0 / (1.0 + std::exp(-z));
-    };
-    parallel_for(over_means.size(), options.num_threads, [&](std::size_t i) {
-      for (std::size_t j = block.first; j < block.last; ++j) {
-        over_means[i] += sigmoid(block.first + i, j) / size;
-        ref_means[i] += sigmoid(j, block.first + i) / size;
-      }
-    });
-    const double block_rate = stats::mean(over_means);
-    rate += block_rate * size / static_cast<double>(num_rows);
-    for (std::size_t i = 0; i < over_means.size(); ++i) {
-      deviations[block.first + i] = over_means[i] + ref_means[i] - block_rate;
-    }
-  }
-  for (double& deviation : deviations) deviation -= rate;
-  return by_prompt(deviations, rows, num_prompts);
-}
-
 // sqrt(G / (G - 1) sum u_g^2) over the pair's prompts.
 double clustered_error(std::span<const double> influence, std::int64_t num_prompts) {
   double squares = 0.0;
@@ -109,8 +74,8 @@ double step_slope(const StepFunction& curve, double rate, double error, std::int
   return offsets.hi > offsets.lo && hi > lo ? (hi - lo) / (offsets.hi - offsets.lo) : fallback;
 }
 
-OffsetError single_pair_error(const OffsetProblem& problem, const OffsetSolution& solution,
-                              const StepFunction& curve, double rate_error, double target_error) {
+double single_pair_error(const OffsetProblem& problem, const OffsetSolution& solution,
+                         const StepFunction& curve, double rate_error, double target_error) {
   const OffsetPair& pair = problem.pairs.front();
   const double half = stats::kNormal975 * std::hypot(rate_error, target_error);
   stats::Interval ci95{.lo = curve.interpolated_offset(pair.target - half),
@@ -118,7 +83,7 @@ OffsetError single_pair_error(const OffsetProblem& problem, const OffsetSolution
   const double offset = solution.offsets[pair.over];
   ci95.lo = std::min(ci95.lo, offset);
   ci95.hi = std::max(ci95.hi, offset);
-  return {.se = (ci95.hi - ci95.lo) / (2.0 * stats::kNormal975), .ci95 = ci95};
+  return (ci95.hi - ci95.lo) / (2.0 * stats::kNormal975);
 }
 
 }  // namespace
@@ -143,22 +108,15 @@ std::vector<PairInfluence> pair_influences(const OffsetProblem& problem,
   return influences;
 }
 
-std::vector<OffsetError> influence_errors(const OffsetProblem& problem,
-                                          const OffsetSolution& solution,
-                                          std::span<const ArenaRating> ratings,
-                                          std::size_t num_prompts) {
+std::vector<double> offset_errors(const OffsetProblem& problem, const OffsetSolution& solution,
+                                  std::span<const ArenaRating> ratings, std::size_t num_prompts) {
   const SolveOptions& options = problem.options;
-  const bool is_same_prompt = options.mode.kind == ModeKind::kSamePrompt;
   const auto rating_se = stats::rating_errors(ratings);
   const std::size_t num_policies = problem.policies.size();
   std::vector<std::vector<double>> influence;  // [pair][prompt]
   std::vector<double> slopes = solution.slopes;
   for (std::size_t p = 0; p < problem.pairs.size(); ++p) {
     const OffsetPair& pair = problem.pairs[p];
-    if (!is_same_prompt) {
-      influence.push_back(smooth_influence(pair, solution.offsets, options, num_prompts));
-      continue;
-    }
     influence.push_back(same_prompt_influence(pair, solution.offsets, options.ties, num_prompts));
     const double error = clustered_error(influence[p], pair.rows.num_prompts);
     const SortedDifferences differences(pair.rows.over, pair.rows.ref, options.ties);
@@ -166,7 +124,7 @@ std::vector<OffsetError> influence_errors(const OffsetProblem& problem,
     if (problem.pairs.size() == 1) {
       const double target_error =
           stats::target_slope(pair.target) * std::hypot(rating_se[pair.over], rating_se[pair.ref]);
-      std::vector<OffsetError> errors(num_policies);
+      std::vector<double> errors(num_policies, 0.0);
       errors[pair.over] = single_pair_error(problem, solution, curve, error, target_error);
       return errors;
     }
@@ -175,7 +133,7 @@ std::vector<OffsetError> influence_errors(const OffsetProblem& problem,
   }
 
   const auto response = offset_response(problem, slopes);
-  std::vector<OffsetError> errors(num_policies);
+  std::vector<double> errors(num_policies, 0.0);
   for (std::size_t policy = 0; policy < num_policies; ++policy) {
     std::vector<double> changes(num_prompts, 0.0);
     std::vector<double> rating_changes(num_policies, 0.0);  // per Elo point of each rating
@@ -191,11 +149,8 @@ std::vector<OffsetError> influence_errors(const OffsetProblem& problem,
     for (std::size_t k = 0; k < num_policies; ++k) {
       variance += rating_changes[k] * rating_changes[k] * rating_se[k] * rating_se[k];
     }
-    const double error = std::hypot(
-        clustered_error(changes, static_cast<std::int64_t>(num_prompts)), std::sqrt(variance));
-    const double half = stats::kNormal975 * error;
-    const double offset = solution.offsets[policy];
-    errors[policy] = {.se = error, .ci95 = {.lo = offset - half, .hi = offset + half}};
+    errors[policy] = std::hypot(clustered_error(changes, static_cast<std::int64_t>(num_prompts)),
+                                std::sqrt(variance));
   }
   return errors;
 }

@@ -25,20 +25,13 @@ struct PairInfluence {
 std::vector<PairInfluence> pair_influences(const OffsetProblem& problem,
                                            const OffsetSolution& solution);
 
-struct OffsetError {
-  double se = 0.0;  ///< score units
-  stats::Interval ci95;
-};
-
-/// [policy] standard errors and intervals of the offsets without resampling. Prompts: the influence
-/// of each prompt on every pair's win rate, propagated through the least squares, so that pairs
-/// which share prompts are correlated. Ratings: independent normals, through the targets. A single
-/// same-prompt pair: the step function inverted at target -+ 1.96 standard errors of the win rate
-/// (Woodruff 1952), which needs no density and no symmetry.
-std::vector<OffsetError> influence_errors(const OffsetProblem& problem,
-                                          const OffsetSolution& solution,
-                                          std::span<const ArenaRating> ratings,
-                                          std::size_t num_prompts);
+/// [policy] standard errors of same-prompt offsets without resampling, score units. Prompts: the
+/// influence of each prompt on every pair's win rate, propagated through the least squares, so that
+/// pairs which share prompts are correlated. Ratings: independent normals, through the targets. A
+/// single pair: the step function inverted at target -+ 1.96 standard errors of the win rate
+/// (Woodruff 1952), which needs no density.
+std::vector<double> offset_errors(const OffsetProblem& problem, const OffsetSolution& solution,
+                                  std::span<const ArenaRating> ratings, std::size_t num_prompts);
 
 /// Empirical Bayes shrinkage of independent estimates towards 0.
 struct Shrinkage {

@@ -32,11 +32,6 @@ void check_options(const stats::PairedScores& scores, const SolveOptions& option
         ErrorKind::kUsage,
         "--solver adam weights pairs equally, as the original does; it excludes --weights count");
   }
-  if (options.solver == SolverKind::kAdam && options.interval == IntervalKind::kInfluence) {
-    throw Error(ErrorKind::kUsage,
-                "--interval influence linearises the exact solution, which --solver adam does not "
-                "reach; use --interval bootstrap");
-  }
   if (options.shrink &&
       (options.mode.kind != ModeKind::kSamePrompt || options.solver != SolverKind::kExact)) {
     throw Error(ErrorKind::kUsage,
@@ -89,7 +84,7 @@ struct ShrunkOffsets {
 
 ShrunkOffsets shrink_offsets(const OffsetProblem& problem, const OffsetSolution& solution,
                              std::span<const ArenaRating> ratings, std::size_t num_prompts) {
-  const auto errors = influence_errors(problem, solution, ratings, num_prompts);
+  const std::vector<double> errors = offset_errors(problem, solution, ratings, num_prompts);
   std::vector<std::size_t> policies;
   std::vector<double> estimates;
   std::vector<double> standard_errors;
@@ -97,7 +92,7 @@ ShrunkOffsets shrink_offsets(const OffsetProblem& problem, const OffsetSolution&
     if (p == problem.reference) continue;
     policies.push_back(p);
     estimates.push_back(solution.offsets[p]);
-    standard_errors.push_back(errors[p].se);
+    standard_errors.push_back(errors[p]);
   }
   const Shrinkage found = shrink_to_zero(estimates, standard_errors);
   const std::vector<double> zero(problem.policies.size(), 0.0);
@@ -111,7 +106,7 @@ ShrunkOffsets shrink_offsets(const OffsetProblem& problem, const OffsetSolution&
   return result;
 }
 
-// Error and interval are those of the posterior, whatever the interval method; the plateau belongs
+// Error and interval are those of the posterior, not of the bootstrap; the plateau belongs
 // to the unshrunk offset and is dropped.
 void apply(const ShrunkOffsets& shrunk, std::size_t index, CalibratedPolicy& policy) {
   policy.offset_unshrunk = policy.offset;
@@ -136,25 +131,14 @@ Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating
   std::optional<ShrunkOffsets> shrunk;
   if (options.shrink) shrunk = shrink_offsets(problem, solution, ratings, scores.num_prompts());
   const PairOutcomes outcomes(problem, shrunk ? shrunk->offsets : solution.offsets);
-  const bool is_linear = options.interval == IntervalKind::kInfluence;
-  std::vector<Replicate> replicates;
-  if (!is_linear) {
-    replicates = run_bootstrap(problem, solver.get(), solution, outcomes, ratings,
-                               scores.num_prompts(), progress);
-  }
+  const std::vector<Replicate> replicates = run_bootstrap(problem, solver.get(), solution, outcomes,
+                                                          ratings, scores.num_prompts(), progress);
 
   Calibration calibration;
   calibration.options = options;
   calibration.reference = problem.policies[reference];
   calibration.num_prompts = static_cast<std::int64_t>(scores.num_prompts());
   calibration.policies = calibrated_policies(problem, solution, ratings, replicates);
-  if (is_linear) {
-    const auto errors = influence_errors(problem, solution, ratings, scores.num_prompts());
-    for (std::size_t p = 0; p < errors.size(); ++p) {
-      calibration.policies[p].offset_se = errors[p].se;
-      calibration.policies[p].offset_ci95 = errors[p].ci95;
-    }
-  }
   if (shrunk) {
     calibration.prior_sd = shrunk->prior_sd;
     for (std::size_t p = 0; p < calibration.policies.size(); ++p) {
@@ -175,7 +159,7 @@ Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating
   }
   warn_about_pairs(problem, calibration.warnings);
   warn_about_residuals(problem, solution, ratings, calibration.warnings);
-  warn_about_intervals(options, ratings, replicates, calibration.warnings);
+  warn_about_intervals(ratings, replicates, calibration.warnings);
   return calibration;
 }
 

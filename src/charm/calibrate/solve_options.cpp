@@ -46,10 +46,6 @@ SolverKind parse_solver(std::string_view word) {
   throw Error(ErrorKind::kUsage, "solver: '{}' is unknown; expected exact or adam", word);
 }
 
-std::string_view interval_name(IntervalKind interval) {
-  return interval == IntervalKind::kBootstrap ? "bootstrap" : "influence";
-}
-
 std::string_view pair_weights_name(PairWeights weights) {
   return weights == PairWeights::kEqual ? "equal" : "count";
 }

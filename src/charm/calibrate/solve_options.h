@@ -41,13 +41,6 @@ enum class PairWeights {
 std::string_view pair_weights_name(PairWeights weights);
 PairWeights parse_pair_weights(std::string_view word);
 
-enum class IntervalKind {
-  kBootstrap,  ///< resampled prompts and ratings, offsets refitted
-  kInfluence,  ///< linearised: no resampling, exact solver only
-};
-
-std::string_view interval_name(IntervalKind interval);
-
 struct SolveOptions {
   Mode mode;
   SolverKind solver = SolverKind::kExact;
@@ -58,7 +51,6 @@ struct SolveOptions {
   /// Empirical Bayes shrinkage of the offsets towards 0 (shrink_to_zero): for policies with few
   /// prompts. Same-prompt mode and the exact solver only.
   bool shrink = false;
-  IntervalKind interval = IntervalKind::kBootstrap;
   std::int64_t bootstrap = 1000;  ///< bootstrap replicates for the intervals; 0: none
   std::uint64_t seed = 0;         ///< of the bootstrap (and of the adam solver's initialisation)
   std::size_t num_threads = 0;    ///< 0: all processors; the result does not depend on it

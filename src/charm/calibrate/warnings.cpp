@@ -104,10 +104,10 @@ void warn_about_residuals(const OffsetProblem& problem, const OffsetSolution& so
                   conflicts.size(), problem.pairs.size(), fmt::join(shown, "; ")));
 }
 
-void warn_about_intervals(const SolveOptions& options, std::span<const ArenaRating> ratings,
+void warn_about_intervals(std::span<const ArenaRating> ratings,
                           std::span<const Replicate> replicates,
                           std::vector<std::string>& warnings) {
-  if (replicates.empty() && options.interval == IntervalKind::kBootstrap) return;
+  if (replicates.empty()) return;
   std::vector<std::string> exact;
   for (const ArenaRating& rating : ratings) {
     if (!rating.rating_lo || !rating.rating_hi) exact.push_back(rating.name);

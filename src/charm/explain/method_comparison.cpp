@@ -119,7 +119,6 @@ std::vector<PolicyOffset> solve_offsets(const std::vector<ScoreFile>& scores,
   for (const std::string& name : table.names()) ratings.push_back(rating_of(options, name));
   calibrate::SolveOptions solve = options.solve;
   solve.bootstrap = 0;
-  solve.interval = calibrate::IntervalKind::kBootstrap;
   const auto found = calibrate::solve(table, ratings, table.index_of(options.reference), solve);
   std::vector<PolicyOffset> offsets;
   for (const calibrate::CalibratedPolicy& policy : found.policies)

@@ -5,7 +5,6 @@
 
 #include <cmath>
 
-#include "charm/base/error.h"
 #include "charm/calibrate/calibration.h"
 #include "charm/calibrate/least_squares.h"
 #include "charm/calibrate/smooth_pairs.h"
@@ -31,17 +30,16 @@ World four_policies(double half_width = 0.0) {
            make_rating("c", 1230, half_width), make_rating("ref", 1248, half_width)}};
 }
 
-SolveOptions options_of(const char* mode, IntervalKind interval, std::int64_t bootstrap = 0) {
+SolveOptions options_of(const char* mode, std::int64_t bootstrap = 0) {
   SolveOptions options;
   options.mode = parse_mode(mode);
-  options.interval = interval;
   options.bootstrap = bootstrap;
   return options;
 }
 
 TEST(PairInfluence, MatchesTheFitWithoutThePair) {
   const World world = four_policies();
-  const SolveOptions options = options_of("all-pairs", IntervalKind::kBootstrap);
+  const SolveOptions options = options_of("all-pairs");
   const auto reference = world.scores.index_of("ref");
   const OffsetProblem problem = make_problem(world.scores, world.ratings, reference, options);
   const OffsetSolution solution = make_smooth_solver(problem)->solve();
@@ -74,13 +72,12 @@ TEST(PairInfluence, MatchesTheFitWithoutThePair) {
 
 TEST(PairInfluence, OnlyWithSeveralPairs) {
   const auto two = make_table({make_scores("a", 100, 1.0), make_scores("ref", 100, 0.0)}, "ref");
-  const auto alone =
-      solve(two, std::vector{make_rating("a", 1216), make_rating("ref", 1248)}, two.index_of("ref"),
-            options_of("same-prompt", IntervalKind::kBootstrap));
+  const auto alone = solve(two, std::vector{make_rating("a", 1216), make_rating("ref", 1248)},
+                           two.index_of("ref"), options_of("same-prompt"));
   EXPECT_FALSE(alone.pairs[0].leverage);
   const World world = four_policies();
-  const auto jointly = solve(world.scores, world.ratings, world.scores.index_of("ref"),
-                             options_of("same-prompt", IntervalKind::kBootstrap));
+  const auto jointly =
+      solve(world.scores, world.ratings, world.scores.index_of("ref"), options_of("same-prompt"));
   for (const CalibratedPair& pair : jointly.pairs) {
     EXPECT_GT(*pair.leverage, 0.0);
     EXPECT_LT(*pair.leverage, 1.0);
@@ -102,7 +99,7 @@ TEST(InconsistentRatings, IsWarnedAboutOnlyIfSignificant) {
     }
     return false;
   };
-  const auto options = options_of("same-prompt", IntervalKind::kBootstrap);
+  const auto options = options_of("same-prompt");
   const std::vector apart{make_rating("a", 1400), make_rating("b", 1300), make_rating("ref", 1200)};
   const auto result = solve(table, apart, table.index_of("ref"), options);
   ASSERT_TRUE(mentions(result));
@@ -111,40 +108,24 @@ TEST(InconsistentRatings, IsWarnedAboutOnlyIfSignificant) {
   EXPECT_FALSE(mentions(solve(table, equal, table.index_of("ref"), options)));
 }
 
-TEST(Influence, AgreesWithTheBootstrap) {
-  for (const char* mode : {"same-prompt", "all-pairs", "block:100"}) {
-    const World world = four_policies(/*half_width=*/20.0);
-    const auto reference = world.scores.index_of("ref");
-    const auto linear =
-        solve(world.scores, world.ratings, reference, options_of(mode, IntervalKind::kInfluence));
-    const auto resampled = solve(world.scores, world.ratings, reference,
-                                 options_of(mode, IntervalKind::kBootstrap, 600));
-    for (std::size_t p = 0; p < 4; ++p) {
-      const CalibratedPolicy& policy = linear.policies[p];
-      if (policy.policy == "ref") {
-        EXPECT_EQ(*policy.offset_se, 0.0);
-        continue;
-      }
-      const double se = *resampled.policies[p].offset_se;
-      EXPECT_NEAR(*policy.offset_se, se, 0.15 * se) << mode << " " << policy.policy;
-      EXPECT_EQ(policy.offset, resampled.policies[p].offset);
-    }
-    for (std::size_t p = 0; p < linear.pairs.size(); ++p) {
-      for (const auto member :
-           {&CalibratedPair::mismatch_before_ci95, &CalibratedPair::mismatch_after_ci95,
-            &CalibratedPair::win_rate_after_ci95}) {
-        const auto& one = linear.pairs[p].*member;
-        const auto& other = resampled.pairs[p].*member;
-        ASSERT_TRUE(one && other);
-        const double width = other->hi - other->lo;
-        EXPECT_NEAR(one->lo, other->lo, 0.12 * width) << mode;
-        EXPECT_NEAR(one->hi, other->hi, 0.12 * width) << mode;
-      }
-    }
+TEST(OffsetErrors, AgreeWithTheBootstrap) {
+  const World world = four_policies(/*half_width=*/20.0);
+  const auto reference = world.scores.index_of("ref");
+  const OffsetProblem problem =
+      make_problem(world.scores, world.ratings, reference, options_of("same-prompt"));
+  const auto errors = offset_errors(problem, make_solver(problem)->solve(), world.ratings,
+                                    world.scores.num_prompts());
+  const auto resampled =
+      solve(world.scores, world.ratings, reference, options_of("same-prompt", 600));
+  EXPECT_EQ(errors[reference], 0.0);
+  for (std::size_t p = 0; p < 4; ++p) {
+    if (p == reference) continue;
+    const double se = *resampled.policies[p].offset_se;
+    EXPECT_NEAR(errors[p], se, 0.15 * se) << resampled.policies[p].policy;
   }
 }
 
-TEST(Influence, OfOnePairInvertsTheStepFunction) {
+TEST(OffsetErrors, OfOnePairInvertTheStepFunction) {
   // 400 differences 1 .. 400: the win rate is 1/2 at -200.5, and 1/2 -+ 1.96 * 0.5 / sqrt(399) at
   // 200.5 -+ 19.6 rows from the end.
   ScoreFile over{.name = "over", .rows = {}};
@@ -156,20 +137,13 @@ TEST(Influence, OfOnePairInvertsTheStepFunction) {
   }
   const auto table = make_table({over, ref}, "ref");
   const std::vector ratings{make_rating("over", 1200), make_rating("ref", 1200)};
-  const auto result = solve(table, ratings, table.index_of("ref"),
-                            options_of("same-prompt", IntervalKind::kInfluence));
+  const OffsetProblem problem =
+      make_problem(table, ratings, table.index_of("ref"), options_of("same-prompt"));
+  const OffsetSolution solution = make_solver(problem)->solve();
   const auto over_at = table.index_of("over");
-  EXPECT_EQ(result.policies[over_at].offset, -200.5);
-  const double rows = 400.0 * stats::kNormal975 * 0.5 / std::sqrt(399.0);
-  EXPECT_NEAR(result.policies[over_at].offset_ci95->lo, -200.5 - rows, 1e-9);
-  EXPECT_NEAR(result.policies[over_at].offset_ci95->hi, -200.5 + rows, 1e-9);
-}
-
-TEST(Influence, DoesNotGoWithAdam) {
-  const World world = four_policies();
-  SolveOptions options = options_of("block:100", IntervalKind::kInfluence);
-  options.solver = SolverKind::kAdam;
-  EXPECT_ERROR(kUsage, "--interval influence", solve(world.scores, world.ratings, 0, options));
+  EXPECT_EQ(solution.offsets[over_at], -200.5);
+  const auto errors = offset_errors(problem, solution, ratings, table.num_prompts());
+  EXPECT_NEAR(errors[over_at], 400.0 * 0.5 / std::sqrt(399.0), 1e-9);
 }
 
 }  // namespace

@@ -218,13 +218,10 @@ TEST(Solve, AJointAnswerWithoutBoundIsAnError) {
 TEST(Solve, RatingsWithoutIntervalAreSaidToBeTakenAsExact) {
   const auto table = make_table({make_scores("over", 60, 1.0), make_scores("ref", 60, 0.0)}, "ref");
   const std::vector ratings{make_rating("over", 1216), make_rating("ref", 1248, 5.0)};
-  for (const IntervalKind kind : {IntervalKind::kBootstrap, IntervalKind::kInfluence}) {
-    SolveOptions options = quick("same-prompt");
-    options.bootstrap = 20;
-    options.interval = kind;
-    EXPECT_THAT(solve(table, ratings, 1, options).warnings,
-                testing::Contains(HasSubstr("no rating interval for over: taken as exact")));
-  }
+  SolveOptions options = quick("same-prompt");
+  options.bootstrap = 20;
+  EXPECT_THAT(solve(table, ratings, 1, options).warnings,
+              testing::Contains(HasSubstr("no rating interval for over: taken as exact")));
 }
 
 // With coarse scores a plateau of offsets answers alike, and an interval that rests on the

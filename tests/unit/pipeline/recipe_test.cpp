@@ -201,6 +201,9 @@ TEST_F(RecipeTest, WrongValuesNameTheLine) {
   EXPECT_THAT(
       refusal(kBase + "calibration: {reference: a, bootstrap: many}\n"),
       ::testing::AllOf(HasSubstr("recipe.yaml:9: calibration.bootstrap"), HasSubstr("'many'")));
+  EXPECT_THAT(refusal(kBase + "calibration: {reference: a, interval: influence}\n"),
+              ::testing::AllOf(HasSubstr("recipe.yaml:9: calibration.interval"),
+                               HasSubstr("'influence' was removed"), HasSubstr("bootstrap")));
   EXPECT_THAT(refusal(kBase + "calibration: {reference: nobody}\n"),
               HasSubstr("'nobody' is not among the policies"));
   EXPECT_THAT(refusal(kBase + "calibration: {mode: same-prompt}\n"),
