@@ -249,26 +249,16 @@ ordered_json score_strips_spec(const ModelScores& scores, const std::vector<std:
 }
 
 ordered_json rating_scatter_spec(const std::vector<RatedScore>& points) {
-  constexpr double kWidth = 380, kHeight = 300;
   std::vector<double> ratings, scores;
   for (const RatedScore& point : points) {
     ratings.push_back(point.rating_elo);
     scores.push_back(point.mean_score);
   }
   const stats::Interval x_range = padded_range(ratings), y_range = padded_range(scores);
-  std::vector<LabelPoint> labels;
-  for (const RatedScore& point : points) {
-    labels.push_back({kWidth * (point.rating_elo - x_range.lo) / (x_range.hi - x_range.lo),
-                      kHeight * (y_range.hi - point.mean_score) / (y_range.hi - y_range.lo),
-                      point.policy.size()});
-  }
-  const std::vector<LabelPlace> places = place_labels(labels, kWidth, kHeight);
   ordered_json values = ordered_json::array();
-  for (std::size_t i = 0; i < points.size(); ++i) {
-    values.push_back({{"policy", points[i].policy},
-                      {"rating", points[i].rating_elo},
-                      {"score", points[i].mean_score},
-                      {"place", static_cast<int>(places[i])}});
+  for (const RatedScore& point : points) {
+    values.push_back(
+        {{"policy", point.policy}, {"rating", point.rating_elo}, {"score", point.mean_score}});
   }
   ordered_json x = quantitative("rating", "Arena rating (Elo points)");
   ordered_json y = quantitative("score", "mean score");
@@ -279,26 +269,13 @@ ordered_json rating_scatter_spec(const std::vector<RatedScore>& points) {
                                 {{"field", "rating"}, {"format", ".0f"}},
                                 {{"field", "score"}, {"format", ".3f"}}};
   ordered_json layers = ordered_json::array();
-  layers.push_back({{"mark", {{"type", "point"}, {"filled", true}, {"size", 60}, {"opacity", 0.9}}},
+  layers.push_back({{"name", "points"},
+                    {"mark", {{"type", "point"}, {"filled", true}, {"size", 60}, {"opacity", 0.9}}},
                     {"encoding", {{"x", x}, {"y", y}, {"tooltip", tooltip}}}});
-  const auto text_layer = [&](LabelPlace place, const char* align, int dx, int dy) {
-    layers.push_back(
-        {{"transform", {{{"filter", fmt::format("datum.place == {}", static_cast<int>(place))}}}},
-         {"mark",
-          {{"type", "text"},
-           {"fontSize", 10},
-           {"limit", 150},
-           {"align", align},
-           {"dx", dx},
-           {"dy", dy}}},
-         {"encoding", {{"x", x}, {"y", y}, {"text", {{"field", "policy"}}}}}});
-  };
-  text_layer(LabelPlace::kRight, "left", 7, 0);
-  text_layer(LabelPlace::kLeft, "right", -7, 0);
-  text_layer(LabelPlace::kAbove, "center", 0, -10);
-  text_layer(LabelPlace::kBelow, "center", 0, 11);
-  return {
-      {"width", kWidth}, {"height", kHeight}, {"data", {{"values", values}}}, {"layer", layers}};
+  layers.push_back({{"name", "labels"},
+                    {"mark", {{"type", "text"}, {"fontSize", 10}, {"limit", 150}}},
+                    {"encoding", {{"x", x}, {"y", y}, {"text", {{"field", "policy"}}}}}});
+  return {{"width", 380}, {"height", 300}, {"data", {{"values", values}}}, {"layer", layers}};
 }
 
 ordered_json training_curve_spec(const std::vector<MetricPoint>& points, const std::string& name) {

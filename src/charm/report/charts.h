@@ -63,7 +63,8 @@ nlohmann::ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pai
 nlohmann::ordered_json score_strips_spec(const ModelScores& scores,
                                          const std::vector<std::string>& order);
 
-/// A labelled scatter of mean score (y) over rating (x).
+/// A labelled scatter of mean score (y) over rating (x); assets/report.js has Vega place the labels
+/// (a label without a free place is hidden; tooltip and table still name the point).
 struct RatedScore {
   std::string policy;
   double rating_elo = 0.0;
@@ -74,20 +75,5 @@ nlohmann::ordered_json rating_scatter_spec(const std::vector<RatedScore>& points
 /// Metric `name` over the steps, training and held-out.
 nlohmann::ordered_json training_curve_spec(const std::vector<MetricPoint>& points,
                                            const std::string& name);
-
-/// A point of a scatter plot in pixels from the top left, and the length of its label.
-struct LabelPoint {
-  double x = 0.0;
-  double y = 0.0;
-  std::size_t num_characters = 0;
-};
-
-enum class LabelPlace { kHidden, kRight, kLeft, kAbove, kBelow };
-
-/// Places each label beside its point so that it overlaps no other point or label and stays inside
-/// the plot; kHidden where there is no such place (tooltip and table still name the point). In the
-/// order of the points.
-std::vector<LabelPlace> place_labels(const std::vector<LabelPoint>& points, double width,
-                                     double height);
 
 }  // namespace charm::report

@@ -47,13 +47,13 @@ TEST(Charts, TrainingCurveTellsHeldOutFromTraining) {
   EXPECT_EQ(spec["data"]["values"][1]["series"], "held-out");
 }
 
-TEST(PlaceLabels, AvoidsPointsLabelsAndBorders) {
-  // The second point blocks the right of the first, the border the left of it.
-  const auto places = place_labels({{30, 50, 8}, {48, 50, 8}, {195, 90, 8}}, 200, 100);
-  EXPECT_EQ(places[0], LabelPlace::kAbove);
-  EXPECT_EQ(places[1], LabelPlace::kRight);
-  EXPECT_EQ(places[2], LabelPlace::kLeft);
-  EXPECT_EQ(place_labels({{50, 50, 40}}, 100, 100)[0], LabelPlace::kHidden);
+// assets/report.js finds the two layers by these names.
+TEST(Charts, ScatterNamesTheLayersThatVegaLabels) {
+  const auto spec = rating_scatter_spec({{"a", 1200, 0.5}, {"b", 1300, 0.25}});
+  ASSERT_EQ(spec["layer"].size(), 2u);
+  EXPECT_EQ(spec["layer"][0]["name"], "points");
+  EXPECT_EQ(spec["layer"][1]["name"], "labels");
+  EXPECT_EQ(spec["data"]["values"][1]["rating"], 1300);
 }
 
 }  // namespace

@@ -55,11 +55,26 @@
     return spec;
   }
 
+  // Vega-Lite does not place labels, Vega does: a text layer named "labels" gets Vega's label transform, which sets each
+  // label beside its item of the layer "points", away from other points and labels, or hides it.
+  function placeLabels(vega) {
+    const labels = (vega.marks || []).find(function (mark) { return mark.name === "labels_marks"; });
+    if (!labels) return vega;
+    labels.from = { data: "points_marks" };
+    const update = labels.encode.update;
+    update.text = { signal: "datum.datum.policy" };
+    update.x = { field: "x" };
+    update.y = { field: "y" };
+    labels.transform = [{ type: "label", size: { signal: "[width, height]" }, offset: [3],
+                          anchor: ["right", "left", "top", "bottom"] }];
+    return vega;
+  }
+
   function draw() {
     for (const figure of document.querySelectorAll("figure.chart")) {
       const plot = figure.querySelector(".plot");
       const spec = fit(JSON.parse(figure.querySelector("script").textContent), plot);
-      vegaEmbed(plot, spec, { mode: "vega-lite", actions: false, renderer: "svg", config: config(scheme.matches) })
+      vegaEmbed(plot, spec, { mode: "vega-lite", actions: false, renderer: "svg", config: config(scheme.matches), patch: placeLabels })
         .catch(function (error) {
           console.error(error);
           plot.textContent = "This chart could not be drawn: " + error.message;
