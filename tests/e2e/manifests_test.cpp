@@ -138,6 +138,25 @@ TEST_F(Manifests, RecordEveryOptionThatTheResultDependsOn) {
     EXPECT_TRUE(bench.contains(option)) << option;
 }
 
+TEST_F(Manifests, ScoresOlderThanAnOptionAreKept) {
+  const auto score = [&](const std::vector<std::string>& more) {
+    const Outcome outcome =
+        run_charm(join({{"score", "--model", path("rm"), "--responses", responses("helper"),
+                         responses("intern"), "--output", path("scores"), "--dtype", "float32"},
+                        more}));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return outcome.out;
+  };
+  score({});
+  json old = manifest("scores");
+  EXPECT_EQ(old["options"].erase("template-date"), 1u);
+  for (json& entry : old["outputs"]) entry["fingerprint"] = "of fewer options";
+  write_file(path("scores/manifest.json"), old.dump());
+  EXPECT_THAT(score({}), ::testing::HasSubstr("--fresh scores again"));
+  EXPECT_THAT(score({"--template-date", "2025-01-31"}),
+              ::testing::Not(::testing::HasSubstr("--fresh scores again")));
+}
+
 TEST_F(Manifests, AnotherAliasIsAnotherResult) {
   score_all();
   const auto evaluate = [&](const std::vector<std::string>& more) {

@@ -69,6 +69,21 @@ std::optional<PolicyEntry> find_policy(const ordered_json& manifest, const fs::p
   return std::nullopt;
 }
 
+ordered_json manifest_of_policy(const ordered_json& manifest, const fs::path& file) {
+  for (const ordered_json& entry : member(manifest, "outputs")) {
+    if (file_name_of(entry) != file.filename().string() || entry.contains("provenance")) continue;
+    ordered_json alone = manifest;
+    alone["inputs"] = ordered_json::array();
+    for (const ordered_json& path : member(entry, "inputs")) {
+      for (const ordered_json& input : member(manifest, "inputs")) {
+        if (member(input, "path") == path) alone["inputs"].push_back(input);
+      }
+    }
+    return alone;
+  }
+  return nullptr;
+}
+
 ordered_json with_other_policies(ordered_json own, const ordered_json& present,
                                  const fs::path& folder) {
   std::set<std::string> own_files;

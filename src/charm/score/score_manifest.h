@@ -27,6 +27,11 @@ struct PolicyEntry {
 std::optional<PolicyEntry> find_policy(const nlohmann::ordered_json& manifest,
                                        const std::filesystem::path& file);
 
+/// `manifest` with the inputs of `file` only, as a run of its policy alone would write it. Null if
+/// it has no entry of `file`, or one that was scored otherwise than `manifest` records.
+nlohmann::ordered_json manifest_of_policy(const nlohmann::ordered_json& manifest,
+                                          const std::filesystem::path& file);
+
 /// `own`, the manifest of the run that ends, with what `present` says of other policies whose files
 /// are there: their entries, and the inputs these name. An entry that was scored otherwise keeps
 /// its `provenance`. Whichever run ends last, the result is the same.

@@ -38,9 +38,10 @@ struct ResponseFile {
 /// so that runs of different policies may share a folder.
 struct PolicyPart {
   fs::path file;
-  std::size_t source;                   ///< response file that holds its rows
-  std::vector<std::size_t> rows;        ///< of the run, in order
-  std::string fingerprint;              ///< of the options and of the inputs behind these rows
+  std::size_t source;             ///< response file that holds its rows
+  std::vector<std::size_t> rows;  ///< of the run, in order
+  std::string fingerprint;        ///< of the options and of the inputs behind these rows
+  std::optional<storage::Manifest> manifest;  ///< with the same options and inputs
   std::optional<PolicyEntry> finished;  ///< rank 0: left by an earlier run of this fingerprint
 };
 
@@ -67,6 +68,7 @@ Work read_all(const ScoreStageOptions& options) {
                               .source = work.sources.size(),
                               .rows = {},
                               .fingerprint = {},
+                              .manifest = {},
                               .finished = {}});
       }
       work.parts[entry->second].rows.push_back(work.rows.size());
@@ -199,7 +201,10 @@ void find_finished(const fs::path& output, std::vector<PolicyPart>& parts) {
   const nlohmann::ordered_json manifest = storage::read_manifest(output);
   for (PolicyPart& part : parts) {
     std::optional<PolicyEntry> entry = find_policy(manifest, part.file);
-    if (entry && entry->fingerprint == part.fingerprint && fs::exists(part.file))
+    if (!entry || !fs::exists(part.file)) continue;
+    // Another fingerprint may be due to an option that is newer than the manifest.
+    if (entry->fingerprint == part.fingerprint ||
+        part.manifest->matches_recorded(manifest_of_policy(manifest, part.file)))
       part.finished = std::move(entry);
   }
 }
@@ -277,10 +282,10 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   const storage::Provenance provenance = score_provenance(options, *model, encoder, hashes);
   for (PolicyPart& part : work.parts) {
     const ResponseFile& source = work.sources[part.source];
-    part.fingerprint = make_manifest(options, *model, encoder, provenance)
-                           .input_hashed(source.path, source.sha256)
-                           .input_hashed(options.model_dir, hashes.folder)
-                           .fingerprint();
+    part.manifest.emplace(make_manifest(options, *model, encoder, provenance))
+        .input_hashed(source.path, source.sha256)
+        .input_hashed(options.model_dir, hashes.folder);
+    part.fingerprint = part.manifest->fingerprint();
   }
   if (world.is_root() && !options.fresh && !options.replace_other_model)
     require_same_model(summary.files, provenance, journal_owner_of(hashes));

@@ -117,7 +117,11 @@ Manifest& Manifest::extra(std::string_view name, const ordered_json& value) {
 std::string Manifest::fingerprint() const { return fingerprint_of(to_json()); }
 
 bool Manifest::matches(const fs::path& output) const {
-  const nlohmann::json theirs = read_manifest(output);
+  return matches_recorded(read_manifest(output));
+}
+
+bool Manifest::matches_recorded(const ordered_json& recorded) const {
+  const nlohmann::json theirs = recorded;
   if (!theirs.is_object()) return false;
   const auto ours = nlohmann::json::parse(json_text(to_json()));
   for (const char* name : {"version", "command", "seed", "options", "inputs"}) {

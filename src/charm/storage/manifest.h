@@ -55,6 +55,8 @@ class Manifest {
   /// options, seed and content of the inputs. An option that it lacks, because it is older than the
   /// option, counts as left at its default.
   bool matches(const std::filesystem::path& output) const;
+  /// The same for the JSON of a manifest.
+  bool matches_recorded(const nlohmann::ordered_json& recorded) const;
 
   nlohmann::ordered_json to_json() const;
 

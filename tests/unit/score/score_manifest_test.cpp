@@ -83,6 +83,18 @@ TEST_F(ScoreManifest, AnEntryScoredOtherwiseKeepsItsProvenance) {
   EXPECT_EQ(back["outputs"][1]["provenance"]["dtype"], "float32");
 }
 
+TEST_F(ScoreManifest, OnePolicysPartHasItsInputsOnly) {
+  const ordered_json a = manifest_of("a", 1);
+  const ordered_json both = merged(a, merged(manifest_of("b", 2), nullptr));
+  const ordered_json alone = manifest_of_policy(both, "elsewhere/a.parquet");
+  EXPECT_EQ(alone["inputs"], a["inputs"]);
+  EXPECT_EQ(alone["options"], a["options"]);
+  EXPECT_TRUE(manifest_of_policy(both, folder_ / "c.parquet").is_null());
+  EXPECT_TRUE(manifest_of_policy(nullptr, folder_ / "a.parquet").is_null());
+  const ordered_json other = merged(manifest_of("b", 0, "bfloat16"), both);
+  EXPECT_TRUE(manifest_of_policy(other, folder_ / "a.parquet").is_null()) << "scored in float32";
+}
+
 TEST_F(ScoreManifest, OtherFilesAndDamagedOnesCountAsNone) {
   const ordered_json own = manifest_of("a", 0);
   const ordered_json expected = merged(own, nullptr);
