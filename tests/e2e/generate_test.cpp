@@ -38,7 +38,7 @@ class Generate : public SmallWorld {
   static std::vector<json> rows_of(const std::string& file) {
     storage::RowReader reader(file, {});
     std::vector<json> rows;
-    for (json row; reader.next(row);) rows.push_back(row);
+    for (nlohmann::ordered_json row; reader.next(row);) rows.push_back(row);
     return rows;
   }
 

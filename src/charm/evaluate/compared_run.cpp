@@ -64,7 +64,7 @@ bool is_scores_file(const fs::path& path) {
 /// The benchmark of a file of saved scores, inferred from the columns of its first row.
 Benchmark benchmark_of_rows(const fs::path& path) {
   storage::RowReader reader(path, {});
-  json row;
+  nlohmann::ordered_json row;
   if (!reader.next(row)) throw Error(ErrorKind::kInput, "{}: contains no rows", path.string());
   const auto has = [&](const char* column) {
     return row.contains(column) && !row[column].is_null();

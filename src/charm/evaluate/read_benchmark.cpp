@@ -18,7 +18,7 @@
 namespace charm::evaluate {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 /// An unusable row; the caller adds its location and counts it.
 template <typename... Args>

@@ -25,7 +25,7 @@ using Key = std::tuple<std::string, std::string, std::int32_t>;
 /// Whether rows have a prompt or prompt id.
 bool has_prompts(const fs::path& file) {
   storage::RowReader reader(file, {});
-  nlohmann::json row;
+  nlohmann::ordered_json row;
   if (!reader.next(row)) return false;
   for (const char* column : {"prompt_id", "prompt", "instruction", "messages"}) {
     if (row.contains(column) && !row[column].is_null()) return true;
@@ -37,7 +37,7 @@ bool has_prompts(const fs::path& file) {
 std::vector<storage::ScoreField> read_bare_scores(const fs::path& file) {
   std::vector<storage::ScoreField> scores;
   storage::RowReader reader(file, {}, {"score", "error"});
-  nlohmann::json row;
+  nlohmann::ordered_json row;
   while (reader.next(row)) {
     try {
       scores.push_back(storage::score_field(row));

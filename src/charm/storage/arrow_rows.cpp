@@ -19,35 +19,35 @@ namespace {
 /// The value at `index` as JSON: strings as they are, lists as arrays, structs as objects, null as
 /// null, dates and decimals as Arrow's text for them. Throws kInput (without location) for invalid
 /// UTF-8.
-nlohmann::json json_value(const arrow::Array& array, std::int64_t index);
+nlohmann::ordered_json json_value(const arrow::Array& array, std::int64_t index);
 
 template <typename ArrayType>
 const ArrayType& as(const arrow::Array& array) {
   return static_cast<const ArrayType&>(array);
 }
 
-nlohmann::json text_value(std::string_view text) {
+nlohmann::ordered_json text_value(std::string_view text) {
   if (const auto offset = find_invalid_utf8(text)) {
     throw Error(ErrorKind::kInput, "invalid UTF-8 at byte {} of the text", *offset + 1);
   }
   return std::string(text);
 }
 
-nlohmann::json list_value(const arrow::Array& values, std::int64_t begin, std::int64_t end) {
-  nlohmann::json list = nlohmann::json::array();
+nlohmann::ordered_json list_value(const arrow::Array& values, std::int64_t begin, std::int64_t end) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (std::int64_t i = begin; i < end; ++i) list.push_back(json_value(values, i));
   return list;
 }
 
-nlohmann::json struct_value(const arrow::StructArray& array, std::int64_t index) {
-  nlohmann::json object = nlohmann::json::object();
+nlohmann::ordered_json struct_value(const arrow::StructArray& array, std::int64_t index) {
+  nlohmann::ordered_json object = nlohmann::ordered_json::object();
   for (int k = 0; k < array.num_fields(); ++k) {
     object[array.struct_type()->field(k)->name()] = json_value(*array.field(k), index);
   }
   return object;
 }
 
-nlohmann::json json_value(const arrow::Array& array, std::int64_t index) {
+nlohmann::ordered_json json_value(const arrow::Array& array, std::int64_t index) {
   if (array.IsNull(index)) return nullptr;
   switch (array.type_id()) {
     case arrow::Type::STRING:
@@ -115,7 +115,7 @@ class ColumnarRows : public RowSource {
                const std::vector<std::string>& columns)
       : file_(file.string()), columns_(columns), batches_(file, format, columns) {}
 
-  RowOutcome next(nlohmann::json& row, std::string& problem) override {
+  RowOutcome next(nlohmann::ordered_json& row, std::string& problem) override {
     while (batch_ == nullptr || index_ == batch_->num_rows()) {
       batch_ = batches_.next();
       index_ = 0;
@@ -123,7 +123,7 @@ class ColumnarRows : public RowSource {
     }
     ++row_;
     const std::int64_t index = index_++;
-    if (!row.is_object()) row = nlohmann::json::object();
+    if (!row.is_object()) row = nlohmann::ordered_json::object();
     for (int k = 0; k < batch_->num_columns(); ++k) {
       const std::string& name = batch_->schema()->field(k)->name();
       if (!is_wanted(columns_, name)) continue;

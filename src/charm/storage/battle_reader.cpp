@@ -13,7 +13,7 @@
 namespace charm::storage {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 std::string name_of(const Json& row, const char* column) {
   const auto place = row.find(column);

@@ -8,7 +8,7 @@
 namespace charm::storage {
 namespace {
 
-std::string text_member(const nlohmann::json& message, const char* name, std::string_view column,
+std::string text_member(const nlohmann::ordered_json& message, const char* name, std::string_view column,
                         std::size_t turn) {
   const auto member = message.find(name);
   if (member == message.end() || !member->is_string()) {
@@ -18,11 +18,11 @@ std::string text_member(const nlohmann::json& message, const char* name, std::st
   return member->get<std::string>();
 }
 
-Conversation from_messages(const nlohmann::json& list, std::string_view column) {
+Conversation from_messages(const nlohmann::ordered_json& list, std::string_view column) {
   if (list.empty())
     throw Error(ErrorKind::kInput, "column '{}': the list of messages is empty", column);
   Conversation conversation;
-  for (const nlohmann::json& message : list) {
+  for (const nlohmann::ordered_json& message : list) {
     const std::size_t turn = conversation.size();
     if (!message.is_object()) {
       throw Error(ErrorKind::kInput,
@@ -35,7 +35,7 @@ Conversation from_messages(const nlohmann::json& list, std::string_view column) 
   return conversation;
 }
 
-Conversation from_parallel_lists(const nlohmann::json& object, std::string_view column) {
+Conversation from_parallel_lists(const nlohmann::ordered_json& object, std::string_view column) {
   const auto roles = object.find("role");
   const auto contents = object.find("content");
   if (roles == object.end() || contents == object.end() || !roles->is_array() ||
@@ -43,7 +43,7 @@ Conversation from_parallel_lists(const nlohmann::json& object, std::string_view 
     throw Error(ErrorKind::kInput, "column '{}': expected a list of messages, found an object",
                 column);
   }
-  nlohmann::json list = nlohmann::json::array();
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < roles->size(); ++i) {
     list.push_back({{"role", (*roles)[i]}, {"content", (*contents)[i]}});
   }
@@ -72,7 +72,7 @@ bool ends_with_assistant(const Conversation& conversation) {
   return !conversation.empty() && conversation.back().role == "assistant";
 }
 
-Conversation conversation_of(const nlohmann::json& value, std::string_view column) {
+Conversation conversation_of(const nlohmann::ordered_json& value, std::string_view column) {
   if (value.is_string()) return {{"user", value.get<std::string>()}};
   if (value.is_object()) return from_parallel_lists(value, column);
   if (!value.is_array()) {
@@ -82,7 +82,7 @@ Conversation conversation_of(const nlohmann::json& value, std::string_view colum
   return from_messages(value, column);
 }
 
-Conversation finished_conversation(const nlohmann::json& value, std::string_view column,
+Conversation finished_conversation(const nlohmann::ordered_json& value, std::string_view column,
                                    const Conversation& prompt) {
   Conversation conversation = prompt;
   if (value.is_string()) {

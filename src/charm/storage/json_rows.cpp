@@ -30,7 +30,7 @@ std::string short_message(std::string_view message) {
   return std::string(message);
 }
 
-RowOutcome parse_row(std::string_view text, nlohmann::json& row, std::string& problem) {
+RowOutcome parse_row(std::string_view text, nlohmann::ordered_json& row, std::string& problem) {
   if (const auto offset = find_invalid_utf8(text)) {
     problem = fmt::format("invalid UTF-8 at byte {} of the row", *offset + 1);
     return RowOutcome::kBad;
@@ -40,15 +40,15 @@ RowOutcome parse_row(std::string_view text, nlohmann::json& row, std::string& pr
     return RowOutcome::kBad;
   }
   try {
-    row = nlohmann::json::parse(text);
+    row = nlohmann::ordered_json::parse(text);
     return RowOutcome::kRow;
-  } catch (const nlohmann::json::parse_error& e) {
+  } catch (const nlohmann::ordered_json::parse_error& e) {
     const std::string_view rest =
         e.byte > 0 && e.byte <= text.size() ? text.substr(e.byte - 1) : std::string_view();
     const bool not_a_number = rest.starts_with("NaN") || rest.starts_with("Infinity");
     problem = fmt::format("broken JSON: {}{}", short_message(e.what()),
                           not_a_number ? " (NaN and Infinity are not JSON numbers)" : "");
-  } catch (const nlohmann::json::exception& e) {
+  } catch (const nlohmann::ordered_json::exception& e) {
     problem = fmt::format("broken JSON: {}", short_message(e.what()));
   }
   return RowOutcome::kBad;
@@ -59,7 +59,7 @@ class JsonlRows : public RowSource {
   JsonlRows(const std::filesystem::path& file, std::unique_ptr<ByteStream> bytes)
       : file_(file.string()), bytes_(std::move(bytes)) {}
 
-  RowOutcome next(nlohmann::json& row, std::string& problem) override {
+  RowOutcome next(nlohmann::ordered_json& row, std::string& problem) override {
     while (bytes_->get_line(text_)) {
       ++line_;
       if (!is_blank(text_)) return parse_row(text_, row, problem);
@@ -85,7 +85,7 @@ class JsonArrayRows : public RowSource {
     bytes_->get();  // the opening bracket
   }
 
-  RowOutcome next(nlohmann::json& row, std::string& problem) override {
+  RowOutcome next(nlohmann::ordered_json& row, std::string& problem) override {
     if (closed_) return RowOutcome::kEnd;
     ++row_;
     const bool last = !read_element();

@@ -58,7 +58,7 @@ std::string UniqueIds::claim(const std::string& policy, const std::string& promp
 // Calls consume(parse(row)) for every row; a kInput error of parse rejects the row.
 template <typename Parse, typename Consume>
 void for_each_row(RowReader& reader, const Parse& parse, const Consume& consume) {
-  nlohmann::json row;
+  nlohmann::ordered_json row;
   while (reader.next(row)) {
     std::optional<decltype(parse(row))> record;
     std::string problem;
@@ -80,13 +80,13 @@ void for_each_row(RowReader& reader, const Parse& parse, const Consume& consume)
 // As `for_each_row`, into a vector.
 template <typename Parse>
 auto collect_rows(RowReader& reader, const Parse& parse) {
-  std::vector<std::invoke_result_t<Parse, const nlohmann::json&>> records;
+  std::vector<std::invoke_result_t<Parse, const nlohmann::ordered_json&>> records;
   for_each_row(reader, parse, [&](auto&& record) { records.push_back(std::move(record)); });
   return records;
 }
 
 // A row of `charm generate` with an error instead of a response.
-bool is_failed_generation(const nlohmann::json& row) {
+bool is_failed_generation(const nlohmann::ordered_json& row) {
   for (const char* column : {"response", "output", "completion", "messages"}) {
     if (row.contains(column) && !row[column].is_null()) return false;
   }
@@ -95,7 +95,7 @@ bool is_failed_generation(const nlohmann::json& row) {
 }
 
 // A row whose prompt is only given as the common prefix of chosen and rejected.
-bool is_pair_alone(const nlohmann::json& row) {
+bool is_pair_alone(const nlohmann::ordered_json& row) {
   for (const char* column : {"prompt", "instruction", "messages"}) {
     if (row.contains(column) && !row[column].is_null()) return false;
   }
@@ -108,7 +108,7 @@ void keep_first_user_turn(Conversation& messages) {
   if (user != messages.end()) messages.erase(user + 1, messages.end());
 }
 
-std::string policy_of(const nlohmann::json& row, const RowReader& reader,
+std::string policy_of(const nlohmann::ordered_json& row, const RowReader& reader,
                       const ReadOptions& options) {
   if (options.policy) return *options.policy;
   if (auto policy = policy_field(row)) return *std::move(policy);
@@ -116,7 +116,7 @@ std::string policy_of(const nlohmann::json& row, const RowReader& reader,
 }
 
 // In a scores file num_tokens is the reward model's count and response_num_tokens the generator's.
-Response response_of(const nlohmann::json& row, const RowReader& reader, const ReadOptions& options,
+Response response_of(const nlohmann::ordered_json& row, const RowReader& reader, const ReadOptions& options,
                      UniqueIds& ids) {
   Exchange exchange = exchange_fields(row);
   Response response;
@@ -142,7 +142,7 @@ std::optional<std::vector<Score>> read_scores_of_columns(const std::filesystem::
   struct NeedsPrompts {};
   RowReader reader(path, options, columns);
   UniqueIds ids;
-  const auto parse = [&](const nlohmann::json& row) {
+  const auto parse = [&](const nlohmann::ordered_json& row) {
     std::optional<std::string> prompt_id = prompt_id_field(row);
     if (!prompt_id && !with_prompts) throw NeedsPrompts{};
     if (!prompt_id) prompt_id = prompt_id_of(exchange_fields(row).prompt);
@@ -169,7 +169,7 @@ std::vector<Prompt> read_prompts(const std::filesystem::path& path, const ReadOp
                                  PromptTurns turns) {
   RowReader reader(path, options);
   UniqueIds ids;
-  return collect_rows(reader, [&](const nlohmann::json& row) {
+  return collect_rows(reader, [&](const nlohmann::ordered_json& row) {
     Conversation messages = prompt_field(row);
     if (turns == PromptTurns::kFirst || (turns == PromptTurns::kFirstOfPairs && is_pair_alone(row)))
       keep_first_user_turn(messages);
@@ -187,7 +187,7 @@ std::vector<Response> read_responses(const std::filesystem::path& path,
   std::int64_t num_failed = 0;
   for_each_row(
       reader,
-      [&](const nlohmann::json& row) -> std::optional<Response> {
+      [&](const nlohmann::ordered_json& row) -> std::optional<Response> {
         if (is_failed_generation(row)) return std::nullopt;
         return response_of(row, reader, options, ids);
       },
@@ -220,7 +220,7 @@ void for_each_scored_response(const std::filesystem::path& path, const ReadOptio
                               const std::function<void(ScoredResponse&&)>& body) {
   RowReader reader(path, options);
   UniqueIds ids;
-  const auto parse = [&](const nlohmann::json& row) {
+  const auto parse = [&](const nlohmann::ordered_json& row) {
     ScoreField field = score_field(row);
     ScoredResponse scored;
     scored.num_tokens = count_field(row, "num_tokens").value_or(0);
@@ -264,7 +264,7 @@ std::vector<Score> read_score_files(std::span<const std::filesystem::path> paths
 std::vector<PreferencePair> read_preferences(const std::filesystem::path& path,
                                              const ReadOptions& options) {
   RowReader reader(path, options);
-  return collect_rows(reader, [&](const nlohmann::json& row) {
+  return collect_rows(reader, [&](const nlohmann::ordered_json& row) {
     const auto first_text = [&](const char* name, const char* other) {
       const std::optional<std::string> text = text_field(row, name);
       return text ? *text : text_field(row, other).value_or("");

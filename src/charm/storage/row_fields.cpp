@@ -12,24 +12,24 @@ namespace charm::storage {
 namespace {
 
 // The value of a column; nullptr if absent or null.
-const nlohmann::json* find(const nlohmann::json& row, const char* column) {
+const nlohmann::ordered_json* find(const nlohmann::ordered_json& row, const char* column) {
   const auto found = row.find(column);
   return found == row.end() || found->is_null() ? nullptr : &*found;
 }
 
 struct Named {
   const char* column = nullptr;
-  const nlohmann::json* value = nullptr;
+  const nlohmann::ordered_json* value = nullptr;
 };
 
-Named find_first(const nlohmann::json& row, std::initializer_list<const char*> columns) {
+Named find_first(const nlohmann::ordered_json& row, std::initializer_list<const char*> columns) {
   for (const char* column : columns) {
-    if (const nlohmann::json* value = find(row, column)) return {column, value};
+    if (const nlohmann::ordered_json* value = find(row, column)) return {column, value};
   }
   return {};
 }
 
-[[noreturn]] void throw_missing(const nlohmann::json& row, std::string_view expected) {
+[[noreturn]] void throw_missing(const nlohmann::ordered_json& row, std::string_view expected) {
   std::string found;
   for (const auto& [name, value] : row.items()) {
     found +=
@@ -40,14 +40,14 @@ Named find_first(const nlohmann::json& row, std::initializer_list<const char*> c
 }
 
 [[noreturn]] void throw_type(const char* column, std::string_view expected,
-                             const nlohmann::json& found) {
+                             const nlohmann::ordered_json& found) {
   throw Error(ErrorKind::kInput, "column '{}': expected {}, found {}", column, expected,
               found.type_name());
 }
 
-Conversation instruction_prompt(const nlohmann::json& row, const nlohmann::json& instruction) {
+Conversation instruction_prompt(const nlohmann::ordered_json& row, const nlohmann::ordered_json& instruction) {
   Conversation prompt = conversation_of(instruction, "instruction");
-  const nlohmann::json* input = find(row, "input");
+  const nlohmann::ordered_json* input = find(row, "input");
   // Alpaca's rows split a prompt into instruction and input; both are needed.
   if (input != nullptr && input->is_string() && !input->get_ref<const std::string&>().empty()) {
     prompt.back().content += "\n\n" + input->get<std::string>();
@@ -56,11 +56,11 @@ Conversation instruction_prompt(const nlohmann::json& row, const nlohmann::json&
 }
 
 // From `prompt` or `instruction`; empty if the row has neither.
-Conversation explicit_prompt(const nlohmann::json& row) {
+Conversation explicit_prompt(const nlohmann::ordered_json& row) {
   Conversation prompt;
-  if (const nlohmann::json* value = find(row, "prompt")) {
+  if (const nlohmann::ordered_json* value = find(row, "prompt")) {
     prompt = conversation_of(*value, "prompt");
-  } else if (const nlohmann::json* instruction = find(row, "instruction")) {
+  } else if (const nlohmann::ordered_json* instruction = find(row, "instruction")) {
     prompt = instruction_prompt(row, *instruction);
   }
   if (ends_with_assistant(prompt)) {
@@ -84,10 +84,10 @@ std::string response_text(const Named& found) {
 
 }  // namespace
 
-Conversation prompt_field(const nlohmann::json& row) {
+Conversation prompt_field(const nlohmann::ordered_json& row) {
   Conversation prompt = explicit_prompt(row);
   if (!prompt.empty()) return prompt;
-  if (const nlohmann::json* messages = find(row, "messages")) {
+  if (const nlohmann::ordered_json* messages = find(row, "messages")) {
     prompt = conversation_of(*messages, "messages");
     if (ends_with_assistant(prompt)) prompt.pop_back();
     if (prompt.empty())
@@ -101,9 +101,9 @@ Conversation prompt_field(const nlohmann::json& row) {
       row, "prompt: expected a column prompt, instruction, messages or a pair chosen/rejected");
 }
 
-Exchange exchange_fields(const nlohmann::json& row) {
+Exchange exchange_fields(const nlohmann::ordered_json& row) {
   const Named response = find_first(row, {"response", "output", "completion"});
-  const nlohmann::json* messages = find(row, "messages");
+  const nlohmann::ordered_json* messages = find(row, "messages");
   if (response.value == nullptr) {
     if (messages == nullptr)
       throw_missing(row, "response: expected a column response, output, completion or messages");
@@ -133,9 +133,9 @@ Exchange exchange_fields(const nlohmann::json& row) {
   return exchange;
 }
 
-PairSides pair_fields(const nlohmann::json& row) {
-  const nlohmann::json* chosen = find(row, "chosen");
-  const nlohmann::json* rejected = find(row, "rejected");
+PairSides pair_fields(const nlohmann::ordered_json& row) {
+  const nlohmann::ordered_json* chosen = find(row, "chosen");
+  const nlohmann::ordered_json* rejected = find(row, "rejected");
   if (chosen == nullptr || rejected == nullptr)
     throw_missing(row, "pair: expected the columns chosen and rejected");
   const Conversation prompt = explicit_prompt(row);
@@ -148,8 +148,8 @@ PairSides pair_fields(const nlohmann::json& row) {
   return sides;
 }
 
-std::optional<std::string> prompt_id_field(const nlohmann::json& row) {
-  const nlohmann::json* value = find(row, "prompt_id");
+std::optional<std::string> prompt_id_field(const nlohmann::ordered_json& row) {
+  const nlohmann::ordered_json* value = find(row, "prompt_id");
   if (value == nullptr) return std::nullopt;
   if (value->is_number_integer()) return value->dump();
   if (!value->is_string()) throw_type("prompt_id", "a string", *value);
@@ -158,11 +158,11 @@ std::optional<std::string> prompt_id_field(const nlohmann::json& row) {
   return value->get<std::string>();
 }
 
-std::optional<std::int32_t> sample_field(const nlohmann::json& row) {
+std::optional<std::int32_t> sample_field(const nlohmann::ordered_json& row) {
   return count_field(row, "sample");
 }
 
-std::optional<std::string> policy_field(const nlohmann::json& row) {
+std::optional<std::string> policy_field(const nlohmann::ordered_json& row) {
   const Named found = find_first(row, {"policy", "generator", "model"});
   if (found.value == nullptr) return std::nullopt;
   if (!found.value->is_string()) throw_type(found.column, "a string", *found.value);
@@ -173,7 +173,7 @@ std::optional<std::string> policy_field(const nlohmann::json& row) {
   return found.value->get<std::string>();
 }
 
-ScoreField score_field(const nlohmann::json& row) {
+ScoreField score_field(const nlohmann::ordered_json& row) {
   std::optional<std::string> error = text_field(row, "error");
   if (error && !error->empty()) return {0.0f, std::move(error)};
   const std::optional<double> value = number_field(row, "score");
@@ -185,15 +185,15 @@ ScoreField score_field(const nlohmann::json& row) {
   return {static_cast<float>(*value), std::nullopt};
 }
 
-std::optional<std::string> text_field(const nlohmann::json& row, const char* column) {
-  const nlohmann::json* value = find(row, column);
+std::optional<std::string> text_field(const nlohmann::ordered_json& row, const char* column) {
+  const nlohmann::ordered_json* value = find(row, column);
   if (value == nullptr) return std::nullopt;
   if (!value->is_string()) throw_type(column, "a string", *value);
   return value->get<std::string>();
 }
 
-std::optional<std::int32_t> count_field(const nlohmann::json& row, const char* column) {
-  const nlohmann::json* value = find(row, column);
+std::optional<std::int32_t> count_field(const nlohmann::ordered_json& row, const char* column) {
+  const nlohmann::ordered_json* value = find(row, column);
   if (value == nullptr) return std::nullopt;
   // pandas converts an integer column with missing values to floating point.
   const bool whole =
@@ -207,8 +207,8 @@ std::optional<std::int32_t> count_field(const nlohmann::json& row, const char* c
   return static_cast<std::int32_t>(number);
 }
 
-std::optional<double> number_field(const nlohmann::json& row, const char* column) {
-  const nlohmann::json* value = find(row, column);
+std::optional<double> number_field(const nlohmann::ordered_json& row, const char* column) {
+  const nlohmann::ordered_json* value = find(row, column);
   if (value == nullptr) return std::nullopt;
   if (!value->is_number()) throw_type(column, "a number", *value);
   const double number = value->get<double>();
@@ -217,8 +217,8 @@ std::optional<double> number_field(const nlohmann::json& row, const char* column
   return number;
 }
 
-std::optional<bool> flag_field(const nlohmann::json& row, const char* column) {
-  const nlohmann::json* value = find(row, column);
+std::optional<bool> flag_field(const nlohmann::ordered_json& row, const char* column) {
+  const nlohmann::ordered_json* value = find(row, column);
   if (value == nullptr) return std::nullopt;
   if (!value->is_boolean()) throw_type(column, "true or false", *value);
   return value->get<bool>();

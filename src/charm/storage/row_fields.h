@@ -14,7 +14,7 @@ namespace charm::storage {
 
 /// The prompt of any kind of row: `prompt`, `instruction` (with a non-empty `input` below it),
 /// `messages` without a closing assistant turn, or what `chosen` and `rejected` share.
-Conversation prompt_field(const nlohmann::json& row);
+Conversation prompt_field(const nlohmann::ordered_json& row);
 
 struct Exchange {
   Conversation prompt;
@@ -23,7 +23,7 @@ struct Exchange {
 
 /// Prompt and response: a response column (`response`, `output`, `completion`) with a prompt, or
 /// `messages` whose last turn is the assistant's.
-Exchange exchange_fields(const nlohmann::json& row);
+Exchange exchange_fields(const nlohmann::ordered_json& row);
 
 /// `chosen` and `rejected` as whole conversations with their common prompt.
 struct PairSides {
@@ -31,40 +31,40 @@ struct PairSides {
   Conversation rejected;
   Conversation prompt;
 };
-PairSides pair_fields(const nlohmann::json& row);
+PairSides pair_fields(const nlohmann::ordered_json& row);
 
 /// `prompt_id` if given (a text or an integer).
-std::optional<std::string> prompt_id_field(const nlohmann::json& row);
+std::optional<std::string> prompt_id_field(const nlohmann::ordered_json& row);
 
 /// `sample` if given.
-std::optional<std::int32_t> sample_field(const nlohmann::json& row);
+std::optional<std::int32_t> sample_field(const nlohmann::ordered_json& row);
 
 /// `policy`, `generator` or `model` if given.
-std::optional<std::string> policy_field(const nlohmann::json& row);
+std::optional<std::string> policy_field(const nlohmann::ordered_json& row);
 
 struct ScoreField {
   float score = 0.0f;
   std::optional<std::string> error;
 };
 /// A finite `score`, or `error`.
-ScoreField score_field(const nlohmann::json& row);
+ScoreField score_field(const nlohmann::ordered_json& row);
 
 // Optional columns; absent and null are the same.
-std::optional<std::string> text_field(const nlohmann::json& row, const char* column);
-std::optional<std::int32_t> count_field(const nlohmann::json& row, const char* column);
-std::optional<double> number_field(const nlohmann::json& row, const char* column);
-std::optional<bool> flag_field(const nlohmann::json& row, const char* column);
+std::optional<std::string> text_field(const nlohmann::ordered_json& row, const char* column);
+std::optional<std::int32_t> count_field(const nlohmann::ordered_json& row, const char* column);
+std::optional<double> number_field(const nlohmann::ordered_json& row, const char* column);
+std::optional<bool> flag_field(const nlohmann::ordered_json& row, const char* column);
 
 // Values of conversation columns.
 
 /// A string (one user turn), a list of {role, content}, or {role: [...], content: [...]} as
 /// `datasets` stores sequences.
-Conversation conversation_of(const nlohmann::json& value, std::string_view column);
+Conversation conversation_of(const nlohmann::ordered_json& value, std::string_view column);
 
 /// The chosen or rejected side of a pair as a whole conversation that ends with the assistant's
 /// turn. A string or a list that starts with the assistant continues `prompt`; other lists, and
 /// without a prompt strings in the "\n\nHuman: ... \n\nAssistant: ..." form, include the prompt.
-Conversation finished_conversation(const nlohmann::json& value, std::string_view column,
+Conversation finished_conversation(const nlohmann::ordered_json& value, std::string_view column,
                                    const Conversation& prompt);
 
 /// The common leading turns, without the last turn of either: the prompt of a pair.

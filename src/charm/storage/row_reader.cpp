@@ -71,7 +71,7 @@ RowReader::RowReader(const std::filesystem::path& path, const ReadOptions& optio
 RowReader::~RowReader() = default;
 RowReader::RowReader(RowReader&&) noexcept = default;
 
-bool RowReader::next(nlohmann::json& row) {
+bool RowReader::next(nlohmann::ordered_json& row) {
   State& s = *state_;
   std::string problem;
   while (true) {
@@ -89,7 +89,7 @@ bool RowReader::next(nlohmann::json& row) {
         if (s.file + 1 == s.files.size()) return false;
         ++s.file;
         s.source = open_row_source(s.files[s.file].path, s.columns);
-        row = nlohmann::json::object();
+        row = nlohmann::ordered_json::object();
         break;
     }
   }

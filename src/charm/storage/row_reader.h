@@ -19,7 +19,7 @@ class RowSource;
 /// format is detected from the content, not the name.
 ///
 ///     RowReader rows(path, options);
-///     nlohmann::json row;
+///     nlohmann::ordered_json row;
 ///     while (rows.next(row)) {
 ///       if (!usable(row)) rows.reject("column 'x': expected a number");
 ///     }
@@ -37,7 +37,7 @@ class RowReader {
 
   /// Reads the next row, always an object; false at the end. Rows that are not JSON objects or not
   /// UTF-8 are rejected (see `reject`) and skipped.
-  bool next(nlohmann::json& row);
+  bool next(nlohmann::ordered_json& row);
 
   /// Counts the current row as bad. Throws kInput with the first bad row's message if more than
   /// max_bad_rows are bad.

@@ -22,7 +22,7 @@ class RowSource {
  public:
   virtual ~RowSource() = default;
   /// On kBad, `problem` describes the error.
-  virtual RowOutcome next(nlohmann::json& row, std::string& problem) = 0;
+  virtual RowOutcome next(nlohmann::ordered_json& row, std::string& problem) = 0;
   /// Of the row last returned: "file:line" or "file, row N".
   virtual std::string location() const = 0;
 };

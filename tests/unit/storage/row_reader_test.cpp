@@ -26,10 +26,10 @@ void append_gzip(const std::filesystem::path& path, std::string_view content) {
   ASSERT_EQ(::gzclose(file), Z_OK);
 }
 
-std::vector<nlohmann::json> read_all(const fs::path& path, const ReadOptions& options = {}) {
+std::vector<nlohmann::ordered_json> read_all(const fs::path& path, const ReadOptions& options = {}) {
   RowReader reader(path, options);
-  std::vector<nlohmann::json> rows;
-  nlohmann::json row;
+  std::vector<nlohmann::ordered_json> rows;
+  nlohmann::ordered_json row;
   while (reader.next(row)) rows.push_back(row);
   reader.finish();
   return rows;
@@ -38,13 +38,13 @@ std::vector<nlohmann::json> read_all(const fs::path& path, const ReadOptions& op
 TEST(RowReader, JsonlWithBlankLinesCrLfAndNoFinalNewline) {
   const TempFolder folder;
   const auto rows = read_all(folder.file("a.jsonl", "\xEF\xBB\xBF{\"x\":1}\r\n\n  \n{\"x\":2}"));
-  EXPECT_EQ(rows, (std::vector<nlohmann::json>{{{"x", 1}}, {{"x", 2}}}));
+  EXPECT_EQ(rows, (std::vector<nlohmann::ordered_json>{{{"x", 1}}, {{"x", 2}}}));
 }
 
 TEST(RowReader, LocationsCountLinesOfTheFile) {
   const TempFolder folder;
   RowReader reader(folder.file("a.jsonl", "\n{\"x\":1}\n\n{\"x\":2}\n"), {});
-  nlohmann::json row;
+  nlohmann::ordered_json row;
   ASSERT_TRUE(reader.next(row));
   EXPECT_THAT(reader.location(), HasSubstr("a.jsonl:2"));
   ASSERT_TRUE(reader.next(row));
@@ -54,11 +54,11 @@ TEST(RowReader, LocationsCountLinesOfTheFile) {
 
 TEST(RowReader, JsonArrayWithBracketsAndQuotesInsideTexts) {
   const TempFolder folder;
-  const nlohmann::json expected = {{{"x", "a ] } , \" \\ ["}, {"y", {1, {{"z", nullptr}}}}},
+  const nlohmann::ordered_json expected = {{{"x", "a ] } , \" \\ ["}, {"y", {1, {{"z", nullptr}}}}},
                                    {{"x", "b"}}};
   for (const int indent : {-1, 2}) {
     EXPECT_EQ(
-        nlohmann::json(read_all(folder.file("a.json", " \n" + expected.dump(indent) + "\n "))),
+        nlohmann::ordered_json(read_all(folder.file("a.json", " \n" + expected.dump(indent) + "\n "))),
         expected);
   }
 }
@@ -75,7 +75,7 @@ TEST(RowReader, GzipOfSeveralMembers) {
 TEST(RowReader, TruncatedGzipIsAnError) {
   const TempFolder folder;
   std::string text;
-  for (int i = 0; i < 1000; ++i) text += nlohmann::json{{"x", i * 7919 % 1000}}.dump() + "\n";
+  for (int i = 0; i < 1000; ++i) text += nlohmann::ordered_json{{"x", i * 7919 % 1000}}.dump() + "\n";
   append_gzip(folder / "a.jsonl.gz", text);
   const std::string whole = read_file(folder / "a.jsonl.gz");
   folder.file("cut.jsonl.gz", whole.substr(0, whole.size() / 2));
