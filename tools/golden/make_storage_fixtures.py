@@ -88,6 +88,23 @@ def write_types():
     pyarrow.parquet.write_table(sequences, OUT / "sequences.parquet")
 
 
+def write_tools():
+    """Structs of structs, where pyarrow gives every value every member."""
+    def schema(name, parameter):
+        return {"type": "function", "function": {"name": name, "parameters": {
+            "type": "object", "properties": {parameter: {"type": "string"}}}}}
+
+    call = {"type": "function", "function": {"name": "get_weather", "arguments": {"city": "Bern", "zone": None}}}
+    other = {"type": "function", "function": {"name": "now", "arguments": {"zone": "UTC"}}}
+    rows = [
+        {"messages": [message("user", "Weather?"), {"role": "assistant", "content": None, "tool_calls": [call]},
+                      {"role": "tool", "content": "rain", "name": "get_weather"}, message("assistant", "Rain.")],
+         "tools": [schema("get_weather", "city"), schema("now", "zone")]},
+        {"messages": [message("user", "Hi"), {"role": "assistant", "content": "UTC", "tool_calls": [other]}], "tools": None},
+    ]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), OUT / "tools.parquet")
+
+
 def write_not_a_number():
     nan = pyarrow.table({"prompt_id": ["x", "y"], "policy": ["a", "a"], "score": [1.5, float("nan")]})
     pyarrow.parquet.write_table(nan, OUT / "nan.parquet")
@@ -117,6 +134,7 @@ def main():
     write_saved_datasets()
     write_parquet_shards()
     write_types()
+    write_tools()
     write_not_a_number()
     write_expected()
 

@@ -188,8 +188,8 @@ def make_golden():
     for name, bos_in_front in (("byte_bpe", False), ("bos_bpe", True)):
         tokenizer = transformers.AutoTokenizer.from_pretrained(TOKENIZERS / name)
         for template in sorted(TEMPLATES.glob("*.jinja")):
-            if template.stem == "features" and bos_in_front:
-                continue  # its point is the text; once is enough
+            if template.stem == "tools" or (template.stem == "features" and bos_in_front):
+                continue  # make_members_golden.py; its point is the text: once is enough
             tokenizer.chat_template = template.read_text(encoding="utf-8")
             for conversation in CONVERSATIONS:
                 for generation in (False, True):

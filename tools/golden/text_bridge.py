@@ -64,9 +64,10 @@ class Bridge:
     def template(self, source, tokens, date):
         return self.call("charm_text_template_new", source, json.dumps(tokens), date, out=ctypes.c_void_p())
 
-    def render(self, handle, conversation, generation):
+    def render(self, handle, conversation, generation, tools=None):
         messages = json.dumps(conversation, ensure_ascii=False)
-        return self.take(self.call("charm_text_template_render", messages, handle=handle, flag=int(generation), out=String()))
+        schemas = json.dumps(tools, ensure_ascii=False) if tools else ""
+        return self.take(self.call("charm_text_template_render", messages, schemas, handle=handle, flag=int(generation), out=String()))
 
     def free_template(self, handle):
         self.lib.charm_text_template_free(handle)

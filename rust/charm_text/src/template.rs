@@ -161,14 +161,23 @@ impl ChatTemplate {
         Ok(ChatTemplate { environment, context })
     }
 
-    pub fn render(&self, messages_json: &str, add_generation_prompt: bool) -> Result<String, Failure> {
-        let messages: serde_json::Value = serde_json::from_str(messages_json)
-            .map_err(|error| Failure::new(INVALID_INPUT, format!("messages: {error}")))?;
+    /// `tools_json` is a list of JSON schemas; empty: none.
+    pub fn render(
+        &self,
+        messages_json: &str,
+        tools_json: &str,
+        add_generation_prompt: bool,
+    ) -> Result<String, Failure> {
+        let parse = |name: &str, json: &str| -> Result<serde_json::Value, Failure> {
+            serde_json::from_str(json).map_err(|error| Failure::new(INVALID_INPUT, format!("{name}: {error}")))
+        };
+        let messages = parse("messages", messages_json)?;
+        let tools = if tools_json.is_empty() { serde_json::Value::Null } else { parse("tools", tools_json)? };
         let mut context = self.context.clone();
         context.insert("messages".into(), messages);
         context.insert("add_generation_prompt".into(), add_generation_prompt.into());
-        // transformers passes both as None, so `tools is defined` is true and `tools is not none` false.
-        context.insert("tools".into(), serde_json::Value::Null);
+        // transformers passes None for either without a value, so `tools is defined` is true and `tools is not none` false.
+        context.insert("tools".into(), tools);
         context.insert("documents".into(), serde_json::Value::Null);
 
         let template = self.environment.get_template(NAME).map_err(|error| Failure::new(FAILED, describe(&error)))?;
@@ -226,13 +235,16 @@ pub unsafe extern "C" fn charm_text_template_render(
     chat_template: *const ChatTemplate,
     messages_json: *const c_char,
     messages_length: usize,
+    tools_json: *const c_char,
+    tools_length: usize,
     add_generation_prompt: i32,
     out_text: *mut CharmTextString,
 ) -> Status {
     guard(|| {
         let template = reference("chat_template", chat_template)?;
         let messages = text_argument("messages_json", messages_json, messages_length)?;
-        let text = catch_panic(FAILED, || template.render(messages, add_generation_prompt != 0))?;
+        let tools = text_argument("tools_json", tools_json, tools_length)?;
+        let text = catch_panic(FAILED, || template.render(messages, tools, add_generation_prompt != 0))?;
         store("out_text", out_text, text.into())
     })
 }

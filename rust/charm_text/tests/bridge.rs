@@ -6,7 +6,7 @@ use charm_text::template::ChatTemplate;
 use charm_text::tokenizer::charm_text_tokenizer_new;
 
 fn render(source: &str, messages: &str) -> Result<String, Failure> {
-    ChatTemplate::new(source, r#"{"bos_token": "<s>"}"#, "2024-07-26")?.render(messages, false)
+    ChatTemplate::new(source, r#"{"bos_token": "<s>"}"#, "2024-07-26")?.render(messages, "", false)
 }
 
 fn text(source: &str) -> String {
@@ -20,6 +20,17 @@ fn white_space_is_that_of_python() {
     assert_eq!(text("{{ messages[0].content.rstrip() }}"), "\u{1c}\u{200b} hi\0");
     assert_eq!(text("{{ 'a\u{1d}b'.split() }}"), "['a', 'b']");
     assert_eq!(text("{{ '\u{feff}a'.strip() }}"), "\u{feff}a");
+}
+
+#[test]
+fn tools_reach_the_template_in_their_order() {
+    let template = ChatTemplate::new("{{ tools | tojson if tools else tools is none }}", "{}", "2024-07-26").unwrap();
+    assert_eq!(
+        template.render("[]", r#"[{"z": 1, "a": {"c": null, "b": 2.0}}]"#, false).unwrap(),
+        r#"[{"z": 1, "a": {"c": null, "b": 2.0}}]"#
+    );
+    assert_eq!(template.render("[]", "", false).unwrap(), "True");
+    assert_eq!(template.render("[]", "[", false).unwrap_err().status, INVALID_INPUT);
 }
 
 /// Expected values are what CPython 3.11 prints.

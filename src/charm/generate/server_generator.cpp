@@ -71,9 +71,9 @@ class Sender {
     if (renderer_ != nullptr) {
       body["prompt"] = renderer_->render(request.prompt);
     } else {
-      body["messages"] = nlohmann::ordered_json::array();
-      for (const Message& message : request.prompt)
-        body["messages"].push_back({{"role", message.role}, {"content", message.content}});
+      body["messages"] = nlohmann::ordered_json::parse(messages_json(request.prompt));
+      if (!request.prompt.tools.empty())
+        body["tools"] = nlohmann::ordered_json::parse(request.prompt.tools);
     }
     return body.dump();
   }

@@ -131,8 +131,7 @@ SampleRow sample_row(text::EncodedRow encoded) {
 }
 
 SampleRow encode_row(const text::ConversationEncoder& encoder, const Response& row) {
-  const std::string_view response = row.response;
-  return sample_row(std::move(encoder.encode_group(row.prompt, {&response, 1}).front()));
+  return sample_row(encoder.encode_row(row.prompt, encoder.prompt_ids(row.prompt), row.message()));
 }
 
 /// Times one conversation, sized for a fraction of a second at 100 GFLOP/s, at least 96 tokens (the

@@ -101,7 +101,8 @@ std::unordered_map<std::string, Conversation> read_needed_texts(const PreferOpti
       const auto needed = texts.find(key_of(response.policy, response.prompt_id, response.sample));
       if (needed == texts.end()) return;
       needed->second = std::move(response.prompt);
-      needed->second.push_back({"assistant", std::move(response.response)});
+      needed->second.push_back(
+          {"assistant", std::move(response.response), std::move(response.members)});
     });
     ++done;
     if (progress)
@@ -127,7 +128,8 @@ PreferencePair preference_of(const Pair& pair, std::span<const Score> scores,
   preference.prompt_id = chosen.prompt_id;
   preference.chosen = text_of(chosen);
   preference.rejected = text_of(rejected);
-  if (!std::equal(preference.chosen.begin(), preference.chosen.end() - 1,
+  if (preference.chosen.tools != preference.rejected.tools ||
+      !std::equal(preference.chosen.begin(), preference.chosen.end() - 1,
                   preference.rejected.begin(), preference.rejected.end() - 1)) {
     throw Error(ErrorKind::kInput,
                 "prompt_id '{}' identifies different prompts for the policies '{}' and '{}'",

@@ -44,20 +44,42 @@ void append_json_string(std::string& out, const std::string& text) {
   out += '"';
 }
 
+bool overrides_content(std::string_view members) { return members.starts_with("{\"content\":"); }
+
 }  // namespace
 
-std::string conversation_json(const Conversation& conversation) {
+bool has_text_content(const Message& message) {
+  if (message.members.empty()) return true;
+  if (!overrides_content(message.members)) return !message.content.empty();
+  return message.members.starts_with("{\"content\":\"");
+}
+
+std::string message_json(const Message& message) {
+  std::string out = "{\"role\":";
+  append_json_string(out, message.role);
+  const bool is_plain = message.members.empty();
+  if (is_plain || (!message.content.empty() && !overrides_content(message.members))) {
+    out += ",\"content\":";
+    append_json_string(out, message.content);
+  }
+  if (is_plain) return out += '}';
+  out += ',';
+  return out.append(message.members, 1);  // without its opening brace
+}
+
+std::string messages_json(const Conversation& conversation) {
   std::string out = "[";
   for (const Message& message : conversation) {
     if (out.size() > 1) out += ',';
-    out += "{\"role\":";
-    append_json_string(out, message.role);
-    out += ",\"content\":";
-    append_json_string(out, message.content);
-    out += '}';
+    out += message_json(message);
   }
-  out += ']';
-  return out;
+  return out += ']';
+}
+
+std::string conversation_json(const Conversation& conversation) {
+  std::string messages = messages_json(conversation);
+  if (conversation.tools.empty()) return messages;
+  return fmt::format("{{\"messages\":{},\"tools\":{}}}", messages, conversation.tools);
 }
 
 std::string prompt_id_of(const Conversation& prompt) {

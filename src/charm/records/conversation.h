@@ -6,18 +6,37 @@
 
 namespace charm {
 
-/// One turn. `role` is "system", "user" or "assistant" (others are passed on to
-/// the template).
+/// One turn. Any role is passed on to the chat template.
 struct Message {
   std::string role;
-  std::string content;
+  std::string content;  ///< the text; of a list of text parts, their texts joined
+  /// What the message has besides a role and a text, as a compact JSON object: tool_calls,
+  /// tool_call_id, name, reasoning_content, ..., in alphabetical order; empty for a plain message.
+  /// First stands `content` if it is null, a list of text parts or an empty text; with members,
+  /// an empty `content` that is not among them is absent from the message.
+  std::string members{};
   bool operator==(const Message&) const = default;
 };
 
-/// Turns in order; a prompt ends with a user turn, a finished conversation with an assistant turn.
-using Conversation = std::vector<Message>;
+/// Turns in order; a prompt ends with a user (or tool) turn, a finished conversation with an
+/// assistant turn.
+struct Conversation : std::vector<Message> {
+  using std::vector<Message>::vector;
+  std::string tools;  ///< JSON schemas of the tools, a compact JSON list; empty: none
+  bool operator==(const Conversation&) const = default;
+};
 
-/// The compact JSON `[{"role":"user","content":"..."}]`: keys in that order, UTF-8 unescaped.
+/// Whether the message's content is a text, possibly an empty one, and not null, absent or a list.
+bool has_text_content(const Message& message);
+
+/// The whole message as compact JSON: role, content, members.
+std::string message_json(const Message& message);
+
+/// The turns as a compact JSON list: what a chat template gets as `messages`.
+std::string messages_json(const Conversation& conversation);
+
+/// `messages_json`, for plain messages `[{"role":"user","content":"..."}]`: keys in that order,
+/// UTF-8 unescaped; with tools `{"messages":[...],"tools":[...]}`.
 std::string conversation_json(const Conversation& conversation);
 
 /// First 16 hex digits of SHA-256 of `conversation_json`: the id of prompts without a given one.

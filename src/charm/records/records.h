@@ -23,6 +23,10 @@ struct Response {
   std::int32_t sample = 0;                   ///< index among several responses to the same prompt
   std::optional<std::string> finish_reason;  ///< "stop", "length", ... if known
   std::optional<std::int32_t> num_tokens;    ///< the generator's token count, if known
+  std::string members{};  ///< `Message::members` of the assistant's turn: tool_calls, ...
+
+  /// The assistant's turn.
+  Message message() const { return {"assistant", response, members}; }
 };
 
 /// A response as generated.

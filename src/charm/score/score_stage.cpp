@@ -98,7 +98,7 @@ storage::Manifest make_manifest(const ScoreStageOptions& options, const model::R
 }
 
 bool same_texts(const Response& a, const Response& b) {
-  return a.response == b.response && conversation_json(a.prompt) == conversation_json(b.prompt);
+  return a.message() == b.message() && conversation_json(a.prompt) == conversation_json(b.prompt);
 }
 
 using Key = std::tuple<std::string, std::string, std::int32_t>;

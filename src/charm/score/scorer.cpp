@@ -48,10 +48,11 @@ class Scoring {
 
   /// Encodes and queues the rows of one prompt; scores the queue when the token budget is reached.
   void add_prompt(const std::vector<std::size_t>& group) {
-    std::vector<std::string_view> texts;
-    for (const std::size_t r : group) texts.push_back(rows_[r].response);
-    std::vector<text::EncodedRow> encoded =
-        encoder_.encode_group(rows_[group.front()].prompt, texts);
+    const Conversation& prompt = rows_[group.front()].prompt;
+    const std::vector<std::int32_t> prompt_ids = encoder_.prompt_ids(prompt);
+    std::vector<text::EncodedRow> encoded;
+    for (const std::size_t r : group)
+      encoded.push_back(encoder_.encode_row(prompt, prompt_ids, rows_[r].message()));
     std::vector<std::pair<std::size_t, batch::PooledRow>> pooled;
     for (std::size_t i = 0; i < group.size(); ++i) {
       if (auto row = pooled_row(group[i], std::move(encoded[i])))

@@ -18,8 +18,8 @@ namespace {
 
 /// The value at `index` as JSON: strings as they are, lists as arrays, structs as objects, null as
 /// null, dates and decimals as Arrow's text for them. Throws kInput (without location) for invalid
-/// UTF-8.
-nlohmann::ordered_json json_value(const arrow::Array& array, std::int64_t index);
+/// UTF-8. `depth` is the number of structs around the value.
+nlohmann::ordered_json json_value(const arrow::Array& array, std::int64_t index, int depth = 0);
 
 template <typename ArrayType>
 const ArrayType& as(const arrow::Array& array) {
@@ -33,21 +33,27 @@ nlohmann::ordered_json text_value(std::string_view text) {
   return std::string(text);
 }
 
-nlohmann::ordered_json list_value(const arrow::Array& values, std::int64_t begin, std::int64_t end) {
+nlohmann::ordered_json list_value(const arrow::Array& values, std::int64_t begin, std::int64_t end,
+                                  int depth) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (std::int64_t i = begin; i < end; ++i) list.push_back(json_value(values, i));
+  for (std::int64_t i = begin; i < end; ++i) list.push_back(json_value(values, i, depth));
   return list;
 }
 
-nlohmann::ordered_json struct_value(const arrow::StructArray& array, std::int64_t index) {
+// A struct type holds the members of all its values: in a struct within another one (the arguments
+// of a tool call) null means absent.
+nlohmann::ordered_json struct_value(const arrow::StructArray& array, std::int64_t index,
+                                    int depth) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
   for (int k = 0; k < array.num_fields(); ++k) {
-    object[array.struct_type()->field(k)->name()] = json_value(*array.field(k), index);
+    nlohmann::ordered_json value = json_value(*array.field(k), index, depth + 1);
+    if (depth > 0 && value.is_null()) continue;
+    object[array.struct_type()->field(k)->name()] = std::move(value);
   }
   return object;
 }
 
-nlohmann::ordered_json json_value(const arrow::Array& array, std::int64_t index) {
+nlohmann::ordered_json json_value(const arrow::Array& array, std::int64_t index, int depth) {
   if (array.IsNull(index)) return nullptr;
   switch (array.type_id()) {
     case arrow::Type::STRING:
@@ -80,24 +86,27 @@ nlohmann::ordered_json json_value(const arrow::Array& array, std::int64_t index)
       return as<arrow::DoubleArray>(array).Value(index);
     case arrow::Type::DICTIONARY: {
       const auto& dictionary = as<arrow::DictionaryArray>(array);
-      return json_value(*dictionary.dictionary(), dictionary.GetValueIndex(index));
+      return json_value(*dictionary.dictionary(), dictionary.GetValueIndex(index), depth);
     }
     case arrow::Type::LIST: {
       const auto& list = as<arrow::ListArray>(array);
-      return list_value(*list.values(), list.value_offset(index), list.value_offset(index + 1));
+      return list_value(*list.values(), list.value_offset(index), list.value_offset(index + 1),
+                        depth);
     }
     case arrow::Type::LARGE_LIST: {
       const auto& list = as<arrow::LargeListArray>(array);
-      return list_value(*list.values(), list.value_offset(index), list.value_offset(index + 1));
+      return list_value(*list.values(), list.value_offset(index), list.value_offset(index + 1),
+                        depth);
     }
     case arrow::Type::FIXED_SIZE_LIST: {
       const auto& list = as<arrow::FixedSizeListArray>(array);
-      return list_value(*list.values(), list.value_offset(index), list.value_offset(index + 1));
+      return list_value(*list.values(), list.value_offset(index), list.value_offset(index + 1),
+                        depth);
     }
     case arrow::Type::STRUCT:
-      return struct_value(as<arrow::StructArray>(array), index);
+      return struct_value(as<arrow::StructArray>(array), index, depth);
     case arrow::Type::EXTENSION:
-      return json_value(*as<arrow::ExtensionArray>(array).storage(), index);
+      return json_value(*as<arrow::ExtensionArray>(array).storage(), index, depth);
     default:
       break;
   }

@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "charm/base/error.h"
 #include "charm/storage/row_fields.h"
@@ -8,44 +10,165 @@
 namespace charm::storage {
 namespace {
 
-std::string text_member(const nlohmann::ordered_json& message, const char* name, std::string_view column,
-                        std::size_t turn) {
-  const auto member = message.find(name);
-  if (member == message.end() || !member->is_string()) {
-    throw Error(ErrorKind::kInput, "column '{}', message {}: expected a string '{}', found {}",
-                column, turn + 1, name, member == message.end() ? "none" : member->type_name());
-  }
-  return member->get<std::string>();
+using Json = nlohmann::ordered_json;
+
+// The value of a member; nullptr if absent or null.
+const Json* find_member(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
 }
 
-Conversation from_messages(const nlohmann::ordered_json& list, std::string_view column) {
+// Names a message in errors.
+struct Place {
+  std::string_view column;
+  std::size_t turn = 0;  // from 0
+};
+
+template <typename... Args>
+[[noreturn]] void refuse(const Place& place, fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(ErrorKind::kInput, "column '{}', message {}: {}", place.column, place.turn + 1,
+              fmt::format(format, std::forward<Args>(args)...));
+}
+
+// The text of a list of parts {"type": "text", "text": "..."}.
+std::string text_of_parts(const Json& parts, const Place& place) {
+  std::string text;
+  for (const Json& part : parts) {
+    const Json* type = part.is_object() ? find_member(part, "type") : nullptr;
+    const Json* part_text = part.is_object() ? find_member(part, "text") : nullptr;
+    const bool is_text =
+        type != nullptr && *type == "text" && part_text != nullptr && part_text->is_string();
+    if (!is_text) {
+      refuse(place, "its content has a part of type {}; only text parts can be scored",
+             type == nullptr ? std::string(part.type_name()) : type->dump());
+    }
+    text += part_text->get<std::string>();
+  }
+  return text;
+}
+
+// A list of parts without null members: in columnar files every part has every member.
+Json without_nulls(const Json& parts) {
+  Json kept = Json::array();
+  for (const Json& part : parts) {
+    Json members = Json::object();
+    for (const auto& [name, value] : part.items()) {
+      if (!value.is_null()) members[name] = value;
+    }
+    kept.push_back(std::move(members));
+  }
+  return kept;
+}
+
+// A message {role, content, ...} as `Message`.
+Message message_of(const Json& object, const Place& place) {
+  const Json* role = find_member(object, "role");
+  if (role == nullptr || !role->is_string()) {
+    refuse(place, "expected a string 'role', found {}",
+           role == nullptr ? "none" : role->type_name());
+  }
+  Message message{role->get<std::string>(), ""};
+
+  std::map<std::string, Json> others;  // sorted: their order says nothing
+  for (const auto& [name, value] : object.items()) {
+    if (name == "role" || name == "content" || value.is_null()) continue;
+    if (name != "members" || !value.is_string()) {
+      others[name] = value;
+      continue;
+    }
+    // Parquet files of this program have the members as JSON text.
+    const auto& text = value.get_ref<const std::string&>();
+    const Json members = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!members.is_object()) refuse(place, "expected a JSON object in 'members', found {}", text);
+    for (const auto& [member, member_value] : members.items()) others[member] = member_value;
+  }
+
+  Json content;  // what the template sees unless it is a text
+  const auto stored = others.extract("content");
+  const auto given = object.find("content");
+  bool has_content = !stored.empty() || given != object.end();
+  if (!stored.empty()) {
+    content = stored.mapped();
+  } else if (given != object.end()) {
+    content = *given;
+  }
+  if (content.is_string()) {
+    message.content = content.get<std::string>();
+  } else if (content.is_array()) {
+    message.content = text_of_parts(content, place);
+    content = without_nulls(content);
+  } else if (!content.is_null() || others.empty()) {
+    refuse(place, "expected a string or a list of text parts 'content', found {}",
+           has_content ? content.type_name() : "none");
+  }
+  // A file of this program writes an absent content as null.
+  const bool is_stored = object.contains("members") && object["members"].is_string();
+  if (is_stored && stored.empty() && content.is_null()) has_content = false;
+
+  const bool is_text = content.is_string();
+  if (others.empty() && is_text) return message;
+  Json members = Json::object();
+  if (has_content && (!is_text || message.content.empty())) members["content"] = content;
+  for (auto& [name, value] : others) members[name] = std::move(value);
+  message.members = members.dump();
+  return message;
+}
+
+// ShareGPT's {from, value} as {role, content}.
+Json message_of_turn(const Json& turn, const Place& place) {
+  static const std::map<std::string, std::string> kRoles = {{"human", "user"},
+                                                            {"user", "user"},
+                                                            {"gpt", "assistant"},
+                                                            {"assistant", "assistant"},
+                                                            {"system", "system"}};
+  const auto role =
+      turn["from"].is_string() ? kRoles.find(turn["from"].get<std::string>()) : kRoles.end();
+  if (role == kRoles.end())
+    refuse(place, "'from' is {}; expected human, gpt or system", turn["from"].dump());
+  Json message = {{"role", role->second}, {"content", turn.value("value", Json())}};
+  for (const auto& [name, value] : turn.items()) {
+    if (name != "from" && name != "value") message[name] = value;
+  }
+  return message;
+}
+
+Conversation from_messages(const Json& list, std::string_view column) {
   if (list.empty())
     throw Error(ErrorKind::kInput, "column '{}': the list of messages is empty", column);
   Conversation conversation;
-  for (const nlohmann::ordered_json& message : list) {
-    const std::size_t turn = conversation.size();
+  for (const Json& message : list) {
+    const Place place{column, conversation.size()};
     if (!message.is_object()) {
-      throw Error(ErrorKind::kInput,
-                  "column '{}', message {}: expected an object with role and content, found {}",
-                  column, turn + 1, message.type_name());
+      refuse(place, "expected an object with role and content, found {}", message.type_name());
     }
-    conversation.push_back({text_member(message, "role", column, turn),
-                            text_member(message, "content", column, turn)});
+    const bool is_turn = find_member(message, "role") == nullptr && message.contains("from");
+    conversation.push_back(is_turn ? message_of(message_of_turn(message, place), place)
+                                   : message_of(message, place));
   }
   return conversation;
 }
 
-Conversation from_parallel_lists(const nlohmann::ordered_json& object, std::string_view column) {
-  const auto roles = object.find("role");
-  const auto contents = object.find("content");
-  if (roles == object.end() || contents == object.end() || !roles->is_array() ||
-      !contents->is_array() || roles->size() != contents->size()) {
-    throw Error(ErrorKind::kInput, "column '{}': expected a list of messages, found an object",
+// A single message, or lists of equal length for each member, as `datasets` stores sequences.
+Conversation from_object(const Json& object, std::string_view column) {
+  const Json* roles = find_member(object, object.contains("role") ? "role" : "from");
+  if (roles != nullptr && roles->is_string()) return from_messages(Json::array({object}), column);
+  const bool fits =
+      roles != nullptr && roles->is_array() &&
+      std::all_of(object.begin(), object.end(), [&](const Json& values) {
+        return values.is_null() || (values.is_array() && values.size() == roles->size());
+      });
+  if (!fits) {
+    throw Error(ErrorKind::kInput,
+                "column '{}': expected a list of messages with role and content, found an object",
                 column);
   }
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  Json list = Json::array();
   for (std::size_t i = 0; i < roles->size(); ++i) {
-    list.push_back({{"role", (*roles)[i]}, {"content", (*contents)[i]}});
+    Json message = Json::object();
+    for (const auto& [name, values] : object.items()) {
+      if (!values.is_null()) message[name] = values[i];
+    }
+    list.push_back(std::move(message));
   }
   return from_messages(list, column);
 }
@@ -66,15 +189,72 @@ Conversation from_transcript(std::string_view text) {
   return conversation;
 }
 
+// `system`: a text, or a system message. Empty without one.
+std::string system_column(const Json& row) {
+  const Json* value = find_member(row, "system");
+  if (value == nullptr) return "";
+  if (value->is_string()) return value->get<std::string>();
+  const Conversation messages = conversation_of(*value, "system");
+  if (messages.size() != 1 || messages.front().role != "system" ||
+      !messages.front().members.empty()) {
+    throw Error(ErrorKind::kInput, "column 'system': expected a text or one system message");
+  }
+  return messages.front().content;
+}
+
+// `history`: earlier turns as pairs of texts [user, assistant].
+Conversation history_column(const Json& row) {
+  const Json* value = find_member(row, "history");
+  Conversation turns;
+  if (value == nullptr || *value == "") return turns;
+  const auto is_pair = [](const Json& pair) {
+    return pair.is_array() && pair.size() == 2 && pair[0].is_string() && pair[1].is_string();
+  };
+  if (!value->is_array() || !std::all_of(value->begin(), value->end(), is_pair)) {
+    throw Error(ErrorKind::kInput,
+                "column 'history': expected a list of pairs of texts [user, assistant]");
+  }
+  for (const Json& pair : *value) {
+    turns.push_back({"user", pair[0].get<std::string>()});
+    turns.push_back({"assistant", pair[1].get<std::string>()});
+  }
+  return turns;
+}
+
+// `tools`: a list of JSON schemas, each an object or its JSON text, or the whole list as JSON text.
+// As compact JSON; empty without tools.
+std::string tools_column(const Json& row) {
+  const Json* value = find_member(row, "tools");
+  if (value == nullptr || *value == "") return "";
+  const auto parse = [](const Json& json) {
+    if (!json.is_string()) return json;
+    return Json::parse(json.get_ref<const std::string&>(), nullptr, /*allow_exceptions=*/false);
+  };
+  Json tools = parse(*value);
+  if (tools.is_null()) return "";
+  bool fits = tools.is_array();
+  if (fits) {
+    for (Json& tool : tools) {
+      tool = parse(tool);
+      fits = fits && tool.is_object();
+    }
+  }
+  if (!fits) {
+    throw Error(ErrorKind::kInput,
+                "column 'tools': expected a list of JSON schemas or its JSON text");
+  }
+  return tools.empty() ? "" : tools.dump();
+}
+
 }  // namespace
 
 bool ends_with_assistant(const Conversation& conversation) {
   return !conversation.empty() && conversation.back().role == "assistant";
 }
 
-Conversation conversation_of(const nlohmann::ordered_json& value, std::string_view column) {
+Conversation conversation_of(const Json& value, std::string_view column) {
   if (value.is_string()) return {{"user", value.get<std::string>()}};
-  if (value.is_object()) return from_parallel_lists(value, column);
+  if (value.is_object()) return from_object(value, column);
   if (!value.is_array()) {
     throw Error(ErrorKind::kInput, "column '{}': expected a string or a list of messages, found {}",
                 column, value.type_name());
@@ -82,7 +262,23 @@ Conversation conversation_of(const nlohmann::ordered_json& value, std::string_vi
   return from_messages(value, column);
 }
 
-Conversation finished_conversation(const nlohmann::ordered_json& value, std::string_view column,
+void add_context(const Json& row, Conversation& conversation) {
+  Conversation context = history_column(row);
+  const std::string system = system_column(row);
+  const bool has_system = !conversation.empty() && conversation.front().role == "system";
+  if (!system.empty() && has_system && conversation.front().content != system) {
+    throw Error(ErrorKind::kInput,
+                "column 'system' is not the system message that the conversation begins with");
+  }
+  if (!system.empty() && !has_system) conversation.insert(conversation.begin(), {"system", system});
+  const bool after_system = !conversation.empty() && conversation.front().role == "system";
+  conversation.insert(conversation.begin() + (after_system ? 1 : 0),
+                      std::make_move_iterator(context.begin()),
+                      std::make_move_iterator(context.end()));
+  conversation.tools = tools_column(row);
+}
+
+Conversation finished_conversation(const Json& value, std::string_view column,
                                    const Conversation& prompt) {
   Conversation conversation = prompt;
   if (value.is_string()) {
@@ -116,7 +312,9 @@ Conversation common_prompt(const Conversation& chosen, const Conversation& rejec
   const std::size_t limit = std::min(chosen.size(), rejected.size()) - 1;
   std::size_t common = 0;
   while (common < limit && chosen[common] == rejected[common]) ++common;
-  return {chosen.begin(), chosen.begin() + static_cast<std::ptrdiff_t>(common)};
+  Conversation prompt(chosen.begin(), chosen.begin() + static_cast<std::ptrdiff_t>(common));
+  if (common > 0) prompt.tools = chosen.tools;
+  return prompt;
 }
 
 }  // namespace charm::storage

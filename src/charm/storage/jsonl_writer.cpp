@@ -14,8 +14,13 @@ namespace {
 
 nlohmann::ordered_json conversation_value(const Conversation& conversation) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const Message& message : conversation)
-    list.push_back({{"role", message.role}, {"content", message.content}});
+  for (const Message& message : conversation) {
+    if (message.members.empty()) {
+      list.push_back({{"role", message.role}, {"content", message.content}});
+    } else {
+      list.push_back(nlohmann::ordered_json::parse(message_json(message)));
+    }
+  }
   return list;
 }
 

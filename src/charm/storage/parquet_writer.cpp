@@ -37,9 +37,11 @@ T value_or_throw(const std::filesystem::path& path, arrow::Result<T> result) {
   return std::move(result).ValueUnsafe();
 }
 
-std::shared_ptr<arrow::DataType> message_type() {
-  return arrow::struct_(
-      {arrow::field("role", arrow::utf8()), arrow::field("content", arrow::utf8())});
+std::shared_ptr<arrow::DataType> message_type(bool with_members) {
+  arrow::FieldVector fields = {arrow::field("role", arrow::utf8()),
+                               arrow::field("content", arrow::utf8())};
+  if (with_members) fields.push_back(arrow::field("members", arrow::utf8()));
+  return arrow::struct_(std::move(fields));
 }
 
 std::shared_ptr<arrow::DataType> arrow_type(ColumnType type) {
@@ -47,7 +49,9 @@ std::shared_ptr<arrow::DataType> arrow_type(ColumnType type) {
     case ColumnType::kText:
       return arrow::utf8();
     case ColumnType::kConversation:
-      return arrow::list(message_type());
+      return arrow::list(message_type(/*with_members=*/false));
+    case ColumnType::kMemberConversation:
+      return arrow::list(message_type(/*with_members=*/true));
     case ColumnType::kTexts:
       return arrow::list(arrow::utf8());
     case ColumnType::kFloat:
@@ -68,11 +72,18 @@ arrow::Status append_conversation(arrow::ListBuilder& lists, const Conversation&
   auto& messages = static_cast<arrow::StructBuilder&>(*lists.value_builder());
   auto& roles = static_cast<arrow::StringBuilder&>(*messages.field_builder(0));
   auto& contents = static_cast<arrow::StringBuilder&>(*messages.field_builder(1));
+  auto* members = messages.num_children() > 2
+                      ? static_cast<arrow::StringBuilder*>(messages.field_builder(2))
+                      : nullptr;
   ARROW_RETURN_NOT_OK(lists.Append());
   for (const Message& message : conversation) {
     ARROW_RETURN_NOT_OK(messages.Append());
     ARROW_RETURN_NOT_OK(roles.Append(message.role));
-    ARROW_RETURN_NOT_OK(contents.Append(message.content));
+    const bool has_text = !message.content.empty() || has_text_content(message);
+    ARROW_RETURN_NOT_OK(has_text ? contents.Append(message.content) : contents.AppendNull());
+    if (members == nullptr) continue;
+    ARROW_RETURN_NOT_OK(message.members.empty() ? members->AppendNull()
+                                                : members->Append(message.members));
   }
   return arrow::Status::OK();
 }
@@ -96,6 +107,7 @@ arrow::Status append_cell(arrow::ArrayBuilder& builder, ColumnType type, const C
     case ColumnType::kText:
       return static_cast<arrow::StringBuilder&>(builder).Append(std::get<std::string_view>(cell));
     case ColumnType::kConversation:
+    case ColumnType::kMemberConversation:
       return append_conversation(static_cast<arrow::ListBuilder&>(builder),
                                  *std::get<const Conversation*>(cell));
     case ColumnType::kTexts:
@@ -125,7 +137,7 @@ std::size_t text_bytes(const std::vector<Cell>& cells) {
     }
     if (const auto* conversation = std::get_if<const Conversation*>(&cell)) {
       for (const Message& message : **conversation)
-        bytes += message.role.size() + message.content.size();
+        bytes += message.role.size() + message.content.size() + message.members.size();
     }
   }
   return bytes;

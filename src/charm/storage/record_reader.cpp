@@ -87,7 +87,7 @@ auto collect_rows(RowReader& reader, const Parse& parse) {
 
 // A row of `charm generate` with an error instead of a response.
 bool is_failed_generation(const nlohmann::ordered_json& row) {
-  for (const char* column : {"response", "output", "completion", "messages"}) {
+  for (const char* column : {"response", "output", "completion", "messages", "conversations"}) {
     if (row.contains(column) && !row[column].is_null()) return false;
   }
   const auto error = row.find("error");
@@ -96,7 +96,7 @@ bool is_failed_generation(const nlohmann::ordered_json& row) {
 
 // A row whose prompt is only given as the common prefix of chosen and rejected.
 bool is_pair_alone(const nlohmann::ordered_json& row) {
-  for (const char* column : {"prompt", "instruction", "messages"}) {
+  for (const char* column : {"prompt", "instruction", "messages", "conversations"}) {
     if (row.contains(column) && !row[column].is_null()) return false;
   }
   return true;
@@ -116,8 +116,8 @@ std::string policy_of(const nlohmann::ordered_json& row, const RowReader& reader
 }
 
 // In a scores file num_tokens is the reward model's count and response_num_tokens the generator's.
-Response response_of(const nlohmann::ordered_json& row, const RowReader& reader, const ReadOptions& options,
-                     UniqueIds& ids) {
+Response response_of(const nlohmann::ordered_json& row, const RowReader& reader,
+                     const ReadOptions& options, UniqueIds& ids) {
   Exchange exchange = exchange_fields(row);
   Response response;
   response.policy = policy_of(row, reader, options);
@@ -130,7 +130,8 @@ Response response_of(const nlohmann::ordered_json& row, const RowReader& reader,
   response.prompt_id =
       ids.claim(response.policy, given ? *given : prompt_id_of(exchange.prompt), sample);
   response.prompt = std::move(exchange.prompt);
-  response.response = std::move(exchange.response);
+  response.response = std::move(exchange.response.content);
+  response.members = std::move(exchange.response.members);
   return response;
 }
 
@@ -240,7 +241,8 @@ std::vector<Score> read_scores(const std::filesystem::path& path, const ReadOpti
   if (auto scores = read_scores_of_columns(path, options, columns, /*with_prompts=*/false))
     return *std::move(scores);
   for (const char* column :
-       {"prompt", "instruction", "input", "messages", "response", "output", "completion"}) {
+       {"prompt", "instruction", "input", "messages", "conversations", "system", "history", "tools",
+        "response", "output", "completion", "response_members"}) {
     columns.emplace_back(column);
   }
   return *read_scores_of_columns(path, options, columns, /*with_prompts=*/true);

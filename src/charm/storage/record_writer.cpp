@@ -30,19 +30,64 @@ Cell optional_cell(const std::optional<T>& value) {
   return Cell(*value);
 }
 
-std::vector<Column> response_columns() {
-  return {{"prompt_id", ColumnType::kText}, {"prompt", ColumnType::kConversation},
-          {"response", ColumnType::kText},  {"policy", ColumnType::kText},
-          {"sample", ColumnType::kCount},   {"finish_reason", ColumnType::kText}};
+bool has_members(const Conversation& conversation) {
+  return std::any_of(conversation.begin(), conversation.end(),
+                     [](const Message& message) { return !message.members.empty(); });
 }
 
-std::vector<Cell> response_cells(const Response& row) {
-  return {std::string_view(row.prompt_id), &row.prompt, std::string_view(row.response),
-          std::string_view(row.policy),    row.sample,  optional_cell(row.finish_reason)};
+// What conversations of a file hold besides roles and texts: decides its columns.
+struct Extras {
+  bool message_members = false;
+  bool response_members = false;
+  bool tools = false;
+
+  void add(const Conversation& conversation) {
+    message_members = message_members || has_members(conversation);
+    tools = tools || !conversation.tools.empty();
+  }
+  void add(const Response& row, const Conversation& prompt) {
+    add(prompt);
+    response_members = response_members || !row.members.empty();
+  }
+  ColumnType conversation_type() const {
+    return message_members ? ColumnType::kMemberConversation : ColumnType::kConversation;
+  }
+};
+
+Cell present_text(const std::string& text) {
+  if (text.empty()) return std::monostate();
+  return std::string_view(text);
+}
+
+Extras extras_of(std::span<const Response> rows) {
+  Extras extras;
+  for (const Response& row : rows) extras.add(row, row.prompt);
+  return extras;
+}
+
+std::vector<Column> response_columns(const Extras& extras) {
+  std::vector<Column> columns = {
+      {"prompt_id", ColumnType::kText}, {"prompt", extras.conversation_type()},
+      {"response", ColumnType::kText},  {"policy", ColumnType::kText},
+      {"sample", ColumnType::kCount},   {"finish_reason", ColumnType::kText}};
+  if (extras.tools) columns.push_back({"tools", ColumnType::kText});
+  if (extras.response_members) columns.push_back({"response_members", ColumnType::kText});
+  return columns;
+}
+
+std::vector<Cell> response_cells(const Response& row, const Conversation& prompt,
+                                 const Extras& extras) {
+  std::vector<Cell> cells = {
+      std::string_view(row.prompt_id), &prompt,    std::string_view(row.response),
+      std::string_view(row.policy),    row.sample, optional_cell(row.finish_reason)};
+  if (extras.tools) cells.push_back(present_text(prompt.tools));
+  if (extras.response_members) cells.push_back(present_text(row.members));
+  return cells;
 }
 
 bool is_single_user_turn(const Conversation& prompt) {
-  return prompt.size() == 1 && prompt[0].role == "user";
+  return prompt.size() == 1 && prompt[0].role == "user" && prompt[0].members.empty() &&
+         prompt.tools.empty();
 }
 
 Cell text_cell(const std::vector<std::string>& texts) {
@@ -78,19 +123,24 @@ void write_table(const std::filesystem::path& path, const Table& table) {
 }
 
 void write_prompts(const std::filesystem::path& path, std::span<const Prompt> rows) {
-  const auto fill = [&](std::size_t i, std::vector<Cell>& cells) {
+  Extras extras;
+  for (const Prompt& row : rows) extras.add(row.messages);
+  Table table{
+      {{"prompt_id", ColumnType::kText}, {"prompt", extras.conversation_type()}}, rows.size(), {}};
+  if (extras.tools) table.columns.push_back({"tools", ColumnType::kText});
+  table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
     cells = {std::string_view(rows[i].prompt_id), &rows[i].messages};
+    if (extras.tools) cells.push_back(present_text(rows[i].messages.tools));
   };
-  write_table(path, {{{"prompt_id", ColumnType::kText}, {"prompt", ColumnType::kConversation}},
-                     rows.size(),
-                     fill});
+  write_table(path, table);
 }
 
 void write_responses(const std::filesystem::path& path, std::span<const Response> rows) {
-  Table table{response_columns(), rows.size(), {}};
+  const Extras extras = extras_of(rows);
+  Table table{response_columns(extras), rows.size(), {}};
   table.columns.push_back({"num_tokens", ColumnType::kCount});
   table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
-    cells = response_cells(rows[i]);
+    cells = response_cells(rows[i], rows[i].prompt, extras);
     cells.push_back(optional_cell(rows[i].num_tokens));
   };
   write_table(path, table);
@@ -98,7 +148,9 @@ void write_responses(const std::filesystem::path& path, std::span<const Response
 
 void write_generated(const std::filesystem::path& path, std::span<const GeneratedResponse> rows,
                      const SamplingSettings& sampling, const Provenance& provenance) {
-  Table table{response_columns(), rows.size(), {}, provenance};
+  Extras extras;
+  for (const GeneratedResponse& row : rows) extras.add(row.response, row.response.prompt);
+  Table table{response_columns(extras), rows.size(), {}, provenance};
   for (const char* name : {"num_tokens", "num_prompt_tokens"}) {
     table.columns.push_back({name, ColumnType::kCount});
   }
@@ -111,7 +163,7 @@ void write_generated(const std::filesystem::path& path, std::span<const Generate
   table.columns.push_back({"max_new_tokens", ColumnType::kCount});
   table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
     const GeneratedResponse& row = rows[i];
-    cells = response_cells(row.response);
+    cells = response_cells(row.response, row.response.prompt, extras);
     if (row.error) cells[2] = std::monostate();
     cells.push_back(optional_cell(row.response.num_tokens));
     cells.push_back(optional_cell(row.num_prompt_tokens));
@@ -128,7 +180,9 @@ void write_generated(const std::filesystem::path& path, std::span<const Generate
 
 void write_scores(const std::filesystem::path& path, std::span<const ScoredResponse> rows,
                   const Provenance& provenance) {
-  Table table{response_columns(), rows.size(), {}, provenance};
+  Extras extras;
+  for (const ScoredResponse& row : rows) extras.add(row.response, row.response.prompt);
+  Table table{response_columns(extras), rows.size(), {}, provenance};
   // num_tokens is the reward model's count; the generator's, if known, goes to
   // response_num_tokens.
   const bool has_generator_counts = std::any_of(rows.begin(), rows.end(), [](const auto& row) {
@@ -143,7 +197,7 @@ void write_scores(const std::filesystem::path& path, std::span<const ScoredRespo
     const ScoredResponse& row = rows[i];
     CHARM_CHECK(row.error || std::isfinite(row.score), "row {} of {} has the score {}", i + 1,
                 path.string(), row.score);
-    cells = response_cells(row.response);
+    cells = response_cells(row.response, row.response.prompt, extras);
     if (has_generator_counts) cells.push_back(optional_cell(row.response.num_tokens));
     cells.push_back(row.error ? Cell(std::monostate()) : Cell(row.score));
     cells.push_back(row.num_tokens);
@@ -154,9 +208,14 @@ void write_scores(const std::filesystem::path& path, std::span<const ScoredRespo
 }
 
 void write_preferences(const std::filesystem::path& path, std::span<const PreferencePair> rows) {
+  Extras extras;
+  for (const PreferencePair& row : rows) {
+    extras.add(row.chosen);
+    extras.add(row.rejected);
+  }
   Table table{{{"prompt_id", ColumnType::kText},
-               {"chosen", ColumnType::kConversation},
-               {"rejected", ColumnType::kConversation},
+               {"chosen", extras.conversation_type()},
+               {"rejected", extras.conversation_type()},
                {"score_chosen", ColumnType::kDouble},
                {"score_rejected", ColumnType::kDouble},
                {"margin", ColumnType::kDouble},
@@ -164,6 +223,7 @@ void write_preferences(const std::filesystem::path& path, std::span<const Prefer
                {"policy_rejected", ColumnType::kText}},
               rows.size(),
               {}};
+  if (extras.tools) table.columns.push_back({"tools", ColumnType::kText});
   table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
     const PreferencePair& row = rows[i];
     cells = {std::string_view(row.prompt_id),
@@ -174,6 +234,7 @@ void write_preferences(const std::filesystem::path& path, std::span<const Prefer
              optional_cell(row.margin),
              std::string_view(row.policy_chosen),
              std::string_view(row.policy_rejected)};
+    if (extras.tools) cells.push_back(present_text(row.chosen.tools));
   };
   write_table(path, table);
 }
@@ -184,11 +245,13 @@ void write_eval_scores(const std::filesystem::path& path, std::span<const Scored
   const bool has_text_prompts = std::all_of(rows.begin(), rows.end(), [](const auto& row) {
     return is_single_user_turn(row.item.prompt);
   });
+  Extras extras;
+  for (const ScoredEvalItem& row : rows) extras.add(row.item.prompt);
   const ColumnType texts = is_pair ? ColumnType::kText : ColumnType::kTexts;
   const ColumnType scores = is_pair ? ColumnType::kDouble : ColumnType::kDoubles;
   Table table{{{"id", ColumnType::kText},
                {shape == EvalShape::kLists ? "domain" : "subset", ColumnType::kText},
-               {"prompt", has_text_prompts ? ColumnType::kText : ColumnType::kConversation},
+               {"prompt", has_text_prompts ? ColumnType::kText : extras.conversation_type()},
                {"chosen", texts},
                {"rejected", texts},
                {"score_chosen", scores},

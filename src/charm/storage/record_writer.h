@@ -9,7 +9,9 @@
 
 // Writers of the records that stages exchange. The extension selects the format: .parquet (zstd),
 // .jsonl or .jsonl.gz. Deterministic: equal rows give equal bytes. Files are written atomically.
-// Throw kUsage for other extensions, kIo otherwise.
+// Throw kUsage for other extensions, kIo otherwise. Where any row has them, files also have the
+// columns `tools` (JSON text) and `response_members`, and messages a field `members`
+// (docs/data-formats.md).
 namespace charm::storage {
 
 /// Throws kUsage for an unknown extension. Call before long work starts.

@@ -45,7 +45,8 @@ Named find_first(const nlohmann::ordered_json& row, std::initializer_list<const 
               found.type_name());
 }
 
-Conversation instruction_prompt(const nlohmann::ordered_json& row, const nlohmann::ordered_json& instruction) {
+Conversation instruction_prompt(const nlohmann::ordered_json& row,
+                                const nlohmann::ordered_json& instruction) {
   Conversation prompt = conversation_of(instruction, "instruction");
   const nlohmann::ordered_json* input = find(row, "input");
   // Alpaca's rows split a prompt into instruction and input; both are needed.
@@ -70,66 +71,97 @@ Conversation explicit_prompt(const nlohmann::ordered_json& row) {
   return prompt;
 }
 
-std::string response_text(const Named& found) {
-  if (found.value->is_string()) return found.value->get<std::string>();
-  if (!found.value->is_array()) throw_type(found.column, "a string", *found.value);
-  const Conversation turns = conversation_of(*found.value, found.column);
+// The assistant's turn of a response column, with the members of this program's own files.
+Message response_message(const nlohmann::ordered_json& row, const Named& found) {
+  const nlohmann::ordered_json* members = find(row, "response_members");
+  if (found.value->is_string() && members == nullptr)
+    return {"assistant", found.value->get<std::string>()};
+  Conversation turns;
+  if (found.value->is_string()) {
+    nlohmann::ordered_json turn = {{"role", "assistant"}, {"members", *members}};
+    // Beside members an empty response is a content only if they say so.
+    if (*found.value != "") turn["content"] = *found.value;
+    turns = conversation_of(turn, found.column);
+  } else {
+    if (!found.value->is_array() && !found.value->is_object())
+      throw_type(found.column, "a string", *found.value);
+    turns = conversation_of(*found.value, found.column);
+  }
   if (turns.size() != 1 || turns.front().role != "assistant") {
     throw Error(ErrorKind::kInput,
                 "column '{}': expected a string or a single assistant message, found {} messages",
                 found.column, turns.size());
   }
-  return turns.front().content;
+  return std::move(turns.front());
+}
+
+// `messages`, or ShareGPT's `conversations`.
+Named find_messages(const nlohmann::ordered_json& row) {
+  return find_first(row, {"messages", "conversations"});
 }
 
 }  // namespace
 
 Conversation prompt_field(const nlohmann::ordered_json& row) {
   Conversation prompt = explicit_prompt(row);
-  if (!prompt.empty()) return prompt;
-  if (const nlohmann::ordered_json* messages = find(row, "messages")) {
-    prompt = conversation_of(*messages, "messages");
-    if (ends_with_assistant(prompt)) prompt.pop_back();
-    if (prompt.empty())
-      throw Error(ErrorKind::kInput,
-                  "column 'messages': there is no prompt before the assistant's turn");
+  if (prompt.empty()) {
+    if (const Named messages = find_messages(row); messages.value != nullptr) {
+      prompt = conversation_of(*messages.value, messages.column);
+      if (ends_with_assistant(prompt)) prompt.pop_back();
+      if (prompt.empty()) {
+        throw Error(ErrorKind::kInput,
+                    "column '{}': there is no prompt before the assistant's turn", messages.column);
+      }
+    }
+  }
+  if (!prompt.empty()) {
+    add_context(row, prompt);
     return prompt;
   }
   if (find(row, "chosen") != nullptr && find(row, "rejected") != nullptr)
     return pair_fields(row).prompt;
-  throw_missing(
-      row, "prompt: expected a column prompt, instruction, messages or a pair chosen/rejected");
+  throw_missing(row,
+                "prompt: expected a column prompt, instruction, messages, conversations or a pair "
+                "chosen/rejected");
 }
 
 Exchange exchange_fields(const nlohmann::ordered_json& row) {
   const Named response = find_first(row, {"response", "output", "completion"});
-  const nlohmann::ordered_json* messages = find(row, "messages");
+  const Named messages = find_messages(row);
   if (response.value == nullptr) {
-    if (messages == nullptr)
-      throw_missing(row, "response: expected a column response, output, completion or messages");
-    Conversation prompt = conversation_of(*messages, "messages");
+    if (messages.value == nullptr) {
+      throw_missing(row,
+                    "response: expected a column response, output, completion, messages or "
+                    "conversations");
+    }
+    Conversation prompt = conversation_of(*messages.value, messages.column);
     if (prompt.size() < 2 || !ends_with_assistant(prompt)) {
       throw Error(ErrorKind::kInput,
-                  "column 'messages': expected the assistant's turn at the end, after a prompt");
+                  "column '{}': expected the assistant's turn at the end, after a prompt",
+                  messages.column);
     }
-    std::string text = std::move(prompt.back().content);
+    Message last = std::move(prompt.back());
     prompt.pop_back();
-    return {std::move(prompt), std::move(text)};
+    add_context(row, prompt);
+    return {std::move(prompt), std::move(last)};
   }
-  Exchange exchange{explicit_prompt(row), response_text(response)};
-  if (!exchange.prompt.empty()) return exchange;
-  if (messages == nullptr)
-    throw_missing(row, "prompt: expected a column prompt, instruction or messages");
-  exchange.prompt = conversation_of(*messages, "messages");
-  if (ends_with_assistant(exchange.prompt)) {
-    if (exchange.prompt.back().content != exchange.response || exchange.prompt.size() < 2) {
-      throw Error(
-          ErrorKind::kInput,
-          "column 'messages' ends with an assistant turn that is not the one in column '{}'",
-          response.column);
+  Exchange exchange{explicit_prompt(row), response_message(row, response)};
+  if (exchange.prompt.empty()) {
+    if (messages.value == nullptr)
+      throw_missing(row, "prompt: expected a column prompt, instruction or messages");
+    exchange.prompt = conversation_of(*messages.value, messages.column);
+    if (ends_with_assistant(exchange.prompt)) {
+      if (exchange.prompt.back().content != exchange.response.content ||
+          exchange.prompt.size() < 2) {
+        throw Error(ErrorKind::kInput,
+                    "column '{}' ends with an assistant turn that is not the one in column '{}'",
+                    messages.column, response.column);
+      }
+      exchange.response = std::move(exchange.prompt.back());
+      exchange.prompt.pop_back();
     }
-    exchange.prompt.pop_back();
   }
+  add_context(row, exchange.prompt);
   return exchange;
 }
 
@@ -138,10 +170,17 @@ PairSides pair_fields(const nlohmann::ordered_json& row) {
   const nlohmann::ordered_json* rejected = find(row, "rejected");
   if (chosen == nullptr || rejected == nullptr)
     throw_missing(row, "pair: expected the columns chosen and rejected");
-  const Conversation prompt = explicit_prompt(row);
+  Conversation prompt = explicit_prompt(row);
+  if (prompt.empty()) {
+    // LLaMA-Factory: the prompt in `conversations`, single messages in `chosen` and `rejected`.
+    if (const nlohmann::ordered_json* turns = find(row, "conversations"))
+      prompt = conversation_of(*turns, "conversations");
+  }
   PairSides sides{finished_conversation(*chosen, "chosen", prompt),
                   finished_conversation(*rejected, "rejected", prompt),
                   {}};
+  add_context(row, sides.chosen);
+  add_context(row, sides.rejected);
   sides.prompt = common_prompt(sides.chosen, sides.rejected);
   if (sides.prompt.empty())
     throw Error(ErrorKind::kInput, "columns 'chosen' and 'rejected' do not share a prompt");

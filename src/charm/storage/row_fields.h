@@ -13,16 +13,17 @@
 namespace charm::storage {
 
 /// The prompt of any kind of row: `prompt`, `instruction` (with a non-empty `input` below it),
-/// `messages` without a closing assistant turn, or what `chosen` and `rejected` share.
+/// `messages` or `conversations` without a closing assistant turn, or what `chosen` and `rejected`
+/// share; with the row's `system`, `history` and `tools`.
 Conversation prompt_field(const nlohmann::ordered_json& row);
 
 struct Exchange {
   Conversation prompt;
-  std::string response;
+  Message response;
 };
 
 /// Prompt and response: a response column (`response`, `output`, `completion`) with a prompt, or
-/// `messages` whose last turn is the assistant's.
+/// `messages` or `conversations` whose last turn is the assistant's.
 Exchange exchange_fields(const nlohmann::ordered_json& row);
 
 /// `chosen` and `rejected` as whole conversations with their common prompt.
@@ -57,8 +58,9 @@ std::optional<bool> flag_field(const nlohmann::ordered_json& row, const char* co
 
 // Values of conversation columns.
 
-/// A string (one user turn), a list of {role, content}, or {role: [...], content: [...]} as
-/// `datasets` stores sequences.
+/// A string (one user turn); a list of {role, content, ...} or ShareGPT's {from, value}, one such
+/// message, or {role: [...], content: [...]} as `datasets` stores sequences. A list of text parts
+/// is a content; other parts are refused.
 Conversation conversation_of(const nlohmann::ordered_json& value, std::string_view column);
 
 /// The chosen or rejected side of a pair as a whole conversation that ends with the assistant's
@@ -69,6 +71,9 @@ Conversation finished_conversation(const nlohmann::ordered_json& value, std::str
 
 /// The common leading turns, without the last turn of either: the prompt of a pair.
 Conversation common_prompt(const Conversation& chosen, const Conversation& rejected);
+
+/// Adds the row's `system` and `history` before the turns, and its `tools`.
+void add_context(const nlohmann::ordered_json& row, Conversation& conversation);
 
 bool ends_with_assistant(const Conversation& conversation);
 

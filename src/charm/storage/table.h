@@ -14,7 +14,17 @@
 // A table as both writers see it: named, typed columns and the cells of a row.
 namespace charm::storage {
 
-enum class ColumnType { kText, kConversation, kTexts, kFloat, kDouble, kDoubles, kCount, kFlag };
+enum class ColumnType {
+  kText,
+  kConversation,
+  kMemberConversation,  ///< with the messages' members: in Parquet a third field, JSON text
+  kTexts,
+  kFloat,
+  kDouble,
+  kDoubles,
+  kCount,
+  kFlag
+};
 
 struct Column {
   std::string name;
@@ -37,8 +47,8 @@ struct Table {
 /// The extension selects the format: .parquet, .jsonl or .jsonl.gz; throws kUsage for others.
 void write_table(const std::filesystem::path& path, const Table& table);
 
-/// Parquet with zstd: strings, list<struct<role, content>>, float32, float64, int32, bool, lists.
-/// Equal tables give equal bytes.
+/// Parquet with zstd: strings, list<struct<role, content[, members]>>, float32, float64, int32,
+/// bool, lists. Equal tables give equal bytes.
 void write_parquet(const std::filesystem::path& path, const Table& table);
 
 /// One object per line, columns in order, nulls included. Equal tables give equal bytes, also with

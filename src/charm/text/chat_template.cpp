@@ -81,6 +81,11 @@ void require_utf8(std::string_view text, const std::string& what) {
   }
 }
 
+void require_utf8(const Message& message, std::size_t turn) {
+  require_utf8(message.role, fmt::format("the role of message {}", turn + 1));
+  require_utf8(message.content, fmt::format("message {} ({})", turn + 1, message.role));
+}
+
 }  // namespace
 
 struct ChatTemplate::Handle {
@@ -126,17 +131,27 @@ ChatTemplate ChatTemplate::from_source(std::string source, SpecialTokens special
 
 std::string ChatTemplate::render(const Conversation& conversation,
                                  GenerationPrompt generation_prompt) const {
-  for (std::size_t i = 0; i < conversation.size(); ++i) {
-    require_utf8(conversation[i].role, fmt::format("the role of message {}", i + 1));
-    require_utf8(conversation[i].content,
-                 fmt::format("message {} ({})", i + 1, conversation[i].role));
-  }
-  const std::string messages = conversation_json(conversation);
+  for (std::size_t i = 0; i < conversation.size(); ++i) require_utf8(conversation[i], i);
+  return render_json(messages_json(conversation), conversation.tools, generation_prompt);
+}
+
+std::string ChatTemplate::render(const Conversation& prompt, const Message& response) const {
+  for (std::size_t i = 0; i < prompt.size(); ++i) require_utf8(prompt[i], i);
+  require_utf8(response, prompt.size());
+  std::string messages = messages_json(prompt);
+  messages.back() = prompt.empty() ? ' ' : ',';
+  messages += message_json(response);
+  messages += ']';
+  return render_json(messages, prompt.tools, GenerationPrompt::kNo);
+}
+
+std::string ChatTemplate::render_json(const std::string& messages, const std::string& tools,
+                                      GenerationPrompt generation_prompt) const {
   charm_text_string text{nullptr, 0};
-  bridge::check(
-      charm_text_template_render(handle_->chat_template, messages.data(), messages.size(),
-                                 generation_prompt == GenerationPrompt::kYes ? 1 : 0, &text),
-      name_);
+  bridge::check(charm_text_template_render(
+                    handle_->chat_template, messages.data(), messages.size(), tools.data(),
+                    tools.size(), generation_prompt == GenerationPrompt::kYes ? 1 : 0, &text),
+                name_);
   return bridge::take(text);
 }
 

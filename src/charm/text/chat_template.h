@@ -15,7 +15,7 @@ enum class GenerationPrompt { kNo, kYes };
 
 /// A Jinja chat template, rendered with the settings of transformers' apply_chat_template:
 /// trim_blocks, lstrip_blocks, raise_exception, tojson, strftime_now (pinned date, midnight),
-/// Python's string methods; `tools` and `documents` are none. Immutable; thread-safe.
+/// Python's string methods; `documents` is none, and `tools` without any. Immutable; thread-safe.
 class ChatTemplate {
  public:
   /// The first of: `template_file`, `model_dir`/chat_template.jinja, `chat_template` in
@@ -30,6 +30,8 @@ class ChatTemplate {
 
   /// Throws kInput with the template's message when it rejects the conversation (raise_exception).
   std::string render(const Conversation& conversation, GenerationPrompt generation_prompt) const;
+  /// The same for a prompt and its response, without a copy of the prompt.
+  std::string render(const Conversation& prompt, const Message& response) const;
 
   const std::string& source() const { return source_; }
   /// Source of the template, for messages.
@@ -39,6 +41,9 @@ class ChatTemplate {
   const SpecialTokens& special_tokens() const { return special_tokens_; }
 
  private:
+  std::string render_json(const std::string& messages, const std::string& tools,
+                          GenerationPrompt generation_prompt) const;
+
   struct Handle;
   struct HandleDeleter {
     void operator()(Handle* handle) const;

@@ -50,10 +50,13 @@ ConversationEncoder::ConversationEncoder(const std::filesystem::path& model_dir,
 }
 
 EncodedConversation ConversationEncoder::encode(const Conversation& prompt,
+                                                const Message& response) const {
+  return finish(prompt, response, prompt_ids(prompt));
+}
+
+EncodedConversation ConversationEncoder::encode(const Conversation& prompt,
                                                 std::string_view response) const {
-  Conversation conversation = prompt;
-  conversation.push_back({"assistant", std::string(response)});
-  return finish(conversation, prompt_ids(prompt));
+  return encode(prompt, Message{"assistant", std::string(response)});
 }
 
 std::vector<std::int32_t> ConversationEncoder::encode_prompt(const Conversation& prompt) const {
@@ -65,22 +68,17 @@ std::vector<std::int32_t> ConversationEncoder::encode_prompt(const Conversation&
   return ids;
 }
 
-std::vector<EncodedRow> ConversationEncoder::encode_group(
-    const Conversation& prompt, std::span<const std::string_view> responses) const {
-  const std::vector<std::int32_t> shared = prompt_ids(prompt);
-  Conversation conversation = prompt;
-  conversation.push_back({"assistant", ""});
-  std::vector<EncodedRow> rows(responses.size());
-  for (std::size_t i = 0; i < responses.size(); ++i) {
-    conversation.back().content = responses[i];
-    try {
-      rows[i].tokens = finish(conversation, shared);
-    } catch (const Error& e) {
-      if (e.kind() != ErrorKind::kInput) throw;
-      rows[i].error = e.message();
-    }
+EncodedRow ConversationEncoder::encode_row(const Conversation& prompt,
+                                           std::span<const std::int32_t> prompt_ids,
+                                           const Message& response) const {
+  EncodedRow row;
+  try {
+    row.tokens = finish(prompt, response, prompt_ids);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kInput) throw;
+    row.error = e.message();
   }
-  return rows;
+  return row;
 }
 
 std::vector<std::int32_t> ConversationEncoder::tokenize(const std::string& rendered) const {
@@ -109,10 +107,10 @@ std::vector<std::int32_t> ConversationEncoder::prompt_ids(const Conversation& pr
   }
 }
 
-EncodedConversation ConversationEncoder::finish(const Conversation& conversation,
-                                                const std::vector<std::int32_t>& prompt_ids) const {
+EncodedConversation ConversationEncoder::finish(const Conversation& prompt, const Message& response,
+                                                std::span<const std::int32_t> prompt_ids) const {
   EncodedConversation result;
-  result.ids = tokenize(template_->render(conversation, GenerationPrompt::kNo));
+  result.ids = tokenize(template_->render(prompt, response));
   if (result.ids.empty()) {
     throw Error(ErrorKind::kInput, "{}: the template renders this conversation to nothing",
                 template_->name());

@@ -53,7 +53,7 @@ struct EncodedConversation {
   std::int64_t full_length = 0;  ///< tokens before truncation
 };
 
-/// One row of a prompt group: its tokens or its error.
+/// A row's tokens or its error.
 struct EncodedRow {
   EncodedConversation tokens;
   std::optional<std::string> error;
@@ -67,16 +67,21 @@ class ConversationEncoder {
 
   /// Throws kInput when the template rejects the conversation, the text is not UTF-8, or it is too
   /// long with Truncation::kError.
+  EncodedConversation encode(const Conversation& prompt, const Message& response) const;
   EncodedConversation encode(const Conversation& prompt, std::string_view response) const;
 
   /// A prompt for generation, with the generation prompt. Not truncated. Throws kInput when the
   /// template rejects the conversation, renders it to nothing, or the text is not UTF-8.
   std::vector<std::int32_t> encode_prompt(const Conversation& prompt) const;
 
-  /// `encode` for each response, with the prompt rendered and tokenised once. A kInput error of
-  /// `encode` becomes the row's error.
-  std::vector<EncodedRow> encode_group(const Conversation& prompt,
-                                       std::span<const std::string_view> responses) const;
+  /// The ids of a prompt with the generation prompt, for `encode_row`. Empty if the template
+  /// rejects a conversation without a response: such rows share no prompt.
+  std::vector<std::int32_t> prompt_ids(const Conversation& prompt) const;
+
+  /// `encode` for one of several responses to a prompt, whose `prompt_ids` are computed once. A
+  /// kInput error of `encode` becomes the row's error.
+  EncodedRow encode_row(const Conversation& prompt, std::span<const std::int32_t> prompt_ids,
+                        const Message& response) const;
 
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const ChatTemplate& chat_template() const { return *template_; }
@@ -84,9 +89,8 @@ class ConversationEncoder {
 
  private:
   std::vector<std::int32_t> tokenize(const std::string& rendered) const;
-  std::vector<std::int32_t> prompt_ids(const Conversation& prompt) const;
-  EncodedConversation finish(const Conversation& conversation,
-                             const std::vector<std::int32_t>& prompt_ids) const;
+  EncodedConversation finish(const Conversation& prompt, const Message& response,
+                             std::span<const std::int32_t> prompt_ids) const;
 
   EncoderOptions options_;
   std::vector<std::int32_t>

@@ -119,6 +119,23 @@ TEST_F(Prefer, OneIdForTwoPromptsIsAnError) {
               HasSubstr("prompt_id 'x' identifies different prompts"));
 }
 
+TEST_F(Prefer, ToolsAndMembersReachThePairs) {
+  auto rows = std::vector{scored("a", "x", 4.0f), scored("b", "x", 2.0f)};
+  for (ScoredResponse& row : rows) {
+    row.response.prompt.tools = R"([{"name":"f"}])";
+    row.response.members = R"({"tool_calls":[1]})";
+  }
+  write("a", {rows[0]});
+  write("b", {rows[1]});
+  prefer(options_);
+  const auto pairs = storage::read_preferences(options_.output, {});
+  EXPECT_EQ(pairs[0].chosen.tools, R"([{"name":"f"}])");
+  EXPECT_EQ(pairs[0].rejected.back(), rows[0].response.message());
+  rows[1].response.prompt.tools.clear();
+  write("b", {rows[1]});
+  EXPECT_THAT(error_of([&] { prefer(options_); }).message(), HasSubstr("different prompts"));
+}
+
 TEST_F(Prefer, VsReferenceNeedsTheReference) {
   options_.calibration = folder_.file(
       "three.json",

@@ -34,5 +34,40 @@ TEST(PromptId, DependsOnRolesTurnsAndEveryByte) {
   EXPECT_NE(prompt_id_of(base), prompt_id_of({{"user", "H"}, {"user", "i"}}));
 }
 
+TEST(ConversationJson, MembersFollowRoleAndContent) {
+  EXPECT_EQ(message_json({"user", "Hi", R"({"name":"anna"})"}),
+            R"({"role":"user","content":"Hi","name":"anna"})");
+  // A null, empty or listed content stands in the members, an absent one nowhere.
+  EXPECT_EQ(message_json({"assistant", "", R"({"content":null,"tool_calls":[]})"}),
+            R"({"role":"assistant","content":null,"tool_calls":[]})");
+  EXPECT_EQ(message_json({"user", "ab", R"({"content":[{"type":"text","text":"ab"}]})"}),
+            R"({"role":"user","content":[{"type":"text","text":"ab"}]})");
+  EXPECT_EQ(message_json({"assistant", "", R"({"tool_calls":[1]})"}),
+            R"({"role":"assistant","tool_calls":[1]})");
+  Conversation prompt = {{"user", "Hi"}};
+  prompt.tools = R"([{"name":"f"}])";
+  EXPECT_EQ(conversation_json(prompt),
+            R"({"messages":[{"role":"user","content":"Hi"}],"tools":[{"name":"f"}]})");
+}
+
+TEST(PromptId, DependsOnMembersAndTools) {
+  const Conversation plain = {{"user", "Hi"}};
+  Conversation tools = plain;
+  tools.tools = R"([{"name":"f"}])";
+  EXPECT_NE(tools, plain);
+  EXPECT_NE(prompt_id_of(tools), prompt_id_of(plain));
+  EXPECT_NE(prompt_id_of({{"user", "Hi", R"({"name":"a"})"}}),
+            prompt_id_of({{"user", "Hi", R"({"name":"b"})"}}));
+}
+
+TEST(HasTextContent, UnlessNullAbsentOrAList) {
+  EXPECT_TRUE(has_text_content({"user", ""}));
+  EXPECT_TRUE(has_text_content({"user", "a", R"({"name":"b"})"}));
+  EXPECT_TRUE(has_text_content({"user", "", R"({"content":"","name":"b"})"}));
+  EXPECT_FALSE(has_text_content({"user", "", R"({"content":null,"name":"b"})"}));
+  EXPECT_FALSE(has_text_content({"user", "a", R"({"content":[{"type":"text","text":"a"}]})"}));
+  EXPECT_FALSE(has_text_content({"user", "", R"({"name":"b"})"}));
+}
+
 }  // namespace
 }  // namespace charm

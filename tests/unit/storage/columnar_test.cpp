@@ -125,7 +125,7 @@ TEST(Columns, AMissingColumnListsThePresentOnes) {
   const Error error = error_of([&] { read_preferences(kFixtures / "types.parquet", {}); });
   EXPECT_EQ(error.kind(), ErrorKind::kInput);
   EXPECT_THAT(error.message(), HasSubstr("chosen"));
-  EXPECT_THAT(error.message(), HasSubstr("num_tokens, policy, prompt"));
+  EXPECT_THAT(error.message(), HasSubstr("columns: prompt, response, policy"));
 }
 
 TEST(Columns, ReadsOnlyRequestedColumns) {

@@ -82,7 +82,7 @@ TEST(ReadPreferences, InvalidPairsAreReported) {
   };
   EXPECT_THAT(message(R"({"chosen":"a","rejected":"b"})"),
               HasSubstr("pairs.jsonl:1: column 'chosen' is a plain text"));
-  EXPECT_THAT(message(R"({"prompt":"Hi","chosen":"a"})"), HasSubstr("columns: chosen, prompt"));
+  EXPECT_THAT(message(R"({"prompt":"Hi","chosen":"a"})"), HasSubstr("columns: prompt, chosen"));
   EXPECT_THAT(
       message(
           R"({"chosen":[{"role":"user","content":"Hi"}],"rejected":[{"role":"user","content":"Hi"}]})"),

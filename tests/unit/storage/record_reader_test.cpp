@@ -137,13 +137,13 @@ TEST(ReadResponses, InvalidRowsAreReported) {
   EXPECT_THAT(response_error(R"({"prompt":"a","response":5})"),
               HasSubstr("'response': expected a string, found number"));
   EXPECT_THAT(response_error(R"({"prompt":"a","answer":"x"})"),
-              HasSubstr("the row has the columns: answer, prompt"));
+              HasSubstr("the row has the columns: prompt, answer"));
   EXPECT_THAT(response_error(R"({"prompt":"a","response":null})"), HasSubstr("response (null)"));
   EXPECT_THAT(response_error(R"({"response":"x"})"), HasSubstr("no prompt"));
   EXPECT_THAT(response_error(R"({"prompt":[],"response":"x"})"),
               HasSubstr("list of messages is empty"));
   EXPECT_THAT(response_error(R"({"prompt":[{"role":"user"}],"response":"x"})"),
-              HasSubstr("message 1: expected a string 'content'"));
+              HasSubstr("message 1: expected a string or a list of text parts 'content'"));
   EXPECT_THAT(response_error(R"({"prompt":["Hi"],"response":"x"})"),
               HasSubstr("message 1: expected an object"));
   EXPECT_THAT(response_error(R"({"prompt":[{"role":"assistant","content":"y"}],"response":"x"})"),

@@ -26,7 +26,8 @@ void append_gzip(const std::filesystem::path& path, std::string_view content) {
   ASSERT_EQ(::gzclose(file), Z_OK);
 }
 
-std::vector<nlohmann::ordered_json> read_all(const fs::path& path, const ReadOptions& options = {}) {
+std::vector<nlohmann::ordered_json> read_all(const fs::path& path,
+                                             const ReadOptions& options = {}) {
   RowReader reader(path, options);
   std::vector<nlohmann::ordered_json> rows;
   nlohmann::ordered_json row;
@@ -55,11 +56,11 @@ TEST(RowReader, LocationsCountLinesOfTheFile) {
 TEST(RowReader, JsonArrayWithBracketsAndQuotesInsideTexts) {
   const TempFolder folder;
   const nlohmann::ordered_json expected = {{{"x", "a ] } , \" \\ ["}, {"y", {1, {{"z", nullptr}}}}},
-                                   {{"x", "b"}}};
+                                           {{"x", "b"}}};
   for (const int indent : {-1, 2}) {
-    EXPECT_EQ(
-        nlohmann::ordered_json(read_all(folder.file("a.json", " \n" + expected.dump(indent) + "\n "))),
-        expected);
+    EXPECT_EQ(nlohmann::ordered_json(
+                  read_all(folder.file("a.json", " \n" + expected.dump(indent) + "\n "))),
+              expected);
   }
 }
 
@@ -75,7 +76,8 @@ TEST(RowReader, GzipOfSeveralMembers) {
 TEST(RowReader, TruncatedGzipIsAnError) {
   const TempFolder folder;
   std::string text;
-  for (int i = 0; i < 1000; ++i) text += nlohmann::ordered_json{{"x", i * 7919 % 1000}}.dump() + "\n";
+  for (int i = 0; i < 1000; ++i)
+    text += nlohmann::ordered_json{{"x", i * 7919 % 1000}}.dump() + "\n";
   append_gzip(folder / "a.jsonl.gz", text);
   const std::string whole = read_file(folder / "a.jsonl.gz");
   folder.file("cut.jsonl.gz", whole.substr(0, whole.size() / 2));

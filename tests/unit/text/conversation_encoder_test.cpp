@@ -140,7 +140,7 @@ TEST_F(Encoder, Truncation) {
                [&] { encode(options, "hello", "xy"); });
 }
 
-TEST_F(Encoder, GroupEqualsSingleRowsAndKeepsErrorsInTheirRow) {
+TEST_F(Encoder, RowsOfAPromptEqualSingleOnesAndKeepTheirErrors) {
   use("{% for m in messages %}{% if m.content == 'bad' %}{{ raise_exception('bad word') }}{% endif "
       "%}"
       "<|im_start|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif "
@@ -148,8 +148,14 @@ TEST_F(Encoder, GroupEqualsSingleRowsAndKeepsErrorsInTheirRow) {
   const ConversationEncoder encoder(folder_.path(), {});
   const Conversation prompt{{"system", "in order"}, {"user", "hello the world"}};
   const std::vector<std::string_view> responses{"one", "", "bad", "\xff", "two\n\n"};
-  const std::vector<EncodedRow> rows = encoder.encode_group(prompt, responses);
-  ASSERT_EQ(rows.size(), responses.size());
+  const auto encode_all = [&](const Conversation& shared) {
+    const std::vector<std::int32_t> prompt_ids = encoder.prompt_ids(shared);
+    std::vector<EncodedRow> rows;
+    for (const std::string_view response : responses)
+      rows.push_back(encoder.encode_row(shared, prompt_ids, {"assistant", std::string(response)}));
+    return rows;
+  };
+  const std::vector<EncodedRow> rows = encode_all(prompt);
   for (const std::size_t i : {0, 1, 4}) {
     const EncodedConversation single = encoder.encode(prompt, responses[i]);
     EXPECT_FALSE(rows[i].error) << *rows[i].error;
@@ -160,8 +166,7 @@ TEST_F(Encoder, GroupEqualsSingleRowsAndKeepsErrorsInTheirRow) {
   EXPECT_THAT(rows[2].error.value(), HasSubstr("bad word"));
   EXPECT_THAT(rows[3].error.value(), HasSubstr("UTF-8"));
   // A prompt that the template rejects in any form is every row's error.
-  for (const EncodedRow& row : encoder.encode_group({{"user", "bad"}}, responses))
-    EXPECT_TRUE(row.error);
+  for (const EncodedRow& row : encode_all({{"user", "bad"}})) EXPECT_TRUE(row.error);
 }
 
 TEST_F(Encoder, NothingToScoreIsAnError) {
