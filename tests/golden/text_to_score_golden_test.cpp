@@ -43,8 +43,9 @@ void climb(const std::filesystem::path& folder, const Json& fixture) {
   }
   const auto reward_model = model::load_reward_model(
       folder, {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCpu});
-  const std::vector<ScoredResponse> scored =
-      score::score_responses(*reward_model, encoder, rows, {});
+  const score::RowStore store(rows);
+  const std::vector<score::RowScore> scored =
+      score::score_rows(*reward_model, encoder, store, store.all_rows(), {});
   ASSERT_EQ(scored.size(), rows.size());
   Worst worst("score");
   for (std::size_t r = 0; r < rows.size(); ++r) {

@@ -46,18 +46,19 @@ const json& entry_of(const json& list,
 
 /// Score difference of each probe: showy minus plain style.
 std::vector<double> style_gains(const World& world, int threads) {
-  const std::vector<Response> rows = storage::read_responses(world.probes, {});
+  const score::RowStore store(storage::read_responses(world.probes, {}));
   const text::ConversationEncoder encoder(world.reward_model, {});
   const auto model =
       model::load_reward_model(world.reward_model, {.dtype = model::DTypeChoice::kFloat32,
                                                     .device = model::DeviceChoice::kAuto,
                                                     .threads = threads});
-  const std::vector<ScoredResponse> scored = score::score_responses(*model, encoder, rows, {});
+  const std::vector<score::RowScore> scored =
+      score::score_rows(*model, encoder, store, store.all_rows(), {.threads = threads});
   std::vector<double> gains;
   for (std::size_t i = 0; i + 1 < scored.size(); i += 2) {
-    CHARM_CHECK(!scored[i].error && !scored[i + 1].error &&
-                    scored[i].response.prompt_id == scored[i + 1].response.prompt_id,
-                "probes come as plain, showy");
+    CHARM_CHECK(
+        !scored[i].error && !scored[i + 1].error && store[i].prompt_id == store[i + 1].prompt_id,
+        "probes come as plain, showy");
     gains.push_back(static_cast<double>(scored[i + 1].score) -
                     static_cast<double>(scored[i].score));
   }

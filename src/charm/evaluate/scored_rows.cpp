@@ -70,9 +70,12 @@ void score_unless_finished(
   const std::unique_ptr<model::RewardModel> model =
       model::load_reward_model(options.model_dir, options.model);
   const text::ConversationEncoder encoder(options.model_dir, options.encoder);
-  const score::ScoreRowsFn score_rows = [&](std::span<const Response> rows,
+  score::ScorerOptions scorer = options.scorer;
+  scorer.threads = options.model.threads;
+  const score::ScoreRowsFn score_rows = [&](const score::RowStore& store,
+                                            std::span<const std::size_t> rows,
                                             const score::ScoredFn& on_scored) {
-    return score::score_responses(*model, encoder, rows, options.scorer, on_scored, progress);
+    return score::score_rows(*model, encoder, store, rows, scorer, on_scored, progress);
   };
   const std::int64_t num_rows = score(score_rows, journal);
   ordered_json provenance = ordered_json::object();
@@ -136,31 +139,33 @@ std::vector<Score> arena_scores(const EvaluateOptions& options,
   const storage::ReadOptions reading{
       .max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}};
   if (options.model_dir.empty()) return storage::read_score_files(options.scores, reading);
-  score_unless_finished(
-      options, data_sha256, progress,
-      [&](const score::ScoreRowsFn& score_rows, storage::Journal& journal) {
-        std::vector<Response> responses;
-        std::vector<std::pair<fs::path, std::set<std::string>>> policies_of_files;
-        for (const fs::path& path : options.data) {
-          policies_of_files.emplace_back(path, std::set<std::string>{});
-          for (Response& response : storage::read_responses(path, reading)) {
-            policies_of_files.back().second.insert(response.policy);
-            responses.push_back(std::move(response));
-          }
-        }
-        storage::check_distinct_policies(policies_of_files);
-        const std::vector<ScoredResponse> scored =
-            score::score_responses_resumed(responses, score_rows, journal);
-        std::vector<std::string> errors;
-        for (const ScoredResponse& row : scored) {
-          if (!row.error) continue;
-          errors.push_back(fmt::format("prompt {} of {}: {}", row.response.prompt_id,
-                                       row.response.policy, *row.error));
-        }
-        check_bad_rows(errors, scored.size(), options);
-        storage::write_scores(saved_scores_path(options), scored);
-        return static_cast<std::int64_t>(scored.size());
-      });
+  score_unless_finished(options, data_sha256, progress,
+                        [&](const score::ScoreRowsFn& score_rows, storage::Journal& journal) {
+                          score::RowStore store;
+                          std::vector<std::pair<fs::path, std::set<std::string>>> policies_of_files;
+                          for (const fs::path& path : options.data) {
+                            policies_of_files.emplace_back(path, std::set<std::string>{});
+                            for (Response& response : storage::read_responses(path, reading)) {
+                              policies_of_files.back().second.insert(response.policy);
+                              store.add(std::move(response));
+                            }
+                          }
+                          storage::check_distinct_policies(policies_of_files);
+                          const std::vector<score::RowScore> scored =
+                              score::score_rows_resumed(store, score_rows, journal);
+                          std::vector<std::string> errors;
+                          for (std::size_t r = 0; r < scored.size(); ++r) {
+                            if (!scored[r].error) continue;
+                            errors.push_back(fmt::format("prompt {} of {}: {}", store[r].prompt_id,
+                                                         store[r].policy, *scored[r].error));
+                          }
+                          check_bad_rows(errors, scored.size(), options);
+                          storage::write_scores(saved_scores_path(options), scored.size(),
+                                                [&](std::size_t r) {
+                                                  return score::scored_row(store, r, scored[r]);
+                                                });
+                          return static_cast<std::int64_t>(scored.size());
+                        });
   const std::vector<fs::path> saved = {saved_scores_path(options)};
   return storage::read_score_files(saved, reading);
 }
@@ -168,17 +173,17 @@ std::vector<Score> arena_scores(const EvaluateOptions& options,
 namespace {
 
 /// The texts of one benchmark row as responses to its prompt, chosen ones first.
-void append_responses(const EvalItem& item, std::vector<Response>& responses) {
+void append_responses(const EvalItem& item, score::RowStore& store) {
   const std::string prompt_id = prompt_id_of(item.prompt);
   const auto append = [&](const std::vector<std::string>& texts, const char* policy) {
     for (std::size_t i = 0; i < texts.size(); ++i) {
-      responses.push_back({.prompt_id = prompt_id,
-                           .prompt = item.prompt,
-                           .response = texts[i],
-                           .policy = policy,
-                           .sample = static_cast<std::int32_t>(i),
-                           .finish_reason = {},
-                           .num_tokens = {}});
+      store.add({.prompt_id = prompt_id,
+                 .prompt = item.prompt,
+                 .response = texts[i],
+                 .policy = policy,
+                 .sample = static_cast<std::int32_t>(i),
+                 .finish_reason = {},
+                 .num_tokens = {}});
     }
   };
   append(item.chosen, "chosen");
@@ -189,10 +194,10 @@ void append_responses(const EvalItem& item, std::vector<Response>& responses) {
 
 ScoredItems score_items(std::span<const ScoredEvalItem> rows, const score::ScoreRowsFn& score_rows,
                         storage::Journal& journal) {
-  std::vector<Response> responses;
-  for (const ScoredEvalItem& row : rows) append_responses(row.item, responses);
-  const std::vector<ScoredResponse> results =
-      score::score_responses_resumed(responses, score_rows, journal);
+  score::RowStore store;
+  for (const ScoredEvalItem& row : rows) append_responses(row.item, store);
+  const std::vector<score::RowScore> results =
+      score::score_rows_resumed(store, score_rows, journal);
 
   ScoredItems scored;
   std::size_t next = 0;
@@ -202,7 +207,7 @@ ScoredItems score_items(std::span<const ScoredEvalItem> rows, const score::Score
     std::string error;
     const auto take = [&](std::size_t count, std::vector<double>& scores) {
       for (std::size_t i = 0; i < count; ++i) {
-        const ScoredResponse& result = results[next++];
+        const score::RowScore& result = results[next++];
         if (result.error && error.empty()) error = *result.error;
         scores.push_back(static_cast<double>(result.score));
       }

@@ -238,8 +238,9 @@ Inspection inspect_model(const InspectOptions& options) {
   const std::unique_ptr<model::RewardModel> reward_model =
       model::load_reward_model(options.model_dir, options.model);
   inspection.provenance = reward_model->provenance();
-  const std::vector<ScoredResponse> scored = score::score_responses(
-      *reward_model, encoder, std::span(&row, 1), {.pooling = options.pooling});
+  const score::RowStore store({row});
+  const std::vector<score::RowScore> scored = score::score_rows(
+      *reward_model, encoder, store, store.all_rows(), {.pooling = options.pooling});
   if (scored.front().error) {
     inspection.warnings.push_back("the sample cannot be scored: " + *scored.front().error);
   } else {

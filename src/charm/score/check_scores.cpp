@@ -49,8 +49,7 @@ std::vector<storage::ScoreField> read_bare_scores(const fs::path& file) {
   return scores;
 }
 
-std::vector<Score> by_position(std::span<const ScoredResponse> ours,
-                               const std::vector<fs::path>& files) {
+std::vector<Score> by_position(std::span<const Score> ours, const std::vector<fs::path>& files) {
   std::vector<Score> theirs;
   for (const fs::path& file : files) {
     for (storage::ScoreField& field : read_bare_scores(file)) {
@@ -58,7 +57,7 @@ std::vector<Score> by_position(std::span<const ScoredResponse> ours,
       score.score = field.score;
       score.error = std::move(field.error);
       if (theirs.size() < ours.size()) {
-        const Response& row = ours[theirs.size()].response;
+        const Score& row = ours[theirs.size()];
         score.policy = row.policy;
         score.prompt_id = row.prompt_id;
         score.sample = row.sample;
@@ -77,9 +76,9 @@ std::vector<Score> by_position(std::span<const ScoredResponse> ours,
 
 /// If each side has a single policy with different names (a file without a policy column is named
 /// after the file), uses our name.
-void rename_single_policy(std::span<const ScoredResponse> ours, std::vector<Score>& theirs) {
+void rename_single_policy(std::span<const Score> ours, std::vector<Score>& theirs) {
   std::set<std::string> here, there;
-  for (const ScoredResponse& row : ours) here.insert(row.response.policy);
+  for (const Score& row : ours) here.insert(row.policy);
   for (const Score& score : theirs) there.insert(score.policy);
   if (here.size() != 1 || there.size() != 1) return;
   for (Score& score : theirs) score.policy = *here.begin();
@@ -95,7 +94,7 @@ std::string names(const std::set<std::string>& policies) {
 
 double default_tolerance(bool bfloat16) { return bfloat16 ? 0.1 : 1e-4; }
 
-ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const Score> theirs,
+ScoreCheck compare_scores(std::span<const Score> ours, std::span<const Score> theirs,
                           double tolerance) {
   std::map<Key, const Score*> by_key;
   for (const Score& score : theirs) by_key[{score.policy, score.prompt_id, score.sample}] = &score;
@@ -104,8 +103,8 @@ ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const 
   check.tolerance = tolerance;
   std::vector<CheckedScore> rows;
   std::set<Key> matched;
-  for (const ScoredResponse& row : ours) {
-    const Key key{row.response.policy, row.response.prompt_id, row.response.sample};
+  for (const Score& row : ours) {
+    const Key key{row.policy, row.prompt_id, row.sample};
     const auto found = by_key.find(key);
     const bool scored_there = found != by_key.end() && !found->second->error;
     if (row.error || !scored_there) {
@@ -114,9 +113,9 @@ ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const 
     }
     matched.insert(key);
     CheckedScore checked;
-    checked.policy = row.response.policy;
-    checked.prompt_id = row.response.prompt_id;
-    checked.sample = row.response.sample;
+    checked.policy = row.policy;
+    checked.prompt_id = row.prompt_id;
+    checked.sample = row.sample;
     checked.ours = row.score;
     checked.theirs = found->second->score;
     checked.difference = std::abs(checked.ours - checked.theirs);
@@ -145,7 +144,7 @@ ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const 
   return check;
 }
 
-ScoreCheck check_scores(std::span<const ScoredResponse> ours, const std::vector<fs::path>& files,
+ScoreCheck check_scores(std::span<const Score> ours, const std::vector<fs::path>& files,
                         double tolerance) {
   if (!has_prompts(files.front())) {
     ScoreCheck check = compare_scores(ours, by_position(ours, files), tolerance);
@@ -162,7 +161,7 @@ ScoreCheck check_scores(std::span<const ScoredResponse> ours, const std::vector<
   }
   if (check.num_compared == 0) {
     std::set<std::string> here, there;
-    for (const ScoredResponse& row : ours) here.insert(row.response.policy);
+    for (const Score& row : ours) here.insert(row.policy);
     for (const Score& score : theirs) there.insert(score.policy);
     throw Error(
         ErrorKind::kInput,

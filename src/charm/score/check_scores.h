@@ -46,11 +46,11 @@ struct ScoreCheck {
 /// joined on policy, prompt_id and sample; on prompt_id and sample if each side has a single policy
 /// under different names; by position if the files have neither prompts nor ids. Throws kInput if
 /// no rows match, or if the row counts differ in a join by position.
-ScoreCheck check_scores(std::span<const ScoredResponse> ours,
+ScoreCheck check_scores(std::span<const Score> ours,
                         const std::vector<std::filesystem::path>& files, double tolerance);
 
 /// The same for given scores.
-ScoreCheck compare_scores(std::span<const ScoredResponse> ours, std::span<const Score> theirs,
+ScoreCheck compare_scores(std::span<const Score> ours, std::span<const Score> theirs,
                           double tolerance);
 
 /// Human-readable summary: counts, largest difference, rank correlation, worst rows, verdict.

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <numeric>
-#include <unordered_map>
 #include <utility>
 
 #include "charm/base/check.h"
@@ -18,17 +16,17 @@ using nlohmann::json;
 
 /// Finished results as a list of [row, score, num_tokens, truncated, error or null]: a line of a
 /// journal, a message between processes.
-json entries_of(std::span<const std::size_t> rows, std::span<const ScoredResponse> results) {
+json entries_of(std::span<const std::size_t> rows, std::span<const RowScore> results) {
   json entries = json::array();
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const ScoredResponse& r = results[i];
+    const RowScore& r = results[i];
     entries.push_back(
         {rows[i], r.score, r.num_tokens, r.truncated, r.error ? json(*r.error) : json()});
   }
   return entries;
 }
 
-void fill(const json& entry, ScoredResponse& result) {
+void fill(const json& entry, RowScore& result) {
   result.score = entry.at(1).get<float>();
   result.num_tokens = entry.at(2).get<std::int32_t>();
   result.truncated = entry.at(3).get<bool>();
@@ -60,7 +58,7 @@ RowJournals::RowJournals(std::vector<JournalPart> parts, std::size_t num_rows)
   }
 }
 
-void RowJournals::restore(std::vector<ScoredResponse>& results, std::vector<bool>& done) {
+void RowJournals::restore(std::vector<RowScore>& results, std::vector<bool>& done) {
   for (JournalPart& part : parts_) {
     try {
       for (const json& line : part.journal->take_finished()) {
@@ -89,40 +87,38 @@ void RowJournals::append(const json& entries) {
   for (const auto& [part, line] : lines) parts_[part].journal->append(line);
 }
 
-KnownResults unscored(std::span<const Response> rows) {
-  KnownResults known{.results = {}, .done = std::vector<bool>(rows.size(), false)};
-  known.results.reserve(rows.size());
-  for (const Response& row : rows)
-    known.results.push_back({.response = row, .score = 0.0f, .error = "no score"});
+KnownResults unscored(std::size_t num_rows) {
+  KnownResults known{.results = std::vector<RowScore>(num_rows),
+                     .done = std::vector<bool>(num_rows, false)};
+  for (RowScore& result : known.results) result.error = "no score";
   return known;
 }
 
-std::vector<ScoredResponse> score_responses_resumed(std::span<const Response> rows,
-                                                    const ScoreRowsFn& score_rows,
-                                                    storage::Journal& journal) {
+std::vector<RowScore> score_rows_resumed(const RowStore& store, const ScoreRowsFn& score_rows,
+                                         storage::Journal& journal) {
   dist::World alone = dist::World::alone();
-  std::vector<std::size_t> all(rows.size());
-  std::iota(all.begin(), all.end(), std::size_t{0});
-  RowJournals journals({{.journal = &journal, .rows = std::move(all)}}, rows.size());
-  return score_responses_distributed(rows, unscored(rows), score_rows, &journals, alone);
+  RowJournals journals({{.journal = &journal, .rows = store.all_rows()}}, store.size());
+  return score_rows_distributed(store, unscored(store.size()), score_rows, &journals, alone);
 }
 
-std::vector<std::size_t> rows_of_rank(std::span<const Response> rows, const std::vector<bool>& done,
+std::vector<std::size_t> rows_of_rank(const RowStore& store, const std::vector<bool>& done,
                                       int rank, int size) {
   struct Prompt {
     std::vector<std::size_t> rows;
     std::size_t bytes = 0;
   };
+  constexpr std::size_t kNone = SIZE_MAX;
   std::vector<Prompt> prompts;
-  std::unordered_map<std::string, std::size_t> place;
-  for (std::size_t r = 0; r < rows.size(); ++r) {
+  std::vector<std::size_t> place(store.num_prompts(), kNone);
+  for (std::size_t r = 0; r < store.size(); ++r) {
     if (done[r]) continue;
-    std::string key = conversation_json(rows[r].prompt);
-    const std::size_t prompt_bytes = key.size();
-    const auto [entry, is_new] = place.try_emplace(std::move(key), prompts.size());
-    if (is_new) prompts.push_back({.rows = {}, .bytes = prompt_bytes});
-    prompts[entry->second].rows.push_back(r);
-    prompts[entry->second].bytes += rows[r].response.size();
+    std::size_t& index = place[store.prompt_index(r)];
+    if (index == kNone) {
+      index = prompts.size();
+      prompts.push_back({.rows = {}, .bytes = conversation_json(store.prompt(r)).size()});
+    }
+    prompts[index].rows.push_back(r);
+    prompts[index].bytes += store[r].response.size();
   }
   std::vector<std::size_t> mine;
   std::vector<std::size_t> load(static_cast<std::size_t>(size), 0);
@@ -136,32 +132,29 @@ std::vector<std::size_t> rows_of_rank(std::span<const Response> rows, const std:
   return mine;
 }
 
-std::vector<ScoredResponse> score_responses_distributed(std::span<const Response> rows,
-                                                        KnownResults known,
-                                                        const ScoreRowsFn& score_rows,
-                                                        RowJournals* journals, dist::World& world) {
+std::vector<RowScore> score_rows_distributed(const RowStore& store, KnownResults known,
+                                             const ScoreRowsFn& score_rows, RowJournals* journals,
+                                             dist::World& world) {
   CHARM_CHECK(world.is_root() == (journals != nullptr), "only rank 0 has journals");
-  std::vector<ScoredResponse>& results = known.results;
+  std::vector<RowScore>& results = known.results;
   std::vector<bool>& done = known.done;
-  CHARM_CHECK(results.size() == rows.size() && done.size() == rows.size(),
-              "{} rows, {} results, {} marks", rows.size(), results.size(), done.size());
+  CHARM_CHECK(results.size() == store.size() && done.size() == store.size(),
+              "{} rows, {} results, {} marks", store.size(), results.size(), done.size());
   if (journals != nullptr) journals->restore(results, done);
   broadcast_done(done, world);
   const auto num_done = static_cast<std::size_t>(std::count(done.begin(), done.end(), true));
-  if (num_done > 0) log::info("resuming: {} of {} rows were scored before", num_done, rows.size());
+  if (num_done > 0) log::info("resuming: {} of {} rows were scored before", num_done, store.size());
 
-  const std::vector<std::size_t> mine = rows_of_rank(rows, done, world.rank(), world.size());
-  std::vector<Response> todo;
-  for (const std::size_t r : mine) todo.push_back(rows[r]);
+  const std::vector<std::size_t> mine = rows_of_rank(store, done, world.rank(), world.size());
   const auto record = [&](const std::string& message) {  // rank 0: rows finished by another rank
     const json entries = json::parse(message);
     for (const json& entry : entries) fill(entry, results.at(entry.at(0).get<std::size_t>()));
     journals->append(entries);
   };
-  if (!todo.empty()) {
-    const std::vector<ScoredResponse> scored =
-        score_rows(todo, [&](std::span<const std::size_t> finished,
-                             std::span<const ScoredResponse> finished_results) {
+  if (!mine.empty()) {
+    std::vector<RowScore> scored = score_rows(
+        store, mine,
+        [&](std::span<const std::size_t> finished, std::span<const RowScore> finished_results) {
           std::vector<std::size_t> original;
           for (const std::size_t i : finished) original.push_back(mine[i]);
           const json entries = entries_of(original, finished_results);
@@ -169,10 +162,10 @@ std::vector<ScoredResponse> score_responses_distributed(std::span<const Response
           journals->append(entries);
           for (const std::string& message : world.collect()) record(message);
         });
-    for (std::size_t i = 0; i < mine.size(); ++i) results[mine[i]] = scored[i];
+    for (std::size_t i = 0; i < mine.size(); ++i) results[mine[i]] = std::move(scored[i]);
   }
   world.end(record);
-  return world.is_root() ? std::move(results) : std::vector<ScoredResponse>();
+  return world.is_root() ? std::move(results) : std::vector<RowScore>();
 }
 
 }  // namespace charm::score

@@ -8,15 +8,14 @@
 #include <vector>
 
 #include "charm/dist/world.h"
-#include "charm/records/records.h"
 #include "charm/score/scorer.h"
 #include "charm/storage/journal.h"
 
 namespace charm::score {
 
-/// Scores rows and reports finished ones (usually `score_responses` with its model bound).
-using ScoreRowsFn = std::function<std::vector<ScoredResponse>(std::span<const Response> rows,
-                                                              const ScoredFn& on_scored)>;
+/// Scores rows of a store and reports finished ones (usually `score_rows` with its model bound).
+using ScoreRowsFn = std::function<std::vector<RowScore>(
+    const RowStore& store, std::span<const std::size_t> rows, const ScoredFn& on_scored)>;
 
 /// A journal and the rows of the run that it numbers 0, 1, ...
 struct JournalPart {
@@ -32,7 +31,7 @@ class RowJournals {
 
   /// Copies the results of earlier runs into `results` and marks them in `done`. Throws kInput if a
   /// journal does not match the rows.
-  void restore(std::vector<ScoredResponse>& results, std::vector<bool>& done);
+  void restore(std::vector<RowScore>& results, std::vector<bool>& done);
 
   /// @param entries  list of [row of the run, score, num_tokens, truncated, error or null]
   void append(const nlohmann::json& entries);
@@ -46,33 +45,31 @@ class RowJournals {
   std::vector<Place> places_;  ///< by row of the run
 };
 
-/// Scores the rows that are not in the journal and appends each finished batch to it. Because a
+/// Scores all rows that are not in the journal and appends each finished batch to it. Because a
 /// score is a function of its own tokens, a resumed run gives the same results as an uninterrupted
 /// one. Throws kInput if the journal does not match the rows.
-std::vector<ScoredResponse> score_responses_resumed(std::span<const Response> rows,
-                                                    const ScoreRowsFn& score_rows,
-                                                    storage::Journal& journal);
+std::vector<RowScore> score_rows_resumed(const RowStore& store, const ScoreRowsFn& score_rows,
+                                         storage::Journal& journal);
 
 /// The results of a run's rows known before scoring: those marked in `done` are final.
 struct KnownResults {
-  std::vector<ScoredResponse> results;
+  std::vector<RowScore> results;
   std::vector<bool> done;
 };
 
 /// None of the rows scored yet.
-KnownResults unscored(std::span<const Response> rows);
+KnownResults unscored(std::size_t num_rows);
 
 /// The same with all processes of `world`, each called with the same rows. Only rank 0 has
 /// journals, decides which rows are done and returns the results; the others return nothing.
 /// Results do not depend on the number of processes.
-std::vector<ScoredResponse> score_responses_distributed(std::span<const Response> rows,
-                                                        KnownResults known,
-                                                        const ScoreRowsFn& score_rows,
-                                                        RowJournals* journals, dist::World& world);
+std::vector<RowScore> score_rows_distributed(const RowStore& store, KnownResults known,
+                                             const ScoreRowsFn& score_rows, RowJournals* journals,
+                                             dist::World& world);
 
 /// The pending rows that a rank scores: whole prompts, balanced by text size. Every rank computes
 /// the same partition.
-std::vector<std::size_t> rows_of_rank(std::span<const Response> rows, const std::vector<bool>& done,
+std::vector<std::size_t> rows_of_rank(const RowStore& store, const std::vector<bool>& done,
                                       int rank, int size);
 
 }  // namespace charm::score

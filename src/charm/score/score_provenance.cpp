@@ -91,9 +91,8 @@ void require_same_model(const std::vector<fs::path>& files, const storage::Prove
   }
 }
 
-std::vector<ScoredResponse> read_resumed(const std::vector<fs::path>& files,
-                                         const storage::Provenance& provenance) {
-  std::vector<ScoredResponse> rows;
+void for_each_resumed(const std::vector<fs::path>& files, const storage::Provenance& provenance,
+                      const std::function<void(ScoredResponse&&)>& body) {
   for (const fs::path& file : files) {
     const std::optional<storage::Provenance> theirs = storage::read_provenance(file);
     if (!theirs) {
@@ -109,10 +108,8 @@ std::vector<ScoredResponse> read_resumed(const std::vector<fs::path>& files,
                   "--resume {}: scored with other settings: its {} is {}, this run's is {}",
                   file.string(), name, there == nullptr ? "not recorded" : *there, here);
     }
-    std::vector<ScoredResponse> read = storage::read_scored_responses(file, {});
-    std::move(read.begin(), read.end(), std::back_inserter(rows));
+    storage::for_each_scored_response(file, {}, body);
   }
-  return rows;
 }
 
 }  // namespace charm::score

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "charm/dist/world.h"
 #include "charm/model/reward_model.h"
@@ -29,9 +31,10 @@ void require_same_model(const std::vector<std::filesystem::path>& files,
 /// The journal owner of a model and tokenizer.
 std::string journal_owner_of(const storage::ModelHashes& hashes);
 
-/// Rows of earlier scores files. Throws kInput if a file has no provenance or another one than
-/// `provenance`.
-std::vector<ScoredResponse> read_resumed(const std::vector<std::filesystem::path>& files,
-                                         const storage::Provenance& provenance);
+/// Calls `body` with the rows of earlier scores files, one at a time. Throws kInput if a file has
+/// no provenance or another one than `provenance`.
+void for_each_resumed(const std::vector<std::filesystem::path>& files,
+                      const storage::Provenance& provenance,
+                      const std::function<void(ScoredResponse&&)>& body);
 
 }  // namespace charm::score

@@ -46,7 +46,7 @@ struct PolicyPart {
 };
 
 struct Work {
-  std::vector<Response> rows;
+  RowStore rows;
   std::vector<ResponseFile> sources;
   std::vector<PolicyPart> parts;  ///< in order of first appearance
 };
@@ -60,6 +60,7 @@ Work read_all(const ScoreStageOptions& options) {
   for (const fs::path& file : options.responses) {
     std::vector<Response> read = storage::read_responses(file, read_options);
     std::set<std::string> policies;
+    work.rows.reserve(read.size());
     for (Response& row : read) {
       policies.insert(row.policy);
       const auto [entry, is_new] = place.try_emplace(row.policy, work.parts.size());
@@ -72,7 +73,7 @@ Work read_all(const ScoreStageOptions& options) {
                               .finished = {}});
       }
       work.parts[entry->second].rows.push_back(work.rows.size());
-      work.rows.push_back(std::move(row));
+      work.rows.add(std::move(row));
     }
     policies_of_files.emplace_back(file, std::move(policies));
     work.sources.push_back({.path = file,
@@ -97,76 +98,90 @@ storage::Manifest make_manifest(const ScoreStageOptions& options, const model::R
   return manifest;
 }
 
-bool same_texts(const Response& a, const Response& b) {
-  return a.message() == b.message() && conversation_json(a.prompt) == conversation_json(b.prompt);
-}
-
 using Key = std::tuple<std::string, std::string, std::int32_t>;
 
 Key key_of(const Response& row) { return {row.policy, row.prompt_id, row.sample}; }
 
-/// Copies the scores of `earlier` for rows with equal texts into `known`; returns their number.
-std::int64_t reuse_scores(std::vector<ScoredResponse> earlier, KnownResults& known) {
-  std::map<Key, ScoredResponse*> by_key;
-  for (ScoredResponse& row : earlier) {
-    if (!row.error) by_key[key_of(row.response)] = &row;
+/// Copies the scores of the files of `resume` for rows with equal texts into `known`; returns their
+/// number.
+std::int64_t reuse_scores(const ScoreStageOptions& options, const storage::Provenance& provenance,
+                          const RowStore& store, KnownResults& known) {
+  if (options.resume.empty()) return 0;
+  std::map<Key, std::size_t> row_of_key;
+  for (std::size_t r = 0; r < store.size(); ++r) {
+    if (!known.done[r]) row_of_key.emplace(key_of(store[r]), r);
   }
   std::int64_t num_reused = 0;
-  for (std::size_t r = 0; r < known.results.size(); ++r) {
-    if (known.done[r]) continue;
-    ScoredResponse& result = known.results[r];
-    const auto found = by_key.find(key_of(result.response));
-    if (found == by_key.end() || !same_texts(found->second->response, result.response)) continue;
-    result.score = found->second->score;
-    result.num_tokens = found->second->num_tokens;
-    result.truncated = found->second->truncated;
-    result.error.reset();
-    known.done[r] = true;
-    ++num_reused;
-  }
+  for_each_resumed(options.resume, provenance, [&](ScoredResponse&& earlier) {
+    const auto found = row_of_key.find(key_of(earlier.response));
+    if (earlier.error || found == row_of_key.end()) return;
+    const std::size_t r = found->second;
+    const bool same = earlier.response.message() == store[r].message() &&
+                      earlier.response.prompt == store.prompt(r);
+    num_reused += static_cast<int>(same) - static_cast<int>(known.done[r]);
+    known.done[r] = same;  // of several rows with this key the last counts
+    if (!same) return;
+    known.results[r] = {.score = earlier.score,
+                        .num_tokens = earlier.num_tokens,
+                        .truncated = earlier.truncated,
+                        .error = {}};
+  });
   return num_reused;
 }
 
-/// The rows of finished files, in the order of `rows`.
-std::vector<ScoredResponse> read_finished(const std::vector<Response>& rows,
-                                          const std::vector<fs::path>& files) {
-  std::map<Key, ScoredResponse> by_key;
+/// The scores of finished files, in the order of the rows.
+std::vector<Score> read_finished(const RowStore& store, const std::vector<fs::path>& files) {
+  std::map<Key, Score> by_key;
   for (const fs::path& file : files) {
-    storage::for_each_scored_response(file, {}, [&](ScoredResponse&& row) {
-      Key key = key_of(row.response);
-      by_key.insert_or_assign(std::move(key), std::move(row));
-    });
+    for (Score& score : storage::read_scores(file, {})) {
+      Key key{score.policy, score.prompt_id, score.sample};
+      by_key.insert_or_assign(std::move(key), std::move(score));
+    }
   }
-  std::vector<ScoredResponse> results = unscored(rows).results;
-  for (ScoredResponse& row : results) {
-    if (const auto found = by_key.find(key_of(row.response)); found != by_key.end())
-      row = found->second;
+  std::vector<Score> scores;
+  for (std::size_t r = 0; r < store.size(); ++r) {
+    const Response& row = store[r];
+    const auto found = by_key.find(key_of(row));
+    scores.push_back(found != by_key.end() ? found->second
+                                           : Score{.prompt_id = row.prompt_id,
+                                                   .policy = row.policy,
+                                                   .sample = row.sample,
+                                                   .error = "no score"});
   }
-  return results;
+  return scores;
 }
 
 /// If options.check is given. Runs on the written files, so that scores are kept if the comparison
 /// fails.
 std::optional<ScoreCheck> check_finished(const ScoreStageOptions& options,
                                          const storage::Provenance& provenance,
-                                         const std::vector<Response>& rows,
-                                         const std::vector<fs::path>& files) {
+                                         const RowStore& rows, const std::vector<fs::path>& files) {
   if (options.check.empty()) return std::nullopt;
   const bool bfloat16 = *storage::find_fact(provenance, "dtype") == "bfloat16";
   return check_scores(read_finished(rows, files), options.check,
                       options.check_tolerance.value_or(default_tolerance(bfloat16)));
 }
 
-void check_errors(const std::vector<ScoredResponse>& results, std::int64_t max_bad_rows) {
-  const auto has_error = [](const ScoredResponse& r) { return r.error.has_value(); };
-  const auto num_errors = std::count_if(results.begin(), results.end(), has_error);
+/// Throws kInput if too many rows of the pending policies have no score.
+void check_errors(const Work& work, const std::vector<RowScore>& results,
+                  std::int64_t max_bad_rows) {
+  std::int64_t num_rows = 0, num_errors = 0;
+  std::optional<std::size_t> first;
+  for (const PolicyPart& part : work.parts) {
+    if (part.finished) continue;
+    num_rows += std::ssize(part.rows);
+    for (const std::size_t r : part.rows) {
+      if (!results[r].error) continue;
+      ++num_errors;
+      if (!first) first = r;
+    }
+  }
   if (num_errors <= std::max<std::int64_t>(max_bad_rows, 0)) return;
-  const auto bad = std::find_if(results.begin(), results.end(), has_error);
   throw Error(ErrorKind::kInput,
               "{} of {} rows have no score, first: policy {}, prompt {}: {}; expected at most {} "
               "(--max-bad-rows)",
-              num_errors, results.size(), bad->response.policy, bad->response.prompt_id,
-              *bad->error, max_bad_rows);
+              num_errors, num_rows, work.rows[*first].policy, work.rows[*first].prompt_id,
+              *results[*first].error, max_bad_rows);
 }
 
 /// Checks that every policy has its own output file, distinct from the inputs.
@@ -209,31 +224,20 @@ void find_finished(const fs::path& output, std::vector<PolicyPart>& parts) {
   }
 }
 
-/// The results of the pending policies, in the order of `parts`.
-std::vector<ScoredResponse> pending_results(const std::vector<PolicyPart>& parts,
-                                            std::vector<ScoredResponse> results) {
-  std::vector<ScoredResponse> pending;
-  for (const PolicyPart& part : parts) {
-    if (part.finished) continue;
-    for (const std::size_t r : part.rows) pending.push_back(std::move(results[r]));
-  }
-  return pending;
-}
-
-PolicyEntry entry_of(const PolicyPart& part, std::span<const ScoredResponse> rows) {
+PolicyEntry entry_of(const PolicyPart& part, const std::vector<RowScore>& results) {
   PolicyEntry entry;
-  for (const ScoredResponse& row : rows) {
-    entry.num_errors += row.error ? 1 : 0;
-    entry.num_truncated += row.truncated ? 1 : 0;
+  for (const std::size_t r : part.rows) {
+    entry.num_errors += results[r].error ? 1 : 0;
+    entry.num_truncated += results[r].truncated ? 1 : 0;
   }
-  entry.num_rows = std::ssize(rows);
+  entry.num_rows = std::ssize(part.rows);
   entry.fingerprint = part.fingerprint;
   return entry;
 }
 
 /// Writes the files of the pending policies and updates the folder's manifest.
 void write_outputs(const ScoreStageOptions& options, const Work& work,
-                   std::span<const ScoredResponse> pending, const storage::Provenance& provenance,
+                   const std::vector<RowScore>& results, const storage::Provenance& provenance,
                    const storage::Manifest& manifest, ScoreStageResult& summary) {
   nlohmann::ordered_json json = manifest.to_json();
   for (const PolicyPart& part : work.parts) {
@@ -241,10 +245,11 @@ void write_outputs(const ScoreStageOptions& options, const Work& work,
     if (part.finished) {
       entry = *part.finished;
     } else {
-      const auto rows = pending.first(part.rows.size());
-      pending = pending.subspan(part.rows.size());
-      storage::write_scores(part.file, rows, provenance);
-      entry = entry_of(part, rows);
+      const auto row_at = [&](std::size_t i) {
+        return scored_row(work.rows, part.rows[i], results[part.rows[i]]);
+      };
+      storage::write_scores(part.file, part.rows.size(), row_at, provenance);
+      entry = entry_of(part, results);
     }
     entry.file = part.file;
     entry.inputs = {work.sources[part.source].path.string(), options.model_dir.string()};
@@ -263,7 +268,7 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   if (world.is_root()) require_writable(options.output / "manifest.json");
   Work work = read_all(options);
   ScoreStageResult summary;
-  summary.num_rows = std::ssize(work.rows);
+  summary.num_rows = static_cast<std::int64_t>(work.rows.size());
   for (const PolicyPart& part : work.parts) summary.files.push_back(part.file);
   check_files(options, summary.files);
   std::optional<OutputLock> lock;
@@ -308,8 +313,7 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
               options.output.string(), num_finished, work.parts.size());
   }
 
-  std::vector<ScoredResponse> earlier = read_resumed(options.resume, provenance);
-  KnownResults known = unscored(work.rows);
+  KnownResults known = unscored(work.rows.size());
   std::deque<storage::Journal> journals;
   std::vector<JournalPart> journal_parts;
   for (const PolicyPart& part : work.parts) {
@@ -321,16 +325,18 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
                                part.rows});
     }
   }
-  summary.num_resumed = reuse_scores(std::move(earlier), known);
+  summary.num_resumed = reuse_scores(options, provenance, work.rows, known);
   RowJournals row_journals(std::move(journal_parts), work.rows.size());
-  const auto score_rows = [&](std::span<const Response> batch, const ScoredFn& on_scored) {
-    return score_responses(*model, encoder, batch, options.scorer, on_scored, progress);
+  ScorerOptions scorer = options.scorer;
+  scorer.threads = options.model.threads;
+  const auto score = [&](const RowStore& store, std::span<const std::size_t> rows,
+                         const ScoredFn& on_scored) {
+    return score_rows(*model, encoder, store, rows, scorer, on_scored, progress);
   };
-  std::vector<ScoredResponse> results = score_responses_distributed(
-      work.rows, std::move(known), score_rows, world.is_root() ? &row_journals : nullptr, world);
+  const std::vector<RowScore> results = score_rows_distributed(
+      work.rows, std::move(known), score, world.is_root() ? &row_journals : nullptr, world);
   if (!world.is_root()) return summary;
-  results = pending_results(work.parts, std::move(results));
-  check_errors(results, options.max_bad_rows);
+  check_errors(work, results, options.max_bad_rows);
   lock->require_held();
   storage::Manifest manifest = make_manifest(options, *model, encoder, provenance);
   for (const ResponseFile& source : work.sources)

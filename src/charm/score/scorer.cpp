@@ -4,55 +4,114 @@
 #include <chrono>
 #include <deque>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 
 #include "charm/base/error.h"
 #include "charm/base/log.h"
+#include "charm/base/parallel.h"
 #include "charm/batch/pooled_row.h"
 #include "charm/batch/token_batch.h"
 
 namespace charm::score {
 namespace {
 
-/// Rows of one prompt, in order of the prompts' first rows.
-std::vector<std::vector<std::size_t>> rows_by_prompt(std::span<const Response> rows) {
+// Text that a thread renders and tokenises at a time: a fraction of a second's work.
+constexpr std::size_t kTextBytesPerThread = std::size_t{256} << 10;
+
+/// Positions in `rows` of one prompt's rows, in order of the prompts' first rows.
+std::vector<std::vector<std::size_t>> group_by_prompt(const RowStore& store,
+                                                      std::span<const std::size_t> rows) {
+  constexpr std::size_t kNone = SIZE_MAX;
   std::vector<std::vector<std::size_t>> groups;
-  std::unordered_map<std::string, std::size_t> group_of_prompt;
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    const auto [entry, is_new] =
-        group_of_prompt.try_emplace(conversation_json(rows[r].prompt), groups.size());
-    if (is_new) groups.emplace_back();
-    groups[entry->second].push_back(r);
+  std::vector<std::size_t> group_of_prompt(store.num_prompts(), kNone);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::size_t& group = group_of_prompt[store.prompt_index(rows[i])];
+    if (group == kNone) {
+      group = groups.size();
+      groups.emplace_back();
+    }
+    groups[group].push_back(i);
   }
   return groups;
 }
 
-/// State of one call of `score_responses`.
+/// State of one call of `score_rows`.
 class Scoring {
  public:
   Scoring(model::RewardModel& model, const text::ConversationEncoder& encoder,
-          std::span<const Response> rows, const ScorerOptions& options, const ScoredFn& on_scored,
-          const ProgressFn& progress)
+          const RowStore& store, std::span<const std::size_t> rows, const ScorerOptions& options,
+          const ScoredFn& on_scored, const ProgressFn& progress)
       : model_(model),
         encoder_(encoder),
+        store_(store),
         rows_(rows),
         options_(options),
+        num_threads_(options.threads > 0 ? static_cast<std::size_t>(options.threads)
+                                         : available_processors()),
         budget_tokens_(options.budget_tokens > 0 ? options.budget_tokens : model.budget_tokens()),
         on_scored_(on_scored),
-        progress_(progress) {
-    results_.reserve(rows.size());
-    for (const Response& row : rows)
-      results_.push_back({.response = row, .score = 0.0f, .error = std::nullopt});
+        progress_(progress),
+        results_(rows.size()) {}
+
+  /// Scores the rows of all prompts: on all threads encodes some, then queues them in order.
+  void run() {
+    const std::vector<std::vector<std::size_t>> groups = group_by_prompt(store_, rows_);
+    const std::size_t bytes_at_once = kTextBytesPerThread * num_threads_;
+    for (std::size_t begin = 0; begin < groups.size();) {
+      std::size_t end = begin;
+      for (std::size_t bytes = 0; end < groups.size() && bytes < bytes_at_once; ++end) {
+        for (const std::size_t i : groups[end]) bytes += store_[rows_[i]].response.size();
+        for (const Message& message : store_.prompt(rows_[groups[end].front()]))
+          bytes += message.content.size();
+      }
+      score_groups(std::span(groups).subspan(begin, end - begin));
+      begin = end;
+    }
+    score_queue();
+    while (!in_flight_.empty()) finish_oldest();
   }
 
-  /// Encodes and queues the rows of one prompt; scores the queue when the token budget is reached.
-  void add_prompt(const std::vector<std::size_t>& group) {
-    const Conversation& prompt = rows_[group.front()].prompt;
-    const std::vector<std::int32_t> prompt_ids = encoder_.prompt_ids(prompt);
-    std::vector<text::EncodedRow> encoded;
-    for (const std::size_t r : group)
-      encoded.push_back(encoder_.encode_row(prompt, prompt_ids, rows_[r].message()));
+  std::vector<RowScore> take_results() { return std::move(results_); }
+
+  void warn() const {
+    if (num_without_response_ > 0) {
+      log::warning(
+          "{} of {} rows are truncated before their response begins, so only the prompt is scored; "
+          "--truncation left keeps the responses",
+          num_without_response_, rows_.size());
+    }
+  }
+
+ private:
+  /// Encodes the rows of some prompts in parallel and queues them in order.
+  void score_groups(std::span<const std::vector<std::size_t>> groups) {
+    std::vector<std::vector<std::int32_t>> prompt_ids(groups.size());
+    parallel_for(groups.size(), num_threads_, [&](std::size_t g) {
+      prompt_ids[g] = encoder_.prompt_ids(store_.prompt(rows_[groups[g].front()]));
+    });
+    struct Place {
+      std::size_t group = 0;
+      std::size_t position = 0;
+    };
+    std::vector<Place> places;
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      for (const std::size_t i : groups[g]) places.push_back({g, i});
+    }
+    std::vector<text::EncodedRow> encoded(places.size());
+    parallel_for(places.size(), num_threads_, [&](std::size_t k) {
+      const std::size_t row = rows_[places[k].position];
+      encoded[k] = encoder_.encode_row(store_.prompt(row), prompt_ids[places[k].group],
+                                       store_[row].message());
+    });
+    std::size_t k = 0;
+    for (const std::vector<std::size_t>& group : groups) {
+      queue_group(group, std::span(encoded).subspan(k, group.size()));
+      k += group.size();
+    }
+  }
+
+  /// Queues the rows of one prompt; scores the queue when the token budget is reached.
+  void queue_group(const std::vector<std::size_t>& group, std::span<text::EncodedRow> encoded) {
     std::vector<std::pair<std::size_t, batch::PooledRow>> pooled;
     for (std::size_t i = 0; i < group.size(); ++i) {
       if (auto row = pooled_row(group[i], std::move(encoded[i])))
@@ -75,25 +134,10 @@ class Scoring {
     queued_tokens_ = 0;
   }
 
-  void finish_all() {
-    while (!in_flight_.empty()) finish_oldest();
-  }
-
-  std::vector<ScoredResponse> take_results() { return std::move(results_); }
-
-  void warn() const {
-    if (num_without_response_ == 0) return;
-    log::warning(
-        "{} of {} rows are truncated before their response begins, so only the prompt is scored; "
-        "--truncation left keeps the responses",
-        num_without_response_, rows_.size());
-  }
-
- private:
   /// The row's tokens up to the pooled one; if it cannot be scored empty, and the row gets an
   /// error.
   std::optional<batch::PooledRow> pooled_row(std::size_t r, text::EncodedRow encoded) {
-    ScoredResponse& result = results_[r];
+    RowScore& result = results_[r];
     try {
       if (encoded.error) throw Error(ErrorKind::kInput, "{}", *encoded.error);
       result.num_tokens = static_cast<std::int32_t>(encoded.tokens.ids.size());
@@ -133,7 +177,7 @@ class Scoring {
   void finish(std::span<const std::size_t> rows) {
     num_finished_ += static_cast<std::int64_t>(rows.size());
     if (on_scored_) {
-      std::vector<ScoredResponse> finished;
+      std::vector<RowScore> finished;
       for (const std::size_t r : rows) finished.push_back(results_[r]);
       on_scored_(rows, finished);
     }
@@ -158,14 +202,16 @@ class Scoring {
 
   model::RewardModel& model_;
   const text::ConversationEncoder& encoder_;
-  std::span<const Response> rows_;
+  const RowStore& store_;
+  std::span<const std::size_t> rows_;
   const ScorerOptions& options_;
+  const std::size_t num_threads_;
   const std::int64_t budget_tokens_;
   const ScoredFn& on_scored_;
   const ProgressFn& progress_;
 
   const std::vector<std::int32_t> gate_tokens_ = model_.gate_tokens();
-  std::vector<ScoredResponse> results_;
+  std::vector<RowScore> results_;  ///< in the order of `rows_`
   std::vector<batch::PromptGroup> queue_;
   std::deque<InFlightBatch> in_flight_;
   std::int64_t queued_tokens_ = 0;
@@ -177,19 +223,25 @@ class Scoring {
 
 }  // namespace
 
-std::vector<ScoredResponse> score_responses(model::RewardModel& model,
-                                            const text::ConversationEncoder& encoder,
-                                            std::span<const Response> rows,
-                                            const ScorerOptions& options, const ScoredFn& on_scored,
-                                            const ProgressFn& progress) {
+std::vector<RowScore> score_rows(model::RewardModel& model,
+                                 const text::ConversationEncoder& encoder, const RowStore& store,
+                                 std::span<const std::size_t> rows, const ScorerOptions& options,
+                                 const ScoredFn& on_scored, const ProgressFn& progress) {
   if (options.budget_tokens < 0)
     throw Error(ErrorKind::kUsage, "--budget-tokens {}: expected 0 or more", options.budget_tokens);
-  Scoring scoring(model, encoder, rows, options, on_scored, progress);
-  for (const auto& group : rows_by_prompt(rows)) scoring.add_prompt(group);
-  scoring.score_queue();
-  scoring.finish_all();
+  Scoring scoring(model, encoder, store, rows, options, on_scored, progress);
+  scoring.run();
   scoring.warn();
   return scoring.take_results();
+}
+
+storage::ScoredRow scored_row(const RowStore& store, std::size_t row, const RowScore& result) {
+  return {.response = &store[row],
+          .prompt = &store.prompt(row),
+          .score = result.score,
+          .num_tokens = result.num_tokens,
+          .truncated = result.truncated,
+          .error = &result.error};
 }
 
 }  // namespace charm::score

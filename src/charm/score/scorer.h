@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,7 +10,8 @@
 #include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/model/reward_model.h"
-#include "charm/records/records.h"
+#include "charm/score/row_store.h"
+#include "charm/storage/record_writer.h"
 #include "charm/text/conversation_encoder.h"
 
 namespace charm::score {
@@ -23,22 +25,33 @@ struct ScorerOptions {
   std::int64_t budget_tokens = 0;  ///< tokens per batch; larger needs more memory for little
                                    ///< speed. 0: device default
   Pooling pooling = Pooling::kAuto;
+  int threads = 0;  ///< that render and tokenise; results do not depend on it. 0: all processors
 };
 
 /// `--pooling` and `--budget-tokens`.
 void describe_scorer(OptionTable& table, ScorerOptions& options);
 
-/// Called with finished rows: indices into `rows` and their results.
-using ScoredFn =
-    std::function<void(std::span<const std::size_t> rows, std::span<const ScoredResponse> results)>;
+/// The result of a row.
+struct RowScore {
+  float score = 0.0f;           ///< raw head output, unbounded; meaningless when `error` is set
+  std::int32_t num_tokens = 0;  ///< tokens of the templated conversation, as the model saw them
+  bool truncated = false;
+  std::optional<std::string> error;  ///< why this row has no score
+};
 
-/// Scores rows: render chat -> tokens -> groups -> batches -> model -> results in input order. Rows
-/// of one prompt share its prefix. A row that cannot be scored gets an error.
-std::vector<ScoredResponse> score_responses(model::RewardModel& model,
-                                            const text::ConversationEncoder& encoder,
-                                            std::span<const Response> rows,
-                                            const ScorerOptions& options,
-                                            const ScoredFn& on_scored = {},
-                                            const ProgressFn& progress = {});
+/// Called with finished rows: positions in the `rows` of the call, and their results.
+using ScoredFn =
+    std::function<void(std::span<const std::size_t> positions, std::span<const RowScore> results)>;
+
+/// Scores rows of the store: render chat -> tokens -> prompt groups -> batches -> model -> a column
+/// of results in the order of `rows`. Rows of one prompt share its prefix. A row that cannot be
+/// scored gets an error.
+std::vector<RowScore> score_rows(model::RewardModel& model,
+                                 const text::ConversationEncoder& encoder, const RowStore& store,
+                                 std::span<const std::size_t> rows, const ScorerOptions& options,
+                                 const ScoredFn& on_scored = {}, const ProgressFn& progress = {});
+
+/// A row and its result, for the writer.
+storage::ScoredRow scored_row(const RowStore& store, std::size_t row, const RowScore& result);
 
 }  // namespace charm::score

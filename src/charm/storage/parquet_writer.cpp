@@ -18,10 +18,10 @@
 namespace charm::storage {
 namespace {
 
-// A row group ends at whichever limit is reached first. The byte limit keeps the 32-bit offsets of
-// a string column from overflowing.
+// A row group ends at whichever limit is reached first. A group is in memory beside the rows, so
+// the byte limit bounds what writing adds to them.
 constexpr std::int64_t kRowsPerGroup = 16384;
-constexpr std::size_t kTextBytesPerGroup = std::size_t{64} << 20;
+constexpr std::size_t kTextBytesPerGroup = std::size_t{16} << 20;
 
 void check(const std::filesystem::path& path, const arrow::Status& status) {
   if (status.ok()) return;
@@ -153,11 +153,11 @@ std::shared_ptr<arrow::Schema> schema_of(const Table& table) {
                        arrow::key_value_metadata({"charm"}, {provenance_json(table.provenance)}));
 }
 
-// Writes rows from `begin` as one row group and returns the first row after it.
-std::size_t write_row_group(const std::filesystem::path& path, const Table& table,
-                            std::size_t begin, parquet::arrow::FileWriter& writer) {
-  const auto builder = value_or_throw(
-      path, arrow::RecordBatchBuilder::Make(writer.schema(), arrow::default_memory_pool()));
+// The first row after the row group that starts at `begin`; reserves the memory of its texts, since
+// a growing buffer would take up to three times as much.
+std::size_t reserve_row_group(const std::filesystem::path& path, const Table& table,
+                              std::size_t begin, arrow::RecordBatchBuilder& builder) {
+  std::vector<std::int64_t> bytes_of_column(table.columns.size(), 0);
   std::vector<Cell> cells;
   std::size_t row = begin;
   std::size_t bytes = 0;
@@ -165,6 +165,28 @@ std::size_t write_row_group(const std::filesystem::path& path, const Table& tabl
        row < table.num_rows && count < kRowsPerGroup && bytes < kTextBytesPerGroup; ++count) {
     table.fill(row++, cells);
     bytes += text_bytes(cells);
+    for (std::size_t k = 0; k < cells.size(); ++k) {
+      if (const auto* text = std::get_if<std::string_view>(&cells[k]))
+        bytes_of_column[k] += static_cast<std::int64_t>(text->size());
+    }
+  }
+  for (std::size_t k = 0; k < table.columns.size(); ++k) {
+    if (table.columns[k].type != ColumnType::kText) continue;
+    auto& texts = static_cast<arrow::StringBuilder&>(*builder.GetField(static_cast<int>(k)));
+    check(path, texts.ReserveData(bytes_of_column[k]));
+  }
+  return row;
+}
+
+// Writes rows from `begin` as one row group and returns the first row after it.
+std::size_t write_row_group(const std::filesystem::path& path, const Table& table,
+                            std::size_t begin, parquet::arrow::FileWriter& writer) {
+  const auto builder = value_or_throw(
+      path, arrow::RecordBatchBuilder::Make(writer.schema(), arrow::default_memory_pool()));
+  const std::size_t end = reserve_row_group(path, table, begin, *builder);
+  std::vector<Cell> cells;
+  for (std::size_t row = begin; row < end; ++row) {
+    table.fill(row, cells);
     for (std::size_t k = 0; k < table.columns.size(); ++k) {
       check(path,
             append_cell(*builder->GetField(static_cast<int>(k)), table.columns[k].type, cells[k]));
@@ -173,7 +195,7 @@ std::size_t write_row_group(const std::filesystem::path& path, const Table& tabl
   const std::shared_ptr<arrow::RecordBatch> batch = value_or_throw(path, builder->Flush());
   const auto rows = value_or_throw(path, arrow::Table::FromRecordBatches({batch}));
   check(path, writer.WriteTable(*rows, kRowsPerGroup));
-  return row;
+  return end;
 }
 
 void write_rows(const std::filesystem::path& path, const std::filesystem::path& partial,

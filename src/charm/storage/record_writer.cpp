@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -180,29 +181,46 @@ void write_generated(const std::filesystem::path& path, std::span<const Generate
 
 void write_scores(const std::filesystem::path& path, std::span<const ScoredResponse> rows,
                   const Provenance& provenance) {
-  Extras extras;
-  for (const ScoredResponse& row : rows) extras.add(row.response, row.response.prompt);
-  Table table{response_columns(extras), rows.size(), {}, provenance};
+  const auto row_at = [&](std::size_t i) -> ScoredRow {
+    const ScoredResponse& row = rows[i];
+    return {&row.response,  &row.response.prompt, row.score,
+            row.num_tokens, row.truncated,        &row.error};
+  };
+  write_scores(path, rows.size(), row_at, provenance);
+}
+
+void write_scores(const std::filesystem::path& path, std::size_t num_rows,
+                  const std::function<ScoredRow(std::size_t)>& row_at,
+                  const Provenance& provenance) {
   // num_tokens is the reward model's count; the generator's, if known, goes to
   // response_num_tokens.
-  const bool has_generator_counts = std::any_of(rows.begin(), rows.end(), [](const auto& row) {
-    return row.response.num_tokens.has_value();
-  });
+  Extras extras;
+  bool has_generator_counts = false;
+  for (std::size_t i = 0; i < num_rows; ++i) {
+    const ScoredRow row = row_at(i);
+    extras.add(*row.response, *row.prompt);
+    has_generator_counts = has_generator_counts || row.response->num_tokens.has_value();
+  }
+  Table table{response_columns(extras), num_rows, {}, provenance};
   if (has_generator_counts) table.columns.push_back({"response_num_tokens", ColumnType::kCount});
   table.columns.push_back({"score", ColumnType::kFloat});
   table.columns.push_back({"num_tokens", ColumnType::kCount});
   table.columns.push_back({"truncated", ColumnType::kFlag});
   table.columns.push_back({"error", ColumnType::kText});
   table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
-    const ScoredResponse& row = rows[i];
-    CHARM_CHECK(row.error || std::isfinite(row.score), "row {} of {} has the score {}", i + 1,
+    const ScoredRow row = row_at(i);
+    CHARM_CHECK(*row.error || std::isfinite(row.score), "row {} of {} has the score {}", i + 1,
                 path.string(), row.score);
-    cells = response_cells(row.response, row.response.prompt, extras);
-    if (has_generator_counts) cells.push_back(optional_cell(row.response.num_tokens));
-    cells.push_back(row.error ? Cell(std::monostate()) : Cell(row.score));
+    cells = response_cells(*row.response, *row.prompt, extras);
+    if (has_generator_counts) cells.push_back(optional_cell(row.response->num_tokens));
+    cells.push_back(*row.error ? Cell(std::monostate()) : Cell(row.score));
     cells.push_back(row.num_tokens);
     cells.push_back(row.truncated);
-    cells.push_back(optional_cell(row.error));
+    if (*row.error) {
+      cells.push_back(std::string_view(**row.error));
+    } else {
+      cells.push_back(std::monostate());
+    }
   };
   write_table(path, table);
 }

@@ -1,7 +1,11 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <span>
+#include <string>
 
 #include "charm/records/eval_item.h"
 #include "charm/records/records.h"
@@ -32,6 +36,21 @@ void write_generated(const std::filesystem::path& path, std::span<const Generate
 /// Columns: prompt_id, prompt, response, policy, sample, finish_reason?, score?, num_tokens,
 /// truncated, error?. `provenance` goes into a Parquet file's metadata.
 void write_scores(const std::filesystem::path& path, std::span<const ScoredResponse> rows,
+                  const Provenance& provenance = {});
+
+/// A scored row whose texts are held elsewhere.
+struct ScoredRow {
+  const Response* response = nullptr;  ///< its `prompt` is not read
+  const Conversation* prompt = nullptr;
+  float score = 0.0f;
+  std::int32_t num_tokens = 0;
+  bool truncated = false;
+  const std::optional<std::string>* error = nullptr;
+};
+
+/// The same for rows that `row_at` names; it is called several times per row.
+void write_scores(const std::filesystem::path& path, std::size_t num_rows,
+                  const std::function<ScoredRow(std::size_t)>& row_at,
                   const Provenance& provenance = {});
 
 /// Columns: prompt_id, chosen, rejected, score_chosen?, score_rejected?, margin?, policy_chosen,

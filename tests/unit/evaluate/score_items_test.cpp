@@ -17,16 +17,16 @@ struct LengthRule {
   std::size_t stop_after = SIZE_MAX;  ///< then fails like a killed process
   bool reports = true;
 
-  std::vector<ScoredResponse> operator()(std::span<const Response> rows,
-                                         const score::ScoredFn& on_scored) {
-    std::vector<ScoredResponse> results(rows.size());
+  std::vector<score::RowScore> operator()(const score::RowStore& store,
+                                          std::span<const std::size_t> rows,
+                                          const score::ScoredFn& on_scored) {
+    std::vector<score::RowScore> results(rows.size());
     for (std::size_t k = rows.size(); k > 0; --k) {
       const std::size_t i = k - 1;
       if (num_scored == stop_after) throw std::runtime_error("killed");
       ++num_scored;
-      results[i].response = rows[i];
-      results[i].score = static_cast<float>(rows[i].response.size()) + 0.1f;
-      if (rows[i].response == "refuse") results[i].error = "the template refused it";
+      results[i].score = static_cast<float>(store[rows[i]].response.size()) + 0.1f;
+      if (store[rows[i]].response == "refuse") results[i].error = "the template refused it";
       if (reports) on_scored({&i, 1}, {&results[i], 1});
     }
     return results;

@@ -12,23 +12,22 @@ namespace {
 using charm::testing::TempFolder;
 using ::testing::HasSubstr;
 
-std::vector<ScoredResponse> some_scores(const std::string& policy = "p") {
-  std::vector<ScoredResponse> rows;
+std::vector<Score> some_scores(const std::string& policy = "p") {
+  std::vector<Score> rows;
   for (int i = 0; i < 5; ++i) {
-    ScoredResponse row;
-    row.response.prompt = {{"user", "question " + std::to_string(i)}};
-    row.response.prompt_id = "id" + std::to_string(i);
-    row.response.policy = policy;
+    Score row;
+    row.prompt_id = "id" + std::to_string(i);
+    row.policy = policy;
     row.score = static_cast<float>(i) - 2.0f;
     rows.push_back(std::move(row));
   }
   return rows;
 }
 
-Score score_of(const ScoredResponse& row, double difference) {
+Score score_of(const Score& row, double difference) {
   Score score;
-  score.prompt_id = row.response.prompt_id;
-  score.policy = row.response.policy;
+  score.prompt_id = row.prompt_id;
+  score.policy = row.policy;
   score.score = static_cast<float>(row.score + difference);
   return score;
 }
@@ -37,7 +36,7 @@ TEST(CompareScores, ToleranceIsRelativeToTheScore) {
   auto ours = some_scores();
   ours[4].score = 100.0f;
   std::vector<Score> theirs;
-  for (const ScoredResponse& row : ours) theirs.push_back(score_of(row, 0.0));
+  for (const Score& row : ours) theirs.push_back(score_of(row, 0.0));
   theirs[4].score = 100.5f;  // 0.5 of 100: within 1 %
   theirs[0].score = -2.01f;  // 0.01 of 2: within 1 %
   EXPECT_TRUE(compare_scores(ours, theirs, 0.01).passed());
@@ -55,7 +54,7 @@ TEST(CompareScores, CountsUnmatchedRows) {
   auto ours = some_scores();
   ours[0].error = "none";
   std::vector<Score> theirs;
-  for (const ScoredResponse& row : ours) theirs.push_back(score_of(row, 0.0));
+  for (const Score& row : ours) theirs.push_back(score_of(row, 0.0));
   theirs[1].error = "none";
   theirs.pop_back();
   const ScoreCheck check = compare_scores(ours, theirs, 1e-4);

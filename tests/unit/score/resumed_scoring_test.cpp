@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "charm/base/error.h"
@@ -17,18 +18,17 @@ struct LengthRule {
   std::size_t num_scored = 0;
   std::size_t stop_after = SIZE_MAX;  ///< then fails, like a killed process
 
-  std::vector<ScoredResponse> operator()(std::span<const Response> rows,
-                                         const ScoredFn& on_scored) {
-    std::vector<ScoredResponse> results(rows.size());
+  std::vector<RowScore> operator()(const RowStore& store, std::span<const std::size_t> rows,
+                                   const ScoredFn& on_scored) {
+    std::vector<RowScore> results(rows.size());
     for (std::size_t k = rows.size(); k > 0; --k) {
       const std::size_t i = k - 1;
       if (num_scored == stop_after) throw std::runtime_error("killed");
       ++num_scored;
-      results[i].response = rows[i];
-      results[i].score = static_cast<float>(rows[i].response.size()) + 0.1f;
+      results[i].score = static_cast<float>(store[rows[i]].response.size()) + 0.1f;
       results[i].num_tokens = 7;
       results[i].truncated = i % 2 == 0;
-      if (rows[i].response == "reject") results[i].error = "rejected by the template";
+      if (store[rows[i]].response == "reject") results[i].error = "rejected by the template";
       on_scored({&i, 1}, {&results[i], 1});
     }
     return results;
@@ -50,9 +50,9 @@ class ResumedScoring : public testing::Test {
   }
   void TearDown() override { fs::remove(storage::journal_path(output_)); }
 
-  std::vector<ScoredResponse> run(LengthRule& rule) {
+  std::vector<RowScore> run(LengthRule& rule) {
     storage::Journal journal(output_, "key");
-    return score_responses_resumed(rows_, std::ref(rule), journal);
+    return score_rows_resumed(RowStore(rows_), std::ref(rule), journal);
   }
 
   fs::path output_;
@@ -63,7 +63,7 @@ TEST_F(ResumedScoring, AnInterruptedRunResumes) {
   LengthRule dying{.stop_after = 4};
   EXPECT_THROW(run(dying), std::runtime_error);
   LengthRule rule;
-  const std::vector<ScoredResponse> scored = run(rule);
+  const std::vector<RowScore> scored = run(rule);
   EXPECT_EQ(rule.num_scored, 1u);
   LengthRule none;
   EXPECT_EQ(run(none).size(), 5u);
@@ -72,7 +72,6 @@ TEST_F(ResumedScoring, AnInterruptedRunResumes) {
     EXPECT_EQ(scored[i].score, static_cast<float>(i) + 0.1f);
     EXPECT_EQ(scored[i].truncated, i % 2 == 0);
     EXPECT_EQ(scored[i].num_tokens, 7);
-    EXPECT_EQ(scored[i].response.response.size(), i);
   }
   EXPECT_EQ(scored[1].error, "rejected by the template");
 }
@@ -83,16 +82,17 @@ TEST_F(ResumedScoring, EachJournalKeepsItsOwnRows) {
   const auto run_parts = [&](LengthRule& rule, bool with_others) {
     storage::Journal first(output_, "key"), second(others, "key", /*fresh=*/!with_others);
     RowJournals journals({{&first, {0, 3}}, {&second, {1, 2}}}, rows_.size());
-    KnownResults known = unscored(rows_);
+    const RowStore store(rows_);
+    KnownResults known = unscored(rows_.size());
     known.done[4] = true;
     dist::World alone = dist::World::alone();
-    return score_responses_distributed(rows_, std::move(known), std::ref(rule), &journals, alone);
+    return score_rows_distributed(store, std::move(known), std::ref(rule), &journals, alone);
   };
   LengthRule first_run;
   run_parts(first_run, true);
   EXPECT_EQ(first_run.num_scored, 4u);
   LengthRule again;
-  const std::vector<ScoredResponse> scored = run_parts(again, true);
+  const std::vector<RowScore> scored = run_parts(again, true);
   EXPECT_EQ(again.num_scored, 0u);
   EXPECT_EQ(scored[3].score, 3.1f);
   EXPECT_EQ(scored[1].error, "rejected by the template");
@@ -101,6 +101,28 @@ TEST_F(ResumedScoring, EachJournalKeepsItsOwnRows) {
   run_parts(lost, false);
   EXPECT_EQ(lost.num_scored, 2u);
   fs::remove(storage::journal_path(others));
+}
+
+TEST(RowsOfRank, EveryRankHasWholePromptsAndAllRowsHaveOne) {
+  RowStore store;
+  for (int r = 0; r < 12; ++r) {
+    Response row;
+    row.prompt = {{"user", "question " + std::to_string(r % 5)}};
+    row.response = std::string(static_cast<std::size_t>(r), 'x');
+    store.add(std::move(row));
+  }
+  std::vector<bool> done(store.size(), false);
+  done[0] = done[4] = true;
+  std::vector<std::size_t> seen;
+  for (const int rank : {0, 1}) {
+    for (const std::size_t row : rows_of_rank(store, done, rank, 2)) {
+      seen.push_back(row);
+      for (const std::size_t other : rows_of_rank(store, done, 1 - rank, 2))
+        EXPECT_NE(store.prompt_index(row), store.prompt_index(other));
+    }
+  }
+  std::sort(seen.begin(), seen.end());
+  EXPECT_EQ(seen, (std::vector<std::size_t>{1, 2, 3, 5, 6, 7, 8, 9, 10, 11}));
 }
 
 TEST_F(ResumedScoring, AJournalOfMoreRowsIsAnInputError) {
