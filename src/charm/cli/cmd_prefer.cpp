@@ -24,9 +24,11 @@ class PreferCommand final : public Command {
     const prefer::PreferResult result = prefer::prefer(options_, progress);
     if (common.quiet) return;
     fmt::print(
-        "{}: {} pairs from {} prompts ({} ties, {} below the margin, {} rows without a score)\n",
+        "{}: {} pairs from {} prompts ({} ties, {} below the margin, {} of equal texts, {} rows "
+        "without a score)\n",
         options_.output.string(), result.num_pairs, result.counts.num_prompts,
-        result.counts.num_ties, result.counts.num_below_margin, result.num_errors);
+        result.counts.num_ties, result.counts.num_below_margin, result.num_equal_texts,
+        result.num_errors);
   }
 
  private:

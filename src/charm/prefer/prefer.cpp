@@ -153,6 +153,7 @@ storage::Manifest manifest_of(const PreferOptions& options, const PreferResult& 
                             {"num_incomplete_prompts", result.counts.num_incomplete_prompts},
                             {"num_ties", result.counts.num_ties},
                             {"num_below_margin", result.counts.num_below_margin},
+                            {"num_equal_texts", result.num_equal_texts},
                             {"num_errors", result.num_errors},
                             {"num_other_policies", result.num_other_policies},
                             {"num_pairs", result.num_pairs}});
@@ -185,7 +186,18 @@ PreferResult prefer(const PreferOptions& options, const ProgressFn& progress) {
   const auto texts = read_needed_texts(options, scores, pairing, progress);
   std::vector<PreferencePair> preferences;
   preferences.reserve(pairing.pairs.size());
-  for (const Pair& pair : pairing.pairs) preferences.push_back(preference_of(pair, scores, texts));
+  for (const Pair& pair : pairing.pairs) {
+    PreferencePair preference = preference_of(pair, scores, texts);
+    if (preference.chosen == preference.rejected) {
+      ++result.num_equal_texts;
+    } else {
+      preferences.push_back(std::move(preference));
+    }
+  }
+  if (preferences.empty()) {
+    throw Error(ErrorKind::kInput, "no pairs: chosen and rejected texts are equal in all {}",
+                result.num_equal_texts);
+  }
   result.num_pairs = static_cast<std::int64_t>(preferences.size());
   storage::write_preferences(options.output, preferences);
   storage::write_manifest(options.output, manifest_of(options, result));

@@ -17,8 +17,8 @@ struct PreferOptions {
   std::filesystem::path calibration;  ///< calibration.json: offsets per policy and the reference
   std::filesystem::path output;       ///< .parquet, .jsonl or .jsonl.gz
   PairingOptions pairing;
-  bool strict = false;        ///< a prompt without a response of some calibrated policy is an error
-                              ///< instead of being counted
+  bool strict = false;  ///< a prompt without a response of some calibrated policy is an error
+                        ///< instead of being counted
   storage::ReadOptions read;  ///< bad rows allowed, split
 };
 
@@ -33,6 +33,7 @@ struct PreferResult {
   std::int64_t num_pairs = 0;   ///< written
   std::int64_t num_errors = 0;  ///< rows dropped because they carry an error instead of a score
   std::int64_t num_other_policies = 0;  ///< rows dropped because their policy is not calibrated
+  std::int64_t num_equal_texts = 0;     ///< pairs dropped because both responses are the same
 };
 
 /// `charm prefer`: reads scores and calibration, writes preference pairs and their manifest.

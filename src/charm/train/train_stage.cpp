@@ -94,6 +94,7 @@ at::ScalarType save_dtype(const TrainOptions& options, const model::DecoderConfi
 struct Data {
   std::vector<EncodedPair> train;
   std::vector<EncodedPair> held_out;
+  std::int64_t num_equal_texts = 0;  ///< pairs dropped because chosen and rejected are the same
 };
 
 Data read_data(const TrainOptions& options, const model::DecoderConfig& config,
@@ -102,11 +103,19 @@ Data read_data(const TrainOptions& options, const model::DecoderConfig& config,
                                   .vocab_size = config.vocab_size,
                                   .needs_margin = options.use_margin || options.soft_labels,
                                   .max_bad_rows = options.max_bad_rows};
-  const auto read = [&](const fs::path& path, EncodePairsOptions how) {
-    return encode_pairs(storage::read_preferences(path, {.max_bad_rows = options.max_bad_rows}),
-                        encoder, how, path.string());
-  };
   Data data;
+  const auto read = [&](const fs::path& path, EncodePairsOptions how) {
+    std::vector<PreferencePair> pairs =
+        storage::read_preferences(path, {.max_bad_rows = options.max_bad_rows});
+    const auto num_equal = static_cast<std::int64_t>(std::erase_if(
+        pairs, [](const PreferencePair& pair) { return pair.chosen == pair.rejected; }));
+    data.num_equal_texts += num_equal;
+    if (num_equal > 0) {
+      log::warning("{}: dropped {} pairs whose chosen and rejected texts are equal", path.string(),
+                   num_equal);
+    }
+    return encode_pairs(pairs, encoder, how, path.string());
+  };
   std::vector<EncodedPair> pairs = read(options.preferences, encode);
   const double fraction = options.eval_preferences ? 0.0 : options.eval_fraction;
   std::set<std::string> held_out_prompts;
@@ -339,6 +348,7 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
        .template_file = options.template_file,
        .template_date = options.template_date});
   const Data data = read_data(options, start.config, encoder);
+  manifest.extra("num_equal_texts", data.num_equal_texts);
   if (cuda) {
     for (auto& [name, tensor] : model::named_weights(start.weights, start.config))
       *tensor = tensor->to(at::kCUDA);

@@ -119,6 +119,21 @@ TEST_F(Prefer, OneIdForTwoPromptsIsAnError) {
               HasSubstr("prompt_id 'x' identifies different prompts"));
 }
 
+TEST_F(Prefer, PairsOfEqualTextsAreDroppedAndCounted) {
+  auto same = scored("b", "x", 2.0f);
+  same.response.response = "a answers x";
+  write("b", {same, scored("b", "y", 0.0f)});
+  const PreferResult result = prefer(options_);
+  EXPECT_EQ(result.num_pairs, 1);
+  EXPECT_EQ(result.num_equal_texts, 1);
+  EXPECT_EQ(storage::read_preferences(options_.output, {}).size(), 1u);
+  const auto manifest =
+      nlohmann::json::parse(read_file(options_.output.string() + ".manifest.json"));
+  EXPECT_EQ(manifest["counts"]["num_equal_texts"], 1);
+  write("b", {same});
+  EXPECT_THAT(error_of([&] { prefer(options_); }).message(), HasSubstr("equal in all 1"));
+}
+
 TEST_F(Prefer, ToolsAndMembersReachThePairs) {
   auto rows = std::vector{scored("a", "x", 4.0f), scored("b", "x", 2.0f)};
   for (ScoredResponse& row : rows) {

@@ -323,6 +323,16 @@ TEST_F(TrainStage, BadPairsAreNamed) {
   EXPECT_THAT(failure(options_, ErrorKind::kInput), HasSubstr("--soft-labels"));
 }
 
+TEST_F(TrainStage, PairsOfEqualTextsAreDroppedAndCounted) {
+  const std::string pairs = read_file(options_.preferences);
+  options_.preferences = folder_ / "pairs.jsonl";
+  const std::string same = R"({"prompt":"a","chosen":"b","rejected":"b"})"
+                           "\n";
+  write_file(options_.preferences, pairs + same);
+  EXPECT_EQ(train(options_, {}).num_train_pairs, 4);
+  EXPECT_EQ(read_json(options_.output / "manifest.json")["num_equal_texts"], 1);
+}
+
 TEST_F(TrainStage, HeldOutPairsOfAFile) {
   options_.eval_preferences = folder_ / "held_out.jsonl";
   const std::string pairs = read_file(options_.preferences);
