@@ -95,11 +95,18 @@ std::unordered_map<std::string, Conversation> read_needed_texts(const PreferOpti
     }
   }
   std::int64_t done = 0;
+  std::int64_t num_thinking = 0;
   for (const std::filesystem::path& path : options.scores) {
     storage::for_each_scored_response(path, options.read, [&](ScoredResponse&& row) {
       Response& response = row.response;
       const auto needed = texts.find(key_of(response.policy, response.prompt_id, response.sample));
       if (needed == texts.end()) return;
+      const std::size_t answer_length = without_thinking(response.response).size();
+      if (answer_length < response.response.size()) {
+        ++num_thinking;
+        if (options.strip_thinking)
+          response.response.erase(0, response.response.size() - answer_length);
+      }
       needed->second = std::move(response.prompt);
       needed->second.push_back(
           {"assistant", std::move(response.response), std::move(response.members)});
@@ -108,6 +115,11 @@ std::unordered_map<std::string, Conversation> read_needed_texts(const PreferOpti
     if (progress)
       progress(
           {"reading texts", done, static_cast<std::int64_t>(options.scores.size()), "files", ""});
+  }
+  if (num_thinking > 0 && !options.strip_thinking) {
+    log::warning(
+        "{} responses of the pairs begin with <think>...</think>; --strip-thinking removes it",
+        num_thinking);
   }
   return texts;
 }

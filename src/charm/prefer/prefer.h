@@ -19,6 +19,8 @@ struct PreferOptions {
   PairingOptions pairing;
   bool strict = false;  ///< a prompt without a response of some calibrated policy is an error
                         ///< instead of being counted
+  bool strip_thinking = false;  ///< write answers without the <think>...</think> before them; use
+                                ///< it where the scores were computed so
   storage::ReadOptions read;  ///< bad rows allowed, split
 };
 

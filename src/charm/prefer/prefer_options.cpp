@@ -44,7 +44,10 @@ void describe_settings(OptionTable& table, PreferOptions& options) {
                "Seed of --rejected random; the same seed gives the same file.")
       .flag("strict", options.strict,
             "Prompts without a response of some calibrated policy are an error; by default they "
-            "are counted.");
+            "are counted.")
+      .flag("strip-thinking", options.strip_thinking,
+            "Remove the reasoning, <think>...</think>, that a response begins with; use it where "
+            "the scores were computed so.");
   storage::describe_reading(table, options.read);
 }
 

@@ -82,6 +82,18 @@ std::string conversation_json(const Conversation& conversation) {
   return fmt::format("{{\"messages\":{},\"tools\":{}}}", messages, conversation.tools);
 }
 
+std::string_view without_thinking(std::string_view text) {
+  constexpr std::string_view kSpaces = " \t\r\n";
+  constexpr std::string_view kOpen = "<think>";
+  constexpr std::string_view kClose = "</think>";
+  const std::size_t begin = text.find_first_not_of(kSpaces);
+  if (begin == std::string_view::npos || !text.substr(begin).starts_with(kOpen)) return text;
+  const std::size_t close = text.find(kClose, begin + kOpen.size());
+  if (close == std::string_view::npos) return text;
+  const std::size_t answer = text.find_first_not_of(kSpaces, close + kClose.size());
+  return answer == std::string_view::npos ? std::string_view() : text.substr(answer);
+}
+
 std::string prompt_id_of(const Conversation& prompt) {
   return sha256_hex(conversation_json(prompt)).substr(0, 16);
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace charm {
@@ -38,6 +39,11 @@ std::string messages_json(const Conversation& conversation);
 /// `messages_json`, for plain messages `[{"role":"user","content":"..."}]`: keys in that order,
 /// UTF-8 unescaped; with tools `{"messages":[...],"tools":[...]}`.
 std::string conversation_json(const Conversation& conversation);
+
+/// A response's text after the reasoning that it begins with: after the first <think>...</think>
+/// and the white space around it. The whole text if it does not begin with <think> or has no
+/// </think>.
+std::string_view without_thinking(std::string_view text);
 
 /// First 16 hex digits of SHA-256 of `conversation_json`: the id of prompts without a given one.
 std::string prompt_id_of(const Conversation& prompt);

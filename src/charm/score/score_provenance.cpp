@@ -58,6 +58,7 @@ storage::Provenance score_provenance(const ScoreStageOptions& options,
   provenance.emplace_back("bos", encoding.bos == text::BosPolicy::kOnce ? "once" : "as-template");
   provenance.emplace_back("pooling", options.scorer.pooling == Pooling::kAuto ? "auto" : "last");
   provenance.emplace_back("template-date", encoding.template_date);
+  if (encoding.strip_thinking) provenance.emplace_back("strip-thinking", "true");
   return provenance;
 }
 
@@ -101,12 +102,19 @@ void for_each_resumed(const std::vector<fs::path>& files, const storage::Provena
           "--resume {}: does not say which model scored it; expected a Parquet file of charm score",
           file.string());
     }
-    for (const auto& [name, here] : provenance) {
-      const std::string* there = storage::find_fact(*theirs, name);
-      if (there != nullptr && *there == here) continue;
+    const auto refuse = [&](const std::string& name, const std::string* there,
+                            const std::string* here) {
       throw Error(ErrorKind::kInput,
                   "--resume {}: scored with other settings: its {} is {}, this run's is {}",
-                  file.string(), name, there == nullptr ? "not recorded" : *there, here);
+                  file.string(), name, there == nullptr ? "not recorded" : *there,
+                  here == nullptr ? "not set" : *here);
+    };
+    for (const auto& [name, here] : provenance) {
+      const std::string* there = storage::find_fact(*theirs, name);
+      if (there == nullptr || *there != here) refuse(name, there, &here);
+    }
+    for (const auto& [name, there] : *theirs) {
+      if (storage::find_fact(provenance, name) == nullptr) refuse(name, &there, nullptr);
     }
     storage::for_each_scored_response(file, {}, body);
   }

@@ -80,6 +80,16 @@ class Scoring {
           "--truncation left keeps the responses",
           num_without_response_, rows_.size());
     }
+    if (encoder_.options().strip_thinking) return;
+    const auto num_thinking = std::count_if(rows_.begin(), rows_.end(), [this](std::size_t row) {
+      const std::string& text = store_[row].response;
+      return without_thinking(text).size() < text.size();
+    });
+    if (num_thinking == 0) return;
+    log::warning(
+        "{} of {} responses begin with <think>...</think>, which is scored with the answer; "
+        "--strip-thinking removes it",
+        num_thinking, rows_.size());
   }
 
  private:

@@ -109,8 +109,20 @@ std::vector<std::int32_t> ConversationEncoder::prompt_ids(const Conversation& pr
 
 EncodedConversation ConversationEncoder::finish(const Conversation& prompt, const Message& response,
                                                 std::span<const std::int32_t> prompt_ids) const {
+  const std::size_t answer_length = without_thinking(response.content).size();
+  if (options_.strip_thinking && answer_length < response.content.size() &&
+      has_text_content(response)) {
+    Message answer = response;
+    answer.content.erase(0, answer.content.size() - answer_length);
+    return finish_rendered(template_->render(prompt, answer), prompt_ids);
+  }
+  return finish_rendered(template_->render(prompt, response), prompt_ids);
+}
+
+EncodedConversation ConversationEncoder::finish_rendered(
+    const std::string& rendered, std::span<const std::int32_t> prompt_ids) const {
   EncodedConversation result;
-  result.ids = tokenize(template_->render(prompt, response));
+  result.ids = tokenize(rendered);
   if (result.ids.empty()) {
     throw Error(ErrorKind::kInput, "{}: the template renders this conversation to nothing",
                 template_->name());

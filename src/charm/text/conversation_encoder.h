@@ -35,9 +35,11 @@ struct EncoderOptions {
   BosPolicy bos = BosPolicy::kOnce;
   std::optional<std::filesystem::path> template_file;  ///< overrides the model's chat template
   std::string template_date = "2024-07-26";            ///< ISO date of strftime_now in templates
+  bool strip_thinking = false;  ///< remove a leading <think>...</think> from responses; for models
+                                ///< trained on answers alone
 };
 
-/// `--max-tokens`, `--truncation`, `--template`, `--template-date` and `--bos`.
+/// `--max-tokens`, `--truncation`, `--template`, `--template-date`, `--strip-thinking` and `--bos`.
 void describe_encoder(OptionTable& table, EncoderOptions& options);
 void describe_bos(OptionTable& table, BosPolicy& bos);
 
@@ -91,6 +93,8 @@ class ConversationEncoder {
   std::vector<std::int32_t> tokenize(const std::string& rendered) const;
   EncodedConversation finish(const Conversation& prompt, const Message& response,
                              std::span<const std::int32_t> prompt_ids) const;
+  EncodedConversation finish_rendered(const std::string& rendered,
+                                      std::span<const std::int32_t> prompt_ids) const;
 
   EncoderOptions options_;
   std::vector<std::int32_t>

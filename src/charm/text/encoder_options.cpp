@@ -17,7 +17,10 @@ void describe_encoder(OptionTable& table, EncoderOptions& options) {
       .path("template", options.template_file, "FILE",
             "Chat template (Jinja) instead of the model's own; for models without one.")
       .text("template-date", options.template_date, "YYYY-MM-DD",
-            "Current date in chat templates; fixed so that scores are reproducible.");
+            "Current date in chat templates; fixed so that scores are reproducible.")
+      .flag("strip-thinking", options.strip_thinking,
+            "Remove the reasoning, <think>...</think>, that a response begins with before it is "
+            "scored; for reward models trained on answers alone. Files keep the whole response.");
   describe_bos(table, options.bos);
 }
 

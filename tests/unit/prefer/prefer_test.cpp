@@ -134,6 +134,20 @@ TEST_F(Prefer, PairsOfEqualTextsAreDroppedAndCounted) {
   EXPECT_THAT(error_of([&] { prefer(options_); }).message(), HasSubstr("equal in all 1"));
 }
 
+TEST_F(Prefer, StripThinkingWritesAnswersAndComparesThem) {
+  auto thinking = scored("b", "x", 2.0f);
+  thinking.response.response = "<think>hm</think>\n\nb answers x";
+  auto same = scored("b", "y", 0.0f);
+  same.response.response = "<think>hm</think>a answers y";
+  write("b", {thinking, same});
+  EXPECT_EQ(prefer(options_).num_pairs, 2);
+  EXPECT_EQ(storage::read_preferences(options_.output, {})[0].chosen.back().content,
+            thinking.response.response);
+  options_.strip_thinking = true;
+  EXPECT_EQ(prefer(options_).num_pairs, 1);
+  EXPECT_EQ(storage::read_preferences(options_.output, {})[0].chosen.back().content, "b answers x");
+}
+
 TEST_F(Prefer, ToolsAndMembersReachThePairs) {
   auto rows = std::vector{scored("a", "x", 4.0f), scored("b", "x", 2.0f)};
   for (ScoredResponse& row : rows) {

@@ -60,6 +60,15 @@ TEST(PromptId, DependsOnMembersAndTools) {
             prompt_id_of({{"user", "Hi", R"({"name":"b"})"}}));
 }
 
+TEST(WithoutThinking, RemovesReasoningAtTheStart) {
+  EXPECT_EQ(without_thinking("<think>\nhm\n</think>\n\nanswer "), "answer ");
+  EXPECT_EQ(without_thinking("\n<think></think>a</think>"), "a</think>");
+  EXPECT_EQ(without_thinking("<think>all</think>\n"), "");
+  for (const char* whole :
+       {"", " ", "a <think>b</think>", "<think>cut off", "<thinking>a</thinking>b"})
+    EXPECT_EQ(without_thinking(whole), whole);
+}
+
 TEST(HasTextContent, UnlessNullAbsentOrAList) {
   EXPECT_TRUE(has_text_content({"user", ""}));
   EXPECT_TRUE(has_text_content({"user", "a", R"({"name":"b"})"}));

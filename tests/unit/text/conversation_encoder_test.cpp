@@ -169,6 +169,16 @@ TEST_F(Encoder, RowsOfAPromptEqualSingleOnesAndKeepTheirErrors) {
   for (const EncodedRow& row : encode_all({{"user", "bad"}})) EXPECT_TRUE(row.error);
 }
 
+TEST_F(Encoder, StripThinkingRemovesItBeforeRendering) {
+  use("{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}");
+  EncoderOptions options;
+  const auto plain = encode(options, "hello", "xy").ids;
+  EXPECT_NE(encode(options, "hello", "<think>a</think>\nxy").ids, plain);
+  options.strip_thinking = true;
+  EXPECT_EQ(encode(options, "hello", "<think>a</think>\nxy").ids, plain);
+  EXPECT_EQ(encode(options, "hello", "xy").ids, plain);
+}
+
 TEST_F(Encoder, NothingToScoreIsAnError) {
   use("");
   expect_error(ErrorKind::kInput, HasSubstr("nothing"), [&] { encode({}, "hello", "xy"); });
