@@ -30,12 +30,15 @@ class FakeLlm {
   void stop() { server_.stop(); }
   int num_connections() const { return server_.num_connections(); }
 
-  /// The completion text: "echo <last message> <seed>".
+  /// The completion text: "echo <last message> <seed>"; models other than "tiny" begin with their
+  /// name.
   static std::string reply_text(const nlohmann::json& body) {
     const std::string prompt = body.contains("messages")
                                    ? body["messages"].back()["content"].get<std::string>()
                                    : body["prompt"].get<std::string>();
-    return "echo " + prompt + " " + std::to_string(body["seed"].get<std::int64_t>());
+    const std::string model = body.value("model", "tiny");
+    return (model == "tiny" ? "" : model + " ") + "echo " + prompt + " " +
+           std::to_string(body["seed"].get<std::int64_t>());
   }
 
   /// Number of completions per prompt.

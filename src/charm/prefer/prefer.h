@@ -21,7 +21,7 @@ struct PreferOptions {
                         ///< instead of being counted
   bool strip_thinking = false;  ///< write answers without the <think>...</think> before them; use
                                 ///< it where the scores were computed so
-  storage::ReadOptions read;  ///< bad rows allowed, split
+  storage::ReadOptions read;    ///< bad rows allowed, split
 };
 
 /// The options that a recipe section accepts.

@@ -314,18 +314,20 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   }
 
   KnownResults known = unscored(work.rows.size());
+  for (const PolicyPart& part : work.parts) {
+    if (!part.finished) continue;
+    for (const std::size_t r : part.rows) known.done[r] = true;
+  }
+  // Before the journals: what --resume refuses leaves none behind.
+  summary.num_resumed = reuse_scores(options, provenance, work.rows, known);
   std::deque<storage::Journal> journals;
   std::vector<JournalPart> journal_parts;
   for (const PolicyPart& part : work.parts) {
-    if (part.finished) {
-      for (const std::size_t r : part.rows) known.done[r] = true;
-    } else if (world.is_root()) {
-      journal_parts.push_back({&journals.emplace_back(part.file, part.fingerprint, options.fresh,
-                                                      journal_owner_of(hashes)),
-                               part.rows});
-    }
+    if (part.finished || !world.is_root()) continue;
+    journal_parts.push_back({&journals.emplace_back(part.file, part.fingerprint, options.fresh,
+                                                    journal_owner_of(hashes)),
+                             part.rows});
   }
-  summary.num_resumed = reuse_scores(options, provenance, work.rows, known);
   RowJournals row_journals(std::move(journal_parts), work.rows.size());
   ScorerOptions scorer = options.scorer;
   scorer.threads = options.model.threads;
