@@ -192,17 +192,15 @@ void write_scores(const std::filesystem::path& path, std::span<const ScoredRespo
 void write_scores(const std::filesystem::path& path, std::size_t num_rows,
                   const std::function<ScoredRow(std::size_t)>& row_at,
                   const Provenance& provenance) {
-  // num_tokens is the reward model's count; the generator's, if known, goes to
-  // response_num_tokens.
   Extras extras;
-  bool has_generator_counts = false;
   for (std::size_t i = 0; i < num_rows; ++i) {
     const ScoredRow row = row_at(i);
     extras.add(*row.response, *row.prompt);
-    has_generator_counts = has_generator_counts || row.response->num_tokens.has_value();
   }
   Table table{response_columns(extras), num_rows, {}, provenance};
-  if (has_generator_counts) table.columns.push_back({"response_num_tokens", ColumnType::kCount});
+  // num_tokens is the reward model's count. The generator's has its column even if it is unknown:
+  // readers of a folder want one schema.
+  table.columns.push_back({"response_num_tokens", ColumnType::kCount});
   table.columns.push_back({"score", ColumnType::kFloat});
   table.columns.push_back({"num_tokens", ColumnType::kCount});
   table.columns.push_back({"truncated", ColumnType::kFlag});
@@ -212,7 +210,7 @@ void write_scores(const std::filesystem::path& path, std::size_t num_rows,
     CHARM_CHECK(*row.error || std::isfinite(row.score), "row {} of {} has the score {}", i + 1,
                 path.string(), row.score);
     cells = response_cells(*row.response, *row.prompt, extras);
-    if (has_generator_counts) cells.push_back(optional_cell(row.response->num_tokens));
+    cells.push_back(optional_cell(row.response->num_tokens));
     cells.push_back(*row.error ? Cell(std::monostate()) : Cell(row.score));
     cells.push_back(row.num_tokens);
     cells.push_back(row.truncated);

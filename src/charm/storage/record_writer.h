@@ -33,8 +33,8 @@ void write_responses(const std::filesystem::path& path, std::span<const Response
 void write_generated(const std::filesystem::path& path, std::span<const GeneratedResponse> rows,
                      const SamplingSettings& sampling, const Provenance& provenance = {});
 
-/// Columns: prompt_id, prompt, response, policy, sample, finish_reason?, score?, num_tokens,
-/// truncated, error?. `provenance` goes into a Parquet file's metadata.
+/// Columns: prompt_id, prompt, response, policy, sample, finish_reason?, response_num_tokens?,
+/// score?, num_tokens, truncated, error?. `provenance` goes into a Parquet file's metadata.
 void write_scores(const std::filesystem::path& path, std::span<const ScoredResponse> rows,
                   const Provenance& provenance = {});
 

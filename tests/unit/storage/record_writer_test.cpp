@@ -84,6 +84,16 @@ TEST(WriteScores, RoundTripsEveryField) {
   }
 }
 
+TEST(WriteScores, TheColumnsAreAlwaysTheSame) {
+  const TempFolder folder;
+  auto rows = scored_rows();
+  write_scores(folder / "with.jsonl", rows);
+  for (ScoredResponse& row : rows) row.response.num_tokens.reset();
+  write_scores(folder / "without.jsonl", rows);
+  for (const char* name : {"with.jsonl", "without.jsonl"})
+    EXPECT_THAT(read_file(folder / name), HasSubstr("\"response_num_tokens\":")) << name;
+}
+
 TEST(WriteResponses, RoundTrips) {
   const TempFolder folder;
   for (const std::string& name : kNames) {
