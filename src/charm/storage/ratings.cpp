@@ -282,6 +282,12 @@ void check_names(const std::vector<ArenaRating>& ratings, const fs::path& path) 
 
 std::vector<ArenaRating> read_ratings(const fs::path& path, const RatingsOptions& options) {
   const std::string text = read_file(path);
+  if (text.starts_with("PAR1") || text.starts_with("ARROW1")) {
+    throw Error(ErrorKind::kInput,
+                "{}: is Parquet or Arrow; write ratings as JSON, JSON lines or CSV", path.string());
+  }
+  if (text.starts_with("\x1f\x8b"))
+    throw Error(ErrorKind::kInput, "{}: is packed by gzip; unpack ratings first", path.string());
   if (const auto invalid = find_invalid_utf8(text)) {
     throw Error(ErrorKind::kInput, "{}: byte {} is not valid UTF-8", path.string(), *invalid);
   }

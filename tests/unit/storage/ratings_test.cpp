@@ -237,6 +237,15 @@ TEST(MatchRatings, TwoPoliciesThatDifferInCaseCannotShareARating) {
   EXPECT_EQ(matched[1].rating_elo, 1.0);
 }
 
+TEST(ReadRatings, OtherFormatsAreNamed) {
+  const charm::testing::TempFolder folder;
+  for (const auto& [content, words] : {std::pair{"PAR1...", "is Parquet or Arrow"},
+                                       std::pair{"\x1f\x8b\x08", "is packed by gzip"}}) {
+    const fs::path path = folder.file("ratings", content);
+    EXPECT_THAT(charm::testing::error_of([&] { read_ratings(path); }).message(), HasSubstr(words));
+  }
+}
+
 TEST(ParseAliases, Words) {
   const auto aliases = parse_aliases(std::vector<std::string>{"a=b", "c=d=e"});
   EXPECT_EQ(aliases.at("a"), "b");
