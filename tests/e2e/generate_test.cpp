@@ -38,7 +38,7 @@ class Generate : public SmallWorld {
   static std::vector<json> rows_of(const std::string& file) {
     storage::RowReader reader(file, {});
     std::vector<json> rows;
-    for (nlohmann::ordered_json row; reader.next(row);) rows.push_back(row);
+    while (const storage::RowView* row = reader.next()) rows.push_back(row->to_json());
     return rows;
   }
 

@@ -103,7 +103,7 @@ TEST(LlamaServer, CompletesRealPrompts) {
   const auto rows_of = [&](const std::string& name) {
     storage::RowReader reader(folder / name, {});
     std::vector<nlohmann::json> rows;
-    for (nlohmann::ordered_json row; reader.next(row);) rows.push_back(row);
+    while (const storage::RowView* row = reader.next()) rows.push_back(row->to_json());
     return rows;
   };
   Outcome outcome =

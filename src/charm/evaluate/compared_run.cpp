@@ -63,17 +63,15 @@ bool is_scores_file(const fs::path& path) {
 
 /// The benchmark of a file of saved scores, inferred from the columns of its first row.
 Benchmark benchmark_of_rows(const fs::path& path) {
-  storage::RowReader reader(path, {});
-  nlohmann::ordered_json row;
-  if (!reader.next(row)) throw Error(ErrorKind::kInput, "{}: contains no rows", path.string());
-  const auto has = [&](const char* column) {
-    return row.contains(column) && !row[column].is_null();
-  };
-  if (has("score_chosen")) {
-    if (!row["score_chosen"].is_array()) return Benchmark::kRewardBench;
-    return has("domain") || !has("subset") ? Benchmark::kRmBench : Benchmark::kRewardBench2;
+  storage::RowReader reader(path, {}, {"score_chosen", "domain", "subset", "score", "error"});
+  const storage::RowView* row = reader.next();
+  if (row == nullptr) throw Error(ErrorKind::kInput, "{}: contains no rows", path.string());
+  if (const storage::Value scores = (*row)["score_chosen"]; !scores.is_null()) {
+    if (scores.kind() != storage::ValueKind::kList) return Benchmark::kRewardBench;
+    return row->has("domain") || !row->has("subset") ? Benchmark::kRmBench
+                                                     : Benchmark::kRewardBench2;
   }
-  if (has("score") || has("error")) return Benchmark::kArena;
+  if (row->has("score") || row->has("error")) return Benchmark::kArena;
   throw Error(ErrorKind::kInput,
               "{}: has neither 'score_chosen' (saved scores of charm evaluate) nor 'score' (of "
               "charm score)",

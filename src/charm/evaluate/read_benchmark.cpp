@@ -18,7 +18,10 @@
 namespace charm::evaluate {
 namespace {
 
-using json = nlohmann::ordered_json;
+using nlohmann::json;
+using storage::RowView;
+using storage::Value;
+using storage::ValueKind;
 
 /// An unusable row; the caller adds its location and counts it.
 template <typename... Args>
@@ -26,83 +29,68 @@ Error unusable(fmt::format_string<Args...> format, Args&&... args) {
   return Error(ErrorKind::kInput, format, std::forward<Args>(args)...);
 }
 
-const json& field(const json& row, const std::string& name) {
-  const auto it = row.find(name);
-  if (it == row.end() || it->is_null()) throw unusable("column '{}' is missing or null", name);
-  return *it;
-}
-
-std::string text_field(const json& value, const std::string& name) {
-  if (!value.is_string())
-    throw unusable("column '{}': expected text, found {}", name, value.type_name());
-  return value.get<std::string>();
+Value field(const RowView& row, const std::string& name) {
+  const Value value = row[name];
+  if (value.is_null()) throw unusable("column '{}' is missing or null", name);
+  return value;
 }
 
 /// One text, a fixed number of texts, or any number of them (`count` 0).
-std::vector<std::string> texts_field(const json& row, const std::string& name, std::size_t count) {
-  const json& value = field(row, name);
-  if (value.is_string() && count == 1) return {value.get<std::string>()};
-  const bool fits = value.is_array() && (count == 0 ? !value.empty() : value.size() == count);
+std::vector<std::string> texts_field(const RowView& row, const std::string& name,
+                                     std::size_t count) {
+  const Value value = field(row, name);
+  const bool is_text = value.kind() == ValueKind::kText || value.kind() == ValueKind::kBytes;
+  std::vector<std::string> texts;
+  if (!is_text || count == 1) texts = storage::texts_of(value, name);
+  const bool is_list = value.kind() == ValueKind::kList || texts.size() > 1;
+  const bool fits = count == 0 ? !texts.empty() : texts.size() == count;
   if (!fits) {
     throw unusable(
         "column '{}': expected {}, found {}", name,
         count == 1   ? "one text"
         : count == 0 ? "a list of at least one text"
                      : fmt::format("a list of {} texts", count),
-        value.is_array()
+        is_list
             ? fmt::format(
-                  "a list of {}{}", value.size(),
+                  "a list of {}{}", texts.size(),
                   count == 1 ? " (RewardBench 2 has lists of any length, RM-Bench of three)" : "")
             : value.type_name());
   }
-  std::vector<std::string> texts;
-  for (const json& text : value) texts.push_back(text_field(text, name));
   return texts;
 }
 
 /// One score per text.
-std::vector<double> scores_field(const json& row, const std::string& name, std::size_t count) {
-  const json& value = field(row, name);
-  const json list = value.is_array() ? value : json::array({value});
-  if (list.size() != count) {
+std::vector<double> scores_field(const RowView& row, const std::string& name, std::size_t count) {
+  std::vector<double> scores = storage::numbers_of(field(row, name), name);
+  if (scores.size() != count) {
     throw unusable("column '{}': expected {} scores, one for each text, found {}", name, count,
-                   list.size());
-  }
-  std::vector<double> scores;
-  for (const json& score : list) {
-    if (!score.is_number() || !std::isfinite(score.get<double>())) {
-      throw unusable("column '{}': expected a finite number, found {}", name, score.dump());
-    }
-    scores.push_back(score.get<double>());
+                   scores.size());
   }
   return scores;
 }
 
 /// RewardBench 2 has columns with the number of texts.
-void check_count(const json& row, const char* name, std::size_t found) {
-  const auto it = row.find(name);
-  if (it == row.end() || it->is_null()) return;
-  if (!it->is_number() || it->get<double>() != static_cast<double>(found)) {
-    throw unusable("column '{}' is {}, but the row has {} such texts", name, it->dump(), found);
+void check_count(const RowView& row, const char* name, std::size_t found) {
+  const std::optional<double> count = storage::number_field(row, name);
+  if (count && *count != static_cast<double>(found)) {
+    throw unusable("column '{}' is {}, but the row has {} such texts", name, *count, found);
   }
 }
 
-std::string id_field(const json& row, std::int64_t row_number) {
-  const auto it = row.find("id");
-  if (it == row.end() || it->is_null()) return std::to_string(row_number);
-  return it->is_string() ? it->get<std::string>() : it->dump();
+std::string id_field(const RowView& row, std::int64_t row_number) {
+  const Value id = row["id"];
+  return id.is_null() ? std::to_string(row_number) : storage::id_of(id, "id");
 }
 
 /// RM-Bench's per-domain files have no `domain` field; it is inferred from the file name
 /// ("chat_filtered.json").
-std::string domain_of(const json& row, const std::string& id, const fs::path& file) {
-  const auto it = row.find("domain");
-  if (it != row.end() && !it->is_null()) {
-    const std::string domain = text_field(*it, "domain");
-    if (rm_bench_domain(domain).empty()) {
-      throw unusable("column 'domain': expected chat, math, code or safety..., found '{}'", domain);
+std::string domain_of(const RowView& row, const std::string& id, const fs::path& file) {
+  if (const auto domain = storage::text_field(row, "domain")) {
+    if (rm_bench_domain(*domain).empty()) {
+      throw unusable("column 'domain': expected chat, math, code or safety..., found '{}'",
+                     *domain);
     }
-    return domain;
+    return *domain;
   }
   if (!rm_bench_domain(id).empty()) return id.substr(0, id.find_first_of("/_:. 0123456789"));
   const std::string name = storage::policy_name_of(file);
@@ -114,18 +102,17 @@ std::string domain_of(const json& row, const std::string& id, const fs::path& fi
 
 /// The subset of a RewardBench row. The prior test sets have no such column, or one with parts of
 /// the set; there the file name is that of the set.
-std::string subset_of(const json& row, const fs::path& file) {
-  const auto it = row.find("subset");
-  const bool is_given = it != row.end() && !it->is_null();
-  if (is_given && it->is_string() && !prior_set(it->get<std::string>()).empty()) {
-    return it->get<std::string>();
-  }
+std::string subset_of(const RowView& row, const fs::path& file) {
+  const Value subset = row["subset"];
+  const bool is_text = subset.kind() == ValueKind::kText || subset.kind() == ValueKind::kBytes;
+  if (is_text && !prior_set(storage::text_of(subset, "subset")).empty())
+    return storage::text_of(subset, "subset");
   const std::string_view from_file = prior_set(storage::policy_name_of(file));
   if (!from_file.empty()) return std::string(from_file);
-  return text_field(field(row, "subset"), "subset");
+  return storage::text_of(field(row, "subset"), "subset");
 }
 
-ScoredEvalItem parse_row(const json& row, const storage::RowReader& reader, Benchmark benchmark,
+ScoredEvalItem parse_row(const RowView& row, const storage::RowReader& reader, Benchmark benchmark,
                          bool with_scores) {
   const bool is_rm_bench = benchmark == Benchmark::kRmBench;
   const bool is_reward_bench_2 = benchmark == Benchmark::kRewardBench2;
@@ -134,7 +121,7 @@ ScoredEvalItem parse_row(const json& row, const storage::RowReader& reader, Benc
   parsed.item.id = id_field(row, reader.num_rows());
   parsed.item.subset =
       is_rm_bench ? domain_of(row, parsed.item.id, reader.file()) : subset_of(row, reader.file());
-  parsed.item.prompt = storage::conversation_of(field(row, "prompt"), "prompt");
+  parsed.item.prompt = storage::conversation_of(row, field(row, "prompt"), "prompt");
   parsed.item.chosen = texts_field(row, "chosen", count);
   parsed.item.rejected = texts_field(row, "rejected", count);
   if (is_reward_bench_2) {
@@ -172,12 +159,13 @@ BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmar
   BenchmarkRows result;
   std::unordered_map<std::string, std::string> seen;  // identity -> location
   for (const fs::path& path : paths) {
-    storage::RowReader reader(path,
-                              {.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}});
-    json row;
-    while (reader.next(row)) {
+    storage::RowReader reader(
+        path, {.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}},
+        {"id", "subset", "domain", "prompt", "chosen", "rejected", "num_correct", "num_incorrect",
+         "total_completions", "score_chosen", "score_rejected"});
+    while (const RowView* row = reader.next()) {
       try {
-        result.rows.push_back(parse_row(row, reader, options.benchmark, with_scores));
+        result.rows.push_back(parse_row(*row, reader, options.benchmark, with_scores));
       } catch (const Error& error) {
         reader.reject(error.message());
         continue;

@@ -69,6 +69,7 @@ struct Score {
 struct ScoreFile {
   std::string name;
   std::vector<Score> rows;
+  std::string prompt_id_type = {};  ///< as stored: "string", "int64"; empty: computed from prompts
 };
 
 /// A training pair; both sides are whole conversations that end with the assistant's turn (TRL's

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -24,23 +23,19 @@ using Key = std::tuple<std::string, std::string, std::int32_t>;
 
 /// Whether rows have a prompt or prompt id.
 bool has_prompts(const fs::path& file) {
-  storage::RowReader reader(file, {});
-  nlohmann::ordered_json row;
-  if (!reader.next(row)) return false;
-  for (const char* column : {"prompt_id", "prompt", "instruction", "messages"}) {
-    if (row.contains(column) && !row[column].is_null()) return true;
-  }
-  return false;
+  storage::RowReader reader(file, {}, {"prompt_id", "prompt", "instruction", "messages"});
+  const storage::RowView* row = reader.next();
+  return row != nullptr && (row->has("prompt_id") || row->has("prompt") ||
+                            row->has("instruction") || row->has("messages"));
 }
 
 /// Scores only, in file order.
 std::vector<storage::ScoreField> read_bare_scores(const fs::path& file) {
   std::vector<storage::ScoreField> scores;
   storage::RowReader reader(file, {}, {"score", "error"});
-  nlohmann::ordered_json row;
-  while (reader.next(row)) {
+  while (const storage::RowView* row = reader.next()) {
     try {
-      scores.push_back(storage::score_field(row));
+      scores.push_back(storage::score_field(*row));
     } catch (const Error& error) {
       reader.reject(error.message());
     }

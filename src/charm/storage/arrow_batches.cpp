@@ -1,5 +1,7 @@
 #include "charm/storage/arrow_batches.h"
 
+#include <arrow/array.h>
+#include <arrow/extension_type.h>
 #include <arrow/io/file.h>
 #include <arrow/ipc/reader.h>
 #include <arrow/record_batch.h>
@@ -47,11 +49,73 @@ auto guarded(const std::filesystem::path& file, const Body& body) {
   }
 }
 
-}  // namespace
-
 bool is_wanted(const std::vector<std::string>& columns, const std::string& name) {
   return columns.empty() || std::find(columns.begin(), columns.end(), name) != columns.end();
 }
+
+// The type with binary in place of texts, so that validating it does not check UTF-8: that is an
+// error of its row, not of the file.
+std::shared_ptr<arrow::DataType> without_utf8(const std::shared_ptr<arrow::DataType>& type) {
+  const auto field = [&](int k) {
+    const auto& child = type->field(k);
+    return child->WithType(without_utf8(child->type()));
+  };
+  switch (type->id()) {
+    case arrow::Type::STRING:
+      return arrow::binary();
+    case arrow::Type::LARGE_STRING:
+      return arrow::large_binary();
+    case arrow::Type::STRING_VIEW:
+      return arrow::binary_view();
+    case arrow::Type::LIST:
+      return arrow::list(field(0));
+    case arrow::Type::LARGE_LIST:
+      return arrow::large_list(field(0));
+    case arrow::Type::LIST_VIEW:
+      return arrow::list_view(field(0));
+    case arrow::Type::LARGE_LIST_VIEW:
+      return arrow::large_list_view(field(0));
+    case arrow::Type::FIXED_SIZE_LIST:
+      return arrow::fixed_size_list(
+          field(0), static_cast<const arrow::FixedSizeListType&>(*type).list_size());
+    case arrow::Type::STRUCT: {
+      arrow::FieldVector fields;
+      for (int k = 0; k < type->num_fields(); ++k) fields.push_back(field(k));
+      return arrow::struct_(std::move(fields));
+    }
+    case arrow::Type::RUN_END_ENCODED:
+      return arrow::run_end_encoded(type->field(0)->type(), field(1)->type());
+    case arrow::Type::DICTIONARY: {
+      const auto& dictionary = static_cast<const arrow::DictionaryType&>(*type);
+      return arrow::dictionary(dictionary.index_type(), without_utf8(dictionary.value_type()),
+                               dictionary.ordered());
+    }
+    case arrow::Type::EXTENSION:
+      return without_utf8(static_cast<const arrow::ExtensionType&>(*type).storage_type());
+    default:
+      return type;
+  }
+}
+
+std::shared_ptr<arrow::ArrayData> with_type(const arrow::ArrayData& data,
+                                            const std::shared_ptr<arrow::DataType>& type) {
+  auto copy = data.Copy();
+  copy->type = type;
+  const bool has_fields = type->num_fields() == static_cast<int>(copy->child_data.size());
+  for (std::size_t k = 0; has_fields && k < copy->child_data.size(); ++k)
+    copy->child_data[k] = with_type(*copy->child_data[k], type->field(static_cast<int>(k))->type());
+  if (type->id() == arrow::Type::DICTIONARY) {
+    copy->dictionary =
+        with_type(*copy->dictionary, static_cast<const arrow::DictionaryType&>(*type).value_type());
+  }
+  return copy;
+}
+
+arrow::Status validate_structure(const arrow::Array& column) {
+  return arrow::MakeArray(with_type(*column.data(), without_utf8(column.type())))->ValidateFull();
+}
+
+}  // namespace
 
 // A reader for any of the three formats.
 struct ArrowBatches::Reader {
@@ -63,13 +127,15 @@ struct ArrowBatches::Reader {
         open_parquet(columns);
         break;
       case ColumnarFormat::kArrowStream:
-        stream_ = value_or_throw(file_, arrow::ipc::RecordBatchStreamReader::Open(input_));
+        stream_ = open_ipc<arrow::ipc::RecordBatchStreamReader>(columns);
         break;
       case ColumnarFormat::kArrowFile:
-        ipc_file_ = value_or_throw(file_, arrow::ipc::RecordBatchFileReader::Open(input_));
+        ipc_file_ = open_ipc<arrow::ipc::RecordBatchFileReader>(columns);
         break;
     }
   }
+
+  const arrow::Schema& schema() const { return *schema_; }
 
   // Null at the end.
   std::shared_ptr<arrow::RecordBatch> next() {
@@ -81,18 +147,38 @@ struct ArrowBatches::Reader {
     }
     // Arrow does not check the offsets of an IPC file, which are arbitrary in a corrupt one; those
     // of Parquet are rebuilt.
-    if (batch != nullptr && parquet_ == nullptr) check(file_, batch->ValidateFull());
+    if (batch != nullptr && parquet_ == nullptr) {
+      check(file_, batch->Validate());
+      for (const auto& column : batch->columns()) check(file_, validate_structure(*column));
+    }
     return batch;
   }
 
  private:
+  // The columns are known only once the file is open.
+  template <typename IpcReader>
+  std::shared_ptr<IpcReader> open_ipc(const std::vector<std::string>& columns) {
+    const std::shared_ptr<IpcReader> whole = value_or_throw(file_, IpcReader::Open(input_));
+    schema_ = whole->schema();
+    auto options = arrow::ipc::IpcReadOptions::Defaults();
+    options.use_threads = false;
+    for (int k = 0; k < schema_->num_fields(); ++k) {
+      if (is_wanted(columns, schema_->field(k)->name())) options.included_fields.push_back(k);
+    }
+    check(file_, input_->Seek(0));
+    return value_or_throw(file_, IpcReader::Open(input_, options));
+  }
+
   void open_parquet(const std::vector<std::string>& columns) {
     parquet::arrow::FileReaderBuilder builder;
     parquet::ReaderProperties properties;
     properties.set_page_checksum_verification(true);  // if the file has checksums, as ours do
     check(file_, builder.Open(input_, properties));
-    builder.properties(parquet::ArrowReaderProperties(/*use_threads=*/false));
+    parquet::ArrowReaderProperties arrow_properties(/*use_threads=*/false);
+    arrow_properties.set_arrow_extensions_enabled(true);  // JSON and UUIDs by their annotation
+    builder.properties(arrow_properties);
     check(file_, builder.Build(&parquet_));
+    check(file_, parquet_->GetSchema(&schema_));
     std::vector<int> leaves;
     const auto& descriptor = *parquet_->parquet_reader()->metadata()->schema();
     for (int leaf = 0; leaf < descriptor.num_columns(); ++leaf) {
@@ -105,6 +191,7 @@ struct ArrowBatches::Reader {
 
   std::filesystem::path file_;
   std::shared_ptr<arrow::io::ReadableFile> input_;
+  std::shared_ptr<arrow::Schema> schema_;
   std::unique_ptr<parquet::arrow::FileReader> parquet_;
   std::shared_ptr<arrow::RecordBatchReader> stream_;
   std::shared_ptr<arrow::ipc::RecordBatchFileReader> ipc_file_;
@@ -117,6 +204,8 @@ ArrowBatches::ArrowBatches(std::filesystem::path file, ColumnarFormat format,
       reader_(guarded(file_, [&] { return std::make_unique<Reader>(file_, format, columns); })) {}
 
 ArrowBatches::~ArrowBatches() = default;
+
+const arrow::Schema& ArrowBatches::schema() const { return reader_->schema(); }
 
 std::shared_ptr<arrow::RecordBatch> ArrowBatches::next() {
   return guarded(file_, [&] { return reader_->next(); });

@@ -8,6 +8,7 @@
 
 #include "charm/base/error.h"
 #include "charm/storage/ratings.h"
+#include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"
 
 namespace charm::storage {
@@ -15,26 +16,29 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string name_of(const Json& row, const char* column) {
-  const auto place = row.find(column);
-  if (place == row.end() || !place->is_string() || place->get_ref<const std::string&>().empty()) {
-    throw Error(ErrorKind::kInput, "column '{}' is {}, expected a model name", column,
-                place == row.end() ? "missing" : place->dump());
-  }
-  return place->get<std::string>();
+// As JSON, for messages.
+std::string shown(const RowView& row, const char* column) {
+  return row.contains(column) ? json_of(row[column], column).dump() : "missing";
 }
 
-double outcome_of(const Json& row) {
-  const auto place = row.find("winner");
-  const std::string winner =
-      place != row.end() && place->is_string() ? place->get<std::string>() : std::string();
+std::string name_of(const RowView& row, const char* column) {
+  const std::optional<std::string> name = text_field(row, column);
+  if (!name || name->empty()) {
+    throw Error(ErrorKind::kInput, "column '{}' is {}, expected a model name", column,
+                shown(row, column));
+  }
+  return *name;
+}
+
+double outcome_of(const RowView& row) {
+  const std::string winner = text_field(row, "winner").value_or("");
   if (winner == "model_a") return 1.0;
   if (winner == "model_b") return 0.0;
   for (const char* tie : {"tie", "tie (bothbad)", "bothbad", "both_bad"}) {
     if (winner == tie) return 0.5;
   }
   throw Error(ErrorKind::kInput, "winner is {}, expected model_a, model_b, tie or tie (bothbad)",
-              place == row.end() ? "missing" : place->dump());
+              shown(row, "winner"));
 }
 
 // A number, or the sum of an object of numbers ({"h1": 0, "h2": 3, ...}).
@@ -74,18 +78,18 @@ void append_content(const Json& content, std::string& text) {
 }
 
 // The assistant's turns, one line break between them.
-std::string text_of(const Json& row, const std::string& side) {
-  const auto response = row.find("response_" + side);
-  if (response != row.end() && response->is_string()) return response->get<std::string>();
-  const auto turns = row.find("conversation_" + side);
-  if (turns == row.end() || !turns->is_array()) {
+std::string text_of_side(const RowView& row, const std::string& side) {
+  if (auto response = text_field(row, "response_" + side)) return *std::move(response);
+  const std::string column = "conversation_" + side;
+  const Json turns = json_of(row[column], column);
+  if (!turns.is_array()) {
     throw Error(ErrorKind::kInput,
                 "styles need conv_metadata, response_{0} or conversation_{0}, found none of them",
                 side);
   }
   std::string text;
   bool is_first = true;
-  for (const Json& turn : *turns) {
+  for (const Json& turn : turns) {
     if (!turn.is_object() || turn.value("role", Json()) != "assistant") continue;
     if (!is_first) text += '\n';
     is_first = false;
@@ -94,7 +98,7 @@ std::string text_of(const Json& row, const std::string& side) {
   return text;
 }
 
-Battle battle_of(const Json& row, bool with_styles) {
+Battle battle_of(const RowView& row, bool with_styles) {
   Battle battle;
   battle.model_a = name_of(row, "model_a");
   battle.model_b = name_of(row, "model_b");
@@ -103,13 +107,13 @@ Battle battle_of(const Json& row, bool with_styles) {
   }
   battle.outcome = outcome_of(row);
   if (!with_styles) return battle;
-  const auto metadata = row.find("conv_metadata");
-  if (metadata != row.end() && metadata->is_object()) {
-    battle.style_a = counts_of(*metadata, "a");
-    battle.style_b = counts_of(*metadata, "b");
+  const Json metadata = json_of(row["conv_metadata"], "conv_metadata");
+  if (metadata.is_object()) {
+    battle.style_a = counts_of(metadata, "a");
+    battle.style_b = counts_of(metadata, "b");
   } else {
-    battle.text_a = text_of(row, "a");
-    battle.text_b = text_of(row, "b");
+    battle.text_a = text_of_side(row, "a");
+    battle.text_b = text_of_side(row, "b");
   }
   return battle;
 }
@@ -126,12 +130,11 @@ void for_each_battle(const std::filesystem::path& path, const ReadOptions& optio
     }
   }
   RowReader reader(path, options, columns);
-  Json row;
-  while (reader.next(row)) {
+  while (const RowView* row = reader.next()) {
     std::optional<Battle> battle;
     std::string problem;
     try {
-      battle = battle_of(row, with_styles);
+      battle = battle_of(*row, with_styles);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kInput) throw;
       problem = error.message();

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -190,11 +191,11 @@ Conversation from_transcript(std::string_view text) {
 }
 
 // `system`: a text, or a system message. Empty without one.
-std::string system_column(const Json& row) {
-  const Json* value = find_member(row, "system");
-  if (value == nullptr) return "";
-  if (value->is_string()) return value->get<std::string>();
-  const Conversation messages = conversation_of(*value, "system");
+std::string system_column(const RowView& row) {
+  const Value value = row["system"];
+  if (value.is_null()) return "";
+  if (const auto text = plain_text_of(row, value, "system")) return *text;
+  const Conversation messages = conversation_of(row, value, "system");
   if (messages.size() != 1 || messages.front().role != "system" ||
       !messages.front().members.empty()) {
     throw Error(ErrorKind::kInput, "column 'system': expected a text or one system message");
@@ -203,18 +204,18 @@ std::string system_column(const Json& row) {
 }
 
 // `history`: earlier turns as pairs of texts [user, assistant].
-Conversation history_column(const Json& row) {
-  const Json* value = find_member(row, "history");
+Conversation history_column(const RowView& row) {
+  const Json value = json_of(row["history"], "history");
   Conversation turns;
-  if (value == nullptr || *value == "") return turns;
+  if (value.is_null() || value == "") return turns;
   const auto is_pair = [](const Json& pair) {
     return pair.is_array() && pair.size() == 2 && pair[0].is_string() && pair[1].is_string();
   };
-  if (!value->is_array() || !std::all_of(value->begin(), value->end(), is_pair)) {
+  if (!value.is_array() || !std::all_of(value.begin(), value.end(), is_pair)) {
     throw Error(ErrorKind::kInput,
                 "column 'history': expected a list of pairs of texts [user, assistant]");
   }
-  for (const Json& pair : *value) {
+  for (const Json& pair : value) {
     turns.push_back({"user", pair[0].get<std::string>()});
     turns.push_back({"assistant", pair[1].get<std::string>()});
   }
@@ -223,14 +224,14 @@ Conversation history_column(const Json& row) {
 
 // `tools`: a list of JSON schemas, each an object or its JSON text, or the whole list as JSON text.
 // As compact JSON; empty without tools.
-std::string tools_column(const Json& row) {
-  const Json* value = find_member(row, "tools");
-  if (value == nullptr || *value == "") return "";
+std::string tools_column(const RowView& row) {
+  const Json value = json_of(row["tools"], "tools");
+  if (value.is_null() || value == "") return "";
   const auto parse = [](const Json& json) {
     if (!json.is_string()) return json;
     return Json::parse(json.get_ref<const std::string&>(), nullptr, /*allow_exceptions=*/false);
   };
-  Json tools = parse(*value);
+  Json tools = parse(value);
   if (tools.is_null()) return "";
   bool fits = tools.is_array();
   if (fits) {
@@ -262,7 +263,7 @@ Conversation conversation_of(const Json& value, std::string_view column) {
   return from_messages(value, column);
 }
 
-void add_context(const Json& row, Conversation& conversation) {
+void add_context(const RowView& row, Conversation& conversation) {
   Conversation context = history_column(row);
   const std::string system = system_column(row);
   const bool has_system = !conversation.empty() && conversation.front().role == "system";
@@ -278,34 +279,34 @@ void add_context(const Json& row, Conversation& conversation) {
   conversation.tools = tools_column(row);
 }
 
-Conversation finished_conversation(const Json& value, std::string_view column,
-                                   const Conversation& prompt) {
-  Conversation conversation = prompt;
-  if (value.is_string()) {
-    const auto& text = value.get_ref<const std::string&>();
-    if (!prompt.empty()) {
-      conversation.push_back({"assistant", text});
-      return conversation;
-    }
-    if (!text.starts_with("\n\nHuman:")) {
-      throw Error(
-          ErrorKind::kInput,
-          "column '{}' is a plain text, so the row needs a prompt: expected a column 'prompt'",
-          column);
-    }
-    conversation = from_transcript(text);
-  } else {
-    Conversation messages = conversation_of(value, column);
-    if (messages.front().role != "assistant") conversation.clear();
-    conversation.insert(conversation.end(), messages.begin(), messages.end());
+Conversation finished_conversation(std::string text, std::string_view column, Conversation prompt) {
+  if (!prompt.empty()) {
+    Message& turn = prompt.emplace_back();
+    turn.role = "assistant";
+    turn.content = std::move(text);
+    return prompt;
   }
-  if (conversation.size() < 2 || !ends_with_assistant(conversation)) {
+  if (!text.starts_with("\n\nHuman:")) {
+    throw Error(
+        ErrorKind::kInput,
+        "column '{}' is a plain text, so the row needs a prompt: expected a column 'prompt'",
+        column);
+  }
+  return finished_conversation(from_transcript(text), column, {});
+}
+
+Conversation finished_conversation(Conversation messages, std::string_view column,
+                                   Conversation prompt) {
+  if (messages.front().role != "assistant") prompt.clear();
+  prompt.insert(prompt.end(), std::make_move_iterator(messages.begin()),
+                std::make_move_iterator(messages.end()));
+  if (prompt.size() < 2 || !ends_with_assistant(prompt)) {
     throw Error(
         ErrorKind::kInput,
         "column '{}': expected a conversation that ends with the assistant's turn after a prompt",
         column);
   }
-  return conversation;
+  return prompt;
 }
 
 Conversation common_prompt(const Conversation& chosen, const Conversation& rejected) {

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -8,9 +10,12 @@
 #include "charm/base/strings.h"
 #include "charm/storage/byte_stream.h"
 #include "charm/storage/row_source.h"
+#include "charm/storage/row_view.h"
 
 namespace charm::storage {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
@@ -30,39 +35,100 @@ std::string short_message(std::string_view message) {
   return std::string(message);
 }
 
-RowOutcome parse_row(std::string_view text, nlohmann::ordered_json& row, std::string& problem) {
-  if (const auto offset = find_invalid_utf8(text)) {
-    problem = fmt::format("invalid UTF-8 at byte {} of the row", *offset + 1);
-    return RowOutcome::kBad;
+// pandas' DataFrame.to_json writes columns unless it is told to write records.
+void refuse_columns(const Json& row, const std::string& file) {
+  const bool is_split = row.contains("columns") && row.contains("data") && row.contains("index");
+  const bool is_columns =
+      !row.empty() && std::all_of(row.begin(), row.end(), [](const Json& column) {
+        return column.is_object() && column.contains("0");
+      });
+  if (is_split || is_columns) {
+    throw Error(ErrorKind::kInput,
+                "{}: holds a table column by column, as pandas' to_json writes it; write its rows "
+                "with to_json(path, orient=\"records\", lines=True)",
+                file);
   }
-  if (nests_deeper_than(text, kMaxJsonDepth)) {
-    problem = fmt::format("brackets nest deeper than {} levels", kMaxJsonDepth);
-    return RowOutcome::kBad;
-  }
-  try {
-    row = nlohmann::ordered_json::parse(text);
-    return RowOutcome::kRow;
-  } catch (const nlohmann::ordered_json::parse_error& e) {
-    const std::string_view rest =
-        e.byte > 0 && e.byte <= text.size() ? text.substr(e.byte - 1) : std::string_view();
-    const bool not_a_number = rest.starts_with("NaN") || rest.starts_with("Infinity");
-    problem = fmt::format("broken JSON: {}{}", short_message(e.what()),
-                          not_a_number ? " (NaN and Infinity are not JSON numbers)" : "");
-  } catch (const nlohmann::ordered_json::exception& e) {
-    problem = fmt::format("broken JSON: {}", short_message(e.what()));
-  }
-  return RowOutcome::kBad;
 }
+
+// The keys that a JSON object, whose parser keeps the last of each, has more than once.
+std::vector<std::string> repeated_keys(std::string_view text) {
+  std::set<std::string> keys;
+  std::vector<std::string> repeated;
+  const auto add = [&](int depth, Json::parse_event_t event, Json& key) {
+    const bool is_key = event == Json::parse_event_t::key && depth == 1;
+    if (is_key && !keys.insert(key.get<std::string>()).second)
+      repeated.push_back(key.get<std::string>());
+    return true;
+  };
+  const Json parsed = Json::parse(text, add);
+  return repeated;
+}
+
+// Counts the members of an object's source, repeated ones too.
+std::size_t num_members(std::string_view text) {
+  std::size_t count = 0;
+  int depth = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"') {
+      for (++i; i < text.size() && text[i] != '"'; ++i) i += text[i] == '\\' ? 1 : 0;
+    }
+    if (c == '[' || c == '{') ++depth;
+    if (c == ']' || c == '}') --depth;
+    if (c == ':' && depth == 1) ++count;
+  }
+  return count;
+}
+
+// A row of JSON; `row` points to it.
+class JsonRow {
+ public:
+  RowOutcome parse(std::string_view text, RowView& row, std::string& problem) {
+    if (const auto offset = find_invalid_utf8(text)) {
+      problem = fmt::format("invalid UTF-8 at byte {} of the row", *offset + 1);
+      return RowOutcome::kBad;
+    }
+    if (nests_deeper_than(text, kMaxJsonDepth)) {
+      problem = fmt::format("brackets nest deeper than {} levels", kMaxJsonDepth);
+      return RowOutcome::kBad;
+    }
+    try {
+      json_ = Json::parse(text);
+    } catch (const Json::parse_error& e) {
+      const std::string_view rest =
+          e.byte > 0 && e.byte <= text.size() ? text.substr(e.byte - 1) : std::string_view();
+      const bool not_a_number = rest.starts_with("NaN") || rest.starts_with("Infinity");
+      problem = fmt::format("broken JSON: {}{}", short_message(e.what()),
+                            not_a_number ? " (NaN and Infinity are not JSON numbers)" : "");
+      return RowOutcome::kBad;
+    } catch (const Json::exception& e) {
+      problem = fmt::format("broken JSON: {}", short_message(e.what()));
+      return RowOutcome::kBad;
+    }
+    if (!json_.is_object()) {
+      problem = fmt::format("expected a JSON object, found {}", json_.type_name());
+      return RowOutcome::kBad;
+    }
+    if (row.object == nullptr) refuse_columns(json_, row.file);
+    row.object = &json_;
+    row.repeated.clear();
+    if (num_members(text) != json_.size()) row.repeated = repeated_keys(text);
+    return RowOutcome::kRow;
+  }
+
+ private:
+  Json json_;
+};
 
 class JsonlRows : public RowSource {
  public:
   JsonlRows(const std::filesystem::path& file, std::unique_ptr<ByteStream> bytes)
       : file_(file.string()), bytes_(std::move(bytes)) {}
 
-  RowOutcome next(nlohmann::ordered_json& row, std::string& problem) override {
+  RowOutcome next(RowView& row, std::string& problem) override {
     while (bytes_->get_line(text_)) {
       ++line_;
-      if (!is_blank(text_)) return parse_row(text_, row, problem);
+      if (!is_blank(text_)) return json_.parse(text_, row, problem);
     }
     return RowOutcome::kEnd;
   }
@@ -73,6 +139,7 @@ class JsonlRows : public RowSource {
   std::string file_;
   std::unique_ptr<ByteStream> bytes_;
   std::string text_;
+  JsonRow json_;
   std::int64_t line_ = 0;
 };
 
@@ -85,7 +152,7 @@ class JsonArrayRows : public RowSource {
     bytes_->get();  // the opening bracket
   }
 
-  RowOutcome next(nlohmann::ordered_json& row, std::string& problem) override {
+  RowOutcome next(RowView& row, std::string& problem) override {
     if (closed_) return RowOutcome::kEnd;
     ++row_;
     const bool last = !read_element();
@@ -95,7 +162,7 @@ class JsonArrayRows : public RowSource {
       problem = "broken JSON: expected a value before the comma or the closing bracket";
       return RowOutcome::kBad;
     }
-    return parse_row(text_, row, problem);
+    return json_.parse(text_, row, problem);
   }
 
   std::string location() const override { return fmt::format("{}, row {}", file_, row_); }
@@ -139,6 +206,7 @@ class JsonArrayRows : public RowSource {
   std::string file_;
   std::unique_ptr<ByteStream> bytes_;
   std::string text_;
+  JsonRow json_;
   std::int64_t row_ = 0;
   bool closed_ = false;
 };

@@ -3,67 +3,27 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <type_traits>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "charm/base/error.h"
 #include "charm/base/log.h"
-#include "charm/storage/arrow_batches.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"
+#include "charm/storage/unique_ids.h"
 
 namespace charm::storage {
 namespace {
 
-// Separated by NUL: distinct triples have distinct keys unless names contain NUL.
-std::string key_of(const std::string& policy, const std::string& prompt_id, std::int32_t sample) {
-  std::string key;
-  key.reserve(policy.size() + prompt_id.size() + 14);
-  key.append(policy).append(1, '\0').append(prompt_id).append(1, '\0').append(
-      std::to_string(sample));
-  return key;
-}
-
-// Keeps (policy, prompt_id, sample) unique within a dataset.
-class UniqueIds {
- public:
-  // With a sample number: `prompt_id` itself, or a kInput error (without location) for a repeated
-  // key. Without one: `prompt_id` the first time, then with "-2", "-3", ...
-  std::string claim(const std::string& policy, const std::string& prompt_id,
-                    std::optional<std::int32_t> sample);
-
- private:
-  std::unordered_set<std::string> keys_;
-  std::unordered_map<std::string, int> repeats_;
-};
-
-std::string UniqueIds::claim(const std::string& policy, const std::string& prompt_id,
-                             std::optional<std::int32_t> sample) {
-  if (keys_.insert(key_of(policy, prompt_id, sample.value_or(0))).second) return prompt_id;
-  if (sample) {
-    throw Error(ErrorKind::kInput, "prompt_id '{}' with sample {} of policy '{}' occurs twice",
-                prompt_id, *sample, policy);
-  }
-  int& repeat = repeats_.try_emplace(key_of(policy, prompt_id, 0), 1).first->second;
-  while (true) {
-    // An id such as "x-2" may be taken: then the next number.
-    std::string candidate = fmt::format("{}-{}", prompt_id, ++repeat);
-    if (keys_.insert(key_of(policy, candidate, 0)).second) return candidate;
-  }
-}
-
 // Calls consume(parse(row)) for every row; a kInput error of parse rejects the row.
 template <typename Parse, typename Consume>
 void for_each_row(RowReader& reader, const Parse& parse, const Consume& consume) {
-  nlohmann::ordered_json row;
-  while (reader.next(row)) {
-    std::optional<decltype(parse(row))> record;
+  while (const RowView* row = reader.next()) {
+    std::optional<std::invoke_result_t<Parse, const RowView&>> record;
     std::string problem;
     try {
-      record.emplace(parse(row));
+      record.emplace(parse(*row));
     } catch (const Error& e) {
       if (e.kind() != ErrorKind::kInput) throw;
       problem = e.message();
@@ -80,26 +40,33 @@ void for_each_row(RowReader& reader, const Parse& parse, const Consume& consume)
 // As `for_each_row`, into a vector.
 template <typename Parse>
 auto collect_rows(RowReader& reader, const Parse& parse) {
-  std::vector<std::invoke_result_t<Parse, const nlohmann::ordered_json&>> records;
+  std::vector<std::invoke_result_t<Parse, const RowView&>> records;
   for_each_row(reader, parse, [&](auto&& record) { records.push_back(std::move(record)); });
   return records;
 }
 
+std::vector<std::string> column_list(std::initializer_list<std::span<const char* const>> groups,
+                                     std::initializer_list<const char*> more) {
+  std::vector<std::string> columns(more.begin(), more.end());
+  for (const auto& group : groups) columns.insert(columns.end(), group.begin(), group.end());
+  return columns;
+}
+
+bool has_any(const RowView& row, std::span<const char* const> columns) {
+  return std::any_of(columns.begin(), columns.end(),
+                     [&](const char* column) { return row.has(column); });
+}
+
 // A row of `charm generate` with an error instead of a response.
-bool is_failed_generation(const nlohmann::ordered_json& row) {
-  for (const char* column : {"response", "output", "completion", "messages", "conversations"}) {
-    if (row.contains(column) && !row[column].is_null()) return false;
-  }
-  const auto error = row.find("error");
-  return error != row.end() && error->is_string() && !error->get_ref<const std::string&>().empty();
+bool is_failed_generation(const RowView& row) {
+  if (has_any(row, kResponseColumns) || has_any(row, kMessageColumns)) return false;
+  const std::optional<std::string> error = text_field(row, "error");
+  return error && !error->empty();
 }
 
 // A row whose prompt is only given as the common prefix of chosen and rejected.
-bool is_pair_alone(const nlohmann::ordered_json& row) {
-  for (const char* column : {"prompt", "instruction", "messages", "conversations"}) {
-    if (row.contains(column) && !row[column].is_null()) return false;
-  }
-  return true;
+bool is_pair_alone(const RowView& row) {
+  return !row.has("prompt") && !row.has("instruction") && !has_any(row, kMessageColumns);
 }
 
 void keep_first_user_turn(Conversation& messages) {
@@ -108,16 +75,21 @@ void keep_first_user_turn(Conversation& messages) {
   if (user != messages.end()) messages.erase(user + 1, messages.end());
 }
 
-std::string policy_of(const nlohmann::ordered_json& row, const RowReader& reader,
-                      const ReadOptions& options) {
+std::string policy_of(const RowView& row, const RowReader& reader, const ReadOptions& options) {
   if (options.policy) return *options.policy;
   if (auto policy = policy_field(row)) return *std::move(policy);
   return reader.policy_name();
 }
 
+std::vector<std::string> columns_of_responses() {
+  return column_list({kPromptColumns, kResponseColumns, kPolicyColumns},
+                     {"prompt_id", "sample", "finish_reason", "num_tokens", "response_num_tokens",
+                      "response_members", "score", "truncated", "error"});
+}
+
 // In a scores file num_tokens is the reward model's count and response_num_tokens the generator's.
-Response response_of(const nlohmann::ordered_json& row, const RowReader& reader,
-                     const ReadOptions& options, UniqueIds& ids) {
+Response response_of(const RowView& row, const RowReader& reader, const ReadOptions& options,
+                     UniqueIds& ids) {
   Exchange exchange = exchange_fields(row);
   Response response;
   response.policy = policy_of(row, reader, options);
@@ -126,9 +98,9 @@ Response response_of(const nlohmann::ordered_json& row, const RowReader& reader,
   response.finish_reason = text_field(row, "finish_reason");
   const bool is_scored = row.contains("score");
   response.num_tokens = count_field(row, is_scored ? "response_num_tokens" : "num_tokens");
-  const std::optional<std::string> given = prompt_id_field(row);
+  std::optional<std::string> given = prompt_id_field(row);
   response.prompt_id =
-      ids.claim(response.policy, given ? *given : prompt_id_of(exchange.prompt), sample);
+      ids.claim(response.policy, given ? *std::move(given) : prompt_id_of(exchange.prompt), sample);
   response.prompt = std::move(exchange.prompt);
   response.response = std::move(exchange.response.content);
   response.members = std::move(exchange.response.members);
@@ -136,16 +108,19 @@ Response response_of(const nlohmann::ordered_json& row, const RowReader& reader,
 }
 
 // Empty if a row has no prompt_id and `columns` lack the prompts it would be computed from.
-std::optional<std::vector<Score>> read_scores_of_columns(const std::filesystem::path& path,
-                                                         const ReadOptions& options,
-                                                         const std::vector<std::string>& columns,
-                                                         bool with_prompts) {
+std::optional<ScoreFile> read_scores_of_columns(const std::filesystem::path& path,
+                                                const ReadOptions& options,
+                                                const std::vector<std::string>& columns,
+                                                bool with_prompts) {
   struct NeedsPrompts {};
   RowReader reader(path, options, columns);
   UniqueIds ids;
-  const auto parse = [&](const nlohmann::ordered_json& row) {
+  ScoreFile file{.name = path.string(), .rows = {}};
+  const auto parse = [&](const RowView& row) {
     std::optional<std::string> prompt_id = prompt_id_field(row);
     if (!prompt_id && !with_prompts) throw NeedsPrompts{};
+    if (file.prompt_id_type.empty() && prompt_id)
+      file.prompt_id_type = row["prompt_id"].type_name();
     if (!prompt_id) prompt_id = prompt_id_of(exchange_fields(row).prompt);
     ScoreField field = score_field(row);
     Score score;
@@ -154,11 +129,12 @@ std::optional<std::vector<Score>> read_scores_of_columns(const std::filesystem::
     score.error = std::move(field.error);
     const std::optional<std::int32_t> sample = sample_field(row);
     score.sample = sample.value_or(0);
-    score.prompt_id = ids.claim(score.policy, *prompt_id, sample);
+    score.prompt_id = ids.claim(score.policy, *std::move(prompt_id), sample);
     return score;
   };
   try {
-    return collect_rows(reader, parse);
+    file.rows = collect_rows(reader, parse);
+    return file;
   } catch (const NeedsPrompts&) {
     return std::nullopt;
   }
@@ -168,27 +144,27 @@ std::optional<std::vector<Score>> read_scores_of_columns(const std::filesystem::
 
 std::vector<Prompt> read_prompts(const std::filesystem::path& path, const ReadOptions& options,
                                  PromptTurns turns) {
-  RowReader reader(path, options);
+  RowReader reader(path, options, column_list({kPromptColumns}, {"prompt_id"}));
   UniqueIds ids;
-  return collect_rows(reader, [&](const nlohmann::ordered_json& row) {
+  return collect_rows(reader, [&](const RowView& row) {
     Conversation messages = prompt_field(row);
     if (turns == PromptTurns::kFirst || (turns == PromptTurns::kFirstOfPairs && is_pair_alone(row)))
       keep_first_user_turn(messages);
-    const std::optional<std::string> given = prompt_id_field(row);
-    return Prompt{ids.claim("", given ? *given : prompt_id_of(messages), std::nullopt),
+    std::optional<std::string> given = prompt_id_field(row);
+    return Prompt{ids.claim("", given ? *std::move(given) : prompt_id_of(messages), std::nullopt),
                   std::move(messages)};
   });
 }
 
 std::vector<Response> read_responses(const std::filesystem::path& path,
                                      const ReadOptions& options) {
-  RowReader reader(path, options);
+  RowReader reader(path, options, columns_of_responses());
   UniqueIds ids;
   std::vector<Response> responses;
   std::int64_t num_failed = 0;
   for_each_row(
       reader,
-      [&](const nlohmann::ordered_json& row) -> std::optional<Response> {
+      [&](const RowView& row) -> std::optional<Response> {
         if (is_failed_generation(row)) return std::nullopt;
         return response_of(row, reader, options, ids);
       },
@@ -219,9 +195,9 @@ std::vector<ScoredResponse> read_scored_responses(const std::filesystem::path& p
 
 void for_each_scored_response(const std::filesystem::path& path, const ReadOptions& options,
                               const std::function<void(ScoredResponse&&)>& body) {
-  RowReader reader(path, options);
+  RowReader reader(path, options, columns_of_responses());
   UniqueIds ids;
-  const auto parse = [&](const nlohmann::ordered_json& row) {
+  const auto parse = [&](const RowView& row) {
     ScoreField field = score_field(row);
     ScoredResponse scored;
     scored.num_tokens = count_field(row, "num_tokens").value_or(0);
@@ -234,39 +210,46 @@ void for_each_scored_response(const std::filesystem::path& path, const ReadOptio
   for_each_row(reader, parse, body);
 }
 
-std::vector<Score> read_scores(const std::filesystem::path& path, const ReadOptions& options) {
-  if (auto scores = read_score_columns(path, options)) return *std::move(scores);
-  std::vector<std::string> columns = {"prompt_id", "policy", "generator", "model",
-                                      "sample",    "score",  "error"};
-  if (auto scores = read_scores_of_columns(path, options, columns, /*with_prompts=*/false))
-    return *std::move(scores);
-  for (const char* column :
-       {"prompt", "instruction", "input", "messages", "conversations", "system", "history", "tools",
-        "response", "output", "completion", "response_members"}) {
-    columns.emplace_back(column);
-  }
+ScoreFile read_score_file(const std::filesystem::path& path, const ReadOptions& options) {
+  const std::initializer_list<const char*> own = {"prompt_id", "sample", "score", "error"};
+  if (auto file = read_scores_of_columns(path, options, column_list({kPolicyColumns}, own),
+                                         /*with_prompts=*/false))
+    return *std::move(file);
+  auto columns = column_list({kPolicyColumns, kPromptColumns, kResponseColumns}, own);
+  columns.emplace_back("response_members");
   return *read_scores_of_columns(path, options, columns, /*with_prompts=*/true);
+}
+
+std::vector<Score> read_scores(const std::filesystem::path& path, const ReadOptions& options) {
+  return read_score_file(path, options).rows;
 }
 
 std::vector<Score> read_score_files(std::span<const std::filesystem::path> paths,
                                     const ReadOptions& options) {
-  std::vector<Score> all;
+  std::vector<ScoreFile> files;
   std::vector<std::pair<std::filesystem::path, std::set<std::string>>> policies_of_files;
   for (const std::filesystem::path& path : paths) {
-    std::vector<Score> scores = read_scores(path, options);
+    files.push_back(read_score_file(path, options));
     auto& policies = policies_of_files.emplace_back(path, std::set<std::string>()).second;
-    for (const Score& score : scores) policies.insert(score.policy);
-    all.insert(all.end(), std::make_move_iterator(scores.begin()),
-               std::make_move_iterator(scores.end()));
+    for (const Score& score : files.back().rows) policies.insert(score.policy);
   }
   check_distinct_policies(policies_of_files);
+  check_comparable_ids(files);
+  std::vector<Score> all;
+  for (ScoreFile& file : files) {
+    all.insert(all.end(), std::make_move_iterator(file.rows.begin()),
+               std::make_move_iterator(file.rows.end()));
+  }
   return all;
 }
 
 std::vector<PreferencePair> read_preferences(const std::filesystem::path& path,
                                              const ReadOptions& options) {
-  RowReader reader(path, options);
-  return collect_rows(reader, [&](const nlohmann::ordered_json& row) {
+  RowReader reader(path, options,
+                   column_list({kPromptColumns}, {"prompt_id", "score_chosen", "score_rejected",
+                                                  "margin", "policy_chosen", "policy_rejected",
+                                                  "chosen_model", "rejected_model"}));
+  return collect_rows(reader, [&](const RowView& row) {
     const auto first_text = [&](const char* name, const char* other) {
       const std::optional<std::string> text = text_field(row, name);
       return text ? *text : text_field(row, other).value_or("");
@@ -284,6 +267,30 @@ std::vector<PreferencePair> read_preferences(const std::filesystem::path& path,
     pair.policy_rejected = first_text("policy_rejected", "rejected_model");
     return pair;
   });
+}
+
+void check_comparable_ids(std::span<const ScoreFile> files) {
+  // Ids of the types int64, uint32, double, decimal128(38, 0), number, ...
+  const auto is_number = [](std::string_view type) {
+    return type.find("string") == std::string_view::npos &&
+           (type.find("int") != std::string_view::npos || type == "double" || type == "float" ||
+            type.starts_with("decimal") || type == "number");
+  };
+  for (const ScoreFile& file : files) {
+    const ScoreFile& first = files.front();
+    if (first.prompt_id_type.empty() || file.prompt_id_type.empty()) continue;
+    if (is_number(first.prompt_id_type) == is_number(file.prompt_id_type)) continue;
+    std::unordered_set<std::string_view> ids;
+    for (const Score& row : first.rows) ids.insert(row.prompt_id);
+    const bool share = std::any_of(file.rows.begin(), file.rows.end(),
+                                   [&](const Score& row) { return ids.contains(row.prompt_id); });
+    if (share) continue;
+    throw Error(ErrorKind::kInput,
+                "{} and {} share no prompt_id: the column is {} in the one (first: '{}') and {} in "
+                "the other (first: '{}'); store the same ids in both",
+                first.name, file.name, first.prompt_id_type, first.rows.front().prompt_id,
+                file.prompt_id_type, file.rows.front().prompt_id);
+  }
 }
 
 void check_distinct_policies(

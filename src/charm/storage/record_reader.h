@@ -41,7 +41,8 @@ std::vector<ScoredResponse> read_scored_responses(const std::filesystem::path& p
 void for_each_scored_response(const std::filesystem::path& path, const ReadOptions& options,
                               const std::function<void(ScoredResponse&&)>& body);
 
-/// Scores only; text columns of columnar files are not read.
+/// Scores only, with the stored type of prompt_id; text columns of columnar files are not read.
+ScoreFile read_score_file(const std::filesystem::path& path, const ReadOptions& options);
 std::vector<Score> read_scores(const std::filesystem::path& path, const ReadOptions& options);
 
 /// The scores of several files, in order; throws kInput if two files have the same policy.
@@ -52,6 +53,10 @@ std::vector<Score> read_score_files(std::span<const std::filesystem::path> paths
 /// unique.
 std::vector<PreferencePair> read_preferences(const std::filesystem::path& path,
                                              const ReadOptions& options);
+
+/// Throws kInput naming both columns' types if prompt_id is a text in one file and a number in
+/// another and they share no id: "0001" and 1 are different prompts.
+void check_comparable_ids(std::span<const ScoreFile> files);
 
 /// Throws kInput naming both files and the policy if two files have rows of the same policy.
 void check_distinct_policies(

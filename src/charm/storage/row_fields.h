@@ -7,15 +7,25 @@
 #include <string_view>
 
 #include "charm/records/conversation.h"
+#include "charm/storage/column_roles.h"
+#include "charm/storage/row_view.h"
 
-// Typed fields of a JSON row, with the column names in common use. All functions throw kInput
-// without location: the reader adds file and row.
+// Typed fields of a row, with the column names in common use. All functions throw kInput without
+// location: the reader adds file and row.
 namespace charm::storage {
+
+// The columns that the functions below look at.
+inline constexpr const char* kPromptColumns[] = {
+    "prompt", "instruction", "input",   "messages", "conversations",
+    "chosen", "rejected",    "history", "system",   "tools"};
+inline constexpr const char* kResponseColumns[] = {"response", "output", "completion"};
+inline constexpr const char* kMessageColumns[] = {"messages", "conversations"};
+inline constexpr const char* kPolicyColumns[] = {"policy", "generator", "model"};
 
 /// The prompt of any kind of row: `prompt`, `instruction` (with a non-empty `input` below it),
 /// `messages` or `conversations` without a closing assistant turn, or what `chosen` and `rejected`
 /// share; with the row's `system`, `history` and `tools`.
-Conversation prompt_field(const nlohmann::ordered_json& row);
+Conversation prompt_field(const RowView& row);
 
 struct Exchange {
   Conversation prompt;
@@ -24,7 +34,7 @@ struct Exchange {
 
 /// Prompt and response: a response column (`response`, `output`, `completion`) with a prompt, or
 /// `messages` or `conversations` whose last turn is the assistant's.
-Exchange exchange_fields(const nlohmann::ordered_json& row);
+Exchange exchange_fields(const RowView& row);
 
 /// `chosen` and `rejected` as whole conversations with their common prompt.
 struct PairSides {
@@ -32,29 +42,29 @@ struct PairSides {
   Conversation rejected;
   Conversation prompt;
 };
-PairSides pair_fields(const nlohmann::ordered_json& row);
+PairSides pair_fields(const RowView& row);
 
-/// `prompt_id` if given (a text or an integer).
-std::optional<std::string> prompt_id_field(const nlohmann::ordered_json& row);
+/// `prompt_id` if given.
+std::optional<std::string> prompt_id_field(const RowView& row);
 
 /// `sample` if given.
-std::optional<std::int32_t> sample_field(const nlohmann::ordered_json& row);
+std::optional<std::int32_t> sample_field(const RowView& row);
 
 /// `policy`, `generator` or `model` if given.
-std::optional<std::string> policy_field(const nlohmann::ordered_json& row);
+std::optional<std::string> policy_field(const RowView& row);
 
 struct ScoreField {
   float score = 0.0f;
   std::optional<std::string> error;
 };
 /// A finite `score`, or `error`.
-ScoreField score_field(const nlohmann::ordered_json& row);
+ScoreField score_field(const RowView& row);
 
 // Optional columns; absent and null are the same.
-std::optional<std::string> text_field(const nlohmann::ordered_json& row, const char* column);
-std::optional<std::int32_t> count_field(const nlohmann::ordered_json& row, const char* column);
-std::optional<double> number_field(const nlohmann::ordered_json& row, const char* column);
-std::optional<bool> flag_field(const nlohmann::ordered_json& row, const char* column);
+std::optional<std::string> text_field(const RowView& row, std::string_view column);
+std::optional<std::int32_t> count_field(const RowView& row, std::string_view column);
+std::optional<double> number_field(const RowView& row, std::string_view column);
+std::optional<bool> flag_field(const RowView& row, std::string_view column);
 
 // Values of conversation columns.
 
@@ -64,16 +74,17 @@ std::optional<bool> flag_field(const nlohmann::ordered_json& row, const char* co
 Conversation conversation_of(const nlohmann::ordered_json& value, std::string_view column);
 
 /// The chosen or rejected side of a pair as a whole conversation that ends with the assistant's
-/// turn. A string or a list that starts with the assistant continues `prompt`; other lists, and
-/// without a prompt strings in the "\n\nHuman: ... \n\nAssistant: ..." form, include the prompt.
-Conversation finished_conversation(const nlohmann::ordered_json& value, std::string_view column,
-                                   const Conversation& prompt);
+/// turn. A text or messages that start with the assistant continue `prompt`; other messages, and
+/// without a prompt texts in the "\n\nHuman: ... \n\nAssistant: ..." form, include the prompt.
+Conversation finished_conversation(std::string text, std::string_view column, Conversation prompt);
+Conversation finished_conversation(Conversation messages, std::string_view column,
+                                   Conversation prompt);
 
 /// The common leading turns, without the last turn of either: the prompt of a pair.
 Conversation common_prompt(const Conversation& chosen, const Conversation& rejected);
 
 /// Adds the row's `system` and `history` before the turns, and its `tools`.
-void add_context(const nlohmann::ordered_json& row, Conversation& conversation);
+void add_context(const RowView& row, Conversation& conversation);
 
 bool ends_with_assistant(const Conversation& conversation);
 

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -14,7 +13,7 @@ namespace charm::storage {
 std::string policy_name_of(const std::filesystem::path& path) {
   std::filesystem::path name = path.filename();
   if (name.extension() == ".gz") name = name.stem();
-  for (const char* extension : {".jsonl", ".json", ".ndjson", ".parquet", ".arrow"}) {
+  for (const char* extension : {".jsonl", ".json", ".ndjson", ".parquet", ".arrow", ".feather"}) {
     if (name.extension() == extension) return name.stem().string();
   }
   return name.string();
@@ -22,13 +21,19 @@ std::string policy_name_of(const std::filesystem::path& path) {
 
 std::optional<ColumnarFormat> columnar_format_of(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
-  std::array<char, 6> start{};
+  std::array<char, 64> start{};
   if (!stream) throw Error(ErrorKind::kIo, "{}: cannot open", file.string());
   stream.read(start.data(), start.size());
   const std::string_view head(start.data(), static_cast<std::size_t>(stream.gcount()));
   if (head.empty()) throw Error(ErrorKind::kInput, "{}: the file is empty", file.string());
   if (head.starts_with("PAR1")) return ColumnarFormat::kParquet;
-  if (head == "ARROW1") return ColumnarFormat::kArrowFile;
+  if (head.starts_with("version https://git-lfs.github.com/spec/")) {
+    throw Error(ErrorKind::kInput,
+                "{}: is a pointer of Git LFS, not the data itself; fetch it with git lfs pull, or "
+                "download the file",
+                file.string());
+  }
+  if (head.starts_with("ARROW1")) return ColumnarFormat::kArrowFile;
   // An Arrow stream starts with the continuation marker of a message.
   if (head.starts_with("\xFF\xFF\xFF\xFF")) return ColumnarFormat::kArrowStream;
   return std::nullopt;
@@ -38,10 +43,17 @@ std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file,
                                            const std::vector<std::string>& columns) {
   if (const auto format = columnar_format_of(file))
     return open_columnar_rows(file, *format, columns);
+  const std::filesystem::path name = file.extension() == ".gz" ? file.stem() : file;
   if (file.extension() == ".parquet" || file.extension() == ".arrow") {
     throw Error(ErrorKind::kInput,
                 "{}: has no {} header; the file may be corrupt or in another format", file.string(),
                 file.extension() == ".parquet" ? "Parquet" : "Arrow");
+  }
+  if (name.extension() == ".csv" || name.extension() == ".tsv") {
+    throw Error(ErrorKind::kInput,
+                "{}: is CSV, which ratings alone may be; write rows as Parquet or JSON lines (in "
+                "pandas: to_parquet, or to_json(path, orient=\"records\", lines=True))",
+                file.string());
   }
   return open_json_rows(file);
 }
@@ -56,6 +68,18 @@ struct RowReader::State {
   std::int64_t num_rows = 0;
   std::int64_t num_bad_rows = 0;
   std::string first_problem;
+  RowView row;
+
+  void open() {
+    const DataFile& data = files[file];
+    source = open_row_source(data.path, columns);
+    row.object = nullptr;
+    row.columns.clear();
+    row.file_columns.clear();
+    row.repeated.clear();
+    row.partition = data.partition;
+    row.file = data.path.string();
+  }
 };
 
 RowReader::RowReader(const std::filesystem::path& path, const ReadOptions& options,
@@ -65,31 +89,28 @@ RowReader::RowReader(const std::filesystem::path& path, const ReadOptions& optio
   state_->options = options;
   state_->columns = std::move(columns);
   state_->files = data_files_of(path, options.split);
-  state_->source = open_row_source(state_->files.front().path, state_->columns);
+  state_->open();
 }
 
 RowReader::~RowReader() = default;
 RowReader::RowReader(RowReader&&) noexcept = default;
 
-bool RowReader::next(nlohmann::ordered_json& row) {
+const RowView* RowReader::next() {
   State& s = *state_;
   std::string problem;
   while (true) {
-    switch (s.source->next(row, problem)) {
+    switch (s.source->next(s.row, problem)) {
       case RowOutcome::kRow:
         ++s.num_rows;
-        if (row.is_object()) return true;
-        reject(fmt::format("expected a JSON object, found {}", row.type_name()));
-        break;
+        return &s.row;
       case RowOutcome::kBad:
         ++s.num_rows;
         reject(problem);
         break;
       case RowOutcome::kEnd:
-        if (s.file + 1 == s.files.size()) return false;
+        if (s.file + 1 == s.files.size()) return nullptr;
         ++s.file;
-        s.source = open_row_source(s.files[s.file].path, s.columns);
-        row = nlohmann::ordered_json::object();
+        s.open();
         break;
     }
   }
@@ -119,7 +140,12 @@ std::int64_t RowReader::num_bad_rows() const { return state_->num_bad_rows; }
 
 void RowReader::finish() const {
   const State& s = *state_;
-  if (s.num_rows == 0) throw Error(ErrorKind::kInput, "{}: holds no rows", s.path.string());
+  if (s.num_rows == 0) {
+    std::error_code code;
+    const bool is_folder = std::filesystem::is_directory(s.path, code);
+    throw Error(ErrorKind::kInput, "{}: holds no rows{}", s.path.string(),
+                is_folder ? "; the split is empty: choose another one or leave it out" : "");
+  }
   if (s.num_bad_rows == s.num_rows) {
     throw Error(ErrorKind::kInput, "{}: none of its {} rows is valid; the first: {}",
                 s.path.string(), s.num_rows, s.first_problem);

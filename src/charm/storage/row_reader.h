@@ -3,25 +3,24 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "charm/storage/read_options.h"
+#include "charm/storage/row_view.h"
 
 namespace charm::storage {
 
 class RowSource;
 
-/// Streams the rows of a data set as JSON objects: JSONL, a JSON array, both also gzipped, Parquet
+/// Streams the rows of a data set: JSONL, a JSON array, both also gzipped, Parquet
 /// (a file or a folder of shards), Arrow IPC files and Hugging Face `save_to_disk` folders. The
 /// format is detected from the content, not the name.
 ///
 ///     RowReader rows(path, options);
-///     nlohmann::ordered_json row;
-///     while (rows.next(row)) {
-///       if (!usable(row)) rows.reject("column 'x': expected a number");
+///     while (const RowView* row = rows.next()) {
+///       if (!usable(*row)) rows.reject("column 'x': expected a number");
 ///     }
 ///
 /// Not thread-safe.
@@ -35,9 +34,9 @@ class RowReader {
   RowReader(RowReader&&) noexcept;
   RowReader& operator=(RowReader&&) = delete;
 
-  /// Reads the next row, always an object; false at the end. Rows that are not JSON objects or not
-  /// UTF-8 are rejected (see `reject`) and skipped.
-  bool next(nlohmann::ordered_json& row);
+  /// The next row, valid until the next call; nullptr at the end. Rows that are not JSON objects or
+  /// not UTF-8 are rejected (see `reject`) and skipped.
+  const RowView* next();
 
   /// Counts the current row as bad. Throws kInput with the first bad row's message if more than
   /// max_bad_rows are bad.

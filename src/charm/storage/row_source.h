@@ -7,12 +7,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace charm::storage {
 
+class RowView;
+
 enum class RowOutcome {
-  kRow,  ///< a JSON value was read
+  kRow,  ///< an object was read
   kBad,  ///< this row is invalid; the next ones may be valid
   kEnd,
 };
@@ -21,8 +24,8 @@ enum class RowOutcome {
 class RowSource {
  public:
   virtual ~RowSource() = default;
-  /// On kBad, `problem` describes the error.
-  virtual RowOutcome next(nlohmann::ordered_json& row, std::string& problem) = 0;
+  /// The row points into this source. On kBad, `problem` describes the error.
+  virtual RowOutcome next(RowView& row, std::string& problem) = 0;
   /// Of the row last returned: "file:line" or "file, row N".
   virtual std::string location() const = 0;
 };
@@ -55,11 +58,14 @@ nlohmann::ordered_json csv_rows(std::string_view text, char separator,
 struct DataFile {
   std::filesystem::path path;
   std::string policy_name;
+  /// Columns in the names of hive folders: {"policy", "gemma"} of `policy=gemma/part-0.parquet`.
+  std::vector<std::pair<std::string, std::string>> partition{};
 };
 
 /// The files of a dataset in reading order: a single file itself; for a folder the shards listed in
-/// its state.json, or its Parquet files by name. Throws kIo if nothing exists there, kInput if the
-/// folder is not a dataset or the split is missing or required.
+/// its state.json, or its data files by name, also in subfolders `column=value`. Files and folders
+/// that begin with `_` or `.` are ignored. Throws kIo if nothing exists there, kInput if the folder
+/// is not a dataset or the split is missing, empty or required.
 std::vector<DataFile> data_files_of(const std::filesystem::path& path,
                                     const std::optional<std::string>& split);
 

@@ -34,7 +34,7 @@ std::pair<ScoreFile, ScoreFile> split_file(const fs::path& path, const ReadOptio
   std::pair<ScoreFile, ScoreFile> parts;
   parts.first.name = parts.second.name = path.string();
   if (options.holdout == 0.0) {
-    parts.first.rows = read_scores(path, read);
+    parts.first = read_score_file(path, read);
     return parts;
   }
   for_each_scored_response(path, read, [&](ScoredResponse&& row) {
@@ -83,10 +83,11 @@ ScoreInputs read_score_inputs(const ScoreInputOptions& options, Manifest& manife
     report();
   }
   for (const fs::path& path : options.held_out_scores) {
-    inputs.held_out.push_back({.name = path.string(), .rows = read_scores(path, read)});
+    inputs.held_out.push_back(read_score_file(path, read));
     add_file(path, inputs.held_out.back().rows.size());
     report();
   }
+  check_comparable_ids(inputs.scores);
   inputs.ratings = read_ratings(options.ratings, {.category = options.category});
   add_file(options.ratings, inputs.ratings.size());
   return inputs;

@@ -54,7 +54,7 @@ class FakeGenerator final : public Generator {
 std::vector<json> rows_of(const fs::path& file) {
   storage::RowReader reader(file, {});
   std::vector<json> rows;
-  for (nlohmann::ordered_json row; reader.next(row);) rows.push_back(row);
+  while (const storage::RowView* row = reader.next()) rows.push_back(row->to_json());
   return rows;
 }
 

@@ -130,17 +130,9 @@ TEST(Columns, AMissingColumnListsThePresentOnes) {
 
 TEST(Columns, ReadsOnlyRequestedColumns) {
   RowReader reader(kFixtures / "types.parquet", {}, {"score", "absent"});
-  nlohmann::ordered_json row;
-  ASSERT_TRUE(reader.next(row));
-  EXPECT_EQ(row, nlohmann::ordered_json({{"score", 0.5}}));
-}
-
-TEST(Columns, DatesAndBinariesDoNotFailARow) {
-  RowReader reader(kFixtures / "types.parquet", {});
-  nlohmann::ordered_json row;
-  ASSERT_TRUE(reader.next(row));
-  EXPECT_THAT(row["when"].get<std::string>(), HasSubstr("1970"));
-  EXPECT_EQ(row["raw"], "<binary>");
+  const RowView* row = reader.next();
+  ASSERT_NE(row, nullptr);
+  EXPECT_EQ(row->to_json(), nlohmann::ordered_json({{"score", 0.5}}));
 }
 
 }  // namespace

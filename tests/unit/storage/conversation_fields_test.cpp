@@ -21,7 +21,16 @@ Conversation conversation(const char* json) {
   return conversation_of(OrderedJson::parse(json), "messages");
 }
 
-Conversation prompt(const char* row) { return prompt_field(OrderedJson::parse(row)); }
+RowView row_of(const OrderedJson& json) {
+  RowView row;
+  row.object = &json;
+  return row;
+}
+
+Conversation prompt(const char* row) {
+  const OrderedJson json = OrderedJson::parse(row);
+  return prompt_field(row_of(json));
+}
 
 TEST(ConversationOf, KeepsEveryMember) {
   const Conversation found = conversation(R"([
@@ -111,9 +120,9 @@ TEST(PromptField, SystemHistoryAndTools) {
 }
 
 TEST(PairFields, LlamaFactoryAndContext) {
-  const PairSides sides = pair_fields(OrderedJson::parse(
+  const PairSides sides = pair_fields(row_of(OrderedJson::parse(
       R"({"conversations": [{"from": "human", "value": "Hi"}], "system": "s", "tools": "[{}]",
-          "chosen": {"from": "gpt", "value": "good"}, "rejected": {"from": "gpt", "value": "bad"}})"));
+          "chosen": {"from": "gpt", "value": "good"}, "rejected": {"from": "gpt", "value": "bad"}})")));
   Conversation expected = {{"system", "s"}, {"user", "Hi"}};
   expected.tools = "[{}]";
   EXPECT_EQ(sides.prompt, expected);
@@ -123,12 +132,12 @@ TEST(PairFields, LlamaFactoryAndContext) {
 }
 
 TEST(ExchangeFields, ShareGptAndResponsesWithMembers) {
-  const Exchange turns = exchange_fields(OrderedJson::parse(
-      R"({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "yes"}]})"));
+  const Exchange turns = exchange_fields(row_of(OrderedJson::parse(
+      R"({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "yes"}]})")));
   EXPECT_EQ(turns.prompt, (Conversation{{"user", "Hi"}}));
   EXPECT_EQ(turns.response, (Message{"assistant", "yes"}));
-  const Exchange called = exchange_fields(OrderedJson::parse(
-      R"({"prompt": "Hi", "response": [{"role": "assistant", "content": "", "tool_calls": [1]}]})"));
+  const Exchange called = exchange_fields(row_of(OrderedJson::parse(
+      R"({"prompt": "Hi", "response": [{"role": "assistant", "content": "", "tool_calls": [1]}]})")));
   EXPECT_EQ(called.response, (Message{"assistant", "", R"({"content":"","tool_calls":[1]})"}));
 }
 

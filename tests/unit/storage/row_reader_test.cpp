@@ -30,8 +30,7 @@ std::vector<nlohmann::ordered_json> read_all(const fs::path& path,
                                              const ReadOptions& options = {}) {
   RowReader reader(path, options);
   std::vector<nlohmann::ordered_json> rows;
-  nlohmann::ordered_json row;
-  while (reader.next(row)) rows.push_back(row);
+  while (const RowView* row = reader.next()) rows.push_back(row->to_json());
   reader.finish();
   return rows;
 }
@@ -45,12 +44,11 @@ TEST(RowReader, JsonlWithBlankLinesCrLfAndNoFinalNewline) {
 TEST(RowReader, LocationsCountLinesOfTheFile) {
   const TempFolder folder;
   RowReader reader(folder.file("a.jsonl", "\n{\"x\":1}\n\n{\"x\":2}\n"), {});
-  nlohmann::ordered_json row;
-  ASSERT_TRUE(reader.next(row));
+  ASSERT_NE(reader.next(), nullptr);
   EXPECT_THAT(reader.location(), HasSubstr("a.jsonl:2"));
-  ASSERT_TRUE(reader.next(row));
+  ASSERT_NE(reader.next(), nullptr);
   EXPECT_THAT(reader.location(), HasSubstr("a.jsonl:4"));
-  EXPECT_FALSE(reader.next(row));
+  EXPECT_EQ(reader.next(), nullptr);
 }
 
 TEST(RowReader, JsonArrayWithBracketsAndQuotesInsideTexts) {
@@ -119,6 +117,17 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"b.json", "[{\"x\":1},,{}]", "b.json, row 2: broken JSON"},
         BadFile{"c.json", "[{\"x\":1}] {}", "after the end of the JSON array"},
         BadFile{"d.json", "[{\"x\":1},]", "d.json, row 2: broken JSON"},
+        BadFile{"h.jsonl", "{\"x\":\"\\ud800 half a pair\"}\n", "h.jsonl:1: broken JSON"},
+        BadFile{"i.jsonl", "{\"x\":" + std::string(1000, '['), "nest deeper than 200 levels"},
+        BadFile{"e.json", R"({"prompt":{"0":"a","1":"b"},"response":{"0":"x","1":"y"}})",
+                "orient=\"records\", lines=True"},
+        BadFile{"f.json", R"({"columns":["prompt"],"index":[0],"data":[["a"]]})",
+                "holds a table column by column"},
+        BadFile{"a.csv", "prompt,response\na,b\n", "is CSV"},
+        BadFile{"lfs.parquet", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+                "is a pointer of Git LFS"},
+        BadFile{"lfs.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+                "git lfs pull"},
         BadFile{"a.parquet", "PAR1 and nothing else", "cannot be read as Parquet"},
         BadFile{"b.parquet", "{\"x\":1}", "has no Parquet header"},
         BadFile{"a.arrow", "\xff\xff\xff\xff\x10", "cannot be read as Parquet or Arrow"}));
