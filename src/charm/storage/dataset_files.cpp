@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
@@ -41,6 +42,11 @@ std::vector<DataFile> saved_dataset(const fs::path& folder, const std::string& p
     throw Error(ErrorKind::kInput, "{}: has split '{}', but split '{}' was requested",
                 folder.string(), own_split->get<std::string>(), *split);
   }
+  if (shards->empty()) {
+    throw Error(ErrorKind::kInput,
+                "{}: holds no rows; the split is empty: choose another one or leave it out",
+                folder.string());
+  }
   std::vector<DataFile> files;
   for (const nlohmann::json& shard : *shards) {
     if (!shard.is_object() || !shard.contains("filename") || !shard["filename"].is_string()) {
@@ -81,17 +87,6 @@ std::vector<DataFile> saved_dataset_dict(const fs::path& folder,
   return saved_dataset(folder / name, folder_name(folder), std::nullopt);
 }
 
-std::vector<fs::path> parquet_files(const fs::path& folder) {
-  std::vector<fs::path> files;
-  if (!fs::is_directory(folder)) return files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.is_regular_file() && entry.path().extension() == ".parquet")
-      files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
 bool is_digits(std::string_view text) {
   return !text.empty() &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -114,28 +109,109 @@ std::optional<std::string> split_of_shard(const std::string& stem) {
   return stem.substr(0, of - kDigits - 1);
 }
 
-// Parquet files that are not named as shards are policies of their own.
-std::vector<DataFile> parquet_shards(const fs::path& folder,
-                                     const std::optional<std::string>& split) {
-  std::vector<fs::path> paths = parquet_files(folder);
-  if (paths.empty()) paths = parquet_files(folder / "data");
+// Names that Spark (part-00000-<id>-c000), DuckDB (data_0), pyarrow (part-0, <id>-0), Dask (part.0)
+// and the Hub (0000) give to the parts of one table.
+bool is_part(std::string_view stem) {
+  if (is_digits(stem)) return true;
+  const std::string_view id = stem.substr(0, stem.rfind('-'));
+  if (id.size() != stem.size() && is_digits(stem.substr(id.size() + 1)) && id.size() >= 32 &&
+      id.find_first_not_of("0123456789abcdef-") == std::string_view::npos)
+    return true;
+  for (const std::string_view prefix : {"part", "data", "file", "chunk", "shard"}) {
+    if (!stem.starts_with(prefix)) continue;
+    std::string_view rest = stem.substr(prefix.size());
+    if (rest.find_first_of("-_.") == 0) rest.remove_prefix(1);
+    const std::size_t end = std::min(rest.find_first_of("-_."), rest.size());
+    if (is_digits(rest.substr(0, end))) return true;
+  }
+  return false;
+}
+
+// "a%20b" -> "a b", as hive folders are named.
+std::string percent_decoded(std::string_view text) {
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    int byte = 0;
+    const char* digits = text.data() + i + 1;
+    const bool is_escape = text[i] == '%' && i + 2 < text.size() &&
+                           std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2;
+    decoded += is_escape ? static_cast<char>(byte) : text[i];
+    if (is_escape) i += 2;
+  }
+  return decoded;
+}
+
+// What a folder of parts may hold, in order of preference: other files stand beside the data.
+enum class PartFormat { kParquet, kArrow, kJsonLines, kOther };
+
+PartFormat format_of(const fs::path& path) {
+  const fs::path name = path.extension() == ".gz" ? path.stem() : path;
+  const fs::path extension = name.extension();
+  if (path.extension() == ".parquet") return PartFormat::kParquet;
+  if (path.extension() == ".arrow" || path.extension() == ".feather") return PartFormat::kArrow;
+  if (extension == ".jsonl" || extension == ".ndjson") return PartFormat::kJsonLines;
+  // Spark's; any other JSON beside data is a manifest.
+  if (extension == ".json" && is_part(name.stem().string())) return PartFormat::kJsonLines;
+  return PartFormat::kOther;
+}
+
+// The data files of a folder and of its hive folders (`column=value`), by name.
+void collect_files(const fs::path& folder, const DataFile& parent, std::vector<DataFile>& files) {
+  std::vector<fs::path> paths;
+  for (const auto& entry : fs::directory_iterator(folder)) paths.push_back(entry.path());
+  std::sort(paths.begin(), paths.end());
+  for (const fs::path& path : paths) {
+    const std::string name = path.filename().string();
+    if (name.starts_with('_') || name.starts_with('.')) continue;
+    DataFile file = parent;
+    file.path = path;
+    const std::size_t equals = name.find('=');
+    if (fs::is_directory(path)) {
+      if (equals == std::string::npos || equals == 0) continue;
+      const std::string value = percent_decoded(std::string_view(name).substr(equals + 1));
+      if (value != "__HIVE_DEFAULT_PARTITION__")
+        file.partition.emplace_back(percent_decoded(name.substr(0, equals)), value);
+      collect_files(path, file, files);
+    } else if (fs::is_regular_file(path) && format_of(path) != PartFormat::kOther) {
+      files.push_back(std::move(file));
+    }
+  }
+}
+
+// Files of the best format that is there.
+std::vector<DataFile> data_files_in(const fs::path& folder) {
+  std::vector<DataFile> files;
+  if (!fs::is_directory(folder)) return files;
+  collect_files(folder, {}, files);
+  PartFormat best = PartFormat::kOther;
+  for (const DataFile& file : files) best = std::min(best, format_of(file.path));
+  std::erase_if(files, [&](const DataFile& file) { return format_of(file.path) != best; });
+  return files;
+}
+
+// Files named as parts are one policy, that of the folder; others are policies of their own.
+std::vector<DataFile> parts_of_folder(const fs::path& folder,
+                                      const std::optional<std::string>& split) {
+  std::vector<DataFile> found = data_files_in(folder);
+  if (found.empty()) found = data_files_in(folder / "data");
   std::vector<DataFile> files;
   std::set<std::string> splits;
-  for (const fs::path& path : paths) {
-    const std::string stem = path.stem().string();
+  for (DataFile& file : found) {
+    const std::string stem = policy_name_of(file.path);
     const std::optional<std::string> own_split = split_of_shard(stem);
     if (own_split) splits.insert(*own_split);
     if (split && own_split.value_or(stem) != *split) continue;
-    files.push_back({path, own_split ? folder_name(folder) : policy_name_of(path)});
+    file.policy_name =
+        own_split || is_part(stem) || !file.partition.empty() ? folder_name(folder) : stem;
+    files.push_back(std::move(file));
   }
   const std::vector<std::string> names(splits.begin(), splits.end());
   if (!split && splits.size() > 1) {
     throw Error(ErrorKind::kInput, "{}: holds shards of the splits {}; choose one with --split",
                 folder.string(), quoted_list(names));
   }
-  if (split && files.empty() && !paths.empty()) {
-    throw Error(ErrorKind::kInput, "{}: has no Parquet file of split '{}'", folder.string(),
-                *split);
+  if (split && files.empty() && !found.empty()) {
+    throw Error(ErrorKind::kInput, "{}: has no file of split '{}'", folder.string(), *split);
   }
   return files;
 }
@@ -148,12 +224,12 @@ std::vector<DataFile> files_of_folder(const fs::path& path,
   } else if (fs::exists(path / "state.json")) {
     files = saved_dataset(path, folder_name(path), split);
   } else {
-    files = parquet_shards(path, split);
+    files = parts_of_folder(path, split);
   }
   if (files.empty()) {
     throw Error(ErrorKind::kInput,
-                "{}: is not a dataset: expected state.json or dataset_dict.json (save_to_disk) or "
-                "*.parquet shards in it",
+                "{}: is not a dataset: expected state.json or dataset_dict.json (save_to_disk), or "
+                "parts in Parquet, Arrow or JSONL in it",
                 path.string());
   }
   return files;
