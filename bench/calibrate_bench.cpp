@@ -180,13 +180,13 @@ int run(int argc, char** argv) {
       numbers["bootstrap"] = bench.bootstrap;
       numbers["with_bootstrap_ms"] = best_ms(1, solve);
     }
-    numbers["offset"] = calibration.policies[0].offset;
+    numbers["offset"] = calibration.policies[0].offset.value;
     numbers["residual"] = calibration.pairs[0].residual;
     if (mode == "all-pairs" && bench.policies == 2 && bench.distinct <= 5000) {
       const auto rows = table.pair(table.index_of("policy 0"), table.index_of("reference"));
       numbers["offset_error"] =
-          std::abs(calibration.policies[0].offset -
-                   direct_root(rows, bench.distinct, calibration.pairs[0].target_win_rate,
+          std::abs(calibration.policies[0].offset.value -
+                   direct_root(rows, bench.distinct, calibration.pairs[0].target.value,
                                options.temperature));
     }
     result["modes"][mode] = std::move(numbers);

@@ -175,11 +175,11 @@ void run(const Setting& setting, const World& world, const calibrate::Calibratio
     const auto result = calibrate::solve(scores, ratings_of(scores, &stream), reference, options);
     for (std::size_t p = 0; p < result.policies.size(); ++p) {
       if (p == reference) continue;
-      offset.add(result.policies[p].offset_ci95, truth.policies[p].offset);
+      offset.add(result.policies[p].offset.ci95, truth.policies[p].offset.value);
     }
     for (std::size_t p = 0; p < result.pairs.size(); ++p) {
-      win_rate.add(result.pairs[p].win_rate_before_ci95, truth.pairs[p].win_rate_before);
-      mismatch.add(result.pairs[p].mismatch_before_ci95, truth.pairs[p].mismatch_before);
+      win_rate.add(result.pairs[p].before.win_rate.ci95, truth.pairs[p].before.win_rate.value);
+      mismatch.add(result.pairs[p].before.mismatch.ci95, truth.pairs[p].before.mismatch.value);
     }
   }
   const auto print = [&](const char* quantity, const Tally& tally) {

@@ -146,7 +146,7 @@ std::vector<double> train(std::span<const std::unique_ptr<SmoothCurve>> curves,
 class AdamSolver final : public OffsetSolver {
  public:
   explicit AdamSolver(const OffsetProblem& problem) : problem_(problem) {
-    for (const OffsetPair& pair : problem.pairs) {
+    for (const stats::PolicyPair& pair : problem.pairs) {
       const SmoothPairsOptions options{.temperature = problem.options.temperature,
                                        .block_rows = problem.options.mode.block_rows,
                                        .tolerance = 1e-9};

@@ -69,7 +69,7 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
 
   // File names may not be valid UTF-8; the result is written all the same.
   const std::string text =
-      calibration_json(calibration, storage::inputs_json(inputs.files))
+      results::to_json(calibration, storage::inputs_json(inputs.files))
           .dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
   write_file(options.output, text + "\n");
   manifest.output(options.output, static_cast<std::int64_t>(calibration.policies.size()));

@@ -12,8 +12,6 @@
 
 namespace charm::calibrate {
 
-struct Calibration;
-
 struct CalibrateOptions {
   std::vector<std::filesystem::path> scores;  ///< scores files, one or more policies each
   std::filesystem::path ratings;  ///< Arena ratings in any form that storage::read_ratings knows

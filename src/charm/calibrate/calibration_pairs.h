@@ -9,35 +9,25 @@
 #include "charm/calibrate/calibration.h"
 #include "charm/calibrate/offset_solver.h"
 #include "charm/calibrate/replicates.h"
-#include "charm/stats/outcomes.h"
+#include "charm/stats/pair_table.h"
 
 namespace charm::calibrate {
 
 /// Same-prompt outcomes of every pair of a problem before and after calibration.
-class PairOutcomes {
- public:
-  PairOutcomes(const OffsetProblem& problem, std::span<const double> offsets);
+struct PairOutcomes {
+  PairOutcomes(const OffsetProblem& problem, std::span<const double> offsets)
+      : before(problem.pairs), after(problem.pairs, offsets) {}
 
-  std::vector<stats::WinCount> before() const;
-  std::vector<stats::WinCount> after() const;
-  std::vector<stats::WinCount> before(std::span<const std::uint32_t> prompt_weights) const;
-  std::vector<stats::WinCount> after(std::span<const std::uint32_t> prompt_weights) const;
-
- private:
-  std::vector<stats::WinCount> count(std::span<const stats::Outcomes> outcomes,
-                                     std::span<const std::uint32_t> prompt_weights) const;
-
-  const OffsetProblem& problem_;
-  std::vector<stats::Outcomes> before_;
-  std::vector<stats::Outcomes> after_;
+  stats::PairTable before;
+  stats::PairTable after;
 };
 
 /// The results of all ordered pairs, by policy, then reference; no intervals without replicates.
-std::vector<CalibratedPair> calibrated_pairs(const OffsetProblem& problem,
-                                             const OffsetSolution& solution,
-                                             const PairOutcomes& outcomes,
-                                             std::span<const ArenaRating> ratings,
-                                             std::span<const Replicate> replicates);
+std::vector<results::Pair> calibrated_pairs(const OffsetProblem& problem,
+                                            const OffsetSolution& solution,
+                                            const PairOutcomes& outcomes,
+                                            std::span<const ArenaRating> ratings,
+                                            std::span<const Replicate> replicates);
 
 // Warnings about the reliability of a calibration.
 

@@ -19,7 +19,7 @@ std::vector<std::vector<double>> offset_response(const OffsetProblem& problem,
   std::vector<PairTerm> terms;
   std::vector<PairValue> values;
   for (std::size_t p = 0; p < problem.pairs.size(); ++p) {
-    const OffsetPair& pair = problem.pairs[p];
+    const stats::PolicyPair& pair = problem.pairs[p];
     terms.push_back(
         {.over = pair.over, .ref = pair.ref, .weight = pair.weight, .target = pair.target});
     values.push_back({.residual = 0.0, .slope = slopes[p]});
@@ -45,8 +45,9 @@ std::vector<double> by_prompt(std::span<const double> deviations, const stats::P
   return influence;
 }
 
-std::vector<double> same_prompt_influence(const OffsetPair& pair, std::span<const double> offsets,
-                                          stats::TieRule ties, std::size_t num_prompts) {
+std::vector<double> same_prompt_influence(const stats::PolicyPair& pair,
+                                          std::span<const double> offsets, stats::TieRule ties,
+                                          std::size_t num_prompts) {
   const stats::Outcomes outcomes(pair.rows.over, pair.rows.ref, offsets[pair.over],
                                  offsets[pair.ref]);
   auto values = outcomes.values(ties);
@@ -76,7 +77,7 @@ double step_slope(const StepFunction& curve, double rate, double error, std::int
 
 double single_pair_error(const OffsetProblem& problem, const OffsetSolution& solution,
                          const StepFunction& curve, double rate_error, double target_error) {
-  const OffsetPair& pair = problem.pairs.front();
+  const stats::PolicyPair& pair = problem.pairs.front();
   const double half = stats::kNormal975 * std::hypot(rate_error, target_error);
   stats::Interval ci95{.lo = curve.interpolated_offset(pair.target - half),
                        .hi = curve.interpolated_offset(pair.target + half)};
@@ -94,7 +95,7 @@ std::vector<PairInfluence> pair_influences(const OffsetProblem& problem,
   if (problem.pairs.size() < 2 || solution.slopes.size() != problem.pairs.size()) return influences;
   const auto response = offset_response(problem, solution.slopes);
   for (std::size_t p = 0; p < problem.pairs.size(); ++p) {
-    const OffsetPair& pair = problem.pairs[p];
+    const stats::PolicyPair& pair = problem.pairs[p];
     const double leverage = -solution.slopes[p] * (response[p][pair.over] - response[p][pair.ref]);
     PairInfluence entry{.leverage = std::clamp(leverage, 0.0, 1.0), .influence = {}};
     constexpr double kFullLeverage = 1.0 - 1e-9;
@@ -116,7 +117,7 @@ std::vector<double> offset_errors(const OffsetProblem& problem, const OffsetSolu
   std::vector<std::vector<double>> influence;  // [pair][prompt]
   std::vector<double> slopes = solution.slopes;
   for (std::size_t p = 0; p < problem.pairs.size(); ++p) {
-    const OffsetPair& pair = problem.pairs[p];
+    const stats::PolicyPair& pair = problem.pairs[p];
     influence.push_back(same_prompt_influence(pair, solution.offsets, options.ties, num_prompts));
     const double error = clustered_error(influence[p], pair.rows.num_prompts);
     const SortedDifferences differences(pair.rows.over, pair.rows.ref, options.ties);
@@ -138,7 +139,7 @@ std::vector<double> offset_errors(const OffsetProblem& problem, const OffsetSolu
     std::vector<double> changes(num_prompts, 0.0);
     std::vector<double> rating_changes(num_policies, 0.0);  // per Elo point of each rating
     for (std::size_t p = 0; p < problem.pairs.size(); ++p) {
-      const OffsetPair& pair = problem.pairs[p];
+      const stats::PolicyPair& pair = problem.pairs[p];
       for (std::size_t g = 0; g < num_prompts; ++g)
         changes[g] += response[p][policy] * influence[p][g];
       const double per_elo = response[p][policy] * stats::target_slope(pair.target);

@@ -7,7 +7,7 @@
 #include "charm/calibrate/calibration.h"
 #include "charm/calibrate/offset_solver.h"
 #include "charm/stats/bootstrap.h"
-#include "charm/stats/outcomes.h"
+#include "charm/stats/pair_table.h"
 
 namespace charm::calibrate {
 namespace {
@@ -24,31 +24,15 @@ OffsetProblem without_policy(const OffsetProblem& problem, std::size_t held_out_
   rest.policies.erase(rest.policies.begin() + static_cast<std::ptrdiff_t>(held_out_policy));
   rest.reference = moved(problem.reference);
   double total_weight = 0.0;
-  for (const OffsetPair& pair : problem.pairs) {
+  for (const stats::PolicyPair& pair : problem.pairs) {
     if (pair.over == held_out_policy || pair.ref == held_out_policy) continue;
     rest.pairs.push_back(pair);
     rest.pairs.back().over = moved(pair.over);
     rest.pairs.back().ref = moved(pair.ref);
     total_weight += pair.weight;
   }
-  for (OffsetPair& pair : rest.pairs) pair.weight /= total_weight;
+  for (stats::PolicyPair& pair : rest.pairs) pair.weight /= total_weight;
   return rest;
-}
-
-// The held-out policy against one other policy: outcomes without offsets, with the others' offsets,
-// and with all offsets.
-struct OpponentPair {
-  stats::PairRows rows;
-  double target = 0.0;
-  std::size_t other = 0;  // policy of the table
-  stats::Outcomes before;
-  stats::Outcomes after;
-  stats::Outcomes with_all;
-};
-
-double abs_mismatch(const stats::WinCount& count, double target, stats::TieRule ties) {
-  return 0.5 * (std::abs(stats::mismatch_degree(count.win_rate(ties), target)) +
-                std::abs(stats::mismatch_degree(count.mirrored().win_rate(ties), 1.0 - target)));
 }
 
 }  // namespace
@@ -93,44 +77,50 @@ HeldOutPolicyCheck check_held_out_policy(const LeaveOneOutFit& fit,
     return static_cast<std::size_t>(place - policies.begin());
   };
   const std::size_t held_out_policy = scores.index_of(policies[fit.policy]);
-  std::vector<OpponentPair> pairs;
+  std::vector<stats::PolicyPair> pairs;
+  std::vector<double> others_offsets;
+  std::vector<double> all_offsets;
   for (std::size_t other = 0; other < scores.num_policies(); ++other) {
+    others_offsets.push_back(fit.offsets[index_in_fit(other)]);
+    all_offsets.push_back(with_all[index_in_fit(other)]);
     if (other == held_out_policy) continue;
-    stats::PairRows rows = scores.pair(held_out_policy, other);
-    const double offset = fit.offsets[index_in_fit(other)];
-    const double own = with_all[fit.policy];
-    pairs.push_back(
-        {.rows = {},
-         .target =
-             stats::target_win_rate(ratings[held_out_policy].rating_elo, ratings[other].rating_elo),
-         .other = other,
-         .before = stats::Outcomes(rows.over, rows.ref),
-         .after = stats::Outcomes(rows.over, rows.ref, 0.0, offset),
-         .with_all = stats::Outcomes(rows.over, rows.ref, own, with_all[index_in_fit(other)])});
-    pairs.back().rows = std::move(rows);
+    pairs.push_back({.over = held_out_policy,
+                     .ref = other,
+                     .target = stats::target_win_rate(ratings[held_out_policy].rating_elo,
+                                                      ratings[other].rating_elo),
+                     .rows = scores.pair(held_out_policy, other)});
   }
+  const stats::PairTable before(pairs);
+  const stats::PairTable after(pairs, others_offsets);
   const auto count = static_cast<double>(pairs.size());
-  HeldOutPolicyCheck check;
-  check.num_prompts = static_cast<std::int64_t>(scores.num_prompts());
-  for (const OpponentPair& pair : pairs) {
-    check.before += abs_mismatch(pair.before.count(), pair.target, options.ties) / count;
-    check.after += abs_mismatch(pair.after.count(), pair.target, options.ties) / count;
-    check.with_all += abs_mismatch(pair.with_all.count(), pair.target, options.ties) / count;
-  }
+  const auto mean_of = [&](const stats::PairTable& table) {
+    const auto counts = table.counts();
+    double mean = 0.0;
+    for (std::size_t p = 0; p < pairs.size(); ++p)
+      mean += stats::abs_mismatch(counts[p], pairs[p].target, options.ties).mean() / count;
+    return mean;
+  };
+  HeldOutPolicyCheck check{.num_prompts = static_cast<std::int64_t>(scores.num_prompts()),
+                           .before = mean_of(before),
+                           .after = mean_of(after),
+                           .with_all = mean_of(stats::PairTable(pairs, all_offsets)),
+                           .change_ci95 = {}};
   std::vector<double> changes(static_cast<std::size_t>(options.bootstrap));
   stats::bootstrap(changes.size(), options.seed, "leave one out", options.num_threads,
                    [&](std::size_t index, RandomStream& stream) {
                      const auto weights = stats::resample_prompts(scores.num_prompts(), stream);
                      const auto drawn = stats::draw_ratings(ratings, stream);
-                     for (const OpponentPair& pair : pairs) {
-                       const auto after = pair.after.count(pair.rows.prompt, weights);
-                       if (after.total == 0.0) continue;
+                     const auto counts_before = before.counts(weights);
+                     const auto counts_after = after.counts(weights);
+                     for (std::size_t p = 0; p < pairs.size(); ++p) {
+                       if (counts_after[p].total == 0.0) continue;
                        const double target =
-                           stats::target_win_rate(drawn[held_out_policy], drawn[pair.other]);
-                       const auto before = pair.before.count(pair.rows.prompt, weights);
-                       changes[index] += (abs_mismatch(after, target, options.ties) -
-                                          abs_mismatch(before, target, options.ties)) /
-                                         count;
+                           stats::target_win_rate(drawn[held_out_policy], drawn[pairs[p].ref]);
+                       const auto mean_of_pair = [&](const stats::WinCount& wins) {
+                         return stats::abs_mismatch(wins, target, options.ties).mean();
+                       };
+                       changes[index] +=
+                           (mean_of_pair(counts_after[p]) - mean_of_pair(counts_before[p])) / count;
                      }
                    });
   if (!changes.empty()) check.change_ci95 = stats::percentile_interval(std::move(changes));
@@ -146,7 +136,8 @@ void leave_one_out(Calibration& calibration, const stats::PairedScores& scores,
   const OffsetProblem problem =
       make_problem(scores, ratings, scores.index_of(calibration.reference), options);
   std::vector<double> with_all;
-  for (const CalibratedPolicy& policy : calibration.policies) with_all.push_back(policy.offset);
+  for (const CalibratedPolicy& policy : calibration.policies)
+    with_all.push_back(policy.offset.value);
   for (const LeaveOneOutFit& fit : leave_one_out_fits(problem, progress)) {
     HeldOutPolicy result{
         .policy = problem.policies[fit.policy],

@@ -1,39 +1,29 @@
 #include "charm/calibrate/offset_solver.h"
 
-#include <utility>
-
 #include "charm/base/error.h"
-#include "charm/stats/elo.h"
 
 namespace charm::calibrate {
 
 OffsetProblem make_problem(const stats::PairedScores& scores, std::span<const ArenaRating> ratings,
                            std::size_t reference, const SolveOptions& options) {
-  OffsetProblem problem{
-      .policies = scores.names(), .reference = reference, .pairs = {}, .options = options};
+  OffsetProblem problem{.policies = scores.names(),
+                        .reference = reference,
+                        .pairs = stats::policy_pairs(scores, ratings, reference),
+                        .options = options};
   double total_weight = 0.0;
-  for (std::size_t i = 0; i < scores.num_policies(); ++i) {
-    for (std::size_t j = i + 1; j < scores.num_policies(); ++j) {
-      OffsetPair pair;
-      pair.over = i == reference ? j : i;
-      pair.ref = i == reference ? i : j;
-      pair.rows = scores.pair(pair.over, pair.ref);
-      pair.target =
-          stats::target_win_rate(ratings[pair.over].rating_elo, ratings[pair.ref].rating_elo);
-      if (pair.target < kExtremeTarget || pair.target > 1.0 - kExtremeTarget) {
-        throw Error(ErrorKind::kInput,
-                    "ratings {} of '{}' and {} of '{}' imply a win rate of {}; no finite offset "
-                    "attains that",
-                    ratings[pair.over].rating_elo, problem.policies[pair.over],
-                    ratings[pair.ref].rating_elo, problem.policies[pair.ref], pair.target);
-      }
-      pair.weight =
-          options.weights == PairWeights::kCount ? static_cast<double>(pair.rows.num_prompts) : 1.0;
-      total_weight += pair.weight;
-      problem.pairs.push_back(std::move(pair));
+  for (stats::PolicyPair& pair : problem.pairs) {
+    if (pair.target < kExtremeTarget || pair.target > 1.0 - kExtremeTarget) {
+      throw Error(ErrorKind::kInput,
+                  "ratings {} of '{}' and {} of '{}' imply a win rate of {}; no finite offset "
+                  "attains that",
+                  ratings[pair.over].rating_elo, problem.policies[pair.over],
+                  ratings[pair.ref].rating_elo, problem.policies[pair.ref], pair.target);
     }
+    if (options.weights == PairWeights::kCount)
+      pair.weight = static_cast<double>(pair.rows.num_prompts);
+    total_weight += pair.weight;
   }
-  for (OffsetPair& pair : problem.pairs) pair.weight /= total_weight;
+  for (stats::PolicyPair& pair : problem.pairs) pair.weight /= total_weight;
   return problem;
 }
 
@@ -52,7 +42,7 @@ OffsetPlateaus point_plateaus(std::span<const double> offsets) {
 std::vector<PairTerm> pair_terms(const OffsetProblem& problem, std::span<const double> targets) {
   std::vector<PairTerm> terms;
   for (std::size_t p = 0; p < problem.pairs.size(); ++p) {
-    const OffsetPair& pair = problem.pairs[p];
+    const stats::PolicyPair& pair = problem.pairs[p];
     terms.push_back(
         {.over = pair.over, .ref = pair.ref, .weight = pair.weight, .target = targets[p]});
   }

@@ -11,23 +11,15 @@
 #include "charm/calibrate/least_squares.h"
 #include "charm/calibrate/solve_options.h"
 #include "charm/stats/interval.h"
+#include "charm/stats/pair_table.h"
 #include "charm/stats/paired_scores.h"
 
 namespace charm::calibrate {
 
-/// One unordered pair of policies; the reference policy, if included, is on the `ref` side.
-struct OffsetPair {
-  std::size_t over = 0;
-  std::size_t ref = 0;
-  double weight = 1.0;  ///< in the joint objective; the weights of all pairs add up to 1
-  double target = 0.0;  ///< win rate of `over`
-  stats::PairRows rows;
-};
-
 struct OffsetProblem {
   std::vector<std::string> policies;
   std::size_t reference = 0;
-  std::vector<OffsetPair> pairs;
+  std::vector<stats::PolicyPair> pairs;  ///< the reference, if included, on the `ref` side
   SolveOptions options;
 };
 

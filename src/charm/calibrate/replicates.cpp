@@ -33,8 +33,8 @@ std::vector<Replicate> run_bootstrap(const OffsetProblem& problem, const OffsetS
         Replicate& replicate = replicates[index];
         const auto weights = stats::resample_prompts(num_prompts, stream);
         replicate.ratings = stats::draw_ratings(ratings, stream);
-        replicate.before = outcomes.before(weights);
-        replicate.after = outcomes.after(weights);
+        replicate.before = outcomes.before.counts(weights);
+        replicate.after = outcomes.after.counts(weights);
         std::vector<double> targets;
         bool has_rows = true;
         for (std::size_t p = 0; p < problem.pairs.size(); ++p) {

@@ -12,7 +12,7 @@
 
 namespace charm::calibrate {
 
-class PairOutcomes;
+struct PairOutcomes;
 
 /// One bootstrap replicate: statistics under resampled prompts and ratings.
 struct Replicate {

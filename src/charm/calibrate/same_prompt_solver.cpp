@@ -28,7 +28,7 @@ double smoothing_bandwidth(std::span<const double> sorted) {
 class SamePromptSolver final : public OffsetSolver {
  public:
   explicit SamePromptSolver(const OffsetProblem& problem) : problem_(problem) {
-    for (const OffsetPair& pair : problem.pairs) {
+    for (const stats::PolicyPair& pair : problem.pairs) {
       differences_.emplace_back(pair.rows.over, pair.rows.ref, problem.options.ties);
       curves_.push_back(differences_.back().curve());
       if (curves_.back().num_steps() < 2) {
@@ -63,7 +63,7 @@ class SamePromptSolver final : public OffsetSolver {
 
  private:
   OffsetSolution solve_pair() const {
-    const OffsetPair& pair = problem_.pairs.front();
+    const stats::PolicyPair& pair = problem_.pairs.front();
     const PlateauResult result = curves_.front().best_plateau(pair.target);
     if (result.kind == PlateauResult::Kind::kUnbounded)
       throw_unbounded(pair, result.nearest_win_rate);
@@ -81,7 +81,7 @@ class SamePromptSolver final : public OffsetSolver {
     std::vector<double> targets;
     std::vector<double> start(problem_.policies.size(), 0.0);
     for (std::size_t p = 0; p < problem_.pairs.size(); ++p) {
-      const OffsetPair& pair = problem_.pairs[p];
+      const stats::PolicyPair& pair = problem_.pairs[p];
       targets.push_back(pair.target);
       if (pair.ref != problem_.reference) continue;
       start[pair.over] = curves_[p].best_plateau(pair.target).plateau->offset;
@@ -154,7 +154,7 @@ class SamePromptSolver final : public OffsetSolver {
     }
   }
 
-  [[noreturn]] void throw_unbounded(const OffsetPair& pair, double nearest) const {
+  [[noreturn]] void throw_unbounded(const stats::PolicyPair& pair, double nearest) const {
     throw Error(ErrorKind::kInput,
                 "no offset of '{}' over '{}' gives the target win rate {:.4g}: on {} common "
                 "prompts the nearest win rate is {}, which every offset {} reaches; use more "

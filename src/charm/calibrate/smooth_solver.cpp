@@ -15,7 +15,7 @@ class SmoothSolver final : public OffsetSolver {
  public:
   explicit SmoothSolver(const OffsetProblem& problem) : problem_(problem) {
     if (problem.options.bootstrap == 0) return;
-    for (const OffsetPair& pair : problem.pairs) {
+    for (const stats::PolicyPair& pair : problem.pairs) {
       replicate_pairs_.push_back(make_pairs(pair, kReplicateTolerance));
     }
   }
@@ -61,7 +61,7 @@ class SmoothSolver final : public OffsetSolver {
   }
 
  private:
-  std::unique_ptr<SmoothPairs> make_pairs(const OffsetPair& pair, double tolerance) const {
+  std::unique_ptr<SmoothPairs> make_pairs(const stats::PolicyPair& pair, double tolerance) const {
     return make_smooth_pairs(pair.rows.over, pair.rows.ref,
                              {.temperature = problem_.options.temperature,
                               .block_rows = problem_.options.mode.block_rows,
@@ -74,7 +74,7 @@ class SmoothSolver final : public OffsetSolver {
                                   std::span<const double> targets,
                                   std::vector<double>& offsets) const {
     for (std::size_t p = 0; p < problem_.pairs.size(); ++p) {
-      const OffsetPair& pair = problem_.pairs[p];
+      const stats::PolicyPair& pair = problem_.pairs[p];
       if (pair.ref != problem_.reference) continue;
       const Bracket bracket =
           root_bracket(pair.rows.over, pair.rows.ref, targets[p], problem_.options.temperature);

@@ -55,9 +55,8 @@ std::vector<CalibratedPolicy> calibrated_policies(const OffsetProblem& problem,
   for (std::size_t p = 0; p < problem.policies.size(); ++p) {
     CalibratedPolicy policy{.policy = problem.policies[p],
                             .rating = ratings[p],
-                            .offset = solution.offsets[p],
+                            .offset = {.value = solution.offsets[p], .ci95 = {}},
                             .offset_se = {},
-                            .offset_ci95 = {},
                             .offset_interval = solution.plateaus[p],
                             .offset_unshrunk = {},
                             .shrinkage = {}};
@@ -67,7 +66,7 @@ std::vector<CalibratedPolicy> calibrated_policies(const OffsetProblem& problem,
     }
     if (!offsets.empty()) {
       policy.offset_se = stats::standard_deviation(offsets);
-      policy.offset_ci95 = stats::percentile_interval(std::move(offsets));
+      policy.offset.ci95 = stats::percentile_interval(std::move(offsets));
     }
     policies.push_back(std::move(policy));
   }
@@ -109,13 +108,13 @@ ShrunkOffsets shrink_offsets(const OffsetProblem& problem, const OffsetSolution&
 // Error and interval are those of the posterior, not of the bootstrap; the plateau belongs
 // to the unshrunk offset and is dropped.
 void apply(const ShrunkOffsets& shrunk, std::size_t index, CalibratedPolicy& policy) {
-  policy.offset_unshrunk = policy.offset;
+  policy.offset_unshrunk = policy.offset.value;
   policy.shrinkage = shrunk.factors[index];
-  policy.offset = shrunk.offsets[index];
+  policy.offset.value = shrunk.offsets[index];
   policy.offset_interval.reset();
   policy.offset_se = shrunk.errors[index];
   const double half = stats::kNormal975 * shrunk.errors[index];
-  policy.offset_ci95 = {.lo = policy.offset - half, .hi = policy.offset + half};
+  policy.offset.ci95 = {.lo = policy.offset.value - half, .hi = policy.offset.value + half};
 }
 
 }  // namespace
@@ -145,11 +144,12 @@ Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating
       if (p != reference) apply(*shrunk, p, calibration.policies[p]);
     }
   }
-  for (CalibratedPair& pair : calibrated_pairs(problem, solution, outcomes, ratings, replicates)) {
+  for (results::Pair& pair : calibrated_pairs(problem, solution, outcomes, ratings, replicates)) {
     auto& place =
         pair.reference == calibration.reference ? calibration.pairs : calibration.other_pairs;
     place.push_back(std::move(pair));
   }
+  calibration.mean = stats::mean_mismatch(calibration.pairs, calibration.other_pairs);
   for (std::size_t p = 0; p < scores.num_policies(); ++p) {
     const stats::PolicyScores& policy = scores.policy(p);
     if (policy.num_errors == 0) continue;

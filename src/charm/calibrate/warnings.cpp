@@ -34,7 +34,7 @@ double critical_value(std::size_t num_pairs) {
 }  // namespace
 
 void warn_about_pairs(const OffsetProblem& problem, std::vector<std::string>& warnings) {
-  for (const OffsetPair& pair : problem.pairs) {
+  for (const stats::PolicyPair& pair : problem.pairs) {
     if (pair.ref != problem.reference) continue;
     const std::string& over = problem.policies[pair.over];
     const std::string& ref = problem.policies[pair.ref];
@@ -75,7 +75,7 @@ void warn_about_residuals(const OffsetProblem& problem, const OffsetSolution& so
   };
   std::vector<Conflict> conflicts;
   for (std::size_t p = 0; p < problem.pairs.size(); ++p) {
-    const OffsetPair& pair = problem.pairs[p];
+    const stats::PolicyPair& pair = problem.pairs[p];
     const double sampling_variance =
         pair.target * (1.0 - pair.target) / static_cast<double>(pair.rows.num_prompts);
     const double per_elo = stats::target_slope(pair.target);

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include "charm/calibrate/calibrate_stage.h"
-#include "charm/calibrate/calibration.h"
 #include "charm/cli/command.h"
 #include "charm/stats/paired_scores.h"
 
@@ -27,54 +26,54 @@ class CalibrateCommand final : public Command {
     if (options_.reference.empty())
       throw Error(ErrorKind::kUsage, "--reference is required: the policy with offset 0");
     options_.solve.num_threads = static_cast<std::size_t>(common.threads);
-    const calibrate::Calibration result = calibrate::calibrate(options_, progress);
+    const results::Calibration result = calibrate::calibrate(options_, progress);
     if (common.quiet) return;
     fmt::print(
         "{}: {} policies, {}, reference {}\n", options_.output.string(), result.policies.size(),
         prompts_text(result.pairs, result.other_pairs, result.num_prompts), result.reference);
-    for (const calibrate::CalibratedPolicy& policy : result.policies) {
+    for (const results::CalibratedPolicy& policy : result.policies) {
       std::string interval;
-      if (policy.offset_ci95)
-        interval = fmt::format("  95 % [{:+.4f}, {:+.4f}]", policy.offset_ci95->lo,
-                               policy.offset_ci95->hi);
-      fmt::print("  offset {:+.4f}{}  {}\n", policy.offset, interval, policy.policy);
+      if (policy.offset.ci95)
+        interval = fmt::format("  95 % [{:+.4f}, {:+.4f}]", policy.offset.ci95->lo,
+                               policy.offset.ci95->hi);
+      fmt::print("  offset {:+.4f}{}  {}\n", policy.offset.value, interval, policy.policy);
     }
-    for (const calibrate::CalibratedPair& pair : result.pairs) {
+    for (const results::Pair& pair : result.pairs) {
       fmt::print(
           "  {} over {}: win rate {:.3f} -> {:.3f}, target {:.3f}, mismatch degree {:+.3f} -> "
           "{:+.3f}\n",
-          pair.policy, pair.reference, pair.win_rate_before, pair.win_rate_after,
-          pair.target_win_rate, pair.mismatch_before, pair.mismatch_after);
+          pair.policy, pair.reference, pair.before.win_rate.value, pair.after->win_rate.value,
+          pair.target.value, pair.before.mismatch.value, pair.after->mismatch.value);
     }
-    print_mean("fit prompts", calibrate::mean_mismatch(result.pairs, result.other_pairs));
+    print_mean("fit prompts", *result.mean);
     print_leave_one_out(result);
     if (!result.held_out) return;
-    const calibrate::HeldOut& held_out = *result.held_out;
-    for (const calibrate::CalibratedPair& pair : held_out.pairs) {
+    const results::HeldOut& held_out = *result.held_out;
+    for (const results::Pair& pair : held_out.pairs) {
       fmt::print(
           "  held-out, {} over {}: win rate {:.3f} -> {:.3f}, target {:.3f}, mismatch degree "
           "{:+.3f} -> {:+.3f}\n",
-          pair.policy, pair.reference, pair.win_rate_before, pair.win_rate_after,
-          pair.target_win_rate, pair.mismatch_before, pair.mismatch_after);
+          pair.policy, pair.reference, pair.before.win_rate.value, pair.after->win_rate.value,
+          pair.target.value, pair.before.mismatch.value, pair.after->mismatch.value);
     }
     print_mean("held-out prompts, " +
                    prompts_text(held_out.pairs, held_out.other_pairs, held_out.num_prompts),
-               calibrate::mean_mismatch(held_out.pairs, held_out.other_pairs));
+               *held_out.mean);
   }
 
  private:
-  static std::string prompts_text(const std::vector<calibrate::CalibratedPair>& pairs,
-                                  const std::vector<calibrate::CalibratedPair>& other_pairs,
+  static std::string prompts_text(const std::vector<results::Pair>& pairs,
+                                  const std::vector<results::Pair>& other_pairs,
                                   std::int64_t num_prompts) {
     std::vector<std::int64_t> num_common;
     for (const auto* list : {&pairs, &other_pairs}) {
-      for (const calibrate::CalibratedPair& pair : *list) num_common.push_back(pair.num_prompts);
+      for (const results::Pair& pair : *list) num_common.push_back(pair.num_prompts);
     }
     return stats::common_prompts_text(num_common, num_prompts);
   }
-  static void print_leave_one_out(const calibrate::Calibration& result) {
-    for (const calibrate::HeldOutPolicy& one : result.held_out_policies) {
-      const calibrate::HeldOutPolicyCheck& check = one.held_out ? *one.held_out : one.fit;
+  static void print_leave_one_out(const results::Calibration& result) {
+    for (const results::HeldOutPolicy& one : result.held_out_policies) {
+      const results::HeldOutPolicyCheck& check = one.held_out ? *one.held_out : one.fit;
       std::string interval;
       if (check.change_ci95)
         interval = fmt::format(", change 95 % [{:+.3f}, {:+.3f}]", check.change_ci95->lo,
@@ -85,7 +84,7 @@ class CalibrateCommand final : public Command {
           one.policy, check.before, check.after, interval, check.with_all);
     }
   }
-  static void print_mean(const std::string& where, const calibrate::MeanMismatch& mean) {
+  static void print_mean(const std::string& where, const results::MeanMismatch& mean) {
     fmt::print("  mean |mismatch degree| on {}: {:.3f} -> {:.3f} (sampling noise: {:.3f})\n", where,
                mean.before, mean.after, mean.sampling_noise);
   }

@@ -19,25 +19,25 @@ constexpr std::size_t kShownPairs = 5;
 /// A larger matrix does not fit a terminal; the JSON always has it.
 constexpr std::size_t kMatrixPolicies = 12;
 
-std::string_view mark(const measure::MismatchPair& pair) {
-  if (pair.is_significant()) return "**";
-  return pair.p_value_bh < measure::kSignificanceLevel ? "*" : "";
+std::string_view mark(const results::Pair& pair) {
+  if (pair.test->is_significant()) return "**";
+  return pair.test->p_value_bh < results::kSignificanceLevel ? "*" : "";
 }
 
 /// Matrix of mismatch degrees of row over column; columns are numbered as the rows.
-std::string matrix_text(const measure::Mismatch& mismatch) {
+std::string matrix_text(const results::Mismatch& mismatch) {
   std::vector<std::vector<std::string>> rows = {{"mismatch of row over column"}};
   std::size_t next = 0;
   for (std::size_t i = 0; i < mismatch.policies.size(); ++i) {
     rows.front().push_back(fmt::format("{}  ", i + 1));
-    rows.push_back({fmt::format("{} {}", i + 1, mismatch.policies[i].scores.policy)});
+    rows.push_back({fmt::format("{} {}", i + 1, mismatch.policies[i].policy)});
     for (std::size_t j = 0; j < mismatch.policies.size(); ++j) {
       if (i == j) {
         rows.back().emplace_back("-  ");
         continue;
       }
-      const measure::MismatchPair& pair = mismatch.pairs[next++];
-      rows.back().push_back(fmt::format("{:+.2f}{:<2}", pair.mismatch, mark(pair)));
+      const results::Pair& pair = mismatch.pairs[next++];
+      rows.back().push_back(fmt::format("{:+.2f}{:<2}", pair.before.mismatch.value, mark(pair)));
     }
   }
   return text_table(rows);
@@ -60,29 +60,31 @@ class MeasureCommand final : public Command {
   void describe(OptionTable& table) override { measure::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.num_threads = static_cast<std::size_t>(common.threads);
-    const measure::Mismatch result = measure::measure(options_, progress);
+    const results::Mismatch result = measure::measure(options_, progress);
     if (common.quiet) return;
-    std::vector<measure::MismatchPair> pairs = result.pairs;
+    std::vector<results::Pair> pairs = result.pairs;
     std::vector<std::int64_t> num_common;
-    for (const measure::MismatchPair& pair : pairs) num_common.push_back(pair.num_prompts);
+    for (const results::Pair& pair : pairs) num_common.push_back(pair.num_prompts);
     fmt::print("{}: {} policies, {}\n", options_.output.string(), result.policies.size(),
                stats::common_prompts_text(num_common, result.num_prompts));
-    std::stable_sort(pairs.begin(), pairs.end(),
-                     [](const auto& a, const auto& b) { return a.mismatch > b.mismatch; });
+    std::stable_sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) {
+      return a.before.mismatch.value > b.before.mismatch.value;
+    });
     const auto num_flagged =
         std::count_if(pairs.begin(), pairs.end(),
-                      [](const measure::MismatchPair& pair) { return pair.is_significant(); });
+                      [](const results::Pair& pair) { return pair.test->is_significant(); });
     if (result.policies.size() > 2 && result.policies.size() <= kMatrixPolicies)
       fmt::print("{}", matrix_text(result));
     fmt::print(
         "{} of {} ordered pairs are significantly mismatched (** p < {} after Holm's correction "
         "for all pairs; * after Benjamini-Hochberg's)\n",
-        num_flagged, pairs.size(), measure::kSignificanceLevel);
+        num_flagged, pairs.size(), results::kSignificanceLevel);
     if (pairs.size() > kShownPairs) pairs.resize(kShownPairs);
     fmt::print("most over-valued pairs (win rate, target, mismatch degree):\n");
-    for (const measure::MismatchPair& pair : pairs) {
+    for (const results::Pair& pair : pairs) {
       fmt::print("  {} over {}: {:.3f} {:.3f} {:+.3f}{}\n", pair.policy, pair.reference,
-                 pair.win_rate, pair.target_win_rate, pair.mismatch, mark(pair));
+                 pair.before.win_rate.value, pair.target.value, pair.before.mismatch.value,
+                 mark(pair));
     }
   }
 

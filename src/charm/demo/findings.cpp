@@ -4,44 +4,23 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/check.h"
+#include "charm/results/calibration.h"
+#include "charm/results/evaluation.h"
+#include "charm/results/mismatch.h"
 #include "charm/score/scorer.h"
 #include "charm/storage/record_reader.h"
 
 namespace charm::demo {
 namespace {
 
-using nlohmann::json;
 using nlohmann::ordered_json;
 
-json read_json(const fs::path& path) {
-  json value = json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (value.is_discarded()) throw Error(ErrorKind::kInput, "{}: not valid JSON", path.string());
-  return value;
-}
-
-/// `name` and `name_ci95` of an object of one of our own result files.
-Finding finding_at(const json& object, const std::string& name, const fs::path& path) {
-  const auto value = object.find(name), interval = object.find(name + "_ci95");
-  if (value == object.end() || !value->is_number() || interval == object.end() ||
-      !interval->is_array() || interval->size() != 2) {
-    throw Error(ErrorKind::kInput, "{}: expected numbers '{}' and '{}_ci95'", path.string(), name,
-                name);
+/// The pair of the over-valued policy and the reference.
+const results::Pair& studied_pair(const std::vector<results::Pair>& pairs, const fs::path& path) {
+  for (const results::Pair& pair : pairs) {
+    if (pair.policy == kOvervalued && pair.reference == kReference) return pair;
   }
-  return {.value = value->get<double>(),
-          .lo = (*interval)[0].get<double>(),
-          .hi = (*interval)[1].get<double>()};
-}
-
-/// The entry of `list` whose members have the given values.
-const json& entry_of(const json& list,
-                     const std::vector<std::pair<std::string, std::string>>& wanted,
-                     const fs::path& path) {
-  for (const json& entry : list) {
-    bool same = true;
-    for (const auto& [name, value] : wanted) same = same && entry.value(name, "") == value;
-    if (same) return entry;
-  }
-  throw Error(ErrorKind::kInput, "{}: no entry of {}", path.string(), wanted.front().second);
+  throw Error(ErrorKind::kInput, "{}: no entry of {}", path.string(), kOvervalued);
 }
 
 /// Score difference of each probe: showy minus plain style.
@@ -65,20 +44,18 @@ std::vector<double> style_gains(const World& world, int threads) {
   return gains;
 }
 
-Finding held_out_mismatch(const World& world, const std::string& model) {
+results::Estimate held_out_mismatch(const World& world, const std::string& model) {
   const fs::path path = world.run_dir / "mismatch" / (model + ".json");
-  const json mismatch = read_json(path);
-  return finding_at(
-      entry_of(mismatch["pairs"], {{"policy", kOvervalued}, {"reference", kReference}}, path),
-      "mismatch_before", path);
+  return studied_pair(results::read_mismatch(path).pairs, path).before.mismatch;
 }
 
-void read_benchmark(const World& world, const std::string& model, Finding& hard, Finding& normal) {
+void read_benchmark(const World& world, const std::string& model, results::Estimate& hard,
+                    results::Estimate& normal) {
   const fs::path path = world.run_dir / "eval" / model / (std::string(kStyleBenchmark) + ".json");
-  const json result = read_json(path);
-  const json& chat = result["domains"]["chat"];
-  hard = finding_at(chat, "hard", path);
-  normal = finding_at(chat, "normal", path);
+  const results::Evaluation evaluation = results::read_evaluation(path);
+  const results::Metrics& chat = evaluation.section("chat");
+  hard = chat.find("hard").value();
+  normal = chat.find("normal").value();
 }
 
 }  // namespace
@@ -96,13 +73,13 @@ Findings find(const World& world, int threads) {
 
   const fs::path path =
       world.run_dir / "calibration" / kRewardModelName / (std::string(kSetName) + ".json");
-  const json calibration = read_json(path);
-  findings.recovered_offset = finding_at(
-      entry_of(calibration["policies"], {{"policy", kOvervalued}}, path), "offset", path);
-  const json& pair =
-      entry_of(calibration["pairs"], {{"policy", kOvervalued}, {"reference", kReference}}, path);
-  findings.target_win_rate = finding_at(pair, "target_win_rate", path).value;
-  findings.calibrated_mismatch = finding_at(pair, "mismatch_after", path);
+  const results::Calibration calibration = results::read_calibration(path);
+  for (const results::CalibratedPolicy& policy : calibration.policies) {
+    if (policy.policy == kOvervalued) findings.recovered_offset = policy.offset;
+  }
+  const results::Pair& pair = studied_pair(calibration.pairs, path);
+  findings.target_win_rate = pair.target.value;
+  findings.calibrated_mismatch = pair.after->mismatch;
 
   const std::string retrained = std::string(kRewardModelName) + "-" + kSetName;
   findings.mismatch_before = held_out_mismatch(world, kRewardModelName);
@@ -133,24 +110,24 @@ void write_findings(const World& world, const WorldOptions& options, const Findi
          {"num_probes", findings.num_probes}}}},
       {"planted_in_interval", findings.planted_in_interval()},
       {"recovered_offset", findings.recovered_offset.value},
-      {"recovered_offset_ci95", {findings.recovered_offset.lo, findings.recovered_offset.hi}},
+      {"recovered_offset_ci95", results::interval_json(findings.recovered_offset.ci95)},
       {"true_quality_of_policies", abilities},
       {"showman_over_helper",
        {{"target_win_rate", findings.target_win_rate},
         {"mismatch_degree_with_offset", findings.calibrated_mismatch.value},
         {"mismatch_degree_with_offset_ci95",
-         {findings.calibrated_mismatch.lo, findings.calibrated_mismatch.hi}},
+         results::interval_json(findings.calibrated_mismatch.ci95)},
         {"held_out_mismatch_degree_before", findings.mismatch_before.value},
         {"held_out_mismatch_degree_before_ci95",
-         {findings.mismatch_before.lo, findings.mismatch_before.hi}},
+         results::interval_json(findings.mismatch_before.ci95)},
         {"held_out_mismatch_degree_after", findings.mismatch_after.value},
         {"held_out_mismatch_degree_after_ci95",
-         {findings.mismatch_after.lo, findings.mismatch_after.hi}}}},
+         results::interval_json(findings.mismatch_after.ci95)}}},
       {"accuracy_on_style_controlled_pairs",
        {{"worse_answer_dressed_up_before", findings.hard_before.value},
-        {"worse_answer_dressed_up_before_ci95", {findings.hard_before.lo, findings.hard_before.hi}},
+        {"worse_answer_dressed_up_before_ci95", results::interval_json(findings.hard_before.ci95)},
         {"worse_answer_dressed_up_after", findings.hard_after.value},
-        {"worse_answer_dressed_up_after_ci95", {findings.hard_after.lo, findings.hard_after.hi}},
+        {"worse_answer_dressed_up_after_ci95", results::interval_json(findings.hard_after.ci95)},
         {"equal_style_before", findings.normal_before.value},
         {"equal_style_after", findings.normal_after.value}}}};
   write_file(world.run_dir / "world.json", content.dump(2) + "\n");
@@ -158,9 +135,10 @@ void write_findings(const World& world, const WorldOptions& options, const Findi
 
 std::string findings_text(const Findings& findings) {
   std::string text;
-  const auto line = [&text](std::string_view name, const Finding& finding, std::string_view note) {
+  const auto line = [&text](std::string_view name, const results::Estimate& finding,
+                            std::string_view note) {
     text += fmt::format("  {:<48} {:+.3f}  95 % [{:+.3f}, {:+.3f}]{}\n", name, finding.value,
-                        finding.lo, finding.hi, note);
+                        finding.ci95->lo, finding.ci95->hi, note);
   };
   text += fmt::format("  {:<48} {:+.3f}\n", "planted offset of the showman (score units)",
                       findings.planted_offset);

@@ -4,32 +4,27 @@
 #include <string>
 
 #include "charm/demo/world.h"
+#include "charm/results/estimate.h"
 
 namespace charm::demo {
 
-/// A value with its 95 % interval.
-struct Finding {
-  double value = 0.0;
-  double lo = 0.0;
-  double hi = 0.0;
-};
-
-/// Estimates of the pipeline in a world with known ground truth.
+/// Estimates of the pipeline in a world with known ground truth, each with its interval.
 struct Findings {
   double planted_offset =
       0.0;  ///< score units: minus the mean effect of showy style on the score of the same answers
   double planted_sd = 0.0;  ///< standard deviation of that effect over the probes
   std::int64_t num_probes = 0;
-  Finding recovered_offset;      ///< the calibration's offset of the over-valued policy
-  double target_win_rate = 0.0;  ///< over-valued against reference, from the ratings
-  Finding calibrated_mismatch;   ///< MD on the calibration's prompts with the offset added
-  Finding mismatch_before;       ///< MD on held-out prompts, original reward model
-  Finding mismatch_after;        ///< MD on held-out prompts, fine-tuned reward model
-  Finding hard_before,
-      hard_after;                       ///< accuracy where the worse answer has the showier style
-  Finding normal_before, normal_after;  ///< accuracy at equal style
+  results::Estimate recovered_offset;     ///< the calibration's offset of the over-valued policy
+  double target_win_rate = 0.0;           ///< over-valued against reference, from the ratings
+  results::Estimate calibrated_mismatch;  ///< MD on the calibration's prompts with the offset added
+  results::Estimate mismatch_before;      ///< MD on held-out prompts, original reward model
+  results::Estimate mismatch_after;       ///< MD on held-out prompts, fine-tuned reward model
+  results::Estimate hard_before,
+      hard_after;  ///< accuracy where the worse answer has the showier style
+  results::Estimate normal_before, normal_after;  ///< accuracy at equal style
   bool planted_in_interval() const {
-    return planted_offset >= recovered_offset.lo && planted_offset <= recovered_offset.hi;
+    return planted_offset >= recovered_offset.ci95->lo &&
+           planted_offset <= recovered_offset.ci95->hi;
   }
 };
 

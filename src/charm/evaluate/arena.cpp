@@ -12,6 +12,7 @@
 #include "charm/evaluate/benchmark.h"
 #include "charm/stats/descriptive.h"
 #include "charm/stats/elo.h"
+#include "charm/stats/pair_table.h"
 
 namespace charm::evaluate {
 namespace {
@@ -67,8 +68,8 @@ std::vector<double> mean_abs_mismatches(const ScoreTable& table,
     const PairRates rates = pair_rates(pair, weights_N);
     const double target = stats::target_win_rate(table.policies[pair.a].rating_elo,
                                                  table.policies[pair.b].rating_elo);
-    const double sum = std::abs(stats::mismatch_degree(rates.a, target)) +
-                       std::abs(stats::mismatch_degree(rates.b, 1.0 - target));
+    const stats::AbsMismatch both = stats::abs_mismatch(rates.a, rates.b, target);
+    const double sum = both.forward + both.mirrored;
     means[pair.a] += sum / num_ordered;
     means[pair.b] += sum / num_ordered;
   }

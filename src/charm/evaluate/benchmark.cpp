@@ -1,7 +1,6 @@
 #include "charm/evaluate/benchmark.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
 
@@ -32,21 +31,11 @@ std::string_view benchmark_name(Benchmark benchmark) {
   return "?";
 }
 
-void put_estimate(nlohmann::ordered_json& object, const std::string& name,
-                  const Estimate& estimate) {
-  if (std::isfinite(estimate.value)) {
-    object[name] = estimate.value;
-  } else {
-    object[name] = nullptr;
-  }
-  if (std::isfinite(estimate.lo)) object[name + "_ci95"] = {estimate.lo, estimate.hi};
-}
-
 std::string estimate_text(const Estimate& estimate) {
   if (!std::isfinite(estimate.value)) return "undefined";
-  return std::isfinite(estimate.lo)
-             ? fmt::format("{:.4f} [{:.4f}, {:.4f}]", estimate.value, estimate.lo, estimate.hi)
-             : fmt::format("{:.4f}", estimate.value);
+  return estimate.ci95 ? fmt::format("{:.4f} [{:.4f}, {:.4f}]", estimate.value, estimate.ci95->lo,
+                                     estimate.ci95->hi)
+                       : fmt::format("{:.4f}", estimate.value);
 }
 
 }  // namespace charm::evaluate

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include "charm/results/estimate.h"
 
 namespace charm::evaluate {
 
@@ -20,24 +20,13 @@ enum class Benchmark {
 Benchmark parse_benchmark(std::string_view name);
 std::string_view benchmark_name(Benchmark benchmark);
 
-/// A value (fraction or correlation) with its 95 % bootstrap interval; the bounds are NaN where
-/// there is none.
-struct Estimate {
-  double value = 0.0;
-  double lo = 0.0;
-  double hi = 0.0;
-};
+using results::Estimate;  // of a fraction, correlation or difference
 
 struct BootstrapOptions {
   std::int64_t num_replicates =
       1000;  ///< bootstrap replicates; more give less Monte Carlo error; 0: no intervals
   std::uint64_t seed = 0;  ///< the same seed gives the same intervals
 };
-
-/// Sets `name` and `name_ci95` (null where a value is undefined; no `_ci95` key where there is no
-/// interval).
-void put_estimate(nlohmann::ordered_json& object, const std::string& name,
-                  const Estimate& estimate);
 
 /// "0.8120 [0.7950, 0.8290]", without brackets where there is no interval, "undefined" for NaN.
 std::string estimate_text(const Estimate& estimate);

@@ -9,6 +9,7 @@
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/evaluate/read_benchmark.h"
+#include "charm/results/evaluation.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
@@ -79,6 +80,7 @@ nlohmann::ordered_json run_json(const ComparedRun& run, const fs::path& path) {
 void write_result(const CompareOptions& options, const ComparedRun& a, const ComparedRun& b,
                   const CompareResult& result) {
   nlohmann::ordered_json json;
+  json["version"] = results::kEvaluationVersion;
   json["benchmark"] = benchmark_name(result.benchmark);
   json["a"] = run_json(a, options.runs[0]);
   json["b"] = run_json(b, options.runs[1]);

@@ -3,6 +3,7 @@
 
 #include "charm/base/error.h"
 #include "charm/evaluate/compare_stage.h"
+#include "charm/results/evaluation.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/row_reader.h"
 
@@ -12,15 +13,12 @@ namespace {
 using nlohmann::json;
 
 /// The result of an earlier evaluation, if the file is one.
-std::optional<json> result_json(const fs::path& path) {
+std::optional<results::Evaluation> result_of(const fs::path& path) {
   if (path.extension() != ".json" || fs::is_directory(path)) return {};
-  json result = json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  const auto result =
+      nlohmann::ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
   if (!result.is_object() || !result.contains("benchmark")) return {};
-  if (!result["benchmark"].is_string()) {
-    throw Error(ErrorKind::kInput, "{}: 'benchmark' is {}, expected a string", path.string(),
-                result["benchmark"].type_name());
-  }
-  return result;
+  return results::read_evaluation(result, path.string());
 }
 
 /// Resolves a path recorded by an earlier run whose folder may have been moved.
@@ -83,17 +81,11 @@ Benchmark benchmark_of_rows(const fs::path& path) {
 ComparedRun find_run(const fs::path& path, std::optional<Benchmark> benchmark) {
   if (!fs::exists(path)) throw Error(ErrorKind::kIo, "{}: no such file or folder", path.string());
   ComparedRun run{.name = path.stem().string(), .scores = {path}, .ratings = {}};
-  if (const std::optional<json> result = result_json(path)) {
-    run.benchmark = parse_benchmark((*result)["benchmark"].get<std::string>());
-    run.name = result->value("model", run.name);
+  if (const std::optional<results::Evaluation> result = result_of(path)) {
+    run.benchmark = parse_benchmark(result->benchmark);
+    if (!result->model.empty()) run.name = result->model;
     run.scores = scores_of_result(path);
-    if (run.benchmark == Benchmark::kArena && result->contains("policies")) {
-      for (const auto& [policy, facts] : (*result)["policies"].items()) {
-        if (facts.is_object() && facts.contains("rating") && facts["rating"].is_number()) {
-          run.ratings[policy] = facts["rating"].get<double>();
-        }
-      }
-    }
+    run.ratings = result->ratings;
   } else if (fs::is_directory(path) && benchmark.value_or(Benchmark::kArena) == Benchmark::kArena) {
     run.benchmark = Benchmark::kArena;
     run.name = fs::absolute(path).lexically_normal().parent_path().filename().string();

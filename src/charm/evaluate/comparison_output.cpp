@@ -63,9 +63,9 @@ std::string label_of(const Comparison& comparison, const Metric& metric) {
 
 std::string signed_text(const Estimate& difference) {
   if (!std::isfinite(difference.value)) return "undefined";
-  return std::isfinite(difference.lo) ? fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", difference.value,
-                                                    difference.lo, difference.hi)
-                                      : fmt::format("{:+.4f}", difference.value);
+  return difference.ci95 ? fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", difference.value,
+                                       difference.ci95->lo, difference.ci95->hi)
+                         : fmt::format("{:+.4f}", difference.value);
 }
 
 std::string value_text(const Estimate& value) {

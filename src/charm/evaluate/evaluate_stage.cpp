@@ -17,6 +17,7 @@
 #include "charm/evaluate/reward_bench_files.h"
 #include "charm/evaluate/rm_bench.h"
 #include "charm/evaluate/scored_rows.h"
+#include "charm/results/evaluation.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
 
@@ -78,6 +79,7 @@ void finish(const EvaluateOptions& options, std::span<const std::string> data_sh
     }
   }
   ordered_json json;
+  json["version"] = results::kEvaluationVersion;
   json["benchmark"] = benchmark_name(options.benchmark);
   json["model"] = model_name(options);
   if (options.limit_per_subset > 0) {

@@ -25,13 +25,14 @@ std::vector<Estimate> metric_estimates(const MetricSet& metric_set,
   for (std::size_t i = 0; i < estimates.size(); ++i) {
     Estimate& estimate = estimates[i];
     const bool is_end = estimate.value == 0.0 || estimate.value == 1.0;
-    if (!metric_set.metrics[i].is_proportion || !is_end || !(estimate.lo == estimate.hi)) continue;
+    if (!metric_set.metrics[i].is_proportion || !is_end || !estimate.ci95 ||
+        estimate.ci95->lo != estimate.ci95->hi) {
+      continue;
+    }
     const std::int64_t num_prompts = prompts_of(metric_set, metric_set.metrics[i].name);
     if (num_prompts == 0) continue;  // not a group: a mean over several
-    const stats::Interval wilson =
+    estimate.ci95 =
         stats::wilson_interval({.rate = estimate.value, .se = 0.0, .num_prompts = num_prompts});
-    estimate.lo = wilson.lo;
-    estimate.hi = wilson.hi;
   }
   return estimates;
 }

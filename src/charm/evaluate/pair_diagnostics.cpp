@@ -213,7 +213,7 @@ WeightedStatistics mean_losses(std::span<const RowPairs> rows, std::span<const R
 }
 
 void put_number(ordered_json& object, const char* name, std::optional<double> value) {
-  put_estimate(object, name, {value.value_or(kUndefined), kUndefined, kUndefined});
+  put_estimate(object, name, Estimate{.value = value.value_or(kUndefined), .ci95 = {}});
 }
 
 ordered_json probabilities_json(const PairProbabilities& values) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -13,8 +12,6 @@
 
 namespace charm::evaluate {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // Resampling within small strata underestimates the variance; a stratum of one has none.
 constexpr std::size_t kSmallestSharedStratum = 5;
@@ -77,13 +74,8 @@ std::vector<Estimate> bootstrap_estimates(const PromptBootstrap& rows,
     for (const std::vector<double>& replicate : replicates) {
       if (std::isfinite(replicate[s])) defined.push_back(replicate[s]);
     }
-    Estimate estimate{values[s], kNaN, kNaN};
-    if (!defined.empty() && std::isfinite(values[s])) {
-      const stats::Interval interval = stats::percentile_interval(std::move(defined));
-      estimate.lo = interval.lo;
-      estimate.hi = interval.hi;
-    }
-    estimates.push_back(estimate);
+    Estimate& estimate = estimates.emplace_back(Estimate{.value = values[s], .ci95 = {}});
+    if (std::isfinite(values[s])) estimate.ci95 = stats::replicate_interval(defined);
   }
   return estimates;
 }

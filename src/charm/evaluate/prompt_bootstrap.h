@@ -38,7 +38,7 @@ class PromptBootstrap {
 using WeightedStatistics = std::function<std::vector<double>(std::span<const double> weights)>;
 
 /// Values and percentile intervals (2.5 %, 97.5 %) of every statistic. Replicates in which a
-/// statistic is undefined are dropped from its interval; without replicates the bounds are NaN.
+/// statistic is undefined are dropped from its interval; without replicates there is none.
 std::vector<Estimate> bootstrap_estimates(const PromptBootstrap& rows,
                                           const WeightedStatistics& statistics,
                                           const BootstrapOptions& options);

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -47,6 +48,25 @@ void check_options(const ExplainOptions& options) {
                 "--bootstrap is {} and --min-differing {}; expected at least 0 and 2",
                 settings.bootstrap, settings.min_differing);
   }
+}
+
+// Ratings are members that only explanations need.
+results::Calibration read_rated_calibration(const fs::path& path) {
+  results::Calibration calibration = results::read_calibration(path);
+  for (const results::CalibratedPolicy& policy : calibration.policies) {
+    if (std::isfinite(policy.rating.rating_elo)) continue;
+    throw Error(
+        ErrorKind::kInput,
+        "{}: policy '{}' has no member 'rating'; expected a file written by charm calibrate",
+        path.string(), policy.policy);
+  }
+  return calibration;
+}
+
+// Of a calibration that held out a share of its prompts.
+std::optional<Split> split_of(const results::Calibration& calibration) {
+  if (!calibration.held_out || calibration.held_out->share == 0.0) return std::nullopt;
+  return Split{.share = calibration.held_out->share, .seed = calibration.options.seed};
 }
 
 struct Inputs {
@@ -110,11 +130,11 @@ class InputReader {
 
 // The policies to explain: with a calibration's own ratings only its policies.
 std::vector<std::string> policies_of(const ExplainOptions& options, const Inputs& inputs,
-                                     const std::optional<CalibrationFacts>& facts,
+                                     const std::optional<results::Calibration>& facts,
                                      std::vector<std::string>& warnings) {
   if (!facts || options.ratings) return {};
   std::vector<std::string> names;
-  for (const PolicyOffset& one : facts->offsets) names.push_back(one.policy);
+  for (const results::CalibratedPolicy& one : facts->policies) names.push_back(one.policy);
   std::vector<std::string> others;
   for (const FeatureFile& file : inputs.fit) {
     for (const FeatureRow& row : file.rows) {
@@ -134,7 +154,7 @@ std::vector<std::string> policies_of(const ExplainOptions& options, const Inputs
 }
 
 std::vector<ArenaRating> ratings_of(const ExplainOptions& options,
-                                    const std::optional<CalibrationFacts>& facts,
+                                    const std::optional<results::Calibration>& facts,
                                     const std::vector<std::string>& names,
                                     storage::Manifest& manifest) {
   if (options.ratings) {
@@ -144,19 +164,20 @@ std::vector<ArenaRating> ratings_of(const ExplainOptions& options,
     return storage::match_ratings(names, all, options.aliases, *options.ratings);
   }
   if (!facts) return {};
-  return storage::match_ratings(names, facts->ratings, {}, *options.calibration);
+  std::vector<ArenaRating> ratings;
+  for (const results::CalibratedPolicy& one : facts->policies) ratings.push_back(one.rating);
+  return storage::match_ratings(names, ratings, {}, *options.calibration);
 }
 
 MethodComparison compare(const ExplainOptions& options, const Inputs& inputs,
-                         const CalibrationFacts& facts, std::vector<std::string>& warnings) {
-  if (facts.solve.solver != calibrate::SolverKind::kExact) {
+                         const results::Calibration& facts, std::vector<std::string>& warnings) {
+  if (facts.options.solver != results::SolverKind::kExact) {
     warnings.push_back(
         "refitted offsets use the exact solver; those of the calibration are from adam");
   }
-  CompareOptions compare{.solve = facts.solve,
-                         .offsets = facts.offsets,
+  CompareOptions compare{.solve = facts.options,
+                         .offsets = facts.policies,
                          .reference = facts.reference,
-                         .ratings = facts.ratings,
                          .reward_bench = options.reward_bench,
                          .rm_bench = options.rm_bench,
                          .min_differing = options.settings.min_differing,
@@ -168,9 +189,11 @@ MethodComparison compare(const ExplainOptions& options, const Inputs& inputs,
                                      .strict = false,
                                      .policies = {}},
                          .held_out_pairing = {}};
-  compare.solve.solver = calibrate::SolverKind::kExact;
+  compare.solve.solver = results::SolverKind::kExact;
+  compare.solve.shrink = false;
   compare.solve.num_threads = options.settings.num_threads;
-  for (const PolicyOffset& one : facts.offsets) compare.pairing.policies.push_back(one.policy);
+  for (const results::CalibratedPolicy& one : facts.policies)
+    compare.pairing.policies.push_back(one.policy);
   compare.held_out_pairing = compare.pairing;
   return compare_methods(inputs.fit, inputs.held_out, compare);
 }
@@ -188,15 +211,15 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
   const OutputLock lock(options.output);
   storage::Manifest manifest("explain");
   manifest.options(options, describe_command)
-      .option("ties", stats::tie_rule_name(options.settings.ties));
-  std::optional<CalibrationFacts> facts;
-  if (options.calibration) facts = read_calibration_facts(*options.calibration);
+      .option("ties", results::tie_rule_name(options.settings.ties));
+  std::optional<results::Calibration> facts;
+  if (options.calibration) facts = read_rated_calibration(*options.calibration);
   Inputs inputs =
-      InputReader(manifest, options, progress).read(facts ? facts->split : std::nullopt);
+      InputReader(manifest, options, progress).read(facts ? split_of(*facts) : std::nullopt);
   if (options.calibration) {
     inputs.files.push_back({.path = *options.calibration,
                             .sha256 = storage::sha256_of_path(*options.calibration),
-                            .num_rows = static_cast<std::int64_t>(facts->offsets.size())});
+                            .num_rows = static_cast<std::int64_t>(facts->policies.size())});
     manifest.input_hashed(*options.calibration, inputs.files.back().sha256,
                           inputs.files.back().num_rows);
   }
@@ -218,8 +241,9 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
                     facts->num_prompts, result.num_prompts));
   }
   ExplainSettings settings = options.settings;
-  if (facts) settings.ties = facts->solve.ties;
-  const std::vector<PolicyOffset> offsets = facts ? facts->offsets : std::vector<PolicyOffset>{};
+  if (facts) settings.ties = facts->options.ties;
+  const std::vector<results::CalibratedPolicy> offsets =
+      facts ? facts->policies : std::vector<results::CalibratedPolicy>{};
   const auto add_pair = [&](std::size_t over, std::size_t ref) {
     result.pairs.push_back(
         explain_pair(table, over, ref, ratings, offsets, settings, result.warnings));

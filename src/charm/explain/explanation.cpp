@@ -17,7 +17,7 @@ namespace {
 // With fewer prompts per coefficient the intervals are unreliable.
 constexpr std::size_t kPromptsPerCoefficient = 3;
 
-bool differs_from_zero(const Estimated& value) {
+bool differs_from_zero(const results::Estimate& value) {
   return value.ci95 && (value.ci95->lo > 0.0 || value.ci95->hi < 0.0);
 }
 
@@ -70,24 +70,26 @@ std::vector<double> mean_influence(std::span<const double> values,
   return influence;
 }
 
-std::optional<double> share(double part, const Estimated& whole) {
+std::optional<double> share(double part, const results::Estimate& whole) {
   if (!differs_from_zero(whole)) return std::nullopt;
   return part / whole.value;
 }
 
 // Difference of the policies' offsets; with an interval only if the reference is the calibration's.
-std::optional<Estimated> offset_between(std::span<const PolicyOffset> offsets,
-                                        const std::string& policy, const std::string& reference) {
+std::optional<results::Estimate> offset_between(std::span<const results::CalibratedPolicy> offsets,
+                                                const std::string& policy,
+                                                const std::string& reference) {
   const auto find = [&](const std::string& name) {
     return std::find_if(offsets.begin(), offsets.end(),
-                        [&](const PolicyOffset& one) { return one.policy == name; });
+                        [&](const results::CalibratedPolicy& one) { return one.policy == name; });
   };
   const auto over = find(policy);
   const auto ref = find(reference);
   if (over == offsets.end() || ref == offsets.end()) return std::nullopt;
-  Estimated result{.value = over->offset - ref->offset, .ci95 = {}};
-  const bool is_reference = ref->offset == 0.0 && (!ref->ci95 || ref->ci95->lo == ref->ci95->hi);
-  if (is_reference) result.ci95 = over->ci95;
+  results::Estimate result{.value = over->offset.value - ref->offset.value, .ci95 = {}};
+  const auto& ref_ci95 = ref->offset.ci95;
+  const bool is_reference = ref->offset.value == 0.0 && (!ref_ci95 || ref_ci95->lo == ref_ci95->hi);
+  if (is_reference) result.ci95 = over->offset.ci95;
   return result;
 }
 
@@ -95,8 +97,8 @@ std::optional<Estimated> offset_between(std::span<const PolicyOffset> offsets,
 
 PairExplanation explain_pair(const FeatureTable& table, std::size_t over, std::size_t ref,
                              std::span<const ArenaRating> ratings,
-                             std::span<const PolicyOffset> offsets, const ExplainSettings& settings,
-                             std::vector<std::string>& warnings) {
+                             std::span<const results::CalibratedPolicy> offsets,
+                             const ExplainSettings& settings, std::vector<std::string>& warnings) {
   const stats::PairRows rows = table.pair(over, ref);
   const std::size_t num_prompts = table.scores().num_prompts();
   PairExplanation result;
@@ -113,7 +115,7 @@ PairExplanation explain_pair(const FeatureTable& table, std::size_t over, std::s
   result.dropped.insert(result.dropped.end(), fit.dropped.begin(), fit.dropped.end());
   result.r_squared = fit.r_squared;
   const auto estimated = [&](double value, std::span<const double> influence) {
-    return Estimated{value, fit.interval(value, fit.error_of(influence))};
+    return results::Estimate{value, fit.interval(value, fit.error_of(influence))};
   };
   result.score_gap = estimated(mean_of(gaps), mean_influence(gaps, rows.prompt, num_prompts));
   result.offset = offset_between(offsets, result.policy, result.reference);

@@ -10,23 +10,18 @@
 #include "charm/explain/regression.h"
 #include "charm/explain/texts.h"
 #include "charm/records/arena.h"
+#include "charm/results/calibration.h"
 #include "charm/stats/elo.h"
 #include "charm/stats/interval.h"
 
 namespace charm::explain {
 
-/// A value with its 95 % interval.
-struct Estimated {
-  double value = 0.0;
-  std::optional<stats::Interval> ci95;
-};
-
 /// Effect of one feature on a pair's score difference.
 struct FeatureEffect {
   std::string feature;
-  Estimated coefficient;         ///< score units per unit of the feature
-  double mean_difference = 0.0;  ///< of the feature, policy - reference
-  Estimated contribution;        ///< coefficient times mean difference, score units
+  results::Estimate coefficient;   ///< score units per unit of the feature
+  double mean_difference = 0.0;    ///< of the feature, policy - reference
+  results::Estimate contribution;  ///< coefficient times mean difference, score units
   std::optional<double>
       share_of_gap;  ///< contribution / score gap, where the gap's interval excludes 0
   std::optional<double>
@@ -37,8 +32,8 @@ struct FeatureEffect {
 struct MatchedMismatch {
   std::vector<std::string> features;  ///< balanced features
   double effective_rows = 0.0;        ///< effective sample size (Kish)
-  Estimated win_rate;
-  Estimated mismatch;
+  results::Estimate win_rate;
+  results::Estimate mismatch;
 };
 
 struct PairExplanation {
@@ -46,19 +41,19 @@ struct PairExplanation {
   std::string reference;
   std::int64_t num_prompts = 0;
   std::int64_t num_rows = 0;
-  Estimated score_gap;  ///< mean score difference, policy - reference
-  std::optional<Estimated>
+  results::Estimate score_gap;  ///< mean score difference, policy - reference
+  std::optional<results::Estimate>
       offset;  ///< offset of the policy - offset of the reference, where calibrated
   std::vector<FeatureEffect> effects;
   std::vector<DroppedColumn> dropped;
-  Estimated explained;    ///< sum of all contributions
-  Estimated unexplained;  ///< the intercept: mean difference at equal features
+  results::Estimate explained;    ///< sum of all contributions
+  results::Estimate unexplained;  ///< the intercept: mean difference at equal features
   double r_squared = 0.0;
 
   // With ratings only.
   std::optional<double> target_win_rate;
-  std::optional<Estimated> win_rate;
-  std::optional<Estimated> mismatch;
+  std::optional<results::Estimate> win_rate;
+  std::optional<results::Estimate> mismatch;
   std::optional<MatchedMismatch> length_matched;
   std::optional<MatchedMismatch> style_matched;
 };
@@ -71,19 +66,12 @@ struct ExplainSettings {
   std::size_t num_threads = 0;
 };
 
-/// Offset of a policy as calibrated.
-struct PolicyOffset {
-  std::string policy;
-  double offset = 0.0;
-  std::optional<stats::Interval> ci95;
-};
-
 /// Explains `over` against `ref`. `ratings` in the table's order, or empty; `offsets` of the two or
 /// empty. Warnings name features and matches that could not be estimated.
 PairExplanation explain_pair(const FeatureTable& table, std::size_t over, std::size_t ref,
                              std::span<const ArenaRating> ratings,
-                             std::span<const PolicyOffset> offsets, const ExplainSettings& settings,
-                             std::vector<std::string>& warnings);
+                             std::span<const results::CalibratedPolicy> offsets,
+                             const ExplainSettings& settings, std::vector<std::string>& warnings);
 
 /// Regression of score on features over all rows with prompt and policy fixed effects.
 struct PooledEffects {

@@ -1,4 +1,3 @@
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "charm/explain/explain_stage.h"
@@ -8,24 +7,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json interval_json(const std::optional<stats::Interval>& interval) {
-  return interval ? Json::array({interval->lo, interval->hi}) : Json();
-}
-
-void put(Json& json, const std::string& name, const Estimated& value) {
-  json[name] = value.value;
-  json[name + "_ci95"] = interval_json(value.ci95);
-}
-
-void put(Json& json, const std::string& name, const std::optional<Estimated>& value) {
-  if (value) return put(json, name, *value);
-  json[name] = nullptr;
-  json[name + "_ci95"] = nullptr;
-}
-
-void put(Json& json, const std::string& name, const evaluate::Estimate& value) {
-  json[name] = std::isfinite(value.value) ? Json(value.value) : Json();
-  json[name + "_ci95"] = std::isfinite(value.lo) ? Json::array({value.lo, value.hi}) : Json();
+void put(Json& json, const std::string& name, const std::optional<results::Estimate>& value) {
+  put_estimate(json, name, value, results::NoInterval::kNull);
 }
 
 Json share_json(const std::optional<double>& share) { return share ? Json(*share) : Json(); }
@@ -95,7 +78,8 @@ Json check_json(const MethodCheck& check) {
 
 Json method_json(const Method& method) {
   Json json = {{"method", method.name}, {"meaning", method.meaning}, {"offsets", Json::object()}};
-  for (const PolicyOffset& one : method.offsets) json["offsets"][one.policy] = one.offset;
+  for (const results::CalibratedPolicy& one : method.offsets)
+    json["offsets"][one.policy] = one.offset.value;
   json["fit"] = check_json(method.fit);
   json["held_out"] = method.held_out ? check_json(*method.held_out) : Json();
   json["reward_bench"] = method.reward_bench ? evaluate::to_json(*method.reward_bench) : Json();

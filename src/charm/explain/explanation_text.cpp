@@ -28,7 +28,7 @@ void add_pair(std::string& text, const PairExplanation& pair) {
                         effect.contribution.value, interval_text(effect.contribution.ci95),
                         share_text(effect.share_of_gap), share_text(effect.share_of_offset));
   }
-  const auto total = [&](const char* name, const Estimated& value) {
+  const auto total = [&](const char* name, const results::Estimate& value) {
     text += fmt::format("  {:<22} {:>9} {:>10} {:>+9.3f} {:<18}\n", name, "", "", value.value,
                         interval_text(value.ci95));
   };

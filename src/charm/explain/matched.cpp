@@ -53,7 +53,8 @@ struct Replicates {
   std::vector<double> targets;
 };
 
-void put_intervals(const Replicates& replicates, Estimated& win_rate, Estimated& mismatch) {
+void put_intervals(const Replicates& replicates, results::Estimate& win_rate,
+                   results::Estimate& mismatch) {
   std::vector<double> rates;
   std::vector<double> degrees;
   for (std::size_t i = 0; i < replicates.targets.size(); ++i) {
@@ -61,9 +62,8 @@ void put_intervals(const Replicates& replicates, Estimated& win_rate, Estimated&
     rates.push_back(*replicates.win_rates[i]);
     degrees.push_back(stats::mismatch_degree(*replicates.win_rates[i], replicates.targets[i]));
   }
-  if (rates.empty()) return;
-  win_rate.ci95 = stats::percentile_interval(std::move(rates));
-  mismatch.ci95 = stats::percentile_interval(std::move(degrees));
+  win_rate.ci95 = stats::replicate_interval(rates);
+  mismatch.ci95 = stats::replicate_interval(degrees);
 }
 
 }  // namespace
@@ -117,8 +117,9 @@ void add_mismatch(PairExplanation& explanation, const stats::PairRows& rows,
 
   explanation.target_win_rate = target;
   const std::vector<double> ones(wins.size(), 1.0);
-  explanation.win_rate = Estimated{weighted_rate(wins, ones), {}};
-  explanation.mismatch = Estimated{stats::mismatch_degree(explanation.win_rate->value, target), {}};
+  explanation.win_rate = results::Estimate{weighted_rate(wins, ones), {}};
+  explanation.mismatch =
+      results::Estimate{stats::mismatch_degree(explanation.win_rate->value, target), {}};
   put_intervals(replicates[0], *explanation.win_rate, *explanation.mismatch);
   for (const std::size_t m : {std::size_t{1}, std::size_t{2}}) {
     const auto& start = weightings[m].start();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/calibrate/calibration.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/explain/lowess.h"
 
@@ -31,7 +32,7 @@ Correction lowess_correction(const std::vector<double>& lengths, const std::vect
 }
 
 Correction lowess_of_policies(std::span<const FeatureFile> files,
-                              const std::vector<PolicyOffset>& policies) {
+                              const std::vector<results::CalibratedPolicy>& policies) {
   std::vector<double> lengths;
   std::vector<double> scores;
   for (const FeatureFile& file : files) {
@@ -112,18 +113,14 @@ class BenchmarkTexts {
 };
 
 // Offsets refitted on corrected scores, without intervals.
-std::vector<PolicyOffset> solve_offsets(const std::vector<ScoreFile>& scores,
-                                        const CompareOptions& options) {
+std::vector<results::CalibratedPolicy> solve_offsets(const std::vector<ScoreFile>& scores,
+                                                     const CompareOptions& options) {
   const stats::PairedScores table(scores, options.pairing);
   std::vector<ArenaRating> ratings;
   for (const std::string& name : table.names()) ratings.push_back(rating_of(options, name));
-  calibrate::SolveOptions solve = options.solve;
+  results::SolveOptions solve = options.solve;
   solve.bootstrap = 0;
-  const auto found = calibrate::solve(table, ratings, table.index_of(options.reference), solve);
-  std::vector<PolicyOffset> offsets;
-  for (const calibrate::CalibratedPolicy& policy : found.policies)
-    offsets.push_back({policy.policy, policy.offset, {}});
-  return offsets;
+  return calibrate::solve(table, ratings, table.index_of(options.reference), solve).policies;
 }
 
 }  // namespace
@@ -150,7 +147,7 @@ MethodComparison compare_methods(std::span<const FeatureFile> fit,
     const char* name;
     const char* meaning;
     Correction policies;
-    std::vector<PolicyOffset> offsets;
+    std::vector<results::CalibratedPolicy> offsets;
   };
   std::vector<Plan> plans = {
       {"none", "uncorrected scores", {}, {}},
@@ -169,7 +166,7 @@ MethodComparison compare_methods(std::span<const FeatureFile> fit,
     result.warnings.push_back(
         fmt::format("no offsets on length- and style-corrected scores: {}", error.message()));
   }
-  std::vector<std::vector<PolicyOffset>> offsets;
+  std::vector<std::vector<results::CalibratedPolicy>> offsets;
   std::vector<std::vector<ScoreFile>> fit_scores;
   std::vector<std::vector<ScoreFile>> held_out_scores;
   for (const Plan& plan : plans) {

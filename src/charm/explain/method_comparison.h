@@ -7,32 +7,34 @@
 #include <vector>
 
 #include "charm/base/files.h"
-#include "charm/calibrate/calibration.h"
 #include "charm/evaluate/arena.h"
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/rm_bench.h"
 #include "charm/explain/explanation.h"
 #include "charm/explain/texts.h"
 #include "charm/records/arena.h"
+#include "charm/results/calibration.h"
+#include "charm/stats/paired_scores.h"
 
 namespace charm::explain {
 
 /// Mean |MD| and correlation with the ratings under one method on one set of prompts.
 struct MethodCheck {
   std::int64_t num_prompts = 0;
-  Estimated mean_abs_mismatch;      ///< over all ordered pairs
-  std::optional<Estimated> change;  ///< against uncorrected scores, paired on the same replicates
-  double sampling_noise = 0.0;      ///< mean |MD| expected under sampling noise alone
+  results::Estimate mean_abs_mismatch;  ///< over all ordered pairs
+  std::optional<results::Estimate>
+      change;                   ///< against uncorrected scores, paired on the same replicates
+  double sampling_noise = 0.0;  ///< mean |MD| expected under sampling noise alone
   std::optional<evaluate::Correlations> mean_score;  ///< with the ratings; three or more policies
   std::optional<evaluate::Correlations> win_rate;    ///< of win rates against all others
 };
 
 /// A post-hoc correction of scores.
 struct Method {
-  std::string name;                   ///< "none", "offsets", "lowess", "style", "style-offsets"
-  std::string meaning;                ///< one sentence
-  std::vector<PolicyOffset> offsets;  ///< empty for methods without offsets
-  MethodCheck fit;                    ///< on the prompts of the fit
+  std::string name;     ///< "none", "offsets", "lowess", "style", "style-offsets"
+  std::string meaning;  ///< one sentence
+  std::vector<results::CalibratedPolicy> offsets;  ///< empty for methods without offsets
+  MethodCheck fit;                                 ///< on the prompts of the fit
   std::optional<MethodCheck> held_out;
   /// On the saved scores of a benchmark. Empty without saved scores and for methods with offsets: a
   /// benchmark's texts have no policy, so offsets do not apply.
@@ -41,10 +43,9 @@ struct Method {
 };
 
 struct CompareOptions {
-  calibrate::SolveOptions solve;      ///< options of the calibration
-  std::vector<PolicyOffset> offsets;  ///< of every policy; 0 for the reference
+  results::SolveOptions solve;                     ///< options of the calibration
+  std::vector<results::CalibratedPolicy> offsets;  ///< and ratings of every policy
   std::string reference;
-  std::vector<ArenaRating> ratings;    ///< of every policy
   std::vector<fs::path> reward_bench;  ///< saved scores of RewardBench v1
   std::vector<fs::path> rm_bench;      ///< saved scores of RM-Bench
   std::int64_t min_differing = 10;     ///< as ExplainSettings
@@ -72,28 +73,15 @@ MethodComparison compare_methods(std::span<const FeatureFile> fit,
                                  std::span<const FeatureFile> held_out,
                                  const CompareOptions& options);
 
-/// The members of calibration.json that an explanation uses.
-struct CalibrationFacts {
-  std::string reference;
-  calibrate::SolveOptions solve;  ///< mode, solver, ties, weights, temperature
-  std::vector<PolicyOffset> offsets;
-  std::vector<ArenaRating> ratings;
-  std::int64_t num_prompts = 0;
-  std::optional<Split> split;  ///< if a share of the prompts was held out of the fit
-};
-
-/// Throws kInput naming the file and the member for a file that charm calibrate has not written.
-CalibrationFacts read_calibration_facts(const fs::path& path);
-
-/// Throws kInput for a policy without one.
+/// Throws kInput for a policy that was not calibrated.
 const ArenaRating& rating_of(const CompareOptions& options, const std::string& policy);
 
 /// Evaluates methods on one set of prompts, all on the same bootstrap replicates.
 /// @param scores   [method] corrected scores; the first method is the baseline
 /// @param offsets  [method] added to the policies' scores
-std::vector<MethodCheck> check_methods(const std::vector<std::vector<ScoreFile>>& scores,
-                                       const std::vector<std::vector<PolicyOffset>>& offsets,
-                                       const stats::PairedScoresOptions& pairing,
-                                       const CompareOptions& options);
+std::vector<MethodCheck> check_methods(
+    const std::vector<std::vector<ScoreFile>>& scores,
+    const std::vector<std::vector<results::CalibratedPolicy>>& offsets,
+    const stats::PairedScoresOptions& pairing, const CompareOptions& options);
 
 }  // namespace charm::explain

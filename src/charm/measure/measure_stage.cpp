@@ -6,6 +6,7 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
+#include "charm/measure/mismatch.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/score_inputs.h"
@@ -17,7 +18,7 @@ using Json = nlohmann::ordered_json;
 
 }  // namespace
 
-Mismatch measure(const MeasureOptions& options, const ProgressFn& progress) {
+results::Mismatch measure(const MeasureOptions& options, const ProgressFn& progress) {
   require_writable(options.output);
   require_distinct(options.output, options.scores);
   require_distinct(options.output, options.ratings);
@@ -40,18 +41,18 @@ Mismatch measure(const MeasureOptions& options, const ProgressFn& progress) {
   const auto ratings =
       storage::match_ratings(scores.names(), inputs.ratings, options.aliases, options.ratings);
 
-  Mismatch mismatch = measure_mismatch(scores, ratings,
-                                       {.ties = options.ties,
-                                        .bootstrap = options.bootstrap,
-                                        .seed = options.seed,
-                                        .num_threads = options.num_threads});
+  results::Mismatch mismatch = measure_mismatch(scores, ratings,
+                                                {.ties = options.ties,
+                                                 .bootstrap = options.bootstrap,
+                                                 .seed = options.seed,
+                                                 .num_threads = options.num_threads});
+  mismatch.prompts = options.prompts;
   for (const std::string& warning : mismatch.warnings) log::warning("{}", warning);
 
   // File names may not be valid UTF-8; the result is written all the same.
-  Json result = mismatch_json(mismatch, storage::inputs_json(inputs.files));
-  if (!options.prompts.empty()) result["prompts"] = options.prompts;
   const std::string text =
-      result.dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+      results::to_json(mismatch, storage::inputs_json(inputs.files))
+          .dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
   write_file(options.output, text + "\n");
   manifest.output(options.output, static_cast<std::int64_t>(mismatch.pairs.size()));
   storage::write_manifest(options.output, manifest);

@@ -8,8 +8,7 @@
 
 #include "charm/base/option_table.h"
 #include "charm/base/progress.h"
-#include "charm/measure/mismatch.h"
-#include "charm/stats/elo.h"
+#include "charm/results/mismatch.h"
 
 namespace charm::measure {
 
@@ -19,8 +18,8 @@ struct MeasureOptions {
   std::string category;           ///< Arena category, where the ratings file holds several
   std::map<std::string, std::string> aliases;  ///< policy name -> name in the ratings file
   std::filesystem::path output;                ///< mismatch.json
-  stats::TieRule ties =
-      stats::TieRule::kLoss;      ///< equal scores: loss as in the original, or half a win
+  results::TieRule ties =
+      results::TieRule::kLoss;    ///< equal scores: loss as in the original, or half a win
   std::int64_t min_prompts = 30;  ///< minimum number of common prompts of a pair
   bool strict = false;            ///< prompts missing on one side are an error
   std::int64_t max_bad_rows = 0;  ///< unusable rows tolerated per file
@@ -39,6 +38,6 @@ void describe_command(OptionTable& table, MeasureOptions& options);
 
 /// Reads scores and ratings, measures every ordered pair of policies, writes `output` and its
 /// manifest.
-Mismatch measure(const MeasureOptions& options, const ProgressFn& progress = {});
+results::Mismatch measure(const MeasureOptions& options, const ProgressFn& progress = {});
 
 }  // namespace charm::measure

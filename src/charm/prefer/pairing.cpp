@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "charm/base/random.h"
+#include "charm/results/calibration.h"
 
 namespace charm::prefer {
 namespace {
@@ -131,6 +132,16 @@ std::string_view pairs_name(Pairs pairs) {
       return "all";
   }
   throw Error(ErrorKind::kInternal, "unknown choice of pairs {}", static_cast<int>(pairs));
+}
+
+Offsets read_offsets(const std::filesystem::path& path) {
+  const results::Calibration calibration = results::read_calibration(path);
+  Offsets offsets{.policies = {}, .offsets = {}, .reference = calibration.reference};
+  for (const results::CalibratedPolicy& policy : calibration.policies) {
+    offsets.policies.push_back(policy.policy);
+    offsets.offsets.push_back(policy.offset.value);
+  }
+  return offsets;
 }
 
 Pairing pair_scores(std::span<const Score> scores, const Offsets& offsets,

@@ -79,8 +79,8 @@ struct Pairing {
   PairingCounts counts;
 };
 
-/// Reads `reference` and `policies: [{policy, offset}]` of a calibration.json. Throws kInput naming
-/// the member.
+/// Of a calibration.json, which needs no more than its reference and its policies' offsets. Throws
+/// kInput naming the member.
 Offsets read_offsets(const std::filesystem::path& path);
 
 /// Candidate pairs under `options`. Responses are joined on prompt_id and sample (best_of_n: on

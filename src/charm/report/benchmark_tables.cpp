@@ -1,6 +1,7 @@
 #include "charm/report/benchmark_tables.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -10,18 +11,17 @@
 namespace charm::report {
 namespace {
 
-using nlohmann::ordered_json;
-
-std::string p_text(const ordered_json& part) {
-  const ordered_json& test = object_at(part, "mcnemar");
-  if (test.empty()) return "";
-  const double p = test.value("p_value", 1.0);
-  return p < 0.001 ? "< 0.001" : fmt::format("{:.3f}", p);
+std::string p_text(const std::optional<double>& p) {
+  if (!p) return "";
+  return *p < 0.001 ? "< 0.001" : fmt::format("{:.3f}", *p);
 }
 
-std::string count_text(const ordered_json& part, const char* name) {
-  const auto count = part.find(name);
-  return count == part.end() || count->is_null() ? "" : std::to_string(count->get<std::int64_t>());
+std::string count_text(const std::optional<std::int64_t>& count) {
+  return count ? std::to_string(*count) : "";
+}
+
+std::optional<double> value_of(const std::optional<results::Estimate>& estimate) {
+  return estimate ? std::optional(estimate->value) : std::nullopt;
 }
 
 /// "mean_score" as "mean score", "spearman" as "Spearman".
@@ -35,52 +35,51 @@ std::string readable(std::string name) {
 }
 
 /// One row for the part itself, and one for each of its metrics ("hard" of RM-Bench).
-void add_rows(Table& table, const std::string& label, const ordered_json& part, bool with_flips) {
-  if (!part.is_object()) return;
-  if (const std::optional<Measured> difference = measured_at(part, {"difference"})) {
-    const auto value = [&](const char* run) {
-      const std::optional<Measured> found = measured_at(part, {run});
-      return number_text(found ? std::optional(found->value) : std::nullopt);
-    };
-    std::vector<std::string> row = {label, value("a"), value("b"),
-                                    signed_measured_text(difference)};
-    if (with_flips)
-      row.insert(row.end(), {count_text(part, "gained"), count_text(part, "lost"), p_text(part)});
+void add_rows(Table& table, const std::string& label, const results::ComparedPart* part,
+              bool with_flips) {
+  if (part == nullptr) return;
+  if (part->difference) {
+    std::vector<std::string> row = {label, number_text(value_of(part->a)),
+                                    number_text(value_of(part->b)),
+                                    signed_measured_text(part->difference)};
+    if (with_flips) {
+      row.insert(row.end(),
+                 {count_text(part->gained), count_text(part->lost), p_text(part->p_value)});
+    }
     table.rows.push_back(std::move(row));
   }
-  for (const auto& [name, measure] : part.items()) {
-    if (measure.is_object() && measure.contains("difference"))
-      add_rows(table, label + ", " + readable(name), measure, with_flips);
-  }
+  for (const results::ComparedPart& measure : part->measures)
+    add_rows(table, label + ", " + readable(measure.name), &measure, with_flips);
 }
 
 std::string comparison_html(const ComparisonFile& file, const std::string& before) {
-  const ordered_json& json = file.json;
-  const ordered_json& correlations = object_at(json, "correlations");
-  const bool is_arena = !correlations.empty();
+  const results::Comparison& result = file.result;
+  const bool is_arena = result.is_arena();
   Table table{fmt::format("{} against {}, on the same rows", file.model, before),
               {{"", false}, {before, true}, {file.model, true}, {"difference", true}},
               {}};
   if (!is_arena)
     table.columns.insert(table.columns.end(), {{"gained", true}, {"lost", true}, {"p", true}});
-  for (const auto& [name, label] : {std::pair{"overall", "overall"},
-                                    std::pair{"overall_partial", "overall of the parts present"}}) {
-    add_rows(table, label, object_at(json, name), !is_arena);
-  }
-  for (const char* group : {"sections", "domains"}) {
-    for (const auto& [name, part] : object_at(json, group).items())
-      add_rows(table, name, part, true);
-  }
-  for (const auto& [measure, parts] : correlations.items())
-    add_rows(table, readable(measure), parts, false);
-  for (const char* name : {"mean_abs_mismatch", "mean_abs_mismatch_left_out"}) {
-    add_rows(table, readable(name), object_at(json, name), false);
-  }
+  add_rows(table, "overall", result.find("overall"), !is_arena);
+  add_rows(table, "overall of the parts present", result.find("overall_partial"), !is_arena);
+  for (const results::ComparedPart& part : result.sections) add_rows(table, part.name, &part, true);
+  for (const results::ComparedPart& part : result.correlations)
+    add_rows(table, readable(part.name), &part, false);
+  for (const char* name : {"mean_abs_mismatch", "mean_abs_mismatch_left_out"})
+    add_rows(table, readable(name), result.find(name), false);
   if (is_arena) {
-    for (const auto& [policy, part] : object_at(json, "policies").items())
-      add_rows(table, policy, part, false);
+    for (const results::ComparedPart& part : result.policies)
+      add_rows(table, part.name, &part, false);
   }
   return table.rows.empty() ? "" : table_html(table);
+}
+
+/// Spearman's correlation of mean scores with ratings.
+const results::ComparedPart* spearman_of(const results::Comparison& comparison) {
+  for (const results::ComparedPart& part : comparison.correlations) {
+    if (part.name == "mean_score") return part.measure("spearman");
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -103,18 +102,17 @@ std::string training_effect_html(const RunData& run) {
     std::vector<std::string> values = {label, ""}, changes = {label + ", change", ""};
     bool any = false;
     for (const std::string& model : models) {
-      std::optional<Measured> after, difference;
+      std::optional<results::Estimate> after, difference;
       for (const ComparisonFile& file : run.comparisons) {
         if (file.model != model || file.benchmark != benchmark) continue;
-        const ordered_json& part = find(file.json);
-        after = measured_at(part, {"b"});
-        difference = measured_at(part, {"difference"});
-        if (const auto before = measured_at(part, {"a"}); before && one_before) {
-          values[1] = number_text(before->value);
-        }
+        const results::ComparedPart* part = find(file.result);
+        if (part == nullptr) continue;
+        after = part->b;
+        difference = part->difference;
+        if (part->a && one_before) values[1] = number_text(part->a->value);
       }
       any = any || after;
-      values.push_back(number_text(after ? std::optional(after->value) : std::nullopt));
+      values.push_back(number_text(value_of(after)));
       changes.push_back(signed_measured_text(difference));
     }
     if (any) table.rows.insert(table.rows.end(), {values, changes});
@@ -128,17 +126,12 @@ std::string training_effect_html(const RunData& run) {
     for (const auto& [name, one_before] :
          {std::pair{"mean_abs_mismatch", true}, std::pair{"mean_abs_mismatch_left_out", false}}) {
       add(readable(name), benchmark, one_before,
-          [&, key = name](const ordered_json& json) -> const ordered_json& {
-            return object_at(json, key);
-          });
+          [key = name](const results::Comparison& result) { return result.find(key); });
     }
-    add("Spearman with ratings", benchmark, true,
-        [](const ordered_json& json) -> const ordered_json& {
-          return object_at(object_at(object_at(json, "correlations"), "mean_score"), "spearman");
-        });
+    add("Spearman with ratings", benchmark, true, spearman_of);
     for (const char* name : {"overall", "overall_partial"}) {
       add(benchmark, benchmark, true,
-          [&](const ordered_json& json) -> const ordered_json& { return object_at(json, name); });
+          [name](const results::Comparison& result) { return result.find(name); });
     }
   }
   return table_html(table) +
@@ -152,8 +145,8 @@ std::string comparison_tables_html(const RunData& run, const std::string& benchm
   bool has_tests = false;
   for (const ComparisonFile& file : run.comparisons) {
     if (file.benchmark != benchmark) continue;
-    has_tests = has_tests || object_at(file.json, "correlations").empty();
-    html += comparison_html(file, object_at(file.json, "a").value("name", "before"));
+    has_tests = has_tests || !file.result.is_arena();
+    html += comparison_html(file, file.result.name_a.empty() ? "before" : file.result.name_a);
   }
   if (!html.empty()) {
     html +=
@@ -169,17 +162,15 @@ std::string comparison_tables_html(const RunData& run, const std::string& benchm
   return html;
 }
 
-std::optional<Measured> headline_difference(const RunData& run, const std::string& model,
-                                            const std::string& benchmark) {
+std::optional<results::Estimate> headline_difference(const RunData& run, const std::string& model,
+                                                     const std::string& benchmark) {
   for (const ComparisonFile& file : run.comparisons) {
     if (file.model != model || file.benchmark != benchmark) continue;
     for (const char* name : {"overall", "overall_partial"}) {
-      const ordered_json& part = object_at(file.json, name);
-      if (!part.empty()) return measured_at(part, {"difference"});
+      if (const auto* part = file.result.find(name)) return part->difference;
     }
-    const ordered_json& mean_score = object_at(object_at(file.json, "correlations"), "mean_score");
-    if (const auto difference = measured_at(object_at(mean_score, "spearman"), {"difference"}))
-      return difference;
+    if (const auto* part = spearman_of(file.result); part != nullptr && part->difference)
+      return part->difference;
   }
   return {};
 }
@@ -201,73 +192,45 @@ std::string probability_table_html(const RunData& run, const std::string& benchm
   for (const std::string& model : models_in_order(run, models)) {
     for (const EvaluationFile& evaluation : run.evaluations) {
       if (evaluation.benchmark != benchmark || evaluation.model != model) continue;
-      const ordered_json& probabilities = object_at(evaluation.json, "pair_probabilities");
-      const ordered_json& length = object_at(evaluation.json, "length_correlation");
-      if (probabilities.empty() || length.empty()) continue;
-      const auto plain = [](const ordered_json& object, const char* name) {
-        const std::optional<Measured> found = measured_at(object, {name});
-        return found ? std::optional(found->value) : std::nullopt;
-      };
-      table.rows.push_back({model, number_text(plain(probabilities, "ece")),
-                            measured_text(measured_at(probabilities, {"brier"})),
-                            measured_text(measured_at(probabilities, {"log_loss"})),
-                            signed_text(plain(length, "spearman"), 2),
-                            percent_text(plain(length, "longer_preferred")),
-                            percent_text(plain(length, "longer_chosen"))});
+      const results::Metrics& probabilities = evaluation.result.pair_probabilities;
+      const results::Metrics& length = evaluation.result.length_correlation;
+      if (probabilities.values.empty() || length.values.empty()) continue;
+      table.rows.push_back({model, number_text(value_of(probabilities.find("ece"))),
+                            measured_text(probabilities.find("brier")),
+                            measured_text(probabilities.find("log_loss")),
+                            signed_text(value_of(length.find("spearman")), 2),
+                            percent_text(value_of(length.find("longer_preferred"))),
+                            percent_text(value_of(length.find("longer_chosen")))});
     }
   }
   return table.rows.empty() ? "" : collapsible_table_html(table);
 }
 
-namespace {
-
-using nlohmann::ordered_json;
-
-void take(std::vector<NamedValue>& values, const ordered_json& object, const std::string& label,
-          std::initializer_list<const char*> names, bool is_detail = false) {
-  if (const auto measured = measured_at(object, names))
-    values.push_back({label, *measured, is_detail});
-}
-
-/// Members are objects with a score, or numbers.
-void take_members(std::vector<NamedValue>& values, const ordered_json& parent, bool is_detail) {
-  for (const auto& [name, entry] : parent.items()) {
-    if (entry.is_number()) {
-      values.push_back({name, {entry.get<double>(), std::nullopt}, is_detail});
-    } else if (entry.is_object()) {
-      take(values, entry, name, {"score", "accuracy"}, is_detail);
-    }
-  }
-}
-
-}  // namespace
-
 std::vector<NamedValue> evaluation_values(const EvaluationFile& evaluation) {
-  const ordered_json& json = evaluation.json;
+  const results::Evaluation& result = evaluation.result;
   std::vector<NamedValue> values;
-  for (const char* side : {"mean_score", "win_rate"}) {
-    const ordered_json& correlations = object_at(object_at(json, "correlations"), side);
-    const std::string label = side == std::string("mean_score") ? "mean score" : "win rate";
-    take(values, correlations, label + ", Spearman", {"spearman"});
-    take(values, correlations, label + ", Kendall", {"kendall"});
-    take(values, correlations, label + ", Pearson", {"pearson"});
+  const auto take = [&](const std::optional<results::Estimate>& value, const std::string& label,
+                        bool is_detail = false) {
+    if (value) values.push_back({label, *value, is_detail});
+    return value.has_value();
+  };
+  for (const auto& [correlations, label] :
+       {std::pair{&result.mean_score, "mean score"}, std::pair{&result.win_rate, "win rate"}}) {
+    take(correlations->find("spearman"), std::string(label) + ", Spearman");
+    take(correlations->find("kendall"), std::string(label) + ", Kendall");
+    take(correlations->find("pearson"), std::string(label) + ", Pearson");
   }
-  if (json.contains("overall")) {
-    take(values, json, "overall", {"overall"});
-  } else {
-    take(values, json, "overall of the parts present", {"overall_partial"});
+  for (const std::string name : {"overall", "hard", "normal", "easy"}) {
+    if (!take(result.overall.find(name), name))
+      take(result.overall.find(name + "_partial"), name + " of the parts present");
   }
-  for (const char* name : {"hard", "normal", "easy"}) {
-    if (json.contains(name)) {
-      take(values, json, name, {name});
-    } else {
-      take(values, json, std::string(name) + " of the parts present",
-           {(std::string(name) + "_partial").c_str()});
+  for (const auto& [parts, is_detail] :
+       {std::pair{&result.sections, false}, std::pair{&result.subsets, true}}) {
+    for (const results::BenchmarkPart& part : *parts) {
+      if (!take(part.metrics.find("score"), part.name, is_detail))
+        take(part.metrics.find("accuracy"), part.name, is_detail);
     }
   }
-  take_members(values, object_at(json, "sections"), /*is_detail=*/false);
-  take_members(values, object_at(json, "domains"), /*is_detail=*/false);
-  take_members(values, object_at(json, "subsets"), /*is_detail=*/true);
   return values;
 }
 
@@ -278,25 +241,21 @@ std::optional<NamedValue> headline(const EvaluationFile& evaluation) {
 }
 
 std::string evaluation_caveat(const EvaluationFile& evaluation) {
-  const ordered_json& json = evaluation.json;
+  const results::Evaluation& result = evaluation.result;
   std::string text;
-  if (const ordered_json& sampling = object_at(json, "sampling"); !sampling.empty()) {
+  if (result.sampling) {
     text += fmt::format("at most {} rows of each subset, sampled with seed {}; ",
-                        sampling.value("limit_per_subset", 0), sampling.value("seed", 0));
+                        result.sampling->limit_per_subset, result.sampling->seed);
   }
-  if (const auto it = json.find("missing_domains");
-      it != json.end() && it->is_array() && !it->empty()) {
-    std::string names;
-    for (const ordered_json& name : *it) {
-      if (name.is_string()) names += (names.empty() ? "" : ", ") + name.get<std::string>();
-    }
-    text += fmt::format("without {}, so not comparable with published overall scores; ", names);
+  if (!result.missing_domains.empty()) {
+    text += fmt::format("without {}, so not comparable with published overall scores; ",
+                        fmt::join(result.missing_domains, ", "));
   }
-  if (const auto it = json.find("incomplete");
-      it != json.end() && it->is_array() && !it->empty() && !json.contains("sampling")) {
-    text += fmt::format("{} subsets do not have their full number of rows; ", it->size());
+  if (result.num_incomplete > 0 && !result.sampling) {
+    text +=
+        fmt::format("{} subsets do not have their full number of rows; ", result.num_incomplete);
   }
-  if (const auto bad = measured_at(json, {"num_bad_rows"}); bad && bad->value > 0) {
+  if (const auto bad = result.overall.find("num_bad_rows"); bad && bad->value > 0) {
     text += fmt::format("{:.0f} unusable rows dropped; ", bad->value);
   }
   if (text.ends_with("; ")) text.resize(text.size() - 2);

@@ -19,8 +19,8 @@ std::string training_effect_html(const RunData& run);
 
 /// Difference in the benchmark's headline metric, `model` minus its base model; empty without
 /// comparisons.
-std::optional<Measured> headline_difference(const RunData& run, const std::string& model,
-                                            const std::string& benchmark);
+std::optional<results::Estimate> headline_difference(const RunData& run, const std::string& model,
+                                                     const std::string& benchmark);
 
 /// Calibration of each model's pair probabilities, and correlation with length. Empty where the
 /// result files have none.
@@ -28,7 +28,7 @@ std::string probability_table_html(const RunData& run, const std::string& benchm
 
 struct NamedValue {
   std::string name;
-  Measured measured;
+  results::Estimate measured;
   bool is_detail = false;  ///< subsets: in the table only, not in the chart
 };
 

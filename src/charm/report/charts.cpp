@@ -12,7 +12,7 @@ ordered_json quantitative(const char* field, const std::string& title) {
 }
 
 /// The values' range padded by 10 % on either side.
-stats::Interval padded_range(const std::vector<double>& values) {
+results::Interval padded_range(const std::vector<double>& values) {
   const auto [lo, hi] = std::minmax_element(values.begin(), values.end());
   const double padding = *hi > *lo ? 0.1 * (*hi - *lo) : 1.0;
   return {*lo - padding, *hi + padding};
@@ -142,16 +142,16 @@ ordered_json stacked_bar_spec(const std::vector<BarPart>& parts, const StackedBa
           {"layer", layers}};
 }
 
-ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs,
+ordered_json mismatch_heat_map_spec(const std::vector<results::Pair>& pairs,
                                     const std::vector<std::string>& order, double largest) {
   ordered_json values = ordered_json::array();
-  for (const PairResult& pair : pairs) {
-    if (!pair.mismatch) continue;
+  for (const results::Pair& pair : pairs) {
+    const results::Estimate& mismatch = pair.before.mismatch;
     ordered_json value = {
-        {"policy", pair.policy}, {"reference", pair.reference}, {"mismatch", pair.mismatch->value}};
-    if (pair.mismatch->ci95) {
-      value["lo"] = pair.mismatch->ci95->lo;
-      value["hi"] = pair.mismatch->ci95->hi;
+        {"policy", pair.policy}, {"reference", pair.reference}, {"mismatch", mismatch.value}};
+    if (mismatch.ci95) {
+      value["lo"] = mismatch.ci95->lo;
+      value["hi"] = mismatch.ci95->hi;
     }
     values.push_back(std::move(value));
   }
@@ -254,7 +254,7 @@ ordered_json rating_scatter_spec(const std::vector<RatedScore>& points) {
     ratings.push_back(point.rating_elo);
     scores.push_back(point.mean_score);
   }
-  const stats::Interval x_range = padded_range(ratings), y_range = padded_range(scores);
+  const results::Interval x_range = padded_range(ratings), y_range = padded_range(scores);
   ordered_json values = ordered_json::array();
   for (const RatedScore& point : points) {
     values.push_back(

@@ -20,7 +20,7 @@ inline constexpr const char* kAfterRetraining = "after retraining";
 struct Dot {
   std::string row;     ///< label on the y axis
   std::string series;  ///< colour
-  Measured measured;
+  results::Estimate measured;
 };
 
 struct DotPlotOptions {
@@ -55,7 +55,7 @@ nlohmann::ordered_json stacked_bar_spec(const std::vector<BarPart>& parts,
 
 /// Mismatch degree of every ordered pair: rows are policies, columns references. `largest` is the
 /// limit of the colour scale.
-nlohmann::ordered_json mismatch_heat_map_spec(const std::vector<PairResult>& pairs,
+nlohmann::ordered_json mismatch_heat_map_spec(const std::vector<results::Pair>& pairs,
                                               const std::vector<std::string>& order,
                                               double largest);
 

@@ -34,7 +34,7 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
       cells[value.name].emplace(model, value);
     }
   }
-  const bool is_correlation = file_of[models.front()]->json.contains("correlations");
+  const bool is_correlation = file_of[models.front()]->result.benchmark == "arena";
   Table summary{"", {{"", false}}, {}}, details{"Subsets", {{"subset", false}}, {}};
   for (const std::string& model : models) {
     summary.columns.push_back({model, true});
@@ -50,7 +50,7 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
     bool is_detail = false;
     for (const std::string& model : models) {
       const auto it = cells[name].find(model);
-      const std::optional<Measured> measured =
+      const std::optional<results::Estimate> measured =
           it == cells[name].end() ? std::nullopt : std::optional(it->second.measured);
       row.push_back(is_correlation ? measured_text(measured, 3) : percent_measured_text(measured));
       if (it == cells[name].end()) continue;
@@ -63,8 +63,8 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
 
   std::string title = title_of(benchmark);
   // A recipe may rename a benchmark's file.
-  const std::string kind = file_of[models.front()]->json.value("benchmark", benchmark);
-  if (kind != benchmark) title += " (scored as " + title_of(kind) + ")";
+  const std::string& kind = file_of[models.front()]->result.benchmark;
+  if (!kind.empty() && kind != benchmark) title += " (scored as " + title_of(kind) + ")";
   std::string html = fmt::format("<h3>{}</h3>\n", escape_html(title));
   for (const std::string& model : models) {
     const std::string caveat = evaluation_caveat(*file_of[model]);

@@ -28,7 +28,7 @@ std::string text_at(const ordered_json& object, const char* name) {
   return object.at(name).get<std::string>();
 }
 
-bool excludes_zero(const std::optional<Measured>& measured) {
+bool excludes_zero(const std::optional<results::Estimate>& measured) {
   return measured && measured->ci95 && (measured->ci95->lo > 0.0 || measured->ci95->hi < 0.0);
 }
 

@@ -111,7 +111,7 @@ std::string percent_text(std::optional<double> value) {
   return value && std::isfinite(*value) ? fmt::format("{:.1f} %", 100.0 * *value) : kDash;
 }
 
-std::string measured_text(const std::optional<Measured>& measured, int digits) {
+std::string measured_text(const std::optional<results::Estimate>& measured, int digits) {
   if (!measured) return kDash;
   std::string text = number_text(measured->value, digits);
   if (measured->ci95)
@@ -120,7 +120,7 @@ std::string measured_text(const std::optional<Measured>& measured, int digits) {
   return text;
 }
 
-std::string signed_measured_text(const std::optional<Measured>& measured, int digits) {
+std::string signed_measured_text(const std::optional<results::Estimate>& measured, int digits) {
   if (!measured) return kDash;
   std::string text = signed_text(measured->value, digits);
   if (measured->ci95)
@@ -129,7 +129,7 @@ std::string signed_measured_text(const std::optional<Measured>& measured, int di
   return text;
 }
 
-std::string percent_measured_text(const std::optional<Measured>& measured) {
+std::string percent_measured_text(const std::optional<results::Estimate>& measured) {
   if (!measured) return kDash;
   std::string text = percent_text(measured->value);
   if (measured->ci95)

@@ -57,10 +57,10 @@ std::string number_text(std::optional<double> value, int digits = 3);
 std::string signed_text(std::optional<double> value, int digits = 3);
 std::string percent_text(std::optional<double> value);
 /// "0.312 [0.251, 0.374]".
-std::string measured_text(const std::optional<Measured>& measured, int digits = 3);
-std::string signed_measured_text(const std::optional<Measured>& measured, int digits = 3);
+std::string measured_text(const std::optional<results::Estimate>& measured, int digits = 3);
+std::string signed_measured_text(const std::optional<results::Estimate>& measured, int digits = 3);
 /// "62.1 % [58.4, 65.7]".
-std::string percent_measured_text(const std::optional<Measured>& measured);
+std::string percent_measured_text(const std::optional<results::Estimate>& measured);
 
 /// The complete document with inline styles and scripts; a content security policy forbids loading
 /// anything.

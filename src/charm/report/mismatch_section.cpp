@@ -3,6 +3,7 @@
 
 #include "charm/report/charts.h"
 #include "charm/report/sections.h"
+#include "charm/stats/pair_table.h"
 
 namespace charm::report {
 namespace {
@@ -19,17 +20,15 @@ Section mismatch_section(const RunData& run) {
   std::vector<std::string> models, policies;
   for (const MismatchFile& file : run.mismatches) {
     models.push_back(file.model);
-    for (const PairResult& pair : file.pairs) {
+    for (const results::Pair& pair : file.pairs) {
       policies.push_back(pair.policy);
-      if (pair.mismatch) largest = std::max(largest, std::abs(pair.mismatch->value));
+      largest = std::max(largest, std::abs(pair.before.mismatch.value));
     }
   }
   const std::vector<std::string> order = policies_by_rating(run, policies);
   std::string charts, tables;
   for (const std::string& model : models_in_order(run, models)) {
     const MismatchFile& file = *run.mismatch_of(model);
-    double sum = 0.0;
-    std::size_t count = 0;
     Table table{fmt::format("All pairs under {}", model),
                 {{"policy", false},
                  {"against", false},
@@ -39,20 +38,17 @@ Section mismatch_section(const RunData& run) {
                  {"win rate", true},
                  {"MD", true}},
                 {}};
-    for (const PairResult& pair : file.pairs) {
-      if (pair.mismatch) {
-        sum += std::abs(pair.mismatch->value);
-        ++count;
-      }
-      table.rows.push_back(
-          {pair.policy, pair.reference, std::to_string(pair.num_prompts),
-           pair.ties ? std::to_string(*pair.ties) : "–",
-           percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt),
-           percent_measured_text(pair.win_rate), signed_measured_text(pair.mismatch, 3)});
+    for (const results::Pair& pair : file.pairs) {
+      table.rows.push_back({pair.policy, pair.reference, std::to_string(pair.num_prompts),
+                            std::to_string(pair.before.ties), percent_text(pair.target.value),
+                            percent_measured_text(pair.before.win_rate),
+                            signed_measured_text(pair.before.mismatch, 3)});
     }
     charts += chart_html(
-        {fmt::format("{}: mean |MD| {} over {} ordered pairs. Policies by rating, best first.",
-                     model, count > 0 ? number_text(sum / static_cast<double>(count)) : "–", count),
+        {fmt::format(
+             "{}: mean |MD| {} over {} ordered pairs. Policies by rating, best first.", model,
+             file.pairs.empty() ? "–" : number_text(stats::mean_mismatch(file.pairs).before),
+             file.pairs.size()),
          fmt::format("Heat map of mismatch degrees of {} policies under {}", order.size(), model),
          mismatch_heat_map_spec(file.pairs, order, largest)});
     tables += collapsible_table_html(table);

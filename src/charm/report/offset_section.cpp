@@ -4,11 +4,11 @@
 namespace charm::report {
 namespace {
 
-std::string plateau_text(const std::optional<stats::Interval>& plateau) {
+std::string plateau_text(const std::optional<results::Interval>& plateau) {
   return plateau ? fmt::format("({:+.4f}, {:+.4f}]", plateau->lo, plateau->hi) : "–";
 }
 
-std::string mean_text(const MeanMismatch& mean) {
+std::string mean_text(const results::MeanMismatch& mean) {
   return fmt::format("from {} to {} (expected under sampling noise: {})", number_text(mean.before),
                      number_text(mean.after), number_text(mean.sampling_noise));
 }
@@ -33,12 +33,12 @@ std::string check_html(const CalibrationFile& calibration) {
                {"MD", true},
                {"MD with offsets", true}},
               {}};
-  for (const PairResult& pair : held_out->pairs) {
-    table.rows.push_back(
-        {pair.policy, pair.reference,
-         percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt),
-         percent_measured_text(pair.win_rate), percent_measured_text(pair.win_rate_after),
-         signed_measured_text(pair.mismatch, 3), signed_measured_text(pair.mismatch_after, 3)});
+  for (const results::Pair& pair : held_out->pairs) {
+    table.rows.push_back({pair.policy, pair.reference, percent_text(pair.target.value),
+                          percent_measured_text(pair.before.win_rate),
+                          percent_measured_text(win_rate_of(pair.after)),
+                          signed_measured_text(pair.before.mismatch, 3),
+                          signed_measured_text(mismatch_of(pair.after), 3)});
   }
   return "<p>" + text + "</p>\n" + collapsible_table_html(table);
 }
@@ -54,12 +54,14 @@ std::string held_out_policies_html(const CalibrationFile& calibration) {
                {"change, 95 %", true},
                {"all offsets", true}},
               {}};
-  for (const HeldOutPolicy& one : calibration.held_out_policies) {
-    const Measured change{one.after - one.before, one.change_ci95};
-    if (one.change_ci95 && one.change_ci95->hi < 0.0) ++closer;
-    if (one.change_ci95 && one.change_ci95->lo > 0.0) ++further;
-    table.rows.push_back({one.policy, number_text(one.before), number_text(one.after),
-                          signed_measured_text(change, 3), number_text(one.with_all)});
+  for (const results::HeldOutPolicy& one : calibration.held_out_policies) {
+    // On held-out prompts if available, else on those of the fit.
+    const results::HeldOutPolicyCheck& check = one.held_out ? *one.held_out : one.fit;
+    const results::Estimate change{check.after - check.before, check.change_ci95};
+    if (change.ci95 && change.ci95->hi < 0.0) ++closer;
+    if (change.ci95 && change.ci95->lo > 0.0) ++further;
+    table.rows.push_back({one.policy, number_text(check.before), number_text(check.after),
+                          signed_measured_text(change, 3), number_text(check.with_all)});
   }
   const std::string text = fmt::format(
       "With offsets fitted on the other policies only, the mean |MD| of the held-out policy "
@@ -67,7 +69,7 @@ std::string held_out_policies_html(const CalibrationFile& calibration) {
       "prompts). Offsets are per policy, so this is the effect of the others' offsets on an "
       "uncalibrated policy; a fine-tuned reward model may differ.",
       closer, calibration.held_out_policies.size(), further,
-      calibration.held_out_policies.front().is_held_out ? "held-out" : "fit");
+      calibration.held_out_policies.front().held_out ? "held-out" : "fit");
   return "<p>" + text + "</p>\n" + collapsible_table_html(table);
 }
 
@@ -80,13 +82,14 @@ std::string offsets_html(const CalibrationFile& calibration) {
   Table table{fmt::format("Offsets, set {} of {}", calibration.set, calibration.model),
               {{"policy", false}, {"rating", true}, {"offset", true}, {"plateau", true}},
               {}};
-  for (const PolicyOffset& policy : calibration.policies) {
+  for (const results::CalibratedPolicy& policy : calibration.policies) {
     const bool is_reference = policy.policy == calibration.reference;
     const std::string label = is_reference ? policy.policy + " (reference)" : policy.policy;
     options.row_order.push_back(label);
-    if (policy.offset) dots.push_back({label, "offset", *policy.offset});
-    table.rows.push_back({label, number_text(policy.rating_elo, 1),
-                          signed_measured_text(policy.offset, 4), plateau_text(policy.plateau)});
+    dots.push_back({label, "offset", policy.offset});
+    table.rows.push_back({label, number_text(policy.rating.rating_elo, 1),
+                          signed_measured_text(policy.offset, 4),
+                          plateau_text(policy.offset_interval)});
   }
   return fmt::format("<h3>{} calibrated on {}</h3>\n", escape_html(calibration.model),
                      escape_html(calibration.set)) +

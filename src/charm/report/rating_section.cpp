@@ -29,8 +29,8 @@ std::vector<RatedScore> rated_scores(const RunData& run, const ModelScores& scor
     if (rating == run.ratings.end() || policy.num_scores == 0) continue;
     double offset = 0.0;
     if (calibration != nullptr) {
-      for (const PolicyOffset& other : calibration->policies) {
-        if (other.policy == policy.policy && other.offset) offset = other.offset->value;
+      for (const results::CalibratedPolicy& other : calibration->policies) {
+        if (other.policy == policy.policy) offset = other.offset.value;
       }
     }
     points.push_back({policy.policy, rating->second, policy.mean + offset});

@@ -10,66 +10,15 @@
 #include <vector>
 
 #include "charm/base/files.h"
-#include "charm/stats/interval.h"
+#include "charm/results/calibration.h"
+#include "charm/results/evaluation.h"
+#include "charm/results/mismatch.h"
 
 namespace charm::report {
 
-/// A number from a result file with its 95 % interval, where it has one.
-struct Measured {
-  double value = 0.0;
-  std::optional<stats::Interval> ci95;
-};
-
-/// A policy against a reference under one reward model.
-struct PairResult {
-  std::string policy;
-  std::string reference;
-  std::int64_t num_prompts = 0;
-  std::optional<Measured> target;    ///< win rate that the ratings imply
-  std::optional<Measured> win_rate;  ///< under the reward model's own scores
-  std::optional<Measured> mismatch;
-  std::optional<Measured> win_rate_after;  ///< with the offsets added (calibration files)
-  std::optional<Measured> mismatch_after;
-  std::optional<double> residual;
-  std::optional<std::int64_t> ties;
-};
-
 /// `mismatch/<model>.json`.
-struct MismatchFile {
+struct MismatchFile : results::Mismatch {
   std::string model;
-  std::vector<PairResult> pairs;
-};
-
-struct PolicyOffset {
-  std::string policy;
-  std::optional<double> rating_elo;
-  std::optional<Measured> offset;
-  std::optional<stats::Interval> plateau;  ///< offsets that give the same win rate
-};
-
-/// Mean of |MD| over ordered pairs.
-struct MeanMismatch {
-  double before = 0.0;
-  double after = 0.0;
-  double sampling_noise = 0.0;  ///< expected under sampling noise alone
-};
-
-/// Evaluation of the offsets on held-out prompts.
-struct HeldOutFile {
-  std::int64_t num_prompts = 0;
-  std::optional<MeanMismatch> mean;
-  std::vector<PairResult> pairs;
-};
-
-/// Leave-one-out result of a policy: effect of the other policies' offsets on its mean |MD| with
-/// all others.
-struct HeldOutPolicy {
-  std::string policy;
-  bool is_held_out = false;  ///< on prompts held out of the fit
-  double before = 0.0;
-  double after = 0.0;
-  double with_all = 0.0;  ///< at the offsets of the joint fit
-  std::optional<stats::Interval> change_ci95;
 };
 
 /// `explanation/<model>/<set>.json`.
@@ -80,17 +29,9 @@ struct ExplanationFile {
 };
 
 /// `calibration/<model>/<set>.json`.
-struct CalibrationFile {
+struct CalibrationFile : results::Calibration {
   std::string model;
   std::string set;
-  std::string mode, solver, ties, reference;
-  std::int64_t num_prompts = 0;
-  std::vector<PolicyOffset> policies;
-  std::vector<PairResult> pairs;
-  std::optional<MeanMismatch> mean;
-  std::optional<HeldOutFile> held_out;
-  std::vector<HeldOutPolicy> held_out_policies;
-  std::vector<std::string> warnings;
   std::string same_as;  ///< an earlier set of the model with the same calibration (sets may differ
                         ///< only in pairs and training); else empty
 
@@ -133,15 +74,15 @@ struct TrainingRun {
 /// `eval/<model>/<benchmark>.json`.
 struct EvaluationFile {
   std::string model;
-  std::string benchmark;
-  nlohmann::ordered_json json;
+  std::string benchmark;  ///< name of the file; a recipe may rename it
+  results::Evaluation result;
 };
 
 /// `comparison/<model>/<benchmark>.json`: the fine-tuned model against its base model.
 struct ComparisonFile {
   std::string model;
   std::string benchmark;
-  nlohmann::ordered_json json;
+  results::Comparison result;
 };
 
 struct ManifestFile {
@@ -175,13 +116,10 @@ struct RunData {
 /// kInput, naming the file, for one that cannot be parsed.
 RunData read_run(const fs::path& run_dir);
 
-/// The object `name` inside `object`; an empty one where there is none.
-const nlohmann::ordered_json& object_at(const nlohmann::ordered_json& object, const char* name);
-
 /// "mean_score" of `object` with "mean_score_ci95"; empty where it is missing or null. The first of
 /// `names` that is present is used.
-std::optional<Measured> measured_at(const nlohmann::ordered_json& object,
-                                    std::initializer_list<const char*> names);
+std::optional<results::Estimate> measured_at(const nlohmann::ordered_json& object,
+                                             std::initializer_list<const char*> names);
 
 /// Reads the scores files of one reward model (without texts); histograms of all policies share
 /// their bins.

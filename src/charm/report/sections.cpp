@@ -22,26 +22,34 @@ std::vector<std::string> policies_by_rating(const RunData& run, std::vector<std:
   return policies;
 }
 
-const PairResult* measured_pair(const RunData& run, const std::string& model,
-                                const PairResult& pair) {
+const results::Pair* measured_pair(const RunData& run, const std::string& model,
+                                   const results::Pair& pair) {
   const MismatchFile* file = run.mismatch_of(model);
   if (file == nullptr) return nullptr;
   const auto it =
-      std::find_if(file->pairs.begin(), file->pairs.end(), [&](const PairResult& other) {
+      std::find_if(file->pairs.begin(), file->pairs.end(), [&](const results::Pair& other) {
         return other.policy == pair.policy && other.reference == pair.reference;
       });
   return it == file->pairs.end() ? nullptr : &*it;
 }
 
-const PairResult& pair_before(const RunData& run, const CalibrationFile& calibration,
-                              const PairResult& pair) {
-  const PairResult* measured = measured_pair(run, calibration.model, pair);
-  return measured != nullptr && measured->win_rate && measured->mismatch ? *measured : pair;
+const results::Pair& pair_before(const RunData& run, const CalibrationFile& calibration,
+                                 const results::Pair& pair) {
+  const results::Pair* measured = measured_pair(run, calibration.model, pair);
+  return measured != nullptr ? *measured : pair;
+}
+
+std::optional<results::Estimate> win_rate_of(const std::optional<results::PairRates>& rates) {
+  return rates ? std::optional(rates->win_rate) : std::nullopt;
+}
+
+std::optional<results::Estimate> mismatch_of(const std::optional<results::PairRates>& rates) {
+  return rates ? std::optional(rates->mismatch) : std::nullopt;
 }
 
 std::string common_prompts_text(const CalibrationFile& calibration) {
   std::vector<std::int64_t> num_common;
-  for (const PairResult& pair : calibration.pairs) num_common.push_back(pair.num_prompts);
+  for (const results::Pair& pair : calibration.pairs) num_common.push_back(pair.num_prompts);
   if (num_common.empty()) return fmt::format("{} prompts", calibration.num_prompts);
   return stats::common_prompts_text(num_common, calibration.num_prompts);
 }

@@ -46,13 +46,17 @@ Section provenance_section(const RunData& run);
 std::vector<std::string> policies_by_rating(const RunData& run, std::vector<std::string> policies);
 
 /// The same policies in `mismatch/<model>.json`; nullptr where they were not measured.
-const PairResult* measured_pair(const RunData& run, const std::string& model,
-                                const PairResult& pair);
+const results::Pair* measured_pair(const RunData& run, const std::string& model,
+                                   const results::Pair& pair);
 
 /// The pair before calibration: from the mismatch file, on the same prompts as after retraining, or
 /// else from the calibration.
-const PairResult& pair_before(const RunData& run, const CalibrationFile& calibration,
-                              const PairResult& pair);
+const results::Pair& pair_before(const RunData& run, const CalibrationFile& calibration,
+                                 const results::Pair& pair);
+
+/// Empty without rates.
+std::optional<results::Estimate> win_rate_of(const std::optional<results::PairRates>& rates);
+std::optional<results::Estimate> mismatch_of(const std::optional<results::PairRates>& rates);
 
 /// What the calibrated pairs have in common, see stats::common_prompts_text.
 std::string common_prompts_text(const CalibrationFile& calibration);

@@ -3,15 +3,16 @@
 
 #include "charm/report/benchmark_tables.h"
 #include "charm/report/sections.h"
+#include "charm/stats/pair_table.h"
 
 namespace charm::report {
 namespace {
 
-bool excludes(const Measured& measured, double value) {
+bool excludes(const results::Estimate& measured, double value) {
   return measured.ci95 && (value < measured.ci95->lo || value > measured.ci95->hi);
 }
 
-bool overlap(const Measured& a, const Measured& b) {
+bool overlap(const results::Estimate& a, const results::Estimate& b) {
   return !a.ci95 || !b.ci95 || (a.ci95->lo <= b.ci95->hi && b.ci95->lo <= a.ci95->hi);
 }
 
@@ -19,7 +20,7 @@ bool overlap(const Measured& a, const Measured& b) {
 void describe_methods(const RunData& run, const CalibrationFile& calibration,
                       std::vector<std::string>& lines) {
   if (calibration.held_out && calibration.held_out->mean) {
-    const MeanMismatch& mean = *calibration.held_out->mean;
+    const results::MeanMismatch& mean = *calibration.held_out->mean;
     lines.push_back(fmt::format(
         "Set {} of {}: on {} held-out prompts the offsets change mean |MD| from {} to {}; expected "
         "under sampling noise: {}.",
@@ -45,49 +46,38 @@ void describe_methods(const RunData& run, const CalibrationFile& calibration,
 }
 
 /// Over- or under-valued, if the interval of MD excludes 0.
-std::string verdict(const Measured& mismatch) {
+std::string verdict(const results::Estimate& mismatch) {
   if (!mismatch.ci95) return "no interval was computed";
   if (!excludes(mismatch, 0.0)) return "the interval includes 0";
   return mismatch.value > 0.0 ? "over-valued" : "under-valued";
 }
 
-std::string changed_text(const Measured& before, const Measured& after) {
+std::string changed_text(const results::Estimate& before, const results::Estimate& after) {
   if (!before.ci95 || !after.ci95) return "significance unknown without intervals";
   return overlap(before, after) ? "the two intervals overlap: the change is not significant"
                                 : "the two intervals do not overlap";
 }
 
-std::string single_pair_text(const CalibrationFile& calibration, const PairResult& pair,
-                             const PairResult* retrained) {
-  std::string text = fmt::format(
-      "Under {}, {} wins {} of {} prompts against {}; the Arena ratings imply {}.",
-      calibration.model, pair.policy, percent_measured_text(pair.win_rate), pair.num_prompts,
-      pair.reference, percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt));
-  if (pair.mismatch) {
-    text +=
-        fmt::format(" MD {}: {}.", signed_measured_text(pair.mismatch, 3), verdict(*pair.mismatch));
-  }
-  if (retrained == nullptr || !retrained->mismatch) {
+std::string single_pair_text(const CalibrationFile& calibration, const results::Pair& pair,
+                             const results::Pair* retrained) {
+  std::string text =
+      fmt::format("Under {}, {} wins {} of {} prompts against {}; the Arena ratings imply {}.",
+                  calibration.model, pair.policy, percent_measured_text(pair.before.win_rate),
+                  pair.num_prompts, pair.reference, percent_text(pair.target.value));
+  const results::Estimate& mismatch = pair.before.mismatch;
+  text += fmt::format(" MD {}: {}.", signed_measured_text(mismatch, 3), verdict(mismatch));
+  if (retrained == nullptr) {
     return text + " The reward model trained on the calibrated preferences has not been measured.";
   }
-  text += fmt::format(" After retraining MD is {} on {} prompts",
-                      signed_measured_text(retrained->mismatch, 3), retrained->num_prompts);
-  if (pair.mismatch) {
-    const double before = std::abs(pair.mismatch->value),
-                 after = std::abs(retrained->mismatch->value);
-    text += fmt::format(", {} 0 than before; {}",
-                        after < before   ? "closer to"
-                        : after > before ? "further from"
-                                         : "as far from",
-                        changed_text(*pair.mismatch, *retrained->mismatch));
-  }
+  const results::Estimate& changed = retrained->before.mismatch;
+  const double before = std::abs(mismatch.value), after = std::abs(changed.value);
+  text += fmt::format(" After retraining MD is {} on {} prompts, {} 0 than before; {}",
+                      signed_measured_text(changed, 3), retrained->num_prompts,
+                      after < before   ? "closer to"
+                      : after > before ? "further from"
+                                       : "as far from",
+                      changed_text(mismatch, changed));
   return text + ".";
-}
-
-double mean_absolute(const std::vector<PairResult>& pairs) {
-  double sum = 0.0;
-  for (const PairResult& pair : pairs) sum += pair.mismatch ? std::abs(pair.mismatch->value) : 0.0;
-  return pairs.empty() ? 0.0 : sum / static_cast<double>(pairs.size());
 }
 
 /// Mean |MD| and benchmarks before and after training.
@@ -99,8 +89,9 @@ void describe_training(const RunData& run, const CalibrationFile& calibration,
   if (before != nullptr && after != nullptr && before->pairs.size() > 2) {
     lines.push_back(fmt::format(
         "Mean |MD| over all ordered pairs: {} under {} ({} pairs), {} under {} ({} pairs).",
-        number_text(mean_absolute(before->pairs)), before->model, before->pairs.size(),
-        number_text(mean_absolute(after->pairs)), after->model, after->pairs.size()));
+        number_text(stats::mean_mismatch(before->pairs).before), before->model,
+        before->pairs.size(), number_text(stats::mean_mismatch(after->pairs).before), after->model,
+        after->pairs.size()));
   }
   for (const EvaluationFile& first : run.evaluations) {
     if (first.model != calibration.model) continue;
@@ -125,19 +116,19 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
                           std::vector<std::string>& lines) {
   const std::string retrained_model = calibration.retrained_model();
   if (calibration.pairs.size() == 1) {
-    const PairResult& pair = calibration.pairs[0];
+    const results::Pair& pair = calibration.pairs[0];
     lines.push_back(single_pair_text(calibration, pair_before(run, calibration, pair),
                                      measured_pair(run, retrained_model, pair)));
   } else {
     std::size_t over = 0, under = 0, closer = 0, measured = 0;
-    for (const PairResult& calibrated : calibration.pairs) {
-      const PairResult& pair = pair_before(run, calibration, calibrated);
-      if (!pair.mismatch) continue;
-      if (excludes(*pair.mismatch, 0.0)) ++(pair.mismatch->value > 0.0 ? over : under);
-      const PairResult* retrained = measured_pair(run, retrained_model, pair);
-      if (retrained == nullptr || !retrained->mismatch) continue;
+    for (const results::Pair& calibrated : calibration.pairs) {
+      const results::Pair& pair = pair_before(run, calibration, calibrated);
+      const results::Estimate& mismatch = pair.before.mismatch;
+      if (excludes(mismatch, 0.0)) ++(mismatch.value > 0.0 ? over : under);
+      const results::Pair* retrained = measured_pair(run, retrained_model, pair);
+      if (retrained == nullptr) continue;
       ++measured;
-      closer += std::abs(retrained->mismatch->value) < std::abs(pair.mismatch->value);
+      closer += std::abs(retrained->before.mismatch.value) < std::abs(mismatch.value);
     }
     std::string text = calibration.same_as.empty()
                            ? fmt::format(
@@ -169,8 +160,8 @@ Section summary_section(const RunData& run) {
   if (run.calibrations.empty()) {
     for (const MismatchFile& file : run.mismatches) {
       std::size_t over = 0;
-      for (const PairResult& pair : file.pairs)
-        over += pair.mismatch && pair.mismatch->value > 0.0 && excludes(*pair.mismatch, 0.0);
+      for (const results::Pair& pair : file.pairs)
+        over += pair.before.mismatch.value > 0.0 && excludes(pair.before.mismatch, 0.0);
       lines.push_back(
           fmt::format("Under {}, {} of {} ordered pairs have an MD above 0 whose 95 % interval "
                       "excludes 0; nothing has been calibrated yet.",

@@ -4,7 +4,7 @@
 namespace charm::report {
 namespace {
 
-std::string pair_label(const PairResult& pair) { return pair.policy + " vs " + pair.reference; }
+std::string pair_label(const results::Pair& pair) { return pair.policy + " vs " + pair.reference; }
 
 std::string calibration_html(const RunData& run, const CalibrationFile& calibration) {
   DotPlotOptions options;
@@ -25,25 +25,26 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
                {"MD after calibration", true},
                {"MD after retraining", true}},
               {}};
-  for (const PairResult& pair : calibration.pairs) {
+  for (const results::Pair& pair : calibration.pairs) {
     const std::string& row = pair.policy;
     options.row_order.push_back(row);
-    if (pair.target) options.targets.emplace_back(row, pair.target->value);
-    const PairResult& before = pair_before(run, calibration, pair);
-    if (before.win_rate) dots.push_back({row, kBefore, *before.win_rate});
-    if (pair.win_rate_after) dots.push_back({row, kAfterCalibration, *pair.win_rate_after});
-    const PairResult* retrained = measured_pair(run, calibration.retrained_model(), pair);
-    if (retrained != nullptr && retrained->win_rate) {
-      dots.push_back({row, kAfterRetraining, *retrained->win_rate});
+    options.targets.emplace_back(row, pair.target.value);
+    const results::Pair& before = pair_before(run, calibration, pair);
+    dots.push_back({row, kBefore, before.before.win_rate});
+    if (pair.after) dots.push_back({row, kAfterCalibration, pair.after->win_rate});
+    const results::Pair* retrained = measured_pair(run, calibration.retrained_model(), pair);
+    if (retrained != nullptr) {
+      dots.push_back({row, kAfterRetraining, retrained->before.win_rate});
       has_retrained = true;
     }
     table.rows.push_back(
         {pair_label(pair), std::to_string(before.num_prompts), std::to_string(pair.num_prompts),
-         percent_text(pair.target ? std::optional(pair.target->value) : std::nullopt),
-         percent_measured_text(before.win_rate), percent_measured_text(pair.win_rate_after),
-         percent_measured_text(retrained ? retrained->win_rate : std::nullopt),
-         signed_measured_text(before.mismatch, 2), signed_measured_text(pair.mismatch_after, 2),
-         signed_measured_text(retrained ? retrained->mismatch : std::nullopt, 2)});
+         percent_text(pair.target.value), percent_measured_text(before.before.win_rate),
+         percent_measured_text(win_rate_of(pair.after)),
+         percent_measured_text(retrained ? win_rate_of(retrained->before) : std::nullopt),
+         signed_measured_text(before.before.mismatch, 2),
+         signed_measured_text(mismatch_of(pair.after), 2),
+         signed_measured_text(retrained ? mismatch_of(retrained->before) : std::nullopt, 2)});
   }
   options.series_order = {kBefore, kAfterCalibration};
   if (has_retrained) options.series_order.push_back(kAfterRetraining);
@@ -51,8 +52,10 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
                                  escape_html(calibration.set));
   html += fmt::format(
       "<p class=\"facts\">Mode {}, solver {}, ties {}, reference {}, {}.{}{}</p>\n",
-      escape_html(calibration.mode), escape_html(calibration.solver), escape_html(calibration.ties),
-      escape_html(calibration.reference), common_prompts_text(calibration),
+      results::mode_name(calibration.options.mode),
+      results::solver_name(calibration.options.solver),
+      results::tie_rule_name(calibration.options.ties), escape_html(calibration.reference),
+      common_prompts_text(calibration),
       run.split_models.contains(calibration.model)
           ? " The offsets were fitted on part of the prompts; win rates before and after "
             "retraining are on the held-out part."

@@ -23,9 +23,9 @@ std::string value_text(const ordered_json& value) {
   return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-const PolicyOffset* offset_of(const RunData& run, const std::string& policy) {
+const results::CalibratedPolicy* offset_of(const RunData& run, const std::string& policy) {
   for (const CalibrationFile& calibration : run.calibrations) {
-    for (const PolicyOffset& offset : calibration.policies) {
+    for (const results::CalibratedPolicy& offset : calibration.policies) {
       if (offset.policy == policy) return &offset;
     }
   }
@@ -59,20 +59,18 @@ std::string planted_html(const RunData& run, const ordered_json& planted) {
     for (const std::string& key : keys)
       row.push_back(entry.contains(key) ? value_text(entry[key]) : "–");
     const auto truth = measured_at(entry, {"planted_offset"});
-    const PolicyOffset* found = offset_of(run, policy);
-    const bool has_offset = found != nullptr && found->offset;
-    row.push_back(has_offset ? signed_measured_text(found->offset, 4) : "–");
-    if (truth && has_offset && found->offset->ci95) {
-      row.push_back(truth->value >= found->offset->ci95->lo &&
-                            truth->value <= found->offset->ci95->hi
+    const results::CalibratedPolicy* found = offset_of(run, policy);
+    row.push_back(found != nullptr ? signed_measured_text(found->offset, 4) : "–");
+    if (truth && found != nullptr && found->offset.ci95) {
+      row.push_back(truth->value >= found->offset.ci95->lo && truth->value <= found->offset.ci95->hi
                         ? "yes"
                         : "no");
     } else {
       row.push_back("–");
     }
-    if (has_offset) {
+    if (found != nullptr) {
       options.row_order.push_back(policy);
-      dots.push_back({policy, "recovered", *found->offset});
+      dots.push_back({policy, "recovered", found->offset});
       if (truth) options.targets.emplace_back(policy, truth->value);
     }
     table.rows.push_back(std::move(row));

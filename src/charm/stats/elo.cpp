@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "charm/base/error.h"
-
 namespace charm::stats {
 
 double target_win_rate(double rating_elo, double reference_elo) {
@@ -18,14 +16,6 @@ double mismatch_degree(double win_rate, double target) {
 void describe_ties(OptionTable& table, TieRule& ties) {
   table.choice("ties", ties, {{"loss", TieRule::kLoss}, {"half", TieRule::kHalf}},
                "How ties count in a win rate: as a loss, as in the original, or as half a win.");
-}
-
-std::string_view tie_rule_name(TieRule rule) { return rule == TieRule::kLoss ? "loss" : "half"; }
-
-TieRule parse_tie_rule(std::string_view word) {
-  if (word == "loss") return TieRule::kLoss;
-  if (word == "half") return TieRule::kHalf;
-  throw Error(ErrorKind::kUsage, "ties: '{}' is unknown; expected loss or half", word);
 }
 
 std::vector<double> rating_errors(std::span<const ArenaRating> ratings) {

@@ -6,6 +6,7 @@
 
 #include "charm/base/option_table.h"
 #include "charm/records/arena.h"
+#include "charm/results/pair.h"
 
 namespace charm::stats {
 
@@ -17,20 +18,12 @@ double target_win_rate(double rating_elo, double reference_elo);
 /// the reward model.
 double mismatch_degree(double win_rate, double target);
 
-/// How a tie (equal scores on the same prompt) counts.
-enum class TieRule {
-  kLoss,  ///< 0, as in the original: then MD(a, b) is not -MD(b, a) where there are ties
-  kHalf,  ///< 1/2: win rates of a pair add up to 1
-};
+using results::parse_tie_rule;
+using results::tie_rule_name;
+using results::TieRule;
 
 /// `--ties`.
 void describe_ties(OptionTable& table, TieRule& ties);
-
-/// "loss" or "half".
-std::string_view tie_rule_name(TieRule rule);
-
-/// Throws kUsage for any other word.
-TieRule parse_tie_rule(std::string_view word);
 
 /// Standard error of each rating, Elo points: the width of its 95 % interval / 3.92 (that of a
 /// normal distribution); 0 where there is no interval.

@@ -15,6 +15,11 @@ Interval percentile_interval(std::vector<double> values, double level) {
           .hi = quantile_sorted(values, 0.5 * (1.0 + level))};
 }
 
+std::optional<Interval> replicate_interval(const std::vector<double>& values) {
+  if (values.empty()) return std::nullopt;
+  return percentile_interval(values);
+}
+
 ClusteredRate clustered_rate(std::span<const double> values,
                              std::span<const std::uint32_t> prompt_of_row) {
   CHARM_CHECK(values.size() == prompt_of_row.size() && !values.empty(), "{} values of {} rows",

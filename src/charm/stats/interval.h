@@ -1,19 +1,21 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "charm/results/estimate.h"
+
 namespace charm::stats {
 
-/// Bounds of a confidence interval.
-struct Interval {
-  double lo = 0.0;
-  double hi = 0.0;
-};
+using results::Interval;
 
 /// Percentile interval of bootstrap replicates; `level` is the coverage. `values` not empty.
 Interval percentile_interval(std::vector<double> values, double level = 0.95);
+
+/// The 95 % percentile interval; none without replicates.
+std::optional<Interval> replicate_interval(const std::vector<double>& values);
 
 /// 97.5 % quantile of the standard normal distribution.
 inline constexpr double kNormal975 = 1.959963984540054;

@@ -49,7 +49,8 @@ std::vector<double> our_offsets(const Json& golden_case, std::size_t policy) {
   std::vector<double> offsets;
   for (options.seed = 0; options.seed < kSeeds; ++options.seed) {
     const auto result = solve(table, in_order, table.index_of(files.back().name), options);
-    offsets.push_back(result.policies[table.index_of("policy" + std::to_string(policy))].offset);
+    offsets.push_back(
+        result.policies[table.index_of("policy" + std::to_string(policy))].offset.value);
   }
   return offsets;
 }

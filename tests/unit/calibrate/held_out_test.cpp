@@ -5,6 +5,7 @@
 
 #include "charm/base/error.h"
 #include "charm/calibrate/calibration.h"
+#include "charm/stats/pair_table.h"
 #include "tests/unit/calibrate/score_worlds.h"
 
 namespace charm::calibrate {
@@ -30,14 +31,14 @@ TEST(HeldOut, CountsAtTheOffsetsOfTheFit) {
   const auto rows = apart.pair(0, 1);
   double wins = 0.0;
   for (std::size_t i = 0; i < rows.over.size(); ++i) {
-    wins += rows.over[i] + calibration.policies[0].offset > rows.ref[i] ? 1.0 : 0.0;
+    wins += rows.over[i] + calibration.policies[0].offset.value > rows.ref[i] ? 1.0 : 0.0;
   }
-  const CalibratedPair& pair = held_out.pairs[0];
-  EXPECT_DOUBLE_EQ(pair.win_rate_after, wins / 200.0);
-  EXPECT_DOUBLE_EQ(pair.mismatch_after,
-                   (wins / 200.0 - pair.target_win_rate) / (1.0 - pair.target_win_rate));
-  EXPECT_GT(std::abs(pair.mismatch_before), std::abs(pair.mismatch_after));
-  EXPECT_FALSE(pair.mismatch_after_ci95);
+  const results::Pair& pair = held_out.pairs[0];
+  EXPECT_DOUBLE_EQ(pair.after->win_rate.value, wins / 200.0);
+  EXPECT_DOUBLE_EQ(pair.after->mismatch.value,
+                   (wins / 200.0 - pair.target.value) / (1.0 - pair.target.value));
+  EXPECT_GT(std::abs(pair.before.mismatch.value), std::abs(pair.after->mismatch.value));
+  EXPECT_FALSE(pair.after->mismatch.ci95);
 }
 
 TEST(HeldOut, HasIntervalsOfItsOwnPrompts) {
@@ -48,9 +49,9 @@ TEST(HeldOut, HasIntervalsOfItsOwnPrompts) {
   SolveOptions options;
   options.bootstrap = 400;
   const HeldOut held_out = check_held_out(solve(fit, ratings, 1, options), apart, ratings);
-  const auto ci95 = held_out.pairs[0].win_rate_after_ci95;
+  const auto ci95 = held_out.pairs[0].after->win_rate.ci95;
   ASSERT_TRUE(ci95);
-  const double w = held_out.pairs[0].win_rate_after;
+  const double w = held_out.pairs[0].after->win_rate.value;
   const double width = 2.0 * 1.96 * std::sqrt(w * (1.0 - w) / 100.0);
   EXPECT_NEAR(ci95->hi - ci95->lo, width, 0.1 * width);
 }
@@ -77,15 +78,15 @@ TEST(HeldOut, FewPromptsAndOtherPoliciesAreErrors) {
 
 TEST(MeanMismatch, SamplingNoiseIsTheBinomialMeanDeviation) {
   // scipy: sum(binom.pmf(k, 79, e) * abs(k / 79 - e)) / max(e, 1 - e), mean over both pairs.
-  CalibratedPair one;
+  results::Pair one;
   one.num_prompts = 79;
-  one.target_win_rate = 0.258;
-  one.mismatch_before = -0.3;
-  one.mismatch_after = 0.1;
-  CalibratedPair other = one;
-  other.target_win_rate = 0.5;
-  other.mismatch_before = 0.1;
-  const MeanMismatch mean = mean_mismatch(std::vector{one}, std::vector{other});
+  one.target.value = 0.258;
+  one.before.mismatch.value = -0.3;
+  one.after = results::PairRates{.win_rate = {}, .mismatch = {.value = 0.1}, .ties = 0};
+  results::Pair other = one;
+  other.target.value = 0.5;
+  other.before.mismatch.value = 0.1;
+  const MeanMismatch mean = stats::mean_mismatch(std::vector{one}, std::vector{other});
   EXPECT_DOUBLE_EQ(mean.before, 0.2);
   EXPECT_DOUBLE_EQ(mean.after, 0.1);
   EXPECT_NEAR(mean.sampling_noise, 0.07158229170005687, 1e-12);

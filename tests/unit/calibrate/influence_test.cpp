@@ -53,7 +53,7 @@ TEST(PairInfluence, MatchesTheFitWithoutThePair) {
 
   std::vector<std::unique_ptr<SmoothCurve>> curves;
   std::vector<double> targets;
-  for (const OffsetPair& pair : problem.pairs) {
+  for (const stats::PolicyPair& pair : problem.pairs) {
     curves.push_back(make_smooth_pairs(pair.rows.over, pair.rows.ref, {})->curve());
     targets.push_back(pair.target);
   }
@@ -78,7 +78,7 @@ TEST(PairInfluence, OnlyWithSeveralPairs) {
   const World world = four_policies();
   const auto jointly =
       solve(world.scores, world.ratings, world.scores.index_of("ref"), options_of("same-prompt"));
-  for (const CalibratedPair& pair : jointly.pairs) {
+  for (const results::Pair& pair : jointly.pairs) {
     EXPECT_GT(*pair.leverage, 0.0);
     EXPECT_LT(*pair.leverage, 1.0);
     EXPECT_GE(*pair.influence, 0.0);

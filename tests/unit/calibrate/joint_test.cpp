@@ -62,17 +62,17 @@ TEST(Joint, PlantedOffsetsOfFivePoliciesAreRecovered) {
       // The smooth modes pair different prompts, whose shared effect widens the differences: win
       // rates are nearer to 1/2, so the offset carries a share of the mean as well.
       const double tolerance = std::string(mode) == "same-prompt" ? 0.07 : 0.35;
-      EXPECT_NEAR(result.policies[p].offset, -world.biases[p], tolerance) << mode << " " << p;
+      EXPECT_NEAR(result.policies[p].offset.value, -world.biases[p], tolerance) << mode << " " << p;
     }
-    EXPECT_EQ(result.policies[0].offset, 0.0);
+    EXPECT_EQ(result.policies[0].offset.value, 0.0);
     EXPECT_EQ(result.pairs.size(), 4u);
     EXPECT_EQ(result.other_pairs.size(), 16u);
     if (std::string(mode) == "same-prompt") {
-      for (const CalibratedPair& pair : result.pairs) EXPECT_LT(std::abs(pair.residual), 0.03);
+      for (const results::Pair& pair : result.pairs) EXPECT_LT(std::abs(pair.residual), 0.03);
       for (std::size_t p = 1; p < 5; ++p) {
         ASSERT_TRUE(result.policies[p].offset_interval);
-        EXPECT_LE(result.policies[p].offset_interval->lo, result.policies[p].offset);
-        EXPECT_GE(result.policies[p].offset_interval->hi, result.policies[p].offset);
+        EXPECT_LE(result.policies[p].offset_interval->lo, result.policies[p].offset.value);
+        EXPECT_GE(result.policies[p].offset_interval->hi, result.policies[p].offset.value);
       }
     }
   }
@@ -113,7 +113,7 @@ TEST(Joint, SmoothSolutionIsStationary) {
     return sum;
   };
   std::vector<double> offsets;
-  for (const CalibratedPolicy& policy : best.policies) offsets.push_back(policy.offset);
+  for (const CalibratedPolicy& policy : best.policies) offsets.push_back(policy.offset.value);
   const double here = objective(offsets);
   for (std::size_t p = 1; p < 5; ++p) {
     for (const double step : {-1e-3, 1e-3}) {
@@ -155,7 +155,7 @@ TEST(Joint, SamePromptEndsWithinARowOfTheBestByBruteForce) {
     const auto table = make_table(files, "a");
     const auto result = solve(table, ratings, 0, quick("same-prompt"));
     std::vector<double> found;
-    for (const CalibratedPolicy& policy : result.policies) found.push_back(policy.offset);
+    for (const CalibratedPolicy& policy : result.policies) found.push_back(policy.offset.value);
 
     const auto cells = [&](std::size_t over) {
       const stats::PairRows rows = table.pair(over, 0);
@@ -190,7 +190,7 @@ TEST(Joint, OrderOfPoliciesDoesNotMatter) {
   std::vector<ArenaRating> ratings(world.ratings.rbegin(), world.ratings.rend());
   const auto backward = solve(make_table(files, "policy0"), ratings, 4, quick("all-pairs"));
   for (std::size_t p = 0; p < 5; ++p) {
-    EXPECT_NEAR(forward.policies[p].offset, backward.policies[4 - p].offset, 1e-8);
+    EXPECT_NEAR(forward.policies[p].offset.value, backward.policies[4 - p].offset.value, 1e-8);
   }
 }
 
@@ -200,8 +200,8 @@ TEST(Joint, IntervalsSurroundTheOffsets) {
   for (const char* mode : {"same-prompt", "block:200"}) {
     const auto result = solve(table, world.ratings, 0, quick(mode, 100));
     for (std::size_t p = 1; p < 5; ++p) {
-      EXPECT_LT(result.policies[p].offset_ci95->lo, result.policies[p].offset) << mode;
-      EXPECT_GT(result.policies[p].offset_ci95->hi, result.policies[p].offset) << mode;
+      EXPECT_LT(result.policies[p].offset.ci95->lo, result.policies[p].offset.value) << mode;
+      EXPECT_GT(result.policies[p].offset.ci95->hi, result.policies[p].offset.value) << mode;
       EXPECT_NEAR(*result.policies[p].offset_se, 0.06, 0.04) << mode;
     }
   }
@@ -218,7 +218,7 @@ TEST(Joint, PairsUseTheirOwnPromptsAndCountWeightsThem) {
   EXPECT_EQ(equal.pairs[3].num_prompts, 60);
   EXPECT_EQ(equal.pairs[0].num_prompts, 400);
   EXPECT_EQ(equal.pairs[3].missing_policy, 340);
-  EXPECT_NE(equal.policies[1].offset, count.policies[1].offset);
+  EXPECT_NE(equal.policies[1].offset.value, count.policies[1].offset.value);
 }
 
 }  // namespace

@@ -46,7 +46,8 @@ TEST_F(LeaveOneOutTest, OffsetsAreThoseOfAFitWithoutThePolicy) {
         EXPECT_EQ(fits[held_out].offsets[p], 0.0);
         continue;
       }
-      EXPECT_DOUBLE_EQ(fits[held_out].offsets[p], alone.policies[p > held_out ? p - 1 : p].offset);
+      EXPECT_DOUBLE_EQ(fits[held_out].offsets[p],
+                       alone.policies[p > held_out ? p - 1 : p].offset.value);
     }
   }
 }

@@ -83,19 +83,20 @@ TEST(Shrink, ThePolicyWithFewPromptsMovesMost) {
   EXPECT_LT(*shrunk.policies[0].shrinkage, *shrunk.policies[1].shrinkage);
   EXPECT_LT(*shrunk.policies[1].shrinkage, 1.0);
   for (std::size_t p = 0; p < 2; ++p) {
-    EXPECT_DOUBLE_EQ(*shrunk.policies[p].offset_unshrunk, plain.policies[p].offset);
-    EXPECT_NEAR(shrunk.policies[p].offset, plain.policies[p].offset * *shrunk.policies[p].shrinkage,
-                1e-12);
-    EXPECT_LT(shrunk.policies[p].offset_ci95->lo, shrunk.policies[p].offset);
+    EXPECT_DOUBLE_EQ(*shrunk.policies[p].offset_unshrunk, plain.policies[p].offset.value);
+    EXPECT_NEAR(shrunk.policies[p].offset.value,
+                plain.policies[p].offset.value * *shrunk.policies[p].shrinkage, 1e-12);
+    EXPECT_LT(shrunk.policies[p].offset.ci95->lo, shrunk.policies[p].offset.value);
     EXPECT_FALSE(shrunk.policies[p].offset_interval);
   }
-  EXPECT_EQ(shrunk.policies[2].offset, 0.0);
+  EXPECT_EQ(shrunk.policies[2].offset.value, 0.0);
   // The pairs tell of the shrunken offsets.
   const auto rows = table.pair(0, 2);
   double wins = 0.0;
   for (std::size_t i = 0; i < rows.over.size(); ++i)
-    wins += rows.over[i] + shrunk.policies[0].offset > rows.ref[i] ? 1.0 : 0.0;
-  EXPECT_DOUBLE_EQ(shrunk.pairs[0].win_rate_after, wins / static_cast<double>(rows.over.size()));
+    wins += rows.over[i] + shrunk.policies[0].offset.value > rows.ref[i] ? 1.0 : 0.0;
+  EXPECT_DOUBLE_EQ(shrunk.pairs[0].after->win_rate.value,
+                   wins / static_cast<double>(rows.over.size()));
 }
 
 TEST(Shrink, NeedsSamePromptModeAndTheExactSolver) {

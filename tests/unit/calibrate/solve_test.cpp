@@ -35,19 +35,19 @@ TEST(Solve, SamePromptMeetsTheTargetWithinHalfARow) {
   const auto result = two(make_scores("over", 500, 1.0), make_scores("ref", 500, 0.0), 1216, 1248,
                           quick("same-prompt"));
   ASSERT_EQ(result.pairs.size(), 1u);
-  const CalibratedPair& pair = result.pairs[0];
-  EXPECT_GT(pair.win_rate_before, 0.7);
-  EXPECT_NEAR(pair.target_win_rate, 0.454079, 1e-6);
+  const results::Pair& pair = result.pairs[0];
+  EXPECT_GT(pair.before.win_rate.value, 0.7);
+  EXPECT_NEAR(pair.target.value, 0.454079, 1e-6);
   EXPECT_LE(std::abs(pair.residual), 0.5 / 500 + 1e-12);
-  EXPECT_DOUBLE_EQ(pair.residual, pair.win_rate_after - pair.target_win_rate);
-  EXPECT_NEAR(pair.mismatch_after, 0.0, 0.003);
-  EXPECT_GT(pair.mismatch_before, 0.4);
+  EXPECT_DOUBLE_EQ(pair.residual, pair.after->win_rate.value - pair.target.value);
+  EXPECT_NEAR(pair.after->mismatch.value, 0.0, 0.003);
+  EXPECT_GT(pair.before.mismatch.value, 0.4);
   const CalibratedPolicy& over = result.policies[0];
-  EXPECT_LT(over.offset, -0.8);
+  EXPECT_LT(over.offset.value, -0.8);
   ASSERT_TRUE(over.offset_interval);
-  EXPECT_LT(over.offset_interval->lo, over.offset);
-  EXPECT_GE(over.offset_interval->hi, over.offset);
-  EXPECT_EQ(result.policies[1].offset, 0.0);
+  EXPECT_LT(over.offset_interval->lo, over.offset.value);
+  EXPECT_GE(over.offset_interval->hi, over.offset.value);
+  EXPECT_EQ(result.policies[1].offset.value, 0.0);
   EXPECT_FALSE(result.policies[1].offset_interval);
 }
 
@@ -57,9 +57,9 @@ TEST(Solve, SmoothModesMeetTheTargetInTheirOwnWinRate) {
         two(make_scores("over", 500, 1.0), make_scores("ref", 500, 0.0), 1216, 1248, quick(mode));
     EXPECT_NEAR(result.pairs[0].residual, 0.0, 1e-11) << mode;
     // The modes agree about where to go, and MD is reported on same-prompt pairs all the same.
-    EXPECT_NEAR(result.policies[0].offset, -1.15, 0.25) << mode;
-    EXPECT_NEAR(result.pairs[0].mismatch_after, 0.0, 0.1) << mode;
-    EXPECT_NE(result.pairs[0].mismatch_after, 0.0) << mode;
+    EXPECT_NEAR(result.policies[0].offset.value, -1.15, 0.25) << mode;
+    EXPECT_NEAR(result.pairs[0].after->mismatch.value, 0.0, 0.1) << mode;
+    EXPECT_NE(result.pairs[0].after->mismatch.value, 0.0) << mode;
     EXPECT_FALSE(result.policies[0].offset_interval) << mode;
   }
 }
@@ -95,7 +95,7 @@ TEST(Solve, SmoothRootsAreWithinANanoOfLongDouble) {
         (rate(middle) < target ? lo : hi) = middle;
       }
       const Calibration found = solve(table, ratings, 1, options);
-      EXPECT_NEAR(found.policies[0].offset, static_cast<double>(lo), 1e-9)
+      EXPECT_NEAR(found.policies[0].offset.value, static_cast<double>(lo), 1e-9)
           << "rating " << elo << ", blocks of " << block;
     }
   }
@@ -108,8 +108,8 @@ TEST(Solve, EqualRatingsAndShiftedScoresGiveTheShift) {
     row.policy = "over";
     row.score += 2.0f;
   }
-  EXPECT_NEAR(two(over, ref, 1200, 1200, quick("all-pairs")).policies[0].offset, -2.0, 1e-6);
-  EXPECT_NEAR(two(over, ref, 1200, 1200, quick("block:150")).policies[0].offset, -2.0, 1e-6);
+  EXPECT_NEAR(two(over, ref, 1200, 1200, quick("all-pairs")).policies[0].offset.value, -2.0, 1e-6);
+  EXPECT_NEAR(two(over, ref, 1200, 1200, quick("block:150")).policies[0].offset.value, -2.0, 1e-6);
 }
 
 TEST(Solve, ConstantAddedToAllScoresMovesNothing) {
@@ -124,8 +124,8 @@ TEST(Solve, ConstantAddedToAllScoresMovesNothing) {
   for (const char* mode : {"same-prompt", "all-pairs", "block:100"}) {
     const auto before = two(over, ref, 1216, 1248, quick(mode));
     const auto after = two(moved_over, moved_ref, 1216, 1248, quick(mode));
-    EXPECT_NEAR(before.policies[0].offset, after.policies[0].offset, 1e-9) << mode;
-    EXPECT_EQ(before.pairs[0].win_rate_after, after.pairs[0].win_rate_after) << mode;
+    EXPECT_NEAR(before.policies[0].offset.value, after.policies[0].offset.value, 1e-9) << mode;
+    EXPECT_EQ(before.pairs[0].after->win_rate.value, after.pairs[0].after->win_rate.value) << mode;
   }
 }
 
@@ -137,13 +137,16 @@ TEST(Solve, SwappedPoliciesMirrorTheWinRateUnderHalf) {
   const auto table = make_table({over, ref}, "ref");
   const std::vector ratings{make_rating("over", 1216), make_rating("ref", 1248)};
   SolveOptions options = quick("same-prompt");
-  options.ties = stats::TieRule::kHalf;
+  options.ties = results::TieRule::kHalf;
   const auto one = solve(table, ratings, 1, options);
   const auto other = solve(table, ratings, 0, options);
-  EXPECT_NEAR(one.policies[0].offset, -other.policies[1].offset, 1e-12);
-  EXPECT_NEAR(one.pairs[0].win_rate_before + other.pairs[0].win_rate_before, 1.0, 1e-12);
-  EXPECT_NEAR(one.pairs[0].win_rate_after + other.pairs[0].win_rate_after, 1.0, 1e-12);
-  EXPECT_NEAR(one.pairs[0].win_rate_before + one.other_pairs[0].win_rate_before, 1.0, 1e-12);
+  EXPECT_NEAR(one.policies[0].offset.value, -other.policies[1].offset.value, 1e-12);
+  EXPECT_NEAR(one.pairs[0].before.win_rate.value + other.pairs[0].before.win_rate.value, 1.0,
+              1e-12);
+  EXPECT_NEAR(one.pairs[0].after->win_rate.value + other.pairs[0].after->win_rate.value, 1.0,
+              1e-12);
+  EXPECT_NEAR(one.pairs[0].before.win_rate.value + one.other_pairs[0].before.win_rate.value, 1.0,
+              1e-12);
   EXPECT_EQ(one.other_pairs[0].policy, "ref");
 }
 
@@ -153,8 +156,8 @@ TEST(Solve, CoarseScoresAreWarnedAboutAndTiesCounted) {
   coarsen(over, 1.0);
   coarsen(ref, 1.0);
   const auto result = two(over, ref, 1216, 1248, quick("same-prompt"));
-  EXPECT_GT(result.pairs[0].ties_before, 30);
-  EXPECT_EQ(result.pairs[0].ties_after, 0);
+  EXPECT_GT(result.pairs[0].before.ties, 30);
+  EXPECT_EQ(result.pairs[0].after->ties, 0);
   ASSERT_FALSE(result.warnings.empty());
   EXPECT_THAT(result.warnings[0], HasSubstr("differences of scores are equal"));
 }
@@ -163,7 +166,7 @@ TEST(Solve, DisjointRangesHaveAnAnswerAndAWarning) {
   for (const char* mode : {"same-prompt", "all-pairs", "block:100"}) {
     const auto result =
         two(make_scores("over", 200, 100.0), make_scores("ref", 200, 0.0), 1216, 1248, quick(mode));
-    EXPECT_NEAR(result.policies[0].offset, -100.0, 1.0) << mode;
+    EXPECT_NEAR(result.policies[0].offset.value, -100.0, 1.0) << mode;
     ASSERT_FALSE(result.warnings.empty());
     EXPECT_THAT(result.warnings[0], HasSubstr("do not overlap"));
   }
@@ -236,10 +239,10 @@ TEST(Solve, IntervalsKnowOfPlateaus) {
   SolveOptions options = quick("same-prompt");
   options.bootstrap = 400;
   const CalibratedPolicy policy = solve(table, ratings, 1, options).policies[0];
-  ASSERT_TRUE(policy.offset_ci95 && policy.offset_interval);
+  ASSERT_TRUE(policy.offset.ci95 && policy.offset_interval);
   // 4,000 rows leave no doubt of the plateau, half a score unit wide: every resample ends on it.
   EXPECT_NEAR(policy.offset_interval->hi - policy.offset_interval->lo, 0.5, 1e-9);
-  EXPECT_NEAR(policy.offset_ci95->hi - policy.offset_ci95->lo, 0.95 * 0.5, 0.05);
+  EXPECT_NEAR(policy.offset.ci95->hi - policy.offset.ci95->lo, 0.95 * 0.5, 0.05);
 }
 
 TEST(Solve, IntervalsCoverAndDoNotDependOnThreads) {
@@ -251,28 +254,28 @@ TEST(Solve, IntervalsCoverAndDoNotDependOnThreads) {
     const auto three =
         two(make_scores("over", 400, 1.0), make_scores("ref", 400, 0.0), 1216, 1248, options, 5.0);
     nlohmann::ordered_json inputs = nlohmann::ordered_json::array();
-    EXPECT_EQ(calibration_json(one, inputs).dump(), calibration_json(three, inputs).dump()) << mode;
+    EXPECT_EQ(to_json(one, inputs).dump(), to_json(three, inputs).dump()) << mode;
 
     const CalibratedPolicy& over = one.policies[0];
-    ASSERT_TRUE(over.offset_ci95) << mode;
-    EXPECT_LT(over.offset_ci95->lo, over.offset) << mode;
-    EXPECT_GT(over.offset_ci95->hi, over.offset) << mode;
+    ASSERT_TRUE(over.offset.ci95) << mode;
+    EXPECT_LT(over.offset.ci95->lo, over.offset.value) << mode;
+    EXPECT_GT(over.offset.ci95->hi, over.offset.value) << mode;
     // Differences have a deviation of 1.41: the median's standard error is 1.25 * 1.41 / sqrt(400)
     // = 0.09.
     EXPECT_NEAR(*over.offset_se, 0.09, 0.04) << mode;
-    const CalibratedPair& pair = one.pairs[0];
-    EXPECT_LT(pair.mismatch_after_ci95->lo, 0.0) << mode;
-    EXPECT_GT(pair.mismatch_after_ci95->hi, 0.0) << mode;
-    EXPECT_LT(pair.mismatch_before_ci95->lo, pair.mismatch_before) << mode;
-    EXPECT_GT(pair.mismatch_before_ci95->hi, pair.mismatch_before) << mode;
-    EXPECT_LT(pair.target_ci95->lo, pair.target_win_rate) << mode;
+    const results::Pair& pair = one.pairs[0];
+    EXPECT_LT(pair.after->mismatch.ci95->lo, 0.0) << mode;
+    EXPECT_GT(pair.after->mismatch.ci95->hi, 0.0) << mode;
+    EXPECT_LT(pair.before.mismatch.ci95->lo, pair.before.mismatch.value) << mode;
+    EXPECT_GT(pair.before.mismatch.ci95->hi, pair.before.mismatch.value) << mode;
+    EXPECT_LT(pair.target.ci95->lo, pair.target.value) << mode;
     EXPECT_EQ(*one.policies[1].offset_se, 0.0) << mode;
 
     options.seed = 9;
     const auto other =
         two(make_scores("over", 400, 1.0), make_scores("ref", 400, 0.0), 1216, 1248, options, 5.0);
-    EXPECT_NE(other.policies[0].offset_ci95->lo, over.offset_ci95->lo) << mode;
-    EXPECT_EQ(other.policies[0].offset, over.offset) << mode;
+    EXPECT_NE(other.policies[0].offset.ci95->lo, over.offset.ci95->lo) << mode;
+    EXPECT_EQ(other.policies[0].offset.value, over.offset.value) << mode;
   }
 }
 
@@ -287,7 +290,7 @@ TEST(Solve, OffsetIntervalsCoverTheTruth) {
         two(make_scores("over", 200, 0.8, 1.0, seed), make_scores("ref", 200, 0.0, 1.0, seed), 1200,
             1200, quick("same-prompt", 200));
     covered +=
-        result.policies[0].offset_ci95->lo <= -0.8 && -0.8 <= result.policies[0].offset_ci95->hi;
+        result.policies[0].offset.ci95->lo <= -0.8 && -0.8 <= result.policies[0].offset.ci95->hi;
   }
   EXPECT_GE(covered, kWorlds * 80 / 100);
 }
@@ -297,13 +300,14 @@ TEST(Solve, AdamEndsNearTheExactAnswer) {
   SolveOptions options = quick("block:100");
   const auto over = make_scores("over", 300, 0.3);
   const auto ref = make_scores("ref", 300, 0.0);
-  const double exact = two(over, ref, 1216, 1248, options).policies[0].offset;
+  const double exact = two(over, ref, 1216, 1248, options).policies[0].offset.value;
   options.solver = SolverKind::kAdam;
   const auto adam = two(over, ref, 1216, 1248, options);
-  EXPECT_NEAR(adam.policies[0].offset, exact, 0.05);
-  EXPECT_EQ(adam.policies[1].offset, 0.0);
+  EXPECT_NEAR(adam.policies[0].offset.value, exact, 0.05);
+  EXPECT_EQ(adam.policies[1].offset.value, 0.0);
   options.seed = 5;
-  EXPECT_NE(two(over, ref, 1216, 1248, options).policies[0].offset, adam.policies[0].offset);
+  EXPECT_NE(two(over, ref, 1216, 1248, options).policies[0].offset.value,
+            adam.policies[0].offset.value);
 }
 
 TEST(Solve, AdamDoesNotMoveAcrossDisjointRanges) {
@@ -311,7 +315,7 @@ TEST(Solve, AdamDoesNotMoveAcrossDisjointRanges) {
   options.solver = SolverKind::kAdam;
   const auto result =
       two(make_scores("over", 100, 100.0), make_scores("ref", 100, 0.0), 1216, 1248, options);
-  EXPECT_GT(result.policies[0].offset, -2.0);
+  EXPECT_GT(result.policies[0].offset.value, -2.0);
 }
 
 TEST(Names, RoundTripAndRefuse) {

@@ -71,7 +71,7 @@ TEST(Arena, ReversedScoresGiveMinusOne) {
   const ArenaResult result =
       arena_result(table({{0, 0}, {1, 1}, {2, 2}}), kRatings, {.num_replicates = 50});
   EXPECT_DOUBLE_EQ(result.mean_score.pearson.value, -1.0);
-  EXPECT_DOUBLE_EQ(result.win_rate.spearman.lo, -1.0);
+  EXPECT_DOUBLE_EQ(result.win_rate.spearman.ci95->lo, -1.0);
 }
 
 TEST(Arena, UndefinedCorrelationIsNull) {

@@ -57,8 +57,8 @@ TEST(CompareRows, CountsFlipsAndTestsThem) {
   EXPECT_DOUBLE_EQ(accuracy.b.value, 0.6);
   EXPECT_DOUBLE_EQ(accuracy.difference.value, accuracy.b.value - accuracy.a.value);
   // Paired: sd of d is sqrt(0.6 - 0.2^2), so the half width is near 1.96 * 0.748 / sqrt(50).
-  EXPECT_NEAR(accuracy.difference.hi - accuracy.difference.lo, 2 * 1.96 * 0.748 / std::sqrt(50.0),
-              0.06);
+  EXPECT_NEAR(accuracy.difference.ci95->hi - accuracy.difference.ci95->lo,
+              2 * 1.96 * 0.748 / std::sqrt(50.0), 0.06);
 }
 
 TEST(CompareRows, OfARunWithItselfNothingDiffers) {
@@ -70,8 +70,8 @@ TEST(CompareRows, OfARunWithItselfNothingDiffers) {
       compare_rows(Benchmark::kRewardBench, rows, shuffled, {.num_replicates = 50, .seed = 2});
   for (const ComparedMetric& compared : comparison.metrics) {
     EXPECT_EQ(compared.difference.value, 0.0);
-    EXPECT_EQ(compared.difference.lo, 0.0);
-    EXPECT_EQ(compared.difference.hi, 0.0);
+    EXPECT_EQ(compared.difference.ci95->lo, 0.0);
+    EXPECT_EQ(compared.difference.ci95->hi, 0.0);
   }
   EXPECT_EQ(comparison.overall_flips->test.p_value, 1.0);
 }
@@ -95,7 +95,7 @@ TEST(CompareRows, DifferenceIntervalsCover) {
         compare_rows(Benchmark::kRewardBench, a, b,
                      {.num_replicates = 400, .seed = static_cast<std::uint64_t>(world)});
     const Estimate& difference = metric(comparison, Metric::Part::kSubset, "hep-go").difference;
-    covered += difference.lo <= 0.1 && 0.1 <= difference.hi;
+    covered += difference.ci95->lo <= 0.1 && 0.1 <= difference.ci95->hi;
   }
   EXPECT_NEAR(covered, kWorlds * 0.95, kWorlds * 0.03);
 }
@@ -176,7 +176,7 @@ TEST(CompareArena, DifferenceOfCorrelations) {
       metric(comparison, Metric::Part::kSection, "mean_score", "pearson");
   EXPECT_LT(pearson.a.value, -0.9);
   EXPECT_GT(pearson.b.value, 0.9);
-  EXPECT_GT(pearson.difference.lo, 1.5);
+  EXPECT_GT(pearson.difference.ci95->lo, 1.5);
   const nlohmann::ordered_json json = to_json(comparison);
   EXPECT_TRUE(json["correlations"]["win_rate"]["kendall"].contains("difference_ci95"));
   EXPECT_FALSE(json.contains("overall"));

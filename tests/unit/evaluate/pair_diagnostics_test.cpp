@@ -38,7 +38,7 @@ TEST(PairDiagnostics, ProbabilitiesEqualTheirFormulas) {
   EXPECT_NEAR(result.probabilities.ece, expected["ece"].get<double>(), 1e-12);
   EXPECT_NEAR(result.probabilities.brier.value, expected["brier"].get<double>(), 1e-12);
   EXPECT_NEAR(result.probabilities.log_loss.value, expected["log_loss"].get<double>(), 1e-12);
-  EXPECT_LT(result.probabilities.brier.lo, result.probabilities.brier.value);
+  EXPECT_LT(result.probabilities.brier.ci95->lo, result.probabilities.brier.value);
   EXPECT_EQ(result.probabilities.num_pairs, static_cast<std::int64_t>(rows.size()));
   ASSERT_EQ(result.bins.size(), expected["bin_counts"].size());
   for (std::size_t k = 0; k < result.bins.size(); ++k) {

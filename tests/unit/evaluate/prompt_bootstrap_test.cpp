@@ -48,8 +48,8 @@ TEST(BootstrapEstimates, IntervalOfAMeanIsNearTheTextbookOne) {
       PromptBootstrap(prompts, groups), mean, {.num_replicates = 4000, .seed = 3});
   const double half_width = 1.96 * std::sqrt(0.25 * 0.75 / 400);
   EXPECT_DOUBLE_EQ(estimates[0].value, 0.25);
-  EXPECT_NEAR(estimates[0].lo, 0.25 - half_width, 0.004);
-  EXPECT_NEAR(estimates[0].hi, 0.25 + half_width, 0.004);
+  EXPECT_NEAR(estimates[0].ci95->lo, 0.25 - half_width, 0.004);
+  EXPECT_NEAR(estimates[0].ci95->hi, 0.25 + half_width, 0.004);
 }
 
 TEST(BootstrapEstimates, UndefinedReplicatesAreDropped) {
@@ -59,8 +59,8 @@ TEST(BootstrapEstimates, UndefinedReplicatesAreDropped) {
   };
   const std::vector<Estimate> estimates = bootstrap_estimates(
       PromptBootstrap(prompts, groups), ratio, {.num_replicates = 50, .seed = 3});
-  EXPECT_EQ(estimates[0].lo, 1.0);
-  EXPECT_EQ(estimates[0].hi, 1.0);
+  EXPECT_EQ(estimates[0].ci95->lo, 1.0);
+  EXPECT_EQ(estimates[0].ci95->hi, 1.0);
 }
 
 }  // namespace

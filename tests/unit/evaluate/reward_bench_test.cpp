@@ -136,7 +136,8 @@ TEST(RewardBench, IntervalsCover) {
     covered += result.overall->lo <= truth && truth <= result.overall->hi;
     for (std::size_t s = 0; s < subsets.size(); ++s) {
       const Estimate& estimate = result.subsets[s].accuracy;
-      subset_covered += estimate.lo <= subsets[s].second && subsets[s].second <= estimate.hi;
+      subset_covered +=
+          estimate.ci95->lo <= subsets[s].second && subsets[s].second <= estimate.ci95->hi;
     }
   }
   EXPECT_NEAR(covered, kWorlds * 0.95, kWorlds * 0.03);
@@ -151,11 +152,10 @@ TEST(RewardBench, AllRightIsNotCertain) {
   }
   const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 100, .seed = 1});
   // Wilson's interval of 20 of 20: 20 / (20 + 1.96^2).
-  EXPECT_NEAR(result.subsets[0].accuracy.lo, 20.0 / (20.0 + 1.959964 * 1.959964), 1e-6);
-  EXPECT_EQ(result.subsets[0].accuracy.hi, 1.0);
-  EXPECT_LT(result.subsets[1].accuracy.hi, 1.0);
-  EXPECT_FALSE(
-      std::isfinite(reward_bench_result(rows, {.num_replicates = 0}).subsets[0].accuracy.lo));
+  EXPECT_NEAR(result.subsets[0].accuracy.ci95->lo, 20.0 / (20.0 + 1.959964 * 1.959964), 1e-6);
+  EXPECT_EQ(result.subsets[0].accuracy.ci95->hi, 1.0);
+  EXPECT_LT(result.subsets[1].accuracy.ci95->hi, 1.0);
+  EXPECT_FALSE(reward_bench_result(rows, {.num_replicates = 0}).subsets[0].accuracy.ci95);
 }
 
 TEST(RewardBench, UnknownSubsetCountsInNoSection) {

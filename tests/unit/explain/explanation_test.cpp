@@ -33,7 +33,7 @@ const FeatureEffect& effect_of(const std::vector<FeatureEffect>& effects, const 
   throw Error(ErrorKind::kInternal, "no effect of {}", name);
 }
 
-bool holds(const Estimated& estimated, double truth) {
+bool holds(const results::Estimate& estimated, double truth) {
   return estimated.ci95->lo <= truth && truth <= estimated.ci95->hi;
 }
 
@@ -43,7 +43,8 @@ class ExplanationTest : public testing::Test {
     settings_.bootstrap = 100;
     settings_.num_threads = 1;
   }
-  PairExplanation explain(const FeatureTable& table, std::span<const PolicyOffset> offsets = {}) {
+  PairExplanation explain(const FeatureTable& table,
+                          std::span<const results::CalibratedPolicy> offsets = {}) {
     const std::size_t fancy = table.scores().index_of("fancy");
     const std::size_t plain = table.scores().index_of("plain");
     std::vector<ArenaRating> ratings(2);
@@ -58,8 +59,9 @@ class ExplanationTest : public testing::Test {
 TEST_F(ExplanationTest, FindsPlantedEffects) {
   const FeatureTable table = make_table({make_features({"fancy", 80.0, 2.0, 0.0}, kPrompts),
                                          make_features({"plain", 40.0, 0.0, 0.0}, kPrompts)});
-  const std::vector<PolicyOffset> offsets = {{"fancy", -1.5, stats::Interval{-1.7, -1.3}},
-                                             {"plain", 0.0, std::nullopt}};
+  const std::vector<results::CalibratedPolicy> offsets = {
+      {.policy = "fancy", .offset = {.value = -1.5, .ci95 = results::Interval{-1.7, -1.3}}},
+      {.policy = "plain", .offset = {.value = 0.0}}};
   const PairExplanation pair = explain(table, offsets);
   EXPECT_EQ(pair.policy, "fancy");
   EXPECT_EQ(pair.num_prompts, static_cast<std::int64_t>(kPrompts));

@@ -22,20 +22,20 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxLines = 500;
 
-/// base < records < { stats, storage, hub, text, batch, tensor } < kernels < { nn, dist } < model <
-/// stages < { explain, demo } < pipeline < cli
+/// base < records < results < { stats, storage, hub, text, batch, tensor } < kernels < { nn, dist }
+/// < model < stages < { explain, demo } < pipeline < cli
 const std::map<std::string, int> kRanks = {
-    {"base", 0},     {"records", 1}, {"stats", 2},     {"storage", 2},  {"hub", 2},
-    {"text", 2},     {"tensor", 2},  {"kernels", 3},   {"nn", 4},       {"batch", 2},
-    {"dist", 4},     {"model", 5},   {"prepare", 6},   {"generate", 6}, {"score", 6},
-    {"rate", 6},     {"measure", 6}, {"calibrate", 6}, {"prefer", 6},   {"train", 6},
-    {"evaluate", 6}, {"report", 6},  {"explain", 7},   {"demo", 7},     {"pipeline", 8},
-    {"cli", 9}};
+    {"base", 0},     {"records", 1},  {"results", 2}, {"stats", 3},     {"storage", 3},
+    {"hub", 3},      {"text", 3},     {"tensor", 3},  {"batch", 3},     {"kernels", 4},
+    {"nn", 5},       {"dist", 5},     {"model", 6},   {"prepare", 7},   {"generate", 7},
+    {"score", 7},    {"rate", 7},     {"measure", 7}, {"calibrate", 7}, {"prefer", 7},
+    {"train", 7},    {"evaluate", 7}, {"report", 7},  {"explain", 8},   {"demo", 8},
+    {"pipeline", 9}, {"cli", 10}};
 
 /// Folders that compile without torch.
-const std::set<std::string> kTorchFree = {"base",      "records", "stats",   "storage",  "hub",
-                                          "text",      "batch",   "prepare", "rate",     "measure",
-                                          "calibrate", "prefer",  "report",  "pipeline", "cli"};
+const std::set<std::string> kTorchFree = {
+    "base",    "records", "results", "stats",     "storage", "hub",    "text",     "batch",
+    "prepare", "rate",    "measure", "calibrate", "prefer",  "report", "pipeline", "cli"};
 
 struct ForeignLibrary {
   std::string prefix;             ///< how its includes begin

@@ -16,6 +16,7 @@
 namespace charm::measure {
 namespace {
 
+using results::Mismatch;
 using ::testing::HasSubstr;
 using Json = nlohmann::ordered_json;
 
@@ -47,23 +48,23 @@ TEST(Mismatch, AllOrderedPairsByHand) {
   const std::vector<ArenaRating> ratings = {rating("a", 1200), rating("b", 1200),
                                             rating("c", 1200)};
   const Mismatch result =
-      measure_mismatch(table, ratings, {.ties = stats::TieRule::kLoss, .bootstrap = 0});
+      measure_mismatch(table, ratings, {.ties = results::TieRule::kLoss, .bootstrap = 0});
   ASSERT_EQ(result.pairs.size(), 6u);
   EXPECT_EQ(result.pairs[0].policy, "a");
   EXPECT_EQ(result.pairs[0].reference, "b");
-  EXPECT_DOUBLE_EQ(result.pairs[0].win_rate, 0.5);
-  EXPECT_EQ(result.pairs[0].ties, 1);
-  EXPECT_DOUBLE_EQ(result.pairs[0].mismatch, 0.0);
-  EXPECT_DOUBLE_EQ(result.pairs[1].mismatch, 1.0);
+  EXPECT_DOUBLE_EQ(result.pairs[0].before.win_rate.value, 0.5);
+  EXPECT_EQ(result.pairs[0].before.ties, 1);
+  EXPECT_DOUBLE_EQ(result.pairs[0].before.mismatch.value, 0.0);
+  EXPECT_DOUBLE_EQ(result.pairs[1].before.mismatch.value, 1.0);
   // With ties lost, MD(b, a) is not -MD(a, b).
   EXPECT_EQ(result.pairs[2].policy, "b");
-  EXPECT_DOUBLE_EQ(result.pairs[2].win_rate, 0.25);
-  EXPECT_DOUBLE_EQ(result.pairs[2].mismatch, -0.5);
-  EXPECT_FALSE(result.pairs[0].mismatch_ci95);
+  EXPECT_DOUBLE_EQ(result.pairs[2].before.win_rate.value, 0.25);
+  EXPECT_DOUBLE_EQ(result.pairs[2].before.mismatch.value, -0.5);
+  EXPECT_FALSE(result.pairs[0].before.mismatch.ci95);
   const Mismatch half =
-      measure_mismatch(table, ratings, {.ties = stats::TieRule::kHalf, .bootstrap = 0});
-  EXPECT_DOUBLE_EQ(half.pairs[0].win_rate, 0.625);
-  EXPECT_DOUBLE_EQ(half.pairs[2].win_rate, 0.375);
+      measure_mismatch(table, ratings, {.ties = results::TieRule::kHalf, .bootstrap = 0});
+  EXPECT_DOUBLE_EQ(half.pairs[0].before.win_rate.value, 0.625);
+  EXPECT_DOUBLE_EQ(half.pairs[2].before.win_rate.value, 0.375);
 }
 
 TEST(Mismatch, IntervalsDoNotDependOnThreads) {
@@ -76,15 +77,16 @@ TEST(Mismatch, IntervalsDoNotDependOnThreads) {
   const auto table = table_of({file_of("a", a), file_of("b", b)});
   const std::vector<ArenaRating> ratings = {rating("a", 1200), rating("b", 1250)};
   MismatchOptions options{
-      .ties = stats::TieRule::kLoss, .bootstrap = 200, .seed = 3, .num_threads = 1};
+      .ties = results::TieRule::kLoss, .bootstrap = 200, .seed = 3, .num_threads = 1};
   const Mismatch one = measure_mismatch(table, ratings, options);
   options.num_threads = 4;
   const Mismatch four = measure_mismatch(table, ratings, options);
-  EXPECT_EQ(mismatch_json(one, Json::array()).dump(), mismatch_json(four, Json::array()).dump());
-  EXPECT_LT(one.pairs[0].mismatch_ci95->lo, one.pairs[0].mismatch);
-  EXPECT_GT(one.pairs[0].mismatch_ci95->hi, one.pairs[0].mismatch);
+  EXPECT_EQ(to_json(one, Json::array()).dump(), to_json(four, Json::array()).dump());
+  EXPECT_LT(one.pairs[0].before.mismatch.ci95->lo, one.pairs[0].before.mismatch.value);
+  EXPECT_GT(one.pairs[0].before.mismatch.ci95->hi, one.pairs[0].before.mismatch.value);
   // A binomial share of 200 prompts: about 0.035 on each standard deviation.
-  EXPECT_NEAR(one.pairs[0].win_rate_ci95->hi - one.pairs[0].win_rate_ci95->lo, 4 * 0.035, 0.03);
+  EXPECT_NEAR(one.pairs[0].before.win_rate.ci95->hi - one.pairs[0].before.win_rate.ci95->lo,
+              4 * 0.035, 0.03);
 }
 
 TEST(Mismatch, OnePolicyIsAnError) {
@@ -194,11 +196,11 @@ TEST(Multiplicity, FairPoliciesAreSeldomFlagged) {
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     const Mismatch mismatch = fair_world(seed, 4, 150);
     bool any = false;
-    for (const MismatchPair& pair : mismatch.pairs) {
-      any |= pair.is_significant();
-      raw += pair.p_value < 0.05;
-      EXPECT_LE(pair.p_value, pair.p_value_bh);
-      EXPECT_LE(pair.p_value_bh, pair.p_value_holm);
+    for (const results::Pair& pair : mismatch.pairs) {
+      any |= pair.test->is_significant();
+      raw += pair.test->p_value < 0.05;
+      EXPECT_LE(pair.test->p_value, pair.test->p_value_bh);
+      EXPECT_LE(pair.test->p_value_bh, pair.test->p_value_holm);
     }
     worlds_with_flag += any;
   }
@@ -212,7 +214,7 @@ TEST(Multiplicity, AnOverValuedPolicyIsFlagged) {
                                file_of("c", std::vector<float>(60, 0.5F))});
   const std::vector<ArenaRating> ratings = {rating("a", 1000), rating("b", 1000),
                                             rating("c", 1400)};
-  const Json json = mismatch_json(measure_mismatch(table, ratings, {.bootstrap = 0}), Json());
+  const Json json = to_json(measure_mismatch(table, ratings, {.bootstrap = 0}), Json());
   EXPECT_EQ(json["pairs"][0]["flag"], "over-valued");
   EXPECT_EQ(json["pairs"][2]["flag"], "under-valued");
   EXPECT_TRUE(json["matrix"][0][0].is_null());

@@ -10,7 +10,7 @@ TEST(Charts, DotPlotKeepsValuesIntervalsAndTargets) {
   options.series_order = {kBefore, kAfterCalibration};
   options.row_order = {"a vs b"};
   options.targets = {{"a vs b", 0.4}};
-  const auto spec = dot_plot_spec({{"a vs b", kBefore, {0.6, stats::Interval{0.5, 0.7}}},
+  const auto spec = dot_plot_spec({{"a vs b", kBefore, {0.6, results::Interval{0.5, 0.7}}},
                                    {"a vs b", kAfterCalibration, {0.4, {}}}},
                                   options);
   const auto& values = spec["data"]["values"];
@@ -21,10 +21,10 @@ TEST(Charts, DotPlotKeepsValuesIntervalsAndTargets) {
 }
 
 TEST(Charts, HeatMapScaleIsSymmetric) {
-  PairResult pair;
+  results::Pair pair;
   pair.policy = "a";
   pair.reference = "b";
-  pair.mismatch = Measured{0.25, {}};
+  pair.before.mismatch.value = 0.25;
   const auto spec = mismatch_heat_map_spec({pair}, {"a", "b"}, 0.5);
   EXPECT_EQ(spec["layer"][0]["encoding"]["color"]["scale"]["domain"],
             nlohmann::ordered_json({-0.5, 0, 0.5}));

@@ -36,9 +36,9 @@ TEST(TableHtml, NamesRowsAndEscapesCells) {
 }
 
 TEST(Numbers, AsTheReportWritesThem) {
-  EXPECT_EQ(percent_measured_text(Measured{0.6214, stats::Interval{0.584, 0.657}}),
+  EXPECT_EQ(percent_measured_text(results::Estimate{0.6214, results::Interval{0.584, 0.657}}),
             "62.1 % [58.4, 65.7]");
-  EXPECT_EQ(signed_measured_text(Measured{0.3, std::nullopt}, 2), "+0.30");
+  EXPECT_EQ(signed_measured_text(results::Estimate{0.3, std::nullopt}, 2), "+0.30");
   EXPECT_EQ(measured_text(std::nullopt), "–");
   EXPECT_EQ(number_text(std::numeric_limits<double>::quiet_NaN()), "–");
 }

@@ -148,9 +148,9 @@ TEST_F(WriteReport, ScriptsDoNotEndThemselves) {
 }
 
 TEST_F(WriteReport, SaysWhatIsMissing) {
-  write_file(
-      folder_ / "mismatch" / "rm.json",
-      R"({"pairs": [{"policy": "a", "reference": "b", "num_prompts": 5, "mismatch_before": 0.2}]})");
+  write_file(folder_ / "mismatch" / "rm.json",
+             R"({"policies": [], "pairs": [{"policy": "a", "reference": "b", "num_prompts": 5,
+          "target_win_rate": 0.5, "win_rate_before": 0.6, "mismatch_before": 0.2}]})");
   const ReportResult result =
       write_report({.run_dir = folder_, .output = folder_ / "out" / "r.html", .title = "T<"}, {});
   EXPECT_THAT(result.missing, testing::Contains("Training"));

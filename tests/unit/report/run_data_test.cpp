@@ -26,14 +26,14 @@ TEST_F(ReadRun, TakesEveryKindOfFile) {
   const RunData run = read_run(folder_);
   ASSERT_EQ(run.mismatches.size(), 2u);
   EXPECT_EQ(run.mismatches[0].pairs.size(), 6u);
-  EXPECT_DOUBLE_EQ(run.mismatch_of("rm-duo")->pairs[2].mismatch->value, 0.05);
+  EXPECT_DOUBLE_EQ(run.mismatch_of("rm-duo")->pairs[2].before.mismatch.value, 0.05);
   ASSERT_EQ(run.calibrations.size(), 1u);
   EXPECT_EQ(run.calibrations[0].retrained_model(), "rm-duo");
-  EXPECT_EQ(run.calibrations[0].policies[1].offset->ci95->lo, -1.0);
+  EXPECT_EQ(run.calibrations[0].policies[1].offset.ci95->lo, -1.0);
   ASSERT_TRUE(run.calibrations[0].held_out);
   EXPECT_EQ(run.calibrations[0].held_out->num_prompts, 79);
   EXPECT_EQ(run.calibrations[0].held_out->mean->after, 0.07);
-  EXPECT_EQ(run.calibrations[0].held_out->pairs.at(0).mismatch_after->value, 0.043);
+  EXPECT_EQ(run.calibrations[0].held_out->pairs.at(0).after->mismatch.value, 0.043);
   EXPECT_EQ(run.calibrations[0].warnings,
             std::vector<std::string>{"scores of 'plain' were dropped"});
   ASSERT_EQ(run.scores.size(), 2u);

@@ -1,10 +1,10 @@
-#include "charm/calibrate/solve_options.h"
+#include "charm/results/solve_options.h"
 
 #include <charconv>
 
 #include "charm/base/error.h"
 
-namespace charm::calibrate {
+namespace charm::results {
 
 std::string mode_name(const Mode& mode) {
   switch (mode.kind) {
@@ -56,4 +56,4 @@ PairWeights parse_pair_weights(std::string_view word) {
   throw Error(ErrorKind::kUsage, "weights: '{}' is unknown; expected equal or count", word);
 }
 
-}  // namespace charm::calibrate
+}  // namespace charm::results

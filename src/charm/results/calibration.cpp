@@ -1,0 +1,216 @@
+#include "charm/results/calibration.h"
+
+#include <algorithm>
+
+#include "charm/base/error.h"
+#include "charm/results/fields.h"
+
+namespace charm::results {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json number_json(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
+
+Json calibrated_policy_json(const CalibratedPolicy& policy) {
+  Json json = rating_json(policy.rating);
+  json["policy"] = policy.policy;
+  json["offset"] = policy.offset.value;
+  json["offset_se"] = number_json(policy.offset_se);
+  json["offset_ci95"] = interval_json(policy.offset.ci95);
+  json["offset_interval"] = interval_json(policy.offset_interval);
+  json["offset_unshrunk"] = number_json(policy.offset_unshrunk);
+  json["shrinkage"] = number_json(policy.shrinkage);
+  return json;
+}
+
+CalibratedPolicy read_calibrated_policy(const Fields& fields) {
+  return {.policy = fields.at<std::string>("policy"),
+          .rating = read_rating(fields),
+          .offset = fields.estimate_at("offset"),
+          .offset_se = fields.find<double>("offset_se"),
+          .offset_interval = fields.find<Interval>("offset_interval"),
+          .offset_unshrunk = fields.find<double>("offset_unshrunk"),
+          .shrinkage = fields.find<double>("shrinkage")};
+}
+
+// `is_fit`: with the diagnostics of the fit.
+Json pairs_json(const std::vector<Pair>& pairs, bool is_fit) {
+  Json json = Json::array();
+  for (const Pair& pair : pairs) {
+    json.push_back(to_json(pair));
+    if (is_fit) continue;
+    json.back().erase("leverage");
+    json.back().erase("influence");
+  }
+  return json;
+}
+
+std::vector<Pair> read_pairs(const Fields& fields, const char* name) {
+  std::vector<Pair> pairs;
+  for (const Fields& pair : fields.find_or<std::vector<Fields>>(name))
+    pairs.push_back(read_pair(pair));
+  return pairs;
+}
+
+Json mean_json(const std::optional<MeanMismatch>& mean) {
+  if (!mean) return nullptr;
+  return {{"before", mean->before}, {"after", mean->after}, {"by_chance", mean->sampling_noise}};
+}
+
+std::optional<MeanMismatch> read_mean(const Fields& fields) {
+  const auto mean = fields.find<Fields>("mean_abs_mismatch");
+  if (!mean) return std::nullopt;
+  return MeanMismatch{.before = mean->at<double>("before"),
+                      .after = mean->at<double>("after"),
+                      .sampling_noise = mean->at<double>("by_chance")};
+}
+
+Json held_out_json(const HeldOut& held_out, std::uint64_t seed) {
+  const bool is_split = held_out.share > 0.0;
+  return {{"share", is_split ? Json(held_out.share) : Json()},
+          {"seed", is_split ? Json(seed) : Json()},
+          {"num_prompts", held_out.num_prompts},
+          {"mean_abs_mismatch", mean_json(held_out.mean)},
+          {"pairs", pairs_json(held_out.pairs, /*is_fit=*/false)},
+          {"other_pairs", pairs_json(held_out.other_pairs, /*is_fit=*/false)}};
+}
+
+HeldOut read_held_out(const Fields& fields) {
+  return {.share = fields.find_or<double>("share"),
+          .num_prompts = fields.find_or<std::int64_t>("num_prompts"),
+          .mean = read_mean(fields),
+          .pairs = read_pairs(fields, "pairs"),
+          .other_pairs = read_pairs(fields, "other_pairs")};
+}
+
+Json check_json(const HeldOutPolicyCheck& check) {
+  return {{"num_prompts", check.num_prompts},
+          {"before", check.before},
+          {"after", check.after},
+          {"change", check.after - check.before},
+          {"change_ci95", interval_json(check.change_ci95)},
+          {"with_all", check.with_all}};
+}
+
+HeldOutPolicyCheck read_check(const Fields& fields) {
+  return {.num_prompts = fields.find_or<std::int64_t>("num_prompts"),
+          .before = fields.at<double>("before"),
+          .after = fields.at<double>("after"),
+          .with_all = fields.at<double>("with_all"),
+          .change_ci95 = fields.find<Interval>("change_ci95")};
+}
+
+// null where leave-one-out was not requested.
+Json held_out_policies_json(const std::vector<HeldOutPolicy>& policies) {
+  if (policies.empty()) return nullptr;
+  Json json = Json::array();
+  for (const HeldOutPolicy& one : policies) {
+    json.push_back({{"policy", one.policy},
+                    {"largest_offset_move", one.largest_offset_change},
+                    {"fit", check_json(one.fit)},
+                    {"held_out", one.held_out ? check_json(*one.held_out) : Json()}});
+  }
+  return json;
+}
+
+HeldOutPolicy read_held_out_policy(const Fields& fields) {
+  const auto held_out = fields.find<Fields>("held_out");
+  return {.policy = fields.at<std::string>("policy"),
+          .largest_offset_change = fields.find_or<double>("largest_offset_move"),
+          .fit = read_check(fields.at<Fields>("fit")),
+          .held_out = held_out ? std::optional(read_check(*held_out)) : std::nullopt};
+}
+
+SolveOptions read_options(const Fields& fields) {
+  const SolveOptions defaults;
+  return {.mode = fields.word_or("mode", parse_mode, defaults.mode),
+          .solver = fields.word_or("solver", parse_solver, defaults.solver),
+          .ties = fields.word_or("ties", parse_tie_rule, defaults.ties),
+          .weights = fields.word_or("weights", parse_pair_weights, defaults.weights),
+          .temperature = fields.find_or("temperature", defaults.temperature),
+          .shrink = fields.find<Fields>("shrink").has_value(),
+          .bootstrap = fields.find_or("bootstrap", defaults.bootstrap),
+          .seed = fields.find_or("seed", defaults.seed)};
+}
+
+void check_policies(const Calibration& calibration, const std::string& file) {
+  const auto& policies = calibration.policies;
+  if (policies.size() < 2) {
+    throw Error(ErrorKind::kInput, "{}: 'policies' must list at least two policies", file);
+  }
+  const auto count_of = [&](const std::string& name) {
+    return std::ranges::count(policies, name, &CalibratedPolicy::policy);
+  };
+  for (std::size_t i = 0; i < policies.size(); ++i) {
+    if (count_of(policies[i].policy) == 1) continue;
+    throw Error(ErrorKind::kInput, "{}, policies[{}]: policy '{}' occurs twice", file, i,
+                policies[i].policy);
+  }
+  if (count_of(calibration.reference) == 0) {
+    throw Error(ErrorKind::kInput, "{}: the reference '{}' is not among the policies", file,
+                calibration.reference);
+  }
+}
+
+}  // namespace
+
+Json to_json(const Calibration& calibration, const Json& inputs) {
+  const SolveOptions& options = calibration.options;
+  const bool is_smooth = options.mode.kind != ModeKind::kSamePrompt;
+  Json json = {
+      {"version", Calibration::kVersion},
+      {"mode", mode_name(options.mode)},
+      {"solver", solver_name(options.solver)},
+      {"ties", tie_rule_name(options.ties)},
+      {"weights", pair_weights_name(options.weights)},
+      {"temperature", is_smooth ? Json(options.temperature) : Json()},
+      {"shrink", calibration.prior_sd ? Json{{"prior_sd", *calibration.prior_sd}} : Json()},
+      {"interval", "bootstrap"},
+      {"bootstrap", options.bootstrap},
+      {"seed", options.seed},
+      {"reference", calibration.reference},
+      {"num_prompts", calibration.num_prompts},
+      {"inputs", inputs},
+      {"policies", Json::array()},
+      {"mean_abs_mismatch", mean_json(calibration.mean)},
+      {"pairs", pairs_json(calibration.pairs, /*is_fit=*/true)},
+      {"other_pairs", pairs_json(calibration.other_pairs, /*is_fit=*/true)},
+      {"held_out",
+       calibration.held_out ? held_out_json(*calibration.held_out, options.seed) : Json()},
+      {"left_out", held_out_policies_json(calibration.held_out_policies)},
+      {"warnings", calibration.warnings},
+  };
+  for (const auto& policy : calibration.policies)
+    json["policies"].push_back(calibrated_policy_json(policy));
+  return json;
+}
+
+Calibration read_calibration(const Json& json, const std::string& file) {
+  const Fields fields(json, file, "charm calibrate");
+  fields.check_version(Calibration::kVersion);
+  Calibration calibration;
+  calibration.options = read_options(fields);
+  calibration.reference = fields.at<std::string>("reference");
+  calibration.num_prompts = fields.find_or<std::int64_t>("num_prompts");
+  for (const Fields& policy : fields.at<std::vector<Fields>>("policies"))
+    calibration.policies.push_back(read_calibrated_policy(policy));
+  calibration.mean = read_mean(fields);
+  calibration.pairs = read_pairs(fields, "pairs");
+  calibration.other_pairs = read_pairs(fields, "other_pairs");
+  if (const auto held_out = fields.find<Fields>("held_out"))
+    calibration.held_out = read_held_out(*held_out);
+  if (const auto shrink = fields.find<Fields>("shrink"))
+    calibration.prior_sd = shrink->at<double>("prior_sd");
+  for (const Fields& one : fields.find_or<std::vector<Fields>>("left_out"))
+    calibration.held_out_policies.push_back(read_held_out_policy(one));
+  calibration.warnings = fields.find_or<std::vector<std::string>>("warnings");
+  check_policies(calibration, file);
+  return calibration;
+}
+
+Calibration read_calibration(const std::filesystem::path& path) {
+  return read_calibration(read_json(path), path.string());
+}
+
+}  // namespace charm::results
