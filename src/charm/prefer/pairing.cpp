@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "charm/base/error.h"
 #include "charm/base/random.h"
 #include "charm/results/calibration.h"
 

@@ -215,7 +215,8 @@ Json json_at(const Value& value, std::string_view column, int depth) {
       return parse_cell(value, column);
     case ValueKind::kList: {
       Json list = Json::array();
-      for (std::size_t i = 0; i < value.size(); ++i) list.push_back(json_at(value[i], column, depth));
+      for (std::size_t i = 0; i < value.size(); ++i)
+        list.push_back(json_at(value[i], column, depth));
       return list;
     }
     case ValueKind::kStruct:

@@ -99,8 +99,8 @@ TEST(RewardBench2, BothFormsOfAQuestionAreDrawnTogether) {
     }
   }
   const RewardBench2Result result = reward_bench_2_result(rows, {.num_replicates = 200, .seed = 3});
-  EXPECT_LT(result.overall->lo, result.overall->value);
-  EXPECT_GT(result.overall->hi, result.overall->value);
+  EXPECT_LT(result.overall->ci95->lo, result.overall->value);
+  EXPECT_GT(result.overall->ci95->hi, result.overall->value);
   EXPECT_LT(result.ties_terms->preferred_hard.ci95->lo, result.ties_terms->preferred_hard.ci95->hi);
   EXPECT_EQ(to_json(result),
             to_json(reward_bench_2_result(rows, {.num_replicates = 200, .seed = 3})));

@@ -133,7 +133,7 @@ TEST(RewardBench, IntervalsCover) {
     const RewardBenchResult result = reward_bench_result(
         rows, {.num_replicates = 400, .seed = static_cast<std::uint64_t>(world)});
     const double truth = (0.9 + 0.6 + 0.75 + 0.5) / 4;
-    covered += result.overall->lo <= truth && truth <= result.overall->hi;
+    covered += result.overall->ci95->lo <= truth && truth <= result.overall->ci95->hi;
     for (std::size_t s = 0; s < subsets.size(); ++s) {
       const Estimate& estimate = result.subsets[s].accuracy;
       subset_covered +=
@@ -198,7 +198,7 @@ TEST(RewardBench, PriorSetsCountHalfAsOnTheLeaderboard) {
   ASSERT_TRUE(result.overall_with_prior_sets.has_value());
   EXPECT_NEAR(result.overall_with_prior_sets->value,
               json["reward_bench"]["expected_with_prior_sets"].get<double>(), 1e-12);
-  EXPECT_LT(result.overall_with_prior_sets->lo, result.overall_with_prior_sets->hi);
+  EXPECT_LT(result.overall_with_prior_sets->ci95->lo, result.overall_with_prior_sets->ci95->hi);
   // The overall of the four sections is what it is without them.
   const RewardBenchResult without =
       reward_bench_result(golden_rows(json["reward_bench"]["rows"]), {.num_replicates = 0});
@@ -245,8 +245,8 @@ TEST(RewardBench, IntervalsHoldTheValueAndRepeatForASeed) {
   const std::vector<ScoredEvalItem> rows = golden_rows(golden()["reward_bench"]["rows"]);
   const RewardBenchResult a = reward_bench_result(rows, {.num_replicates = 1000, .seed = 5});
   const RewardBenchResult b = reward_bench_result(rows, {.num_replicates = 1000, .seed = 5});
-  EXPECT_LT(a.overall->lo, a.overall->value);
-  EXPECT_GT(a.overall->hi, a.overall->value);
+  EXPECT_LT(a.overall->ci95->lo, a.overall->value);
+  EXPECT_GT(a.overall->ci95->hi, a.overall->value);
   EXPECT_EQ(to_json(a), to_json(b));
 }
 

@@ -4,6 +4,7 @@
 
 #include "charm/base/hashing.h"
 #include "charm/storage/row_fields.h"
+#include "charm/storage/row_view.h"
 #include "charm/text/conversation_encoder.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/text/text_fixtures.h"
@@ -15,7 +16,9 @@ using OrderedJson = nlohmann::ordered_json;
 
 Conversation conversation_of_row(const OrderedJson& row) {
   Conversation conversation = storage::conversation_of(row["messages"], "messages");
-  storage::add_context(row, conversation);
+  storage::RowView view;
+  view.object = &row;
+  storage::add_context(view, conversation);
   return conversation;
 }
 
