@@ -150,8 +150,10 @@ PartFormat format_of(const fs::path& path) {
   if (path.extension() == ".parquet") return PartFormat::kParquet;
   if (path.extension() == ".arrow" || path.extension() == ".feather") return PartFormat::kArrow;
   if (extension == ".jsonl" || extension == ".ndjson") return PartFormat::kJsonLines;
-  // Spark's; any other JSON beside data is a manifest.
-  if (extension == ".json" && is_part(name.stem().string())) return PartFormat::kJsonLines;
+  // Spark's; any other JSON beside data is a manifest, also "part-0.jsonl.manifest.json".
+  const bool is_manifest = name.stem().extension() == ".manifest";
+  if (extension == ".json" && !is_manifest && is_part(name.stem().string()))
+    return PartFormat::kJsonLines;
   return PartFormat::kOther;
 }
 
