@@ -28,6 +28,7 @@ class FakeLlm {
   std::string url() const { return server_.url(); }
   int port() const { return server_.port(); }
   void stop() { server_.stop(); }
+  void fail_model_list() { model_list_fails_ = true; }
   int num_connections() const { return server_.num_connections(); }
 
   /// The completion text: "echo <last message> <seed>"; models other than "tiny" begin with their
@@ -82,6 +83,9 @@ class FakeLlm {
       const std::lock_guard lock(mutex_);
       requests_.push_back(request);
     }
+    if (request.path == "/health") return {.body = ""};
+    if (request.path == "/v1/models" && model_list_fails_)
+      return {.status = 500, .body = "{\"detail\":\"Internal Server Error\"}"};
     if (request.path == "/v1/models") {
       return {.body = nlohmann::json{{"object", "list"},
                                      {"data", {{{"id", model_}, {"owned_by", "test"}}}}}
@@ -107,6 +111,7 @@ class FakeLlm {
   std::vector<nlohmann::json> bodies_;
   std::vector<ServerRequest> requests_;
   std::atomic<int> num_received_{0};
+  std::atomic<bool> model_list_fails_{false};
   HttpServer server_;  // last: its threads use the other members
 };
 

@@ -50,6 +50,22 @@ GenerateStageResult summary_of(const std::vector<GeneratedResponse>& rows) {
   return result;
 }
 
+/// Whether every prompt with several responses has equal ones, and there is such a prompt.
+bool all_samples_equal(const std::vector<GeneratedResponse>& rows) {
+  bool any = false;
+  const GeneratedResponse* first = nullptr;  // of the prompt
+  for (const GeneratedResponse& row : rows) {
+    if (row.error) continue;
+    if (first == nullptr || first->response.prompt_id != row.response.prompt_id) {
+      first = &row;
+      continue;
+    }
+    if (first->response.response != row.response.response) return false;
+    any = true;
+  }
+  return any;
+}
+
 [[noreturn]] void throw_failures(const std::vector<GeneratedResponse>& rows,
                                  std::int64_t num_errors, std::int64_t max_bad_rows,
                                  std::string_view next) {
@@ -150,6 +166,14 @@ GenerateStageResult generate_with(const GenerateStageOptions& options, const Out
   if (result.num_errors > options.max_bad_rows) {
     throw_failures(rows, result.num_errors, options.max_bad_rows,
                    "; the other responses are kept in the journal");
+  }
+  const double temperature = resolved_sampling(options).temperature;
+  result.ignores_temperature = temperature > 0.0 && all_samples_equal(rows);
+  if (result.ignores_temperature) {
+    log::warning(
+        "all samples of every prompt are equal although --temperature is {}: the generator seems "
+        "to decode greedily; see the table of servers in docs/generate.md",
+        temperature);
   }
   storage::Provenance provenance = facts;
   provenance.emplace_back("seed", std::to_string(options.sampling.seed));

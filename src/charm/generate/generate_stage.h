@@ -51,6 +51,8 @@ struct GenerateStageResult {
   std::int64_t num_tokens = 0;   ///< output tokens, if the generator reports them
   std::int64_t num_resumed = 0;  ///< rows restored from the journal
   bool skipped = false;          ///< the output was complete already
+  /// All samples of every prompt are equal although the temperature is above 0.
+  bool ignores_temperature = false;
 };
 
 /// `charm generate`: generates responses to prompts, writes `output` and its manifest. Rows are in

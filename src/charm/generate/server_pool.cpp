@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/log.h"
 #include "charm/base/strings.h"
 #include "charm/hub/retry.h"
 #include "charm/hub/url.h"
@@ -132,7 +133,10 @@ void probe_server(hub::HttpClient& client, const ServerOptions& options, const s
                                              done = std::move(done)](hub::HttpResponse response) {
     const std::string shown = hub::redacted_url(url);
     const std::string tried = fmt::format("GET {}: {}", shown, hub::describe(response));
-    if (!response.error.empty() || response.status >= 500 || response.status == 429)
+    // 500 and 501 come from the server itself, which may be healthy; higher ones from a gateway.
+    const bool has_no_list = response.status == 500 || response.status == 501;
+    if (!response.error.empty() || (response.status >= 500 && !has_no_list) ||
+        response.status == 429)
       return done({.up = false, .error = tried});
     if (response.status == 401 || response.status == 403) {
       throw Error(ErrorKind::kNetwork, "{}; {}", tried,
@@ -153,8 +157,13 @@ void probe_server(hub::HttpClient& client, const ServerOptions& options, const s
     }
     // Some servers and gateways only have a health endpoint, or neither.
     const std::string health = server_root(base) + "/health";
-    client.start(probe_request(options, health), [tried, health, done](hub::HttpResponse second) {
-      if (second.error.empty() && second.status < 500) return done({.up = true});
+    client.start(probe_request(options, health), [tried, health, has_no_list,
+                                                  done](hub::HttpResponse second) {
+      const bool is_healthy = second.status >= 200 && second.status < 300;
+      if (second.error.empty() && (is_healthy || (second.status < 500 && !has_no_list))) {
+        if (has_no_list) log::warning("{}; the server is healthy, its model is not checked", tried);
+        return done({.up = true});
+      }
       done({.up = false,
             .error = fmt::format("{}; GET {}: {}", tried, hub::redacted_url(health),
                                  hub::describe(second))});

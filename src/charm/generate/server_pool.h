@@ -67,7 +67,7 @@ struct ProbeResult {
   std::string error{};  ///< request and failure
 };
 
-/// Health check: GET `base`/models, or /health if that is not supported; calls `done` from
+/// Health check: GET `base`/models, or /health if that is not supported or fails; calls `done` from
 /// `client.run`. Throws (out of `run`) kUsage if the server has other models only, kNetwork if it
 /// rejects the API key or is not an OpenAI-compatible API: these are permanent.
 void probe_server(hub::HttpClient& client, const ServerOptions& options, const std::string& base,

@@ -60,22 +60,160 @@ std::int32_t count_of(const json& usage, const char* name) {
              : 0;
 }
 
-std::optional<std::string> text_of(const json& choice) {
-  if (const auto message = choice.find("message");
-      message != choice.end() && message->is_object()) {
-    const auto content = message->find("content");
-    if (content != message->end() && content->is_string()) return content->get<std::string>();
-    return std::nullopt;
+/// Text shortened to one line for messages.
+std::string shortened(std::string text) {
+  constexpr std::size_t kMaxLength = 200;
+  std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20; }, ' ');
+  if (text.size() <= kMaxLength) return text;
+  std::size_t end = kMaxLength;  // whole characters only
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "...";
+}
+
+/// A field that is text and not blank.
+std::optional<std::string> text_field(const json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end() || !found->is_string()) return std::nullopt;
+  const auto& text = found->get_ref<const std::string&>();
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos) return std::nullopt;
+  return text;
+}
+
+/// The text of a response, or why it has none.
+struct ResponseText {
+  std::optional<std::string> text{};
+  std::string why{};
+};
+
+/// Content is text, or a list of parts that are joined if all of them are text.
+ResponseText join_parts(const json& parts) {
+  std::string text;
+  for (const json& part : parts) {
+    if (part.is_string()) {
+      text += part.get_ref<const std::string&>();
+      continue;
+    }
+    const std::string type = part.is_object() ? part.value("type", json("")).dump() : part.dump();
+    if (type == "\"refusal\"") {
+      return {.why = fmt::format("the model refused: {}",
+                                 shortened(text_field(part, "refusal").value_or("(no reason)")))};
+    }
+    if (type == "\"thinking\"" || type == "\"reasoning\"") continue;
+    const auto found = part.is_object() ? part.find("text") : part.end();
+    if ((type != "\"text\"" && type != "\"output_text\"") || found == part.end() ||
+        !found->is_string()) {
+      return {
+          .why = fmt::format("the response has a part of type {}, expected text", shortened(type))};
+    }
+    text += found->get_ref<const std::string&>();
   }
-  const auto text = choice.find("text");
-  if (text != choice.end() && text->is_string()) return text->get<std::string>();
+  return {.text = std::move(text)};
+}
+
+bool has_reasoning_part(const json& content) {
+  return content.is_array() && std::any_of(content.begin(), content.end(), [](const json& part) {
+           return part.is_object() && (part.value("type", json()) == "thinking" ||
+                                       part.value("type", json()) == "reasoning");
+         });
+}
+
+/// Why a message without text has none. `reasoning_content` is vLLM's (before 0.12), SGLang's and
+/// DeepSeek's field of reasoning, `reasoning` that of newer vLLM and OpenRouter; `refusal` is
+/// OpenAI's.
+std::string why_no_text(const json& message, const std::string& finish_reason) {
+  if (const auto refusal = text_field(message, "refusal"))
+    return "the model refused: " + shortened(*refusal);
+  const auto content = message.find("content");
+  if (text_field(message, "reasoning_content") || text_field(message, "reasoning") ||
+      (content != message.end() && has_reasoning_part(*content))) {
+    return fmt::format(
+        "the response is reasoning without an answer{}: raise --max-new-tokens, or turn reasoning "
+        "off; if the answer was taken for reasoning, start the server with the model's reasoning "
+        "parser (vLLM and SGLang: --reasoning-parser)",
+        finish_reason == "length" ? ", cut off at the token limit" : "");
+  }
+  const auto calls = message.find("tool_calls");
+  if (calls != message.end() && calls->is_array() && !calls->empty())
+    return "the response is a tool call without text";
+  return "";
+}
+
+ResponseText text_of(const json& choice, const std::string& finish_reason) {
+  const auto message = choice.find("message");
+  if (message == choice.end() || !message->is_object()) {
+    const auto text = choice.find("text");
+    if (text != choice.end() && text->is_string()) return {.text = text->get<std::string>()};
+    return {.why = "the response has no text"};
+  }
+  const auto content = message->find("content");
+  ResponseText found;
+  if (content != message->end() && content->is_string()) found.text = content->get<std::string>();
+  if (content != message->end() && content->is_array()) found = join_parts(*content);
+  const bool is_blank =
+      !found.text || found.text->find_first_not_of(" \t\r\n") == std::string::npos;
+  if (!is_blank || !found.why.empty()) return found;
+  // An empty text alone is a response: the model ended it at once.
+  if (std::string why = why_no_text(*message, finish_reason); !why.empty())
+    return {.why = std::move(why)};
+  if (!found.text) found.why = "the response has no text";
+  return found;
+}
+
+/// Why the server itself calls the response failed, and whether another attempt can help.
+std::optional<CompletionResult> failed_finish(const json& choice, const std::string& reason) {
+  const auto found = choice.find("finish_reason");
+  if (found != choice.end() && found->is_null())
+    return outcome(Kind::kRetry, "finish_reason is null: the response is incomplete");
+  if (reason == "error" || reason == "abort" || reason == "aborted" || reason == "cancelled") {
+    return outcome(
+        Kind::kRetry,
+        fmt::format("finish_reason is '{}': the server broke off the response; the cause "
+                    "is in its log (often memory: lower --concurrency)",
+                    reason));
+  }
+  // Google's and OpenRouter's names beside OpenAI's.
+  for (const char* filter : {"content_filter", "safety", "recitation", "refusal"}) {
+    if (reason != filter && lower_ascii(reason) != filter) continue;
+    return outcome(Kind::kRejected,
+                   fmt::format("finish_reason is '{}': the server's content filter withheld the "
+                               "response; drop the prompt or turn the filter off",
+                               reason));
+  }
   return std::nullopt;
+}
+
+/// An error object or text in `object`; empty errors are none.
+const json* find_error(const json& object) {
+  const auto error = object.find("error");
+  if (error == object.end() || error->is_null() || *error == false || *error == "" ||
+      (error->is_object() && error->empty())) {
+    return nullptr;
+  }
+  return &*error;
+}
+
+/// HTTP status of an error object: its `code`, a number or digits; 500 if it has none.
+int status_of_error(const json& error) {
+  const auto code = error.is_object() ? error.find("code") : error.end();
+  if (!error.is_object() || code == error.end()) return 500;
+  const std::string digits = code->is_string() ? code->get<std::string>() : code->dump();
+  const bool is_status = digits.size() == 3 && digits >= "300" && digits <= "599" &&
+                         std::all_of(digits.begin(), digits.end(),
+                                     [](unsigned char c) { return std::isdigit(c) != 0; });
+  return is_status ? std::stoi(digits) : 500;
+}
+
+std::string message_of_error(const json& error) {
+  if (error.is_string()) return error.get<std::string>();
+  if (error.is_object()) {
+    if (const auto message = text_field(error, "message")) return *message;
+  }
+  return error.dump();
 }
 
 /// An error status, or an error object under status 200.
 CompletionResult parse_error(const hub::HttpResponse& response, int status,
-                             const ServerOptions& options) {
-  const std::string message = hub::describe(response);
+                             const std::string& message, const ServerOptions& options) {
   switch (status) {
     case 401:
     case 403: {
@@ -109,7 +247,8 @@ CompletionResult parse_error(const hub::HttpResponse& response, int status,
   return outcome(Kind::kRetry, message);
 }
 
-CompletionResult parse_choice(const json& body, const ServerOptions& options) {
+CompletionResult parse_choice(const hub::HttpResponse& response, const json& body,
+                              const ServerOptions& options) {
   const auto choices = body.find("choices");
   if (choices == body.end() || !choices->is_array() || choices->empty() ||
       !choices->front().is_object()) {
@@ -124,12 +263,20 @@ CompletionResult parse_choice(const json& body, const ServerOptions& options) {
     }
   }
   const json& choice = choices->front();
-  std::optional<std::string> text = text_of(choice);
-  if (!text)
-    return outcome(Kind::kRejected, "the response has no text (a tool call, or reasoning only)");
+  const auto message = choice.find("message");
+  const json* error = find_error(choice);
+  if (error == nullptr && message != choice.end() && message->is_object())
+    error = find_error(*message);
+  if (error != nullptr) {
+    return parse_error(response, status_of_error(*error),
+                       "error in the response: " + shortened(message_of_error(*error)), options);
+  }
   CompletionResult completion{.kind = Kind::kOk, .result = {}, .why = {}};
-  completion.result.response = std::move(*text);
   completion.result.finish_reason = finish_reason_of(choice);
+  if (auto failed = failed_finish(choice, completion.result.finish_reason)) return *failed;
+  ResponseText found = text_of(choice, completion.result.finish_reason);
+  if (!found.text || !found.why.empty()) return outcome(Kind::kRejected, std::move(found.why));
+  completion.result.response = *std::move(found.text);
   if (const auto usage = body.find("usage"); usage != body.end() && usage->is_object()) {
     completion.result.num_tokens = count_of(*usage, "completion_tokens");
     completion.result.num_prompt_tokens = count_of(*usage, "prompt_tokens");
@@ -223,7 +370,7 @@ nlohmann::ordered_json common_fields(const ServerOptions& options, const Samplin
 CompletionResult parse_completion(const hub::HttpResponse& response, const ServerOptions& options) {
   if (!response.error.empty()) return outcome(Kind::kRetry, hub::describe(response));
   if (response.status < 200 || response.status >= 300)
-    return parse_error(response, response.status, options);
+    return parse_error(response, response.status, hub::describe(response), options);
   const json body = json::parse(response.body, nullptr, /*allow_exceptions=*/false);
   if (!body.is_object()) {
     const std::size_t start = response.body.find_first_not_of(" \t\r\n");
@@ -231,15 +378,16 @@ CompletionResult parse_completion(const hub::HttpResponse& response, const Serve
     return outcome(Kind::kRetry, html ? "the response is an HTML page, expected JSON"
                                       : "the response is not a complete JSON object");
   }
-  if (const auto error = body.find("error");
-      error != body.end() && !error->is_null() && !body.contains("choices")) {
-    const auto code = error->is_object() ? error->find("code") : error->end();
-    const int status = error->is_object() && code != error->end() && code->is_number_integer()
-                           ? code->get<int>()
-                           : 500;
-    return parse_error(response, status, options);
+  if (const json* error = find_error(body)) {
+    return parse_error(response, status_of_error(*error),
+                       "error in the response: " + shortened(message_of_error(*error)), options);
   }
-  return parse_choice(body, options);
+  // vLLM before 0.10 and FastChat: the error is the body itself.
+  if (body.value("object", json()) == "error") {
+    return parse_error(response, status_of_error(body),
+                       "error in the response: " + shortened(message_of_error(body)), options);
+  }
+  return parse_choice(response, body, options);
 }
 
 bool is_same_model(const ServerOptions& options, std::string_view found) {

@@ -34,7 +34,8 @@ class FakeGenerator final : public Generator {
       received.push_back(*request);
       GenerationResult result{
           .index = request->index,
-          .response = "r:" + request->prompt.back().content + "/" + std::to_string(request->sample),
+          .response = "r:" + request->prompt.back().content + "/" +
+                      std::to_string(same_samples ? 0 : request->sample),
           .finish_reason = request->prompt.back().content == "long" ? "length" : "stop",
           .num_prompt_tokens = 4,
           .num_tokens = 2,
@@ -48,6 +49,7 @@ class FakeGenerator final : public Generator {
   std::vector<GenerationRequest> received;
   SamplingOptions last_sampling;
   std::set<std::string> failing;
+  bool same_samples = false;
   std::size_t throw_after = SIZE_MAX;
 };
 
@@ -74,6 +76,21 @@ class GenerateStage : public ::testing::Test {
   GenerateStageOptions options;
   FakeGenerator generator;
 };
+
+TEST_F(GenerateStage, NoticesServersThatDecodeGreedily) {
+  options.num_samples = 2;
+  EXPECT_FALSE(run().ignores_temperature);
+  options.output = folder / "greedy.jsonl";
+  generator.same_samples = true;
+  EXPECT_TRUE(run().ignores_temperature);
+  options.output = folder / "zero.jsonl";
+  options.sampling.temperature = 0.0;
+  EXPECT_FALSE(run().ignores_temperature);
+  options.output = folder / "single.jsonl";
+  options.sampling.temperature = 0.7;
+  options.num_samples = 1;
+  EXPECT_FALSE(run().ignores_temperature);
+}
 
 TEST_F(GenerateStage, WritesRowsInPromptOrder) {
   options.num_samples = 2;

@@ -165,6 +165,31 @@ TEST(ServerGenerator, FailedRowsHaveTheirError) {
   EXPECT_FALSE(results.at(104).error);
 }
 
+TEST(ServerGenerator, FailedResponsesAreRetriedOrErrors) {
+  FakeLlm server([](int number, const json& body) -> std::optional<ServerReply> {
+    const std::string prompt = body["messages"].back()["content"];
+    if (prompt == "q1" && number < 20) return FakeLlm::completion(body, "tiny", "abort");
+    if (prompt == "q2") return FakeLlm::completion(body, "tiny", "error");
+    if (prompt == "q3") return FakeLlm::completion(body, "tiny", "content_filter");
+    return std::nullopt;
+  });
+  ServerOptions options = options_for({server.url()});
+  options.retries = 40;
+  options.max_delay = milliseconds(2);
+  const auto results = generate_all(options, numbered(5));
+  EXPECT_FALSE(results.at(101).error);
+  EXPECT_THAT(*results.at(102).error, HasSubstr("finish_reason is 'error'"));
+  EXPECT_THAT(*results.at(103).error, HasSubstr("content filter"));
+  EXPECT_FALSE(results.at(104).error);
+}
+
+TEST(ServerGenerator, AFailingModelListIsNoMissingServer) {
+  FakeLlm server;
+  server.fail_model_list();
+  const auto requests = numbered(3);
+  expect_complete(generate_all(options_for({server.url()}), requests), requests);
+}
+
 TEST(ServerGenerator, UsesMaxCompletionTokensIfRequired) {
   FakeLlm newer([](int, const json& body) -> std::optional<ServerReply> {
     if (!body.contains("max_tokens")) return {};

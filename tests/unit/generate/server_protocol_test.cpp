@@ -92,11 +92,88 @@ TEST(ServerProtocol, ParsesResponsesOfBothEndpoints) {
   EXPECT_EQ(completion.result.response, "");
   EXPECT_EQ(completion.result.finish_reason, "stop");
   EXPECT_EQ(completion.result.num_tokens, 0);
-  EXPECT_EQ(read(200, R"({"choices":[{"text":"x","finish_reason":null}]})").result.finish_reason,
-            "");
-  EXPECT_EQ(read(200, R"({"choices":[{"text":"x","finish_reason":"content_filter"}]})")
-                .result.finish_reason,
-            "content_filter");
+  EXPECT_EQ(read(200, R"({"choices":[{"text":"x"}]})").result.finish_reason, "");
+}
+
+TEST(ServerProtocol, FinishReasonsOfFailedResponses) {
+  const auto finished = [](const std::string& reason) {
+    return read(200,
+                R"({"choices":[{"message":{"content":"half a"},"finish_reason":)" + reason + "}]}");
+  };
+  for (const char* reason : {"null", R"("error")", R"("abort")"}) {
+    EXPECT_EQ(finished(reason).kind, Kind::kRetry) << reason;
+    EXPECT_THAT(finished(reason).why, HasSubstr("finish_reason is"));
+  }
+  for (const char* reason : {R"("content_filter")", R"("SAFETY")"}) {
+    EXPECT_EQ(finished(reason).kind, Kind::kRejected) << reason;
+    EXPECT_THAT(finished(reason).why, HasSubstr("content filter"));
+  }
+  EXPECT_EQ(finished(R"("stop")").kind, Kind::kOk);
+}
+
+TEST(ServerProtocol, ErrorsInsideOfSuccessfulResponses) {
+  // OpenRouter's form, in the choice; the code is the provider's status.
+  CompletionResult completion =
+      read(200,
+           R"({"choices":[{"error":{"code":502,"message":"provider down"},"finish_reason":"error",
+          "message":{"content":"half"}}]})");
+  EXPECT_EQ(completion.kind, Kind::kRetry);
+  EXPECT_THAT(completion.why, HasSubstr("provider down"));
+  completion = read(200, R"({"error":{"message":"too long","code":"400"},)"
+                         R"("choices":[{"text":"x","finish_reason":"stop"}]})");
+  EXPECT_EQ(completion.kind, Kind::kRejected);
+  EXPECT_THAT(completion.why, HasSubstr("too long"));
+  completion = read(200, R"({"choices":[{"message":{"content":"x","error":"broken"}}]})");
+  EXPECT_EQ(completion.kind, Kind::kRetry);
+  EXPECT_THAT(completion.why, HasSubstr("broken"));
+  completion = read(200, R"({"object":"error","message":"NaN in logits","code":500})");
+  EXPECT_EQ(completion.kind, Kind::kRetry);
+  EXPECT_THAT(completion.why, HasSubstr("NaN in logits"));
+  EXPECT_EQ(read(200, R"({"error":{"message":"slow down","code":429}})").kind, Kind::kThrottled);
+  EXPECT_EQ(read(200, R"({"error":null,"choices":[{"text":"x","error":{}}]})").kind, Kind::kOk);
+}
+
+TEST(ServerProtocol, ReasoningWithoutAnAnswerIsAnError) {
+  for (const char* field : {"reasoning_content", "reasoning"}) {
+    for (const char* content : {"null", R"("")", R"("\n")"}) {
+      const CompletionResult completion =
+          read(200, std::string(R"({"choices":[{"finish_reason":"length","message":{"content":)") +
+                        content + R"(,")" + field + R"(":"Let me think"}}]})");
+      EXPECT_EQ(completion.kind, Kind::kRejected);
+      EXPECT_THAT(completion.why,
+                  ::testing::AllOf(HasSubstr("--max-new-tokens"), HasSubstr("reasoning parser")));
+    }
+  }
+  const CompletionResult both = read(
+      200, R"({"choices":[{"message":{"content":"4","reasoning":"2+2"},"finish_reason":"stop"}]})");
+  EXPECT_EQ(both.kind, Kind::kOk);
+  EXPECT_EQ(both.result.response, "4");
+  const CompletionResult refused = read(
+      200,
+      R"({"choices":[{"message":{"content":null,"refusal":"I can't"},"finish_reason":"stop"}]})");
+  EXPECT_EQ(refused.kind, Kind::kRejected);
+  EXPECT_THAT(refused.why, HasSubstr("refused: I can't"));
+  EXPECT_EQ(read(200, R"({"choices":[{"message":{"content":"","refusal":null}}]})").kind,
+            Kind::kOk);
+}
+
+TEST(ServerProtocol, ContentInParts) {
+  const auto content = [](const std::string& parts) {
+    return read(200,
+                R"({"choices":[{"finish_reason":"stop","message":{"content":)" + parts + "}}]}");
+  };
+  const CompletionResult joined =
+      content(R"([{"type":"text","text":"a "},{"type":"text","text":"b"}])");
+  EXPECT_EQ(joined.kind, Kind::kOk);
+  EXPECT_EQ(joined.result.response, "a b");
+  const CompletionResult image =
+      content(R"([{"type":"text","text":"a"},{"type":"image_url","image_url":{}}])");
+  EXPECT_EQ(image.kind, Kind::kRejected);
+  EXPECT_THAT(image.why, HasSubstr("image_url"));
+  EXPECT_THAT(content(R"([{"type":"refusal","refusal":"no"}])").why, HasSubstr("refused: no"));
+  EXPECT_EQ(content(R"([{"type":"text"}])").kind, Kind::kRejected);
+  EXPECT_EQ(content("[7]").kind, Kind::kRejected);
+  EXPECT_THAT(content(R"([{"type":"thinking","thinking":[]}])").why, HasSubstr("reasoning"));
 }
 
 TEST(ServerProtocol, InvalidResponses) {
