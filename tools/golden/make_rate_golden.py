@@ -125,6 +125,8 @@ def fastchat_counts(folder):
         "```\n```\n# glued\n- one\n- two\n", "``````**a**``` ```**b**```", "```open\n# counted?\n- yes\n",
         "a\u00a0b\n#\u00a0nbsp header\n-\u3000wide item\n1.\u2003em\n#\u200bno\n", "# caf\u00e9 **\u00fcber** \U0001f600\n- \u4e2d\u6587\n",
         "x `code` **b**\n```a`b```\n* * *\n---\n- [ ] task\n", "#\r\n- a\r\n- b\r\n", "x\n```js\n- a\n```\n- a\n",
+        "\u0661. a\n\uff11\uff12. b\n \u0967\u0966.\u3000c\n\U0001d7d8\U0001d7e1. d\n"
+        "1\u0662. e\n\u00b2. no\n\u2460. no\n\u2163. no\n\u4e00. no\n\u0661.no\n\u066b. no\n",  # digits of other scripts, and what is none
     ]
     rows = []
     for text in texts:
