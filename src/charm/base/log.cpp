@@ -45,10 +45,10 @@ void set_level(Level level) { current_level = level; }
 Level level() { return current_level; }
 
 void write(Level level, std::string_view message) {
-  static const bool colours = stderr_has_colours();
+  static const bool kColours = stderr_has_colours();
   if (level < current_level || level == Level::kOff) return;
   const Label label = label_of(level);
-  const std::string line = colours
+  const std::string line = kColours
                                ? fmt::format("{}{}\x1b[m: {}\n", label.colour, label.name, message)
                                : fmt::format("{}: {}\n", label.name, message);
   // One call holds the stream's lock: lines of several threads do not mix.

@@ -208,6 +208,7 @@ OptionTable& OptionTable::paths(std::string name, std::vector<fs::path>& target,
   option.is_path = true;
   option.value = [&target] {
     std::vector<std::string> paths;
+    paths.reserve(target.size());
     for (const fs::path& path : target) paths.push_back(path.string());
     return OptionValue(std::move(paths));
   };

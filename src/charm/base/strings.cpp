@@ -90,6 +90,7 @@ std::vector<std::string> nearest_names(std::string_view name,
                                        std::span<const std::string> candidates, std::size_t count) {
   const std::string wanted = lower_ascii(name);
   std::vector<std::pair<std::size_t, std::size_t>> order;  // distance, index
+  order.reserve(candidates.size());
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     order.emplace_back(edit_distance(wanted, lower_ascii(candidates[i])), i);
   }

@@ -162,6 +162,7 @@ PairedScores::PairedScores(std::span<const ScoreFile> files, const PairedScoresO
 
 std::vector<std::string> PairedScores::names() const {
   std::vector<std::string> names;
+  names.reserve(policies_.size());
   for (const PolicyScores& policy : policies_) names.push_back(policy.policy);
   return names;
 }
