@@ -58,7 +58,7 @@ void initialise_curl() {
 }
 
 constexpr int kMaxRedirects = 10;
-constexpr curl_off_t kMaxRetryAfter_s = 1'000'000;
+constexpr curl_off_t kMaxRetryAfterSeconds = 1'000'000;
 
 /// A request in flight, with everything libcurl points to.
 struct Transfer {
@@ -131,7 +131,7 @@ void prepare(Transfer& transfer, const std::string& no_proxy, const std::string&
   transfer.error_text[0] = '\0';
   transfer.headers.reset();
   for (const auto& [name, value] : transfer.request.headers)
-    append(transfer.headers, name + ": " + value);
+    append(transfer.headers, fmt::format("{}: {}", name, value));
   append(transfer.headers, "Expect:");  // no round trip before a POST's body
   // libcurl drops this header on redirects to another scheme, host or port.
   if (!transfer.request.bearer_token.empty())
@@ -291,7 +291,7 @@ struct HttpClient::State {
     curl_off_t retry_after_s = 0;
     curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     response.retry_after =
-        std::chrono::seconds(std::clamp<curl_off_t>(retry_after_s, 0, kMaxRetryAfter_s));
+        std::chrono::seconds(std::clamp<curl_off_t>(retry_after_s, 0, kMaxRetryAfterSeconds));
     if (code != CURLE_OK) {
       reject_redirect(*transfer, code);
       response.error = error_of(*transfer, code);

@@ -66,7 +66,7 @@ std::optional<fs::path> cached(const RepoCache& cache, const std::string& revisi
                                const IsComplete& is_complete) {
   const std::optional<std::string> commit = cache.commit_of(revision);
   if (!commit) return std::nullopt;
-  const fs::path folder = cache.snapshot(*commit);
+  fs::path folder = cache.snapshot(*commit);
   std::error_code error;
   if (!fs::is_directory(folder, error) || !is_complete(folder)) return std::nullopt;
   return folder;

@@ -10,8 +10,8 @@ namespace charm::kernels {
 namespace {
 
 const RowKernels& dispatched() {
-  static const RowKernels kernels = row_kernels();
-  return kernels;
+  static const RowKernels kKernels = row_kernels();
+  return kKernels;
 }
 
 // The row kernels take raw bfloat16 bits.

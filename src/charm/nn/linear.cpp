@@ -20,21 +20,21 @@ namespace {
 
 // oneDNN's prepacked linear has no C++ header in ATen; its operators are looked up by name.
 at::Tensor onednn_reorder(const at::Tensor& weight_OI) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
-                             .typed<at::Tensor(const at::Tensor&, std::optional<std::int64_t>)>();
-  return op.call(weight_OI, kGemmRows);
+  static const auto kOp = c10::Dispatcher::singleton()
+                              .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
+                              .typed<at::Tensor(const at::Tensor&, std::optional<std::int64_t>)>();
+  return kOp.call(weight_OI, kGemmRows);
 }
 
 at::Tensor onednn_linear(const at::Tensor& x_NI, const at::Tensor& packed,
                          const std::optional<at::Tensor>& bias_O) {
-  static const auto op =
+  static const auto kOp =
       c10::Dispatcher::singleton()
           .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
           .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
                             c10::string_view, c10::List<std::optional<at::Scalar>>,
                             std::optional<c10::string_view>)>();
-  return op.call(x_NI, packed, bias_O, "none", c10::List<std::optional<at::Scalar>>(), "");
+  return kOp.call(x_NI, packed, bias_O, "none", c10::List<std::optional<at::Scalar>>(), "");
 }
 
 /// Null for an undefined tensor.
