@@ -32,6 +32,7 @@ class ExplainCommand final : public Command {
     const explain::Explanation result = explain::explain(options_, progress);
     if (common.quiet) return;
     std::vector<std::int64_t> num_common;
+    num_common.reserve(result.pairs.size());
     for (const explain::PairExplanation& pair : result.pairs)
       num_common.push_back(pair.num_prompts);
     fmt::print("{}: {} pairs, {}\n{}", options_.output.string(), result.pairs.size(),

@@ -64,6 +64,7 @@ class MeasureCommand final : public Command {
     if (common.quiet) return;
     std::vector<results::Pair> pairs = result.pairs;
     std::vector<std::int64_t> num_common;
+    num_common.reserve(pairs.size());
     for (const results::Pair& pair : pairs) num_common.push_back(pair.num_prompts);
     fmt::print("{}: {} policies, {}\n", options_.output.string(), result.policies.size(),
                stats::common_prompts_text(num_common, result.num_prompts));

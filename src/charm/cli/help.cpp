@@ -9,7 +9,7 @@ constexpr std::size_t kWidth = 100;
 constexpr std::size_t kHelpColumn = 8;
 
 std::string usage_form(const Option& option) {
-  const std::string value =
+  std::string value =
       option.form == Option::Form::kList ? option.value_name + "..." : option.value_name;
   if (option.positional) return value;
   return option.value_name.empty() ? "--" + option.name : "--" + option.name + " " + value;
