@@ -38,9 +38,10 @@ bool ratings_property(std::string_view bytes) {
   const std::filesystem::path battles = scratch_file("battles.jsonl", bytes);
   for (const bool with_styles : {false, true}) {
     accepted |= accepts([&] {
-      storage::for_each_battle(battles, {.max_bad_rows = 3}, with_styles, [](const Battle& battle) {
-        require(battle.model_a != battle.model_b, "a battle has two models");
-      });
+      storage::for_each_battle(
+          battles, {.max_bad_rows = 3}, {.with_styles = with_styles}, [](const Battle& battle) {
+            require(battle.model_a != battle.model_b, "a battle has two models");
+          });
     });
   }
   return accepted;

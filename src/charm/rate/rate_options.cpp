@@ -22,14 +22,27 @@ void describe_settings(OptionTable& table, RateOptions& options) {
                "as in arena-rank.")
       .at_least(0)
       .integer("seed", options.seed, "S",
-               "Seed of the bootstrap; the same seed gives the same file.");
+               "Seed of the bootstrap; the same seed gives the same file.")
+      .flag("keep-named", options.keep_named,
+            "Also use votes on models whose names the voter saw (column anony is false); the Arena "
+            "counts anonymous votes alone.")
+      .flag("keep-duplicates", options.keep_duplicates,
+            "Also use votes that the Arena's de-duplication of frequent prompts leaves out "
+            "(dedup_tag is not sampled).")
+      .text("category-tag", options.category_tag, "PATH[=VALUE]",
+            "Only rows whose tag is true: a column or a path into category_tag or "
+            "occupational_tags, as is_code or math_v0.1.math; with =VALUE rows whose text, or "
+            "list of texts, has the value, as language=en.")
+      .text("baseline", options.baseline, "MODEL",
+            "Baseline of arena-hard's verdicts that do not name it; gpt-4-0314 in v0.1.");
   storage::describe_reading(table, options.read);
 }
 
 void describe_command(OptionTable& table, RateOptions& options) {
   table
       .paths("battles", options.battles, "FILE",
-             "Battles: rows of model_a, model_b, winner in any format that charm reads.")
+             "Battles: rows of model_a, model_b, winner in any format that charm reads, or CSV; "
+             "also Kaggle's winner_model_a, ... and arena-hard's verdicts.")
       .required()
       .path("output", options.output, "FILE", "ratings.json to write.")
       .required();

@@ -159,6 +159,51 @@ ComparisonTable make_table(const Votes& votes, StyleControl style) {
   return table;
 }
 
+// "3 not anonymous (--keep-named), 2 duplicates (--keep-duplicates)"; empty if all rows are used.
+std::string left_out(const storage::BattleCounts& counts) {
+  std::vector<std::string> parts;
+  const auto add = [&](std::int64_t count, std::string_view what) {
+    if (count > 0) parts.push_back(fmt::format("{} {}", count, what));
+  };
+  add(counts.num_untagged, "without the tag (--category-tag)");
+  add(counts.num_named, "not anonymous (--keep-named)");
+  add(counts.num_duplicates, "duplicates (--keep-duplicates)");
+  add(counts.num_unjudged, "without a verdict");
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::int64_t num_used(const storage::BattleCounts& counts) {
+  return counts.num_rows - counts.num_untagged - counts.num_named - counts.num_duplicates -
+         counts.num_unjudged;
+}
+
+void report_rows(const fs::path& path, const storage::BattleCounts& counts) {
+  if (num_used(counts) == counts.num_rows) return;
+  log::info("{}: {} of {} rows are used; left out: {}", path.string(), num_used(counts),
+            counts.num_rows, left_out(counts));
+}
+
+void add_counts(storage::BattleCounts& total, const storage::BattleCounts& counts) {
+  total.num_rows += counts.num_rows;
+  total.num_untagged += counts.num_untagged;
+  total.num_named += counts.num_named;
+  total.num_duplicates += counts.num_duplicates;
+  total.num_unjudged += counts.num_unjudged;
+  total.num_battles += counts.num_battles;
+}
+
+void require_battles(const storage::BattleCounts& total) {
+  if (total.num_battles > 0) return;
+  throw Error(ErrorKind::kInput, "none of the {} rows is a battle; left out: {}", total.num_rows,
+              left_out(total));
+}
+
+Json rows_json(const storage::BattleCounts& counts) {
+  return {{"num_rows", counts.num_rows},         {"num_untagged", counts.num_untagged},
+          {"num_named", counts.num_named},       {"num_duplicates", counts.num_duplicates},
+          {"num_unjudged", counts.num_unjudged}, {"num_battles", counts.num_battles}};
+}
+
 FitOptions fit_options(const RateOptions& options) {
   FitOptions fit{.style = options.style,
                  .anchor = {},
@@ -213,15 +258,21 @@ Ratings rate(const RateOptions& options, const ProgressFn& progress) {
   manifest.options(options, describe_command);
 
   VoteCollector collector(options.style);
+  storage::BattleCounts total;
   for (const fs::path& path : options.battles) {
-    std::int64_t num_rows = 0;
-    storage::for_each_battle(path, options.read, options.style != StyleControl::kNone,
-                             [&](Battle&& battle) {
-                               ++num_rows;
-                               collector.add(std::move(battle));
-                             });
-    manifest.input(path, num_rows);
+    const storage::BattleCounts counts =
+        storage::for_each_battle(path, options.read,
+                                 {.with_styles = options.style != StyleControl::kNone,
+                                  .keep_named = options.keep_named,
+                                  .keep_duplicates = options.keep_duplicates,
+                                  .category_tag = options.category_tag,
+                                  .baseline = options.baseline},
+                                 [&](Battle&& battle) { collector.add(std::move(battle)); });
+    report_rows(path, counts);
+    add_counts(total, counts);
+    manifest.input(path, counts.num_battles);
   }
+  require_battles(total);
   Votes votes = collector.take();
   check_names(votes.models);
   std::vector<std::string> warnings;
@@ -239,6 +290,7 @@ Ratings rate(const RateOptions& options, const ProgressFn& progress) {
     }
     manifest.extra("styles", styles);
   }
+  manifest.extra("rows", rows_json(total));
   manifest.extra("warnings", ratings.warnings);
   write_file(options.output, ratings_json(ratings).dump(/*indent=*/2) + "\n");
   manifest.output(options.output, static_cast<std::int64_t>(ratings.models.size()));

@@ -23,6 +23,10 @@ struct RateOptions {
   std::int64_t bootstrap = 0;    ///< resamples; 0: sandwich intervals
   std::uint64_t seed = 0;
   std::size_t num_threads = 0;
+  bool keep_named = false;       ///< also votes on models whose names the voter saw
+  bool keep_duplicates = false;  ///< also votes that the Arena's de-duplication leaves out
+  std::string category_tag;      ///< only rows with this tag, see storage::BattleOptions
+  std::string baseline;          ///< of arena-hard's verdicts that do not name it
   storage::ReadOptions read;
 };
 

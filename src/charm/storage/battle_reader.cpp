@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -7,38 +9,75 @@
 #include <vector>
 
 #include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/base/parse_json.h"
+#include "charm/base/strings.h"
 #include "charm/storage/ratings.h"
-#include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"
+#include "charm/storage/row_source.h"
 
 namespace charm::storage {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-// As JSON, for messages.
-std::string shown(const RowView& row, const char* column) {
-  return row.contains(column) ? json_of(row[column], column).dump() : "missing";
-}
-
-std::string name_of(const RowView& row, const char* column) {
-  const std::optional<std::string> name = text_field(row, column);
-  if (!name || name->empty()) {
+std::string name_of(const Json& row, const char* column) {
+  const auto place = row.find(column);
+  if (place == row.end() || !place->is_string() || place->get_ref<const std::string&>().empty()) {
     throw Error(ErrorKind::kInput, "column '{}' is {}, expected a model name", column,
-                shown(row, column));
+                place == row.end() ? "missing" : place->dump());
   }
-  return *name;
+  return place->get<std::string>();
 }
 
-double outcome_of(const RowView& row) {
-  const std::string winner = text_field(row, "winner").value_or("");
-  if (winner == "model_a") return 1.0;
-  if (winner == "model_b") return 0.0;
+bool is_present(const Json& row, const char* column) {
+  const auto place = row.find(column);
+  return place != row.end() && !place->is_null();
+}
+
+// True, false, 1 or 0.
+bool tag_flag(const Json& value, std::string_view name) {
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number() && (value == 0 || value == 1)) return value == 1;
+  throw Error(ErrorKind::kInput, "'{}' is {}, expected true or false", name, value.dump());
+}
+
+// Kaggle's "LLM Classification" and lmsys-arena-human-preference-55k: one of three columns is 1.
+double one_hot_outcome(const Json& row) {
+  constexpr std::array<std::pair<const char*, double>, 3> kColumns = {
+      {{"winner_model_a", 1.0}, {"winner_model_b", 0.0}, {"winner_tie", 0.5}}};
+  int num_set = 0;
+  double outcome = 0.0;
+  for (const auto& [column, value] : kColumns) {
+    if (!is_present(row, column) || !tag_flag(row[column], column)) continue;
+    ++num_set;
+    outcome = value;
+  }
+  if (num_set == 1) return outcome;
+  throw Error(ErrorKind::kInput,
+              "{} of winner_model_a, winner_model_b and winner_tie are 1, expected one", num_set);
+}
+
+// Spellings of FastChat (clean_battle_data.py), arena-human-preference-55k to -140k, the expert set
+// and PPE.
+double outcome_of(const Json& row) {
+  if (!is_present(row, "winner") && is_present(row, "winner_model_a")) return one_hot_outcome(row);
+  const bool is_tie = is_present(row, "is_tie") && tag_flag(row["is_tie"], "is_tie");
+  if (is_tie && !is_present(row, "winner")) return 0.5;
+  const auto place = row.find("winner");
+  const std::string winner =
+      place != row.end() && place->is_string() ? place->get<std::string>() : std::string();
   for (const char* tie : {"tie", "tie (bothbad)", "bothbad", "both_bad"}) {
     if (winner == tie) return 0.5;
   }
-  throw Error(ErrorKind::kInput, "winner is {}, expected model_a, model_b, tie or tie (bothbad)",
-              shown(row, "winner"));
+  if (is_tie && (winner == "model_a" || winner == "model_b")) {
+    throw Error(ErrorKind::kInput, "winner is \"{}\" although is_tie is true", winner);
+  }
+  if (winner == "model_a") return 1.0;
+  if (winner == "model_b") return 0.0;
+  throw Error(ErrorKind::kInput,
+              "winner is {}, expected model_a, model_b, tie, tie (bothbad) or both_bad",
+              place == row.end() ? "missing" : place->dump());
 }
 
 // A number, or the sum of an object of numbers ({"h1": 0, "h2": 3, ...}).
@@ -77,19 +116,53 @@ void append_content(const Json& content, std::string& text) {
   }
 }
 
-// The assistant's turns, one line break between them.
-std::string text_of_side(const RowView& row, const std::string& side) {
-  if (auto response = text_field(row, "response_" + side)) return *std::move(response);
-  const std::string column = "conversation_" + side;
-  const Json turns = json_of(row[column], column);
-  if (!turns.is_array()) {
+// A list, or the JSON of one in a text (55k's columns, the expert set's conversations).
+std::optional<Json> json_list(const Json& value) {
+  if (value.is_array()) return value;
+  if (!value.is_string()) return std::nullopt;
+  const std::string& text = value.get_ref<const std::string&>();
+  if (!text.starts_with('[') || nests_deeper_than(text, kMaxJsonDepth)) return std::nullopt;
+  Json list = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!list.is_array()) return std::nullopt;
+  return list;
+}
+
+// One text per turn, in 55k as the JSON of a list. A response may be such a list by itself, so the
+// prompt tells which of the two the file has.
+std::string battle_text(const Json& row, const std::string& column) {
+  const std::string& text = row[column].get_ref<const std::string&>();
+  const auto prompt = row.find("prompt");
+  if (prompt == row.end() || !json_list(*prompt)) return text;
+  const std::optional<Json> turns = json_list(row[column]);
+  if (!turns) {
+    throw Error(ErrorKind::kInput, "{} is not the JSON of a list of texts, though the prompt is",
+                column);
+  }
+  std::string joined;
+  for (std::size_t turn = 0; turn < turns->size(); ++turn) {
+    if (turn > 0) joined += '\n';
+    append_content((*turns)[turn], joined);
+  }
+  return joined;
+}
+
+// The assistant's turns, one line break between them. PPE calls the responses 1 and 2.
+std::string text_of_side(const Json& row, const std::string& side) {
+  for (const std::string& name : {side, std::string(side == "a" ? "1" : "2")}) {
+    const std::string column = "response_" + name;
+    const auto response = row.find(column);
+    if (response != row.end() && response->is_string()) return battle_text(row, column);
+  }
+  const auto column = row.find("conversation_" + side);
+  const std::optional<Json> turns = column == row.end() ? std::nullopt : json_list(*column);
+  if (!turns) {
     throw Error(ErrorKind::kInput,
                 "styles need conv_metadata, response_{0} or conversation_{0}, found none of them",
                 side);
   }
   std::string text;
   bool is_first = true;
-  for (const Json& turn : turns) {
+  for (const Json& turn : *turns) {
     if (!turn.is_object() || turn.value("role", Json()) != "assistant") continue;
     if (!is_first) text += '\n';
     is_first = false;
@@ -98,19 +171,22 @@ std::string text_of_side(const RowView& row, const std::string& side) {
   return text;
 }
 
-Battle battle_of(const RowView& row, bool with_styles) {
+void check_distinct(const Battle& battle) {
+  if (battle.model_a != battle.model_b) return;
+  throw Error(ErrorKind::kInput, "model_a and model_b are both '{}'", battle.model_a);
+}
+
+Battle battle_of(const Json& row, bool with_styles) {
   Battle battle;
   battle.model_a = name_of(row, "model_a");
   battle.model_b = name_of(row, "model_b");
-  if (battle.model_a == battle.model_b) {
-    throw Error(ErrorKind::kInput, "model_a and model_b are both '{}'", battle.model_a);
-  }
+  check_distinct(battle);
   battle.outcome = outcome_of(row);
   if (!with_styles) return battle;
-  const Json metadata = json_of(row["conv_metadata"], "conv_metadata");
-  if (metadata.is_object()) {
-    battle.style_a = counts_of(metadata, "a");
-    battle.style_b = counts_of(metadata, "b");
+  const auto metadata = row.find("conv_metadata");
+  if (metadata != row.end() && metadata->is_object()) {
+    battle.style_a = counts_of(*metadata, "a");
+    battle.style_b = counts_of(*metadata, "b");
   } else {
     battle.text_a = text_of_side(row, "a");
     battle.text_b = text_of_side(row, "b");
@@ -118,34 +194,268 @@ Battle battle_of(const RowView& row, bool with_styles) {
   return battle;
 }
 
-}  // namespace
+// Outcome for A and number of battles of a verdict: arena-hard-auto's show_result.py, where a
+// decided verdict (A>>B) counts three times.
+std::pair<double, int> verdict_of(const Json& score) {
+  constexpr int kDecided = 3;
+  const std::string verdict = score.is_string() ? score.get<std::string>() : "";
+  if (verdict == "A>>B" || verdict == "B<<A") return {1.0, kDecided};
+  if (verdict == "A>B" || verdict == "B<A") return {1.0, 1};
+  if (verdict == "A=B" || verdict == "B=A") return {0.5, 1};
+  if (verdict == "A<B" || verdict == "B>A") return {0.0, 1};
+  if (verdict == "A<<B" || verdict == "B>>A") return {0.0, kDecided};
+  throw Error(ErrorKind::kInput, "the verdict is {}, expected A>>B, A>B, A=B, B>A or B>>A",
+              score.dump());
+}
 
-void for_each_battle(const std::filesystem::path& path, const ReadOptions& options,
-                     bool with_styles, const std::function<void(Battle&&)>& body) {
-  std::vector<std::string> columns = {"model_a", "model_b", "winner"};
-  if (with_styles) {
-    for (const char* more :
-         {"conv_metadata", "response_a", "response_b", "conversation_a", "conversation_b"}) {
+// Battles of arena-hard's judgment of a response against the baseline's: in the first game the
+// baseline is A, in the second B. Empty if a game has no verdict.
+std::vector<Battle> verdicts_of(const Json& row, const BattleOptions& options) {
+  if (options.with_styles) {
+    throw Error(ErrorKind::kInput, "a judgment of arena-hard has no texts to count styles of");
+  }
+  const std::string model = name_of(row, "model");
+  if (!is_present(row, "baseline") && options.baseline.empty()) {
+    throw Error(ErrorKind::kInput,
+                "the judgment names no baseline; name it with --baseline (arena-hard v0.1: "
+                "gpt-4-0314)");
+  }
+  const std::string baseline =
+      is_present(row, "baseline") ? name_of(row, "baseline") : options.baseline;
+  const Json& games = row["games"];
+  if (!games.is_array() || games.size() != 2) {
+    throw Error(ErrorKind::kInput, "'games' has {} entries, expected two verdicts", games.size());
+  }
+  std::vector<Battle> battles;
+  bool is_judged = true;
+  for (std::size_t game = 0; game < games.size(); ++game) {
+    const Json score = games[game].is_object() ? games[game].value("score", Json()) : Json();
+    if (score.is_null()) {
+      is_judged = false;
+      continue;
+    }
+    const auto [outcome, count] = verdict_of(score);
+    Battle battle;
+    battle.model_a = game == 0 ? baseline : model;
+    battle.model_b = game == 0 ? model : baseline;
+    battle.outcome = outcome;
+    check_distinct(battle);
+    battles.insert(battles.end(), static_cast<std::size_t>(count), battle);
+  }
+  if (!is_judged) battles.clear();
+  return battles;
+}
+
+// The value at a path of names joined by dots, which names may have themselves.
+const Json* find_path(const Json& object, std::string_view path) {
+  if (path.empty()) return &object;
+  if (!object.is_object()) return nullptr;
+  for (const auto& [name, value] : object.items()) {
+    if (!path.starts_with(name)) continue;
+    const std::string_view rest = path.substr(name.size());
+    if (!rest.empty() && rest.front() != '.') continue;
+    const Json* found = find_path(value, rest.empty() ? rest : rest.substr(1));
+    if (found != nullptr && !found->is_null()) return found;
+  }
+  return nullptr;
+}
+
+// Columns whose members are tags: arena-human-preference-140k's and the expert set's.
+constexpr std::array kTagColumns = {"category_tag", "occupational_tags"};
+
+struct CategoryTag {
+  std::string path;
+  std::optional<std::string> value{};  // of "PATH=VALUE"
+};
+
+CategoryTag parse_tag(const std::string& word) {
+  const std::size_t equals = word.find('=');
+  if (equals == std::string::npos) return {.path = word};
+  return {.path = word.substr(0, equals), .value = word.substr(equals + 1)};
+}
+
+const Json* find_tag(const Json& row, const CategoryTag& tag) {
+  if (const Json* found = find_path(row, tag.path)) return found;
+  for (const char* column : kTagColumns) {
+    const auto tags = row.find(column);
+    if (tags == row.end()) continue;
+    if (const Json* found = find_path(*tags, tag.path)) return found;
+  }
+  return nullptr;
+}
+
+bool has_tag(const Json& found, const CategoryTag& tag) {
+  if (!tag.value) return tag_flag(found, tag.path);
+  if (found.is_array()) return std::find(found.begin(), found.end(), *tag.value) != found.end();
+  return (found.is_string() ? found.get<std::string>() : found.dump()) == *tag.value;
+}
+
+// Paths of the flags in a row, for messages.
+void add_flags(const Json& object, const std::string& prefix, std::vector<std::string>& paths) {
+  for (const auto& [name, value] : object.items()) {
+    if (value.is_boolean()) paths.push_back(prefix + name);
+    if (value.is_object()) add_flags(value, prefix + name + ".", paths);
+  }
+}
+
+// Whether the row counts, as in FastChat's published analysis of the Arena's votes: anonymous votes
+// alone (elo_analysis.py), without the duplicates of frequent prompts (the notebook of
+// lmsys.org/blog/2024-05-17-category-hard: rows whose dedup_tag has `sampled`).
+bool is_kept(const Json& row, const BattleOptions& options, BattleCounts& counts) {
+  if (!options.keep_named && is_present(row, "anony") && !tag_flag(row["anony"], "anony")) {
+    ++counts.num_named;
+    return false;
+  }
+  if (!options.keep_duplicates && is_present(row, "dedup_tag")) {
+    const Json& tag = row["dedup_tag"];
+    const Json sampled = tag.is_object() ? tag.value("sampled", Json(false)) : tag;
+    if (sampled.is_null() || !tag_flag(sampled, "dedup_tag.sampled")) {
+      ++counts.num_duplicates;
+      return false;
+    }
+  }
+  return true;
+}
+
+// Rows of any format, or of CSV: Kaggle publishes train.csv.
+class VoteRows {
+ public:
+  VoteRows(const std::filesystem::path& path, const ReadOptions& options,
+           const std::vector<std::string>& columns)
+      : path_(path), max_bad_rows_(options.max_bad_rows) {
+    const std::string extension = lower_ascii(path.extension().string());
+    if (extension != ".csv" && extension != ".tsv") {
+      reader_.emplace(path, options, columns);
+      return;
+    }
+    const std::string text = read_file(path);
+    if (const auto invalid = find_invalid_utf8(text)) {
+      throw Error(ErrorKind::kInput, "{}: byte {} is not valid UTF-8", path.string(), *invalid);
+    }
+    csv_ = csv_rows(text, extension == ".tsv" ? '\t' : ',', path);
+  }
+
+  bool next(Json& row) {
+    if (reader_) return next_of_reader(row);
+    if (num_read_ == csv_.size()) return false;
+    row = std::move(csv_[num_read_]);
+    csv_[num_read_++] = nullptr;  // frees the row
+    return true;
+  }
+
+  void reject(const std::string& why) {
+    if (reader_) return reader_->reject(why);
+    if (++num_bad_rows_ <= max_bad_rows_) return;
+    throw Error(ErrorKind::kInput, "{}, row {}: {}", path_.string(), num_read_, why);
+  }
+
+  void finish() const {
+    if (reader_) return reader_->finish();
+    if (csv_.empty()) throw Error(ErrorKind::kInput, "{}: holds no rows", path_.string());
+  }
+
+ private:
+  bool next_of_reader(Json& row) {
+    while (const RowView* view = reader_->next()) {
+      try {
+        row = view->to_json();
+        return true;
+      } catch (const Error& error) {  // text that is not UTF-8, names twice
+        if (error.kind() != ErrorKind::kInput) throw;
+        reader_->reject(error.message());
+      }
+    }
+    return false;
+  }
+
+  std::filesystem::path path_;
+  std::int64_t max_bad_rows_;
+  std::optional<RowReader> reader_;
+  Json csv_ = Json::array();
+  std::size_t num_read_ = 0;
+  std::int64_t num_bad_rows_ = 0;
+};
+
+std::vector<std::string> columns_of(const BattleOptions& options, const CategoryTag& tag) {
+  std::vector<std::string> columns = {"model_a",        "model_b",    "winner",   "is_tie",
+                                      "anony",          "dedup_tag",  "model",    "winner_model_a",
+                                      "winner_model_b", "winner_tie", "baseline", "games"};
+  if (options.with_styles) {
+    for (const char* more : {"conv_metadata", "prompt", "response_a", "response_b", "response_1",
+                             "response_2", "conversation_a", "conversation_b"}) {
       columns.emplace_back(more);
     }
   }
-  RowReader reader(path, options, columns);
-  while (const RowView* row = reader.next()) {
-    std::optional<Battle> battle;
+  if (tag.path.empty()) return columns;
+  for (const char* column : kTagColumns) columns.emplace_back(column);
+  for (std::size_t dot = tag.path.find('.'); dot != std::string::npos;
+       dot = tag.path.find('.', dot + 1)) {
+    columns.push_back(tag.path.substr(0, dot));
+  }
+  columns.push_back(tag.path);
+  std::sort(columns.begin(), columns.end());
+  columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
+  return columns;
+}
+
+[[noreturn]] void throw_no_tag(const std::filesystem::path& path, const CategoryTag& tag,
+                               const Json& first_row) {
+  std::vector<std::string> flags;
+  add_flags(first_row, "", flags);
+  throw Error(ErrorKind::kUsage, "{}: no row has the tag '{}' (--category-tag){}", path.string(),
+              tag.path, flags.empty() ? "" : fmt::format("; tags are: {}", fmt::join(flags, ", ")));
+}
+
+}  // namespace
+
+BattleCounts for_each_battle(const std::filesystem::path& path, const ReadOptions& read,
+                             const BattleOptions& options,
+                             const std::function<void(Battle&&)>& body) {
+  const CategoryTag tag = parse_tag(options.category_tag);
+  VoteRows rows(path, read, columns_of(options, tag));
+  BattleCounts counts;
+  bool any_tag = tag.path.empty();
+  Json row;
+  Json first_row;
+  while (rows.next(row)) {
+    std::vector<Battle> battles;
     std::string problem;
     try {
-      battle = battle_of(*row, with_styles);
+      if (!tag.path.empty()) {
+        if (first_row.is_null()) first_row = row;
+        const Json* found = find_tag(row, tag);
+        any_tag |= found != nullptr;
+        if (found == nullptr || !has_tag(*found, tag)) {
+          ++counts.num_rows;
+          ++counts.num_untagged;
+          continue;
+        }
+      }
+      if (!is_kept(row, options, counts)) {
+        ++counts.num_rows;
+        continue;
+      }
+      if (is_present(row, "games") && !is_present(row, "model_a")) {
+        battles = verdicts_of(row, options);
+        counts.num_unjudged += battles.empty() ? 1 : 0;
+      } else {
+        battles.push_back(battle_of(row, options.with_styles));
+      }
+      ++counts.num_rows;
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kInput) throw;
       problem = error.message();
     }
-    if (battle) {
-      body(*std::move(battle));
-    } else {
-      reader.reject(problem);
+    if (!problem.empty()) {
+      rows.reject(problem);
+      continue;
     }
+    counts.num_battles += static_cast<std::int64_t>(battles.size());
+    for (Battle& battle : battles) body(std::move(battle));
   }
-  reader.finish();
+  rows.finish();
+  if (!any_tag) throw_no_tag(path, tag, first_row);
+  return counts;
 }
 
 }  // namespace charm::storage

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -49,15 +50,46 @@ void warn_about_aliases(const Aliases& aliases, std::span<const std::string> pol
 /// "A=B" -> {A, B}. Throws kUsage.
 Aliases parse_aliases(std::span<const std::string> words);
 
-/// Calls `body` for each battle in file order; any format that RowReader accepts, with `model_a`,
-/// `model_b` and `winner` (model_a, model_b, tie, tie (bothbad), bothbad, both_bad). With styles
-/// also the counts of `conv_metadata` (FastChat: sum_assistant_a_tokens, header_count_a,
-/// list_count_a, bold_count_a and those of b, each a number or an object of numbers to be summed),
-/// or else the texts of `response_a` and `response_b` or of the assistant's turns in
-/// `conversation_a` and `conversation_b`. Rows with another winner, without a model name, or with
-/// the same model on both sides are invalid, see RowReader::reject.
-void for_each_battle(const std::filesystem::path& path, const ReadOptions& options,
-                     bool with_styles, const std::function<void(Battle&&)>& body);
+/// Which rows of a file of votes are battles.
+struct BattleOptions {
+  bool with_styles = false;      ///< style counts, or the texts to count
+  bool keep_named = false;       ///< also votes on models whose names the voter saw
+  bool keep_duplicates = false;  ///< also votes that the Arena's de-duplication leaves out
+  /// Only rows whose tag is true: a column or a path into one, with or without the leading
+  /// `category_tag` ("math_v0.1.math"); "PATH=VALUE" for a text or a list of texts. Empty: all
+  /// rows.
+  std::string category_tag;
+  std::string baseline;  ///< of arena-hard's verdicts, for rows that do not name it
+};
+
+/// What the rows of a file of votes are.
+struct BattleCounts {
+  std::int64_t num_rows = 0;        ///< valid rows
+  std::int64_t num_untagged = 0;    ///< left out by category_tag
+  std::int64_t num_named = 0;       ///< left out: `anony` is false
+  std::int64_t num_duplicates = 0;  ///< left out: `dedup_tag` is not sampled
+  std::int64_t num_unjudged = 0;    ///< left out: arena-hard's judge gave no verdict
+  std::int64_t num_battles = 0;     ///< calls of `body`
+};
+
+/// Calls `body` for each battle in file order; any format that RowReader accepts, or CSV. A row has
+/// `model_a` and `model_b`, and
+///   winner: model_a, model_b, tie, tie (bothbad), bothbad, both_bad; or is_tie: true
+///   winner_model_a, winner_model_b, winner_tie: one of them is 1 (Kaggle)
+/// or is a row of arena-hard's judgments: `model`, `games` of two verdicts (A>>B, A>B, A=B, ...) of
+/// which the second swaps sides, and optionally `baseline`; A>>B counts as three battles, as in
+/// arena-hard's show_result.py. As FastChat's analysis of the published Arena votes does, rows
+/// whose `anony` is false and rows whose `dedup_tag` is not sampled are left out.
+///
+/// With styles also the counts of `conv_metadata` (FastChat: sum_assistant_a_tokens,
+/// header_count_a, list_count_a, bold_count_a and those of b, each a number or an object of numbers
+/// to be summed), or else the texts of `response_a` and `response_b` (`response_1`, `response_2`)
+/// or of the assistant's turns in `conversation_a` and `conversation_b`, which may be JSON in a
+/// text. Rows with another winner, without a model name, or with the same model on both sides are
+/// invalid, see RowReader::reject. Throws kUsage if no row has the tag.
+BattleCounts for_each_battle(const std::filesystem::path& path, const ReadOptions& read,
+                             const BattleOptions& options,
+                             const std::function<void(Battle&&)>& body);
 
 /// `--category` and `--alias`: how policies are matched with ratings.
 void describe_ratings(OptionTable& table, std::string& category, Aliases& aliases);

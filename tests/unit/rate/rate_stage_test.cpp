@@ -9,6 +9,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/storage/ratings.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/base/temp_folder.h"
 
@@ -132,6 +133,36 @@ TEST_F(RateStageTest, CountsStylesOfTextsWhereTheFileDoesNot) {
   EXPECT_NE(ratings.styles[0].value, 0.0);
   const Json manifest = Json::parse(read_file(options_.output.string() + ".manifest.json"));
   EXPECT_EQ(manifest.at("styles").size(), kNumStyles);
+}
+
+constexpr std::string_view kVotes =
+    R"({"model_a":"a","model_b":"b","winner":"model_a","anony":true,"dedup_tag":{"sampled":true}}
+{"model_a":"a","model_b":"b","winner":"model_b","anony":true,"dedup_tag":{"sampled":true}}
+{"model_a":"a","model_b":"b","winner":"model_b","anony":true,"dedup_tag":{"sampled":false}}
+{"model_a":"a","model_b":"b","winner":"nobody","anony":false,"dedup_tag":{"sampled":true}}
+{"model_a":"a","model_b":"b","winner":"model_b","anony":false,"dedup_tag":{}}
+)";
+
+// FastChat's published analysis of the Arena's votes drops both.
+TEST_F(RateStageTest, NamedVotesAndDuplicatesAreLeftOut) {
+  const fs::path path = folder_ / "clean_battle.jsonl";
+  write_file(path, kVotes);
+  options_.battles = {path};
+  EXPECT_EQ(rate(options_).models.at(0).num_battles, 2);
+  const Json rows = Json::parse(read_file(options_.output.string() + ".manifest.json")).at("rows");
+  EXPECT_EQ(rows.at("num_rows"), 5);
+  EXPECT_EQ(rows.at("num_named"), 2);
+  EXPECT_EQ(rows.at("num_duplicates"), 1);
+  EXPECT_EQ(rows.at("num_battles"), 2);
+  options_.keep_duplicates = true;
+  EXPECT_EQ(rate(options_).models.at(0).num_battles, 3);
+  options_.keep_named = true;
+  EXPECT_ERROR(kInput, "winner is \"nobody\"", rate(options_));
+  options_.read.max_bad_rows = 1;
+  EXPECT_EQ(rate(options_).models.at(0).num_battles, 4);
+  write_file(path, R"({"model_a":"a","model_b":"b","winner":"model_a","anony":false})");
+  options_ = {.battles = {path}, .output = options_.output};
+  EXPECT_ERROR(kInput, "1 not anonymous (--keep-named)", rate(options_));
 }
 
 TEST_F(RateStageTest, BadBattlesAreNamed) {
