@@ -94,7 +94,7 @@ void describe_command(OptionTable& table, CalibrateOptions& options) {
       .required()
       .path("output", options.output, "FILE", "calibration.json to write.")
       .required();
-  storage::describe_ratings(table, options.category, options.aliases);
+  storage::describe_ratings(table, options.category, options.date, options.aliases);
   describe_settings(table, options);
 }
 

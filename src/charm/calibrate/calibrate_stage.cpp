@@ -36,6 +36,7 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
       storage::read_score_inputs({.scores = options.scores,
                                   .ratings = options.ratings,
                                   .category = options.category,
+                                  .date = options.date,
                                   .max_bad_rows = options.max_bad_rows,
                                   .holdout = options.holdout,
                                   .seed = options.solve.seed,

@@ -90,6 +90,7 @@ class EvaluateCommand final : public Command {
     compared_.max_bad_rows = options_.max_bad_rows;
     compared_.ratings = options_.ratings;
     compared_.ratings_category = options_.ratings_category;
+    compared_.ratings_date = options_.ratings_date;
     compared_.aliases = options_.aliases;
     const evaluate::CompareResult result = evaluate::compare(compared_);
     if (!common.quiet) fmt::print("{}", result.summary);

@@ -62,7 +62,9 @@ std::map<std::string, double> ratings_for(std::span<const Score> scores, const C
   storage::warn_about_aliases(options.aliases, policies);
   std::map<std::string, double> rating_of;
   for (const ArenaRating& rating : storage::match_ratings(
-           policies, storage::read_ratings(options.ratings, {.category = options.ratings_category}),
+           policies,
+           storage::read_ratings(options.ratings, {.category = options.ratings_category,
+                                                   .date = options.ratings_date}),
            options.aliases, options.ratings)) {
     rating_of[rating.name] = rating.rating_elo;
   }

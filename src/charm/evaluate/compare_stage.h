@@ -24,6 +24,7 @@ struct CompareOptions {
   std::int64_t max_bad_rows = 0;       ///< unusable rows tolerated per file
   fs::path ratings;                    ///< arena, where neither run is a result JSON
   std::string ratings_category;
+  std::string ratings_date;
   std::map<std::string, std::string> aliases;
   std::vector<std::string>
       held_out_policies;  ///< arena: policies whose mean |MD| is also reported separately

@@ -10,6 +10,8 @@ template <typename Options>
 void describe_ratings(OptionTable& table, Options& options) {
   table.path("ratings", options.ratings, "FILE", "arena: Arena ratings of the policies.")
       .text("category", options.ratings_category, "NAME", "arena: category of an Arena catalogue.")
+      .text("date", options.ratings_date, "DATE",
+            "arena: date of publication of the ratings (leaderboard_publish_date), of several.")
       .pairs("alias", options.aliases, "POLICY=NAME",
              "arena: name of a policy in the ratings file, if it differs.");
 }
@@ -72,7 +74,7 @@ void describe_runs(OptionTable& table, CompareOptions& options) {
       .paths("compare", options.runs, "RUN",
              "Two runs, A and B: result JSONs, files of saved scores, or for arena folders of "
              "score files. Applicable options: --output, --bootstrap, --seed, --max-bad-rows, "
-             "and for arena --ratings, --category, --alias and --left-out.")
+             "and for arena --ratings, --category, --date, --alias and --left-out.")
       .recorded_as_option({"compare"})
       .texts("left-out", options.held_out_policies, "POLICY",
              "With --compare of arena runs: held-out policies, which were not calibrated; their "

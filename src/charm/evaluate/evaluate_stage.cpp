@@ -155,8 +155,8 @@ EvaluateResult evaluate_rows(const EvaluateOptions& options,
 EvaluateResult evaluate_arena(const EvaluateOptions& options,
                               std::span<const std::string> data_sha256,
                               const ProgressFn& progress) {
-  const std::vector<ArenaRating> ratings =
-      storage::read_ratings(options.ratings, {.category = options.ratings_category});
+  const std::vector<ArenaRating> ratings = storage::read_ratings(
+      options.ratings, {.category = options.ratings_category, .date = options.ratings_date});
   const std::vector<Score> scores = arena_scores(options, data_sha256, progress);
   std::set<std::string> names;
   for (const Score& score : scores) names.insert(score.policy);

@@ -38,6 +38,7 @@ struct EvaluateOptions {
       true;          ///< also write `eval-set/` and `eval-set-scores/` beside the result
   fs::path ratings;  ///< arena: ratings file
   std::string ratings_category;  ///< arena: category of an Arena catalogue that holds several
+  std::string ratings_date;      ///< arena: leaderboard_publish_date, of several
   std::map<std::string, std::string> aliases;  ///< arena: policy name -> name in the ratings
   model::RewardModelOptions model;
   text::EncoderOptions encoder;

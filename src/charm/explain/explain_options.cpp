@@ -38,7 +38,7 @@ void describe_command(OptionTable& table, ExplainOptions& options) {
       .required()
       .path("ratings", options.ratings, "FILE",
             "Arena ratings; with --calibration they replace its own.");
-  storage::describe_ratings(table, options.category, options.aliases);
+  storage::describe_ratings(table, options.category, options.date, options.aliases);
   table.text("reference", options.reference, "NAME", "Reference policy, without --calibration.")
       .paths("held-out-scores", options.held_out_scores, "FILE",
              "Scores of held-out prompts, on which methods are evaluated too.")

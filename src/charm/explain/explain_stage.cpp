@@ -158,7 +158,8 @@ std::vector<ArenaRating> ratings_of(const ExplainOptions& options,
                                     const std::vector<std::string>& names,
                                     storage::Manifest& manifest) {
   if (options.ratings) {
-    const auto all = storage::read_ratings(*options.ratings, {.category = options.category});
+    const auto all = storage::read_ratings(*options.ratings,
+                                           {.category = options.category, .date = options.date});
     manifest.input(*options.ratings, static_cast<std::int64_t>(all.size()));
     storage::warn_about_aliases(options.aliases, names);
     return storage::match_ratings(names, all, options.aliases, *options.ratings);

@@ -25,6 +25,7 @@ struct ExplainOptions {
   std::optional<fs::path> calibration;  ///< of charm calibrate: reference, offsets, ratings, split
   std::optional<fs::path> ratings;      ///< instead of the calibration's own
   std::string category;                 ///< of an Arena catalogue
+  std::string date;                     ///< leaderboard_publish_date of the ratings
   std::map<std::string, std::string> aliases;  ///< policy name -> name in the ratings file
   std::string reference;  ///< without a calibration: the policy the others are compared with
   ExplainPairs pairs = ExplainPairs::kReference;

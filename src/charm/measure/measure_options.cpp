@@ -32,7 +32,7 @@ void describe_command(OptionTable& table, MeasureOptions& options) {
       .required()
       .path("output", options.output, "FILE", "mismatch.json to write.")
       .required();
-  storage::describe_ratings(table, options.category, options.aliases);
+  storage::describe_ratings(table, options.category, options.date, options.aliases);
   describe_settings(table, options);
 }
 

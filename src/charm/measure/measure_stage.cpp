@@ -30,6 +30,7 @@ results::Mismatch measure(const MeasureOptions& options, const ProgressFn& progr
       storage::read_score_inputs({.scores = options.scores,
                                   .ratings = options.ratings,
                                   .category = options.category,
+                                  .date = options.date,
                                   .max_bad_rows = options.max_bad_rows,
                                   .held_out_scores = {}},
                                  manifest, progress);

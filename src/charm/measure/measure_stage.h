@@ -16,6 +16,7 @@ struct MeasureOptions {
   std::vector<std::filesystem::path> scores;  ///< scores files, one or more policies each
   std::filesystem::path ratings;  ///< Arena ratings in any form that storage::read_ratings knows
   std::string category;           ///< Arena category, where the ratings file holds several
+  std::string date;               ///< leaderboard_publish_date, where it holds several
   std::map<std::string, std::string> aliases;  ///< policy name -> name in the ratings file
   std::filesystem::path output;                ///< mismatch.json
   results::TieRule ties =

@@ -17,6 +17,8 @@ const std::vector<Setting>& PlanBuilder::settings(const std::string& section) co
 
 std::vector<Setting> PlanBuilder::rating_settings() const {
   std::vector<Setting> all = {{.name = "category", .values = {recipe_.ratings.category}}};
+  if (!recipe_.ratings.date.empty())
+    all.push_back({.name = "date", .values = {recipe_.ratings.date}});
   for (const auto& [policy, name] : recipe_.ratings.aliases)
     all.push_back({.name = "alias", .values = {policy, name}});
   return all;
@@ -180,6 +182,7 @@ void PlanBuilder::add_measuring(const std::string& stage, const std::string& rm)
   options.scores = measured_scores(rm);
   options.ratings = recipe_.ratings.file;
   options.category = recipe_.ratings.category;
+  options.date = recipe_.ratings.date;
   options.aliases = recipe_.ratings.aliases;
   options.output = paths_.mismatch(rm);
   if (held_out())

@@ -12,6 +12,7 @@ void PlanBuilder::add_calibration(const std::string& rm, const RecipeCalibration
   options.held_out_scores = held_out_scores(rm, options.policies);
   options.ratings = recipe_.ratings.file;
   options.category = recipe_.ratings.category;
+  options.date = recipe_.ratings.date;
   // Aliases of policies outside the set are not passed on.
   for (const auto& [policy, name] : recipe_.ratings.aliases) {
     if (std::find(options.policies.begin(), options.policies.end(), policy) !=
@@ -106,6 +107,7 @@ void PlanBuilder::add_evaluation(const RecipeEvaluation& evaluation) {
       options.scores = measured_scores(name);
       options.ratings = recipe_.ratings.file;
       if (!recipe_.ratings.category.empty()) options.ratings_category = recipe_.ratings.category;
+      if (!recipe_.ratings.date.empty()) options.ratings_date = recipe_.ratings.date;
       options.aliases = recipe_.ratings.aliases;
       step.inputs = options.scores;
       step.inputs.push_back(options.ratings);

@@ -29,7 +29,7 @@ RecipeRatings read_recipe_ratings(const Section& top, const fs::path& file) {
     const Section section(file, "ratings", *value);
     OptionTable table;
     table.path("file", ratings.file, "FILE", "");
-    storage::describe_ratings(table, ratings.category, ratings.aliases);
+    storage::describe_ratings(table, ratings.category, ratings.date, ratings.aliases);
     section.assign(table);
     section.text("file");
   }

@@ -33,6 +33,7 @@ struct RecipePolicy {
 struct RecipeRatings {
   fs::path file;
   std::string category;
+  std::string date;
   std::map<std::string, std::string> aliases;
 };
 

@@ -52,8 +52,9 @@ nlohmann::ordered_json csv_rows(std::string_view text, char separator,
   const auto table = read_table(text, separator);
   if (!table.ok())
     throw Error(ErrorKind::kInput, "{}: {}", path.string(), table.status().message());
-  constexpr std::array kTextColumns = {"name", "model", "model_name", "model_a",
-                                       "model_b"};  // also if of digits only
+  constexpr std::array kTextColumns = {"name",        "model",      "model_name",
+                                       "competitors", "competitor", "Model",
+                                       "model_a",     "model_b"};  // also if of digits only
   auto rows = nlohmann::ordered_json::array();
   for (std::int64_t row = 0; row < (*table)->num_rows(); ++row)
     rows.push_back(nlohmann::ordered_json::object());

@@ -4,14 +4,17 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/log.h"
 #include "charm/base/parse_json.h"
 #include "charm/base/strings.h"
+#include "charm/storage/row_reader.h"
 #include "charm/storage/row_source.h"
 
 namespace charm::storage {
@@ -19,9 +22,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array kNameKeys = {"name", "model", "model_name"};
-constexpr std::array kScoreKeys = {"score", "rating", "elo", "arena_score"};
-constexpr std::array kIntervalKeys = {"ci", "arena_ci", "rating_ci95"};
+// Capitals: the tables of the Arena's site. competitors, ratings: arena-rank's results.
+constexpr std::array kNameKeys = {"name",        "model",      "model_name",
+                                  "competitors", "competitor", "Model"};
+constexpr std::array kScoreKeys = {"score",   "rating",      "elo",       "arena_score",
+                                   "ratings", "Arena Score", "Arena Elo", "Rating"};
+constexpr std::array kIntervalKeys = {"ci", "arena_ci", "rating_ci95", "95% CI"};
+constexpr const char* kDateKey = "leaderboard_publish_date";
 constexpr std::array<std::pair<const char*, const char*>, 2> kIntervalEndKeys = {
     {{"rating_q025", "rating_q975"}, {"rating_lower", "rating_upper"}}};
 
@@ -30,6 +37,14 @@ constexpr std::array<std::pair<const char*, const char*>, 2> kIntervalEndKeys = 
               "{}: holds battles (model_a, model_b, winner), not ratings; fit ratings with charm "
               "rate and give those",
               path.string());
+}
+
+[[noreturn]] void throw_agent(const fs::path& path) {
+  throw Error(
+      ErrorKind::kInput,
+      "{}: is the agent subset of the leaderboard dataset, whose scores are no Bradley-Terry "
+      "ratings; use a subset with the column rating, as text or text_style_control",
+      path.string());
 }
 
 double number_of(const Json& value, const fs::path& path, std::string_view where) {
@@ -52,12 +67,47 @@ bool has_interval_key(const Json& object, const char* key) {
   return object.contains(key) && !object.at(key).is_null();
 }
 
+// "+5/-4" around a rating, as the Arena's site writes intervals: {4, 5}.
+std::optional<std::pair<double, double>> parse_half_widths(std::string_view text) {
+  std::optional<double> up, down;
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == ' ' || text[at] == '/' || text[at] == '(' || text[at] == ')') {
+      ++at;
+      continue;
+    }
+    std::optional<double>& width = text[at] == '+' ? up : down;
+    if ((text[at] != '+' && text[at] != '-') || width) return std::nullopt;
+    double number = 0.0;
+    const char* const first = text.data() + at + 1;
+    const auto [end, error] = std::from_chars(first, text.data() + text.size(), number);
+    if (error != std::errc() || !(number >= 0.0) || !std::isfinite(number)) return std::nullopt;
+    width = number;
+    at = static_cast<std::size_t>(end - text.data());
+  }
+  if (!up || !down) return std::nullopt;
+  return std::pair(*down, *up);
+}
+
 // Sets the rating's interval from [lo, hi] or from the Arena catalogue's two quantiles.
 void read_interval(const Json& object, ArenaRating& rating, const fs::path& path) {
   const std::string where = fmt::format("interval of '{}'", rating.name);
   for (const char* key : kIntervalKeys) {
     if (!has_interval_key(object, key)) continue;
     const Json& pair = object.at(key);
+    if (pair.is_string()) {
+      const auto widths = parse_half_widths(pair.get_ref<const std::string&>());
+      if (!widths) {
+        throw Error(ErrorKind::kInput, "{}: {} ('{}') is {}, expected [lo, hi] or \"+5/-4\"",
+                    path.string(), where, key, pair.dump());
+      }
+      rating.rating_lo = rating.rating_elo - widths->first;
+      rating.rating_hi = rating.rating_elo + widths->second;
+      if (!std::isfinite(*rating.rating_lo) || !std::isfinite(*rating.rating_hi)) {
+        throw Error(ErrorKind::kInput, "{}: {} ('{}') is out of range: {}", path.string(), where,
+                    key, pair.dump());
+      }
+      continue;
+    }
     if (!pair.is_array() || pair.size() != 2) {
       throw Error(ErrorKind::kInput, "{}: {} ('{}') is {}, expected [lo, hi]", path.string(), where,
                   key, pair.dump());
@@ -96,6 +146,8 @@ ArenaRating rating_of_row(const Json& row, const fs::path& path, std::string_vie
                 path.string(), where, row.type_name());
   }
   if (row.contains("model_a") && row.contains("model_b")) throw_battles(path);
+  if (!row.contains("rating") && (row.contains("session_count") || row.contains("score_ci_lower")))
+    throw_agent(path);
   for (const char* key : kNameKeys) {
     const auto name = row.find(key);
     if (name == row.end()) continue;
@@ -183,29 +235,120 @@ Json rows_of_category(const Json& rows, const std::string& wanted, const fs::pat
   return chosen;
 }
 
+// The rows of one date of publication if rows have one, as in the leaderboard dataset's splits with
+// history; else all rows.
+Json rows_of_date(const Json& rows, const std::string& wanted, const fs::path& path) {
+  std::set<std::string> dates;
+  for (const Json& row : rows) {
+    if (row.is_object() && row.contains(kDateKey) && row.at(kDateKey).is_string())
+      dates.insert(row.at(kDateKey).get<std::string>());
+  }
+  if (dates.empty() && !wanted.empty()) {
+    throw Error(ErrorKind::kUsage, "{}: has no column {}, so date '{}' cannot be chosen",
+                path.string(), kDateKey, wanted);
+  }
+  if (wanted.empty() && dates.size() <= 1) return rows;
+  if (!dates.contains(wanted)) {
+    throw Error(ErrorKind::kUsage,
+                "{}: holds ratings of {} dates, {} to {}{}; choose one with --date", path.string(),
+                dates.size(), *dates.begin(), *dates.rbegin(),
+                wanted.empty() ? "" : fmt::format(", none of them '{}'", wanted));
+  }
+  Json chosen = Json::array();
+  for (const Json& row : rows) {
+    if (row.is_object() && row.contains(kDateKey) && row.at(kDateKey) == wanted)
+      chosen.push_back(row);
+  }
+  return chosen;
+}
+
+// The answer of the datasets server: {"rows": [{"row_idx": 0, "row": {...}}], "num_rows_total": N}.
+bool is_datasets_server(const Json& json) {
+  const auto rows = json.is_object() ? json.find("rows") : json.end();
+  return json.is_object() && rows != json.end() && rows->is_array() && !rows->empty() &&
+         std::all_of(rows->begin(), rows->end(), [](const Json& entry) {
+           return entry.is_object() && entry.contains("row") && entry.at("row").is_object();
+         });
+}
+
+Json rows_of_datasets_server(const Json& json, const fs::path& path) {
+  Json rows = Json::array();
+  for (const Json& entry : json.at("rows")) rows.push_back(entry.at("row"));
+  const auto total = json.find("num_rows_total");
+  if (total != json.end() && total->is_number_unsigned() &&
+      total->get<std::size_t>() > rows.size()) {
+    log::warning("{}: holds {} of the dataset's {} rows; further models have no rating",
+                 path.string(), rows.size(), total->get<std::size_t>());
+  }
+  return rows;
+}
+
+// The element of a column: of a list, or of pandas' object of row numbers.
+const Json* element_of(const Json& column, std::size_t row) {
+  if (column.is_array()) return row < column.size() ? &column[row] : nullptr;
+  const auto place = column.is_object() ? column.find(std::to_string(row)) : column.end();
+  return column.is_object() && place != column.end() ? &*place : nullptr;
+}
+
+// arena-rank's results (compute_ratings_and_cis): {"competitors": [...], "ratings": [...],
+// "rating_lower": [...], "rating_upper": [...], "variances": [...]}, or pandas' form of it.
+bool is_arena_rank(const Json& json) {
+  if (!json.is_object() || !json.contains("competitors") || !json.contains("ratings")) return false;
+  const Json& names = json.at("competitors");
+  const Json& ratings = json.at("ratings");
+  return names.is_structured() && ratings.is_structured();
+}
+
+Json rows_of_arena_rank(const Json& json, const fs::path& path) {
+  const std::size_t num_rows = json.at("competitors").size();
+  if (json.at("ratings").size() != num_rows) {
+    throw Error(ErrorKind::kInput, "{}: has {} competitors and {} ratings, expected as many",
+                path.string(), num_rows, json.at("ratings").size());
+  }
+  Json rows = Json::array();
+  for (std::size_t row = 0; row < num_rows; ++row) {
+    rows.push_back(Json::object());
+    for (const char* key : {"competitors", "ratings", "rating_lower", "rating_upper"}) {
+      const Json* value = json.contains(key) ? element_of(json.at(key), row) : nullptr;
+      if (value != nullptr) rows.back()[key] = *value;
+    }
+  }
+  return rows;
+}
+
 std::vector<ArenaRating> ratings_of_json(const Json& json, const fs::path& path,
                                          const RatingsOptions& options) {
   if (json.is_object() && json.contains("model_a") && json.contains("model_b")) throw_battles(path);
+  if (is_datasets_server(json))
+    return ratings_of_json(rows_of_datasets_server(json, path), path, options);
+  if (is_arena_rank(json)) return ratings_of_json(rows_of_arena_rank(json, path), path, options);
+  // One row of JSONL looks like an object too.
+  if (json.is_object() && find_score(json) != nullptr && !find_score(json)->is_structured() &&
+      std::any_of(kNameKeys.begin(), kNameKeys.end(), [&](const char* key) {
+        return json.contains(key) && json.at(key).is_string();
+      })) {
+    Json rows = Json::array();
+    rows.push_back(json);
+    return ratings_of_json(rows, path, options);
+  }
   const bool nested = json.is_object() && !json.empty() && is_catalogue(json);
   if (!options.category.empty() && !nested && !json.is_array()) {
     throw Error(ErrorKind::kUsage,
                 "{}: is not an Arena catalogue, so category '{}' cannot be chosen", path.string(),
                 options.category);
   }
-  if (nested) return ratings_of_object(category_of(json, options.category, path), path);
-  // One row of JSONL looks like an object too.
-  if (json.is_object() && find_score(json) != nullptr && !find_score(json)->is_object() &&
-      std::any_of(kNameKeys.begin(), kNameKeys.end(), [&](const char* key) {
-        return json.contains(key) && json.at(key).is_string();
-      })) {
-    return {rating_of_row(json, path, "row 1")};
+  if (!options.date.empty() && !json.is_array()) {
+    throw Error(ErrorKind::kUsage, "{}: has no column {}, so date '{}' cannot be chosen",
+                path.string(), kDateKey, options.date);
   }
+  if (nested) return ratings_of_object(category_of(json, options.category, path), path);
   if (json.is_object()) return ratings_of_object(json, path);
   if (!json.is_array()) {
     throw Error(ErrorKind::kInput, "{}: holds a JSON {}, expected an object or a list of ratings",
                 path.string(), json.type_name());
   }
-  const Json rows = rows_of_category(json, options.category, path);
+  const Json rows =
+      rows_of_date(rows_of_category(json, options.category, path), options.date, path);
   std::vector<ArenaRating> ratings;
   for (std::size_t row = 0; row < rows.size(); ++row) {
     ratings.push_back(rating_of_row(rows[row], path, fmt::format("entry {}", row + 1)));
@@ -246,7 +389,7 @@ std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path
   }
   std::vector<ArenaRating> ratings;
   Json rows = Json::array();
-  bool has_categories = !options.category.empty();
+  bool has_categories = !options.category.empty() || !options.date.empty();
   std::size_t line_number = 0;
   for (std::size_t first = 0; first < text.size();) {
     const std::size_t end = std::min(text.find('\n', first), text.size());
@@ -260,7 +403,7 @@ std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path
                   line_number, failure);
     }
     ratings.push_back(rating_of_row(row, path, fmt::format("line {}", line_number)));
-    has_categories |= row.contains("category");
+    has_categories |= row.contains("category") || row.contains(kDateKey);
     rows.push_back(row);
   }
   return has_categories ? ratings_of_json(rows, path, options) : ratings;
@@ -278,22 +421,71 @@ void check_names(const std::vector<ArenaRating>& ratings, const fs::path& path) 
   }
 }
 
+// Win rates, scores of benchmarks and log odds are no Elo points: their expected win rates would
+// all be near one half. Two models may be close, so a small spread alone is no error.
+void check_scale(const std::vector<ArenaRating>& ratings, const fs::path& path) {
+  constexpr double kSmallestSpread = 2.0;  // Elo points: a win rate of 0.503
+  constexpr double kSmallestElo = 100.0;
+  constexpr std::size_t kManyRatings = 5;
+  std::set<double> values;
+  for (const ArenaRating& rating : ratings) values.insert(rating.rating_elo);
+  if (values.size() < 2) return;
+  const double low = *values.begin();
+  const double high = *values.rbegin();
+  const bool are_small = std::max(std::abs(low), std::abs(high)) < kSmallestElo;
+  if (high - low >= kSmallestSpread || (!are_small && values.size() < kManyRatings)) return;
+  throw Error(
+      ErrorKind::kInput,
+      "{}: the {} ratings lie between {} and {}, too close for Elo points{}; Elo ratings of "
+      "chat models are numbers like 1114 and 1257, 400 points a factor of 10 in the odds: "
+      "take them from the Arena (lmarena-ai/leaderboard-dataset), or fit them to votes with "
+      "charm rate",
+      path.string(), ratings.size(), low, high, low >= 0.0 && high <= 1.0 ? " (win rates?)" : "");
+}
+
+// Rows of Parquet, Arrow, gzipped JSON lines, or a folder of these.
+Json rows_of_dataset(const fs::path& path) {
+  std::vector<std::string> columns = {"category", kDateKey,        "model_a",
+                                      "model_b",  "session_count", "score_ci_lower"};
+  columns.insert(columns.end(), kNameKeys.begin(), kNameKeys.end());
+  columns.insert(columns.end(), kScoreKeys.begin(), kScoreKeys.end());
+  columns.insert(columns.end(), kIntervalKeys.begin(), kIntervalKeys.end());
+  for (const auto& [lo, hi] : kIntervalEndKeys) columns.insert(columns.end(), {lo, hi});
+  RowReader reader(path, {}, columns);
+  Json rows = Json::array();
+  while (const RowView* row = reader.next()) rows.push_back(row->to_json());
+  reader.finish();
+  return rows;
+}
+
+bool is_dataset(const fs::path& path) {
+  std::error_code code;
+  if (fs::is_directory(path, code)) return true;
+  if (!fs::is_regular_file(path, code)) return false;
+  std::ifstream file(path, std::ios::binary);
+  std::array<char, 6> start{};
+  file.read(start.data(), start.size());
+  const std::string_view head(start.data(), static_cast<std::size_t>(file.gcount()));
+  return head.starts_with("PAR1") || head == "ARROW1" || head.starts_with("\xFF\xFF\xFF\xFF") ||
+         head.starts_with("\x1F\x8B");
+}
+
 }  // namespace
 
 std::vector<ArenaRating> read_ratings(const fs::path& path, const RatingsOptions& options) {
-  const std::string text = read_file(path);
-  if (text.starts_with("PAR1") || text.starts_with("ARROW1")) {
-    throw Error(ErrorKind::kInput,
-                "{}: is Parquet or Arrow; write ratings as JSON, JSON lines or CSV", path.string());
+  std::vector<ArenaRating> ratings;
+  if (is_dataset(path)) {
+    ratings = ratings_of_json(rows_of_dataset(path), path, options);
+    check_names(ratings, path);
+    check_scale(ratings, path);
+    return ratings;
   }
-  if (text.starts_with("\x1f\x8b"))
-    throw Error(ErrorKind::kInput, "{}: is packed by gzip; unpack ratings first", path.string());
+  const std::string text = read_file(path);
   if (const auto invalid = find_invalid_utf8(text)) {
     throw Error(ErrorKind::kInput, "{}: byte {} is not valid UTF-8", path.string(), *invalid);
   }
   const std::string extension = lower_ascii(path.extension().string());
   const bool is_csv = extension == ".csv" || extension == ".tsv";
-  std::vector<ArenaRating> ratings;
   if (is_csv) {
     const Json rows = csv_rows(text, extension == ".tsv" ? '\t' : ',', path);
     ratings = ratings_of_json(rows, path, options);
@@ -301,6 +493,7 @@ std::vector<ArenaRating> read_ratings(const fs::path& path, const RatingsOptions
     ratings = ratings_of_text(text, path, options);
   }
   check_names(ratings, path);
+  check_scale(ratings, path);
   return ratings;
 }
 

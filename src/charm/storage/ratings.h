@@ -17,6 +17,8 @@ namespace charm::storage {
 struct RatingsOptions {
   /// Category of an Arena catalogue ("full", "coding", ...); required if the file has several.
   std::string category;
+  /// leaderboard_publish_date of the rows to use; required if the file has several.
+  std::string date;
 };
 
 /// Policy name in the scores -> name in the ratings file (`--alias A=B`).
@@ -27,11 +29,16 @@ using Aliases = std::map<std::string, std::string>;
 ///   {"name": {"rating": 1273, "rating_q025": ..., ...}}   one Arena category
 ///   {"category": {"name": {"rating": ...}}}               the Arena catalogue (RatingsOptions)
 ///   [{"model_name": "...", "arena_score": 1273, ...}]     a list, also the original project's
-///                                                         pm_config.json; JSONL or CSV as well
+///                                                         pm_config.json; JSONL, CSV, Parquet,
+///                                                         Arrow or a folder of shards as well
+///   {"rows": [{"row": {...}}]}                            the datasets server's answer
+///   {"competitors": [...], "ratings": [...], ...}         arena-rank's results
 /// Names: name, model, model_name. Scores: score, rating, elo, arena_score. Intervals: ci,
-/// arena_ci, rating_ci95 as [lo, hi], or rating_q025 and rating_q975, or rating_lower and
-/// rating_upper. Rows with a `category` are those of a catalogue. A file of battles is rejected
-/// with a specific message. Throws kInput, kIo.
+/// arena_ci, rating_ci95 as [lo, hi] or "+5/-4", or rating_q025 and rating_q975, or rating_lower
+/// and rating_upper; also the column names of the Arena's site (Model, Arena Score, 95% CI). Rows
+/// with a `category` are those of a catalogue, rows with a `leaderboard_publish_date` those of a
+/// history. Files of battles, the agent subset of the leaderboard dataset and ratings on another
+/// scale than Elo are rejected with a specific message. Throws kInput, kIo.
 std::vector<ArenaRating> read_ratings(const std::filesystem::path& path,
                                       const RatingsOptions& options = {});
 
@@ -91,7 +98,8 @@ BattleCounts for_each_battle(const std::filesystem::path& path, const ReadOption
                              const BattleOptions& options,
                              const std::function<void(Battle&&)>& body);
 
-/// `--category` and `--alias`: how policies are matched with ratings.
-void describe_ratings(OptionTable& table, std::string& category, Aliases& aliases);
+/// `--category`, `--date` and `--alias`: how policies are matched with ratings.
+void describe_ratings(OptionTable& table, std::string& category, std::string& date,
+                      Aliases& aliases);
 
 }  // namespace charm::storage

@@ -15,10 +15,13 @@ void describe_reading(OptionTable& table, ReadOptions& options) {
             "are several.");
 }
 
-void describe_ratings(OptionTable& table, std::string& category, Aliases& aliases) {
+void describe_ratings(OptionTable& table, std::string& category, std::string& date,
+                      Aliases& aliases) {
   table
       .text("category", category, "NAME",
             "Category of an Arena catalogue, if the ratings file has several.")
+      .text("date", date, "DATE",
+            "Date of publication (leaderboard_publish_date), if the ratings file has several.")
       .pairs("alias", aliases, "POLICY=NAME",
              "Name of a policy in the ratings file, if it differs.");
 }

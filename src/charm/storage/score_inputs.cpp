@@ -88,7 +88,8 @@ ScoreInputs read_score_inputs(const ScoreInputOptions& options, Manifest& manife
     report();
   }
   check_comparable_ids(inputs.scores);
-  inputs.ratings = read_ratings(options.ratings, {.category = options.category});
+  inputs.ratings =
+      read_ratings(options.ratings, {.category = options.category, .date = options.date});
   add_file(options.ratings, inputs.ratings.size());
   return inputs;
 }

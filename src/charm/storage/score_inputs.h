@@ -18,6 +18,7 @@ struct ScoreInputOptions {
   std::vector<std::filesystem::path> scores;  ///< one or more policies each
   std::filesystem::path ratings;              ///< any form that read_ratings accepts
   std::string category;                       ///< of an Arena catalogue
+  std::string date;                           ///< leaderboard_publish_date of the ratings
   std::int64_t max_bad_rows = 0;              ///< rows of a file that may be unusable
   double holdout = 0.0;    ///< share of prompts held out, see is_held_out; 0: none
   std::uint64_t seed = 0;  ///< of the split

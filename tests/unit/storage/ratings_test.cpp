@@ -70,7 +70,7 @@ TEST_F(RatingsTest, ListsWithIntervals) {
 
 TEST_F(RatingsTest, JsonLines) {
   const auto ratings = read_ratings(
-      file("r.jsonl", "{\"name\": \"a\", \"elo\": 1}\n\n{\"name\": \"b\", \"elo\": 2}\n"));
+      file("r.jsonl", "{\"name\": \"a\", \"elo\": 1}\n\n{\"name\": \"b\", \"elo\": 20}\n"));
   ASSERT_EQ(ratings.size(), 2u);
   EXPECT_EQ(ratings[1].name, "b");
   EXPECT_EQ(read_ratings(file("one.jsonl", "{\"name\": \"a\", \"elo\": 1}\n")).at(0).name, "a");
@@ -88,7 +88,7 @@ TEST_F(RatingsTest, ArenaCatalogue) {
   EXPECT_EQ(ratings[0].rating_hi, 1210.0);
   const auto one = read_ratings(file("one.json", R"({"full": {"a": {"rating": 1}}})"));
   EXPECT_EQ(one.at(0).name, "a");
-  const auto flat = read_ratings(file("flat.json", R"({"a": {"rating": 1}, "b": {"rating": 2}})"));
+  const auto flat = read_ratings(file("flat.json", R"({"a": {"rating": 1}, "b": {"rating": 20}})"));
   EXPECT_EQ(flat.size(), 2u);
 }
 
@@ -129,6 +129,83 @@ TEST_F(RatingsTest, Csv) {
   EXPECT_EQ(ratings[0].rating_hi, 1210.0);
   EXPECT_EQ(ratings[1].name, "42");
   EXPECT_FALSE(ratings[1].rating_lo);
+}
+
+// lmarena-ai/leaderboard-dataset: rows of all categories, in the split `full` of all dates.
+TEST_F(RatingsTest, LeaderboardDataset) {
+  const std::string rows =
+      R"({"model_name":"a","rating":1500.5,"rating_lower":1490,"rating_upper":1511,"category":"overall","leaderboard_publish_date":"2026-08-12"}
+{"model_name":"b","rating":1400,"rating_lower":null,"rating_upper":null,"category":"overall","leaderboard_publish_date":"2026-08-12"}
+{"model_name":"a","rating":1450,"category":"overall","leaderboard_publish_date":"2026-07-01"}
+{"model_name":"a","rating":1300,"category":"math","leaderboard_publish_date":"2026-08-12"}
+)";
+  const auto chosen =
+      read_ratings(file("full.jsonl", rows), {.category = "overall", .date = "2026-08-12"});
+  ASSERT_EQ(chosen.size(), 2u);
+  EXPECT_EQ(chosen[0].rating_elo, 1500.5);
+  EXPECT_EQ(chosen[0].rating_lo, 1490.0);
+  EXPECT_FALSE(chosen[1].rating_hi);
+  EXPECT_EQ(read_ratings(file("full.jsonl", rows), {.category = "math"}).size(), 1u);
+  expect_error("full.jsonl", rows, ErrorKind::kUsage, "2 dates, 2026-07-01 to 2026-08-12",
+               {.category = "overall"});
+  expect_error("full.jsonl", rows, ErrorKind::kUsage, "none of them '2026'",
+               {.category = "overall", .date = "2026"});
+  expect_error("r.csv", "name,elo\na,1000\n", ErrorKind::kUsage, "no column leaderboard_publish",
+               {.date = "2026-07-01"});
+  expect_error(
+      "agent.jsonl",
+      R"({"model_name":"a","score":0.12,"score_ci_lower":0.1,"session_count":19,"rank":1})",
+      ErrorKind::kInput, "agent subset");
+}
+
+TEST_F(RatingsTest, DatasetsServer) {
+  const auto ratings = read_ratings(file("rows.json", R"({"features": [], "rows": [
+    {"row_idx": 0, "row": {"model_name": "a", "rating": 1200, "category": "overall"}, "truncated_cells": []},
+    {"row_idx": 1, "row": {"model_name": "b", "rating": 1100, "category": "overall"}, "truncated_cells": []}],
+    "num_rows_total": 2})"));
+  ASSERT_EQ(ratings.size(), 2u);
+  EXPECT_EQ(ratings[1].name, "b");
+}
+
+TEST_F(RatingsTest, ArenaRanksResults) {
+  for (const char* text :
+       {R"({"competitors": ["a", "b"], "ratings": [1124.07, 990], "rating_lower": [1117.5, 980],
+            "rating_upper": [1130.5, 1000], "variances": [1, 2]})",
+        R"({"competitors": {"0": "a", "1": "b"}, "ratings": {"0": 1124.07, "1": 990},
+            "rating_lower": {"0": 1117.5, "1": 980}, "rating_upper": {"0": 1130.5, "1": 1000}})"}) {
+    const auto ratings = read_ratings(file("results.json", text));
+    ASSERT_EQ(ratings.size(), 2u);
+    EXPECT_EQ(ratings[0].name, "a");
+    EXPECT_EQ(ratings[0].rating_elo, 1124.07);
+    EXPECT_EQ(ratings[1].rating_lo, 980.0);
+  }
+  const auto table = read_ratings(file(
+      "r.csv",
+      ",competitors,ratings,rating_lower,rating_upper\n0,a,1124,1117,1130\n1,b,990,980,1000\n"));
+  EXPECT_EQ(table.at(1).rating_hi, 1000.0);
+  expect_error("r.json", R"({"competitors": ["a", "b"], "ratings": [1]})", ErrorKind::kInput,
+               "2 competitors and 1 ratings");
+}
+
+TEST_F(RatingsTest, IntervalsOfTheArenasSite) {
+  const auto ratings = read_ratings(file(
+      "r.csv", "Rank,Model,Arena Score,95% CI,Votes\n1,a,1300,+5/-4,100\n2,b,1200,+10 / -9,50\n"));
+  ASSERT_EQ(ratings.size(), 2u);
+  EXPECT_EQ(ratings[0].rating_lo, 1296.0);
+  EXPECT_EQ(ratings[0].rating_hi, 1305.0);
+  EXPECT_EQ(ratings[1].rating_lo, 1191.0);
+  expect_error("r.csv", "name,elo,ci\na,1300,wide\n", ErrorKind::kInput, "+5/-4");
+}
+
+TEST_F(RatingsTest, OtherScalesThanElo) {
+  expect_error("r.json", R"({"a": 0.3, "b": 0.7})", ErrorKind::kInput, "(win rates?)");
+  expect_error("r.json", R"({"a": 0.3, "b": 0.7})", ErrorKind::kInput, "charm rate");
+  expect_error("r.json", R"({"a": 8.99, "b": 7.94})", ErrorKind::kInput, "too close for Elo");
+  expect_error("r.json", R"({"a": 1000, "b": 1000.1, "c": 1000.2, "d": 1000.3, "e": 1000.4})",
+               ErrorKind::kInput, "too close for Elo");
+  EXPECT_EQ(read_ratings(file("r.json", R"({"a": 1257.4, "b": 1256.6})")).size(), 2u);
+  EXPECT_EQ(read_ratings(file("r.json", R"({"a": 1000, "b": 1000})")).size(), 2u);
+  EXPECT_EQ(read_ratings(file("r.json", R"({"a": -30, "b": 30})")).size(), 2u);
 }
 
 // As R and pandas write it with every field quoted, and Excel with a byte order mark.
