@@ -2,6 +2,7 @@
 
 #include "charm/calibrate/calibrate_stage.h"
 #include "charm/cli/command.h"
+#include "charm/pipeline/sources.h"
 #include "charm/stats/paired_scores.h"
 
 namespace charm::cli {
@@ -26,6 +27,7 @@ class CalibrateCommand final : public Command {
     if (options_.reference.empty())
       throw Error(ErrorKind::kUsage, "--reference is required: the policy with offset 0");
     options_.solve.num_threads = static_cast<std::size_t>(common.threads);
+    pipeline::fetch_dataset_source(options_.ratings, std::nullopt, common.offline, progress);
     const results::Calibration result = calibrate::calibrate(options_, progress);
     if (common.quiet) return;
     fmt::print(

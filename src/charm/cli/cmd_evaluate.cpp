@@ -54,6 +54,7 @@ class EvaluateCommand final : public Command {
     describe_runs(table, compared_);
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
+    pipeline::fetch_dataset_source(options_.ratings, std::nullopt, common.offline, progress);
     if (!compared_.runs.empty()) {
       compare_runs(common);
       return;

@@ -2,6 +2,7 @@
 
 #include "charm/cli/command.h"
 #include "charm/explain/explain_stage.h"
+#include "charm/pipeline/sources.h"
 #include "charm/stats/paired_scores.h"
 
 namespace charm::cli {
@@ -29,6 +30,8 @@ class ExplainCommand final : public Command {
   void describe(OptionTable& table) override { explain::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.settings.num_threads = static_cast<std::size_t>(common.threads);
+    if (options_.ratings)
+      pipeline::fetch_dataset_source(*options_.ratings, std::nullopt, common.offline, progress);
     const explain::Explanation result = explain::explain(options_, progress);
     if (common.quiet) return;
     std::vector<std::int64_t> num_common;

@@ -9,6 +9,7 @@
 #include "charm/base/strings.h"
 #include "charm/cli/command.h"
 #include "charm/measure/measure_stage.h"
+#include "charm/pipeline/sources.h"
 #include "charm/stats/paired_scores.h"
 
 namespace charm::cli {
@@ -60,6 +61,7 @@ class MeasureCommand final : public Command {
   void describe(OptionTable& table) override { measure::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.num_threads = static_cast<std::size_t>(common.threads);
+    pipeline::fetch_dataset_source(options_.ratings, std::nullopt, common.offline, progress);
     const results::Mismatch result = measure::measure(options_, progress);
     if (common.quiet) return;
     std::vector<results::Pair> pairs = result.pairs;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "charm/cli/command.h"
+#include "charm/pipeline/sources.h"
 #include "charm/rate/rate_stage.h"
 
 namespace charm::cli {
@@ -21,6 +22,8 @@ class RateCommand final : public Command {
   void describe(OptionTable& table) override { rate::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.num_threads = static_cast<std::size_t>(common.threads);
+    for (std::filesystem::path& battles : options_.battles)
+      pipeline::fetch_dataset_source(battles, options_.read.split, common.offline, progress);
     const rate::Ratings result = rate::rate(options_, progress);
     if (common.quiet) return;
     fmt::print("{}: {} models\n", options_.output.string(), result.models.size());

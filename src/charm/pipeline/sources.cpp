@@ -27,6 +27,7 @@ void fetch_dataset_source(fs::path& dataset, const std::optional<std::string>& s
 void fetch_recipe_sources(Recipe& recipe, bool offline, const ProgressFn& progress) {
   if (recipe.prompts)
     fetch_dataset_source(recipe.prompts->input, recipe.prompts->read.split, offline, progress);
+  fetch_dataset_source(recipe.ratings.file, std::nullopt, offline, progress);
   for (RecipePolicy& policy : recipe.policies) {
     if (!policy.responses.empty())
       fetch_dataset_source(policy.responses, policy.split, offline, progress);
