@@ -35,24 +35,38 @@ class BattleReaderTest : public ::testing::Test {
   BattleCounts counts_;
 };
 
-TEST_F(BattleReaderTest, SpellingsOfWinners){
-    const std::string rows = R"({"model_a":"a","model_b":"b","winner":"model_a"}
+TEST_F(BattleReaderTest, SpellingsOfWinners) {
+  const std::string rows = R"rows({"model_a":"a","model_b":"b","winner":"model_a"}
 {"model_a":"a","model_b":"b","winner":"model_b"}
 {"model_a":"a","model_b":"b","winner":"tie"}
-{"model_a":"a","model_b":"b","winner":"tie (bothbad)"} {
-  "model_a" : "a",
-  "model_b" : "b",
-  "winner" : "both_bad"
-} {
-  "model_a" : "a", "model_b" : "b", "is_tie" : true
-}
+{"model_a":"a","model_b":"b","winner":"tie (bothbad)"}
+{"model_a":"a","model_b":"b","winner":"both_bad"}
+{"model_a":"a","model_b":"b","is_tie":true}
 {"model_a":"a","model_b":"b","winner":"model_a","is_tie":false}
-)";
+)rows";
   EXPECT_THAT(outcomes(rows), ElementsAre(1.0, 0.0, 0.5, 0.5, 0.5, 0.5, 1.0));
-EXPECT_ERROR(kInput, "0 of winner_model_a",
-             read(R"({"model_a":"a","model_b":"b","winner_model_a":0,"winner_model_b":0})"));
-EXPECT_ERROR(kInput, "'winner_model_a' is 0.4",
-             read(R"({"model_a":"a","model_b":"b","winner_model_a":0.4})"));
+  EXPECT_ERROR(kInput, "winner is \"A\"", read(R"({"model_a":"a","model_b":"b","winner":"A"})"));
+  EXPECT_ERROR(kInput, "although is_tie is true",
+               read(R"({"model_a":"a","model_b":"b","winner":"model_a","is_tie":true})"));
+}
+
+// lmsys-arena-human-preference-55k: winners in three columns, texts as JSON lists.
+TEST_F(BattleReaderTest, KagglesTable) {
+  const std::string table =
+      "id,model_a,model_b,prompt,response_a,response_b,winner_model_a,winner_model_b,winner_tie\n"
+      "1,a,7,\"[\"\"q\"\",\"\"r\"\"]\",\"[\"\"# x\"\",\"\"- y\"\"]\",\"[null,\"\"z\"\"]\",1,0,0\n"
+      "2,a,7,\"[\"\"q\"\"]\",\"[\"\"x\"\"]\",\"[\"\"y\"\"]\",0,0,1\n";
+  const auto battles = read(table, {.with_styles = true}, "train.csv");
+  ASSERT_EQ(battles.size(), 2u);
+  EXPECT_EQ(battles[0].model_b, "7");
+  EXPECT_EQ(battles[0].outcome, 1.0);
+  EXPECT_EQ(battles[0].text_a, "# x\n- y");
+  EXPECT_EQ(battles[0].text_b, "\nz");
+  EXPECT_EQ(battles[1].outcome, 0.5);
+  EXPECT_ERROR(kInput, "0 of winner_model_a",
+               read(R"({"model_a":"a","model_b":"b","winner_model_a":0,"winner_model_b":0})"));
+  EXPECT_ERROR(kInput, "'winner_model_a' is 0.4",
+               read(R"({"model_a":"a","model_b":"b","winner_model_a":0.4})"));
 }
 
 TEST_F(BattleReaderTest, TextsOfThePublishedSets) {
