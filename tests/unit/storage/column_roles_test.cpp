@@ -385,7 +385,7 @@ TEST(TypeTable, ClassLabelsHaveTheirNames) {
                            {"winner", array(arrow::int64(), "[2]")}};
   for (const Format format : {Format::kArrow, Format::kStream, Format::kParquet}) {
     std::vector<Battle> battles;
-    for_each_battle(write(folder, columns, format, {{"huggingface", metadata}}), {}, false,
+    for_each_battle(write(folder, columns, format, {{"huggingface", metadata}}), {}, {},
                     [&](Battle&& battle) { battles.push_back(std::move(battle)); });
     ASSERT_EQ(battles.size(), 1u);
     EXPECT_EQ(battles[0].model_a, "y");

@@ -146,7 +146,7 @@ std::vector<Record> read_as(const std::string& kind, const fs::path& path,
   if (kind == "ratings") return records_of(read_ratings(path));
   if (kind == "battles") {
     std::vector<Record> records;
-    for_each_battle(path, options, /*with_styles=*/false,
+    for_each_battle(path, options, BattleOptions{},
                     [&](Battle&& battle) { records.push_back(record_of(battle)); });
     return records;
   }
