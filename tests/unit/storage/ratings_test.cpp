@@ -177,12 +177,12 @@ TEST_F(RatingsTest, Parquet) {
                                  {"rating_upper", ColumnType::kDouble}},
                      .num_rows = rows.size(),
                      .fill = [&](std::size_t r, std::vector<Cell>& cells) {
-                       cells[0] = std::string_view(rows[r].name);
-                       cells[1] = std::string_view(rows[r].category);
-                       cells[2] = std::string_view(rows[r].date);
-                       cells[3] = rows[r].rating;
-                       cells[4] = rows[r].lower;
-                       cells[5] = rows[r].rating + 10;
+                       cells = {std::string_view(rows[r].name),
+                                std::string_view(rows[r].category),
+                                std::string_view(rows[r].date),
+                                rows[r].rating,
+                                rows[r].lower,
+                                rows[r].rating + 10};
                      }});
   const auto ratings = read_ratings(path, {.category = "overall", .date = "2026-08-12"});
   ASSERT_EQ(ratings.size(), 2u);
