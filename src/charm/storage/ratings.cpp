@@ -474,6 +474,11 @@ bool is_dataset(const fs::path& path) {
 
 std::vector<ArenaRating> read_ratings(const fs::path& path, const RatingsOptions& options) {
   std::vector<ArenaRating> ratings;
+  const std::string inner = lower_ascii(path.stem().extension().string());
+  if (lower_ascii(path.extension().string()) == ".gz" && (inner == ".csv" || inner == ".tsv")) {
+    throw Error(ErrorKind::kInput, "{}: CSV compressed by gzip is not read; unpack it (gunzip)",
+                path.string());
+  }
   if (is_dataset(path)) {
     ratings = ratings_of_json(rows_of_dataset(path), path, options);
     check_names(ratings, path);
