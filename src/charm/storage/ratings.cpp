@@ -409,40 +409,6 @@ std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path
   return has_categories ? ratings_of_json(rows, path, options) : ratings;
 }
 
-void check_names(const std::vector<ArenaRating>& ratings, const fs::path& path) {
-  if (ratings.empty()) throw Error(ErrorKind::kInput, "{}: holds no rating", path.string());
-  std::map<std::string, double> seen;
-  for (const ArenaRating& rating : ratings) {
-    const auto [place, is_new] = seen.try_emplace(rating.name, rating.rating_elo);
-    if (!is_new && place->second != rating.rating_elo) {
-      throw Error(ErrorKind::kInput, "{}: rates '{}' twice, {} and {}; keep one", path.string(),
-                  rating.name, place->second, rating.rating_elo);
-    }
-  }
-}
-
-// Win rates, scores of benchmarks and log odds are no Elo points: their expected win rates would
-// all be near one half. Two models may be close, so a small spread alone is no error.
-void check_scale(const std::vector<ArenaRating>& ratings, const fs::path& path) {
-  constexpr double kSmallestSpread = 2.0;  // Elo points: a win rate of 0.503
-  constexpr double kSmallestElo = 100.0;
-  constexpr std::size_t kManyRatings = 5;
-  std::set<double> values;
-  for (const ArenaRating& rating : ratings) values.insert(rating.rating_elo);
-  if (values.size() < 2) return;
-  const double low = *values.begin();
-  const double high = *values.rbegin();
-  const bool are_small = std::max(std::abs(low), std::abs(high)) < kSmallestElo;
-  if (high - low >= kSmallestSpread || (!are_small && values.size() < kManyRatings)) return;
-  throw Error(
-      ErrorKind::kInput,
-      "{}: the {} ratings lie between {} and {}, too close for Elo points{}; Elo ratings of "
-      "chat models are numbers like 1114 and 1257, 400 points a factor of 10 in the odds: "
-      "take them from the Arena (lmarena-ai/leaderboard-dataset), or fit them to votes with "
-      "charm rate",
-      path.string(), ratings.size(), low, high, low >= 0.0 && high <= 1.0 ? " (win rates?)" : "");
-}
-
 // Rows of Parquet, Arrow, gzipped JSON lines, or a folder of these.
 Json rows_of_dataset(const fs::path& path) {
   std::vector<std::string> columns = {"category", kDateKey,        "model_a",
@@ -481,8 +447,7 @@ std::vector<ArenaRating> read_ratings(const fs::path& path, const RatingsOptions
   }
   if (is_dataset(path)) {
     ratings = ratings_of_json(rows_of_dataset(path), path, options);
-    check_names(ratings, path);
-    check_scale(ratings, path);
+    check_ratings(ratings, path);
     return ratings;
   }
   const std::string text = read_file(path);
@@ -497,8 +462,7 @@ std::vector<ArenaRating> read_ratings(const fs::path& path, const RatingsOptions
   } else {
     ratings = ratings_of_text(text, path, options);
   }
-  check_names(ratings, path);
-  check_scale(ratings, path);
+  check_ratings(ratings, path);
   return ratings;
 }
 

@@ -42,6 +42,9 @@ using Aliases = std::map<std::string, std::string>;
 std::vector<ArenaRating> read_ratings(const std::filesystem::path& path,
                                       const RatingsOptions& options = {});
 
+/// Throws kInput if there is no rating, a name has two, or the numbers cannot be Elo points.
+void check_ratings(const std::vector<ArenaRating>& ratings, const std::filesystem::path& path);
+
 /// The rating of each policy, in the order of `policies`; result names are the policies' own.
 /// Aliases first, then exact, then case-insensitive match. Throws kInput for a policy without a
 /// rating (listing the nearest names) or with two case-insensitive matches; kUsage for an alias of
