@@ -34,11 +34,11 @@ at::Tensor norm(const at::Tensor& x, const at::Tensor& weight, const NormConfig&
   return at::rms_norm(x.to(at::kFloat), weight.sizes(), weight, config.eps).to(x.scalar_type());
 }
 
-/// Applies RoPE to heads [T, h, E] in place. Products of the model's dtype with the float32 tables
-/// are float32.
-void apply_rope(const at::Tensor& x_ThE, const at::Tensor& cos_TF, const at::Tensor& sin_TF) {
-  const std::int64_t half = x_ThE.size(2) / 2;
-  const at::Tensor low = x_ThE.narrow(2, 0, half), high = x_ThE.narrow(2, half, half);
+/// Applies RoPE to N heads [T, N, E] in place. Products of the model's dtype with the float32
+/// tables are float32.
+void apply_rope(const at::Tensor& x_TNE, const at::Tensor& cos_TF, const at::Tensor& sin_TF) {
+  const std::int64_t half = x_TNE.size(2) / 2;
+  const at::Tensor low = x_TNE.narrow(2, 0, half), high = x_TNE.narrow(2, half, half);
   const at::Tensor cos = cos_TF.unsqueeze(1), sin = sin_TF.unsqueeze(1);
   const at::Tensor rotated_low = (low * cos).addcmul_(high, sin, /*value=*/-1);
   const at::Tensor rotated_high = (high * cos).addcmul_(low, sin);

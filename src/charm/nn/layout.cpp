@@ -93,6 +93,7 @@ std::vector<kernels::KeySpan> cache_spans(const std::vector<std::int32_t>& block
 
 std::vector<VarlenSequence> cached_sequences(const std::vector<kernels::PagedSequence>& cached) {
   std::vector<VarlenSequence> sequences;
+  sequences.reserve(cached.size());
   for (const kernels::PagedSequence& rows : cached) {
     sequences.push_back({rows.begin, rows.length,
                          cache_spans(rows.block_table, 0, rows.first_position + rows.length)});

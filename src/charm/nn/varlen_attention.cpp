@@ -88,6 +88,7 @@ bool flash_agrees(const AttentionHeads& heads, const AttentionConfig& config, at
                                                  {103, 1, {{0, 70}, {103, 1}}},
                                                  {104, 130, {{104, 130}}}};
   std::vector<VarlenSequence> last;
+  last.reserve(sequences.size());
   for (const VarlenSequence& s : sequences)
     last.push_back({static_cast<std::int64_t>(last.size()), 1, s.keys});
   auto generator = at::detail::createCPUGenerator(/*seed_val=*/20260117);
