@@ -277,6 +277,7 @@ nn::AttentionKernel choose_attention_kernel(const DecoderConfig& config, at::Sca
   std::set<std::int64_t> windows(config.windows.begin(), config.windows.end());
   if (windows.empty()) windows.insert(0);
   std::vector<nn::AttentionConfig> configs;
+  configs.reserve(windows.size());
   for (const std::int64_t window : windows) {
     configs.push_back(
         {.scale = config.attention_scale, .window = window, .softcap = config.attention_softcap});

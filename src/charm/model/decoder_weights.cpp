@@ -87,7 +87,7 @@ at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
                 file.path().string(), slot.name, fmt::join(info.shape, ", "),
                 fmt::join(slot.shape, ", "));
   }
-  const at::Tensor view = file.view(slot.name);
+  at::Tensor view = file.view(slot.name);
   if (const auto bad = tensor::find_non_finite(view)) {
     throw Error(ErrorKind::kInput,
                 "{}: tensor '{}' holds NaN or infinity at element {}, expected finite weights only",
