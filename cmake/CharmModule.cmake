@@ -6,7 +6,11 @@
 #   COLD      -O1 is enough: the folder reads options and writes text, and computes nothing
 function(charm_warnings target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wnon-virtual-dtor)
-  if(NOT CMAKE_UNITY_BUILD)  # a name of one file's anonymous namespace shadows nothing in its neighbour
+  # In a unit of several files a name of one file's anonymous namespace shadows nothing in its neighbour, and a class that uses one
+  # is still in its own source.
+  if(CMAKE_UNITY_BUILD)
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+  else()
     target_compile_options(${target} PRIVATE -Wshadow)
   endif()
   if(CHARM_WERROR)
