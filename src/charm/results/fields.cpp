@@ -79,6 +79,7 @@ std::vector<Fields> Fields::at(const char* name) const {
   const Json& list = member(name);
   if (!list.is_array()) fail(name, "a list");
   std::vector<Fields> entries;
+  entries.reserve(list.size());
   for (std::size_t i = 0; i < list.size(); ++i) {
     entries.push_back({list[i], fmt::format("{}, {}[{}]", where_, name, i), writer_});
   }

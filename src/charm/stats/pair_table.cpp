@@ -52,12 +52,14 @@ PairTable::PairTable(std::span<const PolicyPair> pairs, std::span<const double> 
 
 std::vector<WinCount> PairTable::counts() const {
   std::vector<WinCount> counts;
+  counts.reserve(outcomes_.size());
   for (const Outcomes& outcomes : outcomes_) counts.push_back(outcomes.count());
   return counts;
 }
 
 std::vector<WinCount> PairTable::counts(std::span<const std::uint32_t> prompt_weights) const {
   std::vector<WinCount> counts;
+  counts.reserve(outcomes_.size());
   for (std::size_t p = 0; p < outcomes_.size(); ++p) {
     counts.push_back(outcomes_[p].count(pairs_[p].rows.prompt, prompt_weights));
   }

@@ -81,7 +81,7 @@ std::shared_ptr<arrow::DataType> without_utf8(const std::shared_ptr<arrow::DataT
     case arrow::Type::STRUCT: {
       arrow::FieldVector fields;
       for (int k = 0; k < type->num_fields(); ++k) fields.push_back(field(k));
-      return arrow::struct_(std::move(fields));
+      return arrow::struct_(fields);
     }
     case arrow::Type::RUN_END_ENCODED:
       return arrow::run_end_encoded(type->field(0)->type(), field(1)->type());

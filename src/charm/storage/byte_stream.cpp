@@ -49,7 +49,7 @@ bool ByteStream::fill() {
   at_end_ = got == 0;
   if (at_start_) {
     at_start_ = false;
-    if (buffer_.compare(0, 3, "\xEF\xBB\xBF") == 0) position_ = 3;
+    if (buffer_.starts_with("\xEF\xBB\xBF")) position_ = 3;
   }
   return position_ < buffer_.size() || (!at_end_ && fill());
 }

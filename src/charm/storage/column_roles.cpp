@@ -389,6 +389,7 @@ std::vector<std::string> texts_of(const Value& value, std::string_view column) {
   }
   if (value.kind() != ValueKind::kList) return {text_of(value, column)};
   std::vector<std::string> texts;
+  texts.reserve(value.size());
   for (std::size_t i = 0; i < value.size(); ++i) texts.push_back(text_of(value[i], column));
   return texts;
 }
@@ -400,6 +401,7 @@ std::vector<double> numbers_of(const Value& value, std::string_view column) {
   }
   if (value.kind() != ValueKind::kList) return {number_of(value, column)};
   std::vector<double> numbers;
+  numbers.reserve(value.size());
   for (std::size_t i = 0; i < value.size(); ++i) numbers.push_back(number_of(value[i], column));
   return numbers;
 }

@@ -40,6 +40,7 @@ nlohmann::ordered_json value_of(std::string_view text) {
   if (text.empty()) return nullptr;
   double number = 0.0;
   const char* end = text.data() + text.size();
+  // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): from_chars takes the end, no NUL
   const auto [stop, error] = std::from_chars(text.data(), end, number);
   if (error == std::errc() && stop == end) return number;
   return text;

@@ -41,7 +41,7 @@ std::shared_ptr<arrow::DataType> message_type(bool with_members) {
   arrow::FieldVector fields = {arrow::field("role", arrow::utf8()),
                                arrow::field("content", arrow::utf8())};
   if (with_members) fields.push_back(arrow::field("members", arrow::utf8()));
-  return arrow::struct_(std::move(fields));
+  return arrow::struct_(fields);
 }
 
 std::shared_ptr<arrow::DataType> arrow_type(ColumnType type) {

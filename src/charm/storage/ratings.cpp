@@ -350,6 +350,7 @@ std::vector<ArenaRating> ratings_of_json(const Json& json, const fs::path& path,
   const Json rows =
       rows_of_date(rows_of_category(json, options.category, path), options.date, path);
   std::vector<ArenaRating> ratings;
+  ratings.reserve(rows.size());
   for (std::size_t row = 0; row < rows.size(); ++row) {
     ratings.push_back(rating_of_row(rows[row], path, fmt::format("entry {}", row + 1)));
   }

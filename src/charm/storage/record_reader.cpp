@@ -41,7 +41,8 @@ void for_each_row(RowReader& reader, const Parse& parse, const Consume& consume)
 template <typename Parse>
 auto collect_rows(RowReader& reader, const Parse& parse) {
   std::vector<std::invoke_result_t<Parse, const RowView&>> records;
-  for_each_row(reader, parse, [&](auto&& record) { records.push_back(std::move(record)); });
+  for_each_row(reader, parse,
+               [&](auto&& record) { records.push_back(std::forward<decltype(record)>(record)); });
   return records;
 }
 

@@ -170,6 +170,7 @@ TensorInfo parse_tensor(const json& entry, std::uint64_t data_bytes, const std::
 void check_cover(const std::map<std::string, TensorInfo>& tensors, std::uint64_t data_bytes,
                  const std::string& file) {
   std::vector<std::pair<const std::string*, const TensorInfo*>> order;
+  order.reserve(tensors.size());
   for (const auto& [name, info] : tensors) order.emplace_back(&name, &info);
   std::ranges::sort(
       order, {}, [](const auto& item) { return std::pair(item.second->begin, item.second->end); });

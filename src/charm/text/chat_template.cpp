@@ -118,7 +118,7 @@ ChatTemplate ChatTemplate::from_source(std::string source, SpecialTokens special
                                        const std::string& date, std::string name) {
   bridge::require_abi();
   for (const auto& [token, content] : special_tokens)
-    require_utf8(content, name + ": special token " + token);
+    require_utf8(content, fmt::format("{}: special token {}", name, token));
   const std::string context = nlohmann::json(special_tokens).dump();
   std::unique_ptr<Handle, HandleDeleter> handle(new Handle);
   bridge::check(
