@@ -288,13 +288,13 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
 
 nlohmann::ordered_json to_json(const RewardBenchResult& result) {
   nlohmann::ordered_json json;
-  if (result.overall) put_estimate(json, "overall", *result.overall);
+  if (result.overall) put_estimate(json, "overall", result.overall);
   put_estimate(json, "overall_partial", result.overall_partial);
   if (result.overall_with_prior_sets) {
-    put_estimate(json, "overall_with_prior_sets", *result.overall_with_prior_sets);
+    put_estimate(json, "overall_with_prior_sets", result.overall_with_prior_sets);
   }
   if (result.overall_with_prior_sets_partial) {
-    put_estimate(json, "overall_with_prior_sets_partial", *result.overall_with_prior_sets_partial);
+    put_estimate(json, "overall_with_prior_sets_partial", result.overall_with_prior_sets_partial);
   }
   json["num_rows"] = result.num_rows;
   json["ties"] = result.ties;

@@ -265,7 +265,7 @@ RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
 
 nlohmann::ordered_json to_json(const RewardBench2Result& result) {
   nlohmann::ordered_json json;
-  if (result.overall) put_estimate(json, "overall", *result.overall);
+  if (result.overall) put_estimate(json, "overall", result.overall);
   put_estimate(json, "overall_partial", result.overall_partial);
   json["num_rows"] = result.num_rows;
   json["ties"] = result.ties;

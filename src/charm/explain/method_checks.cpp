@@ -136,7 +136,7 @@ std::vector<MethodCheck> check_methods(
       check.mean_score = arena.mean_score;
       check.win_rate = arena.win_rate;
     }
-    checks.push_back(std::move(check));
+    checks.push_back(check);
   }
   return checks;
 }

@@ -144,8 +144,8 @@ class ContinuousBatch {
     } else {
       // Full blocks are shared; a partial last block is copied, since it is written to.
       const bool partial = prefill.length() % model_.block_tokens() != 0;
-      std::optional<std::int32_t> last;
-      if (partial && !(last = pool_.allocate())) {
+      const std::optional<std::int32_t> last = partial ? pool_.allocate() : std::nullopt;
+      if (partial && !last) {
         if (running_.empty()) split_samples(prefill);
         return running_.empty() && start_sequence(prefill);
       }

@@ -116,7 +116,7 @@ class Sender {
     }
     ++server.in_flight;
     client_.start(std::move(http),
-                  [this, job, s](hub::HttpResponse response) { receive(job, s, response); });
+                  [this, job, s](const hub::HttpResponse& response) { receive(job, s, response); });
   }
 
   void receive(Job job, std::size_t s, const hub::HttpResponse& response) {

@@ -129,8 +129,8 @@ std::string ServerPool::errors() const {
 void probe_server(hub::HttpClient& client, const ServerOptions& options, const std::string& base,
                   std::function<void(const ProbeResult&)> done) {
   const std::string url = base + "/models";
-  client.start(probe_request(options, url), [&client, &options, base, url,
-                                             done = std::move(done)](hub::HttpResponse response) {
+  client.start(probe_request(options, url), [&client, &options, base, url, done = std::move(done)](
+                                                const hub::HttpResponse& response) {
     const std::string shown = hub::redacted_url(url);
     const std::string tried = fmt::format("GET {}: {}", shown, hub::describe(response));
     // 500 and 501 come from the server itself, which may be healthy; higher ones from a gateway.
@@ -158,7 +158,7 @@ void probe_server(hub::HttpClient& client, const ServerOptions& options, const s
     // Some servers and gateways only have a health endpoint, or neither.
     const std::string health = server_root(base) + "/health";
     client.start(probe_request(options, health), [tried, health, has_no_list,
-                                                  done](hub::HttpResponse second) {
+                                                  done](const hub::HttpResponse& second) {
       const bool is_healthy = second.status >= 200 && second.status < 300;
       if (second.error.empty() && (is_healthy || (second.status < 500 && !has_no_list))) {
         if (has_no_list) log::warning("{}; the server is healthy, its model is not checked", tried);

@@ -46,7 +46,7 @@ CompletionResult outcome(Kind kind, std::string why) {
 std::string finish_reason_of(const json& choice) {
   const auto found = choice.find("finish_reason");
   if (found == choice.end() || !found->is_string()) return "";
-  const std::string reason = found->get<std::string>();
+  std::string reason = found->get<std::string>();
   if (reason == "eos_token" || reason == "stop_sequence" || reason == "eos" || reason == "end_turn")
     return "stop";
   if (reason == "max_tokens" || reason == "max_new_tokens") return "length";

@@ -23,7 +23,7 @@ void micro_tile(const std::uint32_t* a, std::int64_t a_stride, const std::uint32
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int i = 0; i < 4; ++i) {
+    for (std::int64_t i = 0; i < 4; ++i) {
       sum[r][i] = beta == nullptr ? _mm512_setzero_ps()
                                   : _mm512_mul_ps(_mm512_loadu_ps(c + r * c_stride + i * 16),
                                                   _mm512_set1_ps(beta[r]));
@@ -32,19 +32,19 @@ void micro_tile(const std::uint32_t* a, std::int64_t a_stride, const std::uint32
   for (std::int64_t k = 0; k < steps; ++k) {
     __m512bh columns[4];
 #pragma GCC unroll 8
-    for (int i = 0; i < 4; ++i)
+    for (std::int64_t i = 0; i < 4; ++i)
       columns[i] = (__m512bh)_mm512_loadu_si512(b + k * b_stride + i * 16);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const __m512bh x = (__m512bh)_mm512_set1_epi32(static_cast<int>(a[r * a_stride + k]));
 #pragma GCC unroll 8
-      for (int i = 0; i < 4; ++i) sum[r][i] = _mm512_dpbf16_ps(sum[r][i], x, columns[i]);
+      for (std::int64_t i = 0; i < 4; ++i) sum[r][i] = _mm512_dpbf16_ps(sum[r][i], x, columns[i]);
     }
   }
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int i = 0; i < 4; ++i) _mm512_storeu_ps(c + r * c_stride + i * 16, sum[r][i]);
+    for (std::int64_t i = 0; i < 4; ++i) _mm512_storeu_ps(c + r * c_stride + i * 16, sum[r][i]);
   }
 }
 

@@ -197,7 +197,7 @@ std::string findings_html(const ordered_json& pairs) {
       if (!matched || !matched->ci95) return;
       const bool same_side =
           excludes_zero(matched) && (matched->value > 0.0) == (mismatch->value > 0.0);
-      text += fmt::format(" At {} MD is {}: {}.", words, signed_measured_text(*matched, 2),
+      text += fmt::format(" At {} MD is {}: {}.", words, signed_measured_text(matched, 2),
                           same_side                ? "it persists"
                           : excludes_zero(matched) ? "the sign reverses"
                                                    : "the interval includes 0");
