@@ -179,6 +179,7 @@ std::string_view Value::member_name(std::size_t index) const {
 
 std::string Value::type_name() const {
   if (json_ != nullptr) return json_->type_name();
+  if (kind_ == ValueKind::kField) return "a CSV field";
   return column_ == nullptr ? "string" : column_->type()->ToString();
 }
 

@@ -317,64 +317,18 @@ bool is_kept(const Json& row, const BattleOptions& options, BattleCounts& counts
   return true;
 }
 
-// Rows of any format, or of CSV: Kaggle publishes train.csv.
-class VoteRows {
- public:
-  VoteRows(const std::filesystem::path& path, const ReadOptions& options,
-           const std::vector<std::string>& columns)
-      : path_(path), max_bad_rows_(options.max_bad_rows) {
-    const std::string extension = lower_ascii(path.extension().string());
-    if (extension != ".csv" && extension != ".tsv") {
-      reader_.emplace(path, options, columns);
-      return;
+// The next row whose columns can be read as JSON; empty at the end.
+std::optional<Json> next_vote(RowReader& reader) {
+  while (const RowView* view = reader.next()) {
+    try {
+      return view->to_json();
+    } catch (const Error& error) {  // text that is not UTF-8, names twice
+      if (error.kind() != ErrorKind::kInput) throw;
+      reader.reject(error.message());
     }
-    const std::string text = read_file(path);
-    if (const auto invalid = find_invalid_utf8(text)) {
-      throw Error(ErrorKind::kInput, "{}: byte {} is not valid UTF-8", path.string(), *invalid);
-    }
-    csv_ = csv_rows(text, extension == ".tsv" ? '\t' : ',', path);
   }
-
-  bool next(Json& row) {
-    if (reader_) return next_of_reader(row);
-    if (num_read_ == csv_.size()) return false;
-    row = std::move(csv_[num_read_]);
-    csv_[num_read_++] = nullptr;  // frees the row
-    return true;
-  }
-
-  void reject(const std::string& why) {
-    if (reader_) return reader_->reject(why);
-    if (++num_bad_rows_ <= max_bad_rows_) return;
-    throw Error(ErrorKind::kInput, "{}, row {}: {}", path_.string(), num_read_, why);
-  }
-
-  void finish() const {
-    if (reader_) return reader_->finish();
-    if (csv_.empty()) throw Error(ErrorKind::kInput, "{}: holds no rows", path_.string());
-  }
-
- private:
-  bool next_of_reader(Json& row) {
-    while (const RowView* view = reader_->next()) {
-      try {
-        row = view->to_json();
-        return true;
-      } catch (const Error& error) {  // text that is not UTF-8, names twice
-        if (error.kind() != ErrorKind::kInput) throw;
-        reader_->reject(error.message());
-      }
-    }
-    return false;
-  }
-
-  std::filesystem::path path_;
-  std::int64_t max_bad_rows_;
-  std::optional<RowReader> reader_;
-  Json csv_ = Json::array();
-  std::size_t num_read_ = 0;
-  std::int64_t num_bad_rows_ = 0;
-};
+  return std::nullopt;
+}
 
 std::vector<std::string> columns_of(const BattleOptions& options, const CategoryTag& tag) {
   std::vector<std::string> columns = {"model_a",        "model_b",    "winner",   "is_tie",
@@ -412,12 +366,12 @@ BattleCounts for_each_battle(const std::filesystem::path& path, const ReadOption
                              const BattleOptions& options,
                              const std::function<void(Battle&&)>& body) {
   const CategoryTag tag = parse_tag(options.category_tag);
-  VoteRows rows(path, read, columns_of(options, tag));
+  RowReader rows(path, read, columns_of(options, tag));
   BattleCounts counts;
   bool any_tag = tag.path.empty();
-  Json row;
   Json first_row;
-  while (rows.next(row)) {
+  while (const std::optional<Json> vote = next_vote(rows)) {
+    const Json& row = *vote;
     std::vector<Battle> battles;
     std::string problem;
     try {

@@ -78,4 +78,13 @@ bool ByteStream::get_line(std::string& line) {
   return any;
 }
 
+std::string ByteStream::rest() {
+  std::string text;
+  while (position_ < buffer_.size() || fill()) {
+    text.append(buffer_, position_);
+    position_ = buffer_.size();
+  }
+  return text;
+}
+
 }  // namespace charm::storage

@@ -21,6 +21,8 @@ class ByteStream {
   std::optional<char> get();
   /// Replaces `line` by the text up to the next newline, without it; false at the end.
   bool get_line(std::string& line);
+  /// All that is left.
+  std::string rest();
 
  private:
   bool fill();

@@ -21,7 +21,25 @@ using Json = nlohmann::ordered_json;
 constexpr double kFirstInexactWhole = 9007199254740992.0;
 
 bool is_text(const Value& value) {
-  return value.kind() == ValueKind::kText || value.kind() == ValueKind::kBytes;
+  return value.kind() == ValueKind::kText || value.kind() == ValueKind::kBytes ||
+         value.kind() == ValueKind::kField;
+}
+
+// Columns of ratings and votes that are texts also if of digits only.
+bool is_text_column(std::string_view column) {
+  constexpr std::array kNames = {"name",       "model",      "model_name", "competitors",
+                                 "competitor", "Model",      "model_a",    "model_b",
+                                 "response_a", "response_b", "response_1", "response_2"};
+  return std::find(kNames.begin(), kNames.end(), column) != kNames.end();
+}
+
+// The number that a field of CSV reads as.
+std::optional<double> number_in(std::string_view field) {
+  double number = 0.0;
+  const char* end = field.data() + field.size();
+  // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): from_chars takes the end, no NUL
+  const auto [stop, error] = std::from_chars(field.data(), end, number);
+  return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -211,6 +229,11 @@ Json json_at(const Value& value, std::string_view column, int depth) {
     case ValueKind::kText:
     case ValueKind::kBytes:
       return checked_text(value, column);
+    case ValueKind::kField: {
+      const std::optional<double> number =
+          is_text_column(column) ? std::nullopt : number_in(value.text());
+      return number ? Json(*number) : Json(value.text());
+    }
     case ValueKind::kJson:
       return parse_cell(value, column);
     case ValueKind::kList: {
@@ -272,6 +295,7 @@ std::string id_of(const Value& value, std::string_view column) {
   constexpr const char* kExpected = "a string, a whole number or a UUID";
   switch (value.kind()) {
     case ValueKind::kText:
+    case ValueKind::kField:
       return checked_text(value, column);
     case ValueKind::kBytes: {
       const std::string_view bytes = value.text();
@@ -344,6 +368,15 @@ double number_of(const Value& value, std::string_view column) {
       if (json.is_number()) return number_of(Value(json), column);
       refuse_type(value, column, "a number");
     }
+    case ValueKind::kField: {
+      const std::optional<double> field = number_in(value.text());
+      if (!field) {
+        throw Error(ErrorKind::kInput, "column '{}': expected a number, found '{}'", column,
+                    value.text());
+      }
+      number = *field;
+      break;
+    }
     default:
       refuse_type(value, column, "a number");
   }
@@ -359,6 +392,7 @@ std::int32_t count_of(const Value& value, std::string_view column) {
     case ValueKind::kDouble:
     case ValueKind::kDecimal:
     case ValueKind::kJson:
+    case ValueKind::kField:
       break;
     default:
       refuse_type(value, column, "a whole number");
@@ -379,6 +413,10 @@ bool flag_of(const Value& value, std::string_view column) {
   if (value.kind() == ValueKind::kBool) return value.boolean();
   if (value.kind() == ValueKind::kJson && value.text() == "true") return true;
   if (value.kind() == ValueKind::kJson && value.text() == "false") return false;
+  if (value.kind() == ValueKind::kField) {
+    const std::string word = lower_ascii(std::string(value.text()));
+    if (word == "true" || word == "false") return word == "true";
+  }
   refuse_type(value, column, "true or false");
 }
 
@@ -412,7 +450,21 @@ nlohmann::ordered_json json_of(const Value& value, std::string_view column) {
 
 bool is_message_source(std::string_view text) { return message_list_in(text).has_value(); }
 
-Conversation conversation_of(const RowView& row, const Value& value, std::string_view column) {
+namespace {
+
+// Warns of a role that templates rarely know: they may leave its message out.
+void check_roles(const RowView& row, const Conversation& conversation, std::string_view column) {
+  constexpr std::array kRoles = {"system", "developer", "user",    "assistant",
+                                 "tool",   "function",  "ipython", "observation"};
+  for (const Message& message : conversation) {
+    if (std::find(kRoles.begin(), kRoles.end(), message.role) != kRoles.end()) continue;
+    row.warn_once(column, fmt::format("has messages of the role '{}', which few chat templates "
+                                      "know; charm inspect --sample shows what they make of it",
+                                      message.role));
+  }
+}
+
+Conversation messages_of(const RowView& row, const Value& value, std::string_view column) {
   if (value.json() != nullptr && value.kind() != ValueKind::kText)
     return conversation_of(*value.json(), column);
   if (value.kind() == ValueKind::kList) {
@@ -427,6 +479,14 @@ Conversation conversation_of(const RowView& row, const Value& value, std::string
   Conversation conversation(1);
   conversation[0].role = "user";
   conversation[0].content = text_of(value, column);
+  return conversation;
+}
+
+}  // namespace
+
+Conversation conversation_of(const RowView& row, const Value& value, std::string_view column) {
+  Conversation conversation = messages_of(row, value, column);
+  check_roles(row, conversation, column);
   return conversation;
 }
 

@@ -264,6 +264,11 @@ Conversation conversation_of(const Json& value, std::string_view column) {
 }
 
 void add_context(const RowView& row, Conversation& conversation) {
+  const Json kwargs = json_of(row["chat_template_kwargs"], "chat_template_kwargs");
+  if (!kwargs.empty()) {
+    row.warn_once("chat_template_kwargs",
+                  "is not read; --chat-template-kwargs gives the template variables for all rows");
+  }
   Conversation context = history_column(row);
   const std::string system = system_column(row);
   const bool has_system = !conversation.empty() && conversation.front().role == "system";

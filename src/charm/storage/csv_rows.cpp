@@ -3,31 +3,44 @@
 #include <arrow/csv/options.h>
 #include <arrow/csv/reader.h>
 #include <arrow/io/memory.h>
+#include <arrow/record_batch.h>
 #include <arrow/table.h>
 #include <arrow/type.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
 #include "charm/base/error.h"
+#include "charm/base/strings.h"
+#include "charm/storage/byte_stream.h"
 #include "charm/storage/row_source.h"
+#include "charm/storage/row_view.h"
 
 namespace charm::storage {
 namespace {
 
-// Every column as text: Arrow would infer one type for a whole column.
+// The extension before .gz, in lower case.
+std::string extension_of(const std::filesystem::path& file) {
+  const std::string extension = lower_ascii(file.extension().string());
+  return extension == ".gz" ? lower_ascii(file.stem().extension().string()) : extension;
+}
+
+// Every column as text: Arrow would infer one type for a whole column. An empty field is null,
+// quoted or not.
 arrow::Result<std::shared_ptr<arrow::Table>> read_table(std::string_view text, char separator) {
   auto read = arrow::csv::ReadOptions::Defaults();
   read.use_threads = false;  // errors name the row
+  // A block must hold a whole row.
+  read.block_size = static_cast<std::int32_t>(
+      std::clamp<std::size_t>(text.size(), std::size_t{1} << 20, std::size_t{1} << 30));
   auto parse = arrow::csv::ParseOptions::Defaults();
   parse.delimiter = separator;
   parse.newlines_in_values = true;
   auto convert = arrow::csv::ConvertOptions::Defaults();
   convert.default_column_type = arrow::utf8();
+  convert.null_values = {""};
+  convert.strings_can_be_null = true;
   const auto input =
       std::make_shared<arrow::io::BufferReader>(std::make_shared<arrow::Buffer>(text));
   ARROW_ASSIGN_OR_RAISE(
@@ -36,42 +49,55 @@ arrow::Result<std::shared_ptr<arrow::Table>> read_table(std::string_view text, c
   return reader->Read();
 }
 
-nlohmann::ordered_json value_of(std::string_view text) {
-  if (text.empty()) return nullptr;
-  double number = 0.0;
-  const char* end = text.data() + text.size();
-  // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): from_chars takes the end, no NUL
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (error == std::errc() && stop == end) return number;
-  return text;
-}
+class CsvRows : public RowSource {
+ public:
+  explicit CsvRows(const std::filesystem::path& file) : file_(file.string()) {
+    const std::string text = ByteStream(file).rest();
+    if (const auto invalid = find_invalid_utf8(text)) {
+      throw Error(ErrorKind::kInput, "{}: byte {} is not valid UTF-8", file_, *invalid + 1);
+    }
+    const auto table = read_table(text, extension_of(file) == ".tsv" ? '\t' : ',');
+    if (!table.ok()) throw Error(ErrorKind::kInput, "{}: {}", file_, table.status().message());
+    const auto batch = (*table)->CombineChunksToBatch();
+    if (!batch.ok()) throw Error(ErrorKind::kResource, "{}: {}", file_, batch.status().message());
+    batch_ = *batch;
+  }
+
+  RowOutcome next(RowView& row, std::string&) override {
+    if (row_ == batch_->num_rows()) return RowOutcome::kEnd;
+    if (row_ == 0) set_columns(row);
+    row.index = row_++;
+    return RowOutcome::kRow;
+  }
+
+  std::string location() const override { return fmt::format("{}, row {}", file_, row_); }
+
+ private:
+  void set_columns(RowView& row) const {
+    const arrow::Schema& schema = *batch_->schema();
+    row.is_csv = true;
+    row.file_columns = schema.field_names();
+    for (int k = 0; k < batch_->num_columns(); ++k) {
+      const std::string& name = schema.field(k)->name();
+      row.columns.push_back({name, batch_->column(k).get(), nullptr});
+      if (schema.GetAllFieldIndices(name).size() > 1) row.repeated.push_back(name);
+    }
+  }
+
+  std::string file_;
+  std::shared_ptr<arrow::RecordBatch> batch_;
+  std::int64_t row_ = 0;  // of the file, from 1 once read
+};
 
 }  // namespace
 
-nlohmann::ordered_json csv_rows(std::string_view text, char separator,
-                                const std::filesystem::path& path) {
-  const auto table = read_table(text, separator);
-  if (!table.ok())
-    throw Error(ErrorKind::kInput, "{}: {}", path.string(), table.status().message());
-  constexpr std::array kTextColumns = {"name",        "model",      "model_name",
-                                       "competitors", "competitor", "Model",
-                                       "model_a",     "model_b"};  // also if of digits only
-  auto rows = nlohmann::ordered_json::array();
-  for (std::int64_t row = 0; row < (*table)->num_rows(); ++row)
-    rows.push_back(nlohmann::ordered_json::object());
-  for (int column = 0; column < (*table)->num_columns(); ++column) {
-    const std::string& key = (*table)->field(column)->name();
-    const bool is_text = std::count(kTextColumns.begin(), kTextColumns.end(), key) > 0;
-    std::size_t row = 0;
-    for (const auto& chunk : (*table)->column(column)->chunks()) {
-      const auto& values = static_cast<const arrow::StringArray&>(*chunk);
-      for (std::int64_t i = 0; i < values.length(); ++i) {
-        const std::string_view value = values.GetView(i);
-        rows[row++][key] = is_text ? nlohmann::ordered_json(value) : value_of(value);
-      }
-    }
-  }
-  return rows;
+bool is_csv(const std::filesystem::path& file) {
+  const std::string extension = extension_of(file);
+  return extension == ".csv" || extension == ".tsv";
+}
+
+std::unique_ptr<RowSource> open_csv_rows(const std::filesystem::path& file) {
+  return std::make_unique<CsvRows>(file);
 }
 
 }  // namespace charm::storage

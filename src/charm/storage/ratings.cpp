@@ -410,7 +410,7 @@ std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path
   return has_categories ? ratings_of_json(rows, path, options) : ratings;
 }
 
-// Rows of Parquet, Arrow, gzipped JSON lines, or a folder of these.
+// Rows of Parquet, Arrow, CSV, gzipped JSON lines, or a folder of these.
 Json rows_of_dataset(const fs::path& path) {
   std::vector<std::string> columns = {"category", kDateKey,        "model_a",
                                       "model_b",  "session_count", "score_ci_lower"};
@@ -429,6 +429,7 @@ bool is_dataset(const fs::path& path) {
   std::error_code code;
   if (fs::is_directory(path, code)) return true;
   if (!fs::is_regular_file(path, code)) return false;
+  if (is_csv(path)) return true;
   std::ifstream file(path, std::ios::binary);
   std::array<char, 6> start{};
   file.read(start.data(), start.size());
@@ -441,11 +442,6 @@ bool is_dataset(const fs::path& path) {
 
 std::vector<ArenaRating> read_ratings(const fs::path& path, const RatingsOptions& options) {
   std::vector<ArenaRating> ratings;
-  const std::string inner = lower_ascii(path.stem().extension().string());
-  if (lower_ascii(path.extension().string()) == ".gz" && (inner == ".csv" || inner == ".tsv")) {
-    throw Error(ErrorKind::kInput, "{}: CSV compressed by gzip is not read; unpack it (gunzip)",
-                path.string());
-  }
   if (is_dataset(path)) {
     ratings = ratings_of_json(rows_of_dataset(path), path, options);
     check_ratings(ratings, path);
@@ -455,14 +451,7 @@ std::vector<ArenaRating> read_ratings(const fs::path& path, const RatingsOptions
   if (const auto invalid = find_invalid_utf8(text)) {
     throw Error(ErrorKind::kInput, "{}: byte {} is not valid UTF-8", path.string(), *invalid);
   }
-  const std::string extension = lower_ascii(path.extension().string());
-  const bool is_csv = extension == ".csv" || extension == ".tsv";
-  if (is_csv) {
-    const Json rows = csv_rows(text, extension == ".tsv" ? '\t' : ',', path);
-    ratings = ratings_of_json(rows, path, options);
-  } else {
-    ratings = ratings_of_text(text, path, options);
-  }
+  ratings = ratings_of_text(text, path, options);
   check_ratings(ratings, path);
   return ratings;
 }

@@ -270,27 +270,49 @@ std::vector<PreferencePair> read_preferences(const std::filesystem::path& path,
   });
 }
 
-void check_comparable_ids(std::span<const ScoreFile> files) {
-  // Ids of the types int64, uint32, double, decimal128(38, 0), number, ...
-  const auto is_number = [](std::string_view type) {
-    return type.find("string") == std::string_view::npos &&
-           (type.find("int") != std::string_view::npos || type == "double" || type == "float" ||
-            type.starts_with("decimal") || type == "number");
+namespace {
+
+// Ids of the types int64, uint32, double, decimal128(38, 0), number, ...
+bool has_number_ids(const ScoreFile& file) {
+  const std::string_view type = file.prompt_id_type;
+  return type.find("string") == std::string_view::npos &&
+         (type.find("int") != std::string_view::npos || type == "double" || type == "float" ||
+          type.starts_with("decimal") || type == "number");
+}
+
+// Throws where ids of `texts` are those of `numbers` in another spelling ("0001" and 1), or where
+// the two have none in common.
+void check_spelling(const ScoreFile& numbers, const ScoreFile& texts) {
+  std::unordered_set<std::string_view> ids;
+  for (const Score& row : numbers.rows) ids.insert(row.prompt_id);
+  const auto fail = [&](std::string_view what, std::string_view number, std::string_view text) {
+    throw Error(
+        ErrorKind::kInput,
+        "{} and {} {}: the column is {} in the one ('{}') and {} in the other ('{}'); store "
+        "the same ids in both",
+        numbers.name, texts.name, what, numbers.prompt_id_type, number, texts.prompt_id_type, text);
   };
+  bool share = false;
+  for (const Score& row : texts.rows) {
+    const std::string_view id = row.prompt_id;
+    if (ids.contains(id)) {
+      share = true;
+      continue;
+    }
+    const std::size_t digits = std::min(id.find_first_not_of('0'), id.size() - 1);
+    if (ids.contains(id.substr(digits))) fail("spell prompt_id differently", id.substr(digits), id);
+  }
+  if (!share)
+    fail("share no prompt_id", numbers.rows.front().prompt_id, texts.rows.front().prompt_id);
+}
+
+}  // namespace
+
+void check_comparable_ids(std::span<const ScoreFile> files) {
+  const auto numbers = std::ranges::find_if(files, has_number_ids);
+  if (numbers == files.end()) return;
   for (const ScoreFile& file : files) {
-    const ScoreFile& first = files.front();
-    if (first.prompt_id_type.empty() || file.prompt_id_type.empty()) continue;
-    if (is_number(first.prompt_id_type) == is_number(file.prompt_id_type)) continue;
-    std::unordered_set<std::string_view> ids;
-    for (const Score& row : first.rows) ids.insert(row.prompt_id);
-    const bool share = std::any_of(file.rows.begin(), file.rows.end(),
-                                   [&](const Score& row) { return ids.contains(row.prompt_id); });
-    if (share) continue;
-    throw Error(ErrorKind::kInput,
-                "{} and {} share no prompt_id: the column is {} in the one (first: '{}') and {} in "
-                "the other (first: '{}'); store the same ids in both",
-                first.name, file.name, first.prompt_id_type, first.rows.front().prompt_id,
-                file.prompt_id_type, file.rows.front().prompt_id);
+    if (!file.prompt_id_type.empty() && !has_number_ids(file)) check_spelling(*numbers, file);
   }
 }
 

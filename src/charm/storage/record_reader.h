@@ -55,7 +55,7 @@ std::vector<PreferencePair> read_preferences(const std::filesystem::path& path,
                                              const ReadOptions& options);
 
 /// Throws kInput naming both columns' types if prompt_id is a text in one file and a number in
-/// another and they share no id: "0001" and 1 are different prompts.
+/// another and they share no id, or spell one differently: "0001" and 1.
 void check_comparable_ids(std::span<const ScoreFile> files);
 
 /// Throws kInput naming both files and the policy if two files have rows of the same policy.

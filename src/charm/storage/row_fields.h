@@ -16,8 +16,8 @@ namespace charm::storage {
 
 // The columns that the functions below look at.
 inline constexpr const char* kPromptColumns[] = {
-    "prompt", "instruction", "input",   "messages", "conversations",
-    "chosen", "rejected",    "history", "system",   "tools"};
+    "prompt",   "instruction", "input",  "messages", "conversations",       "chosen",
+    "rejected", "history",     "system", "tools",    "chat_template_kwargs"};
 inline constexpr const char* kResponseColumns[] = {"response", "output", "completion"};
 inline constexpr const char* kMessageColumns[] = {"messages", "conversations"};
 inline constexpr const char* kPolicyColumns[] = {"policy", "generator", "model"};

@@ -13,7 +13,8 @@ namespace charm::storage {
 std::string policy_name_of(const std::filesystem::path& path) {
   std::filesystem::path name = path.filename();
   if (name.extension() == ".gz") name = name.stem();
-  for (const char* extension : {".jsonl", ".json", ".ndjson", ".parquet", ".arrow", ".feather"}) {
+  for (const char* extension :
+       {".jsonl", ".json", ".ndjson", ".parquet", ".arrow", ".feather", ".csv", ".tsv"}) {
     if (name.extension() == extension) return name.stem().string();
   }
   return name.string();
@@ -43,18 +44,12 @@ std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file,
                                            const std::vector<std::string>& columns) {
   if (const auto format = columnar_format_of(file))
     return open_columnar_rows(file, *format, columns);
-  const std::filesystem::path name = file.extension() == ".gz" ? file.stem() : file;
   if (file.extension() == ".parquet" || file.extension() == ".arrow") {
     throw Error(ErrorKind::kInput,
                 "{}: has no {} header; the file may be corrupt or in another format", file.string(),
                 file.extension() == ".parquet" ? "Parquet" : "Arrow");
   }
-  if (name.extension() == ".csv" || name.extension() == ".tsv") {
-    throw Error(ErrorKind::kInput,
-                "{}: is CSV, which ratings alone may be; write rows as Parquet or JSON lines (in "
-                "pandas: to_parquet, or to_json(path, orient=\"records\", lines=True))",
-                file.string());
-  }
+  if (is_csv(file)) return open_csv_rows(file);
   return open_json_rows(file);
 }
 
@@ -74,6 +69,7 @@ struct RowReader::State {
     const DataFile& data = files[file];
     source = open_row_source(data.path, columns);
     row.object = nullptr;
+    row.is_csv = false;
     row.columns.clear();
     row.file_columns.clear();
     row.repeated.clear();

@@ -48,11 +48,13 @@ std::unique_ptr<RowSource> open_columnar_rows(const std::filesystem::path& file,
 std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file,
                                            const std::vector<std::string>& columns);
 
-/// Rows of a CSV text with a header, as objects: numeric fields become numbers, quoted or not, and
-/// empty ones null. Read by Arrow: quotes as in RFC 4180, line breaks within them, a byte order
-/// mark. Throws kInput naming a row with another number of fields.
-nlohmann::ordered_json csv_rows(std::string_view text, char separator,
-                                const std::filesystem::path& path);
+/// Whether a file is CSV or TSV by its name, gzipped or not.
+bool is_csv(const std::filesystem::path& file);
+
+/// Rows of a CSV file with a header, whose fields have no type (ValueKind::kField). Read by Arrow:
+/// quotes as in RFC 4180, line breaks within them, a byte order mark. Throws kInput naming a row
+/// with another number of fields.
+std::unique_ptr<RowSource> open_csv_rows(const std::filesystem::path& file);
 
 /// One file of a dataset, and the policy name of its rows if they have no policy column.
 struct DataFile {

@@ -1,6 +1,7 @@
 #include "charm/storage/row_view.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
@@ -9,6 +10,9 @@
 
 namespace charm::storage {
 namespace {
+
+// Texts that may be empty. CSV writers write an empty text as they write none.
+constexpr std::array kResponseTexts = {"response", "output", "completion", "chosen", "rejected"};
 
 bool contains_name(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -64,6 +68,7 @@ Value RowView::operator[](std::string_view column) const {
   for (const Column& candidate : columns) {
     if (candidate.name != column) continue;
     const Value value(*candidate.array, index);
+    if (is_csv) return field_of(value, column);
     if (candidate.class_names == nullptr || value.kind() != ValueKind::kInt) return value;
     // A ClassLabel is stored as the number of its name; -1 is a missing one.
     if (value.integer() == -1) return {};
@@ -76,6 +81,13 @@ Value RowView::operator[](std::string_view column) const {
     if (name == column) return Value(std::string_view(text));
   }
   return {};
+}
+
+Value RowView::field_of(const Value& value, std::string_view column) const {
+  const bool is_response =
+      std::find(kResponseTexts.begin(), kResponseTexts.end(), column) != kResponseTexts.end();
+  if (value.is_null() && (!is_response || has("error"))) return value;
+  return Value(value.text(), ValueKind::kField);
 }
 
 bool RowView::contains(std::string_view column) const {
@@ -105,7 +117,7 @@ nlohmann::ordered_json RowView::to_json() const {
   auto row = nlohmann::ordered_json::object();
   for (const Column& column : columns) {
     const Value value = (*this)[column.name];
-    if (value.kind() != ValueKind::kOther) row[column.name] = json_of(value);
+    if (value.kind() != ValueKind::kOther) row[column.name] = json_of(value, column.name);
   }
   return row;
 }

@@ -27,6 +27,7 @@ enum class ValueKind : std::uint8_t {
   kJson,     ///< JSON source in a column annotated as JSON (arrow.json, Parquet's JSON)
   kList,
   kStruct,
+  kField,  ///< a field of CSV, which has no type: a text, or what the text reads as
   kOther,  ///< no role accepts it: dates, times, durations, maps, unions
 };
 
@@ -36,21 +37,22 @@ enum class ValueKind : std::uint8_t {
 class Value {
  public:
   Value() = default;
-  explicit Value(std::string_view text) : kind_(ValueKind::kText), text_(text) {}
+  explicit Value(std::string_view text, ValueKind kind = ValueKind::kText)
+      : kind_(kind), text_(text) {}
   explicit Value(const nlohmann::ordered_json& json);
   Value(const arrow::Array& array, std::int64_t index);
 
   ValueKind kind() const { return kind_; }
   bool is_null() const { return kind_ == ValueKind::kNull; }
-  bool boolean() const { return number_.boolean; }              ///< kBool
-  std::int64_t integer() const { return number_.integer; }      ///< kInt
-  std::uint64_t natural() const { return number_.natural; }     ///< kUint
-  double real() const { return number_.real; }                  ///< kDouble
-  std::string_view text() const { return text_; }               ///< kText, kBytes, kUuid, kJson
-  std::string decimal() const;                                  ///< kDecimal: "12.50"
-  std::size_t size() const;                                     ///< kList, kStruct
-  Value operator[](std::size_t index) const;                    ///< kList, kStruct
-  std::string_view member_name(std::size_t index) const;        ///< kStruct
+  bool boolean() const { return number_.boolean; }           ///< kBool
+  std::int64_t integer() const { return number_.integer; }   ///< kInt
+  std::uint64_t natural() const { return number_.natural; }  ///< kUint
+  double real() const { return number_.real; }               ///< kDouble
+  std::string_view text() const { return text_; }         ///< kText, kBytes, kUuid, kJson, kField
+  std::string decimal() const;                            ///< kDecimal: "12.50"
+  std::size_t size() const;                               ///< kList, kStruct
+  Value operator[](std::size_t index) const;              ///< kList, kStruct
+  std::string_view member_name(std::size_t index) const;  ///< kStruct
   const nlohmann::ordered_json* json() const { return json_; }  ///< of JSON rows; else nullptr
 
   /// The type as stored, for messages: "int64", "timestamp[us]"; of JSON rows "number", "string".
@@ -102,6 +104,7 @@ class RowView {
   const nlohmann::ordered_json* object = nullptr;  ///< of JSON rows
   std::vector<Column> columns;                     ///< of columnar rows, of the current batch
   std::int64_t index = 0;                          ///< in the batch
+  bool is_csv = false;                             ///< columns of texts whose types are unknown
   std::vector<std::string> file_columns;           ///< of columnar rows, also those not read
   std::vector<std::string> repeated;               ///< names of more than one column
   /// Columns in the names of folders (`policy=gemma`), used if the file has none of that name.
@@ -109,6 +112,8 @@ class RowView {
   std::string file;  ///< for warnings
 
  private:
+  Value field_of(const Value& value, std::string_view column) const;
+
   mutable std::vector<std::string> warned_;
 };
 

@@ -284,7 +284,7 @@ TEST_F(RatingsTest, WrongInput) {
   expect_error("r.csv", "name,elo\na,1,2\n", ErrorKind::kInput,
                "Row #2: Expected 2 columns, got 3");
   expect_error("r.csv", "name,elo\nb,1\n\"a,1\n", ErrorKind::kInput, "Row #3");
-  expect_error("r.csv", "", ErrorKind::kInput, "Empty CSV file");
+  expect_error("r.csv", "", ErrorKind::kInput, "the file is empty");
   expect_error("r.json", "{\"a\xff\": 1}", ErrorKind::kInput, "UTF-8");
 }
 

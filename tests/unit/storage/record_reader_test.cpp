@@ -56,6 +56,86 @@ TEST(ReadResponses, AcceptsAllFormats) {
   }
 }
 
+TEST(ReadResponses, ReadsCsv) {
+  const TempFolder folder;
+  const auto rows = read_responses(
+      folder.file("bot.csv",
+                  "prompt_id,prompt,response,num_tokens,notes\n"
+                  "0001,Hi,42,7,x\n"
+                  "2,\"one\ntwo, \"\"three\"\"\",\"\",,\n"
+                  "3,\"[{\"\"role\"\":\"\"user\"\",\"\"content\"\":\"\"Hi\"\"}]\",true,8,\n"),
+      {});
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0].policy, "bot");
+  EXPECT_EQ(rows[0].prompt_id, "0001") << "ids are texts";
+  EXPECT_EQ(rows[0].response, "42") << "a text that reads as a number is a text";
+  EXPECT_EQ(rows[0].num_tokens, 7);
+  EXPECT_EQ(rows[1].prompt, (Conversation{{"user", "one\ntwo, \"three\""}}));
+  EXPECT_EQ(rows[1].response, "");
+  EXPECT_FALSE(rows[1].num_tokens.has_value());
+  EXPECT_EQ(rows[2].prompt, kHi) << "JSON source of messages";
+  EXPECT_EQ(rows[2].response, "true");
+}
+
+TEST(ReadScores, ReadsCsv) {
+  const TempFolder folder;
+  const auto rows = read_scored_responses(
+      folder.file("bot.tsv",
+                  "prompt\tresponse\tscore\ttruncated\terror\nHi\tYo\t-1.5\tTrue\t\n"
+                  "Hi\tYo\t\tFalse\ttoo long\n"),
+      {});
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].score, -1.5f);
+  EXPECT_TRUE(rows[0].truncated);
+  EXPECT_EQ(rows[1].error, "too long");
+  const auto problem = [&](std::string_view text) {
+    return error_of([&] { read_scores(folder.file("x.csv", text), {}); }).message();
+  };
+  EXPECT_THAT(problem("prompt_id,score\n1,high\n"),
+              HasSubstr("x.csv, row 1: column 'score': expected a number, found 'high'"));
+  EXPECT_THAT(problem("prompt_id,score\n1,nan\n"), HasSubstr("nan is not a finite number"));
+  EXPECT_THAT(problem("prompt_id,score,score\n1,1,2\n"),
+              HasSubstr("two columns are named 'score'"));
+  EXPECT_THAT(problem("prompt_id,score\n1,\n"), HasSubstr("no score"));
+}
+
+TEST(ReadScoreFiles, IdsOfTwoTypesAreAnErrorWhereTheyAreSpelledDifferently) {
+  const TempFolder folder;
+  const auto read = [&](std::string_view a, std::string_view b) {
+    const std::vector<std::filesystem::path> files = {folder.file("a.jsonl", a),
+                                                      folder.file("b.jsonl", b)};
+    return read_score_files(files, {});
+  };
+  const std::string number = R"({"prompt_id":1,"score":1}
+{"prompt_id":10,"score":1}
+)";
+  EXPECT_EQ(read(number, "{\"prompt_id\":\"1\",\"score\":1}\n").size(), 3u);
+  EXPECT_EQ(read(number, "{\"prompt_id\":\"0x\",\"score\":1}\n{\"prompt_id\":\"10\",\"score\":1}\n")
+                .size(),
+            4u);
+  // Of two digits, 10 is the same and 01 is not.
+  const std::string padded = R"({"prompt_id":"10","score":1}
+{"prompt_id":"01","score":1}
+)";
+  for (const bool swap : {false, true}) {
+    const Error error = error_of([&] { swap ? read(padded, number) : read(number, padded); });
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    EXPECT_THAT(error.message(), HasSubstr("spell prompt_id differently: the column is number in "
+                                           "the one ('1') and string in the other ('01')"));
+  }
+  EXPECT_THAT(error_of([&] { read(number, "{\"prompt_id\":\"x\",\"score\":1}\n"); }).message(),
+              HasSubstr("share no prompt_id"));
+}
+
+TEST(ReadPreferences, ReadsCsv) {
+  const TempFolder folder;
+  const auto rows =
+      read_preferences(folder.file("p.csv", "prompt,chosen,rejected,margin\nHi,yes,1,0.5\n"), {});
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].rejected, (Conversation{{"user", "Hi"}, {"assistant", "1"}}));
+  EXPECT_EQ(rows[0].margin, 0.5);
+}
+
 TEST(ReadResponses, SeveralTurnsAndAlpacaInputs) {
   const auto rows = responses(
       R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"},{"role":"assistant","content":"d"}]})"

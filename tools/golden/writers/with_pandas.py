@@ -66,9 +66,9 @@ def writer():
            note="winner_model_a, winner_model_b, winner_tie")
     w.case("one_hot.jsonl", "battles", lambda path: frame(one_hot).to_json(path, orient="records", lines=True), rows=BATTLES,
            refused="winner")
-    w.case("one_hot.csv", "battles", lambda path: frame(one_hot).to_csv(path, index=False), rows=BATTLES, refused="CSV")
-    w.case("battles.csv", "battles", lambda path: frame(BATTLES).to_csv(path, index=False), rows=BATTLES, refused="CSV")
-    w.case("responses.csv", "responses", lambda path: frame(RESPONSES).to_csv(path, index=False), rows=RESPONSES, refused="CSV")
+    w.case("one_hot.csv", "battles", lambda path: frame(one_hot).to_csv(path, index=False), rows=BATTLES)
+    w.case("battles.csv", "battles", lambda path: frame(BATTLES).to_csv(path, index=False), rows=BATTLES)
+    w.case("responses.csv", "responses", lambda path: frame(RESPONSES).to_csv(path, index=False), rows=RESPONSES)
     w.case("battles_category.parquet", "battles", lambda path: frame(BATTLES).astype("category").to_parquet(path), rows=BATTLES)
 
     w.case("ratings.csv", "ratings", lambda path: frame(RATINGS).to_csv(path, index=False), rows=RATINGS)
@@ -81,7 +81,7 @@ def writer():
     w.case("ratings_semicolon.csv", "ratings", lambda path: frame(RATINGS).to_csv(path, index=False, sep=";", decimal=","), refused="",
            note="the CSV of a European spreadsheet")
     w.case("ratings.csv.gz", "ratings", lambda path: frame(RATINGS).to_csv(path, index=False, compression={
-        "method": "gzip", "mtime": 1}), rows=RATINGS, refused="gzip")
+        "method": "gzip", "mtime": 1}), rows=RATINGS)
     no_interval = [RATINGS[0], without(RATINGS[1:2], "rating_lower", "rating_upper")[0]]
     w.case("ratings_gaps.csv", "ratings", lambda path: frame(no_interval).to_csv(path, index=False), rows=no_interval)
     w.case("ratings_gaps_quoted.csv", "ratings", lambda path: frame(no_interval).to_csv(path, index=False, quoting=csv.QUOTE_ALL),
