@@ -1,6 +1,7 @@
 #include <arrow/array.h>
 #include <arrow/builder.h>
 #include <arrow/io/file.h>
+#include <arrow/memory_pool.h>
 #include <arrow/record_batch.h>
 #include <arrow/table.h>
 #include <arrow/table_builder.h>
@@ -22,6 +23,10 @@ namespace {
 // the byte limit bounds what writing adds to them.
 constexpr std::int64_t kRowsPerGroup = 16384;
 constexpr std::size_t kTextBytesPerGroup = std::size_t{16} << 20;
+
+// malloc returns the large buffers of a row group to the system at once; Arrow's own pool keeps
+// them, which is as much again as the rows take.
+arrow::MemoryPool* memory_pool() { return arrow::system_memory_pool(); }
 
 void check(const std::filesystem::path& path, const arrow::Status& status) {
   if (status.ok()) return;
@@ -181,8 +186,8 @@ std::size_t reserve_row_group(const std::filesystem::path& path, const Table& ta
 // Writes rows from `begin` as one row group and returns the first row after it.
 std::size_t write_row_group(const std::filesystem::path& path, const Table& table,
                             std::size_t begin, parquet::arrow::FileWriter& writer) {
-  const auto builder = value_or_throw(
-      path, arrow::RecordBatchBuilder::Make(writer.schema(), arrow::default_memory_pool()));
+  const auto builder =
+      value_or_throw(path, arrow::RecordBatchBuilder::Make(writer.schema(), memory_pool()));
   const std::size_t end = reserve_row_group(path, table, begin, *builder);
   std::vector<Cell> cells;
   for (std::size_t row = begin; row < end; ++row) {
@@ -203,14 +208,15 @@ void write_rows(const std::filesystem::path& path, const std::filesystem::path& 
   const auto sink = value_or_throw(path, arrow::io::FileOutputStream::Open(partial.string()));
   // With checksums, a bit flip is an error instead of a wrong score.
   const auto properties = parquet::WriterProperties::Builder()
-                              .compression(parquet::Compression::ZSTD)
+                              .memory_pool(memory_pool())
+                              ->compression(parquet::Compression::ZSTD)
                               ->enable_page_checksum()
                               ->build();
   // Stores the Arrow schema, so that readers get the exact types.
   const auto arrow_properties = parquet::ArrowWriterProperties::Builder().store_schema()->build();
-  const auto writer = value_or_throw(
-      path, parquet::arrow::FileWriter::Open(*schema_of(table), arrow::default_memory_pool(), sink,
-                                             properties, arrow_properties));
+  const auto writer =
+      value_or_throw(path, parquet::arrow::FileWriter::Open(*schema_of(table), memory_pool(), sink,
+                                                            properties, arrow_properties));
   for (std::size_t row = 0; row < table.num_rows;) row = write_row_group(path, table, row, *writer);
   check(path, writer->Close());
   check(path, sink->Close());

@@ -36,22 +36,18 @@ bool has_members(const Conversation& conversation) {
                      [](const Message& message) { return !message.members.empty(); });
 }
 
-// What conversations of a file hold besides roles and texts: decides its columns.
+// What the conversations of a file of prompts or pairs have besides roles and texts: these files
+// have further columns only for that.
 struct Extras {
-  bool message_members = false;
-  bool response_members = false;
+  bool members = false;
   bool tools = false;
 
   void add(const Conversation& conversation) {
-    message_members = message_members || has_members(conversation);
+    members = members || has_members(conversation);
     tools = tools || !conversation.tools.empty();
   }
-  void add(const Response& row, const Conversation& prompt) {
-    add(prompt);
-    response_members = response_members || !row.members.empty();
-  }
   ColumnType conversation_type() const {
-    return message_members ? ColumnType::kMemberConversation : ColumnType::kConversation;
+    return members ? ColumnType::kMemberConversation : ColumnType::kConversation;
   }
 };
 
@@ -60,30 +56,24 @@ Cell present_text(const std::string& text) {
   return std::string_view(text);
 }
 
-Extras extras_of(std::span<const Response> rows) {
-  Extras extras;
-  for (const Response& row : rows) extras.add(row, row.prompt);
-  return extras;
+// Responses and scores are a file for each policy, and readers of a folder want one schema: all
+// columns are always there.
+std::vector<Column> response_columns() {
+  return {{"prompt_id", ColumnType::kText}, {"prompt", ColumnType::kMemberConversation},
+          {"response", ColumnType::kText},  {"policy", ColumnType::kText},
+          {"sample", ColumnType::kCount},   {"finish_reason", ColumnType::kText},
+          {"tools", ColumnType::kText},     {"response_members", ColumnType::kText}};
 }
 
-std::vector<Column> response_columns(const Extras& extras) {
-  std::vector<Column> columns = {
-      {"prompt_id", ColumnType::kText}, {"prompt", extras.conversation_type()},
-      {"response", ColumnType::kText},  {"policy", ColumnType::kText},
-      {"sample", ColumnType::kCount},   {"finish_reason", ColumnType::kText}};
-  if (extras.tools) columns.push_back({"tools", ColumnType::kText});
-  if (extras.response_members) columns.push_back({"response_members", ColumnType::kText});
-  return columns;
-}
-
-std::vector<Cell> response_cells(const Response& row, const Conversation& prompt,
-                                 const Extras& extras) {
-  std::vector<Cell> cells = {
-      std::string_view(row.prompt_id), &prompt,    std::string_view(row.response),
-      std::string_view(row.policy),    row.sample, optional_cell(row.finish_reason)};
-  if (extras.tools) cells.push_back(present_text(prompt.tools));
-  if (extras.response_members) cells.push_back(present_text(row.members));
-  return cells;
+std::vector<Cell> response_cells(const Response& row, const Conversation& prompt) {
+  return {std::string_view(row.prompt_id),
+          &prompt,
+          std::string_view(row.response),
+          std::string_view(row.policy),
+          row.sample,
+          optional_cell(row.finish_reason),
+          present_text(prompt.tools),
+          present_text(row.members)};
 }
 
 bool is_single_user_turn(const Conversation& prompt) {
@@ -137,11 +127,10 @@ void write_prompts(const std::filesystem::path& path, std::span<const Prompt> ro
 }
 
 void write_responses(const std::filesystem::path& path, std::span<const Response> rows) {
-  const Extras extras = extras_of(rows);
-  Table table{response_columns(extras), rows.size(), {}};
+  Table table{response_columns(), rows.size(), {}};
   table.columns.push_back({"num_tokens", ColumnType::kCount});
   table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
-    cells = response_cells(rows[i], rows[i].prompt, extras);
+    cells = response_cells(rows[i], rows[i].prompt);
     cells.push_back(optional_cell(rows[i].num_tokens));
   };
   write_table(path, table);
@@ -149,9 +138,7 @@ void write_responses(const std::filesystem::path& path, std::span<const Response
 
 void write_generated(const std::filesystem::path& path, std::span<const GeneratedResponse> rows,
                      const SamplingSettings& sampling, const Provenance& provenance) {
-  Extras extras;
-  for (const GeneratedResponse& row : rows) extras.add(row.response, row.response.prompt);
-  Table table{response_columns(extras), rows.size(), {}, provenance};
+  Table table{response_columns(), rows.size(), {}, provenance};
   for (const char* name : {"num_tokens", "num_prompt_tokens"}) {
     table.columns.push_back({name, ColumnType::kCount});
   }
@@ -164,7 +151,7 @@ void write_generated(const std::filesystem::path& path, std::span<const Generate
   table.columns.push_back({"max_new_tokens", ColumnType::kCount});
   table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
     const GeneratedResponse& row = rows[i];
-    cells = response_cells(row.response, row.response.prompt, extras);
+    cells = response_cells(row.response, row.response.prompt);
     if (row.error) cells[2] = std::monostate();
     cells.push_back(optional_cell(row.response.num_tokens));
     cells.push_back(optional_cell(row.num_prompt_tokens));
@@ -192,14 +179,8 @@ void write_scores(const std::filesystem::path& path, std::span<const ScoredRespo
 void write_scores(const std::filesystem::path& path, std::size_t num_rows,
                   const std::function<ScoredRow(std::size_t)>& row_at,
                   const Provenance& provenance) {
-  Extras extras;
-  for (std::size_t i = 0; i < num_rows; ++i) {
-    const ScoredRow row = row_at(i);
-    extras.add(*row.response, *row.prompt);
-  }
-  Table table{response_columns(extras), num_rows, {}, provenance};
-  // num_tokens is the reward model's count. The generator's has its column even if it is unknown:
-  // readers of a folder want one schema.
+  Table table{response_columns(), num_rows, {}, provenance};
+  // num_tokens is the reward model's count, response_num_tokens the generator's.
   table.columns.push_back({"response_num_tokens", ColumnType::kCount});
   table.columns.push_back({"score", ColumnType::kFloat});
   table.columns.push_back({"num_tokens", ColumnType::kCount});
@@ -209,7 +190,7 @@ void write_scores(const std::filesystem::path& path, std::size_t num_rows,
     const ScoredRow row = row_at(i);
     CHARM_CHECK(*row.error || std::isfinite(row.score), "row {} of {} has the score {}", i + 1,
                 path.string(), row.score);
-    cells = response_cells(*row.response, *row.prompt, extras);
+    cells = response_cells(*row.response, *row.prompt);
     cells.push_back(optional_cell(row.response->num_tokens));
     cells.push_back(*row.error ? Cell(std::monostate()) : Cell(row.score));
     cells.push_back(row.num_tokens);
@@ -225,31 +206,34 @@ void write_scores(const std::filesystem::path& path, std::size_t num_rows,
 
 void write_preferences(const std::filesystem::path& path, std::span<const PreferencePair> rows) {
   Extras extras;
+  bool scored = false;
   for (const PreferencePair& row : rows) {
     extras.add(row.chosen);
     extras.add(row.rejected);
+    scored = scored || row.score_chosen || row.score_rejected || row.margin;
   }
   Table table{{{"prompt_id", ColumnType::kText},
                {"chosen", extras.conversation_type()},
-               {"rejected", extras.conversation_type()},
-               {"score_chosen", ColumnType::kDouble},
-               {"score_rejected", ColumnType::kDouble},
-               {"margin", ColumnType::kDouble},
-               {"policy_chosen", ColumnType::kText},
-               {"policy_rejected", ColumnType::kText}},
+               {"rejected", extras.conversation_type()}},
               rows.size(),
               {}};
+  // Trainers put a column `margin` into the loss unasked, and fail on null in it.
+  if (scored) {
+    for (const char* name : {"score_chosen", "score_rejected", "margin"})
+      table.columns.push_back({name, ColumnType::kDouble});
+  }
+  table.columns.push_back({"policy_chosen", ColumnType::kText});
+  table.columns.push_back({"policy_rejected", ColumnType::kText});
   if (extras.tools) table.columns.push_back({"tools", ColumnType::kText});
-  table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
+  table.fill = [&, scored](std::size_t i, std::vector<Cell>& cells) {
     const PreferencePair& row = rows[i];
-    cells = {std::string_view(row.prompt_id),
-             &row.chosen,
-             &row.rejected,
-             optional_cell(row.score_chosen),
-             optional_cell(row.score_rejected),
-             optional_cell(row.margin),
-             std::string_view(row.policy_chosen),
-             std::string_view(row.policy_rejected)};
+    cells = {std::string_view(row.prompt_id), &row.chosen, &row.rejected};
+    if (scored) {
+      for (const auto& value : {row.score_chosen, row.score_rejected, row.margin})
+        cells.push_back(optional_cell(value));
+    }
+    cells.push_back(std::string_view(row.policy_chosen));
+    cells.push_back(std::string_view(row.policy_rejected));
     if (extras.tools) cells.push_back(present_text(row.chosen.tools));
   };
   write_table(path, table);

@@ -13,9 +13,9 @@
 
 // Writers of the records that stages exchange. The extension selects the format: .parquet (zstd),
 // .jsonl or .jsonl.gz. Deterministic: equal rows give equal bytes. Files are written atomically.
-// Throw kUsage for other extensions, kIo otherwise. Where any row has them, files also have the
-// columns `tools` (JSON text) and `response_members`, and messages a field `members`
-// (docs/data-formats.md).
+// Throw kUsage for other extensions, kIo otherwise. Files of prompts, pairs and benchmarks have a
+// column `tools` and a field `members` in messages only where a row needs them, files of responses
+// and scores always (docs/data-formats.md).
 namespace charm::storage {
 
 /// Throws kUsage for an unknown extension. Call before long work starts.
@@ -24,17 +24,19 @@ void require_known_extension(const std::filesystem::path& path);
 /// Columns: prompt_id, prompt.
 void write_prompts(const std::filesystem::path& path, std::span<const Prompt> rows);
 
-/// Columns: prompt_id, prompt, response, policy, sample, finish_reason?, num_tokens?.
+/// Columns: prompt_id, prompt, response, policy, sample, finish_reason?, tools?, response_members?,
+/// num_tokens?.
 void write_responses(const std::filesystem::path& path, std::span<const Response> rows);
 
-/// Columns: prompt_id, prompt, response?, policy, sample, finish_reason?, num_tokens?,
-/// num_prompt_tokens?, error?, and the sampling settings, equal in all rows: temperature, top_p,
-/// top_k?, min_p?, repetition_penalty?, max_new_tokens.
+/// Columns: prompt_id, prompt, response?, policy, sample, finish_reason?, tools?,
+/// response_members?, num_tokens?, num_prompt_tokens?, error?, and the sampling settings, equal in
+/// all rows: temperature, top_p, top_k?, min_p?, repetition_penalty?, max_new_tokens.
 void write_generated(const std::filesystem::path& path, std::span<const GeneratedResponse> rows,
                      const SamplingSettings& sampling, const Provenance& provenance = {});
 
-/// Columns: prompt_id, prompt, response, policy, sample, finish_reason?, response_num_tokens?,
-/// score?, num_tokens, truncated, error?. `provenance` goes into a Parquet file's metadata.
+/// Columns: prompt_id, prompt, response, policy, sample, finish_reason?, tools?,
+/// response_members?, response_num_tokens?, score?, num_tokens, truncated, error?. `provenance`
+/// goes into a Parquet file's metadata.
 void write_scores(const std::filesystem::path& path, std::span<const ScoredResponse> rows,
                   const Provenance& provenance = {});
 
@@ -53,8 +55,8 @@ void write_scores(const std::filesystem::path& path, std::size_t num_rows,
                   const std::function<ScoredRow(std::size_t)>& row_at,
                   const Provenance& provenance = {});
 
-/// Columns: prompt_id, chosen, rejected, score_chosen?, score_rejected?, margin?, policy_chosen,
-/// policy_rejected.
+/// Columns: prompt_id, chosen, rejected; if a pair has scores score_chosen?, score_rejected?,
+/// margin?; policy_chosen, policy_rejected.
 void write_preferences(const std::filesystem::path& path, std::span<const PreferencePair> rows);
 
 /// How the texts and scores of a benchmark row are stored.

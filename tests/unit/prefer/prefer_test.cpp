@@ -72,6 +72,15 @@ TEST_F(Prefer, WritesWholeConversationsWithCalibratedScores) {
   EXPECT_EQ(manifest["inputs"].size(), 3u);
 }
 
+TEST_F(Prefer, NoMarginIsNull) {
+  // Trainers that take it into the loss fail on null.
+  options_.output = folder_ / "pairs.jsonl";
+  const PreferResult result = prefer(options_);
+  for (const PreferencePair& pair : storage::read_preferences(options_.output, {}))
+    EXPECT_EQ(pair.margin, *pair.score_chosen - *pair.score_rejected);
+  EXPECT_GT(result.num_pairs, 0);
+}
+
 TEST_F(Prefer, LeavesOutErrorsAndUncalibratedPoliciesAndCountsThem) {
   auto failed = scored("a", "y", 0.0f);
   failed.error = "too long";

@@ -2,10 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <parquet/file_reader.h>
 #include <sys/resource.h>
 
 #include <csignal>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "charm/storage/record_reader.h"
 #include "tests/unit/base/temp_folder.h"
@@ -16,6 +18,8 @@ namespace {
 using charm::testing::error_of;
 using charm::testing::TempFolder;
 using ::testing::HasSubstr;
+using ::testing::Not;
+namespace fs = std::filesystem;
 
 // Bytes that need care in JSON and Parquet.
 const std::string kOddText(
@@ -33,6 +37,12 @@ std::vector<ScoredResponse> scored_rows() {
   rows[2].score = -std::numeric_limits<float>::denorm_min();
   rows[2].truncated = true;
   return rows;
+}
+
+// Names and types of all columns, nested ones too.
+std::string schema_of_parquet(const fs::path& path) {
+  const auto file = parquet::ParquetFileReader::OpenFile(path.string());
+  return file->metadata()->schema()->ToString();
 }
 
 TEST(WriteScores, AFlippedBitIsAnError) {
@@ -84,14 +94,53 @@ TEST(WriteScores, RoundTripsEveryField) {
   }
 }
 
+// The names of a JSON lines file's first row, and of its first message.
+std::pair<std::vector<std::string>, std::vector<std::string>> names_of(const fs::path& path) {
+  const std::string text = read_file(path);
+  const auto row = nlohmann::ordered_json::parse(text.substr(0, text.find('\n')));
+  std::pair<std::vector<std::string>, std::vector<std::string>> names;
+  for (const auto& [name, value] : row.items()) names.first.push_back(name);
+  for (const auto& [name, value] : row["prompt"][0].items()) names.second.push_back(name);
+  return names;
+}
+
 TEST(WriteScores, TheColumnsAreAlwaysTheSame) {
+  // A folder of several policies is one table for readers.
   const TempFolder folder;
   auto rows = scored_rows();
+  rows[0].response.prompt.tools = R"([{"name":"f"}])";
+  rows[0].response.members = R"({"reasoning_content":"because"})";
   write_scores(folder / "with.jsonl", rows);
-  for (ScoredResponse& row : rows) row.response.num_tokens.reset();
+  write_scores(folder / "with.parquet", rows);
+  for (ScoredResponse& row : rows) {
+    row.response.num_tokens.reset();
+    row.response.prompt.tools.clear();
+    row.response.members.clear();
+  }
   write_scores(folder / "without.jsonl", rows);
-  for (const char* name : {"with.jsonl", "without.jsonl"})
-    EXPECT_THAT(read_file(folder / name), HasSubstr("\"response_num_tokens\":")) << name;
+  write_scores(folder / "without.parquet", rows);
+  const std::vector<std::string> expected = {"prompt_id", "prompt",           "response",
+                                             "policy",    "sample",           "finish_reason",
+                                             "tools",     "response_members", "response_num_tokens",
+                                             "score",     "num_tokens",       "truncated",
+                                             "error"};
+  EXPECT_EQ(names_of(folder / "with.jsonl").first, expected);
+  EXPECT_EQ(names_of(folder / "without.jsonl").first, expected);
+  EXPECT_EQ(schema_of_parquet(folder / "with.parquet"),
+            schema_of_parquet(folder / "without.parquet"));
+  EXPECT_THAT(schema_of_parquet(folder / "without.parquet"), HasSubstr("members"));
+}
+
+TEST(WriteResponses, TheColumnsAreAlwaysTheSame) {
+  const TempFolder folder;
+  std::vector<Response> rows;
+  for (const ScoredResponse& row : scored_rows()) rows.push_back(row.response);
+  write_responses(folder / "without.parquet", rows);
+  rows[1].prompt[0].members = R"({"name":"n"})";
+  rows[2].prompt.tools = R"([{"name":"f"}])";
+  write_responses(folder / "with.parquet", rows);
+  EXPECT_EQ(schema_of_parquet(folder / "with.parquet"),
+            schema_of_parquet(folder / "without.parquet"));
 }
 
 TEST(WriteResponses, RoundTrips) {
@@ -146,6 +195,24 @@ TEST(WritePreferences, RoundTrips) {
     EXPECT_FALSE(back[1].score_chosen.has_value());
     EXPECT_EQ(back[1].prompt_id, "b");
   }
+}
+
+TEST(WritePreferences, PairsWithoutScoresHaveNoColumnsOfNulls) {
+  // TRL's RewardTrainer subtracts a column `margin`, and fails on null.
+  const TempFolder folder;
+  std::vector<PreferencePair> rows(1);
+  rows[0].prompt_id = "a";
+  rows[0].chosen = {{"user", "q"}, {"assistant", "yes"}};
+  rows[0].rejected = {{"user", "q"}, {"assistant", "no"}};
+  write_preferences(folder / "p.jsonl", rows);
+  EXPECT_THAT(read_file(folder / "p.jsonl"), Not(HasSubstr("margin")));
+  EXPECT_FALSE(read_preferences(folder / "p.jsonl", {})[0].margin.has_value());
+  rows[0].score_chosen = 2.0;
+  rows[0].score_rejected = 0.5;
+  rows[0].margin = 1.5;
+  write_preferences(folder / "p.jsonl", rows);
+  EXPECT_THAT(read_file(folder / "p.jsonl"),
+              HasSubstr(R"("score_chosen":2.0,"score_rejected":0.5,"margin":1.5)"));
 }
 
 TEST(Writers, TheSameRowsGiveTheSameBytes) {
