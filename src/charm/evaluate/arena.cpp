@@ -144,12 +144,6 @@ MetricSet metrics_of(const ScoreTable& table, const std::vector<std::string>& he
   return metric_set;
 }
 
-void put_correlations(nlohmann::ordered_json& object, const Correlations& correlations) {
-  put_estimate(object, "spearman", correlations.spearman);
-  put_estimate(object, "kendall", correlations.kendall);
-  put_estimate(object, "pearson", correlations.pearson);
-}
-
 }  // namespace
 
 MetricSet arena_metrics(std::span<const Score> scores,
@@ -189,8 +183,8 @@ ArenaResult arena_result(std::span<const Score> scores,
 
 nlohmann::ordered_json to_json(const ArenaResult& result) {
   nlohmann::ordered_json json;
-  put_correlations(json["correlations"]["mean_score"], result.mean_score);
-  put_correlations(json["correlations"]["win_rate"], result.win_rate);
+  json["correlations"] = {{"mean_score", to_json(result.mean_score)},
+                          {"win_rate", to_json(result.win_rate)}};
   put_estimate(json, "mean_abs_mismatch", result.mean_abs_mismatch);
   json["num_policies"] = result.policies.size();
   json["num_prompts"] = result.num_prompts;

@@ -10,14 +10,11 @@
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/metrics.h"
 #include "charm/records/records.h"
+#include "charm/results/evaluation.h"
 
 namespace charm::evaluate {
 
-struct Correlations {
-  Estimate spearman;  ///< of average ranks
-  Estimate kendall;   ///< tau-b
-  Estimate pearson;
-};
+using results::Correlations;
 
 struct ArenaPolicy {
   std::string name;

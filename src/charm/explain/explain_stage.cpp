@@ -243,6 +243,12 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
   }
   ExplainSettings settings = options.settings;
   if (facts) settings.ties = facts->options.ties;
+  result.ties = settings.ties;
+  result.bootstrap = settings.bootstrap;
+  result.seed = settings.seed;
+  result.min_differing = settings.min_differing;
+  for (const FeatureName& feature : kFeatures)
+    result.features.emplace_back(feature.name, feature.meaning);
   const std::vector<results::CalibratedPolicy> offsets =
       facts ? facts->policies : std::vector<results::CalibratedPolicy>{};
   const auto add_pair = [&](std::size_t over, std::size_t ref) {
@@ -264,9 +270,11 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
     }
   }
   if (facts) {
-    result.methods = compare(options, inputs, *facts, result.warnings);
-    const auto& more = result.methods->warnings;
+    MethodComparison comparison = compare(options, inputs, *facts, result.warnings);
+    const auto& more = comparison.warnings;
     result.warnings.insert(result.warnings.end(), more.begin(), more.end());
+    result.methods = std::move(comparison.methods);
+    result.pooled = std::move(comparison.pooled);
   }
   for (const auto* list : {&options.reward_bench, &options.rm_bench}) {
     for (const fs::path& path : *list) {
@@ -278,7 +286,7 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
   for (const std::string& warning : result.warnings) log::warning("{}", warning);
 
   const std::string text =
-      explanation_json(result, settings, storage::inputs_json(inputs.files))
+      to_json(result, storage::inputs_json(inputs.files))
           .dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
   write_file(options.output, text + "\n");
   manifest.output(options.output, static_cast<std::int64_t>(result.pairs.size()));

@@ -45,22 +45,11 @@ void describe_settings(OptionTable& table, ExplainOptions& options);
 /// All options of `charm explain`.
 void describe_command(OptionTable& table, ExplainOptions& options);
 
-struct Explanation {
-  std::string reference;  ///< empty if all pairs are compared without a calibration
-  std::int64_t num_prompts = 0;
-  std::vector<PairExplanation> pairs;
-  std::optional<MethodComparison> methods;  ///< with a calibration
-  std::vector<std::string> warnings;
-};
+using results::Explanation;
 
 /// Reads scores with their texts, attributes score differences to surface features, compares
 /// post-hoc corrections, writes `output` and its manifest.
 Explanation explain(const ExplainOptions& options, const ProgressFn& progress = {});
-
-/// explain.json, keys in reading order.
-nlohmann::ordered_json explanation_json(const Explanation& explanation,
-                                        const ExplainSettings& settings,
-                                        const nlohmann::ordered_json& inputs);
 
 /// Plain text: contributions per pair, then the table of methods.
 std::string explanation_text(const Explanation& explanation);

@@ -34,7 +34,7 @@ std::int64_t num_differing(std::span<const double> column, std::span<const std::
 std::vector<Column> usable_columns(std::vector<std::vector<double>> differences,
                                    std::span<const std::uint32_t> prompts,
                                    std::int64_t min_differing,
-                                   std::vector<DroppedColumn>& dropped) {
+                                   std::vector<DroppedFeature>& dropped) {
   std::vector<Column> columns;
   for (std::size_t k = 0; k < kNumFeatures; ++k) {
     const std::string name(kFeatures[k].name);
@@ -148,7 +148,7 @@ PairExplanation explain_pair(const FeatureTable& table, std::size_t over, std::s
   result.explained = estimated(result.explained.value, explained);
   if (!result.dropped.empty()) {
     std::vector<std::string> words;
-    for (const DroppedColumn& one : result.dropped)
+    for (const DroppedFeature& one : result.dropped)
       words.push_back(one.name + " (" + one.reason + ")");
     warnings.push_back(fmt::format("'{}' against '{}': dropped from the regression: {}",
                                    result.policy, result.reference, fmt::join(words, ", ")));
@@ -214,7 +214,7 @@ PooledEffects pooled_effects(std::span<const FeatureFile> files, std::int64_t mi
   const Regression fit = clustered_regression(
       columns, within([](const FeatureRow& row) { return double{row.score.score}; }), prompts,
       counts.size());
-  for (const DroppedColumn& one : fit.dropped) {
+  for (const DroppedFeature& one : fit.dropped) {
     if (!one.name.starts_with("policy ")) result.dropped.push_back(one);
   }
   for (std::size_t k = 0; k < fit.kept.size(); ++k) {
@@ -229,9 +229,9 @@ PooledEffects pooled_effects(std::span<const FeatureFile> files, std::int64_t mi
   return result;
 }
 
-double PooledEffects::adjustment(const Features& features) const {
+double adjustment(const PooledEffects& pooled, const Features& features) {
   double sum = 0.0;
-  for (const FeatureEffect& effect : effects) {
+  for (const FeatureEffect& effect : pooled.effects) {
     const auto place =
         std::find_if(kFeatures.begin(), kFeatures.end(),
                      [&](const FeatureName& one) { return one.name == effect.feature; });

@@ -37,7 +37,7 @@ void add_pair(std::string& text, const PairExplanation& pair) {
   if (!pair.mismatch) return;
   text += fmt::format("  mismatch degree {:+.3f} {}", pair.mismatch->value,
                       interval_text(pair.mismatch->ci95));
-  const auto matched = [&](const char* name, const std::optional<MatchedMismatch>& match) {
+  const auto matched = [&](const char* name, const std::optional<results::MatchedMismatch>& match) {
     if (!match) return;
     text += fmt::format("; {} {:+.3f} {}", name, match->mismatch.value,
                         interval_text(match->mismatch.ci95));
@@ -47,35 +47,30 @@ void add_pair(std::string& text, const PairExplanation& pair) {
   text += "\n";
 }
 
-template <typename Result>
-std::string accuracy_text(const std::optional<Result>& result, double (*value)(const Result&)) {
-  return result ? fmt::format("{:.3f}", value(*result)) : "-";
+std::string accuracy_text(const nlohmann::ordered_json& benchmark) {
+  if (benchmark.is_null()) return "-";
+  const results::Metrics overall = results::read_evaluation(benchmark, "").overall;
+  const auto value = overall.find("overall");
+  return fmt::format("{:.3f}", value ? value->value : overall.find("overall_partial")->value);
 }
 
-void add_methods(std::string& text, const MethodComparison& comparison) {
-  const bool has_held_out =
-      !comparison.methods.empty() && comparison.methods.front().held_out.has_value();
+void add_methods(std::string& text, const std::vector<results::Method>& methods) {
+  const bool has_held_out = methods.front().held_out.has_value();
   text += fmt::format("methods on {} prompts:\n", has_held_out ? "held-out" : "fit");
   text += fmt::format("  {:<14} {:>9} {:<17} {:>9} {:>9} {:>12} {:>9}\n", "method", "mean |MD|",
                       "95 %", "Spearman", "Kendall", "RewardBench", "RM-Bench");
-  for (const Method& method : comparison.methods) {
-    const MethodCheck& check = method.held_out ? *method.held_out : method.fit;
+  for (const results::Method& method : methods) {
+    const results::MethodCheck& check = method.held_out ? *method.held_out : method.fit;
     const auto& ci95 = check.mean_abs_mismatch.ci95;
     const auto correlation = [&](double value) {
       return std::isfinite(value) ? fmt::format("{:.3f}", value) : std::string("-");
     };
-    text += fmt::format(
-        "  {:<14} {:>9.3f} {:<17} {:>9} {:>9} {:>12} {:>9}\n", method.name,
-        check.mean_abs_mismatch.value,
-        ci95 ? fmt::format("[{:.3f}, {:.3f}]", ci95->lo, ci95->hi) : "",
-        check.mean_score ? correlation(check.mean_score->spearman.value) : "-",
-        check.mean_score ? correlation(check.mean_score->kendall.value) : "-",
-        accuracy_text<evaluate::RewardBenchResult>(
-            method.reward_bench,
-            [](const auto& r) { return r.overall ? r.overall->value : r.overall_partial.value; }),
-        accuracy_text<evaluate::RmBenchResult>(method.rm_bench, [](const auto& r) {
-          return r.overall ? r.overall->score.value : r.overall_partial.score.value;
-        }));
+    text += fmt::format("  {:<14} {:>9.3f} {:<17} {:>9} {:>9} {:>12} {:>9}\n", method.name,
+                        check.mean_abs_mismatch.value,
+                        ci95 ? fmt::format("[{:.3f}, {:.3f}]", ci95->lo, ci95->hi) : "",
+                        check.mean_score ? correlation(check.mean_score->spearman.value) : "-",
+                        check.mean_score ? correlation(check.mean_score->kendall.value) : "-",
+                        accuracy_text(method.reward_bench), accuracy_text(method.rm_bench));
   }
   text += "  (Spearman, Kendall: mean score against rating; offsets do not apply to benchmarks)\n";
 }
@@ -85,7 +80,7 @@ void add_methods(std::string& text, const MethodComparison& comparison) {
 std::string explanation_text(const Explanation& explanation) {
   std::string text;
   for (const PairExplanation& pair : explanation.pairs) add_pair(text, pair);
-  if (explanation.methods) add_methods(text, *explanation.methods);
+  if (!explanation.methods.empty()) add_methods(text, explanation.methods);
   return text;
 }
 

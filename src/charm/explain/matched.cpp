@@ -134,7 +134,7 @@ void add_mismatch(PairExplanation& explanation, const stats::PairRows& rows,
                 : "no weights of the prompts balance the features"));
       continue;
     }
-    MatchedMismatch matched;
+    results::MatchedMismatch matched;
     matched.features =
         m == 1 ? std::vector<std::string>{std::string(kFeatures[kLogLength].name)} : names;
     matched.effective_rows = start->effective_rows;

@@ -139,7 +139,7 @@ MethodComparison compare_methods(std::span<const FeatureFile> fit,
   }
   std::erase_if(calibrated, [](const FeatureFile& file) { return file.rows.empty(); });
   result.pooled = pooled_effects(calibrated, options.min_differing);
-  const Correction style = [&](const Features& f) { return result.pooled.adjustment(f); };
+  const Correction style = [&](const Features& f) { return adjustment(result.pooled, f); };
   const Correction lowess = lowess_of_policies(fit, options.offsets);
   const auto style_scores = corrected_scores(fit, style);
 
@@ -188,23 +188,25 @@ MethodComparison compare_methods(std::span<const FeatureFile> fit,
   for (std::size_t m = 0; m < plans.size(); ++m) {
     Method method{.name = plans[m].name,
                   .meaning = plans[m].meaning,
-                  .offsets = plans[m].offsets,
+                  .offsets = {},
                   .fit = on_fit[m],
                   .held_out = {},
                   .reward_bench = {},
                   .rm_bench = {}};
+    for (const results::CalibratedPolicy& one : plans[m].offsets)
+      method.offsets.emplace_back(one.policy, one.offset.value);
     if (!on_held_out.empty()) method.held_out = on_held_out[m];
     const bool has_offsets = !plans[m].offsets.empty();
     if (!has_offsets) {
       const bool is_lowess = method.name == "lowess";
       if (!reward_bench.empty()) {
-        method.reward_bench = evaluate::reward_bench_result(
+        method.reward_bench = evaluate::to_json(evaluate::reward_bench_result(
             reward_bench.corrected(is_lowess ? reward_bench.lowess() : plans[m].policies),
-            bootstrap);
+            bootstrap));
       }
       if (!rm_bench.empty()) {
-        method.rm_bench = evaluate::rm_bench_result(
-            rm_bench.corrected(is_lowess ? rm_bench.lowess() : plans[m].policies), bootstrap);
+        method.rm_bench = evaluate::to_json(evaluate::rm_bench_result(
+            rm_bench.corrected(is_lowess ? rm_bench.lowess() : plans[m].policies), bootstrap));
       }
     }
     result.methods.push_back(std::move(method));

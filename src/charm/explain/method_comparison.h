@@ -18,29 +18,8 @@
 
 namespace charm::explain {
 
-/// Mean |MD| and correlation with the ratings under one method on one set of prompts.
-struct MethodCheck {
-  std::int64_t num_prompts = 0;
-  results::Estimate mean_abs_mismatch;  ///< over all ordered pairs
-  std::optional<results::Estimate>
-      change;                   ///< against uncorrected scores, paired on the same replicates
-  double sampling_noise = 0.0;  ///< mean |MD| expected under sampling noise alone
-  std::optional<evaluate::Correlations> mean_score;  ///< with the ratings; three or more policies
-  std::optional<evaluate::Correlations> win_rate;    ///< of win rates against all others
-};
-
-/// A post-hoc correction of scores.
-struct Method {
-  std::string name;     ///< "none", "offsets", "lowess", "style", "style-offsets"
-  std::string meaning;  ///< one sentence
-  std::vector<results::CalibratedPolicy> offsets;  ///< empty for methods without offsets
-  MethodCheck fit;                                 ///< on the prompts of the fit
-  std::optional<MethodCheck> held_out;
-  /// On the saved scores of a benchmark. Empty without saved scores and for methods with offsets: a
-  /// benchmark's texts have no policy, so offsets do not apply.
-  std::optional<evaluate::RewardBenchResult> reward_bench;
-  std::optional<evaluate::RmBenchResult> rm_bench;
-};
+using results::Method;
+using results::MethodCheck;
 
 struct CompareOptions {
   results::SolveOptions solve;                     ///< options of the calibration

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "charm/results/explanation.h"
 #include "charm/stats/interval.h"
 
 namespace charm::explain {
@@ -15,16 +16,12 @@ struct Column {
   std::vector<double> values;
 };
 
-/// A dropped column and the reason.
-struct DroppedColumn {
-  std::string name;
-  std::string reason;
-};
+using results::DroppedFeature;
 
 /// Ordinary least squares of y on an intercept and columns, with cluster-robust standard errors.
 struct Regression {
   std::vector<std::size_t> kept;  ///< indices of the kept columns
-  std::vector<DroppedColumn> dropped;
+  std::vector<DroppedFeature> dropped;
   std::vector<double> coefficients;  ///< the intercept, then one for each kept column
   std::vector<double> errors;        ///< their standard errors
   std::vector<std::vector<double>>

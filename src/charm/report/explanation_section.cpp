@@ -9,7 +9,8 @@
 namespace charm::report {
 namespace {
 
-using nlohmann::ordered_json;
+using results::FeatureEffect;
+using results::PairExplanation;
 
 // Contributions drawn in one colour; single features are in the table.
 struct FeatureGroup {
@@ -24,45 +25,35 @@ constexpr std::array<FeatureGroup, 3> kGroups = {{
 }};
 constexpr const char* kUnexplained = "unexplained";
 
-std::string text_at(const ordered_json& object, const char* name) {
-  return object.at(name).get<std::string>();
-}
-
 bool excludes_zero(const std::optional<results::Estimate>& measured) {
   return measured && measured->ci95 && (measured->ci95->lo > 0.0 || measured->ci95->hi < 0.0);
 }
 
-std::string matched_text(const ordered_json& pair, const char* name) {
-  const auto it = pair.find(name);
-  if (it == pair.end() || !it->is_object()) return "–";
-  return signed_measured_text(measured_at(*it, {"mismatch"}), 2);
+std::string matched_text(const std::optional<results::MatchedMismatch>& matched) {
+  return matched ? signed_measured_text(matched->mismatch, 2) : "–";
 }
 
 // Score gaps as sums of feature contributions and the unexplained part.
-std::string gaps_html(const ordered_json& pairs, const std::string& title) {
+std::string gaps_html(const std::vector<PairExplanation>& pairs, const std::string& title) {
   std::vector<BarPart> parts;
   StackedBarOptions options;
   options.x_title = "score units";
   for (const FeatureGroup& group : kGroups) options.series_order.emplace_back(group.name);
   options.series_order.emplace_back(kUnexplained);
-  for (const ordered_json& pair : pairs) {
-    const std::string row = text_at(pair, "policy");
-    options.row_order.push_back(row);
-    if (const auto gap = measured_at(pair, {"score_gap"}))
-      options.totals.emplace_back(row, gap->value);
+  for (const PairExplanation& pair : pairs) {
+    options.row_order.push_back(pair.policy);
+    options.totals.emplace_back(pair.policy, pair.score_gap.value);
     for (const FeatureGroup& group : kGroups) {
       double sum = 0.0;
-      for (const ordered_json& effect : pair.at("effects")) {
-        const std::string feature = text_at(effect, "feature");
-        const bool is_of_group =
-            std::any_of(group.features.begin(), group.features.end(),
-                        [&](const char* name) { return name != nullptr && feature == name; });
-        if (is_of_group) sum += effect.at("contribution").get<double>();
+      for (const FeatureEffect& effect : pair.effects) {
+        const bool is_of_group = std::any_of(
+            group.features.begin(), group.features.end(),
+            [&](const char* name) { return name != nullptr && effect.feature == name; });
+        if (is_of_group) sum += effect.contribution.value;
       }
-      parts.push_back({row, group.name, sum});
+      parts.push_back({pair.policy, group.name, sum});
     }
-    if (const auto rest = measured_at(pair, {"unexplained"}))
-      parts.push_back({row, kUnexplained, rest->value});
+    parts.push_back({pair.policy, kUnexplained, pair.unexplained.value});
   }
   return chart_html(
       {"Each bar is a policy's mean score difference to the reference (vertical tick), split into "
@@ -71,7 +62,7 @@ std::string gaps_html(const ordered_json& pairs, const std::string& title) {
        title, stacked_bar_spec(parts, options)});
 }
 
-std::string features_table_html(const ordered_json& pairs) {
+std::string features_table_html(const std::vector<PairExplanation>& pairs) {
   Table table{"Contribution of each feature, score units (95 % interval)",
               {{"policy", false},
                {"feature", false},
@@ -79,22 +70,21 @@ std::string features_table_html(const ordered_json& pairs) {
                {"mean difference", true},
                {"contribution", true}},
               {}};
-  for (const ordered_json& pair : pairs) {
-    for (const ordered_json& effect : pair.at("effects")) {
-      table.rows.push_back({text_at(pair, "policy"), text_at(effect, "feature"),
-                            signed_measured_text(measured_at(effect, {"coefficient"}), 3),
-                            signed_text(effect.at("mean_difference").get<double>(), 2),
-                            signed_measured_text(measured_at(effect, {"contribution"}), 3)});
+  for (const PairExplanation& pair : pairs) {
+    for (const FeatureEffect& effect : pair.effects) {
+      table.rows.push_back(
+          {pair.policy, effect.feature, signed_measured_text(effect.coefficient, 3),
+           signed_text(effect.mean_difference, 2), signed_measured_text(effect.contribution, 3)});
     }
-    table.rows.push_back({text_at(pair, "policy"), "explained", "", "",
-                          signed_measured_text(measured_at(pair, {"explained"}), 3)});
-    table.rows.push_back({text_at(pair, "policy"), kUnexplained, "", "",
-                          signed_measured_text(measured_at(pair, {"unexplained"}), 3)});
+    table.rows.push_back(
+        {pair.policy, "explained", "", "", signed_measured_text(pair.explained, 3)});
+    table.rows.push_back(
+        {pair.policy, kUnexplained, "", "", signed_measured_text(pair.unexplained, 3)});
   }
   return collapsible_table_html(table);
 }
 
-std::string matched_table_html(const ordered_json& pairs) {
+std::string matched_table_html(const std::vector<PairExplanation>& pairs) {
   Table table{
       "Mismatch degree against the reference, unweighted and on prompts weighted to balance length "
       "and style",
@@ -103,12 +93,10 @@ std::string matched_table_html(const ordered_json& pairs) {
        {"equal length", true},
        {"equal length and style", true}},
       {}};
-  for (const ordered_json& pair : pairs) {
-    const auto mismatch = measured_at(pair, {"mismatch"});
-    if (!mismatch) continue;
-    table.rows.push_back({text_at(pair, "policy"), signed_measured_text(mismatch, 2),
-                          matched_text(pair, "length_matched"),
-                          matched_text(pair, "style_matched")});
+  for (const PairExplanation& pair : pairs) {
+    if (!pair.mismatch) continue;
+    table.rows.push_back({pair.policy, signed_measured_text(pair.mismatch, 2),
+                          matched_text(pair.length_matched), matched_text(pair.style_matched)});
   }
   if (table.rows.empty()) return "";
   return table_html(table) +
@@ -127,27 +115,26 @@ const char* method_label(const std::string& method) {
   return it == kLabels.end() ? method.c_str() : it->second;
 }
 
-std::string correlation_text(const ordered_json& check, const char* name) {
-  const ordered_json& correlations = check.at("correlations").at("mean_score");
-  return correlations.is_object()
-             ? number_text(measured_at(correlations, {name})
-                               ? std::optional(measured_at(correlations, {name})->value)
-                               : std::nullopt,
-                           2)
-             : "–";
+std::string correlation_text(const results::MethodCheck& check,
+                             results::Estimate results::Correlations::* of) {
+  if (!check.mean_score) return "–";
+  const double value = ((*check.mean_score).*of).value;
+  return number_text(std::isfinite(value) ? std::optional(value) : std::nullopt, 2);
 }
 
-std::string accuracy_text(const ordered_json& method, const char* benchmark) {
-  const ordered_json& result = method.at(benchmark);
-  if (!result.is_object()) return "–";
-  return percent_measured_text(measured_at(result, {"overall", "overall_partial"}));
+std::string accuracy_text(const nlohmann::ordered_json& benchmark) {
+  if (benchmark.is_null()) return "–";
+  const results::Metrics overall = results::read_evaluation(benchmark, "explanation").overall;
+  const auto complete = overall.find("overall");
+  return percent_measured_text(complete ? complete : overall.find("overall_partial"));
 }
 
-std::string methods_html(const ordered_json& json) {
-  const auto methods = json.find("methods");
-  if (methods == json.end() || !methods->is_array() || methods->empty()) return "";
-  const bool has_held_out = methods->front().at("held_out").is_object();
-  const char* where = has_held_out ? "held_out" : "fit";
+std::string methods_html(const std::vector<results::Method>& methods) {
+  if (methods.empty()) return "";
+  const bool has_held_out = methods.front().held_out.has_value();
+  const auto check_of = [&](const results::Method& method) -> const results::MethodCheck& {
+    return has_held_out && method.held_out ? *method.held_out : method.fit;
+  };
   Table table{"",
               {{"correction", false},
                {"mean |MD|", true},
@@ -157,53 +144,50 @@ std::string methods_html(const ordered_json& json) {
                {"RewardBench", true},
                {"RM-Bench", true}},
               {}};
-  for (const ordered_json& method : *methods) {
-    const ordered_json& check = method.at(where);
-    table.rows.push_back({method_label(text_at(method, "method")),
-                          measured_text(measured_at(check, {"mean_abs_mismatch"}), 3),
-                          signed_measured_text(measured_at(check, {"change"}), 3),
-                          correlation_text(check, "spearman"), correlation_text(check, "kendall"),
-                          accuracy_text(method, "reward_bench"),
-                          accuracy_text(method, "rm_bench")});
+  for (const results::Method& method : methods) {
+    const results::MethodCheck& check = check_of(method);
+    table.rows.push_back({method_label(method.name), measured_text(check.mean_abs_mismatch, 3),
+                          signed_measured_text(check.change, 3),
+                          correlation_text(check, &results::Correlations::spearman),
+                          correlation_text(check, &results::Correlations::kendall),
+                          accuracy_text(method.reward_bench), accuracy_text(method.rm_bench)});
   }
-  const ordered_json& first = methods->front().at(where);
+  const results::MethodCheck& first = check_of(methods.front());
   return fmt::format(
              "<h4>Post-hoc corrections</h4>\n<p class=\"facts\">{} prompts{}; mean |MD| expected "
              "under sampling noise alone: {}. Spearman and Kendall: mean score against rating over "
              "the policies. Offsets are per policy and do not apply to a benchmark's texts "
              "(dash).{}</p>\n",
-             first.at("num_prompts").get<std::int64_t>(),
+             first.num_prompts,
              has_held_out ? " held out of all fits"
                           : ", the same on which the corrections were fitted",
-             number_text(first.at("by_chance").get<double>()),
+             number_text(first.sampling_noise),
              " Bootstrap intervals of mean |MD| are biased upwards, because resampling adds noise "
              "to every |MD|; those of changes less so.") +
          table_html(table);
 }
 
 // Findings that are significant by their intervals.
-std::string findings_html(const ordered_json& pairs) {
+std::string findings_html(const std::vector<PairExplanation>& pairs) {
   std::string html;
-  for (const ordered_json& pair : pairs) {
-    const auto mismatch = measured_at(pair, {"mismatch"});
+  for (const PairExplanation& pair : pairs) {
+    const std::optional<results::Estimate>& mismatch = pair.mismatch;
     if (!excludes_zero(mismatch)) continue;
-    std::string text = fmt::format("{} is {} against {} (MD {}).", text_at(pair, "policy"),
+    std::string text = fmt::format("{} is {} against {} (MD {}).", pair.policy,
                                    mismatch->value > 0.0 ? "over-valued" : "under-valued",
-                                   text_at(pair, "reference"), signed_measured_text(mismatch, 2));
-    const auto say = [&](const char* name, const char* words) {
-      const auto it = pair.find(name);
-      if (it == pair.end() || !it->is_object()) return;
-      const auto matched = measured_at(*it, {"mismatch"});
-      if (!matched || !matched->ci95) return;
+                                   pair.reference, signed_measured_text(mismatch, 2));
+    const auto say = [&](const std::optional<results::MatchedMismatch>& match, const char* words) {
+      if (!match || !match->mismatch.ci95) return;
+      const results::Estimate& matched = match->mismatch;
       const bool same_side =
-          excludes_zero(matched) && (matched->value > 0.0) == (mismatch->value > 0.0);
+          excludes_zero(matched) && (matched.value > 0.0) == (mismatch->value > 0.0);
       text += fmt::format(" At {} MD is {}: {}.", words, signed_measured_text(matched, 2),
                           same_side                ? "it persists"
                           : excludes_zero(matched) ? "the sign reverses"
                                                    : "the interval includes 0");
     };
-    say("length_matched", "equal length");
-    say("style_matched", "equal length and style");
+    say(pair.length_matched, "equal length");
+    say(pair.style_matched, "equal length and style");
     html += "<li>" + escape_html(text) + "</li>\n";
   }
   return html.empty() ? "<p>No policy's MD has an interval that excludes 0.</p>\n"
@@ -211,16 +195,15 @@ std::string findings_html(const ordered_json& pairs) {
 }
 
 std::string explanation_html(const ExplanationFile& file) {
-  const ordered_json& pairs = file.json.at("pairs");
   const std::string title = fmt::format("{} calibrated on {}", file.model, file.set);
   std::string html = "<h3>" + escape_html(title) + "</h3>\n";
-  if (measured_at(pairs.empty() ? ordered_json::object() : pairs.front(), {"mismatch"}))
-    html += findings_html(pairs);
-  html += gaps_html(pairs, "Score gaps under " + title);
-  html += features_table_html(pairs) + matched_table_html(pairs) + methods_html(file.json);
+  if (!file.pairs.empty() && file.pairs.front().mismatch) html += findings_html(file.pairs);
+  html += gaps_html(file.pairs, "Score gaps under " + title);
+  html +=
+      features_table_html(file.pairs) + matched_table_html(file.pairs) + methods_html(file.methods);
   std::string warnings;
-  for (const ordered_json& warning : file.json.at("warnings"))
-    warnings += "<li>" + escape_html(warning.get<std::string>()) + "</li>\n";
+  for (const std::string& warning : file.warnings)
+    warnings += "<li>" + escape_html(warning) + "</li>\n";
   if (!warnings.empty()) {
     html += "<details><summary>Warnings</summary><ul class=\"warning\">\n" + warnings +
             "</ul></details>\n";

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "charm/base/error.h"
+#include "charm/results/fields.h"
 
 namespace charm::report {
 namespace {
@@ -39,21 +40,6 @@ std::vector<fs::path> folders_in(const fs::path& folder) {
   std::vector<fs::path> paths = results_in(folder);
   std::erase_if(paths, [](const fs::path& path) { return !fs::is_directory(path); });
   return paths;
-}
-
-ordered_json read_json(const fs::path& path) {
-  ordered_json json = ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object())
-    throw Error(ErrorKind::kInput, "{}: expected a JSON object", path.string());
-  return json;
-}
-
-std::optional<results::Interval> interval_at(const ordered_json& object, const std::string& name) {
-  const auto it = object.find(name);
-  if (it == object.end() || !it->is_array() || it->size() != 2 || !(*it)[0].is_number() ||
-      !(*it)[1].is_number())
-    return {};
-  return results::Interval{(*it)[0].get<double>(), (*it)[1].get<double>()};
 }
 
 template <typename Policy>
@@ -105,20 +91,10 @@ void read_manifests(const fs::path& run_dir, std::vector<ManifestFile>& manifest
   }
   std::sort(paths.begin(), paths.end());
   for (const fs::path& path : paths)
-    manifests.push_back({path.lexically_relative(run_dir).string(), read_json(path)});
+    manifests.push_back({path.lexically_relative(run_dir).string(), results::read_json(path)});
 }
 
 }  // namespace
-
-std::optional<results::Estimate> measured_at(const ordered_json& object,
-                                             std::initializer_list<const char*> names) {
-  for (const char* name : names) {
-    const auto it = object.find(name);
-    if (it == object.end() || !it->is_number()) continue;
-    return results::Estimate{it->get<double>(), interval_at(object, std::string(name) + "_ci95")};
-  }
-  return {};
-}
 
 std::string RunData::same_offsets_as(const std::string& model, const std::string& set) const {
   for (const CalibrationFile& file : calibrations) {
@@ -161,7 +137,7 @@ RunData read_run(const fs::path& run_dir) {
   for (const fs::path& folder : folders_in(run_dir / "calibration")) {
     std::map<std::string, std::string> set_of_result;
     for (const fs::path& path : json_files_in(folder)) {
-      const ordered_json json = read_json(path);
+      const ordered_json json = results::read_json(path);
       CalibrationFile file{results::read_calibration(json, path.string()),
                            folder.filename().string(), path.stem().string(), /*same_as=*/""};
       take_ratings(file.policies, run.ratings);
@@ -203,11 +179,11 @@ RunData read_run(const fs::path& run_dir) {
   for (const fs::path& folder : folders_in(run_dir / "explanation")) {
     for (const fs::path& path : json_files_in(folder))
       run.explanations.push_back(
-          {folder.filename().string(), path.stem().string(), read_json(path)});
+          {results::read_explanation(path), folder.filename().string(), path.stem().string()});
   }
   for (const fs::path& path : json_files_in(run_dir / "splits"))
     run.split_models.insert(path.stem().string());
-  if (fs::exists(run_dir / "world.json")) run.world = read_json(run_dir / "world.json");
+  if (fs::exists(run_dir / "world.json")) run.world = results::read_json(run_dir / "world.json");
   read_manifests(run_dir, run.manifests);
   return run;
 }

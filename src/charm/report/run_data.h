@@ -11,7 +11,7 @@
 
 #include "charm/base/files.h"
 #include "charm/results/calibration.h"
-#include "charm/results/evaluation.h"
+#include "charm/results/explanation.h"
 #include "charm/results/mismatch.h"
 
 namespace charm::report {
@@ -22,10 +22,9 @@ struct MismatchFile : results::Mismatch {
 };
 
 /// `explanation/<model>/<set>.json`.
-struct ExplanationFile {
+struct ExplanationFile : results::Explanation {
   std::string model;
   std::string set;
-  nlohmann::ordered_json json;
 };
 
 /// `calibration/<model>/<set>.json`.
@@ -115,11 +114,6 @@ struct RunData {
 /// Reads a run directory; missing results stay empty. Throws kIo when the directory is missing and
 /// kInput, naming the file, for one that cannot be parsed.
 RunData read_run(const fs::path& run_dir);
-
-/// "mean_score" of `object` with "mean_score_ci95"; empty where it is missing or null. The first of
-/// `names` that is present is used.
-std::optional<results::Estimate> measured_at(const nlohmann::ordered_json& object,
-                                             std::initializer_list<const char*> names);
 
 /// Reads the scores files of one reward model (without texts); histograms of all policies share
 /// their bins.

@@ -29,13 +29,10 @@ void describe_methods(const RunData& run, const CalibrationFile& calibration,
   }
   for (const ExplanationFile& file : run.explanations) {
     if (file.model != calibration.model || file.set != calibration.set) continue;
-    const auto methods = file.json.find("methods");
-    if (methods == file.json.end() || !methods->is_array()) continue;
-    for (const auto& method : *methods) {
-      if (method.at("method") != "style") continue;
-      const bool is_held_out = method.at("held_out").is_object();
-      const auto& check = method.at(is_held_out ? "held_out" : "fit");
-      const auto change = measured_at(check, {"change"});
+    for (const results::Method& method : file.methods) {
+      if (method.name != "style") continue;
+      const bool is_held_out = method.held_out.has_value();
+      const auto& change = (is_held_out ? *method.held_out : method.fit).change;
       if (!change) continue;
       lines.push_back(fmt::format(
           "Correcting scores for length and style instead changes mean |MD| by {}{}{}.",

@@ -2,6 +2,7 @@
 
 #include "charm/report/charts.h"
 #include "charm/report/sections.h"
+#include "charm/results/fields.h"
 
 namespace charm::report {
 namespace {
@@ -58,20 +59,20 @@ std::string planted_html(const RunData& run, const ordered_json& planted) {
     std::vector<std::string> row = {policy};
     for (const std::string& key : keys)
       row.push_back(entry.contains(key) ? value_text(entry[key]) : "–");
-    const auto truth = measured_at(entry, {"planted_offset"});
+    const results::Fields fields(entry, "world.json", "charm demo");
+    const auto truth = fields.find<double>("planted_offset");
     const results::CalibratedPolicy* found = offset_of(run, policy);
     row.push_back(found != nullptr ? signed_measured_text(found->offset, 4) : "–");
     if (truth && found != nullptr && found->offset.ci95) {
-      row.push_back(truth->value >= found->offset.ci95->lo && truth->value <= found->offset.ci95->hi
-                        ? "yes"
-                        : "no");
+      row.push_back(*truth >= found->offset.ci95->lo && *truth <= found->offset.ci95->hi ? "yes"
+                                                                                         : "no");
     } else {
       row.push_back("–");
     }
     if (found != nullptr) {
       options.row_order.push_back(policy);
       dots.push_back({policy, "recovered", found->offset});
-      if (truth) options.targets.emplace_back(policy, truth->value);
+      if (truth) options.targets.emplace_back(policy, *truth);
     }
     table.rows.push_back(std::move(row));
   }

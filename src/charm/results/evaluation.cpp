@@ -1,6 +1,7 @@
 #include "charm/results/evaluation.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "charm/base/error.h"
 #include "charm/results/fields.h"
@@ -82,6 +83,24 @@ std::optional<Estimate> Metrics::find(std::string_view name) const {
     if (own_name == name) return value;
   }
   return std::nullopt;
+}
+
+Json to_json(const Correlations& correlations, NoInterval no_interval) {
+  Json json;
+  put_estimate(json, "spearman", correlations.spearman, no_interval);
+  put_estimate(json, "kendall", correlations.kendall, no_interval);
+  put_estimate(json, "pearson", correlations.pearson, no_interval);
+  return json;
+}
+
+Correlations read_correlations(const Fields& fields) {
+  const auto estimate = [&](const char* name) {
+    return fields.find_estimate(name).value_or(
+        Estimate{.value = std::numeric_limits<double>::quiet_NaN(), .ci95 = {}});
+  };
+  return {.spearman = estimate("spearman"),
+          .kendall = estimate("kendall"),
+          .pearson = estimate("pearson")};
 }
 
 const Metrics& Evaluation::section(const std::string& name) const {

@@ -14,6 +14,8 @@
 
 namespace charm::results {
 
+class Fields;
+
 /// Version of the files of `charm evaluate`.
 inline constexpr int kEvaluationVersion = 1;
 
@@ -23,6 +25,16 @@ struct Metrics {
 
   std::optional<Estimate> find(std::string_view name) const;
 };
+
+/// Of a number per policy with the ratings; NaN where undefined.
+struct Correlations {
+  Estimate spearman;  ///< of average ranks
+  Estimate kendall;   ///< tau-b
+  Estimate pearson;
+};
+nlohmann::ordered_json to_json(const Correlations& correlations,
+                               NoInterval no_interval = NoInterval::kOmit);
+Correlations read_correlations(const Fields& fields);
 
 /// A section, domain or subset of a benchmark.
 struct BenchmarkPart {

@@ -112,7 +112,10 @@ void Fields::check_version(int newest) const {
 }
 
 Json read_json(const std::filesystem::path& path) {
-  return parse_json<Json>(read_file(path), path.string());
+  auto json = parse_json<Json>(read_file(path), path.string());
+  if (!json.is_object())
+    throw Error(ErrorKind::kInput, "{}: expected a JSON object", path.string());
+  return json;
 }
 
 }  // namespace charm::results

@@ -92,7 +92,7 @@ T Fields::word_or(const char* name, T (*parse)(std::string_view), T fallback) co
   }
 }
 
-/// Reads and parses a file. Throws kIo, and kInput for one that is not JSON.
+/// Reads and parses a file. Throws kIo, and kInput for one that is no JSON object.
 nlohmann::ordered_json read_json(const std::filesystem::path& path);
 
 }  // namespace charm::results

@@ -111,7 +111,7 @@ TEST_F(ExplanationTest, ConstantAndRareFeaturesAreDroppedAloud) {
       make_table({fancy, make_features({"plain", 40.0, 0.0, 0.0}, kPrompts)});
   const PairExplanation pair = explain(table);
   bool found_refusal = false;
-  for (const DroppedColumn& one : pair.dropped) {
+  for (const DroppedFeature& one : pair.dropped) {
     if (one.name != "refusal") continue;
     found_refusal = true;
     EXPECT_THAT(one.reason, HasSubstr("3 prompts"));
@@ -130,7 +130,7 @@ TEST_F(ExplanationTest, CollinearFeaturesAreDroppedAloud) {
   }
   const PairExplanation pair = explain(make_table({fancy, plain}));
   bool found = false;
-  for (const DroppedColumn& one : pair.dropped) found |= one.name == "bold";
+  for (const DroppedFeature& one : pair.dropped) found |= one.name == "bold";
   EXPECT_TRUE(found);
   EXPECT_THAT(warnings_[0], HasSubstr("collinear with the previous features"));
   EXPECT_NEAR(effect_of(pair.effects, "headers").coefficient.value, kPerHeader, 0.1);
@@ -160,7 +160,7 @@ TEST(PooledEffects, SeparatesPolicyFromStyle) {
   Features features{};
   features[1] = 2.0;
   Features none{};
-  EXPECT_NEAR(pooled.adjustment(features) - pooled.adjustment(none),
+  EXPECT_NEAR(adjustment(pooled, features) - adjustment(pooled, none),
               2.0 * effect_of(pooled.effects, "headers").coefficient.value, 1e-12);
 }
 

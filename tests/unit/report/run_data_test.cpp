@@ -64,11 +64,5 @@ TEST_F(ReadRun, ABrokenFileIsNamed) {
   }
 }
 
-TEST(MeasuredAt, TakesTheFirstNameWithItsInterval) {
-  const nlohmann::ordered_json json = {{"b", 2.0}, {"b_ci95", {1.0, 3.0}}, {"c", nullptr}};
-  EXPECT_EQ(measured_at(json, {"a", "b"})->ci95->hi, 3.0);
-  EXPECT_FALSE(measured_at(json, {"c"}).has_value());
-}
-
 }  // namespace
 }  // namespace charm::report

@@ -1,5 +1,6 @@
 // Reads the sources of src/charm and fails where a file outside results/ names a member of
-// mismatch.json or calibration.json, or reads such a file or a result of charm evaluate as JSON.
+// mismatch.json, calibration.json or explain.json, or reads such a file or a result of charm
+// evaluate as JSON.
 
 #include <gtest/gtest.h>
 
@@ -18,7 +19,8 @@ namespace fs = std::filesystem;
 constexpr std::array kMembers = {"win_rate_before", "win_rate_after",      "mismatch_before",
                                  "mismatch_after",  "ties_before",         "ties_after",
                                  "missing_policy",  "missing_reference",   "offset_ci95",
-                                 "offset_interval", "largest_offset_move", "target_win_rate_ci95"};
+                                 "offset_interval", "largest_offset_move", "target_win_rate_ci95",
+                                 "length_matched",  "style_matched",       "share_of_offset"};
 
 std::string text_of(const fs::path& path) {
   std::ostringstream text;

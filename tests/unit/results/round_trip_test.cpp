@@ -7,6 +7,7 @@
 #include "charm/base/error.h"
 #include "charm/results/calibration.h"
 #include "charm/results/evaluation.h"
+#include "charm/results/explanation.h"
 #include "charm/results/fields.h"
 #include "charm/results/mismatch.h"
 #include "tests/support/expect_error.h"
@@ -125,6 +126,84 @@ TEST(Results, CalibrationIsReadAsItWasWritten) {
   EXPECT_EQ(read.pairs[0].influence, 0.2);
   EXPECT_FALSE(json["held_out"]["pairs"][0].contains("influence"));
   EXPECT_EQ(read.held_out_policies[0].held_out->with_all, 0.1);
+}
+
+Explanation made_up_explanation() {
+  Explanation explanation;
+  explanation.reference = "b";
+  explanation.ties = TieRule::kHalf;
+  explanation.bootstrap = 200;
+  explanation.seed = std::numeric_limits<std::uint64_t>::max();
+  explanation.min_differing = 10;
+  explanation.num_prompts = 80;
+  explanation.features = {{"log_length", "natural logarithm"}};
+  PairExplanation pair;
+  pair.policy = "a";
+  pair.reference = "b";
+  pair.num_prompts = 80;
+  pair.num_rows = 90;
+  pair.score_gap = {.value = 0.1 + 0.2, .ci95 = Interval{0.25, 0.35}};
+  pair.offset = Estimate{.value = -0.4, .ci95 = Interval{-0.5, -0.3}};
+  pair.effects = {{.feature = "log_length",
+                   .coefficient = {.value = 0.7, .ci95 = Interval{0.6, 0.8}},
+                   .mean_difference = 1.0 / 7,
+                   .contribution = {.value = 0.1, .ci95 = {}},
+                   .share_of_gap = 0.33,
+                   .share_of_offset = {}}};
+  pair.dropped = {{.name = "bold", .reason = "it never differs"}};
+  pair.explained = {.value = 0.1, .ci95 = Interval{0.0, 0.2}};
+  pair.unexplained = {.value = 0.2, .ci95 = {}};
+  pair.r_squared = 0.25;
+  pair.target_win_rate = 0.6;
+  pair.win_rate = Estimate{.value = 0.7, .ci95 = Interval{0.6, 0.8}};
+  pair.mismatch = Estimate{.value = 1.0 / 6, .ci95 = Interval{0.1, 0.2}};
+  pair.length_matched = MatchedMismatch{.features = {"log_length"},
+                                        .effective_rows = 41.5,
+                                        .win_rate = {.value = 0.65, .ci95 = {}},
+                                        .mismatch = {.value = 0.05, .ci95 = Interval{-0.1, 0.2}}};
+  explanation.pairs = {pair};
+  explanation.pooled = PooledEffects{
+      .effects = {{.feature = "log_length", .coefficient = {.value = 0.5, .ci95 = Interval{0, 1}}}},
+      .dropped = {{.name = "lists", .reason = "constant"}},
+      .num_rows = 160,
+      .num_prompts = 80};
+  MethodCheck check{.num_prompts = 80,
+                    .mean_abs_mismatch = {.value = 0.2, .ci95 = Interval{0.1, 0.3}},
+                    .change = Estimate{.value = -0.1, .ci95 = Interval{-0.2, 0.0}},
+                    .sampling_noise = 0.05,
+                    .mean_score = Correlations{.spearman = {.value = 0.8, .ci95 = Interval{0, 1}},
+                                               .kendall = {.value = 0.6, .ci95 = {}},
+                                               .pearson = {.value = 0.7, .ci95 = {}}},
+                    .win_rate = {}};
+  explanation.methods = {{.name = "none",
+                          .meaning = "uncorrected scores",
+                          .offsets = {},
+                          .fit = check,
+                          .held_out = check,
+                          .reward_bench = {{"overall", 0.75}},
+                          .rm_bench = nullptr},
+                         {.name = "offsets",
+                          .meaning = "with offsets",
+                          .offsets = {{"a", -0.4}, {"b", 0.0}},
+                          .fit = check,
+                          .held_out = {},
+                          .reward_bench = nullptr,
+                          .rm_bench = nullptr}};
+  explanation.warnings = {"few prompts"};
+  return explanation;
+}
+
+TEST(Results, ExplanationIsReadAsItWasWritten) {
+  const Json inputs = {{{"path", "a.parquet"}}};
+  const Json json = written(to_json(made_up_explanation(), inputs));
+  EXPECT_EQ(json["version"], Explanation::kVersion);
+  const Explanation back = read_explanation(json, "explain.json");
+  EXPECT_EQ(to_json(back, inputs), json);
+  EXPECT_EQ(back.pairs[0].score_gap.value, 0.1 + 0.2);
+  EXPECT_EQ(back.methods[1].offsets[0].second, -0.4);
+  const Json alone = written(to_json(Explanation{}, inputs));
+  EXPECT_TRUE(alone["methods"].is_null());
+  EXPECT_EQ(to_json(read_explanation(alone, "explain.json"), inputs), alone);
 }
 
 TEST(Results, EstimatesAreReadAsTheyWereWritten) {

@@ -1,0 +1,128 @@
+// What the benchmarks write of a result is what later stages read (results/).
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "charm/evaluate/arena.h"
+#include "charm/evaluate/compare.h"
+#include "charm/evaluate/reward_bench.h"
+#include "charm/evaluate/rm_bench.h"
+#include "charm/results/evaluation.h"
+#include "tests/unit/evaluate/eval_rows.h"
+
+namespace charm::evaluate {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr BootstrapOptions kBootstrap{.num_replicates = 50, .seed = 1};
+
+results::Evaluation read_back(const Json& json) {
+  return results::read_evaluation(Json::parse(json.dump(2)), "result.json");
+}
+
+void expect_equal(const std::optional<Estimate>& read, const Estimate& written) {
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->value, written.value);
+  ASSERT_EQ(read->ci95.has_value(), written.ci95.has_value());
+  if (!read->ci95) return;
+  EXPECT_EQ(read->ci95->lo, written.ci95->lo);
+  EXPECT_EQ(read->ci95->hi, written.ci95->hi);
+}
+
+// Every third row is wrong.
+std::vector<ScoredEvalItem> pair_rows(int shift = 0) {
+  std::vector<ScoredEvalItem> rows;
+  for (const char* subset : {"alpacaeval-easy", "mt-bench-hard", "donotanswer", "hep-go"}) {
+    for (int i = 0; i < 9; ++i) {
+      const double score = (i + shift) % 3 == 0 ? -1.0 : 0.5;
+      rows.push_back(pair_row(subset, std::to_string(i), subset + std::to_string(i), score, 0.0));
+    }
+  }
+  return rows;
+}
+
+TEST(ResultFiles, RewardBenchIsReadAsItWasWritten) {
+  const RewardBenchResult result = reward_bench_result(pair_rows(), kBootstrap);
+  const results::Evaluation read = read_back(to_json(result));
+  ASSERT_TRUE(result.overall.has_value());
+  expect_equal(read.overall.find("overall"), *result.overall);
+  expect_equal(read.overall.find("overall_partial"), result.overall_partial);
+  ASSERT_EQ(read.sections.size(), result.sections.size());
+  for (const SectionScore& section : result.sections)
+    expect_equal(read.section(section.name).find("score"), section.score);
+  ASSERT_EQ(read.subsets.size(), result.subsets.size());
+  for (std::size_t i = 0; i < result.subsets.size(); ++i) {
+    EXPECT_EQ(read.subsets[i].name, result.subsets[i].name);
+    expect_equal(read.subsets[i].metrics.find("accuracy"), result.subsets[i].accuracy);
+  }
+  EXPECT_EQ(read.num_incomplete, std::ssize(result.incomplete));
+}
+
+TEST(ResultFiles, RmBenchIsReadAsItWasWritten) {
+  std::vector<ScoredEvalItem> rows;
+  for (const char* domain : {"chat", "math", "code", "safety-refuse"}) {
+    for (int i = 0; i < 6; ++i) {
+      rows.push_back(style_row(domain, std::to_string(i), domain + std::to_string(i),
+                               {1.0, 2.0 - i, 3.0}, {0.5 * i, 1.0, 2.0}));
+    }
+  }
+  const RmBenchResult result = rm_bench_result(rows, kBootstrap);
+  const results::Evaluation read = read_back(to_json(result));
+  ASSERT_TRUE(result.overall.has_value());
+  expect_equal(read.overall.find("overall"), result.overall->score);
+  expect_equal(read.overall.find("hard"), result.overall->hard);
+  ASSERT_EQ(read.sections.size(), 4u);
+  for (const RmBenchDomain& domain : result.domains) {
+    expect_equal(read.section(domain.name).find("easy"), domain.easy);
+    expect_equal(read.section(domain.name).find("normal"), domain.normal);
+  }
+  EXPECT_EQ(read.missing_domains, result.missing_domains);
+}
+
+TEST(ResultFiles, AComparisonIsReadAsItWasWritten) {
+  const Comparison comparison =
+      compare_rows(Benchmark::kRewardBench, pair_rows(), pair_rows(1), kBootstrap);
+  const results::Comparison read =
+      results::read_comparison(Json::parse(to_json(comparison).dump(2)), "comparison.json");
+  const results::ComparedPart* overall =
+      read.find(comparison.is_complete ? "overall" : "overall_partial");
+  ASSERT_NE(overall, nullptr);
+  EXPECT_EQ(overall->gained, comparison.overall_flips->gained);
+  EXPECT_EQ(overall->lost, comparison.overall_flips->lost);
+  EXPECT_EQ(overall->p_value, comparison.overall_flips->test.p_value);
+  std::size_t num_sections = 0;
+  for (const ComparedMetric& metric : comparison.metrics) {
+    if (metric.metric.part == Metric::Part::kOverall) {
+      expect_equal(overall->a, metric.a);
+      expect_equal(overall->b, metric.b);
+      expect_equal(overall->difference, metric.difference);
+    }
+    if (metric.metric.part != Metric::Part::kSection) continue;
+    EXPECT_EQ(read.sections.at(num_sections).name, metric.metric.name);
+    expect_equal(read.sections[num_sections++].difference, metric.difference);
+  }
+  EXPECT_EQ(read.sections.size(), num_sections);
+}
+
+TEST(ResultFiles, CorrelationsAreReadAsTheyWereWritten) {
+  std::vector<Score> scores;
+  for (int i = 0; i < 12; ++i) {
+    for (const auto& [policy, gain] : {std::pair("a", 0.1f), {"b", 0.4f}, {"c", 0.2f}}) {
+      scores.push_back({.prompt_id = std::to_string(i),
+                        .policy = policy,
+                        .score = gain * static_cast<float>(i % 5) - 0.1f * static_cast<float>(i)});
+    }
+  }
+  const ArenaResult result =
+      arena_result(scores, {{"a", 1000.0}, {"b", 1200.0}, {"c", 1100.0}}, kBootstrap);
+  const results::Evaluation read = read_back(to_json(result));
+  expect_equal(read.mean_score.find("spearman"), result.mean_score.spearman);
+  expect_equal(read.win_rate.find("kendall"), result.win_rate.kendall);
+  expect_equal(read.overall.find("mean_abs_mismatch"), result.mean_abs_mismatch);
+  EXPECT_EQ(read.ratings.at("b"), 1200.0);
+}
+
+}  // namespace
+}  // namespace charm::evaluate
