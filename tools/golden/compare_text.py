@@ -437,6 +437,17 @@ Bytes against `apply_chat_template(tokenize=False)`, and equal error messages if
 clock is pinned to {DATE:%Y-%m-%d} on both sides.
 
 {table(["template", *next(iter(template_counts.values()))], [[name, *counts.values()] for name, counts in template_counts.items()])}
+
+Messages with tools, tool calls, reasoning and lists of parts (`make_members_golden.py --bridge LIB FOLDER...`, 13 conversations with and
+without a generation prompt), on the 72 templates of TRL 1.16 and the 18 above: 1796 texts equal, 544 refused by both, none different.
+
+### Not as in Jinja2
+
+minijinja has no tuples, ranges, dictionary views and bytes: a template that prints one of them, such as `{{{{ x.items() }}}}`, prints a list.
+Comparing none or something undefined with `<`, and slicing none, is no error. Filters and methods that are missing are errors, not other
+texts: `center`, `wordwrap`, `truncate`, `striptags`, `urlencode`, `xmlattr`, `filesizeformat`, `wordcount`, `random`, the test `callable`,
+`%` on strings, `str.index`, `center`, `ljust`, `zfill`, `casefold`, `swapcase`, `expandtabs`, `encode`, `dict.copy`; and `int` of a text that
+is no number, which is 0 in Jinja2. `pprint` and the attributes of Python objects (`x.upper` without a call) print differently.
 """
 
 

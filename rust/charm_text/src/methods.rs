@@ -60,6 +60,14 @@ fn partition(text: &str, args: &[Value], from_the_right: bool) -> Result<Value, 
     Ok(parts.into_iter().map(Value::from).collect())
 }
 
+/// `splitlines(keepends=False)`.
+fn split_lines(text: &str, args: &[Value]) -> Result<Value, Error> {
+    let (keep_ends, kwargs): (Option<bool>, Kwargs) = from_args(args)?;
+    let keep_ends = keep_ends.map_or_else(|| kwargs.get("keepends"), |value| Ok(Some(value)))?;
+    kwargs.assert_all_used()?;
+    Ok(python::split_lines(text, keep_ends.unwrap_or(false)).into_iter().map(Value::from).collect())
+}
+
 /// `islower` and `isupper`: at least one letter with a case, and none of the other.
 fn has_only_case(text: &str, wanted: fn(char) -> bool, other: fn(char) -> bool) -> bool {
     text.chars().any(wanted) && !text.chars().any(other)
@@ -98,6 +106,7 @@ fn string_method<'t>(text: &'t str, name: &str, args: &[Value]) -> Option<Result
         "rstrip" => strip(Ends::Right),
         "split" => split(text, args, false),
         "rsplit" => split(text, args, true),
+        "splitlines" => split_lines(text, args),
         "title" if args.is_empty() => Ok(Value::from(title(text))),
         "partition" => partition(text, args, false),
         "rpartition" => partition(text, args, true),

@@ -49,6 +49,24 @@ pub fn split_on_space(text: &str, limit: usize, from_the_right: bool) -> Vec<&st
     parts
 }
 
+/// `str.splitlines()`: also at vertical tabs, form feeds, the separators U+001C to U+001E, U+0085, U+2028 and U+2029.
+pub fn split_lines(text: &str, keep_ends: bool) -> Vec<&str> {
+    let is_end = |c: char| {
+        matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+    };
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some((at, end)) = rest.char_indices().find(|(_, c)| is_end(*c)) {
+        let length = if rest[at..].starts_with("\r\n") { 2 } else { end.len_utf8() };
+        lines.push(&rest[..if keep_ends { at + length } else { at }]);
+        rest = &rest[at + length..];
+    }
+    if !rest.is_empty() {
+        lines.push(rest);
+    }
+    lines
+}
+
 fn float_repr(number: f64) -> String {
     if number.is_nan() {
         return "nan".into();
@@ -68,6 +86,14 @@ fn float_repr(number: f64) -> String {
     format!("{number:?}")
 }
 
+/// The characters beyond ASCII that `str.isprintable()` refuses: separators other than the space, format characters and those of
+/// private use; not the unassigned ones.
+fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{80}'..='\u{a0}' | '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{1680}' | '\u{180e}'
+        | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}' | '\u{3000}' | '\u{e000}'..='\u{f8ff}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0001}'..='\u{e007f}' | '\u{f0000}'..)
+}
+
 fn string_repr(text: &str, out: &mut String) {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(quote);
@@ -81,8 +107,14 @@ fn string_repr(text: &str, out: &mut String) {
                 out.push('\\');
                 out.push(c);
             }
-            c if (c as u32) < 0x20 || (0x7f..0xa1).contains(&(c as u32)) || c as u32 == 0xad => {
-                write!(out, "\\x{:02x}", c as u32).expect("writing to a string does not fail");
+            c if c.is_ascii_control() || is_hidden(c) => {
+                let code = c as u32;
+                let escaped = match code {
+                    0..=0xff => write!(out, "\\x{code:02x}"),
+                    0x100..=0xffff => write!(out, "\\u{code:04x}"),
+                    _ => write!(out, "\\U{code:08x}"),
+                };
+                escaped.expect("writing to a string does not fail");
             }
             c => out.push(c),
         }

@@ -2,9 +2,10 @@
 
 use std::ffi::c_char;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Serde, ValueKind};
+use minijinja::value::{Kwargs, Rest, Serde, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 
 use crate::ffi::*;
@@ -13,6 +14,9 @@ use crate::python::{self, Ends};
 use crate::strftime::Date;
 
 const NAME: &str = "template";
+
+/// Name of a filter that no template has.
+const ITERATED: &str = "__iterated";
 
 /// Source of an error raised by `raise_exception`: distinguishes the template's rejections from errors in it.
 #[derive(Debug)]
@@ -74,29 +78,147 @@ fn length(value: &Value) -> Result<usize, Error> {
     }
 }
 
-/// `{% generation %}` marks the assistant's tokens for loss masks and does not affect the text. `with` opens the same scope and
-/// preserves the tags' white space control.
-fn replace_generation_tags(source: &str) -> String {
+/// Where the tag that begins at the start of `text`, after its `{%`, ends: before `%}`, outside of strings.
+fn tag_length(text: &str) -> usize {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match quote {
+            Some(open) => {
+                if c == open && !escaped {
+                    quote = None;
+                }
+                escaped = c == '\\' && !escaped;
+            }
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if text[at..].starts_with("%}") => return at,
+            None => {}
+        }
+    }
+    text.len()
+}
+
+/// Where the word `word` stands in `text` outside of strings and brackets.
+fn find_word(text: &str, word: &str) -> Option<usize> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut depth = 0;
+    let mut quote = None;
+    let mut escaped = false;
+    let mut before = ' ';
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(open), _) => {
+                if c == open && !escaped {
+                    quote = None;
+                }
+                escaped = c == '\\' && !escaped;
+            }
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth -= 1,
+            (None, _) => {
+                let stands_alone = text[at..].strip_prefix(word).is_some_and(|after| !after.starts_with(is_name));
+                if depth == 0 && stands_alone && !is_name(before) && before != '.' {
+                    return Some(at);
+                }
+            }
+        }
+        before = c;
+    }
+    None
+}
+
+/// The content of a `for` tag after its keyword, what it iterates over checked by the filter `ITERATED`.
+fn checked_loop(content: &str) -> Option<String> {
+    let begin = find_word(content, "in")? + "in".len();
+    let (variables, rest) = content.split_at(begin);
+    let end = [find_word(rest, "if"), find_word(rest, "recursive"), Some(rest.trim_end_matches(['-', '+']).len())]
+        .into_iter()
+        .flatten()
+        .min()?;
+    let (iterated, condition) = rest.split_at(end);
+    Some(format!("{variables} ({iterated})|{ITERATED} {condition}"))
+}
+
+/// The template as minijinja renders it as Jinja2 would.
+///
+/// `{% generation %}` marks the assistant's tokens for loss masks and does not affect the text: `with` opens the same scope and
+/// preserves the tags' white space control. A loop over none, which minijinja takes as empty, is an error in Python.
+fn adapt_tags(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
-    while let Some(begin) = rest.find("{%") {
+    while let Some(begin) = rest.find("{%").into_iter().chain(rest.find("{#")).min() {
         let (before, tag) = rest.split_at(begin + 2);
         out.push_str(before);
-        rest = tag;
-        let sign = usize::from(tag.starts_with(['-', '+']));
-        let word_begin = sign + tag[sign..].len() - tag[sign..].trim_start().len();
-        let word_end = word_begin + tag[word_begin..].find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(0);
-        let word = match &tag[word_begin..word_end] {
-            "generation" => "with",
-            "endgeneration" => "endwith",
-            _ => continue,
-        };
-        out.push_str(&tag[..word_begin]);
-        out.push_str(word);
-        rest = &tag[word_end..];
+        if before.ends_with('#') {
+            let (comment, after) = tag.split_at(tag.find("#}").unwrap_or(tag.len()));
+            out.push_str(comment);
+            rest = after;
+            continue;
+        }
+        let (content, after) = tag.split_at(tag_length(tag));
+        let sign = usize::from(content.starts_with(['-', '+']));
+        let word_begin = sign + content[sign..].len() - content[sign..].trim_start().len();
+        let word_end =
+            content[word_begin..].find(|c: char| !c.is_ascii_alphabetic()).map_or(content.len(), |at| word_begin + at);
+        let (word, arguments) = (&content[word_begin..word_end], &content[word_end..]);
+        out.push_str(&content[..word_begin]);
+        match word {
+            "generation" => out.push_str("with"),
+            "endgeneration" => out.push_str("endwith"),
+            _ => out.push_str(word),
+        }
+        match checked_loop(arguments).filter(|_| word == "for") {
+            Some(checked) => out.push_str(&checked),
+            None => out.push_str(arguments),
+        }
+        rest = after;
+        if word == "raw" {
+            let (text, after) = rest.split_at(rest.find("endraw").unwrap_or(rest.len()));
+            out.push_str(text);
+            rest = after;
+        }
     }
     out.push_str(rest);
     out
+}
+
+/// A value to iterate over; none is an error, as in Python.
+fn iterated(value: Value) -> Result<Value, Error> {
+    if value.is_none() {
+        return Err(Error::new(ErrorKind::InvalidOperation, "'NoneType' object is not iterable"));
+    }
+    Ok(value)
+}
+
+/// minijinja's filters that take none as an empty list.
+const ITERATING_FILTERS: [&str; 10] =
+    ["list", "join", "sum", "min", "max", "unique", "sort", "batch", "slice", "groupby"];
+
+/// `do_indent` of Jinja2's filters.py.
+fn indent(value: &Value, width: Option<Value>, first: Option<bool>, options: Kwargs) -> Result<String, Error> {
+    let Some(text) = value.as_str() else {
+        return Err(Error::new(ErrorKind::InvalidOperation, format!("indent: a value of kind {}", value.kind())));
+    };
+    let width = width.map_or_else(|| options.get::<Option<Value>>("width"), |width| Ok(Some(width)))?;
+    let first = first.map_or_else(|| options.get::<Option<bool>>("first"), |first| Ok(Some(first)))?;
+    let blank = options.get::<Option<bool>>("blank")?.unwrap_or(false);
+    options.assert_all_used()?;
+    let indention = match width {
+        None => " ".repeat(4),
+        Some(width) if width.as_str().is_some() => python::str_of(&width)?,
+        Some(width) => " ".repeat(usize::try_from(width)?),
+    };
+    let text = format!("{text}\n");
+    let mut out = if first.unwrap_or(false) { indention.clone() } else { String::new() };
+    for (i, line) in python::split_lines(&text, false).into_iter().enumerate() {
+        if i > 0 {
+            out.push('\n');
+            out.push_str(if line.is_empty() && !blank { "" } else { &indention });
+        }
+        out.push_str(line);
+    }
+    Ok(out)
 }
 
 /// Jinja2 first normalises \r\n and \r to \n (lexer.py, `newline_re`).
@@ -149,6 +271,21 @@ impl ChatTemplate {
         environment.add_filter("e", escape);
         environment.add_filter("length", length);
         environment.add_filter("count", length);
+        environment.add_filter(ITERATED, iterated);
+        let mut builtins = Environment::new();
+        builtins.set_fuel(Some(FUEL));
+        let builtins = Arc::new(builtins);
+        for name in ITERATING_FILTERS {
+            let builtins = Arc::clone(&builtins);
+            environment.add_filter(name, move |value: Value, rest: Rest<Value>, kwargs: Kwargs| {
+                let mut arguments: Vec<Value> = std::iter::once(iterated(value)?).chain(rest.0).collect();
+                if kwargs.args().next().is_some() {
+                    arguments.push(Value::from(kwargs));
+                }
+                builtins.empty_state().apply_filter(name, &arguments)
+            });
+        }
+        environment.add_filter("indent", indent);
         environment.add_filter("string", |value: &Value| python::str_of(value));
         // In Python strings and dicts are sequences for this test too.
         environment.add_test("sequence", |value: &Value| {
@@ -156,7 +293,7 @@ impl ChatTemplate {
         });
         environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
         environment
-            .add_template_owned(NAME, replace_generation_tags(&normalize_newlines(source)))
+            .add_template_owned(NAME, adapt_tags(&normalize_newlines(source)))
             .map_err(|error| Failure::new(INVALID_INPUT, describe(&error)))?;
         Ok(ChatTemplate { environment, context })
     }
@@ -178,7 +315,7 @@ impl ChatTemplate {
         context.insert("add_generation_prompt".into(), add_generation_prompt.into());
         // transformers passes None for either without a value, so `tools is defined` is true and `tools is not none` false.
         context.insert("tools".into(), tools);
-        context.insert("documents".into(), serde_json::Value::Null);
+        context.entry("documents").or_insert(serde_json::Value::Null);
 
         let template = self.environment.get_template(NAME).map_err(|error| Failure::new(FAILED, describe(&error)))?;
         template.render(Value::from(Serde(context))).map_err(|error| {

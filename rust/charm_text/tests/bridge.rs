@@ -49,6 +49,10 @@ fn string_methods_are_those_of_python() {
         ("'k: v: w'.partition(': ') | list", "['k', ': ', 'v: w']"),
         ("'k: v: w'.rpartition(': ') | list", "['k: v', ': ', 'w']"),
         ("'kv'.rpartition(': ') | list", "['', '', 'kv']"),
+        ("'a\\r\\nb\\x0bc'.splitlines()", "['a', 'b', 'c']"),
+        ("'a\\n\\nb\\n'.splitlines(true)", "['a\\n', '\\n', 'b\\n']"),
+        ("('a\u{2028}b' ~ 'c').splitlines(keepends=false)", "['a', 'bc']"),
+        ("''.splitlines()", "[]"),
         ("'prefix'.removeprefix('pre')", "fix"),
         ("'prefix'.removesuffix('pre')", "prefix"),
         (
@@ -108,6 +112,59 @@ fn refusals_are_told_from_mistakes() {
     assert_eq!((in_macro.status, in_macro.message.as_str()), (REFUSED, "no"));
     assert_eq!(render("{{ nothing.attribute }}", "[]").unwrap_err().status, FAILED);
     assert_eq!(render("{% if %}", "[]").unwrap_err().status, INVALID_INPUT);
+}
+
+/// Expected values are what Jinja2 3.1 renders.
+#[test]
+fn filters_are_those_of_jinja2() {
+    for (expression, expected) in [
+        ("'a\\n\\nb\\n' | indent(2)", "a\n\n  b\n"),
+        ("'a\\n\\nb' | indent(2, blank=true)", "a\n  \n  b"),
+        ("'a\\u2028b' | indent('--', first=true)", "--a\n--b"),
+        ("'a' | indent(width=3, first=true)", "   a"),
+        ("[2, 1] | sort(reverse=true) | join('-')", "2-1"),
+        ("[{'f': 'a'}, {'f': 'b'}] | join(', ', attribute='f')", "a, b"),
+        ("[3, 1] | sum", "4"),
+        ("messages[0].missing | list", "[]"),
+        ("messages[0].missing | join(',')", ""),
+        ("['\\u200b\\u2029\\u00ad\\ue000é']", "['\\u200b\\u2029\\xad\\ue000é']"),
+    ] {
+        assert_eq!(text(&format!("{{{{ {expression} }}}}")), expected, "{expression}");
+    }
+    for filter in
+        ["list", "join", "sum", "min", "max", "unique", "sort", "batch(2)", "slice(2)", "groupby('x')", "indent"]
+    {
+        let source = format!("{{{{ none | {filter} }}}}");
+        assert_eq!(render(&source, "[]").unwrap_err().status, FAILED, "{filter}");
+    }
+}
+
+/// Jinja2 3.1: none is not iterable, what is undefined is empty.
+#[test]
+fn a_loop_over_none_is_an_error() {
+    let calls = r#"[{"role": "assistant", "content": null, "calls": [1, 2]}]"#;
+    let of = |source: &str| render(source, calls);
+    for source in [
+        "{% for part in messages[0].content %}x{% endfor %}",
+        "{%- for part in messages[0]['content'] if part != 'if' -%}x{%- endfor -%}",
+        "{% for a, b in (messages[0].content) recursive %}x{% endfor %}",
+    ] {
+        assert!(of(source).unwrap_err().message.contains("'NoneType' object is not iterable"), "{source}");
+    }
+    for (source, expected) in [
+        ("{% for x in messages[0].missing %}x{% else %}none{% endfor %}", "none"),
+        ("{% for x in messages[0].calls if x > 1 %}{{ x }}{% endfor %}", "2"),
+        ("{% for x in (messages[0].calls if true else []) %}{{ x }}{{ loop.last }}{% endfor %}", "1False2True"),
+        ("{% for x in ['in', ' if %}', \"it's\"] %}{{ x }}{% endfor %}", "in if %}it's"),
+        ("{% for x in 1, 2 %}{{ x }}{% endfor %}", "12"),
+        ("{%+ for k, v in {'a': 1}.items() +%}{{ k }}{{ v }}{% endfor %}", "a1"),
+        ("{% for x in [1, [2]] recursive %}{{ loop(x) if x is iterable else x }}{% endfor %}", "12"),
+        ("{% set index = 3 %}{% for index in [index] %}{{ index }}{% endfor %}", "3"),
+        ("{# {% for #}{% raw %}{% for x in y %}{% endraw %}", "{% for x in y %}"),
+        ("{% set forms = 1 %}{{ forms }}{% set x %}{% for y in [1] %}é{% endfor %}{% endset %}{{ x }}", "1é"),
+    ] {
+        assert_eq!(of(source).unwrap(), expected, "{source}");
+    }
 }
 
 #[test]

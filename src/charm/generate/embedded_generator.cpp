@@ -195,6 +195,7 @@ std::unique_ptr<EmbeddedGenerator> make_embedded_generator(const EmbeddedOptions
   encoding.bos = options.bos;
   encoding.template_file = options.template_file;
   encoding.template_date = options.template_date;
+  encoding.template_kwargs = options.template_kwargs;
   auto encoder = std::make_unique<text::ConversationEncoder>(options.model_dir, encoding);
   std::set<std::int32_t> stop_tokens = find_stop_tokens(
       options.model_dir, model->eos_token_ids(), encoder->tokenizer(), encoder->chat_template());
@@ -208,6 +209,8 @@ std::unique_ptr<EmbeddedGenerator> make_embedded_generator(const EmbeddedOptions
   for (auto& fact : model->provenance()) provenance.push_back(std::move(fact));
   provenance.emplace_back("bos", options.bos == text::BosPolicy::kOnce ? "once" : "as-template");
   provenance.emplace_back("template-date", options.template_date);
+  if (!options.template_kwargs.empty())
+    provenance.emplace_back("chat-template-kwargs", options.template_kwargs);
   return std::make_unique<EmbeddedGenerator>(
       std::move(model), std::move(encoder), std::move(stop_tokens), options, std::move(provenance));
 }

@@ -26,6 +26,7 @@ struct EmbeddedOptions {
   std::int64_t chunk_tokens = 256;  ///< tokens per step: prompts are prefilled in chunks
   std::optional<std::filesystem::path> template_file;  ///< overrides the model's own chat template
   std::string template_date = "2024-07-26";            ///< date of strftime_now in templates
+  std::string template_kwargs;  ///< JSON object of further variables for the template
   text::BosPolicy bos = text::BosPolicy::kOnce;
 };
 

@@ -90,10 +90,11 @@ void describe_settings(OptionTable& table, GenerateStageOptions& options) {
       .path("template", server.template_file, "FILE",
             "Chat template (Jinja) instead of the folder's own; with --model and with --endpoint "
             "completions.")
-      .text("template-date", server.template_date, "YYYY-MM-DD", "Current date in chat templates.")
+      .text("template-date", server.template_date, "YYYY-MM-DD", "Current date in chat templates.");
+  text::describe_template_kwargs(table, server.template_kwargs);
+  table
       .text("extra-body", server.extra_body, "JSON",
-            "JSON members added to every request, such as '{\"chat_template_kwargs\": "
-            "{\"enable_thinking\": false}}'.")
+            "JSON members added to every request, such as '{\"cache_prompt\": false}'.")
       .integer("max-bad-rows", options.max_bad_rows, "N",
                "Unusable prompts, and failed responses, tolerated; beyond that the command fails "
                "without output.")

@@ -196,6 +196,7 @@ GenerateStageResult generate_with_model(const GenerateStageOptions& options, con
   embedded.model_dir = *options.model_dir;
   embedded.template_file = options.server.template_file;
   embedded.template_date = options.server.template_date;
+  embedded.template_kwargs = options.server.template_kwargs;
   embedded.cache_bytes = static_cast<std::int64_t>(options.cache_gib * 1024.0 * 1024.0 * 1024.0);
   const std::unique_ptr<EmbeddedGenerator> generator = make_embedded_generator(embedded);
   storage::Manifest manifest("generate");

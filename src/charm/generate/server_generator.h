@@ -37,6 +37,8 @@ struct ServerOptions {
       tokenizer_dir;  ///< kCompletions: folder with template and special tokens
   std::optional<std::filesystem::path> template_file;  ///< kCompletions: template instead
   std::string template_date = "2024-07-26";            ///< date of strftime_now in templates
+  std::string template_kwargs;  ///< JSON object of further variables for the template, sent as
+                                ///< chat_template_kwargs with kChat
   /// Sent only if set: servers have their own defaults, and some reject these fields.
   std::optional<std::int64_t> top_k;
   std::optional<double> min_p;

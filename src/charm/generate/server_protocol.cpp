@@ -287,7 +287,7 @@ CompletionResult parse_choice(const hub::HttpResponse& response, const json& bod
 text::ChatTemplate load_template(const ServerOptions& options) {
   if (options.tokenizer_dir)
     return text::ChatTemplate::load(*options.tokenizer_dir, options.template_file,
-                                    options.template_date);
+                                    options.template_date, options.template_kwargs);
   if (!options.template_file) {
     throw Error(
         ErrorKind::kUsage,
@@ -297,7 +297,8 @@ text::ChatTemplate load_template(const ServerOptions& options) {
   // Without a tokenizer the special tokens are unknown: bos_token renders empty, and the server
   // adds it.
   return text::ChatTemplate::from_source(read_file(*options.template_file), {},
-                                         options.template_date, options.template_file->string());
+                                         options.template_date, options.template_file->string(),
+                                         options.template_kwargs);
 }
 
 /// The BOS token, if the tokenizer prepends it.
@@ -356,12 +357,17 @@ nlohmann::ordered_json common_fields(const ServerOptions& options, const Samplin
     fields[llama_cpp ? "repeat_penalty" : "repetition_penalty"] = *options.repetition_penalty;
   if (!sampling.stop.empty()) fields["stop"] = sampling.stop;
   if (!sampling.stop_token_ids.empty()) fields["stop_token_ids"] = sampling.stop_token_ids;
+  const auto object_of = [](const char* option, const std::string& text) {
+    auto json = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object())
+      throw Error(ErrorKind::kUsage, "{}: expected a JSON object, found '{}'", option, text);
+    return json;
+  };
+  if (!options.template_kwargs.empty() && options.endpoint == Endpoint::kChat) {
+    fields["chat_template_kwargs"] = object_of("--chat-template-kwargs", options.template_kwargs);
+  }
   if (!options.extra_body.empty()) {
-    const auto extra =
-        nlohmann::ordered_json::parse(options.extra_body, nullptr, /*allow_exceptions=*/false);
-    if (!extra.is_object())
-      throw Error(ErrorKind::kUsage, "--extra-body: expected a JSON object, found '{}'",
-                  options.extra_body);
+    const auto extra = object_of("--extra-body", options.extra_body);
     for (const auto& [name, value] : extra.items()) fields[name] = value;
   }
   return fields;

@@ -58,6 +58,8 @@ storage::Provenance score_provenance(const ScoreStageOptions& options,
   provenance.emplace_back("bos", encoding.bos == text::BosPolicy::kOnce ? "once" : "as-template");
   provenance.emplace_back("pooling", options.scorer.pooling == Pooling::kAuto ? "auto" : "last");
   provenance.emplace_back("template-date", encoding.template_date);
+  if (!encoding.template_kwargs.empty())
+    provenance.emplace_back("chat-template-kwargs", encoding.template_kwargs);
   if (encoding.strip_thinking) provenance.emplace_back("strip-thinking", "true");
   return provenance;
 }

@@ -15,18 +15,23 @@ enum class GenerationPrompt { kNo, kYes };
 
 /// A Jinja chat template, rendered with the settings of transformers' apply_chat_template:
 /// trim_blocks, lstrip_blocks, raise_exception, tojson, strftime_now (pinned date, midnight),
-/// Python's string methods; `documents` is none, and `tools` without any. Immutable; thread-safe.
+/// Python's string methods; `documents` is none unless given, and `tools` without any.
+/// Conversations with tools are rendered by the template named `tool_use` if there is one.
+/// Immutable; thread-safe.
 class ChatTemplate {
  public:
-  /// The first of: `template_file`, `model_dir`/chat_template.jinja, `chat_template` in
-  /// tokenizer_config.json (a string, or a list of named templates of which "default" is taken).
-  /// Throws kInput naming --template when there is none.
+  /// The first of: `template_file`; `model_dir`/chat_template.jinja, with tool_use.jinja in its
+  /// additional_chat_templates/; `chat_template` in tokenizer_config.json (a string, or a list of
+  /// named templates of which "default" and "tool_use" are taken). `kwargs`: a JSON object of
+  /// further variables; empty: none. Throws kInput naming --template when there is none, kUsage for
+  /// other kwargs.
   static ChatTemplate load(const std::filesystem::path& model_dir,
                            const std::optional<std::filesystem::path>& template_file,
-                           const std::string& date);
+                           const std::string& date, const std::string& kwargs = {});
   /// `name` is used in error messages; `date` is YYYY-MM-DD.
   static ChatTemplate from_source(std::string source, SpecialTokens special_tokens,
-                                  const std::string& date, std::string name);
+                                  const std::string& date, std::string name,
+                                  const std::string& kwargs = {});
 
   /// Throws kInput with the template's message when it rejects the conversation (raise_exception).
   std::string render(const Conversation& conversation, GenerationPrompt generation_prompt) const;
@@ -36,7 +41,7 @@ class ChatTemplate {
   const std::string& source() const { return source_; }
   /// Source of the template, for messages.
   const std::string& name() const { return name_; }
-  /// SHA-256 of `source()`, for manifests.
+  /// SHA-256 of `source()`, for manifests; with a template for tools of both, separated by NUL.
   std::string sha256() const;
   const SpecialTokens& special_tokens() const { return special_tokens_; }
 
@@ -48,11 +53,17 @@ class ChatTemplate {
   struct HandleDeleter {
     void operator()(Handle* handle) const;
   };
-  ChatTemplate(std::unique_ptr<Handle, HandleDeleter> handle, std::string source,
-               SpecialTokens special_tokens, std::string name);
+  using HandlePtr = std::unique_ptr<Handle, HandleDeleter>;
 
-  std::unique_ptr<Handle, HandleDeleter> handle_;
+  ChatTemplate(SpecialTokens special_tokens, std::string name);
+  std::string context_json(const std::string& kwargs) const;
+  HandlePtr compile(const std::string& source, const std::string& context,
+                    const std::string& date) const;
+
+  HandlePtr handle_;
+  HandlePtr tool_use_;  ///< null without a template of its own for tools
   std::string source_;
+  std::string tool_use_source_;
   SpecialTokens special_tokens_;
   std::string name_;
 };

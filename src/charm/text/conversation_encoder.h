@@ -35,13 +35,16 @@ struct EncoderOptions {
   BosPolicy bos = BosPolicy::kOnce;
   std::optional<std::filesystem::path> template_file;  ///< overrides the model's chat template
   std::string template_date = "2024-07-26";            ///< ISO date of strftime_now in templates
+  std::string template_kwargs;  ///< JSON object of further variables for templates; empty: none
   bool strip_thinking = false;  ///< remove a leading <think>...</think> from responses; for models
                                 ///< trained on answers alone
 };
 
-/// `--max-tokens`, `--truncation`, `--template`, `--template-date`, `--strip-thinking` and `--bos`.
+/// `--max-tokens`, `--truncation`, `--template`, `--template-date`, `--chat-template-kwargs`,
+/// `--strip-thinking` and `--bos`.
 void describe_encoder(OptionTable& table, EncoderOptions& options);
 void describe_bos(OptionTable& table, BosPolicy& bos);
+void describe_template_kwargs(OptionTable& table, std::string& kwargs);
 
 /// A rendered and tokenised conversation.
 struct EncodedConversation {

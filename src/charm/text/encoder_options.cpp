@@ -17,11 +17,18 @@ void describe_encoder(OptionTable& table, EncoderOptions& options) {
       .path("template", options.template_file, "FILE",
             "Chat template (Jinja) instead of the model's own; for models without one.")
       .text("template-date", options.template_date, "YYYY-MM-DD",
-            "Current date in chat templates; fixed so that scores are reproducible.")
-      .flag("strip-thinking", options.strip_thinking,
-            "Remove the reasoning, <think>...</think>, that a response begins with before it is "
-            "scored; for reward models trained on answers alone. Files keep the whole response.");
+            "Current date in chat templates; fixed so that scores are reproducible.");
+  describe_template_kwargs(table, options.template_kwargs);
+  table.flag("strip-thinking", options.strip_thinking,
+             "Remove the reasoning, <think>...</think>, that a response begins with before it is "
+             "scored; for reward models trained on answers alone. Files keep the whole response.");
   describe_bos(table, options.bos);
+}
+
+void describe_template_kwargs(OptionTable& table, std::string& kwargs) {
+  table.text("chat-template-kwargs", kwargs, "JSON",
+             "Further variables for the chat template, such as '{\"enable_thinking\": false}': the "
+             "chat_template_kwargs of transformers, TRL and vLLM.");
 }
 
 void describe_bos(OptionTable& table, BosPolicy& bos) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
+#include "charm/text/conversation_encoder.h"
 
 namespace charm::train {
 namespace {
@@ -96,7 +97,10 @@ void describe_settings(OptionTable& table, TrainOptions& options) {
   table
       .path("template", options.template_file, "FILE",
             "Chat template (Jinja) instead of the model's own; saved with the result.")
-      .text("template-date", options.template_date, "YYYY-MM-DD", "Current date in chat templates.")
+      .text("template-date", options.template_date, "YYYY-MM-DD",
+            "Current date in chat templates.");
+  text::describe_template_kwargs(table, options.template_kwargs);
+  table
       .flag("bos-as-template", options.bos_as_template,
             "Let chat template and tokenizer each add a beginning-of-sequence token; by default "
             "there is exactly one.")

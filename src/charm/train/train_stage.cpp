@@ -346,7 +346,8 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
        .truncation = text::Truncation::kLeft,
        .bos = options.bos_as_template ? text::BosPolicy::kAsTemplate : text::BosPolicy::kOnce,
        .template_file = options.template_file,
-       .template_date = options.template_date});
+       .template_date = options.template_date,
+       .template_kwargs = options.template_kwargs});
   const Data data = read_data(options, start.config, encoder);
   manifest.extra("num_equal_texts", data.num_equal_texts);
   if (cuda) {

@@ -88,7 +88,8 @@ struct TrainOptions {
   std::optional<std::filesystem::path>
       template_file;  ///< overrides the model's chat template; saved with the result
   std::string template_date = "2024-07-26";  ///< ISO date of strftime_now in templates
-  bool bos_as_template = false;              ///< template and tokenizer add BOS independently
+  std::string template_kwargs;   ///< JSON object of further variables for the template; empty: none
+  bool bos_as_template = false;  ///< template and tokenizer add BOS independently
 
   std::uint64_t seed = 0;  ///< shuffle, held-out prompts, new head
   std::int64_t checkpoint_every =

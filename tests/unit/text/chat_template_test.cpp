@@ -95,6 +95,46 @@ TEST(ChatTemplateLoad, TheDateIsADay) {
   }
 }
 
+TEST(ChatTemplate, KwargsAreVariables) {
+  const auto with = [](const std::string& source, const std::string& kwargs) {
+    return ChatTemplate::from_source(source, {{"bos_token", "<s>"}}, kDate, "t.jinja", kwargs)
+        .render(kHello, GenerationPrompt::kNo);
+  };
+  EXPECT_EQ(with("{{ enable_thinking }} {{ bos_token }} {{ x.b }}",
+                 R"({"enable_thinking": false, "bos_token": "<b>", "x": {"b": 1, "a": 2}})"),
+            "False <b> 1");
+  EXPECT_EQ(with("{{ documents | tojson }} {{ x | tojson }}",
+                 R"({"documents": [{"title": "t"}], "x": {"z": 1, "a": null}})"),
+            R"([{"title": "t"}] {"z": 1, "a": null})");
+  expect_error(ErrorKind::kUsage, HasSubstr("--chat-template-kwargs: expected a JSON object"),
+               [&] { with("x", "enable_thinking=false"); });
+  expect_error(ErrorKind::kUsage, HasSubstr("'tools' is part of every conversation"),
+               [&] { with("x", R"({"tools": []})"); });
+}
+
+TEST(ChatTemplateLoad, ToolsHaveATemplateOfTheirOwn) {
+  // As transformers 5.17's get_chat_template: `tool_use` where tools are passed, else `default`.
+  const testing::TempFolder folder;
+  Conversation tools = kHello;
+  tools.tools = R"([{"name":"f"}])";
+  folder.file("tokenizer_config.json",
+              R"({"chat_template": [{"name": "rag", "template": "rag"},
+                                    {"name": "default", "template": "plain {{ tools is none }}"},
+                                    {"name": "tool_use", "template": "with {{ tools[0].name }}"}]})");
+  const ChatTemplate named = load(folder);
+  EXPECT_EQ(named.render(kHello, GenerationPrompt::kNo), "plain True");
+  EXPECT_EQ(named.render(tools, GenerationPrompt::kNo), "with f");
+  EXPECT_EQ(named.render(tools, Message{"assistant", "x"}), "with f");
+  EXPECT_NE(named.sha256(), sha256_hex(named.source())) << "scores depend on both";
+  folder.file("chat_template.jinja", "file {{ tools | tojson }}");
+  EXPECT_EQ(load(folder).render(tools, GenerationPrompt::kNo), R"(file [{"name": "f"}])");
+  fs::create_directory(folder / "additional_chat_templates");
+  folder.file("additional_chat_templates/tool_use.jinja", "tool file");
+  EXPECT_EQ(load(folder).render(tools, GenerationPrompt::kNo), "tool file");
+  EXPECT_EQ(load(folder, folder.file("own.jinja", "own")).render(tools, GenerationPrompt::kNo),
+            "own");
+}
+
 TEST(ChatTemplateLoad, OrderOfSources) {
   const testing::TempFolder folder;
   expect_error(ErrorKind::kInput, HasSubstr("--template"), [&] { load(folder); });
