@@ -35,8 +35,8 @@ TEST_F(SeveralProcesses, WriteTheBytesOfOne) {
     for (const Outcome& outcome : run_ranks(std::vector(size, command(output))))
       EXPECT_EQ(outcome.code, 0) << outcome.err;
     expect_same_scores("one", output);
-    EXPECT_FALSE(fs::exists(path(output + "/helper.parquet.journal")));
-    EXPECT_FALSE(fs::exists(path(output + "/helper.parquet.lock")));
+    EXPECT_FALSE(fs::exists(path(".charm/" + output + "/helper.parquet.journal")));
+    EXPECT_FALSE(fs::exists(path(".charm/" + output + "/helper.parquet.lock")));
   }
   // Everything is finished: all ranks agree that there is nothing to do.
   for (const Outcome& outcome : run_ranks(std::vector(2, command("of2"))))
@@ -70,7 +70,7 @@ TEST_F(SeveralProcesses, WriteTheBytesOfOneUnderMpirun) {
 }
 
 TEST_F(SeveralProcesses, AKilledOneEndsTheRunAndOneProcessFinishesIt) {
-  const std::string journal = path("killed/helper.parquet.journal");
+  const std::string journal = path(".charm/killed/helper.parquet.journal");
   const std::vector<Outcome> outcomes = run_ranks(std::vector(2, command("killed")), [journal] {
     std::error_code error;
     const auto size = fs::file_size(journal, error);
@@ -79,7 +79,7 @@ TEST_F(SeveralProcesses, AKilledOneEndsTheRunAndOneProcessFinishesIt) {
   ASSERT_EQ(outcomes[1].code, 128 + 9);
   EXPECT_EQ(outcomes[0].code, 6);
   EXPECT_THAT(outcomes[0].err, testing::HasSubstr("rank 1 of 2 terminated unexpectedly"));
-  EXPECT_FALSE(fs::exists(path("killed/manifest.json")));
+  EXPECT_FALSE(fs::exists(path(".charm/killed/manifest.json")));
   ASSERT_EQ(run_charm(command("killed")).code, 0);
   ASSERT_EQ(run_charm(command("one")).code, 0);
   expect_same_scores("one", "killed");
@@ -93,7 +93,7 @@ TEST_F(SeveralProcesses, AFailureEndsAllWithItsMessage) {
   EXPECT_EQ(outcomes[0].code, outcomes[1].code);
   EXPECT_THAT(outcomes[0].err, testing::AllOf(testing::HasSubstr("rank 1 of 2"),
                                               testing::HasSubstr("no-such-model")));
-  EXPECT_FALSE(fs::exists(path("broken/manifest.json")));
+  EXPECT_FALSE(fs::exists(path(".charm/broken/manifest.json")));
 }
 
 TEST_F(SeveralProcesses, OtherCommandsRefuse) {

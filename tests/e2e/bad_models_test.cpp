@@ -120,7 +120,7 @@ TEST_F(BadModels, AnAdapterBesideTheWeights) {
     const Outcome outcome = run_charm(join({arguments, alone}));
     ASSERT_EQ(outcome.code, 0) << arguments.front() << ": " << outcome.err;
   }
-  EXPECT_EQ(adapter_in(path("out/manifest.json")), "none");
+  EXPECT_EQ(adapter_in(path(".charm/out/manifest.json")), "none");
   EXPECT_EQ(adapter_in(path("trained/manifest.json")), "none");
   EXPECT_EQ(adapter_in(path("e.json.manifest.json")), "none");
   EXPECT_EQ(storage::read_scored_responses(path("out/helper.parquet"), {}).front().score,

@@ -46,7 +46,7 @@ TEST_F(Commands, PrepareWritesPrompts) {
       {"prepare", "--input", responses("helper"), "--output", path("p.parquet"), "--limit", "7"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(storage::read_prompts(path("p.parquet"), {}).size(), 7u);
-  EXPECT_TRUE(fs::exists(path("p.parquet.manifest.json")));
+  EXPECT_TRUE(fs::exists(path(".charm/p.parquet.manifest.json")));
 }
 
 TEST_F(Commands, AllStagesInOrder) {

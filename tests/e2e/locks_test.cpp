@@ -82,7 +82,7 @@ class Locks : public SmallWorld {
 TEST_F(Locks, ASecondScoreIsRefusedAndTheFirstOneIsUnharmed) {
   ASSERT_EQ(run_charm(score({"helper", "showman"}, "straight")).code, 0);
   expect_one_writer(score({"helper", "showman"}, "out"), path("out/helper.parquet"),
-                    path("out/helper.parquet.lock"));
+                    path(".charm/out/helper.parquet.lock"));
   EXPECT_EQ(files_below(path("straight")).size(), files_below(path("out")).size());
   for (const char* file : {"/helper.parquet", "/showman.parquet"})
     EXPECT_EQ(read_file(path("straight") + file), read_file(path("out") + file));
@@ -177,7 +177,7 @@ TEST_F(Locks, EveryStageThatWritesOneFileIsRefusedWhileAnotherWritesIt) {
 TEST_F(Locks, ProcessesOfDifferentPoliciesShareAFolder) {
   ASSERT_EQ(run_charm(score({"helper", "showman", "intern"}, "straight")).code, 0);
   // Two that overlap from begin to end, as tasks of an array do.
-  Stopped first = start_and_stop(score({"helper"}, "out"), path("out/helper.parquet.lock"));
+  Stopped first = start_and_stop(score({"helper"}, "out"), path(".charm/out/helper.parquet.lock"));
   Outcome outcome = run_charm(score({"showman"}, "out"));
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   outcome = first.continue_to_end();
@@ -187,8 +187,8 @@ TEST_F(Locks, ProcessesOfDifferentPoliciesShareAFolder) {
     EXPECT_EQ(read_file(path("straight") + file), read_file(path("out") + file));
   EXPECT_EQ(files_below(path("straight")).size(), files_below(path("out")).size());
 
-  const json manifest = json::parse(read_file(path("out/manifest.json")));
-  const json straight = json::parse(read_file(path("straight/manifest.json")));
+  const json manifest = json::parse(read_file(path(".charm/out/manifest.json")));
+  const json straight = json::parse(read_file(path(".charm/straight/manifest.json")));
   ASSERT_EQ(manifest["outputs"].size(), 3u);
   for (const json& output : manifest["outputs"]) EXPECT_EQ(output["num_rows"], num_prompts_);
   EXPECT_EQ(manifest["inputs"].size(), straight["inputs"].size());
@@ -202,7 +202,7 @@ TEST_F(Locks, ProcessesOfDifferentPoliciesShareAFolder) {
   }
   outcome = run_charm(join({score({"helper", "scholar"}, "out"), {"--verbose"}}));
   EXPECT_THAT(outcome.err, HasSubstr("1 of 2 policies complete already"));
-  EXPECT_EQ(json::parse(read_file(path("out/manifest.json")))["outputs"].size(), 4u);
+  EXPECT_EQ(json::parse(read_file(path(".charm/out/manifest.json")))["outputs"].size(), 4u);
 }
 
 TEST_F(Locks, ManyProcessesAtOnceLoseNoEntry) {
@@ -216,21 +216,21 @@ TEST_F(Locks, ManyProcessesAtOnceLoseNoEntry) {
     const Outcome outcome = future.get();
     EXPECT_EQ(outcome.code, 0) << outcome.err;
   }
-  const json manifest = json::parse(read_file(path("out/manifest.json")));
+  const json manifest = json::parse(read_file(path(".charm/out/manifest.json")));
   EXPECT_EQ(manifest["outputs"].size(), policies.size());
   EXPECT_EQ(manifest["inputs"].size(), policies.size() + 1);
 }
 
 TEST_F(Locks, AfterAKillTheSameCommandTakesTheLockOverAndContinues) {
   ASSERT_EQ(run_charm(score({"helper", "showman"}, "straight")).code, 0);
-  const std::string journal = path("out/helper.parquet.journal");
+  const std::string journal = path(".charm/out/helper.parquet.journal");
   const Outcome killed = run_charm(score({"helper", "showman"}, "out"), {.kill_when = [&] {
                                      std::error_code error;
                                      const auto size = fs::file_size(journal, error);
                                      return !error && size > 1000;
                                    }});
   ASSERT_EQ(killed.code, 128 + SIGKILL);
-  ASSERT_TRUE(fs::exists(path("out/helper.parquet.lock")));
+  ASSERT_TRUE(fs::exists(path(".charm/out/helper.parquet.lock")));
   const Outcome outcome = run_charm(score({"helper", "showman"}, "out"));
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.err,

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <utility>
 
+#include "charm/base/companions.h"
 #include "charm/base/error.h"
 
 namespace charm {
@@ -35,19 +36,6 @@ class Descriptor {
  private:
   int fd_;
 };
-
-/// The target of a chain of symbolic links, existing or not; `path` itself if it is no link. Always
-/// ends with a name: "out" for "out/".
-fs::path resolve_symlinks(fs::path path) {
-  constexpr int kMaxLinks = 40;  // Linux's limit
-  if (path.filename() == "." || path.filename() == "..")
-    path = fs::absolute(path).lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();
-  std::error_code code;
-  for (int count = 0; count < kMaxLinks && fs::is_symlink(path, code); ++count)
-    path = path.parent_path() / fs::read_symlink(path, code);
-  return path;
-}
 
 /// Renaming onto /dev/null would replace it by a file.
 void require_no_special_file(const fs::path& path) {
@@ -112,6 +100,10 @@ std::string read_file(const fs::path& path) {
 }
 
 void write_file(const fs::path& path, std::string_view content) {
+  if (is_standard_output(path)) {
+    write_all(STDOUT_FILENO, content, "standard output");
+    return;
+  }
   if (path.has_parent_path()) create_folders(path.parent_path());
   const fs::path partial = partial_path(path);
   try {
@@ -133,9 +125,11 @@ void create_folders(const fs::path& path) {
 }
 
 fs::path partial_path(const fs::path& path) {
-  fs::path partial = resolve_symlinks(path);
-  partial += ".partial";
-  return partial;
+  const fs::path target = link_target(path);
+  const fs::path partial = companion_path(target, ".partial");
+  std::error_code code;
+  // Without a companion folder beside it: the partial file alone is not worth one.
+  return fs::is_directory(partial.parent_path(), code) ? partial : path_beside(target, ".partial");
 }
 
 void publish(const fs::path& partial, const fs::path& path) {
@@ -144,7 +138,7 @@ void publish(const fs::path& partial, const fs::path& path) {
     if (file.get() < 0) throw_io(partial, "cannot open");
     if (::fsync(file.get()) != 0) throw_io(partial, "cannot write to disk");
   }
-  const fs::path target = resolve_symlinks(path);
+  const fs::path target = link_target(path);
   require_no_special_file(target);
   std::error_code code;
   if (fs::is_directory(partial, code)) fs::remove_all(target, code);
@@ -156,23 +150,27 @@ void publish(const fs::path& partial, const fs::path& path) {
 }
 
 void require_writable(const fs::path& path) {
+  if (is_standard_output(path)) return;
   std::error_code code;
   if (fs::is_directory(path, code)) {
     throw Error(ErrorKind::kIo, "{}: is a folder; expected the name of a file to write",
                 path.string());
   }
   require_no_special_file(path);
-  require_writable_parent(resolve_symlinks(path));
+  require_writable_parent(link_target(path));
 }
 
 void require_writable_folder(const fs::path& path) {
+  if (is_standard_output(path)) {
+    throw Error(ErrorKind::kUsage, "-: the output is a folder and cannot go to standard output");
+  }
   std::error_code code;
   const fs::file_status status = fs::status(path, code);
   if (fs::exists(status) && !fs::is_directory(status)) {
     throw Error(ErrorKind::kIo, "{}: is a file; expected the name of a folder to write",
                 path.string());
   }
-  require_writable_parent(resolve_symlinks(path));
+  require_writable_parent(link_target(path));
 }
 
 void require_distinct(const fs::path& output, const fs::path& input) {

@@ -20,6 +20,7 @@
 #include <thread>
 #include <utility>
 
+#include "charm/base/companions.h"
 #include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/base/process_identity.h"
@@ -399,7 +400,9 @@ OutputLock::OutputLock(const fs::path& output, const OutputLockOptions& options)
 OutputLock::OutputLock(const std::vector<fs::path>& outputs, const OutputLockOptions& options)
     : state_(std::make_unique<State>()) {
   std::map<fs::path, fs::path> output_of_lock;
-  for (const fs::path& output : outputs) output_of_lock.emplace(lock_path(output), output);
+  for (const fs::path& output : outputs) {
+    if (!is_standard_output(output)) output_of_lock.emplace(lock_path(output), output);
+  }
   for (const auto& [path, output] : output_of_lock)
     state_->files.push_back(std::make_unique<LockFile>(output, path, options, state_->gone));
   state_->start(options.heartbeat);
@@ -422,8 +425,6 @@ void OutputLock::require_held() const {
   }
 }
 
-fs::path lock_path(const fs::path& output) {
-  return partial_path(output).replace_extension(".lock");
-}
+fs::path lock_path(const fs::path& output) { return companion_path(link_target(output), ".lock"); }
 
 }  // namespace charm

@@ -31,13 +31,10 @@ std::optional<fs::path> find_moved(const fs::path& written, const fs::path& resu
 
 std::vector<fs::path> scores_of_result(const fs::path& path) {
   std::vector<fs::path> written;
-  const fs::path manifest = storage::manifest_path(path);
-  if (fs::exists(manifest)) {
-    const json facts = json::parse(read_file(manifest), nullptr, /*allow_exceptions=*/false);
-    if (facts.is_object() && facts.contains("scores") && facts["scores"].is_array()) {
-      for (const json& file : facts["scores"]) {
-        if (file.is_string()) written.emplace_back(file.get<std::string>());
-      }
+  const json facts = storage::read_manifest(path);
+  if (facts.is_object() && facts.contains("scores") && facts["scores"].is_array()) {
+    for (const json& file : facts["scores"]) {
+      if (file.is_string()) written.emplace_back(file.get<std::string>());
     }
   }
   if (written.empty()) written.push_back(fs::path(path).replace_extension(".scores.parquet"));

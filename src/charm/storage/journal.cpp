@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "charm/base/companions.h"
 #include "charm/base/error.h"
 #include "charm/base/log.h"
 
@@ -43,10 +44,9 @@ Kept whole_lines(const std::string& content) {
 }  // namespace
 
 fs::path journal_path(const fs::path& output) {
-  fs::path path = output;
-  if (!path.has_filename()) path = path.parent_path();
-  path += ".journal";
-  return path;
+  const fs::path path = companion_path(output, ".journal");
+  const fs::path old_path = path_beside(output, ".journal");
+  return fs::exists(old_path) && !fs::exists(path) ? old_path : path;
 }
 
 std::string journal_owner(const fs::path& output) {

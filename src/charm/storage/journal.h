@@ -48,7 +48,8 @@ class Journal {
   std::unique_ptr<LineAppender> appender_;
 };
 
-/// `<output>.journal`.
+/// `<output>.journal` at the companion path of `output` (base/companions.h), or beside it where an
+/// earlier version left one.
 std::filesystem::path journal_path(const std::filesystem::path& output);
 
 /// The `owner` of the journal of `output`; empty if there is no journal or it has no owner.

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "charm/base/companions.h"
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/hashing.h"
@@ -151,19 +152,37 @@ ordered_json Manifest::to_json() const {
   return json;
 }
 
+namespace {
+
+/// Where versions before companion folders wrote it.
+fs::path old_manifest_path(const fs::path& output) {
+  return fs::is_directory(output) ? output / "manifest.json"
+                                  : path_beside(output, ".manifest.json");
+}
+
+void write_json(const fs::path& output, const ordered_json& json) {
+  const fs::path path = manifest_path(output), old_path = old_manifest_path(output);
+  write_file(path, json_text(json, /*indent=*/2) + "\n");
+  std::error_code ignored;
+  if (path != old_path) fs::remove(old_path, ignored);
+}
+
+}  // namespace
+
 fs::path manifest_path(const fs::path& output) {
-  if (fs::is_directory(output)) return output / "manifest.json";
-  fs::path path = output;
-  path += ".manifest.json";
-  return path;
+  if (!fs::is_directory(output)) return companion_path(output, ".manifest.json");
+  const fs::path companions = companion_folder(output);
+  return (fs::is_directory(companions) ? companions : output) / "manifest.json";
 }
 
 void write_manifest(const fs::path& output, const Manifest& manifest) {
-  write_file(manifest_path(output), json_text(manifest.to_json(), /*indent=*/2) + "\n");
+  if (is_standard_output(output)) return;
+  write_json(output, manifest.to_json());
 }
 
 ordered_json read_manifest(const fs::path& output) {
-  const fs::path path = manifest_path(output);
+  fs::path path = manifest_path(output);
+  if (!fs::exists(path)) path = old_manifest_path(output);
   if (!fs::exists(path)) return nullptr;
   ordered_json json = ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
   return json.is_discarded() ? ordered_json() : json;
@@ -171,9 +190,8 @@ ordered_json read_manifest(const fs::path& output) {
 
 void update_manifest(const fs::path& output,
                      const std::function<ordered_json(const ordered_json& present)>& merge) {
-  const fs::path path = manifest_path(output);
-  const OutputLock lock(path, {.wait = kManifestWait});
-  write_file(path, json_text(merge(read_manifest(output)), /*indent=*/2) + "\n");
+  const OutputLock lock(manifest_path(output), {.wait = kManifestWait});
+  write_json(output, merge(read_manifest(output)));
 }
 
 std::string fingerprint_of(const ordered_json& manifest) {

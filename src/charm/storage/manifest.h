@@ -65,13 +65,16 @@ class Manifest {
   std::unique_ptr<Content> content_;
 };
 
-/// `<output>.manifest.json`, or `manifest.json` inside when `output` is a folder.
+/// `<output>.manifest.json` at the companion path of `output` (base/companions.h); of a folder
+/// `manifest.json` in its companion folder, if it has one, else in itself.
 std::filesystem::path manifest_path(const std::filesystem::path& output);
 
-/// Writes the manifest next to (or inside) the finished output.
+/// Writes the manifest of the finished output; one that an earlier version left elsewhere goes.
+/// Standard output has none.
 void write_manifest(const std::filesystem::path& output, const Manifest& manifest);
 
-/// The manifest of `output`; null if there is none or it is not JSON.
+/// The manifest of `output`, also where an earlier version wrote it; null if there is none or it is
+/// not JSON.
 nlohmann::ordered_json read_manifest(const std::filesystem::path& output);
 
 /// Replaces the manifest of `output` by `merge` of the existing one (null: none). For an output

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "charm/storage/journal.h"
+#include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/row_reader.h"
 #include "tests/support/fake_llm.h"
@@ -119,8 +121,8 @@ TEST_F(GenerateStage, WritesRowsInPromptOrder) {
     EXPECT_EQ(rows[0]["max_new_tokens"], 4096);
     EXPECT_TRUE(rows[0]["error"].is_null());
     EXPECT_EQ(storage::read_responses(options.output, {}).size(), 6u);
-    EXPECT_FALSE(fs::exists(folder / (std::string(name) + ".journal")));
-    const json manifest = json::parse(read_file(folder / (std::string(name) + ".manifest.json")));
+    EXPECT_FALSE(fs::exists(storage::journal_path(folder / name)));
+    const json manifest = json::parse(read_file(storage::manifest_path(folder / name)));
     EXPECT_EQ(manifest["command"], "generate");
     EXPECT_EQ(manifest["num_length"], 2);
     EXPECT_EQ(manifest["options"]["n"], 2);

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 #include "tests/unit/base/temp_folder.h"
@@ -66,8 +67,7 @@ TEST_F(Prefer, WritesWholeConversationsWithCalibratedScores) {
   EXPECT_EQ(pairs[0].margin, 1.0);
   EXPECT_EQ(pairs[0].policy_chosen, "b");
   EXPECT_EQ(pairs[1].policy_rejected, "a");
-  const auto manifest =
-      nlohmann::json::parse(read_file(options_.output.string() + ".manifest.json"));
+  const auto manifest = nlohmann::json::parse(read_file(storage::manifest_path(options_.output)));
   EXPECT_EQ(manifest["counts"]["num_pairs"], 2);
   EXPECT_EQ(manifest["inputs"].size(), 3u);
 }
@@ -136,8 +136,7 @@ TEST_F(Prefer, PairsOfEqualTextsAreDroppedAndCounted) {
   EXPECT_EQ(result.num_pairs, 1);
   EXPECT_EQ(result.num_equal_texts, 1);
   EXPECT_EQ(storage::read_preferences(options_.output, {}).size(), 1u);
-  const auto manifest =
-      nlohmann::json::parse(read_file(options_.output.string() + ".manifest.json"));
+  const auto manifest = nlohmann::json::parse(read_file(storage::manifest_path(options_.output)));
   EXPECT_EQ(manifest["counts"]["num_equal_texts"], 1);
   write("b", {same});
   EXPECT_THAT(error_of([&] { prefer(options_); }).message(), HasSubstr("equal in all 1"));

@@ -68,7 +68,7 @@ TEST(Prepare, WritesPromptsAndManifest) {
   EXPECT_EQ(prompts[1].messages, (Conversation{{"user", "b"}}));
   EXPECT_EQ(prompts[1].prompt_id, prompt_id_of({{"user", "b"}}));
   const auto manifest =
-      nlohmann::json::parse(read_file(folder / "out/prompts.parquet.manifest.json"));
+      nlohmann::json::parse(read_file(folder / "out/.charm/prompts.parquet.manifest.json"));
   EXPECT_EQ(manifest["command"], "prepare");
   EXPECT_EQ(manifest["num_duplicates"], 1);
   EXPECT_EQ(manifest["options"]["limit"], 2);

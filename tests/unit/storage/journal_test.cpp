@@ -27,7 +27,7 @@ TEST(Journal, RestoresGroupsOfAnInterruptedRunInOrder) {
   EXPECT_TRUE(journal.take_finished().empty());
   journal.append({{"rows", {3}}});
   EXPECT_EQ(Journal(output, "f").take_finished().size(), 3u);
-  EXPECT_EQ(journal.path(), folder / "new/scores.parquet.journal");
+  EXPECT_EQ(journal.path(), folder / "new/.charm/scores.parquet.journal");
 }
 
 TEST(Journal, DropsAPartialLineOfAnyLength) {

@@ -25,7 +25,8 @@ TEST(Manifest, RecordsTheProvenanceOfAnOutput) {
       .output(output, 2)
       .extra("num_errors", 0);
   write_manifest(output, manifest);
-  const auto json = nlohmann::ordered_json::parse(read_file(folder / "out.parquet.manifest.json"));
+  const auto json =
+      nlohmann::ordered_json::parse(read_file(folder / ".charm/out.parquet.manifest.json"));
   EXPECT_EQ(json["program"], "charm");
   EXPECT_EQ(json["command"], "score");
   EXPECT_EQ(json["options"]["max-tokens"], 4096);
