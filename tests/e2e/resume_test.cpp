@@ -9,6 +9,8 @@
 namespace charm::e2e {
 namespace {
 
+using testing::HasSubstr;
+
 /// Many prompts, so that there is time for a kill.
 class Resume : public SmallWorld {
  protected:
@@ -46,7 +48,7 @@ TEST_F(Resume, ScoreGivesTheSameBytes) {
                  all_responses()});
   };
   ASSERT_EQ(run_charm(command("straight")).code, 0);
-  const std::string journal = path("killed/helper.parquet.journal");  // one of four
+  const std::string journal = path(".charm/killed/helper.parquet.journal");  // one of four
   EXPECT_GE(kill_and_finish(command("killed"), {larger_than(journal, 0), larger_than(journal, 5000),
                                                 larger_than(journal, 12000)}),
             1);
@@ -67,17 +69,43 @@ TEST_F(Resume, ResumesAfterSigintAndSigterm) {
   for (const int signal : {SIGINT, SIGTERM}) {
     const std::string output = "killed-" + std::to_string(signal);
     const Outcome outcome = run_charm(
-        command(output), {.max_file_bytes = 0,
-                          .environment = {},
-                          .kill_when = larger_than(path(output + "/helper.parquet.journal"), 0),
-                          .kill_signal = signal});
+        command(output),
+        {.max_file_bytes = 0,
+         .environment = {},
+         .kill_when = larger_than(path(".charm/" + output + "/helper.parquet.journal"), 0),
+         .kill_signal = signal});
     EXPECT_EQ(outcome.code, 128 + signal) << outcome.err;
+    EXPECT_THAT(outcome.err,
+                HasSubstr(std::string("charm score: ") + (signal == SIGINT ? "SIGINT" : "SIGTERM") +
+                          ": the finished rows are kept; run the same command again to continue\n"));
     EXPECT_FALSE(fs::exists(path(output + "/helper.parquet")));
     ASSERT_EQ(run_charm(command(output)).code, 0);
     EXPECT_EQ(read_file(path("straight/helper.parquet")),
               read_file(path(output + "/helper.parquet")));
     EXPECT_EQ(files_below(path("straight")).size(), files_below(path(output)).size());
   }
+}
+
+TEST_F(Resume, TrainMakesACheckpointOnSigterm) {
+  const auto command = [&](const std::string& output) {
+    return std::vector<std::string>{
+        "train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"),
+        "--output", path(output), "--learning-rate", "1e-3", "--pairs-per-step", "8", "--epochs",
+        "3", "--checkpoint-every", "1000", "--dtype", "float32"};
+  };
+  ASSERT_EQ(run_charm(command("straight")).code, 0);
+  const std::string metrics = path("killed.partial/metrics.jsonl");
+  const Outcome outcome =
+      run_charm(command("killed"), {.kill_when = larger_than(metrics, 1000), .kill_signal = SIGTERM});
+  ASSERT_EQ(outcome.code, 128 + SIGTERM) << outcome.err;
+  EXPECT_THAT(outcome.err,
+              testing::AllOf(HasSubstr("charm train: SIGTERM: a checkpoint follows this step"),
+                             HasSubstr("a checkpoint is written; run the same command again")));
+  EXPECT_TRUE(fs::exists(path("killed.partial/checkpoint.safetensors")));
+  ASSERT_EQ(run_charm(command("killed")).code, 0);
+  EXPECT_EQ(read_file(path("straight/model.safetensors")),
+            read_file(path("killed/model.safetensors")));
+  EXPECT_EQ(read_file(path("straight/metrics.jsonl")).size() > 1000, true);
 }
 
 TEST_F(Resume, TrainGivesTheSameWeights) {

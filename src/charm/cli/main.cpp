@@ -13,21 +13,26 @@
 #include <vector>
 
 #include "charm/base/error.h"
+#include "charm/base/interrupt.h"
 #include "charm/cli/command_line.h"
 
 namespace {
 
+/// "charm score", as every line about its end begins.
+std::string program_of(const std::vector<std::string>& arguments) {
+  const bool has_command =
+      !arguments.empty() && !arguments.front().empty() && arguments.front().front() != '-';
+  return has_command ? "charm " + arguments.front() : "charm";
+}
+
 /// Prints one line: "charm <command>: error: <message>".
 int report_error(const std::vector<std::string>& arguments, std::string message,
                  charm::ErrorKind kind) {
-  const bool has_command =
-      !arguments.empty() && !arguments.front().empty() && arguments.front().front() != '-';
-  const std::string program = has_command ? "charm " + arguments.front() : "charm";
   for (char& c : message) {
     if (c == '\n' || c == '\r') c = ' ';
   }
   std::fflush(stdout);
-  std::fprintf(stderr, "%s: error: %s\n", program.c_str(), message.c_str());
+  std::fprintf(stderr, "%s: error: %s\n", program_of(arguments).c_str(), message.c_str());
   return static_cast<int>(kind);
 }
 
@@ -68,11 +73,16 @@ int main(int argc, char** argv) {
   restart_with_passive_wait(arguments, argv);
   std::signal(SIGPIPE,
               SIG_IGN);  // a closed connection is an error of that request, not of the program
+  charm::Interruptible::install_handlers(program_of(arguments));
   try {
     charm::cli::run_program(arguments);
     return std::fflush(stdout) == 0 && std::ferror(stdout) == 0
                ? 0
                : end_without_output(arguments, errno);
+  } catch (const charm::Interrupted& interrupted) {
+    std::fprintf(stderr, "%s: %s\n", program_of(arguments).c_str(), interrupted.what());
+    std::fflush(stdout);
+    charm::end_by_signal(interrupted.signal);
   } catch (const charm::Error& error) {
     return report_error(arguments, error.message(), error.kind());
   } catch (const std::filesystem::filesystem_error& error) {

@@ -10,6 +10,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/interrupt.h"
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/storage/journal.h"
@@ -67,6 +68,9 @@ void score_unless_finished(
     return;
   }
   storage::Journal journal(saved, fingerprint, options.fresh);
+  const Interruptible interrupts(Interruptible::When::kAtOnce,
+                                 "the finished rows are kept; run the same command again to "
+                                 "continue");
   const std::unique_ptr<model::RewardModel> model =
       model::load_reward_model(options.model_dir, options.model);
   const text::ConversationEncoder encoder(options.model_dir, options.encoder);

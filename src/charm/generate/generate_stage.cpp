@@ -11,6 +11,7 @@
 #include "charm/base/check.h"
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/interrupt.h"
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/generate/generated_rows.h"
@@ -159,6 +160,9 @@ GenerateStageResult generate_with(const GenerateStageOptions& options, const Out
   if (num_done > 0)
     log::info("resuming: {} of {} responses are in the journal", num_done, rows.size());
 
+  const Interruptible interrupts(Interruptible::When::kAtOnce,
+                                 "the finished responses are kept; run the same command again to "
+                                 "continue");
   const bool any_pending = std::count(done.begin(), done.end(), false) > 0;
   if (any_pending) generate_pending(options, make(), journal, done, rows, progress);
   result = summary_of(rows);

@@ -12,6 +12,7 @@
 
 #include "charm/base/check.h"
 #include "charm/base/error.h"
+#include "charm/base/interrupt.h"
 #include "charm/base/log.h"
 #include "charm/train/checkpointed_step.h"
 #include "charm/train/train_checkpoint.h"
@@ -175,6 +176,8 @@ TrainResult Trainer::run(const ProgressFn& progress) {
 
   const std::int64_t eval_every =
       options_.eval_every > 0 ? options_.eval_every : std::max<std::int64_t>(1, num_steps_ / 4);
+  const Interruptible interrupts(Interruptible::When::kAtCheckpoint,
+                                 "a checkpoint is written; run the same command again to continue");
   TrainResult result;
   double step_seconds = 0.0;
   while (step < num_steps_) {
@@ -191,7 +194,8 @@ TrainResult Trainer::run(const ProgressFn& progress) {
     }
     if (step == num_steps_) break;
     if (step % eval_every == 0) evaluate("during", step, metrics, progress);
-    if (checkpoint_is_due(step)) save(step, metrics);
+    if (checkpoint_is_due(step) || interrupts.requested()) save(step, metrics);
+    if (interrupts.requested()) interrupts.end();
     if (step == options_.stop_after_steps) {
       result.finished = false;
       break;
