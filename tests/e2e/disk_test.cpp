@@ -58,7 +58,7 @@ TEST_F(Disk, EveryStageReportsItsFileAndLeavesNone) {
     EXPECT_EQ(outcome.code, 4) << arguments[0] << ": " << outcome.err;
     EXPECT_NE(outcome.err.find(output), std::string::npos) << outcome.err;
     EXPECT_FALSE(fs::exists(output)) << output;
-    EXPECT_FALSE(fs::exists(output + ".partial")) << output;
+    EXPECT_FALSE(fs::exists(partial_path(output))) << output;
   };
   const auto measure =
       join({{"measure", "--ratings", ratings, "--output", path("run/mismatch/rm.json"), "--scores"},
@@ -106,9 +106,20 @@ TEST_F(Disk, AFullDiskLeavesNoOutputAndTheRunResumes) {
   const Outcome outcome = run_charm(score);
   EXPECT_EQ(outcome.code, 4) << outcome.err;
   EXPECT_FALSE(fs::exists(path("small/out/scholar.parquet")));
+  EXPECT_NE(outcome.err.find("No space left on device"), std::string::npos) << outcome.err;
   ASSERT_EQ(mount("tmpfs", path("small").c_str(), "tmpfs", MS_REMOUNT, "size=4m"), 0);
   EXPECT_EQ(run_charm(score).code, 0);
   EXPECT_TRUE(fs::exists(path("small/out/scholar.parquet")));
+}
+
+TEST_F(Disk, AFullDiskIsNamedWhereParquetIsWritten) {
+  create_folders(path("small"));
+  if (mount("tmpfs", path("small").c_str(), "tmpfs", 0, "size=8k") != 0)
+    GTEST_SKIP() << "needs permission to mount a tmpfs";
+  const std::string output = path("small/p.parquet");
+  expect_failure({"prepare", "--input", responses("helper"), "--output", output}, 4,
+                 {"p.parquet", "No space left on device"}, output);
+  umount2(path("small").c_str(), MNT_DETACH);
 }
 
 }  // namespace

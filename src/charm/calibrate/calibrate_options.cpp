@@ -1,6 +1,7 @@
 #include "charm/calibrate/calibrate_stage.h"
 #include "charm/stats/elo.h"
 #include "charm/storage/ratings.h"
+#include "charm/storage/read_options.h"
 
 namespace charm::calibrate {
 
@@ -95,6 +96,11 @@ void describe_command(OptionTable& table, CalibrateOptions& options) {
       .path("output", options.output, "FILE", "calibration.json to write.")
       .required();
   storage::describe_ratings(table, options.category, options.date, options.aliases);
+  table.path(
+      "write-scores", options.write_scores, "DIR",
+      "Also write copies of the scores files to this folder, with a column calibrated_score: "
+      "score plus the policy's offset.");
+  storage::describe_columns(table, options.columns);
   describe_settings(table, options);
 }
 

@@ -6,7 +6,9 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
+#include "charm/calibrate/calibrated_scores.h"
 #include "charm/calibrate/calibration.h"
+#include "charm/results/result_file.h"
 #include "charm/stats/paired_scores.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
@@ -15,20 +17,34 @@
 namespace charm::calibrate {
 namespace {
 
-using Json = nlohmann::ordered_json;
+void write_scores(const std::vector<fs::path>& files, const Calibration& calibration,
+                  const CalibrateOptions& options, storage::Manifest& manifest) {
+  const fs::path& folder = *options.write_scores;
+  const std::int64_t num_without_offset =
+      write_calibrated_scores(files, calibration, options.columns, folder);
+  if (num_without_offset > 0) {
+    log::warning("{}: {} scores of policies without an offset have no calibrated_score",
+                 folder.string(), num_without_offset);
+  }
+  for (const fs::path& file : files) manifest.output(folder / file.filename());
+}
 
 }  // namespace
 
 Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progress) {
   if (options.reference.empty()) {
-    throw Error(ErrorKind::kUsage,
-                "no reference policy given; name the policy with offset 0 by --reference");
+    throw Error(ErrorKind::kUsage, "--reference is required: the policy with offset 0");
   }
+  results::require_result_name(options.output);
   require_writable(options.output);
   require_distinct(options.output, options.scores);
   require_distinct(options.output, options.held_out_scores);
   require_distinct(options.output, options.ratings);
   const OutputLock lock(options.output);
+  std::vector<fs::path> scored_files;
+  if (options.write_scores) {
+    scored_files = check_calibrated_scores(options.scores, *options.write_scores);
+  }
 
   storage::Manifest manifest("calibrate");
   manifest.options(options, describe_command);
@@ -38,6 +54,7 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
                                   .category = options.category,
                                   .date = options.date,
                                   .max_bad_rows = options.max_bad_rows,
+                                  .columns = options.columns,
                                   .holdout = options.holdout,
                                   .seed = options.solve.seed,
                                   .held_out_scores = options.held_out_scores},
@@ -68,12 +85,14 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
   }
   for (const std::string& warning : calibration.warnings) log::warning("{}", warning);
 
-  // File names may not be valid UTF-8; the result is written all the same.
-  const std::string text =
-      results::to_json(calibration, storage::inputs_json(inputs.files))
-          .dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-  write_file(options.output, text + "\n");
+  const nlohmann::ordered_json json =
+      results::to_json(calibration, storage::inputs_json(inputs.files));
+  results::write_result(options.output, json, json["policies"]);
   manifest.output(options.output, static_cast<std::int64_t>(calibration.policies.size()));
+  if (options.write_scores) {
+    write_scores(scored_files, calibration, options, manifest);
+    storage::write_manifest(*options.write_scores, manifest);
+  }
   storage::write_manifest(options.output, manifest);
   return calibration;
 }

@@ -3,12 +3,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/calibrate/solve_options.h"
+#include "charm/storage/read_options.h"
 
 namespace charm::calibrate {
 
@@ -21,6 +23,8 @@ struct CalibrateOptions {
   std::string reference;  ///< policy with offset 0: choose one whose mismatch degree is near 0
   std::vector<std::string> policies;  ///< calibrate only these; empty: all in the scores
   std::filesystem::path output;       ///< calibration.json
+  /// Folder for copies of the scores files with a column `calibrated_score`.
+  std::optional<std::filesystem::path> write_scores;
   SolveOptions solve;
   /// Share of the prompts held out of the fit, on which the offsets are then evaluated; the split
   /// is that of a recipe's `holdout`. Choose it so that both parts keep some hundred prompts.
@@ -30,6 +34,7 @@ struct CalibrateOptions {
   std::int64_t min_prompts = 30;  ///< minimum number of common prompts of a pair
   bool strict = false;            ///< prompts missing on one side are an error
   std::int64_t max_bad_rows = 0;  ///< unusable rows tolerated per file
+  storage::ColumnNames columns;   ///< of the scores files, where they have other names
 };
 
 /// The options that a recipe section accepts.

@@ -150,13 +150,8 @@ Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating
     place.push_back(std::move(pair));
   }
   calibration.mean = stats::mean_mismatch(calibration.pairs, calibration.other_pairs);
-  for (std::size_t p = 0; p < scores.num_policies(); ++p) {
-    const stats::PolicyScores& policy = scores.policy(p);
-    if (policy.num_errors == 0) continue;
-    calibration.warnings.push_back(
-        fmt::format("{} rows of '{}' carry an error instead of a score and are dropped",
-                    policy.num_errors, policy.policy));
-  }
+  if (std::string dropped = stats::dropped_rows_text(scores); !dropped.empty())
+    calibration.warnings.push_back(std::move(dropped));
   warn_about_pairs(problem, calibration.warnings);
   warn_about_residuals(problem, solution, ratings, calibration.warnings);
   warn_about_intervals(ratings, replicates, calibration.warnings);

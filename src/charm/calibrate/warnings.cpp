@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "charm/calibrate/calibration_pairs.h"
 #include "charm/stats/elo.h"
@@ -31,9 +32,19 @@ double critical_value(std::size_t num_pairs) {
   return lo;
 }
 
+/// The first ones, and how many there are besides.
+std::string first_of(const std::vector<std::string>& texts) {
+  constexpr std::size_t kShown = 5;
+  const std::span<const std::string> shown(texts.begin(), std::min(texts.size(), kShown));
+  std::string text = fmt::format("{}", fmt::join(shown, "; "));
+  if (texts.size() > kShown) text += fmt::format("; and {} more", texts.size() - kShown);
+  return text;
+}
+
 }  // namespace
 
 void warn_about_pairs(const OffsetProblem& problem, std::vector<std::string>& warnings) {
+  std::vector<std::string> apart, uneven;  // one line each, however many policies there are
   for (const stats::PolicyPair& pair : problem.pairs) {
     if (pair.ref != problem.reference) continue;
     const std::string& over = problem.policies[pair.over];
@@ -42,18 +53,23 @@ void warn_about_pairs(const OffsetProblem& problem, std::vector<std::string>& wa
         std::minmax_element(pair.rows.over.begin(), pair.rows.over.end());
     const auto [ref_lo, ref_hi] = std::minmax_element(pair.rows.ref.begin(), pair.rows.ref.end());
     if (*over_lo > *ref_hi || *ref_lo > *over_hi) {
-      warnings.push_back(
-          fmt::format("the scores of '{}' [{}, {}] and '{}' [{}, {}] do not overlap: the offset is "
-                      "well defined, but check that both come from the same reward model",
-                      over, *over_lo, *over_hi, ref, *ref_lo, *ref_hi));
+      apart.push_back(fmt::format("'{}' [{}, {}] and '{}' [{}, {}]", over, *over_lo, *over_hi, ref,
+                                  *ref_lo, *ref_hi));
     }
     if (pair.rows.missing_over + pair.rows.missing_ref > 0) {
-      warnings.push_back(fmt::format(
-          "'{}' and '{}' share {} prompts; {} rows of the former and {} of the latter have no "
-          "counterpart and are dropped",
-          over, ref, pair.rows.num_prompts, pair.rows.missing_ref, pair.rows.missing_over));
+      uneven.push_back(fmt::format("'{}' and '{}' share {} prompts ({} and {} rows dropped)", over,
+                                   ref, pair.rows.num_prompts, pair.rows.missing_ref,
+                                   pair.rows.missing_over));
     }
   }
+  if (!apart.empty()) {
+    warnings.push_back(fmt::format(
+        "scores do not overlap: {}: the offset is well defined, but check that all come "
+        "from the same reward model",
+        first_of(apart)));
+  }
+  if (!uneven.empty())
+    warnings.push_back(fmt::format("rows without a counterpart: {}", first_of(uneven)));
 }
 
 void warn_about_residuals(const OffsetProblem& problem, const OffsetSolution& solution,

@@ -24,8 +24,6 @@ class CalibrateCommand final : public Command {
   }
   void describe(OptionTable& table) override { calibrate::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
-    if (options_.reference.empty())
-      throw Error(ErrorKind::kUsage, "--reference is required: the policy with offset 0");
     options_.solve.num_threads = static_cast<std::size_t>(common.threads);
     pipeline::fetch_dataset_source(options_.ratings, std::nullopt, common.offline, progress);
     const results::Calibration result = calibrate::calibrate(options_, progress);

@@ -65,8 +65,6 @@ class EvaluateCommand final : public Command {
       throw Error(ErrorKind::kUsage,
                   "--benchmark is required: reward-bench, reward-bench-2, rm-bench or arena");
     }
-    if (options_.output.empty())
-      throw Error(ErrorKind::kUsage, "--output is required: the result JSON to write");
     options_.benchmark = *benchmark_;
     options_.model.threads = common.threads;
     options_.fresh = common.fresh;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "charm/base/companions.h"
 #include "charm/base/log.h"
 #include "charm/base/strings.h"
 #include "charm/base/version.h"
@@ -165,6 +166,15 @@ std::string command_names(const std::vector<std::unique_ptr<Command>>& commands)
   return names;
 }
 
+/// Then nothing else may be printed there.
+bool goes_to_standard_output(const OptionTable& own) {
+  const Option* output = own.find("output");
+  if (output == nullptr) return false;
+  const OptionValue value = output->value();
+  const auto* path = std::get_if<std::string>(&value);
+  return path != nullptr && is_standard_output(*path);
+}
+
 void run_command(Command& command, const std::vector<std::string>& arguments) {
   CommonOptions common;
   OptionTable own_table, common_table;
@@ -180,6 +190,7 @@ void run_command(Command& command, const std::vector<std::string>& arguments) {
     throw Error(ErrorKind::kUsage, "--threads: expected 0 to {}, found {}", kMaxThreads,
                 common.threads);
   }
+  if (goes_to_standard_output(own_table)) common.quiet = !common.verbose;
   const dist::Launch launch = dist::read_launch();
   if (launch.size > 1 && !command.supports_multi_process()) {
     throw Error(ErrorKind::kUsage,

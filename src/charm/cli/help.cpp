@@ -81,8 +81,8 @@ std::string program_help(const std::vector<std::unique_ptr<Command>>& commands) 
       "charm --help-all       all of them as Markdown\n"
       "charm --version        version\n"
       "\n"
-      "Exit codes: 0 done, 2 usage, 3 bad input, 4 reading or writing files, 5 network, 6 memory, "
-      "device or disk ran out,\n"
+      "Exit codes: 0 done, 2 usage, 3 bad input, 4 reading or writing files (a full disk too), 5 "
+      "network, 6 out of memory or no device,\n"
       "70 a bug of charm, 128 + N ended by signal N (130: Ctrl-C). An interrupted command "
       "resumes when started again.\n";
   return text;

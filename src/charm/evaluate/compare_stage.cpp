@@ -10,6 +10,7 @@
 #include "charm/base/output_lock.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/results/evaluation.h"
+#include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
@@ -26,6 +27,7 @@ void check_options(const CompareOptions& options) {
     throw Error(ErrorKind::kUsage, "evaluate: --bootstrap and --max-bad-rows must not be negative");
   }
   if (options.output.empty()) return;
+  results::require_result_name(options.output);
   require_writable(options.output);
   require_distinct(options.output, options.runs);
 }
@@ -88,9 +90,7 @@ void write_result(const CompareOptions& options, const ComparedRun& a, const Com
   json["b"] = run_json(b, options.runs[1]);
   json.update(to_json(result.comparison));
   json["bootstrap"] = {{"draws", options.bootstrap}, {"seed", options.seed}};
-  write_file(options.output, json.dump(2, ' ', /*ensure_ascii=*/false,
-                                       nlohmann::ordered_json::error_handler_t::replace) +
-                                 "\n");
+  results::write_result(options.output, json, results::evaluation_table(json));
   storage::Manifest manifest("evaluate");
   manifest.options(options, describe_command).option("benchmark", benchmark_name(result.benchmark));
   for (const ComparedRun* run : {&a, &b}) {

@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "charm/base/companions.h"
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
@@ -18,6 +19,7 @@
 #include "charm/evaluate/rm_bench.h"
 #include "charm/evaluate/scored_rows.h"
 #include "charm/results/evaluation.h"
+#include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
 
@@ -27,7 +29,13 @@ namespace {
 using nlohmann::ordered_json;
 
 void check_options(const EvaluateOptions& options) {
-  if (options.output.empty()) throw Error(ErrorKind::kUsage, "evaluate: --output is missing");
+  if (options.output.empty())
+    throw Error(ErrorKind::kUsage, "--output is required: the result to write, .json or .csv");
+  results::require_result_name(options.output);
+  if (is_standard_output(options.output) && !options.model_dir.empty() &&
+      options.save_scores.empty()) {
+    throw Error(ErrorKind::kUsage, "--output -: name the file of the scores with --save-scores");
+  }
   if (options.model_dir.empty() == options.scores.empty()) {
     throw Error(ErrorKind::kUsage,
                 "evaluate: give either --model with --data, or --scores of an earlier run");
@@ -88,7 +96,7 @@ void finish(const EvaluateOptions& options, std::span<const std::string> data_sh
   json.update(body);
   json["num_bad_rows"] = result.num_bad_rows;
   json["bootstrap"] = {{"draws", options.bootstrap}, {"seed", options.seed}};
-  write_file(options.output, json.dump(2) + "\n");
+  results::write_result(options.output, json, results::evaluation_table(json));
 
   storage::Manifest manifest("evaluate");
   manifest.options(options, describe_command)
@@ -139,14 +147,14 @@ EvaluateResult evaluate_rows(const EvaluateOptions& options,
   if (options.benchmark == Benchmark::kRewardBench2) {
     const RewardBench2Result benchmark = reward_bench_2_result(rows.rows, bootstrap);
     if (benchmark.overall) result.overall = benchmark.overall->value;
-    if (options.reward_bench_files) {
+    if (options.reward_bench_files && !is_standard_output(options.output)) {
       write_reward_bench_2_files(folder, benchmark, rows.rows, reward_bench_model(options));
     }
     return finish_with(benchmark);
   }
   const RewardBenchResult benchmark = reward_bench_result(rows.rows, bootstrap);
   if (benchmark.overall) result.overall = benchmark.overall->value;
-  if (options.reward_bench_files) {
+  if (options.reward_bench_files && !is_standard_output(options.output)) {
     write_reward_bench_files(folder, benchmark, rows.rows, reward_bench_model(options));
   }
   return finish_with(benchmark);

@@ -1,5 +1,6 @@
 #include "charm/explain/explain_stage.h"
 #include "charm/storage/ratings.h"
+#include "charm/storage/read_options.h"
 
 namespace charm::explain {
 
@@ -39,6 +40,7 @@ void describe_command(OptionTable& table, ExplainOptions& options) {
       .path("ratings", options.ratings, "FILE",
             "Arena ratings; with --calibration they replace its own.");
   storage::describe_ratings(table, options.category, options.date, options.aliases);
+  storage::describe_columns(table, options.columns);
   table.text("reference", options.reference, "NAME", "Reference policy, without --calibration.")
       .paths("held-out-scores", options.held_out_scores, "FILE",
              "Scores of held-out prompts, on which methods are evaluated too.")

@@ -13,6 +13,7 @@
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/explain/method_comparison.h"
+#include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/score_inputs.h"
@@ -81,6 +82,10 @@ class InputReader {
               const ProgressFn& progress)
       : manifest_(manifest), options_(options), progress_(progress) {}
 
+  storage::ReadOptions reading() const {
+    return {.max_bad_rows = options_.max_bad_rows, .columns = options_.columns};
+  }
+
   Inputs read(const std::optional<Split>& split) {
     if (split && !options_.held_out_scores.empty()) {
       throw Error(ErrorKind::kUsage,
@@ -89,7 +94,7 @@ class InputReader {
                   split->share);
     }
     for (const fs::path& path : options_.scores) {
-      FeatureFileParts parts = read_features(path, options_.max_bad_rows, split);
+      FeatureFileParts parts = read_features(path, reading(), split);
       add(path, parts.fit.rows.size() + parts.held_out.rows.size());
       if (split && (parts.fit.rows.empty() || parts.held_out.rows.empty())) {
         throw Error(ErrorKind::kInput,
@@ -101,7 +106,7 @@ class InputReader {
       if (split) inputs_.held_out.push_back(std::move(parts.held_out));
     }
     for (const fs::path& path : options_.held_out_scores) {
-      inputs_.held_out.push_back(read_features(path, options_.max_bad_rows, std::nullopt).fit);
+      inputs_.held_out.push_back(read_features(path, reading(), std::nullopt).fit);
       add(path, inputs_.held_out.back().rows.size());
     }
     return std::move(inputs_);
@@ -203,6 +208,7 @@ MethodComparison compare(const ExplainOptions& options, const Inputs& inputs,
 
 Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
   check_options(options);
+  results::require_result_name(options.output);
   require_writable(options.output);
   require_distinct(options.output, options.scores);
   require_distinct(options.output, options.held_out_scores);
@@ -285,10 +291,8 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
   }
   for (const std::string& warning : result.warnings) log::warning("{}", warning);
 
-  const std::string text =
-      to_json(result, storage::inputs_json(inputs.files))
-          .dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-  write_file(options.output, text + "\n");
+  const Json json = to_json(result, storage::inputs_json(inputs.files));
+  results::write_result(options.output, json, json["pairs"]);
   manifest.output(options.output, static_cast<std::int64_t>(result.pairs.size()));
   storage::write_manifest(options.output, manifest);
   return result;

@@ -12,6 +12,7 @@
 #include "charm/base/progress.h"
 #include "charm/explain/explanation.h"
 #include "charm/explain/method_comparison.h"
+#include "charm/storage/read_options.h"
 
 namespace charm::explain {
 
@@ -37,6 +38,7 @@ struct ExplainOptions {
   ExplainSettings settings;
   std::int64_t min_prompts = 30;
   std::int64_t max_bad_rows = 0;
+  storage::ColumnNames columns;  ///< of the scores files, where they have other names
 };
 
 /// The options that a recipe section accepts.

@@ -24,12 +24,12 @@ std::vector<ScoreFile> score_files(std::span<const FeatureFile> files, const Val
 
 }  // namespace
 
-FeatureFileParts read_features(const std::filesystem::path& path, std::int64_t max_bad_rows,
+FeatureFileParts read_features(const std::filesystem::path& path,
+                               const storage::ReadOptions& options,
                                const std::optional<Split>& split) {
   FeatureFileParts parts;
   parts.fit.name = parts.held_out.name = path.string();
-  const storage::ReadOptions read{.max_bad_rows = max_bad_rows, .split = {}, .policy = {}};
-  storage::for_each_scored_response(path, read, [&](ScoredResponse&& row) {
+  storage::for_each_scored_response(path, options, [&](ScoredResponse&& row) {
     const bool is_row_held_out =
         split && is_held_out(row.response.prompt, split->seed, split->share);
     FeatureRow result{.score = {.prompt_id = std::move(row.response.prompt_id),

@@ -9,6 +9,7 @@
 #include "charm/explain/features.h"
 #include "charm/records/records.h"
 #include "charm/stats/paired_scores.h"
+#include "charm/storage/read_options.h"
 
 namespace charm::explain {
 
@@ -37,7 +38,8 @@ struct FeatureFileParts {
 };
 
 /// Reads a scores file with its texts, one row at a time; the texts are not kept.
-FeatureFileParts read_features(const std::filesystem::path& path, std::int64_t max_bad_rows,
+FeatureFileParts read_features(const std::filesystem::path& path,
+                               const storage::ReadOptions& options,
                                const std::optional<Split>& split);
 
 /// Scores and features of several policies joined on the same keys: row r of a pair's scores is row

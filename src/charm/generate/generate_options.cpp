@@ -114,7 +114,9 @@ void describe_settings(OptionTable& table, GenerateStageOptions& options) {
 
 void describe_command(OptionTable& table, GenerateStageOptions& options) {
   table.path("prompts", options.prompts, "FILE", "Data set with prompts, as for charm prepare.")
-      .required()
+      .required();
+  storage::describe_prompt_column(table, options.read.columns);
+  table
       .text("policy", options.policy, "NAME",
             "Name of the policy in the output; use its name in the ratings.")
       .required()

@@ -1,6 +1,7 @@
 #include "charm/measure/measure_stage.h"
 #include "charm/stats/elo.h"
 #include "charm/storage/ratings.h"
+#include "charm/storage/read_options.h"
 
 namespace charm::measure {
 
@@ -33,6 +34,7 @@ void describe_command(OptionTable& table, MeasureOptions& options) {
       .path("output", options.output, "FILE", "mismatch.json to write.")
       .required();
   storage::describe_ratings(table, options.category, options.date, options.aliases);
+  storage::describe_columns(table, options.columns);
   describe_settings(table, options);
 }
 

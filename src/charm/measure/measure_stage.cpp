@@ -7,18 +7,15 @@
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/measure/mismatch.h"
+#include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/score_inputs.h"
 
 namespace charm::measure {
-namespace {
-
-using Json = nlohmann::ordered_json;
-
-}  // namespace
 
 results::Mismatch measure(const MeasureOptions& options, const ProgressFn& progress) {
+  results::require_result_name(options.output);
   require_writable(options.output);
   require_distinct(options.output, options.scores);
   require_distinct(options.output, options.ratings);
@@ -32,6 +29,7 @@ results::Mismatch measure(const MeasureOptions& options, const ProgressFn& progr
                                   .category = options.category,
                                   .date = options.date,
                                   .max_bad_rows = options.max_bad_rows,
+                                  .columns = options.columns,
                                   .held_out_scores = {}},
                                  manifest, progress);
   const stats::PairedScores scores(inputs.scores, {.first_policy = "",
@@ -50,11 +48,9 @@ results::Mismatch measure(const MeasureOptions& options, const ProgressFn& progr
   mismatch.prompts = options.prompts;
   for (const std::string& warning : mismatch.warnings) log::warning("{}", warning);
 
-  // File names may not be valid UTF-8; the result is written all the same.
-  const std::string text =
-      results::to_json(mismatch, storage::inputs_json(inputs.files))
-          .dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-  write_file(options.output, text + "\n");
+  const nlohmann::ordered_json json =
+      results::to_json(mismatch, storage::inputs_json(inputs.files));
+  results::write_result(options.output, json, json["pairs"]);
   manifest.output(options.output, static_cast<std::int64_t>(mismatch.pairs.size()));
   storage::write_manifest(options.output, manifest);
   return mismatch;

@@ -9,6 +9,7 @@
 #include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/results/mismatch.h"
+#include "charm/storage/read_options.h"
 
 namespace charm::measure {
 
@@ -24,6 +25,7 @@ struct MeasureOptions {
   std::int64_t min_prompts = 30;  ///< minimum number of common prompts of a pair
   bool strict = false;            ///< prompts missing on one side are an error
   std::int64_t max_bad_rows = 0;  ///< unusable rows tolerated per file
+  storage::ColumnNames columns;   ///< of the scores files, where they have other names
   std::int64_t bootstrap = 1000;  ///< bootstrap replicates for the intervals; 0: none
   std::uint64_t seed = 0;         ///< of the bootstrap; same seed, same bytes
   std::string prompts;  ///< which prompts these are ("held out of calibration"); a note in the

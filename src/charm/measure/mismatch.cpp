@@ -76,11 +76,9 @@ std::vector<std::string> warnings_of(const stats::PairedScores& scores,
   for (std::size_t p = 0; p < scores.num_policies(); ++p) {
     const stats::PolicyScores& policy = scores.policy(p);
     if (!ratings[p].rating_lo || !ratings[p].rating_hi) exact.push_back(policy.policy);
-    if (policy.num_errors == 0) continue;
-    warnings.push_back(
-        fmt::format("{} rows of '{}' carry an error instead of a score and are dropped",
-                    policy.num_errors, policy.policy));
   }
+  if (std::string dropped = stats::dropped_rows_text(scores); !dropped.empty())
+    warnings.push_back(std::move(dropped));
   std::int64_t missing = 0;
   for (const stats::PolicyPair& pair : pairs)
     missing += pair.rows.missing_over + pair.rows.missing_ref;

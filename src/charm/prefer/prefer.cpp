@@ -20,7 +20,8 @@ namespace charm::prefer {
 namespace {
 
 void check_options(const PreferOptions& options) {
-  if (options.scores.empty()) throw Error(ErrorKind::kUsage, "--scores needs at least one file");
+  if (options.scores.empty())
+    throw Error(ErrorKind::kUsage, "no scores given; name one file for each policy with --scores");
   if (!std::isfinite(options.pairing.min_margin) || options.pairing.min_margin < 0.0) {
     throw Error(ErrorKind::kUsage, "--min-margin is {}; expected a number of at least 0",
                 options.pairing.min_margin);
@@ -178,6 +179,11 @@ PreferResult prefer(const PreferOptions& options, const ProgressFn& progress) {
   check_options(options);
   const OutputLock lock(options.output);
   const Offsets offsets = read_offsets(options.calibration);
+  if (options.pairing.pairs == Pairs::kVsReference && offsets.reference.empty()) {
+    throw Error(ErrorKind::kInput,
+                "{}: no policy has offset 0, so there is no reference for --pairs vs-reference",
+                options.calibration.string());
+  }
   const std::vector<Score> scores = storage::read_score_files(options.scores, options.read);
   PreferResult result;
   check_coverage(scores, offsets, options, result);

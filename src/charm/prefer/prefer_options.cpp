@@ -56,11 +56,13 @@ void describe_command(OptionTable& table, PreferOptions& options) {
       .paths("scores", options.scores, "FILE",
              "Files of charm score, with their texts; one or more policies each.")
       .required()
-      .path("calibration", options.calibration, "FILE", "Result of charm calibrate.")
+      .path("calibration", options.calibration, "FILE",
+            "Result of charm calibrate, or a JSON map {policy: offset}.")
       .required()
       .path("output", options.output, "FILE",
             "Preferences to write: .parquet, .jsonl or .jsonl.gz.")
       .required();
+  storage::describe_columns(table, options.read.columns);
   describe_settings(table, options);
 }
 

@@ -30,6 +30,7 @@ void describe_settings(OptionTable& table, PrepareOptions& options) {
               "Turns that form the prompt. auto: of preference pairs without a prompt column the "
               "first user turn, of conversations everything before the final answer.");
   storage::describe_reading(table, options.read);
+  storage::describe_prompt_column(table, options.read.columns);
 }
 
 void describe_command(OptionTable& table, PrepareOptions& options) {

@@ -1,6 +1,7 @@
 #include "charm/results/calibration.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "charm/base/error.h"
 #include "charm/results/fields.h"
@@ -153,6 +154,33 @@ void check_policies(const Calibration& calibration, const std::string& file) {
   }
 }
 
+/// {policy: offset}
+bool is_plain_offsets(const Json& json) {
+  return json.is_object() && !json.empty() &&
+         std::all_of(json.begin(), json.end(), [](const Json& value) { return value.is_number(); });
+}
+
+/// The reference is the first policy with offset 0, or empty.
+Calibration calibration_of_offsets(const Json& json) {
+  Calibration calibration;
+  for (const auto& [policy, value] : json.items()) {
+    const double offset = value.get<double>();
+    calibration.policies.push_back(
+        {.policy = policy,
+         .rating = {.name = policy,
+                    .rating_elo = std::numeric_limits<double>::quiet_NaN(),
+                    .rating_lo = {},
+                    .rating_hi = {}},
+         .offset = {.value = offset, .ci95 = {}},
+         .offset_se = {},
+         .offset_interval = {},
+         .offset_unshrunk = {},
+         .shrinkage = {}});
+    if (calibration.reference.empty() && offset == 0.0) calibration.reference = policy;
+  }
+  return calibration;
+}
+
 }  // namespace
 
 Json to_json(const Calibration& calibration, const Json& inputs) {
@@ -187,6 +215,7 @@ Json to_json(const Calibration& calibration, const Json& inputs) {
 }
 
 Calibration read_calibration(const Json& json, const std::string& file) {
+  if (is_plain_offsets(json)) return calibration_of_offsets(json);
   const Fields fields(json, file, "charm calibrate");
   fields.check_version(Calibration::kVersion);
   Calibration calibration;

@@ -80,7 +80,8 @@ struct Calibration {
 nlohmann::ordered_json to_json(const Calibration& calibration,
                                const nlohmann::ordered_json& inputs);
 
-/// Throws kInput naming the file and the member for a file that `charm calibrate` has not written.
+/// Throws kInput naming the file and the member for a file that `charm calibrate` has not written,
+/// except a plain map {policy: offset}: its reference is the first policy with offset 0, or empty.
 /// Only the reference and the policies' offsets are required.
 Calibration read_calibration(const nlohmann::ordered_json& json, const std::string& file);
 Calibration read_calibration(const std::filesystem::path& path);

@@ -49,6 +49,20 @@ std::vector<std::string> policies_in_order(std::span<const ScoreFile> files) {
 
 }  // namespace
 
+std::string dropped_rows_text(const PairedScores& scores) {
+  std::int64_t num_dropped = 0;
+  std::vector<std::string> policies;
+  for (std::size_t p = 0; p < scores.num_policies(); ++p) {
+    const PolicyScores& policy = scores.policy(p);
+    if (policy.num_errors == 0) continue;
+    num_dropped += policy.num_errors;
+    policies.push_back(fmt::format("{} {}", policy.policy, policy.num_errors));
+  }
+  if (policies.empty()) return "";
+  return fmt::format("{} rows carry an error instead of a score and are dropped: {}", num_dropped,
+                     fmt::join(policies, ", "));
+}
+
 std::string common_prompts_text(std::span<const std::int64_t> num_common,
                                 std::int64_t num_prompts) {
   CHARM_CHECK(!num_common.empty(), "no pair of policies");

@@ -87,4 +87,7 @@ class PairedScores {
   std::size_t num_prompts_ = 0;
 };
 
+/// "12 rows carry an error instead of a score and are dropped: a 10, b 2"; empty without such rows.
+std::string dropped_rows_text(const PairedScores& scores);
+
 }  // namespace charm::stats

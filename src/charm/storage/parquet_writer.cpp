@@ -10,10 +10,15 @@
 #include <parquet/arrow/writer.h>
 #include <parquet/properties.h>
 
+#include <functional>
 #include <memory>
+#include <optional>
+#include <span>
+#include <string>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/storage/arrow_batches.h"
 #include "charm/storage/table.h"
 
 namespace charm::storage {
@@ -33,7 +38,9 @@ void check(const std::filesystem::path& path, const arrow::Status& status) {
   const ErrorKind kind = status.IsIOError()       ? ErrorKind::kIo
                          : status.IsOutOfMemory() ? ErrorKind::kResource
                                                   : ErrorKind::kInternal;
-  throw Error(kind, "{}: cannot write Parquet: {}", path.string(), status.message());
+  // The detail is the system's own reason: "[errno 28] No space left on device".
+  const std::string reason = status.detail() ? ": " + status.detail()->ToString() : "";
+  throw Error(kind, "{}: cannot write Parquet: {}{}", path.string(), status.message(), reason);
 }
 
 template <typename T>
@@ -203,8 +210,10 @@ std::size_t write_row_group(const std::filesystem::path& path, const Table& tabl
   return end;
 }
 
-void write_rows(const std::filesystem::path& path, const std::filesystem::path& partial,
-                const Table& table) {
+/// Writes a file of the schema whose rows `write_groups` adds.
+void write_file_of(const std::filesystem::path& path, const std::filesystem::path& partial,
+                   const arrow::Schema& schema,
+                   const std::function<void(parquet::arrow::FileWriter&)>& write_groups) {
   const auto sink = value_or_throw(path, arrow::io::FileOutputStream::Open(partial.string()));
   // With checksums, a bit flip is an error instead of a wrong score.
   const auto properties = parquet::WriterProperties::Builder()
@@ -215,20 +224,19 @@ void write_rows(const std::filesystem::path& path, const std::filesystem::path& 
   // Stores the Arrow schema, so that readers get the exact types.
   const auto arrow_properties = parquet::ArrowWriterProperties::Builder().store_schema()->build();
   const auto writer =
-      value_or_throw(path, parquet::arrow::FileWriter::Open(*schema_of(table), memory_pool(), sink,
-                                                            properties, arrow_properties));
-  for (std::size_t row = 0; row < table.num_rows;) row = write_row_group(path, table, row, *writer);
+      value_or_throw(path, parquet::arrow::FileWriter::Open(schema, memory_pool(), sink, properties,
+                                                            arrow_properties));
+  write_groups(*writer);
   check(path, writer->Close());
   check(path, sink->Close());
 }
 
-}  // namespace
-
-void write_parquet(const std::filesystem::path& path, const Table& table) {
+void publish_file_of(const std::filesystem::path& path, const arrow::Schema& schema,
+                     const std::function<void(parquet::arrow::FileWriter&)>& write_groups) {
   if (path.has_parent_path()) create_folders(path.parent_path());
   const fs::path partial = partial_path(path);
   try {
-    write_rows(path, partial, table);
+    write_file_of(path, partial, schema, write_groups);
     publish(partial, path);
   } catch (const std::exception& e) {
     std::error_code ignored;
@@ -237,6 +245,57 @@ void write_parquet(const std::filesystem::path& path, const Table& table) {
     // The Parquet library throws its own exceptions if a sink fails within a page.
     throw Error(ErrorKind::kIo, "{}: cannot write Parquet: {}", path.string(), e.what());
   }
+}
+
+/// `table` with a column at its end, in place of one of that name.
+std::shared_ptr<arrow::Table> with_column(const std::filesystem::path& path,
+                                          std::shared_ptr<arrow::Table> table,
+                                          const std::string& column,
+                                          std::span<const std::optional<double>> values) {
+  arrow::DoubleBuilder builder;
+  check(path, builder.Reserve(table->num_rows()));
+  for (const std::optional<double>& value : values) {
+    if (value) {
+      builder.UnsafeAppend(*value);
+    } else {
+      builder.UnsafeAppendNull();
+    }
+  }
+  if (const int present = table->schema()->GetFieldIndex(column); present >= 0)
+    table = value_or_throw(path, table->RemoveColumn(present));
+  const auto added = std::make_shared<arrow::ChunkedArray>(value_or_throw(path, builder.Finish()));
+  return value_or_throw(
+      path, table->AddColumn(table->num_columns(), arrow::field(column, arrow::float64()), added));
+}
+
+std::shared_ptr<arrow::Table> read_table(const std::filesystem::path& path) {
+  ArrowBatches batches(path, ColumnarFormat::kParquet, {});
+  arrow::RecordBatchVector all;
+  while (const std::shared_ptr<arrow::RecordBatch> batch = batches.next()) all.push_back(batch);
+  const auto schema = batches.schema().WithMetadata(batches.schema().metadata());
+  return value_or_throw(path, arrow::Table::FromRecordBatches(schema, all));
+}
+
+}  // namespace
+
+void write_parquet(const std::filesystem::path& path, const Table& table) {
+  publish_file_of(path, *schema_of(table), [&](parquet::arrow::FileWriter& writer) {
+    for (std::size_t row = 0; row < table.num_rows;)
+      row = write_row_group(path, table, row, writer);
+  });
+}
+
+void write_with_column(const std::filesystem::path& input, const std::filesystem::path& output,
+                       const std::string& column, std::span<const std::optional<double>> values) {
+  std::shared_ptr<arrow::Table> table = read_table(input);
+  if (table->num_rows() != static_cast<std::int64_t>(values.size())) {
+    throw Error(ErrorKind::kInput, "{}: has {} rows, of which {} can be used; expected all",
+                input.string(), table->num_rows(), values.size());
+  }
+  table = with_column(output, std::move(table), column, values);
+  publish_file_of(output, *table->schema(), [&](parquet::arrow::FileWriter& writer) {
+    check(output, writer.WriteTable(*table, kRowsPerGroup));
+  });
 }
 
 }  // namespace charm::storage

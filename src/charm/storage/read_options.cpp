@@ -15,6 +15,23 @@ void describe_reading(OptionTable& table, ReadOptions& options) {
             "are several.");
 }
 
+void describe_prompt_column(OptionTable& table, ColumnNames& columns) {
+  table.text("prompt-column", columns.prompt, "NAME",
+             "Column of the prompts, a text or a list of messages; by default one of those that "
+             "docs/data-formats.md lists (prompt, instruction, messages, ...).");
+}
+
+void describe_columns(OptionTable& table, ColumnNames& columns) {
+  describe_prompt_column(table, columns);
+  table
+      .text("response-column", columns.response, "NAME",
+            "Column of the responses; by default response, output or completion, or the last turn "
+            "of messages.")
+      .text("policy-column", columns.policy, "NAME",
+            "Column of the policies' names; by default policy, generator or model, or the file's "
+            "name.");
+}
+
 void describe_ratings(OptionTable& table, std::string& category, std::string& date,
                       Aliases& aliases) {
   table

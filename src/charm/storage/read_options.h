@@ -8,6 +8,13 @@
 
 namespace charm::storage {
 
+/// Columns that have other names in a file than docs/data-formats.md lists; empty: one of those.
+struct ColumnNames {
+  std::optional<std::string> prompt = std::nullopt;
+  std::optional<std::string> response = std::nullopt;
+  std::optional<std::string> policy = std::nullopt;
+};
+
 /// How a data file is read. By default the first invalid row is an error.
 struct ReadOptions {
   /// Invalid rows to skip (the first is reported); one more is an error.
@@ -16,9 +23,16 @@ struct ReadOptions {
   std::optional<std::string> split = std::nullopt;
   /// Overrides the policy of every row.
   std::optional<std::string> policy = std::nullopt;
+  /// A row without one of these columns is invalid.
+  ColumnNames columns = {};
 };
 
 /// `--max-bad-rows` and `--split`.
 void describe_reading(OptionTable& table, ReadOptions& options);
+
+/// `--prompt-column`, for files of prompts.
+void describe_prompt_column(OptionTable& table, ColumnNames& columns);
+/// That, `--response-column` and `--policy-column`, for files of responses and scores.
+void describe_columns(OptionTable& table, ColumnNames& columns);
 
 }  // namespace charm::storage

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "charm/base/check.h"
+#include "charm/base/companions.h"
 #include "charm/base/error.h"
 #include "charm/storage/table.h"
 
@@ -18,7 +19,7 @@ enum class Format { kParquet, kJsonl, kJsonlGzip };
 Format format_of(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
   if (name.ends_with(".parquet")) return Format::kParquet;
-  if (name.ends_with(".jsonl")) return Format::kJsonl;
+  if (name.ends_with(".jsonl") || is_standard_output(path)) return Format::kJsonl;
   if (name.ends_with(".jsonl.gz")) return Format::kJsonlGzip;
   throw Error(ErrorKind::kUsage,
               "{}: unknown output format: expected a name ending in .parquet, .jsonl or .jsonl.gz",

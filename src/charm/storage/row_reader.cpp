@@ -6,6 +6,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/log.h"
+#include "charm/base/strings.h"
 #include "charm/storage/row_source.h"
 
 namespace charm::storage {
@@ -65,6 +66,30 @@ struct RowReader::State {
   std::string first_problem;
   RowView row;
 
+  /// Columns with names of the user's, in place of the first of those in common use.
+  void set_names(const ColumnNames& names) {
+    const auto rename = [&](const char* name, const std::optional<std::string>& stored) {
+      if (!stored) return;
+      row.stored_as.emplace_back(name, *stored);
+      if (!columns.empty()) columns.push_back(*stored);
+    };
+    rename("prompt", names.prompt);
+    rename("response", names.response);
+    rename("policy", names.policy);
+  }
+
+  /// What is wrong with the current row; empty if it has all the columns that the user named.
+  std::string missing_column() const {
+    for (const auto& [name, stored] : row.stored_as) {
+      if (row.contains(name) || row.has(name)) continue;
+      const std::vector<std::string> nearest = nearest_names(stored, row.column_names(), 1);
+      return fmt::format("--{}-column: no column '{}'{}; the row has the columns: {}", name, stored,
+                         nearest.empty() ? "" : ", the nearest is '" + nearest.front() + "'",
+                         row.names());
+    }
+    return "";
+  }
+
   void open() {
     const DataFile& data = files[file];
     source = open_row_source(data.path, columns);
@@ -84,6 +109,7 @@ RowReader::RowReader(const std::filesystem::path& path, const ReadOptions& optio
   state_->path = path;
   state_->options = options;
   state_->columns = std::move(columns);
+  state_->set_names(options.columns);
   state_->files = data_files_of(path, options.split);
   state_->open();
 }
@@ -98,7 +124,10 @@ const RowView* RowReader::next() {
     switch (s.source->next(s.row, problem)) {
       case RowOutcome::kRow:
         ++s.num_rows;
-        return &s.row;
+        problem = s.missing_column();
+        if (problem.empty()) return &s.row;
+        reject(problem);
+        break;
       case RowOutcome::kBad:
         ++s.num_rows;
         reject(problem);

@@ -53,7 +53,15 @@ Value::Value(const nlohmann::ordered_json& json) : json_(&json) {
   }
 }
 
-Value RowView::operator[](std::string_view column) const {
+std::string_view RowView::stored_name(std::string_view column) const {
+  for (const auto& [name, stored] : stored_as) {
+    if (name == column) return stored;
+  }
+  return column;
+}
+
+Value RowView::operator[](std::string_view name_asked_for) const {
+  const std::string_view column = stored_name(name_asked_for);
   if (!repeated.empty() && contains_name(repeated, column)) {
     throw Error(
         ErrorKind::kInput,
@@ -90,9 +98,19 @@ Value RowView::field_of(const Value& value, std::string_view column) const {
   return Value(value.text(), ValueKind::kField);
 }
 
-bool RowView::contains(std::string_view column) const {
+bool RowView::contains(std::string_view name_asked_for) const {
+  const std::string_view column = stored_name(name_asked_for);
   return object != nullptr ? object->contains(std::string(column))
                            : contains_name(file_columns, column);
+}
+
+std::vector<std::string> RowView::column_names() const {
+  std::vector<std::string> names = file_columns;
+  if (object != nullptr) {
+    for (const auto& [name, value] : object->items()) names.push_back(name);
+  }
+  for (const auto& [name, text] : partition) names.push_back(name);
+  return names;
 }
 
 std::string RowView::names() const {

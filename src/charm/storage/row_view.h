@@ -93,7 +93,9 @@ class RowView {
   bool has(std::string_view column) const { return !(*this)[column].is_null(); }
   /// Whether the column exists, null or not, also among the columns that are not read.
   bool contains(std::string_view column) const;
-  /// The names of all columns, those known to be null marked: "prompt, response (null)".
+  /// The names of all columns, also of those that are not read.
+  std::vector<std::string> column_names() const;
+  /// The same for a message, those known to be null marked: "prompt, response (null)".
   std::string names() const;
   /// The columns that have a JSON value.
   nlohmann::ordered_json to_json() const;
@@ -109,10 +111,14 @@ class RowView {
   std::vector<std::string> repeated;               ///< names of more than one column
   /// Columns in the names of folders (`policy=gemma`), used if the file has none of that name.
   std::vector<std::pair<std::string, std::string>> partition;
+  /// Columns to look up under another name: (as asked for, as stored).
+  std::vector<std::pair<std::string, std::string>> stored_as;
   std::string file;  ///< for warnings
 
  private:
   Value field_of(const Value& value, std::string_view column) const;
+
+  std::string_view stored_name(std::string_view column) const;
 
   mutable std::vector<std::string> warned_;
 };

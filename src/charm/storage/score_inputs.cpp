@@ -74,7 +74,7 @@ ScoreInputs read_score_inputs(const ScoreInputOptions& options, Manifest& manife
               .unit = "files",
               .detail = ""});
   };
-  const ReadOptions read{.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}};
+  const ReadOptions read{.max_bad_rows = options.max_bad_rows, .columns = options.columns};
   for (const fs::path& path : options.scores) {
     auto [fit, held_out] = split_file(path, read, options);
     add_file(path, fit.rows.size() + held_out.rows.size());

@@ -11,6 +11,7 @@
 #include "charm/records/arena.h"
 #include "charm/records/records.h"
 #include "charm/storage/manifest.h"
+#include "charm/storage/read_options.h"
 
 namespace charm::storage {
 
@@ -20,6 +21,7 @@ struct ScoreInputOptions {
   std::string category;                       ///< of an Arena catalogue
   std::string date;                           ///< leaderboard_publish_date of the ratings
   std::int64_t max_bad_rows = 0;              ///< rows of a file that may be unusable
+  ColumnNames columns;                        ///< of the scores, where they differ
   double holdout = 0.0;    ///< share of prompts held out, see is_held_out; 0: none
   std::uint64_t seed = 0;  ///< of the split
   std::vector<std::filesystem::path>

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -50,6 +52,12 @@ void write_table(const std::filesystem::path& path, const Table& table);
 /// Parquet with zstd: strings, list<struct<role, content[, members]>>, float32, float64, int32,
 /// bool, lists. Equal tables give equal bytes.
 void write_parquet(const std::filesystem::path& path, const Table& table);
+
+/// The rows of a Parquet file with all their columns and its metadata, and at the end a column of
+/// float64, one value for each row (in place of one of that name). Throws kInput if their numbers
+/// differ.
+void write_with_column(const std::filesystem::path& input, const std::filesystem::path& output,
+                       const std::string& column, std::span<const std::optional<double>> values);
 
 /// One object per line, columns in order, nulls included. Equal tables give equal bytes, also with
 /// `gzip`.

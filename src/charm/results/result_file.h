@@ -1,0 +1,29 @@
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+namespace charm::results {
+
+/// Throws kUsage for the name of a format that results are not written in (.parquet, .tsv, ...).
+void require_result_name(const std::filesystem::path& output);
+
+/// Writes a result: as CSV if the name ends in .csv, the rows of `table`; else `result` as JSON.
+/// `-` is standard output, as JSON. Text that is no UTF-8 (names of files) gets replacement
+/// characters.
+/// @param table  list of objects, see `csv_table`
+void write_result(const std::filesystem::path& output, const nlohmann::ordered_json& result,
+                  const nlohmann::ordered_json& table);
+
+/// A list of objects as CSV by RFC 4180 with one header line. Columns are the members in order of
+/// first appearance; members of an object have its name before theirs (`mcnemar_p_value`), the
+/// bounds of an interval `_lo` and `_hi` after it; other lists are JSON. Numbers have all their
+/// digits; null and missing members are empty.
+std::string csv_table(const nlohmann::ordered_json& rows);
+
+/// The table of an evaluation or a comparison: a row for each overall value, section, domain,
+/// subset, correlation and policy, with `part` and `name`; a single number is its `score`.
+nlohmann::ordered_json evaluation_table(const nlohmann::ordered_json& result);
+
+}  // namespace charm::results
