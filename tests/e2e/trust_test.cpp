@@ -55,7 +55,7 @@ class Trust : public SmallWorld {
 
 TEST_F(Trust, EveryScoresFileHasItsProvenance) {
   score_all();
-  const json manifest = json::parse(read_file(path("scores/manifest.json")));
+  const json manifest = json::parse(read_file(path(".charm/scores/manifest.json")));
   for (const std::string& file : all_scores()) {
     const auto facts = storage::read_provenance(file);
     ASSERT_TRUE(facts.has_value()) << file;
@@ -87,7 +87,7 @@ TEST_F(Trust, AnotherModelsScoresAreNotReplaced) {
 }
 
 TEST_F(Trust, AnotherModelsJournalIsNotResumed) {
-  const std::string journal = path("out/helper.parquet.journal");
+  const std::string journal = path(".charm/out/helper.parquet.journal");
   const auto begun = [&] {
     std::error_code error;
     return fs::file_size(journal, error) > 200 && !error;
@@ -112,7 +112,7 @@ TEST_F(Trust, ResumeReusesRowsOfTheSameModel) {
   const Outcome outcome = run_charm(
       join({score(responses("helper"), "resumed"), {"--resume", path("first/helper.parquet")}}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("20 rows reused"));
+  EXPECT_THAT(outcome.out, HasSubstr("reused 20 rows of 1 policies, scored 40 rows"));
   EXPECT_EQ(read_file(path("resumed/helper.parquet")), read_file(path("straight/helper.parquet")));
 
   expect_failure(join({score(responses("helper"), "out", "other"),

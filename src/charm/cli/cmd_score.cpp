@@ -60,7 +60,7 @@ class ScoreCommand final : public Command {
     fmt::print("{}: {} rows of {} policies ({} without a score, {} truncated)\n",
                options_.output.string(), result.num_rows, result.files.size(), result.num_errors,
                result.num_truncated);
-    if (result.num_resumed > 0) fmt::print("{} rows reused by --resume\n", result.num_resumed);
+    if (result.num_reused > 0) fmt::print("{}\n", score::reuse_text(result));
     report_check(result);
   }
 

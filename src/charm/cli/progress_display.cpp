@@ -22,6 +22,14 @@ std::string clock_text(double seconds) {
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
+/// "12.3 rows/s"; below one a second "4.2 s/row".
+std::string rate_text(const std::string& unit, double rate_per_s) {
+  if (rate_per_s >= 1.0)
+    return fmt::format("{:.{}f} {}/s", rate_per_s, rate_per_s < 100.0 ? 1 : 0, unit);
+  const std::string one = unit.ends_with('s') ? unit.substr(0, unit.size() - 1) : unit;
+  return fmt::format("{:.1f} s/{}", 1.0 / rate_per_s, one);
+}
+
 }  // namespace
 
 ProgressStyle progress_style_of_stderr() {
@@ -33,7 +41,7 @@ std::string progress_text(const Progress& progress, double rate_per_s) {
   text += progress.total > 0 ? fmt::format("{}/{} {}", progress.done, progress.total, progress.unit)
                              : fmt::format("{} {}", progress.done, progress.unit);
   if (rate_per_s > 0.0) {
-    text += fmt::format("  {:.{}f} {}/s", rate_per_s, rate_per_s < 100.0 ? 1 : 0, progress.unit);
+    text += "  " + rate_text(progress.unit, rate_per_s);
     if (progress.total > progress.done) {
       text +=
           fmt::format("  {} left",
@@ -129,8 +137,8 @@ pipeline::StepFn step_lines(std::size_t num_steps, bool quiet, bool dry_run) {
     const bool begins = !report.finished && !dry_run &&
                         (report.state == StepState::kRun || report.state == StepState::kChanged);
     if (quiet || begins || report.state == StepState::kOutside) return;
-    fmt::print("[{:>2}/{}] {:<44} {}\n", index + 1, num_steps, report.step->name,
-               state_words(report));
+    fmt::print("[{:>2}/{}] {:<44} {}{}\n", index + 1, num_steps, report.step->name,
+               state_words(report), report.note.empty() ? "" : ": " + report.note);
     std::fflush(stdout);
   };
 }

@@ -151,8 +151,10 @@ void PlanBuilder::add_scoring(const std::string& stage, const std::string& rm,
     own.fresh = context.fresh;
     own.replace_other_model = true;  // the step runs because its inputs changed
     own.model.threads = context.threads;
-    score::score_stage(own, context.progress);
+    const score::ScoreStageResult result = score::score_stage(own, context.progress);
+    if (result.num_reused > 0) context.note(score::reuse_text(result));
   };
+  step.reuses_outputs = true;
   add(std::move(step));
 }
 

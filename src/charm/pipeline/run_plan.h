@@ -19,6 +19,7 @@ struct StepContext {
   bool fresh = false;  ///< discard the state of an interrupted run
   int threads = 0;     ///< 0: all processors of this process
   ProgressFn progress;
+  std::function<void(const std::string&)> note;  ///< adds to the step's line of the run
 };
 
 /// One stage applied to one input. A step is done when its outputs exist and its fingerprint
@@ -30,6 +31,8 @@ struct Step {
   std::vector<fs::path> outputs;  ///< files and folders
   std::vector<Setting> settings;  ///< everything that affects the outputs
   std::function<void(const StepContext&)> run;
+  /// Outputs of an earlier run stay until the step replaces them: it reuses what is still valid.
+  bool reuses_outputs = false;
 };
 
 /// "prompts", "responses", "score", "measure", ... in the order they run.

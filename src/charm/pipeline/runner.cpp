@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "charm/base/companions.h"
 #include "charm/base/hashing.h"
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
@@ -87,8 +88,28 @@ void remove_outputs(const Step& step) {
   }
 }
 
-void require_outputs(const Step& step, const std::string& from) {
+/// Of a step that starts: until it ends its outputs may be those of an earlier run.
+void mark_unfinished(const fs::path& path, const Step& step) {
+  const nlohmann::ordered_json record = {
+      {"step", step.name}, {"stage", step.stage}, {"fingerprint", ""}};
+  write_file(path, record.dump(2) + "\n");
+}
+
+/// So that each folder of Parquet files can be read as a whole.
+void keep_companions_apart(const Step& step, const fs::path& run_dir) {
+  for (const fs::path& output : step.outputs) {
+    if (output.extension() == ".parquet" && output.parent_path() != run_dir)
+      keep_companions_outside(output.parent_path(), run_dir);
+  }
+}
+
+void require_outputs(const Step& step, const fs::path& run_dir, const std::string& from) {
   std::error_code error;
+  if (step.reuses_outputs && recorded_fingerprint(record_path(run_dir, step)) == "") {
+    throw Error(ErrorKind::kUsage,
+                "--from {}: the earlier step '{}' was interrupted; run without --from", from,
+                step.name);
+  }
   for (const fs::path& output : step.outputs) {
     if (!fs::exists(output, error)) {
       throw Error(ErrorKind::kUsage,
@@ -126,10 +147,10 @@ RunSummary run_plan(const std::vector<Step>& plan, const fs::path& run_dir,
   bool upstream_pending = false;  // dry run: an earlier step would change its outputs
   for (std::size_t index = 0; index < plan.size(); ++index) {
     const Step& step = plan[index];
-    StepReport report{.step = &step};
+    StepReport report{.step = &step, .note = {}};
     const std::size_t stage = stage_index(step.stage);
     if (stage < from || stage > until) {
-      if (stage < from) require_outputs(step, options.from);
+      if (stage < from) require_outputs(step, run_dir, options.from);
       on_step(index, report);
       continue;
     }
@@ -137,7 +158,7 @@ RunSummary run_plan(const std::vector<Step>& plan, const fs::path& run_dir,
     const std::optional<std::string> recorded = recorded_fingerprint(record);
     const std::string fingerprint =
         step_fingerprint(step, [&](const fs::path& path) { return hashes.of(path); });
-    if (!recorded) {
+    if (!recorded || recorded->empty()) {
       report.state = StepState::kRun;
     } else if (options.fresh || upstream_pending || *recorded != fingerprint ||
                !outputs_exist(step)) {
@@ -160,9 +181,14 @@ RunSummary run_plan(const std::vector<Step>& plan, const fs::path& run_dir,
       if (report.state == StepState::kChanged || options.fresh) {
         std::error_code error;
         fs::remove(record, error);
-        remove_outputs(step);
+        if (!step.reuses_outputs) remove_outputs(step);
       }
-      step.run({.fresh = options.fresh, .threads = options.threads, .progress = progress});
+      if (step.reuses_outputs) mark_unfinished(record, step);
+      keep_companions_apart(step, run_dir);
+      step.run({.fresh = options.fresh,
+                .threads = options.threads,
+                .progress = progress,
+                .note = [&](const std::string& text) { report.note = text; }});
     } catch (const Error& error) {
       throw error.with_context(fmt::format("step '{}'", step.name));
     }

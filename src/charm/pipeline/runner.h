@@ -30,6 +30,7 @@ struct StepReport {
   const Step* step = nullptr;
   StepState state = StepState::kOutside;
   bool finished = false;  ///< has run in this process
+  std::string note;       ///< what the finished step adds to its line, if anything
 };
 
 /// Called before and after each step that is run, and once for each that is not.

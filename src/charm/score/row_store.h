@@ -2,12 +2,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
 #include "charm/records/records.h"
 
 namespace charm::score {
+
+/// What tells the rows of a run apart: policy, prompt_id, sample.
+using RowKey = std::tuple<std::string, std::string, std::int32_t>;
+inline RowKey key_of(const Response& row) { return {row.policy, row.prompt_id, row.sample}; }
 
 /// The responses to score: each text once, equal prompts shared. Everything after it is an index or
 /// a column. Reading is thread-safe.

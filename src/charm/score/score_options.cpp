@@ -37,6 +37,7 @@ void describe_command(OptionTable& table, ScoreStageOptions& options) {
       .required()
       .path("output", options.output, "DIR", "Output folder, with one <policy>.parquet per policy.")
       .required();
+  storage::describe_columns(table, options.columns);
   describe_settings(table, options);
   table
       .paths("check", options.check, "FILE",

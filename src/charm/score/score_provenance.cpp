@@ -1,7 +1,7 @@
 #include "charm/score/score_provenance.h"
 
-#include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -9,7 +9,6 @@
 #include "charm/base/version.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
-#include "charm/storage/record_reader.h"
 
 namespace charm::score {
 namespace {
@@ -94,32 +93,23 @@ void require_same_model(const std::vector<fs::path>& files, const storage::Prove
   }
 }
 
-void for_each_resumed(const std::vector<fs::path>& files, const storage::Provenance& provenance,
-                      const std::function<void(ScoredResponse&&)>& body) {
-  for (const fs::path& file : files) {
-    const std::optional<storage::Provenance> theirs = storage::read_provenance(file);
-    if (!theirs) {
-      throw Error(
-          ErrorKind::kInput,
-          "--resume {}: does not say which model scored it; expected a Parquet file of charm score",
-          file.string());
-    }
-    const auto refuse = [&](const std::string& name, const std::string* there,
-                            const std::string* here) {
-      throw Error(ErrorKind::kInput,
-                  "--resume {}: scored with other settings: its {} is {}, this run's is {}",
-                  file.string(), name, there == nullptr ? "not recorded" : *there,
-                  here == nullptr ? "not set" : *here);
-    };
-    for (const auto& [name, here] : provenance) {
-      const std::string* there = storage::find_fact(*theirs, name);
-      if (there == nullptr || *there != here) refuse(name, there, &here);
-    }
-    for (const auto& [name, there] : *theirs) {
-      if (storage::find_fact(provenance, name) == nullptr) refuse(name, &there, nullptr);
-    }
-    storage::for_each_scored_response(file, {}, body);
+std::string provenance_difference(const fs::path& file, const storage::Provenance& provenance) {
+  const std::optional<storage::Provenance> theirs = storage::read_provenance(file);
+  if (!theirs) return "does not say which model scored it; expected a Parquet file of charm score";
+  const auto difference = [](const std::string& name, const std::string* there,
+                             const std::string* here) {
+    return fmt::format("scored with other settings: its {} is {}, this run's is {}", name,
+                       there == nullptr ? "not recorded" : *there,
+                       here == nullptr ? "not set" : *here);
+  };
+  for (const auto& [name, here] : provenance) {
+    const std::string* there = storage::find_fact(*theirs, name);
+    if (there == nullptr || *there != here) return difference(name, there, &here);
   }
+  for (const auto& [name, there] : *theirs) {
+    if (storage::find_fact(provenance, name) == nullptr) return difference(name, &there, nullptr);
+  }
+  return "";
 }
 
 }  // namespace charm::score

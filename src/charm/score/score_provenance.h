@@ -1,7 +1,6 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,10 +30,9 @@ void require_same_model(const std::vector<std::filesystem::path>& files,
 /// The journal owner of a model and tokenizer.
 std::string journal_owner_of(const storage::ModelHashes& hashes);
 
-/// Calls `body` with the rows of earlier scores files, one at a time. Throws kInput if a file has
-/// no provenance or another one than `provenance`.
-void for_each_resumed(const std::vector<std::filesystem::path>& files,
-                      const storage::Provenance& provenance,
-                      const std::function<void(ScoredResponse&&)>& body);
+/// How a scores file was scored otherwise than `provenance`, for a message: "scored with other
+/// settings: its dtype is ...". Empty where it was not.
+std::string provenance_difference(const std::filesystem::path& file,
+                                  const storage::Provenance& provenance);
 
 }  // namespace charm::score

@@ -7,16 +7,20 @@
 #include <optional>
 #include <set>
 #include <span>
-#include <tuple>
 #include <utility>
 
+#include "charm/base/companions.h"
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/interrupt.h"
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/score/resumed_scoring.h"
+#include "charm/score/reused_scores.h"
 #include "charm/score/score_manifest.h"
+#include "charm/score/score_plan.h"
 #include "charm/score/score_provenance.h"
+#include "charm/score/score_work.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
@@ -24,65 +28,6 @@
 
 namespace charm::score {
 namespace {
-
-constexpr std::size_t kMaxNameBytes = 255;  // of a file, on usual file systems
-
-/// A file of responses and its content's hash.
-struct ResponseFile {
-  fs::path path;
-  std::string sha256;
-  std::int64_t num_rows = 0;
-};
-
-/// One policy's part of the run: a file, a lock, a journal and an entry of the manifest of its own,
-/// so that runs of different policies may share a folder.
-struct PolicyPart {
-  fs::path file;
-  std::size_t source;             ///< response file that holds its rows
-  std::vector<std::size_t> rows;  ///< of the run, in order
-  std::string fingerprint;        ///< of the options and of the inputs behind these rows
-  std::optional<storage::Manifest> manifest;  ///< with the same options and inputs
-  std::optional<PolicyEntry> finished;  ///< rank 0: left by an earlier run of this fingerprint
-};
-
-struct Work {
-  RowStore rows;
-  std::vector<ResponseFile> sources;
-  std::vector<PolicyPart> parts;  ///< in order of first appearance
-};
-
-Work read_all(const ScoreStageOptions& options) {
-  Work work;
-  std::map<std::string, std::size_t> place;
-  std::vector<std::pair<fs::path, std::set<std::string>>> policies_of_files;
-  storage::ReadOptions read_options;
-  read_options.max_bad_rows = options.max_bad_rows;
-  for (const fs::path& file : options.responses) {
-    std::vector<Response> read = storage::read_responses(file, read_options);
-    std::set<std::string> policies;
-    work.rows.reserve(read.size());
-    for (Response& row : read) {
-      policies.insert(row.policy);
-      const auto [entry, is_new] = place.try_emplace(row.policy, work.parts.size());
-      if (is_new) {
-        work.parts.push_back({.file = score_file(options.output, row.policy),
-                              .source = work.sources.size(),
-                              .rows = {},
-                              .fingerprint = {},
-                              .manifest = {},
-                              .finished = {}});
-      }
-      work.parts[entry->second].rows.push_back(work.rows.size());
-      work.rows.add(std::move(row));
-    }
-    policies_of_files.emplace_back(file, std::move(policies));
-    work.sources.push_back({.path = file,
-                            .sha256 = storage::sha256_of_path(file),
-                            .num_rows = static_cast<std::int64_t>(read.size())});
-  }
-  storage::check_distinct_policies(policies_of_files);
-  return work;
-}
 
 /// Without inputs.
 storage::Manifest make_manifest(const ScoreStageOptions& options, const model::RewardModel& model,
@@ -98,43 +43,12 @@ storage::Manifest make_manifest(const ScoreStageOptions& options, const model::R
   return manifest;
 }
 
-using Key = std::tuple<std::string, std::string, std::int32_t>;
-
-Key key_of(const Response& row) { return {row.policy, row.prompt_id, row.sample}; }
-
-/// Copies the scores of the files of `resume` for rows with equal texts into `known`; returns their
-/// number.
-std::int64_t reuse_scores(const ScoreStageOptions& options, const storage::Provenance& provenance,
-                          const RowStore& store, KnownResults& known) {
-  if (options.resume.empty()) return 0;
-  std::map<Key, std::size_t> row_of_key;
-  for (std::size_t r = 0; r < store.size(); ++r) {
-    if (!known.done[r]) row_of_key.emplace(key_of(store[r]), r);
-  }
-  std::int64_t num_reused = 0;
-  for_each_resumed(options.resume, provenance, [&](ScoredResponse&& earlier) {
-    const auto found = row_of_key.find(key_of(earlier.response));
-    if (earlier.error || found == row_of_key.end()) return;
-    const std::size_t r = found->second;
-    const bool same = earlier.response.message() == store[r].message() &&
-                      earlier.response.prompt == store.prompt(r);
-    num_reused += static_cast<int>(same) - static_cast<int>(known.done[r]);
-    known.done[r] = same;  // of several rows with this key the last counts
-    if (!same) return;
-    known.results[r] = {.score = earlier.score,
-                        .num_tokens = earlier.num_tokens,
-                        .truncated = earlier.truncated,
-                        .error = {}};
-  });
-  return num_reused;
-}
-
 /// The scores of finished files, in the order of the rows.
 std::vector<Score> read_finished(const RowStore& store, const std::vector<fs::path>& files) {
-  std::map<Key, Score> by_key;
+  std::map<RowKey, Score> by_key;
   for (const fs::path& file : files) {
     for (Score& score : storage::read_scores(file, {})) {
-      Key key{score.policy, score.prompt_id, score.sample};
+      RowKey key{score.policy, score.prompt_id, score.sample};
       by_key.insert_or_assign(std::move(key), std::move(score));
     }
   }
@@ -184,44 +98,27 @@ void check_errors(const Work& work, const std::vector<RowScore>& results,
               *results[*first].error, max_bad_rows);
 }
 
-/// Checks that every policy has its own output file, distinct from the inputs.
-void check_files(const ScoreStageOptions& options, const std::vector<fs::path>& files) {
-  if (std::set<fs::path>(files.begin(), files.end()).size() != files.size()) {
-    throw Error(ErrorKind::kInput, "two policies would share one file in {}: rename one of them",
-                options.output.string());
-  }
-  for (const fs::path& file : files) {
-    require_distinct(file, options.responses);
-    if (partial_path(file).filename().string().size() <= kMaxNameBytes) continue;
-    throw Error(ErrorKind::kInput,
-                "the policy name '{}...' is too long for a file name: {} bytes; rename it",
-                file.stem().string().substr(0, 40), file.stem().string().size());
+/// Counts the rows whose scores need no pass of the model.
+void count_reused(const Work& work, const std::vector<bool>& reused, ScoreStageResult& summary) {
+  for (const PolicyPart& part : work.parts) {
+    const auto num_rows =
+        std::count_if(part.rows.begin(), part.rows.end(), [&](std::size_t r) { return reused[r]; });
+    summary.num_reused += num_rows;
+    summary.num_reused_policies += num_rows > 0 ? 1 : 0;
   }
 }
 
-}  // namespace
-
-fs::path score_file(const fs::path& folder, const std::string& policy) {
-  std::string name = policy;
-  for (char& c : name) {
-    if (c == '/' || c == '\\' || static_cast<unsigned char>(c) < 0x20) c = '_';
+void tell_plan(const ScoreStageOptions& options, model::RewardModel& model,
+               const text::ConversationEncoder& encoder, const RowStore& store,
+               const std::vector<bool>& done, int num_processes) {
+  if (log::level() > log::Level::kInfo) return;
+  std::vector<std::size_t> pending;
+  for (std::size_t r = 0; r < store.size(); ++r) {
+    if (!done[r]) pending.push_back(r);
   }
-  return folder / (name + ".parquet");
-}
-
-namespace {
-
-/// Finds the policies that earlier runs with the same options and inputs completed.
-void find_finished(const fs::path& output, std::vector<PolicyPart>& parts) {
-  const nlohmann::ordered_json manifest = storage::read_manifest(output);
-  for (PolicyPart& part : parts) {
-    std::optional<PolicyEntry> entry = find_policy(manifest, part.file);
-    if (!entry || !fs::exists(part.file)) continue;
-    // Another fingerprint may be due to an option that is newer than the manifest.
-    if (entry->fingerprint == part.fingerprint ||
-        part.manifest->matches_recorded(manifest_of_policy(manifest, part.file)))
-      part.finished = std::move(entry);
-  }
+  log::info("{}", model_text(options, model));
+  const ScorePlan plan = plan_scoring(model, encoder, store, pending, options.scorer.pooling);
+  log::info("{}", plan_text(plan, num_processes));
 }
 
 PolicyEntry entry_of(const PolicyPart& part, const std::vector<RowScore>& results) {
@@ -266,11 +163,11 @@ void write_outputs(const ScoreStageOptions& options, const Work& work,
 ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& progress,
                             dist::World& world) {
   if (world.is_root()) require_writable(options.output / "manifest.json");
-  Work work = read_all(options);
+  if (world.is_root()) keep_companions_outside(options.output);
+  Work work = read_work(options);
   ScoreStageResult summary;
   summary.num_rows = static_cast<std::int64_t>(work.rows.size());
   for (const PolicyPart& part : work.parts) summary.files.push_back(part.file);
-  check_files(options, summary.files);
   std::optional<OutputLock> lock;
   if (world.is_root()) lock.emplace(summary.files);
   const std::unique_ptr<model::RewardModel> model =
@@ -303,6 +200,7 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
     log::info("{}: complete already with the same inputs and options (--fresh starts over)",
               options.output.string());
     summary.skipped = true;
+    count_reused(work, std::vector<bool>(work.rows.size(), true), summary);
     world.end();
     if (world.is_root())
       summary.check = check_finished(options, provenance, work.rows, summary.files);
@@ -312,14 +210,9 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
     log::info("{}: {} of {} policies complete already with the same inputs and options",
               options.output.string(), num_finished, work.parts.size());
   }
-
-  KnownResults known = unscored(work.rows.size());
-  for (const PolicyPart& part : work.parts) {
-    if (!part.finished) continue;
-    for (const std::size_t r : part.rows) known.done[r] = true;
-  }
   // Before the journals: what --resume refuses leaves none behind.
-  summary.num_resumed = reuse_scores(options, provenance, work.rows, known);
+  KnownResults known = reusable_results(options, provenance, work);
+  count_reused(work, known.done, summary);
   std::deque<storage::Journal> journals;
   std::vector<JournalPart> journal_parts;
   for (const PolicyPart& part : work.parts) {
@@ -327,6 +220,12 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
     journal_parts.push_back({&journals.emplace_back(part.file, part.fingerprint, options.fresh,
                                                     journal_owner_of(hashes)),
                              part.rows});
+  }
+  std::optional<Interruptible> interrupts;
+  if (world.is_root()) {
+    tell_plan(options, *model, encoder, work.rows, known.done, world.size());
+    interrupts.emplace(Interruptible::When::kAtOnce,
+                       "the finished rows are kept; run the same command again to continue");
   }
   RowJournals row_journals(std::move(journal_parts), work.rows.size());
   ScorerOptions scorer = options.scorer;
@@ -369,6 +268,11 @@ ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn&
     world.fail(Error(ErrorKind::kInternal, "{}", error.what()));
     throw;
   }
+}
+
+std::string reuse_text(const ScoreStageResult& result) {
+  return fmt::format("reused {} rows of {} policies, scored {} rows", result.num_reused,
+                     result.num_reused_policies, result.num_rows - result.num_reused);
 }
 
 }  // namespace charm::score

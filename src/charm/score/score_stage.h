@@ -12,6 +12,7 @@
 #include "charm/model/reward_model.h"
 #include "charm/score/check_scores.h"
 #include "charm/score/scorer.h"
+#include "charm/storage/read_options.h"
 #include "charm/text/conversation_encoder.h"
 
 namespace charm::score {
@@ -24,6 +25,7 @@ struct ScoreStageOptions {
   model::RewardModelOptions model;  ///< dtype, device, threads
   text::EncoderOptions encoder;     ///< length limit, truncation, BOS, template
   ScorerOptions scorer;             ///< token budget, pooling
+  storage::ColumnNames columns;     ///< of the responses, where they have other names
   std::int64_t max_bad_rows = 0;    ///< invalid input rows and rows without a score to tolerate
   bool fresh = false;               ///< discard the output and journal of an earlier run
   /// Earlier scores files of the same model and settings: their scores are reused for rows with
@@ -45,24 +47,30 @@ void describe_command(OptionTable& table, ScoreStageOptions& options);
 struct ScoreStageResult {
   std::vector<std::filesystem::path> files;  ///< one per policy, in order of first appearance
   std::int64_t num_rows = 0;
-  std::int64_t num_errors = 0;      ///< rows with an error instead of a score
-  std::int64_t num_truncated = 0;   ///< rows truncated to the length limit
-  std::int64_t num_resumed = 0;     ///< rows reused from `resume`
-  bool skipped = false;             ///< the output was complete already
-  std::optional<ScoreCheck> check;  ///< if `check` was given
+  std::int64_t num_errors = 0;           ///< rows with an error instead of a score
+  std::int64_t num_truncated = 0;        ///< rows truncated to the length limit
+  std::int64_t num_reused = 0;           ///< rows whose score an earlier run or `resume` had
+  std::int64_t num_reused_policies = 0;  ///< with such rows
+  bool skipped = false;                  ///< the output was complete already
+  std::optional<ScoreCheck> check;       ///< if `check` was given
 };
 
 /// `charm score`: scores responses, writes `<output>/<policy>.parquet` and
 /// `<output>/manifest.json`. Each policy has its own lock, journal (`<policy>.parquet.journal`) and
-/// manifest entry: runs of different policies may share a folder, also at the same time. An
-/// interrupted run resumes from its journals and gives the same bytes. Every file has its
-/// provenance (score_provenance.h).
+/// manifest entry: runs of different policies may share a folder, also at the same time. A policy
+/// that is complete with the same inputs and options is left alone; of one whose file was scored
+/// with the same model and settings only rows with other texts are scored. An interrupted run
+/// resumes from its journals and gives the same bytes. Every file has its provenance
+/// (score_provenance.h).
 ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress);
 
 /// The same distributed over all processes of `world`, each called with the same options; rank 0
 /// writes the files and has the result. A failure is propagated to all ranks.
 ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress,
                              dist::World& world);
+
+/// "reused N rows of M policies, scored K rows".
+std::string reuse_text(const ScoreStageResult& result);
 
 /// A policy's file in a score folder; characters invalid in file names become '_'.
 std::filesystem::path score_file(const std::filesystem::path& folder, const std::string& policy);

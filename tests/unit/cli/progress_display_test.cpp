@@ -12,6 +12,8 @@ TEST(ProgressText, ShowsCountRateAndTimeLeft) {
 
 TEST(ProgressText, LeavesOutWhatIsUnknown) {
   EXPECT_EQ(progress_text({"reading", 5, 0, "rows", ""}, 0.0), "reading  5 rows");
+  EXPECT_EQ(progress_text({"training", 3, 10, "steps", ""}, 0.08),
+            "training  3/10 steps  12.5 s/step  1:28 left");
   EXPECT_EQ(progress_text({"training", 10, 10, "steps", ""}, 2.0),
             "training  10/10 steps  2.0 steps/s");
 }

@@ -108,6 +108,19 @@ TEST_F(RunnerTest, FromAndUntilBoundTheStages) {
   }
 }
 
+TEST_F(RunnerTest, AStepThatReusesItsOutputsKeepsThemAndIsNotFinishedUntilItEnds) {
+  plan_[0].reuses_outputs = true;
+  run();
+  write_file(dir_ / "input", "2");
+  fail_ = "first";
+  EXPECT_ERROR(kInput, "broken", run());
+  EXPECT_EQ(read_file(dir_ / "run/middle"), "1+first");
+  EXPECT_ERROR(kUsage, "the earlier step 'first' was interrupted", run({.from = "measure"}));
+  fail_.clear();
+  EXPECT_THAT(run(), ElementsAre("first", "second"));
+  EXPECT_EQ(read_file(dir_ / "run/end"), "2+first+second");
+}
+
 TEST_F(RunnerTest, FreshRunsEverything) {
   run();
   EXPECT_THAT(run({.fresh = true}), ElementsAre("first", "second"));

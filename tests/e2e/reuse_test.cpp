@@ -1,0 +1,121 @@
+// Scores of earlier runs are reused without being told: by policy, and by row where texts changed.
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/e2e/small_world.h"
+
+namespace charm::e2e {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class Reuse : public SmallWorld {
+ protected:
+  std::vector<std::string> score(const std::vector<std::string>& files,
+                                 const std::string& output) const {
+    return join({{"score", "--model", path("rm"), "--dtype", "float32", "--output", path(output),
+                  "--responses"},
+                 files});
+  }
+  void expect_scored(const std::vector<std::string>& arguments, const std::string& summary) {
+    const Outcome outcome = run_charm(arguments);
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr(summary));
+  }
+  /// One file with the rows of several policies, told apart by a column; `changed` replaces the
+  /// response of one row of the first policy.
+  std::string one_file(const std::string& name, const std::vector<std::string>& policies,
+                       const std::string& changed = "") {
+    std::string lines;
+    for (const std::string& policy : policies) {
+      std::istringstream rows(read_file(responses(policy)));
+      for (std::string row; std::getline(rows, row);) {
+        auto json = nlohmann::ordered_json::parse(row);
+        json["policy"] = policy;
+        if (lines.empty() && !changed.empty()) json["response"] = changed;
+        lines += json.dump() + "\n";
+      }
+    }
+    write_file(path(name), lines);
+    return path(name);
+  }
+  void expect_equal_scores(const std::string& a, const std::string& b,
+                           const std::vector<std::string>& policies) {
+    for (const std::string& policy : policies) {
+      EXPECT_EQ(read_file(path(a + "/" + policy + ".parquet")),
+                read_file(path(b + "/" + policy + ".parquet")))
+          << policy;
+    }
+  }
+};
+
+TEST_F(Reuse, AnAddedPolicyIsTheOnlyOneScored) {
+  const std::vector<std::string> two = {responses("helper"), responses("showman")};
+  const std::vector<std::string> three = {responses("helper"), responses("showman"),
+                                          responses("intern")};
+  ASSERT_EQ(run_charm(score(two, "out")).code, 0);
+  expect_scored(score(three, "out"), "reused 120 rows of 2 policies, scored 60 rows");
+  expect_scored(score(three, "out"), "reused 180 rows of 3 policies, scored 0 rows");
+  ASSERT_EQ(run_charm(score(three, "straight")).code, 0);
+  expect_equal_scores("out", "straight", {"helper", "showman", "intern"});
+  // Neither the name of a file nor a missing manifest decides.
+  fs::copy_file(responses("helper"), path("helper.jsonl"));
+  for (const auto& [name, content] : files_below(dir_)) {
+    if (name.ends_with("manifest.json") && name.find("out") != std::string::npos)
+      fs::remove(dir_ / name);
+  }
+  expect_scored(score({path("helper.jsonl")}, "out"), "reused 60 rows of 1 policies, scored 0 rows");
+  const Outcome fresh = run_charm(join({score(three, "out"), {"--fresh"}}));
+  EXPECT_EQ(fresh.code, 0) << fresh.err;
+  EXPECT_THAT(fresh.out, Not(HasSubstr("reused")));
+}
+
+TEST_F(Reuse, PoliciesOfOneFileAreReusedByRow) {
+  ASSERT_EQ(run_charm(score({one_file("a.jsonl", {"helper", "showman"})}, "out")).code, 0);
+  expect_scored(score({one_file("a.jsonl", {"helper", "showman", "intern"})}, "out"),
+                "reused 120 rows of 2 policies, scored 60 rows");
+  expect_scored(score({one_file("a.jsonl", {"helper", "showman", "intern"}, "Another text.")}, "out"),
+                "reused 179 rows of 3 policies, scored 1 rows");
+  ASSERT_EQ(run_charm(score({path("a.jsonl")}, "straight")).code, 0);
+  expect_equal_scores("out", "straight", {"helper", "showman", "intern"});
+}
+
+TEST_F(Reuse, OtherSettingsAreScoredAgain) {
+  const std::vector<std::string> files = {responses("helper"), responses("showman")};
+  ASSERT_EQ(run_charm(score(files, "out")).code, 0);
+  const std::string original = read_file(path("out/helper.parquet"));
+  const Outcome other =
+      run_charm(join({score({responses("helper")}, "out"), {"--max-tokens", "24", "--verbose"}}));
+  EXPECT_EQ(other.code, 0) << other.err;
+  EXPECT_THAT(other.out, Not(HasSubstr("reused")));
+  EXPECT_THAT(other.err, HasSubstr("its max-tokens is "));
+  expect_scored(score(files, "out"), "reused 60 rows of 1 policies, scored 60 rows");
+  EXPECT_EQ(original, read_file(path("out/helper.parquet")));
+}
+
+TEST_F(Reuse, ARecipeScoresOnlyWhatWasAdded) {
+  const auto recipe = [&](const std::vector<std::string>& policies) {
+    std::string text = "run_dir: run\npolicies:\n";
+    for (const std::string& policy : policies)
+      text += "  - {name: " + policy + ", responses: world/responses/" + policy + ".jsonl}\n";
+    write_file(path("recipe.yaml"),
+               text + "ratings: world/ratings.json\nholdout: 0.3\n"
+                      "reward_model: {name: tiny, model: rm, dtype: float32}\n"
+                      "calibration: {reference: helper, bootstrap: 0}\n"
+                      "mismatch: {min_prompts: 5, bootstrap: 0}\n");
+    return std::vector<std::string>{"run", path("recipe.yaml"), "--until", "measure"};
+  };
+  ASSERT_EQ(run_charm(recipe({"helper", "showman"})).code, 0);
+  expect_scored(recipe({"helper", "showman", "intern"}),
+                "done: reused 120 rows of 2 policies, scored 60 rows");
+  Outcome fresh = run_charm(join({recipe({"helper", "showman", "intern"}), {"--fresh"}}));
+  EXPECT_EQ(fresh.code, 0) << fresh.err;
+  EXPECT_THAT(fresh.out, Not(HasSubstr("reused")));
+}
+
+}  // namespace
+}  // namespace charm::e2e
