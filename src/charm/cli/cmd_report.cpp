@@ -20,7 +20,9 @@ class ReportCommand final : public Command {
   void describe(OptionTable& table) override {
     table
         .path("run", options_.run_dir, "DIR",
-              "Run directory: scores/, mismatch/, calibration/, models/, eval/.")
+              "Run directory (scores/, mismatch/, calibration/, models/, eval/), or a folder with "
+              "the "
+              "results of commands run one by one.")
         .required()
         .path("output", options_.output, "FILE",
               "HTML file to write; by default report.html in the run directory.")

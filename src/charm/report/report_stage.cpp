@@ -18,8 +18,8 @@ ReportResult write_report(const ReportOptions& options, const ProgressFn& progre
   const RunData run = read_run(options.run_dir);
   if (run.empty()) {
     throw Error(ErrorKind::kInput,
-                "{}: nothing to report: it contains no results in scores/, mismatch/, "
-                "calibration/, models/ or eval/",
+                "{}: nothing to report: it contains no results, neither in scores/, mismatch/, "
+                "calibration/, models/ or eval/ nor as files and folders of scores in it",
                 options.run_dir.string());
   }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "charm/base/error.h"
+#include "charm/report/flat_run.h"
 #include "charm/results/fields.h"
 
 namespace charm::report {
@@ -49,6 +50,19 @@ void take_ratings(const std::vector<Policy>& policies, std::map<std::string, dou
   }
 }
 
+void read_manifests(const fs::path& run_dir, std::vector<ManifestFile>& manifests) {
+  std::vector<fs::path> paths;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(run_dir)) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with(".manifest.json") || name == "manifest.json") paths.push_back(entry.path());
+  }
+  std::sort(paths.begin(), paths.end());
+  for (const fs::path& path : paths)
+    manifests.push_back({path.lexically_relative(run_dir).string(), results::read_json(path)});
+}
+
+}  // namespace
+
 TrainingRun read_training(const fs::path& path) {
   TrainingRun run;
   run.set = path.parent_path().filename().string();
@@ -82,19 +96,6 @@ TrainingRun read_training(const fs::path& path) {
   }
   return run;
 }
-
-void read_manifests(const fs::path& run_dir, std::vector<ManifestFile>& manifests) {
-  std::vector<fs::path> paths;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(run_dir)) {
-    const std::string name = entry.path().filename().string();
-    if (name.ends_with(".manifest.json") || name == "manifest.json") paths.push_back(entry.path());
-  }
-  std::sort(paths.begin(), paths.end());
-  for (const fs::path& path : paths)
-    manifests.push_back({path.lexically_relative(run_dir).string(), results::read_json(path)});
-}
-
-}  // namespace
 
 std::string RunData::same_offsets_as(const std::string& model, const std::string& set) const {
   for (const CalibrationFile& file : calibrations) {
@@ -183,6 +184,7 @@ RunData read_run(const fs::path& run_dir) {
   }
   for (const fs::path& path : json_files_in(run_dir / "splits"))
     run.split_models.insert(path.stem().string());
+  if (run.empty()) read_flat_run(run_dir, run);
   if (fs::exists(run_dir / "world.json")) run.world = results::read_json(run_dir / "world.json");
   read_manifests(run_dir, run.manifests);
   return run;

@@ -115,6 +115,9 @@ struct RunData {
 /// kInput, naming the file, for one that cannot be parsed.
 RunData read_run(const fs::path& run_dir);
 
+/// Reads a training's metrics.jsonl; model and set are the names of the folders above it.
+TrainingRun read_training(const fs::path& path);
+
 /// Reads the scores files of one reward model (without texts); histograms of all policies share
 /// their bins.
 ModelScores summarise_scores(const std::string& model, std::span<const fs::path> files);

@@ -48,6 +48,27 @@ TEST_F(ReadRun, TakesEveryKindOfFile) {
   EXPECT_EQ(run.ratings.at("solid"), 1250);
 }
 
+TEST_F(ReadRun, ResultsOfCommandsRunOneByOneAreTakenByTheirContent) {
+  write_made_up_run(folder_ / "run");
+  const fs::path flat = folder_ / "flat";
+  fs::create_directories(flat);
+  fs::copy(folder_ / "run/mismatch/rm.json", flat / "before.json");
+  fs::copy(folder_ / "run/calibration/rm/duo.json", flat / "calibration.json");
+  fs::copy(folder_ / "run/eval/rm/rm-bench.json", flat / "bench.json");
+  fs::copy(folder_ / "run/models/rm/duo", flat / "trained");
+  write_file(flat / "other.json", "[1]");
+  write_file(flat / "ratings.json", R"({"solid": 1250})");
+  const RunData run = read_run(flat);
+  ASSERT_EQ(run.mismatches.size(), 1u);
+  EXPECT_EQ(run.mismatches[0].pairs.size(), 6u);
+  ASSERT_EQ(run.calibrations.size(), 1u);
+  EXPECT_EQ(run.calibrations[0].set, "calibration");
+  EXPECT_EQ(run.evaluations.size(), 1u);
+  ASSERT_EQ(run.trainings.size(), 1u);
+  EXPECT_EQ(run.trainings[0].set, "trained");
+  EXPECT_EQ(run.ratings.at("solid"), 1250);
+}
+
 TEST_F(ReadRun, AnEmptyDirectoryIsEmptyAndAMissingOneAnError) {
   EXPECT_TRUE(read_run(folder_).empty());
   EXPECT_ERROR(kIo, "no such folder", read_run(folder_ / "none"));
