@@ -62,11 +62,11 @@ class PythonPage : public SmallWorld {
       std::istringstream rows(read_file(responses(policy)));
       for (std::string line; std::getline(rows, line);) {
         const auto row = nlohmann::json::parse(line);
-        lines += nlohmann::json({{"question", row["prompt"]},
-                                 {"answer", row["response"]},
-                                 {"model_name", policy}})
-                     .dump() +
-                 "\n";
+        lines +=
+            nlohmann::json(
+                {{"question", row["prompt"]}, {"answer", row["response"]}, {"model_name", policy}})
+                .dump() +
+            "\n";
       }
     }
     write_file(path("answers.jsonl"), lines);
@@ -77,9 +77,10 @@ class PythonPage : public SmallWorld {
   /// Runs a script in the folder, with `charm` and Python on the PATH.
   Outcome run_script(const std::string& name, const std::string& text) {
     const char* python = std::getenv("CHARM_PAGE_PYTHON");
-    write_file(path(name), fmt::format("set -e\ncd '{}'\nln -sf \"$1\" bin/charm\n"
-                                       "export PATH=\"$PWD/bin:$PATH\" PYTHON='{}'\n{}",
-                                       dir_.string(), python != nullptr ? python : "python3", text));
+    write_file(path(name),
+               fmt::format("set -e\ncd '{}'\nln -sf \"$1\" bin/charm\n"
+                           "export PATH=\"$PWD/bin:$PATH\" PYTHON='{}'\n{}",
+                           dir_.string(), python != nullptr ? python : "python3", text));
     return run_charm({}, {.environment = {{"HF_HUB_OFFLINE", "1"},
                                           {"HF_DATASETS_CACHE", path("hf")},
                                           {"TOKENIZERS_PARALLELISM", "false"}},
@@ -128,8 +129,8 @@ TEST_F(PythonPage, EveryBlockRuns) {
     }
     const bool is_array = block.text.find("SLURM_ARRAY_TASK_ID") != std::string::npos;
     for (int task = 0; task < (is_array ? 3 : 1); ++task) {
-      const Outcome outcome = run_script(
-          "block.sh", fmt::format("export SLURM_ARRAY_TASK_ID={}\n{}", task, script));
+      const Outcome outcome =
+          run_script("block.sh", fmt::format("export SLURM_ARRAY_TASK_ID={}\n{}", task, script));
       ASSERT_EQ(outcome.code, 0) << where << "\n" << block.text << outcome.out << outcome.err;
     }
   }

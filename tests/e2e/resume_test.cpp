@@ -75,9 +75,10 @@ TEST_F(Resume, ResumesAfterSigintAndSigterm) {
          .kill_when = larger_than(path(".charm/" + output + "/helper.parquet.journal"), 0),
          .kill_signal = signal});
     EXPECT_EQ(outcome.code, 128 + signal) << outcome.err;
-    EXPECT_THAT(outcome.err,
-                HasSubstr(std::string("charm score: ") + (signal == SIGINT ? "SIGINT" : "SIGTERM") +
-                          ": the finished rows are kept; run the same command again to continue\n"));
+    EXPECT_THAT(
+        outcome.err,
+        HasSubstr(std::string("charm score: ") + (signal == SIGINT ? "SIGINT" : "SIGTERM") +
+                  ": the finished rows are kept; run the same command again to continue\n"));
     EXPECT_FALSE(fs::exists(path(output + "/helper.parquet")));
     ASSERT_EQ(run_charm(command(output)).code, 0);
     EXPECT_EQ(read_file(path("straight/helper.parquet")),
@@ -88,15 +89,28 @@ TEST_F(Resume, ResumesAfterSigintAndSigterm) {
 
 TEST_F(Resume, TrainMakesACheckpointOnSigterm) {
   const auto command = [&](const std::string& output) {
-    return std::vector<std::string>{
-        "train", "--model", path("rm"), "--preferences", path("world/annotations.jsonl"),
-        "--output", path(output), "--learning-rate", "1e-3", "--pairs-per-step", "8", "--epochs",
-        "3", "--checkpoint-every", "1000", "--dtype", "float32"};
+    return std::vector<std::string>{"train",
+                                    "--model",
+                                    path("rm"),
+                                    "--preferences",
+                                    path("world/annotations.jsonl"),
+                                    "--output",
+                                    path(output),
+                                    "--learning-rate",
+                                    "1e-3",
+                                    "--pairs-per-step",
+                                    "8",
+                                    "--epochs",
+                                    "3",
+                                    "--checkpoint-every",
+                                    "1000",
+                                    "--dtype",
+                                    "float32"};
   };
   ASSERT_EQ(run_charm(command("straight")).code, 0);
   const std::string metrics = path("killed.partial/metrics.jsonl");
-  const Outcome outcome =
-      run_charm(command("killed"), {.kill_when = larger_than(metrics, 1000), .kill_signal = SIGTERM});
+  const Outcome outcome = run_charm(
+      command("killed"), {.kill_when = larger_than(metrics, 1000), .kill_signal = SIGTERM});
   ASSERT_EQ(outcome.code, 128 + SIGTERM) << outcome.err;
   EXPECT_THAT(outcome.err,
               testing::AllOf(HasSubstr("charm train: SIGTERM: a checkpoint follows this step"),

@@ -68,7 +68,8 @@ TEST_F(Reuse, AnAddedPolicyIsTheOnlyOneScored) {
     if (name.ends_with("manifest.json") && name.find("out") != std::string::npos)
       fs::remove(dir_ / name);
   }
-  expect_scored(score({path("helper.jsonl")}, "out"), "reused 60 rows of 1 policies, scored 0 rows");
+  expect_scored(score({path("helper.jsonl")}, "out"),
+                "reused 60 rows of 1 policies, scored 0 rows");
   const Outcome fresh = run_charm(join({score(three, "out"), {"--fresh"}}));
   EXPECT_EQ(fresh.code, 0) << fresh.err;
   EXPECT_THAT(fresh.out, Not(HasSubstr("reused")));
@@ -78,8 +79,9 @@ TEST_F(Reuse, PoliciesOfOneFileAreReusedByRow) {
   ASSERT_EQ(run_charm(score({one_file("a.jsonl", {"helper", "showman"})}, "out")).code, 0);
   expect_scored(score({one_file("a.jsonl", {"helper", "showman", "intern"})}, "out"),
                 "reused 120 rows of 2 policies, scored 60 rows");
-  expect_scored(score({one_file("a.jsonl", {"helper", "showman", "intern"}, "Another text.")}, "out"),
-                "reused 179 rows of 3 policies, scored 1 rows");
+  expect_scored(
+      score({one_file("a.jsonl", {"helper", "showman", "intern"}, "Another text.")}, "out"),
+      "reused 179 rows of 3 policies, scored 1 rows");
   ASSERT_EQ(run_charm(score({path("a.jsonl")}, "straight")).code, 0);
   expect_equal_scores("out", "straight", {"helper", "showman", "intern"});
 }
@@ -102,11 +104,11 @@ TEST_F(Reuse, ARecipeScoresOnlyWhatWasAdded) {
     std::string text = "run_dir: run\npolicies:\n";
     for (const std::string& policy : policies)
       text += "  - {name: " + policy + ", responses: world/responses/" + policy + ".jsonl}\n";
-    write_file(path("recipe.yaml"),
-               text + "ratings: world/ratings.json\nholdout: 0.3\n"
-                      "reward_model: {name: tiny, model: rm, dtype: float32}\n"
-                      "calibration: {reference: helper, bootstrap: 0}\n"
-                      "mismatch: {min_prompts: 5, bootstrap: 0}\n");
+    write_file(path("recipe.yaml"), text +
+                                        "ratings: world/ratings.json\nholdout: 0.3\n"
+                                        "reward_model: {name: tiny, model: rm, dtype: float32}\n"
+                                        "calibration: {reference: helper, bootstrap: 0}\n"
+                                        "mismatch: {min_prompts: 5, bootstrap: 0}\n");
     return std::vector<std::string>{"run", path("recipe.yaml"), "--until", "measure"};
   };
   ASSERT_EQ(run_charm(recipe({"helper", "showman"})).code, 0);

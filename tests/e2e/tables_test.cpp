@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "charm/storage/provenance.h"
 #include "charm/storage/row_reader.h"
@@ -21,13 +22,13 @@ class Tables : public SmallWorld {
  protected:
   std::string ratings() const { return path("world/ratings.json"); }
   std::vector<std::string> measure(const std::string& output) const {
-    return join({{"measure", "--ratings", ratings(), "--bootstrap", "20", "--output", output,
-                  "--scores"},
-                 all_scores()});
+    return join(
+        {{"measure", "--ratings", ratings(), "--bootstrap", "20", "--output", output, "--scores"},
+         all_scores()});
   }
   std::vector<std::string> calibrate(const std::string& output) const {
-    return join({{"calibrate", "--ratings", ratings(), "--reference", "helper", "--bootstrap",
-                  "20", "--output", output, "--scores"},
+    return join({{"calibrate", "--ratings", ratings(), "--reference", "helper", "--bootstrap", "20",
+                  "--output", output, "--scores"},
                  all_scores()});
   }
   Outcome succeed(const std::vector<std::string>& arguments) const {
@@ -37,17 +38,26 @@ class Tables : public SmallWorld {
   }
   json read_json(const std::string& file) const { return json::parse(read_file(path(file))); }
 
-  /// Records of a CSV file whose cells have no quotes.
+  /// Records of a CSV file by RFC 4180.
   std::vector<std::vector<std::string>> records(const std::string& file) const {
+    const std::string text = read_file(path(file));
     std::vector<std::vector<std::string>> all;
-    std::istringstream lines(read_file(path(file)));
-    for (std::string line; std::getline(lines, line);) {
-      EXPECT_TRUE(line.ends_with('\r')) << line;
-      line.pop_back();
-      auto& cells = all.emplace_back();
-      std::istringstream cells_of_line(line);
-      for (std::string cell; std::getline(cells_of_line, cell, ',');) cells.push_back(cell);
-      if (line.ends_with(',')) cells.emplace_back();
+    std::vector<std::string> record(1);
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      if (quoted && text[i] == '"' && text.substr(i, 2) == "\"\"") {
+        record.back() += text[i++];
+      } else if (text[i] == '"') {
+        quoted = !quoted;
+      } else if (!quoted && text[i] == ',') {
+        record.emplace_back();
+      } else if (!quoted && text.substr(i, 2) == "\r\n") {
+        all.push_back(std::exchange(record, std::vector<std::string>(1)));
+        ++i;
+      } else {
+        EXPECT_TRUE(quoted || text[i] != '\n') << "a line without CR in " << file;
+        record.back() += text[i];
+      }
     }
     return all;
   }
@@ -116,7 +126,8 @@ TEST_F(Tables, EvaluationsAndComparisonsAreTablesOfTheirParts) {
   succeed(evaluate(path("b.json")));
   const json result = read_json("b.json");
   std::map<std::string, std::string> scores;
-  for (const auto& row : rows("b.csv")) scores[row.at("part") + "/" + row.at("name")] = row.at("score");
+  for (const auto& row : rows("b.csv"))
+    scores[row.at("part") + "/" + row.at("name")] = row.at("score");
   EXPECT_EQ(std::stod(scores.at("overall/overall_partial")),
             result["overall_partial"].get<double>());
   for (const auto& [domain, value] : result["domains"].items())
@@ -139,9 +150,9 @@ TEST_F(Tables, AHyphenIsStandardOutput) {
   };
   succeed(prefer(path("p.jsonl")));
   EXPECT_EQ(succeed(prefer("-")).out, read_file(path("p.jsonl")));
-  expect_failure({"score", "--model", path("rm"), "--responses", responses("helper"), "--output",
-                  "-"},
-                 2, {"the output is a folder"}, "-");
+  expect_failure(
+      {"score", "--model", path("rm"), "--responses", responses("helper"), "--output", "-"}, 2,
+      {"the output is a folder"}, "-");
   expect_failure({"prepare", "--input", responses("helper"), "--output", "-"}, 2,
                  {"expected a name ending in .parquet"}, "-");
   for (const char* name : {"-", "-.lock", "-.manifest.json"}) EXPECT_FALSE(fs::exists(name));
@@ -157,8 +168,8 @@ TEST_F(Tables, CalibratedScoresAreAColumn) {
   score_all();
   succeed(join({calibrate(path("c.json")), {"--write-scores", path("calibrated")}}));
   std::map<std::string, double> offset_of;
-  for (const json& policy : read_json("c.json")["policies"])
-    offset_of[policy["policy"]] = policy["offset"];
+  const json calibration = read_json("c.json");
+  for (const json& policy : calibration["policies"]) offset_of[policy["policy"]] = policy["offset"];
   for (const auto& [policy, offset] : offset_of) {
     const std::string file = "/" + policy + ".parquet";
     storage::RowReader before(path("scores" + file), {}), after(path("calibrated" + file), {});
@@ -176,6 +187,7 @@ TEST_F(Tables, CalibratedScoresAreAColumn) {
               storage::read_provenance(path("calibrated" + file)));
   }
   EXPECT_EQ(files_below(path("calibrated")).size(), offset_of.size());
+  ASSERT_EQ(offset_of.size(), 4u);
   expect_failure(join({calibrate(path("c2.json")), {"--write-scores", path("scores")}}), 2,
                  {"would be overwritten"}, path("c2.json"));
 }
@@ -184,7 +196,8 @@ TEST_F(Tables, OffsetsMayBeAPlainMap) {
   score_all();
   succeed(calibrate(path("c.json")));
   json plain;
-  for (const json& policy : read_json("c.json")["policies"])
+  const json calibration = read_json("c.json");
+  for (const json& policy : calibration["policies"])
     plain[policy["policy"].get<std::string>()] = policy["offset"];
   write_file(path("plain.json"), plain.dump());
   const auto prefer = [&](const std::string& calibration, const std::string& output,
@@ -221,12 +234,12 @@ TEST_F(Tables, ColumnsMayHaveOtherNames) {
   }
   write_file(path("other.jsonl"), lines);
   const auto score = [&](const std::string& file, const std::string& output) {
-    return std::vector<std::string>{"score",   "--model",  path("rm"),   "--dtype",    "float32",
+    return std::vector<std::string>{"score",    "--model",    path("rm"),    "--dtype", "float32",
                                     "--output", path(output), "--responses", file};
   };
-  succeed(join({score(path("other.jsonl"), "renamed"),
-                {"--prompt-column", "question", "--response-column", "answer", "--policy-column",
-                 "who"}}));
+  succeed(join(
+      {score(path("other.jsonl"), "renamed"),
+       {"--prompt-column", "question", "--response-column", "answer", "--policy-column", "who"}}));
   score_all();
   const auto scores_of = [&](const std::string& folder, const std::string& policy) {
     std::vector<double> scores;

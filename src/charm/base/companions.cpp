@@ -75,6 +75,11 @@ fs::path companion_folder(const fs::path& folder) {
   return spelled_as(folder, companion_folder_of_canonical(canonical_folder(folder)));
 }
 
+void remove_if_empty(const fs::path& companions) {
+  std::error_code ignored;
+  if (companions.filename() == kFolderName) fs::remove(companions, ignored);
+}
+
 void keep_companions_outside(const fs::path& folder, const fs::path& root) {
   create_folders(folder);
   const fs::path inner = canonical_folder(folder), outer = canonical_folder(root);

@@ -28,6 +28,9 @@ fs::path path_beside(const fs::path& output, std::string_view suffix);
 /// `.charm` in it.
 fs::path companion_folder(const fs::path& folder);
 
+/// Removes a companion folder that holds nothing; any other folder stays.
+void remove_if_empty(const fs::path& companions);
+
 /// Creates the companion folder of `folder`, which need not exist yet, as `.charm/...` in `root`, a
 /// folder that it lies in at most three levels deep: then `folder` holds Parquet files alone, as
 /// readers need that refuse any other file. Where `root` cannot be written or is on another file

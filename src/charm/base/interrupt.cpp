@@ -57,7 +57,7 @@ void Interruptible::on_signal(int signal) {
 void Interruptible::install_handlers(const std::string& program) {
   program_name = program;
   for (const int signal : {SIGINT, SIGTERM}) {
-    struct sigaction action {};
+    struct sigaction action{};
     ::sigaction(signal, nullptr, &action);
     if (action.sa_handler == SIG_IGN) continue;  // as under nohup
     action = {};

@@ -11,8 +11,7 @@ namespace charm {
 
 /// Thrown by a stage that has made its checkpoint after a signal; main ends the process by it.
 struct Interrupted : std::exception {
-  Interrupted(int signal_number, std::string text)
-      : signal(signal_number), line(std::move(text)) {}
+  Interrupted(int signal_number, std::string text) : signal(signal_number), line(std::move(text)) {}
   const char* what() const noexcept override { return line.c_str(); }
   int signal;
   std::string line;

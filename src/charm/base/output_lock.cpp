@@ -198,7 +198,9 @@ class LockFile {
     }
   }
   ~LockFile() {
-    if (is_held()) ::unlink(path_.c_str());
+    if (!is_held()) return;
+    ::unlink(path_.c_str());
+    remove_if_empty(path_.parent_path());
   }
   LockFile(const LockFile&) = delete;
   LockFile& operator=(const LockFile&) = delete;
@@ -231,6 +233,9 @@ class LockFile {
       if (!created && errno == EEXIST) {
         file = open_file(path_, O_RDWR);
         if (!file.is_open() && errno == ENOENT) continue;  // released in the meantime
+      } else if (!created && errno == ENOENT) {
+        create_folders(path_.parent_path());  // removed in the meantime
+        continue;
       }
       if (!file.is_open()) throw_errno(path_, "cannot open the lock file");
       const KernelLock kernel =

@@ -27,8 +27,9 @@ std::vector<fs::path> check_calibrated_scores(std::span<const fs::path> scores,
                     file.path.string());
       }
       if (!names.insert(file.path.filename()).second) {
-        throw Error(ErrorKind::kUsage, "--write-scores {}: two scores files are named {}; rename one",
-                    folder.string(), file.path.filename().string());
+        throw Error(ErrorKind::kUsage,
+                    "--write-scores {}: two scores files are named {}; rename one", folder.string(),
+                    file.path.filename().string());
       }
       require_distinct(folder / file.path.filename(), file.path);
       files.push_back(file.path);

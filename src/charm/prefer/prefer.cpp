@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "charm/base/companions.h"
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
@@ -36,7 +37,7 @@ void check_options(const PreferOptions& options) {
   if (!options.pairing.best_of_n && options.pairing.rejected != Rejected::kWorst) {
     throw Error(ErrorKind::kUsage, "--rejected random requires --best-of-n");
   }
-  storage::require_known_extension(options.output);
+  if (!is_standard_output(options.output)) storage::require_known_extension(options.output);
   require_writable(options.output);
   require_distinct(options.output, options.scores);
   require_distinct(options.output, options.calibration);

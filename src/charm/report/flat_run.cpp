@@ -77,11 +77,11 @@ void add_result(const fs::path& path, const Models& models, RunData& run) {
         {json.value("model", model), name, results::read_evaluation(json, file)});
     for (const auto& [policy, rating] : run.evaluations.back().result.ratings)
       run.ratings[policy] = rating;
-  } else if (json.contains("matrix") && json.contains("pairs")) {
+  } else if (json.contains("policies") && json.contains("pairs") && !json.contains("reference")) {
     run.mismatches.push_back({results::read_mismatch(json, file), model});
     for (const auto& policy : run.mismatches.back().policies)
       run.ratings[policy.policy] = policy.rating.rating_elo;
-  } else if (json.contains("reference") && json.contains("policies") && json.contains("solver")) {
+  } else if (json.contains("policies") && json.contains("pairs")) {
     run.calibrations.push_back({results::read_calibration(json, file), model, name, ""});
     for (const auto& policy : run.calibrations.back().policies)
       run.ratings[policy.policy] = policy.rating.rating_elo;

@@ -6,8 +6,8 @@ namespace charm::report {
 
 /// Reads a folder that commands were run in one by one: results are told by their content, whatever
 /// their names, folders of scores and of trained models by their files. Reward models have the
-/// names of their folders, as the manifests of the scores record them; a result belongs to the model
-/// of its first input.
+/// names of their folders, as the manifests of the scores record them; a result belongs to the
+/// model of its first input.
 void read_flat_run(const fs::path& folder, RunData& run);
 
 }  // namespace charm::report

@@ -48,9 +48,9 @@ std::vector<batch::PromptGroup> encode(const model::RewardModel& model,
     text::EncodedRow encoded =
         encoder.encode_row(store.prompt(row), prompt_ids, store[row].message());
     if (encoded.error || encoded.tokens.ids.empty()) continue;
-    const bool known = std::all_of(
-        encoded.tokens.ids.begin(), encoded.tokens.ids.end(),
-        [&](std::int32_t id) { return id >= 0 && id < model.vocab_size(); });
+    const bool known =
+        std::all_of(encoded.tokens.ids.begin(), encoded.tokens.ids.end(),
+                    [&](std::int32_t id) { return id >= 0 && id < model.vocab_size(); });
     if (!known) continue;
     pooled.emplace_back(
         row, batch::make_pooled_row(std::move(encoded.tokens.ids), encoded.tokens.prompt_length,
@@ -117,8 +117,7 @@ std::string_view reason_of_dtype(model::DTypeChoice asked, bool is_bfloat16, boo
 }  // namespace
 
 ScorePlan plan_scoring(model::RewardModel& model, const text::ConversationEncoder& encoder,
-                       const RowStore& store, std::span<const std::size_t> rows,
-                       Pooling pooling) {
+                       const RowStore& store, std::span<const std::size_t> rows, Pooling pooling) {
   const std::vector<std::vector<std::size_t>> prompts = rows_by_prompt(store, rows);
   const std::size_t stride = (prompts.size() + kSamplePrompts - 1) / kSamplePrompts;
   ScorePlan plan{.num_rows = std::ssize(rows),
@@ -139,18 +138,18 @@ ScorePlan plan_scoring(model::RewardModel& model, const text::ConversationEncode
     }
   }
   if (sample_bytes == 0) return plan;
-  plan.num_tokens = static_cast<std::int64_t>(static_cast<double>(plan.num_tokens) *
-                                              static_cast<double>(all_bytes) /
-                                              static_cast<double>(sample_bytes));
+  plan.num_tokens =
+      static_cast<std::int64_t>(static_cast<double>(plan.num_tokens) *
+                                static_cast<double>(all_bytes) / static_cast<double>(sample_bytes));
   plan.tokens_per_s =
       measure_speed(model, sample, std::min(kTimedTokens, plan.num_tokens / kTimedShare));
   return plan;
 }
 
 std::string plan_text(const ScorePlan& plan, int num_processes) {
-  std::string text = fmt::format("{} rows of {} prompts to score, {}{} tokens", plan.num_rows,
-                                 plan.num_prompts, plan.estimated ? "about " : "",
-                                 count_text(plan.num_tokens));
+  std::string text =
+      fmt::format("{} rows of {} prompts to score, {}{} tokens", plan.num_rows, plan.num_prompts,
+                  plan.estimated ? "about " : "", count_text(plan.num_tokens));
   if (!plan.tokens_per_s) return text;
   const double tokens_per_s = *plan.tokens_per_s * num_processes;
   return text + fmt::format("; expected {} (at {} tokens/s)",

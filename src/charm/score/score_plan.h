@@ -16,15 +16,14 @@ namespace charm::score {
 struct ScorePlan {
   std::int64_t num_rows = 0;
   std::int64_t num_prompts = 0;
-  std::int64_t num_tokens = 0;        ///< that pass through the model: a prompt's once
-  bool estimated = false;             ///< from a sample of the prompts
-  std::optional<double> tokens_per_s; ///< of the sample; absent where that would cost too much
+  std::int64_t num_tokens = 0;         ///< that pass through the model: a prompt's once
+  bool estimated = false;              ///< from a sample of the prompts
+  std::optional<double> tokens_per_s;  ///< of the sample; absent where that would cost too much
 };
 
 /// Tokenises up to 64 of the prompts with their responses, and scores some of those.
 ScorePlan plan_scoring(model::RewardModel& model, const text::ConversationEncoder& encoder,
-                       const RowStore& store, std::span<const std::size_t> rows,
-                       Pooling pooling);
+                       const RowStore& store, std::span<const std::size_t> rows, Pooling pooling);
 
 /// "2415 rows of 805 prompts to score, about 1.2 million tokens; expected 3 min (6900 tokens/s)".
 /// @param num_processes  that share the work

@@ -162,6 +162,7 @@ void write_outputs(const ScoreStageOptions& options, const Work& work,
 
 ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& progress,
                             dist::World& world) {
+  if (world.is_root()) require_writable_folder(options.output);
   if (world.is_root()) require_writable(options.output / "manifest.json");
   if (world.is_root()) keep_companions_outside(options.output);
   Work work = read_work(options);

@@ -16,14 +16,19 @@ namespace {
 
 enum class Format { kParquet, kJsonl, kJsonlGzip };
 
+[[noreturn]] void throw_unknown(const std::filesystem::path& path) {
+  throw Error(ErrorKind::kUsage,
+              "{}: unknown output format: expected a name ending in .parquet, .jsonl or .jsonl.gz",
+              path.string());
+}
+
+/// JSON lines for standard output.
 Format format_of(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
   if (name.ends_with(".parquet")) return Format::kParquet;
   if (name.ends_with(".jsonl") || is_standard_output(path)) return Format::kJsonl;
   if (name.ends_with(".jsonl.gz")) return Format::kJsonlGzip;
-  throw Error(ErrorKind::kUsage,
-              "{}: unknown output format: expected a name ending in .parquet, .jsonl or .jsonl.gz",
-              path.string());
+  throw_unknown(path);
 }
 
 template <typename T>
@@ -101,7 +106,10 @@ Cell list_cell(const std::vector<double>& scores) {
 
 }  // namespace
 
-void require_known_extension(const std::filesystem::path& path) { format_of(path); }
+void require_known_extension(const std::filesystem::path& path) {
+  if (is_standard_output(path)) throw_unknown(path);
+  format_of(path);
+}
 
 void write_table(const std::filesystem::path& path, const Table& table) {
   switch (format_of(path)) {
