@@ -1,7 +1,8 @@
 """The fixtures of families other than plain Llama, of further heads, and small twins of published reward models."""
 
 import torch
-from transformers import Gemma2Config, Gemma3TextConfig, GemmaConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import (Gemma2Config, Gemma3TextConfig, GemmaConfig, LlamaConfig, MistralConfig, Olmo2Config, Olmo3Config, Qwen2Config,
+                          Qwen3Config)
 
 import heads
 import model_rows as golden
@@ -152,6 +153,27 @@ def write(root):
     case("gemma3-v4", 31, Gemma3TextConfig, query_pre_attn_scalar=8, sliding_window=6, num_hidden_layers=4, to_json=gemma3_v4,
          layer_types=["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"],
          rope_parameters=gemma3, layers=False)
+
+    # OLMo.
+    made = case("olmo2", 60, Olmo2Config, rope_parameters=rope(500000.0))
+    for norm in ("self_attn.q_norm", "self_attn.k_norm", "post_attention_layernorm", "post_feedforward_layernorm"):
+        golden.must_matter(*made, patch=identity(norm))
+    case("olmo2-v4", 61, Olmo2Config, num_key_value_heads=2, attention_bias=True, rope_parameters=rope(10000.0),
+         to_json=lambda c: drop(tiny.v4_json(c), "rms_norm_eps", "head_dim"))
+    olmo_yarn = {"rope_type": "yarn", "rope_theta": 500000.0, "factor": 8.0, "original_max_position_embeddings": 32,
+                 "attention_factor": 1.2079441541679836, "beta_fast": 32.0, "beta_slow": 1.0}
+    made = case("olmo3", 62, Olmo3Config, sliding_window=6, num_hidden_layers=4,
+                rope_parameters={"sliding_attention": rope(100.0), "full_attention": {**olmo_yarn, "rope_theta": 10000.0}})
+    golden.must_matter(*made, layer_types=["full_attention"] * 4)
+    golden.must_matter(*made, layer_types=["sliding_attention"] * 4)
+    golden.must_matter(*made, rope_parameters={"sliding_attention": rope(10000.0), "full_attention": {**olmo_yarn, "rope_theta": 10000.0}})
+    golden.must_matter(*made, rope_parameters={"sliding_attention": rope(100.0), "full_attention": rope(10000.0)})
+
+    def olmo3_v4(config):
+        value = drop(tiny.v5_json(config), "layer_types", "rope_parameters", "dtype", "head_dim")
+        return {**value, "torch_dtype": "float32", "rope_theta": 500000.0, "rope_scaling": drop(olmo_yarn, "rope_theta")}
+    case("olmo3-v4", 63, Olmo3Config, sliding_window=6, num_hidden_layers=4, layers=False, to_json=olmo3_v4,
+         rope_parameters={"sliding_attention": rope(500000.0), "full_attention": olmo_yarn})
 
     # Heads.
     case("inf-orm", 32, LlamaConfig, own_head=True, layers=False, rope_parameters=rope(500000.0),

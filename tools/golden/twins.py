@@ -95,6 +95,15 @@ def gemma(**changes):
             "transformers_version": "4.38.1", "use_cache": True, "vocab_size": 256000, **changes}
 
 
+def olmo2(**changes):
+    return {"_name_or_path": "allenai/OLMo-2-1124-7B-SFT", "architectures": ["Olmo2ForSequenceClassification"], "attention_bias": False,
+            "attention_dropout": 0.0, "eos_token_id": 100257, "hidden_act": "silu", "hidden_size": 4096, **LABELS,
+            "initializer_range": 0.02, "intermediate_size": 11008, "max_position_embeddings": 4096, "model_type": "olmo2",
+            "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32, "pad_token_id": 100277, "rms_norm_eps": 1e-06,
+            "rope_scaling": None, "rope_theta": 500000, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+            "transformers_version": "4.47.0.dev0", "use_cache": False, "vocab_size": 100352, **changes}
+
+
 @dataclass(frozen=True)
 class Twin:
     repository: str
@@ -173,6 +182,8 @@ TWINS = [
         gating_hidden_dim=1024, gating_n_hidden=3, gating_temperature=10, num_objectives=19,
         id2label={str(i): name for i, name in enumerate(ARMORM)}, label2id={name: i for i, name in enumerate(ARMORM)}), "llama-3",
          "trl-llama3", "19 objectives mixed by a gating network that reads at the assistant's header"),
+    Twin("allenai/OLMo-2-1124-7B-RM", olmo2(), "mistral-7b-v0.2", "community-zephyr",
+         "norms after attention and MLP alone; one norm over all heads of q and of k; no BOS"),
 ]
 
 

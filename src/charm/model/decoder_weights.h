@@ -20,8 +20,8 @@ namespace charm::model {
 struct BlockWeights {
   at::Tensor input_norm_D, mlp_norm_D;              ///< before attention, before the MLP
   at::Tensor attention_out_norm_D, mlp_out_norm_D;  ///< after them, before the residual add
-  at::Tensor q_norm_E, k_norm_E;                    ///< QK-norm, per head
-  at::Tensor q_HED, k_KED, v_KED;                   ///< [H*E, D], [K*E, D], [K*E, D]
+  at::Tensor q_norm_E, k_norm_E;   ///< QK-norm, per head; [H*E] and [K*E]: over all heads (OLMo)
+  at::Tensor q_HED, k_KED, v_KED;  ///< [H*E, D], [K*E, D], [K*E, D]
   at::Tensor q_bias, k_bias, v_bias, o_bias;
   at::Tensor o_DHE;  ///< [D, H*E]
   at::Tensor gate_FD, up_FD, down_DF;

@@ -23,8 +23,10 @@ std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
     case WeightShape::kHeadNorm:
       return {c.head_dim};
     case WeightShape::kHeads:
+    case WeightShape::kHeadsNorm:
       return {heads};
     case WeightShape::kKvHeads:
+    case WeightShape::kKvHeadsNorm:
       return {kv_heads};
     case WeightShape::kMlp:
       return {c.intermediate_size};

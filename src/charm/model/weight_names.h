@@ -18,6 +18,8 @@ enum class WeightShape {
   kHead,            ///< weight or bias of a head's layer
   kNorm,            ///< [D]
   kHeadNorm,        ///< [E]
+  kHeadsNorm,       ///< [H*E]: one norm over all heads
+  kKvHeadsNorm,     ///< [K*E]
   kModel,           ///< [D]
   kHeads,           ///< [H*E]
   kKvHeads,         ///< [K*E]
@@ -30,7 +32,8 @@ enum class WeightShape {
 };
 
 constexpr bool is_norm(WeightShape kind) {
-  return kind == WeightShape::kNorm || kind == WeightShape::kHeadNorm;
+  return kind == WeightShape::kNorm || kind == WeightShape::kHeadNorm ||
+         kind == WeightShape::kHeadsNorm || kind == WeightShape::kKvHeadsNorm;
 }
 
 /// Config flag that enables a bias.

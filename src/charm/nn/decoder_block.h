@@ -35,7 +35,8 @@ struct BlockParts {
   at::Tensor input_norm_D, mlp_norm_D;  ///< before attention, before the MLP
   at::Tensor attention_out_norm_D,
       mlp_out_norm_D;             ///< after them, before the residual add; undefined: none
-  at::Tensor q_norm_E, k_norm_E;  ///< QK-norm, per head before RoPE; undefined: none
+  at::Tensor q_norm_E, k_norm_E;  ///< QK-norm before RoPE, per head or, [H*E] and [K*E], over all
+                                  ///< heads; undefined: none
   Linear q, k, v, o, down;
   GatedLinear gated;   ///< gate, up and the activation
   FusedWeights fused;  ///< Mode::kGpu, instead of these

@@ -97,7 +97,8 @@ class GpuBlock {
     const at::Tensor heads = x.view({x.size(0), x.size(1) / heads_.head_dim, heads_.head_dim});
     const auto norm_some = [&](std::int64_t begin, std::int64_t count, const at::Tensor& weight_E) {
       if (count == 0 || !weight_E.defined()) return;
-      const at::Tensor some = heads.narrow(1, begin, count);
+      const at::Tensor some = x.narrow(1, begin * heads_.head_dim, count * heads_.head_dim)
+                                  .unflatten(1, {-1, weight_E.size(0)});
       some.copy_(norm(some, weight_E, parts_.norm));
     };
     norm_some(0, queries, parts_.q_norm_E);

@@ -21,7 +21,8 @@ at::Tensor rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const No
 void rms_norm_into(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormConfig& config,
                    at::Tensor& out_TD);
 
-/// QK-norm: RMSNorm per head, [T, H*E] with a weight [E]. An undefined weight returns x.
+/// QK-norm: RMSNorm per head, [T, H*E] with a weight [E], or over all heads with a weight [H*E]. An
+/// undefined weight returns x.
 at::Tensor rms_norm_heads(const at::Tensor& x_THE, const at::Tensor& weight_E,
                           const NormConfig& config, Mode mode);
 

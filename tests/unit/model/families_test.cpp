@@ -202,6 +202,45 @@ TEST(Gemma3, RopePerKindOfLayerInBothSpellings) {
   EXPECT_THAT(bad_gemma3(R"("sliding_window": null)"), HasSubstr("sliding_window"));
 }
 
+TEST(Olmo, DefaultsOfItsConfigClasses) {
+  const DecoderConfig usual =
+      read("Olmo2ForSequenceClassification", "olmo2", R"("rms_norm_eps": null)");
+  EXPECT_EQ(usual.rms_norm_eps, 1e-5);
+  EXPECT_EQ(usual.rope.theta, 10000.0);
+  EXPECT_THAT(usual.windows, IsEmpty());
+  const auto bad2 = [](const std::string& extra) {
+    return failure("Olmo2ForSequenceClassification", "olmo2", extra);
+  };
+  EXPECT_THAT(bad2(R"("clip_qkv": 8.0)"), HasSubstr("clip_qkv"));
+  EXPECT_THAT(bad2(R"("hidden_act": "relu")"), HasSubstr("hidden_act is"));
+  EXPECT_THAT(bad2(R"("sliding_window": 8)"), HasSubstr("sliding_window"));
+  EXPECT_THAT(failure("OlmoForSequenceClassification", "olmo"),
+              HasSubstr("Olmo2ForSequenceClassification"));
+}
+
+TEST(Olmo, ScalingOfGlobalLayersAlone) {
+  const auto olmo3 = [](const std::string& extra) {
+    return read("Olmo3ForSequenceClassification", "olmo3", R"("rope_theta": 500000)" + extra);
+  };
+  const DecoderConfig scaled = olmo3(
+      R"(, "rope_scaling": {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 32}, "sliding_window": 6,
+      "layer_types": ["sliding_attention", "full_attention"])");
+  EXPECT_THAT(scaled.windows, ElementsAre(6, 0));
+  EXPECT_EQ(scaled.rope.kind, RopeKind::kYarn);
+  EXPECT_EQ(scaled.local_rope->kind, RopeKind::kDefault);
+  EXPECT_EQ(scaled.local_rope->theta, 500000.0);
+  EXPECT_THAT(olmo3("").windows, ElementsAre(4096, 4096));
+  const auto bad3 = [](const std::string& extra) {
+    return failure("Olmo3ForSequenceClassification", "olmo3", extra);
+  };
+  EXPECT_THAT(bad3(R"("rope_theta": 10000)"),
+              AllOf(HasSubstr("rope_theta is 10000"), HasSubstr("versions of transformers")));
+  EXPECT_THAT(bad3(R"("rope_theta": 500000, "sliding_window": null)"), HasSubstr("sliding_window"));
+  EXPECT_THAT(
+      bad3(R"("rope_theta": null, "rope_parameters": {"rope_type": "default", "rope_theta": 5})"),
+      HasSubstr("rope_parameters.rope_t"));
+}
+
 TEST(Heads, AreKnownByArchitectureOrByTheirSettings) {
   EXPECT_EQ(
       read("INFORMForSequenceClassification", "llama", R"("auto_map": {"AutoModel": "x.Y"})").head,

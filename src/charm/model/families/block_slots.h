@@ -25,6 +25,12 @@ inline constexpr BlockSlot kQkNorms[] = {
     {"self_attn.k_norm.weight", &BlockWeights::k_norm_E, WeightShape::kHeadNorm},
 };
 
+/// OLMo's: over all heads.
+inline constexpr BlockSlot kWholeQkNorms[] = {
+    {"self_attn.q_norm.weight", &BlockWeights::q_norm_E, WeightShape::kHeadsNorm},
+    {"self_attn.k_norm.weight", &BlockWeights::k_norm_E, WeightShape::kKvHeadsNorm},
+};
+
 inline constexpr BlockSlot kMlpWeights[] = {
     {"mlp.gate_proj.weight", &BlockWeights::gate_FD, WeightShape::kMlpByModel},
     {"mlp.up_proj.weight", &BlockWeights::up_FD, WeightShape::kMlpByModel},
@@ -42,6 +48,12 @@ inline constexpr BlockSlot kFourNorms[] = {
     {"input_layernorm.weight", &BlockWeights::input_norm_D, WeightShape::kNorm},
     {"post_attention_layernorm.weight", &BlockWeights::attention_out_norm_D, WeightShape::kNorm},
     {"pre_feedforward_layernorm.weight", &BlockWeights::mlp_norm_D, WeightShape::kNorm},
+    {"post_feedforward_layernorm.weight", &BlockWeights::mlp_out_norm_D, WeightShape::kNorm},
+};
+
+/// OLMo's: after attention and after the MLP, none before them.
+inline constexpr BlockSlot kOutputNorms[] = {
+    {"post_attention_layernorm.weight", &BlockWeights::attention_out_norm_D, WeightShape::kNorm},
     {"post_feedforward_layernorm.weight", &BlockWeights::mlp_out_norm_D, WeightShape::kNorm},
 };
 

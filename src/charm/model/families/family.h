@@ -53,6 +53,14 @@ extern const Family kGemma2;
 /// sliding-window layers. transformers 5.17, models/gemma3.
 extern const Family kGemma3;
 
+/// OLMo-2: norms after attention and MLP alone, one QK-norm over all heads. transformers 5.17,
+/// models/olmo2.
+extern const Family kOlmo2;
+
+/// OLMo-3: OLMo-2 with sliding windows in three of four layers, and RoPE scaling in the fourth
+/// alone. transformers 5.17, models/olmo3.
+extern const Family kOlmo3;
+
 /// Every supported family.
 std::span<const Family* const> all_families();
 

@@ -24,7 +24,8 @@ constexpr std::string_view kSettings[] = {"attn_logit_softcapping",
                                           "use_qk_norm",
                                           "qk_layernorm",
                                           "logit_scale",
-                                          "embedding_multiplier"};
+                                          "embedding_multiplier",
+                                          "clip_qkv"};
 
 // Default sliding_window of transformers 5.17's Mistral, Qwen and Gemma configs.
 constexpr std::int64_t kDefaultWindow = 4096;
