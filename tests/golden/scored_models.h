@@ -19,7 +19,8 @@ inline const char* const kModels[] = {
     // other rope kinds, families and heads
     "yarn-rope", "yarn-rope-v4", "dynamic-rope", "longrope", "longrope-v4", "mistral", "qwen2",
     "qwen2-layer-types", "qwen3", "qwen3-head-dim", "gemma2", "gemma2-v4", "gemma3", "gemma3-v4",
-    "gemma", "gemma-v4", "olmo2", "olmo2-v4", "olmo3", "olmo3-v4", "inf-orm", "grm", "grm-linear",
+    "gemma", "gemma-v4", "olmo2", "olmo2-v4", "olmo3", "olmo3-v4", "mixtral", "mixtral-v4",
+    "qwen3-moe", "qwen3-moe-v4", "phi3", "phi3-v4", "inf-orm", "grm", "grm-linear",
     "regression-head-mistral", "regression-head-llama", "qwen2-reward-model", "armorm",
     // twins of published reward models
     "skywork-llama-3.1-8b-v0.2", "fsfairx-llama3-rm-v0.1", "rm-mistral-7b", "grm-llama3-8b-distill",

@@ -1,8 +1,8 @@
 """The fixtures of families other than plain Llama, of further heads, and small twins of published reward models."""
 
 import torch
-from transformers import (Gemma2Config, Gemma3TextConfig, GemmaConfig, LlamaConfig, MistralConfig, Olmo2Config, Olmo3Config, Qwen2Config,
-                          Qwen3Config)
+from transformers import (Gemma2Config, Gemma3TextConfig, GemmaConfig, LlamaConfig, MistralConfig, MixtralConfig, Olmo2Config,
+                          Olmo3Config, Phi3Config, Qwen2Config, Qwen3Config, Qwen3MoeConfig)
 
 import heads
 import model_rows as golden
@@ -26,6 +26,14 @@ def no_biases(model):
     for layer in model.model.layers:
         for linear in (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj):
             torch.nn.init.zeros_(linear.bias)
+
+
+def same_experts(model):
+    """The first expert in place of each other one."""
+    for layer in model.model.layers:
+        if hasattr(layer.mlp, "experts"):
+            for stacked in layer.mlp.experts.parameters():
+                stacked.data[:] = stacked.data[:1]
 
 
 def no_embedding_scale(model):
@@ -174,6 +182,35 @@ def write(root):
         return {**value, "torch_dtype": "float32", "rope_theta": 500000.0, "rope_scaling": drop(olmo_yarn, "rope_theta")}
     case("olmo3-v4", 63, Olmo3Config, sliding_window=6, num_hidden_layers=4, layers=False, to_json=olmo3_v4,
          rope_parameters={"sliding_attention": rope(500000.0), "full_attention": olmo_yarn})
+
+    # Mixtures of experts.
+    made = case("mixtral", 64, MixtralConfig, num_local_experts=5, num_experts_per_tok=2, sliding_window=6)
+    golden.must_matter(*made, num_experts_per_tok=1)
+    golden.must_matter(*made, num_experts_per_tok=3)
+    golden.must_matter(*made, patch=same_experts)
+    golden.must_matter(*made, sliding_window=None)
+    case("mixtral-v4", 65, MixtralConfig, num_local_experts=3, num_experts_per_tok=3, rope_parameters=rope(1000000.0), layers=False,
+         to_json=lambda c: {**drop(tiny.v4_json(c), "rope_theta", "rms_norm_eps", "head_dim"), "num_local_experts": 3,
+                            "output_router_logits": False, "router_aux_loss_coef": 0.02, "sliding_window": None})
+    made = case("qwen3-moe", 66, Qwen3MoeConfig, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=12, norm_topk_prob=True,
+                num_hidden_layers=3, mlp_only_layers=[1], attention_bias=True)
+    golden.must_matter(*made, norm_topk_prob=False)
+    golden.must_matter(*made, num_experts_per_tok=3)
+    golden.must_matter(*made, patch=same_experts)
+    golden.must_matter(*made, patch=identity("self_attn.q_norm"))
+    case("qwen3-moe-v4", 67, Qwen3MoeConfig, num_experts=4, num_experts_per_tok=3, moe_intermediate_size=20, norm_topk_prob=False,
+         num_hidden_layers=3, decoder_sparse_step=2, use_sliding_window=True, sliding_window=6, head_dim=12,
+         to_json=lambda c: {**tiny.v4_json(c), "num_experts": 4, "max_window_layers": 1}, layers=False)
+
+    # Phi-3: long and short rows, as above.
+    made = case("phi3", 68, Phi3Config, rope_parameters=longrope, original_max_position_embeddings=16, max_position_embeddings=128,
+                sliding_window=24)
+    golden.must_matter(*made, rope_parameters={**longrope, "long_factor": longrope["short_factor"]})
+    golden.must_matter(*made, rope_parameters={**longrope, "short_factor": longrope["long_factor"]})
+    golden.must_matter(*made, sliding_window=None)
+    case("phi3-v4", 69, Phi3Config, rope_parameters=longrope, original_max_position_embeddings=16, max_position_embeddings=64, layers=False,
+         to_json=lambda c: {**drop(phi3_spelling(tiny.v4_json(c)), "rms_norm_eps"), "rope_scaling": {
+             "type": "su", **drop(longrope, "rope_type", "rope_theta")}})
 
     # Heads.
     case("inf-orm", 32, LlamaConfig, own_head=True, layers=False, rope_parameters=rope(500000.0),

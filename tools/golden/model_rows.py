@@ -49,10 +49,11 @@ def capture(model, ids):
 
 
 def load(folder, dtype):
-    """The model in `dtype` with eager attention: the default would ignore some models' soft caps."""
+    """The model in `dtype` with eager attention and experts: the default would ignore some models' soft caps, and has no float64 experts."""
     model = heads.load_own(folder)
     if model is None:
-        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
+        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype, attn_implementation="eager",
+                                                                   experts_implementation="eager")
     return model.to(dtype).eval()
 
 
@@ -95,8 +96,9 @@ def score_gradients(model, rows):
             model.model.rotary_emb = type(model.model.rotary_emb)(model.config)
         model(torch.tensor([ids])).logits.sum().backward()
     names = getattr(model, "names_in_files", lambda name: name)
-    return {names(name): tiny.numbers(torch.stack([value.grad.norm(), value.grad.sum()]))
-            for name, value in sorted(model.named_parameters())}
+    for parameter in model.parameters():
+        parameter.data = parameter.grad
+    return {names(name): tiny.numbers(torch.stack([value.norm(), value.sum()])) for name, value in sorted(tiny.in_files(model).items())}
 
 
 def must_matter(folder, rows, scores, patch=None, **attributes):
@@ -106,7 +108,7 @@ def must_matter(folder, rows, scores, patch=None, **attributes):
     for key, value in attributes.items():
         setattr(config, key, value)
     model = AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype=torch.float32,
-                                                               attn_implementation="eager").eval()
+                                                               attn_implementation="eager", experts_implementation="eager").eval()
     if patch is not None:
         patch(model)
     changed = torch.tensor([capture(model, ids)[1] for ids, _ in rows])

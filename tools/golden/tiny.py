@@ -2,10 +2,11 @@
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForSequenceClassification, LlamaConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
@@ -16,13 +17,22 @@ CHATML = ("{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ me
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
+def in_files(model):
+    """Its tensors under the names and in the shapes in which save_pretrained writes them: transformers 5 fuses experts in memory."""
+    architectures = model.config.architectures  # save_pretrained changes them
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        model.config.architectures = architectures
+        return load_file(Path(folder) / "model.safetensors")
+
+
 def seeded_weights(config, seed, dtype=torch.float32, head=True):
     """Weights large enough that attention, mlp and head all move the score; stored in `dtype`."""
     model = AutoModelForSequenceClassification.from_config(config)
     norm_center = 0.0 if config.model_type.startswith("gemma") else 1.0  # Gemma's norms add 1 themselves
     generator = torch.Generator().manual_seed(seed)
     weights = {}
-    for name, value in sorted(model.state_dict().items()):
+    for name, value in sorted(in_files(model).items()):
         noise = torch.randn(value.shape, generator=generator)
         if name.endswith("bias"):
             new = 0.2 * noise

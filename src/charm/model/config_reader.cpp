@@ -35,7 +35,8 @@ void ConfigReader::fail(std::string_view key, std::string_view why,
 
 void ConfigReader::refuse_if_set(std::string_view key, std::string_view why) const {
   const json* value = find(key);
-  if (value == nullptr || *value == json(false) || *value == json(0)) return;
+  if (value == nullptr || *value == json(false) || *value == json(0) || *value == json::array())
+    return;
   fail(key, why, "nothing");
 }
 
@@ -110,6 +111,18 @@ std::vector<std::int32_t> ConfigReader::token_ids(std::string_view key) const {
     ids.push_back(id.get<std::int32_t>());
   }
   return ids;
+}
+
+std::vector<std::int64_t> ConfigReader::integers(std::string_view key, std::int64_t lowest) const {
+  const json* value = find(key);
+  if (value == nullptr) return {};
+  const auto fits = [&](const json& item) {
+    return item.is_number_integer() && item.get<std::int64_t>() >= lowest &&
+           item.get<std::int64_t>() <= kMaxExtent;
+  };
+  if (!value->is_array() || !std::all_of(value->begin(), value->end(), fits))
+    fail(key, "", fmt::format("a list of integers from {} up", lowest));
+  return value->get<std::vector<std::int64_t>>();
 }
 
 std::vector<std::string> ConfigReader::texts(std::string_view key) const {

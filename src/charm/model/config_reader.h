@@ -32,6 +32,8 @@ class ConfigReader {
   std::string text_or(std::string_view key, std::string_view fallback) const;
   /// One id or a list of ids; empty when the key is absent.
   std::vector<std::int32_t> token_ids(std::string_view key) const;
+  /// Integers of a list, none below `lowest`; empty when the key is absent.
+  std::vector<std::int64_t> integers(std::string_view key, std::int64_t lowest) const;
   /// Strings of a list; empty when the key is absent.
   std::vector<std::string> texts(std::string_view key) const;
   /// Positive numbers of a required list.
@@ -45,7 +47,7 @@ class ConfigReader {
   /// Throws kInput: "<file>: <key> is <found>, expected <expected>: <why>".
   [[noreturn]] void fail(std::string_view key, std::string_view why,
                          std::string_view expected) const;
-  /// Fails when the key is set to anything but null, false or 0.
+  /// Fails when the key is set to anything but null, false, 0 or an empty list.
   void refuse_if_set(std::string_view key, std::string_view why) const;
 
   const std::string& file() const { return file_; }
@@ -59,10 +61,16 @@ class ConfigReader {
   std::string scope_;
 };
 
+/// What families differ in when they read RoPE settings.
+struct RopeReading {
+  double default_theta = 10000.0;  ///< transformers 5.17, configuration_utils
+  bool phi3_names = false;         ///< "su" and "yarn" are names of longrope
+};
+
 /// Reads the RoPE settings in both spellings: `rope_theta` with `rope_scaling` (transformers 4) and
 /// `rope_parameters` (transformers 5). Throws kInput for rope types other than default, linear,
 /// dynamic, yarn, longrope and llama3, naming the type, and for unknown settings.
-RopeConfig read_rope(const ConfigReader& reader);
+RopeConfig read_rope(const ConfigReader& reader, const RopeReading& reading = {});
 
 /// Keys of one RoPE of a model with one per kind of layer.
 struct LayerRopeKeys {

@@ -14,6 +14,7 @@
 #include "charm/base/check.h"
 #include "charm/base/log.h"
 #include "charm/batch/token_batch.h"
+#include "charm/model/block_parts.h"
 #include "charm/nn/decoder_block.h"
 #include "charm/nn/head.h"
 #include "charm/nn/ops.h"
@@ -34,82 +35,6 @@ struct Decoder::State {
 };
 
 namespace {
-
-nn::NormConfig norm_config(const DecoderConfig& config) {
-  return {.eps = config.rms_norm_eps, .weight_offset = config.norms_add_one ? 1.0 : 0.0};
-}
-
-nn::Linear make_linear(const at::Tensor& weight_OI, const at::Tensor& bias_O, nn::Mode mode,
-                       nn::GemmBackend backend) {
-  return mode == nn::Mode::kInference ? nn::Linear::packed(weight_OI, bias_O, backend)
-                                      : nn::Linear::plain(weight_OI, bias_O);
-}
-
-nn::FusedWeights fuse(const BlockWeights& weights, nn::Activation activation) {
-  const auto concat = [](const std::vector<at::Tensor>& parts) {
-    return parts.front().defined() ? at::cat(parts) : at::Tensor();
-  };
-  return {.qkv = concat({weights.q_HED, weights.k_KED, weights.v_KED}),
-          .qkv_bias = concat({weights.q_bias, weights.k_bias, weights.v_bias}),
-          .o = weights.o_DHE,
-          .o_bias = weights.o_bias,
-          .gate_up = concat({weights.gate_FD, weights.up_FD}),
-          .gate_up_bias = concat({weights.gate_bias, weights.up_bias}),
-          .down = weights.down_DF,
-          .down_bias = weights.down_bias,
-          .activation = activation};
-}
-
-nn::BlockParts make_parts(const DecoderConfig& config, std::size_t layer,
-                          const BlockWeights& weights, nn::Mode mode, nn::GemmBackend backend) {
-  const auto linear = [&](const at::Tensor& weight, const at::Tensor& bias) {
-    return make_linear(weight, bias, mode, backend);
-  };
-  nn::BlockParts parts;
-  parts.layer = layer;
-  parts.num_heads = config.num_heads;
-  parts.num_kv_heads = config.num_kv_heads;
-  parts.norm = norm_config(config);
-  const std::int64_t window = config.windows.empty() ? 0 : config.windows.at(layer);
-  parts.attention = {
-      .scale = config.attention_scale, .window = window, .softcap = config.attention_softcap};
-  parts.rope = window > 0 && config.local_rope ? 1 : 0;
-  // In Mode::kGpu the norm's weight offset is folded in once, in float32 as in `rms_norm`.
-  const auto norm = [&](const at::Tensor& weight) {
-    const bool added = mode == nn::Mode::kGpu && config.norms_add_one && weight.defined();
-    return added ? weight.to(at::kFloat) + 1.0 : weight;
-  };
-  parts.input_norm_D = norm(weights.input_norm_D);
-  parts.mlp_norm_D = norm(weights.mlp_norm_D);
-  parts.attention_out_norm_D = norm(weights.attention_out_norm_D);
-  parts.mlp_out_norm_D = norm(weights.mlp_out_norm_D);
-  parts.q_norm_E = norm(weights.q_norm_E);
-  parts.k_norm_E = norm(weights.k_norm_E);
-  if (mode == nn::Mode::kGpu) {
-    parts.fused = fuse(weights, config.activation);
-    return parts;
-  }
-  parts.q = linear(weights.q_HED, weights.q_bias);
-  parts.k = linear(weights.k_KED, weights.k_bias);
-  parts.v = linear(weights.v_KED, weights.v_bias);
-  parts.o = linear(weights.o_DHE, weights.o_bias);
-  parts.gated =
-      mode == nn::Mode::kInference
-          ? nn::GatedLinear::packed(weights.gate_FD, weights.gate_bias, weights.up_FD,
-                                    weights.up_bias, config.activation, backend)
-          : nn::GatedLinear::plain(linear(weights.gate_FD, weights.gate_bias),
-                                   linear(weights.up_FD, weights.up_bias), config.activation);
-  parts.down = linear(weights.down_DF, weights.down_bias);
-  return parts;
-}
-
-/// Releases the mapped pages of weights that were packed.
-void release_pages(const BlockWeights& weights) {
-  for (const at::Tensor& weight : {weights.q_HED, weights.k_KED, weights.v_KED, weights.o_DHE,
-                                   weights.gate_FD, weights.up_FD, weights.down_DF}) {
-    tensor::release_pages(weight);
-  }
-}
 
 /// Layers in the order of the table in heads.cpp.
 nn::GatedHead make_gated_head(const std::vector<nn::HeadLayer>& layers, double temperature) {
@@ -145,15 +70,19 @@ Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode,
   if (config_.head == HeadKind::kGated)
     state_->gated_head = make_gated_head(state_->head, config_.gate_temperature);
   if (weights.lm_head_VD.defined())
-    state_->lm_head = make_linear(weights.lm_head_VD, at::Tensor(), mode, backend);
+    state_->lm_head = inference ? nn::Linear::packed(weights.lm_head_VD, at::Tensor(), backend)
+                                : nn::Linear::plain(weights.lm_head_VD, at::Tensor());
   state_->ropes.push_back(rope_frequencies(config_.rope, config_.head_dim));
   if (config_.local_rope)
     state_->ropes.push_back(rope_frequencies(*config_.local_rope, config_.head_dim));
   for (nn::RopeFrequencies& rope : state_->ropes)
     rope.inverse_F = rope.inverse_F.to(weights.embed_VD.device());
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
-    state_->blocks.emplace_back(make_parts(config_, layer, weights.blocks[layer], mode, backend));
-    if (inference) release_pages(weights.blocks[layer]);
+    state_->blocks.emplace_back(
+        make_block_parts(config_, layer, weights.blocks[layer], mode, backend));
+    for (const at::Tensor& weight : gemm_weights(config_, weights.blocks[layer])) {
+      if (inference) tensor::release_pages(weight);
+    }
     weights.blocks[layer] = BlockWeights();  // packed copies replace the originals block by block
   }
   if (inference) tensor::release_pages(weights.embed_VD);  // rows fault in again on lookup
@@ -285,13 +214,12 @@ nn::AttentionKernel choose_attention_kernel(const DecoderConfig& config, at::Sca
   return nn::choose_attention_kernel(attention_heads(config), configs, dtype, device);
 }
 
-nn::GemmBackend choose_gemm_backend(const DecoderWeights& weights) {
+nn::GemmBackend choose_gemm_backend(const DecoderConfig& config, const DecoderWeights& weights) {
   std::set<std::pair<std::int64_t, std::int64_t>> seen;
   std::vector<at::Tensor> shapes;
   if (weights.lm_head_VD.defined()) shapes.push_back(weights.lm_head_VD);
   for (const BlockWeights& block : weights.blocks) {
-    for (const at::Tensor& weight :
-         {block.q_HED, block.k_KED, block.o_DHE, block.gate_FD, block.down_DF}) {
+    for (const at::Tensor& weight : gemm_weights(config, block)) {
       if (seen.emplace(weight.size(0), weight.size(1)).second) shapes.push_back(weight);
     }
   }

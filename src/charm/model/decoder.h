@@ -95,6 +95,6 @@ nn::AttentionKernel choose_attention_kernel(const DecoderConfig& config, at::Sca
 
 /// The fastest row-invariant backend, tested on this machine for every weight shape. Throws
 /// kResource when there is none.
-nn::GemmBackend choose_gemm_backend(const DecoderWeights& weights);
+nn::GemmBackend choose_gemm_backend(const DecoderConfig& config, const DecoderWeights& weights);
 
 }  // namespace charm::model

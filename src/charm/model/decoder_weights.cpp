@@ -4,7 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <optional>
+#include <set>
 
 #include "charm/base/error.h"
 #include "charm/model/weight_names.h"
@@ -33,10 +36,30 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
+/// Checks the number of experts in the first layer that has any, which thousands of missing or
+/// extra tensors would say less clearly.
+void check_num_experts(const SafetensorsFolder& folder, const DecoderConfig& config,
+                       const fs::path& model_dir) {
+  if (!config.experts) return;
+  std::map<std::int64_t, std::set<std::int64_t>> experts_of_layer;
+  for (const auto& [name, file] : folder.tensors()) {
+    const std::int64_t expert = expert_of_weight(name, config);
+    if (expert >= 0) experts_of_layer[layer_of_weight(name, config)].insert(expert);
+  }
+  if (experts_of_layer.empty()) return;
+  const auto& [layer, experts] = *experts_of_layer.begin();
+  const std::int64_t stated = config.experts->routing.num_experts;
+  if (std::ssize(experts) == stated) return;
+  throw Error(ErrorKind::kInput,
+              "{}: layer {} has the tensors of {} experts, but config.json says {}",
+              model_dir.string(), layer, experts.size(), stated);
+}
+
 /// Checks that every tensor the config implies is present, and none that would be ignored.
 void check_names(const SafetensorsFolder& folder, const std::vector<WeightSlot>& slots,
                  const DecoderConfig& config, const LoadWeightsOptions& options,
                  const fs::path& model_dir) {
+  check_num_experts(folder, config, model_dir);
   std::vector<std::string> missing;
   std::map<std::string, int> expected;
   for (const WeightSlot& slot : slots) {
@@ -93,9 +116,7 @@ at::Tensor load_tensor(const SafetensorsFile& file, const WeightSlot& slot,
                 "{}: tensor '{}' holds NaN or infinity at element {}, expected finite weights only",
                 file.path().string(), slot.name, *bad);
   }
-  // The head computes in float32 whatever the trunk's dtype, so it keeps its stored precision.
-  const at::ScalarType dtype =
-      slot.kind == WeightShape::kHead ? at::ScalarType::Float : options.dtype;
+  const at::ScalarType dtype = is_float32(slot.kind) ? at::ScalarType::Float : options.dtype;
   if (upload != nullptr) {
     at::Tensor uploaded = upload->upload(view, dtype);
     tensor::release_pages(view);  // its bytes are in the pinned buffers or on the device

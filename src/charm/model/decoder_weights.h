@@ -13,7 +13,13 @@
 
 namespace charm::model {
 
-// D model width, H query heads, K key/value heads, E head width, F mlp width, V vocabulary.
+// D model width, H query heads, K key/value heads, E head width, F mlp width, V vocabulary, X
+// experts.
+
+/// The MLP of one expert.
+struct ExpertWeights {
+  at::Tensor gate_FD, up_FD, down_DF;
+};
 
 /// The tensors of one block, stored values unchanged. Undefined tensors are absent biases and
 /// norms.
@@ -26,6 +32,10 @@ struct BlockWeights {
   at::Tensor o_DHE;  ///< [D, H*E]
   at::Tensor gate_FD, up_FD, down_DF;
   at::Tensor gate_bias, up_bias, down_bias;
+  at::Tensor qkv_HED;     ///< [(H + 2K)*E, D] in place of q, k and v (Phi-3)
+  at::Tensor gate_up_FD;  ///< [2F, D] in place of gate and up
+  at::Tensor router_XD;   ///< [X, D], and `experts` in place of gate, up and down
+  std::vector<ExpertWeights> experts;
 };
 
 /// All tensors of a decoder with its head, as a Hugging Face folder stores them.
@@ -43,7 +53,7 @@ std::vector<std::pair<std::string, at::Tensor*>> named_weights(DecoderWeights& w
                                                                const DecoderConfig& config);
 
 struct LoadWeightsOptions {
-  at::ScalarType dtype;  ///< converts every tensor but the head; the head becomes float32
+  at::ScalarType dtype;  ///< converts every tensor but head and routers, which become float32
   /// Tensors that need no conversion stay memory-mapped: no copy, but they must not be written. For
   /// weights that are packed afterwards; not for training.
   bool share_file = false;

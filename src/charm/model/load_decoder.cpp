@@ -83,7 +83,7 @@ LoadedDecoder load_decoder(const std::filesystem::path& model_dir, const Decoder
         });
   }
   DecoderWeights weights = load_weights(model_dir, config, weight_options);
-  const nn::GemmBackend backend = choose_gemm_backend(weights);
+  const nn::GemmBackend backend = choose_gemm_backend(config, weights);
   if (backend == nn::GemmBackend::kCharm)
     at::set_num_threads(1);  // ATen's remaining operators are not worth a second thread pool
   provenance.emplace_back("gemm_backend", nn::gemm_backend_name(backend));

@@ -153,6 +153,20 @@ void require_factors(const ConfigReader& reader, const DecoderConfig& config) {
 
 }  // namespace
 
+std::int64_t mlp_values_per_token(const DecoderConfig& config) {
+  if (!config.experts) return config.intermediate_size;
+  const std::int64_t of_experts =
+      config.experts->routing.experts_per_token * (config.experts->width + config.hidden_size);
+  return config.experts->dense_layers.empty() ? of_experts
+                                              : std::max(config.intermediate_size, of_experts);
+}
+
+bool has_experts(const DecoderConfig& config, std::size_t layer) {
+  if (!config.experts) return false;
+  const std::vector<std::int64_t>& dense = config.experts->dense_layers;
+  return std::find(dense.begin(), dense.end(), static_cast<std::int64_t>(layer)) == dense.end();
+}
+
 DecoderConfig parse_model_config(const std::string& json_text, const std::string& name) {
   const json parsed = parse_object(json_text, name);
   const ConfigReader reader(parsed, name);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "charm/kernels/expert_rows.h"
 #include "charm/nn/block_config.h"
 
 namespace charm::model {
@@ -43,6 +44,14 @@ enum class HeadKind {
   kGated,       ///< ArmoRM
 };
 
+/// A mixture of experts in place of the MLP.
+struct ExpertConfig {
+  kernels::ExpertRouting routing;
+  std::int64_t width = 0;                  ///< MLP width of each expert
+  std::vector<std::int64_t> dense_layers;  ///< layers that have an MLP instead
+  bool operator==(const ExpertConfig&) const = default;
+};
+
 /// Hyperparameters of a decoder; families differ in this data, not in code paths.
 struct DecoderConfig {
   std::string architecture;  ///< "LlamaForSequenceClassification", ...
@@ -68,6 +77,7 @@ struct DecoderConfig {
   /// Sliding window per layer: a token attends to itself and the window-1 positions before it; 0:
   /// global attention. Empty: all global.
   std::vector<std::int64_t> windows;
+  std::optional<ExpertConfig> experts;
   RopeConfig rope;
   std::optional<RopeConfig> local_rope;  ///< RoPE of sliding-window layers, where it differs
   HeadKind head = HeadKind::kNone;
@@ -85,6 +95,13 @@ struct DecoderConfig {
   std::string stored_dtype;  ///< "float32", "bfloat16", ... from config.json; empty where absent
   bool operator==(const DecoderConfig&) const = default;
 };
+
+/// Values that the MLPs of one layer compute per token, at most: the width of the MLP, or of all
+/// experts of a token with their inputs and outputs.
+std::int64_t mlp_values_per_token(const DecoderConfig& config);
+
+/// Whether a layer has experts in place of its MLP.
+bool has_experts(const DecoderConfig& config, std::size_t layer);
 
 /// Reads config.json in transformers 4 and 5 spellings. Throws kInput naming the file, the key,
 /// expected and found; rejects unknown architectures (listing the supported), remote code,

@@ -7,9 +7,6 @@
 namespace charm::model {
 namespace {
 
-// transformers 5.17, configuration_utils: default of rope_theta.
-constexpr double kDefaultTheta = 10000.0;
-
 constexpr std::string_view kRopeSettings[] = {"rope_type",
                                               "type",
                                               "rope_theta",
@@ -86,7 +83,8 @@ void read_longrope(const ConfigReader& reader, const ConfigReader& scaling, Rope
   rope.attention_factor = scaling.positive_or("attention_factor", by_default);
 }
 
-void read_scaling(const ConfigReader& reader, const ConfigReader& scaling, RopeConfig& rope) {
+void read_scaling(const ConfigReader& reader, const ConfigReader& scaling, bool phi3_names,
+                  RopeConfig& rope) {
   for (const std::string& key : scaling.keys()) {
     if (std::find(std::begin(kRopeSettings), std::end(kRopeSettings), key) ==
         std::end(kRopeSettings)) {
@@ -99,7 +97,8 @@ void read_scaling(const ConfigReader& reader, const ConfigReader& scaling, RopeC
   }
   // "type" is the older spelling of "rope_type"; both may be present.
   const std::string_view key = scaling.present("rope_type") ? "rope_type" : "type";
-  const std::string kind = scaling.text_or(key, "default");
+  std::string kind = scaling.text_or(key, "default");
+  if (phi3_names && (kind == "su" || kind == "yarn")) kind = "longrope";
   const std::int64_t max_positions = reader.integer("max_position_embeddings", 1);
   if (kind == "default") return;
   if (kind == "linear") {
@@ -138,15 +137,16 @@ void refuse_outer_settings(const ConfigReader& reader) {
 
 }  // namespace
 
-RopeConfig read_rope(const ConfigReader& reader) {
+RopeConfig read_rope(const ConfigReader& reader, const RopeReading& reading) {
   refuse_outer_settings(reader);
   RopeConfig rope;
-  rope.theta = reader.positive_or("rope_theta", kDefaultTheta);
-  if (reader.present("rope_scaling")) read_scaling(reader, reader.object("rope_scaling"), rope);
+  rope.theta = reader.positive_or("rope_theta", reading.default_theta);
+  if (reader.present("rope_scaling"))
+    read_scaling(reader, reader.object("rope_scaling"), reading.phi3_names, rope);
   if (reader.present("rope_parameters")) {
     const ConfigReader parameters = reader.object("rope_parameters");
     rope.theta = parameters.positive_or("rope_theta", rope.theta);
-    read_scaling(reader, parameters, rope);
+    read_scaling(reader, parameters, reading.phi3_names, rope);
   }
   return rope;
 }
@@ -157,7 +157,7 @@ RopeConfig read_layer_rope(const ConfigReader& reader, const LayerRopeKeys& keys
   rope.theta = reader.positive_or(keys.theta_key, keys.default_theta);
   std::string_view place = "rope_scaling";
   if (keys.scaled && reader.present("rope_scaling"))
-    read_scaling(reader, reader.object("rope_scaling"), rope);
+    read_scaling(reader, reader.object("rope_scaling"), /*phi3_names=*/false, rope);
   if (reader.present("rope_parameters")) {
     const ConfigReader parameters = reader.object("rope_parameters");
     for (const std::string& key : parameters.keys()) {
@@ -169,7 +169,7 @@ RopeConfig read_layer_rope(const ConfigReader& reader, const LayerRopeKeys& keys
     if (parameters.present(keys.layers)) {
       const ConfigReader own = parameters.object(keys.layers);
       rope.theta = own.positive_or("rope_theta", rope.theta);
-      read_scaling(reader, own, rope);
+      read_scaling(reader, own, /*phi3_names=*/false, rope);
     }
     place = "rope_parameters";
   }

@@ -40,6 +40,16 @@ std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
       return {c.intermediate_size, c.hidden_size};
     case WeightShape::kModelByMlp:
       return {c.hidden_size, c.intermediate_size};
+    case WeightShape::kQkvByModel:
+      return {heads + 2 * kv_heads, c.hidden_size};
+    case WeightShape::kGateUpByModel:
+      return {2 * c.intermediate_size, c.hidden_size};
+    case WeightShape::kRouter:
+      return {c.experts.value().routing.num_experts, c.hidden_size};
+    case WeightShape::kExpertByModel:
+      return {c.experts.value().width, c.hidden_size};
+    case WeightShape::kModelByExpert:
+      return {c.hidden_size, c.experts.value().width};
     case WeightShape::kHead:
       break;  // has the shape its layer gives it
   }
@@ -55,6 +65,24 @@ bool is_absent(BiasOf bias, const DecoderConfig& config) {
          (bias == BiasOf::kMlp && !config.mlp_bias);
 }
 
+/// Removes "<prefix>N." from the name's beginning and returns N; otherwise -1.
+std::int64_t take_number(std::string_view& name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return -1;
+  name.remove_prefix(prefix.size());
+  std::int64_t number = -1;
+  const auto [end, code] = std::from_chars(name.data(), name.data() + name.size(), number);
+  const bool whole = code == std::errc() && end != name.data() + name.size() && *end == '.';
+  if (!whole || number < 0) return -1;
+  name.remove_prefix(static_cast<std::size_t>(end - name.data()) + 1);
+  return number;
+}
+
+/// Of a dense MLP, which layers with experts do not have.
+bool is_mlp(WeightShape kind) {
+  return kind == WeightShape::kMlp || kind == WeightShape::kMlpByModel ||
+         kind == WeightShape::kModelByMlp || kind == WeightShape::kGateUpByModel;
+}
+
 }  // namespace
 
 std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfig& config) {
@@ -66,12 +94,26 @@ std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfi
   weights.blocks.resize(static_cast<std::size_t>(config.num_layers));
   add(std::string(names.embedding), WeightShape::kEmbedding, weights.embed_VD);
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
+    BlockWeights& block = weights.blocks[layer];
+    const std::string prefix = fmt::format("{}{}.", names.block_prefix, layer);
+    const bool sparse = has_experts(config, layer);
     for (const std::span<const BlockSlot> group : names.block_slots) {
       for (const BlockSlot& slot : group) {
-        if (is_absent(slot.bias, config)) continue;
-        add(fmt::format("{}{}.{}", names.block_prefix, layer, slot.suffix), slot.shape,
-            weights.blocks[layer].*slot.member);
+        if (is_absent(slot.bias, config) || (sparse && is_mlp(slot.shape))) continue;
+        add(prefix + std::string(slot.suffix), slot.shape, block.*slot.member);
       }
+    }
+    if (!sparse) continue;
+    const ExpertNames& own = *names.experts;
+    add(prefix + std::string(own.router), WeightShape::kRouter, block.router_XD);
+    block.experts.resize(static_cast<std::size_t>(config.experts->routing.num_experts));
+    for (std::size_t e = 0; e < block.experts.size(); ++e) {
+      const auto name = [&](std::string_view part) {
+        return fmt::format("{}{}{}.{}", prefix, own.prefix, e, part);
+      };
+      add(name(own.gate), WeightShape::kExpertByModel, block.experts[e].gate_FD);
+      add(name(own.up), WeightShape::kExpertByModel, block.experts[e].up_FD);
+      add(name(own.down), WeightShape::kModelByExpert, block.experts[e].down_DF);
     }
   }
   add(std::string(names.final_norm), WeightShape::kNorm, weights.final_norm_D);
@@ -103,13 +145,13 @@ bool is_ignored_weight(std::string_view name) {
 }
 
 std::int64_t layer_of_weight(std::string_view name, const DecoderConfig& config) {
+  return take_number(name, names_of(config).block_prefix);
+}
+
+std::int64_t expert_of_weight(std::string_view name, const DecoderConfig& config) {
   const WeightNames& names = names_of(config);
-  if (!name.starts_with(names.block_prefix)) return -1;
-  name.remove_prefix(names.block_prefix.size());
-  std::int64_t layer = -1;
-  const auto [end, code] = std::from_chars(name.data(), name.data() + name.size(), layer);
-  const bool whole = code == std::errc() && end != name.data() + name.size() && *end == '.';
-  return whole && layer >= 0 ? layer : -1;
+  if (names.experts == nullptr || take_number(name, names.block_prefix) < 0) return -1;
+  return take_number(name, names.experts->prefix);
 }
 
 }  // namespace charm::model

@@ -10,7 +10,8 @@
 
 namespace charm::model {
 
-// D model width, H query heads, K key/value heads, E head width, F mlp width, V vocabulary.
+// D model width, H query heads, K key/value heads, E head width, F mlp width, V vocabulary, X
+// experts.
 
 /// Shape of a tensor in terms of the config.
 enum class WeightShape {
@@ -29,11 +30,22 @@ enum class WeightShape {
   kModelByHeads,    ///< [D, H*E]
   kMlpByModel,      ///< [F, D]
   kModelByMlp,      ///< [D, F]
+  kQkvByModel,      ///< [(H + 2K)*E, D]
+  kGateUpByModel,   ///< [2F, D]
+  kRouter,          ///< [X, D]
+  kExpertByModel,   ///< [F, D] of an expert
+  kModelByExpert,   ///< [D, F] of an expert
 };
 
 constexpr bool is_norm(WeightShape kind) {
   return kind == WeightShape::kNorm || kind == WeightShape::kHeadNorm ||
          kind == WeightShape::kHeadsNorm || kind == WeightShape::kKvHeadsNorm;
+}
+
+/// Heads and routers compute in float32 whatever the model's dtype, and keep their stored
+/// precision.
+constexpr bool is_float32(WeightShape kind) {
+  return kind == WeightShape::kHead || kind == WeightShape::kRouter;
 }
 
 /// Config flag that enables a bias.
@@ -47,6 +59,12 @@ struct BlockSlot {
   BiasOf bias = BiasOf::kNothing;
 };
 
+/// Names of a layer's router and experts after "<block_prefix>N."; an expert's are
+/// "<prefix>E.<gate>" and so on.
+struct ExpertNames {
+  std::string_view router, prefix, gate, up, down;
+};
+
 /// A family's Hugging Face tensor names.
 struct WeightNames {
   std::string_view embedding;
@@ -54,6 +72,7 @@ struct WeightNames {
   std::span<const std::span<const BlockSlot>>
       block_slots;  ///< in order, see families/block_slots.h
   std::string_view final_norm;
+  const ExpertNames* experts = nullptr;  ///< of layers with experts in place of the MLP
 };
 
 /// One tensor that the config implies.
@@ -78,5 +97,9 @@ bool is_ignored_weight(std::string_view name);
 /// The layer's number when `name` belongs to a block ("model.layers.7.mlp.up_proj.weight" -> 7),
 /// otherwise -1.
 std::int64_t layer_of_weight(std::string_view name, const DecoderConfig& config);
+
+/// The expert's number when `name` belongs to one ("model.layers.7.mlp.experts.3.up_proj.weight" ->
+/// 3), otherwise -1.
+std::int64_t expert_of_weight(std::string_view name, const DecoderConfig& config);
 
 }  // namespace charm::model

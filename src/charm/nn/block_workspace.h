@@ -22,7 +22,17 @@ struct CachedPrefix {
 /// steady state. Not thread-safe.
 class BlockWorkspace {
  public:
-  enum Slot { kNormed, kQueries, kKeys, kValues, kAttended, kHidden, kBranch, kNumSlots };
+  enum Slot {
+    kNormed,
+    kQueries,
+    kKeys,
+    kValues,
+    kAttended,
+    kHidden,
+    kBranch,
+    kGathered,
+    kNumSlots
+  };
 
   /// [rows, width] of the slot's buffer, uninitialised; invalidates what was taken from the slot
   /// before.

@@ -17,8 +17,10 @@ at::Tensor DecoderBlock::forward(at::Tensor x_TD, const BatchLayout& layout, Blo
   const at::Tensor residual = rows == BlockRows::kLast ? x_TD.index_select(0, layout.last_S) : x_TD;
   const at::Tensor h = residual + norm(attend(norm(x_TD, parts_.input_norm_D), layout, rows),
                                        parts_.attention_out_norm_D);
-  const at::Tensor mlp =
-      parts_.down.forward(parts_.gated.forward(norm(h, parts_.mlp_norm_D), layout.mode));
+  const at::Tensor normed = norm(h, parts_.mlp_norm_D);
+  const at::Tensor mlp = parts_.experts
+                             ? mix_experts(*parts_.experts, normed, layout.mode)
+                             : parts_.down.forward(parts_.gated.forward(normed, layout.mode));
   return h + norm(mlp, parts_.mlp_out_norm_D);
 }
 

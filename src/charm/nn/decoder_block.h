@@ -3,9 +3,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "charm/nn/attention.h"
 #include "charm/nn/block_workspace.h"
+#include "charm/nn/experts.h"
 #include "charm/nn/layout.h"
 #include "charm/nn/linear.h"
 #include "charm/nn/ops.h"
@@ -38,8 +40,9 @@ struct BlockParts {
   at::Tensor q_norm_E, k_norm_E;  ///< QK-norm before RoPE, per head or, [H*E] and [K*E], over all
                                   ///< heads; undefined: none
   Linear q, k, v, o, down;
-  GatedLinear gated;   ///< gate, up and the activation
-  FusedWeights fused;  ///< Mode::kGpu, instead of these
+  GatedLinear gated;               ///< gate, up and the activation
+  std::optional<Experts> experts;  ///< instead of `gated` and `down`, in every mode
+  FusedWeights fused;              ///< Mode::kGpu, instead of these
 };
 
 /// norm, attention, (norm,) add, norm, MLP, (norm,) add. Immutable; thread-safe with one workspace

@@ -85,8 +85,13 @@ class GpuBlock {
         attend(q.view({q.size(0), heads_.heads, heads_.head_dim}), keys,
                last_ ? layout_.last_rows : layout_.all_rows, heads_, parts_.attention);
     add_branch(residual, attended, w.o, w.o_bias, parts_.attention_out_norm_D);
-    add_branch(residual, gated(norm(residual, parts_.mlp_norm_D, parts_.norm)), w.down, w.down_bias,
-               parts_.mlp_out_norm_D);
+    const at::Tensor mlp_in = norm(residual, parts_.mlp_norm_D, parts_.norm);
+    if (parts_.experts) {
+      residual.add_(norm(mix_experts(*parts_.experts, mlp_in, Mode::kGpu), parts_.mlp_out_norm_D,
+                         parts_.norm));
+    } else {
+      add_branch(residual, gated(mlp_in), w.down, w.down_bias, parts_.mlp_out_norm_D);
+    }
     return residual;
   }
 

@@ -130,9 +130,25 @@ class InferenceBlock {
     attend(q_THE, attended);
     add_branch(tile, parts_.o, attended, parts_.attention_out_norm_D);
     const at::Tensor normed = norm(tile, parts_.mlp_norm_D);
+    if (parts_.experts) {
+      add_experts(tile, normed);
+      return;
+    }
     at::Tensor hidden = workspace_.take(Slot::kHidden, rows, parts_.gated.outputs(), options_);
     parts_.gated.forward_into(normed, hidden);
     add_branch(tile, parts_.down, hidden, parts_.mlp_out_norm_D);
+  }
+
+  /// tile += norm(experts(x)), or tile += experts(x).
+  void add_experts(at::Tensor& tile, const at::Tensor& x) {
+    if (!parts_.mlp_out_norm_D.defined()) {
+      mix_experts_into(*parts_.experts, x, /*add=*/true, workspace_, tile);
+      return;
+    }
+    at::Tensor branch = workspace_.take(Slot::kBranch, tile.size(0), width_, options_);
+    mix_experts_into(*parts_.experts, x, /*add=*/false, workspace_, branch);
+    rms_norm_into(branch, parts_.mlp_out_norm_D, parts_.norm, branch);
+    tile.add_(branch);
   }
 
   at::Tensor norm(const at::Tensor& x, const at::Tensor& weight_D) {

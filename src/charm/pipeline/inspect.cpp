@@ -31,9 +31,9 @@ std::int64_t gpu_workspace_bytes(const model::DecoderConfig& config) {
   constexpr std::int64_t kTokens = 16384, kGatheredRows = 65536;
   const std::int64_t heads = config.num_heads * config.head_dim,
                      key_heads = config.num_kv_heads * config.head_dim;
-  const std::int64_t row =
-      2 * (4 * config.hidden_size + 2 * (heads + 2 * key_heads) + 2 * config.intermediate_size) +
-      4 * (heads + key_heads);
+  const std::int64_t row = 2 * (4 * config.hidden_size + 2 * (heads + 2 * key_heads) +
+                                2 * model::mlp_values_per_token(config)) +
+                           4 * (heads + key_heads);
   return kTokens * row + kGatheredRows * 2 * key_heads * 2;
 }
 
@@ -43,6 +43,16 @@ Response built_in_sample() {
   row.prompt = {{"user", "What is the capital of France?"}};
   row.response = "Paris.";
   return row;
+}
+
+std::string experts_text(const model::ExpertConfig& experts) {
+  std::string text = fmt::format(
+      "{} of width {}, {} per token{}", experts.routing.num_experts, experts.width,
+      experts.routing.experts_per_token,
+      experts.routing.normalise ? ", weights sum to 1" : ", weights sum to less than 1");
+  if (!experts.dense_layers.empty())
+    text += fmt::format("; none in layers {}", fmt::join(experts.dense_layers, ", "));
+  return text;
 }
 
 std::int64_t safetensors_bytes(const fs::path& folder) {
@@ -262,6 +272,7 @@ std::string inspection_text(const Inspection& inspection) {
   line("layers", fmt::format("{} of width {}, {} heads of {}, {} key/value heads, mlp {}",
                              config.num_layers, config.hidden_size, config.num_heads,
                              config.head_dim, config.num_kv_heads, config.intermediate_size));
+  if (config.experts) line("experts", experts_text(*config.experts));
   line("vocabulary",
        fmt::format("{}{}", config.vocab_size, config.tie_word_embeddings ? ", tied" : ""));
   line("positions", std::to_string(config.max_positions));

@@ -119,7 +119,7 @@ std::int64_t num_blocks_to_store(const model::DecoderConfig& config, at::ScalarT
   const auto width = static_cast<double>(config.hidden_size);
   const auto heads =
       static_cast<double>((config.num_heads + 2 * config.num_kv_heads) * config.head_dim);
-  const auto mlp = static_cast<double>(config.intermediate_size);
+  const auto mlp = static_cast<double>(model::mlp_values_per_token(config));
   const auto element = static_cast<double>(c10::elementSize(compute_dtype));
   const double per_token = element * (8 * width + 5 * mlp) + 4.0 * (6 * width + 4 * heads);
   const double fit = activation_bytes / (per_token * static_cast<double>(budget_tokens));

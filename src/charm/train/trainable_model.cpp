@@ -20,10 +20,10 @@ std::int64_t layer_of(const model::WeightSlot& slot, const model::DecoderConfig&
   return layer >= 0 ? layer : config.num_layers;
 }
 
-/// Norms and the head compute in float32 whatever the model's dtype, directly on their master
-/// weights.
+/// Norms, the head and routers compute in float32 whatever the model's dtype, directly on their
+/// master weights.
 bool computes_in_float32(const model::WeightSlot& slot) {
-  return model::is_norm(slot.kind) || slot.kind == model::WeightShape::kHead;
+  return model::is_norm(slot.kind) || model::is_float32(slot.kind);
 }
 
 }  // namespace

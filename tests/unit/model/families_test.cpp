@@ -241,6 +241,98 @@ TEST(Olmo, ScalingOfGlobalLayersAlone) {
       HasSubstr("rope_parameters.rope_t"));
 }
 
+TEST(Mixtral, ExpertsOfEveryLayer) {
+  const auto mixtral = [](const std::string& extra) {
+    return read("MixtralForSequenceClassification", "mixtral",
+                R"("num_local_experts": 8, "num_experts_per_tok": 2)" + extra);
+  };
+  const auto bad = [](const std::string& experts) {
+    return failure("MixtralForSequenceClassification", "mixtral", experts);
+  };
+  const DecoderConfig usual = mixtral(R"(, "rms_norm_eps": null, "rope_theta": null)");
+  EXPECT_EQ(usual.experts->routing, (kernels::ExpertRouting{8, 2, true}));
+  EXPECT_EQ(usual.experts->width, 40);
+  EXPECT_TRUE(has_experts(usual, 0) && has_experts(usual, 1));
+  EXPECT_EQ(usual.rms_norm_eps, 1e-5);
+  EXPECT_EQ(usual.rope.theta, 1e6);
+  EXPECT_THAT(usual.windows, IsEmpty());
+  EXPECT_THAT(mixtral(R"(, "sliding_window": 6)").windows, ElementsAre(6, 6));
+  EXPECT_THAT(bad(R"("num_local_experts": 8, "num_experts_per_tok": 9)"),
+              AllOf(HasSubstr("num_experts_per_tok is 9"), HasSubstr("1 .. 8")));
+  EXPECT_THAT(bad(R"("num_local_experts": 0, "num_experts_per_tok": 1)"),
+              HasSubstr("num_local_experts is 0"));
+  EXPECT_THAT(bad(R"("num_experts_per_tok": 2)"), HasSubstr("num_local_experts is missing"));
+  const std::string experts = R"("num_local_experts": 8, "num_experts_per_tok": 2, )";
+  EXPECT_THAT(bad(experts + R"("hidden_act": "relu2")"), HasSubstr("hidden_act is \"relu2\""));
+  EXPECT_THAT(bad(experts + R"("norm_topk_prob": false)"), HasSubstr("norm_topk_prob"));
+  EXPECT_THAT(bad(experts + R"("router_jitter_noise": 0.01)"), HasSubstr("router_jitter_noise"));
+  EXPECT_THAT(bad(experts + R"("n_shared_experts": 1)"), HasSubstr("n_shared_experts"));
+  EXPECT_THAT(bad(experts + R"("num_experts": 8)"), HasSubstr("num_experts"));
+}
+
+TEST(Qwen3Moe, ExpertsOfSomeLayersAndTheirWeights) {
+  const std::string experts =
+      R"("num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 12)";
+  const auto moe = [&](const std::string& extra) {
+    return read("Qwen3MoeForSequenceClassification", "qwen3_moe", experts + extra);
+  };
+  const auto bad = [&](const std::string& extra) {
+    return failure("Qwen3MoeForSequenceClassification", "qwen3_moe", experts + extra);
+  };
+  const DecoderConfig usual = moe("");
+  EXPECT_EQ(usual.experts->routing, (kernels::ExpertRouting{6, 2, false}));
+  EXPECT_EQ(usual.experts->width, 12);
+  EXPECT_THAT(usual.experts->dense_layers, IsEmpty());
+  EXPECT_TRUE(moe(R"(, "norm_topk_prob": true)").experts->routing.normalise);
+  EXPECT_THAT(moe(R"(, "mlp_only_layers": [0])").experts->dense_layers, ElementsAre(0));
+  EXPECT_THAT(moe(R"(, "decoder_sparse_step": 2)").experts->dense_layers, ElementsAre(0));
+  EXPECT_THAT(moe(R"(, "decoder_sparse_step": 3)").experts->dense_layers, ElementsAre(0, 1));
+  EXPECT_EQ(moe(R"(, "num_experts": null, "num_local_experts": 7)").experts->routing.num_experts,
+            7);
+  EXPECT_THAT(
+      moe(R"(, "use_sliding_window": true, "sliding_window": 6, "max_window_layers": 1)").windows,
+      ElementsAre(6, 6));
+  EXPECT_THAT(bad(R"(, "num_local_experts": 7)"),
+              AllOf(HasSubstr("num_experts is 6"), HasSubstr("7")));
+  EXPECT_THAT(bad(R"(, "norm_topk_prob": 1)"), HasSubstr("norm_topk_prob is 1"));
+  EXPECT_THAT(bad(R"(, "decoder_sparse_step": 0)"), HasSubstr("decoder_sparse_step is 0"));
+  EXPECT_THAT(bad(R"(, "mlp_only_layers": [-1])"), HasSubstr("mlp_only_layers"));
+  EXPECT_THAT(bad(R"(, "mlp_only_layers": 1)"), HasSubstr("mlp_only_layers"));
+  EXPECT_THAT(bad(R"(, "num_experts_per_tok": 7)"), HasSubstr("num_experts_per_tok is 7"));
+  EXPECT_THAT(bad(R"(, "moe_intermediate_size": null)"),
+              HasSubstr("moe_intermediate_size is missing"));
+  EXPECT_THAT(bad(R"(, "shared_expert_intermediate_size": 8)"),
+              HasSubstr("shared_expert_intermediate_size"));
+  EXPECT_THAT(bad(R"(, "hidden_act": "gelu")"), HasSubstr("hidden_act is"));
+  EXPECT_THAT(failure("Qwen3ForSequenceClassification", "qwen3", R"("num_experts_per_tok": 2)"),
+              HasSubstr("num_experts_per_tok"));
+}
+
+TEST(Phi3, LongRopeUnderItsNames) {
+  const std::string factors = R"("short_factor": [1, 1, 1, 1], "long_factor": [2, 2, 2, 2])";
+  const auto scaled = [&](const std::string& type) {
+    return R"("original_max_position_embeddings": 32, "rope_scaling": {"type": ")" + type + "\", " +
+           factors + "}";
+  };
+  for (const std::string type : {"longrope", "su", "yarn"}) {
+    const DecoderConfig config = read("Phi3ForSequenceClassification", "phi3", scaled(type));
+    EXPECT_EQ(config.rope.kind, RopeKind::kLongRope);
+    EXPECT_EQ(config.rope.original_max_position_embeddings, 32);
+  }
+  const DecoderConfig usual = read("Phi3ForSequenceClassification", "phi3",
+                                   R"("sliding_window": 2047, "resid_pdrop": 0.0)");
+  EXPECT_THAT(usual.windows, ElementsAre(2047, 2047));
+  const auto bad = [](const std::string& extra) {
+    return failure("Phi3ForSequenceClassification", "phi3", extra);
+  };
+  EXPECT_THAT(bad(R"("rope_scaling": {"type": "linear", "factor": 2.0})"),
+              HasSubstr("rope_scaling"));
+  EXPECT_THAT(bad(R"("rope_scaling": {"type": "longrope", )" + factors + "}"),
+              HasSubstr("original_max_position_embeddings is missing"));
+  EXPECT_THAT(bad(R"("partial_rotary_factor": 0.75)"), HasSubstr("partial_rotary_factor"));
+  EXPECT_THAT(failure("LlamaForSequenceClassification", "llama", scaled("su")), HasSubstr("su"));
+}
+
 TEST(Heads, AreKnownByArchitectureOrByTheirSettings) {
   EXPECT_EQ(
       read("INFORMForSequenceClassification", "llama", R"("auto_map": {"AutoModel": "x.Y"})").head,
@@ -352,6 +444,22 @@ TEST(Families, TensorsOfAnotherFamilyAreNamed) {
   EXPECT_THAT(load_failure(llama_config, qwen2_config), HasSubstr("self_attn.q_proj.bias"));
   EXPECT_THAT(load_failure(gemma2_config, llama_config), HasSubstr("pre_feedforward_layernorm"));
   EXPECT_THAT(load_failure(llama_config, gemma2_config), HasSubstr("post_feedforward_layernorm"));
+}
+
+TEST(Families, ExpertsThatDoNotFitTheConfigAreCounted) {
+  const auto mixtral = [](int num_experts, int width = 40) {
+    return text("MixtralForSequenceClassification", "mixtral",
+                R"("num_experts_per_tok": 2, "num_local_experts": )" + std::to_string(num_experts) +
+                    R"(, "intermediate_size": )" + std::to_string(width));
+  };
+  EXPECT_EQ(load_failure(mixtral(4), mixtral(4)), "");
+  EXPECT_THAT(load_failure(mixtral(4), mixtral(5)),
+              AllOf(HasSubstr("4 experts"), HasSubstr("says 5")));
+  EXPECT_THAT(load_failure(mixtral(4), mixtral(3)),
+              AllOf(HasSubstr("4 experts"), HasSubstr("says 3")));
+  EXPECT_THAT(load_failure(mixtral(4), mixtral(4, 48)),
+              AllOf(HasSubstr("block_sparse_moe.experts.0.w1.weight"), HasSubstr("[48, 32]")));
+  EXPECT_THAT(load_failure(mixtral(4), tiny_config()), HasSubstr("block_sparse_moe"));
 }
 
 TEST(Families, FreshNormsThatAddOneStartAtZero) {

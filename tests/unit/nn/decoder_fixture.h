@@ -54,6 +54,22 @@ inline DecoderConfig dynamic_config() {
   return config;
 }
 
+/// Experts in all layers but one, under Qwen3-MoE's tensor names.
+inline DecoderConfig expert_config() {
+  DecoderConfig config = small_config();
+  config.model_type = "qwen3_moe";
+  config.experts = ExpertConfig{
+      .routing = {.num_experts = 7, .experts_per_token = 3}, .width = 40, .dense_layers = {1}};
+  return config;
+}
+
+/// Fused projections, under Phi-3's tensor names.
+inline DecoderConfig fused_config() {
+  DecoderConfig config = small_config();
+  config.model_type = "phi3";
+  return config;
+}
+
 inline DecoderWeights small_weights(const DecoderConfig& config, at::ScalarType dtype) {
   DecoderWeights weights = random_weights(config, /*seed=*/11);
   for (auto& [name, tensor] : named_weights(weights, config)) *tensor = tensor->to(dtype);

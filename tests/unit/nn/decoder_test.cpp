@@ -18,7 +18,8 @@ std::vector<batch::PromptGroup> some_groups() {
 
 class DecoderModes : public testing::TestWithParam<DecoderConfig (*)()> {};
 INSTANTIATE_TEST_SUITE_P(Models, DecoderModes,
-                         testing::Values(small_config, featured_config, dynamic_config));
+                         testing::Values(small_config, featured_config, dynamic_config,
+                                         expert_config, fused_config));
 
 TEST_P(DecoderModes, InferenceEqualsAutograd) {
   const c10::InferenceMode guard;

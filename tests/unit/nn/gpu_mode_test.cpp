@@ -51,7 +51,7 @@ std::vector<batch::PromptGroup> some_groups() {
 class GpuMode : public testing::TestWithParam<DecoderConfig (*)()> {};
 INSTANTIATE_TEST_SUITE_P(Models, GpuMode,
                          testing::Values(small_config, featured_config, dynamic_config,
-                                         biased_config));
+                                         biased_config, expert_config, fused_config));
 
 TEST_P(GpuMode, EqualsTheOtherModes) {
   const c10::InferenceMode guard;

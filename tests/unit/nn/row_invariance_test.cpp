@@ -64,14 +64,17 @@ INSTANTIATE_TEST_SUITE_P(Models, RowInvariance,
                                          Case{"llama_bfloat16", small_config, at::kBFloat16},
                                          Case{"featured", featured_config, at::kFloat},
                                          Case{"featured_bfloat16", featured_config, at::kBFloat16},
-                                         Case{"dynamic", dynamic_config, at::kFloat}),
+                                         Case{"dynamic", dynamic_config, at::kFloat},
+                                         Case{"experts", expert_config, at::kFloat},
+                                         Case{"experts_bfloat16", expert_config, at::kBFloat16},
+                                         Case{"fused", fused_config, at::kFloat}),
                          [](const auto& test) { return test.param.name; });
 
 TEST_P(RowInvariance, ScoresKeepTheirBits) {
   const c10::InferenceMode guard;
   const DecoderConfig config = GetParam().config();
   DecoderWeights weights = small_weights(config, GetParam().dtype);
-  const nn::GemmBackend backend = choose_gemm_backend(weights);
+  const nn::GemmBackend backend = choose_gemm_backend(config, weights);
   const Decoder decoder(config, std::move(weights), nn::Mode::kInference, backend);
   Rows rows = random_rows();
   set_threads(2);

@@ -57,12 +57,24 @@ inline constexpr BlockSlot kOutputNorms[] = {
     {"post_feedforward_layernorm.weight", &BlockWeights::mlp_out_norm_D, WeightShape::kNorm},
 };
 
-/// Tensor names of a family that differs in the block's groups only.
-constexpr WeightNames usual_names(std::span<const std::span<const BlockSlot>> block_slots) {
+/// Phi-3's.
+inline constexpr BlockSlot kFusedAttentionWeights[] = {
+    {"self_attn.qkv_proj.weight", &BlockWeights::qkv_HED, WeightShape::kQkvByModel},
+    {"self_attn.o_proj.weight", &BlockWeights::o_DHE, WeightShape::kModelByHeads},
+};
+inline constexpr BlockSlot kFusedMlpWeights[] = {
+    {"mlp.gate_up_proj.weight", &BlockWeights::gate_up_FD, WeightShape::kGateUpByModel},
+    {"mlp.down_proj.weight", &BlockWeights::down_DF, WeightShape::kModelByMlp},
+};
+
+/// Tensor names of a family that differs in the block's groups and experts only.
+constexpr WeightNames usual_names(std::span<const std::span<const BlockSlot>> block_slots,
+                                  const ExpertNames* experts = nullptr) {
   return {.embedding = "model.embed_tokens.weight",
           .block_prefix = "model.layers.",
           .block_slots = block_slots,
-          .final_norm = "model.norm.weight"};
+          .final_norm = "model.norm.weight",
+          .experts = experts};
 }
 
 }  // namespace charm::model

@@ -61,6 +61,17 @@ extern const Family kOlmo2;
 /// alone. transformers 5.17, models/olmo3.
 extern const Family kOlmo3;
 
+/// Mixtral: Mistral with a mixture of experts in place of each MLP. transformers 5.17,
+/// models/mixtral.
+extern const Family kMixtral;
+
+/// Qwen3-MoE: Qwen3 with a mixture of experts in all layers or some. transformers 5.17,
+/// models/qwen3_moe.
+extern const Family kQwen3Moe;
+
+/// Phi-3: Mistral with fused projections and LongRoPE. transformers 5.17, models/phi3.
+extern const Family kPhi3;
+
 /// Every supported family.
 std::span<const Family* const> all_families();
 

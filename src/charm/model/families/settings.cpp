@@ -25,10 +25,21 @@ constexpr std::string_view kSettings[] = {"attn_logit_softcapping",
                                           "qk_layernorm",
                                           "logit_scale",
                                           "embedding_multiplier",
-                                          "clip_qkv"};
+                                          "clip_qkv",
+                                          "num_experts_per_tok",
+                                          "moe_intermediate_size",
+                                          "mlp_only_layers",
+                                          "shared_expert_intermediate_size",
+                                          "n_shared_experts",
+                                          "num_shared_experts",
+                                          "router_jitter_noise",
+                                          "resid_pdrop",
+                                          "embd_pdrop"};
 
 // Default sliding_window of transformers 5.17's Mistral, Qwen and Gemma configs.
 constexpr std::int64_t kDefaultWindow = 4096;
+
+constexpr std::int64_t kMostExperts = 65536;  // far above any published model
 
 }  // namespace
 
@@ -90,6 +101,16 @@ void read_qwen_windows(const ConfigReader& reader, DecoderConfig& config) {
     config.windows.push_back(layer >= full_layers ? window : 0);
   }
   read_layer_types(reader, window, config);
+}
+
+ExpertConfig read_experts(const ConfigReader& reader, std::string_view count_key,
+                          std::int64_t width) {
+  ExpertConfig experts;
+  experts.width = width;
+  experts.routing.num_experts = reader.integer(count_key, 1, kMostExperts);
+  experts.routing.experts_per_token =
+      reader.integer("num_experts_per_tok", 1, experts.routing.num_experts);
+  return experts;
 }
 
 void read_gemma(const ConfigReader& reader, DecoderConfig& config) {

@@ -9,6 +9,7 @@ namespace charm::model {
 
 class ConfigReader;
 struct DecoderConfig;
+struct ExpertConfig;
 
 /// Rejects settings of other families that change the forward pass. transformers silently ignores
 /// them; a config.json with one is mislabelled, so its scores cannot be trusted. Fails for each
@@ -32,6 +33,11 @@ void read_layer_types(const ConfigReader& reader, std::int64_t window, DecoderCo
 /// Qwen's three settings: `use_sliding_window`, and from layer `max_window_layers` on; or
 /// `layer_types`.
 void read_qwen_windows(const ConfigReader& reader, DecoderConfig& config);
+
+/// A mixture of experts of this MLP width whose weights sum to 1: the number of experts under
+/// `count_key`, and `num_experts_per_tok`.
+ExpertConfig read_experts(const ConfigReader& reader, std::string_view count_key,
+                          std::int64_t width);
 
 /// Settings common to the Gemma families: scaled embedding, 1 + weight norms, GeGLU,
 /// query_pre_attn_scalar.
