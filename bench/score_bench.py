@@ -1,6 +1,6 @@
 """Scoring speed on CPU: charm against transformers and llama.cpp, interleaved in one run; prints JSON.
 
-A random Llama reward model scores groups of token ids: each prompt with all its responses, lengths uniform around their means from a
+A random Llama or Mixtral reward model scores groups of token ids: each prompt with all its responses, lengths uniform around their means from a
 seed. Useful tokens are those of all full sequences, however a program computes them; a rate is useful tokens per second, the median over
 the rounds. `unique_tflop` is the arithmetic that scoring needs at least: the products of every prompt once and every response, keys and
 values only in the last layer but for the rows that are read, and attention over the tokens before; `of_peak` is that over charm's time
@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 import torch
-from transformers import LlamaConfig, LlamaForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification, LlamaConfig, MixtralConfig
 
 from generate_bench import Worker, cpu_name
 
@@ -32,7 +32,10 @@ SHAPES = {  # hidden, ffn, layers, heads, key heads
     "24m": (384, 1024, 14, 6, 2),
     "82m": (768, 2304, 12, 12, 4),
     "1b": (2048, 8192, 16, 32, 8),
+    "82m-moe": (768, 1152, 12, 12, 4),
+    "moe-layer": (2048, 5824, 2, 32, 8),
 }
+EXPERTS = {"82m-moe": (8, 2), "moe-layer": (8, 2)}  # experts, experts per token; 82 M active parameters in all layers, or in each
 
 
 def make_model(folder, shape):
@@ -41,10 +44,14 @@ def make_model(folder, shape):
         return
     torch.manual_seed(0)
     hidden, ffn, layers, heads, key_heads = SHAPES[shape]
-    config = LlamaConfig(vocab_size=VOCABULARY, hidden_size=hidden, intermediate_size=ffn, num_hidden_layers=layers,
-                         num_attention_heads=heads, num_key_value_heads=key_heads, max_position_embeddings=4096, rms_norm_eps=1e-5,
-                         num_labels=1, pad_token_id=0, tie_word_embeddings=False)
-    LlamaForSequenceClassification(config).to(torch.bfloat16).save_pretrained(folder)
+    sizes = dict(vocab_size=VOCABULARY, hidden_size=hidden, intermediate_size=ffn, num_hidden_layers=layers, num_attention_heads=heads,
+                 num_key_value_heads=key_heads, max_position_embeddings=4096, rms_norm_eps=1e-5, num_labels=1, pad_token_id=0,
+                 tie_word_embeddings=False)
+    if shape in EXPERTS:
+        config = MixtralConfig(**sizes, num_local_experts=EXPERTS[shape][0], num_experts_per_tok=EXPERTS[shape][1])
+    else:
+        config = LlamaConfig(**sizes)
+    AutoModelForSequenceClassification.from_config(config).to(torch.bfloat16).save_pretrained(folder)
 
 
 def draw_groups(args):
@@ -66,7 +73,8 @@ def unique_flop(config, groups):
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     q, kv = config.num_attention_heads * head_dim, config.num_key_value_heads * head_dim
     keys = 2 * config.hidden_size * 2 * kv
-    rest = 2 * (2 * config.hidden_size * q + 3 * config.hidden_size * config.intermediate_size)
+    active = getattr(config, "num_experts_per_tok", 1)
+    rest = 2 * (2 * config.hidden_size * q + 3 * config.hidden_size * config.intermediate_size * active)
     full_layers = config.num_hidden_layers - 1
     total = 0
     for group in groups:
@@ -160,10 +168,11 @@ def main():
     sequences = [sequences[i] for i in order]
     useful = sum(map(len, sequences))
 
-    config = LlamaConfig.from_pretrained(model_dir)
+    config = AutoConfig.from_pretrained(model_dir)
     peers = {}
     if "batch1" in args.peers or "batch8" in args.peers:
-        model = LlamaForSequenceClassification.from_pretrained(model_dir, dtype=DTYPES[args.dtype]).eval()  # sdpa: its fastest on CPU
+        # Its fastest on CPU: attention by sdpa, experts by grouped_mm, both its default.
+        model = AutoModelForSequenceClassification.from_pretrained(model_dir, dtype=DTYPES[args.dtype]).eval()
         peers.update({name: Transformers(model, int(name[5:])) for name in args.peers if name != "llama"})
     if "llama" in args.peers:
         peers["llama"] = LlamaCpp(args.dtype, args.threads)

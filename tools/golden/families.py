@@ -1,8 +1,8 @@
 """The fixtures of families other than plain Llama, of further heads, and small twins of published reward models."""
 
 import torch
-from transformers import (Gemma2Config, Gemma3TextConfig, GemmaConfig, LlamaConfig, MistralConfig, MixtralConfig, Olmo2Config,
-                          Olmo3Config, Phi3Config, Qwen2Config, Qwen3Config, Qwen3MoeConfig)
+from transformers import (Gemma2Config, Gemma3Config, Gemma3TextConfig, GemmaConfig, LlamaConfig, MistralConfig, MixtralConfig, Olmo2Config,
+                          Olmo3Config, Phi3Config, Qwen2_5_VLConfig, Qwen2Config, Qwen3Config, Qwen3MoeConfig)
 
 import heads
 import model_rows as golden
@@ -36,6 +36,15 @@ def same_experts(model):
                 stacked.data[:] = stacked.data[:1]
 
 
+def newer_name(name):
+    """A wrapper's tensor in the files of transformers 4.52 to 4.57."""
+    if name.startswith("language_model.model."):
+        return "model.language_model." + name.removeprefix("language_model.model.")
+    if name.startswith("model."):
+        return "model.language_model." + name.removeprefix("model.")
+    return name if name == "score.weight" else "model." + name
+
+
 def no_embedding_scale(model):
     model.model.embed_tokens.embed_scale.fill_(1.0)
 
@@ -67,10 +76,12 @@ def phi3_spelling(value):
 
 
 def write(root):
-    def case(name, seed, config_class, to_json=tiny.v5_json, own_head=False, layers=True, gradients=True, rows_of=None, **changes):
+    def case(name, seed, config_class, to_json=tiny.v5_json, own_head=False, layers=True, gradients=True, rows_of=None, make_model=None,
+             rename=lambda name: name, **changes):
         config = tiny.tiny_config(config_class, **{**SMALL, **changes})
         value = to_json(config)
-        weights = tiny.seeded_weights(config, seed)
+        weights = tiny.seeded_weights(config, seed, model=make_model and make_model(config))
+        weights = {rename(name): tensor for name, tensor in weights.items()}
         if own_head:
             weights = heads.own_weights(weights, value, config, seed)
         tiny.write_model(root / name, value, weights)
@@ -211,6 +222,37 @@ def write(root):
     case("phi3-v4", 69, Phi3Config, rope_parameters=longrope, original_max_position_embeddings=16, max_position_embeddings=64, layers=False,
          to_json=lambda c: {**drop(phi3_spelling(tiny.v4_json(c)), "rms_norm_eps"), "rope_scaling": {
              "type": "su", **drop(longrope, "rope_type", "rope_theta")}})
+
+    # Text sides of multimodal wrappers: names in the files as transformers 5.17 and before 4.52 writes them, and as those between do.
+    siglip = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=28, patch_size=14)
+    gemma3_wrapper = lambda num_labels, **text: Gemma3Config(text_config=text, vision_config=siglip, num_labels=num_labels,
+                                                             mm_tokens_per_image=4)
+    case("gemma3-wrapper", 70, gemma3_wrapper, query_pre_attn_scalar=3, sliding_window=6, rope_parameters=gemma3,
+         layer_types=["sliding_attention", "full_attention"])
+
+    def minimal_gemma3(config):
+        text = drop(config.text_config.to_dict(), "num_attention_heads", "num_key_value_heads", "query_pre_attn_scalar", "pad_token_id",
+                    "eos_token_id", "bos_token_id", "rms_norm_eps", "layer_types", "rope_parameters", "tie_word_embeddings", "dtype")
+        text = {key: value for key, value in text.items() if value is not None}
+        return {**drop(tiny.v5_json(config), "dtype"), "torch_dtype": "float32", "eos_token_id": [1, 3],
+                "text_config": {**text, "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window_pattern": 2}}
+    case("gemma3-wrapper-v4", 71, gemma3_wrapper, num_attention_heads=8, num_key_value_heads=4, head_dim=4, query_pre_attn_scalar=256,
+         rms_norm_eps=1e-6, sliding_window=6, to_json=minimal_gemma3, rename=newer_name,
+         rope_parameters={"sliding_attention": rope(10000.0), "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}},
+         layer_types=["sliding_attention", "full_attention"])
+    qwen_vision = dict(depth=1, hidden_size=8, intermediate_size=8, num_heads=1, out_hidden_size=16)
+    qwen_vl = lambda num_labels, **text: Qwen2_5_VLConfig(text_config=text, vision_config=qwen_vision, num_labels=num_labels)
+    qwen_vl_json = lambda c: {**drop(tiny.v5_json(c), "architectures"), "architectures": ["Qwen2_5_VLForSequenceClassification"]}
+    case("qwen2.5-vl", 72, qwen_vl, rope_parameters={**rope(10000.0), "mrope_section": [1, 1, 2]}, to_json=qwen_vl_json, rename=newer_name,
+         make_model=heads.TextTrunk.of_config)
+
+    def flat_qwen_vl(config):
+        value = qwen_vl_json(config)
+        text = drop(value.pop("text_config"), "model_type", "layer_types", "rope_parameters", "head_dim", "num_key_value_heads")
+        return {**text, **drop(value, "dtype"), "torch_dtype": "float32", "rope_theta": 1000000.0, "num_key_value_heads": 1,
+                "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}}
+    case("qwen2.5-vl-v4", 73, qwen_vl, rope_parameters={**rope(1000000.0), "mrope_section": [1, 1, 2]}, to_json=flat_qwen_vl,
+         make_model=heads.TextTrunk.of_config)
 
     # Heads.
     case("inf-orm", 32, LlamaConfig, own_head=True, layers=False, rope_parameters=rope(500000.0),

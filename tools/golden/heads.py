@@ -1,10 +1,12 @@
 """Reward heads that transformers has no class for, on its decoders. Descriptions: the model cards of INF-ORM, Qwen2.5-Math-RM, Eurus-RM
 and UltraRM; GRM, arXiv 2406.10216; ArmoRM, arXiv 2406.12845 section 3 and its modeling_custom.py."""
 
+from pathlib import Path
+
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoModelForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 LLAMA3_HEADER = [128009, 128006, 78191, 128007, 271]  # where ArmoRM's gating network reads
@@ -62,6 +64,42 @@ class GatedModel(nn.Module):
         return SequenceClassifierOutput(logits=(self.gating(hidden[gate]) * rewards).sum().reshape(1, 1))
 
 
+class TextTrunk(nn.Module):
+    """A multimodal model of which transformers 5.17 has no sequence classifier: its trunk with a linear head on the right-most token that
+    is no pad."""
+
+    def __init__(self, wrapper):
+        super().__init__()
+        self.config, self.model = wrapper.config, wrapper.model
+        self.score = nn.Linear(self.config.get_text_config().hidden_size, 1, bias=False)
+        self.wrapper = [wrapper]  # in a list: as a submodule the trunk would be there twice
+
+    @classmethod
+    def of_config(cls, config):
+        return cls(AutoModelForImageTextToText.from_config(config, attn_implementation="eager"))
+
+    @classmethod
+    def of_folder(cls, folder):
+        model = cls(AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager"))
+        model.score.weight = nn.Parameter(load_file(folder / "model.safetensors")["score.weight"].float())
+        return model
+
+    def forward(self, input_ids):
+        hidden, pad = self.model(input_ids).last_hidden_state[0], self.config.get_text_config().pad_token_id
+        last = max(i for i, id in enumerate(input_ids[0].tolist()) if id != pad)
+        return SequenceClassifierOutput(logits=self.score(hidden[last]).reshape(1, 1))
+
+    def save_pretrained(self, folder):
+        self.wrapper[0].save_pretrained(folder)
+        file = Path(folder) / "model.safetensors"
+        weights = {k: v for k, v in load_file(file).items() if k != "lm_head.weight"}
+        save_file({**weights, "score.weight": self.score.weight.data}, file, metadata={"format": "pt"})
+
+
+def is_multimodal(config):
+    return config.architectures[0] == "Qwen2_5_VLForSequenceClassification"
+
+
 def is_gated(config):
     return config.architectures[0] == "LlamaForRewardModelWithGating"
 
@@ -83,6 +121,8 @@ def is_own(config):
 
 def load_own(folder):
     config = AutoConfig.from_pretrained(folder, num_labels=1)
+    if is_multimodal(config):
+        return TextTrunk.of_folder(folder)
     if not is_own(config):
         return None
     weights = load_file(folder / "model.safetensors")

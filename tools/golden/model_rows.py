@@ -16,7 +16,7 @@ SHAPES = [(7, [1, 5, 12]), (20, [3, 30]), (0, [9]), (40, [50, 2])]
 
 def token_rows(config, seed, pad_cases=False, shapes=SHAPES):
     """Groups of rows with a common prompt; every id from 3 up, so that pad and BOS appear only where a case wants them."""
-    generator = torch.Generator().manual_seed(seed)
+    config, generator = config.get_text_config(), torch.Generator().manual_seed(seed)
     draw = lambda n: torch.randint(3, config.vocab_size, (n,), generator=generator).tolist()
     rows = []
     for prompt_length, response_lengths in shapes:
@@ -31,14 +31,27 @@ def token_rows(config, seed, pad_cases=False, shapes=SHAPES):
     return rows
 
 
+def trunk(model):
+    """The text model: that of a multimodal wrapper is one level deeper."""
+    return getattr(model.model, "language_model", model.model)
+
+
+TOWERS = ("vision_tower.", "multi_modal_projector.", "visual.")
+
+
+def text_name(name):
+    """A wrapper's tensor in its text model."""
+    return name.removeprefix("language_model.")
+
+
 def capture(model, ids):
     """Hidden states after the embedding and after every block (before the final norm), and the score."""
     states = []
     if "dynamic" in str(getattr(model.config, "rope_parameters", None)):
         # It remembers the longest sequence it has seen; a new one has seen none.
         model.model.rotary_emb = type(model.model.rotary_emb)(model.config)
-    hooks = [model.model.embed_tokens.register_forward_hook(lambda m, i, out: states.append(out[0]))]
-    for layer in model.model.layers:
+    hooks = [trunk(model).embed_tokens.register_forward_hook(lambda m, i, out: states.append(out[0]))]
+    for layer in trunk(model).layers:
         hooks.append(layer.register_forward_hook(
             lambda m, i, out: states.append((out[0] if isinstance(out, tuple) else out)[0])))
     with torch.no_grad():
@@ -92,13 +105,15 @@ def describe(folder, rows, texts=None, layer_rows=(1, 3), gradients=False, more_
 def score_gradients(model, rows):
     """Of the sum of all scores: name in the files -> L2 norm and sum of the elements."""
     for ids, _ in rows:
-        if "dynamic" in str(model.config.rope_parameters):
+        if "dynamic" in str(getattr(model.config, "rope_parameters", None)):
             model.model.rotary_emb = type(model.model.rotary_emb)(model.config)
         model(torch.tensor([ids])).logits.sum().backward()
-    names = getattr(model, "names_in_files", lambda name: name)
+    names = getattr(model, "names_in_files", text_name)
     for parameter in model.parameters():
-        parameter.data = parameter.grad
-    return {names(name): tiny.numbers(torch.stack([value.norm(), value.sum()])) for name, value in sorted(tiny.in_files(model).items())}
+        if parameter.grad is not None:  # a tower for images has none
+            parameter.data = parameter.grad
+    return {names(name): tiny.numbers(torch.stack([value.norm(), value.sum()])) for name, value in sorted(tiny.in_files(model).items())
+            if not name.startswith(TOWERS)}
 
 
 def must_matter(folder, rows, scores, patch=None, **attributes):

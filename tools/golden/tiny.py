@@ -26,9 +26,9 @@ def in_files(model):
         return load_file(Path(folder) / "model.safetensors")
 
 
-def seeded_weights(config, seed, dtype=torch.float32, head=True):
+def seeded_weights(config, seed, dtype=torch.float32, head=True, model=None):
     """Weights large enough that attention, mlp and head all move the score; stored in `dtype`."""
-    model = AutoModelForSequenceClassification.from_config(config)
+    model = model or AutoModelForSequenceClassification.from_config(config)
     norm_center = 0.0 if config.model_type.startswith("gemma") else 1.0  # Gemma's norms add 1 themselves
     generator = torch.Generator().manual_seed(seed)
     weights = {}
@@ -93,7 +93,7 @@ def v5_json(config, **changes):
     """config.json as transformers 5 writes it."""
     value = json.loads(config.to_json_string())
     value.pop("transformers_version", None)
-    value["architectures"] = [MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES[config.model_type]]
+    value["architectures"] = [MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES.get(config.model_type)]
     value["dtype"] = "float32"
     value.update(changes)
     return {k: v for k, v in value.items() if v is not None}

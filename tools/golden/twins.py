@@ -104,6 +104,37 @@ def olmo2(**changes):
             "transformers_version": "4.47.0.dev0", "use_cache": False, "vocab_size": 100352, **changes}
 
 
+def mixtral(**changes):
+    return {"architectures": ["MixtralForSequenceClassification"], "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2,
+            "hidden_act": "silu", "hidden_size": 4096, **LABELS, "initializer_range": 0.02, "intermediate_size": 14336,
+            "max_position_embeddings": 32768, "model_type": "mixtral", "num_attention_heads": 32, "num_experts_per_tok": 2,
+            "num_hidden_layers": 32, "num_key_value_heads": 8, "num_local_experts": 8, "output_router_logits": False, "rms_norm_eps": 1e-05,
+            "rope_theta": 1000000.0, "router_aux_loss_coef": 0.02, "sliding_window": None, "tie_word_embeddings": False,
+            "torch_dtype": "bfloat16", "transformers_version": "4.36.0.dev0", "use_cache": True, "vocab_size": 32000, **changes}
+
+
+def qwen3_moe(**changes):
+    return {"architectures": ["Qwen3MoeForSequenceClassification"], "attention_bias": False, "attention_dropout": 0.0,
+            "bos_token_id": 151643, "decoder_sparse_step": 1, "eos_token_id": 151645, "head_dim": 128, "hidden_act": "silu",
+            "hidden_size": 2048, **LABELS, "initializer_range": 0.02, "intermediate_size": 6144, "max_position_embeddings": 40960,
+            "max_window_layers": 48, "mlp_only_layers": [], "model_type": "qwen3_moe", "moe_intermediate_size": 768, "norm_topk_prob": True,
+            "num_attention_heads": 32, "num_experts": 128, "num_experts_per_tok": 8, "num_hidden_layers": 48, "num_key_value_heads": 4,
+            "output_router_logits": False, "pad_token_id": 151643, "rms_norm_eps": 1e-06, "rope_scaling": None, "rope_theta": 1000000.0,
+            "router_aux_loss_coef": 0.001, "sliding_window": None, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+            "transformers_version": "4.51.0", "use_cache": True, "use_sliding_window": False, "vocab_size": 151936, **changes}
+
+
+def phi3(**changes):
+    return {"_name_or_path": "Phi-3-mini-4k-instruct", "architectures": ["Phi3ForSequenceClassification"], "attention_dropout": 0.0,
+            "auto_map": {"AutoConfig": "configuration_phi3.Phi3Config", "AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"},
+            "bos_token_id": 1, "embd_pdrop": 0.0, "eos_token_id": 32000, "hidden_act": "silu", "hidden_size": 3072, **LABELS,
+            "initializer_range": 0.02, "intermediate_size": 8192, "max_position_embeddings": 4096, "model_type": "phi3",
+            "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32, "original_max_position_embeddings": 4096,
+            "pad_token_id": 32000, "resid_pdrop": 0.0, "rms_norm_eps": 1e-05, "rope_scaling": None, "rope_theta": 10000.0,
+            "sliding_window": 2047, "tie_word_embeddings": False, "torch_dtype": "bfloat16", "transformers_version": "4.40.2",
+            "use_cache": True, "attention_bias": False, "vocab_size": 32064, **changes}
+
+
 @dataclass(frozen=True)
 class Twin:
     repository: str
@@ -184,6 +215,12 @@ TWINS = [
          "trl-llama3", "19 objectives mixed by a gating network that reads at the assistant's header"),
     Twin("allenai/OLMo-2-1124-7B-RM", olmo2(), "mistral-7b-v0.2", "community-zephyr",
          "norms after attention and MLP alone; one norm over all heads of q and of k; no BOS"),
+    Twin("mistralai/Mixtral-8x7B-Instruct-v0.1", mixtral(), "mistral-7b-v0.2", "mistralai-Mistral-7B-Instruct-v0.2",
+         "a linear head on the base; 2 of 8 experts; no pad token"),
+    Twin("Qwen/Qwen3-30B-A3B", qwen3_moe(), "qwen2.5", "community-chatml", "a linear head on the base; 8 experts per token; heads wider "
+         "than the model"),
+    Twin("microsoft/Phi-3-mini-4k-instruct", phi3(), "llama-2", "community-zephyr",
+         "a linear head on the base; fused projections; auto_map with code that transformers has too"),
 ]
 
 
@@ -207,7 +244,7 @@ def shrink(published, head_dim, vocab_size=None):
     width = head_dim * heads_small * config["hidden_size"] // (own_width * heads_)
     changes = {"hidden_size": width, "intermediate_size": 24 if vocab_size else 3 * width, "num_attention_heads": heads_small,
                "num_hidden_layers": 2, "num_key_value_heads": kv, "head_dim": head_dim, "vocab_size": vocab_size,
-               "vhead_num_neurons": 12, "gating_hidden_dim": 12}
+               "vhead_num_neurons": 12, "gating_hidden_dim": 12, "moe_intermediate_size": 16, "num_experts": 16}
     if "query_pre_attn_scalar" in config:
         changes["query_pre_attn_scalar"] = config["query_pre_attn_scalar"] * head_dim // own_width
     config.update({key: value for key, value in changes.items() if key in config and value is not None})

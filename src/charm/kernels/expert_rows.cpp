@@ -76,7 +76,8 @@ ExpertRows route(const float* logits_TX, std::int64_t rows, const ExpertRouting&
     }
   });
   experts.begins_X.resize(static_cast<std::size_t>(routing.num_experts) + 1);
-  for (const std::int64_t expert : expert_Tk) ++experts.begins_X[static_cast<std::size_t>(expert) + 1];
+  for (const std::int64_t expert : expert_Tk)
+    ++experts.begins_X[static_cast<std::size_t>(expert) + 1];
   std::partial_sum(experts.begins_X.begin(), experts.begins_X.end(), experts.begins_X.begin());
   std::vector<std::int64_t> next(experts.begins_X.begin(), experts.begins_X.end() - 1);
   experts.rows_N.resize(count);
@@ -127,10 +128,9 @@ void combine_rows(const Element* y_ND, const ExpertRows& experts, std::int64_t r
   });
 }
 
-#define CHARM_EXPERT_ROWS_FOR(Element)                                                      \
-  template void gather_rows<Element>(const Element*, const ExpertRows&, std::int64_t,       \
-                                     Element*);                                             \
-  template void combine_rows<Element>(const Element*, const ExpertRows&, std::int64_t,      \
+#define CHARM_EXPERT_ROWS_FOR(Element)                                                           \
+  template void gather_rows<Element>(const Element*, const ExpertRows&, std::int64_t, Element*); \
+  template void combine_rows<Element>(const Element*, const ExpertRows&, std::int64_t,           \
                                       std::int64_t, bool, Element*);
 CHARM_EXPERT_ROWS_FOR(float)
 CHARM_EXPERT_ROWS_FOR(BFloat16)

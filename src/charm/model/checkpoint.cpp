@@ -9,6 +9,7 @@
 #include "charm/base/parse_json.h"
 #include "charm/model/decoder_weights.h"
 #include "charm/model/families/family.h"
+#include "charm/model/families/wrapper.h"
 #include "charm/tensor/safetensors.h"
 
 namespace charm::model {
@@ -47,6 +48,8 @@ std::string updated_config(const fs::path& source_dir, const DecoderConfig& conf
                            at::ScalarType dtype) {
   const fs::path path = source_dir / "config.json";
   auto json = parse_json<ordered_json>(read_file(path), path.string());
+  if (const Wrapper* wrapper = find_wrapper(config.wrapper))
+    json = unwrapped_config(*wrapper, json, path.string());
   // A non-linear head keeps its own architecture name.
   const Family& family = family_of_type(config.model_type);
   const bool linear = config.head == HeadKind::kLinear;

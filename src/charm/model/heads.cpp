@@ -152,9 +152,6 @@ constexpr RefusedHead kRefused[] = {
     {"Gemma2ForRewardModelWithGating", kQuantiles},   // QRM-Gemma-2
     {"RewardModelWithGating", kQuantiles},
     {"LDLRewardModel27B", "its score is the mean of a predicted distribution"},
-    {"Gemma3ForSequenceClassification",
-     "it is multimodal; the text models are Gemma3TextForSequenceClassification"},
-    {"Gemma3ForConditionalGeneration", "it is multimodal; the text models are Gemma3ForCausalLM"},
 };
 
 }  // namespace

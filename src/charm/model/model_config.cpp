@@ -11,6 +11,7 @@
 #include "charm/base/parse_json.h"
 #include "charm/model/config_reader.h"
 #include "charm/model/families/family.h"
+#include "charm/model/families/wrapper.h"
 #include "charm/model/heads.h"
 
 namespace charm::model {
@@ -33,6 +34,7 @@ std::string known_architectures() {
     names.push_back(family->sequence_classifier);
     names.push_back(family->causal_lm);
   }
+  for (const std::string_view architecture : wrapper_architectures()) names.push_back(architecture);
   for (const std::string_view architecture : head_architectures()) names.push_back(architecture);
   return fmt::format("{}", fmt::join(names, ", "));
 }
@@ -168,16 +170,19 @@ bool has_experts(const DecoderConfig& config, std::size_t layer) {
 }
 
 DecoderConfig parse_model_config(const std::string& json_text, const std::string& name) {
-  const json parsed = parse_object(json_text, name);
+  json parsed = parse_object(json_text, name);
+  const Wrapper* wrapper = find_wrapper(ConfigReader(parsed, name).text_or("model_type", ""));
+  if (wrapper != nullptr) parsed = unwrapped_config(*wrapper, parsed, name);
   const ConfigReader reader(parsed, name);
   const Family& family = family_of(reader);
 
   DecoderConfig config;
+  if (wrapper != nullptr) config.wrapper = wrapper->model_type;
   config.architecture = reader.texts("architectures").front();
   config.model_type = family.model_type;
   const Head* head = find_head(config.architecture);
   if (config.architecture == family.causal_lm) head = find_marked_head(reader);
-  refuse_unsupported(reader, /*is_implemented=*/head != nullptr);
+  refuse_unsupported(reader, /*is_implemented=*/head != nullptr || family.has_published_code);
   if (config.architecture == family.sequence_classifier) {
     require_one_label(reader);
     head = &head_of(HeadKind::kLinear);

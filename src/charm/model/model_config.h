@@ -56,6 +56,8 @@ struct ExpertConfig {
 struct DecoderConfig {
   std::string architecture;  ///< "LlamaForSequenceClassification", ...
   std::string model_type;    ///< "llama"
+  std::string wrapper;       ///< model_type of the multimodal wrapper around the text model; empty:
+                             ///< none
   std::int64_t vocab_size = 0;
   std::int64_t hidden_size = 0;
   std::int64_t intermediate_size = 0;

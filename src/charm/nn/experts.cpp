@@ -16,8 +16,7 @@ namespace charm::nn {
 
 at::Tensor mix_experts(const Experts& experts, const at::Tensor& x_TD, Mode mode) {
   const std::int64_t k = experts.routing.experts_per_token, rows = x_TD.size(0);
-  const at::Tensor logits_TX =
-      at::linear(x_TD.to(at::kFloat), experts.router_XD.to(at::kFloat));
+  const at::Tensor logits_TX = at::linear(x_TD.to(at::kFloat), experts.router_XD.to(at::kFloat));
   auto [weights_Tk, expert_Tk] = at::topk(at::softmax(logits_TX, /*dim=*/-1), k);
   if (experts.routing.normalise)
     weights_Tk = weights_Tk / weights_Tk.sum(/*dim=*/-1, /*keepdim=*/true);

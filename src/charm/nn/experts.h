@@ -18,8 +18,9 @@ struct GatedMlp {
   Linear down;
 };
 
-/// A mixture of experts in place of a block's MLP (arXiv 2401.04088). The router computes in float32
-/// whatever the model's dtype: rounded logits would tie. Immutable; safe for concurrent use.
+/// A mixture of experts in place of a block's MLP (arXiv 2401.04088). The router computes in
+/// float32 whatever the model's dtype: rounded logits would tie. Immutable; safe for concurrent
+/// use.
 struct Experts {
   kernels::ExpertRouting routing;
   at::Tensor router_XD;  ///< the modes without packing

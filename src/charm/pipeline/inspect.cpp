@@ -266,7 +266,10 @@ std::string inspection_text(const Inspection& inspection) {
   const auto line = [&text](std::string_view name, const std::string& value) {
     text += fmt::format("{:<18} {}\n", name, value);
   };
-  line("architecture", config.architecture);
+  line("architecture", config.wrapper.empty()
+                           ? config.architecture
+                           : fmt::format("{}, the text side of a {} (rows with images are refused)",
+                                         config.architecture, config.wrapper));
   line("parameters", fmt::format("{} ({:.1f} M)", inspection.num_parameters,
                                  static_cast<double>(inspection.num_parameters) / 1e6));
   line("layers", fmt::format("{} of width {}, {} heads of {}, {} key/value heads, mlp {}",

@@ -30,8 +30,8 @@ TEST(ExpertRows, WeightsAreProbabilitiesOrSumToOne) {
   const std::vector<float> logits = {0.5f, -1.0f, 2.0f, 1.5f};
   double sum = 0.0;
   for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
-  const ExpertRows shares = route(
-      logits.data(), 1, {.num_experts = 4, .experts_per_token = 2, .normalise = false});
+  const ExpertRows shares =
+      route(logits.data(), 1, {.num_experts = 4, .experts_per_token = 2, .normalise = false});
   EXPECT_NEAR(shares.weights_Tk[0], std::exp(2.0) / sum, 1e-7);
   EXPECT_NEAR(shares.weights_Tk[1], std::exp(1.5) / sum, 1e-7);
   const ExpertRows normalised =
@@ -49,8 +49,8 @@ TEST(ExpertRows, OfEqualLogitsTheLowerExpertWins) {
 TEST(ExpertRows, ExtremeLogitsHaveFiniteWeights) {
   const std::vector<float> logits = {-3e38f, 3e38f, 0.0f};
   for (const bool normalise : {false, true}) {
-    const ExpertRows experts = route(
-        logits.data(), 1, {.num_experts = 3, .experts_per_token = 3, .normalise = normalise});
+    const ExpertRows experts =
+        route(logits.data(), 1, {.num_experts = 3, .experts_per_token = 3, .normalise = normalise});
     EXPECT_THAT(experts.weights_Tk, ElementsAre(0.0f, 1.0f, 0.0f));
   }
 }
@@ -65,7 +65,9 @@ TEST(ExpertRows, NoRows) {
 float value(float v) { return v; }
 float value(BFloat16 v) { return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16); }
 void assign(float v, float& to) { to = v; }
-void assign(float v, BFloat16& to) { to.bits = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(v) >> 16); }
+void assign(float v, BFloat16& to) {
+  to.bits = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(v) >> 16);
+}
 
 template <typename Element>
 class ExpertRowsOf : public testing::Test {};
@@ -82,8 +84,8 @@ TYPED_TEST(ExpertRowsOf, GatheredAndCombinedRowsAreWeightedSumsWhateverTheThread
   std::vector<TypeParam> expected;
   for (const std::int64_t threads : {1, 2, 3}) {
     set_num_threads(threads);
-    const ExpertRows experts = route(
-        logits.data(), kRows, {.num_experts = kExperts, .experts_per_token = kPerToken});
+    const ExpertRows experts =
+        route(logits.data(), kRows, {.num_experts = kExperts, .experts_per_token = kPerToken});
     gather_rows<TypeParam>(x.data(), experts, kWidth, gathered.data());
     for (std::size_t n = 0; n < experts.rows_N.size(); ++n) {
       for (std::int64_t d = 0; d < kWidth; ++d) {

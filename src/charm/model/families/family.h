@@ -23,6 +23,8 @@ struct Family {
   const WeightNames* names;
   std::int64_t default_head_dim =
       0;  ///< where config.json has none; 0: hidden_size / num_attention_heads
+  /// Published with a copy of its code (`auto_map`), which transformers has too and prefers.
+  bool has_published_code = false;
 };
 
 /// Llama 1 to 3.2 and models that share its architecture (SmolLM2, TinyLlama, ...).

@@ -37,6 +37,7 @@ const Family kPhi3{.model_type = "phi3",
                    .sequence_classifier = "Phi3ForSequenceClassification",
                    .causal_lm = "Phi3ForCausalLM",
                    .read_config = read_phi3,
-                   .names = &kNames};
+                   .names = &kNames,
+                   .has_published_code = true};
 
 }  // namespace charm::model

@@ -27,14 +27,14 @@ std::vector<std::int64_t> read_dense_layers(const ConfigReader& reader, std::int
 }
 
 void read_qwen3_moe(const ConfigReader& reader, DecoderConfig& config) {
-  refuse_foreign_settings(
-      reader, {"sliding_window", "attention_bias", "num_experts", "num_local_experts",
-               "num_experts_per_tok", "moe_intermediate_size", "mlp_only_layers"});
+  refuse_foreign_settings(reader,
+                          {"sliding_window", "attention_bias", "num_experts", "num_local_experts",
+                           "num_experts_per_tok", "moe_intermediate_size", "mlp_only_layers"});
   // transformers 5 writes num_local_experts.
   const std::string_view count_key =
       reader.present("num_local_experts") ? "num_local_experts" : "num_experts";
-  require_settings(reader, {"num_key_value_heads", count_key, "num_experts_per_tok",
-                            "moe_intermediate_size"});
+  require_settings(
+      reader, {"num_key_value_heads", count_key, "num_experts_per_tok", "moe_intermediate_size"});
   require_silu(reader);
   config.attention_bias = reader.boolean("attention_bias", false);
   // As in transformers, of all layers: max_window_layers has no effect.
