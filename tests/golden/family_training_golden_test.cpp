@@ -48,6 +48,7 @@ const char* const kFamilies[] = {"yarn-rope",
                                  "qwen3-moe-v4",
                                  "phi3",
                                  "phi3-v4",
+                                 "phi4-mini",
                                  "gemma3-wrapper",
                                  "gemma3-wrapper-v4",
                                  "qwen2.5-vl",
@@ -99,6 +100,10 @@ TEST_P(FamilyTraining, GradientsEqualTransformers) {
     ASSERT_TRUE(tensor->grad().defined()) << name << " has no gradient";
     const Json& expected = fixture["gradients"].at(name);
     const double norm = expected[0].get<double>();
+    if (norm == 0.0) {  // an expert that computes no row
+      EXPECT_EQ(tensor->grad().norm().item<double>(), 0.0) << name;
+      continue;
+    }
     worst.add(tensor->grad().norm().item<double>() / norm, 1.0, name + " norm");
     worst.add(tensor->grad().sum().item<double>() / norm, expected[1].get<double>() / norm,
               name + " sum");

@@ -181,10 +181,11 @@ def write(root):
          to_json=lambda c: drop(tiny.v4_json(c), "rms_norm_eps", "head_dim"))
     olmo_yarn = {"rope_type": "yarn", "rope_theta": 500000.0, "factor": 8.0, "original_max_position_embeddings": 32,
                  "attention_factor": 1.2079441541679836, "beta_fast": 32.0, "beta_slow": 1.0}
-    made = case("olmo3", 62, Olmo3Config, sliding_window=6, num_hidden_layers=4,
+    made = case("olmo3", 62, Olmo3Config, sliding_window=6, num_hidden_layers=3,
+                layer_types=["sliding_attention", "full_attention", "sliding_attention"],
                 rope_parameters={"sliding_attention": rope(100.0), "full_attention": {**olmo_yarn, "rope_theta": 10000.0}})
-    golden.must_matter(*made, layer_types=["full_attention"] * 4)
-    golden.must_matter(*made, layer_types=["sliding_attention"] * 4)
+    golden.must_matter(*made, layer_types=["full_attention"] * 3)
+    golden.must_matter(*made, layer_types=["sliding_attention"] * 3)
     golden.must_matter(*made, rope_parameters={"sliding_attention": rope(10000.0), "full_attention": {**olmo_yarn, "rope_theta": 10000.0}})
     golden.must_matter(*made, rope_parameters={"sliding_attention": rope(100.0), "full_attention": rope(10000.0)})
 
@@ -222,6 +223,11 @@ def write(root):
     case("phi3-v4", 69, Phi3Config, rope_parameters=longrope, original_max_position_embeddings=16, max_position_embeddings=64, layers=False,
          to_json=lambda c: {**drop(phi3_spelling(tiny.v4_json(c)), "rms_norm_eps"), "rope_scaling": {
              "type": "su", **drop(longrope, "rope_type", "rope_theta")}})
+
+    partial = {**longrope, "short_factor": [1.0, 1.5, 2.0], "long_factor": [1.5, 4.0, 9.0], "partial_rotary_factor": 0.75}
+    made = case("phi4-mini", 74, Phi3Config, rope_parameters=partial, original_max_position_embeddings=16, max_position_embeddings=128,
+                tie_word_embeddings=True, to_json=lambda c: {**drop(phi3_spelling(tiny.v4_json(c))), "partial_rotary_factor": 0.75})
+    golden.must_matter(*made, rope_parameters={**longrope, "partial_rotary_factor": 1.0})
 
     # Text sides of multimodal wrappers: names in the files as transformers 5.17 and before 4.52 writes them, and as those between do.
     siglip = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=28, patch_size=14)

@@ -41,7 +41,7 @@ TOWERS = ("vision_tower.", "multi_modal_projector.", "visual.")
 
 def text_name(name):
     """A wrapper's tensor in its text model."""
-    return name.removeprefix("language_model.")
+    return name.replace("language_model.model.", "model.").replace("model.language_model.", "model.")
 
 
 def capture(model, ids):
@@ -113,7 +113,7 @@ def score_gradients(model, rows):
         if parameter.grad is not None:  # a tower for images has none
             parameter.data = parameter.grad
     return {names(name): tiny.numbers(torch.stack([value.norm(), value.sum()])) for name, value in sorted(tiny.in_files(model).items())
-            if not name.startswith(TOWERS)}
+            if not name.removeprefix("model.").startswith(TOWERS)}
 
 
 def must_matter(folder, rows, scores, patch=None, **attributes):

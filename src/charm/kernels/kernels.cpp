@@ -58,9 +58,9 @@ void rms_norm(const Element* x_TD, const Element* weight_D, float eps, Element* 
 
 template <typename Element>
 void rope(Element* x_THE, const float* cos_TF, const float* sin_TF, std::int64_t rows,
-          std::int64_t heads, std::int64_t head_dim) {
+          std::int64_t heads, std::int64_t head_dim, std::int64_t rotary_dim) {
   const RowKernels& k = dispatched();
-  const std::int64_t half = head_dim / 2;
+  const std::int64_t half = rotary_dim / 2;
   for_rows(rows, heads * head_dim, [&](std::int64_t t) {
     for (std::int64_t h = 0; h < heads; ++h) {
       Element* x = x_THE + (t * heads + h) * head_dim;
@@ -108,7 +108,7 @@ const char* instruction_set() { return dispatched().instruction_set; }
   template void rms_norm<Element>(const Element*, const Element*, float, Element*, std::int64_t, \
                                   std::int64_t, float);                                          \
   template void rope<Element>(Element*, const float*, const float*, std::int64_t, std::int64_t,  \
-                              std::int64_t);                                                     \
+                              std::int64_t, std::int64_t);                                       \
   template void silu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);         \
   template void gelu_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);         \
   template void gelu_tanh_mul<Element>(Element*, const Element*, std::int64_t, std::int64_t);

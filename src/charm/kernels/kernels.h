@@ -41,11 +41,12 @@ void rms_norm(const Element* x_TD, const Element* weight_D, float eps, Element* 
               std::int64_t rows, std::int64_t width, float weight_offset = 0.0f);
 
 /// RoPE (rotate_half form), in place: x[t, h, :] = x[t, h, :] * cos[t, :] + rotate_half(x[t, h, :])
-/// * sin[t, :]. cos and sin are float32 [T, E/2] (both halves of a head use the same angles).
-/// Source: transformers 5.17, apply_rotary_pos_emb.
+/// * sin[t, :]. cos and sin are float32 [T, R/2] (both halves of a head's first R values use the
+/// same angles); the other E - R values stay as they are (partial rotary factor). Source:
+/// transformers 5.17, apply_rotary_pos_emb.
 template <typename Element>
 void rope(Element* x_THE, const float* cos_TF, const float* sin_TF, std::int64_t rows,
-          std::int64_t heads, std::int64_t head_dim);
+          std::int64_t heads, std::int64_t head_dim, std::int64_t rotary_dim);
 
 /// SwiGLU: gate = silu(gate) * up, in place; silu(z) = z / (1 + exp(-z)).
 template <typename Element>

@@ -92,6 +92,7 @@ nn::BlockParts make_block_parts(const DecoderConfig& config, std::size_t layer,
   parts.layer = layer;
   parts.num_heads = config.num_heads;
   parts.num_kv_heads = config.num_kv_heads;
+  parts.head_dim = config.head_dim;
   parts.norm = norm_config(config);
   const std::int64_t window = config.windows.empty() ? 0 : config.windows.at(layer);
   parts.attention = {

@@ -65,6 +65,7 @@ class ConfigReader {
 struct RopeReading {
   double default_theta = 10000.0;  ///< transformers 5.17, configuration_utils
   bool phi3_names = false;         ///< "su" and "yarn" are names of longrope
+  bool partial = false;            ///< there may be a partial_rotary_factor
 };
 
 /// Reads the RoPE settings in both spellings: `rope_theta` with `rope_scaling` (transformers 4) and

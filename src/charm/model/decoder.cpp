@@ -72,9 +72,10 @@ Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode,
   if (weights.lm_head_VD.defined())
     state_->lm_head = inference ? nn::Linear::packed(weights.lm_head_VD, at::Tensor(), backend)
                                 : nn::Linear::plain(weights.lm_head_VD, at::Tensor());
-  state_->ropes.push_back(rope_frequencies(config_.rope, config_.head_dim));
+  state_->ropes.push_back(rope_frequencies(config_.rope, rotary_dim(config_, config_.rope)));
   if (config_.local_rope)
-    state_->ropes.push_back(rope_frequencies(*config_.local_rope, config_.head_dim));
+    state_->ropes.push_back(
+        rope_frequencies(*config_.local_rope, rotary_dim(config_, *config_.local_rope)));
   for (nn::RopeFrequencies& rope : state_->ropes)
     rope.inverse_F = rope.inverse_F.to(weights.embed_VD.device());
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {

@@ -79,13 +79,13 @@ class Decoder {
   std::unique_ptr<State> state_;
 };
 
-/// inv_freq per pair of a head. Computed with the operators and in the order of transformers 5.17,
-/// modeling_rope_utils.py, because an ulp here grows with the position.
+/// inv_freq per pair of the rotated values of a head. Computed with the operators and in the order
+/// of transformers 5.17, modeling_rope_utils.py, because an ulp here grows with the position.
 ///
 /// Dynamic NTK and LongRoPE: a sequence longer than the original length has frequencies that depend
 /// on its own length alone (transformers uses the longest sequence of a batch and, with dynamic,
 /// keeps those of the longest seen so far).
-nn::RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t head_dim);
+nn::RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t rotary_dim);
 
 nn::AttentionHeads attention_heads(const DecoderConfig& config);
 

@@ -143,17 +143,30 @@ void read_sizes(const ConfigReader& reader, const Family& family, DecoderConfig&
   config.tie_word_embeddings = reader.boolean("tie_word_embeddings", false);
 }
 
+/// RoPE pairs the two halves of the rotated values.
+void require_pairs(const ConfigReader& reader, const DecoderConfig& config) {
+  const std::int64_t rotated = rotary_dim(config, config.rope);
+  if (rotated >= 2 && rotated % 2 == 0) return;
+  reader.fail("partial_rotary_factor",
+              fmt::format("{} of the {} values of a head", rotated, config.head_dim),
+              "an even number of values");
+}
+
 /// longrope has one factor per pair of a head.
 void require_factors(const ConfigReader& reader, const DecoderConfig& config) {
-  const auto pairs = static_cast<std::size_t>(config.head_dim / 2);
+  const auto pairs = static_cast<std::size_t>(rotary_dim(config, config.rope) / 2);
   if (config.rope.short_factor.size() == pairs && config.rope.long_factor.size() == pairs) return;
   reader.fail(reader.present("rope_parameters") ? "rope_parameters" : "rope_scaling",
               fmt::format("short_factor has {} entries and long_factor {}",
                           config.rope.short_factor.size(), config.rope.long_factor.size()),
-              fmt::format("{} each, half of head_dim", pairs));
+              fmt::format("{} each, half of the rotated values of a head", pairs));
 }
 
 }  // namespace
+
+std::int64_t rotary_dim(const DecoderConfig& config, const RopeConfig& rope) {
+  return static_cast<std::int64_t>(static_cast<double>(config.head_dim) * rope.partial_factor);
+}
 
 std::int64_t mlp_values_per_token(const DecoderConfig& config) {
   if (!config.experts) return config.intermediate_size;
@@ -192,6 +205,7 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
   config.stored_dtype = reader.text_or("dtype", reader.text_or("torch_dtype", ""));
   family.read_config(reader, config);
   if (head != nullptr) read_head(reader, *head, config);
+  require_pairs(reader, config);
   if (config.rope.kind == RopeKind::kLongRope) require_factors(reader, config);
   if (config.rope.kind == RopeKind::kDynamic) {
     // The extended context length; config.json holds the original one.

@@ -17,6 +17,7 @@ enum class RopeKind { kDefault, kLinear, kLlama3, kDynamic, kYarn, kLongRope };
 struct RopeConfig {
   RopeKind kind = RopeKind::kDefault;
   double theta = 10000.0;
+  double partial_factor = 1.0;  ///< share of a head's values that are rotated, from the first on
   double factor = 1.0;
   double low_freq_factor = 1.0;   ///< llama3 only
   double high_freq_factor = 4.0;  ///< llama3 only
@@ -101,6 +102,9 @@ struct DecoderConfig {
 /// Values that the MLPs of one layer compute per token, at most: the width of the MLP, or of all
 /// experts of a token with their inputs and outputs.
 std::int64_t mlp_values_per_token(const DecoderConfig& config);
+
+/// Values of a head that RoPE rotates.
+std::int64_t rotary_dim(const DecoderConfig& config, const RopeConfig& rope);
 
 /// Whether a layer has experts in place of its MLP.
 bool has_experts(const DecoderConfig& config, std::size_t layer);

@@ -83,22 +83,30 @@ void read_longrope(const ConfigReader& reader, const ConfigReader& scaling, Rope
   rope.attention_factor = scaling.positive_or("attention_factor", by_default);
 }
 
-void read_scaling(const ConfigReader& reader, const ConfigReader& scaling, bool phi3_names,
-                  RopeConfig& rope) {
+/// The one among the rope settings wins over the one at top level.
+void read_partial_factor(const ConfigReader& settings, const RopeReading& reading,
+                         RopeConfig& rope) {
+  constexpr std::string_view kKey = "partial_rotary_factor";
+  if (!settings.present(kKey)) return;
+  rope.partial_factor = settings.positive(kKey);
+  if (rope.partial_factor > 1.0) settings.fail(kKey, "", "a number in (0, 1]");
+  if (rope.partial_factor != 1.0 && !reading.partial)
+    settings.fail(kKey, "a model of this type has no partial rotary embedding", "1.0");
+}
+
+void read_scaling(const ConfigReader& reader, const ConfigReader& scaling,
+                  const RopeReading& reading, RopeConfig& rope) {
   for (const std::string& key : scaling.keys()) {
     if (std::find(std::begin(kRopeSettings), std::end(kRopeSettings), key) ==
         std::end(kRopeSettings)) {
       scaling.fail(key, "a rope setting that is not supported", "nothing");
     }
   }
-  if (scaling.present("partial_rotary_factor") &&
-      scaling.positive("partial_rotary_factor") != 1.0) {
-    scaling.fail("partial_rotary_factor", "partial rotary embedding is not supported", "1.0");
-  }
+  read_partial_factor(scaling, reading, rope);
   // "type" is the older spelling of "rope_type"; both may be present.
   const std::string_view key = scaling.present("rope_type") ? "rope_type" : "type";
   std::string kind = scaling.text_or(key, "default");
-  if (phi3_names && (kind == "su" || kind == "yarn")) kind = "longrope";
+  if (reading.phi3_names && (kind == "su" || kind == "yarn")) kind = "longrope";
   const std::int64_t max_positions = reader.integer("max_position_embeddings", 1);
   if (kind == "default") return;
   if (kind == "linear") {
@@ -125,13 +133,10 @@ void read_scaling(const ConfigReader& reader, const ConfigReader& scaling, bool 
     scaling.fail("factor", "", "a number from 1 up");
 }
 
-/// Rejects contradicting and unsupported top-level settings.
+/// Rejects contradicting top-level settings.
 void refuse_outer_settings(const ConfigReader& reader) {
   if (reader.present("rope_scaling") && reader.present("rope_parameters")) {
     reader.fail("rope_scaling", "rope_parameters is present too; only one may be set", "null");
-  }
-  if (reader.present("partial_rotary_factor") && reader.positive("partial_rotary_factor") != 1.0) {
-    reader.fail("partial_rotary_factor", "partial rotary embedding is not supported", "1.0");
   }
 }
 
@@ -140,13 +145,14 @@ void refuse_outer_settings(const ConfigReader& reader) {
 RopeConfig read_rope(const ConfigReader& reader, const RopeReading& reading) {
   refuse_outer_settings(reader);
   RopeConfig rope;
+  read_partial_factor(reader, reading, rope);
   rope.theta = reader.positive_or("rope_theta", reading.default_theta);
   if (reader.present("rope_scaling"))
-    read_scaling(reader, reader.object("rope_scaling"), reading.phi3_names, rope);
+    read_scaling(reader, reader.object("rope_scaling"), reading, rope);
   if (reader.present("rope_parameters")) {
     const ConfigReader parameters = reader.object("rope_parameters");
     rope.theta = parameters.positive_or("rope_theta", rope.theta);
-    read_scaling(reader, parameters, reading.phi3_names, rope);
+    read_scaling(reader, parameters, reading, rope);
   }
   return rope;
 }
@@ -154,10 +160,11 @@ RopeConfig read_rope(const ConfigReader& reader, const RopeReading& reading) {
 RopeConfig read_layer_rope(const ConfigReader& reader, const LayerRopeKeys& keys) {
   refuse_outer_settings(reader);
   RopeConfig rope;
+  read_partial_factor(reader, {}, rope);
   rope.theta = reader.positive_or(keys.theta_key, keys.default_theta);
   std::string_view place = "rope_scaling";
   if (keys.scaled && reader.present("rope_scaling"))
-    read_scaling(reader, reader.object("rope_scaling"), /*phi3_names=*/false, rope);
+    read_scaling(reader, reader.object("rope_scaling"), {}, rope);
   if (reader.present("rope_parameters")) {
     const ConfigReader parameters = reader.object("rope_parameters");
     for (const std::string& key : parameters.keys()) {
@@ -169,7 +176,7 @@ RopeConfig read_layer_rope(const ConfigReader& reader, const LayerRopeKeys& keys
     if (parameters.present(keys.layers)) {
       const ConfigReader own = parameters.object(keys.layers);
       rope.theta = own.positive_or("rope_theta", rope.theta);
-      read_scaling(reader, own, /*phi3_names=*/false, rope);
+      read_scaling(reader, own, {}, rope);
     }
     place = "rope_parameters";
   }

@@ -31,38 +31,40 @@ at::Tensor llama3_frequencies(const at::Tensor& base, const RopeConfig& rope) {
 
 // _compute_dynamic_ntk_parameters: the base grows with the length, in float32 as in transformers.
 at::Tensor dynamic_frequencies(const RopeConfig& rope, std::int64_t length,
-                               const at::Tensor& exponents, std::int64_t head_dim) {
+                               const at::Tensor& exponents, std::int64_t rotary_dim) {
   const at::Tensor tokens = at::scalar_tensor(length, at::kLong);
   const at::Tensor growth =
       tokens * rope.factor / static_cast<double>(rope.original_max_position_embeddings) -
       (rope.factor - 1);
   const at::Tensor theta =
-      growth.pow(static_cast<double>(head_dim) / static_cast<double>(head_dim - 2)) * rope.theta;
+      growth.pow(static_cast<double>(rotary_dim) / static_cast<double>(rotary_dim - 2)) *
+      rope.theta;
   return at::reciprocal(at::pow(theta, exponents));
 }
 
 // _compute_yarn_parameters, find_correction_dim: the dimension with this many rotations over the
 // original length.
-double yarn_dimension(const RopeConfig& rope, double rotations, std::int64_t head_dim) {
+double yarn_dimension(const RopeConfig& rope, double rotations, std::int64_t rotary_dim) {
   const auto original = static_cast<double>(rope.original_max_position_embeddings);
-  return static_cast<double>(head_dim) * std::log(original / (rotations * 2 * std::numbers::pi)) /
+  return static_cast<double>(rotary_dim) * std::log(original / (rotations * 2 * std::numbers::pi)) /
          (2 * std::log(rope.theta));
 }
 
 // _compute_yarn_parameters: high frequencies are extrapolated (kept), low ones interpolated
 // (divided by `factor`), those between blended by a linear ramp.
 at::Tensor yarn_frequencies(const RopeConfig& rope, const at::Tensor& exponents,
-                            std::int64_t head_dim) {
-  double low = yarn_dimension(rope, rope.beta_fast, head_dim);
-  double high = yarn_dimension(rope, rope.beta_slow, head_dim);
+                            std::int64_t rotary_dim) {
+  double low = yarn_dimension(rope, rope.beta_fast, rotary_dim);
+  double high = yarn_dimension(rope, rope.beta_slow, rotary_dim);
   if (rope.truncate) {
     low = std::floor(low);
     high = std::ceil(high);
   }
   low = std::max(low, 0.0);
-  high = std::min(high, static_cast<double>(head_dim - 1));
+  high = std::min(high, static_cast<double>(rotary_dim - 1));
   if (low == high) high += 0.001;  // as in transformers: avoids division by zero
-  const at::Tensor ramp = ((at::arange(head_dim / 2, at::kFloat) - low) / (high - low)).clamp(0, 1);
+  const at::Tensor ramp =
+      ((at::arange(rotary_dim / 2, at::kFloat) - low) / (high - low)).clamp(0, 1);
   const at::Tensor extrapolated = 1 - ramp;
   const at::Tensor powers = at::pow(rope.theta, exponents);
   return at::reciprocal(powers * rope.factor) * (1 - extrapolated) +
@@ -77,8 +79,8 @@ at::Tensor longrope_frequencies(const RopeConfig& rope, const std::vector<double
 
 }  // namespace
 
-nn::RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t head_dim) {
-  const at::Tensor exponents = at::arange(0, head_dim, 2, at::kFloat) / head_dim;
+nn::RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t rotary_dim) {
+  const at::Tensor exponents = at::arange(0, rotary_dim, 2, at::kFloat) / rotary_dim;
   nn::RopeFrequencies frequencies;
   frequencies.inverse_F = at::reciprocal(at::pow(rope.theta, exponents));
   switch (rope.kind) {
@@ -91,7 +93,7 @@ nn::RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t head_d
       frequencies.inverse_F = llama3_frequencies(frequencies.inverse_F, rope);
       break;
     case RopeKind::kYarn:
-      frequencies.inverse_F = yarn_frequencies(rope, exponents, head_dim);
+      frequencies.inverse_F = yarn_frequencies(rope, exponents, rotary_dim);
       frequencies.attention_scaling = rope.attention_factor;
       break;
     case RopeKind::kLongRope:
@@ -104,7 +106,7 @@ nn::RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t head_d
     case RopeKind::kDynamic:
       frequencies.fixed_up_to = rope.original_max_position_embeddings;
       frequencies.of_length = [=](std::int64_t length) {
-        return dynamic_frequencies(rope, length, exponents, head_dim);
+        return dynamic_frequencies(rope, length, exponents, rotary_dim);
       };
       break;
   }

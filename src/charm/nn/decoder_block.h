@@ -31,6 +31,7 @@ struct BlockParts {
   std::size_t layer = 0;  ///< layer index, also in the KV cache
   std::int64_t num_heads = 0;
   std::int64_t num_kv_heads = 0;
+  std::int64_t head_dim = 0;
   NormConfig norm;
   AttentionConfig attention;
   std::size_t rope = 0;                 ///< index of the layout's RoPE table for q and k

@@ -37,7 +37,7 @@ at::Tensor norm(const at::Tensor& x, const at::Tensor& weight, const NormConfig&
 /// Applies RoPE to N heads [T, N, E] in place. Products of the model's dtype with the float32
 /// tables are float32.
 void apply_rope(const at::Tensor& x_TNE, const at::Tensor& cos_TF, const at::Tensor& sin_TF) {
-  const std::int64_t half = x_TNE.size(2) / 2;
+  const std::int64_t half = cos_TF.size(1);
   const at::Tensor low = x_TNE.narrow(2, 0, half), high = x_TNE.narrow(2, half, half);
   const at::Tensor cos = cos_TF.unsqueeze(1), sin = sin_TF.unsqueeze(1);
   const at::Tensor rotated_low = (low * cos).addcmul_(high, sin, /*value=*/-1);
@@ -55,7 +55,7 @@ class GpuBlock {
         rope_(layout.ropes.at(parts.rope)),
         last_(rows == BlockRows::kLast),
         workspace_(workspace) {
-    heads_ = {parts.num_heads, parts.num_kv_heads, 2 * rope_.cos_TF.size(1)};
+    heads_ = {parts.num_heads, parts.num_kv_heads, parts.head_dim};
   }
 
   at::Tensor run(at::Tensor& x_TD) {

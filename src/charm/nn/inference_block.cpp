@@ -117,7 +117,7 @@ class InferenceBlock {
   }
 
  private:
-  std::int64_t head_dim() const { return 2 * query_cos_TF_.size(1); }
+  std::int64_t head_dim() const { return parts_.head_dim; }
 
   /// Everything after K and V for a tile of rows; `attend` fills the second tensor from queries
   /// [rows, H*E].

@@ -49,11 +49,14 @@ at::Tensor rope_heads(const at::Tensor& x_THE, const at::Tensor& cos_TF, const a
   const std::int64_t rows = x_THE.size(0);
   const std::int64_t head_dim = x_THE.size(1) / heads;
   const at::Tensor x = x_THE.view({rows, heads, head_dim}).to(at::kFloat);
-  const at::Tensor low = x.narrow(-1, 0, head_dim / 2);
-  const at::Tensor high = x.narrow(-1, head_dim / 2, head_dim / 2);
+  const std::int64_t half = cos_TF.size(1);
+  const at::Tensor low = x.narrow(-1, 0, half);
+  const at::Tensor high = x.narrow(-1, half, half);
+  const at::Tensor rest = x.narrow(-1, 2 * half, head_dim - 2 * half);
   const at::Tensor cos = cos_TF.unsqueeze(1);
   const at::Tensor sin = sin_TF.unsqueeze(1);
-  const at::Tensor rotated = at::cat({low * cos - high * sin, high * cos + low * sin}, /*dim=*/-1);
+  const at::Tensor rotated =
+      at::cat({low * cos - high * sin, high * cos + low * sin, rest}, /*dim=*/-1);
   return rotated.to(x_THE.scalar_type()).transpose(0, 1);
 }
 
@@ -62,7 +65,8 @@ void rope_in_place(at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor
   call_for_dtype(x_THE, [&](auto element) {
     using Element = decltype(element);
     kernels::rope(mutable_elements<Element>(x_THE), elements<float>(cos_TF),
-                  elements<float>(sin_TF), x_THE.size(0), heads, x_THE.size(1) / heads);
+                  elements<float>(sin_TF), x_THE.size(0), heads, x_THE.size(1) / heads,
+                  2 * cos_TF.size(1));
   });
 }
 

@@ -9,7 +9,8 @@
 
 namespace charm::nn {
 
-// T rows, D width, H heads, E head width, F = E / 2.
+// T rows, D width, H heads, E head width, F = R / 2 with R <= E the values of a head that RoPE
+// rotates.
 
 /// RMSNorm: (offset + weight) * x / sqrt(mean(x^2) + eps), computed in float32, returned in x's
 /// dtype. Source: transformers 5.17, LlamaRMSNorm and Gemma2RMSNorm. Gradients flow in autograd

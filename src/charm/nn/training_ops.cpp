@@ -138,7 +138,8 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
 at::Tensor apply_rope(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF,
                       bool inverse) {
   const std::int64_t heads = x_THE.size(1);
-  const std::int64_t half = x_THE.size(2) / 2;
+  const std::int64_t half = cos_TF.size(1);
+  const std::int64_t width = x_THE.size(2);
   const at::Tensor cos = cos_TF.contiguous();
   const at::Tensor sin = sin_TF.contiguous();
   at::Tensor out_THE = at::empty(x_THE.sizes(), x_THE.options());
@@ -152,8 +153,9 @@ at::Tensor apply_rope(const at::Tensor& x_THE, const at::Tensor& cos_TF, const a
     for_blocks(x_THE.size(0), [&](std::int64_t begin, std::int64_t end, std::int64_t) {
       for (std::int64_t t = begin; t < end; ++t) {
         for (std::int64_t h = 0; h < heads; ++h) {
-          const Element* low = xs + (t * heads + h) * 2 * half;
-          Element* out = outs + (t * heads + h) * 2 * half;
+          const Element* low = xs + (t * heads + h) * width;
+          Element* out = outs + (t * heads + h) * width;
+          std::copy(low + 2 * half, low + width, out + 2 * half);
           for (std::int64_t f = 0; f < half; ++f) {
             const float c = coss[t * half + f];
             const float s = sign * sins[t * half + f];

@@ -107,7 +107,8 @@ TEST_P(WidthTest, RopeEqualsTheReference) {
     sin[i] = std::sin(static_cast<float>(i));
   }
   std::vector<float> out(x);
-  rope(out.data(), cos.data(), sin.data(), rows, heads, static_cast<std::int64_t>(width));
+  rope(out.data(), cos.data(), sin.data(), rows, heads, static_cast<std::int64_t>(width),
+       static_cast<std::int64_t>(width));
   for (std::size_t t = 0; t < rows; ++t) {
     for (std::size_t h = 0; h < heads; ++h) {
       const auto begin = x.begin() + static_cast<std::ptrdiff_t>((t * heads + h) * width);
@@ -118,6 +119,26 @@ TEST_P(WidthTest, RopeEqualsTheReference) {
                           {sin.begin() + at, sin.begin() + at + static_cast<std::ptrdiff_t>(half)});
       for (std::size_t i = 0; i < width; ++i)
         EXPECT_NEAR(out[(t * heads + h) * width + i], expected[i], 1e-6);
+    }
+  }
+}
+
+TEST(Rope, ValuesBeyondTheRotaryOnesStay) {
+  const auto x = normals(2 * 3 * 10, 5);
+  const std::vector<float> cos = {0.5f, -0.25f, 0.75f, 0.1f}, sin = {0.9f, 0.3f, -0.6f, 0.2f};
+  std::vector<float> out(x);
+  rope(out.data(), cos.data(), sin.data(), /*rows=*/2, /*heads=*/3, /*head_dim=*/10,
+       /*rotary_dim=*/4);
+  for (std::size_t i = 0; i < 6; ++i) {
+    const auto head = x.begin() + static_cast<std::ptrdiff_t>(i * 10);
+    const std::size_t t = i / 3;
+    const auto expected = reference::rope({head, head + 4}, {cos[2 * t], cos[2 * t + 1]},
+                                          {sin[2 * t], sin[2 * t + 1]});
+    for (std::size_t e = 0; e < 10; ++e) {
+      if (e < 4)
+        EXPECT_NEAR(out[i * 10 + e], expected[e], 1e-6);
+      else
+        EXPECT_EQ(out[i * 10 + e], x[i * 10 + e]);
     }
   }
 }

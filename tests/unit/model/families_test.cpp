@@ -329,7 +329,11 @@ TEST(Phi3, LongRopeUnderItsNames) {
               HasSubstr("rope_scaling"));
   EXPECT_THAT(bad(R"("rope_scaling": {"type": "longrope", )" + factors + "}"),
               HasSubstr("original_max_position_embeddings is missing"));
-  EXPECT_THAT(bad(R"("partial_rotary_factor": 0.75)"), HasSubstr("partial_rotary_factor"));
+  const DecoderConfig partial =
+      read("Phi3ForSequenceClassification", "phi3", R"("partial_rotary_factor": 0.75)");
+  EXPECT_EQ(rotary_dim(partial, partial.rope), 6);
+  EXPECT_THAT(bad(R"("partial_rotary_factor": 0.9)"), HasSubstr("7 of the 8 values"));
+  EXPECT_THAT(bad(R"("partial_rotary_factor": 1.5)"), HasSubstr("(0, 1]"));
   EXPECT_THAT(failure("LlamaForSequenceClassification", "llama", scaled("su")), HasSubstr("su"));
   // Published with its code beside it, which transformers does not run either.
   read("Phi3ForCausalLM", "phi3",

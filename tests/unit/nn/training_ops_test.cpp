@@ -27,8 +27,10 @@ at::Tensor plain_rope(const at::Tensor& x_THE, const at::Tensor& cos_TF, const a
                       std::int64_t heads) {
   const at::Tensor x = x_THE.view({x_THE.size(0), heads, -1}).to(at::kFloat);
   const at::Tensor low = x.narrow(-1, 0, kHalf), high = x.narrow(-1, kHalf, kHalf);
+  const at::Tensor rest = x.narrow(-1, 2 * kHalf, x.size(-1) - 2 * kHalf);
   const at::Tensor cos = cos_TF.unsqueeze(1), sin = sin_TF.unsqueeze(1);
-  return at::cat({low * cos - high * sin, high * cos + low * sin}, -1).to(x_THE.scalar_type());
+  return at::cat({low * cos - high * sin, high * cos + low * sin, rest}, -1)
+      .to(x_THE.scalar_type());
 }
 
 double difference(const at::Tensor& a, const at::Tensor& b) {
@@ -64,17 +66,19 @@ TEST_P(TrainingOps, NormAndItsGradientsAreAtens) {
 }
 
 TEST_P(TrainingOps, RopeAndItsGradientAreAtens) {
-  const at::Tensor x = leaf({kRows, kHeads * 2 * kHalf}, GetParam());
-  const at::Tensor angles = at::rand({kRows, kHalf}) * 6.0;
-  const at::Tensor cos = angles.cos(), sin = angles.sin();
-  const at::Tensor ours = rope_with_backward(x, cos, sin, kHeads),
-                   plain = plain_rope(x, cos, sin, kHeads);
-  EXPECT_LE(difference(ours, plain), tolerance());
-  // Head-major, as attention's backward returns it.
-  const at::Tensor dy = at::randn({kHeads, kRows, 2 * kHalf}).to(GetParam()).transpose(0, 1);
-  const auto found = torch::autograd::grad({ours}, {x}, {dy}),
-             expected = torch::autograd::grad({plain}, {x}, {dy});
-  EXPECT_LE(difference(found[0], expected[0]), tolerance());
+  for (const std::int64_t head_dim : {2 * kHalf, 2 * kHalf + 3}) {  // all of a head, or a part
+    const at::Tensor x = leaf({kRows, kHeads * head_dim}, GetParam());
+    const at::Tensor angles = at::rand({kRows, kHalf}) * 6.0;
+    const at::Tensor cos = angles.cos(), sin = angles.sin();
+    const at::Tensor ours = rope_with_backward(x, cos, sin, kHeads),
+                     plain = plain_rope(x, cos, sin, kHeads);
+    EXPECT_LE(difference(ours, plain), tolerance());
+    // Head-major, as attention's backward returns it.
+    const at::Tensor dy = at::randn({kHeads, kRows, head_dim}).to(GetParam()).transpose(0, 1);
+    const auto found = torch::autograd::grad({ours}, {x}, {dy}),
+               expected = torch::autograd::grad({plain}, {x}, {dy});
+    EXPECT_LE(difference(found[0], expected[0]), tolerance());
+  }
 }
 
 TEST_P(TrainingOps, GradientsDoNotDependOnTheNumberOfThreads) {

@@ -18,7 +18,7 @@ void read_phi3(const ConfigReader& reader, DecoderConfig& config) {
   if (!reader.mentions("pad_token_id")) config.pad_token_id = kDefaultPad;
   const std::int64_t window = read_window(reader, /*fallback=*/0);
   if (window > 0) config.windows.assign(static_cast<std::size_t>(config.num_layers), window);
-  config.rope = read_rope(reader, {.phi3_names = true});
+  config.rope = read_rope(reader, {.phi3_names = true, .partial = true});
   const std::string_view place =
       reader.present("rope_parameters") ? "rope_parameters" : "rope_scaling";
   if (config.rope.kind != RopeKind::kDefault && config.rope.kind != RopeKind::kLongRope)
