@@ -9,7 +9,6 @@
 #include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
-#include "charm/batch/pooled_row.h"
 #include "charm/batch/token_batch.h"
 
 namespace charm::score {
@@ -157,16 +156,7 @@ class Scoring {
           encoded.tokens.prompt_length + 1 >= static_cast<std::int64_t>(encoded.tokens.ids.size());
       const bool from_right = encoder_.options().truncation == text::Truncation::kRight;
       num_without_response_ += encoded.tokens.truncated && from_right && is_prompt ? 1 : 0;
-      for (const std::int32_t id : encoded.tokens.ids) {
-        if (id < 0 || id >= model_.vocab_size()) {
-          throw Error(ErrorKind::kInput,
-                      "token id {} is out of range for the model's vocabulary of {}", id,
-                      model_.vocab_size());
-        }
-      }
-      const std::int32_t pad = options_.pooling == Pooling::kAuto ? model_.pad_token_id() : -1;
-      return batch::make_pooled_row(std::move(encoded.tokens.ids), encoded.tokens.prompt_length,
-                                    pad, gate_tokens_);
+      return pool_row(std::move(encoded.tokens), model_, options_.pooling, gate_tokens_);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kInput) throw;
       result.error = error.message();
@@ -232,6 +222,18 @@ class Scoring {
 };
 
 }  // namespace
+
+batch::PooledRow pool_row(text::EncodedConversation tokens, const model::RewardModel& model,
+                          Pooling pooling, std::span<const std::int32_t> gate_tokens) {
+  for (const std::int32_t id : tokens.ids) {
+    if (id < 0 || id >= model.vocab_size()) {
+      throw Error(ErrorKind::kInput, "token id {} is out of range for the model's vocabulary of {}",
+                  id, model.vocab_size());
+    }
+  }
+  const std::int32_t pad = pooling == Pooling::kAuto ? model.pad_token_id() : -1;
+  return batch::make_pooled_row(std::move(tokens.ids), tokens.prompt_length, pad, gate_tokens);
+}
 
 std::vector<RowScore> score_rows(model::RewardModel& model,
                                  const text::ConversationEncoder& encoder, const RowStore& store,

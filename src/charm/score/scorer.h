@@ -9,6 +9,7 @@
 
 #include "charm/base/option_table.h"
 #include "charm/base/progress.h"
+#include "charm/batch/pooled_row.h"
 #include "charm/model/reward_model.h"
 #include "charm/score/row_store.h"
 #include "charm/storage/record_writer.h"
@@ -38,6 +39,11 @@ struct RowScore {
   bool truncated = false;
   std::optional<std::string> error;  ///< why this row has no score
 };
+
+/// A row's tokens up to the pooled one. `gate_tokens`: the model's. Throws kInput when a token is
+/// out of range for the model's vocabulary, or when no token qualifies.
+batch::PooledRow pool_row(text::EncodedConversation tokens, const model::RewardModel& model,
+                          Pooling pooling, std::span<const std::int32_t> gate_tokens);
 
 /// Called with finished rows: positions in the `rows` of the call, and their results.
 using ScoredFn =

@@ -47,6 +47,35 @@ ConversationEncoder::ConversationEncoder(const std::filesystem::path& model_dir,
   if (options_.bos == BosPolicy::kOnce) {
     leading_ids_ = find_leading_ids(*tokenizer_, template_->special_tokens(), model_dir);
   }
+  response_header_ = find_response_header();
+}
+
+std::string ConversationEncoder::find_response_header() const {
+  const std::string text = "charm";
+  try {
+    const std::string prompt = template_->render({{"user", text}}, GenerationPrompt::kYes);
+    const std::size_t begin = prompt.rfind(text);
+    return begin == std::string::npos ? "" : prompt.substr(begin + text.size());
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kInput) throw;
+    return "";  // the template rejects a single user turn
+  }
+}
+
+EncodedRow ConversationEncoder::encode_rendered(const std::string& rendered) const {
+  EncodedRow row;
+  try {
+    const std::size_t header =
+        response_header_.empty() ? std::string::npos : rendered.rfind(response_header_);
+    std::vector<std::int32_t> prompt_ids;
+    if (header != std::string::npos)
+      prompt_ids = tokenize(rendered.substr(0, header + response_header_.size()));
+    row.tokens = finish_rendered(rendered, prompt_ids);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kInput) throw;
+    row.error = e.message();
+  }
+  return row;
 }
 
 EncodedConversation ConversationEncoder::encode(const Conversation& prompt,

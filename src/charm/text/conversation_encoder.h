@@ -88,6 +88,12 @@ class ConversationEncoder {
   EncodedRow encode_row(const Conversation& prompt, std::span<const std::int32_t> prompt_ids,
                         const Message& response) const;
 
+  /// A conversation that another program rendered with the same template, from its start to its
+  /// end; BOS is handled as in `encode`. Its prompt ends with the last assistant header in the
+  /// text, so that such texts have the tokens and the prompt length of the conversation itself. A
+  /// kInput error becomes the row's error.
+  EncodedRow encode_rendered(const std::string& rendered) const;
+
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const ChatTemplate& chat_template() const { return *template_; }
   const EncoderOptions& options() const { return options_; }
@@ -99,11 +105,15 @@ class ConversationEncoder {
   EncodedConversation finish_rendered(const std::string& rendered,
                                       std::span<const std::int32_t> prompt_ids) const;
 
+  /// What the template writes between the last user turn's text and the response; empty: unknown.
+  std::string find_response_header() const;
+
   EncoderOptions options_;
   std::vector<std::int32_t>
       leading_ids_;  ///< tokens that kOnce prepends when the template does not add BOS
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<ChatTemplate> template_;
+  std::string response_header_;
 };
 
 }  // namespace charm::text

@@ -195,5 +195,40 @@ TEST_F(Encoder, OptionsReachTheTemplate) {
   EXPECT_EQ(encoder.tokenizer().decode(row.ids, false), "1999");
 }
 
+TEST(EncodeRendered, HasTheTokensAndThePromptOfItsConversation) {
+  constexpr const char* kTurns =
+      "{% for m in messages %}[{{ m.role }}]{{ m.content }}[end]{% endfor %}"
+      "{% if add_generation_prompt %}[assistant]{% endif %}";
+  for (const char* tokenizer : {"byte_bpe", "bos_bpe"}) {
+    for (const std::int64_t max_tokens : {4096, 30}) {
+      const ModelFolder folder(tokenizer);
+      folder.file("chat_template.jinja", kTurns);
+      EncoderOptions options;
+      options.max_tokens = max_tokens;
+      const ConversationEncoder encoder(folder.path(), options);
+      const Conversation prompt = {
+          {"user", "hello"}, {"assistant", "hello hello"}, {"user", "what"}};
+      const Message response{"assistant", "hello there"};
+      const EncodedConversation expected = encoder.encode(prompt, response);
+      const EncodedRow row =
+          encoder.encode_rendered(encoder.chat_template().render(prompt, response));
+      EXPECT_FALSE(row.error);
+      EXPECT_EQ(row.tokens.ids, expected.ids);
+      EXPECT_EQ(row.tokens.prompt_length, expected.prompt_length);
+      EXPECT_EQ(row.tokens.truncated, expected.truncated);
+    }
+  }
+}
+
+TEST(EncodeRendered, TextsWithoutAHeaderHaveNoPrompt) {
+  const ModelFolder folder("bos_bpe");
+  folder.file("chat_template.jinja", kPlain);
+  const ConversationEncoder encoder(folder.path(), {});
+  EXPECT_THAT(encoder.encode_rendered("hello").tokens.ids, ElementsAre(kBos, kHello));
+  EXPECT_THAT(encoder.encode_rendered("<s>hello").tokens.ids, ElementsAre(kBos, kHello));
+  EXPECT_EQ(encoder.encode_rendered("hello").tokens.prompt_length, 0);
+  EXPECT_TRUE(encoder.encode_rendered("\xff").error);
+}
+
 }  // namespace
 }  // namespace charm::text
