@@ -9,6 +9,7 @@
 #include "charm/base/log.h"
 #include "charm/base/strings.h"
 #include "charm/base/version.h"
+#include "charm/cli/completion.h"
 #include "charm/cli/progress_display.h"
 #include "charm/dist/launch.h"
 
@@ -234,6 +235,10 @@ void run_program(const std::vector<std::string>& arguments) {
   const std::string& first = arguments.front();
   if (first == "--help" || first == "-h" || first == "help") return print(program_help(commands));
   if (first == "--help-all") return print(documentation());
+  if (first == "--completion" || first == "--man") {
+    const std::string word = arguments.size() > 1 ? arguments[1] : "";
+    return print(first == "--man" ? man_page(commands, word) : completion_script(commands, word));
+  }
   if (first == "--version") return print(fmt::format("charm {}\n", kVersion));
   for (const auto& command : commands) {
     if (command->name() == first)

@@ -80,6 +80,8 @@ std::string program_help(const std::vector<std::unique_ptr<Command>>& commands) 
       "charm COMMAND --help   options of a command\n"
       "charm --help-all       all of them as Markdown\n"
       "charm --version        version\n"
+      "charm --completion S   completion script of the shell S: bash, zsh or fish\n"
+      "charm --man [COMMAND]  man page\n"
       "\n"
       "Exit codes: 0 done, 2 usage, 3 bad input, 4 reading or writing files (a full disk too), 5 "
       "network, 6 out of memory or no device,\n"
