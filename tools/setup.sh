@@ -11,7 +11,7 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 packages=(g++ cmake ninja-build ccache mold make git pkg-config ca-certificates python3 python3-pip unzip curl
-          libfmt-dev nlohmann-json3-dev libcurl4-openssl-dev libyaml-cpp-dev
+          libfmt-dev nlohmann-json3-dev libcurl4-openssl-dev libyaml-cpp-dev libboost-dev
           libhwy-dev libgtest-dev libgmock-dev libbenchmark-dev libssl-dev zlib1g-dev)
 missing=()
 for p in "${packages[@]}"; do

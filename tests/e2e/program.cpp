@@ -10,6 +10,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <thread>
 
 namespace charm::e2e {
@@ -77,6 +78,60 @@ Outcome run_charm(const std::vector<std::string>& arguments, const RunSetup& set
   fs::remove(out);
   fs::remove(err);
   return outcome;
+}
+
+RunningCharm::RunningCharm(const std::vector<std::string>& arguments, const RunSetup& setup)
+    : out_(capture_file(".out")), err_(capture_file(".err")) {
+  pid_ = fork();
+  if (pid_ == 0) become_charm(arguments, setup, out_, err_);
+}
+
+RunningCharm::~RunningCharm() {
+  if (!ended_) {
+    kill(pid_, SIGKILL);
+    wait();
+  }
+}
+
+std::string RunningCharm::first_line() {
+  for (;;) {
+    const bool ended = has_ended();
+    const std::string text = ended ? ended_->out : fs::exists(out_) ? read_file(out_) : "";
+    const std::size_t end = text.find('\n');
+    if (end != std::string::npos) return text.substr(0, end);
+    if (ended) return "";
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+void RunningCharm::send_signal(int signal) const {
+  if (!ended_) kill(pid_, signal);
+}
+
+std::int64_t RunningCharm::rss_bytes() const {
+  std::ifstream file("/proc/" + std::to_string(pid_) + "/statm");
+  std::int64_t pages = 0, resident_pages = 0;
+  file >> pages >> resident_pages;
+  return resident_pages * sysconf(_SC_PAGESIZE);
+}
+
+Outcome RunningCharm::wait() {
+  while (!has_ended()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  return *ended_;
+}
+
+bool RunningCharm::has_ended() {
+  if (ended_) return true;
+  int status = 0;
+  rusage used{};
+  if (wait4(pid_, &status, WNOHANG, &used) == 0) return false;
+  ended_ = Outcome{.code = exit_code_of(status),
+                   .out = read_file(out_),
+                   .err = read_file(err_),
+                   .max_rss_bytes = used.ru_maxrss * 1024};
+  fs::remove(out_);
+  fs::remove(err_);
+  return true;
 }
 
 std::vector<std::pair<std::string, std::string>> files_below(const fs::path& folder) {

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,31 @@ struct RunSetup {
 /// Runs the `charm` program with these arguments (paths may be absolute or relative to the current
 /// folder).
 Outcome run_charm(const std::vector<std::string>& arguments, const RunSetup& setup = {});
+
+/// The `charm` program in the background; killed when this goes out of scope. Not thread-safe.
+class RunningCharm {
+ public:
+  explicit RunningCharm(const std::vector<std::string>& arguments, const RunSetup& setup = {});
+  ~RunningCharm();
+  RunningCharm(const RunningCharm&) = delete;
+  RunningCharm& operator=(const RunningCharm&) = delete;
+
+  /// The first line of standard output, once it is complete; empty if the process ends without one.
+  std::string first_line();
+  void send_signal(int signal) const;
+  /// Resident memory in bytes.
+  std::int64_t rss_bytes() const;
+  /// Waits for its end.
+  Outcome wait();
+
+ private:
+  bool has_ended();
+
+  int pid_ = -1;
+  fs::path out_;
+  fs::path err_;
+  std::optional<Outcome> ended_;
+};
 
 /// Every regular file below `folder` by relative name, with its content.
 std::vector<std::pair<std::string, std::string>> files_below(const fs::path& folder);

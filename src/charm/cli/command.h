@@ -51,6 +51,7 @@ std::unique_ptr<Command> make_evaluate_command();
 std::unique_ptr<Command> make_explain_command();
 std::unique_ptr<Command> make_report_command();
 std::unique_ptr<Command> make_run_command();
+std::unique_ptr<Command> make_serve_command();
 std::unique_ptr<Command> make_inspect_command();
 std::unique_ptr<Command> make_demo_command();
 

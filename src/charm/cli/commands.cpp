@@ -16,6 +16,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_explain_command());
   commands.push_back(make_report_command());
   commands.push_back(make_run_command());
+  commands.push_back(make_serve_command());
   commands.push_back(make_inspect_command());
   commands.push_back(make_demo_command());
   return commands;
