@@ -176,8 +176,11 @@ bool goes_to_standard_output(const OptionTable& own) {
   return path != nullptr && is_standard_output(*path);
 }
 
-void run_command(Command& command, const std::vector<std::string>& arguments) {
+/// Without `progress` it is shown on a terminal.
+void run_command(Command& command, const std::vector<std::string>& arguments,
+                 const ProgressFn& progress = {}) {
   CommonOptions common;
+  common.quiet = static_cast<bool>(progress);
   OptionTable own_table, common_table;
   command.describe(own_table);
   describe_common(common_table, common);
@@ -202,8 +205,9 @@ void run_command(Command& command, const std::vector<std::string>& arguments) {
   log::set_level(common.verbose                    ? log::Level::kDebug
                  : common.quiet || launch.rank > 0 ? log::Level::kWarning
                                                    : log::Level::kInfo);
+  if (progress) return command.run(common, progress);
   ProgressDisplay display(common.quiet ? ProgressStyle::kNone : progress_style_of_stderr());
-  command.run(common, [&display](const Progress& progress) { display.show(progress); });
+  command.run(common, [&display](const Progress& state) { display.show(state); });
 }
 
 }  // namespace
@@ -224,6 +228,16 @@ bool starts_training(const std::vector<std::string>& arguments) {
     if (command->name() == arguments.front()) return command->trains();
   }
   return false;
+}
+
+void run_quietly(const std::vector<std::string>& arguments, const ProgressFn& progress) {
+  const std::vector<std::unique_ptr<Command>> commands = make_commands();
+  for (const auto& command : commands) {
+    if (arguments.empty() || command->name() != arguments.front()) continue;
+    return run_command(*command, {arguments.begin() + 1, arguments.end()},
+                       progress ? progress : ProgressFn([](const Progress&) {}));
+  }
+  throw Error(ErrorKind::kUsage, "expected a command: {}", command_names(commands));
 }
 
 void run_program(const std::vector<std::string>& arguments) {

@@ -20,6 +20,10 @@ bool starts_training(const std::vector<std::string>& arguments);
 /// Runs `charm <arguments...>`; prints help, version and results to stdout. Throws charm::Error.
 void run_program(const std::vector<std::string>& arguments);
 
+/// Runs `charm <arguments...>`, a command, without output and with its progress reported to
+/// `progress` alone. Throws charm::Error.
+void run_quietly(const std::vector<std::string>& arguments, const ProgressFn& progress);
+
 /// `charm --help`.
 std::string program_help(const std::vector<std::unique_ptr<Command>>& commands);
 

@@ -1,6 +1,7 @@
 #include "charm/storage/arrow_batches.h"
 
 #include <arrow/array.h>
+#include <arrow/c/bridge.h>
 #include <arrow/extension_type.h>
 #include <arrow/io/file.h>
 #include <arrow/ipc/reader.h>
@@ -135,6 +136,12 @@ struct ArrowBatches::Reader {
     }
   }
 
+  Reader(std::string name, ArrowArrayStream& stream)
+      : file_(std::move(name)),
+        stream_(value_or_throw(file_, arrow::ImportRecordBatchReader(&stream))) {
+    schema_ = stream_->schema();
+  }
+
   const arrow::Schema& schema() const { return *schema_; }
 
   // Null at the end.
@@ -202,6 +209,10 @@ ArrowBatches::ArrowBatches(std::filesystem::path file, ColumnarFormat format,
                            std::vector<std::string> columns)
     : file_(std::move(file)),
       reader_(guarded(file_, [&] { return std::make_unique<Reader>(file_, format, columns); })) {}
+
+ArrowBatches::ArrowBatches(ArrowArrayStream& stream, std::string name)
+    : file_(name),
+      reader_(guarded(file_, [&] { return std::make_unique<Reader>(std::move(name), stream); })) {}
 
 ArrowBatches::~ArrowBatches() = default;
 

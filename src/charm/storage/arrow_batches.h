@@ -20,6 +20,8 @@ class ArrowBatches {
  public:
   /// Reads those of `columns` (empty: all) that the file has.
   ArrowBatches(std::filesystem::path file, ColumnarFormat format, std::vector<std::string> columns);
+  /// Batches of another library; `name` stands for the file in messages. Takes the stream over.
+  ArrowBatches(ArrowArrayStream& stream, std::string name);
   ~ArrowBatches();
 
   /// Of all columns, also those that are not read.

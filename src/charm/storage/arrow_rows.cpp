@@ -43,6 +43,10 @@ class ColumnarRows : public RowSource {
       : file_(file.string()),
         batches_(file, format, columns),
         class_names_(class_names_of(batches_.schema())) {}
+  ColumnarRows(ArrowArrayStream& stream, std::string name)
+      : file_(std::move(name)),
+        batches_(stream, file_),
+        class_names_(class_names_of(batches_.schema())) {}
 
   RowOutcome next(RowView& row, std::string&) override {
     while (batch_ == nullptr || index_ == batch_->num_rows()) {
@@ -88,6 +92,10 @@ class ColumnarRows : public RowSource {
 };
 
 }  // namespace
+
+std::unique_ptr<RowSource> open_arrow_stream(ArrowArrayStream& stream, std::string name) {
+  return std::make_unique<ColumnarRows>(stream, std::move(name));
+}
 
 std::unique_ptr<RowSource> open_columnar_rows(const std::filesystem::path& file,
                                               ColumnarFormat format,

@@ -143,6 +143,34 @@ class JsonlRows : public RowSource {
   std::int64_t line_ = 0;
 };
 
+// JSON lines in memory.
+class JsonTextRows : public RowSource {
+ public:
+  JsonTextRows(std::string text, std::string name)
+      : name_(std::move(name)), text_(std::move(text)) {}
+
+  RowOutcome next(RowView& row, std::string& problem) override {
+    while (begin_ < text_.size()) {
+      const std::size_t end = std::min(text_.find('\n', begin_), text_.size());
+      const std::string_view line = std::string_view(text_).substr(begin_, end - begin_);
+      begin_ = end + 1;
+      if (is_blank(line)) continue;
+      ++row_;
+      return json_.parse(line, row, problem);
+    }
+    return RowOutcome::kEnd;
+  }
+
+  std::string location() const override { return fmt::format("{}, row {}", name_, row_); }
+
+ private:
+  std::string name_;
+  std::string text_;
+  std::size_t begin_ = 0;
+  JsonRow json_;
+  std::int64_t row_ = 0;
+};
+
 // Splits a JSON array into its elements without loading it whole: tracks strings and brackets only;
 // the parser validates each element.
 class JsonArrayRows : public RowSource {
@@ -212,6 +240,10 @@ class JsonArrayRows : public RowSource {
 };
 
 }  // namespace
+
+std::unique_ptr<RowSource> open_json_text(std::string text, std::string name) {
+  return std::make_unique<JsonTextRows>(std::move(text), std::move(name));
+}
 
 std::unique_ptr<RowSource> open_json_rows(const std::filesystem::path& file) {
   // A separate stream skips leading white space, so that line numbers count from the start of the

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <optional>
 #include <type_traits>
@@ -11,6 +12,7 @@
 #include "charm/base/log.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"
+#include "charm/storage/row_source.h"
 #include "charm/storage/unique_ids.h"
 
 namespace charm::storage {
@@ -184,6 +186,28 @@ std::vector<Response> read_responses(const std::filesystem::path& path,
     log::warning("{}: skipped {} rows that have an error instead of a response", path.string(),
                  num_failed);
   return responses;
+}
+
+std::vector<ResponseRow> read_response_rows(std::unique_ptr<RowSource> source, std::string name) {
+  const ReadOptions options{.max_bad_rows = std::numeric_limits<std::int64_t>::max()};
+  RowReader reader(std::move(source), std::move(name), options);
+  UniqueIds ids;
+  std::vector<ResponseRow> rows;
+  while (const RowView* row = reader.next()) {
+    rows.resize(static_cast<std::size_t>(reader.num_rows()));
+    try {
+      rows.back().response = response_of(*row, reader, options, ids);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::kInput) throw;
+      rows.back().problem = fmt::format("{}: {}", reader.location(), e.message());
+    }
+  }
+  rows.resize(static_cast<std::size_t>(reader.num_rows()));
+  for (ResponseRow& row : rows) {
+    if (!row.response && row.problem.empty())
+      row.problem = fmt::format("{}: not a row of columns", reader.file().string());
+  }
+  return rows;
 }
 
 std::vector<ScoredResponse> read_scored_responses(const std::filesystem::path& path,

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -15,6 +17,8 @@
 // docs/data-formats.md and throw kInput naming file and line (or row). A file without any valid row
 // is an error.
 namespace charm::storage {
+
+class RowSource;
 
 /// Which turns of a multi-turn prompt to take.
 enum class PromptTurns {
@@ -32,6 +36,15 @@ std::vector<Prompt> read_prompts(const std::filesystem::path& path, const ReadOp
 /// One response per row. (policy, prompt_id, sample) is unique: without a `sample` column, repeated
 /// prompt ids get "-2", "-3", ...
 std::vector<Response> read_responses(const std::filesystem::path& path, const ReadOptions& options);
+
+/// A row of `read_response_rows`: a response, or why it has none.
+struct ResponseRow {
+  std::optional<Response> response;
+  std::string problem;
+};
+
+/// One entry per row of a table in memory, in its order; `name` stands for the file in messages.
+std::vector<ResponseRow> read_response_rows(std::unique_ptr<RowSource> rows, std::string name);
 
 /// Rows with a finite score or an error, with their texts.
 std::vector<ScoredResponse> read_scored_responses(const std::filesystem::path& path,

@@ -114,6 +114,16 @@ RowReader::RowReader(const std::filesystem::path& path, const ReadOptions& optio
   state_->open();
 }
 
+RowReader::RowReader(std::unique_ptr<RowSource> source, std::string name,
+                     const ReadOptions& options)
+    : state_(std::make_unique<State>()) {
+  state_->path = name;
+  state_->options = options;
+  state_->files = {DataFile{.path = name, .policy_name = name}};
+  state_->source = std::move(source);
+  state_->row.file = std::move(name);
+}
+
 RowReader::~RowReader() = default;
 RowReader::RowReader(RowReader&&) noexcept = default;
 

@@ -30,6 +30,8 @@ class RowReader {
   /// (empty: all of them); columns that a file does not have are ignored.
   RowReader(const std::filesystem::path& path, const ReadOptions& options,
             std::vector<std::string> columns = {});
+  /// Rows in memory: `name` stands for the file in messages and names the policy.
+  RowReader(std::unique_ptr<RowSource> source, std::string name, const ReadOptions& options);
   ~RowReader();
   RowReader(RowReader&&) noexcept;
   RowReader& operator=(RowReader&&) = delete;

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+struct ArrowArrayStream;  // of the Arrow C data interface
+
 namespace charm::storage {
 
 class RowView;
@@ -32,6 +34,12 @@ class RowSource {
 
 /// JSONL or a JSON array, depending on the first character that is not white space.
 std::unique_ptr<RowSource> open_json_rows(const std::filesystem::path& file);
+
+/// JSON lines in memory; `name` stands for the file in messages.
+std::unique_ptr<RowSource> open_json_text(std::string text, std::string name);
+
+/// Rows that another library of this process holds. Takes the stream over: releases it at the end.
+std::unique_ptr<RowSource> open_arrow_stream(ArrowArrayStream& stream, std::string name);
 
 enum class ColumnarFormat { kParquet, kArrowStream, kArrowFile };
 
