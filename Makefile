@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 BUILD := build/release
 
-.PHONY: demo test build setup clean format lint tsan
+.PHONY: demo test build setup clean format lint tsan wheel dist
 setup:
 	tools/setup.sh
 
@@ -17,6 +17,15 @@ test: build
 	cmake --build --preset release -j $(JOBS)
 	ctest --preset release -j $(JOBS); status=$$?; tools/test_summary.sh $(BUILD); exit $$status
 
+# The program, libcharm.so and the Python module with the libraries they need; and a tarball of the same tree.
+wheel: build
+	cmake --build --preset release -j $(JOBS) --target charm_shared
+	python3 tools/wheel.py
+
+dist: build
+	cmake --build --preset release -j $(JOBS) --target charm_shared
+	python3 tools/wheel.py --tarball
+
 format: setup
 	tools/format.sh
 
@@ -28,11 +37,11 @@ lint:
 	cmake --preset tidy
 	cmake --build --preset tidy -j $(JOBS)
 
-# Thread pool, scorer and server client under ThreadSanitizer.
+# Thread pool, scorer, server client and the server's queue under ThreadSanitizer.
 tsan: setup
 	cmake --preset tsan
 	cmake --build --preset tsan -j $(JOBS) --target unit_model_test
-	ctest --preset tsan -R '^unit\.(ThreadPool|Scorer|ScoreStage|ResumedScoring|ServerGenerator|GenerateStage)'
+	ctest --preset tsan -R '^unit\.(ThreadPool|Scorer|ScoreStage|ResumedScoring|ServerGenerator|GenerateStage|ServeHttp|ServeMetrics|ServeQueue)'
 
 clean:
 	rm -rf build
