@@ -79,6 +79,8 @@ void ScoreQueue::work() {
   std::vector<Item> items;
   while (take(items)) {
     encode(std::exchange(items, {}));
+    while (encoded_tokens_ < budget_tokens_ && has_waiting() && take(items))
+      encode(std::exchange(items, {}));
     std::erase_if(encoded_, [this](Item& item) {
       const auto tokens = num_tokens(item.row);
       if (!drop_if_abandoned(item)) return false;
@@ -98,6 +100,11 @@ bool ScoreQueue::take(std::vector<Item>& items) {
   std::move(waiting_.begin(), end, std::back_inserter(items));
   waiting_.erase(waiting_.begin(), end);
   return !items.empty() || !encoded_.empty();
+}
+
+bool ScoreQueue::has_waiting() const {
+  const std::lock_guard lock(mutex_);
+  return !waiting_.empty();
 }
 
 void ScoreQueue::encode(std::vector<Item> items) {

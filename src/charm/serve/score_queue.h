@@ -86,6 +86,8 @@ class ScoreQueue {
   void work();
   /// Moves waiting conversations to `items`. Returns false once nothing is left and the queue ends.
   bool take(std::vector<Item>& items);
+  /// Whether conversations wait that are not yet encoded.
+  bool has_waiting() const;
   void encode(std::vector<Item> items);
   /// Returns false if the conversation has an error.
   bool encode_one(Item& item);
