@@ -22,6 +22,8 @@ namespace charm::fuzz {
 using PropertyFn = bool (*)(std::string_view bytes);
 
 bool safetensors_property(std::string_view bytes);
+/// A file of torch.save.
+bool torch_file_property(std::string_view bytes);
 bool config_property(std::string_view bytes);
 /// tokenizer.json, a NUL and a text; without a NUL the bytes are a text for our test tokenizers.
 bool tokenizer_property(std::string_view bytes);

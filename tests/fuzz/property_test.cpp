@@ -19,6 +19,7 @@ constexpr std::size_t kLargest = 64 * 1024;  ///< larger seeds are not mutated
 
 const Property kProperties[] = {
     {"safetensors", safetensors_property, {"tests/data/golden/models"}},
+    {"torch_file", torch_file_property, {"tests/data/golden/weights"}},
     {"config", config_property, {"tests/data/golden/models"}},
     {"tokenizer", tokenizer_property, {"tests/data/tokenizers"}},
     {"template", template_property, {"tests/data/templates"}},
@@ -38,6 +39,7 @@ std::string seed_of(const fs::path& file) {
 bool belongs(const Property& property, const fs::path& file) {
   const fs::path name = file.filename(), extension = file.extension();
   if (property.name == "safetensors") return extension == ".safetensors";
+  if (property.name == "torch_file") return extension == ".bin" || extension == ".pt";
   if (property.name == "config") return name == "config.json";
   if (property.name == "tokenizer") return name == "tokenizer.json";
   if (property.name == "rows") return extension == ".parquet" || extension == ".arrow";

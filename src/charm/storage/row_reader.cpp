@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/lfs_pointer.h"
 #include "charm/base/log.h"
 #include "charm/base/strings.h"
 #include "charm/storage/row_source.h"
@@ -29,12 +30,7 @@ std::optional<ColumnarFormat> columnar_format_of(const std::filesystem::path& fi
   const std::string_view head(start.data(), static_cast<std::size_t>(stream.gcount()));
   if (head.empty()) throw Error(ErrorKind::kInput, "{}: the file is empty", file.string());
   if (head.starts_with("PAR1")) return ColumnarFormat::kParquet;
-  if (head.starts_with("version https://git-lfs.github.com/spec/")) {
-    throw Error(ErrorKind::kInput,
-                "{}: is a pointer of Git LFS, not the data itself; fetch it with git lfs pull, or "
-                "download the file",
-                file.string());
-  }
+  refuse_lfs_pointer(head, file.string());
   if (head.starts_with("ARROW1")) return ColumnarFormat::kArrowFile;
   // An Arrow stream starts with the continuation marker of a message.
   if (head.starts_with("\xFF\xFF\xFF\xFF")) return ColumnarFormat::kArrowStream;

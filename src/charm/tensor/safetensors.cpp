@@ -1,16 +1,13 @@
 #include "charm/tensor/safetensors.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
-
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/lfs_pointer.h"
 #include "charm/base/parse_json.h"
 
 namespace charm::tensor {
@@ -214,8 +211,9 @@ std::string safetensors_dtype_name(at::ScalarType dtype) {
 }
 
 SafetensorsFile::SafetensorsFile(const fs::path& path)
-    : path_(path), file_(std::make_shared<const MappedFile>(path)) {
+    : WeightsFile(path), file_(std::make_shared<const MappedFile>(path)) {
   const std::string file = path.string();
+  refuse_lfs_pointer({reinterpret_cast<const char*>(file_->data()), file_->size()}, file);
   if (file_->size() < 8) {
     throw Error(ErrorKind::kInput,
                 "{}: {} bytes, expected at least the 8 of a safetensors header length: the file is "
@@ -262,22 +260,7 @@ at::Tensor SafetensorsFile::view(const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end())
     throw Error(ErrorKind::kInput, "{}: no tensor '{}'", path_.string(), name);
-  const TensorInfo& info = found->second;
-  const auto options = at::TensorOptions().dtype(info.dtype);
-  const auto* bytes = reinterpret_cast<const char*>(file_->data()) + info.begin;
-  if (info.begin == info.end) return at::empty(info.shape, options);
-  if (reinterpret_cast<std::uintptr_t>(bytes) % c10::elementSize(info.dtype) != 0) {
-    // The format recommends alignment but does not require it: unaligned tensors are copied.
-    at::Tensor copy = at::empty(info.shape, options);
-    std::memcpy(copy.mutable_data_ptr(), bytes, info.end - info.begin);
-    return copy;
-  }
-  return at::from_blob(const_cast<char*>(bytes), info.shape, [keep = file_](void*) {}, options);
-}
-
-void release_pages(const at::Tensor& tensor) {
-  if (tensor.defined() && tensor.is_cpu() && tensor.is_contiguous())
-    MappedFile::release_pages(tensor.const_data_ptr(), tensor.nbytes());
+  return view_of_bytes(file_, found->second);
 }
 
 }  // namespace charm::tensor

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "charm/tensor/weights_file.h"
+
 namespace charm {
 class MappedFile;
 }
@@ -22,57 +24,21 @@ namespace charm::tensor {
 // bytes. The JSON maps names to {"dtype", "shape", "data_offsets": [begin, end]} with offsets
 // counted from the end of the header, and may hold "__metadata__" (string to string).
 
-/// Dtype, shape and byte range of one tensor.
-struct TensorInfo {
-  at::ScalarType dtype = at::ScalarType::Undefined;
-  std::vector<std::int64_t> shape;
-  std::size_t begin = 0;  ///< first byte, counted from the start of the file
-  std::size_t end = 0;    ///< one past the last byte
-};
-
 /// One memory-mapped safetensors file, fully validated when opened: header length and JSON, known
 /// dtypes, byte counts equal to shape times element size, no duplicate names, no overlap, no gap,
 /// nothing missing or left over at the end. Immutable; thread-safe.
-class SafetensorsFile {
+class SafetensorsFile final : public WeightsFile {
  public:
   /// Throws kInput naming the file and the tensor, kIo when the file cannot be opened.
   explicit SafetensorsFile(const std::filesystem::path& path);
 
-  const std::filesystem::path& path() const { return path_; }
-  const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
-  /// A tensor over the mapped bytes, which must not be written; it keeps the mapping alive. CPU,
-  /// stored dtype.
-  at::Tensor view(const std::string& name) const;
+  at::Tensor view(const std::string& name) const override;
 
  private:
-  std::filesystem::path path_;
   std::shared_ptr<const MappedFile> file_;
-  std::map<std::string, TensorInfo> tensors_;
   std::map<std::string, std::string> metadata_;
-};
-
-/// Releases the resident pages of a tensor that `view` made (madvise); a later read faults them in
-/// from the file again. No effect on other tensors.
-void release_pages(const at::Tensor& tensor);
-
-/// The safetensors of a model folder: `model.safetensors`, or the shards that
-/// `model.safetensors.index.json` names (each tensor must be in the shard the index names, and in
-/// no other). Immutable; thread-safe.
-class SafetensorsFolder {
- public:
-  /// Throws kInput when the folder holds no safetensors (naming pickles it holds instead) or index
-  /// and shards disagree.
-  explicit SafetensorsFolder(const std::filesystem::path& folder);
-
-  /// Every tensor's name and the file that holds it.
-  const std::map<std::string, const SafetensorsFile*>& tensors() const { return tensors_; }
-  const std::vector<std::unique_ptr<SafetensorsFile>>& files() const { return files_; }
-
- private:
-  std::vector<std::unique_ptr<SafetensorsFile>> files_;
-  std::map<std::string, const SafetensorsFile*> tensors_;
 };
 
 /// Writes tensors (any device and strides) in the given order, converting each to `dtype` as it is
@@ -83,7 +49,13 @@ void write_safetensors(const std::filesystem::path& path,
                        at::ScalarType dtype,
                        const std::map<std::string, std::string>& metadata = {});
 
-/// The same, each tensor in its own dtype.
+/// The same, each tensor in a dtype of its own.
+void write_safetensors(const std::filesystem::path& path,
+                       const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                       const std::vector<at::ScalarType>& dtypes,
+                       const std::map<std::string, std::string>& metadata = {});
+
+/// The same, each tensor in the dtype it has.
 void write_safetensors(const std::filesystem::path& path,
                        const std::vector<std::pair<std::string, at::Tensor>>& tensors,
                        const std::map<std::string, std::string>& metadata = {});

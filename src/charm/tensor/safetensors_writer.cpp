@@ -70,9 +70,11 @@ class OutputFile {
   int fd_ = -1;
 };
 
-void write_all(const fs::path& path, const NamedTensors& tensors,
-               const std::vector<at::ScalarType>& dtypes,
-               const std::map<std::string, std::string>& metadata) {
+}  // namespace
+
+void write_safetensors(const fs::path& path, const NamedTensors& tensors,
+                       const std::vector<at::ScalarType>& dtypes,
+                       const std::map<std::string, std::string>& metadata) {
   if (path.has_parent_path()) create_folders(path.parent_path());
   const fs::path partial = partial_path(path);
   try {
@@ -90,18 +92,16 @@ void write_all(const fs::path& path, const NamedTensors& tensors,
   publish(partial, path);
 }
 
-}  // namespace
-
 void write_safetensors(const fs::path& path, const NamedTensors& tensors, at::ScalarType dtype,
                        const std::map<std::string, std::string>& metadata) {
-  write_all(path, tensors, std::vector<at::ScalarType>(tensors.size(), dtype), metadata);
+  write_safetensors(path, tensors, std::vector<at::ScalarType>(tensors.size(), dtype), metadata);
 }
 
 void write_safetensors(const fs::path& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata) {
   std::vector<at::ScalarType> dtypes;
   for (const auto& [name, tensor] : tensors) dtypes.push_back(tensor.scalar_type());
-  write_all(path, tensors, dtypes, metadata);
+  write_safetensors(path, tensors, dtypes, metadata);
 }
 
 }  // namespace charm::tensor

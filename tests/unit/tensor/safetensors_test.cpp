@@ -10,6 +10,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/tensor/weights_folder.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 
@@ -169,7 +170,7 @@ TEST_F(Safetensors, Shards) {
   const auto failure_of = [&](const std::string& text) -> std::string {
     write_file(index, text);
     try {
-      SafetensorsFolder folder(folder_.path());
+      WeightsFolder folder(folder_.path());
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::kInput);
       return error.what();
@@ -179,8 +180,8 @@ TEST_F(Safetensors, Shards) {
   EXPECT_EQ(
       failure_of(R"({"metadata":{},"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}})"),
       "");
-  const SafetensorsFolder folder(folder_.path());
-  EXPECT_EQ(folder.tensors().at("b")->view("b").numel(), 3);
+  const WeightsFolder folder(folder_.path());
+  EXPECT_EQ(folder.tensors().at("b").view().numel(), 3);
 
   EXPECT_THAT(failure_of(R"({"weight_map":{"a":"s1.safetensors","b":"s3.safetensors"}})"),
               HasSubstr("'s3.safetensors'"));
@@ -199,18 +200,38 @@ TEST_F(Safetensors, Shards) {
               HasSubstr("tensor 'x'"));
 }
 
-TEST_F(Safetensors, PicklesAndEmptyFoldersAreRefused) {
+TEST_F(Safetensors, NamesLoseTheWrappersOfTrainingFrameworks) {
+  write_safetensors(folder_ / "model.safetensors",
+                    {{"module._orig_mod.a.0._fsdp_wrapped_module.w", at::ones({2})},
+                     {"a.module.b", at::ones({1})}});
+  WeightsFolder folder(folder_.path());
+  EXPECT_EQ(folder.tensors().at("a.0.w").view().numel(), 2);
+  EXPECT_TRUE(folder.tensors().contains("a.module.b"));
+  EXPECT_EQ(folder.wrappers().size(), 3U);
+  write_safetensors(folder_ / "head.safetensors", {{"w", at::ones({1})}});
+  folder.add(folder_ / "head.safetensors", "a.0.x");
+  EXPECT_ERROR(kInput, "is there twice", folder.add(folder_ / "head.safetensors", "a.0."));
+  EXPECT_ERROR(kInput, "transformers_weights", WeightsFolder(folder_.path(), "other.safetensors"));
+  EXPECT_ERROR(kInput, "transformers_weights", WeightsFolder(folder_.path(), "../x.safetensors"));
+  EXPECT_TRUE(WeightsFolder(folder_.path(), "head.safetensors").tensors().contains("w"));
+}
+
+TEST_F(Safetensors, OtherFilesAndEmptyFoldersAreRefused) {
   const auto failure_of = [&] {
     try {
-      SafetensorsFolder folder(folder_.path());
+      WeightsFolder folder(folder_.path());
     } catch (const Error& error) {
       return std::string(error.what());
     }
     return std::string();
   };
-  EXPECT_THAT(failure_of(), HasSubstr("found neither"));
+  EXPECT_THAT(failure_of(), HasSubstr("found none of them"));
+  write_file(folder_ / "model.pth", "x");
+  EXPECT_THAT(failure_of(), ::testing::AllOf(HasSubstr("'model.pth'"), HasSubstr("torch.save")));
   write_file(folder_ / "pytorch_model.bin", "x");
-  EXPECT_THAT(failure_of(), ::testing::AllOf(HasSubstr("pytorch_model.bin"), HasSubstr("pickle")));
+  EXPECT_THAT(failure_of(), HasSubstr("pytorch_model.bin"));
+  write_safetensors(folder_ / "model.safetensors", {{"a", at::ones({2})}});
+  EXPECT_EQ(failure_of(), "");  // preferred, as in transformers
 }
 
 }  // namespace
