@@ -26,7 +26,16 @@ class FakeHub {
     std::string commit;
     std::map<std::string, File> files;
     std::set<std::string> revisions = {"main"};
-    std::string needs_token;  ///< gated without this token
+    std::string needs_token;                ///< gated without this token
+    std::map<std::string, File> converted;  ///< files of the revisions refs/pr/N
+    std::string converted_commit;           ///< of those
+    std::string discussions = "{}";         ///< reply to a list of pull requests
+
+    const std::map<std::string, File>& files_at(const std::string& commit_or_revision) const {
+      const bool is_converted = commit_or_revision.starts_with("refs/pr/") ||
+                                (!converted.empty() && commit_or_revision == converted_commit);
+      return is_converted ? converted : files;
+    }
   };
   /// May change the reply to a download; `number` counts downloads from 1.
   using Fault = std::function<void(int number, const ServerRequest& request, ServerReply& reply)>;
@@ -67,6 +76,8 @@ class FakeHub {
     for (const auto& [name, repo] : repos) {
       const std::string plain = name.starts_with("models/") ? name.substr(7) : name;
       const std::string api = "/api/" + name + "/revision/", resolve = "/" + plain + "/resolve/";
+      if (request.path.starts_with("/api/" + name + "/discussions"))
+        return {.body = repo.discussions};
       if (request.path.rfind(api, 0) == 0)
         return describe(request, repo, request.path.substr(api.size()));
       if (request.path.rfind(resolve, 0) == 0)
@@ -86,17 +97,20 @@ class FakeHub {
     if (repo.revisions.count(revision) == 0 && revision != repo.commit)
       return missing("RevisionNotFound");
     nlohmann::json siblings = nlohmann::json::array();
-    for (const auto& [file, unused] : repo.files) siblings.push_back({{"rfilename", file}});
-    return {.body =
-                nlohmann::json{{"id", "x"}, {"sha", repo.commit}, {"siblings", siblings}}.dump()};
+    for (const auto& [file, unused] : repo.files_at(revision))
+      siblings.push_back({{"rfilename", file}});
+    const std::string& commit =
+        revision.starts_with("refs/pr/") ? repo.converted_commit : repo.commit;
+    return {.body = nlohmann::json{{"id", "x"}, {"sha", commit}, {"siblings", siblings}}.dump()};
   }
 
   ServerReply resolved(const ServerRequest& request, const Repo& repo, const std::string& name,
                        const std::string& rest) {
     if (!allowed(request, repo)) return missing("GatedRepo", 401);
     const std::size_t slash = rest.find('/');
-    const auto found = repo.files.find(rest.substr(slash + 1));
-    if (found == repo.files.end()) return missing("EntryNotFound");
+    const std::map<std::string, File>& files = repo.files_at(rest.substr(0, slash));
+    const auto found = files.find(rest.substr(slash + 1));
+    if (found == files.end()) return missing("EntryNotFound");
     const File& file = found->second;
     if (!file.large) {
       ServerReply reply = content(request, /*from_store=*/false, &file);
@@ -117,8 +131,10 @@ class FakeHub {
     const std::string key = path.substr(1, path.find('?') - 1);
     for (const auto& [name, repo] : repos) {
       if (key.rfind(name + "/", 0) != 0) continue;
-      const auto found = repo.files.find(key.substr(name.size() + 1));
-      if (found != repo.files.end()) return &found->second;
+      for (const auto* files : {&repo.files, &repo.converted}) {
+        const auto found = files->find(key.substr(name.size() + 1));
+        if (found != files->end()) return &found->second;
+      }
     }
     return nullptr;
   }

@@ -152,6 +152,32 @@ HubRepo::Listing HubRepo::list() {
   return listing;
 }
 
+std::optional<std::string> HubRepo::conversion_revision() {
+  // As transformers 5.17 does (safetensors_conversion.py, previous_pr).
+  constexpr std::string_view kAuthor = "SFconvertbot";
+  constexpr std::string_view kTitle = "Adding `safetensors` variant of this model";
+  HttpRequest http =
+      request("GET", fmt::format("{}/api/models/{}/discussions?type=pull_request&author={}",
+                                 options_.endpoint, source_.repo, kAuthor));
+  http.redirects = Redirects::kSameHost;
+  const HttpResponse response = send_with_retries(client_, http, options_.retry, random_);
+  if (!response.error.empty() || response.status != 200) return std::nullopt;
+  const auto json = nlohmann::json::parse(response.body, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("discussions") || !json["discussions"].is_array())
+    return std::nullopt;
+  for (const auto& discussion : json["discussions"]) {
+    if (!discussion.is_object()) continue;
+    const auto author = discussion.value("author", nlohmann::json());
+    const bool is_conversion = author.is_object() &&
+                               author.value("name", nlohmann::json()) == kAuthor &&
+                               discussion.value("title", nlohmann::json()) == kTitle &&
+                               discussion.value("isPullRequest", nlohmann::json()) == true &&
+                               discussion.value("num", nlohmann::json()).is_number_unsigned();
+    if (is_conversion) return fmt::format("refs/pr/{}", discussion["num"].get<std::uint64_t>());
+  }
+  return std::nullopt;
+}
+
 HubRepo::FileInfo HubRepo::file_info(const std::string& commit, const std::string& file) {
   HttpRequest http = request("HEAD", file_url(commit, file));
   http.redirects = Redirects::kSameHost;  // use the headers of the Hub, not those of the storage

@@ -39,6 +39,9 @@ class HubRepo {
   /// GET api/models/<repo>/revision/<revision>. Throws kNetwork if not found, gated, or unreachable
   /// (`unreachable()` is then true).
   Listing list();
+  /// The revision (refs/pr/N) in which the Hub's conversion bot offers the weights as safetensors;
+  /// empty if there is none. Of pull requests of anyone else nothing is taken.
+  std::optional<std::string> conversion_revision();
   /// Whether the last error was that the Hub is unreachable.
   bool unreachable() const { return unreachable_; }
 
@@ -72,11 +75,16 @@ class HubRepo {
 };
 
 /// Downloads the model of `source` into the cache and returns its folder: config, tokenizer,
-/// templates and safetensors. Pickled weights are never downloaded; a repository without
-/// safetensors is an error (kInput). Offline, or if the Hub is unreachable, returns the cached
+/// templates and weights, or an adapter's. Safetensors are preferred, also those of the Hub's
+/// conversion bot where the branch has none, to pytorch_model.bin; a repository without weights is
+/// an error (kInput). Offline, or if the Hub is unreachable, returns the cached
 /// revision if it is complete; otherwise throws kNetwork.
 std::filesystem::path fetch_model(const HubSource& source, const HubOptions& options,
                                   const ProgressFn& progress = {});
+
+/// The snapshot that a repository's folder in the cache stands for (refs/main, or the only one);
+/// other folders are returned as they are.
+std::filesystem::path cached_snapshot(const std::filesystem::path& folder);
 
 /// Downloads the data files of `source` and returns their folder (Parquet, those of `split` if
 /// given; without any, the Parquet files that the Hub converts most datasets to), or the single

@@ -11,8 +11,18 @@
 namespace charm::hub {
 namespace {
 
-constexpr const char* kIndex = "model.safetensors.index.json";
-constexpr const char* kAdapterConfig = "adapter_config.json";
+// Weights in transformers' order of preference: a file, and the index of its shards.
+struct WeightNames {
+  const char* single;
+  const char* index;
+};
+constexpr WeightNames kSafetensors = {"model.safetensors", "model.safetensors.index.json"};
+constexpr WeightNames kTorch = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
+constexpr const char* kAdapterWeights[] = {"adapter_model.safetensors", "adapter_model.bin"};
+// Heads in files of their own, each the first of its row that is there.
+constexpr const char* kHeads[][2] = {{"value_head.safetensors", "value_head.bin"},
+                                     {"regression_layer.pt", ""},
+                                     {"gating_layer.pt", ""}};
 constexpr const char* kConverted = "refs/convert/parquet";
 
 bool ends_with_any(const std::string& name, std::initializer_list<std::string_view> ends) {
@@ -49,15 +59,22 @@ std::vector<std::string> shards_of(const fs::path& index) {
   return {shards.begin(), shards.end()};
 }
 
+bool has_weights(const fs::path& folder, const WeightNames& names) {
+  std::error_code error;
+  if (fs::exists(folder / names.single, error)) return true;
+  if (!fs::exists(folder / names.index, error)) return false;
+  const auto shards = shards_of(folder / names.index);
+  return std::all_of(shards.begin(), shards.end(),
+                     [&](const std::string& shard) { return fs::exists(folder / shard, error); });
+}
+
 bool is_complete_model(const fs::path& folder) {
   std::error_code error;
-  if (!fs::exists(folder / "config.json", error)) return false;
-  if (fs::exists(folder / kIndex, error)) {
-    const auto shards = shards_of(folder / kIndex);
-    return std::all_of(shards.begin(), shards.end(),
-                       [&](const std::string& shard) { return fs::exists(folder / shard, error); });
-  }
-  return fs::exists(folder / "model.safetensors", error);
+  if (fs::exists(folder / "config.json", error) &&
+      (has_weights(folder, kSafetensors) || has_weights(folder, kTorch)))
+    return true;
+  return std::any_of(std::begin(kAdapterWeights), std::end(kAdapterWeights),
+                     [&](const char* name) { return fs::exists(folder / name, error); });
 }
 
 /// The cached snapshot of the revision if `is_complete` accepts it.
@@ -147,32 +164,113 @@ fs::path common_folder(const fs::path& snapshot, const std::vector<std::string>&
 
 }  // namespace
 
+namespace {
+
+bool has_weights(const HubRepo::Listing& listing, const WeightNames& names) {
+  return contains(listing.files, names.single) || contains(listing.files, names.index);
+}
+
+/// The one file or the shards; the index is among the settings that are there already.
+std::vector<std::string> weights_of(const HubRepo::Listing& listing, const WeightNames& names,
+                                    const fs::path& folder) {
+  if (contains(listing.files, names.single)) return {names.single};
+  return shards_of(folder / names.index);
+}
+
+/// The cached conversion of a branch that has no safetensors, for offline use.
+std::optional<fs::path> cached_conversion(const RepoCache& cache) {
+  const fs::path refs = cache.snapshot("").parent_path().parent_path() / "refs" / "refs" / "pr";
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(refs, error)) {
+    const std::string revision = "refs/pr/" + entry.path().filename().string();
+    if (const auto folder = cached(cache, revision, is_complete_model)) return folder;
+  }
+  return std::nullopt;
+}
+
+/// Downloads settings, then weights, an adapter's weights and heads in files of their own.
+fs::path fetch_model_files(HubRepo& repo, const HubRepo::Listing& listing,
+                           const ProgressFn& progress) {
+  std::vector<std::string> settings;
+  for (const std::string& file : listing.files) {
+    if (is_model_setting(file)) settings.push_back(file);
+  }
+  fs::path folder = fetch_all(repo, listing.commit, settings, progress);
+  std::vector<std::string> weights;
+  for (const WeightNames& names : {kSafetensors, kTorch}) {
+    if (weights.empty() && has_weights(listing, names))
+      weights = weights_of(listing, names, folder);
+  }
+  for (const char* name : kAdapterWeights) {
+    if (!contains(listing.files, name)) continue;
+    weights.emplace_back(name);
+    break;
+  }
+  for (const auto& names : kHeads) {
+    const auto* found = std::find_if(std::begin(names), std::end(names), [&](const char* name) {
+      return contains(listing.files, name);
+    });
+    if (found != std::end(names)) weights.emplace_back(*found);
+  }
+  return fetch_all(repo, listing.commit, weights, progress);
+}
+
+}  // namespace
+
 fs::path fetch_model(const HubSource& source, const HubOptions& options,
                      const ProgressFn& progress) {
   if (!source.file.empty())
     throw Error(ErrorKind::kUsage, "hub:{}/{}: expected a model repository, found a file",
                 source.repo, source.file);
   HubRepo repo(source, RepoKind::kModel, options);
-  return online_or_cached(
+  if (options.offline && !cached(repo.cache(), source.revision, is_complete_model)) {
+    if (const auto folder = cached_conversion(repo.cache())) return *folder;
+  }
+  std::optional<std::string> conversion;
+  fs::path folder = online_or_cached(
       repo, source, options, is_complete_model, [&](const HubRepo::Listing& listing) {
-        std::vector<std::string> settings, weights;
-        for (const std::string& file : listing.files) {
-          if (is_model_setting(file)) settings.push_back(file);
-        }
-        if (!contains(listing.files, kIndex) && !contains(listing.files, "model.safetensors")) {
-          // What the folder of an adapter alone says, it says for both ways to one.
-          if (contains(listing.files, kAdapterConfig))
-            return fetch_all(repo, listing.commit, {kAdapterConfig}, progress);
+        const bool is_adapter = contains(listing.files, kAdapterWeights[0]) ||
+                                contains(listing.files, kAdapterWeights[1]);
+        if (!has_weights(listing, kSafetensors) && !is_adapter &&
+            !source.revision.starts_with("refs/"))
+          conversion = repo.conversion_revision();
+        if (conversion) return fs::path();
+        if (!has_weights(listing, kSafetensors) && !has_weights(listing, kTorch) && !is_adapter) {
           throw Error(ErrorKind::kInput,
-                      "hub:{}: has no model.safetensors and no {} (found: {}); pickled weights are "
-                      "not supported",
-                      source.repo, kIndex, list_of(listing.files));
+                      "hub:{}@{}: has no weights: expected {}, {} or their index, or an adapter's "
+                      "{} (found: {})",
+                      source.repo, source.revision, kSafetensors.single, kTorch.single,
+                      kAdapterWeights[0], list_of(listing.files));
         }
-        fs::path folder = fetch_all(repo, listing.commit, settings, progress);
-        weights = contains(listing.files, kIndex) ? shards_of(folder / kIndex)
-                                                  : std::vector<std::string>{"model.safetensors"};
-        return fetch_all(repo, listing.commit, weights, progress);
+        return fetch_model_files(repo, listing, progress);
       });
+  if (!conversion) return folder;
+  log::info("hub:{}: has no safetensors on {}; using the conversion in {}", source.repo,
+            source.revision, *conversion);
+  HubSource converted = source;
+  converted.revision = *conversion;
+  return fetch_model(converted, options, progress);
+}
+
+fs::path cached_snapshot(const fs::path& folder) {
+  std::error_code error;
+  if (folder.empty() || fs::exists(folder / "config.json", error) ||
+      !fs::is_directory(folder / "snapshots", error))
+    return folder;
+  std::vector<fs::path> snapshots;
+  for (const auto& entry : fs::directory_iterator(folder / "snapshots", error))
+    snapshots.push_back(entry.path());
+  if (fs::exists(folder / "refs" / "main", error)) {
+    std::string commit = read_file(folder / "refs" / "main");
+    while (!commit.empty() && (commit.back() == '\n' || commit.back() == ' ')) commit.pop_back();
+    if (is_commit(commit) && fs::is_directory(folder / "snapshots" / commit, error))
+      return folder / "snapshots" / commit;
+  }
+  if (snapshots.size() == 1) return snapshots.front();
+  throw Error(ErrorKind::kInput,
+              "{}: a repository in the cache of the Hub with {} snapshots and no refs/main that "
+              "says which; give one of {}",
+              folder.string(), snapshots.size(), (folder / "snapshots").string());
 }
 
 fs::path fetch_dataset(const HubSource& source, const std::optional<std::string>& split,

@@ -80,13 +80,70 @@ TEST_F(HubFetch, DownloadsTheShardsOfAnIndex) {
   EXPECT_FALSE(fs::exists(snapshot / "consolidated.safetensors"));
 }
 
-TEST_F(HubFetch, OfAnAdapterAloneItsConfigComes) {
+TEST_F(HubFetch, OfAnAdapterItsWeightsAndHeadCome) {
   FakeHub::Repo& repo = hub.repos["models/org/tiny"];
   repo.files = {{"adapter_config.json", small("{\"peft_type\":\"LORA\"}")},
-                {"adapter_model.safetensors", large(weights)}};
-  const fs::path snapshot = model();  // loading it says what it is
-  EXPECT_TRUE(fs::exists(snapshot / "adapter_config.json"));
-  EXPECT_FALSE(fs::exists(snapshot / "adapter_model.safetensors"));
+                {"adapter_model.bin", large("pickle")},
+                {"adapter_model.safetensors", large(weights)},
+                {"value_head.bin", large("head")},
+                {"training_args.bin", large("other")}};
+  const fs::path snapshot = model();
+  for (const char* wanted : {"adapter_config.json", "adapter_model.safetensors", "value_head.bin"})
+    EXPECT_TRUE(fs::exists(snapshot / wanted)) << wanted;
+  for (const char* unwanted : {"adapter_model.bin", "training_args.bin"})
+    EXPECT_FALSE(fs::exists(snapshot / unwanted)) << unwanted;
+  options.offline = true;
+  EXPECT_EQ(model(), snapshot);
+}
+
+TEST_F(HubFetch, WithoutSafetensorsTheConversionOfTheHubsBotIsTaken) {
+  FakeHub::Repo& repo = hub.repos["models/org/tiny"];
+  repo.files.erase("model.safetensors");
+  repo.converted = repo.files;
+  repo.converted["model.safetensors"] = large(weights);
+  repo.converted_commit = std::string(40, 'c');
+  repo.discussions = R"({"discussions": [
+    {"num": 3, "isPullRequest": true, "title": "Adding `safetensors` variant of this model",
+     "author": {"name": "somebody"}}]})";
+  fs::path snapshot = model();
+  EXPECT_EQ(read_file(snapshot / "pytorch_model.bin"), "pickle") << "not somebody's weights";
+  repo.discussions = R"({"discussions": [
+    {"num": 1, "isPullRequest": true, "title": "Update README.md", "author": {"name": "SFconvertbot"}},
+    {"num": 7, "isPullRequest": true, "title": "Adding `safetensors` variant of this model",
+     "author": {"name": "SFconvertbot"}}]})";
+  repo.revisions.insert("refs/pr/7");
+  snapshot = model();
+  EXPECT_EQ(snapshot.filename(), std::string(40, 'c'));
+  EXPECT_EQ(read_file(snapshot / "model.safetensors"), weights);
+  options.offline = true;
+  options.cache_dir = folder / "other";
+  EXPECT_EQ(error_of([&] { model(); }).kind(), ErrorKind::kNetwork);
+}
+
+TEST_F(HubFetch, AConversionIsFoundOffline) {
+  FakeHub::Repo& repo = hub.repos["models/org/tiny"];
+  repo.files = {{"config.json", small("{}")}};
+  repo.converted = {{"config.json", small("{}")}, {"model.safetensors", large(weights)}};
+  repo.converted_commit = std::string(40, 'c');
+  repo.discussions = R"({"discussions": [
+    {"num": 7, "isPullRequest": true, "title": "Adding `safetensors` variant of this model",
+     "author": {"name": "SFconvertbot"}}]})";
+  repo.revisions.insert("refs/pr/7");
+  const fs::path snapshot = model();
+  options.offline = true;
+  EXPECT_EQ(model(), snapshot);
+}
+
+TEST_F(HubFetch, ARepositoryInTheCacheStandsForItsSnapshot) {
+  const fs::path snapshot = model();
+  const fs::path repo = options.cache_dir / "models--org--tiny";
+  EXPECT_EQ(cached_snapshot(repo), snapshot);
+  EXPECT_EQ(cached_snapshot(snapshot), snapshot);
+  EXPECT_EQ(cached_snapshot(folder.path()), folder.path());
+  fs::remove(repo / "refs/main");
+  EXPECT_EQ(cached_snapshot(repo), snapshot) << "the only one";
+  fs::create_directories(repo / "snapshots" / "other");
+  EXPECT_THAT(error_of([&] { cached_snapshot(repo); }).message(), HasSubstr("2 snapshots"));
 }
 
 TEST_F(HubFetch, TheTokenIsSentToTheHubOnly) {
@@ -183,9 +240,10 @@ TEST_F(HubFetch, MissingRepositoriesAndRevisionsAreReported) {
       error_of([&] { fetch_model(parse_hub_source("hub:org/tiny@v9"), options); }).message(),
       HasSubstr("no revision 'v9'"));
   hub.repos["models/org/tiny"].files.erase("model.safetensors");
+  hub.repos["models/org/tiny"].files.erase("pytorch_model.bin");
   const Error error = error_of([&] { model(); });
   EXPECT_EQ(error.kind(), ErrorKind::kInput);
-  EXPECT_THAT(error.message(), AllOf(HasSubstr("pytorch_model.bin"), HasSubstr("pickle")));
+  EXPECT_THAT(error.message(), AllOf(HasSubstr("has no weights"), HasSubstr("README.md")));
 }
 
 TEST_F(HubFetch, OfflineUsesTheCacheOrFails) {
