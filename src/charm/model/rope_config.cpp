@@ -133,38 +133,36 @@ void read_scaling(const ConfigReader& reader, const ConfigReader& scaling,
     scaling.fail("factor", "", "a number from 1 up");
 }
 
-/// Rejects contradicting top-level settings.
-void refuse_outer_settings(const ConfigReader& reader) {
-  if (reader.present("rope_scaling") && reader.present("rope_parameters")) {
-    reader.fail("rope_scaling", "rope_parameters is present too; only one may be set", "null");
-  }
-}
-
 }  // namespace
 
 RopeConfig read_rope(const ConfigReader& reader, const RopeReading& reading) {
-  refuse_outer_settings(reader);
   RopeConfig rope;
   read_partial_factor(reader, reading, rope);
   rope.theta = reader.positive_or("rope_theta", reading.default_theta);
-  if (reader.present("rope_scaling"))
-    read_scaling(reader, reader.object("rope_scaling"), reading, rope);
-  if (reader.present("rope_parameters")) {
-    const ConfigReader parameters = reader.object("rope_parameters");
-    rope.theta = parameters.positive_or("rope_theta", rope.theta);
-    read_scaling(reader, parameters, reading, rope);
+  // transformers 5.17: rope_scaling beats rope_parameters, and a theta inside either the outer one.
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    if (!reader.present(key)) continue;
+    const ConfigReader scaling = reader.object(key);
+    rope.theta = scaling.positive_or("rope_theta", rope.theta);
+    read_scaling(reader, scaling, reading, rope);
+    break;
   }
   return rope;
 }
 
 RopeConfig read_layer_rope(const ConfigReader& reader, const LayerRopeKeys& keys) {
-  refuse_outer_settings(reader);
+  if (reader.present("rope_scaling") && reader.present("rope_parameters")) {
+    reader.fail("rope_scaling", "rope_parameters is present too; only one may be set", "null");
+  }
   RopeConfig rope;
   read_partial_factor(reader, {}, rope);
   rope.theta = reader.positive_or(keys.theta_key, keys.default_theta);
   std::string_view place = "rope_scaling";
-  if (keys.scaled && reader.present("rope_scaling"))
-    read_scaling(reader, reader.object("rope_scaling"), {}, rope);
+  if (keys.scaled && reader.present("rope_scaling")) {
+    const ConfigReader scaling = reader.object("rope_scaling");
+    rope.theta = scaling.positive_or("rope_theta", rope.theta);
+    read_scaling(reader, scaling, {}, rope);
+  }
   if (reader.present("rope_parameters")) {
     const ConfigReader parameters = reader.object("rope_parameters");
     for (const std::string& key : parameters.keys()) {

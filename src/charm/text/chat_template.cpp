@@ -131,12 +131,13 @@ ChatTemplate::ChatTemplate(SpecialTokens special_tokens, std::string name)
 
 ChatTemplate ChatTemplate::load(const fs::path& model_dir,
                                 const std::optional<fs::path>& template_file,
-                                const std::string& date, const std::string& kwargs) {
+                                const std::string& date, const std::string& kwargs,
+                                const fs::path& template_folder) {
   if (!is_day(date)) {
     throw Error(ErrorKind::kUsage, "--template-date: expected a day written YYYY-MM-DD, found '{}'",
                 date);
   }
-  Found found = find_template(model_dir, template_file);
+  Found found = find_template(template_folder.empty() ? model_dir : template_folder, template_file);
   ChatTemplate loaded(read_special_tokens(model_dir), std::move(found.name));
   const std::string context = loaded.context_json(kwargs);
   loaded.handle_ = loaded.compile(found.source, context, date);

@@ -23,11 +23,13 @@ class ChatTemplate {
   /// The first of: `template_file`; `model_dir`/chat_template.jinja, with tool_use.jinja in its
   /// additional_chat_templates/; `chat_template` in tokenizer_config.json (a string, or a list of
   /// named templates of which "default" and "tool_use" are taken). `kwargs`: a JSON object of
-  /// further variables; empty: none. Throws kInput naming --template when there is none, kUsage for
-  /// other kwargs.
+  /// further variables; empty: none. `template_folder` has the template where `model_dir` has the
+  /// tokenizer and its special tokens alone; empty: `model_dir`. Throws kInput naming --template
+  /// when there is none, kUsage for other kwargs.
   static ChatTemplate load(const std::filesystem::path& model_dir,
                            const std::optional<std::filesystem::path>& template_file,
-                           const std::string& date, const std::string& kwargs = {});
+                           const std::string& date, const std::string& kwargs = {},
+                           const std::filesystem::path& template_folder = {});
   /// `name` is used in error messages; `date` is YYYY-MM-DD.
   static ChatTemplate from_source(std::string source, SpecialTokens special_tokens,
                                   const std::string& date, std::string name,

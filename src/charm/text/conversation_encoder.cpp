@@ -1,7 +1,6 @@
 #include "charm/text/conversation_encoder.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -9,26 +8,16 @@
 namespace charm::text {
 namespace {
 
-// The tokens that the tokenizer's post-processor prepends (BOS), unless tokenizer_config.json's
-// add_bos_token overrides them. Appended tokens (EOS) are left to the template.
-std::vector<std::int32_t> find_leading_ids(const Tokenizer& tokenizer,
-                                           const SpecialTokens& special_tokens,
-                                           const std::filesystem::path& model_dir) {
+// The tokens that the tokenizer's post-processor prepends (BOS). tokenizer_config.json's
+// add_bos_token has no effect beside a tokenizer.json, as in transformers 5 (decision 0002).
+// Appended tokens (EOS) are left to the template.
+std::vector<std::int32_t> find_leading_ids(const Tokenizer& tokenizer) {
   const std::vector<std::int32_t> plain = tokenizer.encode("a", AddSpecialTokens::kNo);
   const std::vector<std::int32_t> with_special = tokenizer.encode("a", AddSpecialTokens::kYes);
   const auto text_begin =
       std::search(with_special.begin(), with_special.end(), plain.begin(), plain.end());
   std::vector<std::int32_t> leading;
   if (text_begin != with_special.end()) leading.assign(with_special.begin(), text_begin);
-
-  const auto bos = special_tokens.find("bos_token");
-  if (bos == special_tokens.end()) return leading;
-  const std::optional<std::int32_t> bos_id = tokenizer.token_to_id(bos->second);
-  const nlohmann::json config = read_config(model_dir, "tokenizer_config.json");
-  const auto add_bos = config.find("add_bos_token");
-  if (!bos_id || add_bos == config.end() || !add_bos->is_boolean()) return leading;
-  if (!add_bos->get<bool>() && leading == std::vector<std::int32_t>{*bos_id}) return {};
-  if (add_bos->get<bool>() && leading.empty()) return {*bos_id};
   return leading;
 }
 
@@ -39,13 +28,14 @@ ConversationEncoder::ConversationEncoder(const std::filesystem::path& model_dir,
     : options_(std::move(options)),
       tokenizer_(std::make_unique<Tokenizer>(Tokenizer::load(model_dir))),
       template_(std::make_unique<ChatTemplate>(ChatTemplate::load(
-          model_dir, options_.template_file, options_.template_date, options_.template_kwargs))) {
+          model_dir, options_.template_file, options_.template_date, options_.template_kwargs,
+          options_.template_folder))) {
   if (options_.max_tokens < 1) {
     throw Error(ErrorKind::kUsage, "--max-tokens must be at least 1, found {}",
                 options_.max_tokens);
   }
   if (options_.bos == BosPolicy::kOnce) {
-    leading_ids_ = find_leading_ids(*tokenizer_, template_->special_tokens(), model_dir);
+    leading_ids_ = find_leading_ids(*tokenizer_);
   }
   response_header_ = find_response_header();
 }

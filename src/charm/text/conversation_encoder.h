@@ -34,7 +34,8 @@ struct EncoderOptions {
   Truncation truncation = Truncation::kLeft;
   BosPolicy bos = BosPolicy::kOnce;
   std::optional<std::filesystem::path> template_file;  ///< overrides the model's chat template
-  std::string template_date = "2024-07-26";            ///< ISO date of strftime_now in templates
+  std::filesystem::path template_folder;     ///< has the chat template; empty: the tokenizer's
+  std::string template_date = "2024-07-26";  ///< ISO date of strftime_now in templates
   std::string template_kwargs;  ///< JSON object of further variables for templates; empty: none
   bool strip_thinking = false;  ///< remove a leading <think>...</think> from responses; for models
                                 ///< trained on answers alone

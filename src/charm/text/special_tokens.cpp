@@ -75,10 +75,11 @@ nlohmann::json read_added_tokens(const fs::path& model_dir) {
                            "cls_token", "mask_token"}) {
     add_special(member(name));
   }
-  for (const char* name : {"additional_special_tokens", "extra_special_tokens"}) {
-    if (const nlohmann::json list = member(name); list.is_array()) {
-      for (const nlohmann::json& value : list) add_special(value);
-    }
+  // transformers 5: extra_special_tokens, a list or an object of names, replaces the older key.
+  nlohmann::json extra = member("extra_special_tokens");
+  if (!extra.is_structured()) extra = member("additional_special_tokens");
+  if (extra.is_structured()) {
+    for (const nlohmann::json& value : extra) add_special(value);
   }
 
   std::map<std::int64_t, nlohmann::json> by_id;

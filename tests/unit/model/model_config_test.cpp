@@ -87,10 +87,6 @@ TEST(ModelConfig, RopeKindsItDoesNotKnow) {
               HasSubstr("rope_scaling.factor is missing"));
   EXPECT_THAT(failure_with(R"("rope_scaling": {"rope_type": "llama3", "factor": 8.0})"),
               HasSubstr("low_freq_factor"));
-  EXPECT_THAT(
-      failure_with(
-          R"("rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": {"rope_theta": 1e4})"),
-      HasSubstr("only one may be set"));
   EXPECT_THAT(failure_with(R"("partial_rotary_factor": 0.5)"), HasSubstr("partial_rotary_factor"));
   EXPECT_THAT(failure_with(R"("rope_scaling": {"type": "dynamic", "factor": 0.5})"),
               HasSubstr("rope_scaling.factor"));
@@ -172,11 +168,35 @@ TEST(ModelConfig, RemoteCodeAndQuantisationAreRefused) {
               HasSubstr("quantization_config"));
 }
 
+// As transformers 5.17 and 5.23 read them.
+TEST(ModelConfig, WhichThetaAndWhichRopeSettingsCount) {
+  const auto rope = [](const std::string& extra) {
+    return parse_model_config(tiny_config(R"("rope_theta": 5e4, )" + extra), "c").rope;
+  };
+  const RopeConfig inner =
+      rope(R"("rope_scaling": {"rope_type": "linear", "factor": 2, "rope_theta": 7e5})");
+  EXPECT_EQ(inner.theta, 7e5);
+  EXPECT_EQ(inner.factor, 2.0);
+  EXPECT_EQ(rope(R"("rope_scaling": {"rope_type": "linear", "factor": 2})").theta, 5e4);
+  EXPECT_EQ(rope(R"("rope_parameters": {"rope_theta": 7e5})").theta, 7e5);
+  EXPECT_EQ(rope(R"("rope_parameters": {"rope_type": "default"})").theta, 5e4);
+  const std::string parameters =
+      R"("rope_parameters": {"rope_type": "linear", "factor": 2, "rope_theta": 7e5}, )";
+  const RopeConfig both =
+      rope(parameters + R"("rope_scaling": {"rope_type": "linear", "factor": 4})");
+  EXPECT_EQ(both.factor, 4.0);
+  EXPECT_EQ(both.theta, 5e4);
+  EXPECT_EQ(rope(parameters + R"("rope_scaling": null)").factor, 2.0);
+}
+
 TEST(ModelConfig, OneLabelOnly) {
   EXPECT_THAT(failure_with(R"("id2label": {"0": "A", "1": "B", "2": "C"})"), HasSubstr("id2label"));
   EXPECT_THAT(failure_with(R"("num_labels": 3)"), HasSubstr("num_labels is 3, expected 1"));
   EXPECT_THAT(failure_with(R"("id2label": null)"), HasSubstr("2 labels"));
   EXPECT_EQ(failure_with(R"("id2label": null, "num_labels": 1)"), "");
+  // transformers 5: num_labels beats id2label.
+  EXPECT_EQ(failure_with(R"("id2label": {"0": "A", "1": "B"}, "num_labels": 1)"), "");
+  EXPECT_THAT(failure_with(R"("id2label": {"0": "A"}, "num_labels": 2)"), HasSubstr("num_labels"));
 }
 
 TEST(ModelConfig, BadValues) {

@@ -51,14 +51,16 @@ TEST(BosOnce, OnlyTheStartCounts) {
   EXPECT_THAT(encode({"bos_bpe", kWithBos}, "<s>", "hello"), ElementsAre(kBos, kBos, kHello));
 }
 
-TEST(BosOnce, AddBosTokenOfTheConfiguration) {
+// transformers 5.17 and 5.23 do not read the key where a tokenizer.json is.
+TEST(BosOnce, AddBosTokenOfTheConfigurationHasNoEffect) {
   const char* yes = R"({"bos_token": "<s>", "add_bos_token": true, "added_tokens_decoder": {}})";
   const char* no = R"({"bos_token": "<s>", "add_bos_token": false, "added_tokens_decoder": {}})";
   EXPECT_THAT(encode({"byte_bpe", kPlain, BosPolicy::kOnce, yes}, "hello", ""),
-              ElementsAre(kBos, kHello));
+              ElementsAre(kHello));
   EXPECT_THAT(encode({"byte_bpe", kWithBos, BosPolicy::kOnce, yes}, "hello", ""),
               ElementsAre(kBos, kHello));
-  EXPECT_THAT(encode({"bos_bpe", kPlain, BosPolicy::kOnce, no}, "hello", ""), ElementsAre(kHello));
+  EXPECT_THAT(encode({"bos_bpe", kPlain, BosPolicy::kOnce, no}, "hello", ""),
+              ElementsAre(kBos, kHello));
 }
 
 TEST(BosAsTemplate, DoublesWhatBothWrite) {
