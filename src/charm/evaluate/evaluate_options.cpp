@@ -56,9 +56,11 @@ void describe_settings(OptionTable& table, EvaluateOptions& options) {
 void describe_command(OptionTable& table, EvaluateOptions& options) {
   table.path("model", options.model_dir, "DIR", "Reward model to score with; requires --data.")
       .paths("data", options.data, "FILE", "Benchmark files (arena: files of responses).")
-      .paths("scores", options.scores, "FILE",
-             "Scores saved by an earlier evaluation (arena: files of charm score), instead of "
-             "--model and --data.")
+      .paths(
+          "scores", options.scores, "FILE",
+          "Scores saved by an earlier evaluation, or a model's published scores of RewardBench or "
+          "RewardBench 2 (eval-set-scores/<org>/<name>.json), instead of --model and --data; "
+          "arena: files of charm score.")
       .path("output", options.output, "FILE",
             "Result JSON to write; required, except with --compare.")
       .path("save-scores", options.save_scores, "FILE",

@@ -12,6 +12,7 @@
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/reward_bench_2.h"
 #include "charm/evaluate/rm_bench.h"
+#include "charm/storage/published_scores.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"
 
@@ -140,6 +141,32 @@ ScoredEvalItem parse_row(const RowView& row, const storage::RowReader& reader, B
   return parsed;
 }
 
+/// A row of a leaderboard's published scores, which has no texts.
+ScoredEvalItem scored_item(const storage::PublishedRow& row, Benchmark benchmark,
+                           const fs::path& file) {
+  const bool is_best_of_n = benchmark == Benchmark::kRewardBench2;
+  const bool is_pair = row.chosen.size() == 1 && row.rejected.size() == 1;
+  if ((!is_pair && !is_best_of_n) || benchmark == Benchmark::kRmBench || row.rejected.empty()) {
+    throw Error(ErrorKind::kInput,
+                "{}: RewardBench's published scores; row {} has {} chosen and {} rejected scores, "
+                "which do not fit --benchmark {}",
+                file.string(), row.id, row.chosen.size(), row.rejected.size(),
+                benchmark_name(benchmark));
+  }
+  if (is_best_of_n && is_ties_subset(row.subset) && !parse_ties_id(row.id)) {
+    throw Error(ErrorKind::kInput, "{}: subset Ties expects ids ref:N or tied:N, found '{}'",
+                file.string(), row.id);
+  }
+  ScoredEvalItem item;
+  item.item.id = row.id;
+  item.item.subset = row.subset;
+  item.item.chosen.resize(row.chosen.size());
+  item.item.rejected.resize(row.rejected.size());
+  item.score_chosen = row.chosen;
+  item.score_rejected = row.rejected;
+  return item;
+}
+
 /// The sampling unit: a row, or both rows of a question of the Ties subset.
 std::string sampling_unit(const EvalItem& item, std::size_t row) {
   const auto ties = is_ties_subset(item.subset) ? parse_ties_id(item.id) : std::nullopt;
@@ -159,6 +186,18 @@ BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmar
   BenchmarkRows result;
   std::unordered_map<std::string, std::string> seen;  // identity -> location
   for (const fs::path& path : paths) {
+    if (const auto published = with_scores ? storage::read_published_scores(path) : std::nullopt) {
+      for (const storage::PublishedRow& row : *published) {
+        ScoredEvalItem item = scored_item(row, options.benchmark, path);
+        const auto [it, is_new] = seen.try_emplace(identity(item.item), path.string());
+        if (!is_new) {
+          throw Error(ErrorKind::kInput, "{}: row {} of subset {} is there twice", path.string(),
+                      row.id, row.subset);
+        }
+        result.rows.push_back(std::move(item));
+      }
+      continue;
+    }
     storage::RowReader reader(
         path, {.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}},
         {"id", "subset", "domain", "prompt", "chosen", "rejected", "num_correct", "num_incorrect",

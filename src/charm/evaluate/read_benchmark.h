@@ -28,7 +28,8 @@ struct BenchmarkRows {
 /// of three texts; the domain from the `domain` field, an id that begins with it, or the file's
 /// name as in `safety-refuse_filtered.json`). `with_scores` also reads `score_chosen` and
 /// `score_rejected`; a row without a finite score is unusable. Throws kInput for unusable rows
-/// beyond the limit and for duplicate rows.
+/// beyond the limit and for duplicate rows. Files that RewardBench's leaderboards publish
+/// (storage/published_scores.h) are read with their scores, without texts.
 BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmarkOptions& options,
                              bool with_scores);
 

@@ -10,6 +10,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/stats/descriptive.h"
+#include "charm/storage/published_scores.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"
@@ -27,6 +28,17 @@ bool has_prompts(const fs::path& file) {
   const storage::RowView* row = reader.next();
   return row != nullptr && (row->has("prompt_id") || row->has("prompt") ||
                             row->has("instruction") || row->has("messages"));
+}
+
+/// The scores of files that RewardBench's leaderboards publish; empty for other files.
+std::optional<std::vector<Score>> published_scores(const std::vector<fs::path>& files) {
+  std::vector<Score> all;
+  for (const fs::path& file : files) {
+    const auto rows = storage::read_published_scores(file);
+    if (!rows) return std::nullopt;
+    for (Score& score : storage::scores_of(*rows)) all.push_back(std::move(score));
+  }
+  return all;
 }
 
 /// Scores only, in file order.
@@ -141,6 +153,16 @@ ScoreCheck compare_scores(std::span<const Score> ours, std::span<const Score> th
 
 ScoreCheck check_scores(std::span<const Score> ours, const std::vector<fs::path>& files,
                         double tolerance) {
+  if (const std::optional<std::vector<Score>> published = published_scores(files)) {
+    ScoreCheck check = compare_scores(ours, *published, tolerance);
+    check.joined_by = "subset and id";
+    if (check.num_compared > 0) return check;
+    throw Error(ErrorKind::kInput,
+                "{}: RewardBench's published scores, but no row scored here has the subset and id "
+                "of one there; expected --responses with the benchmark's own rows (prompt, chosen, "
+                "rejected, subset, id)",
+                files.front().string());
+  }
   if (!has_prompts(files.front())) {
     ScoreCheck check = compare_scores(ours, by_position(ours, files), tolerance);
     check.joined_by = "row";

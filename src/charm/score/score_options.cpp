@@ -33,17 +33,20 @@ void describe_command(OptionTable& table, ScoreStageOptions& options) {
       .required()
       .paths("responses", options.responses, "FILE",
              "Files of responses, one or more policies each; the policy is a column (policy, "
-             "generator, model) or the file's name.")
+             "generator, model) or the file's name. A benchmark's rows (prompt, chosen, rejected) "
+             "are scored as the policies chosen and rejected.")
       .required()
       .path("output", options.output, "DIR", "Output folder, with one <policy>.parquet per policy.")
       .required();
   storage::describe_columns(table, options.columns);
   describe_settings(table, options);
   table
-      .paths("check", options.check, "FILE",
-             "Scores of another program (column score) to compare with. Rows are joined on "
-             "policy, prompt_id and sample; with a single policy on prompt_id and sample; by "
-             "position if the file has neither prompt_id nor prompt.")
+      .paths(
+          "check", options.check, "FILE",
+          "Scores of another program (column score) to compare with, or RewardBench's published "
+          "scores (eval-set-scores/<org>/<name>.json) of the benchmark's rows. Rows are joined on "
+          "policy, prompt_id and sample; with a single policy on prompt_id and sample; by "
+          "position if the file has neither prompt_id nor prompt.")
       .number("tolerance", options.check_tolerance, "X",
               "With --check, the maximum difference relative to max(1, |reference score|). By "
               "default 1e-4 in float32 and 0.1 in bfloat16.")

@@ -230,19 +230,48 @@ std::string sha256_of_hashes(const std::vector<std::pair<std::string, std::strin
   return sha256_hex(lines);
 }
 
-ModelHashes hash_model(const std::filesystem::path& model_dir) {
-  const auto files = hash_files(model_dir);
+namespace {
+
+bool is_of_model(const std::string& name) {
+  constexpr std::string_view kNames[] = {"config.json",         "adapter_config.json",
+                                         "adapter_model.bin",   "value_head.bin",
+                                         "regression_layer.pt", "gating_layer.pt"};
+  const bool is_safetensors =
+      name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
+  const bool is_torch = name.starts_with("pytorch_model") &&
+                        (name.ends_with(".bin") || name.ends_with(".bin.index.json"));
+  return is_safetensors || is_torch ||
+         std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+ModelHashes hash_folder(const fs::path& folder) {
+  const auto files = hash_files(folder);
   ModelHashes hashes;
   hashes.folder = sha256_of_hashes(files);
   std::vector<std::pair<std::string, std::string>> model;
   for (const auto& [name, hash] : files) {
     if (name == "tokenizer.json") hashes.tokenizer = hash;
-    const bool is_weights =
-        name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
-    if (name == "config.json" || is_weights) model.emplace_back(name, hash);
+    if (is_of_model(name)) model.emplace_back(name, hash);
   }
   hashes.model = sha256_of_hashes(model);
   return hashes;
+}
+
+}  // namespace
+
+ModelHashes hash_model(const std::vector<fs::path>& folders) {
+  if (folders.size() == 1) return hash_folder(folders.front());
+  ModelHashes all;
+  std::vector<std::pair<std::string, std::string>> whole, model;
+  for (std::size_t i = 0; i < folders.size(); ++i) {
+    ModelHashes hashes = hash_folder(folders[i]);
+    whole.emplace_back(std::to_string(i), hashes.folder);
+    model.emplace_back(std::to_string(i), hashes.model);
+    if (!hashes.tokenizer.empty()) all.tokenizer = hashes.tokenizer;
+  }
+  all.folder = sha256_of_hashes(whole);
+  all.model = sha256_of_hashes(model);
+  return all;
 }
 
 }  // namespace charm::storage

@@ -99,11 +99,11 @@ std::string sha256_of_hashes(const std::vector<std::pair<std::string, std::strin
 /// SHA-256 of the contents of a model folder.
 struct ModelHashes {
   std::string folder;     ///< of all files, as `sha256_of_path`
-  std::string model;      ///< of config.json and the safetensors files
+  std::string model;      ///< of config.json and the weights, an adapter's included
   std::string tokenizer;  ///< of tokenizer.json: what `sha256sum tokenizer.json` prints
 };
 
-/// Reads each file once.
-ModelHashes hash_model(const std::filesystem::path& model_dir);
+/// Reads each file once. With several folders (a base model, an adapter) the last tokenizer counts.
+ModelHashes hash_model(const std::vector<std::filesystem::path>& folders);
 
 }  // namespace charm::storage
