@@ -64,6 +64,12 @@ bool is_positive(const json& value) {
 
 }  // namespace
 
+double ConfigReader::number(std::string_view key) const {
+  const json* value = find(key);
+  if (value == nullptr || !value->is_number()) fail(key, "", "a number");
+  return value->get<double>();
+}
+
 double ConfigReader::positive(std::string_view key) const {
   const json* value = find(key);
   if (value == nullptr || !is_positive(*value)) fail(key, "", "a positive number");

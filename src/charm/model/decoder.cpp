@@ -15,6 +15,7 @@
 #include "charm/base/log.h"
 #include "charm/batch/token_batch.h"
 #include "charm/model/block_parts.h"
+#include "charm/model/objective_heads.h"
 #include "charm/nn/decoder_block.h"
 #include "charm/nn/head.h"
 #include "charm/nn/ops.h"
@@ -36,13 +37,9 @@ struct Decoder::State {
 
 namespace {
 
-/// Layers in the order of the table in heads.cpp.
-nn::GatedHead make_gated_head(const std::vector<nn::HeadLayer>& layers, double temperature) {
-  return {.regression = layers.at(0),
-          .transform_KK = layers.at(1).weight_OI,
-          .gate = {layers.begin() + 3, layers.end()},
-          .gate_scale = layers.at(2).weight_OI,
-          .temperature = temperature};
+at::Tensor softcapped(const at::Tensor& logits, const DecoderConfig& config) {
+  const double cap = config.final_logit_softcap;
+  return cap == 0.0 ? logits : (logits / cap).tanh() * cap;
 }
 
 }  // namespace
@@ -67,8 +64,7 @@ Decoder::Decoder(DecoderConfig config, DecoderWeights weights, nn::Mode mode,
     layer.weight_OI = layer.weight_OI.to(at::kFloat);
     if (layer.bias_O.defined()) layer.bias_O = layer.bias_O.to(at::kFloat);
   }
-  if (config_.head == HeadKind::kGated)
-    state_->gated_head = make_gated_head(state_->head, config_.gate_temperature);
+  if (mixes_objectives(config_.head)) state_->gated_head = make_gated_head(config_, state_->head);
   if (weights.lm_head_VD.defined())
     state_->lm_head = inference ? nn::Linear::packed(weights.lm_head_VD, at::Tensor(), backend)
                                 : nn::Linear::plain(weights.lm_head_VD, at::Tensor());
@@ -161,16 +157,20 @@ at::Tensor Decoder::run_block(std::int64_t index, const at::Tensor& x_TD,
 }
 
 at::Tensor Decoder::head(const at::Tensor& x_SD) const {
-  return nn::norm_and_head(x_SD, state_->final_norm_D, state_->head, norm_config(config_),
-                           state_->layout.mode);
+  const at::Tensor scores_S = nn::norm_and_head(x_SD, state_->final_norm_D, state_->head,
+                                                norm_config(config_), state_->layout.mode);
+  if (config_.head == HeadKind::kLmLogit) return softcapped(scores_S, config_);
+  const bool normalised = config_.score_mean != 0.0 || config_.score_std != 1.0;
+  // OpenRLHF normalises outside of training.
+  if (!normalised || state_->layout.mode == nn::Mode::kAutograd) return scores_S;
+  return (scores_S - config_.score_mean) / config_.score_std;
 }
 
 at::Tensor Decoder::logits(const at::Tensor& x_SD) const {
   const at::Tensor normed =
       nn::rms_norm(x_SD, state_->final_norm_D, norm_config(config_), state_->layout.mode);
   const at::Tensor logits_SV = state_->lm_head.forward(normed).to(at::kFloat);
-  const double cap = config_.final_logit_softcap;
-  return cap == 0.0 ? logits_SV : (logits_SV / cap).tanh() * cap;
+  return softcapped(logits_SV, config_);
 }
 
 at::Tensor Decoder::hidden(const nn::BatchLayout& layout) const {
@@ -192,7 +192,11 @@ at::Tensor Decoder::hidden(const nn::BatchLayout& layout) const {
 
 at::Tensor Decoder::forward(const nn::BatchLayout& layout) const {
   const at::Tensor x = hidden(layout);
-  if (!layout.gate_of_S.defined()) return head(x);
+  if (!mixes_objectives(config_.head)) return head(x);
+  if (!layout.gate_of_S.defined()) {  // the gating network reads at the pooled token
+    return nn::norm_and_gated_head(x, x, state_->final_norm_D, state_->gated_head,
+                                   norm_config(config_), state_->layout.mode);
+  }
   return nn::norm_and_gated_head(x.narrow(0, 0, layout.gate_of_S.size(0)),
                                  x.index_select(0, layout.gate_of_S), state_->final_norm_D,
                                  state_->gated_head, norm_config(config_), state_->layout.mode);

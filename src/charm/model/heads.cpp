@@ -8,15 +8,19 @@
 #include "charm/base/check.h"
 #include "charm/base/error.h"
 #include "charm/model/config_reader.h"
+#include "charm/model/families/family.h"
+#include "charm/model/objective_heads.h"
+#include "charm/model/weight_names.h"
 
 namespace charm::model {
 namespace {
 
-void read_nothing(const ConfigReader&, DecoderConfig&) {}
+void read_nothing(const ConfigReader&, const HeadEvidence&, DecoderConfig&) {}
 
 HeadLayerShape linear(const std::string& name, std::int64_t inputs, std::int64_t outputs,
                       bool bias) {
-  return {name + ".weight", bias ? name + ".bias" : "", {outputs, inputs}};
+  return {
+      .weight = name + ".weight", .bias = bias ? name + ".bias" : "", .shape = {outputs, inputs}};
 }
 
 std::vector<HeadLayerShape> linear_layers(const DecoderConfig& c) {
@@ -37,7 +41,7 @@ std::vector<HeadLayerShape> regression_layers(const DecoderConfig& c) {
 
 // GRM (arXiv 2406.10216) as RewardBench runs it: `vhead_num_layers` times Linear and ReLU, then
 // Linear; or one Linear. Defaults are its own.
-void read_value_head(const ConfigReader& reader, DecoderConfig& config) {
+void read_value_head(const ConfigReader& reader, const HeadEvidence&, DecoderConfig& config) {
   const std::string type = reader.text_or("vhead_layer_type", "mlp");
   if (type != "mlp" && type != "linear")
     reader.fail("vhead_layer_type", "", "\"mlp\" or \"linear\"");
@@ -65,48 +69,54 @@ std::vector<HeadLayerShape> value_head_layers(const DecoderConfig& c) {
   return layers;
 }
 
-// ArmoRM's modeling_custom.py looks for
-// "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n" in Llama-3's ids.
-constexpr std::int32_t kLlama3Gate[] = {128009, 128006, 78191, 128007, 271};
+// TRL's AutoModelForCausalLMWithValueHead and LLaMA-Factory: one Linear on a causal LM's last
+// token.
+constexpr std::string_view kValueHeadTensor = "v_head.summary.weight";
 
-void read_gated_head(const ConfigReader& reader, DecoderConfig& config) {
-  constexpr std::int64_t kMost = 4096;
-  config.num_objectives = reader.integer_or("num_objectives", 19, 1, kMost);
-  config.head_num_hidden = reader.integer_or("gating_n_hidden", 3, 0, 64);
-  config.head_hidden_width = reader.integer_or("gating_hidden_dim", 1024, 1);
-  config.gate_temperature = reader.positive_or("gating_temperature", 10.0);
-  config.gate_tokens = reader.token_ids(
-      "gating_token_pattern");  // our own key: the published code supports one tokenizer
-  if (config.gate_tokens.empty()) {
-    if (config.model_type != "llama") {
-      reader.fail("gating_token_pattern", "there is a default for Llama-3's assistant header only",
-                  "the ids that the gating network looks for");
-    }
-    config.gate_tokens.assign(std::begin(kLlama3Gate), std::end(kLlama3Gate));
-  }
-  for (const std::int32_t id : config.gate_tokens) {
-    if (id < 0 || id >= config.vocab_size) {
-      reader.fail(
-          "vocab_size",
-          fmt::format("the gating network looks for token {} of Llama-3's assistant header", id),
-          "more than that");
-    }
-  }
+// NVIDIA's Nemotron reward models are read as a logit of their language model: the model card's
+// snippet takes that of token 0.
+std::vector<HeadLayerShape> logit_layers(const DecoderConfig& c) {
+  return {{.weight = std::string(
+               c.tie_word_embeddings ? family_of_type(c.model_type).names->embedding : kLmHead),
+           .bias = "",
+           .shape = {1, c.hidden_size},
+           .row = c.head_logit_id}};
 }
 
-std::vector<HeadLayerShape> gated_layers(const DecoderConfig& c) {
-  const std::int64_t objectives = c.num_objectives;
-  std::vector<HeadLayerShape> layers = {
-      linear("regression_layer", c.hidden_size, objectives, /*bias=*/false),
-      {"reward_transform_matrix", "", {objectives, objectives}},
-      {"gating.logit_scale", "", {1}}};
-  std::int64_t inputs = c.hidden_size;
-  for (std::int64_t i = 0; i <= c.head_num_hidden; ++i) {
-    const std::int64_t outputs = i == c.head_num_hidden ? objectives : c.head_hidden_width;
-    layers.push_back(linear(fmt::format("gating.layers.{}", i), inputs, outputs, /*bias=*/true));
-    inputs = outputs;
+bool is_nemotron_reward(const ConfigReader& reader, const std::string& folder) {
+  for (const std::string& name : {folder, reader.text_or("_name_or_path", "")}) {
+    const std::size_t at = name.find("Nemotron");
+    if (at != std::string::npos && name.find("Reward", at) != std::string::npos) return true;
   }
-  return layers;
+  return false;
+}
+
+// OpenRLHF 0.11, models/model.py: a Linear without bias under `value_head_prefix`, a key that its
+// own config.json lacks; the only other tensor outside of the trunk is its head then.
+void read_openrlhf_head(const ConfigReader& reader, const HeadEvidence& evidence,
+                        DecoderConfig& config) {
+  constexpr std::string_view kWeight = ".weight";
+  config.head_name = reader.text_or("value_head_prefix", "");
+  for (const char* name : {"score", "value_head"}) {
+    if (config.head_name.empty() && evidence.tensors.contains(name + std::string(kWeight)))
+      config.head_name = name;
+  }
+  for (const auto& [name, tensor] : evidence.tensors) {
+    const bool fits = tensor.shape == std::vector<std::int64_t>{1, config.hidden_size};
+    if (config.head_name.empty() && fits && name.ends_with(kWeight))
+      config.head_name = name.substr(0, name.size() - kWeight.size());
+  }
+  if (config.head_name.empty()) config.head_name = "score";
+  const auto found = evidence.tensors.find(config.head_name + std::string(kWeight));
+  if (found != evidence.tensors.end()) config.head_place = found->second.file;
+  // Its loader takes the flag from its command line and normalises in eval mode only.
+  if (!reader.boolean("normalize_reward", false)) return;
+  config.score_mean = reader.number("mean");
+  config.score_std = reader.positive("std");
+}
+
+std::vector<HeadLayerShape> openrlhf_layers(const DecoderConfig& c) {
+  return {linear(c.head_name, c.hidden_size, 1, /*bias=*/false)};
 }
 
 constexpr std::string_view kTwoLayerNames[] = {"INFORMForSequenceClassification",
@@ -114,6 +124,11 @@ constexpr std::string_view kTwoLayerNames[] = {"INFORMForSequenceClassification"
 constexpr std::string_view kValueHeadNames[] = {"GRewardModel"};
 constexpr std::string_view kRegressionNames[] = {"EurusRewardModel", "LlamaRewardModel"};
 constexpr std::string_view kGatedNames[] = {"LlamaForRewardModelWithGating"};
+constexpr std::string_view kQuantileNames[] = {"LlamaForRewardModelWithGating31",
+                                               "Gemma2ForQuantileSequenceClassification"};
+constexpr std::string_view kVarianceNames[] = {"LlamaForSequenceClassificationWithNormal_Weights"};
+constexpr std::string_view kDistributionNames[] = {"LDLRewardModel27B"};
+constexpr std::string_view kOpenRlhfNames[] = {"RewardModel", "LLMForSequenceRegression"};
 
 constexpr Head kHeads[] = {
     {HeadKind::kLinear,
@@ -123,20 +138,48 @@ constexpr Head kHeads[] = {
      "",
      /*pools_last_token=*/false,
      /*trains=*/true,
+     /*by_tensors=*/false,
      read_nothing,
      linear_layers},
     {HeadKind::kTwoLayers, "two-layers",
      "two layers (score.0 and score.2: INF-ORM, Qwen2.5-Math-RM)", kTwoLayerNames, "",
-     /*pools_last_token=*/false, /*trains=*/true, read_nothing, two_layers},
+     /*pools_last_token=*/false, /*trains=*/true, /*by_tensors=*/false, read_nothing, two_layers},
     {HeadKind::kValueHead, "value-head", "value head (GRM, v_head.summary)", kValueHeadNames,
      "vhead_layer_type",
-     /*pools_last_token=*/true, /*trains=*/true, read_value_head, value_head_layers},
+     /*pools_last_token=*/true, /*trains=*/true, /*by_tensors=*/false, read_value_head,
+     value_head_layers},
     {HeadKind::kRegression, "regression", "linear (regression_head: Eurus-RM, UltraRM)",
      kRegressionNames, "",
-     /*pools_last_token=*/true, /*trains=*/true, read_nothing, regression_layers},
+     /*pools_last_token=*/true, /*trains=*/true, /*by_tensors=*/false, read_nothing,
+     regression_layers},
     {HeadKind::kGated, "gated", "objectives mixed by a gating network (ArmoRM)", kGatedNames, "",
      /*pools_last_token=*/false,
-     /*trains=*/false, read_gated_head, gated_layers},
+     /*trains=*/false, /*by_tensors=*/false, read_gated_head, objective_layers},
+    {HeadKind::kQuantiles, "quantiles", "means of quantiles, mixed by a gating network (QRM)",
+     kQuantileNames, "",
+     /*pools_last_token=*/false,
+     /*trains=*/false, /*by_tensors=*/true, read_quantile_head, objective_layers},
+    {HeadKind::kMeansAndVariances, "means-and-variances",
+     "means of objectives, mixed by predicted weights (URM)", kVarianceNames, "",
+     /*pools_last_token=*/false,
+     /*trains=*/false, /*by_tensors=*/true, read_variance_head, objective_layers},
+    {HeadKind::kDistribution, "distribution",
+     "means of predicted distributions, mixed by a gating network (LDL)", kDistributionNames, "",
+     /*pools_last_token=*/false,
+     /*trains=*/false, /*by_tensors=*/true, read_distribution_head, objective_layers},
+    {HeadKind::kOpenRlhf, "openrlhf", "linear (OpenRLHF)", kOpenRlhfNames, "",
+     /*pools_last_token=*/true,
+     /*trains=*/true, /*by_tensors=*/true, read_openrlhf_head, openrlhf_layers},
+    {HeadKind::kLmLogit,
+     "lm-logit",
+     "logit of a vocabulary entry (--head lm-logit:ID)",
+     {},
+     "",
+     /*pools_last_token=*/true,
+     /*trains=*/false,
+     /*by_tensors=*/false,
+     read_nothing,
+     logit_layers},
 };
 
 /// Known reward models with unsupported heads.
@@ -147,11 +190,9 @@ struct RefusedHead {
 constexpr std::string_view kQuantiles =
     "its score mixes quantiles of several objectives with weights of a gating network";
 constexpr RefusedHead kRefused[] = {
-    {"LlamaForRewardModelWithGating3", kQuantiles},   // QRM-Llama3
-    {"LlamaForRewardModelWithGating31", kQuantiles},  // QRM-Llama3.1
-    {"Gemma2ForRewardModelWithGating", kQuantiles},   // QRM-Gemma-2
+    {"LlamaForRewardModelWithGating3", kQuantiles},  // QRM-Llama3
+    {"Gemma2ForRewardModelWithGating", kQuantiles},
     {"RewardModelWithGating", kQuantiles},
-    {"LDLRewardModel27B", "its score is the mean of a predicted distribution"},
 };
 
 }  // namespace
@@ -179,6 +220,26 @@ const Head* find_marked_head(const ConfigReader& reader) {
   return nullptr;
 }
 
+const Head* find_stored_head(const ConfigReader& reader, const HeadEvidence& evidence,
+                             DecoderConfig& config) {
+  if (evidence.logit_id || is_nemotron_reward(reader, evidence.folder)) {
+    config.head_logit_id = evidence.logit_id.value_or(0);
+    config.head_place = evidence.logit_id ? "--head" : "the model's name";
+    return &head_of(HeadKind::kLmLogit);
+  }
+  const auto value = evidence.tensors.find(std::string(kValueHeadTensor));
+  if (value != evidence.tensors.end()) {
+    config.head_place = value->second.file;
+    return &head_of(HeadKind::kValueHead);
+  }
+  const auto score = evidence.tensors.find("score.weight");
+  if (score != evidence.tensors.end() && score->second.from_adapter) {
+    config.head_place = score->second.file;
+    return &head_of(HeadKind::kLinear);
+  }
+  return nullptr;
+}
+
 std::vector<std::string_view> head_architectures() {
   std::vector<std::string_view> names;
   for (const Head& head : kHeads) {
@@ -188,7 +249,8 @@ std::vector<std::string_view> head_architectures() {
 }
 
 void refuse_known_head(const ConfigReader& reader, std::string_view architecture) {
-  if (find_head(architecture) != nullptr && reader.present("num_quantiles")) {
+  const Head* head = find_head(architecture);
+  if (head != nullptr && head->kind == HeadKind::kGated && reader.present("num_quantiles")) {
     throw Error(ErrorKind::kInput, "{}: a {} with num_quantiles (QRM) cannot be scored: {}",
                 reader.file(), architecture, kQuantiles);
   }

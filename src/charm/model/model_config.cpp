@@ -80,27 +80,26 @@ void refuse_unsupported(const ConfigReader& reader, bool is_implemented) {
 }
 
 /// The head the config asks for, with its settings.
-void read_head(const ConfigReader& reader, const Head& head, DecoderConfig& config) {
+void read_head(const ConfigReader& reader, const Head& head, const HeadEvidence& evidence,
+               DecoderConfig& config) {
   config.head = head.kind;
-  head.read_config(reader, config);
+  head.read_config(reader, evidence, config);
   if (head.pools_last_token) config.pad_token_id = -1;
 }
 
-/// num_labels as in transformers: from id2label where present, otherwise num_labels, otherwise 2.
+/// num_labels as in transformers 5: num_labels where present, otherwise from id2label, otherwise 2.
 void require_one_label(const ConfigReader& reader) {
+  constexpr std::string_view kWhy = "a reward model has one label, because its score is one number";
+  if (reader.present("num_labels")) {
+    if (reader.integer("num_labels", 1) != 1) reader.fail("num_labels", kWhy, "1");
+    return;
+  }
   const std::int64_t named = reader.size_of("id2label");
-  const std::int64_t stated = reader.integer_or("num_labels", -1, 1);
-  if (named != -1 && named != 1) {
-    reader.fail("id2label", "a reward model has one label, because its score is one number",
-                "one entry");
-  }
-  if (stated != -1 && stated != 1) {
-    reader.fail("num_labels", "a reward model has one label, because its score is one number", "1");
-  }
-  if (named == -1 && stated == -1) {
+  if (named == -1) {
     reader.fail("num_labels",
                 "neither it nor id2label is there, which transformers reads as 2 labels", "1");
   }
+  if (named != 1) reader.fail("id2label", kWhy, "one entry");
 }
 
 void read_tokens(const ConfigReader& reader, DecoderConfig& config) {
@@ -182,7 +181,8 @@ bool has_experts(const DecoderConfig& config, std::size_t layer) {
   return std::find(dense.begin(), dense.end(), static_cast<std::int64_t>(layer)) == dense.end();
 }
 
-DecoderConfig parse_model_config(const std::string& json_text, const std::string& name) {
+DecoderConfig parse_model_config(const std::string& json_text, const std::string& name,
+                                 const HeadEvidence& evidence) {
   json parsed = parse_object(json_text, name);
   const Wrapper* wrapper = find_wrapper(ConfigReader(parsed, name).text_or("model_type", ""));
   if (wrapper != nullptr) parsed = unwrapped_config(*wrapper, parsed, name);
@@ -204,7 +204,17 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
   read_tokens(reader, config);
   config.stored_dtype = reader.text_or("dtype", reader.text_or("torch_dtype", ""));
   family.read_config(reader, config);
-  if (head != nullptr) read_head(reader, *head, config);
+  if (head == nullptr) {
+    head = find_stored_head(reader, evidence, config);
+    if (head != nullptr && head->kind == HeadKind::kLinear)
+      config.architecture = family.sequence_classifier;
+  } else if (evidence.logit_id) {
+    throw Error(ErrorKind::kUsage,
+                "--head lm-logit:{}: {} is a {} with a head of its own; the option is for causal "
+                "language models",
+                *evidence.logit_id, name, config.architecture);
+  }
+  if (head != nullptr) read_head(reader, *head, evidence, config);
   require_pairs(reader, config);
   if (config.rope.kind == RopeKind::kLongRope) require_factors(reader, config);
   if (config.rope.kind == RopeKind::kDynamic) {
@@ -216,13 +226,8 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
   return config;
 }
 
-DecoderConfig load_model_config(const fs::path& model_dir) {
-  const fs::path path = model_dir / "config.json";
-  if (!fs::exists(path)) {
-    throw Error(ErrorKind::kIo, "{}: no config.json; expected a model folder in Hugging Face form",
-                model_dir.string());
-  }
-  return parse_model_config(read_file(path), path.string());
+DecoderConfig parse_model_config(const std::string& json_text, const std::string& name) {
+  return parse_model_config(json_text, name, {});
 }
 
 }  // namespace charm::model

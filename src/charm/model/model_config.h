@@ -11,6 +11,9 @@
 
 namespace charm::model {
 
+struct HeadEvidence;
+struct ModelSource;
+
 enum class RopeKind { kDefault, kLinear, kLlama3, kDynamic, kYarn, kLongRope };
 
 /// RoPE settings. Formulas: transformers 5.17 modeling_rope_utils.py.
@@ -37,12 +40,27 @@ struct RopeConfig {
 
 /// See heads.cpp for their layers.
 enum class HeadKind {
-  kNone,        ///< a causal LM without a reward head
-  kLinear,      ///< transformers' *ForSequenceClassification
-  kTwoLayers,   ///< INF-ORM, Qwen2.5-Math-RM
-  kValueHead,   ///< GRM
-  kRegression,  ///< Eurus-RM, UltraRM
-  kGated,       ///< ArmoRM
+  kNone,               ///< a causal LM without a reward head
+  kLinear,             ///< transformers' *ForSequenceClassification
+  kTwoLayers,          ///< INF-ORM, Qwen2.5-Math-RM
+  kValueHead,          ///< GRM
+  kRegression,         ///< Eurus-RM, UltraRM
+  kGated,              ///< ArmoRM
+  kQuantiles,          ///< QRM
+  kMeansAndVariances,  ///< URM
+  kDistribution,       ///< LDL
+  kOpenRlhf,           ///< OpenRLHF's RewardModel
+  kLmLogit,            ///< a logit of a causal LM (NVIDIA's Nemotron rewards)
+};
+
+/// One module of a head's network, as torch's Sequential numbers it.
+struct HeadModule {
+  std::int64_t number = -1;  ///< -1: the network is this module alone, without a number
+  std::int64_t inputs = 0;
+  std::int64_t outputs = 0;
+  bool has_bias = false;
+  bool is_batch_norm = false;
+  bool operator==(const HeadModule&) const = default;
 };
 
 /// A mixture of experts in place of the MLP.
@@ -84,10 +102,19 @@ struct DecoderConfig {
   RopeConfig rope;
   std::optional<RopeConfig> local_rope;  ///< RoPE of sliding-window layers, where it differs
   HeadKind head = HeadKind::kNone;
-  std::int64_t head_num_hidden = 0;    ///< value heads and gating networks: hidden layers
+  std::int64_t head_num_hidden = 0;    ///< value heads: hidden layers
   std::int64_t head_hidden_width = 0;  ///< width of each hidden layer
+  std::string head_name;               ///< OpenRLHF: its tensor without ".weight"
+  double score_mean = 0.0;             ///< OpenRLHF: subtracted from the head's output,
+  double score_std = 1.0;              ///< which is then divided by this
   std::int64_t num_objectives = 0;     ///< gated heads: number of objectives
-  double gate_temperature = 1.0;       ///< gated heads: softmax temperature of the gate
+  std::vector<HeadModule> reward_modules, gate_modules;  ///< of gated heads' networks
+  bool has_reward_transform = false;                     ///< gated heads: a matrix on the rewards
+  bool has_gate_scale = false;                           ///< gated heads: a factor of the weights
+  bool gate_softmax = true;        ///< gated heads: weights are a softmax of the gate's outputs
+  std::int32_t head_logit_id = 0;  ///< of a logit head
+  std::string head_place;          ///< file or option that told the head; empty: config.json
+  double gate_temperature = 1.0;   ///< gated heads: softmax temperature of the gate
   /// Gated heads: the gating network reads at the last occurrence of these tokens; see
   /// batch::make_pooled_row.
   std::vector<std::int32_t> gate_tokens;
@@ -112,9 +139,14 @@ bool has_experts(const DecoderConfig& config, std::size_t layer);
 /// Reads config.json in transformers 4 and 5 spellings. Throws kInput naming the file, the key,
 /// expected and found; rejects unknown architectures (listing the supported), remote code,
 /// quantised checkpoints and num_labels other than 1.
+DecoderConfig load_model_config(const ModelSource& source);
+
+/// The same for a folder without an adapter.
 DecoderConfig load_model_config(const std::filesystem::path& model_dir);
 
 /// The same from the text of a config.json; `name` is used in messages.
+DecoderConfig parse_model_config(const std::string& json_text, const std::string& name,
+                                 const HeadEvidence& evidence);
 DecoderConfig parse_model_config(const std::string& json_text, const std::string& name);
 
 }  // namespace charm::model

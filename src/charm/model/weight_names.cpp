@@ -122,7 +122,8 @@ std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfi
   weights.head.resize(layers.size());
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const HeadLayerShape& layer = layers[i];
-    slots.push_back({layer.weight, WeightShape::kHead, layer.shape, &weights.head[i].weight_OI});
+    slots.push_back(
+        {layer.weight, WeightShape::kHead, layer.shape, &weights.head[i].weight_OI, layer.row});
     if (!layer.bias.empty()) {
       slots.push_back(
           {layer.bias, WeightShape::kHead, {layer.shape.front()}, &weights.head[i].bias_O});
@@ -141,7 +142,8 @@ std::vector<std::pair<std::string, at::Tensor*>> named_weights(DecoderWeights& w
 }
 
 bool is_ignored_weight(std::string_view name) {
-  return name == kLmHead || name.ends_with("rotary_emb.inv_freq");
+  return name == kLmHead || name.ends_with("rotary_emb.inv_freq") ||
+         name.ends_with(".num_batches_tracked");
 }
 
 std::int64_t layer_of_weight(std::string_view name, const DecoderConfig& config) {

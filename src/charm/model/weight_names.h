@@ -80,7 +80,8 @@ struct WeightSlot {
   std::string name;
   WeightShape kind;
   std::vector<std::int64_t> shape;
-  at::Tensor* tensor;  ///< in the weights passed to `weight_slots`
+  at::Tensor* tensor;     ///< in the weights passed to `weight_slots`
+  std::int64_t row = -1;  ///< of the stored tensor, as [1, D]; -1: all of it
 };
 
 /// Every tensor of the model in a fixed order: embedding, blocks in order, final norm, head (where
@@ -91,7 +92,7 @@ std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfi
 inline constexpr std::string_view kLmHead = "lm_head.weight";
 
 /// Whether a tensor of this name is ignored in a reward model's checkpoint: the LM head, and
-/// inv_freq buffers of old transformers versions.
+/// inv_freq buffers of old transformers versions, and BatchNorm's counts of training batches.
 bool is_ignored_weight(std::string_view name);
 
 /// The layer's number when `name` belongs to a block ("model.layers.7.mlp.up_proj.weight" -> 7),
