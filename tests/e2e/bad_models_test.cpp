@@ -130,7 +130,7 @@ TEST_F(BadModels, AnAdapterBesideTheWeights) {
 
   fs::remove(path("rm/model.safetensors"));
   expect_failure(join({score, alone, {"--fresh"}}), 3,
-                 {"PEFT adapter (LORA, of org/base) and no weights", "merge_and_unload"});
+                 {"PEFT adapter (LORA, of org/base) and no weights", "nothing is left"});
 }
 
 TEST_F(BadModels, MissingHead) {
@@ -174,8 +174,13 @@ TEST_F(BadModels, UnknownArchitecture) {
 }
 
 TEST_F(BadModels, SeveralLabels) {
-  edit_config([](json& config) { config["id2label"] = {{"0", "a"}, {"1", "b"}, {"2", "c"}}; });
+  edit_config([](json& config) {
+    config.erase("num_labels");
+    config["id2label"] = {{"0", "a"}, {"1", "b"}, {"2", "c"}};
+  });
   expect_score_failure({"config.json", "id2label"});
+  edit_config([](json& config) { config["num_labels"] = 3; });
+  expect_score_failure({"config.json", "num_labels is 3"});
 }
 
 TEST_F(BadModels, WeightsWithNaN) {

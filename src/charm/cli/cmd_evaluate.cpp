@@ -68,7 +68,8 @@ class EvaluateCommand final : public Command {
     options_.benchmark = *benchmark_;
     options_.model.threads = common.threads;
     options_.fresh = common.fresh;
-    pipeline::fetch_model_source(options_.model_dir, common.offline, progress);
+    pipeline::fetch_model_source(options_.model_dir, options_.model.source, common.offline,
+                                 progress);
     const evaluate::EvaluateResult result = evaluate::evaluate(options_, progress);
     if (common.quiet) return;
     fmt::print("{}: {} rows\n{}", result.output.string(), result.num_rows, result.summary);

@@ -32,7 +32,8 @@ class GenerateCommand final : public Command {
     options_.fresh = common.fresh;
     options_.embedded.threads = common.threads;
     if (options_.model_dir)
-      pipeline::fetch_model_source(*options_.model_dir, common.offline, progress);
+      pipeline::fetch_model_source(*options_.model_dir, options_.embedded.source, common.offline,
+                                   progress);
     pipeline::fetch_dataset_source(options_.prompts, options_.read.split, common.offline, progress);
     const generate::GenerateStageResult result = generate::generate_stage(options_, progress);
     if (common.quiet) return;

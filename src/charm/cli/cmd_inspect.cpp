@@ -41,7 +41,8 @@ class InspectCommand final : public Command {
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.model.threads = common.threads;
-    pipeline::fetch_model_source(options_.model_dir, common.offline, progress);
+    pipeline::fetch_model_source(options_.model_dir, options_.model.source, common.offline,
+                                 progress);
     const pipeline::Inspection inspection = pipeline::inspect_model(options_);
     if (json_) {
       fmt::print("{}\n",

@@ -48,7 +48,8 @@ class ScoreCommand final : public Command {
       throw Error(ErrorKind::kUsage, "--tolerance must be positive, found {}",
                   *options_.check_tolerance);
     }
-    pipeline::fetch_model_source(options_.model_dir, common.offline, progress);
+    pipeline::fetch_model_source(options_.model_dir, options_.model.source, common.offline,
+                                 progress);
     for (fs::path& responses : options_.responses)
       pipeline::fetch_dataset_source(responses, std::nullopt, common.offline, progress);
     dist::World world = dist::World::join(launch);

@@ -25,7 +25,7 @@ class TrainCommand final : public Command {
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.threads = common.threads;
     options_.fresh = common.fresh;
-    pipeline::fetch_model_source(options_.model, common.offline, progress);
+    pipeline::fetch_model_source(options_.model, options_.source, common.offline, progress);
     const train::TrainResult result = train::train(options_, progress);
     if (common.quiet) return;
     if (!result.finished) {

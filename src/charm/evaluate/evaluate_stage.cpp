@@ -113,9 +113,8 @@ void finish(const EvaluateOptions& options, std::span<const std::string> data_sh
   if (!options.model_dir.empty()) {
     result.save_scores = saved_scores_path(options);
     manifest.input(result.save_scores, result.num_rows).option("model", options.model_dir.string());
-    const bool adapter_left_out =
-        model::leave_out_adapter(options.model_dir, options.model.adapter);
-    manifest.option("adapter", adapter_left_out ? ordered_json("none") : ordered_json());
+    manifest.option("adapter", adapter_option(model::resolve_model_source(options.model_dir,
+                                                                          options.model.source)));
   }
   manifest.output(options.output, result.num_rows);
   storage::write_manifest(options.output, manifest);

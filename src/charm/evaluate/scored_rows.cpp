@@ -38,11 +38,12 @@ storage::EvalShape shape_of(Benchmark benchmark) {
 storage::Manifest scoring_manifest(const EvaluateOptions& options,
                                    std::span<const std::string> data_sha256) {
   storage::Manifest manifest("evaluate");
-  const bool adapter_left_out = model::leave_out_adapter(options.model_dir, options.model.adapter);
+  const model::ModelSource source =
+      model::resolve_model_source(options.model_dir, options.model.source);
   manifest.options(options, describe_scoring)
-      .option("adapter", adapter_left_out ? ordered_json("none") : ordered_json())
-      .option("benchmark", benchmark_name(options.benchmark))
-      .input(options.model_dir);
+      .option("adapter", adapter_option(source))
+      .option("benchmark", benchmark_name(options.benchmark));
+  for (const fs::path& folder : source.folders()) manifest.input(folder);
   if (options.encoder.template_file) manifest.input(*options.encoder.template_file);
   for (std::size_t i = 0; i < options.data.size(); ++i)
     manifest.input_hashed(options.data[i], data_sha256[i]);
@@ -71,9 +72,12 @@ void score_unless_finished(
   const Interruptible interrupts(Interruptible::When::kAtOnce,
                                  "the finished rows are kept; run the same command again to "
                                  "continue");
-  const std::unique_ptr<model::RewardModel> model =
-      model::load_reward_model(options.model_dir, options.model);
-  const text::ConversationEncoder encoder(options.model_dir, options.encoder);
+  const model::ModelSource source =
+      model::resolve_model_source(options.model_dir, options.model.source);
+  const std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);
+  text::EncoderOptions encoder_options = options.encoder;
+  encoder_options.template_folder = source.template_folder;
+  const text::ConversationEncoder encoder(source.tokenizer_folder, encoder_options);
   score::ScorerOptions scorer = options.scorer;
   scorer.threads = options.model.threads;
   const score::ScoreRowsFn score_rows = [&](const score::RowStore& store,
@@ -103,6 +107,11 @@ void check_bad_rows(const std::vector<std::string>& errors, std::size_t num_rows
 }
 
 }  // namespace
+
+ordered_json adapter_option(const model::ModelSource& source) {
+  const std::string text = source.adapter_text();
+  return text.empty() ? ordered_json() : ordered_json(text);
+}
 
 fs::path saved_scores_path(const EvaluateOptions& options) {
   if (!options.save_scores.empty()) return options.save_scores;

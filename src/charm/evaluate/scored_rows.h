@@ -1,5 +1,6 @@
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,6 +19,9 @@ void describe_scoring(OptionTable& table, EvaluateOptions& options);
 
 /// Path of the scored rows: `save_scores`, or beside the output.
 fs::path saved_scores_path(const EvaluateOptions& options);
+
+/// How a manifest records the model's adapter.
+nlohmann::ordered_json adapter_option(const model::ModelSource& source);
 
 /// The benchmark's scored rows: scored by the model, reused from a finished run with the same
 /// options and inputs, or read from `scores`.

@@ -190,17 +190,19 @@ std::unique_ptr<EmbeddedGenerator> make_embedded_generator(const EmbeddedOptions
                                                 .device = options.device,
                                                 .threads = options.threads,
                                                 .cache_bytes = options.cache_bytes,
-                                                .adapter = options.adapter});
+                                                .source = options.source});
   text::EncoderOptions encoding;
   encoding.bos = options.bos;
   encoding.template_file = options.template_file;
   encoding.template_date = options.template_date;
   encoding.template_kwargs = options.template_kwargs;
-  auto encoder = std::make_unique<text::ConversationEncoder>(options.model_dir, encoding);
+  const model::ModelSource source = model::resolve_model_source(options.model_dir, options.source);
+  encoding.template_folder = source.template_folder;
+  auto encoder = std::make_unique<text::ConversationEncoder>(source.tokenizer_folder, encoding);
   std::set<std::int32_t> stop_tokens = find_stop_tokens(
-      options.model_dir, model->eos_token_ids(), encoder->tokenizer(), encoder->chat_template());
+      source.folder, model->eos_token_ids(), encoder->tokenizer(), encoder->chat_template());
 
-  const storage::ModelHashes hashes = storage::hash_model(options.model_dir);
+  const storage::ModelHashes hashes = storage::hash_model(source.folders());
   storage::Provenance provenance = {{"program", "charm"},
                                     {"version", kVersion},
                                     {"model_sha256", hashes.model},

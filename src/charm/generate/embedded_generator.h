@@ -19,7 +19,7 @@ struct EmbeddedOptions {
   model::DTypeChoice dtype = model::DTypeChoice::kAuto;
   model::DeviceChoice device = model::DeviceChoice::kAuto;
   int threads = 0;  ///< 0: all processors of this process
-  model::AdapterChoice adapter = model::AdapterChoice::kRefuse;
+  model::ModelSourceOptions source{};
   std::int64_t cache_bytes = std::int64_t{2}
                              << 30;  ///< KV cache size; larger allows more concurrent sequences
   std::int64_t max_batch = 64;  ///< concurrent sequences; more raise throughput and need more cache

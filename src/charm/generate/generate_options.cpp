@@ -103,7 +103,7 @@ void describe_settings(OptionTable& table, GenerateStageOptions& options) {
             "Split to read of a Hugging Face DatasetDict or a folder of shards; required if there "
             "are several.");
   model::describe_device(table, options.embedded.dtype, options.embedded.device);
-  model::describe_adapter(table, options.embedded.adapter);
+  model::describe_adapter(table, options.embedded.source);
   text::describe_bos(table, options.embedded.bos);
   table
       .recorded_elsewhere({"server", "server-model", "endpoint", "extra-body", "dtype", "device",

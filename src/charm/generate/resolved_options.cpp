@@ -106,9 +106,9 @@ SamplingSettings settings_of(const GenerateStageOptions& options) {
 
 void record_options(const GenerateStageOptions& options, const storage::Provenance& facts,
                     storage::Manifest& manifest) {
+  const std::string* adapter = storage::find_fact(facts, "adapter");
   manifest.options(options, describe_command)
-      .option("adapter",
-              storage::find_fact(facts, "adapter") ? ordered_json("none") : ordered_json())
+      .option("adapter", adapter != nullptr ? ordered_json(*adapter) : ordered_json())
       .option("generator", ordered_json::parse(storage::provenance_json(facts)));
 }
 

@@ -73,8 +73,8 @@ class DecoderCausalLM final : public CausalLM {
 
 std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir,
                                          const CausalLMOptions& options) {
-  const bool adapter_left_out = leave_out_adapter(model_dir, options.adapter);
-  const DecoderConfig config = load_model_config(model_dir);
+  const ModelSource source = resolve_model_source(model_dir, options.source);
+  const DecoderConfig config = load_model_config(source);
   if (config.head != HeadKind::kNone) {
     throw Error(ErrorKind::kInput,
                 "{}: {} is a reward model and cannot generate; expected the folder of a causal LM "
@@ -82,10 +82,9 @@ std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir,
                 model_dir.string(), config.architecture);
   }
   LoadedDecoder loaded =
-      load_decoder(model_dir, config,
+      load_decoder(source, config,
                    {.dtype = options.dtype, .device = options.device, .threads = options.threads},
                    /*lm_head=*/true);
-  if (adapter_left_out) loaded.provenance.emplace_back("adapter", "none");
   const std::int64_t block_bytes = nn::KvCache::block_bytes(loaded.decoder.cache_shape());
   const std::int64_t num_blocks = std::min(options.cache_bytes / block_bytes, options.max_blocks);
   if (num_blocks < 1) {

@@ -50,7 +50,7 @@ struct CausalLMOptions {
   std::int64_t cache_bytes = std::int64_t{2} << 30;  ///< upper bound of the KV cache's memory
   /// Upper bound of the number of KV-cache blocks, for jobs that need less than `cache_bytes`.
   std::int64_t max_blocks = std::int64_t{1} << 30;
-  AdapterChoice adapter = AdapterChoice::kRefuse;
+  ModelSourceOptions source{};
 };
 
 /// Loads a causal LM from a Hugging Face folder. Throws kInput for anything that would give wrong

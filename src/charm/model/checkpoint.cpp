@@ -10,6 +10,7 @@
 #include "charm/model/decoder_weights.h"
 #include "charm/model/families/family.h"
 #include "charm/model/families/wrapper.h"
+#include "charm/model/model_source.h"
 #include "charm/tensor/safetensors.h"
 
 namespace charm::model {
@@ -56,6 +57,7 @@ std::string updated_config(const fs::path& source_dir, const DecoderConfig& conf
   if (linear) json["architectures"] = ordered_json::array({family.sequence_classifier});
   if (config.head == HeadKind::kNone)
     json["architectures"] = ordered_json::array({family.causal_lm});
+  json.erase("transformers_weights");  // names a file of the source folder
   json["num_hidden_layers"] = config.num_layers;
   if (ordered_json& types = json["layer_types"]; types.is_array()) {
     types.erase(types.begin() + std::min<std::ptrdiff_t>(config.num_layers, std::ssize(types)),
@@ -69,6 +71,8 @@ std::string updated_config(const fs::path& source_dir, const DecoderConfig& conf
     json["num_labels"] = 1;
     json["id2label"] = ordered_json::object({{"0", "LABEL_0"}});
     json["label2id"] = ordered_json::object({{"LABEL_0", 0}});
+    // transformers refuses to score one label as one class of several.
+    if (json.value("problem_type", ordered_json()) != "regression") json.erase("problem_type");
   }
   // Without a pad token transformers pools the last token, as we do; it stays unset.
   if (config.pad_token_id >= 0) json["pad_token_id"] = config.pad_token_id;
@@ -77,17 +81,26 @@ std::string updated_config(const fs::path& source_dir, const DecoderConfig& conf
 
 }  // namespace
 
-void write_model_files(const fs::path& folder, const fs::path& source_dir, DecoderWeights& weights,
-                       const DecoderConfig& config, at::ScalarType dtype) {
+at::ScalarType SaveTypes::of(const std::string& name) const {
+  const auto found = others.find(name);
+  return found == others.end() ? dtype : found->second;
+}
+
+void write_model_files(const fs::path& folder, const ModelSource& source, DecoderWeights& weights,
+                       const DecoderConfig& config, const SaveTypes& types) {
   create_folders(folder);
-  write_file(folder / "config.json", updated_config(source_dir, config, dtype));
+  write_file(folder / "config.json", updated_config(source.folder, config, types.dtype));
   for (const std::string_view name : kTokenizerFiles) {
-    if (fs::exists(source_dir / name)) write_file(folder / name, read_file(source_dir / name));
+    const fs::path& from =
+        name.starts_with("chat_template") ? source.template_folder : source.tokenizer_folder;
+    if (fs::exists(from / name)) write_file(folder / name, read_file(from / name));
   }
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const auto& [name, tensor] : named_weights(weights, config))
     tensors.emplace_back(name, *tensor);
-  tensor::write_safetensors(folder / "model.safetensors", tensors, dtype, {{"format", "pt"}});
+  std::vector<at::ScalarType> dtypes;
+  for (const auto& [name, tensor] : tensors) dtypes.push_back(types.of(name));
+  tensor::write_safetensors(folder / "model.safetensors", tensors, dtypes, {{"format", "pt"}});
 }
 
 void save_model(const fs::path& output_dir, const fs::path& source_dir, DecoderWeights& weights,
@@ -95,7 +108,8 @@ void save_model(const fs::path& output_dir, const fs::path& source_dir, DecoderW
   const fs::path partial = partial_path(output_dir);
   std::error_code ignored;
   fs::remove_all(partial, ignored);
-  write_model_files(partial, source_dir, weights, config, dtype);
+  write_model_files(partial, resolve_model_source(source_dir, {}), weights, config,
+                    {.dtype = dtype});
   publish(partial, output_dir);
 }
 

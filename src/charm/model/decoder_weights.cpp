@@ -10,7 +10,7 @@
 #include <set>
 
 #include "charm/base/error.h"
-#include "charm/model/families/wrapper.h"
+#include "charm/model/source_tensors.h"
 #include "charm/model/weight_names.h"
 #include "charm/tensor/device.h"
 #include "charm/tensor/safetensors.h"
@@ -19,8 +19,7 @@ namespace charm::model {
 namespace {
 
 namespace fs = std::filesystem;
-using tensor::SafetensorsFile;
-using tensor::SafetensorsFolder;
+using tensor::StoredTensor;
 
 constexpr std::size_t kMaxListed = 8;
 
@@ -37,39 +36,30 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
-/// A tensor in its file, under the name that it has there.
-struct StoredTensor {
-  const SafetensorsFile* file;
-  std::string name;
-};
-using StoredTensors = std::map<std::string, StoredTensor>;
-
-/// The folder's tensors by their names in the model; of a multimodal wrapper those of its text
-/// side.
-StoredTensors model_tensors(const SafetensorsFolder& folder, const DecoderConfig& config,
-                            const fs::path& model_dir) {
-  const Wrapper* wrapper = find_wrapper(config.wrapper);
-  StoredTensors tensors;
-  for (const auto& [name, file] : folder.tensors()) {
-    const std::optional<std::string> own =
-        wrapper == nullptr ? std::optional(name) : unwrapped_name(*wrapper, name);
-    if (!own) continue;
-    const auto [place, added] = tensors.emplace(*own, StoredTensor{file, name});
-    if (!added) {
-      throw Error(ErrorKind::kInput, "{}: tensors '{}' and '{}' are both '{}' of the text model",
-                  model_dir.string(), place->second.name, name, *own);
-    }
-  }
-  return tensors;
+/// Why a head's tensor is not there, and what to do.
+[[noreturn]] void throw_no_head(const WeightSlot& slot, const DecoderConfig& config,
+                                const ModelSource& source) {
+  const std::string place =
+      source.adapter
+          ? fmt::format("{} with adapter {}", source.folder.string(), source.adapter->string())
+          : source.folder.string();
+  throw Error(ErrorKind::kInput,
+              "{}: tensor '{}' [{}] is missing: without it the model has no reward head, and a "
+              "random one is never used; expected the weights of a {}{}",
+              place, slot.name, fmt::join(slot.shape, ", "), config.architecture,
+              source.adapter ? "; was the head saved with the adapter (modules_to_save)? A LoRA "
+                               "run of OpenRLHF leaves it in no file: save the merged model with "
+                               "its head"
+                             : "");
 }
 
 /// Checks the number of experts in the first layer that has any, which thousands of missing or
 /// extra tensors would say less clearly.
-void check_num_experts(const StoredTensors& tensors, const DecoderConfig& config,
-                       const fs::path& model_dir) {
+void check_num_experts(const SourceTensors& tensors, const DecoderConfig& config,
+                       const ModelSource& source) {
   if (!config.experts) return;
   std::map<std::int64_t, std::set<std::int64_t>> experts_of_layer;
-  for (const auto& [name, stored] : tensors) {
+  for (const auto& [name, stored] : tensors.all()) {
     const std::int64_t expert = expert_of_weight(name, config);
     if (expert >= 0) experts_of_layer[layer_of_weight(name, config)].insert(expert);
   }
@@ -79,66 +69,82 @@ void check_num_experts(const StoredTensors& tensors, const DecoderConfig& config
   if (std::ssize(experts) == stated) return;
   throw Error(ErrorKind::kInput,
               "{}: layer {} has the tensors of {} experts, but config.json says {}",
-              model_dir.string(), layer, experts.size(), stated);
+              source.folder.string(), layer, experts.size(), stated);
 }
 
 /// Checks that every tensor the config implies is present, and none that would be ignored.
-void check_names(const StoredTensors& tensors, const std::vector<WeightSlot>& slots,
+void check_names(const SourceTensors& tensors, const std::vector<WeightSlot>& slots,
                  const DecoderConfig& config, const LoadWeightsOptions& options,
-                 const fs::path& model_dir) {
-  check_num_experts(tensors, config, model_dir);
+                 const ModelSource& source) {
+  check_num_experts(tensors, config, source);
   std::vector<std::string> missing;
   std::map<std::string, int> expected;
   for (const WeightSlot& slot : slots) {
     expected.emplace(slot.name, 0);
     if (tensors.contains(slot.name)) continue;
-    if (slot.kind == WeightShape::kHead) {
-      throw Error(ErrorKind::kInput,
-                  "{}: tensor '{}' [{}] is missing: without it the model has no reward head, and a "
-                  "random one is never used; expected the weights of a {}",
-                  model_dir.string(), slot.name, fmt::join(slot.shape, ", "), config.architecture);
-    }
+    if (slot.kind == WeightShape::kHead) throw_no_head(slot, config, source);
     missing.push_back(slot.name);
   }
   if (!missing.empty()) {
     throw Error(ErrorKind::kInput,
                 "{}: {} of the {} tensors that config.json implies {} missing: {}",
-                model_dir.string(), missing.size(), slots.size(),
+                source.folder.string(), missing.size(), slots.size(),
                 missing.size() == 1 ? "is" : "are", listed(missing));
   }
-  std::vector<std::string> extra;
-  for (const auto& [name, stored] : tensors) {
+  const auto is_known = [&](const std::string& name) {
     const std::int64_t layer = layer_of_weight(name, config);
     const bool dropped_layer = layer >= config.num_layers && layer < options.stored_layers;
-    if (!expected.contains(name) && !is_ignored_weight(name) && !dropped_layer)
-      extra.push_back(name);
+    return expected.contains(name) || is_ignored_weight(name) || dropped_layer;
+  };
+  std::vector<std::string> extra;
+  for (const auto& [name, stored] : tensors.all()) {
+    if (!is_known(name)) extra.push_back(name);
   }
   if (!extra.empty()) {
     throw Error(ErrorKind::kInput,
                 "{}: {} tensor{} that a {} of this config.json does not have: {}; ignoring them "
                 "could give wrong scores",
-                model_dir.string(), extra.size(), extra.size() == 1 ? "" : "s", config.architecture,
-                listed(extra));
+                source.folder.string(), extra.size(), extra.size() == 1 ? "" : "s",
+                config.architecture, listed(extra));
+  }
+  if (tensors.adapter() == nullptr) return;
+  for (const std::string& name : tensors.adapter()->changed()) {
+    if (!is_known(name)) extra.push_back(name);
+  }
+  if (!extra.empty()) {
+    throw Error(ErrorKind::kInput,
+                "{}: the adapter changes {} tensor{} that its base {} does not have: {}; it was "
+                "trained on another base: give that one with --base-model DIR",
+                source.adapter->string(), extra.size(), extra.size() == 1 ? "" : "s",
+                source.folder.string(), listed(extra));
   }
 }
 
 /// @param upload  null: the tensor stays on the CPU
-at::Tensor load_tensor(const StoredTensor& stored, const WeightSlot& slot,
+at::Tensor load_tensor(const SourceTensors& tensors, const WeightSlot& slot,
                        const LoadWeightsOptions& options, tensor::DeviceUpload* upload) {
-  const SafetensorsFile& file = *stored.file;
-  const tensor::TensorInfo& info = file.tensors().at(stored.name);
+  const StoredTensor& stored = tensors.at(slot.name);
+  const tensor::WeightsFile& file = *stored.file;
+  const tensor::TensorInfo& info = stored.info();
   if (!is_loadable(info.dtype)) {
     throw Error(
         ErrorKind::kInput,
         "{}: tensor '{}' has dtype {}, expected F32, F16 or BF16 (quantised weights are refused)",
         file.path().string(), stored.name, tensor::safetensors_dtype_name(info.dtype));
   }
-  if (info.shape != slot.shape) {
-    throw Error(ErrorKind::kInput, "{}: tensor '{}' has shape [{}], but config.json implies [{}]",
+  const bool fits = slot.row < 0 ? info.shape == slot.shape
+                                 : info.shape.size() == 2 && slot.row < info.shape[0] &&
+                                       info.shape[1] == slot.shape[1];
+  if (!fits) {
+    throw Error(ErrorKind::kInput, "{}: tensor '{}' has shape [{}], but config.json implies {}[{}]",
                 file.path().string(), stored.name, fmt::join(info.shape, ", "),
+                slot.row < 0 ? "" : fmt::format("row {} of ", slot.row),
                 fmt::join(slot.shape, ", "));
   }
-  at::Tensor view = file.view(stored.name);
+  at::Tensor view = stored.view();
+  if (tensors.adapter() != nullptr && tensors.adapter()->changes(slot.name))
+    view = tensors.adapter()->merged(slot.name, view);
+  if (slot.row >= 0) view = view.narrow(0, slot.row, 1);
   if (const auto bad = tensor::find_non_finite(view)) {
     throw Error(ErrorKind::kInput,
                 "{}: tensor '{}' holds NaN or infinity at element {}, expected finite weights only",
@@ -150,7 +156,7 @@ at::Tensor load_tensor(const StoredTensor& stored, const WeightSlot& slot,
     tensor::release_pages(view);  // its bytes are in the pinned buffers or on the device
     return uploaded;
   }
-  if (info.dtype != dtype) {
+  if (view.scalar_type() != dtype) {
     at::Tensor converted = view.to(dtype);
     tensor::release_pages(view);
     // float16 has a smaller range than float32: a value may have overflowed.
@@ -168,10 +174,9 @@ at::Tensor load_tensor(const StoredTensor& stored, const WeightSlot& slot,
 
 }  // namespace
 
-DecoderWeights load_weights(const fs::path& model_dir, const DecoderConfig& config,
+DecoderWeights load_weights(const ModelSource& source, const DecoderConfig& config,
                             const LoadWeightsOptions& options) {
-  const SafetensorsFolder folder(model_dir);
-  const StoredTensors tensors = model_tensors(folder, config, model_dir);
+  const SourceTensors tensors(source);
   DecoderWeights weights;
   std::vector<WeightSlot> slots = weight_slots(weights, config);
   if (options.lm_head && !config.tie_word_embeddings) {
@@ -179,21 +184,26 @@ DecoderWeights load_weights(const fs::path& model_dir, const DecoderConfig& conf
       throw Error(ErrorKind::kInput,
                   "{}: tensor '{}' is missing and config.json does not tie it to the embedding "
                   "(tie_word_embeddings): the model cannot generate",
-                  model_dir.string(), kLmHead);
+                  source.folder.string(), kLmHead);
     }
     slots.push_back({std::string(kLmHead),
                      WeightShape::kEmbedding,
                      {config.vocab_size, config.hidden_size},
                      &weights.lm_head_VD});
   }
-  check_names(tensors, slots, config, options, model_dir);
+  check_names(tensors, slots, config, options, source);
   std::optional<tensor::DeviceUpload> upload;
   if (!options.device.is_cpu()) upload.emplace(options.device);
   for (const WeightSlot& slot : slots)
-    *slot.tensor = load_tensor(tensors.at(slot.name), slot, options, upload ? &*upload : nullptr);
+    *slot.tensor = load_tensor(tensors, slot, options, upload ? &*upload : nullptr);
   if (upload) upload->finish();
   if (options.lm_head && config.tie_word_embeddings) weights.lm_head_VD = weights.embed_VD;
   return weights;
+}
+
+DecoderWeights load_weights(const fs::path& model_dir, const DecoderConfig& config,
+                            const LoadWeightsOptions& options) {
+  return load_weights(resolve_model_source(model_dir, {}), config, options);
 }
 
 void keep_first_layers(DecoderWeights& weights, DecoderConfig& config, std::int64_t num_layers) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -67,9 +68,13 @@ struct LoadWeightsOptions {
   at::Device device = at::kCPU;
 };
 
-/// Loads a safetensors checkpoint (one file or indexed shards) onto `options.device`. Throws kInput
+/// Loads a checkpoint, an adapter merged into it in float32, onto `options.device`. Throws kInput
 /// for a missing, extra or misshapen tensor, a wrong dtype, NaN or infinite values, truncated
 /// files, overlapping offsets. lm_head and rotary buffers are ignored.
+DecoderWeights load_weights(const ModelSource& source, const DecoderConfig& config,
+                            const LoadWeightsOptions& options);
+
+/// The same for a folder without an adapter.
 DecoderWeights load_weights(const std::filesystem::path& model_dir, const DecoderConfig& config,
                             const LoadWeightsOptions& options);
 
@@ -85,6 +90,16 @@ void add_random_head(DecoderWeights& weights, DecoderConfig& config, std::uint64
 /// Truncates weights and config to the first `num_layers` blocks.
 void keep_first_layers(DecoderWeights& weights, DecoderConfig& config, std::int64_t num_layers);
 
+/// Dtypes of saved tensors.
+struct SaveTypes {
+  at::ScalarType dtype = at::kFloat;               ///< config.json's, and of most tensors
+  std::map<std::string, at::ScalarType> others{};  ///< of tensors that have another
+  at::ScalarType of(const std::string& name) const;
+};
+
+/// Each stored tensor's own dtype; `dtype` for tensors that are not stored, such as a new head.
+SaveTypes stored_types(const ModelSource& source, at::ScalarType dtype);
+
 /// Writes a checkpoint folder that AutoModelForSequenceClassification loads with equal scores:
 /// config.json (from the source folder's, with architectures, num_labels/id2label, dtype and
 /// pad_token_id set), model.safetensors in `dtype`, tokenizer files copied from `source_dir`.
@@ -93,7 +108,8 @@ void save_model(const std::filesystem::path& output_dir, const std::filesystem::
                 DecoderWeights& weights, const DecoderConfig& config, at::ScalarType dtype);
 
 /// Writes the files of `save_model` into a folder that the caller publishes.
-void write_model_files(const std::filesystem::path& folder, const std::filesystem::path& source_dir,
-                       DecoderWeights& weights, const DecoderConfig& config, at::ScalarType dtype);
+void write_model_files(const std::filesystem::path& folder, const ModelSource& source,
+                       DecoderWeights& weights, const DecoderConfig& config,
+                       const SaveTypes& types);
 
 }  // namespace charm::model

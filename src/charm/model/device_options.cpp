@@ -19,16 +19,9 @@ void describe_device(OptionTable& table, DTypeChoice& dtype, DeviceChoice& devic
               "is present.");
 }
 
-void describe_adapter(OptionTable& table, AdapterChoice& adapter) {
-  table.choice("adapter", adapter, {{"none", AdapterChoice::kNone}},
-               "none uses the weights without the PEFT adapter in the model's folder. Without this "
-               "option such a folder is an error: adapters cannot be applied yet, and scores with "
-               "and without one differ.");
-}
-
 void describe_model(OptionTable& table, RewardModelOptions& options) {
   describe_device(table, options.dtype, options.device);
-  describe_adapter(table, options.adapter);
+  describe_source(table, options.source);
 }
 
 }  // namespace charm::model

@@ -10,6 +10,8 @@
 #include "charm/base/parallel.h"
 #include "charm/kernels/kernels.h"
 #include "charm/kernels/thread_pool.h"
+#include "charm/model/lora.h"
+#include "charm/model/model_source.h"
 #include "charm/tensor/device.h"
 
 namespace charm::model {
@@ -50,7 +52,7 @@ bool computes_in_bfloat16(DTypeChoice dtype, bool on_cuda) {
   return false;
 }
 
-LoadedDecoder load_decoder(const std::filesystem::path& model_dir, const DecoderConfig& config,
+LoadedDecoder load_decoder(const ModelSource& source, const DecoderConfig& config,
                            const RewardModelOptions& options, bool lm_head) {
   const int threads =
       options.threads > 0 ? options.threads : static_cast<int>(available_processors());
@@ -67,28 +69,36 @@ LoadedDecoder load_decoder(const std::filesystem::path& model_dir, const Decoder
       {"architecture", config.architecture},
       {"dtype", bfloat16 ? "bfloat16" : "float32"},
       {"device", cuda ? "cuda" : "cpu"}};
+  if (source.adapter) provenance.emplace_back("adapter", LoraAdapter(*source.adapter).summary());
+  if (source.adapter_left_out) provenance.emplace_back("adapter", "none");
+  if (config.head == HeadKind::kLmLogit)
+    provenance.emplace_back("head", fmt::format("lm-logit:{}", config.head_logit_id));
+  if (config.score_mean != 0.0 || config.score_std != 1.0) {
+    provenance.emplace_back("normalised", fmt::format("(score - {}) / {}, by config.json",
+                                                      config.score_mean, config.score_std));
+  }
   if (cuda) {
     return tensor::with_device_errors(
         "use a smaller model, or --dtype bfloat16, or --device cpu", [&]() -> LoadedDecoder {
-          DecoderWeights weights = load_weights(model_dir, config, weight_options);
+          DecoderWeights weights = load_weights(source, config, weight_options);
           const nn::AttentionKernel attention =
               choose_attention_kernel(config, weight_options.dtype, weights.embed_VD.device());
           provenance.emplace_back("gemm_backend", "cublas");
           provenance.emplace_back("attention", nn::attention_kernel_name(attention));
-          log::debug("{}: {} on cuda, attention by {}", model_dir.string(),
+          log::debug("{}: {} on cuda, attention by {}", source.folder.string(),
                      bfloat16 ? "bfloat16" : "float32", nn::attention_kernel_name(attention));
           return {Decoder(config, std::move(weights), nn::Mode::kGpu, nn::GemmBackend::kAtenLinear,
                           attention),
                   std::move(provenance)};
         });
   }
-  DecoderWeights weights = load_weights(model_dir, config, weight_options);
+  DecoderWeights weights = load_weights(source, config, weight_options);
   const nn::GemmBackend backend = choose_gemm_backend(config, weights);
   if (backend == nn::GemmBackend::kCharm)
     at::set_num_threads(1);  // ATen's remaining operators are not worth a second thread pool
   provenance.emplace_back("gemm_backend", nn::gemm_backend_name(backend));
   provenance.emplace_back("instruction_set", kernels::instruction_set());
-  log::debug("{}: {} on cpu, {} threads, GEMM by {}, kernels for {}", model_dir.string(),
+  log::debug("{}: {} on cpu, {} threads, GEMM by {}, kernels for {}", source.folder.string(),
              bfloat16 ? "bfloat16" : "float32", threads, nn::gemm_backend_name(backend),
              kernels::instruction_set());
   return {Decoder(config, std::move(weights), nn::Mode::kInference, backend),

@@ -16,7 +16,7 @@ namespace charm::model {
 struct LoadedDecoder {
   Decoder decoder;
   std::vector<std::pair<std::string, std::string>>
-      provenance;  ///< architecture, dtype, device, backend
+      provenance;  ///< architecture, head, adapter, dtype, device, backend
 };
 
 /// Resolves --device: true for a GPU, for which TF32 is disabled from now on. Throws kResource when
@@ -26,7 +26,7 @@ bool use_cuda(DeviceChoice choice);
 /// Loads the weights in the requested dtype and builds the decoder: inference mode on a CPU, GPU
 /// mode on a GPU. Also sets the number of threads.
 /// @param lm_head  also load the causal LM's LM head
-LoadedDecoder load_decoder(const std::filesystem::path& model_dir, const DecoderConfig& config,
+LoadedDecoder load_decoder(const ModelSource& source, const DecoderConfig& config,
                            const RewardModelOptions& options, bool lm_head);
 
 }  // namespace charm::model

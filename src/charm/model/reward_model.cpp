@@ -79,19 +79,29 @@ class DecoderRewardModel final : public RewardModel {
 
 }  // namespace
 
-std::unique_ptr<RewardModel> load_reward_model(const std::filesystem::path& model_dir,
+void throw_no_reward_head(const ModelSource& source, const DecoderConfig& config) {
+  throw Error(ErrorKind::kInput,
+              "{}: {} is a causal language model, and no reward head was found in its weights, in "
+              "value_head.safetensors or .bin beside them, or in an adapter: give the adapter that "
+              "it was trained as (--adapter DIR), or --head lm-logit:ID if the score is a logit of "
+              "the language model; charm train --new-head makes a reward model of it from a random "
+              "head",
+              source.adapter ? source.adapter->string() : source.folder.string(),
+              config.architecture);
+}
+
+std::unique_ptr<RewardModel> load_reward_model(const ModelSource& source,
                                                const RewardModelOptions& options) {
-  const bool adapter_left_out = leave_out_adapter(model_dir, options.adapter);
-  const DecoderConfig config = load_model_config(model_dir);
-  if (config.head == HeadKind::kNone) {
-    throw Error(ErrorKind::kInput,
-                "{}: {} has no score head; train one first: charm train --new-head",
-                model_dir.string(), config.architecture);
-  }
-  LoadedDecoder loaded = load_decoder(model_dir, config, options, /*lm_head=*/false);
-  if (adapter_left_out) loaded.provenance.emplace_back("adapter", "none");
+  const DecoderConfig config = load_model_config(source);
+  if (config.head == HeadKind::kNone) throw_no_reward_head(source, config);
+  LoadedDecoder loaded = load_decoder(source, config, options, /*lm_head=*/false);
   return std::make_unique<DecoderRewardModel>(std::move(loaded.decoder),
                                               std::move(loaded.provenance));
+}
+
+std::unique_ptr<RewardModel> load_reward_model(const std::filesystem::path& model_dir,
+                                               const RewardModelOptions& options) {
+  return load_reward_model(resolve_model_source(model_dir, options.source), options);
 }
 
 }  // namespace charm::model

@@ -10,10 +10,12 @@
 
 #include "charm/base/option_table.h"
 #include "charm/batch/token_batch.h"
-#include "charm/model/adapter.h"
+#include "charm/model/model_source.h"
 #include "charm/tensor/tensor_fwd.h"
 
 namespace charm::model {
+
+struct DecoderConfig;
 
 /// Interface of a reward model for scoring and evaluation. Tests use a fake. Scores are a function
 /// of each sequence's tokens alone, bit for bit on CPU. Not thread-safe.
@@ -61,20 +63,27 @@ struct RewardModelOptions {
                                               ///< natively, float32 otherwise
   DeviceChoice device = DeviceChoice::kAuto;  ///< auto: cuda when built for it and present
   int threads = 0;                            ///< 0: all processors of this process
-  AdapterChoice adapter = AdapterChoice::kRefuse;
+  ModelSourceOptions source{};
 };
 
 /// `--dtype` and `--device`.
 void describe_device(OptionTable& table, DTypeChoice& dtype, DeviceChoice& device);
 
-/// Those and `--adapter`.
+/// Those and `describe_source`.
 void describe_model(OptionTable& table, RewardModelOptions& options);
 
 /// Resolves --dtype on this machine: bfloat16 (true) or float32.
 bool computes_in_bfloat16(DTypeChoice dtype, bool on_cuda);
 
+/// Throws kInput: no head was found anywhere, and what to give.
+[[noreturn]] void throw_no_reward_head(const ModelSource& source, const DecoderConfig& config);
+
 /// Loads a reward model from a Hugging Face folder. Throws kInput for anything that would give a
 /// wrong score.
+std::unique_ptr<RewardModel> load_reward_model(const ModelSource& source,
+                                               const RewardModelOptions& options);
+
+/// The same, the folder resolved by `options.source`.
 std::unique_ptr<RewardModel> load_reward_model(const std::filesystem::path& model_dir,
                                                const RewardModelOptions& options);
 

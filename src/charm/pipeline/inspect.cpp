@@ -55,19 +55,26 @@ std::string experts_text(const model::ExpertConfig& experts) {
   return text;
 }
 
-std::int64_t safetensors_bytes(const fs::path& folder) {
-  std::int64_t bytes = 0;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == ".safetensors" &&
-        entry.path().filename() != "adapter_model.safetensors")
-      bytes += static_cast<std::int64_t>(entry.file_size());
-  }
-  return bytes;
+/// What is stored: sizes, the adapter, wrappers of training frameworks.
+void add_stored(Inspection& inspection, const model::ModelSource& source) {
+  const model::StoredModel stored = model::describe_stored(source);
+  inspection.weights_bytes = stored.weights_bytes;
+  if (!stored.adapter.empty()) inspection.adapter = stored.adapter;
+  for (const std::string& note : stored.notes) inspection.warnings.push_back(note);
 }
 
-std::string head_text(model::HeadKind head) {
-  return head == model::HeadKind::kNone ? "none (a causal language model: charm train --new-head)"
-                                        : std::string(model::head_of(head).title);
+std::string head_text(const model::DecoderConfig& config) {
+  if (config.head == model::HeadKind::kNone)
+    return "none (a causal language model: --adapter, --head, or charm train --new-head)";
+  std::string text(model::head_of(config.head).title);
+  if (config.head == model::HeadKind::kLmLogit)
+    text += fmt::format(", token {}", config.head_logit_id);
+  if (config.score_mean != 0.0 || config.score_std != 1.0) {
+    text += fmt::format(", normalised by the config's mean {} and std {}", config.score_mean,
+                        config.score_std);
+  }
+  if (!config.head_place.empty()) text += fmt::format(", found by {}", config.head_place);
+  return text;
 }
 
 std::string gib(std::int64_t bytes) {
@@ -117,14 +124,31 @@ void add_token_warnings(Inspection& inspection, const text::ConversationEncoder&
 /// tokenizer.json.
 void add_tokenizer_warning(Inspection& inspection, const fs::path& model_dir) {
   const nlohmann::json config = text::read_config(model_dir, "tokenizer_config.json");
+  if (const auto add_bos = config.find("add_bos_token");
+      add_bos != config.end() && add_bos->is_boolean()) {
+    const bool begins = !inspection.sample.empty() && inspection.sample.front().is_bos;
+    if (begins != add_bos->get<bool>()) {
+      inspection.warnings.push_back(
+          fmt::format("tokenizer_config.json says add_bos_token {}, which has no effect beside a "
+                      "tokenizer.json, as in transformers 5 (4.57's LlamaTokenizerFast heeded it)",
+                      add_bos->get<bool>()));
+    }
+  }
   const std::string name = config.value("tokenizer_class", nlohmann::json()).dump();
   const bool is_rebuilt =
-      name.starts_with("\"LlamaTokenizer") && inspection.config.architecture.starts_with("Llama");
+      name.starts_with("\"LlamaTokenizer") && inspection.config.model_type == "llama";
   if (!is_rebuilt) return;
   const nlohmann::json tokenizer = text::read_config(model_dir, "tokenizer.json");
-  if (tokenizer.value("normalizer", nlohmann::json()).dump().find("\"Prepend\"") ==
-      std::string::npos)
-    return;
+  const auto mentions = [&](const char* part, std::string_view type) {
+    return tokenizer.value(part, nlohmann::json()).dump().find(type) != std::string::npos;
+  };
+  if (mentions("pre_tokenizer", "\"ByteLevel\"")) {
+    inspection.warnings.push_back(
+        "tokenizer_class LlamaTokenizer with a byte-level tokenizer.json: AutoTokenizer of "
+        "transformers 5.17 builds another pre-tokenizer and drops every space (mended in 5.23); "
+        "charm uses tokenizer.json as written");
+  }
+  if (!mentions("normalizer", "\"Prepend\"")) return;
   inspection.warnings.push_back(
       "tokenizer_class LlamaTokenizer: AutoTokenizer of transformers 5 ignores the normalizer of "
       "tokenizer.json, so leading white space and text after special tokens get different ids "
@@ -194,23 +218,28 @@ Inspection inspect_model(const InspectOptions& options) {
                 options.model_dir.string());
   }
   Inspection inspection;
-  if (model::leave_out_adapter(options.model_dir, options.model.adapter)) {
+  const model::ModelSource source =
+      model::resolve_model_source(options.model_dir, options.model.source);
+  if (source.adapter_left_out) {
+    inspection.adapter = "none";
     inspection.warnings.push_back(
         "a PEFT adapter lies beside the weights and is left out (--adapter none)");
   }
-  inspection.config = model::load_model_config(options.model_dir);
+  inspection.config = model::load_model_config(source);
+  add_stored(inspection, source);
   inspection.num_parameters = count_parameters(inspection.config);
-  inspection.weights_bytes = safetensors_bytes(options.model_dir);
   inspection.memory_float32_bytes = inspection.num_parameters * 4 + kWorkspaceBytes;
   inspection.memory_bfloat16_bytes = inspection.num_parameters * 2 + kWorkspaceBytes;
   inspection.memory_gpu_bytes =
       inspection.num_parameters * 2 + gpu_workspace_bytes(inspection.config);
 
-  const text::ConversationEncoder encoder(options.model_dir, options.encoder);
+  text::EncoderOptions encoder_options = options.encoder;
+  encoder_options.template_folder = source.template_folder;
+  const text::ConversationEncoder encoder(source.tokenizer_folder, encoder_options);
   inspection.template_name = encoder.chat_template().name();
   inspection.template_source = encoder.chat_template().source();
   inspection.template_sha256 = encoder.chat_template().sha256();
-  inspection.tokenizer_sha256 = sha256_file(options.model_dir / "tokenizer.json");
+  inspection.tokenizer_sha256 = sha256_file(source.tokenizer_folder / "tokenizer.json");
   inspection.tokenizer_entries = encoder.tokenizer().vocab_size();
   Response row = built_in_sample();
   SampleRow encoded;
@@ -242,11 +271,11 @@ Inspection inspect_model(const InspectOptions& options) {
                                  .is_pooled = i + 1 == pooled.ids.size()});
   }
   add_token_warnings(inspection, encoder, pooled, encoded.ids.size());
-  add_tokenizer_warning(inspection, options.model_dir);
+  add_tokenizer_warning(inspection, source.tokenizer_folder);
   if (inspection.config.head == model::HeadKind::kNone || options.config_only) return inspection;
 
   const std::unique_ptr<model::RewardModel> reward_model =
-      model::load_reward_model(options.model_dir, options.model);
+      model::load_reward_model(source, options.model);
   inspection.provenance = reward_model->provenance();
   const score::RowStore store({row});
   const std::vector<score::RowScore> scored = score::score_rows(
@@ -279,8 +308,9 @@ std::string inspection_text(const Inspection& inspection) {
   line("vocabulary",
        fmt::format("{}{}", config.vocab_size, config.tie_word_embeddings ? ", tied" : ""));
   line("positions", std::to_string(config.max_positions));
-  line("head", head_text(config.head));
-  line("stored", fmt::format("{} of safetensors{}", gib(inspection.weights_bytes),
+  line("head", head_text(config));
+  if (!inspection.adapter.empty()) line("adapter", inspection.adapter);
+  line("stored", fmt::format("{} of weights{}", gib(inspection.weights_bytes),
                              config.stored_dtype.empty() ? "" : ", " + config.stored_dtype));
   line("memory to score",
        fmt::format("about {} in float32, {} in bfloat16; of a GPU {}",
@@ -320,6 +350,12 @@ nlohmann::ordered_json inspection_json(const Inspection& inspection) {
       {"vocab_size", config.vocab_size},
       {"max_positions", config.max_positions},
       {"head", config.head == model::HeadKind::kNone ? "none" : model::head_of(config.head).name},
+      {"head_place", config.head_place},
+      {"normalised",
+       config.score_mean != 0.0 || config.score_std != 1.0
+           ? nlohmann::ordered_json{{"mean", config.score_mean}, {"std", config.score_std}}
+           : nlohmann::ordered_json()},
+      {"adapter", inspection.adapter},
       {"weights_bytes", inspection.weights_bytes},
       {"memory_bytes",
        {{"float32", inspection.memory_float32_bytes},

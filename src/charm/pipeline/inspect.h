@@ -53,7 +53,8 @@ struct SampleToken {
 struct Inspection {
   model::DecoderConfig config;
   std::int64_t num_parameters = 0;  ///< of the reward model, head included
-  std::int64_t weights_bytes = 0;   ///< size of its safetensors files
+  std::int64_t weights_bytes = 0;   ///< size of the files of its weights
+  std::string adapter;              ///< what was merged; "none": left out; empty: there is none
   std::string template_name;        ///< source of the chat template
   std::string template_sha256;
   std::string template_source;

@@ -62,14 +62,17 @@ void PlanBuilder::add_training(const std::string& rm, const RecipeCalibration& c
   const std::string& set = calibration.set;
   train::TrainOptions options = calibration.training;
   options.model = recipe_.reward_model.score.model_dir;
+  if (options.source.adapter.empty() && options.source.base_model.empty())
+    options.source = source_of(options.model);
   options.preferences = paths_.preferences(rm, set);
   options.output = paths_.model(rm, set);
   Step step{.stage = "train",
             .name = "train " + rm + "/" + set,
-            .inputs = {options.model, options.preferences},
+            .inputs = model_inputs(options.model),
             .outputs = {options.output},
             .settings = calibration.training_settings,
             .run = {}};
+  step.inputs.push_back(options.preferences);
   if (options.eval_preferences) step.inputs.push_back(*options.eval_preferences);
   if (options.template_file) step.inputs.push_back(*options.template_file);
   step.run = [options](const StepContext& context) {
@@ -115,8 +118,9 @@ void PlanBuilder::add_evaluation(const RecipeEvaluation& evaluation) {
       step.settings.insert(step.settings.end(), more.begin(), more.end());
     } else {
       options.model_dir = folder;
+      options.model.source = source_of(folder);
       step.inputs = options.data;
-      step.inputs.push_back(folder);
+      for (const fs::path& input : model_inputs(folder)) step.inputs.push_back(input);
       const std::vector<Setting>& more = settings("reward_model");
       step.settings.insert(step.settings.end(), more.begin(), more.end());
       if (options.encoder.template_file) step.inputs.push_back(*options.encoder.template_file);

@@ -227,11 +227,6 @@ Recipe read_recipe(const fs::path& path) {
             "holdout: the recipe's {} and calibration's {} exclude each other; keep the recipe's",
             recipe.holdout, calibration.options.holdout));
   }
-  if (recipe.reward_model.score.model.adapter == model::AdapterChoice::kNone) {
-    // Training starts from the same folder.
-    for (RecipeCalibration& calibration : recipe.calibrations)
-      calibration.training.adapter = model::AdapterChoice::kNone;
-  }
   for (const char* name : {"preferences", "training"}) {
     const YamlValue* section = top.find(name);
     if (section == nullptr || !recipe.calibrations.empty()) continue;

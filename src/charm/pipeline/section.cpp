@@ -34,8 +34,12 @@ std::vector<std::string> arguments_of(const Option& option, const YamlValue& val
       arguments.front() != "false") {
     throw Error(ErrorKind::kUsage, "expected true or false, found '{}'", arguments.front());
   }
-  if (option.is_path) {
-    for (std::string& argument : arguments) argument = resolve_path(file, argument).string();
+  for (std::string& argument : arguments) {
+    // A path's value name may list words beside it: "DIR|none".
+    const bool is_word =
+        fmt::format("|{}|", option.value_name).find(fmt::format("|{}|", argument)) !=
+        std::string::npos;
+    if (option.is_path && !is_word) argument = resolve_path(file, argument).string();
   }
   return arguments;
 }

@@ -1,14 +1,55 @@
 #include "charm/pipeline/sources.h"
 
+#include <algorithm>
+
+#include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/hub/hub_client.h"
 #include "charm/pipeline/recipe.h"
 
 namespace charm::pipeline {
 
+namespace {
+
+/// The base of an adapter that is no folder: from the cache, or downloaded if `download`.
+void find_base_of_hub(const fs::path& adapter, fs::path& base, bool download, bool offline,
+                      const ProgressFn& progress) {
+  const std::string name = model::base_model_name(adapter);
+  const bool is_repository = std::count(name.begin(), name.end(), '/') == 1 &&
+                             name.front() != '/' && name.front() != '.' && name.back() != '/';
+  if (!is_repository || model::find_base_model(adapter, name)) return;
+  try {
+    base = hub::fetch_model(hub::parse_hub_source("hub:" + name),
+                            hub::hub_options_of_environment(offline || !download), progress);
+    log::info("{}: base model {}: {}", adapter.string(), name, base.string());
+  } catch (const Error& error) {
+    if (download) throw error.with_context(fmt::format("{}: base model", adapter.string()));
+    // Not in the cache: loading says what to give.
+  }
+}
+
+}  // namespace
+
+void fetch_model_source(fs::path& model, model::ModelSourceOptions& source, bool offline,
+                        const ProgressFn& progress) {
+  const bool of_hub = hub::is_hub_source(model.string());
+  fetch_model_source(model, offline, progress);
+  fs::path adapter = source.adapter;
+  if (!adapter.empty() && source.adapter != "none") {
+    fetch_model_source(adapter, offline, progress);
+    source.adapter = adapter.string();
+  }
+  if (!source.base_model.empty()) fetch_model_source(source.base_model, offline, progress);
+  if (model::has_adapter(model) && source.base_model.empty() && !fs::exists(model / "config.json"))
+    find_base_of_hub(model, source.base_model, of_hub, offline, progress);
+}
+
 void fetch_model_source(fs::path& model, bool offline, const ProgressFn& progress) {
   if (is_registry_source(model)) model = registered_model(model);
-  if (!hub::is_hub_source(model.string())) return;
+  if (!hub::is_hub_source(model.string())) {
+    model = hub::cached_snapshot(model);
+    return;
+  }
   const std::string source = model.string();
   model = hub::fetch_model(hub::parse_hub_source(source), hub::hub_options_of_environment(offline),
                            progress);
@@ -32,9 +73,11 @@ void fetch_recipe_sources(Recipe& recipe, bool offline, const ProgressFn& progre
     if (!policy.responses.empty())
       fetch_dataset_source(policy.responses, policy.split, offline, progress);
     if (policy.generation && policy.generation->model_dir)
-      fetch_model_source(*policy.generation->model_dir, offline, progress);
+      fetch_model_source(*policy.generation->model_dir, policy.generation->embedded.source, offline,
+                         progress);
   }
-  fetch_model_source(recipe.reward_model.score.model_dir, offline, progress);
+  fetch_model_source(recipe.reward_model.score.model_dir, recipe.reward_model.score.model.source,
+                     offline, progress);
 }
 
 }  // namespace charm::pipeline

@@ -5,6 +5,7 @@
 
 #include "charm/base/files.h"
 #include "charm/base/progress.h"
+#include "charm/model/model_source.h"
 
 // Resolves models of a registry (rm_config.json:NAME), and models and data sets of the Hub
 // (hub:OWNER/NAME[@REVISION]): downloads them into the cache and replaces the path by the local
@@ -14,6 +15,11 @@ namespace charm::pipeline {
 struct Recipe;
 
 void fetch_model_source(fs::path& model, bool offline, const ProgressFn& progress);
+
+/// The same with its adapter and base. An adapter's base that is no folder is taken from the cache
+/// of the Hub or, where the adapter is of the Hub itself, downloaded.
+void fetch_model_source(fs::path& model, model::ModelSourceOptions& source, bool offline,
+                        const ProgressFn& progress);
 void fetch_dataset_source(fs::path& dataset, const std::optional<std::string>& split, bool offline,
                           const ProgressFn& progress);
 

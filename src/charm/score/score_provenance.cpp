@@ -31,9 +31,9 @@ std::string short_hash(const std::string& hash) { return hash.substr(0, 12); }
 
 }  // namespace
 
-storage::ModelHashes hash_model(const fs::path& model_dir, dist::World& world) {
+storage::ModelHashes hash_model(const model::ModelSource& source, dist::World& world) {
   const storage::ModelHashes own =
-      world.is_root() ? storage::hash_model(model_dir) : storage::ModelHashes();
+      world.is_root() ? storage::hash_model(source.folders()) : storage::ModelHashes();
   const json shared =
       json::parse(world.broadcast(json{own.folder, own.model, own.tokenizer}.dump()));
   return {.folder = shared[0].get<std::string>(),

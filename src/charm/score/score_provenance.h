@@ -14,7 +14,7 @@
 namespace charm::score {
 
 /// Hashes of the model folder, computed by rank 0 and broadcast.
-storage::ModelHashes hash_model(const std::filesystem::path& model_dir, dist::World& world);
+storage::ModelHashes hash_model(const model::ModelSource& source, dist::World& world);
 
 /// Everything a score depends on besides its row; stored in every scores file.
 storage::Provenance score_provenance(const ScoreStageOptions& options,

@@ -23,6 +23,7 @@
 #include "charm/score/score_work.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
+#include "charm/storage/published_scores.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 
@@ -171,8 +172,10 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   for (const PolicyPart& part : work.parts) summary.files.push_back(part.file);
   std::optional<OutputLock> lock;
   if (world.is_root()) lock.emplace(summary.files);
+  const model::ModelSource model_source =
+      model::resolve_model_source(options.model_dir, options.model.source);
   const std::unique_ptr<model::RewardModel> model =
-      model::load_reward_model(options.model_dir, options.model);
+      model::load_reward_model(model_source, options.model);
 
   text::EncoderOptions encoder_options = options.encoder;
   if (encoder_options.max_tokens > model->max_positions()) {
@@ -180,8 +183,9 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
                  encoder_options.max_tokens, model->max_positions());
     encoder_options.max_tokens = model->max_positions();
   }
-  const text::ConversationEncoder encoder(options.model_dir, encoder_options);
-  const storage::ModelHashes hashes = hash_model(options.model_dir, world);
+  encoder_options.template_folder = model_source.template_folder;
+  const text::ConversationEncoder encoder(model_source.tokenizer_folder, encoder_options);
+  const storage::ModelHashes hashes = hash_model(model_source, world);
   const storage::Provenance provenance = score_provenance(options, *model, encoder, hashes);
   for (PolicyPart& part : work.parts) {
     const ResponseFile& source = work.sources[part.source];

@@ -8,6 +8,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/storage/published_scores.h"
 #include "charm/storage/record_reader.h"
 
 namespace charm::score {
@@ -41,7 +42,9 @@ Work read_work(const ScoreStageOptions& options) {
   const storage::ReadOptions read_options{.max_bad_rows = options.max_bad_rows,
                                           .columns = options.columns};
   for (const fs::path& file : options.responses) {
-    std::vector<Response> read = storage::read_responses(file, read_options);
+    std::vector<Response> read = storage::holds_benchmark_rows(file)
+                                     ? storage::read_benchmark_responses(file, read_options)
+                                     : storage::read_responses(file, read_options);
     std::set<std::string> policies;
     work.rows.reserve(read.size());
     for (Response& row : read) {

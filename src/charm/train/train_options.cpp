@@ -87,13 +87,13 @@ void describe_settings(OptionTable& table, TrainOptions& options) {
                {"bfloat16", SaveDType::kBFloat16},
                {"source", SaveDType::kSource}},
               "Element type of the saved weights: float32 keeps every update; bfloat16 halves the "
-              "size and rounds small updates away; source: as the input model.")
+              "size and rounds small updates away; source: each tensor as the input model has it.")
       .number("activation-gib", options.activation_gib, "GIB",
               "Memory for saved activations. Layers that do not fit are recomputed in the backward "
               "pass (gradient checkpointing), which costs up to a third more time; the result is "
               "the same. 0: recompute all.")
       .text("device", options.device, "auto|cpu|cuda", "Where the model runs.");
-  model::describe_adapter(table, options.adapter);
+  model::describe_adapter(table, options.source);
   table
       .path("template", options.template_file, "FILE",
             "Chat template (Jinja) instead of the model's own; saved with the result.")
@@ -174,9 +174,10 @@ storage::Manifest make_manifest(const TrainOptions& o, std::string_view dtype,
   manifest.options(o, describe_command)
       .option("dtype", dtype)
       .option("device", device)
-      .option("train-embeddings", o.train_embeddings)
-      .input(o.model)
-      .input(o.preferences);
+      .option("train-embeddings", o.train_embeddings);
+  for (const fs::path& folder : model::resolve_model_source(o.model, o.source).folders())
+    manifest.input(folder);
+  manifest.input(o.preferences);
   if (o.eval_preferences) manifest.input(*o.eval_preferences);
   if (o.template_file) manifest.input(*o.template_file);
   return manifest;

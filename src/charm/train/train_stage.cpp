@@ -46,11 +46,10 @@ struct StartingPoint {
 /// Loads the initial weights; --new-head adds a randomly initialised head to a causal LM.
 StartingPoint load_start(const TrainOptions& options) {
   StartingPoint start;
-  start.config = model::load_model_config(options.model);
+  const model::ModelSource source = model::resolve_model_source(options.model, options.source);
+  start.config = model::load_model_config(source);
   if (start.config.head == model::HeadKind::kNone && !options.new_head) {
-    throw Error(ErrorKind::kInput,
-                "{}: {} has no score head; --new-head adds a randomly initialised one",
-                options.model.string(), start.config.architecture);
+    model::throw_no_reward_head(source, start.config);
   }
   if (start.config.head != model::HeadKind::kNone && options.new_head) {
     throw Error(
@@ -70,7 +69,7 @@ StartingPoint load_start(const TrainOptions& options) {
     }
     start.config.num_layers = *options.layers;
   }
-  start.weights = model::load_weights(options.model, start.config,
+  start.weights = model::load_weights(source, start.config,
                                       {.dtype = at::kFloat, .stored_layers = stored_layers});
   if (options.new_head) {
     model::add_random_head(start.weights, start.config, options.seed);
@@ -78,17 +77,19 @@ StartingPoint load_start(const TrainOptions& options) {
   return start;
 }
 
-at::ScalarType save_dtype(const TrainOptions& options, const model::DecoderConfig& config) {
+model::SaveTypes save_types(const TrainOptions& options, const model::DecoderConfig& config) {
   switch (options.save_dtype) {
     case SaveDType::kFloat32:
-      return at::kFloat;
+      return {.dtype = at::kFloat};
     case SaveDType::kBFloat16:
-      return at::kBFloat16;
+      return {.dtype = at::kBFloat16};
     case SaveDType::kSource:
       break;
   }
-  if (config.stored_dtype == "bfloat16") return at::kBFloat16;
-  return config.stored_dtype == "float16" ? at::kHalf : at::kFloat;
+  const at::ScalarType dtype = config.stored_dtype == "bfloat16"  ? at::kBFloat16
+                               : config.stored_dtype == "float16" ? at::kHalf
+                                                                  : at::kFloat;
+  return model::stored_types(model::resolve_model_source(options.model, options.source), dtype);
 }
 
 struct Data {
@@ -208,19 +209,20 @@ std::vector<at::Tensor> copies_of(const std::vector<Parameter*>& parameters) {
 ///                     only if these are unchanged
 bool changed_weights(const TrainOptions& options, TrainableModel& model,
                      std::span<const at::Tensor> head_before) {
-  const at::ScalarType dtype = save_dtype(options, model.config());
-  const auto differ = [dtype](const at::Tensor& before, const at::Tensor& after) {
-    return !at::equal(before.to(at::kCPU, dtype), after.to(at::kCPU, dtype));
+  const model::SaveTypes types = save_types(options, model.config());
+  const auto differ = [&](const std::string& name, const at::Tensor& before,
+                          const at::Tensor& after) {
+    return !at::equal(before.to(at::kCPU, types.of(name)), after.to(at::kCPU, types.of(name)));
   };
   const std::vector<Parameter*> head = model.head_parameters();
   for (std::size_t i = 0; i < head.size(); ++i) {
-    if (differ(head_before[i], head[i]->master)) return true;
+    if (differ(head[i]->name, head_before[i], head[i]->master)) return true;
   }
   StartingPoint start = load_start(options);
   const auto before = model::named_weights(start.weights, start.config);
   const auto after = model::named_weights(model.master(), model.config());
   for (std::size_t i = 0; i < before.size(); ++i) {
-    if (differ(*before[i].second, *after[i].second)) return true;
+    if (differ(before[i].first, *before[i].second, *after[i].second)) return true;
   }
   return false;
 }
@@ -240,7 +242,7 @@ bool changed_weights(const TrainOptions& options, TrainableModel& model,
               "{}: {} optimiser steps changed no weight of {} as saved; raise --learning-rate {}{}",
               options.preferences.string(), result.num_steps, options.model.string(),
               options.learning_rate,
-              save_dtype(options, config) == at::kFloat
+              save_types(options, config).dtype == at::kFloat
                   ? ""
                   : ", or take --save-dtype float32, which keeps small updates");
 }
@@ -300,8 +302,8 @@ void write_output(const TrainOptions& options, const WorkFolder& work, Trainable
   const fs::path folder = work.path / "model";
   std::error_code ignored;
   fs::remove_all(folder, ignored);
-  model::write_model_files(folder, options.model, model.master(), model.config(),
-                           save_dtype(options, model.config()));
+  model::write_model_files(folder, model::resolve_model_source(options.model, options.source),
+                           model.master(), model.config(), save_types(options, model.config()));
   if (options.template_file)
     write_file(folder / "chat_template.jinja", encoder.chat_template().source());
   write_file(folder / "metrics.jsonl", read_file(work.metrics()));
@@ -325,14 +327,15 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
                                           : static_cast<int>(available_processors()));
   check_output(options);
   const OutputLock lock(options.output);
-  const bool adapter_left_out = model::leave_out_adapter(options.model, options.adapter);
+  const model::ModelSource source = model::resolve_model_source(options.model, options.source);
   const bool cuda = choose_cuda(options.device);
   const bool bfloat16 = options.dtype == ComputeDType::kAuto
                             ? model::computes_in_bfloat16(model::DTypeChoice::kAuto, cuda)
                             : options.dtype == ComputeDType::kBFloat16;
   storage::Manifest manifest =
       make_manifest(options, bfloat16 ? "bfloat16" : "float32", cuda ? "cuda" : "cpu");
-  manifest.option("adapter", adapter_left_out ? ordered_json("none") : ordered_json());
+  const std::string adapter = source.adapter_text();
+  manifest.option("adapter", adapter.empty() ? ordered_json() : ordered_json(adapter));
   const std::string fingerprint = manifest.fingerprint();
   if (const auto result = finished_result(options, manifest)) return *result;
   const WorkFolder work{partial_path(options.output)};
@@ -341,11 +344,12 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
 
   StartingPoint start = load_start(options);
   const text::ConversationEncoder encoder(
-      options.model,
+      source.tokenizer_folder,
       {.max_tokens = options.max_tokens,
        .truncation = text::Truncation::kLeft,
        .bos = options.bos_as_template ? text::BosPolicy::kAsTemplate : text::BosPolicy::kOnce,
        .template_file = options.template_file,
+       .template_folder = source.template_folder,
        .template_date = options.template_date,
        .template_kwargs = options.template_kwargs});
   const Data data = read_data(options, start.config, encoder);

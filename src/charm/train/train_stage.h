@@ -7,7 +7,7 @@
 
 #include "charm/base/option_table.h"
 #include "charm/base/progress.h"
-#include "charm/model/adapter.h"
+#include "charm/model/model_source.h"
 
 namespace charm::train {
 
@@ -24,7 +24,7 @@ enum class ComputeDType {
 enum class SaveDType {
   kFloat32,   ///< keeps every update; scores in transformers equal ours
   kBFloat16,  ///< half the size; rounds small updates away
-  kSource,    ///< as the source folder's config.json says
+  kSource,    ///< of each tensor as the source folder has it
 };
 
 /// Unit of the shuffle.
@@ -70,8 +70,8 @@ struct TrainOptions {
   std::int64_t max_eval_pairs =
       0;  ///< evaluates on this many pairs at most (the first by hash); 0: all
 
-  bool new_head = false;  ///< adds a randomly initialised reward head to a causal LM
-  model::AdapterChoice adapter = model::AdapterChoice::kRefuse;
+  bool new_head = false;               ///< adds a randomly initialised reward head to a causal LM
+  model::ModelSourceOptions source{};  ///< which adapter is merged before training
   std::optional<std::int64_t> layers;  ///< truncates the model to its first N layers
   bool train_embeddings = true;        ///< false freezes the token embeddings
   std::int64_t freeze_layers =

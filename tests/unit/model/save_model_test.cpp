@@ -7,6 +7,8 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/model/decoder_weights.h"
+#include "charm/model/model_source.h"
+#include "charm/tensor/safetensors.h"
 #include "tests/unit/base/temp_folder.h"
 #include "tests/unit/model/model_folder.h"
 
@@ -69,6 +71,27 @@ TEST(SaveModel, CausalLmWithANewHeadBecomesARewardModel) {
   const DecoderWeights loaded = load_weights(output, saved, {.dtype = at::kFloat});
   EXPECT_TRUE(at::equal(loaded.head.at(0).weight_OI,
                         weights.head.at(0).weight_OI.to(at::kBFloat16).to(at::kFloat)));
+}
+
+TEST(SaveModel, TheSourcesTypesAreEachTensorsOwn) {
+  const testing::TempFolder folder;
+  const fs::path source = folder.path() / "source", output = folder.path() / "output";
+  DecoderWeights weights = write_tiny_model(
+      source,
+      tiny_config(R"("torch_dtype": "bfloat16", "problem_type": "single_label_classification")"));
+  const DecoderConfig config = load_model_config(source);
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, tensor] : named_weights(weights, config))
+    tensors.emplace_back(name, name == "score.weight" ? *tensor : tensor->to(at::kBFloat16));
+  tensor::write_safetensors(source / "model.safetensors", tensors);
+  const ModelSource where = resolve_model_source(source, {});
+  write_model_files(output, where, weights, config, stored_types(where, at::kBFloat16));
+  const tensor::SafetensorsFile saved(output / "model.safetensors");
+  EXPECT_EQ(saved.tensors().at("score.weight").dtype, at::kFloat);
+  EXPECT_EQ(saved.tensors().at("model.norm.weight").dtype, at::kBFloat16);
+  EXPECT_EQ(read_config(output)["torch_dtype"], "bfloat16");
+  EXPECT_FALSE(read_config(output).contains("problem_type"))
+      << "transformers would refuse to score";
 }
 
 TEST(SaveModel, UnwritableOutputLeavesNothing) {

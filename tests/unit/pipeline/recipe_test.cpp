@@ -94,21 +94,20 @@ TEST_F(RecipeTest, SpreadsSeedsAndResolvesPaths) {
   EXPECT_EQ(recipe.evaluations.at(1).name, "arena");
 }
 
-TEST_F(RecipeTest, AnAdapterIsLeftOutWhereverTheModelIsLoaded) {
+TEST_F(RecipeTest, AdaptersArePathsOrTheWordNone) {
   const std::string rest =
       "calibration: {reference: a}\ntraining: {epochs: 1}\n"
       "evaluation: [{benchmark: rm-bench, data: bench.json}]\n";
   Recipe recipe = read(kBase + rest);
-  EXPECT_EQ(recipe.reward_model.score.model.adapter, model::AdapterChoice::kRefuse);
-  EXPECT_EQ(recipe.calibrations.at(0).training.adapter, model::AdapterChoice::kRefuse);
+  EXPECT_EQ(recipe.reward_model.score.model.source.adapter, "");
   std::string text = kBase + rest;
   text.replace(text.find("dtype: float32"), 14, "adapter: none");
   recipe = read(text);
-  EXPECT_EQ(recipe.reward_model.score.model.adapter, model::AdapterChoice::kNone);
-  EXPECT_EQ(recipe.calibrations.at(0).training.adapter, model::AdapterChoice::kNone);
-  EXPECT_EQ(recipe.evaluations.at(0).options.model.adapter, model::AdapterChoice::kNone);
-  text.replace(text.find("adapter: none"), 13, "adapter: lora");
-  EXPECT_THAT(refusal(text), HasSubstr("expected none, found 'lora'"));
+  EXPECT_EQ(recipe.reward_model.score.model.source.adapter, "none") << "a word, not a path";
+  text.replace(text.find("adapter: none"), 13, "adapter: lora, base_model: hub:org/x");
+  recipe = read(text);
+  EXPECT_EQ(recipe.reward_model.score.model.source.adapter, (dir_ / "lora").string());
+  EXPECT_EQ(recipe.reward_model.score.model.source.base_model, "hub:org/x");
 }
 
 TEST_F(RecipeTest, AnAliasOfNobodyIsDropped) {

@@ -1,0 +1,50 @@
+// Tiny reward models as training tools and the Hub publish them: adapters, files of torch.save,
+// heads beside the weights. Each score against peft, torch, or the published code's formula.
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "charm/model/reward_model.h"
+#include "tests/golden/golden_fixture.h"
+#include "tests/golden/scored_models.h"
+
+namespace charm::golden {
+namespace {
+
+const char* const kStored[] = {"lora", "lora-bias-bin", "lora-head", "lora-bf16",
+                               "bin",  "bin-strided",   "bin-sharded", "bin-wrapped"};
+
+class StoredModelGolden
+    : public testing::TestWithParam<std::tuple<const char*, model::DTypeChoice>> {};
+
+TEST_P(StoredModelGolden, ScoresEqualTheReference) {
+  const auto [name, dtype] = GetParam();
+  const std::filesystem::path folder = data_dir() / "weights" / name;
+  const Json fixture = read_json(folder / "golden.json");
+  const auto reward_model = model::load_reward_model(
+      folder, {.dtype = dtype, .device = model::DeviceChoice::kCpu, .threads = 1});
+  const batch::PackedBatch batch =
+      pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
+  const bool bfloat16 = dtype == model::DTypeChoice::kBFloat16;
+  compare_scores(bfloat16 ? "score in bfloat16" : "score", reward_model->score(batch), batch,
+                 fixture, "score_float64",
+                 fixture["tolerance"][bfloat16 ? "score_bfloat16" : "score"].get<double>());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Weights, StoredModelGolden,
+    testing::Combine(testing::ValuesIn(kStored),
+                     testing::Values(model::DTypeChoice::kFloat32, model::DTypeChoice::kBFloat16)),
+    [](const auto& test) {
+      std::string test_name = std::get<0>(test.param);
+      for (char& c : test_name) c = c == '-' || c == '.' ? '_' : c;
+      const bool float32 = std::get<1>(test.param) == model::DTypeChoice::kFloat32;
+      return test_name + (float32 ? "_float32" : "_bfloat16");
+    });
+
+}  // namespace
+}  // namespace charm::golden
