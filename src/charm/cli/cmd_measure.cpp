@@ -20,9 +20,32 @@ constexpr std::size_t kShownPairs = 5;
 /// A larger matrix does not fit a terminal; the JSON always has it.
 constexpr std::size_t kMatrixPolicies = 12;
 
-std::string_view mark(const results::Pair& pair) {
-  if (pair.test->is_significant()) return "**";
-  return pair.test->p_value_bh < results::kSignificanceLevel ? "*" : "";
+std::string_view mark(const results::MismatchTest& test) {
+  if (test.is_significant()) return "**";
+  return test.p_value_bh < results::kSignificanceLevel ? "*" : "";
+}
+
+/// One line per policy, the most over-valued first.
+std::string policies_text(const results::Mismatch& mismatch) {
+  std::vector<results::MeasuredPolicy> policies = mismatch.policies;
+  std::stable_sort(policies.begin(), policies.end(), [](const auto& a, const auto& b) {
+    return a.mean_mismatch->value > b.mean_mismatch->value;
+  });
+  std::vector<std::vector<std::string>> rows = {
+      {"  policy", "mean mismatch", "95 % interval", "prompts", ""}};
+  for (const results::MeasuredPolicy& policy : policies) {
+    const results::Estimate& mean = *policy.mean_mismatch;
+    const std::string_view flag = mark(*policy.test);
+    rows.push_back(
+        {"  " + policy.policy, fmt::format("{:+.3f}", mean.value),
+         mean.ci95 ? fmt::format("[{:+.3f}, {:+.3f}]", mean.ci95->lo, mean.ci95->hi) : "-",
+         std::to_string(policy.num_prompts),
+         flag.empty()
+             ? ""
+             : fmt::format("{:<12} {:<2}",
+                           mean.value > 0.0 ? results::kOverValued : results::kUnderValued, flag)});
+  }
+  return text_table(rows);
 }
 
 /// Matrix of mismatch degrees of row over column; columns are numbered as the rows.
@@ -38,7 +61,8 @@ std::string matrix_text(const results::Mismatch& mismatch) {
         continue;
       }
       const results::Pair& pair = mismatch.pairs[next++];
-      rows.back().push_back(fmt::format("{:+.2f}{:<2}", pair.before.mismatch.value, mark(pair)));
+      rows.back().push_back(
+          fmt::format("{:+.2f}{:<2}", pair.before.mismatch.value, mark(*pair.test)));
     }
   }
   return text_table(rows);
@@ -51,9 +75,11 @@ class MeasureCommand final : public Command {
   std::string_view details() const override {
     return "Compares each policy's win rate w under the reward model with the win rate e implied "
            "by its Arena rating. The mismatch degree is (w - e) / max(e, 1 - e); positive means "
-           "over-valued by the reward model. p-values are corrected for multiple testing over all "
-           "ordered pairs: ** marks p < 0.05 after Holm (controls the family-wise error rate), * "
-           "after Benjamini-Hochberg (controls the false discovery rate).\n"
+           "over-valued by the reward model. A policy's mean over all others says whom the reward "
+           "model flatters. p-values are corrected for multiple testing, over the policies and "
+           "over all ordered pairs: ** marks p < 0.05 after Holm (controls the family-wise error "
+           "rate), * after Benjamini-Hochberg (controls the false discovery rate); \"flag\" in "
+           "the result is Holm's.\n"
            "\n"
            "  charm measure --scores scores/rm/*.parquet --ratings ratings.json --output "
            "mismatch.json";
@@ -70,28 +96,40 @@ class MeasureCommand final : public Command {
     for (const results::Pair& pair : pairs) num_common.push_back(pair.num_prompts);
     fmt::print("{}: {} policies, {}\n", options_.output.string(), result.policies.size(),
                stats::common_prompts_text(num_common, result.num_prompts));
-    std::stable_sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) {
-      return a.before.mismatch.value > b.before.mismatch.value;
-    });
+    fmt::print(
+        "mean mismatch degree of each policy over all others (** p < {0} after Holm's correction "
+        "for {1} policies, * after Benjamini-Hochberg's):\n{2}",
+        results::kSignificanceLevel, result.policies.size(), policies_text(result));
+    if (result.policies.size() > 2 && result.policies.size() <= kMatrixPolicies)
+      fmt::print("{}", matrix_text(result));
     const auto num_flagged =
         std::count_if(pairs.begin(), pairs.end(),
                       [](const results::Pair& pair) { return pair.test->is_significant(); });
-    if (result.policies.size() > 2 && result.policies.size() <= kMatrixPolicies)
-      fmt::print("{}", matrix_text(result));
-    fmt::print(
-        "{} of {} ordered pairs are significantly mismatched (** p < {} after Holm's correction "
-        "for all pairs; * after Benjamini-Hochberg's)\n",
-        num_flagged, pairs.size(), results::kSignificanceLevel);
+    fmt::print("{} of {} ordered pairs are significantly mismatched (corrected for {} pairs)\n",
+               num_flagged, pairs.size(), pairs.size());
+    print_over_valued(std::move(pairs));
+  }
+
+ private:
+  static void print_over_valued(std::vector<results::Pair> pairs) {
+    std::erase_if(pairs,
+                  [](const results::Pair& pair) { return pair.before.mismatch.value <= 0.0; });
+    if (pairs.empty()) {
+      fmt::print("no pair is over-valued\n");
+      return;
+    }
+    std::stable_sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) {
+      return a.before.mismatch.value > b.before.mismatch.value;
+    });
     if (pairs.size() > kShownPairs) pairs.resize(kShownPairs);
     fmt::print("most over-valued pairs (win rate, target, mismatch degree):\n");
     for (const results::Pair& pair : pairs) {
       fmt::print("  {} over {}: {:.3f} {:.3f} {:+.3f}{}\n", pair.policy, pair.reference,
                  pair.before.win_rate.value, pair.target.value, pair.before.mismatch.value,
-                 mark(pair));
+                 mark(*pair.test));
     }
   }
 
- private:
   measure::MeasureOptions options_;
 };
 

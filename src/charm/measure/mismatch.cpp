@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/measure/policy_mismatch.h"
 #include "charm/stats/bootstrap.h"
 #include "charm/stats/elo.h"
 #include "charm/stats/hypothesis_tests.h"
@@ -12,12 +13,6 @@
 
 namespace charm::measure {
 namespace {
-
-// One bootstrap replicate of every pair.
-struct Replicate {
-  std::vector<double> ratings;
-  std::vector<stats::WinCount> counts;
-};
 
 std::vector<Replicate> run_bootstrap(const stats::PairTable& table,
                                      std::span<const ArenaRating> ratings, std::size_t num_prompts,
@@ -56,14 +51,16 @@ void add_uncertainty(results::Pair& result, const stats::OrderedPair& ordered,
   rates.set_intervals(result.before);
 }
 
-void adjust_p_values(std::vector<results::Pair>& pairs) {
+/// Corrects for the number of `tested`: all ordered pairs, or all policies.
+template <typename Tested>
+void adjust_p_values(std::vector<Tested>& tested) {
   std::vector<double> p_values;
-  for (const results::Pair& pair : pairs) p_values.push_back(pair.test->p_value);
+  for (const Tested& one : tested) p_values.push_back(one.test->p_value);
   const std::vector<double> holm = stats::holm_adjusted(p_values);
   const std::vector<double> hochberg = stats::benjamini_hochberg_adjusted(p_values);
-  for (std::size_t i = 0; i < pairs.size(); ++i) {
-    pairs[i].test->p_value_holm = holm[i];
-    pairs[i].test->p_value_bh = hochberg[i];
+  for (std::size_t i = 0; i < tested.size(); ++i) {
+    tested[i].test->p_value_holm = holm[i];
+    tested[i].test->p_value_bh = hochberg[i];
   }
 }
 
@@ -102,10 +99,7 @@ double mismatch_p_value(const stats::ClusteredRate& win_rate, double target, dou
   const bool is_degenerate = !(win_rate.se > 0.0) || w <= 0.0 || w >= 1.0;
   const double n = is_degenerate ? static_cast<double>(win_rate.num_prompts)
                                  : w * (1.0 - w) / (win_rate.se * win_rate.se);
-  const double variance = target * (1.0 - target) / n + target_se * target_se;
-  // Extreme rating differences round the target to 0 or 1 in double arithmetic.
-  if (variance <= 0.0) return w == target ? 1.0 : 0.0;
-  return stats::normal_p_value((w - target) / std::sqrt(variance));
+  return deviation_p_value(w - target, target * (1.0 - target) / n + target_se * target_se);
 }
 
 results::Mismatch measure_mismatch(const stats::PairedScores& scores,
@@ -147,10 +141,15 @@ results::Mismatch measure_mismatch(const stats::PairedScores& scores,
                                  .rating = ratings[p],
                                  .mean_score = policy.mean_score,
                                  .num_scores = policy.num_scores,
-                                 .num_errors = policy.num_errors});
+                                 .num_errors = policy.num_errors,
+                                 .mean_mismatch = {},
+                                 .num_prompts = 0,
+                                 .test = {}});
   }
   for (auto& [place, pair] : cells) mismatch.pairs.push_back(std::move(pair));
   adjust_p_values(mismatch.pairs);
+  add_policy_means(mismatch, pairs, table, ratings, replicates, scores.num_prompts());
+  adjust_p_values(mismatch.policies);
   mismatch.warnings = warnings_of(scores, ratings, pairs, options);
   return mismatch;
 }

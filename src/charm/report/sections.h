@@ -9,8 +9,12 @@
 // One function per section of the page, each in a file of its own.
 namespace charm::report {
 
-/// Summary sentences, worded by the significance of each result.
+/// Per-policy bias of each reward model, then sentences worded by the significance of each result.
 Section summary_section(const RunData& run);
+
+/// Mean mismatch degree of each policy, before and after training. Empty for files of versions that
+/// did not compute it.
+std::string policy_tables_html(const RunData& run);
 
 /// Win rate against target before, after calibration and after retraining.
 Section win_rate_section(const RunData& run);

@@ -14,6 +14,11 @@ Json measured_policy_json(const MeasuredPolicy& policy) {
   json["mean_score"] = policy.mean_score;
   json["num_scores"] = policy.num_scores;
   json["num_errors"] = policy.num_errors;
+  if (policy.mean_mismatch) {
+    json["num_prompts"] = policy.num_prompts;
+    put_estimate(json, "mean_mismatch", policy.mean_mismatch, NoInterval::kNull);
+  }
+  if (policy.test) put_test(json, *policy.test, policy.mean_mismatch->value);
   return json;
 }
 
@@ -22,7 +27,10 @@ MeasuredPolicy read_measured_policy(const Fields& fields) {
           .rating = read_rating(fields),
           .mean_score = fields.find_or<double>("mean_score"),
           .num_scores = fields.find_or<std::int64_t>("num_scores"),
-          .num_errors = fields.find_or<std::int64_t>("num_errors")};
+          .num_errors = fields.find_or<std::int64_t>("num_errors"),
+          .mean_mismatch = fields.find_estimate("mean_mismatch"),
+          .num_prompts = fields.find_or<std::int64_t>("num_prompts"),
+          .test = read_test(fields)};
 }
 
 /// Rows are policies, columns references, both in the order of `policies`; null on the diagonal.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,12 @@ struct MeasuredPolicy {
   double mean_score = 0.0;  ///< score units, over rows with a score
   std::int64_t num_scores = 0;
   std::int64_t num_errors = 0;  ///< rows that carry an error instead of a score; dropped
+
+  /// Mean mismatch degree over all other policies, with its sign; positive: the reward model
+  /// flatters the policy. Missing in files of versions that did not compute it.
+  std::optional<Estimate> mean_mismatch;
+  std::int64_t num_prompts = 0;      ///< prompts in common with at least one other policy
+  std::optional<MismatchTest> test;  ///< of mean_mismatch, corrected for the number of policies
 };
 
 /// mismatch.json of `charm measure`.

@@ -49,15 +49,24 @@ Json to_json(const Pair& pair) {
     json["leverage"] = pair.leverage ? Json(*pair.leverage) : Json();
     json["influence"] = pair.influence ? Json(*pair.influence) : Json();
   }
-  if (pair.test) {
-    json["p_value"] = pair.test->p_value;
-    json["p_value_holm"] = pair.test->p_value_holm;
-    json["p_value_bh"] = pair.test->p_value_bh;
-    json["flag"] = !pair.test->is_significant()       ? Json()
-                   : pair.before.mismatch.value > 0.0 ? Json("over-valued")
-                                                      : Json("under-valued");
-  }
+  if (pair.test) put_test(json, *pair.test, pair.before.mismatch.value);
   return json;
+}
+
+void put_test(Json& object, const MismatchTest& test, double mismatch) {
+  object["p_value"] = test.p_value;
+  object["p_value_holm"] = test.p_value_holm;
+  object["p_value_bh"] = test.p_value_bh;
+  object["flag"] =
+      test.is_significant() ? Json(mismatch > 0.0 ? kOverValued : kUnderValued) : Json();
+}
+
+std::optional<MismatchTest> read_test(const Fields& fields) {
+  const auto p_value = fields.find<double>("p_value");
+  if (!p_value) return std::nullopt;
+  return MismatchTest{.p_value = *p_value,
+                      .p_value_holm = fields.at<double>("p_value_holm"),
+                      .p_value_bh = fields.at<double>("p_value_bh")};
 }
 
 Pair read_pair(const Fields& fields) {
@@ -70,16 +79,11 @@ Pair read_pair(const Fields& fields) {
             .missing_reference = count("missing_reference"),
             .target = fields.estimate_at("target_win_rate"),
             .before = read_rates(fields, "before"),
-            .test = {},
+            .test = read_test(fields),
             .after = {},
             .residual = fields.find_or<double>("residual"),
             .leverage = fields.find<double>("leverage"),
             .influence = fields.find<double>("influence")};
-  if (const auto p_value = fields.find<double>("p_value")) {
-    pair.test = MismatchTest{.p_value = *p_value,
-                             .p_value_holm = fields.at<double>("p_value_holm"),
-                             .p_value_bh = fields.at<double>("p_value_bh")};
-  }
   if (fields.find<double>("win_rate_after")) pair.after = read_rates(fields, "after");
   return pair;
 }

@@ -35,10 +35,14 @@ struct PairRates {
 /// Significance level of the corrected p-values.
 inline constexpr double kSignificanceLevel = 0.05;
 
-/// Test of H0: win rate = target.
+/// Words of the flag of a significant mismatch.
+inline constexpr std::string_view kOverValued = "over-valued";
+inline constexpr std::string_view kUnderValued = "under-valued";
+
+/// Test of H0: win rate = target; for a policy, H0: its mean mismatch degree = 0.
 struct MismatchTest {
   double p_value = 1.0;       ///< two-sided
-  double p_value_holm = 1.0;  ///< Holm: controls the family-wise error rate over all ordered pairs
+  double p_value_holm = 1.0;  ///< Holm: controls the family-wise error rate over all tests
   double p_value_bh = 1.0;    ///< Benjamini-Hochberg: controls the false discovery rate
   /// Whether the mismatch is significant at kSignificanceLevel after Holm's correction.
   bool is_significant() const { return p_value_holm < kSignificanceLevel; }
@@ -68,6 +72,10 @@ struct Pair {
 
 nlohmann::ordered_json to_json(const Pair& pair);
 Pair read_pair(const Fields& fields);
+
+/// Sets `p_value`, `p_value_holm`, `p_value_bh` and `flag`: "over-valued", "under-valued" or null.
+void put_test(nlohmann::ordered_json& object, const MismatchTest& test, double mismatch);
+std::optional<MismatchTest> read_test(const Fields& fields);
 
 // Parts of a policy's entry in mismatch.json and calibration.json: "policy", "rating",
 // "rating_ci95".

@@ -67,6 +67,48 @@ TEST(Mismatch, AllOrderedPairsByHand) {
   EXPECT_DOUBLE_EQ(half.pairs[2].before.win_rate.value, 0.375);
 }
 
+TEST(PolicyMean, IsTheMeanOverAllOthersWithItsSign) {
+  const auto table = table_of(
+      {file_of("a", {3, 3, 1, 1}), file_of("b", {1, 2, 1, 2}), file_of("c", {0, 0, 0, 0})});
+  const std::vector<ArenaRating> ratings = {rating("a", 1200), rating("b", 1200),
+                                            rating("c", 1200)};
+  const Mismatch result =
+      measure_mismatch(table, ratings, {.ties = results::TieRule::kLoss, .bootstrap = 0});
+  ASSERT_EQ(result.policies.size(), 3u);
+  EXPECT_DOUBLE_EQ(result.policies[0].mean_mismatch->value, 0.5);  // 0 over b, 1 over c
+  EXPECT_DOUBLE_EQ(result.policies[1].mean_mismatch->value, 0.25);
+  EXPECT_DOUBLE_EQ(result.policies[2].mean_mismatch->value, -1.0);
+  EXPECT_FALSE(result.policies[0].mean_mismatch->ci95);
+  EXPECT_EQ(result.policies[0].num_prompts, 4);
+}
+
+TEST(PolicyMean, OfTwoPoliciesIsTestedAsTheirPair) {
+  std::vector<float> a, b;
+  for (int i = 0; i < 200; ++i) {
+    a.push_back(static_cast<float>(i * 7 % 31));
+    b.push_back(static_cast<float>(i * 11 % 29));
+  }
+  const auto table = table_of({file_of("a", a), file_of("b", b)});
+  const std::vector<ArenaRating> ratings = {rating("a", 1200), rating("b", 1260)};
+  const Mismatch result = measure_mismatch(table, ratings, {.bootstrap = 50});
+  for (std::size_t p = 0; p < 2; ++p) {
+    const results::MeasuredPolicy& policy = result.policies[p];
+    EXPECT_DOUBLE_EQ(policy.mean_mismatch->value, result.pairs[p].before.mismatch.value);
+    EXPECT_DOUBLE_EQ(policy.mean_mismatch->ci95->lo, result.pairs[p].before.mismatch.ci95->lo);
+    EXPECT_NEAR(policy.test->p_value, result.pairs[p].test->p_value, 1e-12);
+  }
+}
+
+TEST(PolicyMean, WithoutVarianceHasADefiniteAnswer) {
+  // a wins everything: H0's standard error of each pair is sqrt(0.25 / 60) / 0.5.
+  const auto table = table_of(
+      {file_of("a", std::vector<float>(60, 1.0F)), file_of("b", std::vector<float>(60, 0.0F))});
+  std::vector<ArenaRating> ratings = {rating("a", 1000), rating("b", 1000)};
+  for (ArenaRating& one : ratings) one.rating_lo = one.rating_hi = std::nullopt;
+  const Mismatch result = measure_mismatch(table, ratings, {.bootstrap = 0});
+  EXPECT_NEAR(result.policies[0].test->p_value, std::erfc(std::sqrt(60.0) / std::sqrt(2.0)), 1e-20);
+}
+
 TEST(Mismatch, IntervalsDoNotDependOnThreads) {
   std::vector<float> a;
   std::vector<float> b;
@@ -192,7 +234,7 @@ Mismatch fair_world(std::uint64_t seed, std::size_t num_policies, std::size_t nu
 }
 
 TEST(Multiplicity, FairPoliciesAreSeldomFlagged) {
-  int worlds_with_flag = 0, raw = 0;
+  int worlds_with_flag = 0, raw = 0, worlds_with_policy = 0, raw_policies = 0;
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     const Mismatch mismatch = fair_world(seed, 4, 150);
     bool any = false;
@@ -203,9 +245,17 @@ TEST(Multiplicity, FairPoliciesAreSeldomFlagged) {
       EXPECT_LE(pair.test->p_value_bh, pair.test->p_value_holm);
     }
     worlds_with_flag += any;
+    any = false;
+    for (const results::MeasuredPolicy& policy : mismatch.policies) {
+      any |= policy.test->is_significant();
+      raw_policies += policy.test->p_value < 0.05;
+    }
+    worlds_with_policy += any;
   }
   EXPECT_LT(worlds_with_flag, 300 * 0.06);        // any false flag: at most 5 %
   EXPECT_NEAR(raw / (300.0 * 12.0), 0.05, 0.02);  // unadjusted, each test errs in 5 %
+  EXPECT_LT(worlds_with_policy, 300 * 0.06);
+  EXPECT_NEAR(raw_policies / (300.0 * 4.0), 0.05, 0.02);
 }
 
 TEST(Multiplicity, AnOverValuedPolicyIsFlagged) {
@@ -221,6 +271,11 @@ TEST(Multiplicity, AnOverValuedPolicyIsFlagged) {
   EXPECT_EQ(json["matrix"][0][1], json["pairs"][0]["mismatch_before"]);
   EXPECT_EQ(json["matrix"][2][1], json["pairs"][5]["mismatch_before"]);
   EXPECT_EQ(json["multiplicity"]["num_tests"], 6);
+  EXPECT_EQ(json["policies"][0]["flag"], "over-valued");
+  EXPECT_EQ(json["policies"][1]["flag"], "under-valued");
+  EXPECT_GT(json["policies"][0]["mean_mismatch"], 0.0);
+  EXPECT_TRUE(json["policies"][0]["mean_mismatch_ci95"].is_null());
+  EXPECT_EQ(json["policies"][0]["num_prompts"], 60);
 }
 
 }  // namespace

@@ -27,6 +27,14 @@ inline void write_made_up_run(const fs::path& run_dir, const std::string& policy
   for (const char* model : {"rm", "rm-duo"}) {
     const double excess = std::string(model) == "rm" ? 0.3 : 0.05;
     ordered_json mismatch = {{"policies", policies_json()}, {"pairs", ordered_json::array()}};
+    for (std::size_t p = 0; p < 3; ++p) {
+      const double mean = p == 1 ? excess : -excess / 2;
+      mismatch["policies"][p]["mean_mismatch"] = mean;
+      mismatch["policies"][p]["mean_mismatch_ci95"] = {mean - 0.05, mean + 0.05};
+      mismatch["policies"][p]["num_prompts"] = 200;
+      for (const char* test : {"p_value", "p_value_holm", "p_value_bh"})
+        mismatch["policies"][p][test] = excess > 0.1 ? 0.001 : 0.2;
+    }
     for (std::size_t a = 0; a < 3; ++a) {
       for (std::size_t b = 0; b < 3; ++b) {
         if (a == b) continue;

@@ -77,6 +77,21 @@ TEST_F(WriteReport, HasEveryPart) {
   EXPECT_THAT(html, HasSubstr("abc123"));
 }
 
+TEST_F(WriteReport, PerPolicyBiasIsOnTheFirstScreen) {
+  write_made_up_run(folder_);
+  const std::string html = report();
+  const std::size_t table = html.find("Per-policy bias of rm: mean MD");
+  ASSERT_NE(table, std::string::npos);
+  EXPECT_LT(table, html.find("<ul class=\"summary\">"));
+  EXPECT_EQ(html.find("Per-policy bias of rm-duo"), std::string::npos);
+  // The most over-valued first, with the value after training.
+  EXPECT_THAT(html,
+              HasSubstr("<td class=\"number\">+0.300 [+0.250, +0.350]</td><td>over-valued</td>"
+                        "<td class=\"number\">200</td>"
+                        "<td class=\"number\">+0.050 [+0.000, +0.100]</td>"));
+  EXPECT_LT(html.find(">showman</th>", table), html.find(">solid</th>", table));
+}
+
 TEST_F(WriteReport, ComparesOnTheSameRows) {
   write_made_up_run(folder_);
   const std::string html = report();

@@ -55,9 +55,16 @@ Mismatch made_up_mismatch() {
       .seed = std::numeric_limits<std::uint64_t>::max(),
       .bootstrap = 200,
       .num_prompts = 80,
-      .policies =
-          {{.policy = "a", .rating = rating, .mean_score = 0.3, .num_scores = 80, .num_errors = 1},
-           {.policy = "b", .rating = {.name = "b", .rating_elo = 1100}}},
+      .policies = {{.policy = "a",
+                    .rating = rating,
+                    .mean_score = 0.3,
+                    .num_scores = 80,
+                    .num_errors = 1,
+                    .mean_mismatch = Estimate{.value = 0.2, .ci95 = Interval{0.1, 0.3}},
+                    .num_prompts = 79,
+                    .test =
+                        MismatchTest{.p_value = 0.01, .p_value_holm = 0.02, .p_value_bh = 0.015}},
+                   {.policy = "b", .rating = {.name = "b", .rating_elo = 1100}}},
       .pairs = {measured_pair("a", "b"), measured_pair("b", "a")},
       .warnings = {"one \"row\""},
       .prompts = "held out"};
