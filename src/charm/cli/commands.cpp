@@ -14,7 +14,10 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_train_command());
   commands.push_back(make_evaluate_command());
   commands.push_back(make_explain_command());
+  commands.push_back(make_show_command());
   commands.push_back(make_report_command());
+  commands.push_back(make_init_command());
+  commands.push_back(make_check_command());
   commands.push_back(make_run_command());
   commands.push_back(make_serve_command());
   commands.push_back(make_inspect_command());
