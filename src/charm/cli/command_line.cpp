@@ -7,11 +7,13 @@
 
 #include "charm/base/companions.h"
 #include "charm/base/log.h"
+#include "charm/base/option_names.h"
 #include "charm/base/strings.h"
 #include "charm/base/version.h"
 #include "charm/cli/completion.h"
 #include "charm/cli/progress_display.h"
 #include "charm/dist/launch.h"
+#include "charm/pipeline/recipe_sections.h"
 
 namespace charm::cli {
 namespace {
@@ -118,12 +120,11 @@ class Splitter {
     std::vector<std::string> names;
     for (Given& given : given_) {
       if (given.option->positional) continue;
-      names.push_back(spelled(*given.option));
-      if (names.back() == word) return given;
+      if (spelled(*given.option) == word) return given;
+      names.push_back(given.option->name);
     }
-    const std::vector<std::string> nearest = nearest_names(word, names, 1);
-    reject("unknown option {}; the nearest known one is {}", word,
-           nearest.empty() ? "--help" : nearest.front());
+    reject("unknown option {}; the nearest known one is --{}", word,
+           meant_option(word.substr(word.find_first_not_of('-')), names));
   }
 
   void require_all() const {
@@ -253,6 +254,7 @@ void run_program(const std::vector<std::string>& arguments) {
     const std::string word = arguments.size() > 1 ? arguments[1] : "";
     return print(first == "--man" ? man_page(commands, word) : completion_script(commands, word));
   }
+  if (first == "--help-recipe") return print(pipeline::recipe_reference());
   if (first == "--version") return print(fmt::format("charm {}\n", kVersion));
   for (const auto& command : commands) {
     if (command->name() == first)

@@ -79,6 +79,7 @@ std::string program_help(const std::vector<std::unique_ptr<Command>>& commands) 
       "\n"
       "charm COMMAND --help   options of a command\n"
       "charm --help-all       all of them as Markdown\n"
+      "charm --help-recipe    the keys of a recipe as Markdown\n"
       "charm --version        version\n"
       "charm --completion S   completion script of the shell S: bash, zsh or fish\n"
       "charm --man [COMMAND]  man page\n"

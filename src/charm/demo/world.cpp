@@ -154,12 +154,12 @@ seed: {seed}
 holdout: 0.3            # held-out prompts, for the figures before and after training
 policies:
 {policies}ratings: world/ratings.json
-reward_model: {{name: {rm}, model: world/reward_model, dtype: float32, max_tokens: 256}}
-calibration:
+score: {{name: {rm}, model: world/reward_model, dtype: float32, max_tokens: 256}}
+calibrate:
   sets:
     {set}: {{policies: [{over}, {ref}], reference: {ref}, mode: same-prompt}}
-preferences: {{pairs: best-worst}}
-training:
+prefer: {{pairs: best-worst}}
+train:
   learning_rate: 1.0e-3   # a tiny model; the default 2e-6 suits 8B
   epochs: 6
   pairs_per_step: 64
@@ -167,7 +167,7 @@ training:
   dtype: float32
   max_tokens: 256
   budget_tokens: 8192
-evaluation:
+evaluate:
   - {{name: {bench}, benchmark: rm-bench, data: world/style_pairs.json, dtype: float32, max_tokens: 256}}
   - {{benchmark: arena}}
 )",

@@ -78,7 +78,7 @@ void PlanBuilder::add_prompts() {
        .name = "prompts",
        .inputs = {options.input},
        .outputs = {options.output},
-       .settings = settings("prompts"),
+       .settings = settings("prepare"),
        .run = [options](const StepContext& context) {
          prepare::prepare(options, context.progress);
        }});
@@ -155,7 +155,7 @@ void PlanBuilder::add_scoring(const std::string& stage, const std::string& rm,
             .name = stage + " " + rm,
             .inputs = model_inputs(model_dir),
             .outputs = {},
-            .settings = settings("reward_model"),
+            .settings = settings("score"),
             .run = {}};
   step.inputs.insert(step.inputs.end(), responses.begin(), responses.end());
   for (const RecipePolicy& policy : recipe_.policies)
@@ -209,7 +209,7 @@ void PlanBuilder::add_measuring(const std::string& stage, const std::string& rm)
             .name = stage + " " + rm,
             .inputs = options.scores,
             .outputs = {options.output},
-            .settings = settings("mismatch"),
+            .settings = settings("measure"),
             .run = {}};
   step.inputs.push_back(options.ratings);
   const std::vector<Setting> more = rating_settings();

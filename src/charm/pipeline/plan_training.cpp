@@ -121,7 +121,7 @@ void PlanBuilder::add_evaluation(const RecipeEvaluation& evaluation) {
       options.model.source = source_of(folder);
       step.inputs = options.data;
       for (const fs::path& input : model_inputs(folder)) step.inputs.push_back(input);
-      const std::vector<Setting>& more = settings("reward_model");
+      const std::vector<Setting>& more = settings("score");
       step.settings.insert(step.settings.end(), more.begin(), more.end());
       if (options.encoder.template_file) step.inputs.push_back(*options.encoder.template_file);
     }

@@ -1,35 +1,34 @@
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cctype>
 #include <set>
+#include <utility>
 
+#include "charm/base/log.h"
 #include "charm/hub/hub_cache.h"
 #include "charm/pipeline/recipe_parts.h"
+#include "charm/pipeline/recipe_sections.h"
 #include "charm/pipeline/sources.h"
 #include "charm/storage/ratings.h"
 
 namespace charm::pipeline {
 namespace {
 
-const std::vector<std::string> kTopKeys = {
-    "run_dir",     "seed",     "holdout",      "prompts",  "generation",
-    "policies",    "ratings",  "reward_model", "mismatch", "calibration",
-    "preferences", "training", "evaluation",   "explain"};
-
 /// A scalar in place of a section: `ratings: file.json`.
 bool is_scalar(const YamlValue& value) { return value.kind == YamlValue::Kind::kScalar; }
 
-RecipeRatings read_recipe_ratings(const Section& top, const fs::path& file) {
+RecipeRatings read_recipe_ratings(const Section& top) {
   const YamlValue* value = top.find("ratings");
   if (value == nullptr)
     refuse(top, top.line(), "key 'ratings' is missing: the policies' Arena ratings");
   RecipeRatings ratings;
   if (is_scalar(*value)) {
-    ratings.file = resolve_path(file, value->text);
+    ratings.file = resolve_path(top.file(), value->text);
   } else {
-    const Section section(file, "ratings", *value);
+    const Section section = top.child("ratings", *value);
     OptionTable table;
-    table.path("file", ratings.file, "FILE", "");
-    storage::describe_ratings(table, ratings.category, ratings.date, ratings.aliases);
+    describe_ratings_section(table, ratings);
     section.assign(table);
     section.text("file");
   }
@@ -37,19 +36,17 @@ RecipeRatings read_recipe_ratings(const Section& top, const fs::path& file) {
   return ratings;
 }
 
-RecipeRewardModel read_reward_model(const Section& top, const fs::path& file,
-                                    std::vector<Setting>& settings) {
-  const YamlValue* value = top.find("reward_model");
+RecipeRewardModel read_reward_model(const Section& top, std::vector<Setting>& settings) {
+  const YamlValue* value = top.find("score");
   if (value == nullptr)
-    refuse(top, top.line(), "key 'reward_model' is missing: the model folder that scores");
+    refuse(top, top.line(), "key 'score' is missing: the reward model's folder that scores");
   RecipeRewardModel model;
   if (is_scalar(*value)) {
-    model.score.model_dir = resolve_path(file, value->text);
+    model.score.model_dir = resolve_path(top.file(), value->text);
   } else {
-    const Section section(file, "reward_model", *value);
+    const Section section = top.child("score", *value);
     OptionTable table;
-    table.text("name", model.name, "NAME", "").path("model", model.score.model_dir, "DIR", "");
-    describe_settings(table, model.score);
+    describe_score(table, model);
     settings = section.assign(table);
     std::erase_if(settings, [](const Setting& setting) { return setting.name == "model"; });
     section.text("model");
@@ -59,10 +56,10 @@ RecipeRewardModel read_reward_model(const Section& top, const fs::path& file,
     try {
       model.score.model_dir = registered_model(model.score.model_dir);
     } catch (const Error& error) {
-      throw error.with_context(fmt::format("{}reward_model", top.at(value->line)));
+      throw error.with_context(fmt::format("{}score", top.at(value->line)));
     }
   }
-  require_exists(top, value->line, model.score.model_dir, "reward model");
+  require_model(top, value->line, model.score.model_dir);
   if (model.name.empty()) {
     const fs::path dir = model.score.model_dir.has_filename() ? model.score.model_dir
                                                               : model.score.model_dir.parent_path();
@@ -72,54 +69,57 @@ RecipeRewardModel read_reward_model(const Section& top, const fs::path& file,
   return model;
 }
 
-std::vector<RecipeEvaluation> read_evaluations(const Section& top, const fs::path& file,
-                                               const Recipe& recipe) {
-  const YamlValue* value = top.find("evaluation");
+RecipeEvaluation read_evaluation(const Section& section, const Recipe& recipe) {
+  RecipeEvaluation evaluation;
+  evaluation.options.seed = recipe.seed;
+  evaluation.options.model = recipe.reward_model.score.model;
+  evaluation.options.encoder = recipe.reward_model.score.encoder;
+  evaluation.options.scorer = recipe.reward_model.score.scorer;
+  OptionTable table;
+  describe_evaluation(table, evaluation);
+  evaluation.settings = section.assign(table);
+  std::erase_if(evaluation.settings, [](const Setting& setting) {
+    return setting.name == "data" || setting.name == "benchmark";
+  });
+  const std::string benchmark = section.text("benchmark");
+  try {
+    evaluation.options.benchmark = evaluate::parse_benchmark(benchmark);
+  } catch (const Error& error) {
+    refuse(section, section.find("benchmark")->line, "evaluate.benchmark: " + error.message());
+  }
+  evaluation.settings.push_back({.name = "benchmark", .values = {benchmark}});
+  const bool arena = evaluation.options.benchmark == evaluate::Benchmark::kArena;
+  if (arena && !evaluation.options.data.empty())
+    refuse(section, section.line(), "evaluate: arena uses the run's own scores; remove 'data'");
+  if (!arena && evaluation.options.data.empty())
+    refuse(section, section.line(), "evaluate: key 'data' is missing");
+  for (const fs::path& data : evaluation.options.data)
+    require_exists(section, section.line(), data, "benchmark file");
+  if (evaluation.name.empty()) evaluation.name = benchmark;
+  evaluation.name = file_name_of(evaluation.name);
+  return evaluation;
+}
+
+std::vector<RecipeEvaluation> read_evaluations(const Section& top, const Recipe& recipe) {
+  const YamlValue* value = top.find("evaluate");
   if (value == nullptr) return {};
   if (value->kind != YamlValue::Kind::kList) {
     refuse(top, value->line,
-           fmt::format("evaluation: expected a list of benchmarks, found {}",
+           fmt::format("evaluate: expected a list of benchmarks, found {}",
                        yaml_kind_name(value->kind)));
   }
   std::vector<RecipeEvaluation> all;
   std::set<std::string> names;
   for (const YamlValue& item : value->items) {
-    const Section section(file, "evaluation", item);
-    RecipeEvaluation evaluation;
-    evaluation.options.seed = recipe.seed;
-    evaluation.options.model = recipe.reward_model.score.model;
-    evaluation.options.encoder = recipe.reward_model.score.encoder;
-    evaluation.options.scorer = recipe.reward_model.score.scorer;
-    OptionTable table;
-    table.text("name", evaluation.name, "NAME", "")
-        .paths("data", evaluation.options.data, "FILE", "");
-    describe_settings(table, evaluation.options);
-    evaluation.settings = section.assign(table, {"benchmark"});
-    std::erase_if(evaluation.settings,
-                  [](const Setting& setting) { return setting.name == "data"; });
-    const std::string benchmark = section.text("benchmark");
-    try {
-      evaluation.options.benchmark = evaluate::parse_benchmark(benchmark);
-    } catch (const Error& error) {
-      refuse(section, section.find("benchmark")->line, "evaluation.benchmark: " + error.message());
-    }
-    evaluation.settings.push_back({.name = "benchmark", .values = {benchmark}});
-    const bool arena = evaluation.options.benchmark == evaluate::Benchmark::kArena;
-    if (arena && !evaluation.options.data.empty()) {
-      refuse(section, item.line, "evaluation: arena uses the run's own scores; remove 'data'");
-    }
-    if (!arena && evaluation.options.data.empty())
-      refuse(section, item.line, "evaluation: key 'data' is missing");
-    for (const fs::path& data : evaluation.options.data)
-      require_exists(section, item.line, data, "benchmark file");
-    if (evaluation.name.empty()) evaluation.name = benchmark;
-    evaluation.name = file_name_of(evaluation.name);
-    if (!names.insert(evaluation.name).second) {
-      refuse(section, item.line,
-             fmt::format("evaluation: two entries are named '{}'; give one another 'name'",
-                         evaluation.name));
-    }
-    all.push_back(std::move(evaluation));
+    top.problems().collect([&] {
+      const Section section = top.child("evaluate", item);
+      all.push_back(read_evaluation(section, recipe));
+      if (!names.insert(all.back().name).second) {
+        refuse(section, item.line,
+               fmt::format("evaluate: two entries are named '{}'; give one another 'name'",
+                           all.back().name));
+      }
+    });
   }
   return all;
 }
@@ -135,20 +135,76 @@ void drop_unused_aliases(Recipe& recipe) {
 }
 
 void read_prompts_section(const Section& top, Recipe& recipe) {
-  const YamlValue* value = top.find("prompts");
+  const YamlValue* value = top.find("prepare");
   if (value == nullptr) return;
   prepare::PrepareOptions& options = recipe.prompts.emplace();
   if (is_scalar(*value)) {
     options.input = resolve_path(recipe.file, value->text);
   } else {
-    const Section section(recipe.file, "prompts", *value);
+    const Section section = top.child("prepare", *value);
     OptionTable table;
-    table.path("input", options.input, "FILE", "");
-    describe_settings(table, options);
-    recipe.settings["prompts"] = section.assign(table);
+    describe_prepare(table, options);
+    recipe.settings["prepare"] = section.assign(table);
     section.text("input");
   }
   require_exists(top, value->line, options.input, "prompts file");
+}
+
+void read_top(const Section& top, Recipe& recipe) {
+  OptionTable table;
+  describe_top(table, recipe);
+  std::vector<std::string> others = {"policies", "ratings"};
+  for (const SectionName& section : section_names()) others.emplace_back(section.name);
+  top.assign(table, others);
+  top.problems().collect([&] { top.text("run_dir"); });
+  if (recipe.holdout < 0.0 || recipe.holdout >= 1.0) {
+    const double found = std::exchange(recipe.holdout, 0.0);
+    refuse(top, top.find("holdout")->line,
+           fmt::format("holdout: expected a share from 0 up to 1, found {}", found));
+  }
+}
+
+void check_generation(const Section& top, const Recipe& recipe) {
+  const YamlValue* generation = top.find("generate");
+  if (generation == nullptr) return;
+  const bool used = std::any_of(recipe.policies.begin(), recipe.policies.end(),
+                                [](const RecipePolicy& p) { return p.generation.has_value(); });
+  if (!used) refuse(top, generation->line, "generate: no policy has a 'model' or 'server'");
+}
+
+void read_recipe_calibrations(const Section& top, Recipe& recipe) {
+  recipe.calibrations = read_calibrations(top, recipe.seed, recipe.policies);
+  for (const RecipeCalibration& calibration : recipe.calibrations) {
+    if (recipe.holdout == 0.0 || calibration.options.holdout == 0.0) continue;
+    refuse(top, top.find("holdout")->line,
+           fmt::format(
+               "holdout: the recipe's {} and calibrate's {} exclude each other; keep the recipe's",
+               recipe.holdout, calibration.options.holdout));
+  }
+}
+
+/// Sections that need offsets.
+void require_calibration(const Section& top) {
+  if (top.find("calibrate") != nullptr) return;
+  for (const auto& [name, what] :
+       {std::pair{"prefer", "build pairs from"}, std::pair{"train", "build pairs from"},
+        std::pair{"explain", "explain"}}) {
+    const YamlValue* section = top.find(name);
+    if (section == nullptr) continue;
+    top.problems().collect([&, name = name, what = what] {
+      refuse(top, section->line,
+             fmt::format("{}: key 'calibrate' is missing: no offsets to {}", name, what));
+    });
+  }
+}
+
+/// Sections that are a plain map of a stage's options.
+template <typename Options>
+void read_plain_section(const Section& top, Recipe& recipe, const std::string& name,
+                        Options& options) {
+  OptionTable table;
+  describe_settings(table, options);
+  recipe.settings[name] = read_settings(top, name, table);
 }
 
 }  // namespace
@@ -164,13 +220,21 @@ void require_exists(const Section& section, int line, const fs::path& path, std:
   }
 }
 
-/// Settings of a section that is a plain map of a stage's options; an absent section leaves the
-/// defaults.
-std::vector<Setting> read_settings(const Section& top, const fs::path& file,
-                                   const std::string& name, const OptionTable& table) {
+void require_model(const Section& section, int line, const fs::path& path) {
+  if (hub::is_hub_source(path.string())) return;
+  const fs::path written = path.lexically_proximate(section.file().parent_path());
+  try {
+    require_model_folder(hub::cached_snapshot(path), written.string());
+  } catch (const Error& error) {
+    throw error.with_context(section.at(line) + section.name());
+  }
+}
+
+std::vector<Setting> read_settings(const Section& top, const std::string& name,
+                                   const OptionTable& table) {
   const YamlValue* value = top.find(name);
   if (value == nullptr || value->kind == YamlValue::Kind::kNull) return {};
-  return Section(file, name, *value).assign(table);
+  return top.child(name, *value).assign(table);
 }
 
 std::string file_name_of(std::string_view name) {
@@ -184,66 +248,37 @@ std::string file_name_of(std::string_view name) {
 }
 
 Recipe read_recipe(const fs::path& path) {
-  const YamlValue document = read_yaml(path);
-  const Section top(path, "the recipe", document);
+  Problems problems;
+  Recipe recipe = read_recipe(path, problems);
+  problems.throw_first();
+  return recipe;
+}
+
+Recipe read_recipe(const fs::path& path, Problems& problems) {
+  YamlValue document = read_yaml(path);
+  const std::vector<std::string> renamed = rename_sections(document, path);
+  if (!renamed.empty()) {
+    log::info("{}: sections are called as the commands: {} (the former names are accepted)",
+              path.string(), fmt::join(renamed, ", "));
+  }
+  const Section top(path, "the recipe", document, problems);
   Recipe recipe;
   recipe.file = path;
-  OptionTable table;
-  table.path("run-dir", recipe.run_dir, "DIR", "")
-      .integer("seed", recipe.seed, "S", "")
-      .number("holdout", recipe.holdout, "X", "");
-  std::vector<std::string> others;
-  for (const std::string& key : kTopKeys) {
-    if (table.find(key) == nullptr) others.push_back(key);
-  }
-  top.assign(table, others);
-  top.text("run_dir");
-  if (recipe.holdout < 0.0 || recipe.holdout >= 1.0) {
-    refuse(top, top.find("holdout")->line,
-           fmt::format("holdout: expected a share from 0 up to 1, found {}", recipe.holdout));
-  }
-  read_prompts_section(top, recipe);
-  recipe.policies = read_policies(top, path, recipe.seed);
-  if (const YamlValue* generation = top.find("generation"); generation != nullptr) {
-    const bool used = std::any_of(recipe.policies.begin(), recipe.policies.end(),
-                                  [](const RecipePolicy& p) { return p.generation.has_value(); });
-    if (!used) refuse(top, generation->line, "generation: no policy has a 'model' or 'server'");
-  }
-  recipe.ratings = read_recipe_ratings(top, path);
+  problems.collect([&] { read_top(top, recipe); });
+  problems.collect([&] { read_prompts_section(top, recipe); });
+  problems.collect([&] { recipe.policies = read_policies(top, recipe.seed); });
+  problems.collect([&] { check_generation(top, recipe); });
+  problems.collect([&] { recipe.ratings = read_recipe_ratings(top); });
   drop_unused_aliases(recipe);
-  recipe.reward_model = read_reward_model(top, path, recipe.settings["reward_model"]);
-
+  problems.collect([&] { recipe.reward_model = read_reward_model(top, recipe.settings["score"]); });
   recipe.mismatch.seed = recipe.seed;
-  OptionTable mismatch_table;
-  describe_settings(mismatch_table, recipe.mismatch);
-  recipe.settings["mismatch"] = read_settings(top, path, "mismatch", mismatch_table);
-
-  recipe.calibrations = read_calibrations(top, path, recipe.seed, recipe.policies);
-  for (const RecipeCalibration& calibration : recipe.calibrations) {
-    if (recipe.holdout == 0.0 || calibration.options.holdout == 0.0) continue;
-    refuse(
-        top, top.find("holdout")->line,
-        fmt::format(
-            "holdout: the recipe's {} and calibration's {} exclude each other; keep the recipe's",
-            recipe.holdout, calibration.options.holdout));
-  }
-  for (const char* name : {"preferences", "training"}) {
-    const YamlValue* section = top.find(name);
-    if (section == nullptr || !recipe.calibrations.empty()) continue;
-    refuse(top, section->line,
-           fmt::format("{}: key 'calibration' is missing: no offsets to build pairs from", name));
-  }
-  recipe.trains = top.find("training") != nullptr;
-  recipe.evaluations = read_evaluations(top, path, recipe);
-
+  problems.collect([&] { read_plain_section(top, recipe, "measure", recipe.mismatch); });
+  problems.collect([&] { read_recipe_calibrations(top, recipe); });
+  require_calibration(top);
+  recipe.trains = top.find("train") != nullptr;
+  problems.collect([&] { recipe.evaluations = read_evaluations(top, recipe); });
   recipe.explanation.settings.seed = recipe.seed;
-  OptionTable explain_table;
-  describe_settings(explain_table, recipe.explanation);
-  recipe.settings["explain"] = read_settings(top, path, "explain", explain_table);
-  if (const YamlValue* section = top.find("explain");
-      section != nullptr && recipe.calibrations.empty()) {
-    refuse(top, section->line, "explain: key 'calibration' is missing: no offsets to explain");
-  }
+  problems.collect([&] { read_plain_section(top, recipe, "explain", recipe.explanation); });
   return recipe;
 }
 

@@ -12,6 +12,7 @@
 #include "charm/explain/explain_stage.h"
 #include "charm/generate/generate_stage.h"
 #include "charm/measure/measure_stage.h"
+#include "charm/pipeline/problems.h"
 #include "charm/pipeline/section.h"
 #include "charm/prefer/prefer.h"
 #include "charm/prepare/prepare.h"
@@ -47,16 +48,17 @@ struct RecipeCalibration {
   std::string set;  ///< <set> in the run directory
   calibrate::CalibrateOptions options;
   std::vector<Setting> settings;
-  /// Section `preferences` of the recipe, overridden by that of the set.
+  /// Section `prefer` of the recipe, overridden by that of the set.
   prefer::PreferOptions preferences;
   std::vector<Setting> preference_settings;
-  /// Likewise for `training`; used if the recipe trains.
+  /// Likewise for `train`; used if the recipe trains.
   train::TrainOptions training;
   std::vector<Setting> training_settings;
 };
 
 struct RecipeEvaluation {
-  std::string name;  ///< <benchmark> in the run directory
+  std::string name;       ///< <benchmark> in the run directory
+  std::string benchmark;  ///< as the recipe says
   evaluate::EvaluateOptions options;
   std::vector<Setting> settings;
 };
@@ -79,13 +81,17 @@ struct Recipe {
   std::vector<RecipeEvaluation> evaluations;
   explain::ExplainOptions explanation;  ///< of every calibrated set
 
-  /// Settings of each section, for the fingerprints of steps: "reward_model", "mismatch", ...
+  /// Settings of each section, for the fingerprints of steps: "score", "measure", ...
   std::map<std::string, std::vector<Setting>> settings;
 };
 
 /// Reads and checks a recipe. Throws kUsage with file and line for unknown keys (naming the nearest
 /// known one), wrong values, unknown names, and options of other commands.
 Recipe read_recipe(const fs::path& path);
+
+/// The same for `charm check`: collects what is wrong and goes on with the next section. What is
+/// wrong with the file as a whole is thrown.
+Recipe read_recipe(const fs::path& path, Problems& problems);
 
 /// A name as a file name: characters other than letters, digits, `.`, `_`, `-` become `_`.
 std::string file_name_of(std::string_view name);

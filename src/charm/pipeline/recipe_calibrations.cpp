@@ -50,42 +50,40 @@ std::string default_set_name(const calibrate::CalibrateOptions& options, std::si
 }
 
 /// Settings of the recipe's section `name`, overridden by those of the set.
-std::vector<Setting> read_overridden(const Section& top, const Section* own, const fs::path& file,
+std::vector<Setting> read_overridden(const Section& top, const Section* own,
                                      const std::string& name, const OptionTable& table) {
-  std::vector<Setting> settings = read_settings(top, file, name, table);
+  std::vector<Setting> settings = read_settings(top, name, table);
   const YamlValue* value = own == nullptr ? nullptr : own->find(name);
   if (value == nullptr || value->kind == YamlValue::Kind::kNull) return settings;
   const std::vector<Setting> more =
-      Section(file, fmt::format("{}.{}", own->name(), name), *value).assign(table);
+      own->child(fmt::format("{}.{}", own->name(), name), *value).assign(table);
   settings.insert(settings.end(), more.begin(), more.end());
   return settings;
 }
 
-void read_pairs_and_training(const Section& top, const Section* own, const fs::path& file,
-                             std::uint64_t seed, RecipeCalibration& calibration) {
+void read_pairs_and_training(const Section& top, const Section* own, std::uint64_t seed,
+                             RecipeCalibration& calibration) {
   OptionTable preferences;
   calibration.preferences.pairing.seed = seed;
   describe_settings(preferences, calibration.preferences);
-  calibration.preference_settings = read_overridden(top, own, file, "preferences", preferences);
+  calibration.preference_settings = read_overridden(top, own, "prefer", preferences);
   OptionTable training;
   calibration.training.seed = seed;
   describe_settings(training, calibration.training);
-  calibration.training_settings = read_overridden(top, own, file, "training", training);
-  if (own != nullptr && own->find("training") != nullptr && top.find("training") == nullptr) {
-    refuse(
-        *own, own->find("training")->line,
-        fmt::format("{}.training: the recipe has no section 'training' to override", own->name()));
+  calibration.training_settings = read_overridden(top, own, "train", training);
+  if (own != nullptr && own->find("train") != nullptr && top.find("train") == nullptr) {
+    refuse(*own, own->find("train")->line,
+           fmt::format("{}.train: the recipe has no section 'train' to override", own->name()));
   }
 }
 
 }  // namespace
 
-std::vector<RecipeCalibration> read_calibrations(const Section& top, const fs::path& file,
-                                                 std::uint64_t seed,
+std::vector<RecipeCalibration> read_calibrations(const Section& top, std::uint64_t seed,
                                                  const std::vector<RecipePolicy>& policies) {
-  const YamlValue* value = top.find("calibration");
+  const YamlValue* value = top.find("calibrate");
   if (value == nullptr) return {};
-  const Section section(file, "calibration", *value);
+  const Section section = top.child("calibrate", *value);
   const auto read_one = [&](std::string set, const Section* own) {
     RecipeCalibration calibration;
     calibration.set = std::move(set);
@@ -94,11 +92,11 @@ std::vector<RecipeCalibration> read_calibrations(const Section& top, const fs::p
     describe_settings(table, calibration.options);
     calibration.settings = section.assign(table, {"sets"});
     if (own != nullptr) {
-      std::vector<Setting> more = own->assign(table, {"preferences", "training"});
+      std::vector<Setting> more = own->assign(table, {"prefer", "train"});
       calibration.settings.insert(calibration.settings.end(), more.begin(), more.end());
     }
     check_set(own != nullptr ? *own : section, calibration, policies);
-    read_pairs_and_training(top, own, file, seed, calibration);
+    read_pairs_and_training(top, own, seed, calibration);
     if (calibration.set.empty())
       calibration.set = default_set_name(calibration.options, policies.size());
     calibration.set = file_name_of(calibration.set);
@@ -108,14 +106,17 @@ std::vector<RecipeCalibration> read_calibrations(const Section& top, const fs::p
   if (sets == nullptr) return {read_one("", nullptr)};
   std::vector<RecipeCalibration> all;
   std::set<std::string> names;
-  const Section list(file, "calibration.sets", *sets);
+  const Section list = section.child("calibrate.sets", *sets);
   for (const YamlMember& member : sets->members) {
-    const Section own(file, "calibration.sets." + member.name, member.value);
-    all.push_back(read_one(member.name, &own));
-    if (!names.insert(all.back().set).second)
-      refuse(own, member.line, "two sets have the same file name");
+    list.problems().collect([&] {
+      const Section own = list.child("calibrate.sets." + member.name, member.value);
+      all.push_back(read_one(member.name, &own));
+      if (!names.insert(all.back().set).second)
+        refuse(own, member.line, "two sets have the same file name");
+    });
   }
-  if (all.empty()) refuse(section, sets->line, "calibration.sets: expected at least one set");
+  if (sets->members.empty())
+    refuse(section, sets->line, "calibrate.sets: expected at least one set");
   return all;
 }
 

@@ -16,18 +16,19 @@ namespace charm::pipeline {
 /// Throws kIo for a path that does not exist and is not a Hub source.
 void require_exists(const Section& section, int line, const fs::path& path, std::string_view what);
 
+/// The same for a model folder, see require_model_folder.
+void require_model(const Section& section, int line, const fs::path& path);
+
 /// Settings of a section that is a plain map of a stage's options; an absent section leaves the
 /// defaults.
-std::vector<Setting> read_settings(const Section& top, const fs::path& file,
-                                   const std::string& name, const OptionTable& table);
+std::vector<Setting> read_settings(const Section& top, const std::string& name,
+                                   const OptionTable& table);
 
-/// `policies` and `generation`.
-std::vector<RecipePolicy> read_policies(const Section& top, const fs::path& file,
-                                        std::uint64_t seed);
+/// `policies` and `generate`.
+std::vector<RecipePolicy> read_policies(const Section& top, std::uint64_t seed);
 
-/// `calibration`, with the `preferences` and `training` of each of its sets.
-std::vector<RecipeCalibration> read_calibrations(const Section& top, const fs::path& file,
-                                                 std::uint64_t seed,
+/// `calibrate`, with the `prefer` and `train` of each of its sets.
+std::vector<RecipeCalibration> read_calibrations(const Section& top, std::uint64_t seed,
                                                  const std::vector<RecipePolicy>& policies);
 
 }  // namespace charm::pipeline

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "charm/pipeline/recipe_parts.h"
+#include "charm/pipeline/recipe_sections.h"
 
 namespace charm::pipeline {
 namespace {
@@ -14,21 +15,21 @@ bool is_transport(const Setting& setting) {
   return kTransport.count(setting.name) != 0;
 }
 
-/// Settings of the section `generation`, overridden by the policy's own.
-void read_generation(const Section& top, const fs::path& file, const Section& section,
-                     std::uint64_t seed, RecipePolicy& policy) {
+/// Settings of the section `generate`, overridden by the policy's own.
+void read_generation(const Section& top, const Section& section, std::uint64_t seed,
+                     RecipePolicy& policy) {
   generate::GenerateStageOptions& options = policy.generation.emplace();
   options.policy = policy.name;
   options.sampling.seed = seed;
   OptionTable table;
   describe_settings(table, options);
-  if (const YamlValue* shared = top.find("generation");
+  if (const YamlValue* shared = top.find("generate");
       shared != nullptr && shared->kind != YamlValue::Kind::kNull) {
-    const Section defaults(file, "generation", *shared);
+    const Section defaults = top.child("generate", *shared);
     for (const char* own : {"model", "server", "server-model", "server_model"}) {
       if (defaults.find(own) != nullptr)
         refuse(defaults, defaults.find(own)->line,
-               fmt::format("generation.{}: give it for each policy instead", own));
+               fmt::format("generate.{}: give it for each policy instead", own));
     }
     policy.settings = defaults.assign(table);
   }
@@ -37,8 +38,7 @@ void read_generation(const Section& top, const fs::path& file, const Section& se
   std::erase_if(policy.settings, is_transport);
   if (options.model_dir && !options.server.urls.empty())
     refuse(section, section.line(), "policies: give either 'model' or 'server'");
-  if (options.model_dir)
-    require_exists(section, section.find("model")->line, *options.model_dir, "policy model");
+  if (options.model_dir) require_model(section, section.find("model")->line, *options.model_dir);
   if (!options.server.urls.empty() && options.server.model.empty()) {
     refuse(
         section, section.line(),
@@ -47,10 +47,44 @@ void read_generation(const Section& top, const fs::path& file, const Section& se
   }
 }
 
+void read_responses(const Section& section, RecipePolicy& policy) {
+  OptionTable table;
+  describe_policy(table, policy);
+  section.assign(table);
+  if (section.find("responses") == nullptr) {
+    refuse(section, section.line(),
+           fmt::format("policy '{}': expected one of 'responses' (a file), 'model' (a folder) "
+                       "and 'server' (an address)",
+                       policy.name));
+  }
+  section.text("responses");
+  require_exists(section, section.find("responses")->line, policy.responses, "responses file");
+}
+
+RecipePolicy read_policy(const Section& top, const Section& section, std::uint64_t seed) {
+  RecipePolicy policy;
+  policy.name = section.text("name");
+  const bool generates = section.find("model") != nullptr || section.find("server") != nullptr;
+  if (generates && section.find("responses") != nullptr) {
+    refuse(section, section.line(),
+           fmt::format("policy '{}': give one of 'responses', 'model' and 'server'", policy.name));
+  }
+  if (!generates) {
+    read_responses(section, policy);
+    return policy;
+  }
+  if (top.find("prepare") == nullptr) {
+    refuse(
+        section, section.line(),
+        fmt::format("policy '{}' generates: key 'prepare' is missing, its prompts", policy.name));
+  }
+  read_generation(top, section, seed, policy);
+  return policy;
+}
+
 }  // namespace
 
-std::vector<RecipePolicy> read_policies(const Section& top, const fs::path& file,
-                                        std::uint64_t seed) {
+std::vector<RecipePolicy> read_policies(const Section& top, std::uint64_t seed) {
   const YamlValue* list = top.find("policies");
   if (list == nullptr)
     refuse(top, top.line(), "key 'policies' is missing: list the policies and their responses");
@@ -61,46 +95,24 @@ std::vector<RecipePolicy> read_policies(const Section& top, const fs::path& file
   std::vector<RecipePolicy> policies;
   std::set<std::string> names, file_names;
   for (const YamlValue& item : list->items) {
-    const Section section(file, "policies", item);
-    RecipePolicy policy;
-    policy.name = section.text("name");
-    const bool generates = section.find("model") != nullptr || section.find("server") != nullptr;
-    if (generates && section.find("responses") != nullptr) {
-      refuse(
-          section, item.line,
-          fmt::format("policy '{}': give one of 'responses', 'model' and 'server'", policy.name));
-    }
-    if (generates) {
-      if (top.find("prompts") == nullptr) {
+    const bool is_read = top.problems().collect([&] {
+      const Section section = top.child("policies", item);
+      RecipePolicy policy = read_policy(top, section, seed);
+      if (!names.insert(policy.name).second ||
+          !file_names.insert(file_name_of(policy.name)).second) {
         refuse(section, item.line,
-               fmt::format("policy '{}' generates: key 'prompts' is missing", policy.name));
-      }
-      read_generation(top, file, section, seed, policy);
-    } else {
-      OptionTable table;
-      table.text("name", policy.name, "NAME", "")
-          .path("responses", policy.responses, "FILE", "")
-          .text("split", policy.split, "NAME", "");
-      section.assign(table);
-      if (section.find("responses") == nullptr) {
-        refuse(section, item.line,
-               fmt::format("policy '{}': expected one of 'responses' (a file), 'model' (a folder) "
-                           "and 'server' (an address)",
+               fmt::format("policy '{}' is listed twice (or as a name that gives the same file)",
                            policy.name));
       }
-      section.text("responses");
-      require_exists(section, section.find("responses")->line, policy.responses, "responses file");
-    }
-    if (!names.insert(policy.name).second || !file_names.insert(file_name_of(policy.name)).second) {
-      refuse(section, item.line,
-             fmt::format("policy '{}' is listed twice (or as a name that gives the same file)",
-                         policy.name));
-    }
-    policies.push_back(std::move(policy));
+      policies.push_back(std::move(policy));
+    });
+    // Other sections may name it all the same.
+    const YamlValue* name = item.find("name");
+    if (!is_read && name != nullptr) policies.emplace_back().name = name->text;
   }
-  if (policies.size() < 2) {
+  if (list->items.size() < 2) {
     refuse(top, list->line,
-           fmt::format("policies: expected at least 2, found {}", policies.size()));
+           fmt::format("policies: expected at least 2, found {}", list->items.size()));
   }
   return policies;
 }

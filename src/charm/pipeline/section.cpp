@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "charm/base/option_names.h"
 #include "charm/base/strings.h"
 #include "charm/hub/hub_cache.h"
 
@@ -51,8 +52,8 @@ fs::path resolve_path(const fs::path& recipe, const std::string& text) {
   return (recipe.parent_path() / fs::path(text)).lexically_normal();
 }
 
-Section::Section(const fs::path& file, std::string name, const YamlValue& value)
-    : file_(file), name_(std::move(name)), value_(&value) {
+Section::Section(const fs::path& file, std::string name, const YamlValue& value, Problems& problems)
+    : file_(file), name_(std::move(name)), value_(&value), problems_(&problems) {
   if (value.kind != YamlValue::Kind::kMap) {
     throw Error(ErrorKind::kUsage, "{}{}: expected a map of keys, found {}", at(value.line), name_,
                 yaml_kind_name(value.kind));
@@ -74,16 +75,18 @@ std::vector<Setting> Section::assign(const OptionTable& table,
     if (option == nullptr) {
       std::vector<std::string> known = others;
       for (const Option& one : table.options()) known.push_back(one.name);
-      const std::vector<std::string> nearest = nearest_names(spelled, known, 1);
-      throw Error(ErrorKind::kUsage, "{}unknown key '{}' in {}; the nearest known key is '{}'",
-                  at(member.line), member.name, name_, nearest.empty() ? "" : nearest.front());
+      std::string known_key = meant_option(spelled, known);
+      std::replace(known_key.begin(), known_key.end(), '-', '_');
+      problems_->add({ErrorKind::kUsage, "{}unknown key '{}' in {}; the nearest known key is '{}'",
+                      at(member.line), member.name, name_, known_key});
+      continue;
     }
     try {
       std::vector<std::string> arguments = arguments_of(*option, member.value, file_);
       option->assign(arguments);
       settings.push_back({.name = option->name, .values = std::move(arguments)});
     } catch (const Error& error) {
-      throw error.with_context(at(member.line) + name_ + "." + member.name);
+      problems_->add(error.with_context(at(member.line) + name_ + "." + member.name));
     }
   }
   std::sort(settings.begin(), settings.end(),

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "charm/base/option_table.h"
+#include "charm/pipeline/problems.h"
 #include "charm/pipeline/yaml_tree.h"
 
 namespace charm::pipeline {
@@ -19,10 +20,11 @@ struct Setting {
 class Section {
  public:
   /// Throws kUsage unless `value` is a map. `name` is used in messages: "calibration".
-  Section(const fs::path& file, std::string name, const YamlValue& value);
+  Section(const fs::path& file, std::string name, const YamlValue& value, Problems& problems);
 
   /// Assigns the members to the table's options; paths are relative to the recipe's folder. Keys
-  /// that are neither in the table nor in `others` are errors that name the nearest known key.
+  /// that are neither in the table nor in `others`, which name the nearest known key, and wrong
+  /// values are collected as problems.
   std::vector<Setting> assign(const OptionTable& table,
                               const std::vector<std::string>& others = {}) const;
 
@@ -34,6 +36,13 @@ class Section {
   std::vector<std::string> texts(std::string_view name) const;
   std::vector<fs::path> paths(std::string_view name) const;
 
+  /// A part of this section.
+  Section child(std::string name, const YamlValue& value) const {
+    return Section(file_, std::move(name), value, *problems_);
+  }
+  Problems& problems() const { return *problems_; }
+
+  const fs::path& file() const { return file_; }
   const std::string& name() const { return name_; }
   int line() const { return value_->line; }
   /// "recipe.yaml:12: ".
@@ -43,6 +52,7 @@ class Section {
   fs::path file_;
   std::string name_;
   const YamlValue* value_;
+  Problems* problems_;
 };
 
 /// `text` relative to the folder of the recipe, normalised; absolute paths and Hub sources are

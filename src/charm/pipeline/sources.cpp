@@ -46,9 +46,11 @@ void fetch_model_source(fs::path& model, model::ModelSourceOptions& source, bool
 
 void fetch_model_source(fs::path& model, bool offline, const ProgressFn& progress) {
   if (is_registry_source(model)) model = registered_model(model);
+  if (model.empty()) return;
   if (!hub::is_hub_source(model.string())) {
+    const std::string written = model.string();
     model = hub::cached_snapshot(model);
-    return;
+    return require_model_folder(model, written);
   }
   const std::string source = model.string();
   model = hub::fetch_model(hub::parse_hub_source(source), hub::hub_options_of_environment(offline),

@@ -14,6 +14,7 @@ namespace charm::pipeline {
 
 struct Recipe;
 
+/// Also checks that the folder is there (require_model_folder); an empty path stays empty.
 void fetch_model_source(fs::path& model, bool offline, const ProgressFn& progress);
 
 /// The same with its adapter and base. An adapter's base that is no folder is taken from the cache
@@ -31,6 +32,11 @@ void fetch_recipe_sources(Recipe& recipe, bool offline, const ProgressFn& progre
 //   [{"model_name": "RM-Mistral-7B", "model_path": "weqweasdas/RM-Mistral-7B", "pipeline_class":
 //   "LlamaPipeline"}, ...]
 // A model of it is named as FILE.json:NAME wherever a model folder is expected.
+
+/// Throws kIo with what is there instead and what to write: for a repository of the Hub without
+/// "hub:", a missing folder, a file, a folder without a model.
+/// @param written  as the user wrote it: a recipe's paths are relative to its folder
+void require_model_folder(const fs::path& model, const std::string& written);
 
 /// FILE.json or FILE.json:NAME.
 bool is_registry_source(const fs::path& model);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "charm/base/option_names.h"
 #include "tests/support/expect_error.h"
 
 namespace charm {
@@ -175,6 +176,17 @@ TEST(OptionTable, DescribingAnOptionTwiceIsABugOfOurs) {
   Settings s;
   OptionTable table = table_of(s);
   EXPECT_ERROR(kInternal, "--loud is described twice", table.flag("loud", s.loud, ""));
+}
+
+TEST(MeantOption, KnowsTheNamesOfOtherTools) {
+  const std::vector<std::string> train = {"learning-rate", "layers", "pairs-per-step", "epochs"};
+  EXPECT_EQ(meant_option("lr", train), "learning-rate");
+  EXPECT_EQ(meant_option("batch_size", train), "pairs-per-step");
+  EXPECT_EQ(meant_option("num_train_epochs", train), "epochs");
+  EXPECT_EQ(meant_option("layer", train), "layers");
+  // A synonym of an option that the command does not have is none.
+  EXPECT_EQ(meant_option("lr", std::vector<std::string>{"layers"}), "layers");
+  EXPECT_EQ(meant_option("lr", std::vector<std::string>{}), "");
 }
 
 }  // namespace

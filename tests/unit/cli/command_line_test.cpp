@@ -132,6 +132,7 @@ TEST(CommandLine, RefusalsNameTheOption) {
       refusal({"r.yaml", "--cuont", "3"}),
       HasSubstr("unknown option --cuont; the nearest known one is --count; see charm sample"));
   EXPECT_THAT(refusal({"r.yaml", "--cuont=3"}), HasSubstr("unknown option --cuont;"));
+  EXPECT_THAT(refusal({"r.yaml", "--num-workers", "3"}), HasSubstr("known one is --threads"));
   EXPECT_THAT(refusal({"r.yaml", "-x"}), HasSubstr("unknown option -x;"));
   EXPECT_THAT(refusal({}), HasSubstr("recipe is required; see charm sample --help"));
   EXPECT_THAT(refusal({"--words", "a", "r.yaml"}), HasSubstr("recipe is required"));

@@ -5,6 +5,7 @@
 
 #include "charm/base/files.h"
 #include "charm/cli/command_line.h"
+#include "charm/pipeline/recipe_sections.h"
 #include "tests/support/source_dir.h"
 
 namespace charm::cli {
@@ -45,6 +46,12 @@ TEST(Help, OwnOptionsDoNotHideTheCommonOnes) {
 TEST(Help, TheCommandsPageIsWhatTheProgramSays) {
   EXPECT_EQ(read_file(fs::path(charm::test::kSourceDir) / "docs" / "cli.md"), documentation())
       << "run: charm --help-all > docs/cli.md";
+}
+
+TEST(Help, TheRecipesPageIsWhatTheProgramSays) {
+  EXPECT_EQ(read_file(fs::path(charm::test::kSourceDir) / "docs" / "recipes.md"),
+            pipeline::recipe_reference())
+      << "run: charm --help-recipe > docs/recipes.md";
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ using ::testing::Pair;
 class RecipeTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    create_folders(dir_ / "rm");
+    write_file(dir_ / "rm/config.json", "{}");
     for (const char* name : {"a.jsonl", "b.jsonl", "c.jsonl", "ratings.json", "bench.json"})
       write_file(dir_ / name, "{}");
   }
@@ -48,7 +48,7 @@ const std::string kBase =
     "  - {name: b, responses: b.jsonl}\n"
     "  - {name: c, responses: c.jsonl}\n"
     "ratings: ratings.json\n"
-    "reward_model: {name: rm, model: rm, dtype: float32, max_tokens: 512}\n";
+    "score: {name: rm, model: rm, dtype: float32, max_tokens: 512}\n";
 
 std::vector<std::string> stages_of(const std::vector<Step>& plan) {
   std::vector<std::string> names;
@@ -69,15 +69,15 @@ TEST_F(RecipeTest, TakesAModelOfTheOriginalsRegistry) {
   EXPECT_EQ(recipe.reward_model.score.model_dir, dir_ / "rm");
   EXPECT_EQ(recipe.reward_model.name, "My_RM");
   EXPECT_EQ(read(with("{model: \"rm_config.json:b\"}")).reward_model.score.model_dir, "hub:o/b");
-  EXPECT_NE(refusal(with("\"rm_config.json:c\"")).find("recipe.yaml:8: reward_model: "),
+  EXPECT_NE(refusal(with("\"rm_config.json:c\"")).find("recipe.yaml:8: score: "),
             std::string::npos);
 }
 
 TEST_F(RecipeTest, SpreadsSeedsAndResolvesPaths) {
   const Recipe recipe =
       read(kBase +
-           "calibration: {reference: a}\ntraining: {learning-rate: 1e-5, seed: 3}\n"
-           "evaluation: [{benchmark: rm-bench, data: bench.json}, {benchmark: arena}]\n");
+           "calibrate: {reference: a}\ntraining: {learning-rate: 1e-5, seed: 3}\n"
+           "evaluate: [{benchmark: rm-bench, data: bench.json}, {benchmark: arena}]\n");
   EXPECT_EQ(recipe.run_dir, dir_ / "out");
   EXPECT_EQ(recipe.policies.at(1).responses, dir_ / "b.jsonl");
   EXPECT_EQ(recipe.reward_model.score.encoder.max_tokens, 512);
@@ -96,8 +96,8 @@ TEST_F(RecipeTest, SpreadsSeedsAndResolvesPaths) {
 
 TEST_F(RecipeTest, AdaptersArePathsOrTheWordNone) {
   const std::string rest =
-      "calibration: {reference: a}\ntraining: {epochs: 1}\n"
-      "evaluation: [{benchmark: rm-bench, data: bench.json}]\n";
+      "calibrate: {reference: a}\ntraining: {epochs: 1}\n"
+      "evaluate: [{benchmark: rm-bench, data: bench.json}]\n";
   Recipe recipe = read(kBase + rest);
   EXPECT_EQ(recipe.reward_model.score.model.source.adapter, "");
   std::string text = kBase + rest;
@@ -122,7 +122,7 @@ TEST_F(RecipeTest, AnAliasOfNobodyIsDropped) {
 TEST_F(RecipeTest, SetsShareWhatStandsBesideThem) {
   const Recipe recipe =
       read(kBase +
-           "calibration:\n  mode: all-pairs\n  reference: b\n  sets:\n    one: {policies: [a]}\n"
+           "calibrate:\n  mode: all-pairs\n  reference: b\n  sets:\n    one: {policies: [a]}\n"
            "    two: {policies: [a, c], reference: c, mode: same-prompt}\n");
   ASSERT_EQ(recipe.calibrations.size(), 2u);
   EXPECT_THAT(recipe.calibrations[0].options.policies, ElementsAre("a", "b"));
@@ -133,11 +133,11 @@ TEST_F(RecipeTest, SetsShareWhatStandsBesideThem) {
 
 TEST_F(RecipeTest, SetsMayHavePairsAndTrainingOfTheirOwn) {
   const std::string sets =
-      "calibration:\n  reference: b\n  sets:\n    plain: {policies: [a]}\n"
-      "    every: {policies: [a], preferences: {pairs: all}, training: {soft-labels: true, epochs: "
+      "calibrate:\n  reference: b\n  sets:\n    plain: {policies: [a]}\n"
+      "    every: {policies: [a], prefer: {pairs: all}, train: {soft-labels: true, epochs: "
       "2}}\n";
   const Recipe recipe = read(kBase + sets +
-                             "preferences: {pairs: vs-reference, min-margin: 0.5}\ntraining: "
+                             "prefer: {pairs: vs-reference, min-margin: 0.5}\ntraining: "
                              "{epochs: 3, max-tokens: 99}\n");
   const RecipeCalibration& plain = recipe.calibrations.at(0);
   const RecipeCalibration& every = recipe.calibrations.at(1);
@@ -150,10 +150,10 @@ TEST_F(RecipeTest, SetsMayHavePairsAndTrainingOfTheirOwn) {
   EXPECT_FALSE(plain.training.soft_labels);
   EXPECT_TRUE(every.training.soft_labels);
   EXPECT_EQ(every.training.max_tokens, 99);
-  EXPECT_NE(refusal(kBase + sets).find("recipe.yaml:13: calibration.sets.every.training: "),
+  EXPECT_NE(refusal(kBase + sets).find("recipe.yaml:13: calibrate.sets.every.train: "),
             std::string::npos)
       << refusal(kBase + sets);
-  EXPECT_NE(refusal(kBase + "calibration: {reference: b, sets: {s: {policies: [a], training: "
+  EXPECT_NE(refusal(kBase + "calibrate: {reference: b, sets: {s: {policies: [a], train: "
                             "{epoch: 2}}}}\ntraining: {}\n")
                 .find("'epochs'"),
             std::string::npos)
@@ -164,7 +164,7 @@ TEST_F(RecipeTest, PlansTheStagesInOrder) {
   const Recipe recipe = read(
       kBase +
       "holdout: 0.2\ncalibration: {sets: {s: {policies: [a, b], reference: b}}}\ntraining: {}\n"
-      "evaluation: [{benchmark: arena}]\n");
+      "evaluate: [{benchmark: arena}]\n");
   EXPECT_THAT(stages_of(make_plan(recipe)),
               ElementsAre("responses a", "responses b", "responses c", "score rm", "score rm split",
                           "measure rm", "calibrate rm/s", "prefer rm/s", "train rm/s",
@@ -190,32 +190,89 @@ TEST_F(RecipeTest, HeldOutPromptsMeasureAndTheOthersCalibrate) {
 
 TEST_F(RecipeTest, UnknownKeysNameTheLineAndTheNearestKnownKey) {
   EXPECT_THAT(refusal(kBase + "calibraton: {}\n"),
-              ::testing::AllOf(HasSubstr("recipe.yaml:9: "), HasSubstr("'calibration'")));
-  EXPECT_THAT(refusal(kBase + "calibration:\n  refrence: a\n"),
+              ::testing::AllOf(HasSubstr("recipe.yaml:9: "), HasSubstr("'calibrate'")));
+  EXPECT_THAT(refusal(kBase + "calibrate:\n  refrence: a\n"),
               ::testing::AllOf(HasSubstr(":10: "), HasSubstr("'reference'")));
-  EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: arena, sed: 1}]\n"), HasSubstr("'seed'"));
+  EXPECT_THAT(refusal(kBase + "evaluate: [{benchmark: arena, sed: 1}]\n"), HasSubstr("'seed'"));
+}
+
+TEST_F(RecipeTest, SectionsHaveTheCommandsNamesAndTheirFormerOnes) {
+  const std::string former =
+      "calibration: {reference: b, sets: {s: {policies: [a], preferences: {pairs: all}, training: "
+      "{epochs: 2}}}}\npreferences: {min_margin: 0.5}\ntraining: {max_tokens: 99}\nmismatch: "
+      "{bootstrap: 5}\nevaluation: [{benchmark: arena}]\n";
+  const std::string now =
+      "calibrate: {reference: b, sets: {s: {policies: [a], prefer: {pairs: all}, train: {epochs: "
+      "2}}}}\nprefer: {min_margin: 0.5}\ntrain: {max_tokens: 99}\nmeasure: {bootstrap: "
+      "5}\nevaluate: [{benchmark: arena}]\n";
+  for (const std::string& text : {former, now}) {
+    const Recipe recipe = read(kBase + text);
+    const RecipeCalibration& calibration = recipe.calibrations.at(0);
+    EXPECT_EQ(calibration.preferences.pairing.pairs, prefer::Pairs::kAll);
+    EXPECT_DOUBLE_EQ(calibration.preferences.pairing.min_margin, 0.5);
+    EXPECT_DOUBLE_EQ(calibration.training.epochs, 2.0);
+    EXPECT_EQ(calibration.training.max_tokens, 99);
+    EXPECT_EQ(recipe.mismatch.bootstrap, 5);
+    EXPECT_EQ(recipe.evaluations.size(), 1u);
+    EXPECT_TRUE(recipe.trains);
+  }
+  EXPECT_THAT(refusal(kBase + "measure: {}\nmismatch: {}\n"),
+              HasSubstr("section 'measure' is given as 'mismatch' too"));
+}
+
+TEST_F(RecipeTest, CollectsAllProblems) {
+  write_file(dir_ / "recipe.yaml",
+             "run_dir: out\nsedd: 1\nholdout: 2\n"
+             "policies: [{name: a, responses: gone.jsonl}, {name: b, responses: b.jsonl}]\n"
+             "ratings: gone.json\nscore: {model: rm, lr: 1}\n"
+             "calibrate: {reference: a, bootstrap: many}\ntrain: {lr: 1, batch_size: 2}\n");
+  Problems problems;
+  const Recipe recipe = read_recipe(dir_ / "recipe.yaml", problems);
+  std::string all;
+  for (const Error& error : problems.errors()) all += error.message() + "\n";
+  for (const char* part :
+       {"'sedd'", "holdout: expected", "gone.jsonl", "gone.json'", "calibrate.bootstrap",
+        "unknown key 'lr' in train; the nearest known key is 'learning_rate'",
+        "unknown key 'batch_size' in train; the nearest known key is 'pairs_per_step'"})
+    EXPECT_THAT(all, HasSubstr(part));
+  EXPECT_EQ(problems.errors().size(), 8u) << all;
+  EXPECT_EQ(recipe.policies.size(), 2u);
+}
+
+TEST_F(RecipeTest, ModelPathsThatAreNoneAreNamedApart) {
+  const auto with = [&](const std::string& model) {
+    std::string text = kBase;
+    return text.replace(text.find("model: rm"), 9, "model: " + model);
+  };
+  EXPECT_THAT(refusal(with("org/name"), ErrorKind::kIo), HasSubstr("written hub:org/name"));
+  EXPECT_THAT(refusal(with("mr"), ErrorKind::kIo), HasSubstr("mr: no such folder"));
+  EXPECT_THAT(refusal(with("a.jsonl"), ErrorKind::kIo), HasSubstr("a.jsonl: is a file"));
+  create_folders(dir_ / "runs");
+  write_file(dir_ / "runs/checkpoint-5/config.json", "{}");
+  EXPECT_THAT(refusal(with("runs"), ErrorKind::kIo),
+              ::testing::AllOf(HasSubstr("no config.json"), HasSubstr("runs/checkpoint-5")));
 }
 
 TEST_F(RecipeTest, WrongValuesNameTheLine) {
   EXPECT_THAT(
-      refusal(kBase + "calibration: {reference: a, bootstrap: many}\n"),
-      ::testing::AllOf(HasSubstr("recipe.yaml:9: calibration.bootstrap"), HasSubstr("'many'")));
-  EXPECT_THAT(refusal(kBase + "calibration: {reference: a, interval: influence}\n"),
-              ::testing::AllOf(HasSubstr("recipe.yaml:9: calibration.interval"),
+      refusal(kBase + "calibrate: {reference: a, bootstrap: many}\n"),
+      ::testing::AllOf(HasSubstr("recipe.yaml:9: calibrate.bootstrap"), HasSubstr("'many'")));
+  EXPECT_THAT(refusal(kBase + "calibrate: {reference: a, interval: influence}\n"),
+              ::testing::AllOf(HasSubstr("recipe.yaml:9: calibrate.interval"),
                                HasSubstr("'influence' was removed"), HasSubstr("bootstrap")));
-  EXPECT_THAT(refusal(kBase + "calibration: {reference: nobody}\n"),
+  EXPECT_THAT(refusal(kBase + "calibrate: {reference: nobody}\n"),
               HasSubstr("'nobody' is not among the policies"));
-  EXPECT_THAT(refusal(kBase + "calibration: {mode: same-prompt}\n"),
+  EXPECT_THAT(refusal(kBase + "calibrate: {mode: same-prompt}\n"),
               HasSubstr("'reference' is missing"));
   EXPECT_THAT(refusal(kBase + "holdout: 1.5\n"), HasSubstr("holdout"));
   EXPECT_THAT(refusal(kBase + "holdout: 0.2\ncalibration: {reference: a, holdout: 0.1}\n"),
               HasSubstr("exclude each other"));
-  EXPECT_THAT(refusal(kBase + "training: {}\n"), HasSubstr("'calibration' is missing"));
-  EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: mt-bench, data: bench.json}]\n"),
+  EXPECT_THAT(refusal(kBase + "train: {}\n"), HasSubstr("'calibrate' is missing"));
+  EXPECT_THAT(refusal(kBase + "evaluate: [{benchmark: mt-bench, data: bench.json}]\n"),
               HasSubstr("mt-bench"));
-  EXPECT_THAT(refusal(kBase + "evaluation: [{benchmark: rm-bench}]\n"),
+  EXPECT_THAT(refusal(kBase + "evaluate: [{benchmark: rm-bench}]\n"),
               HasSubstr("'data' is missing"));
-  EXPECT_THAT(refusal(kBase + "calibration: {reference: b}\npreferences: [1]\n"),
+  EXPECT_THAT(refusal(kBase + "calibrate: {reference: b}\npreferences: [1]\n"),
               HasSubstr("expected a map"));
 }
 
@@ -225,7 +282,7 @@ TEST_F(RecipeTest, MissingPartsAreNamed) {
   EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, responses: gone.jsonl}]\n", ErrorKind::kIo),
               HasSubstr("gone.jsonl"));
   EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a, model: m}]\n"),
-              HasSubstr("key 'prompts' is missing"));
+              HasSubstr("key 'prepare' is missing"));
   EXPECT_THAT(refusal("run_dir: o\npolicies: [{name: a}]\n"),
               HasSubstr("expected one of 'responses'"));
   EXPECT_THAT(refusal("run_dir: o\nprompts: a.jsonl\npolicies: [{name: a, responses: a.jsonl, "
