@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include "charm/base/log.h"
 #include "charm/cli/command.h"
 #include "charm/cli/progress_display.h"
+#include "charm/pipeline/check.h"
 #include "charm/pipeline/recipe.h"
 #include "charm/pipeline/runner.h"
 #include "charm/pipeline/sources.h"
@@ -16,9 +18,11 @@ class RunCommand final : public Command {
   std::string_view details() const override {
     return "Runs a YAML recipe: responses, scores, mismatch, calibration, preferences, training, "
            "scores and mismatch of the fine-tuned models, evaluation, report. The keys of its "
-           "sections are the options of the commands. Finished steps whose settings and inputs are "
+           "sections are the options of the commands, whose names they have. Finished steps whose "
+           "settings and inputs are "
            "unchanged are kept; an interrupted run resumes when started again. Paths are relative "
-           "to the recipe.\n"
+           "to the recipe. It begins with the checks of charm check; the keys of a recipe are in "
+           "docs/recipes.md (charm --help-recipe).\n"
            "\n"
            "Stages: prompts, responses, score, measure, calibrate, prefer, train, rescore, "
            "remeasure, evaluate, explain, report.\n"
@@ -38,8 +42,7 @@ class RunCommand final : public Command {
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.fresh = common.fresh;
     options_.threads = common.threads;
-    pipeline::Recipe recipe = pipeline::read_recipe(recipe_);
-    if (!options_.dry_run) pipeline::fetch_recipe_sources(recipe, common.offline, progress);
+    pipeline::Recipe recipe = read_checked(common, progress);
     const std::vector<pipeline::Step> plan = pipeline::make_plan(recipe);
     const pipeline::StepFn show = step_lines(plan.size(), common.quiet, options_.dry_run);
     const pipeline::RunSummary summary =
@@ -50,6 +53,25 @@ class RunCommand final : public Command {
   }
 
  private:
+  /// Hours of work should not end on what is known before.
+  pipeline::Recipe read_checked(const CommonOptions& common, const ProgressFn& progress) const {
+    pipeline::Problems problems;
+    pipeline::Recipe recipe = pipeline::read_recipe(recipe_, problems);
+    if (problems.empty() && !options_.dry_run)
+      pipeline::fetch_recipe_sources(recipe, common.offline, progress);
+    const pipeline::RecipeCheck check =
+        pipeline::check_recipe(recipe, std::move(problems), common.threads);
+    const std::vector<Error>& errors = check.problems.errors();
+    if (errors.size() > 1) {
+      for (const Error& error : errors) log::write(log::Level::kError, error.message());
+      throw Error(errors.front().kind(), "{}: {} problems would end the run", recipe_.string(),
+                  errors.size());
+    }
+    check.problems.throw_first();
+    if (!common.quiet) fmt::print("{}", check_text(recipe, check));
+    return recipe;
+  }
+
   fs::path recipe_;
   pipeline::RunOptions options_;
 };

@@ -7,6 +7,7 @@
 
 #include "charm/base/log.h"
 #include "charm/hub/hub_cache.h"
+#include "charm/hub/hub_client.h"
 #include "charm/pipeline/recipe_parts.h"
 #include "charm/pipeline/recipe_sections.h"
 #include "charm/pipeline/sources.h"
