@@ -40,12 +40,13 @@ class CalibrateCommand final : public Command {
     }
     for (const results::Pair& pair : result.pairs) {
       fmt::print(
-          "  {} over {}: win rate {:.3f} -> {:.3f}, target {:.3f}, mismatch degree {:+.3f} -> "
+          "  in-sample, {} over {}: win rate {:.3f} -> {:.3f}, target {:.3f}, mismatch degree "
+          "{:+.3f} -> "
           "{:+.3f}\n",
           pair.policy, pair.reference, pair.before.win_rate.value, pair.after->win_rate.value,
           pair.target.value, pair.before.mismatch.value, pair.after->mismatch.value);
     }
-    print_mean("fit prompts", *result.mean);
+    print_mean("the prompts it was fitted to (in-sample)", *result.mean);
     print_leave_one_out(result);
     if (!result.held_out) return;
     const results::HeldOut& held_out = *result.held_out;

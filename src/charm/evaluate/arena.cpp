@@ -108,7 +108,8 @@ MetricSet metrics_of(const ScoreTable& table, const std::vector<std::string>& he
   }
   const std::vector<std::size_t> held_out_indices = indices_of(table, held_out_policies);
   const auto add_mismatch = [&](Metric::Part part, const std::string& name, const char* measure) {
-    metric_set.metrics.push_back({part, name, measure, /*is_proportion=*/false});
+    metric_set.metrics.push_back(
+        {part, name, measure, /*is_proportion=*/false, /*is_magnitude=*/true});
   };
   add_mismatch(Metric::Part::kOverall, "", "mean_abs_mismatch");
   if (!held_out_policies.empty())

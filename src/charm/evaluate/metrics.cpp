@@ -20,8 +20,12 @@ std::int64_t prompts_of(const MetricSet& metric_set, const std::string& group) {
 
 std::vector<Estimate> metric_estimates(const MetricSet& metric_set,
                                        const BootstrapOptions& options) {
-  std::vector<Estimate> estimates = bootstrap_estimates(
-      PromptBootstrap(metric_set.prompts, metric_set.groups), metric_set.statistics, options);
+  std::vector<StatisticKind> kinds;
+  for (const Metric& metric : metric_set.metrics)
+    kinds.push_back(metric.is_magnitude ? StatisticKind::kMagnitude : StatisticKind::kPlain);
+  std::vector<Estimate> estimates =
+      bootstrap_estimates(PromptBootstrap(metric_set.prompts, metric_set.groups),
+                          metric_set.statistics, options, kinds);
   for (std::size_t i = 0; i < estimates.size(); ++i) {
     Estimate& estimate = estimates[i];
     const bool is_end = estimate.value == 0.0 || estimate.value == 1.0;
@@ -30,7 +34,10 @@ std::vector<Estimate> metric_estimates(const MetricSet& metric_set,
       continue;
     }
     const std::int64_t num_prompts = prompts_of(metric_set, metric_set.metrics[i].name);
-    if (num_prompts == 0) continue;  // not a group: a mean over several
+    if (num_prompts == 0) {  // a mean over several groups
+      estimate.ci95.reset();
+      continue;
+    }
     estimate.ci95 =
         stats::wilson_interval({.rate = estimate.value, .se = 0.0, .num_prompts = num_prompts});
   }

@@ -19,6 +19,7 @@ struct Metric {
   std::string name;     ///< of the section (RM-Bench: domain) or subset; empty for the overall
   std::string measure;  ///< "score"; RM-Bench also "hard", "normal", "easy"
   bool is_proportion = true;  ///< a proportion of rows, in [0, 1]
+  bool is_magnitude = false;  ///< a mean of |x|, whose replicates are too large
 };
 
 /// The metrics of a benchmark on given rows, as a function of row weights: values, bootstrap
@@ -34,7 +35,8 @@ struct MetricSet {
 };
 
 /// Every metric with its bootstrap interval. Where all or none of a group's rows are correct, the
-/// bootstrap interval has width 0: there it is Wilson's, with the group's number of prompts.
+/// bootstrap interval has width 0: there it is Wilson's, with the group's number of prompts. A mean
+/// over several such groups has no interval.
 std::vector<Estimate> metric_estimates(const MetricSet& metric_set,
                                        const BootstrapOptions& options);
 

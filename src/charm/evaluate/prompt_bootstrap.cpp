@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <set>
 #include <unordered_map>
+#include <utility>
 
 #include "charm/base/check.h"
 #include "charm/stats/bootstrap.h"
@@ -15,6 +17,19 @@ namespace {
 
 // Resampling within small strata underestimates the variance; a stratum of one has none.
 constexpr std::size_t kSmallestSharedStratum = 5;
+
+std::optional<stats::Interval> interval_of(std::vector<double> replicates, double value,
+                                           StatisticKind kind) {
+  switch (kind) {
+    case StatisticKind::kPlain:
+      break;
+    case StatisticKind::kMagnitude:
+      return stats::centred_interval(std::move(replicates), value, /*at_least=*/0.0);
+    case StatisticKind::kMagnitudeDifference:
+      return stats::centred_interval(std::move(replicates), value);
+  }
+  return stats::replicate_interval(replicates);
+}
 
 }  // namespace
 
@@ -58,7 +73,8 @@ std::vector<double> PromptBootstrap::resample(RandomStream& random) const {
 
 std::vector<Estimate> bootstrap_estimates(const PromptBootstrap& rows,
                                           const WeightedStatistics& statistics,
-                                          const BootstrapOptions& options) {
+                                          const BootstrapOptions& options,
+                                          std::span<const StatisticKind> kinds) {
   const std::vector<double> ones(rows.num_rows(), 1.0);
   const std::vector<double> values = statistics(ones);
   std::vector<std::vector<double>> replicates(
@@ -75,7 +91,9 @@ std::vector<Estimate> bootstrap_estimates(const PromptBootstrap& rows,
       if (std::isfinite(replicate[s])) defined.push_back(replicate[s]);
     }
     Estimate& estimate = estimates.emplace_back(Estimate{.value = values[s], .ci95 = {}});
-    if (std::isfinite(values[s])) estimate.ci95 = stats::replicate_interval(defined);
+    if (!std::isfinite(values[s])) continue;
+    const StatisticKind kind = kinds.empty() ? StatisticKind::kPlain : kinds[s];
+    estimate.ci95 = interval_of(std::move(defined), values[s], kind);
   }
   return estimates;
 }

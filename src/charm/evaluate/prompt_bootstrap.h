@@ -37,10 +37,19 @@ class PromptBootstrap {
 /// replicates. NaN where a statistic is undefined.
 using WeightedStatistics = std::function<std::vector<double>(std::span<const double> weights)>;
 
-/// Values and percentile intervals (2.5 %, 97.5 %) of every statistic. Replicates in which a
-/// statistic is undefined are dropped from its interval; without replicates there is none.
+/// What a statistic is, which decides the interval that its replicates give.
+enum class StatisticKind {
+  kPlain,                ///< percentiles of the replicates
+  kMagnitude,            ///< a mean of |x|: see stats::centred_interval
+  kMagnitudeDifference,  ///< of two of those
+};
+
+/// Values and 95 % intervals of every statistic. Replicates in which a statistic is undefined are
+/// dropped from its interval; without replicates there is none.
+/// @param kinds  [statistic]; empty: all plain
 std::vector<Estimate> bootstrap_estimates(const PromptBootstrap& rows,
                                           const WeightedStatistics& statistics,
-                                          const BootstrapOptions& options);
+                                          const BootstrapOptions& options,
+                                          std::span<const StatisticKind> kinds = {});
 
 }  // namespace charm::evaluate

@@ -1,7 +1,9 @@
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <span>
+#include <vector>
 
 #include "charm/base/strings.h"
 #include "charm/evaluate/arena.h"
@@ -32,6 +34,25 @@ std::string overall_line(const std::optional<Estimate>& overall, const Estimate&
                                why_none, estimate_text(partial), ties);
 }
 
+/// How much of the benchmark an overall leaves out; empty for all of it.
+std::string missing_rows_text(std::span<const MissingRows> incomplete) {
+  const std::int64_t num_missing = num_missing_rows(incomplete);
+  std::vector<std::string> subsets;
+  for (const MissingRows& subset : incomplete) {
+    if (subset.num_rows >= subset.expected_rows) continue;
+    subsets.push_back(
+        fmt::format("{} {} of {}", subset.subset, subset.num_rows, subset.expected_rows));
+  }
+  if (num_missing == 0) return "";
+  constexpr std::size_t kListed = 5;
+  const std::size_t num_more = subsets.size() - std::min(subsets.size(), kListed);
+  subsets.resize(subsets.size() - num_more);
+  return fmt::format(
+      "part of the benchmark: {} rows are missing ({}{}); not comparable with published results\n",
+      num_missing, fmt::join(subsets, ", "),
+      num_more == 0 ? "" : fmt::format(" and {} more subsets", num_more));
+}
+
 }  // namespace
 
 std::string result_text(const RewardBenchResult& result) {
@@ -41,6 +62,7 @@ std::string result_text(const RewardBenchResult& result) {
                         section.num_rows);
   }
   text += overall_line(result.overall, result.overall_partial, "a section is missing", result.ties);
+  text += missing_rows_text(result.incomplete);
   if (result.overall_with_prior_sets) {
     text += fmt::format("overall with prior sets: {}\n",
                         estimate_text(*result.overall_with_prior_sets));
@@ -65,7 +87,8 @@ std::string result_text(const RewardBench2Result& result) {
         estimate_text(terms.preferred), estimate_text(terms.preferred_hard));
   }
   return text +
-         overall_line(result.overall, result.overall_partial, "a subset is missing", result.ties);
+         overall_line(result.overall, result.overall_partial, "a subset is missing", result.ties) +
+         missing_rows_text(result.incomplete);
 }
 
 std::string result_text(const RmBenchResult& result) {

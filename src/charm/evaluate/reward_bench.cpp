@@ -311,6 +311,7 @@ nlohmann::ordered_json to_json(const RewardBenchResult& result) {
   json["subsets"] = nlohmann::ordered_json::object();
   for (const SubsetAccuracy& subset : result.subsets) put_subset(json["subsets"], subset);
   json["incomplete"] = incomplete_json(result.incomplete);
+  json["num_missing_rows"] = num_missing_rows(result.incomplete);
   json["warnings"] = result.warnings;
   return json;
 }

@@ -289,6 +289,7 @@ nlohmann::ordered_json to_json(const RewardBench2Result& result) {
     entry["num_questions"] = terms.num_questions;
   }
   json["incomplete"] = incomplete_json(result.incomplete);
+  json["num_missing_rows"] = num_missing_rows(result.incomplete);
   json["warnings"] = result.warnings;
   return json;
 }

@@ -31,6 +31,13 @@ void put_subset(nlohmann::ordered_json& subsets, const SubsetAccuracy& subset) {
   entry["ties"] = subset.ties;
 }
 
+std::int64_t num_missing_rows(std::span<const MissingRows> incomplete) {
+  std::int64_t count = 0;
+  for (const MissingRows& subset : incomplete)
+    count += std::max<std::int64_t>(subset.expected_rows - subset.num_rows, 0);
+  return count;
+}
+
 nlohmann::ordered_json incomplete_json(std::span<const MissingRows> incomplete) {
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   for (const MissingRows& missing : incomplete) {

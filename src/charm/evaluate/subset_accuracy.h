@@ -39,6 +39,8 @@ std::int64_t num_rows_of(std::span<const SubsetAccuracy> subsets, std::string_vi
 
 /// Sets `subsets[subset.name]`.
 void put_subset(nlohmann::ordered_json& subsets, const SubsetAccuracy& subset);
+/// Rows that are missing in all.
+std::int64_t num_missing_rows(std::span<const MissingRows> incomplete);
 nlohmann::ordered_json incomplete_json(std::span<const MissingRows> incomplete);
 
 /// For an unknown subset: names the nearest of `known`.

@@ -114,13 +114,15 @@ std::vector<MethodCheck> check_methods(
     MethodCheck check;
     check.num_prompts = static_cast<std::int64_t>(num_prompts);
     const results::MeanMismatch mean = outcomes[m].mean();
-    check.mean_abs_mismatch = {mean.before, stats::replicate_interval(replicates[m])};
+    check.mean_abs_mismatch = {
+        mean.before, stats::centred_interval(replicates[m], mean.before, /*at_least=*/0.0)};
     check.sampling_noise = mean.sampling_noise;
     if (m > 0) {
       std::vector<double> changes;
       for (std::size_t i = 0; i < num_replicates; ++i)
         changes.push_back(replicates[m][i] - replicates[0][i]);
-      check.change = results::Estimate{mean.before - before, stats::replicate_interval(changes)};
+      const double change = mean.before - before;
+      check.change = results::Estimate{change, stats::centred_interval(std::move(changes), change)};
     }
     if (ratings.size() >= 3) {
       std::vector<Score> rows;

@@ -12,6 +12,17 @@ bool excludes(const results::Estimate& measured, double value) {
   return measured.ci95 && (value < measured.ci95->lo || value > measured.ci95->hi);
 }
 
+/// ", not significant" where the interval includes 0; equal results are no finding by chance.
+std::string significance_text(const results::Estimate& difference) {
+  if (difference.value == 0.0 && !difference.ci95) return ", equal";
+  return !difference.ci95 || excludes(difference, 0.0) ? "" : ", not significant";
+}
+
+/// Where the run has no held-out prompts, results after training are on the prompts it saw.
+std::string in_sample_text(const RunData& run, const std::string& model) {
+  return run.split_models.contains(model) ? "" : ", in-sample: the model was trained on them";
+}
+
 bool overlap(const results::Estimate& a, const results::Estimate& b) {
   return !a.ci95 || !b.ci95 || (a.ci95->lo <= b.ci95->hi && b.ci95->lo <= a.ci95->hi);
 }
@@ -36,8 +47,9 @@ void describe_methods(const RunData& run, const CalibrationFile& calibration,
       if (!change) continue;
       lines.push_back(fmt::format(
           "Correcting scores for length and style instead changes mean |MD| by {}{}{}.",
-          signed_measured_text(change, 3), is_held_out ? " on the held-out prompts" : "",
-          excludes(*change, 0.0) ? "" : ", not significant"));
+          signed_measured_text(change, 3),
+          is_held_out ? " on the held-out prompts" : " on the prompts it was fitted to (in-sample)",
+          significance_text(*change)));
     }
   }
 }
@@ -55,8 +67,8 @@ std::string changed_text(const results::Estimate& before, const results::Estimat
                                 : "the two intervals do not overlap";
 }
 
-std::string single_pair_text(const CalibrationFile& calibration, const results::Pair& pair,
-                             const results::Pair* retrained) {
+std::string single_pair_text(const RunData& run, const CalibrationFile& calibration,
+                             const results::Pair& pair, const results::Pair* retrained) {
   std::string text =
       fmt::format("Under {}, {} wins {} of {} prompts against {}; the Arena ratings imply {}.",
                   calibration.model, pair.policy, percent_measured_text(pair.before.win_rate),
@@ -68,8 +80,9 @@ std::string single_pair_text(const CalibrationFile& calibration, const results::
   }
   const results::Estimate& changed = retrained->before.mismatch;
   const double before = std::abs(mismatch.value), after = std::abs(changed.value);
-  text += fmt::format(" After retraining MD is {} on {} prompts, {} 0 than before; {}",
+  text += fmt::format(" After retraining MD is {} on {} prompts{}, {} 0 than before; {}",
                       signed_measured_text(changed, 3), retrained->num_prompts,
+                      in_sample_text(run, calibration.model),
                       after < before   ? "closer to"
                       : after > before ? "further from"
                                        : "as far from",
@@ -85,10 +98,10 @@ void describe_training(const RunData& run, const CalibrationFile& calibration,
   const MismatchFile* after = run.mismatch_of(retrained_model);
   if (before != nullptr && after != nullptr && before->pairs.size() > 2) {
     lines.push_back(fmt::format(
-        "Mean |MD| over all ordered pairs: {} under {} ({} pairs), {} under {} ({} pairs).",
+        "Mean |MD| over all ordered pairs: {} under {} ({} pairs), {} under {} ({} pairs{}).",
         number_text(stats::mean_mismatch(before->pairs).before), before->model,
         before->pairs.size(), number_text(stats::mean_mismatch(after->pairs).before), after->model,
-        after->pairs.size()));
+        after->pairs.size(), in_sample_text(run, calibration.model)));
   }
   for (const EvaluationFile& first : run.evaluations) {
     if (first.model != calibration.model) continue;
@@ -102,9 +115,9 @@ void describe_training(const RunData& run, const CalibrationFile& calibration,
           measured_text(a->measured), first.model, measured_text(b->measured), second.model,
           difference && difference->ci95
               ? fmt::format("on the same rows the difference is {}{}",
-                            signed_measured_text(difference),
-                            excludes(*difference, 0.0) ? "" : ", not significant")
-              : changed_text(a->measured, b->measured)));
+                            signed_measured_text(difference), significance_text(*difference))
+          : difference && difference->value == 0.0 ? std::string("equal on the same rows")
+                                                   : changed_text(a->measured, b->measured)));
     }
   }
 }
@@ -114,7 +127,7 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
   const std::string retrained_model = calibration.retrained_model();
   if (calibration.pairs.size() == 1) {
     const results::Pair& pair = calibration.pairs[0];
-    lines.push_back(single_pair_text(calibration, pair_before(run, calibration, pair),
+    lines.push_back(single_pair_text(run, calibration, pair_before(run, calibration, pair),
                                      measured_pair(run, retrained_model, pair)));
   } else {
     std::size_t over = 0, under = 0, closer = 0, measured = 0;
@@ -136,7 +149,8 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
                            : fmt::format("Set {} of {} has the same offsets as {}.",
                                          calibration.set, calibration.model, calibration.same_as);
     if (measured > 0) {
-      text += fmt::format(" After retraining MD is closer to 0 for {} of {}.", closer, measured);
+      text += fmt::format(" After retraining MD is closer to 0 for {} of {}{}.", closer, measured,
+                          in_sample_text(run, calibration.model));
     } else {
       text += " The reward model trained on the calibrated preferences has not been measured.";
     }
@@ -169,7 +183,7 @@ Section summary_section(const RunData& run) {
   if (lines.empty()) return section;
   for (const std::string& line : lines)
     section.html += fmt::format("<li>{}</li>\n", escape_html(line));
-  section.html = "<ul class=\"summary\">\n" + section.html +
+  section.html = policy_tables_html(run) + "<ul class=\"summary\">\n" + section.html +
                  "</ul>\n<p class=\"facts\">Square brackets: 95 % bootstrap intervals over "
                  "prompts. They do not cover variation between policies or training seeds.</p>\n" +
                  training_effect_html(run);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "charm/base/check.h"
@@ -18,6 +19,16 @@ Interval percentile_interval(std::vector<double> values, double level) {
 std::optional<Interval> replicate_interval(const std::vector<double>& values) {
   if (values.empty()) return std::nullopt;
   return percentile_interval(values);
+}
+
+std::optional<Interval> centred_interval(std::vector<double> values, double estimate,
+                                         std::optional<double> at_least) {
+  if (values.empty()) return std::nullopt;
+  const double shift = estimate - mean(values);
+  for (double& value : values) value += shift;
+  Interval interval = percentile_interval(std::move(values));
+  if (at_least) interval.lo = std::max(interval.lo, *at_least);
+  return interval;
 }
 
 ClusteredRate clustered_rate(std::span<const double> values,

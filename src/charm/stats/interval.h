@@ -17,6 +17,12 @@ Interval percentile_interval(std::vector<double> values, double level = 0.95);
 /// The 95 % percentile interval; none without replicates.
 std::optional<Interval> replicate_interval(const std::vector<double>& values);
 
+/// The same for a mean of |x|, which the noise of resampling makes larger (|x| is convex): the
+/// replicates are shifted so that their mean is the estimate, without which the interval may leave
+/// it out. `at_least`: the smallest possible value.
+std::optional<Interval> centred_interval(std::vector<double> values, double estimate,
+                                         std::optional<double> at_least = std::nullopt);
+
 /// 97.5 % quantile of the standard normal distribution.
 inline constexpr double kNormal975 = 1.959963984540054;
 
