@@ -42,7 +42,10 @@ std::vector<std::string> readme_commands() {
 
 class Readme : public SmallWorld {
  protected:
-  Readme() { num_annotations_ = 600; }
+  Readme() {
+    num_annotations_ = 600;
+    num_prompts_ = 200;  // of which at least 30 are held out
+  }
 
   /// The files that a reader brings along.
   void bring_files() {
@@ -121,8 +124,19 @@ TEST_F(Readme, CommandsRunInOrderAndTrainTheModel) {
                              << outcome.err;
   EXPECT_TRUE(weights_differ("my-rm", "my-rm-charm"));
   EXPECT_GT(read_json("my-rm-charm/manifest.json")["num_steps"], 1);
-  EXPECT_GT(mean_mismatch("mismatch.json"), 0.2);
-  EXPECT_LT(mean_mismatch("mismatch-after.json"), mean_mismatch("mismatch.json"));
+  // On prompts that neither calibration nor training has seen.
+  const double before = mean_mismatch("held-out.json"),
+               after = mean_mismatch("held-out-after.json");
+  RecordProperty("held_out_mismatch_before", fmt::format("{:.3f}", before));
+  RecordProperty("held_out_mismatch_after", fmt::format("{:.3f}", after));
+  EXPECT_GT(before, 0.2);
+  EXPECT_LT(after, 0.8 * before);
+  EXPECT_GE(read_json("held-out.json")["num_prompts"], 30);
+  EXPECT_EQ(read_json("held-out.json")["num_prompts"],
+            read_json("calibration.json")["held_out"]["num_prompts"]);
+  EXPECT_THAT(outcome.out, testing::HasSubstr("gemma-2-9b-it-SimPO"));
+  EXPECT_TRUE(fs::exists(path("recipe.yaml")));
+  EXPECT_TRUE(fs::exists(path("run/preferences")));
   EXPECT_TRUE(read_json("after/rm-bench.json")["overall"].is_number());
 }
 

@@ -29,6 +29,8 @@ class PreferCommand final : public Command {
         options_.output.string(), result.num_pairs, result.counts.num_prompts,
         result.counts.num_ties, result.counts.num_below_margin, result.num_equal_texts,
         result.num_errors);
+    if (result.num_held_out > 0)
+      fmt::print("{} prompts that the calibration held out are left out\n", result.num_held_out);
   }
 
  private:

@@ -35,6 +35,9 @@ void describe_command(OptionTable& table, MeasureOptions& options) {
       .required();
   storage::describe_ratings(table, options.category, options.date, options.aliases);
   storage::describe_columns(table, options.columns);
+  table.number("holdout", options.holdout, "X",
+               "Measure on this share of the prompts only: those that charm calibrate --holdout X "
+               "with the same seed holds out of offsets and pairs; 0: on all prompts.");
   describe_settings(table, options);
 }
 

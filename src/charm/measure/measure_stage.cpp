@@ -30,12 +30,16 @@ results::Mismatch measure(const MeasureOptions& options, const ProgressFn& progr
                                   .date = options.date,
                                   .max_bad_rows = options.max_bad_rows,
                                   .columns = options.columns,
+                                  .holdout = options.holdout,
+                                  .seed = options.seed,
                                   .held_out_scores = {}},
                                  manifest, progress);
-  const stats::PairedScores scores(inputs.scores, {.first_policy = "",
-                                                   .min_prompts = options.min_prompts,
-                                                   .strict = options.strict,
-                                                   .policies = {}});
+  const bool is_split = options.holdout > 0.0;
+  const stats::PairedScores scores(is_split ? inputs.held_out : inputs.scores,
+                                   {.first_policy = "",
+                                    .min_prompts = options.min_prompts,
+                                    .strict = options.strict,
+                                    .policies = {}});
   storage::warn_about_aliases(options.aliases, scores.names());
   const auto ratings =
       storage::match_ratings(scores.names(), inputs.ratings, options.aliases, options.ratings);
@@ -46,6 +50,8 @@ results::Mismatch measure(const MeasureOptions& options, const ProgressFn& progr
                                                  .seed = options.seed,
                                                  .num_threads = options.num_threads});
   mismatch.prompts = options.prompts;
+  if (is_split)
+    mismatch.prompts = fmt::format("held out (share {}, seed {})", options.holdout, options.seed);
   for (const std::string& warning : mismatch.warnings) log::warning("{}", warning);
 
   const nlohmann::ordered_json json =

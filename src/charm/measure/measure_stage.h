@@ -27,9 +27,11 @@ struct MeasureOptions {
   std::int64_t max_bad_rows = 0;  ///< unusable rows tolerated per file
   storage::ColumnNames columns;   ///< of the scores files, where they have other names
   std::int64_t bootstrap = 1000;  ///< bootstrap replicates for the intervals; 0: none
-  std::uint64_t seed = 0;         ///< of the bootstrap; same seed, same bytes
-  std::string prompts;  ///< which prompts these are ("held out of calibration"); a note in the
-                        ///< result; empty: none
+  std::uint64_t seed = 0;         ///< of the bootstrap and the split; same seed, same bytes
+  double holdout = 0.0;  ///< measure on this share of the prompts only: those that calibrate with
+                         ///< the same share and seed holds out; 0: on all
+  std::string prompts;   ///< which prompts these are ("held out of calibration"); a note in the
+                         ///< result; empty: none
   std::size_t num_threads = 0;  ///< 0: all processors; the result does not depend on it
 };
 

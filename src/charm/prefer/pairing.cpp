@@ -137,7 +137,10 @@ std::string_view pairs_name(Pairs pairs) {
 
 Offsets read_offsets(const std::filesystem::path& path) {
   const results::Calibration calibration = results::read_calibration(path);
-  Offsets offsets{.policies = {}, .offsets = {}, .reference = calibration.reference};
+  Offsets offsets;
+  offsets.reference = calibration.reference;
+  if (calibration.held_out) offsets.holdout = calibration.held_out->share;
+  offsets.seed = calibration.options.seed;
   for (const results::CalibratedPolicy& policy : calibration.policies) {
     offsets.policies.push_back(policy.policy);
     offsets.offsets.push_back(policy.offset.value);

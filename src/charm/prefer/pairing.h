@@ -54,6 +54,9 @@ struct Offsets {
   std::vector<double>
       offsets;  ///< score units, added to the policy's scores; same order as `policies`
   std::string reference;
+  /// Share and seed of the prompts that the calibration held out; 0: none.
+  double holdout = 0.0;
+  std::uint64_t seed = 0;
 };
 
 /// Two rows of the given scores.

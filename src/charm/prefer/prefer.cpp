@@ -126,6 +126,22 @@ std::unordered_map<std::string, Conversation> read_needed_texts(const PreferOpti
   return texts;
 }
 
+/// Drops the rows of prompts that the calibration held out: a model trained on their pairs could
+/// not be measured on them.
+void drop_held_out(std::vector<Score>& scores, const Offsets& offsets, const PreferOptions& options,
+                   PreferResult& result) {
+  if (offsets.holdout == 0.0) return;
+  std::set<std::string> held_out;
+  for (const std::filesystem::path& path : options.scores) {
+    storage::for_each_scored_response(path, options.read, [&](ScoredResponse&& row) {
+      if (is_held_out(row.response.prompt, offsets.seed, offsets.holdout))
+        held_out.insert(std::move(row.response.prompt_id));
+    });
+  }
+  std::erase_if(scores, [&](const Score& row) { return held_out.contains(row.prompt_id); });
+  result.num_held_out = std::ssize(held_out);
+}
+
 PreferencePair preference_of(const Pair& pair, std::span<const Score> scores,
                              const std::unordered_map<std::string, Conversation>& texts) {
   const auto text_of = [&](const Score& score) -> const Conversation& {
@@ -170,6 +186,7 @@ storage::Manifest manifest_of(const PreferOptions& options, const PreferResult& 
                             {"num_equal_texts", result.num_equal_texts},
                             {"num_errors", result.num_errors},
                             {"num_other_policies", result.num_other_policies},
+                            {"num_held_out", result.num_held_out},
                             {"num_pairs", result.num_pairs}});
   return manifest;
 }
@@ -185,8 +202,9 @@ PreferResult prefer(const PreferOptions& options, const ProgressFn& progress) {
                 "{}: no policy has offset 0, so there is no reference for --pairs vs-reference",
                 options.calibration.string());
   }
-  const std::vector<Score> scores = storage::read_score_files(options.scores, options.read);
+  std::vector<Score> scores = storage::read_score_files(options.scores, options.read);
   PreferResult result;
+  drop_held_out(scores, offsets, options, result);
   check_coverage(scores, offsets, options, result);
   const Pairing pairing = pair_scores(scores, offsets, options.pairing);
   result.counts = pairing.counts;

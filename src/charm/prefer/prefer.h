@@ -36,6 +36,7 @@ struct PreferResult {
   std::int64_t num_errors = 0;  ///< rows dropped because they carry an error instead of a score
   std::int64_t num_other_policies = 0;  ///< rows dropped because their policy is not calibrated
   std::int64_t num_equal_texts = 0;     ///< pairs dropped because both responses are the same
+  std::int64_t num_held_out = 0;        ///< prompts that the calibration held out; dropped
 };
 
 /// `charm prefer`: reads scores and calibration, writes preference pairs and their manifest.
