@@ -1,7 +1,7 @@
 // Adapters in every command that loads a reward model: merged at load, equal to the merged folder.
 
-#include <ATen/core/Tensor.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/mm.h>
 
@@ -24,12 +24,14 @@ class Adapters : public SmallWorld {
     SmallWorld::SetUp();
     const tensor::SafetensorsFile base(path("rm/model.safetensors"));
     const at::Tensor weight = base.view(kWeight);
-    const at::Tensor a = at::full({2, weight.size(1)}, 0.05), b = at::full({weight.size(0), 2}, 0.3);
+    const at::Tensor a = at::full({2, weight.size(1)}, 0.05),
+                     b = at::full({weight.size(0), 2}, 0.3);
     const std::string module = "base_model.model.model.layers.0.mlp.up_proj.lora_";
     tensor::write_safetensors(path("adapter/adapter_model.safetensors"),
                               {{module + "A.weight", a}, {module + "B.weight", b}});
-    write_file(path("adapter/adapter_config.json"),
-               R"({"peft_type": "LORA", "base_model_name_or_path": "../rm", "r": 2, "lora_alpha": 4})");
+    write_file(
+        path("adapter/adapter_config.json"),
+        R"({"peft_type": "LORA", "base_model_name_or_path": "../rm", "r": 2, "lora_alpha": 4})");
     // The merged folder.
     fs::copy(path("rm"), path("merged"), fs::copy_options::recursive);
     std::vector<std::pair<std::string, at::Tensor>> tensors;
@@ -41,10 +43,9 @@ class Adapters : public SmallWorld {
   }
 
   std::vector<float> scores(const std::string& output, const std::vector<std::string>& model) {
-    const Outcome outcome =
-        run_charm(join({{"score", "--responses", responses("helper"), "--output", path(output),
-                         "--dtype", "float32"},
-                        model}));
+    const Outcome outcome = run_charm(join({{"score", "--responses", responses("helper"),
+                                             "--output", path(output), "--dtype", "float32"},
+                                            model}));
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     std::vector<float> found;
     for (const ScoredResponse& row :

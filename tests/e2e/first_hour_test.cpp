@@ -23,8 +23,8 @@ class FirstHour : public SmallWorld {
 
   /// A recipe that init writes for the small world, in the world's folder.
   std::string write_recipe() {
-    const Outcome outcome = run_charm({"init", path("world/responses"), "--output",
-                                       path("recipe.yaml"), "--model", path("rm")});
+    const Outcome outcome = run_charm(
+        {"init", path("world/responses"), "--output", path("recipe.yaml"), "--model", path("rm")});
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     return path("recipe.yaml");
   }
@@ -41,8 +41,8 @@ TEST_F(FirstHour, InitFindsRatingsAndModels) {
   const Outcome outcome =
       run_charm({"init", path("world/responses"), "--output", path("recipe.yaml")});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, AllOf(HasSubstr("4 policies"), HasSubstr("ratings.json"),
-                                 HasSubstr("charm check")));
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("4 policies"), HasSubstr("ratings.json"), HasSubstr("charm check")));
   const std::string recipe = read_file(path("recipe.yaml"));
   EXPECT_THAT(recipe, HasSubstr("- {name: showman, responses: world/responses/showman.jsonl}"));
   EXPECT_THAT(recipe, HasSubstr("file: world/ratings.json"));
@@ -59,8 +59,8 @@ TEST_F(FirstHour, InitFindsRatingsAndModels) {
 TEST_F(FirstHour, InitNamesWhatHasNoRating) {
   write_file(path("world/ratings.json"),
              R"({"scholar": 1200, "helper": 1100, "Showman-v1": 1000, "INTERN": 900})");
-  const Outcome outcome = run_charm({"init", path("world/responses"), "--output",
-                                     path("recipe.yaml"), "--model", path("rm")});
+  const Outcome outcome = run_charm(
+      {"init", path("world/responses"), "--output", path("recipe.yaml"), "--model", path("rm")});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("'showman' has no rating; nearest names: Showman-v1"));
   EXPECT_THAT(read_file(path("recipe.yaml")), HasSubstr("showman: \"?\"   # nearest: Showman-v1"));
@@ -113,11 +113,10 @@ TEST_F(FirstHour, CheckListsAllProblemsAndRunEndsOnThemBeforeAnyWork) {
 
 TEST_F(FirstHour, ShowPrintsTheTextsBehindAPair) {
   score_all();
-  const std::vector<std::string> inputs =
-      join({{"show", "--scores"},
-            all_scores(),
-            {"--ratings", path("world/ratings.json"), "--policy", "showman", "--against",
-             "helper"}});
+  const std::vector<std::string> inputs = join(
+      {{"show", "--scores"},
+       all_scores(),
+       {"--ratings", path("world/ratings.json"), "--policy", "showman", "--against", "helper"}});
   Outcome outcome = run_charm(join({inputs, {"--top", "3", "--width", "60"}}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("showman against helper: 160 comparisons"),
@@ -146,11 +145,10 @@ TEST_F(FirstHour, ShowPrintsTheTextsBehindAPair) {
 
 TEST_F(FirstHour, MeasureSaysWhomTheModelFlatters) {
   score_all();
-  const Outcome outcome =
-      run_charm(join({{"measure", "--scores"},
-                      all_scores(),
-                      {"--ratings", path("world/ratings.json"), "--output", path("m.json"),
-                       "--bootstrap", "100"}}));
+  const Outcome outcome = run_charm(join({{"measure", "--scores"},
+                                          all_scores(),
+                                          {"--ratings", path("world/ratings.json"), "--output",
+                                           path("m.json"), "--bootstrap", "100"}}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const json policies = json::parse(read_file(path("m.json")))["policies"];
   ASSERT_EQ(policies.size(), 4u);
@@ -181,21 +179,22 @@ TEST_F(FirstHour, PairsAndMeasuresKeepTheHeldOutPromptsApart) {
   const auto with = [&](std::vector<std::string> command) {
     return run_charm(join({command, {"--scores"}, all_scores()}));
   };
-  ASSERT_EQ(with({"calibrate", "--ratings", path("world/ratings.json"), "--reference", "helper",
-                  "--output", path("c.json"), "--bootstrap", "0", "--holdout", "0.3", "--seed",
-                  "4"})
-                .code,
-            0);
+  ASSERT_EQ(
+      with({"calibrate", "--ratings", path("world/ratings.json"), "--reference", "helper",
+            "--output", path("c.json"), "--bootstrap", "0", "--holdout", "0.3", "--seed", "4"})
+          .code,
+      0);
   const Outcome pairs =
       with({"prefer", "--calibration", path("c.json"), "--output", path("p.jsonl")});
   ASSERT_EQ(pairs.code, 0) << pairs.err;
   EXPECT_THAT(pairs.out, HasSubstr("prompts that the calibration held out are left out"));
-  const Outcome measured = with({"measure", "--ratings", path("world/ratings.json"), "--output",
-                                 path("m.json"), "--bootstrap", "0", "--holdout", "0.3", "--seed",
-                                 "4"});
+  const Outcome measured =
+      with({"measure", "--ratings", path("world/ratings.json"), "--output", path("m.json"),
+            "--bootstrap", "0", "--holdout", "0.3", "--seed", "4"});
   ASSERT_EQ(measured.code, 0) << measured.err;
   const json mismatch = json::parse(read_file(path("m.json")));
-  EXPECT_EQ(mismatch["num_prompts"], json::parse(read_file(path("c.json")))["held_out"]["num_prompts"]);
+  EXPECT_EQ(mismatch["num_prompts"],
+            json::parse(read_file(path("c.json")))["held_out"]["num_prompts"]);
   std::set<std::string> trained;
   std::istringstream rows(read_file(path("p.jsonl")));
   for (std::string row; std::getline(rows, row);)
@@ -205,8 +204,8 @@ TEST_F(FirstHour, PairsAndMeasuresKeepTheHeldOutPromptsApart) {
 
 TEST_F(FirstHour, ModelPathsThatAreNoneAreNamedApart) {
   const auto score = [&](const std::string& model) {
-    return std::vector<std::string>{"score",       "--model",  model,      "--responses",
-                                    responses("helper"), "--output", path("out")};
+    return std::vector<std::string>{
+        "score", "--model", model, "--responses", responses("helper"), "--output", path("out")};
   };
   expect_failure(score("org/name"), 4, {"written hub:org/name"}, path("out"));
   expect_failure(score(path("mr")), 4, {"mr: no such folder", "folders there: rm"}, path("out"));

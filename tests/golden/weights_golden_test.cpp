@@ -15,7 +15,7 @@
 namespace charm::golden {
 namespace {
 
-const char* const kStored[] = {"lora", "lora-bias-bin", "lora-head", "lora-bf16",
+const char* const kStored[] = {"lora", "lora-bias-bin", "lora-head",   "lora-bf16",
                                "bin",  "bin-strided",   "bin-sharded", "bin-wrapped"};
 
 class StoredModelGolden
@@ -35,16 +35,17 @@ TEST_P(StoredModelGolden, ScoresEqualTheReference) {
                  fixture["tolerance"][bfloat16 ? "score_bfloat16" : "score"].get<double>());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Weights, StoredModelGolden,
-    testing::Combine(testing::ValuesIn(kStored),
-                     testing::Values(model::DTypeChoice::kFloat32, model::DTypeChoice::kBFloat16)),
-    [](const auto& test) {
-      std::string test_name = std::get<0>(test.param);
-      for (char& c : test_name) c = c == '-' || c == '.' ? '_' : c;
-      const bool float32 = std::get<1>(test.param) == model::DTypeChoice::kFloat32;
-      return test_name + (float32 ? "_float32" : "_bfloat16");
-    });
+INSTANTIATE_TEST_SUITE_P(Weights, StoredModelGolden,
+                         testing::Combine(testing::ValuesIn(kStored),
+                                          testing::Values(model::DTypeChoice::kFloat32,
+                                                          model::DTypeChoice::kBFloat16)),
+                         [](const auto& test) {
+                           std::string test_name = std::get<0>(test.param);
+                           for (char& c : test_name) c = c == '-' || c == '.' ? '_' : c;
+                           const bool float32 =
+                               std::get<1>(test.param) == model::DTypeChoice::kFloat32;
+                           return test_name + (float32 ? "_float32" : "_bfloat16");
+                         });
 
 }  // namespace
 }  // namespace charm::golden

@@ -116,13 +116,17 @@ std::unique_ptr<charm_reward_model> load(const char* path, const std::vector<std
   bool offline = false;
   assign_options(given, options, offline);
   options.scorer.threads = options.model.threads;
-  pipeline::fetch_model_source(options.model_dir, offline, progress);
-  loaded->model = model::load_reward_model(options.model_dir, options.model);
+  pipeline::fetch_model_source(options.model_dir, options.model.source, offline, progress);
+  const model::ModelSource source =
+      model::resolve_model_source(options.model_dir, options.model.source);
+  loaded->model = model::load_reward_model(source, options.model);
   options.encoder.max_tokens = std::min(options.encoder.max_tokens, loaded->model->max_positions());
-  loaded->encoder = std::make_unique<text::ConversationEncoder>(options.model_dir, options.encoder);
+  options.encoder.template_folder = source.template_folder;
+  loaded->encoder =
+      std::make_unique<text::ConversationEncoder>(source.tokenizer_folder, options.encoder);
   nlohmann::ordered_json facts;
   for (const auto& [name, value] : score::score_provenance(
-           options, *loaded->model, *loaded->encoder, storage::hash_model(options.model_dir)))
+           options, *loaded->model, *loaded->encoder, storage::hash_model(source.folders())))
     facts[name] = value;
   loaded->facts = facts.dump();
   return loaded;

@@ -32,8 +32,9 @@ class CheckCommand final : public Command {
     const pipeline::RecipeCheck check =
         pipeline::check_recipe(recipe, std::move(problems), common.threads);
     if (json_) {
-      fmt::print("{}\n", check_json(recipe, check)
-                             .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+      fmt::print("{}\n",
+                 check_json(recipe, check)
+                     .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     } else if (!common.quiet || !check.problems.empty()) {
       fmt::print("{}", check_text(recipe, check));
     }

@@ -29,7 +29,8 @@ class ServeCommand final : public Command {
   void describe(OptionTable& table) override { serve::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.model.threads = common.threads;
-    pipeline::fetch_model_source(options_.model_dir, common.offline, progress);
+    pipeline::fetch_model_source(options_.model_dir, options_.model.source, common.offline,
+                                 progress);
     serve::serve(options_, [&](const serve::Listening& listening) {
       if (common.quiet) return;
       fmt::print("serving {} on {}\n", listening.model, listening.url);

@@ -40,9 +40,8 @@ class ShowCommand final : public Command {
     if (options_.ratings)
       pipeline::fetch_dataset_source(*options_.ratings, std::nullopt, common.offline, progress);
     const show::ShowResult result = show::show(options_);
-    const show::TextLayout layout{
-        .width = options_.width > 0 ? options_.width : terminal_columns(),
-        .lines = options_.lines};
+    const show::TextLayout layout{.width = options_.width > 0 ? options_.width : terminal_columns(),
+                                  .lines = options_.lines};
     if (!options_.output) {
       fmt::print("{}{}", summary_text(result, layout), comparisons_text(result, layout));
       return;

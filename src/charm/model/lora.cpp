@@ -57,7 +57,7 @@ struct LoraAdapter::Config {
   std::string file;
   std::int64_t rank = 0;
   double alpha = 0.0;
-  bool by_root = false;  ///< rsLoRA
+  bool by_root = false;                                       ///< rsLoRA
   std::vector<std::pair<std::string, double>> ranks, alphas;  ///< patterns
 
   explicit Config(const fs::path& folder);
@@ -87,9 +87,8 @@ LoraAdapter::Config::Config(const fs::path& folder)
                 folder.string());
   }
   const auto config = parse_json<ordered_json>(read_file(file), file);
-  const std::string type = config.is_object() && config.contains("peft_type")
-                               ? config["peft_type"].dump()
-                               : "missing";
+  const std::string type =
+      config.is_object() && config.contains("peft_type") ? config["peft_type"].dump() : "missing";
   if (type != "\"LORA\"") {
     throw Error(ErrorKind::kInput,
                 "{}: peft_type is {}, expected \"LORA\": other adapters cannot be merged here; "
@@ -174,9 +173,8 @@ std::string base_name(std::string_view stored) {
   constexpr std::string_view kPrefix = "base_model.model.";
   if (!stored.starts_with(kPrefix)) return "";
   std::string name(stored.substr(kPrefix.size()));
-  for (const std::string_view wrapper :
-       {"modules_to_save.default.", "modules_to_save.", "base_layer.", "_orig_mod.",
-        "_fsdp_wrapped_module."}) {
+  for (const std::string_view wrapper : {"modules_to_save.default.", "modules_to_save.",
+                                         "base_layer.", "_orig_mod.", "_fsdp_wrapped_module."}) {
     if (const std::size_t at = name.find(wrapper); at != std::string::npos)
       name.erase(at, wrapper.size());
   }
@@ -199,14 +197,11 @@ struct FactorName {
   bool is_b;
   bool embedding;
 };
-constexpr FactorName kFactors[] = {{".lora_A.weight", false, false},
-                                   {".lora_B.weight", true, false},
-                                   {".lora_A.default.weight", false, false},
-                                   {".lora_B.default.weight", true, false},
-                                   {".lora_embedding_A", false, true},
-                                   {".lora_embedding_B", true, true},
-                                   {".lora_embedding_A.default", false, true},
-                                   {".lora_embedding_B.default", true, true}};
+constexpr FactorName kFactors[] = {
+    {".lora_A.weight", false, false},           {".lora_B.weight", true, false},
+    {".lora_A.default.weight", false, false},   {".lora_B.default.weight", true, false},
+    {".lora_embedding_A", false, true},         {".lora_embedding_B", true, true},
+    {".lora_embedding_A.default", false, true}, {".lora_embedding_B.default", true, true}};
 
 }  // namespace
 
@@ -216,8 +211,9 @@ LoraAdapter::LoraAdapter(const fs::path& folder) {
   file_ = tensor::open_weights_file(weights_of(folder));
   for (const auto& [stored, info] : file_->tensors()) {
     const std::string name = base_name(stored);
-    const auto* factor = std::find_if(std::begin(kFactors), std::end(kFactors),
-                                      [&](const FactorName& f) { return name.ends_with(f.ending); });
+    const auto* factor =
+        std::find_if(std::begin(kFactors), std::end(kFactors),
+                     [&](const FactorName& f) { return name.ends_with(f.ending); });
     if (factor != std::end(kFactors)) {
       add_factor(stored, name.substr(0, name.size() - factor->ending.size()), factor->is_b,
                  factor->embedding, config);
@@ -276,9 +272,8 @@ at::Tensor LoraAdapter::merged(const std::string& name, const at::Tensor& weight
     return values;
   };
   const at::Tensor b = load(product.b), a = load(product.a);
-  const std::vector<std::int64_t> delta = product.transposed
-                                              ? std::vector{a.size(1), b.size(0)}
-                                              : std::vector{b.size(0), a.size(1)};
+  const std::vector<std::int64_t> delta =
+      product.transposed ? std::vector{a.size(1), b.size(0)} : std::vector{b.size(0), a.size(1)};
   if (weight.sizes().vec() != delta) {
     throw Error(ErrorKind::kInput,
                 "{}: the adapter changes {} by a matrix of shape [{}], but the base model's is "

@@ -45,8 +45,8 @@ std::vector<HeadModule> stored_modules(const HeadEvidence& evidence, std::string
     if (!middle.empty()) {
       const auto [end, code] =
           std::from_chars(middle.data() + 1, middle.data() + middle.size(), module.number);
-      const bool is_number = middle.front() == '.' && code == std::errc() &&
-                             end == middle.data() + middle.size();
+      const bool is_number =
+          middle.front() == '.' && code == std::errc() && end == middle.data() + middle.size();
       if (!is_number) continue;
     }
     const std::string module_path = module_name(network, module);
@@ -112,16 +112,17 @@ void read_gate_tokens(const ConfigReader& reader, DecoderConfig& config) {
       reader.fail("gating_token_pattern", "there is a default for Llama-3's assistant header only",
                   "the ids that the gating network looks for");
     }
-    const std::span<const std::int32_t> usual =
-        is_gemma2 ? std::span<const std::int32_t>(kGemma2Gate)
-                  : std::span<const std::int32_t>(kLlama3Gate);
+    const std::span<const std::int32_t> usual = is_gemma2
+                                                    ? std::span<const std::int32_t>(kGemma2Gate)
+                                                    : std::span<const std::int32_t>(kLlama3Gate);
     config.gate_tokens.assign(usual.begin(), usual.end());
   }
   for (const std::int32_t id : config.gate_tokens) {
     if (id < 0 || id >= config.vocab_size) {
-      reader.fail("vocab_size",
-                  fmt::format("the gating network looks for token {} of the assistant's header", id),
-                  "more than that");
+      reader.fail(
+          "vocab_size",
+          fmt::format("the gating network looks for token {} of the assistant's header", id),
+          "more than that");
     }
   }
 }
@@ -182,7 +183,8 @@ std::vector<HeadLayerShape> objective_layers(const DecoderConfig& c) {
         layers.push_back({name + ".running_var", "", {module.outputs}});
         continue;
       }
-      layers.push_back({name + ".weight", module.has_bias ? name + ".bias" : "",
+      layers.push_back({name + ".weight",
+                        module.has_bias ? name + ".bias" : "",
                         {module.outputs, module.inputs}});
     }
   };

@@ -90,10 +90,10 @@ SourceTensors::SourceTensors(const ModelSource& source)
 }
 
 void SourceTensors::add_trunk_prefix() {
-  const bool is_bare =
-      tensors_.contains("embed_tokens.weight") &&
-      std::none_of(tensors_.begin(), tensors_.end(),
-                   [](const auto& entry) { return entry.first.starts_with("model."); });
+  const bool is_bare = tensors_.contains("embed_tokens.weight") &&
+                       std::none_of(tensors_.begin(), tensors_.end(), [](const auto& entry) {
+                         return entry.first.starts_with("model.");
+                       });
   if (!is_bare) return;
   trunk_is_bare_ = true;
   std::map<std::string, tensor::StoredTensor> renamed;
@@ -141,19 +141,20 @@ StoredModel describe_stored(const ModelSource& source) {
     stored.weights_bytes += static_cast<std::int64_t>(fs::file_size(adapter->file().path()));
     for (const auto& [name, in_file] : adapter->replaced()) {
       if (!tensors.folder().tensors().contains(name)) continue;
-      stored.notes.push_back(fmt::format("{}: its {} replaces the base model's, as in peft's "
-                                         "merge_and_unload",
-                                         adapter->file().path().string(), name));
+      stored.notes.push_back(
+          fmt::format("{}: its {} replaces the base model's, as in peft's "
+                      "merge_and_unload",
+                      adapter->file().path().string(), name));
     }
   }
   if (tensors.trunk_is_bare())
     stored.notes.push_back("the decoder's tensors lack the prefix 'model.', which is added");
   const std::set<std::string>& wrappers = tensors.folder().wrappers();
   if (!wrappers.empty()) {
-    stored.notes.push_back(fmt::format("the tensors' names have {} of a training framework, which "
-                                       "{} left out",
-                                       fmt::join(wrappers, ", "),
-                                       wrappers.size() == 1 ? "is" : "are"));
+    stored.notes.push_back(
+        fmt::format("the tensors' names have {} of a training framework, which "
+                    "{} left out",
+                    fmt::join(wrappers, ", "), wrappers.size() == 1 ? "is" : "are"));
   }
   return stored;
 }

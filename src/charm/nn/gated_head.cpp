@@ -19,7 +19,8 @@ constexpr double kSeluAlpha = 1.6732632423543772848170429916717;
 
 at::Tensor activate(const at::Tensor& x_SH, HeadActivation activation, Mode mode) {
   if (activation == HeadActivation::kRelu) return x_SH.clamp_min(0);
-  if (activation == HeadActivation::kLeakyRelu) return x_SH.clamp_min(0) + x_SH.clamp_max(0) * kLeak;
+  if (activation == HeadActivation::kLeakyRelu)
+    return x_SH.clamp_min(0) + x_SH.clamp_max(0) * kLeak;
   if (mode != Mode::kInference) {
     return (x_SH.clamp_min(0) + x_SH.clamp_max(0).expm1() * kSeluAlpha) * kSeluScale;
   }
@@ -30,7 +31,8 @@ at::Tensor activate(const at::Tensor& x_SH, HeadActivation activation, Mode mode
   auto* out = out_SH.mutable_data_ptr<float>();
   for (std::int64_t i = 0; i < x_SH.numel(); ++i) {
     const double value = x[i];
-    out[i] = static_cast<float>(kSeluScale * (value > 0.0 ? value : kSeluAlpha * std::expm1(value)));
+    out[i] =
+        static_cast<float>(kSeluScale * (value > 0.0 ? value : kSeluAlpha * std::expm1(value)));
   }
   return out_SH;
 }
@@ -53,9 +55,10 @@ double expectation(const float* logits, std::int64_t count, double temperature,
   double sum = 0.0, weights = 0.0;
   for (std::int64_t k = 0; k < count; ++k) {
     const double weight = std::exp((logits[k] - largest) / temperature);
-    const double value = values != nullptr
-                             ? values[k]
-                             : static_cast<double>(k) / static_cast<double>(std::max<std::int64_t>(count - 1, 1));
+    const double value =
+        values != nullptr
+            ? values[k]
+            : static_cast<double>(k) / static_cast<double>(std::max<std::int64_t>(count - 1, 1));
     weights += weight;
     sum += weight * value;
   }
@@ -96,7 +99,8 @@ at::Tensor rewards_of(const at::Tensor& outputs, std::int64_t objectives, Object
   at::Tensor rewards_SK = at::empty({rows, objectives}, outputs.options());
   const float* from = outputs.const_data_ptr<float>();
   auto* to = rewards_SK.mutable_data_ptr<float>();
-  for (std::int64_t i = 0; i < rows * objectives; ++i) to[i] = reward_of(from + i * count, count, kind);
+  for (std::int64_t i = 0; i < rows * objectives; ++i)
+    to[i] = reward_of(from + i * count, count, kind);
   return rewards_SK;
 }
 

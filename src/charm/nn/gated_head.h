@@ -34,8 +34,8 @@ struct HeadNetwork {
   HeadActivation activation = HeadActivation::kRelu;
 };
 
-/// A head with several objectives, weighed by a gating network: ArmoRM (arXiv 2406.12845, section 3;
-/// its modeling_custom.py), QRM (allenai/reward-bench, models/qrm.py), URM (SGLang,
+/// A head with several objectives, weighed by a gating network: ArmoRM (arXiv 2406.12845, section
+/// 3; its modeling_custom.py), QRM (allenai/reward-bench, models/qrm.py), URM (SGLang,
 /// models/llama_classification.py), LDL (allenai/reward-bench, models/ldlreward.py). Float32 in
 /// inference mode.
 struct GatedHead {

@@ -37,15 +37,16 @@ double measure_gemm(std::int64_t inputs, std::int64_t outputs) {
   };
   const std::vector<Element> x = elements(kRows * inputs), weight = elements(outputs * inputs);
   std::vector<Element> out = elements(kRows * outputs);
-  const auto packed =
-      kernels::PackedWeight::pack<Element>(weight.data(), nullptr, outputs, inputs);
+  const auto packed = kernels::PackedWeight::pack<Element>(weight.data(), nullptr, outputs, inputs);
   const kernels::GemmOutput<Element> layer{
       .weight = &packed, .out = out.data(), .row_stride = outputs};
   const auto run = [&] { kernels::gemm<Element>(x.data(), inputs, kRows, std::span(&layer, 1)); };
   run();  // wakes the workers
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  const auto elapsed_s = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  const auto elapsed_s = [&] {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
   std::int64_t count = 0;
   for (; count == 0 || elapsed_s() < 0.1; ++count) run();
   return 2.0 * static_cast<double>(kRows * inputs * outputs * count) / elapsed_s();
@@ -135,10 +136,10 @@ TimeEstimate estimate_time(const Recipe& recipe, const RunSize& size,
     const double measured = recipe.holdout > 0.0 ? recipe.holdout : 1.0;
     for (const RecipeCalibration& calibration : recipe.calibrations) {
       const auto policies = static_cast<double>(calibration.options.policies.size());
-      const double pairs = static_cast<double>(size.num_fit) *
-                           pairs_per_prompt(calibration.preferences.pairing.pairs.value_or(
-                                              prefer::Pairs::kAll),
-                                          policies);
+      const double pairs =
+          static_cast<double>(size.num_fit) *
+          pairs_per_prompt(calibration.preferences.pairing.pairs.value_or(prefer::Pairs::kAll),
+                           policies);
       time.train_s += pairs * 2.0 * size.response_tokens * token_s * kTrainingPasses *
                       calibration.training.epochs;
       time.rescore_s += measured * size.score_tokens * token_s;
@@ -176,9 +177,8 @@ Resource estimate_disk(const Recipe& recipe, const RunSize& size,
   const fs::space_info space = fs::space(existing_parent(recipe.run_dir), error);
   needed = std::max(0.0, needed - existing_bytes(recipe.run_dir));
   return {.needed_bytes = bytes_of(needed),
-          .available_bytes =
-              error ? std::numeric_limits<std::int64_t>::max()
-                    : bytes_of(static_cast<double>(space.available))};
+          .available_bytes = error ? std::numeric_limits<std::int64_t>::max()
+                                   : bytes_of(static_cast<double>(space.available))};
 }
 
 }  // namespace charm::pipeline

@@ -66,8 +66,8 @@ class RecipeChecker {
     }
     for (const fs::path& source : sources) {
       if (is_remote(source))
-        check_.notes.push_back(fmt::format("{} is not checked: it is downloaded by the run",
-                                           source.string()));
+        check_.notes.push_back(
+            fmt::format("{} is not checked: it is downloaded by the run", source.string()));
     }
   }
 
@@ -75,9 +75,8 @@ class RecipeChecker {
     if (!is_present(recipe_.ratings.file)) return;
     std::vector<ArenaRating> ratings;
     const bool is_read = check_.problems.collect([&] {
-      ratings = storage::read_ratings(
-          recipe_.ratings.file,
-          {.category = recipe_.ratings.category, .date = recipe_.ratings.date});
+      ratings = storage::read_ratings(recipe_.ratings.file, {.category = recipe_.ratings.category,
+                                                             .date = recipe_.ratings.date});
     });
     if (!is_read) return;
     std::vector<std::string> names;
@@ -94,18 +93,16 @@ class RecipeChecker {
   void load_reward_model() {
     const score::ScoreStageOptions& options = recipe_.reward_model.score;
     if (!is_present(options.model_dir)) return;
-    model::leave_out_adapter(options.model_dir, options.model.adapter);
-    config_ = model::load_model_config(options.model_dir);
-    if (config_->head == model::HeadKind::kNone) {
-      throw Error(ErrorKind::kInput,
-                  "{}: {} has no score head; train one first: charm train --new-head",
-                  options.model_dir.string(), config_->architecture);
-    }
-    check_.model =
-        fmt::format("{}, {:.3g} M parameters, {}", config_->architecture,
-                    static_cast<double>(count_parameters(*config_)) / 1e6,
-                    model::head_of(config_->head).title);
-    encoder_.emplace(options.model_dir, options.encoder);
+    const model::ModelSource source =
+        model::resolve_model_source(options.model_dir, options.model.source);
+    config_ = model::load_model_config(source);
+    if (config_->head == model::HeadKind::kNone) model::throw_no_reward_head(source, *config_);
+    check_.model = fmt::format("{}, {:.3g} M parameters, {}", config_->architecture,
+                               static_cast<double>(count_parameters(*config_)) / 1e6,
+                               model::head_of(config_->head).title);
+    text::EncoderOptions encoder = options.encoder;
+    encoder.template_folder = source.template_folder;
+    encoder_.emplace(source.tokenizer_folder, encoder);
   }
 
   void check_generating_model(const RecipePolicy& policy) {
@@ -121,8 +118,7 @@ class RecipeChecker {
   void read_prompts() {
     if (!recipe_.prompts || !is_present(recipe_.prompts->input)) return;
     const prepare::PrepareOptions& options = *recipe_.prompts;
-    std::vector<Prompt> prompts =
-        storage::read_prompts(options.input, options.read, options.turns);
+    std::vector<Prompt> prompts = storage::read_prompts(options.input, options.read, options.turns);
     if (options.dedupe || options.near_duplicates) prompts = prepare::without_duplicates(prompts);
     if (options.near_duplicates || options.min_chars || options.max_chars ||
         !options.exclude.empty()) {
@@ -145,8 +141,7 @@ class RecipeChecker {
       return;
     }
     if (!is_present(policy.responses)) return;
-    std::vector<Response> rows =
-        storage::read_responses(policy.responses, {.split = policy.split});
+    std::vector<Response> rows = storage::read_responses(policy.responses, {.split = policy.split});
     std::set<std::string> names;
     for (const Response& row : rows) names.insert(row.policy);
     if (names.size() > 1 && !names.contains(policy.name)) {
@@ -222,7 +217,7 @@ class RecipeChecker {
                          "{}: '{}' and '{}' have {} prompts in common{}, expected at least {} "
                          "(min_prompts){}",
                          section, pair.first, pair.second, *worst,
-                         !held_out  ? ""
+                         !held_out   ? ""
                          : *held_out ? " that are held out"
                                      : " that are not held out",
                          fewest,
@@ -291,8 +286,8 @@ class RecipeChecker {
     check_.memory = estimate_memory(recipe_, *config_, bfloat16);
     if (check_.memory->needed_bytes > check_.memory->available_bytes)
       add_shortage("memory", "this machine", *check_.memory);
-    check_.time = estimate_time(recipe_, check_.size, *config_,
-                                measure_flops(*config_, bfloat16, threads_));
+    check_.time =
+        estimate_time(recipe_, check_.size, *config_, measure_flops(*config_, bfloat16, threads_));
     const bool generates =
         std::any_of(recipe_.policies.begin(), recipe_.policies.end(),
                     [](const RecipePolicy& policy) { return policy.generation.has_value(); });

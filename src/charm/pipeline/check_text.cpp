@@ -27,8 +27,7 @@ std::string time_text(const TimeEstimate& time) {
   std::string text = fmt::format("about {} on this machine: score {}",
                                  duration_text(time.total_s()), duration_text(time.score_s));
   if (time.train_s > 0.0) text += fmt::format(", train {}", duration_text(time.train_s));
-  if (time.rescore_s > 0.0)
-    text += fmt::format(", score again {}", duration_text(time.rescore_s));
+  if (time.rescore_s > 0.0) text += fmt::format(", score again {}", duration_text(time.rescore_s));
   if (time.evaluate_s > 0.0) text += fmt::format(", evaluate {}", duration_text(time.evaluate_s));
   return text;
 }

@@ -104,7 +104,8 @@ std::vector<fs::path> places_near(const fs::path& folder) {
 
 std::optional<FoundRatings> find_ratings(const InitOptions& options,
                                          const std::vector<PolicyFile>& policies) {
-  if (options.ratings) return FoundRatings{*options.ratings, storage::read_ratings(*options.ratings)};
+  if (options.ratings)
+    return FoundRatings{*options.ratings, storage::read_ratings(*options.ratings)};
   for (const fs::path& place : places_near(options.responses)) {
     for (const fs::path& path : entries_of(place)) {
       std::error_code error;
@@ -168,8 +169,8 @@ std::string middle_policy(const std::vector<PolicyFile>& policies,
 /// A YAML scalar: quoted where plain text could be read as something else. JSON strings are YAML.
 std::string yaml_text(const std::string& text) {
   const auto is_plain = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("._-/").find(c) !=
-                                                                   std::string_view::npos;
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           std::string_view("._-/").find(c) != std::string_view::npos;
   };
   const bool starts_as_word =
       !text.empty() && (std::isalpha(static_cast<unsigned char>(text.front())) != 0 ||
@@ -188,7 +189,8 @@ class RecipeWriter {
   InitResult write() {
     std::error_code error;
     if (!fs::is_directory(options_.responses, error)) {
-      throw Error(ErrorKind::kIo, "{}: not a folder; expected one with a file of responses per policy",
+      throw Error(ErrorKind::kIo,
+                  "{}: not a folder; expected one with a file of responses per policy",
                   options_.responses.string());
     }
     policies_ = find_policies(options_.responses);
@@ -243,8 +245,8 @@ class RecipeWriter {
     result_.found.push_back(fmt::format("ratings: {}", found->path.string()));
     result_.text += fmt::format("ratings:\n  file: {}\n", path_text(found->path));
     write_aliases(found->ratings);
-    reference_ = options_.reference.empty() ? middle_policy(policies_, found->ratings)
-                                            : options_.reference;
+    reference_ =
+        options_.reference.empty() ? middle_policy(policies_, found->ratings) : options_.reference;
   }
 
   /// A line for each policy without a rating, with the nearest names to choose from.
@@ -261,8 +263,8 @@ class RecipeWriter {
       for (const std::string& name : nearest) others += (others.empty() ? "" : ", ") + name;
       result_.text += fmt::format("    {}: {}   # nearest: {}\n", yaml_text(policy.name),
                                   yaml_text("?"), others);
-      result_.open.push_back(fmt::format("ratings.alias: '{}' has no rating; nearest names: {}",
-                                         policy.name, others));
+      result_.open.push_back(
+          fmt::format("ratings.alias: '{}' has no rating; nearest names: {}", policy.name, others));
     }
   }
 

@@ -32,8 +32,8 @@ bool looks_like_repository(const std::string& text) {
 std::vector<std::string> subfolders(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code error;
-  for (fs::directory_iterator next(folder.empty() ? "." : folder, error), end; !error && next != end;
-       next.increment(error)) {
+  for (fs::directory_iterator next(folder.empty() ? "." : folder, error), end;
+       !error && next != end; next.increment(error)) {
     if (next->is_directory(error)) names.push_back(next->path().filename().string());
   }
   std::sort(names.begin(), names.end());
@@ -49,8 +49,7 @@ std::vector<std::string> subfolders(const fs::path& folder) {
       nearest_names(model.filename().string(), subfolders(model.parent_path()));
   throw Error(ErrorKind::kIo, "{}: no such folder; expected a Hugging Face model folder{}",
               model.string(),
-              near.empty() ? ""
-                           : fmt::format(", folders there: {}", fmt::join(near, ", ")));
+              near.empty() ? "" : fmt::format(", folders there: {}", fmt::join(near, ", ")));
 }
 
 }  // namespace

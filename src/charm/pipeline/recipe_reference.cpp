@@ -38,7 +38,9 @@ std::string table_text(const OptionTable& table) {
   for (const Option& option : table.options()) {
     const bool is_false = option.form == Option::Form::kFlag;
     text += fmt::format("| `{}` | {} | {} | {} |\n", key_of(option), value_text(option),
-                        option.required ? "required" : is_false ? "false" : cell(option.default_text),
+                        option.required ? "required"
+                        : is_false      ? "false"
+                                        : cell(option.default_text),
                         cell(option.help));
   }
   return text + "\n";
@@ -74,11 +76,13 @@ std::string recipe_reference() {
   std::string text =
       "# Recipes\n"
       "\n"
-      "Written by `charm --help-recipe`; a test compares this page with the program. After changing "
+      "Written by `charm --help-recipe`; a test compares this page with the program. After "
+      "changing "
       "an option, run\n"
       "`charm --help-recipe > docs/recipes.md`.\n"
       "\n"
-      "A recipe is a YAML file that `charm run` executes, `charm check` checks before any work, and "
+      "A recipe is a YAML file that `charm run` executes, `charm check` checks before any work, "
+      "and "
       "`charm init` writes from\n"
       "a folder of responses. Its sections have the names of the commands and take their options "
       "as keys, written with\n"
@@ -123,8 +127,8 @@ std::string recipe_reference() {
       "keys, which override these and\nmay have `prefer` and `train` of their own. See `charm "
       "calibrate`.",
       calibrate::describe_settings);
-  text += section<prefer::PreferOptions>("prefer", "See `charm prefer`.",
-                                         prefer::describe_settings);
+  text +=
+      section<prefer::PreferOptions>("prefer", "See `charm prefer`.", prefer::describe_settings);
   text += section<train::TrainOptions>("train", "See `charm train`.", train::describe_settings);
   text += section("evaluate", "A list; each benchmark has", describe_evaluation);
   text += section<explain::ExplainOptions>("explain", "See `charm explain`.",

@@ -34,9 +34,9 @@ YamlMember* member_of(YamlValue& section, std::string_view name) {
 
 const std::vector<SectionName>& section_names() {
   static const std::vector<SectionName> kNames = {
-      {"prepare", "prompts"},      {"generate", "generation"},   {"score", "reward_model"},
-      {"measure", "mismatch"},     {"calibrate", "calibration"}, {"prefer", "preferences"},
-      {"train", "training"},       {"evaluate", "evaluation"},   {"explain", ""}};
+      {"prepare", "prompts"},  {"generate", "generation"},   {"score", "reward_model"},
+      {"measure", "mismatch"}, {"calibrate", "calibration"}, {"prefer", "preferences"},
+      {"train", "training"},   {"evaluate", "evaluation"},   {"explain", ""}};
   return kNames;
 }
 

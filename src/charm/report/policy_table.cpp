@@ -34,10 +34,9 @@ std::vector<const MismatchFile*> retrained_from(const RunData& run, const std::s
 }
 
 bool is_retrained(const RunData& run, const std::string& model) {
-  return std::any_of(run.calibrations.begin(), run.calibrations.end(),
-                     [&](const CalibrationFile& calibration) {
-                       return calibration.retrained_model() == model;
-                     });
+  return std::any_of(
+      run.calibrations.begin(), run.calibrations.end(),
+      [&](const CalibrationFile& calibration) { return calibration.retrained_model() == model; });
 }
 
 Table policy_table(const RunData& run, const MismatchFile& file) {

@@ -233,9 +233,12 @@ void serve(const ServeOptions& options, const std::function<void(const Listening
         "texts to the model and read its metrics",
         options.host, http.port());
   }
-  const std::unique_ptr<model::RewardModel> model =
-      model::load_reward_model(options.model_dir, options.model);
-  const text::ConversationEncoder encoder(options.model_dir, encoder_options(options, *model));
+  const model::ModelSource source =
+      model::resolve_model_source(options.model_dir, options.model.source);
+  const std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);
+  text::EncoderOptions encoding = encoder_options(options, *model);
+  encoding.template_folder = source.template_folder;
+  const text::ConversationEncoder encoder(source.tokenizer_folder, encoding);
   score::ScorerOptions scorer = options.scorer;
   scorer.threads = options.model.threads;
   Metrics metrics;

@@ -30,8 +30,9 @@ struct Offsets {
 
 void check_options(const ShowOptions& options) {
   if (options.ratings.has_value() == options.calibration.has_value()) {
-    throw Error(ErrorKind::kUsage, "give either --ratings or --calibration: where the offset of "
-                                   "the two policies comes from");
+    throw Error(ErrorKind::kUsage,
+                "give either --ratings or --calibration: where the offset of "
+                "the two policies comes from");
   }
   if (options.policy == options.against) {
     throw Error(ErrorKind::kUsage, "--policy and --against are both '{}'; expected two policies",
@@ -89,16 +90,15 @@ Offsets read_offsets(const ShowOptions& options, ShowResult& result, results::Ti
 /// The offset that the ratings of the two policies imply, on their own prompts.
 Offsets fit_offset(const ShowOptions& options, const stats::PairedScores& scores,
                    ShowResult& result, storage::Manifest& manifest) {
-  const std::vector<ArenaRating> all = storage::read_ratings(
-      *options.ratings, {.category = options.category, .date = options.date});
+  const std::vector<ArenaRating> all =
+      storage::read_ratings(*options.ratings, {.category = options.category, .date = options.date});
   manifest.input(*options.ratings, static_cast<std::int64_t>(all.size()));
   storage::warn_about_aliases(options.aliases, scores.names());
   const std::vector<ArenaRating> ratings =
       storage::match_ratings(scores.names(), all, options.aliases, *options.ratings);
   const std::size_t policy = scores.index_of(options.policy),
                     against = scores.index_of(options.against);
-  result.target =
-      stats::target_win_rate(ratings[policy].rating_elo, ratings[against].rating_elo);
+  result.target = stats::target_win_rate(ratings[policy].rating_elo, ratings[against].rating_elo);
   results::SolveOptions solve;
   solve.ties = options.ties;
   solve.bootstrap = 0;
@@ -120,8 +120,7 @@ Winner winner(double policy, double against) {
 using Rows = std::vector<ScoredResponse>;
 
 /// The two policies' rows that have a score, with their texts.
-std::pair<Rows, Rows> read_rows(const ShowOptions& options,
-                                const std::vector<ScoreFile>& files) {
+std::pair<Rows, Rows> read_rows(const ShowOptions& options, const std::vector<ScoreFile>& files) {
   std::pair<Rows, Rows> rows;
   for (std::size_t file = 0; file < files.size(); ++file) {
     const bool has_any =
@@ -129,12 +128,14 @@ std::pair<Rows, Rows> read_rows(const ShowOptions& options,
           return row.policy == options.policy || row.policy == options.against;
         });
     if (!has_any) continue;
-    storage::for_each_scored_response(
-        options.scores[file], {.max_bad_rows = options.max_bad_rows}, [&](ScoredResponse&& row) {
-          if (row.error) return;
-          if (row.response.policy == options.policy) rows.first.push_back(std::move(row));
-          else if (row.response.policy == options.against) rows.second.push_back(std::move(row));
-        });
+    storage::for_each_scored_response(options.scores[file], {.max_bad_rows = options.max_bad_rows},
+                                      [&](ScoredResponse&& row) {
+                                        if (row.error) return;
+                                        if (row.response.policy == options.policy)
+                                          rows.first.push_back(std::move(row));
+                                        else if (row.response.policy == options.against)
+                                          rows.second.push_back(std::move(row));
+                                      });
   }
   return rows;
 }

@@ -59,15 +59,15 @@ struct Comparison {
 struct ShowResult {
   std::string policy;
   std::string against;
-  std::optional<double> offset;      ///< added to margins, score units: that of the policy minus
-                                     ///< that of the other
-  std::string no_offset;             ///< why there is none
-  std::optional<double> target;      ///< win rate that the ratings imply
-  std::int64_t num_common = 0;       ///< comparisons
-  std::int64_t num_missing = 0;      ///< rows of either policy without a counterpart
+  std::optional<double> offset;  ///< added to margins, score units: that of the policy minus
+                                 ///< that of the other
+  std::string no_offset;         ///< why there is none
+  std::optional<double> target;  ///< win rate that the ratings imply
+  std::int64_t num_common = 0;   ///< comparisons
+  std::int64_t num_missing = 0;  ///< rows of either policy without a counterpart
   std::int64_t num_flips = 0;
   std::int64_t ties_before = 0;
-  double win_rate_before = 0.0;      ///< by the tie rule
+  double win_rate_before = 0.0;  ///< by the tie rule
   double win_rate_after = 0.0;
   std::vector<Comparison> comparisons;  ///< at most `top`
 };

@@ -45,13 +45,13 @@ std::string verdict(const ShowResult& result, const Comparison& row) {
 }  // namespace
 
 std::string summary_text(const ShowResult& result, const TextLayout& layout) {
-  std::string text = block(fmt::format("{} against {}: {} comparisons{}", result.policy,
-                                       result.against, result.num_common,
-                                       result.num_missing == 0
-                                           ? ""
-                                           : fmt::format(" ({} rows without a counterpart dropped)",
-                                                         result.num_missing)),
-                           0, layout, 0);
+  std::string text =
+      block(fmt::format(
+                "{} against {}: {} comparisons{}", result.policy, result.against, result.num_common,
+                result.num_missing == 0
+                    ? ""
+                    : fmt::format(" ({} rows without a counterpart dropped)", result.num_missing)),
+            0, layout, 0);
   const std::string target =
       result.target ? fmt::format(", target {:.3f}", *result.target) : std::string();
   if (!result.offset) {
@@ -63,11 +63,10 @@ std::string summary_text(const ShowResult& result, const TextLayout& layout) {
                             result.win_rate_before, *result.offset, result.win_rate_after, target),
                 2, layout, 0);
   if (result.target) {
-    text += block(
-        fmt::format("mismatch degree {:+.3f}, with the offset {:+.3f}",
-                    stats::mismatch_degree(result.win_rate_before, *result.target),
-                    stats::mismatch_degree(result.win_rate_after, *result.target)),
-        2, layout, 0);
+    text += block(fmt::format("mismatch degree {:+.3f}, with the offset {:+.3f}",
+                              stats::mismatch_degree(result.win_rate_before, *result.target),
+                              stats::mismatch_degree(result.win_rate_after, *result.target)),
+                  2, layout, 0);
   }
   return text + block(fmt::format("the offset flips {} of {} comparisons; {} ties before",
                                   result.num_flips, result.num_common, result.ties_before),
@@ -78,18 +77,17 @@ std::string comparisons_text(const ShowResult& result, const TextLayout& layout)
   std::string text;
   std::size_t number = 0;
   for (const Comparison& row : result.comparisons) {
-    text += fmt::format("\n{}", block(fmt::format("{}. {}", ++number, verdict(result, row)), 0,
-                                      layout, 0));
+    text += fmt::format("\n{}",
+                        block(fmt::format("{}. {}", ++number, verdict(result, row)), 0, layout, 0));
     const std::string with_offset =
         result.offset ? fmt::format(", with the offset {:+.4g}", row.margin() + *result.offset)
                       : std::string();
-    text += block(fmt::format("score {:.4g} against {:.4g}, difference {:+.4g}{}",
-                              row.score_policy, row.score_against, row.margin(), with_offset),
+    text += block(fmt::format("score {:.4g} against {:.4g}, difference {:+.4g}{}", row.score_policy,
+                              row.score_against, row.margin(), with_offset),
                   kIndent / 2, layout, 0);
-    text += named_block(
-        fmt::format("prompt {}{}", row.prompt_id,
-                    row.sample == 0 ? "" : fmt::format(", sample {}", row.sample)),
-        prompt_text(row.prompt), layout);
+    text += named_block(fmt::format("prompt {}{}", row.prompt_id,
+                                    row.sample == 0 ? "" : fmt::format(", sample {}", row.sample)),
+                        prompt_text(row.prompt), layout);
     text += named_block(fmt::format("{} ({:.4g})", result.policy, row.score_policy),
                         row.response_policy, layout);
     text += named_block(fmt::format("{} ({:.4g})", result.against, row.score_against),

@@ -59,7 +59,9 @@ constexpr std::array<Range, 6> kCombining = {{{0x0300, 0x036f},
                                               {0xfe00, 0xfe0f},
                                               {0xfe20, 0xfe2f}}};
 
-std::size_t width_of(char32_t value) { return is_in(value, kCombining) ? 0 : is_in(value, kWide) ? 2 : 1; }
+std::size_t width_of(char32_t value) {
+  return is_in(value, kCombining) ? 0 : is_in(value, kWide) ? 2 : 1;
+}
 
 /// Bytes of the longest prefix of at most `width` columns, at least one code point.
 std::size_t prefix_of(std::string_view text, std::size_t width) {

@@ -17,8 +17,7 @@ std::string without_controls(std::string_view text);
 
 /// Lines of at most `width` columns, broken at blanks where possible; empty lines are dropped. Text
 /// beyond `max_lines` lines (0: no limit) is cut and ends with an ellipsis and how much is missing.
-std::vector<std::string> wrap_text(std::string_view text, std::size_t width,
-                                   std::size_t max_lines);
+std::vector<std::string> wrap_text(std::string_view text, std::size_t width, std::size_t max_lines);
 
 /// `text` on one line of at most `width` columns, cut with an ellipsis.
 std::string cut_text(std::string_view text, std::size_t width);

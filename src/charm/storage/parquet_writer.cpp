@@ -223,9 +223,9 @@ void write_file_of(const std::filesystem::path& path, const std::filesystem::pat
                               ->build();
   // Stores the Arrow schema, so that readers get the exact types.
   const auto arrow_properties = parquet::ArrowWriterProperties::Builder().store_schema()->build();
-  const auto writer =
-      value_or_throw(path, parquet::arrow::FileWriter::Open(schema, memory_pool(), sink, properties,
-                                                            arrow_properties));
+  const auto writer = value_or_throw(
+      path,
+      parquet::arrow::FileWriter::Open(schema, memory_pool(), sink, properties, arrow_properties));
   write_groups(*writer);
   check(path, writer->Close());
   check(path, sink->Close());

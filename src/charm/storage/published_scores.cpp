@@ -69,7 +69,10 @@ class Columns {
 };
 
 PublishedRow read_row(const Columns& columns, std::size_t row) {
-  PublishedRow read{.id = columns.text("id", row), .subset = columns.text("subset", row), .chosen = {}, .rejected = {}};
+  PublishedRow read{.id = columns.text("id", row),
+                    .subset = columns.text("subset", row),
+                    .chosen = {},
+                    .rejected = {}};
   if (columns.has("scores_chosen")) {
     read.chosen = columns.numbers("scores_chosen", row);
     read.rejected = columns.numbers("scores_rejected", row);
@@ -150,8 +153,8 @@ std::vector<Response> read_benchmark_responses(const fs::path& file, const ReadO
     try {
       const Value id = (*row)["id"];
       const std::string row_id = id.is_null() ? std::to_string(reader.num_rows()) : id_of(id, "id");
-      const std::string subset = text_field(*row, "subset").value_or(
-          text_field(*row, "domain").value_or(""));
+      const std::string subset =
+          text_field(*row, "subset").value_or(text_field(*row, "domain").value_or(""));
       const Conversation prompt = conversation_of(*row, (*row)["prompt"], "prompt");
       std::vector<Response> of_row;
       for (const char* policy : {"chosen", "rejected"}) {

@@ -53,16 +53,40 @@ struct OpcodeName {
   std::string_view name;
 };
 // Operations that are refused by their names; others by their codes.
-constexpr OpcodeName kRefusedNames[] = {
-    {'i', "INST"},       {'o', "OBJ"},           {0x81, "NEWOBJ"},        {0x92, "NEWOBJ_EX"},
-    {0x82, "EXT1"},      {0x83, "EXT2"},         {0x84, "EXT4"},          {'G', "BINFLOAT"},
-    {'F', "FLOAT"},      {'I', "INT"},           {'L', "LONG"},           {'P', "PERSID"},
-    {'S', "STRING"},     {'T', "BINSTRING"},     {'U', "SHORT_BINSTRING"}, {'V', "UNICODE"},
-    {'B', "BINBYTES"},   {'C', "SHORT_BINBYTES"}, {0x8e, "BINBYTES8"},     {0x96, "BYTEARRAY8"},
-    {'0', "POP"},        {'1', "POP_MARK"},      {'2', "DUP"},            {'d', "DICT"},
-    {'l', "LIST"},       {'p', "PUT"},           {'g', "GET"},            {0x8f, "EMPTY_SET"},
-    {0x90, "ADDITEMS"},  {0x91, "FROZENSET"},    {0x8b, "LONG4"},         {0x8d, "BINUNICODE8"},
-    {0x97, "NEXT_BUFFER"}, {0x98, "READONLY_BUFFER"}};
+constexpr OpcodeName kRefusedNames[] = {{'i', "INST"},
+                                        {'o', "OBJ"},
+                                        {0x81, "NEWOBJ"},
+                                        {0x92, "NEWOBJ_EX"},
+                                        {0x82, "EXT1"},
+                                        {0x83, "EXT2"},
+                                        {0x84, "EXT4"},
+                                        {'G', "BINFLOAT"},
+                                        {'F', "FLOAT"},
+                                        {'I', "INT"},
+                                        {'L', "LONG"},
+                                        {'P', "PERSID"},
+                                        {'S', "STRING"},
+                                        {'T', "BINSTRING"},
+                                        {'U', "SHORT_BINSTRING"},
+                                        {'V', "UNICODE"},
+                                        {'B', "BINBYTES"},
+                                        {'C', "SHORT_BINBYTES"},
+                                        {0x8e, "BINBYTES8"},
+                                        {0x96, "BYTEARRAY8"},
+                                        {'0', "POP"},
+                                        {'1', "POP_MARK"},
+                                        {'2', "DUP"},
+                                        {'d', "DICT"},
+                                        {'l', "LIST"},
+                                        {'p', "PUT"},
+                                        {'g', "GET"},
+                                        {0x8f, "EMPTY_SET"},
+                                        {0x90, "ADDITEMS"},
+                                        {0x91, "FROZENSET"},
+                                        {0x8b, "LONG4"},
+                                        {0x8d, "BINUNICODE8"},
+                                        {0x97, "NEXT_BUFFER"},
+                                        {0x98, "READONLY_BUFFER"}};
 
 constexpr std::string_view kOrderedDict = "collections.OrderedDict";
 constexpr std::size_t kMaxValues = 4'000'000;
@@ -118,8 +142,7 @@ class Machine {
   std::uint64_t number(std::size_t size) {
     const std::string_view bytes = take(size);
     std::uint64_t value = 0;
-    for (std::size_t i = size; i-- > 0;)
-      value = value << 8 | static_cast<unsigned char>(bytes[i]);
+    for (std::size_t i = size; i-- > 0;) value = value << 8 | static_cast<unsigned char>(bytes[i]);
     return value;
   }
 

@@ -217,8 +217,7 @@ class Tensors {
                              "truncated or corrupt",
                              count, key.text, stored));
     }
-    return {entry->begin,
-            entry->begin + static_cast<std::size_t>(count) * c10::elementSize(dtype)};
+    return {entry->begin, entry->begin + static_cast<std::size_t>(count) * c10::elementSize(dtype)};
   }
 
   std::int64_t integer(const std::string& name, const PickleValue& object) const {
@@ -243,10 +242,9 @@ class Tensors {
     const auto element = static_cast<std::int64_t>(c10::elementSize(info.dtype));
     const auto capacity = static_cast<std::int64_t>(storage.end - storage.begin) / element;
     const auto outside = [&] {
-      fail(name,
-           fmt::format("offset {}, size [{}] and stride [{}] reach beyond its storage of {} elements",
-                       offset, fmt::join(info.shape, ", "), fmt::join(info.strides, ", "),
-                       capacity));
+      fail(name, fmt::format(
+                     "offset {}, size [{}] and stride [{}] reach beyond its storage of {} elements",
+                     offset, fmt::join(info.shape, ", "), fmt::join(info.strides, ", "), capacity));
     };
     if (info.shape.size() != info.strides.size()) fail(name, "size and stride differ in length");
     bool contiguous = true, empty = false;
@@ -269,8 +267,9 @@ class Tensors {
     info.begin = storage.begin + static_cast<std::size_t>(offset * element);
     if (empty || contiguous) info.strides.clear();
     if (empty) bytes = 0;
-    info.end = info.strides.empty() ? info.begin + static_cast<std::size_t>(bytes)
-                                    : storage.begin + static_cast<std::size_t>((last + 1) * element);
+    info.end = info.strides.empty()
+                   ? info.begin + static_cast<std::size_t>(bytes)
+                   : storage.begin + static_cast<std::size_t>((last + 1) * element);
   }
 
   const Archive& archive_;

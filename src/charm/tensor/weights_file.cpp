@@ -23,8 +23,7 @@ at::Tensor view_of_bytes(const std::shared_ptr<const MappedFile>& file, const Te
   const auto* bytes = reinterpret_cast<const char*>(file->data()) + info.begin;
   if (info.begin == info.end) return at::empty(info.shape, options);
   const auto keep = [file](void*) {};
-  const bool aligned =
-      reinterpret_cast<std::uintptr_t>(bytes) % c10::elementSize(info.dtype) == 0;
+  const bool aligned = reinterpret_cast<std::uintptr_t>(bytes) % c10::elementSize(info.dtype) == 0;
   if (aligned && info.strides.empty())
     return at::from_blob(const_cast<char*>(bytes), info.shape, keep, options);
   if (aligned)

@@ -10,7 +10,8 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 TEST(WrapText, BreaksAtBlanksAndKeepsLineBreaks) {
-  EXPECT_THAT(wrap_text("one two three\n\n  four", 8, 0), ElementsAre("one two", "three", "  four"));
+  EXPECT_THAT(wrap_text("one two three\n\n  four", 8, 0),
+              ElementsAre("one two", "three", "  four"));
   EXPECT_THAT(wrap_text("abcdefghij", 4, 0), ElementsAre("abcd", "efgh", "ij"));
   EXPECT_THAT(wrap_text("  \n \n", 4, 0), IsEmpty());
   EXPECT_THAT(wrap_text("      abcdefgh", 8, 0), ElementsAre("      ab", "cdefgh"));

@@ -49,7 +49,8 @@ TEST(PublishedScores, ColumnsThatDoNotFitAreNamed) {
   const auto read = [&](const char* text) {
     return read_published_scores(folder.file("x.json", text));
   };
-  EXPECT_ERROR(kInput, "'scores_rejected' has 1 values", read(R"({"id": [1, 2], "subset": ["a", "b"],
+  EXPECT_ERROR(kInput, "'scores_rejected' has 1 values",
+               read(R"({"id": [1, 2], "subset": ["a", "b"],
     "scores_chosen": [1, 2], "scores_rejected": [1]})"));
   EXPECT_ERROR(kInput, "'scores_chosen' is \"high\"", read(R"({"id": [1], "subset": ["a"],
     "scores_chosen": ["high"], "scores_rejected": [1]})"));
@@ -59,8 +60,9 @@ TEST(PublishedScores, ColumnsThatDoNotFitAreNamed) {
 
 TEST(BenchmarkResponses, AreThePoliciesChosenAndRejected) {
   const testing::TempFolder folder;
-  const fs::path file = folder.file("filtered.jsonl",
-                                    R"({"id": 3, "subset": "Math", "prompt": "p", "chosen": ["a"], "rejected": ["b", "c"]}
+  const fs::path file = folder.file(
+      "filtered.jsonl",
+      R"({"id": 3, "subset": "Math", "prompt": "p", "chosen": ["a"], "rejected": ["b", "c"]}
 )");
   EXPECT_TRUE(holds_benchmark_rows(file));
   const std::vector<Response> responses = read_benchmark_responses(file, {});

@@ -9,15 +9,15 @@ namespace {
 using ::testing::HasSubstr;
 
 TEST(RowsInMemory, EveryRowHasAPlace) {
-  const std::vector<ResponseRow> rows = read_response_rows(
-      open_json_text("{\"prompt\": \"a\", \"response\": \"b\"}\n"
-                     "{\"prompt\": \"a\"}\n"
-                     "\n"
-                     "[1]\n"
-                     "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, "
-                     "{\"role\": \"assistant\", \"content\": \"c\"}]}",
-                     "rows"),
-      "rows");
+  const std::vector<ResponseRow> rows =
+      read_response_rows(open_json_text("{\"prompt\": \"a\", \"response\": \"b\"}\n"
+                                        "{\"prompt\": \"a\"}\n"
+                                        "\n"
+                                        "[1]\n"
+                                        "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, "
+                                        "{\"role\": \"assistant\", \"content\": \"c\"}]}",
+                                        "rows"),
+                         "rows");
   ASSERT_EQ(rows.size(), 4u);
   ASSERT_TRUE(rows[0].response);
   EXPECT_EQ(rows[0].response->response, "b");

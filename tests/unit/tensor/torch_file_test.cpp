@@ -64,8 +64,11 @@ TEST_F(TorchFileTest, ReadsContiguousAndStridedTensors) {
 
 TEST_F(TorchFileTest, TensorsOutsideOfTheirStorageAreRefused) {
   for (const auto& [offset, size, stride] :
-       {std::tuple(1, std::vector{2, 3}, std::vector{3, 1}), {7, {0}, {1}}, {-1, {2}, {1}},
-        {0, {2, 2}, {5, 1}}, {0, {2147483647, 2147483647, 4}, {2147483647, 2147483647, 4}}}) {
+       {std::tuple(1, std::vector{2, 3}, std::vector{3, 1}),
+        {7, {0}, {1}},
+        {-1, {2}, {1}},
+        {0, {2, 2}, {5, 1}},
+        {0, {2147483647, 2147483647, 4}, {2147483647, 2147483647, 4}}}) {
     EXPECT_ERROR(kInput, "beyond its storage of 6 elements", read(offset, size, stride)) << offset;
   }
   EXPECT_ERROR(kInput, "negative", read(5, {3}, {-1}));
