@@ -36,7 +36,7 @@ TEST_F(Disk, AFileSizeLimitLeavesNoOutput) {
                       all_responses()}),
                 {.max_file_bytes = 1000, .kill_when = {}});
   EXPECT_EQ(outcome.code, 4) << outcome.err;
-  EXPECT_NE(outcome.err.find(path("out")), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find(path(".charm/out/")), std::string::npos) << outcome.err;  // a journal
   EXPECT_FALSE(fs::exists(path("out/helper.parquet")));
 
   const Outcome training =
@@ -114,10 +114,14 @@ TEST_F(Disk, AFullDiskLeavesNoOutputAndTheRunResumes) {
 
 TEST_F(Disk, AFullDiskIsNamedWhereParquetIsWritten) {
   create_folders(path("small"));
-  if (mount("tmpfs", path("small").c_str(), "tmpfs", 0, "size=8k") != 0)
+  if (mount("tmpfs", path("small").c_str(), "tmpfs", 0, "size=16k") != 0)
     GTEST_SKIP() << "needs permission to mount a tmpfs";
+  std::string prompts;
+  for (int i = 0; i < 2000; ++i)
+    prompts += "{\"prompt\": \"" + std::to_string(i * 7919LL * 104729 % 1000003) + "\"}\n";
+  write_file(path("many.jsonl"), prompts);
   const std::string output = path("small/p.parquet");
-  expect_failure({"prepare", "--input", responses("helper"), "--output", output}, 4,
+  expect_failure({"prepare", "--input", path("many.jsonl"), "--output", output}, 4,
                  {"p.parquet", "No space left on device"}, output);
   umount2(path("small").c_str(), MNT_DETACH);
 }
