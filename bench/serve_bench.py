@@ -3,7 +3,7 @@
 Each of the clients posts one text at a time, on a connection of its own. `throughput_ratio` is the rate of the server over that of
 `charm score`, medians over rounds that alternate; both leave out loading the model. `latency_above_compute_ms` is the time of one request on an empty queue
 less the time the model spent, as /metrics counts it. `equal` says whether all scores have the bits of charm score.
-  python3 bench/serve_bench.py --model runs/smollm2-rm --responses responses.jsonl [--rows 400] [--clients 64] [--rounds 3]
+  .venv-golden/bin/python bench/serve_bench.py --model runs/smollm2-rm --responses responses.jsonl [--rows 400] [--clients 64] [--rounds 3]
 """
 
 import argparse
