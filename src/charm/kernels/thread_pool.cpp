@@ -1,5 +1,10 @@
 #include "charm/kernels/thread_pool.h"
 
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <exception>
 #include <mutex>
 #include <system_error>
@@ -12,9 +17,7 @@
 namespace charm::kernels {
 namespace {
 
-/// About a hundred microseconds. A sched_yield between spinning and blocking would hand the
-/// processor to other programs for milliseconds; a blocked thread that is woken is scheduled at
-/// once.
+/// About a hundred microseconds.
 constexpr int kSpinIterations = 4000;
 
 void cpu_pause() {
@@ -23,15 +26,41 @@ void cpu_pause() {
 #endif
 }
 
-/// Spins until `counter` differs from `value`, then blocks on it.
-void spin_then_block(const std::atomic<std::uint32_t>& counter, std::uint32_t value) {
-  const auto changed = [&] { return counter.load(std::memory_order_acquire) != value; };
-  for (int i = 0; i < kSpinIterations; ++i) {
-    if (changed()) return;
-    cpu_pause();
+/// A counter that one thread waits on.
+///
+/// It spins and then blocks in a futex of its own: std::atomic::wait (libstdc++) calls sched_yield
+/// four times before it blocks, which hands the processor to other programs for milliseconds, while
+/// a blocked thread that is woken is scheduled at once.
+class Counter {
+ public:
+  std::uint32_t load() const { return value_.load(std::memory_order_acquire); }
+  void store(std::uint32_t value) { value_.store(value, std::memory_order_relaxed); }
+
+  /// Returns the value before.
+  std::uint32_t add(std::uint32_t difference) { return value_.fetch_add(difference); }
+
+  /// Wakes the waiting thread if it is blocked.
+  void wake() {
+    if (blocked_.load()) ::syscall(SYS_futex, &value_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
   }
-  counter.wait(value, std::memory_order_acquire);
-}
+
+  /// Returns when the counter differs from `value`.
+  void wait(std::uint32_t value) {
+    for (int i = 0; i < kSpinIterations; ++i) {
+      if (load() != value) return;
+      cpu_pause();
+    }
+    blocked_.store(true);  // before the counter is read again: `wake` sees it, or `add` is seen
+    while (value_.load() == value)
+      ::syscall(SYS_futex, &value_, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
+    blocked_.store(false);
+  }
+
+ private:
+  static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t), "a futex is 32 bits");
+  std::atomic<std::uint32_t> value_{0};
+  std::atomic<bool> blocked_{false};
+};
 
 /// Nested tasks run serially.
 thread_local bool inside_task = false;
@@ -55,7 +84,7 @@ struct Call {
 };
 
 struct alignas(128) Worker {
-  std::atomic<std::uint32_t> calls{0};  ///< incremented with every task handed to this worker
+  Counter calls;  ///< incremented with every task handed to this worker
   Call* call = nullptr;
   std::int64_t task = 0;
 };
@@ -78,21 +107,19 @@ class ThreadPool {
     std::unique_lock lock(busy_, std::defer_lock);
     const std::int64_t num_workers =
         num_tasks > 1 && !inside_task && lock.try_lock() ? ensure_workers(num_tasks - 1) : 0;
-    if (num_workers > 0)
-      num_unfinished_.store(static_cast<std::uint32_t>(num_workers), std::memory_order_relaxed);
+    if (num_workers > 0) num_unfinished_.store(static_cast<std::uint32_t>(num_workers));
     for (std::int64_t h = 0; h < num_workers; ++h) {
       Worker& worker = *workers_[static_cast<std::size_t>(h)];
       worker.call = &call;
       worker.task = h + 1;
-      worker.calls.fetch_add(1, std::memory_order_release);
-      worker.calls.notify_one();
+      worker.calls.add(1);
+      worker.calls.wake();
     }
     if (num_tasks > 0) call.run(0);
     for (std::int64_t rest = num_workers + 1; rest < num_tasks; ++rest) call.run(rest);
     if (num_workers > 0) {
-      for (std::uint32_t left = num_unfinished_.load(std::memory_order_acquire); left != 0;
-           left = num_unfinished_.load(std::memory_order_acquire))
-        spin_then_block(num_unfinished_, left);
+      for (std::uint32_t left = num_unfinished_.load(); left != 0; left = num_unfinished_.load())
+        num_unfinished_.wait(left);
     }
     if (call.failure) std::rethrow_exception(call.failure);
   }
@@ -114,17 +141,16 @@ class ThreadPool {
 
   [[noreturn]] void work(Worker& worker) {
     for (std::uint32_t done = 0;; ++done) {
-      spin_then_block(worker.calls, done);
+      worker.calls.wait(done);
       worker.call->run(worker.task);
-      if (num_unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1)
-        num_unfinished_.notify_one();
+      if (num_unfinished_.add(static_cast<std::uint32_t>(-1)) == 1) num_unfinished_.wake();
     }
   }
 
   std::atomic<std::int64_t> num_threads_{static_cast<std::int64_t>(available_processors())};
   std::mutex busy_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::atomic<std::uint32_t> num_unfinished_{0};
+  Counter num_unfinished_;
 };
 
 }  // namespace

@@ -64,15 +64,24 @@ std::vector<std::string> repeated_keys(std::string_view text) {
   return repeated;
 }
 
+// Where the string that opens at `open` closes; strings are long and are searched, not walked.
+std::size_t closing_quote(std::string_view text, std::size_t open) {
+  for (std::size_t at = text.find('"', open + 1); at != std::string_view::npos;
+       at = text.find('"', at + 1)) {
+    std::size_t num_backslashes = 0;
+    while (text[at - 1 - num_backslashes] == '\\') ++num_backslashes;
+    if (num_backslashes % 2 == 0) return at;
+  }
+  return text.size();
+}
+
 // Counts the members of an object's source, repeated ones too.
 std::size_t num_members(std::string_view text) {
   std::size_t count = 0;
   int depth = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (c == '"') {
-      for (++i; i < text.size() && text[i] != '"'; ++i) i += text[i] == '\\' ? 1 : 0;
-    }
+    if (c == '"') i = closing_quote(text, i);
     if (c == '[' || c == '{') ++depth;
     if (c == ']' || c == '}') --depth;
     if (c == ':' && depth == 1) ++count;
