@@ -2,7 +2,7 @@
 
 import torch
 from transformers import (Gemma2Config, Gemma3Config, Gemma3TextConfig, GemmaConfig, LlamaConfig, MistralConfig, MixtralConfig, Olmo2Config,
-                          Olmo3Config, Phi3Config, Qwen2_5_VLConfig, Qwen2Config, Qwen3Config, Qwen3MoeConfig)
+                          Olmo3Config, Phi3Config, Qwen2_5_VLConfig, Qwen2Config, Qwen2VLConfig, Qwen3Config, Qwen3MoeConfig, Qwen3VLConfig)
 
 import heads
 import model_rows as golden
@@ -248,17 +248,25 @@ def write(root):
          layer_types=["sliding_attention", "full_attention"])
     qwen_vision = dict(depth=1, hidden_size=8, intermediate_size=8, num_heads=1, out_hidden_size=16)
     qwen_vl = lambda num_labels, **text: Qwen2_5_VLConfig(text_config=text, vision_config=qwen_vision, num_labels=num_labels)
-    qwen_vl_json = lambda c: {**drop(tiny.v5_json(c), "architectures"), "architectures": ["Qwen2_5_VLForSequenceClassification"]}
+    qwen_vl_json = lambda c, name="Qwen2_5_VL": {**tiny.v5_json(c), "architectures": [name + "ForSequenceClassification"]}
     case("qwen2.5-vl", 72, qwen_vl, rope_parameters={**rope(10000.0), "mrope_section": [1, 1, 2]}, to_json=qwen_vl_json, rename=newer_name,
          make_model=heads.TextTrunk.of_config)
 
-    def flat_qwen_vl(config):
-        value = qwen_vl_json(config)
+    def flat_qwen_vl(config, name="Qwen2_5_VL"):
+        value = qwen_vl_json(config, name)
         text = drop(value.pop("text_config"), "model_type", "layer_types", "rope_parameters", "head_dim", "num_key_value_heads")
         return {**text, **drop(value, "dtype"), "torch_dtype": "float32", "rope_theta": 1000000.0, "num_key_value_heads": 1,
                 "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}}
     case("qwen2.5-vl-v4", 73, qwen_vl, rope_parameters={**rope(1000000.0), "mrope_section": [1, 1, 2]}, to_json=flat_qwen_vl,
          make_model=heads.TextTrunk.of_config)
+
+    case("qwen2-vl", 75, lambda num_labels, **text: Qwen2VLConfig(text_config=text, num_labels=num_labels, vision_config=dict(
+        depth=1, embed_dim=8, hidden_size=16, num_heads=1)), rope_parameters={**rope(1000000.0), "mrope_section": [1, 1, 2]},
+         to_json=lambda c: flat_qwen_vl(c, "Qwen2VL"), make_model=heads.TextTrunk.of_config)
+    case("qwen3-vl", 76, lambda num_labels, **text: Qwen3VLConfig(text_config=text, num_labels=num_labels, vision_config=dict(
+        depth=1, hidden_size=8, intermediate_size=8, num_heads=1, out_hidden_size=16, num_position_embeddings=4,
+        deepstack_visual_indexes=[])), rope_parameters={**rope(5000000.0), "mrope_section": [2, 1, 1], "mrope_interleaved": True},
+         to_json=lambda c: qwen_vl_json(c, "Qwen3VL"), make_model=heads.TextTrunk.of_config)
 
     # Heads.
     case("inf-orm", 32, LlamaConfig, own_head=True, layers=False, rope_parameters=rope(500000.0),

@@ -97,7 +97,7 @@ class TextTrunk(nn.Module):
 
 
 def is_multimodal(config):
-    return config.architectures[0] == "Qwen2_5_VLForSequenceClassification"
+    return config.architectures[0].startswith("Qwen") and "VLFor" in config.architectures[0]
 
 
 def is_gated(config):

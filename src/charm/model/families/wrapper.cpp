@@ -21,8 +21,8 @@ constexpr std::string_view kGemma3Towers[] = {"vision_tower.", "multi_modal_proj
 constexpr PrefixChange kQwenVlNames[] = {{"model.language_model.", "model."}};
 constexpr std::string_view kQwenVlTowers[] = {"visual.", "model.visual."};
 
-// transformers 5.17, Gemma3TextConfig and Qwen2_5_VLTextConfig. google/gemma-3-4b-it names but six
-// settings of its text side.
+// transformers 5.17, Gemma3TextConfig, Qwen2VLTextConfig, Qwen2_5_VLTextConfig and
+// Qwen3VLTextConfig. google/gemma-3-4b-it names but six settings of its text side.
 constexpr std::string_view kGemma3Defaults = R"({
   "vocab_size": 262208, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
   "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
@@ -31,6 +31,9 @@ constexpr std::string_view kGemma3Defaults = R"({
 constexpr std::string_view kQwenVlDefaults = R"({
   "num_key_value_heads": 8, "max_position_embeddings": 32768, "rms_norm_eps": 1e-5,
   "rope_theta": 1000000.0, "max_window_layers": 80})";
+constexpr std::string_view kQwen3VlDefaults = R"({
+  "num_key_value_heads": 32, "head_dim": 128, "max_position_embeddings": 128000,
+  "rope_theta": 500000.0})";
 
 constexpr Wrapper kWrappers[] = {{.model_type = "gemma3",
                                   .sequence_classifier = "Gemma3ForSequenceClassification",
@@ -39,13 +42,27 @@ constexpr Wrapper kWrappers[] = {{.model_type = "gemma3",
                                   .text_defaults = kGemma3Defaults,
                                   .renamed = kGemma3Names,
                                   .other_tensors = kGemma3Towers},
-                                 {.model_type = "qwen2_5_vl",
+                                 {.model_type = "qwen2_vl",
+     .sequence_classifier = "Qwen2VLForSequenceClassification",
+     .generator = "Qwen2VLForConditionalGeneration",
+     .text = &kQwen2,
+     .text_defaults = kQwenVlDefaults,
+     .renamed = kQwenVlNames,
+     .other_tensors = kQwenVlTowers},
+    {.model_type = "qwen2_5_vl",
                                   .sequence_classifier = "Qwen2_5_VLForSequenceClassification",
                                   .generator = "Qwen2_5_VLForConditionalGeneration",
                                   .text = &kQwen2,
                                   .text_defaults = kQwenVlDefaults,
                                   .renamed = kQwenVlNames,
-                                  .other_tensors = kQwenVlTowers}};
+                                  .other_tensors = kQwenVlTowers},
+    {.model_type = "qwen3_vl",
+     .sequence_classifier = "Qwen3VLForSequenceClassification",
+     .generator = "Qwen3VLForConditionalGeneration",
+     .text = &kQwen3,
+     .text_defaults = kQwen3VlDefaults,
+     .renamed = kQwenVlNames,
+     .other_tensors = kQwenVlTowers}};
 
 // Settings of the wrapper itself.
 constexpr std::string_view kWrapperSettings[] = {
@@ -76,6 +93,7 @@ void drop_multimodal_rope(ordered_json& config) {
     const auto found = config.find(key);
     if (found == config.end() || !found->is_object()) continue;
     found->erase("mrope_section");
+    found->erase("mrope_interleaved");
     for (const char* type : {"type", "rope_type"}) {
       if (found->contains(type) && (*found)[type] == "mrope") (*found)[type] = "default";
     }
