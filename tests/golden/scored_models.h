@@ -21,8 +21,9 @@ inline const char* const kModels[] = {
     "qwen2-layer-types", "qwen3", "qwen3-head-dim", "gemma2", "gemma2-v4", "gemma3", "gemma3-v4",
     "gemma", "gemma-v4", "olmo2", "olmo2-v4", "olmo3", "olmo3-v4", "mixtral", "mixtral-v4",
     "qwen3-moe", "qwen3-moe-v4", "phi3", "phi3-v4", "phi4-mini", "gemma3-wrapper",
-    "gemma3-wrapper-v4", "qwen2.5-vl", "qwen2.5-vl-v4", "qwen2-vl", "qwen3-vl", "inf-orm", "grm", "grm-linear",
-    "regression-head-mistral", "regression-head-llama", "qwen2-reward-model", "armorm",
+    "gemma3-wrapper-v4", "qwen2.5-vl", "qwen2.5-vl-v4", "qwen2-vl", "qwen3-vl", "inf-orm", "grm",
+    "grm-linear", "regression-head-mistral", "regression-head-llama", "qwen2-reward-model",
+    "armorm",
     // twins of published reward models
     "skywork-llama-3.1-8b-v0.2", "fsfairx-llama3-rm-v0.1", "rm-mistral-7b", "grm-llama3-8b-distill",
     "btrm-qwen2-7b-0613", "skywork-v2-llama-3.2-1b", "skywork-v2-llama-3.2-3b",

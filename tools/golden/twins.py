@@ -135,6 +135,18 @@ def phi3(**changes):
             "use_cache": True, "attention_bias": False, "vocab_size": 32064, **changes}
 
 
+def gemma3_wrapper(**changes):
+    """google/gemma-3-4b-it: text_config has six settings, the others are defaults of transformers' class."""
+    return {"architectures": ["Gemma3ForSequenceClassification"], "boi_token_index": 255999, "eoi_token_index": 256000,
+            "eos_token_id": [1, 106], **LABELS, "image_token_index": 262144, "initializer_range": 0.02, "mm_tokens_per_image": 256,
+            "model_type": "gemma3", "text_config": {
+                "hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text", "num_hidden_layers": 34,
+                "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024},
+            "torch_dtype": "bfloat16", "transformers_version": "4.50.0.dev0", "vision_config": {
+                "hidden_size": 1152, "image_size": 896, "intermediate_size": 4304, "model_type": "siglip_vision_model",
+                "num_attention_heads": 16, "num_hidden_layers": 27, "patch_size": 14, "vision_use_head": False}, **changes}
+
+
 @dataclass(frozen=True)
 class Twin:
     repository: str
@@ -145,8 +157,9 @@ class Twin:
 
     @property
     def in_repository(self):
-        """Whether a small vocabulary can hold it: a gating network looks for ids of its tokenizer (the fixture `armorm` has its own)."""
-        return "gating_n_hidden" not in self.published
+        """Whether a small vocabulary can hold it: a gating network looks for ids of its tokenizer (the fixture `armorm` has its own), and
+        a wrapper does not name its vocabulary."""
+        return "gating_n_hidden" not in self.published and "text_config" not in self.published
 
     @property
     def folder(self):
@@ -221,6 +234,8 @@ TWINS = [
          "than the model"),
     Twin("microsoft/Phi-3-mini-4k-instruct", phi3(), "llama-2", "community-zephyr",
          "a linear head on the base; fused projections; auto_map with code that transformers has too"),
+    Twin("google/gemma-3-4b-it", gemma3_wrapper(), "gemma-2", "google-gemma-2-2b-it",
+         "a linear head on the base; the text side of a multimodal wrapper, most settings by default"),
 ]
 
 
@@ -236,6 +251,11 @@ def special_ids(published):
 def shrink(published, head_dim, vocab_size=None):
     """The same keys with small sizes: heads keep their sharing, widths their proportions. A small `vocab_size` takes the ids that the
     config names to its end; without one the vocabulary stays."""
+    if "text_config" in published:
+        defaults = {"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256}
+        vision = {"hidden_size": 8, "image_size": 28, "intermediate_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1}
+        return {**published, "text_config": shrink({**defaults, **published["text_config"]}, head_dim),
+                "vision_config": {**published["vision_config"], **vision}}
     config = copy.deepcopy(published)
     heads_, kv_heads = config["num_attention_heads"], config.get("num_key_value_heads", config["num_attention_heads"])
     own_width = config.get("head_dim", config["hidden_size"] // heads_)

@@ -9,6 +9,7 @@
 #include "charm/base/files.h"
 #include "charm/model/decoder_weights.h"
 #include "charm/model/model_config.h"
+#include "charm/tensor/safetensors.h"
 #include "tests/unit/base/temp_folder.h"
 #include "tests/unit/model/model_folder.h"
 
@@ -477,6 +478,32 @@ TEST(Heads, MissingAndForeignHeadTensorsAreNamed) {
       text("GRewardModel", "llama", R"("vhead_layer_type": "mlp", "vhead_num_neurons": 10)");
   EXPECT_THAT(load_failure(grm, narrow),
               AllOf(HasSubstr("v_head.summary.0.weight"), HasSubstr("[10, 32]")));
+}
+
+TEST(Wrappers, TowersAreLeftOutAndOneTensorHasOneName) {
+  const std::string config = text("Qwen2_5_VLForSequenceClassification", "qwen2_5_vl", "");
+  const testing::TempFolder folder;
+  DecoderWeights weights = testing_support::write_tiny_model(folder.path(), config);
+  const DecoderConfig parsed = load_model_config(folder.path());
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, tensor] : named_weights(weights, parsed))
+    tensors.emplace_back(name, *tensor);
+  const auto load_failure_with = [&](const std::string& name) -> std::string {
+    auto more = tensors;
+    more.emplace_back(name, weights.final_norm_D);
+    tensor::write_safetensors(folder.path() / "model.safetensors", more, at::kFloat);
+    try {
+      load_weights(folder.path(), parsed, {.dtype = at::kFloat});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(load_failure_with("visual.blocks.0.norm1.weight"), "");
+  EXPECT_EQ(load_failure_with("model.visual.blocks.0.norm1.weight"), "");
+  EXPECT_THAT(load_failure_with("model.language_model.norm.weight"),
+              AllOf(HasSubstr("'model.language_model.norm.weight'"), HasSubstr("both")));
+  EXPECT_THAT(load_failure_with("audio.norm.weight"), HasSubstr("'audio.norm.weight'"));
 }
 
 TEST(Families, TensorsOfAnotherFamilyAreNamed) {
