@@ -296,10 +296,10 @@ class RecipeChecker {
   }
 
   void add_shortage(std::string_view what, const std::string& where, const Resource& resource) {
-    constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
+    constexpr double kBytesPerUnit = 1024.0 * 1024.0 * 1024.0;
     check_.problems.add({ErrorKind::kResource, "{}: needs about {:.1f} GiB of {}, found {:.1f} GiB",
-                         where, static_cast<double>(resource.needed_bytes) / kGiB, what,
-                         static_cast<double>(resource.available_bytes) / kGiB});
+                         where, static_cast<double>(resource.needed_bytes) / kBytesPerUnit, what,
+                         static_cast<double>(resource.available_bytes) / kBytesPerUnit});
   }
 
   const Recipe& recipe_;
