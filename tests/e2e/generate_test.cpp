@@ -232,7 +232,7 @@ TEST_F(GenerateEmbedded, KilledAnywhereItGivesTheSameBytes) {
     const std::string straight = std::string("straight") + temperature + ".parquet",
                       killed = std::string("killed") + temperature + ".parquet";
     ASSERT_EQ(run_charm(embedded(straight, {"--temperature", temperature})).code, 0);
-    const std::string journal = path(killed + ".journal");
+    const std::string journal = path(".charm/" + killed + ".journal");
     int kills = 0;
     for (const std::uintmax_t bytes : {150, 3000, 6000}) {
       const Outcome outcome =
