@@ -177,10 +177,10 @@ TEST_F(ServeFaults, AFullQueueAnswers503) {
   EXPECT_GT(statuses[503], 0);
   EXPECT_GT(statuses[200], 0);
   EXPECT_TRUE(has_retry_after);
-  const hub::HttpResponse too_many =
+  // More than the limit, but nothing else waits.
+  const hub::HttpResponse many =
       post(url + "/classify", json{{"input", std::vector<std::string>(9, "a")}}.dump());
-  EXPECT_EQ(too_many.status, 400);
-  EXPECT_THAT(too_many.body, HasSubstr("--max-waiting"));
+  EXPECT_EQ(many.status, 200) << many.body;
   expect_alive(url);
 }
 

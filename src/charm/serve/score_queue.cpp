@@ -58,7 +58,9 @@ bool ScoreQueue::submit(std::vector<ScoreInput> inputs,
   request->done = std::move(done);
   {
     const std::lock_guard lock(mutex_);
-    if (num_waiting_ + static_cast<std::int64_t>(count) > options_.max_waiting) return false;
+    const std::int64_t waiting = num_waiting_;
+    if (waiting > 0 && waiting + static_cast<std::int64_t>(count) > options_.max_waiting)
+      return false;
     num_waiting_ += static_cast<std::int64_t>(count);
     for (std::size_t i = 0; i < count; ++i) waiting_.push_back({.request = request, .index = i});
   }

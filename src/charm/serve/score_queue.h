@@ -57,9 +57,9 @@ class ScoreQueue {
   ScoreQueue(const ScoreQueue&) = delete;
   ScoreQueue& operator=(const ScoreQueue&) = delete;
 
-  /// Adds a request. Returns false, without calling `done`, if the queue has no room for it.
-  /// Conversations of an `abandoned` request that the model has not begun are dropped: they get an
-  /// error.
+  /// Adds a request. Returns false, without calling `done`, if the queue has no room for it; an
+  /// empty queue has room for any. Conversations of an `abandoned` request that the model has not
+  /// begun are dropped: they get an error.
   /// @param inputs  at least one
   bool submit(std::vector<ScoreInput> inputs, std::shared_ptr<const std::atomic<bool>> abandoned,
               Done done);

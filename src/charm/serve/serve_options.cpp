@@ -21,7 +21,7 @@ void describe_command(OptionTable& table, ServeOptions& options) {
             "Name of the model in replies; by default the name of its folder.")
       .integer("max-waiting", options.max_waiting, "N",
                "Conversations that may wait for the model; further requests are answered 503 with "
-               "Retry-After.")
+               "Retry-After. A request with more of them is taken when none waits.")
       .at_least(1)
       .integer("max-body-bytes", options.max_body_bytes, "N",
                "Largest request body in bytes; larger ones are answered 413.")

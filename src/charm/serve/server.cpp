@@ -166,12 +166,6 @@ class Service {
   void post(ApiRequest request, std::shared_ptr<const std::atomic<bool>> abandoned,
             const std::shared_ptr<HttpServer::Respond>& reply) {
     warn_of_model(request.model);
-    const auto count = std::ssize(request.inputs);
-    if (count > options_.max_waiting) {
-      throw Error(ErrorKind::kInput,
-                  "the request has {} texts; expected at most {} (--max-waiting)", count,
-                  options_.max_waiting);
-    }
     std::vector<ScoreInput> inputs = std::exchange(request.inputs, {});
     const ReplyFacts facts{.model = model_,
                            .id = fmt::format("charm-{}-{}", started_s_, ++num_requests_),
