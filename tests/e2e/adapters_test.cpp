@@ -73,7 +73,7 @@ TEST_F(Adapters, ScoreAsTheMergedFolder) {
   expect_failure({"score", "--model", path("rm"), "--responses", responses("helper"), "--output",
                   path("b"), "--dtype", "float32"},
                  3, {"another model"});
-  const json manifest = json::parse(read_file(path("b/manifest.json")));
+  const json manifest = json::parse(read_file(path(".charm/b/manifest.json")));
   EXPECT_EQ(manifest["options"]["adapter"], "LoRA of rank 2 merged into 1 tensors");
 }
 

@@ -21,6 +21,12 @@ class FirstHour : public SmallWorld {
  protected:
   FirstHour() { num_prompts_ = 160; }
 
+  /// Without the world's own recipe.
+  void SetUp() override {
+    SmallWorld::SetUp();
+    fs::remove(path("recipe.yaml"));
+  }
+
   /// A recipe that init writes for the small world, in the world's folder.
   std::string write_recipe() {
     const Outcome outcome = run_charm(
@@ -100,13 +106,13 @@ TEST_F(FirstHour, CheckListsAllProblemsAndRunEndsOnThemBeforeAnyWork) {
   const Outcome outcome = run_charm({"check", recipe});
   EXPECT_EQ(outcome.code, 3) << outcome.err;
   for (const char* part :
-       {"no rating for policy 'showman'", "no score head", "prompts in common that are held out",
+       {"no rating for policy 'showman'", "no reward head", "prompts in common that are held out",
         "bench.json", "unknown key 'lr' in train; the nearest known key is 'learning_rate'"})
     EXPECT_THAT(outcome.out, HasSubstr(part));
   EXPECT_THAT(outcome.err, HasSubstr("5 problems would end the run"));
   const Outcome run = run_charm({"run", recipe});
   EXPECT_NE(run.code, 0);
-  EXPECT_THAT(run.err, AllOf(HasSubstr("showman"), HasSubstr("no score head"),
+  EXPECT_THAT(run.err, AllOf(HasSubstr("showman"), HasSubstr("no reward head"),
                              HasSubstr("5 problems would end the run")));
   EXPECT_FALSE(fs::exists(path("run")));
 }

@@ -65,8 +65,10 @@ class Readme : public SmallWorld {
 
   /// Runs the lines in one shell. @return 0, or the number of the line that failed
   Outcome run_lines(const std::vector<std::string>& lines) {
-    std::string script =
-        fmt::format("cd '{}' && ln -s \"$1\" build/release/bin/charm || exit 100\n", dir_.string());
+    std::string script = fmt::format(
+        "cd '{}' && ln -s \"$1\" build/release/bin/charm || exit 100\n"
+        "export PATH=$PWD/build/release/bin:$PATH\n",
+        dir_.string());
     for (std::size_t i = 0; i < lines.size(); ++i)
       script += fmt::format("{}\n[ $? -eq 0 ] || exit {}\n", lines[i], i + 1);
     write_file(path("readme.sh"), script);

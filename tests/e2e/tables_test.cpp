@@ -135,7 +135,7 @@ TEST_F(Tables, EvaluationsAndComparisonsAreTablesOfTheirParts) {
   succeed({"evaluate", "--compare", path("b.json"), path("b.json"), "--bootstrap", "20", "--output",
            path("v.csv")});
   EXPECT_THAT(read_file(path("v.csv")),
-              testing::AllOf(testing::StartsWith("part,name,"), HasSubstr("difference_ci95_lo")));
+              testing::AllOf(testing::StartsWith("part,name,"), HasSubstr("hard_difference")));
 }
 
 TEST_F(Tables, AHyphenIsStandardOutput) {

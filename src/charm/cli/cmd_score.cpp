@@ -48,11 +48,8 @@ class ScoreCommand final : public Command {
       throw Error(ErrorKind::kUsage, "--tolerance must be positive, found {}",
                   *options_.check_tolerance);
     }
-    pipeline::fetch_model_source(options_.model_dir, options_.model.source, common.offline,
-                                 progress);
-    for (fs::path& responses : options_.responses)
-      pipeline::fetch_dataset_source(responses, std::nullopt, common.offline, progress);
     dist::World world = dist::World::join(launch);
+    fetch_sources(common, progress, world);
     const score::ScoreStageResult result =
         score::score_stage(options_, world.is_root() ? progress : ProgressFn(), world);
     if (!world.is_root()) return;
@@ -66,6 +63,17 @@ class ScoreCommand final : public Command {
   }
 
  private:
+  void fetch_sources(const CommonOptions& common, const ProgressFn& progress, dist::World& world) {
+    try {
+      pipeline::fetch_model_source(options_.model_dir, options_.model.source, common.offline,
+                                   progress);
+      for (fs::path& responses : options_.responses)
+        pipeline::fetch_dataset_source(responses, std::nullopt, common.offline, progress);
+    } catch (const Error& error) {
+      world.fail(error);
+      throw;
+    }
+  }
   void report_check(const score::ScoreStageResult& result) const {
     if (!result.check) return;
     fmt::print("{}", score::check_text(*result.check));

@@ -33,10 +33,11 @@ std::vector<Estimate> metric_estimates(const MetricSet& metric_set,
         estimate.ci95->lo != estimate.ci95->hi) {
       continue;
     }
-    const std::int64_t num_prompts = prompts_of(metric_set, metric_set.metrics[i].name);
-    if (num_prompts == 0) {  // a mean over several groups
-      estimate.ci95.reset();
-      continue;
+    std::int64_t num_prompts = prompts_of(metric_set, metric_set.metrics[i].name);
+    if (num_prompts == 0) {  // a mean over several groups, whose prompts count as one group's
+      const std::unordered_set<std::string> all(metric_set.prompts.begin(),
+                                                metric_set.prompts.end());
+      num_prompts = static_cast<std::int64_t>(all.size());
     }
     estimate.ci95 =
         stats::wilson_interval({.rate = estimate.value, .se = 0.0, .num_prompts = num_prompts});

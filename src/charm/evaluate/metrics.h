@@ -35,8 +35,8 @@ struct MetricSet {
 };
 
 /// Every metric with its bootstrap interval. Where all or none of a group's rows are correct, the
-/// bootstrap interval has width 0: there it is Wilson's, with the group's number of prompts. A mean
-/// over several such groups has no interval.
+/// bootstrap interval has width 0: there it is Wilson's, with the group's number of prompts, and
+/// for a mean over several such groups with the number of all prompts.
 std::vector<Estimate> metric_estimates(const MetricSet& metric_set,
                                        const BootstrapOptions& options);
 

@@ -52,6 +52,7 @@ fs::path resolve_model_path(const std::string& model_path, const fs::path& file)
 }  // namespace
 
 bool is_registry_source(const fs::path& model) {
+  if (model.filename() == "config.json") return false;  // a model's own
   const std::string text = model.string();
   return text.ends_with(kJson) || colon_of(text) != std::string::npos;
 }

@@ -58,7 +58,8 @@ void read_manifests(const fs::path& run_dir, std::vector<ManifestFile>& manifest
   }
   std::sort(paths.begin(), paths.end());
   for (const fs::path& path : paths)
-    manifests.push_back({path.lexically_relative(run_dir).string(), results::read_json(path)});
+    manifests.push_back(
+        {path.lexically_relative(run_dir).string(), results::read_json(path, "charm")});
 }
 
 }  // namespace
@@ -138,7 +139,7 @@ RunData read_run(const fs::path& run_dir) {
   for (const fs::path& folder : folders_in(run_dir / "calibration")) {
     std::map<std::string, std::string> set_of_result;
     for (const fs::path& path : json_files_in(folder)) {
-      const ordered_json json = results::read_json(path);
+      const ordered_json json = results::read_json(path, "charm");
       CalibrationFile file{results::read_calibration(json, path.string()),
                            folder.filename().string(), path.stem().string(), /*same_as=*/""};
       take_ratings(file.policies, run.ratings);
@@ -185,7 +186,8 @@ RunData read_run(const fs::path& run_dir) {
   for (const fs::path& path : json_files_in(run_dir / "splits"))
     run.split_models.insert(path.stem().string());
   if (run.empty()) read_flat_run(run_dir, run);
-  if (fs::exists(run_dir / "world.json")) run.world = results::read_json(run_dir / "world.json");
+  if (fs::exists(run_dir / "world.json"))
+    run.world = results::read_json(run_dir / "world.json", "charm demo");
   read_manifests(run_dir, run.manifests);
   return run;
 }

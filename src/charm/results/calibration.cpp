@@ -160,8 +160,19 @@ bool is_plain_offsets(const Json& json) {
          std::all_of(json.begin(), json.end(), [](const Json& value) { return value.is_number(); });
 }
 
-/// The reference is the first policy with offset 0, or empty.
-Calibration calibration_of_offsets(const Json& json) {
+// Scores of published reward models, and so their offsets, stay within two digits; Elo ratings do
+// not.
+constexpr double kLeastRating = 400.0;
+
+/// The reference is the first policy with offset 0, or empty. Throws kInput for ratings.
+Calibration calibration_of_offsets(const Json& json, const std::string& file) {
+  if (std::all_of(json.begin(), json.end(),
+                  [](const Json& value) { return value.get<double>() >= kLeastRating; })) {
+    throw Error(ErrorKind::kInput,
+                "{}: all numbers are {} or more: these are ratings, not offsets in score units; "
+                "charm calibrate makes offsets of them",
+                file, kLeastRating);
+  }
   Calibration calibration;
   for (const auto& [policy, value] : json.items()) {
     const double offset = value.get<double>();
@@ -215,7 +226,7 @@ Json to_json(const Calibration& calibration, const Json& inputs) {
 }
 
 Calibration read_calibration(const Json& json, const std::string& file) {
-  if (is_plain_offsets(json)) return calibration_of_offsets(json);
+  if (is_plain_offsets(json)) return calibration_of_offsets(json, file);
   const Fields fields(json, file, "charm calibrate");
   fields.check_version(Calibration::kVersion);
   Calibration calibration;
@@ -239,7 +250,7 @@ Calibration read_calibration(const Json& json, const std::string& file) {
 }
 
 Calibration read_calibration(const std::filesystem::path& path) {
-  return read_calibration(read_json(path), path.string());
+  return read_calibration(read_json(path, "charm calibrate"), path.string());
 }
 
 }  // namespace charm::results

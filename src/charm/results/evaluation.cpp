@@ -142,7 +142,7 @@ Evaluation read_evaluation(const Json& json, const std::string& file) {
 }
 
 Evaluation read_evaluation(const std::filesystem::path& path) {
-  return read_evaluation(read_json(path), path.string());
+  return read_evaluation(read_json(path, "charm evaluate"), path.string());
 }
 
 const ComparedPart* ComparedPart::measure(std::string_view measure_name) const {
@@ -180,7 +180,7 @@ Comparison read_comparison(const Json& json, const std::string& file) {
 }
 
 Comparison read_comparison(const std::filesystem::path& path) {
-  return read_comparison(read_json(path), path.string());
+  return read_comparison(read_json(path, "charm evaluate --compare"), path.string());
 }
 
 }  // namespace charm::results

@@ -251,7 +251,7 @@ Explanation read_explanation(const Json& json, const std::string& file) {
 }
 
 Explanation read_explanation(const std::filesystem::path& path) {
-  return read_explanation(read_json(path), path.string());
+  return read_explanation(read_json(path, "charm explain"), path.string());
 }
 
 }  // namespace charm::results

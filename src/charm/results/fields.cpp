@@ -111,10 +111,11 @@ void Fields::check_version(int newest) const {
     fail("version", fmt::format("at most {}: update charm to read it", newest).c_str());
 }
 
-Json read_json(const std::filesystem::path& path) {
+Json read_json(const std::filesystem::path& path, std::string_view writer) {
   auto json = parse_json<Json>(read_file(path), path.string());
   if (!json.is_object())
-    throw Error(ErrorKind::kInput, "{}: expected a JSON object", path.string());
+    throw Error(ErrorKind::kInput, "{}: expected a JSON object, as {} writes it", path.string(),
+                writer);
   return json;
 }
 

@@ -92,7 +92,8 @@ T Fields::word_or(const char* name, T (*parse)(std::string_view), T fallback) co
   }
 }
 
-/// Reads and parses a file. Throws kIo, and kInput for one that is no JSON object.
-nlohmann::ordered_json read_json(const std::filesystem::path& path);
+/// Reads and parses a file. Throws kIo, and kInput, naming the command that writes such files, for
+/// one that is no JSON object.
+nlohmann::ordered_json read_json(const std::filesystem::path& path, std::string_view writer);
 
 }  // namespace charm::results

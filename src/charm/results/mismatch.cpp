@@ -91,7 +91,7 @@ Mismatch read_mismatch(const Json& json, const std::string& file) {
 }
 
 Mismatch read_mismatch(const std::filesystem::path& path) {
-  return read_mismatch(read_json(path), path.string());
+  return read_mismatch(read_json(path, "charm measure"), path.string());
 }
 
 }  // namespace charm::results

@@ -203,7 +203,7 @@ TEST_F(ExplainStageTest, RefusesBrokenCalibrations) {
     write_file(*options_.calibration, json.dump());
     expect_error(ErrorKind::kInput, part);
   };
-  broken([](Json& json) { json = Json::array(); }, "has no member 'reference'");
+  broken([](Json& json) { json = Json::array(); }, "as charm calibrate writes it");
   broken([](Json& json) { json.erase("policies"); }, "has no member 'policies'");
   broken([](Json& json) { json["mode"] = "sideways"; }, "sideways");
   broken([](Json& json) { json["policies"][0]["offset"] = "much"; }, "'offset' is \"much\"");

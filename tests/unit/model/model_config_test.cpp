@@ -134,7 +134,7 @@ TEST(ModelConfig, LongRopeHasAFactorForEachPairOfAHead) {
     return std::string();
   };
   EXPECT_THAT(failure_of(R"("short_factor": [1, 2], "long_factor": [1, 2])"),
-              HasSubstr("expected 4 each, half of head_dim"));
+              HasSubstr("expected 4 each, half of the rotated values of a head"));
   EXPECT_THAT(failure_of(R"("short_factor": [1, 1, 1, 1])"),
               HasSubstr("rope_scaling.long_factor is missing"));
   EXPECT_THAT(failure_of(R"("short_factor": [1, 1, 1, -1], "long_factor": [1, 2, 3, 4])"),

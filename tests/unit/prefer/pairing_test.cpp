@@ -139,7 +139,8 @@ TEST(ReadOffsets, SaysWhatIsMissing) {
     return error.message();
   };
   EXPECT_THAT(message("{"), HasSubstr("not JSON"));
-  EXPECT_THAT(message("[]"), HasSubstr("no member 'reference'"));
+  EXPECT_THAT(message("[]"), HasSubstr("as charm calibrate writes it"));
+  EXPECT_THAT(message(R"({"a": 1200, "b": 1273.5})"), HasSubstr("these are ratings"));
   EXPECT_THAT(message(R"({"reference":"b"})"), HasSubstr("no member 'policies'"));
   EXPECT_THAT(message(R"({"reference":"b","policies":[{"policy":"b","offset":0}]})"),
               HasSubstr("at least two"));

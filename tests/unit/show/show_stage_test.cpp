@@ -137,7 +137,8 @@ TEST_F(ShowStage, WrongNamesAndOptionsAreErrors) {
   EXPECT_ERROR(kUsage, "nearest names in the scores: quiet", show(options_));
   options_.against = "quiet";
   write_file(folder_ / "calibration.json",
-             R"({"reference": "quiet", "policies": [{"policy": "quiet", "offset": 0.0}]})");
+             R"({"reference": "quiet", "policies": [{"policy": "quiet", "offset": 0.0},
+                 {"policy": "other", "offset": 0.5}]})");
   EXPECT_ERROR(kInput, "no offset of policy 'loud'", show(options_));
 }
 

@@ -420,7 +420,7 @@ TEST(TypeTable, IdsOfTwoTypesThatShareNoneAreNamed) {
   const fs::path a = write(folder, numbers, Format::kParquet);
   const fs::path b = folder.file("b.jsonl", R"({"prompt_id":"0001","score":1})");
   const std::string message = error_of([&] { read_score_files(std::vector{a, b}, {}); }).message();
-  EXPECT_THAT(message, HasSubstr("int64 in the one (first: '1') and string in the other"));
+  EXPECT_THAT(message, HasSubstr("int64 in the one ('1') and string in the other ('0001')"));
   const fs::path c = folder.file("c.jsonl", R"({"prompt_id":"1","score":1})");
   EXPECT_EQ(read_score_files(std::vector{a, c}, {}).size(), 2u);
 }
