@@ -68,10 +68,10 @@ void score_unless_finished(
     log::info("{}: already scored with the same options and inputs; reused", saved.string());
     return;
   }
-  storage::Journal journal(saved, fingerprint, options.fresh);
   const Interruptible interrupts(Interruptible::When::kAtOnce,
                                  "the finished rows are kept; run the same command again to "
                                  "continue");
+  storage::Journal journal(saved, fingerprint, options.fresh);
   const model::ModelSource source =
       model::resolve_model_source(options.model_dir, options.model.source);
   const std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);

@@ -154,15 +154,15 @@ GenerateStageResult generate_with(const GenerateStageOptions& options, const Out
     result.skipped = true;
     return result;
   }
+  const Interruptible interrupts(Interruptible::When::kAtOnce,
+                                 "the finished responses are kept; run the same command again to "
+                                 "continue");
   storage::Journal journal(options.output, manifest.fingerprint(), options.fresh);
   const std::vector<bool> done = restore(journal, rows);
   const auto num_done = std::count(done.begin(), done.end(), true);
   if (num_done > 0)
     log::info("resuming: {} of {} responses are in the journal", num_done, rows.size());
 
-  const Interruptible interrupts(Interruptible::When::kAtOnce,
-                                 "the finished responses are kept; run the same command again to "
-                                 "continue");
   const bool any_pending = std::count(done.begin(), done.end(), false) > 0;
   if (any_pending) generate_pending(options, make(), journal, done, rows, progress);
   result = summary_of(rows);

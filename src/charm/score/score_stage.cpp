@@ -218,6 +218,12 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   // Before the journals: what --resume refuses leaves none behind.
   KnownResults known = reusable_results(options, provenance, work);
   count_reused(work, known.done, summary);
+  std::optional<Interruptible> interrupts;
+  if (world.is_root()) {
+    interrupts.emplace(Interruptible::When::kAtOnce,
+                       "the finished rows are kept; run the same command again to continue");
+    tell_plan(options, *model, encoder, work.rows, known.done, world.size());
+  }
   std::deque<storage::Journal> journals;
   std::vector<JournalPart> journal_parts;
   for (const PolicyPart& part : work.parts) {
@@ -225,12 +231,6 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
     journal_parts.push_back({&journals.emplace_back(part.file, part.fingerprint, options.fresh,
                                                     journal_owner_of(hashes)),
                              part.rows});
-  }
-  std::optional<Interruptible> interrupts;
-  if (world.is_root()) {
-    tell_plan(options, *model, encoder, work.rows, known.done, world.size());
-    interrupts.emplace(Interruptible::When::kAtOnce,
-                       "the finished rows are kept; run the same command again to continue");
   }
   RowJournals row_journals(std::move(journal_parts), work.rows.size());
   ScorerOptions scorer = options.scorer;
