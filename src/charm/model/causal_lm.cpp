@@ -74,7 +74,8 @@ class DecoderCausalLM final : public CausalLM {
 std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir,
                                          const CausalLMOptions& options) {
   const ModelSource source = resolve_model_source(model_dir, options.source);
-  const DecoderConfig config = load_model_config(source);
+  DecoderConfig config = load_model_config(source);
+  if (config.head == HeadKind::kLmLogit) config.head = HeadKind::kNone;  // no tensor of its own
   if (config.head != HeadKind::kNone) {
     throw Error(ErrorKind::kInput,
                 "{}: {} is a reward model and cannot generate; expected the folder of a causal LM "

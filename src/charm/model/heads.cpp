@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <iterator>
 
 #include "charm/base/check.h"
@@ -83,12 +84,14 @@ std::vector<HeadLayerShape> logit_layers(const DecoderConfig& c) {
            .row = c.head_logit_id}};
 }
 
+/// Whether the folder, one above it (the Hub's cache), or the config's own name says so.
 bool is_nemotron_reward(const ConfigReader& reader, const std::string& folder) {
-  for (const std::string& name : {folder, reader.text_or("_name_or_path", "")}) {
+  std::vector<std::string> names{reader.text_or("_name_or_path", "")};
+  for (const std::filesystem::path& part : std::filesystem::path(folder)) names.push_back(part);
+  return std::any_of(names.begin(), names.end(), [](const std::string& name) {
     const std::size_t at = name.find("Nemotron");
-    if (at != std::string::npos && name.find("Reward", at) != std::string::npos) return true;
-  }
-  return false;
+    return at != std::string::npos && name.find("Reward", at) != std::string::npos;
+  });
 }
 
 // OpenRLHF 0.11, models/model.py: a Linear without bias under `value_head_prefix`, a key that its
@@ -222,9 +225,9 @@ const Head* find_marked_head(const ConfigReader& reader) {
 
 const Head* find_stored_head(const ConfigReader& reader, const HeadEvidence& evidence,
                              DecoderConfig& config) {
-  if (evidence.logit_id || is_nemotron_reward(reader, evidence.folder)) {
-    config.head_logit_id = evidence.logit_id.value_or(0);
-    config.head_place = evidence.logit_id ? "--head" : "the model's name";
+  if (evidence.logit_id) {
+    config.head_logit_id = *evidence.logit_id;
+    config.head_place = "--head";
     return &head_of(HeadKind::kLmLogit);
   }
   const auto value = evidence.tensors.find(std::string(kValueHeadTensor));
@@ -237,7 +240,10 @@ const Head* find_stored_head(const ConfigReader& reader, const HeadEvidence& evi
     config.head_place = score->second.file;
     return &head_of(HeadKind::kLinear);
   }
-  return nullptr;
+  if (!is_nemotron_reward(reader, evidence.folder)) return nullptr;
+  config.head_logit_id = 0;
+  config.head_place = "the model's name";
+  return &head_of(HeadKind::kLmLogit);
 }
 
 std::vector<std::string_view> head_architectures() {
