@@ -15,8 +15,13 @@
 namespace charm::golden {
 namespace {
 
-const char* const kStored[] = {"lora", "lora-bias-bin", "lora-head",   "lora-bf16",
-                               "bin",  "bin-strided",   "bin-sharded", "bin-wrapped"};
+const char* const kStored[] = {
+    "lora", "lora-bias-bin", "lora-head", "lora-bf16", "bin", "bin-strided", "bin-sharded",
+    "bin-wrapped",
+    // heads
+    "trl-value-head", "llamafactory-safetensors", "llamafactory-bin", "openrlhf",
+    "openrlhf-value-head", "llama-3.1-Nemotron-70B-Reward-HF", "qrm-llama3.1-8b", "qrm-gemma-2-27b",
+    "urm-llama-3.1-8b", "ldl-reward-gemma-2-27b", "ldl-without-softmax"};
 
 class StoredModelGolden
     : public testing::TestWithParam<std::tuple<const char*, model::DTypeChoice>> {};

@@ -40,9 +40,19 @@ std::vector<HeadLayerShape> regression_layers(const DecoderConfig& c) {
   return {linear("regression_head", c.hidden_size, 1, /*bias=*/false)};
 }
 
+// TRL's AutoModelForCausalLMWithValueHead and LLaMA-Factory: one Linear on a causal LM's last
+// token.
+constexpr std::string_view kValueHeadTensor = "v_head.summary.weight";
+
 // GRM (arXiv 2406.10216) as RewardBench runs it: `vhead_num_layers` times Linear and ReLU, then
 // Linear; or one Linear. Defaults are its own.
-void read_value_head(const ConfigReader& reader, const HeadEvidence&, DecoderConfig& config) {
+void read_value_head(const ConfigReader& reader, const HeadEvidence& evidence,
+                     DecoderConfig& config) {
+  if (!reader.present("vhead_layer_type") &&
+      evidence.tensors.contains(std::string(kValueHeadTensor))) {
+    config.head_num_hidden = 0;
+    return;
+  }
   const std::string type = reader.text_or("vhead_layer_type", "mlp");
   if (type != "mlp" && type != "linear")
     reader.fail("vhead_layer_type", "", "\"mlp\" or \"linear\"");
@@ -69,10 +79,6 @@ std::vector<HeadLayerShape> value_head_layers(const DecoderConfig& c) {
       linear(fmt::format("v_head.summary.{}", 2 * c.head_num_hidden), inputs, 1, /*bias=*/true));
   return layers;
 }
-
-// TRL's AutoModelForCausalLMWithValueHead and LLaMA-Factory: one Linear on a causal LM's last
-// token.
-constexpr std::string_view kValueHeadTensor = "v_head.summary.weight";
 
 // NVIDIA's Nemotron reward models are read as a logit of their language model: the model card's
 // snippet takes that of token 0.
