@@ -54,9 +54,12 @@ bool recipe_property(std::string_view bytes) {
   if (!accepts([&] { tree = pipeline::read_yaml(file); }, {ErrorKind::kUsage})) return false;
   const std::string text = dump(tree);
   require(dump(pipeline::read_yaml(scratch_file("copy.yaml", text))) == text, "YAML round trip");
+  pipeline::Problems problems;
+  const bool is_read = accepts([&] { pipeline::read_recipe(file, problems); },
+                               {ErrorKind::kUsage, ErrorKind::kInput, ErrorKind::kIo});
   // Files referenced by a recipe may be missing.
-  return accepts([&] { pipeline::read_recipe(file); },
-                 {ErrorKind::kUsage, ErrorKind::kInput, ErrorKind::kIo});
+  return is_read && std::all_of(problems.errors().begin(), problems.errors().end(),
+                                [](const Error& e) { return e.kind() == ErrorKind::kIo; });
 }
 
 }  // namespace charm::fuzz

@@ -141,16 +141,20 @@ at::Tensor load_tensor(const SourceTensors& tensors, const WeightSlot& slot,
                 slot.row < 0 ? "" : fmt::format("row {} of ", slot.row),
                 fmt::join(slot.shape, ", "));
   }
+  const at::ScalarType dtype = is_float32(slot.kind) ? at::ScalarType::Float : options.dtype;
   at::Tensor view = stored.view();
-  if (tensors.adapter() != nullptr && tensors.adapter()->changes(slot.name))
-    view = tensors.adapter()->merged(slot.name, view);
+  const bool is_merged = tensors.adapter() != nullptr && tensors.adapter()->changes(slot.name);
+  if (is_merged) {
+    const at::Tensor base = view;
+    view = tensors.adapter()->merged(slot.name, base, dtype);
+    tensor::release_pages(base);
+  }
   if (slot.row >= 0) view = view.narrow(0, slot.row, 1);
   if (const auto bad = tensor::find_non_finite(view)) {
     throw Error(ErrorKind::kInput,
                 "{}: tensor '{}' holds NaN or infinity at element {}, expected finite weights only",
                 file.path().string(), stored.name, *bad);
   }
-  const at::ScalarType dtype = is_float32(slot.kind) ? at::ScalarType::Float : options.dtype;
   if (upload != nullptr) {
     at::Tensor uploaded = upload->upload(view, dtype);
     tensor::release_pages(view);  // its bytes are in the pinned buffers or on the device
@@ -166,7 +170,7 @@ at::Tensor load_tensor(const SourceTensors& tensors, const WeightSlot& slot,
     }
     return converted;
   }
-  if (options.share_file) return view;
+  if (options.share_file || is_merged) return view;
   at::Tensor copy = view.clone();
   tensor::release_pages(view);
   return copy;

@@ -1,6 +1,6 @@
 #include "charm/model/lora.h"
 
-#include <ATen/ops/mm.h>
+#include <ATen/ops/empty.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -203,6 +203,24 @@ constexpr FactorName kFactors[] = {
     {".lora_embedding_A", false, true},         {".lora_embedding_B", true, true},
     {".lora_embedding_A.default", false, true}, {".lora_embedding_B.default", true, true}};
 
+/// weight + scale * left right, in blocks of rows that stay in the cache.
+at::Tensor add_product(const at::Tensor& weight_OI, const at::Tensor& left_OR,
+                       const at::Tensor& right_RI, double scale, at::ScalarType dtype) {
+  constexpr std::int64_t kBlockElements = std::int64_t{1} << 20;
+  const std::int64_t rows = weight_OI.size(0);
+  const std::int64_t block = std::clamp<std::int64_t>(kBlockElements / weight_OI.size(1), 1, rows);
+  at::Tensor sum_OI = at::empty(weight_OI.sizes(), weight_OI.options().dtype(dtype));
+  at::Tensor buffer = at::empty({block, weight_OI.size(1)}, weight_OI.options().dtype(at::kFloat));
+  for (std::int64_t row = 0; row < rows; row += block) {
+    const std::int64_t count = std::min(block, rows - row);
+    at::Tensor part = buffer.narrow(0, 0, count);
+    part.copy_(weight_OI.narrow(0, row, count));
+    part.addmm_(left_OR.narrow(0, row, count), right_RI, /*beta=*/1.0, /*alpha=*/scale);
+    sum_OI.narrow(0, row, count).copy_(part);
+  }
+  return sum_OI;
+}
+
 }  // namespace
 
 LoraAdapter::LoraAdapter(const fs::path& folder) {
@@ -256,7 +274,8 @@ void LoraAdapter::check_products(const Config& config) const {
   }
 }
 
-at::Tensor LoraAdapter::merged(const std::string& name, const at::Tensor& weight) const {
+at::Tensor LoraAdapter::merged(const std::string& name, const at::Tensor& weight,
+                               at::ScalarType dtype) const {
   const Product& product = products_.at(name);
   const auto load = [&](const std::string& stored) {
     const at::Tensor factor = file_->view(stored);
@@ -281,9 +300,8 @@ at::Tensor LoraAdapter::merged(const std::string& name, const at::Tensor& weight
                 file_->path().string(), name, fmt::join(delta, ", "),
                 fmt::join(weight.sizes(), ", "));
   }
-  const at::Tensor product_OI = product.transposed ? at::mm(b, a).t() : at::mm(b, a);
-  at::Tensor sum = weight.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-  return sum.add_(product_OI, product.scale);
+  return add_product(weight, product.transposed ? a.t() : b, product.transposed ? b.t() : a,
+                     product.scale, dtype);
 }
 
 std::vector<std::string> LoraAdapter::changed() const {

@@ -26,9 +26,9 @@ class LoraAdapter {
   /// Whether the weight `name` of the base is changed by a product of factors.
   bool changes(const std::string& name) const { return products_.contains(name); }
 
-  /// weight + scale * B A, in float32 (for embeddings its transpose). Throws kInput where the
-  /// factors' shapes are of another base.
-  at::Tensor merged(const std::string& name, const at::Tensor& weight) const;
+  /// weight + scale * B A, summed in float32 (for embeddings its transpose), as `dtype`. Throws
+  /// kInput where the factors' shapes are of another base.
+  at::Tensor merged(const std::string& name, const at::Tensor& weight, at::ScalarType dtype) const;
 
   /// The names of the base's weights that are changed by a product.
   std::vector<std::string> changed() const;
