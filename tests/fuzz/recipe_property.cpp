@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "charm/pipeline/recipe.h"
 #include "charm/pipeline/yaml_tree.h"
 #include "tests/fuzz/properties.h"

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/strings.h"
 
 namespace charm::tensor {
 namespace {
@@ -288,9 +289,9 @@ class Machine {
       case kLong1:
         return push_long();
       case kBinUnicode:
-        return push({.kind = Kind::kText, .text = std::string(take(number(4)))});
+        return push_text(take(number(4)));
       case kShortBinUnicode:
-        return push({.kind = Kind::kText, .text = std::string(take(number(1)))});
+        return push_text(take(number(1)));
       case kGlobal: {
         const std::string_view module = line();
         return push_global(module, line());
@@ -302,6 +303,12 @@ class Machine {
       default:
         return push_container(code);
     }
+  }
+
+  void push_text(std::string_view text) {
+    if (const auto at = find_invalid_utf8(text))
+      fail(fmt::format("a text that is not UTF-8 (byte {})", *at));
+    push({.kind = Kind::kText, .text = std::string(text)});
   }
 
   void push_container(unsigned char code) {
