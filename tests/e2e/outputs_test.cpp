@@ -44,8 +44,6 @@ class Outputs : public SmallWorld {
 TEST_F(Outputs, AnInputIsNeverOverwritten) {
   const std::vector<std::string> both = {"--scores", scores("showman"), scores("helper")};
   expect_kept(join({{"measure", "--ratings", ratings(), "--output", ratings()}, both}), ratings());
-  expect_kept(join({{"measure", "--ratings", ratings(), "--output", scores("helper")}, both}),
-              scores("helper"));
   expect_kept(
       join({{"calibrate", "--ratings", ratings(), "--reference", "helper", "--output", ratings()},
             both}),

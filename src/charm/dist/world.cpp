@@ -121,7 +121,7 @@ World World::join(const Launch& launch, double timeout_seconds) {
   const auto timeout = std::chrono::duration<double>(timeout_seconds);
   const auto start = Clock::now();
   for (int r = 1; r < launch.size; ++r) {
-    while (!world.state_->store->check({world.state_->key("heartbeat", r)})) {
+    while (!world.state_->store->check({world.state_->key("process", r)})) {
       if (Clock::now() - start > timeout) {
         throw Error(ErrorKind::kResource,
                     "rank {} of {} did not join within {} s; was it started, with the same "
