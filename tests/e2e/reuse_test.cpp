@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "tests/e2e/small_world.h"
@@ -97,6 +98,50 @@ TEST_F(Reuse, OtherSettingsAreScoredAgain) {
   EXPECT_THAT(other.err, HasSubstr("its max-tokens is "));
   expect_scored(score(files, "out"), "reused 60 rows of 1 policies, scored 60 rows");
   EXPECT_EQ(original, read_file(path("out/helper.parquet")));
+}
+
+TEST_F(Reuse, AtAnyTimeTheFolderHoldsParquetAlone) {
+  std::set<std::string> others;
+  const auto look = [&] {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(path("out"), error)) {
+      const std::string name = entry.path().filename().string();
+      if (entry.path().extension() != ".parquet" && name != ".write.probe") others.insert(name);
+    }
+    return false;
+  };
+  const std::vector<std::string> command =
+      join({score(all_responses(), "out"), {"--budget-tokens", "64"}});
+  ASSERT_EQ(run_charm(command, {.kill_when = look}).code, 0);
+  EXPECT_THAT(others, testing::IsEmpty());
+  EXPECT_EQ(files_below(path("out")).size(), all_responses().size());
+  EXPECT_TRUE(fs::exists(path(".charm/out/manifest.json")));
+}
+
+TEST_F(Reuse, ARunOfAnEarlierVersionContinues) {
+  ASSERT_EQ(run_charm(score(all_responses(), "straight")).code, 0);
+  const std::string journal = path(".charm/out/helper.parquet.journal");
+  const std::vector<std::string> command =
+      join({score({responses("helper")}, "out"), {"--budget-tokens", "64"}});
+  run_charm(command, {.kill_when = [&] {
+              std::error_code error;
+              const auto size = fs::file_size(journal, error);
+              return !error && size > 400;
+            }});
+  if (!fs::exists(journal)) GTEST_SKIP() << "the run ended before the kill";
+  // Where earlier versions had it.
+  fs::rename(journal, path("out/helper.parquet.journal"));
+  const Outcome outcome = run_charm(command);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("resuming: "));
+  expect_equal_scores("out", "straight", {"helper"});
+  EXPECT_EQ(files_below(path("out")).size(), 1u);
+  // Its manifest moves when a policy is added.
+  fs::rename(path(".charm/out/manifest.json"), path("out/manifest.json"));
+  expect_scored(score(all_responses(), "out"), "reused 60 rows of 1 policies, scored 180 rows");
+  EXPECT_FALSE(fs::exists(path("out/manifest.json")));
+  const auto manifest = nlohmann::json::parse(read_file(path(".charm/out/manifest.json")));
+  EXPECT_EQ(manifest["outputs"].size(), 4u);
 }
 
 TEST_F(Reuse, ARecipeScoresOnlyWhatWasAdded) {

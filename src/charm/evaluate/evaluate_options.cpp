@@ -1,6 +1,7 @@
 #include "charm/evaluate/compare_stage.h"
 #include "charm/evaluate/evaluate_stage.h"
 #include "charm/evaluate/scored_rows.h"
+#include "charm/storage/read_options.h"
 
 // Evaluations and comparisons share options; both structs have the same names for those fields.
 namespace charm::evaluate {
@@ -62,12 +63,14 @@ void describe_command(OptionTable& table, EvaluateOptions& options) {
           "RewardBench 2 (eval-set-scores/<org>/<name>.json), instead of --model and --data; "
           "arena: files of charm score.")
       .path("output", options.output, "FILE",
-            "Result JSON to write; required, except with --compare.")
+            "Result JSON to write; required, except with --compare. A name in .csv gets its table, - "
+            "is standard output.")
       .path("save-scores", options.save_scores, "FILE",
             "File for the scored rows (.parquet or .jsonl); by default beside the output.")
       .text("model-name", options.model_name, "NAME",
             "Model name in the results; by default the folder's name.");
   describe_ratings(table, options);
+  storage::describe_columns(table, options.columns);
   describe_settings(table, options);
 }
 

@@ -48,6 +48,11 @@ void check_options(const EvaluateOptions& options) {
     throw Error(ErrorKind::kUsage, "evaluate: --ratings {}",
                 is_arena ? "is required for arena" : "requires benchmark arena");
   }
+  if (!is_arena && (options.columns.prompt || options.columns.response || options.columns.policy)) {
+    throw Error(ErrorKind::kUsage,
+                "--prompt-column, --response-column and --policy-column are of arena's responses "
+                "and scores; benchmarks have columns of their own");
+  }
   if (is_arena && options.limit_per_subset > 0) {
     throw Error(ErrorKind::kUsage,
                 "evaluate: --limit-per-subset requires a benchmark with subsets; arena has none");

@@ -40,6 +40,7 @@ struct EvaluateOptions {
   std::string ratings_category;  ///< arena: category of an Arena catalogue that holds several
   std::string ratings_date;      ///< arena: leaderboard_publish_date, of several
   std::map<std::string, std::string> aliases;  ///< arena: policy name -> name in the ratings
+  storage::ColumnNames columns;  ///< arena: of its responses or scores, where they differ
   model::RewardModelOptions model;
   text::EncoderOptions encoder;
   score::ScorerOptions scorer;

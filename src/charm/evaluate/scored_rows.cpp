@@ -149,8 +149,8 @@ BenchmarkRows scored_rows(const EvaluateOptions& options, std::span<const std::s
 std::vector<Score> arena_scores(const EvaluateOptions& options,
                                 std::span<const std::string> data_sha256,
                                 const ProgressFn& progress) {
-  const storage::ReadOptions reading{
-      .max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}};
+  const storage::ReadOptions reading{.max_bad_rows = options.max_bad_rows,
+                                     .columns = options.columns};
   if (options.model_dir.empty()) return storage::read_score_files(options.scores, reading);
   score_unless_finished(options, data_sha256, progress,
                         [&](const score::ScoreRowsFn& score_rows, storage::Journal& journal) {

@@ -60,7 +60,8 @@ void describe_command(OptionTable& table, PreferOptions& options) {
             "Result of charm calibrate, or a JSON map {policy: offset}.")
       .required()
       .path("output", options.output, "FILE",
-            "Preferences to write: .parquet, .jsonl or .jsonl.gz.")
+            "Preferences to write: .parquet, .jsonl or .jsonl.gz, or - for JSON lines on standard "
+            "output.")
       .required();
   storage::describe_columns(table, options.read.columns);
   describe_settings(table, options);

@@ -164,7 +164,7 @@ void write_outputs(const ScoreStageOptions& options, const Work& work,
 ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& progress,
                             dist::World& world) {
   if (world.is_root()) require_writable_folder(options.output);
-  if (world.is_root()) require_writable(options.output / "manifest.json");
+  if (world.is_root()) require_writable(options.output / ".write");  // hidden from readers
   if (world.is_root()) keep_companions_outside(options.output);
   Work work = read_work(options);
   ScoreStageResult summary;
@@ -206,6 +206,11 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
               options.output.string());
     summary.skipped = true;
     count_reused(work, std::vector<bool>(work.rows.size(), true), summary);
+    for (const PolicyPart& part : work.parts) {
+      if (!part.finished) continue;  // of other ranks
+      summary.num_errors += part.finished->num_errors;
+      summary.num_truncated += part.finished->num_truncated;
+    }
     world.end();
     if (world.is_root())
       summary.check = check_finished(options, provenance, work.rows, summary.files);
