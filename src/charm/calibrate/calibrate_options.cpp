@@ -93,7 +93,8 @@ void describe_command(OptionTable& table, CalibrateOptions& options) {
       .path("ratings", options.ratings, "FILE",
             "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue.")
       .required()
-      .path("output", options.output, "FILE", "calibration.json to write. A name in .csv gets the table of policies, - is standard "
+      .path("output", options.output, "FILE",
+            "calibration.json to write. A name in .csv gets the table of policies, - is standard "
             "output.")
       .required();
   storage::describe_ratings(table, options.category, options.date, options.aliases);

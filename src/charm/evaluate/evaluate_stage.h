@@ -12,6 +12,7 @@
 #include "charm/evaluate/benchmark.h"
 #include "charm/model/reward_model.h"
 #include "charm/score/scorer.h"
+#include "charm/storage/read_options.h"
 #include "charm/text/conversation_encoder.h"
 
 namespace charm::evaluate {

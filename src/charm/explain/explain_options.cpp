@@ -35,7 +35,8 @@ void describe_command(OptionTable& table, ExplainOptions& options) {
       .path("calibration", options.calibration, "FILE",
             "Result of charm calibrate: reference, offsets, ratings, tie rule and the holdout "
             "split.")
-      .path("output", options.output, "FILE", "explain.json to write. A name in .csv gets the table of pairs, - is standard output.")
+      .path("output", options.output, "FILE",
+            "explain.json to write. A name in .csv gets the table of pairs, - is standard output.")
       .required()
       .path("ratings", options.ratings, "FILE",
             "Arena ratings; with --calibration they replace its own.");

@@ -31,7 +31,8 @@ void describe_command(OptionTable& table, MeasureOptions& options) {
       .path("ratings", options.ratings, "FILE",
             "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue.")
       .required()
-      .path("output", options.output, "FILE", "mismatch.json to write. A name in .csv gets the table of pairs, - is standard output.")
+      .path("output", options.output, "FILE",
+            "mismatch.json to write. A name in .csv gets the table of pairs, - is standard output.")
       .required();
   storage::describe_ratings(table, options.category, options.date, options.aliases);
   storage::describe_columns(table, options.columns);
