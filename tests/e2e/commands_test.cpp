@@ -30,7 +30,7 @@ TEST_F(Commands, HelpAndVersionEndWithZero) {
 }
 
 TEST_F(Commands, WrongUsageEndsWithTwo) {
-  expect_failure({"teach"}, 2, {"unknown command 'teach'", "prepare, generate, score"});
+  expect_failure({"paint"}, 2, {"unknown command 'paint'", "prepare, generate, score"});
   expect_failure({"inspect", path("rm"), "--jsno"}, 2, {"unknown option --jsno", "--json"});
   expect_failure({"score"}, 2, {"required"});
   expect_failure(
