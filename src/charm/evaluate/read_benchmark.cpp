@@ -160,6 +160,8 @@ ScoredEvalItem scored_item(const storage::PublishedRow& row, Benchmark benchmark
   ScoredEvalItem item;
   item.item.id = row.id;
   item.item.subset = row.subset;
+  // The bootstrap resamples prompts: without texts every row is a prompt of its own.
+  item.item.prompt = {{"user", row.subset + "/" + row.id}};
   item.item.chosen.resize(row.chosen.size());
   item.item.rejected.resize(row.rejected.size());
   item.score_chosen = row.chosen;

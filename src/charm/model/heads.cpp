@@ -232,8 +232,12 @@ const Head* find_marked_head(const ConfigReader& reader) {
 const Head* find_stored_head(const ConfigReader& reader, const HeadEvidence& evidence,
                              DecoderConfig& config) {
   if (evidence.logit_id) {
+    if (*evidence.logit_id >= config.vocab_size) {
+      throw Error(ErrorKind::kUsage, "--head lm-logit:{}: {} has a vocabulary of {} tokens",
+                  *evidence.logit_id, reader.file(), config.vocab_size);
+    }
     config.head_logit_id = *evidence.logit_id;
-    config.head_place = "--head";
+    config.head_place = "the option --head";
     return &head_of(HeadKind::kLmLogit);
   }
   const auto value = evidence.tensors.find(std::string(kValueHeadTensor));

@@ -73,7 +73,7 @@ std::string head_text(const model::DecoderConfig& config) {
     text += fmt::format(", normalised by the config's mean {} and std {}", config.score_mean,
                         config.score_std);
   }
-  if (!config.head_place.empty()) text += fmt::format(", found by {}", config.head_place);
+  if (!config.head_place.empty()) text += fmt::format(", found in {}", config.head_place);
   return text;
 }
 

@@ -8,6 +8,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/model/decoder_weights.h"
+#include "charm/model/heads.h"
 #include "charm/model/model_config.h"
 #include "charm/tensor/safetensors.h"
 #include "tests/unit/base/temp_folder.h"
@@ -420,6 +421,52 @@ TEST(Heads, RegressionAndGatedOnes) {
   EXPECT_THAT(failure("LlamaForRewardModelWithGating", "llama"),
               AllOf(HasSubstr("vocab_size"), HasSubstr("128009")));
   EXPECT_THAT(failure("LlamaForRewardModelWithGating", "qwen2"), HasSubstr("gating_token_pattern"));
+}
+
+TEST(Heads, OfACausalLmAreFoundByTensorsOptionsOrName) {
+  const std::string lm = text("LlamaForCausalLM", "llama", "");
+  const auto with = [&](const HeadEvidence& evidence) {
+    return parse_model_config(lm, "config.json", evidence);
+  };
+  const HeadTensor value{.shape = {1, 32}, .file = "value_head.bin"};
+  const DecoderConfig trl = with({.tensors = {{"v_head.summary.weight", value}}});
+  EXPECT_EQ(trl.head, HeadKind::kValueHead);
+  EXPECT_EQ(trl.head_num_hidden, 0);
+  EXPECT_EQ(trl.head_place, "value_head.bin");
+  EXPECT_EQ(with({.tensors = {{"score.weight", value}}}).head, HeadKind::kNone);
+  HeadTensor own = value;
+  own.from_adapter = true;
+  const DecoderConfig adapter = with({.tensors = {{"score.weight", own}}});
+  EXPECT_EQ(adapter.head, HeadKind::kLinear);
+  EXPECT_EQ(adapter.architecture, "LlamaForSequenceClassification");
+  EXPECT_EQ(with({.logit_id = 7}).head_logit_id, 7);
+  EXPECT_THAT(charm::testing::error_of([&] { with({.logit_id = 99999}); }).message(),
+              HasSubstr("vocabulary"));
+  const char* folder = "/cache/models--nvidia--Llama-3.1-Nemotron-70B-Reward-HF/snapshots/abc";
+  EXPECT_EQ(with({.folder = folder}).head, HeadKind::kLmLogit);
+  EXPECT_EQ(with({.folder = "/Nemotron/Reward/llama"}).head, HeadKind::kNone);
+}
+
+TEST(Heads, OpenRlhfsPrefixAndNormalisation) {
+  const HeadTensor row{.shape = {1, 32}, .file = "model.safetensors"};
+  const auto read = [&](const std::string& extra, const std::string& tensor) {
+    return parse_model_config(text("RewardModel", "llama", extra), "config.json",
+                              {.tensors = {{tensor, row}}});
+  };
+  EXPECT_EQ(read("", "value_head.weight").head_name, "value_head");
+  EXPECT_EQ(read("", "reward_head.weight").head_name, "reward_head");
+  EXPECT_EQ(read(R"("value_head_prefix": "vh")", "score.weight").head_name, "vh");
+  const DecoderConfig raw = read(R"("mean": 2.0, "std": 3.0)", "score.weight");
+  EXPECT_EQ(raw.score_std, 1.0) << "normalised only where config.json says so";
+  EXPECT_EQ(raw.pad_token_id, -1);
+  const DecoderConfig normalised =
+      read(R"("mean": -2.0, "std": 3.0, "normalize_reward": true)", "score.weight");
+  EXPECT_EQ(normalised.score_mean, -2.0);
+  EXPECT_EQ(normalised.score_std, 3.0);
+  EXPECT_THAT(charm::testing::error_of([&] {
+                read(R"("mean": 0.0, "std": 0.0, "normalize_reward": true)", "score.weight");
+              }).message(),
+              HasSubstr("std is 0.0"));
 }
 
 TEST(Heads, WhatCannotBeScoredIsRefusedByName) {
