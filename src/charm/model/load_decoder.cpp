@@ -69,6 +69,8 @@ LoadedDecoder load_decoder(const ModelSource& source, const DecoderConfig& confi
       {"architecture", config.architecture},
       {"dtype", bfloat16 ? "bfloat16" : "float32"},
       {"device", cuda ? "cuda" : "cpu"}};
+  for (const std::string& note : describe_stored(source).notes)
+    log::info("{}: {}", source.folder.string(), note);
   if (source.adapter) provenance.emplace_back("adapter", LoraAdapter(*source.adapter).summary());
   if (source.adapter_left_out) provenance.emplace_back("adapter", "none");
   if (config.head == HeadKind::kLmLogit)

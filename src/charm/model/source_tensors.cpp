@@ -147,6 +147,14 @@ StoredModel describe_stored(const ModelSource& source) {
                       adapter->file().path().string(), name));
     }
   }
+  const std::string problem = config_text(source.folder, "problem_type");
+  if (!problem.empty() && problem != "regression") {
+    stored.notes.push_back(
+        fmt::format("config.json says problem_type {}, with which transformers "
+                    "refuses to score one label; it is not read here, and charm "
+                    "train leaves it out",
+                    problem));
+  }
   if (tensors.trunk_is_bare())
     stored.notes.push_back("the decoder's tensors lack the prefix 'model.', which is added");
   const std::set<std::string>& wrappers = tensors.folder().wrappers();

@@ -342,6 +342,8 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
   std::error_code ignored;
   if (options.fresh) fs::remove_all(work.path, ignored);
 
+  for (const std::string& note : model::describe_stored(source).notes)
+    log::warning("{}: {}", options.model.string(), note);
   StartingPoint start = load_start(options);
   const text::ConversationEncoder encoder(
       source.tokenizer_folder,

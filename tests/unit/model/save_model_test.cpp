@@ -86,6 +86,8 @@ TEST(SaveModel, TheSourcesTypesAreEachTensorsOwn) {
   tensor::write_safetensors(source / "model.safetensors", tensors);
   const ModelSource where = resolve_model_source(source, {});
   write_model_files(output, where, weights, config, stored_types(where, at::kBFloat16));
+  EXPECT_THAT(describe_stored(where).notes,
+              ::testing::ElementsAre(::testing::HasSubstr("single_label_classification")));
   const tensor::SafetensorsFile saved(output / "model.safetensors");
   EXPECT_EQ(saved.tensors().at("score.weight").dtype, at::kFloat);
   EXPECT_EQ(saved.tensors().at("model.norm.weight").dtype, at::kBFloat16);
