@@ -21,18 +21,12 @@ class FirstHour : public SmallWorld {
  protected:
   FirstHour() { num_prompts_ = 160; }
 
-  /// Without the world's own recipe.
-  void SetUp() override {
-    SmallWorld::SetUp();
-    fs::remove(path("recipe.yaml"));
-  }
-
   /// A recipe that init writes for the small world, in the world's folder.
   std::string write_recipe() {
     const Outcome outcome = run_charm(
-        {"init", path("world/responses"), "--output", path("recipe.yaml"), "--model", path("rm")});
+        {"init", path("world/responses"), "--output", path("mine.yaml"), "--model", path("rm")});
     EXPECT_EQ(outcome.code, 0) << outcome.err;
-    return path("recipe.yaml");
+    return path("mine.yaml");
   }
 
   void replace(const std::string& file, const std::string& from, const std::string& to) {
@@ -45,17 +39,17 @@ class FirstHour : public SmallWorld {
 
 TEST_F(FirstHour, InitFindsRatingsAndModels) {
   const Outcome outcome =
-      run_charm({"init", path("world/responses"), "--output", path("recipe.yaml")});
+      run_charm({"init", path("world/responses"), "--output", path("mine.yaml")});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out,
               AllOf(HasSubstr("4 policies"), HasSubstr("ratings.json"), HasSubstr("charm check")));
-  const std::string recipe = read_file(path("recipe.yaml"));
+  const std::string recipe = read_file(path("mine.yaml"));
   EXPECT_THAT(recipe, HasSubstr("- {name: showman, responses: world/responses/showman.jsonl}"));
   EXPECT_THAT(recipe, HasSubstr("file: world/ratings.json"));
   // The world has an untrained causal model, which is no reward model.
   EXPECT_THAT(recipe, Not(HasSubstr("untrained")));
-  expect_failure({"init", path("world/responses"), "--output", path("recipe.yaml")}, 2,
-                 {"recipe.yaml: exists"});
+  expect_failure({"init", path("world/responses"), "--output", path("mine.yaml")}, 2,
+                 {"mine.yaml: exists"});
   expect_failure({"init", path("gone"), "--output", path("other.yaml")}, 4, {"not a folder"},
                  path("other.yaml"));
   expect_failure({"init", path("rm"), "--output", path("other.yaml")}, 3,
@@ -66,11 +60,11 @@ TEST_F(FirstHour, InitNamesWhatHasNoRating) {
   write_file(path("world/ratings.json"),
              R"({"scholar": 1200, "helper": 1100, "Showman-v1": 1000, "INTERN": 900})");
   const Outcome outcome = run_charm(
-      {"init", path("world/responses"), "--output", path("recipe.yaml"), "--model", path("rm")});
+      {"init", path("world/responses"), "--output", path("mine.yaml"), "--model", path("rm")});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("'showman' has no rating; nearest names: Showman-v1"));
-  EXPECT_THAT(read_file(path("recipe.yaml")), HasSubstr("showman: \"?\"   # nearest: Showman-v1"));
-  expect_failure({"check", path("recipe.yaml")}, 3, {"problem"});
+  EXPECT_THAT(read_file(path("mine.yaml")), HasSubstr("showman: \"?\"   # nearest: Showman-v1"));
+  expect_failure({"check", path("mine.yaml")}, 3, {"problem"});
 }
 
 TEST_F(FirstHour, CheckEstimatesAndFindsNothingWrong) {
@@ -215,7 +209,7 @@ TEST_F(FirstHour, ModelPathsThatAreNoneAreNamedApart) {
   };
   expect_failure(score("org/name"), 4, {"written hub:org/name"}, path("out"));
   expect_failure(score(path("mr")), 4, {"mr: no such folder", "folders there: rm"}, path("out"));
-  expect_failure(score(path("rm/config.json")), 4, {"is a file"}, path("out"));
+  expect_failure(score(path("rm/model.safetensors")), 4, {"is a file"}, path("out"));
   expect_failure(score(path("world")), 4, {"no config.json", "world/"}, path("out"));
   expect_failure({"train", "--model", path("rm"), "--lr", "1"}, 2, {"--learning-rate"});
 }

@@ -108,8 +108,8 @@ std::vector<ComparedMetric> compare_metrics(const MetricSet& a, const MetricSet&
       bootstrap_estimates(PromptBootstrap(a.prompts, a.groups), both, options, kinds);
   std::vector<ComparedMetric> metrics;
   for (std::size_t i = 0; i < count; ++i) {
-    metrics.push_back({a.metrics[i], with_width(estimates[i]), with_width(estimates[count + i]),
-                       with_width(estimates[2 * count + i])});
+    metrics.push_back(
+        {a.metrics[i], estimates[i], estimates[count + i], with_width(estimates[2 * count + i])});
   }
   return metrics;
 }

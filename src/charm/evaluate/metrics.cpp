@@ -1,5 +1,7 @@
 #include "charm/evaluate/metrics.h"
 
+#include <algorithm>
+#include <map>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -8,12 +10,28 @@
 namespace charm::evaluate {
 namespace {
 
-std::int64_t prompts_of(const MetricSet& metric_set, const std::string& group) {
-  std::unordered_set<std::string> prompts;
-  for (std::size_t row = 0; row < metric_set.groups.size(); ++row) {
-    if (metric_set.groups[row] == group) prompts.insert(metric_set.prompts[row]);
+/// [group] its prompts.
+std::map<std::string, std::unordered_set<std::string>> prompts_by_group(
+    const MetricSet& metric_set) {
+  std::map<std::string, std::unordered_set<std::string>> prompts;
+  for (std::size_t row = 0; row < metric_set.groups.size(); ++row)
+    prompts[metric_set.groups[row]].insert(metric_set.prompts[row]);
+  return prompts;
+}
+
+/// Prompts that a metric is measured on: of its group, of all groups for the overall. A section's
+/// mean is no better known than its smallest subset; which they are is not known here, so it counts
+/// as the smallest of all.
+std::int64_t num_prompts_of(const MetricSet& metric_set, const Metric& metric) {
+  const auto prompts = prompts_by_group(metric_set);
+  if (const auto own = prompts.find(metric.name); own != prompts.end())
+    return std::ssize(own->second);
+  std::size_t all = 0, fewest = metric_set.prompts.size();
+  for (const auto& [name, group] : prompts) {
+    all += group.size();
+    fewest = std::min(fewest, group.size());
   }
-  return static_cast<std::int64_t>(prompts.size());
+  return static_cast<std::int64_t>(metric.part == Metric::Part::kOverall ? all : fewest);
 }
 
 }  // namespace
@@ -28,19 +46,14 @@ std::vector<Estimate> metric_estimates(const MetricSet& metric_set,
                           metric_set.statistics, options, kinds);
   for (std::size_t i = 0; i < estimates.size(); ++i) {
     Estimate& estimate = estimates[i];
-    const bool is_end = estimate.value == 0.0 || estimate.value == 1.0;
-    if (!metric_set.metrics[i].is_proportion || !is_end || !estimate.ci95 ||
+    if (!metric_set.metrics[i].is_proportion || !estimate.ci95 ||
         estimate.ci95->lo != estimate.ci95->hi) {
       continue;
     }
-    std::int64_t num_prompts = prompts_of(metric_set, metric_set.metrics[i].name);
-    if (num_prompts == 0) {  // a mean over several groups, whose prompts count as one group's
-      const std::unordered_set<std::string> all(metric_set.prompts.begin(),
-                                                metric_set.prompts.end());
-      num_prompts = static_cast<std::int64_t>(all.size());
-    }
     estimate.ci95 =
-        stats::wilson_interval({.rate = estimate.value, .se = 0.0, .num_prompts = num_prompts});
+        stats::wilson_interval({.rate = estimate.value,
+                                .se = 0.0,
+                                .num_prompts = num_prompts_of(metric_set, metric_set.metrics[i])});
   }
   return estimates;
 }

@@ -34,9 +34,9 @@ struct MetricSet {
   bool is_complete = false;  ///< whether the overall metric covers the complete benchmark
 };
 
-/// Every metric with its bootstrap interval. Where all or none of a group's rows are correct, the
-/// bootstrap interval has width 0: there it is Wilson's, with the group's number of prompts, and
-/// for a mean over several such groups with the number of all prompts.
+/// Every metric with its bootstrap interval. Where all or none of the rows of each of its groups
+/// are correct, the bootstrap interval has width 0: there it is Wilson's, with the number of
+/// prompts.
 std::vector<Estimate> metric_estimates(const MetricSet& metric_set,
                                        const BootstrapOptions& options);
 

@@ -63,7 +63,7 @@ std::string check_text(const Recipe& recipe, const RecipeCheck& check) {
                                   check.size.score_tokens / 1e6));
   }
   if (check.time) line("time", time_text(*check.time));
-  if (check.memory) line("memory", resource_text(*check.memory, ""));
+  if (check.memory) line("memory", resource_text(*check.memory, "in all"));
   if (check.disk) line("disk", resource_text(*check.disk, "free"));
   for (const std::string& note : check.notes) line("note", note);
   for (const Error& problem : check.problems.errors()) line("problem", problem.message());

@@ -34,7 +34,7 @@ std::string policy_name(const fs::path& path) {
                ? name
                : "";
   for (const std::string_view end : {".gz", ".jsonl", ".json", ".parquet"}) {
-    if (name.ends_with(end)) name.resize(name.size() - end.size());
+    if (name.ends_with(end)) name = name.substr(0, name.size() - end.size());
   }
   return name == path.filename().string() ? "" : name;
 }

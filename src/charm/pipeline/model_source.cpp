@@ -20,13 +20,12 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
-/// OWNER/NAME, as the Hub names repositories, where OWNER is no folder here.
+/// OWNER/NAME, as the Hub names repositories.
 bool looks_like_repository(const std::string& text) {
   const std::size_t slash = text.find('/');
   if (slash == std::string::npos || slash == 0 || slash + 1 == text.size()) return false;
-  if (text.front() == '.' || text.front() == '~' || text.find('/', slash + 1) != std::string::npos)
-    return false;
-  return !is_folder(text.substr(0, slash));
+  return text.front() != '.' && text.front() != '~' &&
+         text.find('/', slash + 1) == std::string::npos;
 }
 
 std::vector<std::string> subfolders(const fs::path& folder) {
@@ -41,7 +40,7 @@ std::vector<std::string> subfolders(const fs::path& folder) {
 }
 
 [[noreturn]] void throw_missing(const fs::path& model, const std::string& written) {
-  if (looks_like_repository(written)) {
+  if (looks_like_repository(written) && !is_folder(model.parent_path())) {
     throw Error(ErrorKind::kIo,
                 "{0}: no such folder; a model of the Hugging Face Hub is written hub:{0}", written);
   }

@@ -49,20 +49,22 @@ Table policy_table(const RunData& run, const MismatchFile& file) {
   Table table{
       fmt::format("Per-policy bias of {}: mean MD over all other policies, most over-valued first",
                   file.model),
-      {{"policy", false}, {"mean MD", true}, {"", false}, {"prompts", true}},
+      {{"policy", false}, {"mean MD", true}, {"", false}},
       {}};
   const std::vector<const MismatchFile*> retrained = retrained_from(run, file.model);
   const char* where = run.split_models.contains(file.model) ? "" : " (in-sample)";
   for (const MismatchFile* after : retrained)
     table.columns.push_back({fmt::format("after training: {}{}", after->model, where), true});
+  table.columns.push_back({"prompts", true});
   for (const results::MeasuredPolicy& policy : policies) {
-    std::vector<std::string> row = {policy.policy, signed_measured_text(policy.mean_mismatch),
-                                    flag_text(policy), std::to_string(policy.num_prompts)};
+    std::vector<std::string> row = {policy.policy, signed_measured_text(policy.mean_mismatch, 2),
+                                    flag_text(policy)};
     for (const MismatchFile* after : retrained) {
       const results::MeasuredPolicy* changed = policy_of(*after, policy.policy);
       row.push_back(changed == nullptr ? number_text(std::nullopt)
-                                       : signed_measured_text(changed->mean_mismatch));
+                                       : signed_measured_text(changed->mean_mismatch, 2));
     }
+    row.push_back(std::to_string(policy.num_prompts));
     table.rows.push_back(std::move(row));
   }
   return table;

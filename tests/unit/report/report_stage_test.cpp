@@ -85,10 +85,9 @@ TEST_F(WriteReport, PerPolicyBiasIsOnTheFirstScreen) {
   EXPECT_LT(table, html.find("<ul class=\"summary\">"));
   EXPECT_EQ(html.find("Per-policy bias of rm-duo"), std::string::npos);
   // The most over-valued first, with the value after training.
-  EXPECT_THAT(html,
-              HasSubstr("<td class=\"number\">+0.300 [+0.250, +0.350]</td><td>over-valued</td>"
-                        "<td class=\"number\">200</td>"
-                        "<td class=\"number\">+0.050 [+0.000, +0.100]</td>"));
+  EXPECT_THAT(html, HasSubstr("<td class=\"number\">+0.30 [+0.25, +0.35]</td><td>over-valued</td>"
+                              "<td class=\"number\">+0.05 [+0.00, +0.10]</td>"
+                              "<td class=\"number\">200</td>"));
   EXPECT_LT(html.find(">showman</th>", table), html.find(">solid</th>", table));
 }
 
