@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "charm/cli/command.h"
 #include "charm/pipeline/sources.h"
 #include "charm/rate/rate_stage.h"
@@ -34,6 +36,12 @@ class RateCommand final : public Command {
     for (const rate::StyleCoefficient& style : result.styles) {
       fmt::print("  {:<8} {:+.4f}  95 % [{:+.4f}, {:+.4f}] log odds per standard deviation\n",
                  style.feature, style.value, style.ci95.lo, style.ci95.hi);
+    }
+    for (const auto& [name, parameter] : {std::pair{"order effect, log odds", result.order_effect},
+                                          {"tie parameter", result.tie_parameter}}) {
+      if (!parameter) continue;
+      fmt::print("  {} {:+.4f}  95 % [{:+.4f}, {:+.4f}]\n", name, parameter->value,
+                 parameter->ci95.lo, parameter->ci95.hi);
     }
   }
 

@@ -120,49 +120,6 @@ std::vector<double> newton_step(const ComparisonTable& table, const Model& model
   return stats::Cholesky(std::move(hessian), n).solve(std::move(gradient));
 }
 
-using Edges = std::vector<std::vector<std::size_t>>;
-
-// Post-order of a depth-first search from `start`.
-void post_order(const Edges& edges, std::size_t start, std::vector<char>& seen,
-                std::vector<std::size_t>& order) {
-  std::vector<std::pair<std::size_t, std::size_t>> stack = {{start, 0}};
-  seen[start] = 1;
-  while (!stack.empty()) {
-    auto& [node, next] = stack.back();
-    if (next == edges[node].size()) {
-      order.push_back(node);
-      stack.pop_back();
-      continue;
-    }
-    const std::size_t target = edges[node][next++];
-    if (seen[target] != 0) continue;
-    seen[target] = 1;
-    stack.emplace_back(target, 0);
-  }
-}
-
-// Kosaraju: strongly connected components, largest first.
-std::vector<std::vector<std::size_t>> strongly_connected_components(const Edges& forward,
-                                                                    const Edges& backward) {
-  const std::size_t n = forward.size();
-  std::vector<char> seen(n, 0);
-  std::vector<std::size_t> order;
-  for (std::size_t i = 0; i < n; ++i) {
-    if (seen[i] == 0) post_order(forward, i, seen, order);
-  }
-  std::fill(seen.begin(), seen.end(), 0);
-  std::vector<std::vector<std::size_t>> groups;
-  for (std::size_t k = n; k-- > 0;) {
-    if (seen[order[k]] != 0) continue;
-    groups.emplace_back();
-    post_order(backward, order[k], seen, groups.back());
-    std::sort(groups.back().begin(), groups.back().end());
-  }
-  std::stable_sort(groups.begin(), groups.end(),
-                   [](const auto& one, const auto& other) { return one.size() > other.size(); });
-  return groups;
-}
-
 }  // namespace
 
 BradleyTerryFit fit_bradley_terry(const ComparisonTable& table, std::span<const double> weights,
@@ -202,31 +159,12 @@ BradleyTerryFit fit_bradley_terry(const ComparisonTable& table, std::span<const 
           .coefficients = {parameters.begin() + num_models, parameters.end()}};
 }
 
-std::vector<std::vector<std::size_t>> win_components(const ComparisonTable& table) {
-  Edges beaten(table.models.size());  // edge from winner to loser
-  Edges beating(table.models.size());
+std::vector<stats::ComparisonEdge> comparison_edges(const ComparisonTable& table) {
+  std::vector<stats::ComparisonEdge> edges;
   for (const Comparison& row : table.rows) {
-    if (row.count == 0.0) continue;
-    if (row.outcome > 0.0) {
-      beaten[row.a].push_back(row.b);
-      beating[row.b].push_back(row.a);
-    }
-    if (row.outcome < 1.0) {
-      beaten[row.b].push_back(row.a);
-      beating[row.a].push_back(row.b);
-    }
+    if (row.count > 0.0) edges.push_back({.a = row.a, .b = row.b, .outcome = row.outcome});
   }
-  return strongly_connected_components(beaten, beating);
-}
-
-std::vector<std::vector<std::size_t>> connected_components(const ComparisonTable& table) {
-  Edges met(table.models.size());
-  for (const Comparison& row : table.rows) {
-    if (row.count == 0.0) continue;
-    met[row.a].push_back(row.b);
-    met[row.b].push_back(row.a);
-  }
-  return strongly_connected_components(met, met);
+  return edges;
 }
 
 std::vector<double> sandwich_errors(const ComparisonTable& table, std::span<const double> weights,

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "charm/stats/comparison_graph.h"
+
 namespace charm::rate {
 
 /// One outcome of a battle between two models, observed `count` times.
@@ -45,13 +47,8 @@ struct BradleyTerryFit {
 BradleyTerryFit fit_bradley_terry(const ComparisonTable& table, std::span<const double> weights,
                                   const Ridge& ridge);
 
-/// Strongly connected components of the graph winner -> loser (a tie is an edge both ways): with
-/// more than one, some rating is infinite. Indices of models, largest component first; models
-/// without a comparison are components of their own.
-std::vector<std::vector<std::size_t>> win_components(const ComparisonTable& table);
-
-/// Connected components of the comparison graph, largest first.
-std::vector<std::vector<std::size_t>> connected_components(const ComparisonTable& table);
+/// The rows with a count, for the graph functions of stats/comparison_graph.h.
+std::vector<stats::ComparisonEdge> comparison_edges(const ComparisonTable& table);
 
 /// How the sandwich estimator is built from the Hessian H and the outer products of gradients G.
 struct SandwichOptions {

@@ -14,6 +14,18 @@ void describe_settings(OptionTable& table, RateOptions& options) {
               "Style control: covariates for length, headers, lists and bold text (contextual "
               "Bradley-Terry), as defined by FastChat or arena-rank; arena-rank's ridge of 1 on "
               "the mean loss leaves most of the style effect in the ratings.")
+      .choice("ties", options.ties,
+              {{"half", stats::TieModel::kHalf},
+               {"davidson", stats::TieModel::kDavidson},
+               {"rao-kupper", stats::TieModel::kRaoKupper}},
+              "Ties: half a win and half a loss, as the Arena counts them, or modelled by Davidson "
+              "(1970) or by Rao and Kupper (1967); the tie parameter is in the manifest.")
+      .flag("order-effect", options.order_effect,
+            "Estimate the advantage of being model_a, in log odds; it is in the manifest.")
+      .number("prior-sd", options.prior_sd, "ELO",
+              "Normal prior of all ratings around their mean with this standard deviation, Elo "
+              "points (a ridge): models with few battles, or only wins or losses, get finite "
+              "ratings. 200 is about the spread of the Arena.")
       .integer("min-battles", options.min_battles, "N",
                "Models with fewer battles are dropped with a warning. Raise it if a model has won "
                "or lost all of its few battles.")

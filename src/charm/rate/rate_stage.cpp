@@ -11,6 +11,7 @@
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/base/strings.h"
+#include "charm/rate/tie_ratings.h"
 #include "charm/records/arena.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
@@ -126,8 +127,8 @@ void add_features(const Votes& votes, ComparisonTable& table) {
   }
 }
 
-// Models sorted by name; identical votes are merged unless style control keeps them apart.
-ComparisonTable make_table(const Votes& votes, StyleControl style) {
+// Models sorted by name; identical votes are merged where no fit tells them apart.
+ComparisonTable make_table(const Votes& votes, StyleControl style, bool is_merged) {
   std::map<std::string, std::uint32_t> present;
   for (const Vote& vote : votes.rows) {
     present.try_emplace(votes.models[vote.a], 0);
@@ -143,11 +144,11 @@ ComparisonTable make_table(const Votes& votes, StyleControl style) {
     const auto place = present.find(votes.models[m]);
     if (place != present.end()) index[m] = place->second;
   }
-  if (style != StyleControl::kNone) {
+  if (!is_merged) {
     for (const Vote& vote : votes.rows) {
       table.rows.push_back({.a = index[vote.a], .b = index[vote.b], .outcome = vote.outcome});
     }
-    add_features(votes, table);
+    if (style != StyleControl::kNone) add_features(votes, table);
     return table;
   }
   std::map<std::tuple<std::uint32_t, std::uint32_t, double>, double> counts;
@@ -206,6 +207,9 @@ Json rows_json(const storage::BattleCounts& counts) {
 
 FitOptions fit_options(const RateOptions& options) {
   FitOptions fit{.style = options.style,
+                 .ties = options.ties,
+                 .order_effect = options.order_effect,
+                 .prior_sd_elo = options.prior_sd,
                  .anchor = {},
                  .bootstrap = options.bootstrap,
                  .seed = options.seed,
@@ -213,6 +217,10 @@ FitOptions fit_options(const RateOptions& options) {
   if (options.bootstrap < 0 || options.min_battles < 0) {
     throw Error(ErrorKind::kUsage, "bootstrap is {} and min-battles {}, expected 0 or more",
                 options.bootstrap, options.min_battles);
+  }
+  if (options.prior_sd && !(*options.prior_sd > 0.0)) {
+    throw Error(ErrorKind::kUsage, "prior-sd is {}, expected a positive number of Elo points",
+                *options.prior_sd);
   }
   if (options.anchor.size() > 1) {
     throw Error(ErrorKind::kUsage, "anchor: {} models given, expected one", options.anchor.size());
@@ -277,7 +285,11 @@ Ratings rate(const RateOptions& options, const ProgressFn& progress) {
   check_names(votes.models);
   std::vector<std::string> warnings;
   drop_rare_models(votes, options.min_battles, warnings);
-  Ratings ratings = rate_models(make_table(votes, options.style), fit, progress);
+  const bool has_tie_model = needs_tie_ratings(fit);
+  const bool is_merged = options.style == StyleControl::kNone && !has_tie_model;
+  const ComparisonTable table = make_table(votes, options.style, is_merged);
+  Ratings ratings =
+      has_tie_model ? rate_with_ties(table, fit, progress) : rate_models(table, fit, progress);
   ratings.warnings.insert(ratings.warnings.begin(), warnings.begin(), warnings.end());
   for (const std::string& warning : ratings.warnings) log::warning("{}", warning);
 
@@ -289,6 +301,12 @@ Ratings rate(const RateOptions& options, const ProgressFn& progress) {
                         {"coefficient_ci95", {style.ci95.lo, style.ci95.hi}}});
     }
     manifest.extra("styles", styles);
+  }
+  for (const auto& [name, parameter] : {std::pair{"order_effect", ratings.order_effect},
+                                        {"tie_parameter", ratings.tie_parameter}}) {
+    if (!parameter) continue;
+    manifest.extra(name, {{"value", parameter->value},
+                          {"value_ci95", {parameter->ci95.lo, parameter->ci95.hi}}});
   }
   manifest.extra("rows", rows_json(total));
   manifest.extra("warnings", ratings.warnings);

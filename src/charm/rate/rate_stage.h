@@ -19,8 +19,12 @@ struct RateOptions {
   std::filesystem::path output;                ///< ratings.json
   std::map<std::string, std::string> anchor;   ///< one model and its rating; empty: mean 1000
   StyleControl style = StyleControl::kNone;
-  std::int64_t min_battles = 0;  ///< models with fewer are dropped with their battles
-  std::int64_t bootstrap = 0;    ///< resamples; 0: sandwich intervals
+  stats::TieModel ties = stats::TieModel::kHalf;
+  bool order_effect = false;       ///< a constant for the model that is shown first (model_a)
+  std::optional<double> prior_sd;  ///< Elo points: a normal prior of ratings around their mean,
+                                   ///< for models with few battles; empty: none
+  std::int64_t min_battles = 0;    ///< models with fewer are dropped with their battles
+  std::int64_t bootstrap = 0;      ///< resamples; 0: sandwich intervals
   std::uint64_t seed = 0;
   std::size_t num_threads = 0;
   bool keep_named = false;       ///< also votes on models whose names the voter saw

@@ -43,48 +43,6 @@ std::string names_of(const ComparisonTable& table, const std::vector<std::size_t
   return text;
 }
 
-// Whether a component has a win, or a loss, against the other models; a tie is both.
-struct CrossComponentOutcomes {
-  bool wins = false;
-  bool loses = false;
-};
-
-CrossComponentOutcomes outcomes_against_others(const ComparisonTable& table,
-                                               const std::vector<std::size_t>& group) {
-  const auto inside = [&](std::size_t model) {
-    return std::binary_search(group.begin(), group.end(), model);
-  };
-  CrossComponentOutcomes outside;
-  for (const Comparison& row : table.rows) {
-    if (inside(row.a) == inside(row.b)) continue;
-    const double outcome = inside(row.a) ? row.outcome : 1.0 - row.outcome;
-    outside.wins |= outcome > 0.0;
-    outside.loses |= outcome < 1.0;
-  }
-  return outside;
-}
-
-void check_connected(const ComparisonTable& table) {
-  const auto components = connected_components(table);
-  if (components.size() > 1) {
-    throw Error(
-        ErrorKind::kInput,
-        "the battles form {} disconnected components, so their ratings have no common scale: no "
-        "battle between {} and {}; rate the components separately or add battles between them",
-        components.size(), names_of(table, components[1]), names_of(table, components[0]));
-  }
-  const auto groups = win_components(table);
-  // Of several components at least one beside the largest only wins or only loses.
-  for (std::size_t g = 1; g < groups.size(); ++g) {
-    const CrossComponentOutcomes outside = outcomes_against_others(table, groups[g]);
-    if (outside.wins && outside.loses) continue;
-    throw Error(ErrorKind::kInput,
-                "the rating of {} is infinite: {} every battle against the others; drop models "
-                "with few battles (--min-battles) or add battles",
-                names_of(table, groups[g]), outside.wins ? "won" : "lost");
-  }
-}
-
 // arena-rank's weights: pairs with at least 50 battles have equal total weight; mean 1.
 std::vector<double> pair_weights(const ComparisonTable& table) {
   std::map<std::pair<std::uint32_t, std::uint32_t>, double> counts;
@@ -143,21 +101,22 @@ std::vector<std::vector<double>> resample(const ComparisonTable& table, const Es
   }
   std::vector<std::vector<double>> replicates(static_cast<std::size_t>(options.bootstrap));
   ProgressCounter done(progress, "bootstrap", options.bootstrap, "resamples");
-  stats::bootstrap(replicates.size(), options.seed, "rate", options.num_threads,
-                   [&](std::size_t index, RandomStream& stream) {
-                     ComparisonTable drawn = table;
-                     for (Comparison& row : drawn.rows) row.count = 0.0;
-                     for (std::size_t i = 0; i < row_of_battle.size(); ++i) {
-                       drawn.rows[row_of_battle[stream.below(row_of_battle.size())]].count += 1.0;
-                     }
-                     if (win_components(drawn).size() == 1) {
-                       auto fit = fit_bradley_terry(drawn, estimator.weights, estimator.ridge);
-                       replicates[index] = std::move(fit.ratings);
-                       replicates[index].insert(replicates[index].end(), fit.coefficients.begin(),
-                                                fit.coefficients.end());
-                     }
-                     done.advance();
-                   });
+  stats::bootstrap(
+      replicates.size(), options.seed, "rate", options.num_threads,
+      [&](std::size_t index, RandomStream& stream) {
+        ComparisonTable drawn = table;
+        for (Comparison& row : drawn.rows) row.count = 0.0;
+        for (std::size_t i = 0; i < row_of_battle.size(); ++i) {
+          drawn.rows[row_of_battle[stream.below(row_of_battle.size())]].count += 1.0;
+        }
+        if (stats::win_components(drawn.models.size(), comparison_edges(drawn)).size() == 1) {
+          auto fit = fit_bradley_terry(drawn, estimator.weights, estimator.ridge);
+          replicates[index] = std::move(fit.ratings);
+          replicates[index].insert(replicates[index].end(), fit.coefficients.begin(),
+                                   fit.coefficients.end());
+        }
+        done.advance();
+      });
   return replicates;
 }
 
@@ -216,6 +175,53 @@ std::size_t anchor_index(const ComparisonTable& table, const std::string& name) 
 
 }  // namespace
 
+void check_connected(const ComparisonTable& table) {
+  const auto edges = comparison_edges(table);
+  const auto components = stats::connected_components(table.models.size(), edges);
+  if (components.size() > 1) {
+    throw Error(
+        ErrorKind::kInput,
+        "the battles form {} disconnected components, so their ratings have no common scale: no "
+        "battle between {} and {}; rate the components separately or add battles between them",
+        components.size(), names_of(table, components[1]), names_of(table, components[0]));
+  }
+  const auto groups = stats::win_components(table.models.size(), edges);
+  // Of several components at least one beside the largest only wins or only loses.
+  for (std::size_t g = 1; g < groups.size(); ++g) {
+    const auto outside = stats::outcomes_against_others(edges, groups[g]);
+    if (outside.wins && outside.loses) continue;
+    throw Error(ErrorKind::kInput,
+                "the rating of {} is infinite: {} every battle against the others; drop models "
+                "with few battles (--min-battles) or add battles",
+                names_of(table, groups[g]), outside.wins ? "won" : "lost");
+  }
+}
+
+void put_models(const ComparisonTable& table, std::span<const double> log_odds,
+                const FitOptions& options, Ratings& result) {
+  double zero_elo = kMeanElo;
+  if (options.anchor) {
+    const std::size_t anchor = anchor_index(table, *options.anchor);
+    zero_elo = options.anchor_elo - kEloPerLogOdds * log_odds[anchor];
+  }
+  std::vector<double> battles(table.models.size(), 0.0);
+  for (const Comparison& row : table.rows) {
+    battles[row.a] += row.count;
+    battles[row.b] += row.count;
+  }
+  for (std::size_t m = 0; m < table.models.size(); ++m) {
+    result.models.push_back({.model = table.models[m],
+                             .rating_elo = zero_elo + kEloPerLogOdds * log_odds[m],
+                             .rating_se = 0.0,
+                             .rating_ci95 = {},
+                             .num_battles = std::llround(battles[m])});
+  }
+  std::stable_sort(result.models.begin(), result.models.end(),
+                   [](const ModelRating& one, const ModelRating& other) {
+                     return one.rating_elo > other.rating_elo;
+                   });
+}
+
 Ratings rate_models(const ComparisonTable& table, const FitOptions& options,
                     const ProgressFn& progress) {
   check_connected(table);
@@ -224,47 +230,22 @@ Ratings rate_models(const ComparisonTable& table, const FitOptions& options,
   Ratings result;
   const Uncertainty errors =
       uncertainty_of(table, estimator, fit, options, progress, result.warnings);
-  double zero_elo = kMeanElo;
-  if (options.anchor) {
-    const std::size_t anchor = anchor_index(table, *options.anchor);
-    zero_elo = options.anchor_elo - kEloPerLogOdds * fit.ratings[anchor];
+  put_models(table, fit.ratings, options, result);
+  for (ModelRating& model : result.models) {
+    const auto m = static_cast<std::size_t>(
+        std::find(table.models.begin(), table.models.end(), model.model) - table.models.begin());
+    const auto elo = [&](double log_odds) {
+      return model.rating_elo + kEloPerLogOdds * (log_odds - fit.ratings[m]);
+    };
+    model.rating_se = kEloPerLogOdds * errors.se[m];
+    model.rating_ci95 = {.lo = elo(errors.ci95[m].lo), .hi = elo(errors.ci95[m].hi)};
   }
-  std::vector<double> battles(table.models.size(), 0.0);
-  for (const Comparison& row : table.rows) {
-    battles[row.a] += row.count;
-    battles[row.b] += row.count;
-  }
-  const auto elo = [&](double log_odds) { return zero_elo + kEloPerLogOdds * log_odds; };
-  for (std::size_t m = 0; m < table.models.size(); ++m) {
-    result.models.push_back(
-        {.model = table.models[m],
-         .rating_elo = elo(fit.ratings[m]),
-         .rating_se = kEloPerLogOdds * errors.se[m],
-         .rating_ci95 = {.lo = elo(errors.ci95[m].lo), .hi = elo(errors.ci95[m].hi)},
-         .num_battles = std::llround(battles[m])});
-  }
-  std::stable_sort(result.models.begin(), result.models.end(),
-                   [](const ModelRating& one, const ModelRating& other) {
-                     return one.rating_elo > other.rating_elo;
-                   });
   for (std::size_t f = 0; f < table.num_features; ++f) {
     result.styles.push_back({.feature = std::string(kStyleNames[f]),
                              .value = fit.coefficients[f],
                              .ci95 = errors.ci95[table.models.size() + f]});
   }
   return result;
-}
-
-std::array<double, kNumStyles> style_differences(const StyleCounts& a, const StyleCounts& b,
-                                                 StyleControl control) {
-  const auto relative = [&](double one, double other) {
-    const double sum = one + other;
-    const double divisor =
-        control == StyleControl::kFastChat ? sum + 1.0 : (sum == 0.0 ? 1.0 : sum);
-    return (one - other) / divisor;
-  };
-  return {relative(a.length, b.length), relative(a.headers, b.headers), relative(a.lists, b.lists),
-          relative(a.bold, b.bold)};
 }
 
 }  // namespace charm::rate

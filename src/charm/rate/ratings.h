@@ -1,36 +1,31 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "charm/base/progress.h"
 #include "charm/rate/bradley_terry.h"
-#include "charm/records/arena.h"
+#include "charm/records/style.h"
+#include "charm/stats/comparison_fit.h"
 #include "charm/stats/interval.h"
 
 namespace charm::rate {
 
-enum class StyleControl {
-  kNone,
-  kFastChat,   ///< compute_style_control: difference / (sum + 1); ridge on every parameter
-  kArenaRank,  ///< difference / sum, equal weight per pair of models; ridge on the coefficients
-};
-
-inline constexpr std::size_t kNumStyles = 4;
-inline constexpr std::array<std::string_view, kNumStyles> kStyleNames = {"length", "headers",
-                                                                         "lists", "bold"};
-
-/// (a - b) / (a + b + 1) of FastChat, (a - b) / (a + b, or 1 where that is 0) of arena-rank.
-std::array<double, kNumStyles> style_differences(const StyleCounts& a, const StyleCounts& b,
-                                                 StyleControl control);
+using charm::kNumStyles;
+using charm::kStyleNames;
+using charm::StyleControl;
 
 struct FitOptions {
-  StyleControl style = StyleControl::kNone;  ///< definition of the table's features
-  std::optional<std::string> anchor;         ///< model whose rating is fixed
+  /// Definition of the table's features. fastchat has a ridge on every parameter; arena-rank equal
+  /// weight per pair of models and a ridge on the coefficients.
+  StyleControl style = StyleControl::kNone;
+  stats::TieModel ties = stats::TieModel::kHalf;
+  bool order_effect = false;           ///< of being model_a
+  std::optional<double> prior_sd_elo;  ///< of all ratings around their mean; empty: no prior
+  std::optional<std::string> anchor;   ///< model whose rating is fixed
   double anchor_elo = 0.0;
   std::int64_t bootstrap = 0;  ///< resamples of battles behind the intervals; 0: sandwich
   std::uint64_t seed = 0;
@@ -54,8 +49,17 @@ struct StyleCoefficient {
 struct Ratings {
   std::vector<ModelRating> models;  ///< highest first
   std::vector<StyleCoefficient> styles;
+  std::optional<StyleCoefficient> order_effect;   ///< log odds of the first model
+  std::optional<StyleCoefficient> tie_parameter;  ///< Davidson's nu, Rao and Kupper's eta
   std::vector<std::string> warnings;
 };
+
+/// Throws kInput for models without a common scale, or with an infinite rating.
+void check_connected(const ComparisonTable& table);
+
+/// The models with their ratings on Arena's scale, anchored, highest first; no errors yet.
+void put_models(const ComparisonTable& table, std::span<const double> log_odds,
+                const FitOptions& options, Ratings& result);
 
 /// Ratings on Arena's scale (400 points a factor of ten in the odds), mean 1000 unless anchored.
 /// Without style control equal rows must be merged; with it each row is one battle. Throws kInput

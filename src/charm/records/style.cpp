@@ -1,9 +1,9 @@
+#include "charm/records/style.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
-
-#include "charm/records/arena.h"
 
 namespace charm {
 namespace {
@@ -165,6 +165,18 @@ StyleCounts count_style(const std::string& text) {
           .headers = count(match_header),
           .lists = count(match_numbered) + count(match_bullet),
           .bold = count_bold(prose, '*') + count_bold(prose, '_')};
+}
+
+std::array<double, kNumStyles> style_differences(const StyleCounts& a, const StyleCounts& b,
+                                                 StyleControl control) {
+  const auto relative = [&](double one, double other) {
+    const double sum = one + other;
+    const double divisor =
+        control == StyleControl::kFastChat ? sum + 1.0 : (sum == 0.0 ? 1.0 : sum);
+    return (one - other) / divisor;
+  };
+  return {relative(a.length, b.length), relative(a.headers, b.headers), relative(a.lists, b.lists),
+          relative(a.bold, b.bold)};
 }
 
 }  // namespace charm

@@ -70,12 +70,13 @@ TEST(WinGroups, FindWhoIsInfinite) {
   add_battles(table, 0, 1, 5, 10);
   add_battles(table, 0, 2, 10, 10);
   table.rows.back().count = 0.0;
-  EXPECT_EQ(win_components(table).size(), 3u);
-  EXPECT_EQ(connected_components(table).size(), 2u);
-  EXPECT_EQ(connected_components(table)[0], (std::vector<std::size_t>{0, 1, 2}));
+  EXPECT_EQ(stats::win_components(4, comparison_edges(table)).size(), 3u);
+  const auto connected = stats::connected_components(4, comparison_edges(table));
+  EXPECT_EQ(connected.size(), 2u);
+  EXPECT_EQ(connected[0], (std::vector<std::size_t>{0, 1, 2}));
   add_battles(table, 2, 3, 1, 2);
   table.rows.push_back({.a = 3, .b = 1, .outcome = 0.5, .count = 1});
-  EXPECT_EQ(win_components(table).size(), 1u);
+  EXPECT_EQ(stats::win_components(4, comparison_edges(table)).size(), 1u);
 }
 
 TEST(RateModels, SandwichAndBootstrapAgreeAndCover) {
