@@ -28,6 +28,11 @@ class ScoreCommand final : public Command {
            "  mpirun -n 4 charm score --model rm/ --responses responses/*.parquet --output "
            "scores/rm\n"
            "\n"
+           "With --votes both responses of people's votes are scored; the result is for charm "
+           "measure, calibrate and evaluate --benchmark votes:\n"
+           "\n"
+           "  charm score --model rm/ --votes mt_bench_human.jsonl --output votes.parquet\n"
+           "\n"
            "To compare with another program's scores, give them by --check: it prints the largest "
            "differences, the rank correlation and a verdict; the exit code is 3 when a difference "
            "exceeds the tolerance.\n"
@@ -48,6 +53,8 @@ class ScoreCommand final : public Command {
       throw Error(ErrorKind::kUsage, "--tolerance must be positive, found {}",
                   *options_.check_tolerance);
     }
+    if (options_.responses.empty() && options_.votes.empty())
+      throw Error(ErrorKind::kUsage, "give --responses, or --votes");
     dist::World world = dist::World::join(launch);
     fetch_sources(common, progress, world);
     const score::ScoreStageResult result =
@@ -55,6 +62,11 @@ class ScoreCommand final : public Command {
     if (!world.is_root()) return;
     if (common.quiet) return require_equal(result);
     if (result.skipped) fmt::print("output is complete already; --fresh scores again\n");
+    if (!options_.votes.empty()) {
+      fmt::print("{}: {} votes ({} without scores, {} texts truncated)\n", options_.output.string(),
+                 result.num_rows, result.num_errors, result.num_truncated);
+      return;
+    }
     fmt::print("{}: {} rows of {} policies ({} without a score, {} truncated)\n",
                options_.output.string(), result.num_rows, result.files.size(), result.num_errors,
                result.num_truncated);
@@ -67,6 +79,8 @@ class ScoreCommand final : public Command {
     try {
       pipeline::fetch_model_source(options_.model_dir, options_.model.source, common.offline,
                                    progress);
+      for (fs::path& votes : options_.votes)
+        pipeline::fetch_dataset_source(votes, std::nullopt, common.offline, progress);
       for (fs::path& responses : options_.responses)
         pipeline::fetch_dataset_source(responses, std::nullopt, common.offline, progress);
     } catch (const Error& error) {

@@ -35,8 +35,14 @@ void describe_command(OptionTable& table, ScoreStageOptions& options) {
              "Files of responses, one or more policies each; the policy is a column (policy, "
              "generator, model) or the file's name. A benchmark's rows (prompt, chosen, rejected) "
              "are scored as the policies chosen and rejected.")
-      .required()
-      .path("output", options.output, "DIR", "Output folder, with one <policy>.parquet per policy.")
+      .paths(
+          "votes", options.votes, "FILE",
+          "Files of votes with texts instead of responses (Arena's sets, PPE, MT-bench "
+          "judgments): both responses of every vote are scored, and the output is a scored-votes "
+          "file for measure, calibrate and evaluate.")
+      .path("output", options.output, "DIR",
+            "Output folder, with one <policy>.parquet per policy; with --votes a file "
+            "(.parquet, .jsonl).")
       .required();
   storage::describe_columns(table, options.columns);
   describe_settings(table, options);

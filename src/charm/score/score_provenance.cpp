@@ -6,6 +6,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/log.h"
 #include "charm/base/version.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
@@ -61,6 +62,32 @@ storage::Provenance score_provenance(const ScoreStageOptions& options,
     provenance.emplace_back("chat-template-kwargs", encoding.template_kwargs);
   if (encoding.strip_thinking) provenance.emplace_back("strip-thinking", "true");
   return provenance;
+}
+
+text::EncoderOptions encoder_options(const ScoreStageOptions& options,
+                                     const model::RewardModel& model,
+                                     const model::ModelSource& source) {
+  text::EncoderOptions encoder = options.encoder;
+  encoder.template_folder = source.template_folder;
+  if (encoder.max_tokens > model.max_positions()) {
+    log::warning("--max-tokens {} is more than the model's {} positions; using those",
+                 encoder.max_tokens, model.max_positions());
+    encoder.max_tokens = model.max_positions();
+  }
+  return encoder;
+}
+
+storage::Manifest score_manifest(const ScoreStageOptions& options, const model::RewardModel& model,
+                                 const text::ConversationEncoder& encoder,
+                                 const storage::Provenance& provenance) {
+  storage::Manifest manifest("score");
+  manifest.options(options, describe_command)
+      .option("adapter", nullptr)  // unless it is among the model's facts
+      .option("max-tokens", encoder.options().max_tokens)
+      .option("template-sha256", encoder.chat_template().sha256());
+  for (const auto& [name, value] : model.provenance()) manifest.option(name, value);
+  manifest.extra("provenance", nlohmann::ordered_json::parse(storage::provenance_json(provenance)));
+  return manifest;
 }
 
 std::string journal_owner_of(const storage::ModelHashes& hashes) {

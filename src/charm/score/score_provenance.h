@@ -22,6 +22,16 @@ storage::Provenance score_provenance(const ScoreStageOptions& options,
                                      const text::ConversationEncoder& encoder,
                                      const storage::ModelHashes& hashes);
 
+/// The encoder's options, with the length limit of the model where that is smaller (a warning).
+text::EncoderOptions encoder_options(const ScoreStageOptions& options,
+                                     const model::RewardModel& model,
+                                     const model::ModelSource& source);
+
+/// The manifest of a scoring run, without inputs.
+storage::Manifest score_manifest(const ScoreStageOptions& options, const model::RewardModel& model,
+                                 const text::ConversationEncoder& encoder,
+                                 const storage::Provenance& provenance);
+
 /// Throws kInput if one of `files` or its journal has scores of another model or tokenizer. `owner`
 /// is the owner of this run's journals.
 void require_same_model(const std::vector<std::filesystem::path>& files,

@@ -30,20 +30,6 @@
 namespace charm::score {
 namespace {
 
-/// Without inputs.
-storage::Manifest make_manifest(const ScoreStageOptions& options, const model::RewardModel& model,
-                                const text::ConversationEncoder& encoder,
-                                const storage::Provenance& provenance) {
-  storage::Manifest manifest("score");
-  manifest.options(options, describe_command)
-      .option("adapter", nullptr)  // unless it is among the model's facts
-      .option("max-tokens", encoder.options().max_tokens)
-      .option("template-sha256", encoder.chat_template().sha256());
-  for (const auto& [name, value] : model.provenance()) manifest.option(name, value);
-  manifest.extra("provenance", nlohmann::ordered_json::parse(storage::provenance_json(provenance)));
-  return manifest;
-}
-
 /// The scores of finished files, in the order of the rows.
 std::vector<Score> read_finished(const RowStore& store, const std::vector<fs::path>& files) {
   std::map<RowKey, Score> by_key;
@@ -177,19 +163,13 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   const std::unique_ptr<model::RewardModel> model =
       model::load_reward_model(model_source, options.model);
 
-  text::EncoderOptions encoder_options = options.encoder;
-  if (encoder_options.max_tokens > model->max_positions()) {
-    log::warning("--max-tokens {} is more than the model's {} positions; using those",
-                 encoder_options.max_tokens, model->max_positions());
-    encoder_options.max_tokens = model->max_positions();
-  }
-  encoder_options.template_folder = model_source.template_folder;
-  const text::ConversationEncoder encoder(model_source.tokenizer_folder, encoder_options);
+  const text::ConversationEncoder encoder(model_source.tokenizer_folder,
+                                          encoder_options(options, *model, model_source));
   const storage::ModelHashes hashes = hash_model(model_source, world);
   const storage::Provenance provenance = score_provenance(options, *model, encoder, hashes);
   for (PolicyPart& part : work.parts) {
     const ResponseFile& source = work.sources[part.source];
-    part.manifest.emplace(make_manifest(options, *model, encoder, provenance))
+    part.manifest.emplace(score_manifest(options, *model, encoder, provenance))
         .input_hashed(source.path, source.sha256)
         .input_hashed(options.model_dir, hashes.folder);
     part.fingerprint = part.manifest->fingerprint();
@@ -249,7 +229,7 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
   if (!world.is_root()) return summary;
   check_errors(work, results, options.max_bad_rows);
   lock->require_held();
-  storage::Manifest manifest = make_manifest(options, *model, encoder, provenance);
+  storage::Manifest manifest = score_manifest(options, *model, encoder, provenance);
   for (const ResponseFile& source : work.sources)
     manifest.input_hashed(source.path, source.sha256, source.num_rows);
   manifest.input_hashed(options.model_dir, hashes.folder);
@@ -263,6 +243,7 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
 }  // namespace
 
 ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress) {
+  if (!options.votes.empty()) return score_votes(options, progress);
   dist::World alone = dist::World::alone();
   return score_with(options, progress, alone);
 }
@@ -270,7 +251,9 @@ ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn&
 ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress,
                              dist::World& world) {
   try {
-    return score_with(options, progress, world);
+    if (options.votes.empty()) return score_with(options, progress, world);
+    if (world.size() == 1) return score_votes(options, progress);
+    throw Error(ErrorKind::kUsage, "--votes runs in one process, found {}", world.size());
   } catch (const Error& error) {
     world.fail(error);
     throw;

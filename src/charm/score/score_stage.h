@@ -21,7 +21,8 @@ struct ScoreStageOptions {
   std::filesystem::path model_dir;  ///< Hugging Face folder of the reward model
   std::vector<std::filesystem::path>
       responses;  ///< response files; rows of one prompt share its prefix across files
-  std::filesystem::path output;     ///< folder for one <policy>.parquet per policy
+  std::vector<std::filesystem::path> votes;  ///< files of votes with texts, instead of responses
+  std::filesystem::path output;     ///< folder for one <policy>.parquet per policy; of votes a file
   model::RewardModelOptions model;  ///< dtype, device, threads
   text::EncoderOptions encoder;     ///< length limit, truncation, BOS, template
   ScorerOptions scorer;             ///< token budget, pooling
@@ -71,6 +72,10 @@ ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn&
 
 /// "reused N rows of M policies, scored K rows".
 std::string reuse_text(const ScoreStageResult& result);
+
+/// The same for `votes`, in one process: both responses of every vote, each text once, into one
+/// scored-votes file (storage::write_scored_votes). Called by `score_stage` for options with votes.
+ScoreStageResult score_votes(const ScoreStageOptions& options, const ProgressFn& progress);
 
 /// A policy's file in a score folder; characters invalid in file names become '_'.
 std::filesystem::path score_file(const std::filesystem::path& folder, const std::string& policy);

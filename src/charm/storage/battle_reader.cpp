@@ -13,146 +13,17 @@
 #include "charm/base/parse_json.h"
 #include "charm/base/strings.h"
 #include "charm/storage/ratings.h"
-#include "charm/storage/row_reader.h"
-#include "charm/storage/row_source.h"
+#include "charm/storage/vote_rows.h"
 
 namespace charm::storage {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string name_of(const Json& row, const char* column) {
-  const auto place = row.find(column);
-  if (place == row.end() || !place->is_string() || place->get_ref<const std::string&>().empty()) {
-    throw Error(ErrorKind::kInput, "column '{}' is {}, expected a model name", column,
-                place == row.end() ? "missing" : place->dump());
-  }
-  return place->get<std::string>();
-}
-
-bool is_present(const Json& row, const char* column) {
-  const auto place = row.find(column);
-  return place != row.end() && !place->is_null();
-}
-
-// True, false, 1 or 0.
-bool tag_flag(const Json& value, std::string_view name) {
-  if (value.is_boolean()) return value.get<bool>();
-  if (value.is_number() && (value == 0 || value == 1)) return value == 1;
-  throw Error(ErrorKind::kInput, "'{}' is {}, expected true or false", name, value.dump());
-}
-
-// Kaggle's "LLM Classification" and lmsys-arena-human-preference-55k: one of three columns is 1.
-double one_hot_outcome(const Json& row) {
-  constexpr std::array<std::pair<const char*, double>, 3> kColumns = {
-      {{"winner_model_a", 1.0}, {"winner_model_b", 0.0}, {"winner_tie", 0.5}}};
-  int num_set = 0;
-  double outcome = 0.0;
-  for (const auto& [column, value] : kColumns) {
-    if (!is_present(row, column) || !tag_flag(row[column], column)) continue;
-    ++num_set;
-    outcome = value;
-  }
-  if (num_set == 1) return outcome;
-  throw Error(ErrorKind::kInput,
-              "{} of winner_model_a, winner_model_b and winner_tie are 1, expected one", num_set);
-}
-
-// Spellings of FastChat (clean_battle_data.py), arena-human-preference-55k to -140k, the expert set
-// and PPE.
-double outcome_of(const Json& row) {
-  if (!is_present(row, "winner") && is_present(row, "winner_model_a")) return one_hot_outcome(row);
-  const bool is_tie = is_present(row, "is_tie") && tag_flag(row["is_tie"], "is_tie");
-  if (is_tie && !is_present(row, "winner")) return 0.5;
-  const auto place = row.find("winner");
-  const std::string winner =
-      place != row.end() && place->is_string() ? place->get<std::string>() : std::string();
-  for (const char* tie : {"tie", "tie (bothbad)", "bothbad", "both_bad"}) {
-    if (winner == tie) return 0.5;
-  }
-  if (is_tie && (winner == "model_a" || winner == "model_b")) {
-    throw Error(ErrorKind::kInput, "winner is \"{}\" although is_tie is true", winner);
-  }
-  if (winner == "model_a") return 1.0;
-  if (winner == "model_b") return 0.0;
-  throw Error(ErrorKind::kInput,
-              "winner is {}, expected model_a, model_b, tie, tie (bothbad) or both_bad",
-              place == row.end() ? "missing" : place->dump());
-}
-
-// A number, or the sum of an object of numbers ({"h1": 0, "h2": 3, ...}).
-double count_of(const Json& metadata, const std::string& key) {
-  const auto place = metadata.find(key);
-  double count = NAN;
-  if (place != metadata.end() && place->is_number()) count = place->get<double>();
-  if (place != metadata.end() && place->is_object()) {
-    count = 0.0;
-    for (const Json& part : *place) count += part.is_number() ? part.get<double>() : NAN;
-  }
-  if (!(count >= 0.0) || !std::isfinite(count)) {
-    throw Error(ErrorKind::kInput, "conv_metadata: '{}' is {}, expected a count", key,
-                place == metadata.end() ? "missing" : place->dump());
-  }
-  return count;
-}
-
-StyleCounts counts_of(const Json& metadata, const std::string& side) {
-  return {.length = count_of(metadata, "sum_assistant_" + side + "_tokens"),
-          .headers = count_of(metadata, "header_count_" + side),
-          .lists = count_of(metadata, "list_count_" + side),
-          .bold = count_of(metadata, "bold_count_" + side)};
-}
-
-// Content of a turn: a string, or a list of parts of which the texts count ([{"type": "text",
-// "text": ...}]).
-void append_content(const Json& content, std::string& text) {
-  if (content.is_string()) text += content.get_ref<const std::string&>();
-  if (!content.is_array()) return;
-  for (const Json& part : content) {
-    if (part.is_string()) text += part.get_ref<const std::string&>();
-    if (part.is_object() && part.contains("text") && part["text"].is_string()) {
-      text += part["text"].get_ref<const std::string&>();
-    }
-  }
-}
-
-// A list, or the JSON of one in a text (55k's columns, the expert set's conversations).
-std::optional<Json> json_list(const Json& value) {
-  if (value.is_array()) return value;
-  if (!value.is_string()) return std::nullopt;
-  const std::string& text = value.get_ref<const std::string&>();
-  if (!text.starts_with('[') || nests_deeper_than(text, kMaxJsonDepth)) return std::nullopt;
-  Json list = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!list.is_array()) return std::nullopt;
-  return list;
-}
-
-// One text per turn, in 55k as the JSON of a list. A response may be such a list by itself, so the
-// prompt tells which of the two the file has.
-std::string battle_text(const Json& row, const std::string& column) {
-  const std::string& text = row[column].get_ref<const std::string&>();
-  const auto prompt = row.find("prompt");
-  if (prompt == row.end() || !json_list(*prompt)) return text;
-  const std::optional<Json> turns = json_list(row[column]);
-  if (!turns) {
-    throw Error(ErrorKind::kInput, "{} is not the JSON of a list of texts, though the prompt is",
-                column);
-  }
-  std::string joined;
-  for (std::size_t turn = 0; turn < turns->size(); ++turn) {
-    if (turn > 0) joined += '\n';
-    append_content((*turns)[turn], joined);
-  }
-  return joined;
-}
-
-// The assistant's turns, one line break between them. PPE calls the responses 1 and 2.
+// The assistant's turns, one line break between them.
 std::string text_of_side(const Json& row, const std::string& side) {
-  for (const std::string& name : {side, std::string(side == "a" ? "1" : "2")}) {
-    const std::string column = "response_" + name;
-    const auto response = row.find(column);
-    if (response != row.end() && response->is_string()) return battle_text(row, column);
-  }
+  const std::string response = response_column(row, side);
+  if (!response.empty()) return fmt::format("{}", fmt::join(response_turns(row, response), "\n"));
   const auto column = row.find("conversation_" + side);
   const std::optional<Json> turns = column == row.end() ? std::nullopt : json_list(*column);
   if (!turns) {
@@ -160,33 +31,25 @@ std::string text_of_side(const Json& row, const std::string& side) {
                 "styles need conv_metadata, response_{0} or conversation_{0}, found none of them",
                 side);
   }
-  std::string text;
-  bool is_first = true;
+  std::vector<std::string> texts;
   for (const Json& turn : *turns) {
     if (!turn.is_object() || turn.value("role", Json()) != "assistant") continue;
-    if (!is_first) text += '\n';
-    is_first = false;
-    if (turn.contains("content")) append_content(turn["content"], text);
+    texts.push_back(turn.contains("content") ? content_text(turn["content"]) : "");
   }
-  return text;
-}
-
-void check_distinct(const Battle& battle) {
-  if (battle.model_a != battle.model_b) return;
-  throw Error(ErrorKind::kInput, "model_a and model_b are both '{}'", battle.model_a);
+  return fmt::format("{}", fmt::join(texts, "\n"));
 }
 
 Battle battle_of(const Json& row, bool with_styles) {
   Battle battle;
-  battle.model_a = name_of(row, "model_a");
-  battle.model_b = name_of(row, "model_b");
-  check_distinct(battle);
+  battle.model_a = model_name_of(row, "model_a");
+  battle.model_b = model_name_of(row, "model_b");
+  check_distinct_models(battle.model_a, battle.model_b);
   battle.outcome = outcome_of(row);
   if (!with_styles) return battle;
   const auto metadata = row.find("conv_metadata");
   if (metadata != row.end() && metadata->is_object()) {
-    battle.style_a = counts_of(*metadata, "a");
-    battle.style_b = counts_of(*metadata, "b");
+    battle.style_a = metadata_counts(*metadata, "a");
+    battle.style_b = metadata_counts(*metadata, "b");
   } else {
     battle.text_a = text_of_side(row, "a");
     battle.text_b = text_of_side(row, "b");
@@ -214,14 +77,14 @@ std::vector<Battle> verdicts_of(const Json& row, const BattleOptions& options) {
   if (options.with_styles) {
     throw Error(ErrorKind::kInput, "a judgment of arena-hard has no texts to count styles of");
   }
-  const std::string model = name_of(row, "model");
+  const std::string model = model_name_of(row, "model");
   if (!is_present(row, "baseline") && options.baseline.empty()) {
     throw Error(ErrorKind::kInput,
                 "the judgment names no baseline; name it with --baseline (arena-hard v0.1: "
                 "gpt-4-0314)");
   }
   const std::string baseline =
-      is_present(row, "baseline") ? name_of(row, "baseline") : options.baseline;
+      is_present(row, "baseline") ? model_name_of(row, "baseline") : options.baseline;
   const Json& games = row["games"];
   if (!games.is_array() || games.size() != 2) {
     throw Error(ErrorKind::kInput, "'games' has {} entries, expected two verdicts", games.size());
@@ -239,7 +102,7 @@ std::vector<Battle> verdicts_of(const Json& row, const BattleOptions& options) {
     battle.model_a = game == 0 ? baseline : model;
     battle.model_b = game == 0 ? model : baseline;
     battle.outcome = outcome;
-    check_distinct(battle);
+    check_distinct_models(battle.model_a, battle.model_b);
     battles.insert(battles.end(), static_cast<std::size_t>(count), battle);
   }
   if (!is_judged) battles.clear();
@@ -315,19 +178,6 @@ bool is_kept(const Json& row, const BattleOptions& options, BattleCounts& counts
     }
   }
   return true;
-}
-
-// The next row whose columns can be read as JSON; empty at the end.
-std::optional<Json> next_vote(RowReader& reader) {
-  while (const RowView* view = reader.next()) {
-    try {
-      return view->to_json();
-    } catch (const Error& error) {  // text that is not UTF-8, names twice
-      if (error.kind() != ErrorKind::kInput) throw;
-      reader.reject(error.message());
-    }
-  }
-  return std::nullopt;
 }
 
 std::vector<std::string> columns_of(const BattleOptions& options, const CategoryTag& tag) {

@@ -267,6 +267,10 @@ void write_eval_scores(const std::filesystem::path& path, std::span<const Scored
                {"score_rejected", scores}},
               rows.size(),
               {}};
+  const bool has_pairs =
+      std::ranges::any_of(rows, [](const ScoredEvalItem& row) { return !row.item.pairs.empty(); });
+  if (has_pairs) table.columns.push_back({"pairs", ColumnType::kDoubles});
+  std::vector<double> pairs;
   table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
     const ScoredEvalItem& row = rows[i];
     cells = {std::string_view(row.item.id), std::string_view(row.item.subset)};
@@ -276,6 +280,13 @@ void write_eval_scores(const std::filesystem::path& path, std::span<const Scored
     cells.push_back(is_pair ? text_cell(row.item.rejected) : Cell(&row.item.rejected));
     cells.push_back(is_pair ? score_cell(row.score_chosen) : list_cell(row.score_chosen));
     cells.push_back(is_pair ? score_cell(row.score_rejected) : list_cell(row.score_rejected));
+    if (!has_pairs) return;
+    pairs.clear();
+    for (const auto& [chosen, rejected] : row.item.pairs) {
+      pairs.push_back(chosen);
+      pairs.push_back(rejected);
+    }
+    cells.push_back(&pairs);
   };
   write_table(path, table);
 }

@@ -64,12 +64,13 @@ enum class EvalShape {
   kPair,         ///< RewardBench: `chosen`, `rejected`, `score_chosen`, `score_rejected` are single
                  ///< values; the group is `subset`
   kLists,        ///< RM-Bench: they are lists in the dataset's order; the group is `domain`
-  kSubsetLists,  ///< RewardBench 2: lists in the dataset's order; the group is `subset`
+  kSubsetLists,  ///< RewardBench 2, RMB, PPE: lists in the dataset's order; the group is `subset`
 };
 
 /// Writes a saved-score file: id, subset or domain, prompt, chosen, rejected, score_chosen,
-/// score_rejected. `prompt` is text if every prompt is a single user message, else a message list.
-/// A row that failed to score has null scores.
+/// score_rejected; of PPE also `pairs`, a flat list of indices into chosen and rejected. `prompt`
+/// is text if every prompt is a single user message, else a message list. A row that failed to
+/// score has null scores.
 void write_eval_scores(const std::filesystem::path& path, std::span<const ScoredEvalItem> rows,
                        EvalShape shape);
 
