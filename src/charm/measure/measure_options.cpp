@@ -27,10 +27,12 @@ void describe_settings(OptionTable& table, MeasureOptions& options) {
 
 void describe_command(OptionTable& table, MeasureOptions& options) {
   table.paths("scores", options.scores, "FILE", "Files of charm score, one or more policies each.")
-      .required()
       .path("ratings", options.ratings, "FILE",
-            "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue.")
-      .required()
+            "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue. Required "
+            "with --scores.")
+      .paths("votes", options.votes, "FILE",
+             "Scored votes (charm score --votes) instead of --scores and --ratings: the target is "
+             "people's win rate on the same responses, ties half.")
       .path("output", options.output, "FILE",
             "mismatch.json to write. A name in .csv gets the table of pairs, - is standard output.")
       .required();

@@ -14,7 +14,19 @@
 
 namespace charm::measure {
 
+void write_mismatch(const results::Mismatch& mismatch, const MeasureOptions& options,
+                    std::span<const storage::InputFile> files, storage::Manifest& manifest) {
+  for (const std::string& warning : mismatch.warnings) log::warning("{}", warning);
+  const nlohmann::ordered_json json = results::to_json(mismatch, storage::inputs_json(files));
+  results::write_result(options.output, json, json["pairs"]);
+  manifest.output(options.output, static_cast<std::int64_t>(mismatch.pairs.size()));
+  storage::write_manifest(options.output, manifest);
+}
+
 results::Mismatch measure(const MeasureOptions& options, const ProgressFn& progress) {
+  if (!options.votes.empty()) return measure_votes(options);
+  if (options.scores.empty() || options.ratings.empty())
+    throw Error(ErrorKind::kUsage, "give --scores with --ratings, or --votes");
   results::require_result_name(options.output);
   require_writable(options.output);
   require_distinct(options.output, options.scores);
@@ -52,13 +64,7 @@ results::Mismatch measure(const MeasureOptions& options, const ProgressFn& progr
   mismatch.prompts = options.prompts;
   if (is_split)
     mismatch.prompts = fmt::format("held out (share {}, seed {})", options.holdout, options.seed);
-  for (const std::string& warning : mismatch.warnings) log::warning("{}", warning);
-
-  const nlohmann::ordered_json json =
-      results::to_json(mismatch, storage::inputs_json(inputs.files));
-  results::write_result(options.output, json, json["pairs"]);
-  manifest.output(options.output, static_cast<std::int64_t>(mismatch.pairs.size()));
-  storage::write_manifest(options.output, manifest);
+  write_mismatch(mismatch, options, inputs.files, manifest);
   return mismatch;
 }
 

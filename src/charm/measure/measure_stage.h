@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,11 +11,13 @@
 #include "charm/base/progress.h"
 #include "charm/results/mismatch.h"
 #include "charm/storage/read_options.h"
+#include "charm/storage/score_inputs.h"
 
 namespace charm::measure {
 
 struct MeasureOptions {
   std::vector<std::filesystem::path> scores;  ///< scores files, one or more policies each
+  std::vector<std::filesystem::path> votes;   ///< scored votes, instead of scores and ratings
   std::filesystem::path ratings;  ///< Arena ratings in any form that storage::read_ratings knows
   std::string category;           ///< Arena category, where the ratings file holds several
   std::string date;               ///< leaderboard_publish_date, where it holds several
@@ -41,8 +44,15 @@ void describe_settings(OptionTable& table, MeasureOptions& options);
 /// All options of `charm measure`.
 void describe_command(OptionTable& table, MeasureOptions& options);
 
-/// Reads scores and ratings, measures every ordered pair of policies, writes `output` and its
-/// manifest.
+/// Reads scores and ratings, or votes (whose win rates are then the targets), measures every
+/// ordered pair of policies, writes `output` and its manifest.
 results::Mismatch measure(const MeasureOptions& options, const ProgressFn& progress = {});
+
+/// The same from votes. Called by `measure` for options with votes.
+results::Mismatch measure_votes(const MeasureOptions& options);
+
+/// Writes `output` and its manifest.
+void write_mismatch(const results::Mismatch& mismatch, const MeasureOptions& options,
+                    std::span<const storage::InputFile> files, storage::Manifest& manifest);
 
 }  // namespace charm::measure

@@ -125,14 +125,78 @@ HeldOutPolicy read_held_out_policy(const Fields& fields) {
 
 SolveOptions read_options(const Fields& fields) {
   const SolveOptions defaults;
-  return {.mode = fields.word_or("mode", parse_mode, defaults.mode),
+  const Mode mode = fields.word_or("mode", parse_mode, defaults.mode);
+  return {.mode = mode,
           .solver = fields.word_or("solver", parse_solver, defaults.solver),
-          .ties = fields.word_or("ties", parse_tie_rule, defaults.ties),
+          .ties = mode.kind == ModeKind::kVotes
+                      ? TieRule::kHalf
+                      : fields.word_or("ties", parse_tie_rule, defaults.ties),
           .weights = fields.word_or("weights", parse_pair_weights, defaults.weights),
           .temperature = fields.find_or("temperature", defaults.temperature),
           .shrink = fields.find<Fields>("shrink").has_value(),
           .bootstrap = fields.find_or("bootstrap", defaults.bootstrap),
           .seed = fields.find_or("seed", defaults.seed)};
+}
+
+// null where the mode has no sigmoid.
+Json temperature_json(const Calibration& calibration) {
+  if (calibration.votes) return calibration.votes->temperature.value;
+  if (calibration.options.mode.kind == ModeKind::kSamePrompt) return nullptr;
+  return calibration.options.temperature;
+}
+
+void put_votes(const VoteFit& votes, Json& json) {
+  json["temperature_se"] = votes.temperature_se;
+  json["temperature_ci95"] = interval_json(votes.temperature.ci95);
+  if (votes.tie_parameter)
+    put_estimate(json, "tie_parameter", *votes.tie_parameter, NoInterval::kNull);
+  json["style_control"] = votes.style;
+  json["style"] = Json::object();
+  for (const StyleWeight& one : votes.style_weights) {
+    json["style"][one.feature] = {{"weight", one.weight.value},
+                                  {"weight_se", one.se},
+                                  {"weight_ci95", interval_json(one.weight.ci95)},
+                                  {"sd", one.sd}};
+  }
+  json["cluster"] = votes.cluster;
+  json["votes"] = {{"num_votes", votes.num_votes},   {"num_ties", votes.num_ties},
+                   {"num_judges", votes.num_judges}, {"num_clusters", votes.num_clusters},
+                   {"log_loss", votes.log_loss},     {"rating_prior", votes.has_rating_prior},
+                   {"holdout", votes.holdout}};
+}
+
+VoteFit read_votes(const Fields& fields) {
+  VoteFit votes{.ties = fields.at<std::string>("ties"),
+                .cluster = fields.find_or<std::string>("cluster", "prompt"),
+                .interval = fields.find_or<std::string>("interval", "sandwich"),
+                .temperature = fields.estimate_at("temperature"),
+                .temperature_se = fields.find_or<double>("temperature_se"),
+                .tie_parameter = fields.find_estimate("tie_parameter"),
+                .style = fields.find_or<std::string>("style_control", "none"),
+                .style_weights = {}};
+  if (!(votes.temperature.value > 0.0)) {
+    throw Error(ErrorKind::kInput, "{}: 'temperature' is {}, expected a positive number",
+                fields.where(), votes.temperature.value);
+  }
+  const auto style = fields.find<Fields>("style");
+  const Json weights = style ? style->json() : Json::object();
+  for (const auto& [name, object] : weights.items()) {
+    const Fields weight = style->at<Fields>(name.c_str());
+    votes.style_weights.push_back({.feature = name,
+                                   .weight = weight.estimate_at("weight"),
+                                   .se = weight.find_or<double>("weight_se"),
+                                   .sd = weight.find_or<double>("sd")});
+  }
+  if (const auto counts = fields.find<Fields>("votes")) {
+    votes.num_votes = counts->find_or<std::int64_t>("num_votes");
+    votes.num_ties = counts->find_or<std::int64_t>("num_ties");
+    votes.num_judges = counts->find_or<std::int64_t>("num_judges");
+    votes.num_clusters = counts->find_or<std::int64_t>("num_clusters");
+    votes.log_loss = counts->find_or<double>("log_loss");
+    votes.has_rating_prior = counts->json().value("rating_prior", false);
+    votes.holdout = counts->find_or<double>("holdout");
+  }
+  return votes;
 }
 
 void check_policies(const Calibration& calibration, const std::string& file) {
@@ -196,16 +260,16 @@ Calibration calibration_of_offsets(const Json& json, const std::string& file) {
 
 Json to_json(const Calibration& calibration, const Json& inputs) {
   const SolveOptions& options = calibration.options;
-  const bool is_smooth = options.mode.kind != ModeKind::kSamePrompt;
   Json json = {
       {"version", Calibration::kVersion},
       {"mode", mode_name(options.mode)},
       {"solver", solver_name(options.solver)},
-      {"ties", tie_rule_name(options.ties)},
+      {"ties",
+       calibration.votes ? calibration.votes->ties : std::string(tie_rule_name(options.ties))},
       {"weights", pair_weights_name(options.weights)},
-      {"temperature", is_smooth ? Json(options.temperature) : Json()},
+      {"temperature", temperature_json(calibration)},
       {"shrink", calibration.prior_sd ? Json{{"prior_sd", *calibration.prior_sd}} : Json()},
-      {"interval", "bootstrap"},
+      {"interval", calibration.votes ? calibration.votes->interval : "bootstrap"},
       {"bootstrap", options.bootstrap},
       {"seed", options.seed},
       {"reference", calibration.reference},
@@ -222,6 +286,7 @@ Json to_json(const Calibration& calibration, const Json& inputs) {
   };
   for (const auto& policy : calibration.policies)
     json["policies"].push_back(calibrated_policy_json(policy));
+  if (calibration.votes) put_votes(*calibration.votes, json);
   return json;
 }
 
@@ -244,6 +309,7 @@ Calibration read_calibration(const Json& json, const std::string& file) {
     calibration.prior_sd = shrink->at<double>("prior_sd");
   for (const Fields& one : fields.find_or<std::vector<Fields>>("left_out"))
     calibration.held_out_policies.push_back(read_held_out_policy(one));
+  if (calibration.options.mode.kind == ModeKind::kVotes) calibration.votes = read_votes(fields);
   calibration.warnings = fields.find_or<std::vector<std::string>>("warnings");
   check_policies(calibration, file);
   return calibration;

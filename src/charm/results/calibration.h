@@ -58,6 +58,34 @@ struct HeldOutPolicy {
   std::optional<HeldOutPolicyCheck> held_out;
 };
 
+/// Weight of a style feature in a fit of votes.
+struct StyleWeight {
+  std::string feature;
+  Estimate weight;  ///< log odds per unit of the feature's difference
+  double se = 0.0;
+  double sd = 0.0;  ///< standard deviation of the feature's difference over the votes
+};
+
+/// Beside the offsets, what a fit of votes has found:
+///     P(a over b) = sigmoid((score_a - score_b + offset_a - offset_b) / T + style . features)
+struct VoteFit {
+  std::string ties;      ///< "half" or "davidson"
+  std::string cluster;   ///< "prompt" or "judge"
+  std::string interval;  ///< "sandwich" or "bootstrap"
+  Estimate temperature;  ///< T, score units
+  double temperature_se = 0.0;
+  std::optional<Estimate> tie_parameter;  ///< nu of Davidson's model
+  std::string style;                      ///< "none" or "fastchat": how features are compared
+  std::vector<StyleWeight> style_weights;
+  std::int64_t num_votes = 0;
+  std::int64_t num_ties = 0;
+  std::int64_t num_judges = 0;  ///< named ones
+  std::int64_t num_clusters = 0;
+  double log_loss = 0.0;          ///< mean negative log likelihood of a vote
+  bool has_rating_prior = false;  ///< ratings were a prior
+  double holdout = 0.0;           ///< share of the prompts that was held out
+};
+
 /// calibration.json of `charm calibrate`.
 struct Calibration {
   static constexpr int kVersion = 1;
@@ -73,6 +101,7 @@ struct Calibration {
   std::optional<double>
       prior_sd;  ///< with `shrink`: estimated standard deviation of the true offsets
   std::vector<HeldOutPolicy> held_out_policies;  ///< by `leave_one_out`
+  std::optional<VoteFit> votes;                  ///< in mode `votes`
   std::vector<std::string> warnings;
 };
 

@@ -1,5 +1,10 @@
 #include "charm/results/mismatch.h"
 
+#include <limits>
+#include <map>
+#include <string_view>
+#include <utility>
+
 #include "charm/base/error.h"
 #include "charm/results/fields.h"
 
@@ -33,18 +38,54 @@ MeasuredPolicy read_measured_policy(const Fields& fields) {
           .test = read_test(fields)};
 }
 
-/// Rows are policies, columns references, both in the order of `policies`; null on the diagonal.
+/// Rows are policies, columns references, both in the order of `policies`; null where there is no
+/// pair.
 Json matrix_json(const Mismatch& mismatch) {
+  std::map<std::pair<std::string_view, std::string_view>, double> cells;
+  for (const Pair& pair : mismatch.pairs)
+    cells[{pair.policy, pair.reference}] = pair.before.mismatch.value;
   Json matrix = Json::array();
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < mismatch.policies.size(); ++i) {
+  for (const MeasuredPolicy& policy : mismatch.policies) {
     Json row = Json::array();
-    for (std::size_t j = 0; j < mismatch.policies.size(); ++j) {
-      row.push_back(i == j ? Json() : Json(mismatch.pairs[next++].before.mismatch.value));
+    for (const MeasuredPolicy& reference : mismatch.policies) {
+      const auto cell = cells.find({policy.policy, reference.policy});
+      row.push_back(cell == cells.end() ? Json() : Json(cell->second));
     }
     matrix.push_back(std::move(row));
   }
   return matrix;
+}
+
+Json agreement_json(const VoteAgreement& votes) {
+  Json json;
+  const auto put = [&](const char* name, const Estimate& estimate, std::int64_t count) {
+    put_estimate(json, name, estimate, NoInterval::kNull);
+    json[std::string("num_") + (name == std::string("accuracy") ? "decided" : name)] = count;
+  };
+  put("accuracy", votes.accuracy, votes.num_decided);
+  put("people", votes.people, votes.num_people);
+  put("people_decided", votes.people_decided, votes.num_people_decided);
+  json["num_votes"] = votes.num_votes;
+  json["num_ties"] = votes.num_ties;
+  json["num_judges"] = votes.num_judges;
+  return json;
+}
+
+VoteAgreement read_agreement(const Fields& fields) {
+  const auto estimate = [&](const char* name) {
+    return fields.find_estimate(name).value_or(
+        Estimate{.value = std::numeric_limits<double>::quiet_NaN(), .ci95 = {}});
+  };
+  const auto count = [&](const char* name) { return fields.find_or<std::int64_t>(name); };
+  return {.accuracy = estimate("accuracy"),
+          .num_decided = count("num_decided"),
+          .people = estimate("people"),
+          .num_people = count("num_people"),
+          .people_decided = estimate("people_decided"),
+          .num_people_decided = count("num_people_decided"),
+          .num_votes = count("num_votes"),
+          .num_ties = count("num_ties"),
+          .num_judges = count("num_judges")};
 }
 
 }  // namespace
@@ -68,6 +109,7 @@ Json to_json(const Mismatch& mismatch, const Json& inputs) {
                           {"level", kSignificanceLevel},
                           {"flags", "holm"},
                           {"num_flagged", num_flagged}};
+  if (mismatch.votes) json["agreement"] = agreement_json(*mismatch.votes);
   if (!mismatch.prompts.empty()) json["prompts"] = mismatch.prompts;
   return json;
 }
@@ -82,7 +124,9 @@ Mismatch read_mismatch(const Json& json, const std::string& file) {
                     .policies = {},
                     .pairs = {},
                     .warnings = fields.find_or<std::vector<std::string>>("warnings"),
+                    .votes = {},
                     .prompts = fields.find_or<std::string>("prompts")};
+  if (const auto votes = fields.find<Fields>("agreement")) mismatch.votes = read_agreement(*votes);
   for (const Fields& policy : fields.at<std::vector<Fields>>("policies"))
     mismatch.policies.push_back(read_measured_policy(policy));
   for (const Fields& pair : fields.at<std::vector<Fields>>("pairs"))

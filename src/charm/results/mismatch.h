@@ -27,6 +27,19 @@ struct MeasuredPolicy {
   std::optional<MismatchTest> test;  ///< of mean_mismatch, corrected for the number of policies
 };
 
+/// Agreement with people's votes, as fractions.
+struct VoteAgreement {
+  Estimate accuracy;  ///< of decided votes: the chosen response scores higher, ties half
+  std::int64_t num_decided = 0;
+  Estimate people;  ///< of two votes on the same two responses: equal; NaN without any
+  std::int64_t num_people = 0;
+  Estimate people_decided;  ///< the same where both are decided
+  std::int64_t num_people_decided = 0;
+  std::int64_t num_votes = 0;
+  std::int64_t num_ties = 0;
+  std::int64_t num_judges = 0;  ///< named ones
+};
+
 /// mismatch.json of `charm measure`.
 struct Mismatch {
   static constexpr int kVersion = 1;
@@ -36,8 +49,10 @@ struct Mismatch {
   std::int64_t bootstrap = 0;
   std::int64_t num_prompts = 0;  ///< distinct prompts over all policies
   std::vector<MeasuredPolicy> policies;
-  std::vector<Pair> pairs;  ///< all ordered pairs, by policy, then reference
+  std::vector<Pair> pairs;  ///< all ordered pairs (of votes: those with a vote), by policy, then
+                            ///< reference
   std::vector<std::string> warnings;
+  std::optional<VoteAgreement> votes;  ///< of votes: targets are people's win rates
   std::string prompts;  ///< which prompts these are ("held out of calibration"); empty: no note
 };
 

@@ -43,6 +43,10 @@ Json to_json(const Pair& pair) {
   put(json, "mismatch_before", pair.before.mismatch);
   if (pair.after) put(json, "mismatch_after", pair.after->mismatch);
   json["ties_before"] = pair.before.ties;
+  if (pair.agreement) {
+    put(json, "agreement", *pair.agreement);
+    json["num_decided"] = pair.num_decided;
+  }
   if (pair.after) {
     json["ties_after"] = pair.after->ties;
     json["residual"] = pair.residual;
@@ -80,6 +84,8 @@ Pair read_pair(const Fields& fields) {
             .target = fields.estimate_at("target_win_rate"),
             .before = read_rates(fields, "before"),
             .test = read_test(fields),
+            .agreement = fields.find_estimate("agreement"),
+            .num_decided = count("num_decided"),
             .after = {},
             .residual = fields.find_or<double>("residual"),
             .leverage = fields.find<double>("leverage"),

@@ -61,6 +61,11 @@ struct Pair {
 
   std::optional<MismatchTest> test;  ///< by `charm measure`
 
+  // Of votes: `target` is then people's win rate, and rows are votes.
+  std::optional<Estimate> agreement;  ///< share of decided votes whose chosen response scores
+                                      ///< higher, ties half
+  std::int64_t num_decided = 0;
+
   // By `charm calibrate`.
   std::optional<PairRates> after;  ///< with the offsets added; intervals: the offsets held fixed
   double residual = 0.0;  ///< win rate - target after calibration, in the mode's own win rate

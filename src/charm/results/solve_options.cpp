@@ -14,6 +14,8 @@ std::string mode_name(const Mode& mode) {
       return "all-pairs";
     case ModeKind::kBlock:
       return fmt::format("block:{}", mode.block_rows);
+    case ModeKind::kVotes:
+      return "votes";
   }
   return "";
 }
@@ -21,6 +23,7 @@ std::string mode_name(const Mode& mode) {
 Mode parse_mode(std::string_view word) {
   if (word == "same-prompt") return {.kind = ModeKind::kSamePrompt};
   if (word == "all-pairs") return {.kind = ModeKind::kAllPairs};
+  if (word == "votes") return {.kind = ModeKind::kVotes};
   constexpr std::string_view kPrefix = "block:";
   if (word.starts_with(kPrefix)) {
     const std::string_view digits = word.substr(kPrefix.size());

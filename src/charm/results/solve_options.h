@@ -15,6 +15,7 @@ enum class ModeKind {
                 ///< recommended
   kAllPairs,    ///< mean of sigmoid((s_over,i + d - s_ref,j) / T) over all prompts i and j
   kBlock,       ///< the original's: the same mean within blocks of N rows
+  kVotes,       ///< no win rate: maximum likelihood of people's votes on the same responses
 };
 
 struct Mode {
@@ -22,7 +23,7 @@ struct Mode {
   std::int64_t block_rows = 0;  ///< N of block:N
 };
 
-/// "same-prompt", "all-pairs", "block:1000".
+/// "same-prompt", "all-pairs", "block:1000", "votes".
 std::string mode_name(const Mode& mode);
 /// Throws kUsage for anything else.
 Mode parse_mode(std::string_view word);

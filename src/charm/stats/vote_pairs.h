@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "charm/results/mismatch.h"
+#include "charm/results/pair.h"
+#include "charm/stats/vote_table.h"
+
+// The reward model and people on the same responses.
+namespace charm::stats {
+
+struct VotePairOptions {
+  results::TieRule ties = results::TieRule::kHalf;  ///< of equal scores; people's ties are half
+  std::int64_t bootstrap = 0;     ///< replicates over prompts for the intervals; 0: none
+  std::uint64_t seed = 0;
+  std::size_t num_threads = 0;
+};
+
+/// Every ordered pair of policies with a vote, by policy, then reference: `target` is people's win
+/// rate (ties half), `before` the reward model's on the same responses, MD between the two; with
+/// `offsets` [policy] also `after`. The p-value is that of the paired difference, clustered by
+/// prompt.
+std::vector<results::Pair> vote_pairs(const VoteTable& table, std::span<const double> offsets,
+                                      const VotePairOptions& options);
+
+/// Votes of one named judge are not compared with each other; without judges all votes on the same
+/// two responses are taken to be of different people. Responses are the same if prompt, policies
+/// and scores are.
+results::VoteAgreement vote_agreement(const VoteTable& table, const VotePairOptions& options);
+
+}  // namespace charm::stats
