@@ -7,23 +7,62 @@ namespace charm::calibrate {
 
 namespace {
 
-/// One method is left, whose name stays valid.
-Option interval_option() {
-  Option option{.name = "interval", .value_name = "bootstrap"};
+Option interval_option(CalibrateOptions& options) {
+  Option option{.name = "interval", .value_name = "sandwich|bootstrap"};
   option.help =
-      "Method of the 95 % intervals: bootstrap over prompts and ratings (see "
+      "Method of the 95 % intervals. With --votes sandwich, the default, is the cluster-robust "
+      "covariance; bootstrap resamples clusters. Otherwise bootstrap over prompts and ratings (see "
       "docs/calibration.md).";
-  option.default_text = "bootstrap";
-  option.assign = [](const std::vector<std::string>& values) {
+  option.default_text = "bootstrap; with --votes sandwich";
+  option.assign = [&options](const std::vector<std::string>& values) {
     if (values.front() == "influence") {
       throw Error(ErrorKind::kUsage,
                   "'influence' was removed (its coverage was the bootstrap's); expected bootstrap, "
                   "with fewer replicates where time matters");
     }
-    if (values.front() != "bootstrap")
-      throw Error(ErrorKind::kUsage, "expected bootstrap, found '{}'", values.front());
+    for (const IntervalKind kind : {IntervalKind::kSandwich, IntervalKind::kBootstrap}) {
+      if (values.front() != interval_name(kind)) continue;
+      options.interval = kind;
+      return;
+    }
+    throw Error(ErrorKind::kUsage, "expected sandwich or bootstrap, found '{}'", values.front());
   };
-  option.value = []() -> OptionValue { return std::string("bootstrap"); };
+  option.value = [&options]() -> OptionValue {
+    const IntervalKind fallback =
+        options.votes.empty() ? IntervalKind::kBootstrap : IntervalKind::kSandwich;
+    return std::string(interval_name(options.interval.value_or(fallback)));
+  };
+  return option;
+}
+
+constexpr std::pair<std::string_view, CalibrateTies> kTies[] = {
+    {"loss", CalibrateTies::kLoss},
+    {"half", CalibrateTies::kHalf},
+    {"davidson", CalibrateTies::kDavidson}};
+
+Option ties_option(CalibrateOptions& options) {
+  Option option{.name = "ties", .value_name = "loss|half|davidson"};
+  option.help =
+      "How ties count: in a win rate as a loss, as in the original, or as half a win; with --votes "
+      "a vote is half a win and half a loss, or tied by Davidson's model (1970).";
+  option.default_text = "loss; with --votes half";
+  option.assign = [&options](const std::vector<std::string>& values) {
+    for (const auto& [word, ties] : kTies) {
+      if (values.front() != word) continue;
+      options.ties = ties;
+      options.solve.ties =
+          ties == CalibrateTies::kHalf ? results::TieRule::kHalf : results::TieRule::kLoss;
+      return;
+    }
+    throw Error(ErrorKind::kUsage, "expected loss, half or davidson, found '{}'", values.front());
+  };
+  option.value = [&options]() -> OptionValue {
+    for (const auto& [word, ties] : kTies) {
+      if (options.ties == ties) return std::string(word);
+    }
+    if (!options.votes.empty()) return std::string("half");
+    return std::string(results::tie_rule_name(options.solve.ties));
+  };
   return option;
 }
 
@@ -50,15 +89,22 @@ void describe_settings(OptionTable& table, CalibrateOptions& options) {
       .choice("solver", solve.solver, {{"exact", SolverKind::kExact}, {"adam", SolverKind::kAdam}},
               "exact: exact optimisation; adam: the original's training of a small network, for "
               "comparison.");
-  stats::describe_ties(table, solve.ties);
-  table
+  table.add(ties_option(options))
       .choice("weights", solve.weights,
               {{"equal", PairWeights::kEqual}, {"count", PairWeights::kCount}},
               "Weights of the pairs when three or more policies are calibrated jointly: equal, or "
               "proportional to the number of common prompts.")
       .number("temperature", solve.temperature, "X",
               "Temperature of the sigmoid in all-pairs and block modes, score units.")
-      .add(interval_option())
+      .add(interval_option(options))
+      .choice("style", options.style,
+              {{"none", StyleControl::kNone}, {"fastchat", StyleControl::kFastChat}},
+              "With --votes: style features of the responses in the fit (length, headers, lists, "
+              "bold text; difference / (sum + 1), as FastChat compares them), so that offsets are "
+              "those at equal style.")
+      .choice("cluster", options.cluster,
+              {{"prompt", VoteCluster::kPrompt}, {"judge", VoteCluster::kJudge}},
+              "With --votes: which votes are not independent of each other, for the intervals.")
       .integer("bootstrap", solve.bootstrap, "N",
                "Bootstrap replicates (prompts resampled, ratings drawn from their intervals); 0: "
                "no intervals.")
@@ -89,10 +135,12 @@ void describe_settings(OptionTable& table, CalibrateOptions& options) {
 
 void describe_command(OptionTable& table, CalibrateOptions& options) {
   table.paths("scores", options.scores, "FILE", "Files of charm score, one or more policies each.")
-      .required()
       .path("ratings", options.ratings, "FILE",
-            "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue.")
-      .required()
+            "Arena ratings in Elo points: {\"name\": 1273}, a list, CSV or a catalogue. Required "
+            "with --scores; with --votes a prior, weighted by its intervals.")
+      .paths("votes", options.votes, "FILE",
+             "Scored votes (charm score --votes) instead of --scores: the offsets are fitted to "
+             "people's choices between the same responses, by maximum likelihood.")
       .path("output", options.output, "FILE",
             "calibration.json to write. A name in .csv gets the table of policies, - is standard "
             "output.")

@@ -10,12 +10,23 @@
 #include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/calibrate/solve_options.h"
+#include "charm/calibrate/vote_fit.h"
 #include "charm/storage/read_options.h"
 
 namespace charm::calibrate {
 
+/// How ties count; each kind of input accepts two of them.
+enum class CalibrateTies {
+  kDefault,   ///< kLoss with ratings, kHalf with votes
+  kLoss,      ///< ratings only
+  kHalf,      ///< both
+  kDavidson,  ///< votes only
+};
+
 struct CalibrateOptions {
   std::vector<std::filesystem::path> scores;  ///< scores files, one or more policies each
+  std::vector<std::filesystem::path> votes;   ///< scored votes, instead of scores; with them the
+                                              ///< ratings are optional: a prior
   std::filesystem::path ratings;  ///< Arena ratings in any form that storage::read_ratings knows
   std::string category;           ///< Arena category, where the ratings file holds several
   std::string date;               ///< leaderboard_publish_date, where it holds several
@@ -26,6 +37,10 @@ struct CalibrateOptions {
   /// Folder for copies of the scores files with a column `calibrated_score`.
   std::optional<std::filesystem::path> write_scores;
   SolveOptions solve;
+  CalibrateTies ties = CalibrateTies::kDefault;  ///< of the command; `solve.ties` follows it
+  StyleControl style = StyleControl::kNone;      ///< votes: style features in the fit
+  VoteCluster cluster = VoteCluster::kPrompt;    ///< votes: which are not independent
+  std::optional<IntervalKind> interval;          ///< by default sandwich with votes, else bootstrap
   /// Share of the prompts held out of the fit, on which the offsets are then evaluated; the split
   /// is that of a recipe's `holdout`. Choose it so that both parts keep some hundred prompts.
   double holdout = 0.0;
@@ -43,7 +58,10 @@ void describe_settings(OptionTable& table, CalibrateOptions& options);
 /// All options of `charm calibrate`.
 void describe_command(OptionTable& table, CalibrateOptions& options);
 
-/// Reads scores and ratings, finds the offsets, writes `output` and its manifest.
+/// Reads scores and ratings, or votes, finds the offsets, writes `output` and its manifest.
 Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progress = {});
+
+/// The same from votes: mode `votes`. Called by `calibrate` for options with votes.
+Calibration calibrate_votes(const CalibrateOptions& options, const ProgressFn& progress);
 
 }  // namespace charm::calibrate

@@ -25,4 +25,9 @@ using results::HeldOutPolicy;
 using results::HeldOutPolicyCheck;
 using results::MeanMismatch;
 
+using results::Estimate;
+using results::Interval;
+using results::StyleWeight;
+using results::VoteFit;
+
 }  // namespace charm::calibrate

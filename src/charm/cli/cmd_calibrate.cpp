@@ -20,17 +20,30 @@ class CalibrateCommand final : public Command {
            "offsets are fitted jointly by least squares over all pairs.\n"
            "\n"
            "  charm calibrate --scores scores/rm/*.parquet --ratings ratings.json --reference gpt4 "
-           "--output calibration.json";
+           "--output calibration.json\n"
+           "\n"
+           "With --votes (scored by charm score --votes) the offsets, a temperature and, with "
+           "--style "
+           "fastchat, style weights are fitted to people's choices between the same two "
+           "responses:\n"
+           "\n"
+           "  charm calibrate --votes votes.parquet --reference gpt4 --style fastchat --output "
+           "calibration.json";
   }
   void describe(OptionTable& table) override { calibrate::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.solve.num_threads = static_cast<std::size_t>(common.threads);
-    pipeline::fetch_dataset_source(options_.ratings, std::nullopt, common.offline, progress);
+    if (!options_.ratings.empty())
+      pipeline::fetch_dataset_source(options_.ratings, std::nullopt, common.offline, progress);
     const results::Calibration result = calibrate::calibrate(options_, progress);
     if (common.quiet) return;
     fmt::print(
         "{}: {} policies, {}, reference {}\n", options_.output.string(), result.policies.size(),
-        prompts_text(result.pairs, result.other_pairs, result.num_prompts), result.reference);
+        result.votes
+            ? fmt::format("{} votes on {} prompts", result.votes->num_votes, result.num_prompts)
+            : prompts_text(result.pairs, result.other_pairs, result.num_prompts),
+        result.reference);
+    if (result.votes) print_votes(*result.votes);
     for (const results::CalibratedPolicy& policy : result.policies) {
       std::string interval;
       if (policy.offset.ci95)
@@ -71,6 +84,19 @@ class CalibrateCommand final : public Command {
       for (const results::Pair& pair : *list) num_common.push_back(pair.num_prompts);
     }
     return stats::common_prompts_text(num_common, num_prompts);
+  }
+  static void print_votes(const results::VoteFit& votes) {
+    const auto print = [](const std::string& name, const results::Estimate& estimate) {
+      fmt::print("  {} {:.4f}", name, estimate.value);
+      if (estimate.ci95)
+        fmt::print("  95 % [{:.4f}, {:.4f}]", estimate.ci95->lo, estimate.ci95->hi);
+      fmt::print("\n");
+    };
+    print("temperature", votes.temperature);
+    for (const results::StyleWeight& weight : votes.style_weights)
+      print("style weight of " + weight.feature, weight.weight);
+    if (votes.tie_parameter) print("tie parameter nu", *votes.tie_parameter);
+    fmt::print("  log-loss of a vote {:.4f}\n", votes.log_loss);
   }
   static void print_leave_one_out(const results::Calibration& result) {
     for (const results::HeldOutPolicy& one : result.held_out_policies) {

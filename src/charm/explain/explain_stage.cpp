@@ -64,9 +64,11 @@ results::Calibration read_rated_calibration(const fs::path& path) {
   return calibration;
 }
 
-// Of a calibration that held out a share of its prompts.
+// Of a calibration that held out a share of its prompts. One from votes has split votes, which the
+// scores to explain need not share prompts with.
 std::optional<Split> split_of(const results::Calibration& calibration) {
-  if (!calibration.held_out || calibration.held_out->share == 0.0) return std::nullopt;
+  if (calibration.votes || !calibration.held_out || calibration.held_out->share == 0.0)
+    return std::nullopt;
   return Split{.share = calibration.held_out->share, .seed = calibration.options.seed};
 }
 
