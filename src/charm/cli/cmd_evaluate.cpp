@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <optional>
 
@@ -15,7 +16,7 @@ class EvaluateCommand final : public Command {
  public:
   std::string_view name() const override { return "evaluate"; }
   std::string_view summary() const override {
-    return "RewardBench 1 and 2, RM-Bench, correlation with Arena; comparison of two runs";
+    return "RewardBench 1 and 2, RM-Bench, JudgeBench, RMB, PPE, Arena, votes; audit of best-of-n";
   }
   std::string_view details() const override {
     return "Scores a benchmark with a reward model, or uses saved scores, and computes the "
@@ -24,6 +25,13 @@ class EvaluateCommand final : public Command {
            "margins) and the correlation of scores with length. arena correlates policies' scores "
            "with their ratings and reports mean |MD|. reward-bench also accepts the prior test "
            "sets (pref-test-sets) and then reports the leaderboard's average too.\n"
+           "\n"
+           "votes: how well the scores, and with --calibration the calibrated ones, predict "
+           "people's "
+           "votes (accuracy, log-loss, Brier score, ECE, paired difference). best-of-n: what the "
+           "reward model picks of N responses before and after correction: share of each policy "
+           "against what ratings imply, length, lists, headers, bold, refusals, agreement, and "
+           "quality where rows have label or gold_score. Both take saved scores alone.\n"
            "\n"
            "--compare A B compares two runs of one benchmark, without a model: differences B - A "
            "with paired intervals, rows that flip in each direction, McNemar's test. A and B are "
@@ -35,12 +43,17 @@ class EvaluateCommand final : public Command {
            "eval/rm/reward-bench-2.scores.parquet --output again.json\n"
            "  charm evaluate --benchmark arena --scores scores/rm/*.parquet --ratings ratings.json "
            "--output eval/rm/arena.json\n"
+           "  charm evaluate --benchmark votes --scores votes.parquet --calibration "
+           "calibration.json "
+           "--holdout 0.2 --output eval/rm/votes.json\n"
+           "  charm evaluate --benchmark best-of-n --scores scores/rm/*.parquet --calibration "
+           "calibration.json --output eval/rm/best-of-n.json\n"
            "  charm evaluate --compare eval/rm/rm-bench.json eval/rm-new/rm-bench.json --output "
            "compare.json";
   }
   void describe(OptionTable& table) override {
     Option benchmark{.name = "benchmark",
-                     .value_name = "reward-bench|reward-bench-2|rm-bench|arena"};
+                     .value_name = fmt::format("{}", fmt::join(evaluate::benchmark_names(), "|"))};
     benchmark.help = "Benchmark. Required, except with --compare, which infers it from the runs.";
     benchmark.assign = [this](const std::vector<std::string>& values) {
       benchmark_ = evaluate::parse_benchmark(values.front());
@@ -62,8 +75,8 @@ class EvaluateCommand final : public Command {
     if (!compared_.held_out_policies.empty())
       throw Error(ErrorKind::kUsage, "--left-out requires --compare");
     if (!benchmark_) {
-      throw Error(ErrorKind::kUsage,
-                  "--benchmark is required: reward-bench, reward-bench-2, rm-bench or arena");
+      throw Error(ErrorKind::kUsage, "--benchmark is required: {}",
+                  fmt::join(evaluate::benchmark_names(), ", "));
     }
     options_.benchmark = *benchmark_;
     options_.model.threads = common.threads;

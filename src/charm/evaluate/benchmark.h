@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "charm/results/estimate.h"
 
@@ -13,10 +14,19 @@ enum class Benchmark {
   kRewardBench2,  ///< RewardBench 2: lists of texts, best of four and the Ties subset
   kRmBench,  ///< RM-Bench: three chosen and three rejected texts per row, from concise to Markdown
              ///< style
-  kArena,    ///< correlation of policies' scores with their Chatbot Arena ratings
+  kJudgeBench,  ///< JudgeBench: pairs of responses of which one is right
+  kRmb,         ///< RMB: pairs, and best-of-n rows with one best text
+  kPpe,    ///< PPE's correctness sets: 32 responses to a question, pairs of a right and a wrong one
+  kArena,  ///< correlation of policies' scores with their Chatbot Arena ratings
+  kVotes,  ///< people's votes, with and without a calibration
+  kBestOfN,  ///< audit of what best-of-n picks, before and after correction
 };
 
-/// "reward-bench", "reward-bench-2", "rm-bench", "arena"; throws kUsage naming the known ones.
+/// Names of the benchmarks, in this order: "reward-bench", "reward-bench-2", "rm-bench",
+/// "judge-bench", "rmb", "ppe", "arena", "votes", "best-of-n".
+std::vector<std::string_view> benchmark_names();
+
+/// Also without hyphens ("judgebench"); throws kUsage naming the known ones.
 Benchmark parse_benchmark(std::string_view name);
 std::string_view benchmark_name(Benchmark benchmark);
 

@@ -9,7 +9,10 @@ namespace {
 
 template <typename Options>
 void describe_ratings(OptionTable& table, Options& options) {
-  table.path("ratings", options.ratings, "FILE", "arena: Arena ratings of the policies.")
+  table
+      .path("ratings", options.ratings, "FILE",
+            "arena: Arena ratings of the policies; best-of-n: for "
+            "the shares that ratings imply.")
       .text("category", options.ratings_category, "NAME", "arena: category of an Arena catalogue.")
       .text("date", options.ratings_date, "DATE",
             "arena: date of publication of the ratings (leaderboard_publish_date), of several.")
@@ -68,7 +71,17 @@ void describe_command(OptionTable& table, EvaluateOptions& options) {
       .path("save-scores", options.save_scores, "FILE",
             "File for the scored rows (.parquet or .jsonl); by default beside the output.")
       .text("model-name", options.model_name, "NAME",
-            "Model name in the results; by default the folder's name.");
+            "Model name in the results; by default the folder's name.")
+      .path("calibration", options.calibration, "FILE",
+            "votes, best-of-n: calibration.json whose offsets (of a calibration from votes also "
+            "temperature and style weights) are evaluated beside the scores as they are.")
+      .paths("scores-after", options.scores_after, "FILE",
+             "best-of-n: scores of the same responses under the corrected reward model, instead of "
+             "--calibration.")
+      .number(
+          "holdout", options.holdout, "X",
+          "votes: only this share of the prompts, the one that charm calibrate --votes --holdout "
+          "X with the same --seed has held out; 0: all votes.");
   describe_ratings(table, options);
   storage::describe_columns(table, options.columns);
   describe_settings(table, options);

@@ -11,14 +11,15 @@
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/evaluate/arena.h"
+#include "charm/evaluate/evaluate_output.h"
 #include "charm/evaluate/metrics.h"
+#include "charm/evaluate/pair_benchmarks.h"
 #include "charm/evaluate/pair_diagnostics.h"
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/reward_bench_2.h"
 #include "charm/evaluate/reward_bench_files.h"
 #include "charm/evaluate/rm_bench.h"
 #include "charm/evaluate/scored_rows.h"
-#include "charm/results/evaluation.h"
 #include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
@@ -28,13 +29,16 @@ namespace {
 
 using nlohmann::ordered_json;
 
-void check_options(const EvaluateOptions& options) {
-  if (options.output.empty())
-    throw Error(ErrorKind::kUsage, "--output is required: the result to write, .json or .csv");
-  results::require_result_name(options.output);
-  if (is_standard_output(options.output) && !options.model_dir.empty() &&
-      options.save_scores.empty()) {
-    throw Error(ErrorKind::kUsage, "--output -: name the file of the scores with --save-scores");
+/// Benchmarks of saved scores alone.
+bool needs_no_model(Benchmark benchmark) {
+  return benchmark == Benchmark::kVotes || benchmark == Benchmark::kBestOfN;
+}
+
+void check_inputs(const EvaluateOptions& options) {
+  if (needs_no_model(options.benchmark)) {
+    if (!options.scores.empty() && options.model_dir.empty() && options.data.empty()) return;
+    throw Error(ErrorKind::kUsage, "evaluate: --benchmark {} takes --scores, no --model or --data",
+                benchmark_name(options.benchmark));
   }
   if (options.model_dir.empty() == options.scores.empty()) {
     throw Error(ErrorKind::kUsage,
@@ -43,19 +47,44 @@ void check_options(const EvaluateOptions& options) {
   if (options.model_dir.empty() != options.data.empty()) {
     throw Error(ErrorKind::kUsage, "evaluate: --model and --data require each other");
   }
+}
+
+void check_options(const EvaluateOptions& options) {
+  if (options.output.empty())
+    throw Error(ErrorKind::kUsage, "--output is required: the result to write, .json or .csv");
+  results::require_result_name(options.output);
+  if (is_standard_output(options.output) && !options.model_dir.empty() &&
+      options.save_scores.empty()) {
+    throw Error(ErrorKind::kUsage, "--output -: name the file of the scores with --save-scores");
+  }
+  check_inputs(options);
   const bool is_arena = options.benchmark == Benchmark::kArena;
-  if (is_arena == options.ratings.empty()) {
+  const bool is_best_of_n = options.benchmark == Benchmark::kBestOfN;
+  if (!is_best_of_n && is_arena == options.ratings.empty()) {
     throw Error(ErrorKind::kUsage, "evaluate: --ratings {}",
-                is_arena ? "is required for arena" : "requires benchmark arena");
+                is_arena ? "is required for arena" : "requires benchmark arena or best-of-n");
   }
   if (!is_arena && (options.columns.prompt || options.columns.response || options.columns.policy)) {
     throw Error(ErrorKind::kUsage,
                 "--prompt-column, --response-column and --policy-column are of arena's responses "
                 "and scores; benchmarks have columns of their own");
   }
-  if (is_arena && options.limit_per_subset > 0) {
+  if (options.calibration && !needs_no_model(options.benchmark))
+    throw Error(ErrorKind::kUsage, "evaluate: --calibration requires benchmark votes or best-of-n");
+  if (!options.scores_after.empty() && (!is_best_of_n || options.calibration)) {
     throw Error(ErrorKind::kUsage,
-                "evaluate: --limit-per-subset requires a benchmark with subsets; arena has none");
+                "evaluate: --scores-after requires benchmark best-of-n and excludes --calibration");
+  }
+  if (options.holdout != 0.0 && options.benchmark != Benchmark::kVotes)
+    throw Error(ErrorKind::kUsage, "evaluate: --holdout requires benchmark votes");
+  if (!(options.holdout >= 0.0 && options.holdout <= 1.0)) {
+    throw Error(ErrorKind::kUsage, "evaluate: --holdout is {}, expected a share from 0 to 1",
+                options.holdout);
+  }
+  if ((is_arena || needs_no_model(options.benchmark)) && options.limit_per_subset > 0) {
+    throw Error(ErrorKind::kUsage,
+                "evaluate: --limit-per-subset requires a benchmark with subsets; {} has none",
+                benchmark_name(options.benchmark));
   }
   if (options.limit_per_subset < 0 || options.bootstrap < 0 || options.max_bad_rows < 0) {
     throw Error(
@@ -65,15 +94,9 @@ void check_options(const EvaluateOptions& options) {
   require_writable(options.output);
   require_distinct(options.output, options.data);
   require_distinct(options.output, options.scores);
+  require_distinct(options.output, options.scores_after);
   require_distinct(options.output, options.ratings);
-}
-
-std::string model_name(const EvaluateOptions& options) {
-  if (!options.model_name.empty()) return options.model_name;
-  const fs::path folder = options.model_dir.empty() ? fs::absolute(options.output).parent_path()
-                                                    : fs::absolute(options.model_dir);
-  const fs::path normal = folder.lexically_normal();
-  return (normal.has_filename() ? normal : normal.parent_path()).filename().string();
+  if (options.calibration) require_distinct(options.output, *options.calibration);
 }
 
 RewardBenchModel reward_bench_model(const EvaluateOptions& options) {
@@ -82,48 +105,6 @@ RewardBenchModel reward_bench_model(const EvaluateOptions& options) {
     model.chat_template = options.encoder.template_file->stem().string();
   }
   return model;
-}
-
-void finish(const EvaluateOptions& options, std::span<const std::string> data_sha256,
-            ordered_json body, EvaluateResult& result) {
-  if (body.contains("warnings")) {
-    for (const ordered_json& warning : body["warnings"]) {
-      log::warning("{}", warning.get<std::string>());
-    }
-  }
-  ordered_json json;
-  json["version"] = results::kEvaluationVersion;
-  json["benchmark"] = benchmark_name(options.benchmark);
-  json["model"] = model_name(options);
-  if (options.limit_per_subset > 0) {
-    json["sampling"] = {{"limit_per_subset", options.limit_per_subset}, {"seed", options.seed}};
-  }
-  json.update(body);
-  json["num_bad_rows"] = result.num_bad_rows;
-  json["bootstrap"] = {{"draws", options.bootstrap}, {"seed", options.seed}};
-  results::write_result(options.output, json, results::evaluation_table(json));
-
-  storage::Manifest manifest("evaluate");
-  manifest.options(options, describe_command)
-      .option("benchmark", benchmark_name(options.benchmark));
-  if (!options.ratings.empty()) manifest.input(options.ratings);
-  for (const fs::path& path : options.scores) manifest.input(path);
-  for (std::size_t i = 0; i < options.data.size(); ++i)
-    manifest.input_hashed(options.data[i], data_sha256[i]);
-  // Read by comparisons.
-  ordered_json scores = ordered_json::array();
-  for (const fs::path& path : options.scores) scores.push_back(path.string());
-  if (!options.model_dir.empty()) scores.push_back(saved_scores_path(options).string());
-  manifest.extra("scores", scores);
-  if (!options.model_dir.empty()) {
-    result.save_scores = saved_scores_path(options);
-    manifest.input(result.save_scores, result.num_rows).option("model", options.model_dir.string());
-    manifest.option("adapter", adapter_option(model::resolve_model_source(options.model_dir,
-                                                                          options.model.source)));
-  }
-  manifest.output(options.output, result.num_rows);
-  storage::write_manifest(options.output, manifest);
-  result.output = options.output;
 }
 
 EvaluateResult evaluate_rows(const EvaluateOptions& options,
@@ -140,7 +121,7 @@ EvaluateResult evaluate_rows(const EvaluateOptions& options,
         pair_diagnostics(rows.rows, benchmark_metrics(options.benchmark, rows.rows), bootstrap);
     put_diagnostics(body, diagnostics);
     result.summary = result_text(benchmark) + result_text(diagnostics);
-    finish(options, data_sha256, std::move(body), result);
+    write_result(options, data_sha256, std::move(body), result);
     return result;
   };
   if (options.benchmark == Benchmark::kRmBench) {
@@ -154,6 +135,12 @@ EvaluateResult evaluate_rows(const EvaluateOptions& options,
     if (options.reward_bench_files && !is_standard_output(options.output)) {
       write_reward_bench_2_files(folder, benchmark, rows.rows, reward_bench_model(options));
     }
+    return finish_with(benchmark);
+  }
+  if (options.benchmark != Benchmark::kRewardBench) {
+    const PairBenchmarkResult benchmark =
+        pair_benchmark_result(options.benchmark, rows.rows, bootstrap);
+    if (benchmark.overall) result.overall = benchmark.overall->value;
     return finish_with(benchmark);
   }
   const RewardBenchResult benchmark = reward_bench_result(rows.rows, bootstrap);
@@ -185,7 +172,7 @@ EvaluateResult evaluate_arena(const EvaluateOptions& options,
   result.num_rows = static_cast<std::int64_t>(scores.size());
   for (const ArenaPolicy& policy : arena.policies) result.num_bad_rows += policy.num_errors;
   result.summary = result_text(arena);
-  finish(options, data_sha256, to_json(arena), result);
+  write_result(options, data_sha256, to_json(arena), result);
   return result;
 }
 
@@ -199,8 +186,16 @@ EvaluateResult evaluate(const EvaluateOptions& options, const ProgressFn& progre
     require_regular_file(path);
     data_sha256.push_back(storage::sha256_of_path(path));
   }
-  return options.benchmark == Benchmark::kArena ? evaluate_arena(options, data_sha256, progress)
-                                                : evaluate_rows(options, data_sha256, progress);
+  switch (options.benchmark) {
+    case Benchmark::kArena:
+      return evaluate_arena(options, data_sha256, progress);
+    case Benchmark::kVotes:
+      return evaluate_votes(options);
+    case Benchmark::kBestOfN:
+      return evaluate_best_of_n(options);
+    default:
+      return evaluate_rows(options, data_sha256, progress);
+  }
 }
 
 }  // namespace charm::evaluate

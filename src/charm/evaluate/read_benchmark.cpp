@@ -1,6 +1,7 @@
 #include "charm/evaluate/read_benchmark.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -9,6 +10,8 @@
 #include "charm/base/error.h"
 #include "charm/base/random.h"
 #include "charm/evaluate/metrics.h"
+#include "charm/evaluate/pair_benchmarks.h"
+#include "charm/evaluate/published_rows.h"
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/reward_bench_2.h"
 #include "charm/evaluate/rm_bench.h"
@@ -113,8 +116,54 @@ std::string subset_of(const RowView& row, const fs::path& file) {
   return storage::text_of(field(row, "subset"), "subset");
 }
 
+/// A row of saved scores of JudgeBench, RMB or PPE.
+ScoredEvalItem saved_pair_row(const RowView& row, Benchmark benchmark) {
+  ScoredEvalItem parsed;
+  parsed.item.id = storage::id_of(field(row, "id"), "id");
+  parsed.item.subset = storage::text_of(field(row, "subset"), "subset");
+  if (pair_benchmark_section(benchmark, parsed.item.subset).empty()) {
+    throw unusable("column 'subset': '{}' is no subset of {}", parsed.item.subset,
+                   benchmark_name(benchmark));
+  }
+  parsed.item.prompt = storage::conversation_of(row, field(row, "prompt"), "prompt");
+  const bool is_ppe = benchmark == Benchmark::kPpe;
+  const auto side = [&](const char* name, std::size_t count, std::vector<std::string>& texts,
+                        std::vector<double>& scores) {
+    const bool is_empty_list =
+        is_ppe && row[name].kind() == ValueKind::kList && row[name].size() == 0;
+    if (is_empty_list) return;
+    texts = texts_field(row, name, count);
+    scores = scores_field(row, fmt::format("score_{}", name), texts.size());
+  };
+  side("chosen", is_ppe ? 0 : 1, parsed.item.chosen, parsed.score_chosen);
+  side("rejected", benchmark == Benchmark::kJudgeBench ? 1 : 0, parsed.item.rejected,
+       parsed.score_rejected);
+  if (!is_ppe || row["pairs"].is_null()) return parsed;
+  const std::vector<double> flat = storage::numbers_of(row["pairs"], "pairs");
+  for (std::size_t i = 0; i + 1 < flat.size(); i += 2) {
+    const std::array<std::int32_t, 2> pair = {static_cast<std::int32_t>(flat[i]),
+                                              static_cast<std::int32_t>(flat[i + 1])};
+    if (pair[0] < 0 || pair[0] >= std::ssize(parsed.item.chosen) || pair[1] < 0 ||
+        pair[1] >= std::ssize(parsed.item.rejected)) {
+      throw unusable("column 'pairs': {} and {} are no indices of chosen and rejected", pair[0],
+                     pair[1]);
+    }
+    parsed.item.pairs.push_back(pair);
+  }
+  return parsed;
+}
+
+bool is_pair_benchmark(Benchmark benchmark) {
+  return benchmark == Benchmark::kJudgeBench || benchmark == Benchmark::kRmb ||
+         benchmark == Benchmark::kPpe;
+}
+
 ScoredEvalItem parse_row(const RowView& row, const storage::RowReader& reader, Benchmark benchmark,
                          bool with_scores) {
+  if (is_pair_benchmark(benchmark)) {
+    return is_published(row, benchmark) ? published_row(row, benchmark, reader.file(), with_scores)
+                                        : saved_pair_row(row, benchmark);
+  }
   const bool is_rm_bench = benchmark == Benchmark::kRmBench;
   const bool is_reward_bench_2 = benchmark == Benchmark::kRewardBench2;
   const std::size_t count = is_rm_bench ? kRmBenchStyles : is_reward_bench_2 ? 0 : 1;
@@ -200,10 +249,14 @@ BenchmarkRows read_benchmark(std::span<const fs::path> paths, const ReadBenchmar
       }
       continue;
     }
+    std::vector<std::string> columns = {"id",           "subset",        "domain",
+                                        "prompt",       "chosen",        "rejected",
+                                        "num_correct",  "num_incorrect", "total_completions",
+                                        "score_chosen", "score_rejected"};
+    for (std::string& column : published_columns(options.benchmark))
+      columns.push_back(std::move(column));
     storage::RowReader reader(
-        path, {.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}},
-        {"id", "subset", "domain", "prompt", "chosen", "rejected", "num_correct", "num_incorrect",
-         "total_completions", "score_chosen", "score_rejected"});
+        path, {.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}}, columns);
     while (const RowView* row = reader.next()) {
       try {
         result.rows.push_back(parse_row(*row, reader, options.benchmark, with_scores));

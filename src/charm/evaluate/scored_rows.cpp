@@ -28,6 +28,8 @@ storage::EvalShape shape_of(Benchmark benchmark) {
     case Benchmark::kRmBench:
       return storage::EvalShape::kLists;
     case Benchmark::kRewardBench2:
+    case Benchmark::kRmb:
+    case Benchmark::kPpe:
       return storage::EvalShape::kSubsetLists;
     default:
       return storage::EvalShape::kPair;

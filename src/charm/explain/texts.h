@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/explain/features.h"
+#include "charm/records/features.h"
 #include "charm/records/records.h"
 #include "charm/stats/paired_scores.h"
 #include "charm/storage/read_options.h"

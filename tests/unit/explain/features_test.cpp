@@ -1,4 +1,4 @@
-#include "charm/explain/features.h"
+#include "charm/records/features.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "charm/explain/features.h"
+#include "charm/records/features.h"
 
 #include <algorithm>
 #include <cctype>
@@ -7,7 +7,7 @@
 
 #include "charm/records/arena.h"
 
-namespace charm::explain {
+namespace charm {
 namespace {
 
 constexpr std::size_t kPhraseCharacters = 200;
@@ -122,4 +122,4 @@ Features response_features(const std::string& text) {
           opens_with(beginning, kAnnouncements) ? 1.0 : 0.0};
 }
 
-}  // namespace charm::explain
+}  // namespace charm

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace charm::explain {
+namespace charm {
 
 /// Surface features of a response.
 struct FeatureName {
@@ -36,4 +36,4 @@ using Features = std::array<double, kNumFeatures>;
 /// the phrase features are 0 in other languages.
 Features response_features(const std::string& text);
 
-}  // namespace charm::explain
+}  // namespace charm

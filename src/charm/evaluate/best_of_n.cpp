@@ -1,0 +1,263 @@
+#include "charm/evaluate/best_of_n.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <unordered_map>
+
+#include "charm/base/error.h"
+#include "charm/evaluate/picks.h"
+#include "charm/evaluate/prompt_bootstrap.h"
+
+namespace charm::evaluate {
+namespace {
+
+// A mean over the picks, by name, with the value of each candidate.
+struct MeasureSpec {
+  std::string name;
+  std::function<std::optional<double>(const Candidate&)> value_of;
+};
+
+std::size_t feature_index(std::string_view name) {
+  const auto place = std::ranges::find(kFeatures, name, &FeatureName::name);
+  return static_cast<std::size_t>(place - kFeatures.begin());
+}
+
+// Biases first, then quality where every candidate has it.
+std::vector<MeasureSpec> measure_specs(std::span<const Candidate> candidates) {
+  std::vector<MeasureSpec> specs = {{"length", [](const Candidate& candidate) {
+                                       return std::expm1(candidate.features[kLogLength]);
+                                     }}};
+  for (const auto& [name, feature] : {std::pair{"lists", "lists"},
+                                      {"headers", "headers"},
+                                      {"bold", "bold"},
+                                      {"refusals", "refusal"},
+                                      {"agreement", "opening_agreement"}}) {
+    specs.push_back({name, [index = feature_index(feature)](const Candidate& candidate) {
+                       return candidate.features[index];
+                     }});
+  }
+  specs.push_back({"score", [](const Candidate& candidate) { return candidate.score; }});
+  const auto add_quality = [&](const char* name, std::optional<double> Candidate::*member) {
+    if (std::ranges::all_of(candidates,
+                            [&](const Candidate& one) { return (one.*member).has_value(); })) {
+      specs.push_back({name, [member](const Candidate& one) { return one.*member; }});
+    }
+  };
+  add_quality("gold_score", &Candidate::gold_score);
+  add_quality("label", &Candidate::label);
+  return specs;
+}
+
+struct PromptCandidates {
+  std::string prompt_id;
+  std::vector<std::size_t> rows;
+};
+
+std::vector<PromptCandidates> by_prompt(std::span<const Candidate> candidates) {
+  std::vector<PromptCandidates> prompts;
+  std::unordered_map<std::string, std::size_t> place;
+  for (std::size_t row = 0; row < candidates.size(); ++row) {
+    const auto [it, is_new] = place.try_emplace(candidates[row].prompt_id, prompts.size());
+    if (is_new) prompts.push_back({candidates[row].prompt_id, {}});
+    prompts[it->second].rows.push_back(row);
+  }
+  return prompts;
+}
+
+// 1, 2, 4, ... up to the most candidates of a prompt, and that number if every prompt has it.
+std::vector<std::size_t> sizes_of(const std::vector<PromptCandidates>& prompts) {
+  std::size_t most = 0, fewest = std::numeric_limits<std::size_t>::max();
+  for (const PromptCandidates& prompt : prompts) {
+    most = std::max(most, prompt.rows.size());
+    fewest = std::min(fewest, prompt.rows.size());
+  }
+  std::vector<std::size_t> sizes;
+  for (std::size_t n = 1; n <= most; n *= 2) sizes.push_back(n);
+  if (sizes.back() != most && fewest == most) sizes.push_back(most);
+  return sizes;
+}
+
+// The audit of one n.
+class Audit {
+ public:
+  Audit(std::span<const Candidate> candidates, const std::vector<PromptCandidates>& prompts,
+        const std::vector<std::string>& policies, std::span<const MeasureSpec> specs,
+        const std::map<std::string, double>& ratings, std::size_t n)
+      : candidates_(candidates),
+        policies_(policies),
+        specs_(specs),
+        ratings_(ratings),
+        n_(n),
+        has_after_(candidates.front().score_after.has_value()) {
+    for (const PromptCandidates& prompt : prompts) {
+      if (prompt.rows.size() >= n) add(prompt);
+    }
+  }
+
+  PicksOfN result(const BootstrapOptions& options) const {
+    PicksOfN result;
+    result.n = static_cast<std::int64_t>(n_);
+    result.num_prompts = static_cast<std::int64_t>(prompt_ids_.size());
+    result.kl = best_of_n_kl(n_);
+    const std::size_t width = values_.front().size();
+    const WeightedStatistics statistics = [&](std::span<const double> weights) {
+      std::vector<double> means(width, 0.0);
+      double total = 0.0;
+      for (std::size_t p = 0; p < values_.size(); ++p) {
+        if (weights[p] == 0.0) continue;
+        total += weights[p];
+        for (std::size_t k = 0; k < width; ++k) means[k] += weights[p] * values_[p][k];
+      }
+      for (double& mean : means) mean /= total;
+      return means;
+    };
+    const std::vector<std::string> groups(prompt_ids_.size(), "prompts");
+    const std::vector<Estimate> estimates =
+        bootstrap_estimates(PromptBootstrap(prompt_ids_, groups), statistics, options);
+    const std::size_t count = specs_.size() + policies_.size();
+    for (std::size_t k = 0; k < count; ++k) {
+      PickMeasure measure;
+      measure.before = estimates[k];
+      if (has_after_) {
+        measure.after = estimates[count + k];
+        measure.difference = estimates[2 * count + k];
+      }
+      const bool is_policy = k >= specs_.size();
+      measure.name = is_policy ? policies_[k - specs_.size()] : specs_[k].name;
+      if (is_policy && !ratings_.empty())
+        measure.implied = implied_[k - specs_.size()] / static_cast<double>(prompt_ids_.size());
+      (is_policy ? result.policies : result.measures).push_back(std::move(measure));
+    }
+    if (has_after_) result.same_pick = estimates[3 * count];
+    return result;
+  }
+
+ private:
+  // One prompt: means before, after, their differences, and whether the pick stays.
+  void add(const PromptCandidates& prompt) {
+    std::vector<double> before, after;
+    for (const std::size_t row : prompt.rows) {
+      before.push_back(candidates_[row].score);
+      after.push_back(candidates_[row].score_after.value_or(candidates_[row].score));
+    }
+    std::vector<double> values = means(prompt, pick_probabilities(before, n_));
+    if (has_after_) {
+      const std::vector<double> corrected = means(prompt, pick_probabilities(after, n_));
+      const std::size_t count = values.size();
+      values.insert(values.end(), corrected.begin(), corrected.end());
+      for (std::size_t k = 0; k < count; ++k) values.push_back(corrected[k] - values[k]);
+      values.push_back(same_pick_probability(before, after, n_));
+    }
+    values_.push_back(std::move(values));
+    prompt_ids_.push_back(prompt.prompt_id);
+    if (!ratings_.empty()) add_implied(prompt);
+  }
+
+  std::vector<double> means(const PromptCandidates& prompt,
+                            const std::vector<double>& probabilities) const {
+    std::vector<double> values(specs_.size() + policies_.size(), 0.0);
+    for (std::size_t i = 0; i < prompt.rows.size(); ++i) {
+      const Candidate& candidate = candidates_[prompt.rows[i]];
+      for (std::size_t k = 0; k < specs_.size(); ++k)
+        values[k] += probabilities[i] * specs_[k].value_of(candidate).value();
+      values[specs_.size() + policy_index(candidate.policy)] += probabilities[i];
+    }
+    return values;
+  }
+
+  // Plackett-Luce by the ratings; equal sets of candidates are computed once.
+  void add_implied(const PromptCandidates& prompt) {
+    std::vector<std::size_t> members;
+    for (const std::size_t row : prompt.rows)
+      members.push_back(policy_index(candidates_[row].policy));
+    std::ranges::sort(members);
+    auto [place, is_new] = implied_of_set_.try_emplace(members);
+    if (is_new) {
+      std::vector<double> log_strengths;
+      for (const std::size_t policy : members)
+        log_strengths.push_back(ratings_.at(policies_[policy]) * std::log(10.0) / 400.0);
+      place->second = plackett_luce_picks(log_strengths, n_);
+    }
+    implied_.resize(policies_.size(), 0.0);
+    for (std::size_t i = 0; i < members.size(); ++i) implied_[members[i]] += place->second[i];
+  }
+
+  std::size_t policy_index(const std::string& policy) const {
+    return static_cast<std::size_t>(std::ranges::lower_bound(policies_, policy) -
+                                    policies_.begin());
+  }
+
+  std::span<const Candidate> candidates_;
+  const std::vector<std::string>& policies_;  // by name
+  std::span<const MeasureSpec> specs_;
+  const std::map<std::string, double>& ratings_;
+  std::size_t n_;
+  bool has_after_;
+  std::vector<std::string> prompt_ids_;
+  std::vector<std::vector<double>> values_;  // [prompt]
+  std::vector<double> implied_;              // [policy] sum over prompts
+  std::map<std::vector<std::size_t>, std::vector<double>> implied_of_set_;
+};
+
+nlohmann::ordered_json measure_json(const PickMeasure& measure) {
+  nlohmann::ordered_json json;
+  put_estimate(json, "before", measure.before);
+  if (measure.after) put_estimate(json, "after", *measure.after);
+  if (measure.difference) put_estimate(json, "difference", *measure.difference);
+  if (measure.implied) json["implied"] = *measure.implied;
+  return json;
+}
+
+}  // namespace
+
+BestOfNResult best_of_n_audit(std::span<const Candidate> candidates,
+                              const std::map<std::string, double>& ratings,
+                              const BootstrapOptions& options) {
+  if (candidates.empty())
+    throw Error(ErrorKind::kInput, "best-of-n: no scored responses to pick from");
+  const std::vector<PromptCandidates> prompts = by_prompt(candidates);
+  std::set<std::string> names;
+  for (const Candidate& candidate : candidates) names.insert(candidate.policy);
+  const std::vector<std::string> policies(names.begin(), names.end());
+  const std::vector<MeasureSpec> specs = measure_specs(candidates);
+  BestOfNResult result;
+  result.num_prompts = static_cast<std::int64_t>(prompts.size());
+  result.num_candidates = static_cast<std::int64_t>(candidates.size());
+  for (const std::size_t n : sizes_of(prompts))
+    result.picks.push_back(
+        Audit(candidates, prompts, policies, specs, ratings, n).result(options));
+  if (result.picks.size() < 2) {
+    throw Error(ErrorKind::kInput,
+                "every prompt has one response only; best-of-n needs several samples or policies");
+  }
+  return result;
+}
+
+nlohmann::ordered_json to_json(const BestOfNResult& result) {
+  nlohmann::ordered_json json = {{"num_prompts", result.num_prompts},
+                                 {"num_candidates", result.num_candidates},
+                                 {"num_errors", result.num_errors},
+                                 {"picks", nlohmann::ordered_json::array()}};
+  for (const PicksOfN& picks : result.picks) {
+    nlohmann::ordered_json one = {
+        {"n", picks.n}, {"num_prompts", picks.num_prompts}, {"kl", picks.kl}};
+    if (picks.same_pick) put_estimate(one, "same_pick", *picks.same_pick);
+    one["measures"] = nlohmann::ordered_json::object();
+    for (const PickMeasure& measure : picks.measures)
+      one["measures"][measure.name] = measure_json(measure);
+    one["policies"] = nlohmann::ordered_json::object();
+    for (const PickMeasure& policy : picks.policies)
+      one["policies"][policy.name] = measure_json(policy);
+    json["picks"].push_back(std::move(one));
+  }
+  json["warnings"] = result.warnings;
+  return json;
+}
+
+}  // namespace charm::evaluate

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "charm/base/files.h"
+#include "charm/evaluate/benchmark.h"
+#include "charm/records/features.h"
+
+namespace charm::evaluate {
+
+/// One response that best-of-n may pick.
+struct Candidate {
+  std::string prompt_id;
+  std::string policy;
+  std::int32_t sample = 0;
+  double score = 0.0;
+  std::optional<double> score_after;  ///< corrected: with its policy's offset, or of another model
+  Features features{};
+  std::optional<double> gold_score;  ///< quality as the file has it
+  std::optional<double> label;       ///< whether the response is right: 0 or 1
+};
+
+struct CandidateRows {
+  std::vector<Candidate> rows;
+  std::int64_t num_errors = 0;  ///< rows that carry an error instead of a score; dropped
+};
+
+/// Rows of scores files with their texts; `gold_score` (a number) and `label` (true, false or a
+/// number) where the file has them.
+CandidateRows read_candidates(std::span<const fs::path> paths, std::int64_t max_bad_rows);
+
+/// A measure of the picks: before correction, after it, and the paired difference.
+struct PickMeasure {
+  std::string name;
+  Estimate before;
+  std::optional<Estimate> after;
+  std::optional<Estimate> difference;
+  std::optional<double> implied;  ///< of a policy's share: what ratings imply
+};
+
+/// What best-of-n picks for one n.
+struct PicksOfN {
+  std::int64_t n = 1;
+  std::int64_t num_prompts = 0;        ///< with at least n candidates
+  double kl = 0.0;                     ///< from the sampling distribution, nats
+  std::optional<Estimate> same_pick;   ///< share of picks that the correction leaves as they are
+  std::vector<PickMeasure> measures;   ///< means over the picks
+  std::vector<PickMeasure> policies;   ///< share of each policy among the picks
+};
+
+struct BestOfNResult {
+  std::vector<PicksOfN> picks;  ///< n = 1, 2, 4, ...
+  std::int64_t num_prompts = 0;
+  std::int64_t num_candidates = 0;
+  std::int64_t num_errors = 0;
+  std::vector<std::string> warnings;
+};
+
+/// The audit: for every n the expected pick over all subsets of n of a prompt's candidates, a mean
+/// over prompts with intervals that resample them. n = 1 is the sampling distribution.
+/// @param ratings  Elo points by policy, for the implied shares; empty: none
+BestOfNResult best_of_n_audit(std::span<const Candidate> candidates,
+                              const std::map<std::string, double>& ratings,
+                              const BootstrapOptions& options);
+
+nlohmann::ordered_json to_json(const BestOfNResult& result);
+
+/// Plain-text output.
+std::string result_text(const BestOfNResult& result);
+
+}  // namespace charm::evaluate

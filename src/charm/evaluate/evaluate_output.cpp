@@ -1,0 +1,69 @@
+#include "charm/evaluate/evaluate_output.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "charm/base/files.h"
+#include "charm/base/log.h"
+#include "charm/evaluate/scored_rows.h"
+#include "charm/results/evaluation.h"
+#include "charm/results/result_file.h"
+#include "charm/storage/manifest.h"
+
+namespace charm::evaluate {
+
+using nlohmann::ordered_json;
+
+std::string model_name(const EvaluateOptions& options) {
+  if (!options.model_name.empty()) return options.model_name;
+  const fs::path folder = options.model_dir.empty() ? fs::absolute(options.output).parent_path()
+                                                    : fs::absolute(options.model_dir);
+  const fs::path normal = folder.lexically_normal();
+  return (normal.has_filename() ? normal : normal.parent_path()).filename().string();
+}
+
+void write_result(const EvaluateOptions& options, std::span<const std::string> data_sha256,
+            ordered_json body, EvaluateResult& result) {
+  if (body.contains("warnings")) {
+    for (const ordered_json& warning : body["warnings"]) {
+      log::warning("{}", warning.get<std::string>());
+    }
+  }
+  ordered_json json;
+  json["version"] = results::kEvaluationVersion;
+  json["benchmark"] = benchmark_name(options.benchmark);
+  json["model"] = model_name(options);
+  if (options.limit_per_subset > 0) {
+    json["sampling"] = {{"limit_per_subset", options.limit_per_subset}, {"seed", options.seed}};
+  }
+  json.update(body);
+  json["num_bad_rows"] = result.num_bad_rows;
+  json["bootstrap"] = {{"draws", options.bootstrap}, {"seed", options.seed}};
+  results::write_result(options.output, json, results::evaluation_table(json));
+
+  storage::Manifest manifest("evaluate");
+  manifest.options(options, describe_command)
+      .option("benchmark", benchmark_name(options.benchmark));
+  if (!options.ratings.empty()) manifest.input(options.ratings);
+  for (const fs::path& path : options.scores) manifest.input(path);
+  for (const fs::path& path : options.scores_after) manifest.input(path);
+  if (options.calibration) manifest.input(*options.calibration);
+  for (std::size_t i = 0; i < options.data.size(); ++i)
+    manifest.input_hashed(options.data[i], data_sha256[i]);
+  // Read by comparisons.
+  ordered_json scores = ordered_json::array();
+  for (const fs::path& path : options.scores) scores.push_back(path.string());
+  if (!options.model_dir.empty()) scores.push_back(saved_scores_path(options).string());
+  manifest.extra("scores", scores);
+  if (!options.model_dir.empty()) {
+    result.save_scores = saved_scores_path(options);
+    manifest.input(result.save_scores, result.num_rows).option("model", options.model_dir.string());
+    manifest.option("adapter", adapter_option(model::resolve_model_source(options.model_dir,
+                                                                          options.model.source)));
+  }
+  manifest.output(options.output, result.num_rows);
+  storage::write_manifest(options.output, manifest);
+  result.output = options.output;
+}
+
+}  // namespace charm::evaluate

@@ -1,0 +1,184 @@
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "charm/base/error.h"
+#include "charm/evaluate/best_of_n.h"
+#include "charm/evaluate/evaluate_output.h"
+#include "charm/evaluate/votes.h"
+#include "charm/results/calibration.h"
+#include "charm/results/fields.h"
+#include "charm/stats/vote_table.h"
+#include "charm/storage/manifest.h"
+#include "charm/storage/ratings.h"
+#include "charm/storage/votes.h"
+
+namespace charm::evaluate {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// The calibration and the hashes of what it was made from.
+struct CalibrationInput {
+  results::Calibration calibration;
+  std::set<std::string> input_sha256;
+};
+
+std::optional<CalibrationInput> read_calibration_input(const EvaluateOptions& options) {
+  if (!options.calibration) return std::nullopt;
+  const ordered_json json = results::read_json(*options.calibration);
+  CalibrationInput input{
+      .calibration = results::read_calibration(json, options.calibration->string()),
+      .input_sha256 = {}};
+  const ordered_json inputs = json.value("inputs", ordered_json::array());
+  for (const ordered_json& file : inputs) {
+    if (file.is_object() && file.value("sha256", ordered_json()).is_string())
+      input.input_sha256.insert(file["sha256"].get<std::string>());
+  }
+  return input;
+}
+
+/// Whether the evaluated votes were held out of the calibration's fit.
+bool is_held_out_of(const results::Calibration& calibration, const EvaluateOptions& options) {
+  return calibration.votes && options.holdout > 0.0 &&
+         options.holdout <= calibration.votes->holdout &&
+         options.seed == calibration.options.seed;
+}
+
+void warn_about_same_votes(const CalibrationInput& input,
+                           std::span<const storage::InputFile> files,
+                           const EvaluateOptions& options, std::vector<std::string>& warnings) {
+  for (const storage::InputFile& file : files) {
+    if (!input.input_sha256.contains(file.sha256)) continue;
+    if (is_held_out_of(input.calibration, options)) continue;
+    warnings.push_back(fmt::format(
+        "the calibration was fitted to these votes ({}): results with offsets are optimistic; "
+        "calibrate with --holdout X and evaluate with the same --holdout and --seed",
+        file.path.string()));
+  }
+}
+
+std::map<std::string, double> offsets_of(const results::Calibration& calibration) {
+  std::map<std::string, double> offsets;
+  for (const results::CalibratedPolicy& policy : calibration.policies)
+    offsets[policy.policy] = policy.offset.value;
+  return offsets;
+}
+
+/// Drops candidates of policies without an offset.
+void correct_by_offsets(const results::Calibration& calibration, std::vector<Candidate>& rows,
+                        std::vector<std::string>& warnings) {
+  const std::map<std::string, double> offsets = offsets_of(calibration);
+  std::set<std::string> dropped;
+  std::erase_if(rows, [&](const Candidate& row) {
+    if (offsets.contains(row.policy)) return false;
+    dropped.insert(row.policy);
+    return true;
+  });
+  if (!dropped.empty()) {
+    warnings.push_back(
+        fmt::format("the calibration has no offset for: {}; their responses are dropped",
+                    fmt::join(dropped, ", ")));
+  }
+  for (Candidate& row : rows) row.score_after = row.score + offsets.at(row.policy);
+}
+
+void correct_by_scores(const EvaluateOptions& options, std::vector<Candidate>& rows) {
+  std::map<std::tuple<std::string, std::string, std::int32_t>, double> after;
+  for (const Candidate& row : read_candidates(options.scores_after, options.max_bad_rows).rows)
+    after[{row.policy, row.prompt_id, row.sample}] = row.score;
+  for (Candidate& row : rows) {
+    const auto place = after.find({row.policy, row.prompt_id, row.sample});
+    if (place == after.end()) {
+      throw Error(ErrorKind::kInput,
+                  "--scores-after has no score of policy '{}', prompt {}, sample {}", row.policy,
+                  row.prompt_id, row.sample);
+    }
+    row.score_after = place->second;
+  }
+}
+
+/// Given ratings, or those of the calibration where it has all; by policy.
+std::map<std::string, double> ratings_of(const EvaluateOptions& options,
+                                         const std::optional<CalibrationInput>& input,
+                                         std::span<const Candidate> rows) {
+  std::set<std::string> names;
+  for (const Candidate& row : rows) names.insert(row.policy);
+  const std::vector<std::string> policies(names.begin(), names.end());
+  std::map<std::string, double> ratings;
+  if (!options.ratings.empty()) {
+    const auto given = storage::read_ratings(
+        options.ratings, {.category = options.ratings_category, .date = options.ratings_date});
+    storage::warn_about_aliases(options.aliases, policies);
+    for (const ArenaRating& rating :
+         storage::match_ratings(policies, given, options.aliases, options.ratings)) {
+      ratings[rating.name] = rating.rating_elo;
+    }
+    return ratings;
+  }
+  if (!input) return ratings;
+  for (const results::CalibratedPolicy& policy : input->calibration.policies) {
+    if (std::isfinite(policy.rating.rating_elo))
+      ratings[policy.policy] = policy.rating.rating_elo;
+  }
+  const bool is_complete = std::ranges::all_of(
+      policies, [&](const std::string& policy) { return ratings.contains(policy); });
+  return is_complete ? ratings : std::map<std::string, double>();
+}
+
+BootstrapOptions bootstrap_options(const EvaluateOptions& options) {
+  return {.num_replicates = options.bootstrap, .seed = options.seed};
+}
+
+}  // namespace
+
+EvaluateResult evaluate_votes(const EvaluateOptions& options) {
+  const std::optional<CalibrationInput> input = read_calibration_input(options);
+  std::optional<results::Calibration> calibration;
+  if (input) calibration = input->calibration;
+  const bool with_styles =
+      calibration && calibration->votes && !calibration->votes->style_weights.empty();
+  storage::VoteInputs inputs =
+      storage::read_vote_inputs(options.scores, with_styles, options.max_bad_rows);
+  if (options.holdout > 0.0) {
+    std::erase_if(inputs.votes, [&](const ScoredVote& vote) {
+      return !stats::is_held_out(vote.vote, options.seed, options.holdout);
+    });
+  }
+  VotesResult votes = votes_result(inputs.votes, calibration, bootstrap_options(options));
+  if (input) warn_about_same_votes(*input, inputs.files, options, votes.warnings);
+  EvaluateResult result;
+  result.num_rows = votes.num_votes;
+  result.num_bad_rows = std::ranges::count_if(
+      inputs.votes, [](const ScoredVote& vote) { return vote.error.has_value(); });
+  result.overall = (votes.with_offsets ? *votes.with_offsets : votes.without_offsets).accuracy.value;
+  result.summary = result_text(votes);
+  ordered_json body = to_json(votes);
+  body["holdout"] = options.holdout;
+  write_result(options, {}, std::move(body), result);
+  return result;
+}
+
+EvaluateResult evaluate_best_of_n(const EvaluateOptions& options) {
+  const std::optional<CalibrationInput> input = read_calibration_input(options);
+  CandidateRows candidates = read_candidates(options.scores, options.max_bad_rows);
+  std::vector<std::string> warnings;
+  if (input) correct_by_offsets(input->calibration, candidates.rows, warnings);
+  if (!options.scores_after.empty()) correct_by_scores(options, candidates.rows);
+  BestOfNResult audit =
+      best_of_n_audit(candidates.rows, ratings_of(options, input, candidates.rows),
+                      bootstrap_options(options));
+  audit.num_errors = candidates.num_errors;
+  audit.warnings = std::move(warnings);
+  EvaluateResult result;
+  result.num_rows = audit.num_candidates;
+  result.num_bad_rows = audit.num_errors;
+  result.summary = result_text(audit);
+  write_result(options, {}, to_json(audit), result);
+  return result;
+}
+
+}  // namespace charm::evaluate
