@@ -41,8 +41,7 @@ RatingPrior::RatingPrior(const stats::VoteTable& table, const stats::ComparisonD
       if (pair_counts_[p * n + q] == 0.0) continue;
       const double slope =
           pair_counts_[p * n + q] / num_votes_[p] *
-          stats::target_slope(
-              stats::target_win_rate(ratings[p].rating_elo, ratings[q].rating_elo));
+          stats::target_slope(stats::target_win_rate(ratings[p].rating_elo, ratings[q].rating_elo));
       line[p] += slope;
       line[q] -= slope;
     }

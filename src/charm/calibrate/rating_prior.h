@@ -34,8 +34,8 @@ class RatingPrior {
  private:
   // y and its derivatives in the parameters.
   struct Moments {
-    std::vector<double> values;     // [moment]
-    std::vector<double> jacobian;   // [moment * parameter]
+    std::vector<double> values;    // [moment]
+    std::vector<double> jacobian;  // [moment * parameter]
   };
   Moments moments(std::span<const double> parameters) const;
   std::vector<double> information_of(const Moments& moments) const;
@@ -46,7 +46,7 @@ class RatingPrior {
   stats::TieModel ties_;
   std::vector<std::size_t> moment_of_policy_;  // the reference: num_moments_
   std::size_t num_moments_;
-  std::vector<double> num_votes_;  // [policy]
+  std::vector<double> num_votes_;    // [policy]
   std::vector<double> pair_counts_;  // [policy * policy] votes, symmetric
   std::vector<double> precision_;    // S^-1
 };

@@ -180,10 +180,9 @@ void set_sandwich(const VoteDesign& design, const stats::ComparisonFit& fit,
   for (std::size_t i = 0; i < design.features.size(); ++i) {
     const std::size_t column = design.column_of_feature(i);
     const double se = std::sqrt(std::max(at(column, column), 0.0));
-    solution.fit.style_weights.push_back(
-        {.feature = std::string(kStyleNames[design.features[i]]),
-         .weight = wald(fit.parameters[column], se),
-         .se = se});
+    solution.fit.style_weights.push_back({.feature = std::string(kStyleNames[design.features[i]]),
+                                          .weight = wald(fit.parameters[column], se),
+                                          .se = se});
   }
   if (n == design.rows.num_parameters) return;
   const double log_nu = fit.parameters.back();
@@ -210,10 +209,8 @@ std::vector<std::vector<double>> bootstrap_parameters(
         weights.reserve(cluster_of_row.size());
         for (const std::uint32_t cluster : cluster_of_row)
           weights.push_back(static_cast<double>(drawn[cluster]));
-        stats::ComparisonFitOptions fitting{.ties = ties,
-                                            .penalty = {},
-                                            .start = fit.parameters,
-                                            .tolerance = kTolerance};
+        stats::ComparisonFitOptions fitting{
+            .ties = ties, .penalty = {}, .start = fit.parameters, .tolerance = kTolerance};
         bool is_finite = true;
         if (prior != nullptr) {
           fitting.penalty = prior->penalty(stats::draw_ratings(ratings, stream));
@@ -333,8 +330,8 @@ VoteSolution fit_votes(const stats::VoteTable& table, std::size_t reference,
   }
   std::vector<double> extra;
   if (rating_prior) extra = rating_prior->information(fit.parameters);
-  const std::vector<double> covariance = stats::clustered_covariance(
-      design.rows, model, fit, cluster_of_row, num_clusters, extra);
+  const std::vector<double> covariance =
+      stats::clustered_covariance(design.rows, model, fit, cluster_of_row, num_clusters, extra);
   check_slope(fit.parameters[0], std::sqrt(covariance[0]));
   set_sandwich(design, fit, covariance, solution);
   for (std::size_t row = 0; row < table.rows.size(); ++row) {
@@ -344,9 +341,9 @@ VoteSolution fit_votes(const stats::VoteTable& table, std::size_t reference,
   for (std::size_t i = 0; i < design.features.size(); ++i)
     solution.fit.style_weights[i].sd = feature_sd(table, design.features[i]);
   if (options.interval == IntervalKind::kBootstrap) {
-    const auto replicates = bootstrap_parameters(
-        table, design, fit, model, cluster_of_row, num_clusters,
-        rating_prior ? &*rating_prior : nullptr, prior, options, progress);
+    const auto replicates =
+        bootstrap_parameters(table, design, fit, model, cluster_of_row, num_clusters,
+                             rating_prior ? &*rating_prior : nullptr, prior, options, progress);
     set_bootstrap(design, replicates, solution);
   }
   solution.fit.ties = stats::tie_model_name(options.ties);

@@ -34,7 +34,7 @@ struct VoteFitOptions {
   StyleControl style = StyleControl::kNone;       ///< definition of the table's features
   VoteCluster cluster = VoteCluster::kPrompt;
   IntervalKind interval = IntervalKind::kSandwich;
-  std::int64_t bootstrap = 1000;   ///< replicates of kBootstrap
+  std::int64_t bootstrap = 1000;  ///< replicates of kBootstrap
   std::uint64_t seed = 0;
   std::size_t num_threads = 0;
   std::int64_t min_clusters = 30;  ///< fewer are an error: intervals would be meaningless

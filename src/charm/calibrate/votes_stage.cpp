@@ -86,8 +86,7 @@ stats::VotePairOptions pair_options(const CalibrateOptions& options) {
 }
 
 void sort_pairs(std::vector<results::Pair> pairs, const std::string& reference,
-                std::vector<results::Pair>& against_reference,
-                std::vector<results::Pair>& others) {
+                std::vector<results::Pair>& against_reference, std::vector<results::Pair>& others) {
   for (results::Pair& pair : pairs)
     (pair.reference == reference ? against_reference : others).push_back(std::move(pair));
 }
@@ -209,8 +208,7 @@ Calibration calibrate_votes(const CalibrateOptions& options, const ProgressFn& p
                             .num_rows = num_rows});
     manifest.input_hashed(options.ratings, inputs.files.back().sha256, num_rows);
   }
-  const VoteSolution solution =
-      fit_votes(table, reference, prior, fit_options(options), progress);
+  const VoteSolution solution = fit_votes(table, reference, prior, fit_options(options), progress);
   Calibration calibration = calibration_of(table, solution, ratings, options);
   if (!split.held_out.empty())
     calibration.held_out = check_held_out_votes(split.held_out, calibration, options);

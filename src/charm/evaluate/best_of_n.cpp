@@ -43,7 +43,7 @@ std::vector<MeasureSpec> measure_specs(std::span<const Candidate> candidates) {
                      }});
   }
   specs.push_back({"score", [](const Candidate& candidate) { return candidate.score; }});
-  const auto add_quality = [&](const char* name, std::optional<double> Candidate::*member) {
+  const auto add_quality = [&](const char* name, std::optional<double> Candidate::* member) {
     if (std::ranges::all_of(candidates,
                             [&](const Candidate& one) { return (one.*member).has_value(); })) {
       specs.push_back({name, [member](const Candidate& one) { return one.*member; }});
@@ -205,15 +205,6 @@ class Audit {
   std::map<std::vector<std::size_t>, std::vector<double>> implied_of_set_;
 };
 
-nlohmann::ordered_json measure_json(const PickMeasure& measure) {
-  nlohmann::ordered_json json;
-  put_estimate(json, "before", measure.before);
-  if (measure.after) put_estimate(json, "after", *measure.after);
-  if (measure.difference) put_estimate(json, "difference", *measure.difference);
-  if (measure.implied) json["implied"] = *measure.implied;
-  return json;
-}
-
 }  // namespace
 
 BestOfNResult best_of_n_audit(std::span<const Candidate> candidates,
@@ -230,8 +221,7 @@ BestOfNResult best_of_n_audit(std::span<const Candidate> candidates,
   result.num_prompts = static_cast<std::int64_t>(prompts.size());
   result.num_candidates = static_cast<std::int64_t>(candidates.size());
   for (const std::size_t n : sizes_of(prompts))
-    result.picks.push_back(
-        Audit(candidates, prompts, policies, specs, ratings, n).result(options));
+    result.picks.push_back(Audit(candidates, prompts, policies, specs, ratings, n).result(options));
   if (result.picks.size() < 2) {
     throw Error(ErrorKind::kInput,
                 "every prompt has one response only; best-of-n needs several samples or policies");
@@ -244,18 +234,7 @@ nlohmann::ordered_json to_json(const BestOfNResult& result) {
                                  {"num_candidates", result.num_candidates},
                                  {"num_errors", result.num_errors},
                                  {"picks", nlohmann::ordered_json::array()}};
-  for (const PicksOfN& picks : result.picks) {
-    nlohmann::ordered_json one = {
-        {"n", picks.n}, {"num_prompts", picks.num_prompts}, {"kl", picks.kl}};
-    if (picks.same_pick) put_estimate(one, "same_pick", *picks.same_pick);
-    one["measures"] = nlohmann::ordered_json::object();
-    for (const PickMeasure& measure : picks.measures)
-      one["measures"][measure.name] = measure_json(measure);
-    one["policies"] = nlohmann::ordered_json::object();
-    for (const PickMeasure& policy : picks.policies)
-      one["policies"][policy.name] = measure_json(policy);
-    json["picks"].push_back(std::move(one));
-  }
+  for (const PicksOfN& picks : result.picks) json["picks"].push_back(results::to_json(picks));
   json["warnings"] = result.warnings;
   return json;
 }

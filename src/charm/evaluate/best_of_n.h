@@ -11,6 +11,7 @@
 #include "charm/base/files.h"
 #include "charm/evaluate/benchmark.h"
 #include "charm/records/features.h"
+#include "charm/results/audit.h"
 
 namespace charm::evaluate {
 
@@ -35,24 +36,8 @@ struct CandidateRows {
 /// number) where the file has them.
 CandidateRows read_candidates(std::span<const fs::path> paths, std::int64_t max_bad_rows);
 
-/// A measure of the picks: before correction, after it, and the paired difference.
-struct PickMeasure {
-  std::string name;
-  Estimate before;
-  std::optional<Estimate> after;
-  std::optional<Estimate> difference;
-  std::optional<double> implied;  ///< of a policy's share: what ratings imply
-};
-
-/// What best-of-n picks for one n.
-struct PicksOfN {
-  std::int64_t n = 1;
-  std::int64_t num_prompts = 0;        ///< with at least n candidates
-  double kl = 0.0;                     ///< from the sampling distribution, nats
-  std::optional<Estimate> same_pick;   ///< share of picks that the correction leaves as they are
-  std::vector<PickMeasure> measures;   ///< means over the picks
-  std::vector<PickMeasure> policies;   ///< share of each policy among the picks
-};
+using results::PickMeasure;
+using results::PicksOfN;
 
 struct BestOfNResult {
   std::vector<PicksOfN> picks;  ///< n = 1, 2, 4, ...

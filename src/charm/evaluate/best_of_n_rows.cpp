@@ -26,8 +26,7 @@ std::optional<Candidate> candidate_of(const storage::RowView& row,
   const storage::Exchange exchange = storage::exchange_fields(row);
   Candidate candidate;
   candidate.score = static_cast<double>(score.score);
-  candidate.prompt_id =
-      storage::prompt_id_field(row).value_or(std::string());
+  candidate.prompt_id = storage::prompt_id_field(row).value_or(std::string());
   if (candidate.prompt_id.empty()) candidate.prompt_id = prompt_id_of(exchange.prompt);
   candidate.policy = storage::policy_field(row).value_or(reader.policy_name());
   candidate.sample = storage::sample_field(row).value_or(0);
@@ -77,8 +76,7 @@ CandidateRows read_candidates(std::span<const fs::path> paths, std::int64_t max_
         throw Error(ErrorKind::kInput,
                     "{}: policy '{}' has a second response to prompt {}, sample {}; number the "
                     "samples of a prompt in a column sample",
-                    reader.location(), candidate->policy, candidate->prompt_id,
-                    candidate->sample);
+                    reader.location(), candidate->policy, candidate->prompt_id, candidate->sample);
       }
       result.rows.push_back(std::move(*candidate));
     }

@@ -19,10 +19,9 @@ std::string change_text(const PickMeasure& measure) {
 
 std::string result_text(const BestOfNResult& result) {
   const bool has_after = result.picks.front().same_pick.has_value();
-  std::string text =
-      fmt::format("best-of-n on {} prompts with {} responses; means over the picks{}\n",
-                  result.num_prompts, result.num_candidates,
-                  has_after ? ", before -> after correction" : "");
+  std::string text = fmt::format(
+      "best-of-n on {} prompts with {} responses; means over the picks{}\n", result.num_prompts,
+      result.num_candidates, has_after ? ", before -> after correction" : "");
   std::vector<std::vector<std::string>> rows = {{"n"}, {"KL, nats"}};
   if (has_after) rows.push_back({"same pick"});
   const std::size_t first = rows.size();

@@ -23,7 +23,7 @@ std::string model_name(const EvaluateOptions& options) {
 }
 
 void write_result(const EvaluateOptions& options, std::span<const std::string> data_sha256,
-            ordered_json body, EvaluateResult& result) {
+                  ordered_json body, EvaluateResult& result) {
   if (body.contains("warnings")) {
     for (const ordered_json& warning : body["warnings"]) {
       log::warning("{}", warning.get<std::string>());

@@ -44,12 +44,10 @@ std::optional<CalibrationInput> read_calibration_input(const EvaluateOptions& op
 /// Whether the evaluated votes were held out of the calibration's fit.
 bool is_held_out_of(const results::Calibration& calibration, const EvaluateOptions& options) {
   return calibration.votes && options.holdout > 0.0 &&
-         options.holdout <= calibration.votes->holdout &&
-         options.seed == calibration.options.seed;
+         options.holdout <= calibration.votes->holdout && options.seed == calibration.options.seed;
 }
 
-void warn_about_same_votes(const CalibrationInput& input,
-                           std::span<const storage::InputFile> files,
+void warn_about_same_votes(const CalibrationInput& input, std::span<const storage::InputFile> files,
                            const EvaluateOptions& options, std::vector<std::string>& warnings) {
   for (const storage::InputFile& file : files) {
     if (!input.input_sha256.contains(file.sha256)) continue;
@@ -121,8 +119,7 @@ std::map<std::string, double> ratings_of(const EvaluateOptions& options,
   }
   if (!input) return ratings;
   for (const results::CalibratedPolicy& policy : input->calibration.policies) {
-    if (std::isfinite(policy.rating.rating_elo))
-      ratings[policy.policy] = policy.rating.rating_elo;
+    if (std::isfinite(policy.rating.rating_elo)) ratings[policy.policy] = policy.rating.rating_elo;
   }
   const bool is_complete = std::ranges::all_of(
       policies, [&](const std::string& policy) { return ratings.contains(policy); });
@@ -154,7 +151,8 @@ EvaluateResult evaluate_votes(const EvaluateOptions& options) {
   result.num_rows = votes.num_votes;
   result.num_bad_rows = std::ranges::count_if(
       inputs.votes, [](const ScoredVote& vote) { return vote.error.has_value(); });
-  result.overall = (votes.with_offsets ? *votes.with_offsets : votes.without_offsets).accuracy.value;
+  result.overall =
+      (votes.with_offsets ? *votes.with_offsets : votes.without_offsets).accuracy.value;
   result.summary = result_text(votes);
   ordered_json body = to_json(votes);
   body["holdout"] = options.holdout;
@@ -168,9 +166,8 @@ EvaluateResult evaluate_best_of_n(const EvaluateOptions& options) {
   std::vector<std::string> warnings;
   if (input) correct_by_offsets(input->calibration, candidates.rows, warnings);
   if (!options.scores_after.empty()) correct_by_scores(options, candidates.rows);
-  BestOfNResult audit =
-      best_of_n_audit(candidates.rows, ratings_of(options, input, candidates.rows),
-                      bootstrap_options(options));
+  BestOfNResult audit = best_of_n_audit(
+      candidates.rows, ratings_of(options, input, candidates.rows), bootstrap_options(options));
   audit.num_errors = candidates.num_errors;
   audit.warnings = std::move(warnings);
   EvaluateResult result;

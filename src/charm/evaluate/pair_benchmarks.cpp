@@ -218,11 +218,10 @@ PairBenchmarkResult pair_benchmark_result(Benchmark benchmark, std::span<const S
     result.best_of_k.push_back({section.name, estimates[next++], num_rows});
   }
   for (const RowGroup& group : subset_groups(rows)) {
-    SubsetAccuracy subset{
-        .name = group.name,
-        .section = std::string(pair_benchmark_section(benchmark, group.name)),
-        .accuracy = estimates[next++],
-        .num_rows = static_cast<std::int64_t>(group.rows.size())};
+    SubsetAccuracy subset{.name = group.name,
+                          .section = std::string(pair_benchmark_section(benchmark, group.name)),
+                          .accuracy = estimates[next++],
+                          .num_rows = static_cast<std::int64_t>(group.rows.size())};
     for (const std::size_t r : group.rows) {
       subset.num_correct += sums_of(benchmark, rows[r]).right;
       subset.ties += ties_of(benchmark, rows[r]);
@@ -267,15 +266,15 @@ std::string result_text(const PairBenchmarkResult& result) {
   if (!result.auc.empty()) rows[0].insert(rows[0].end(), {"AUC", "best of k"});
   for (std::size_t s = 0; s < result.sections.size(); ++s) {
     const SectionScore& section = result.sections[s];
-    rows.push_back(
-        {section.name, std::to_string(section.num_rows), estimate_text(section.score)});
+    rows.push_back({section.name, std::to_string(section.num_rows), estimate_text(section.score)});
     if (result.auc.empty()) continue;
     rows.back().push_back(estimate_text(result.auc[s].score));
     rows.back().push_back(estimate_text(result.best_of_k[s].score));
   }
   std::string text = text_table(rows);
   if (result.overall)
-    return text + fmt::format("overall: {} ({} ties)\n", estimate_text(*result.overall), result.ties);
+    return text +
+           fmt::format("overall: {} ({} ties)\n", estimate_text(*result.overall), result.ties);
   return text + fmt::format("overall: undefined, missing {}; over those present: {} ({} ties)\n",
                             fmt::join(result.missing_sections, ", "),
                             estimate_text(result.overall_partial), result.ties);

@@ -76,7 +76,8 @@ Conversation rmb_prompt(const RowView& row) {
   for (const Json& turn : turns) {
     if (!turn.is_object() || !turn.value("role", Json()).is_string() ||
         !turn.value("content", Json()).is_string()) {
-      throw Error(ErrorKind::kInput, "column 'conversation_input': expected turns of role, content");
+      throw Error(ErrorKind::kInput,
+                  "column 'conversation_input': expected turns of role, content");
     }
     prompt.push_back({turn["role"].get<std::string>(), turn["content"].get<std::string>()});
   }
@@ -114,9 +115,9 @@ ScoredEvalItem rmb_row(const RowView& row) {
 
 /// "PPE-MMLU-Pro-Best-of-K/data/train-0.parquet" -> "mmlu-pro".
 std::string ppe_subset(const RowView& row, const fs::path& file) {
-  for (const std::string& name : {storage::text_field(row, "subset").value_or(""),
-                                  storage::text_field(row, "benchmark").value_or(""),
-                                  file.string()}) {
+  for (const std::string& name :
+       {storage::text_field(row, "subset").value_or(""),
+        storage::text_field(row, "benchmark").value_or(""), file.string()}) {
     const std::string folded = lower_ascii(name);
     for (const std::string_view subset : ppe_subsets()) {
       std::string spelled(subset);
@@ -125,8 +126,7 @@ std::string ppe_subset(const RowView& row, const fs::path& file) {
         return std::string(subset);
     }
   }
-  throw Error(ErrorKind::kInput,
-              "neither a column 'subset' nor the file's path names one of {}",
+  throw Error(ErrorKind::kInput, "neither a column 'subset' nor the file's path names one of {}",
               fmt::join(ppe_subsets(), ", "));
 }
 
@@ -154,8 +154,8 @@ ScoredEvalItem ppe_row(const RowView& row, const fs::path& file) {
     texts.push_back(required_text_of(row, column));
   }
   if (place.empty()) throw Error(ErrorKind::kInput, "the row has no column response_1");
-  const Json pairs = storage::json_of(required_value(row, "sampled_conflict_pairs"),
-                                      "sampled_conflict_pairs");
+  const Json pairs =
+      storage::json_of(required_value(row, "sampled_conflict_pairs"), "sampled_conflict_pairs");
   for (const Json& pair : pairs) {
     const bool is_pair = pair.is_array() && pair.size() == 2 && pair[0].is_number_integer() &&
                          pair[1].is_number_integer();
@@ -178,8 +178,8 @@ ScoredEvalItem ppe_row(const RowView& row, const fs::path& file) {
 std::vector<std::string> published_columns(Benchmark benchmark) {
   switch (benchmark) {
     case Benchmark::kJudgeBench:
-      return {"pair_id", "source",  "question", "response_A",
-              "response_B", "label", "score_A", "score_B"};
+      return {"pair_id",    "source", "question", "response_A",
+              "response_B", "label",  "score_A",  "score_B"};
     case Benchmark::kRmb:
       return {"pair_uid", "bon_uid",    "conversation_input", "reject",
               "bon_best", "loser_list", "category_path"};

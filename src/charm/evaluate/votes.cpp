@@ -136,10 +136,10 @@ VotesResult votes_result(std::span<const ScoredVote> votes,
       ++result.num_without_offset;
       continue;
     }
-    without.push_back({.outcome = vote.vote.outcome,
-                       .log_odds = (static_cast<double>(vote.score_a) -
-                                    static_cast<double>(vote.score_b)) /
-                                   result.temperature});
+    without.push_back(
+        {.outcome = vote.vote.outcome,
+         .log_odds = (static_cast<double>(vote.score_a) - static_cast<double>(vote.score_b)) /
+                     result.temperature});
     if (odds) with.push_back({.outcome = vote.vote.outcome, .log_odds = odds->log_odds(vote)});
     prompts.push_back(vote.vote.prompt_id);
     result.num_decided += vote.vote.outcome == 0.5 ? 0 : 1;
@@ -152,9 +152,9 @@ VotesResult votes_result(std::span<const ScoredVote> votes,
                 votes.size(), result.num_without_offset);
   }
   if (result.num_without_offset > 0) {
-    result.warnings.push_back(fmt::format(
-        "{} votes on policies that the calibration has no offset for are dropped",
-        result.num_without_offset));
+    result.warnings.push_back(
+        fmt::format("{} votes on policies that the calibration has no offset for are dropped",
+                    result.num_without_offset));
   }
   const WeightedStatistics statistics = [&](std::span<const double> weights) {
     const auto before = measures_of(without, weights);
@@ -180,9 +180,9 @@ VotesResult votes_result(std::span<const ScoredVote> votes,
 
 nlohmann::ordered_json to_json(const VotesResult& result) {
   nlohmann::ordered_json json;
-  put_estimate(json, "overall",
-               result.with_offsets ? result.with_offsets->accuracy
-                                   : result.without_offsets.accuracy);
+  put_estimate(
+      json, "overall",
+      result.with_offsets ? result.with_offsets->accuracy : result.without_offsets.accuracy);
   json["num_votes"] = result.num_votes;
   json["num_decided"] = result.num_decided;
   json["num_prompts"] = result.num_prompts;
@@ -205,7 +205,7 @@ std::string result_text(const VotesResult& result) {
     rows[0].emplace_back("with offsets");
     rows[0].emplace_back("difference");
   }
-  const auto add = [&](const char* name, Estimate VotePrediction::*measure) {
+  const auto add = [&](const char* name, Estimate VotePrediction::* measure) {
     rows.push_back({name, estimate_text(result.without_offsets.*measure)});
     if (!result.with_offsets) return;
     rows.back().push_back(estimate_text((*result.with_offsets).*measure));

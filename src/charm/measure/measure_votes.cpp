@@ -46,13 +46,14 @@ results::Mismatch measure_votes(const MeasureOptions& options) {
   const OutputLock lock(options.output);
   storage::Manifest manifest("measure");
   manifest.options(options, describe_command);
-  const storage::VoteInputs inputs = storage::read_vote_inputs(
-      options.votes, /*with_styles=*/false, options.max_bad_rows);
+  const storage::VoteInputs inputs =
+      storage::read_vote_inputs(options.votes, /*with_styles=*/false, options.max_bad_rows);
   for (const storage::InputFile& file : inputs.files)
     manifest.input_hashed(file.path, file.sha256, file.num_rows);
   const stats::VoteTable table(inputs.votes, {});
   if (static_cast<std::int64_t>(table.num_prompts) < options.min_prompts) {
-    throw Error(ErrorKind::kInput, "the votes are on {} prompts; expected at least {} (--min-prompts)",
+    throw Error(ErrorKind::kInput,
+                "the votes are on {} prompts; expected at least {} (--min-prompts)",
                 table.num_prompts, options.min_prompts);
   }
   const stats::VotePairOptions pairing{.ties = options.ties,

@@ -74,10 +74,11 @@ void check_ties(const ComparisonTable& table, const FitOptions& options) {
                 "--order-effect and --prior-sd",
                 stats::tie_model_name(options.ties));
   }
-  const bool has_ties = std::ranges::any_of(
-      table.rows, [](const Comparison& row) { return row.outcome == 0.5; });
+  const bool has_ties =
+      std::ranges::any_of(table.rows, [](const Comparison& row) { return row.outcome == 0.5; });
   if (options.ties == stats::TieModel::kHalf || has_ties) return;
-  throw Error(ErrorKind::kInput, "--ties {}: the battles have no ties, so its parameter has no "
+  throw Error(ErrorKind::kInput,
+              "--ties {}: the battles have no ties, so its parameter has no "
               "finite estimate; use --ties half",
               stats::tie_model_name(options.ties));
 }

@@ -14,9 +14,9 @@ struct Vote {
   std::string prompt_id;  ///< votes on one question share it: the unit of clusters and hold-outs
   std::string model_a;
   std::string model_b;
-  double outcome = 0.5;  ///< 1: model_a won, 0: model_b won, 0.5: a tie
-  std::string judge;     ///< who voted; empty: unknown
-  std::string question;  ///< the source's id of the question; empty: none
+  double outcome = 0.5;              ///< 1: model_a won, 0: model_b won, 0.5: a tie
+  std::string judge;                 ///< who voted; empty: unknown
+  std::string question;              ///< the source's id of the question; empty: none
   std::optional<std::int32_t> turn;  ///< of the response that was judged, from 1
 };
 

@@ -4,6 +4,7 @@
 #include "charm/report/benchmark_tables.h"
 #include "charm/report/charts.h"
 #include "charm/report/sections.h"
+#include "charm/report/vote_tables.h"
 
 namespace charm::report {
 namespace {
@@ -12,8 +13,21 @@ std::string title_of(const std::string& benchmark) {
   if (benchmark == "reward-bench") return "RewardBench v1";
   if (benchmark == "reward-bench-2") return "RewardBench 2";
   if (benchmark == "rm-bench") return "RM-Bench";
+  if (benchmark == "judge-bench") return "JudgeBench";
+  if (benchmark == "rmb") return "RMB";
+  if (benchmark == "ppe") return "PPE correctness";
+  if (benchmark == "votes") return "People's votes";
+  if (benchmark == "best-of-n") return "Audit of best-of-n";
   if (benchmark == "arena") return "Correlation with Arena ratings";
   return benchmark;
+}
+
+// Votes and the audit have no accuracy by subset: a table per reward model.
+std::string tables_html(const std::vector<const EvaluationFile*>& files) {
+  std::string html = fmt::format("<h3>{}</h3>\n", title_of(files.front()->result.benchmark));
+  for (const EvaluationFile* file : files)
+    html += file->result.picks.empty() ? votes_html(*file) : audit_html(*file);
+  return html;
 }
 
 std::string benchmark_html(const RunData& run, const std::string& benchmark) {
@@ -25,6 +39,12 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
     models.push_back(evaluation.model);
   }
   models = models_in_order(run, models);
+  const results::Evaluation& first = file_of[models.front()]->result;
+  if (!first.picks.empty() || !first.predictions.empty()) {
+    std::vector<const EvaluationFile*> files;
+    for (const std::string& model : models) files.push_back(file_of[model]);
+    return tables_html(files);
+  }
 
   std::vector<std::string> row_names;
   std::map<std::string, std::map<std::string, NamedValue>> cells;  // row -> model

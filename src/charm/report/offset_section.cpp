@@ -1,5 +1,6 @@
 #include "charm/report/charts.h"
 #include "charm/report/sections.h"
+#include "charm/report/vote_tables.h"
 
 namespace charm::report {
 namespace {
@@ -97,8 +98,8 @@ std::string offsets_html(const CalibrationFile& calibration) {
                      "Negative: the policy's scores are lowered.",
                      fmt::format("Offsets of {} policies", calibration.policies.size()),
                      dot_plot_spec(dots, options)}) +
-         check_html(calibration) + held_out_policies_html(calibration) +
-         collapsible_table_html(table);
+         vote_fit_html(calibration) + check_html(calibration) +
+         held_out_policies_html(calibration) + collapsible_table_html(table);
 }
 
 }  // namespace

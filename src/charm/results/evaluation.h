@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "charm/results/audit.h"
 #include "charm/results/estimate.h"
 
 namespace charm::results {
@@ -60,6 +61,9 @@ struct Evaluation {
   std::int64_t num_incomplete = 0;  ///< subsets without their full number of rows
   Metrics pair_probabilities, length_correlation;
   std::map<std::string, double> ratings;  ///< arena: Elo points by policy
+  std::vector<BenchmarkPart>
+      predictions;              ///< votes: "without_offsets", "with_offsets", "difference"
+  std::vector<PicksOfN> picks;  ///< best-of-n: one per n
 
   /// Throws kInput for an unknown section.
   const Metrics& section(const std::string& name) const;

@@ -74,12 +74,11 @@ VotedTexts read_votes(const ScoreStageOptions& options, storage::Manifest& manif
   VotedTextCollector collector;
   for (const fs::path& path : options.votes) {
     std::int64_t num_rows = 0;
-    storage::for_each_vote(
-        path, {.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}},
-        [&](VoteTexts&& vote) {
-          ++num_rows;
-          collector.add(std::move(vote));
-        });
+    storage::for_each_vote(path, {.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}},
+                           [&](VoteTexts&& vote) {
+                             ++num_rows;
+                             collector.add(std::move(vote));
+                           });
     manifest.input(path, num_rows);
   }
   return collector.take();

@@ -163,8 +163,8 @@ std::vector<double> without_padding(const std::vector<double>& matrix, std::size
   return inner;
 }
 
-LossValue evaluate_loss(Rows& rows, const ComparisonDesign& design,
-                        std::span<const double> weights, std::span<const double> parameters) {
+LossValue evaluate_loss(Rows& rows, const ComparisonDesign& design, std::span<const double> weights,
+                        std::span<const double> parameters) {
   LossValue value;
   value.gradient.assign(rows.padded(), 0.0);
   std::vector<double> hessian(rows.padded() * rows.padded(), 0.0);
@@ -194,8 +194,7 @@ std::vector<double> sandwich(const std::vector<double>& bread, const std::vector
     std::vector<double> result(n * n, 0.0);
     for (std::size_t i = 0; i < n; ++i) {
       for (std::size_t k = 0; k < n; ++k) {
-        for (std::size_t j = 0; j < n; ++j)
-          result[i * n + j] += one[i * n + k] * other[k * n + j];
+        for (std::size_t j = 0; j < n; ++j) result[i * n + j] += one[i * n + k] * other[k * n + j];
       }
     }
     return result;

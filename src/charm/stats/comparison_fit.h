@@ -13,9 +13,9 @@ namespace charm::stats {
 
 /// Probabilities of a comparison with log odds z = x' theta.
 enum class TieModel {
-  kHalf,      ///< P(a) = sigmoid(z); a tie is half a win and half a loss
-  kDavidson,  ///< P(a) : P(tie) : P(b) = e^(z/2) : nu : e^(-z/2), parameter log nu (Davidson 1970,
-              ///< JASA 65, 317)
+  kHalf,       ///< P(a) = sigmoid(z); a tie is half a win and half a loss
+  kDavidson,   ///< P(a) : P(tie) : P(b) = e^(z/2) : nu : e^(-z/2), parameter log nu (Davidson 1970,
+               ///< JASA 65, 317)
   kRaoKupper,  ///< P(a) = sigmoid(z - eta), P(b) = sigmoid(-z - eta), parameter eta > 0 (Rao and
                ///< Kupper 1967, JASA 62, 194)
 };
@@ -48,10 +48,10 @@ using PenaltyFn = std::function<void(std::span<const double> parameters, LossVal
 
 struct ComparisonFitOptions {
   TieModel ties = TieModel::kHalf;
-  PenaltyFn penalty;            ///< empty: maximum likelihood
-  std::vector<double> start;    ///< parameters, then that of the tie model; empty: zeros
-  double tolerance = 1e-12;     ///< of the Newton decrement before the last step: squared distance
-                                ///< from the optimum in standard errors
+  PenaltyFn penalty;          ///< empty: maximum likelihood
+  std::vector<double> start;  ///< parameters, then that of the tie model; empty: zeros
+  double tolerance = 1e-12;   ///< of the Newton decrement before the last step: squared distance
+                              ///< from the optimum in standard errors
 };
 
 struct ComparisonFit {

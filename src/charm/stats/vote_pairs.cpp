@@ -114,8 +114,8 @@ results::MismatchTest paired_test(const VotedPair& pair, bool is_mirrored, TieRu
   std::ranges::sort(distinct);
   distinct.erase(std::ranges::unique(distinct).begin(), distinct.end());
   for (std::uint32_t& prompt : prompts) {
-    prompt = static_cast<std::uint32_t>(std::ranges::lower_bound(distinct, prompt) -
-                                        distinct.begin());
+    prompt =
+        static_cast<std::uint32_t>(std::ranges::lower_bound(distinct, prompt) - distinct.begin());
   }
   const ClusteredRate rate = clustered_rate(differences, prompts);
   if (!(rate.se > 0.0)) return {.p_value = 1.0};  // one prompt, or no difference at all

@@ -13,7 +13,7 @@ namespace charm::stats {
 
 struct VotePairOptions {
   results::TieRule ties = results::TieRule::kHalf;  ///< of equal scores; people's ties are half
-  std::int64_t bootstrap = 0;     ///< replicates over prompts for the intervals; 0: none
+  std::int64_t bootstrap = 0;  ///< replicates over prompts for the intervals; 0: none
   std::uint64_t seed = 0;
   std::size_t num_threads = 0;
 };

@@ -100,8 +100,8 @@ VoteTable::VoteTable(std::span<const ScoredVote> votes, const VoteTableOptions& 
                     .prompt = prompts.of(vote.prompt_id),
                     .judge = is_named ? judges.of(vote.judge) : 0});
     if (options.style != StyleControl::kNone) {
-      styles.push_back(style_differences(scored.style_a.value(), scored.style_b.value(),
-                                         options.style));
+      styles.push_back(
+          style_differences(scored.style_a.value(), scored.style_b.value(), options.style));
     }
   }
   num_prompts = prompts.size();
@@ -178,8 +178,8 @@ std::vector<ArenaRating> vote_ratings(const VoteTable& table) {
                        .rating_lo = {},
                        .rating_hi = {}});
   }
-  ComparisonDesign design{.num_parameters = n - 1, .width = 2, .columns = {}, .values = {},
-                          .outcomes = {}};
+  ComparisonDesign design{
+      .num_parameters = n - 1, .width = 2, .columns = {}, .values = {}, .outcomes = {}};
   std::vector<ComparisonEdge> edges;
   for (const VoteRow& row : table.rows) {
     design.columns.insert(design.columns.end(), {row.a, row.b});  // the last policy has none

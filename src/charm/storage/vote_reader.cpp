@@ -19,9 +19,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 const std::vector<std::string> kVoteColumns = {
-    "prompt_id",   "question_id", "question", "model_a",        "model_b",
-    "winner",      "is_tie",      "judge",    "winner_model_a", "winner_model_b",
-    "winner_tie",  "turn"};
+    "prompt_id", "question_id", "question",       "model_a",        "model_b",    "winner",
+    "is_tie",    "judge",       "winner_model_a", "winner_model_b", "winner_tie", "turn"};
 
 // Members of a row that are numbers or texts, as a text.
 std::string word_of(const Json& row, const char* column) {

@@ -72,10 +72,11 @@ void fill_vote(const ScoredVoteRow& row, std::vector<Cell>& cells) {
 void write_scored_votes(const std::filesystem::path& path, std::size_t num_rows,
                         const std::function<ScoredVoteRow(std::size_t)>& row_at,
                         const Provenance& provenance) {
-  Table table{.columns = vote_columns(),
-              .num_rows = num_rows,
-              .fill = [&](std::size_t row, std::vector<Cell>& cells) { fill_vote(row_at(row), cells); },
-              .provenance = provenance};
+  Table table{
+      .columns = vote_columns(),
+      .num_rows = num_rows,
+      .fill = [&](std::size_t row, std::vector<Cell>& cells) { fill_vote(row_at(row), cells); },
+      .provenance = provenance};
   bool has_members = false;
   for (std::size_t row = 0; row < num_rows && !has_members; ++row) {
     const VoteTexts& texts = *row_at(row).texts;

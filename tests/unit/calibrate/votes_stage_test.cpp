@@ -77,7 +77,9 @@ class VotesStageTest : public ::testing::Test {
       rows.push_back({{"prompt_id", "p" + std::to_string(i % 40)},
                       {"model_a", names[one]},
                       {"model_b", names[other]},
-                      {"winner", i % 10 == 0 ? "tie" : wins ? "model_a" : "model_b"},
+                      {"winner", i % 10 == 0 ? "tie"
+                                 : wins      ? "model_a"
+                                             : "model_b"},
                       {"score_a", a},
                       {"score_b", b},
                       {"judge", "j" + std::to_string(i)}});
@@ -154,8 +156,7 @@ TEST_F(VotesStageTest, SwappingSidesChangesNothing) {
   for (Json& row : votes) {
     std::swap(row["model_a"], row["model_b"]);
     std::swap(row["score_a"], row["score_b"]);
-    if (row["winner"] != "tie")
-      row["winner"] = row["winner"] == "model_a" ? "model_b" : "model_a";
+    if (row["winner"] != "tie") row["winner"] = row["winner"] == "model_a" ? "model_b" : "model_a";
   }
   use(votes);
   const Json after = result();
@@ -247,8 +248,8 @@ TEST_F(VotesStageTest, ScoresThatDoNotPredictVotesGiveNoOffsets) {
 TEST_F(VotesStageTest, ScoresThatPredictEveryVoteHaveNoTemperature) {
   std::vector<Json> votes = rows();
   for (Json& row : votes)
-    row["winner"] = row["score_a"].get<double>() > row["score_b"].get<double>() ? "model_a"
-                                                                                 : "model_b";
+    row["winner"] =
+        row["score_a"].get<double>() > row["score_b"].get<double>() ? "model_a" : "model_b";
   std::erase_if(votes, [](const Json& row) { return row["score_a"] == row["score_b"]; });
   use(votes);
   EXPECT_ERROR(kInput, "temperature", result());

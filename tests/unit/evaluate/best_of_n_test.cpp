@@ -31,10 +31,12 @@ const PickMeasure& named(const std::vector<PickMeasure>& measures, std::string_v
 
 TEST(BestOfN, SharesAndBiasesByHand) {
   // On p the long text of x wins before, y's after; on q y wins both.
-  const std::vector<Candidate> rows = {
-      candidate("p", "x", 3.0, 1.0, "# a\n- one\n- two\n**bold**"), candidate("p", "y", 2.0, 2.0, "b"),
-      candidate("q", "x", 1.0, -1.0, "cc"), candidate("q", "y", 5.0, 5.0, "dddd")};
-  const std::map<std::string, double> ratings = {{"x", 1000.0}, {"y", 1000.0 + 400 * std::log10(3)}};
+  const std::vector<Candidate> rows = {candidate("p", "x", 3.0, 1.0, "# a\n- one\n- two\n**bold**"),
+                                       candidate("p", "y", 2.0, 2.0, "b"),
+                                       candidate("q", "x", 1.0, -1.0, "cc"),
+                                       candidate("q", "y", 5.0, 5.0, "dddd")};
+  const std::map<std::string, double> ratings = {{"x", 1000.0},
+                                                 {"y", 1000.0 + 400 * std::log10(3)}};
   const BestOfNResult result = best_of_n_audit(rows, ratings, {.num_replicates = 20});
   ASSERT_EQ(result.picks.size(), 2u);
   const PicksOfN& one = result.picks[0];
@@ -60,10 +62,13 @@ TEST(BestOfN, StageReadsSamplesQualityAndCorrections) {
   std::string rows, after;
   for (int p = 0; p < 6; ++p) {
     for (int sample = 0; sample < 4; ++sample) {
-      nlohmann::json row = {{"prompt_id", "p" + std::to_string(p)}, {"prompt", "q"},
+      nlohmann::json row = {{"prompt_id", "p" + std::to_string(p)},
+                            {"prompt", "q"},
                             {"response", std::string(static_cast<std::size_t>(1 + sample), 'a')},
-                            {"policy", sample % 2 == 0 ? "x" : "y"}, {"sample", sample},
-                            {"score", sample}, {"label", sample == 0}};
+                            {"policy", sample % 2 == 0 ? "x" : "y"},
+                            {"sample", sample},
+                            {"score", sample},
+                            {"label", sample == 0}};
       rows += row.dump() + "\n";
       row["score"] = -sample;
       after += row.dump() + "\n";

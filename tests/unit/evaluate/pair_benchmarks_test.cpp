@@ -37,9 +37,9 @@ class PairBenchmarks : public ::testing::Test {
     return read_benchmark(paths, {.benchmark = benchmark}, /*with_scores=*/true).rows;
   }
   static Json judge_row(const char* id, const char* source, const char* label) {
-    return {{"pair_id", id}, {"original_id", 1}, {"source", source}, {"question", "q"},
-            {"response_model", "m"}, {"response_A", "one"}, {"response_B", "two"},
-            {"label", label}};
+    return {{"pair_id", id},       {"original_id", 1},      {"source", source},
+            {"question", "q"},     {"response_model", "m"}, {"response_A", "one"},
+            {"response_B", "two"}, {"label", label}};
   }
 
   const testing::TempFolder folder_;
@@ -82,15 +82,22 @@ TEST_F(PairBenchmarks, JudgeBenchTakesScoresBesideThePublishedRows) {
 TEST_F(PairBenchmarks, RmbHasPairsAndBestOfN) {
   const Json turns = Json::array({{{"role", "user"}, {"content", "hi"}, {"language", "English"}}});
   const auto answer = [](const char* text) { return Json{{"llm_name", "m"}, {"answer", text}}; };
-  auto rows = read(
-      Benchmark::kRmb,
-      {{{"pair_uid", "1"}, {"conversation_input", turns}, {"chosen", answer("a")},
-        {"reject", answer("b")}, {"category_path", "Pairwise_set/Helpfulness/Chat/Discussion"}},
-       {{"bon_uid", "2"}, {"conversation_input", turns}, {"bon_best", answer("a")},
-        {"loser_list", {answer("b"), answer("c"), answer("d")}},
-        {"category_path", "BoN_set/Harmlessness/S1"}},
-       {{"bon_uid", "3"}, {"conversation_input", turns}, {"bon_best", answer("a")},
-        {"loser_list", {answer("b"), answer("c")}}, {"category_path", "BoN_set/Harmlessness/S1"}}});
+  auto rows =
+      read(Benchmark::kRmb, {{{"pair_uid", "1"},
+                              {"conversation_input", turns},
+                              {"chosen", answer("a")},
+                              {"reject", answer("b")},
+                              {"category_path", "Pairwise_set/Helpfulness/Chat/Discussion"}},
+                             {{"bon_uid", "2"},
+                              {"conversation_input", turns},
+                              {"bon_best", answer("a")},
+                              {"loser_list", {answer("b"), answer("c"), answer("d")}},
+                              {"category_path", "BoN_set/Harmlessness/S1"}},
+                             {{"bon_uid", "3"},
+                              {"conversation_input", turns},
+                              {"bon_best", answer("a")},
+                              {"loser_list", {answer("b"), answer("c")}},
+                              {"category_path", "BoN_set/Harmlessness/S1"}}});
   ASSERT_EQ(rows.size(), 3u);
   EXPECT_EQ(rows[0].item.prompt, (Conversation{{"user", "hi"}}));
   EXPECT_EQ(rows[1].item.rejected.size(), 3u);
@@ -109,7 +116,9 @@ TEST_F(PairBenchmarks, RmbHasPairsAndBestOfN) {
 }
 
 TEST_F(PairBenchmarks, PpeCountsItsSampledPairs) {
-  Json row = {{"question_id", "q1"}, {"prompt", "2 + 2"}, {"scores", {true, false, true, false}},
+  Json row = {{"question_id", "q1"},
+              {"prompt", "2 + 2"},
+              {"scores", {true, false, true, false}},
               {"sampled_conflict_pairs", {{0, 1}, {3, 2}}}};
   for (int i = 1; i <= 4; ++i) row["response_" + std::to_string(i)] = "r" + std::to_string(i);
   Json all_right = row;
@@ -121,7 +130,7 @@ TEST_F(PairBenchmarks, PpeCountsItsSampledPairs) {
   EXPECT_EQ(rows[0].item.subset, "mmlu-pro");
   EXPECT_EQ(rows[0].item.chosen, (std::vector<std::string>{"r1", "r3"}));
   EXPECT_EQ(rows[0].item.pairs, (std::vector<std::array<std::int32_t, 2>>{{0, 0}, {1, 1}}));
-  rows[0].score_chosen = {2, 0};   // r1, r3
+  rows[0].score_chosen = {2, 0};    // r1, r3
   rows[0].score_rejected = {1, 1};  // r2, r4
   rows[1].score_chosen = {1, 2, 3, 4};
   rows = saved(Benchmark::kPpe, rows, storage::EvalShape::kSubsetLists);

@@ -59,11 +59,11 @@ TEST(VotesBenchmark, MeasuresByHand) {
   EXPECT_NEAR(shifted.with_offsets->log_loss.value,
               -(std::log(q1) + std::log(1 - q2) + 0.5 * std::log(q3) + 0.5 * std::log(1 - q3)) / 3,
               1e-12);
-  EXPECT_NEAR(shifted.without_offsets.brier.value,
-              (std::pow(sigmoid(0.5) - 1, 2) + std::pow(sigmoid(1), 2) +
-               std::pow(sigmoid(-0.5) - 0.5, 2)) /
-                  3,
-              1e-12);
+  EXPECT_NEAR(
+      shifted.without_offsets.brier.value,
+      (std::pow(sigmoid(0.5) - 1, 2) + std::pow(sigmoid(1), 2) + std::pow(sigmoid(-0.5) - 0.5, 2)) /
+          3,
+      1e-12);
   EXPECT_NEAR(shifted.difference->brier.value,
               shifted.with_offsets->brier.value - shifted.without_offsets.brier.value, 1e-12);
 }
@@ -83,8 +83,11 @@ TEST(VotesBenchmark, WarnsOfACalibrationOfTheSameVotes) {
   const testing::TempFolder folder;
   std::string rows;
   for (int i = 0; i < 40; ++i) {
-    rows += nlohmann::json{{"prompt_id", std::to_string(i)}, {"model_a", "x"}, {"model_b", "y"},
-                           {"winner", i % 3 == 0 ? "model_b" : "model_a"}, {"score_a", 1.0 + i % 5},
+    rows += nlohmann::json{{"prompt_id", std::to_string(i)},
+                           {"model_a", "x"},
+                           {"model_b", "y"},
+                           {"winner", i % 3 == 0 ? "model_b" : "model_a"},
+                           {"score_a", 1.0 + i % 5},
                            {"score_b", 2.0}}
                 .dump() +
             "\n";
@@ -95,9 +98,9 @@ TEST(VotesBenchmark, WarnsOfACalibrationOfTheSameVotes) {
     results::Calibration made = calibration(0.5, 1.0);
     made.options.mode.kind = results::ModeKind::kVotes;
     made.votes->holdout = holdout;
-    write_file(folder / "calibration.json",
-               results::to_json(made, {{{"path", "v"}, {"sha256", sha256}, {"num_rows", 40}}})
-                   .dump());
+    write_file(
+        folder / "calibration.json",
+        results::to_json(made, {{{"path", "v"}, {"sha256", sha256}, {"num_rows", 40}}}).dump());
   };
   EvaluateOptions options;
   options.benchmark = Benchmark::kVotes;

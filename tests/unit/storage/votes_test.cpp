@@ -39,9 +39,14 @@ class VotesTest : public ::testing::Test {
 };
 
 TEST_F(VotesTest, MtBenchConversationsEndAtTheJudgedTurn) {
-  Json row = {{"question_id", 81},  {"model_a", "x"},    {"model_b", "y"},
-              {"winner", "tie"},    {"judge", "expert_1"}, {"conversation_a", turns(2, "x")},
-              {"conversation_b", turns(2, "y")}, {"turn", 1}};
+  Json row = {{"question_id", 81},
+              {"model_a", "x"},
+              {"model_b", "y"},
+              {"winner", "tie"},
+              {"judge", "expert_1"},
+              {"conversation_a", turns(2, "x")},
+              {"conversation_b", turns(2, "y")},
+              {"turn", 1}};
   Json second = row;
   second["turn"] = 2;
   const auto votes = read(write({row, second}));
@@ -59,19 +64,25 @@ TEST_F(VotesTest, MtBenchConversationsEndAtTheJudgedTurn) {
 
 TEST_F(VotesTest, ArenaConversationsAreWhole) {
   // 140k: contents are lists of parts; the expert set: the JSON of a list in a text.
-  Json part = Json::array({{{"role", "user"}, {"content", Json::array({{{"type", "text"}, {"text", "hi"}}})}},
-                           {{"role", "assistant"}, {"content", Json::array({{{"type", "text"}, {"text", "hello"}}})}}});
-  const auto votes = read(write({{{"model_a", "x"}, {"model_b", "y"}, {"winner", "both_bad"},
-                                  {"conversation_a", part}, {"conversation_b", turns(2, "y").dump()}}}));
+  Json part = Json::array(
+      {{{"role", "user"}, {"content", Json::array({{{"type", "text"}, {"text", "hi"}}})}},
+       {{"role", "assistant"}, {"content", Json::array({{{"type", "text"}, {"text", "hello"}}})}}});
+  const auto votes = read(write({{{"model_a", "x"},
+                                  {"model_b", "y"},
+                                  {"winner", "both_bad"},
+                                  {"conversation_a", part},
+                                  {"conversation_b", turns(2, "y").dump()}}}));
   EXPECT_EQ(votes[0].conversation_a.back().content, "hello");
   EXPECT_EQ(votes[0].conversation_b.size(), 4u);
   EXPECT_EQ(votes[0].vote.outcome, 0.5);
 }
 
 TEST_F(VotesTest, KaggleTurnsAreJsonInTexts) {
-  write_file(folder_ / "train.csv",
-             "id,model_a,model_b,prompt,response_a,response_b,winner_model_a,winner_model_b,winner_tie\n"
-             "1,x,y,\"[\"\"one\"\",\"\"two\"\"]\",\"[\"\"a1\"\",null]\",\"[\"\"b1\"\",\"\"b2\"\"]\",0,1,0\n");
+  write_file(
+      folder_ / "train.csv",
+      "id,model_a,model_b,prompt,response_a,response_b,winner_model_a,winner_model_b,winner_tie\n"
+      "1,x,y,\"[\"\"one\"\",\"\"two\"\"]\",\"[\"\"a1\"\",null]\",\"[\"\"b1\"\",\"\"b2\"\"]\",0,1,"
+      "0\n");
   const auto votes = read(folder_ / "train.csv");
   ASSERT_EQ(votes.size(), 1u);
   EXPECT_EQ(votes[0].vote.outcome, 0.0);
@@ -81,8 +92,13 @@ TEST_F(VotesTest, KaggleTurnsAreJsonInTexts) {
 }
 
 TEST_F(VotesTest, PpeCallsResponsesOneAndTwo) {
-  const auto votes = read(write({{{"question_id", "q"}, {"model_a", "x"}, {"model_b", "y"}, {"winner", "model_a"},
-                                  {"prompt", "hi"}, {"response_1", "one"}, {"response_2", "two"}}}));
+  const auto votes = read(write({{{"question_id", "q"},
+                                  {"model_a", "x"},
+                                  {"model_b", "y"},
+                                  {"winner", "model_a"},
+                                  {"prompt", "hi"},
+                                  {"response_1", "one"},
+                                  {"response_2", "two"}}}));
   EXPECT_EQ(votes[0].conversation_a.back().content, "one");
   EXPECT_EQ(votes[0].conversation_b.back().content, "two");
   EXPECT_EQ(votes[0].conversation_b.front().content, "hi");
@@ -92,8 +108,12 @@ TEST_F(VotesTest, VotesWithoutTextsAreRefused) {
   EXPECT_ERROR(kInput, "votes.jsonl:1: the vote has no texts: expected conversation_a",
                read(write({{{"model_a", "x"}, {"model_b", "y"}, {"winner", "tie"}}})));
   EXPECT_ERROR(kInput, "winner is \"x\"",
-               read(write({{{"model_a", "x"}, {"model_b", "y"}, {"winner", "x"}, {"prompt", "p"},
-                            {"response_a", "1"}, {"response_b", "2"}}})));
+               read(write({{{"model_a", "x"},
+                            {"model_b", "y"},
+                            {"winner", "x"},
+                            {"prompt", "p"},
+                            {"response_a", "1"},
+                            {"response_b", "2"}}})));
 }
 
 TEST_F(VotesTest, ScoredVotesAreReadBack) {

@@ -1,0 +1,90 @@
+#include "charm/report/vote_tables.h"
+
+#include <array>
+#include <cmath>
+
+#include "charm/report/html.h"
+
+namespace charm::report {
+namespace {
+
+std::string picks_text(const results::PickMeasure& measure) {
+  const int digits = std::abs(measure.before.value) >= 10.0 ? 1 : 3;
+  std::string text = number_text(measure.before.value, digits);
+  if (measure.after) text += " → " + number_text(measure.after->value, digits);
+  if (measure.implied) text += fmt::format(" ({})", number_text(*measure.implied, digits));
+  return text;
+}
+
+}  // namespace
+
+std::string votes_html(const EvaluationFile& evaluation) {
+  Table table{"Prediction of people's votes: " + evaluation.model, {{"", false}}, {}};
+  for (const results::BenchmarkPart& part : evaluation.result.predictions) {
+    const bool is_without = part.name == "without_offsets";
+    table.columns.push_back(
+        {is_without ? "without offsets" : part.name == "with_offsets" ? "with offsets" : part.name,
+         true});
+  }
+  for (const auto& [name, title] : std::array<std::pair<const char*, const char*>, 4>{
+           {{"accuracy", "accuracy on decided votes"},
+            {"log_loss", "log-loss"},
+            {"brier", "Brier score"},
+            {"ece", "expected calibration error"}}}) {
+    std::vector<std::string> row = {title};
+    for (const results::BenchmarkPart& part : evaluation.result.predictions)
+      row.push_back(part.name == "difference" ? signed_measured_text(part.metrics.find(name))
+                                              : measured_text(part.metrics.find(name)));
+    table.rows.push_back(std::move(row));
+  }
+  return table_html(table);
+}
+
+std::string audit_html(const EvaluationFile& evaluation) {
+  const std::vector<results::PicksOfN>& picks = evaluation.result.picks;
+  if (picks.empty()) return "";
+  Table table{"Means over the picks of best-of-n: " + evaluation.model, {{"", false}}, {}};
+  std::vector<std::string> kl = {"KL, nats"}, same = {"picks left as they are"};
+  for (const results::PicksOfN& one : picks) {
+    table.columns.push_back({fmt::format("n = {}", one.n), true});
+    kl.push_back(number_text(one.kl, 2));
+    if (one.same_pick) same.push_back(percent_text(one.same_pick->value));
+  }
+  table.rows.push_back(kl);
+  if (same.size() > 1) table.rows.push_back(same);
+  const auto add = [&](const std::vector<results::PickMeasure> results::PicksOfN::*list,
+                       const std::string& prefix) {
+    for (std::size_t k = 0; k < (picks.front().*list).size(); ++k) {
+      std::vector<std::string> row = {prefix + (picks.front().*list)[k].name};
+      for (const results::PicksOfN& one : picks) row.push_back(picks_text((one.*list)[k]));
+      table.rows.push_back(std::move(row));
+    }
+  };
+  add(&results::PicksOfN::measures, "");
+  add(&results::PicksOfN::policies, "share of ");
+  return "<p>What the reward model picks of n responses to a prompt, before → after correction; in "
+         "brackets the share that ratings imply. n = 1 is what there was to pick from.</p>\n" +
+         table_html(table);
+}
+
+std::string vote_fit_html(const CalibrationFile& calibration) {
+  if (!calibration.votes) return "";
+  const results::VoteFit& votes = *calibration.votes;
+  Table table{"Fit of votes", {{"", false}, {"estimate", true}}, {}};
+  table.rows.push_back({"temperature (score units)", measured_text(votes.temperature)});
+  for (const results::StyleWeight& weight : votes.style_weights) {
+    table.rows.push_back(
+        {"style weight of " + weight.feature, signed_measured_text(weight.weight)});
+  }
+  if (votes.tie_parameter)
+    table.rows.push_back({"Davidson's nu", measured_text(votes.tie_parameter)});
+  return fmt::format(
+             "<p>Fitted to {} votes ({} ties) on {} prompts, intervals by {} of {} {}s.{} Targets "
+             "below are people's win rates on the same responses.</p>\n",
+             votes.num_votes, votes.num_ties, calibration.num_prompts,
+             escape_html(votes.interval), votes.num_clusters, escape_html(votes.cluster),
+             votes.has_rating_prior ? " Arena ratings were a prior." : "") +
+         table_html(table);
+}
+
+}  // namespace charm::report

@@ -1,0 +1,156 @@
+// People's votes through score, measure, calibrate, prefer, evaluate and report.
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "charm/base/random.h"
+#include "charm/storage/record_reader.h"
+#include "charm/storage/votes.h"
+#include "tests/e2e/small_world.h"
+
+namespace charm::e2e {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class Votes : public SmallWorld {
+ protected:
+  void SetUp() override {
+    SmallWorld::SetUp();
+    score_all();
+    write_votes();
+  }
+
+  /// Votes on the world's responses that follow rm's own scores, with a bias against one policy.
+  void write_votes() {
+    std::vector<std::vector<ScoredResponse>> policies;
+    for (const std::string& file : all_scores())
+      policies.push_back(storage::read_scored_responses(file, {}));
+    RandomStream random(5, "votes");
+    std::string text;
+    double spread = 0.0;
+    for (std::size_t i = 0; i < policies[0].size(); ++i)
+      spread += std::abs(policies[0][i].score - policies[1][i].score);
+    spread /= static_cast<double>(policies[0].size());
+    for (int vote = 0; vote < 1500; ++vote) {
+      const std::size_t a = random.below(policies.size());
+      const std::size_t b = (a + 1 + random.below(policies.size() - 1)) % policies.size();
+      const std::size_t row = random.below(policies[a].size());
+      const ScoredResponse& one = policies[a][row];
+      const ScoredResponse& other = policies[b][row];
+      const double bias = (a == 0 ? -1.0 : 0.0) + (b == 0 ? 1.0 : 0.0);
+      const double z = (one.score - other.score) / (0.3 * spread) + bias;
+      const bool wins = random.uniform() < 1.0 / (1.0 + std::exp(-z));
+      text += json{{"model_a", one.response.policy},
+                   {"model_b", other.response.policy},
+                   {"winner", vote % 9 == 0 ? "tie" : wins ? "model_a" : "model_b"},
+                   {"judge", "j" + std::to_string(vote % 50)},
+                   {"prompt", one.response.prompt.back().content},
+                   {"response_a", one.response.response},
+                   {"response_b", other.response.response}}
+                  .dump() +
+              "\n";
+    }
+    write_file(path("raw.jsonl"), text);
+  }
+
+  json read(const std::string& name) const { return json::parse(read_file(path(name))); }
+};
+
+TEST_F(Votes, GoThroughEveryStage) {
+  const std::vector<std::string> score = {"score",   "--model",   path("rm"),
+                                          "--votes", path("raw.jsonl"), "--output",
+                                          path("votes.parquet"), "--dtype", "float32"};
+  Outcome outcome = run_charm(score);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("1500 votes (0 without scores"));
+  const auto votes = storage::read_scored_votes(path("votes.parquet"), {}, /*with_styles=*/true);
+  ASSERT_EQ(votes.size(), 1500u);
+  // A vote's scores are those of the responses, bit for bit.
+  std::map<std::string, float> score_of;
+  for (const std::string& file : all_scores()) {
+    for (const ScoredResponse& row : storage::read_scored_responses(file, {}))
+      score_of[row.response.policy + "/" + prompt_id_of(row.response.prompt)] = row.score;
+  }
+  for (const ScoredVote& vote : votes) {
+    EXPECT_EQ(vote.score_a, score_of.at(vote.vote.model_a + "/" + vote.vote.prompt_id));
+    EXPECT_EQ(vote.score_b, score_of.at(vote.vote.model_b + "/" + vote.vote.prompt_id));
+  }
+  outcome = run_charm(score);
+  EXPECT_THAT(outcome.out, HasSubstr("output is complete already"));
+
+  outcome = run_charm({"measure", "--votes", path("votes.parquet"), "--output",
+                       path("mismatch/rm.json"), "--bootstrap", "50", "--ties", "half"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("agreement with people"));
+  const json mismatch = read("mismatch/rm.json");
+  EXPECT_EQ(mismatch["agreement"]["num_votes"], 1500);
+  EXPECT_GT(mismatch["agreement"]["accuracy"], 0.6);
+  EXPECT_EQ(mismatch["pairs"].size(), 12u);
+
+  const std::string reference = votes[0].vote.model_a;
+  const std::string calibration = path("calibration/rm/votes.json");
+  outcome = run_charm({"calibrate", "--votes", path("votes.parquet"), "--reference", reference,
+                       "--style", "fastchat", "--ties", "davidson", "--holdout", "0.3",
+                       "--bootstrap", "50", "--output", calibration});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("temperature"));
+  const json result = read("calibration/rm/votes.json");
+  EXPECT_EQ(result["mode"], "votes");
+  EXPECT_TRUE(result["style"].contains("length"));
+  EXPECT_GT(result["held_out"]["num_prompts"], 5);
+
+  outcome = run_charm(join({{"prefer", "--calibration", calibration, "--output",
+                             path("preferences.parquet"), "--scores"},
+                            all_scores()}));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  outcome = run_charm(join({{"explain", "--calibration", calibration, "--bootstrap", "20",
+                             "--output", path("explanation/rm/votes.json"), "--scores"},
+                            all_scores()}));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+
+  const auto evaluate = [&](const std::vector<std::string>& more) {
+    return run_charm(join({{"evaluate", "--benchmark", "votes", "--scores", path("votes.parquet"),
+                            "--calibration", calibration, "--bootstrap", "50", "--output",
+                            path("eval/rm/votes.json")},
+                           more}));
+  };
+  outcome = evaluate({"--holdout", "0.3"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, testing::Not(HasSubstr("fitted to these votes")));
+  EXPECT_LT(read("eval/rm/votes.json")["difference"]["log_loss"], 0.0);
+  outcome = evaluate({});
+  EXPECT_THAT(outcome.err, HasSubstr("fitted to these votes"));
+
+  outcome = run_charm(join({{"evaluate", "--benchmark", "best-of-n", "--calibration", calibration,
+                             "--bootstrap", "50", "--output", path("eval/rm/best-of-n.json"),
+                             "--scores"},
+                            all_scores()}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const json audit = read("eval/rm/best-of-n.json");
+  EXPECT_EQ(audit["picks"].size(), 3u);  // 1, 2, 4 policies
+  EXPECT_TRUE(audit["picks"][2]["policies"][reference].contains("implied"));
+
+  outcome = run_charm({"report", "--run", dir_.string(), "--output", path("report.html")});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+}
+
+TEST_F(Votes, AreRefusedByName) {
+  write_file(path("bare.jsonl"), R"({"model_a": "x", "model_b": "y", "winner": "model_a"})" "\n");
+  expect_failure({"score", "--model", path("rm"), "--votes", path("bare.jsonl"), "--output",
+                  path("v.parquet")},
+                 3, {"bare.jsonl:1", "the vote has no texts"}, path("v.parquet"));
+  expect_failure({"score", "--model", path("rm"), "--output", path("v.parquet")}, 2,
+                 {"--responses, or --votes"}, path("v.parquet"));
+  expect_failure({"calibrate", "--votes", path("raw.jsonl"), "--reference", "x", "--output",
+                  path("c.json")},
+                 3, {"raw.jsonl:1", "prompt_id"}, path("c.json"));
+  expect_failure({"measure", "--votes", path("raw.jsonl"), "--ratings", path("raw.jsonl"),
+                  "--output", path("m.json")},
+                 2, {"--ratings has no meaning with --votes"}, path("m.json"));
+}
+
+}  // namespace
+}  // namespace charm::e2e
