@@ -1,12 +1,13 @@
 // People's votes through score, measure, calibrate, prefer, evaluate and report.
 
+#include "charm/storage/votes.h"
+
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
 
 #include "charm/base/random.h"
 #include "charm/storage/record_reader.h"
-#include "charm/storage/votes.h"
 #include "tests/e2e/small_world.h"
 
 namespace charm::e2e {
@@ -45,7 +46,9 @@ class Votes : public SmallWorld {
       const bool wins = random.uniform() < 1.0 / (1.0 + std::exp(-z));
       text += json{{"model_a", one.response.policy},
                    {"model_b", other.response.policy},
-                   {"winner", vote % 9 == 0 ? "tie" : wins ? "model_a" : "model_b"},
+                   {"winner", vote % 9 == 0 ? "tie"
+                              : wins        ? "model_a"
+                                            : "model_b"},
                    {"judge", "j" + std::to_string(vote % 50)},
                    {"prompt", one.response.prompt.back().content},
                    {"response_a", one.response.response},
@@ -60,9 +63,15 @@ class Votes : public SmallWorld {
 };
 
 TEST_F(Votes, GoThroughEveryStage) {
-  const std::vector<std::string> score = {"score",   "--model",   path("rm"),
-                                          "--votes", path("raw.jsonl"), "--output",
-                                          path("votes.parquet"), "--dtype", "float32"};
+  const std::vector<std::string> score = {"score",
+                                          "--model",
+                                          path("rm"),
+                                          "--votes",
+                                          path("raw.jsonl"),
+                                          "--output",
+                                          path("votes.parquet"),
+                                          "--dtype",
+                                          "float32"};
   Outcome outcome = run_charm(score);
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("1500 votes (0 without scores"));
@@ -112,10 +121,10 @@ TEST_F(Votes, GoThroughEveryStage) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
 
   const auto evaluate = [&](const std::vector<std::string>& more) {
-    return run_charm(join({{"evaluate", "--benchmark", "votes", "--scores", path("votes.parquet"),
-                            "--calibration", calibration, "--bootstrap", "50", "--output",
-                            path("eval/rm/votes.json")},
-                           more}));
+    return run_charm(join(
+        {{"evaluate", "--benchmark", "votes", "--scores", path("votes.parquet"), "--calibration",
+          calibration, "--bootstrap", "50", "--output", path("eval/rm/votes.json")},
+         more}));
   };
   outcome = evaluate({"--holdout", "0.3"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
@@ -124,10 +133,10 @@ TEST_F(Votes, GoThroughEveryStage) {
   outcome = evaluate({});
   EXPECT_THAT(outcome.err, HasSubstr("fitted to these votes"));
 
-  outcome = run_charm(join({{"evaluate", "--benchmark", "best-of-n", "--calibration", calibration,
-                             "--bootstrap", "50", "--output", path("eval/rm/best-of-n.json"),
-                             "--scores"},
-                            all_scores()}));
+  outcome =
+      run_charm(join({{"evaluate", "--benchmark", "best-of-n", "--calibration", calibration,
+                       "--bootstrap", "50", "--output", path("eval/rm/best-of-n.json"), "--scores"},
+                      all_scores()}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const json audit = read("eval/rm/best-of-n.json");
   EXPECT_EQ(audit["picks"].size(), 3u);  // 1, 2, 4 policies
@@ -138,15 +147,16 @@ TEST_F(Votes, GoThroughEveryStage) {
 }
 
 TEST_F(Votes, AreRefusedByName) {
-  write_file(path("bare.jsonl"), R"({"model_a": "x", "model_b": "y", "winner": "model_a"})" "\n");
+  write_file(path("bare.jsonl"), R"({"model_a": "x", "model_b": "y", "winner": "model_a"})"
+                                 "\n");
   expect_failure({"score", "--model", path("rm"), "--votes", path("bare.jsonl"), "--output",
                   path("v.parquet")},
                  3, {"bare.jsonl:1", "the vote has no texts"}, path("v.parquet"));
   expect_failure({"score", "--model", path("rm"), "--output", path("v.parquet")}, 2,
                  {"--responses, or --votes"}, path("v.parquet"));
-  expect_failure({"calibrate", "--votes", path("raw.jsonl"), "--reference", "x", "--output",
-                  path("c.json")},
-                 3, {"raw.jsonl:1", "prompt_id"}, path("c.json"));
+  expect_failure(
+      {"calibrate", "--votes", path("raw.jsonl"), "--reference", "x", "--output", path("c.json")},
+      3, {"raw.jsonl:1", "prompt_id"}, path("c.json"));
   expect_failure({"measure", "--votes", path("raw.jsonl"), "--ratings", path("raw.jsonl"),
                   "--output", path("m.json")},
                  2, {"--ratings has no meaning with --votes"}, path("m.json"));

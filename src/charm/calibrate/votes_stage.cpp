@@ -79,7 +79,10 @@ std::size_t reference_index(const stats::VoteTable& table, const std::string& re
 }
 
 stats::VotePairOptions pair_options(const CalibrateOptions& options) {
-  return {.ties = results::TieRule::kHalf,
+  const bool is_bootstrap = options.interval == IntervalKind::kBootstrap;
+  return {.intervals =
+              is_bootstrap ? stats::PairIntervals::kBootstrap : stats::PairIntervals::kClustered,
+          .ties = results::TieRule::kHalf,
           .bootstrap = options.solve.bootstrap,
           .seed = options.solve.seed,
           .num_threads = options.solve.num_threads};

@@ -113,17 +113,18 @@ ScoredEvalItem rmb_row(const RowView& row) {
   return parsed;
 }
 
+/// The column, else the file's name, else the nearest folder that names a set:
 /// "PPE-MMLU-Pro-Best-of-K/data/train-0.parquet" -> "mmlu-pro".
 std::string ppe_subset(const RowView& row, const fs::path& file) {
-  for (const std::string& name :
-       {storage::text_field(row, "subset").value_or(""),
-        storage::text_field(row, "benchmark").value_or(""), file.string()}) {
-    const std::string folded = lower_ascii(name);
+  std::vector<std::string> names = {storage::text_field(row, "subset").value_or(""),
+                                    storage::text_field(row, "benchmark").value_or("")};
+  for (fs::path path = file; path.has_relative_path(); path = path.parent_path())
+    names.push_back(path.filename().string());
+  for (const std::string& name : names) {
+    std::string folded = lower_ascii(name);
+    std::ranges::replace(folded, '_', '-');
     for (const std::string_view subset : ppe_subsets()) {
-      std::string spelled(subset);
-      std::ranges::replace(spelled, '-', '_');
-      if (folded.find(subset) != std::string::npos || folded.find(spelled) != std::string::npos)
-        return std::string(subset);
+      if (folded.find(subset) != std::string::npos) return std::string(subset);
     }
   }
   throw Error(ErrorKind::kInput, "neither a column 'subset' nor the file's path names one of {}",

@@ -16,9 +16,9 @@
 namespace charm::evaluate {
 namespace {
 
-constexpr std::size_t kMeasures = 4;
-constexpr std::array<const char*, kMeasures> kMeasureNames = {"accuracy", "log_loss", "brier",
-                                                              "ece"};
+constexpr std::size_t kVoteMeasures = 4;
+constexpr std::array<const char*, kVoteMeasures> kVoteMeasureNames = {"accuracy", "log_loss",
+                                                                      "brier", "ece"};
 
 // One vote from a's side.
 struct PredictedVote {
@@ -34,8 +34,8 @@ struct BinSums {
   double weight = 0.0, confidence = 0.0, right = 0.0;
 };
 
-std::array<double, kMeasures> measures_of(std::span<const PredictedVote> votes,
-                                          std::span<const double> weights) {
+std::array<double, kVoteMeasures> measures_of(std::span<const PredictedVote> votes,
+                                              std::span<const double> weights) {
   double total = 0.0, decided = 0.0, right = 0.0, log_loss = 0.0, brier = 0.0;
   std::array<BinSums, kConfidenceBins> bins{};
   for (std::size_t v = 0; v < votes.size(); ++v) {
@@ -162,7 +162,7 @@ VotesResult votes_result(std::span<const ScoredVote> votes,
     if (!odds) return values;
     const auto after = measures_of(with, weights);
     values.insert(values.end(), after.begin(), after.end());
-    for (std::size_t m = 0; m < kMeasures; ++m) values.push_back(after[m] - before[m]);
+    for (std::size_t m = 0; m < kVoteMeasures; ++m) values.push_back(after[m] - before[m]);
     return values;
   };
   const std::vector<std::string> groups(prompts.size(), "votes");
@@ -173,8 +173,8 @@ VotesResult votes_result(std::span<const ScoredVote> votes,
   const std::span all(estimates);
   result.without_offsets = prediction_of(all);
   if (!odds) return result;
-  result.with_offsets = prediction_of(all.subspan(kMeasures));
-  result.difference = prediction_of(all.subspan(2 * kMeasures));
+  result.with_offsets = prediction_of(all.subspan(kVoteMeasures));
+  result.difference = prediction_of(all.subspan(2 * kVoteMeasures));
   return result;
 }
 
@@ -211,10 +211,10 @@ std::string result_text(const VotesResult& result) {
     rows.back().push_back(estimate_text((*result.with_offsets).*measure));
     rows.back().push_back(estimate_text((*result.difference).*measure));
   };
-  add(kMeasureNames[0], &VotePrediction::accuracy);
-  add(kMeasureNames[1], &VotePrediction::log_loss);
-  add(kMeasureNames[2], &VotePrediction::brier);
-  add(kMeasureNames[3], &VotePrediction::ece);
+  add(kVoteMeasureNames[0], &VotePrediction::accuracy);
+  add(kVoteMeasureNames[1], &VotePrediction::log_loss);
+  add(kVoteMeasureNames[2], &VotePrediction::brier);
+  add(kVoteMeasureNames[3], &VotePrediction::ece);
   return text + text_table(rows);
 }
 

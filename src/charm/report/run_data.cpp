@@ -134,7 +134,7 @@ RunData read_run(const fs::path& run_dir) {
   run.name = (normal.has_filename() ? normal : normal.parent_path()).filename().string();
   for (const fs::path& path : json_files_in(run_dir / "mismatch")) {
     run.mismatches.push_back({results::read_mismatch(path), path.stem().string()});
-    take_ratings(run.mismatches.back().policies, run.ratings);
+    if (!run.mismatches.back().votes) take_ratings(run.mismatches.back().policies, run.ratings);
   }
   for (const fs::path& folder : folders_in(run_dir / "calibration")) {
     std::map<std::string, std::string> set_of_result;

@@ -22,9 +22,10 @@ std::string votes_html(const EvaluationFile& evaluation) {
   Table table{"Prediction of people's votes: " + evaluation.model, {{"", false}}, {}};
   for (const results::BenchmarkPart& part : evaluation.result.predictions) {
     const bool is_without = part.name == "without_offsets";
-    table.columns.push_back(
-        {is_without ? "without offsets" : part.name == "with_offsets" ? "with offsets" : part.name,
-         true});
+    table.columns.push_back({is_without                    ? "without offsets"
+                             : part.name == "with_offsets" ? "with offsets"
+                                                           : part.name,
+                             true});
   }
   for (const auto& [name, title] : std::array<std::pair<const char*, const char*>, 4>{
            {{"accuracy", "accuracy on decided votes"},
@@ -52,7 +53,7 @@ std::string audit_html(const EvaluationFile& evaluation) {
   }
   table.rows.push_back(kl);
   if (same.size() > 1) table.rows.push_back(same);
-  const auto add = [&](const std::vector<results::PickMeasure> results::PicksOfN::*list,
+  const auto add = [&](const std::vector<results::PickMeasure> results::PicksOfN::* list,
                        const std::string& prefix) {
     for (std::size_t k = 0; k < (picks.front().*list).size(); ++k) {
       std::vector<std::string> row = {prefix + (picks.front().*list)[k].name};
@@ -81,8 +82,8 @@ std::string vote_fit_html(const CalibrationFile& calibration) {
   return fmt::format(
              "<p>Fitted to {} votes ({} ties) on {} prompts, intervals by {} of {} {}s.{} Targets "
              "below are people's win rates on the same responses.</p>\n",
-             votes.num_votes, votes.num_ties, calibration.num_prompts,
-             escape_html(votes.interval), votes.num_clusters, escape_html(votes.cluster),
+             votes.num_votes, votes.num_ties, calibration.num_prompts, escape_html(votes.interval),
+             votes.num_clusters, escape_html(votes.cluster),
              votes.has_rating_prior ? " Arena ratings were a prior." : "") +
          table_html(table);
 }

@@ -99,27 +99,83 @@ std::vector<VotedPair> voted_pairs(const VoteTable& table, std::span<const doubl
   return list;
 }
 
-// Paired test of the reward model's outcome against the vote.
-results::MismatchTest paired_test(const VotedPair& pair, bool is_mirrored, TieRule ties) {
-  std::vector<double> differences;
+// The votes of a pair from the side of one of its policies, prompts numbered from 0.
+struct PairColumns {
+  std::vector<double> people;
+  std::vector<double> before;
+  std::vector<double> after;
   std::vector<std::uint32_t> prompts;
+};
+
+PairColumns columns_of(const VotedPair& pair, bool is_mirrored, TieRule ties) {
+  PairColumns columns;
+  const auto model = [&](double outcome) {
+    const double sided = is_mirrored ? 1.0 - outcome : outcome;
+    return sided == 0.5 && ties == TieRule::kLoss ? 0.0 : sided;
+  };
   for (const SidedVote& vote : pair.votes) {
-    double model = is_mirrored ? 1.0 - vote.before : vote.before;
-    if (model == 0.5 && ties == TieRule::kLoss) model = 0.0;
-    differences.push_back(model - (is_mirrored ? 1.0 - vote.people : vote.people));
-    prompts.push_back(vote.prompt);
+    columns.people.push_back(is_mirrored ? 1.0 - vote.people : vote.people);
+    columns.before.push_back(model(vote.before));
+    columns.after.push_back(model(vote.after));
+    columns.prompts.push_back(vote.prompt);
   }
-  // clustered_rate counts prompts from 0.
-  std::vector<std::uint32_t> distinct = prompts;
+  std::vector<std::uint32_t> distinct = columns.prompts;
   std::ranges::sort(distinct);
   distinct.erase(std::ranges::unique(distinct).begin(), distinct.end());
-  for (std::uint32_t& prompt : prompts) {
+  for (std::uint32_t& prompt : columns.prompts) {
     prompt =
         static_cast<std::uint32_t>(std::ranges::lower_bound(distinct, prompt) - distinct.begin());
   }
-  const ClusteredRate rate = clustered_rate(differences, prompts);
+  return columns;
+}
+
+// Paired test of the reward model's outcome against the vote.
+results::MismatchTest paired_test(const PairColumns& columns) {
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < columns.people.size(); ++i)
+    differences.push_back(columns.before[i] - columns.people[i]);
+  const ClusteredRate rate = clustered_rate(differences, columns.prompts);
   if (!(rate.se > 0.0)) return {.p_value = 1.0};  // one prompt, or no difference at all
   return {.p_value = normal_p_value(rate.rate / rate.se)};
+}
+
+// MD = (w - e) / m with m = max(e, 1 - e): each vote's influence on it is
+// (w_i - w - (e_i - e)) / m - MD (m_i - m) / m.
+results::Interval mismatch_interval(const PairColumns& columns, const std::vector<double>& model,
+                                    double win_rate, double target) {
+  const bool is_favourite = target >= 0.5;
+  const double m = is_favourite ? target : 1.0 - target;
+  const double mismatch = (win_rate - target) / m;
+  std::vector<double> influences;
+  for (std::size_t i = 0; i < model.size(); ++i) {
+    const double people = columns.people[i] - target;
+    influences.push_back((model[i] - win_rate - people) / m -
+                         mismatch * (is_favourite ? people : -people) / m);
+  }
+  const double half = kNormal975 * clustered_rate(influences, columns.prompts).se;
+  return {.lo = mismatch - half, .hi = mismatch + half};
+}
+
+void set_clustered_intervals(const PairColumns& columns, results::Pair& result) {
+  result.target.ci95 = wilson_interval(clustered_rate(columns.people, columns.prompts));
+  const auto set = [&](const std::vector<double>& model, results::PairRates& rates) {
+    rates.win_rate.ci95 = wilson_interval(clustered_rate(model, columns.prompts));
+    rates.mismatch.ci95 =
+        mismatch_interval(columns, model, rates.win_rate.value, result.target.value);
+  };
+  set(columns.before, result.before);
+  if (result.after) set(columns.after, *result.after);
+  if (!result.agreement) return;
+  std::vector<double> agreeing;
+  std::vector<std::uint32_t> prompts;
+  for (std::size_t i = 0; i < columns.people.size(); ++i) {
+    if (columns.people[i] == 0.5) continue;
+    agreeing.push_back(columns.people[i] == 1.0 ? columns.before[i] : 1.0 - columns.before[i]);
+    prompts.push_back(columns.prompts[i]);
+  }
+  ClusteredRate rate = clustered_rate(agreeing, prompts);
+  rate.rate = result.agreement->value;
+  result.agreement->ci95 = wilson_interval(rate);
 }
 
 std::int64_t num_prompts_of(const VotedPair& pair) {
@@ -143,7 +199,6 @@ results::Pair ordered_result(const VoteTable& table, const VotedPair& pair, bool
     result.after = pair_rates(sums.after, result.target.value, ties);
     result.residual = result.after->win_rate.value - result.target.value;
   }
-  result.test = paired_test(pair, is_mirrored, ties);
   if (sums.decided > 0.0)
     result.agreement = results::Estimate{.value = sums.agreeing / sums.decided, .ci95 = {}};
   result.num_decided = std::llround(sums.decided);
@@ -154,7 +209,9 @@ results::Pair ordered_result(const VoteTable& table, const VotedPair& pair, bool
 std::vector<std::vector<VoteSums>> resampled_sums(const std::vector<VotedPair>& pairs,
                                                   std::size_t num_prompts,
                                                   const VotePairOptions& options) {
-  std::vector<std::vector<VoteSums>> replicates(static_cast<std::size_t>(options.bootstrap));
+  const bool is_bootstrap = options.intervals == PairIntervals::kBootstrap;
+  std::vector<std::vector<VoteSums>> replicates(
+      static_cast<std::size_t>(is_bootstrap ? options.bootstrap : 0));
   bootstrap(replicates.size(), options.seed, "vote-pairs", options.num_threads,
             [&](std::size_t index, RandomStream& stream) {
               const auto weights = resample_prompts(num_prompts, stream);
@@ -243,7 +300,13 @@ std::vector<results::Pair> vote_pairs(const VoteTable& table, std::span<const do
       if (is_mirrored) std::swap(key.first, key.second);
       results::Pair& result = cells[key];
       result = ordered_result(table, pairs[p], is_mirrored, !offsets.empty(), options.ties);
-      set_intervals(result, p, is_mirrored, replicates, options.ties);
+      const PairColumns columns = columns_of(pairs[p], is_mirrored, options.ties);
+      result.test = paired_test(columns);
+      if (options.intervals == PairIntervals::kClustered) {
+        set_clustered_intervals(columns, result);
+      } else {
+        set_intervals(result, p, is_mirrored, replicates, options.ties);
+      }
     }
   }
   std::vector<results::Pair> list;

@@ -11,7 +11,15 @@
 // The reward model and people on the same responses.
 namespace charm::stats {
 
+/// How intervals of pairs are computed.
+enum class PairIntervals {
+  kBootstrap,  ///< percentiles over resampled prompts; without replicates there are none
+  kClustered,  ///< from standard errors clustered by prompt: Wilson's for rates, the delta method's
+               ///< for MD
+};
+
 struct VotePairOptions {
+  PairIntervals intervals = PairIntervals::kBootstrap;
   results::TieRule ties = results::TieRule::kHalf;  ///< of equal scores; people's ties are half
   std::int64_t bootstrap = 0;  ///< replicates over prompts for the intervals; 0: none
   std::uint64_t seed = 0;

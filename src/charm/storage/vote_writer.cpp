@@ -13,7 +13,7 @@ std::string_view winner_name(double outcome) {
   return outcome > 0.5 ? "model_a" : "model_b";
 }
 
-Cell text_cell(const std::string& text) {
+Cell optional_text_cell(const std::string& text) {
   if (text.empty()) return std::monostate();
   return std::string_view(text);
 }
@@ -52,11 +52,11 @@ void fill_vote(const ScoredVoteRow& row, std::vector<Cell>& cells) {
   const Vote& vote = row.texts->vote;
   const ScoredVote& scored = *row.scored;
   cells = {std::string_view(vote.prompt_id),
-           text_cell(vote.question),
+           optional_text_cell(vote.question),
            std::string_view(vote.model_a),
            std::string_view(vote.model_b),
            winner_name(vote.outcome),
-           text_cell(vote.judge),
+           optional_text_cell(vote.judge),
            vote.turn ? Cell(*vote.turn) : Cell(),
            &row.texts->conversation_a,
            &row.texts->conversation_b,

@@ -49,6 +49,28 @@ TEST(VotePairs, ComparePeopleAndModelOnTheSameTexts) {
   EXPECT_DOUBLE_EQ(after[0].after->win_rate.value, 1.0 / 4);  // p3 alone
 }
 
+TEST(VotePairs, ClusteredIntervalsAgreeWithTheBootstrap) {
+  std::vector<ScoredVote> votes;
+  for (int i = 0; i < 600; ++i) {
+    const bool people = i * 7 % 10 < 6, model = i * 3 % 10 < 7;
+    votes.push_back(vote(("p" + std::to_string(i % 200)).c_str(), "x", "y", people ? 1.0 : 0.0,
+                         model ? 2.0f : 0.0f, 1.0f));
+  }
+  const VoteTable table(votes, {});
+  const auto bootstrap = vote_pairs(table, {}, {.bootstrap = 2000});
+  const auto clustered = vote_pairs(table, {}, {.intervals = PairIntervals::kClustered});
+  for (std::size_t p = 0; p < 2; ++p) {
+    const auto near = [](const results::Estimate& one, const results::Estimate& other) {
+      EXPECT_NEAR(one.ci95->lo, other.ci95->lo, 0.015);
+      EXPECT_NEAR(one.ci95->hi, other.ci95->hi, 0.015);
+    };
+    near(bootstrap[p].target, clustered[p].target);
+    near(bootstrap[p].before.win_rate, clustered[p].before.win_rate);
+    near(bootstrap[p].before.mismatch, clustered[p].before.mismatch);
+    near(*bootstrap[p].agreement, *clustered[p].agreement);
+  }
+}
+
 TEST(VotePairs, AgreementOfModelAndOfPeople) {
   const std::vector<ScoredVote> votes = {
       vote("p1", "x", "y", 1.0, 2, 1, "ann"), vote("p1", "y", "x", 0.0, 1, 2, "bob"),
