@@ -124,9 +124,9 @@ class MeasureCommand final : public Command {
     }
     if (result.policies.size() > 2 && result.policies.size() <= kMatrixPolicies)
       fmt::print("{}", matrix_text(result));
-    const auto num_flagged =
-        std::count_if(pairs.begin(), pairs.end(),
-                      [](const results::Pair& pair) { return pair.test && pair.test->is_significant(); });
+    const auto num_flagged = std::count_if(
+        pairs.begin(), pairs.end(),
+        [](const results::Pair& pair) { return pair.test && pair.test->is_significant(); });
     fmt::print("{} of {} ordered pairs are significantly mismatched (corrected for {} pairs)\n",
                num_flagged, pairs.size(), pairs.size());
     print_over_valued(std::move(pairs));

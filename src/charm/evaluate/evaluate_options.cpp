@@ -65,9 +65,10 @@ void describe_command(OptionTable& table, EvaluateOptions& options) {
           "Scores saved by an earlier evaluation, or a model's published scores of RewardBench or "
           "RewardBench 2 (eval-set-scores/<org>/<name>.json), instead of --model and --data; "
           "arena: files of charm score.")
-      .path("output", options.output, "FILE",
-            "Result JSON to write; required, except with --compare. A name in .csv gets its table, - "
-            "is standard output.")
+      .path(
+          "output", options.output, "FILE",
+          "Result JSON to write; required, except with --compare. A name in .csv gets its table, - "
+          "is standard output.")
       .path("save-scores", options.save_scores, "FILE",
             "File for the scored rows (.parquet or .jsonl); by default beside the output.")
       .text("model-name", options.model_name, "NAME",

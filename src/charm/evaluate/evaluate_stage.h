@@ -41,10 +41,10 @@ struct EvaluateOptions {
   std::string ratings_category;  ///< arena: category of an Arena catalogue that holds several
   std::string ratings_date;      ///< arena: leaderboard_publish_date, of several
   std::map<std::string, std::string> aliases;  ///< arena: policy name -> name in the ratings
-  storage::ColumnNames columns;  ///< arena: of its responses or scores, where they differ
-  std::optional<fs::path> calibration;         ///< votes, best-of-n: offsets to evaluate
-  std::vector<fs::path> scores_after;  ///< best-of-n: scores of the corrected model, instead of a
-                                       ///< calibration
+  storage::ColumnNames columns;         ///< arena: of its responses or scores, where they differ
+  std::optional<fs::path> calibration;  ///< votes, best-of-n: offsets to evaluate
+  std::vector<fs::path> scores_after;   ///< best-of-n: scores of the corrected model, instead of a
+                                        ///< calibration
   double holdout = 0.0;  ///< votes: evaluate only this share of the prompts, which `charm calibrate
                          ///< --votes` with the same share and seed has held out; 0: all
   model::RewardModelOptions model;
