@@ -173,6 +173,20 @@ def rating_penalty(rows, x, davidson, ratings):
     return lambda theta: 0.5 * moments(theta) @ precision @ moments(theta)
 
 
+def measured(rows):
+    """People's and the scores' win rates of every ordered pair, ties half, and the agreement on decided votes."""
+    value = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5}
+    pairs, right = {}, []
+    for row in rows:
+        people = value[row["winner"]]
+        model = float(np.sign(np.float32(row["score_a"]) - np.float32(row["score_b"]))) / 2 + 0.5
+        for key, x, y in (((row["model_a"], row["model_b"]), people, model), ((row["model_b"], row["model_a"]), 1 - people, 1 - model)):
+            pairs.setdefault("/".join(key), []).append((x, y))
+        if people != 0.5:
+            right.append(1 - abs(people - model))
+    return {"pairs": {key: [len(votes), *np.mean(votes, axis=0).tolist()] for key, votes in pairs.items()}, "accuracy": float(np.mean(right))}
+
+
 def main(folder):
     rows = make_votes(num_prompts=90, num_votes=700, seed=7)
     elo = {"ash": 1120, "bay": 1010, "elm": 1050, "fir": 1075, "oak": 980}
@@ -184,6 +198,7 @@ def main(folder):
         "davidson_style": likelihood_fit(rows, True, True),
         "half_prior": likelihood_fit(rows, False, False, ratings),
         "davidson_prior": likelihood_fit(rows, False, True, ratings),
+        "measured": measured(rows),
     }
     check = likelihood_fit(rows, True, False)
     assert abs(check["temperature"] - expected["half_style"]["temperature"]) < 1e-8
