@@ -11,7 +11,9 @@ set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install -q --disable-pip-version-check arena-rank==0.1.1 jax==0.8.1 jaxlib==0.8.1 numpy==2.3.3 pandas==3.1.1 scipy==1.17.1
+"$dir/venv/bin/pip" install -q --disable-pip-version-check --no-compile --no-deps arena-rank==0.1.1 jax==0.8.1 jaxlib==0.8.1 ml-dtypes==0.6.0 \
+  opt-einsum==3.4.0 optax==0.2.8 absl-py==2.5.1 jaxtyping==0.3.11 wadler-lindig==0.1.8 numpy==2.3.3 scipy==1.17.1 pandas==3.1.1 \
+  python-dateutil==2.9.0.post0 six==1.17.0 typing-extensions==4.16.0
 JAX_PLATFORMS=cpu "$dir/venv/bin/python" - > "$dir/seen" << 'EOF'
 import sys
 

@@ -12,9 +12,9 @@ set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install -q --disable-pip-version-check --no-deps crowd-kit==1.4.2 numpy==2.3.3 pandas==3.1.1 scipy==1.17.1 \
-  scikit-learn==1.9.1 joblib==1.6.0 cloudpickle==3.1.3 threadpoolctl==3.8.0 narwhals==2.29.0 attrs==26.1.0 nltk==3.10.4 regex==2026.11.19 tqdm==4.70.1 \
-  click==8.5.1 defusedxml==0.7.1 python-dateutil==2.9.0.post0 six==1.17.0 tzdata==2026.6
+"$dir/venv/bin/pip" install -q --disable-pip-version-check --no-compile --no-deps crowd-kit==1.4.2 numpy==2.3.3 pandas==3.1.1 \
+  scipy==1.17.1 scikit-learn==1.9.1 joblib==1.6.0 cloudpickle==3.1.3 threadpoolctl==3.8.0 narwhals==2.29.0 attrs==26.1.0 nltk==3.10.4 \
+  regex==2026.11.19 tqdm==4.70.1 click==8.5.1 defusedxml==0.7.1 python-dateutil==2.9.0.post0 six==1.17.0 tzdata==2026.6
 "$dir/venv/bin/python" - > "$dir/seen" << 'EOF'
 import numpy as np
 import pandas as pd

@@ -2,15 +2,15 @@
 # What:     the rankings of evalica on votes with a clear order: A before B before C before D in every pair.
 # Version:  evalica 0.4.2, both solvers (0.3.2 does the same).
 # Expected: counting, average_win_rate, bradley_terry, pagerank and eigen all put A first and D last.
-# Seen:     eigen returns exactly the reverse order, D first: it multiplies by the transposed win matrix, so it measures who lost to
-#           strong models. With the winners exchanged it returns A first. All methods have one interface and sort by score.
+# Seen:     eigen returns exactly the reverse order, D first: it multiplies by the transposed win matrix, so a score adds up the battles
+#           that a model lost. With the winners exchanged it returns A first. All methods have one interface and sort by score.
 # Matters:  the methods are offered as alternatives of each other; an Arena-style list made by eigen, or a rank correlation with it, has
 #           the wrong sign.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install -q --disable-pip-version-check --no-deps evalica==0.4.2 numpy==2.3.3 pandas==3.1.1 scipy==1.17.1 \
+"$dir/venv/bin/pip" install -q --disable-pip-version-check --no-compile --no-deps evalica==0.4.2 numpy==2.3.3 pandas==3.1.1 scipy==1.17.1 \
   python-dateutil==2.9.0.post0 six==1.17.0
 "$dir/venv/bin/python" - > "$dir/seen" << 'EOF'
 import evalica

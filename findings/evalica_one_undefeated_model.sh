@@ -12,7 +12,7 @@ set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install -q --disable-pip-version-check --no-deps evalica==0.4.2 numpy==2.3.3 pandas==3.1.1 scipy==1.17.1 \
+"$dir/venv/bin/pip" install -q --disable-pip-version-check --no-compile --no-deps evalica==0.4.2 numpy==2.3.3 pandas==3.1.1 scipy==1.17.1 \
   python-dateutil==2.9.0.post0 six==1.17.0
 "$dir/venv/bin/python" - > "$dir/seen" << 'EOF'
 import evalica

@@ -9,7 +9,7 @@ set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install -q --disable-pip-version-check --no-deps fastparquet==2026.9.0 pandas==3.1.1 pyarrow==26.0.1 numpy==2.4.6 \
+"$dir/venv/bin/pip" install -q --disable-pip-version-check --no-compile --no-deps fastparquet==2026.9.0 pandas==3.1.1 pyarrow==26.0.1 numpy==2.4.6 \
   cramjam==2.14.0 fsspec==2026.9.0 packaging==26.4 python-dateutil==2.9.0.post0 six==1.17.0
 cd "$dir"
 venv/bin/python -W error::UserWarning -W error::RuntimeWarning - > seen << 'EOF'

@@ -12,7 +12,7 @@ tools=$(cd "$(dirname "$0")/../tools" && pwd)
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install -q --disable-pip-version-check --no-deps torch==2.11.0 nvidia-cuda-runtime==13.0.96 \
+"$dir/venv/bin/pip" install -q --disable-pip-version-check --no-compile --no-deps torch==2.11.0 nvidia-cuda-runtime==13.0.96 \
   nvidia-cuda-cupti==13.0.85 peft==0.21.2 accelerate==1.15.0 psutil==7.2.2 transformers==5.17.0 huggingface-hub==1.33.0 \
   tokenizers==0.23.3 safetensors==0.8.0 numpy==2.3.3 packaging==26.3 pyyaml==6.0.3 regex==2026.11.15 tqdm==4.70.1 filelock==4.2.12 \
   fsspec==2026.9.0 typing-extensions==4.16.0 httpx==0.28.1 httpcore==1.0.9 h11==0.16.0 anyio==4.16.0 idna==3.20 certifi==2026.10.18 \

@@ -11,7 +11,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
 python3 -m venv venv
-venv/bin/pip install -q --disable-pip-version-check --no-deps jinja2==3.1.6 markupsafe==3.0.4
+venv/bin/pip install -q --disable-pip-version-check --no-compile --no-deps jinja2==3.1.6 markupsafe==3.0.4
 npm install --silent --no-fund --no-audit --prefix "$dir" @huggingface/jinja@0.5.11
 cat > cases.json << 'EOF'
 [["indented answer", "{{ content.lstrip('\\n') }}", "\n    return x"],
