@@ -39,6 +39,7 @@ show("from_dicts", lambda: pl.from_dicts(many))
 show("json_normalize", lambda: pl.json_normalize(many))
 show("nested dicts", lambda: pl.DataFrame([{"judge": row} for row in many]))
 show("digits in quotes", lambda: pl.DataFrame([{"score": 1}] * 100 + [{"score": "7"}, {"score": "8"}]))
+show("text", lambda: pl.DataFrame([{"score": 1}] * 100 + [{"score": "good"}]))
 show("read_json", lambda: pl.read_json(json.dumps(many).encode()))
 show("read_ndjson", lambda: pl.read_ndjson("\n".join(map(json.dumps, many)).encode()))
 show("column", lambda: pl.DataFrame({"score": [row["score"] for row in many]}))
@@ -54,6 +55,7 @@ from_dicts: [2, 0]
 json_normalize: [2, 0]
 nested dicts: [{'score': 2}, {'score': 0}]
 digits in quotes: [7, 8]
+text: ComputeError
 read_json: [2, 0]
 read_ndjson: ComputeError
 column: TypeError
