@@ -29,7 +29,7 @@ struct CalibrationInput {
 
 std::optional<CalibrationInput> read_calibration_input(const EvaluateOptions& options) {
   if (!options.calibration) return std::nullopt;
-  const ordered_json json = results::read_json(*options.calibration);
+  const ordered_json json = results::read_json(*options.calibration, "charm calibrate");
   CalibrationInput input{
       .calibration = results::read_calibration(json, options.calibration->string()),
       .input_sha256 = {}};
