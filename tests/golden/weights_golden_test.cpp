@@ -40,6 +40,32 @@ TEST_P(StoredModelGolden, ScoresEqualTheReference) {
                  fixture["tolerance"][bfloat16 ? "score_bfloat16" : "score"].get<double>());
 }
 
+class StoredModelInvariance : public testing::TestWithParam<const char*> {};
+
+TEST_P(StoredModelInvariance, AloneOrPackedGivesTheSameBits) {
+  const std::filesystem::path folder = data_dir() / "weights" / GetParam();
+  const Json rows = read_json(folder / "golden.json")["rows"];
+  const auto reward_model = model::load_reward_model(
+      folder,
+      {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCpu, .threads = 1});
+  const auto pack = [&](const Json& some) {
+    return pack_rows(some, reward_model->pad_token_id(), reward_model->gate_tokens());
+  };
+  const batch::PackedBatch all = pack(rows);
+  const std::vector<float> together = reward_model->score(all);
+  for (std::size_t s = 0; s < together.size(); ++s) {
+    const std::size_t row = all.rows[s];
+    EXPECT_EQ(reward_model->score(pack(Json::array({rows[row]}))).at(0), together[s]) << row;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Weights, StoredModelInvariance, testing::ValuesIn(kStored),
+                         [](const auto& test) {
+                           std::string test_name = test.param;
+                           for (char& c : test_name) c = c == '-' || c == '.' ? '_' : c;
+                           return test_name;
+                         });
+
 INSTANTIATE_TEST_SUITE_P(Weights, StoredModelGolden,
                          testing::Combine(testing::ValuesIn(kStored),
                                           testing::Values(model::DTypeChoice::kFloat32,
