@@ -48,9 +48,7 @@ charm_imported_library(charm_dep::libarrow "${CHARM_LIBARROW}")
 charm_imported_library(charm_dep::libparquet "${CHARM_LIBPARQUET}")
 add_library(charm_dep_arrow INTERFACE)
 target_include_directories(charm_dep_arrow SYSTEM INTERFACE ${CHARM_PYARROW_ROOT}/include)
-# libparquet exports the OpenSSL it was built with. libcrypto comes before it, so that it is used by what was built against it: our hashes,
-# libcurl's TLS, and Python's hashlib beside libcharm.so.
-target_link_libraries(charm_dep_arrow INTERFACE OpenSSL::Crypto charm_dep::libparquet charm_dep::libarrow)
+target_link_libraries(charm_dep_arrow INTERFACE charm_dep::libparquet charm_dep::libarrow)
 add_library(charm_dep::arrow ALIAS charm_dep_arrow)
 
 # --- Highway (Debian ships pkg-config files only on some releases).

@@ -153,6 +153,12 @@ class ModuleTest(unittest.TestCase):
             for i in range(40)])
         self.assertEqual(result["subsets"]["alpacaeval-easy"]["accuracy"], 0.5)
 
+    def test_hashlib_works_after_the_library_is_loaded(self):
+        """libparquet exports functions of another OpenSSL than Python's hashlib uses."""
+        code = "import charm_rm, hashlib, hmac; print(hashlib.sha256(b'a').hexdigest()[:8])"
+        shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "python")})
+        self.assertEqual((shown.returncode, shown.stdout), (0, "ca978112\n"), shown.stderr)
+
     def test_trl_reward(self):
         rows = self.rows()[:6]
         reward = charm.trl_reward(self.rm)
