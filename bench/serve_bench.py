@@ -2,8 +2,9 @@
 
 Each of the clients posts one text at a time, on a connection of its own. `throughput_ratio` is the rate of the server over that of
 `charm score`, medians over rounds that alternate; both leave out loading the model. `latency_above_compute_ms` is the time of one request on an empty queue
-less the time the model spent, as /metrics counts it. `equal` says whether all scores have the bits of charm score.
-  .venv-golden/bin/python bench/serve_bench.py --model runs/smollm2-rm --responses responses.jsonl [--rows 400] [--clients 64] [--rounds 3]
+less the time the model spent, as /metrics counts it. `equal` says whether all scores have the bits of charm score. With --peer, `over_peer` is
+the server's rate over that of serve_peer.py (transformers, one text per request), in the same rounds; `peer_difference` is the largest of scores.
+  .venv-golden/bin/python bench/serve_bench.py --model runs/smollm2-rm --responses responses.jsonl [--rows 400] [--clients 64] [--rounds 3] [--peer] [-- --dtype float32]
 """
 
 import argparse
@@ -13,6 +14,7 @@ import queue
 import statistics
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -28,8 +30,8 @@ def read_rows(path, limit):
 
 
 class Server:
-    def __init__(self, program, model, options):
-        self.process = subprocess.Popen([program, "serve", "--model", model, "--port", "0", *options], stdout=subprocess.PIPE, text=True)
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
 
     def connect(self):
@@ -123,11 +125,13 @@ def main():
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--program", default=str(ROOT / "build" / "release" / "bin" / "charm"))
+    parser.add_argument("--peer", action="store_true", help="also time serve_peer.py, with this Python")
     parser.add_argument("options", nargs="*", help="of both commands, after --")
     args = parser.parse_args()
     rows = read_rows(args.responses, args.rows)
-    server = Server(args.program, args.model, args.options)
-    served, scored, equal = [], [], True
+    server = Server([args.program, "serve", "--model", args.model, "--port", "0", *args.options])
+    peer = Server([sys.executable, ROOT / "bench" / "serve_peer.py", "--model", args.model]) if args.peer else None
+    served, scored, peer_served, equal, difference = [], [], [], True, 0.0
     bits = lambda scores: [struct.pack("f", score) for score in scores]
     for _ in range(args.rounds):
         seconds, online_scores = storm(server, rows, args.clients)
@@ -135,6 +139,10 @@ def main():
         seconds, offline_scores = offline(args.program, args.model, rows, args.options)
         scored.append(len(rows) / seconds)
         equal = equal and bits(online_scores) == bits(offline_scores)
+        if peer:
+            seconds, peer_scores = storm(peer, rows, args.clients)
+            peer_served.append(len(rows) / seconds)
+            difference = max(difference, *[abs(a - b) for a, b in zip(peer_scores, offline_scores)])
     whole_ms, above_ms = latency(server, rows[:30])
     result = {
         "rows": len(rows), "clients": args.clients, "rounds": args.rounds,
@@ -142,6 +150,10 @@ def main():
         "throughput_ratio": statistics.median(s / o for s, o in zip(served, scored)),
         "latency_ms": whole_ms, "latency_above_compute_ms": above_ms, "equal": equal, "exit_code": server.stop(),
     }
+    if peer:
+        result["over_peer"] = statistics.median(s / p for s, p in zip(served, peer_served))
+        result["peer_difference"] = difference
+        peer.stop()
     print(json.dumps(result, indent=2))
 
 
