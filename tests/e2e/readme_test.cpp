@@ -61,7 +61,7 @@ class Readme : public SmallWorld {
                    "2e-3", "--epochs", "3", "--pairs-per-step", "64", "--max-tokens", "256"});
     ASSERT_EQ(outcome.code, 0) << outcome.err;
     create_folders(path("build/release/bin"));
-    fs::remove(path("recipe.yaml"));  // the world's own
+    fs::remove(path("recipe.yaml"));  // the world's; the reader writes one
   }
 
   /// Runs the lines in one shell. @return 0, or the number of the line that failed
