@@ -27,7 +27,7 @@ int main(void) {
   expect(strstr(charm_last_error(), "--colour=red") != NULL, "an error that names the option");
   expect(model == NULL, "no model");
   expect(charm_run(command, 2, NULL, NULL) == CHARM_USAGE, "a missing option to be a usage error");
-  expect(strstr(charm_last_error(), "--ratings") != NULL, "an error that names what is missing");
+  expect(strstr(charm_last_error(), "--output") != NULL, "an error that names what is missing");
   expect(charm_run(no_command, 1, NULL, NULL) == CHARM_USAGE, "an unknown command to be a usage error");
   charm_reward_model_free(NULL);
   charm_scores_free(NULL);

@@ -274,7 +274,9 @@ ComparisonFit fit_comparisons(const ComparisonDesign& design, std::span<const do
       likelihood = trial_likelihood;
       is_moved = true;
     }
-    fit.is_converged = is_last;
+    // Where no share of a step lowers the loss, all that is left to gain is lost in its rounding.
+    constexpr double kRounding = 1e-11;
+    fit.is_converged = is_last || (!is_moved && decrement <= kRounding * std::abs(value.loss));
     if (is_last || !is_moved) break;
   }
   fit.log_likelihood = -likelihood;

@@ -87,11 +87,11 @@ TEST(BestOfN, StageReadsSamplesQualityAndCorrections) {
   ASSERT_EQ(json["picks"].size(), 3u);
   const auto& four = json["picks"][2];
   EXPECT_EQ(four["n"], 4);
-  EXPECT_EQ(four["measures"]["length"]["before"], 4.0);
-  EXPECT_EQ(four["measures"]["length"]["after"], 1.0);
-  EXPECT_EQ(four["measures"]["label"]["before"], 0.0);
-  EXPECT_EQ(four["measures"]["label"]["after"], 1.0);
-  EXPECT_EQ(four["policies"]["y"]["before"], 1.0);
+  EXPECT_NEAR(four["measures"]["length"]["before"].get<double>(), 4.0, 1e-12);
+  EXPECT_NEAR(four["measures"]["length"]["after"].get<double>(), 1.0, 1e-12);
+  EXPECT_NEAR(four["measures"]["label"]["before"].get<double>(), 0.0, 1e-12);
+  EXPECT_NEAR(four["measures"]["label"]["after"].get<double>(), 1.0, 1e-12);
+  EXPECT_NEAR(four["policies"]["y"]["before"].get<double>(), 1.0, 1e-12);
   EXPECT_FALSE(four["policies"]["y"].contains("implied"));
 
   options.scores_after = {};

@@ -228,7 +228,7 @@ TEST(ParseBenchmark, NamesTheKnownOnes) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage);
     EXPECT_THAT(error.message(),
-                testing::HasSubstr("reward-bench (version 1), reward-bench-2, rm-bench and arena"));
+                testing::HasSubstr("reward-bench (version 1), reward-bench-2, rm-bench, "));
   }
 }
 

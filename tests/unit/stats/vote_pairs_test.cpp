@@ -60,13 +60,15 @@ TEST(VotePairs, ClusteredIntervalsAgreeWithTheBootstrap) {
   const auto bootstrap = vote_pairs(table, {}, {.bootstrap = 2000});
   const auto clustered = vote_pairs(table, {}, {.intervals = PairIntervals::kClustered});
   for (std::size_t p = 0; p < 2; ++p) {
-    const auto near = [](const results::Estimate& one, const results::Estimate& other) {
-      EXPECT_NEAR(one.ci95->lo, other.ci95->lo, 0.015);
-      EXPECT_NEAR(one.ci95->hi, other.ci95->hi, 0.015);
+    const auto near = [](const results::Estimate& one, const results::Estimate& other,
+                         double tolerance = 0.015) {
+      EXPECT_NEAR(one.ci95->lo, other.ci95->lo, tolerance);
+      EXPECT_NEAR(one.ci95->hi, other.ci95->hi, tolerance);
     };
     near(bootstrap[p].target, clustered[p].target);
     near(bootstrap[p].before.win_rate, clustered[p].before.win_rate);
-    near(bootstrap[p].before.mismatch, clustered[p].before.mismatch);
+    // The bootstrap's is skewed: the mismatch degree is divided by the larger of e and 1 - e.
+    near(bootstrap[p].before.mismatch, clustered[p].before.mismatch, 0.04);
     near(*bootstrap[p].agreement, *clustered[p].agreement);
   }
 }
