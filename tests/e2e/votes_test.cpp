@@ -18,6 +18,8 @@ using testing::HasSubstr;
 
 class Votes : public SmallWorld {
  protected:
+  Votes() { num_prompts_ = 240; }  // of which at least 30 differ
+
   void SetUp() override {
     SmallWorld::SetUp();
     score_all();

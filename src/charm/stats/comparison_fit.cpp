@@ -259,7 +259,9 @@ ComparisonFit fit_comparisons(const ComparisonDesign& design, std::span<const do
     const double decrement =
         std::inner_product(move.begin(), move.end(), value.gradient.begin(), 0.0);
     if (!is_finite(move) || !std::isfinite(decrement)) break;
-    const bool is_last = decrement <= options.tolerance;
+    // Steps that gain less than the loss is rounded by would be halved to nothing.
+    constexpr double kRounding = 1e-14;
+    const bool is_last = decrement <= std::max(options.tolerance, kRounding * std::abs(value.loss));
     double share = 1.0;
     bool is_moved = false;
     for (int halving = 0; halving < kMaxHalvings && !is_moved; ++halving, share *= 0.5) {
@@ -274,9 +276,7 @@ ComparisonFit fit_comparisons(const ComparisonDesign& design, std::span<const do
       likelihood = trial_likelihood;
       is_moved = true;
     }
-    // Where no share of a step lowers the loss, all that is left to gain is lost in its rounding.
-    constexpr double kRounding = 1e-11;
-    fit.is_converged = is_last || (!is_moved && decrement <= kRounding * std::abs(value.loss));
+    fit.is_converged = is_last;
     if (is_last || !is_moved) break;
   }
   fit.log_likelihood = -likelihood;
