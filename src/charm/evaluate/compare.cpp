@@ -80,13 +80,6 @@ std::vector<ScoredEvalItem> in_order_of(std::span<const ScoredEvalItem> a,
   return ordered;
 }
 
-/// Without its interval where no draw of prompts differs from another: that says nothing of the
-/// uncertainty.
-Estimate with_width(Estimate estimate) {
-  if (estimate.ci95 && estimate.ci95->lo == estimate.ci95->hi) estimate.ci95.reset();
-  return estimate;
-}
-
 /// Metrics of both runs and their differences, on the same bootstrap replicates.
 std::vector<ComparedMetric> compare_metrics(const MetricSet& a, const MetricSet& b,
                                             const BootstrapOptions& options) {
@@ -108,8 +101,7 @@ std::vector<ComparedMetric> compare_metrics(const MetricSet& a, const MetricSet&
       bootstrap_estimates(PromptBootstrap(a.prompts, a.groups), both, options, kinds);
   std::vector<ComparedMetric> metrics;
   for (std::size_t i = 0; i < count; ++i) {
-    metrics.push_back(
-        {a.metrics[i], estimates[i], estimates[count + i], with_width(estimates[2 * count + i])});
+    metrics.push_back({a.metrics[i], estimates[i], estimates[count + i], estimates[2 * count + i]});
   }
   return metrics;
 }

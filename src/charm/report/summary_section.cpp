@@ -12,9 +12,15 @@ bool excludes(const results::Estimate& measured, double value) {
   return measured.ci95 && (value < measured.ci95->lo || value > measured.ci95->hi);
 }
 
+/// No row changed.
+bool is_equal(const results::Estimate& difference) {
+  return difference.value == 0.0 &&
+         (!difference.ci95 || (difference.ci95->lo == 0.0 && difference.ci95->hi == 0.0));
+}
+
 /// ", not significant" where the interval includes 0; equal results are no finding by chance.
 std::string significance_text(const results::Estimate& difference) {
-  if (difference.value == 0.0 && !difference.ci95) return ", equal";
+  if (is_equal(difference)) return ", equal";
   return !difference.ci95 || excludes(difference, 0.0) ? "" : ", not significant";
 }
 
@@ -116,8 +122,8 @@ void describe_training(const RunData& run, const CalibrationFile& calibration,
           difference && difference->ci95
               ? fmt::format("on the same rows the difference is {}{}",
                             signed_measured_text(difference), significance_text(*difference))
-          : difference && difference->value == 0.0 ? std::string("equal on the same rows")
-                                                   : changed_text(a->measured, b->measured)));
+          : difference && is_equal(*difference) ? std::string("equal on the same rows")
+                                                : changed_text(a->measured, b->measured)));
     }
   }
 }

@@ -67,6 +67,23 @@ TEST(Arena, MeanAbsoluteMismatchIsOverAllOrderedPairsWithTiesAsLosses) {
   EXPECT_ERROR(kUsage, "--left-out 'd'", arena_metrics(scores, kRatings, {"d"}));
 }
 
+TEST(Arena, IntervalsOfMeanMismatchHoldTheirEstimate) {
+  // Fair policies: every |MD| is sampling noise alone, to which resampling adds as much again.
+  std::vector<std::vector<float>> scores(3);
+  for (int n = 0; n < 60; ++n) {
+    for (int p = 0; p < 3; ++p)
+      scores[static_cast<std::size_t>(p)].push_back(static_cast<float>((n * (7 + 4 * p)) % 61));
+  }
+  const std::map<std::string, double> equal = {{"a", 1000}, {"b", 1000}, {"c", 1000}};
+  const ArenaResult result = arena_result(table(scores), equal, {.num_replicates = 500});
+  EXPECT_LE(result.mean_abs_mismatch.ci95->lo, result.mean_abs_mismatch.value);
+  EXPECT_GE(result.mean_abs_mismatch.ci95->hi, result.mean_abs_mismatch.value);
+  for (const ArenaPolicy& policy : result.policies) {
+    EXPECT_LE(policy.mean_abs_mismatch.ci95->lo, policy.mean_abs_mismatch.value) << policy.name;
+    EXPECT_GE(policy.mean_abs_mismatch.ci95->lo, 0.0);
+  }
+}
+
 TEST(Arena, ReversedScoresGiveMinusOne) {
   const ArenaResult result =
       arena_result(table({{0, 0}, {1, 1}, {2, 2}}), kRatings, {.num_replicates = 50});

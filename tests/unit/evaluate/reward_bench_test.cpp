@@ -158,6 +158,22 @@ TEST(RewardBench, AllRightIsNotCertain) {
   EXPECT_FALSE(reward_bench_result(rows, {.num_replicates = 0}).subsets[0].accuracy.ci95);
 }
 
+TEST(RewardBench, ASectionOfTwoRowsIsNotCertain) {
+  const std::vector<ScoredEvalItem> rows = {pair_row("hep-go", "0", "p", 1.0, 0.0),
+                                            pair_row("hep-js", "1", "q", 1.0, 0.0)};
+  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 100, .seed = 1});
+  EXPECT_EQ(result.sections[0].score.value, 1.0);
+  EXPECT_LT(result.sections[0].score.ci95->lo, 0.5);
+  EXPECT_LT(result.overall_partial.ci95->lo, 0.5);
+}
+
+TEST(RewardBench, SaysHowManyRowsAreMissing) {
+  const std::vector<ScoredEvalItem> rows = {pair_row("hep-go", "0", "p", 1.0, 0.0)};
+  const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
+  EXPECT_EQ(to_json(result)["num_missing_rows"], 2984);
+  EXPECT_THAT(result_text(result), testing::HasSubstr("2984 rows are missing"));
+}
+
 TEST(RewardBench, UnknownSubsetCountsInNoSection) {
   const std::vector<ScoredEvalItem> rows = {pair_row("my-own", "0", "p", 0.0, 1.0),
                                             pair_row("donotanswer", "0", "q", 2.0, 1.0)};

@@ -91,6 +91,27 @@ TEST_F(WriteReport, PerPolicyBiasIsOnTheFirstScreen) {
   EXPECT_LT(html.find(">showman</th>", table), html.find(">solid</th>", table));
 }
 
+TEST_F(WriteReport, ResultsOnPromptsThatWereTrainedOnAreCalledInSample) {
+  write_made_up_run(folder_);
+  EXPECT_THAT(report(), Not(HasSubstr("in-sample: the model was trained on them")));
+  fs::remove(folder_ / "splits/rm.json");
+  const std::string html = report();
+  EXPECT_THAT(html, HasSubstr("on 200 prompts, in-sample: the model was trained on them"));
+  EXPECT_THAT(html, HasSubstr("after training: rm-duo (in-sample)"));
+}
+
+TEST_F(WriteReport, EqualModelsAreNotEqualByChance) {
+  write_made_up_run(folder_);
+  const fs::path file = folder_ / "comparison/rm-duo/rm-bench.json";
+  auto json = nlohmann::ordered_json::parse(read_file(file));
+  json["overall_partial"]["difference"] = 0.0;
+  json["overall_partial"]["difference_ci95"] = {0.0, 0.0};
+  write_file(file, json.dump());
+  const std::string html = report();
+  EXPECT_THAT(html, HasSubstr("the difference is +0.000 [+0.000, +0.000], equal.</li>"));
+  EXPECT_THAT(html, Not(HasSubstr("+0.000 [+0.000, +0.000], not significant")));
+}
+
 TEST_F(WriteReport, ComparesOnTheSameRows) {
   write_made_up_run(folder_);
   const std::string html = report();
