@@ -192,6 +192,26 @@ TEST_F(Tables, CalibratedScoresAreAColumn) {
                  {"would be overwritten"}, path("c2.json"));
 }
 
+TEST_F(Tables, ManyUnevenPairsAreOneLine) {
+  std::vector<std::string> files = {responses("helper")};
+  for (const char* policy : {"showman", "intern", "scholar"}) {
+    const std::string rows = read_file(responses(policy));
+    std::size_t end = 0;
+    for (int i = 0; i < 50; ++i) end = rows.find('\n', end) + 1;
+    create_folders(path("part"));
+    files.push_back(path("part/" + std::string(policy) + ".jsonl"));
+    write_file(files.back(), rows.substr(0, end));
+  }
+  succeed(join({{"score", "--model", path("rm"), "--dtype", "float32", "--output", path("scores"),
+                 "--responses"},
+                files}));
+  const Outcome outcome = succeed(join({calibrate(path("c.json")), {"--quiet"}}));
+  EXPECT_THAT(outcome.err, HasSubstr("warning: rows without a counterpart: "));
+  const auto first = outcome.err.find("without a counterpart");
+  EXPECT_EQ(outcome.err.find("without a counterpart", first + 1), std::string::npos) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("share 50 prompts (0 and 10 rows dropped)"));
+}
+
 TEST_F(Tables, OffsetsMayBeAPlainMap) {
   score_all();
   succeed(calibrate(path("c.json")));
@@ -254,6 +274,10 @@ TEST_F(Tables, ColumnsMayHaveOtherNames) {
                  path("none/other.parquet"));
   expect_failure(join({measure(path("m.json")), {"--policy-column", "police"}}), 3,
                  {".parquet", "--policy-column: no column 'police'", "'policy'"}, path("m.json"));
+  expect_failure(
+      {"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data",
+       path("world/style_pairs.json"), "--policy-column", "who", "--output", path("e.json")},
+      2, {"--policy-column", "arena"}, path("e.json"));
 }
 
 }  // namespace
