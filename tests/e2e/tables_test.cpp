@@ -220,10 +220,10 @@ TEST_F(Tables, OffsetsMayBeAPlainMap) {
   for (const json& policy : calibration["policies"])
     plain[policy["policy"].get<std::string>()] = policy["offset"];
   write_file(path("plain.json"), plain.dump());
-  const auto prefer = [&](const std::string& calibration, const std::string& output,
+  const auto prefer = [&](const std::string& offsets_file, const std::string& output,
                           const std::string& pairs) {
-    return join({{"prefer", "--calibration", path(calibration), "--output", path(output), "--pairs",
-                  pairs, "--scores"},
+    return join({{"prefer", "--calibration", path(offsets_file), "--output", path(output),
+                  "--pairs", pairs, "--scores"},
                  all_scores()});
   };
   for (const char* pairs : {"all", "vs-reference"}) {
