@@ -41,7 +41,7 @@ lint:
 tsan: setup
 	cmake --preset tsan
 	cmake --build --preset tsan -j $(JOBS) --target unit_model_test
-	ctest --preset tsan -R '^unit\.(ThreadPool|Scorer|ScoreStage|ResumedScoring|ServerGenerator|GenerateStage|ServeHttp|ServeMetrics|ServeQueue)'
+	ctest --preset tsan -R '^unit\.(ThreadPool|ParallelFor|ScoreRows|ResumedScoring|ServerGenerator|GenerateStage|ServeHttp|ServeMetrics|ServeQueue)'
 
 clean:
 	rm -rf build
