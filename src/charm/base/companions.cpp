@@ -65,7 +65,7 @@ fs::path path_beside(const fs::path& output, std::string_view suffix) {
 }
 
 fs::path companion_path(const fs::path& output, std::string_view suffix) {
-  const fs::path beside = path_beside(output, suffix);
+  fs::path beside = path_beside(output, suffix);
   if (output.extension() != ".parquet") return beside;
   return companion_folder(output.has_parent_path() ? output.parent_path() : ".") /
          beside.filename();

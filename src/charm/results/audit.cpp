@@ -12,8 +12,8 @@ Json measures_json(const std::vector<PickMeasure>& measures) {
   for (const PickMeasure& measure : measures) {
     Json& entry = json[measure.name];
     put_estimate(entry, "before", measure.before);
-    if (measure.after) put_estimate(entry, "after", *measure.after);
-    if (measure.difference) put_estimate(entry, "difference", *measure.difference);
+    if (measure.after) put_estimate(entry, "after", measure.after);
+    if (measure.difference) put_estimate(entry, "difference", measure.difference);
     if (measure.implied) entry["implied"] = *measure.implied;
   }
   return json;
@@ -36,7 +36,7 @@ std::vector<PickMeasure> read_measures(const Fields& fields) {
 
 Json to_json(const PicksOfN& picks) {
   Json json = {{"n", picks.n}, {"num_prompts", picks.num_prompts}, {"kl", picks.kl}};
-  if (picks.same_pick) put_estimate(json, "same_pick", *picks.same_pick);
+  if (picks.same_pick) put_estimate(json, "same_pick", picks.same_pick);
   json["measures"] = measures_json(picks.measures);
   json["policies"] = measures_json(picks.policies);
   return json;

@@ -149,7 +149,7 @@ void put_votes(const VoteFit& votes, Json& json) {
   json["temperature_se"] = votes.temperature_se;
   json["temperature_ci95"] = interval_json(votes.temperature.ci95);
   if (votes.tie_parameter)
-    put_estimate(json, "tie_parameter", *votes.tie_parameter, NoInterval::kNull);
+    put_estimate(json, "tie_parameter", votes.tie_parameter, NoInterval::kNull);
   json["style_control"] = votes.style;
   json["style"] = Json::object();
   for (const StyleWeight& one : votes.style_weights) {

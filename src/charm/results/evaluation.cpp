@@ -140,7 +140,7 @@ Evaluation read_evaluation(const Json& json, const std::string& file) {
   }
   for (const char* name : {"without_offsets", "with_offsets", "difference"}) {
     if (const auto part = fields.find<Fields>(name))
-      evaluation.predictions.push_back({name, read_metrics(*part)});
+      evaluation.predictions.push_back({name, read_metrics(part)});
   }
   for (const Fields& picks : fields.find_or<std::vector<Fields>>("picks"))
     evaluation.picks.push_back(read_picks(picks));
