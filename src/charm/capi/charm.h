@@ -9,6 +9,7 @@
  * - Functions may be called from any thread. A handle serves one call at a time; calls on one
  * handle at the same time wait for each other.
  */
+/* NOLINTBEGIN(readability-identifier-naming): names as in C */
 #ifndef CHARM_CAPI_CHARM_H_
 #define CHARM_CAPI_CHARM_H_
 
@@ -111,3 +112,4 @@ CHARM_EXPORT void charm_scores_free(charm_scores* scores);
 #endif
 
 #endif /* CHARM_CAPI_CHARM_H_ */
+/* NOLINTEND(readability-identifier-naming) */

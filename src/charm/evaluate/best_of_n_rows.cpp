@@ -5,6 +5,7 @@
 
 #include "charm/base/error.h"
 #include "charm/evaluate/best_of_n.h"
+#include "charm/storage/provenance.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"
 
@@ -54,6 +55,7 @@ std::vector<std::string> candidate_columns() {
 }  // namespace
 
 CandidateRows read_candidates(std::span<const fs::path> paths, std::int64_t max_bad_rows) {
+  storage::require_one_model(paths);
   CandidateRows result;
   std::set<std::tuple<std::string, std::string, std::int32_t>> seen;
   for (const fs::path& path : paths) {

@@ -240,7 +240,7 @@ PairBenchmarkResult pair_benchmark_result(Benchmark benchmark, std::span<const S
 
 nlohmann::ordered_json to_json(const PairBenchmarkResult& result) {
   nlohmann::ordered_json json;
-  if (result.overall) put_estimate(json, "overall", *result.overall);
+  if (result.overall) put_estimate(json, "overall", result.overall);
   put_estimate(json, "overall_partial", result.overall_partial);
   json["num_rows"] = result.num_rows;
   json["ties"] = result.ties;

@@ -13,6 +13,7 @@
 #include "charm/base/interrupt.h"
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
+#include "charm/score/score_provenance.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
@@ -77,17 +78,27 @@ void score_unless_finished(
   const model::ModelSource source =
       model::resolve_model_source(options.model_dir, options.model.source);
   const std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);
-  text::EncoderOptions encoder_options = options.encoder;
-  encoder_options.template_folder = source.template_folder;
-  const text::ConversationEncoder encoder(source.tokenizer_folder, encoder_options);
+  const text::ConversationEncoder encoder(source.tokenizer_folder,
+                                          score::encoder_options(options.encoder, *model, source));
   score::ScorerOptions scorer = options.scorer;
   scorer.threads = options.model.threads;
+  std::int64_t num_truncated = 0;
   const score::ScoreRowsFn score_rows = [&](const score::RowStore& store,
                                             std::span<const std::size_t> rows,
                                             const score::ScoredFn& on_scored) {
-    return score::score_rows(*model, encoder, store, rows, scorer, on_scored, progress);
+    const auto count = [&](std::span<const std::size_t> positions,
+                           std::span<const score::RowScore> results) {
+      num_truncated += std::count_if(results.begin(), results.end(),
+                                     [](const score::RowScore& row) { return row.truncated; });
+      if (on_scored) on_scored(positions, results);
+    };
+    return score::score_rows(*model, encoder, store, rows, scorer, count, progress);
   };
   const std::int64_t num_rows = score(score_rows, journal);
+  if (num_truncated > 0) {
+    log::warning("{} texts are longer than {} tokens and were truncated", num_truncated,
+                 encoder.options().max_tokens);
+  }
   ordered_json provenance = ordered_json::object();
   for (const auto& [key, value] : model->provenance()) provenance[key] = value;
   manifest.output(saved, num_rows)

@@ -157,8 +157,8 @@ at::Tensor Decoder::run_block(std::int64_t index, const at::Tensor& x_TD,
 }
 
 at::Tensor Decoder::head(const at::Tensor& x_SD) const {
-  const at::Tensor scores_S = nn::norm_and_head(x_SD, state_->final_norm_D, state_->head,
-                                                norm_config(config_), state_->layout.mode);
+  at::Tensor scores_S = nn::norm_and_head(x_SD, state_->final_norm_D, state_->head,
+                                          norm_config(config_), state_->layout.mode);
   if (config_.head == HeadKind::kLmLogit) return softcapped(scores_S, config_);
   const bool normalised = config_.score_mean != 0.0 || config_.score_std != 1.0;
   // OpenRLHF normalises outside of training.

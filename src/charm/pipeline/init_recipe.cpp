@@ -292,9 +292,11 @@ class RecipeWriter {
         "train:   # without this section the run ends with the preference pairs\n"
         "  learning_rate: 2e-6   # below a billion weights: 3e-5\n"
         "evaluate:\n"
-        "  - benchmark: arena\n"
+        "{}"
         "  # - {{benchmark: reward-bench, data: FILE}}\n",
-        yaml_text(reference_));
+        yaml_text(reference_),
+        policies_.size() < 3 ? "  # - benchmark: arena   # from three policies up\n"
+                             : "  - benchmark: arena\n");
   }
 
   const InitOptions& options_;

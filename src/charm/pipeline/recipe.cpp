@@ -92,6 +92,13 @@ RecipeEvaluation read_evaluation(const Section& section, const Recipe& recipe) {
   const bool arena = evaluation.options.benchmark == evaluate::Benchmark::kArena;
   if (arena && !evaluation.options.data.empty())
     refuse(section, section.line(), "evaluate: arena uses the run's own scores; remove 'data'");
+  constexpr std::size_t kFewestForArena = 3;
+  if (arena && recipe.policies.size() < kFewestForArena) {
+    refuse(section, section.line(),
+           fmt::format("evaluate: arena correlates scores with ratings and needs at least {} "
+                       "policies, found {}; remove it",
+                       kFewestForArena, recipe.policies.size()));
+  }
   if (!arena && evaluation.options.data.empty())
     refuse(section, section.line(), "evaluate: key 'data' is missing");
   for (const fs::path& data : evaluation.options.data)

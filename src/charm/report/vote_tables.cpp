@@ -12,7 +12,7 @@ std::string picks_text(const results::PickMeasure& measure) {
   const int digits = std::abs(measure.before.value) >= 10.0 ? 1 : 3;
   std::string text = number_text(measure.before.value, digits);
   if (measure.after) text += " → " + number_text(measure.after->value, digits);
-  if (measure.implied) text += fmt::format(" ({})", number_text(*measure.implied, digits));
+  if (measure.implied) text += fmt::format(" ({})", number_text(measure.implied, digits));
   return text;
 }
 

@@ -64,10 +64,8 @@ storage::Provenance score_provenance(const ScoreStageOptions& options,
   return provenance;
 }
 
-text::EncoderOptions encoder_options(const ScoreStageOptions& options,
-                                     const model::RewardModel& model,
+text::EncoderOptions encoder_options(text::EncoderOptions encoder, const model::RewardModel& model,
                                      const model::ModelSource& source) {
-  text::EncoderOptions encoder = options.encoder;
   encoder.template_folder = source.template_folder;
   if (encoder.max_tokens > model.max_positions()) {
     log::warning("--max-tokens {} is more than the model's {} positions; using those",

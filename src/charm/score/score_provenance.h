@@ -22,9 +22,9 @@ storage::Provenance score_provenance(const ScoreStageOptions& options,
                                      const text::ConversationEncoder& encoder,
                                      const storage::ModelHashes& hashes);
 
-/// The encoder's options, with the length limit of the model where that is smaller (a warning).
-text::EncoderOptions encoder_options(const ScoreStageOptions& options,
-                                     const model::RewardModel& model,
+/// An encoder's options for a model: its template's folder, and its length limit where that is
+/// smaller (a warning).
+text::EncoderOptions encoder_options(text::EncoderOptions encoder, const model::RewardModel& model,
                                      const model::ModelSource& source);
 
 /// The manifest of a scoring run, without inputs.

@@ -164,7 +164,7 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
       model::load_reward_model(model_source, options.model);
 
   const text::ConversationEncoder encoder(model_source.tokenizer_folder,
-                                          encoder_options(options, *model, model_source));
+                                          encoder_options(options.encoder, *model, model_source));
   const storage::ModelHashes hashes = hash_model(model_source, world);
   const storage::Provenance provenance = score_provenance(options, *model, encoder, hashes);
   for (PolicyPart& part : work.parts) {

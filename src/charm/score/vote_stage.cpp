@@ -124,7 +124,7 @@ ScoreStageResult score_votes(const ScoreStageOptions& options, const ProgressFn&
       model::resolve_model_source(options.model_dir, options.model.source);
   const std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);
   const text::ConversationEncoder encoder(source.tokenizer_folder,
-                                          encoder_options(options, *model, source));
+                                          encoder_options(options.encoder, *model, source));
   const storage::ModelHashes hashes = storage::hash_model(source.folders());
   const storage::Provenance provenance = score_provenance(options, *model, encoder, hashes);
   storage::Manifest manifest = score_manifest(options, *model, encoder, provenance);

@@ -83,7 +83,7 @@ class Service {
         model_(model_name(options)),
         max_tokens_(max_tokens) {}
 
-  void handle(HttpRequest request, std::shared_ptr<const std::atomic<bool>> abandoned,
+  void handle(const HttpRequest& request, std::shared_ptr<const std::atomic<bool>> abandoned,
               HttpServer::Respond respond) {
     const Clock::time_point start = Clock::now();
     const std::optional<Shape> shape = shape_of_path(request.path);
@@ -241,9 +241,9 @@ void serve(const ServeOptions& options, const std::function<void(const Listening
   Service service(options, http, queue, metrics, std::move(key), std::move(offsets),
                   encoder.options().max_tokens);
   http.run(
-      [&service](HttpRequest request, std::shared_ptr<const std::atomic<bool>> abandoned,
+      [&service](const HttpRequest& request, std::shared_ptr<const std::atomic<bool>> abandoned,
                  HttpServer::Respond respond) {
-        service.handle(std::move(request), std::move(abandoned), std::move(respond));
+        service.handle(request, std::move(abandoned), std::move(respond));
       },
       [&service](int status, const std::string& message) {
         return service.refuse(status, message);

@@ -16,6 +16,7 @@
 #include "charm/stats/outcomes.h"
 #include "charm/stats/paired_scores.h"
 #include "charm/storage/manifest.h"
+#include "charm/storage/provenance.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
 
@@ -46,6 +47,7 @@ void check_options(const ShowOptions& options) {
 }
 
 std::vector<ScoreFile> read_score_files(const ShowOptions& options, storage::Manifest& manifest) {
+  storage::require_one_model(options.scores);
   std::vector<ScoreFile> files;
   for (const fs::path& path : options.scores) {
     files.push_back(storage::read_score_file(path, {.max_bad_rows = options.max_bad_rows}));

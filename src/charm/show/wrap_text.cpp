@@ -147,8 +147,8 @@ std::vector<std::string> wrap_text(std::string_view text, std::size_t width,
       const std::size_t room = width - std::min(width, display_width(missing));
       std::string& last = lines.back();
       last = std::string(trimmed(std::string_view(last).substr(
-                 0, display_width(last) <= room ? last.size() : prefix_of(last, room)))) +
-             missing;
+          0, display_width(last) <= room ? last.size() : prefix_of(last, room))));
+      last += missing;
       break;
     }
     lines.emplace_back(trimmed(paragraph.substr(0, bytes)));

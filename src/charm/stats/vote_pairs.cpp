@@ -318,7 +318,7 @@ std::vector<results::Pair> vote_pairs(const VoteTable& table, std::span<const do
 results::VoteAgreement vote_agreement(const VoteTable& table, const VotePairOptions& options) {
   std::vector<PromptCount> accuracy(table.num_prompts), people(table.num_prompts),
       decided(table.num_prompts);
-  using Key = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, double, double>;
+  using Key = std::tuple<std::uint32_t, std::int32_t, std::uint32_t, std::uint32_t, double, double>;
   std::map<Key, std::vector<std::pair<double, std::uint32_t>>> votes_of;  // outcome, judge
   for (const VoteRow& row : table.rows) {
     const bool is_swapped = row.b < row.a;
@@ -326,8 +326,8 @@ results::VoteAgreement vote_agreement(const VoteTable& table, const VotePairOpti
       const double model = model_outcome(row, {});
       accuracy[row.prompt].add(row.outcome == 1.0 ? model : 1.0 - model);
     }
-    const Key key = is_swapped ? Key{row.prompt, row.b, row.a, row.score_b, row.score_a}
-                               : Key{row.prompt, row.a, row.b, row.score_a, row.score_b};
+    const Key key = is_swapped ? Key{row.prompt, row.turn, row.b, row.a, row.score_b, row.score_a}
+                               : Key{row.prompt, row.turn, row.a, row.b, row.score_a, row.score_b};
     votes_of[key].emplace_back(is_swapped ? 1.0 - row.outcome : row.outcome, row.judge);
   }
   // A judge that stands for several people repeats itself on the same responses.

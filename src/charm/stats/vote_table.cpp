@@ -98,7 +98,8 @@ VoteTable::VoteTable(std::span<const ScoredVote> votes, const VoteTableOptions& 
                     .score_a = static_cast<double>(scored.score_a),
                     .score_b = static_cast<double>(scored.score_b),
                     .prompt = prompts.of(vote.prompt_id),
-                    .judge = is_named ? judges.of(vote.judge) : 0});
+                    .judge = is_named ? judges.of(vote.judge) : 0,
+                    .turn = vote.turn.value_or(0)});
     if (options.style != StyleControl::kNone) {
       styles.push_back(
           style_differences(scored.style_a.value(), scored.style_b.value(), options.style));

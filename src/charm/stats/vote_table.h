@@ -22,6 +22,7 @@ struct VoteRow {
   double score_b = 0.0;
   std::uint32_t prompt = 0;
   std::uint32_t judge = 0;
+  std::int32_t turn = 0;  ///< of the judged response; 0: not named
 };
 
 struct VoteTableOptions {

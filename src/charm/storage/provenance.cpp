@@ -6,6 +6,7 @@
 #include <parquet/metadata.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
@@ -39,6 +40,30 @@ const std::string* find_fact(const Provenance& provenance, std::string_view name
   const auto found = std::find_if(provenance.begin(), provenance.end(),
                                   [&](const auto& fact) { return fact.first == name; });
   return found == provenance.end() ? nullptr : &found->second;
+}
+
+void require_one_model(std::span<const std::filesystem::path> files) {
+  struct First {
+    std::filesystem::path file;
+    std::string value;
+  };
+  std::map<std::string_view, First> first;
+  for (const std::filesystem::path& file : files) {
+    if (file.extension() != ".parquet") continue;
+    const std::optional<Provenance> facts = read_provenance(file);
+    if (!facts) continue;
+    for (const char* name : {"model_sha256", "tokenizer_sha256", "template_sha256"}) {
+      const std::string* value = find_fact(*facts, name);
+      if (value == nullptr) continue;
+      const auto [place, is_new] = first.try_emplace(name, First{file, *value});
+      if (is_new || place->second.value == *value) continue;
+      throw Error(ErrorKind::kInput,
+                  "{} and {} hold scores of different reward models ({} {} and {}): their scores "
+                  "cannot be compared; score all policies with one model, tokenizer and template",
+                  place->second.file.string(), file.string(), name,
+                  place->second.value.substr(0, 12), value->substr(0, 12));
+    }
+  }
 }
 
 std::string provenance_json(const Provenance& provenance) {

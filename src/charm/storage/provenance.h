@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +21,10 @@ std::optional<Provenance> read_provenance(const std::filesystem::path& path);
 
 /// The value of this name; nullptr if there is none.
 const std::string* find_fact(const Provenance& provenance, std::string_view name);
+
+/// Throws kInput, naming both files and the fact, where two files' scores are of different reward
+/// models, tokenizers or templates: their scores have no common scale. Files without facts pass.
+void require_one_model(std::span<const std::filesystem::path> files);
 
 /// As stored: {"name":"value",...}.
 std::string provenance_json(const Provenance& provenance);

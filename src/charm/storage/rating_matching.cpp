@@ -56,6 +56,13 @@ void check_scale(const std::vector<ArenaRating>& ratings, const fs::path& path) 
   const double low = *values.begin();
   const double high = *values.rbegin();
   const bool are_small = std::max(std::abs(low), std::abs(high)) < kSmallestElo;
+  if (low > 0.0 && high <= kSmallestElo && high - low >= kSmallestSpread) {
+    log::warning(
+        "{}: all ratings lie between 0 and 100; if these are percentages of a benchmark and not "
+        "Elo "
+        "points, the targets are wrong",
+        path.string());
+  }
   if (high - low >= kSmallestSpread || (!are_small && values.size() < kManyRatings)) return;
   throw Error(
       ErrorKind::kInput,

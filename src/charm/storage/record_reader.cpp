@@ -10,6 +10,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/log.h"
+#include "charm/storage/provenance.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"
 #include "charm/storage/row_source.h"
@@ -251,6 +252,7 @@ std::vector<Score> read_scores(const std::filesystem::path& path, const ReadOpti
 
 std::vector<Score> read_score_files(std::span<const std::filesystem::path> paths,
                                     const ReadOptions& options) {
+  require_one_model(paths);
   std::vector<ScoreFile> files;
   std::vector<std::pair<std::filesystem::path, std::set<std::string>>> policies_of_files;
   for (const std::filesystem::path& path : paths) {

@@ -5,6 +5,7 @@
 
 #include "charm/base/error.h"
 #include "charm/records/conversation.h"
+#include "charm/storage/provenance.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
 
@@ -58,6 +59,9 @@ std::pair<ScoreFile, ScoreFile> split_file(const fs::path& path, const ReadOptio
 ScoreInputs read_score_inputs(const ScoreInputOptions& options, Manifest& manifest,
                               const ProgressFn& progress) {
   check_options(options);
+  std::vector<fs::path> all = options.scores;
+  all.insert(all.end(), options.held_out_scores.begin(), options.held_out_scores.end());
+  require_one_model(all);
   ScoreInputs inputs;
   const auto add_file = [&](const fs::path& path, std::size_t num_rows) {
     const auto rows = static_cast<std::int64_t>(num_rows);

@@ -5,6 +5,7 @@
 #include "charm/base/files.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::storage {
@@ -30,6 +31,24 @@ TEST(Provenance, IsStoredInParquetMetadata) {
   EXPECT_EQ(read_scored_responses(folder / "s.parquet", {}).front().score, 1.5f);
   EXPECT_EQ(*find_fact(facts, "model_sha256"), "ab12");
   EXPECT_EQ(find_fact(facts, "model"), nullptr);
+}
+
+TEST(Provenance, ScoresOfDifferentModelsAreNotComparable) {
+  const TempFolder folder;
+  write_scores(folder / "a.parquet", one_row(),
+               {{"model_sha256", "ab12"}, {"template_sha256", "t"}});
+  write_scores(folder / "b.parquet", one_row(),
+               {{"model_sha256", "ab12"}, {"template_sha256", "t"}});
+  write_scores(folder / "trained.parquet", one_row(), {{"model_sha256", "cd34"}});
+  write_scores(folder / "other.parquet", one_row(),
+               {{"model_sha256", "ab12"}, {"template_sha256", "u"}});
+  write_scores(folder / "plain.parquet", one_row());
+  using Files = std::vector<std::filesystem::path>;
+  require_one_model(Files{folder / "a.parquet", folder / "b.parquet", folder / "plain.parquet"});
+  EXPECT_ERROR(kInput, "different reward models (model_sha256 ab12 and cd34)",
+               require_one_model(Files{folder / "a.parquet", folder / "trained.parquet"}));
+  EXPECT_ERROR(kInput, "template_sha256",
+               require_one_model(Files{folder / "a.parquet", folder / "other.parquet"}));
 }
 
 TEST(Provenance, IsEmptyIfNotRecorded) {
