@@ -291,12 +291,13 @@ class RecipeWriter {
         "  pairs: best-worst   # one pair a prompt; all: every pair, longer training\n"
         "train:   # without this section the run ends with the preference pairs\n"
         "  learning_rate: 2e-6   # below a billion weights: 3e-5\n"
-        "evaluate:\n"
-        "{}"
-        "  # - {{benchmark: reward-bench, data: FILE}}\n",
+        "{}",
         yaml_text(reference_),
-        policies_.size() < 3 ? "  # - benchmark: arena   # from three policies up\n"
-                             : "  - benchmark: arena\n");
+        policies_.size() < 3 ? "# evaluate:   # arena needs three policies\n"
+                               "#   - {benchmark: reward-bench, data: FILE}\n"
+                             : "evaluate:\n"
+                               "  - benchmark: arena\n"
+                               "  # - {benchmark: reward-bench, data: FILE}\n");
   }
 
   const InitOptions& options_;
