@@ -81,7 +81,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void start() {
     error_code ignored;
-    socket_.set_option(tcp::no_delay(true), ignored);
+    (void)socket_.set_option(tcp::no_delay(true), ignored);
     read_header();
   }
 
@@ -197,7 +197,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (abandoned_ && *abandoned_) return close();
     abandoned_.reset();
     error_code ignored;
-    socket_.cancel(ignored);  // watch_client
+    (void)socket_.cancel(ignored);  // watch_client
     reply_.emplace(static_cast<http::status>(reply.status), 11);
     reply_->set(http::field::server, std::string("charm/") + std::string(kVersion));
     reply_->set(http::field::content_type, reply.content_type);
@@ -229,7 +229,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       if (error || !self || self->timer_.expiry() > net::steady_timer::clock_type::now()) return;
       self->timed_out_ = true;
       error_code ignored;
-      self->socket_.cancel(ignored);
+      (void)self->socket_.cancel(ignored);
     });
   }
 
@@ -237,7 +237,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// of a reset.
   void close() {
     error_code ignored;
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+    (void)socket_.shutdown(tcp::socket::shutdown_send, ignored);
     set_time_limit(std::chrono::seconds(1));
     discard();
   }
@@ -297,8 +297,8 @@ void HttpServer::State::drain(int signal) {
   log::info("{}: answering the requests in flight", signal == SIGINT ? "SIGINT" : "SIGTERM");
   is_draining = true;
   error_code ignored;
-  signals.clear(ignored);  // a second signal has its usual effect
-  acceptor.close(ignored);
+  (void)signals.clear(ignored);  // a second signal has its usual effect
+  (void)acceptor.close(ignored);
   accept_timer.cancel();
   for (Connection* connection : connections) connection->drain();
 }
@@ -308,11 +308,11 @@ HttpServer::HttpServer(const HttpServerOptions& options)
   const tcp::endpoint endpoint = resolve(state_->io, options);
   error_code error;
   tcp::acceptor& acceptor = state_->acceptor;
-  acceptor.open(endpoint.protocol(), error);
-  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor.bind(endpoint, error);
+  (void)acceptor.open(endpoint.protocol(), error);
+  if (!error) (void)acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) (void)acceptor.bind(endpoint, error);
   // Listens at once: only then is a port that another server listens on an error.
-  if (!error) acceptor.listen(net::socket_base::max_listen_connections, error);
+  if (!error) (void)acceptor.listen(net::socket_base::max_listen_connections, error);
   if (error) {
     throw Error(ErrorKind::kNetwork, "cannot listen on {}:{}: {}; choose another --port",
                 options.host, options.port, error.message());
