@@ -16,12 +16,11 @@ namespace {
 constexpr double kBytesPerGiB = 1024.0 * 1024.0 * 1024.0;
 constexpr double kScoringWorkspaceBytes = kBytesPerGiB;  // of scoring, as charm inspect counts it
 
-/// A forward pass reaches this share of a matrix product's speed: norms, attention and the reading
-/// of rows take the rest (SmolLM2-135M and a random 1B model, AVX2 and AVX-512 machines: 0.45 to
-/// 0.8).
+/// A forward pass reaches about this share of a matrix product's speed: norms, attention and the
+/// reading of rows take the rest. An assumption that no run has been compared with yet.
 constexpr double kForwardShare = 0.6;
 
-/// Forward, both products of the backward pass, and recomputed blocks.
+/// Forward, both products of the backward pass, and recomputed blocks; assumed, too.
 constexpr double kTrainingPasses = 3.5;
 
 /// Weights that each token is multiplied with: all but the embedding.
