@@ -12,6 +12,7 @@
 #include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/results/calibration.h"
+#include "charm/score/score_provenance.h"
 #include "charm/serve/api.h"
 #include "charm/serve/http_server.h"
 #include "charm/serve/metrics.h"
@@ -52,17 +53,6 @@ bool equals_in_constant_time(const std::string& given, const std::string& key) {
         static_cast<unsigned char>(given[i]) ^ static_cast<unsigned char>(key[i % key.size()]);
   }
   return difference == 0;
-}
-
-/// The model's limit is below --max-tokens of models with a short context.
-text::EncoderOptions encoder_options(const ServeOptions& options, const model::RewardModel& model) {
-  text::EncoderOptions encoder = options.encoder;
-  if (encoder.max_tokens > model.max_positions()) {
-    log::warning("--max-tokens {} is more than the model's {} positions; using those",
-                 encoder.max_tokens, model.max_positions());
-    encoder.max_tokens = model.max_positions();
-  }
-  return encoder;
 }
 
 HttpReply error_reply(int status, const std::string& message) {
@@ -230,9 +220,8 @@ void serve(const ServeOptions& options, const std::function<void(const Listening
   const model::ModelSource source =
       model::resolve_model_source(options.model_dir, options.model.source);
   const std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);
-  text::EncoderOptions encoding = encoder_options(options, *model);
-  encoding.template_folder = source.template_folder;
-  const text::ConversationEncoder encoder(source.tokenizer_folder, encoding);
+  const text::ConversationEncoder encoder(source.tokenizer_folder,
+                                          score::encoder_options(options.encoder, *model, source));
   score::ScorerOptions scorer = options.scorer;
   scorer.threads = options.model.threads;
   Metrics metrics;
