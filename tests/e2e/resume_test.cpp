@@ -16,6 +16,27 @@ class Resume : public SmallWorld {
  protected:
   Resume() { num_prompts_ = 400; }
 
+  std::vector<std::string> train_command(const std::string& output,
+                                         const std::string& checkpoint_every) const {
+    return {"train",
+            "--model",
+            path("rm"),
+            "--preferences",
+            path("world/annotations.jsonl"),
+            "--output",
+            path(output),
+            "--learning-rate",
+            "1e-3",
+            "--pairs-per-step",
+            "8",
+            "--epochs",
+            "3",
+            "--checkpoint-every",
+            checkpoint_every,
+            "--dtype",
+            "float32"};
+  }
+
   /// Runs the command once per condition, killing it when the condition holds, then to the end.
   /// @return number of kills
   int kill_and_finish(const std::vector<std::string>& arguments,
@@ -89,23 +110,7 @@ TEST_F(Resume, ResumesAfterSigintAndSigterm) {
 
 TEST_F(Resume, TrainMakesACheckpointOnSigterm) {
   const auto command = [&](const std::string& output) {
-    return std::vector<std::string>{"train",
-                                    "--model",
-                                    path("rm"),
-                                    "--preferences",
-                                    path("world/annotations.jsonl"),
-                                    "--output",
-                                    path(output),
-                                    "--learning-rate",
-                                    "1e-3",
-                                    "--pairs-per-step",
-                                    "8",
-                                    "--epochs",
-                                    "3",
-                                    "--checkpoint-every",
-                                    "1000",
-                                    "--dtype",
-                                    "float32"};
+    return train_command(output, /*checkpoint_every=*/"1000");
   };
   ASSERT_EQ(run_charm(command("straight")).code, 0);
   const std::string metrics = path("killed.partial/metrics.jsonl");
@@ -124,23 +129,7 @@ TEST_F(Resume, TrainMakesACheckpointOnSigterm) {
 
 TEST_F(Resume, TrainGivesTheSameWeights) {
   const auto command = [&](const std::string& output) {
-    return std::vector<std::string>{"train",
-                                    "--model",
-                                    path("rm"),
-                                    "--preferences",
-                                    path("world/annotations.jsonl"),
-                                    "--output",
-                                    path(output),
-                                    "--learning-rate",
-                                    "1e-3",
-                                    "--pairs-per-step",
-                                    "8",
-                                    "--epochs",
-                                    "3",
-                                    "--checkpoint-every",
-                                    "2",
-                                    "--dtype",
-                                    "float32"};
+    return train_command(output, /*checkpoint_every=*/"2");
   };
   ASSERT_EQ(run_charm(command("straight")).code, 0);
   const fs::path partial = path("killed.partial");
