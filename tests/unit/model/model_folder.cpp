@@ -18,6 +18,12 @@ std::string tiny_config(const std::string& extra) {
   return json.dump();
 }
 
+std::string config_text(const std::string& architecture, const std::string& type,
+                        const std::string& extra) {
+  return tiny_config(R"("architectures": [")" + architecture + R"("], "model_type": ")" + type +
+                     "\"" + (extra.empty() ? "" : ", " + extra));
+}
+
 DecoderWeights write_tiny_model(const fs::path& folder, const std::string& config_json,
                                 std::uint64_t seed) {
   create_folders(folder);

@@ -11,6 +11,10 @@ namespace charm::model::testing_support {
 /// value, ...") overriding.
 std::string tiny_config(const std::string& extra = "");
 
+/// config.json of a two-layer model of the given family; `extra` is appended.
+std::string config_text(const std::string& architecture, const std::string& type,
+                        const std::string& extra);
+
 /// Writes config.json and model.safetensors of a tiny random reward model; returns its weights.
 DecoderWeights write_tiny_model(const std::filesystem::path& folder, const std::string& config_json,
                                 std::uint64_t seed = 1);
