@@ -38,13 +38,13 @@ std::string load_failure(const std::string& stored, const std::string& claimed) 
 TEST(Heads, MissingAndForeignHeadTensorsAreNamed) {
   const std::string linear = tiny_config();
   const std::string inform = config_text("INFORMForSequenceClassification", "llama", "");
-  const std::string grm =
-      config_text("LlamaForCausalLM", "llama", R"("vhead_layer_type": "mlp", "vhead_num_neurons": 12)");
+  const std::string grm = config_text("LlamaForCausalLM", "llama",
+                                      R"("vhead_layer_type": "mlp", "vhead_num_neurons": 12)");
   const std::string causal = config_text("LlamaForCausalLM", "llama", "");
   EXPECT_EQ(load_failure(inform, inform), "");
   EXPECT_EQ(load_failure(grm, grm), "");
   const std::string gated = config_text("LlamaForRewardModelWithGating", "llama",
-                                 R"("num_objectives": 5, "gating_hidden_dim": 12,
+                                        R"("num_objectives": 5, "gating_hidden_dim": 12,
       "gating_token_pattern": [7, 8])");
   EXPECT_EQ(load_failure(gated, gated), "");
   EXPECT_THAT(load_failure(linear, gated), HasSubstr("regression_layer.weight"));
@@ -92,7 +92,8 @@ TEST(Families, TensorsOfAnotherFamilyAreNamed) {
   const std::string head_dim = R"("head_dim": 8)";
   const std::string qwen3 = config_text("Qwen3ForSequenceClassification", "qwen3", head_dim);
   const std::string qwen2_config = config_text("Qwen2ForSequenceClassification", "qwen2", "");
-  const std::string gemma2_config = config_text("Gemma2ForSequenceClassification", "gemma2", head_dim);
+  const std::string gemma2_config =
+      config_text("Gemma2ForSequenceClassification", "gemma2", head_dim);
   EXPECT_THAT(load_failure(qwen3, llama_config), HasSubstr("self_attn.q_norm.weight"));
   EXPECT_THAT(load_failure(llama_config, qwen2_config), HasSubstr("self_attn.q_proj.bias"));
   EXPECT_THAT(load_failure(gemma2_config, llama_config), HasSubstr("pre_feedforward_layernorm"));
@@ -102,8 +103,9 @@ TEST(Families, TensorsOfAnotherFamilyAreNamed) {
 TEST(Families, ExpertsThatDoNotFitTheConfigAreCounted) {
   const auto mixtral = [](int num_experts, int width = 40) {
     return config_text("MixtralForSequenceClassification", "mixtral",
-                R"("num_experts_per_tok": 2, "num_local_experts": )" + std::to_string(num_experts) +
-                    R"(, "intermediate_size": )" + std::to_string(width));
+                       R"("num_experts_per_tok": 2, "num_local_experts": )" +
+                           std::to_string(num_experts) + R"(, "intermediate_size": )" +
+                           std::to_string(width));
   };
   EXPECT_EQ(load_failure(mixtral(4), mixtral(4)), "");
   EXPECT_THAT(load_failure(mixtral(4), mixtral(5)),
@@ -127,7 +129,7 @@ TEST(Families, FewerLayersKeepTheirKinds) {
   const testing::TempFolder folder;
   DecoderWeights weights = testing_support::write_tiny_model(
       folder.path() / "source", config_text("Qwen2ForSequenceClassification", "qwen2",
-                                     R"("use_sliding_window": true, "sliding_window": 8,
+                                            R"("use_sliding_window": true, "sliding_window": 8,
                                         "layer_types": ["sliding_attention", "full_attention"])"));
   DecoderConfig config = load_model_config(folder.path() / "source");
   keep_first_layers(weights, config, 1);
