@@ -142,7 +142,7 @@ std::string percent_decoded(std::string_view text) {
 }
 
 // What a folder of parts may hold, in order of preference: other files stand beside the data.
-enum class PartFormat { kParquet, kArrow, kJsonLines, kOther };
+enum class PartFormat { kParquet, kArrow, kJsonLines, kCsv, kOther };
 
 PartFormat format_of(const fs::path& path) {
   const fs::path name = path.extension() == ".gz" ? path.stem() : path;
@@ -150,6 +150,7 @@ PartFormat format_of(const fs::path& path) {
   if (path.extension() == ".parquet") return PartFormat::kParquet;
   if (path.extension() == ".arrow" || path.extension() == ".feather") return PartFormat::kArrow;
   if (extension == ".jsonl" || extension == ".ndjson") return PartFormat::kJsonLines;
+  if (is_csv(path)) return PartFormat::kCsv;
   // Spark's; any other JSON beside data is a manifest, also "part-0.jsonl.manifest.json".
   const bool is_manifest = name.stem().extension() == ".manifest";
   if (extension == ".json" && !is_manifest && is_part(name.stem().string()))
@@ -231,7 +232,7 @@ std::vector<DataFile> files_of_folder(const fs::path& path,
   if (files.empty()) {
     throw Error(ErrorKind::kInput,
                 "{}: is not a dataset: expected state.json or dataset_dict.json (save_to_disk), or "
-                "parts in Parquet, Arrow or JSONL in it",
+                "parts in Parquet, Arrow, JSONL or CSV in it",
                 path.string());
   }
   return files;

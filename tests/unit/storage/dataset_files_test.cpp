@@ -38,6 +38,17 @@ TEST(FolderOfParts, PartsAreOnePolicyAndOtherNamesTheirOwn) {
     folder.file("gemma/part-0.jsonl.manifest.json", "{}");
     EXPECT_EQ(policies_of(folder / "gemma"), Names{"gemma"}) << part;
   }
+  for (const char* extension : {"csv", "tsv"}) {
+    const TempFolder folder;
+    fs::create_directory(folder / "gemma");
+    for (const char* part : {"part-00000-6f0e4d2c-1b1e-4c0e-9b57-1f8d6a4a0f2e-c000", "part-00001"})
+      folder.file(fmt::format("gemma/{}.{}", part, extension), "x\n1\n");
+    folder.file("gemma/_SUCCESS", "");
+    EXPECT_EQ(policies_of(folder / "gemma"), (Names{"gemma", "gemma"})) << extension;
+    // A table of another format beside JSON lines is no part.
+    folder.file("gemma/part-00002.jsonl", row);
+    EXPECT_EQ(policies_of(folder / "gemma"), Names{"gemma"}) << extension;
+  }
   const TempFolder folder;
   folder.file("gemma-2b.jsonl", row);
   folder.file("llama-7b.jsonl", row);
