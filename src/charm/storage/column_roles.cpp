@@ -78,6 +78,18 @@ std::string text_of_json(const Value& value, std::string_view column) {
   return parse_cell(value, column).get<std::string>();
 }
 
+// A JSON column of objects has members, not texts: their source would be scored as words.
+void refuse_json_object(const Value& value, std::string_view column) {
+  const std::string_view source = trimmed(value.text());
+  if (!source.starts_with('{') || nests_deeper_than(source, kMaxJsonDepth)) return;
+  const Json json = Json::parse(source, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return;
+  throw Error(ErrorKind::kInput,
+              "column '{}': expected a string, found a JSON object{}; store the text itself, "
+              "without an object around it",
+              column, json.empty() ? "" : fmt::format(" with the member '{}'", json.begin().key()));
+}
+
 std::string hexadecimal(std::string_view bytes, bool hyphens) {
   std::string text;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
@@ -287,7 +299,10 @@ void refuse_type(const Value& value, std::string_view column, std::string_view e
 
 std::string text_of(const Value& value, std::string_view column) {
   if (is_text(value)) return checked_text(value, column);
-  if (value.kind() == ValueKind::kJson) return text_of_json(value, column);
+  if (value.kind() == ValueKind::kJson) {
+    refuse_json_object(value, column);
+    return text_of_json(value, column);
+  }
   refuse_type(value, column, "a string");
 }
 

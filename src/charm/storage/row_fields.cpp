@@ -55,8 +55,9 @@ Conversation explicit_prompt(const RowView& row) {
 std::optional<std::string> response_text(const RowView& row, const Named& found) {
   if (found.value.kind() == ValueKind::kList || found.value.kind() == ValueKind::kStruct)
     return std::nullopt;
-  // A response may itself be the JSON of messages; only TRL's `completion` has message lists.
-  if (found.column == "completion") return plain_text_of(row, found.value, found.column);
+  // A text may itself be the JSON of messages; only TRL's `completion` and JSON have message lists.
+  if (found.column == "completion" || found.value.kind() == ValueKind::kJson)
+    return plain_text_of(row, found.value, found.column);
   std::string text = text_of(found.value, found.column);
   if (is_message_source(text)) {
     row.warn_once(found.column,

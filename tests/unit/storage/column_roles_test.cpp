@@ -12,6 +12,7 @@
 #include <parquet/arrow/writer.h>
 
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
@@ -208,6 +209,22 @@ TEST(TypeTable, BareTextsInAJsonColumnStayTexts) {
              [](const auto& row) { EXPECT_FALSE(row.response.finish_reason.has_value()); });
   expect_refusal("response", extended(arrow::extension::json(), texts(R"(["\"\\ud800\""])")),
                  "not JSON");
+}
+
+TEST(TypeTable, AJsonObjectIsNoText) {
+  const auto column = [](const char* json) {
+    return extended(arrow::extension::json(), texts(nlohmann::json::array({json}).dump()));
+  };
+  for (const char* name : {"response", "policy", "error"}) {
+    expect_refusal(name, column(R"({"text": "Four."})"),
+                   "found a JSON object with the member 'text'");
+    expect_refusal(name, column("{}"), "found a JSON object; store the text itself");
+  }
+  expect_row("response", column(R"({"role": "assistant", "content": "Four."})"),
+             [](const auto& row) { EXPECT_EQ(row.response.response, "Four."); });
+  expect_row("response", column(R"([{"role": "assistant", "content": "Four."}])"),
+             [](const auto& row) { EXPECT_EQ(row.response.response, "Four."); });
+  expect_refusal("response", column(R"([{"type": "text", "text": "Four."}])"), "'role'");
 }
 
 TEST(TypeTable, TextsRefuseAllElse) {

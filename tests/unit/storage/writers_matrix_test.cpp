@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -22,11 +21,6 @@ namespace charm::storage {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Cells that the reader fails, by file: skipped while they fail. The list only shrinks.
-constexpr std::array<std::string_view, 1> kKnownFailures = {
-    "js/response_object.parquet",
-};
 
 fs::path writers_folder() { return charm::test::kSourceDir + std::string("/tests/data/writers"); }
 
@@ -212,13 +206,8 @@ std::string failure_of(const Cell& cell) {
 class WritersMatrix : public ::testing::TestWithParam<Cell> {};
 
 TEST_P(WritersMatrix, ReadsAsJsonLinesOrIsRefusedByName) {
-  const Cell& cell = GetParam();
-  const std::string failure = failure_of(cell);
-  if (!failure.empty() &&
-      std::find(kKnownFailures.begin(), kKnownFailures.end(), cell.file) != kKnownFailures.end()) {
-    GTEST_SKIP() << "known: " << failure;
-  }
-  EXPECT_TRUE(failure.empty()) << cell.file << ": " << failure;
+  const std::string failure = failure_of(GetParam());
+  EXPECT_TRUE(failure.empty()) << GetParam().file << ": " << failure;
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, WritersMatrix, ::testing::ValuesIn(all_cells()), name_of_cell);
