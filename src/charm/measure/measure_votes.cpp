@@ -2,6 +2,7 @@
 #include "charm/base/files.h"
 #include "charm/base/output_lock.h"
 #include "charm/measure/measure_stage.h"
+#include "charm/measure/mismatch.h"
 #include "charm/results/result_file.h"
 #include "charm/stats/vote_pairs.h"
 #include "charm/stats/vote_table.h"
@@ -24,7 +25,7 @@ void check_vote_options(const MeasureOptions& options) {
 std::vector<results::MeasuredPolicy> measured_policies(const stats::VoteTable& table) {
   std::vector<results::MeasuredPolicy> policies;
   for (const ArenaRating& rating : stats::vote_ratings(table))
-    policies.push_back({.policy = rating.name, .rating = rating});
+    policies.push_back({.policy = rating.name, .rating = rating, .mean_mismatch = {}, .test = {}});
   for (const stats::VoteRow& row : table.rows) {
     for (const auto& [policy, score] : {std::pair{row.a, row.score_a}, {row.b, row.score_b}}) {
       policies[policy].mean_score += score;
@@ -69,6 +70,7 @@ results::Mismatch measure_votes(const MeasureOptions& options) {
   mismatch.pairs = stats::vote_pairs(table, {}, pairing);
   mismatch.votes = stats::vote_agreement(table, pairing);
   mismatch.warnings = table.warnings();
+  if (auto warning = tie_warning(mismatch.pairs)) mismatch.warnings.push_back(*std::move(warning));
   mismatch.prompts = options.prompts;
   write_mismatch(mismatch, options, inputs.files, manifest);
   return mismatch;

@@ -102,6 +102,29 @@ double mismatch_p_value(const stats::ClusteredRate& win_rate, double target, dou
   return deviation_p_value(w - target, target * (1.0 - target) / n + target_se * target_se);
 }
 
+std::optional<std::string> tie_warning(std::span<const results::Pair> pairs) {
+  std::vector<std::string> tied;
+  std::int64_t num_rows = 0, num_tied = 0;
+  for (const results::Pair& pair : pairs) {
+    if (pair.num_rows == 0 || pair.before.ties < pair.num_rows) continue;
+    ++num_tied;
+    num_rows += pair.num_rows;
+    if (pair.policy < pair.reference)
+      tied.push_back(fmt::format("'{}' and '{}'", pair.policy, pair.reference));
+  }
+  if (num_tied == 0) return std::nullopt;
+  if (num_tied == std::ssize(pairs)) {
+    return fmt::format(
+        "the scores of all pairs tie on all {} rows, so every win rate is that of the tie rule: "
+        "the scores do not depend on the responses; charm inspect --sample shows what the reward "
+        "model reads",
+        num_rows);
+  }
+  return fmt::format(
+      "the scores of {} tie on all rows: they may be the same responses under two names",
+      fmt::join(tied, ", of "));
+}
+
 results::Mismatch measure_mismatch(const stats::PairedScores& scores,
                                    std::span<const ArenaRating> ratings,
                                    const MismatchOptions& options) {
@@ -151,6 +174,7 @@ results::Mismatch measure_mismatch(const stats::PairedScores& scores,
   add_policy_means(mismatch, pairs, table, ratings, replicates, scores.num_prompts());
   adjust_p_values(mismatch.policies);
   mismatch.warnings = warnings_of(scores, ratings, pairs, options);
+  if (auto warning = tie_warning(mismatch.pairs)) mismatch.warnings.push_back(*std::move(warning));
   return mismatch;
 }
 

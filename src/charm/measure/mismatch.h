@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 
 #include "charm/records/arena.h"
 #include "charm/results/mismatch.h"
@@ -23,6 +25,9 @@ struct MismatchOptions {
 /// ratings' intervals, is added.
 /// @param target_se  standard error of the target win rate; 0 where ratings are exact
 double mismatch_p_value(const stats::ClusteredRate& win_rate, double target, double target_se);
+
+/// A warning where all rows of pairs tie: of all pairs, or naming the pairs.
+std::optional<std::string> tie_warning(std::span<const results::Pair> pairs);
 
 /// The pure part of `measure`: `ratings` in the order of the table's policies.
 results::Mismatch measure_mismatch(const stats::PairedScores& scores,

@@ -21,6 +21,7 @@
 #include "charm/score/score_plan.h"
 #include "charm/score/score_provenance.h"
 #include "charm/score/score_work.h"
+#include "charm/score/tied_scores.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/published_scores.h"
@@ -228,6 +229,7 @@ ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& 
       work.rows, std::move(known), score, world.is_root() ? &row_journals : nullptr, world);
   if (!world.is_root()) return summary;
   check_errors(work, results, options.max_bad_rows);
+  warn_of_ties(encoder.chat_template(), work.rows, results);
   lock->require_held();
   storage::Manifest manifest = score_manifest(options, *model, encoder, provenance);
   for (const ResponseFile& source : work.sources)

@@ -10,6 +10,7 @@
 #include "charm/score/resumed_scoring.h"
 #include "charm/score/score_provenance.h"
 #include "charm/score/score_stage.h"
+#include "charm/score/tied_scores.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/record_writer.h"
 #include "charm/storage/votes.h"
@@ -151,6 +152,7 @@ ScoreStageResult score_votes(const ScoreStageOptions& options, const ProgressFn&
   const std::vector<RowScore> results = score_rows_resumed(texts.rows, score, journal);
   const std::vector<ScoredVote> scored = scored_votes(texts, results);
   check_vote_errors(scored, texts, options.max_bad_rows);
+  warn_of_ties(encoder.chat_template(), texts.rows, results);
   summary.num_errors =
       std::ranges::count_if(scored, [](const ScoredVote& vote) { return vote.error.has_value(); });
   summary.num_truncated =

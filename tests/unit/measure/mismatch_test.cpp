@@ -42,6 +42,21 @@ stats::PairedScores table_of(const std::vector<ScoreFile>& files) {
       files, {.first_policy = "", .min_prompts = 1, .strict = false, .policies = {}});
 }
 
+TEST(Mismatch, TiesOfAllRowsAreAWarning) {
+  const std::vector<float> one = {3, 3, 1, 1}, other = {1, 2, 1, 2};
+  const auto warnings = [](const std::vector<ScoreFile>& files) {
+    std::vector<ArenaRating> ratings;
+    for (const ScoreFile& file : files) ratings.push_back(rating(file.name, 1200));
+    return measure_mismatch(table_of(files), ratings, {.bootstrap = 0}).warnings;
+  };
+  EXPECT_THAT(warnings({file_of("a", one), file_of("b", other)}), ::testing::IsEmpty());
+  EXPECT_THAT(warnings({file_of("a", one), file_of("b", one)}),
+              ::testing::ElementsAre(AllOf(HasSubstr("all pairs tie on all 8 rows"),
+                                           HasSubstr("charm inspect --sample"))));
+  EXPECT_THAT(warnings({file_of("a", one), file_of("b", other), file_of("c", one)}),
+              ::testing::ElementsAre(HasSubstr("'a' and 'c' tie on all rows")));
+}
+
 TEST(Mismatch, AllOrderedPairsByHand) {
   const auto table = table_of(
       {file_of("a", {3, 3, 1, 1}), file_of("b", {1, 2, 1, 2}), file_of("c", {0, 0, 0, 0})});
