@@ -240,18 +240,6 @@ FitOptions fit_options(const RateOptions& options) {
   return fit;
 }
 
-Json ratings_json(const Ratings& ratings) {
-  Json json = Json::array();
-  for (const ModelRating& model : ratings.models) {
-    json.push_back({{"name", model.model},
-                    {"rating", model.rating_elo},
-                    {"rating_ci95", {model.rating_ci95.lo, model.rating_ci95.hi}},
-                    {"rating_se", model.rating_se},
-                    {"num_battles", model.num_battles}});
-  }
-  return json;
-}
-
 }  // namespace
 
 Ratings rate(const RateOptions& options, const ProgressFn& progress) {
@@ -310,7 +298,7 @@ Ratings rate(const RateOptions& options, const ProgressFn& progress) {
   }
   manifest.extra("rows", rows_json(total));
   manifest.extra("warnings", ratings.warnings);
-  write_file(options.output, ratings_json(ratings).dump(/*indent=*/2) + "\n");
+  write_file(options.output, results::to_json(ratings.models).dump(/*indent=*/2) + "\n");
   manifest.output(options.output, static_cast<std::int64_t>(ratings.models.size()));
   storage::write_manifest(options.output, manifest);
   return ratings;

@@ -212,8 +212,8 @@ void put_models(const ComparisonTable& table, std::span<const double> log_odds,
   for (std::size_t m = 0; m < table.models.size(); ++m) {
     result.models.push_back({.model = table.models[m],
                              .rating_elo = zero_elo + kEloPerLogOdds * log_odds[m],
-                             .rating_se = 0.0,
                              .rating_ci95 = {},
+                             .rating_se = 0.0,
                              .num_battles = std::llround(battles[m])});
   }
   std::stable_sort(result.models.begin(), result.models.end(),

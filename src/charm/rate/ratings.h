@@ -9,6 +9,7 @@
 #include "charm/base/progress.h"
 #include "charm/rate/bradley_terry.h"
 #include "charm/records/style.h"
+#include "charm/results/ratings.h"
 #include "charm/stats/comparison_fit.h"
 #include "charm/stats/interval.h"
 
@@ -32,13 +33,7 @@ struct FitOptions {
   std::size_t num_threads = 0;  ///< 0: all processors; the result does not depend on it
 };
 
-struct ModelRating {
-  std::string model;
-  double rating_elo = 0.0;
-  double rating_se = 0.0;  ///< Elo points, around the mean of all models
-  stats::Interval rating_ci95;
-  std::int64_t num_battles = 0;
-};
+using results::ModelRating;
 
 struct StyleCoefficient {
   std::string feature;

@@ -14,6 +14,8 @@
 #include "charm/base/log.h"
 #include "charm/base/parse_json.h"
 #include "charm/base/strings.h"
+#include "charm/results/fields.h"
+#include "charm/results/ratings.h"
 #include "charm/storage/row_reader.h"
 #include "charm/storage/row_source.h"
 
@@ -120,10 +122,24 @@ void read_interval(const Json& object, ArenaRating& rating, const fs::path& path
     rating.rating_lo = number_of(object.at(lo), path, where);
     rating.rating_hi = number_of(object.at(hi), path, where);
   }
-  if (rating.rating_lo && *rating.rating_lo > *rating.rating_hi) {
-    throw Error(ErrorKind::kInput, "{}: {} is [{}, {}], expected the lower end first",
-                path.string(), where, *rating.rating_lo, *rating.rating_hi);
-  }
+}
+
+void check_interval(const ArenaRating& rating, const fs::path& path) {
+  if (!rating.rating_lo || *rating.rating_lo <= *rating.rating_hi) return;
+  throw Error(ErrorKind::kInput, "{}: interval of '{}' is [{}, {}], expected the lower end first",
+              path.string(), rating.name, *rating.rating_lo, *rating.rating_hi);
+}
+
+// An entry that `charm rate` wrote.
+ArenaRating own_rating(const Json& entry, const fs::path& path, std::string_view where) {
+  const results::ModelRating read = results::read_model_rating(
+      results::Fields(entry, fmt::format("{}: {}", path.string(), where), "charm rate"));
+  ArenaRating rating{.name = read.model,
+                     .rating_elo = read.rating_elo,
+                     .rating_lo = read.rating_ci95.lo,
+                     .rating_hi = read.rating_ci95.hi};
+  check_interval(rating, path);
+  return rating;
 }
 
 ArenaRating rating_of(std::string name, const Json& object, const fs::path& path,
@@ -137,6 +153,7 @@ ArenaRating rating_of(std::string name, const Json& object, const fs::path& path
   rating.rating_elo = number_of(*score, path, fmt::format("rating of '{}'", name));
   rating.name = std::move(name);
   read_interval(object, rating, path);
+  check_interval(rating, path);
   return rating;
 }
 
@@ -146,6 +163,7 @@ ArenaRating rating_of_row(const Json& row, const fs::path& path, std::string_vie
                 path.string(), where, row.type_name());
   }
   if (row.contains("model_a") && row.contains("model_b")) throw_battles(path);
+  if (results::is_model_rating(row)) return own_rating(row, path, where);
   if (!row.contains("rating") && (row.contains("session_count") || row.contains("score_ci_lower")))
     throw_agent(path);
   for (const char* key : kNameKeys) {

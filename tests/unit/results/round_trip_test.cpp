@@ -10,6 +10,7 @@
 #include "charm/results/explanation.h"
 #include "charm/results/fields.h"
 #include "charm/results/mismatch.h"
+#include "charm/results/ratings.h"
 #include "tests/support/expect_error.h"
 
 namespace charm::results {
@@ -263,6 +264,26 @@ TEST(Results, ErrorsNameFileFieldExpectedAndFound) {
                "m.json, pairs[0]: has no member 'mismatch_before'; expected a file written by "
                "charm measure",
                read_mismatch(json, "m.json"));
+}
+
+TEST(Results, RatingsAreReadAsTheyWereWritten) {
+  const std::vector<ModelRating> ratings = {{.model = "a",
+                                             .rating_elo = 1000.1 + 200.2,
+                                             .rating_ci95 = {.lo = 1190.0, .hi = 1210.5},
+                                             .rating_se = 5.25,
+                                             .num_battles = 40},
+                                            {.model = "b", .rating_elo = 800.0}};
+  const Json json = written(to_json(ratings));
+  std::vector<ModelRating> back;
+  for (const Json& entry : json) {
+    EXPECT_TRUE(is_model_rating(entry));
+    back.push_back(read_model_rating(Fields(entry, "ratings.json", "charm rate")));
+  }
+  EXPECT_EQ(to_json(back), json);
+  Json other = json[0];
+  other.erase("rating_se");
+  EXPECT_FALSE(is_model_rating(other));
+  EXPECT_FALSE(is_model_rating(Json("a")));
 }
 
 TEST(Results, EvaluationOfABenchmark) {
