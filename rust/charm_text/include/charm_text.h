@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 /* Incremented whenever a signature or the meaning of a status changes; callers check it first. */
-#define CHARM_TEXT_ABI_VERSION 3u
+#define CHARM_TEXT_ABI_VERSION 4u
 
 typedef int32_t charm_text_status;
 #define CHARM_TEXT_OK 0
@@ -96,10 +96,12 @@ charm_text_status charm_text_template_new(const char* source, size_t source_leng
 void charm_text_template_free(charm_text_template* chat_template);
 
 /* messages_json: an array of objects with role and content. tools_json: an array of JSON schemas;
- * empty: none. */
+ * empty: none. kwargs_json: an object of further variables, in place of those of the same name in
+ * context_json; empty: none. */
 charm_text_status charm_text_template_render(const charm_text_template* chat_template,
                                              const char* messages_json, size_t messages_length,
                                              const char* tools_json, size_t tools_length,
+                                             const char* kwargs_json, size_t kwargs_length,
                                              int32_t add_generation_prompt,
                                              charm_text_string* out_text);
 

@@ -298,11 +298,12 @@ impl ChatTemplate {
         Ok(ChatTemplate { environment, context })
     }
 
-    /// `tools_json` is a list of JSON schemas; empty: none.
+    /// `tools_json` is a list of JSON schemas, `kwargs_json` an object of further variables; empty: none.
     pub fn render(
         &self,
         messages_json: &str,
         tools_json: &str,
+        kwargs_json: &str,
         add_generation_prompt: bool,
     ) -> Result<String, Failure> {
         let parse = |name: &str, json: &str| -> Result<serde_json::Value, Failure> {
@@ -311,6 +312,12 @@ impl ChatTemplate {
         let messages = parse("messages", messages_json)?;
         let tools = if tools_json.is_empty() { serde_json::Value::Null } else { parse("tools", tools_json)? };
         let mut context = self.context.clone();
+        if !kwargs_json.is_empty() {
+            match parse("chat_template_kwargs", kwargs_json)? {
+                serde_json::Value::Object(kwargs) => context.extend(kwargs),
+                _ => return Err(Failure::new(INVALID_INPUT, "chat_template_kwargs: expected an object")),
+            }
+        }
         context.insert("messages".into(), messages);
         context.insert("add_generation_prompt".into(), add_generation_prompt.into());
         // transformers passes None for either without a value, so `tools is defined` is true and `tools is not none` false.
@@ -374,6 +381,8 @@ pub unsafe extern "C" fn charm_text_template_render(
     messages_length: usize,
     tools_json: *const c_char,
     tools_length: usize,
+    kwargs_json: *const c_char,
+    kwargs_length: usize,
     add_generation_prompt: i32,
     out_text: *mut CharmTextString,
 ) -> Status {
@@ -381,7 +390,8 @@ pub unsafe extern "C" fn charm_text_template_render(
         let template = reference("chat_template", chat_template)?;
         let messages = text_argument("messages_json", messages_json, messages_length)?;
         let tools = text_argument("tools_json", tools_json, tools_length)?;
-        let text = catch_panic(FAILED, || template.render(messages, tools, add_generation_prompt != 0))?;
+        let kwargs = text_argument("kwargs_json", kwargs_json, kwargs_length)?;
+        let text = catch_panic(FAILED, || template.render(messages, tools, kwargs, add_generation_prompt != 0))?;
         store("out_text", out_text, text.into())
     })
 }

@@ -6,7 +6,7 @@ use charm_text::template::ChatTemplate;
 use charm_text::tokenizer::charm_text_tokenizer_new;
 
 fn render(source: &str, messages: &str) -> Result<String, Failure> {
-    ChatTemplate::new(source, r#"{"bos_token": "<s>"}"#, "2024-07-26")?.render(messages, "", false)
+    ChatTemplate::new(source, r#"{"bos_token": "<s>"}"#, "2024-07-26")?.render(messages, "", "", false)
 }
 
 fn text(source: &str) -> String {
@@ -26,11 +26,21 @@ fn white_space_is_that_of_python() {
 fn tools_reach_the_template_in_their_order() {
     let template = ChatTemplate::new("{{ tools | tojson if tools else tools is none }}", "{}", "2024-07-26").unwrap();
     assert_eq!(
-        template.render("[]", r#"[{"z": 1, "a": {"c": null, "b": 2.0}}]"#, false).unwrap(),
+        template.render("[]", r#"[{"z": 1, "a": {"c": null, "b": 2.0}}]"#, "", false).unwrap(),
         r#"[{"z": 1, "a": {"c": null, "b": 2.0}}]"#
     );
-    assert_eq!(template.render("[]", "", false).unwrap(), "True");
-    assert_eq!(template.render("[]", "[", false).unwrap_err().status, INVALID_INPUT);
+    assert_eq!(template.render("[]", "", "", false).unwrap(), "True");
+    assert_eq!(template.render("[]", "[", "", false).unwrap_err().status, INVALID_INPUT);
+}
+
+#[test]
+fn variables_of_a_conversation_replace_those_of_all() {
+    let template = ChatTemplate::new("{{ think }} {{ bos_token }}", r#"{"bos_token": "<s>"}"#, "2024-07-26").unwrap();
+    let render = |kwargs: &str| template.render("[]", "", kwargs, false);
+    assert_eq!(render("").unwrap(), " <s>");
+    assert_eq!(render(r#"{"think": false, "bos_token": "<b>"}"#).unwrap(), "False <b>");
+    assert_eq!(render(r#"{"think": 1}"#).unwrap(), "1 <s>");
+    assert_eq!(render("[]").unwrap_err().status, INVALID_INPUT);
 }
 
 /// Expected values are what CPython 3.11 prints.

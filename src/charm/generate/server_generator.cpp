@@ -74,6 +74,10 @@ class Sender {
       body["messages"] = nlohmann::ordered_json::parse(messages_json(request.prompt));
       if (!request.prompt.tools.empty())
         body["tools"] = nlohmann::ordered_json::parse(request.prompt.tools);
+      if (!request.prompt.template_kwargs.empty()) {
+        body["chat_template_kwargs"].update(
+            nlohmann::ordered_json::parse(request.prompt.template_kwargs));
+      }
     }
     return body.dump();
   }

@@ -158,9 +158,8 @@ PreferencePair preference_of(const Pair& pair, std::span<const Score> scores,
   preference.prompt_id = chosen.prompt_id;
   preference.chosen = text_of(chosen);
   preference.rejected = text_of(rejected);
-  if (preference.chosen.tools != preference.rejected.tools ||
-      !std::equal(preference.chosen.begin(), preference.chosen.end() - 1,
-                  preference.rejected.begin(), preference.rejected.end() - 1)) {
+  if (leading_turns(preference.chosen, preference.chosen.size() - 1) !=
+      leading_turns(preference.rejected, preference.rejected.size() - 1)) {
     throw Error(ErrorKind::kInput,
                 "prompt_id '{}' identifies different prompts for the policies '{}' and '{}'",
                 chosen.prompt_id, chosen.policy, rejected.policy);

@@ -78,8 +78,20 @@ std::string messages_json(const Conversation& conversation) {
 
 std::string conversation_json(const Conversation& conversation) {
   std::string messages = messages_json(conversation);
-  if (conversation.tools.empty()) return messages;
-  return fmt::format("{{\"messages\":{},\"tools\":{}}}", messages, conversation.tools);
+  if (conversation.tools.empty() && conversation.template_kwargs.empty()) return messages;
+  std::string out = "{\"messages\":" + messages;
+  if (!conversation.tools.empty()) out += ",\"tools\":" + conversation.tools;
+  if (!conversation.template_kwargs.empty())
+    out += ",\"chat_template_kwargs\":" + conversation.template_kwargs;
+  return out += '}';
+}
+
+Conversation leading_turns(const Conversation& conversation, std::size_t num_turns) {
+  Conversation leading(conversation.begin(),
+                       conversation.begin() + static_cast<std::ptrdiff_t>(num_turns));
+  leading.tools = conversation.tools;
+  leading.template_kwargs = conversation.template_kwargs;
+  return leading;
 }
 
 std::string_view without_thinking(std::string_view text) {

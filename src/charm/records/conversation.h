@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -24,6 +25,9 @@ struct Message {
 struct Conversation : std::vector<Message> {
   using std::vector<Message>::vector;
   std::string tools;  ///< JSON schemas of the tools, a compact JSON list; empty: none
+  /// Variables of the chat template, a compact JSON object, names in alphabetical order; empty:
+  /// none
+  std::string template_kwargs;
   bool operator==(const Conversation&) const = default;
 };
 
@@ -37,8 +41,12 @@ std::string message_json(const Message& message);
 std::string messages_json(const Conversation& conversation);
 
 /// `messages_json`, for plain messages `[{"role":"user","content":"..."}]`: keys in that order,
-/// UTF-8 unescaped; with tools `{"messages":[...],"tools":[...]}`.
+/// UTF-8 unescaped; with tools or template variables
+/// `{"messages":[...],"tools":[...],"chat_template_kwargs":{...}}`.
 std::string conversation_json(const Conversation& conversation);
+
+/// The first turns, with the tools and template variables of all.
+Conversation leading_turns(const Conversation& conversation, std::size_t num_turns);
 
 /// A response's text after the reasoning that it begins with: after the first <think>...</think>
 /// and the white space around it. The whole text if it does not begin with <think> or has no

@@ -19,6 +19,7 @@ std::size_t hash_of(const Conversation& prompt) {
     combine(message.members);
   }
   combine(prompt.tools);
+  combine(prompt.template_kwargs);
   return hash;
 }
 

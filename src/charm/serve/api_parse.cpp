@@ -96,6 +96,8 @@ Exchange exchange_of(const Json& object, const std::string& field) {
     if (!tools->is_array()) refuse(field.empty() ? "tools" : field + ".tools", "a list", tools);
     if (!tools->empty()) exchange.prompt.tools = tools->dump();
   }
+  if (const Json* kwargs = member(object, "chat_template_kwargs"))
+    exchange.prompt.template_kwargs = storage::template_kwargs_of(*kwargs, "chat_template_kwargs");
   return exchange;
 }
 
@@ -123,8 +125,12 @@ void add_conversations(const Json& body, const PolicyOffsets* offsets, ApiReques
     const std::string field = fmt::format("conversations[{}]", i);
     if (!list[i].is_object()) refuse(field, "an object with messages", &list[i]);
     for (const auto& [name, value] : list[i].items()) {
-      if (name == "messages" || name == "policy" || name == "tools") continue;
-      throw Error(ErrorKind::kInput, "{}.{}: unknown member; expected messages, policy or tools",
+      if (name == "messages" || name == "policy" || name == "tools" ||
+          name == "chat_template_kwargs")
+        continue;
+      throw Error(ErrorKind::kInput,
+                  "{}.{}: unknown member; expected messages, policy, tools or "
+                  "chat_template_kwargs",
                   field, name);
     }
     request.inputs.emplace_back(exchange_of(list[i], field));

@@ -249,6 +249,30 @@ std::string tools_column(const RowView& row) {
 
 }  // namespace
 
+std::string template_kwargs_of(Json value, std::string_view column) {
+  if (value.is_null() || value == "") return "";
+  const std::string found = value.is_structured() ? value.type_name() : value.dump();
+  if (value.is_string()) {
+    value = Json::parse(value.get_ref<const std::string&>(), nullptr, /*allow_exceptions=*/false);
+  }
+  if (!value.is_object()) {
+    throw Error(ErrorKind::kInput,
+                "column '{}': expected a JSON object of the template's variables, or its JSON "
+                "text, found {}",
+                column, found);
+  }
+  std::map<std::string, Json> variables;  // sorted: their order says nothing
+  for (const auto& [name, variable] : value.items()) {
+    if (name == "messages" || name == "tools" || name == "add_generation_prompt") {
+      throw Error(ErrorKind::kInput,
+                  "column '{}': '{}' is part of every conversation and no variable of its own",
+                  column, name);
+    }
+    if (!variable.is_null()) variables[name] = variable;
+  }
+  return variables.empty() ? "" : Json(variables).dump();
+}
+
 bool ends_with_assistant(const Conversation& conversation) {
   return !conversation.empty() && conversation.back().role == "assistant";
 }
@@ -264,11 +288,6 @@ Conversation conversation_of(const Json& value, std::string_view column) {
 }
 
 void add_context(const RowView& row, Conversation& conversation) {
-  const Json kwargs = json_of(row["chat_template_kwargs"], "chat_template_kwargs");
-  if (!kwargs.empty()) {
-    row.warn_once("chat_template_kwargs",
-                  "is not read; --chat-template-kwargs gives the template variables for all rows");
-  }
   Conversation context = history_column(row);
   const std::string system = system_column(row);
   const bool has_system = !conversation.empty() && conversation.front().role == "system";
@@ -282,6 +301,8 @@ void add_context(const RowView& row, Conversation& conversation) {
                       std::make_move_iterator(context.begin()),
                       std::make_move_iterator(context.end()));
   conversation.tools = tools_column(row);
+  constexpr const char* kKwargs = "chat_template_kwargs";
+  conversation.template_kwargs = template_kwargs_of(json_of(row[kKwargs], kKwargs), kKwargs);
 }
 
 Conversation finished_conversation(std::string text, std::string_view column, Conversation prompt) {
@@ -318,9 +339,7 @@ Conversation common_prompt(const Conversation& chosen, const Conversation& rejec
   const std::size_t limit = std::min(chosen.size(), rejected.size()) - 1;
   std::size_t common = 0;
   while (common < limit && chosen[common] == rejected[common]) ++common;
-  Conversation prompt(chosen.begin(), chosen.begin() + static_cast<std::ptrdiff_t>(common));
-  if (common > 0) prompt.tools = chosen.tools;
-  return prompt;
+  return common > 0 ? leading_turns(chosen, common) : Conversation();
 }
 
 }  // namespace charm::storage

@@ -42,33 +42,44 @@ bool has_members(const Conversation& conversation) {
                      [](const Message& message) { return !message.members.empty(); });
 }
 
-// What the conversations of a file of prompts or pairs have besides roles and texts: these files
-// have further columns only for that.
-struct Extras {
-  bool members = false;
-  bool tools = false;
-
-  void add(const Conversation& conversation) {
-    members = members || has_members(conversation);
-    tools = tools || !conversation.tools.empty();
-  }
-  ColumnType conversation_type() const {
-    return members ? ColumnType::kMemberConversation : ColumnType::kConversation;
-  }
-};
-
 Cell present_text(const std::string& text) {
   if (text.empty()) return std::monostate();
   return std::string_view(text);
 }
 
+// What the conversations of a file of prompts or pairs have besides roles and texts: these files
+// have further columns only for that.
+struct Extras {
+  bool members = false;
+  bool tools = false;
+  bool template_kwargs = false;
+
+  void add(const Conversation& conversation) {
+    members = members || has_members(conversation);
+    tools = tools || !conversation.tools.empty();
+    template_kwargs = template_kwargs || !conversation.template_kwargs.empty();
+  }
+  ColumnType conversation_type() const {
+    return members ? ColumnType::kMemberConversation : ColumnType::kConversation;
+  }
+  void add_columns(std::vector<Column>& columns) const {
+    if (tools) columns.push_back({"tools", ColumnType::kText});
+    if (template_kwargs) columns.push_back({"chat_template_kwargs", ColumnType::kText});
+  }
+  void add_cells(const Conversation& conversation, std::vector<Cell>& cells) const {
+    if (tools) cells.push_back(present_text(conversation.tools));
+    if (template_kwargs) cells.push_back(present_text(conversation.template_kwargs));
+  }
+};
+
 // Responses and scores are a file for each policy, and readers of a folder want one schema: all
 // columns are always there.
 std::vector<Column> response_columns() {
-  return {{"prompt_id", ColumnType::kText}, {"prompt", ColumnType::kMemberConversation},
-          {"response", ColumnType::kText},  {"policy", ColumnType::kText},
-          {"sample", ColumnType::kCount},   {"finish_reason", ColumnType::kText},
-          {"tools", ColumnType::kText},     {"response_members", ColumnType::kText}};
+  return {{"prompt_id", ColumnType::kText},       {"prompt", ColumnType::kMemberConversation},
+          {"response", ColumnType::kText},        {"policy", ColumnType::kText},
+          {"sample", ColumnType::kCount},         {"finish_reason", ColumnType::kText},
+          {"tools", ColumnType::kText},           {"chat_template_kwargs", ColumnType::kText},
+          {"response_members", ColumnType::kText}};
 }
 
 std::vector<Cell> response_cells(const Response& row, const Conversation& prompt) {
@@ -79,12 +90,13 @@ std::vector<Cell> response_cells(const Response& row, const Conversation& prompt
           row.sample,
           optional_cell(row.finish_reason),
           present_text(prompt.tools),
+          present_text(prompt.template_kwargs),
           present_text(row.members)};
 }
 
 bool is_single_user_turn(const Conversation& prompt) {
   return prompt.size() == 1 && prompt[0].role == "user" && prompt[0].members.empty() &&
-         prompt.tools.empty();
+         prompt.tools.empty() && prompt.template_kwargs.empty();
 }
 
 Cell text_cell(const std::vector<std::string>& texts) {
@@ -127,10 +139,10 @@ void write_prompts(const std::filesystem::path& path, std::span<const Prompt> ro
   for (const Prompt& row : rows) extras.add(row.messages);
   Table table{
       {{"prompt_id", ColumnType::kText}, {"prompt", extras.conversation_type()}}, rows.size(), {}};
-  if (extras.tools) table.columns.push_back({"tools", ColumnType::kText});
+  extras.add_columns(table.columns);
   table.fill = [&](std::size_t i, std::vector<Cell>& cells) {
     cells = {std::string_view(rows[i].prompt_id), &rows[i].messages};
-    if (extras.tools) cells.push_back(present_text(rows[i].messages.tools));
+    extras.add_cells(rows[i].messages, cells);
   };
   write_table(path, table);
 }
@@ -233,7 +245,7 @@ void write_preferences(const std::filesystem::path& path, std::span<const Prefer
   }
   table.columns.push_back({"policy_chosen", ColumnType::kText});
   table.columns.push_back({"policy_rejected", ColumnType::kText});
-  if (extras.tools) table.columns.push_back({"tools", ColumnType::kText});
+  extras.add_columns(table.columns);
   table.fill = [&, scored](std::size_t i, std::vector<Cell>& cells) {
     const PreferencePair& row = rows[i];
     cells = {std::string_view(row.prompt_id), &row.chosen, &row.rejected};
@@ -243,7 +255,7 @@ void write_preferences(const std::filesystem::path& path, std::span<const Prefer
     }
     cells.push_back(std::string_view(row.policy_chosen));
     cells.push_back(std::string_view(row.policy_rejected));
-    if (extras.tools) cells.push_back(present_text(row.chosen.tools));
+    extras.add_cells(row.chosen, cells);
   };
   write_table(path, table);
 }

@@ -24,7 +24,7 @@ inline constexpr const char* kPolicyColumns[] = {"policy", "generator", "model"}
 
 /// The prompt of any kind of row: `prompt`, `instruction` (with a non-empty `input` below it),
 /// `messages` or `conversations` without a closing assistant turn, or what `chosen` and `rejected`
-/// share; with the row's `system`, `history` and `tools`.
+/// share; with the row's `system`, `history`, `tools` and `chat_template_kwargs`.
 Conversation prompt_field(const RowView& row);
 
 struct Exchange {
@@ -83,7 +83,11 @@ Conversation finished_conversation(Conversation messages, std::string_view colum
 /// The common leading turns, without the last turn of either: the prompt of a pair.
 Conversation common_prompt(const Conversation& chosen, const Conversation& rejected);
 
-/// Adds the row's `system` and `history` before the turns, and its `tools`.
+/// `chat_template_kwargs`: an object of the chat template's variables, or its JSON text; as
+/// `Conversation` has them. Variables that are null are absent.
+std::string template_kwargs_of(nlohmann::ordered_json value, std::string_view column);
+
+/// Adds the row's `system` and `history` before the turns, its `tools` and template variables.
 void add_context(const RowView& row, Conversation& conversation);
 
 bool ends_with_assistant(const Conversation& conversation);

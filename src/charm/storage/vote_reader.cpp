@@ -111,13 +111,9 @@ Conversation conversation_of_side(const Json& row, const std::string& side) {
 
 // Up to the first user turn, with the system message before it.
 Conversation first_prompt(const Conversation& conversation) {
-  Conversation prompt;
-  prompt.tools = conversation.tools;
-  for (const Message& message : conversation) {
-    prompt.push_back(message);
-    if (message.role == "user") break;
-  }
-  return prompt;
+  const auto user = std::ranges::find(conversation, "user", &Message::role);
+  const auto num_turns = static_cast<std::size_t>(user - conversation.begin());
+  return leading_turns(conversation, std::min(num_turns + 1, conversation.size()));
 }
 
 VoteTexts vote_with_texts(const Json& row) {

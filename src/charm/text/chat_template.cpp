@@ -180,7 +180,7 @@ ChatTemplate::HandlePtr ChatTemplate::compile(const std::string& source, const s
 std::string ChatTemplate::render(const Conversation& conversation,
                                  GenerationPrompt generation_prompt) const {
   for (std::size_t i = 0; i < conversation.size(); ++i) require_utf8(conversation[i], i);
-  return render_json(messages_json(conversation), conversation.tools, generation_prompt);
+  return render_json(messages_json(conversation), conversation, generation_prompt);
 }
 
 std::string ChatTemplate::render(const Conversation& prompt, const Message& response) const {
@@ -190,17 +190,20 @@ std::string ChatTemplate::render(const Conversation& prompt, const Message& resp
   messages.back() = prompt.empty() ? ' ' : ',';
   messages += message_json(response);
   messages += ']';
-  return render_json(messages, prompt.tools, GenerationPrompt::kNo);
+  return render_json(messages, prompt, GenerationPrompt::kNo);
 }
 
-std::string ChatTemplate::render_json(const std::string& messages, const std::string& tools,
+std::string ChatTemplate::render_json(const std::string& messages, const Conversation& context,
                                       GenerationPrompt generation_prompt) const {
+  const std::string& tools = context.tools;
+  const std::string& kwargs = context.template_kwargs;
   const Handle& handle = tool_use_ != nullptr && !tools.empty() ? *tool_use_ : *handle_;
   charm_text_string text{nullptr, 0};
-  bridge::check(charm_text_template_render(
-                    handle.chat_template, messages.data(), messages.size(), tools.data(),
-                    tools.size(), generation_prompt == GenerationPrompt::kYes ? 1 : 0, &text),
-                name_);
+  bridge::check(
+      charm_text_template_render(handle.chat_template, messages.data(), messages.size(),
+                                 tools.data(), tools.size(), kwargs.data(), kwargs.size(),
+                                 generation_prompt == GenerationPrompt::kYes ? 1 : 0, &text),
+      name_);
   return bridge::take(text);
 }
 

@@ -17,7 +17,8 @@ enum class GenerationPrompt { kNo, kYes };
 /// trim_blocks, lstrip_blocks, raise_exception, tojson, strftime_now (pinned date, midnight),
 /// Python's string methods; `documents` is none unless given, and `tools` without any.
 /// Conversations with tools are rendered by the template named `tool_use` if there is one.
-/// Immutable; thread-safe.
+/// Variables of a conversation stand in place of those of the same name that all have. Immutable;
+/// thread-safe.
 class ChatTemplate {
  public:
   /// The first of: `template_file`; `model_dir`/chat_template.jinja, with tool_use.jinja in its
@@ -48,7 +49,8 @@ class ChatTemplate {
   const SpecialTokens& special_tokens() const { return special_tokens_; }
 
  private:
-  std::string render_json(const std::string& messages, const std::string& tools,
+  /// `context`: the conversation whose tools and variables the template sees.
+  std::string render_json(const std::string& messages, const Conversation& context,
                           GenerationPrompt generation_prompt) const;
 
   struct Handle;

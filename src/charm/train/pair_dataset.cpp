@@ -21,8 +21,7 @@ std::vector<std::int32_t> encode_side(const Conversation& conversation,
         conversation.size(),
         conversation.empty() ? "" : fmt::format(", the last by '{}'", conversation.back().role));
   }
-  Conversation prompt(conversation.begin(), conversation.end() - 1);
-  prompt.tools = conversation.tools;
+  const Conversation prompt = leading_turns(conversation, conversation.size() - 1);
   text::EncodedConversation encoded = encoder.encode(prompt, conversation.back());
   for (const std::int32_t id : encoded.ids) {
     if (id < 0 || id >= options.vocab_size) {

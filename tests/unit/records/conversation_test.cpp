@@ -48,14 +48,34 @@ TEST(ConversationJson, MembersFollowRoleAndContent) {
   prompt.tools = R"([{"name":"f"}])";
   EXPECT_EQ(conversation_json(prompt),
             R"({"messages":[{"role":"user","content":"Hi"}],"tools":[{"name":"f"}]})");
+  prompt.template_kwargs = R"({"x":1})";
+  EXPECT_EQ(
+      conversation_json(prompt),
+      R"({"messages":[{"role":"user","content":"Hi"}],"tools":[{"name":"f"}],"chat_template_kwargs":{"x":1}})");
+  prompt.tools.clear();
+  EXPECT_EQ(conversation_json(prompt),
+            R"({"messages":[{"role":"user","content":"Hi"}],"chat_template_kwargs":{"x":1}})");
 }
 
-TEST(PromptId, DependsOnMembersAndTools) {
+TEST(LeadingTurns, KeepWhatTheTemplateSees) {
+  Conversation whole = {{"user", "Hi"}, {"assistant", "yes"}};
+  whole.tools = "[{}]";
+  whole.template_kwargs = R"({"x":1})";
+  Conversation prompt = {{"user", "Hi"}};
+  prompt.tools = "[{}]";
+  prompt.template_kwargs = R"({"x":1})";
+  EXPECT_EQ(leading_turns(whole, 1), prompt);
+}
+
+TEST(PromptId, DependsOnMembersToolsAndTemplateKwargs) {
   const Conversation plain = {{"user", "Hi"}};
   Conversation tools = plain;
   tools.tools = R"([{"name":"f"}])";
   EXPECT_NE(tools, plain);
   EXPECT_NE(prompt_id_of(tools), prompt_id_of(plain));
+  Conversation kwargs = plain;
+  kwargs.template_kwargs = R"({"enable_thinking":false})";
+  EXPECT_NE(prompt_id_of(kwargs), prompt_id_of(plain));
   EXPECT_NE(prompt_id_of({{"user", "Hi", R"({"name":"a"})"}}),
             prompt_id_of({{"user", "Hi", R"({"name":"b"})"}}));
 }

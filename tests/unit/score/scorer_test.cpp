@@ -87,6 +87,10 @@ TEST(RowStore, HoldsEqualPromptsOnce) {
   }
   EXPECT_EQ(other.num_prompts(), 2u);  // tools belong to the prompt
   EXPECT_EQ(other.prompt_index(0), other.prompt_index(2));
+  Response row = some_rows().front();
+  row.prompt.template_kwargs = R"({"x":1})";
+  other.add(std::move(row));
+  EXPECT_EQ(other.num_prompts(), 3u);
 }
 
 TEST(ScoreRows, ResultsHaveTheOrderOfTheGivenRows) {

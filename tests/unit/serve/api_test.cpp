@@ -35,7 +35,8 @@ TEST(ServeApi, ScoreTakesConversations) {
       R"({"conversations": [{"messages": [{"role": "user", "content": "a"},
           {"role": "assistant", "content": [{"type": "text", "text": "b"}]}], "policy": "simpo"},
           {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "a"},
-          {"role": "assistant", "content": "c"}], "tools": [{"name": "f"}]}]})";
+          {"role": "assistant", "content": "c"}], "tools": [{"name": "f"}],
+          "chat_template_kwargs": {"x": 1}}]})";
   const ApiRequest request = parse_request(Shape::kScore, body, &kOffsets);
   ASSERT_EQ(request.inputs.size(), 2u);
   const auto& first = std::get<Exchange>(request.inputs[0]);
@@ -44,6 +45,7 @@ TEST(ServeApi, ScoreTakesConversations) {
   const auto& second = std::get<Exchange>(request.inputs[1]);
   EXPECT_EQ(second.prompt.size(), 2u);
   EXPECT_EQ(second.prompt.tools, R"([{"name":"f"}])");
+  EXPECT_EQ(second.prompt.template_kwargs, R"({"x":1})");
 
   const json answer = reply(request, {scored(1.25f, 11), scored(-0.1f, 12)}, &kOffsets);
   EXPECT_EQ(answer["scores"], json::parse("[1.25, -0.10000000149011612]"));

@@ -119,12 +119,37 @@ TEST(PromptField, SystemHistoryAndTools) {
   }
 }
 
+TEST(PromptField, TemplateKwargsBelongToThePrompt) {
+  const auto with = [](const char* kwargs) {
+    return prompt(fmt::format(R"({{"prompt": "Hi", "chat_template_kwargs": {}}})", kwargs).c_str());
+  };
+  Conversation expected = {{"user", "Hi"}};
+  for (const char* none : {"null", "{}", "\"\"", "\"{}\"", R"({"enable_thinking": null})"})
+    EXPECT_EQ(with(none), expected) << none;
+  expected.template_kwargs = R"({"documents":[{"z":1,"a":2}],"enable_thinking":false})";
+  EXPECT_EQ(with(R"({"enable_thinking": false, "documents": [{"z": 1, "a": 2}], "x": null})"),
+            expected);
+  EXPECT_EQ(with(R"("{\"documents\":[{\"z\":1,\"a\":2}],\"enable_thinking\":false}")"), expected);
+  for (const auto& [kwargs, part] : std::vector<std::pair<const char*, const char*>>{
+           {"true", "found true"},
+           {"3", "found 3"},
+           {"[]", "found array"},
+           {"\"thinking\"", "found \"thinking\""},
+           {R"({"tools": []})", "'tools' is part of every conversation"},
+           {R"({"messages": 1})", "'messages' is part of every conversation"}}) {
+    EXPECT_THAT(error_of([&] { with(kwargs); }).message(),
+                AllOf(HasSubstr("column 'chat_template_kwargs'"), HasSubstr(part)));
+  }
+}
+
 TEST(PairFields, LlamaFactoryAndContext) {
   const PairSides sides = pair_fields(row_of(OrderedJson::parse(
       R"({"conversations": [{"from": "human", "value": "Hi"}], "system": "s", "tools": "[{}]",
+          "chat_template_kwargs": {"x": 1},
           "chosen": {"from": "gpt", "value": "good"}, "rejected": {"from": "gpt", "value": "bad"}})")));
   Conversation expected = {{"system", "s"}, {"user", "Hi"}};
   expected.tools = "[{}]";
+  expected.template_kwargs = R"({"x":1})";
   EXPECT_EQ(sides.prompt, expected);
   expected.push_back({"assistant", "good"});
   EXPECT_EQ(sides.chosen, expected);
@@ -158,6 +183,7 @@ std::vector<ScoredResponse> rows_with_members() {
     rows.push_back(std::move(row));
   }
   rows[1].response.prompt.tools = R"([{"name":"f","z":null}])";
+  rows[1].response.prompt.template_kwargs = R"({"enable_thinking":false,"style":"brief"})";
   rows[1].response.members = R"({"reasoning_content":"because"})";
   ScoredResponse called = rows[0];
   called.response.prompt_id = "third";

@@ -119,10 +119,19 @@ TEST(WriteScores, TheColumnsAreAlwaysTheSame) {
   }
   write_scores(folder / "without.jsonl", rows);
   write_scores(folder / "without.parquet", rows);
-  const std::vector<std::string> expected = {"prompt_id", "prompt",           "response",
-                                             "policy",    "sample",           "finish_reason",
-                                             "tools",     "response_members", "response_num_tokens",
-                                             "score",     "num_tokens",       "truncated",
+  const std::vector<std::string> expected = {"prompt_id",
+                                             "prompt",
+                                             "response",
+                                             "policy",
+                                             "sample",
+                                             "finish_reason",
+                                             "tools",
+                                             "chat_template_kwargs",
+                                             "response_members",
+                                             "response_num_tokens",
+                                             "score",
+                                             "num_tokens",
+                                             "truncated",
                                              "error"};
   EXPECT_EQ(names_of(folder / "with.jsonl").first, expected);
   EXPECT_EQ(names_of(folder / "without.jsonl").first, expected);

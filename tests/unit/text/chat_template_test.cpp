@@ -112,6 +112,17 @@ TEST(ChatTemplate, KwargsAreVariables) {
                [&] { with("x", R"({"tools": []})"); });
 }
 
+TEST(ChatTemplate, ARowsKwargsReplaceThoseOfAll) {
+  const auto chat_template =
+      ChatTemplate::from_source("{{ think }} {{ style }} {{ messages[0].content }}", {}, kDate,
+                                "t.jinja", R"({"think": true, "style": "brief"})");
+  Conversation row = {{"user", "Hi"}};
+  EXPECT_EQ(chat_template.render(row, GenerationPrompt::kNo), "True brief Hi");
+  row.template_kwargs = R"({"think":false})";
+  EXPECT_EQ(chat_template.render(row, GenerationPrompt::kYes), "False brief Hi");
+  EXPECT_EQ(chat_template.render(row, Message{"assistant", "yes"}), "False brief Hi");
+}
+
 TEST(ChatTemplateLoad, ToolsHaveATemplateOfTheirOwn) {
   // As transformers 5.17's get_chat_template: `tool_use` where tools are passed, else `default`.
   const testing::TempFolder folder;
