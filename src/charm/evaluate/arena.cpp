@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <span>
 
@@ -182,26 +181,31 @@ ArenaResult arena_result(std::span<const Score> scores,
   return result;
 }
 
-nlohmann::ordered_json to_json(const ArenaResult& result) {
-  nlohmann::ordered_json json;
-  json["correlations"] = {{"mean_score", to_json(result.mean_score)},
-                          {"win_rate", to_json(result.win_rate)}};
-  put_estimate(json, "mean_abs_mismatch", result.mean_abs_mismatch);
-  json["num_policies"] = result.policies.size();
-  json["num_prompts"] = result.num_prompts;
-  json["num_common_prompts"] = result.num_common_prompts;
-  json["ties"] = result.ties;
-  json["num_comparisons"] = result.num_comparisons;
-  json["policies"] = nlohmann::ordered_json::object();
-  for (const ArenaPolicy& policy : result.policies) {
-    json["policies"][policy.name] = {{"rating", policy.rating_elo},
-                                     {"mean_score", policy.mean_score},
-                                     {"win_rate", policy.win_rate},
-                                     {"num_prompts", policy.num_prompts},
-                                     {"num_errors", policy.num_errors}};
-    put_estimate(json["policies"][policy.name], "mean_abs_mismatch", policy.mean_abs_mismatch);
+results::Evaluation evaluation_of(const ArenaResult& result) {
+  results::Evaluation evaluation{.benchmark = std::string(benchmark_name(Benchmark::kArena))};
+  for (const auto& [correlations, metrics] : {std::pair{&result.mean_score, &evaluation.mean_score},
+                                              {&result.win_rate, &evaluation.win_rate}}) {
+    metrics->add("spearman", correlations->spearman);
+    metrics->add("kendall", correlations->kendall);
+    metrics->add("pearson", correlations->pearson);
   }
-  return json;
+  evaluation.overall.add("mean_abs_mismatch", result.mean_abs_mismatch);
+  evaluation.overall.add_count("num_policies", std::ssize(result.policies));
+  evaluation.overall.add_count("num_prompts", result.num_prompts);
+  evaluation.overall.add_count("num_common_prompts", result.num_common_prompts);
+  evaluation.overall.add_count("ties", result.ties);
+  evaluation.overall.add_count("num_comparisons", result.num_comparisons);
+  for (const ArenaPolicy& policy : result.policies) {
+    results::BenchmarkPart part{.name = policy.name};
+    part.metrics.add("rating", policy.rating_elo);
+    part.metrics.add("mean_score", policy.mean_score);
+    part.metrics.add("win_rate", policy.win_rate);
+    part.metrics.add_count("num_prompts", policy.num_prompts);
+    part.metrics.add_count("num_errors", policy.num_errors);
+    part.metrics.add("mean_abs_mismatch", policy.mean_abs_mismatch);
+    evaluation.policies.push_back(std::move(part));
+  }
+  return evaluation;
 }
 
 }  // namespace charm::evaluate

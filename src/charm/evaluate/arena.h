@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <map>
-#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -56,7 +55,8 @@ MetricSet arena_metrics(std::span<const Score> scores,
                         const std::map<std::string, double>& rating_of_policy,
                         const std::vector<std::string>& held_out_policies = {});
 
-nlohmann::ordered_json to_json(const ArenaResult& result);
+/// As the result file has it.
+results::Evaluation evaluation_of(const ArenaResult& result);
 
 /// Plain-text output.
 std::string result_text(const ArenaResult& result);

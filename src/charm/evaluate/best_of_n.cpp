@@ -6,7 +6,6 @@
 #include <cmath>
 #include <functional>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <unordered_map>
 
@@ -229,14 +228,14 @@ BestOfNResult best_of_n_audit(std::span<const Candidate> candidates,
   return result;
 }
 
-nlohmann::ordered_json to_json(const BestOfNResult& result) {
-  nlohmann::ordered_json json = {{"num_prompts", result.num_prompts},
-                                 {"num_candidates", result.num_candidates},
-                                 {"num_errors", result.num_errors},
-                                 {"picks", nlohmann::ordered_json::array()}};
-  for (const PicksOfN& picks : result.picks) json["picks"].push_back(results::to_json(picks));
-  json["warnings"] = result.warnings;
-  return json;
+results::Evaluation evaluation_of(const BestOfNResult& result) {
+  results::Evaluation evaluation{.benchmark = std::string(benchmark_name(Benchmark::kBestOfN))};
+  evaluation.overall.add_count("num_prompts", result.num_prompts);
+  evaluation.overall.add_count("num_candidates", result.num_candidates);
+  evaluation.overall.add_count("num_errors", result.num_errors);
+  evaluation.picks = result.picks;
+  evaluation.warnings = result.warnings;
+  return evaluation;
 }
 
 }  // namespace charm::evaluate

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <map>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,7 +10,7 @@
 #include "charm/base/files.h"
 #include "charm/evaluate/benchmark.h"
 #include "charm/records/features.h"
-#include "charm/results/audit.h"
+#include "charm/results/evaluation.h"
 
 namespace charm::evaluate {
 
@@ -54,7 +53,8 @@ BestOfNResult best_of_n_audit(std::span<const Candidate> candidates,
                               const std::map<std::string, double>& ratings,
                               const BootstrapOptions& options);
 
-nlohmann::ordered_json to_json(const BestOfNResult& result);
+/// As the result file has it.
+results::Evaluation evaluation_of(const BestOfNResult& result);
 
 /// Plain-text output.
 std::string result_text(const BestOfNResult& result);

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <map>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +11,7 @@
 #include "charm/evaluate/metrics.h"
 #include "charm/records/eval_item.h"
 #include "charm/records/records.h"
+#include "charm/results/comparison.h"
 #include "charm/stats/hypothesis_tests.h"
 
 // Two runs of one benchmark, A and B, on the same rows. Differences are B - A.
@@ -56,7 +56,8 @@ Comparison compare_arena(std::span<const Score> a, std::span<const Score> b,
                          const std::vector<std::string>& held_out_policies,
                          const BootstrapOptions& options);
 
-nlohmann::ordered_json to_json(const Comparison& comparison);
+/// As the result file has it.
+results::Comparison comparison_of(const Comparison& comparison);
 
 /// A plain-text table.
 std::string comparison_text(const Comparison& comparison);

@@ -9,7 +9,6 @@
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/evaluate/read_benchmark.h"
-#include "charm/results/evaluation.h"
 #include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
@@ -77,19 +76,13 @@ std::string label_of(const ComparedRun& run, const fs::path& path) {
   return run.name == path.string() ? run.name : fmt::format("{} ({})", run.name, path.string());
 }
 
-nlohmann::ordered_json run_json(const ComparedRun& run, const fs::path& path) {
-  return {{"name", run.name}, {"run", path.string()}};
-}
-
 void write_result(const CompareOptions& options, const ComparedRun& a, const ComparedRun& b,
                   const CompareResult& result) {
-  nlohmann::ordered_json json;
-  json["version"] = results::kEvaluationVersion;
-  json["benchmark"] = benchmark_name(result.benchmark);
-  json["a"] = run_json(a, options.runs[0]);
-  json["b"] = run_json(b, options.runs[1]);
-  json.update(to_json(result.comparison));
-  json["bootstrap"] = {{"draws", options.bootstrap}, {"seed", options.seed}};
+  results::Comparison comparison = comparison_of(result.comparison);
+  comparison.a = {.name = a.name, .path = options.runs[0].string()};
+  comparison.b = {.name = b.name, .path = options.runs[1].string()};
+  comparison.bootstrap = {.draws = options.bootstrap, .seed = options.seed};
+  const nlohmann::ordered_json json = results::to_json(comparison);
   results::write_result(options.output, json, results::evaluation_table(json));
   storage::Manifest manifest("evaluate");
   manifest.options(options, describe_command).option("benchmark", benchmark_name(result.benchmark));

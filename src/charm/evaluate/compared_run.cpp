@@ -82,7 +82,7 @@ ComparedRun find_run(const fs::path& path, std::optional<Benchmark> benchmark) {
     run.benchmark = parse_benchmark(result->benchmark);
     if (!result->model.empty()) run.name = result->model;
     run.scores = scores_of_result(path);
-    run.ratings = result->ratings;
+    run.ratings = result->ratings();
   } else if (fs::is_directory(path) && benchmark.value_or(Benchmark::kArena) == Benchmark::kArena) {
     run.benchmark = Benchmark::kArena;
     run.name = fs::absolute(path).lexically_normal().parent_path().filename().string();

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "charm/base/strings.h"
 #include "charm/evaluate/benchmark.h"
@@ -10,26 +10,34 @@
 namespace charm::evaluate {
 namespace {
 
-using nlohmann::ordered_json;
-
-void put_metric(ordered_json& object, const ComparedMetric& metric) {
-  put_estimate(object, "a", metric.a);
-  put_estimate(object, "b", metric.b);
-  put_estimate(object, "difference", metric.difference);
+results::Flips written_flips(const Flips& flips, bool is_one_of_many) {
+  const bool is_clustered = flips.num_comparisons != flips.num_rows;
+  results::Flips written{.num_rows = flips.num_rows,
+                         .num_comparisons = {},
+                         .gained = flips.gained,
+                         .lost = flips.lost,
+                         .test = is_clustered           ? "chi-square clustered by row"
+                                 : flips.test.statistic ? "chi-square with continuity correction"
+                                                        : "exact binomial",
+                         .statistic = flips.test.statistic,
+                         .p_value = flips.test.p_value,
+                         .p_value_holm = {}};
+  if (is_clustered) written.num_comparisons = flips.num_comparisons;
+  if (is_one_of_many) written.p_value_holm = flips.p_value_holm;
+  return written;
 }
 
-void put_flips(ordered_json& object, const Flips& flips, bool is_one_of_many) {
-  object["num_rows"] = flips.num_rows;
-  if (flips.num_comparisons != flips.num_rows) object["num_comparisons"] = flips.num_comparisons;
-  object["gained"] = flips.gained;
-  object["lost"] = flips.lost;
-  ordered_json& test = object["mcnemar"];
-  test["test"] = flips.num_comparisons != flips.num_rows ? "chi-square clustered by row"
-                 : flips.test.statistic                  ? "chi-square with continuity correction"
-                                                         : "exact binomial";
-  if (flips.test.statistic) test["statistic"] = *flips.test.statistic;
-  test["p_value"] = flips.test.p_value;
-  if (is_one_of_many) test["p_value_holm"] = flips.p_value_holm;
+std::optional<Estimate> defined(const Estimate& estimate) {
+  return std::isnan(estimate.value) ? std::nullopt : std::optional(estimate);
+}
+
+// The part of this name, added at the end if it is new.
+results::ComparedPart& part_named(const std::string& name,
+                                  std::vector<results::ComparedPart>& parts) {
+  const auto found = std::ranges::find(parts, name, &results::ComparedPart::name);
+  if (found != parts.end()) return *found;
+  parts.push_back({.name = name});
+  return parts.back();
 }
 
 const Flips* find(const std::map<std::string, Flips>& flips, const std::string& name) {
@@ -74,30 +82,34 @@ std::string value_text(const Estimate& value) {
 
 }  // namespace
 
-ordered_json to_json(const Comparison& comparison) {
-  ordered_json json;
-  json["num_rows"] = comparison.num_rows;
-  const std::string overall = comparison.is_complete ? "overall" : "overall_partial";
+results::Comparison comparison_of(const Comparison& comparison) {
+  results::Comparison written{.benchmark = std::string(benchmark_name(comparison.benchmark)),
+                              .num_rows = comparison.num_rows,
+                              .num_left_out = {}};
   const bool is_arena = comparison.benchmark == Benchmark::kArena;
-  const char* sections = is_arena                                      ? "correlations"
-                         : comparison.benchmark == Benchmark::kRmBench ? "domains"
-                                                                       : "sections";
-  if (is_arena) json["num_left_out"] = comparison.num_excluded;
+  if (is_arena) written.num_left_out = comparison.num_excluded;
+  const std::string overall = comparison.is_complete ? "overall" : "overall_partial";
   for (const ComparedMetric& compared : comparison.metrics) {
     const Metric& metric = compared.metric;
-    ordered_json* part = is_arena ? &json : &json[overall];
+    results::ComparedPart* part = nullptr;
     if (metric.part == Metric::Part::kSection) {
-      part = &json[sections][metric.name];
+      part = &part_named(metric.name, is_arena ? written.correlations : written.sections);
     } else if (metric.part == Metric::Part::kSubset) {
-      part = &json[is_arena ? "policies" : "subsets"][metric.name];
+      part = &part_named(metric.name, is_arena ? written.policies : written.subsets);
+    } else {
+      part = &part_named(is_arena ? metric.measure : overall, written.overall);
     }
-    put_metric(metric.measure == "score" ? *part : (*part)[metric.measure], compared);
+    const bool is_measure =
+        metric.measure != "score" && !(is_arena && metric.part == Metric::Part::kOverall);
     const Flips* flips = flips_of(comparison, metric);
-    if (flips != nullptr && metric.measure == "score") {
-      put_flips(*part, *flips, metric.part == Metric::Part::kSubset);
-    }
+    if (flips != nullptr && metric.measure == "score")
+      part->flips = written_flips(*flips, metric.part == Metric::Part::kSubset);
+    if (is_measure) part = &part_named(metric.measure, part->measures);
+    part->a = defined(compared.a);
+    part->b = defined(compared.b);
+    part->difference = defined(compared.difference);
   }
-  return json;
+  return written;
 }
 
 std::string comparison_text(const Comparison& comparison) {

@@ -6,7 +6,6 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/evaluate/scored_rows.h"
-#include "charm/results/evaluation.h"
 #include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 
@@ -23,22 +22,15 @@ std::string model_name(const EvaluateOptions& options) {
 }
 
 void write_result(const EvaluateOptions& options, std::span<const std::string> data_sha256,
-                  ordered_json body, EvaluateResult& result) {
-  if (body.contains("warnings")) {
-    for (const ordered_json& warning : body["warnings"]) {
-      log::warning("{}", warning.get<std::string>());
-    }
-  }
-  ordered_json json;
-  json["version"] = results::kEvaluationVersion;
-  json["benchmark"] = benchmark_name(options.benchmark);
-  json["model"] = model_name(options);
-  if (options.limit_per_subset > 0) {
-    json["sampling"] = {{"limit_per_subset", options.limit_per_subset}, {"seed", options.seed}};
-  }
-  json.update(body);
-  json["num_bad_rows"] = result.num_bad_rows;
-  json["bootstrap"] = {{"draws", options.bootstrap}, {"seed", options.seed}};
+                  results::Evaluation evaluation, EvaluateResult& result) {
+  for (const std::string& warning : evaluation.warnings.value_or(std::vector<std::string>()))
+    log::warning("{}", warning);
+  evaluation.model = model_name(options);
+  if (options.limit_per_subset > 0)
+    evaluation.sampling = {.limit_per_subset = options.limit_per_subset, .seed = options.seed};
+  evaluation.num_bad_rows = result.num_bad_rows;
+  evaluation.bootstrap = {.draws = options.bootstrap, .seed = options.seed};
+  const ordered_json json = results::to_json(evaluation);
   results::write_result(options.output, json, results::evaluation_table(json));
 
   storage::Manifest manifest("evaluate");

@@ -1,6 +1,5 @@
 #include "charm/evaluate/evaluate_stage.h"
 
-#include <nlohmann/json.hpp>
 #include <set>
 #include <span>
 #include <utility>
@@ -26,8 +25,6 @@
 
 namespace charm::evaluate {
 namespace {
-
-using nlohmann::ordered_json;
 
 /// Benchmarks of saved scores alone.
 bool needs_no_model(Benchmark benchmark) {
@@ -115,40 +112,36 @@ EvaluateResult evaluate_rows(const EvaluateOptions& options,
   EvaluateResult result;
   result.num_rows = static_cast<std::int64_t>(rows.rows.size());
   result.num_bad_rows = rows.num_bad_rows;
-  const auto finish_with = [&](const auto& benchmark) {
-    ordered_json body = to_json(benchmark);
+  const auto finish_with = [&](results::Evaluation evaluation, const std::string& text) {
     const PairDiagnostics diagnostics =
         pair_diagnostics(rows.rows, benchmark_metrics(options.benchmark, rows.rows), bootstrap);
-    put_diagnostics(body, diagnostics);
-    result.summary = result_text(benchmark) + result_text(diagnostics);
-    write_result(options, data_sha256, std::move(body), result);
+    evaluation.pairs = numbers_of(diagnostics);
+    if (const auto overall = evaluation.overall.find("overall")) result.overall = overall->value;
+    result.summary = text + result_text(diagnostics);
+    write_result(options, data_sha256, std::move(evaluation), result);
     return result;
   };
   if (options.benchmark == Benchmark::kRmBench) {
     const RmBenchResult benchmark = rm_bench_result(rows.rows, bootstrap);
-    if (benchmark.overall) result.overall = benchmark.overall->score.value;
-    return finish_with(benchmark);
+    return finish_with(evaluation_of(benchmark), result_text(benchmark));
   }
   if (options.benchmark == Benchmark::kRewardBench2) {
     const RewardBench2Result benchmark = reward_bench_2_result(rows.rows, bootstrap);
-    if (benchmark.overall) result.overall = benchmark.overall->value;
     if (options.reward_bench_files && !is_standard_output(options.output)) {
       write_reward_bench_2_files(folder, benchmark, rows.rows, reward_bench_model(options));
     }
-    return finish_with(benchmark);
+    return finish_with(evaluation_of(benchmark), result_text(benchmark));
   }
   if (options.benchmark != Benchmark::kRewardBench) {
     const PairBenchmarkResult benchmark =
         pair_benchmark_result(options.benchmark, rows.rows, bootstrap);
-    if (benchmark.overall) result.overall = benchmark.overall->value;
-    return finish_with(benchmark);
+    return finish_with(evaluation_of(options.benchmark, benchmark), result_text(benchmark));
   }
   const RewardBenchResult benchmark = reward_bench_result(rows.rows, bootstrap);
-  if (benchmark.overall) result.overall = benchmark.overall->value;
   if (options.reward_bench_files && !is_standard_output(options.output)) {
     write_reward_bench_files(folder, benchmark, rows.rows, reward_bench_model(options));
   }
-  return finish_with(benchmark);
+  return finish_with(evaluation_of(benchmark), result_text(benchmark));
 }
 
 EvaluateResult evaluate_arena(const EvaluateOptions& options,
@@ -172,7 +165,7 @@ EvaluateResult evaluate_arena(const EvaluateOptions& options,
   result.num_rows = static_cast<std::int64_t>(scores.size());
   for (const ArenaPolicy& policy : arena.policies) result.num_bad_rows += policy.num_errors;
   result.summary = result_text(arena);
-  write_result(options, data_sha256, to_json(arena), result);
+  write_result(options, data_sha256, evaluation_of(arena), result);
   return result;
 }
 

@@ -154,9 +154,9 @@ EvaluateResult evaluate_votes(const EvaluateOptions& options) {
   result.overall =
       (votes.with_offsets ? *votes.with_offsets : votes.without_offsets).accuracy.value;
   result.summary = result_text(votes);
-  ordered_json body = to_json(votes);
-  body["holdout"] = options.holdout;
-  write_result(options, {}, std::move(body), result);
+  results::Evaluation evaluation = evaluation_of(votes);
+  evaluation.holdout = options.holdout;
+  write_result(options, {}, std::move(evaluation), result);
   return result;
 }
 
@@ -174,7 +174,7 @@ EvaluateResult evaluate_best_of_n(const EvaluateOptions& options) {
   result.num_rows = audit.num_candidates;
   result.num_bad_rows = audit.num_errors;
   result.summary = result_text(audit);
-  write_result(options, {}, to_json(audit), result);
+  write_result(options, {}, evaluation_of(audit), result);
   return result;
 }
 

@@ -6,7 +6,6 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "charm/base/check.h"
 #include "charm/base/error.h"
@@ -238,27 +237,26 @@ PairBenchmarkResult pair_benchmark_result(Benchmark benchmark, std::span<const S
   return result;
 }
 
-nlohmann::ordered_json to_json(const PairBenchmarkResult& result) {
-  nlohmann::ordered_json json;
-  if (result.overall) put_estimate(json, "overall", result.overall);
-  put_estimate(json, "overall_partial", result.overall_partial);
-  json["num_rows"] = result.num_rows;
-  json["ties"] = result.ties;
-  json["sections"] = nlohmann::ordered_json::object();
+results::Evaluation evaluation_of(Benchmark benchmark, const PairBenchmarkResult& result) {
+  results::Evaluation evaluation{.benchmark = std::string(benchmark_name(benchmark))};
+  if (result.overall) evaluation.overall.add("overall", *result.overall);
+  evaluation.overall.add("overall_partial", result.overall_partial);
+  evaluation.overall.add_count("num_rows", result.num_rows);
+  evaluation.overall.add_count("ties", result.ties);
   for (std::size_t s = 0; s < result.sections.size(); ++s) {
     const SectionScore& section = result.sections[s];
-    nlohmann::ordered_json& entry = json["sections"][section.name];
-    put_estimate(entry, "score", section.score);
+    results::BenchmarkPart part{.name = section.name};
+    part.metrics.add("score", section.score);
     if (s < result.auc.size()) {
-      put_estimate(entry, "auc", result.auc[s].score);
-      put_estimate(entry, "best_of_k", result.best_of_k[s].score);
+      part.metrics.add("auc", result.auc[s].score);
+      part.metrics.add("best_of_k", result.best_of_k[s].score);
     }
-    entry["num_rows"] = section.num_rows;
+    part.metrics.add_count("num_rows", section.num_rows);
+    evaluation.sections.push_back(std::move(part));
   }
-  json["subsets"] = nlohmann::ordered_json::object();
-  for (const SubsetAccuracy& subset : result.subsets) put_subset(json["subsets"], subset);
-  json["missing_sections"] = result.missing_sections;
-  return json;
+  for (const SubsetAccuracy& subset : result.subsets) evaluation.subsets.push_back(part_of(subset));
+  evaluation.missing_sections = result.missing_sections;
+  return evaluation;
 }
 
 std::string result_text(const PairBenchmarkResult& result) {

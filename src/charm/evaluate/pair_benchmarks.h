@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -53,7 +52,8 @@ std::string_view pair_benchmark_section(Benchmark benchmark, std::string_view su
 /// the others; PPE its sampled pairs.
 std::vector<bool> pair_benchmark_comparisons(Benchmark benchmark, const ScoredEvalItem& row);
 
-nlohmann::ordered_json to_json(const PairBenchmarkResult& result);
+/// As the result file has it.
+results::Evaluation evaluation_of(Benchmark benchmark, const PairBenchmarkResult& result);
 
 /// Plain-text output.
 std::string result_text(const PairBenchmarkResult& result);

@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "charm/base/strings.h"
 #include "charm/evaluate/benchmark.h"
@@ -12,8 +11,6 @@
 
 namespace charm::evaluate {
 namespace {
-
-using nlohmann::ordered_json;
 
 constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
 constexpr double kMostBins = 40.0;
@@ -212,26 +209,36 @@ WeightedStatistics mean_losses(std::span<const RowPairs> rows, std::span<const R
   };
 }
 
-void put_number(ordered_json& object, const char* name, std::optional<double> value) {
-  put_estimate(object, name, Estimate{.value = value.value_or(kUndefined), .ci95 = {}});
+results::Metrics metrics_of(const PairProbabilities& values) {
+  results::Metrics metrics;
+  metrics.add_count("num_pairs", values.num_pairs);
+  metrics.add_count("ties", values.ties);
+  metrics.add("ece", values.ece);
+  metrics.add("brier", values.brier);
+  metrics.add("log_loss", values.log_loss);
+  return metrics;
 }
 
-ordered_json probabilities_json(const PairProbabilities& values) {
-  ordered_json json = {{"num_pairs", values.num_pairs}, {"ties", values.ties}};
-  put_number(json, "ece", values.ece);
-  put_estimate(json, "brier", values.brier);
-  put_estimate(json, "log_loss", values.log_loss);
-  return json;
+results::Metrics metrics_of(const LengthCorrelation& values) {
+  results::Metrics metrics;
+  metrics.add_count("num_responses", values.num_responses);
+  metrics.add("spearman", values.spearman);
+  metrics.add("pearson", values.pearson);
+  metrics.add_count("num_pairs", values.num_pairs);
+  metrics.add("longer_preferred", values.longer_preferred);
+  metrics.add("longer_chosen", values.longer_chosen);
+  return metrics;
 }
 
-ordered_json length_json(const LengthCorrelation& values) {
-  ordered_json json = {{"num_responses", values.num_responses}};
-  put_number(json, "spearman", values.spearman);
-  put_number(json, "pearson", values.pearson);
-  json["num_pairs"] = values.num_pairs;
-  put_number(json, "longer_preferred", values.longer_preferred);
-  put_number(json, "longer_chosen", values.longer_chosen);
-  return json;
+results::Metrics metrics_of(const ConfidenceBin& bin) {
+  results::Metrics metrics;
+  metrics.add("lo", bin.lo);
+  metrics.add("hi", bin.hi);
+  metrics.add_count("num_pairs", bin.num_pairs);
+  if (bin.num_pairs == 0) return metrics;
+  metrics.add("mean_confidence", bin.mean_confidence);
+  metrics.add("accuracy", bin.accuracy);
+  return metrics;
 }
 
 }  // namespace
@@ -263,33 +270,29 @@ PairDiagnostics pair_diagnostics(std::span<const ScoredEvalItem> rows, const Met
   return result;
 }
 
-void put_diagnostics(ordered_json& json, const PairDiagnostics& diagnostics) {
-  ordered_json probabilities = probabilities_json(diagnostics.probabilities);
-  probabilities["bins"] = ordered_json::array();
-  for (const ConfidenceBin& bin : diagnostics.bins) {
-    ordered_json entry = {{"lo", bin.lo}, {"hi", bin.hi}, {"num_pairs", bin.num_pairs}};
-    if (bin.num_pairs > 0) {
-      entry["mean_confidence"] = bin.mean_confidence;
-      entry["accuracy"] = bin.accuracy;
-    }
-    probabilities["bins"].push_back(std::move(entry));
+results::PairNumbers numbers_of(const PairDiagnostics& diagnostics) {
+  const MarginHistogram& margins = diagnostics.margins;
+  results::PairNumbers numbers{.probabilities = metrics_of(diagnostics.probabilities),
+                               .bins = {},
+                               .bin_width = margins.bin_width,
+                               .edges = {},
+                               .counts = margins.counts,
+                               .length = metrics_of(diagnostics.length),
+                               .probabilities_of_subsets = {},
+                               .length_of_subsets = {}};
+  for (const ConfidenceBin& bin : diagnostics.bins) numbers.bins.push_back(metrics_of(bin));
+  for (std::size_t k = 0; k <= margins.counts.size(); ++k) {
+    numbers.edges.push_back(static_cast<double>(margins.first_bin + static_cast<std::int64_t>(k)) *
+                            margins.bin_width);
   }
-  ordered_json& margins = probabilities["margin_histogram"];
-  margins["bin_width"] = diagnostics.margins.bin_width;
-  margins["edges"] = ordered_json::array();
-  for (std::size_t k = 0; k <= diagnostics.margins.counts.size(); ++k) {
-    margins["edges"].push_back(
-        static_cast<double>(diagnostics.margins.first_bin + static_cast<std::int64_t>(k)) *
-        diagnostics.margins.bin_width);
-  }
-  margins["counts"] = diagnostics.margins.counts;
-  ordered_json length = length_json(diagnostics.length);
+  const auto part = [](const std::string& name, results::Metrics metrics) {
+    return results::BenchmarkPart{.name = name, .metrics = std::move(metrics)};
+  };
   for (const PairDiagnostics::Subset& subset : diagnostics.subsets) {
-    probabilities["subsets"][subset.name] = probabilities_json(subset.probabilities);
-    length["subsets"][subset.name] = length_json(subset.length);
+    numbers.probabilities_of_subsets.push_back(part(subset.name, metrics_of(subset.probabilities)));
+    numbers.length_of_subsets.push_back(part(subset.name, metrics_of(subset.length)));
   }
-  json["pair_probabilities"] = std::move(probabilities);
-  json["length_correlation"] = std::move(length);
+  return numbers;
 }
 
 }  // namespace charm::evaluate

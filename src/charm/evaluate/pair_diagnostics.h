@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,6 +9,7 @@
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/metrics.h"
 #include "charm/records/eval_item.h"
+#include "charm/results/evaluation.h"
 
 namespace charm::evaluate {
 
@@ -69,8 +69,8 @@ inline constexpr std::size_t kConfidenceBins = 10;
 PairDiagnostics pair_diagnostics(std::span<const ScoredEvalItem> rows, const MetricSet& metric_set,
                                  const BootstrapOptions& options);
 
-/// Sets `pair_probabilities` and `length_correlation`.
-void put_diagnostics(nlohmann::ordered_json& json, const PairDiagnostics& diagnostics);
+/// As the result file has them.
+results::PairNumbers numbers_of(const PairDiagnostics& diagnostics);
 
 /// Two lines: calibration of pair probabilities, length correlation.
 std::string result_text(const PairDiagnostics& diagnostics);

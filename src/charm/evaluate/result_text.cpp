@@ -35,8 +35,8 @@ std::string overall_line(const std::optional<Estimate>& overall, const Estimate&
 }
 
 /// How much of the benchmark an overall leaves out; empty for all of it.
-std::string missing_rows_text(std::span<const MissingRows> incomplete) {
-  const std::int64_t num_missing = num_missing_rows(incomplete);
+std::string missing_rows_text(const std::vector<MissingRows>& incomplete) {
+  const std::int64_t num_missing = results::num_missing_rows(incomplete);
   std::vector<std::string> subsets;
   for (const MissingRows& subset : incomplete) {
     if (subset.num_rows >= subset.expected_rows) continue;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "charm/base/check.h"
 #include "charm/evaluate/benchmark.h"
@@ -286,34 +285,27 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
   return result;
 }
 
-nlohmann::ordered_json to_json(const RewardBenchResult& result) {
-  nlohmann::ordered_json json;
-  if (result.overall) put_estimate(json, "overall", result.overall);
-  put_estimate(json, "overall_partial", result.overall_partial);
-  if (result.overall_with_prior_sets) {
-    put_estimate(json, "overall_with_prior_sets", result.overall_with_prior_sets);
+results::Evaluation evaluation_of(const RewardBenchResult& result) {
+  results::Evaluation evaluation{.benchmark = std::string(benchmark_name(Benchmark::kRewardBench))};
+  for (const auto& [name, value] :
+       {std::pair{"overall", result.overall},
+        {"overall_partial", std::optional(result.overall_partial)},
+        {"overall_with_prior_sets", result.overall_with_prior_sets},
+        {"overall_with_prior_sets_partial", result.overall_with_prior_sets_partial}}) {
+    if (value) evaluation.overall.add(name, *value);
   }
-  if (result.overall_with_prior_sets_partial) {
-    put_estimate(json, "overall_with_prior_sets_partial", result.overall_with_prior_sets_partial);
-  }
-  json["num_rows"] = result.num_rows;
-  json["ties"] = result.ties;
-  json["sections"] = nlohmann::ordered_json::object();
+  evaluation.overall.add_count("num_rows", result.num_rows);
+  evaluation.overall.add_count("ties", result.ties);
   for (const SectionScore& section : result.sections) {
-    nlohmann::ordered_json& entry = json["sections"][section.name];
-    put_estimate(entry, "score", section.score);
-    entry["num_rows"] = section.num_rows;
-    if (section.name == kPriorSets) {
-      entry["weight"] = kPriorSetsWeight;
-      entry["missing"] = result.missing_prior_sets;
-    }
+    evaluation.sections.push_back(part_of(section));
+    if (section.name != kPriorSets) continue;
+    evaluation.sections.back().metrics.add("weight", kPriorSetsWeight);
+    evaluation.sections.back().missing = result.missing_prior_sets;
   }
-  json["subsets"] = nlohmann::ordered_json::object();
-  for (const SubsetAccuracy& subset : result.subsets) put_subset(json["subsets"], subset);
-  json["incomplete"] = incomplete_json(result.incomplete);
-  json["num_missing_rows"] = num_missing_rows(result.incomplete);
-  json["warnings"] = result.warnings;
-  return json;
+  for (const SubsetAccuracy& subset : result.subsets) evaluation.subsets.push_back(part_of(subset));
+  evaluation.incomplete = result.incomplete;
+  evaluation.warnings = result.warnings;
+  return evaluation;
 }
 
 }  // namespace charm::evaluate

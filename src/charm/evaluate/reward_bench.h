@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +11,7 @@
 #include "charm/evaluate/metrics.h"
 #include "charm/evaluate/subset_accuracy.h"
 #include "charm/records/eval_item.h"
+#include "charm/results/evaluation.h"
 
 namespace charm::evaluate {
 
@@ -66,7 +66,8 @@ RewardBenchResult reward_bench_result(std::span<const ScoredEvalItem> rows,
 /// Metrics: every subset, every present section, the overall of those present.
 MetricSet reward_bench_metrics(std::span<const ScoredEvalItem> rows);
 
-nlohmann::ordered_json to_json(const RewardBenchResult& result);
+/// As the result file has it.
+results::Evaluation evaluation_of(const RewardBenchResult& result);
 
 /// Plain-text output.
 std::string result_text(const RewardBenchResult& result);

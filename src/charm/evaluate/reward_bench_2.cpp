@@ -6,7 +6,6 @@
 #include <cmath>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "charm/base/check.h"
 #include "charm/base/error.h"
@@ -263,35 +262,31 @@ RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
   return result;
 }
 
-nlohmann::ordered_json to_json(const RewardBench2Result& result) {
-  nlohmann::ordered_json json;
-  if (result.overall) put_estimate(json, "overall", result.overall);
-  put_estimate(json, "overall_partial", result.overall_partial);
-  json["num_rows"] = result.num_rows;
-  json["ties"] = result.ties;
-  json["sections"] = nlohmann::ordered_json::object();
-  json["subsets"] = nlohmann::ordered_json::object();
+results::Evaluation evaluation_of(const RewardBench2Result& result) {
+  results::Evaluation evaluation{.benchmark =
+                                     std::string(benchmark_name(Benchmark::kRewardBench2))};
+  if (result.overall) evaluation.overall.add("overall", *result.overall);
+  evaluation.overall.add("overall_partial", result.overall_partial);
+  evaluation.overall.add_count("num_rows", result.num_rows);
+  evaluation.overall.add_count("ties", result.ties);
   for (const SubsetAccuracy& subset : result.subsets) {
-    put_subset(json["subsets"], subset);
+    evaluation.subsets.push_back(part_of(subset));
     if (subset.section.empty()) continue;
-    put_estimate(json["sections"][subset.name], "score", subset.accuracy);
-    json["sections"][subset.name]["num_rows"] = subset.num_rows;
+    evaluation.sections.push_back(
+        part_of(SectionScore{subset.name, subset.accuracy, subset.num_rows}));
   }
   if (result.ties_terms) {
     const TiesTerms& terms = *result.ties_terms;
-    nlohmann::ordered_json& entry = json["ties_subset"];
     const std::array<const Estimate*, 6> values = {&terms.ref_accuracy, &terms.tied_accuracy,
                                                    &terms.preferred,    &terms.preferred_hard,
                                                    &terms.margin_score, &terms.score};
-    for (std::size_t t = 0; t < values.size(); ++t) {
-      put_estimate(entry, kTermNames[t], *values[t]);
-    }
-    entry["num_questions"] = terms.num_questions;
+    for (std::size_t t = 0; t < values.size(); ++t)
+      evaluation.ties_subset.add(kTermNames[t], *values[t]);
+    evaluation.ties_subset.add_count("num_questions", terms.num_questions);
   }
-  json["incomplete"] = incomplete_json(result.incomplete);
-  json["num_missing_rows"] = num_missing_rows(result.incomplete);
-  json["warnings"] = result.warnings;
-  return json;
+  evaluation.incomplete = result.incomplete;
+  evaluation.warnings = result.warnings;
+  return evaluation;
 }
 
 }  // namespace charm::evaluate

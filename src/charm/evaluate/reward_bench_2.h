@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +11,7 @@
 #include "charm/evaluate/metrics.h"
 #include "charm/evaluate/subset_accuracy.h"
 #include "charm/records/eval_item.h"
+#include "charm/results/evaluation.h"
 
 namespace charm::evaluate {
 
@@ -71,7 +71,8 @@ RewardBench2Result reward_bench_2_result(std::span<const ScoredEvalItem> rows,
 /// Metrics: every subset, the terms of Ties if present, the overall of the known subsets.
 MetricSet reward_bench_2_metrics(std::span<const ScoredEvalItem> rows);
 
-nlohmann::ordered_json to_json(const RewardBench2Result& result);
+/// As the result file has it.
+results::Evaluation evaluation_of(const RewardBench2Result& result);
 
 /// Plain-text output.
 std::string result_text(const RewardBench2Result& result);

@@ -1,7 +1,6 @@
 #include "charm/evaluate/rm_bench.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "charm/base/check.h"
 #include "charm/evaluate/benchmark.h"
@@ -56,22 +55,24 @@ std::array<double, 4> difficulty_scores(const Matrix& m) {
   return {hard, normal, easy, (hard + normal + easy) / 3.0};
 }
 
-void put_domain(nlohmann::ordered_json& entry, const RmBenchDomain& domain) {
-  put_estimate(entry, "score", domain.score);
-  put_estimate(entry, "hard", domain.hard);
-  put_estimate(entry, "normal", domain.normal);
-  put_estimate(entry, "easy", domain.easy);
-  entry["matrix"] = domain.matrix;
-  entry["num_rows"] = domain.num_rows;
-  entry["ties"] = domain.ties;
-  entry["num_comparisons"] = domain.num_comparisons;
+results::BenchmarkPart part_of_domain(const RmBenchDomain& domain) {
+  results::BenchmarkPart part{.name = domain.name};
+  part.metrics.add("score", domain.score);
+  part.metrics.add("hard", domain.hard);
+  part.metrics.add("normal", domain.normal);
+  part.metrics.add("easy", domain.easy);
+  for (const auto& row : domain.matrix) part.matrix.emplace_back(row.begin(), row.end());
+  part.metrics.add_count("num_rows", domain.num_rows);
+  part.metrics.add_count("ties", domain.ties);
+  part.metrics.add_count("num_comparisons", domain.num_comparisons);
+  return part;
 }
 
-void put_means(nlohmann::ordered_json& json, const RmBenchMeans& means, const std::string& suffix) {
-  put_estimate(json, "overall" + suffix, means.score);
-  put_estimate(json, "hard" + suffix, means.hard);
-  put_estimate(json, "normal" + suffix, means.normal);
-  put_estimate(json, "easy" + suffix, means.easy);
+void add_means(const RmBenchMeans& means, const std::string& suffix, results::Metrics& metrics) {
+  metrics.add("overall" + suffix, means.score);
+  metrics.add("hard" + suffix, means.hard);
+  metrics.add("normal" + suffix, means.normal);
+  metrics.add("easy" + suffix, means.easy);
 }
 
 /// Domains with rows, in the benchmark's order.
@@ -203,22 +204,21 @@ RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows,
   return result;
 }
 
-nlohmann::ordered_json to_json(const RmBenchResult& result) {
-  nlohmann::ordered_json json;
-  if (result.overall) put_means(json, *result.overall, "");
-  put_means(json, result.overall_partial, "_partial");
-  json["num_rows"] = result.num_rows;
-  json["ties"] = result.ties;
-  json["num_comparisons"] =
-      result.num_rows * static_cast<std::int64_t>(kRmBenchStyles * kRmBenchStyles);
-  json["domains"] = nlohmann::ordered_json::object();
+results::Evaluation evaluation_of(const RmBenchResult& result) {
+  results::Evaluation evaluation{.benchmark = std::string(benchmark_name(Benchmark::kRmBench))};
+  if (result.overall) add_means(*result.overall, "", evaluation.overall);
+  add_means(result.overall_partial, "_partial", evaluation.overall);
+  evaluation.overall.add_count("num_rows", result.num_rows);
+  evaluation.overall.add_count("ties", result.ties);
+  evaluation.overall.add_count(
+      "num_comparisons",
+      result.num_rows * static_cast<std::int64_t>(kRmBenchStyles * kRmBenchStyles));
   for (const RmBenchDomain& domain : result.domains)
-    put_domain(json["domains"][domain.name], domain);
-  json["subsets"] = nlohmann::ordered_json::object();
+    evaluation.sections.push_back(part_of_domain(domain));
   for (const RmBenchDomain& subset : result.subsets)
-    put_domain(json["subsets"][subset.name], subset);
-  json["missing_domains"] = result.missing_domains;
-  return json;
+    evaluation.subsets.push_back(part_of_domain(subset));
+  evaluation.missing_sections = result.missing_domains;
+  return evaluation;
 }
 
 }  // namespace charm::evaluate

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +11,7 @@
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/metrics.h"
 #include "charm/records/eval_item.h"
+#include "charm/results/evaluation.h"
 
 namespace charm::evaluate {
 
@@ -61,7 +61,8 @@ RmBenchResult rm_bench_result(std::span<const ScoredEvalItem> rows,
 /// domains present.
 MetricSet rm_bench_metrics(std::span<const ScoredEvalItem> rows);
 
-nlohmann::ordered_json to_json(const RmBenchResult& result);
+/// As the result file has it.
+results::Evaluation evaluation_of(const RmBenchResult& result);
 
 /// Plain-text output.
 std::string result_text(const RmBenchResult& result);

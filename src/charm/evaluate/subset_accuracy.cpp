@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "charm/base/strings.h"
 #include "charm/evaluate/benchmark.h"
@@ -17,35 +16,24 @@ std::int64_t num_rows_of(std::span<const SubsetAccuracy> subsets, std::string_vi
   return it == subsets.end() ? 0 : it->num_rows;
 }
 
-void put_subset(nlohmann::ordered_json& subsets, const SubsetAccuracy& subset) {
-  nlohmann::ordered_json& entry = subsets[subset.name];
-  put_estimate(entry, "accuracy", subset.accuracy);
-  using Json = nlohmann::ordered_json;
-  entry["section"] = subset.section.empty() ? Json() : Json(subset.section);
-  entry["num_rows"] = subset.num_rows;
+results::BenchmarkPart part_of(const SubsetAccuracy& subset) {
+  results::BenchmarkPart part{.name = subset.name, .section = subset.section};
+  part.metrics.add("accuracy", subset.accuracy);
+  part.metrics.add_count("num_rows", subset.num_rows);
   if (subset.num_correct == std::floor(subset.num_correct)) {
-    entry["num_correct"] = std::llround(subset.num_correct);
+    part.metrics.add_count("num_correct", std::llround(subset.num_correct));
   } else {
-    entry["num_correct"] = subset.num_correct;
+    part.metrics.add("num_correct", subset.num_correct);
   }
-  entry["ties"] = subset.ties;
+  part.metrics.add_count("ties", subset.ties);
+  return part;
 }
 
-std::int64_t num_missing_rows(std::span<const MissingRows> incomplete) {
-  std::int64_t count = 0;
-  for (const MissingRows& subset : incomplete)
-    count += std::max<std::int64_t>(subset.expected_rows - subset.num_rows, 0);
-  return count;
-}
-
-nlohmann::ordered_json incomplete_json(std::span<const MissingRows> incomplete) {
-  nlohmann::ordered_json json = nlohmann::ordered_json::array();
-  for (const MissingRows& missing : incomplete) {
-    json.push_back({{"subset", missing.subset},
-                    {"num_rows", missing.num_rows},
-                    {"expected_rows", missing.expected_rows}});
-  }
-  return json;
+results::BenchmarkPart part_of(const SectionScore& section) {
+  results::BenchmarkPart part{.name = section.name};
+  part.metrics.add("score", section.score);
+  part.metrics.add_count("num_rows", section.num_rows);
+  return part;
 }
 
 std::string unknown_subset_warning(const SubsetAccuracy& subset, std::span<const std::string> known,

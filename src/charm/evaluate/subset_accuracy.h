@@ -1,13 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "charm/evaluate/benchmark.h"
+#include "charm/results/evaluation.h"
 
 namespace charm::evaluate {
 
@@ -27,21 +27,14 @@ struct SectionScore {
   std::int64_t num_rows = 0;
 };
 
-/// A subset with fewer or more rows than the benchmark.
-struct MissingRows {
-  std::string subset;
-  std::int64_t num_rows = 0;
-  std::int64_t expected_rows = 0;
-};
+using results::MissingRows;
 
 /// Rows of a subset; 0 if absent.
 std::int64_t num_rows_of(std::span<const SubsetAccuracy> subsets, std::string_view name);
 
-/// Sets `subsets[subset.name]`.
-void put_subset(nlohmann::ordered_json& subsets, const SubsetAccuracy& subset);
-/// Rows that are missing in all.
-std::int64_t num_missing_rows(std::span<const MissingRows> incomplete);
-nlohmann::ordered_json incomplete_json(std::span<const MissingRows> incomplete);
+/// As the result file has it.
+results::BenchmarkPart part_of(const SubsetAccuracy& subset);
+results::BenchmarkPart part_of(const SectionScore& section);
 
 /// For an unknown subset: names the nearest of `known`.
 std::string unknown_subset_warning(const SubsetAccuracy& subset, std::span<const std::string> known,

@@ -6,7 +6,6 @@
 #include <array>
 #include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
 #include "charm/base/strings.h"
@@ -109,13 +108,13 @@ class CalibratedOdds {
   bool has_style_ = false;
 };
 
-nlohmann::ordered_json prediction_json(const VotePrediction& prediction) {
-  nlohmann::ordered_json json;
-  put_estimate(json, "accuracy", prediction.accuracy);
-  put_estimate(json, "log_loss", prediction.log_loss);
-  put_estimate(json, "brier", prediction.brier);
-  put_estimate(json, "ece", prediction.ece);
-  return json;
+results::BenchmarkPart part_of_prediction(const char* name, const VotePrediction& prediction) {
+  results::BenchmarkPart part{.name = name};
+  part.metrics.add(kVoteMeasureNames[0], prediction.accuracy);
+  part.metrics.add(kVoteMeasureNames[1], prediction.log_loss);
+  part.metrics.add(kVoteMeasureNames[2], prediction.brier);
+  part.metrics.add(kVoteMeasureNames[3], prediction.ece);
+  return part;
 }
 
 }  // namespace
@@ -178,22 +177,23 @@ VotesResult votes_result(std::span<const ScoredVote> votes,
   return result;
 }
 
-nlohmann::ordered_json to_json(const VotesResult& result) {
-  nlohmann::ordered_json json;
-  put_estimate(
-      json, "overall",
-      result.with_offsets ? result.with_offsets->accuracy : result.without_offsets.accuracy);
-  json["num_votes"] = result.num_votes;
-  json["num_decided"] = result.num_decided;
-  json["num_prompts"] = result.num_prompts;
-  json["num_without_offset"] = result.num_without_offset;
-  json["temperature"] = result.temperature;
-  json["temperature_source"] = result.temperature_source;
-  json["without_offsets"] = prediction_json(result.without_offsets);
-  if (result.with_offsets) json["with_offsets"] = prediction_json(*result.with_offsets);
-  if (result.difference) json["difference"] = prediction_json(*result.difference);
-  json["warnings"] = result.warnings;
-  return json;
+results::Evaluation evaluation_of(const VotesResult& result) {
+  results::Evaluation evaluation{.benchmark = std::string(benchmark_name(Benchmark::kVotes))};
+  evaluation.overall.add(
+      "overall", (result.with_offsets ? *result.with_offsets : result.without_offsets).accuracy);
+  evaluation.overall.add_count("num_votes", result.num_votes);
+  evaluation.overall.add_count("num_decided", result.num_decided);
+  evaluation.overall.add_count("num_prompts", result.num_prompts);
+  evaluation.overall.add_count("num_without_offset", result.num_without_offset);
+  evaluation.overall.add("temperature", result.temperature);
+  evaluation.temperature_source = result.temperature_source;
+  evaluation.predictions.push_back(part_of_prediction("without_offsets", result.without_offsets));
+  if (result.with_offsets)
+    evaluation.predictions.push_back(part_of_prediction("with_offsets", *result.with_offsets));
+  if (result.difference)
+    evaluation.predictions.push_back(part_of_prediction("difference", *result.difference));
+  evaluation.warnings = result.warnings;
+  return evaluation;
 }
 
 std::string result_text(const VotesResult& result) {

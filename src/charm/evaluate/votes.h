@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,6 +8,7 @@
 
 #include "charm/evaluate/benchmark.h"
 #include "charm/results/calibration.h"
+#include "charm/results/evaluation.h"
 #include "charm/stats/vote_table.h"
 
 namespace charm::evaluate {
@@ -42,7 +42,8 @@ VotesResult votes_result(std::span<const ScoredVote> votes,
                          const std::optional<results::Calibration>& calibration,
                          const BootstrapOptions& options);
 
-nlohmann::ordered_json to_json(const VotesResult& result);
+/// As the result file has it.
+results::Evaluation evaluation_of(const VotesResult& result);
 
 /// Plain-text output.
 std::string result_text(const VotesResult& result);

@@ -47,11 +47,11 @@ void add_pair(std::string& text, const PairExplanation& pair) {
   text += "\n";
 }
 
-std::string accuracy_text(const nlohmann::ordered_json& benchmark) {
-  if (benchmark.is_null()) return "-";
-  const results::Metrics overall = results::read_evaluation(benchmark, "").overall;
-  const auto value = overall.find("overall");
-  return fmt::format("{:.3f}", value ? value->value : overall.find("overall_partial")->value);
+std::string accuracy_text(const std::optional<results::Evaluation>& benchmark) {
+  if (!benchmark) return "-";
+  const auto value = benchmark->overall.find("overall");
+  const auto partial = benchmark->overall.find("overall_partial");
+  return value || partial ? fmt::format("{:.3f}", (value ? value : partial)->value) : "undefined";
 }
 
 void add_methods(std::string& text, const std::vector<results::Method>& methods) {

@@ -200,12 +200,12 @@ MethodComparison compare_methods(std::span<const FeatureFile> fit,
     if (!has_offsets) {
       const bool is_lowess = method.name == "lowess";
       if (!reward_bench.empty()) {
-        method.reward_bench = evaluate::to_json(evaluate::reward_bench_result(
+        method.reward_bench = evaluate::evaluation_of(evaluate::reward_bench_result(
             reward_bench.corrected(is_lowess ? reward_bench.lowess() : plans[m].policies),
             bootstrap));
       }
       if (!rm_bench.empty()) {
-        method.rm_bench = evaluate::to_json(evaluate::rm_bench_result(
+        method.rm_bench = evaluate::evaluation_of(evaluate::rm_bench_result(
             rm_bench.corrected(is_lowess ? rm_bench.lowess() : plans[m].policies), bootstrap));
       }
     }

@@ -11,14 +11,7 @@
 namespace charm::report {
 namespace {
 
-std::string p_text(const std::optional<double>& p) {
-  if (!p) return "";
-  return *p < 0.001 ? "< 0.001" : fmt::format("{:.3f}", *p);
-}
-
-std::string count_text(const std::optional<std::int64_t>& count) {
-  return count ? std::to_string(*count) : "";
-}
+std::string p_text(double p) { return p < 0.001 ? "< 0.001" : fmt::format("{:.3f}", p); }
 
 std::optional<double> value_of(const std::optional<results::Estimate>& estimate) {
   return estimate ? std::optional(estimate->value) : std::nullopt;
@@ -43,8 +36,9 @@ void add_rows(Table& table, const std::string& label, const results::ComparedPar
                                     number_text(value_of(part->b)),
                                     signed_measured_text(part->difference)};
     if (with_flips) {
-      row.insert(row.end(),
-                 {count_text(part->gained), count_text(part->lost), p_text(part->p_value)});
+      row.insert(row.end(), {part->flips ? std::to_string(part->flips->gained) : "",
+                             part->flips ? std::to_string(part->flips->lost) : "",
+                             part->flips ? p_text(part->flips->p_value) : ""});
     }
     table.rows.push_back(std::move(row));
   }
@@ -146,7 +140,7 @@ std::string comparison_tables_html(const RunData& run, const std::string& benchm
   for (const ComparisonFile& file : run.comparisons) {
     if (file.benchmark != benchmark) continue;
     has_tests = has_tests || !file.result.is_arena();
-    html += comparison_html(file, file.result.name_a.empty() ? "before" : file.result.name_a);
+    html += comparison_html(file, file.result.a.name.empty() ? "before" : file.result.a.name);
   }
   if (!html.empty()) {
     html +=
@@ -192,9 +186,9 @@ std::string probability_table_html(const RunData& run, const std::string& benchm
   for (const std::string& model : models_in_order(run, models)) {
     for (const EvaluationFile& evaluation : run.evaluations) {
       if (evaluation.benchmark != benchmark || evaluation.model != model) continue;
-      const results::Metrics& probabilities = evaluation.result.pair_probabilities;
-      const results::Metrics& length = evaluation.result.length_correlation;
-      if (probabilities.values.empty() || length.values.empty()) continue;
+      if (!evaluation.result.pairs) continue;
+      const results::Metrics& probabilities = evaluation.result.pairs->probabilities;
+      const results::Metrics& length = evaluation.result.pairs->length;
       table.rows.push_back({model, number_text(value_of(probabilities.find("ece"))),
                             measured_text(probabilities.find("brier")),
                             measured_text(probabilities.find("log_loss")),
@@ -247,17 +241,16 @@ std::string evaluation_caveat(const EvaluationFile& evaluation) {
     text += fmt::format("at most {} rows of each subset, sampled with seed {}; ",
                         result.sampling->limit_per_subset, result.sampling->seed);
   }
-  if (!result.missing_domains.empty()) {
+  if (result.missing_sections && !result.missing_sections->empty()) {
     text += fmt::format("without {}, so not comparable with published overall scores; ",
-                        fmt::join(result.missing_domains, ", "));
+                        fmt::join(*result.missing_sections, ", "));
   }
-  if (result.num_incomplete > 0 && !result.sampling) {
-    text +=
-        fmt::format("{} subsets do not have their full number of rows; ", result.num_incomplete);
+  if (result.incomplete && !result.incomplete->empty() && !result.sampling) {
+    text += fmt::format("{} subsets do not have their full number of rows; ",
+                        result.incomplete->size());
   }
-  if (const auto bad = result.overall.find("num_bad_rows"); bad && bad->value > 0) {
-    text += fmt::format("{:.0f} unusable rows dropped; ", bad->value);
-  }
+  if (result.num_bad_rows > 0)
+    text += fmt::format("{} unusable rows dropped; ", result.num_bad_rows);
   if (text.ends_with("; ")) text.resize(text.size() - 2);
   return text;
 }

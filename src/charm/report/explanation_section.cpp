@@ -122,11 +122,10 @@ std::string correlation_text(const results::MethodCheck& check,
   return number_text(std::isfinite(value) ? std::optional(value) : std::nullopt, 2);
 }
 
-std::string accuracy_text(const nlohmann::ordered_json& benchmark) {
-  if (benchmark.is_null()) return "–";
-  const results::Metrics overall = results::read_evaluation(benchmark, "explanation").overall;
-  const auto complete = overall.find("overall");
-  return percent_measured_text(complete ? complete : overall.find("overall_partial"));
+std::string accuracy_text(const std::optional<results::Evaluation>& benchmark) {
+  if (!benchmark) return "–";
+  const auto complete = benchmark->overall.find("overall");
+  return percent_measured_text(complete ? complete : benchmark->overall.find("overall_partial"));
 }
 
 std::string methods_html(const std::vector<results::Method>& methods) {

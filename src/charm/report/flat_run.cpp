@@ -75,7 +75,7 @@ void add_result(const fs::path& path, const Models& models, RunData& run) {
   } else if (json.contains("benchmark")) {
     run.evaluations.push_back(
         {json.value("model", model), name, results::read_evaluation(json, file)});
-    for (const auto& [policy, rating] : run.evaluations.back().result.ratings)
+    for (const auto& [policy, rating] : run.evaluations.back().result.ratings())
       run.ratings[policy] = rating;
   } else if (json.contains("policies") && json.contains("pairs") && !json.contains("reference")) {
     run.mismatches.push_back({results::read_mismatch(json, file), model});

@@ -11,6 +11,8 @@
 
 #include "charm/base/files.h"
 #include "charm/results/calibration.h"
+#include "charm/results/comparison.h"
+#include "charm/results/evaluation.h"
 #include "charm/results/explanation.h"
 #include "charm/results/mismatch.h"
 

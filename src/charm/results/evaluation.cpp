@@ -1,7 +1,7 @@
 #include "charm/results/evaluation.h"
 
 #include <algorithm>
-#include <limits>
+#include <array>
 
 #include "charm/base/error.h"
 #include "charm/results/fields.h"
@@ -11,96 +11,80 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kWriter = "charm evaluate";
+constexpr std::array kPredictions = {"without_offsets", "with_offsets", "difference"};
 
-Metrics read_metrics(const std::optional<Fields>& fields) {
-  Metrics metrics;
-  if (!fields) return metrics;
-  for (const auto& [name, value] : fields->json().items()) {
-    if (value.is_number()) metrics.values.emplace_back(name, fields->estimate_at(name));
+Json metrics_json(const Metrics& metrics) {
+  Json json = Json::object();
+  put_metrics(json, metrics);
+  return json;
+}
+
+Json incomplete_json(const std::vector<MissingRows>& incomplete) {
+  Json json = Json::array();
+  for (const MissingRows& missing : incomplete) {
+    json.push_back({{"subset", missing.subset},
+                    {"num_rows", missing.num_rows},
+                    {"expected_rows", missing.expected_rows}});
   }
-  return metrics;
+  return json;
 }
 
-// The members of an object that are objects, by name.
-std::vector<std::pair<std::string, Fields>> objects_of(const std::optional<Fields>& fields) {
-  std::vector<std::pair<std::string, Fields>> objects;
-  if (!fields) return objects;
-  for (const auto& [name, value] : fields->json().items()) {
-    if (value.is_object()) objects.emplace_back(name, fields->at<Fields>(name.c_str()));
+std::vector<MissingRows> read_incomplete(const std::vector<Fields>& entries) {
+  std::vector<MissingRows> incomplete;
+  for (const Fields& entry : entries) {
+    incomplete.push_back({.subset = entry.at<std::string>("subset"),
+                          .num_rows = entry.find_or<std::int64_t>("num_rows"),
+                          .expected_rows = entry.find_or<std::int64_t>("expected_rows")});
   }
-  return objects;
+  return incomplete;
 }
 
-// Sections are objects with a score, or numbers.
-std::vector<BenchmarkPart> read_parts(const std::optional<Fields>& fields) {
-  std::vector<BenchmarkPart> parts;
-  if (!fields) return parts;
-  for (const auto& [name, value] : fields->json().items()) {
-    if (value.is_object()) {
-      parts.push_back({name, read_metrics(fields->at<Fields>(name.c_str()))});
-    } else if (value.is_number()) {
-      parts.push_back({name, {{{"score", fields->estimate_at(name)}}}});
-    }
+void put_pairs(Json& json, const PairNumbers& pairs) {
+  Json probabilities = metrics_json(pairs.probabilities);
+  probabilities["bins"] = Json::array();
+  for (const Metrics& bin : pairs.bins) probabilities["bins"].push_back(metrics_json(bin));
+  probabilities["margin_histogram"] = {
+      {"bin_width", pairs.bin_width}, {"edges", pairs.edges}, {"counts", pairs.counts}};
+  Json length = metrics_json(pairs.length);
+  if (!pairs.probabilities_of_subsets.empty()) {
+    probabilities["subsets"] = to_json(pairs.probabilities_of_subsets);
+    length["subsets"] = to_json(pairs.length_of_subsets);
   }
-  return parts;
+  json["pair_probabilities"] = std::move(probabilities);
+  json["length_correlation"] = std::move(length);
 }
 
-ComparedPart read_part(const std::string& name, const Fields& fields) {
-  ComparedPart part{.name = name,
-                    .a = fields.find_estimate("a"),
-                    .b = fields.find_estimate("b"),
-                    .difference = fields.find_estimate("difference"),
-                    .gained = fields.find<std::int64_t>("gained"),
-                    .lost = fields.find<std::int64_t>("lost"),
-                    .p_value = {},
-                    .measures = {}};
-  for (const auto& [member, object] : objects_of(fields)) {
-    if (member == "mcnemar") {
-      part.p_value = object.find<double>("p_value");
-    } else {
-      part.measures.push_back(read_part(member, object));
-    }
+std::optional<PairNumbers> read_pairs_of_texts(const Fields& fields) {
+  const auto probabilities = fields.find<Fields>("pair_probabilities");
+  const auto length = fields.find<Fields>("length_correlation");
+  if (!probabilities || !length) return std::nullopt;
+  PairNumbers pairs{.probabilities = read_metrics(probabilities), .length = read_metrics(length)};
+  for (const Fields& bin : probabilities->find_or<std::vector<Fields>>("bins"))
+    pairs.bins.push_back(read_metrics(bin));
+  if (const auto margins = probabilities->find<Fields>("margin_histogram")) {
+    pairs.bin_width = margins->at<double>("bin_width");
+    pairs.edges = margins->at<std::vector<double>>("edges");
+    for (const double count : margins->at<std::vector<double>>("counts"))
+      pairs.counts.push_back(static_cast<std::int64_t>(count));
   }
-  return part;
+  pairs.probabilities_of_subsets = read_parts(probabilities->find<Fields>("subsets"));
+  pairs.length_of_subsets = read_parts(length->find<Fields>("subsets"));
+  return pairs;
 }
 
-std::vector<ComparedPart> read_compared_parts(const std::optional<Fields>& fields) {
-  std::vector<ComparedPart> parts;
-  for (const auto& [name, object] : objects_of(fields)) parts.push_back(read_part(name, object));
-  return parts;
-}
-
-const ComparedPart* find_part(const std::vector<ComparedPart>& parts, std::string_view name) {
-  const auto found = std::ranges::find(parts, name, &ComparedPart::name);
-  return found == parts.end() ? nullptr : &*found;
+// Arena, votes and best-of-n have no sections.
+bool has_sections(const Evaluation& evaluation) {
+  return evaluation.mean_score.values.empty() && evaluation.predictions.empty() &&
+         evaluation.picks.empty();
 }
 
 }  // namespace
 
-std::optional<Estimate> Metrics::find(std::string_view name) const {
-  for (const auto& [own_name, value] : values) {
-    if (own_name == name) return value;
-  }
-  return std::nullopt;
-}
-
-Json to_json(const Correlations& correlations, NoInterval no_interval) {
-  Json json;
-  put_estimate(json, "spearman", correlations.spearman, no_interval);
-  put_estimate(json, "kendall", correlations.kendall, no_interval);
-  put_estimate(json, "pearson", correlations.pearson, no_interval);
-  return json;
-}
-
-Correlations read_correlations(const Fields& fields) {
-  const auto estimate = [&](const char* name) {
-    return fields.find_estimate(name).value_or(
-        Estimate{.value = std::numeric_limits<double>::quiet_NaN(), .ci95 = {}});
-  };
-  return {.spearman = estimate("spearman"),
-          .kendall = estimate("kendall"),
-          .pearson = estimate("pearson")};
+std::int64_t num_missing_rows(const std::vector<MissingRows>& incomplete) {
+  std::int64_t count = 0;
+  for (const MissingRows& subset : incomplete)
+    count += std::max<std::int64_t>(subset.expected_rows - subset.num_rows, 0);
+  return count;
 }
 
 const Metrics& Evaluation::section(const std::string& name) const {
@@ -110,83 +94,110 @@ const Metrics& Evaluation::section(const std::string& name) const {
   return found->metrics;
 }
 
+std::map<std::string, double> Evaluation::ratings() const {
+  std::map<std::string, double> ratings;
+  for (const BenchmarkPart& policy : policies) {
+    if (const auto rating = policy.metrics.find("rating")) ratings[policy.name] = rating->value;
+  }
+  return ratings;
+}
+
+Json numbers_json(const Evaluation& evaluation) {
+  Json json = Json::object();
+  if (!evaluation.mean_score.values.empty()) {
+    json["correlations"] = {{"mean_score", metrics_json(evaluation.mean_score)},
+                            {"win_rate", metrics_json(evaluation.win_rate)}};
+  }
+  put_metrics(json, evaluation.overall);
+  if (!evaluation.temperature_source.empty())
+    json["temperature_source"] = evaluation.temperature_source;
+  const bool is_rm_bench = evaluation.benchmark == "rm-bench";
+  if (has_sections(evaluation)) {
+    json[is_rm_bench ? "domains" : "sections"] = to_json(evaluation.sections);
+    json["subsets"] = to_json(evaluation.subsets);
+  }
+  if (!evaluation.ties_subset.values.empty())
+    json["ties_subset"] = metrics_json(evaluation.ties_subset);
+  if (evaluation.missing_sections)
+    json[is_rm_bench ? "missing_domains" : "missing_sections"] = *evaluation.missing_sections;
+  if (evaluation.incomplete) {
+    json["incomplete"] = incomplete_json(*evaluation.incomplete);
+    json["num_missing_rows"] = num_missing_rows(*evaluation.incomplete);
+  }
+  for (const BenchmarkPart& part : evaluation.predictions)
+    json[part.name] = metrics_json(part.metrics);
+  if (!evaluation.policies.empty()) json["policies"] = to_json(evaluation.policies);
+  for (const PicksOfN& picks : evaluation.picks) json["picks"].push_back(to_json(picks));
+  if (evaluation.warnings) json["warnings"] = *evaluation.warnings;
+  if (evaluation.holdout) json["holdout"] = *evaluation.holdout;
+  if (evaluation.pairs) put_pairs(json, *evaluation.pairs);
+  return json;
+}
+
+Json to_json(const Evaluation& evaluation) {
+  Json json = {{"version", Evaluation::kVersion},
+               {"benchmark", evaluation.benchmark},
+               {"model", evaluation.model}};
+  if (evaluation.sampling) {
+    json["sampling"] = {{"limit_per_subset", evaluation.sampling->limit_per_subset},
+                        {"seed", evaluation.sampling->seed}};
+  }
+  json.update(numbers_json(evaluation));
+  json["num_bad_rows"] = evaluation.num_bad_rows;
+  json["bootstrap"] = {{"draws", evaluation.bootstrap.draws}, {"seed", evaluation.bootstrap.seed}};
+  return json;
+}
+
 Evaluation read_evaluation(const Json& json, const std::string& file) {
-  const Fields fields(json, file, kWriter);
-  fields.check_version(kEvaluationVersion);
+  const Fields fields(json, file, "charm evaluate");
+  fields.check_version(Evaluation::kVersion);
   Evaluation evaluation;
   evaluation.benchmark = fields.find_or<std::string>("benchmark");
   evaluation.model = fields.find_or<std::string>("model");
   if (const auto sampling = fields.find<Fields>("sampling")) {
     evaluation.sampling = {.limit_per_subset = sampling->at<std::int64_t>("limit_per_subset"),
-                           .seed = sampling->at<std::int64_t>("seed")};
+                           .seed = sampling->at<std::uint64_t>("seed")};
   }
-  evaluation.overall = read_metrics(fields);
   if (const auto correlations = fields.find<Fields>("correlations")) {
     evaluation.mean_score = read_metrics(correlations->find<Fields>("mean_score"));
     evaluation.win_rate = read_metrics(correlations->find<Fields>("win_rate"));
   }
+  evaluation.overall =
+      read_metrics(fields, {"version", "num_missing_rows", "holdout", "num_bad_rows"});
+  evaluation.temperature_source = fields.find_or<std::string>("temperature_source");
   for (const char* name : {"sections", "domains"}) {
     for (BenchmarkPart& part : read_parts(fields.find<Fields>(name)))
       evaluation.sections.push_back(std::move(part));
   }
   evaluation.subsets = read_parts(fields.find<Fields>("subsets"));
-  evaluation.missing_domains = fields.find_or<std::vector<std::string>>("missing_domains");
-  evaluation.num_incomplete =
-      static_cast<std::int64_t>(fields.find_or<std::vector<Fields>>("incomplete").size());
-  evaluation.pair_probabilities = read_metrics(fields.find<Fields>("pair_probabilities"));
-  evaluation.length_correlation = read_metrics(fields.find<Fields>("length_correlation"));
-  for (const auto& [policy, entry] : objects_of(fields.find<Fields>("policies"))) {
-    if (const auto rating = entry.find<double>("rating")) evaluation.ratings[policy] = *rating;
+  evaluation.ties_subset = read_metrics(fields.find<Fields>("ties_subset"));
+  for (const char* name : {"missing_sections", "missing_domains"}) {
+    if (auto missing = fields.find<std::vector<std::string>>(name))
+      evaluation.missing_sections = std::move(missing);
   }
-  for (const char* name : {"without_offsets", "with_offsets", "difference"}) {
-    if (const auto part = fields.find<Fields>(name))
-      evaluation.predictions.push_back({name, read_metrics(part)});
+  if (const auto incomplete = fields.find<std::vector<Fields>>("incomplete"))
+    evaluation.incomplete = read_incomplete(*incomplete);
+  for (const char* name : kPredictions) {
+    if (const auto part = fields.find<Fields>(name)) {
+      evaluation.predictions.push_back({.name = name, .metrics = read_metrics(part)});
+    }
   }
+  evaluation.policies = read_parts(fields.find<Fields>("policies"));
   for (const Fields& picks : fields.find_or<std::vector<Fields>>("picks"))
     evaluation.picks.push_back(read_picks(picks));
+  evaluation.warnings = fields.find<std::vector<std::string>>("warnings");
+  evaluation.holdout = fields.find<double>("holdout");
+  evaluation.pairs = read_pairs_of_texts(fields);
+  evaluation.num_bad_rows = fields.find_or<std::int64_t>("num_bad_rows");
+  if (const auto bootstrap = fields.find<Fields>("bootstrap")) {
+    evaluation.bootstrap = {.draws = bootstrap->find_or<std::int64_t>("draws"),
+                            .seed = bootstrap->find_or<std::uint64_t>("seed")};
+  }
   return evaluation;
 }
 
 Evaluation read_evaluation(const std::filesystem::path& path) {
   return read_evaluation(read_json(path, "charm evaluate"), path.string());
-}
-
-const ComparedPart* ComparedPart::measure(std::string_view measure_name) const {
-  return find_part(measures, measure_name);
-}
-
-const ComparedPart* Comparison::find(std::string_view name) const {
-  return find_part(overall, name);
-}
-
-Comparison read_comparison(const Json& json, const std::string& file) {
-  const Fields fields(json, file, kWriter);
-  fields.check_version(kEvaluationVersion);
-  const auto run_name = [&](const char* run) {
-    const auto facts = fields.find<Fields>(run);
-    return facts ? facts->find_or<std::string>("name") : std::string();
-  };
-  Comparison comparison{.benchmark = fields.find_or<std::string>("benchmark"),
-                        .name_a = run_name("a"),
-                        .name_b = run_name("b"),
-                        .overall = {},
-                        .sections = {},
-                        .correlations = read_compared_parts(fields.find<Fields>("correlations")),
-                        .policies = read_compared_parts(fields.find<Fields>("policies"))};
-  for (const char* name :
-       {"overall", "overall_partial", "mean_abs_mismatch", "mean_abs_mismatch_left_out"}) {
-    if (const auto part = fields.find<Fields>(name))
-      comparison.overall.push_back(read_part(name, *part));
-  }
-  for (const char* name : {"sections", "domains"}) {
-    for (ComparedPart& part : read_compared_parts(fields.find<Fields>(name)))
-      comparison.sections.push_back(std::move(part));
-  }
-  return comparison;
-}
-
-Comparison read_comparison(const std::filesystem::path& path) {
-  return read_comparison(read_json(path, "charm evaluate --compare"), path.string());
 }
 
 }  // namespace charm::results

@@ -6,100 +6,80 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "charm/results/audit.h"
-#include "charm/results/estimate.h"
+#include "charm/results/metrics.h"
 
 namespace charm::results {
 
-class Fields;
-
-/// Version of the files of `charm evaluate`.
-inline constexpr int kEvaluationVersion = 1;
-
-/// The numbers of one object of a result file by their names, with their intervals.
-struct Metrics {
-  std::vector<std::pair<std::string, Estimate>> values;
-
-  std::optional<Estimate> find(std::string_view name) const;
+/// A subset with fewer or more rows than the benchmark.
+struct MissingRows {
+  std::string subset;
+  std::int64_t num_rows = 0;
+  std::int64_t expected_rows = 0;
 };
 
-/// Of a number per policy with the ratings; NaN where undefined.
-struct Correlations {
-  Estimate spearman;  ///< of average ranks
-  Estimate kendall;   ///< tau-b
-  Estimate pearson;
-};
-nlohmann::ordered_json to_json(const Correlations& correlations,
-                               NoInterval no_interval = NoInterval::kOmit);
-Correlations read_correlations(const Fields& fields);
+/// Rows that are missing in all.
+std::int64_t num_missing_rows(const std::vector<MissingRows>& incomplete);
 
-/// A section, domain or subset of a benchmark.
-struct BenchmarkPart {
-  std::string name;
-  Metrics metrics;
+/// Calibration of the pair probabilities that scores imply, and correlation of scores with length.
+struct PairNumbers {
+  Metrics probabilities{};
+  std::vector<Metrics> bins{};  ///< of confidence
+  double bin_width = 1.0;       ///< of margins, score units
+  std::vector<double> edges{};
+  std::vector<std::int64_t> counts{};
+  Metrics length{};
+  std::vector<BenchmarkPart> probabilities_of_subsets{}, length_of_subsets{};
 };
 
-/// What later stages read of a result of `charm evaluate`, whatever the benchmark. The benchmark's
-/// own result (evaluate/) holds and writes more.
+/// The bootstrap behind the intervals of a result.
+struct BootstrapFacts {
+  std::int64_t draws = 0;
+  std::uint64_t seed = 0;
+};
+
+/// The file of `charm evaluate`, whatever the benchmark.
 struct Evaluation {
+  static constexpr int kVersion = 1;
   struct Sampling {
     std::int64_t limit_per_subset = 0;
-    std::int64_t seed = 0;
+    std::uint64_t seed = 0;
   };
   std::string benchmark;
-  std::string model;
-  std::optional<Sampling> sampling;
-  Metrics overall;                      ///< "overall", "overall_partial", "hard", counts of rows
-  Metrics mean_score, win_rate;         ///< arena: correlations with the ratings
-  std::vector<BenchmarkPart> sections;  ///< RM-Bench: domains
-  std::vector<BenchmarkPart> subsets;
-  std::vector<std::string> missing_domains;
-  std::int64_t num_incomplete = 0;  ///< subsets without their full number of rows
-  Metrics pair_probabilities, length_correlation;
-  std::map<std::string, double> ratings;  ///< arena: Elo points by policy
+  std::string model{};
+  std::optional<Sampling> sampling{};
+  Metrics mean_score{}, win_rate{};       ///< arena: correlations with the ratings
+  Metrics overall{};                      ///< "overall", "overall_partial", "hard", counts of rows
+  std::string temperature_source{};       ///< votes
+  std::vector<BenchmarkPart> sections{};  ///< RM-Bench: domains
+  std::vector<BenchmarkPart> subsets{};
+  Metrics ties_subset{};                                       ///< RewardBench 2
+  std::optional<std::vector<std::string>> missing_sections{};  ///< RM-Bench: domains
+  std::optional<std::vector<MissingRows>> incomplete{};
   std::vector<BenchmarkPart>
-      predictions;              ///< votes: "without_offsets", "with_offsets", "difference"
-  std::vector<PicksOfN> picks;  ///< best-of-n: one per n
+      predictions{};  ///< votes: "without_offsets", "with_offsets", "difference"
+  std::vector<BenchmarkPart> policies{};  ///< arena
+  std::vector<PicksOfN> picks{};          ///< best-of-n: one per n
+  std::optional<std::vector<std::string>> warnings{};
+  std::optional<double> holdout{};  ///< votes: share of the prompts
+  std::optional<PairNumbers> pairs{};
+  std::int64_t num_bad_rows = 0;
+  BootstrapFacts bootstrap{};
 
   /// Throws kInput for an unknown section.
   const Metrics& section(const std::string& name) const;
+  /// Elo points by policy; arena.
+  std::map<std::string, double> ratings() const;
 };
 
-/// Throws kInput naming the file and the member.
+nlohmann::ordered_json to_json(const Evaluation& evaluation);
+/// Without what says which run it was: benchmark, model, sampling, bad rows, bootstrap.
+nlohmann::ordered_json numbers_json(const Evaluation& evaluation);
+
+/// Throws kInput naming the file and the member. Reads `numbers_json` as well.
 Evaluation read_evaluation(const nlohmann::ordered_json& json, const std::string& file);
 Evaluation read_evaluation(const std::filesystem::path& path);
-
-/// A metric of two runs on the same rows. Differences are B - A.
-struct ComparedPart {
-  std::string name;
-  std::optional<Estimate> a, b, difference;
-  std::optional<std::int64_t> gained, lost;
-  std::optional<double> p_value;       ///< McNemar's test
-  std::vector<ComparedPart> measures;  ///< further metrics of the part, "hard" of RM-Bench
-
-  /// nullptr where there is none.
-  const ComparedPart* measure(std::string_view name) const;
-};
-
-/// What later stages read of a comparison of two runs.
-struct Comparison {
-  std::string benchmark;
-  std::string name_a, name_b;         ///< of the runs; empty where unknown
-  std::vector<ComparedPart> overall;  ///< "overall" or "overall_partial"; arena: mean |MD|
-  std::vector<ComparedPart> sections;
-  std::vector<ComparedPart> correlations;  ///< arena: "mean_score", "win_rate"
-  std::vector<ComparedPart> policies;      ///< arena
-
-  bool is_arena() const { return !correlations.empty(); }
-  /// The overall metric of this name; nullptr where there is none.
-  const ComparedPart* find(std::string_view name) const;
-};
-
-Comparison read_comparison(const nlohmann::ordered_json& json, const std::string& file);
-Comparison read_comparison(const std::filesystem::path& path);
 
 }  // namespace charm::results

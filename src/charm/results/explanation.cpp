@@ -164,8 +164,8 @@ Json method_json(const Method& method) {
   for (const auto& [policy, offset] : method.offsets) json["offsets"][policy] = offset;
   json["fit"] = method_check_json(method.fit);
   json["held_out"] = method.held_out ? method_check_json(*method.held_out) : Json();
-  json["reward_bench"] = method.reward_bench;
-  json["rm_bench"] = method.rm_bench;
+  json["reward_bench"] = method.reward_bench ? numbers_json(*method.reward_bench) : Json();
+  json["rm_bench"] = method.rm_bench ? numbers_json(*method.rm_bench) : Json();
   return json;
 }
 
@@ -179,12 +179,15 @@ Method read_method(const Fields& fields) {
   }
   method.fit = read_method_check(fields.at<Fields>("fit"));
   method.held_out = read_object(fields, "held_out", read_method_check);
-  const auto benchmark = [&](const char* name) {
-    const auto result = fields.find<Fields>(name);
-    return result ? result->json() : Json();
+  const auto benchmark = [&](const char* member, const char* name) {
+    const auto result = fields.find<Fields>(member);
+    if (!result) return std::optional<Evaluation>();
+    Evaluation evaluation = read_evaluation(result->json(), result->where());
+    evaluation.benchmark = name;
+    return std::optional(std::move(evaluation));
   };
-  method.reward_bench = benchmark("reward_bench");
-  method.rm_bench = benchmark("rm_bench");
+  method.reward_bench = benchmark("reward_bench", "reward-bench");
+  method.rm_bench = benchmark("rm_bench", "rm-bench");
   return method;
 }
 

@@ -87,10 +87,10 @@ struct Method {
   std::vector<std::pair<std::string, double>> offsets;  ///< by policy; empty: none
   MethodCheck fit;                                      ///< on the prompts of the fit
   std::optional<MethodCheck> held_out;
-  /// On the saved scores of a benchmark, as `charm evaluate` writes it. Null without saved scores
-  /// and for methods with offsets: a benchmark's texts have no policy, so offsets do not apply.
-  nlohmann::ordered_json reward_bench;
-  nlohmann::ordered_json rm_bench;
+  /// On the saved scores of a benchmark, the numbers alone. Empty without saved scores and for
+  /// methods with offsets: a benchmark's texts have no policy, so offsets do not apply.
+  std::optional<Evaluation> reward_bench;
+  std::optional<Evaluation> rm_bench;
 };
 
 /// explain.json of `charm explain`.

@@ -1,5 +1,6 @@
 #include "charm/results/fields.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -84,6 +85,27 @@ std::vector<Fields> Fields::at(const char* name) const {
     entries.push_back({list[i], fmt::format("{}, {}[{}]", where_, name, i), writer_});
   }
   return entries;
+}
+
+template <>
+std::vector<double> Fields::at(const char* name) const {
+  const Json& list = member(name);
+  const auto is_number = [](const Json& value) { return value.is_number(); };
+  if (!list.is_array() || !std::all_of(list.begin(), list.end(), is_number))
+    fail(name, "a list of numbers");
+  return list.get<std::vector<double>>();
+}
+
+template <>
+std::vector<std::vector<double>> Fields::at(const char* name) const {
+  const Json& list = member(name);
+  if (!list.is_array()) fail(name, "a list of lists of numbers");
+  std::vector<std::vector<double>> rows;
+  for (const Json& row : list) {
+    const Json holder = {{"row", row}};
+    rows.push_back(Fields(holder, where_, writer_).at<std::vector<double>>("row"));
+  }
+  return rows;
 }
 
 template <>

@@ -27,8 +27,8 @@ class Fields {
   const nlohmann::ordered_json& json() const { return *object_; }
 
   /// The member as std::string, double (finite), std::int64_t, std::uint64_t, Interval, Fields (an
-  /// object), std::vector<std::string> or std::vector<Fields> (a list of objects). Throws where it
-  /// is missing or of another type.
+  /// object), std::vector<double>, a list of these, std::vector<std::string> or std::vector<Fields>
+  /// (a list of objects). Throws where it is missing or of another type.
   template <typename T>
   T at(const char* name) const;
 
@@ -79,6 +79,10 @@ template <>
 Fields Fields::at(const char* name) const;
 template <>
 std::vector<std::string> Fields::at(const char* name) const;
+template <>
+std::vector<double> Fields::at(const char* name) const;
+template <>
+std::vector<std::vector<double>> Fields::at(const char* name) const;
 template <>
 std::vector<Fields> Fields::at(const char* name) const;
 

@@ -24,8 +24,8 @@ struct TiedRows {
 };
 
 bool has_equal_texts(const RowStore& store, std::size_t a, std::size_t b) {
-  return store.prompt_index(a) == store.prompt_index(b) &&
-         store[a].response == store[b].response && store[a].members == store[b].members;
+  return store.prompt_index(a) == store.prompt_index(b) && store[a].response == store[b].response &&
+         store[a].members == store[b].members;
 }
 
 void add_row(const RowStore& store, std::span<const RowScore> results, std::size_t row,

@@ -8,6 +8,7 @@
 #include "charm/base/error.h"
 #include "charm/stats/elo.h"
 #include "tests/support/expect_error.h"
+#include "tests/unit/evaluate/eval_rows.h"
 
 namespace charm::evaluate {
 namespace {
@@ -57,7 +58,7 @@ TEST(Arena, MeanAbsoluteMismatchIsOverAllOrderedPairsWithTiesAsLosses) {
   EXPECT_NEAR(result.mean_abs_mismatch.value, (ab + ba + ac + ca + bc + cb) / 6, 1e-12);
   EXPECT_NEAR(result.policies[0].mean_abs_mismatch.value, (ab + ba + ac + ca) / 4, 1e-12);
   EXPECT_NEAR(result.policies[2].mean_abs_mismatch.value, (ac + ca + bc + cb) / 4, 1e-12);
-  EXPECT_TRUE(to_json(result)["policies"]["a"].contains("mean_abs_mismatch_ci95"));
+  EXPECT_TRUE(file_of(result)["policies"]["a"].contains("mean_abs_mismatch_ci95"));
 
   const MetricSet metric_set = arena_metrics(scores, kRatings, {"c", "a"});
   const std::vector<double> ones(metric_set.prompts.size(), 1.0);
@@ -93,7 +94,7 @@ TEST(Arena, ReversedScoresGiveMinusOne) {
 
 TEST(Arena, UndefinedCorrelationIsNull) {
   const ArenaResult result = arena_result(table({{1}, {1}, {1}}), kRatings, {.num_replicates = 10});
-  EXPECT_TRUE(to_json(result)["correlations"]["mean_score"]["pearson"].is_null());
+  EXPECT_TRUE(file_of(result)["correlations"]["mean_score"]["pearson"].is_null());
 }
 
 TEST(Arena, EachPairUsesItsOwnCommonPrompts) {

@@ -111,7 +111,7 @@ TEST(CompareRows, RmBenchTestsByRow) {
   EXPECT_EQ(flips.lost, 3);
   EXPECT_DOUBLE_EQ(*flips.test.statistic, 36.0 / 90.0);
   EXPECT_FALSE(comparison.is_complete);
-  const nlohmann::ordered_json json = to_json(comparison);
+  const nlohmann::ordered_json json = results::to_json(comparison_of(comparison));
   EXPECT_FALSE(json.contains("overall"));
   EXPECT_EQ(json["domains"]["chat"]["num_comparisons"], 18);
   EXPECT_TRUE(json["domains"]["chat"]["hard"].contains("difference"));
@@ -177,7 +177,7 @@ TEST(CompareArena, DifferenceOfCorrelations) {
   EXPECT_LT(pearson.a.value, -0.9);
   EXPECT_GT(pearson.b.value, 0.9);
   EXPECT_GT(pearson.difference.ci95->lo, 1.5);
-  const nlohmann::ordered_json json = to_json(comparison);
+  const nlohmann::ordered_json json = results::to_json(comparison_of(comparison));
   EXPECT_TRUE(json["correlations"]["win_rate"]["kendall"].contains("difference_ci95"));
   EXPECT_FALSE(json.contains("overall"));
   EXPECT_LT(json["mean_abs_mismatch"]["difference"].get<double>(), -0.2);

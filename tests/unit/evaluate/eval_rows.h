@@ -1,13 +1,21 @@
 #pragma once
 
 #include <cstddef>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "charm/records/eval_item.h"
+#include "charm/results/evaluation.h"
 
 namespace charm::evaluate {
+
+/// The numbers of a benchmark's result as its file has them.
+template <typename Result>
+nlohmann::ordered_json file_of(const Result& result) {
+  return results::numbers_json(evaluation_of(result));
+}
 
 /// A RewardBench row with its two scores; every `prompt` is one user message.
 inline ScoredEvalItem pair_row(std::string subset, std::string id, std::string prompt,

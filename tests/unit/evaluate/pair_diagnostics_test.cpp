@@ -105,15 +105,12 @@ TEST(PairDiagnostics, EveryPairOfARowCounts) {
 TEST(PairDiagnostics, ExtremeScoresStayNumbers) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-go", "0", "p", -1e308, 1e308),
                                             pair_row("hep-go", "1", "q", 800, 0)};
-  nlohmann::ordered_json json;
-  put_diagnostics(json, diagnose(rows));
-  EXPECT_TRUE(json["pair_probabilities"]["log_loss"].is_number());
-  EXPECT_EQ(json["length_correlation"]["longer_chosen"], 1.0);  // "good" is longer than "bad"
+  const results::PairNumbers numbers = numbers_of(diagnose(rows));
+  EXPECT_TRUE(numbers.probabilities.find("log_loss"));
+  EXPECT_EQ(numbers.length.find("longer_chosen")->value, 1.0);  // "good" is longer than "bad"
   const std::vector<ScoredEvalItem> equal = {pair_row("hep-go", "0", "p", 1, 1),
                                              pair_row("hep-go", "1", "q", 1e-320, 0)};
-  put_diagnostics(json, diagnose(equal));
-  EXPECT_EQ(json["pair_probabilities"]["margin_histogram"]["edges"],
-            nlohmann::json::parse("[0.0, 1.0]"));
+  EXPECT_EQ(numbers_of(diagnose(equal)).edges, (std::vector<double>{0.0, 1.0}));
 }
 
 }  // namespace

@@ -5,9 +5,15 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/evaluate/arena.h"
+#include "charm/evaluate/best_of_n.h"
 #include "charm/evaluate/compare.h"
+#include "charm/evaluate/pair_benchmarks.h"
+#include "charm/evaluate/pair_diagnostics.h"
 #include "charm/evaluate/reward_bench.h"
+#include "charm/evaluate/reward_bench_2.h"
 #include "charm/evaluate/rm_bench.h"
+#include "charm/evaluate/votes.h"
+#include "charm/results/comparison.h"
 #include "charm/results/evaluation.h"
 #include "tests/unit/evaluate/eval_rows.h"
 
@@ -18,8 +24,13 @@ using Json = nlohmann::ordered_json;
 
 constexpr BootstrapOptions kBootstrap{.num_replicates = 50, .seed = 1};
 
-results::Evaluation read_back(const Json& json) {
-  return results::read_evaluation(Json::parse(json.dump(2)), "result.json");
+// What is read is written again as it was: no member of the file is lost.
+results::Evaluation read_back(const results::Evaluation& evaluation) {
+  const Json json = results::to_json(evaluation);
+  const results::Evaluation read =
+      results::read_evaluation(Json::parse(json.dump(2)), "result.json");
+  EXPECT_EQ(results::to_json(read).dump(2), json.dump(2));
+  return read;
 }
 
 void expect_equal(const std::optional<Estimate>& read, const Estimate& written) {
@@ -45,7 +56,7 @@ std::vector<ScoredEvalItem> pair_rows(int shift = 0) {
 
 TEST(ResultFiles, RewardBenchIsReadAsItWasWritten) {
   const RewardBenchResult result = reward_bench_result(pair_rows(), kBootstrap);
-  const results::Evaluation read = read_back(to_json(result));
+  const results::Evaluation read = read_back(evaluation_of(result));
   ASSERT_TRUE(result.overall.has_value());
   expect_equal(read.overall.find("overall"), *result.overall);
   expect_equal(read.overall.find("overall_partial"), result.overall_partial);
@@ -57,7 +68,54 @@ TEST(ResultFiles, RewardBenchIsReadAsItWasWritten) {
     EXPECT_EQ(read.subsets[i].name, result.subsets[i].name);
     expect_equal(read.subsets[i].metrics.find("accuracy"), result.subsets[i].accuracy);
   }
-  EXPECT_EQ(read.num_incomplete, std::ssize(result.incomplete));
+  ASSERT_TRUE(read.incomplete.has_value());
+  EXPECT_EQ(read.incomplete->size(), result.incomplete.size());
+}
+
+TEST(ResultFiles, DiagnosticsSamplingAndUndefinedNumbersAreKept) {
+  const std::vector<ScoredEvalItem> rows = pair_rows();
+  results::Evaluation evaluation = evaluation_of(reward_bench_result(rows, kBootstrap));
+  evaluation.pairs = numbers_of(
+      pair_diagnostics(rows, benchmark_metrics(Benchmark::kRewardBench, rows), kBootstrap));
+  evaluation.model = "rm";
+  evaluation.sampling = {.limit_per_subset = 9, .seed = 1};
+  evaluation.num_bad_rows = 2;
+  evaluation.holdout = 0.25;
+  evaluation.bootstrap = {.draws = 50, .seed = 1};
+  evaluation.overall.add("undefined", std::nullopt);
+  const results::Evaluation read = read_back(evaluation);
+  EXPECT_FALSE(read.overall.find("undefined"));
+  EXPECT_EQ(read.pairs->counts, evaluation.pairs->counts);
+  EXPECT_EQ(read.num_bad_rows, 2);
+}
+
+TEST(ResultFiles, RewardBench2IsReadAsItWasWritten) {
+  const std::vector<ScoredEvalItem> rows = {list_row("Factuality", "0", "p", {1.0}, {1.0, 0.5, 0}),
+                                            list_row("Ties", "ref:0", "q", {1.0}, {0.5, 0.2}),
+                                            list_row("Ties", "tied:0", "q", {2.0, 1.0}, {0.5})};
+  const results::Evaluation read =
+      read_back(evaluation_of(reward_bench_2_result(rows, kBootstrap)));
+  EXPECT_EQ(read.ties_subset.find("ref_accuracy")->value, 1.0);
+  EXPECT_EQ(read.subsets.front().metrics.find("num_correct")->value, 0.5);
+}
+
+TEST(ResultFiles, PairBenchmarksAreReadAsTheyWereWritten) {
+  std::vector<ScoredEvalItem> rows = pair_rows();
+  for (ScoredEvalItem& row : rows) row.item.subset = "livecodebench";
+  const results::Evaluation read = read_back(evaluation_of(
+      Benchmark::kJudgeBench, pair_benchmark_result(Benchmark::kJudgeBench, rows, kBootstrap)));
+  EXPECT_FALSE(read.missing_sections->empty());
+}
+
+TEST(ResultFiles, VotesAndPicksAreReadAsTheyWereWritten) {
+  VotesResult votes{.num_votes = 3, .temperature = 2.0, .temperature_source = "calibration"};
+  votes.without_offsets.accuracy = {.value = 0.5, .ci95 = results::Interval{0.25, 0.75}};
+  votes.with_offsets = votes.difference = votes.without_offsets;
+  votes.warnings = {"few votes"};
+  EXPECT_EQ(read_back(evaluation_of(votes)).predictions.size(), 3u);
+  BestOfNResult audit{.picks = {{.n = 4, .num_prompts = 2, .kl = 0.5}}, .num_prompts = 2};
+  audit.picks[0].measures = {{.name = "score", .before = {.value = 1.0, .ci95 = {}}}};
+  EXPECT_EQ(read_back(evaluation_of(audit)).picks.front().n, 4);
 }
 
 TEST(ResultFiles, RmBenchIsReadAsItWasWritten) {
@@ -69,7 +127,7 @@ TEST(ResultFiles, RmBenchIsReadAsItWasWritten) {
     }
   }
   const RmBenchResult result = rm_bench_result(rows, kBootstrap);
-  const results::Evaluation read = read_back(to_json(result));
+  const results::Evaluation read = read_back(evaluation_of(result));
   ASSERT_TRUE(result.overall.has_value());
   expect_equal(read.overall.find("overall"), result.overall->score);
   expect_equal(read.overall.find("hard"), result.overall->hard);
@@ -78,20 +136,22 @@ TEST(ResultFiles, RmBenchIsReadAsItWasWritten) {
     expect_equal(read.section(domain.name).find("easy"), domain.easy);
     expect_equal(read.section(domain.name).find("normal"), domain.normal);
   }
-  EXPECT_EQ(read.missing_domains, result.missing_domains);
+  EXPECT_EQ(read.missing_sections, result.missing_domains);
 }
 
 TEST(ResultFiles, AComparisonIsReadAsItWasWritten) {
   const Comparison comparison =
       compare_rows(Benchmark::kRewardBench, pair_rows(), pair_rows(1), kBootstrap);
+  const Json json = results::to_json(comparison_of(comparison));
   const results::Comparison read =
-      results::read_comparison(Json::parse(to_json(comparison).dump(2)), "comparison.json");
+      results::read_comparison(Json::parse(json.dump(2)), "comparison.json");
+  EXPECT_EQ(results::to_json(read).dump(2), json.dump(2));
   const results::ComparedPart* overall =
       read.find(comparison.is_complete ? "overall" : "overall_partial");
   ASSERT_NE(overall, nullptr);
-  EXPECT_EQ(overall->gained, comparison.overall_flips->gained);
-  EXPECT_EQ(overall->lost, comparison.overall_flips->lost);
-  EXPECT_EQ(overall->p_value, comparison.overall_flips->test.p_value);
+  EXPECT_EQ(overall->flips->gained, comparison.overall_flips->gained);
+  EXPECT_EQ(overall->flips->lost, comparison.overall_flips->lost);
+  EXPECT_EQ(overall->flips->p_value, comparison.overall_flips->test.p_value);
   std::size_t num_sections = 0;
   for (const ComparedMetric& metric : comparison.metrics) {
     if (metric.metric.part == Metric::Part::kOverall) {
@@ -117,11 +177,11 @@ TEST(ResultFiles, CorrelationsAreReadAsTheyWereWritten) {
   }
   const ArenaResult result =
       arena_result(scores, {{"a", 1000.0}, {"b", 1200.0}, {"c", 1100.0}}, kBootstrap);
-  const results::Evaluation read = read_back(to_json(result));
+  const results::Evaluation read = read_back(evaluation_of(result));
   expect_equal(read.mean_score.find("spearman"), result.mean_score.spearman);
   expect_equal(read.win_rate.find("kendall"), result.win_rate.kendall);
   expect_equal(read.overall.find("mean_abs_mismatch"), result.mean_abs_mismatch);
-  EXPECT_EQ(read.ratings.at("b"), 1200.0);
+  EXPECT_EQ(read.ratings().at("b"), 1200.0);
 }
 
 }  // namespace

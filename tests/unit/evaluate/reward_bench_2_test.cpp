@@ -60,7 +60,7 @@ TEST(RewardBench2, OverallNeedsAllSixSubsets) {
   std::erase_if(rows, [](const auto& row) { return row.item.subset == "Ties"; });
   const RewardBench2Result result = reward_bench_2_result(rows, {.num_replicates = 0});
   EXPECT_FALSE(result.overall.has_value());
-  EXPECT_FALSE(to_json(result).contains("ties_subset"));
+  EXPECT_FALSE(file_of(result).contains("ties_subset"));
   EXPECT_THAT(result.incomplete,
               testing::Contains(testing::AllOf(testing::Field(&MissingRows::subset, "Ties"),
                                                testing::Field(&MissingRows::expected_rows, 102))));
@@ -102,8 +102,8 @@ TEST(RewardBench2, BothFormsOfAQuestionAreDrawnTogether) {
   EXPECT_LT(result.overall->ci95->lo, result.overall->value);
   EXPECT_GT(result.overall->ci95->hi, result.overall->value);
   EXPECT_LT(result.ties_terms->preferred_hard.ci95->lo, result.ties_terms->preferred_hard.ci95->hi);
-  EXPECT_EQ(to_json(result),
-            to_json(reward_bench_2_result(rows, {.num_replicates = 200, .seed = 3})));
+  EXPECT_EQ(file_of(result),
+            file_of(reward_bench_2_result(rows, {.num_replicates = 200, .seed = 3})));
 }
 
 TEST(RewardBench2, IdsOfTies) {

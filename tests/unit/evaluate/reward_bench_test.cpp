@@ -102,7 +102,7 @@ TEST(RewardBench, OverallIsAbsentWhileASectionIsMissing) {
   const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
   EXPECT_FALSE(result.overall.has_value());
   EXPECT_EQ(result.overall_partial.value, 0.5);
-  const nlohmann::ordered_json json = to_json(result);
+  const nlohmann::ordered_json json = file_of(result);
   EXPECT_FALSE(json.contains("overall"));
   EXPECT_EQ(json["overall_partial"], 0.5);
 }
@@ -170,7 +170,7 @@ TEST(RewardBench, ASectionOfTwoRowsIsNotCertain) {
 TEST(RewardBench, SaysHowManyRowsAreMissing) {
   const std::vector<ScoredEvalItem> rows = {pair_row("hep-go", "0", "p", 1.0, 0.0)};
   const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
-  EXPECT_EQ(to_json(result)["num_missing_rows"], 2984);
+  EXPECT_EQ(file_of(result)["num_missing_rows"], 2984);
   EXPECT_THAT(result_text(result), testing::HasSubstr("2984 rows are missing"));
 }
 
@@ -180,7 +180,7 @@ TEST(RewardBench, UnknownSubsetCountsInNoSection) {
   const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 0});
   ASSERT_EQ(result.sections.size(), 1u);
   EXPECT_EQ(result.sections[0].score.value, 1.0);
-  EXPECT_EQ(to_json(result)["subsets"]["my-own"]["accuracy"], 0.0);
+  EXPECT_EQ(file_of(result)["subsets"]["my-own"]["accuracy"], 0.0);
 }
 
 TEST(RewardBench, UnknownSubsetIsNamedWithTheNearestOne) {
@@ -220,7 +220,7 @@ TEST(RewardBench, PriorSetsCountHalfAsOnTheLeaderboard) {
       reward_bench_result(golden_rows(json["reward_bench"]["rows"]), {.num_replicates = 0});
   EXPECT_EQ(result.overall->value, without.overall->value);
   EXPECT_FALSE(without.overall_with_prior_sets_partial.has_value());
-  EXPECT_EQ(to_json(result)["sections"]["Prior Sets"]["weight"], 0.5);
+  EXPECT_EQ(file_of(result)["sections"]["Prior Sets"]["weight"], 0.5);
 }
 
 TEST(RewardBench, MissingPriorSetsLeaveAPartialValueAlone) {
@@ -233,13 +233,13 @@ TEST(RewardBench, MissingPriorSetsLeaveAPartialValueAlone) {
   EXPECT_THAT(result.missing_prior_sets,
               testing::ElementsAre("anthropic_helpful", "anthropic_hhh", "summarize"));
   EXPECT_THAT(result.warnings, testing::IsEmpty());  // anthropic_harmless is known, and not counted
-  EXPECT_EQ(to_json(result)["subsets"]["anthropic_harmless"]["section"], nullptr);
+  EXPECT_EQ(file_of(result)["subsets"]["anthropic_harmless"]["section"], nullptr);
 }
 
 TEST(RewardBench, PriorSetsAloneAreAnAnswer) {
   const std::vector<ScoredEvalItem> rows = {pair_row("shp", "0", "p", 2.0, 1.0)};
   const RewardBenchResult result = reward_bench_result(rows, {.num_replicates = 5});
-  EXPECT_TRUE(to_json(result)["overall_partial"].is_null());
+  EXPECT_TRUE(file_of(result)["overall_partial"].is_null());
   EXPECT_EQ(result.overall_with_prior_sets_partial->value, 1.0);
   EXPECT_THAT(result.incomplete, testing::IsEmpty());
 }
@@ -263,7 +263,7 @@ TEST(RewardBench, IntervalsHoldTheValueAndRepeatForASeed) {
   const RewardBenchResult b = reward_bench_result(rows, {.num_replicates = 1000, .seed = 5});
   EXPECT_LT(a.overall->ci95->lo, a.overall->value);
   EXPECT_GT(a.overall->ci95->hi, a.overall->value);
-  EXPECT_EQ(to_json(a), to_json(b));
+  EXPECT_EQ(file_of(a), file_of(b));
 }
 
 TEST(RewardBenchFiles, HoldSubsetsAndScores) {

@@ -80,7 +80,7 @@ TEST(RmBench, OverallIsAbsentWhileADomainIsMissing) {
   const std::vector<ScoredEvalItem> rows = {style_row("chat", "0", "p", {9, 9, 9}, {0, 0, 0}),
                                             style_row("code", "0", "q", {0, 0, 0}, {9, 9, 9})};
   const nlohmann::ordered_json json =
-      to_json(rm_bench_result(rows, {.num_replicates = 20, .seed = 1}));
+      file_of(rm_bench_result(rows, {.num_replicates = 20, .seed = 1}));
   EXPECT_FALSE(json.contains("overall"));
   EXPECT_EQ(json["overall_partial"], 0.5);
   EXPECT_EQ(json["missing_domains"], nlohmann::ordered_json({"math", "safety"}));

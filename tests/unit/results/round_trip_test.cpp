@@ -6,6 +6,7 @@
 
 #include "charm/base/error.h"
 #include "charm/results/calibration.h"
+#include "charm/results/comparison.h"
 #include "charm/results/evaluation.h"
 #include "charm/results/explanation.h"
 #include "charm/results/fields.h"
@@ -188,15 +189,16 @@ Explanation made_up_explanation() {
                           .offsets = {},
                           .fit = check,
                           .held_out = check,
-                          .reward_bench = {{"overall", 0.75}},
-                          .rm_bench = nullptr},
+                          .reward_bench = Evaluation{.benchmark = "reward-bench"},
+                          .rm_bench = {}},
                          {.name = "offsets",
                           .meaning = "with offsets",
                           .offsets = {{"a", -0.4}, {"b", 0.0}},
                           .fit = check,
                           .held_out = {},
-                          .reward_bench = nullptr,
-                          .rm_bench = nullptr}};
+                          .reward_bench = {},
+                          .rm_bench = {}}};
+  explanation.methods[0].reward_bench->overall.add("overall", 0.75);
   explanation.warnings = {"few prompts"};
   return explanation;
 }
@@ -290,18 +292,19 @@ TEST(Results, EvaluationOfABenchmark) {
   const Json json = Json::parse(R"({
     "version": 1, "benchmark": "rm-bench", "model": "rm", "sampling": {"limit_per_subset": 9, "seed": 4},
     "overall_partial": 0.6, "overall_partial_ci95": [0.5, 0.7], "hard_partial": null, "num_bad_rows": 2,
-    "domains": {"chat": {"score": 0.6, "hard": 0.4, "hard_ci95": [0.3, 0.5], "matrix": [[1]]}},
+    "domains": {"chat": {"score": 0.6, "hard": 0.4, "hard_ci95": [0.3, 0.5], "matrix": [[1, 0.5], [0, 1]]}},
     "subsets": {"chat-1": {"accuracy": 0.5}}, "missing_domains": ["math"],
     "incomplete": [{"subset": "x"}], "policies": {"a": {"rating": 1200.5}, "b": {}}})");
   const Evaluation read = read_evaluation(json, "e.json");
   EXPECT_EQ(read.sampling->limit_per_subset, 9);
   EXPECT_EQ(read.overall.find("overall_partial")->ci95->hi, 0.7);
   EXPECT_FALSE(read.overall.find("hard_partial"));
-  EXPECT_EQ(read.overall.find("num_bad_rows")->value, 2);
+  EXPECT_EQ(read.num_bad_rows, 2);
   EXPECT_EQ(read.section("chat").find("hard")->ci95->lo, 0.3);
+  EXPECT_EQ(read.sections[0].matrix[0][1], 0.5);
   EXPECT_EQ(read.subsets.at(0).metrics.find("accuracy")->value, 0.5);
-  EXPECT_EQ(read.num_incomplete, 1);
-  EXPECT_EQ(read.ratings, (std::map<std::string, double>{{"a", 1200.5}}));
+  EXPECT_EQ(read.incomplete->size(), 1u);
+  EXPECT_EQ(read.ratings(), (std::map<std::string, double>{{"a", 1200.5}}));
   EXPECT_ERROR(kInput, "no section 'code'", read.section("code"));
 }
 
@@ -312,12 +315,12 @@ TEST(Results, ComparisonOfTwoRuns) {
                 "lost": 1, "mcnemar": {"p_value": 0.25}, "hard": {"a": 0.4, "b": 0.5, "difference": 0.1}},
     "domains": {"chat": {"difference": 0.2}}})");
   const Comparison read = read_comparison(json, "c.json");
-  EXPECT_EQ(read.name_b, "tuned");
+  EXPECT_EQ(read.b.name, "tuned");
   EXPECT_FALSE(read.is_arena());
   const ComparedPart* overall = read.find("overall");
   ASSERT_NE(overall, nullptr);
-  EXPECT_EQ(overall->gained, 3);
-  EXPECT_EQ(overall->p_value, 0.25);
+  EXPECT_EQ(overall->flips->gained, 3);
+  EXPECT_EQ(overall->flips->p_value, 0.25);
   EXPECT_EQ(overall->difference->ci95->hi, 0.2);
   EXPECT_EQ(overall->measure("hard")->b->value, 0.5);
   EXPECT_EQ(read.sections.at(0).difference->value, 0.2);

@@ -51,8 +51,10 @@ TEST(TieWarnings, EqualTextsAndFailedRowsMayTie) {
 }
 
 TEST(TieWarnings, ScoresOfThePromptAlone) {
-  const std::vector<TiedRow> rows = {{"a", "p", "x", 1.0f}, {"a", "q", "x", 2.0f},
-                                     {"b", "p", "y", 1.0f}, {"b", "q", "y", 2.0f},
+  const std::vector<TiedRow> rows = {{"a", "p", "x", 1.0f},
+                                     {"a", "q", "x", 2.0f},
+                                     {"b", "p", "y", 1.0f},
+                                     {"b", "q", "y", 2.0f},
                                      {"b", "r", "y", 3.0f}};
   EXPECT_THAT(warnings_of_rows(rows), ElementsAre(AllOf(HasSubstr("for all 2 prompts"),
                                                         HasSubstr("charm inspect --sample"))));
