@@ -106,15 +106,13 @@ void require_same_model(const std::vector<fs::path>& files, const storage::Prove
     if (!fs::exists(file)) continue;
     const std::optional<storage::Provenance> theirs = storage::read_provenance(file);
     if (!theirs) continue;
-    for (const char* name : {"model_sha256", "tokenizer_sha256"}) {
-      const std::string* there = storage::find_fact(*theirs, name);
-      const std::string* here = storage::find_fact(provenance, name);
-      if (there == nullptr || here == nullptr || *there == *here) continue;
-      throw Error(ErrorKind::kInput,
-                  "{}: holds scores of another model ({} {}; --model has {}); choose another "
-                  "--output, or replace them with --fresh",
-                  file.string(), name, short_hash(*there), short_hash(*here));
-    }
+    const auto difference =
+        storage::fact_difference(*theirs, provenance, {"model_sha256", "tokenizer_sha256"});
+    if (!difference) continue;
+    throw Error(ErrorKind::kInput,
+                "{}: holds scores of another model ({} {}; --model has {}); choose another "
+                "--output, or replace them with --fresh",
+                file.string(), difference->name, difference->a, difference->b);
   }
 }
 

@@ -6,7 +6,6 @@
 #include <parquet/metadata.h>
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
@@ -42,27 +41,39 @@ const std::string* find_fact(const Provenance& provenance, std::string_view name
   return found == provenance.end() ? nullptr : &found->second;
 }
 
+std::optional<FactDifference> fact_difference(const Provenance& a, const Provenance& b,
+                                              std::initializer_list<std::string_view> names) {
+  constexpr std::size_t kShownDigits = 12;
+  for (const std::string_view name : names) {
+    const std::string* in_a = find_fact(a, name);
+    const std::string* in_b = find_fact(b, name);
+    if (in_a == nullptr || in_b == nullptr || *in_a == *in_b) continue;
+    return FactDifference{
+        .name = name, .a = in_a->substr(0, kShownDigits), .b = in_b->substr(0, kShownDigits)};
+  }
+  return std::nullopt;
+}
+
 void require_one_model(std::span<const std::filesystem::path> files) {
-  struct First {
-    std::filesystem::path file;
-    std::string value;
-  };
-  std::map<std::string_view, First> first;
+  std::optional<Provenance> first;
+  std::filesystem::path first_file;
   for (const std::filesystem::path& file : files) {
     if (file.extension() != ".parquet") continue;
-    const std::optional<Provenance> facts = read_provenance(file);
+    std::optional<Provenance> facts = read_provenance(file);
     if (!facts) continue;
-    for (const char* name : {"model_sha256", "tokenizer_sha256", "template_sha256"}) {
-      const std::string* value = find_fact(*facts, name);
-      if (value == nullptr) continue;
-      const auto [place, is_new] = first.try_emplace(name, First{file, *value});
-      if (is_new || place->second.value == *value) continue;
-      throw Error(ErrorKind::kInput,
-                  "{} and {} hold scores of different reward models ({} {} and {}): their scores "
-                  "cannot be compared; score all policies with one model, tokenizer and template",
-                  place->second.file.string(), file.string(), name,
-                  place->second.value.substr(0, 12), value->substr(0, 12));
+    if (!first) {
+      first = std::move(facts);
+      first_file = file;
+      continue;
     }
+    const auto difference =
+        fact_difference(*first, *facts, {"model_sha256", "tokenizer_sha256", "template_sha256"});
+    if (!difference) continue;
+    throw Error(ErrorKind::kInput,
+                "{} and {} hold scores of different reward models ({} {} and {}): their scores "
+                "cannot be compared; score all policies with one model, tokenizer and template",
+                first_file.string(), file.string(), difference->name, difference->a,
+                difference->b);
   }
 }
 

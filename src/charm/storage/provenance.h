@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,6 +22,16 @@ std::optional<Provenance> read_provenance(const std::filesystem::path& path);
 
 /// The value of this name; nullptr if there is none.
 const std::string* find_fact(const Provenance& provenance, std::string_view name);
+
+/// A fact that two files of scores differ in.
+struct FactDifference {
+  std::string_view name;
+  std::string a, b;  ///< the first digits of both hashes
+};
+
+/// The first of the facts `names` that both have and differ in.
+std::optional<FactDifference> fact_difference(const Provenance& a, const Provenance& b,
+                                              std::initializer_list<std::string_view> names);
 
 /// Throws kInput, naming both files and the fact, where two files' scores are of different reward
 /// models, tokenizers or templates: their scores have no common scale. Files without facts pass.
