@@ -27,7 +27,7 @@ namespace {
 // A row group ends at whichever limit is reached first. A group is in memory beside the rows, so
 // the byte limit bounds what writing adds to them.
 constexpr std::int64_t kRowsPerGroup = 16384;
-constexpr std::size_t kTextBytesPerGroup = std::size_t{8} << 20;
+constexpr std::size_t kTextBytesPerGroup = std::size_t{4} << 20;
 
 // malloc returns the large buffers of a row group to the system at once; Arrow's own pool keeps
 // them, which is as much again as the rows take.
@@ -219,6 +219,8 @@ void write_file_of(const std::filesystem::path& path, const std::filesystem::pat
   const auto properties = parquet::WriterProperties::Builder()
                               .memory_pool(memory_pool())
                               ->compression(parquet::Compression::ZSTD)
+                              // Responses differ: a dictionary would be a further copy of them.
+                              ->disable_dictionary("response")
                               ->enable_page_checksum()
                               ->build();
   // Stores the Arrow schema, so that readers get the exact types.
