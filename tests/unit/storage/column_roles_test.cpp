@@ -374,6 +374,27 @@ TEST(TypeTable, ColumnsThatNobodyNeedsNeverStopAFile) {
   }
 }
 
+TEST(TypeTable, EveryShardIsReadByItsOwnSchema) {
+  const TempFolder folder, parts;
+  const auto add = [&](int part, const Columns& columns) {
+    fs::rename(write(folder, columns, Format::kParquet),
+               parts / fmt::format("part-{}.parquet", part));
+  };
+  add(0, row_with("response", texts(R"(["one"])")));
+  Columns other = row_with("response", array(arrow::large_utf8(), R"(["two"])"));
+  other[0].second = texts(R"(["other id"])");
+  other[4].second = array(arrow::int64(), "[2]");
+  add(1, other);
+  const auto rows = read_scored_responses(parts.path(), {});
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].response.response, "one");
+  EXPECT_EQ(rows[1].response.response, "two");
+  EXPECT_EQ(rows[1].score, 2.0f);
+  add(2, row_with("response", array(arrow::date32(), "[1]")));
+  EXPECT_THAT(error_of([&] { read_scored_responses(parts.path(), {}); }).message(),
+              AllOf(HasSubstr("part-2.parquet, row 1: column 'response'"), HasSubstr("date32")));
+}
+
 TEST(TypeTable, TwoNeededColumnsOfOneNameAreRefused) {
   const TempFolder folder;
   for (const Format format : {Format::kArrow, Format::kParquet}) {

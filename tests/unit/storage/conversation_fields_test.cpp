@@ -94,6 +94,22 @@ TEST(ConversationOf, RefusesWhatItCannotHandOnByName) {
   EXPECT_EQ(conversation(R"([{"role": "critic", "content": "x"}])").front().role, "critic");
 }
 
+TEST(PromptField, RolesThatFewTemplatesKnowAreNamed) {
+  const auto warnings = [](const char* role) {
+    ::testing::internal::CaptureStderr();
+    const Conversation found =
+        prompt(fmt::format(R"({{"prompt": [{{"role": "{}", "content": "a"}},
+                                         {{"role": "user", "content": "b"}}]}})",
+                           role)
+                   .c_str());
+    EXPECT_EQ(found.front().role, role);  // passed on: the template decides
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_THAT(warnings("narrator"), AllOf(HasSubstr("'narrator'"), HasSubstr("column 'prompt'"),
+                                          HasSubstr("charm inspect --sample")));
+  EXPECT_EQ(warnings("developer"), "");
+}
+
 TEST(PromptField, SystemHistoryAndTools) {
   const Conversation found = prompt(
       R"({"prompt": "Hi", "system": "Be brief.", "history": [["a", "b"]],
