@@ -4,7 +4,6 @@
 #include "charm/base/check.h"
 #include "charm/base/error.h"
 #include "charm/calibrate/calibration.h"
-#include "charm/calibrate/calibration_pairs.h"
 #include "charm/calibrate/offset_solver.h"
 #include "charm/calibrate/replicates.h"
 

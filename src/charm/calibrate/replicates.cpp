@@ -2,12 +2,20 @@
 
 #include <algorithm>
 
-#include "charm/calibrate/calibration_pairs.h"
+#include "charm/calibrate/influence.h"
 #include "charm/stats/bootstrap.h"
 
 namespace charm::calibrate {
-
 namespace {
+
+// Win rate - target of an ordered pair. Smooth win rates of the two directions add up to 1;
+// same-prompt ones only without ties.
+double residual_of(const OffsetProblem& problem, const OffsetSolution& solution, std::size_t pair,
+                   bool is_mirrored, const results::Pair& result) {
+  if (problem.options.mode.kind == ModeKind::kSamePrompt)
+    return result.after->win_rate.value - result.target.value;
+  return is_mirrored ? -solution.residuals[pair] : solution.residuals[pair];
+}
 
 std::optional<std::vector<double>> draw_offsets(const std::optional<OffsetPlateaus>& spans,
                                                 RandomStream& stream) {
@@ -48,6 +56,28 @@ std::vector<Replicate> run_bootstrap(const OffsetProblem& problem, const OffsetS
         done.advance();
       });
   return replicates;
+}
+
+std::vector<results::Pair> calibrated_pairs(const OffsetProblem& problem,
+                                            const OffsetSolution& solution,
+                                            const PairOutcomes& outcomes,
+                                            std::span<const ArenaRating> ratings,
+                                            std::span<const Replicate> replicates) {
+  const auto influences = pair_influences(problem, solution);
+  return stats::ordered_results(
+      {.pairs = problem.pairs,
+       .names = problem.policies,
+       .ratings = ratings,
+       .before = outcomes.before,
+       .after = &outcomes.after,
+       .replicates = replicates,
+       .ties = problem.options.ties},
+      [&](const stats::OrderedPair& ordered, std::size_t pair, results::Pair& result) {
+        result.residual = residual_of(problem, solution, pair, ordered.is_mirrored, result);
+        if (influences.empty()) return;
+        result.leverage = influences[pair].leverage;
+        result.influence = influences[pair].influence;
+      });
 }
 
 }  // namespace charm::calibrate

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <span>
 
-#include "charm/calibrate/calibration_pairs.h"
+#include "charm/calibrate/replicates.h"
 #include "charm/stats/elo.h"
 
 namespace charm::calibrate {

@@ -1,7 +1,6 @@
 #include "charm/measure/mismatch.h"
 
 #include <cmath>
-#include <map>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -14,41 +13,28 @@
 namespace charm::measure {
 namespace {
 
-std::vector<Replicate> run_bootstrap(const stats::PairTable& table,
-                                     std::span<const ArenaRating> ratings, std::size_t num_prompts,
-                                     const MismatchOptions& options) {
-  std::vector<Replicate> replicates(static_cast<std::size_t>(options.bootstrap));
+std::vector<stats::PairReplicate> run_bootstrap(const stats::PairTable& table,
+                                                std::span<const ArenaRating> ratings,
+                                                std::size_t num_prompts,
+                                                const MismatchOptions& options) {
+  std::vector<stats::PairReplicate> replicates(static_cast<std::size_t>(options.bootstrap));
   stats::bootstrap(replicates.size(), options.seed, "measure", options.num_threads,
                    [&](std::size_t index, RandomStream& stream) {
                      const auto weights = stats::resample_prompts(num_prompts, stream);
                      replicates[index].ratings = stats::draw_ratings(ratings, stream);
-                     replicates[index].counts = table.counts(weights);
+                     replicates[index].before = table.counts(weights);
                    });
   return replicates;
 }
 
-// Adds the p-value and the intervals of one ordered pair.
-void add_uncertainty(results::Pair& result, const stats::OrderedPair& ordered,
-                     const stats::PairTable& table, std::size_t index,
-                     std::span<const ArenaRating> ratings, std::span<const Replicate> replicates,
-                     stats::TieRule ties) {
-  const std::vector<double> errors = stats::rating_errors(ratings);
-  const double target_se = stats::target_slope(result.target.value) *
+// p-value of an ordered pair; `errors` of the ratings.
+double pair_p_value(const stats::OrderedPair& ordered, const stats::Outcomes& outcomes,
+                    double target, std::span<const double> errors, stats::TieRule ties) {
+  const double target_se = stats::target_slope(target) *
                            std::hypot(errors[ordered.policy()], errors[ordered.reference()]);
-  const auto rate = stats::clustered_rate(table.outcomes(index).values(ties, ordered.is_mirrored),
-                                          ordered.pair.rows.prompt);
-  result.test = {.p_value = mismatch_p_value(rate, result.target.value, target_se)};
-
-  std::vector<double> targets;
-  stats::RateReplicates rates;
-  for (const Replicate& replicate : replicates) {
-    if (replicate.counts[index].total == 0.0) continue;
-    targets.push_back(stats::target_win_rate(replicate.ratings[ordered.policy()],
-                                             replicate.ratings[ordered.reference()]));
-    rates.add(ordered.oriented(replicate.counts[index]), targets.back(), ties);
-  }
-  result.target.ci95 = stats::replicate_interval(targets);
-  rates.set_intervals(result.before);
+  const auto rate =
+      stats::clustered_rate(outcomes.values(ties, ordered.is_mirrored), ordered.pair.rows.prompt);
+  return mismatch_p_value(rate, target, target_se);
 }
 
 /// Corrects for the number of `tested`: all ordered pairs, or all policies.
@@ -140,18 +126,8 @@ results::Mismatch measure_mismatch(const stats::PairedScores& scores,
   }
   const auto pairs = stats::policy_pairs(scores, ratings);
   const stats::PairTable table(pairs);
-  const auto counts = table.counts();
   const auto replicates = run_bootstrap(table, ratings, scores.num_prompts(), options);
-  const auto names = scores.names();
-  std::map<std::pair<std::size_t, std::size_t>, results::Pair> cells;  // (policy, reference)
-  for (std::size_t p = 0; p < pairs.size(); ++p) {
-    for (const bool is_mirrored : {false, true}) {
-      const stats::OrderedPair ordered{pairs[p], is_mirrored};
-      results::Pair& result = cells[{ordered.policy(), ordered.reference()}];
-      result = ordered.result(names, ratings, counts[p], options.ties);
-      add_uncertainty(result, ordered, table, p, ratings, replicates, options.ties);
-    }
-  }
+  const std::vector<double> errors = stats::rating_errors(ratings);
 
   results::Mismatch mismatch;
   mismatch.ties = options.ties;
@@ -169,7 +145,17 @@ results::Mismatch measure_mismatch(const stats::PairedScores& scores,
                                  .num_prompts = 0,
                                  .test = {}});
   }
-  for (auto& [place, pair] : cells) mismatch.pairs.push_back(std::move(pair));
+  mismatch.pairs = stats::ordered_results(
+      {.pairs = pairs,
+       .names = scores.names(),
+       .ratings = ratings,
+       .before = table,
+       .replicates = replicates,
+       .ties = options.ties},
+      [&](const stats::OrderedPair& ordered, std::size_t pair, results::Pair& result) {
+        result.test = {.p_value = pair_p_value(ordered, table.outcomes(pair), result.target.value,
+                                               errors, options.ties)};
+      });
   adjust_p_values(mismatch.pairs);
   add_policy_means(mismatch, pairs, table, ratings, replicates, scores.num_prompts());
   adjust_p_values(mismatch.policies);

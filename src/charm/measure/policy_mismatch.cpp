@@ -82,12 +82,12 @@ std::vector<Place> places_of(std::span<const stats::PolicyPair> pairs, std::size
 }
 
 /// The policy's mean MD in one replicate; none if a pair has no prompt in it.
-std::optional<double> replicate_mean(const Replicate& replicate,
+std::optional<double> replicate_mean(const stats::PairReplicate& replicate,
                                      std::span<const stats::PolicyPair> pairs,
                                      std::span<const Place> places, results::TieRule ties) {
   std::vector<double> mismatches;
   for (const Place& place : places) {
-    const stats::WinCount& count = replicate.counts[place.pair];
+    const stats::WinCount& count = replicate.before[place.pair];
     if (count.total == 0.0) return std::nullopt;
     const stats::OrderedPair ordered{pairs[place.pair], place.is_mirrored};
     const double target = stats::target_win_rate(replicate.ratings[ordered.policy()],
@@ -107,7 +107,7 @@ double deviation_p_value(double value, double variance) {
 
 void add_policy_means(results::Mismatch& mismatch, std::span<const stats::PolicyPair> pairs,
                       const stats::PairTable& table, std::span<const ArenaRating> ratings,
-                      std::span<const Replicate> replicates, std::size_t num_prompts) {
+                      std::span<const stats::PairReplicate> replicates, std::size_t num_prompts) {
   const std::vector<double> errors = stats::rating_errors(ratings);
   for (std::size_t policy = 0; policy < mismatch.policies.size(); ++policy) {
     const std::vector<Place> places = places_of(pairs, policy);
@@ -123,7 +123,7 @@ void add_policy_means(results::Mismatch& mismatch, std::span<const stats::Policy
       error.add(ordered, values, target);
     }
     std::vector<double> means;
-    for (const Replicate& replicate : replicates) {
+    for (const stats::PairReplicate& replicate : replicates) {
       if (const auto mean = replicate_mean(replicate, pairs, places, mismatch.ties))
         means.push_back(*mean);
     }

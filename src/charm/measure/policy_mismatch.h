@@ -12,12 +12,6 @@
 // The mean mismatch degree of each policy over all others: whom the reward model flatters.
 namespace charm::measure {
 
-/// One bootstrap replicate of every pair.
-struct Replicate {
-  std::vector<double> ratings;
-  std::vector<stats::WinCount> counts;
-};
-
 /// Two-sided p-value of H0: the value is 0. Without variance: 1 for 0, else 0.
 double deviation_p_value(double value, double variance);
 
@@ -27,6 +21,6 @@ double deviation_p_value(double value, double variance);
 /// outcomes on the same prompts.
 void add_policy_means(results::Mismatch& mismatch, std::span<const stats::PolicyPair> pairs,
                       const stats::PairTable& table, std::span<const ArenaRating> ratings,
-                      std::span<const Replicate> replicates, std::size_t num_prompts);
+                      std::span<const stats::PairReplicate> replicates, std::size_t num_prompts);
 
 }  // namespace charm::measure

@@ -17,9 +17,9 @@ namespace charm::results {
 struct Flips {
   std::int64_t num_rows = 0;
   std::optional<std::int64_t> num_comparisons{};  ///< where it is not the number of rows
-  std::int64_t gained = 0;                      ///< B right, A wrong
-  std::int64_t lost = 0;                        ///< A right, B wrong
-  std::string test;                             ///< variant of McNemar's test
+  std::int64_t gained = 0;                        ///< B right, A wrong
+  std::int64_t lost = 0;                          ///< A right, B wrong
+  std::string test;                               ///< variant of McNemar's test
   std::optional<double> statistic{};
   double p_value = 1.0;
   std::optional<double> p_value_holm{};  ///< of subsets: Holm-corrected over all of them

@@ -41,8 +41,8 @@ Metrics read_metrics(const std::optional<Fields>& fields,
 struct BenchmarkPart {
   std::string name;
   Metrics metrics{};
-  std::optional<std::string> section{};       ///< of a subset; an empty text: in none
-  std::vector<std::vector<double>> matrix{};  ///< RM-Bench: accuracies by style
+  std::optional<std::string> section{};               ///< of a subset; an empty text: in none
+  std::vector<std::vector<double>> matrix{};          ///< RM-Bench: accuracies by style
   std::optional<std::vector<std::string>> missing{};  ///< Prior Sets: those without rows
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "charm/stats/elo.h"
@@ -19,6 +20,24 @@ double mean_deviation(std::int64_t num_prompts, double e) {
   const double log_choose = std::lgamma(n + 1.0) - std::lgamma(m + 2.0) - std::lgamma(n - m);
   return 2.0 * (m + 1.0) / n *
          std::exp(log_choose + (m + 1.0) * std::log(e) + (n - m) * std::log1p(-e));
+}
+
+// Intervals of an ordered pair's target and rates.
+void set_intervals(results::Pair& result, const OrderedPair& ordered, std::size_t pair,
+                   const PairStatistics& statistics) {
+  std::vector<double> targets;
+  RateReplicates before, after;
+  for (const PairReplicate& replicate : statistics.replicates) {
+    if (replicate.before[pair].total == 0.0) continue;
+    targets.push_back(target_win_rate(replicate.ratings[ordered.policy()],
+                                      replicate.ratings[ordered.reference()]));
+    before.add(ordered.oriented(replicate.before[pair]), targets.back(), statistics.ties);
+    if (result.after)
+      after.add(ordered.oriented(replicate.after[pair]), targets.back(), statistics.ties);
+  }
+  result.target.ci95 = replicate_interval(targets);
+  before.set_intervals(result.before);
+  if (result.after) after.set_intervals(*result.after);
 }
 
 }  // namespace
@@ -97,6 +116,29 @@ void RateReplicates::add(const WinCount& count, double target, TieRule ties) {
 void RateReplicates::set_intervals(results::PairRates& rates) const {
   rates.win_rate.ci95 = replicate_interval(win_rates);
   rates.mismatch.ci95 = replicate_interval(mismatches);
+}
+
+std::vector<results::Pair> ordered_results(
+    const PairStatistics& statistics,
+    const std::function<void(const OrderedPair&, std::size_t pair, results::Pair&)>& add) {
+  const std::vector<WinCount> before = statistics.before.counts();
+  std::vector<WinCount> after;
+  if (statistics.after != nullptr) after = statistics.after->counts();
+  std::map<std::pair<std::size_t, std::size_t>, results::Pair> cells;  // (policy, reference)
+  for (std::size_t p = 0; p < statistics.pairs.size(); ++p) {
+    for (const bool is_mirrored : {false, true}) {
+      const OrderedPair ordered{statistics.pairs[p], is_mirrored};
+      results::Pair& result = cells[{ordered.policy(), ordered.reference()}];
+      result = ordered.result(statistics.names, statistics.ratings, before[p], statistics.ties);
+      if (statistics.after != nullptr)
+        result.after = pair_rates(ordered.oriented(after[p]), result.target.value, statistics.ties);
+      set_intervals(result, ordered, p, statistics);
+      add(ordered, p, result);
+    }
+  }
+  std::vector<results::Pair> results;
+  for (auto& [place, pair] : cells) results.push_back(std::move(pair));
+  return results;
 }
 
 AbsMismatch abs_mismatch(double win_rate, double mirrored_win_rate, double target) {

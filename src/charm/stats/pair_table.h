@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -74,6 +75,34 @@ struct RateReplicates {
   /// Sets the intervals; none without replicates.
   void set_intervals(results::PairRates& rates) const;
 };
+
+/// Statistics of one bootstrap replicate: prompts resampled, ratings drawn from their intervals.
+struct PairReplicate {
+  std::vector<double> ratings;   ///< [policy] Elo points
+  std::vector<WinCount> before;  ///< [pair]
+  std::vector<WinCount> after;   ///< [pair], at the offsets found, not at those of the replicate
+  /// [policy], refitted; empty where there is no solution, or nothing to fit. Where a whole plateau
+  /// is optimal, a uniform draw from it: plateaus of coarse scores are not small compared with an
+  /// interval, and their midpoints alone would make it too narrow.
+  std::optional<std::vector<double>> offsets;
+};
+
+/// What `ordered_results` computes results from.
+struct PairStatistics {
+  std::span<const PolicyPair> pairs;
+  std::span<const std::string> names;    ///< [policy]
+  std::span<const ArenaRating> ratings;  ///< [policy]
+  const PairTable& before;
+  const PairTable* after = nullptr;  ///< at offsets; nullptr: none
+  std::span<const PairReplicate> replicates;
+  TieRule ties = TieRule::kLoss;
+};
+
+/// The results of all ordered pairs, by policy, then reference; no intervals without replicates.
+/// @param add  called for every result with its pair's index, to add what else a stage reports
+std::vector<results::Pair> ordered_results(
+    const PairStatistics& statistics,
+    const std::function<void(const OrderedPair&, std::size_t pair, results::Pair&)>& add);
 
 /// |MD| of a pair in both orders.
 struct AbsMismatch {

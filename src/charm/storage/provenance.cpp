@@ -72,8 +72,7 @@ void require_one_model(std::span<const std::filesystem::path> files) {
     throw Error(ErrorKind::kInput,
                 "{} and {} hold scores of different reward models ({} {} and {}): their scores "
                 "cannot be compared; score all policies with one model, tokenizer and template",
-                first_file.string(), file.string(), difference->name, difference->a,
-                difference->b);
+                first_file.string(), file.string(), difference->name, difference->a, difference->b);
   }
 }
 

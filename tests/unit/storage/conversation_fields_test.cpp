@@ -97,11 +97,10 @@ TEST(ConversationOf, RefusesWhatItCannotHandOnByName) {
 TEST(PromptField, RolesThatFewTemplatesKnowAreNamed) {
   const auto warnings = [](const char* role) {
     ::testing::internal::CaptureStderr();
-    const Conversation found =
-        prompt(fmt::format(R"({{"prompt": [{{"role": "{}", "content": "a"}},
+    const Conversation found = prompt(fmt::format(R"({{"prompt": [{{"role": "{}", "content": "a"}},
                                          {{"role": "user", "content": "b"}}]}})",
-                           role)
-                   .c_str());
+                                                  role)
+                                          .c_str());
     EXPECT_EQ(found.front().role, role);  // passed on: the template decides
     return ::testing::internal::GetCapturedStderr();
   };
