@@ -102,7 +102,7 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
   for (const std::string& warning : calibration.warnings) log::warning("{}", warning);
 
   const nlohmann::ordered_json json =
-      results::to_json(calibration, storage::inputs_json(inputs.files));
+      results::to_json(calibration, results::inputs_json(inputs.files));
   results::write_result(options.output, json, json["policies"]);
   manifest.output(options.output, static_cast<std::int64_t>(calibration.policies.size()));
   if (options.write_scores) {

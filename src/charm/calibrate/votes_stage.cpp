@@ -217,7 +217,7 @@ Calibration calibrate_votes(const CalibrateOptions& options, const ProgressFn& p
     calibration.held_out = check_held_out_votes(split.held_out, calibration, options);
   for (const std::string& warning : calibration.warnings) log::warning("{}", warning);
 
-  const Json json = results::to_json(calibration, storage::inputs_json(inputs.files));
+  const Json json = results::to_json(calibration, results::inputs_json(inputs.files));
   results::write_result(options.output, json, json["policies"]);
   manifest.output(options.output, static_cast<std::int64_t>(calibration.policies.size()));
   storage::write_manifest(options.output, manifest);

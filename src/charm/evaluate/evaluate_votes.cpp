@@ -11,6 +11,7 @@
 #include "charm/evaluate/votes.h"
 #include "charm/results/calibration.h"
 #include "charm/results/fields.h"
+#include "charm/results/result_file.h"
 #include "charm/stats/vote_table.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
@@ -33,11 +34,8 @@ std::optional<CalibrationInput> read_calibration_input(const EvaluateOptions& op
   CalibrationInput input{
       .calibration = results::read_calibration(json, options.calibration->string()),
       .input_sha256 = {}};
-  const ordered_json inputs = json.value("inputs", ordered_json::array());
-  for (const ordered_json& file : inputs) {
-    if (file.is_object() && file.value("sha256", ordered_json()).is_string())
-      input.input_sha256.insert(file["sha256"].get<std::string>());
-  }
+  for (const results::InputFile& file : results::read_inputs(json))
+    input.input_sha256.insert(file.sha256);
   return input;
 }
 

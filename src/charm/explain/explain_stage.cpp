@@ -293,7 +293,7 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
   }
   for (const std::string& warning : result.warnings) log::warning("{}", warning);
 
-  const Json json = to_json(result, storage::inputs_json(inputs.files));
+  const Json json = to_json(result, results::inputs_json(inputs.files));
   results::write_result(options.output, json, json["pairs"]);
   manifest.output(options.output, static_cast<std::int64_t>(result.pairs.size()));
   storage::write_manifest(options.output, manifest);

@@ -17,7 +17,7 @@ namespace charm::measure {
 void write_mismatch(const results::Mismatch& mismatch, const MeasureOptions& options,
                     std::span<const storage::InputFile> files, storage::Manifest& manifest) {
   for (const std::string& warning : mismatch.warnings) log::warning("{}", warning);
-  const nlohmann::ordered_json json = results::to_json(mismatch, storage::inputs_json(files));
+  const nlohmann::ordered_json json = results::to_json(mismatch, results::inputs_json(files));
   results::write_result(options.output, json, json["pairs"]);
   manifest.output(options.output, static_cast<std::int64_t>(mismatch.pairs.size()));
   storage::write_manifest(options.output, manifest);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "charm/base/error.h"
+#include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/provenance.h"
 
@@ -55,10 +56,9 @@ struct Models {
 
   /// By the first scores file among the inputs of a result.
   const std::string& of_result(const ordered_json& json) const {
-    const auto inputs = json.find("inputs");
-    if (inputs == json.end() || !inputs->is_array() || inputs->empty()) return base;
-    const fs::path file = inputs->front().value("path", "");
-    const auto found = of_folder.find(file.parent_path().filename().string());
+    const std::vector<results::InputFile> inputs = results::read_inputs(json);
+    if (inputs.empty()) return base;
+    const auto found = of_folder.find(inputs.front().path.parent_path().filename().string());
     return found != of_folder.end() ? found->second : base;
   }
 };

@@ -10,6 +10,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/strings.h"
+#include "charm/results/fields.h"
 
 namespace charm::results {
 namespace {
@@ -72,6 +73,26 @@ Json part_row(const std::string& part, const std::string& name, const Json& valu
 }
 
 }  // namespace
+
+Json inputs_json(std::span<const InputFile> files) {
+  Json json = Json::array();
+  for (const InputFile& file : files) {
+    json.push_back(
+        {{"path", file.path.string()}, {"sha256", file.sha256}, {"num_rows", file.num_rows}});
+  }
+  return json;
+}
+
+std::vector<InputFile> read_inputs(const Json& result) {
+  std::vector<InputFile> files;
+  const Fields fields(result, "result", "charm");
+  for (const Fields& file : fields.find_or<std::vector<Fields>>("inputs")) {
+    files.push_back({.path = file.find_or<std::string>("path"),
+                     .sha256 = file.find_or<std::string>("sha256"),
+                     .num_rows = file.find_or<std::int64_t>("num_rows")});
+  }
+  return files;
+}
 
 void require_result_name(const std::filesystem::path& output) {
   constexpr std::array kOthers = {".parquet", ".jsonl", ".ndjson", ".gz",   ".tsv",

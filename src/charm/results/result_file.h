@@ -1,10 +1,25 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace charm::results {
+
+/// An input of a stage, as its result names it.
+struct InputFile {
+  std::filesystem::path path;
+  std::string sha256;
+  std::int64_t num_rows = 0;
+};
+
+/// The member `inputs` of a result.
+nlohmann::ordered_json inputs_json(std::span<const InputFile> files);
+/// Of a result of any kind; entries without a path or a hash have empty ones.
+std::vector<InputFile> read_inputs(const nlohmann::ordered_json& result);
 
 /// Throws kUsage for the name of a format that results are not written in (.parquet, .tsv, ...).
 void require_result_name(const std::filesystem::path& output);

@@ -98,13 +98,4 @@ ScoreInputs read_score_inputs(const ScoreInputOptions& options, Manifest& manife
   return inputs;
 }
 
-nlohmann::ordered_json inputs_json(std::span<const InputFile> files) {
-  auto json = nlohmann::ordered_json::array();
-  for (const InputFile& file : files) {
-    json.push_back(
-        {{"path", file.path.string()}, {"sha256", file.sha256}, {"num_rows", file.num_rows}});
-  }
-  return json;
-}
-
 }  // namespace charm::storage

@@ -10,6 +10,7 @@
 #include "charm/base/progress.h"
 #include "charm/records/arena.h"
 #include "charm/records/records.h"
+#include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/read_options.h"
 
@@ -28,12 +29,7 @@ struct ScoreInputOptions {
       held_out_scores;  ///< scores of held-out prompts, as separate files
 };
 
-/// One input file of a result.
-struct InputFile {
-  std::filesystem::path path;
-  std::string sha256;
-  std::int64_t num_rows = 0;
-};
+using results::InputFile;
 
 /// The inputs of measuring and calibrating.
 struct ScoreInputs {
@@ -47,8 +43,5 @@ struct ScoreInputs {
 /// outside [0, 1) or if both kinds of hold-out are given, kInput if a side of the split is empty.
 ScoreInputs read_score_inputs(const ScoreInputOptions& options, Manifest& manifest,
                               const ProgressFn& progress = {});
-
-/// [{path, sha256, num_rows}], the `inputs` member of a result file.
-nlohmann::ordered_json inputs_json(std::span<const InputFile> files);
 
 }  // namespace charm::storage

@@ -40,6 +40,14 @@ TEST(ResultFile, AnEvaluationIsATableOfItsParts) {
             "subset,one,1.0,3,,,\r\n");
 }
 
+TEST(ResultFile, InputsAreReadAsTheyWereWritten) {
+  const std::vector<InputFile> files = {{.path = "a.parquet", .sha256 = "ab", .num_rows = 3},
+                                        {.path = "b.parquet", .sha256 = "cd", .num_rows = 4}};
+  const nlohmann::ordered_json result = {{"inputs", inputs_json(files)}};
+  EXPECT_EQ(inputs_json(read_inputs(result)), result["inputs"]);
+  EXPECT_TRUE(read_inputs({{"mode", "votes"}}).empty());
+}
+
 TEST(ResultFile, TheNameDecidesTheFormat) {
   const testing::TempFolder folder;
   const Json result = {{"rows", {{{"a", 1}}}}};
