@@ -28,7 +28,8 @@ void describe_encoder(OptionTable& table, EncoderOptions& options) {
 void describe_template_kwargs(OptionTable& table, std::string& kwargs) {
   table.text("chat-template-kwargs", kwargs, "JSON",
              "Further variables for the chat template, such as '{\"enable_thinking\": false}': the "
-             "chat_template_kwargs of transformers, TRL and vLLM.");
+             "chat_template_kwargs of transformers, TRL and vLLM. A row's own, in a column of that "
+             "name, come first.");
 }
 
 void describe_bos(OptionTable& table, BosPolicy& bos) {
