@@ -374,6 +374,24 @@ TEST(TypeTable, ColumnsThatNobodyNeedsNeverStopAFile) {
   }
 }
 
+TEST(TypeTable, TemplateKwargsAreAStructOrJson) {
+  const auto type = arrow::struct_(
+      {arrow::field("enable_thinking", arrow::boolean()), arrow::field("style", arrow::utf8())});
+  const std::string json = R"({"enable_thinking":false})";
+  const std::string quoted = nlohmann::json::array({json}).dump();
+  for (const Arrays& column : {array(type, R"([{"enable_thinking": false, "style": null}])"),
+                               texts(quoted), extended(arrow::extension::json(), texts(quoted))}) {
+    expect_row("chat_template_kwargs", column,
+               [&](const auto& row) { EXPECT_EQ(row.response.prompt.template_kwargs, json); });
+  }
+  const auto map = arrow::map(arrow::utf8(), arrow::boolean());
+  expect_refusal("chat_template_kwargs", array(arrow::int64(), "[3]"), "found 3");
+  expect_refusal("chat_template_kwargs", array(arrow::list(arrow::utf8()), R"([["x"]])"),
+                 "found array");
+  expect_refusal("chat_template_kwargs", array(map, R"([[["enable_thinking", true]]])"),
+                 "a map has no fixed members");
+}
+
 TEST(TypeTable, EveryShardIsReadByItsOwnSchema) {
   const TempFolder folder, parts;
   const auto add = [&](int part, const Columns& columns) {
