@@ -20,7 +20,7 @@ TEST_F(BadUsage, NumbersOutOfRange) {
   expect_score_failure({"--max-bad-rows", "-1"}, {"--max-bad-rows: expected 0 or more, found -1"});
   expect_score_failure({"--budget-tokens", "-1"},
                        {"--budget-tokens: expected 0 or more, found -1"});
-  expect_score_failure({"--max-tokens", "0"}, {"--max-tokens", "at least 1"});
+  expect_score_failure({"--max-tokens", "0"}, {"--max-tokens: expected 1 or more, found 0"});
   expect_score_failure({"--max-tokens", "1e9"},
                        {"--max-tokens: expected a whole number, found '1e9'"});
   expect_score_failure({"--max-tokens", "99999999999999999999"}, {"--max-tokens"});

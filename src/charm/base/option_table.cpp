@@ -11,6 +11,14 @@ namespace {
 
 std::string number_text(double value) { return fmt::format("{}", value); }
 
+std::optional<double> finite_number(const std::string& text) {
+  double value = 0.0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc{} || stop != end || text.empty() || !std::isfinite(value)) return {};
+  return value;
+}
+
 /// An empty path is ambiguous: the current folder, or none.
 fs::path parse_path(const std::string& text) {
   if (text.empty()) throw Error(ErrorKind::kUsage, "expected a path, found an empty string");
@@ -34,13 +42,22 @@ std::int64_t parse_integer(const std::string& text) {
 }
 
 double parse_number(const std::string& text) {
-  double value = 0.0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc{} || stop != end || text.empty() || !std::isfinite(value)) {
-    throw Error(ErrorKind::kUsage, "expected a number, found '{}'", text);
-  }
-  return value;
+  const std::optional<double> value = finite_number(text);
+  if (!value) throw Error(ErrorKind::kUsage, "expected a number, found '{}'", text);
+  return *value;
+}
+
+bool NumberRange::contains(double value) const {
+  return (above_lowest ? value > lowest : value >= lowest) &&
+         (below_highest ? value < highest : value <= highest);
+}
+
+std::string NumberRange::text() const {
+  if (std::isinf(highest))
+    return above_lowest ? fmt::format("more than {}", lowest) : fmt::format("{} or more", lowest);
+  if (!above_lowest && !below_highest) return fmt::format("{} to {}", lowest, highest);
+  return fmt::format("{} {} and {} {}", above_lowest ? "more than" : "at least", lowest,
+                     below_highest ? "less than" : "at most", highest);
 }
 
 std::string option_spelling(std::string_view name) {
@@ -68,13 +85,14 @@ OptionTable& OptionTable::positional() {
   return *this;
 }
 
-OptionTable& OptionTable::at_least(std::int64_t fewest) {
+OptionTable& OptionTable::range(const NumberRange& range) {
   Option& option = options_.back();
+  option.range = range;
   option.assign = [assign = std::move(option.assign),
-                   fewest](const std::vector<std::string>& values) {
-    if (parse_integer(values.front()) < fewest) {
-      throw Error(ErrorKind::kUsage, "expected {} or more, found {}", fewest, values.front());
-    }
+                   range](const std::vector<std::string>& values) {
+    const std::optional<double> number = finite_number(values.front());
+    if (number && !range.contains(*number))
+      throw Error(ErrorKind::kUsage, "expected {}, found {}", range.text(), values.front());
     assign(values);
   };
   return *this;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -30,6 +31,18 @@ enum class Recorded {
   kNowhere,    ///< not at all: the result does not depend on it
 };
 
+/// The values that a number may have. Most are open on one side.
+struct NumberRange {
+  double lowest = -std::numeric_limits<double>::infinity();
+  double highest = std::numeric_limits<double>::infinity();
+  bool above_lowest = false;   ///< the lowest itself is excluded
+  bool below_highest = false;  ///< the highest itself is excluded
+
+  bool contains(double value) const;
+  /// "0 or more", "more than 0", "0 to 1", "at least 0 and less than 1": for messages.
+  std::string text() const;
+};
+
 /// One option of a command: `--name value` on the command line, `name: value` in a recipe.
 struct Option {
   enum class Form {
@@ -46,6 +59,7 @@ struct Option {
   bool is_path = false;                     ///< a recipe resolves it relative to its own folder
   bool positional = false;                  ///< command line: a bare argument
   Recorded recorded = Recorded::kAsOption;  ///< paths: kElsewhere
+  std::optional<NumberRange> range{};       ///< of a number; enforced by `assign`
   std::function<void(const std::vector<std::string>&)>
       assign{};                          ///< throws kUsage; the caller adds the option's name
   std::function<OptionValue()> value{};  ///< the current value
@@ -137,8 +151,13 @@ class OptionTable {
   OptionTable& required();
   /// Marks the last added option as a positional argument of the command line.
   OptionTable& positional();
-  /// Sets the minimum of the last added option, an integer.
-  OptionTable& at_least(std::int64_t fewest);
+  /// Set the range of the last added option, a number.
+  OptionTable& range(const NumberRange& range);
+  OptionTable& at_least(double lowest) { return range({.lowest = lowest}); }
+  OptionTable& above(double lowest) { return range({.lowest = lowest, .above_lowest = true}); }
+  OptionTable& within(double lowest, double highest) {
+    return range({.lowest = lowest, .highest = highest});
+  }
   /// Set how manifests record options added before.
   OptionTable& recorded_as_option(std::initializer_list<std::string_view> names);
   OptionTable& recorded_elsewhere(std::initializer_list<std::string_view> names);

@@ -96,6 +96,7 @@ void describe_settings(OptionTable& table, CalibrateOptions& options) {
               "proportional to the number of common prompts.")
       .number("temperature", solve.temperature, "X",
               "Temperature of the sigmoid in all-pairs and block modes, score units.")
+      .above(0)
       .add(interval_option(options))
       .choice("style", options.style,
               {{"none", StyleControl::kNone}, {"fastchat", StyleControl::kFastChat}},
@@ -122,6 +123,7 @@ void describe_settings(OptionTable& table, CalibrateOptions& options) {
       .number("holdout", options.holdout, "X",
               "Share of the prompts, 0 to 1, held out of the fit; win rates and mismatch on them "
               "are reported too. The split equals that of a recipe's holdout with the same seed.")
+      .range({.lowest = 0.0, .highest = 1.0, .below_highest = true})
       .integer("min-prompts", options.min_prompts, "N",
                "Minimum number of common prompts of two policies; a pair with fewer is an error.")
       .at_least(1)

@@ -36,8 +36,10 @@ class DemoCommand final : public Command {
         .integer("seed", options_.seed, "S", "Seed of the synthetic data.")
         .integer("prompts", options_.num_prompts, "N",
                  "Prompts of the four policies; 30 % of them are held out.")
+        .at_least(200)
         .integer("annotations", options_.num_annotations, "N",
-                 "Annotated pairs that the reward model is trained on.");
+                 "Annotated pairs that the reward model is trained on.")
+        .at_least(200);
   }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     // A model this small does not benefit from more threads, which block each other on a busy
@@ -45,13 +47,6 @@ class DemoCommand final : public Command {
     const int threads = common.threads > 0 ? common.threads : 1;
     options_.threads = threads;
     options_.fresh = common.fresh;
-    if (options_.num_prompts < 200)
-      throw Error(ErrorKind::kUsage, "--prompts: expected at least 200, found {}",
-                  options_.num_prompts);
-    if (options_.num_annotations < 200) {
-      throw Error(ErrorKind::kUsage, "--annotations: expected at least 200, found {}",
-                  options_.num_annotations);
-    }
     const auto print_line = [&common](const std::string& line) {
       if (common.quiet) return;
       fmt::print("{}\n", line);

@@ -18,9 +18,6 @@
 namespace charm::cli {
 namespace {
 
-/// More threads only contend with each other, and thousands may fail to start.
-constexpr int kMaxThreads = 1024;
-
 /// The command-line values of one option.
 struct Given {
   const Option* option = nullptr;
@@ -191,10 +188,6 @@ void run_command(Command& command, const std::vector<std::string>& arguments,
   }
   if (common.quiet && common.verbose)
     throw Error(ErrorKind::kUsage, "--quiet and --verbose exclude each other");
-  if (common.threads < 0 || common.threads > kMaxThreads) {
-    throw Error(ErrorKind::kUsage, "--threads: expected 0 to {}, found {}", kMaxThreads,
-                common.threads);
-  }
   if (goes_to_standard_output(own_table)) common.quiet = !common.verbose;
   const dist::Launch launch = dist::read_launch();
   if (launch.size > 1 && !command.supports_multi_process()) {

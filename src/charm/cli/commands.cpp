@@ -25,11 +25,19 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   return commands;
 }
 
+namespace {
+
+/// More threads only contend with each other, and thousands may fail to start.
+constexpr int kMaxThreads = 1024;
+
+}  // namespace
+
 void describe_common(OptionTable& table, CommonOptions& common) {
   table.flag("quiet", common.quiet, "No progress and no summary; warnings and errors still appear.")
       .flag("verbose", common.verbose, "Debug messages on stderr.")
       .integer("threads", common.threads, "N",
                "CPU threads; 0: all available to this process. Results do not depend on it.")
+      .within(0, kMaxThreads)
       .flag("offline", common.offline,
             "Use only cached hub:OWNER/NAME sources; also set by HF_HUB_OFFLINE=1.")
       .flag("fresh", common.fresh,

@@ -39,9 +39,11 @@ void describe_counting(OptionTable& table, Options& options) {
 }  // namespace
 
 void describe_scoring(OptionTable& table, EvaluateOptions& options) {
-  table.integer("limit-per-subset", options.limit_per_subset, "N",
-                "Maximum rows per subset (RM-Bench: domain), sampled with --seed; 0: all. Fewer "
-                "rows give wider intervals.");
+  table
+      .integer("limit-per-subset", options.limit_per_subset, "N",
+               "Maximum rows per subset (RM-Bench: domain), sampled with --seed; 0: all. Fewer "
+               "rows give wider intervals.")
+      .at_least(0);
   describe_seed(table, options);
   model::describe_model(table, options.model);
   text::describe_encoder(table, options.encoder);
@@ -82,7 +84,8 @@ void describe_command(OptionTable& table, EvaluateOptions& options) {
       .number(
           "holdout", options.holdout, "X",
           "votes: only this share of the prompts, the one that charm calibrate --votes --holdout "
-          "X with the same --seed has held out; 0: all votes.");
+          "X with the same --seed has held out; 0: all votes.")
+      .within(0, 1);
   describe_ratings(table, options);
   storage::describe_columns(table, options.columns);
   describe_settings(table, options);

@@ -13,6 +13,7 @@ void describe_settings(OptionTable& table, ExplainOptions& options) {
       .integer("min-differing", options.settings.min_differing, "N",
                "Minimum number of prompts on which a feature differs between two policies; rarer "
                "features are dropped with a warning, because their intervals would be too narrow.")
+      .at_least(2)
       .integer("min-prompts", options.min_prompts, "N",
                "Minimum number of common prompts of two policies; a pair with fewer is an error.")
       .at_least(1)

@@ -28,22 +28,29 @@ void describe_settings(OptionTable& table, GenerateStageOptions& options) {
             "Environment variable with the API key, the only source of keys.")
       .integer("n", options.num_samples, "N",
                "Responses per prompt, numbered in the column sample. 16 is usual for best-of-n.")
+      .at_least(1)
       .number("temperature", sampling.temperature, "X", "Sampling temperature; 0: greedy decoding.")
+      .at_least(0)
       .number("top-p", sampling.top_p, "X",
               "Nucleus sampling: sample from the smallest set of most likely tokens whose "
               "probability reaches this; 1: off.")
+      .range({.lowest = 0.0, .highest = 1.0, .above_lowest = true})
       .integer("top-k", options.top_k, "N",
                "Sample from this many of the most likely tokens; 0: off. If not given, servers use "
                "their own default.")
+      .at_least(0)
       .number("min-p", options.min_p, "X",
               "Minimum probability of a sampled token relative to the most likely one. If not "
               "given, servers use their own default.")
+      .within(0, 1)
       .number("repetition-penalty", options.repetition_penalty, "X",
               "Above 1, tokens already seen become less likely. If not given, servers use their "
               "own default.")
+      .above(0)
       .integer("max-new-tokens", sampling.max_new_tokens, "N",
                "Maximum response length in tokens; longer ones are truncated and marked "
                "finish_reason = length.")
+      .at_least(1)
       .texts("stop", sampling.stop, "TEXT", "Stop sequences; they are not part of the response.");
   Option stop_ids{.name = "stop-token-id", .form = Option::Form::kList, .value_name = "ID"};
   stop_ids.help = "Stop token ids, in addition to the model's own.";
@@ -65,26 +72,34 @@ void describe_settings(OptionTable& table, GenerateStageOptions& options) {
       .number("cache-memory", options.cache_gib, "GIB",
               "With --model, memory of the KV cache. More allows more sequences to be decoded "
               "concurrently.")
+      .above(0)
       .integer("batch", options.embedded.max_batch, "N",
                "With --model, maximum batch size: sequences decoded concurrently. More increase "
                "throughput and need more KV cache. Responses do not depend on it.")
+      .at_least(1)
       .integer("chunk-tokens", options.embedded.chunk_tokens, "N",
                "With --model, tokens per forward pass: long prompts are prefilled in chunks of "
                "this size, batched with decoding.")
+      .at_least(1)
       .integer(
           "concurrency", server.concurrency, "N",
           "Requests in flight per server. vLLM saturates at about 64; hosted APIs allow fewer.")
+      .at_least(1)
       .number(
           "timeout", server.timeout_s, "S",
           "Timeout of a request in seconds, including the server's queue and the longest response.")
+      .above(0)
       .integer("retries", server.retries, "N",
                "Retries of a failed request, with exponential back-off and jitter; then its row "
                "carries the error.")
+      .at_least(0)
       .number("wait", server.wait_s, "S",
               "Seconds to wait at the start for servers that are still loading their model.")
+      .at_least(0)
       .number("patience", server.patience_s, "S",
               "Seconds without any reachable server after which the command fails; run it again to "
               "resume.")
+      .at_least(0)
       .path("tokenizer", server.tokenizer_dir, "DIR",
             "With --endpoint completions, folder with the chat template and special tokens to use.")
       .path("template", server.template_file, "FILE",

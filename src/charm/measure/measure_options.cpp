@@ -38,9 +38,11 @@ void describe_command(OptionTable& table, MeasureOptions& options) {
       .required();
   storage::describe_ratings(table, options.category, options.date, options.aliases);
   storage::describe_columns(table, options.columns);
-  table.number("holdout", options.holdout, "X",
-               "Measure on this share of the prompts only: those that charm calibrate --holdout X "
-               "with the same seed holds out of offsets and pairs; 0: on all prompts.");
+  table
+      .number("holdout", options.holdout, "X",
+              "Measure on this share of the prompts only: those that charm calibrate --holdout X "
+              "with the same seed holds out of offsets and pairs; 0: on all prompts.")
+      .range({.lowest = 0.0, .highest = 1.0, .below_highest = true});
   describe_settings(table, options);
 }
 

@@ -32,6 +32,7 @@ void describe_settings(OptionTable& table, PreferOptions& options) {
       .number("min-margin", options.pairing.min_margin, "X",
               "Minimum margin: difference of calibrated scores, in score units. Raise it for fewer "
               "pairs with larger margins.")
+      .at_least(0)
       .flag("best-of-n", options.pairing.best_of_n,
             "One pair per prompt from all its responses, of any policy and sample number; the best "
             "calibrated score is chosen. For several samples per policy (column sample); without "

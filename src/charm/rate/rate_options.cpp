@@ -26,9 +26,11 @@ void describe_settings(OptionTable& table, RateOptions& options) {
               "Normal prior of all ratings around their mean with this standard deviation, Elo "
               "points (a ridge): models with few battles, or only wins or losses, get finite "
               "ratings. 200 is about the spread of the Arena.")
+      .above(0)
       .integer("min-battles", options.min_battles, "N",
                "Models with fewer battles are dropped with a warning. Raise it if a model has won "
                "or lost all of its few battles.")
+      .at_least(0)
       .integer("bootstrap", options.bootstrap, "N",
                "Bootstrap replicates (over battles) for the 95 % intervals; 0: sandwich intervals, "
                "as in arena-rank.")

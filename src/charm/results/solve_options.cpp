@@ -34,7 +34,7 @@ Mode parse_mode(std::string_view word) {
     }
   }
   throw Error(ErrorKind::kUsage,
-              "mode: '{}' is unknown; expected same-prompt, all-pairs or block:N with N rows a "
+              "'{}' is unknown; expected same-prompt, all-pairs or block:N with N rows a "
               "block (the original's is block:1000)",
               word);
 }
@@ -46,7 +46,7 @@ std::string_view solver_name(SolverKind solver) {
 SolverKind parse_solver(std::string_view word) {
   if (word == "exact") return SolverKind::kExact;
   if (word == "adam") return SolverKind::kAdam;
-  throw Error(ErrorKind::kUsage, "solver: '{}' is unknown; expected exact or adam", word);
+  throw Error(ErrorKind::kUsage, "'{}' is unknown; expected exact or adam", word);
 }
 
 std::string_view pair_weights_name(PairWeights weights) {
@@ -56,7 +56,7 @@ std::string_view pair_weights_name(PairWeights weights) {
 PairWeights parse_pair_weights(std::string_view word) {
   if (word == "equal") return PairWeights::kEqual;
   if (word == "count") return PairWeights::kCount;
-  throw Error(ErrorKind::kUsage, "weights: '{}' is unknown; expected equal or count", word);
+  throw Error(ErrorKind::kUsage, "'{}' is unknown; expected equal or count", word);
 }
 
 }  // namespace charm::results

@@ -56,6 +56,7 @@ void describe_command(OptionTable& table, ScoreStageOptions& options) {
       .number("tolerance", options.check_tolerance, "X",
               "With --check, the maximum difference relative to max(1, |reference score|). By "
               "default 1e-4 in float32 and 0.1 in bfloat16.")
+      .at_least(0)
       .without_effect({"tolerance"})
       .paths("resume", options.resume, "FILE",
              "Scores files of earlier runs with the same model and settings: scores of identical "

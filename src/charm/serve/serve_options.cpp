@@ -10,7 +10,7 @@ void describe_command(OptionTable& table, ServeOptions& options) {
       .text("host", options.host, "HOST",
             "Address or name to listen on; 0.0.0.0 or :: opens the server to the network.")
       .integer("port", options.port, "N", "Port; 0 takes a free one, which is printed.")
-      .at_least(0)
+      .within(0, 65535)
       .path("calibration", options.calibration, "FILE",
             "calibration.json: POST /score adds the offset of a conversation's policy to its score "
             "and replies with it as `calibrated`.")

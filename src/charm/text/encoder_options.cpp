@@ -7,6 +7,7 @@ void describe_encoder(OptionTable& table, EncoderOptions& options) {
       .integer("max-tokens", options.max_tokens, "N",
                "Maximum conversation length in tokens; longer ones are truncated (--truncation). "
                "Use the value of the reward model's training.")
+      .at_least(1)
       .choice(
           "truncation", options.truncation,
           {{"left", Truncation::kLeft},

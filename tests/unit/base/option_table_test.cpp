@@ -134,6 +134,7 @@ TEST(OptionTable, NumbersHaveALeastValueAndPathsAreNotEmpty) {
   assign(table, "count", {"1"});
   EXPECT_EQ(s.count, 1);
   EXPECT_EQ(refusal(table, "count", {"0"}), "expected 1 or more, found 0");
+  EXPECT_EQ(refusal(table, "count", {"many"}), "expected a whole number, found 'many'");
   EXPECT_THAT(refusal(table, "count", {"one"}), HasSubstr("whole number"));
   EXPECT_EQ(s.count, 1);
   EXPECT_THAT(refusal(table, "files", {"a", ""}), HasSubstr("empty"));
@@ -187,6 +188,26 @@ TEST(MeantOption, KnowsTheNamesOfOtherTools) {
   // A synonym of an option that the command does not have is none.
   EXPECT_EQ(meant_option("lr", std::vector<std::string>{"layers"}), "layers");
   EXPECT_EQ(meant_option("lr", std::vector<std::string>{}), "");
+}
+
+TEST(OptionTable, NumbersOutOfRangeAreRefusedAndNotAssigned) {
+  Settings s;
+  OptionTable table;
+  table.number("half-open", s.share, "X", "")
+      .range({.lowest = 0, .highest = 1, .below_highest = true})
+      .integer("limit", s.limit, "N", "")
+      .above(2);
+  EXPECT_EQ(refusal(table, "half-open", {"1"}), "expected at least 0 and less than 1, found 1");
+  EXPECT_EQ(refusal(table, "half-open", {"-1e-9"}),
+            "expected at least 0 and less than 1, found -1e-9");
+  EXPECT_EQ(s.share, 0.5);
+  EXPECT_EQ(refusal(table, "half-open", {"0"}), "");
+  EXPECT_EQ(refusal(table, "limit", {"2"}), "expected more than 2, found 2");
+  EXPECT_EQ(s.limit, std::nullopt);
+  EXPECT_EQ(refusal(table, "limit", {"3"}), "");
+  EXPECT_EQ((NumberRange{.lowest = 0, .highest = 1}).text(), "0 to 1");
+  EXPECT_EQ((NumberRange{.lowest = 0, .highest = 1, .above_lowest = true}).text(),
+            "more than 0 and at most 1");
 }
 
 }  // namespace

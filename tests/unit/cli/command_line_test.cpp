@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/expect_error.h"
+#include "tests/support/repeated_prefix.h"
 
 namespace charm::cli {
 namespace {
@@ -145,6 +146,45 @@ TEST(CommandLine, RefusalsNameTheOption) {
                         "one is written --title=--loud"));
   EXPECT_THAT(refusal({"r.yaml", "--count", "1", "--count", "2"}),
               HasSubstr("--count: given 2 times, expected once"));
+}
+
+/// A seed may be any number of its type; all else that is a number has a range.
+bool needs_range(const Option& option) {
+  const OptionValue value = option.value();
+  const bool is_number =
+      std::holds_alternative<std::int64_t>(value) || std::holds_alternative<std::uint64_t>(value) ||
+      std::holds_alternative<double>(value) ||
+      (std::holds_alternative<std::monostate>(value) &&
+       (option.value_name == "N" || option.value_name == "X" || option.value_name == "ELO"));
+  return is_number && option.name != "seed";
+}
+
+TEST(Commands, EveryNumberHasARange) {
+  for (const auto& command : make_commands()) {
+    OptionTable table;
+    command->describe(table);
+    for (const Option& option : table.options()) {
+      EXPECT_TRUE(!needs_range(option) || option.range)
+          << "charm " << command->name() << " --" << option.name;
+    }
+  }
+}
+
+TEST(Commands, WrongValuesAreNotSaidTwice) {
+  for (const auto& command : make_commands()) {
+    OptionTable table;
+    command->describe(table);
+    for (const Option& option : table.options()) {
+      for (const char* wrong : {"", "no such value", "-1"}) {
+        if (option.positional) continue;
+        try {
+          parse_command_line(*command, table, {}, {"--" + option.name + "=" + wrong});
+        } catch (const Error& error) {
+          EXPECT_EQ(test::repeated_prefix(error.message()), "") << error.message();
+        }
+      }
+    }
+  }
 }
 
 TEST(Program, UnknownCommandsNameTheKnownOnes) {
