@@ -4,6 +4,7 @@
 #include "charm/base/error.h"
 #include "charm/evaluate/compare_stage.h"
 #include "charm/results/evaluation.h"
+#include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/row_reader.h"
 
@@ -12,13 +13,22 @@ namespace {
 
 using nlohmann::json;
 
-/// The result of an earlier evaluation, if the file is one.
+/// The result of an earlier evaluation, if the file is one. Throws kInput for other JSON objects,
+/// saying what they are: rows of scores would be a list or lines.
 std::optional<results::Evaluation> result_of(const fs::path& path) {
   if (path.extension() != ".json" || fs::is_directory(path)) return {};
-  const auto result =
+  const auto content =
       nlohmann::ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!result.is_object() || !result.contains("benchmark")) return {};
-  return results::read_evaluation(result, path.string());
+  if (!content.is_object()) return {};
+  const std::optional<results::ResultKind> kind = results::result_kind(content);
+  if (kind == results::ResultKind::kEvaluation)
+    return results::read_evaluation(content, path.string());
+  throw Error(
+      ErrorKind::kInput,
+      "{}: is {}; expected a result of charm evaluate, its saved scores, or a folder of "
+      "charm score",
+      path.string(),
+      kind ? results::result_kind_text(*kind) : "a JSON object of no kind that charm writes");
 }
 
 /// Resolves a path recorded by an earlier run whose folder may have been moved.

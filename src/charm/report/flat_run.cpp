@@ -1,11 +1,17 @@
 #include "charm/report/flat_run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+<<<<<<< HEAD
 #include "charm/base/error.h"
+=======
+>>>>>>> e86aa33 (report: a folder of commands run one by one is read whole)
 #include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/provenance.h"
@@ -17,23 +23,49 @@ using nlohmann::ordered_json;
 
 std::vector<fs::path> sorted_entries(const fs::path& folder) {
   std::vector<fs::path> paths;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with('.') && !name.ends_with("manifest.json")) paths.push_back(entry.path());
+  std::error_code error;
+  for (fs::directory_iterator next(folder, error), end; !error && next != end;
+       next.increment(error)) {
+    const std::string name = next->path().filename().string();
+    if (!name.starts_with('.') && !name.ends_with("manifest.json")) paths.push_back(next->path());
   }
   std::sort(paths.begin(), paths.end());
   return paths;
 }
 
-/// The scores files of a folder: Parquet files that name their reward model.
+/// Subfolders whose files a run directory's layout does not name.
+std::vector<fs::path> flat_folders(const fs::path& folder) {
+  static const std::set<std::string> kOfRuns = {"mismatch", "splits", "steps"};
+  std::vector<fs::path> folders = sorted_entries(folder);
+  std::erase_if(folders, [](const fs::path& path) {
+    std::error_code error;
+    return !fs::is_directory(path, error) || kOfRuns.contains(path.filename().string());
+  });
+  return folders;
+}
+
+/// The scores files of a folder: Parquet files that name their reward model, except a benchmark's.
 std::vector<fs::path> scores_in(const fs::path& folder) {
   std::vector<fs::path> files;
   for (const fs::path& path : sorted_entries(folder)) {
-    if (path.extension() != ".parquet") continue;
+    if (path.extension() != ".parquet" || path.stem().extension() == ".scores") continue;
     const auto provenance = storage::read_provenance(path);
     if (provenance && storage::find_fact(*provenance, "pooling") != nullptr) files.push_back(path);
   }
   return files;
+}
+
+std::string folder_name(const fs::path& folder) {
+  return (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+}
+
+/// Names of the files among the inputs of a manifest or a result.
+std::vector<fs::path> inputs_of(const ordered_json& json) {
+  std::vector<fs::path> paths;
+  for (const results::InputFile& input : results::read_inputs(json)) {
+    if (!input.path.empty()) paths.push_back(input.path);
+  }
+  return paths;
 }
 
 /// The folder's name of the reward model that scored a folder; `otherwise` if none is recorded.
@@ -45,24 +77,153 @@ std::string model_of_scores(const fs::path& folder, const std::string& otherwise
   // The responses, then the model: score_stage.cpp.
   if (!entry.contains("inputs") || entry["inputs"].size() < 2 || !entry["inputs"][1].is_string())
     return otherwise;
-  const fs::path model = entry["inputs"][1].get<std::string>();
-  return (model.has_filename() ? model : model.parent_path()).filename().string();
+  return folder_name(entry["inputs"][1].get<std::string>());
 }
 
-/// Reward models by the names of the folders with their scores.
-struct Models {
-  std::map<std::string, std::string> of_folder;
-  std::string base;  ///< of results that do not say which scores they are of
+class FlatRunReader {
+ public:
+  FlatRunReader(const fs::path& folder, RunData& run) : folder_(folder), run_(run) {}
 
+<<<<<<< HEAD
   /// By the first scores file among the inputs of a result.
   const std::string& of_result(const ordered_json& json) const {
     const std::vector<results::InputFile> inputs = results::read_inputs(json);
     if (inputs.empty()) return base;
     const auto found = of_folder.find(inputs.front().path.parent_path().filename().string());
     return found != of_folder.end() ? found->second : base;
+=======
+  void read() {
+    const std::vector<fs::path> folders = flat_folders(folder_);
+    for (const fs::path& path : folders) {
+      if (fs::exists(path / "metrics.jsonl")) {
+        trained_.push_back(path);
+      } else {
+        read_scores(path);
+      }
+    }
+    if (base_.empty()) base_ = run_.name;
+    read_results(folder_);
+    for (const fs::path& path : folders) {
+      if (!fs::exists(path / "config.json")) read_results(path);  // a model has no results
+    }
+    for (const fs::path& path : trained_) add_training(path);
+    put_held_out_first();
+>>>>>>> e86aa33 (report: a folder of commands run one by one is read whole)
   }
+
+ private:
+  void read_scores(const fs::path& path) {
+    const std::vector<fs::path> files = scores_in(path);
+    if (files.empty()) return;
+    const std::string scored_by = model_of_scores(path, path.filename().string());
+    model_of_folder_[path.filename().string()] = scored_by;
+    if (base_.empty()) base_ = scored_by;
+    run_.scores.push_back(summarise_scores(scored_by, files));
+  }
+
+  void read_results(const fs::path& folder) {
+    for (const fs::path& path : sorted_entries(folder)) {
+      std::error_code error;
+      if (path.extension() == ".json" && !fs::is_directory(path, error)) add_result(path);
+    }
+  }
+
+  /// Of a result's first scores file; the base model's if it does not say which scores it is of.
+  std::string model_of_result(const ordered_json& json) const {
+    const std::vector<fs::path> inputs = inputs_of(json);
+    if (inputs.empty()) return base_;
+    const auto found = model_of_folder_.find(inputs.front().parent_path().filename().string());
+    return found != model_of_folder_.end() ? found->second : base_;
+  }
+
+  /// The file's name, with its folder's where another evaluation of the model has it.
+  std::string evaluation_name(const std::string& model, const fs::path& path) const {
+    const std::string name = path.stem().string();
+    const bool is_taken = std::any_of(
+        run_.evaluations.begin(), run_.evaluations.end(),
+        [&](const EvaluationFile& file) { return file.model == model && file.benchmark == name; });
+    return is_taken ? path.parent_path().filename().string() + "/" + name : name;
+  }
+
+  /// Adds a result file of any kind; other JSON files are left alone.
+  void add_result(const fs::path& path) {
+    const ordered_json json =
+        ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object()) return;
+    const std::string file = path.string(), name = path.stem().string();
+    const std::string model = model_of_result(json);
+    const std::optional<results::ResultKind> kind = results::result_kind(json);
+    if (!kind) return;
+    switch (*kind) {
+      case results::ResultKind::kComparison:
+        run_.comparisons.push_back({model, name, results::read_comparison(json, file)});
+        return;
+      case results::ResultKind::kEvaluation:
+        return add_evaluation(path, model, results::read_evaluation(json, file));
+      case results::ResultKind::kMismatch:
+        run_.mismatches.push_back({results::read_mismatch(json, file), model});
+        return take_ratings(run_.mismatches.back().policies);
+      case results::ResultKind::kCalibration:
+        run_.calibrations.push_back(
+            {results::read_calibration(json, file), model, name, /*same_as=*/"", /*trained=*/""});
+        return take_ratings(run_.calibrations.back().policies);
+      case results::ResultKind::kExplanation:
+        run_.explanations.push_back({results::read_explanation(json, file), model, name});
+        return;
+    }
+  }
+
+  void add_evaluation(const fs::path& path, const std::string& model, results::Evaluation result) {
+    for (const auto& [policy, rating] : result.ratings) run_.ratings[policy] = rating;
+    const std::string evaluated = result.model.empty() ? model : result.model;
+    run_.evaluations.push_back({evaluated, evaluation_name(evaluated, path), std::move(result)});
+  }
+
+  template <typename Policy>
+  void take_ratings(const std::vector<Policy>& policies) {
+    for (const Policy& policy : policies) {
+      if (std::isfinite(policy.rating.rating_elo))
+        run_.ratings[policy.policy] = policy.rating.rating_elo;
+    }
+  }
+
+  /// A model trained on the pairs of a calibration is that calibration's: its manifest names the
+  /// pairs, theirs the calibration.
+  void add_training(const fs::path& path) {
+    TrainingRun training = read_training(path / "metrics.jsonl");
+    const std::vector<fs::path> inputs = inputs_of(storage::read_manifest(path));
+    if (!inputs.empty()) training.model = folder_name(inputs.front());
+    for (const fs::path& input : inputs) {
+      for (const fs::path& source : inputs_of(storage::read_manifest(folder_ / input.filename()))) {
+        for (CalibrationFile& calibration : run_.calibrations) {
+          if (source.filename() == calibration.set + ".json" && calibration.trained.empty())
+            calibration.trained = path.filename().string();
+        }
+      }
+    }
+    run_.trainings.push_back(std::move(training));
+  }
+
+  /// Where a model was measured on all prompts and on held-out ones, before and after are compared
+  /// on the latter.
+  void put_held_out_first() {
+    const auto is_held_out = [](const MismatchFile& file) {
+      return file.prompts.starts_with("held out");
+    };
+    std::stable_partition(run_.mismatches.begin(), run_.mismatches.end(), is_held_out);
+    for (const MismatchFile& file : run_.mismatches) {
+      if (is_held_out(file)) run_.split_models.insert(file.model);
+    }
+  }
+
+  const fs::path& folder_;
+  RunData& run_;
+  std::vector<fs::path> trained_;
+  std::map<std::string, std::string> model_of_folder_;  // of scores
+  std::string base_;  // reward model of results that do not say which scores they are of
 };
 
+<<<<<<< HEAD
 /// Adds a result file of any kind; other JSON files are left alone.
 void add_result(const fs::path& path, const Models& models, RunData& run) {
   const ordered_json json =
@@ -90,27 +251,10 @@ void add_result(const fs::path& path, const Models& models, RunData& run) {
   }
 }
 
+=======
+>>>>>>> e86aa33 (report: a folder of commands run one by one is read whole)
 }  // namespace
 
-void read_flat_run(const fs::path& folder, RunData& run) {
-  Models models;
-  for (const fs::path& path : sorted_entries(folder)) {
-    if (!fs::is_directory(path)) continue;
-    if (fs::exists(path / "metrics.jsonl")) {
-      run.trainings.push_back(read_training(path / "metrics.jsonl"));
-      continue;
-    }
-    const std::vector<fs::path> files = scores_in(path);
-    if (files.empty()) continue;
-    const std::string scored_by = model_of_scores(path, path.filename().string());
-    models.of_folder[path.filename().string()] = scored_by;
-    if (models.base.empty()) models.base = scored_by;
-    run.scores.push_back(summarise_scores(scored_by, files));
-  }
-  if (models.base.empty()) models.base = run.name;
-  for (const fs::path& path : sorted_entries(folder)) {
-    if (path.extension() == ".json" && !fs::is_directory(path)) add_result(path, models, run);
-  }
-}
+void read_flat_run(const fs::path& folder, RunData& run) { FlatRunReader(folder, run).read(); }
 
 }  // namespace charm::report

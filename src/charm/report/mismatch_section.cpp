@@ -10,6 +10,26 @@ namespace {
 
 constexpr double kSmallestScale = 0.2;  // keeps near-zero matrices pale
 
+std::vector<const MismatchFile*> files_in_order(const RunData& run,
+                                                const std::vector<std::string>& models) {
+  std::vector<const MismatchFile*> files;
+  for (const std::string& model : models_in_order(run, models)) {
+    for (const MismatchFile& file : run.mismatches) {
+      if (file.model == model) files.push_back(&file);
+    }
+  }
+  return files;
+}
+
+/// The model, with its prompts where it was measured more than once.
+std::string name_of(const RunData& run, const MismatchFile& file) {
+  const auto is_of_model = [&](const MismatchFile& one) { return one.model == file.model; };
+  if (std::count_if(run.mismatches.begin(), run.mismatches.end(), is_of_model) < 2)
+    return file.model;
+  return fmt::format("{}, {} prompts{}", file.model, file.num_prompts,
+                     file.prompts.empty() ? "" : " " + file.prompts);
+}
+
 }  // namespace
 
 Section mismatch_section(const RunData& run) {
@@ -27,8 +47,9 @@ Section mismatch_section(const RunData& run) {
   }
   const std::vector<std::string> order = policies_by_rating(run, policies);
   std::string charts, tables;
-  for (const std::string& model : models_in_order(run, models)) {
-    const MismatchFile& file = *run.mismatch_of(model);
+  for (const MismatchFile* measured : files_in_order(run, models)) {
+    const MismatchFile& file = *measured;
+    const std::string model = name_of(run, file);
     Table table{fmt::format("All pairs under {}", model),
                 {{"policy", false},
                  {"against", false},

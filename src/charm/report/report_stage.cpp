@@ -11,7 +11,8 @@
 namespace charm::report {
 
 ReportResult write_report(const ReportOptions& options, const ProgressFn& progress) {
-  if (options.run_dir.empty()) throw Error(ErrorKind::kUsage, "report: --run is missing");
+  if (options.run_dir.empty())
+    throw Error(ErrorKind::kUsage, "--run is required: the run directory");
   if (!fs::is_directory(options.run_dir))
     throw Error(ErrorKind::kIo, "--run {}: no such folder", options.run_dir.string());
   const fs::path output = options.output.empty() ? options.run_dir / "report.html" : options.output;

@@ -119,7 +119,7 @@ const ModelScores* RunData::scores_of(const std::string& model) const {
 
 bool RunData::empty() const {
   return mismatches.empty() && calibrations.empty() && scores.empty() && trainings.empty() &&
-         evaluations.empty();
+         evaluations.empty() && comparisons.empty() && explanations.empty();
 }
 
 RunData read_run(const fs::path& run_dir) {
@@ -141,7 +141,8 @@ RunData read_run(const fs::path& run_dir) {
     for (const fs::path& path : json_files_in(folder)) {
       const ordered_json json = results::read_json(path, "charm");
       CalibrationFile file{results::read_calibration(json, path.string()),
-                           folder.filename().string(), path.stem().string(), /*same_as=*/""};
+                           folder.filename().string(), path.stem().string(), /*same_as=*/"",
+                           /*trained=*/""};
       // Ratings of people's votes alone are on a scale of their own.
       if (!file.votes || file.votes->has_rating_prior) take_ratings(file.policies, run.ratings);
       const auto [earlier, is_new] = set_of_result.emplace(json.dump(), file.set);
@@ -186,7 +187,7 @@ RunData read_run(const fs::path& run_dir) {
   }
   for (const fs::path& path : json_files_in(run_dir / "splits"))
     run.split_models.insert(path.stem().string());
-  if (run.empty()) read_flat_run(run_dir, run);
+  read_flat_run(run_dir, run);
   if (fs::exists(run_dir / "world.json"))
     run.world = results::read_json(run_dir / "world.json", "charm demo");
   read_manifests(run_dir, run.manifests);

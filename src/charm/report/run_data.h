@@ -35,9 +35,10 @@ struct CalibrationFile : results::Calibration {
   std::string set;
   std::string same_as;  ///< an earlier set of the model with the same calibration (sets may differ
                         ///< only in pairs and training); else empty
+  std::string trained;  ///< the model trained on its pairs, where it has a name of its own
 
   /// Name of the reward model fine-tuned on this set.
-  std::string retrained_model() const { return model + "-" + set; }
+  std::string retrained_model() const { return trained.empty() ? model + "-" + set : trained; }
 };
 
 /// Histogram and summary statistics of one policy's scores under one model.
@@ -108,12 +109,14 @@ struct RunData {
 
   /// `same_as` of the set's calibration.
   std::string same_offsets_as(const std::string& model, const std::string& set) const;
+  /// The first of the model, which is on held-out prompts if one is.
   const MismatchFile* mismatch_of(const std::string& model) const;
   const ModelScores* scores_of(const std::string& model) const;
   bool empty() const;
 };
 
-/// Reads a run directory; missing results stay empty. Throws kIo when the directory is missing and
+/// Reads a run directory, and results of commands run one by one beside or instead of its layout
+/// (flat_run.h); missing results stay empty. Throws kIo when the directory is missing and
 /// kInput, naming the file, for one that cannot be parsed.
 RunData read_run(const fs::path& run_dir);
 

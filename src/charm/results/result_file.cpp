@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
@@ -103,6 +104,36 @@ void require_result_name(const std::filesystem::path& output) {
               "{}: results are written as JSON (.json, or - for standard output) or as CSV (.csv), "
               "not as {}",
               output.string(), extension);
+}
+
+std::optional<ResultKind> result_kind(const Json& json) {
+  const auto has = [&](std::initializer_list<const char*> members) {
+    return std::all_of(members.begin(), members.end(),
+                       [&](const char* member) { return json.contains(member); });
+  };
+  if (!json.is_object()) return std::nullopt;
+  if (has({"benchmark", "a", "b"})) return ResultKind::kComparison;
+  if (has({"benchmark"})) return ResultKind::kEvaluation;
+  if (has({"methods", "pairs"})) return ResultKind::kExplanation;
+  if (has({"policies", "pairs", "reference"})) return ResultKind::kCalibration;
+  if (has({"policies", "pairs"})) return ResultKind::kMismatch;
+  return std::nullopt;
+}
+
+std::string_view result_kind_text(ResultKind kind) {
+  switch (kind) {
+    case ResultKind::kMismatch:
+      return "a result of charm measure";
+    case ResultKind::kCalibration:
+      return "a result of charm calibrate";
+    case ResultKind::kEvaluation:
+      return "a result of charm evaluate";
+    case ResultKind::kComparison:
+      return "a comparison of charm evaluate --compare";
+    case ResultKind::kExplanation:
+      return "a result of charm explain";
+  }
+  return "?";
 }
 
 void write_result(const std::filesystem::path& output, const Json& result, const Json& table) {

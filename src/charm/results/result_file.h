@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace charm::results {
@@ -23,6 +25,14 @@ std::vector<InputFile> read_inputs(const nlohmann::ordered_json& result);
 
 /// Throws kUsage for the name of a format that results are not written in (.parquet, .tsv, ...).
 void require_result_name(const std::filesystem::path& output);
+
+enum class ResultKind { kMismatch, kCalibration, kEvaluation, kComparison, kExplanation };
+
+/// By the members of a JSON file, whatever its name; none if it is no result.
+std::optional<ResultKind> result_kind(const nlohmann::ordered_json& json);
+
+/// "a result of charm measure": for messages.
+std::string_view result_kind_text(ResultKind kind);
 
 /// Writes a result: as CSV if the name ends in .csv, the rows of `table`; else `result` as JSON.
 /// `-` is standard output, as JSON. Text that is no UTF-8 (names of files) gets replacement

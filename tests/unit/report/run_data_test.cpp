@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "charm/base/error.h"
+#include "charm/results/fields.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/report/made_up_run.h"
 
@@ -67,6 +68,74 @@ TEST_F(ReadRun, ResultsOfCommandsRunOneByOneAreTakenByTheirContent) {
   ASSERT_EQ(run.trainings.size(), 1u);
   EXPECT_EQ(run.trainings[0].set, "trained");
   EXPECT_EQ(run.ratings.at("solid"), 1250);
+}
+
+/// What the commands of README.md leave: two measures of the model, one after training, benchmarks
+/// in before/ and after/, the trained model, and eval/ of something else.
+TEST_F(ReadRun, AFolderOfTheReadmesLayoutIsReadWhole) {
+  write_made_up_run(folder_ / "run");
+  const fs::path flat = folder_ / "flat";
+  const auto input = [](const char* path) {
+    return nlohmann::ordered_json::array({{{"path", path}, {"sha256", ""}}});
+  };
+  const auto copy = [&](const char* from, const char* to, const char* scores,
+                        const char* prompts = "") {
+    nlohmann::ordered_json json = results::read_json(folder_ / "run" / from, "test");
+    json["inputs"] = input(scores);
+    if (*prompts != '\0') json["prompts"] = prompts;
+    write_file(flat / to, json.dump());
+  };
+  for (const char* folder : {"scores", "scores-after"}) {
+    std::vector<ScoredResponse> rows(3);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      rows[i].response = {.prompt_id = std::to_string(i), .prompt = {{"user", "q"}}};
+      rows[i].response.policy = "showman";
+    }
+    const storage::Provenance provenance = {{"program", "charm"}, {"pooling", "auto"}};
+    storage::write_scores(flat / folder / "showman.parquet", rows, provenance);
+    const bool after = std::string_view(folder) == "scores-after";
+    const nlohmann::ordered_json manifest = {
+        {"outputs", {{{"inputs", {"showman.jsonl", after ? "my-rm-charm" : "my-rm"}}}}}};
+    write_file(flat / ".charm" / folder / "manifest.json", manifest.dump());
+  }
+  copy("mismatch/rm.json", "mismatch.json", "scores/showman.parquet");
+  copy("mismatch/rm.json", "held-out.json", "scores/showman.parquet",
+       "held out (share 0.3, seed 0)");
+  copy("mismatch/rm-duo.json", "held-out-after.json", "scores-after/showman.parquet",
+       "held out (share 0.3, seed 0)");
+  copy("calibration/rm/duo.json", "calibration.json", "scores/showman.parquet");
+  for (const auto& [folder, model] : {std::pair("before", "my-rm"), {"after", "my-rm-charm"}}) {
+    nlohmann::ordered_json json = results::read_json(folder_ / "run/eval/rm/rm-bench.json", "test");
+    json["model"] = model;
+    write_file(flat / folder / "rm-bench.json", json.dump());
+  }
+  fs::create_directories(flat / "eval/other");
+  fs::copy(folder_ / "run/eval/rm/rm-bench.json", flat / "eval/other/rm-bench.json");
+  fs::copy(folder_ / "run/models/rm/duo", flat / "my-rm-charm");
+  nlohmann::ordered_json trained = {{"command", "train"}, {"inputs", input("../my-rm")}};
+  trained["inputs"].push_back({{"path", "preferences.parquet"}});
+  write_file(flat / "my-rm-charm/manifest.json", trained.dump());
+  write_file(flat / "my-rm-charm/config.json", "{}");
+  write_file(flat / ".charm/preferences.parquet.manifest.json",
+             nlohmann::ordered_json({{"inputs", input("calibration.json")}}).dump());
+
+  const RunData run = read_run(flat);
+  ASSERT_EQ(run.mismatches.size(), 3u);
+  EXPECT_EQ(run.mismatch_of("my-rm")->prompts, "held out (share 0.3, seed 0)");
+  ASSERT_NE(run.mismatch_of("my-rm-charm"), nullptr);
+  EXPECT_TRUE(run.split_models.contains("my-rm")) << "before and after are on held-out prompts";
+  ASSERT_EQ(run.calibrations.size(), 1u);
+  EXPECT_EQ(run.calibrations[0].model, "my-rm");
+  EXPECT_EQ(run.calibrations[0].retrained_model(), "my-rm-charm");
+  std::vector<std::string> evaluated;
+  for (const EvaluationFile& file : run.evaluations) {
+    EXPECT_EQ(file.benchmark, "rm-bench");
+    evaluated.push_back(file.model);
+  }
+  EXPECT_THAT(evaluated, testing::UnorderedElementsAre("my-rm", "my-rm-charm", "other"));
+  ASSERT_EQ(run.trainings.size(), 1u);
+  EXPECT_EQ(run.trainings[0].model, "my-rm");
+  EXPECT_EQ(run.scores.size(), 2u);
 }
 
 TEST_F(ReadRun, AnEmptyDirectoryIsEmptyAndAMissingOneAnError) {
