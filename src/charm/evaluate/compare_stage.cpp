@@ -19,11 +19,10 @@ namespace {
 
 void check_options(const CompareOptions& options) {
   if (options.runs.size() != 2) {
-    throw Error(ErrorKind::kUsage, "evaluate: --compare expects two runs, found {}",
-                options.runs.size());
+    throw Error(ErrorKind::kUsage, "--compare expects two runs, found {}", options.runs.size());
   }
   if (options.bootstrap < 0 || options.max_bad_rows < 0) {
-    throw Error(ErrorKind::kUsage, "evaluate: --bootstrap and --max-bad-rows must not be negative");
+    throw Error(ErrorKind::kUsage, "--bootstrap and --max-bad-rows must not be negative");
   }
   if (options.output.empty()) return;
   results::require_result_name(options.output);
@@ -51,7 +50,7 @@ std::map<std::string, double> ratings_for(std::span<const Score> scores, const C
   if (options.ratings.empty()) {
     const std::map<std::string, double>& known = a.ratings.empty() ? b.ratings : a.ratings;
     if (known.empty()) {
-      throw Error(ErrorKind::kUsage, "evaluate: --compare of policies' scores needs --ratings");
+      throw Error(ErrorKind::kUsage, "--compare of policies' scores needs --ratings");
     }
     if (!a.ratings.empty() && !b.ratings.empty() && a.ratings != b.ratings) {
       throw Error(ErrorKind::kInput,
@@ -114,7 +113,7 @@ CompareResult compare(const CompareOptions& options) {
   }
   if (a.benchmark != Benchmark::kArena &&
       !(options.ratings.empty() && options.held_out_policies.empty())) {
-    throw Error(ErrorKind::kUsage, "evaluate: --ratings and --left-out require benchmark arena");
+    throw Error(ErrorKind::kUsage, "--ratings and --left-out require benchmark arena");
   }
   const BootstrapOptions bootstrap{.num_replicates = options.bootstrap, .seed = options.seed};
   CompareResult result;

@@ -34,15 +34,15 @@ bool needs_no_model(Benchmark benchmark) {
 void check_inputs(const EvaluateOptions& options) {
   if (needs_no_model(options.benchmark)) {
     if (!options.scores.empty() && options.model_dir.empty() && options.data.empty()) return;
-    throw Error(ErrorKind::kUsage, "evaluate: --benchmark {} takes --scores, no --model or --data",
+    throw Error(ErrorKind::kUsage, "--benchmark {} takes --scores, no --model or --data",
                 benchmark_name(options.benchmark));
   }
   if (options.model_dir.empty() == options.scores.empty()) {
     throw Error(ErrorKind::kUsage,
-                "evaluate: give either --model with --data, or --scores of an earlier run");
+                "give either --model with --data, or --scores of an earlier run");
   }
   if (options.model_dir.empty() != options.data.empty()) {
-    throw Error(ErrorKind::kUsage, "evaluate: --model and --data require each other");
+    throw Error(ErrorKind::kUsage, "--model and --data require each other");
   }
 }
 
@@ -58,7 +58,7 @@ void check_options(const EvaluateOptions& options) {
   const bool is_arena = options.benchmark == Benchmark::kArena;
   const bool is_best_of_n = options.benchmark == Benchmark::kBestOfN;
   if (!is_best_of_n && is_arena == options.ratings.empty()) {
-    throw Error(ErrorKind::kUsage, "evaluate: --ratings {}",
+    throw Error(ErrorKind::kUsage, "--ratings {}",
                 is_arena ? "is required for arena" : "requires benchmark arena or best-of-n");
   }
   if (!is_arena && (options.columns.prompt || options.columns.response || options.columns.policy)) {
@@ -67,26 +67,25 @@ void check_options(const EvaluateOptions& options) {
                 "and scores; benchmarks have columns of their own");
   }
   if (options.calibration && !needs_no_model(options.benchmark))
-    throw Error(ErrorKind::kUsage, "evaluate: --calibration requires benchmark votes or best-of-n");
+    throw Error(ErrorKind::kUsage, "--calibration requires benchmark votes or best-of-n");
   if (!options.scores_after.empty() && (!is_best_of_n || options.calibration)) {
     throw Error(ErrorKind::kUsage,
-                "evaluate: --scores-after requires benchmark best-of-n and excludes --calibration");
+                "--scores-after requires benchmark best-of-n and excludes --calibration");
   }
   if (options.holdout != 0.0 && options.benchmark != Benchmark::kVotes)
-    throw Error(ErrorKind::kUsage, "evaluate: --holdout requires benchmark votes");
+    throw Error(ErrorKind::kUsage, "--holdout requires benchmark votes");
   if (!(options.holdout >= 0.0 && options.holdout <= 1.0)) {
-    throw Error(ErrorKind::kUsage, "evaluate: --holdout is {}, expected a share from 0 to 1",
+    throw Error(ErrorKind::kUsage, "--holdout is {}, expected a share from 0 to 1",
                 options.holdout);
   }
   if ((is_arena || needs_no_model(options.benchmark)) && options.limit_per_subset > 0) {
     throw Error(ErrorKind::kUsage,
-                "evaluate: --limit-per-subset requires a benchmark with subsets; {} has none",
+                "--limit-per-subset requires a benchmark with subsets; {} has none",
                 benchmark_name(options.benchmark));
   }
   if (options.limit_per_subset < 0 || options.bootstrap < 0 || options.max_bad_rows < 0) {
-    throw Error(
-        ErrorKind::kUsage,
-        "evaluate: --limit-per-subset, --bootstrap and --max-bad-rows must not be negative");
+    throw Error(ErrorKind::kUsage,
+                "--limit-per-subset, --bootstrap and --max-bad-rows must not be negative");
   }
   require_writable(options.output);
   require_distinct(options.output, options.data);

@@ -223,7 +223,8 @@ FitOptions fit_options(const RateOptions& options) {
                 *options.prior_sd);
   }
   if (options.anchor.size() > 1) {
-    throw Error(ErrorKind::kUsage, "anchor: {} models given, expected one", options.anchor.size());
+    throw Error(ErrorKind::kUsage, "--anchor: {} models given, expected one",
+                options.anchor.size());
   }
   for (const auto& [model, score] : options.anchor) {
     std::size_t used = 0;
@@ -233,7 +234,8 @@ FitOptions fit_options(const RateOptions& options) {
       used = 0;
     }
     if (used == 0 || used != score.size() || !std::isfinite(fit.anchor_elo)) {
-      throw Error(ErrorKind::kUsage, "anchor: '{}={}' gives no number of Elo points", model, score);
+      throw Error(ErrorKind::kUsage, "--anchor: '{}={}' gives no number of Elo points", model,
+                  score);
     }
     fit.anchor = model;
   }

@@ -167,8 +167,8 @@ Uncertainty uncertainty_of(const ComparisonTable& table, const Estimator& estima
 std::size_t anchor_index(const ComparisonTable& table, const std::string& name) {
   const auto place = std::find(table.models.begin(), table.models.end(), name);
   if (place == table.models.end()) {
-    throw Error(ErrorKind::kUsage, "anchor: no model '{}' in the battles; nearest names: {}", name,
-                fmt::join(nearest_names(name, table.models), ", "));
+    throw Error(ErrorKind::kUsage, "--anchor: no model '{}' in the battles; nearest names: {}",
+                name, fmt::join(nearest_names(name, table.models), ", "));
   }
   return static_cast<std::size_t>(place - table.models.begin());
 }

@@ -92,7 +92,7 @@ T Fields::word_or(const char* name, T (*parse)(std::string_view), T fallback) co
   try {
     return parse(at<std::string>(name));
   } catch (const Error& error) {
-    throw Error(ErrorKind::kInput, "{}: {}", where_, error.message());
+    throw Error(ErrorKind::kInput, "{}: {}: {}", where_, name, error.message());
   }
 }
 

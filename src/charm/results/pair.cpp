@@ -28,7 +28,7 @@ std::string_view tie_rule_name(TieRule rule) { return rule == TieRule::kLoss ? "
 TieRule parse_tie_rule(std::string_view word) {
   if (word == "loss") return TieRule::kLoss;
   if (word == "half") return TieRule::kHalf;
-  throw Error(ErrorKind::kUsage, "ties: '{}' is unknown; expected loss or half", word);
+  throw Error(ErrorKind::kUsage, "'{}' is unknown; expected loss or half", word);
 }
 
 Json to_json(const Pair& pair) {

@@ -230,8 +230,7 @@ TieModel parse_tie_model(std::string_view word) {
   for (const TieModel model : {TieModel::kHalf, TieModel::kDavidson, TieModel::kRaoKupper}) {
     if (word == tie_model_name(model)) return model;
   }
-  throw Error(ErrorKind::kUsage, "ties: '{}' is unknown; expected half, davidson or rao-kupper",
-              word);
+  throw Error(ErrorKind::kUsage, "'{}' is unknown; expected half, davidson or rao-kupper", word);
 }
 
 ComparisonFit fit_comparisons(const ComparisonDesign& design, std::span<const double> weights,

@@ -117,20 +117,6 @@ void warn_about_aliases(const Aliases& aliases, std::span<const std::string> pol
   }
 }
 
-Aliases parse_aliases(std::span<const std::string> words) {
-  Aliases aliases;
-  for (const std::string& word : words) {
-    const std::size_t equals = word.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == word.size()) {
-      throw Error(ErrorKind::kUsage, "alias: '{}' is not of the form POLICY=NAME_IN_RATINGS", word);
-    }
-    if (!aliases.emplace(word.substr(0, equals), word.substr(equals + 1)).second) {
-      throw Error(ErrorKind::kUsage, "alias: '{}' is mapped twice", word.substr(0, equals));
-    }
-  }
-  return aliases;
-}
-
 void check_ratings(const std::vector<ArenaRating>& ratings, const fs::path& path) {
   check_names(ratings, path);
   check_scale(ratings, path);

@@ -57,9 +57,6 @@ std::vector<ArenaRating> match_ratings(std::span<const std::string> policies,
 /// may call for several parts of its scores.
 void warn_about_aliases(const Aliases& aliases, std::span<const std::string> policies);
 
-/// "A=B" -> {A, B}. Throws kUsage.
-Aliases parse_aliases(std::span<const std::string> words);
-
 /// Which rows of a file of votes are battles.
 struct BattleOptions {
   bool with_styles = false;      ///< style counts, or the texts to count

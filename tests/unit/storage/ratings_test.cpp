@@ -356,16 +356,6 @@ TEST(ReadRatings, BrokenFilesOfOtherFormatsAreErrors) {
   }
 }
 
-TEST(ParseAliases, Words) {
-  const auto aliases = parse_aliases(std::vector<std::string>{"a=b", "c=d=e"});
-  EXPECT_EQ(aliases.at("a"), "b");
-  EXPECT_EQ(aliases.at("c"), "d=e");
-  EXPECT_ERROR(kUsage, "'ab' is not of the form", parse_aliases(std::vector<std::string>{"ab"}));
-  EXPECT_ERROR(kUsage, "'=b' is not of the form", parse_aliases(std::vector<std::string>{"=b"}));
-  EXPECT_ERROR(kUsage, "'a' is mapped twice",
-               parse_aliases(std::vector<std::string>{"a=b", "a=c"}));
-}
-
 TEST(RealRatings, AlpacaEvalArenaScores) {
   const fs::path path =
       fs::path(charm::test::kSourceDir) / "../shared/data/alpaca_eval/arena_scores.json";
