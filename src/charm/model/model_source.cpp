@@ -53,6 +53,21 @@ std::string described(const fs::path& folder) {
       first.string(), described(first), second.string());
 }
 
+/// A PEFT adapter is its config and its weights.
+void require_adapter(const fs::path& adapter) {
+  constexpr const char* kExpected =
+      "expected the folder of a PEFT adapter, with adapter_config.json and "
+      "adapter_model.safetensors (or .bin)";
+  std::error_code error;
+  if (!fs::exists(adapter, error))
+    throw Error(ErrorKind::kIo, "--adapter {}: no such folder; {}", adapter.string(), kExpected);
+  if (!fs::is_directory(adapter, error))
+    throw Error(ErrorKind::kIo, "--adapter {}: is a file; {}", adapter.string(), kExpected);
+  if (has_file(adapter, kAdapterConfig)) return;
+  throw Error(ErrorKind::kInput, "--adapter {}: holds no {}; {}", adapter.string(), kAdapterConfig,
+              kExpected);
+}
+
 void require_one_adapter(const fs::path& model_dir, const fs::path& adapter) {
   std::error_code error;
   if (has_adapter(model_dir) && !fs::equivalent(model_dir, adapter, error))
@@ -101,11 +116,10 @@ ModelSource with_adapter(const fs::path& folder, const fs::path& adapter) {
 ModelSource resolve_folders(const fs::path& model_dir, const ModelSourceOptions& options) {
   const bool wants_adapter = !options.adapter.empty() && options.adapter != kNoAdapter;
   const fs::path adapter = options.adapter;
-  if (wants_adapter && !has_adapter(adapter)) {
-    throw Error(ErrorKind::kInput, "--adapter {}: holds no PEFT adapter ({})", adapter.string(),
-                fmt::join(kAdapterFiles, ", "));
+  if (wants_adapter) {
+    require_adapter(adapter);
+    require_one_adapter(model_dir, adapter);
   }
-  if (wants_adapter) require_one_adapter(model_dir, adapter);
   const bool has_weights = tensor::has_weights(model_dir);
   if (has_adapter(model_dir) && !has_weights) {
     if (options.adapter == kNoAdapter) {

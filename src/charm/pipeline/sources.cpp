@@ -28,17 +28,24 @@ void find_base_of_hub(const fs::path& adapter, fs::path& base, bool download, bo
   }
 }
 
+/// A repository of the Hub is downloaded; what lies in its cache is found there. Another path
+/// stays.
+fs::path local_folder(const fs::path& source, bool offline, const ProgressFn& progress) {
+  if (!hub::is_hub_source(source.string())) return hub::cached_snapshot(source);
+  const fs::path folder = hub::fetch_model(hub::parse_hub_source(source.string()),
+                                           hub::hub_options_of_environment(offline), progress);
+  log::info("{}: {}", source.string(), folder.string());
+  return folder;
+}
+
 }  // namespace
 
 void fetch_model_source(fs::path& model, model::ModelSourceOptions& source, bool offline,
                         const ProgressFn& progress) {
   const bool of_hub = hub::is_hub_source(model.string());
   fetch_model_source(model, offline, progress);
-  fs::path adapter = source.adapter;
-  if (!adapter.empty() && source.adapter != "none") {
-    fetch_model_source(adapter, offline, progress);
-    source.adapter = adapter.string();
-  }
+  if (!source.adapter.empty() && source.adapter != "none")
+    source.adapter = local_folder(source.adapter, offline, progress).string();
   if (!source.base_model.empty()) fetch_model_source(source.base_model, offline, progress);
   if (model::has_adapter(model) && source.base_model.empty() && !fs::exists(model / "config.json"))
     find_base_of_hub(model, source.base_model, of_hub, offline, progress);
@@ -47,15 +54,9 @@ void fetch_model_source(fs::path& model, model::ModelSourceOptions& source, bool
 void fetch_model_source(fs::path& model, bool offline, const ProgressFn& progress) {
   if (is_registry_source(model)) model = registered_model(model);
   if (model.empty()) return;
-  if (!hub::is_hub_source(model.string())) {
-    const std::string written = model.string();
-    model = hub::cached_snapshot(model);
-    return require_model_folder(model, written);
-  }
-  const std::string source = model.string();
-  model = hub::fetch_model(hub::parse_hub_source(source), hub::hub_options_of_environment(offline),
-                           progress);
-  log::info("{}: {}", source, model.string());
+  const std::string written = model.string();
+  model = local_folder(model, offline, progress);
+  if (!hub::is_hub_source(written)) require_model_folder(model, written);
 }
 
 void fetch_dataset_source(fs::path& dataset, const std::optional<std::string>& split, bool offline,

@@ -93,7 +93,10 @@ TEST_F(ModelSourceTest, TheBaseIsLookedUpFromTheAdapterThenTheWorkingFolderThenB
   EXPECT_ERROR(kIo, "--base-model", load(adapter(), {.base_model = folder_ / "absent"}));
   EXPECT_ERROR(kUsage, "no adapter's folder", load(base(), {.base_model = base()}));
   EXPECT_ERROR(kInput, "nothing is left", load(adapter(), {.adapter = "none"}));
-  EXPECT_ERROR(kInput, "holds no PEFT adapter", load(base(), {.adapter = folder_.path().string()}));
+  EXPECT_ERROR(kInput, "holds no adapter_config.json; expected the folder of a PEFT adapter",
+               load(base(), {.adapter = folder_.path().string()}));
+  EXPECT_ERROR(kIo, "no such folder", load(base(), {.adapter = (folder_ / "absent").string()}));
+  EXPECT_ERROR(kIo, "is a file", load(base(), {.adapter = (base() / "config.json").string()}));
   write_adapter(R"("base_model_name_or_path": null)");
   EXPECT_ERROR(kInput, "names no base model", load(adapter()));
 }
