@@ -56,6 +56,20 @@ TEST_F(FirstHour, InitFindsRatingsAndModels) {
                  {"of 0 policies, expected at least 2"}, path("other.yaml"));
 }
 
+TEST_F(FirstHour, InitWritesEachModelOnceAndSaysWhatItChooses) {
+  fs::copy(path("rm"), path("world/responses/rm"));
+  const Outcome outcome =
+      run_charm({"init", path("world/responses"), "--output", path("mine.yaml")});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const std::string recipe = read_file(path("mine.yaml"));
+  EXPECT_THAT(recipe, HasSubstr("model: world/responses/rm\n"));
+  EXPECT_THAT(recipe, Not(HasSubstr("# or:"))) << "the model is listed twice";
+  EXPECT_THAT(recipe, HasSubstr("pairs: all   # every pair of policies"));
+  EXPECT_THAT(recipe, HasSubstr("learning_rate: 3e-5   # of 0."));
+  EXPECT_THAT(recipe, HasSubstr("holdout: 0.3 "))
+      << "of 160 prompts 0.2 leaves too few to be measured on";
+}
+
 TEST_F(FirstHour, InitNamesWhatHasNoRating) {
   write_file(path("world/ratings.json"),
              R"({"scholar": 1200, "helper": 1100, "Showman-v1": 1000, "INTERN": 900})");
@@ -90,7 +104,7 @@ TEST_F(FirstHour, CheckListsAllProblemsAndRunEndsOnThemBeforeAnyWork) {
   const std::string recipe = write_recipe();
   write_file(path("world/ratings.json"), R"({"scholar": 1200, "helper": 1100, "intern": 900})");
   write_file(path("bench.json"), "[{\"id\": 1}]");
-  replace(recipe, "holdout: 0.2", "holdout: 0.1");
+  replace(recipe, "holdout: 0.3", "holdout: 0.1");
   replace(recipe, "  # - {benchmark: reward-bench, data: FILE}",
           "  - {benchmark: rm-bench, data: bench.json}");
   replace(recipe, "train:", "train:\n  lr: 1");

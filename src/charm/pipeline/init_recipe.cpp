@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "charm/base/error.h"
 #include "charm/base/strings.h"
+#include "charm/measure/measure_stage.h"
 #include "charm/model/model_config.h"
+#include "charm/pipeline/inspect.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
 
@@ -18,6 +21,7 @@ namespace {
 struct PolicyFile {
   std::string name;
   fs::path path;
+  std::int64_t num_prompts = 0;
 };
 
 bool ends_with_any(const std::string& name, std::initializer_list<std::string_view> ends) {
@@ -51,23 +55,27 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   return entries;
 }
 
-/// Whether the file's rows are responses; ratings and manifests often lie beside them.
-bool holds_responses(const fs::path& path) {
+/// Prompts that the file's rows answer; 0 if they are no responses: ratings and manifests often lie
+/// beside them.
+std::int64_t count_prompts(const fs::path& path) {
+  std::set<std::string> prompts;
   try {
-    bool any = false;
-    for (const Response& row : storage::read_responses(path, {})) any = any || !row.policy.empty();
-    return any;
+    for (const Response& row : storage::read_responses(path, {})) {
+      if (!row.policy.empty()) prompts.insert(row.prompt_id);
+    }
   } catch (const Error&) {
-    return false;
+    return 0;
   }
+  return std::ssize(prompts);
 }
 
 std::vector<PolicyFile> find_policies(const fs::path& folder) {
   std::vector<PolicyFile> policies;
   for (const fs::path& path : entries_of(folder)) {
     const std::string name = policy_name(path);
-    if (name.empty() || name.ends_with(".manifest") || !holds_responses(path)) continue;
-    policies.push_back({name, path});
+    if (name.empty() || name.ends_with(".manifest")) continue;
+    const std::int64_t num_prompts = count_prompts(path);
+    if (num_prompts > 0) policies.push_back({name, path, num_prompts});
   }
   return policies;
 }
@@ -130,16 +138,20 @@ bool is_reward_model(const fs::path& folder) {
   }
 }
 
-/// In the places near the folder and one level below them.
+/// In the places near the folder and one level below them, which overlap.
 std::vector<fs::path> find_models(const fs::path& folder) {
   std::vector<fs::path> models;
+  const auto add = [&](const fs::path& path) {
+    if (std::find(models.begin(), models.end(), path) == models.end() && is_reward_model(path))
+      models.push_back(path);
+  };
   for (const fs::path& place : places_near(folder)) {
     for (const fs::path& path : entries_of(place)) {
       std::error_code error;
       if (!fs::is_directory(path, error)) continue;
-      if (is_reward_model(path)) models.push_back(path);
+      add(path);
       for (const fs::path& below : entries_of(path)) {
-        if (fs::is_directory(below, error) && is_reward_model(below)) models.push_back(below);
+        if (fs::is_directory(below, error)) add(below);
       }
     }
   }
@@ -221,17 +233,33 @@ class RecipeWriter {
   }
 
   void write_head() {
+    const double share = holdout();
     result_.text = fmt::format(
         "# charm check {0} checks it, charm run {0} runs it; all keys: docs/recipes.md\n"
         "run_dir: {1}\n"
         "seed: 1\n"
-        "holdout: 0.2   # share of the prompts on which results after training are measured\n"
+        "holdout: {2}   # {3}\n"
         "policies:\n",
-        options_.output.filename().string(), yaml_text(options_.run_dir.string()));
+        options_.output.filename().string(), yaml_text(options_.run_dir.string()), share,
+        share > 0.0 ? "share of the prompts on which results after training are measured"
+                    : "too few prompts for two parts: results after training are in-sample");
     for (const PolicyFile& policy : policies_) {
       result_.text += fmt::format("  - {{name: {}, responses: {}}}\n", yaml_text(policy.name),
                                   path_text(policy.path));
     }
+  }
+
+  /// 0.2, or as much more as leaves both parts of few prompts with enough of them to be measured.
+  double holdout() const {
+    const auto fewest = std::min_element(
+        policies_.begin(), policies_.end(),
+        [](const auto& a, const auto& b) { return a.num_prompts < b.num_prompts; });
+    // The split is drawn by prompt, so a part may have fewer than its share.
+    const double wanted = 1.5 * static_cast<double>(measure::MeasureOptions().min_prompts);
+    for (const double share : {0.2, 0.3, 0.4, 0.5}) {
+      if (share * static_cast<double>(fewest->num_prompts) >= wanted) return share;
+    }
+    return 0.0;
   }
 
   void write_ratings() {
@@ -277,22 +305,50 @@ class RecipeWriter {
     } else {
       result_.found.push_back(fmt::format("reward model: {}", models.front().string()));
       result_.text += fmt::format("score:\n  model: {}\n", path_text(models.front()));
+      read_size(models.front());
       for (std::size_t i = 1; i < models.size(); ++i)
         result_.text += fmt::format("  # or: {}\n", path_text(models[i]));
     }
     result_.text += "  max_tokens: 4096\n";
   }
 
+  void read_size(const fs::path& model) {
+    try {
+      num_weights_ = count_parameters(model::load_model_config(model));
+    } catch (const Error&) {
+      num_weights_.reset();  // a model that --model names and charm check refuses
+    }
+  }
+
+  /// Pairs and training, with the reasons for what is chosen.
+  std::string training_text() const {
+    constexpr std::int64_t kBillion = 1'000'000'000;
+    const bool is_small = num_weights_.value_or(kBillion) < kBillion;
+    std::string text = "prefer:\n";
+    text +=
+        policies_.size() < 3
+            ? "  pairs: all   # of two policies: one pair a prompt\n"
+            : "  pairs: all   # every pair of policies: most of the close pairs, whose order the "
+              "offsets change, are\n"
+              "               # among them; best-worst: one pair a prompt, shorter training\n";
+    text += "train:   # without this section the run ends with the preference pairs\n";
+    text += is_small ? fmt::format(
+                           "  learning_rate: 3e-5   # of {:.3g} M weights; from a billion "
+                           "on: 2e-6\n",
+                           static_cast<double>(*num_weights_) / 1e6)
+                     : "  learning_rate: 2e-6   # below a billion weights: 3e-5\n";
+    if (policies_.size() >= 3)
+      text += "  shuffle: prompts   # a response is computed once for all its pairs\n";
+    return text;
+  }
+
   void write_rest() {
     result_.text += fmt::format(
         "calibrate:\n"
         "  reference: {}   # offset 0: choose a policy whose mean mismatch degree is near 0\n"
-        "prefer:\n"
-        "  pairs: best-worst   # one pair a prompt; all: every pair, longer training\n"
-        "train:   # without this section the run ends with the preference pairs\n"
-        "  learning_rate: 2e-6   # below a billion weights: 3e-5\n"
+        "{}"
         "{}",
-        yaml_text(reference_),
+        yaml_text(reference_), training_text(),
         policies_.size() < 3 ? "# evaluate:   # arena needs three policies\n"
                                "#   - {benchmark: reward-bench, data: FILE}\n"
                              : "evaluate:\n"
@@ -304,6 +360,7 @@ class RecipeWriter {
   InitResult result_;
   std::vector<PolicyFile> policies_;
   std::string reference_;
+  std::optional<std::int64_t> num_weights_;  // of the reward model
 };
 
 }  // namespace
