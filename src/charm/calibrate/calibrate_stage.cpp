@@ -29,7 +29,9 @@ void write_scores(const std::vector<fs::path>& files, const Calibration& calibra
   for (const fs::path& file : files) manifest.output(folder / file.filename());
 }
 
-void check_rating_options(const CalibrateOptions& options) {
+}  // namespace
+
+void check_settings(const CalibrateOptions& options) {
   const auto needs_votes = [](bool is_given, std::string_view name) {
     if (is_given) throw Error(ErrorKind::kUsage, "{} needs --votes", name);
   };
@@ -38,19 +40,18 @@ void check_rating_options(const CalibrateOptions& options) {
   needs_votes(options.ties == CalibrateTies::kDavidson, "--ties davidson");
   needs_votes(options.interval == IntervalKind::kSandwich, "--interval sandwich");
   needs_votes(options.solve.mode.kind == ModeKind::kVotes, "--mode votes");
-  if (options.scores.empty() || options.ratings.empty()) {
-    throw Error(ErrorKind::kUsage, "give --scores with --ratings, or --votes");
-  }
+  check_settings(options.solve);
 }
-
-}  // namespace
 
 Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progress) {
   if (options.reference.empty()) {
     throw Error(ErrorKind::kUsage, "--reference is required: the policy with offset 0");
   }
   if (!options.votes.empty()) return calibrate_votes(options, progress);
-  check_rating_options(options);
+  check_settings(options);
+  if (options.scores.empty() || options.ratings.empty()) {
+    throw Error(ErrorKind::kUsage, "give --scores with --ratings, or --votes");
+  }
   results::require_result_name(options.output);
   require_writable(options.output);
   require_distinct(options.output, options.scores);

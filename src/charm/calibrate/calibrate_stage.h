@@ -58,6 +58,9 @@ void describe_settings(OptionTable& table, CalibrateOptions& options);
 /// All options of `charm calibrate`.
 void describe_command(OptionTable& table, CalibrateOptions& options);
 
+/// Throws kUsage for settings that exclude each other in a calibration from scores and ratings.
+void check_settings(const CalibrateOptions& options);
+
 /// Reads scores and ratings, or votes, finds the offsets, writes `output` and its manifest.
 Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progress = {});
 

@@ -9,6 +9,9 @@
 
 namespace charm::calibrate {
 
+/// Throws kUsage for settings that exclude each other, or are out of range.
+void check_settings(const SolveOptions& options);
+
 /// The pure part of `calibrate`: `ratings` in the order of the table's policies. Two policies: the
 /// exact offset of the pair. More: weighted least squares over all pairs with the reference at 0.
 /// Throws kInput where there is no solution.

@@ -14,13 +14,17 @@
 namespace charm::calibrate {
 namespace {
 
-void check_options(const stats::PairedScores& scores, const SolveOptions& options) {
-  if (scores.num_policies() < 2) {
-    throw Error(
-        ErrorKind::kInput,
-        "the scores contain only policy '{}'; calibration needs another one beside the reference",
-        scores.policy(0).policy);
-  }
+void require_two_policies(const stats::PairedScores& scores) {
+  if (scores.num_policies() >= 2) return;
+  throw Error(
+      ErrorKind::kInput,
+      "the scores contain only policy '{}'; calibration needs another one beside the reference",
+      scores.policy(0).policy);
+}
+
+}  // namespace
+
+void check_settings(const SolveOptions& options) {
   if (options.solver == SolverKind::kAdam && options.mode.kind == ModeKind::kSamePrompt) {
     throw Error(ErrorKind::kUsage,
                 "--solver adam trains on smooth win rates and has no same-prompt form; use --mode "
@@ -45,6 +49,8 @@ void check_options(const stats::PairedScores& scores, const SolveOptions& option
                 options.bootstrap);
   }
 }
+
+namespace {
 
 std::vector<CalibratedPolicy> calibrated_policies(const OffsetProblem& problem,
                                                   const OffsetSolution& solution,
@@ -122,7 +128,8 @@ Calibration solve(const stats::PairedScores& scores, std::span<const ArenaRating
                   std::size_t reference, const SolveOptions& options, const ProgressFn& progress) {
   CHARM_CHECK(ratings.size() == scores.num_policies() && reference < ratings.size(),
               "{} ratings for {} policies", ratings.size(), scores.num_policies());
-  check_options(scores, options);
+  require_two_policies(scores);
+  check_settings(options);
   const OffsetProblem problem = make_problem(scores, ratings, reference, options);
   const auto solver = make_solver(problem);
   const OffsetSolution solution = solver->solve();

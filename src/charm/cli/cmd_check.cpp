@@ -16,7 +16,9 @@ class CheckCommand final : public Command {
     return "Checks a recipe before any work: keys and values, ratings of all policies, the reward "
            "model's head, tokenizer and chat template, the number of common prompts on both sides "
            "of the split, benchmark files, memory and free disk; and estimates the time. Lists all "
-           "problems; exit code 3 if there is any. charm run begins with the same check.\n"
+           "problems, and ends as charm run would: with the exit code of the problems' kind (3: "
+           "the recipe or a file it names, 4: a file that is missing, 6: memory or disk), 3 where "
+           "they are of several kinds.\n"
            "\n"
            "  charm check recipe.yaml";
   }
@@ -38,10 +40,7 @@ class CheckCommand final : public Command {
     } else if (!common.quiet || !check.problems.empty()) {
       fmt::print("{}", check_text(recipe, check));
     }
-    if (check.problems.empty()) return;
-    const std::size_t count = check.problems.errors().size();
-    throw Error(ErrorKind::kInput, "{}: {} problem{} would end the run", recipe_.string(), count,
-                count == 1 ? "" : "s");
+    check.problems.throw_all(recipe_);
   }
 
  private:

@@ -64,10 +64,8 @@ class RunCommand final : public Command {
     const std::vector<Error>& errors = check.problems.errors();
     if (errors.size() > 1) {
       for (const Error& error : errors) log::write(log::Level::kError, error.message());
-      throw Error(errors.front().kind(), "{}: {} problems would end the run, first: {}",
-                  recipe_.string(), errors.size(), errors.front().message());
     }
-    check.problems.throw_first();
+    check.problems.throw_all(recipe_);
     if (!common.quiet) fmt::print("{}", check_text(recipe, check));
     return recipe;
   }

@@ -14,6 +14,7 @@
 #include "charm/stats/paired_scores.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
+#include "charm/train/train_options.h"
 
 namespace charm::pipeline {
 namespace {
@@ -100,9 +101,22 @@ class RecipeChecker {
     check_.model = fmt::format("{}, {:.3g} M parameters, {}", config_->architecture,
                                static_cast<double>(count_parameters(*config_)) / 1e6,
                                model::head_of(config_->head).title);
+    for (const RecipeCalibration& calibration : recipe_.calibrations) {
+      if (recipe_.trains) check_training(calibration, source);
+    }
     text::EncoderOptions encoder = options.encoder;
     encoder.template_folder = source.template_folder;
     encoder_.emplace(source.tokenizer_folder, encoder);
+  }
+
+  void check_training(const RecipeCalibration& calibration, const model::ModelSource& source) {
+    check_.problems.collect([&] {
+      try {
+        train::check_model(calibration.training, *config_, source);
+      } catch (const Error& error) {
+        throw error.with_context(fmt::format("train {}", calibration.set));
+      }
+    });
   }
 
   void check_generating_model(const RecipePolicy& policy) {
@@ -141,7 +155,8 @@ class RecipeChecker {
       return;
     }
     if (!is_present(policy.responses)) return;
-    std::vector<Response> rows = storage::read_responses(policy.responses, {.split = policy.split});
+    std::vector<Response> rows = storage::read_responses(
+        policy.responses, {.split = policy.split, .columns = policy.columns});
     std::set<std::string> names;
     for (const Response& row : rows) names.insert(row.policy);
     if (names.size() > 1 && !names.contains(policy.name)) {

@@ -99,8 +99,14 @@ void PlanBuilder::add_responses() {
               .settings = {{.name = "policy", .values = {policy.name, policy.split.value_or("")}}},
               .run = {}};
     if (recipe_.prompts) step.inputs.push_back(prompts);
+    for (const auto& [key, column] : {std::pair("prompt-column", policy.columns.prompt),
+                                      std::pair("response-column", policy.columns.response),
+                                      std::pair("policy-column", policy.columns.policy)}) {
+      if (column) step.settings.push_back({.name = key, .values = {*column}});
+    }
     step.run = [policy, prompts, output](const StepContext&) {
-      import_responses(policy.responses, policy.split, policy.name, prompts, output);
+      import_responses(policy.responses, {.split = policy.split, .columns = policy.columns},
+                       policy.name, prompts, output);
     };
     add(std::move(step));
   }

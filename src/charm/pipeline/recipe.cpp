@@ -1,4 +1,5 @@
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -26,6 +27,7 @@ RecipeRatings read_recipe_ratings(const Section& top) {
   RecipeRatings ratings;
   if (is_scalar(*value)) {
     ratings.file = resolve_path(top.file(), value->text);
+    require_exists(top, value->line, "ratings", ratings.file);
   } else {
     const Section section = top.child("ratings", *value);
     OptionTable table;
@@ -33,9 +35,11 @@ RecipeRatings read_recipe_ratings(const Section& top) {
     section.assign(table);
     section.text("file");
   }
-  require_exists(top, value->line, ratings.file, "ratings file");
   return ratings;
 }
+
+/// Those of the responses, which the run copies to the usual columns.
+bool is_column(const Setting& setting) { return setting.name.ends_with("-column"); }
 
 RecipeRewardModel read_reward_model(const Section& top, std::vector<Setting>& settings) {
   const YamlValue* value = top.find("score");
@@ -49,18 +53,17 @@ RecipeRewardModel read_reward_model(const Section& top, std::vector<Setting>& se
     OptionTable table;
     describe_score(table, model);
     settings = section.assign(table);
-    std::erase_if(settings, [](const Setting& setting) { return setting.name == "model"; });
+    std::erase_if(settings, [](const Setting& setting) {
+      return setting.name == "model" || is_column(setting);
+    });
     section.text("model");
   }
   if (is_registry_source(model.score.model_dir)) {
     if (model.name.empty()) model.name = registered_name(model.score.model_dir);
-    try {
-      model.score.model_dir = registered_model(model.score.model_dir);
-    } catch (const Error& error) {
-      throw error.with_context(fmt::format("{}score", top.at(value->line)));
-    }
+    top.check_at(value->line, "score",
+                 [&] { model.score.model_dir = registered_model(model.score.model_dir); });
   }
-  require_model(top, value->line, model.score.model_dir);
+  require_model(top, value->line, "score", model.score.model_dir);
   if (model.name.empty()) {
     const fs::path dir = model.score.model_dir.has_filename() ? model.score.model_dir
                                                               : model.score.model_dir.parent_path();
@@ -83,15 +86,14 @@ RecipeEvaluation read_evaluation(const Section& section, const Recipe& recipe) {
     return setting.name == "data" || setting.name == "benchmark";
   });
   const std::string benchmark = section.text("benchmark");
-  try {
-    evaluation.options.benchmark = evaluate::parse_benchmark(benchmark);
-  } catch (const Error& error) {
-    refuse(section, section.find("benchmark")->line, "evaluate.benchmark: " + error.message());
-  }
+  section.check_at(section.find("benchmark")->line, "evaluate.benchmark",
+                   [&] { evaluation.options.benchmark = evaluate::parse_benchmark(benchmark); });
   evaluation.settings.push_back({.name = "benchmark", .values = {benchmark}});
   const bool arena = evaluation.options.benchmark == evaluate::Benchmark::kArena;
   if (arena && !evaluation.options.data.empty())
     refuse(section, section.line(), "evaluate: arena uses the run's own scores; remove 'data'");
+  if (arena && evaluation.options.limit_per_subset > 0)
+    refuse(section, section.line(), "evaluate: arena has no subsets; remove 'limit_per_subset'");
   constexpr std::size_t kFewestForArena = 3;
   if (arena && recipe.policies.size() < kFewestForArena) {
     refuse(section, section.line(),
@@ -101,8 +103,6 @@ RecipeEvaluation read_evaluation(const Section& section, const Recipe& recipe) {
   }
   if (!arena && evaluation.options.data.empty())
     refuse(section, section.line(), "evaluate: key 'data' is missing");
-  for (const fs::path& data : evaluation.options.data)
-    require_exists(section, section.line(), data, "benchmark file");
   if (evaluation.name.empty()) evaluation.name = benchmark;
   evaluation.name = file_name_of(evaluation.name);
   return evaluation;
@@ -142,12 +142,26 @@ void drop_unused_aliases(Recipe& recipe) {
   });
 }
 
+/// The columns of section `score` are those of every policy's responses that does not name its own.
+void share_columns(Recipe& recipe) {
+  const auto fill = [](std::optional<std::string>& own, const std::optional<std::string>& shared) {
+    if (!own) own = shared;
+  };
+  storage::ColumnNames shared = std::exchange(recipe.reward_model.score.columns, {});
+  for (RecipePolicy& policy : recipe.policies) {
+    fill(policy.columns.prompt, shared.prompt);
+    fill(policy.columns.response, shared.response);
+    fill(policy.columns.policy, shared.policy);
+  }
+}
+
 void read_prompts_section(const Section& top, Recipe& recipe) {
   const YamlValue* value = top.find("prepare");
   if (value == nullptr) return;
   prepare::PrepareOptions& options = recipe.prompts.emplace();
   if (is_scalar(*value)) {
     options.input = resolve_path(recipe.file, value->text);
+    require_exists(top, value->line, "prepare", options.input);
   } else {
     const Section section = top.child("prepare", *value);
     OptionTable table;
@@ -155,7 +169,24 @@ void read_prompts_section(const Section& top, Recipe& recipe) {
     recipe.settings["prepare"] = section.assign(table);
     section.text("input");
   }
-  require_exists(top, value->line, options.input, "prompts file");
+  top.check_at(value->line, "prepare", [&] { prepare::check_settings(options); });
+}
+
+/// A run makes its folder, so nothing else may stand in its place. Nothing is written here.
+void require_run_dir(const Section& top, const fs::path& run_dir) {
+  const int line = top.find("run_dir")->line;
+  std::error_code error;
+  fs::path nearest = fs::absolute(run_dir, error).lexically_normal();
+  while (!fs::exists(nearest, error) && nearest != nearest.parent_path())
+    nearest = nearest.parent_path();
+  if (!fs::is_directory(nearest, error)) {
+    throw Error(ErrorKind::kIo, "{}run_dir: '{}' is a file; expected a folder, or a name for one",
+                top.at(line), nearest.string());
+  }
+  if (access(nearest.c_str(), W_OK | X_OK) != 0) {
+    throw Error(ErrorKind::kIo, "{}run_dir: cannot write into '{}'", top.at(line),
+                nearest.string());
+  }
 }
 
 void read_top(const Section& top, Recipe& recipe) {
@@ -164,12 +195,8 @@ void read_top(const Section& top, Recipe& recipe) {
   std::vector<std::string> others = {"policies", "ratings"};
   for (const SectionName& section : section_names()) others.emplace_back(section.name);
   top.assign(table, others);
-  top.problems().collect([&] { top.text("run_dir"); });
-  if (recipe.holdout < 0.0 || recipe.holdout >= 1.0) {
-    const double found = std::exchange(recipe.holdout, 0.0);
-    refuse(top, top.find("holdout")->line,
-           fmt::format("holdout: expected a share from 0 up to 1, found {}", found));
-  }
+  top.text("run_dir");
+  require_run_dir(top, recipe.run_dir);
 }
 
 void check_generation(const Section& top, const Recipe& recipe) {
@@ -215,27 +242,45 @@ void read_plain_section(const Section& top, Recipe& recipe, const std::string& n
   recipe.settings[name] = read_settings(top, name, table);
 }
 
+/// Every section; what is wrong in one is a problem and the next is read.
+void read_document(const Section& top, Recipe& recipe) {
+  Problems& problems = top.problems();
+  problems.collect([&] { read_top(top, recipe); });
+  problems.collect([&] { read_prompts_section(top, recipe); });
+  problems.collect([&] { recipe.policies = read_policies(top, recipe.seed); });
+  problems.collect([&] { check_generation(top, recipe); });
+  problems.collect([&] { recipe.ratings = read_recipe_ratings(top); });
+  drop_unused_aliases(recipe);
+  problems.collect([&] { recipe.reward_model = read_reward_model(top, recipe.settings["score"]); });
+  share_columns(recipe);
+  recipe.mismatch.seed = recipe.seed;
+  problems.collect([&] { read_plain_section(top, recipe, "measure", recipe.mismatch); });
+  problems.collect([&] { read_recipe_calibrations(top, recipe); });
+  require_calibration(top);
+  recipe.trains = top.find("train") != nullptr;
+  problems.collect([&] { recipe.evaluations = read_evaluations(top, recipe); });
+  recipe.explanation.settings.seed = recipe.seed;
+  problems.collect([&] { read_plain_section(top, recipe, "explain", recipe.explanation); });
+}
+
 }  // namespace
 
 void refuse(const Section& section, int line, const std::string& what) {
-  throw Error(ErrorKind::kUsage, "{}{}", section.at(line), what);
+  throw Error(ErrorKind::kInput, "{}{}", section.at(line), what);
 }
 
-void require_exists(const Section& section, int line, const fs::path& path, std::string_view what) {
+void require_exists(const Section& section, int line, std::string_view key, const fs::path& path) {
   std::error_code error;
   if (!hub::is_hub_source(path.string()) && !fs::exists(path, error)) {
-    throw Error(ErrorKind::kIo, "{}{} '{}' does not exist", section.at(line), what, path.string());
+    throw Error(ErrorKind::kIo, "{}{}: '{}' does not exist", section.at(line), key, path.string());
   }
 }
 
-void require_model(const Section& section, int line, const fs::path& path) {
+void require_model(const Section& section, int line, std::string_view key, const fs::path& path) {
   if (hub::is_hub_source(path.string())) return;
   const fs::path written = path.lexically_proximate(section.file().parent_path());
-  try {
-    require_model_folder(hub::cached_snapshot(path), written.string());
-  } catch (const Error& error) {
-    throw error.with_context(section.at(line) + section.name());
-  }
+  section.check_at(line, key,
+                   [&] { require_model_folder(hub::cached_snapshot(path), written.string()); });
 }
 
 std::vector<Setting> read_settings(const Section& top, const std::string& name,
@@ -263,30 +308,17 @@ Recipe read_recipe(const fs::path& path) {
 }
 
 Recipe read_recipe(const fs::path& path, Problems& problems) {
-  YamlValue document = read_yaml(path);
-  const std::vector<std::string> renamed = rename_sections(document, path);
-  if (!renamed.empty()) {
-    log::info("{}: sections are called as the commands: {} (the former names are accepted)",
-              path.string(), fmt::join(renamed, ", "));
-  }
-  const Section top(path, "the recipe", document, problems);
   Recipe recipe;
   recipe.file = path;
-  problems.collect([&] { read_top(top, recipe); });
-  problems.collect([&] { read_prompts_section(top, recipe); });
-  problems.collect([&] { recipe.policies = read_policies(top, recipe.seed); });
-  problems.collect([&] { check_generation(top, recipe); });
-  problems.collect([&] { recipe.ratings = read_recipe_ratings(top); });
-  drop_unused_aliases(recipe);
-  problems.collect([&] { recipe.reward_model = read_reward_model(top, recipe.settings["score"]); });
-  recipe.mismatch.seed = recipe.seed;
-  problems.collect([&] { read_plain_section(top, recipe, "measure", recipe.mismatch); });
-  problems.collect([&] { read_recipe_calibrations(top, recipe); });
-  require_calibration(top);
-  recipe.trains = top.find("train") != nullptr;
-  problems.collect([&] { recipe.evaluations = read_evaluations(top, recipe); });
-  recipe.explanation.settings.seed = recipe.seed;
-  problems.collect([&] { read_plain_section(top, recipe, "explain", recipe.explanation); });
+  problems.collect([&] {
+    YamlValue document = read_yaml(path);
+    const std::vector<std::string> renamed = rename_sections(document, path);
+    if (!renamed.empty()) {
+      log::info("{}: sections are called as the commands: {} (the former names are accepted)",
+                path.string(), fmt::join(renamed, ", "));
+    }
+    read_document(Section(path, std::string(Section::kTop), document, problems), recipe);
+  });
   return recipe;
 }
 

@@ -26,6 +26,7 @@ struct RecipePolicy {
   std::string name;
   fs::path responses;  ///< any data set of responses; empty if generated
   std::optional<std::string> split;
+  storage::ColumnNames columns;  ///< of the responses, where they have other names
   std::optional<generate::GenerateStageOptions>
       generation;                 ///< `prompts` and `output` are filled in by the plan
   std::vector<Setting> settings;  ///< generation settings that determine the output
@@ -85,12 +86,12 @@ struct Recipe {
   std::map<std::string, std::vector<Setting>> settings;
 };
 
-/// Reads and checks a recipe. Throws kUsage with file and line for unknown keys (naming the nearest
-/// known one), wrong values, unknown names, and options of other commands.
+/// Reads and checks a recipe. Throws kInput with file and line for unknown keys (naming the nearest
+/// known one), wrong values, unknown names, and options of other commands; kIo for files that are
+/// not there.
 Recipe read_recipe(const fs::path& path);
 
-/// The same for `charm check`: collects what is wrong and goes on with the next section. What is
-/// wrong with the file as a whole is thrown.
+/// The same for `charm check`: collects what is wrong and goes on with the next section.
 Recipe read_recipe(const fs::path& path, Problems& problems);
 
 /// A name as a file name: characters other than letters, digits, `.`, `_`, `-` become `_`.

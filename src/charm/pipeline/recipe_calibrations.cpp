@@ -2,6 +2,7 @@
 #include <set>
 
 #include "charm/pipeline/recipe_parts.h"
+#include "charm/train/train_options.h"
 
 namespace charm::pipeline {
 namespace {
@@ -36,6 +37,12 @@ void check_set(const Section& section, RecipeCalibration& calibration,
     refuse(section, section.line(),
            fmt::format("{}: expected a policy beside the reference", section.name()));
   }
+  section.check_at(section.line(), section.name(), [&] { calibrate::check_settings(options); });
+  if (options.leave_one_out && options.policies.size() < 3) {
+    refuse(section, section.line(),
+           fmt::format("{}: leave_one_out needs three or more policies, found {}", section.name(),
+                       options.policies.size()));
+  }
 }
 
 /// Default name of a set: the over-valued policy and its reference, or "all" if it has all
@@ -61,16 +68,27 @@ std::vector<Setting> read_overridden(const Section& top, const Section* own,
   return settings;
 }
 
+/// Settings that exclude each other, which a section and that of a set may give together.
+template <typename Check>
+void check_section(const Section& top, const Section* own, const std::string& name,
+                   const Check& check) {
+  const YamlValue* value = own == nullptr ? nullptr : own->find(name);
+  if (value == nullptr) value = top.find(name);
+  if (value != nullptr) top.check_at(value->line, name, check);
+}
+
 void read_pairs_and_training(const Section& top, const Section* own, std::uint64_t seed,
                              RecipeCalibration& calibration) {
   OptionTable preferences;
   calibration.preferences.pairing.seed = seed;
   describe_settings(preferences, calibration.preferences);
   calibration.preference_settings = read_overridden(top, own, "prefer", preferences);
+  check_section(top, own, "prefer", [&] { prefer::check_settings(calibration.preferences); });
   OptionTable training;
   calibration.training.seed = seed;
   describe_settings(training, calibration.training);
   calibration.training_settings = read_overridden(top, own, "train", training);
+  check_section(top, own, "train", [&] { train::check_options(calibration.training); });
   if (own != nullptr && own->find("train") != nullptr && top.find("train") == nullptr) {
     refuse(*own, own->find("train")->line,
            fmt::format("{}.train: the recipe has no section 'train' to override", own->name()));

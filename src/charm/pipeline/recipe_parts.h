@@ -10,14 +10,15 @@
 // Readers of the parts of a recipe; for recipe*.cpp only.
 namespace charm::pipeline {
 
-/// Throws kUsage with file and line.
+/// Throws kInput with file and line.
 [[noreturn]] void refuse(const Section& section, int line, const std::string& what);
 
-/// Throws kIo for a path that does not exist and is not a Hub source.
-void require_exists(const Section& section, int line, const fs::path& path, std::string_view what);
+/// Throws kIo for a path that does not exist and is not a Hub source. Of an option that reads a
+/// file Section::assign says the same.
+void require_exists(const Section& section, int line, std::string_view key, const fs::path& path);
 
 /// The same for a model folder, see require_model_folder.
-void require_model(const Section& section, int line, const fs::path& path);
+void require_model(const Section& section, int line, std::string_view key, const fs::path& path);
 
 /// Settings of a section that is a plain map of a stage's options; an absent section leaves the
 /// defaults.

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <set>
 
+#include "charm/generate/resolved_options.h"
+#include "charm/generate/server_protocol.h"
 #include "charm/pipeline/recipe_parts.h"
 #include "charm/pipeline/recipe_sections.h"
 
@@ -38,13 +40,19 @@ void read_generation(const Section& top, const Section& section, std::uint64_t s
   std::erase_if(policy.settings, is_transport);
   if (options.model_dir && !options.server.urls.empty())
     refuse(section, section.line(), "policies: give either 'model' or 'server'");
-  if (options.model_dir) require_model(section, section.find("model")->line, *options.model_dir);
+  if (options.model_dir)
+    require_model(section, section.find("model")->line, "policies.model", *options.model_dir);
   if (!options.server.urls.empty() && options.server.model.empty()) {
     refuse(
         section, section.line(),
         fmt::format("policy '{}': key 'server-model' is missing, the model's name on the servers",
                     policy.name));
   }
+  section.check_at(section.line(), fmt::format("policy '{}'", policy.name), [&] {
+    generate::check_source(options);
+    generate::resolved_server_options(options);
+    for (const std::string& url : options.server.urls) generate::api_base(url);
+  });
 }
 
 void read_responses(const Section& section, RecipePolicy& policy) {
@@ -58,7 +66,6 @@ void read_responses(const Section& section, RecipePolicy& policy) {
                        policy.name));
   }
   section.text("responses");
-  require_exists(section, section.find("responses")->line, policy.responses, "responses file");
 }
 
 RecipePolicy read_policy(const Section& top, const Section& section, std::uint64_t seed) {

@@ -13,7 +13,7 @@ void rename(YamlValue& section, const fs::path& file, std::vector<std::string>& 
     for (const SectionName& known : section_names()) {
       if (known.former.empty() || spelled != option_spelling(known.former)) continue;
       if (section.find(known.name) != nullptr) {
-        throw Error(ErrorKind::kUsage, "{}:{}: section '{}' is given as '{}' too; keep one",
+        throw Error(ErrorKind::kInput, "{}:{}: section '{}' is given as '{}' too; keep one",
                     file.string(), member.line, known.name, member.name);
       }
       const std::string what = fmt::format("{} -> {}", member.name, known.name);
@@ -60,7 +60,8 @@ void describe_top(OptionTable& table, Recipe& recipe) {
       .number("holdout", recipe.holdout, "X",
               "Share of the prompts held out of calibration and training, from 0 up to 1: mismatch "
               "and results after training are measured on them. 0.2 to 0.4 where some hundred "
-              "prompts remain on both sides; 0: none.");
+              "prompts remain on both sides; 0: none.")
+      .range({.lowest = 0.0, .highest = 1.0, .below_highest = true});
 }
 
 void describe_prepare(OptionTable& table, prepare::PrepareOptions& options) {
@@ -79,6 +80,7 @@ void describe_policy(OptionTable& table, RecipePolicy& policy) {
             "Its responses, any data set with prompt and response. Instead, `model` or `server` "
             "and the other keys of `generate` make them from the prompts of `prepare`.")
       .text("split", policy.split, "NAME", "Split of a data set that has several.");
+  storage::describe_columns(table, policy.columns);
 }
 
 void describe_ratings_section(OptionTable& table, RecipeRatings& ratings) {
@@ -95,6 +97,7 @@ void describe_score(OptionTable& table, RecipeRewardModel& model) {
             "Hugging Face folder of the reward model; the section may also be this path alone.")
       .required()
       .text("name", model.name, "NAME", "Its name in the run; default: the folder's name.");
+  storage::describe_columns(table, model.score.columns);
   describe_settings(table, model.score);
 }
 

@@ -17,7 +17,7 @@ struct SectionName {
 const std::vector<SectionName>& section_names();
 
 /// Renames the sections of a recipe that have their former names, also those of a set. @return what
-/// was renamed: "calibration -> calibrate". Throws kUsage for a section given under both names.
+/// was renamed: "calibration -> calibrate". Throws kInput for a section given under both names.
 std::vector<std::string> rename_sections(YamlValue& recipe, const fs::path& file);
 
 void describe_top(OptionTable& table, Recipe& recipe);

@@ -190,7 +190,7 @@ RunSummary run_plan(const std::vector<Step>& plan, const fs::path& run_dir,
                 .progress = progress,
                 .note = [&](const std::string& text) { report.note = text; }});
     } catch (const Error& error) {
-      throw error.with_context(fmt::format("step '{}'", step.name));
+      throw as_input(error.with_context(fmt::format("step '{}'", step.name)));
     }
     hashes.invalidate(step.outputs);
     write_record(record, step, fingerprint, run_dir);

@@ -15,7 +15,7 @@ std::vector<std::string> arguments_of(const Option& option, const YamlValue& val
   std::vector<std::string> arguments;
   const auto expect_scalar = [](const YamlValue& item) {
     if (item.kind != YamlValue::Kind::kScalar) {
-      throw Error(ErrorKind::kUsage, "expected a single value, found {}",
+      throw Error(ErrorKind::kInput, "expected a single value, found {}",
                   yaml_kind_name(item.kind));
     }
     return item.text;
@@ -30,10 +30,10 @@ std::vector<std::string> arguments_of(const Option& option, const YamlValue& val
     arguments.push_back(expect_scalar(value));
   }
   if (arguments.empty())
-    throw Error(ErrorKind::kUsage, "expected at least one value, found an empty list");
+    throw Error(ErrorKind::kInput, "expected at least one value, found an empty list");
   if (option.form == Option::Form::kFlag && arguments.front() != "true" &&
       arguments.front() != "false") {
-    throw Error(ErrorKind::kUsage, "expected true or false, found '{}'", arguments.front());
+    throw Error(ErrorKind::kInput, "expected true or false, found '{}'", arguments.front());
   }
   for (std::string& argument : arguments) {
     // A path's value name may list words beside it: "DIR|none".
@@ -43,6 +43,16 @@ std::vector<std::string> arguments_of(const Option& option, const YamlValue& val
     if (option.is_path && !is_word) argument = resolve_path(file, argument).string();
   }
   return arguments;
+}
+
+/// The file of an option that reads one.
+void require_file(const Option& option, const std::vector<std::string>& paths) {
+  if (option.value_name != "FILE") return;
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (!hub::is_hub_source(path) && !fs::exists(path, error))
+      throw Error(ErrorKind::kIo, "'{}' does not exist", path);
+  }
 }
 
 }  // namespace
@@ -55,9 +65,13 @@ fs::path resolve_path(const fs::path& recipe, const std::string& text) {
 Section::Section(const fs::path& file, std::string name, const YamlValue& value, Problems& problems)
     : file_(file), name_(std::move(name)), value_(&value), problems_(&problems) {
   if (value.kind != YamlValue::Kind::kMap) {
-    throw Error(ErrorKind::kUsage, "{}{}: expected a map of keys, found {}", at(value.line), name_,
+    throw Error(ErrorKind::kInput, "{}{}: expected a map of keys, found {}", at(value.line), name_,
                 yaml_kind_name(value.kind));
   }
+}
+
+std::string Section::key(std::string_view member) const {
+  return name_ == kTop ? std::string(member) : fmt::format("{}.{}", name_, member);
 }
 
 std::string Section::at(int line) const { return fmt::format("{}:{}: ", file_.string(), line); }
@@ -77,17 +91,18 @@ std::vector<Setting> Section::assign(const OptionTable& table,
       for (const Option& one : table.options()) known.push_back(one.name);
       std::string known_key = meant_option(spelled, known);
       std::replace(known_key.begin(), known_key.end(), '-', '_');
-      problems_->add({ErrorKind::kUsage, "{}unknown key '{}' in {}; the nearest known key is '{}'",
+      problems_->add({ErrorKind::kInput, "{}unknown key '{}' in {}; the nearest known key is '{}'",
                       at(member.line), member.name, name_, known_key});
       continue;
     }
-    try {
-      std::vector<std::string> arguments = arguments_of(*option, member.value, file_);
-      option->assign(arguments);
-      settings.push_back({.name = option->name, .values = std::move(arguments)});
-    } catch (const Error& error) {
-      problems_->add(error.with_context(at(member.line) + name_ + "." + member.name));
-    }
+    problems_->collect([&] {
+      check_at(member.line, key(member.name), [&] {
+        std::vector<std::string> arguments = arguments_of(*option, member.value, file_);
+        option->assign(arguments);
+        require_file(*option, arguments);
+        settings.push_back({.name = option->name, .values = std::move(arguments)});
+      });
+    });
   }
   std::sort(settings.begin(), settings.end(),
             [](const Setting& a, const Setting& b) { return a.name < b.name; });
@@ -97,10 +112,10 @@ std::vector<Setting> Section::assign(const OptionTable& table,
 std::string Section::text(std::string_view name) const {
   const YamlValue* value = find(name);
   if (value == nullptr)
-    throw Error(ErrorKind::kUsage, "{}{}: key '{}' is missing", at(line()), name_, name);
+    throw Error(ErrorKind::kInput, "{}{}: key '{}' is missing", at(line()), name_, name);
   if (value->kind != YamlValue::Kind::kScalar || value->text.empty()) {
-    throw Error(ErrorKind::kUsage, "{}{}.{}: expected a single value, found {}", at(value->line),
-                name_, name, yaml_kind_name(value->kind));
+    throw Error(ErrorKind::kInput, "{}{}: expected a single value, found {}", at(value->line),
+                key(name), yaml_kind_name(value->kind));
   }
   return value->text;
 }
@@ -112,8 +127,8 @@ std::vector<std::string> Section::texts(std::string_view name) const {
   std::vector<std::string> all;
   for (const YamlValue& item : value->items) {
     if (item.kind != YamlValue::Kind::kScalar) {
-      throw Error(ErrorKind::kUsage, "{}{}.{}: expected single values, found {}", at(item.line),
-                  name_, name, yaml_kind_name(item.kind));
+      throw Error(ErrorKind::kInput, "{}{}: expected single values, found {}", at(item.line),
+                  key(name), yaml_kind_name(item.kind));
     }
     all.push_back(item.text);
   }

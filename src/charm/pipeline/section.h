@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "charm/base/option_table.h"
@@ -19,7 +20,10 @@ struct Setting {
 /// One map of a recipe, with error messages that name file and line.
 class Section {
  public:
-  /// Throws kUsage unless `value` is a map. `name` is used in messages: "calibration".
+  /// Name of the whole document, whose keys stand alone in messages.
+  static constexpr std::string_view kTop = "the recipe";
+
+  /// Throws kInput unless `value` is a map. `name` is used in messages: "calibration".
   Section(const fs::path& file, std::string name, const YamlValue& value, Problems& problems);
 
   /// Assigns the members to the table's options; paths are relative to the recipe's folder. Keys
@@ -30,7 +34,7 @@ class Section {
 
   const YamlValue* find(std::string_view name) const { return value_->find(name); }
 
-  /// A scalar member; throws kUsage when it is missing or something else.
+  /// A scalar member; throws kInput when it is missing or something else.
   std::string text(std::string_view name) const;
   /// A list of scalars, or one scalar; empty when missing.
   std::vector<std::string> texts(std::string_view name) const;
@@ -45,8 +49,20 @@ class Section {
   const fs::path& file() const { return file_; }
   const std::string& name() const { return name_; }
   int line() const { return value_->line; }
+  /// "calibrate.seed"; of the top level "seed".
+  std::string key(std::string_view member) const;
   /// "recipe.yaml:12: ".
   std::string at(int line) const;
+  /// Runs `body`, which checks what the recipe says at that line under `key`. An Error of it names
+  /// file, line and key, and is one of the recipe's content.
+  template <typename Body>
+  void check_at(int line, std::string_view key, const Body& body) const {
+    try {
+      body();
+    } catch (const Error& error) {
+      throw as_input(error.with_context(fmt::format("{}{}", at(line), key)));
+    }
+  }
 
  private:
   fs::path file_;

@@ -11,10 +11,10 @@
 
 namespace charm::pipeline {
 
-void import_responses(const fs::path& input, const std::optional<std::string>& split,
+void import_responses(const fs::path& input, const storage::ReadOptions& read,
                       const std::string& policy, const fs::path& prompts_file,
                       const fs::path& output) {
-  std::vector<Response> rows = storage::read_responses(input, {.split = split});
+  std::vector<Response> rows = storage::read_responses(input, read);
   std::set<std::string> policies;
   for (const Response& row : rows) policies.insert(row.policy);
   if (policies.size() > 1) {

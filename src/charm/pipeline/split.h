@@ -1,19 +1,19 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "charm/base/files.h"
+#include "charm/storage/read_options.h"
 
 namespace charm::pipeline {
 
 /// Copies the responses of one policy into the run directory: canonical columns, the policy's name
 /// in the recipe, only the prompts in `prompts_file` (empty path: all). Throws kInput when no row
 /// remains or the file has several policies and none of that name.
-void import_responses(const fs::path& input, const std::optional<std::string>& split,
+void import_responses(const fs::path& input, const storage::ReadOptions& read,
                       const std::string& policy, const fs::path& prompts_file,
                       const fs::path& output);
 

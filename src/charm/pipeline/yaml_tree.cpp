@@ -17,11 +17,11 @@ YamlValue convert(const YAML::Node& node, const fs::path& path, int depth, int& 
   YamlValue value;
   value.line = node.Mark().line + 1;
   if (++num_values > kMaxValues) {
-    throw Error(ErrorKind::kUsage, "{}:{}: more than {} values, counting each use of an alias",
+    throw Error(ErrorKind::kInput, "{}:{}: more than {} values, counting each use of an alias",
                 path.string(), value.line, kMaxValues);
   }
   if (depth > kMaxDepth)
-    throw Error(ErrorKind::kUsage, "{}:{}: nested too deeply", path.string(), value.line);
+    throw Error(ErrorKind::kInput, "{}:{}: nested too deeply", path.string(), value.line);
   switch (node.Type()) {
     case YAML::NodeType::Undefined:
     case YAML::NodeType::Null:
@@ -42,10 +42,10 @@ YamlValue convert(const YAML::Node& node, const fs::path& path, int depth, int& 
   for (const auto& entry : node) {
     const int line = entry.first.Mark().line + 1;
     if (!entry.first.IsScalar())
-      throw Error(ErrorKind::kUsage, "{}:{}: a key must be a plain word", path.string(), line);
+      throw Error(ErrorKind::kInput, "{}:{}: a key must be a plain word", path.string(), line);
     const std::string name = entry.first.Scalar();
     if (value.find(name) != nullptr)
-      throw Error(ErrorKind::kUsage, "{}:{}: key '{}' is given twice", path.string(), line, name);
+      throw Error(ErrorKind::kInput, "{}:{}: key '{}' is given twice", path.string(), line, name);
     value.members.push_back(
         {.name = name, .line = line, .value = convert(entry.second, path, depth + 1, num_values)});
   }
@@ -82,7 +82,7 @@ YamlValue read_yaml(const fs::path& path) {
   try {
     return convert(YAML::Load(content), path, 0, num_values);
   } catch (const YAML::Exception& error) {
-    throw Error(ErrorKind::kUsage, "{}:{}: not valid YAML: {}", path.string(), error.mark.line + 1,
+    throw Error(ErrorKind::kInput, "{}:{}: not valid YAML: {}", path.string(), error.mark.line + 1,
                 error.msg);
   }
 }

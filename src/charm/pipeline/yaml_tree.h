@@ -33,7 +33,7 @@ struct YamlMember {
 /// "a scalar", "a list", ...: for messages.
 std::string_view yaml_kind_name(YamlValue::Kind kind);
 
-/// Reads a file with one YAML document. Throws kIo, or kUsage naming file and line for broken YAML
+/// Reads a file with one YAML document. Throws kIo, or kInput naming file and line for broken YAML
 /// and for a key given twice.
 YamlValue read_yaml(const fs::path& path);
 

@@ -18,11 +18,8 @@
 #include "charm/storage/record_writer.h"
 
 namespace charm::prefer {
-namespace {
 
-void check_options(const PreferOptions& options) {
-  if (options.scores.empty())
-    throw Error(ErrorKind::kUsage, "no scores given; name one file for each policy with --scores");
+void check_settings(const PreferOptions& options) {
   if (!std::isfinite(options.pairing.min_margin) || options.pairing.min_margin < 0.0) {
     throw Error(ErrorKind::kUsage, "--min-margin is {}; expected a number of at least 0",
                 options.pairing.min_margin);
@@ -37,6 +34,14 @@ void check_options(const PreferOptions& options) {
   if (!options.pairing.best_of_n && options.pairing.rejected != Rejected::kWorst) {
     throw Error(ErrorKind::kUsage, "--rejected random requires --best-of-n");
   }
+}
+
+namespace {
+
+void check_options(const PreferOptions& options) {
+  if (options.scores.empty())
+    throw Error(ErrorKind::kUsage, "no scores given; name one file for each policy with --scores");
+  check_settings(options);
   if (!is_standard_output(options.output)) storage::require_known_extension(options.output);
   require_writable(options.output);
   require_distinct(options.output, options.scores);

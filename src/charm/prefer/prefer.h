@@ -30,6 +30,9 @@ void describe_settings(OptionTable& table, PreferOptions& options);
 /// All options of `charm prefer`.
 void describe_command(OptionTable& table, PreferOptions& options);
 
+/// Throws kUsage for settings that exclude each other.
+void check_settings(const PreferOptions& options);
+
 struct PreferResult {
   PairingCounts counts;
   std::int64_t num_pairs = 0;   ///< written

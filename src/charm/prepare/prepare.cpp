@@ -18,9 +18,8 @@
 #include "charm/storage/record_writer.h"
 
 namespace charm::prepare {
-namespace {
 
-void check_options(const PrepareOptions& options) {
+void check_settings(const PrepareOptions& options) {
   if (options.limit && *options.limit <= 0) {
     throw Error(ErrorKind::kUsage, "--limit is {}; expected at least 1", *options.limit);
   }
@@ -37,6 +36,12 @@ void check_options(const PrepareOptions& options) {
     throw Error(ErrorKind::kUsage, "--min-chars {} is more than --max-chars {}", *options.min_chars,
                 *options.max_chars);
   }
+}
+
+namespace {
+
+void check_options(const PrepareOptions& options) {
+  check_settings(options);
   storage::require_known_extension(options.output);
   require_writable(options.output);
   require_distinct(options.output, options.input);

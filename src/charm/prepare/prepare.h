@@ -44,6 +44,9 @@ void describe_settings(OptionTable& table, PrepareOptions& options);
 /// All options of `charm prepare`.
 void describe_command(OptionTable& table, PrepareOptions& options);
 
+/// Throws kUsage for settings that exclude each other, or are out of range.
+void check_settings(const PrepareOptions& options);
+
 struct PrepareResult {
   std::int64_t num_read = 0;             ///< valid rows of the input
   std::int64_t num_duplicates = 0;       ///< dropped by `dedupe`

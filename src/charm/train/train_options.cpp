@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
+#include "charm/model/heads.h"
+#include "charm/model/reward_model.h"
 #include "charm/text/conversation_encoder.h"
 
 namespace charm::train {
@@ -20,27 +22,38 @@ void describe_settings(OptionTable& table, TrainOptions& options) {
       .number("learning-rate", options.learning_rate, "X",
               "Peak learning rate. 2e-6 suits fine-tuning of a reward model; a new head needs 1e-5 "
               "to 1e-4, tiny models more.")
+      .above(0)
       .number("epochs", options.epochs, "X", "Epochs over the training pairs; may be fractional.")
+      .above(0)
       .integer("pairs-per-step", options.pairs_per_step, "N",
                "Batch size in pairs per optimiser step; smaller gives more and noisier steps. 0: a "
                "64th of the training pairs, at least 1 and at most 64, so that an epoch has 64 "
                "steps or more if there are 64 pairs; the manifest records it (pairs_per_step).")
+      .at_least(0)
       .integer("max-steps", options.max_steps, "N",
                "Maximum number of optimiser steps; 0: given by --epochs.")
+      .at_least(0)
       .number("weight-decay", options.weight_decay, "X",
               "AdamW's weight decay; not applied to norms and biases.")
+      .at_least(0)
       .number("adam-beta1", options.adam_beta1, "X",
               "AdamW's beta1, the decay of the first moment.")
+      .range({.lowest = 0.0, .highest = 1.0, .below_highest = true})
       .number("adam-beta2", options.adam_beta2, "X",
               "AdamW's beta2, the decay of the second moment.")
+      .range({.lowest = 0.0, .highest = 1.0, .below_highest = true})
       .number("adam-eps", options.adam_eps, "X", "AdamW's epsilon.")
+      .above(0)
       .number("warmup-fraction", options.warmup_fraction, "X",
               "Share of the steps, 0 to 1, of linear warm-up; then cosine decay to 0. No step has "
               "learning rate 0.")
+      .range({.lowest = 0.0, .highest = 1.0, .below_highest = true})
       .number("clip-norm", options.clip_norm, "X",
               "Gradient clipping: maximum global norm. 0: off.")
+      .at_least(0)
       .integer("max-tokens", options.max_tokens, "N",
                "Maximum conversation length in tokens; longer ones are truncated on the left.")
+      .at_least(1)
       .integer("budget-tokens", options.budget_tokens, "N",
                "Tokens per forward and backward pass (micro-batch). Bounds the memory; gradients "
                "are accumulated over a step.")
@@ -48,6 +61,7 @@ void describe_settings(OptionTable& table, TrainOptions& options) {
       .number("centering", options.centering, "X",
               "Coefficient of the centering loss mean((r_chosen + r_rejected)^2), which keeps "
               "scores around 0. 0.01 is usual; 0: off.")
+      .at_least(0)
       .flag("use-margin", options.use_margin,
             "Margin loss: -log sigmoid(r_chosen - r_rejected - margin), with the pairs' margin "
             "column.")
@@ -65,17 +79,22 @@ void describe_settings(OptionTable& table, TrainOptions& options) {
             "prompts is held out.")
       .number("eval-fraction", options.eval_fraction, "X",
               "Share of the prompts, 0 to 1, held out for evaluation; 0: none.")
+      .range({.lowest = 0.0, .highest = 1.0, .below_highest = true})
       .integer("eval-every", options.eval_every, "STEPS",
                "Steps between evaluations; 0: a quarter of the steps.")
+      .at_least(0)
       .integer("max-eval-pairs", options.max_eval_pairs, "N",
                "Evaluate on at most this many held-out pairs; 0: all.")
+      .at_least(0)
       .flag("new-head", options.new_head,
             "Add a new, randomly initialised reward head to a causal language model. Without it "
             "the model's own head is fine-tuned.")
       .integer("layers", options.layers, "N", "Keep only the first N layers of the model.")
+      .at_least(1)
       .negative_flag("freeze-embeddings", options.train_embeddings, "Freeze the token embeddings.")
       .integer("freeze-layers", options.freeze_layers, "N",
                "Freeze the embeddings and the first N layers, which saves their backward pass.")
+      .at_least(0)
       .choice("dtype", options.dtype,
               {{"auto", ComputeDType::kAuto},
                {"float32", ComputeDType::kFloat32},
@@ -92,6 +111,7 @@ void describe_settings(OptionTable& table, TrainOptions& options) {
               "Memory for saved activations. Layers that do not fit are recomputed in the backward "
               "pass (gradient checkpointing), which costs up to a third more time; the result is "
               "the same. 0: recompute all.")
+      .at_least(0)
       .text("device", options.device, "auto|cpu|cuda", "Where the model runs.");
   model::describe_adapter(table, options.source);
   table
@@ -108,6 +128,7 @@ void describe_settings(OptionTable& table, TrainOptions& options) {
       .integer("checkpoint-every", options.checkpoint_every, "STEPS",
                "Steps between checkpoints, from which an interrupted run resumes; 0: every five "
                "minutes.")
+      .at_least(0)
       .integer("max-bad-rows", options.max_bad_rows, "N",
                "Unusable pairs tolerated before the command fails.")
       .at_least(0);
@@ -130,6 +151,7 @@ void describe_command(OptionTable& table, TrainOptions& options) {
       .integer("stop-after-steps", options.stop_after_steps, "STEPS",
                "Stop at a checkpoint after this many steps; run the same command again to "
                "resume. 0: never. For machines with a time limit.")
+      .at_least(0)
       .without_effect({"stop-after-steps", "checkpoint-every"});
 }
 
@@ -165,6 +187,34 @@ void check_options(const TrainOptions& o) {
           "0 or more");
   if (o.device != "auto" && o.device != "cpu" && o.device != "cuda") {
     throw Error(ErrorKind::kUsage, "--device {}: expected auto, cpu or cuda", o.device);
+  }
+}
+
+void check_model(const TrainOptions& options, const model::DecoderConfig& config,
+                 const model::ModelSource& source) {
+  const bool has_head = config.head != model::HeadKind::kNone;
+  const std::string folder =
+      options.model.empty() ? source.folder.string() : options.model.string();
+  if (!has_head && !options.new_head) model::throw_no_reward_head(source, config);
+  if (has_head && options.new_head) {
+    throw Error(
+        ErrorKind::kUsage,
+        "--new-head: {} is a {} with a trained head, which it would replace; drop the option",
+        folder, config.architecture);
+  }
+  if (has_head && !model::head_of(config.head).trains) {
+    throw Error(ErrorKind::kInput, "{}: the head of a {} can be scored, but not trained", folder,
+                config.architecture);
+  }
+  const std::int64_t num_layers = options.layers.value_or(config.num_layers);
+  if (num_layers < 1 || num_layers > config.num_layers) {
+    throw Error(ErrorKind::kUsage, "--layers {}: {} has {} layers", num_layers, folder,
+                config.num_layers);
+  }
+  if (options.freeze_layers < 0 || options.freeze_layers >= num_layers) {
+    throw Error(ErrorKind::kUsage,
+                "--freeze-layers {}: the model has {} layers, and at least one must be trained",
+                options.freeze_layers, num_layers);
   }
 }
 

@@ -48,27 +48,9 @@ StartingPoint load_start(const TrainOptions& options) {
   StartingPoint start;
   const model::ModelSource source = model::resolve_model_source(options.model, options.source);
   start.config = model::load_model_config(source);
-  if (start.config.head == model::HeadKind::kNone && !options.new_head) {
-    model::throw_no_reward_head(source, start.config);
-  }
-  if (start.config.head != model::HeadKind::kNone && options.new_head) {
-    throw Error(
-        ErrorKind::kUsage,
-        "--new-head: {} is a {} with a trained head, which it would replace; drop the option",
-        options.model.string(), start.config.architecture);
-  }
-  if (start.config.head != model::HeadKind::kNone && !model::head_of(start.config.head).trains) {
-    throw Error(ErrorKind::kInput, "{}: the head of a {} can be scored, but not trained",
-                options.model.string(), start.config.architecture);
-  }
+  check_model(options, start.config, source);
   const std::int64_t stored_layers = start.config.num_layers;
-  if (options.layers) {
-    if (*options.layers < 1 || *options.layers > stored_layers) {
-      throw Error(ErrorKind::kUsage, "--layers {}: {} has {} layers", *options.layers,
-                  options.model.string(), stored_layers);
-    }
-    start.config.num_layers = *options.layers;
-  }
+  if (options.layers) start.config.num_layers = *options.layers;
   start.weights = model::load_weights(source, start.config,
                                       {.dtype = at::kFloat, .stored_layers = stored_layers});
   if (options.new_head) {

@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "charm/pipeline/recipe_sections.h"
 #include "charm/pipeline/run_plan.h"
 #include "tests/unit/base/temp_folder.h"
 
@@ -27,7 +32,7 @@ class RecipeTest : public ::testing::Test {
     return read_recipe(dir_ / "recipe.yaml");
   }
 
-  std::string refusal(const std::string& text, ErrorKind kind = ErrorKind::kUsage) {
+  std::string refusal(const std::string& text, ErrorKind kind = ErrorKind::kInput) {
     try {
       read(text);
     } catch (const Error& error) {
@@ -274,6 +279,114 @@ TEST_F(RecipeTest, WrongValuesNameTheLine) {
               HasSubstr("'data' is missing"));
   EXPECT_THAT(refusal(kBase + "calibrate: {reference: b}\npreferences: [1]\n"),
               HasSubstr("expected a map"));
+}
+
+/// A value outside of a range.
+std::string outside(const NumberRange& range) {
+  return fmt::format("{}", std::isfinite(range.lowest) ? range.lowest - 1.0 : range.highest + 1.0);
+}
+
+/// The keys of a section with a range, each as a recipe that breaks it.
+template <typename Fields>
+void expect_ranges_kept(void (*describe)(OptionTable&, Fields&),
+                        const std::function<std::string(const std::string&)>& with,
+                        const std::string& section, const std::string& line) {
+  Fields fields;
+  OptionTable table;
+  describe(table, fields);
+  for (const Option& option : table.options()) {
+    if (!option.range) continue;
+    std::string key = option.name;
+    std::replace(key.begin(), key.end(), '-', '_');
+    EXPECT_THAT(with(key + ": " + outside(*option.range)),
+                HasSubstr("recipe.yaml:" + line + ": " + section + key + ": expected " +
+                          option.range->text()));
+  }
+}
+
+TEST_F(RecipeTest, EveryNumberOutOfRangeNamesTheLine) {
+  const std::string calibrated = kBase + "calibrate: {reference: a}\n";
+  const auto added = [&](const std::string& base, const std::string& begin) {
+    return [=, this](const std::string& key) { return refusal(base + begin + key + "}\n"); };
+  };
+  expect_ranges_kept<measure::MeasureOptions>(measure::describe_settings,
+                                              added(kBase, "measure: {"), "measure.", "9");
+  expect_ranges_kept<calibrate::CalibrateOptions>(
+      calibrate::describe_settings, added(kBase, "calibrate: {reference: a, "), "calibrate.", "9");
+  expect_ranges_kept<prefer::PreferOptions>(prefer::describe_settings,
+                                            added(calibrated, "prefer: {"), "prefer.", "10");
+  expect_ranges_kept<train::TrainOptions>(train::describe_settings, added(calibrated, "train: {"),
+                                          "train.", "10");
+  expect_ranges_kept<explain::ExplainOptions>(explain::describe_settings,
+                                              added(calibrated, "explain: {"), "explain.", "10");
+  expect_ranges_kept<evaluate::EvaluateOptions>(
+      evaluate::describe_settings,
+      [&](const std::string& key) {
+        return refusal(kBase + "evaluate: [{benchmark: rm-bench, data: bench.json, " + key +
+                       "}]\n");
+      },
+      "evaluate.", "9");
+  expect_ranges_kept<prepare::PrepareOptions>(
+      prepare::describe_settings, added(kBase, "prepare: {input: a.jsonl, "), "prepare.", "9");
+  const std::string generating =
+      "run_dir: out\nprepare: a.jsonl\npolicies:\n"
+      "  - {name: a, server: 'http://x', server_model: m}\n  - {name: b, responses: b.jsonl}\n"
+      "ratings: ratings.json\nscore: rm\n";
+  expect_ranges_kept<generate::GenerateStageOptions>(
+      generate::describe_settings, added(generating, "generate: {"), "generate.", "8");
+  expect_ranges_kept<RecipeRewardModel>(
+      describe_score,
+      [&](const std::string& key) {
+        std::string text = kBase;
+        return refusal(text.replace(text.find("max_tokens: 512"), 15, key));
+      },
+      "score.", "8");
+  EXPECT_THAT(refusal(kBase + "holdout: 1\n"),
+              HasSubstr("recipe.yaml:9: holdout: expected at least 0 and less than 1, found 1"));
+}
+
+TEST_F(RecipeTest, SettingsThatExcludeEachOtherNameTheLine) {
+  const std::string calibrated = kBase + "calibrate: {reference: a}\n";
+  EXPECT_THAT(refusal(calibrated + "train: {use_margin: true, soft_labels: true}\n"),
+              HasSubstr("recipe.yaml:10: train: --use-margin and --soft-labels"));
+  EXPECT_THAT(refusal(calibrated + "prefer: {rejected: random}\n"),
+              HasSubstr("recipe.yaml:10: prefer: --rejected random requires --best-of-n"));
+  EXPECT_THAT(refusal(kBase + "calibrate: {reference: a, shrink: true, mode: all-pairs}\n"),
+              HasSubstr("recipe.yaml:9: calibrate: --shrink"));
+  EXPECT_THAT(refusal(kBase + "calibrate: {reference: a, policies: [b], leave_one_out: true}\n"),
+              HasSubstr("recipe.yaml:9: calibrate: leave_one_out needs three or more policies"));
+  EXPECT_THAT(refusal(kBase + "prepare: {input: a.jsonl, min_chars: 5, max_chars: 4}\n"),
+              HasSubstr("recipe.yaml:9: prepare: --min-chars 5 is more than --max-chars 4"));
+  EXPECT_THAT(refusal(kBase + "evaluate: [{benchmark: arena, limit_per_subset: 3}]\n"),
+              HasSubstr("recipe.yaml:9: evaluate: arena has no subsets"));
+}
+
+TEST_F(RecipeTest, RunDirIsAFolderOrNothing) {
+  const auto with = [&](const std::string& folder) {
+    std::string text = kBase;
+    return text.replace(text.find("run_dir: out"), 12, "run_dir: " + folder);
+  };
+  EXPECT_THAT(refusal(with("a.jsonl"), ErrorKind::kIo),
+              ::testing::AllOf(HasSubstr("recipe.yaml:1: run_dir: "), HasSubstr("is a file")));
+  EXPECT_THAT(refusal(with("a.jsonl/x/y"), ErrorKind::kIo), HasSubstr("a.jsonl' is a file"));
+  EXPECT_EQ(read(with("new/deep/run")).run_dir, dir_ / "new/deep/run");
+  EXPECT_FALSE(fs::exists(dir_ / "new")) << "reading a recipe writes nothing";
+}
+
+TEST_F(RecipeTest, PoliciesMayHaveColumnsOfTheirOwn) {
+  std::string text = kBase;
+  text.replace(text.find("b.jsonl}"), 8, "b.jsonl, response_column: answer}");
+  text.replace(text.find("model: rm,"), 10, "model: rm, response_column: text, prompt_column: q,");
+  const Recipe recipe = read(text);
+  EXPECT_EQ(recipe.policies.at(0).columns.response, "text");
+  EXPECT_EQ(recipe.policies.at(1).columns.response, "answer");
+  EXPECT_EQ(recipe.policies.at(1).columns.prompt, "q");
+  EXPECT_FALSE(recipe.reward_model.score.columns.response) << "the run writes the usual columns";
+  const std::vector<Step> plan = make_plan(recipe);
+  EXPECT_THAT(plan.at(1).settings, ::testing::Contains(Setting{"response-column", {"answer"}}));
+  EXPECT_THAT(make_plan(read(kBase)).at(1).settings,
+              ::testing::Not(::testing::Contains(
+                  ::testing::Field(&Setting::name, ::testing::StrEq("response-column")))));
 }
 
 TEST_F(RecipeTest, MissingPartsAreNamed) {

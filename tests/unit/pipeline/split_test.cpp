@@ -84,7 +84,7 @@ TEST(ImportResponses, GivesThePolicyItsNameAndKeepsTheChosenPrompts) {
   std::vector<Prompt> prompts;
   for (int i = 0; i < 4; ++i) prompts.push_back({prompt_id_of(question(i)), question(i)});
   storage::write_prompts(dir / "prompts.parquet", prompts);
-  import_responses(dir / "raw.jsonl", std::nullopt, "nice name", dir / "prompts.parquet",
+  import_responses(dir / "raw.jsonl", {}, "nice name", dir / "prompts.parquet",
                    dir / "out.parquet");
   const auto rows = storage::read_responses(dir / "out.parquet", {});
   ASSERT_EQ(rows.size(), 4u);
@@ -96,10 +96,10 @@ TEST(ImportResponses, TakesOneOfSeveralPoliciesByName) {
   std::vector<Response> rows = responses("a", 3);
   for (const Response& row : responses("b", 3)) rows.push_back(row);
   storage::write_responses(dir / "both.parquet", rows);
-  import_responses(dir / "both.parquet", std::nullopt, "b", "", dir / "b.parquet");
+  import_responses(dir / "both.parquet", {}, "b", "", dir / "b.parquet");
   EXPECT_EQ(storage::read_responses(dir / "b.parquet", {}).size(), 3u);
   try {
-    import_responses(dir / "both.parquet", std::nullopt, "c", "", dir / "c.parquet");
+    import_responses(dir / "both.parquet", {}, "c", "", dir / "c.parquet");
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInput);

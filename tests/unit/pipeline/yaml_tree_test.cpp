@@ -21,7 +21,7 @@ std::string refusal(const std::string& text) {
   try {
     read_yaml(write(text));
   } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
     return error.message();
   }
   return "";
