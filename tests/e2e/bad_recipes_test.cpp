@@ -127,8 +127,9 @@ TEST_F(BadRecipes, CheckAndRunEndAlike) {
 }
 
 TEST_F(BadRecipes, ArenaNeedsThreePolicies) {
-  write_file(path("r.yaml"),
-             changed({"  - {name: showman, responses: world/responses/showman.jsonl}\n", "", 0, {}}));
+  write_file(
+      path("r.yaml"),
+      changed({"  - {name: showman, responses: world/responses/showman.jsonl}\n", "", 0, {}}));
   expect_refused(path("r.yaml"), 3,
                  {"r.yaml:14: evaluate: arena", "at least 3 policies, found 2; remove it"});
 }
@@ -140,8 +141,8 @@ TEST_F(BadRecipes, ResponsesMayHaveOtherColumns) {
   write_file(path("world/responses/helper.jsonl"), text);
   write_file(path("r.yaml"), good());
   expect_refused(path("r.yaml"), 3, {"helper.jsonl"});
-  write_file(path("r.yaml"), changed({"helper.jsonl}", "helper.jsonl, response_column: answer}",
-                                      0, {}}));
+  write_file(path("r.yaml"),
+             changed({"helper.jsonl}", "helper.jsonl, response_column: answer}", 0, {}}));
   Outcome outcome = run_charm({"run", path("r.yaml"), "--until", "measure"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_TRUE(fs::exists(path("run/mismatch/rm.json")));

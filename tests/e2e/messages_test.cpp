@@ -76,8 +76,7 @@ TEST_F(Messages, RepeatNoPrefix) {
       {"prefer", "--scores", scores, "--calibration", ratings, "--output", path("p.txt")},
       {"prefer", "--scores", scores, "--calibration", path("broken.json"), "--output",
        path("p.jsonl")},
-      {"train", "--model", path("rm"), "--preferences", path("empty.jsonl"), "--output",
-       path("t")},
+      {"train", "--model", path("rm"), "--preferences", path("empty.jsonl"), "--output", path("t")},
       {"train", "--model", path("rm"), "--preferences", path("gone"), "--output", path("t")},
       {"train", "--model", path("rm"), "--preferences", bench, "--output", path("t"), "--epochs",
        "0"},
@@ -132,13 +131,14 @@ TEST_F(Messages, AComparisonSaysWhatAFileIs) {
 TEST_F(Messages, AnAdapterFolderIsToldWhatItLacks) {
   create_folders(path("empty"));
   const auto score = [&](const std::string& adapter) {
-    return std::vector<std::string>{"score",    "--model",   path("rm"),  "--responses",
-                                    responses("helper"), "--output", path("out"), "--adapter",
-                                    adapter};
+    return std::vector<std::string>{"score",       "--model",           path("rm"),
+                                    "--responses", responses("helper"), "--output",
+                                    path("out"),   "--adapter",         adapter};
   };
-  expect_failure(score(path("empty")), 3,
-                 {"--adapter", "empty: holds no adapter_config.json; expected the folder of a PEFT"},
-                 path("out"));
+  expect_failure(
+      score(path("empty")), 3,
+      {"--adapter", "empty: holds no adapter_config.json; expected the folder of a PEFT"},
+      path("out"));
   expect_failure(score(path("absent")), 4, {"absent: no such folder"}, path("out"));
   expect_failure(score(responses("helper")), 4, {"is a file"}, path("out"));
 }

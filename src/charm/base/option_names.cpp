@@ -99,6 +99,12 @@ std::string meant_option(std::string_view name, std::span<const std::string> kno
   for (const Synonym& synonym : kSynonyms) {
     if (synonym.name == spelled && is_known(synonym.option)) return std::string(synonym.option);
   }
+  if (spelled.size() == 1) {  // "-q": there are no short options
+    const auto begins = std::find_if(known.begin(), known.end(), [&](const std::string& one) {
+      return lower_ascii(one).starts_with(spelled);
+    });
+    if (begins != known.end()) return *begins;
+  }
   const std::vector<std::string> nearest = nearest_names(spelled, known, 1);
   return nearest.empty() ? "" : nearest.front();
 }

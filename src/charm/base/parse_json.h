@@ -47,7 +47,10 @@ Json parse_json(std::string_view text, std::string_view name) {
   try {
     return Json::parse(text);
   } catch (const typename Json::exception& error) {
-    throw Error(ErrorKind::kInput, "{}: not JSON: {}", name, error.what());
+    std::string_view message = error.what();  // "[json.exception.parse_error.101] parse error ..."
+    if (const std::size_t head = message.find("] "); head != std::string_view::npos)
+      message.remove_prefix(head + 2);
+    throw Error(ErrorKind::kInput, "{}: not JSON: {}", name, message);
   }
 }
 

@@ -17,7 +17,8 @@ class CheckCommand final : public Command {
            "model's head, tokenizer and chat template, the number of common prompts on both sides "
            "of the split, benchmark files, memory and free disk; and estimates the time. Lists all "
            "problems, and ends as charm run would: with the exit code of the problems' kind (3: "
-           "the recipe or a file it names, 4: a file that is missing, 6: memory or disk), 3 where "
+           "the recipe or a file it names, 4: a file that is missing, a disk that is full, 6: "
+           "memory), 3 where "
            "they are of several kinds.\n"
            "\n"
            "  charm check recipe.yaml";

@@ -64,6 +64,20 @@ double pairs_per_prompt(prefer::Pairs pairs, double policies) {
   return 1.0;
 }
 
+/// Responses that an epoch computes for each prompt: two of every pair, or each policy's once where
+/// the pairs of a prompt share a batch.
+double responses_per_prompt(const RecipeCalibration& calibration) {
+  const auto policies = static_cast<double>(calibration.options.policies.size());
+  const prefer::Pairs pairs =
+      calibration.preferences.pairing.best_of_n
+          ? prefer::Pairs::kBestWorst
+          : calibration.preferences.pairing.pairs.value_or(prefer::Pairs::kAll);
+  if (pairs != prefer::Pairs::kBestWorst &&
+      calibration.training.shuffle == train::Shuffle::kPrompts)
+    return policies;
+  return 2.0 * pairs_per_prompt(pairs, policies);
+}
+
 /// The memory limit of this process's control group (version 2); none: the largest number.
 double group_limit_bytes() {
   std::ifstream file("/sys/fs/cgroup/memory.max");
@@ -134,12 +148,8 @@ TimeEstimate estimate_time(const Recipe& recipe, const RunSize& size,
   if (recipe.trains) {
     const double measured = recipe.holdout > 0.0 ? recipe.holdout : 1.0;
     for (const RecipeCalibration& calibration : recipe.calibrations) {
-      const auto policies = static_cast<double>(calibration.options.policies.size());
-      const double pairs =
-          static_cast<double>(size.num_fit) *
-          pairs_per_prompt(calibration.preferences.pairing.pairs.value_or(prefer::Pairs::kAll),
-                           policies);
-      time.train_s += pairs * 2.0 * size.response_tokens * token_s * kTrainingPasses *
+      time.train_s += static_cast<double>(size.num_fit) * responses_per_prompt(calibration) *
+                      size.response_tokens * token_s * kTrainingPasses *
                       calibration.training.epochs;
       time.rescore_s += measured * size.score_tokens * token_s;
     }

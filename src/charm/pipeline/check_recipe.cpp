@@ -292,7 +292,7 @@ class RecipeChecker {
     const model::RewardModelOptions& options = recipe_.reward_model.score.model;
     check_.disk = estimate_disk(recipe_, check_.size, *config_);
     if (check_.disk->needed_bytes > check_.disk->available_bytes)
-      add_shortage("disk space", recipe_.run_dir.string(), *check_.disk);
+      add_shortage(ErrorKind::kIo, "disk space", recipe_.run_dir.string(), *check_.disk);
     if (options.device == model::DeviceChoice::kCuda) {
       check_.notes.emplace_back("time and memory of a GPU are not estimated");
       return;
@@ -300,7 +300,7 @@ class RecipeChecker {
     const bool bfloat16 = model::computes_in_bfloat16(options.dtype, /*on_cuda=*/false);
     check_.memory = estimate_memory(recipe_, *config_, bfloat16);
     if (check_.memory->needed_bytes > check_.memory->available_bytes)
-      add_shortage("memory", "this machine", *check_.memory);
+      add_shortage(ErrorKind::kResource, "memory", "this machine", *check_.memory);
     check_.time =
         estimate_time(recipe_, check_.size, *config_, measure_flops(*config_, bfloat16, threads_));
     const bool generates =
@@ -310,10 +310,12 @@ class RecipeChecker {
       check_.notes.emplace_back("responses that the run generates are not in the estimates");
   }
 
-  void add_shortage(std::string_view what, const std::string& where, const Resource& resource) {
+  /// Of the kind that the run would end with.
+  void add_shortage(ErrorKind kind, std::string_view what, const std::string& where,
+                    const Resource& resource) {
     constexpr double kBytesPerUnit = 1024.0 * 1024.0 * 1024.0;
-    check_.problems.add({ErrorKind::kResource, "{}: needs about {:.1f} GiB of {}, found {:.1f} GiB",
-                         where, static_cast<double>(resource.needed_bytes) / kBytesPerUnit, what,
+    check_.problems.add({kind, "{}: needs about {:.1f} GiB of {}, found {:.1f} GiB", where,
+                         static_cast<double>(resource.needed_bytes) / kBytesPerUnit, what,
                          static_cast<double>(resource.available_bytes) / kBytesPerUnit});
   }
 

@@ -55,7 +55,8 @@ std::string check_text(const Recipe& recipe, const RecipeCheck& check) {
   const auto line = [&text](std::string_view name, const std::string& value) {
     text += fmt::format("{:<10} {}\n", name, value);
   };
-  line("policies", fmt::format("{}, {} with a rating", check.num_policies, check.num_rated));
+  if (check.num_policies > 0)
+    line("policies", fmt::format("{}, {} with a rating", check.num_policies, check.num_rated));
   if (!check.model.empty()) line("model", check.model);
   if (check.size.num_common > 0) line("prompts", prompts_text(recipe, check.size));
   if (check.size.num_responses > 0) {

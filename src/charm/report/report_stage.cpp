@@ -13,8 +13,11 @@ namespace charm::report {
 ReportResult write_report(const ReportOptions& options, const ProgressFn& progress) {
   if (options.run_dir.empty())
     throw Error(ErrorKind::kUsage, "--run is required: the run directory");
-  if (!fs::is_directory(options.run_dir))
-    throw Error(ErrorKind::kIo, "--run {}: no such folder", options.run_dir.string());
+  if (!fs::is_directory(options.run_dir)) {
+    throw Error(ErrorKind::kIo, "--run {}: {}; expected the run directory, or a folder of results",
+                options.run_dir.string(),
+                fs::exists(options.run_dir) ? "is a file" : "no such folder");
+  }
   const fs::path output = options.output.empty() ? options.run_dir / "report.html" : options.output;
   require_writable(output);
   const OutputLock lock(output);

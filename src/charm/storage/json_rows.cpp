@@ -8,6 +8,7 @@
 #include "charm/base/error.h"
 #include "charm/base/parse_json.h"
 #include "charm/base/strings.h"
+#include "charm/results/result_file.h"
 #include "charm/storage/byte_stream.h"
 #include "charm/storage/row_source.h"
 #include "charm/storage/row_view.h"
@@ -21,6 +22,12 @@ bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; 
 
 bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) return "";
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
 }
 
 // The parser's message without the "[json.exception...] " prefix, the line number (relative to the
@@ -137,7 +144,9 @@ class JsonlRows : public RowSource {
   RowOutcome next(RowView& row, std::string& problem) override {
     while (bytes_->get_line(text_)) {
       ++line_;
-      if (!is_blank(text_)) return json_.parse(text_, row, problem);
+      if (is_blank(text_)) continue;
+      if (row.object == nullptr && trimmed(text_) == "{") refuse_document();
+      return json_.parse(text_, row, problem);
     }
     return RowOutcome::kEnd;
   }
@@ -145,6 +154,18 @@ class JsonlRows : public RowSource {
   std::string location() const override { return fmt::format("{}:{}", file_, line_); }
 
  private:
+  // An indented JSON object begins with a bracket on a line of its own: no row does.
+  void refuse_document() {
+    constexpr std::size_t kMostBytes = std::size_t{64} << 20;
+    std::string document = text_, line;
+    while (document.size() < kMostBytes && bytes_->get_line(line)) document += "\n" + line;
+    const Json json = Json::parse(document, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object()) return;
+    const std::optional<results::ResultKind> kind = results::result_kind(json);
+    throw Error(ErrorKind::kInput, "{}: is {}, not rows; expected JSON lines or a list of objects",
+                file_, kind ? results::result_kind_text(*kind) : "one JSON object");
+  }
+
   std::string file_;
   std::unique_ptr<ByteStream> bytes_;
   std::string text_;

@@ -188,6 +188,7 @@ TEST(MeantOption, KnowsTheNamesOfOtherTools) {
   // A synonym of an option that the command does not have is none.
   EXPECT_EQ(meant_option("lr", std::vector<std::string>{"layers"}), "layers");
   EXPECT_EQ(meant_option("lr", std::vector<std::string>{}), "");
+  EXPECT_EQ(meant_option("p", train), "pairs-per-step") << "there are no short options";
 }
 
 TEST(OptionTable, NumbersOutOfRangeAreRefusedAndNotAssigned) {

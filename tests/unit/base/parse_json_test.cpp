@@ -21,7 +21,7 @@ TEST(ParseJson, ErrorsNameTheFileAndTheReason) {
   EXPECT_EQ(parse_json(R"({"a": 1})", "f")["a"], 1);
   EXPECT_NE(testing::error_of([] { parse_json("{", "dir/f.json"); })
                 .message()
-                .find("dir/f.json: not JSON"),
+                .find("dir/f.json: not JSON: parse error at line 1"),
             std::string::npos);
   const Error deep = testing::error_of(
       [] { parse_json(std::string(300, '[') + std::string(300, ']'), "f.json"); });
