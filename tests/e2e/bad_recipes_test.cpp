@@ -84,7 +84,7 @@ TEST_F(BadRecipes, CheckAndRunEndAlike) {
   write_file(path("a_file"), "x");
   const std::vector<BadRecipe> all = {
       // The file as a whole.
-      {good(), "", 3, {"expected a map of keys"}},
+      {good(), "", 3, {"r.yaml:1: the recipe: expected a map of keys"}},
       {"seed: 1", "seed: [", 3, {"not valid YAML"}},
       {"seed: 1", "seed: 1\nseed: 2", 3, {"r.yaml:3: key 'seed' is given twice"}},
       {"", "nonsense: 1\n", 3, {"r.yaml:16: unknown key 'nonsense'"}},

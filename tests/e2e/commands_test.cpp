@@ -17,6 +17,8 @@ class Commands : public SmallWorld {};
 
 TEST_F(Commands, HelpAndVersionEndWithZero) {
   EXPECT_EQ(run_charm({"--version"}).code, 0);
+  EXPECT_THAT(run_charm({"--help-all"}).out,
+              HasSubstr("4 reading or writing files (a full disk too)"));
   const Outcome help = run_charm({"--help"});
   EXPECT_EQ(help.code, 0);
   for (const char* name : {"prepare", "score", "measure", "calibrate", "prefer", "train",

@@ -104,6 +104,8 @@ class RecipeChecker {
     for (const RecipeCalibration& calibration : recipe_.calibrations) {
       if (recipe_.trains) check_training(calibration, source);
     }
+    // A template that is not there is a problem already.
+    if (options.encoder.template_file && !is_present(*options.encoder.template_file)) return;
     text::EncoderOptions encoder = options.encoder;
     encoder.template_folder = source.template_folder;
     encoder_.emplace(source.tokenizer_folder, encoder);

@@ -17,6 +17,7 @@ std::string bytes_text(std::int64_t bytes) {
 
 /// Two units at most: an estimate has no more digits.
 std::string duration_text(double seconds) {
+  if (seconds < 0.5) return "under 1 s";
   if (seconds < 90.0) return fmt::format("{:.0f} s", seconds);
   if (seconds < 90.0 * 60.0) return fmt::format("{:.0f} min", seconds / 60.0);
   if (seconds < 48.0 * 3600.0) return fmt::format("{:.1f} h", seconds / 3600.0);
@@ -24,7 +25,8 @@ std::string duration_text(double seconds) {
 }
 
 std::string time_text(const TimeEstimate& time) {
-  std::string text = fmt::format("about {} on this machine: score {}",
+  const bool is_short = time.total_s() < 0.5;
+  std::string text = fmt::format("{}{} on this machine: score {}", is_short ? "" : "about ",
                                  duration_text(time.total_s()), duration_text(time.score_s));
   if (time.train_s > 0.0) text += fmt::format(", train {}", duration_text(time.train_s));
   if (time.rescore_s > 0.0) text += fmt::format(", score again {}", duration_text(time.rescore_s));

@@ -55,26 +55,27 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   return entries;
 }
 
-/// Prompts that the file's rows answer; 0 if they are no responses: ratings and manifests often lie
-/// beside them.
-std::int64_t count_prompts(const fs::path& path) {
+/// Prompts that the file's rows answer; 0 if they are no responses, ratings and manifests often lie
+/// beside them, with the reason in `refusal` if that is empty.
+std::int64_t count_prompts(const fs::path& path, std::string& refusal) {
   std::set<std::string> prompts;
   try {
     for (const Response& row : storage::read_responses(path, {})) {
       if (!row.policy.empty()) prompts.insert(row.prompt_id);
     }
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    if (refusal.empty()) refusal = error.message();
     return 0;
   }
   return std::ssize(prompts);
 }
 
-std::vector<PolicyFile> find_policies(const fs::path& folder) {
+std::vector<PolicyFile> find_policies(const fs::path& folder, std::string& refusal) {
   std::vector<PolicyFile> policies;
   for (const fs::path& path : entries_of(folder)) {
     const std::string name = policy_name(path);
     if (name.empty() || name.ends_with(".manifest")) continue;
-    const std::int64_t num_prompts = count_prompts(path);
+    const std::int64_t num_prompts = count_prompts(path, refusal);
     if (num_prompts > 0) policies.push_back({name, path, num_prompts});
   }
   return policies;
@@ -205,12 +206,14 @@ class RecipeWriter {
                   "{}: not a folder; expected one with a file of responses per policy",
                   options_.responses.string());
     }
-    policies_ = find_policies(options_.responses);
+    std::string refusal;
+    policies_ = find_policies(options_.responses, refusal);
     if (policies_.size() < 2) {
       throw Error(ErrorKind::kInput,
                   "{}: holds responses of {} policies, expected at least 2: files NAME.jsonl or "
-                  "NAME.parquet with prompt and response",
-                  options_.responses.string(), policies_.size());
+                  "NAME.parquet with prompt and response{}",
+                  options_.responses.string(), policies_.size(),
+                  refusal.empty() ? "" : " (" + refusal + ")");
     }
     result_.found.push_back(
         fmt::format("{} policies in {}", policies_.size(), options_.responses.string()));

@@ -2,6 +2,8 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
+
 #include "charm/base/error.h"
 #include "charm/base/option_table.h"
 
@@ -15,7 +17,7 @@ constexpr int kMaxValues = 10000;
 
 YamlValue convert(const YAML::Node& node, const fs::path& path, int depth, int& num_values) {
   YamlValue value;
-  value.line = node.Mark().line + 1;
+  value.line = std::max(node.Mark().line + 1, 1);  // an empty document has no mark
   if (++num_values > kMaxValues) {
     throw Error(ErrorKind::kInput, "{}:{}: more than {} values, counting each use of an alias",
                 path.string(), value.line, kMaxValues);
