@@ -143,7 +143,7 @@ TEST_F(Readme, CommandsRunInOrderAndTrainTheModel) {
   EXPECT_TRUE(read_json("after/rm-bench.json")["overall"].is_number());
   // The page has them all: the model before and after on held-out prompts, and its benchmarks.
   const std::string report = read_file(path("report.html"));
-  for (const char* part : {"after training: my-rm-charm<", "<h3>my-rm trained on my-rm-charm</h3>",
+  for (const char* part : {"after training: my-rm-charm<", "<h3>my-rm trained on calibration</h3>",
                            "under my-rm-charm; on the same rows"})
     EXPECT_THAT(report, testing::HasSubstr(part));
 }

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -93,6 +94,7 @@ class FlatRunReader {
     return found != of_folder.end() ? found->second : base;
 =======
   void read() {
+    const std::size_t num_of_layout = run_.comparisons.size();
     const std::vector<fs::path> folders = flat_folders(folder_);
     for (const fs::path& path : folders) {
       if (fs::exists(path / "metrics.jsonl")) {
@@ -107,6 +109,7 @@ class FlatRunReader {
       if (!fs::exists(path / "config.json")) read_results(path);  // a model has no results
     }
     for (const fs::path& path : trained_) add_training(path);
+    name_comparisons(num_of_layout);
     put_held_out_first();
 >>>>>>> e86aa33 (report: a folder of commands run one by one is read whole)
   }
@@ -156,8 +159,7 @@ class FlatRunReader {
     if (!kind) return;
     switch (*kind) {
       case results::ResultKind::kComparison:
-        run_.comparisons.push_back({model, name, results::read_comparison(json, file)});
-        return;
+        return add_comparison(name, results::read_comparison(json, file));
       case results::ResultKind::kEvaluation:
         return add_evaluation(path, model, results::read_evaluation(json, file));
       case results::ResultKind::kMismatch:
@@ -179,6 +181,22 @@ class FlatRunReader {
     run_.evaluations.push_back({evaluated, evaluation_name(evaluated, path), std::move(result)});
   }
 
+  /// Of the second model, which is the later one.
+  void add_comparison(const std::string& name, results::Comparison result) {
+    const std::string second = result.name_b.empty() ? base_ : result.name_b;
+    run_.comparisons.push_back({second, name, std::move(result)});
+  }
+
+  /// A comparison belongs to the evaluation of its second model, whatever its file is called.
+  void name_comparisons(std::size_t first) {
+    for (ComparisonFile& comparison : std::span(run_.comparisons).subspan(first)) {
+      for (const EvaluationFile& file : run_.evaluations) {
+        if (file.model == comparison.model && file.result.benchmark == comparison.result.benchmark)
+          comparison.benchmark = file.benchmark;
+      }
+    }
+  }
+
   template <typename Policy>
   void take_ratings(const std::vector<Policy>& policies) {
     for (const Policy& policy : policies) {
@@ -196,8 +214,9 @@ class FlatRunReader {
     for (const fs::path& input : inputs) {
       for (const fs::path& source : inputs_of(storage::read_manifest(folder_ / input.filename()))) {
         for (CalibrationFile& calibration : run_.calibrations) {
-          if (source.filename() == calibration.set + ".json" && calibration.trained.empty())
-            calibration.trained = path.filename().string();
+          if (source.filename() != calibration.set + ".json") continue;
+          training.set = calibration.set;
+          if (calibration.trained.empty()) calibration.trained = path.filename().string();
         }
       }
     }

@@ -135,6 +135,7 @@ TEST_F(ReadRun, AFolderOfTheReadmesLayoutIsReadWhole) {
   EXPECT_THAT(evaluated, testing::UnorderedElementsAre("my-rm", "my-rm-charm", "other"));
   ASSERT_EQ(run.trainings.size(), 1u);
   EXPECT_EQ(run.trainings[0].model, "my-rm");
+  EXPECT_EQ(run.trainings[0].set, "calibration");
   EXPECT_EQ(run.scores.size(), 2u);
 }
 
