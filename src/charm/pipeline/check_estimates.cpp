@@ -9,12 +9,15 @@
 #include "charm/kernels/gemm.h"
 #include "charm/kernels/thread_pool.h"
 #include "charm/pipeline/inspect.h"
+#include "charm/train/train_options.h"
 
 namespace charm::pipeline {
 namespace {
 
 constexpr double kBytesPerGiB = 1024.0 * 1024.0 * 1024.0;
-constexpr double kScoringWorkspaceBytes = kBytesPerGiB;  // of scoring, as charm inspect counts it
+
+/// Resident memory of a process that holds no weights yet: libraries, tokenizer, rows.
+constexpr double kScoringBaseBytes = 0.2 * kBytesPerGiB, kTrainingBaseBytes = 0.4 * kBytesPerGiB;
 
 /// A forward pass reaches about this share of a matrix product's speed: norms, attention and the
 /// reading of rows take the rest. An assumption that no run has been compared with yet.
@@ -93,15 +96,35 @@ double physical_bytes() {
   return kib * 1024.0;
 }
 
-/// Bytes of the training state: float32 weights, gradients and Adam's two moments of what is
-/// trained.
+/// What a block keeps of a token while it computes: the residual stream, norms, projections and the
+/// gated MLP.
+double block_bytes_per_token(const model::DecoderConfig& config, double element_bytes) {
+  const auto width = static_cast<double>(config.hidden_size);
+  const auto heads =
+      static_cast<double>((config.num_heads + 2 * config.num_kv_heads) * config.head_dim);
+  const auto mlp = static_cast<double>(model::mlp_values_per_token(config));
+  return 4.0 * 2.0 * width + element_bytes * (3.0 * width + 2.0 * heads + 3.0 * mlp);
+}
+
+double scoring_bytes(const Recipe& recipe, const model::DecoderConfig& config, bool bfloat16) {
+  constexpr double kBudgetTokens = 4096.0;  // where the recipe leaves it to charm
+  const auto given = static_cast<double>(recipe.reward_model.score.scorer.budget_tokens);
+  const double element = bfloat16 ? 2.0 : 4.0;
+  return element * static_cast<double>(count_parameters(config)) + kScoringBaseBytes +
+         (given > 0.0 ? given : kBudgetTokens) * block_bytes_per_token(config, element);
+}
+
+/// Float32 weights, gradients and Adam's two moments of what is trained, and the activations that a
+/// batch saves for the backward pass, which --activation-gib bounds.
 double training_bytes(const train::TrainOptions& options, model::DecoderConfig config) {
   const auto layers = static_cast<double>(config.num_layers);
   if (options.layers) config.num_layers = std::min(config.num_layers, *options.layers);
   const double weights = static_cast<double>(count_parameters(config));
   const double trained = weights * (1.0 - static_cast<double>(options.freeze_layers) / layers);
-  return 4.0 * weights + 12.0 * std::max(trained, 0.0) + options.activation_gib * kBytesPerGiB +
-         kScoringWorkspaceBytes;
+  const double block = static_cast<double>(options.budget_tokens) *
+                       train::saved_bytes_per_token(config, /*element_bytes=*/4.0);
+  return 4.0 * weights + 12.0 * std::max(trained, 0.0) + kTrainingBaseBytes + block +
+         std::min(options.activation_gib * kBytesPerGiB, layers * block);
 }
 
 double existing_bytes(const fs::path& folder) {
@@ -161,8 +184,7 @@ TimeEstimate estimate_time(const Recipe& recipe, const RunSize& size,
 }
 
 Resource estimate_memory(const Recipe& recipe, const model::DecoderConfig& config, bool bfloat16) {
-  const double weights = static_cast<double>(count_parameters(config));
-  double needed = weights * (bfloat16 ? 2.0 : 4.0) + kScoringWorkspaceBytes;
+  double needed = scoring_bytes(recipe, config, bfloat16);
   if (recipe.trains) {
     for (const RecipeCalibration& calibration : recipe.calibrations)
       needed = std::max(needed, training_bytes(calibration.training, config));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "charm/nn/layout.h"
+#include "charm/train/train_options.h"
 
 namespace charm::train {
 namespace {
@@ -114,14 +115,8 @@ BatchResult accumulate_gradients(TrainableModel& model, const batch::PackedBatch
 
 std::int64_t num_blocks_to_store(const model::DecoderConfig& config, at::ScalarType compute_dtype,
                                  std::int64_t budget_tokens, double activation_bytes) {
-  // Activations that a block stores for backward, per token: about 8 of width D in the model's
-  // dtype, 6 of width D in float32 (the norms), 4 of the heads' width and 5 of width F.
-  const auto width = static_cast<double>(config.hidden_size);
-  const auto heads =
-      static_cast<double>((config.num_heads + 2 * config.num_kv_heads) * config.head_dim);
-  const auto mlp = static_cast<double>(model::mlp_values_per_token(config));
-  const auto element = static_cast<double>(c10::elementSize(compute_dtype));
-  const double per_token = element * (8 * width + 5 * mlp) + 4.0 * (6 * width + 4 * heads);
+  const double per_token =
+      saved_bytes_per_token(config, static_cast<double>(c10::elementSize(compute_dtype)));
   const double fit = activation_bytes / (per_token * static_cast<double>(budget_tokens));
   return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::min(fit, 1e6)), 1,
                                   config.num_layers);
