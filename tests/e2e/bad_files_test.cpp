@@ -90,7 +90,7 @@ TEST_F(BadFiles, UnknownReferenceAndMissingFiles) {
 
 TEST_F(BadFiles, UnknownRecipeKeyNamesTheLine) {
   write_file(path("recipe.yaml"), "run_dir: run\npolicis: []\n");
-  expect_failure({"run", path("recipe.yaml")}, 2, {"recipe.yaml:2", "'policis'", "'policies'"},
+  expect_failure({"run", path("recipe.yaml")}, 3, {"recipe.yaml:2", "'policis'", "'policies'"},
                  path("run"));
 }
 

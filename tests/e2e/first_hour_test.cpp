@@ -78,7 +78,7 @@ TEST_F(FirstHour, InitNamesWhatHasNoRating) {
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("'showman' has no rating; nearest names: Showman-v1"));
   EXPECT_THAT(read_file(path("mine.yaml")), HasSubstr("showman: \"?\"   # nearest: Showman-v1"));
-  expect_failure({"check", path("mine.yaml")}, 3, {"problem"});
+  expect_failure({"check", path("mine.yaml")}, 3, {"showman"});
 }
 
 TEST_F(FirstHour, CheckEstimatesAndFindsNothingWrong) {

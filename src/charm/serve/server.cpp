@@ -203,8 +203,6 @@ class Service {
 }  // namespace
 
 void serve(const ServeOptions& options, const std::function<void(const Listening&)>& on_listening) {
-  if (options.port > 65535)
-    throw Error(ErrorKind::kUsage, "--port {}: expected 0 to 65535", options.port);
   std::string key = read_api_key(options);
   std::optional<PolicyOffsets> offsets = read_offsets(options);
   HttpServer http({.host = options.host,
