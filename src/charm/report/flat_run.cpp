@@ -9,10 +9,6 @@
 #include <string>
 #include <vector>
 
-<<<<<<< HEAD
-#include "charm/base/error.h"
-=======
->>>>>>> e86aa33 (report: a folder of commands run one by one is read whole)
 #include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/provenance.h"
@@ -85,14 +81,6 @@ class FlatRunReader {
  public:
   FlatRunReader(const fs::path& folder, RunData& run) : folder_(folder), run_(run) {}
 
-<<<<<<< HEAD
-  /// By the first scores file among the inputs of a result.
-  const std::string& of_result(const ordered_json& json) const {
-    const std::vector<results::InputFile> inputs = results::read_inputs(json);
-    if (inputs.empty()) return base;
-    const auto found = of_folder.find(inputs.front().path.parent_path().filename().string());
-    return found != of_folder.end() ? found->second : base;
-=======
   void read() {
     const std::size_t num_of_layout = run_.comparisons.size();
     const std::vector<fs::path> folders = flat_folders(folder_);
@@ -111,7 +99,6 @@ class FlatRunReader {
     for (const fs::path& path : trained_) add_training(path);
     name_comparisons(num_of_layout);
     put_held_out_first();
->>>>>>> e86aa33 (report: a folder of commands run one by one is read whole)
   }
 
  private:
@@ -242,36 +229,6 @@ class FlatRunReader {
   std::string base_;  // reward model of results that do not say which scores they are of
 };
 
-<<<<<<< HEAD
-/// Adds a result file of any kind; other JSON files are left alone.
-void add_result(const fs::path& path, const Models& models, RunData& run) {
-  const ordered_json json =
-      ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return;
-  const std::string file = path.string(), name = path.stem().string();
-  const std::string& model = models.of_result(json);
-  if (json.contains("benchmark") && json.contains("a") && json.contains("b")) {
-    run.comparisons.push_back({model, name, results::read_comparison(json, file)});
-  } else if (json.contains("benchmark")) {
-    run.evaluations.push_back(
-        {json.value("model", model), name, results::read_evaluation(json, file)});
-    for (const auto& [policy, rating] : run.evaluations.back().result.ratings())
-      run.ratings[policy] = rating;
-  } else if (json.contains("policies") && json.contains("pairs") && !json.contains("reference")) {
-    run.mismatches.push_back({results::read_mismatch(json, file), model});
-    for (const auto& policy : run.mismatches.back().policies)
-      run.ratings[policy.policy] = policy.rating.rating_elo;
-  } else if (json.contains("policies") && json.contains("pairs")) {
-    run.calibrations.push_back({results::read_calibration(json, file), model, name, ""});
-    for (const auto& policy : run.calibrations.back().policies)
-      run.ratings[policy.policy] = policy.rating.rating_elo;
-  } else if (json.contains("methods") && json.contains("pairs")) {
-    run.explanations.push_back({results::read_explanation(json, file), model, name});
-  }
-}
-
-=======
->>>>>>> e86aa33 (report: a folder of commands run one by one is read whole)
 }  // namespace
 
 void read_flat_run(const fs::path& folder, RunData& run) { FlatRunReader(folder, run).read(); }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "charm/base/base64.h"
 #include "charm/base/check.h"
 #include "charm/serve/api.h"
 
@@ -23,17 +24,12 @@ Json number(float value) { return static_cast<double>(value); }
 Json error_object(const ScoreResult& result) { return {{"message", *result.row.error}}; }
 
 /// Four bytes, little-endian, as base64: one embedding of one element.
-std::string base64_of(float value) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+std::string base64_of_score(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
-  const auto byte = [bits](int i) { return (bits >> (8 * i)) & 0xff; };
-  const std::uint32_t first = (byte(0) << 16) | (byte(1) << 8) | byte(2);
-  const std::uint32_t second = byte(3) << 16;
-  std::string text;
-  for (const int shift : {18, 12, 6, 0}) text += kDigits[(first >> shift) & 63];
-  for (const int shift : {18, 12}) text += kDigits[(second >> shift) & 63];
-  return text + "==";
+  std::string bytes;
+  for (const unsigned shift : {0U, 8U, 16U, 24U})
+    bytes += static_cast<char>((bits >> shift) & 0xffU);
+  return base64_of(bytes);
 }
 
 float activated(const ApiRequest& request, float score) {
@@ -156,8 +152,9 @@ ApiReply format_reply(const ApiRequest& request, std::span<const ScoreResult> re
     case Shape::kEmbeddings:
       reply = list_reply(request, results, facts, "embedding",
                          [&](Json& entry, const std::optional<float>& score) {
-                           entry["embedding"] =
-                               request.base64 && score ? Json(base64_of(*score)) : list_of(score);
+                           entry["embedding"] = request.base64 && score
+                                                    ? Json(base64_of_score(*score))
+                                                    : list_of(score);
                          });
       break;
     case Shape::kGetReward: {

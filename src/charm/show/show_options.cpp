@@ -18,10 +18,12 @@ void describe_command(OptionTable& table, ShowOptions& options) {
       .required()
       .integer("top", options.top, "N", "Comparisons to show; 0: all.")
       .at_least(0)
-      .choice("sort", options.sort, {{"flips", SortBy::kFlips}, {"margin", SortBy::kMargin}},
-              "flips: comparisons whose winner the offset changes first; margin: by score "
-              "difference alone. Either way the largest differences in the direction that the "
-              "offset corrects come first.")
+      .choice(
+          "sort", options.sort,
+          {{"flips", stats::ComparisonOrder::kFlips}, {"margin", stats::ComparisonOrder::kMargin}},
+          "flips: comparisons whose winner the offset changes first; margin: by score "
+          "difference alone. Either way the largest differences in the direction that the "
+          "offset corrects come first.")
       .path("output", options.output, "FILE",
             "Write the comparisons, texts in full, to a .jsonl or .csv file instead of the "
             "terminal.")

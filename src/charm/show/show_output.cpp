@@ -7,6 +7,7 @@
 
 #include "charm/base/csv.h"
 #include "charm/base/error.h"
+#include "charm/records/prompt_text.h"
 
 namespace charm::show {
 namespace {
@@ -68,15 +69,6 @@ std::string output_text(const ShowResult& result, const fs::path& output) {
   std::string text;
   for (const Comparison& row : result.comparisons) {
     text += comparison_json(result, row).dump(-1, ' ', /*ensure_ascii=*/false) + "\n";
-  }
-  return text;
-}
-
-std::string prompt_text(const Conversation& prompt) {
-  if (prompt.size() == 1 && prompt.front().role == "user") return prompt.front().content;
-  std::string text;
-  for (const Message& message : prompt) {
-    text += fmt::format("{}{}: {}", text.empty() ? "" : "\n", message.role, message.content);
   }
   return text;
 }

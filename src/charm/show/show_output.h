@@ -12,9 +12,6 @@ void require_known_format(const fs::path& output);
 /// The comparisons as JSON lines or CSV, by the extension of `output`.
 std::string output_text(const ShowResult& result, const fs::path& output);
 
-/// The prompt as one text: that of a single user message, else "role: content" for each turn.
-std::string prompt_text(const Conversation& prompt);
-
 /// The name of the winner, or "tie".
 const std::string& winner_name(const ShowResult& result, Winner winner);
 

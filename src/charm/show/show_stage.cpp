@@ -23,11 +23,7 @@
 namespace charm::show {
 namespace {
 
-// Of the two policies: [0] the policy, [1] the one it is compared with.
-struct Offsets {
-  double policy = 0.0;
-  double against = 0.0;
-};
+using stats::PairOffsets;
 
 void check_options(const ShowOptions& options) {
   if (options.ratings.has_value() == options.calibration.has_value()) {
@@ -69,15 +65,15 @@ double offset_of(const results::Calibration& calibration, const std::string& pol
 }
 
 /// Offsets and target from a calibration.
-Offsets read_offsets(const ShowOptions& options, ShowResult& result, results::TieRule& ties,
-                     storage::Manifest& manifest) {
+PairOffsets read_offsets(const ShowOptions& options, ShowResult& result, results::TieRule& ties,
+                         storage::Manifest& manifest) {
   const fs::path& file = *options.calibration;
   const results::Calibration calibration = results::read_calibration(file);
   manifest.input(file);
   ties = calibration.options.ties;
-  const Offsets offsets{offset_of(calibration, options.policy, file),
-                        offset_of(calibration, options.against, file)};
-  result.offset = offsets.policy - offsets.against;
+  const PairOffsets offsets{offset_of(calibration, options.policy, file),
+                            offset_of(calibration, options.against, file)};
+  result.offset = offsets.margin();
   for (const auto* pairs : {&calibration.pairs, &calibration.other_pairs}) {
     for (const results::Pair& pair : *pairs) {
       if (pair.policy == options.policy && pair.reference == options.against)
@@ -90,8 +86,8 @@ Offsets read_offsets(const ShowOptions& options, ShowResult& result, results::Ti
 }
 
 /// The offset that the ratings of the two policies imply, on their own prompts.
-Offsets fit_offset(const ShowOptions& options, const stats::PairedScores& scores,
-                   ShowResult& result, storage::Manifest& manifest) {
+PairOffsets fit_offset(const ShowOptions& options, const stats::PairedScores& scores,
+                       ShowResult& result, storage::Manifest& manifest) {
   const std::vector<ArenaRating> all =
       storage::read_ratings(*options.ratings, {.category = options.category, .date = options.date});
   manifest.input(*options.ratings, static_cast<std::int64_t>(all.size()));
@@ -115,84 +111,51 @@ Offsets fit_offset(const ShowOptions& options, const stats::PairedScores& scores
   return {.policy = result.offset.value_or(0.0), .against = 0.0};
 }
 
-Winner winner(double policy, double against) {
-  return policy > against ? Winner::kPolicy : policy < against ? Winner::kAgainst : Winner::kTie;
-}
-
-using Rows = std::vector<ScoredResponse>;
-
-/// The two policies' rows that have a score, with their texts.
-std::pair<Rows, Rows> read_rows(const ShowOptions& options, const std::vector<ScoreFile>& files) {
-  std::pair<Rows, Rows> rows;
+/// Puts the texts of the two policies beside their scores.
+void read_texts(const ShowOptions& options, const std::vector<ScoreFile>& files,
+                std::vector<Comparison>& comparisons) {
+  const auto key_of = [](const std::string& prompt_id, std::int32_t sample) {
+    return fmt::format("{}\x1f{}", prompt_id, sample);
+  };
+  std::unordered_map<std::string, Comparison*> shown;
+  for (Comparison& one : comparisons) shown.emplace(key_of(one.prompt_id, one.sample), &one);
   for (std::size_t file = 0; file < files.size(); ++file) {
     const bool has_any =
         std::any_of(files[file].rows.begin(), files[file].rows.end(), [&](const Score& row) {
           return row.policy == options.policy || row.policy == options.against;
         });
     if (!has_any) continue;
-    storage::for_each_scored_response(options.scores[file], {.max_bad_rows = options.max_bad_rows},
-                                      [&](ScoredResponse&& row) {
-                                        if (row.error) return;
-                                        if (row.response.policy == options.policy)
-                                          rows.first.push_back(std::move(row));
-                                        else if (row.response.policy == options.against)
-                                          rows.second.push_back(std::move(row));
-                                      });
+    storage::for_each_scored_response(
+        options.scores[file], {.max_bad_rows = options.max_bad_rows}, [&](ScoredResponse&& row) {
+          const bool is_policy = row.response.policy == options.policy;
+          if (!is_policy && row.response.policy != options.against) return;
+          const auto found = shown.find(key_of(row.response.prompt_id, row.response.sample));
+          if (found == shown.end()) return;
+          Comparison& one = *found->second;
+          (is_policy ? one.response_policy : one.response_against) =
+              std::move(row.response.response);
+          if (is_policy) one.prompt = std::move(row.response.prompt);
+        });
   }
-  return rows;
 }
 
-void join_rows(Rows policy_rows, Rows against_rows, const Offsets& offsets, ShowResult& result) {
-  std::unordered_map<std::string, ScoredResponse*> against;
-  const auto key_of = [](const ScoredResponse& row) {
-    return fmt::format("{}\x1f{}", row.response.prompt_id, row.response.sample);
-  };
-  for (ScoredResponse& row : against_rows) against.emplace(key_of(row), &row);
-  for (ScoredResponse& row : policy_rows) {
-    const auto found = against.find(key_of(row));
-    if (found == against.end()) continue;
-    Comparison& one = result.comparisons.emplace_back();
-    one.prompt_id = std::move(row.response.prompt_id);
-    one.sample = row.response.sample;
-    one.prompt = std::move(row.response.prompt);
-    one.response_policy = std::move(row.response.response);
-    one.response_against = std::move(found->second->response.response);
-    one.score_policy = static_cast<double>(row.score);
-    one.score_against = static_cast<double>(found->second->score);
-    one.before = winner(one.score_policy, one.score_against);
-    one.after = winner(one.score_policy + offsets.policy, one.score_against + offsets.against);
-  }
-  result.num_common = std::ssize(result.comparisons);
-  result.num_missing = std::ssize(policy_rows) + std::ssize(against_rows) - 2 * result.num_common;
-}
-
-void count(ShowResult& result, results::TieRule ties) {
+void count(const std::vector<stats::Comparison>& comparisons, results::TieRule ties,
+           ShowResult& result) {
   stats::WinCount before, after;
   const auto add = [](stats::WinCount& count, Winner winner) {
     count.wins += winner == Winner::kPolicy ? 1.0 : 0.0;
     count.ties += winner == Winner::kTie ? 1.0 : 0.0;
     count.total += 1.0;
   };
-  for (const Comparison& one : result.comparisons) {
+  for (const stats::Comparison& one : comparisons) {
     add(before, one.before);
     add(after, one.after);
     result.num_flips += one.flips() ? 1 : 0;
   }
+  result.num_common = std::ssize(comparisons);
   result.ties_before = static_cast<std::int64_t>(before.ties);
   result.win_rate_before = before.win_rate(ties);
   result.win_rate_after = after.win_rate(ties);
-}
-
-void sort_comparisons(ShowResult& result, SortBy sort, std::int64_t top) {
-  // A negative offset corrects wins of the policy.
-  const double direction = result.offset.value_or(-1.0) < 0.0 ? 1.0 : -1.0;
-  std::stable_sort(result.comparisons.begin(), result.comparisons.end(),
-                   [&](const Comparison& a, const Comparison& b) {
-                     if (sort == SortBy::kFlips && a.flips() != b.flips()) return a.flips();
-                     return direction * a.margin() > direction * b.margin();
-                   });
-  if (top > 0 && std::ssize(result.comparisons) > top)
-    result.comparisons.resize(static_cast<std::size_t>(top));
 }
 
 }  // namespace
@@ -212,12 +175,22 @@ ShowResult show(const ShowOptions& options) {
   result.policy = options.policy;
   result.against = options.against;
   results::TieRule ties = options.ties;
-  const Offsets offsets = options.calibration ? read_offsets(options, result, ties, manifest)
-                                              : fit_offset(options, scores, result, manifest);
-  auto [policy_rows, against_rows] = read_rows(options, files);
-  join_rows(std::move(policy_rows), std::move(against_rows), offsets, result);
-  count(result, ties);
-  sort_comparisons(result, options.sort, options.top);
+  const PairOffsets offsets = options.calibration ? read_offsets(options, result, ties, manifest)
+                                                  : fit_offset(options, scores, result, manifest);
+  const std::size_t policy = scores.index_of(options.policy),
+                    against = scores.index_of(options.against);
+  std::vector<stats::Comparison> comparisons = stats::compare(scores, policy, against, offsets);
+  count(comparisons, ties, result);
+  result.num_missing =
+      scores.policy(policy).num_scores + scores.policy(against).num_scores - 2 * result.num_common;
+  // A negative offset corrects wins of the policy.
+  stats::sort_comparisons(comparisons, options.sort,
+                          /*is_over_valued=*/result.offset.value_or(-1.0) < 0.0);
+  if (options.top > 0 && std::ssize(comparisons) > options.top)
+    comparisons.resize(static_cast<std::size_t>(options.top));
+  for (stats::Comparison& one : comparisons)
+    result.comparisons.push_back({std::move(one), {}, {}, {}});
+  read_texts(options, files, result.comparisons);
   if (options.output) {
     write_file(*options.output, output_text(result, *options.output));
     manifest.output(*options.output, std::ssize(result.comparisons));

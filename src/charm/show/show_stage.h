@@ -10,14 +10,9 @@
 #include "charm/base/option_table.h"
 #include "charm/records/conversation.h"
 #include "charm/results/pair.h"
+#include "charm/stats/comparisons.h"
 
 namespace charm::show {
-
-/// Order of the comparisons.
-enum class SortBy {
-  kFlips,   ///< those that the offset flips, then the others
-  kMargin,  ///< by score difference alone
-};
 
 struct ShowOptions {
   std::vector<fs::path> scores;         ///< scores files with texts, one or more policies each
@@ -29,7 +24,7 @@ struct ShowOptions {
   std::string policy;
   std::string against;
   std::int64_t top = 20;  ///< comparisons shown; 0: all
-  SortBy sort = SortBy::kFlips;
+  stats::ComparisonOrder sort = stats::ComparisonOrder::kFlips;
   results::TieRule ties = results::TieRule::kLoss;  ///< with ratings; a calibration has its own
   std::int64_t max_bad_rows = 0;                    ///< unusable rows tolerated per file
   std::optional<fs::path> output;                   ///< .jsonl or .csv
@@ -37,23 +32,13 @@ struct ShowOptions {
   std::int64_t lines = 6;                           ///< of each text on the terminal
 };
 
-/// Who wins a comparison.
-enum class Winner { kPolicy, kTie, kAgainst };
+using stats::Winner;
 
 /// Both policies' responses to one prompt.
-struct Comparison {
-  std::string prompt_id;
-  std::int32_t sample = 0;
+struct Comparison : stats::Comparison {
   Conversation prompt;
   std::string response_policy;
   std::string response_against;
-  double score_policy = 0.0;
-  double score_against = 0.0;
-  Winner before = Winner::kTie;
-  Winner after = Winner::kTie;  ///< with the offset; as `before` without one
-
-  double margin() const { return score_policy - score_against; }
-  bool flips() const { return before != after; }
 };
 
 struct ShowResult {

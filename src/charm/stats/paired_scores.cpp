@@ -134,6 +134,7 @@ PairedScores::PairedScores(std::span<const ScoreFile> files, const PairedScoresO
         prompt_index.try_emplace(row.prompt_id, static_cast<std::uint32_t>(prompt_index.size()));
     const auto key =
         key_index.try_emplace(key_of(row), static_cast<std::uint32_t>(key_index.size()));
+    if (key.second) keys_.push_back({.prompt_id = row.prompt_id, .sample = row.sample});
     rows_[place->second].push_back({.key = key.first->second,
                                     .prompt = prompt.first->second,
                                     .score = static_cast<double>(row.score)});
@@ -164,13 +165,10 @@ PairedScores::PairedScores(std::span<const ScoreFile> files, const PairedScoresO
     const auto repeated = std::adjacent_find(
         rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.key == b.key; });
     if (repeated == rows.end()) continue;
-    const auto prompt =
-        std::find_if(prompt_index.begin(), prompt_index.end(),
-                     [&](const auto& entry) { return entry.second == repeated->prompt; });
     throw Error(ErrorKind::kInput,
                 "{}: policy '{}' has two rows for prompt '{}' with the same sample number; number "
                 "the samples in column 'sample', or remove the repetition",
-                policy.file, policy.policy, prompt->first);
+                policy.file, policy.policy, keys_[repeated->key].prompt_id);
   }
 }
 
@@ -194,6 +192,7 @@ PairRows PairedScores::pair(std::size_t over, std::size_t ref) const {
   PairRows pair;
   pair.over.reserve(std::min(a.size(), b.size()));
   pair.ref.reserve(std::min(a.size(), b.size()));
+  pair.key.reserve(std::min(a.size(), b.size()));
   pair.prompt.reserve(std::min(a.size(), b.size()));
   std::size_t i = 0;
   std::size_t j = 0;
@@ -205,6 +204,7 @@ PairRows PairedScores::pair(std::size_t over, std::size_t ref) const {
     } else {
       pair.over.push_back(a[i].score);
       pair.ref.push_back(b[j].score);
+      pair.key.push_back(a[i].key);
       pair.prompt.push_back(a[i].prompt);
       ++i;
       ++j;

@@ -36,6 +36,7 @@ struct PolicyScores {
 struct PairRows {
   std::vector<double> over;
   std::vector<double> ref;
+  std::vector<std::uint32_t> key;  ///< of the row, see PairedScores::key
   std::vector<std::uint32_t>
       prompt;                     ///< index of the row's prompt in [0, PairedScores::num_prompts())
   std::int64_t num_prompts = 0;   ///< distinct prompts among the rows
@@ -62,6 +63,13 @@ class PairedScores {
   /// kUsage for a requested policy that no file contains.
   PairedScores(std::span<const ScoreFile> files, const PairedScoresOptions& options);
 
+  /// What rows of two policies are joined on.
+  struct Key {
+    std::string prompt_id;
+    std::int32_t sample = 0;
+  };
+  const Key& key(std::size_t index) const { return keys_[index]; }
+
   std::size_t num_policies() const { return policies_.size(); }
   const PolicyScores& policy(std::size_t index) const { return policies_[index]; }
   std::vector<std::string> names() const;
@@ -83,6 +91,7 @@ class PairedScores {
 
   PairedScoresOptions options_;
   std::vector<PolicyScores> policies_;
+  std::vector<Key> keys_;
   std::vector<std::vector<Row>> rows_;  // [policy], ascending key
   std::size_t num_prompts_ = 0;
 };

@@ -67,7 +67,7 @@ TEST_F(ShowStage, FlippedComparisonsComeFirst) {
   EXPECT_EQ(result.comparisons[0].response_policy, "loud answers 1");
   EXPECT_EQ(result.comparisons[0].response_against, "quiet answers 1");
   EXPECT_EQ(result.comparisons[0].after, Winner::kAgainst);
-  options_.sort = SortBy::kMargin;
+  options_.sort = stats::ComparisonOrder::kMargin;
   options_.top = 3;
   EXPECT_THAT(ids(show(options_)), ::testing::ElementsAre("p5", "p4", "p3"));
 }

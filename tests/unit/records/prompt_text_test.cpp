@@ -1,0 +1,15 @@
+#include "charm/records/prompt_text.h"
+
+#include <gtest/gtest.h>
+
+namespace charm {
+namespace {
+
+TEST(PromptText, OneUserMessageIsItsTextOthersNameTheirRoles) {
+  EXPECT_EQ(prompt_text({{"user", "hi"}}), "hi");
+  EXPECT_EQ(prompt_text({{"system", "be kind"}, {"user", "hi"}}), "system: be kind\nuser: hi");
+  EXPECT_EQ(prompt_text({}), "");
+}
+
+}  // namespace
+}  // namespace charm
