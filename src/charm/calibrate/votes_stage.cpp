@@ -94,6 +94,18 @@ void sort_pairs(std::vector<results::Pair> pairs, const std::string& reference,
     (pair.reference == reference ? against_reference : others).push_back(std::move(pair));
 }
 
+// Style weights and temperature of a fit; without offsets.
+stats::VoteCorrection correction_of(const results::VoteFit& fit) {
+  stats::VoteCorrection correction;
+  correction.temperature = fit.temperature.value;
+  for (const results::StyleWeight& weight : fit.style_weights) {
+    const auto place = std::ranges::find(kStyleNames, weight.feature);
+    correction.style_weights[static_cast<std::size_t>(place - kStyleNames.begin())] =
+        weight.weight.value;
+  }
+  return correction;
+}
+
 // On the held-out votes; their table may lack policies.
 HeldOut check_held_out_votes(std::span<const ScoredVote> votes, const Calibration& calibration,
                              const CalibrateOptions& options) {
@@ -105,15 +117,15 @@ HeldOut check_held_out_votes(std::span<const ScoredVote> votes, const Calibratio
   std::ranges::copy_if(votes, std::back_inserter(calibrated), [&](const ScoredVote& vote) {
     return offset_of(vote.vote.model_a) && offset_of(vote.vote.model_b);
   });
-  const stats::VoteTable table(calibrated, {.style = StyleControl::kNone, .policies = {}});
-  std::vector<double> offsets;
-  for (const std::string& name : table.policies) offsets.push_back(*offset_of(name));
+  const stats::VoteTable table(calibrated, {.style = options.style, .policies = {}});
+  stats::VoteCorrection correction = correction_of(*calibration.votes);
+  for (const std::string& name : table.policies) correction.offsets.push_back(*offset_of(name));
   HeldOut held_out{.share = options.holdout,
                    .num_prompts = static_cast<std::int64_t>(table.num_prompts),
                    .mean = {},
                    .pairs = {},
                    .other_pairs = {}};
-  sort_pairs(stats::vote_pairs(table, offsets, pair_options(options)), calibration.reference,
+  sort_pairs(stats::vote_pairs(table, correction, pair_options(options)), calibration.reference,
              held_out.pairs, held_out.other_pairs);
   held_out.mean = stats::mean_mismatch(held_out.pairs, held_out.other_pairs);
   return held_out;
@@ -159,9 +171,9 @@ Calibration calibration_of(const stats::VoteTable& table, const VoteSolution& so
   calibration.votes = solution.fit;
   calibration.votes->holdout = options.holdout;
   calibration.warnings = solution.warnings;
-  std::vector<double> offsets;
+  stats::VoteCorrection correction = correction_of(solution.fit);
   for (std::size_t p = 0; p < table.policies.size(); ++p) {
-    offsets.push_back(solution.offsets[p].value);
+    correction.offsets.push_back(solution.offsets[p].value);
     calibration.policies.push_back({.policy = table.policies[p],
                                     .rating = ratings[p],
                                     .offset = solution.offsets[p],
@@ -170,7 +182,7 @@ Calibration calibration_of(const stats::VoteTable& table, const VoteSolution& so
                                     .offset_unshrunk = {},
                                     .shrinkage = {}});
   }
-  auto pairs = stats::vote_pairs(table, offsets, pair_options(options));
+  auto pairs = stats::vote_pairs(table, correction, pair_options(options));
   set_residuals(table, solution.expected, pairs);
   sort_pairs(std::move(pairs), options.reference, calibration.pairs, calibration.other_pairs);
   calibration.mean = stats::mean_mismatch(calibration.pairs, calibration.other_pairs);

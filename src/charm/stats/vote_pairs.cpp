@@ -18,10 +18,17 @@ namespace charm::stats {
 namespace {
 
 // 1, 0.5 or 0 for the reward model, from a's side.
-double model_outcome(const VoteRow& row, std::span<const double> offsets) {
-  const double a = row.score_a + (offsets.empty() ? 0.0 : offsets[row.a]);
-  const double b = row.score_b + (offsets.empty() ? 0.0 : offsets[row.b]);
-  return a > b ? 1.0 : a < b ? 0.0 : 0.5;
+double model_outcome(double a, double b) { return a > b ? 1.0 : a < b ? 0.0 : 0.5; }
+
+double corrected_outcome(const VoteTable& table, std::size_t row,
+                         const VoteCorrection& correction) {
+  const VoteRow& vote = table.rows[row];
+  if (correction.empty()) return model_outcome(vote.score_a, vote.score_b);
+  double style = 0.0;
+  for (std::size_t f = 0; f < kNumStyles && !table.styles.empty(); ++f)
+    style += correction.style_weights[f] * table.styles[row][f];
+  return model_outcome(vote.score_a + correction.offsets[vote.a] + correction.temperature * style,
+                       vote.score_b + correction.offsets[vote.b]);
 }
 
 // One vote of an unordered pair, from the side of its first policy.
@@ -82,16 +89,17 @@ struct VotedPair {
   }
 };
 
-std::vector<VotedPair> voted_pairs(const VoteTable& table, std::span<const double> offsets) {
+std::vector<VotedPair> voted_pairs(const VoteTable& table, const VoteCorrection& correction) {
   std::map<std::pair<std::uint32_t, std::uint32_t>, VotedPair> pairs;
-  for (const VoteRow& row : table.rows) {
+  for (std::size_t r = 0; r < table.rows.size(); ++r) {
+    const VoteRow& row = table.rows[r];
     const bool is_swapped = row.b < row.a;
     VotedPair& pair = pairs[std::minmax(row.a, row.b)];
     std::tie(pair.policy, pair.reference) = std::pair(std::minmax(row.a, row.b));
     const auto sided = [&](double outcome) { return is_swapped ? 1.0 - outcome : outcome; };
     pair.votes.push_back({.people = sided(row.outcome),
-                          .before = sided(model_outcome(row, {})),
-                          .after = sided(model_outcome(row, offsets)),
+                          .before = sided(model_outcome(row.score_a, row.score_b)),
+                          .after = sided(corrected_outcome(table, r, correction)),
                           .prompt = row.prompt});
   }
   std::vector<VotedPair> list;
@@ -289,9 +297,9 @@ std::int64_t total_of(const std::vector<PromptCount>& counts) {
 
 }  // namespace
 
-std::vector<results::Pair> vote_pairs(const VoteTable& table, std::span<const double> offsets,
+std::vector<results::Pair> vote_pairs(const VoteTable& table, const VoteCorrection& correction,
                                       const VotePairOptions& options) {
-  const std::vector<VotedPair> pairs = voted_pairs(table, offsets);
+  const std::vector<VotedPair> pairs = voted_pairs(table, correction);
   const auto replicates = resampled_sums(pairs, table.num_prompts, options);
   std::map<std::pair<std::uint32_t, std::uint32_t>, results::Pair> cells;
   for (std::size_t p = 0; p < pairs.size(); ++p) {
@@ -299,7 +307,7 @@ std::vector<results::Pair> vote_pairs(const VoteTable& table, std::span<const do
       auto key = std::pair(pairs[p].policy, pairs[p].reference);
       if (is_mirrored) std::swap(key.first, key.second);
       results::Pair& result = cells[key];
-      result = ordered_result(table, pairs[p], is_mirrored, !offsets.empty(), options.ties);
+      result = ordered_result(table, pairs[p], is_mirrored, !correction.empty(), options.ties);
       const PairColumns columns = columns_of(pairs[p], is_mirrored, options.ties);
       result.test = paired_test(columns);
       if (options.intervals == PairIntervals::kClustered) {
@@ -323,7 +331,7 @@ results::VoteAgreement vote_agreement(const VoteTable& table, const VotePairOpti
   for (const VoteRow& row : table.rows) {
     const bool is_swapped = row.b < row.a;
     if (row.outcome != 0.5) {
-      const double model = model_outcome(row, {});
+      const double model = model_outcome(row.score_a, row.score_b);
       accuracy[row.prompt].add(row.outcome == 1.0 ? model : 1.0 - model);
     }
     const Key key = is_swapped ? Key{row.prompt, row.turn, row.b, row.a, row.score_b, row.score_a}

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -26,11 +27,22 @@ struct VotePairOptions {
   std::size_t num_threads = 0;
 };
 
+/// What a calibration adds to the score differences of votes, score units.
+struct VoteCorrection {
+  std::vector<double> offsets;  ///< [policy]; empty: no correction
+  /// Log odds per unit of each feature's difference, as fitted; zero without style control.
+  std::array<double, kNumStyles> style_weights{};
+  double temperature = 1.0;  ///< T: weights count T times as much in score units
+
+  bool empty() const { return offsets.empty(); }
+};
+
 /// Every ordered pair of policies with a vote, by policy, then reference: `target` is people's win
-/// rate (ties half), `before` the reward model's on the same responses, MD between the two; with
-/// `offsets` [policy] also `after`. The p-value is that of the paired difference, clustered by
-/// prompt.
-std::vector<results::Pair> vote_pairs(const VoteTable& table, std::span<const double> offsets,
+/// rate (ties half), `before` the reward model's on the same responses, MD between the two; with a
+/// correction also `after`, the win rate under
+/// score_a - score_b + offset_a - offset_b + T style . (features_a - features_b). The p-value is
+/// that of the paired difference, clustered by prompt.
+std::vector<results::Pair> vote_pairs(const VoteTable& table, const VoteCorrection& correction,
                                       const VotePairOptions& options);
 
 /// Votes of one named judge are not compared with each other; without judges all votes on the same

@@ -44,9 +44,32 @@ TEST(VotePairs, ComparePeopleAndModelOnTheSameTexts) {
   EXPECT_DOUBLE_EQ(lost[1].before.win_rate.value, 0.0);
   EXPECT_DOUBLE_EQ(lost[1].target.value, 1.5 / 4);
 
-  const std::vector<double> offsets = {-2.0, 0.0};
-  const auto after = vote_pairs(table, offsets, {.ties = results::TieRule::kHalf});
+  const auto after = vote_pairs(table, {.offsets = {-2.0, 0.0}}, {.ties = results::TieRule::kHalf});
   EXPECT_DOUBLE_EQ(after[0].after->win_rate.value, 1.0 / 4);  // p3 alone
+}
+
+TEST(VotePairs, AfterCorrectionStyleWeightsCountAsInTheFit) {
+  // x is 2 ahead in score and, by FastChat, (30 - 9) / (30 + 9 + 1) = 0.525 in length on p1 and
+  // p2, (9 - 30) / 40 = -0.525 on p3. With offset -3 and T w = 0.5 * 4 = 2 per unit of length the
+  // corrected differences are 2 - 3 + 1.05 = 0.05, 0.05 and 2 - 3 - 1.05 = -2.05.
+  std::vector<ScoredVote> votes = {vote("p1", "x", "y", 1.0, 2, 0), vote("p2", "y", "x", 0.0, 0, 2),
+                                   vote("p3", "x", "y", 0.0, 2, 0)};
+  const StyleCounts is_long{.length = 30}, is_short{.length = 9};
+  votes[0].style_a = votes[1].style_b = votes[2].style_b = is_long;
+  votes[0].style_b = votes[1].style_a = votes[2].style_a = is_short;
+  const VoteTable table(votes, {.style = StyleControl::kFastChat, .policies = {}});
+  VoteCorrection correction{
+      .offsets = {-3.0, 0.0}, .style_weights = {4.0, 0.0, 0.0, 0.0}, .temperature = 0.5};
+  const auto pairs = vote_pairs(table, correction, {});
+  ASSERT_EQ(pairs[0].policy, "x");
+  EXPECT_DOUBLE_EQ(pairs[0].before.win_rate.value, 1.0);
+  EXPECT_DOUBLE_EQ(pairs[0].target.value, 2.0 / 3);
+  EXPECT_DOUBLE_EQ(pairs[0].after->win_rate.value, 2.0 / 3);
+  EXPECT_DOUBLE_EQ(pairs[0].after->mismatch.value, 0.0);
+  EXPECT_DOUBLE_EQ(pairs[1].after->win_rate.value, 1.0 / 3);
+  // The offsets alone would make x lose all.
+  correction.style_weights = {};
+  EXPECT_DOUBLE_EQ(vote_pairs(table, correction, {})[0].after->win_rate.value, 0.0);
 }
 
 TEST(VotePairs, ClusteredIntervalsAgreeWithTheBootstrap) {
