@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <set>
 #include <unordered_map>
 
+#include "charm/base/check.h"
 #include "charm/base/error.h"
 #include "charm/evaluate/picks.h"
 #include "charm/evaluate/prompt_bootstrap.h"
@@ -16,41 +17,35 @@
 namespace charm::evaluate {
 namespace {
 
-// A mean over the picks, by name, with the value of each candidate.
-struct MeasureSpec {
-  std::string name;
-  std::function<std::optional<double>(const Candidate&)> value_of;
-};
-
 std::size_t feature_index(std::string_view name) {
   const auto place = std::ranges::find(kFeatures, name, &FeatureName::name);
   return static_cast<std::size_t>(place - kFeatures.begin());
 }
 
+// The measures that are counts of a feature.
+struct FeatureMeasure {
+  std::string_view name;
+  std::string_view feature;
+};
+constexpr std::array<FeatureMeasure, 5> kFeatureMeasures = {{{"lists", "lists"},
+                                                             {"headers", "headers"},
+                                                             {"bold", "bold"},
+                                                             {"refusals", "refusal"},
+                                                             {"agreement", "opening_agreement"}}};
+
 // Biases first, then quality where every candidate has it.
-std::vector<MeasureSpec> measure_specs(std::span<const Candidate> candidates) {
-  std::vector<MeasureSpec> specs = {{"length", [](const Candidate& candidate) {
-                                       return std::expm1(candidate.features[kLogLength]);
-                                     }}};
-  for (const auto& [name, feature] : {std::pair{"lists", "lists"},
-                                      {"headers", "headers"},
-                                      {"bold", "bold"},
-                                      {"refusals", "refusal"},
-                                      {"agreement", "opening_agreement"}}) {
-    specs.push_back({name, [index = feature_index(feature)](const Candidate& candidate) {
-                       return candidate.features[index];
-                     }});
-  }
-  specs.push_back({"score", [](const Candidate& candidate) { return candidate.score; }});
-  const auto add_quality = [&](const char* name, std::optional<double> Candidate::* member) {
-    if (std::ranges::all_of(candidates,
-                            [&](const Candidate& one) { return (one.*member).has_value(); })) {
-      specs.push_back({name, [member](const Candidate& one) { return one.*member; }});
+std::vector<std::string> measure_names(std::span<const Candidate> candidates) {
+  std::vector<std::string> names = {"length"};
+  for (const FeatureMeasure& measure : kFeatureMeasures) names.emplace_back(measure.name);
+  names.emplace_back("score");
+  for (const char* name : {"gold_score", "label"}) {
+    if (std::ranges::all_of(candidates, [name](const Candidate& one) {
+          return measure_of(one, name).has_value();
+        })) {
+      names.emplace_back(name);
     }
-  };
-  add_quality("gold_score", &Candidate::gold_score);
-  add_quality("label", &Candidate::label);
-  return specs;
+  }
+  return names;
 }
 
 struct PromptCandidates {
@@ -86,11 +81,11 @@ std::vector<std::size_t> sizes_of(const std::vector<PromptCandidates>& prompts) 
 class Audit {
  public:
   Audit(std::span<const Candidate> candidates, const std::vector<PromptCandidates>& prompts,
-        const std::vector<std::string>& policies, std::span<const MeasureSpec> specs,
+        const std::vector<std::string>& policies, std::span<const std::string> measures,
         const std::map<std::string, double>& ratings, std::size_t n)
       : candidates_(candidates),
         policies_(policies),
-        specs_(specs),
+        measures_(measures),
         ratings_(ratings),
         n_(n),
         has_after_(candidates.front().score_after.has_value()) {
@@ -119,7 +114,7 @@ class Audit {
     const std::vector<std::string> groups(prompt_ids_.size(), "prompts");
     const std::vector<Estimate> estimates =
         bootstrap_estimates(PromptBootstrap(prompt_ids_, groups), statistics, options);
-    const std::size_t count = specs_.size() + policies_.size();
+    const std::size_t count = measures_.size() + policies_.size();
     for (std::size_t k = 0; k < count; ++k) {
       PickMeasure measure;
       measure.before = estimates[k];
@@ -127,10 +122,10 @@ class Audit {
         measure.after = estimates[count + k];
         measure.difference = estimates[2 * count + k];
       }
-      const bool is_policy = k >= specs_.size();
-      measure.name = is_policy ? policies_[k - specs_.size()] : specs_[k].name;
+      const bool is_policy = k >= measures_.size();
+      measure.name = is_policy ? policies_[k - measures_.size()] : measures_[k];
       if (is_policy && !ratings_.empty())
-        measure.implied = implied_[k - specs_.size()] / static_cast<double>(prompt_ids_.size());
+        measure.implied = implied_[k - measures_.size()] / static_cast<double>(prompt_ids_.size());
       (is_policy ? result.policies : result.measures).push_back(std::move(measure));
     }
     if (has_after_) result.same_pick = estimates[3 * count];
@@ -160,12 +155,12 @@ class Audit {
 
   std::vector<double> means(const PromptCandidates& prompt,
                             const std::vector<double>& probabilities) const {
-    std::vector<double> values(specs_.size() + policies_.size(), 0.0);
+    std::vector<double> values(measures_.size() + policies_.size(), 0.0);
     for (std::size_t i = 0; i < prompt.rows.size(); ++i) {
       const Candidate& candidate = candidates_[prompt.rows[i]];
-      for (std::size_t k = 0; k < specs_.size(); ++k)
-        values[k] += probabilities[i] * specs_[k].value_of(candidate).value();
-      values[specs_.size() + policy_index(candidate.policy)] += probabilities[i];
+      for (std::size_t k = 0; k < measures_.size(); ++k)
+        values[k] += probabilities[i] * measure_of(candidate, measures_[k]).value();
+      values[measures_.size() + policy_index(candidate.policy)] += probabilities[i];
     }
     return values;
   }
@@ -194,7 +189,7 @@ class Audit {
 
   std::span<const Candidate> candidates_;
   const std::vector<std::string>& policies_;  // by name
-  std::span<const MeasureSpec> specs_;
+  std::span<const std::string> measures_;
   const std::map<std::string, double>& ratings_;
   std::size_t n_;
   bool has_after_;
@@ -206,6 +201,16 @@ class Audit {
 
 }  // namespace
 
+std::optional<double> measure_of(const Candidate& candidate, std::string_view measure) {
+  if (measure == "length") return std::expm1(candidate.features[kLogLength]);
+  if (measure == "score") return candidate.score;
+  if (measure == "gold_score") return candidate.gold_score;
+  if (measure == "label") return candidate.label;
+  const auto place = std::ranges::find(kFeatureMeasures, measure, &FeatureMeasure::name);
+  CHARM_CHECK(place != kFeatureMeasures.end(), "the audit has no measure '{}'", measure);
+  return candidate.features[feature_index(place->feature)];
+}
+
 BestOfNResult best_of_n_audit(std::span<const Candidate> candidates,
                               const std::map<std::string, double>& ratings,
                               const BootstrapOptions& options) {
@@ -215,12 +220,13 @@ BestOfNResult best_of_n_audit(std::span<const Candidate> candidates,
   std::set<std::string> names;
   for (const Candidate& candidate : candidates) names.insert(candidate.policy);
   const std::vector<std::string> policies(names.begin(), names.end());
-  const std::vector<MeasureSpec> specs = measure_specs(candidates);
+  const std::vector<std::string> measures = measure_names(candidates);
   BestOfNResult result;
   result.num_prompts = static_cast<std::int64_t>(prompts.size());
   result.num_candidates = static_cast<std::int64_t>(candidates.size());
   for (const std::size_t n : sizes_of(prompts))
-    result.picks.push_back(Audit(candidates, prompts, policies, specs, ratings, n).result(options));
+    result.picks.push_back(
+        Audit(candidates, prompts, policies, measures, ratings, n).result(options));
   if (result.picks.size() < 2) {
     throw Error(ErrorKind::kInput,
                 "every prompt has one response only; best-of-n needs several samples or policies");

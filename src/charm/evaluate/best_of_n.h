@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "charm/base/files.h"
@@ -34,6 +35,10 @@ struct CandidateRows {
 /// Rows of scores files with their texts; `gold_score` (a number) and `label` (true, false or a
 /// number) where the file has them.
 CandidateRows read_candidates(std::span<const fs::path> paths, std::int64_t max_bad_rows);
+
+/// What the audit's measure of this name ("length", "lists", ..., "score", "gold_score", "label")
+/// is of one response: empty where it has none. The name is one that the audit writes.
+std::optional<double> measure_of(const Candidate& candidate, std::string_view measure);
 
 using results::PickMeasure;
 using results::PicksOfN;

@@ -32,9 +32,8 @@ void add_rows(Table& table, const std::string& label, const results::ComparedPar
               bool with_flips) {
   if (part == nullptr) return;
   if (part->difference) {
-    std::vector<std::string> row = {label, number_text(value_of(part->a)),
-                                    number_text(value_of(part->b)),
-                                    signed_measured_text(part->difference)};
+    Row row = {label, number_text(value_of(part->a)), number_text(value_of(part->b)),
+               signed_measured_text(part->difference)};
     if (with_flips) {
       row.insert(row.end(), {part->flips ? std::to_string(part->flips->gained) : "",
                              part->flips ? std::to_string(part->flips->lost) : "",
@@ -93,7 +92,7 @@ std::string training_effect_html(const RunData& run) {
   // training is the same for all models.
   const auto add = [&](const std::string& label, const std::string& benchmark, bool one_before,
                        const auto& find) {
-    std::vector<std::string> values = {label, ""}, changes = {label + ", change", ""};
+    Row values = {label, ""}, changes = {label + ", change", ""};
     bool any = false;
     for (const std::string& model : models) {
       std::optional<results::Estimate> after, difference;

@@ -23,10 +23,10 @@ std::string title_of(const std::string& benchmark) {
 }
 
 // Votes and the audit have no accuracy by subset: a table per reward model.
-std::string tables_html(const std::vector<const EvaluationFile*>& files) {
+std::string tables_html(const RunData& run, const std::vector<const EvaluationFile*>& files) {
   std::string html = fmt::format("<h3>{}</h3>\n", title_of(files.front()->result.benchmark));
   for (const EvaluationFile* file : files)
-    html += file->result.picks.empty() ? votes_html(*file) : audit_html(*file);
+    html += file->result.picks.empty() ? votes_html(run, *file) : audit_html(run, *file);
   return html;
 }
 
@@ -43,7 +43,7 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
   if (!first.picks.empty() || !first.predictions.empty()) {
     std::vector<const EvaluationFile*> files;
     for (const std::string& model : models) files.push_back(file_of[model]);
-    return tables_html(files);
+    return tables_html(run, files);
   }
 
   std::vector<std::string> row_names;
@@ -66,13 +66,17 @@ std::string benchmark_html(const RunData& run, const std::string& benchmark) {
   options.series_order = models;
   std::vector<Dot> dots;
   for (const std::string& name : row_names) {
-    std::vector<std::string> row = {name};
+    Row row = {name};
     bool is_detail = false;
     for (const std::string& model : models) {
       const auto it = cells[name].find(model);
       const std::optional<results::Estimate> measured =
           it == cells[name].end() ? std::nullopt : std::optional(it->second.measured);
-      row.push_back(is_correlation ? measured_text(measured, 3) : percent_measured_text(measured));
+      const std::string group = evaluation_cases(model, benchmark);
+      const std::string subset_cases = run.cases.link(group, "", "", name);
+      row.emplace_back(
+          is_correlation ? measured_text(measured, 3) : percent_measured_text(measured),
+          !subset_cases.empty() ? subset_cases : run.cases.link(group));
       if (it == cells[name].end()) continue;
       is_detail = it->second.is_detail;
       if (!is_detail) dots.push_back({name, model, it->second.measured});

@@ -56,15 +56,6 @@ std::string folder_name(const fs::path& folder) {
   return (folder.has_filename() ? folder : folder.parent_path()).filename().string();
 }
 
-/// Names of the files among the inputs of a manifest or a result.
-std::vector<fs::path> inputs_of(const ordered_json& json) {
-  std::vector<fs::path> paths;
-  for (const results::InputFile& input : results::read_inputs(json)) {
-    if (!input.path.empty()) paths.push_back(input.path);
-  }
-  return paths;
-}
-
 /// The folder's name of the reward model that scored a folder; `otherwise` if none is recorded.
 std::string model_of_scores(const fs::path& folder, const std::string& otherwise) {
   const ordered_json manifest = storage::read_manifest(folder);
@@ -120,7 +111,7 @@ class FlatRunReader {
 
   /// Of a result's first scores file; the base model's if it does not say which scores it is of.
   std::string model_of_result(const ordered_json& json) const {
-    const std::vector<fs::path> inputs = inputs_of(json);
+    const std::vector<fs::path> inputs = recorded_inputs(json);
     if (inputs.empty()) return base_;
     const auto found = model_of_folder_.find(inputs.front().parent_path().filename().string());
     return found != model_of_folder_.end() ? found->second : base_;
@@ -150,11 +141,13 @@ class FlatRunReader {
       case results::ResultKind::kEvaluation:
         return add_evaluation(path, model, results::read_evaluation(json, file));
       case results::ResultKind::kMismatch:
-        run_.mismatches.push_back({results::read_mismatch(json, file), model});
+        run_.mismatches.push_back(
+            {results::read_mismatch(json, file), model, recorded_inputs(json)});
         return take_ratings(run_.mismatches.back().policies);
       case results::ResultKind::kCalibration:
         run_.calibrations.push_back(
-            {results::read_calibration(json, file), model, name, /*same_as=*/"", /*trained=*/""});
+            {results::read_calibration(json, file), model, name, /*same_as=*/"", /*trained=*/"",
+             recorded_inputs(json)});
         return take_ratings(run_.calibrations.back().policies);
       case results::ResultKind::kExplanation:
         run_.explanations.push_back({results::read_explanation(json, file), model, name});
@@ -163,9 +156,10 @@ class FlatRunReader {
   }
 
   void add_evaluation(const fs::path& path, const std::string& model, results::Evaluation result) {
-    for (const auto& [policy, rating] : result.ratings) run_.ratings[policy] = rating;
+    for (const auto& [policy, rating] : result.ratings()) run_.ratings[policy] = rating;
     const std::string evaluated = result.model.empty() ? model : result.model;
-    run_.evaluations.push_back({evaluated, evaluation_name(evaluated, path), std::move(result)});
+    run_.evaluations.push_back(
+        {evaluated, evaluation_name(evaluated, path), std::move(result), path});
   }
 
   /// Of the second model, which is the later one.
@@ -196,10 +190,10 @@ class FlatRunReader {
   /// pairs, theirs the calibration.
   void add_training(const fs::path& path) {
     TrainingRun training = read_training(path / "metrics.jsonl");
-    const std::vector<fs::path> inputs = inputs_of(storage::read_manifest(path));
+    const std::vector<fs::path> inputs = recorded_inputs(storage::read_manifest(path));
     if (!inputs.empty()) training.model = folder_name(inputs.front());
     for (const fs::path& input : inputs) {
-      for (const fs::path& source : inputs_of(storage::read_manifest(folder_ / input.filename()))) {
+      for (const fs::path& source : recorded_inputs(storage::read_manifest(folder_ / input.filename()))) {
         for (CalibrationFile& calibration : run_.calibrations) {
           if (source.filename() != calibration.set + ".json") continue;
           training.set = calibration.set;

@@ -7,8 +7,13 @@ namespace {
 
 constexpr const char* kDash = "–";
 
-std::string cell(std::string_view tag, std::string_view attributes, std::string_view text) {
-  return fmt::format("<{}{}>{}</{}>", tag, attributes, escape_html(text), tag);
+std::string cell(std::string_view tag, std::string_view attributes, const Cell& content) {
+  const std::string text = escape_html(content.text);
+  return fmt::format("<{}{}>{}</{}>", tag, attributes,
+                     content.link.empty()
+                         ? text
+                         : fmt::format("<a href=\"{}\">{}</a>", escape_html(content.link), text),
+                     tag);
 }
 
 }  // namespace
@@ -75,7 +80,7 @@ std::string table_html(const Table& table) {
                  column.header);
   }
   html += "</tr></thead><tbody>";
-  for (const std::vector<std::string>& row : table.rows) {
+  for (const Row& row : table.rows) {
     html += "<tr>";
     for (std::size_t i = 0; i < row.size(); ++i) {
       const bool is_number = i < table.columns.size() && table.columns[i].is_number;

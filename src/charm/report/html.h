@@ -24,10 +24,22 @@ struct Column {
   bool is_number = false;  ///< right-aligned
 };
 
+/// Plain text, perhaps with a link to the cases behind it.
+struct Cell {
+  std::string text;
+  std::string link;  ///< fragment of this page; empty: none
+
+  Cell(std::string plain, std::string fragment = "")  // NOLINT(google-explicit-constructor)
+      : text(std::move(plain)), link(std::move(fragment)) {}
+  Cell(const char* plain) : text(plain) {}  // NOLINT(google-explicit-constructor)
+  bool operator==(const Cell&) const = default;
+};
+using Row = std::vector<Cell>;
+
 struct Table {
   std::string caption;
   std::vector<Column> columns;
-  std::vector<std::vector<std::string>> rows;  ///< plain text; the first cell names its row
+  std::vector<Row> rows;  ///< the first cell names its row
 };
 
 std::string table_html(const Table& table);
@@ -38,7 +50,8 @@ std::string collapsible_table_html(const Table& table);
 struct Chart {
   std::string caption;          ///< shown under the chart
   std::string description;      ///< for screen readers: what is drawn over what
-  nlohmann::ordered_json spec;  ///< Vega-Lite, with inline data
+  nlohmann::ordered_json spec;  ///< Vega-Lite, with inline data; a click on an item with a member
+                                ///< `cases` follows this link
 };
 
 std::string chart_html(const Chart& chart);
@@ -62,8 +75,14 @@ std::string signed_measured_text(const std::optional<results::Estimate>& measure
 /// "62.1 % [58.4, 65.7]".
 std::string percent_measured_text(const std::optional<results::Estimate>& measured);
 
+struct Page {
+  std::string title;
+  std::string data;            ///< elements for the scripts, see CaseFiles
+  bool loads_scripts = false;  ///< a site: may load scripts from its own folder
+};
+
 /// The complete document with inline styles and scripts; a content security policy forbids loading
-/// anything.
-std::string page_html(const std::string& title, const std::vector<Section>& sections);
+/// anything from elsewhere.
+std::string page_html(const Page& page, const std::vector<Section>& sections);
 
 }  // namespace charm::report

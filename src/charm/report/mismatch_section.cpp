@@ -60,10 +60,18 @@ Section mismatch_section(const RunData& run) {
                  {"MD", true}},
                 {}};
     for (const results::Pair& pair : file.pairs) {
-      table.rows.push_back({pair.policy, pair.reference, std::to_string(pair.num_prompts),
-                            std::to_string(pair.before.ties), percent_text(pair.target.value),
+      table.rows.push_back({pair.policy,
+                            pair.reference,
+                            std::to_string(pair.num_prompts),
+                            std::to_string(pair.before.ties),
+                            percent_text(pair.target.value),
                             percent_measured_text(pair.before.win_rate),
-                            signed_measured_text(pair.before.mismatch, 3)});
+                            {signed_measured_text(pair.before.mismatch, 3),
+                             run.cases.link(mismatch_cases(model), pair.policy, pair.reference)}});
+    }
+    nlohmann::ordered_json heat_map = mismatch_heat_map_spec(file.pairs, order, largest);
+    for (nlohmann::ordered_json& value : heat_map["data"]["values"]) {
+      value["cases"] = run.cases.link(mismatch_cases(model), value["policy"], value["reference"]);
     }
     charts += chart_html(
         {fmt::format(
@@ -71,14 +79,16 @@ Section mismatch_section(const RunData& run) {
              file.pairs.empty() ? "–" : number_text(stats::mean_mismatch(file.pairs).before),
              file.pairs.size()),
          fmt::format("Heat map of mismatch degrees of {} policies under {}", order.size(), model),
-         mismatch_heat_map_spec(file.pairs, order, largest)});
+         std::move(heat_map)});
     tables += collapsible_table_html(table);
   }
   if (charts.empty()) return section;
   section.html =
-      "<p>MD(a, b) = (w − e) / max(e, 1 − e), w the share of prompts on which the reward model "
-      "scores a above b and e the share that their ratings imply. Positive: the reward model "
-      "over-values a.</p>\n<div class=\"pair\">" +
+      fmt::format(
+          "<p>MD(a, b) = (w − e) / max(e, 1 − e), w the share of prompts on which the reward model "
+          "scores a above b and e the share that their ratings imply. Positive: the reward model "
+          "over-values a.{}</p>\n<div class=\"pair\">",
+          run.cases.empty() ? "" : " A cell leads to the responses behind it.") +
       charts + "</div>\n" + tables;
   return section;
 }

@@ -74,7 +74,7 @@ std::string held_out_policies_html(const CalibrationFile& calibration) {
   return "<p>" + text + "</p>\n" + collapsible_table_html(table);
 }
 
-std::string offsets_html(const CalibrationFile& calibration) {
+std::string offsets_html(const RunData& run, const CalibrationFile& calibration) {
   std::vector<Dot> dots;
   DotPlotOptions options;
   options.x_title = "offset (score units)";
@@ -88,8 +88,11 @@ std::string offsets_html(const CalibrationFile& calibration) {
     const std::string label = is_reference ? policy.policy + " (reference)" : policy.policy;
     options.row_order.push_back(label);
     dots.push_back({label, "offset", policy.offset});
-    table.rows.push_back({label, number_text(policy.rating.rating_elo, 1),
-                          signed_measured_text(policy.offset, 4),
+    table.rows.push_back({label,
+                          number_text(policy.rating.rating_elo, 1),
+                          {signed_measured_text(policy.offset, 4),
+                           run.cases.link(offset_cases(calibration.model, calibration.set),
+                                          policy.policy, calibration.reference)},
                           plateau_text(policy.offset_interval)});
   }
   return fmt::format("<h3>{} calibrated on {}</h3>\n", escape_html(calibration.model),
@@ -111,7 +114,7 @@ Section offset_section(const RunData& run) {
   for (const CalibrationFile& calibration : run.calibrations) {
     section.html +=
         calibration.same_as.empty()
-            ? offsets_html(calibration)
+            ? offsets_html(run, calibration)
             : fmt::format("<h3>{} calibrated on {}</h3>\n<p>The same offsets as set {}.</p>\n",
                           escape_html(calibration.model), escape_html(calibration.set),
                           escape_html(calibration.same_as));

@@ -6,17 +6,24 @@
 namespace charm::report {
 namespace {
 
-// Vega compiles its expressions with the Function constructor, hence 'unsafe-eval'. Nothing may be
-// loaded from elsewhere.
 constexpr std::string_view kHead = R"(<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:">
+<meta name="generator" content="charm report">
 <link rel="icon" href="data:,">
 )";
+
+/// Vega compiles its expressions with the Function constructor, hence 'unsafe-eval'. Nothing may be
+/// loaded from elsewhere.
+std::string security_policy(bool loads_scripts) {
+  return fmt::format(
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src "
+      "{}'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:\">\n",
+      loads_scripts ? "'self' " : "");
+}
 
 /// A script's text must not contain "</script" (checked by the tests); source maps are not shipped,
 /// so their comment is removed.
@@ -29,12 +36,12 @@ std::string script_element(std::string_view source) {
 
 }  // namespace
 
-std::string page_html(const std::string& title, const std::vector<Section>& sections) {
+std::string page_html(const Page& page, const std::vector<Section>& sections) {
+  const std::string title = escape_html(page.title);
   std::string html(kHead);
-  html += "<title>" + escape_html(title) + "</title>\n<style>\n";
-  html += report_css();
-  html += "</style>\n</head>\n<body>\n<main>\n<h1>" + escape_html(title) +
-          "</h1>\n<nav aria-label=\"Parts\">\n";
+  html += security_policy(page.loads_scripts) + "<title>" + title + "</title>\n<style>\n";
+  for (std::string_view style : {report_css(), cases_css()}) html += style;
+  html += "</style>\n</head>\n<body>\n<main>\n<h1>" + title + "</h1>\n<nav aria-label=\"Parts\">\n";
   for (const Section& section : sections) {
     html += "<a href=\"#" + section.id + "\">" + escape_html(section.title) + "</a>\n";
   }
@@ -55,7 +62,9 @@ std::string page_html(const std::string& title, const std::vector<Section>& sect
     html += escape_html(notice) + "\n";
   }
   html += "</pre></details>\n</section>\n</main>\n";
-  for (std::string_view script : {vega_js(), vega_lite_js(), vega_embed_js(), report_js()})
+  html += page.data;
+  for (std::string_view script : {tables_js(), case_data_js(), cases_js(), vega_js(),
+                                  vega_lite_js(), vega_embed_js(), report_js()})
     html += script_element(script);
   return html + "</body>\n</html>\n";
 }

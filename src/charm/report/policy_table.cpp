@@ -57,8 +57,7 @@ Table policy_table(const RunData& run, const MismatchFile& file) {
     table.columns.push_back({fmt::format("after training: {}{}", after->model, where), true});
   table.columns.push_back({"prompts", true});
   for (const results::MeasuredPolicy& policy : policies) {
-    std::vector<std::string> row = {policy.policy, signed_measured_text(policy.mean_mismatch, 2),
-                                    flag_text(policy)};
+    Row row = {policy.policy, signed_measured_text(policy.mean_mismatch, 2), flag_text(policy)};
     for (const MismatchFile* after : retrained) {
       const results::MeasuredPolicy* changed = policy_of(*after, policy.policy);
       row.push_back(changed == nullptr ? number_text(std::nullopt)

@@ -28,13 +28,13 @@ std::string options_text(const ordered_json& manifest) {
 }
 
 /// Every input once: its path as the manifest names it and its hash.
-void take_inputs(const ordered_json& manifest, std::vector<std::vector<std::string>>& rows) {
+void take_inputs(const ordered_json& manifest, std::vector<Row>& rows) {
   const auto it = manifest.find("inputs");
   if (it == manifest.end() || !it->is_array()) return;
   for (const ordered_json& input : *it) {
     if (!input.is_object()) continue;
-    std::vector<std::string> row = {member_text(input, "path"), member_text(input, "sha256"),
-                                    member_text(input, "num_rows")};
+    Row row = {member_text(input, "path"), member_text(input, "sha256"),
+               member_text(input, "num_rows")};
     if (std::find(rows.begin(), rows.end(), row) == rows.end()) rows.push_back(std::move(row));
   }
 }

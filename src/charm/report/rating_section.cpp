@@ -49,7 +49,7 @@ std::string scores_table_html(const RunData& run, const std::vector<std::string>
   }
   for (const std::string& name : policies_by_rating(run, policies)) {
     const auto rating = run.ratings.find(name);
-    std::vector<std::string> row = {
+    Row row = {
         name,
         number_text(rating == run.ratings.end() ? std::nullopt : std::optional(rating->second), 1)};
     for (const std::string& model : models) {

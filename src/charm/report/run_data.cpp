@@ -64,6 +64,25 @@ void read_manifests(const fs::path& run_dir, std::vector<ManifestFile>& manifest
 
 }  // namespace
 
+std::vector<fs::path> recorded_inputs(const ordered_json& json) {
+  std::vector<fs::path> paths;
+  for (const results::InputFile& input : results::read_inputs(json)) {
+    if (!input.path.empty()) paths.push_back(input.path);
+  }
+  return paths;
+}
+
+std::vector<fs::path> score_files_of(const fs::path& run_dir, const std::string& model) {
+  const fs::path held_out = run_dir / "splits" / "held-out" / model;
+  std::vector<fs::path> files =
+      results_in(fs::exists(held_out) ? held_out : run_dir / "scores" / model);
+  std::erase_if(files, [](const fs::path& path) {
+    const std::string name = path.filename().string();
+    return !name.ends_with(".parquet") && !name.ends_with(".jsonl") && !name.ends_with(".jsonl.gz");
+  });
+  return files;
+}
+
 TrainingRun read_training(const fs::path& path) {
   TrainingRun run;
   run.set = path.parent_path().filename().string();
@@ -111,6 +130,15 @@ const MismatchFile* RunData::mismatch_of(const std::string& model) const {
   return it == mismatches.end() ? nullptr : &*it;
 }
 
+const MismatchFile* RunData::mismatch_of(const std::string& model,
+                                         const CalibrationFile& calibration) const {
+  const auto it = std::find_if(mismatches.begin(), mismatches.end(), [&](const auto& file) {
+    return (file.model == model || file.model == model + ".votes") &&
+           file.votes.has_value() == calibration.votes.has_value();
+  });
+  return it == mismatches.end() ? nullptr : &*it;
+}
+
 const ModelScores* RunData::scores_of(const std::string& model) const {
   const auto it = std::find_if(scores.begin(), scores.end(),
                                [&](const auto& entry) { return entry.model == model; });
@@ -131,9 +159,12 @@ RunData read_run(const fs::path& run_dir) {
   }
   RunData run;
   const fs::path normal = fs::absolute(run_dir).lexically_normal();
+  run.folder = normal;
   run.name = (normal.has_filename() ? normal : normal.parent_path()).filename().string();
   for (const fs::path& path : json_files_in(run_dir / "mismatch")) {
-    run.mismatches.push_back({results::read_mismatch(path), path.stem().string()});
+    const ordered_json json = results::read_json(path, "charm measure");
+    run.mismatches.push_back(
+        {results::read_mismatch(json, path.string()), path.stem().string(), recorded_inputs(json)});
     if (!run.mismatches.back().votes) take_ratings(run.mismatches.back().policies, run.ratings);
   }
   for (const fs::path& folder : folders_in(run_dir / "calibration")) {
@@ -142,7 +173,7 @@ RunData read_run(const fs::path& run_dir) {
       const ordered_json json = results::read_json(path, "charm");
       CalibrationFile file{results::read_calibration(json, path.string()),
                            folder.filename().string(), path.stem().string(), /*same_as=*/"",
-                           /*trained=*/""};
+                           /*trained=*/"", recorded_inputs(json)};
       // Ratings of people's votes alone are on a scale of their own.
       if (!file.votes || file.votes->has_rating_prior) take_ratings(file.policies, run.ratings);
       const auto [earlier, is_new] = set_of_result.emplace(json.dump(), file.set);
@@ -152,14 +183,9 @@ RunData read_run(const fs::path& run_dir) {
   }
   for (const fs::path& folder : folders_in(run_dir / "scores")) {
     // With held-out prompts, before and after are shown on those only.
-    const fs::path held_out = run_dir / "splits" / "held-out" / folder.filename();
-    std::vector<fs::path> files = results_in(fs::exists(held_out) ? held_out : folder);
-    std::erase_if(files, [](const fs::path& path) {
-      const std::string name = path.filename().string();
-      return !name.ends_with(".parquet") && !name.ends_with(".jsonl") &&
-             !name.ends_with(".jsonl.gz");
-    });
-    if (!files.empty()) run.scores.push_back(summarise_scores(folder.filename().string(), files));
+    const std::string model = folder.filename().string();
+    const std::vector<fs::path> files = score_files_of(run_dir, model);
+    if (!files.empty()) run.scores.push_back(summarise_scores(model, files));
   }
   for (const fs::path& model : folders_in(run_dir / "models")) {
     for (const fs::path& set : folders_in(model)) {
@@ -170,7 +196,7 @@ RunData read_run(const fs::path& run_dir) {
   for (const fs::path& folder : folders_in(run_dir / "eval")) {
     for (const fs::path& path : json_files_in(folder)) {
       run.evaluations.push_back(
-          {folder.filename().string(), path.stem().string(), results::read_evaluation(path)});
+          {folder.filename().string(), path.stem().string(), results::read_evaluation(path), path});
       for (const auto& [policy, rating] : run.evaluations.back().result.ratings)
         run.ratings[policy] = rating;
     }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "charm/base/files.h"
+#include "charm/report/cases.h"
 #include "charm/results/calibration.h"
 #include "charm/results/comparison.h"
 #include "charm/results/evaluation.h"
@@ -21,6 +22,7 @@ namespace charm::report {
 /// `mismatch/<model>.json`.
 struct MismatchFile : results::Mismatch {
   std::string model;
+  std::vector<fs::path> inputs;  ///< as the file records them
 };
 
 /// `explanation/<model>/<set>.json`.
@@ -36,6 +38,7 @@ struct CalibrationFile : results::Calibration {
   std::string same_as;  ///< an earlier set of the model with the same calibration (sets may differ
                         ///< only in pairs and training); else empty
   std::string trained;  ///< the model trained on its pairs, where it has a name of its own
+  std::vector<fs::path> inputs;  ///< as the file records them
 
   /// Name of the reward model fine-tuned on this set.
   std::string retrained_model() const { return trained.empty() ? model + "-" + set : trained; }
@@ -78,6 +81,7 @@ struct EvaluationFile {
   std::string model;
   std::string benchmark;  ///< name of the file; a recipe may rename it
   results::Evaluation result;
+  fs::path file;
 };
 
 /// `comparison/<model>/<benchmark>.json`: the fine-tuned model against its base model.
@@ -94,6 +98,7 @@ struct ManifestFile {
 
 /// Everything that a run directory holds.
 struct RunData {
+  fs::path folder;
   std::string name;
   std::vector<MismatchFile> mismatches;
   std::vector<CalibrationFile> calibrations;
@@ -106,11 +111,16 @@ struct RunData {
   nlohmann::ordered_json world;           ///< null where the run has no planted ground truth
   std::set<std::string> split_models;     ///< models with held-out prompts (splits/<model>.json)
   std::map<std::string, double> ratings;  ///< Elo points, from any file that has them
+  CaseSet cases;                          ///< filled by `collect_cases`
 
   /// `same_as` of the set's calibration.
   std::string same_offsets_as(const std::string& model, const std::string& set) const;
   /// The first of the model, which is on held-out prompts if one is.
   const MismatchFile* mismatch_of(const std::string& model) const;
+  /// The mismatch of a model with the calibration's kind of target: that of a fit of votes is
+  /// measured from votes (mismatch/<model>.votes.json in a run), others from ratings.
+  const MismatchFile* mismatch_of(const std::string& model,
+                                  const CalibrationFile& calibration) const;
   const ModelScores* scores_of(const std::string& model) const;
   bool empty() const;
 };
@@ -119,6 +129,12 @@ struct RunData {
 /// (flat_run.h); missing results stay empty. Throws kIo when the directory is missing and
 /// kInput, naming the file, for one that cannot be parsed.
 RunData read_run(const fs::path& run_dir);
+
+/// The paths in the `inputs` member of a result or a manifest.
+std::vector<fs::path> recorded_inputs(const nlohmann::ordered_json& json);
+
+/// The scores files of a reward model: those of the held-out prompts, where the run has any.
+std::vector<fs::path> score_files_of(const fs::path& run_dir, const std::string& model);
 
 /// Reads a training's metrics.jsonl; model and set are the names of the folders above it.
 TrainingRun read_training(const fs::path& path);

@@ -23,8 +23,8 @@ std::vector<std::string> policies_by_rating(const RunData& run, std::vector<std:
 }
 
 const results::Pair* measured_pair(const RunData& run, const std::string& model,
-                                   const results::Pair& pair) {
-  const MismatchFile* file = run.mismatch_of(model);
+                                   const CalibrationFile& calibration, const results::Pair& pair) {
+  const MismatchFile* file = run.mismatch_of(model, calibration);
   if (file == nullptr) return nullptr;
   const auto it =
       std::find_if(file->pairs.begin(), file->pairs.end(), [&](const results::Pair& other) {
@@ -35,7 +35,7 @@ const results::Pair* measured_pair(const RunData& run, const std::string& model,
 
 const results::Pair& pair_before(const RunData& run, const CalibrationFile& calibration,
                                  const results::Pair& pair) {
-  const results::Pair* measured = measured_pair(run, calibration.model, pair);
+  const results::Pair* measured = measured_pair(run, calibration.model, calibration, pair);
   return measured != nullptr ? *measured : pair;
 }
 

@@ -40,6 +40,9 @@ Section training_section(const RunData& run);
 /// Benchmarks before and after.
 Section evaluation_section(const RunData& run);
 
+/// Texts behind the numbers; its content is made by assets/cases.js. Empty title without cases.
+Section case_section(const RunData& run);
+
 /// Planted against recovered offsets; only for runs with ground truth (empty title otherwise).
 Section world_section(const RunData& run);
 
@@ -49,9 +52,10 @@ Section provenance_section(const RunData& run);
 /// Policies by rating, best first; those without a rating last, by name.
 std::vector<std::string> policies_by_rating(const RunData& run, std::vector<std::string> policies);
 
-/// The same policies in `mismatch/<model>.json`; nullptr where they were not measured.
+/// The same policies in the mismatch of a model, see RunData::mismatch_of; nullptr where they were
+/// not measured.
 const results::Pair* measured_pair(const RunData& run, const std::string& model,
-                                   const results::Pair& pair);
+                                   const CalibrationFile& calibration, const results::Pair& pair);
 
 /// The pair before calibration: from the mismatch file, on the same prompts as after retraining, or
 /// else from the calibration.

@@ -100,8 +100,8 @@ std::string single_pair_text(const RunData& run, const CalibrationFile& calibrat
 void describe_training(const RunData& run, const CalibrationFile& calibration,
                        std::vector<std::string>& lines) {
   const std::string retrained_model = calibration.retrained_model();
-  const MismatchFile* before = run.mismatch_of(calibration.model);
-  const MismatchFile* after = run.mismatch_of(retrained_model);
+  const MismatchFile* before = run.mismatch_of(calibration.model, calibration);
+  const MismatchFile* after = run.mismatch_of(retrained_model, calibration);
   if (before != nullptr && after != nullptr && before->pairs.size() > 2) {
     lines.push_back(fmt::format(
         "Mean |MD| over all ordered pairs: {} under {} ({} pairs), {} under {} ({} pairs{}).",
@@ -134,14 +134,14 @@ void describe_calibration(const RunData& run, const CalibrationFile& calibration
   if (calibration.pairs.size() == 1) {
     const results::Pair& pair = calibration.pairs[0];
     lines.push_back(single_pair_text(run, calibration, pair_before(run, calibration, pair),
-                                     measured_pair(run, retrained_model, pair)));
+                                     measured_pair(run, retrained_model, calibration, pair)));
   } else {
     std::size_t over = 0, under = 0, closer = 0, measured = 0;
     for (const results::Pair& calibrated : calibration.pairs) {
       const results::Pair& pair = pair_before(run, calibration, calibrated);
       const results::Estimate& mismatch = pair.before.mismatch;
       if (excludes(mismatch, 0.0)) ++(mismatch.value > 0.0 ? over : under);
-      const results::Pair* retrained = measured_pair(run, retrained_model, pair);
+      const results::Pair* retrained = measured_pair(run, retrained_model, calibration, pair);
       if (retrained == nullptr) continue;
       ++measured;
       closer += std::abs(retrained->before.mismatch.value) < std::abs(mismatch.value);

@@ -18,7 +18,9 @@ std::string picks_text(const results::PickMeasure& measure) {
 
 }  // namespace
 
-std::string votes_html(const EvaluationFile& evaluation) {
+std::string votes_html(const RunData& run, const EvaluationFile& evaluation) {
+  const std::string cases =
+      run.cases.link(evaluation_cases(evaluation.model, evaluation.benchmark));
   Table table{"Prediction of people's votes: " + evaluation.model, {{"", false}}, {}};
   for (const results::BenchmarkPart& part : evaluation.result.predictions) {
     const bool is_without = part.name == "without_offsets";
@@ -32,7 +34,7 @@ std::string votes_html(const EvaluationFile& evaluation) {
             {"log_loss", "log-loss"},
             {"brier", "Brier score"},
             {"ece", "expected calibration error"}}}) {
-    std::vector<std::string> row = {title};
+    Row row = {{title, std::string_view(name) == "accuracy" ? cases : ""}};
     for (const results::BenchmarkPart& part : evaluation.result.predictions)
       row.push_back(part.name == "difference" ? signed_measured_text(part.metrics.find(name))
                                               : measured_text(part.metrics.find(name)));
@@ -41,11 +43,11 @@ std::string votes_html(const EvaluationFile& evaluation) {
   return table_html(table);
 }
 
-std::string audit_html(const EvaluationFile& evaluation) {
+std::string audit_html(const RunData& run, const EvaluationFile& evaluation) {
   const std::vector<results::PicksOfN>& picks = evaluation.result.picks;
   if (picks.empty()) return "";
   Table table{"Means over the picks of best-of-n: " + evaluation.model, {{"", false}}, {}};
-  std::vector<std::string> kl = {"KL, nats"}, same = {"picks left as they are"};
+  Row kl = {"KL, nats"}, same = {"picks left as they are"};
   for (const results::PicksOfN& one : picks) {
     table.columns.push_back({fmt::format("n = {}", one.n), true});
     kl.push_back(number_text(one.kl, 2));
@@ -56,13 +58,15 @@ std::string audit_html(const EvaluationFile& evaluation) {
   const auto add = [&](const std::vector<results::PickMeasure> results::PicksOfN::* list,
                        const std::string& prefix) {
     for (std::size_t k = 0; k < (picks.front().*list).size(); ++k) {
-      std::vector<std::string> row = {prefix + (picks.front().*list)[k].name};
+      const std::string name = prefix + (picks.front().*list)[k].name;
+      Row row = {{name, run.cases.link(evaluation_cases(evaluation.model, evaluation.benchmark), "",
+                                       "", name)}};
       for (const results::PicksOfN& one : picks) row.push_back(picks_text((one.*list)[k]));
       table.rows.push_back(std::move(row));
     }
   };
   add(&results::PicksOfN::measures, "");
-  add(&results::PicksOfN::policies, "share of ");
+  add(&results::PicksOfN::policies, share_part(""));
   return "<p>What the reward model picks of n responses to a prompt, before → after correction; in "
          "brackets the share that ratings imply. n = 1 is what there was to pick from.</p>\n" +
          table_html(table);

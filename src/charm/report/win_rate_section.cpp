@@ -32,22 +32,38 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
     const results::Pair& before = pair_before(run, calibration, pair);
     dots.push_back({row, kBefore, before.before.win_rate});
     if (pair.after) dots.push_back({row, kAfterCalibration, pair.after->win_rate});
-    const results::Pair* retrained = measured_pair(run, calibration.retrained_model(), pair);
+    const results::Pair* retrained =
+        measured_pair(run, calibration.retrained_model(), calibration, pair);
     if (retrained != nullptr) {
       dots.push_back({row, kAfterRetraining, retrained->before.win_rate});
       has_retrained = true;
     }
+    const auto measured_cases = [&](const std::string& model) {
+      const MismatchFile* file = run.mismatch_of(model, calibration);
+      return file == nullptr
+                 ? std::string()
+                 : run.cases.link(mismatch_cases(file->model), pair.policy, pair.reference);
+    };
+    const std::string before_cases = measured_cases(calibration.model);
+    const std::string after_cases = run.cases.link(offset_cases(calibration.model, calibration.set),
+                                                   pair.policy, pair.reference);
+    const std::string retrained_cases = measured_cases(calibration.retrained_model());
     table.rows.push_back(
-        {pair_label(pair), std::to_string(before.num_prompts), std::to_string(pair.num_prompts),
-         percent_text(pair.target.value), percent_measured_text(before.before.win_rate),
+        {pair_label(pair),
+         std::to_string(before.num_prompts),
+         std::to_string(pair.num_prompts),
+         percent_text(pair.target.value),
+         percent_measured_text(before.before.win_rate),
          percent_measured_text(win_rate_of(pair.after)),
          percent_measured_text(retrained ? win_rate_of(retrained->before) : std::nullopt),
-         signed_measured_text(before.before.mismatch, 2),
-         signed_measured_text(mismatch_of(pair.after), 2),
-         signed_measured_text(retrained ? mismatch_of(retrained->before) : std::nullopt, 2)});
+         {signed_measured_text(before.before.mismatch, 2), before_cases},
+         {signed_measured_text(mismatch_of(pair.after), 2), after_cases},
+         {signed_measured_text(retrained ? mismatch_of(retrained->before) : std::nullopt, 2),
+          retrained_cases}});
   }
   options.series_order = {kBefore, kAfterCalibration};
   if (has_retrained) options.series_order.push_back(kAfterRetraining);
+  const bool has_style = calibration.votes && !calibration.votes->style_weights.empty();
   std::string html = fmt::format("<h3>{} calibrated on {}</h3>\n", escape_html(calibration.model),
                                  escape_html(calibration.set));
   html += fmt::format(
@@ -65,9 +81,12 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
     html += fmt::format("<p class=\"warning\">{}</p>\n", escape_html(warning));
   }
   html += chart_html(
-      {"Dots: win rate under the reward model with 95 % interval. Vertical ticks: the win rate "
-       "implied by the Arena ratings. After calibration: in-sample, with the offsets added to the "
-       "scores they were fitted on; after retraining: scores of the fine-tuned reward model.",
+      {fmt::format("Dots: win rate under the reward model with 95 % interval. Vertical ticks: {}. "
+                   "After calibration: in-sample, with the offsets{} added to the scores they were "
+                   "fitted on; after retraining: scores of the fine-tuned reward model.",
+                   calibration.votes ? "people’s win rate on the same responses"
+                                     : "the win rate implied by the Arena ratings",
+                   has_style ? " and the style weights" : ""),
        fmt::format(
            "Win rates of {} pairs under {} before and after calibration, against their targets",
            calibration.pairs.size(), calibration.model),

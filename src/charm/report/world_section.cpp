@@ -56,7 +56,7 @@ std::string planted_html(const RunData& run, const ordered_json& planted) {
   for (const ordered_json& entry : planted) {
     if (!entry.is_object()) continue;
     const std::string policy = entry.contains("policy") ? value_text(entry["policy"]) : "";
-    std::vector<std::string> row = {policy};
+    Row row = {policy};
     for (const std::string& key : keys)
       row.push_back(entry.contains(key) ? value_text(entry[key]) : "–");
     const results::Fields fields(entry, "world.json", "charm demo");

@@ -229,6 +229,32 @@ ScoredVote scored_vote_of(const RowView& row, bool with_styles) {
   return scored;
 }
 
+/// The rows that are valid, in file order.
+/// @param with_texts  the conversations are among the columns
+void for_each_scored_vote(const std::filesystem::path& path, const ReadOptions& options,
+                          bool with_styles, bool with_texts,
+                          const std::function<void(ScoredVote&&, const RowView&)>& body) {
+  std::vector<std::string> columns = kVoteColumns;
+  for (const char* name : {"score_a", "score_b", "error"}) columns.emplace_back(name);
+  for (const std::string_view name : kStyleNames) {
+    columns.push_back(fmt::format("{}_a", name));
+    columns.push_back(fmt::format("{}_b", name));
+  }
+  if (with_texts) columns.insert(columns.end(), {"conversation_a", "conversation_b"});
+  RowReader rows(path, options, columns);
+  while (const RowView* row = rows.next()) {
+    std::optional<ScoredVote> vote;
+    try {
+      vote = scored_vote_of(*row, with_styles);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kInput) throw;
+      rows.reject(error.message());
+    }
+    if (vote) body(std::move(*vote), *row);
+  }
+  rows.finish();
+}
+
 }  // namespace
 
 void for_each_vote(const std::filesystem::path& path, const ReadOptions& options,
@@ -266,25 +292,28 @@ StyleCounts conversation_style(const Conversation& conversation) {
 
 std::vector<ScoredVote> read_scored_votes(const std::filesystem::path& path,
                                           const ReadOptions& options, bool with_styles) {
-  std::vector<std::string> columns = kVoteColumns;
-  for (const char* name : {"score_a", "score_b", "error"}) columns.emplace_back(name);
-  for (const std::string_view name : kStyleNames) {
-    columns.push_back(fmt::format("{}_a", name));
-    columns.push_back(fmt::format("{}_b", name));
-  }
-  if (with_styles) columns.insert(columns.end(), {"conversation_a", "conversation_b"});
-  RowReader rows(path, options, columns);
   std::vector<ScoredVote> votes;
-  while (const RowView* row = rows.next()) {
-    try {
-      votes.push_back(scored_vote_of(*row, with_styles));
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kInput) throw;
-      rows.reject(error.message());
-    }
-  }
-  rows.finish();
+  for_each_scored_vote(
+      path, options, with_styles, /*with_texts=*/with_styles,
+      [&](ScoredVote&& vote, const RowView&) { votes.push_back(std::move(vote)); });
   return votes;
+}
+
+void for_each_vote_texts(
+    const std::filesystem::path& path, const ReadOptions& options,
+    std::span<const std::size_t> rows,
+    const std::function<void(std::size_t row, Conversation a, Conversation b)>& body) {
+  std::size_t row = 0;
+  auto next = rows.begin();
+  for_each_scored_vote(path, options, /*with_styles=*/false, /*with_texts=*/true,
+                       [&](ScoredVote&&, const RowView& view) {
+                         if (next == rows.end() || *next != row++) return;
+                         ++next;
+                         const Value a = view["conversation_a"], b = view["conversation_b"];
+                         if (a.is_null() || b.is_null()) return;
+                         body(row - 1, conversation_of(view, a, "conversation_a"),
+                              conversation_of(view, b, "conversation_b"));
+                       });
 }
 
 VoteInputs read_vote_inputs(std::span<const std::filesystem::path> paths, bool with_styles,

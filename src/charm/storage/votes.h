@@ -34,6 +34,15 @@ void for_each_vote(const std::filesystem::path& path, const ReadOptions& options
 std::vector<ScoredVote> read_scored_votes(const std::filesystem::path& path,
                                           const ReadOptions& options, bool with_styles);
 
+/// The conversations of both sides of scored votes, where the file has them (conversation_a,
+/// conversation_b).
+/// @param rows   indices into what `read_scored_votes` returns for the same options, ascending
+/// @param body   called with the index
+void for_each_vote_texts(
+    const std::filesystem::path& path, const ReadOptions& options,
+    std::span<const std::size_t> rows,
+    const std::function<void(std::size_t row, Conversation a, Conversation b)>& body);
+
 /// The scored votes of several files.
 struct VoteInputs {
   std::vector<ScoredVote> votes;

@@ -56,8 +56,8 @@ inline void write_made_up_run(const fs::path& run_dir, const std::string& policy
       for (int i = 0; i < 60; ++i) {
         ScoredResponse row;
         row.response.prompt_id = std::to_string(i);
-        row.response.prompt = {{"user", "q"}};
-        row.response.response = "r";
+        row.response.prompt = {{"user", "question " + std::to_string(i)}};
+        row.response.response = policies[p] + " answers " + std::to_string(i);
         row.response.policy = policies[p];
         row.score = static_cast<float>((i * 37) % 60) / 20.0f - static_cast<float>(p);
         rows.push_back(std::move(row));

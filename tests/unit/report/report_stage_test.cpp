@@ -65,7 +65,7 @@ TEST_F(WriteReport, HasEveryPart) {
   write_made_up_run(folder_);
   const std::string html = report();
   for (const char* id : {"summary", "world", "win-rates", "mismatch", "offsets", "explanation",
-                         "scores", "ratings", "training", "evaluation", "provenance"}) {
+                         "scores", "ratings", "training", "evaluation", "cases", "provenance"}) {
     EXPECT_THAT(html, HasSubstr("<section id=\"" + std::string(id) + "\">"));
   }
   EXPECT_THAT(html, Not(HasSubstr("class=\"missing\"")));
@@ -174,7 +174,8 @@ TEST_F(WriteReport, HostileNamesStayText) {
 }
 
 TEST_F(WriteReport, ScriptsDoNotEndThemselves) {
-  for (std::string_view script : {vega_js(), vega_lite_js(), vega_embed_js(), report_js()}) {
+  for (std::string_view script : {vega_js(), vega_lite_js(), vega_embed_js(), report_js(),
+                                  tables_js(), case_data_js(), cases_js()}) {
     EXPECT_GT(script.size(), 1000u);
     EXPECT_EQ(script.find("</script"), std::string_view::npos);
     EXPECT_EQ(script.find("<!--"), std::string_view::npos);
@@ -213,6 +214,31 @@ TEST_F(WriteReport, AMemberOfAnotherTypeIsAnInputError) {
     EXPECT_EQ(error.kind(), ErrorKind::kInput);
     EXPECT_FALSE(fs::exists(folder_ / "report.html"));
   }
+}
+
+TEST_F(WriteReport, NumbersLeadToTheirCases) {
+  write_made_up_run(folder_);
+  const std::string html = report();
+  // A cell of the matrix, in its chart and in the table of all pairs; an offset.
+  EXPECT_THAT(html, HasSubstr("\"cases\":\"#cases=md%2Frm\\u0026a=showman\\u0026b=plain\""));
+  EXPECT_THAT(html, HasSubstr("<td class=\"number\"><a href=\"#cases=md%2Frm&amp;a=showman&amp;"
+                              "b=plain\">+0.300 [+0.200, +0.400]</a></td>"));
+  EXPECT_THAT(html, HasSubstr("<a href=\"#cases=offsets%2Frm%2Fduo&amp;a=showman&amp;b=solid\">"));
+  EXPECT_THAT(html, HasSubstr("\"title\":\"Mismatch degree, rm-duo\""));
+  ReportOptions options{.run_dir = folder_, .output = folder_ / "none.html", .title = {}};
+  options.cases = 0;
+  const ReportResult result = write_report(options, {});
+  EXPECT_EQ(result.num_cases, 0);
+  EXPECT_THAT(read_file(result.output), Not(HasSubstr("#cases=")));
+}
+
+TEST_F(WriteReport, MissingScoresAreSaidOnThePage) {
+  write_made_up_run(folder_);
+  fs::remove_all(folder_ / "scores");
+  const ReportResult result = write_report({.run_dir = folder_, .output = {}, .title = {}}, {});
+  EXPECT_EQ(result.num_cases, 0);
+  EXPECT_THAT(result.case_problems, testing::Contains(HasSubstr("no scores of this reward model")));
+  EXPECT_THAT(read_file(result.output), HasSubstr("no scores of this reward model were found"));
 }
 
 TEST_F(WriteReport, TheSameRunGivesTheSameBytes) {

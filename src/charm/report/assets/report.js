@@ -70,24 +70,62 @@
     return vega;
   }
 
-  function draw() {
-    for (const figure of document.querySelectorAll("figure.chart")) {
-      const plot = figure.querySelector(".plot");
-      const spec = fit(JSON.parse(figure.querySelector("script").textContent), plot);
-      vegaEmbed(plot, spec, { mode: "vega-lite", actions: false, renderer: "svg", config: config(scheme.matches), patch: placeLabels })
-        .catch(function (error) {
-          console.error(error);
-          plot.textContent = "This chart could not be drawn: " + error.message;
-        });
-    }
+  // A click on an item follows the link of its datum to the cases behind it.
+  function followCases(figure, view) {
+    view.addEventListener("click", function (event, item) {
+      if (item && item.datum && item.datum.cases) location.hash = item.datum.cases;
+    });
+    figure.classList.toggle("has-cases", figure.querySelector("script").textContent.includes('"cases":"#'));
   }
 
-  draw();
-  scheme.addEventListener("change", draw);
+  function draw(figure) {
+    const plot = figure.querySelector(".plot");
+    const spec = fit(JSON.parse(figure.querySelector("script").textContent), plot);
+    return vegaEmbed(plot, spec, { mode: "vega-lite", actions: false, renderer: "svg", config: config(scheme.matches), patch: placeLabels })
+      .then(function (result) { followCases(figure, result.view); })
+      .catch(function (error) {
+        console.error(error);
+        plot.textContent = "This chart could not be drawn: " + error.message;
+      });
+  }
+
+  // Charts in sight first; the others one by one while the browser is idle.
+  const waiting = new Set();
+  const idle = window.requestIdleCallback || function (callback) { setTimeout(callback, 50); };
+  let isDrawing = false;
+  function drawNow(figure) {
+    if (waiting.delete(figure)) return draw(figure);
+    return Promise.resolve();
+  }
+  function drawWaiting() {
+    isDrawing = waiting.size > 0;
+    if (!isDrawing) return;
+    idle(function () {
+      const next = waiting.values().next();
+      (next.done ? Promise.resolve() : drawNow(next.value)).then(drawWaiting);
+    });
+  }
+  const inSight = new IntersectionObserver(function (entries) {
+    for (const entry of entries) {
+      if (entry.isIntersecting) drawNow(entry.target);
+    }
+  }, { rootMargin: "300px" });
+
+  function drawAll() {
+    for (const figure of document.querySelectorAll("figure.chart")) {
+      waiting.add(figure);
+      inSight.unobserve(figure);  // so that it reports anew
+      inSight.observe(figure);
+    }
+    if (!isDrawing) drawWaiting();
+  }
+
+  drawAll();
+  scheme.addEventListener("change", drawAll);
   let width = document.documentElement.clientWidth;
   window.addEventListener("resize", function () {
     if (document.documentElement.clientWidth === width) return;
     width = document.documentElement.clientWidth;
-    draw();
+    drawAll();
   });
 })();

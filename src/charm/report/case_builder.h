@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "charm/base/files.h"
+#include "charm/records/records.h"
+#include "charm/report/cases.h"
+
+namespace charm::report {
+
+/// A selected row: its place in the given order, and how it was selected.
+struct DrawnCase {
+  std::size_t place = 0;
+  bool is_largest = false;
+  bool is_random = false;
+};
+
+/// The larger half of `per_cell` from the front of an order (the largest differences first), the
+/// rest by a random draw from all of it. The draw goes by prompt, so that all cells show the same
+/// prompts. At most one row of a prompt is drawn.
+/// @param prompts  [place] id of the row's prompt
+std::vector<DrawnCase> draw_cases(std::span<const std::string_view> prompts, std::int64_t per_cell,
+                                  std::uint64_t seed);
+
+/// The file that a result records, where the run may have been moved since: as recorded, or by the
+/// end of its path in the run directory. Empty where there is none.
+std::optional<fs::path> find_recorded(const fs::path& run_dir, const fs::path& recorded);
+
+/// Scores of several policies; each policy's file.
+struct PolicyScoreFiles {
+  std::vector<ScoreFile> files;
+  std::map<std::string, fs::path> file_of;
+};
+
+/// Collects the cases of a run. Texts are read once, at the end, and only those of selected cases.
+/// Not thread-safe.
+class CaseBuilder {
+ public:
+  CaseBuilder(fs::path run_dir, std::int64_t per_cell, std::uint64_t seed);
+
+  /// The cells and cases that are added next belong to this group.
+  void begin_group(std::string key, std::string title, std::string order);
+  /// What the group lacks, and why.
+  void note(std::string text);
+
+  std::vector<DrawnCase> draw(std::span<const std::string_view> prompts) const {
+    return draw_cases(prompts, set_.per_cell, set_.seed);
+  }
+  void add_cell(CaseCell cell);
+  /// The index of a case of the group; an existing one where the group has a case with this key.
+  /// @param key  what the case compares, e.g. names, prompt and sample
+  std::pair<std::size_t, bool> add_case(const std::string& key, Case one);
+  Case& at(std::size_t index) { return set_.cases[index]; }
+  std::size_t add_text(std::string text, bool is_response) {
+    return set_.texts.add(std::move(text), is_response);
+  }
+
+  /// Files that exist of those that a result records; a note for each missing one.
+  std::vector<fs::path> find_inputs(const std::vector<fs::path>& recorded);
+  /// Those of the files that are scores of responses. Of two files with one policy the first
+  /// counts.
+  PolicyScoreFiles read_scores(const std::vector<fs::path>& paths);
+  /// Has the texts of a case's two policies read from their files.
+  void want_texts(std::size_t index, const PolicyScoreFiles& scores);
+  /// The same with the samples of each side.
+  void want_text(std::size_t index, bool is_a, const fs::path& file, const std::string& policy,
+                 const std::string& prompt_id, std::int32_t sample);
+
+  /// Reads the texts and returns the set.
+  CaseSet finish();
+
+ private:
+  struct Wanted {
+    std::size_t index = 0;
+    bool is_a = true;
+  };
+  const ScoreFile& scores_of(const fs::path& path);
+  void read_texts(const fs::path& file,
+                  const std::unordered_map<std::string, std::vector<Wanted>>& wanted);
+
+  fs::path run_dir_;
+  CaseSet set_;
+  std::unordered_map<std::string, std::size_t> index_of_key_;  // with the group's key
+  std::map<std::string, std::size_t> num_with_id_;
+  std::map<fs::path, ScoreFile> score_files_;
+  std::map<fs::path, std::unordered_map<std::string, std::vector<Wanted>>> wanted_;  // by row
+  std::map<fs::path, std::size_t> group_of_file_;  // the first that wants its texts
+};
+
+}  // namespace charm::report

@@ -1,0 +1,112 @@
+#include "charm/report/case_collector.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+
+#include "charm/base/error.h"
+#include "charm/storage/manifest.h"
+#include "charm/storage/row_fields.h"
+#include "charm/storage/row_reader.h"
+
+namespace charm::report {
+namespace {
+
+/// Whether the first row has these columns; false for files of other kinds.
+bool has_columns(const fs::path& path, const std::vector<std::string>& any_of_ids,
+                 const std::vector<std::string>& any_of) {
+  std::vector<std::string> columns = any_of_ids;
+  columns.insert(columns.end(), any_of.begin(), any_of.end());
+  try {
+    storage::RowReader reader(path, {}, columns);
+    const storage::RowView* row = reader.next();
+    const auto has = [row](const std::string& name) { return row->has(name); };
+    return row != nullptr && std::ranges::any_of(any_of_ids, has) &&
+           std::ranges::any_of(any_of, has);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInput) throw;
+    return false;
+  }
+}
+
+/// Runs `add`; what is wrong with a group's files becomes its note.
+void add_group(CaseBuilder& builder, const std::function<void()>& add) {
+  try {
+    add();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInput && error.kind() != ErrorKind::kIo &&
+        error.kind() != ErrorKind::kUsage) {
+      throw;
+    }
+    builder.note(fmt::format("No cases: {}.", error.message()));
+  }
+}
+
+}  // namespace
+
+std::vector<fs::path> only_scores(std::vector<fs::path> files) {
+  std::vector<std::string> ids = {"prompt_id"};
+  ids.insert(ids.end(), std::begin(storage::kPromptColumns), std::end(storage::kPromptColumns));
+  std::erase_if(files, [&](const fs::path& path) {
+    return fs::is_directory(path) || !has_columns(path, ids, {"score", "error"});
+  });
+  return files;
+}
+
+std::vector<fs::path> only_votes(std::vector<fs::path> files) {
+  std::erase_if(files, [](const fs::path& path) {
+    return fs::is_directory(path) || !has_columns(path, {"model_a"}, {"score_a", "error"});
+  });
+  return files;
+}
+
+std::vector<fs::path> scores_of_evaluation(const EvaluationFile& file) {
+  std::vector<fs::path> paths;
+  const nlohmann::ordered_json manifest = storage::read_manifest(file.file);
+  const auto scores = manifest.is_object() ? manifest.find("scores") : manifest.end();
+  if (manifest.is_object() && scores != manifest.end() && scores->is_array()) {
+    for (const auto& path : *scores) {
+      if (path.is_string()) paths.emplace_back(path.get<std::string>());
+    }
+  }
+  if (paths.empty()) paths.push_back(fs::path(file.file).replace_extension(".scores.parquet"));
+  return paths;
+}
+
+CaseSet collect_cases(const RunData& run, std::int64_t per_cell, std::uint64_t seed,
+                      const ProgressFn& progress) {
+  CaseBuilder builder(run.folder, per_cell, seed);
+  std::int64_t num_done = 0;
+  const auto add = [&](const std::function<void()>& group) {
+    add_group(builder, group);
+    if (progress) {
+      progress({.what = "reading cases", .done = ++num_done, .total = 0, .unit = "results", .detail = {}});
+    }
+  };
+  for (const MismatchFile& file : run.mismatches) {
+    add([&] {
+      file.votes ? add_vote_mismatch_cases(file, builder) : add_mismatch_cases(run, file, builder);
+    });
+  }
+  for (const CalibrationFile& file : run.calibrations) {
+    if (!file.same_as.empty()) continue;
+    add([&] {
+      file.votes ? add_vote_offset_cases(file, builder) : add_offset_cases(run, file, builder);
+    });
+  }
+  for (const EvaluationFile& file : run.evaluations) {
+    if (file.result.benchmark == "arena") continue;  // a correlation over policies
+    add([&] {
+      if (!file.result.picks.empty()) {
+        add_audit_cases(file, builder);
+      } else if (!file.result.predictions.empty()) {
+        add_vote_prediction_cases(file, builder);
+      } else {
+        add_benchmark_cases(file, builder);
+      }
+    });
+  }
+  return builder.finish();
+}
+
+}  // namespace charm::report

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+
+#include "charm/base/progress.h"
+#include "charm/report/case_builder.h"
+#include "charm/report/run_data.h"
+
+namespace charm::report {
+
+/// The cases behind every pair's mismatch degree, every offset, every benchmark's subset and every
+/// row of an audit. Results whose scores are missing have a note instead.
+/// @param per_cell  cases of each number
+/// @param seed      of the random draw
+CaseSet collect_cases(const RunData& run, std::int64_t per_cell, std::uint64_t seed,
+                      const ProgressFn& progress);
+
+// One function per kind of result; each adds one group. For case_collector.cpp.
+
+void add_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilder& builder);
+void add_offset_cases(const RunData& run, const CalibrationFile& file, CaseBuilder& builder);
+/// From votes.
+void add_vote_mismatch_cases(const MismatchFile& file, CaseBuilder& builder);
+void add_vote_offset_cases(const CalibrationFile& file, CaseBuilder& builder);
+/// Of `charm evaluate --benchmark votes`.
+void add_vote_prediction_cases(const EvaluationFile& file, CaseBuilder& builder);
+void add_benchmark_cases(const EvaluationFile& file, CaseBuilder& builder);
+void add_audit_cases(const EvaluationFile& file, CaseBuilder& builder);
+
+/// Those of the files that hold scores of responses.
+std::vector<fs::path> only_scores(std::vector<fs::path> files);
+/// Those that hold scored votes.
+std::vector<fs::path> only_votes(std::vector<fs::path> files);
+
+/// The files of scores that an evaluation was computed from: by its manifest, or beside it.
+std::vector<fs::path> scores_of_evaluation(const EvaluationFile& file);
+
+}  // namespace charm::report
