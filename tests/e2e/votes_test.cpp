@@ -149,6 +149,55 @@ TEST_F(Votes, GoThroughEveryStage) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
 }
 
+TEST_F(Votes, RunInARecipe) {
+  std::string recipe =
+      "run_dir: run\nseed: 1\nholdout: 0.3\nvotes: raw.jsonl\nratings: world/ratings.json\n"
+      "score: {model: rm, dtype: float32, max_tokens: 256}\n"
+      "measure: {bootstrap: 20, min_prompts: 10}\n"
+      "calibrate:\n  reference: helper\n  bootstrap: 20\n  min_prompts: 10\n"
+      "  sets:\n    by-ratings: {}\n    by-votes: {votes: true, style: fastchat}\n"
+      "evaluate:\n  - {benchmark: votes, bootstrap: 20}\n"
+      "  - {benchmark: best-of-n, bootstrap: 20, calibration: by-votes}\n"
+      "explain: {bootstrap: 20, min_prompts: 10, min_differing: 5}\n"
+      "report: {cases: 4}\n"
+      "policies:\n";
+  for (const char* policy : {"helper", "intern", "scholar", "showman"})
+    recipe += fmt::format("  - {{name: {0}, responses: world/responses/{0}.jsonl}}\n", policy);
+  write_file(path("votes.yaml"), recipe);
+  Outcome outcome = run_charm({"run", path("votes.yaml")});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(read("run/mismatch/rm.votes.json")["agreement"]["num_votes"], 1500);
+  EXPECT_EQ(read("run/mismatch/rm.json")["pairs"].size(), 12u);
+  const json calibration = read("run/calibration/rm/by-votes.json");
+  EXPECT_EQ(calibration["mode"], "votes");
+  EXPECT_EQ(calibration["votes"]["holdout"], 0.3);
+  EXPECT_EQ(read("run/calibration/rm/by-ratings.json")["mode"], "same-prompt");
+  const json votes = read("run/eval/rm/votes.json");
+  EXPECT_EQ(votes["holdout"], 0.3);
+  EXPECT_TRUE(votes.contains("with_offsets"));
+  EXPECT_THAT(outcome.err, testing::Not(HasSubstr("fitted to these votes")));
+  EXPECT_TRUE(read("run/eval/rm/best-of-n.json")["picks"][1].contains("same_pick"));
+  const std::string report = read_file(path("run/report.html"));
+  for (const char* group :
+       {"md%2Frm.votes", "offsets%2Frm%2Fby-votes", "eval%2Frm%2Fvotes", "eval%2Frm%2Fbest-of-n"}) {
+    EXPECT_THAT(report, HasSubstr(std::string("#cases=") + group));
+  }
+  outcome = run_charm({"run", path("votes.yaml"), "--dry-run"});
+  EXPECT_THAT(outcome.out, HasSubstr("0 steps to do, 18 kept"));
+
+  const auto refused = [&](const std::string& from, const std::string& to,
+                           const std::string& part) {
+    std::string wrong = recipe;
+    wrong.replace(wrong.find(from), from.size(), to);
+    write_file(path("wrong.yaml"), wrong);
+    expect_failure({"run", path("wrong.yaml")}, 2, {"wrong.yaml", part});
+  };
+  refused("votes: raw.jsonl\n", "", "has no 'votes'");
+  refused("votes: true, style", "rating_prior: true, style", "rating_prior");
+  refused("calibration: by-votes", "calibration: by-hand", "'by-hand' is no set");
+  refused("{benchmark: votes, ", "{benchmark: votes, data: raw.jsonl, ", "remove 'data'");
+}
+
 TEST_F(Votes, AreRefusedByName) {
   write_file(path("bare.jsonl"), R"({"model_a": "x", "model_b": "y", "winner": "model_a"})"
                                  "\n");

@@ -49,12 +49,22 @@ class PlanBuilder {
                    const std::vector<fs::path>& responses);
   void add_split(const std::string& rm);
   void add_measuring(const std::string& stage, const std::string& rm);
+  /// Scores the recipe's votes and measures the reward model against them; nothing without votes.
+  void add_vote_scoring(const std::string& stage, const std::string& rm, const fs::path& model_dir);
+  void add_vote_measuring(const std::string& stage, const std::string& rm);
   void add_calibration(const std::string& rm, const RecipeCalibration& calibration);
   void add_preferences(const std::string& rm, const RecipeCalibration& calibration);
   void add_training(const std::string& rm, const RecipeCalibration& calibration);
   /// The reward models of the run by name and folder: the given one, then the fine-tuned ones.
   std::vector<std::pair<std::string, fs::path>> models() const;
   void add_evaluation(const RecipeEvaluation& evaluation);
+  /// Inputs of an evaluation of votes, and of an audit; both use the run's own scores.
+  void set_vote_inputs(const RecipeEvaluation& evaluation, const std::string& rm,
+                       evaluate::EvaluateOptions& options, Step& step) const;
+  void set_audit_inputs(const RecipeEvaluation& evaluation, const std::string& rm,
+                        evaluate::EvaluateOptions& options, Step& step) const;
+  void set_calibration(const RecipeEvaluation& evaluation, const std::string& rm,
+                       evaluate::EvaluateOptions& options, Step& step) const;
   /// The fine-tuned models against their base model, on the same rows.
   void add_comparisons(const RecipeEvaluation& evaluation);
   /// After the evaluations, whose saved scores are used to evaluate post-hoc corrections on

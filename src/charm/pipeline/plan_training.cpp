@@ -8,9 +8,15 @@ namespace charm::pipeline {
 
 void PlanBuilder::add_calibration(const std::string& rm, const RecipeCalibration& calibration) {
   calibrate::CalibrateOptions options = calibration.options;
-  options.scores = fit_scores(rm, options.policies);
-  options.held_out_scores = held_out_scores(rm, options.policies);
-  options.ratings = recipe_.ratings.file;
+  if (calibration.votes) {
+    options.votes = {paths_.votes(rm)};
+    if (held_out()) options.holdout = recipe_.holdout;
+  } else {
+    options.scores = fit_scores(rm, options.policies);
+    options.held_out_scores = held_out_scores(rm, options.policies);
+  }
+  const bool uses_ratings = !calibration.votes || calibration.rating_prior;
+  if (uses_ratings) options.ratings = recipe_.ratings.file;
   options.category = recipe_.ratings.category;
   options.date = recipe_.ratings.date;
   // Aliases of policies outside the set are not passed on.
@@ -23,13 +29,16 @@ void PlanBuilder::add_calibration(const std::string& rm, const RecipeCalibration
   options.output = paths_.calibration(rm, calibration.set);
   Step step{.stage = "calibrate",
             .name = "calibrate " + rm + "/" + calibration.set,
-            .inputs = options.scores,
+            .inputs = calibration.votes ? options.votes : options.scores,
             .outputs = {options.output},
             .settings = calibration.settings,
             .run = {}};
   step.inputs.insert(step.inputs.end(), options.held_out_scores.begin(),
                      options.held_out_scores.end());
-  step.inputs.push_back(options.ratings);
+  if (uses_ratings) step.inputs.push_back(options.ratings);
+  if (calibration.votes)
+    step.settings.push_back(
+        {.name = "held-out votes", .values = {fmt::format("{}", options.holdout)}});
   step.settings.push_back({.name = "set", .values = options.policies});
   const std::vector<Setting> more = rating_settings();
   step.settings.insert(step.settings.end(), more.begin(), more.end());
@@ -116,6 +125,10 @@ void PlanBuilder::add_evaluation(const RecipeEvaluation& evaluation) {
       step.inputs.push_back(options.ratings);
       const std::vector<Setting> more = rating_settings();
       step.settings.insert(step.settings.end(), more.begin(), more.end());
+    } else if (options.benchmark == evaluate::Benchmark::kVotes) {
+      set_vote_inputs(evaluation, name, options, step);
+    } else if (options.benchmark == evaluate::Benchmark::kBestOfN) {
+      set_audit_inputs(evaluation, name, options, step);
     } else {
       options.model_dir = folder;
       options.model.source = source_of(folder);
@@ -136,6 +149,8 @@ void PlanBuilder::add_evaluation(const RecipeEvaluation& evaluation) {
 }
 
 void PlanBuilder::add_comparisons(const RecipeEvaluation& evaluation) {
+  const evaluate::Benchmark kind = evaluation.options.benchmark;
+  if (kind == evaluate::Benchmark::kVotes || kind == evaluate::Benchmark::kBestOfN) return;
   const std::string& rm = recipe_.reward_model.name;
   for (const RecipeCalibration& calibration : recipe_.calibrations) {
     const std::string after = retrained_name(rm, calibration.set);
@@ -203,12 +218,14 @@ void PlanBuilder::add_explanation(const std::string& rm, const RecipeCalibration
 }
 
 void PlanBuilder::add_report() {
-  report::ReportOptions options{.run_dir = paths_.root, .output = paths_.report(), .title = {}};
+  report::ReportOptions options = recipe_.report;
+  options.run_dir = paths_.root;
+  if (!options.site) options.output = paths_.report();
   Step step{.stage = "report",
             .name = "report",
             .inputs = {paths_.world()},
-            .outputs = {options.output},
-            .settings = {},
+            .outputs = {options.site ? *options.site : options.output},
+            .settings = settings("report"),
             .run = {}};
   for (const Step& earlier : steps_) {
     if (earlier.stage == "prompts" || earlier.stage == "responses") continue;

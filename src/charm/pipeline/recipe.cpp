@@ -73,65 +73,6 @@ RecipeRewardModel read_reward_model(const Section& top, std::vector<Setting>& se
   return model;
 }
 
-RecipeEvaluation read_evaluation(const Section& section, const Recipe& recipe) {
-  RecipeEvaluation evaluation;
-  evaluation.options.seed = recipe.seed;
-  evaluation.options.model = recipe.reward_model.score.model;
-  evaluation.options.encoder = recipe.reward_model.score.encoder;
-  evaluation.options.scorer = recipe.reward_model.score.scorer;
-  OptionTable table;
-  describe_evaluation(table, evaluation);
-  evaluation.settings = section.assign(table);
-  std::erase_if(evaluation.settings, [](const Setting& setting) {
-    return setting.name == "data" || setting.name == "benchmark";
-  });
-  const std::string benchmark = section.text("benchmark");
-  section.check_at(section.find("benchmark")->line, "evaluate.benchmark",
-                   [&] { evaluation.options.benchmark = evaluate::parse_benchmark(benchmark); });
-  evaluation.settings.push_back({.name = "benchmark", .values = {benchmark}});
-  const bool arena = evaluation.options.benchmark == evaluate::Benchmark::kArena;
-  if (arena && !evaluation.options.data.empty())
-    refuse(section, section.line(), "evaluate: arena uses the run's own scores; remove 'data'");
-  if (arena && evaluation.options.limit_per_subset > 0)
-    refuse(section, section.line(), "evaluate: arena has no subsets; remove 'limit_per_subset'");
-  constexpr std::size_t kFewestForArena = 3;
-  if (arena && recipe.policies.size() < kFewestForArena) {
-    refuse(section, section.line(),
-           fmt::format("evaluate: arena correlates scores with ratings and needs at least {} "
-                       "policies, found {}; remove it",
-                       kFewestForArena, recipe.policies.size()));
-  }
-  if (!arena && evaluation.options.data.empty())
-    refuse(section, section.line(), "evaluate: key 'data' is missing");
-  if (evaluation.name.empty()) evaluation.name = benchmark;
-  evaluation.name = file_name_of(evaluation.name);
-  return evaluation;
-}
-
-std::vector<RecipeEvaluation> read_evaluations(const Section& top, const Recipe& recipe) {
-  const YamlValue* value = top.find("evaluate");
-  if (value == nullptr) return {};
-  if (value->kind != YamlValue::Kind::kList) {
-    refuse(top, value->line,
-           fmt::format("evaluate: expected a list of benchmarks, found {}",
-                       yaml_kind_name(value->kind)));
-  }
-  std::vector<RecipeEvaluation> all;
-  std::set<std::string> names;
-  for (const YamlValue& item : value->items) {
-    top.problems().collect([&] {
-      const Section section = top.child("evaluate", item);
-      all.push_back(read_evaluation(section, recipe));
-      if (!names.insert(all.back().name).second) {
-        refuse(section, item.line,
-               fmt::format("evaluate: two entries are named '{}'; give one another 'name'",
-                           all.back().name));
-      }
-    });
-  }
-  return all;
-}
-
 /// Every stage would warn of an alias that names none of the policies: it is said once and dropped.
 void drop_unused_aliases(Recipe& recipe) {
   std::vector<std::string> names;
@@ -261,6 +202,8 @@ void read_document(const Section& top, Recipe& recipe) {
   problems.collect([&] { recipe.evaluations = read_evaluations(top, recipe); });
   recipe.explanation.settings.seed = recipe.seed;
   problems.collect([&] { read_plain_section(top, recipe, "explain", recipe.explanation); });
+  recipe.report.seed = recipe.seed;
+  problems.collect([&] { read_plain_section(top, recipe, "report", recipe.report); });
 }
 
 }  // namespace

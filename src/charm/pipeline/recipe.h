@@ -16,6 +16,7 @@
 #include "charm/pipeline/section.h"
 #include "charm/prefer/prefer.h"
 #include "charm/prepare/prepare.h"
+#include "charm/report/report_stage.h"
 #include "charm/score/score_stage.h"
 #include "charm/train/train_stage.h"
 
@@ -48,6 +49,8 @@ struct RecipeRewardModel {
 struct RecipeCalibration {
   std::string set;  ///< <set> in the run directory
   calibrate::CalibrateOptions options;
+  bool votes = false;         ///< fitted to the recipe's votes instead of the ratings
+  bool rating_prior = false;  ///< with the ratings as a prior
   std::vector<Setting> settings;
   /// Section `prefer` of the recipe, overridden by that of the set.
   prefer::PreferOptions preferences;
@@ -61,6 +64,7 @@ struct RecipeEvaluation {
   std::string name;       ///< <benchmark> in the run directory
   std::string benchmark;  ///< as the recipe says
   evaluate::EvaluateOptions options;
+  std::string calibration;  ///< votes, best-of-n: the set whose offsets are evaluated; empty: none
   std::vector<Setting> settings;
 };
 
@@ -75,12 +79,14 @@ struct Recipe {
       prompts;  ///< use only these prompts; empty: all prompts of the responses
   std::vector<RecipePolicy> policies;
   RecipeRatings ratings;
+  std::vector<fs::path> votes;  ///< people's votes with texts, scored like the responses
   RecipeRewardModel reward_model;
   measure::MeasureOptions mismatch;
   std::vector<RecipeCalibration> calibrations;
   bool trains = false;  ///< false: the run ends with the preferences
   std::vector<RecipeEvaluation> evaluations;
   explain::ExplainOptions explanation;  ///< of every calibrated set
+  report::ReportOptions report;         ///< `run_dir` and `output` are filled in by the plan
 
   /// Settings of each section, for the fingerprints of steps: "score", "measure", ...
   std::map<std::string, std::vector<Setting>> settings;

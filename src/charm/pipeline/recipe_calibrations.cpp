@@ -2,6 +2,7 @@
 #include <set>
 
 #include "charm/pipeline/recipe_parts.h"
+#include "charm/pipeline/recipe_sections.h"
 #include "charm/train/train_options.h"
 
 namespace charm::pipeline {
@@ -42,6 +43,19 @@ void check_set(const Section& section, RecipeCalibration& calibration,
     refuse(section, section.line(),
            fmt::format("{}: leave_one_out needs three or more policies, found {}", section.name(),
                        options.policies.size()));
+  }
+}
+
+void check_votes(const Section& section, const Section& top, const RecipeCalibration& calibration) {
+  if (calibration.votes && top.find("votes") == nullptr) {
+    refuse(section, section.line(),
+           fmt::format("{}: votes: the recipe has no 'votes', the files of people's votes",
+                       section.name()));
+  }
+  if (calibration.rating_prior && !calibration.votes) {
+    refuse(section, section.line(),
+           fmt::format("{}: rating_prior: without 'votes: true' the ratings are the target",
+                       section.name()));
   }
 }
 
@@ -107,13 +121,14 @@ std::vector<RecipeCalibration> read_calibrations(const Section& top, std::uint64
     calibration.set = std::move(set);
     calibration.options.solve.seed = seed;
     OptionTable table;
-    describe_settings(table, calibration.options);
+    describe_calibration(table, calibration);
     calibration.settings = section.assign(table, {"sets"});
     if (own != nullptr) {
       std::vector<Setting> more = own->assign(table, {"prefer", "train"});
       calibration.settings.insert(calibration.settings.end(), more.begin(), more.end());
     }
     check_set(own != nullptr ? *own : section, calibration, policies);
+    check_votes(own != nullptr ? *own : section, top, calibration);
     read_pairs_and_training(top, own, seed, calibration);
     if (calibration.set.empty())
       calibration.set = default_set_name(calibration.options, policies.size());

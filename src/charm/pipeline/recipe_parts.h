@@ -32,4 +32,7 @@ std::vector<RecipePolicy> read_policies(const Section& top, std::uint64_t seed);
 std::vector<RecipeCalibration> read_calibrations(const Section& top, std::uint64_t seed,
                                                  const std::vector<RecipePolicy>& policies);
 
+/// `evaluate`; after policies, votes, reward model and calibrations.
+std::vector<RecipeEvaluation> read_evaluations(const Section& top, const Recipe& recipe);
+
 }  // namespace charm::pipeline

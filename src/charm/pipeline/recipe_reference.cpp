@@ -121,18 +121,20 @@ std::string recipe_reference() {
   text += section("score", "The reward model; see `charm score`.", describe_score);
   text += section<measure::MeasureOptions>("measure", "See `charm measure`.",
                                            measure::describe_settings);
-  text += section<calibrate::CalibrateOptions>(
+  text += section(
       "calibrate",
       "One calibration of all policies, or several: `sets` maps names to sections with the same "
       "keys, which override these and\nmay have `prefer` and `train` of their own. See `charm "
       "calibrate`.",
-      calibrate::describe_settings);
+      describe_calibration);
   text +=
       section<prefer::PreferOptions>("prefer", "See `charm prefer`.", prefer::describe_settings);
   text += section<train::TrainOptions>("train", "See `charm train`.", train::describe_settings);
   text += section("evaluate", "A list; each benchmark has", describe_evaluation);
   text += section<explain::ExplainOptions>("explain", "See `charm explain`.",
                                            explain::describe_settings);
+  text +=
+      section<report::ReportOptions>("report", "See `charm report`.", report::describe_settings);
   text.pop_back();
   return text;
 }

@@ -36,7 +36,8 @@ const std::vector<SectionName>& section_names() {
   static const std::vector<SectionName> kNames = {
       {"prepare", "prompts"},  {"generate", "generation"},   {"score", "reward_model"},
       {"measure", "mismatch"}, {"calibrate", "calibration"}, {"prefer", "preferences"},
-      {"train", "training"},   {"evaluate", "evaluation"},   {"explain", ""}};
+      {"train", "training"},   {"evaluate", "evaluation"},   {"explain", ""},
+      {"report", ""}};
   return kNames;
 }
 
@@ -61,7 +62,11 @@ void describe_top(OptionTable& table, Recipe& recipe) {
               "Share of the prompts held out of calibration and training, from 0 up to 1: mismatch "
               "and results after training are measured on them. 0.2 to 0.4 where some hundred "
               "prompts remain on both sides; 0: none.")
-      .range({.lowest = 0.0, .highest = 1.0, .below_highest = true});
+      .range({.lowest = 0.0, .highest = 1.0, .below_highest = true})
+      .paths("votes", recipe.votes, "FILE",
+             "People's votes with both texts (see charm score --votes). The run scores them "
+             "(votes/<rm>.parquet) and measures the reward model against them "
+             "(mismatch/<rm>.votes.json); `calibrate` and `evaluate` may use them.");
 }
 
 void describe_prepare(OptionTable& table, prepare::PrepareOptions& options) {
@@ -101,13 +106,31 @@ void describe_score(OptionTable& table, RecipeRewardModel& model) {
   describe_settings(table, model.score);
 }
 
+void describe_calibration(OptionTable& table, RecipeCalibration& calibration) {
+  describe_settings(table, calibration.options);
+  table
+      .flag("votes", calibration.votes,
+            "Fit the offsets to the recipe's `votes` (charm calibrate --votes) instead of the "
+            "ratings. The recipe's `holdout` then holds out votes by their prompts.")
+      .flag("rating-prior", calibration.rating_prior,
+            "With `votes`: the ratings are a prior of the offsets.");
+}
+
 void describe_evaluation(OptionTable& table, RecipeEvaluation& evaluation) {
   table
-      .text("benchmark", evaluation.benchmark, "reward-bench|reward-bench-2|rm-bench|arena",
-            "The benchmark. arena: correlation of the run's own scores with the ratings.")
+      .text("benchmark", evaluation.benchmark,
+            "reward-bench|reward-bench-2|rm-bench|judge-bench|rmb|ppe|arena|votes|best-of-n",
+            "The benchmark. arena: correlation of the run's own scores with the ratings; votes: "
+            "prediction of the recipe's `votes`; best-of-n: audit of what best-of-n picks from the "
+            "run's own scores.")
       .required()
       .text("name", evaluation.name, "NAME", "Its name in the run; default: the benchmark's.")
-      .paths("data", evaluation.options.data, "FILE", "The benchmark's files; not for arena.");
+      .paths("data", evaluation.options.data, "FILE",
+             "The benchmark's files; not for arena, votes and best-of-n.")
+      .text("calibration", evaluation.calibration, "SET",
+            "votes, best-of-n: the set whose offsets are evaluated on the given reward model; by "
+            "default the first (votes: the first fitted to votes). A fine-tuned model is audited "
+            "against the given one.");
   describe_settings(table, evaluation.options);
 }
 

@@ -26,6 +26,7 @@ void describe_prepare(OptionTable& table, prepare::PrepareOptions& options);
 void describe_policy(OptionTable& table, RecipePolicy& policy);
 void describe_ratings_section(OptionTable& table, RecipeRatings& ratings);
 void describe_score(OptionTable& table, RecipeRewardModel& model);
+void describe_calibration(OptionTable& table, RecipeCalibration& calibration);
 void describe_evaluation(OptionTable& table, RecipeEvaluation& evaluation);
 
 /// docs/recipes.md: every key of every section as Markdown (`charm --help-recipe`).

@@ -23,6 +23,11 @@ struct RunPaths {
   }
   fs::path split_facts(std::string_view rm) const { return root / "splits" / named(rm, ".json"); }
   fs::path mismatch(std::string_view rm) const { return root / "mismatch" / named(rm, ".json"); }
+  /// Scored votes, and the mismatch with people's choices.
+  fs::path votes(std::string_view rm) const { return root / "votes" / named(rm, ".parquet"); }
+  fs::path vote_mismatch(std::string_view rm) const {
+    return root / "mismatch" / named(rm, ".votes.json");
+  }
   fs::path calibration(std::string_view rm, std::string_view set) const {
     return root / "calibration" / rm / named(set, ".json");
   }

@@ -18,8 +18,10 @@ std::vector<Step> PlanBuilder::build() {
   add_responses();
   const std::string& rm = recipe_.reward_model.name;
   add_scoring("score", rm, recipe_.reward_model.score.model_dir, response_files());
+  add_vote_scoring("score", rm, recipe_.reward_model.score.model_dir);
   if (held_out()) add_split(rm);
   add_measuring("measure", rm);
+  add_vote_measuring("measure", rm);
   for (const RecipeCalibration& calibration : recipe_.calibrations)
     add_calibration(rm, calibration);
   for (const RecipeCalibration& calibration : recipe_.calibrations)
@@ -29,9 +31,12 @@ std::vector<Step> PlanBuilder::build() {
     for (const RecipeCalibration& calibration : recipe_.calibrations) {
       add_scoring("rescore", retrained_name(rm, calibration.set), paths_.model(rm, calibration.set),
                   measured_responses());
+      add_vote_scoring("rescore", retrained_name(rm, calibration.set),
+                       paths_.model(rm, calibration.set));
     }
     for (const RecipeCalibration& calibration : recipe_.calibrations) {
       add_measuring("remeasure", retrained_name(rm, calibration.set));
+      add_vote_measuring("remeasure", retrained_name(rm, calibration.set));
     }
   }
   for (const RecipeEvaluation& evaluation : recipe_.evaluations) {

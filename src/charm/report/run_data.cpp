@@ -6,6 +6,7 @@
 #include "charm/base/error.h"
 #include "charm/report/flat_run.h"
 #include "charm/results/fields.h"
+#include "charm/results/result_file.h"
 
 namespace charm::report {
 namespace {
@@ -197,7 +198,7 @@ RunData read_run(const fs::path& run_dir) {
     for (const fs::path& path : json_files_in(folder)) {
       run.evaluations.push_back(
           {folder.filename().string(), path.stem().string(), results::read_evaluation(path), path});
-      for (const auto& [policy, rating] : run.evaluations.back().result.ratings)
+      for (const auto& [policy, rating] : run.evaluations.back().result.ratings())
         run.ratings[policy] = rating;
     }
   }
