@@ -141,7 +141,8 @@ TEST_F(ServeTest, PortInUseAndUnknownHost) {
                  {"cannot listen on 127.0.0.1:" + port, "--port"});
   expect_failure({"serve", "--model", path("rm"), "--port", "0", "--host", "no.such.host.invalid"},
                  2, {"--host no.such.host.invalid"});
-  expect_failure({"serve", "--model", path("rm"), "--port", "70000"}, 2, {"--port: expected 0 to 65535, found 70000"});
+  expect_failure({"serve", "--model", path("rm"), "--port", "70000"}, 2,
+                 {"--port: expected 0 to 65535, found 70000"});
 }
 
 TEST_F(ServeTest, AllInterfacesWithoutAKeyIsAWarning) {

@@ -11,11 +11,11 @@ namespace charm {
 
 /// Why a command fails; the value is the process's exit code.
 enum class ErrorKind {
-  kUsage = 2,      ///< invalid command line or recipe
-  kInput = 3,      ///< a file has invalid content
-  kIo = 4,         ///< a file cannot be read or written
+  kUsage = 2,      ///< invalid command line
+  kInput = 3,      ///< a file has invalid content; a recipe is one
+  kIo = 4,         ///< a file cannot be read or written, also for want of disk space
   kNetwork = 5,    ///< a server or a download failed
-  kResource = 6,   ///< out of memory, device or disk space
+  kResource = 6,   ///< out of memory, no such device, or a process of the command was lost
   kInternal = 70,  ///< a bug in charm
 };
 

@@ -18,8 +18,7 @@ class CheckCommand final : public Command {
            "of the split, benchmark files, memory and free disk; and estimates the time. Lists all "
            "problems, and ends as charm run would: with the exit code of the problems' kind (3: "
            "the recipe or a file it names, 4: a file that is missing, a disk that is full, 6: "
-           "memory), 3 where "
-           "they are of several kinds.\n"
+           "memory), 3 where they are of several kinds.\n"
            "\n"
            "  charm check recipe.yaml";
   }
