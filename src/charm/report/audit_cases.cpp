@@ -36,7 +36,9 @@ bool correct(const EvaluationFile& file, const std::vector<fs::path>& scores,
              std::vector<Candidate>& candidates, CaseBuilder& builder) {
   const nlohmann::ordered_json manifest = storage::read_manifest(file.file);
   std::vector<fs::path> others = builder.find_inputs(recorded_inputs(manifest));
-  std::erase_if(others, [&](const fs::path& path) { return std::ranges::find(scores, path) != scores.end(); });
+  std::erase_if(others, [&](const fs::path& path) {
+    return std::ranges::find(scores, path) != scores.end();
+  });
   std::map<std::tuple<std::string, std::string, std::int32_t>, double> after;
   for (const fs::path& path : only_scores(others)) {
     for (const Candidate& row : evaluate::read_candidates(std::vector{path}, kAnyNumber).rows)

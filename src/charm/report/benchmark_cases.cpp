@@ -70,8 +70,7 @@ void add_subset_cell(const std::string& subset, std::vector<WorstPair> pairs, bo
     const WorstPair& pair = pairs[drawn.place];
     const std::string key = fmt::format("{}\x1f{}\x1f{}", subset, pair.row->item.id,
                                         prompt_id_of(pair.row->item.prompt));
-    const std::size_t index =
-        builder.add_case(key, case_of(pair, has_texts, builder)).first;
+    const std::size_t index = builder.add_case(key, case_of(pair, has_texts, builder)).first;
     cell.cases.push_back(
         {.index = index, .is_largest = drawn.is_largest, .is_random = drawn.is_random});
   }
@@ -91,11 +90,11 @@ void add_benchmark_cases(const EvaluationFile& file, CaseBuilder& builder) {
   for (const fs::path& path : paths)
     has_texts = has_texts && !storage::read_published_scores(path).has_value();
   if (!has_texts) builder.note("These are published scores: they have no texts.");
-  const evaluate::BenchmarkRows read = evaluate::read_benchmark(
-      paths,
-      {.benchmark = evaluate::parse_benchmark(file.result.benchmark),
-       .max_bad_rows = std::numeric_limits<std::int64_t>::max()},
-      /*with_scores=*/true);
+  const evaluate::BenchmarkRows read =
+      evaluate::read_benchmark(paths,
+                               {.benchmark = evaluate::parse_benchmark(file.result.benchmark),
+                                .max_bad_rows = std::numeric_limits<std::int64_t>::max()},
+                               /*with_scores=*/true);
   std::map<std::string, std::vector<WorstPair>> subsets;
   for (const ScoredEvalItem& row : read.rows) {
     if (const auto pair = worst_pair(row)) subsets[row.item.subset].push_back(*pair);

@@ -110,9 +110,10 @@ std::vector<fs::path> CaseBuilder::find_inputs(const std::vector<fs::path>& reco
     if (const auto place = find_recorded(run_dir_, path)) {
       found.push_back(*place);
     } else if (!name.ends_with(".json") && !name.ends_with(".csv")) {  // ratings have no texts
-      note(fmt::format("{} was not found, so its texts are missing here; run charm report where it "
-                       "is.",
-                       path.string()));
+      note(
+          fmt::format("{} was not found, so its texts are missing here; run charm report where it "
+                      "is.",
+                      path.string()));
     }
   }
   return found;
@@ -153,12 +154,11 @@ void CaseBuilder::want_text(std::size_t index, bool is_a, const fs::path& file,
   group_of_file_.try_emplace(file, set_.groups.size() - 1);
 }
 
-void CaseBuilder::read_texts(
-    const fs::path& file, const std::unordered_map<std::string, std::vector<Wanted>>& wanted) {
+void CaseBuilder::read_texts(const fs::path& file,
+                             const std::unordered_map<std::string, std::vector<Wanted>>& wanted) {
   storage::for_each_scored_response(file, kReading, [&](ScoredResponse&& row) {
     Response& response = row.response;
-    const auto place =
-        wanted.find(row_key(response.policy, response.prompt_id, response.sample));
+    const auto place = wanted.find(row_key(response.policy, response.prompt_id, response.sample));
     if (place == wanted.end()) return;
     const std::size_t prompt = add_text(prompt_text(response.prompt), /*is_response=*/false);
     const std::size_t text = add_text(std::move(response.response), /*is_response=*/true);

@@ -80,7 +80,11 @@ CaseSet collect_cases(const RunData& run, std::int64_t per_cell, std::uint64_t s
   const auto add = [&](const std::function<void()>& group) {
     add_group(builder, group);
     if (progress) {
-      progress({.what = "reading cases", .done = ++num_done, .total = 0, .unit = "results", .detail = {}});
+      progress({.what = "reading cases",
+                .done = ++num_done,
+                .total = 0,
+                .unit = "results",
+                .detail = {}});
     }
   };
   for (const MismatchFile& file : run.mismatches) {

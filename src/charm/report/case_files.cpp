@@ -30,8 +30,8 @@ CaseFiles embedded_cases(const CaseSet& set) {
           .dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
   const std::string text = base64_of(storage::gzip_bytes(json));
   files.num_bytes = static_cast<std::int64_t>(text.size());
-  files.data = index_element(set, bundles) +
-               "<script type=\"text/plain\" id=\"case-bundle\">" + text + "</script>\n";
+  files.data = index_element(set, bundles) + "<script type=\"text/plain\" id=\"case-bundle\">" +
+               text + "</script>\n";
   return files;
 }
 
@@ -51,10 +51,10 @@ CaseFiles site_files(const CaseSet& set) {
 void require_replaceable_site(const fs::path& site) {
   if (fs::exists(site)) {
     const fs::path index = site / "index.html";
-    const bool is_ours = fs::is_directory(site) &&
-                         (fs::is_empty(site) || (fs::is_regular_file(index) &&
-                                                 read_file(index).find(kGenerator) !=
-                                                     std::string::npos));
+    const bool is_ours =
+        fs::is_directory(site) &&
+        (fs::is_empty(site) ||
+         (fs::is_regular_file(index) && read_file(index).find(kGenerator) != std::string::npos));
     if (!is_ours) {
       throw Error(ErrorKind::kUsage,
                   "--site {}: exists and is not the folder of a report; name a new folder",

@@ -20,8 +20,7 @@ std::string fragment(const std::string& group, const std::string& a, const std::
 }  // namespace
 
 std::size_t TextPool::add(std::string text, bool is_response) {
-  const auto [place, is_new] =
-      index_.try_emplace((is_response ? "r" : "p") + text, texts_.size());
+  const auto [place, is_new] = index_.try_emplace((is_response ? "r" : "p") + text, texts_.size());
   if (is_new) {
     texts_.push_back({});
     if (is_response) texts_.back().features = response_features(text);

@@ -65,8 +65,8 @@ void add_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilde
   const PolicyScoreFiles scores =
       builder.read_scores(score_inputs(run, file.inputs, file.model, builder));
   if (scores.files.empty()) return;
-  const stats::PairedScores table(scores.files,
-                                  {.first_policy = {}, .min_prompts = 1, .strict = false, .policies = {}});
+  const stats::PairedScores table(
+      scores.files, {.first_policy = {}, .min_prompts = 1, .strict = false, .policies = {}});
   // Both orders of a pair have the same comparisons: its cell begins with the over-valued policy.
   std::map<std::pair<std::string, std::string>, double> mismatch_of;
   for (const results::Pair& pair : file.pairs)
@@ -74,9 +74,9 @@ void add_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilde
   for (const auto& [names, mismatch] : mismatch_of) {
     const auto& [policy, against] = names;
     const auto mirror = mismatch_of.find({against, policy});
-    const bool is_other_way = mirror != mismatch_of.end() &&
-                              (mirror->second > mismatch ||
-                               (mirror->second == mismatch && mirror->first < names));
+    const bool is_other_way =
+        mirror != mismatch_of.end() &&
+        (mirror->second > mismatch || (mirror->second == mismatch && mirror->first < names));
     if (is_other_way) continue;
     if (!scores.file_of.contains(policy) || !scores.file_of.contains(against)) {
       builder.note(fmt::format("{} against {}: no scores were found.", policy, against));
@@ -98,8 +98,8 @@ void add_offset_cases(const RunData& run, const CalibrationFile& file, CaseBuild
   const PolicyScoreFiles scores =
       builder.read_scores(score_inputs(run, file.inputs, file.model, builder));
   if (scores.files.empty()) return;
-  const stats::PairedScores table(scores.files,
-                                  {.first_policy = {}, .min_prompts = 1, .strict = false, .policies = {}});
+  const stats::PairedScores table(
+      scores.files, {.first_policy = {}, .min_prompts = 1, .strict = false, .policies = {}});
   double reference_offset = 0.0;
   for (const results::CalibratedPolicy& policy : file.policies) {
     if (policy.policy == file.reference) reference_offset = policy.offset.value;
@@ -107,13 +107,13 @@ void add_offset_cases(const RunData& run, const CalibrationFile& file, CaseBuild
   for (const results::CalibratedPolicy& policy : file.policies) {
     if (policy.policy == file.reference) continue;
     if (!scores.file_of.contains(policy.policy) || !scores.file_of.contains(file.reference)) {
-      builder.note(fmt::format("{} against {}: no scores were found.", policy.policy,
-                               file.reference));
+      builder.note(
+          fmt::format("{} against {}: no scores were found.", policy.policy, file.reference));
       continue;
     }
     const stats::PairOffsets offsets{.policy = policy.offset.value, .against = reference_offset};
-    std::vector<Comparison> comparisons = stats::compare(
-        table, table.index_of(policy.policy), table.index_of(file.reference), offsets);
+    std::vector<Comparison> comparisons = stats::compare(table, table.index_of(policy.policy),
+                                                         table.index_of(file.reference), offsets);
     stats::sort_comparisons(comparisons, stats::ComparisonOrder::kFlips,
                             /*is_over_valued=*/offsets.margin() < 0.0);
     add_pair_cell(policy.policy, file.reference, comparisons, &offsets, scores, builder);

@@ -4,11 +4,12 @@ namespace charm::report {
 
 void describe_settings(OptionTable& table, ReportOptions& options) {
   table.text("title", options.title, "TEXT", "Heading of the report.")
-      .integer("cases", options.cases, "N",
-               "Cases behind each number (pair of policies, offset, subset, row of an audit): pairs "
-               "of responses with their texts. The larger half has the largest differences between "
-               "reward model and target, the rest is a random draw of prompts. More make the file "
-               "larger; 0: none.")
+      .integer(
+          "cases", options.cases, "N",
+          "Cases behind each number (pair of policies, offset, subset, row of an audit): pairs "
+          "of responses with their texts. The larger half has the largest differences between "
+          "reward model and target, the rest is a random draw of prompts. More make the file "
+          "larger; 0: none.")
       .at_least(0)
       .path("site", options.site, "DIR",
             "Write a folder that loads cases on demand instead of one file: for thousands of cases "

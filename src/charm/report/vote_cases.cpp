@@ -235,8 +235,7 @@ void add_vote_offset_cases(const CalibrationFile& file, CaseBuilder& builder) {
 }
 
 void add_vote_prediction_cases(const EvaluationFile& file, CaseBuilder& builder) {
-  builder.begin_group(evaluation_cases(file.model, file.benchmark),
-                      "People's votes, " + file.model,
+  builder.begin_group(evaluation_cases(file.model, file.benchmark), "People's votes, " + file.model,
                       "votes that the reward model contradicts, by score difference");
   const VoteFiles files(vote_inputs(scores_of_evaluation(file), builder));
   std::vector<SidedVote> votes;

@@ -14,13 +14,13 @@ std::vector<Comparison> compare(const PairedScores& scores, std::size_t policy, 
   std::vector<Comparison> comparisons(rows.over.size());
   for (std::size_t r = 0; r < comparisons.size(); ++r) {
     const PairedScores::Key& key = scores.key(rows.key[r]);
-    comparisons[r] = {.prompt_id = key.prompt_id,
-                      .sample = key.sample,
-                      .score_policy = rows.over[r],
-                      .score_against = rows.ref[r],
-                      .before = winner_of(rows.over[r], rows.ref[r]),
-                      .after = winner_of(rows.over[r] + offsets.policy,
-                                         rows.ref[r] + offsets.against)};
+    comparisons[r] = {
+        .prompt_id = key.prompt_id,
+        .sample = key.sample,
+        .score_policy = rows.over[r],
+        .score_against = rows.ref[r],
+        .before = winner_of(rows.over[r], rows.ref[r]),
+        .after = winner_of(rows.over[r] + offsets.policy, rows.ref[r] + offsets.against)};
   }
   return comparisons;
 }

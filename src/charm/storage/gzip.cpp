@@ -21,8 +21,7 @@ std::string gzip_bytes(std::string_view bytes) {
   int state = Z_OK;
   while (state != Z_STREAM_END) {
     if (stream.avail_in == 0) {
-      const auto count =
-          std::min<std::size_t>(bytes.size(), std::numeric_limits<uInt>::max());
+      const auto count = std::min<std::size_t>(bytes.size(), std::numeric_limits<uInt>::max());
       // zlib does not write to its input.
       stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
       stream.avail_in = static_cast<uInt>(count);

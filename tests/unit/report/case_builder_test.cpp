@@ -56,7 +56,8 @@ TEST(DrawCases, IsUniform) {
   const std::vector<std::string> ids = numbered(20);
   std::vector<int> counts(ids.size());
   for (std::uint64_t seed = 0; seed < 2000; ++seed) {
-    for (const DrawnCase& one : draw_cases(views_of(ids), 10, seed)) counts[one.place] += one.is_random;
+    for (const DrawnCase& one : draw_cases(views_of(ids), 10, seed))
+      counts[one.place] += one.is_random;
   }
   for (const int count : counts) EXPECT_NEAR(count, 500, 4.5 * 19.4);
 }

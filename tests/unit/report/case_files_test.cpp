@@ -34,8 +34,10 @@ CaseSet small_set() {
     return builder.add_case(key, std::move(one)).first;
   };
   const std::size_t first = add("1"), second = add("2"), third = add("3");
-  builder.add_cell({.a = "x", .b = "y", .total = 9, .cases = {{third, true, false}, {first, false, true}}});
-  builder.add_cell({.a = "x", .b = "z", .total = 8, .cases = {{second, true, true}, {third, false, true}}});
+  builder.add_cell(
+      {.a = "x", .b = "y", .total = 9, .cases = {{third, true, false}, {first, false, true}}});
+  builder.add_cell(
+      {.a = "x", .b = "z", .total = 8, .cases = {{second, true, true}, {third, false, true}}});
   return builder.finish();
 }
 
@@ -47,7 +49,8 @@ TEST(CaseJson, AllInOneBundle) {
   EXPECT_EQ(index["seed"], 5);
   EXPECT_EQ(index["features"][0], "characters");
   EXPECT_EQ(index["groups"][0]["key"], "md/rm");
-  EXPECT_EQ(index["cells"][0]["cases"], Json::array({{set.cases[2].id, 2, 1}, {set.cases[0].id, 0, 2}}));
+  EXPECT_EQ(index["cells"][0]["cases"],
+            Json::array({{set.cases[2].id, 2, 1}, {set.cases[0].id, 0, 2}}));
   EXPECT_EQ(index["cells"][1]["cases"][0][2], 3);
   const Json& one = bundle["cases"][2];
   EXPECT_EQ(one["prompt_id"], "3");
@@ -66,7 +69,8 @@ TEST(CaseJson, ABundlePerCellHasItsCasesAlone) {
   const CaseBundles bundles = bundle_per_cell(set);
   const Json index = case_index_json(set, bundles);
   EXPECT_EQ(index["cells"][1]["bundle"], 1);
-  EXPECT_EQ(index["cells"][1]["cases"], Json::array({{set.cases[1].id, 0, 3}, {set.cases[2].id, 1, 2}}));
+  EXPECT_EQ(index["cells"][1]["cases"],
+            Json::array({{set.cases[1].id, 0, 3}, {set.cases[2].id, 1, 2}}));
   EXPECT_EQ(case_bundle_json(set, bundles.cases[1])["cases"][1]["prompt_id"], "3");
 }
 

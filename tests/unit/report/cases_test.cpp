@@ -28,10 +28,12 @@ class CollectCases : public ::testing::Test {
     std::vector<ScoredResponse> rows;
     for (int i = 0; i < 10; ++i) {
       ScoredResponse& row = rows.emplace_back();
-      row.response = {.prompt_id = "p" + std::to_string(i),
-                      .prompt = {{"user", "question " + std::to_string(i)}},
-                      .response = std::string(static_cast<std::size_t>(is_loud ? 10 * (i + 1) : 5), 'x') + policy,
-                      .policy = policy};
+      row.response = {
+          .prompt_id = "p" + std::to_string(i),
+          .prompt = {{"user", "question " + std::to_string(i)}},
+          .response =
+              std::string(static_cast<std::size_t>(is_loud ? 10 * (i + 1) : 5), 'x') + policy,
+          .policy = policy};
       row.score = is_loud ? static_cast<float>(i) - 3.0f : 0.0f;
     }
     storage::write_scores(folder_ / name, rows);
@@ -126,8 +128,7 @@ TEST_F(CollectCases, OfAnOffsetItsFlipsComeFirst) {
 TEST_F(CollectCases, MovedAndMissingFilesAreNamed) {
   write_scores();
   run_.mismatches = {mismatch(0.4)};
-  for (fs::path& path : run_.mismatches[0].inputs)
-    path = "old/run/scores/rm" / path.filename();
+  for (fs::path& path : run_.mismatches[0].inputs) path = "old/run/scores/rm" / path.filename();
   EXPECT_EQ(collect(6).cells.size(), 1u);  // found in the run's folder
   fs::remove(files_[1]);
   const CaseSet set = collect(6);
@@ -142,7 +143,9 @@ TEST_F(CollectCases, ScoresWithoutTextsSayThatTheyHaveNone) {
   std::string lines;
   for (const char* policy : {"loud", "quiet"}) {
     for (int i = 0; i < 5; ++i) {
-      lines += Json({{"prompt_id", "p" + std::to_string(i)}, {"policy", policy}, {"score", i}}).dump() + "\n";
+      lines +=
+          Json({{"prompt_id", "p" + std::to_string(i)}, {"policy", policy}, {"score", i}}).dump() +
+          "\n";
     }
   }
   files_ = {folder_.file("bare.jsonl", lines)};
@@ -162,8 +165,13 @@ class CollectVotes : public CollectCases {
     const std::vector<std::pair<double, const char*>> votes = {
         {3.0, "model_a"}, {2.0, "model_b"}, {1.0, "model_b"}, {-1.0, "model_a"}, {0.5, "tie"}};
     for (std::size_t v = 0; v < votes.size(); ++v) {
-      Json row = {{"prompt_id", "q" + std::to_string(v)}, {"model_a", "loud"}, {"model_b", "quiet"},
-                  {"winner", votes[v].second}, {"judge", "j"}, {"score_a", votes[v].first}, {"score_b", 0.0}};
+      Json row = {{"prompt_id", "q" + std::to_string(v)},
+                  {"model_a", "loud"},
+                  {"model_b", "quiet"},
+                  {"winner", votes[v].second},
+                  {"judge", "j"},
+                  {"score_a", votes[v].first},
+                  {"score_b", 0.0}};
       if (with_texts) {
         for (const char* side : {"a", "b"}) {
           row[std::string("conversation_") + side] =
@@ -222,12 +230,10 @@ TEST_F(CollectVotes, OfOffsetsTheFlipsComeFirst) {
 }
 
 TEST_F(CollectCases, OfABenchmarkTheWorstPairOfEachRow) {
-  ScoredEvalItem right{{"1", "chat", {{"user", "q1"}}, {"a", "b", "c"}, {"d", "e", "f"}},
-                       {3, 4, 5},
-                       {0, 1, 2}};
-  ScoredEvalItem wrong{{"2", "chat", {{"user", "q2"}}, {"a", "b", "c"}, {"d", "e", "f"}},
-                       {3, -4, 5},
-                       {0, 1, 2}};
+  ScoredEvalItem right{
+      {"1", "chat", {{"user", "q1"}}, {"a", "b", "c"}, {"d", "e", "f"}}, {3, 4, 5}, {0, 1, 2}};
+  ScoredEvalItem wrong{
+      {"2", "chat", {{"user", "q2"}}, {"a", "b", "c"}, {"d", "e", "f"}}, {3, -4, 5}, {0, 1, 2}};
   const std::vector<ScoredEvalItem> rows = {right, wrong};
   storage::write_eval_scores(folder_ / "eval/rm/rm-bench.scores.parquet", rows,
                              storage::EvalShape::kLists);

@@ -14,7 +14,8 @@ TEST(Gzip, ReadsBackEqual) {
   RandomStream random(0, "gzip");
   std::string noise;
   for (int i = 0; i < 300'000; ++i) noise += static_cast<char>(random.below(256));
-  for (const std::string& bytes : {std::string(), std::string("a"), std::string(1'000'000, 'x'), noise}) {
+  for (const std::string& bytes :
+       {std::string(), std::string("a"), std::string(1'000'000, 'x'), noise}) {
     const fs::path path = folder.file("bytes.gz", gzip_bytes(bytes));
     EXPECT_EQ(ByteStream(path).rest(), bytes);
   }

@@ -278,7 +278,7 @@
     } else if (event.key === "/") {
       controls.text.focus();
       controls.text.scrollIntoView({ block: "center" });
-    } else if (event.key === "j" || event.key === "k") {
+    } else if ((event.key === "j" || event.key === "k") && (root.contains(document.activeElement) || location.hash.startsWith("#case"))) {
       const items = Array.from(list.children);
       const at = current ? items.indexOf(current) + (event.key === "j" ? 1 : -1) : 0;
       if (!items[at]) return;
