@@ -145,9 +145,8 @@ class FlatRunReader {
             {results::read_mismatch(json, file), model, recorded_inputs(json)});
         return take_ratings(run_.mismatches.back().policies);
       case results::ResultKind::kCalibration:
-        run_.calibrations.push_back(
-            {results::read_calibration(json, file), model, name, /*same_as=*/"", /*trained=*/"",
-             recorded_inputs(json)});
+        run_.calibrations.push_back({results::read_calibration(json, file), model, name,
+                                     /*same_as=*/"", /*trained=*/"", recorded_inputs(json)});
         return take_ratings(run_.calibrations.back().policies);
       case results::ResultKind::kExplanation:
         run_.explanations.push_back({results::read_explanation(json, file), model, name});
@@ -193,7 +192,8 @@ class FlatRunReader {
     const std::vector<fs::path> inputs = recorded_inputs(storage::read_manifest(path));
     if (!inputs.empty()) training.model = folder_name(inputs.front());
     for (const fs::path& input : inputs) {
-      for (const fs::path& source : recorded_inputs(storage::read_manifest(folder_ / input.filename()))) {
+      for (const fs::path& source :
+           recorded_inputs(storage::read_manifest(folder_ / input.filename()))) {
         for (CalibrationFile& calibration : run_.calibrations) {
           if (source.filename() != calibration.set + ".json") continue;
           training.set = calibration.set;

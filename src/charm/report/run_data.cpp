@@ -173,8 +173,11 @@ RunData read_run(const fs::path& run_dir) {
     for (const fs::path& path : json_files_in(folder)) {
       const ordered_json json = results::read_json(path, "charm");
       CalibrationFile file{results::read_calibration(json, path.string()),
-                           folder.filename().string(), path.stem().string(), /*same_as=*/"",
-                           /*trained=*/"", recorded_inputs(json)};
+                           folder.filename().string(),
+                           path.stem().string(),
+                           /*same_as=*/"",
+                           /*trained=*/"",
+                           recorded_inputs(json)};
       // Ratings of people's votes alone are on a scale of their own.
       if (!file.votes || file.votes->has_rating_prior) take_ratings(file.policies, run.ratings);
       const auto [earlier, is_new] = set_of_result.emplace(json.dump(), file.set);
