@@ -1,7 +1,5 @@
 #pragma once
 
-#include <unistd.h>
-
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -15,17 +13,13 @@ namespace charm::e2e {
 /// One process per list of arguments, started as by torchrun. Outcomes are in order of rank.
 inline std::vector<Outcome> run_ranks(const std::vector<std::vector<std::string>>& commands,
                                       const std::function<bool()>& kill_rank_1_when = {}) {
-  static int calls = 0;
-  const std::string port = std::to_string(41000 + (getpid() % 500) * 20 + calls++);
   std::vector<Outcome> outcomes(commands.size());
   std::vector<std::thread> threads;
   for (std::size_t rank = 0; rank < commands.size(); ++rank) {
     threads.emplace_back([&, rank] {
       RunSetup setup;
       setup.environment = {{"RANK", std::to_string(rank)},
-                           {"WORLD_SIZE", std::to_string(commands.size())},
-                           {"MASTER_ADDR", "127.0.0.1"},
-                           {"MASTER_PORT", port}};
+                           {"WORLD_SIZE", std::to_string(commands.size())}};
       if (rank == 1) setup.kill_when = kill_rank_1_when;
       outcomes[rank] = run_charm(commands[rank], setup);
     });

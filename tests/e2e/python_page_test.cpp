@@ -130,7 +130,9 @@ TEST_F(PythonPage, EveryBlockRuns) {
     const bool is_array = block.text.find("SLURM_ARRAY_TASK_ID") != std::string::npos;
     for (int task = 0; task < (is_array ? 3 : 1); ++task) {
       const Outcome outcome =
-          run_script("block.sh", fmt::format("export SLURM_ARRAY_TASK_ID={}\n{}", task, script));
+          run_script("block.sh", fmt::format("export SLURM_ARRAY_TASK_ID={}\n"
+                                             "export SLURM_ARRAY_TASK_COUNT=3\n{}",
+                                             task, script));
       ASSERT_EQ(outcome.code, 0) << where << "\n" << block.text << outcome.out << outcome.err;
     }
   }

@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include "charm/base/error.h"
+#include "charm/base/launch.h"
+#include "charm/base/log.h"
 #include "charm/cli/command.h"
-#include "charm/dist/world.h"
 #include "charm/pipeline/sources.h"
 #include "charm/score/score_stage.h"
+#include "charm/score/shard_journals.h"
 
 namespace charm::cli {
 namespace {
@@ -22,9 +24,15 @@ class ScoreCommand final : public Command {
            "\n"
            "  charm score --model rm/ --responses responses/*.parquet --output scores/rm\n"
            "\n"
-           "To distribute the work over several processes, start them with mpirun, torchrun "
-           "--no-python or srun; the output is identical:\n"
+           "Several processes share the work when each is given its shard, on one machine or on "
+           "several with a shared file system; the output is that of one process. A shard that was "
+           "interrupted continues when it is started again. mpirun, torchrun --no-python and srun "
+           "tell each process its shard:\n"
            "\n"
+           "  charm score --model rm/ --responses responses/*.parquet --output scores/rm --shard "
+           "0/2 &\n"
+           "  charm score --model rm/ --responses responses/*.parquet --output scores/rm --shard "
+           "1/2\n"
            "  mpirun -n 4 charm score --model rm/ --responses responses/*.parquet --output "
            "scores/rm\n"
            "\n"
@@ -43,24 +51,16 @@ class ScoreCommand final : public Command {
   void describe(OptionTable& table) override { score::describe_command(table, options_); }
   bool supports_multi_process() const override { return true; }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
-    const dist::Launch launch = dist::read_launch();
-    options_.model.threads =
-        common.threads > 0 ? common.threads : dist::threads_per_process(launch);
+    const Launch& launch = common.launch;
+    options_.model.threads = common.threads > 0 ? common.threads : threads_per_process(launch);
     options_.fresh = common.fresh;
-    if (options_.check_tolerance && options_.check.empty())
-      throw Error(ErrorKind::kUsage, "--tolerance needs --check");
-    if (options_.check_tolerance && !(*options_.check_tolerance > 0.0)) {
-      throw Error(ErrorKind::kUsage, "--tolerance must be positive, found {}",
-                  *options_.check_tolerance);
-    }
-    if (options_.responses.empty() && options_.votes.empty())
-      throw Error(ErrorKind::kUsage, "give --responses, or --votes");
-    dist::World world = dist::World::join(launch);
-    fetch_sources(common, progress, world);
+    check_options();
+    take_shard_of(launch);
+    fetch_sources(common, progress);
     const score::ScoreStageResult result =
-        score::score_stage(options_, world.is_root() ? progress : ProgressFn(), world);
-    if (!world.is_root()) return;
+        score::score_stage(options_, launch.rank == 0 ? progress : ProgressFn());
     if (common.quiet) return require_equal(result);
+    if (!result.unfinished.empty()) return print_shard(result);
     if (result.skipped) fmt::print("output is complete already; --fresh scores again\n");
     if (!options_.votes.empty()) {
       fmt::print("{}: {} votes ({} without scores, {} texts truncated)\n", options_.output.string(),
@@ -75,18 +75,51 @@ class ScoreCommand final : public Command {
   }
 
  private:
-  void fetch_sources(const CommonOptions& common, const ProgressFn& progress, dist::World& world) {
-    try {
+  void check_options() const {
+    if (options_.check_tolerance && options_.check.empty())
+      throw Error(ErrorKind::kUsage, "--tolerance needs --check");
+    if (options_.check_tolerance && !(*options_.check_tolerance > 0.0)) {
+      throw Error(ErrorKind::kUsage, "--tolerance must be positive, found {}",
+                  *options_.check_tolerance);
+    }
+    if (options_.merge && options_.shard)
+      throw Error(ErrorKind::kUsage, "--merge joins all shards: it excludes --shard");
+    if (options_.merge && options_.fresh)
+      throw Error(ErrorKind::kUsage, "--merge scores nothing: it excludes --fresh");
+    if (options_.merge) return;
+    if (options_.model_dir.empty()) throw Error(ErrorKind::kUsage, "--model is required");
+    if (options_.responses.empty() && options_.votes.empty())
+      throw Error(ErrorKind::kUsage, "give --responses, or --votes");
+  }
+
+  /// Without --shard the launcher tells this process's shard.
+  void take_shard_of(const Launch& launch) {
+    if (launch.size == 1 || options_.shard) return;
+    if (options_.merge) {
+      throw Error(ErrorKind::kUsage, "--merge runs in a single process, but {} started {}",
+                  launch.launcher, launch.size);
+    }
+    options_.shard = score::Shard{.index = launch.rank, .count = launch.size};
+    log::info("{} started {} processes: this one is --shard {}", launch.launcher, launch.size,
+              options_.shard->text());
+  }
+
+  void fetch_sources(const CommonOptions& common, const ProgressFn& progress) {
+    if (!options_.model_dir.empty()) {
       pipeline::fetch_model_source(options_.model_dir, options_.model.source, common.offline,
                                    progress);
-      for (fs::path& votes : options_.votes)
-        pipeline::fetch_dataset_source(votes, std::nullopt, common.offline, progress);
-      for (fs::path& responses : options_.responses)
-        pipeline::fetch_dataset_source(responses, std::nullopt, common.offline, progress);
-    } catch (const Error& error) {
-      world.fail(error);
-      throw;
     }
+    for (fs::path& votes : options_.votes)
+      pipeline::fetch_dataset_source(votes, std::nullopt, common.offline, progress);
+    for (fs::path& responses : options_.responses)
+      pipeline::fetch_dataset_source(responses, std::nullopt, common.offline, progress);
+  }
+
+  void print_shard(const score::ScoreStageResult& result) const {
+    fmt::print("{}: {} rows of shard {} ({} without a score, {} truncated); not complete: {}\n",
+               options_.output.string(), result.num_rows, options_.shard->text(), result.num_errors,
+               result.num_truncated, score::shards_text(result.unfinished));
+    if (result.num_reused > 0) fmt::print("{}\n", score::reuse_text(result));
   }
   void report_check(const score::ScoreStageResult& result) const {
     if (!result.check) return;

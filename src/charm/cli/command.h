@@ -5,18 +5,20 @@
 #include <string_view>
 #include <vector>
 
+#include "charm/base/launch.h"
 #include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 
 namespace charm::cli {
 
-/// Options of every command.
+/// Options of every command, and how it was started.
 struct CommonOptions {
   bool quiet = false;    ///< no progress, no summary; warnings and errors still appear
   bool verbose = false;  ///< debug messages
   int threads = 0;       ///< 0: all processors this process may use
   bool offline = false;  ///< use only cached models and data sets of the Hub
   bool fresh = false;    ///< start over instead of resuming an interrupted run
+  Launch launch;         ///< of the program; a call in another program is its own
 };
 
 /// One subcommand. Owns the options struct that `describe` binds. Used once, from one thread.

@@ -12,7 +12,6 @@
 #include "charm/base/version.h"
 #include "charm/cli/completion.h"
 #include "charm/cli/progress_display.h"
-#include "charm/dist/launch.h"
 #include "charm/pipeline/recipe_sections.h"
 
 namespace charm::cli {
@@ -189,7 +188,8 @@ void run_command(Command& command, const std::vector<std::string>& arguments,
   if (common.quiet && common.verbose)
     throw Error(ErrorKind::kUsage, "--quiet and --verbose exclude each other");
   if (goes_to_standard_output(own_table)) common.quiet = !common.verbose;
-  const dist::Launch launch = dist::read_launch();
+  if (!progress) common.launch = read_launch();
+  const Launch& launch = common.launch;
   if (launch.size > 1 && !command.supports_multi_process()) {
     throw Error(ErrorKind::kUsage,
                 "{} started {} processes, but charm {} runs in a single process; start it without "

@@ -163,7 +163,7 @@ class FlatRunReader {
 
   /// Of the second model, which is the later one.
   void add_comparison(const std::string& name, results::Comparison result) {
-    const std::string second = result.name_b.empty() ? base_ : result.name_b;
+    const std::string second = result.b.name.empty() ? base_ : result.b.name;
     run_.comparisons.push_back({second, name, std::move(result)});
   }
 

@@ -14,16 +14,8 @@ namespace {
 
 using nlohmann::json;
 
-/// Finished results as a list of [row, score, num_tokens, truncated, error or null]: a line of a
-/// journal, a message between processes.
-json entries_of(std::span<const std::size_t> rows, std::span<const RowScore> results) {
-  json entries = json::array();
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const RowScore& r = results[i];
-    entries.push_back(
-        {rows[i], r.score, r.num_tokens, r.truncated, r.error ? json(*r.error) : json()});
-  }
-  return entries;
+json entry_of(std::size_t number, const RowScore& r) {
+  return {number, r.score, r.num_tokens, r.truncated, r.error ? json(*r.error) : json()};
 }
 
 void fill(const json& entry, RowScore& result) {
@@ -34,21 +26,37 @@ void fill(const json& entry, RowScore& result) {
   if (!entry.at(4).is_null()) result.error = entry.at(4).get<std::string>();
 }
 
-/// Broadcasts the finished rows from rank 0.
-void broadcast_done(std::vector<bool>& done, dist::World& world) {
-  std::string flags;
-  for (const bool d : done) flags += d ? '1' : '0';
-  flags = world.broadcast(flags);
-  if (flags.size() != done.size()) {
-    throw Error(
-        ErrorKind::kInput,
-        "rank {} reads {} rows and rank 0 reads {}: all processes need the same files and options",
-        world.rank(), done.size(), flags.size());
-  }
-  for (std::size_t r = 0; r < done.size(); ++r) done[r] = flags[r] == '1';
+}  // namespace
+
+KnownResults unscored(std::size_t num_rows) {
+  KnownResults known{.results = std::vector<RowScore>(num_rows),
+                     .done = std::vector<bool>(num_rows, false)};
+  for (RowScore& result : known.results) result.error = "no score";
+  return known;
 }
 
-}  // namespace
+std::vector<std::size_t> fill_from_journal(const std::filesystem::path& journal,
+                                           std::span<const json> groups,
+                                           std::span<const std::size_t> rows, KnownResults& known) {
+  std::vector<std::size_t> filled;
+  try {
+    for (const json& group : groups) {
+      for (const json& entry : group) {
+        const auto number = entry.at(0).get<std::size_t>();
+        if (number >= rows.size())
+          throw Error(ErrorKind::kInput, "row {} of {}", number, rows.size());
+        fill(entry, known.results.at(rows[number]));
+        known.done.at(rows[number]) = true;
+        filled.push_back(rows[number]);
+      }
+    }
+  } catch (const std::exception& error) {
+    throw Error(ErrorKind::kInput,
+                "{}: does not match the rows to score ({}); remove it or use --fresh",
+                journal.string(), error.what());
+  }
+  return filled;
+}
 
 RowJournals::RowJournals(std::vector<JournalPart> parts, std::size_t num_rows)
     : parts_(std::move(parts)), places_(num_rows) {
@@ -58,114 +66,70 @@ RowJournals::RowJournals(std::vector<JournalPart> parts, std::size_t num_rows)
   }
 }
 
-void RowJournals::restore(std::vector<RowScore>& results, std::vector<bool>& done) {
-  for (JournalPart& part : parts_) {
-    try {
-      for (const json& line : part.journal->take_finished()) {
-        for (const json& entry : line) {
-          const std::size_t row = part.rows.at(entry.at(0).get<std::size_t>());
-          fill(entry, results.at(row));
-          done.at(row) = true;
-        }
-      }
-    } catch (const std::exception& error) {
-      throw Error(ErrorKind::kInput,
-                  "{}: does not match the rows to score ({}); remove it or use --fresh",
-                  part.journal->path().string(), error.what());
-    }
+void RowJournals::restore(KnownResults& known) {
+  for (const JournalPart& part : parts_) {
+    const std::vector<json> groups = part.journal->take_finished();
+    for (const std::size_t row : fill_from_journal(part.journal->path(), groups, part.rows, known))
+      places_[row].is_journalled = true;
   }
 }
 
-void RowJournals::append(const json& entries) {
+void RowJournals::append(std::span<const std::size_t> rows, std::span<const RowScore> results) {
   std::map<std::size_t, json> lines;
-  for (json entry : entries) {
-    const Place& place = places_.at(entry.at(0).get<std::size_t>());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    Place& place = places_.at(rows[i]);
     if (place.part == SIZE_MAX) continue;
-    entry[0] = place.number;
-    lines[place.part].push_back(std::move(entry));
+    place.is_journalled = true;
+    lines[place.part].push_back(entry_of(place.number, results[i]));
   }
   for (const auto& [part, line] : lines) parts_[part].journal->append(line);
 }
 
-KnownResults unscored(std::size_t num_rows) {
-  KnownResults known{.results = std::vector<RowScore>(num_rows),
-                     .done = std::vector<bool>(num_rows, false)};
-  for (RowScore& result : known.results) result.error = "no score";
-  return known;
+void RowJournals::append_known(std::span<const std::size_t> rows, const KnownResults& known) {
+  std::vector<std::size_t> missing;
+  std::vector<RowScore> results;
+  for (const std::size_t row : rows) {
+    if (!known.done[row] || places_[row].is_journalled) continue;
+    missing.push_back(row);
+    results.push_back(known.results[row]);
+  }
+  append(missing, results);
+}
+
+void score_pending(const RowStore& store, std::span<const std::size_t> rows,
+                   const ScoreRowsFn& score_rows, RowJournals& journals, KnownResults& known) {
+  CHARM_CHECK(known.results.size() == store.size() && known.done.size() == store.size(),
+              "{} rows, {} results, {} marks", store.size(), known.results.size(),
+              known.done.size());
+  journals.restore(known);
+  std::vector<std::size_t> pending;
+  for (const std::size_t row : rows) {
+    if (!known.done[row]) pending.push_back(row);
+  }
+  if (pending.size() < rows.size()) {
+    log::info("resuming: {} of {} rows were scored before", rows.size() - pending.size(),
+              rows.size());
+  }
+  if (pending.empty()) return;
+  std::vector<RowScore> scored =
+      score_rows(store, pending,
+                 [&](std::span<const std::size_t> positions, std::span<const RowScore> results) {
+                   std::vector<std::size_t> finished;
+                   for (const std::size_t i : positions) finished.push_back(pending[i]);
+                   journals.append(finished, results);
+                 });
+  for (std::size_t i = 0; i < pending.size(); ++i) {
+    known.results[pending[i]] = std::move(scored[i]);
+    known.done[pending[i]] = true;
+  }
 }
 
 std::vector<RowScore> score_rows_resumed(const RowStore& store, const ScoreRowsFn& score_rows,
                                          storage::Journal& journal) {
-  dist::World alone = dist::World::alone();
   RowJournals journals({{.journal = &journal, .rows = store.all_rows()}}, store.size());
-  return score_rows_distributed(store, unscored(store.size()), score_rows, &journals, alone);
-}
-
-std::vector<std::size_t> rows_of_rank(const RowStore& store, const std::vector<bool>& done,
-                                      int rank, int size) {
-  struct Prompt {
-    std::vector<std::size_t> rows;
-    std::size_t bytes = 0;
-  };
-  constexpr std::size_t kNone = SIZE_MAX;
-  std::vector<Prompt> prompts;
-  std::vector<std::size_t> place(store.num_prompts(), kNone);
-  for (std::size_t r = 0; r < store.size(); ++r) {
-    if (done[r]) continue;
-    std::size_t& index = place[store.prompt_index(r)];
-    if (index == kNone) {
-      index = prompts.size();
-      prompts.push_back({.rows = {}, .bytes = conversation_json(store.prompt(r)).size()});
-    }
-    prompts[index].rows.push_back(r);
-    prompts[index].bytes += store[r].response.size();
-  }
-  std::vector<std::size_t> mine;
-  std::vector<std::size_t> load(static_cast<std::size_t>(size), 0);
-  for (const Prompt& prompt : prompts) {
-    const auto least = std::min_element(load.begin(), load.end());
-    *least += prompt.bytes;
-    if (least - load.begin() == rank)
-      mine.insert(mine.end(), prompt.rows.begin(), prompt.rows.end());
-  }
-  std::sort(mine.begin(), mine.end());
-  return mine;
-}
-
-std::vector<RowScore> score_rows_distributed(const RowStore& store, KnownResults known,
-                                             const ScoreRowsFn& score_rows, RowJournals* journals,
-                                             dist::World& world) {
-  CHARM_CHECK(world.is_root() == (journals != nullptr), "only rank 0 has journals");
-  std::vector<RowScore>& results = known.results;
-  std::vector<bool>& done = known.done;
-  CHARM_CHECK(results.size() == store.size() && done.size() == store.size(),
-              "{} rows, {} results, {} marks", store.size(), results.size(), done.size());
-  if (journals != nullptr) journals->restore(results, done);
-  broadcast_done(done, world);
-  const auto num_done = static_cast<std::size_t>(std::count(done.begin(), done.end(), true));
-  if (num_done > 0) log::info("resuming: {} of {} rows were scored before", num_done, store.size());
-
-  const std::vector<std::size_t> mine = rows_of_rank(store, done, world.rank(), world.size());
-  const auto record = [&](const std::string& message) {  // rank 0: rows finished by another rank
-    const json entries = json::parse(message);
-    for (const json& entry : entries) fill(entry, results.at(entry.at(0).get<std::size_t>()));
-    journals->append(entries);
-  };
-  if (!mine.empty()) {
-    std::vector<RowScore> scored = score_rows(
-        store, mine,
-        [&](std::span<const std::size_t> finished, std::span<const RowScore> finished_results) {
-          std::vector<std::size_t> original;
-          for (const std::size_t i : finished) original.push_back(mine[i]);
-          const json entries = entries_of(original, finished_results);
-          if (!world.is_root()) return world.post(entries.dump());
-          journals->append(entries);
-          for (const std::string& message : world.collect()) record(message);
-        });
-    for (std::size_t i = 0; i < mine.size(); ++i) results[mine[i]] = std::move(scored[i]);
-  }
-  world.end(record);
-  return world.is_root() ? std::move(results) : std::vector<RowScore>();
+  KnownResults known = unscored(store.size());
+  score_pending(store, store.all_rows(), score_rows, journals, known);
+  return std::move(known.results);
 }
 
 }  // namespace charm::score

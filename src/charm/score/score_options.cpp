@@ -25,12 +25,43 @@ void describe_settings(OptionTable& table, ScoreStageOptions& options) {
       .without_effect({"max-bad-rows"});
 }
 
+namespace {
+
+/// `--shard` and `--merge`.
+void describe_shards(OptionTable& table, ScoreStageOptions& options) {
+  table
+      .add({.name = "shard",
+            .value_name = "K/N",
+            .help =
+                "Score shard K of N, a share of the prompts, for N processes that are started with "
+                "the same other options and meet in the output folder. The last one to finish "
+                "joins all shards, to the same bytes as one process. K counts from 0 as ranks do, "
+                "or from 1 (N/N is 0/N). mpirun, torchrun and srun tell K and N by themselves; "
+                "there 0/1 scores everything in each process. In a Slurm array give "
+                "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT.",
+            .recorded = Recorded::kNowhere,
+            .assign =
+                [&options](const std::vector<std::string>& values) {
+                  options.shard = parse_shard(values.front());
+                },
+            .value = [&options]() -> OptionValue {
+              if (!options.shard) return {};
+              return options.shard->text();
+            }})
+      .flag("merge", options.merge,
+            "Join the shards that processes with --shard have scored, and score nothing: where the "
+            "last one was killed before it could. Needs --output alone, and no model; a shard that "
+            "is not complete is an error that tells its command.")
+      .without_effect({"merge"});
+}
+
+}  // namespace
+
 void describe_command(OptionTable& table, ScoreStageOptions& options) {
   table
       .path("model", options.model_dir, "DIR",
             "Reward model: a Hugging Face folder, hub:OWNER/NAME, or rm_config.json:NAME for a "
-            "model of the original project's list.")
-      .required()
+            "model of the original project's list. Required, except with --merge.")
       .paths("responses", options.responses, "FILE",
              "Files of responses, one or more policies each; the policy is a column (policy, "
              "generator, model) or the file's name. A benchmark's rows (prompt, chosen, rejected) "
@@ -46,6 +77,7 @@ void describe_command(OptionTable& table, ScoreStageOptions& options) {
       .required();
   storage::describe_columns(table, options.columns);
   describe_settings(table, options);
+  describe_shards(table, options);
   table
       .paths(
           "check", options.check, "FILE",

@@ -146,15 +146,15 @@ ScorePlan plan_scoring(model::RewardModel& model, const text::ConversationEncode
   return plan;
 }
 
-std::string plan_text(const ScorePlan& plan, int num_processes) {
+std::string plan_text(const ScorePlan& plan) {
   std::string text =
       fmt::format("{} rows of {} prompts to score, {}{} tokens", plan.num_rows, plan.num_prompts,
                   plan.estimated ? "about " : "", count_text(plan.num_tokens));
   if (!plan.tokens_per_s) return text;
-  const double tokens_per_s = *plan.tokens_per_s * num_processes;
-  return text + fmt::format("; expected {} (at {} tokens/s)",
-                            duration_text(static_cast<double>(plan.num_tokens) / tokens_per_s),
-                            count_text(static_cast<std::int64_t>(tokens_per_s)));
+  return text +
+         fmt::format("; expected {} (at {} tokens/s)",
+                     duration_text(static_cast<double>(plan.num_tokens) / *plan.tokens_per_s),
+                     count_text(static_cast<std::int64_t>(*plan.tokens_per_s)));
 }
 
 std::string model_text(const ScoreStageOptions& options, const model::RewardModel& model) {

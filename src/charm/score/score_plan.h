@@ -26,8 +26,7 @@ ScorePlan plan_scoring(model::RewardModel& model, const text::ConversationEncode
                        const RowStore& store, std::span<const std::size_t> rows, Pooling pooling);
 
 /// "2415 rows of 805 prompts to score, about 1.2 million tokens; expected 3 min (6900 tokens/s)".
-/// @param num_processes  that share the work
-std::string plan_text(const ScorePlan& plan, int num_processes);
+std::string plan_text(const ScorePlan& plan);
 
 /// "rm: LlamaForSequenceClassification in float32 (auto: this CPU has no native bfloat16) on cpu,
 /// backend avx2".

@@ -14,8 +14,6 @@
 namespace charm::score {
 namespace {
 
-using nlohmann::json;
-
 const char* name_of(text::Truncation truncation) {
   switch (truncation) {
     case text::Truncation::kLeft:
@@ -31,16 +29,6 @@ const char* name_of(text::Truncation truncation) {
 std::string short_hash(const std::string& hash) { return hash.substr(0, 12); }
 
 }  // namespace
-
-storage::ModelHashes hash_model(const model::ModelSource& source, dist::World& world) {
-  const storage::ModelHashes own =
-      world.is_root() ? storage::hash_model(source.folders()) : storage::ModelHashes();
-  const json shared =
-      json::parse(world.broadcast(json{own.folder, own.model, own.tokenizer}.dump()));
-  return {.folder = shared[0].get<std::string>(),
-          .model = shared[1].get<std::string>(),
-          .tokenizer = shared[2].get<std::string>()};
-}
 
 storage::Provenance score_provenance(const ScoreStageOptions& options,
                                      const model::RewardModel& model,
@@ -96,12 +84,12 @@ std::string journal_owner_of(const storage::ModelHashes& hashes) {
 void require_same_model(const std::vector<fs::path>& files, const storage::Provenance& provenance,
                         const std::string& owner) {
   for (const fs::path& file : files) {
-    const std::string journal = storage::journal_owner(file);
-    if (!journal.empty() && journal != owner) {
+    const auto header = storage::read_journal_header(file);
+    if (header && !header->owner.empty() && header->owner != owner) {
       throw Error(ErrorKind::kInput,
                   "{}: an interrupted run scored with another model ({}; --model is {}); resume "
                   "with that model, choose another --output, or start over with --fresh",
-                  storage::journal_path(file).string(), journal, owner);
+                  storage::journal_path(file).string(), header->owner, owner);
     }
     if (!fs::exists(file)) continue;
     const std::optional<storage::Provenance> theirs = storage::read_provenance(file);

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "charm/dist/world.h"
 #include "charm/model/reward_model.h"
 #include "charm/score/score_stage.h"
 #include "charm/storage/manifest.h"
@@ -12,9 +11,6 @@
 #include "charm/text/conversation_encoder.h"
 
 namespace charm::score {
-
-/// Hashes of the model folder, computed by rank 0 and broadcast.
-storage::ModelHashes hash_model(const model::ModelSource& source, dist::World& world);
 
 /// Everything a score depends on besides its row; stored in every scores file.
 storage::Provenance score_provenance(const ScoreStageOptions& options,

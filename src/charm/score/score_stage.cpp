@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <deque>
-#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 #include <span>
 #include <utility>
 
@@ -14,255 +13,246 @@
 #include "charm/base/files.h"
 #include "charm/base/interrupt.h"
 #include "charm/base/log.h"
-#include "charm/base/output_lock.h"
+#include "charm/score/merge_shards.h"
 #include "charm/score/resumed_scoring.h"
 #include "charm/score/reused_scores.h"
-#include "charm/score/score_manifest.h"
+#include "charm/score/score_output.h"
 #include "charm/score/score_plan.h"
 #include "charm/score/score_provenance.h"
 #include "charm/score/score_work.h"
 #include "charm/score/tied_scores.h"
+#include "charm/score/shard_journals.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
-#include "charm/storage/published_scores.h"
-#include "charm/storage/record_reader.h"
-#include "charm/storage/record_writer.h"
 
 namespace charm::score {
 namespace {
 
-/// The scores of finished files, in the order of the rows.
-std::vector<Score> read_finished(const RowStore& store, const std::vector<fs::path>& files) {
-  std::map<RowKey, Score> by_key;
-  for (const fs::path& file : files) {
-    for (Score& score : storage::read_scores(file, {})) {
-      RowKey key{score.policy, score.prompt_id, score.sample};
-      by_key.insert_or_assign(std::move(key), std::move(score));
-    }
-  }
-  std::vector<Score> scores;
-  for (std::size_t r = 0; r < store.size(); ++r) {
-    const Response& row = store[r];
-    const auto found = by_key.find(key_of(row));
-    scores.push_back(found != by_key.end() ? found->second
-                                           : Score{.prompt_id = row.prompt_id,
-                                                   .policy = row.policy,
-                                                   .sample = row.sample,
-                                                   .error = "no score"});
-  }
-  return scores;
+/// The model of a run and what its scores depend on.
+struct Scorer {
+  model::ModelSource source;
+  std::unique_ptr<model::RewardModel> model;
+  text::ConversationEncoder encoder;
+  storage::ModelHashes hashes;
+  storage::Provenance provenance;
+};
+
+Scorer load_scorer(const ScoreStageOptions& options) {
+  model::ModelSource source = model::resolve_model_source(options.model_dir, options.model.source);
+  std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);
+  text::ConversationEncoder encoder(source.tokenizer_folder,
+                                    encoder_options(options.encoder, *model, source));
+  const storage::ModelHashes hashes = storage::hash_model(source.folders());
+  storage::Provenance provenance = score_provenance(options, *model, encoder, hashes);
+  return {.source = std::move(source),
+          .model = std::move(model),
+          .encoder = std::move(encoder),
+          .hashes = hashes,
+          .provenance = std::move(provenance)};
 }
 
-/// If options.check is given. Runs on the written files, so that scores are kept if the comparison
-/// fails.
-std::optional<ScoreCheck> check_finished(const ScoreStageOptions& options,
-                                         const storage::Provenance& provenance,
-                                         const RowStore& rows, const std::vector<fs::path>& files) {
-  if (options.check.empty()) return std::nullopt;
-  const bool bfloat16 = *storage::find_fact(provenance, "dtype") == "bfloat16";
-  return check_scores(read_finished(rows, files), options.check,
-                      options.check_tolerance.value_or(default_tolerance(bfloat16)));
-}
-
-/// Throws kInput if too many rows of the pending policies have no score.
-void check_errors(const Work& work, const std::vector<RowScore>& results,
-                  std::int64_t max_bad_rows) {
-  std::int64_t num_rows = 0, num_errors = 0;
-  std::optional<std::size_t> first;
-  for (const PolicyPart& part : work.parts) {
-    if (part.finished) continue;
-    num_rows += std::ssize(part.rows);
-    for (const std::size_t r : part.rows) {
-      if (!results[r].error) continue;
-      ++num_errors;
-      if (!first) first = r;
-    }
+/// Fills in the parts' fingerprints.
+void identify_parts(const ScoreStageOptions& options, const Scorer& scorer, Work& work) {
+  for (PolicyPart& part : work.parts) {
+    const ResponseFile& source = work.sources[part.source];
+    part.manifest.emplace(score_manifest(options, *scorer.model, scorer.encoder, scorer.provenance))
+        .input_hashed(source.path, source.sha256)
+        .input_hashed(options.model_dir, scorer.hashes.folder);
+    part.fingerprint = part.manifest->fingerprint();
   }
-  if (num_errors <= std::max<std::int64_t>(max_bad_rows, 0)) return;
-  throw Error(ErrorKind::kInput,
-              "{} of {} rows have no score, first: policy {}, prompt {}: {}; expected at most {} "
-              "(--max-bad-rows)",
-              num_errors, num_rows, work.rows[*first].policy, work.rows[*first].prompt_id,
-              *results[*first].error, max_bad_rows);
 }
 
-/// Counts the rows whose scores need no pass of the model.
-void count_reused(const Work& work, const std::vector<bool>& reused, ScoreStageResult& summary) {
+storage::Manifest manifest_of_run(const ScoreStageOptions& options, const Scorer& scorer,
+                                  const Work& work) {
+  storage::Manifest manifest =
+      score_manifest(options, *scorer.model, scorer.encoder, scorer.provenance);
+  for (const ResponseFile& source : work.sources)
+    manifest.input_hashed(source.path, source.sha256, source.num_rows);
+  manifest.input_hashed(options.model_dir, scorer.hashes.folder);
+  for (const fs::path& file : options.resume) manifest.input(file);
+  return manifest;
+}
+
+ShardRun shard_run_of(const ScoreStageOptions& options, const Scorer& scorer, const Work& work) {
+  std::vector<std::string> fingerprints;
+  for (const PolicyPart& part : work.parts) fingerprints.push_back(part.fingerprint);
+  return make_shard_run(options, fingerprints, journal_owner_of(scorer.hashes),
+                        manifest_of_run(options, scorer, work).to_json());
+}
+
+/// Counts the rows, of those that this process scores, whose scores need no pass of the model.
+void count_reused(const Work& work, std::span<const std::size_t> rows,
+                  const std::vector<bool>& reused, ScoreStageResult& summary) {
+  std::vector<bool> mine(work.rows.size(), false);
+  for (const std::size_t r : rows) mine[r] = true;
   for (const PolicyPart& part : work.parts) {
     const auto num_rows =
-        std::count_if(part.rows.begin(), part.rows.end(), [&](std::size_t r) { return reused[r]; });
+        std::ranges::count_if(part.rows, [&](std::size_t r) { return mine[r] && reused[r]; });
     summary.num_reused += num_rows;
     summary.num_reused_policies += num_rows > 0 ? 1 : 0;
   }
 }
 
-void tell_plan(const ScoreStageOptions& options, model::RewardModel& model,
-               const text::ConversationEncoder& encoder, const RowStore& store,
-               const std::vector<bool>& done, int num_processes) {
+void tell_plan(const ScoreStageOptions& options, const Scorer& scorer, const RowStore& store,
+               std::span<const std::size_t> rows, const std::vector<bool>& done) {
   if (log::level() > log::Level::kInfo) return;
   std::vector<std::size_t> pending;
-  for (std::size_t r = 0; r < store.size(); ++r) {
+  for (const std::size_t r : rows) {
     if (!done[r]) pending.push_back(r);
   }
-  log::info("{}", model_text(options, model));
-  const ScorePlan plan = plan_scoring(model, encoder, store, pending, options.scorer.pooling);
-  log::info("{}", plan_text(plan, num_processes));
+  log::info("{}", model_text(options, *scorer.model));
+  const ScorePlan plan =
+      plan_scoring(*scorer.model, scorer.encoder, store, pending, options.scorer.pooling);
+  log::info("{}", plan_text(plan));
 }
 
-PolicyEntry entry_of(const PolicyPart& part, const std::vector<RowScore>& results) {
-  PolicyEntry entry;
-  for (const std::size_t r : part.rows) {
-    entry.num_errors += results[r].error ? 1 : 0;
-    entry.num_truncated += results[r].truncated ? 1 : 0;
+/// The journals of the pending policies, of one shard or of the whole run.
+class PolicyJournals {
+ public:
+  PolicyJournals(const ScoreStageOptions& options, std::span<const RunOutput> outputs,
+                 std::size_t num_rows, const std::string& owner, const std::optional<ShardRun>& run)
+      : rows_(open(options, outputs, owner, run), num_rows) {}
+
+  RowJournals& rows() { return rows_; }
+  void remove() {
+    for (storage::Journal& journal : journals_) journal.remove();
   }
-  entry.num_rows = std::ssize(part.rows);
-  entry.fingerprint = part.fingerprint;
-  return entry;
-}
 
-/// Writes the files of the pending policies and updates the folder's manifest.
-void write_outputs(const ScoreStageOptions& options, const Work& work,
-                   const std::vector<RowScore>& results, const storage::Provenance& provenance,
-                   const storage::Manifest& manifest, ScoreStageResult& summary) {
-  nlohmann::ordered_json json = manifest.to_json();
-  for (const PolicyPart& part : work.parts) {
-    PolicyEntry entry;
-    if (part.finished) {
-      entry = *part.finished;
-    } else {
-      const auto row_at = [&](std::size_t i) {
-        return scored_row(work.rows, part.rows[i], results[part.rows[i]]);
-      };
-      storage::write_scores(part.file, part.rows.size(), row_at, provenance);
-      entry = entry_of(part, results);
+ private:
+  std::vector<JournalPart> open(const ScoreStageOptions& options,
+                                std::span<const RunOutput> outputs, const std::string& owner,
+                                const std::optional<ShardRun>& run) {
+    std::vector<JournalPart> parts;
+    for (const RunOutput& output : outputs) {
+      const fs::path target = run ? shard_path(output.file, *options.shard) : output.file;
+      storage::Journal& journal =
+          journals_.emplace_back(target, output.fingerprint, options.fresh, owner,
+                                 run ? shard_run_note(*run) : std::string());
+      parts.push_back({.journal = &journal, .rows = output.rows});
     }
-    entry.file = part.file;
-    entry.inputs = {work.sources[part.source].path.string(), options.model_dir.string()};
-    for (const fs::path& file : options.resume) entry.inputs.push_back(file.string());
-    summary.num_errors += entry.num_errors;
-    summary.num_truncated += entry.num_truncated;
-    json["outputs"].push_back(entry.to_json());
+    return parts;
   }
-  storage::update_manifest(options.output, [&](const nlohmann::ordered_json& existing) {
-    return with_other_policies(json, existing, options.output);
-  });
+
+  std::deque<storage::Journal> journals_;  // before `rows_`, which points to them
+  RowJournals rows_;
+};
+
+/// Scores `rows` into the journals.
+void score_into(const ScoreStageOptions& options, const Scorer& scorer, const Work& work,
+                std::span<const std::size_t> rows, RowJournals& journals,
+                const ProgressFn& progress, KnownResults& known) {
+  const Interruptible interrupts(
+      Interruptible::When::kAtOnce,
+      "the finished rows are kept; run the same command again to continue");
+  tell_plan(options, scorer, work.rows, rows, known.done);
+  ScorerOptions scorer_options = options.scorer;
+  scorer_options.threads = options.model.threads;
+  const auto score = [&](const RowStore& store, std::span<const std::size_t> pending,
+                         const ScoredFn& on_scored) {
+    return score_rows(*scorer.model, scorer.encoder, store, pending, scorer_options, on_scored,
+                      progress);
+  };
+  score_pending(work.rows, rows, score, journals, known);
 }
 
-ScoreStageResult score_with(const ScoreStageOptions& options, const ProgressFn& progress,
-                            dist::World& world) {
-  if (world.is_root()) require_writable_folder(options.output);
-  if (world.is_root()) require_writable(options.output / ".write");  // hidden from readers
-  if (world.is_root()) keep_companions_outside(options.output);
-  Work work = read_work(options);
+/// The counts of a shard's own rows.
+void count_rows(std::span<const std::size_t> rows, const std::vector<RowScore>& results,
+                ScoreStageResult& summary) {
+  summary.num_rows = std::ssize(rows);
+  for (const std::size_t r : rows) {
+    summary.num_errors += results[r].error ? 1 : 0;
+    summary.num_truncated += results[r].truncated ? 1 : 0;
+  }
+}
+
+/// One shard of the pending policies, then all of them if it is the last one.
+ScoreStageResult score_shard(const ScoreStageOptions& options, const Scorer& scorer, Work& work,
+                             KnownResults known, const ProgressFn& progress) {
+  const ShardRun run = shard_run_of(options, scorer, work);
+  const std::vector<RunOutput> outputs = pending_outputs(work);
+  require_one_run(outputs, run, options.fresh);
+  const std::vector<std::size_t> rows = pending_rows(work, options.shard);
+  ScoreStageResult own;
+  count_reused(work, rows, known.done, own);
+  {
+    PolicyJournals journals(options, outputs, work.rows.size(), run.owner, run);
+    score_into(options, scorer, work, rows, journals.rows(), progress, known);
+    journals.rows().append_known(rows, known);
+  }  // closed, so that other machines read all of it
+  check_errors(work.rows, rows, known.results, options.max_bad_rows);
+  ScoreStageResult joined = join_shards(options, work, run);
+  joined.skipped = false;  // where another process has joined this one's rows, too
+  joined.num_reused = joined.num_reused_policies = 0;
+  if (joined.unfinished.empty()) return joined;
+  joined.num_reused = own.num_reused;
+  joined.num_reused_policies = own.num_reused_policies;
+  count_rows(rows, known.results, joined);
+  return joined;
+}
+
+/// All pending policies in this process.
+ScoreStageResult score_whole(const ScoreStageOptions& options, const Scorer& scorer,
+                             const OutputLock& lock, Work& work, KnownResults known,
+                             const ProgressFn& progress) {
   ScoreStageResult summary;
   summary.num_rows = static_cast<std::int64_t>(work.rows.size());
   for (const PolicyPart& part : work.parts) summary.files.push_back(part.file);
-  std::optional<OutputLock> lock;
-  if (world.is_root()) lock.emplace(summary.files);
-  const model::ModelSource model_source =
-      model::resolve_model_source(options.model_dir, options.model.source);
-  const std::unique_ptr<model::RewardModel> model =
-      model::load_reward_model(model_source, options.model);
+  const std::vector<RunOutput> outputs = pending_outputs(work);
+  const std::vector<std::size_t> rows = pending_rows(work, std::nullopt);
+  count_reused(work, work.rows.all_rows(), known.done, summary);
+  if (options.fresh) {
+    remove_shards(outputs);
+  } else {
+    take_shard_results(outputs, known);
+  }
+  PolicyJournals journals(options, outputs, work.rows.size(), journal_owner_of(scorer.hashes),
+                          std::nullopt);
+  score_into(options, scorer, work, rows, journals.rows(), progress, known);
+  check_errors(work.rows, rows, known.results, options.max_bad_rows);
+  warn_of_ties(scorer.encoder.chat_template(), work.rows, known.results);
+  lock.require_held();
+  write_outputs(options, work, known.results, scorer.provenance,
+                manifest_of_run(options, scorer, work).to_json(), summary);
+  journals.remove();
+  remove_shards(outputs);
+  return summary;
+}
 
-  const text::ConversationEncoder encoder(model_source.tokenizer_folder,
-                                          encoder_options(options.encoder, *model, model_source));
-  const storage::ModelHashes hashes = hash_model(model_source, world);
-  const storage::Provenance provenance = score_provenance(options, *model, encoder, hashes);
-  for (PolicyPart& part : work.parts) {
-    const ResponseFile& source = work.sources[part.source];
-    part.manifest.emplace(score_manifest(options, *model, encoder, provenance))
-        .input_hashed(source.path, source.sha256)
-        .input_hashed(options.model_dir, hashes.folder);
-    part.fingerprint = part.manifest->fingerprint();
-  }
-  if (world.is_root() && !options.fresh && !options.replace_other_model)
-    require_same_model(summary.files, provenance, journal_owner_of(hashes));
-  if (world.is_root() && !options.fresh) find_finished(options.output, work.parts);
-  const auto num_finished =
-      std::count_if(work.parts.begin(), work.parts.end(),
-                    [](const PolicyPart& part) { return part.finished.has_value(); });
-  const bool finished = num_finished == std::ssize(work.parts);
-  if (world.broadcast(finished ? "finished" : "open") == "finished") {
-    log::info("{}: complete already with the same inputs and options (--fresh starts over)",
-              options.output.string());
-    summary.skipped = true;
-    count_reused(work, std::vector<bool>(work.rows.size(), true), summary);
-    for (const PolicyPart& part : work.parts) {
-      if (!part.finished) continue;  // of other ranks
-      summary.num_errors += part.finished->num_errors;
-      summary.num_truncated += part.finished->num_truncated;
-    }
-    world.end();
-    if (world.is_root())
-      summary.check = check_finished(options, provenance, work.rows, summary.files);
-    return summary;
-  }
+ScoreStageResult score_responses(const ScoreStageOptions& options, const ProgressFn& progress) {
+  require_writable_folder(options.output);
+  require_writable(options.output / ".write");  // hidden from readers
+  keep_companions_outside(options.output);
+  Work work = read_work(options);
+  std::vector<fs::path> files;
+  for (const PolicyPart& part : work.parts) files.push_back(part.file);
+  const OutputLock lock = lock_for_scoring(files, options.shard);
+  const Scorer scorer = load_scorer(options);
+  identify_parts(options, scorer, work);
+  if (!options.fresh && !options.replace_other_model)
+    require_same_model(files, scorer.provenance, journal_owner_of(scorer.hashes));
+  if (!options.fresh) find_finished(options.output, work.parts);
+  const auto num_finished = std::ranges::count_if(
+      work.parts, [](const PolicyPart& part) { return part.finished.has_value(); });
+  if (num_finished == std::ssize(work.parts))
+    return complete_already(options, work, scorer.provenance);
   if (num_finished > 0) {
     log::info("{}: {} of {} policies complete already with the same inputs and options",
               options.output.string(), num_finished, work.parts.size());
   }
   // Before the journals: what --resume refuses leaves none behind.
-  KnownResults known = reusable_results(options, provenance, work);
-  count_reused(work, known.done, summary);
-  std::optional<Interruptible> interrupts;
-  if (world.is_root()) {
-    interrupts.emplace(Interruptible::When::kAtOnce,
-                       "the finished rows are kept; run the same command again to continue");
-    tell_plan(options, *model, encoder, work.rows, known.done, world.size());
-  }
-  std::deque<storage::Journal> journals;
-  std::vector<JournalPart> journal_parts;
-  for (const PolicyPart& part : work.parts) {
-    if (part.finished || !world.is_root()) continue;
-    journal_parts.push_back({&journals.emplace_back(part.file, part.fingerprint, options.fresh,
-                                                    journal_owner_of(hashes)),
-                             part.rows});
-  }
-  RowJournals row_journals(std::move(journal_parts), work.rows.size());
-  ScorerOptions scorer = options.scorer;
-  scorer.threads = options.model.threads;
-  const auto score = [&](const RowStore& store, std::span<const std::size_t> rows,
-                         const ScoredFn& on_scored) {
-    return score_rows(*model, encoder, store, rows, scorer, on_scored, progress);
-  };
-  const std::vector<RowScore> results = score_rows_distributed(
-      work.rows, std::move(known), score, world.is_root() ? &row_journals : nullptr, world);
-  if (!world.is_root()) return summary;
-  check_errors(work, results, options.max_bad_rows);
-  warn_of_ties(encoder.chat_template(), work.rows, results);
-  lock->require_held();
-  storage::Manifest manifest = score_manifest(options, *model, encoder, provenance);
-  for (const ResponseFile& source : work.sources)
-    manifest.input_hashed(source.path, source.sha256, source.num_rows);
-  manifest.input_hashed(options.model_dir, hashes.folder);
-  for (const fs::path& file : options.resume) manifest.input(file);
-  write_outputs(options, work, results, provenance, manifest, summary);
-  for (storage::Journal& journal : journals) journal.remove();
-  summary.check = check_finished(options, provenance, work.rows, summary.files);
-  return summary;
+  KnownResults known = reusable_results(options, scorer.provenance, work);
+  return options.shard ? score_shard(options, scorer, work, std::move(known), progress)
+                       : score_whole(options, scorer, lock, work, std::move(known), progress);
 }
 
 }  // namespace
 
 ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress) {
-  if (!options.votes.empty()) return score_votes(options, progress);
-  dist::World alone = dist::World::alone();
-  return score_with(options, progress, alone);
-}
-
-ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress,
-                             dist::World& world) {
-  try {
-    if (options.votes.empty()) return score_with(options, progress, world);
-    if (world.size() == 1) return score_votes(options, progress);
-    throw Error(ErrorKind::kUsage, "--votes runs in one process, found {}", world.size());
-  } catch (const Error& error) {
-    world.fail(error);
-    throw;
-  } catch (const std::exception& error) {
-    world.fail(Error(ErrorKind::kInternal, "{}", error.what()));
-    throw;
-  }
+  ScoreStageOptions given = options;
+  if (given.shard && given.shard->count == 1) given.shard.reset();
+  if (given.merge) return merge_stage(given);
+  if (!given.votes.empty()) return score_votes(given, progress);
+  return score_responses(given, progress);
 }
 
 std::string reuse_text(const ScoreStageResult& result) {

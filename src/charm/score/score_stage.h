@@ -8,10 +8,10 @@
 
 #include "charm/base/option_table.h"
 #include "charm/base/progress.h"
-#include "charm/dist/world.h"
 #include "charm/model/reward_model.h"
 #include "charm/score/check_scores.h"
 #include "charm/score/scorer.h"
+#include "charm/score/shard.h"
 #include "charm/storage/read_options.h"
 #include "charm/text/conversation_encoder.h"
 
@@ -37,6 +37,8 @@ struct ScoreStageOptions {
   std::vector<std::filesystem::path>
       check;  ///< scores of another program to compare with; see check_scores.h
   std::optional<double> check_tolerance;  ///< default: `default_tolerance` of the dtype
+  std::optional<Shard> shard;  ///< this process's part of the work; empty, or of one: all of it
+  bool merge = false;          ///< join the shards of a run instead of scoring
 };
 
 /// The options that a recipe section accepts.
@@ -44,6 +46,13 @@ void describe_settings(OptionTable& table, ScoreStageOptions& options);
 
 /// All options of `charm score`.
 void describe_command(OptionTable& table, ScoreStageOptions& options);
+
+/// How far a shard is.
+struct ShardProgress {
+  Shard shard;
+  std::int64_t num_rows = 0;
+  std::int64_t num_scored = 0;
+};
 
 struct ScoreStageResult {
   std::vector<std::filesystem::path> files;  ///< one per policy, in order of first appearance
@@ -54,6 +63,9 @@ struct ScoreStageResult {
   std::int64_t num_reused_policies = 0;  ///< with such rows
   bool skipped = false;                  ///< the output was complete already
   std::optional<ScoreCheck> check;       ///< if `check` was given
+  /// Shards that are not complete, so that nothing is joined yet: then the counts above are those
+  /// of this process's shard.
+  std::vector<ShardProgress> unfinished;
 };
 
 /// `charm score`: scores responses, writes `<output>/<policy>.parquet` and
@@ -62,18 +74,14 @@ struct ScoreStageResult {
 /// that is complete with the same inputs and options is left alone; of one whose file was scored
 /// with the same model and settings only rows with other texts are scored. An interrupted run
 /// resumes from its journals and gives the same bytes. Every file has its provenance
-/// (score_provenance.h).
+/// (score_provenance.h). With `shard` several processes share the rows; the last one to finish
+/// joins them (merge_shards.h).
 ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress);
-
-/// The same distributed over all processes of `world`, each called with the same options; rank 0
-/// writes the files and has the result. A failure is propagated to all ranks.
-ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress,
-                             dist::World& world);
 
 /// "reused N rows of M policies, scored K rows".
 std::string reuse_text(const ScoreStageResult& result);
 
-/// The same for `votes`, in one process: both responses of every vote, each text once, into one
+/// The same for `votes`: both responses of every vote, each text once, into one
 /// scored-votes file (storage::write_scored_votes). Called by `score_stage` for options with votes.
 ScoreStageResult score_votes(const ScoreStageOptions& options, const ProgressFn& progress);
 

@@ -8,6 +8,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/storage/journal.h"
 #include "charm/storage/published_scores.h"
 #include "charm/storage/record_reader.h"
 
@@ -26,7 +27,9 @@ void check_files(const ScoreStageOptions& options, const std::vector<PolicyPart>
   }
   for (const fs::path& file : files) {
     require_distinct(file, options.responses);
-    if (partial_path(file).filename().string().size() <= kMaxNameBytes) continue;
+    fs::path longest = partial_path(file);
+    if (options.shard) longest = storage::journal_path(shard_path(file, *options.shard));
+    if (longest.filename().string().size() <= kMaxNameBytes) continue;
     throw Error(ErrorKind::kInput,
                 "the policy name '{}...' is too long for a file name: {} bytes; rename it",
                 file.stem().string().substr(0, 40), file.stem().string().size());
@@ -71,6 +74,17 @@ Work read_work(const ScoreStageOptions& options) {
   return work;
 }
 
+std::vector<std::size_t> pending_rows(const Work& work, const std::optional<Shard>& shard) {
+  std::vector<bool> pending(work.rows.size(), false);
+  for (const PolicyPart& part : work.parts) {
+    if (part.finished) continue;
+    for (const std::size_t r : part.rows) pending[r] = true;
+  }
+  std::vector<std::size_t> rows = rows_of_shard(work.rows, shard);
+  std::erase_if(rows, [&](std::size_t r) { return !pending[r]; });
+  return rows;
+}
+
 void find_finished(const fs::path& output, std::vector<PolicyPart>& parts) {
   const nlohmann::ordered_json manifest = storage::read_manifest(output);
   for (PolicyPart& part : parts) {
@@ -78,7 +92,7 @@ void find_finished(const fs::path& output, std::vector<PolicyPart>& parts) {
     if (!entry || !fs::exists(part.file)) continue;
     // Another fingerprint may be due to an option that is newer than the manifest.
     if (entry->fingerprint == part.fingerprint ||
-        part.manifest->matches_recorded(manifest_of_policy(manifest, part.file)))
+        (part.manifest && part.manifest->matches_recorded(manifest_of_policy(manifest, part.file))))
       part.finished = std::move(entry);
   }
 }

@@ -29,7 +29,7 @@ struct PolicyPart {
   std::vector<std::size_t> rows;  ///< of the run, in order
   std::string fingerprint;        ///< of the options and of the inputs behind these rows
   std::optional<storage::Manifest> manifest;  ///< with the same options and inputs
-  std::optional<PolicyEntry> finished;  ///< rank 0: left by an earlier run of this fingerprint
+  std::optional<PolicyEntry> finished;        ///< left by an earlier run of this fingerprint
 };
 
 /// The rows of a run and the policies they belong to.
@@ -42,6 +42,9 @@ struct Work {
 /// Reads the responses. Throws kInput where two files have the same policy, two policies would
 /// share a file, or a policy's name is too long for one; kUsage where an output is an input.
 Work read_work(const ScoreStageOptions& options);
+
+/// The rows of unfinished policies that a process scores, in order; without a shard all of them.
+std::vector<std::size_t> pending_rows(const Work& work, const std::optional<Shard>& shard);
 
 /// Finds the policies that earlier runs with the same options and inputs completed.
 void find_finished(const std::filesystem::path& output, std::vector<PolicyPart>& parts);

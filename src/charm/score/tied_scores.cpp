@@ -83,6 +83,10 @@ void warn_of_ties(const text::ChatTemplate& chat_template, const RowStore& store
         chat_template.name());
     return;
   }
+  warn_of_ties(store, results);
+}
+
+void warn_of_ties(const RowStore& store, std::span<const RowScore> results) {
   for (const std::string& warning : tie_warnings(store, results)) log::warning("{}", warning);
 }
 

@@ -23,4 +23,7 @@ bool ignores_response(const text::ChatTemplate& chat_template, const Conversatio
 void warn_of_ties(const text::ChatTemplate& chat_template, const RowStore& store,
                   std::span<const RowScore> results);
 
+/// Logs `tie_warnings`.
+void warn_of_ties(const RowStore& store, std::span<const RowScore> results);
+
 }  // namespace charm::score

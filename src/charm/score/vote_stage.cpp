@@ -7,10 +7,12 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
+#include "charm/score/merge_shards.h"
 #include "charm/score/resumed_scoring.h"
 #include "charm/score/score_provenance.h"
 #include "charm/score/score_stage.h"
 #include "charm/score/tied_scores.h"
+#include "charm/score/shard_journals.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/record_writer.h"
 #include "charm/storage/votes.h"
@@ -116,43 +118,16 @@ void check_vote_errors(const std::vector<ScoredVote>& scored, const VotedTexts& 
               *first->error, max_bad_rows);
 }
 
-}  // namespace
-
-ScoreStageResult score_votes(const ScoreStageOptions& options, const ProgressFn& progress) {
-  check_vote_options(options);
-  const OutputLock lock(options.output);
-  const model::ModelSource source =
-      model::resolve_model_source(options.model_dir, options.model.source);
-  const std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);
-  const text::ConversationEncoder encoder(source.tokenizer_folder,
-                                          encoder_options(options.encoder, *model, source));
-  const storage::ModelHashes hashes = storage::hash_model(source.folders());
-  const storage::Provenance provenance = score_provenance(options, *model, encoder, hashes);
-  storage::Manifest manifest = score_manifest(options, *model, encoder, provenance);
-  const VotedTexts texts = read_votes(options, manifest);
-  manifest.input_hashed(options.model_dir, hashes.folder);
-
+/// Writes the scored votes and their manifest. Throws kInput if too many votes have no scores.
+ScoreStageResult write_votes(const ScoreStageOptions& options, const VotedTexts& texts,
+                             const std::vector<RowScore>& results,
+                             const storage::Provenance& provenance,
+                             nlohmann::ordered_json manifest) {
+  const std::vector<ScoredVote> scored = scored_votes(texts, results);
+  check_vote_errors(scored, texts, options.max_bad_rows);
   ScoreStageResult summary;
   summary.files = {options.output};
   summary.num_rows = std::ssize(texts.votes);
-  if (!options.fresh && fs::exists(options.output) && manifest.matches(options.output)) {
-    log::info("{}: complete already with the same inputs and options (--fresh starts over)",
-              options.output.string());
-    summary.skipped = true;
-    return summary;
-  }
-  storage::Journal journal(options.output, manifest.fingerprint(), options.fresh,
-                           journal_owner_of(hashes));
-  ScorerOptions scorer = options.scorer;
-  scorer.threads = options.model.threads;
-  const auto score = [&](const RowStore& store, std::span<const std::size_t> rows,
-                         const ScoredFn& on_scored) {
-    return score_rows(*model, encoder, store, rows, scorer, on_scored, progress);
-  };
-  const std::vector<RowScore> results = score_rows_resumed(texts.rows, score, journal);
-  const std::vector<ScoredVote> scored = scored_votes(texts, results);
-  check_vote_errors(scored, texts, options.max_bad_rows);
-  warn_of_ties(encoder.chat_template(), texts.rows, results);
   summary.num_errors =
       std::ranges::count_if(scored, [](const ScoredVote& vote) { return vote.error.has_value(); });
   summary.num_truncated =
@@ -163,9 +138,110 @@ ScoreStageResult score_votes(const ScoreStageOptions& options, const ProgressFn&
         return storage::ScoredVoteRow{.texts = &texts.votes[v], .scored = &scored[v]};
       },
       provenance);
-  manifest.output(options.output, summary.num_rows).extra("num_texts", texts.rows.size());
-  storage::write_manifest(options.output, manifest);
+  manifest["outputs"].push_back(
+      {{"path", options.output.string()}, {"num_rows", summary.num_rows}});
+  manifest["num_texts"] = texts.rows.size();
+  storage::update_manifest(options.output, [&](const auto&) { return manifest; });
+  return summary;
+}
+
+ScoreStageResult votes_complete_already(const ScoreStageOptions& options, const VotedTexts& texts) {
+  log::info("{}: complete already with the same inputs and options (--fresh starts over)",
+            options.output.string());
+  ScoreStageResult summary;
+  summary.files = {options.output};
+  summary.num_rows = std::ssize(texts.votes);
+  summary.skipped = true;
+  return summary;
+}
+
+/// Joins the shards of the texts, if all are complete.
+ScoreStageResult join_votes(const ScoreStageOptions& options, const VotedTexts& texts,
+                            const RunOutput& output, const ShardRun& run) {
+  const OutputLock lock(options.output, {.wait = kJoinWait});
+  const JoinedShards joined = read_shards(texts.rows, {&output, 1}, run);
+  ScoreStageResult summary;
+  summary.unfinished = joined.unfinished();
+  if (summary.unfinished.empty()) {
+    warn_of_ties(texts.rows, joined.known.results);
+    summary = write_votes(options, texts, joined.known.results, run.provenance(), run.manifest);
+    remove_shards({&output, 1});
+  } else if (was_joined_by_another(options, summary.unfinished)) {
+    return votes_complete_already(options, texts);
+  }
+  return summary;
+}
+
+}  // namespace
+
+ScoreStageResult merge_votes(const ScoreStageOptions& options, const ShardRun& run) {
+  check_vote_options(options);
+  storage::Manifest inputs("score");
+  const VotedTexts texts = read_votes(options, inputs);
+  nlohmann::ordered_json manifest = run.manifest;
+  const nlohmann::ordered_json model = manifest["inputs"].back();
+  manifest["inputs"] = inputs.to_json()["inputs"];
+  manifest["inputs"].push_back(model);
+  const std::string fingerprint = storage::fingerprint_of(manifest);
+  require_unchanged_inputs(options, run, {&fingerprint, 1});
+  return join_votes(
+      options, texts,
+      {.file = options.output, .rows = texts.rows.all_rows(), .fingerprint = fingerprint}, run);
+}
+
+ScoreStageResult score_votes(const ScoreStageOptions& options, const ProgressFn& progress) {
+  check_vote_options(options);
+  const OutputLock lock = lock_for_scoring({options.output}, options.shard);
+  const model::ModelSource source =
+      model::resolve_model_source(options.model_dir, options.model.source);
+  const std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);
+  const text::ConversationEncoder encoder(source.tokenizer_folder,
+                                          encoder_options(options.encoder, *model, source));
+  const storage::ModelHashes hashes = storage::hash_model(source.folders());
+  const storage::Provenance provenance = score_provenance(options, *model, encoder, hashes);
+  storage::Manifest manifest = score_manifest(options, *model, encoder, provenance);
+  const VotedTexts texts = read_votes(options, manifest);
+  manifest.input_hashed(options.model_dir, hashes.folder);
+  if (!options.fresh && fs::exists(options.output) && manifest.matches(options.output))
+    return votes_complete_already(options, texts);
+
+  const RunOutput output{
+      .file = options.output, .rows = texts.rows.all_rows(), .fingerprint = manifest.fingerprint()};
+  const std::string owner = journal_owner_of(hashes);
+  std::optional<ShardRun> run;
+  if (options.shard) {
+    run = make_shard_run(options, {&output.fingerprint, 1}, owner, manifest.to_json());
+    require_one_run({&output, 1}, *run, options.fresh);
+  }
+  ScorerOptions scorer = options.scorer;
+  scorer.threads = options.model.threads;
+  const auto score = [&](const RowStore& store, std::span<const std::size_t> rows,
+                         const ScoredFn& on_scored) {
+    return score_rows(*model, encoder, store, rows, scorer, on_scored, progress);
+  };
+  KnownResults known = unscored(texts.rows.size());
+  const std::vector<std::size_t> rows = rows_of_shard(texts.rows, options.shard);
+  if (run) {
+    {
+      storage::Journal journal(shard_path(options.output, *options.shard), output.fingerprint,
+                               options.fresh, owner, shard_run_note(*run));
+      RowJournals journals({{.journal = &journal, .rows = output.rows}}, texts.rows.size());
+      score_pending(texts.rows, rows, score, journals, known);
+    }  // closed, so that other machines read all of it
+    ScoreStageResult joined = join_votes(options, texts, output, *run);
+    joined.skipped = false;
+    if (!joined.unfinished.empty()) joined.num_rows = std::ssize(rows);
+    return joined;
+  }
+  if (!options.fresh) take_shard_results({&output, 1}, known);
+  storage::Journal journal(options.output, output.fingerprint, options.fresh, owner);
+  RowJournals journals({{.journal = &journal, .rows = output.rows}}, texts.rows.size());
+  score_pending(texts.rows, rows, score, journals, known);
+  warn_of_ties(encoder.chat_template(), texts.rows, known.results);
+  ScoreStageResult summary =
+      write_votes(options, texts, known.results, provenance, manifest.to_json());
   journal.remove();
+  remove_shards({&output, 1});
   return summary;
 }
 

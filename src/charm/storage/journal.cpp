@@ -14,11 +14,26 @@ namespace {
 
 constexpr int kJournalVersion = 1;
 
-std::string header_line(std::string_view fingerprint, std::string_view owner) {
+std::string header_line(std::string_view fingerprint, std::string_view owner,
+                        std::string_view note) {
   nlohmann::ordered_json header = {{"charm_journal", kJournalVersion},
                                    {"fingerprint", fingerprint}};
   if (!owner.empty()) header["owner"] = owner;
+  if (!note.empty()) header["note"] = note;
   return header.dump();
+}
+
+/// Empty for a line that is no header of this version.
+std::optional<JournalHeader> parse_header(const std::string& line) {
+  const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || json.value("charm_journal", nlohmann::json()) != kJournalVersion)
+    return std::nullopt;
+  const auto text = [&](const char* name) {
+    const auto found = json.find(name);
+    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
+  };
+  return JournalHeader{
+      .fingerprint = text("fingerprint"), .owner = text("owner"), .note = text("note")};
 }
 
 struct Kept {
@@ -49,22 +64,28 @@ fs::path journal_path(const fs::path& output) {
   return fs::exists(old_path) && !fs::exists(path) ? old_path : path;
 }
 
-std::string journal_owner(const fs::path& output) {
+std::optional<JournalHeader> read_journal_header(const fs::path& output) {
   std::ifstream file(journal_path(output));
   std::string line;
-  if (!std::getline(file, line)) return "";
-  const auto header = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!header.is_object() || !header.contains("owner") || !header["owner"].is_string()) return "";
-  return header["owner"].get<std::string>();
+  if (!std::getline(file, line) || file.eof()) return std::nullopt;
+  return parse_header(line);
+}
+
+std::vector<nlohmann::json> read_journal(const fs::path& output) {
+  const std::vector<std::string> lines = whole_lines(read_file(journal_path(output))).lines;
+  std::vector<nlohmann::json> groups;
+  for (std::size_t i = 1; i < lines.size(); ++i) groups.push_back(nlohmann::json::parse(lines[i]));
+  return groups;
 }
 
 Journal::Journal(const fs::path& output, std::string_view fingerprint, bool fresh,
-                 std::string_view owner)
+                 std::string_view owner, std::string_view note)
     : path_(journal_path(output)) {
-  const std::string header = header_line(fingerprint, owner);
   if (!fresh && fs::exists(path_)) {
     Kept kept = whole_lines(read_file(path_));
-    if (!kept.lines.empty() && kept.lines.front() == header) {
+    const std::optional<JournalHeader> header =
+        kept.lines.empty() ? std::nullopt : parse_header(kept.lines.front());
+    if (header && header->fingerprint == fingerprint && header->owner == owner) {
       std::error_code code;
       fs::resize_file(path_, kept.num_bytes, code);
       if (code)
@@ -79,7 +100,7 @@ Journal::Journal(const fs::path& output, std::string_view fingerprint, bool fres
                    path_.string());
     }
   }
-  write_file(path_, header + "\n");
+  write_file(path_, header_line(fingerprint, owner, note) + "\n");
   appender_ = std::make_unique<LineAppender>(path_);
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,9 +26,9 @@ namespace charm::storage {
 class Journal {
  public:
   /// Opens the journal of `output` (a file or folder that need not exist yet). `fresh` discards an
-  /// existing one. `owner` is stored for `journal_owner`.
+  /// existing one. `owner` and `note` are stored for `read_journal_header`.
   Journal(const std::filesystem::path& output, std::string_view fingerprint, bool fresh = false,
-          std::string_view owner = {});
+          std::string_view owner = {}, std::string_view note = {});
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
@@ -52,7 +53,17 @@ class Journal {
 /// earlier version left one.
 std::filesystem::path journal_path(const std::filesystem::path& output);
 
-/// The `owner` of the journal of `output`; empty if there is no journal or it has no owner.
-std::string journal_owner(const std::filesystem::path& output);
+/// The first line of a journal.
+struct JournalHeader {
+  std::string fingerprint;
+  std::string owner;
+  std::string note;
+};
+
+/// The header of the journal of `output`; empty if there is none, or its first line is incomplete.
+std::optional<JournalHeader> read_journal_header(const std::filesystem::path& output);
+
+/// The finished groups in the journal of `output`, also while another process appends to it.
+std::vector<nlohmann::json> read_journal(const std::filesystem::path& output);
 
 }  // namespace charm::storage

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "charm/base/error.h"
@@ -85,8 +86,8 @@ TEST_F(ResumedScoring, EachJournalKeepsItsOwnRows) {
     const RowStore store(rows_);
     KnownResults known = unscored(rows_.size());
     known.done[4] = true;
-    dist::World alone = dist::World::alone();
-    return score_rows_distributed(store, std::move(known), std::ref(rule), &journals, alone);
+    score_pending(store, store.all_rows(), std::ref(rule), journals, known);
+    return known.results;
   };
   LengthRule first_run;
   run_parts(first_run, true);
@@ -103,26 +104,25 @@ TEST_F(ResumedScoring, EachJournalKeepsItsOwnRows) {
   fs::remove(storage::journal_path(others));
 }
 
-TEST(RowsOfRank, EveryRankHasWholePromptsAndAllRowsHaveOne) {
-  RowStore store;
-  for (int r = 0; r < 12; ++r) {
-    Response row;
-    row.prompt = {{"user", "question " + std::to_string(r % 5)}};
-    row.response = std::string(static_cast<std::size_t>(r), 'x');
-    store.add(std::move(row));
-  }
-  std::vector<bool> done(store.size(), false);
-  done[0] = done[4] = true;
-  std::vector<std::size_t> seen;
-  for (const int rank : {0, 1}) {
-    for (const std::size_t row : rows_of_rank(store, done, rank, 2)) {
-      seen.push_back(row);
-      for (const std::size_t other : rows_of_rank(store, done, 1 - rank, 2))
-        EXPECT_NE(store.prompt_index(row), store.prompt_index(other));
-    }
-  }
-  std::sort(seen.begin(), seen.end());
-  EXPECT_EQ(seen, (std::vector<std::size_t>{1, 2, 3, 5, 6, 7, 8, 9, 10, 11}));
+TEST_F(ResumedScoring, AShardScoresItsOwnRowsAndJournalsThoseKnownBefore) {
+  const RowStore store(rows_);
+  const std::vector<std::size_t> mine = {0, 2, 3};
+  storage::Journal journal(output_, "key");
+  RowJournals journals({{&journal, store.all_rows()}}, store.size());
+  KnownResults known = unscored(store.size());
+  known.done[2] = true;
+  known.results[2] = {.score = 8.0f};
+  LengthRule rule;
+  score_pending(store, mine, std::ref(rule), journals, known);
+  journals.append_known(mine, known);
+  EXPECT_EQ(rule.num_scored, 2u);
+  EXPECT_EQ(known.done, (std::vector<bool>{true, false, true, true, false}));
+
+  KnownResults read = unscored(store.size());
+  fill_from_journal(journal.path(), storage::read_journal(output_), store.all_rows(), read);
+  EXPECT_EQ(read.done, known.done);
+  EXPECT_EQ(read.results[2].score, 8.0f);
+  EXPECT_EQ(read.results[3].score, 3.1f);
 }
 
 TEST_F(ResumedScoring, AJournalOfMoreRowsIsAnInputError) {

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "tests/unit/base/temp_folder.h"
 
@@ -88,19 +90,48 @@ TEST(JournalPath, OfAFolderWithATrailingSlash) {
   EXPECT_EQ(journal_path("run/model/"), "run/model.journal");
 }
 
-TEST(Journal, RemembersItsOwner) {
+TEST(Journal, ItsHeaderHasOwnerAndNote) {
   const TempFolder folder;
-  EXPECT_EQ(journal_owner(folder / "out"), "");
+  EXPECT_FALSE(read_journal_header(folder / "out"));
   {
-    Journal journal(folder / "out", "f", /*fresh=*/false, "model a");
+    Journal journal(folder / "out", "f", /*fresh=*/false, "model a", "{\"b\": 1}");
   }
-  EXPECT_EQ(journal_owner(folder / "out"), "model a");
+  std::optional<JournalHeader> header = read_journal_header(folder / "out");
+  ASSERT_TRUE(header);
+  EXPECT_EQ(header->fingerprint, "f");
+  EXPECT_EQ(header->owner, "model a");
+  EXPECT_EQ(header->note, "{\"b\": 1}");
   {
     Journal journal(folder / "other", "f");
   }
-  EXPECT_EQ(journal_owner(folder / "other"), "");
+  header = read_journal_header(folder / "other");
+  ASSERT_TRUE(header);
+  EXPECT_EQ(header->owner + header->note, "");
   write_file(journal_path(folder / "broken"), "no JSON\n");
-  EXPECT_EQ(journal_owner(folder / "broken"), "");
+  EXPECT_FALSE(read_journal_header(folder / "broken"));
+  write_file(journal_path(folder / "incomplete"), "{\"charm_journal\":1,\"fingerprint\":\"f\"}");
+  EXPECT_FALSE(read_journal_header(folder / "incomplete")) << "its writer has just begun";
+}
+
+TEST(Journal, AnotherNoteContinuesAndAnotherOwnerDoesNot) {
+  const TempFolder folder;
+  Journal(folder / "out", "f", /*fresh=*/false, "model a", "first").append({{"group", 1}});
+  EXPECT_EQ(
+      Journal(folder / "out", "f", /*fresh=*/false, "model a", "second").take_finished().size(),
+      1u);
+  EXPECT_EQ(read_journal_header(folder / "out")->note, "first");
+  EXPECT_TRUE(Journal(folder / "out", "f", /*fresh=*/false, "model b").take_finished().empty());
+}
+
+TEST(Journal, IsReadWhileAnotherProcessAppends) {
+  const TempFolder folder;
+  Journal journal(folder / "out", "f");
+  journal.append({{"group", 1}});
+  EXPECT_EQ(read_journal(folder / "out"), (std::vector<json>{{{"group", 1}}}));
+  journal.append({{"group", 2}});
+  std::ofstream(journal.path(), std::ios::app) << "{\"group\":";  // an incomplete line
+  EXPECT_EQ(read_journal(folder / "out").size(), 2u);
+  EXPECT_EQ(read_file(journal.path()).back(), ':') << "reading changes nothing";
 }
 
 }  // namespace

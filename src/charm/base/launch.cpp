@@ -1,4 +1,4 @@
-#include "charm/dist/launch.h"
+#include "charm/base/launch.h"
 
 #include <algorithm>
 #include <charconv>
@@ -6,29 +6,25 @@
 #include <thread>
 
 #include "charm/base/error.h"
-#include "charm/base/hashing.h"
 #include "charm/base/parallel.h"
 
-namespace charm::dist {
+namespace charm {
 namespace {
 
 /// Environment variables of one launcher.
-struct Names {
+struct LauncherNames {
   const char* launcher;
   const char* rank;
   const char* size;
-  const char* local_size;  ///< null: unknown, one node is assumed
-  const char* job;         ///< job id, distinguishes jobs on one node
+  const char* local_size;
 };
 
-constexpr Names kLaunchers[] = {
-    {"torchrun", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "TORCHELASTIC_RUN_ID"},
-    {"mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE",
-     "PMIX_NAMESPACE"},
-    {"mpirun", "PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS", "PMI_ID"},
-    // SLURM_NTASKS is also set for programs that a batch script runs without srun;
-    // SLURM_STEP_NUM_TASKS is not.
-    {"srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_TASKS_PER_NODE", "SLURM_JOB_ID"},
+constexpr LauncherNames kLaunchers[] = {
+    {"torchrun", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"},
+    {"mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"},
+    {"mpirun", "PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS"},
+    {"srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_TASKS_PER_NODE"},
+    {"srun", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"},
 };
 
 int integer(const std::string& name, const std::string& text, int lowest, int highest) {
@@ -44,10 +40,11 @@ int integer(const std::string& name, const std::string& text, int lowest, int hi
   return value;
 }
 
-/// 20000 .. 29999.
-std::uint16_t port_of(const std::string& job) {
-  const std::string hash = sha256_hex(job);
-  return static_cast<std::uint16_t>(20000 + std::stoul(hash.substr(0, 6), nullptr, 16) % 10000);
+/// What a batch script itself runs is no step of srun: it has the job's SLURM_NTASKS, but no
+/// SLURM_STEP_NUM_TASKS.
+bool is_batch_script(const EnvironmentFn& environment) {
+  return environment("SLURM_JOB_ID") && environment("SLURM_PROCID") == "0" &&
+         !environment("SLURM_STEP_NUM_TASKS");
 }
 
 }  // namespace
@@ -55,28 +52,16 @@ std::uint16_t port_of(const std::string& job) {
 Launch read_launch(const EnvironmentFn& environment) {
   constexpr int kMost = 1 << 20;
   Launch launch;
-  for (const Names& names : kLaunchers) {
+  for (const LauncherNames& names : kLaunchers) {
     const auto rank = environment(names.rank);
     const auto size = environment(names.size);
     if (!rank || !size) continue;
+    if (std::string_view(names.launcher) == "srun" && is_batch_script(environment)) continue;
     launch.launcher = names.launcher;
     launch.size = integer(names.size, *size, 1, kMost);
     launch.rank = integer(names.rank, *rank, 0, launch.size - 1);
     const auto local = environment(names.local_size);
     launch.local_size = local ? integer(names.local_size, *local, 1, kMost) : launch.size;
-    const auto address = environment("MASTER_ADDR");
-    const auto port = environment("MASTER_PORT");
-    launch.host = address.value_or("127.0.0.1");
-    launch.port = port ? static_cast<std::uint16_t>(integer("MASTER_PORT", *port, 1, 65535))
-                       : port_of(environment(names.job).value_or("charm"));
-    if (!address && launch.local_size < launch.size) {
-      throw Error(ErrorKind::kUsage,
-                  "{} processes, {} of them on this machine: set MASTER_ADDR to the name of rank "
-                  "0's machine for all of them",
-                  launch.size, launch.local_size);
-    }
-    launch.store_is_given = environment("TORCHELASTIC_USE_AGENT_STORE").value_or("") == "True";
-    launch.key_prefix = "charm/" + environment("TORCHELASTIC_RESTART_COUNT").value_or("0") + "/";
     return launch;
   }
   return launch;
@@ -95,4 +80,4 @@ int threads_per_process(const Launch& launch) {
   return bound ? mine : std::max(1, mine / launch.local_size);
 }
 
-}  // namespace charm::dist
+}  // namespace charm
