@@ -27,6 +27,7 @@ Scoring needs a model:
 from ._native import (
     Cancelled,
     CharmError,
+    CharmWarning,
     InputError,
     InternalError,
     IoError,
@@ -42,6 +43,7 @@ from .trl import trl_reward
 __all__ = [
     "Cancelled",
     "CharmError",
+    "CharmWarning",
     "InputError",
     "InternalError",
     "IoError",

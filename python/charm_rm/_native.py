@@ -1,10 +1,12 @@
-"""libcharm.so: its functions, its errors, its progress."""
+"""libcharm.so: its functions, its errors, its warnings, its progress."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
+import warnings
+from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Iterator, Optional
@@ -63,8 +65,13 @@ class Cancelled(CharmError):
     exit_code = 130
 
 
+class CharmWarning(UserWarning):
+    """A warning of the command line, in its words."""
+
+
 _ERRORS = {e.exit_code: e for e in (UsageError, InputError, IoError, NetworkError, ResourceError, Cancelled)}
 
+_Warning = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)
 _Progress = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_char_p
 )
@@ -80,6 +87,8 @@ def _load() -> ctypes.CDLL:
     library.charm_last_error.restype = ctypes.c_char_p
     if library.charm_capi_version() != _CAPI_VERSION:
         raise ImportError(f"{path}: its C interface is version {library.charm_capi_version()}, expected {_CAPI_VERSION}")
+    library.charm_set_warning.argtypes = [_Warning, ctypes.c_void_p]
+    library.charm_set_warning.restype = None
     p, size, texts = ctypes.c_void_p, ctypes.c_size_t, ctypes.POINTER(ctypes.c_char_p)
     library.charm_run.argtypes = [texts, size, _Progress, p]
     library.charm_reward_model_load.argtypes = [ctypes.c_char_p, texts, size, _Progress, p, ctypes.POINTER(p)]
@@ -105,6 +114,25 @@ def _load() -> ctypes.CDLL:
 
 library = _load()
 __version__: str = library.charm_version().decode()
+
+
+_warned: deque[str] = deque()
+"""Warnings of the calls that run now; several threads may add to it."""
+_take_warning = _Warning(lambda _context, message: _warned.append(message.decode(errors="replace")))
+library.charm_set_warning(_take_warning, None)
+
+
+def warn(message: str) -> None:
+    """A warning at the line that called this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, CharmWarning, stacklevel=level)
+
+
+def _pass_warnings_on() -> None:
+    while _warned:
+        warn(_warned.popleft())
 
 
 def text_array(items: list[str]) -> ctypes.Array:
@@ -145,6 +173,7 @@ def call(function: Callable[..., int], *arguments: object, progress: Optional[Pr
     status = function(*arguments, state.callback, None, *rest)
     if state.error is not None and not isinstance(state.error, StopIteration):
         raise state.error
+    _pass_warnings_on()
     check(status)
 
 

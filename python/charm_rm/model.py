@@ -112,9 +112,16 @@ class RewardModel:
                 function, source = _native.library.charm_reward_model_score_json, (text, len(text))
             _native.call(function, handle, *source, max_bad_rows, progress=show, out=ctypes.byref(scores))
         try:
-            return _take(scores)
+            taken = _take(scores)
         finally:
             _native.library.charm_scores_free(scores)
+        if num_truncated := int(taken.truncated.sum()):
+            facts = self.facts
+            _native.warn(
+                f"{num_truncated} of {len(taken.score)} texts were cut to {facts['max-tokens']} tokens "
+                f"(truncation: {facts['truncation']}); score_rows(...).truncated says which"
+            )
+        return taken
 
     def _open(self) -> ctypes.c_void_p:
         if not self._handle:

@@ -12,6 +12,11 @@ static void expect(int holds, const char* what) {
   ++failures;
 }
 
+static void count_warning(void* context, const char* message) {
+  (void)message;
+  ++*(int*)context;
+}
+
 int main(void) {
   charm_reward_model* model = NULL;
   const char* unknown[] = {"--colour=red"};
@@ -29,6 +34,10 @@ int main(void) {
   expect(charm_run(command, 2, NULL, NULL) == CHARM_USAGE, "a missing option to be a usage error");
   expect(strstr(charm_last_error(), "--output") != NULL, "an error that names what is missing");
   expect(charm_run(no_command, 1, NULL, NULL) == CHARM_USAGE, "an unknown command to be a usage error");
+  int num_warnings = 0;
+  charm_set_warning(count_warning, &num_warnings);
+  expect(charm_run(command, 2, NULL, NULL) == CHARM_USAGE && num_warnings == 0, "an error to be no warning");
+  charm_set_warning(NULL, NULL);
   charm_reward_model_free(NULL);
   charm_scores_free(NULL);
   return failures;

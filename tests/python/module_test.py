@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +111,41 @@ class ModuleTest(unittest.TestCase):
         closed.close()
         with self.assertRaisesRegex(charm.UsageError, "closed"):
             closed.score([])
+
+    def test_warnings_are_those_of_the_program(self):
+        with self.assertWarnsRegex(charm.CharmWarning, r"^--max-tokens 100000 is more than the model's \d+ positions; using those$") as caught:
+            rm = charm.RewardModel(self.model, dtype="float32", max_tokens=100000)
+        self.assertEqual(caught.filename, __file__)
+        shown = run("score", "--model", self.model, "--responses", *self.responses, "--output", self.path / "long", "--max-tokens", 100000)
+        self.assertIn(f"warning: {caught.warning}\n", shown.stderr)
+        rm.close()
+
+    def test_truncated_texts_are_counted_in_one_warning(self):
+        rows = self.rows()[:5]
+        with charm.RewardModel(self.model, dtype="float32", max_tokens=12) as short:
+            num_truncated = int(short.score_rows(rows).truncated.sum())
+            self.assertGreater(num_truncated, 0)
+            with self.assertWarnsRegex(charm.CharmWarning, rf"^{num_truncated} of 5 texts were cut to 12 tokens \(truncation: left\)") as caught:
+                short.score(rows)
+            self.assertEqual(len(caught.warnings), 1)
+            self.assertEqual(caught.filename, __file__)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", charm.CharmWarning)
+            self.rm.score(rows)
+
+    def test_a_table_of_another_policy_is_refused(self):
+        first, second = self.by_policy()
+        tables = {first: self.by_policy()[second], second: self.by_policy()[first]}
+        for given in (tables, {policy: table.to_pylist() for policy, table in tables.items()}):
+            with self.assertRaisesRegex(charm.InputError, f"policy '{first}': its table has rows of policy '{second}'"):
+                charm.measure(given, self.ratings)
+
+    def test_a_launcher_of_the_calling_program_is_not_ours(self):
+        """torchrun starts the trainer that calls the module in every process."""
+        code = f"import charm_rm as charm; print(charm.measure({[str(file) for file in self.scores]!r}, {self.ratings!r})['pairs'][0]['policy'])"
+        shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                               env={**os.environ, "PYTHONPATH": str(ROOT / "python"), "RANK": "1", "WORLD_SIZE": "2"})
+        self.assertEqual((shown.returncode, shown.stdout.strip() in self.ratings), (0, True), shown.stderr)
 
     def by_policy(self):
         return {table["policy"][0].as_py(): table for table in self.tables}

@@ -5,12 +5,27 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
+#include <utility>
+
+#include "charm/base/log_sink.h"
 
 namespace charm::log {
 namespace {
 
 // The one process-wide setting of the program: what is worth a line.
 std::atomic<Level> current_level = Level::kInfo;
+
+/// Where the lines go in a program that calls the library.
+struct SinkHolder {
+  std::mutex mutex;
+  Sink sink;
+};
+
+SinkHolder& sink_holder() {
+  static SinkHolder holder;
+  return holder;
+}
 
 struct Label {
   std::string_view name;
@@ -44,9 +59,18 @@ void set_level(Level level) { current_level = level; }
 
 Level level() { return current_level; }
 
+void set_sink(Sink sink) {
+  const std::lock_guard lock(sink_holder().mutex);
+  sink_holder().sink = std::move(sink);
+}
+
 void write(Level level, std::string_view message) {
   static const bool kColours = stderr_has_colours();
   if (level < current_level || level == Level::kOff) return;
+  {
+    const std::lock_guard lock(sink_holder().mutex);
+    if (sink_holder().sink) return sink_holder().sink(level, message);
+  }
   const Label label = label_of(level);
   const std::string line = kColours
                                ? fmt::format("{}{}\x1b[m: {}\n", label.colour, label.name, message)

@@ -11,6 +11,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/log.h"
+#include "charm/base/log_sink.h"
 #include "charm/base/option_table.h"
 #include "charm/base/version.h"
 #include "charm/capi/charm.h"
@@ -120,10 +121,8 @@ std::unique_ptr<charm_reward_model> load(const char* path, const std::vector<std
   const model::ModelSource source =
       model::resolve_model_source(options.model_dir, options.model.source);
   loaded->model = model::load_reward_model(source, options.model);
-  options.encoder.max_tokens = std::min(options.encoder.max_tokens, loaded->model->max_positions());
-  options.encoder.template_folder = source.template_folder;
-  loaded->encoder =
-      std::make_unique<text::ConversationEncoder>(source.tokenizer_folder, options.encoder);
+  loaded->encoder = std::make_unique<text::ConversationEncoder>(
+      source.tokenizer_folder, score::encoder_options(options.encoder, *loaded->model, source));
   nlohmann::ordered_json facts;
   for (const auto& [name, value] : score::score_provenance(
            options, *loaded->model, *loaded->encoder, storage::hash_model(source.folders())))
@@ -197,6 +196,13 @@ using charm::capi::progress_fn;
 const char* charm_version() { return charm::kVersion; }
 int charm_capi_version() { return CHARM_CAPI_VERSION; }
 const char* charm_last_error() { return charm::capi::last_error.c_str(); }
+
+void charm_set_warning(charm_warning warning, void* context) {
+  if (warning == nullptr) return charm::log::set_sink({});
+  charm::log::set_sink([warning, context](charm::log::Level, std::string_view message) {
+    warning(context, std::string(message).c_str());
+  });
+}
 
 charm_status charm_run(const char* const* arguments, size_t num_arguments, charm_progress progress,
                        void* context) {

@@ -54,8 +54,14 @@ CHARM_EXPORT int charm_capi_version(void);
  * call. */
 CHARM_EXPORT const char* charm_last_error(void);
 
+/* Takes a warning, without a line break. Called during other calls, from any thread. */
+typedef void (*charm_warning)(void* context, const char* message);
+
+/* Where warnings of all calls go from now on; NULL: to standard error, as at first. */
+CHARM_EXPORT void charm_set_warning(charm_warning warning, void* context);
+
 /* Runs `charm ARGUMENTS...`, without its output on the terminal: results are in the files that the
- * arguments name. Warnings go to standard error. */
+ * arguments name. */
 CHARM_EXPORT charm_status charm_run(const char* const* arguments, size_t num_arguments,
                                     charm_progress progress, void* context);
 

@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "charm/base/log_sink.h"
+
 namespace charm::log {
 namespace {
 
@@ -51,6 +53,23 @@ TEST_F(Log, LowerLevelsAreLeftOut) {
   EXPECT_EQ(stderr_of(all), "warning: c\nerror: d\n");
   set_level(Level::kOff);
   EXPECT_EQ(stderr_of(all), "");
+}
+
+TEST_F(Log, ASinkTakesTheLinesInsteadOfStandardError) {
+  set_level(Level::kInfo);
+  std::vector<std::string> lines;
+  set_sink([&](Level level, std::string_view message) {
+    lines.push_back(std::string(level == Level::kWarning ? "w " : "i ") + std::string(message));
+  });
+  EXPECT_EQ(stderr_of([] {
+              debug("a");
+              info("b");
+              warning("c");
+            }),
+            "");
+  EXPECT_EQ(lines, (std::vector<std::string>{"i b", "w c"}));
+  set_sink({});
+  EXPECT_EQ(stderr_of([] { info("d"); }), "info: d\n");
 }
 
 TEST_F(Log, LinesOfSeveralThreadsDoNotMix) {
