@@ -443,7 +443,7 @@ without a generation prompt), on the 72 templates of TRL 1.16 and the 18 above: 
 
 ### Not as in Jinja2
 
-minijinja has no tuples, ranges, dictionary views and bytes: a template that prints one of them, such as `{{{{ x.items() }}}}`, prints a list.
+minijinja has no ranges, dictionary views and bytes: a template that prints one of them, such as `{{{{ x.items() }}}}`, prints a list.
 Comparing none or something undefined with `<`, and slicing none, is no error. Filters and methods that are missing are errors, not other
 texts: `center`, `wordwrap`, `truncate`, `striptags`, `urlencode`, `xmlattr`, `filesizeformat`, `wordcount`, `random`, the test `callable`,
 `%` on strings, `str.index`, `center`, `ljust`, `zfill`, `casefold`, `swapcase`, `expandtabs`, `encode`, `dict.copy`; and `int` of a text that

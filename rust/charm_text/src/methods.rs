@@ -1,6 +1,6 @@
 //! Python's string methods where minijinja-contrib lacks them or differs; all others are delegated to it.
 
-use minijinja::value::{from_args, Kwargs};
+use minijinja::value::{from_args, Kwargs, Tuple};
 use minijinja::{Error, ErrorKind, State, Value};
 
 use crate::python::{self, Ends};
@@ -57,7 +57,7 @@ fn partition(text: &str, args: &[Value], from_the_right: bool) -> Result<Value, 
         None if from_the_right => ["", "", text],
         None => [text, "", ""],
     };
-    Ok(parts.into_iter().map(Value::from).collect())
+    Ok(Value::from(Tuple::from(parts.map(Value::from))))
 }
 
 /// `splitlines(keepends=False)`.

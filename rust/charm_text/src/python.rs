@@ -142,14 +142,18 @@ fn repr(value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
         ValueKind::Number if !value.is_integer() => out.push_str(&float_repr(f64::try_from(value.clone())?)),
         ValueKind::String => string_repr(value.as_str().unwrap_or_default(), out),
         ValueKind::Seq | ValueKind::Iterable => {
-            out.push('[');
+            let (open, close) = if value.is_tuple() { ('(', ')') } else { ('[', ']') };
+            out.push(open);
             for (i, item) in value.try_iter()?.enumerate() {
                 if i > 0 {
                     out.push_str(", ");
                 }
                 repr(&item, depth + 1, out)?;
             }
-            out.push(']');
+            if value.is_tuple() && value.len() == Some(1) {
+                out.push(',');
+            }
+            out.push(close);
         }
         ValueKind::Map => {
             out.push('{');

@@ -17,7 +17,7 @@ pub fn tokenizer_from_json(json: &str, added_json: &str, split_special: bool) ->
     tokenizer.with_padding(None);
     let added: Vec<AddedToken> = serde_json::from_str(added_json)
         .map_err(|error| Failure::new(INVALID_INPUT, format!("added tokens: {error}")))?;
-    tokenizer.add_tokens(&added);
+    tokenizer.add_tokens(added).map_err(failure)?;
     tokenizer.set_encode_special_tokens(split_special);
     Ok(tokenizer)
 }

@@ -102,6 +102,23 @@ fn tojson_is_json_dumps() {
 #[test]
 fn values_print_as_python_prints_them() {
     assert_eq!(text("{{ none }} {{ true }} {{ nothing }} {{ 1.5 }} {{ ['a', none] }}"), "None True  1.5 ['a', None]");
+    for (expression, expected) in [
+        ("(1, 2)", "(1, 2)"),
+        ("('a',)", "('a',)"),
+        ("()", "()"),
+        ("[(1, [2])]", "[(1, [2])]"),
+        ("(1, 2) + (3,)", "(1, 2, 3)"),
+        ("(1, 2, 3)[1:]", "(2, 3)"),
+        ("{'a': 1}.items() | list", "[('a', 1)]"),
+        ("{'b': 1, 'a': 2} | dictsort", "[('a', 2), ('b', 1)]"),
+        ("'k=v'.partition('=')", "('k', '=', 'v')"),
+        ("(1, 'é') | tojson", "[1, \"é\"]"),
+        ("(1, 2) == [1, 2]", "False"),
+        ("(1, 2) ~ ''", "(1, 2)"),
+        ("(1, 2) | string | length", "6"),
+    ] {
+        assert_eq!(text(&format!("{{{{ {expression} }}}}")), expected, "{expression}");
+    }
 }
 
 #[test]

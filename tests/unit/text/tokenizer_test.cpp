@@ -126,6 +126,17 @@ TEST(Tokenizer, AddedTokensOfTheConfiguration) {
                [&] { Tokenizer::load(folder.path()); });
 }
 
+// As tokenizers 0.23.3; 0.22.2 wrote "Hi<tool> there".
+TEST(Tokenizer, ANormalisedAddedTokenKeepsItsSpaceWhenDecoded) {
+  const ModelFolder folder("spm_bpe");
+  folder.file("tokenizer_config.json",
+              R"({"added_tokens_decoder": {"332": {"content": "<tool>", "normalized": true}}})");
+  const Tokenizer tokenizer = Tokenizer::load(folder.path());
+  const auto ids = tokenizer.encode("Hi <tool> there", AddSpecialTokens::kNo);
+  EXPECT_THAT(ids, ElementsAre(259, 293, 268, 332, 259, 279, 324, 331));
+  EXPECT_EQ(tokenizer.decode(ids, /*skip_special_tokens=*/false), "Hi <tool> there");
+}
+
 TEST(Tokenizer, SplitSpecialTokensMakesThemText) {
   const ModelFolder folder("byte_bpe");
   folder.file("tokenizer_config.json", R"({"split_special_tokens": true})");
