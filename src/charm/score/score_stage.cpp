@@ -20,8 +20,8 @@
 #include "charm/score/score_plan.h"
 #include "charm/score/score_provenance.h"
 #include "charm/score/score_work.h"
-#include "charm/score/tied_scores.h"
 #include "charm/score/shard_journals.h"
+#include "charm/score/tied_scores.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
 
