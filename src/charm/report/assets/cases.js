@@ -106,7 +106,8 @@
   const count = element("p", { class: "facts", role: "status" });
   const order = element("p", { class: "facts" });
   const notes = element("div", {});
-  let shown = [];
+  let shown = [];  // cases
+  let rows = [];   // their elements, as far as they have been added
 
   function fill(select, entries, chosen) {
     select.replaceChildren(...entries.map(function (entry) { return element("option", { value: entry[0] }, entry[1]); }));
@@ -165,10 +166,14 @@
   }, { rootMargin: "1200px" });
   nearEnd.observe(end);
 
+  // Rows stand in groups: the browser lays out and paints the groups in sight only (content-visibility).
   function addRows(until) {
-    const next = shown.slice(list.childElementCount, Math.max(until || 0, list.childElementCount + ROWS_AT_ONCE));
-    list.append(...next.map(caseElement));
-    end.hidden = list.childElementCount >= shown.length;
+    do {
+      const next = shown.slice(rows.length, rows.length + ROWS_AT_ONCE).map(caseElement);
+      if (next.length) list.append(element("div", { class: "case-group" }, ...next));
+      rows.push(...next);
+    } while (rows.length < Math.min(until || 0, shown.length));
+    end.hidden = rows.length >= shown.length;
   }
 
   let run = 0;
@@ -196,6 +201,7 @@
     if (!shown.length) notes.append(element("p", { class: "missing" }, cases.length ? "No case fits the filters." : "There are no cases behind this number."));
     list.classList.toggle("one-pair", Boolean(state.a && state.b));
     list.replaceChildren();
+    rows = [];
     addRows();
     root.removeAttribute("aria-busy");
   }
@@ -259,7 +265,7 @@
     await update();
     const place = shown.findIndex(function (one) { return one.id === id; });
     addRows(place + 1);
-    const item = list.children[place];
+    const item = rows[place];
     item.open = true;
     item.querySelector("summary").focus({ preventScroll: true });
     item.scrollIntoView();
@@ -279,10 +285,10 @@
       controls.text.focus();
       controls.text.scrollIntoView({ block: "center" });
     } else if ((event.key === "j" || event.key === "k") && (root.contains(document.activeElement) || location.hash.startsWith("#case"))) {
-      const items = Array.from(list.children);
-      const at = current ? items.indexOf(current) + (event.key === "j" ? 1 : -1) : 0;
-      if (!items[at]) return;
-      items[at].querySelector("summary").focus();
+      const at = current ? rows.indexOf(current) + (event.key === "j" ? 1 : -1) : 0;
+      if (at === rows.length) addRows();
+      if (!rows[at]) return;
+      rows[at].querySelector("summary").focus();
     } else {
       return;
     }
