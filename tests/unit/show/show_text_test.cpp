@@ -22,14 +22,14 @@ ShowResult made_up_result() {
   result.num_flips = 2;
   result.win_rate_before = 0.75;
   result.win_rate_after = 0.4;
-  result.comparisons = {{.prompt_id = "p1",
-                         .prompt = {{"user", "Why?"}},
-                         .response_policy = std::string(2000, 'x'),
-                         .response_against = "",
-                         .score_policy = 2.0,
-                         .score_against = 0.0,
-                         .before = Winner::kPolicy,
-                         .after = Winner::kAgainst}};
+  result.comparisons = {{{.prompt_id = "p1",
+                          .score_policy = 2.0,
+                          .score_against = 0.0,
+                          .before = Winner::kPolicy,
+                          .after = Winner::kAgainst},
+                         /*prompt=*/{{"user", "Why?"}},
+                         /*response_policy=*/std::string(2000, 'x'),
+                         /*response_against=*/""}};
   return result;
 }
 
