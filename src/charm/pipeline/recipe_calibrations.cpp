@@ -38,7 +38,10 @@ void check_set(const Section& section, RecipeCalibration& calibration,
     refuse(section, section.line(),
            fmt::format("{}: expected a policy beside the reference", section.name()));
   }
-  section.check_at(section.line(), section.name(), [&] { calibrate::check_settings(options); });
+  section.check_at(section.line(), section.name(), [&] {
+    if (calibration.votes) return calibrate::check_settings(options.solve);
+    calibrate::check_settings(options);
+  });
   if (options.leave_one_out && options.policies.size() < 3) {
     refuse(section, section.line(),
            fmt::format("{}: leave_one_out needs three or more policies, found {}", section.name(),

@@ -37,8 +37,7 @@ struct Scorer {
   storage::Provenance provenance;
 };
 
-Scorer load_scorer(const ScoreStageOptions& options) {
-  model::ModelSource source = model::resolve_model_source(options.model_dir, options.model.source);
+Scorer load_scorer(const ScoreStageOptions& options, model::ModelSource source) {
   std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);
   text::ConversationEncoder encoder(source.tokenizer_folder,
                                     encoder_options(options.encoder, *model, source));
@@ -141,9 +140,6 @@ class PolicyJournals {
 void score_into(const ScoreStageOptions& options, const Scorer& scorer, const Work& work,
                 std::span<const std::size_t> rows, RowJournals& journals,
                 const ProgressFn& progress, KnownResults& known) {
-  const Interruptible interrupts(
-      Interruptible::When::kAtOnce,
-      "the finished rows are kept; run the same command again to continue");
   tell_plan(options, scorer, work.rows, rows, known.done);
   ScorerOptions scorer_options = options.scorer;
   scorer_options.threads = options.model.threads;
@@ -165,6 +161,12 @@ void count_rows(std::span<const std::size_t> rows, const std::vector<RowScore>& 
   }
 }
 
+/// Made before the journals, which others may take as the start of the work.
+Interruptible keep_finished_rows() {
+  return Interruptible(Interruptible::When::kAtOnce,
+                       "the finished rows are kept; run the same command again to continue");
+}
+
 /// One shard of the pending policies, then all of them if it is the last one.
 ScoreStageResult score_shard(const ScoreStageOptions& options, const Scorer& scorer, Work& work,
                              KnownResults known, const ProgressFn& progress) {
@@ -175,6 +177,7 @@ ScoreStageResult score_shard(const ScoreStageOptions& options, const Scorer& sco
   ScoreStageResult own;
   count_reused(work, rows, known.done, own);
   {
+    const Interruptible interrupts = keep_finished_rows();
     PolicyJournals journals(options, outputs, work.rows.size(), run.owner, run);
     score_into(options, scorer, work, rows, journals.rows(), progress, known);
     journals.rows().append_known(rows, known);
@@ -205,6 +208,7 @@ ScoreStageResult score_whole(const ScoreStageOptions& options, const Scorer& sco
   } else {
     take_shard_results(outputs, known);
   }
+  const Interruptible interrupts = keep_finished_rows();
   PolicyJournals journals(options, outputs, work.rows.size(), journal_owner_of(scorer.hashes),
                           std::nullopt);
   score_into(options, scorer, work, rows, journals.rows(), progress, known);
@@ -225,8 +229,10 @@ ScoreStageResult score_responses(const ScoreStageOptions& options, const Progres
   Work work = read_work(options);
   std::vector<fs::path> files;
   for (const PolicyPart& part : work.parts) files.push_back(part.file);
+  // Before the lock, which makes the folder of the output.
+  model::ModelSource source = model::resolve_model_source(options.model_dir, options.model.source);
   const OutputLock lock = lock_for_scoring(files, options.shard);
-  const Scorer scorer = load_scorer(options);
+  const Scorer scorer = load_scorer(options, std::move(source));
   identify_parts(options, scorer, work);
   if (!options.fresh && !options.replace_other_model)
     require_same_model(files, scorer.provenance, journal_owner_of(scorer.hashes));
