@@ -130,6 +130,7 @@ TEST_F(Messages, AComparisonSaysWhatAFileIs) {
 
 TEST_F(Messages, AnAdapterFolderIsToldWhatItLacks) {
   create_folders(path("empty"));
+  const std::string scores = path("out/helper.parquet");
   const auto score = [&](const std::string& adapter) {
     return std::vector<std::string>{"score",       "--model",           path("rm"),
                                     "--responses", responses("helper"), "--output",
