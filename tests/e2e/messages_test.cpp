@@ -138,10 +138,9 @@ TEST_F(Messages, AnAdapterFolderIsToldWhatItLacks) {
   };
   expect_failure(
       score(path("empty")), 3,
-      {"--adapter", "empty: holds no adapter_config.json; expected the folder of a PEFT"},
-      path("out"));
-  expect_failure(score(path("absent")), 4, {"absent: no such folder"}, path("out"));
-  expect_failure(score(responses("helper")), 4, {"is a file"}, path("out"));
+      {"--adapter", "empty: holds no adapter_config.json; expected the folder of a PEFT"}, scores);
+  expect_failure(score(path("absent")), 4, {"absent: no such folder"}, scores);
+  expect_failure(score(responses("helper")), 4, {"is a file"}, scores);
 }
 
 }  // namespace
