@@ -70,9 +70,9 @@ class CaseBuilder {
   /// Those of the files that are scores of responses. Of two files with one policy the first
   /// counts.
   PolicyScoreFiles read_scores(const std::vector<fs::path>& paths);
-  /// Has the texts of a case's two policies read from their files.
+  /// Has the texts of both sides read from the files of their policies.
   void want_texts(std::size_t index, const PolicyScoreFiles& scores);
-  /// The same with the samples of each side.
+  /// Has the text of one side read.
   void want_text(std::size_t index, bool is_a, const fs::path& file, const std::string& policy,
                  const std::string& prompt_id, std::int32_t sample);
 

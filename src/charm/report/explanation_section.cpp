@@ -84,7 +84,8 @@ std::string features_table_html(const std::vector<PairExplanation>& pairs) {
   return collapsible_table_html(table);
 }
 
-std::string matched_table_html(const std::vector<PairExplanation>& pairs) {
+std::string matched_table_html(const RunData& run, const std::string& model,
+                               const std::vector<PairExplanation>& pairs) {
   Table table{
       "Mismatch degree against the reference, unweighted and on prompts weighted to balance length "
       "and style",
@@ -95,8 +96,11 @@ std::string matched_table_html(const std::vector<PairExplanation>& pairs) {
       {}};
   for (const PairExplanation& pair : pairs) {
     if (!pair.mismatch) continue;
-    table.rows.push_back({pair.policy, signed_measured_text(pair.mismatch, 2),
-                          matched_text(pair.length_matched), matched_text(pair.style_matched)});
+    table.rows.push_back({pair.policy,
+                          {signed_measured_text(pair.mismatch, 2),
+                           run.cases.link(mismatch_cases(model), pair.policy, pair.reference)},
+                          matched_text(pair.length_matched),
+                          matched_text(pair.style_matched)});
   }
   if (table.rows.empty()) return "";
   return table_html(table) +
@@ -193,13 +197,13 @@ std::string findings_html(const std::vector<PairExplanation>& pairs) {
                       : "<ul>\n" + html + "</ul>\n";
 }
 
-std::string explanation_html(const ExplanationFile& file) {
+std::string explanation_html(const RunData& run, const ExplanationFile& file) {
   const std::string title = fmt::format("{} calibrated on {}", file.model, file.set);
   std::string html = "<h3>" + escape_html(title) + "</h3>\n";
   if (!file.pairs.empty() && file.pairs.front().mismatch) html += findings_html(file.pairs);
   html += gaps_html(file.pairs, "Score gaps under " + title);
-  html +=
-      features_table_html(file.pairs) + matched_table_html(file.pairs) + methods_html(file.methods);
+  html += features_table_html(file.pairs) + matched_table_html(run, file.model, file.pairs) +
+          methods_html(file.methods);
   std::string warnings;
   for (const std::string& warning : file.warnings)
     warnings += "<li>" + escape_html(warning) + "</li>\n";
@@ -217,7 +221,8 @@ Section explanation_section(const RunData& run) {
                   "No explanation was found (explanation/&lt;rm&gt;/&lt;set&gt;.json, written by "
                   "charm explain)."};
   for (const ExplanationFile& file : run.explanations) {
-    if (run.same_offsets_as(file.model, file.set).empty()) section.html += explanation_html(file);
+    if (run.same_offsets_as(file.model, file.set).empty())
+      section.html += explanation_html(run, file);
   }
   return section;
 }
