@@ -10,6 +10,7 @@
 #include "charm/base/hashing.h"
 #include "charm/base/random.h"
 #include "charm/records/prompt_text.h"
+#include "charm/storage/manifest.h"
 #include "charm/storage/read_options.h"
 #include "charm/storage/record_reader.h"
 
@@ -59,15 +60,17 @@ std::vector<DrawnCase> draw_cases(std::span<const std::string_view> prompts, std
 }
 
 std::optional<fs::path> find_recorded(const fs::path& run_dir, const fs::path& recorded) {
-  std::error_code error;
-  if (fs::exists(recorded, error)) return recorded;
   // "old/place/run/scores/rm/a.parquet" -> run_dir / "scores/rm/a.parquet".
-  fs::path end = recorded.relative_path();
-  while (!end.empty()) {
-    if (fs::exists(run_dir / end, error)) return run_dir / end;
-    const fs::path rest = end.lexically_relative(*end.begin());
-    if (rest == end || rest == ".") break;
-    end = rest;
+  const fs::path relative = recorded.relative_path();
+  const std::vector<fs::path> parts(relative.begin(), relative.end());
+  std::error_code error;
+  for (std::size_t first = 0; first + 1 < parts.size(); ++first) {
+    fs::path place = run_dir;
+    for (std::size_t part = first; part < parts.size(); ++part) place /= parts[part];
+    if (fs::exists(place, error)) return place;
+  }
+  for (const fs::path& place : {recorded, run_dir / recorded.filename()}) {
+    if (fs::exists(place, error)) return place;
   }
   return std::nullopt;
 }
@@ -103,20 +106,34 @@ std::pair<std::size_t, bool> CaseBuilder::add_case(const std::string& key, Case 
   return {place->second, true};
 }
 
-std::vector<fs::path> CaseBuilder::find_inputs(const std::vector<fs::path>& recorded) {
+std::vector<fs::path> CaseBuilder::find_inputs(const std::vector<results::InputFile>& recorded) {
   std::vector<fs::path> found;
-  for (const fs::path& path : recorded) {
-    const std::string name = path.filename().string();
-    if (const auto place = find_recorded(run_dir_, path)) {
-      found.push_back(*place);
-    } else if (!name.ends_with(".json") && !name.ends_with(".csv")) {  // ratings have no texts
+  for (const results::InputFile& input : recorded) {
+    const std::string name = input.path.filename().string();
+    const bool has_texts =
+        !name.ends_with(".json") && !name.ends_with(".csv");  // ratings have none
+    const auto place = find_recorded(run_dir_, input.path);
+    if (place) found.push_back(*place);
+    if (!has_texts) continue;
+    if (!place) {
       note(
           fmt::format("{} was not found, so its texts are missing here; run charm report where it "
                       "is.",
-                      path.string()));
+                      input.path.string()));
+    } else if (!input.sha256.empty() && input.sha256 != sha256_of(*place)) {
+      note(
+          fmt::format("{} has changed since the numbers were computed: its cases may not fit them; "
+                      "compute them again.",
+                      place->string()));
     }
   }
   return found;
+}
+
+const std::string& CaseBuilder::sha256_of(const fs::path& path) {
+  const auto [hash, is_new] = sha256_of_.try_emplace(path);
+  if (is_new) hash->second = storage::sha256_of_path(path);
+  return hash->second;
 }
 
 const ScoreFile& CaseBuilder::scores_of(const fs::path& path) {

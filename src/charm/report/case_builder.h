@@ -15,6 +15,7 @@
 #include "charm/base/files.h"
 #include "charm/records/records.h"
 #include "charm/report/cases.h"
+#include "charm/report/run_data.h"
 
 namespace charm::report {
 
@@ -32,8 +33,9 @@ struct DrawnCase {
 std::vector<DrawnCase> draw_cases(std::span<const std::string_view> prompts, std::int64_t per_cell,
                                   std::uint64_t seed);
 
-/// The file that a result records, where the run may have been moved since: as recorded, or by the
-/// end of its path in the run directory. Empty where there is none.
+/// The file that a result records, where the run may have been moved or copied since: by the end of
+/// its path (a folder and a name) in the run directory, as recorded, or by its name in the run
+/// directory. Empty where there is none.
 std::optional<fs::path> find_recorded(const fs::path& run_dir, const fs::path& recorded);
 
 /// Scores of several policies; each policy's file.
@@ -65,8 +67,9 @@ class CaseBuilder {
     return set_.texts.add(std::move(text), is_response);
   }
 
-  /// Files that exist of those that a result records; a note for each missing one.
-  std::vector<fs::path> find_inputs(const std::vector<fs::path>& recorded);
+  /// Files that exist of those that a result records; a note for each that is missing, or has
+  /// changed since.
+  std::vector<fs::path> find_inputs(const std::vector<results::InputFile>& recorded);
   /// Those of the files that are scores of responses. Of two files with one policy the first
   /// counts.
   PolicyScoreFiles read_scores(const std::vector<fs::path>& paths);
@@ -84,6 +87,7 @@ class CaseBuilder {
     std::size_t index = 0;
     bool is_a = true;
   };
+  const std::string& sha256_of(const fs::path& path);
   const ScoreFile& scores_of(const fs::path& path);
   void read_texts(const fs::path& file,
                   const std::unordered_map<std::string, std::vector<Wanted>>& wanted);
@@ -93,6 +97,7 @@ class CaseBuilder {
   std::unordered_map<std::string, std::size_t> index_of_key_;  // with the group's key
   std::map<std::string, std::size_t> num_with_id_;
   std::map<fs::path, ScoreFile> score_files_;
+  std::map<fs::path, std::string> sha256_of_;
   std::map<fs::path, std::unordered_map<std::string, std::vector<Wanted>>> wanted_;  // by row
   std::map<fs::path, std::size_t> group_of_file_;  // the first that wants its texts
 };

@@ -60,17 +60,24 @@ std::vector<fs::path> only_votes(std::vector<fs::path> files) {
   return files;
 }
 
-std::vector<fs::path> scores_of_evaluation(const EvaluationFile& file) {
-  std::vector<fs::path> paths;
+std::vector<results::InputFile> scores_of_evaluation(const EvaluationFile& file) {
   const nlohmann::ordered_json manifest = storage::read_manifest(file.file);
   const auto scores = manifest.is_object() ? manifest.find("scores") : manifest.end();
+  std::vector<results::InputFile> files;
   if (manifest.is_object() && scores != manifest.end() && scores->is_array()) {
+    const std::vector<results::InputFile> inputs = recorded_inputs(manifest);
     for (const auto& path : *scores) {
-      if (path.is_string()) paths.emplace_back(path.get<std::string>());
+      if (!path.is_string()) continue;
+      const auto input =
+          std::ranges::find(inputs, fs::path(path.get<std::string>()), &results::InputFile::path);
+      files.push_back(input != inputs.end()
+                          ? *input
+                          : results::InputFile{.path = path.get<std::string>(), .sha256 = ""});
     }
   }
-  if (paths.empty()) paths.push_back(fs::path(file.file).replace_extension(".scores.parquet"));
-  return paths;
+  if (files.empty())
+    files.push_back({fs::path(file.file).replace_extension(".scores.parquet"), ""});
+  return files;
 }
 
 CaseSet collect_cases(const RunData& run, std::int64_t per_cell, std::uint64_t seed,

@@ -33,6 +33,6 @@ std::vector<fs::path> only_scores(std::vector<fs::path> files);
 std::vector<fs::path> only_votes(std::vector<fs::path> files);
 
 /// The files of scores that an evaluation was computed from: by its manifest, or beside it.
-std::vector<fs::path> scores_of_evaluation(const EvaluationFile& file);
+std::vector<results::InputFile> scores_of_evaluation(const EvaluationFile& file);
 
 }  // namespace charm::report

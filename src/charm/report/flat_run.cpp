@@ -111,9 +111,9 @@ class FlatRunReader {
 
   /// Of a result's first scores file; the base model's if it does not say which scores it is of.
   std::string model_of_result(const ordered_json& json) const {
-    const std::vector<fs::path> inputs = recorded_inputs(json);
+    const std::vector<results::InputFile> inputs = recorded_inputs(json);
     if (inputs.empty()) return base_;
-    const auto found = model_of_folder_.find(inputs.front().parent_path().filename().string());
+    const auto found = model_of_folder_.find(inputs.front().path.parent_path().filename().string());
     return found != model_of_folder_.end() ? found->second : base_;
   }
 
@@ -189,13 +189,13 @@ class FlatRunReader {
   /// pairs, theirs the calibration.
   void add_training(const fs::path& path) {
     TrainingRun training = read_training(path / "metrics.jsonl");
-    const std::vector<fs::path> inputs = recorded_inputs(storage::read_manifest(path));
-    if (!inputs.empty()) training.model = folder_name(inputs.front());
-    for (const fs::path& input : inputs) {
-      for (const fs::path& source :
-           recorded_inputs(storage::read_manifest(folder_ / input.filename()))) {
+    const std::vector<results::InputFile> inputs = recorded_inputs(storage::read_manifest(path));
+    if (!inputs.empty()) training.model = folder_name(inputs.front().path);
+    for (const results::InputFile& input : inputs) {
+      for (const results::InputFile& source :
+           recorded_inputs(storage::read_manifest(folder_ / input.path.filename()))) {
         for (CalibrationFile& calibration : run_.calibrations) {
-          if (source.filename() != calibration.set + ".json") continue;
+          if (source.path.filename() != calibration.set + ".json") continue;
           training.set = calibration.set;
           if (calibration.trained.empty()) calibration.trained = path.filename().string();
         }

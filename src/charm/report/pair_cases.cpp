@@ -13,7 +13,8 @@ namespace {
 using stats::Comparison;
 
 /// The recorded scores, or those of the run's folder for results without a record.
-std::vector<fs::path> score_inputs(const RunData& run, const std::vector<fs::path>& recorded,
+std::vector<fs::path> score_inputs(const RunData& run,
+                                   const std::vector<results::InputFile>& recorded,
                                    const std::string& model, CaseBuilder& builder) {
   std::vector<fs::path> files = only_scores(builder.find_inputs(recorded));
   if (files.empty()) files = score_files_of(run.folder, model);

@@ -65,12 +65,11 @@ void read_manifests(const fs::path& run_dir, std::vector<ManifestFile>& manifest
 
 }  // namespace
 
-std::vector<fs::path> recorded_inputs(const ordered_json& json) {
-  std::vector<fs::path> paths;
-  for (const results::InputFile& input : results::read_inputs(json)) {
-    if (!input.path.empty()) paths.push_back(input.path);
-  }
-  return paths;
+std::vector<results::InputFile> recorded_inputs(const ordered_json& json) {
+  if (!json.is_object()) return {};  // no manifest
+  std::vector<results::InputFile> files = results::read_inputs(json);
+  std::erase_if(files, [](const results::InputFile& file) { return file.path.empty(); });
+  return files;
 }
 
 std::vector<fs::path> score_files_of(const fs::path& run_dir, const std::string& model) {

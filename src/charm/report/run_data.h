@@ -16,13 +16,14 @@
 #include "charm/results/evaluation.h"
 #include "charm/results/explanation.h"
 #include "charm/results/mismatch.h"
+#include "charm/results/result_file.h"
 
 namespace charm::report {
 
 /// `mismatch/<model>.json`.
 struct MismatchFile : results::Mismatch {
   std::string model;
-  std::vector<fs::path> inputs;  ///< as the file records them
+  std::vector<results::InputFile> inputs;
 };
 
 /// `explanation/<model>/<set>.json`.
@@ -38,7 +39,7 @@ struct CalibrationFile : results::Calibration {
   std::string same_as;  ///< an earlier set of the model with the same calibration (sets may differ
                         ///< only in pairs and training); else empty
   std::string trained;  ///< the model trained on its pairs, where it has a name of its own
-  std::vector<fs::path> inputs;  ///< as the file records them
+  std::vector<results::InputFile> inputs;
 
   /// Name of the reward model fine-tuned on this set.
   std::string retrained_model() const { return trained.empty() ? model + "-" + set : trained; }
@@ -130,8 +131,8 @@ struct RunData {
 /// kInput, naming the file, for one that cannot be parsed.
 RunData read_run(const fs::path& run_dir);
 
-/// The paths in the `inputs` member of a result or a manifest.
-std::vector<fs::path> recorded_inputs(const nlohmann::ordered_json& json);
+/// The `inputs` member of a result or a manifest.
+std::vector<results::InputFile> recorded_inputs(const nlohmann::ordered_json& json);
 
 /// The scores files of a reward model: those of the held-out prompts, where the run has any.
 std::vector<fs::path> score_files_of(const fs::path& run_dir, const std::string& model);

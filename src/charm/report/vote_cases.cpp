@@ -180,7 +180,8 @@ void sort_by_difference(std::vector<SidedVote>& votes, bool is_over_valued) {
 }
 
 /// Existing votes files; a note where there are none.
-std::vector<fs::path> vote_inputs(const std::vector<fs::path>& recorded, CaseBuilder& builder) {
+std::vector<fs::path> vote_inputs(const std::vector<results::InputFile>& recorded,
+                                  CaseBuilder& builder) {
   std::vector<fs::path> files = only_votes(builder.find_inputs(recorded));
   if (files.empty()) builder.note("No cases: no scored votes were found.");
   return files;

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "charm/base/hashing.h"
 #include "charm/report/case_collector.h"
 #include "charm/storage/record_writer.h"
 #include "charm/storage/votes.h"
@@ -45,10 +46,16 @@ class CollectCases : public ::testing::Test {
               scores("quiet", false, "scores/rm/quiet.parquet")};
   }
 
+  std::vector<results::InputFile> inputs() const {
+    std::vector<results::InputFile> inputs;
+    for (const fs::path& path : files_) inputs.push_back({path, sha256_file(path)});
+    return inputs;
+  }
+
   MismatchFile mismatch(double loud_over_quiet) const {
     MismatchFile file;
     file.model = "rm";
-    file.inputs = files_;
+    file.inputs = inputs();
     for (const double sign : {1.0, -1.0}) {
       results::Pair& pair = file.pairs.emplace_back();
       pair.policy = sign > 0.0 ? "loud" : "quiet";
@@ -112,7 +119,7 @@ TEST_F(CollectCases, OfAnOffsetItsFlipsComeFirst) {
   file.model = "rm";
   file.set = "duo";
   file.reference = "quiet";
-  file.inputs = files_;
+  file.inputs = inputs();
   file.policies = {{.policy = "quiet", .offset = {.value = 0.5}},
                    {.policy = "loud", .offset = {.value = -1.0}}};
   run_.calibrations = {file};
@@ -128,7 +135,8 @@ TEST_F(CollectCases, OfAnOffsetItsFlipsComeFirst) {
 TEST_F(CollectCases, MovedAndMissingFilesAreNamed) {
   write_scores();
   run_.mismatches = {mismatch(0.4)};
-  for (fs::path& path : run_.mismatches[0].inputs) path = "old/run/scores/rm" / path.filename();
+  for (results::InputFile& input : run_.mismatches[0].inputs)
+    input.path = "old/run/scores/rm" / input.path.filename();
   EXPECT_EQ(collect(6).cells.size(), 1u);  // found in the run's folder
   fs::remove(files_[1]);
   const CaseSet set = collect(6);
@@ -137,6 +145,15 @@ TEST_F(CollectCases, MovedAndMissingFilesAreNamed) {
   EXPECT_THAT(set.groups[0].notes,
               ElementsAre(HasSubstr("old/run/scores/rm/quiet.parquet was not found"),
                           HasSubstr("loud against quiet: no scores were found")));
+}
+
+TEST_F(CollectCases, ChangedFilesAreNamed) {
+  write_scores();
+  run_.mismatches = {mismatch(0.4)};
+  EXPECT_THAT(collect(6).groups[0].notes, IsEmpty());
+  scores("loud", false, "scores/rm/loud.parquet");
+  EXPECT_THAT(collect(6).groups[0].notes,
+              ElementsAre(HasSubstr("loud.parquet has changed since the numbers were computed")));
 }
 
 TEST_F(CollectCases, ScoresWithoutTextsSayThatTheyHaveNone) {
@@ -218,7 +235,7 @@ TEST_F(CollectVotes, OfOffsetsTheFlipsComeFirst) {
   file.model = "rm";
   file.set = "votes";
   file.reference = "quiet";
-  file.inputs = files_;
+  file.inputs = inputs();
   file.votes.emplace();
   file.policies = {{.policy = "quiet", .offset = {.value = 0.0}},
                    {.policy = "loud", .offset = {.value = -1.5}}};
