@@ -62,7 +62,7 @@ class ScoreCommand final : public Command {
     if (common.quiet) return require_equal(result);
     if (!result.unfinished.empty()) return print_shard(result);
     if (result.skipped) fmt::print("output is complete already; --fresh scores again\n");
-    if (!options_.votes.empty()) {
+    if (!fs::is_directory(options_.output)) {  // of votes
       fmt::print("{}: {} votes ({} without scores, {} texts truncated)\n", options_.output.string(),
                  result.num_rows, result.num_errors, result.num_truncated);
       return;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "charm/base/companions.h"
 #include "charm/base/error.h"
+#include "charm/base/files.h"
 
 namespace charm::score {
 namespace {
@@ -99,6 +101,20 @@ std::optional<Shard> shard_of_path(const std::filesystem::path& output,
   const std::string_view middle(name.data() + front.size(),
                                 name.size() - front.size() - back.size());
   return find_shard(middle, "-of-");
+}
+
+std::map<Shard, std::filesystem::path> shards_with_companions(const std::filesystem::path& output) {
+  const fs::path folder = companion_path(output, ".lock").parent_path();
+  std::map<Shard, fs::path> shards;
+  std::error_code code;
+  for (fs::directory_iterator entry(folder.empty() ? "." : folder, code), end;
+       !code && entry != end; entry.increment(code)) {
+    const fs::path name = entry->path().filename();
+    if (name.extension() != ".lock" && name.extension() != ".journal") continue;
+    if (const std::optional<Shard> shard = shard_of_path(output, name.stem()))
+      shards.emplace(*shard, shard_path(output, *shard));
+  }
+  return shards;
 }
 
 }  // namespace charm::score

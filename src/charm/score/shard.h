@@ -1,7 +1,9 @@
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,7 +19,7 @@ struct Shard {
 
   /// "0/4".
   std::string text() const;
-  bool operator==(const Shard&) const = default;
+  auto operator<=>(const Shard&) const = default;
 };
 
 /// "K/N", K counted from 0 as ranks are, or from 1: N/N is 0/N. Throws kUsage for anything else.
@@ -37,5 +39,8 @@ std::filesystem::path shard_path(const std::filesystem::path& output, const Shar
 /// The shard that `shard_path` named so; empty where `path` is not of `output`.
 std::optional<Shard> shard_of_path(const std::filesystem::path& output,
                                    const std::filesystem::path& path);
+
+/// The shards of an output that have a journal or a lock: number, then `shard_path`. In order.
+std::map<Shard, std::filesystem::path> shards_with_companions(const std::filesystem::path& output);
 
 }  // namespace charm::score

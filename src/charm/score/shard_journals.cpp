@@ -43,7 +43,7 @@ OutputLock lock_for_scoring(const std::vector<fs::path>& files, const std::optio
   if (shard) return lock_shard(files, *shard);
   std::vector<fs::path> targets = files;
   for (const fs::path& file : files) {
-    for (const FoundShard& found : find_shards(file)) targets.push_back(found.target);
+    for (const auto& [number, target] : shards_with_companions(file)) targets.push_back(target);
   }
   return OutputLock(targets);
 }

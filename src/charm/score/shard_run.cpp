@@ -213,23 +213,12 @@ bool has_inputs(const ShardRun& run, const ScoreStageOptions& given) {
 }
 
 std::vector<FoundShard> find_shards(const fs::path& output) {
-  const fs::path folder = companion_path(output, kJournal).parent_path();
   std::vector<FoundShard> found;
-  std::error_code code;
-  for (fs::directory_iterator entry(folder.empty() ? "." : folder, code), end;
-       !code && entry != end; entry.increment(code)) {
-    const std::string name = entry->path().filename().string();
-    if (!name.ends_with(kJournal)) continue;
-    const std::string target = name.substr(0, name.size() - kJournal.size());
-    const std::optional<Shard> shard = shard_of_path(output, target);
-    if (!shard) continue;
-    const fs::path path = output.parent_path() / target;
-    const std::optional<storage::JournalHeader> header = storage::read_journal_header(path);
-    std::optional<ShardRun> run = header ? parse_run(*header, *shard) : std::nullopt;
-    if (run) found.push_back({*shard, path, header->fingerprint, std::move(*run)});
+  for (const auto& [shard, target] : shards_with_companions(output)) {
+    const std::optional<storage::JournalHeader> header = storage::read_journal_header(target);
+    std::optional<ShardRun> run = header ? parse_run(*header, shard) : std::nullopt;
+    if (run) found.push_back({shard, target, header->fingerprint, std::move(*run)});
   }
-  std::ranges::sort(found, {},
-                    [](const FoundShard& f) { return std::pair(f.shard.count, f.shard.index); });
   return found;
 }
 

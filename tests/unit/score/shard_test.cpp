@@ -6,6 +6,7 @@
 #include <map>
 
 #include "tests/support/expect_error.h"
+#include "tests/unit/base/temp_folder.h"
 
 namespace charm::score {
 namespace {
@@ -76,6 +77,22 @@ TEST(ShardPath, NamesOutputNumberAndCount) {
                             "out/gpt-4.1.shard-x-of-12.parquet", "out/gpt-4.1.shard-2.parquet",
                             "out/gpt-4.1.shard-2-of-12.jsonl"})
     EXPECT_EQ(shard_of_path(output, other), std::nullopt) << other;
+}
+
+TEST(ShardsWithCompanions, AreThoseWithAJournalOrALock) {
+  const charm::testing::TempFolder folder;
+  const fs::path output = folder / "out/p.parquet";
+  EXPECT_TRUE(shards_with_companions(output).empty());
+  const std::string name = "out/.charm/p.shard-1-of-12.parquet";
+  for (const char* suffix : {".journal", ".lock"}) folder.file(name + suffix, "");
+  folder.file("out/.charm/p.shard-0-of-2.parquet.lock", "");
+  folder.file("out/.charm/p.shard-3-of-4.parquet.partial", "");
+  folder.file("out/.charm/q.shard-0-of-2.parquet.lock", "");
+  folder.file("out/.charm/p.parquet.lock", "");
+  const std::map<Shard, fs::path> found = shards_with_companions(output);
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found.begin()->second, folder / "out/p.shard-0-of-2.parquet");
+  EXPECT_EQ(found.rbegin()->first, (Shard{.index = 1, .count = 12}));
 }
 
 }  // namespace
