@@ -53,7 +53,7 @@ std::string dump(const YamlValue& value) {
 bool recipe_property(std::string_view bytes) {
   const std::filesystem::path file = scratch_file("recipe.yaml", bytes);
   YamlValue tree;
-  if (!accepts([&] { tree = pipeline::read_yaml(file); }, {ErrorKind::kUsage})) return false;
+  if (!accepts([&] { tree = pipeline::read_yaml(file); }, {ErrorKind::kInput})) return false;
   const std::string text = dump(tree);
   require(dump(pipeline::read_yaml(scratch_file("copy.yaml", text))) == text, "YAML round trip");
   pipeline::Problems problems;

@@ -22,6 +22,9 @@ std::string text_of(const Value& value, std::string_view column);
 /// UTF-8 in hexadecimal.
 std::string id_of(const Value& value, std::string_view column);
 
+/// The number that a field of CSV reads as.
+std::optional<double> number_in_field(std::string_view field);
+
 /// Any integer, floating point or decimal type; finite.
 double number_of(const Value& value, std::string_view column);
 
