@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "charm/report/case_collector.h"
 #include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/provenance.h"
@@ -41,7 +42,8 @@ std::vector<fs::path> flat_folders(const fs::path& folder) {
   return folders;
 }
 
-/// The scores files of a folder: Parquet files that name their reward model, except a benchmark's.
+/// The scores files of a folder: Parquet files that name their reward model, except those of
+/// benchmarks and votes.
 std::vector<fs::path> scores_in(const fs::path& folder) {
   std::vector<fs::path> files;
   for (const fs::path& path : sorted_entries(folder)) {
@@ -49,7 +51,7 @@ std::vector<fs::path> scores_in(const fs::path& folder) {
     const auto provenance = storage::read_provenance(path);
     if (provenance && storage::find_fact(*provenance, "pooling") != nullptr) files.push_back(path);
   }
-  return files;
+  return only_scores(std::move(files));
 }
 
 std::string folder_name(const fs::path& folder) {
