@@ -190,7 +190,7 @@ TEST_F(Votes, RunInARecipe) {
     std::string wrong = recipe;
     wrong.replace(wrong.find(from), from.size(), to);
     write_file(path("wrong.yaml"), wrong);
-    expect_failure({"run", path("wrong.yaml")}, 2, {"wrong.yaml", part});
+    expect_failure({"run", path("wrong.yaml")}, 3, {"wrong.yaml", part});
   };
   refused("votes: raw.jsonl\n", "", "has no 'votes'");
   refused("votes: true, style", "rating_prior: true, style", "rating_prior");

@@ -130,8 +130,8 @@ std::vector<RecipeCalibration> read_calibrations(const Section& top, std::uint64
       std::vector<Setting> more = own->assign(table, {"prefer", "train"});
       calibration.settings.insert(calibration.settings.end(), more.begin(), more.end());
     }
-    check_set(own != nullptr ? *own : section, calibration, policies);
     check_votes(own != nullptr ? *own : section, top, calibration);
+    check_set(own != nullptr ? *own : section, calibration, policies);
     read_pairs_and_training(top, own, seed, calibration);
     if (calibration.set.empty())
       calibration.set = default_set_name(calibration.options, policies.size());

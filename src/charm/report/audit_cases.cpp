@@ -10,9 +10,10 @@
 #include <tuple>
 #include <utility>
 
+#include "charm/base/files.h"
 #include "charm/evaluate/best_of_n.h"
 #include "charm/report/case_collector.h"
-#include "charm/results/fields.h"
+#include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 
 namespace charm::report {
@@ -47,8 +48,9 @@ bool correct(const EvaluationFile& file, const std::vector<fs::path>& scores,
   std::map<std::string, double> offset_of;
   for (const fs::path& path : others) {
     if (path.extension() != ".json") continue;
-    const auto json = results::read_json(path, "charm calibrate");
-    if (!json.is_object() || !json.contains("reference")) continue;  // ratings
+    const auto json = nlohmann::ordered_json::parse(read_file(path), nullptr,
+                                                    /*allow_exceptions=*/false);
+    if (results::result_kind(json) != results::ResultKind::kCalibration) continue;  // ratings
     for (const auto& policy : results::read_calibration(json, path.string()).policies)
       offset_of[policy.policy] = policy.offset.value;
   }
