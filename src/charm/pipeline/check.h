@@ -23,7 +23,8 @@ struct RunSize {
   double benchmark_tokens = 0.0;  ///< of all benchmark rows
 };
 
-/// Seconds of the steps that compute; rough: within a factor of two on an idle machine.
+/// Seconds of the steps that compute, on an idle machine; how well they hold is in
+/// docs/performance.md.
 struct TimeEstimate {
   double score_s = 0.0;
   double train_s = 0.0;

@@ -20,11 +20,13 @@ constexpr double kBytesPerGiB = 1024.0 * 1024.0 * 1024.0;
 constexpr double kScoringBaseBytes = 0.2 * kBytesPerGiB, kTrainingBaseBytes = 0.4 * kBytesPerGiB;
 
 /// A forward pass reaches about this share of a matrix product's speed: norms, attention and the
-/// reading of rows take the rest. An assumption that no run has been compared with yet.
-constexpr double kForwardShare = 0.6;
+/// reading of rows take the rest. Measured: 0.7 to 0.95 (docs/performance.md, "The estimate of
+/// charm check").
+constexpr double kForwardShare = 0.8;
 
-/// Forward, both products of the backward pass, and recomputed blocks; assumed, too.
-constexpr double kTrainingPasses = 3.5;
+/// A training step as a multiple of its forward pass: both products of the backward pass,
+/// recomputed blocks, and operators that are slower than scoring's. Measured there, too.
+constexpr double kTrainingPasses = 6.0;
 
 /// Weights that each token is multiplied with: all but the embedding.
 double computed_weights(const model::DecoderConfig& config) {
