@@ -5,29 +5,11 @@
 #include <functional>
 
 #include "charm/base/error.h"
+#include "charm/report/input_kinds.h"
 #include "charm/storage/manifest.h"
-#include "charm/storage/row_fields.h"
-#include "charm/storage/row_reader.h"
 
 namespace charm::report {
 namespace {
-
-/// Whether the first row has these columns; false for files of other kinds.
-bool has_columns(const fs::path& path, const std::vector<std::string>& any_of_ids,
-                 const std::vector<std::string>& any_of) {
-  std::vector<std::string> columns = any_of_ids;
-  columns.insert(columns.end(), any_of.begin(), any_of.end());
-  try {
-    storage::RowReader reader(path, {}, columns);
-    const storage::RowView* row = reader.next();
-    const auto has = [row](const std::string& name) { return row->has(name); };
-    return row != nullptr && std::ranges::any_of(any_of_ids, has) &&
-           std::ranges::any_of(any_of, has);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kInput) throw;
-    return false;
-  }
-}
 
 /// Runs `add`; what is wrong with a group's files becomes its note.
 void add_group(CaseBuilder& builder, const std::function<void()>& add) {
@@ -45,18 +27,12 @@ void add_group(CaseBuilder& builder, const std::function<void()>& add) {
 }  // namespace
 
 std::vector<fs::path> only_scores(std::vector<fs::path> files) {
-  std::vector<std::string> ids = {"prompt_id"};
-  ids.insert(ids.end(), std::begin(storage::kPromptColumns), std::end(storage::kPromptColumns));
-  std::erase_if(files, [&](const fs::path& path) {
-    return fs::is_directory(path) || !has_columns(path, ids, {"score", "error"});
-  });
+  std::erase_if(files, [](const fs::path& path) { return !holds_scores(path); });
   return files;
 }
 
 std::vector<fs::path> only_votes(std::vector<fs::path> files) {
-  std::erase_if(files, [](const fs::path& path) {
-    return fs::is_directory(path) || !has_columns(path, {"model_a"}, {"score_a", "error"});
-  });
+  std::erase_if(files, [](const fs::path& path) { return !holds_votes(path); });
   return files;
 }
 
@@ -96,7 +72,8 @@ CaseSet collect_cases(const RunData& run, std::int64_t per_cell, std::uint64_t s
   };
   for (const MismatchFile& file : run.mismatches) {
     add([&] {
-      file.votes ? add_vote_mismatch_cases(file, builder) : add_mismatch_cases(run, file, builder);
+      file.votes ? add_vote_mismatch_cases(run, file, builder)
+                 : add_mismatch_cases(run, file, builder);
     });
   }
   for (const CalibrationFile& file : run.calibrations) {

@@ -20,7 +20,7 @@ CaseSet collect_cases(const RunData& run, std::int64_t per_cell, std::uint64_t s
 void add_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilder& builder);
 void add_offset_cases(const RunData& run, const CalibrationFile& file, CaseBuilder& builder);
 /// From votes.
-void add_vote_mismatch_cases(const MismatchFile& file, CaseBuilder& builder);
+void add_vote_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilder& builder);
 void add_vote_offset_cases(const CalibrationFile& file, CaseBuilder& builder);
 /// Of `charm evaluate --benchmark votes`.
 void add_vote_prediction_cases(const EvaluationFile& file, CaseBuilder& builder);

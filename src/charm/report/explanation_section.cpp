@@ -94,11 +94,14 @@ std::string matched_table_html(const RunData& run, const std::string& model,
        {"equal length", true},
        {"equal length and style", true}},
       {}};
+  const MismatchFile* measured = run.mismatch_of(model);
   for (const PairExplanation& pair : pairs) {
     if (!pair.mismatch) continue;
     table.rows.push_back({pair.policy,
                           {signed_measured_text(pair.mismatch, 2),
-                           run.cases.link(mismatch_cases(model), pair.policy, pair.reference)},
+                           measured == nullptr ? ""
+                                               : run.cases.link(run.cases_of(*measured),
+                                                                pair.policy, pair.reference)},
                           matched_text(pair.length_matched),
                           matched_text(pair.style_matched)});
   }

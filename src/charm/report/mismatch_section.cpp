@@ -67,11 +67,11 @@ Section mismatch_section(const RunData& run) {
                             percent_text(pair.target.value),
                             percent_measured_text(pair.before.win_rate),
                             {signed_measured_text(pair.before.mismatch, 3),
-                             run.cases.link(mismatch_cases(model), pair.policy, pair.reference)}});
+                             run.cases.link(run.cases_of(file), pair.policy, pair.reference)}});
     }
     nlohmann::ordered_json heat_map = mismatch_heat_map_spec(file.pairs, order, largest);
     for (nlohmann::ordered_json& value : heat_map["data"]["values"]) {
-      value["cases"] = run.cases.link(mismatch_cases(model), value["policy"], value["reference"]);
+      value["cases"] = run.cases.link(run.cases_of(file), value["policy"], value["reference"]);
     }
     charts += chart_html(
         {fmt::format(

@@ -60,7 +60,11 @@ void add_pair_cell(const std::string& policy, const std::string& against,
 }  // namespace
 
 void add_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilder& builder) {
-  builder.begin_group(mismatch_cases(file.model), "Mismatch degree, " + file.model,
+  const std::string key = run.cases_of(file);
+  const bool is_repeated = key != mismatch_cases(file.model);
+  builder.begin_group(key,
+                      fmt::format("Mismatch degree, {}{}", file.model,
+                                  is_repeated ? fmt::format(", {} prompts", file.num_prompts) : ""),
                       "score differences in the direction of the mismatch: of the over-valued "
                       "policy over the other");
   const PolicyScoreFiles scores =

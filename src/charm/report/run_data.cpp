@@ -139,6 +139,16 @@ const MismatchFile* RunData::mismatch_of(const std::string& model,
   return it == mismatches.end() ? nullptr : &*it;
 }
 
+std::string RunData::cases_of(const MismatchFile& file) const {
+  const std::string key = mismatch_cases(file.model);
+  std::size_t number = 1;
+  for (const MismatchFile& one : mismatches) {
+    if (&one == &file) break;
+    number += one.model == file.model ? 1 : 0;
+  }
+  return number == 1 ? key : fmt::format("{}/{}", key, number);
+}
+
 const ModelScores* RunData::scores_of(const std::string& model) const {
   const auto it = std::find_if(scores.begin(), scores.end(),
                                [&](const auto& entry) { return entry.model == model; });

@@ -122,6 +122,9 @@ struct RunData {
   /// measured from votes (mismatch/<model>.votes.json in a run), others from ratings.
   const MismatchFile* mismatch_of(const std::string& model,
                                   const CalibrationFile& calibration) const;
+  /// Key of the group of cases of a mismatch, which is one of `mismatches`; distinct where a model
+  /// was measured more than once.
+  std::string cases_of(const MismatchFile& file) const;
   const ModelScores* scores_of(const std::string& model) const;
   bool empty() const;
 };

@@ -189,8 +189,8 @@ std::vector<fs::path> vote_inputs(const std::vector<results::InputFile>& recorde
 
 }  // namespace
 
-void add_vote_mismatch_cases(const MismatchFile& file, CaseBuilder& builder) {
-  builder.begin_group(mismatch_cases(file.model), "Mismatch degree, " + file.model,
+void add_vote_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilder& builder) {
+  builder.begin_group(run.cases_of(file), "Mismatch degree, " + file.model,
                       "votes that the reward model contradicts in the direction of the mismatch, "
                       "by score difference");
   const VoteFiles files(vote_inputs(file.inputs, builder));

@@ -40,9 +40,8 @@ std::string calibration_html(const RunData& run, const CalibrationFile& calibrat
     }
     const auto measured_cases = [&](const std::string& model) {
       const MismatchFile* file = run.mismatch_of(model, calibration);
-      return file == nullptr
-                 ? std::string()
-                 : run.cases.link(mismatch_cases(file->model), pair.policy, pair.reference);
+      return file == nullptr ? std::string()
+                             : run.cases.link(run.cases_of(*file), pair.policy, pair.reference);
     };
     const std::string before_cases = measured_cases(calibration.model);
     const std::string after_cases = run.cases.link(offset_cases(calibration.model, calibration.set),

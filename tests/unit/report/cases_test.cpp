@@ -9,6 +9,7 @@
 
 #include "charm/base/hashing.h"
 #include "charm/report/case_collector.h"
+#include "charm/report/input_kinds.h"
 #include "charm/storage/record_writer.h"
 #include "charm/storage/votes.h"
 #include "tests/unit/base/temp_folder.h"
@@ -147,6 +148,16 @@ TEST_F(CollectCases, MovedAndMissingFilesAreNamed) {
                           HasSubstr("loud against quiet: no scores were found")));
 }
 
+TEST_F(CollectCases, AModelThatWasMeasuredTwiceHasTwoGroups) {
+  write_scores();
+  run_.mismatches = {mismatch(0.4), mismatch(0.2)};
+  const CaseSet set = collect(6);
+  ASSERT_EQ(set.groups.size(), 2u);
+  EXPECT_EQ(set.groups[0].key, "md/rm");
+  EXPECT_EQ(set.groups[1].key, "md/rm/2");
+  EXPECT_EQ(set.link("md/rm/2", "loud", "quiet"), "#cases=md%2Frm%2F2&a=loud&b=quiet");
+}
+
 TEST_F(CollectCases, ChangedFilesAreNamed) {
   write_scores();
   run_.mismatches = {mismatch(0.4)};
@@ -215,6 +226,17 @@ TEST_F(CollectVotes, ContradictedVotesComeFirst) {
   EXPECT_EQ(text(set, one.prompt), "question 1");
   EXPECT_EQ(text(set, one.a.text), "answer of a");
   EXPECT_THAT(set.groups[0].notes, IsEmpty());
+}
+
+TEST_F(CollectVotes, FilesAreToldByTheirColumns) {
+  write_votes(/*with_texts=*/true);
+  EXPECT_TRUE(holds_votes(files_[0]));
+  EXPECT_FALSE(holds_scores(files_[0]));
+  write_scores();
+  EXPECT_TRUE(holds_scores(files_[0]));
+  EXPECT_FALSE(holds_votes(files_[0]));
+  const fs::path ratings = folder_.file("ratings.json", R"([{"name": "loud", "score": 1000}])");
+  EXPECT_FALSE(holds_scores(ratings) || holds_votes(ratings));
 }
 
 TEST_F(CollectVotes, SeenFromTheOverValuedPolicy) {
