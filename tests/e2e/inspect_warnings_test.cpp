@@ -30,9 +30,9 @@ class InspectWarnings : public SmallWorld {
   std::string warnings() const {
     const Outcome outcome = run_charm({"inspect", path("rm"), "--json"});
     EXPECT_EQ(outcome.code, 0) << outcome.err;
+    const json facts = json::parse(outcome.out);
     std::string lines;
-    for (const json& line : json::parse(outcome.out)["warnings"])
-      lines += line.get<std::string>() + "\n";
+    for (const json& line : facts["warnings"]) lines += line.get<std::string>() + "\n";
     return lines;
   }
 };

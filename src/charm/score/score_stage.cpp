@@ -247,9 +247,6 @@ ScoreStageResult score_responses(const ScoreStageOptions& options, const Progres
   }
   // Before the journals: what --resume refuses leaves none behind.
   KnownResults known = reusable_results(options, scorer.provenance, work);
-  const Interruptible interrupts(
-      Interruptible::When::kAtOnce,
-      "the finished rows are kept; run the same command again to continue");
   return options.shard ? score_shard(options, scorer, work, std::move(known), progress)
                        : score_whole(options, scorer, lock, work, std::move(known), progress);
 }
