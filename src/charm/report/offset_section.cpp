@@ -95,12 +95,18 @@ std::string offsets_html(const RunData& run, const CalibrationFile& calibration)
                                           policy.policy, calibration.reference)},
                           plateau_text(policy.offset_interval)});
   }
+  nlohmann::ordered_json plot = dot_plot_spec(dots, options);
+  for (std::size_t p = 0; p < calibration.policies.size(); ++p) {
+    plot["data"]["values"][p]["cases"] =
+        run.cases.link(offset_cases(calibration.model, calibration.set),
+                       calibration.policies[p].policy, calibration.reference);
+  }
   return fmt::format("<h3>{} calibrated on {}</h3>\n", escape_html(calibration.model),
                      escape_html(calibration.set)) +
          chart_html({"Offset of each policy with its 95 % interval; the reference stays at 0. "
                      "Negative: the policy's scores are lowered.",
                      fmt::format("Offsets of {} policies", calibration.policies.size()),
-                     dot_plot_spec(dots, options)}) +
+                     std::move(plot)}) +
          vote_fit_html(calibration) + check_html(calibration) +
          held_out_policies_html(calibration) + collapsible_table_html(table);
 }
