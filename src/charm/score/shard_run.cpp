@@ -119,8 +119,11 @@ std::string run_difference(const ShardRun& there, const ShardRun& here) {
 }
 
 bool is_same_path(const std::string& a, const std::string& b) {
-  std::error_code code;
-  return a == b || fs::weakly_canonical(a, code) == fs::weakly_canonical(b, code);
+  const auto canonical = [](const std::string& path) {
+    std::error_code code;
+    return fs::weakly_canonical(fs::absolute(path), code);  // files that are gone, too
+  };
+  return a == b || canonical(a) == canonical(b);
 }
 
 bool is_same_value(const Option& option, const Words& a, const Words& b) {
