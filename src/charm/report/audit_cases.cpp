@@ -13,7 +13,6 @@
 #include "charm/base/files.h"
 #include "charm/evaluate/best_of_n.h"
 #include "charm/report/case_collector.h"
-#include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 
 namespace charm::report {
@@ -50,7 +49,7 @@ bool correct(const EvaluationFile& file, const std::vector<fs::path>& scores,
     if (path.extension() != ".json") continue;
     const auto json = nlohmann::ordered_json::parse(read_file(path), nullptr,
                                                     /*allow_exceptions=*/false);
-    if (results::result_kind(json) != results::ResultKind::kCalibration) continue;  // ratings
+    if (!json.is_object() || !json.contains("reference")) continue;  // ratings
     for (const auto& policy : results::read_calibration(json, path.string()).policies)
       offset_of[policy.policy] = policy.offset.value;
   }
