@@ -19,9 +19,9 @@
 #include <string>
 #include <vector>
 
+#include "charm/engine/linear.h"
 #include "charm/kernels/gemm.h"
 #include "charm/kernels/thread_pool.h"
-#include "charm/nn/linear.h"
 
 namespace {
 
@@ -47,7 +47,8 @@ nlohmann::ordered_json measure(const Layer& layer, std::int64_t rows, double sec
       {.weight = &packed,
        .out = static_cast<Element*>(out.mutable_data_ptr()),
        .row_stride = layer.outputs}};
-  const nn::Linear onednn = nn::Linear::packed(weight, {}, nn::GemmBackend::kOneDnnPacked);
+  const engine::Linear onednn =
+      engine::Linear::packed(weight, {}, engine::GemmBackend::kOneDnnPacked);
   const std::vector<std::pair<const char*, std::function<void()>>> backends = {
       {"charm",
        [&] {

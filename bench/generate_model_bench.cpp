@@ -19,9 +19,9 @@
 #include <vector>
 
 #include "charm/base/parallel.h"
+#include "charm/engine/causal_lm.h"
 #include "charm/generate/continuous_batch.h"
 #include "charm/generate/sampler.h"
-#include "charm/model/causal_lm.h"
 
 namespace {
 
@@ -54,7 +54,7 @@ double read_bandwidth(std::size_t threads) {
   return best;
 }
 
-Json run_job(charm::model::CausalLM& model, const Json& job, int threads) {
+Json run_job(charm::engine::CausalLM& model, const Json& job, int threads) {
   using namespace charm::generate;
   const auto streams = job.at("streams").get<std::size_t>();
   const auto prompt_tokens = job.at("prompt").get<std::size_t>();
@@ -101,11 +101,11 @@ int run(const std::vector<std::string>& args) {
   const std::string dtype = args.size() > 1 ? args[1] : "float32";
   const int threads = args.size() > 2 ? std::stoi(args[2]) : 0;
   const auto start = Clock::now();
-  const auto model = model::load_causal_lm(
-      args[0],
-      {.dtype = dtype == "bfloat16" ? model::DTypeChoice::kBFloat16 : model::DTypeChoice::kFloat32,
-       .device = model::DeviceChoice::kCpu,
-       .threads = threads});
+  const auto model =
+      engine::load_causal_lm(args[0], {.dtype = dtype == "bfloat16" ? engine::DTypeChoice::kBFloat16
+                                                                    : engine::DTypeChoice::kFloat32,
+                                       .device = engine::DeviceChoice::kCpu,
+                                       .threads = threads});
   Json loaded = {{"load_s", seconds_since(start)},
                  {"read_bytes_per_s", read_bandwidth(threads > 0 ? static_cast<std::size_t>(threads)
                                                                  : available_processors())}};

@@ -31,12 +31,12 @@
 #include <vector>
 
 #include "charm/base/random.h"
-#include "charm/batch/token_batch.h"
-#include "charm/model/decoder.h"
-#include "charm/model/load_decoder.h"
-#include "charm/model/weight_names.h"
-#include "charm/nn/host_copy.h"
-#include "charm/tensor/safetensors.h"
+#include "charm/engine/decoder.h"
+#include "charm/engine/host_copy.h"
+#include "charm/engine/load_decoder.h"
+#include "charm/engine/safetensors.h"
+#include "charm/engine/token_batch.h"
+#include "charm/engine/weight_names.h"
 
 namespace charm {
 namespace {
@@ -94,20 +94,20 @@ double gemm_rate(std::int64_t rows, std::int64_t inputs, std::int64_t outputs,
   return 2.0 * static_cast<double>(rows * inputs * outputs) * times / seconds_since(start) / 1e12;
 }
 
-model::DecoderWeights make_weights(const model::DecoderConfig& config,
-                                   const at::TensorOptions& options) {
-  model::DecoderWeights weights;
-  for (const model::WeightSlot& slot : model::weight_slots(weights, config)) {
+engine::DecoderWeights make_weights(const engine::DecoderConfig& config,
+                                    const at::TensorOptions& options) {
+  engine::DecoderWeights weights;
+  for (const engine::WeightSlot& slot : engine::weight_slots(weights, config)) {
     const auto of_slot =
-        slot.kind == model::WeightShape::kHead ? options.dtype(at::kFloat) : options;
-    *slot.tensor = model::is_norm(slot.kind) ? at::ones(slot.shape, of_slot)
-                                             : at::randn(slot.shape, of_slot).mul_(0.02);
+        slot.kind == engine::WeightShape::kHead ? options.dtype(at::kFloat) : options;
+    *slot.tensor = engine::is_norm(slot.kind) ? at::ones(slot.shape, of_slot)
+                                              : at::randn(slot.shape, of_slot).mul_(0.02);
   }
   return weights;
 }
 
 /// Prompts of about 240 tokens with seven responses of about 450, as bench/score_bench.py has them.
-std::vector<batch::PromptGroup> draw_groups(std::int64_t count, std::int64_t vocab) {
+std::vector<engine::PromptGroup> draw_groups(std::int64_t count, std::int64_t vocab) {
   RandomStream stream(0, "gpu_score_bench");
   const auto ids = [&](double mean) {
     const auto length =
@@ -117,10 +117,10 @@ std::vector<batch::PromptGroup> draw_groups(std::int64_t count, std::int64_t voc
       id = static_cast<std::int32_t>(1 + stream.below(static_cast<std::uint64_t>(vocab - 1)));
     return tokens;
   };
-  std::vector<batch::PromptGroup> groups;
+  std::vector<engine::PromptGroup> groups;
   std::size_t row = 0;
   for (std::int64_t p = 0; p < count; ++p) {
-    batch::PromptGroup group{ids(240), {}, {}};
+    engine::PromptGroup group{ids(240), {}, {}};
     for (int r = 0; r < 7; ++r) {
       group.responses.push_back(ids(450));
       group.rows.push_back(row++);
@@ -131,17 +131,17 @@ std::vector<batch::PromptGroup> draw_groups(std::int64_t count, std::int64_t voc
 }
 
 /// All batches, two in flight, as in charm score.
-std::vector<float> score(const model::Decoder& decoder,
-                         const std::vector<batch::PackedBatch>& batches) {
+std::vector<float> score(const engine::Decoder& decoder,
+                         const std::vector<engine::PackedBatch>& batches) {
   std::vector<float> scores;
-  std::deque<nn::HostCopy> in_flight;
+  std::deque<engine::HostCopy> in_flight;
   const auto finish = [&] {
     const at::Tensor found = in_flight.front().wait();
     scores.insert(scores.end(), found.const_data_ptr<float>(),
                   found.const_data_ptr<float>() + found.numel());
     in_flight.pop_front();
   };
-  for (const batch::PackedBatch& batch : batches) {
+  for (const engine::PackedBatch& batch : batches) {
     in_flight.emplace_back(decoder.forward(decoder.layout(batch)));
     if (in_flight.size() == 2) finish();
   }
@@ -160,23 +160,24 @@ Json memory(const at::Device& device) {
 
 /// Saves the model, loads it with load_reward_model and compares its scores.
 Json save_and_load(const std::filesystem::path& folder, const Shape& shape,
-                   model::DecoderWeights& weights, const model::DecoderConfig& config,
-                   const batch::PackedBatch& batch, const at::Device& device) {
+                   engine::DecoderWeights& weights, const engine::DecoderConfig& config,
+                   const engine::PackedBatch& batch, const at::Device& device) {
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "config.json") << config_json(shape).dump(2);
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   double bytes = 0.0;
-  for (const auto& [name, tensor] : model::named_weights(weights, config)) {
+  for (const auto& [name, tensor] : engine::named_weights(weights, config)) {
     tensors.emplace_back(name, *tensor);
     bytes += static_cast<double>(tensor->nbytes());
   }
   const auto write_start = Clock::now();
-  tensor::write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
+  engine::write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
   const double write_s = seconds_since(write_start);
   const auto load_start = Clock::now();
-  const auto loaded = model::load_reward_model(
-      folder, {.dtype = model::DTypeChoice::kBFloat16,
-               .device = device.is_cpu() ? model::DeviceChoice::kCpu : model::DeviceChoice::kCuda});
+  const auto loaded = engine::load_reward_model(
+      folder,
+      {.dtype = engine::DTypeChoice::kBFloat16,
+       .device = device.is_cpu() ? engine::DeviceChoice::kCpu : engine::DeviceChoice::kCuda});
   const double load_s = seconds_since(load_start);
   return {{"gib", gib(bytes)},
           {"write_s", write_s},
@@ -190,13 +191,13 @@ int run(std::map<std::string, std::string> options) {
     return options.contains(name) ? std::stoll(options[name]) : otherwise;
   };
   const bool cuda = options["device"] != "cpu";
-  model::use_cuda(cuda ? model::DeviceChoice::kCuda : model::DeviceChoice::kCpu);
+  engine::use_cuda(cuda ? engine::DeviceChoice::kCuda : engine::DeviceChoice::kCpu);
   const at::Device device(cuda ? at::kCUDA : at::kCPU);
   Shape shape = options["shape"] == "tiny" ? kTiny : kLlama8B;
   shape.layers = number("layers", shape.layers);
   const std::int64_t budget = number("budget", 16384);
-  const model::DecoderConfig config =
-      model::parse_model_config(config_json(shape).dump(), "gpu_score_bench");
+  const engine::DecoderConfig config =
+      engine::parse_model_config(config_json(shape).dump(), "gpu_score_bench");
   const auto tensor_options = at::TensorOptions().dtype(at::kBFloat16).device(device);
   const c10::InferenceMode guard;
   Json result;
@@ -217,20 +218,20 @@ int run(std::map<std::string, std::string> options) {
   }
 
   const auto make_start = Clock::now();
-  model::DecoderWeights weights = make_weights(config, tensor_options);
-  const std::vector<batch::PromptGroup> groups = draw_groups(number("prompts", 48), shape.vocab);
-  std::vector<batch::PackedBatch> batches;
-  for (const auto& planned : batch::plan_batches(groups, budget))
-    batches.push_back(batch::pack(planned));
+  engine::DecoderWeights weights = make_weights(config, tensor_options);
+  const std::vector<engine::PromptGroup> groups = draw_groups(number("prompts", 48), shape.vocab);
+  std::vector<engine::PackedBatch> batches;
+  for (const auto& planned : engine::plan_batches(groups, budget))
+    batches.push_back(engine::pack(planned));
   if (options.contains("save")) {
     result["load"] =
         save_and_load(options["save"], shape, weights, config, batches.front(), device);
   }
-  const nn::AttentionKernel attention =
-      model::choose_attention_kernel(config, at::kBFloat16, device);
-  const model::Decoder decoder(config, std::move(weights), nn::Mode::kGpu,
-                               nn::GemmBackend::kAtenLinear, attention);
-  result["attention"] = nn::attention_kernel_name(attention);
+  const engine::AttentionKernel attention =
+      engine::choose_attention_kernel(config, at::kBFloat16, device);
+  const engine::Decoder decoder(config, std::move(weights), engine::Mode::kGpu,
+                                engine::GemmBackend::kAtenLinear, attention);
+  result["attention"] = engine::attention_kernel_name(attention);
   result["make_s"] = seconds_since(make_start);
 
   double useful = 0.0, computed = 0.0;

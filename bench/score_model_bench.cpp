@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "charm/batch/token_batch.h"
-#include "charm/model/reward_model.h"
+#include "charm/engine/reward_model.h"
+#include "charm/engine/token_batch.h"
 
 namespace {
 
@@ -27,13 +27,13 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-std::vector<charm::batch::PromptGroup> read_groups(const std::string& path) {
+std::vector<charm::engine::PromptGroup> read_groups(const std::string& path) {
   std::ifstream file(path);
-  std::vector<charm::batch::PromptGroup> groups;
+  std::vector<charm::engine::PromptGroup> groups;
   std::size_t row = 0;
   const auto document = nlohmann::json::parse(file);
   for (const auto& entry : document.at("groups")) {
-    charm::batch::PromptGroup group;
+    charm::engine::PromptGroup group;
     entry.at("prompt").get_to(group.prompt_ids);
     entry.at("responses").get_to(group.responses);
     for (std::size_t r = 0; r < group.responses.size(); ++r) group.rows.push_back(row++);
@@ -50,26 +50,26 @@ int run(const std::vector<std::string>& args) {
   const std::int64_t budget_tokens = args.size() > 5 ? std::stoll(args[5]) : 8192;
 
   const auto load_start = Clock::now();
-  const auto reward_model = model::load_reward_model(
-      args[0],
-      {.dtype = dtype == "bfloat16" ? model::DTypeChoice::kBFloat16 : model::DTypeChoice::kFloat32,
-       .device = model::DeviceChoice::kCpu,
-       .threads = threads});
+  const auto reward_model = engine::load_reward_model(
+      args[0], {.dtype = dtype == "bfloat16" ? engine::DTypeChoice::kBFloat16
+                                             : engine::DTypeChoice::kFloat32,
+                .device = engine::DeviceChoice::kCpu,
+                .threads = threads});
   const double load_s = seconds_since(load_start);
 
   std::int64_t useful_tokens = 0;
   std::int64_t computed_tokens = 0;
   std::size_t num_rows = 0;
-  const std::vector<batch::PromptGroup> groups = read_groups(args[1]);
+  const std::vector<engine::PromptGroup> groups = read_groups(args[1]);
   for (const auto& group : groups) {
     for (const auto& response : group.responses) {
       useful_tokens += static_cast<std::int64_t>(group.prompt_ids.size() + response.size());
       ++num_rows;
     }
   }
-  std::vector<batch::PackedBatch> batches;
-  for (const auto& batch_groups : batch::plan_batches(groups, budget_tokens)) {
-    batches.push_back(batch::pack(batch_groups));
+  std::vector<engine::PackedBatch> batches;
+  for (const auto& batch_groups : engine::plan_batches(groups, budget_tokens)) {
+    batches.push_back(engine::pack(batch_groups));
     computed_tokens += batches.back().num_tokens();
   }
 

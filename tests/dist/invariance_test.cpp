@@ -15,7 +15,7 @@
 
 #include "charm/base/random.h"
 #include "charm/demo/tiny_model.h"
-#include "charm/nn/linear.h"
+#include "charm/engine/linear.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 #include "tests/dist/ranks.h"
@@ -75,7 +75,7 @@ class Invariance : public SmallWorld, public testing::WithParamInterface<const c
   Invariance() { num_prompts_ = 125; }
 
   void SetUp() override {
-    if (std::string(GetParam()) == "bfloat16" && !nn::has_native_bfloat16())
+    if (std::string(GetParam()) == "bfloat16" && !engine::has_native_bfloat16())
       GTEST_SKIP() << "this processor has no native bfloat16";
     // Spinning threads would compete for processors when tests run in parallel.
     setenv("OMP_WAIT_POLICY", "passive", 1);

@@ -7,8 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "charm/engine/safetensors.h"
 #include "charm/storage/record_reader.h"
-#include "charm/tensor/safetensors.h"
 #include "tests/e2e/small_world.h"
 
 namespace charm::e2e {
@@ -22,12 +22,12 @@ class Adapters : public SmallWorld {
  protected:
   void SetUp() override {
     SmallWorld::SetUp();
-    const tensor::SafetensorsFile base(path("rm/model.safetensors"));
+    const engine::SafetensorsFile base(path("rm/model.safetensors"));
     const at::Tensor weight = base.view(kWeight);
     const at::Tensor a = at::full({2, weight.size(1)}, 0.05),
                      b = at::full({weight.size(0), 2}, 0.3);
     const std::string module = "base_model.model.model.layers.0.mlp.up_proj.lora_";
-    tensor::write_safetensors(path("adapter/adapter_model.safetensors"),
+    engine::write_safetensors(path("adapter/adapter_model.safetensors"),
                               {{module + "A.weight", a}, {module + "B.weight", b}});
     write_file(
         path("adapter/adapter_config.json"),
@@ -39,7 +39,7 @@ class Adapters : public SmallWorld {
       const at::Tensor value = base.view(name).clone();
       tensors.emplace_back(name, name == kWeight ? value + at::mm(b, a) * 2.0 : value);
     }
-    tensor::write_safetensors(path("merged/model.safetensors"), tensors);
+    engine::write_safetensors(path("merged/model.safetensors"), tensors);
   }
 
   std::vector<float> scores(const std::string& output, const std::vector<std::string>& model) {

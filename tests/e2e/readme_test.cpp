@@ -9,9 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "charm/engine/safetensors.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
-#include "charm/tensor/safetensors.h"
 #include "tests/e2e/small_world.h"
 #include "tests/support/source_dir.h"
 
@@ -86,7 +86,7 @@ class Readme : public SmallWorld {
   }
 
   bool weights_differ(const std::string& a, const std::string& b) {
-    const tensor::SafetensorsFile first(path(a) + "/model.safetensors"),
+    const engine::SafetensorsFile first(path(a) + "/model.safetensors"),
         second(path(b) + "/model.safetensors");
     for (const auto& [name, info] : first.tensors()) {
       if (!at::equal(first.view(name), second.view(name))) return true;

@@ -1,16 +1,16 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "charm/model/model_config.h"
+#include "charm/engine/model_config.h"
 #include "tests/fuzz/properties.h"
 
 namespace charm::fuzz {
 namespace {
 
-using model::DecoderConfig;
-using model::parse_model_config;
+using engine::DecoderConfig;
+using engine::parse_model_config;
 
-void check_rope(const model::RopeConfig& rope) {
+void check_rope(const engine::RopeConfig& rope) {
   for (const double value : {rope.theta, rope.factor, rope.attention_factor}) {
     require(std::isfinite(value) && value > 0, "rope settings are positive numbers");
   }

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
-#include "charm/tensor/safetensors.h"
+#include "charm/engine/safetensors.h"
 #include "tests/fuzz/properties.h"
 
 namespace charm::fuzz {
 namespace {
 
-using tensor::SafetensorsFile;
+using engine::SafetensorsFile;
 
 std::string_view bytes_of(const at::Tensor& tensor) {
   return {static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes()};
@@ -24,7 +24,7 @@ std::string content_of(const SafetensorsFile& file) {
     require(tensor.is_contiguous() && tensor.sizes().vec() == info.shape,
             "the view has the header's shape");
     require(tensor.nbytes() == info.end - info.begin, "the view has the header's bytes");
-    content += name + ":" + tensor::safetensors_dtype_name(info.dtype);
+    content += name + ":" + engine::safetensors_dtype_name(info.dtype);
     for (const std::int64_t extent : info.shape) content += "," + std::to_string(extent);
     content += "\n";
     content += bytes_of(tensor);
@@ -41,7 +41,7 @@ bool safetensors_property(std::string_view bytes) {
     for (const auto& entry : file.tensors())
       tensors.emplace_back(entry.first, file.view(entry.first));
     const std::filesystem::path copy = scratch_folder() / "copy.safetensors";
-    tensor::write_safetensors(copy, tensors, file.metadata());
+    engine::write_safetensors(copy, tensors, file.metadata());
     require(content_of(SafetensorsFile(copy)) == content_of(file), "writing keeps every tensor");
   });
 }

@@ -2,15 +2,15 @@
 
 #include <vector>
 
-#include "charm/tensor/safetensors.h"
-#include "charm/tensor/torch_file.h"
+#include "charm/engine/safetensors.h"
+#include "charm/engine/torch_file.h"
 #include "tests/fuzz/properties.h"
 
 namespace charm::fuzz {
 
 bool torch_file_property(std::string_view bytes) {
   return accepts([&] {
-    const tensor::TorchFile file(scratch_file("model.bin", bytes));
+    const engine::TorchFile file(scratch_file("model.bin", bytes));
     std::vector<std::pair<std::string, at::Tensor>> tensors;
     for (const auto& [name, info] : file.tensors()) {
       // A stride of 0 repeats elements: a few bytes may stand for more than the memory holds.
@@ -22,8 +22,8 @@ bool torch_file_property(std::string_view bytes) {
       require(tensors.back().second.is_contiguous(), "the view is contiguous");
     }
     const std::filesystem::path copy = scratch_folder() / "copy.safetensors";
-    tensor::write_safetensors(copy, tensors);
-    const tensor::SafetensorsFile written(copy);
+    engine::write_safetensors(copy, tensors);
+    const engine::SafetensorsFile written(copy);
     for (const auto& [name, values] : tensors) {
       const at::Tensor again = written.view(name);
       const std::string_view first(static_cast<const char*>(values.const_data_ptr()),

@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "charm/batch/token_batch.h"
-#include "charm/model/decoder.h"
-#include "charm/model/decoder_weights.h"
-#include "charm/model/model_config.h"
+#include "charm/engine/decoder.h"
+#include "charm/engine/decoder_weights.h"
+#include "charm/engine/model_config.h"
+#include "charm/engine/token_batch.h"
 #include "tests/golden/golden_fixture.h"
 
 namespace charm::golden {
@@ -65,9 +65,9 @@ const char* const kFamilies[] = {"yarn-rope",
 class FamilyTraining : public testing::TestWithParam<const char*> {
  protected:
   const std::filesystem::path folder_ = data_dir() / "models" / GetParam();
-  const model::DecoderConfig config_ = model::load_model_config(folder_);
-  model::DecoderWeights load(const std::filesystem::path& folder) const {
-    return model::load_weights(folder, model::load_model_config(folder), {.dtype = at::kFloat});
+  const engine::DecoderConfig config_ = engine::load_model_config(folder_);
+  engine::DecoderWeights load(const std::filesystem::path& folder) const {
+    return engine::load_weights(folder, engine::load_model_config(folder), {.dtype = at::kFloat});
   }
 };
 
@@ -82,18 +82,18 @@ INSTANTIATE_TEST_SUITE_P(Models, FamilyTraining, testing::ValuesIn(kFamilies),
 // element changes one of them.
 TEST_P(FamilyTraining, GradientsEqualTransformers) {
   const Json fixture = read_json(folder_ / "golden.json");
-  std::vector<std::pair<std::size_t, batch::PooledRow>> rows;
+  std::vector<std::pair<std::size_t, engine::PooledRow>> rows;
   for (const Json& row : fixture["rows"]) {
     rows.emplace_back(
         rows.size(),
-        batch::make_pooled_row(row["ids"].get<std::vector<std::int32_t>>(),
-                               row["prompt_length"].get<std::int64_t>(), config_.pad_token_id));
+        engine::make_pooled_row(row["ids"].get<std::vector<std::int32_t>>(),
+                                row["prompt_length"].get<std::int64_t>(), config_.pad_token_id));
   }
-  model::DecoderWeights weights = load(folder_);
-  const auto named = model::named_weights(weights, config_);
+  engine::DecoderWeights weights = load(folder_);
+  const auto named = engine::named_weights(weights, config_);
   for (const auto& [name, tensor] : named) tensor->set_requires_grad(true);
-  const model::Decoder decoder(config_, weights, nn::Mode::kAutograd);
-  decoder.forward(decoder.layout(batch::pack(batch::group_by_prompt(std::move(rows)))))
+  const engine::Decoder decoder(config_, weights, engine::Mode::kAutograd);
+  decoder.forward(decoder.layout(engine::pack(engine::group_by_prompt(std::move(rows)))))
       .sum()
       .backward();
   ASSERT_EQ(named.size(), fixture["gradients"].size());
@@ -117,8 +117,8 @@ TEST_P(FamilyTraining, SavingKeepsEveryTensorAndTheConfig) {
   const std::filesystem::path output =
       std::filesystem::temp_directory_path() /
       ("charm_family_" + std::to_string(::getpid()) + "_" + GetParam());
-  model::DecoderWeights weights = load(folder_);
-  model::save_model(output, folder_, weights, config_, at::kFloat);
+  engine::DecoderWeights weights = load(folder_);
+  engine::save_model(output, folder_, weights, config_, at::kFloat);
   Json before = read_json(folder_ / "config.json"), after = read_json(output / "config.json");
   for (const char* label :
        {"num_labels", "id2label", "label2id"}) {  // written explicitly for every linear head
@@ -131,13 +131,13 @@ TEST_P(FamilyTraining, SavingKeepsEveryTensorAndTheConfig) {
     EXPECT_EQ(after["model_type"], config_.model_type);
     EXPECT_EQ(after["architectures"], Json::array({config_.architecture}));
     EXPECT_FALSE(after.contains("text_config") || after.contains("vision_config"));
-    model::DecoderConfig same = model::load_model_config(output);
+    engine::DecoderConfig same = engine::load_model_config(output);
     same.wrapper = config_.wrapper;
     EXPECT_EQ(same, config_);
   }
-  model::DecoderWeights again = load(output);
-  const auto expected = model::named_weights(weights, config_),
-             found = model::named_weights(again, config_);
+  engine::DecoderWeights again = load(output);
+  const auto expected = engine::named_weights(weights, config_),
+             found = engine::named_weights(again, config_);
   ASSERT_EQ(found.size(), expected.size());
   for (std::size_t i = 0; i < found.size(); ++i) {
     EXPECT_EQ(found[i].first, expected[i].first);

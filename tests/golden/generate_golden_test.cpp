@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "charm/base/random.h"
+#include "charm/engine/causal_lm.h"
 #include "charm/generate/continuous_batch.h"
 #include "charm/generate/embedded_generator.h"
 #include "charm/generate/sampler.h"
-#include "charm/model/causal_lm.h"
 #include "charm/text/tokenizer.h"
 #include "tests/golden/golden_fixture.h"
 #include "tests/support/source_dir.h"
@@ -49,7 +49,7 @@ struct Written {
 };
 
 /// Greedy decoding of the prompts, each to its requested length.
-Written write_greedily(model::CausalLM& model,
+Written write_greedily(engine::CausalLM& model,
                        const std::vector<std::vector<std::int32_t>>& prompts,
                        const std::vector<std::size_t>& lengths, const Way& way) {
   Written written{.tokens = std::vector<std::vector<std::int32_t>>(prompts.size()),
@@ -91,7 +91,7 @@ TEST_P(TinyCausalLM, GreedyTokensAreThoseOfTransformers) {
     lengths.push_back(row["written"].size());
   }
   const auto model =
-      model::load_causal_lm(folder, {.dtype = model::DTypeChoice::kFloat32, .max_blocks = 40});
+      engine::load_causal_lm(folder, {.dtype = engine::DTypeChoice::kFloat32, .max_blocks = 40});
   const Written alone = write_greedily(*model, prompts, lengths, kAlone);
   Worst worst("logits");
   for (std::size_t row = 0; row < prompts.size(); ++row) {
@@ -115,25 +115,25 @@ TEST_P(TinyCausalLM, LogitsKeepTheirBitsAmongSixtyFour) {
     for (auto& id : prompt) id = static_cast<std::int32_t>(stream.below(40));
   }
   const std::vector<std::size_t> lengths(prompts.size(), 20);
-  for (const model::DTypeChoice dtype :
-       {model::DTypeChoice::kFloat32, model::DTypeChoice::kBFloat16}) {
+  for (const engine::DTypeChoice dtype :
+       {engine::DTypeChoice::kFloat32, engine::DTypeChoice::kBFloat16}) {
     const auto model =
-        model::load_causal_lm(generate_dir() / GetParam(), {.dtype = dtype, .max_blocks = 128});
+        engine::load_causal_lm(generate_dir() / GetParam(), {.dtype = dtype, .max_blocks = 128});
     const Written alone = write_greedily(*model, prompts, lengths, kAlone);
     const Written together = write_greedily(*model, prompts, lengths, kTogether);
     EXPECT_EQ(together.tokens, alone.tokens);
     EXPECT_EQ(together.logits, alone.logits);
     // A KV cache for few of them: sequences are preempted and recomputed.
     const auto crowded =
-        model::load_causal_lm(generate_dir() / GetParam(), {.dtype = dtype, .max_blocks = 7});
+        engine::load_causal_lm(generate_dir() / GetParam(), {.dtype = dtype, .max_blocks = 7});
     EXPECT_EQ(write_greedily(*crowded, prompts, lengths, kTogether).logits, alone.logits);
   }
 }
 
 // 6,000 samples of one prompt, two tokens each, against the exact probabilities of all pairs.
 TEST(TinySampling, PairsOfTokensFollowTheModelsProbabilities) {
-  const auto model = model::load_causal_lm(
-      generate_dir() / "mistral", {.dtype = model::DTypeChoice::kFloat32, .max_blocks = 200});
+  const auto model = engine::load_causal_lm(
+      generate_dir() / "mistral", {.dtype = engine::DTypeChoice::kFloat32, .max_blocks = 200});
   const std::vector<std::int32_t> prompt = {5, 9, 31, 7};
   const auto vocab = static_cast<std::size_t>(model->vocab_size());
   const generate::Sampler sampler({.temperature = 1.5, .top_p = 0.95, .seed = 12});
@@ -213,7 +213,7 @@ TEST(SmolLM2, GreedyTextsAreThoseOfTransformers) {
     GTEST_SKIP() << folder << " is absent: tools/smollm2.sh --output runs/smollm2";
   const Json fixture = read_json(generate_dir() / "smollm2.json");
   const auto generator = generate::make_embedded_generator(
-      {.model_dir = folder, .dtype = model::DTypeChoice::kFloat32});
+      {.model_dir = folder, .dtype = engine::DTypeChoice::kFloat32});
   std::vector<generate::GenerationRequest> requests;
   for (const Json& row : fixture["rows"]) {
     requests.push_back({.index = requests.size(),

@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <string>
 
-#include "charm/model/decoder.h"
-#include "charm/model/load_decoder.h"
-#include "charm/model/reward_model.h"
+#include "charm/engine/decoder.h"
+#include "charm/engine/load_decoder.h"
+#include "charm/engine/reward_model.h"
 #include "tests/golden/golden_fixture.h"
 #include "tests/golden/scored_models.h"
 
@@ -18,24 +18,24 @@ namespace {
 class GpuGolden : public testing::Test {
  protected:
   void SetUp() override {
-    if (!model::use_cuda(model::DeviceChoice::kAuto))
+    if (!engine::use_cuda(engine::DeviceChoice::kAuto))
       GTEST_SKIP() << "no GPU here, or built without CUDA (cmake preset cuda)";
   }
 };
 
-void check_scores(model::DTypeChoice dtype) {
-  const std::string key = dtype == model::DTypeChoice::kBFloat16 ? "score_bfloat16" : "score";
+void check_scores(engine::DTypeChoice dtype) {
+  const std::string key = dtype == engine::DTypeChoice::kBFloat16 ? "score_bfloat16" : "score";
   for (const char* name : kModels) {
     SCOPED_TRACE(name);
     const std::filesystem::path folder = data_dir() / "models" / name;
     const Json fixture = read_json(folder / "golden.json");
     const auto reward_model =
-        model::load_reward_model(folder, {.dtype = dtype, .device = model::DeviceChoice::kCuda});
+        engine::load_reward_model(folder, {.dtype = dtype, .device = engine::DeviceChoice::kCuda});
     std::string attention;
     for (const auto& [fact, value] : reward_model->provenance()) {
       if (fact == "attention") attention = value;
     }
-    const batch::PackedBatch batch =
+    const engine::PackedBatch batch =
         pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
     compare_scores(std::string(name) + ", " + key + ", attention " + attention,
                    reward_model->score(batch), batch, fixture, "score_float64",
@@ -43,18 +43,18 @@ void check_scores(model::DTypeChoice dtype) {
   }
 }
 
-TEST_F(GpuGolden, Float32ScoresEqualTransformers) { check_scores(model::DTypeChoice::kFloat32); }
+TEST_F(GpuGolden, Float32ScoresEqualTransformers) { check_scores(engine::DTypeChoice::kFloat32); }
 
 TEST_F(GpuGolden, BFloat16ScoresStayWithinTransformersOwnError) {
-  check_scores(model::DTypeChoice::kBFloat16);
+  check_scores(engine::DTypeChoice::kBFloat16);
 }
 
 TEST_F(GpuGolden, TwoBatchesUnderWayGiveTheScoresOfOneAfterTheOther) {
   const std::filesystem::path folder = data_dir() / "models" / "gqa";
   const Json fixture = read_json(folder / "golden.json");
-  const auto reward_model = model::load_reward_model(
-      folder, {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCuda});
-  const batch::PackedBatch batch =
+  const auto reward_model = engine::load_reward_model(
+      folder, {.dtype = engine::DTypeChoice::kFloat32, .device = engine::DeviceChoice::kCuda});
+  const engine::PackedBatch batch =
       pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
   const std::vector<float> expected = reward_model->score(batch);
   for (int round = 0; round < 20; ++round) {
@@ -68,10 +68,10 @@ TEST_F(GpuGolden, TwoBatchesUnderWayGiveTheScoresOfOneAfterTheOther) {
 TEST_F(GpuGolden, FlashAttentionRunsForTheHeadsOfPublishedModels) {
   for (const std::int64_t head_dim : {64, 96, 128, 256}) {
     for (const std::int64_t window : {0, 4096}) {
-      const nn::AttentionConfig config{.window = window};
-      EXPECT_EQ(nn::choose_attention_kernel({32, 8, head_dim}, std::span(&config, 1), at::kBFloat16,
-                                            at::Device(at::kCUDA)),
-                nn::AttentionKernel::kFlash)
+      const engine::AttentionConfig config{.window = window};
+      EXPECT_EQ(engine::choose_attention_kernel({32, 8, head_dim}, std::span(&config, 1),
+                                                at::kBFloat16, at::Device(at::kCUDA)),
+                engine::AttentionKernel::kFlash)
           << "heads of " << head_dim << ", window " << window;
     }
   }
@@ -83,18 +83,18 @@ TEST_F(GpuGolden, GradientsEqualTheCpus) {
     SCOPED_TRACE(name);
     const std::filesystem::path folder = data_dir() / "models" / name;
     const Json fixture = read_json(folder / "golden.json");
-    const model::DecoderConfig config = model::load_model_config(folder);
-    const batch::PackedBatch batch =
+    const engine::DecoderConfig config = engine::load_model_config(folder);
+    const engine::PackedBatch batch =
         pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
     const auto gradients = [&](const at::Device& device) {
-      model::DecoderWeights weights =
-          model::load_weights(folder, config, {.dtype = at::kFloat, .device = device});
-      for (auto& [weight, tensor] : model::named_weights(weights, config))
+      engine::DecoderWeights weights =
+          engine::load_weights(folder, config, {.dtype = at::kFloat, .device = device});
+      for (auto& [weight, tensor] : engine::named_weights(weights, config))
         tensor->set_requires_grad(true);
-      const model::Decoder decoder(config, weights, nn::Mode::kAutograd);
+      const engine::Decoder decoder(config, weights, engine::Mode::kAutograd);
       decoder.forward(decoder.layout(batch)).sum().backward();
       std::vector<std::pair<std::string, at::Tensor>> found;
-      for (auto& [weight, tensor] : model::named_weights(weights, config))
+      for (auto& [weight, tensor] : engine::named_weights(weights, config))
         found.emplace_back(weight, tensor->grad().to(at::kCPU));
       return found;
     };

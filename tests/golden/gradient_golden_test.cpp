@@ -14,10 +14,10 @@
 #include <utility>
 #include <vector>
 
-#include "charm/batch/token_batch.h"
-#include "charm/model/decoder.h"
-#include "charm/model/decoder_weights.h"
-#include "charm/model/model_config.h"
+#include "charm/engine/decoder.h"
+#include "charm/engine/decoder_weights.h"
+#include "charm/engine/model_config.h"
+#include "charm/engine/token_batch.h"
 #include "tests/golden/golden_fixture.h"
 
 namespace charm::golden {
@@ -32,27 +32,27 @@ std::int64_t common_prefix(const std::vector<std::int32_t>& a, const std::vector
 TEST(GradientGolden, LossAndEveryGradientEqualTransformers) {
   const std::filesystem::path root = data_dir() / "train";
   const Json fixture = read_json(root / "golden.json");
-  const model::DecoderConfig config = model::load_model_config(root / "model");
-  model::DecoderWeights weights =
-      model::load_weights(root / "model", config, {.dtype = at::kFloat});
-  model::DecoderWeights expected =
-      model::load_weights(root / "gradients", config, {.dtype = at::kFloat});
-  for (auto& [name, tensor] : model::named_weights(weights, config))
+  const engine::DecoderConfig config = engine::load_model_config(root / "model");
+  engine::DecoderWeights weights =
+      engine::load_weights(root / "model", config, {.dtype = at::kFloat});
+  engine::DecoderWeights expected =
+      engine::load_weights(root / "gradients", config, {.dtype = at::kFloat});
+  for (auto& [name, tensor] : engine::named_weights(weights, config))
     tensor->set_requires_grad(true);
 
   // Row 2p is pair p's chosen side, 2p + 1 its rejected side; the pair shares its prompt.
-  std::vector<std::pair<std::size_t, batch::PooledRow>> rows;
+  std::vector<std::pair<std::size_t, engine::PooledRow>> rows;
   for (const Json& pair : fixture["pairs"]) {
     const auto chosen = pair["chosen"].get<std::vector<std::int32_t>>();
     const auto rejected = pair["rejected"].get<std::vector<std::int32_t>>();
     const std::int64_t prompt_length = common_prefix(chosen, rejected);
     rows.emplace_back(rows.size(),
-                      batch::make_pooled_row(chosen, prompt_length, config.pad_token_id));
+                      engine::make_pooled_row(chosen, prompt_length, config.pad_token_id));
     rows.emplace_back(rows.size(),
-                      batch::make_pooled_row(rejected, prompt_length, config.pad_token_id));
+                      engine::make_pooled_row(rejected, prompt_length, config.pad_token_id));
   }
-  const batch::PackedBatch batch = batch::pack(batch::group_by_prompt(std::move(rows)));
-  const model::Decoder decoder(config, weights, nn::Mode::kAutograd);
+  const engine::PackedBatch batch = engine::pack(engine::group_by_prompt(std::move(rows)));
+  const engine::Decoder decoder(config, weights, engine::Mode::kAutograd);
   const at::Tensor scores_S = decoder.forward(decoder.layout(batch));
 
   std::vector<std::int64_t> chosen(batch.rows.size() / 2), rejected(batch.rows.size() / 2);
@@ -74,11 +74,11 @@ TEST(GradientGolden, LossAndEveryGradientEqualTransformers) {
 
   loss.backward();
   std::map<std::string, at::Tensor> gradients;
-  for (auto& [name, tensor] : model::named_weights(weights, config))
+  for (auto& [name, tensor] : engine::named_weights(weights, config))
     gradients[name] = tensor->grad();
   double square_sum = 0.0;
   Worst worst("gradients");
-  for (auto& [name, tensor] : model::named_weights(expected, config)) {
+  for (auto& [name, tensor] : engine::named_weights(expected, config)) {
     ASSERT_TRUE(gradients[name].defined()) << name << " has no gradient";
     ASSERT_EQ(gradients[name].sizes(), tensor->sizes()) << name;
     const at::Tensor found = gradients[name].contiguous(), wanted = tensor->contiguous();

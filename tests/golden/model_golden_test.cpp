@@ -12,13 +12,13 @@
 #include <utility>
 #include <vector>
 
-#include "charm/batch/token_batch.h"
-#include "charm/model/decoder.h"
-#include "charm/model/decoder_weights.h"
-#include "charm/model/model_config.h"
-#include "charm/model/reward_model.h"
-#include "charm/nn/decoder_block.h"
-#include "charm/nn/linear.h"
+#include "charm/engine/decoder.h"
+#include "charm/engine/decoder_block.h"
+#include "charm/engine/decoder_weights.h"
+#include "charm/engine/linear.h"
+#include "charm/engine/model_config.h"
+#include "charm/engine/reward_model.h"
+#include "charm/engine/token_batch.h"
 #include "tests/golden/golden_fixture.h"
 #include "tests/golden/scored_models.h"
 
@@ -26,15 +26,15 @@ namespace charm::golden {
 namespace {
 
 /// Packed index of token `position` of a response's full sequence.
-std::int64_t packed_index(const batch::Segment& segment, std::int64_t position) {
+std::int64_t packed_index(const engine::Segment& segment, std::int64_t position) {
   return position < segment.prompt_length
              ? segment.prompt_begin + position
              : segment.response_begin + position - segment.prompt_length;
 }
 
 /// Compares x_TD with the [token][width] lists of the rows that carry `rung`.
-void compare_layer(const std::string& rung, const at::Tensor& x_TD, const batch::PackedBatch& batch,
-                   const Json& fixture) {
+void compare_layer(const std::string& rung, const at::Tensor& x_TD,
+                   const engine::PackedBatch& batch, const Json& fixture) {
   const at::Tensor values = x_TD.contiguous();
   const float* data = values.data_ptr<float>();
   const std::int64_t width = values.size(1);
@@ -42,7 +42,7 @@ void compare_layer(const std::string& rung, const at::Tensor& x_TD, const batch:
   for (std::size_t s = 0; s < batch.responses.size(); ++s) {
     const Json& row = fixture["rows"][batch.rows[s]];
     if (!row.contains(rung)) continue;
-    const batch::Segment& segment = batch.responses[s];
+    const engine::Segment& segment = batch.responses[s];
     for (std::int64_t t = 0; t < segment.prompt_length + segment.response_length; ++t) {
       const float* found = data + packed_index(segment, t) * width;
       for (std::int64_t d = 0; d < width; ++d) {
@@ -57,18 +57,20 @@ void compare_layer(const std::string& rung, const at::Tensor& x_TD, const batch:
 
 struct Way {
   const char* name;
-  nn::Mode mode;
-  nn::GemmBackend backend;
-  nn::AttentionKernel attention = nn::AttentionKernel::kPadded;
+  engine::Mode mode;
+  engine::GemmBackend backend;
+  engine::AttentionKernel attention = engine::AttentionKernel::kPadded;
 };
 const Way kWays[] = {
-    {"autograd", nn::Mode::kAutograd, nn::GemmBackend::kAtenLinear},
-    {"inference_aten", nn::Mode::kInference, nn::GemmBackend::kAtenLinear},
-    {"inference_packed", nn::Mode::kInference, nn::GemmBackend::kOneDnnPacked},
-    {"inference_charm", nn::Mode::kInference, nn::GemmBackend::kCharm},
+    {"autograd", engine::Mode::kAutograd, engine::GemmBackend::kAtenLinear},
+    {"inference_aten", engine::Mode::kInference, engine::GemmBackend::kAtenLinear},
+    {"inference_packed", engine::Mode::kInference, engine::GemmBackend::kOneDnnPacked},
+    {"inference_charm", engine::Mode::kInference, engine::GemmBackend::kCharm},
     // GPU mode on the CPU, with the reference fallback of the flash kernel.
-    {"gpu_padded", nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, nn::AttentionKernel::kPadded},
-    {"gpu_flash", nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, nn::AttentionKernel::kFlash}};
+    {"gpu_padded", engine::Mode::kGpu, engine::GemmBackend::kAtenLinear,
+     engine::AttentionKernel::kPadded},
+    {"gpu_flash", engine::Mode::kGpu, engine::GemmBackend::kAtenLinear,
+     engine::AttentionKernel::kFlash}};
 
 std::string test_name(const std::string& model, const std::string& way) {
   std::string name = model + "_" + way;
@@ -82,19 +84,19 @@ TEST_P(DecoderGolden, EveryRungEqualsTransformers) {
   const auto [name, way] = GetParam();
   const std::filesystem::path folder = data_dir() / "models" / name;
   const Json fixture = read_json(folder / "golden.json");
-  const model::DecoderConfig config = model::load_model_config(folder);
-  const batch::PackedBatch batch =
+  const engine::DecoderConfig config = engine::load_model_config(folder);
+  const engine::PackedBatch batch =
       pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
-  const model::Decoder decoder(config, model::load_weights(folder, config, {.dtype = at::kFloat}),
-                               way.mode, way.backend, way.attention);
+  const engine::Decoder decoder(config, engine::load_weights(folder, config, {.dtype = at::kFloat}),
+                                way.mode, way.backend, way.attention);
   const c10::AutoGradMode no_grad(/*enabled=*/false);
 
-  const nn::BatchLayout layout = decoder.layout(batch);
+  const engine::BatchLayout layout = decoder.layout(batch);
   at::Tensor x_TD = decoder.embed(layout);
   const bool has_layers = fixture["rows"][1].contains("embeddings");
   if (has_layers) compare_layer("embeddings", x_TD, batch, fixture);
   for (std::int64_t layer = 0; layer < decoder.num_layers(); ++layer) {
-    x_TD = decoder.block(layer, x_TD, layout, nn::BlockRows::kAll);
+    x_TD = decoder.block(layer, x_TD, layout, engine::BlockRows::kAll);
     if (has_layers && layer == 0) compare_layer("first_block", x_TD, batch, fixture);
   }
   if (has_layers) compare_layer("last_block", x_TD, batch, fixture);
@@ -115,18 +117,18 @@ INSTANTIATE_TEST_SUITE_P(Models, DecoderGolden,
                          });
 
 class RewardModelGolden
-    : public testing::TestWithParam<std::tuple<const char*, model::DTypeChoice>> {};
+    : public testing::TestWithParam<std::tuple<const char*, engine::DTypeChoice>> {};
 
 TEST_P(RewardModelGolden, ScoresEqualTransformers) {
   const auto [name, dtype] = GetParam();
   const std::filesystem::path folder = data_dir() / "models" / name;
   const Json fixture = read_json(folder / "golden.json");
-  const auto reward_model = model::load_reward_model(
-      folder, {.dtype = dtype, .device = model::DeviceChoice::kCpu, .threads = 1});
-  const batch::PackedBatch batch =
+  const auto reward_model = engine::load_reward_model(
+      folder, {.dtype = dtype, .device = engine::DeviceChoice::kCpu, .threads = 1});
+  const engine::PackedBatch batch =
       pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
   const std::vector<float> scores = reward_model->score(batch);
-  const bool bfloat16 = dtype == model::DTypeChoice::kBFloat16;
+  const bool bfloat16 = dtype == engine::DTypeChoice::kBFloat16;
   compare_scores(bfloat16 ? "score in bfloat16" : "score", scores, batch, fixture, "score_float64",
                  fixture["tolerance"][bfloat16 ? "score_bfloat16" : "score"].get<double>());
 }
@@ -136,18 +138,18 @@ class GpuModeGolden : public testing::TestWithParam<const char*> {};
 TEST_P(GpuModeGolden, BFloat16StaysWithinTransformersOwnError) {
   const std::filesystem::path folder = data_dir() / "models" / GetParam();
   const Json fixture = read_json(folder / "golden.json");
-  const model::DecoderConfig config = model::load_model_config(folder);
-  const batch::PackedBatch batch =
+  const engine::DecoderConfig config = engine::load_model_config(folder);
+  const engine::PackedBatch batch =
       pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
   const c10::AutoGradMode no_grad(/*enabled=*/false);
-  for (const auto attention : {nn::AttentionKernel::kFlash, nn::AttentionKernel::kPadded}) {
-    const model::Decoder decoder(config,
-                                 model::load_weights(folder, config, {.dtype = at::kBFloat16}),
-                                 nn::Mode::kGpu, nn::GemmBackend::kAtenLinear, attention);
+  for (const auto attention : {engine::AttentionKernel::kFlash, engine::AttentionKernel::kPadded}) {
+    const engine::Decoder decoder(config,
+                                  engine::load_weights(folder, config, {.dtype = at::kBFloat16}),
+                                  engine::Mode::kGpu, engine::GemmBackend::kAtenLinear, attention);
     const at::Tensor scores_S = decoder.forward(decoder.layout(batch)).contiguous();
     const std::vector<float> scores(scores_S.data_ptr<float>(),
                                     scores_S.data_ptr<float>() + batch.responses.size());
-    compare_scores("score in bfloat16, " + std::string(nn::attention_kernel_name(attention)),
+    compare_scores("score in bfloat16, " + std::string(engine::attention_kernel_name(attention)),
                    scores, batch, fixture, "score_float64",
                    fixture["tolerance"]["score_bfloat16"].get<double>());
   }
@@ -158,10 +160,10 @@ INSTANTIATE_TEST_SUITE_P(Models, GpuModeGolden, testing::ValuesIn(kModels),
 
 INSTANTIATE_TEST_SUITE_P(
     Models, RewardModelGolden,
-    testing::Combine(testing::ValuesIn(kModels),
-                     testing::Values(model::DTypeChoice::kFloat32, model::DTypeChoice::kBFloat16)),
+    testing::Combine(testing::ValuesIn(kModels), testing::Values(engine::DTypeChoice::kFloat32,
+                                                                 engine::DTypeChoice::kBFloat16)),
     [](const auto& test) {
-      const bool float32 = std::get<1>(test.param) == model::DTypeChoice::kFloat32;
+      const bool float32 = std::get<1>(test.param) == engine::DTypeChoice::kFloat32;
       return test_name(std::get<0>(test.param), float32 ? "float32" : "bfloat16");
     });
 
@@ -170,14 +172,14 @@ class RewardModelInvariance : public testing::TestWithParam<const char*> {};
 TEST_P(RewardModelInvariance, AloneOrPackedGivesTheSameBits) {
   const std::filesystem::path folder = data_dir() / "models" / GetParam();
   const Json rows = read_json(folder / "golden.json")["rows"];
-  const auto reward_model = model::load_reward_model(
+  const auto reward_model = engine::load_reward_model(
       folder,
-      {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCpu, .threads = 1});
-  const batch::PackedBatch batch =
+      {.dtype = engine::DTypeChoice::kFloat32, .device = engine::DeviceChoice::kCpu, .threads = 1});
+  const engine::PackedBatch batch =
       pack_rows(rows, reward_model->pad_token_id(), reward_model->gate_tokens());
   const std::vector<float> together = reward_model->score(batch);
   for (std::size_t s = 0; s < together.size(); ++s) {
-    const batch::PackedBatch one =
+    const engine::PackedBatch one =
         pack_rows(Json::array({rows[batch.rows[s]]}), reward_model->pad_token_id(),
                   reward_model->gate_tokens());
     const std::vector<float> alone = reward_model->score(one);

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "charm/batch/token_batch.h"
+#include "charm/engine/token_batch.h"
 #include "tests/golden/golden_fixture.h"
 
 // The tiny reward models under tests/data/golden/models and what compares their scores.
@@ -33,20 +33,20 @@ inline const char* const kModels[] = {
     "eurus-rm-7b", "ultrarm-13b", "olmo-2-1124-7b-rm", "mixtral-8x7b-instruct-v0.1",
     "qwen3-30b-a3b", "phi-3-mini-4k-instruct"};
 
-inline batch::PackedBatch pack_rows(const Json& rows, std::int32_t pad_token_id,
-                                    const std::vector<std::int32_t>& gate_tokens) {
-  std::vector<std::pair<std::size_t, batch::PooledRow>> pooled;
+inline engine::PackedBatch pack_rows(const Json& rows, std::int32_t pad_token_id,
+                                     const std::vector<std::int32_t>& gate_tokens) {
+  std::vector<std::pair<std::size_t, engine::PooledRow>> pooled;
   for (const Json& row : rows) {
     pooled.emplace_back(pooled.size(),
-                        batch::make_pooled_row(row["ids"].get<std::vector<std::int32_t>>(),
-                                               row["prompt_length"].get<std::int64_t>(),
-                                               pad_token_id, gate_tokens));
+                        engine::make_pooled_row(row["ids"].get<std::vector<std::int32_t>>(),
+                                                row["prompt_length"].get<std::int64_t>(),
+                                                pad_token_id, gate_tokens));
   }
-  return batch::pack(batch::group_by_prompt(std::move(pooled)));
+  return engine::pack(engine::group_by_prompt(std::move(pooled)));
 }
 
 inline void compare_scores(const std::string& rung, const std::vector<float>& scores,
-                           const batch::PackedBatch& batch, const Json& fixture, const char* key,
+                           const engine::PackedBatch& batch, const Json& fixture, const char* key,
                            double tolerance) {
   ASSERT_EQ(scores.size(), fixture["rows"].size());
   Worst worst(rung);

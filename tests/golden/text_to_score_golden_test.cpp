@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/model/reward_model.h"
+#include "charm/engine/reward_model.h"
 #include "charm/score/scorer.h"
 #include "charm/text/conversation_encoder.h"
 #include "tests/golden/golden_fixture.h"
@@ -41,8 +41,8 @@ void climb(const std::filesystem::path& folder, const Json& fixture) {
     EXPECT_EQ(encoded.prompt_length, fixture["rows"][r]["prompt_length"].get<std::int64_t>())
         << "row " << r;
   }
-  const auto reward_model = model::load_reward_model(
-      folder, {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCpu});
+  const auto reward_model = engine::load_reward_model(
+      folder, {.dtype = engine::DTypeChoice::kFloat32, .device = engine::DeviceChoice::kCpu});
   const score::RowStore store(rows);
   const std::vector<score::RowScore> scored =
       score::score_rows(*reward_model, encoder, store, store.all_rows(), {});

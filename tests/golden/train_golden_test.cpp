@@ -10,8 +10,8 @@
 #include <fstream>
 #include <string>
 
-#include "charm/model/decoder_weights.h"
-#include "charm/model/model_config.h"
+#include "charm/engine/decoder_weights.h"
+#include "charm/engine/model_config.h"
 #include "charm/train/train_stage.h"
 #include "tests/golden/golden_fixture.h"
 #include "tests/unit/base/temp_folder.h"
@@ -77,11 +77,11 @@ TEST_P(TrainGolden, WeightsEqualTransformers) {
                 run == "step1" ? fixture["step1"] : fixture["step10"]["steps"],
                 fixture["tolerance"]["loss"].get<double>());
 
-  const model::DecoderConfig config = model::load_model_config(output);
-  model::DecoderWeights found = model::load_weights(output, config, {.dtype = at::kFloat});
-  model::DecoderWeights expected = model::load_weights(root / run, config, {.dtype = at::kFloat});
-  auto found_tensors = model::named_weights(found, config);
-  auto expected_tensors = model::named_weights(expected, config);
+  const engine::DecoderConfig config = engine::load_model_config(output);
+  engine::DecoderWeights found = engine::load_weights(output, config, {.dtype = at::kFloat});
+  engine::DecoderWeights expected = engine::load_weights(root / run, config, {.dtype = at::kFloat});
+  auto found_tensors = engine::named_weights(found, config);
+  auto expected_tensors = engine::named_weights(expected, config);
   ASSERT_EQ(found_tensors.size(), expected_tensors.size());
   Worst worst("weights after " + run);
   for (std::size_t n = 0; n < expected_tensors.size(); ++n) {

@@ -8,7 +8,7 @@
 #include <tuple>
 #include <vector>
 
-#include "charm/model/reward_model.h"
+#include "charm/engine/reward_model.h"
 #include "tests/golden/golden_fixture.h"
 #include "tests/golden/scored_models.h"
 
@@ -24,17 +24,17 @@ const char* const kStored[] = {
     "urm-llama-3.1-8b", "ldl-reward-gemma-2-27b", "ldl-without-softmax"};
 
 class StoredModelGolden
-    : public testing::TestWithParam<std::tuple<const char*, model::DTypeChoice>> {};
+    : public testing::TestWithParam<std::tuple<const char*, engine::DTypeChoice>> {};
 
 TEST_P(StoredModelGolden, ScoresEqualTheReference) {
   const auto [name, dtype] = GetParam();
   const std::filesystem::path folder = data_dir() / "weights" / name;
   const Json fixture = read_json(folder / "golden.json");
-  const auto reward_model = model::load_reward_model(
-      folder, {.dtype = dtype, .device = model::DeviceChoice::kCpu, .threads = 1});
-  const batch::PackedBatch batch =
+  const auto reward_model = engine::load_reward_model(
+      folder, {.dtype = dtype, .device = engine::DeviceChoice::kCpu, .threads = 1});
+  const engine::PackedBatch batch =
       pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
-  const bool bfloat16 = dtype == model::DTypeChoice::kBFloat16;
+  const bool bfloat16 = dtype == engine::DTypeChoice::kBFloat16;
   compare_scores(bfloat16 ? "score in bfloat16" : "score", reward_model->score(batch), batch,
                  fixture, "score_float64",
                  fixture["tolerance"][bfloat16 ? "score_bfloat16" : "score"].get<double>());
@@ -45,13 +45,13 @@ class StoredModelInvariance : public testing::TestWithParam<const char*> {};
 TEST_P(StoredModelInvariance, AloneOrPackedGivesTheSameBits) {
   const std::filesystem::path folder = data_dir() / "weights" / GetParam();
   const Json rows = read_json(folder / "golden.json")["rows"];
-  const auto reward_model = model::load_reward_model(
+  const auto reward_model = engine::load_reward_model(
       folder,
-      {.dtype = model::DTypeChoice::kFloat32, .device = model::DeviceChoice::kCpu, .threads = 1});
+      {.dtype = engine::DTypeChoice::kFloat32, .device = engine::DeviceChoice::kCpu, .threads = 1});
   const auto pack = [&](const Json& some) {
     return pack_rows(some, reward_model->pad_token_id(), reward_model->gate_tokens());
   };
-  const batch::PackedBatch all = pack(rows);
+  const engine::PackedBatch all = pack(rows);
   const std::vector<float> together = reward_model->score(all);
   for (std::size_t s = 0; s < together.size(); ++s) {
     const std::size_t row = all.rows[s];
@@ -68,13 +68,13 @@ INSTANTIATE_TEST_SUITE_P(Weights, StoredModelInvariance, testing::ValuesIn(kStor
 
 INSTANTIATE_TEST_SUITE_P(Weights, StoredModelGolden,
                          testing::Combine(testing::ValuesIn(kStored),
-                                          testing::Values(model::DTypeChoice::kFloat32,
-                                                          model::DTypeChoice::kBFloat16)),
+                                          testing::Values(engine::DTypeChoice::kFloat32,
+                                                          engine::DTypeChoice::kBFloat16)),
                          [](const auto& test) {
                            std::string test_name = std::get<0>(test.param);
                            for (char& c : test_name) c = c == '-' || c == '.' ? '_' : c;
                            const bool float32 =
-                               std::get<1>(test.param) == model::DTypeChoice::kFloat32;
+                               std::get<1>(test.param) == engine::DTypeChoice::kFloat32;
                            return test_name + (float32 ? "_float32" : "_bfloat16");
                          });
 

@@ -26,7 +26,7 @@
 /// The model, and how its rows are encoded.
 struct charm_reward_model {
   charm::score::ScoreStageOptions options;
-  std::unique_ptr<charm::model::RewardModel> model;
+  std::unique_ptr<charm::engine::RewardModel> model;
   std::unique_ptr<charm::text::ConversationEncoder> encoder;
   std::string facts;
   std::mutex mutex;
@@ -118,9 +118,9 @@ std::unique_ptr<charm_reward_model> load(const char* path, const std::vector<std
   assign_options(given, options, offline);
   options.scorer.threads = options.model.threads;
   pipeline::fetch_model_source(options.model_dir, options.model.source, offline, progress);
-  const model::ModelSource source =
-      model::resolve_model_source(options.model_dir, options.model.source);
-  loaded->model = model::load_reward_model(source, options.model);
+  const engine::ModelSource source =
+      engine::resolve_model_source(options.model_dir, options.model.source);
+  loaded->model = engine::load_reward_model(source, options.model);
   loaded->encoder = std::make_unique<text::ConversationEncoder>(
       source.tokenizer_folder, score::encoder_options(options.encoder, *loaded->model, source));
   nlohmann::ordered_json facts;

@@ -33,7 +33,7 @@ class InspectCommand final : public Command {
               "--json the ids of all rows.")
         .flag("config-only", options_.config_only,
               "Do not load the weights: fast, but dtype, backend, speed and score stay unknown.");
-    model::describe_model(table, options_.model);
+    engine::describe_model(table, options_.model);
     text::describe_encoder(table, options_.encoder);
     using score::Pooling;
     table.choice("pooling", options_.pooling, {{"auto", Pooling::kAuto}, {"last", Pooling::kLast}},

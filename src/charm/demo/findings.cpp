@@ -28,9 +28,9 @@ std::vector<double> style_gains(const World& world, int threads) {
   const score::RowStore store(storage::read_responses(world.probes, {}));
   const text::ConversationEncoder encoder(world.reward_model, {});
   const auto model =
-      model::load_reward_model(world.reward_model, {.dtype = model::DTypeChoice::kFloat32,
-                                                    .device = model::DeviceChoice::kAuto,
-                                                    .threads = threads});
+      engine::load_reward_model(world.reward_model, {.dtype = engine::DTypeChoice::kFloat32,
+                                                     .device = engine::DeviceChoice::kAuto,
+                                                     .threads = threads});
   const std::vector<score::RowScore> scored =
       score::score_rows(*model, encoder, store, store.all_rows(), {.threads = threads});
   std::vector<double> gains;

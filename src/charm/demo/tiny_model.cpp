@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "charm/model/decoder_weights.h"
-#include "charm/tensor/safetensors.h"
+#include "charm/engine/decoder_weights.h"
+#include "charm/engine/safetensors.h"
 
 namespace charm::demo {
 namespace {
@@ -98,12 +98,12 @@ void write_tiny_model(const fs::path& folder, std::span<const std::string> words
              tiny_config(kSpecialTokens.size() + words.size(), options).dump(2) + "\n");
   write_file(folder / "tokenizer.json", tiny_tokenizer_json(words));
   write_file(folder / "tokenizer_config.json", tokenizer_config().dump(2) + "\n");
-  const model::DecoderConfig config = model::load_model_config(folder);
-  model::DecoderWeights weights = model::random_weights(config, options.seed);
+  const engine::DecoderConfig config = engine::load_model_config(folder);
+  engine::DecoderWeights weights = engine::random_weights(config, options.seed);
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const auto& [name, tensor] : model::named_weights(weights, config))
+  for (const auto& [name, tensor] : engine::named_weights(weights, config))
     tensors.emplace_back(name, *tensor);
-  tensor::write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
+  engine::write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
 }
 
 }  // namespace charm::demo

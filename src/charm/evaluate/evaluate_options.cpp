@@ -45,7 +45,7 @@ void describe_scoring(OptionTable& table, EvaluateOptions& options) {
                "rows give wider intervals.")
       .at_least(0);
   describe_seed(table, options);
-  model::describe_model(table, options.model);
+  engine::describe_model(table, options.model);
   text::describe_encoder(table, options.encoder);
   score::describe_scorer(table, options.scorer);
 }

@@ -50,8 +50,8 @@ void write_result(const EvaluateOptions& options, std::span<const std::string> d
   if (!options.model_dir.empty()) {
     result.save_scores = saved_scores_path(options);
     manifest.input(result.save_scores, result.num_rows).option("model", options.model_dir.string());
-    manifest.option("adapter", adapter_option(model::resolve_model_source(options.model_dir,
-                                                                          options.model.source)));
+    manifest.option("adapter", adapter_option(engine::resolve_model_source(options.model_dir,
+                                                                           options.model.source)));
   }
   manifest.output(options.output, result.num_rows);
   storage::write_manifest(options.output, manifest);

@@ -9,8 +9,8 @@
 #include "charm/base/files.h"
 #include "charm/base/option_table.h"
 #include "charm/base/progress.h"
+#include "charm/engine/reward_model.h"
 #include "charm/evaluate/benchmark.h"
-#include "charm/model/reward_model.h"
 #include "charm/score/scorer.h"
 #include "charm/storage/read_options.h"
 #include "charm/text/conversation_encoder.h"
@@ -47,7 +47,7 @@ struct EvaluateOptions {
                                         ///< calibration
   double holdout = 0.0;  ///< votes: evaluate only this share of the prompts, which `charm calibrate
                          ///< --votes` with the same share and seed has held out; 0: all
-  model::RewardModelOptions model;
+  engine::RewardModelOptions model;
   text::EncoderOptions encoder;
   score::ScorerOptions scorer;
 };

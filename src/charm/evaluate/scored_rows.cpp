@@ -41,8 +41,8 @@ storage::EvalShape shape_of(Benchmark benchmark) {
 storage::Manifest scoring_manifest(const EvaluateOptions& options,
                                    std::span<const std::string> data_sha256) {
   storage::Manifest manifest("evaluate");
-  const model::ModelSource source =
-      model::resolve_model_source(options.model_dir, options.model.source);
+  const engine::ModelSource source =
+      engine::resolve_model_source(options.model_dir, options.model.source);
   manifest.options(options, describe_scoring)
       .option("adapter", adapter_option(source))
       .option("benchmark", benchmark_name(options.benchmark));
@@ -75,9 +75,10 @@ void score_unless_finished(
                                  "the finished rows are kept; run the same command again to "
                                  "continue");
   storage::Journal journal(saved, fingerprint, options.fresh);
-  const model::ModelSource source =
-      model::resolve_model_source(options.model_dir, options.model.source);
-  const std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);
+  const engine::ModelSource source =
+      engine::resolve_model_source(options.model_dir, options.model.source);
+  const std::unique_ptr<engine::RewardModel> model =
+      engine::load_reward_model(source, options.model);
   const text::ConversationEncoder encoder(source.tokenizer_folder,
                                           score::encoder_options(options.encoder, *model, source));
   score::ScorerOptions scorer = options.scorer;
@@ -121,7 +122,7 @@ void check_bad_rows(const std::vector<std::string>& errors, std::size_t num_rows
 
 }  // namespace
 
-ordered_json adapter_option(const model::ModelSource& source) {
+ordered_json adapter_option(const engine::ModelSource& source) {
   const std::string text = source.adapter_text();
   return text.empty() ? ordered_json() : ordered_json(text);
 }

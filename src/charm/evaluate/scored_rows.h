@@ -21,7 +21,7 @@ void describe_scoring(OptionTable& table, EvaluateOptions& options);
 fs::path saved_scores_path(const EvaluateOptions& options);
 
 /// How a manifest records the model's adapter.
-nlohmann::ordered_json adapter_option(const model::ModelSource& source);
+nlohmann::ordered_json adapter_option(const engine::ModelSource& source);
 
 /// The benchmark's scored rows: scored by the model, reused from a finished run with the same
 /// options and inputs, or read from `scores`.

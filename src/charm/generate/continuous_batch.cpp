@@ -40,7 +40,7 @@ struct Running {
 
 class ContinuousBatch {
  public:
-  ContinuousBatch(model::CausalLM& model, const BatchOptions& options,
+  ContinuousBatch(engine::CausalLM& model, const BatchOptions& options,
                   const BatchCallbacks& callbacks)
       : model_(model), options_(options), callbacks_(callbacks), pool_(model.num_blocks()) {}
 
@@ -241,7 +241,7 @@ class ContinuousBatch {
 
   /// One step of the model: decodes a token of every running sequence and prefills chunks.
   void step() {
-    batch::CachedBatch batch;
+    engine::CachedBatch batch;
     for (const Running& running : running_) {
       batch.sequences.push_back({.ids = {running.ids.back()},
                                  .first_position = std::ssize(running.ids) - 1,
@@ -286,7 +286,7 @@ class ContinuousBatch {
     for (auto at = running_.begin(); at != running_.end();) append_token(at++);
   }
 
-  model::CausalLM& model_;
+  engine::CausalLM& model_;
   const BatchOptions& options_;
   const BatchCallbacks& callbacks_;
   BlockPool pool_;
@@ -298,7 +298,7 @@ class ContinuousBatch {
 
 }  // namespace
 
-void run_continuous_batch(model::CausalLM& model, const BatchOptions& options,
+void run_continuous_batch(engine::CausalLM& model, const BatchOptions& options,
                           const BatchCallbacks& callbacks) {
   ContinuousBatch(model, options, callbacks).run();
 }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/model/causal_lm.h"
+#include "charm/engine/causal_lm.h"
 
 namespace charm::generate {
 
@@ -39,8 +39,8 @@ struct BatchCallbacks {
 /// token of every running sequence and prefills chunks of new prompts. If the KV cache is full, the
 /// most recently started sequence is preempted and recomputed later; one that does not fit alone
 /// ends with an error. Scheduling does not change a sequence's logits for models that are invariant
-/// to batch composition (model/causal_lm.h).
-void run_continuous_batch(model::CausalLM& model, const BatchOptions& options,
+/// to batch composition (engine/causal_lm.h).
+void run_continuous_batch(engine::CausalLM& model, const BatchOptions& options,
                           const BatchCallbacks& callbacks);
 
 }  // namespace charm::generate

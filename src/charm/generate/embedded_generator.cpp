@@ -34,7 +34,7 @@ bool is_blank(const Conversation& prompt) {
 /// One call of `generate`.
 class Generation {
  public:
-  Generation(model::CausalLM& model, const text::ConversationEncoder& encoder,
+  Generation(engine::CausalLM& model, const text::ConversationEncoder& encoder,
              std::set<std::int32_t> stop_tokens, std::span<const GenerationRequest> requests,
              const SamplingOptions& sampling, const GeneratedFn& on_generated)
       : model_(model),
@@ -147,7 +147,7 @@ class Generation {
     on_generated_(std::move(result));
   }
 
-  model::CausalLM& model_;
+  engine::CausalLM& model_;
   const text::ConversationEncoder& encoder_;
   std::set<std::int32_t> stop_tokens_;
   std::span<const GenerationRequest> requests_;
@@ -161,7 +161,7 @@ class Generation {
 
 }  // namespace
 
-EmbeddedGenerator::EmbeddedGenerator(std::unique_ptr<model::CausalLM> model,
+EmbeddedGenerator::EmbeddedGenerator(std::unique_ptr<engine::CausalLM> model,
                                      std::unique_ptr<text::ConversationEncoder> encoder,
                                      std::set<std::int32_t> stop_tokens,
                                      const EmbeddedOptions& options, storage::Provenance provenance)
@@ -185,18 +185,19 @@ std::unique_ptr<EmbeddedGenerator> make_embedded_generator(const EmbeddedOptions
   if (options.chunk_tokens < 1)
     throw Error(ErrorKind::kUsage, "--chunk-tokens is {}, expected at least 1",
                 options.chunk_tokens);
-  std::unique_ptr<model::CausalLM> model =
-      model::load_causal_lm(options.model_dir, {.dtype = options.dtype,
-                                                .device = options.device,
-                                                .threads = options.threads,
-                                                .cache_bytes = options.cache_bytes,
-                                                .source = options.source});
+  std::unique_ptr<engine::CausalLM> model =
+      engine::load_causal_lm(options.model_dir, {.dtype = options.dtype,
+                                                 .device = options.device,
+                                                 .threads = options.threads,
+                                                 .cache_bytes = options.cache_bytes,
+                                                 .source = options.source});
   text::EncoderOptions encoding;
   encoding.bos = options.bos;
   encoding.template_file = options.template_file;
   encoding.template_date = options.template_date;
   encoding.template_kwargs = options.template_kwargs;
-  const model::ModelSource source = model::resolve_model_source(options.model_dir, options.source);
+  const engine::ModelSource source =
+      engine::resolve_model_source(options.model_dir, options.source);
   encoding.template_folder = source.template_folder;
   auto encoder = std::make_unique<text::ConversationEncoder>(source.tokenizer_folder, encoding);
   std::set<std::int32_t> stop_tokens = find_stop_tokens(

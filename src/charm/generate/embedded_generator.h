@@ -7,8 +7,8 @@
 #include <set>
 #include <string>
 
+#include "charm/engine/causal_lm.h"
 #include "charm/generate/generation.h"
-#include "charm/model/causal_lm.h"
 #include "charm/storage/provenance.h"
 #include "charm/text/conversation_encoder.h"
 
@@ -16,10 +16,10 @@ namespace charm::generate {
 
 struct EmbeddedOptions {
   std::filesystem::path model_dir;  ///< a causal LM in Hugging Face form
-  model::DTypeChoice dtype = model::DTypeChoice::kAuto;
-  model::DeviceChoice device = model::DeviceChoice::kAuto;
+  engine::DTypeChoice dtype = engine::DTypeChoice::kAuto;
+  engine::DeviceChoice device = engine::DeviceChoice::kAuto;
   int threads = 0;  ///< 0: all processors of this process
-  model::ModelSourceOptions source{};
+  engine::ModelSourceOptions source{};
   std::int64_t cache_bytes = std::int64_t{2}
                              << 30;  ///< KV cache size; larger allows more concurrent sequences
   std::int64_t max_batch = 64;  ///< concurrent sequences; more raise throughput and need more cache
@@ -41,7 +41,7 @@ struct EmbeddedOptions {
 class EmbeddedGenerator final : public Generator {
  public:
   /// @param stop_tokens  ids that end a response, besides those of the sampling options
-  EmbeddedGenerator(std::unique_ptr<model::CausalLM> model,
+  EmbeddedGenerator(std::unique_ptr<engine::CausalLM> model,
                     std::unique_ptr<text::ConversationEncoder> encoder,
                     std::set<std::int32_t> stop_tokens, const EmbeddedOptions& options,
                     storage::Provenance provenance);
@@ -55,14 +55,14 @@ class EmbeddedGenerator final : public Generator {
   const std::set<std::int32_t>& stop_tokens() const { return stop_tokens_; }
 
  private:
-  std::unique_ptr<model::CausalLM> model_;
+  std::unique_ptr<engine::CausalLM> model_;
   std::unique_ptr<text::ConversationEncoder> encoder_;
   std::set<std::int32_t> stop_tokens_;
   EmbeddedOptions options_;
   storage::Provenance provenance_;
 };
 
-/// Loads model, tokenizer and template. Throws as `model::load_causal_lm` and
+/// Loads model, tokenizer and template. Throws as `engine::load_causal_lm` and
 /// `text::ConversationEncoder` do.
 std::unique_ptr<EmbeddedGenerator> make_embedded_generator(const EmbeddedOptions& options);
 

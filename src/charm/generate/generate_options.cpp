@@ -1,5 +1,5 @@
+#include "charm/engine/reward_model.h"
 #include "charm/generate/generate_stage.h"
-#include "charm/model/reward_model.h"
 #include "charm/text/conversation_encoder.h"
 
 namespace charm::generate {
@@ -117,8 +117,8 @@ void describe_settings(OptionTable& table, GenerateStageOptions& options) {
       .text("split", options.read.split, "NAME",
             "Split to read of a Hugging Face DatasetDict or a folder of shards; required if there "
             "are several.");
-  model::describe_device(table, options.embedded.dtype, options.embedded.device);
-  model::describe_adapter(table, options.embedded.source);
+  engine::describe_device(table, options.embedded.dtype, options.embedded.device);
+  engine::describe_adapter(table, options.embedded.source);
   text::describe_bos(table, options.embedded.bos);
   table
       .recorded_elsewhere({"server", "server-model", "endpoint", "extra-body", "dtype", "device",

@@ -29,7 +29,7 @@ constexpr double kForwardShare = 0.8;
 constexpr double kTrainingPasses = 6.0;
 
 /// Weights that each token is multiplied with: all but the embedding.
-double computed_weights(const model::DecoderConfig& config) {
+double computed_weights(const engine::DecoderConfig& config) {
   return static_cast<double>(count_parameters(config) - config.vocab_size * config.hidden_size);
 }
 
@@ -105,15 +105,15 @@ double physical_bytes() {
 
 /// What a block keeps of a token while it computes: the residual stream, norms, projections and the
 /// gated MLP.
-double block_bytes_per_token(const model::DecoderConfig& config, double element_bytes) {
+double block_bytes_per_token(const engine::DecoderConfig& config, double element_bytes) {
   const auto width = static_cast<double>(config.hidden_size);
   const auto heads =
       static_cast<double>((config.num_heads + 2 * config.num_kv_heads) * config.head_dim);
-  const auto mlp = static_cast<double>(model::mlp_values_per_token(config));
+  const auto mlp = static_cast<double>(engine::mlp_values_per_token(config));
   return 4.0 * 2.0 * width + element_bytes * (3.0 * width + 2.0 * heads + 3.0 * mlp);
 }
 
-double scoring_bytes(const Recipe& recipe, const model::DecoderConfig& config, bool bfloat16) {
+double scoring_bytes(const Recipe& recipe, const engine::DecoderConfig& config, bool bfloat16) {
   constexpr double kBudgetTokens = 4096.0;  // where the recipe leaves it to charm
   const auto given = static_cast<double>(recipe.reward_model.score.scorer.budget_tokens);
   const double element = bfloat16 ? 2.0 : 4.0;
@@ -123,7 +123,7 @@ double scoring_bytes(const Recipe& recipe, const model::DecoderConfig& config, b
 
 /// Float32 weights, gradients and Adam's two moments of what is trained, and the activations that a
 /// batch saves for the backward pass, which --activation-gib bounds.
-double training_bytes(const train::TrainOptions& options, model::DecoderConfig config) {
+double training_bytes(const train::TrainOptions& options, engine::DecoderConfig config) {
   const auto layers = static_cast<double>(config.num_layers);
   if (options.layers) config.num_layers = std::min(config.num_layers, *options.layers);
   const double weights = static_cast<double>(count_parameters(config));
@@ -160,7 +160,7 @@ std::int64_t bytes_of(double bytes) {
 
 }  // namespace
 
-double measure_flops(const model::DecoderConfig& config, bool bfloat16, int threads) {
+double measure_flops(const engine::DecoderConfig& config, bool bfloat16, int threads) {
   kernels::set_num_threads(threads > 0 ? threads : static_cast<int>(available_processors()));
   // A larger layer is not faster, but takes longer to pack.
   constexpr std::int64_t kMostInputs = 2048, kMostOutputs = 4096;
@@ -171,7 +171,7 @@ double measure_flops(const model::DecoderConfig& config, bool bfloat16, int thre
 }
 
 TimeEstimate estimate_time(const Recipe& recipe, const RunSize& size,
-                           const model::DecoderConfig& config, double flops) {
+                           const engine::DecoderConfig& config, double flops) {
   const double token_s = 2.0 * computed_weights(config) / (flops * kForwardShare);
   TimeEstimate time;
   time.score_s = size.score_tokens * token_s;
@@ -190,7 +190,7 @@ TimeEstimate estimate_time(const Recipe& recipe, const RunSize& size,
   return time;
 }
 
-Resource estimate_memory(const Recipe& recipe, const model::DecoderConfig& config, bool bfloat16) {
+Resource estimate_memory(const Recipe& recipe, const engine::DecoderConfig& config, bool bfloat16) {
   double needed = scoring_bytes(recipe, config, bfloat16);
   if (recipe.trains) {
     for (const RecipeCalibration& calibration : recipe.calibrations)
@@ -201,7 +201,7 @@ Resource estimate_memory(const Recipe& recipe, const model::DecoderConfig& confi
 }
 
 Resource estimate_disk(const Recipe& recipe, const RunSize& size,
-                       const model::DecoderConfig& config) {
+                       const engine::DecoderConfig& config) {
   constexpr double kCompressed = 0.5;  // of texts in Parquet
   const double sets = static_cast<double>(recipe.calibrations.size());
   // Responses, scores and their split; pairs and scores after training of each set.

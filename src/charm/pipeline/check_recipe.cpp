@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "charm/base/hashing.h"
+#include "charm/engine/heads.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/hub/hub_cache.h"
-#include "charm/model/heads.h"
 #include "charm/pipeline/check_estimates.h"
 #include "charm/pipeline/inspect.h"
 #include "charm/stats/paired_scores.h"
@@ -94,13 +94,13 @@ class RecipeChecker {
   void load_reward_model() {
     const score::ScoreStageOptions& options = recipe_.reward_model.score;
     if (!is_present(options.model_dir)) return;
-    const model::ModelSource source =
-        model::resolve_model_source(options.model_dir, options.model.source);
-    config_ = model::load_model_config(source);
-    if (config_->head == model::HeadKind::kNone) model::throw_no_reward_head(source, *config_);
+    const engine::ModelSource source =
+        engine::resolve_model_source(options.model_dir, options.model.source);
+    config_ = engine::load_model_config(source);
+    if (config_->head == engine::HeadKind::kNone) engine::throw_no_reward_head(source, *config_);
     check_.model = fmt::format("{}, {:.3g} M parameters, {}", config_->architecture,
                                static_cast<double>(count_parameters(*config_)) / 1e6,
-                               model::head_of(config_->head).title);
+                               engine::head_of(config_->head).title);
     for (const RecipeCalibration& calibration : recipe_.calibrations) {
       if (recipe_.trains) check_training(calibration, source);
     }
@@ -111,7 +111,7 @@ class RecipeChecker {
     encoder_.emplace(source.tokenizer_folder, encoder);
   }
 
-  void check_training(const RecipeCalibration& calibration, const model::ModelSource& source) {
+  void check_training(const RecipeCalibration& calibration, const engine::ModelSource& source) {
     check_.problems.collect([&] {
       try {
         train::check_model(calibration.training, *config_, source);
@@ -125,7 +125,7 @@ class RecipeChecker {
     if (!policy.generation || !policy.generation->model_dir) return;
     const fs::path& folder = *policy.generation->model_dir;
     if (!is_present(folder)) return;
-    model::load_model_config(folder);
+    engine::load_model_config(folder);
     const text::ConversationEncoder encoder(folder, {});
     encoder.encode_prompt({{"user", "Hello"}});
   }
@@ -291,15 +291,15 @@ class RecipeChecker {
 
   void estimate() {
     if (!config_) return;
-    const model::RewardModelOptions& options = recipe_.reward_model.score.model;
+    const engine::RewardModelOptions& options = recipe_.reward_model.score.model;
     check_.disk = estimate_disk(recipe_, check_.size, *config_);
     if (check_.disk->needed_bytes > check_.disk->available_bytes)
       add_shortage(ErrorKind::kIo, "disk space", recipe_.run_dir.string(), *check_.disk);
-    if (options.device == model::DeviceChoice::kCuda) {
+    if (options.device == engine::DeviceChoice::kCuda) {
       check_.notes.emplace_back("time and memory of a GPU are not estimated");
       return;
     }
-    const bool bfloat16 = model::computes_in_bfloat16(options.dtype, /*on_cuda=*/false);
+    const bool bfloat16 = engine::computes_in_bfloat16(options.dtype, /*on_cuda=*/false);
     check_.memory = estimate_memory(recipe_, *config_, bfloat16);
     if (check_.memory->needed_bytes > check_.memory->available_bytes)
       add_shortage(ErrorKind::kResource, "memory", "this machine", *check_.memory);
@@ -324,7 +324,7 @@ class RecipeChecker {
   const Recipe& recipe_;
   int threads_;
   RecipeCheck check_;
-  std::optional<model::DecoderConfig> config_;
+  std::optional<engine::DecoderConfig> config_;
   std::optional<text::ConversationEncoder> encoder_;
   std::optional<PromptSides> prepared_;
   std::map<std::string, PromptSides> answered_;  // [policy]

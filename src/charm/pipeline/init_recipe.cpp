@@ -8,8 +8,8 @@
 
 #include "charm/base/error.h"
 #include "charm/base/strings.h"
+#include "charm/engine/model_config.h"
 #include "charm/measure/measure_stage.h"
-#include "charm/model/model_config.h"
 #include "charm/pipeline/inspect.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
@@ -133,7 +133,7 @@ bool is_reward_model(const fs::path& folder) {
   std::error_code error;
   if (!fs::exists(folder / "config.json", error)) return false;
   try {
-    return model::load_model_config(folder).head != model::HeadKind::kNone;
+    return engine::load_model_config(folder).head != engine::HeadKind::kNone;
   } catch (const Error&) {
     return false;
   }
@@ -317,7 +317,7 @@ class RecipeWriter {
 
   void read_size(const fs::path& model) {
     try {
-      num_weights_ = count_parameters(model::load_model_config(model));
+      num_weights_ = count_parameters(engine::load_model_config(model));
     } catch (const Error&) {
       num_weights_.reset();  // a model that --model names and charm check refuses
     }

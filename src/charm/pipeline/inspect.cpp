@@ -9,11 +9,11 @@
 
 #include "charm/base/error.h"
 #include "charm/base/hashing.h"
-#include "charm/batch/pooled_row.h"
-#include "charm/batch/token_batch.h"
-#include "charm/model/decoder_weights.h"
-#include "charm/model/heads.h"
-#include "charm/model/weight_names.h"
+#include "charm/engine/decoder_weights.h"
+#include "charm/engine/heads.h"
+#include "charm/engine/pooled_row.h"
+#include "charm/engine/token_batch.h"
+#include "charm/engine/weight_names.h"
 #include "charm/storage/record_reader.h"
 #include "charm/text/special_tokens.h"
 
@@ -25,14 +25,14 @@ constexpr std::int64_t kWorkspaceBytes = std::int64_t{1} << 30;
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
 /// Activation memory of a batch of the default budget on a GPU, in bfloat16: residual stream,
-/// norms, projections, RoPE's float32 halves, and gathered keys (nn/gpu_block.cpp,
-/// nn/varlen_attention.cpp).
-std::int64_t gpu_workspace_bytes(const model::DecoderConfig& config) {
+/// norms, projections, RoPE's float32 halves, and gathered keys (engine/gpu_block.cpp,
+/// engine/varlen_attention.cpp).
+std::int64_t gpu_workspace_bytes(const engine::DecoderConfig& config) {
   constexpr std::int64_t kTokens = 16384, kGatheredRows = 65536;
   const std::int64_t heads = config.num_heads * config.head_dim,
                      key_heads = config.num_kv_heads * config.head_dim;
   const std::int64_t row = 2 * (4 * config.hidden_size + 2 * (heads + 2 * key_heads) +
-                                2 * model::mlp_values_per_token(config)) +
+                                2 * engine::mlp_values_per_token(config)) +
                            4 * (heads + key_heads);
   return kTokens * row + kGatheredRows * 2 * key_heads * 2;
 }
@@ -45,7 +45,7 @@ Response built_in_sample() {
   return row;
 }
 
-std::string experts_text(const model::ExpertConfig& experts) {
+std::string experts_text(const engine::ExpertConfig& experts) {
   std::string text = fmt::format(
       "{} of width {}, {} per token{}", experts.routing.num_experts, experts.width,
       experts.routing.experts_per_token,
@@ -56,18 +56,18 @@ std::string experts_text(const model::ExpertConfig& experts) {
 }
 
 /// What is stored: sizes, the adapter, wrappers of training frameworks.
-void add_stored(Inspection& inspection, const model::ModelSource& source) {
-  const model::StoredModel stored = model::describe_stored(source);
+void add_stored(Inspection& inspection, const engine::ModelSource& source) {
+  const engine::StoredModel stored = engine::describe_stored(source);
   inspection.weights_bytes = stored.weights_bytes;
   if (!stored.adapter.empty()) inspection.adapter = stored.adapter;
   for (const std::string& note : stored.notes) inspection.warnings.push_back(note);
 }
 
-std::string head_text(const model::DecoderConfig& config) {
-  if (config.head == model::HeadKind::kNone)
+std::string head_text(const engine::DecoderConfig& config) {
+  if (config.head == engine::HeadKind::kNone)
     return "none (a causal language model: --adapter, --head, or charm train --new-head)";
-  std::string text(model::head_of(config.head).title);
-  if (config.head == model::HeadKind::kLmLogit)
+  std::string text(engine::head_of(config.head).title);
+  if (config.head == engine::HeadKind::kLmLogit)
     text += fmt::format(", token {}", config.head_logit_id);
   if (config.score_mean != 0.0 || config.score_std != 1.0) {
     text += fmt::format(", normalised by the config's mean {} and std {}", config.score_mean,
@@ -83,10 +83,10 @@ std::string gib(std::int64_t bytes) {
 
 /// Warns of unusual padding and special tokens, which are common causes of wrong scores.
 void add_token_warnings(Inspection& inspection, const text::ConversationEncoder& encoder,
-                        const batch::PooledRow& pooled, std::size_t num_tokens) {
-  const model::DecoderConfig& config = inspection.config;
+                        const engine::PooledRow& pooled, std::size_t num_tokens) {
+  const engine::DecoderConfig& config = inspection.config;
   const bool pools_last =
-      config.head != model::HeadKind::kNone && model::head_of(config.head).pools_last_token;
+      config.head != engine::HeadKind::kNone && engine::head_of(config.head).pools_last_token;
   if (config.pad_token_id < 0 && !pools_last) {
     inspection.warnings.push_back(
         "config.json names no pad_token_id: transformers scores such a model one row at a time; "
@@ -170,7 +170,7 @@ SampleRow encode_row(const text::ConversationEncoder& encoder, const Response& r
 
 /// Times one conversation, sized for a fraction of a second at 100 GFLOP/s, at least 96 tokens (the
 /// row block of a GEMM).
-MeasuredSpeed measure_speed(model::RewardModel& model, std::int64_t num_parameters) {
+MeasuredSpeed measure_speed(engine::RewardModel& model, std::int64_t num_parameters) {
   constexpr double kFlops = 0.4 * 100e9;
   const auto wanted =
       static_cast<std::int64_t>(kFlops / (2.0 * static_cast<double>(num_parameters)));
@@ -182,14 +182,14 @@ MeasuredSpeed measure_speed(model::RewardModel& model, std::int64_t num_paramete
     ids.push_back(
         id == model.pad_token_id() ? (id + 1) % static_cast<std::int32_t>(model.vocab_size()) : id);
   }
-  batch::PooledRow row;
+  engine::PooledRow row;
   row.prompt_length = num_tokens / 4;
   const std::vector<std::int32_t> gate = model.gate_tokens();
   std::copy(gate.begin(), gate.end(), ids.begin() + row.prompt_length);
   row.ids = std::move(ids);
-  std::vector<std::pair<std::size_t, batch::PooledRow>> rows;
+  std::vector<std::pair<std::size_t, engine::PooledRow>> rows;
   rows.emplace_back(0, std::move(row));
-  const batch::PackedBatch packed = batch::pack(batch::group_by_prompt(std::move(rows)));
+  const engine::PackedBatch packed = engine::pack(engine::group_by_prompt(std::move(rows)));
   if (model.batches_in_flight() > 1) model.score(packed);  // a GPU loads its libraries at first use
   const auto start = std::chrono::steady_clock::now();
   model.score(packed);
@@ -201,10 +201,10 @@ MeasuredSpeed measure_speed(model::RewardModel& model, std::int64_t num_paramete
 
 }  // namespace
 
-std::int64_t count_parameters(const model::DecoderConfig& config) {
-  model::DecoderWeights none;
+std::int64_t count_parameters(const engine::DecoderConfig& config) {
+  engine::DecoderWeights none;
   std::int64_t count = 0;
-  for (const model::WeightSlot& slot : model::weight_slots(none, config)) {
+  for (const engine::WeightSlot& slot : engine::weight_slots(none, config)) {
     count +=
         std::accumulate(slot.shape.begin(), slot.shape.end(), std::int64_t{1}, std::multiplies<>());
   }
@@ -218,14 +218,14 @@ Inspection inspect_model(const InspectOptions& options) {
                 options.model_dir.string());
   }
   Inspection inspection;
-  const model::ModelSource source =
-      model::resolve_model_source(options.model_dir, options.model.source);
+  const engine::ModelSource source =
+      engine::resolve_model_source(options.model_dir, options.model.source);
   if (source.adapter_left_out) {
     inspection.adapter = "none";
     inspection.warnings.push_back(
         "a PEFT adapter lies beside the weights and is left out (--adapter none)");
   }
-  inspection.config = model::load_model_config(source);
+  inspection.config = engine::load_model_config(source);
   add_stored(inspection, source);
   inspection.num_parameters = count_parameters(inspection.config);
   inspection.memory_float32_bytes = inspection.num_parameters * 4 + kWorkspaceBytes;
@@ -260,8 +260,8 @@ Inspection inspect_model(const InspectOptions& options) {
   }
   const std::int32_t pad =
       options.pooling == score::Pooling::kLast ? -1 : inspection.config.pad_token_id;
-  const batch::PooledRow pooled = batch::make_pooled_row(encoded.ids, encoded.prompt_length, pad,
-                                                         inspection.config.gate_tokens);
+  const engine::PooledRow pooled = engine::make_pooled_row(encoded.ids, encoded.prompt_length, pad,
+                                                           inspection.config.gate_tokens);
   for (std::size_t i = 0; i < encoded.ids.size(); ++i) {
     const std::int32_t id = encoded.ids[i];
     inspection.sample.push_back({.id = id,
@@ -272,10 +272,10 @@ Inspection inspect_model(const InspectOptions& options) {
   }
   add_token_warnings(inspection, encoder, pooled, encoded.ids.size());
   add_tokenizer_warning(inspection, source.tokenizer_folder);
-  if (inspection.config.head == model::HeadKind::kNone || options.config_only) return inspection;
+  if (inspection.config.head == engine::HeadKind::kNone || options.config_only) return inspection;
 
-  const std::unique_ptr<model::RewardModel> reward_model =
-      model::load_reward_model(source, options.model);
+  const std::unique_ptr<engine::RewardModel> reward_model =
+      engine::load_reward_model(source, options.model);
   inspection.provenance = reward_model->provenance();
   const score::RowStore store({row});
   const std::vector<score::RowScore> scored = score::score_rows(
@@ -290,7 +290,7 @@ Inspection inspect_model(const InspectOptions& options) {
 }
 
 std::string inspection_text(const Inspection& inspection) {
-  const model::DecoderConfig& config = inspection.config;
+  const engine::DecoderConfig& config = inspection.config;
   std::string text;
   const auto line = [&text](std::string_view name, const std::string& value) {
     text += fmt::format("{:<18} {}\n", name, value);
@@ -341,7 +341,7 @@ std::string inspection_text(const Inspection& inspection) {
 }
 
 nlohmann::ordered_json inspection_json(const Inspection& inspection) {
-  const model::DecoderConfig& config = inspection.config;
+  const engine::DecoderConfig& config = inspection.config;
   nlohmann::ordered_json json = {
       {"architecture", config.architecture},
       {"num_parameters", inspection.num_parameters},
@@ -349,7 +349,7 @@ nlohmann::ordered_json inspection_json(const Inspection& inspection) {
       {"hidden_size", config.hidden_size},
       {"vocab_size", config.vocab_size},
       {"max_positions", config.max_positions},
-      {"head", config.head == model::HeadKind::kNone ? "none" : model::head_of(config.head).name},
+      {"head", config.head == engine::HeadKind::kNone ? "none" : engine::head_of(config.head).name},
       {"head_place", config.head_place},
       {"normalised",
        config.score_mean != 0.0 || config.score_std != 1.0

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "charm/base/files.h"
-#include "charm/model/model_config.h"
-#include "charm/model/reward_model.h"
+#include "charm/engine/model_config.h"
+#include "charm/engine/reward_model.h"
 #include "charm/score/scorer.h"
 #include "charm/text/conversation_encoder.h"
 
@@ -17,7 +17,7 @@ namespace charm::pipeline {
 
 struct InspectOptions {
   fs::path model_dir;
-  model::RewardModelOptions model;
+  engine::RewardModelOptions model;
   text::EncoderOptions encoder;
   score::Pooling pooling = score::Pooling::kAuto;
   bool config_only =
@@ -51,7 +51,7 @@ struct SampleToken {
 
 /// Everything that `charm inspect` reports about a model.
 struct Inspection {
-  model::DecoderConfig config;
+  engine::DecoderConfig config;
   std::int64_t num_parameters = 0;  ///< of the reward model, head included
   std::int64_t weights_bytes = 0;   ///< size of the files of its weights
   std::string adapter;              ///< what was merged; "none": left out; empty: there is none
@@ -79,6 +79,6 @@ std::string inspection_text(const Inspection& inspection);
 nlohmann::ordered_json inspection_json(const Inspection& inspection);
 
 /// Parameters of the model that the config describes, head included.
-std::int64_t count_parameters(const model::DecoderConfig& config);
+std::int64_t count_parameters(const engine::DecoderConfig& config);
 
 }  // namespace charm::pipeline

@@ -42,7 +42,7 @@ class PlanBuilder {
   void add_responses();
   void add_generation(const RecipePolicy& policy, const fs::path& prompts, const fs::path& output);
   /// Adapter and base of the recipe's reward model; none for retrained ones.
-  model::ModelSourceOptions source_of(const fs::path& model_dir) const;
+  engine::ModelSourceOptions source_of(const fs::path& model_dir) const;
   /// The folders that a model is read from.
   std::vector<fs::path> model_inputs(const fs::path& model_dir) const;
   void add_scoring(const std::string& stage, const std::string& rm, const fs::path& model_dir,

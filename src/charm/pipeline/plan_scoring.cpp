@@ -137,17 +137,18 @@ void PlanBuilder::add_generation(const RecipePolicy& policy, const fs::path& pro
   add(std::move(step));
 }
 
-model::ModelSourceOptions PlanBuilder::source_of(const fs::path& model_dir) const {
+engine::ModelSourceOptions PlanBuilder::source_of(const fs::path& model_dir) const {
   const score::ScoreStageOptions& given = recipe_.reward_model.score;
   if (model_dir == given.model_dir) return given.model.source;
   return {};  // a retrained model, which has the adapter in its weights
 }
 
 std::vector<fs::path> PlanBuilder::model_inputs(const fs::path& model_dir) const {
-  const model::ModelSourceOptions source = source_of(model_dir);
+  const engine::ModelSourceOptions source = source_of(model_dir);
   const bool is_fetched = !hub::is_hub_source(source.adapter);  // not in a dry run
-  if (!is_fetched || (!model::has_adapter(model_dir) && source.adapter.empty())) return {model_dir};
-  return model::resolve_model_source(model_dir, source).folders();
+  if (!is_fetched || (!engine::has_adapter(model_dir) && source.adapter.empty()))
+    return {model_dir};
+  return engine::resolve_model_source(model_dir, source).folders();
 }
 
 void PlanBuilder::add_scoring(const std::string& stage, const std::string& rm,

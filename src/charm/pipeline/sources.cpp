@@ -14,10 +14,10 @@ namespace {
 /// The base of an adapter that is no folder: from the cache, or downloaded if `download`.
 void find_base_of_hub(const fs::path& adapter, fs::path& base, bool download, bool offline,
                       const ProgressFn& progress) {
-  const std::string name = model::base_model_name(adapter);
+  const std::string name = engine::base_model_name(adapter);
   const bool is_repository = std::count(name.begin(), name.end(), '/') == 1 &&
                              name.front() != '/' && name.front() != '.' && name.back() != '/';
-  if (!is_repository || model::find_base_model(adapter, name)) return;
+  if (!is_repository || engine::find_base_model(adapter, name)) return;
   try {
     base = hub::fetch_model(hub::parse_hub_source("hub:" + name),
                             hub::hub_options_of_environment(offline || !download), progress);
@@ -40,14 +40,14 @@ fs::path local_folder(const fs::path& source, bool offline, const ProgressFn& pr
 
 }  // namespace
 
-void fetch_model_source(fs::path& model, model::ModelSourceOptions& source, bool offline,
+void fetch_model_source(fs::path& model, engine::ModelSourceOptions& source, bool offline,
                         const ProgressFn& progress) {
   const bool of_hub = hub::is_hub_source(model.string());
   fetch_model_source(model, offline, progress);
   if (!source.adapter.empty() && source.adapter != "none")
     source.adapter = local_folder(source.adapter, offline, progress).string();
   if (!source.base_model.empty()) fetch_model_source(source.base_model, offline, progress);
-  if (model::has_adapter(model) && source.base_model.empty() && !fs::exists(model / "config.json"))
+  if (engine::has_adapter(model) && source.base_model.empty() && !fs::exists(model / "config.json"))
     find_base_of_hub(model, source.base_model, of_hub, offline, progress);
 }
 

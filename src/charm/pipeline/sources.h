@@ -5,7 +5,7 @@
 
 #include "charm/base/files.h"
 #include "charm/base/progress.h"
-#include "charm/model/model_source.h"
+#include "charm/engine/model_source.h"
 
 // Resolves models of a registry (rm_config.json:NAME), and models and data sets of the Hub
 // (hub:OWNER/NAME[@REVISION]): downloads them into the cache and replaces the path by the local
@@ -19,7 +19,7 @@ void fetch_model_source(fs::path& model, bool offline, const ProgressFn& progres
 
 /// The same with its adapter and base. An adapter's base that is no folder is taken from the cache
 /// of the Hub or, where the adapter is of the Hub itself, downloaded.
-void fetch_model_source(fs::path& model, model::ModelSourceOptions& source, bool offline,
+void fetch_model_source(fs::path& model, engine::ModelSourceOptions& source, bool offline,
                         const ProgressFn& progress);
 void fetch_dataset_source(fs::path& dataset, const std::optional<std::string>& split, bool offline,
                           const ProgressFn& progress);

@@ -15,7 +15,7 @@ void describe_scorer(OptionTable& table, ScorerOptions& options) {
 }
 
 void describe_settings(OptionTable& table, ScoreStageOptions& options) {
-  model::describe_model(table, options.model);
+  engine::describe_model(table, options.model);
   text::describe_encoder(table, options.encoder);
   describe_scorer(table, options.scorer);
   table

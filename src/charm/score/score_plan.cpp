@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "charm/base/error.h"
-#include "charm/batch/pooled_row.h"
-#include "charm/batch/token_batch.h"
+#include "charm/engine/pooled_row.h"
+#include "charm/engine/token_batch.h"
 
 namespace charm::score {
 namespace {
@@ -37,13 +37,13 @@ std::size_t bytes_of(const RowStore& store, const std::vector<std::size_t>& rows
 }
 
 /// The rows of one prompt as the model gets them; rows with an error are left out.
-std::vector<batch::PromptGroup> encode(const model::RewardModel& model,
-                                       const text::ConversationEncoder& encoder,
-                                       const RowStore& store, const std::vector<std::size_t>& rows,
-                                       Pooling pooling) {
+std::vector<engine::PromptGroup> encode(const engine::RewardModel& model,
+                                        const text::ConversationEncoder& encoder,
+                                        const RowStore& store, const std::vector<std::size_t>& rows,
+                                        Pooling pooling) {
   const std::vector<std::int32_t> prompt_ids = encoder.prompt_ids(store.prompt(rows.front()));
   const std::int32_t pad = pooling == Pooling::kAuto ? model.pad_token_id() : -1;
-  std::vector<std::pair<std::size_t, batch::PooledRow>> pooled;
+  std::vector<std::pair<std::size_t, engine::PooledRow>> pooled;
   for (const std::size_t row : rows) {
     text::EncodedRow encoded =
         encoder.encode_row(store.prompt(row), prompt_ids, store[row].message());
@@ -53,26 +53,26 @@ std::vector<batch::PromptGroup> encode(const model::RewardModel& model,
                     [&](std::int32_t id) { return id >= 0 && id < model.vocab_size(); });
     if (!known) continue;
     pooled.emplace_back(
-        row, batch::make_pooled_row(std::move(encoded.tokens.ids), encoded.tokens.prompt_length,
-                                    pad, model.gate_tokens()));
+        row, engine::make_pooled_row(std::move(encoded.tokens.ids), encoded.tokens.prompt_length,
+                                     pad, model.gate_tokens()));
   }
-  return batch::group_by_prompt(std::move(pooled));
+  return engine::group_by_prompt(std::move(pooled));
 }
 
 /// Speed of the second of two runs: the first one reads weights from disk. Empty if the model
 /// refuses the sample; the run itself will say why.
-std::optional<double> measure_speed(model::RewardModel& model,
-                                    const std::vector<batch::PromptGroup>& groups,
+std::optional<double> measure_speed(engine::RewardModel& model,
+                                    const std::vector<engine::PromptGroup>& groups,
                                     std::int64_t most_tokens) {
-  std::vector<batch::PromptGroup> timed;
+  std::vector<engine::PromptGroup> timed;
   std::int64_t num_tokens = 0;
-  for (const batch::PromptGroup& group : groups) {
+  for (const engine::PromptGroup& group : groups) {
     if (num_tokens + group.num_tokens() > most_tokens) continue;
     num_tokens += group.num_tokens();
     timed.push_back(group);
   }
   if (timed.empty()) return std::nullopt;
-  const batch::PackedBatch packed = batch::pack(timed);
+  const engine::PackedBatch packed = engine::pack(timed);
   double seconds = 0.0;
   try {
     for (int run = 0; run < 2; ++run) {
@@ -100,15 +100,15 @@ std::string duration_text(double seconds) {
                              : fmt::format("{:.1f} days", seconds / 86'400.0);
 }
 
-std::string fact(const model::RewardModel& model, std::string_view name) {
+std::string fact(const engine::RewardModel& model, std::string_view name) {
   for (const auto& [own, value] : model.provenance()) {
     if (own == name) return value;
   }
   return "";
 }
 
-std::string_view reason_of_dtype(model::DTypeChoice asked, bool is_bfloat16, bool is_on_cpu) {
-  if (asked != model::DTypeChoice::kAuto) return "--dtype";
+std::string_view reason_of_dtype(engine::DTypeChoice asked, bool is_bfloat16, bool is_on_cpu) {
+  if (asked != engine::DTypeChoice::kAuto) return "--dtype";
   if (!is_on_cpu) return "auto: on a GPU";
   return is_bfloat16 ? "auto: this CPU has native bfloat16"
                      : "auto: this CPU has no native bfloat16";
@@ -116,7 +116,7 @@ std::string_view reason_of_dtype(model::DTypeChoice asked, bool is_bfloat16, boo
 
 }  // namespace
 
-ScorePlan plan_scoring(model::RewardModel& model, const text::ConversationEncoder& encoder,
+ScorePlan plan_scoring(engine::RewardModel& model, const text::ConversationEncoder& encoder,
                        const RowStore& store, std::span<const std::size_t> rows, Pooling pooling) {
   const std::vector<std::vector<std::size_t>> prompts = rows_by_prompt(store, rows);
   const std::size_t stride = (prompts.size() + kSamplePrompts - 1) / kSamplePrompts;
@@ -126,13 +126,13 @@ ScorePlan plan_scoring(model::RewardModel& model, const text::ConversationEncode
                  .estimated = stride > 1,
                  .tokens_per_s = {}};
   std::size_t all_bytes = 0, sample_bytes = 0;
-  std::vector<batch::PromptGroup> sample;
+  std::vector<engine::PromptGroup> sample;
   for (std::size_t p = 0; p < prompts.size(); ++p) {
     const std::size_t bytes = bytes_of(store, prompts[p]);
     all_bytes += bytes;
     if (p % stride != 0) continue;
     sample_bytes += bytes;
-    for (batch::PromptGroup& group : encode(model, encoder, store, prompts[p], pooling)) {
+    for (engine::PromptGroup& group : encode(model, encoder, store, prompts[p], pooling)) {
       plan.num_tokens += group.num_tokens();
       sample.push_back(std::move(group));
     }
@@ -157,7 +157,7 @@ std::string plan_text(const ScorePlan& plan) {
                      count_text(static_cast<std::int64_t>(*plan.tokens_per_s)));
 }
 
-std::string model_text(const ScoreStageOptions& options, const model::RewardModel& model) {
+std::string model_text(const ScoreStageOptions& options, const engine::RewardModel& model) {
   const std::string dtype = fact(model, "dtype"), device = fact(model, "device");
   const std::string backend = fact(model, "gemm_backend"), set = fact(model, "instruction_set");
   std::string text = fmt::format(

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "charm/model/reward_model.h"
+#include "charm/engine/reward_model.h"
 #include "charm/score/row_store.h"
 #include "charm/score/score_stage.h"
 #include "charm/text/conversation_encoder.h"
@@ -22,7 +22,7 @@ struct ScorePlan {
 };
 
 /// Tokenises up to 64 of the prompts with their responses, and scores some of those.
-ScorePlan plan_scoring(model::RewardModel& model, const text::ConversationEncoder& encoder,
+ScorePlan plan_scoring(engine::RewardModel& model, const text::ConversationEncoder& encoder,
                        const RowStore& store, std::span<const std::size_t> rows, Pooling pooling);
 
 /// "2415 rows of 805 prompts to score, about 1.2 million tokens; expected 3 min (6900 tokens/s)".
@@ -30,6 +30,6 @@ std::string plan_text(const ScorePlan& plan);
 
 /// "rm: LlamaForSequenceClassification in float32 (auto: this CPU has no native bfloat16) on cpu,
 /// backend avx2".
-std::string model_text(const ScoreStageOptions& options, const model::RewardModel& model);
+std::string model_text(const ScoreStageOptions& options, const engine::RewardModel& model);
 
 }  // namespace charm::score

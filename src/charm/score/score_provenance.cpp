@@ -31,7 +31,7 @@ std::string short_hash(const std::string& hash) { return hash.substr(0, 12); }
 }  // namespace
 
 storage::Provenance score_provenance(const ScoreStageOptions& options,
-                                     const model::RewardModel& model,
+                                     const engine::RewardModel& model,
                                      const text::ConversationEncoder& encoder,
                                      const storage::ModelHashes& hashes) {
   const text::EncoderOptions& encoding = encoder.options();
@@ -52,8 +52,8 @@ storage::Provenance score_provenance(const ScoreStageOptions& options,
   return provenance;
 }
 
-text::EncoderOptions encoder_options(text::EncoderOptions encoder, const model::RewardModel& model,
-                                     const model::ModelSource& source) {
+text::EncoderOptions encoder_options(text::EncoderOptions encoder, const engine::RewardModel& model,
+                                     const engine::ModelSource& source) {
   encoder.template_folder = source.template_folder;
   if (encoder.max_tokens > model.max_positions()) {
     log::warning("--max-tokens {} is more than the model's {} positions; using those",
@@ -63,7 +63,7 @@ text::EncoderOptions encoder_options(text::EncoderOptions encoder, const model::
   return encoder;
 }
 
-storage::Manifest score_manifest(const ScoreStageOptions& options, const model::RewardModel& model,
+storage::Manifest score_manifest(const ScoreStageOptions& options, const engine::RewardModel& model,
                                  const text::ConversationEncoder& encoder,
                                  const storage::Provenance& provenance) {
   storage::Manifest manifest("score");

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/model/reward_model.h"
+#include "charm/engine/reward_model.h"
 #include "charm/score/score_stage.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/provenance.h"
@@ -14,17 +14,17 @@ namespace charm::score {
 
 /// Everything a score depends on besides its row; stored in every scores file.
 storage::Provenance score_provenance(const ScoreStageOptions& options,
-                                     const model::RewardModel& model,
+                                     const engine::RewardModel& model,
                                      const text::ConversationEncoder& encoder,
                                      const storage::ModelHashes& hashes);
 
 /// An encoder's options for a model: its template's folder, and its length limit where that is
 /// smaller (a warning).
-text::EncoderOptions encoder_options(text::EncoderOptions encoder, const model::RewardModel& model,
-                                     const model::ModelSource& source);
+text::EncoderOptions encoder_options(text::EncoderOptions encoder, const engine::RewardModel& model,
+                                     const engine::ModelSource& source);
 
 /// The manifest of a scoring run, without inputs.
-storage::Manifest score_manifest(const ScoreStageOptions& options, const model::RewardModel& model,
+storage::Manifest score_manifest(const ScoreStageOptions& options, const engine::RewardModel& model,
                                  const text::ConversationEncoder& encoder,
                                  const storage::Provenance& provenance);
 

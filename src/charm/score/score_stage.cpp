@@ -30,15 +30,15 @@ namespace {
 
 /// The model of a run and what its scores depend on.
 struct Scorer {
-  model::ModelSource source;
-  std::unique_ptr<model::RewardModel> model;
+  engine::ModelSource source;
+  std::unique_ptr<engine::RewardModel> model;
   text::ConversationEncoder encoder;
   storage::ModelHashes hashes;
   storage::Provenance provenance;
 };
 
-Scorer load_scorer(const ScoreStageOptions& options, model::ModelSource source) {
-  std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);
+Scorer load_scorer(const ScoreStageOptions& options, engine::ModelSource source) {
+  std::unique_ptr<engine::RewardModel> model = engine::load_reward_model(source, options.model);
   text::ConversationEncoder encoder(source.tokenizer_folder,
                                     encoder_options(options.encoder, *model, source));
   const storage::ModelHashes hashes = storage::hash_model(source.folders());
@@ -230,7 +230,8 @@ ScoreStageResult score_responses(const ScoreStageOptions& options, const Progres
   std::vector<fs::path> files;
   for (const PolicyPart& part : work.parts) files.push_back(part.file);
   // Before the lock, which makes the folder of the output.
-  model::ModelSource source = model::resolve_model_source(options.model_dir, options.model.source);
+  engine::ModelSource source =
+      engine::resolve_model_source(options.model_dir, options.model.source);
   const OutputLock lock = lock_for_scoring(files, options.shard);
   const Scorer scorer = load_scorer(options, std::move(source));
   identify_parts(options, scorer, work);

@@ -8,7 +8,7 @@
 
 #include "charm/base/option_table.h"
 #include "charm/base/progress.h"
-#include "charm/model/reward_model.h"
+#include "charm/engine/reward_model.h"
 #include "charm/score/check_scores.h"
 #include "charm/score/scorer.h"
 #include "charm/score/shard.h"
@@ -22,13 +22,13 @@ struct ScoreStageOptions {
   std::vector<std::filesystem::path>
       responses;  ///< response files; rows of one prompt share its prefix across files
   std::vector<std::filesystem::path> votes;  ///< files of votes with texts, instead of responses
-  std::filesystem::path output;     ///< folder for one <policy>.parquet per policy; of votes a file
-  model::RewardModelOptions model;  ///< dtype, device, threads
-  text::EncoderOptions encoder;     ///< length limit, truncation, BOS, template
-  ScorerOptions scorer;             ///< token budget, pooling
-  storage::ColumnNames columns;     ///< of the responses, where they have other names
-  std::int64_t max_bad_rows = 0;    ///< invalid input rows and rows without a score to tolerate
-  bool fresh = false;               ///< discard the output and journal of an earlier run
+  std::filesystem::path output;  ///< folder for one <policy>.parquet per policy; of votes a file
+  engine::RewardModelOptions model;  ///< dtype, device, threads
+  text::EncoderOptions encoder;      ///< length limit, truncation, BOS, template
+  ScorerOptions scorer;              ///< token budget, pooling
+  storage::ColumnNames columns;      ///< of the responses, where they have other names
+  std::int64_t max_bad_rows = 0;     ///< invalid input rows and rows without a score to tolerate
+  bool fresh = false;                ///< discard the output and journal of an earlier run
   /// Earlier scores files of the same model and settings: their scores are reused for rows with
   /// equal texts.
   std::vector<std::filesystem::path> resume;

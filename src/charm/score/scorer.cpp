@@ -9,7 +9,7 @@
 #include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
-#include "charm/batch/token_batch.h"
+#include "charm/engine/token_batch.h"
 
 namespace charm::score {
 namespace {
@@ -37,7 +37,7 @@ std::vector<std::vector<std::size_t>> group_by_prompt(const RowStore& store,
 /// State of one call of `score_rows`.
 class Scoring {
  public:
-  Scoring(model::RewardModel& model, const text::ConversationEncoder& encoder,
+  Scoring(engine::RewardModel& model, const text::ConversationEncoder& encoder,
           const RowStore& store, std::span<const std::size_t> rows, const ScorerOptions& options,
           const ScoredFn& on_scored, const ProgressFn& progress)
       : model_(model),
@@ -121,12 +121,12 @@ class Scoring {
 
   /// Queues the rows of one prompt; scores the queue when the token budget is reached.
   void queue_group(const std::vector<std::size_t>& group, std::span<text::EncodedRow> encoded) {
-    std::vector<std::pair<std::size_t, batch::PooledRow>> pooled;
+    std::vector<std::pair<std::size_t, engine::PooledRow>> pooled;
     for (std::size_t i = 0; i < group.size(); ++i) {
       if (auto row = pooled_row(group[i], std::move(encoded[i])))
         pooled.emplace_back(group[i], std::move(*row));
     }
-    for (batch::PromptGroup& tokens : batch::group_by_prompt(std::move(pooled))) {
+    for (engine::PromptGroup& tokens : engine::group_by_prompt(std::move(pooled))) {
       if (queued_tokens_ > 0 && queued_tokens_ + tokens.num_tokens() > budget_tokens_)
         score_queue();
       queued_tokens_ += tokens.num_tokens();
@@ -135,8 +135,8 @@ class Scoring {
   }
 
   void score_queue() {
-    for (const auto& groups : batch::plan_batches(std::exchange(queue_, {}), budget_tokens_)) {
-      const batch::PackedBatch packed = batch::pack(groups);
+    for (const auto& groups : engine::plan_batches(std::exchange(queue_, {}), budget_tokens_)) {
+      const engine::PackedBatch packed = engine::pack(groups);
       in_flight_.push_back({packed.rows, packed.num_tokens(), model_.start(packed)});
       while (static_cast<int>(in_flight_.size()) >= model_.batches_in_flight()) finish_oldest();
     }
@@ -145,7 +145,7 @@ class Scoring {
 
   /// The row's tokens up to the pooled one; if it cannot be scored empty, and the row gets an
   /// error.
-  std::optional<batch::PooledRow> pooled_row(std::size_t r, text::EncodedRow encoded) {
+  std::optional<engine::PooledRow> pooled_row(std::size_t r, text::EncodedRow encoded) {
     RowScore& result = results_[r];
     try {
       if (encoded.error) throw Error(ErrorKind::kInput, "{}", *encoded.error);
@@ -197,10 +197,10 @@ class Scoring {
   struct InFlightBatch {
     std::vector<std::size_t> rows;
     std::int64_t num_tokens = 0;
-    model::RewardModel::PendingScores scores;
+    engine::RewardModel::PendingScores scores;
   };
 
-  model::RewardModel& model_;
+  engine::RewardModel& model_;
   const text::ConversationEncoder& encoder_;
   const RowStore& store_;
   std::span<const std::size_t> rows_;
@@ -212,7 +212,7 @@ class Scoring {
 
   const std::vector<std::int32_t> gate_tokens_ = model_.gate_tokens();
   std::vector<RowScore> results_;  ///< in the order of `rows_`
-  std::vector<batch::PromptGroup> queue_;
+  std::vector<engine::PromptGroup> queue_;
   std::deque<InFlightBatch> in_flight_;
   std::int64_t queued_tokens_ = 0;
   std::int64_t computed_tokens_ = 0;
@@ -223,8 +223,8 @@ class Scoring {
 
 }  // namespace
 
-batch::PooledRow pool_row(text::EncodedConversation tokens, const model::RewardModel& model,
-                          Pooling pooling, std::span<const std::int32_t> gate_tokens) {
+engine::PooledRow pool_row(text::EncodedConversation tokens, const engine::RewardModel& model,
+                           Pooling pooling, std::span<const std::int32_t> gate_tokens) {
   for (const std::int32_t id : tokens.ids) {
     if (id < 0 || id >= model.vocab_size()) {
       throw Error(ErrorKind::kInput, "token id {} is out of range for the model's vocabulary of {}",
@@ -232,10 +232,10 @@ batch::PooledRow pool_row(text::EncodedConversation tokens, const model::RewardM
     }
   }
   const std::int32_t pad = pooling == Pooling::kAuto ? model.pad_token_id() : -1;
-  return batch::make_pooled_row(std::move(tokens.ids), tokens.prompt_length, pad, gate_tokens);
+  return engine::make_pooled_row(std::move(tokens.ids), tokens.prompt_length, pad, gate_tokens);
 }
 
-std::vector<RowScore> score_rows(model::RewardModel& model,
+std::vector<RowScore> score_rows(engine::RewardModel& model,
                                  const text::ConversationEncoder& encoder, const RowStore& store,
                                  std::span<const std::size_t> rows, const ScorerOptions& options,
                                  const ScoredFn& on_scored, const ProgressFn& progress) {

@@ -9,8 +9,8 @@
 
 #include "charm/base/option_table.h"
 #include "charm/base/progress.h"
-#include "charm/batch/pooled_row.h"
-#include "charm/model/reward_model.h"
+#include "charm/engine/pooled_row.h"
+#include "charm/engine/reward_model.h"
 #include "charm/score/row_store.h"
 #include "charm/storage/record_writer.h"
 #include "charm/text/conversation_encoder.h"
@@ -42,8 +42,8 @@ struct RowScore {
 
 /// A row's tokens up to the pooled one. `gate_tokens`: the model's. Throws kInput when a token is
 /// out of range for the model's vocabulary, or when no token qualifies.
-batch::PooledRow pool_row(text::EncodedConversation tokens, const model::RewardModel& model,
-                          Pooling pooling, std::span<const std::int32_t> gate_tokens);
+engine::PooledRow pool_row(text::EncodedConversation tokens, const engine::RewardModel& model,
+                           Pooling pooling, std::span<const std::int32_t> gate_tokens);
 
 /// Called with finished rows: positions in the `rows` of the call, and their results.
 using ScoredFn =
@@ -52,7 +52,7 @@ using ScoredFn =
 /// Scores rows of the store: render chat -> tokens -> prompt groups -> batches -> model -> a column
 /// of results in the order of `rows`. Rows of one prompt share its prefix. A row that cannot be
 /// scored gets an error.
-std::vector<RowScore> score_rows(model::RewardModel& model,
+std::vector<RowScore> score_rows(engine::RewardModel& model,
                                  const text::ConversationEncoder& encoder, const RowStore& store,
                                  std::span<const std::size_t> rows, const ScorerOptions& options,
                                  const ScoredFn& on_scored = {}, const ProgressFn& progress = {});

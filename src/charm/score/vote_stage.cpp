@@ -191,10 +191,11 @@ ScoreStageResult merge_votes(const ScoreStageOptions& options, const ShardRun& r
 
 ScoreStageResult score_votes(const ScoreStageOptions& options, const ProgressFn& progress) {
   check_vote_options(options);
-  const model::ModelSource source =
-      model::resolve_model_source(options.model_dir, options.model.source);
+  const engine::ModelSource source =
+      engine::resolve_model_source(options.model_dir, options.model.source);
   const OutputLock lock = lock_for_scoring({options.output}, options.shard);
-  const std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);
+  const std::unique_ptr<engine::RewardModel> model =
+      engine::load_reward_model(source, options.model);
   const text::ConversationEncoder encoder(source.tokenizer_folder,
                                           encoder_options(options.encoder, *model, source));
   const storage::ModelHashes hashes = storage::hash_model(source.folders());

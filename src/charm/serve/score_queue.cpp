@@ -19,13 +19,13 @@ constexpr std::int64_t kBatchesAhead = 16;
 /// Conversations per thread that are taken at a time.
 constexpr std::size_t kTakenPerThread = 16;
 
-std::int64_t num_tokens(const batch::PooledRow& row) {
+std::int64_t num_tokens(const engine::PooledRow& row) {
   return static_cast<std::int64_t>(row.ids.size());
 }
 
 }  // namespace
 
-ScoreQueue::ScoreQueue(model::RewardModel& model, const text::ConversationEncoder& encoder,
+ScoreQueue::ScoreQueue(engine::RewardModel& model, const text::ConversationEncoder& encoder,
                        const QueueOptions& options, Metrics& metrics)
     : model_(model),
       encoder_(encoder),
@@ -163,17 +163,17 @@ bool ScoreQueue::drop_if_abandoned(Item& item) {
 /// Scores the batch that begins with the oldest conversation.
 void ScoreQueue::score_next() {
   if (encoded_.empty()) return;
-  std::vector<std::pair<std::size_t, batch::PooledRow>> rows;
+  std::vector<std::pair<std::size_t, engine::PooledRow>> rows;
   for (std::size_t i = 0; i < encoded_.size(); ++i) rows.emplace_back(i, encoded_[i].row);
-  const std::vector<std::vector<batch::PromptGroup>> batches =
-      batch::plan_batches(batch::group_by_prompt(std::move(rows)), budget_tokens_);
+  const std::vector<std::vector<engine::PromptGroup>> batches =
+      engine::plan_batches(engine::group_by_prompt(std::move(rows)), budget_tokens_);
   // A group larger than the budget stays together: the model keeps its prompt's keys and values.
   std::size_t num_batches = 1;
   while (batches[num_batches - 1].back().continues) ++num_batches;
 
   std::vector<Item> items(encoded_.size());
   for (std::size_t b = 0; b < num_batches; ++b) {
-    for (const batch::PromptGroup& group : batches[b]) {
+    for (const engine::PromptGroup& group : batches[b]) {
       for (const std::size_t r : group.rows) items[r] = std::move(encoded_[r]);
     }
   }
@@ -187,9 +187,9 @@ void ScoreQueue::score_next() {
 }
 
 /// `items`: by row number of the groups.
-void ScoreQueue::score_batch(const std::vector<batch::PromptGroup>& groups,
+void ScoreQueue::score_batch(const std::vector<engine::PromptGroup>& groups,
                              std::vector<Item>& items) {
-  const batch::PackedBatch packed = batch::pack(groups);
+  const engine::PackedBatch packed = engine::pack(groups);
   try {
     const auto start = std::chrono::steady_clock::now();
     const std::vector<float> scores = model_.score(packed);
@@ -216,9 +216,9 @@ void ScoreQueue::score_batch(const std::vector<batch::PromptGroup>& groups,
     }
     // One of them has a score that is not finite; the others get theirs.
     for (const std::size_t r : packed.rows) {
-      std::vector<std::pair<std::size_t, batch::PooledRow>> alone;
+      std::vector<std::pair<std::size_t, engine::PooledRow>> alone;
       alone.emplace_back(r, items[r].row);
-      score_batch(batch::group_by_prompt(std::move(alone)), items);
+      score_batch(engine::group_by_prompt(std::move(alone)), items);
     }
   }
 }

@@ -13,8 +13,8 @@
 #include <variant>
 #include <vector>
 
-#include "charm/batch/token_batch.h"
-#include "charm/model/reward_model.h"
+#include "charm/engine/reward_model.h"
+#include "charm/engine/token_batch.h"
 #include "charm/records/conversation.h"
 #include "charm/score/scorer.h"
 #include "charm/serve/metrics.h"
@@ -50,7 +50,7 @@ class ScoreQueue {
   using Done = std::function<void(std::vector<ScoreResult>)>;
 
   /// `model`, `encoder` and `metrics` must outlive the queue; only the worker uses `model`.
-  ScoreQueue(model::RewardModel& model, const text::ConversationEncoder& encoder,
+  ScoreQueue(engine::RewardModel& model, const text::ConversationEncoder& encoder,
              const QueueOptions& options, Metrics& metrics);
   /// Scores what waits.
   ~ScoreQueue();
@@ -80,7 +80,7 @@ class ScoreQueue {
   struct Item {
     std::shared_ptr<Request> request;
     std::size_t index = 0;
-    batch::PooledRow row{};  ///< once encoded
+    engine::PooledRow row{};  ///< once encoded
   };
 
   void work();
@@ -92,13 +92,13 @@ class ScoreQueue {
   /// Returns false if the conversation has an error.
   bool encode_one(Item& item);
   void score_next();
-  void score_batch(const std::vector<batch::PromptGroup>& groups, std::vector<Item>& items);
+  void score_batch(const std::vector<engine::PromptGroup>& groups, std::vector<Item>& items);
   /// Whether the item's client left; the item is then finished.
   bool drop_if_abandoned(Item& item);
   /// The item has its result.
   void finish(const Item& item);
 
-  model::RewardModel& model_;
+  engine::RewardModel& model_;
   const text::ConversationEncoder& encoder_;
   const QueueOptions options_;
   Metrics& metrics_;

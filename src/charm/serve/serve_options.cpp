@@ -30,7 +30,7 @@ void describe_command(OptionTable& table, ServeOptions& options) {
                "Seconds that a client may take to send a request or to read its reply; then the "
                "connection is closed.")
       .at_least(1);
-  model::describe_model(table, options.model);
+  engine::describe_model(table, options.model);
   text::describe_encoder(table, options.encoder);
   score::describe_scorer(table, options.scorer);
 }

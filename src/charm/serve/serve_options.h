@@ -6,7 +6,7 @@
 #include <string>
 
 #include "charm/base/option_table.h"
-#include "charm/model/reward_model.h"
+#include "charm/engine/reward_model.h"
 #include "charm/score/scorer.h"
 #include "charm/text/conversation_encoder.h"
 
@@ -22,7 +22,7 @@ struct ServeOptions {
   std::int64_t max_waiting = 4096;  ///< conversations that may wait; a full queue answers 503
   std::int64_t max_body_bytes = std::int64_t{16} << 20;  ///< larger requests are answered 413
   std::int32_t request_timeout_s = 60;  ///< a client may take this long to send a request
-  model::RewardModelOptions model;      ///< dtype, device, threads
+  engine::RewardModelOptions model;     ///< dtype, device, threads
   text::EncoderOptions encoder;         ///< length limit, truncation, BOS, template
   score::ScorerOptions scorer;          ///< token budget, pooling
 };

@@ -215,9 +215,10 @@ void serve(const ServeOptions& options, const std::function<void(const Listening
         "texts to the model and read its metrics",
         options.host, http.port());
   }
-  const model::ModelSource source =
-      model::resolve_model_source(options.model_dir, options.model.source);
-  const std::unique_ptr<model::RewardModel> model = model::load_reward_model(source, options.model);
+  const engine::ModelSource source =
+      engine::resolve_model_source(options.model_dir, options.model.source);
+  const std::unique_ptr<engine::RewardModel> model =
+      engine::load_reward_model(source, options.model);
   const text::ConversationEncoder encoder(source.tokenizer_folder,
                                           score::encoder_options(options.encoder, *model, source));
   score::ScorerOptions scorer = options.scorer;

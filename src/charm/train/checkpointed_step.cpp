@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "charm/nn/layout.h"
+#include "charm/engine/layout.h"
 #include "charm/train/train_options.h"
 
 namespace charm::train {
@@ -21,8 +21,9 @@ struct Activation {
   at::Tensor y_TD;
 };
 
-nn::BlockRows rows_of(const TrainableModel& model, std::int64_t layer) {
-  return layer + 1 == model.config().num_layers ? nn::BlockRows::kLast : nn::BlockRows::kAll;
+engine::BlockRows rows_of(const TrainableModel& model, std::int64_t layer) {
+  return layer + 1 == model.config().num_layers ? engine::BlockRows::kLast
+                                                : engine::BlockRows::kAll;
 }
 
 /// Backward from `output` with upstream gradient `output_gradient` (undefined for a scalar).
@@ -41,7 +42,7 @@ at::Tensor backward(const at::Tensor& output, const at::Tensor& output_gradient,
 }
 
 /// Forward pass through the blocks; returns what backward needs and, last, the head's input.
-std::vector<Activation> run_blocks(TrainableModel& model, const nn::BatchLayout& layout,
+std::vector<Activation> run_blocks(TrainableModel& model, const engine::BatchLayout& layout,
                                    std::int64_t first_stored) {
   const std::int64_t num_layers = model.config().num_layers;
   const std::int64_t first_trainable = model.first_trainable_block();
@@ -70,7 +71,7 @@ std::vector<Activation> run_blocks(TrainableModel& model, const nn::BatchLayout&
 
 /// The pad token's row gets no gradient, as in torch's Embedding with `padding_idx` (which
 /// transformers' models set).
-void add_embedding_gradient(TrainableModel& model, const nn::BatchLayout& layout,
+void add_embedding_gradient(TrainableModel& model, const engine::BatchLayout& layout,
                             const at::Tensor& gradient_TD) {
   const at::NoGradGuard guard;
   const at::Tensor& sum_VD = model.embedding()->gradient;
@@ -82,10 +83,10 @@ void add_embedding_gradient(TrainableModel& model, const nn::BatchLayout& layout
 
 }  // namespace
 
-BatchResult accumulate_gradients(TrainableModel& model, const batch::PackedBatch& batch,
+BatchResult accumulate_gradients(TrainableModel& model, const engine::PackedBatch& batch,
                                  const ScoreLoss& loss, std::int64_t stored_blocks) {
   const std::int64_t num_layers = model.config().num_layers;
-  const nn::BatchLayout layout = model.decoder().layout(batch);
+  const engine::BatchLayout layout = model.decoder().layout(batch);
   std::vector<Activation> activations =
       run_blocks(model, layout, num_layers - std::max<std::int64_t>(1, stored_blocks));
 
@@ -113,7 +114,7 @@ BatchResult accumulate_gradients(TrainableModel& model, const batch::PackedBatch
   return result;
 }
 
-std::int64_t num_blocks_to_store(const model::DecoderConfig& config, at::ScalarType compute_dtype,
+std::int64_t num_blocks_to_store(const engine::DecoderConfig& config, at::ScalarType compute_dtype,
                                  std::int64_t budget_tokens, double activation_bytes) {
   const double per_token =
       saved_bytes_per_token(config, static_cast<double>(c10::elementSize(compute_dtype)));

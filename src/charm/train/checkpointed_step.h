@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "charm/batch/token_batch.h"
+#include "charm/engine/token_batch.h"
 #include "charm/train/trainable_model.h"
 
 namespace charm::train {
@@ -27,12 +27,12 @@ struct BatchResult {
 /// are recomputed in backward (Chen et al. 2016, arXiv 1604.06174, one segment per block), so that
 /// memory grows with depth by one [T, D] input per block. The gradients equal those of plain
 /// autograd.
-BatchResult accumulate_gradients(TrainableModel& model, const batch::PackedBatch& batch,
+BatchResult accumulate_gradients(TrainableModel& model, const engine::PackedBatch& batch,
                                  const ScoreLoss& loss, std::int64_t stored_blocks = 1);
 
 /// Number of blocks whose activations fit `activation_bytes` for batches of `budget_tokens`, at
 /// least 1: the last block's backward directly follows its forward, so storing it is free.
-std::int64_t num_blocks_to_store(const model::DecoderConfig& config, at::ScalarType compute_dtype,
+std::int64_t num_blocks_to_store(const engine::DecoderConfig& config, at::ScalarType compute_dtype,
                                  std::int64_t budget_tokens, double activation_bytes);
 
 }  // namespace charm::train

@@ -95,18 +95,18 @@ struct Draft {
   }
 
   PairBatch pack() && {
-    std::vector<batch::PromptGroup> token_groups;
+    std::vector<engine::PromptGroup> token_groups;
     std::size_t row = 0;
     for (const DraftGroup& group : groups) {
       const auto shared = static_cast<std::ptrdiff_t>(group.shared);
-      batch::PromptGroup& tokens = token_groups.emplace_back();
+      engine::PromptGroup& tokens = token_groups.emplace_back();
       tokens.prompt_ids.assign(group.sides.front()->begin(), group.sides.front()->begin() + shared);
       for (const Ids* side : group.sides) {
         tokens.responses.emplace_back(side->begin() + shared, side->end());
         tokens.rows.push_back(row++);
       }
     }
-    return {batch::pack(token_groups), std::move(pairs)};
+    return {engine::pack(token_groups), std::move(pairs)};
   }
 };
 

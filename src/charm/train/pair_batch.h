@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/batch/token_batch.h"
+#include "charm/engine/token_batch.h"
 #include "charm/train/loss.h"
 
 namespace charm::train {
@@ -20,8 +20,8 @@ struct EncodedPair {
 
 /// One batch of pairs.
 struct PairBatch {
-  batch::PackedBatch packed;  ///< S distinct responses
-  PairRows pairs;             ///< indices of each pair's sides among them
+  engine::PackedBatch packed;  ///< S distinct responses
+  PairRows pairs;              ///< indices of each pair's sides among them
 };
 
 /// Packs pairs, in order, into batches of at most `budget_tokens`. Common prefixes are packed once,

@@ -6,7 +6,7 @@
 #include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
-#include "charm/batch/pooled_row.h"
+#include "charm/engine/pooled_row.h"
 
 namespace charm::train {
 namespace {
@@ -31,7 +31,8 @@ std::vector<std::int32_t> encode_side(const Conversation& conversation,
                   id, options.vocab_size);
     }
   }
-  return batch::make_pooled_row(std::move(encoded.ids), encoded.prompt_length, options.pad_token_id)
+  return engine::make_pooled_row(std::move(encoded.ids), encoded.prompt_length,
+                                 options.pad_token_id)
       .ids;
 }
 

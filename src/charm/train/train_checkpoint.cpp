@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "charm/base/error.h"
-#include "charm/tensor/safetensors.h"
+#include "charm/engine/safetensors.h"
 
 namespace charm::train {
 namespace {
@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kProgressKey = "charm_train";
 
-TrainProgress parse_progress(const tensor::SafetensorsFile& file) {
+TrainProgress parse_progress(const engine::SafetensorsFile& file) {
   const auto found = file.metadata().find(kProgressKey);
   try {
     if (found == file.metadata().end())
@@ -48,17 +48,17 @@ void write_checkpoint(const fs::path& path, TrainableModel& model, const AdamW& 
   const nlohmann::ordered_json json = {{"fingerprint", progress.fingerprint},
                                        {"step", progress.step},
                                        {"metrics_bytes", progress.metrics_bytes}};
-  tensor::write_safetensors(path, run_tensors(model, optimizer), at::kFloat,
+  engine::write_safetensors(path, run_tensors(model, optimizer), at::kFloat,
                             {{kProgressKey, json.dump()}});
 }
 
 std::optional<TrainProgress> read_checkpoint_progress(const fs::path& path) {
   if (!fs::exists(path)) return std::nullopt;
-  return parse_progress(tensor::SafetensorsFile(path));
+  return parse_progress(engine::SafetensorsFile(path));
 }
 
 void restore_checkpoint(const fs::path& path, TrainableModel& model, AdamW& optimizer) {
-  const tensor::SafetensorsFile file(path);
+  const engine::SafetensorsFile file(path);
   const TrainProgress progress = parse_progress(file);
   const auto tensors = run_tensors(model, optimizer);
   const at::NoGradGuard guard;

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
-#include "charm/model/heads.h"
-#include "charm/model/reward_model.h"
+#include "charm/engine/heads.h"
+#include "charm/engine/reward_model.h"
 #include "charm/text/conversation_encoder.h"
 
 namespace charm::train {
@@ -113,7 +113,7 @@ void describe_settings(OptionTable& table, TrainOptions& options) {
               "the same. 0: recompute all.")
       .at_least(0)
       .text("device", options.device, "auto|cpu|cuda", "Where the model runs.");
-  model::describe_adapter(table, options.source);
+  engine::describe_adapter(table, options.source);
   table
       .path("template", options.template_file, "FILE",
             "Chat template (Jinja) instead of the model's own; saved with the result.")
@@ -190,19 +190,19 @@ void check_options(const TrainOptions& o) {
   }
 }
 
-void check_model(const TrainOptions& options, const model::DecoderConfig& config,
-                 const model::ModelSource& source) {
-  const bool has_head = config.head != model::HeadKind::kNone;
+void check_model(const TrainOptions& options, const engine::DecoderConfig& config,
+                 const engine::ModelSource& source) {
+  const bool has_head = config.head != engine::HeadKind::kNone;
   const std::string folder =
       options.model.empty() ? source.folder.string() : options.model.string();
-  if (!has_head && !options.new_head) model::throw_no_reward_head(source, config);
+  if (!has_head && !options.new_head) engine::throw_no_reward_head(source, config);
   if (has_head && options.new_head) {
     throw Error(
         ErrorKind::kUsage,
         "--new-head: {} is a {} with a trained head, which it would replace; drop the option",
         folder, config.architecture);
   }
-  if (has_head && !model::head_of(config.head).trains) {
+  if (has_head && !engine::head_of(config.head).trains) {
     throw Error(ErrorKind::kInput, "{}: the head of a {} can be scored, but not trained", folder,
                 config.architecture);
   }
@@ -218,13 +218,13 @@ void check_model(const TrainOptions& options, const model::DecoderConfig& config
   }
 }
 
-double saved_bytes_per_token(const model::DecoderConfig& config, double element_bytes) {
+double saved_bytes_per_token(const engine::DecoderConfig& config, double element_bytes) {
   // About 8 of width D in the model's dtype, 6 of width D in float32 (the norms), 4 of the heads'
   // width and 5 of width F.
   const auto width = static_cast<double>(config.hidden_size);
   const auto heads =
       static_cast<double>((config.num_heads + 2 * config.num_kv_heads) * config.head_dim);
-  const auto mlp = static_cast<double>(model::mlp_values_per_token(config));
+  const auto mlp = static_cast<double>(engine::mlp_values_per_token(config));
   return element_bytes * (8 * width + 5 * mlp) + 4.0 * (6 * width + 4 * heads);
 }
 
@@ -235,7 +235,7 @@ storage::Manifest make_manifest(const TrainOptions& o, std::string_view dtype,
       .option("dtype", dtype)
       .option("device", device)
       .option("train-embeddings", o.train_embeddings);
-  for (const fs::path& folder : model::resolve_model_source(o.model, o.source).folders())
+  for (const fs::path& folder : engine::resolve_model_source(o.model, o.source).folders())
     manifest.input(folder);
   manifest.input(o.preferences);
   if (o.eval_preferences) manifest.input(*o.eval_preferences);

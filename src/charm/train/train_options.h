@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "charm/model/model_config.h"
+#include "charm/engine/model_config.h"
 #include "charm/storage/manifest.h"
 #include "charm/train/train_stage.h"
 
@@ -13,11 +13,11 @@ void check_options(const TrainOptions& options);
 
 /// Throws kUsage or kInput for options that do not suit the model: a head that is missing, that
 /// --new-head would replace or that cannot be trained, and more layers than it has.
-void check_model(const TrainOptions& options, const model::DecoderConfig& config,
-                 const model::ModelSource& source);
+void check_model(const TrainOptions& options, const engine::DecoderConfig& config,
+                 const engine::ModelSource& source);
 
 /// Activations that a block stores for backward, in bytes per token.
-double saved_bytes_per_token(const model::DecoderConfig& config, double element_bytes);
+double saved_bytes_per_token(const engine::DecoderConfig& config, double element_bytes);
 
 /// Manifest of the options that affect the result and the inputs with their hashes. `dtype` and
 /// `device` are the resolved ones.

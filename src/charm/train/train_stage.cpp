@@ -15,12 +15,12 @@
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/base/parallel.h"
-#include "charm/model/heads.h"
-#include "charm/model/load_decoder.h"
-#include "charm/model/reward_model.h"
+#include "charm/engine/device.h"
+#include "charm/engine/heads.h"
+#include "charm/engine/load_decoder.h"
+#include "charm/engine/reward_model.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
-#include "charm/tensor/device.h"
 #include "charm/text/conversation_encoder.h"
 #include "charm/train/pair_dataset.h"
 #include "charm/train/split.h"
@@ -33,33 +33,33 @@ namespace {
 using nlohmann::ordered_json;
 
 bool choose_cuda(const std::string& device) {
-  return model::use_cuda(device == "cuda"  ? model::DeviceChoice::kCuda
-                         : device == "cpu" ? model::DeviceChoice::kCpu
-                                           : model::DeviceChoice::kAuto);
+  return engine::use_cuda(device == "cuda"  ? engine::DeviceChoice::kCuda
+                          : device == "cpu" ? engine::DeviceChoice::kCpu
+                                            : engine::DeviceChoice::kAuto);
 }
 
 struct StartingPoint {
-  model::DecoderConfig config;
-  model::DecoderWeights weights;
+  engine::DecoderConfig config;
+  engine::DecoderWeights weights;
 };
 
 /// Loads the initial weights; --new-head adds a randomly initialised head to a causal LM.
 StartingPoint load_start(const TrainOptions& options) {
   StartingPoint start;
-  const model::ModelSource source = model::resolve_model_source(options.model, options.source);
-  start.config = model::load_model_config(source);
+  const engine::ModelSource source = engine::resolve_model_source(options.model, options.source);
+  start.config = engine::load_model_config(source);
   check_model(options, start.config, source);
   const std::int64_t stored_layers = start.config.num_layers;
   if (options.layers) start.config.num_layers = *options.layers;
-  start.weights = model::load_weights(source, start.config,
-                                      {.dtype = at::kFloat, .stored_layers = stored_layers});
+  start.weights = engine::load_weights(source, start.config,
+                                       {.dtype = at::kFloat, .stored_layers = stored_layers});
   if (options.new_head) {
-    model::add_random_head(start.weights, start.config, options.seed);
+    engine::add_random_head(start.weights, start.config, options.seed);
   }
   return start;
 }
 
-model::SaveTypes save_types(const TrainOptions& options, const model::DecoderConfig& config) {
+engine::SaveTypes save_types(const TrainOptions& options, const engine::DecoderConfig& config) {
   switch (options.save_dtype) {
     case SaveDType::kFloat32:
       return {.dtype = at::kFloat};
@@ -71,7 +71,7 @@ model::SaveTypes save_types(const TrainOptions& options, const model::DecoderCon
   const at::ScalarType dtype = config.stored_dtype == "bfloat16"  ? at::kBFloat16
                                : config.stored_dtype == "float16" ? at::kHalf
                                                                   : at::kFloat;
-  return model::stored_types(model::resolve_model_source(options.model, options.source), dtype);
+  return engine::stored_types(engine::resolve_model_source(options.model, options.source), dtype);
 }
 
 struct Data {
@@ -80,7 +80,7 @@ struct Data {
   std::int64_t num_equal_texts = 0;  ///< pairs dropped because chosen and rejected are the same
 };
 
-Data read_data(const TrainOptions& options, const model::DecoderConfig& config,
+Data read_data(const TrainOptions& options, const engine::DecoderConfig& config,
                const text::ConversationEncoder& encoder) {
   const EncodePairsOptions encode{.pad_token_id = config.pad_token_id,
                                   .vocab_size = config.vocab_size,
@@ -191,7 +191,7 @@ std::vector<at::Tensor> copies_of(const std::vector<Parameter*>& parameters) {
 ///                     only if these are unchanged
 bool changed_weights(const TrainOptions& options, TrainableModel& model,
                      std::span<const at::Tensor> head_before) {
-  const model::SaveTypes types = save_types(options, model.config());
+  const engine::SaveTypes types = save_types(options, model.config());
   const auto differ = [&](const std::string& name, const at::Tensor& before,
                           const at::Tensor& after) {
     return !at::equal(before.to(at::kCPU, types.of(name)), after.to(at::kCPU, types.of(name)));
@@ -201,15 +201,15 @@ bool changed_weights(const TrainOptions& options, TrainableModel& model,
     if (differ(head[i]->name, head_before[i], head[i]->master)) return true;
   }
   StartingPoint start = load_start(options);
-  const auto before = model::named_weights(start.weights, start.config);
-  const auto after = model::named_weights(model.master(), model.config());
+  const auto before = engine::named_weights(start.weights, start.config);
+  const auto after = engine::named_weights(model.master(), model.config());
   for (std::size_t i = 0; i < before.size(); ++i) {
     if (differ(before[i].first, *before[i].second, *after[i].second)) return true;
   }
   return false;
 }
 
-[[noreturn]] void throw_unchanged(const TrainOptions& options, const model::DecoderConfig& config,
+[[noreturn]] void throw_unchanged(const TrainOptions& options, const engine::DecoderConfig& config,
                                   const TrainResult& result, const WorkFolder& work) {
   const double largest_norm = read_metrics(work.metrics()).largest_grad_norm;
   std::error_code ignored;
@@ -284,8 +284,8 @@ void write_output(const TrainOptions& options, const WorkFolder& work, Trainable
   const fs::path folder = work.path / "model";
   std::error_code ignored;
   fs::remove_all(folder, ignored);
-  model::write_model_files(folder, model::resolve_model_source(options.model, options.source),
-                           model.master(), model.config(), save_types(options, model.config()));
+  engine::write_model_files(folder, engine::resolve_model_source(options.model, options.source),
+                            model.master(), model.config(), save_types(options, model.config()));
   if (options.template_file)
     write_file(folder / "chat_template.jinja", encoder.chat_template().source());
   write_file(folder / "metrics.jsonl", read_file(work.metrics()));
@@ -309,10 +309,10 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
                                           : static_cast<int>(available_processors()));
   check_output(options);
   const OutputLock lock(options.output);
-  const model::ModelSource source = model::resolve_model_source(options.model, options.source);
+  const engine::ModelSource source = engine::resolve_model_source(options.model, options.source);
   const bool cuda = choose_cuda(options.device);
   const bool bfloat16 = options.dtype == ComputeDType::kAuto
-                            ? model::computes_in_bfloat16(model::DTypeChoice::kAuto, cuda)
+                            ? engine::computes_in_bfloat16(engine::DTypeChoice::kAuto, cuda)
                             : options.dtype == ComputeDType::kBFloat16;
   storage::Manifest manifest =
       make_manifest(options, bfloat16 ? "bfloat16" : "float32", cuda ? "cuda" : "cpu");
@@ -324,7 +324,7 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
   std::error_code ignored;
   if (options.fresh) fs::remove_all(work.path, ignored);
 
-  for (const std::string& note : model::describe_stored(source).notes)
+  for (const std::string& note : engine::describe_stored(source).notes)
     log::warning("{}: {}", options.model.string(), note);
   StartingPoint start = load_start(options);
   const text::ConversationEncoder encoder(
@@ -339,7 +339,7 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
   const Data data = read_data(options, start.config, encoder);
   manifest.extra("num_equal_texts", data.num_equal_texts);
   if (cuda) {
-    for (auto& [name, tensor] : model::named_weights(start.weights, start.config))
+    for (auto& [name, tensor] : engine::named_weights(start.weights, start.config))
       *tensor = tensor->to(at::kCUDA);
   }
   TrainableModel model(start.config, std::move(start.weights),
@@ -369,7 +369,7 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
 
 TrainResult train(const TrainOptions& options, const ProgressFn& progress) {
   check_options(options);
-  return tensor::with_device_errors(
+  return engine::with_device_errors(
       "try a smaller --budget-tokens, --activation-gib 0, or --device cpu",
       [&] { return train_on_device(options, progress); });
 }

@@ -7,7 +7,7 @@
 
 #include "charm/base/option_table.h"
 #include "charm/base/progress.h"
-#include "charm/model/model_source.h"
+#include "charm/engine/model_source.h"
 
 namespace charm::train {
 
@@ -70,10 +70,10 @@ struct TrainOptions {
   std::int64_t max_eval_pairs =
       0;  ///< evaluates on this many pairs at most (the first by hash); 0: all
 
-  bool new_head = false;               ///< adds a randomly initialised reward head to a causal LM
-  model::ModelSourceOptions source{};  ///< which adapter is merged before training
-  std::optional<std::int64_t> layers;  ///< truncates the model to its first N layers
-  bool train_embeddings = true;        ///< false freezes the token embeddings
+  bool new_head = false;                ///< adds a randomly initialised reward head to a causal LM
+  engine::ModelSourceOptions source{};  ///< which adapter is merged before training
+  std::optional<std::int64_t> layers;   ///< truncates the model to its first N layers
+  bool train_embeddings = true;         ///< false freezes the token embeddings
   std::int64_t freeze_layers =
       0;  ///< freezes the embeddings and first N layers; saves their backward pass
 

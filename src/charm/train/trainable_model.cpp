@@ -7,28 +7,28 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/model/weight_names.h"
+#include "charm/engine/weight_names.h"
 
 namespace charm::train {
 namespace {
 
 constexpr std::int64_t kEmbedding = -1;
 
-std::int64_t layer_of(const model::WeightSlot& slot, const model::DecoderConfig& config) {
-  if (slot.kind == model::WeightShape::kEmbedding) return kEmbedding;
-  const std::int64_t layer = model::layer_of_weight(slot.name, config);
+std::int64_t layer_of(const engine::WeightSlot& slot, const engine::DecoderConfig& config) {
+  if (slot.kind == engine::WeightShape::kEmbedding) return kEmbedding;
+  const std::int64_t layer = engine::layer_of_weight(slot.name, config);
   return layer >= 0 ? layer : config.num_layers;
 }
 
 /// Norms, the head and routers compute in float32 whatever the model's dtype, directly on their
 /// master weights.
-bool computes_in_float32(const model::WeightSlot& slot) {
-  return model::is_norm(slot.kind) || model::is_float32(slot.kind);
+bool computes_in_float32(const engine::WeightSlot& slot) {
+  return engine::is_norm(slot.kind) || engine::is_float32(slot.kind);
 }
 
 }  // namespace
 
-TrainableModel::TrainableModel(const model::DecoderConfig& config, model::DecoderWeights master,
+TrainableModel::TrainableModel(const engine::DecoderConfig& config, engine::DecoderWeights master,
                                const TrainableOptions& options)
     : options_(options), master_(std::move(master)) {
   if (options_.freeze_layers < 0 || options_.freeze_layers >= config.num_layers) {
@@ -37,9 +37,9 @@ TrainableModel::TrainableModel(const model::DecoderConfig& config, model::Decode
                 options_.freeze_layers, config.num_layers);
   }
   const bool embedding_trainable = options_.train_embeddings && options_.freeze_layers == 0;
-  model::DecoderWeights compute = master_;
-  const std::vector<model::WeightSlot> masters = model::weight_slots(master_, config);
-  const std::vector<model::WeightSlot> computes = model::weight_slots(compute, config);
+  engine::DecoderWeights compute = master_;
+  const std::vector<engine::WeightSlot> masters = engine::weight_slots(master_, config);
+  const std::vector<engine::WeightSlot> computes = engine::weight_slots(compute, config);
   for (std::size_t i = 0; i < masters.size(); ++i) {
     const std::int64_t layer = layer_of(masters[i], config);
     Parameter parameter;
@@ -58,7 +58,7 @@ TrainableModel::TrainableModel(const model::DecoderConfig& config, model::Decode
     parameters_.push_back(std::move(parameter));
     layers_.push_back(layer);
   }
-  decoder_ = std::make_unique<model::Decoder>(config, std::move(compute), nn::Mode::kAutograd);
+  decoder_ = std::make_unique<engine::Decoder>(config, std::move(compute), engine::Mode::kAutograd);
 }
 
 std::vector<Parameter*> TrainableModel::block_parameters(std::int64_t layer) {

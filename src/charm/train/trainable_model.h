@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "charm/model/decoder.h"
-#include "charm/model/decoder_weights.h"
+#include "charm/engine/decoder.h"
+#include "charm/engine/decoder_weights.h"
 
 namespace charm::train {
 
@@ -34,13 +34,13 @@ struct TrainableOptions {
 class TrainableModel {
  public:
   /// `master` in float32 on the device to train on, with a head; shared, not copied.
-  TrainableModel(const model::DecoderConfig& config, model::DecoderWeights master,
+  TrainableModel(const engine::DecoderConfig& config, engine::DecoderWeights master,
                  const TrainableOptions& options);
 
-  const model::Decoder& decoder() const { return *decoder_; }
-  const model::DecoderConfig& config() const { return decoder_->config(); }
+  const engine::Decoder& decoder() const { return *decoder_; }
+  const engine::DecoderConfig& config() const { return decoder_->config(); }
   /// The float32 weights, for saving.
-  model::DecoderWeights& master() { return master_; }
+  engine::DecoderWeights& master() { return master_; }
   std::vector<Parameter>& parameters() { return parameters_; }
 
   /// nullptr when the embedding is frozen.
@@ -60,11 +60,11 @@ class TrainableModel {
 
  private:
   TrainableOptions options_;
-  model::DecoderWeights master_;
+  engine::DecoderWeights master_;
   std::vector<Parameter> parameters_;
   std::vector<std::int64_t> layers_;  ///< of each parameter: -1 embedding, 0 .. num_layers - 1
                                       ///< blocks, num_layers final norm and head
-  std::unique_ptr<model::Decoder> decoder_;
+  std::unique_ptr<engine::Decoder> decoder_;
 };
 
 }  // namespace charm::train

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "charm/demo/language.h"
-#include "charm/model/model_config.h"
+#include "charm/engine/model_config.h"
 #include "charm/text/conversation_encoder.h"
 #include "tests/unit/base/temp_folder.h"
 
@@ -41,7 +41,7 @@ TEST(TinyModel, SameSeedSameBytes) {
   write_tiny_model(folder / "3", words, {.reward_head = true, .seed = 6});
   EXPECT_EQ(read_file(folder / "1/model.safetensors"), read_file(folder / "2/model.safetensors"));
   EXPECT_NE(read_file(folder / "1/model.safetensors"), read_file(folder / "3/model.safetensors"));
-  EXPECT_EQ(model::load_model_config(folder / "1").head, model::HeadKind::kLinear);
+  EXPECT_EQ(engine::load_model_config(folder / "1").head, engine::HeadKind::kLinear);
 }
 
 }  // namespace

@@ -147,7 +147,7 @@ TEST_F(EvaluateStage, ArenaFromScoresFiles) {
 
 TEST_F(EvaluateStage, ScoresWithAModelOnceAndRecomputesWithout) {
   options_.model_dir = charm::test::kSourceDir + std::string("/tests/data/golden/models/chat");
-  options_.model.dtype = model::DTypeChoice::kFloat32;
+  options_.model.dtype = engine::DTypeChoice::kFloat32;
   options_.data = {folder_ / "rows.jsonl"};
   options_.bootstrap = 20;
   write_file(
@@ -178,7 +178,7 @@ TEST_F(EvaluateStage, ScoresWithAModelOnceAndRecomputesWithout) {
 TEST_F(EvaluateStage, RewardBench2WithAModel) {
   options_.benchmark = Benchmark::kRewardBench2;
   options_.model_dir = charm::test::kSourceDir + std::string("/tests/data/golden/models/chat");
-  options_.model.dtype = model::DTypeChoice::kFloat32;
+  options_.model.dtype = engine::DTypeChoice::kFloat32;
   options_.data = {folder_ / "test.jsonl"};
   options_.bootstrap = 0;
   write_file(

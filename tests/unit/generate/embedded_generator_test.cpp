@@ -180,8 +180,8 @@ const fs::path kCausalModels = fs::path(charm::test::kSourceDir) / "tests/data/g
 
 TEST(EmbeddedGenerator, ACacheSmallerThanABlockIsRejected) {
   try {
-    model::load_causal_lm(kCausalModels / "llama",
-                          {.dtype = model::DTypeChoice::kFloat32, .cache_bytes = 1000});
+    engine::load_causal_lm(kCausalModels / "llama",
+                           {.dtype = engine::DTypeChoice::kFloat32, .cache_bytes = 1000});
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kResource);
@@ -201,7 +201,7 @@ TEST(EmbeddedGenerator, AModelWithoutAnOutputLayerIsRejected) {
   config["tie_word_embeddings"] = false;
   std::ofstream(folder / "config.json") << config;
   try {
-    model::load_causal_lm(folder, {.dtype = model::DTypeChoice::kFloat32});
+    engine::load_causal_lm(folder, {.dtype = engine::DTypeChoice::kFloat32});
     ADD_FAILURE() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInput);

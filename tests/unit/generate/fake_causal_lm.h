@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "charm/base/random.h"
-#include "charm/model/causal_lm.h"
+#include "charm/engine/causal_lm.h"
 
 namespace charm::generate {
 
 /// Logits are a function of all tokens in the sequence's blocks, so that a wrong block or position
 /// changes the output.
-class FakeCausalLM final : public model::CausalLM {
+class FakeCausalLM final : public engine::CausalLM {
  public:
   struct Shape {
     std::int64_t blocks = 100;
@@ -24,16 +24,16 @@ class FakeCausalLM final : public model::CausalLM {
   explicit FakeCausalLM(const Shape& shape)
       : shape_(shape), slots_(static_cast<std::size_t>(shape.blocks * shape.block_tokens), -1) {}
 
-  std::span<const float> step(const batch::CachedBatch& batch) override {
+  std::span<const float> step(const engine::CachedBatch& batch) override {
     logits_.clear();
     std::int64_t tokens = 0;
-    for (const batch::CachedTokens& sequence : batch.sequences) {
+    for (const engine::CachedTokens& sequence : batch.sequences) {
       for (std::size_t i = 0; i < sequence.ids.size(); ++i) {
         slot(sequence, sequence.first_position + static_cast<std::int64_t>(i)) = sequence.ids[i];
       }
       tokens += static_cast<std::int64_t>(sequence.ids.size());
     }
-    for (const batch::CachedTokens& sequence : batch.sequences) {
+    for (const engine::CachedTokens& sequence : batch.sequences) {
       if (!sequence.wants_logits) continue;
       std::uint64_t hash = 17;
       const std::int64_t length =
@@ -67,7 +67,7 @@ class FakeCausalLM final : public model::CausalLM {
   std::int64_t largest_step = 0, most_sequences = 0, tokens_computed = 0;
 
  private:
-  std::int32_t& slot(const batch::CachedTokens& sequence, std::int64_t position) {
+  std::int32_t& slot(const engine::CachedTokens& sequence, std::int64_t position) {
     const std::int32_t block =
         sequence.blocks.at(static_cast<std::size_t>(position / shape_.block_tokens));
     return slots_.at(

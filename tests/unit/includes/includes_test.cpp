@@ -22,19 +22,19 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxLines = 500;
 
-/// base < records < results < { stats, storage, hub, text, batch, tensor } < kernels < nn < model
-/// < stages < { explain, show, report, demo, serve } < pipeline < cli < capi
+/// base < records < results < { stats, storage, hub, text } < kernels < { engine, dist } < stages
+/// < { explain, show, demo, serve } < pipeline < cli < capi
 const std::map<std::string, int> kRanks = {
-    {"base", 0},     {"records", 1},  {"results", 2},   {"stats", 3},    {"storage", 3},
-    {"hub", 3},      {"text", 3},     {"tensor", 3},    {"batch", 3},    {"kernels", 4},
-    {"nn", 5},       {"model", 6},    {"prepare", 7},   {"generate", 7}, {"score", 7},
-    {"rate", 7},     {"measure", 7},  {"calibrate", 7}, {"prefer", 7},   {"train", 7},
-    {"evaluate", 7}, {"report", 8},   {"explain", 8},   {"show", 8},     {"demo", 8},
-    {"serve", 8},    {"pipeline", 9}, {"cli", 10},      {"capi", 11}};
+    {"base", 0},      {"records", 1},  {"results", 2}, {"stats", 3},    {"storage", 3},
+    {"hub", 3},       {"text", 3},     {"kernels", 4}, {"engine", 5},   {"dist", 5},
+    {"prepare", 7},   {"generate", 7}, {"score", 7},   {"rate", 7},     {"measure", 7},
+    {"calibrate", 7}, {"prefer", 7},   {"train", 7},   {"evaluate", 7}, {"report", 7},
+    {"explain", 8},   {"show", 8},     {"demo", 8},    {"serve", 8},    {"pipeline", 9},
+    {"cli", 10},      {"capi", 11}};
 
 /// Folders that compile without torch.
 const std::set<std::string> kTorchFree = {
-    "base", "records", "results",   "stats",  "storage", "hub",  "text",     "batch", "prepare",
+    "base", "records", "results",   "stats",  "storage", "hub",  "text",     "prepare",
     "rate", "measure", "calibrate", "prefer", "report",  "show", "pipeline", "cli"};
 
 struct ForeignLibrary {

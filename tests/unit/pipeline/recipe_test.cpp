@@ -86,7 +86,7 @@ TEST_F(RecipeTest, SpreadsSeedsAndResolvesPaths) {
   EXPECT_EQ(recipe.run_dir, dir_ / "out");
   EXPECT_EQ(recipe.policies.at(1).responses, dir_ / "b.jsonl");
   EXPECT_EQ(recipe.reward_model.score.encoder.max_tokens, 512);
-  EXPECT_EQ(recipe.reward_model.score.model.dtype, model::DTypeChoice::kFloat32);
+  EXPECT_EQ(recipe.reward_model.score.model.dtype, engine::DTypeChoice::kFloat32);
   EXPECT_EQ(recipe.calibrations.at(0).set, "all");
   EXPECT_EQ(recipe.calibrations.at(0).options.solve.seed, 7u);
   EXPECT_EQ(recipe.mismatch.seed, 7u);

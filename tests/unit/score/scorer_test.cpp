@@ -13,13 +13,13 @@ namespace charm::score {
 namespace {
 
 /// Scores a sequence by a sum over its tokens, independent of batches.
-class FakeRewardModel final : public model::RewardModel {
+class FakeRewardModel final : public engine::RewardModel {
  public:
-  std::vector<float> score(const batch::PackedBatch& batch) override {
+  std::vector<float> score(const engine::PackedBatch& batch) override {
     ++num_batches;
     largest_batch = std::max(largest_batch, batch.num_tokens());
     std::vector<float> scores;
-    for (const batch::Segment& s : batch.responses) {
+    for (const engine::Segment& s : batch.responses) {
       double sum = 0.0;
       const auto add = [&](std::int64_t begin, std::int64_t length) {
         for (std::int64_t i = begin; i < begin + length; ++i) {
@@ -64,7 +64,8 @@ std::vector<Response> some_rows() {
 }
 
 /// All rows of a store.
-std::vector<RowScore> score_all(model::RewardModel& model, const text::ConversationEncoder& encoder,
+std::vector<RowScore> score_all(engine::RewardModel& model,
+                                const text::ConversationEncoder& encoder,
                                 const std::vector<Response>& rows, const ScorerOptions& options,
                                 const ScoredFn& on_scored = {}, const ProgressFn& progress = {}) {
   const RowStore store(rows);
@@ -163,10 +164,10 @@ TEST(ScoreRows, BatchesRespectTheBudget) {
 }
 
 /// Returns scores asynchronously, like a GPU.
-class AsyncRewardModel final : public model::RewardModel {
+class AsyncRewardModel final : public engine::RewardModel {
  public:
-  std::vector<float> score(const batch::PackedBatch& batch) override { return start(batch)(); }
-  PendingScores start(const batch::PackedBatch& batch) override {
+  std::vector<float> score(const engine::PackedBatch& batch) override { return start(batch)(); }
+  PendingScores start(const engine::PackedBatch& batch) override {
     max_in_flight = std::max(max_in_flight, ++in_flight);
     return [this, batch] {
       --in_flight;

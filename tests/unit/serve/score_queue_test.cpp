@@ -14,9 +14,9 @@ namespace charm::serve {
 namespace {
 
 /// Scores a sequence by a sum over its tokens. Can be held before a batch.
-class HeldRewardModel final : public model::RewardModel {
+class HeldRewardModel final : public engine::RewardModel {
  public:
-  std::vector<float> score(const batch::PackedBatch& batch) override {
+  std::vector<float> score(const engine::PackedBatch& batch) override {
     {
       std::unique_lock lock(mutex);
       ++num_begun;
@@ -25,7 +25,7 @@ class HeldRewardModel final : public model::RewardModel {
     }
     num_tokens += batch.num_tokens();
     std::vector<float> scores;
-    for (const batch::Segment& s : batch.responses) {
+    for (const engine::Segment& s : batch.responses) {
       double sum = 0.0;
       const auto add = [&](std::int64_t begin, std::int64_t length) {
         for (std::int64_t i = begin; i < begin + length; ++i) {

@@ -35,21 +35,21 @@ const ScoreLoss kLoss = [](const at::Tensor& scores) {
 };
 
 /// Gradients of the same loss by plain autograd through the whole decoder.
-std::map<std::string, at::Tensor> plain_gradients(const model::DecoderConfig& config,
-                                                  const batch::PackedBatch& batch) {
-  model::DecoderWeights weights = model::random_weights(config, 1);
-  for (auto& [name, tensor] : model::named_weights(weights, config))
+std::map<std::string, at::Tensor> plain_gradients(const engine::DecoderConfig& config,
+                                                  const engine::PackedBatch& batch) {
+  engine::DecoderWeights weights = engine::random_weights(config, 1);
+  for (auto& [name, tensor] : engine::named_weights(weights, config))
     tensor->set_requires_grad(true);
-  const model::Decoder decoder(config, weights, nn::Mode::kAutograd);
+  const engine::Decoder decoder(config, weights, engine::Mode::kAutograd);
   kLoss(decoder.forward(decoder.layout(batch))).backward();
   std::map<std::string, at::Tensor> gradients;
-  for (auto& [name, tensor] : model::named_weights(weights, config))
+  for (auto& [name, tensor] : engine::named_weights(weights, config))
     gradients[name] = tensor->grad();
   return gradients;
 }
 
 std::map<std::string, at::Tensor> plain_gradients(std::int64_t num_layers,
-                                                  const batch::PackedBatch& batch) {
+                                                  const engine::PackedBatch& batch) {
   return plain_gradients(tiny_config(num_layers), batch);
 }
 
@@ -74,17 +74,17 @@ TEST(AccumulateGradients, EqualPlainAutogradWhateverIsStored) {
 }
 
 TEST(AccumulateGradients, EqualPlainAutogradForGemmaWithAValueHead) {
-  const model::DecoderConfig config = model::parse_model_config(R"({
+  const engine::DecoderConfig config = engine::parse_model_config(R"({
     "architectures": ["GRewardModel"], "model_type": "gemma2", "vocab_size": 48, "hidden_size": 32,
     "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
     "head_dim": 8, "query_pre_attn_scalar": 4, "attn_logit_softcapping": 3.0, "sliding_window": 5,
     "max_position_embeddings": 128, "pad_token_id": 0, "initializer_range": 0.2,
     "vhead_layer_type": "mlp", "vhead_num_neurons": 12})",
-                                                                "gemma/config.json");
+                                                                  "gemma/config.json");
   const PairBatch batch = one_batch(6);
   const auto expected = plain_gradients(config, batch.packed);
   for (const std::int64_t stored : {1, 3}) {
-    TrainableModel model(config, model::random_weights(config, 1), {});
+    TrainableModel model(config, engine::random_weights(config, 1), {});
     accumulate_gradients(model, batch.packed, kLoss, stored);
     for (const Parameter& parameter : model.parameters()) {
       EXPECT_GT(parameter.gradient.abs().max().item<double>(), 0.0) << parameter.name;
@@ -164,7 +164,7 @@ TEST(AccumulateGradients, BFloat16IsCloseAndItsMastersStayFloat32) {
 }
 
 TEST(NumBlocksToStore, IsAtLeastOneAndAtMostAll) {
-  const model::DecoderConfig config = tiny_config(4);
+  const engine::DecoderConfig config = tiny_config(4);
   EXPECT_EQ(num_blocks_to_store(config, at::kFloat, 4096, 0.0), 1);
   EXPECT_EQ(num_blocks_to_store(config, at::kFloat, 4096, 1e12), 4);
 }

@@ -17,9 +17,9 @@ PairBatch pack_all(const std::vector<EncodedPair>& pairs) {
 }
 
 /// Full sequences as packed for the model.
-std::vector<Ids> sequences_of(const batch::PackedBatch& packed) {
+std::vector<Ids> sequences_of(const engine::PackedBatch& packed) {
   std::vector<Ids> sequences;
-  for (const batch::Segment& segment : packed.responses) {
+  for (const engine::Segment& segment : packed.responses) {
     Ids& ids = sequences.emplace_back();
     const auto add = [&](std::int64_t begin, std::int64_t length) {
       ids.insert(ids.end(), packed.ids.begin() + begin, packed.ids.begin() + begin + length);

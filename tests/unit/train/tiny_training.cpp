@@ -7,13 +7,13 @@
 
 namespace charm::train::testing_support {
 
-model::DecoderConfig tiny_config(std::int64_t num_layers) {
-  model::DecoderConfig config = model::parse_model_config(R"({
+engine::DecoderConfig tiny_config(std::int64_t num_layers) {
+  engine::DecoderConfig config = engine::parse_model_config(R"({
     "architectures": ["LlamaForSequenceClassification"], "model_type": "llama", "vocab_size": 48, "hidden_size": 32,
     "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
     "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
     "attention_bias": true, "id2label": {"0": "LABEL_0"}, "pad_token_id": 0, "initializer_range": 0.2})",
-                                                          "tiny/config.json");
+                                                            "tiny/config.json");
   config.num_layers = num_layers;
   return config;
 }
@@ -21,8 +21,8 @@ model::DecoderConfig tiny_config(std::int64_t num_layers) {
 TrainableModel tiny_model(const TrainableOptions& options, std::int64_t num_layers,
                           std::uint64_t seed) {
   at::set_num_threads(1);  // more threads do not pay for matrices this small
-  const model::DecoderConfig config = tiny_config(num_layers);
-  return TrainableModel(config, model::random_weights(config, seed), options);
+  const engine::DecoderConfig config = tiny_config(num_layers);
+  return TrainableModel(config, engine::random_weights(config, seed), options);
 }
 
 std::vector<EncodedPair> tiny_pairs(std::size_t count, std::uint64_t seed) {

@@ -3,15 +3,15 @@
 #include <cstdint>
 #include <vector>
 
-#include "charm/model/decoder_weights.h"
-#include "charm/model/model_config.h"
+#include "charm/engine/decoder_weights.h"
+#include "charm/engine/model_config.h"
 #include "charm/train/pair_batch.h"
 #include "charm/train/trainable_model.h"
 
 namespace charm::train::testing_support {
 
 /// Two or more layers, d 32, 4 heads, 2 key heads, 48 tokens of which 0 pads.
-model::DecoderConfig tiny_config(std::int64_t num_layers = 2);
+engine::DecoderConfig tiny_config(std::int64_t num_layers = 2);
 
 /// A model with seeded random weights.
 TrainableModel tiny_model(const TrainableOptions& options = {}, std::int64_t num_layers = 2,

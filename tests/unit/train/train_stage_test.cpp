@@ -11,9 +11,9 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
-#include "charm/model/decoder_weights.h"
-#include "charm/model/model_config.h"
-#include "charm/tensor/safetensors.h"
+#include "charm/engine/decoder_weights.h"
+#include "charm/engine/model_config.h"
+#include "charm/engine/safetensors.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/base/temp_folder.h"
@@ -58,7 +58,7 @@ class TrainStage : public ::testing::Test {
   }
   /// Whether any tensor of two model folders differs.
   static bool weights_differ(const fs::path& a, const fs::path& b) {
-    const tensor::SafetensorsFile first(a / "model.safetensors"), second(b / "model.safetensors");
+    const engine::SafetensorsFile first(a / "model.safetensors"), second(b / "model.safetensors");
     EXPECT_EQ(first.tensors().size(), second.tensors().size());
     for (const auto& [name, info] : first.tensors()) {
       if (!at::equal(first.view(name), second.view(name).to(first.view(name).scalar_type())))
@@ -70,7 +70,7 @@ class TrainStage : public ::testing::Test {
   static void round_weights(const fs::path& file) {
     std::vector<std::pair<std::string, at::Tensor>> tensors;
     {
-      const tensor::SafetensorsFile stored(file);
+      const engine::SafetensorsFile stored(file);
       for (const auto& [name, info] : stored.tensors()) {
         const at::Tensor tensor = stored.view(name).clone();
         float* values = tensor.mutable_data_ptr<float>();
@@ -79,7 +79,7 @@ class TrainStage : public ::testing::Test {
         tensors.emplace_back(name, tensor.to(at::kBFloat16).to(at::kFloat));
       }
     }
-    tensor::write_safetensors(file, tensors);
+    engine::write_safetensors(file, tensors);
   }
   nlohmann::json read_json(const fs::path& path) { return nlohmann::json::parse(read_file(path)); }
 
@@ -97,9 +97,9 @@ TEST_F(TrainStage, WritesAModelFolderWithMetricsAndManifest) {
   EXPECT_EQ(result.eval_after->num_pairs, 2);
   EXPECT_FALSE(fs::exists(partial_path(options_.output)));
   EXPECT_TRUE(fs::exists(options_.output / "tokenizer.json"));
-  const model::DecoderConfig config = model::load_model_config(options_.output);
+  const engine::DecoderConfig config = engine::load_model_config(options_.output);
   EXPECT_EQ(config.stored_dtype, "float32");
-  model::load_weights(options_.output, config, {.dtype = at::kFloat});
+  engine::load_weights(options_.output, config, {.dtype = at::kFloat});
   const auto manifest = read_json(options_.output / "manifest.json");
   EXPECT_EQ(manifest["num_steps"], 6);
   EXPECT_EQ(manifest["eval_after"]["num_pairs"], 2);
@@ -272,22 +272,22 @@ TEST_F(TrainStage, NewHeadIsForCausalModelsOnly) {
   config["architectures"] = {"LlamaForCausalLM"};
   write_file(options_.model / "config.json", config.dump());
   {
-    const tensor::SafetensorsFile file(options_.model / "model.safetensors");
+    const engine::SafetensorsFile file(options_.model / "model.safetensors");
     std::vector<std::pair<std::string, at::Tensor>> tensors;
     for (const auto& [name, info] : file.tensors()) {
       if (name != "score.weight") tensors.emplace_back(name, file.view(name));
     }
-    tensor::write_safetensors(folder_ / "model" / "model.safetensors", tensors);
+    engine::write_safetensors(folder_ / "model" / "model.safetensors", tensors);
   }
   options_.new_head = false;
   EXPECT_THAT(failure(options_, ErrorKind::kInput), HasSubstr("--new-head"));
   options_.new_head = true;
   options_.layers = 1;
   train(options_, {});
-  const model::DecoderConfig trained = model::load_model_config(options_.output);
+  const engine::DecoderConfig trained = engine::load_model_config(options_.output);
   EXPECT_EQ(trained.architecture, "LlamaForSequenceClassification");
   EXPECT_EQ(trained.num_layers, 1);
-  model::load_weights(options_.output, trained, {.dtype = at::kFloat});
+  engine::load_weights(options_.output, trained, {.dtype = at::kFloat});
 }
 
 TEST_F(TrainStage, AGatedHeadIsRefused) {
@@ -297,12 +297,12 @@ TEST_F(TrainStage, AGatedHeadIsRefused) {
 
 TEST_F(TrainStage, AMissingHeadIsNeverMadeUp) {
   options_.model = copied_model();
-  const tensor::SafetensorsFile file(options_.model / "model.safetensors");
+  const engine::SafetensorsFile file(options_.model / "model.safetensors");
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const auto& [name, info] : file.tensors()) {
     if (name != "score.weight") tensors.emplace_back(name, file.view(name).clone());
   }
-  tensor::write_safetensors(options_.model / "model.safetensors", tensors);
+  engine::write_safetensors(options_.model / "model.safetensors", tensors);
   EXPECT_THAT(failure(options_, ErrorKind::kInput), HasSubstr("score.weight"));
 }
 

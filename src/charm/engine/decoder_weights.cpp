@@ -1,0 +1,220 @@
+#include "charm/engine/decoder_weights.h"
+
+#include <ATen/ops/empty.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "charm/base/error.h"
+#include "charm/engine/device.h"
+#include "charm/engine/safetensors.h"
+#include "charm/engine/source_tensors.h"
+#include "charm/engine/weight_names.h"
+
+namespace charm::engine {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::size_t kMaxListed = 8;
+
+bool is_loadable(at::ScalarType dtype) {
+  return dtype == at::ScalarType::Float || dtype == at::ScalarType::Half ||
+         dtype == at::ScalarType::BFloat16;
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  const std::size_t count = std::min(names.size(), kMaxListed);
+  std::string text = fmt::format(
+      "'{}'", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(count), "', '"));
+  if (names.size() > count) text += fmt::format(" and {} more", names.size() - count);
+  return text;
+}
+
+/// Why a head's tensor is not there, and what to do.
+[[noreturn]] void throw_no_head(const WeightSlot& slot, const DecoderConfig& config,
+                                const ModelSource& source) {
+  const std::string place =
+      source.adapter
+          ? fmt::format("{} with adapter {}", source.folder.string(), source.adapter->string())
+          : source.folder.string();
+  throw Error(ErrorKind::kInput,
+              "{}: tensor '{}' [{}] is missing: without it the model has no reward head, and a "
+              "random one is never used; expected the weights of a {}{}",
+              place, slot.name, fmt::join(slot.shape, ", "), config.architecture,
+              source.adapter ? "; was the head saved with the adapter (modules_to_save)? A LoRA "
+                               "run of OpenRLHF leaves it in no file: save the merged model with "
+                               "its head"
+                             : "");
+}
+
+/// Checks the number of experts in the first layer that has any, which thousands of missing or
+/// extra tensors would say less clearly.
+void check_num_experts(const SourceTensors& tensors, const DecoderConfig& config,
+                       const ModelSource& source) {
+  if (!config.experts) return;
+  std::map<std::int64_t, std::set<std::int64_t>> experts_of_layer;
+  for (const auto& [name, stored] : tensors.all()) {
+    const std::int64_t expert = expert_of_weight(name, config);
+    if (expert >= 0) experts_of_layer[layer_of_weight(name, config)].insert(expert);
+  }
+  if (experts_of_layer.empty()) return;
+  const auto& [layer, experts] = *experts_of_layer.begin();
+  const std::int64_t stated = config.experts->routing.num_experts;
+  if (std::ssize(experts) == stated) return;
+  throw Error(ErrorKind::kInput,
+              "{}: layer {} has the tensors of {} experts, but config.json says {}",
+              source.folder.string(), layer, experts.size(), stated);
+}
+
+/// Checks that every tensor the config implies is present, and none that would be ignored.
+void check_names(const SourceTensors& tensors, const std::vector<WeightSlot>& slots,
+                 const DecoderConfig& config, const LoadWeightsOptions& options,
+                 const ModelSource& source) {
+  check_num_experts(tensors, config, source);
+  std::vector<std::string> missing;
+  std::map<std::string, int> expected;
+  for (const WeightSlot& slot : slots) {
+    expected.emplace(slot.name, 0);
+    if (tensors.contains(slot.name)) continue;
+    if (slot.kind == WeightShape::kHead) throw_no_head(slot, config, source);
+    missing.push_back(slot.name);
+  }
+  if (!missing.empty()) {
+    throw Error(ErrorKind::kInput,
+                "{}: {} of the {} tensors that config.json implies {} missing: {}",
+                source.folder.string(), missing.size(), slots.size(),
+                missing.size() == 1 ? "is" : "are", listed(missing));
+  }
+  const auto is_known = [&](const std::string& name) {
+    const std::int64_t layer = layer_of_weight(name, config);
+    const bool dropped_layer = layer >= config.num_layers && layer < options.stored_layers;
+    return expected.contains(name) || is_ignored_weight(name) || dropped_layer;
+  };
+  std::vector<std::string> extra;
+  for (const auto& [name, stored] : tensors.all()) {
+    if (!is_known(name)) extra.push_back(name);
+  }
+  if (!extra.empty()) {
+    throw Error(ErrorKind::kInput,
+                "{}: {} tensor{} that a {} of this config.json does not have: {}; ignoring them "
+                "could give wrong scores",
+                source.folder.string(), extra.size(), extra.size() == 1 ? "" : "s",
+                config.architecture, listed(extra));
+  }
+  if (tensors.adapter() == nullptr) return;
+  for (const std::string& name : tensors.adapter()->changed()) {
+    if (!is_known(name)) extra.push_back(name);
+  }
+  if (!extra.empty()) {
+    throw Error(ErrorKind::kInput,
+                "{}: the adapter changes {} tensor{} that its base {} does not have: {}; it was "
+                "trained on another base: give that one with --base-model DIR",
+                source.adapter->string(), extra.size(), extra.size() == 1 ? "" : "s",
+                source.folder.string(), listed(extra));
+  }
+}
+
+/// @param upload  null: the tensor stays on the CPU
+at::Tensor load_tensor(const SourceTensors& tensors, const WeightSlot& slot,
+                       const LoadWeightsOptions& options, DeviceUpload* upload) {
+  const StoredTensor& stored = tensors.at(slot.name);
+  const WeightsFile& file = *stored.file;
+  const TensorInfo& info = stored.info();
+  if (!is_loadable(info.dtype)) {
+    throw Error(
+        ErrorKind::kInput,
+        "{}: tensor '{}' has dtype {}, expected F32, F16 or BF16 (quantised weights are refused)",
+        file.path().string(), stored.name, safetensors_dtype_name(info.dtype));
+  }
+  const bool fits = slot.row < 0 ? info.shape == slot.shape
+                                 : info.shape.size() == 2 && slot.row < info.shape[0] &&
+                                       info.shape[1] == slot.shape[1];
+  if (!fits) {
+    throw Error(ErrorKind::kInput, "{}: tensor '{}' has shape [{}], but config.json implies {}[{}]",
+                file.path().string(), stored.name, fmt::join(info.shape, ", "),
+                slot.row < 0 ? "" : fmt::format("row {} of ", slot.row),
+                fmt::join(slot.shape, ", "));
+  }
+  const at::ScalarType dtype = is_float32(slot.kind) ? at::ScalarType::Float : options.dtype;
+  at::Tensor view = stored.view();
+  const bool is_merged = tensors.adapter() != nullptr && tensors.adapter()->changes(slot.name);
+  if (is_merged) {
+    const at::Tensor base = view;
+    view = tensors.adapter()->merged(slot.name, base, dtype);
+    release_pages(base);
+  }
+  if (slot.row >= 0) view = view.narrow(0, slot.row, 1);
+  if (const auto bad = find_non_finite(view)) {
+    throw Error(ErrorKind::kInput,
+                "{}: tensor '{}' holds NaN or infinity at element {}, expected finite weights only",
+                file.path().string(), stored.name, *bad);
+  }
+  if (upload != nullptr) {
+    at::Tensor uploaded = upload->upload(view, dtype);
+    release_pages(view);  // its bytes are in the pinned buffers or on the device
+    return uploaded;
+  }
+  if (view.scalar_type() != dtype) {
+    at::Tensor converted = view.to(dtype);
+    release_pages(view);
+    // float16 has a smaller range than float32: a value may have overflowed.
+    if (dtype == at::ScalarType::Half && find_non_finite(converted)) {
+      throw Error(ErrorKind::kInput, "{}: tensor '{}' overflows float16; use float32 or bfloat16",
+                  file.path().string(), stored.name);
+    }
+    return converted;
+  }
+  if (options.share_file || is_merged) return view;
+  at::Tensor copy = view.clone();
+  release_pages(view);
+  return copy;
+}
+
+}  // namespace
+
+DecoderWeights load_weights(const ModelSource& source, const DecoderConfig& config,
+                            const LoadWeightsOptions& options) {
+  const SourceTensors tensors(source);
+  DecoderWeights weights;
+  std::vector<WeightSlot> slots = weight_slots(weights, config);
+  if (options.lm_head && !config.tie_word_embeddings) {
+    if (!tensors.contains(std::string(kLmHead))) {
+      throw Error(ErrorKind::kInput,
+                  "{}: tensor '{}' is missing and config.json does not tie it to the embedding "
+                  "(tie_word_embeddings): the model cannot generate",
+                  source.folder.string(), kLmHead);
+    }
+    slots.push_back({std::string(kLmHead),
+                     WeightShape::kEmbedding,
+                     {config.vocab_size, config.hidden_size},
+                     &weights.lm_head_VD});
+  }
+  check_names(tensors, slots, config, options, source);
+  std::optional<DeviceUpload> upload;
+  if (!options.device.is_cpu()) upload.emplace(options.device);
+  for (const WeightSlot& slot : slots)
+    *slot.tensor = load_tensor(tensors, slot, options, upload ? &*upload : nullptr);
+  if (upload) upload->finish();
+  if (options.lm_head && config.tie_word_embeddings) weights.lm_head_VD = weights.embed_VD;
+  return weights;
+}
+
+DecoderWeights load_weights(const fs::path& model_dir, const DecoderConfig& config,
+                            const LoadWeightsOptions& options) {
+  return load_weights(resolve_model_source(model_dir, {}), config, options);
+}
+
+void keep_first_layers(DecoderWeights& weights, DecoderConfig& config, std::int64_t num_layers) {
+  if (num_layers < 1 || num_layers > config.num_layers) {
+    throw Error(ErrorKind::kUsage, "cannot keep the first {} layers of a model of {}", num_layers,
+                config.num_layers);
+  }
+  weights.blocks.resize(static_cast<std::size_t>(num_layers));
+  config.num_layers = num_layers;
+}
+
+}  // namespace charm::engine

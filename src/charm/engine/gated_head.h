@@ -1,0 +1,64 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "charm/engine/head.h"
+
+namespace charm::engine {
+
+// S responses, D model width, K objectives, Q outputs of an objective.
+
+/// What follows each hidden layer of a head's network.
+enum class HeadActivation { kRelu, kSelu, kLeakyRelu };
+
+/// How the outputs of an objective become its reward.
+enum class ObjectiveReward {
+  kOutput,       ///< Q = 1
+  kMean,         ///< of Q quantiles (QRM)
+  kFirst,        ///< of mean and variance, Q = 2 (URM)
+  kExpectation,  ///< softmax over Q values from 0 to 1, and its mean (LDL)
+};
+
+/// Batch normalisation in eval mode, after a hidden layer's activation: x * scale + shift.
+struct HeadBatchNorm {
+  at::Tensor scale_H, shift_H;  ///< undefined: none
+};
+
+/// Layers of a head with activations, and perhaps batch normalisation, between them.
+struct HeadNetwork {
+  std::vector<HeadLayer> layers;
+  std::vector<HeadBatchNorm> norms;  ///< of each layer; empty: none
+  HeadActivation activation = HeadActivation::kRelu;
+};
+
+/// A head with several objectives, weighed by a gating network: ArmoRM (arXiv 2406.12845, section
+/// 3; its modeling_custom.py), QRM (allenai/reward-bench, models/qrm.py), URM (SGLang,
+/// models/llama_classification.py), LDL (allenai/reward-bench, models/ldlreward.py). Float32 in
+/// inference mode.
+struct GatedHead {
+  HeadNetwork rewards;  ///< [K * Q] outputs at the pooled token
+  ObjectiveReward reward = ObjectiveReward::kOutput;
+  at::Tensor transform_KK;  ///< multiplies the row vector of rewards; undefined: none
+  HeadNetwork gate;         ///< K outputs at the gate token
+  bool softmax = true;      ///< of the gate's outputs over `temperature`
+  double temperature = 1.0;
+  at::Tensor gate_scale;  ///< multiplies the weights; undefined: 1
+};
+
+/// Folds the tensors of a batch normalisation (eps 1e-5, PyTorch's default).
+HeadBatchNorm fold_batch_norm(const at::Tensor& weight_H, const at::Tensor& bias_H,
+                              const at::Tensor& mean_H, const at::Tensor& variance_H);
+
+/// score = sum_k g_k * (r T)_k, with r = rewards(norm(x)) of the pooled token and g = scale *
+/// softmax(gate(norm(y)) / temperature) of the gate token. Float32 throughout.
+/// @param x_SD  hidden states of the pooled tokens, before the final norm
+/// @param y_SD  of each response's gate token
+/// @return      [S] float32. Gradients flow in autograd mode.
+at::Tensor norm_and_gated_head(const at::Tensor& x_SD, const at::Tensor& y_SD,
+                               const at::Tensor& norm_weight_D, const GatedHead& head,
+                               const NormConfig& config, Mode mode);
+
+}  // namespace charm::engine

@@ -1,0 +1,152 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "charm/engine/block_config.h"
+#include "charm/kernels/expert_rows.h"
+
+namespace charm::engine {
+
+struct HeadEvidence;
+struct ModelSource;
+
+enum class RopeKind { kDefault, kLinear, kLlama3, kDynamic, kYarn, kLongRope };
+
+/// RoPE settings. Formulas: transformers 5.17 modeling_rope_utils.py.
+struct RopeConfig {
+  RopeKind kind = RopeKind::kDefault;
+  double theta = 10000.0;
+  double partial_factor = 1.0;  ///< share of a head's values that are rotated, from the first on
+  double factor = 1.0;
+  double low_freq_factor = 1.0;   ///< llama3 only
+  double high_freq_factor = 4.0;  ///< llama3 only
+  /// llama3 and yarn: context length of pretraining; dynamic and longrope: length up to which the
+  /// frequencies are fixed.
+  std::int64_t original_max_position_embeddings = 0;
+  double beta_fast = 32.0;  ///< yarn only: rotations above which a frequency is extrapolated (kept)
+  double beta_slow =
+      1.0;  ///< yarn only: rotations below which it is interpolated (divided by `factor`)
+  bool truncate = true;           ///< yarn only: the ramp's bounds are rounded to whole dimensions
+  double attention_factor = 1.0;  ///< yarn and longrope: multiplies cos and sin
+  /// longrope only: divisors of each pair's frequency, for sequences up to the original length and
+  /// for longer ones.
+  std::vector<double> short_factor, long_factor;
+  bool operator==(const RopeConfig&) const = default;
+};
+
+/// See heads.cpp for their layers.
+enum class HeadKind {
+  kNone,               ///< a causal LM without a reward head
+  kLinear,             ///< transformers' *ForSequenceClassification
+  kTwoLayers,          ///< INF-ORM, Qwen2.5-Math-RM
+  kValueHead,          ///< GRM
+  kRegression,         ///< Eurus-RM, UltraRM
+  kGated,              ///< ArmoRM
+  kQuantiles,          ///< QRM
+  kMeansAndVariances,  ///< URM
+  kDistribution,       ///< LDL
+  kOpenRlhf,           ///< OpenRLHF's RewardModel
+  kLmLogit,            ///< a logit of a causal LM (NVIDIA's Nemotron rewards)
+};
+
+/// One module of a head's network, as torch's Sequential numbers it.
+struct HeadModule {
+  std::int64_t number = -1;  ///< -1: the network is this module alone, without a number
+  std::int64_t inputs = 0;
+  std::int64_t outputs = 0;
+  bool has_bias = false;
+  bool is_batch_norm = false;
+  bool operator==(const HeadModule&) const = default;
+};
+
+/// A mixture of experts in place of the MLP.
+struct ExpertConfig {
+  kernels::ExpertRouting routing;
+  std::int64_t width = 0;                  ///< MLP width of each expert
+  std::vector<std::int64_t> dense_layers;  ///< layers that have an MLP instead
+  bool operator==(const ExpertConfig&) const = default;
+};
+
+/// Hyperparameters of a decoder; families differ in this data, not in code paths.
+struct DecoderConfig {
+  std::string architecture;  ///< "LlamaForSequenceClassification", ...
+  std::string model_type;    ///< "llama"
+  std::string wrapper;       ///< model_type of the multimodal wrapper around the text model; empty:
+                             ///< none
+  std::int64_t vocab_size = 0;
+  std::int64_t hidden_size = 0;
+  std::int64_t intermediate_size = 0;
+  std::int64_t num_layers = 0;
+  std::int64_t num_heads = 0;
+  std::int64_t num_kv_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t max_positions = 0;
+  double rms_norm_eps = 1e-6;
+  bool attention_bias = false;
+  bool mlp_bias = false;
+  bool tie_word_embeddings = false;
+  Activation activation = Activation::kSilu;
+  double embedding_scale = 1.0;      ///< multiplies the embeddings
+  bool norms_add_one = false;        ///< RMSNorm scales by 1 + weight
+  double attention_scale = 0.0;      ///< of q.k; 0: 1 / sqrt(head_dim)
+  double attention_softcap = 0.0;    ///< see AttentionConfig; 0: none
+  double final_logit_softcap = 0.0;  ///< of LM-head logits: cap * tanh(logits / cap); 0: none
+  /// Sliding window per layer: a token attends to itself and the window-1 positions before it; 0:
+  /// global attention. Empty: all global.
+  std::vector<std::int64_t> windows;
+  std::optional<ExpertConfig> experts;
+  RopeConfig rope;
+  std::optional<RopeConfig> local_rope;  ///< RoPE of sliding-window layers, where it differs
+  HeadKind head = HeadKind::kNone;
+  std::int64_t head_num_hidden = 0;    ///< value heads: hidden layers
+  std::int64_t head_hidden_width = 0;  ///< width of each hidden layer
+  std::string head_name;               ///< OpenRLHF: its tensor without ".weight"
+  double score_mean = 0.0;             ///< OpenRLHF: subtracted from the head's output,
+  double score_std = 1.0;              ///< which is then divided by this
+  std::int64_t num_objectives = 0;     ///< gated heads: number of objectives
+  std::vector<HeadModule> reward_modules, gate_modules;  ///< of gated heads' networks
+  bool has_reward_transform = false;                     ///< gated heads: a matrix on the rewards
+  bool has_gate_scale = false;                           ///< gated heads: a factor of the weights
+  bool gate_softmax = true;        ///< gated heads: weights are a softmax of the gate's outputs
+  std::int32_t head_logit_id = 0;  ///< of a logit head
+  std::string head_place;          ///< file or option that told the head; empty: config.json
+  double gate_temperature = 1.0;   ///< gated heads: softmax temperature of the gate
+  /// Gated heads: the gating network reads at the last occurrence of these tokens; see
+  /// make_pooled_row.
+  std::vector<std::int32_t> gate_tokens;
+  std::int32_t pad_token_id = -1;
+  std::vector<std::int32_t> eos_token_ids;
+  std::optional<std::int32_t> bos_token_id;
+  double initializer_range = 0.02;  ///< standard deviation of randomly initialised weights
+  std::string stored_dtype;  ///< "float32", "bfloat16", ... from config.json; empty where absent
+  bool operator==(const DecoderConfig&) const = default;
+};
+
+/// Values that the MLPs of one layer compute per token, at most: the width of the MLP, or of all
+/// experts of a token with their inputs and outputs.
+std::int64_t mlp_values_per_token(const DecoderConfig& config);
+
+/// Values of a head that RoPE rotates.
+std::int64_t rotary_dim(const DecoderConfig& config, const RopeConfig& rope);
+
+/// Whether a layer has experts in place of its MLP.
+bool has_experts(const DecoderConfig& config, std::size_t layer);
+
+/// Reads config.json in transformers 4 and 5 spellings. Throws kInput naming the file, the key,
+/// expected and found; rejects unknown architectures (listing the supported), remote code,
+/// quantised checkpoints and num_labels other than 1.
+DecoderConfig load_model_config(const ModelSource& source);
+
+/// The same for a folder without an adapter.
+DecoderConfig load_model_config(const std::filesystem::path& model_dir);
+
+/// The same from the text of a config.json; `name` is used in messages.
+DecoderConfig parse_model_config(const std::string& json_text, const std::string& name,
+                                 const HeadEvidence& evidence);
+DecoderConfig parse_model_config(const std::string& json_text, const std::string& name);
+
+}  // namespace charm::engine

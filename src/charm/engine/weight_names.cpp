@@ -1,0 +1,159 @@
+#include "charm/engine/weight_names.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "charm/base/error.h"
+#include "charm/engine/families/family.h"
+#include "charm/engine/heads.h"
+
+namespace charm::engine {
+namespace {
+
+std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
+  const std::int64_t heads = c.num_heads * c.head_dim;
+  const std::int64_t kv_heads = c.num_kv_heads * c.head_dim;
+  switch (kind) {
+    case WeightShape::kEmbedding:
+      return {c.vocab_size, c.hidden_size};
+    case WeightShape::kNorm:
+    case WeightShape::kModel:
+      return {c.hidden_size};
+    case WeightShape::kHeadNorm:
+      return {c.head_dim};
+    case WeightShape::kHeads:
+    case WeightShape::kHeadsNorm:
+      return {heads};
+    case WeightShape::kKvHeads:
+    case WeightShape::kKvHeadsNorm:
+      return {kv_heads};
+    case WeightShape::kMlp:
+      return {c.intermediate_size};
+    case WeightShape::kHeadsByModel:
+      return {heads, c.hidden_size};
+    case WeightShape::kKvHeadsByModel:
+      return {kv_heads, c.hidden_size};
+    case WeightShape::kModelByHeads:
+      return {c.hidden_size, heads};
+    case WeightShape::kMlpByModel:
+      return {c.intermediate_size, c.hidden_size};
+    case WeightShape::kModelByMlp:
+      return {c.hidden_size, c.intermediate_size};
+    case WeightShape::kQkvByModel:
+      return {heads + 2 * kv_heads, c.hidden_size};
+    case WeightShape::kGateUpByModel:
+      return {2 * c.intermediate_size, c.hidden_size};
+    case WeightShape::kRouter:
+      return {c.experts.value().routing.num_experts, c.hidden_size};
+    case WeightShape::kExpertByModel:
+      return {c.experts.value().width, c.hidden_size};
+    case WeightShape::kModelByExpert:
+      return {c.hidden_size, c.experts.value().width};
+    case WeightShape::kHead:
+      break;  // has the shape its layer gives it
+  }
+  throw Error(ErrorKind::kInternal, "shape_of: unknown kind {}", static_cast<int>(kind));
+}
+
+const WeightNames& names_of(const DecoderConfig& config) {
+  return *family_of_type(config.model_type).names;
+}
+
+bool is_absent(BiasOf bias, const DecoderConfig& config) {
+  return (bias == BiasOf::kAttention && !config.attention_bias) ||
+         (bias == BiasOf::kMlp && !config.mlp_bias);
+}
+
+/// Removes "<prefix>N." from the name's beginning and returns N; otherwise -1.
+std::int64_t take_number(std::string_view& name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return -1;
+  name.remove_prefix(prefix.size());
+  std::int64_t number = -1;
+  const auto [end, code] = std::from_chars(name.data(), name.data() + name.size(), number);
+  const bool whole = code == std::errc() && end != name.data() + name.size() && *end == '.';
+  if (!whole || number < 0) return -1;
+  name.remove_prefix(static_cast<std::size_t>(end - name.data()) + 1);
+  return number;
+}
+
+/// Of a dense MLP, which layers with experts do not have.
+bool is_mlp(WeightShape kind) {
+  return kind == WeightShape::kMlp || kind == WeightShape::kMlpByModel ||
+         kind == WeightShape::kModelByMlp || kind == WeightShape::kGateUpByModel;
+}
+
+}  // namespace
+
+std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfig& config) {
+  const WeightNames& names = names_of(config);
+  std::vector<WeightSlot> slots;
+  const auto add = [&](std::string name, WeightShape kind, at::Tensor& tensor) {
+    slots.push_back({std::move(name), kind, shape_of(kind, config), &tensor});
+  };
+  weights.blocks.resize(static_cast<std::size_t>(config.num_layers));
+  add(std::string(names.embedding), WeightShape::kEmbedding, weights.embed_VD);
+  for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
+    BlockWeights& block = weights.blocks[layer];
+    const std::string prefix = fmt::format("{}{}.", names.block_prefix, layer);
+    const bool sparse = has_experts(config, layer);
+    for (const std::span<const BlockSlot> group : names.block_slots) {
+      for (const BlockSlot& slot : group) {
+        if (is_absent(slot.bias, config) || (sparse && is_mlp(slot.shape))) continue;
+        add(prefix + std::string(slot.suffix), slot.shape, block.*slot.member);
+      }
+    }
+    if (!sparse) continue;
+    const ExpertNames& own = *names.experts;
+    add(prefix + std::string(own.router), WeightShape::kRouter, block.router_XD);
+    block.experts.resize(static_cast<std::size_t>(config.experts->routing.num_experts));
+    for (std::size_t e = 0; e < block.experts.size(); ++e) {
+      const auto name = [&](std::string_view part) {
+        return fmt::format("{}{}{}.{}", prefix, own.prefix, e, part);
+      };
+      add(name(own.gate), WeightShape::kExpertByModel, block.experts[e].gate_FD);
+      add(name(own.up), WeightShape::kExpertByModel, block.experts[e].up_FD);
+      add(name(own.down), WeightShape::kModelByExpert, block.experts[e].down_DF);
+    }
+  }
+  add(std::string(names.final_norm), WeightShape::kNorm, weights.final_norm_D);
+  if (config.head == HeadKind::kNone) return slots;
+  const std::vector<HeadLayerShape> layers = head_of(config.head).layers(config);
+  weights.head.resize(layers.size());
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const HeadLayerShape& layer = layers[i];
+    slots.push_back(
+        {layer.weight, WeightShape::kHead, layer.shape, &weights.head[i].weight_OI, layer.row});
+    if (!layer.bias.empty()) {
+      slots.push_back(
+          {layer.bias, WeightShape::kHead, {layer.shape.front()}, &weights.head[i].bias_O});
+    }
+  }
+  return slots;
+}
+
+std::vector<std::pair<std::string, at::Tensor*>> named_weights(DecoderWeights& weights,
+                                                               const DecoderConfig& config) {
+  std::vector<std::pair<std::string, at::Tensor*>> named;
+  for (WeightSlot& slot : weight_slots(weights, config)) {
+    if (slot.tensor->defined()) named.emplace_back(std::move(slot.name), slot.tensor);
+  }
+  return named;
+}
+
+bool is_ignored_weight(std::string_view name) {
+  return name == kLmHead || name.ends_with("rotary_emb.inv_freq") ||
+         name.ends_with(".num_batches_tracked");
+}
+
+std::int64_t layer_of_weight(std::string_view name, const DecoderConfig& config) {
+  return take_number(name, names_of(config).block_prefix);
+}
+
+std::int64_t expert_of_weight(std::string_view name, const DecoderConfig& config) {
+  const WeightNames& names = names_of(config);
+  if (names.experts == nullptr || take_number(name, names.block_prefix) < 0) return -1;
+  return take_number(name, names.experts->prefix);
+}
+
+}  // namespace charm::engine

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "charm/engine/decoder_weights.h"
+
+namespace charm::engine {
+
+// D model width, H query heads, K key/value heads, E head width, F mlp width, V vocabulary, X
+// experts.
+
+/// Shape of a tensor in terms of the config.
+enum class WeightShape {
+  kEmbedding,       ///< [V, D]
+  kHead,            ///< weight or bias of a head's layer
+  kNorm,            ///< [D]
+  kHeadNorm,        ///< [E]
+  kHeadsNorm,       ///< [H*E]: one norm over all heads
+  kKvHeadsNorm,     ///< [K*E]
+  kModel,           ///< [D]
+  kHeads,           ///< [H*E]
+  kKvHeads,         ///< [K*E]
+  kMlp,             ///< [F]
+  kHeadsByModel,    ///< [H*E, D]
+  kKvHeadsByModel,  ///< [K*E, D]
+  kModelByHeads,    ///< [D, H*E]
+  kMlpByModel,      ///< [F, D]
+  kModelByMlp,      ///< [D, F]
+  kQkvByModel,      ///< [(H + 2K)*E, D]
+  kGateUpByModel,   ///< [2F, D]
+  kRouter,          ///< [X, D]
+  kExpertByModel,   ///< [F, D] of an expert
+  kModelByExpert,   ///< [D, F] of an expert
+};
+
+constexpr bool is_norm(WeightShape kind) {
+  return kind == WeightShape::kNorm || kind == WeightShape::kHeadNorm ||
+         kind == WeightShape::kHeadsNorm || kind == WeightShape::kKvHeadsNorm;
+}
+
+/// Heads and routers compute in float32 whatever the model's dtype, and keep their stored
+/// precision.
+constexpr bool is_float32(WeightShape kind) {
+  return kind == WeightShape::kHead || kind == WeightShape::kRouter;
+}
+
+/// Config flag that enables a bias.
+enum class BiasOf { kNothing, kAttention, kMlp };
+
+/// One tensor of a block: its Hugging Face name after "<block_prefix>N.", its member, its shape.
+struct BlockSlot {
+  std::string_view suffix;
+  at::Tensor BlockWeights::* member;
+  WeightShape shape;
+  BiasOf bias = BiasOf::kNothing;
+};
+
+/// Names of a layer's router and experts after "<block_prefix>N."; an expert's are
+/// "<prefix>E.<gate>" and so on.
+struct ExpertNames {
+  std::string_view router, prefix, gate, up, down;
+};
+
+/// A family's Hugging Face tensor names.
+struct WeightNames {
+  std::string_view embedding;
+  std::string_view block_prefix;  ///< "model.layers."
+  std::span<const std::span<const BlockSlot>>
+      block_slots;  ///< in order, see families/block_slots.h
+  std::string_view final_norm;
+  const ExpertNames* experts = nullptr;  ///< of layers with experts in place of the MLP
+};
+
+/// One tensor that the config implies.
+struct WeightSlot {
+  std::string name;
+  WeightShape kind;
+  std::vector<std::int64_t> shape;
+  at::Tensor* tensor;     ///< in the weights passed to `weight_slots`
+  std::int64_t row = -1;  ///< of the stored tensor, as [1, D]; -1: all of it
+};
+
+/// Every tensor of the model in a fixed order: embedding, blocks in order, final norm, head (where
+/// the config has one). Sizes `weights.blocks` to the config.
+std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfig& config);
+
+/// A causal LM's LM head.
+inline constexpr std::string_view kLmHead = "lm_head.weight";
+
+/// Whether a tensor of this name is ignored in a reward model's checkpoint: the LM head, and
+/// inv_freq buffers of old transformers versions, and BatchNorm's counts of training batches.
+bool is_ignored_weight(std::string_view name);
+
+/// The layer's number when `name` belongs to a block ("model.layers.7.mlp.up_proj.weight" -> 7),
+/// otherwise -1.
+std::int64_t layer_of_weight(std::string_view name, const DecoderConfig& config);
+
+/// The expert's number when `name` belongs to one ("model.layers.7.mlp.experts.3.up_proj.weight" ->
+/// 3), otherwise -1.
+std::int64_t expert_of_weight(std::string_view name, const DecoderConfig& config);
+
+}  // namespace charm::engine

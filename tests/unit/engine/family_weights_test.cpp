@@ -1,0 +1,141 @@
+#include <ATen/core/Tensor.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/engine/decoder_weights.h"
+#include "charm/engine/model_config.h"
+#include "charm/engine/safetensors.h"
+#include "tests/unit/base/temp_folder.h"
+#include "tests/unit/engine/model_folder.h"
+
+namespace charm::engine {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing_support::config_text;
+using testing_support::tiny_config;
+
+/// The error of loading the weights of `stored` under the config `claimed`.
+std::string load_failure(const std::string& stored, const std::string& claimed) {
+  const testing::TempFolder folder;
+  testing_support::write_tiny_model(folder.path(), stored);
+  write_file(folder.path() / "config.json", claimed);
+  try {
+    load_weights(folder.path(), load_model_config(folder.path()), {.dtype = at::kFloat});
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Heads, MissingAndForeignHeadTensorsAreNamed) {
+  const std::string linear = tiny_config();
+  const std::string inform = config_text("INFORMForSequenceClassification", "llama", "");
+  const std::string grm = config_text("LlamaForCausalLM", "llama",
+                                      R"("vhead_layer_type": "mlp", "vhead_num_neurons": 12)");
+  const std::string causal = config_text("LlamaForCausalLM", "llama", "");
+  EXPECT_EQ(load_failure(inform, inform), "");
+  EXPECT_EQ(load_failure(grm, grm), "");
+  const std::string gated = config_text("LlamaForRewardModelWithGating", "llama",
+                                        R"("num_objectives": 5, "gating_hidden_dim": 12,
+      "gating_token_pattern": [7, 8])");
+  EXPECT_EQ(load_failure(gated, gated), "");
+  EXPECT_THAT(load_failure(linear, gated), HasSubstr("regression_layer.weight"));
+  EXPECT_THAT(load_failure(gated, linear), HasSubstr("score.weight"));
+  EXPECT_THAT(load_failure(linear, inform),
+              AllOf(HasSubstr("score.0.weight"), HasSubstr("no reward head")));
+  EXPECT_THAT(load_failure(causal, grm),
+              AllOf(HasSubstr("v_head.summary.0.weight"), HasSubstr("no reward head")));
+  EXPECT_THAT(load_failure(grm, causal), HasSubstr("v_head.summary.0.bias"));
+  EXPECT_THAT(load_failure(inform, linear), HasSubstr("score.weight"));
+  const std::string narrow =
+      config_text("GRewardModel", "llama", R"("vhead_layer_type": "mlp", "vhead_num_neurons": 10)");
+  EXPECT_THAT(load_failure(grm, narrow),
+              AllOf(HasSubstr("v_head.summary.0.weight"), HasSubstr("[10, 32]")));
+}
+
+TEST(Wrappers, TowersAreLeftOutAndOneTensorHasOneName) {
+  const std::string config = config_text("Qwen2_5_VLForSequenceClassification", "qwen2_5_vl", "");
+  const testing::TempFolder folder;
+  DecoderWeights weights = testing_support::write_tiny_model(folder.path(), config);
+  const DecoderConfig parsed = load_model_config(folder.path());
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, tensor] : named_weights(weights, parsed))
+    tensors.emplace_back(name, *tensor);
+  const auto load_failure_with = [&](const std::string& name) -> std::string {
+    auto more = tensors;
+    more.emplace_back(name, weights.final_norm_D);
+    write_safetensors(folder.path() / "model.safetensors", more, at::kFloat);
+    try {
+      load_weights(folder.path(), parsed, {.dtype = at::kFloat});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(load_failure_with("visual.blocks.0.norm1.weight"), "");
+  EXPECT_EQ(load_failure_with("model.visual.blocks.0.norm1.weight"), "");
+  EXPECT_THAT(load_failure_with("model.language_model.norm.weight"),
+              AllOf(HasSubstr("'model.language_model.norm.weight'"), HasSubstr("both")));
+  EXPECT_THAT(load_failure_with("audio.norm.weight"), HasSubstr("'audio.norm.weight'"));
+}
+
+TEST(Families, TensorsOfAnotherFamilyAreNamed) {
+  const std::string llama_config = tiny_config();
+  const std::string head_dim = R"("head_dim": 8)";
+  const std::string qwen3 = config_text("Qwen3ForSequenceClassification", "qwen3", head_dim);
+  const std::string qwen2_config = config_text("Qwen2ForSequenceClassification", "qwen2", "");
+  const std::string gemma2_config =
+      config_text("Gemma2ForSequenceClassification", "gemma2", head_dim);
+  EXPECT_THAT(load_failure(qwen3, llama_config), HasSubstr("self_attn.q_norm.weight"));
+  EXPECT_THAT(load_failure(llama_config, qwen2_config), HasSubstr("self_attn.q_proj.bias"));
+  EXPECT_THAT(load_failure(gemma2_config, llama_config), HasSubstr("pre_feedforward_layernorm"));
+  EXPECT_THAT(load_failure(llama_config, gemma2_config), HasSubstr("post_feedforward_layernorm"));
+}
+
+TEST(Families, ExpertsThatDoNotFitTheConfigAreCounted) {
+  const auto mixtral = [](int num_experts, int width = 40) {
+    return config_text("MixtralForSequenceClassification", "mixtral",
+                       R"("num_experts_per_tok": 2, "num_local_experts": )" +
+                           std::to_string(num_experts) + R"(, "intermediate_size": )" +
+                           std::to_string(width));
+  };
+  EXPECT_EQ(load_failure(mixtral(4), mixtral(4)), "");
+  EXPECT_THAT(load_failure(mixtral(4), mixtral(5)),
+              AllOf(HasSubstr("4 experts"), HasSubstr("says 5")));
+  EXPECT_THAT(load_failure(mixtral(4), mixtral(3)),
+              AllOf(HasSubstr("4 experts"), HasSubstr("says 3")));
+  EXPECT_THAT(load_failure(mixtral(4), mixtral(4, 48)),
+              AllOf(HasSubstr("block_sparse_moe.experts.0.w1.weight"), HasSubstr("[48, 32]")));
+  EXPECT_THAT(load_failure(mixtral(4), tiny_config()), HasSubstr("mlp.gate_proj.weight"));
+}
+
+TEST(Families, FreshNormsThatAddOneStartAtZero) {
+  const DecoderConfig config = parse_model_config(
+      config_text("Gemma2ForSequenceClassification", "gemma2", R"("head_dim": 8)"), "c");
+  const DecoderWeights weights = random_weights(config, 7);
+  EXPECT_EQ(weights.final_norm_D.abs().max().item<float>(), 0.0f);
+  EXPECT_EQ(weights.blocks.at(0).mlp_out_norm_D.abs().max().item<float>(), 0.0f);
+}
+
+TEST(Families, FewerLayersKeepTheirKinds) {
+  const testing::TempFolder folder;
+  DecoderWeights weights = testing_support::write_tiny_model(
+      folder.path() / "source", config_text("Qwen2ForSequenceClassification", "qwen2",
+                                            R"("use_sliding_window": true, "sliding_window": 8,
+                                        "layer_types": ["sliding_attention", "full_attention"])"));
+  DecoderConfig config = load_model_config(folder.path() / "source");
+  keep_first_layers(weights, config, 1);
+  save_model(folder.path() / "output", folder.path() / "source", weights, config, at::kFloat);
+  EXPECT_THAT(load_model_config(folder.path() / "output").windows, ElementsAre(8));
+}
+
+}  // namespace
+}  // namespace charm::engine
