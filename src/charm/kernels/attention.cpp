@@ -53,13 +53,15 @@ template <typename Element>
 class Attention {
  public:
   Attention(const HeadRows<Element>& q, const PackedKv<Element>& keys, Element* out_QHE,
-            const std::vector<AttentionSequence>& sequences, const AttentionShape& shape)
+            const std::vector<AttentionSequence>& sequences, const AttentionShape& shape,
+            const LogSumExp& log_sum_exp)
       : tile_attention_(shape),
         q_(q),
         keys_(*keys.state().packed),
         out_(out_QHE),
         sequences_(sequences),
-        shape_(shape) {
+        shape_(shape),
+        log_sum_exp_(log_sum_exp) {
     for (const AttentionSequence& sequence : sequences) {
       prefix_span_.push_back(
           keys.state().span_of.at({sequence.prefix.begin, sequence.prefix.length}));
@@ -93,6 +95,8 @@ class Attention {
     rows.first_position = sequence.prefix.length + sequence.query_offset + tile.first_row;
     rows.out = out_ + (first_query * shape_.heads + tile.head) * shape_.head_dim;
     rows.out_stride = shape_.heads * shape_.head_dim;
+    if (log_sum_exp_.data != nullptr)
+      rows.log_sum_exp = log_sum_exp_.data + tile.head * log_sum_exp_.head_stride + first_query;
     tile_attention_.start(rows, scratch);
     const std::int64_t key_head = tile.head / (shape_.heads / shape_.key_heads);
     const auto span = [&](std::size_t index, const KeySpan& keys, std::int64_t position) {
@@ -111,6 +115,7 @@ class Attention {
   Element* out_;
   const std::vector<AttentionSequence>& sequences_;
   AttentionShape shape_;
+  LogSumExp log_sum_exp_;
   std::vector<std::size_t> prefix_span_, suffix_span_;  ///< of each sequence
 };
 
@@ -118,15 +123,18 @@ class Attention {
 
 template <typename Element>
 void attention(const HeadRows<Element>& q, const PackedKv<Element>& keys, Element* out_QHE,
-               const std::vector<AttentionSequence>& sequences, const AttentionShape& shape) {
-  Attention<Element>(q, keys, out_QHE, sequences, shape).run();
+               const std::vector<AttentionSequence>& sequences, const AttentionShape& shape,
+               const LogSumExp& log_sum_exp) {
+  Attention<Element>(q, keys, out_QHE, sequences, shape, log_sum_exp).run();
 }
 
 template class PackedKv<float>;
 template class PackedKv<BFloat16>;
 template void attention<float>(const HeadRows<float>&, const PackedKv<float>&, float*,
-                               const std::vector<AttentionSequence>&, const AttentionShape&);
+                               const std::vector<AttentionSequence>&, const AttentionShape&,
+                               const LogSumExp&);
 template void attention<BFloat16>(const HeadRows<BFloat16>&, const PackedKv<BFloat16>&, BFloat16*,
-                                  const std::vector<AttentionSequence>&, const AttentionShape&);
+                                  const std::vector<AttentionSequence>&, const AttentionShape&,
+                                  const LogSumExp&);
 
 }  // namespace charm::kernels

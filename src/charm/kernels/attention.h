@@ -44,6 +44,12 @@ struct AttentionShape {
   float softcap = 0.0f;        ///< logits become softcap * tanh(logits / softcap); 0: none
 };
 
+/// log2(sum_j exp(s_j)) of the logits of each query row and head, for the backward pass.
+struct LogSumExp {
+  float* data = nullptr;         ///< [H, Q]; null: not wanted
+  std::int64_t head_stride = 0;  ///< elements between heads
+};
+
 /// K and V of a layer, packed once for any number of `attention` calls.
 template <typename Element>
 class PackedKv {
@@ -75,8 +81,10 @@ class PackedKv {
 /// @param keys       packed from sequences with the same prefixes and suffixes
 /// @param sequences  may cover a part of the query rows
 /// @param out_QHE    [Q, H*E], contiguous; rows outside the sequences are not written
+/// @param log_sum_exp  written where wanted, for the rows of `out_QHE`
 template <typename Element>
 void attention(const HeadRows<Element>& q, const PackedKv<Element>& keys, Element* out_QHE,
-               const std::vector<AttentionSequence>& sequences, const AttentionShape& shape);
+               const std::vector<AttentionSequence>& sequences, const AttentionShape& shape,
+               const LogSumExp& log_sum_exp = {});
 
 }  // namespace charm::kernels

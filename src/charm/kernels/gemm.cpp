@@ -8,6 +8,7 @@
 
 #include "charm/kernels/gemm_epilogue.h"
 #include "charm/kernels/micro_kernel.h"
+#include "charm/kernels/row_panels.h"
 #include "charm/kernels/thread_pool.h"
 
 namespace charm::kernels {
@@ -266,11 +267,36 @@ void gemm(const Element* x, std::int64_t x_stride, std::int64_t rows,
   if (rows > 0 && !outputs.empty()) Gemm<Element>(x, x_stride, rows, outputs).run();
 }
 
+template <typename Element>
+PackedWeight PackedWeight::pack_transposed(
+    std::span<const std::pair<const Element*, std::int64_t>> weights_OI, std::int64_t inputs) {
+  std::vector<const Element*> rows;
+  for (const auto& [weight, outputs] : weights_OI) {
+    for (std::int64_t o = 0; o < outputs; ++o) rows.push_back(weight + o * inputs);
+  }
+  std::vector<internal::RowStep<Element>> steps;
+  constexpr auto kRows = static_cast<std::size_t>(kStepInputs<Element>);
+  for (std::size_t o = 0; o < rows.size(); o += kRows)
+    steps.push_back({rows[o], kRows > 1 && o + 1 < rows.size() ? rows[o + 1] : nullptr});
+  PackedWeight packed;
+  packed.outputs_ = inputs;
+  packed.inputs_ = static_cast<std::int64_t>(rows.size());
+  packed.steps_ = static_cast<std::int64_t>(steps.size());
+  packed.panels_ =
+      HugePageBuffer(static_cast<std::size_t>(packed.num_panels() * packed.steps_ * kMicroColumns));
+  parallel_for_ranges(packed.num_panels(), 1, [&](std::int64_t begin, std::int64_t end) {
+    internal::pack_row_panels<Element>(steps, inputs, begin, end, packed.panels_.data());
+  });
+  return packed;
+}
+
 #define CHARM_GEMM_FOR(Element)                                                                    \
   template PackedWeight PackedWeight::pack<Element>(const Element*, const Element*, std::int64_t,  \
                                                     std::int64_t);                                 \
   template PackedWeight PackedWeight::pack_gated<Element>(                                         \
       const Element*, const Element*, const Element*, const Element*, std::int64_t, std::int64_t); \
+  template PackedWeight PackedWeight::pack_transposed<Element>(                                    \
+      std::span<const std::pair<const Element*, std::int64_t>>, std::int64_t);                     \
   template void gemm<Element>(const Element*, std::int64_t, std::int64_t,                          \
                               std::span<const GemmOutput<Element>>);
 CHARM_GEMM_FOR(float)

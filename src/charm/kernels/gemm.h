@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "charm/kernels/kernels.h"
@@ -35,6 +36,13 @@ class PackedWeight {
   static PackedWeight pack_gated(const Element* gate_FI, const Element* gate_bias_F,
                                  const Element* up_FI, const Element* up_bias_F,
                                  std::int64_t outputs, std::int64_t inputs);
+
+  /// The transposes of layers with the same inputs, stacked: applied to their output gradients
+  /// [M, sum of O], `gemm` computes dX = sum_i dY_i W_i [M, I], summed before it is rounded.
+  /// @param weights_OI  each row-major with its number of outputs; copied
+  template <typename Element>
+  static PackedWeight pack_transposed(
+      std::span<const std::pair<const Element*, std::int64_t>> weights_OI, std::int64_t inputs);
 
   std::int64_t outputs() const { return outputs_; }
   std::int64_t inputs() const { return inputs_; }

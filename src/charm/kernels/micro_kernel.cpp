@@ -28,7 +28,7 @@ HWY_INLINE Vec part_of(hn::Vec<U32> step) {
 }
 
 template <Part kPart, int kRows, int kVectors>
-HWY_INLINE void add_step(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
+HWY_INLINE void add_step(const std::uint32_t* a, std::int64_t row_stride, const std::uint32_t* b,
                          Vec (&sum)[kRows][kVectors]) {
   const U32 u32;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(u32));
@@ -37,14 +37,14 @@ HWY_INLINE void add_step(const std::uint32_t* a, std::int64_t a_stride, const st
   for (int i = 0; i < kVectors; ++i) columns[i] = part_of<kPart>(hn::LoadU(u32, b + i * lanes));
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    const Vec x = part_of<kPart>(hn::Set(u32, a[r * a_stride]));
+    const Vec x = part_of<kPart>(hn::Set(u32, a[r * row_stride]));
 #pragma GCC unroll 8
     for (int i = 0; i < kVectors; ++i) sum[r][i] = hn::MulAdd(x, columns[i], sum[r][i]);
   }
 }
 
 /// Register tile of kRows rows by `kVectors` vectors of columns, accumulated over all steps.
-template <bool kPairs, int kVectors, int kRows>
+template <Operand kA, bool kPairs, int kVectors, int kRows>
 void micro_tile(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
                 std::int64_t b_stride, std::int64_t steps, float* c, std::int64_t c_stride,
                 const float* beta) {
@@ -60,12 +60,14 @@ void micro_tile(const std::uint32_t* a, std::int64_t a_stride, const std::uint32
                       : hn::Mul(hn::LoadU(d, c + r * c_stride + i * lanes), hn::Set(d, beta[r]));
     }
   }
-  for (std::int64_t k = 0; k < steps; ++k) {
+  const std::int64_t row_stride = kA == Operand::kRows ? a_stride : 1;
+  const std::int64_t step_stride = kA == Operand::kRows ? 1 : a_stride;
+  for (std::int64_t k = 0; k < steps; ++k, a += step_stride, b += b_stride) {
     if constexpr (kPairs) {
-      add_step<Part::kLow, kRows, kVectors>(a + k, a_stride, b + k * b_stride, sum);
-      add_step<Part::kHigh, kRows, kVectors>(a + k, a_stride, b + k * b_stride, sum);
+      add_step<Part::kLow, kRows, kVectors>(a, row_stride, b, sum);
+      add_step<Part::kHigh, kRows, kVectors>(a, row_stride, b, sum);
     } else {
-      add_step<Part::kWhole, kRows, kVectors>(a + k, a_stride, b + k * b_stride, sum);
+      add_step<Part::kWhole, kRows, kVectors>(a, row_stride, b, sum);
     }
   }
 #pragma GCC unroll 8
@@ -79,32 +81,39 @@ using MicroTile = void (*)(const std::uint32_t*, std::int64_t, const std::uint32
                            std::int64_t, float*, std::int64_t, const float*);
 
 /// Indexed by the number of rows less one.
-template <bool kPairs, int kVectors>
+template <Operand kA, bool kPairs, int kVectors>
 constexpr std::array<MicroTile, kMicroRows> micro_tiles() {
-  return {micro_tile<kPairs, kVectors, 1>, micro_tile<kPairs, kVectors, 2>,
-          micro_tile<kPairs, kVectors, 3>, micro_tile<kPairs, kVectors, 4>,
-          micro_tile<kPairs, kVectors, 5>, micro_tile<kPairs, kVectors, 6>};
+  return {micro_tile<kA, kPairs, kVectors, 1>, micro_tile<kA, kPairs, kVectors, 2>,
+          micro_tile<kA, kPairs, kVectors, 3>, micro_tile<kA, kPairs, kVectors, 4>,
+          micro_tile<kA, kPairs, kVectors, 5>, micro_tile<kA, kPairs, kVectors, 6>};
 }
 
-template <bool kPairs>
+template <Operand kA, bool kPairs>
 void run_micro_kernel(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
                       std::int64_t b_stride, std::int64_t steps, float* c, std::int64_t c_stride,
                       std::int64_t rows, std::int64_t columns, const float* beta) {
   // 6 x 4 vectors need 29 registers, 6 x 2 need 15.
   constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
   const std::int64_t width = kVectors * static_cast<std::int64_t>(hn::Lanes(F32()));
-  constexpr auto kTiles = micro_tiles<kPairs, kVectors>();
+  constexpr auto kTiles = micro_tiles<kA, kPairs, kVectors>();
+  const std::int64_t row_stride = kA == Operand::kRows ? a_stride : 1;
   for (std::int64_t n = 0; n < columns; n += width) {
     for (std::int64_t r = 0; r < rows; r += kMicroRows) {
-      kTiles[std::min(rows - r, kMicroRows) - 1](a + r * a_stride, a_stride, b + n, b_stride, steps,
-                                                 c + r * c_stride + n, c_stride,
+      kTiles[std::min(rows - r, kMicroRows) - 1](a + r * row_stride, a_stride, b + n, b_stride,
+                                                 steps, c + r * c_stride + n, c_stride,
                                                  beta == nullptr ? nullptr : beta + r);
     }
   }
 }
 
-MicroKernel f32_micro_kernel() { return run_micro_kernel<false>; }
-MicroKernel widened_bf16_micro_kernel() { return run_micro_kernel<true>; }
+MicroKernel f32_micro_kernel(Operand a) {
+  return a == Operand::kRows ? run_micro_kernel<Operand::kRows, false>
+                             : run_micro_kernel<Operand::kSteps, false>;
+}
+MicroKernel widened_bf16_micro_kernel(Operand a) {
+  return a == Operand::kRows ? run_micro_kernel<Operand::kRows, true>
+                             : run_micro_kernel<Operand::kSteps, true>;
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace charm::kernels
@@ -116,15 +125,15 @@ namespace charm::kernels {
 HWY_EXPORT(f32_micro_kernel);
 HWY_EXPORT(widened_bf16_micro_kernel);
 
-MicroKernel micro_kernel_f32() { return HWY_DYNAMIC_DISPATCH(f32_micro_kernel)(); }
+MicroKernel micro_kernel_f32(Operand a) { return HWY_DYNAMIC_DISPATCH(f32_micro_kernel)(a); }
 
-MicroKernel micro_kernel_bf16() {
-  const MicroKernel native = internal::native_bf16_micro_kernel();
-  return native != nullptr ? native : internal::widened_bf16_micro_kernel();
+MicroKernel micro_kernel_bf16(Operand a) {
+  const MicroKernel native = internal::native_bf16_micro_kernel(a);
+  return native != nullptr ? native : internal::widened_bf16_micro_kernel(a);
 }
 
-MicroKernel internal::widened_bf16_micro_kernel() {
-  return HWY_DYNAMIC_DISPATCH(widened_bf16_micro_kernel)();
+MicroKernel internal::widened_bf16_micro_kernel(Operand a) {
+  return HWY_DYNAMIC_DISPATCH(widened_bf16_micro_kernel)(a);
 }
 
 }  // namespace charm::kernels

@@ -17,16 +17,22 @@ using MicroKernel = void (*)(const std::uint32_t* a, std::int64_t a_stride, cons
                              std::int64_t c_stride, std::int64_t rows, std::int64_t columns,
                              const float* beta);
 
+/// How a is stored.
+enum class Operand {
+  kRows,   ///< a[r * a_stride + k]: steps of a row are contiguous
+  kSteps,  ///< a[k * a_stride + r]: rows of a step are contiguous (products of transposed matrices)
+};
+
 /// float32 steps.
-MicroKernel micro_kernel_f32();
+MicroKernel micro_kernel_f32(Operand a = Operand::kRows);
 
 /// bfloat16 pairs: VDPBF16PS where the CPU has it, elsewhere widened to float32 in registers.
-MicroKernel micro_kernel_bf16();
+MicroKernel micro_kernel_bf16(Operand a = Operand::kRows);
 
 namespace internal {
 /// For AVX512-BF16; null where the CPU or the compiler's target lacks it.
-MicroKernel native_bf16_micro_kernel();
-MicroKernel widened_bf16_micro_kernel();
+MicroKernel native_bf16_micro_kernel(Operand a = Operand::kRows);
+MicroKernel widened_bf16_micro_kernel(Operand a = Operand::kRows);
 }  // namespace internal
 
 }  // namespace charm::kernels

@@ -14,7 +14,7 @@ namespace {
 #pragma GCC target("avx512f,avx512bf16")
 
 /// Register tile of kRows rows by four vectors of columns, accumulated over all steps.
-template <int kRows>
+template <Operand kA, int kRows>
 void micro_tile(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
                 std::int64_t b_stride, std::int64_t steps, float* c, std::int64_t c_stride,
                 const float* beta) {
@@ -29,14 +29,15 @@ void micro_tile(const std::uint32_t* a, std::int64_t a_stride, const std::uint32
                                                   _mm512_set1_ps(beta[r]));
     }
   }
-  for (std::int64_t k = 0; k < steps; ++k) {
+  const std::int64_t row_stride = kA == Operand::kRows ? a_stride : 1;
+  const std::int64_t step_stride = kA == Operand::kRows ? 1 : a_stride;
+  for (std::int64_t k = 0; k < steps; ++k, a += step_stride, b += b_stride) {
     __m512bh columns[4];
 #pragma GCC unroll 8
-    for (std::int64_t i = 0; i < 4; ++i)
-      columns[i] = (__m512bh)_mm512_loadu_si512(b + k * b_stride + i * 16);
+    for (std::int64_t i = 0; i < 4; ++i) columns[i] = (__m512bh)_mm512_loadu_si512(b + i * 16);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const __m512bh x = (__m512bh)_mm512_set1_epi32(static_cast<int>(a[r * a_stride + k]));
+      const __m512bh x = (__m512bh)_mm512_set1_epi32(static_cast<int>(a[r * row_stride]));
 #pragma GCC unroll 8
       for (std::int64_t i = 0; i < 4; ++i) sum[r][i] = _mm512_dpbf16_ps(sum[r][i], x, columns[i]);
     }
@@ -48,16 +49,19 @@ void micro_tile(const std::uint32_t* a, std::int64_t a_stride, const std::uint32
   }
 }
 
+template <Operand kA>
 void run_micro_kernel(const std::uint32_t* a, std::int64_t a_stride, const std::uint32_t* b,
                       std::int64_t b_stride, std::int64_t steps, float* c, std::int64_t c_stride,
                       std::int64_t rows, std::int64_t columns, const float* beta) {
   // Indexed by the number of rows less one.
-  constexpr decltype(&micro_tile<1>) kTiles[kMicroRows] = {
-      micro_tile<1>, micro_tile<2>, micro_tile<3>, micro_tile<4>, micro_tile<5>, micro_tile<6>};
+  constexpr decltype(&micro_tile<kA, 1>) kTiles[kMicroRows] = {
+      micro_tile<kA, 1>, micro_tile<kA, 2>, micro_tile<kA, 3>,
+      micro_tile<kA, 4>, micro_tile<kA, 5>, micro_tile<kA, 6>};
+  const std::int64_t row_stride = kA == Operand::kRows ? a_stride : 1;
   for (std::int64_t n = 0; n < columns; n += kMicroColumns) {
     for (std::int64_t r = 0; r < rows; r += kMicroRows) {
-      kTiles[std::min(rows - r, kMicroRows) - 1](a + r * a_stride, a_stride, b + n, b_stride, steps,
-                                                 c + r * c_stride + n, c_stride,
+      kTiles[std::min(rows - r, kMicroRows) - 1](a + r * row_stride, a_stride, b + n, b_stride,
+                                                 steps, c + r * c_stride + n, c_stride,
                                                  beta == nullptr ? nullptr : beta + r);
     }
   }
@@ -67,10 +71,9 @@ void run_micro_kernel(const std::uint32_t* a, std::int64_t a_stride, const std::
 
 }  // namespace
 
-MicroKernel internal::native_bf16_micro_kernel() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16")
-             ? run_micro_kernel
-             : nullptr;
+MicroKernel internal::native_bf16_micro_kernel(Operand a) {
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bf16")) return nullptr;
+  return a == Operand::kRows ? run_micro_kernel<Operand::kRows> : run_micro_kernel<Operand::kSteps>;
 }
 
 }  // namespace charm::kernels
@@ -78,7 +81,7 @@ MicroKernel internal::native_bf16_micro_kernel() {
 #else
 
 namespace charm::kernels {
-MicroKernel internal::native_bf16_micro_kernel() { return nullptr; }
+MicroKernel internal::native_bf16_micro_kernel(Operand) { return nullptr; }
 }  // namespace charm::kernels
 
 #endif

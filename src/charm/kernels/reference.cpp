@@ -93,4 +93,82 @@ std::vector<float> linear(const std::vector<float>& x, const std::vector<float>&
   return out;
 }
 
+AttentionRowGradients attention_row_backward(const std::vector<float>& q,
+                                             const std::vector<float>& k_LE,
+                                             const std::vector<float>& v_LE,
+                                             const std::vector<float>& d_out, std::int64_t position,
+                                             float scale, std::int64_t window, float softcap) {
+  const std::size_t dim = q.size();
+  const auto first =
+      static_cast<std::size_t>(window == 0 ? 0 : std::max<std::int64_t>(0, position + 1 - window));
+  const std::size_t count = static_cast<std::size_t>(position) + 1 - first;
+  std::vector<double> weights(count), slopes(count, double{scale}), dp(count);
+  double largest = -1e300;
+  for (std::size_t i = 0; i < count; ++i) {
+    double s = 0.0;
+    for (std::size_t e = 0; e < dim; ++e) {
+      s += double{q[e]} * k_LE[(first + i) * dim + e];
+      dp[i] += double{d_out[e]} * v_LE[(first + i) * dim + e];
+    }
+    s *= scale;
+    if (softcap != 0.0f) {
+      const double t = std::tanh(s / softcap);
+      s = softcap * t;
+      slopes[i] *= 1.0 - t * t;
+    }
+    weights[i] = s;
+    largest = std::max(largest, s);
+  }
+  double sum = 0.0, dot = 0.0;
+  for (double& w : weights) sum += w = std::exp(w - largest);
+  for (std::size_t i = 0; i < count; ++i) dot += (weights[i] /= sum) * dp[i];
+  AttentionRowGradients g{std::vector<double>(dim), std::vector<double>(k_LE.size()),
+                          std::vector<double>(v_LE.size())};
+  for (std::size_t i = 0; i < count; ++i) {
+    const double ds = weights[i] * (dp[i] - dot) * slopes[i];
+    for (std::size_t e = 0; e < dim; ++e) {
+      const std::size_t at = (first + i) * dim + e;
+      g.dq[e] += ds * k_LE[at];
+      g.dk_LE[at] += ds * q[e];
+      g.dv_LE[at] += weights[i] * d_out[e];
+    }
+  }
+  return g;
+}
+
+NormGradients rms_norm_backward(const std::vector<float>& x, const std::vector<float>& weight,
+                                const std::vector<float>& dy, float offset, float eps) {
+  const auto width = static_cast<double>(x.size());
+  double squares = 0.0, dot = 0.0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    squares += double{x[i]} * x[i];
+    dot += double{dy[i]} * (double{weight[i]} + offset) * x[i];
+  }
+  const double r = 1.0 / std::sqrt(squares / width + eps);
+  NormGradients g;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    g.dx.push_back(dy[i] * (double{weight[i]} + offset) * r - x[i] * dot / width * r * r * r);
+    g.dw.push_back(dy[i] * (x[i] * r));
+  }
+  return g;
+}
+
+GateValue silu(double z) {
+  const double s = 1.0 / (1.0 + std::exp(-z));
+  return {z * s, s + z * s * (1.0 - s)};
+}
+
+GateValue gelu(double z) {
+  const double cumulative = 0.5 * (1.0 + std::erf(z / std::numbers::sqrt2));
+  const double density = std::exp(-0.5 * z * z) / std::sqrt(2.0 * std::numbers::pi);
+  return {z * cumulative, cumulative + z * density};
+}
+
+GateValue gelu_tanh(double z) {
+  const double c = std::sqrt(2.0 / std::numbers::pi);
+  const double t = std::tanh(c * (z + 0.044715 * z * z * z));
+  return {z / 2 * (1.0 + t),
+          (1.0 + t) / 2 + z / 2 * (1.0 - t * t) * c * (1.0 + 3 * 0.044715 * z * z)};
+}
+
 }  // namespace charm::kernels::reference

@@ -28,4 +28,29 @@ std::vector<float> attention_row(const std::vector<float>& q, const std::vector<
                                  const std::vector<float>& v_LE, std::int64_t position, float scale,
                                  std::int64_t window, float softcap);
 
+/// Gradients of one query row of `attention_row` by the formulas of kernels/attention_backward.h.
+struct AttentionRowGradients {
+  std::vector<double> dq, dk_LE, dv_LE;
+};
+AttentionRowGradients attention_row_backward(const std::vector<float>& q,
+                                             const std::vector<float>& k_LE,
+                                             const std::vector<float>& v_LE,
+                                             const std::vector<float>& d_out, std::int64_t position,
+                                             float scale, std::int64_t window, float softcap);
+
+/// Gradients of one row of (offset + weight) x / sqrt(mean(x^2) + eps).
+struct NormGradients {
+  std::vector<double> dx, dw;
+};
+NormGradients rms_norm_backward(const std::vector<float>& x, const std::vector<float>& weight,
+                                const std::vector<float>& dy, float offset, float eps);
+
+/// f and its derivative at z: of the gate "silu", "gelu" or "gelu_tanh".
+struct GateValue {
+  double value, slope;
+};
+GateValue silu(double z);
+GateValue gelu(double z);
+GateValue gelu_tanh(double z);
+
 }  // namespace charm::kernels::reference

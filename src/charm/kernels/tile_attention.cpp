@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <type_traits>
 #include <utility>
 
@@ -89,6 +90,8 @@ void TileAttention<Element>::finish(const TileRows<Element>& rows, TileScratch& 
   for (std::int64_t r = 0; r < rows.count; ++r) {
     Element* out = rows.out + r * rows.out_stride;
     const float inverse = 1.0f / state.row_sum[r];
+    if (rows.log_sum_exp != nullptr)
+      rows.log_sum_exp[r] = state.row_max[r] + std::log2(state.row_sum[r]);
     for (std::int64_t e = 0; e < shape_.head_dim; ++e) {
       out[e] = to_element(state.out[r * format_.padded_dim() + e] * inverse, Element{});
     }

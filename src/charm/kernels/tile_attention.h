@@ -22,6 +22,7 @@ struct TileRows {
   std::int64_t position_step = 1;   ///< 0 where rows are heads of one token
   Element* out = nullptr;
   std::int64_t out_stride = 0;
+  float* log_sum_exp = nullptr;  ///< of each row, base 2; null: not wanted
 };
 
 /// One thread's scratch memory and the state of its tile.

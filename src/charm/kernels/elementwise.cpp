@@ -1,0 +1,108 @@
+#include "charm/kernels/elementwise.h"
+
+#include <cmath>
+
+#include "charm/kernels/thread_pool.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "charm/kernels/elementwise.cpp"
+#include <hwy/foreach_target.h>  // compiles this file once per instruction set
+#include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+
+#include "charm/kernels/vectors_inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace charm::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <typename Bits>
+void add_range(Bits* to, const Bits* x, std::int64_t count) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) store(d, hn::Add(load(d, to + i), load(d, x + i)), to + i);
+  const hn::CappedTag<float, 1> one;
+  for (; i < count; ++i) store(one, hn::Add(load(one, to + i), load(one, x + i)), to + i);
+}
+
+template <typename Bits>
+void scale_range(Bits* x, float factor, std::int64_t count) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    store(d, hn::Mul(load(d, x + i), hn::Set(d, factor)), x + i);
+  const hn::CappedTag<float, 1> one;
+  for (; i < count; ++i) store(one, hn::Mul(load(one, x + i), hn::Set(one, factor)), x + i);
+}
+
+void add_f32(float* to, const float* x, std::int64_t count) { add_range(to, x, count); }
+void add_bf16(std::uint16_t* to, const std::uint16_t* x, std::int64_t count) {
+  add_range(to, x, count);
+}
+void scale_f32(float* x, float factor, std::int64_t count) { scale_range(x, factor, count); }
+void scale_bf16(std::uint16_t* x, float factor, std::int64_t count) {
+  scale_range(x, factor, count);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace charm::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace charm::kernels {
+namespace {
+
+/// Elements of a task: enough work to amortise waking a worker.
+constexpr std::int64_t kElements = 16384;
+
+HWY_EXPORT(add_f32);
+HWY_EXPORT(add_bf16);
+HWY_EXPORT(scale_f32);
+HWY_EXPORT(scale_bf16);
+
+}  // namespace
+
+template <>
+void add<float>(float* to, const float* x, std::int64_t count) {
+  parallel_for_ranges(count, kElements, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(add_f32)(to + begin, x + begin, end - begin);
+  });
+}
+
+template <>
+void add<BFloat16>(BFloat16* to, const BFloat16* x, std::int64_t count) {
+  auto* bits = reinterpret_cast<std::uint16_t*>(to);
+  const auto* other = reinterpret_cast<const std::uint16_t*>(x);
+  parallel_for_ranges(count, kElements, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(add_bf16)(bits + begin, other + begin, end - begin);
+  });
+}
+
+template <>
+void scale<float>(float* x, float factor, std::int64_t count) {
+  parallel_for_ranges(count, kElements, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(scale_f32)(x + begin, factor, end - begin);
+  });
+}
+
+template <>
+void scale<BFloat16>(BFloat16* x, float factor, std::int64_t count) {
+  auto* bits = reinterpret_cast<std::uint16_t*>(x);
+  parallel_for_ranges(count, kElements, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(scale_bf16)(bits + begin, factor, end - begin);
+  });
+}
+
+void softcap(float* x, float cap, std::int64_t count) {
+  constexpr std::int64_t kCosts = 8;  // of a tanh, in additions
+  parallel_for_ranges(count, kElements / kCosts, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      x[i] = static_cast<float>(std::tanh(static_cast<double>(x[i] / cap))) * cap;
+  });
+}
+
+}  // namespace charm::kernels
+#endif

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+
+#include "charm/kernels/kernels.h"
+
+namespace charm::kernels {
+
+/// to += x, each sum rounded once.
+template <typename Element>
+void add(Element* to, const Element* x, std::int64_t count);
+
+/// x *= factor, each product rounded once.
+template <typename Element>
+void scale(Element* x, float factor, std::int64_t count);
+
+/// x = cap * tanh(x / cap) in place: the soft cap of final logits. The division is rounded to
+/// float32, tanh is computed in float64.
+void softcap(float* x, float cap, std::int64_t count);
+
+}  // namespace charm::kernels
