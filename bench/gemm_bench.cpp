@@ -1,26 +1,16 @@
-// GFLOP/s of a linear layer with our GEMM and the libraries', at the shapes of several models;
-// prints JSON.
+// GFLOP/s of a linear layer at the shapes of several models; prints JSON.
 //   gemm_bench [float32|bfloat16] [threads] [seconds per measurement]
-// Measures CPU time of all threads, not elapsed time, and interleaves the backends: robust to other
-// load on the machine.
-
-#include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/randn.h>
-#include <c10/core/InferenceMode.h>
+// Measures CPU time of all threads, not elapsed time: robust to other load on the machine.
 
 #include <algorithm>
 #include <cmath>
 #include <ctime>
-#include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <vector>
 
+#include "charm/base/random.h"
 #include "charm/engine/linear.h"
-#include "charm/kernels/gemm.h"
 #include "charm/kernels/thread_pool.h"
 
 namespace {
@@ -34,45 +24,35 @@ struct Layer {
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
-template <typename Element>
-nlohmann::ordered_json measure(const Layer& layer, std::int64_t rows, double seconds) {
-  const auto dtype = std::is_same_v<Element, float> ? at::kFloat : at::kBFloat16;
-  const at::Tensor weight = (at::randn({layer.outputs, layer.inputs}) * 0.02).to(dtype);
-  const at::Tensor x = at::randn({rows, layer.inputs}).to(dtype);
-  at::Tensor out = at::randn({rows, layer.outputs}).to(dtype);
-  const auto packed = kernels::PackedWeight::pack(
-      static_cast<const Element*>(weight.const_data_ptr()), static_cast<const Element*>(nullptr),
-      layer.outputs, layer.inputs);
-  const std::vector<kernels::GemmOutput<Element>> outputs = {
-      {.weight = &packed,
-       .out = static_cast<Element*>(out.mutable_data_ptr()),
-       .row_stride = layer.outputs}};
-  const engine::Linear onednn =
-      engine::Linear::packed(weight, {}, engine::GemmBackend::kOneDnnPacked);
-  const std::vector<std::pair<const char*, std::function<void()>>> backends = {
-      {"charm",
-       [&] {
-         kernels::gemm<Element>(static_cast<const Element*>(x.const_data_ptr()), layer.inputs, rows,
-                                outputs);
-       }},
-      {"onednn_96_rows", [&] { onednn.forward(x); }},
-      {"at_linear", [&] { at::linear(x, weight); }},
-  };
-  std::vector<double> best(backends.size(), 1e30);
-  const double end = cpu_seconds() + seconds * static_cast<double>(backends.size());
+/// Of the layer's weight, uniform numbers around 0.
+engine::Tensor random_tensor(std::int64_t rows, std::int64_t cols, engine::DType dtype,
+                             float scale) {
+  RandomStream stream(static_cast<std::uint64_t>(rows * cols), "gemm_bench");
+  engine::Tensor values = engine::Tensor::empty({rows, cols}, engine::DType::kFloat32);
+  for (std::int64_t i = 0; i < values.numel(); ++i)
+    values.mutable_data<float>()[i] = scale * static_cast<float>(stream.normal());
+  return values.to(dtype);
+}
+
+nlohmann::ordered_json measure(const Layer& layer, std::int64_t rows, engine::DType dtype,
+                               double seconds) {
+  const engine::Linear linear =
+      engine::Linear::pack(random_tensor(layer.outputs, layer.inputs, dtype, 0.02F), {});
+  const engine::Tensor x = random_tensor(rows, layer.inputs, dtype, 1.0F);
+  const engine::Projection to[] = {{&linear, engine::Tensor::zeros({rows, layer.outputs}, dtype)}};
+  double best = 1e30;
+  const double end = cpu_seconds() + seconds;
   for (int round = 0; round < 3 || cpu_seconds() < end; ++round) {
-    for (std::size_t w = 0; w < backends.size(); ++w) {
-      const double start = cpu_seconds();
-      backends[w].second();
-      best[w] = std::min(best[w], cpu_seconds() - start);
-    }
+    const double start = cpu_seconds();
+    engine::project(x, to);
+    best = std::min(best, cpu_seconds() - start);
   }
-  nlohmann::ordered_json entry = {
-      {"layer", layer.name}, {"rows", rows}, {"inputs", layer.inputs}, {"outputs", layer.outputs}};
   const double flop = 2.0 * static_cast<double>(rows * layer.inputs * layer.outputs);
-  for (std::size_t w = 0; w < backends.size(); ++w)
-    entry[backends[w].first] = std::round(flop / best[w] / 1e8) / 10;
-  return entry;
+  return {{"layer", layer.name},
+          {"rows", rows},
+          {"inputs", layer.inputs},
+          {"outputs", layer.outputs},
+          {"charm", std::round(flop / best / 1e8) / 10}};
 }
 
 }  // namespace
@@ -80,10 +60,8 @@ nlohmann::ordered_json measure(const Layer& layer, std::int64_t rows, double sec
 int main(int argc, char** argv) {
   const std::string dtype = argc > 1 ? argv[1] : "float32";
   const int threads = argc > 2 ? std::stoi(argv[2]) : 1;
-  at::set_num_threads(threads);
   charm::kernels::set_num_threads(threads);
   const double seconds = argc > 3 ? std::stod(argv[3]) : 0.3;
-  const c10::InferenceMode guard;
   nlohmann::ordered_json result = {
       {"bench", "gemm"}, {"dtype", dtype}, {"unit", "GFLOP per processor second"}};
   for (const Layer& layer :
@@ -91,9 +69,9 @@ int main(int argc, char** argv) {
         Layer{"SmolLM2 down", 1536, 576}, Layer{"82M up", 768, 2304}, Layer{"82M down", 2304, 768},
         Layer{"1B q", 2048, 2048}, Layer{"1B up", 2048, 8192}, Layer{"1B down", 8192, 2048}}) {
     for (const std::int64_t rows : {1, 8, 64, 96, 960, 4032}) {
-      result["results"].push_back(dtype == "bfloat16"
-                                      ? measure<kernels::BFloat16>(layer, rows, seconds)
-                                      : measure<float>(layer, rows, seconds));
+      const engine::DType type =
+          dtype == "bfloat16" ? engine::DType::kBFloat16 : engine::DType::kFloat32;
+      result["results"].push_back(measure(layer, rows, type, seconds));
       std::cerr << result["results"].back() << "\n";
     }
   }

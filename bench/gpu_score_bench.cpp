@@ -31,12 +31,14 @@
 #include <vector>
 
 #include "charm/base/random.h"
-#include "charm/engine/decoder.h"
-#include "charm/engine/host_copy.h"
-#include "charm/engine/load_decoder.h"
+#include "charm/engine/model_source.h"
 #include "charm/engine/safetensors.h"
 #include "charm/engine/token_batch.h"
 #include "charm/engine/weight_names.h"
+#include "charm/torch/back_end.h"
+#include "charm/torch/decoder.h"
+#include "charm/torch/host_copy.h"
+#include "charm/torch/load_decoder.h"
 
 namespace charm {
 namespace {
@@ -94,17 +96,36 @@ double gemm_rate(std::int64_t rows, std::int64_t inputs, std::int64_t outputs,
   return 2.0 * static_cast<double>(rows * inputs * outputs) * times / seconds_since(start) / 1e12;
 }
 
-engine::DecoderWeights make_weights(const engine::DecoderConfig& config,
-                                    const at::TensorOptions& options) {
-  engine::DecoderWeights weights;
-  for (const engine::WeightSlot& slot : engine::weight_slots(weights, config)) {
-    const auto of_slot =
-        slot.kind == engine::WeightShape::kHead ? options.dtype(at::kFloat) : options;
-    *slot.tensor = engine::is_norm(slot.kind) ? at::ones(slot.shape, of_slot)
-                                              : at::randn(slot.shape, of_slot).mul_(0.02);
+/// Random weights of a model, made on the device.
+class RandomWeights {
+ public:
+  RandomWeights(const engine::DecoderConfig& config, const at::TensorOptions& options) {
+    static const std::byte kNothing{};
+    for (const engine::WeightSlot& slot : engine::weight_slots(shapes_, config)) {
+      *slot.tensor = engine::Tensor::over(nullptr, &kNothing, slot.shape, engine::DType::kBFloat16);
+      const auto of_slot = engine::is_float32(slot.kind) ? options.dtype(at::kFloat) : options;
+      named_.emplace_back(slot.name, engine::is_norm(slot.kind)
+                                         ? at::ones(slot.shape, of_slot)
+                                         : at::randn(slot.shape, of_slot).mul_(0.02));
+      by_shape_.emplace(slot.tensor, named_.back().second);
+    }
   }
-  return weights;
-}
+
+  torch::Decoder decoder(const engine::DecoderConfig& config,
+                         torch::AttentionKernel attention) const {
+    const torch::Place place = [&](const engine::Tensor& stored, bool) {
+      return stored.defined() ? by_shape_.at(&stored) : at::Tensor();
+    };
+    return {config, shapes_, place, torch::Use::kInference, attention};
+  }
+
+  const std::vector<std::pair<std::string, at::Tensor>>& named() const { return named_; }
+
+ private:
+  engine::DecoderWeights shapes_;  ///< without elements
+  std::vector<std::pair<std::string, at::Tensor>> named_;
+  std::map<const engine::Tensor*, at::Tensor> by_shape_;
+};
 
 /// Prompts of about 240 tokens with seven responses of about 450, as bench/score_bench.py has them.
 std::vector<engine::PromptGroup> draw_groups(std::int64_t count, std::int64_t vocab) {
@@ -131,10 +152,11 @@ std::vector<engine::PromptGroup> draw_groups(std::int64_t count, std::int64_t vo
 }
 
 /// All batches, two in flight, as in charm score.
-std::vector<float> score(const engine::Decoder& decoder,
+std::vector<float> score(const torch::Decoder& decoder,
                          const std::vector<engine::PackedBatch>& batches) {
   std::vector<float> scores;
-  std::deque<engine::HostCopy> in_flight;
+  torch::PrefixCache prefix;
+  std::deque<torch::HostCopy> in_flight;
   const auto finish = [&] {
     const at::Tensor found = in_flight.front().wait();
     scores.insert(scores.end(), found.const_data_ptr<float>(),
@@ -142,7 +164,7 @@ std::vector<float> score(const engine::Decoder& decoder,
     in_flight.pop_front();
   };
   for (const engine::PackedBatch& batch : batches) {
-    in_flight.emplace_back(decoder.forward(decoder.layout(batch)));
+    in_flight.emplace_back(decoder.forward(decoder.layout(batch, &prefix)));
     if (in_flight.size() == 2) finish();
   }
   while (!in_flight.empty()) finish();
@@ -158,26 +180,26 @@ Json memory(const at::Device& device) {
           {"reserved_gib", gib(static_cast<double>(stats.reserved_bytes[0].peak))}};
 }
 
-/// Saves the model, loads it with load_reward_model and compares its scores.
+/// Saves the model, loads it as the plug-in does and compares its scores.
 Json save_and_load(const std::filesystem::path& folder, const Shape& shape,
-                   engine::DecoderWeights& weights, const engine::DecoderConfig& config,
-                   const engine::PackedBatch& batch, const at::Device& device) {
+                   const RandomWeights& weights, const engine::PackedBatch& batch,
+                   engine::DeviceChoice device) {
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "config.json") << config_json(shape).dump(2);
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  std::vector<std::pair<std::string, engine::Tensor>> tensors;
   double bytes = 0.0;
-  for (const auto& [name, tensor] : engine::named_weights(weights, config)) {
-    tensors.emplace_back(name, *tensor);
-    bytes += static_cast<double>(tensor->nbytes());
+  for (const auto& [name, tensor] : weights.named()) {
+    tensors.emplace_back(name, torch::copy_to_host(tensor));
+    bytes += static_cast<double>(tensor.nbytes());
   }
   const auto write_start = Clock::now();
   engine::write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
   const double write_s = seconds_since(write_start);
   const auto load_start = Clock::now();
-  const auto loaded = engine::load_reward_model(
-      folder,
-      {.dtype = engine::DTypeChoice::kBFloat16,
-       .device = device.is_cpu() ? engine::DeviceChoice::kCpu : engine::DeviceChoice::kCuda});
+  const engine::ModelSource source = engine::resolve_model_source(folder, {});
+  const auto loaded =
+      torch::load_reward_model(source, engine::load_model_config(source),
+                               {.dtype = engine::DTypeChoice::kBFloat16, .device = device});
   const double load_s = seconds_since(load_start);
   return {{"gib", gib(bytes)},
           {"write_s", write_s},
@@ -191,8 +213,8 @@ int run(std::map<std::string, std::string> options) {
     return options.contains(name) ? std::stoll(options[name]) : otherwise;
   };
   const bool cuda = options["device"] != "cpu";
-  engine::use_cuda(cuda ? engine::DeviceChoice::kCuda : engine::DeviceChoice::kCpu);
-  const at::Device device(cuda ? at::kCUDA : at::kCPU);
+  const auto choice = cuda ? engine::DeviceChoice::kCuda : engine::DeviceChoice::kCpu;
+  const at::Device device = torch::device_of(choice);
   Shape shape = options["shape"] == "tiny" ? kTiny : kLlama8B;
   shape.layers = number("layers", shape.layers);
   const std::int64_t budget = number("budget", 16384);
@@ -218,20 +240,21 @@ int run(std::map<std::string, std::string> options) {
   }
 
   const auto make_start = Clock::now();
-  engine::DecoderWeights weights = make_weights(config, tensor_options);
   const std::vector<engine::PromptGroup> groups = draw_groups(number("prompts", 48), shape.vocab);
   std::vector<engine::PackedBatch> batches;
   for (const auto& planned : engine::plan_batches(groups, budget))
     batches.push_back(engine::pack(planned));
-  if (options.contains("save")) {
-    result["load"] =
-        save_and_load(options["save"], shape, weights, config, batches.front(), device);
-  }
-  const engine::AttentionKernel attention =
-      engine::choose_attention_kernel(config, at::kBFloat16, device);
-  const engine::Decoder decoder(config, std::move(weights), engine::Mode::kGpu,
-                                engine::GemmBackend::kAtenLinear, attention);
-  result["attention"] = engine::attention_kernel_name(attention);
+  const torch::AttentionKernel attention =
+      torch::choose_attention_kernel(config, at::kBFloat16, device);
+  result["attention"] = torch::attention_kernel_name(attention);
+  const torch::Decoder decoder = [&] {
+    const RandomWeights weights(config, tensor_options);
+    if (options.contains("save"))
+      result["load"] = save_and_load(options["save"], shape, weights, batches.front(), choice);
+    return weights.decoder(config, attention);
+  }();
+  if (cuda)
+    c10::getDeviceAllocator(at::kCUDA)->resetPeakStats(0);  // without the parts of fused weights
   result["make_s"] = seconds_since(make_start);
 
   double useful = 0.0, computed = 0.0;

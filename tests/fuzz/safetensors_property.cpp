@@ -1,4 +1,3 @@
-#include <ATen/core/Tensor.h>
 
 #include <algorithm>
 #include <cstring>
@@ -11,8 +10,8 @@ namespace {
 
 using engine::SafetensorsFile;
 
-std::string_view bytes_of(const at::Tensor& tensor) {
-  return {static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes()};
+std::string_view bytes_of(const engine::Tensor& tensor) {
+  return {reinterpret_cast<const char*>(tensor.bytes()), tensor.nbytes()};
 }
 
 /// Metadata, tensor infos and bytes of a file.
@@ -20,9 +19,8 @@ std::string content_of(const SafetensorsFile& file) {
   std::string content;
   for (const auto& [key, value] : file.metadata()) content += key + "=" + value + "\n";
   for (const auto& [name, info] : file.tensors()) {
-    const at::Tensor tensor = file.view(name);
-    require(tensor.is_contiguous() && tensor.sizes().vec() == info.shape,
-            "the view has the header's shape");
+    const engine::Tensor tensor = file.view(name);
+    require(tensor.shape() == info.shape, "the view has the header's shape");
     require(tensor.nbytes() == info.end - info.begin, "the view has the header's bytes");
     content += name + ":" + engine::safetensors_dtype_name(info.dtype);
     for (const std::int64_t extent : info.shape) content += "," + std::to_string(extent);
@@ -37,7 +35,7 @@ std::string content_of(const SafetensorsFile& file) {
 bool safetensors_property(std::string_view bytes) {
   return accepts([&] {
     const SafetensorsFile file(scratch_file("model.safetensors", bytes));
-    std::vector<std::pair<std::string, at::Tensor>> tensors;
+    std::vector<std::pair<std::string, engine::Tensor>> tensors;
     for (const auto& entry : file.tensors())
       tensors.emplace_back(entry.first, file.view(entry.first));
     const std::filesystem::path copy = scratch_folder() / "copy.safetensors";

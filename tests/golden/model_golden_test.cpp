@@ -1,8 +1,6 @@
 // Tiny reward models against transformers: embeddings, blocks, scores. Rows are packed in prompt
 // groups, so that prefix sharing is covered.
 
-#include <ATen/core/Tensor.h>
-#include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -13,9 +11,7 @@
 #include <vector>
 
 #include "charm/engine/decoder.h"
-#include "charm/engine/decoder_block.h"
 #include "charm/engine/decoder_weights.h"
-#include "charm/engine/linear.h"
 #include "charm/engine/model_config.h"
 #include "charm/engine/reward_model.h"
 #include "charm/engine/token_batch.h"
@@ -33,11 +29,10 @@ std::int64_t packed_index(const engine::Segment& segment, std::int64_t position)
 }
 
 /// Compares x_TD with the [token][width] lists of the rows that carry `rung`.
-void compare_layer(const std::string& rung, const at::Tensor& x_TD,
+void compare_layer(const std::string& rung, const engine::Tensor& x_TD,
                    const engine::PackedBatch& batch, const Json& fixture) {
-  const at::Tensor values = x_TD.contiguous();
-  const float* data = values.data_ptr<float>();
-  const std::int64_t width = values.size(1);
+  const float* data = x_TD.data<float>();
+  const std::int64_t width = x_TD.cols();
   Worst worst(rung);
   for (std::size_t s = 0; s < batch.responses.size(); ++s) {
     const Json& row = fixture["rows"][batch.rows[s]];
@@ -55,66 +50,46 @@ void compare_layer(const std::string& rung, const at::Tensor& x_TD,
   worst.check(fixture["tolerance"]["layer"].get<double>());
 }
 
-struct Way {
-  const char* name;
-  engine::Mode mode;
-  engine::GemmBackend backend;
-  engine::AttentionKernel attention = engine::AttentionKernel::kPadded;
-};
-const Way kWays[] = {
-    {"autograd", engine::Mode::kAutograd, engine::GemmBackend::kAtenLinear},
-    {"inference_aten", engine::Mode::kInference, engine::GemmBackend::kAtenLinear},
-    {"inference_packed", engine::Mode::kInference, engine::GemmBackend::kOneDnnPacked},
-    {"inference_charm", engine::Mode::kInference, engine::GemmBackend::kCharm},
-    // GPU mode on the CPU, with the reference fallback of the flash kernel.
-    {"gpu_padded", engine::Mode::kGpu, engine::GemmBackend::kAtenLinear,
-     engine::AttentionKernel::kPadded},
-    {"gpu_flash", engine::Mode::kGpu, engine::GemmBackend::kAtenLinear,
-     engine::AttentionKernel::kFlash}};
-
 std::string test_name(const std::string& model, const std::string& way) {
   std::string name = model + "_" + way;
   for (char& c : name) c = c == '-' || c == '.' ? '_' : c;
   return name;
 }
 
-class DecoderGolden : public testing::TestWithParam<std::tuple<const char*, Way>> {};
+class DecoderGolden : public testing::TestWithParam<const char*> {};
 
 TEST_P(DecoderGolden, EveryRungEqualsTransformers) {
-  const auto [name, way] = GetParam();
-  const std::filesystem::path folder = data_dir() / "models" / name;
+  const std::filesystem::path folder = data_dir() / "models" / GetParam();
   const Json fixture = read_json(folder / "golden.json");
   const engine::DecoderConfig config = engine::load_model_config(folder);
   const engine::PackedBatch batch =
       pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
-  const engine::Decoder decoder(config, engine::load_weights(folder, config, {.dtype = at::kFloat}),
-                                way.mode, way.backend, way.attention);
-  const c10::AutoGradMode no_grad(/*enabled=*/false);
+  const engine::Decoder decoder(
+      config, engine::load_weights(folder, config, {.dtype = engine::DType::kFloat32}),
+      engine::DType::kFloat32);
+  engine::DecoderSession session(config);
 
-  const engine::BatchLayout layout = decoder.layout(batch);
-  at::Tensor x_TD = decoder.embed(layout);
+  const engine::BatchLayout layout = decoder.layout(batch, session);
+  engine::Tensor x_TD = decoder.embed(layout);
   const bool has_layers = fixture["rows"][1].contains("embeddings");
   if (has_layers) compare_layer("embeddings", x_TD, batch, fixture);
   for (std::int64_t layer = 0; layer < decoder.num_layers(); ++layer) {
-    x_TD = decoder.block(layer, x_TD, layout, engine::BlockRows::kAll);
+    x_TD = decoder.block(layer, x_TD, layout, engine::BlockRows::kAll, session);
     if (has_layers && layer == 0) compare_layer("first_block", x_TD, batch, fixture);
   }
   if (has_layers) compare_layer("last_block", x_TD, batch, fixture);
 
   // forward() computes only the pooled rows in the last block: another path to the same numbers.
-  const at::Tensor scores_S = decoder.forward(layout).contiguous();
-  const std::vector<float> scores(scores_S.data_ptr<float>(),
-                                  scores_S.data_ptr<float>() + batch.responses.size());
+  const engine::Tensor scores_S = decoder.forward(layout, session);
+  const std::vector<float> scores(scores_S.data<float>(),
+                                  scores_S.data<float>() + batch.responses.size());
   const double tolerance = fixture["tolerance"]["score"].get<double>();
   compare_scores("score", scores, batch, fixture, "score", tolerance);
   compare_scores("score_float64", scores, batch, fixture, "score_float64", tolerance);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, DecoderGolden,
-                         testing::Combine(testing::ValuesIn(kModels), testing::ValuesIn(kWays)),
-                         [](const auto& test) {
-                           return test_name(std::get<0>(test.param), std::get<1>(test.param).name);
-                         });
+INSTANTIATE_TEST_SUITE_P(Models, DecoderGolden, testing::ValuesIn(kModels),
+                         [](const auto& test) { return test_name(test.param, "cpu"); });
 
 class RewardModelGolden
     : public testing::TestWithParam<std::tuple<const char*, engine::DTypeChoice>> {};
@@ -132,31 +107,6 @@ TEST_P(RewardModelGolden, ScoresEqualTransformers) {
   compare_scores(bfloat16 ? "score in bfloat16" : "score", scores, batch, fixture, "score_float64",
                  fixture["tolerance"][bfloat16 ? "score_bfloat16" : "score"].get<double>());
 }
-
-class GpuModeGolden : public testing::TestWithParam<const char*> {};
-
-TEST_P(GpuModeGolden, BFloat16StaysWithinTransformersOwnError) {
-  const std::filesystem::path folder = data_dir() / "models" / GetParam();
-  const Json fixture = read_json(folder / "golden.json");
-  const engine::DecoderConfig config = engine::load_model_config(folder);
-  const engine::PackedBatch batch =
-      pack_rows(fixture["rows"], config.pad_token_id, config.gate_tokens);
-  const c10::AutoGradMode no_grad(/*enabled=*/false);
-  for (const auto attention : {engine::AttentionKernel::kFlash, engine::AttentionKernel::kPadded}) {
-    const engine::Decoder decoder(config,
-                                  engine::load_weights(folder, config, {.dtype = at::kBFloat16}),
-                                  engine::Mode::kGpu, engine::GemmBackend::kAtenLinear, attention);
-    const at::Tensor scores_S = decoder.forward(decoder.layout(batch)).contiguous();
-    const std::vector<float> scores(scores_S.data_ptr<float>(),
-                                    scores_S.data_ptr<float>() + batch.responses.size());
-    compare_scores("score in bfloat16, " + std::string(engine::attention_kernel_name(attention)),
-                   scores, batch, fixture, "score_float64",
-                   fixture["tolerance"]["score_bfloat16"].get<double>());
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Models, GpuModeGolden, testing::ValuesIn(kModels),
-                         [](const auto& test) { return test_name(test.param, "bfloat16"); });
 
 INSTANTIATE_TEST_SUITE_P(
     Models, RewardModelGolden,

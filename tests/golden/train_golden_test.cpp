@@ -2,7 +2,6 @@
 // decay (transformers' schedule without its step of learning rate 0) and clipping. The saved
 // weights are compared, so that saving and loading are covered.
 
-#include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -78,8 +77,10 @@ TEST_P(TrainGolden, WeightsEqualTransformers) {
                 fixture["tolerance"]["loss"].get<double>());
 
   const engine::DecoderConfig config = engine::load_model_config(output);
-  engine::DecoderWeights found = engine::load_weights(output, config, {.dtype = at::kFloat});
-  engine::DecoderWeights expected = engine::load_weights(root / run, config, {.dtype = at::kFloat});
+  engine::DecoderWeights found =
+      engine::load_weights(output, config, {.dtype = engine::DType::kFloat32});
+  engine::DecoderWeights expected =
+      engine::load_weights(root / run, config, {.dtype = engine::DType::kFloat32});
   auto found_tensors = engine::named_weights(found, config);
   auto expected_tensors = engine::named_weights(expected, config);
   ASSERT_EQ(found_tensors.size(), expected_tensors.size());
@@ -87,9 +88,9 @@ TEST_P(TrainGolden, WeightsEqualTransformers) {
   for (std::size_t n = 0; n < expected_tensors.size(); ++n) {
     const auto& [name, wanted] = expected_tensors[n];
     ASSERT_EQ(found_tensors[n].first, name);
-    ASSERT_EQ(found_tensors[n].second->sizes(), wanted->sizes()) << name;
+    ASSERT_EQ(found_tensors[n].second->shape(), wanted->shape()) << name;
     for (std::int64_t i = 0; i < wanted->numel(); ++i) {
-      worst.add(found_tensors[n].second->data_ptr<float>()[i], wanted->data_ptr<float>()[i],
+      worst.add(found_tensors[n].second->data<float>()[i], wanted->data<float>()[i],
                 name + " element " + std::to_string(i));
     }
   }

@@ -27,7 +27,6 @@ class DemoCommand final : public Command {
            "\n"
            "  charm demo --output charm-demo";
   }
-  bool trains() const override { return true; }
   void describe(OptionTable& table) override {
     options_.folder = "charm-demo";
     table

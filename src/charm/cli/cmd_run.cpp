@@ -29,7 +29,6 @@ class RunCommand final : public Command {
            "\n"
            "  charm run recipe.yaml --until calibrate";
   }
-  bool trains() const override { return true; }
   void describe(OptionTable& table) override {
     table.path("recipe", recipe_, "RECIPE", "The YAML file.")
         .required()

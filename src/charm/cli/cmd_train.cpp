@@ -20,7 +20,6 @@ class TrainCommand final : public Command {
            "\n"
            "  charm train --model rm/ --preferences preferences.parquet --output rm-calibrated/";
   }
-  bool trains() const override { return true; }
   void describe(OptionTable& table) override { train::describe_command(table, options_); }
   void run(const CommonOptions& common, const ProgressFn& progress) override {
     options_.threads = common.threads;

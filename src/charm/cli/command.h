@@ -35,8 +35,6 @@ class Command {
   /// Whether the command can be distributed over processes of a launcher; otherwise they would
   /// overwrite each other's files.
   virtual bool supports_multi_process() const { return false; }
-  /// Whether it computes on OpenMP's threads, as training does.
-  virtual bool trains() const { return false; }
   /// Does the work and prints its result to stdout unless `common.quiet`.
   virtual void run(const CommonOptions& common, const ProgressFn& progress) = 0;
 };

@@ -216,14 +216,6 @@ bool parse_command_line(const Command& command, const OptionTable& own, const Op
   return true;
 }
 
-bool starts_training(const std::vector<std::string>& arguments) {
-  if (arguments.empty()) return false;
-  for (const auto& command : make_commands()) {
-    if (command->name() == arguments.front()) return command->trains();
-  }
-  return false;
-}
-
 void run_quietly(const std::vector<std::string>& arguments, const ProgressFn& progress) {
   const std::vector<std::unique_ptr<Command>> commands = make_commands();
   for (const auto& command : commands) {

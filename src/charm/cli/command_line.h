@@ -14,9 +14,6 @@ namespace charm::cli {
 bool parse_command_line(const Command& command, const OptionTable& own, const OptionTable& common,
                         const std::vector<std::string>& arguments);
 
-/// Whether the command, the first argument, trains; what follows it does not matter.
-bool starts_training(const std::vector<std::string>& arguments);
-
 /// Runs `charm <arguments...>`; prints help, version and results to stdout. Throws charm::Error.
 void run_program(const std::vector<std::string>& arguments);
 

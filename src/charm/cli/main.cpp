@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <new>
@@ -53,24 +52,11 @@ int end_without_output(const std::vector<std::string>& arguments, int code) {
                       charm::ErrorKind::kIo);
 }
 
-/// Training uses OpenMP threads (everything else those of kernels/thread_pool.h). OpenMP's threads
-/// spin while they wait, which on a busy machine multiplies the time of every GEMM (measured: a
-/// hundredfold). OpenMP reads the setting before main, so the program re-executes itself; a user's
-/// own setting is kept.
-void restart_with_passive_wait(const std::vector<std::string>& arguments, char** argv) {
-  if (!charm::cli::starts_training(arguments) || std::getenv("OMP_WAIT_POLICY") != nullptr ||
-      std::getenv("GOMP_SPINCOUNT") != nullptr)
-    return;
-  setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/1);
-  execv("/proc/self/exe", argv);  // returns only on failure: then threads spin
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   open_standard_streams();
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
-  restart_with_passive_wait(arguments, argv);
   std::signal(SIGPIPE,
               SIG_IGN);  // a closed connection is an error of that request, not of the program
   charm::Interruptible::install_handlers(program_of(arguments));

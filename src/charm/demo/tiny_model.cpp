@@ -100,7 +100,7 @@ void write_tiny_model(const fs::path& folder, std::span<const std::string> words
   write_file(folder / "tokenizer_config.json", tokenizer_config().dump(2) + "\n");
   const engine::DecoderConfig config = engine::load_model_config(folder);
   engine::DecoderWeights weights = engine::random_weights(config, options.seed);
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  std::vector<std::pair<std::string, engine::Tensor>> tensors;
   for (const auto& [name, tensor] : engine::named_weights(weights, config))
     tensors.emplace_back(name, *tensor);
   engine::write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});

@@ -1,11 +1,9 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstddef>
 #include <vector>
 
-#include "charm/engine/decoder_block.h"
+#include "charm/engine/cpu_block.h"
 #include "charm/engine/decoder_weights.h"
 #include "charm/engine/model_config.h"
 
@@ -14,13 +12,18 @@ namespace charm::engine {
 /// RMSNorm of all of a model's norms.
 NormConfig norm_config(const DecoderConfig& config);
 
-/// The layers of block `layer` from its tensors: packed in inference mode, fused in GPU mode, and
-/// sharing the tensors, through which gradients flow, in autograd mode.
-/// @param backend  of inference mode
-BlockParts make_block_parts(const DecoderConfig& config, std::size_t layer,
-                            const BlockWeights& weights, Mode mode, GemmBackend backend);
+/// Attention of a layer.
+AttentionConfig attention_config(const DecoderConfig& config, std::size_t layer);
 
-/// The weights of the block's GEMMs, as inference mode packs them: fused ones in their parts.
-std::vector<at::Tensor> gemm_weights(const DecoderConfig& config, const BlockWeights& weights);
+/// Index of a layer's RoPE frequencies.
+std::size_t rope_index(const DecoderConfig& config, std::size_t layer);
+
+/// The block with q, k, v, gate and up as views of the fused tensors where it has those.
+BlockWeights split_fused(const DecoderConfig& config, BlockWeights weights);
+
+/// The layers of block `layer`, its weights packed in `dtype`; pages of mapped weights are released
+/// as they are packed.
+BlockParts make_block_parts(const DecoderConfig& config, std::size_t layer,
+                            const BlockWeights& weights, DType dtype);
 
 }  // namespace charm::engine

@@ -1,51 +1,37 @@
 #include "charm/engine/causal_lm.h"
 
-#include <ATen/ops/isnan.h>
-#include <c10/core/InferenceMode.h>
-
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/engine/device.h"
-#include "charm/engine/kv_cache.h"
 #include "charm/engine/load_decoder.h"
+#include "charm/engine/plugin.h"
 
 namespace charm::engine {
 namespace {
 
-/// A decoder with its LM head and KV cache, on one device.
-class DecoderCausalLM final : public CausalLM {
+/// A decoder with its LM head and KV cache on the CPU.
+class CpuCausalLM final : public CausalLM {
  public:
-  DecoderCausalLM(LoadedDecoder loaded, std::int64_t num_blocks)
+  CpuCausalLM(LoadedDecoder loaded, std::int64_t num_blocks)
       : decoder_(std::move(loaded.decoder)),
+        session_(decoder_.config()),
         provenance_(std::move(loaded.provenance)),
         cache_(decoder_.cache_shape(), num_blocks) {}
 
   std::span<const float> step(const CachedBatch& batch) override {
-    return with_device_errors("try a smaller --cache-memory", [&] { return next_logits(batch); });
+    const BatchLayout layout = decoder_.layout(batch, cache_, session_);
+    const Tensor hidden_SD = decoder_.hidden(layout, session_);
+    if (layout.last_S.empty()) return {};
+    logits_SV_ = decoder_.logits(hidden_SD);
+    const std::span<const float> logits(logits_SV_.data<float>(),
+                                        static_cast<std::size_t>(logits_SV_.numel()));
+    check_logits(logits, config());
+    return logits;
   }
 
-  std::span<const float> next_logits(const CachedBatch& batch) {
-    const c10::InferenceMode guard;
-    const BatchLayout layout = decoder_.layout(batch, cache_);
-    const at::Tensor hidden_SD = decoder_.hidden(layout);
-    if (layout.num_responses == 0) return {};
-    logits_SV_ =
-        decoder_.logits(hidden_SD).narrow(0, 0, layout.num_responses).to(at::kCPU).contiguous();
-    if (at::isnan(logits_SV_).any().item<bool>()) {
-      throw Error(ErrorKind::kInput, "the model produced a NaN logit; expected finite logits{}",
-                  config().stored_dtype == "float16"
-                      ? ": float16 weights may overflow, try --dtype float32"
-                      : "");
-    }
-    return {logits_SV_.const_data_ptr<float>(), static_cast<std::size_t>(logits_SV_.numel())};
-  }
-
-  void copy_block(std::int32_t from, std::int32_t to) override {
-    const c10::InferenceMode guard;
-    cache_.copy_block(from, to);
-  }
+  void copy_block(std::int32_t from, std::int32_t to) override { cache_.copy_block(from, to); }
 
   std::int64_t block_tokens() const override { return KvCache::kBlockTokens; }
   std::int64_t num_blocks() const override { return cache_.num_blocks(); }
@@ -61,12 +47,32 @@ class DecoderCausalLM final : public CausalLM {
   const DecoderConfig& config() const { return decoder_.config(); }
 
   Decoder decoder_;
-  std::vector<std::pair<std::string, std::string>> provenance_;
+  DecoderSession session_;
+  Provenance provenance_;
   KvCache cache_;
-  at::Tensor logits_SV_;
+  Tensor logits_SV_;
 };
 
 }  // namespace
+
+void check_logits(std::span<const float> logits, const DecoderConfig& config) {
+  if (std::ranges::none_of(logits, [](float logit) { return std::isnan(logit); })) return;
+  throw Error(ErrorKind::kInput, "the model produced a NaN logit; expected finite logits{}",
+              config.stored_dtype == "float16"
+                  ? ": float16 weights may overflow, try --dtype float32"
+                  : "");
+}
+
+std::int64_t num_cache_blocks(const CausalLMOptions& options, std::int64_t block_bytes,
+                              std::int64_t block_tokens) {
+  const std::int64_t num_blocks = std::min(options.cache_bytes / block_bytes, options.max_blocks);
+  if (num_blocks < 1) {
+    throw Error(ErrorKind::kResource,
+                "--cache-memory {} bytes: one block of {} tokens takes {} bytes; give more",
+                options.cache_bytes, block_tokens, block_bytes);
+  }
+  return num_blocks;
+}
 
 std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir,
                                          const CausalLMOptions& options) {
@@ -79,21 +85,15 @@ std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir,
                 "(...ForCausalLM)",
                 model_dir.string(), config.architecture);
   }
+  if (const DeviceBackend* gpu = gpu_backend(options.device))
+    return gpu->load_causal_lm(source, config, options);
   LoadedDecoder loaded =
       load_decoder(source, config,
                    {.dtype = options.dtype, .device = options.device, .threads = options.threads},
                    /*lm_head=*/true);
-  const std::int64_t block_bytes = KvCache::block_bytes(loaded.decoder.cache_shape());
-  const std::int64_t num_blocks = std::min(options.cache_bytes / block_bytes, options.max_blocks);
-  if (num_blocks < 1) {
-    throw Error(ErrorKind::kResource,
-                "--cache-memory {} bytes: one block of {} tokens takes {} bytes; give more",
-                options.cache_bytes, KvCache::kBlockTokens, block_bytes);
-  }
-  const c10::InferenceMode guard;
-  return with_device_errors("try a smaller --cache-memory", [&] {
-    return std::make_unique<DecoderCausalLM>(std::move(loaded), num_blocks);
-  });
+  const std::int64_t num_blocks = num_cache_blocks(
+      options, KvCache::block_bytes(loaded.decoder.cache_shape()), KvCache::kBlockTokens);
+  return std::make_unique<CpuCausalLM>(std::move(loaded), num_blocks);
 }
 
 }  // namespace charm::engine

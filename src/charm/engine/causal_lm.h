@@ -53,6 +53,13 @@ struct CausalLMOptions {
   ModelSourceOptions source{};
 };
 
+/// Throws kInput for a NaN logit.
+void check_logits(std::span<const float> logits, const DecoderConfig& config);
+
+/// Blocks of a KV cache within the options' limits. Throws kResource where not even one fits.
+std::int64_t num_cache_blocks(const CausalLMOptions& options, std::int64_t block_bytes,
+                              std::int64_t block_tokens);
+
 /// Loads a causal LM from a Hugging Face folder. Throws kInput for anything that would give wrong
 /// text (including a reward model's folder), kResource when `cache_bytes` holds no block.
 std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir,

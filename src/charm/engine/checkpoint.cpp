@@ -1,4 +1,3 @@
-#include <c10/core/ScalarType.h>
 
 #include <algorithm>
 #include <iterator>
@@ -30,23 +29,8 @@ constexpr std::string_view kTokenizerFiles[] = {"tokenizer.json",
                                                 "merges.txt",
                                                 "tokenizer.model"};
 
-std::string dtype_name(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::ScalarType::Float:
-      return "float32";
-    case at::ScalarType::BFloat16:
-      return "bfloat16";
-    case at::ScalarType::Half:
-      return "float16";
-    default:
-      break;
-  }
-  throw Error(ErrorKind::kInternal, "no model is saved in {}", c10::toString(dtype));
-}
-
 /// The source's config.json with the changed fields; unknown fields are preserved.
-std::string updated_config(const fs::path& source_dir, const DecoderConfig& config,
-                           at::ScalarType dtype) {
+std::string updated_config(const fs::path& source_dir, const DecoderConfig& config, DType dtype) {
   const fs::path path = source_dir / "config.json";
   auto json = parse_json<ordered_json>(read_file(path), path.string());
   if (const Wrapper* wrapper = find_wrapper(config.wrapper))
@@ -66,7 +50,7 @@ std::string updated_config(const fs::path& source_dir, const DecoderConfig& conf
     json.erase("layer_types");
   }
   // transformers 5 writes "dtype", transformers 4 "torch_dtype"; both are accepted by either.
-  json[json.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(dtype);
+  json[json.contains("dtype") ? "dtype" : "torch_dtype"] = std::string(dtype_name(dtype));
   if (linear) {
     json["num_labels"] = 1;
     json["id2label"] = ordered_json::object({{"0", "LABEL_0"}});
@@ -81,7 +65,7 @@ std::string updated_config(const fs::path& source_dir, const DecoderConfig& conf
 
 }  // namespace
 
-at::ScalarType SaveTypes::of(const std::string& name) const {
+DType SaveTypes::of(const std::string& name) const {
   const auto found = others.find(name);
   return found == others.end() ? dtype : found->second;
 }
@@ -95,16 +79,16 @@ void write_model_files(const fs::path& folder, const ModelSource& source, Decode
         name.starts_with("chat_template") ? source.template_folder : source.tokenizer_folder;
     if (fs::exists(from / name)) write_file(folder / name, read_file(from / name));
   }
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  std::vector<std::pair<std::string, Tensor>> tensors;
   for (const auto& [name, tensor] : named_weights(weights, config))
     tensors.emplace_back(name, *tensor);
-  std::vector<at::ScalarType> dtypes;
+  std::vector<DType> dtypes;
   for (const auto& [name, tensor] : tensors) dtypes.push_back(types.of(name));
   write_safetensors(folder / "model.safetensors", tensors, dtypes, {{"format", "pt"}});
 }
 
 void save_model(const fs::path& output_dir, const fs::path& source_dir, DecoderWeights& weights,
-                const DecoderConfig& config, at::ScalarType dtype) {
+                const DecoderConfig& config, DType dtype) {
   const fs::path partial = partial_path(output_dir);
   std::error_code ignored;
   fs::remove_all(partial, ignored);

@@ -1,6 +1,5 @@
 #include "charm/engine/decoder_weights.h"
 
-#include <ATen/ops/empty.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -10,7 +9,6 @@
 #include <set>
 
 #include "charm/base/error.h"
-#include "charm/engine/device.h"
 #include "charm/engine/safetensors.h"
 #include "charm/engine/source_tensors.h"
 #include "charm/engine/weight_names.h"
@@ -21,9 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::size_t kMaxListed = 8;
 
-bool is_loadable(at::ScalarType dtype) {
-  return dtype == at::ScalarType::Float || dtype == at::ScalarType::Half ||
-         dtype == at::ScalarType::BFloat16;
+bool is_loadable(DType dtype) {
+  return dtype == DType::kFloat32 || dtype == DType::kFloat16 || dtype == DType::kBFloat16;
 }
 
 std::string listed(const std::vector<std::string>& names) {
@@ -118,9 +115,8 @@ void check_names(const SourceTensors& tensors, const std::vector<WeightSlot>& sl
   }
 }
 
-/// @param upload  null: the tensor stays on the CPU
-at::Tensor load_tensor(const SourceTensors& tensors, const WeightSlot& slot,
-                       const LoadWeightsOptions& options, DeviceUpload* upload) {
+Tensor load_tensor(const SourceTensors& tensors, const WeightSlot& slot,
+                   const LoadWeightsOptions& options) {
   const StoredTensor& stored = tensors.at(slot.name);
   const WeightsFile& file = *stored.file;
   const TensorInfo& info = stored.info();
@@ -139,37 +135,36 @@ at::Tensor load_tensor(const SourceTensors& tensors, const WeightSlot& slot,
                 slot.row < 0 ? "" : fmt::format("row {} of ", slot.row),
                 fmt::join(slot.shape, ", "));
   }
-  const at::ScalarType dtype = is_float32(slot.kind) ? at::ScalarType::Float : options.dtype;
-  at::Tensor view = stored.view();
+  const DType dtype = is_float32(slot.kind) ? DType::kFloat32 : options.dtype;
+  Tensor view = stored.view();
   const bool is_merged = tensors.adapter() != nullptr && tensors.adapter()->changes(slot.name);
   if (is_merged) {
-    const at::Tensor base = view;
+    const Tensor base = view;
     view = tensors.adapter()->merged(slot.name, base, dtype);
     release_pages(base);
   }
-  if (slot.row >= 0) view = view.narrow(0, slot.row, 1);
+  if (slot.row >= 0) view = view.narrow(slot.row, 1);
   if (const auto bad = find_non_finite(view)) {
     throw Error(ErrorKind::kInput,
                 "{}: tensor '{}' holds NaN or infinity at element {}, expected finite weights only",
                 file.path().string(), stored.name, *bad);
   }
-  if (upload != nullptr) {
-    at::Tensor uploaded = upload->upload(view, dtype);
-    release_pages(view);  // its bytes are in the pinned buffers or on the device
-    return uploaded;
+  if (options.as_stored) {
+    release_pages(view);  // read again when it is packed or uploaded: only then is it needed
+    return view;
   }
-  if (view.scalar_type() != dtype) {
-    at::Tensor converted = view.to(dtype);
+  if (is_merged && view.dtype() == dtype) return view;
+  if (view.dtype() != dtype) {
+    Tensor converted = view.to(dtype);
     release_pages(view);
     // float16 has a smaller range than float32: a value may have overflowed.
-    if (dtype == at::ScalarType::Half && find_non_finite(converted)) {
+    if (dtype == DType::kFloat16 && find_non_finite(converted)) {
       throw Error(ErrorKind::kInput, "{}: tensor '{}' overflows float16; use float32 or bfloat16",
                   file.path().string(), stored.name);
     }
     return converted;
   }
-  if (options.share_file || is_merged) return view;
-  at::Tensor copy = view.clone();
+  Tensor copy = view.clone();
   release_pages(view);
   return copy;
 }
@@ -194,11 +189,7 @@ DecoderWeights load_weights(const ModelSource& source, const DecoderConfig& conf
                      &weights.lm_head_VD});
   }
   check_names(tensors, slots, config, options, source);
-  std::optional<DeviceUpload> upload;
-  if (!options.device.is_cpu()) upload.emplace(options.device);
-  for (const WeightSlot& slot : slots)
-    *slot.tensor = load_tensor(tensors, slot, options, upload ? &*upload : nullptr);
-  if (upload) upload->finish();
+  for (const WeightSlot& slot : slots) *slot.tensor = load_tensor(tensors, slot, options);
   if (options.lm_head && config.tie_word_embeddings) weights.lm_head_VD = weights.embed_VD;
   return weights;
 }

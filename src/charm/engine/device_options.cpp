@@ -15,8 +15,8 @@ void describe_device(OptionTable& table, DTypeChoice& dtype, DeviceChoice& devic
               {{"auto", DeviceChoice::kAuto},
                {"cpu", DeviceChoice::kCpu},
                {"cuda", DeviceChoice::kCuda}},
-              "Where the model runs. auto takes the GPU when the program was built for it and one "
-              "is present.");
+              "Where the model runs. auto takes the GPU where one is present and the GPU back end, "
+              "libcharm_torch.so, is installed.");
 }
 
 void describe_model(OptionTable& table, RewardModelOptions& options) {

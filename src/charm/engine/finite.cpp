@@ -36,28 +36,27 @@ bool has_non_finite(const char* bytes, std::size_t size, const LaneTest& lanes) 
   return (carries & lanes.signs) != 0;
 }
 
-const LaneTest& lanes_of(at::ScalarType dtype) {
+const LaneTest& lanes_of(DType dtype) {
   switch (dtype) {
-    case at::ScalarType::Float:
+    case DType::kFloat32:
       return kFloat32Lanes;
-    case at::ScalarType::BFloat16:
+    case DType::kBFloat16:
       return kBFloat16Lanes;
-    case at::ScalarType::Half:
+    case DType::kFloat16:
       return kFloat16Lanes;
     default:
       break;
   }
-  throw Error(ErrorKind::kInternal, "find_non_finite: unexpected dtype {}", c10::toString(dtype));
+  throw Error(ErrorKind::kInternal, "find_non_finite: unexpected dtype {}", dtype_name(dtype));
 }
 
 }  // namespace
 
-std::optional<std::int64_t> find_non_finite(const at::Tensor& values) {
-  CHARM_CHECK(values.is_contiguous() && values.device().is_cpu(), "needs a contiguous CPU tensor");
-  const LaneTest& lanes = lanes_of(values.scalar_type());
-  const auto* bytes = static_cast<const char*>(values.const_data_ptr());
+std::optional<std::int64_t> find_non_finite(const Tensor& values) {
+  const LaneTest& lanes = lanes_of(values.dtype());
+  const auto* bytes = reinterpret_cast<const char*>(values.bytes());
   const std::size_t size = values.nbytes();
-  const std::size_t element = values.element_size();
+  const std::size_t element = element_bytes(values.dtype());
 
   constexpr std::size_t kChunk = std::size_t{1} << 22;
   std::atomic<std::size_t> first_bad_chunk{SIZE_MAX};

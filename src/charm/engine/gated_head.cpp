@@ -1,9 +1,5 @@
 #include "charm/engine/gated_head.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/linspace.h>
-
 #include <algorithm>
 #include <cmath>
 
@@ -17,33 +13,37 @@ constexpr double kLeak = 0.01;  // PyTorch's LeakyReLU
 constexpr double kSeluScale = 1.0507009873554804934193349852946;
 constexpr double kSeluAlpha = 1.6732632423543772848170429916717;
 
-at::Tensor activate(const at::Tensor& x_SH, HeadActivation activation, Mode mode) {
-  if (activation == HeadActivation::kRelu) return x_SH.clamp_min(0);
-  if (activation == HeadActivation::kLeakyRelu)
-    return x_SH.clamp_min(0) + x_SH.clamp_max(0) * kLeak;
-  if (mode != Mode::kInference) {
-    return (x_SH.clamp_min(0) + x_SH.clamp_max(0).expm1() * kSeluAlpha) * kSeluScale;
+double activate(double x, HeadActivation activation) {
+  switch (activation) {
+    case HeadActivation::kRelu:
+      return x < 0.0 ? 0.0 : x;
+    case HeadActivation::kLeakyRelu:
+      return x < 0.0 ? kLeak * x : x;
+    case HeadActivation::kSelu:
+      return kSeluScale * (x > 0.0 ? x : kSeluAlpha * std::expm1(x));
   }
-  // ATen's vectors and their scalar tail may round differently: a score must not depend on where
-  // its row lies.
-  at::Tensor out_SH = at::empty(x_SH.sizes(), x_SH.options());
-  const float* x = x_SH.const_data_ptr<float>();
-  auto* out = out_SH.mutable_data_ptr<float>();
-  for (std::int64_t i = 0; i < x_SH.numel(); ++i) {
-    const double value = x[i];
-    out[i] =
-        static_cast<float>(kSeluScale * (value > 0.0 ? value : kSeluAlpha * std::expm1(value)));
-  }
-  return out_SH;
+  CHARM_CHECK(false, "unknown activation");
+  return x;
 }
 
-at::Tensor run(const HeadNetwork& network, at::Tensor x_SI, Mode mode) {
+/// Batch normalisation in place.
+void normalise(const HeadBatchNorm& norm, Tensor& x_SH) {
+  float* x = x_SH.mutable_data<float>();
+  const float* scale_H = norm.scale_H.data<float>();
+  const float* shift_H = norm.shift_H.data<float>();
+  for (std::int64_t i = 0; i < x_SH.numel(); ++i)
+    x[i] = x[i] * scale_H[i % x_SH.cols()] + shift_H[i % x_SH.cols()];
+}
+
+Tensor run(const HeadNetwork& network, Tensor x_SI) {
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
-    x_SI = head_layer(network.layers[i], x_SI, mode);
+    x_SI = head_layer(network.layers[i], x_SI);
     if (i + 1 == network.layers.size()) break;
-    x_SI = activate(x_SI, network.activation, mode);
-    if (i >= network.norms.size() || !network.norms[i].scale_H.defined()) continue;
-    x_SI = x_SI * network.norms[i].scale_H + network.norms[i].shift_H;
+    float* x = x_SI.mutable_data<float>();
+    for (std::int64_t j = 0; j < x_SI.numel(); ++j)
+      x[j] = static_cast<float>(activate(x[j], network.activation));
+    if (i < network.norms.size() && network.norms[i].scale_H.defined())
+      normalise(network.norms[i], x_SI);
   }
   return x_SI;
 }
@@ -84,34 +84,27 @@ float reward_of(const float* outputs, std::int64_t count, ObjectiveReward kind) 
 }
 
 /// [S, K * Q] -> [S, K], row by row.
-at::Tensor rewards_of(const at::Tensor& outputs, std::int64_t objectives, ObjectiveReward kind,
-                      Mode mode) {
-  const std::int64_t rows = outputs.size(0), count = outputs.size(1) / objectives;
-  CHARM_CHECK(count * objectives == outputs.size(1), "{} outputs of {} objectives", outputs.size(1),
+Tensor rewards_of(const Tensor& outputs, std::int64_t objectives, ObjectiveReward kind) {
+  const std::int64_t rows = outputs.rows(), count = outputs.cols() / objectives;
+  CHARM_CHECK(count * objectives == outputs.cols(), "{} outputs of {} objectives", outputs.cols(),
               objectives);
   if (kind == ObjectiveReward::kOutput) return outputs;
-  if (mode != Mode::kInference) {
-    const at::Tensor outputs_SKQ = outputs.view({rows, objectives, count});
-    if (kind == ObjectiveReward::kMean) return outputs_SKQ.mean(-1);
-    if (kind == ObjectiveReward::kFirst) return outputs_SKQ.select(-1, 0);
-    return (outputs_SKQ.softmax(-1) * at::linspace(0.0, 1.0, count, outputs.options())).sum(-1);
-  }
-  at::Tensor rewards_SK = at::empty({rows, objectives}, outputs.options());
-  const float* from = outputs.const_data_ptr<float>();
-  auto* to = rewards_SK.mutable_data_ptr<float>();
+  Tensor rewards_SK = Tensor::empty({rows, objectives}, DType::kFloat32);
+  const float* from = outputs.data<float>();
+  float* to = rewards_SK.mutable_data<float>();
   for (std::int64_t i = 0; i < rows * objectives; ++i)
     to[i] = reward_of(from + i * count, count, kind);
   return rewards_SK;
 }
 
 /// Row by row and in double, so that a score does not depend on the other rows.
-at::Tensor mix(const at::Tensor& rewards_SK, const at::Tensor& gate_SK, const GatedHead& head) {
-  const std::int64_t objectives = rewards_SK.size(1);
-  const double scale = head.gate_scale.defined() ? head.gate_scale.item<double>() : 1.0;
-  at::Tensor scores_S = at::empty({rewards_SK.size(0)}, rewards_SK.options());
-  for (std::int64_t s = 0; s < rewards_SK.size(0); ++s) {
-    const float* rewards = rewards_SK.const_data_ptr<float>() + s * objectives;
-    const float* gate = gate_SK.const_data_ptr<float>() + s * objectives;
+Tensor mix(const Tensor& rewards_SK, const Tensor& gate_SK, const GatedHead& head) {
+  const std::int64_t objectives = rewards_SK.cols();
+  const double scale = head.gate_scale.defined() ? head.gate_scale.data<float>()[0] : 1.0;
+  Tensor scores_S = Tensor::empty({rewards_SK.rows()}, DType::kFloat32);
+  for (std::int64_t s = 0; s < rewards_SK.rows(); ++s) {
+    const float* rewards = rewards_SK.data<float>() + s * objectives;
+    const float* gate = gate_SK.data<float>() + s * objectives;
     double score = 0.0;
     if (head.softmax) {
       score = expectation(gate, objectives, head.temperature, rewards);
@@ -119,36 +112,33 @@ at::Tensor mix(const at::Tensor& rewards_SK, const at::Tensor& gate_SK, const Ga
       for (std::int64_t k = 0; k < objectives; ++k)
         score += static_cast<double>(gate[k]) * rewards[k];
     }
-    scores_S.mutable_data_ptr<float>()[s] = static_cast<float>(scale * score);
+    scores_S.mutable_data<float>()[s] = static_cast<float>(scale * score);
   }
   return scores_S;
 }
 
 }  // namespace
 
-HeadBatchNorm fold_batch_norm(const at::Tensor& weight_H, const at::Tensor& bias_H,
-                              const at::Tensor& mean_H, const at::Tensor& variance_H) {
+HeadBatchNorm fold_batch_norm(const Tensor& weight_H, const Tensor& bias_H, const Tensor& mean_H,
+                              const Tensor& variance_H) {
   constexpr double kEps = 1e-5;
-  const at::Tensor scale_H = weight_H.to(at::kDouble) / (variance_H.to(at::kDouble) + kEps).sqrt();
-  return {.scale_H = scale_H.to(at::kFloat),
-          .shift_H = (bias_H.to(at::kDouble) - mean_H.to(at::kDouble) * scale_H).to(at::kFloat)};
+  HeadBatchNorm norm{.scale_H = Tensor::empty(weight_H.shape(), DType::kFloat32),
+                     .shift_H = Tensor::empty(weight_H.shape(), DType::kFloat32)};
+  for (std::int64_t i = 0; i < weight_H.numel(); ++i) {
+    const double scale = weight_H.data<float>()[i] / std::sqrt(variance_H.data<float>()[i] + kEps);
+    norm.scale_H.mutable_data<float>()[i] = static_cast<float>(scale);
+    norm.shift_H.mutable_data<float>()[i] =
+        static_cast<float>(bias_H.data<float>()[i] - mean_H.data<float>()[i] * scale);
+  }
+  return norm;
 }
 
-at::Tensor norm_and_gated_head(const at::Tensor& x_SD, const at::Tensor& y_SD,
-                               const at::Tensor& norm_weight_D, const GatedHead& head,
-                               const NormConfig& config, Mode mode) {
-  const auto norm = [&](const at::Tensor& x) {
-    return rms_norm(x.to(at::kFloat), norm_weight_D.to(at::kFloat), config, mode);
-  };
-  const at::Tensor gate_SK = run(head.gate, norm(y_SD), mode);
-  at::Tensor rewards_SK =
-      rewards_of(run(head.rewards, norm(x_SD), mode), gate_SK.size(1), head.reward, mode);
+Tensor gated_score(const Tensor& x_SD, const Tensor& y_SD, const GatedHead& head) {
+  const Tensor gate_SK = run(head.gate, y_SD);
+  Tensor rewards_SK = rewards_of(run(head.rewards, x_SD), gate_SK.cols(), head.reward);
   if (head.transform_KK.defined())
-    rewards_SK = head_layer({head.transform_KK.t().contiguous(), at::Tensor()}, rewards_SK, mode);
-  if (mode == Mode::kInference) return mix(rewards_SK, gate_SK, head);
-  at::Tensor weights_SK = head.softmax ? (gate_SK / head.temperature).softmax(-1) : gate_SK;
-  if (head.gate_scale.defined()) weights_SK = weights_SK * head.gate_scale.to(at::kFloat);
-  return (weights_SK * rewards_SK).sum(-1);
+    rewards_SK = head_layer({head.transform_KK.transposed(), Tensor()}, rewards_SK);
+  return mix(rewards_SK, gate_SK, head);
 }
 
 }  // namespace charm::engine

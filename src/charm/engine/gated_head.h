@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <vector>
 
@@ -24,7 +22,7 @@ enum class ObjectiveReward {
 
 /// Batch normalisation in eval mode, after a hidden layer's activation: x * scale + shift.
 struct HeadBatchNorm {
-  at::Tensor scale_H, shift_H;  ///< undefined: none
+  Tensor scale_H, shift_H;  ///< undefined: none
 };
 
 /// Layers of a head with activations, and perhaps batch normalisation, between them.
@@ -36,29 +34,26 @@ struct HeadNetwork {
 
 /// A head with several objectives, weighed by a gating network: ArmoRM (arXiv 2406.12845, section
 /// 3; its modeling_custom.py), QRM (allenai/reward-bench, models/qrm.py), URM (SGLang,
-/// models/llama_classification.py), LDL (allenai/reward-bench, models/ldlreward.py). Float32 in
-/// inference mode.
+/// models/llama_classification.py), LDL (allenai/reward-bench, models/ldlreward.py).
 struct GatedHead {
   HeadNetwork rewards;  ///< [K * Q] outputs at the pooled token
   ObjectiveReward reward = ObjectiveReward::kOutput;
-  at::Tensor transform_KK;  ///< multiplies the row vector of rewards; undefined: none
-  HeadNetwork gate;         ///< K outputs at the gate token
-  bool softmax = true;      ///< of the gate's outputs over `temperature`
+  Tensor transform_KK;  ///< multiplies the row vector of rewards; undefined: none
+  HeadNetwork gate;     ///< K outputs at the gate token
+  bool softmax = true;  ///< of the gate's outputs over `temperature`
   double temperature = 1.0;
-  at::Tensor gate_scale;  ///< multiplies the weights; undefined: 1
+  Tensor gate_scale;  ///< multiplies the weights; undefined: 1
 };
 
 /// Folds the tensors of a batch normalisation (eps 1e-5, PyTorch's default).
-HeadBatchNorm fold_batch_norm(const at::Tensor& weight_H, const at::Tensor& bias_H,
-                              const at::Tensor& mean_H, const at::Tensor& variance_H);
+HeadBatchNorm fold_batch_norm(const Tensor& weight_H, const Tensor& bias_H, const Tensor& mean_H,
+                              const Tensor& variance_H);
 
-/// score = sum_k g_k * (r T)_k, with r = rewards(norm(x)) of the pooled token and g = scale *
-/// softmax(gate(norm(y)) / temperature) of the gate token. Float32 throughout.
-/// @param x_SD  hidden states of the pooled tokens, before the final norm
+/// score = sum_k g_k * (r T)_k, with r = rewards(x) of the pooled token and g = scale *
+/// softmax(gate(y) / temperature) of the gate token.
+/// @param x_SD  final hidden states of the pooled tokens, float32
 /// @param y_SD  of each response's gate token
-/// @return      [S] float32. Gradients flow in autograd mode.
-at::Tensor norm_and_gated_head(const at::Tensor& x_SD, const at::Tensor& y_SD,
-                               const at::Tensor& norm_weight_D, const GatedHead& head,
-                               const NormConfig& config, Mode mode);
+/// @return      [S] float32
+Tensor gated_score(const Tensor& x_SD, const Tensor& y_SD, const GatedHead& head);
 
 }  // namespace charm::engine

@@ -1,32 +1,25 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <span>
-#include <vector>
 
-#include "charm/engine/ops.h"
+#include "charm/engine/block_config.h"
+#include "charm/engine/tensor.h"
 
 namespace charm::engine {
 
-// S responses, D model width.
+// S responses, I inputs and O outputs of a layer.
 
-/// One linear layer of a reward head. Float32 in inference mode.
+/// One linear layer of a reward head, float32.
 struct HeadLayer {
-  at::Tensor weight_OI;
-  at::Tensor bias_O;  ///< undefined: none
+  Tensor weight_OI;
+  Tensor bias_O;  ///< undefined: none
 };
 
-/// One layer: [S, I] -> [S, outputs], float32.
-at::Tensor head_layer(const HeadLayer& layer, const at::Tensor& x_SI, Mode mode);
+/// One layer: [S, I] -> [S, O], float32.
+Tensor head_layer(const HeadLayer& layer, const Tensor& x_SI);
 
-/// Layers with ReLU between them: [S, D] -> [S, outputs], float32.
-at::Tensor head_layers(at::Tensor x_SD, std::span<const HeadLayer> layers, Mode mode);
-
-/// Final norm and head in float32 whatever x's dtype: [S, D] -> [S] float32. The last layer has a
-/// single output. Gradients flow in autograd mode.
-at::Tensor norm_and_head(const at::Tensor& x_SD, const at::Tensor& norm_weight_D,
-                         std::span<const HeadLayer> layers, const NormConfig& config, Mode mode);
+/// Layers with ReLU between them: [S, I] -> [S, outputs], float32.
+Tensor head_layers(Tensor x_SI, std::span<const HeadLayer> layers);
 
 }  // namespace charm::engine

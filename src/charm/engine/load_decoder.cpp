@@ -1,44 +1,14 @@
 #include "charm/engine/load_decoder.h"
 
-#include <ATen/Context.h>
-#include <ATen/Parallel.h>
-#include <c10/core/InferenceMode.h>
-#include <c10/core/impl/DeviceGuardImplInterface.h>
-
-#include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
-#include "charm/engine/device.h"
+#include "charm/engine/linear.h"
 #include "charm/engine/lora.h"
 #include "charm/engine/model_source.h"
 #include "charm/kernels/kernels.h"
 #include "charm/kernels/thread_pool.h"
 
 namespace charm::engine {
-namespace {
-
-/// Disables TF32, whatever the environment says, and reduced-precision accumulation of bfloat16
-/// GEMMs.
-void disable_reduced_precision() {
-  at::globalContext().setAllowTF32CuBLAS(false);
-  at::globalContext().setAllowBF16ReductionCuBLAS(false);
-}
-
-}  // namespace
-
-bool use_cuda(DeviceChoice choice) {
-  if (choice == DeviceChoice::kCpu) return false;  // does not query the driver
-  const bool present = at::globalContext().hasCUDA();
-  if (choice == DeviceChoice::kCuda && !present) {
-    const bool built = c10::impl::hasDeviceGuardImpl(at::kCUDA);
-    throw Error(
-        ErrorKind::kResource, "--device cuda: {}; use --device cpu",
-        built ? "no GPU is visible to this program (no driver, or CUDA_VISIBLE_DEVICES hides it)"
-              : "this program was built without CUDA (cmake preset cuda)");
-  }
-  if (present) disable_reduced_precision();
-  return present;
-}
 
 bool computes_in_bfloat16(DTypeChoice dtype, bool on_cuda) {
   switch (dtype) {
@@ -52,23 +22,11 @@ bool computes_in_bfloat16(DTypeChoice dtype, bool on_cuda) {
   return false;
 }
 
-LoadedDecoder load_decoder(const ModelSource& source, const DecoderConfig& config,
-                           const RewardModelOptions& options, bool lm_head) {
-  const int threads =
-      options.threads > 0 ? options.threads : static_cast<int>(available_processors());
-  kernels::set_num_threads(threads);
-  at::set_num_threads(threads);
-  const c10::InferenceMode guard;
-  const bool cuda = use_cuda(options.device);
-  const bool bfloat16 = computes_in_bfloat16(options.dtype, cuda);
-  const LoadWeightsOptions weight_options{.dtype = bfloat16 ? at::kBFloat16 : at::kFloat,
-                                          .share_file = !cuda,
-                                          .lm_head = lm_head,
-                                          .device = cuda ? at::kCUDA : at::kCPU};
-  std::vector<std::pair<std::string, std::string>> provenance = {
-      {"architecture", config.architecture},
-      {"dtype", bfloat16 ? "bfloat16" : "float32"},
-      {"device", cuda ? "cuda" : "cpu"}};
+Provenance model_provenance(const ModelSource& source, const DecoderConfig& config, bool bfloat16,
+                            std::string_view device) {
+  Provenance provenance = {{"architecture", config.architecture},
+                           {"dtype", bfloat16 ? "bfloat16" : "float32"},
+                           {"device", std::string(device)}};
   for (const std::string& note : describe_stored(source).notes)
     log::info("{}: {}", source.folder.string(), note);
   if (source.adapter) provenance.emplace_back("adapter", LoraAdapter(*source.adapter).summary());
@@ -79,31 +37,24 @@ LoadedDecoder load_decoder(const ModelSource& source, const DecoderConfig& confi
     provenance.emplace_back("normalised", fmt::format("(score - {}) / {}, by config.json",
                                                       config.score_mean, config.score_std));
   }
-  if (cuda) {
-    return with_device_errors(
-        "use a smaller model, or --dtype bfloat16, or --device cpu", [&]() -> LoadedDecoder {
-          DecoderWeights weights = load_weights(source, config, weight_options);
-          const AttentionKernel attention =
-              choose_attention_kernel(config, weight_options.dtype, weights.embed_VD.device());
-          provenance.emplace_back("gemm_backend", "cublas");
-          provenance.emplace_back("attention", attention_kernel_name(attention));
-          log::debug("{}: {} on cuda, attention by {}", source.folder.string(),
-                     bfloat16 ? "bfloat16" : "float32", attention_kernel_name(attention));
-          return {
-              Decoder(config, std::move(weights), Mode::kGpu, GemmBackend::kAtenLinear, attention),
-              std::move(provenance)};
-        });
-  }
-  DecoderWeights weights = load_weights(source, config, weight_options);
-  const GemmBackend backend = choose_gemm_backend(config, weights);
-  if (backend == GemmBackend::kCharm)
-    at::set_num_threads(1);  // ATen's remaining operators are not worth a second thread pool
-  provenance.emplace_back("gemm_backend", gemm_backend_name(backend));
+  return provenance;
+}
+
+LoadedDecoder load_decoder(const ModelSource& source, const DecoderConfig& config,
+                           const RewardModelOptions& options, bool lm_head) {
+  const int threads =
+      options.threads > 0 ? options.threads : static_cast<int>(available_processors());
+  kernels::set_num_threads(threads);
+  const bool bfloat16 = computes_in_bfloat16(options.dtype, /*on_cuda=*/false);
+  const DType dtype = bfloat16 ? DType::kBFloat16 : DType::kFloat32;
+  Provenance provenance = model_provenance(source, config, bfloat16, "cpu");
+  provenance.emplace_back("gemm_backend", "charm");
   provenance.emplace_back("instruction_set", kernels::instruction_set());
-  log::debug("{}: {} on cpu, {} threads, GEMM by {}, kernels for {}", source.folder.string(),
-             bfloat16 ? "bfloat16" : "float32", threads, gemm_backend_name(backend),
-             kernels::instruction_set());
-  return {Decoder(config, std::move(weights), Mode::kInference, backend), std::move(provenance)};
+  log::debug("{}: {} on cpu, {} threads, kernels for {}", source.folder.string(), dtype_name(dtype),
+             threads, kernels::instruction_set());
+  DecoderWeights weights =
+      load_weights(source, config, {.dtype = dtype, .as_stored = true, .lm_head = lm_head});
+  return {Decoder(config, std::move(weights), dtype), std::move(provenance)};
 }
 
 }  // namespace charm::engine

@@ -1,9 +1,7 @@
 #pragma once
 
-#include <ATen/core/ScalarType.h>
-
-#include <filesystem>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,19 +10,20 @@
 
 namespace charm::engine {
 
-/// A loaded decoder on its device.
+using Provenance = std::vector<std::pair<std::string, std::string>>;
+
+/// A decoder on the CPU.
 struct LoadedDecoder {
   Decoder decoder;
-  std::vector<std::pair<std::string, std::string>>
-      provenance;  ///< architecture, head, adapter, dtype, device, backend
+  Provenance provenance;
 };
 
-/// Resolves --device: true for a GPU, for which TF32 is disabled from now on. Throws kResource when
-/// cuda is requested and unavailable.
-bool use_cuda(DeviceChoice choice);
+/// What manifests say of a loaded model, whatever runs it: architecture, dtype, device, adapter,
+/// head. Logs what is unusual about the files.
+Provenance model_provenance(const ModelSource& source, const DecoderConfig& config, bool bfloat16,
+                            std::string_view device);
 
-/// Loads the weights in the requested dtype and builds the decoder: inference mode on a CPU, GPU
-/// mode on a GPU. Also sets the number of threads.
+/// Loads the weights for the CPU in the requested dtype. Also sets the number of threads.
 /// @param lm_head  also load the causal LM's LM head
 LoadedDecoder load_decoder(const ModelSource& source, const DecoderConfig& config,
                            const RewardModelOptions& options, bool lm_head);

@@ -1,6 +1,5 @@
 #include "charm/engine/lora.h"
 
-#include <ATen/ops/empty.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -8,12 +7,14 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <regex>
+#include <span>
 #include <utility>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/parse_json.h"
 #include "charm/engine/safetensors.h"
+#include "charm/kernels/gemm.h"
 
 namespace charm::engine {
 namespace {
@@ -204,19 +205,31 @@ constexpr FactorName kFactors[] = {
     {".lora_embedding_A.default", false, true}, {".lora_embedding_B.default", true, true}};
 
 /// weight + scale * left right, in blocks of rows that stay in the cache.
-at::Tensor add_product(const at::Tensor& weight_OI, const at::Tensor& left_OR,
-                       const at::Tensor& right_RI, double scale, at::ScalarType dtype) {
+/// @param right_IR  transposed
+Tensor add_product(const Tensor& weight_OI, const Tensor& left_OR, const Tensor& right_IR,
+                   double scale, DType dtype) {
   constexpr std::int64_t kBlockElements = std::int64_t{1} << 20;
-  const std::int64_t rows = weight_OI.size(0);
-  const std::int64_t block = std::clamp<std::int64_t>(kBlockElements / weight_OI.size(1), 1, rows);
-  at::Tensor sum_OI = at::empty(weight_OI.sizes(), weight_OI.options().dtype(dtype));
-  at::Tensor buffer = at::empty({block, weight_OI.size(1)}, weight_OI.options().dtype(at::kFloat));
+  const std::int64_t rows = weight_OI.rows(), inputs = weight_OI.cols();
+  const std::int64_t block = std::clamp<std::int64_t>(kBlockElements / inputs, 1, rows);
+  const kernels::PackedWeight right =
+      kernels::PackedWeight::pack<float>(right_IR.data<float>(), nullptr, inputs, right_IR.cols());
+  Tensor sum_OI = Tensor::empty(weight_OI.shape(), dtype);
+  Tensor product = Tensor::empty({block, inputs}, DType::kFloat32);
   for (std::int64_t row = 0; row < rows; row += block) {
     const std::int64_t count = std::min(block, rows - row);
-    at::Tensor part = buffer.narrow(0, 0, count);
-    part.copy_(weight_OI.narrow(0, row, count));
-    part.addmm_(left_OR.narrow(0, row, count), right_RI, /*beta=*/1.0, /*alpha=*/scale);
-    sum_OI.narrow(0, row, count).copy_(part);
+    kernels::GemmOutput<float> output;
+    output.weight = &right;
+    output.out = product.mutable_data<float>();
+    output.row_stride = inputs;
+    kernels::gemm<float>(left_OR.narrow(row, count).data<float>(), left_OR.cols(), count,
+                         std::span(&output, 1));
+    const Tensor weight = weight_OI.narrow(row, count).to(DType::kFloat32);
+    Tensor part = product.narrow(0, count);
+    const float* base = weight.data<float>();
+    float* sum = part.mutable_data<float>();
+    for (std::int64_t i = 0; i < part.numel(); ++i)
+      sum[i] = base[i] + static_cast<float>(scale) * sum[i];
+    sum_OI.narrow(row, count).copy_from(part);
   }
   return sum_OI;
 }
@@ -274,34 +287,36 @@ void LoraAdapter::check_products(const Config& config) const {
   }
 }
 
-at::Tensor LoraAdapter::merged(const std::string& name, const at::Tensor& weight,
-                               at::ScalarType dtype) const {
+Tensor LoraAdapter::merged(const std::string& name, const Tensor& weight, DType dtype) const {
   const Product& product = products_.at(name);
   const auto load = [&](const std::string& stored) {
-    const at::Tensor factor = file_->view(stored);
-    if (!at::isFloatingType(factor.scalar_type()) || factor.element_size() == 1) {
+    const Tensor factor = file_->view(stored);
+    const bool is_float = factor.dtype() == DType::kFloat64 || factor.dtype() == DType::kFloat32 ||
+                          factor.dtype() == DType::kFloat16 || factor.dtype() == DType::kBFloat16;
+    if (!is_float) {
       throw Error(ErrorKind::kInput, "{}: tensor '{}' is no float16, bfloat16 or float32",
                   file_->path().string(), stored);
     }
-    at::Tensor values = factor.to(at::kFloat).contiguous();
+    Tensor values = factor.to(DType::kFloat32);
     if (find_non_finite(values)) {
       throw Error(ErrorKind::kInput, "{}: tensor '{}' holds NaN or infinity",
                   file_->path().string(), stored);
     }
     return values;
   };
-  const at::Tensor b = load(product.b), a = load(product.a);
+  const Tensor b = load(product.b), a = load(product.a);
   const std::vector<std::int64_t> delta =
       product.transposed ? std::vector{a.size(1), b.size(0)} : std::vector{b.size(0), a.size(1)};
-  if (weight.sizes().vec() != delta) {
+  if (weight.shape() != delta) {
     throw Error(ErrorKind::kInput,
                 "{}: the adapter changes {} by a matrix of shape [{}], but the base model's is "
                 "[{}]: the adapter was trained on another base; give that one: --base-model DIR",
                 file_->path().string(), name, fmt::join(delta, ", "),
-                fmt::join(weight.sizes(), ", "));
+                fmt::join(weight.shape(), ", "));
   }
-  return add_product(weight, product.transposed ? a.t() : b, product.transposed ? b.t() : a,
-                     product.scale, dtype);
+  const Tensor left_OR = product.transposed ? a.transposed() : b;
+  const Tensor right_IR = product.transposed ? b : a.transposed();
+  return add_product(weight, left_OR, right_IR, product.scale, dtype);
 }
 
 std::vector<std::string> LoraAdapter::changed() const {

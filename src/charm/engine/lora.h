@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -28,7 +26,7 @@ class LoraAdapter {
 
   /// weight + scale * B A, summed in float32 (for embeddings its transpose), as `dtype`. Throws
   /// kInput where the factors' shapes are of another base.
-  at::Tensor merged(const std::string& name, const at::Tensor& weight, at::ScalarType dtype) const;
+  Tensor merged(const std::string& name, const Tensor& weight, DType dtype) const;
 
   /// The names of the base's weights that are changed by a product.
   std::vector<std::string> changed() const;

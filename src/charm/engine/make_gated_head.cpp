@@ -18,7 +18,7 @@ GatedHead make_gated_head(const DecoderConfig& config, const std::vector<HeadLay
       }
       made.norms.resize(made.layers.size());
       const HeadLayer scale = take();
-      const at::Tensor mean = take().weight_OI, variance = take().weight_OI;
+      const Tensor mean = take().weight_OI, variance = take().weight_OI;
       made.norms.back() = fold_batch_norm(scale.weight_OI, scale.bias_O, mean, variance);
     }
     return made;

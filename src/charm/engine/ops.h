@@ -1,61 +1,45 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
+#include <span>
 
 #include "charm/engine/block_config.h"
-#include "charm/engine/layout.h"
+#include "charm/engine/tensor.h"
+#include "charm/kernels/attention.h"
 
+// The row-wise kernels on tensors.
 namespace charm::engine {
 
 // T rows, D width, H heads, E head width, F = R / 2 with R <= E the values of a head that RoPE
 // rotates.
 
-/// RMSNorm: (offset + weight) * x / sqrt(mean(x^2) + eps), computed in float32, returned in x's
-/// dtype. Source: transformers 5.17, LlamaRMSNorm and Gemma2RMSNorm. Gradients flow in autograd
-/// mode.
-at::Tensor rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormConfig& config,
-                    Mode mode);
+/// RMSNorm: (offset + weight) * x / sqrt(mean(x^2) + eps), computed in float32, in x's type.
+/// Source: transformers 5.17, LlamaRMSNorm and Gemma2RMSNorm. `out` may share x's elements.
+void rms_norm(const Tensor& x_TD, const Tensor& weight_D, const NormConfig& config, Tensor& out_TD);
 
-/// The same in inference mode into a given tensor; `out` may alias x.
-void rms_norm_into(const at::Tensor& x_TD, const at::Tensor& weight_D, const NormConfig& config,
-                   at::Tensor& out_TD);
+/// Final norm in front of a head, in float32 whatever x's type.
+Tensor rms_norm_float32(const Tensor& x_TD, const Tensor& weight_D, const NormConfig& config);
 
-/// QK-norm: RMSNorm per head, [T, H*E] with a weight [E], or over all heads with a weight [H*E]. An
-/// undefined weight returns x.
-at::Tensor rms_norm_heads(const at::Tensor& x_THE, const at::Tensor& weight_E,
-                          const NormConfig& config, Mode mode);
+/// QK-norm in place: RMSNorm per head, [T, H*E] with a weight [E], or over all heads with a weight
+/// [H*E]. Nothing with an undefined weight.
+void norm_heads(Tensor& x_THE, const Tensor& weight_E, const NormConfig& config);
 
-/// RoPE in autograd mode; token-major [T, H*E] in, head-major [H, T, E] out. Source: transformers
-/// 5.17, apply_rotary_pos_emb. Gradients flow.
-at::Tensor rope_heads(const at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF,
-                      std::int64_t heads);
+/// RoPE in place.
+void apply_rope(Tensor& x_THE, const Tensor& cos_TF, const Tensor& sin_TF, std::int64_t heads);
 
-/// RoPE in place in inference mode, token-major.
-void rope_in_place(at::Tensor& x_THE, const at::Tensor& cos_TF, const at::Tensor& sin_TF,
-                   std::int64_t heads);
+/// to += x, in their type.
+void add_to(Tensor& to, const Tensor& x);
 
-/// Token-major [T, H*E] to head-major [H, T, E].
-at::Tensor split_heads(const at::Tensor& x_THE, std::int64_t heads);
+/// Copies of the given rows.
+Tensor select_rows(const Tensor& x_TD, std::span<const std::int64_t> rows);
 
-/// SwiGLU / GeGLU: activation(gate) * up. In inference mode the result overwrites `gate_TF`.
-at::Tensor gated_mul(const at::Tensor& gate_TF, const at::Tensor& up_TF, Activation activation,
-                     Mode mode);
+/// Rows [T, heads * E] as the attention kernels read them.
+template <typename Element>
+kernels::HeadRows<Element> head_rows(const Tensor& x_THE, std::int64_t heads) {
+  return {x_THE.data<Element>(), x_THE.cols() / heads, x_THE.cols()};
+}
 
-// Fused operators with a hand-written backward (training_ops.cpp), for autograd mode on the CPU:
-// one pass over the rows in forward and backward, where ATen's operators would make some fifteen
-// with a float32 copy each. Reductions over rows run in blocks of fixed size, so that gradients do
-// not depend on the number of threads.
-
-/// Fused `rms_norm`; x float32 or bfloat16, on the CPU. Gradients, with g = dy (offset + w), r = 1
-/// / sqrt(mean(x^2) + eps): dx = r g - x r^3 mean(g x), dw = sum over rows of dy x r.
-at::Tensor rms_norm_with_backward(const at::Tensor& x_TD, const at::Tensor& weight_D,
-                                  const NormConfig& config);
-
-/// Fused RoPE, token-major [T, H*E] in, [T, H, E] out, on the CPU. Its backward applies the inverse
-/// rotation.
-at::Tensor rope_with_backward(const at::Tensor& x_THE, const at::Tensor& cos_TF,
-                              const at::Tensor& sin_TF, std::int64_t heads);
+kernels::AttentionShape attention_shape(std::int64_t heads, std::int64_t key_heads,
+                                        std::int64_t head_dim, const AttentionConfig& config);
 
 }  // namespace charm::engine

@@ -1,6 +1,3 @@
-#include <ATen/ops/empty.h>
-#include <ATen/ops/ones.h>
-#include <ATen/ops/zeros.h>
 
 #include "charm/base/random.h"
 #include "charm/engine/decoder_weights.h"
@@ -9,9 +6,9 @@
 namespace charm::engine {
 namespace {
 
-at::Tensor normal(const std::vector<std::int64_t>& shape, double deviation, RandomStream& stream) {
-  at::Tensor values = at::empty(shape, at::TensorOptions().dtype(at::kFloat));
-  auto* data = values.mutable_data_ptr<float>();
+Tensor normal(const std::vector<std::int64_t>& shape, double deviation, RandomStream& stream) {
+  Tensor values = Tensor::empty(shape, DType::kFloat32);
+  auto* data = values.mutable_data<float>();
   for (std::int64_t i = 0; i < values.numel(); ++i)
     data[i] = static_cast<float>(deviation * stream.normal());
   return values;
@@ -24,11 +21,11 @@ DecoderWeights random_weights(const DecoderConfig& config, std::uint64_t seed) {
   std::uint64_t index = 0;
   for (const WeightSlot& slot : weight_slots(weights, config)) {
     RandomStream stream(seed, "random_weights", index++);
-    const auto options = at::TensorOptions().dtype(at::kFloat);
     if (is_norm(slot.kind) && !config.norms_add_one) {
-      *slot.tensor = at::ones(slot.shape, options);
+      *slot.tensor = Tensor::of(
+          std::vector<float>(static_cast<std::size_t>(slot.shape.front()), 1.0F), slot.shape);
     } else if (slot.shape.size() == 1) {
-      *slot.tensor = at::zeros(slot.shape, options);
+      *slot.tensor = Tensor::zeros(slot.shape, DType::kFloat32);
     } else {
       *slot.tensor = normal(slot.shape, config.initializer_range, stream);
     }

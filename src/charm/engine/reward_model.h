@@ -4,13 +4,13 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "charm/base/option_table.h"
 #include "charm/engine/model_source.h"
-#include "charm/engine/tensor_fwd.h"
 #include "charm/engine/token_batch.h"
 
 namespace charm::engine {
@@ -74,6 +74,10 @@ void describe_model(OptionTable& table, RewardModelOptions& options);
 
 /// Resolves --dtype on this machine: bfloat16 (true) or float32.
 bool computes_in_bfloat16(DTypeChoice dtype, bool on_cuda);
+
+/// Throws kInput for a score that is NaN or infinite, naming its row.
+void check_finite_scores(std::span<const float> scores, std::span<const std::size_t> rows,
+                         const DecoderConfig& config);
 
 /// Throws kInput: no head was found anywhere, and what to give.
 [[noreturn]] void throw_no_reward_head(const ModelSource& source, const DecoderConfig& config);

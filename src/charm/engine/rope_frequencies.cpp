@@ -1,45 +1,63 @@
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/pow.h>
-#include <ATen/ops/reciprocal.h>
-#include <ATen/ops/scalar_tensor.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/where.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-#include "charm/engine/decoder.h"
+#include "charm/engine/rope.h"
 
+// Every operation rounds to float32, as transformers' tensors do; F pairs of rotated values.
 namespace charm::engine {
 namespace {
 
+using Values = std::vector<float>;
+
+float power(float base, float exponent) {
+  return static_cast<float>(std::pow(static_cast<double>(base), static_cast<double>(exponent)));
+}
+
+/// theta^exponent of every pair.
+Values powers(float theta, const Values& exponents_F) {
+  Values values_F;
+  for (const float exponent : exponents_F) values_F.push_back(power(theta, exponent));
+  return values_F;
+}
+
+template <typename Function>
+Values each(Values values_F, const Function& function) {
+  for (float& value : values_F) value = function(value);
+  return values_F;
+}
+
+Values reciprocals(Values values_F) {
+  return each(std::move(values_F), [](float value) { return 1.0F / value; });
+}
+
 // _compute_llama3_parameters: low frequencies are divided by `factor`, high ones kept, those
 // between interpolated smoothly.
-at::Tensor llama3_frequencies(const at::Tensor& base, const RopeConfig& rope) {
+Values llama3_frequencies(const Values& base_F, const RopeConfig& rope) {
   const auto original = static_cast<double>(rope.original_max_position_embeddings);
-  const at::Tensor wavelength = at::reciprocal(base) * (2 * std::numbers::pi);
-  const at::Tensor is_long = wavelength > original / rope.low_freq_factor;
-  const at::Tensor is_short = wavelength < original / rope.high_freq_factor;
-  const at::Tensor slowed = at::where(is_long, base / rope.factor, base);
-  const at::Tensor smooth = (at::reciprocal(wavelength) * original - rope.low_freq_factor) /
-                            (rope.high_freq_factor - rope.low_freq_factor);
-  const at::Tensor blended = (1 - smooth) * slowed / rope.factor + smooth * slowed;
-  return at::where(is_long.logical_not().logical_and(is_short.logical_not()), blended, slowed);
+  const auto factor = static_cast<float>(rope.factor);
+  return each(base_F, [&](float base) {
+    const float wavelength = 1.0F / base * static_cast<float>(2 * std::numbers::pi);
+    const bool is_long = wavelength > static_cast<float>(original / rope.low_freq_factor);
+    const bool is_short = wavelength < static_cast<float>(original / rope.high_freq_factor);
+    const float slowed = is_long ? base / factor : base;
+    if (is_long || is_short) return slowed;
+    const float smooth = (1.0F / wavelength * static_cast<float>(original) -
+                          static_cast<float>(rope.low_freq_factor)) /
+                         static_cast<float>(rope.high_freq_factor - rope.low_freq_factor);
+    return (1.0F - smooth) * slowed / factor + smooth * slowed;
+  });
 }
 
 // _compute_dynamic_ntk_parameters: the base grows with the length, in float32 as in transformers.
-at::Tensor dynamic_frequencies(const RopeConfig& rope, std::int64_t length,
-                               const at::Tensor& exponents, std::int64_t rotary_dim) {
-  const at::Tensor tokens = at::scalar_tensor(length, at::kLong);
-  const at::Tensor growth =
-      tokens * rope.factor / static_cast<double>(rope.original_max_position_embeddings) -
-      (rope.factor - 1);
-  const at::Tensor theta =
-      growth.pow(static_cast<double>(rotary_dim) / static_cast<double>(rotary_dim - 2)) *
-      rope.theta;
-  return at::reciprocal(at::pow(theta, exponents));
+Values dynamic_frequencies(const RopeConfig& rope, std::int64_t length, const Values& exponents_F,
+                           std::int64_t rotary_dim) {
+  const float growth = static_cast<float>(length) * static_cast<float>(rope.factor) /
+                           static_cast<float>(rope.original_max_position_embeddings) -
+                       static_cast<float>(rope.factor - 1);
+  const auto exponent = static_cast<double>(rotary_dim) / static_cast<double>(rotary_dim - 2);
+  const float theta = power(growth, static_cast<float>(exponent)) * static_cast<float>(rope.theta);
+  return reciprocals(powers(theta, exponents_F));
 }
 
 // _compute_yarn_parameters, find_correction_dim: the dimension with this many rotations over the
@@ -52,8 +70,7 @@ double yarn_dimension(const RopeConfig& rope, double rotations, std::int64_t rot
 
 // _compute_yarn_parameters: high frequencies are extrapolated (kept), low ones interpolated
 // (divided by `factor`), those between blended by a linear ramp.
-at::Tensor yarn_frequencies(const RopeConfig& rope, const at::Tensor& exponents,
-                            std::int64_t rotary_dim) {
+Values yarn_frequencies(const RopeConfig& rope, const Values& powers_F, std::int64_t rotary_dim) {
   double low = yarn_dimension(rope, rope.beta_fast, rotary_dim);
   double high = yarn_dimension(rope, rope.beta_slow, rotary_dim);
   if (rope.truncate) {
@@ -63,54 +80,74 @@ at::Tensor yarn_frequencies(const RopeConfig& rope, const at::Tensor& exponents,
   low = std::max(low, 0.0);
   high = std::min(high, static_cast<double>(rotary_dim - 1));
   if (low == high) high += 0.001;  // as in transformers: avoids division by zero
-  const at::Tensor ramp =
-      ((at::arange(rotary_dim / 2, at::kFloat) - low) / (high - low)).clamp(0, 1);
-  const at::Tensor extrapolated = 1 - ramp;
-  const at::Tensor powers = at::pow(rope.theta, exponents);
-  return at::reciprocal(powers * rope.factor) * (1 - extrapolated) +
-         at::reciprocal(powers) * extrapolated;
+  Values frequencies_F;
+  for (std::size_t f = 0; f < powers_F.size(); ++f) {
+    const float ramp = std::clamp(
+        (static_cast<float>(f) - static_cast<float>(low)) / static_cast<float>(high - low), 0.0F,
+        1.0F);
+    const float extrapolated = 1.0F - ramp;
+    frequencies_F.push_back(1.0F / (powers_F[f] * static_cast<float>(rope.factor)) *
+                                (1.0F - extrapolated) +
+                            1.0F / powers_F[f] * extrapolated);
+  }
+  return frequencies_F;
 }
 
 // _compute_longrope_parameters: per-pair divisors of the frequencies.
-at::Tensor longrope_frequencies(const RopeConfig& rope, const std::vector<double>& factors,
-                                const at::Tensor& exponents) {
-  return at::reciprocal(at::tensor(factors, at::kFloat) * at::pow(rope.theta, exponents));
+Values longrope_frequencies(const std::vector<double>& factors, const Values& powers_F) {
+  Values frequencies_F;
+  for (std::size_t f = 0; f < powers_F.size(); ++f)
+    frequencies_F.push_back(1.0F / (static_cast<float>(factors.at(f)) * powers_F[f]));
+  return frequencies_F;
 }
 
 }  // namespace
 
 RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t rotary_dim) {
-  const at::Tensor exponents = at::arange(0, rotary_dim, 2, at::kFloat) / rotary_dim;
+  Values exponents_F;
+  for (std::int64_t i = 0; i < rotary_dim; i += 2)
+    exponents_F.push_back(static_cast<float>(i) / static_cast<float>(rotary_dim));
+  const Values powers_F = powers(static_cast<float>(rope.theta), exponents_F);
   RopeFrequencies frequencies;
-  frequencies.inverse_F = at::reciprocal(at::pow(rope.theta, exponents));
+  frequencies.inverse_F = reciprocals(powers_F);
   switch (rope.kind) {
     case RopeKind::kDefault:
       break;
     case RopeKind::kLinear:
-      frequencies.inverse_F = frequencies.inverse_F / rope.factor;
+      frequencies.inverse_F = each(frequencies.inverse_F, [&](float value) {
+        return value / static_cast<float>(rope.factor);
+      });
       break;
     case RopeKind::kLlama3:
       frequencies.inverse_F = llama3_frequencies(frequencies.inverse_F, rope);
       break;
     case RopeKind::kYarn:
-      frequencies.inverse_F = yarn_frequencies(rope, exponents, rotary_dim);
+      frequencies.inverse_F = yarn_frequencies(rope, powers_F, rotary_dim);
       frequencies.attention_scaling = rope.attention_factor;
       break;
     case RopeKind::kLongRope:
-      frequencies.inverse_F = longrope_frequencies(rope, rope.short_factor, exponents);
+      frequencies.inverse_F = longrope_frequencies(rope.short_factor, powers_F);
       frequencies.attention_scaling = rope.attention_factor;
       frequencies.fixed_up_to = rope.original_max_position_embeddings;
-      frequencies.of_length = [long_F = longrope_frequencies(rope, rope.long_factor, exponents)](
+      frequencies.of_length = [long_F = longrope_frequencies(rope.long_factor, powers_F)](
                                   std::int64_t) { return long_F; };
       break;
     case RopeKind::kDynamic:
       frequencies.fixed_up_to = rope.original_max_position_embeddings;
       frequencies.of_length = [=](std::int64_t length) {
-        return dynamic_frequencies(rope, length, exponents, rotary_dim);
+        return dynamic_frequencies(rope, length, exponents_F, rotary_dim);
       };
       break;
   }
   return frequencies;
+}
+
+std::vector<RopeFrequencies> rope_frequencies(const DecoderConfig& config) {
+  std::vector<RopeFrequencies> sets = {
+      rope_frequencies(config.rope, rotary_dim(config, config.rope))};
+  if (config.local_rope)
+    sets.push_back(rope_frequencies(*config.local_rope, rotary_dim(config, *config.local_rope)));
+  return sets;
 }
 
 }  // namespace charm::engine

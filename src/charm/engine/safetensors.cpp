@@ -21,21 +21,15 @@ constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 
 struct DtypeName {
   std::string_view name;
-  at::ScalarType dtype;
+  DType dtype;
 };
 constexpr DtypeName kDtypeNames[] = {
-    {"F64", at::ScalarType::Double},
-    {"F32", at::ScalarType::Float},
-    {"F16", at::ScalarType::Half},
-    {"BF16", at::ScalarType::BFloat16},
-    {"I64", at::ScalarType::Long},
-    {"I32", at::ScalarType::Int},
-    {"I16", at::ScalarType::Short},
-    {"I8", at::ScalarType::Char},
-    {"U8", at::ScalarType::Byte},
-    {"BOOL", at::ScalarType::Bool},
-    {"F8_E4M3", at::ScalarType::Float8_e4m3fn},
-    {"F8_E5M2", at::ScalarType::Float8_e5m2},
+    {"F64", DType::kFloat64},        {"F32", DType::kFloat32},
+    {"F16", DType::kFloat16},        {"BF16", DType::kBFloat16},
+    {"I64", DType::kInt64},          {"I32", DType::kInt32},
+    {"I16", DType::kInt16},          {"I8", DType::kInt8},
+    {"U8", DType::kUInt8},           {"BOOL", DType::kBool},
+    {"F8_E4M3", DType::kFloat8E4M3}, {"F8_E5M2", DType::kFloat8E5M2},
 };
 
 std::uint64_t read_little_endian(const std::byte* bytes) {
@@ -151,7 +145,7 @@ TensorInfo parse_tensor(const json& entry, std::uint64_t data_bytes, const std::
                 "is truncated or corrupt",
                 file, name, begin, end, data_bytes);
   }
-  const std::uint64_t expected = byte_count(info.shape, c10::elementSize(info.dtype), file, name);
+  const std::uint64_t expected = byte_count(info.shape, element_bytes(info.dtype), file, name);
   if (end - begin != expected) {
     throw Error(ErrorKind::kInput,
                 "{}: tensor '{}': data_offsets span {} bytes, but dtype {} and shape [{}] need {}",
@@ -196,18 +190,18 @@ void check_cover(const std::map<std::string, TensorInfo>& tensors, std::uint64_t
 
 }  // namespace
 
-std::optional<at::ScalarType> dtype_of_name(std::string_view name) {
+std::optional<DType> dtype_of_name(std::string_view name) {
   for (const DtypeName& entry : kDtypeNames) {
     if (entry.name == name) return entry.dtype;
   }
   return std::nullopt;
 }
 
-std::string safetensors_dtype_name(at::ScalarType dtype) {
+std::string safetensors_dtype_name(DType dtype) {
   for (const DtypeName& entry : kDtypeNames) {
     if (entry.dtype == dtype) return std::string(entry.name);
   }
-  throw Error(ErrorKind::kInternal, "safetensors has no dtype for {}", c10::toString(dtype));
+  throw Error(ErrorKind::kInternal, "safetensors has no dtype for {}", dtype_name(dtype));
 }
 
 SafetensorsFile::SafetensorsFile(const fs::path& path)
@@ -256,7 +250,7 @@ SafetensorsFile::SafetensorsFile(const fs::path& path)
   }
 }
 
-at::Tensor SafetensorsFile::view(const std::string& name) const {
+Tensor SafetensorsFile::view(const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end())
     throw Error(ErrorKind::kInput, "{}: no tensor '{}'", path_.string(), name);

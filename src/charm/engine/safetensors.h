@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -34,41 +32,40 @@ class SafetensorsFile final : public WeightsFile {
 
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
-  at::Tensor view(const std::string& name) const override;
+  Tensor view(const std::string& name) const override;
 
  private:
   std::shared_ptr<const MappedFile> file_;
   std::map<std::string, std::string> metadata_;
 };
 
-/// Writes tensors (any device and strides) in the given order, converting each to `dtype` as it is
+/// Writes tensors in the given order, converting each to `dtype` as it is
 /// written, so that the extra memory is one tensor. The same tensors give the same bytes. The file
 /// is published atomically.
 void write_safetensors(const std::filesystem::path& path,
-                       const std::vector<std::pair<std::string, at::Tensor>>& tensors,
-                       at::ScalarType dtype,
+                       const std::vector<std::pair<std::string, Tensor>>& tensors, DType dtype,
                        const std::map<std::string, std::string>& metadata = {});
 
 /// The same, each tensor in a dtype of its own.
 void write_safetensors(const std::filesystem::path& path,
-                       const std::vector<std::pair<std::string, at::Tensor>>& tensors,
-                       const std::vector<at::ScalarType>& dtypes,
+                       const std::vector<std::pair<std::string, Tensor>>& tensors,
+                       const std::vector<DType>& dtypes,
                        const std::map<std::string, std::string>& metadata = {});
 
 /// The same, each tensor in the dtype it has.
 void write_safetensors(const std::filesystem::path& path,
-                       const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                       const std::vector<std::pair<std::string, Tensor>>& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
 /// "F32", "BF16", ...: the format's name of a dtype. Throws kInternal for one the format does not
 /// have.
-std::string safetensors_dtype_name(at::ScalarType dtype);
+std::string safetensors_dtype_name(DType dtype);
 
-/// The inverse; empty for a name the format does not have or torch has no dtype for.
-std::optional<at::ScalarType> dtype_of_name(std::string_view name);
+/// The inverse; empty for a name the format does not have.
+std::optional<DType> dtype_of_name(std::string_view name);
 
-/// Flat index of the first NaN or infinite element of a contiguous float32, float16 or bfloat16 CPU
+/// Flat index of the first NaN or infinite element of a float32, float16 or bfloat16
 /// tensor; empty when all are finite. Runs at memory bandwidth.
-std::optional<std::int64_t> find_non_finite(const at::Tensor& values);
+std::optional<std::int64_t> find_non_finite(const Tensor& values);
 
 }  // namespace charm::engine

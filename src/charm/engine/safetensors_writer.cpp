@@ -14,11 +14,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// The header with its length in front, padded with spaces so that the data begins at a multiple
 /// of 8.
-std::string make_header(const NamedTensors& tensors, const std::vector<at::ScalarType>& dtypes,
+std::string make_header(const NamedTensors& tensors, const std::vector<DType>& dtypes,
                         const std::map<std::string, std::string>& metadata) {
   nlohmann::ordered_json header;
   if (!metadata.empty()) header["__metadata__"] = metadata;
@@ -27,10 +27,9 @@ std::string make_header(const NamedTensors& tensors, const std::vector<at::Scala
     const auto& [name, tensor] = tensors[i];
     if (header.contains(name))
       throw Error(ErrorKind::kInternal, "write_safetensors: tensor '{}' is given twice", name);
-    const std::size_t bytes =
-        static_cast<std::size_t>(tensor.numel()) * c10::elementSize(dtypes[i]);
+    const std::size_t bytes = static_cast<std::size_t>(tensor.numel()) * element_bytes(dtypes[i]);
     header[name] = {{"dtype", safetensors_dtype_name(dtypes[i])},
-                    {"shape", tensor.sizes().vec()},
+                    {"shape", tensor.shape()},
                     {"data_offsets", {offset, offset + bytes}}};
     offset += bytes;
   }
@@ -73,7 +72,7 @@ class OutputFile {
 }  // namespace
 
 void write_safetensors(const fs::path& path, const NamedTensors& tensors,
-                       const std::vector<at::ScalarType>& dtypes,
+                       const std::vector<DType>& dtypes,
                        const std::map<std::string, std::string>& metadata) {
   if (path.has_parent_path()) create_folders(path.parent_path());
   const fs::path partial = partial_path(path);
@@ -82,8 +81,8 @@ void write_safetensors(const fs::path& path, const NamedTensors& tensors,
     const std::string header = make_header(tensors, dtypes, metadata);
     file.write(header.data(), header.size());
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-      const at::Tensor bytes = tensors[i].second.detach().to(at::kCPU, dtypes[i]).contiguous();
-      file.write(static_cast<const char*>(bytes.const_data_ptr()), bytes.nbytes());
+      const Tensor values = tensors[i].second.to(dtypes[i]);
+      file.write(reinterpret_cast<const char*>(values.bytes()), values.nbytes());
     }
   } catch (...) {
     ::unlink(partial.c_str());
@@ -92,15 +91,15 @@ void write_safetensors(const fs::path& path, const NamedTensors& tensors,
   publish(partial, path);
 }
 
-void write_safetensors(const fs::path& path, const NamedTensors& tensors, at::ScalarType dtype,
+void write_safetensors(const fs::path& path, const NamedTensors& tensors, DType dtype,
                        const std::map<std::string, std::string>& metadata) {
-  write_safetensors(path, tensors, std::vector<at::ScalarType>(tensors.size(), dtype), metadata);
+  write_safetensors(path, tensors, std::vector<DType>(tensors.size(), dtype), metadata);
 }
 
 void write_safetensors(const fs::path& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata) {
-  std::vector<at::ScalarType> dtypes;
-  for (const auto& [name, tensor] : tensors) dtypes.push_back(tensor.scalar_type());
+  std::vector<DType> dtypes;
+  for (const auto& [name, tensor] : tensors) dtypes.push_back(tensor.dtype());
   write_safetensors(path, tensors, dtypes, metadata);
 }
 

@@ -119,12 +119,13 @@ HeadEvidence SourceTensors::head_evidence(const ModelSource& source) const {
   return evidence;
 }
 
-SaveTypes stored_types(const ModelSource& source, at::ScalarType dtype) {
+SaveTypes stored_types(const ModelSource& source, DType dtype) {
   SaveTypes types{.dtype = dtype};
   const SourceTensors tensors(source);
   for (const auto& [name, stored] : tensors.all()) {
-    const at::ScalarType own = stored.info().dtype;
-    const bool loadable = own == at::kFloat || own == at::kHalf || own == at::kBFloat16;
+    const DType own = stored.info().dtype;
+    const bool loadable =
+        own == DType::kFloat32 || own == DType::kFloat16 || own == DType::kBFloat16;
     if (loadable && own != dtype) types.others.emplace(name, own);
   }
   return types;

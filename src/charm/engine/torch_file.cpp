@@ -1,8 +1,5 @@
 #include "charm/engine/torch_file.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
-
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -28,18 +25,14 @@ constexpr std::string_view kFunctions[] = {kRebuildTensor, kRebuildParameter};
 
 struct StorageClass {
   std::string_view name;
-  at::ScalarType dtype;
+  DType dtype;
 };
-constexpr StorageClass kStorages[] = {{"torch.FloatStorage", at::ScalarType::Float},
-                                      {"torch.HalfStorage", at::ScalarType::Half},
-                                      {"torch.BFloat16Storage", at::ScalarType::BFloat16},
-                                      {"torch.DoubleStorage", at::ScalarType::Double},
-                                      {"torch.LongStorage", at::ScalarType::Long},
-                                      {"torch.IntStorage", at::ScalarType::Int},
-                                      {"torch.ShortStorage", at::ScalarType::Short},
-                                      {"torch.CharStorage", at::ScalarType::Char},
-                                      {"torch.ByteStorage", at::ScalarType::Byte},
-                                      {"torch.BoolStorage", at::ScalarType::Bool}};
+constexpr StorageClass kStorages[] = {
+    {"torch.FloatStorage", DType::kFloat32},     {"torch.HalfStorage", DType::kFloat16},
+    {"torch.BFloat16Storage", DType::kBFloat16}, {"torch.DoubleStorage", DType::kFloat64},
+    {"torch.LongStorage", DType::kInt64},        {"torch.IntStorage", DType::kInt32},
+    {"torch.ShortStorage", DType::kInt16},       {"torch.CharStorage", DType::kInt8},
+    {"torch.ByteStorage", DType::kUInt8},        {"torch.BoolStorage", DType::kBool}};
 constexpr std::string_view kClasses[] = {
     kStorages[0].name, kStorages[1].name, kStorages[2].name, kStorages[3].name, kStorages[4].name,
     kStorages[5].name, kStorages[6].name, kStorages[7].name, kStorages[8].name, kStorages[9].name};
@@ -188,8 +181,7 @@ class Tensors {
     return info;
   }
 
-  ZipEntry read_storage(const std::string& name, const PickleValue& object,
-                        at::ScalarType& dtype) const {
+  ZipEntry read_storage(const std::string& name, const PickleValue& object, DType& dtype) const {
     // ("storage", class, key, location, number of elements)
     const PickleValue& id = value(object.kind == Kind::kPersistent ? object.items.front() : 0);
     if (object.kind != Kind::kPersistent || id.kind != Kind::kTuple || id.items.size() < 5)
@@ -211,13 +203,13 @@ class Tensors {
                              key.text));
     }
     const std::int64_t count = integer(name, value(id.items[4]));
-    const std::size_t stored = (entry->end - entry->begin) / c10::elementSize(dtype);
+    const std::size_t stored = (entry->end - entry->begin) / element_bytes(dtype);
     if (count < 0 || static_cast<std::uint64_t>(count) > stored) {
       fail(name, fmt::format("its storage has {} elements, but 'data/{}' holds {}: the file is "
                              "truncated or corrupt",
                              count, key.text, stored));
     }
-    return {entry->begin, entry->begin + static_cast<std::size_t>(count) * c10::elementSize(dtype)};
+    return {entry->begin, entry->begin + static_cast<std::size_t>(count) * element_bytes(dtype)};
   }
 
   std::int64_t integer(const std::string& name, const PickleValue& object) const {
@@ -239,7 +231,7 @@ class Tensors {
   /// storage's end or, where contiguous, to its own, and drops the strides then.
   void place(const std::string& name, const ZipEntry& storage, std::int64_t offset,
              TensorInfo& info) const {
-    const auto element = static_cast<std::int64_t>(c10::elementSize(info.dtype));
+    const auto element = static_cast<std::int64_t>(element_bytes(info.dtype));
     const auto capacity = static_cast<std::int64_t>(storage.end - storage.begin) / element;
     const auto outside = [&] {
       fail(name, fmt::format(
@@ -294,7 +286,7 @@ TorchFile::TorchFile(const std::filesystem::path& path)
   tensors_ = Tensors(archive, pickle, file).read();
 }
 
-at::Tensor TorchFile::view(const std::string& name) const {
+Tensor TorchFile::view(const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end())
     throw Error(ErrorKind::kInput, "{}: no tensor '{}'", path_.string(), name);

@@ -22,7 +22,7 @@ class TorchFile final : public WeightsFile {
   /// Throws kInput naming the file and what it holds beyond tensors, kIo when it cannot be opened.
   explicit TorchFile(const std::filesystem::path& path);
 
-  at::Tensor view(const std::string& name) const override;
+  Tensor view(const std::string& name) const override;
 
  private:
   std::shared_ptr<const MappedFile> file_;

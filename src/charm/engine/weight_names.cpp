@@ -88,7 +88,7 @@ bool is_mlp(WeightShape kind) {
 std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfig& config) {
   const WeightNames& names = names_of(config);
   std::vector<WeightSlot> slots;
-  const auto add = [&](std::string name, WeightShape kind, at::Tensor& tensor) {
+  const auto add = [&](std::string name, WeightShape kind, Tensor& tensor) {
     slots.push_back({std::move(name), kind, shape_of(kind, config), &tensor});
   };
   weights.blocks.resize(static_cast<std::size_t>(config.num_layers));
@@ -132,9 +132,9 @@ std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfi
   return slots;
 }
 
-std::vector<std::pair<std::string, at::Tensor*>> named_weights(DecoderWeights& weights,
-                                                               const DecoderConfig& config) {
-  std::vector<std::pair<std::string, at::Tensor*>> named;
+std::vector<std::pair<std::string, Tensor*>> named_weights(DecoderWeights& weights,
+                                                           const DecoderConfig& config) {
+  std::vector<std::pair<std::string, Tensor*>> named;
   for (WeightSlot& slot : weight_slots(weights, config)) {
     if (slot.tensor->defined()) named.emplace_back(std::move(slot.name), slot.tensor);
   }

@@ -54,7 +54,7 @@ enum class BiasOf { kNothing, kAttention, kMlp };
 /// One tensor of a block: its Hugging Face name after "<block_prefix>N.", its member, its shape.
 struct BlockSlot {
   std::string_view suffix;
-  at::Tensor BlockWeights::* member;
+  Tensor BlockWeights::* member;
   WeightShape shape;
   BiasOf bias = BiasOf::kNothing;
 };
@@ -80,7 +80,7 @@ struct WeightSlot {
   std::string name;
   WeightShape kind;
   std::vector<std::int64_t> shape;
-  at::Tensor* tensor;     ///< in the weights passed to `weight_slots`
+  Tensor* tensor;         ///< in the weights passed to `weight_slots`
   std::int64_t row = -1;  ///< of the stored tensor, as [1, D]; -1: all of it
 };
 

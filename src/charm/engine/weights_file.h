@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -9,6 +7,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "charm/engine/tensor.h"
 
 namespace charm {
 class MappedFile;
@@ -18,7 +18,7 @@ namespace charm::engine {
 
 /// Dtype, shape and byte range of one tensor.
 struct TensorInfo {
-  at::ScalarType dtype = at::ScalarType::Undefined;
+  DType dtype = DType::kFloat32;
   std::vector<std::int64_t> shape;
   std::size_t begin = 0;              ///< first byte, counted from the start of the file
   std::size_t end = 0;                ///< one past the last byte
@@ -37,7 +37,7 @@ class WeightsFile {
 
   /// A contiguous tensor over the mapped bytes, which must not be written, or a copy where they are
   /// not contiguous; it keeps the mapping alive. CPU, stored dtype.
-  virtual at::Tensor view(const std::string& name) const = 0;
+  virtual Tensor view(const std::string& name) const = 0;
 
  protected:
   explicit WeightsFile(std::filesystem::path path) : path_(std::move(path)) {}
@@ -51,10 +51,10 @@ class WeightsFile {
 std::unique_ptr<WeightsFile> open_weights_file(const std::filesystem::path& path);
 
 /// The tensor that `info` describes in `file`, for `WeightsFile::view`.
-at::Tensor view_of_bytes(const std::shared_ptr<const MappedFile>& file, const TensorInfo& info);
+Tensor view_of_bytes(const std::shared_ptr<const MappedFile>& file, const TensorInfo& info);
 
 /// Releases the resident pages of a tensor that `view` made (madvise); a later read faults them in
 /// from the file again. No effect on other tensors.
-void release_pages(const at::Tensor& tensor);
+void release_pages(const Tensor& tensor);
 
 }  // namespace charm::engine

@@ -18,7 +18,7 @@ struct StoredTensor {
   std::string name;
 
   const TensorInfo& info() const { return file->tensors().at(name); }
-  at::Tensor view() const { return file->view(name); }
+  Tensor view() const { return file->view(name); }
 };
 
 /// Whether the folder holds a model's weights under one of the usual names.

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "charm/base/parallel.h"
+#include "charm/engine/activation_memory.h"
 #include "charm/kernels/gemm.h"
 #include "charm/kernels/thread_pool.h"
 #include "charm/pipeline/inspect.h"
@@ -121,17 +122,21 @@ double scoring_bytes(const Recipe& recipe, const engine::DecoderConfig& config, 
          (given > 0.0 ? given : kBudgetTokens) * block_bytes_per_token(config, element);
 }
 
-/// Float32 weights, gradients and Adam's two moments of what is trained, and the activations that a
-/// batch saves for the backward pass, which --activation-gib bounds.
+/// Float32 weights, gradients and Adam's two moments of what is trained, packed copies for the
+/// forward and the backward pass, and the activations that a batch keeps for the backward pass,
+/// which --activation-gib bounds.
 double training_bytes(const train::TrainOptions& options, engine::DecoderConfig config) {
   const auto layers = static_cast<double>(config.num_layers);
   if (options.layers) config.num_layers = std::min(config.num_layers, *options.layers);
   const double weights = static_cast<double>(count_parameters(config));
   const double trained = weights * (1.0 - static_cast<double>(options.freeze_layers) / layers);
-  const double block = static_cast<double>(options.budget_tokens) *
-                       train::saved_bytes_per_token(config, /*element_bytes=*/4.0);
-  return 4.0 * weights + 12.0 * std::max(trained, 0.0) + kTrainingBaseBytes + block +
-         std::min(options.activation_gib * kBytesPerGiB, layers * block);
+  const engine::ActivationBytes kept =
+      engine::activation_bytes(config, options.budget_tokens, sizeof(float));
+  const double block = kept.input + kept.attention + kept.mlp;
+  const double blocks = options.activation_gib == 0.0
+                            ? layers * kept.input
+                            : std::min(options.activation_gib * kBytesPerGiB, layers * block);
+  return 8.0 * weights + 16.0 * std::max(trained, 0.0) + kTrainingBaseBytes + block + blocks;
 }
 
 double existing_bytes(const fs::path& folder) {

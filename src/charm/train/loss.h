@@ -1,9 +1,10 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
+#include <span>
 #include <vector>
+
+#include "charm/engine/trainable_model.h"
 
 namespace charm::train {
 
@@ -26,13 +27,12 @@ enum class PairLoss {
   kSoftLabels,
 };
 
-/// Sum over pairs of the loss  +  centering * (r_chosen + r_rejected)^2.
+/// scale * sum over pairs of the loss  +  centering * (r_chosen + r_rejected)^2, with its gradient.
 ///
-/// The second term centres scores at 0 (TRL's center_rewards_coefficient).
-/// @param scores_S  float32 [S]
-/// @return          float32 scalar. Gradients flow to the scores.
-at::Tensor pair_loss_sum(const at::Tensor& scores_S, const PairRows& pairs, PairLoss kind,
-                         double centering);
+/// The second term centres scores at 0 (TRL's center_rewards_coefficient). Sums run in float64 in
+/// the order of the pairs.
+engine::ScoreGradient pair_loss(std::span<const float> scores_S, const PairRows& pairs,
+                                PairLoss kind, double centering, double scale);
 
 /// Metrics accumulated over pairs.
 struct PairCounts {
@@ -41,7 +41,7 @@ struct PairCounts {
   double sum_margin = 0.0;     ///< of r_chosen - r_rejected
   double sum_loss =
       0.0;  ///< of -log sigmoid(r_chosen - r_rejected), without margin column and centring
-  void add(const at::Tensor& scores_S, const PairRows& pairs);
+  void add(std::span<const float> scores_S, const PairRows& pairs);
 };
 
 }  // namespace charm::train

@@ -1,10 +1,6 @@
 #include "charm/train/train_checkpoint.h"
 
-#include <ATen/core/grad_mode.h>
-
 #include <nlohmann/json.hpp>
-#include <utility>
-#include <vector>
 
 #include "charm/base/error.h"
 #include "charm/engine/safetensors.h"
@@ -30,25 +26,14 @@ TrainProgress parse_progress(const engine::SafetensorsFile& file) {
   }
 }
 
-/// Checkpointed tensors by name.
-std::vector<std::pair<std::string, at::Tensor>> run_tensors(TrainableModel& model,
-                                                            const AdamW& optimizer) {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const Parameter& parameter : model.parameters()) {
-    if (parameter.trainable()) tensors.emplace_back("w." + parameter.name, parameter.master);
-  }
-  for (auto& item : optimizer.state()) tensors.push_back(std::move(item));
-  return tensors;
-}
-
 }  // namespace
 
-void write_checkpoint(const fs::path& path, TrainableModel& model, const AdamW& optimizer,
+void write_checkpoint(const fs::path& path, engine::TrainableModel& model,
                       const TrainProgress& progress) {
   const nlohmann::ordered_json json = {{"fingerprint", progress.fingerprint},
                                        {"step", progress.step},
                                        {"metrics_bytes", progress.metrics_bytes}};
-  engine::write_safetensors(path, run_tensors(model, optimizer), at::kFloat,
+  engine::write_safetensors(path, model.state(), engine::DType::kFloat32,
                             {{kProgressKey, json.dump()}});
 }
 
@@ -57,23 +42,19 @@ std::optional<TrainProgress> read_checkpoint_progress(const fs::path& path) {
   return parse_progress(engine::SafetensorsFile(path));
 }
 
-void restore_checkpoint(const fs::path& path, TrainableModel& model, AdamW& optimizer) {
+void restore_checkpoint(const fs::path& path, engine::TrainableModel& model) {
   const engine::SafetensorsFile file(path);
-  const TrainProgress progress = parse_progress(file);
-  const auto tensors = run_tensors(model, optimizer);
-  const at::NoGradGuard guard;
-  for (const auto& [name, tensor] : tensors) {
+  const auto find = [&](const std::string& name, const engine::Tensor::Shape& shape) {
     const auto found = file.tensors().find(name);
-    if (found == file.tensors().end() || tensor.sizes() != at::IntArrayRef(found->second.shape)) {
+    if (found == file.tensors().end() || found->second.shape != shape) {
       throw Error(
           ErrorKind::kInput,
           "{}: tensor '{}' is missing or has another shape than the model's; --fresh starts over",
           path.string(), name);
     }
-    tensor.copy_(file.view(name));
-  }
-  optimizer.set_num_steps(progress.step);
-  model.refresh_compute_weights();
+    return file.view(name);
+  };
+  model.restore(find, parse_progress(file).step);
 }
 
 }  // namespace charm::train

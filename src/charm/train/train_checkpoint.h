@@ -5,8 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "charm/train/optimizer.h"
-#include "charm/train/trainable_model.h"
+#include "charm/engine/trainable_model.h"
 
 namespace charm::train {
 
@@ -19,14 +18,14 @@ struct TrainProgress {
 
 /// Writes master weights, AdamW's moments and the progress to one safetensors file, which
 /// atomically replaces the previous one.
-void write_checkpoint(const std::filesystem::path& path, TrainableModel& model,
-                      const AdamW& optimizer, const TrainProgress& progress);
+void write_checkpoint(const std::filesystem::path& path, engine::TrainableModel& model,
+                      const TrainProgress& progress);
 
 /// Progress of the checkpoint at `path`; empty when there is none.
 std::optional<TrainProgress> read_checkpoint_progress(const std::filesystem::path& path);
 
 /// Restores master weights, optimiser state and step. Throws kInput when the file does not match
 /// the model.
-void restore_checkpoint(const std::filesystem::path& path, TrainableModel& model, AdamW& optimizer);
+void restore_checkpoint(const std::filesystem::path& path, engine::TrainableModel& model);
 
 }  // namespace charm::train

@@ -218,16 +218,6 @@ void check_model(const TrainOptions& options, const engine::DecoderConfig& confi
   }
 }
 
-double saved_bytes_per_token(const engine::DecoderConfig& config, double element_bytes) {
-  // About 8 of width D in the model's dtype, 6 of width D in float32 (the norms), 4 of the heads'
-  // width and 5 of width F.
-  const auto width = static_cast<double>(config.hidden_size);
-  const auto heads =
-      static_cast<double>((config.num_heads + 2 * config.num_kv_heads) * config.head_dim);
-  const auto mlp = static_cast<double>(engine::mlp_values_per_token(config));
-  return element_bytes * (8 * width + 5 * mlp) + 4.0 * (6 * width + 4 * heads);
-}
-
 storage::Manifest make_manifest(const TrainOptions& o, std::string_view dtype,
                                 std::string_view device) {
   storage::Manifest manifest("train");

@@ -16,9 +16,6 @@ void check_options(const TrainOptions& options);
 void check_model(const TrainOptions& options, const engine::DecoderConfig& config,
                  const engine::ModelSource& source);
 
-/// Activations that a block stores for backward, in bytes per token.
-double saved_bytes_per_token(const engine::DecoderConfig& config, double element_bytes);
-
 /// Manifest of the options that affect the result and the inputs with their hashes. `dtype` and
 /// `device` are the resolved ones.
 storage::Manifest make_manifest(const TrainOptions& options, std::string_view dtype,

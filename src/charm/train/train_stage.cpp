@@ -1,10 +1,9 @@
 #include "charm/train/train_stage.h"
 
-#include <ATen/Parallel.h>
-#include <ATen/ops/equal.h>
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <span>
@@ -15,10 +14,13 @@
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/base/parallel.h"
-#include "charm/engine/device.h"
 #include "charm/engine/heads.h"
 #include "charm/engine/load_decoder.h"
+#include "charm/engine/plugin.h"
 #include "charm/engine/reward_model.h"
+#include "charm/engine/trainable_model.h"
+#include "charm/engine/weight_names.h"
+#include "charm/kernels/thread_pool.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
 #include "charm/text/conversation_encoder.h"
@@ -31,12 +33,6 @@ namespace charm::train {
 namespace {
 
 using nlohmann::ordered_json;
-
-bool choose_cuda(const std::string& device) {
-  return engine::use_cuda(device == "cuda"  ? engine::DeviceChoice::kCuda
-                          : device == "cpu" ? engine::DeviceChoice::kCpu
-                                            : engine::DeviceChoice::kAuto);
-}
 
 struct StartingPoint {
   engine::DecoderConfig config;
@@ -51,8 +47,8 @@ StartingPoint load_start(const TrainOptions& options) {
   check_model(options, start.config, source);
   const std::int64_t stored_layers = start.config.num_layers;
   if (options.layers) start.config.num_layers = *options.layers;
-  start.weights = engine::load_weights(source, start.config,
-                                       {.dtype = at::kFloat, .stored_layers = stored_layers});
+  start.weights = engine::load_weights(
+      source, start.config, {.dtype = engine::DType::kFloat32, .stored_layers = stored_layers});
   if (options.new_head) {
     engine::add_random_head(start.weights, start.config, options.seed);
   }
@@ -62,15 +58,15 @@ StartingPoint load_start(const TrainOptions& options) {
 engine::SaveTypes save_types(const TrainOptions& options, const engine::DecoderConfig& config) {
   switch (options.save_dtype) {
     case SaveDType::kFloat32:
-      return {.dtype = at::kFloat};
+      return {.dtype = engine::DType::kFloat32};
     case SaveDType::kBFloat16:
-      return {.dtype = at::kBFloat16};
+      return {.dtype = engine::DType::kBFloat16};
     case SaveDType::kSource:
       break;
   }
-  const at::ScalarType dtype = config.stored_dtype == "bfloat16"  ? at::kBFloat16
-                               : config.stored_dtype == "float16" ? at::kHalf
-                                                                  : at::kFloat;
+  const engine::DType dtype = config.stored_dtype == "bfloat16"  ? engine::DType::kBFloat16
+                              : config.stored_dtype == "float16" ? engine::DType::kFloat16
+                                                                 : engine::DType::kFloat32;
   return engine::stored_types(engine::resolve_model_source(options.model, options.source), dtype);
 }
 
@@ -180,31 +176,39 @@ void warn_about_small_changes(const TrainOptions& options, const TrainResult& re
           : "");
 }
 
-std::vector<at::Tensor> copies_of(const std::vector<Parameter*>& parameters) {
-  std::vector<at::Tensor> copies;
-  for (const Parameter* parameter : parameters) copies.push_back(parameter->master.clone());
+using NamedWeights = std::vector<std::pair<std::string, engine::Tensor>>;
+
+/// Copies of final norm and head.
+NamedWeights head_weights(engine::TrainableModel& model) {
+  NamedWeights copies;
+  for (const engine::WeightSlot& slot : engine::weight_slots(model.master(), model.config())) {
+    const bool in_block = engine::layer_of_weight(slot.name, model.config()) >= 0;
+    if (!in_block && slot.kind != engine::WeightShape::kEmbedding)
+      copies.emplace_back(slot.name, slot.tensor->clone());
+  }
   return copies;
 }
 
+bool differ_as(engine::DType dtype, const engine::Tensor& before, const engine::Tensor& after) {
+  const engine::Tensor a = before.to(dtype), b = after.to(dtype);
+  return std::memcmp(a.bytes(), b.bytes(), a.nbytes()) != 0;
+}
+
 /// Whether a weight of the trained model, as it will be saved, differs from the one it started as.
-/// @param head_before  copies of `model.head_parameters()` before training; the model is read again
-///                     only if these are unchanged
-bool changed_weights(const TrainOptions& options, TrainableModel& model,
-                     std::span<const at::Tensor> head_before) {
+/// @param head_before  `head_weights` before training; the model is read again only if these are
+///                     unchanged
+bool changed_weights(const TrainOptions& options, engine::TrainableModel& model,
+                     const NamedWeights& head_before) {
   const engine::SaveTypes types = save_types(options, model.config());
-  const auto differ = [&](const std::string& name, const at::Tensor& before,
-                          const at::Tensor& after) {
-    return !at::equal(before.to(at::kCPU, types.of(name)), after.to(at::kCPU, types.of(name)));
-  };
-  const std::vector<Parameter*> head = model.head_parameters();
+  const NamedWeights head = head_weights(model);
   for (std::size_t i = 0; i < head.size(); ++i) {
-    if (differ(head[i]->name, head_before[i], head[i]->master)) return true;
+    if (differ_as(types.of(head[i].first), head_before[i].second, head[i].second)) return true;
   }
   StartingPoint start = load_start(options);
   const auto before = engine::named_weights(start.weights, start.config);
   const auto after = engine::named_weights(model.master(), model.config());
   for (std::size_t i = 0; i < before.size(); ++i) {
-    if (differ(before[i].first, *before[i].second, *after[i].second)) return true;
+    if (differ_as(types.of(before[i].first), *before[i].second, *after[i].second)) return true;
   }
   return false;
 }
@@ -224,7 +228,7 @@ bool changed_weights(const TrainOptions& options, TrainableModel& model,
               "{}: {} optimiser steps changed no weight of {} as saved; raise --learning-rate {}{}",
               options.preferences.string(), result.num_steps, options.model.string(),
               options.learning_rate,
-              save_types(options, config).dtype == at::kFloat
+              save_types(options, config).dtype == engine::DType::kFloat32
                   ? ""
                   : ", or take --save-dtype float32, which keeps small updates");
 }
@@ -278,9 +282,10 @@ std::optional<TrainResult> finished_result(const TrainOptions& options,
 }
 
 /// Writes and atomically publishes the output folder.
-void write_output(const TrainOptions& options, const WorkFolder& work, TrainableModel& model,
-                  const TrainResult& result, const text::ConversationEncoder& encoder,
-                  storage::Manifest& manifest, const std::string& fingerprint) {
+void write_output(const TrainOptions& options, const WorkFolder& work,
+                  engine::TrainableModel& model, const TrainResult& result,
+                  const text::ConversationEncoder& encoder, storage::Manifest& manifest,
+                  const std::string& fingerprint) {
   const fs::path folder = work.path / "model";
   std::error_code ignored;
   fs::remove_all(folder, ignored);
@@ -304,13 +309,45 @@ void write_output(const TrainOptions& options, const WorkFolder& work, Trainable
   fs::remove_all(work.path, ignored);
 }
 
+/// The GPU back end, or null for the CPU.
+const engine::DeviceBackend* backend_of(const TrainOptions& options) {
+  if (options.device == "cpu") return nullptr;
+  return engine::gpu_backend(options.device == "cuda" ? engine::DeviceChoice::kCuda
+                                                      : engine::DeviceChoice::kAuto);
+}
+
+/// The model in training, with what the options freeze.
+/// @param gpu  null: on the CPU
+std::unique_ptr<engine::TrainableModel> make_model(const TrainOptions& options, StartingPoint start,
+                                                   bool bfloat16,
+                                                   const engine::DeviceBackend* gpu) {
+  if (options.freeze_layers < 0 || options.freeze_layers >= start.config.num_layers) {
+    throw Error(ErrorKind::kUsage,
+                "--freeze-layers {}: the model has {} layers, and at least one must be trained",
+                options.freeze_layers, start.config.num_layers);
+  }
+  const engine::TrainableOptions trainable{.bfloat16 = bfloat16,
+                                           .train_embeddings = options.train_embeddings,
+                                           .freeze_layers = options.freeze_layers,
+                                           .activation_bytes = options.activation_gib * (1 << 30),
+                                           .adamw = {.beta1 = options.adam_beta1,
+                                                     .beta2 = options.adam_beta2,
+                                                     .eps = options.adam_eps,
+                                                     .weight_decay = options.weight_decay}};
+  if (gpu != nullptr) {
+    return gpu->make_trainable_model(start.config, std::move(start.weights), trainable,
+                                     engine::DeviceChoice::kCuda);
+  }
+  return engine::make_trainable_model(start.config, std::move(start.weights), trainable);
+}
+
 TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progress) {
-  at::set_num_threads(options.threads > 0 ? options.threads
-                                          : static_cast<int>(available_processors()));
+  kernels::set_num_threads(options.threads > 0 ? options.threads : available_processors());
   check_output(options);
   const OutputLock lock(options.output);
   const engine::ModelSource source = engine::resolve_model_source(options.model, options.source);
-  const bool cuda = choose_cuda(options.device);
+  const engine::DeviceBackend* gpu = backend_of(options);
+  const bool cuda = gpu != nullptr;
   const bool bfloat16 = options.dtype == ComputeDType::kAuto
                             ? engine::computes_in_bfloat16(engine::DTypeChoice::kAuto, cuda)
                             : options.dtype == ComputeDType::kBFloat16;
@@ -338,14 +375,8 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
        .template_kwargs = options.template_kwargs});
   const Data data = read_data(options, start.config, encoder);
   manifest.extra("num_equal_texts", data.num_equal_texts);
-  if (cuda) {
-    for (auto& [name, tensor] : engine::named_weights(start.weights, start.config))
-      *tensor = tensor->to(at::kCUDA);
-  }
-  TrainableModel model(start.config, std::move(start.weights),
-                       {.compute_dtype = bfloat16 ? at::kBFloat16 : at::kFloat,
-                        .train_embeddings = options.train_embeddings,
-                        .freeze_layers = options.freeze_layers});
+  const std::unique_ptr<engine::TrainableModel> model =
+      make_model(options, std::move(start), bfloat16, gpu);
   const auto num_pairs = static_cast<std::int64_t>(data.train.size());
   check_steps(options, num_pairs);
   log::info("training on {} pairs, {} held out, {} steps of {} pairs, {} on {}", num_pairs,
@@ -353,15 +384,15 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
             pairs_per_step(options, num_pairs), bfloat16 ? "bfloat16" : "float32",
             cuda ? "cuda" : "cpu");
   hint_at_shared_responses(data.train, options);
-  const std::vector<at::Tensor> head_before = copies_of(model.head_parameters());
+  const NamedWeights head_before = head_weights(*model);
   const TrainResult result =
-      Trainer(model, data.train, data.held_out, options, work, fingerprint).run(progress);
+      Trainer(*model, data.train, data.held_out, options, work, fingerprint).run(progress);
   lock.require_held();
   if (!result.finished) return result;
-  if (!changed_weights(options, model, head_before))
-    throw_unchanged(options, model.config(), result, work);
+  if (!changed_weights(options, *model, head_before))
+    throw_unchanged(options, model->config(), result, work);
   warn_about_small_changes(options, result);
-  write_output(options, work, model, result, encoder, manifest, fingerprint);
+  write_output(options, work, *model, result, encoder, manifest, fingerprint);
   return result;
 }
 
@@ -369,9 +400,7 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
 
 TrainResult train(const TrainOptions& options, const ProgressFn& progress) {
   check_options(options);
-  return engine::with_device_errors(
-      "try a smaller --budget-tokens, --activation-gib 0, or --device cpu",
-      [&] { return train_on_device(options, progress); });
+  return train_on_device(options, progress);
 }
 
 }  // namespace charm::train

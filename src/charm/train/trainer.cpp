@@ -1,7 +1,5 @@
 #include "charm/train/trainer.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,7 +12,6 @@
 #include "charm/base/error.h"
 #include "charm/base/interrupt.h"
 #include "charm/base/log.h"
-#include "charm/train/checkpointed_step.h"
 #include "charm/train/train_checkpoint.h"
 
 namespace charm::train {
@@ -63,21 +60,20 @@ std::int64_t count_steps(const TrainOptions& options, std::int64_t num_pairs) {
   return (count_seen(options, num_pairs) + per_step - 1) / per_step;
 }
 
-EvalSummary evaluate_pairs(const TrainableModel& model, std::span<const EncodedPair> pairs,
+EvalSummary evaluate_pairs(engine::TrainableModel& model, std::span<const EncodedPair> pairs,
                            std::int64_t budget_tokens) {
-  const at::NoGradGuard guard;
   std::vector<std::size_t> order(pairs.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   PairCounts counts;
   for (const PairBatch& batch : pack_pairs(pairs, order, budget_tokens)) {
-    counts.add(model.decoder().forward(model.decoder().layout(batch.packed)), batch.pairs);
+    counts.add(model.scores(batch.packed), batch.pairs);
   }
   const auto n = static_cast<double>(counts.num_pairs);
   return {counts.num_pairs, static_cast<double>(counts.num_right) / n, counts.sum_loss / n,
           counts.sum_margin / n};
 }
 
-Trainer::Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs,
+Trainer::Trainer(engine::TrainableModel& model, std::span<const EncodedPair> train_pairs,
                  std::span<const EncodedPair> eval_pairs, const TrainOptions& options,
                  WorkFolder work, std::string fingerprint)
     : model_(model),
@@ -89,14 +85,7 @@ Trainer::Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs
       fingerprint_(std::move(fingerprint)),
       pairs_per_step_(pairs_per_step(options, static_cast<std::int64_t>(train_pairs.size()))),
       num_steps_(count_steps(options, static_cast<std::int64_t>(train_pairs.size()))),
-      stored_blocks_(
-          num_blocks_to_store(model.config(), model.parameters().front().compute.scalar_type(),
-                              options.budget_tokens, options.activation_gib * (1 << 30))),
       schedule_(make_schedule(options.learning_rate, num_steps_, options.warmup_fraction)),
-      optimizer_(model.parameters(), {.beta1 = options.adam_beta1,
-                                      .beta2 = options.adam_beta2,
-                                      .eps = options.adam_eps,
-                                      .weight_decay = options.weight_decay}),
       last_checkpoint_(Clock::now()) {}
 
 StepMetrics Trainer::take_step(std::int64_t step) {
@@ -110,16 +99,16 @@ StepMetrics Trainer::take_step(std::int64_t step) {
   StepMetrics metrics;
   PairCounts counts;
   for (const PairBatch& batch : pack_pairs(train_pairs_, order, options_.budget_tokens)) {
-    const ScoreLoss loss = [&](const at::Tensor& scores) {
-      return pair_loss_sum(scores, batch.pairs, pair_loss_of(options_), options_.centering) /
-             num_pairs;
+    const auto loss = [&](std::span<const float> scores) {
+      return pair_loss(scores, batch.pairs, pair_loss_of(options_), options_.centering,
+                       1.0 / num_pairs);
     };
-    const BatchResult result = accumulate_gradients(model_, batch.packed, loss, stored_blocks_);
+    const engine::BatchResult result = model_.accumulate_gradients(batch.packed, loss);
     metrics.loss += result.loss;
     metrics.num_tokens += batch.packed.num_tokens();
     counts.add(result.scores_S, batch.pairs);
   }
-  metrics.grad_norm = clip_gradients(model_.parameters(), options_.clip_norm);
+  metrics.grad_norm = model_.clip_gradients(options_.clip_norm);
   if (!std::isfinite(metrics.loss) || !std::isfinite(metrics.grad_norm)) {
     throw Error(ErrorKind::kInput,
                 "step {}: loss {} and gradient norm {}, expected finite numbers; a lower "
@@ -127,8 +116,7 @@ StepMetrics Trainer::take_step(std::int64_t step) {
                 step + 1, metrics.loss, metrics.grad_norm);
   }
   metrics.learning_rate = schedule_.rate_at(step);
-  optimizer_.step(metrics.learning_rate);
-  model_.refresh_compute_weights();
+  model_.step(metrics.learning_rate);
 
   metrics.step = step + 1;
   metrics.num_pairs = counts.num_pairs;
@@ -150,8 +138,7 @@ void Trainer::evaluate(std::string_view when, std::int64_t step, MetricsLog& met
 }
 
 void Trainer::save(std::int64_t step, const MetricsLog& metrics) {
-  write_checkpoint(work_.checkpoint(), model_, optimizer_,
-                   {fingerprint_, step, metrics.num_bytes()});
+  write_checkpoint(work_.checkpoint(), model_, {fingerprint_, step, metrics.num_bytes()});
   last_checkpoint_ = Clock::now();
 }
 
@@ -169,7 +156,7 @@ TrainResult Trainer::run(const ProgressFn& progress) {
     fs::remove(work_.checkpoint());
     earlier.reset();
   }
-  if (earlier) restore_checkpoint(work_.checkpoint(), model_, optimizer_);
+  if (earlier) restore_checkpoint(work_.checkpoint(), model_);
   MetricsLog metrics(work_.metrics(), earlier ? earlier->metrics_bytes : 0);
   std::int64_t step = earlier ? earlier->step : 0;
   if (step == 0) evaluate("before", 0, metrics, progress);

@@ -8,13 +8,13 @@
 #include <vector>
 
 #include "charm/base/progress.h"
+#include "charm/engine/trainable_model.h"
 #include "charm/train/loss.h"
 #include "charm/train/metrics_log.h"
-#include "charm/train/optimizer.h"
 #include "charm/train/pair_batch.h"
+#include "charm/train/schedule.h"
 #include "charm/train/split.h"
 #include "charm/train/train_stage.h"
-#include "charm/train/trainable_model.h"
 
 namespace charm::train {
 
@@ -33,7 +33,7 @@ std::int64_t pairs_per_step(const TrainOptions& options, std::int64_t num_pairs)
 std::int64_t count_steps(const TrainOptions& options, std::int64_t num_pairs);
 
 /// Accuracy and loss over pairs, without gradients.
-EvalSummary evaluate_pairs(const TrainableModel& model, std::span<const EncodedPair> pairs,
+EvalSummary evaluate_pairs(engine::TrainableModel& model, std::span<const EncodedPair> pairs,
                            std::int64_t budget_tokens);
 
 /// The training loop: sampling, batches, gradients, clipping, AdamW, evaluation, checkpoints. Its
@@ -42,7 +42,7 @@ EvalSummary evaluate_pairs(const TrainableModel& model, std::span<const EncodedP
 /// pairs. Not thread-safe.
 class Trainer {
  public:
-  Trainer(TrainableModel& model, std::span<const EncodedPair> train_pairs,
+  Trainer(engine::TrainableModel& model, std::span<const EncodedPair> train_pairs,
           std::span<const EncodedPair> eval_pairs, const TrainOptions& options, WorkFolder work,
           std::string fingerprint);
 
@@ -57,7 +57,7 @@ class Trainer {
   void save(std::int64_t step, const MetricsLog& metrics);
   bool checkpoint_is_due(std::int64_t step) const;
 
-  TrainableModel& model_;
+  engine::TrainableModel& model_;
   std::span<const EncodedPair> train_pairs_;
   std::span<const EncodedPair> eval_pairs_;
   TrainOptions options_;
@@ -66,9 +66,7 @@ class Trainer {
   std::string fingerprint_;
   std::int64_t pairs_per_step_;
   std::int64_t num_steps_;
-  std::int64_t stored_blocks_;
   Schedule schedule_;
-  AdamW optimizer_;
   std::chrono::steady_clock::time_point last_checkpoint_;
 };
 

@@ -200,16 +200,5 @@ TEST(Program, UnknownCommandsNameTheKnownOnes) {
   EXPECT_ERROR(kUsage, "expected a command: prepare, ", run_program({}));
 }
 
-TEST(CommandLine, OnlyTheCommandDecidesWhetherItTrains) {
-  for (const char* command : {"train", "run", "demo"}) {
-    EXPECT_TRUE(starts_training({command, "--output", "score"})) << command;
-    EXPECT_FALSE(starts_training({"score", "--output", command})) << command;
-    EXPECT_FALSE(starts_training({"--help", command})) << command;
-  }
-  EXPECT_FALSE(starts_training({"evaluate", "train"}));
-  EXPECT_FALSE(starts_training({"no-command"}));
-  EXPECT_FALSE(starts_training({}));
-}
-
 }  // namespace
 }  // namespace charm::cli

@@ -1,9 +1,5 @@
 #pragma once
 
-#include <ATen/Parallel.h>
-#include <ATen/core/Tensor.h>
-#include <c10/core/InferenceMode.h>
-
 #include <vector>
 
 #include "charm/base/random.h"
@@ -70,21 +66,29 @@ inline DecoderConfig fused_config() {
   return config;
 }
 
-inline DecoderWeights small_weights(const DecoderConfig& config, at::ScalarType dtype) {
-  DecoderWeights weights = random_weights(config, /*seed=*/11);
-  for (auto& [name, tensor] : named_weights(weights, config)) *tensor = tensor->to(dtype);
-  return weights;
-}
-
 inline std::vector<std::int32_t> random_ids(RandomStream& stream, std::size_t length) {
   std::vector<std::int32_t> ids(length);
   for (auto& id : ids) id = static_cast<std::int32_t>(stream.below(100));
   return ids;
 }
 
-inline std::vector<float> run(const Decoder& decoder, const std::vector<PromptGroup>& groups) {
-  const at::Tensor scores = decoder.forward(decoder.layout(pack(groups))).contiguous();
-  return {scores.const_data_ptr<float>(), scores.const_data_ptr<float>() + scores.numel()};
-}
+/// A decoder with random weights, and the session of its one caller.
+struct SmallDecoder {
+  SmallDecoder(const DecoderConfig& config, DType dtype)
+      : decoder(config, random_weights(config, /*seed=*/11), dtype), session(config) {}
+
+  BatchLayout layout(const PackedBatch& batch) { return decoder.layout(batch, session); }
+
+  std::vector<float> score(const BatchLayout& layout) {
+    const Tensor scores_S = decoder.forward(layout, session);
+    return {scores_S.data<float>(), scores_S.data<float>() + scores_S.numel()};
+  }
+  std::vector<float> score(const std::vector<PromptGroup>& groups) {
+    return score(layout(pack(groups)));
+  }
+
+  Decoder decoder;
+  DecoderSession session;
+};
 
 }  // namespace charm::engine

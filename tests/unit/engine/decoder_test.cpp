@@ -16,49 +16,52 @@ std::vector<PromptGroup> some_groups() {
           {random_ids(stream, 1), {random_ids(stream, 5)}, {4}}};
 }
 
-class DecoderModes : public testing::TestWithParam<DecoderConfig (*)()> {};
-INSTANTIATE_TEST_SUITE_P(Models, DecoderModes,
-                         testing::Values(small_config, featured_config, dynamic_config,
-                                         expert_config, fused_config));
-
-TEST_P(DecoderModes, InferenceEqualsAutograd) {
-  const c10::InferenceMode guard;
-  const DecoderConfig config = GetParam()();
-  const Decoder autograd(config, small_weights(config, at::kFloat), Mode::kAutograd);
-  const std::vector<float> expected = run(autograd, some_groups());
-  for (const auto backend :
-       {GemmBackend::kCharm, GemmBackend::kOneDnnPacked, GemmBackend::kAtenLinear}) {
-    const Decoder inference(config, small_weights(config, at::kFloat), Mode::kInference, backend);
-    const std::vector<float> scores = run(inference, some_groups());
-    ASSERT_EQ(scores.size(), expected.size());
-    for (std::size_t i = 0; i < scores.size(); ++i) EXPECT_NEAR(scores[i], expected[i], 1e-5) << i;
-  }
-}
-
 TEST(Decoder, AResponseAttendsToItsPromptAndNothingElse) {
-  const c10::InferenceMode guard;
-  const DecoderConfig config = small_config();
-  const Decoder decoder(config, small_weights(config, at::kFloat), Mode::kAutograd);
+  SmallDecoder decoder(small_config(), DType::kFloat32);
   const auto groups = some_groups();
-  const std::vector<float> together = run(decoder, groups);
+  const std::vector<float> together = decoder.score(groups);
   std::size_t i = 0;
   for (const PromptGroup& group : groups) {
     for (const auto& response : group.responses) {
       std::vector<std::int32_t> whole = group.prompt_ids;
       whole.insert(whole.end(), response.begin(), response.end());
-      EXPECT_NEAR(run(decoder, {{{}, {whole}, {0}}})[0], together[i], 1e-5) << i;
+      EXPECT_NEAR(decoder.score({{{}, {whole}, {0}}})[0], together[i], 1e-5) << i;
       ++i;
     }
   }
 }
 
+TEST(Decoder, OneServesManySessions) {
+  SmallDecoder mine(featured_config(), DType::kFloat32);
+  DecoderSession other(mine.decoder.config());
+  const auto groups = some_groups();
+  const std::vector<float> expected = mine.score(groups);
+  const Tensor scores_S = mine.decoder.forward(mine.decoder.layout(pack(groups), other), other);
+  EXPECT_EQ(std::vector<float>(scores_S.data<float>(), scores_S.data<float>() + scores_S.numel()),
+            expected);
+}
+
+TEST(Decoder, WeightsConvertedAsTheyArePackedGiveTheSameBits) {
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    const DecoderConfig config = featured_config();
+    SmallDecoder decoder(config, dtype);
+    DecoderWeights weights = random_weights(config, /*seed=*/11);
+    for (auto& [name, tensor] : named_weights(weights, config)) {
+      if (!name.starts_with("score")) *tensor = tensor->to(dtype);
+    }
+    const Decoder converted(config, weights, dtype);
+    DecoderSession session(config);
+    const Tensor scores_S =
+        converted.forward(converted.layout(pack(some_groups()), session), session);
+    EXPECT_EQ(std::vector<float>(scores_S.data<float>(), scores_S.data<float>() + scores_S.numel()),
+              decoder.score(some_groups()));
+  }
+}
+
 TEST(Decoder, BFloat16StaysCloseToFloat32) {
-  const c10::InferenceMode guard;
-  const DecoderConfig config = small_config();
-  const Decoder exact(config, small_weights(config, at::kFloat), Mode::kInference);
-  const Decoder coarse(config, small_weights(config, at::kBFloat16), Mode::kInference);
-  const std::vector<float> expected = run(exact, some_groups());
-  const std::vector<float> scores = run(coarse, some_groups());
+  SmallDecoder exact(small_config(), DType::kFloat32), coarse(small_config(), DType::kBFloat16);
+  const std::vector<float> expected = exact.score(some_groups());
+  const std::vector<float> scores = coarse.score(some_groups());
   double scale = 0.0;
   for (const float s : expected) scale = std::max(scale, std::abs(double{s}));
   for (std::size_t i = 0; i < scores.size(); ++i)

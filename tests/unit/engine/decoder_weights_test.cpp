@@ -1,11 +1,9 @@
 #include "charm/engine/decoder_weights.h"
 
-#include <ATen/ops/equal.h>
-#include <ATen/ops/ones.h>
-#include <ATen/ops/std.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "charm/base/error.h"
@@ -13,6 +11,7 @@
 #include "charm/engine/safetensors.h"
 #include "charm/engine/weight_names.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/tensors.h"
 #include "tests/unit/base/temp_folder.h"
 #include "tests/unit/engine/model_folder.h"
 
@@ -23,7 +22,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing_support::tiny_config;
 using testing_support::write_tiny_model;
-using Tensors = std::vector<std::pair<std::string, at::Tensor>>;
+using Tensors = std::vector<std::pair<std::string, Tensor>>;
 
 class LoadWeights : public ::testing::Test {
  protected:
@@ -33,7 +32,7 @@ class LoadWeights : public ::testing::Test {
     for (const auto& [name, tensor] : named_weights(weights_, config_))
       tensors_.emplace_back(name, *tensor);
   }
-  DecoderWeights load(at::ScalarType dtype = at::kFloat) {
+  DecoderWeights load(DType dtype = DType::kFloat32) {
     return load_weights(folder_.path(), config_, {.dtype = dtype});
   }
   std::string failure(const Tensors& tensors) {
@@ -54,7 +53,7 @@ class LoadWeights : public ::testing::Test {
     EXPECT_EQ(kept.size() + 1, tensors_.size()) << name;
     return kept;
   }
-  Tensors with(const std::string& name, at::Tensor tensor) {
+  Tensors with(const std::string& name, Tensor tensor) {
     Tensors changed = tensors_;
     for (auto& item : changed) {
       if (item.first == name) {
@@ -74,6 +73,12 @@ class LoadWeights : public ::testing::Test {
 
 constexpr const char* kUp1 = "model.layers.1.mlp.up_proj.weight";
 
+Tensor int8_ones(const Tensor::Shape& shape) {
+  Tensor tensor = Tensor::empty(shape, DType::kInt8);
+  std::fill_n(tensor.mutable_bytes(), tensor.nbytes(), std::byte{1});
+  return tensor;
+}
+
 TEST_F(LoadWeights, RoundTripIsIdentity) {
   EXPECT_EQ(tensors_.size(), 1U + 2 * 9 + 2);
   DecoderWeights loaded = load();
@@ -81,27 +86,30 @@ TEST_F(LoadWeights, RoundTripIsIdentity) {
   ASSERT_EQ(named.size(), tensors_.size());
   for (std::size_t i = 0; i < named.size(); ++i) {
     EXPECT_EQ(named[i].first, tensors_[i].first);
-    EXPECT_TRUE(at::equal(*named[i].second, tensors_[i].second)) << named[i].first;
+    EXPECT_TRUE(test::equal(*named[i].second, tensors_[i].second)) << named[i].first;
   }
-  loaded.head.at(0).weight_OI.zero_();  // owned memory, not the mapped file
+  loaded.head.at(0).weight_OI.mutable_data<float>()[0] = 0.0F;  // owned memory, not the mapped file
 }
 
 TEST_F(LoadWeights, ConvertsDtypes) {
-  write_safetensors(folder_.path() / "model.safetensors", tensors_, at::kBFloat16);
-  EXPECT_EQ(load(at::kFloat).head.at(0).weight_OI.scalar_type(), at::kFloat);
-  EXPECT_TRUE(at::equal(load(at::kFloat).head.at(0).weight_OI,
-                        weights_.head.at(0).weight_OI.to(at::kBFloat16).to(at::kFloat)));
-  EXPECT_EQ(load(at::kBFloat16).blocks[0].q_HED.scalar_type(), at::kBFloat16);
-  EXPECT_EQ(load(at::kBFloat16).head.at(0).weight_OI.scalar_type(), at::kFloat);
-  write_safetensors(folder_.path() / "model.safetensors", tensors_, at::kHalf);
-  EXPECT_TRUE(at::equal(load().head.at(0).weight_OI,
-                        weights_.head.at(0).weight_OI.to(at::kHalf).to(at::kFloat)));
+  write_safetensors(folder_.path() / "model.safetensors", tensors_, DType::kBFloat16);
+  EXPECT_EQ(load(DType::kFloat32).head.at(0).weight_OI.dtype(), DType::kFloat32);
+  EXPECT_TRUE(test::equal(load(DType::kFloat32).head.at(0).weight_OI,
+                          weights_.head.at(0).weight_OI.to(DType::kBFloat16).to(DType::kFloat32)));
+  EXPECT_EQ(load(DType::kBFloat16).blocks[0].q_HED.dtype(), DType::kBFloat16);
+  EXPECT_EQ(load(DType::kBFloat16).head.at(0).weight_OI.dtype(), DType::kFloat32);
+  write_safetensors(folder_.path() / "model.safetensors", tensors_, DType::kFloat16);
+  EXPECT_TRUE(test::equal(load().head.at(0).weight_OI,
+                          weights_.head.at(0).weight_OI.to(DType::kFloat16).to(DType::kFloat32)));
 }
 
-TEST_F(LoadWeights, SharedFileGivesTheSameValues) {
-  const DecoderWeights shared =
-      load_weights(folder_.path(), config_, {.dtype = at::kFloat, .share_file = true});
-  EXPECT_TRUE(at::equal(shared.blocks[1].down_DF, weights_.blocks[1].down_DF));
+TEST_F(LoadWeights, MappedWeightsKeepTheirStoredType) {
+  write_safetensors(folder_.path() / "model.safetensors", tensors_, DType::kBFloat16);
+  const DecoderWeights mapped =
+      load_weights(folder_.path(), config_, {.dtype = DType::kFloat32, .as_stored = true});
+  EXPECT_TRUE(
+      test::equal(mapped.blocks[1].down_DF, weights_.blocks[1].down_DF.to(DType::kBFloat16)));
+  EXPECT_EQ(mapped.head.at(0).weight_OI.dtype(), DType::kBFloat16);
 }
 
 TEST_F(LoadWeights, MissingHeadIsNeverMadeUp) {
@@ -115,36 +123,35 @@ TEST_F(LoadWeights, MissingTensorsAreNamed) {
 }
 
 TEST_F(LoadWeights, ExtraTensorsAreNamed) {
-  EXPECT_THAT(failure(with("score.bias", at::ones({1}))), HasSubstr("'score.bias'"));
-  EXPECT_THAT(failure(with("model.layers.2.mlp.up_proj.weight", at::ones({40, 32}))),
+  EXPECT_THAT(failure(with("score.bias", test::ones({1}))), HasSubstr("'score.bias'"));
+  EXPECT_THAT(failure(with("model.layers.2.mlp.up_proj.weight", test::ones({40, 32}))),
               HasSubstr("model.layers.2"));
-  EXPECT_THAT(failure(with("model.layers.0.self_attn.q_proj.bias", at::ones({32}))),
+  EXPECT_THAT(failure(with("model.layers.0.self_attn.q_proj.bias", test::ones({32}))),
               HasSubstr("q_proj.bias"));
-  EXPECT_EQ(failure(with("lm_head.weight", at::ones({48, 32}))), "");
-  EXPECT_EQ(failure(with("model.layers.0.self_attn.rotary_emb.inv_freq", at::ones({4}))), "");
+  EXPECT_EQ(failure(with("lm_head.weight", test::ones({48, 32}))), "");
+  EXPECT_EQ(failure(with("model.layers.0.self_attn.rotary_emb.inv_freq", test::ones({4}))), "");
 }
 
 TEST_F(LoadWeights, WrongShapesSayExpectedAndFound) {
-  EXPECT_THAT(failure(with(kUp1, at::ones({32, 40}))),
+  EXPECT_THAT(failure(with(kUp1, test::ones({32, 40}))),
               AllOf(HasSubstr(kUp1), HasSubstr("[32, 40]"), HasSubstr("[40, 32]")));
-  EXPECT_THAT(failure(with("score.weight", at::ones({3, 32}))),
+  EXPECT_THAT(failure(with("score.weight", test::ones({3, 32}))),
               AllOf(HasSubstr("[3, 32]"), HasSubstr("[1, 32]")));
 }
 
 TEST_F(LoadWeights, WrongDtypesSayExpectedAndFound) {
-  EXPECT_THAT(failure(with(kUp1, at::ones({40, 32}, at::kChar))),
+  EXPECT_THAT(failure(with(kUp1, int8_ones({40, 32}))),
               AllOf(HasSubstr(kUp1), HasSubstr("I8"), HasSubstr("F32")));
   // Quantised weights are packed into another shape; their dtype says more.
-  EXPECT_THAT(failure(with(kUp1, at::ones({40, 4}, at::kChar))),
-              HasSubstr("quantised weights are refused"));
+  EXPECT_THAT(failure(with(kUp1, int8_ones({40, 4}))), HasSubstr("quantised weights are refused"));
 }
 
 TEST_F(LoadWeights, NanAndInfinityAreNamed) {
-  at::Tensor bad = at::ones({40, 32});
-  bad[3][5] = std::nan("");
+  Tensor bad = test::ones({40, 32});
+  bad.mutable_data<float>()[101] = std::nanf("");
   EXPECT_THAT(failure(with(kUp1, bad)), AllOf(HasSubstr(kUp1), HasSubstr("element 101")));
-  at::Tensor infinite = at::ones({40, 32}, at::kHalf);
-  infinite[0][0] = INFINITY;
+  Tensor infinite = test::ones({40, 32}, DType::kFloat16);
+  infinite.mutable_data<Float16>()[0].bits = 0x7c00;
   EXPECT_THAT(failure(with(kUp1, infinite)), HasSubstr("element 0"));
 }
 
@@ -152,9 +159,9 @@ TEST_F(LoadWeights, BiasesAppearWhereTheConfigHasThem) {
   const testing::TempFolder folder;
   write_tiny_model(folder.path(), tiny_config(R"("attention_bias": true, "mlp_bias": true)"));
   const DecoderConfig config = load_model_config(folder.path());
-  const DecoderWeights weights = load_weights(folder.path(), config, {.dtype = at::kFloat});
-  EXPECT_EQ(weights.blocks[0].k_bias.sizes(), at::IntArrayRef({16}));
-  EXPECT_EQ(weights.blocks[1].down_bias.sizes(), at::IntArrayRef({32}));
+  const DecoderWeights weights = load_weights(folder.path(), config, {.dtype = DType::kFloat32});
+  EXPECT_EQ(weights.blocks[0].k_bias.shape(), Tensor::Shape({16}));
+  EXPECT_EQ(weights.blocks[1].down_bias.shape(), Tensor::Shape({32}));
   config_.attention_bias = true;
   EXPECT_THAT(failure(tensors_), HasSubstr("q_proj.bias"));
 }
@@ -162,7 +169,7 @@ TEST_F(LoadWeights, BiasesAppearWhereTheConfigHasThem) {
 TEST_F(LoadWeights, FirstLayersOnly) {
   config_.num_layers = 1;
   const DecoderWeights first =
-      load_weights(folder_.path(), config_, {.dtype = at::kFloat, .stored_layers = 2});
+      load_weights(folder_.path(), config_, {.dtype = DType::kFloat32, .stored_layers = 2});
   EXPECT_EQ(first.blocks.size(), 1U);
   EXPECT_THAT(failure(tensors_), HasSubstr("model.layers.1"));
   EXPECT_ERROR(kUsage, "the first 2 layers of a model of 1",
@@ -173,13 +180,16 @@ TEST(RandomWeights, FollowTheConfigAndTheSeed) {
   DecoderConfig config = parse_model_config(tiny_config(), "c");
   DecoderWeights a = random_weights(config, 7), b = random_weights(config, 7),
                  c = random_weights(config, 8);
-  EXPECT_TRUE(at::equal(a.blocks[1].up_FD, b.blocks[1].up_FD));
-  EXPECT_FALSE(at::equal(a.blocks[1].up_FD, c.blocks[1].up_FD));
-  EXPECT_FALSE(at::equal(a.blocks[0].up_FD, a.blocks[1].up_FD));
-  EXPECT_TRUE(at::equal(a.final_norm_D, at::ones({32})));
-  EXPECT_NEAR(at::std(a.embed_VD).item<double>(), 0.2, 0.02);
+  EXPECT_TRUE(test::equal(a.blocks[1].up_FD, b.blocks[1].up_FD));
+  EXPECT_FALSE(test::equal(a.blocks[1].up_FD, c.blocks[1].up_FD));
+  EXPECT_FALSE(test::equal(a.blocks[0].up_FD, a.blocks[1].up_FD));
+  EXPECT_TRUE(test::equal(a.final_norm_D, test::ones({32})));
+  double squares = 0.0;
+  for (std::int64_t i = 0; i < a.embed_VD.numel(); ++i)
+    squares += std::pow(double{a.embed_VD.data<float>()[i]}, 2);
+  EXPECT_NEAR(std::sqrt(squares / static_cast<double>(a.embed_VD.numel())), 0.2, 0.02);
   add_random_head(a, config, 7);
-  EXPECT_EQ(a.head.at(0).weight_OI.sizes(), at::IntArrayRef({1, 32}));
+  EXPECT_EQ(a.head.at(0).weight_OI.shape(), Tensor::Shape({1, 32}));
 }
 
 TEST(WeightNames, LayerNumbers) {
@@ -191,8 +201,8 @@ TEST(WeightNames, LayerNumbers) {
 }
 
 TEST_F(LoadWeights, AFloat32HeadKeepsItsBitsInABFloat16Model) {
-  EXPECT_TRUE(
-      at::equal(load(at::kBFloat16).head.at(0).weight_OI, load(at::kFloat).head.at(0).weight_OI));
+  EXPECT_TRUE(test::equal(load(DType::kBFloat16).head.at(0).weight_OI,
+                          load(DType::kFloat32).head.at(0).weight_OI));
 }
 
 }  // namespace

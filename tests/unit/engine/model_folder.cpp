@@ -30,10 +30,10 @@ DecoderWeights write_tiny_model(const fs::path& folder, const std::string& confi
   write_file(folder / "config.json", config_json);
   const DecoderConfig config = load_model_config(folder);
   DecoderWeights weights = random_weights(config, seed);
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  std::vector<std::pair<std::string, Tensor>> tensors;
   for (const auto& [name, tensor] : named_weights(weights, config))
     tensors.emplace_back(name, *tensor);
-  write_safetensors(folder / "model.safetensors", tensors, at::kFloat);
+  write_safetensors(folder / "model.safetensors", tensors, DType::kFloat32);
   return weights;
 }
 

@@ -1,6 +1,5 @@
 #include "charm/engine/model_source.h"
 
-#include <ATen/ops/ones.h>
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
@@ -9,6 +8,7 @@
 #include "charm/engine/reward_model.h"
 #include "charm/engine/safetensors.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/tensors.h"
 #include "tests/unit/base/temp_folder.h"
 #include "tests/unit/engine/model_folder.h"
 
@@ -43,8 +43,8 @@ class ModelSourceTest : public ::testing::Test {
     folder_.file("adapter/adapter_config.json", config.dump());
     const std::string module = "base_model.model.model.layers.0.self_attn.q_proj.lora_";
     write_safetensors(adapter() / "adapter_model.safetensors",
-                      {{module + "A.weight", at::ones({rank, width})},
-                       {module + "B.weight", at::ones({32, rank})}});
+                      {{module + "A.weight", test::ones({rank, width})},
+                       {module + "B.weight", test::ones({32, rank})}});
   }
 
   fs::path base() const { return folder_ / "base"; }
@@ -140,13 +140,13 @@ TEST_F(ModelSourceTest, AdaptersThatDoNotFitAreRefused) {
   const std::string module = "base_model.model.model.layers.7.mlp.up_proj.lora_";
   write_safetensors(
       adapter() / "adapter_model.safetensors",
-      {{module + "A.weight", at::ones({2, 32})}, {module + "B.weight", at::ones({40, 2})}});
+      {{module + "A.weight", test::ones({2, 32})}, {module + "B.weight", test::ones({40, 2})}});
   EXPECT_ERROR(kInput, "does not have: 'model.layers.7.mlp.up_proj.weight'", load(adapter()));
   write_safetensors(adapter() / "adapter_model.safetensors",
-                    {{module + "A.weight", at::ones({2, 32})}});
+                    {{module + "A.weight", test::ones({2, 32})}});
   EXPECT_ERROR(kInput, "only one of its two LoRA factors", load(adapter()));
   write_safetensors(adapter() / "adapter_model.safetensors",
-                    {{"model.layers.0.mlp.up_proj.weight", at::ones({2, 32})}});
+                    {{"model.layers.0.mlp.up_proj.weight", test::ones({2, 32})}});
   EXPECT_ERROR(kInput, "none that a LoRA adapter has", load(adapter()));
   fs::remove(adapter() / "adapter_model.safetensors");
   EXPECT_ERROR(kInput, "no adapter_model.safetensors", load(adapter()));

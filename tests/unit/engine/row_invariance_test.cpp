@@ -12,11 +12,6 @@
 namespace charm::engine {
 namespace {
 
-void set_threads(int threads) {
-  kernels::set_num_threads(threads);
-  at::set_num_threads(threads);
-}
-
 using Rows = std::vector<std::pair<std::size_t, PooledRow>>;
 
 Rows random_rows() {
@@ -34,16 +29,14 @@ Rows random_rows() {
   return rows;
 }
 
-std::map<std::size_t, float> score(const Decoder& decoder, const Rows& rows, std::int64_t budget,
+std::map<std::size_t, float> score(SmallDecoder& decoder, const Rows& rows, std::int64_t budget,
                                    std::int64_t* computed = nullptr) {
   std::map<std::size_t, float> scores;
   for (const auto& groups : plan_batches(group_by_prompt(rows), budget)) {
     const PackedBatch packed = pack(groups);
     const BatchLayout layout = decoder.layout(packed);
-    if (computed != nullptr) *computed += layout.num_tokens;
-    const at::Tensor found = decoder.forward(layout).contiguous();
-    const std::vector<float> values(found.const_data_ptr<float>(),
-                                    found.const_data_ptr<float>() + found.numel());
+    if (computed != nullptr) *computed += layout.num_tokens();
+    const std::vector<float> values = decoder.score(layout);
     for (std::size_t i = 0; i < values.size(); ++i) scores[packed.rows[i]] = values[i];
   }
   return scores;
@@ -52,36 +45,33 @@ std::map<std::size_t, float> score(const Decoder& decoder, const Rows& rows, std
 struct Case {
   const char* name;
   DecoderConfig (*config)();
-  at::ScalarType dtype;
+  DType dtype;
 };
 
 class RowInvariance : public testing::TestWithParam<Case> {
  protected:
-  void TearDown() override { set_threads(2); }
+  void TearDown() override { kernels::set_num_threads(2); }
 };
 INSTANTIATE_TEST_SUITE_P(Models, RowInvariance,
-                         testing::Values(Case{"llama", small_config, at::kFloat},
-                                         Case{"llama_bfloat16", small_config, at::kBFloat16},
-                                         Case{"featured", featured_config, at::kFloat},
-                                         Case{"featured_bfloat16", featured_config, at::kBFloat16},
-                                         Case{"dynamic", dynamic_config, at::kFloat},
-                                         Case{"experts", expert_config, at::kFloat},
-                                         Case{"experts_bfloat16", expert_config, at::kBFloat16},
-                                         Case{"fused", fused_config, at::kFloat}),
+                         testing::Values(Case{"llama", small_config, DType::kFloat32},
+                                         Case{"llama_bfloat16", small_config, DType::kBFloat16},
+                                         Case{"featured", featured_config, DType::kFloat32},
+                                         Case{"featured_bfloat16", featured_config,
+                                              DType::kBFloat16},
+                                         Case{"dynamic", dynamic_config, DType::kFloat32},
+                                         Case{"experts", expert_config, DType::kFloat32},
+                                         Case{"experts_bfloat16", expert_config, DType::kBFloat16},
+                                         Case{"fused", fused_config, DType::kFloat32}),
                          [](const auto& test) { return test.param.name; });
 
 TEST_P(RowInvariance, ScoresKeepTheirBits) {
-  const c10::InferenceMode guard;
-  const DecoderConfig config = GetParam().config();
-  DecoderWeights weights = small_weights(config, GetParam().dtype);
-  const GemmBackend backend = choose_gemm_backend(config, weights);
-  const Decoder decoder(config, std::move(weights), Mode::kInference, backend);
+  SmallDecoder decoder(GetParam().config(), GetParam().dtype);
   Rows rows = random_rows();
-  set_threads(2);
+  kernels::set_num_threads(2);
   const auto expected = score(decoder, rows, 4096);
   RandomStream stream(9, "shuffles");
   for (const int threads : {1, 2, 3, 4}) {
-    set_threads(threads);
+    kernels::set_num_threads(threads);
     for (const std::int64_t budget : {1, 500, 2000, 100000}) {
       stream.shuffle(rows);
       EXPECT_EQ(score(decoder, rows, budget), expected) << threads << " threads, budget " << budget;
@@ -106,9 +96,7 @@ Rows responses_to_one_prompt(std::size_t prompt_length, std::size_t count, std::
 }
 
 TEST_P(RowInvariance, AThousandResponsesInBatchesOfAnySizeComputeTheirPromptOnce) {
-  const c10::InferenceMode guard;
-  const DecoderConfig config = GetParam().config();
-  const Decoder decoder(config, small_weights(config, GetParam().dtype), Mode::kInference);
+  SmallDecoder decoder(GetParam().config(), GetParam().dtype);
   const Rows rows = responses_to_one_prompt(50, 1000, 4);
   std::int64_t tokens = 50;
   for (const auto& [number, row] : rows) tokens += static_cast<std::int64_t>(row.ids.size()) - 50;
@@ -124,9 +112,7 @@ TEST_P(RowInvariance, AThousandResponsesInBatchesOfAnySizeComputeTheirPromptOnce
 }
 
 TEST_P(RowInvariance, APrefixIsCachedForTheNextBatchOnly) {
-  const c10::InferenceMode guard;
-  const DecoderConfig config = GetParam().config();
-  const Decoder decoder(config, small_weights(config, GetParam().dtype), Mode::kInference);
+  SmallDecoder decoder(GetParam().config(), GetParam().dtype);
   RandomStream stream(8, "kept");
   const auto prompt = random_ids(stream, 40);
   const auto other = random_ids(stream, 40);
@@ -138,26 +124,24 @@ TEST_P(RowInvariance, APrefixIsCachedForTheNextBatchOnly) {
     return decoder.layout(pack(groups)).num_computed_tokens;
   };
 
-  const float expected = run(decoder, alone)[0];
+  const float expected = decoder.score(alone)[0];
   EXPECT_EQ(computed_tokens(alone), 0);
-  EXPECT_EQ(run(decoder, continued)[1], expected);
+  EXPECT_EQ(decoder.score(continued)[1], expected);
   EXPECT_EQ(computed_tokens({{other, {response}, {0}}}), 0);
   EXPECT_EQ(computed_tokens(alone), 40);
-  EXPECT_EQ(run(decoder, alone)[0], expected);
+  EXPECT_EQ(decoder.score(alone)[0], expected);
   EXPECT_EQ(computed_tokens(alone), 0);
 }
 
 TEST_P(RowInvariance, AResponseOfManyTilesKeepsItsBitsInOtherCompany) {
-  const c10::InferenceMode guard;
-  const DecoderConfig config = GetParam().config();
-  const Decoder decoder(config, small_weights(config, GetParam().dtype), Mode::kInference);
+  SmallDecoder decoder(GetParam().config(), GetParam().dtype);
   RandomStream stream(9, "long");
   const auto prompt = random_ids(stream, 30);
   const auto response = random_ids(stream, 2500);
-  const float expected = run(decoder, {{prompt, {response}, {0}}})[0];
+  const float expected = decoder.score({{prompt, {response}, {0}}})[0];
   // Tiles of rows begin at other tokens.
-  EXPECT_EQ(run(decoder, {{random_ids(stream, 10), {random_ids(stream, 91)}, {1}},
-                          {prompt, {random_ids(stream, 5), response}, {2, 0}}})[2],
+  EXPECT_EQ(decoder.score({{random_ids(stream, 10), {random_ids(stream, 91)}, {1}},
+                           {prompt, {random_ids(stream, 5), response}, {2, 0}}})[2],
             expected);
 }
 

@@ -1,4 +1,3 @@
-#include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +8,7 @@
 #include "charm/engine/decoder_weights.h"
 #include "charm/engine/model_source.h"
 #include "charm/engine/safetensors.h"
+#include "tests/support/tensors.h"
 #include "tests/unit/base/temp_folder.h"
 #include "tests/unit/engine/model_folder.h"
 
@@ -30,7 +30,7 @@ TEST(SaveModel, RoundTripKeepsWeightsTokenizerAndUnknownKeys) {
   write_file(source / "tokenizer.json", "{\"t\": 1}");
   write_file(source / "notes.txt", "not part of the model");
   const DecoderConfig config = load_model_config(source);
-  save_model(output, source, weights, config, at::kFloat);
+  save_model(output, source, weights, config, DType::kFloat32);
 
   EXPECT_FALSE(fs::exists(partial_path(output)));
   EXPECT_EQ(read_file(output / "tokenizer.json"), "{\"t\": 1}");
@@ -40,13 +40,14 @@ TEST(SaveModel, RoundTripKeepsWeightsTokenizerAndUnknownKeys) {
   EXPECT_EQ(json["num_labels"], 1);
   EXPECT_EQ(json["id2label"]["0"], "LABEL_0");
   EXPECT_TRUE(json["pad_token_id"].is_null());
-  DecoderWeights loaded = load_weights(output, load_model_config(output), {.dtype = at::kFloat});
+  DecoderWeights loaded =
+      load_weights(output, load_model_config(output), {.dtype = DType::kFloat32});
   for (std::size_t i = 0; i < named_weights(weights, config).size(); ++i) {
-    EXPECT_TRUE(at::equal(*named_weights(weights, config)[i].second,
-                          *named_weights(loaded, config)[i].second));
+    EXPECT_TRUE(test::equal(*named_weights(weights, config)[i].second,
+                            *named_weights(loaded, config)[i].second));
   }
   const std::string first = read_file(output / "model.safetensors");
-  save_model(output, source, loaded, config, at::kFloat);
+  save_model(output, source, loaded, config, DType::kFloat32);
   EXPECT_EQ(read_file(output / "model.safetensors"), first);
 }
 
@@ -60,7 +61,7 @@ TEST(SaveModel, CausalLmWithANewHeadBecomesARewardModel) {
   DecoderConfig config = load_model_config(source);
   add_random_head(weights, config, 3);
   keep_first_layers(weights, config, 1);
-  save_model(output, source, weights, config, at::kBFloat16);
+  save_model(output, source, weights, config, DType::kBFloat16);
 
   const auto json = read_config(output);
   EXPECT_EQ(json["architectures"], nlohmann::json::array({"LlamaForSequenceClassification"}));
@@ -68,9 +69,9 @@ TEST(SaveModel, CausalLmWithANewHeadBecomesARewardModel) {
   EXPECT_EQ(json["dtype"], "bfloat16");
   const DecoderConfig saved = load_model_config(output);
   EXPECT_EQ(saved.head, HeadKind::kLinear);
-  const DecoderWeights loaded = load_weights(output, saved, {.dtype = at::kFloat});
-  EXPECT_TRUE(at::equal(loaded.head.at(0).weight_OI,
-                        weights.head.at(0).weight_OI.to(at::kBFloat16).to(at::kFloat)));
+  const DecoderWeights loaded = load_weights(output, saved, {.dtype = DType::kFloat32});
+  EXPECT_TRUE(test::equal(loaded.head.at(0).weight_OI,
+                          weights.head.at(0).weight_OI.to(DType::kBFloat16).to(DType::kFloat32)));
 }
 
 TEST(SaveModel, TheSourcesTypesAreEachTensorsOwn) {
@@ -80,17 +81,17 @@ TEST(SaveModel, TheSourcesTypesAreEachTensorsOwn) {
       source,
       tiny_config(R"("torch_dtype": "bfloat16", "problem_type": "single_label_classification")"));
   const DecoderConfig config = load_model_config(source);
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  std::vector<std::pair<std::string, Tensor>> tensors;
   for (const auto& [name, tensor] : named_weights(weights, config))
-    tensors.emplace_back(name, name == "score.weight" ? *tensor : tensor->to(at::kBFloat16));
+    tensors.emplace_back(name, name == "score.weight" ? *tensor : tensor->to(DType::kBFloat16));
   write_safetensors(source / "model.safetensors", tensors);
   const ModelSource where = resolve_model_source(source, {});
-  write_model_files(output, where, weights, config, stored_types(where, at::kBFloat16));
+  write_model_files(output, where, weights, config, stored_types(where, DType::kBFloat16));
   EXPECT_THAT(describe_stored(where).notes,
               ::testing::ElementsAre(::testing::HasSubstr("single_label_classification")));
   const SafetensorsFile saved(output / "model.safetensors");
-  EXPECT_EQ(saved.tensors().at("score.weight").dtype, at::kFloat);
-  EXPECT_EQ(saved.tensors().at("model.norm.weight").dtype, at::kBFloat16);
+  EXPECT_EQ(saved.tensors().at("score.weight").dtype, DType::kFloat32);
+  EXPECT_EQ(saved.tensors().at("model.norm.weight").dtype, DType::kBFloat16);
   EXPECT_EQ(read_config(output)["torch_dtype"], "bfloat16");
   EXPECT_FALSE(read_config(output).contains("problem_type"))
       << "transformers would refuse to score";
@@ -103,7 +104,7 @@ TEST(SaveModel, UnwritableOutputLeavesNothing) {
   write_file(folder.path() / "file", "x");
   try {
     save_model(folder.path() / "file" / "output", source, weights, load_model_config(source),
-               at::kFloat);
+               DType::kFloat32);
     FAIL() << "expected an error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kIo);

@@ -1,13 +1,12 @@
 #include "charm/engine/torch_file.h"
 
-#include <ATen/ops/arange.h>
-#include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 
 #include <cstring>
 
 #include "charm/base/files.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/tensors.h"
 #include "tests/support/zip_writer.h"
 #include "tests/unit/base/temp_folder.h"
 
@@ -36,7 +35,7 @@ class TorchFileTest : public ::testing::Test {
     return bytes;
   }
 
-  at::Tensor read(int offset, const std::vector<int>& size, const std::vector<int>& stride) const {
+  Tensor read(int offset, const std::vector<int>& size, const std::vector<int>& stride) const {
     return TorchFile(write(tensor_pickle("torch FloatStorage", 6, offset, size, stride))).view("w");
   }
 
@@ -49,15 +48,15 @@ class TorchFileTest : public ::testing::Test {
 };
 
 TEST_F(TorchFileTest, ReadsContiguousAndStridedTensors) {
-  EXPECT_TRUE(at::equal(read(0, {2, 3}, {3, 1}), at::arange(6, at::kFloat).view({2, 3})));
-  EXPECT_TRUE(at::equal(read(0, {3, 2}, {1, 3}), at::arange(6, at::kFloat).view({2, 3}).t()));
-  EXPECT_TRUE(at::equal(read(2, {2, 2}, {2, 1}), at::arange(2, 6, at::kFloat).view({2, 2})));
-  EXPECT_TRUE(at::equal(read(1, {2}, {4}), at::arange(1, 6, 4, at::kFloat)));
-  EXPECT_TRUE(at::equal(read(5, {3}, {0}), at::arange(5, 6, at::kFloat).expand({3})));
-  EXPECT_EQ(read(4, {}, {}).item<float>(), 4.0F);
+  EXPECT_TRUE(test::equal(read(0, {2, 3}, {3, 1}), test::counting({2, 3})));
+  EXPECT_TRUE(test::equal(read(0, {3, 2}, {1, 3}), test::counting({2, 3}).transposed()));
+  EXPECT_TRUE(test::equal(read(2, {2, 2}, {2, 1}), test::counting({6}).narrow(2, 4).view({2, 2})));
+  EXPECT_TRUE(test::equal(read(1, {2}, {4}), Tensor::of(std::vector<float>{1, 5})));
+  EXPECT_TRUE(test::equal(read(5, {3}, {0}), test::filled({3}, 5.0F)));
+  EXPECT_EQ(read(4, {}, {}).data<float>()[0], 4.0F);
   EXPECT_EQ(read(6, {0, 4}, {4, 1}).numel(), 0);
   const TorchFile file(write(tensor_pickle("torch HalfStorage", 12, 0, {12}, {1}), "other_root"));
-  EXPECT_EQ(file.tensors().at("w").dtype, at::kHalf);
+  EXPECT_EQ(file.tensors().at("w").dtype, DType::kFloat16);
   EXPECT_THAT(file.tensors().at("w").shape, ElementsAre(12));
   EXPECT_ERROR(kInput, "no tensor 'x'", file.view("x"));
 }

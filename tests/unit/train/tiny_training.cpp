@@ -1,6 +1,5 @@
 #include "tests/unit/train/tiny_training.h"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include "charm/base/random.h"
@@ -18,11 +17,10 @@ engine::DecoderConfig tiny_config(std::int64_t num_layers) {
   return config;
 }
 
-TrainableModel tiny_model(const TrainableOptions& options, std::int64_t num_layers,
-                          std::uint64_t seed) {
-  at::set_num_threads(1);  // more threads do not pay for matrices this small
+std::unique_ptr<engine::TrainableModel> tiny_model(const engine::TrainableOptions& options,
+                                                   std::int64_t num_layers, std::uint64_t seed) {
   const engine::DecoderConfig config = tiny_config(num_layers);
-  return TrainableModel(config, engine::random_weights(config, seed), options);
+  return engine::make_trainable_model(config, engine::random_weights(config, seed), options);
 }
 
 std::vector<EncodedPair> tiny_pairs(std::size_t count, std::uint64_t seed) {

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "charm/engine/decoder_weights.h"
 #include "charm/engine/model_config.h"
+#include "charm/engine/trainable_model.h"
 #include "charm/train/pair_batch.h"
-#include "charm/train/trainable_model.h"
 
 namespace charm::train::testing_support {
 
@@ -14,8 +14,9 @@ namespace charm::train::testing_support {
 engine::DecoderConfig tiny_config(std::int64_t num_layers = 2);
 
 /// A model with seeded random weights.
-TrainableModel tiny_model(const TrainableOptions& options = {}, std::int64_t num_layers = 2,
-                          std::uint64_t seed = 1);
+std::unique_ptr<engine::TrainableModel> tiny_model(const engine::TrainableOptions& options = {},
+                                                   std::int64_t num_layers = 2,
+                                                   std::uint64_t seed = 1);
 
 /// Pairs that can be learned: the chosen side holds token 5, the rejected side token 6, among
 /// random others.

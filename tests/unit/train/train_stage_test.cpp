@@ -1,12 +1,12 @@
 #include "charm/train/train_stage.h"
 
-#include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
@@ -14,6 +14,7 @@
 #include "charm/engine/decoder_weights.h"
 #include "charm/engine/model_config.h"
 #include "charm/engine/safetensors.h"
+#include "charm/engine/trainable_model.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/base/temp_folder.h"
@@ -61,22 +62,22 @@ class TrainStage : public ::testing::Test {
     const engine::SafetensorsFile first(a / "model.safetensors"), second(b / "model.safetensors");
     EXPECT_EQ(first.tensors().size(), second.tensors().size());
     for (const auto& [name, info] : first.tensors()) {
-      if (!at::equal(first.view(name), second.view(name).to(first.view(name).scalar_type())))
-        return true;
+      const engine::Tensor x = first.view(name), y = second.view(name).to(x.dtype());
+      if (x.shape() != y.shape() || std::memcmp(x.bytes(), y.bytes(), x.nbytes()) != 0) return true;
     }
     return false;
   }
   /// Keeps every weight away from 0 and rounds it to what bfloat16 knows, in float32.
   static void round_weights(const fs::path& file) {
-    std::vector<std::pair<std::string, at::Tensor>> tensors;
+    engine::NamedTensors tensors;
     {
       const engine::SafetensorsFile stored(file);
       for (const auto& [name, info] : stored.tensors()) {
-        const at::Tensor tensor = stored.view(name).clone();
-        float* values = tensor.mutable_data_ptr<float>();
+        engine::Tensor tensor = stored.view(name).clone();
+        auto* values = tensor.mutable_data<float>();
         for (std::int64_t i = 0; i < tensor.numel(); ++i)
           values[i] = std::copysign(std::max(std::abs(values[i]), 0.01f), values[i]);
-        tensors.emplace_back(name, tensor.to(at::kBFloat16).to(at::kFloat));
+        tensors.emplace_back(name, tensor.to(engine::DType::kBFloat16).to(engine::DType::kFloat32));
       }
     }
     engine::write_safetensors(file, tensors);
@@ -99,7 +100,7 @@ TEST_F(TrainStage, WritesAModelFolderWithMetricsAndManifest) {
   EXPECT_TRUE(fs::exists(options_.output / "tokenizer.json"));
   const engine::DecoderConfig config = engine::load_model_config(options_.output);
   EXPECT_EQ(config.stored_dtype, "float32");
-  engine::load_weights(options_.output, config, {.dtype = at::kFloat});
+  engine::load_weights(options_.output, config, {.dtype = engine::DType::kFloat32});
   const auto manifest = read_json(options_.output / "manifest.json");
   EXPECT_EQ(manifest["num_steps"], 6);
   EXPECT_EQ(manifest["eval_after"]["num_pairs"], 2);
@@ -273,7 +274,7 @@ TEST_F(TrainStage, NewHeadIsForCausalModelsOnly) {
   write_file(options_.model / "config.json", config.dump());
   {
     const engine::SafetensorsFile file(options_.model / "model.safetensors");
-    std::vector<std::pair<std::string, at::Tensor>> tensors;
+    engine::NamedTensors tensors;
     for (const auto& [name, info] : file.tensors()) {
       if (name != "score.weight") tensors.emplace_back(name, file.view(name));
     }
@@ -287,7 +288,7 @@ TEST_F(TrainStage, NewHeadIsForCausalModelsOnly) {
   const engine::DecoderConfig trained = engine::load_model_config(options_.output);
   EXPECT_EQ(trained.architecture, "LlamaForSequenceClassification");
   EXPECT_EQ(trained.num_layers, 1);
-  engine::load_weights(options_.output, trained, {.dtype = at::kFloat});
+  engine::load_weights(options_.output, trained, {.dtype = engine::DType::kFloat32});
 }
 
 TEST_F(TrainStage, AGatedHeadIsRefused) {
@@ -298,7 +299,7 @@ TEST_F(TrainStage, AGatedHeadIsRefused) {
 TEST_F(TrainStage, AMissingHeadIsNeverMadeUp) {
   options_.model = copied_model();
   const engine::SafetensorsFile file(options_.model / "model.safetensors");
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  engine::NamedTensors tensors;
   for (const auto& [name, info] : file.tensors()) {
     if (name != "score.weight") tensors.emplace_back(name, file.view(name).clone());
   }

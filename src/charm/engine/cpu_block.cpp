@@ -1,0 +1,239 @@
+#include "charm/engine/cpu_block.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "charm/engine/ops.h"
+#include "charm/kernels/attention.h"
+
+namespace charm::engine {
+namespace {
+
+using Slot = BlockWorkspace::Slot;
+
+/// Rows per tile: enough to keep all threads busy, few enough for the CPU caches.
+constexpr std::int64_t kTileRows = 768;
+
+/// Query rows in output order: all computed tokens of prompts and responses, or the responses' last
+/// tokens.
+std::vector<kernels::AttentionSequence> sequences_of(const BatchLayout& layout, BlockRows rows) {
+  std::vector<kernels::AttentionSequence> sequences;
+  if (rows == BlockRows::kAll) {
+    for (const Segment& s : layout.prompts) {
+      const kernels::KeySpan suffix{s.response_begin, s.response_length};
+      sequences.push_back({suffix.begin - layout.num_computed_tokens, suffix.length,
+                           /*query_offset=*/0,
+                           /*prefix=*/{}, suffix});
+    }
+  }
+  for (std::size_t i = 0; i < layout.responses.size(); ++i) {
+    const Segment& s = layout.responses[i];
+    const kernels::KeySpan prefix{s.prompt_begin, s.prompt_length};
+    const kernels::KeySpan suffix{s.response_begin, s.response_length};
+    if (rows == BlockRows::kAll) {
+      sequences.push_back({suffix.begin - layout.num_computed_tokens, suffix.length,
+                           /*query_offset=*/0, prefix, suffix});
+    } else {
+      sequences.push_back(
+          {static_cast<std::int64_t>(i), /*query_length=*/1, suffix.length - 1, prefix, suffix});
+    }
+  }
+  return sequences;
+}
+
+/// The sequences restricted to rows `begin` .. `begin + rows`, counted from `begin`.
+std::vector<kernels::AttentionSequence> rows_of(
+    const std::vector<kernels::AttentionSequence>& sequences, std::int64_t begin,
+    std::int64_t rows) {
+  std::vector<kernels::AttentionSequence> parts;
+  for (kernels::AttentionSequence part : sequences) {
+    const std::int64_t first = std::max(part.query_begin, begin);
+    const std::int64_t end = std::min(part.query_begin + part.query_length, begin + rows);
+    if (first >= end) continue;
+    part.query_offset += first - part.query_begin;
+    part.query_length = end - first;
+    part.query_begin = first - begin;
+    parts.push_back(part);
+  }
+  return parts;
+}
+
+/// One forward pass of a block.
+class BlockPass {
+ public:
+  BlockPass(const BlockParts& parts, const BatchLayout& layout, BlockRows rows,
+            BlockWorkspace& workspace, CachedPrefix& prefix, const Tensor& x_TD)
+      : parts_(parts),
+        layout_(layout),
+        workspace_(workspace),
+        prefix_(prefix),
+        dtype_(x_TD.dtype()),
+        last_(rows == BlockRows::kLast),
+        width_(x_TD.cols()) {
+    const RopeTable& rope = layout.ropes.at(parts.rope);
+    query_cos_TF_ = last_ ? select_rows(rope.cos_TF, layout.last_S) : rope.cos_TF;
+    query_sin_TF_ = last_ ? select_rows(rope.sin_TF, layout.last_S) : rope.sin_TF;
+  }
+
+  template <typename Element>
+  void run(const Tensor& x_TD, Tensor& residual) {
+    const std::int64_t kv_width = parts_.num_kv_heads * parts_.head_dim;
+    const std::int64_t num_keys = layout_.num_computed_tokens + x_TD.rows();
+    Tensor k_TKE = workspace_.take(Slot::kKeys, num_keys, kv_width, dtype_);
+    Tensor v_TKE = workspace_.take(Slot::kValues, num_keys, kv_width, dtype_);
+    keys_and_values(x_TD, k_TKE, v_TKE);
+    if (layout_.cache != nullptr) {
+      layout_.cache->store(parts_.layer, k_TKE, v_TKE, layout_.cached);
+      finish_rows(residual, 0, residual.rows(), [&](const Tensor& q_THE, Tensor& attended) {
+        layout_.cache->attend(parts_.layer, q_THE, last_ ? layout_.cached_last : layout_.cached,
+                              parts_.attention, attended);
+      });
+      return;
+    }
+    const kernels::AttentionShape shape =
+        attention_shape(parts_.num_heads, parts_.num_kv_heads, parts_.head_dim, parts_.attention);
+    const std::vector<kernels::AttentionSequence> sequences =
+        sequences_of(layout_, last_ ? BlockRows::kLast : BlockRows::kAll);
+    const kernels::PackedKv<Element> keys(head_rows<Element>(k_TKE, parts_.num_kv_heads),
+                                          head_rows<Element>(v_TKE, parts_.num_kv_heads), sequences,
+                                          shape, workspace_.packed_kv());
+    for (std::int64_t row = 0; row < residual.rows(); row += kTileRows) {
+      const std::int64_t rows = std::min(kTileRows, residual.rows() - row);
+      finish_rows(residual, row, rows, [&](const Tensor& q_THE, Tensor& attended) {
+        kernels::attention<Element>(head_rows<Element>(q_THE, parts_.num_heads), keys,
+                                    attended.mutable_data<Element>(), rows_of(sequences, row, rows),
+                                    shape);
+      });
+    }
+  }
+
+ private:
+  /// Everything after K and V for a tile of rows; `attend` fills the second tensor from queries
+  /// [rows, H*E].
+  template <typename Attend>
+  void finish_rows(const Tensor& residual, std::int64_t row, std::int64_t rows,
+                   const Attend& attend) {
+    Tensor tile = residual.narrow(row, rows);
+    const Tensor q_THE = queries(tile, row);
+    Tensor attended = workspace_.take(Slot::kAttended, rows, q_THE.cols(), dtype_);
+    attend(q_THE, attended);
+    add_branch(tile, parts_.o, attended, parts_.attention_out_norm_D);
+    const Tensor normed = norm(tile, parts_.mlp_norm_D);
+    if (parts_.experts) {
+      add_experts(tile, normed);
+      return;
+    }
+    Tensor hidden = workspace_.take(Slot::kHidden, rows, parts_.gated.outputs(), dtype_);
+    parts_.gated.forward(normed, hidden);
+    add_branch(tile, parts_.down, hidden, parts_.mlp_out_norm_D);
+  }
+
+  /// tile += norm(experts(x)), or tile += experts(x).
+  void add_experts(Tensor& tile, const Tensor& x) {
+    if (!parts_.mlp_out_norm_D.defined()) {
+      mix_experts(*parts_.experts, x, /*add=*/true, workspace_, tile);
+      return;
+    }
+    Tensor branch = workspace_.take(Slot::kBranch, tile.rows(), width_, dtype_);
+    mix_experts(*parts_.experts, x, /*add=*/false, workspace_, branch);
+    rms_norm(branch, parts_.mlp_out_norm_D, parts_.norm, branch);
+    add_to(tile, branch);
+  }
+
+  Tensor norm(const Tensor& x, const Tensor& weight_D) {
+    if (!weight_D.defined()) return x;
+    Tensor normed = workspace_.take(Slot::kNormed, x.rows(), x.cols(), dtype_);
+    rms_norm(x, weight_D, parts_.norm, normed);
+    return normed;
+  }
+
+  void keys_and_values(const Tensor& x_TD, Tensor& k_TKE, Tensor& v_TKE) {
+    if (layout_.num_computed_tokens > 0) {
+      k_TKE.narrow(0, layout_.num_computed_tokens).copy_from(prefix_.keys.at(parts_.layer));
+      v_TKE.narrow(0, layout_.num_computed_tokens).copy_from(prefix_.values.at(parts_.layer));
+    }
+    const RopeTable& rope = layout_.ropes.at(parts_.rope);
+    for (std::int64_t row = 0; row < x_TD.rows(); row += kTileRows) {
+      const std::int64_t rows = std::min(kTileRows, x_TD.rows() - row);
+      const auto tile = [&](const Tensor& t) { return t.narrow(row, rows); };
+      Tensor k = k_TKE.narrow(layout_.num_computed_tokens + row, rows);
+      std::vector<Projection> to = {
+          {&parts_.k, k}, {&parts_.v, v_TKE.narrow(layout_.num_computed_tokens + row, rows)}};
+      if (!last_ && rows == x_TD.rows()) {  // a single tile: q is projected together with k and v
+        queries_THE_ =
+            workspace_.take(Slot::kQueries, rows, parts_.num_heads * parts_.head_dim, dtype_);
+        to.push_back({&parts_.q, queries_THE_});
+      }
+      project(norm(tile(x_TD), parts_.input_norm_D), to);
+      norm_heads(k, parts_.k_norm_E, parts_.norm);
+      apply_rope(k, tile(rope.cos_TF), tile(rope.sin_TF), parts_.num_kv_heads);
+      if (queries_THE_.defined()) finish_queries(queries_THE_, row);
+    }
+    if (layout_.prefix_to_cache.empty() || layout_.prefix_to_cache == prefix_.ids)
+      return;  // cached already
+    const auto prompt = [&](const Tensor& t) {
+      return t
+          .narrow(layout_.prefix_to_cache_begin,
+                  static_cast<std::int64_t>(layout_.prefix_to_cache.size()))
+          .clone();
+    };
+    if (prefix_.keys.size() <= parts_.layer) {
+      prefix_.keys.resize(parts_.layer + 1);
+      prefix_.values.resize(parts_.layer + 1);
+    }
+    prefix_.keys[parts_.layer] = prompt(k_TKE);
+    prefix_.values[parts_.layer] = prompt(v_TKE);
+  }
+
+  Tensor queries(const Tensor& x, std::int64_t row) {
+    if (queries_THE_.defined()) return queries_THE_;
+    Tensor q =
+        workspace_.take(Slot::kQueries, x.rows(), parts_.num_heads * parts_.head_dim, dtype_);
+    const Projection to[] = {{&parts_.q, q}};
+    project(norm(x, parts_.input_norm_D), to);
+    finish_queries(q, row);
+    return q;
+  }
+
+  void finish_queries(Tensor& q_THE, std::int64_t row) const {
+    norm_heads(q_THE, parts_.q_norm_E, parts_.norm);
+    apply_rope(q_THE, query_cos_TF_.narrow(row, q_THE.rows()),
+               query_sin_TF_.narrow(row, q_THE.rows()), parts_.num_heads);
+  }
+
+  /// tile += norm(linear(x)), or tile += linear(x).
+  void add_branch(Tensor& tile, const Linear& linear, const Tensor& x, const Tensor& norm_D) {
+    if (!norm_D.defined()) {
+      const Projection to[] = {{&linear, tile, /*add=*/true}};
+      project(x, to);
+      return;
+    }
+    Tensor branch = workspace_.take(Slot::kBranch, tile.rows(), width_, dtype_);
+    const Projection to[] = {{&linear, branch}};
+    project(x, to);
+    rms_norm(branch, norm_D, parts_.norm, branch);
+    add_to(tile, branch);
+  }
+
+  const BlockParts& parts_;
+  const BatchLayout& layout_;
+  BlockWorkspace& workspace_;
+  CachedPrefix& prefix_;
+  DType dtype_;
+  bool last_;
+  std::int64_t width_;
+  Tensor query_cos_TF_, query_sin_TF_;  ///< RoPE table rows of the query rows
+  Tensor queries_THE_;                  ///< defined where projected together with k and v
+};
+
+}  // namespace
+
+Tensor CpuBlock::forward(Tensor& x_TD, const BatchLayout& layout, BlockRows rows,
+                         BlockWorkspace& workspace, CachedPrefix& prefix) const {
+  Tensor residual = rows == BlockRows::kLast ? select_rows(x_TD, layout.last_S) : x_TD;
+  BlockPass pass(parts_, layout, rows, workspace, prefix, x_TD);
+  call_for_dtype(x_TD, [&](auto element) { pass.run<decltype(element)>(x_TD, residual); });
+  return residual;
+}
+
+}  // namespace charm::engine

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "charm/engine/block_workspace.h"
+#include "charm/engine/experts.h"
+#include "charm/engine/layout.h"
+#include "charm/engine/linear.h"
+
+namespace charm::engine {
+
+// T packed tokens, S responses, D model width, H query heads, K key/value heads, E head width.
+
+/// Rows that a block outputs.
+enum class BlockRows {
+  kAll,   ///< every packed token
+  kLast,  ///< only each response's last token; K and V of all tokens are still computed
+};
+
+/// Weights and hyperparameters of a block. Families differ in these values, not in code.
+struct BlockParts {
+  std::size_t layer = 0;  ///< layer index, also in the KV cache
+  std::int64_t num_heads = 0;
+  std::int64_t num_kv_heads = 0;
+  std::int64_t head_dim = 0;
+  NormConfig norm;
+  AttentionConfig attention;
+  std::size_t rope = 0;             ///< index of the layout's RoPE table for q and k
+  Tensor input_norm_D, mlp_norm_D;  ///< before attention, before the MLP
+  Tensor attention_out_norm_D,
+      mlp_out_norm_D;         ///< after them, before the residual add; undefined: none
+  Tensor q_norm_E, k_norm_E;  ///< QK-norm before RoPE, per head or, [H*E] and [K*E], over all
+                              ///< heads; undefined: none
+  Linear q, k, v, o, down;
+  GatedLinear gated;               ///< gate, up and the activation
+  std::optional<Experts> experts;  ///< instead of `gated` and `down`
+};
+
+/// norm, attention, (norm,) add, norm, MLP, (norm,) add, on packed weights. Computes K and V of all
+/// tokens first, then everything else in tiles of a few hundred rows, so that beside x, K and V no
+/// memory grows with the batch. A row's bits depend on its own sequence alone. Immutable;
+/// thread-safe with one workspace, prefix and KV cache per caller.
+class CpuBlock {
+ public:
+  explicit CpuBlock(BlockParts parts) : parts_(std::move(parts)) {}
+
+  /// @param x_TD    hidden states; overwritten with the result for BlockRows::kAll
+  /// @param prefix  K and V of the layout's computed tokens, and of the prompt to cache
+  /// @return        [T, D], or [S, D] with BlockRows::kLast
+  Tensor forward(Tensor& x_TD, const BatchLayout& layout, BlockRows rows, BlockWorkspace& workspace,
+                 CachedPrefix& prefix) const;
+
+ private:
+  BlockParts parts_;
+};
+
+}  // namespace charm::engine

@@ -1,0 +1,233 @@
+#include "charm/engine/training_block.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "charm/kernels/elementwise.h"
+
+namespace charm::engine {
+namespace {
+
+// T packed tokens, Q query rows, S responses, D model width, H query heads, K key/value heads, E
+// head width, F MLP width.
+
+template <typename Element>
+kernels::HeadRows<Element> head_rows(const Element* data, std::int64_t heads,
+                                     std::int64_t head_dim) {
+  return {data, head_dim, heads * head_dim};
+}
+
+template <typename Element>
+void copy_rows(const Element* from, Element* to, std::int64_t elements) {
+  if (from != to) std::memcpy(to, from, static_cast<std::size_t>(elements) * sizeof(Element));
+}
+
+}  // namespace
+
+template <typename Element>
+TrainingBlock<Element>::TrainingBlock(const DecoderConfig& config, std::size_t layer,
+                                      BlockWeights weights, BlockWeights gradients)
+    : config_(config),
+      layer_(layer),
+      weights_(std::move(weights)),
+      gradients_(std::move(gradients)) {
+  window_ = config_.windows.empty() ? 0 : config_.windows.at(layer_);
+  rope_ = window_ > 0 && config_.local_rope ? 1 : 0;
+  refresh();
+}
+
+template <typename Element>
+void TrainingBlock<Element>::refresh() {
+  layers_ = TrainingLayers();  // freed before the new ones are packed
+  layers_ = pack_training_layers<Element>(weights_, is_trainable());
+}
+
+template <typename Element>
+kernels::AttentionShape TrainingBlock<Element>::attention_shape() const {
+  const double scale = config_.attention_scale == 0.0
+                           ? 1.0 / std::sqrt(static_cast<double>(config_.head_dim))
+                           : config_.attention_scale;
+  return {.heads = config_.num_heads,
+          .key_heads = config_.num_kv_heads,
+          .head_dim = config_.head_dim,
+          .scale = static_cast<float>(scale),
+          .window = window_,
+          .softcap = static_cast<float>(config_.attention_softcap)};
+}
+
+template <typename Element>
+const Element* TrainingBlock<Element>::norm(const Element* x, const Tensor& weight_D,
+                                            std::int64_t rows, TrainingBuffer& to) const {
+  if (!weight_D.defined()) return x;
+  auto* out = to.take<Element>(rows * width());
+  kernels::rms_norm_rows<Element>({x, width()}, weight_D.data<float>(), norm_offset(), eps(),
+                                  {out, width()}, rows, /*heads=*/1, width());
+  return out;
+}
+
+template <typename Element>
+void TrainingBlock<Element>::project(const TrainingBatch& batch, const Element* x_TD,
+                                     SavedActivations& saved, TrainingWorkspace& workspace) const {
+  const std::int64_t tokens = batch.num_tokens();
+  auto* q = saved.q.take<Element>(tokens * q_width());
+  auto* k = saved.k.take<Element>(tokens * kv_width());
+  auto* v = saved.v.take<Element>(tokens * kv_width());
+  auto* q_in = weights_.q_norm_E.defined() ? saved.q_in.take<Element>(tokens * q_width()) : q;
+  auto* k_in = weights_.k_norm_E.defined() ? saved.k_in.take<Element>(tokens * kv_width()) : k;
+  const RopeTable& rope = batch.ropes.at(rope_);
+  const std::int64_t half = rope.cos_TF.cols();
+  const auto finish = [&](const Element* in, Element* out, const Tensor& norm_E,
+                          std::int64_t values, const RowTile& tile) {
+    if (norm_E.defined()) {
+      kernels::rms_norm_rows<Element>({in + tile.begin * values, values}, norm_E.data<float>(),
+                                      norm_offset(), eps(), {out + tile.begin * values, values},
+                                      tile.count, norm_heads(norm_E, values), norm_E.numel());
+    }
+    kernels::rope_rows<Element>({out + tile.begin * values, values},
+                                rope.cos_TF.data<float>() + tile.begin * half,
+                                rope.sin_TF.data<float>() + tile.begin * half, tile.count,
+                                values / config_.head_dim, config_.head_dim, 2 * half,
+                                /*inverse=*/false);
+  };
+  for (const RowTile& tile : batch.all.tiles) {
+    const Element* normed =
+        norm(x_TD + tile.begin * width(), weights_.input_norm_D, tile.count, workspace.normed);
+    const kernels::GemmOutput<Element> outputs[] = {
+        {&layers_.q, q_in + tile.begin * q_width(), q_width()},
+        {&layers_.k, k_in + tile.begin * kv_width(), kv_width()},
+        {&layers_.v, v + tile.begin * kv_width(), kv_width()}};
+    kernels::gemm<Element>(normed, width(), tile.count, outputs);
+    finish(q_in, q, weights_.q_norm_E, q_width(), tile);
+    finish(k_in, k, weights_.k_norm_E, kv_width(), tile);
+  }
+}
+
+template <typename Element>
+const Element* TrainingBlock<Element>::query_rows(const TrainingBatch& batch, const QueryRows& rows,
+                                                  SavedActivations& saved) const {
+  const auto* q = saved.q.get<Element>();
+  if (!is_last(batch, rows)) return q;
+  auto* q_last = saved.q_last.take<Element>(rows.count * q_width());
+  for (std::int64_t s = 0; s < rows.count; ++s)
+    copy_rows(q + batch.last_S[static_cast<std::size_t>(s)] * q_width(), q_last + s * q_width(),
+              q_width());
+  return q_last;
+}
+
+template <typename Element>
+void TrainingBlock<Element>::add_branch(const kernels::PackedWeight& layer, const Element* x,
+                                        const Tensor& norm_D, const Element* residual, Element* y,
+                                        Element* branch, std::int64_t rows,
+                                        TrainingWorkspace& workspace) const {
+  if (!norm_D.defined()) {
+    copy_rows(residual, y, rows * width());
+    const kernels::GemmOutput<Element> outputs[] = {{&layer, y, width(), /*add=*/true}};
+    kernels::gemm<Element>(x, layer.inputs(), rows, outputs);
+    return;
+  }
+  const kernels::GemmOutput<Element> outputs[] = {{&layer, branch, width()}};
+  kernels::gemm<Element>(x, layer.inputs(), rows, outputs);
+  add_normed(branch, norm_D, residual, y, rows, workspace);
+}
+
+template <typename Element>
+void TrainingBlock<Element>::add_normed(const Element* branch, const Tensor& norm_D,
+                                        const Element* residual, Element* y, std::int64_t rows,
+                                        TrainingWorkspace& workspace) const {
+  const Element* added = norm(branch, norm_D, rows, workspace.d_normed);
+  copy_rows(residual, y, rows * width());
+  kernels::add(y, added, rows * width());
+}
+
+template <typename Element>
+void TrainingBlock<Element>::attention_forward(const TrainingBatch& batch, const QueryRows& rows,
+                                               const Element* x_TD, SavedActivations& saved,
+                                               TrainingWorkspace& workspace) const {
+  project(batch, x_TD, saved, workspace);
+  const Element* queries = query_rows(batch, rows, saved);
+  auto* attended = saved.attended.take<Element>(rows.count * q_width());
+  auto* middle = saved.middle.take<Element>(rows.count * width());
+  const kernels::LogSumExp log_sum_exp{
+      saved.log_sum_exp.take<float>(rows.count * config_.num_heads), rows.count};
+  const kernels::AttentionShape shape = attention_shape();
+  const kernels::PackedKv<Element> keys(
+      head_rows(saved.k.get<Element>(), config_.num_kv_heads, config_.head_dim),
+      head_rows(saved.v.get<Element>(), config_.num_kv_heads, config_.head_dim), rows.sequences,
+      shape, workspace.packed_kv.memory());
+  kernels::attention<Element>(head_rows(queries, config_.num_heads, config_.head_dim), keys,
+                              attended, rows.sequences, shape, log_sum_exp);
+  const Tensor& out_norm = weights_.attention_out_norm_D;
+  auto* branch =
+      out_norm.defined() ? saved.attention_out.take<Element>(rows.count * width()) : nullptr;
+  if (is_last(batch, rows)) {
+    for (std::int64_t s = 0; s < rows.count; ++s)
+      copy_rows(x_TD + batch.last_S[static_cast<std::size_t>(s)] * width(), middle + s * width(),
+                width());
+  }
+  for (const RowTile& tile : rows.tiles) {
+    const std::int64_t at = tile.begin * width();
+    const Element* residual = is_last(batch, rows) ? middle + at : x_TD + at;
+    add_branch(layers_.o, attended + tile.begin * q_width(), out_norm, residual, middle + at,
+               branch == nullptr ? nullptr : branch + at, tile.count, workspace);
+  }
+}
+
+template <typename Element>
+void TrainingBlock<Element>::mlp_tile(const Element* middle, Element* y, Element* gate, Element* up,
+                                      Element* mlp_out, std::int64_t rows,
+                                      TrainingWorkspace& workspace) const {
+  const Element* normed = norm(middle, weights_.mlp_norm_D, rows, workspace.normed);
+  const Tensor& out_norm = weights_.mlp_out_norm_D;
+  if (!layers_.experts.empty()) {
+    if (out_norm.defined()) {
+      experts_forward(normed, /*add=*/false, mlp_out, rows, workspace);
+      add_normed(mlp_out, out_norm, middle, y, rows, workspace);
+    } else {
+      copy_rows(middle, y, rows * width());
+      experts_forward(normed, /*add=*/true, y, rows, workspace);
+    }
+    return;
+  }
+  const kernels::GemmOutput<Element> outputs[] = {{&layers_.mlp.gate, gate, mlp_width()},
+                                                  {&layers_.mlp.up, up, mlp_width()}};
+  kernels::gemm<Element>(normed, width(), rows, outputs);
+  auto* hidden = workspace.hidden.take<Element>(rows * mlp_width());
+  kernels::gate_rows(gate, up, config_.activation, hidden, rows, mlp_width());
+  add_branch(layers_.mlp.down, hidden, out_norm, middle, y, mlp_out, rows, workspace);
+}
+
+template <typename Element>
+void TrainingBlock<Element>::forward(const TrainingBatch& batch, const QueryRows& rows,
+                                     const Element* x_TD, Element* y_QD, SavedActivations& saved,
+                                     TrainingWorkspace& workspace) const {
+  attention_forward(batch, rows, x_TD, saved, workspace);
+  const bool store = saved.stored == Stored::kAll;
+  const bool dense = layers_.experts.empty();
+  const bool has_out_norm = weights_.mlp_out_norm_D.defined();
+  const std::int64_t mlp_values = dense ? mlp_width() : 0;
+  if (store) {
+    saved.gate.take<Element>(rows.count * mlp_values);
+    saved.up.take<Element>(rows.count * mlp_values);
+    if (has_out_norm) saved.mlp_out.take<Element>(rows.count * width());
+  }
+  const auto place = [&](TrainingBuffer& stored, TrainingBuffer& tile_only, const RowTile& tile,
+                         std::int64_t values) {
+    return store ? stored.get<Element>() + tile.begin * values
+                 : tile_only.take<Element>(tile.count * values);
+  };
+  const auto* middle = saved.middle.get<Element>();
+  for (const RowTile& tile : rows.tiles) {
+    const std::int64_t at = tile.begin * width();
+    mlp_tile(middle + at, y_QD + at, place(saved.gate, workspace.gate, tile, mlp_values),
+             place(saved.up, workspace.up, tile, mlp_values),
+             has_out_norm ? place(saved.mlp_out, workspace.branch, tile, width()) : nullptr,
+             tile.count, workspace);
+  }
+}
+
+template class TrainingBlock<float>;
+template class TrainingBlock<BFloat16>;
+
+}  // namespace charm::engine

@@ -1,0 +1,191 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <vector>
+
+#include "charm/engine/decoder_weights.h"
+#include "charm/engine/model_config.h"
+#include "charm/engine/training_batch.h"
+#include "charm/engine/training_layers.h"
+#include "charm/kernels/attention_backward.h"
+#include "charm/kernels/expert_rows.h"
+#include "charm/kernels/kernels.h"
+#include "charm/kernels/row_gradients.h"
+#include "charm/kernels/row_panels.h"
+
+namespace charm::engine {
+
+// T packed tokens, Q query rows (all tokens, or the responses' last ones), D model width, H query
+// heads, K key/value heads, E head width, F MLP width.
+
+/// Memory that grows to the largest request and is kept.
+class TrainingBuffer {
+ public:
+  template <typename Element>
+  Element* take(std::int64_t elements) {
+    const auto words =
+        (static_cast<std::size_t>(elements) * sizeof(Element) + sizeof(std::uint32_t) - 1) /
+        sizeof(std::uint32_t);
+    if (memory_.size() < words) {
+      memory_ = kernels::HugePageBuffer();  // freed before the larger one is allocated
+      memory_ = kernels::HugePageBuffer(words);
+    }
+    return reinterpret_cast<Element*>(memory_.data());
+  }
+  /// As taken last.
+  template <typename Element>
+  Element* get() {
+    return reinterpret_cast<Element*>(memory_.data());
+  }
+  kernels::HugePageBuffer& memory() { return memory_; }
+
+ private:
+  kernels::HugePageBuffer memory_;
+};
+
+/// What a block keeps of its forward pass; the rest is recomputed in backward.
+enum class Stored : std::uint8_t {
+  kInput,      ///< its input alone
+  kAttention,  ///< and what attention computed
+  kAll,        ///< and the MLP's projections
+};
+
+/// Activations of one block.
+struct SavedActivations {
+  Stored stored = Stored::kInput;
+  TrainingBuffer q, k, v;            ///< [T, H*E], [T, K*E]: after QK-norm and RoPE
+  TrainingBuffer q_in, k_in;         ///< before them, with QK-norm
+  TrainingBuffer q_last;             ///< [S, H*E] in the last block
+  TrainingBuffer attended;           ///< [Q, H*E]
+  TrainingBuffer log_sum_exp;        ///< [H, Q]
+  TrainingBuffer attention_out;      ///< [Q, D] before the norm after attention
+  TrainingBuffer middle;             ///< [Q, D] after the first residual add
+  TrainingBuffer gate, up, mlp_out;  ///< [Q, F], [Q, F], [Q, D] before the norm after the MLP
+};
+
+/// Memory of one tile or one block, shared by all blocks.
+struct TrainingWorkspace {
+  TrainingBuffer normed, d_normed, hidden, d_hidden, gate, up, d_gate_up, branch, d_branch;
+  TrainingBuffer d_attended, dq_last, d_qkv, packed_kv;
+  kernels::AttentionBackwardMemory attention;
+  TrainingBuffer panels_x, panels_a, panels_b, panels_c;
+  // Experts.
+  TrainingBuffer normed_f32, logits, d_logits, gathered, d_gathered, expert_out, d_expert_out,
+      routed;
+};
+
+/// A decoder block with a backward pass written by hand: norm, attention, (norm,) add, norm, MLP,
+/// (norm,) add. Linear layers and attention compute in `Element`, norms and routers in float32 on
+/// the masters. Row tiles bound the memory; all sums over rows run in the order of the rows. Not
+/// thread-safe.
+template <typename Element>
+class TrainingBlock {
+ public:
+  /// @param weights    float32 masters with split projections; shared
+  /// @param gradients  of the same shapes; undefined tensors for a frozen block
+  TrainingBlock(const DecoderConfig& config, std::size_t layer, BlockWeights weights,
+                BlockWeights gradients);
+
+  /// Packs the masters; call after every optimiser step.
+  void refresh();
+
+  bool is_trainable() const { return gradients_.o_DHE.defined(); }
+
+  /// @param x_TD  the input, [T, D]
+  /// @param y_QD  the output
+  void forward(const TrainingBatch& batch, const QueryRows& rows, const Element* x_TD,
+               Element* y_QD, SavedActivations& saved, TrainingWorkspace& workspace) const;
+
+  /// Adds the weights' gradients. `saved` may be of any kind; what it lacks is computed again, in
+  /// it.
+  /// @param dy_QD  gradient of the output; overwritten
+  /// @param dx_TD  gradient of the input; dy_QD itself where every token is a query row
+  void backward(const TrainingBatch& batch, const QueryRows& rows, const Element* x_TD,
+                Element* dy_QD, Element* dx_TD, SavedActivations& saved,
+                TrainingWorkspace& workspace);
+
+ private:
+  bool is_last(const TrainingBatch& batch, const QueryRows& rows) const {
+    return &rows == &batch.last;
+  }
+  std::int64_t q_width() const { return config_.num_heads * config_.head_dim; }
+  std::int64_t kv_width() const { return config_.num_kv_heads * config_.head_dim; }
+  std::int64_t width() const { return config_.hidden_size; }
+  std::int64_t mlp_width() const { return layers_.mlp.gate.outputs(); }
+  float norm_offset() const { return config_.norms_add_one ? 1.0f : 0.0f; }
+  float eps() const { return static_cast<float>(config_.rms_norm_eps); }
+  kernels::AttentionShape attention_shape() const;
+  /// Of QK-norm: one norm per head, or one over all.
+  std::int64_t norm_heads(const Tensor& norm, std::int64_t values) const {
+    return values / norm.numel();
+  }
+
+  const Element* norm(const Element* x, const Tensor& weight_D, std::int64_t rows,
+                      TrainingBuffer& to) const;
+  void attention_forward(const TrainingBatch& batch, const QueryRows& rows, const Element* x_TD,
+                         SavedActivations& saved, TrainingWorkspace& workspace) const;
+  void project(const TrainingBatch& batch, const Element* x_TD, SavedActivations& saved,
+               TrainingWorkspace& workspace) const;
+  const Element* query_rows(const TrainingBatch& batch, const QueryRows& rows,
+                            SavedActivations& saved) const;
+  /// y = residual + norm(layer(x)), or residual + layer(x). `branch` keeps layer(x) where there is
+  /// a norm.
+  void add_branch(const kernels::PackedWeight& layer, const Element* x, const Tensor& norm_D,
+                  const Element* residual, Element* y, Element* branch, std::int64_t rows,
+                  TrainingWorkspace& workspace) const;
+  /// y = residual + norm(branch).
+  void add_normed(const Element* branch, const Tensor& norm_D, const Element* residual, Element* y,
+                  std::int64_t rows, TrainingWorkspace& workspace) const;
+  void mlp_tile(const Element* middle, Element* y, Element* gate, Element* up, Element* mlp_out,
+                std::int64_t rows, TrainingWorkspace& workspace) const;
+
+  /// Gradient of what a branch gave before its norm; `dy` itself without one.
+  const Element* branch_gradient(const Element* dy, const Element* branch, const Tensor& norm_D,
+                                 Tensor& gradient_D, std::int64_t rows, TrainingBuffer& to) const;
+  /// dx += the gradient through the norm before a branch; adds the norm's weight gradient.
+  void add_norm_gradient(const Element* x, const Element* d_normed, const Tensor& norm_D,
+                         Tensor& gradient_D, Element* dx, std::int64_t rows) const;
+  void mlp_backward(const RowTile& tile, Element* dy_QD, SavedActivations& saved, bool stored,
+                    TrainingWorkspace& workspace);
+  void attention_backward(const TrainingBatch& batch, const QueryRows& rows, const Element* x_TD,
+                          Element* dy_QD, Element* dx_TD, SavedActivations& saved,
+                          TrainingWorkspace& workspace);
+  void projections_backward(const TrainingBatch& batch, const Element* x_TD, Element* d_qkv,
+                            Element* dx_TD, SavedActivations& saved, TrainingWorkspace& workspace);
+
+  // training_experts.cpp
+  struct ExpertPass;
+  ExpertPass run_experts(const Element* normed, std::int64_t rows,
+                         TrainingWorkspace& workspace) const;
+  void experts_forward(const Element* normed, bool add, Element* out, std::int64_t rows,
+                       TrainingWorkspace& workspace) const;
+  /// d_normed = the gradient of the experts' input.
+  void experts_backward(const Element* normed, const Element* d_out, Element* d_normed,
+                        std::int64_t rows, TrainingWorkspace& workspace);
+
+  DecoderConfig config_;
+  std::size_t layer_;
+  BlockWeights weights_, gradients_;
+  TrainingLayers layers_;
+  std::int64_t window_ = 0;
+  std::size_t rope_ = 0;
+};
+
+/// One linear layer's gradients over one tile: dW += dY^T X and db += sum of dY.
+template <typename Element>
+struct LayerGradient {
+  kernels::Rows<const Element> dy;  ///< [rows, outputs]
+  Tensor* weight_OI = nullptr;      ///< gradient
+  Tensor* bias_O = nullptr;         ///< undefined: no bias
+  TrainingBuffer* panels = nullptr;
+};
+
+/// Of layers with the same input.
+template <typename Element>
+void add_layer_gradients(std::initializer_list<LayerGradient<Element>> layers,
+                         const kernels::Rows<const Element>& x, std::int64_t inputs,
+                         const std::vector<kernels::RowRun>& runs, TrainingBuffer& panels_x);
+
+}  // namespace charm::engine
