@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 BUILD := build/release
 
-.PHONY: demo test build setup clean format lint tsan wheel dist
+.PHONY: demo test test-torch build setup clean format lint tsan wheel dist
 setup:
 	tools/setup.sh
 
@@ -16,6 +16,13 @@ demo: build
 test: build
 	cmake --build --preset release -j $(JOBS)
 	ctest --preset release -j $(JOBS); status=$$?; tools/test_summary.sh $(BUILD); exit $$status
+
+# The GPU back end on a CPU, against transformers. Fetches torch (530 MB) the first time.
+test-torch:
+	tools/setup.sh --torch
+	cmake --preset torch
+	cmake --build --preset torch -j $(JOBS) --target torch_test charm_torch_plugin
+	ctest --preset torch -j $(JOBS) -L torch
 
 # The program, libcharm.so and the Python module with the libraries they need; and a tarball of the same tree.
 wheel: build

@@ -1,4 +1,4 @@
-# charm_test(<binary> LABEL unit SOURCES a_test.cpp ... [DEPS modules ...] [LIBS ...] [TIMEOUT s] [COST n] [PCH test|test_torch])
+# charm_test(<binary> LABEL unit SOURCES a_test.cpp ... [DEPS modules ...] [LIBS ...] [TIMEOUT s] [COST n] [PCH test])
 # Adds sources to the GoogleTest binary <binary>_test, made by the first call: several folders share one, because each links the
 # program once more and each start loads its libraries. Every test suite (the first word in TEST(Suite, Name)) becomes one ctest
 # entry "<label>.<Suite>"; they are found when ctest starts. COST: those with more start first.

@@ -77,7 +77,7 @@ step facts 90 bash -c '
   echo "torch: $1"; echo "pyarrow: $2"' "$python" "$torch" "$pyarrow"
 
 options=(-G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O2 -DCHARM_WERROR=OFF -DCHARM_BENCH=ON -DCHARM_TESTS=ON
-         -DCHARM_TORCH_ROOT="$torch" -DCHARM_PYARROW_ROOT="$pyarrow" -DCMAKE_EXE_LINKER_FLAGS=-Wl,--allow-shlib-undefined)
+         -DCHARM_TORCH=ON -DCHARM_TORCH_ROOT="$torch" -DCHARM_PYARROW_ROOT="$pyarrow" -DCMAKE_EXE_LINKER_FLAGS=-Wl,--allow-shlib-undefined)
 [ $device = cpu ] || options+=(-DCHARM_CUDA=ON)
 libraries=
 if [ -f "$bundle/bundle.tar.gz" ]; then
@@ -91,7 +91,7 @@ elif [ -n "${CHARM_TEXT_LIB:-}" ]; then
   options+=(-DCHARM_TEXT_LIB="$CHARM_TEXT_LIB")
 fi
 golden=gpu_golden_test
-[ $device = cpu ] && golden=model_golden_test
+[ $device = cpu ] && golden=torch_test
 build_targets() { cmake --build "$build" --parallel "$(nproc)" --target "$@"; }
 export -f build_targets; export build
 step configure 120 cmake -S . -B "$build" "${options[@]}" &&
@@ -103,10 +103,10 @@ export -f ours; export libraries
 run_ours=(bash -c 'ours "$@"' run)
 built() { [ -x "$build/$1" ]; }
 
-if built tests/golden/$golden; then
+if built tests/torch/$golden; then
   filter='*'
-  [ $device = cpu ] && filter='*gpu*:*GpuMode*'
-  step golden 150 "${run_ours[@]}" "$build/tests/golden/$golden" --gtest_filter="$filter"
+  [ $device = cpu ] && filter='*TorchGolden*:Plugin.*'
+  step golden 150 "${run_ours[@]}" "$build/tests/torch/$golden" --gtest_filter="$filter"
 else
   leave_out golden "not built"
 fi
@@ -130,7 +130,7 @@ elif "$python" -c 'import torch, transformers' 2>/dev/null; then
 else
   leave_out peer "absent: $python has no transformers"
 fi
-if [ -f "$build/build.ninja" ] && step build_program 400 bash -c 'build_targets "$@"' build charm; then
+if [ -f "$build/build.ninja" ] && step build_program 400 bash -c 'build_targets "$@"' build charm charm_torch_plugin; then
   step program 120 "${run_ours[@]}" "$build/bin/charm" demo --output "$work/demo"
 else
   leave_out program "not built"

@@ -3,7 +3,7 @@
 #   1. Debian packages (installed when we may, otherwise named)
 #   2. pinned wheels and npm packages of cmake/versions.txt, checked by SHA-256, unpacked under .deps/
 #   3. a Rust toolchain check and, once per Cargo.lock, the crates
-# With --lint also clang-tidy, for `make lint`.
+# With --lint also clang-tidy, for `make lint`; with --torch also torch, for the GPU back end (presets torch and cuda).
 # Python's pip and npm serve only as download clients; the built program needs neither.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -39,7 +39,7 @@ fetch() {  # kind name version file sha256
   tmp=$(mktemp -d "$deps/.fetch-XXXXXX")
   say "fetching $name $version"
   case $kind in
-    wheel|lint) python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.11 \
+    wheel|lint|torch) python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.11 \
              --implementation cp --abi cp311 --abi none --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 \
              --platform manylinux2014_x86_64 --platform any -d "$tmp" "$name==$version" ;;
     npm)   (cd "$tmp" && npm pack --silent "$name@$version" >/dev/null) ;;
@@ -47,7 +47,7 @@ fetch() {  # kind name version file sha256
   [ -f "$tmp/$file" ] || die "$name $version: expected the file $file, found: $(ls "$tmp")"
   echo "$sha  $tmp/$file" | sha256sum --check --quiet - >&2 || die "$file: SHA-256 differs from cmake/versions.txt"
   case $kind in
-    wheel|lint) mkdir -p "$deps/wheels" && python3 -m zipfile -e "$tmp/$file" "$deps/wheels"
+    wheel|lint|torch) mkdir -p "$deps/wheels" && python3 -m zipfile -e "$tmp/$file" "$deps/wheels"
                 find "$deps/wheels" -path '*/data/bin/clang-*' -exec chmod +x {} + ;;  # zipfile drops the mode
     npm)   mkdir -p "$deps/npm/$name" && tar xzf "$tmp/$file" -C "$deps/npm/$name" --strip-components=1 ;;
   esac
@@ -56,7 +56,7 @@ fetch() {  # kind name version file sha256
 while read -r kind name version file sha; do
   case $kind in
     wheel|npm) fetch "$kind" "$name" "$version" "$file" "$sha" ;;
-    lint) [ "${1:-}" != --lint ] || fetch "$kind" "$name" "$version" "$file" "$sha" ;;
+    lint|torch) [ "${1:-}" != "--$kind" ] || fetch "$kind" "$name" "$version" "$file" "$sha" ;;
   esac
 done <cmake/versions.txt
 

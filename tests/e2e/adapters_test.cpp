@@ -1,15 +1,11 @@
 // Adapters in every command that loads a reward model: merged at load, equal to the merged folder.
 
-#include <ATen/TensorOperators.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/mm.h>
-
 #include <nlohmann/json.hpp>
 
 #include "charm/engine/safetensors.h"
 #include "charm/storage/record_reader.h"
 #include "tests/e2e/small_world.h"
+#include "tests/support/tensors.h"
 
 namespace charm::e2e {
 namespace {
@@ -23,9 +19,9 @@ class Adapters : public SmallWorld {
   void SetUp() override {
     SmallWorld::SetUp();
     const engine::SafetensorsFile base(path("rm/model.safetensors"));
-    const at::Tensor weight = base.view(kWeight);
-    const at::Tensor a = at::full({2, weight.size(1)}, 0.05),
-                     b = at::full({weight.size(0), 2}, 0.3);
+    const engine::Tensor weight = base.view(kWeight);
+    const engine::Tensor a = test::filled({2, weight.cols()}, 0.05F),
+                         b = test::filled({weight.rows(), 2}, 0.3F);
     const std::string module = "base_model.model.model.layers.0.mlp.up_proj.lora_";
     engine::write_safetensors(path("adapter/adapter_model.safetensors"),
                               {{module + "A.weight", a}, {module + "B.weight", b}});
@@ -34,10 +30,14 @@ class Adapters : public SmallWorld {
         R"({"peft_type": "LORA", "base_model_name_or_path": "../rm", "r": 2, "lora_alpha": 4})");
     // The merged folder.
     fs::copy(path("rm"), path("merged"), fs::copy_options::recursive);
-    std::vector<std::pair<std::string, at::Tensor>> tensors;
+    std::vector<std::pair<std::string, engine::Tensor>> tensors;
     for (const auto& [name, info] : base.tensors()) {
-      const at::Tensor value = base.view(name).clone();
-      tensors.emplace_back(name, name == kWeight ? value + at::mm(b, a) * 2.0 : value);
+      engine::Tensor value = base.view(name).clone();
+      if (name == kWeight) {  // each element of the product is 2 * 0.3 * 0.05, scaled by 4 / 2
+        for (std::int64_t i = 0; i < value.numel(); ++i)
+          value.mutable_data<float>()[i] += 2.0F * (0.3F * 0.05F + 0.3F * 0.05F);
+      }
+      tensors.emplace_back(name, value);
     }
     engine::write_safetensors(path("merged/model.safetensors"), tensors);
   }

@@ -1,7 +1,6 @@
 // The commands of README.md, "With your own reward model and responses", run in order on small
 // files of the names that they use.
 
-#include <ATen/ops/equal.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
@@ -14,6 +13,7 @@
 #include "charm/storage/record_writer.h"
 #include "tests/e2e/small_world.h"
 #include "tests/support/source_dir.h"
+#include "tests/support/tensors.h"
 
 namespace charm::e2e {
 namespace {
@@ -89,7 +89,7 @@ class Readme : public SmallWorld {
     const engine::SafetensorsFile first(path(a) + "/model.safetensors"),
         second(path(b) + "/model.safetensors");
     for (const auto& [name, info] : first.tensors()) {
-      if (!at::equal(first.view(name), second.view(name))) return true;
+      if (!test::equal(first.view(name), second.view(name))) return true;
     }
     return false;
   }
