@@ -10,7 +10,7 @@ from typing import Any, Union
 
 import numpy as np
 
-from ._native import InputError, UsageError
+from ._native import InputError, UsageError, warn
 
 Rows = Union[Iterable[Mapping[str, Any]], Mapping[str, Any], Any]
 """Rows of a table: dicts; a dict of columns; a pandas DataFrame; a pyarrow Table or RecordBatch; or
@@ -87,18 +87,18 @@ def write_rows(table: Any, path_without_suffix: Path, policy: Union[str, None] =
             pass
     rows = to_dicts(table)
     if policy is not None:
-        _require_policy(policy, (row.get("policy") for row in rows))
+        _tell_renamed_policy(policy, (row.get("policy") for row in rows))
         rows = [{**row, "policy": policy} for row in rows]
     path = path_without_suffix.with_name(path_without_suffix.name + ".jsonl")
     path.write_bytes(to_json_lines(rows))
     return path
 
 
-def _require_policy(policy: str, found: Iterable[Any]) -> None:
-    """The rows of a table are those of the policy it is given for."""
-    for name in found:
-        if name is not None and name != policy:
-            raise InputError(f"policy '{policy}': its table has rows of policy '{name}'; give each policy its own rows")
+def _tell_renamed_policy(policy: str, found: Iterable[Any]) -> None:
+    """A table is the policy's it is given for, whatever its own column says."""
+    name = next((name for name in found if name is not None and name != policy), None)
+    if name is not None:
+        warn(f"policy '{policy}': its table has rows of policy '{name}'; they are taken as those of '{policy}'")
 
 
 def _write_arrow(table: Any, path_without_suffix: Path, policy: Union[str, None]) -> Path:
@@ -108,7 +108,7 @@ def _write_arrow(table: Any, path_without_suffix: Path, policy: Union[str, None]
         data = reader.read_all()
     if policy is not None:
         if "policy" in data.column_names:
-            _require_policy(policy, data["policy"].unique().to_pylist())
+            _tell_renamed_policy(policy, data["policy"].unique().to_pylist())
             data = data.drop_columns(["policy"])
         data = data.append_column("policy", pa.array([policy] * data.num_rows, pa.string()))
     path = path_without_suffix.with_name(path_without_suffix.name + ".arrow")
