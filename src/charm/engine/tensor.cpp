@@ -118,8 +118,8 @@ Tensor Tensor::empty(Shape shape, DType dtype) {
   tensor.dtype_ = dtype;
   void* memory = ::operator new(std::max<std::size_t>(bytes, 1), kAlignment, std::nothrow);
   if (memory == nullptr) {
-    throw Error(ErrorKind::kResource, "cannot allocate {:.2f} GiB for a tensor: out of memory",
-                static_cast<double>(bytes) / (1 << 30));
+    throw Error(ErrorKind::kResource, "cannot allocate {:.3f} MiB for a tensor: out of memory",
+                static_cast<double>(bytes) / (1 << 20));
   }
   tensor.bytes_ = static_cast<std::byte*>(memory);
   tensor.owner_ = std::shared_ptr<const void>(

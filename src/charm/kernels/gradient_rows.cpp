@@ -83,13 +83,14 @@ void norm_backward_row(const Memory* x, const Memory* dy, const float* w, float 
   });
 }
 
-/// Columns `begin` .. `end` of sum += dy x r over one row.
+/// Columns `begin` .. `end` of sum += dy x r over one row. MulAdd, not Add(Mul): the compiler fuses
+/// the latter in the vector loop alone, and where that ends depends on the number of threads.
 template <typename Memory>
 void norm_weight_row(const Memory* x, const Memory* dy, float r, std::int64_t begin,
                      std::int64_t end, float* sum) {
   for_vectors(begin, end, [&](auto d, std::int64_t i) HWY_ATTR {
-    const auto product = hn::Mul(load(d, dy + i), hn::Mul(load(d, x + i), hn::Set(d, r)));
-    hn::StoreU(hn::Add(hn::LoadU(d, sum + i), product), d, sum + i);
+    const auto scaled = hn::Mul(load(d, x + i), hn::Set(d, r));
+    hn::StoreU(hn::MulAdd(load(d, dy + i), scaled, hn::LoadU(d, sum + i)), d, sum + i);
   });
 }
 

@@ -1,5 +1,6 @@
 #include "charm/train/pair_dataset.h"
 
+#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -13,7 +14,7 @@ namespace {
 
 std::vector<std::int32_t> encode_side(const Conversation& conversation,
                                       const text::ConversationEncoder& encoder,
-                                      const EncodePairsOptions& options) {
+                                      const EncodePairsOptions& options, bool& truncated) {
   if (conversation.size() < 2 || conversation.back().role != "assistant") {
     throw Error(
         ErrorKind::kInput,
@@ -23,6 +24,7 @@ std::vector<std::int32_t> encode_side(const Conversation& conversation,
   }
   const Conversation prompt = leading_turns(conversation, conversation.size() - 1);
   text::EncodedConversation encoded = encoder.encode(prompt, conversation.back());
+  truncated |= encoded.truncated;
   for (const std::int32_t id : encoded.ids) {
     if (id < 0 || id >= options.vocab_size) {
       throw Error(ErrorKind::kInput,
@@ -37,14 +39,14 @@ std::vector<std::int32_t> encode_side(const Conversation& conversation,
 }
 
 EncodedPair encode_pair(const PreferencePair& pair, const text::ConversationEncoder& encoder,
-                        const EncodePairsOptions& options) {
+                        const EncodePairsOptions& options, bool& truncated) {
   if (options.needs_margin && !pair.margin) {
     throw Error(ErrorKind::kInput,
                 "the pair has no margin, which --use-margin and --soft-labels need");
   }
   return {.prompt_id = pair.prompt_id,
-          .chosen = encode_side(pair.chosen, encoder, options),
-          .rejected = encode_side(pair.rejected, encoder, options),
+          .chosen = encode_side(pair.chosen, encoder, options, truncated),
+          .rejected = encode_side(pair.rejected, encoder, options, truncated),
           .margin = options.needs_margin ? static_cast<float>(*pair.margin) : 0.0f};
 }
 
@@ -56,9 +58,12 @@ std::vector<EncodedPair> encode_pairs(std::span<const PreferencePair> pairs,
                                       const std::string& source) {
   std::vector<std::optional<EncodedPair>> encoded(pairs.size());
   std::vector<std::string> problems(pairs.size());
+  std::atomic<std::int64_t> num_truncated{0};
   parallel_for(pairs.size(), /*num_threads=*/0, [&](std::size_t i) {
     try {
-      encoded[i] = encode_pair(pairs[i], encoder, options);
+      bool truncated = false;
+      encoded[i] = encode_pair(pairs[i], encoder, options, truncated);
+      if (truncated) ++num_truncated;
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kInput) throw;
       problems[i] = error.message();
@@ -75,6 +80,10 @@ std::vector<EncodedPair> encode_pairs(std::span<const PreferencePair> pairs,
         fmt::format("{}: pair {} (prompt {}): {}", source, i + 1, pairs[i].prompt_id, problems[i]);
     if (++num_bad > options.max_bad_rows) throw Error(ErrorKind::kInput, "{}", message);
     log::warning("{}; skipped", message);
+  }
+  if (num_truncated > 0) {
+    log::warning("{}: {} of {} pairs are truncated on the left (--max-tokens)", source,
+                 num_truncated.load(), pairs.size());
   }
   return kept;
 }

@@ -166,7 +166,9 @@ void check_options(const TrainOptions& o) {
   require(o.adam_eps > 0.0, "adam-eps", o.adam_eps, "a number above 0");
   require(in_unit(o.warmup_fraction), "warmup-fraction", o.warmup_fraction, "a number in [0, 1)");
   require(o.clip_norm >= 0.0, "clip-norm", o.clip_norm, "a number from 0 up");
-  require(o.epochs > 0.0 && std::isfinite(o.epochs), "epochs", o.epochs, "a number above 0");
+  // The limit keeps epochs x pairs far from overflow.
+  require(o.epochs > 0.0 && o.epochs <= 1e6, "epochs", o.epochs,
+          "a number above 0 and at most 1000000");
   require(o.pairs_per_step >= 0, "pairs-per-step", static_cast<double>(o.pairs_per_step),
           "0 or more");
   require(o.max_steps >= 0, "max-steps", static_cast<double>(o.max_steps), "0 or more");

@@ -151,6 +151,30 @@ TEST(RopeRows, TheInverseUndoesTheRotation) {
   for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(turned[i], x[i], 1e-5);
 }
 
+// Widths that the threads split elsewhere than at a vector's border.
+TEST(NormWeightGradient, DependsOnNoThreads) {
+  for (const std::int64_t width : {34, 72, 128, 576}) {
+    const std::int64_t rows = 37, heads = 3, stride = heads * width;
+    const auto x = random_elements<float>(rows * stride, 1);
+    const auto dy = random_elements<float>(rows * stride, 2);
+    const NormRows<float> norm{.x = {x.data(), stride},
+                               .dy = {dy.data(), stride},
+                               .eps = 1e-5f,
+                               .rows = rows,
+                               .heads = heads,
+                               .width = width};
+    std::vector<float> expected;
+    for (const std::int64_t threads : {1, 2, 3, 5, 7}) {
+      set_num_threads(threads);
+      std::vector<float> dw(static_cast<std::size_t>(width), 0.25f);
+      add_norm_weight_gradient(norm, dw.data());
+      if (expected.empty()) expected = dw;
+      EXPECT_EQ(dw, expected) << "width " << width << ", threads " << threads;
+    }
+  }
+  set_num_threads(2);
+}
+
 TEST(ColumnSums, AddEveryRowAndDependOnNoThreads) {
   const std::int64_t rows = 129, columns = 200;
   const auto dy = random_elements<BFloat16>(rows * columns, 1);
