@@ -93,8 +93,8 @@ class ThreadPool {
  public:
   /// Never destroyed: its workers block until the process ends.
   static ThreadPool& instance() {
-    static ThreadPool* const pool = new ThreadPool;
-    return *pool;
+    static auto& pool = *new ThreadPool;
+    return pool;
   }
 
   std::int64_t num_threads() const { return num_threads_.load(std::memory_order_relaxed); }
@@ -133,8 +133,8 @@ class ThreadPool {
         std::thread([this, h = worker.get()] { work(*h); }).detach();
         workers_.push_back(std::move(worker));
       }
-    } catch (
-        const std::system_error&) {  // no more threads available: fewer workers share the tasks
+      // NOLINTNEXTLINE(bugprone-empty-catch): fewer workers share the tasks
+    } catch (const std::system_error&) {
     }
     return std::min(wanted, static_cast<std::int64_t>(workers_.size()));
   }

@@ -39,7 +39,7 @@ std::optional<Flips> read_flips(const Fields& fields) {
 
 void put_compared(Json& json, const char* name, const std::optional<Estimate>& estimate) {
   json[name] = nullptr;
-  if (estimate) put_estimate(json, name, *estimate);
+  if (estimate) put_estimate(json, name, estimate);
 }
 
 Json compared_json(const ComparedPart& part) {

@@ -36,7 +36,7 @@ Words words_of(const OptionValue& value) {
           return words;
         } else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) {
           Words words;
-          for (const auto& [name, text] : held) words.push_back(name + "=" + text);
+          for (const auto& [name, text] : held) words.push_back(fmt::format("{}={}", name, text));
           return words;
         } else {
           return {fmt::format("{}", held)};
