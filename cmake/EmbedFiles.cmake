@@ -37,7 +37,7 @@ std::string_view ${ARG_NAMESPACE}::${name}() {
   file(CONFIGURE OUTPUT ${header} @ONLY CONTENT
     "#pragma once\n\n#include <string_view>\n\nnamespace ${ARG_NAMESPACE} {\n${declarations}}  // namespace ${ARG_NAMESPACE}\n")
   file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
-    "#include \"${ARG_HEADER}\"\n\n#include <cstddef>\n${definitions}")
+    "#include \"${ARG_HEADER}\"\n\n#include <cstddef>\n// NOLINTBEGIN(readability-identifier-naming): symbols of the assembler\n${definitions}// NOLINTEND(readability-identifier-naming)\n")
   # The compiler does not report .incbin files as dependencies, and a unity unit does not take over OBJECT_DEPENDS of its sources.
   set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS "${paths}" SKIP_UNITY_BUILD_INCLUSION ON)
   target_sources(${target} PRIVATE ${source})
