@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <type_traits>
 #include <utility>
@@ -79,7 +78,7 @@ class CpuTrainableModel final : public TrainableModel {
     if constexpr (!std::is_same_v<Element, float>) {
       BFloat16 rounded;  // as transformers does: sqrt(3072) = 55.4 is 55.5 in bfloat16
       kernels::round_elements(&embedding_scale_, &rounded, 1);
-      embedding_scale_ = std::bit_cast<float>(static_cast<std::uint32_t>(rounded.bits) << 16);
+      embedding_scale_ = kernels::widened(rounded);
     }
   }
 

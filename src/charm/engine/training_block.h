@@ -141,6 +141,9 @@ class TrainingBlock {
   void mlp_tile(const Element* middle, Element* y, Element* gate, Element* up, Element* mlp_out,
                 std::int64_t rows, TrainingWorkspace& workspace) const;
 
+  /// A norm's weight gradient, and dx = (add: dx +=) the gradient through it.
+  void norm_backward(const Element* x, const Element* dy, const Tensor& norm_D, Tensor& gradient_D,
+                     Element* dx, std::int64_t rows, bool add) const;
   /// Gradient of what a branch gave before its norm; `dy` itself without one.
   const Element* branch_gradient(const Element* dy, const Element* branch, const Tensor& norm_D,
                                  Tensor& gradient_D, std::int64_t rows, TrainingBuffer& to) const;

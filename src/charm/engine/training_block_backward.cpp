@@ -30,12 +30,10 @@ void add_layer_gradients(std::initializer_list<LayerGradient<Element>> layers,
 }
 
 template <typename Element>
-const Element* TrainingBlock<Element>::branch_gradient(const Element* dy, const Element* branch,
-                                                       const Tensor& norm_D, Tensor& gradient_D,
-                                                       std::int64_t rows,
-                                                       TrainingBuffer& to) const {
-  if (!norm_D.defined()) return dy;
-  const kernels::NormRows<Element> norm{.x = {branch, width()},
+void TrainingBlock<Element>::norm_backward(const Element* x, const Element* dy,
+                                           const Tensor& norm_D, Tensor& gradient_D, Element* dx,
+                                           std::int64_t rows, bool add) const {
+  const kernels::NormRows<Element> norm{.x = {x, width()},
                                         .dy = {dy, width()},
                                         .weight = norm_D.data<float>(),
                                         .weight_offset = norm_offset(),
@@ -43,9 +41,18 @@ const Element* TrainingBlock<Element>::branch_gradient(const Element* dy, const 
                                         .rows = rows,
                                         .heads = 1,
                                         .width = width()};
-  auto* d_branch = to.take<Element>(rows * width());
   kernels::add_norm_weight_gradient(norm, gradient_D.mutable_data<float>());
-  kernels::rms_norm_backward(norm, kernels::Rows<Element>{d_branch, width()}, /*add=*/false);
+  kernels::rms_norm_backward(norm, kernels::Rows<Element>{dx, width()}, add);
+}
+
+template <typename Element>
+const Element* TrainingBlock<Element>::branch_gradient(const Element* dy, const Element* branch,
+                                                       const Tensor& norm_D, Tensor& gradient_D,
+                                                       std::int64_t rows,
+                                                       TrainingBuffer& to) const {
+  if (!norm_D.defined()) return dy;
+  auto* d_branch = to.take<Element>(rows * width());
+  norm_backward(branch, dy, norm_D, gradient_D, d_branch, rows, /*add=*/false);
   return d_branch;
 }
 
@@ -57,16 +64,7 @@ void TrainingBlock<Element>::add_norm_gradient(const Element* x, const Element* 
     kernels::add(dx, d_normed, rows * width());
     return;
   }
-  const kernels::NormRows<Element> norm{.x = {x, width()},
-                                        .dy = {d_normed, width()},
-                                        .weight = norm_D.data<float>(),
-                                        .weight_offset = norm_offset(),
-                                        .eps = eps(),
-                                        .rows = rows,
-                                        .heads = 1,
-                                        .width = width()};
-  kernels::add_norm_weight_gradient(norm, gradient_D.mutable_data<float>());
-  kernels::rms_norm_backward(norm, kernels::Rows<Element>{dx, width()}, /*add=*/true);
+  norm_backward(x, d_normed, norm_D, gradient_D, dx, rows, /*add=*/true);
 }
 
 template <typename Element>

@@ -1,11 +1,11 @@
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <utility>
 #include <vector>
 
 #include "charm/engine/training_block.h"
+#include "charm/kernels/elementwise.h"
 #include "charm/kernels/thread_pool.h"
 
 namespace charm::engine {
@@ -16,13 +16,8 @@ namespace {
 
 constexpr std::int64_t kMinExpertRows = 16;  ///< per thread
 
-float widened(float v) { return v; }
-float widened(BFloat16 v) { return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16); }
-void narrowed(float v, float& out) { out = v; }
-void narrowed(float v, BFloat16& out) {
-  const auto bits = std::bit_cast<std::uint32_t>(v);
-  out.bits = static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
-}
+using kernels::narrow_to;
+using kernels::widened;
 
 /// The expert of each gathered row.
 std::vector<std::int64_t> experts_of(const kernels::ExpertRows& rows) {
@@ -142,7 +137,7 @@ void TrainingBlock<Element>::experts_backward(const Element* normed, const Eleme
         double dot = 0.0;
         for (std::int64_t d = 0; d < width(); ++d) {
           dot += double{widened(y[d])} * widened(dy[d]);
-          narrowed(weights[j] * widened(dy[d]), d_expert[d]);
+          narrow_to(weights[j] * widened(dy[d]), d_expert[d]);
         }
         d_weights[static_cast<std::size_t>(j)] = dot;
         experts[static_cast<std::size_t>(j)] = expert_of[static_cast<std::size_t>(n)];
@@ -187,7 +182,7 @@ void TrainingBlock<Element>::experts_backward(const Element* normed, const Eleme
   auto* routed = workspace.routed.take<float>(rows * width());
   const kernels::GemmOutput<float> to_routed[] = {{&layers_.router_t, routed, width()}};
   kernels::gemm<float>(d_logits, num_experts, rows, to_routed);
-  for (std::int64_t i = 0; i < rows * width(); ++i) narrowed(routed[i], d_normed[i]);
+  for (std::int64_t i = 0; i < rows * width(); ++i) narrow_to(routed[i], d_normed[i]);
   kernels::ExpertRows sums = pass.rows;
   std::fill(sums.weights_Tk.begin(), sums.weights_Tk.end(), 1.0f);
   kernels::combine_rows<Element>(d_gathered, sums, rows, width(), /*add=*/true, d_normed);

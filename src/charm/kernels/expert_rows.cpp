@@ -1,10 +1,10 @@
 #include "charm/kernels/expert_rows.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <numeric>
 
+#include "charm/kernels/elementwise.h"
 #include "charm/kernels/kernels.h"
 #include "charm/kernels/thread_pool.h"
 
@@ -12,16 +12,6 @@ namespace charm::kernels {
 namespace {
 
 constexpr std::int64_t kMinRows = 16;  ///< per thread
-
-float load(float v) { return v; }
-float load(BFloat16 v) { return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16); }
-
-void store(float v, float& out) { out = v; }
-/// To nearest even.
-void store(float v, BFloat16& out) {
-  const auto bits = std::bit_cast<std::uint32_t>(v);
-  out.bits = static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
-}
 
 /// Experts of one row in ascending order, with their weights.
 class RowRouter {
@@ -117,13 +107,13 @@ void combine_rows(const Element* y_ND, const ExpertRows& experts, std::int64_t r
       for (std::int64_t j = t * k; j < (t + 1) * k; ++j) {
         const float weight = experts.weights_Tk[static_cast<std::size_t>(j)];
         const Element* y = y_ND + experts.places_Tk[static_cast<std::size_t>(j)] * width;
-        for (std::int64_t d = 0; d < width; ++d) sum[d] += weight * load(y[d]);
+        for (std::int64_t d = 0; d < width; ++d) sum[d] += weight * widened(y[d]);
       }
       Element* out = out_TD + t * width;
       if (add) {
-        for (std::int64_t d = 0; d < width; ++d) sum[d] = load(out[d]) + sum[d];
+        for (std::int64_t d = 0; d < width; ++d) sum[d] = widened(out[d]) + sum[d];
       }
-      for (std::int64_t d = 0; d < width; ++d) store(sum[d], out[d]);
+      for (std::int64_t d = 0; d < width; ++d) narrow_to(sum[d], out[d]);
     }
   });
 }
