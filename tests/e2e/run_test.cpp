@@ -104,7 +104,7 @@ TEST_F(Run, KilledAnywhereItGivesTheSameBytes) {
     int looks = 0;
     const std::string sign = path(name);
     const Outcome outcome = run_charm({"run", file}, {.max_file_bytes = 0, .kill_when = [&] {
-                                                        return fs::exists(sign) && ++looks > 15;
+                                                        return fs::exists(sign) && ++looks > 3;
                                                       }});
     kills += outcome.code == 128 + 9 ? 1 : 0;
   }
