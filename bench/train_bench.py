@@ -2,7 +2,9 @@
 
 Both take the same pairs of a preferences file in batches of whole pairs, compute in the same dtype with float32 master weights, and make
 AdamW steps. The peer trains as TRL's RewardTrainer does: both sides of every pair by themselves, padded to the longest of a batch of
-eight sequences. Seconds are those of the steps, without loading and tokenising; medians over the rounds.
+eight sequences. Seconds are those of the steps, without loading and tokenising; medians over the rounds. `tflop` is the arithmetic that the
+steps need at least: three times the forward pass of every prompt once and every different response once, attention over the tokens before;
+recomputation does not count. `of_peak` is that over charm's time over the best rate of one matrix product, torch's or ours (gemm_bench).
   .venv-golden/bin/python bench/train_bench.py --model RM --preferences pairs.parquet [--pairs 45] [--steps 2] [--rounds 2] [--shuffle prompts]
 """
 
@@ -21,6 +23,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from generate_bench import cpu_name
+from score_bench import DTYPES, gemm_peak
 
 ROOT = Path(__file__).parents[1]
 
@@ -71,6 +74,33 @@ class Transformers:
         return time.perf_counter() - start, sum(len(side) for pair in encoded for side in pair)
 
 
+def forward_flop(config, sequences):
+    """Of different sequences that share their longest common prefix: products of the layers and causal attention."""
+    shared = len(os.path.commonprefix(sequences))
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    q, kv = config.num_attention_heads * head_dim, config.num_key_value_heads * head_dim
+    weights = config.hidden_size * (2 * q + 2 * kv + 3 * config.intermediate_size)
+    tokens = shared + sum(len(sequence) - shared for sequence in sequences)
+    keys = shared * (shared + 1) / 2 + sum((len(s) * (len(s) + 1) - shared * (shared + 1)) / 2 for s in sequences)
+    return config.num_hidden_layers * (2 * weights * tokens + 4 * q * keys)
+
+
+def training_flop(peer, rows, shuffle):
+    groups = {}
+    for index, row in enumerate(rows):
+        group = groups.setdefault(json.dumps([dict(turn) for turn in row[0][:-1]]) if shuffle == "prompts" else index, set())
+        group.update(tuple(peer.ids(side)) for side in row)
+    return 3 * sum(forward_flop(peer.model.config, [list(s) for s in group]) for group in groups.values())
+
+
+def our_gemm_peak(program, dtype, threads):
+    """GFLOP/s of `threads` processors, or 0 where the program is not built."""
+    if not Path(program).exists():
+        return 0.0
+    run = subprocess.run([program, dtype, "1", "0.05"], capture_output=True, text=True, check=True)
+    return threads * max(layer["charm"] for layer in json.loads(run.stdout)["results"])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--charm", default=ROOT / "build/release/bin/charm", type=Path)
@@ -97,11 +127,15 @@ def main():
             times["charm"].append(seconds)
             seconds, peer_tokens = peer.seconds(rows)
             times["transformers"].append(seconds)
+    peak = max(gemm_peak(DTYPES[args.dtype], peer.model.config.hidden_size, peer.model.config.intermediate_size),
+               our_gemm_peak(ROOT / "build/bench/bench/gemm_bench", args.dtype, args.threads))
+    tflop = training_flop(peer, rows, args.shuffle) / 1e12
     median = {name: statistics.median(values) for name, values in times.items()}
     print(json.dumps({"cpu": cpu_name(), "threads": args.threads, "dtype": args.dtype, "pairs": len(rows), "pairs_per_step": args.pairs,
                       "charm_tokens": charm_tokens, "transformers_tokens": peer_tokens,
                       "charm_s": round(median["charm"], 2), "transformers_s": round(median["transformers"], 2),
-                      "ratio": round(median["transformers"] / median["charm"], 2), "seconds": times}, indent=1))
+                      "ratio": round(median["transformers"] / median["charm"], 2), "tflop": round(tflop, 2), "gemm_peak_gflops": round(peak),
+                      "of_peak": round(tflop * 1e3 / peak / median["charm"], 2), "seconds": times}, indent=1))
 
 
 if __name__ == "__main__":
