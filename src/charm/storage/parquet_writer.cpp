@@ -7,6 +7,7 @@
 #include <arrow/table_builder.h>
 #include <arrow/type.h>
 #include <arrow/util/key_value_metadata.h>
+#include <malloc.h>
 #include <parquet/arrow/writer.h>
 #include <parquet/properties.h>
 
@@ -29,9 +30,19 @@ namespace {
 constexpr std::int64_t kRowsPerGroup = 16384;
 constexpr std::size_t kTextBytesPerGroup = std::size_t{4} << 20;
 
-// malloc returns the large buffers of a row group to the system at once; Arrow's own pool keeps
-// them, which is as much again as the rows take.
+// Arrow's own pool keeps the buffers of a row group, which is as much again as the rows take.
 arrow::MemoryPool* memory_pool() { return arrow::system_memory_pool(); }
+
+/// While it lives, malloc returns large buffers to the system when they are freed. Without it glibc
+/// serves them from its heap once one of their size was freed, where they leave holes. It makes
+/// large allocations slower, so it ends with the writing: with glibc's highest threshold.
+class LargeBuffersFromSystem {
+ public:
+  LargeBuffersFromSystem() { mallopt(M_MMAP_THRESHOLD, 256 << 10); }
+  ~LargeBuffersFromSystem() { mallopt(M_MMAP_THRESHOLD, 32 << 20); }
+  LargeBuffersFromSystem(const LargeBuffersFromSystem&) = delete;
+  LargeBuffersFromSystem& operator=(const LargeBuffersFromSystem&) = delete;
+};
 
 void check(const std::filesystem::path& path, const arrow::Status& status) {
   if (status.ok()) return;
@@ -237,6 +248,7 @@ void publish_file_of(const std::filesystem::path& path, const arrow::Schema& sch
                      const std::function<void(parquet::arrow::FileWriter&)>& write_groups) {
   if (path.has_parent_path()) create_folders(path.parent_path());
   const fs::path partial = partial_path(path);
+  const LargeBuffersFromSystem large_buffers;
   try {
     write_file_of(path, partial, schema, write_groups);
     publish(partial, path);
