@@ -12,8 +12,6 @@
 namespace charm::stats {
 namespace {
 
-std::string key_of(const Score& row) { return fmt::format("{}\x1f{}", row.prompt_id, row.sample); }
-
 // Files in which each policy appears; a policy belongs to exactly one.
 std::unordered_map<std::string, std::size_t> file_of_policies(std::span<const ScoreFile> files) {
   std::unordered_map<std::string, std::size_t> file_of;
@@ -115,8 +113,12 @@ PairedScores::PairedScores(std::span<const ScoreFile> files, const PairedScoresO
   check_distinct_without_case(names());
   rows_.resize(policies_.size());
 
-  std::unordered_map<std::string, std::uint32_t> prompt_index;
-  std::unordered_map<std::string, std::uint32_t> key_index;
+  std::size_t most_rows = 0;
+  for (const ScoreFile& file : files) most_rows = std::max(most_rows, file.rows.size());
+  std::unordered_map<std::string_view, std::uint32_t> prompt_index;  // views into `files`
+  std::unordered_map<std::uint64_t, std::uint32_t> key_index;        // of prompt and sample
+  prompt_index.reserve(most_rows);
+  key_index.reserve(most_rows);
   const auto add = [&](const Score& row, const ScoreFile& file) {
     const auto place = index.find(row.policy);
     if (place == index.end()) return;
@@ -132,8 +134,10 @@ PairedScores::PairedScores(std::span<const ScoreFile> files, const PairedScoresO
     }
     const auto prompt =
         prompt_index.try_emplace(row.prompt_id, static_cast<std::uint32_t>(prompt_index.size()));
+    const std::uint64_t prompt_and_sample =
+        std::uint64_t{prompt.first->second} << 32U | static_cast<std::uint32_t>(row.sample);
     const auto key =
-        key_index.try_emplace(key_of(row), static_cast<std::uint32_t>(key_index.size()));
+        key_index.try_emplace(prompt_and_sample, static_cast<std::uint32_t>(key_index.size()));
     if (key.second) keys_.push_back({.prompt_id = row.prompt_id, .sample = row.sample});
     rows_[place->second].push_back({.key = key.first->second,
                                     .prompt = prompt.first->second,
