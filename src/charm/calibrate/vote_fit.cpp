@@ -4,10 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/log.h"
 #include "charm/calibrate/rating_prior.h"
 #include "charm/stats/bootstrap.h"
 #include "charm/stats/comparison_graph.h"
@@ -305,6 +307,7 @@ VoteSolution fit_votes(const stats::VoteTable& table, std::size_t reference,
         "there are no ties: Davidson's tie parameter is 0 and the fit that of half votes");
     model = stats::TieModel::kHalf;
   }
+  const auto start = std::chrono::steady_clock::now();
   const VoteDesign design = make_design(table, reference, solution.warnings);
   const auto cluster_of_row = is_by_judge ? table.judge_of_row() : table.prompt_of_row();
   std::optional<RatingPrior> rating_prior;
@@ -334,6 +337,9 @@ VoteSolution fit_votes(const stats::VoteTable& table, std::size_t reference,
       stats::clustered_covariance(design.rows, model, fit, cluster_of_row, num_clusters, extra);
   check_slope(fit.parameters[0], std::sqrt(covariance[0]));
   set_sandwich(design, fit, covariance, solution);
+  log::debug("fit of {} votes, {} parameters, with its covariance: {:.3f} s", table.rows.size(),
+             fit.parameters.size(),
+             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   for (std::size_t row = 0; row < table.rows.size(); ++row) {
     solution.expected.push_back(
         stats::expected_outcome(design.rows, model, row, fit.parameters).value);
