@@ -1,6 +1,6 @@
-"""`charm score` as two processes of one thread (mpirun -n 2) against one process of two threads, interleaved; prints JSON.
+"""`charm score` as two processes of one thread (--shard 0/2, 1/2) against one process of two threads, interleaved; prints JSON.
 
-Whole commands are timed, from start to the written files; both must write the same bytes. Needs mpirun (Debian: openmpi-bin).
+Whole commands are timed, from the start of the first to the end of the last and the written files; both ways must write the same bytes.
   .venv-golden/bin/python bench/workers_bench.py --model runs/smollm2-rm [--dtype bfloat16]
 """
 
@@ -8,11 +8,13 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from generate_bench import cpu_name
-from startup_bench import timed, write_responses
+from startup_bench import write_responses
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,18 +28,22 @@ def main():
     parser.add_argument("--prompts", type=int, default=24, help="of 7 responses each")
     args = parser.parse_args()
 
-    mpirun = ["mpirun", "-n", "2", "--bind-to", "none", *(["--allow-run-as-root", "--oversubscribe"] if os.geteuid() == 0 else [])]
-    ways = {"two_processes": (mpirun, 1), "two_threads": ([], 2)}
+    ways = {"two_processes": (1, [["--shard", "0/2"], ["--shard", "1/2"]]), "two_threads": (2, [[]])}
     seconds = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
         write_responses(work / "rows.jsonl", args.prompts, 7, 250)
         for round_ in range(args.rounds):
             written = {}
-            for way, (launcher, threads) in ways.items():
+            for way, (threads, shards) in ways.items():
                 output = work / f"{way}-{round_}"
-                seconds[way].append(timed([*launcher, str(args.charm), "score", "--model", str(args.model), "--responses", str(work / "rows.jsonl"),
-                                           "--output", str(output), "--dtype", args.dtype, "--threads", str(threads), "--quiet"])[0])
+                command = [args.charm, "score", "--model", args.model, "--responses", work / "rows.jsonl", "--output", output, "--dtype",
+                           args.dtype, "--threads", str(threads), "--quiet"]
+                start = time.perf_counter()
+                processes = [subprocess.Popen([*command, *shard]) for shard in shards]
+                if any([process.wait() for process in processes]):
+                    raise SystemExit("workers_bench: charm score failed")
+                seconds[way].append(time.perf_counter() - start)
                 written[way] = (output / "bench.parquet").read_bytes()
             assert written["two_processes"] == written["two_threads"], "the two wrote different bytes"
     median = {way: statistics.median(values) for way, values in seconds.items()}
