@@ -24,6 +24,7 @@
 #include "charm/base/parallel.h"
 #include "charm/base/random.h"
 #include "charm/calibrate/calibration.h"
+#include "charm/records/score.h"
 #include "charm/stats/paired_scores.h"
 
 namespace {

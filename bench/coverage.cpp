@@ -21,6 +21,7 @@
 
 #include "charm/base/random.h"
 #include "charm/calibrate/calibration.h"
+#include "charm/records/score.h"
 #include "charm/stats/paired_scores.h"
 
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "charm/base/random.h"
-#include "charm/engine/linear.h"
+#include "charm/engine/ops.h"
 #include "charm/kernels/thread_pool.h"
 
 namespace {

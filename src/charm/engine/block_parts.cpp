@@ -1,8 +1,7 @@
-#include "charm/engine/block_parts.h"
-
 #include <utility>
 
-#include "charm/engine/weights_file.h"
+#include "charm/engine/cpu_block.h"
+#include "charm/engine/weights_folder.h"
 
 namespace charm::engine {
 namespace {
@@ -46,36 +45,6 @@ Experts make_experts(const DecoderConfig& config, const BlockWeights& weights,
 }
 
 }  // namespace
-
-NormConfig norm_config(const DecoderConfig& config) {
-  return {.eps = config.rms_norm_eps, .weight_offset = config.norms_add_one ? 1.0 : 0.0};
-}
-
-AttentionConfig attention_config(const DecoderConfig& config, std::size_t layer) {
-  return {.scale = config.attention_scale,
-          .window = config.windows.empty() ? 0 : config.windows.at(layer),
-          .softcap = config.attention_softcap};
-}
-
-std::size_t rope_index(const DecoderConfig& config, std::size_t layer) {
-  return attention_config(config, layer).window > 0 && config.local_rope ? 1 : 0;
-}
-
-BlockWeights split_fused(const DecoderConfig& config, BlockWeights weights) {
-  if (weights.qkv_HED.defined()) {
-    const std::int64_t heads = config.num_heads * config.head_dim;
-    const std::int64_t kv_heads = config.num_kv_heads * config.head_dim;
-    weights.q_HED = weights.qkv_HED.narrow(0, heads);
-    weights.k_KED = weights.qkv_HED.narrow(heads, kv_heads);
-    weights.v_KED = weights.qkv_HED.narrow(heads + kv_heads, kv_heads);
-  }
-  if (weights.gate_up_FD.defined()) {
-    const std::int64_t width = weights.gate_up_FD.rows() / 2;
-    weights.gate_FD = weights.gate_up_FD.narrow(0, width);
-    weights.up_FD = weights.gate_up_FD.narrow(width, width);
-  }
-  return weights;
-}
 
 BlockParts make_block_parts(const DecoderConfig& config, std::size_t layer,
                             const BlockWeights& stored, DType dtype) {

@@ -5,7 +5,8 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/engine/load_decoder.h"
+#include "charm/engine/decoder.h"
+#include "charm/engine/model_config.h"
 #include "charm/engine/plugin.h"
 
 namespace charm::engine {
@@ -36,16 +37,10 @@ class CpuCausalLM final : public CausalLM {
   std::int64_t block_tokens() const override { return KvCache::kBlockTokens; }
   std::int64_t num_blocks() const override { return cache_.num_blocks(); }
   std::int64_t block_bytes() const override { return KvCache::block_bytes(decoder_.cache_shape()); }
-  std::int64_t vocab_size() const override { return config().vocab_size; }
-  std::int64_t max_positions() const override { return config().max_positions; }
-  std::vector<std::int32_t> eos_token_ids() const override { return config().eos_token_ids; }
-  std::vector<std::pair<std::string, std::string>> provenance() const override {
-    return provenance_;
-  }
+  const DecoderConfig& config() const override { return decoder_.config(); }
+  Provenance provenance() const override { return provenance_; }
 
  private:
-  const DecoderConfig& config() const { return decoder_.config(); }
-
   Decoder decoder_;
   DecoderSession session_;
   Provenance provenance_;

@@ -33,13 +33,9 @@ class CausalLM {
   virtual std::int64_t block_tokens() const = 0;  ///< tokens of one cache block
   virtual std::int64_t num_blocks() const = 0;    ///< blocks are numbered 0 .. num_blocks()-1
   virtual std::int64_t block_bytes() const = 0;
-  virtual std::int64_t vocab_size() const = 0;
-  /// Context length (config.max_position_embeddings).
-  virtual std::int64_t max_positions() const = 0;
-  /// config.eos_token_id.
-  virtual std::vector<std::int32_t> eos_token_ids() const = 0;
+  virtual const DecoderConfig& config() const = 0;
   /// For the manifest: architecture, dtype, backend.
-  virtual std::vector<std::pair<std::string, std::string>> provenance() const = 0;
+  virtual Provenance provenance() const = 0;
 };
 
 struct CausalLMOptions {

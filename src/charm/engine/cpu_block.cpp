@@ -14,33 +14,6 @@ using Slot = BlockWorkspace::Slot;
 /// Rows per tile: enough to keep all threads busy, few enough for the CPU caches.
 constexpr std::int64_t kTileRows = 768;
 
-/// Query rows in output order: all computed tokens of prompts and responses, or the responses' last
-/// tokens.
-std::vector<kernels::AttentionSequence> sequences_of(const BatchLayout& layout, BlockRows rows) {
-  std::vector<kernels::AttentionSequence> sequences;
-  if (rows == BlockRows::kAll) {
-    for (const Segment& s : layout.prompts) {
-      const kernels::KeySpan suffix{s.response_begin, s.response_length};
-      sequences.push_back({suffix.begin - layout.num_computed_tokens, suffix.length,
-                           /*query_offset=*/0,
-                           /*prefix=*/{}, suffix});
-    }
-  }
-  for (std::size_t i = 0; i < layout.responses.size(); ++i) {
-    const Segment& s = layout.responses[i];
-    const kernels::KeySpan prefix{s.prompt_begin, s.prompt_length};
-    const kernels::KeySpan suffix{s.response_begin, s.response_length};
-    if (rows == BlockRows::kAll) {
-      sequences.push_back({suffix.begin - layout.num_computed_tokens, suffix.length,
-                           /*query_offset=*/0, prefix, suffix});
-    } else {
-      sequences.push_back(
-          {static_cast<std::int64_t>(i), /*query_length=*/1, suffix.length - 1, prefix, suffix});
-    }
-  }
-  return sequences;
-}
-
 /// The sequences restricted to rows `begin` .. `begin + rows`, counted from `begin`.
 std::vector<kernels::AttentionSequence> rows_of(
     const std::vector<kernels::AttentionSequence>& sequences, std::int64_t begin,
@@ -93,7 +66,7 @@ class BlockPass {
     const kernels::AttentionShape shape =
         attention_shape(parts_.num_heads, parts_.num_kv_heads, parts_.head_dim, parts_.attention);
     const std::vector<kernels::AttentionSequence> sequences =
-        sequences_of(layout_, last_ ? BlockRows::kLast : BlockRows::kAll);
+        attention_sequences(layout_, last_ ? BlockRows::kLast : BlockRows::kAll);
     const kernels::PackedKv<Element> keys(head_rows<Element>(k_TKE, parts_.num_kv_heads),
                                           head_rows<Element>(v_TKE, parts_.num_kv_heads), sequences,
                                           shape, workspace_.packed_kv());

@@ -1,22 +1,19 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
 #include "charm/engine/block_workspace.h"
+#include "charm/engine/decoder_weights.h"
 #include "charm/engine/experts.h"
 #include "charm/engine/layout.h"
-#include "charm/engine/linear.h"
+#include "charm/engine/model_config.h"
+#include "charm/engine/ops.h"
 
 namespace charm::engine {
 
 // T packed tokens, S responses, D model width, H query heads, K key/value heads, E head width.
-
-/// Rows that a block outputs.
-enum class BlockRows {
-  kAll,   ///< every packed token
-  kLast,  ///< only each response's last token; K and V of all tokens are still computed
-};
 
 /// Weights and hyperparameters of a block. Families differ in these values, not in code.
 struct BlockParts {
@@ -36,6 +33,11 @@ struct BlockParts {
   GatedLinear gated;               ///< gate, up and the activation
   std::optional<Experts> experts;  ///< instead of `gated` and `down`
 };
+
+/// The layers of block `layer`, its weights packed in `dtype`; pages of mapped weights are released
+/// as they are packed.
+BlockParts make_block_parts(const DecoderConfig& config, std::size_t layer,
+                            const BlockWeights& weights, DType dtype);
 
 /// norm, attention, (norm,) add, norm, MLP, (norm,) add, on packed weights. Computes K and V of all
 /// tokens first, then everything else in tiles of a few hundred rows, so that beside x, K and V no

@@ -5,10 +5,7 @@
 #include <vector>
 
 #include "charm/base/check.h"
-#include "charm/engine/activation_memory.h"
-#include "charm/engine/block_parts.h"
 #include "charm/engine/trainable_model.h"
-#include "charm/engine/training_batch.h"
 #include "charm/engine/training_block.h"
 #include "charm/engine/training_head.h"
 #include "charm/engine/weight_names.h"

@@ -2,12 +2,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "charm/engine/cpu_block.h"
 #include "charm/engine/decoder_weights.h"
 #include "charm/engine/layout.h"
 #include "charm/engine/model_config.h"
+#include "charm/engine/reward_model.h"
 #include "charm/engine/token_batch.h"
 
 namespace charm::engine {
@@ -69,5 +73,21 @@ class Decoder {
   struct State;
   std::unique_ptr<const State> state_;
 };
+
+/// A decoder on the CPU.
+struct LoadedDecoder {
+  Decoder decoder;
+  Provenance provenance;
+};
+
+/// What manifests say of a loaded model, whatever runs it: architecture, dtype, device, adapter,
+/// head. Logs what is unusual about the files.
+Provenance model_provenance(const ModelSource& source, const DecoderConfig& config, bool bfloat16,
+                            std::string_view device);
+
+/// Loads the weights for the CPU in the requested dtype. Also sets the number of threads.
+/// @param lm_head  also load the causal LM's LM head
+LoadedDecoder load_decoder(const ModelSource& source, const DecoderConfig& config,
+                           const RewardModelOptions& options, bool lm_head);
 
 }  // namespace charm::engine

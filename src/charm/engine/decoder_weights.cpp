@@ -199,6 +199,22 @@ DecoderWeights load_weights(const fs::path& model_dir, const DecoderConfig& conf
   return load_weights(resolve_model_source(model_dir, {}), config, options);
 }
 
+BlockWeights split_fused(const DecoderConfig& config, BlockWeights weights) {
+  if (weights.qkv_HED.defined()) {
+    const std::int64_t heads = config.num_heads * config.head_dim;
+    const std::int64_t kv_heads = config.num_kv_heads * config.head_dim;
+    weights.q_HED = weights.qkv_HED.narrow(0, heads);
+    weights.k_KED = weights.qkv_HED.narrow(heads, kv_heads);
+    weights.v_KED = weights.qkv_HED.narrow(heads + kv_heads, kv_heads);
+  }
+  if (weights.gate_up_FD.defined()) {
+    const std::int64_t width = weights.gate_up_FD.rows() / 2;
+    weights.gate_FD = weights.gate_up_FD.narrow(0, width);
+    weights.up_FD = weights.gate_up_FD.narrow(width, width);
+  }
+  return weights;
+}
+
 void keep_first_layers(DecoderWeights& weights, DecoderConfig& config, std::int64_t num_layers) {
   if (num_layers < 1 || num_layers > config.num_layers) {
     throw Error(ErrorKind::kUsage, "cannot keep the first {} layers of a model of {}", num_layers,

@@ -37,6 +37,9 @@ struct BlockWeights {
   std::vector<ExpertWeights> experts;
 };
 
+/// The block with q, k, v, gate and up as views of the fused tensors where it has those.
+BlockWeights split_fused(const DecoderConfig& config, BlockWeights weights);
+
 /// All tensors of a decoder with its head, as a Hugging Face folder stores them.
 struct DecoderWeights {
   Tensor embed_VD;

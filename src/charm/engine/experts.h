@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "charm/engine/block_workspace.h"
-#include "charm/engine/linear.h"
+#include "charm/engine/ops.h"
 #include "charm/kernels/expert_rows.h"
 
 namespace charm::engine {

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <span>
 
-#include "charm/engine/block_config.h"
 #include "charm/engine/tensor.h"
 
 namespace charm::engine {

@@ -5,9 +5,9 @@
 #include <memory>
 #include <vector>
 
-#include "charm/engine/block_config.h"
+#include "charm/engine/model_config.h"
 #include "charm/engine/tensor.h"
-#include "charm/kernels/paged_attention.h"
+#include "charm/kernels/attention.h"
 
 namespace charm::engine {
 

@@ -7,10 +7,17 @@
 #include "charm/engine/kv_cache.h"
 #include "charm/engine/rope.h"
 #include "charm/engine/token_batch.h"
+#include "charm/kernels/weight_gradient.h"
 
 namespace charm::engine {
 
 // T packed tokens, S responses.
+
+/// Rows that a block outputs.
+enum class BlockRows {
+  kAll,   ///< every packed token
+  kLast,  ///< only each response's last token; K and V of all tokens are still computed
+};
 
 /// A packed batch as input of the blocks: the sequences' segments and RoPE tables. Segments index
 /// the batch's tokens. The first `num_computed_tokens` of them have their K and V in the prefix
@@ -40,7 +47,8 @@ struct BatchLayout {
   std::int64_t num_tokens() const { return static_cast<std::int64_t>(ids_T.size()); }
 };
 
-/// Builds the layout with one RoPE table per element of `angles`.
+/// Builds the layout with one RoPE table per element of `angles`. With RoPE variants that depend on
+/// the sequence length, long sequences share no prompt, and no token counts as computed.
 /// @param num_computed_tokens  leading tokens in the prefix cache: the first prompt's, or 0
 BatchLayout make_layout(const PackedBatch& batch, std::span<RopeAngles> angles,
                         std::int64_t num_computed_tokens = 0);
@@ -48,5 +56,34 @@ BatchLayout make_layout(const PackedBatch& batch, std::span<RopeAngles> angles,
 /// The same for prefill chunks and decode tokens over a KV cache.
 BatchLayout make_cached_layout(const CachedBatch& batch, KvCache& cache,
                                std::span<RopeAngles> angles);
+
+/// Query rows in output order: all computed tokens of prompts and responses, or the responses' last
+/// tokens.
+std::vector<kernels::AttentionSequence> attention_sequences(const BatchLayout& layout,
+                                                            BlockRows rows);
+
+/// Consecutive rows that the training pass computes together. Their runs are parts of prompts and
+/// responses that begin at an even offset, so that weight gradients do not depend on the tiles.
+struct RowTile {
+  std::int64_t begin = 0;
+  std::int64_t count = 0;
+  std::vector<kernels::RowRun> runs;  ///< counted from `begin`
+};
+
+/// The query rows of a block in training.
+struct QueryRows {
+  std::vector<kernels::AttentionSequence> sequences;
+  std::vector<RowTile> tiles;
+  std::int64_t count = 0;
+};
+
+/// A batch as the training pass reads it.
+struct TrainingBatch : BatchLayout {
+  QueryRows all, last;
+
+  std::int64_t num_responses() const { return static_cast<std::int64_t>(last_S.size()); }
+};
+
+TrainingBatch make_training_batch(const PackedBatch& batch, std::span<RopeAngles> angles);
 
 }  // namespace charm::engine

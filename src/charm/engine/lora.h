@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/engine/weights_file.h"
+#include "charm/engine/weights_folder.h"
 
 namespace charm::engine {
 

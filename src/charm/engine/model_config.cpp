@@ -175,6 +175,20 @@ std::int64_t mlp_values_per_token(const DecoderConfig& config) {
                                               : std::max(config.intermediate_size, of_experts);
 }
 
+NormConfig norm_config(const DecoderConfig& config) {
+  return {.eps = config.rms_norm_eps, .weight_offset = config.norms_add_one ? 1.0 : 0.0};
+}
+
+AttentionConfig attention_config(const DecoderConfig& config, std::size_t layer) {
+  return {.scale = config.attention_scale,
+          .window = config.windows.empty() ? 0 : config.windows.at(layer),
+          .softcap = config.attention_softcap};
+}
+
+std::size_t rope_index(const DecoderConfig& config, std::size_t layer) {
+  return attention_config(config, layer).window > 0 && config.local_rope ? 1 : 0;
+}
+
 bool has_experts(const DecoderConfig& config, std::size_t layer) {
   if (!config.experts) return false;
   const std::vector<std::int64_t>& dense = config.experts->dense_layers;

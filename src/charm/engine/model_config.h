@@ -1,18 +1,37 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "charm/engine/block_config.h"
 #include "charm/kernels/expert_rows.h"
+#include "charm/kernels/gemm.h"
 
 namespace charm::engine {
 
 struct HeadEvidence;
 struct ModelSource;
+
+/// Activation of the gated MLP.
+using Activation = kernels::GateFunction;
+
+/// Source of the formulas: transformers 5.17, eager_attention_forward of modeling_gemma2.py.
+struct AttentionConfig {
+  double scale = 0.0;       ///< of q.k; 0: 1/sqrt(E)
+  std::int64_t window = 0;  ///< sliding window: a token attends to itself and the window-1
+                            ///< positions before it; 0: none
+  double softcap = 0.0;     ///< logits become softcap * tanh(logits / softcap); 0: none
+};
+
+/// RMSNorm.
+struct NormConfig {
+  double eps = 1e-6;
+  double weight_offset =
+      0.0;  ///< added to the weight; 1 in Gemma, whose weights are stored around 0
+};
 
 enum class RopeKind { kDefault, kLinear, kLlama3, kDynamic, kYarn, kLongRope };
 
@@ -132,6 +151,15 @@ std::int64_t mlp_values_per_token(const DecoderConfig& config);
 
 /// Values of a head that RoPE rotates.
 std::int64_t rotary_dim(const DecoderConfig& config, const RopeConfig& rope);
+
+/// RMSNorm of all of a model's norms.
+NormConfig norm_config(const DecoderConfig& config);
+
+/// Attention of a layer.
+AttentionConfig attention_config(const DecoderConfig& config, std::size_t layer);
+
+/// Index of a layer's RoPE frequencies.
+std::size_t rope_index(const DecoderConfig& config, std::size_t layer);
 
 /// Whether a layer has experts in place of its MLP.
 bool has_experts(const DecoderConfig& config, std::size_t layer);

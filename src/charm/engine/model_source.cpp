@@ -11,6 +11,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/option_table.h"
 #include "charm/base/parse_json.h"
 #include "charm/engine/weights_folder.h"
 

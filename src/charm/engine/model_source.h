@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/option_table.h"
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::engine {
 

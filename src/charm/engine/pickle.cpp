@@ -1,5 +1,3 @@
-#include "charm/engine/pickle.h"
-
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -7,6 +5,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/strings.h"
+#include "charm/engine/torch_file.h"
 
 namespace charm::engine {
 namespace {

@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/engine/load_decoder.h"
+#include "charm/base/option_table.h"
+#include "charm/engine/decoder.h"
+#include "charm/engine/model_config.h"
 #include "charm/engine/plugin.h"
 
 namespace charm::engine {
@@ -27,17 +29,10 @@ class CpuRewardModel final : public RewardModel {
     return scores;
   }
 
-  std::int64_t vocab_size() const override { return config().vocab_size; }
-  std::int64_t max_positions() const override { return config().max_positions; }
-  std::int32_t pad_token_id() const override { return config().pad_token_id; }
-  std::vector<std::int32_t> gate_tokens() const override { return config().gate_tokens; }
-  std::vector<std::pair<std::string, std::string>> provenance() const override {
-    return provenance_;
-  }
+  const DecoderConfig& config() const override { return decoder_.config(); }
+  Provenance provenance() const override { return provenance_; }
 
  private:
-  const DecoderConfig& config() const { return decoder_.config(); }
-
   Decoder decoder_;
   DecoderSession session_;
   Provenance provenance_;
@@ -81,6 +76,28 @@ std::unique_ptr<RewardModel> load_reward_model(const ModelSource& source,
 std::unique_ptr<RewardModel> load_reward_model(const std::filesystem::path& model_dir,
                                                const RewardModelOptions& options) {
   return load_reward_model(resolve_model_source(model_dir, options.source), options);
+}
+
+void describe_device(OptionTable& table, DTypeChoice& dtype, DeviceChoice& device) {
+  table
+      .choice("dtype", dtype,
+              {{"auto", DTypeChoice::kAuto},
+               {"float32", DTypeChoice::kFloat32},
+               {"bfloat16", DTypeChoice::kBFloat16}},
+              "Element type of the computation; the head always runs in float32. auto takes "
+              "bfloat16 where the machine has native bf16 (AVX512-BF16, AMX, CUDA) and float32 "
+              "otherwise, where bfloat16 would be several times slower.")
+      .choice("device", device,
+              {{"auto", DeviceChoice::kAuto},
+               {"cpu", DeviceChoice::kCpu},
+               {"cuda", DeviceChoice::kCuda}},
+              "Where the model runs. auto takes the GPU where one is present and the GPU back end, "
+              "libcharm_torch.so, is installed.");
+}
+
+void describe_model(OptionTable& table, RewardModelOptions& options) {
+  describe_device(table, options.dtype, options.device);
+  describe_source(table, options.source);
 }
 
 }  // namespace charm::engine

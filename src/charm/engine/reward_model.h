@@ -9,13 +9,19 @@
 #include <utility>
 #include <vector>
 
-#include "charm/base/option_table.h"
 #include "charm/engine/model_source.h"
 #include "charm/engine/token_batch.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::engine {
 
 struct DecoderConfig;
+
+/// What manifests say of a loaded model: names and values.
+using Provenance = std::vector<std::pair<std::string, std::string>>;
 
 /// Interface of a reward model for scoring and evaluation. Tests use a fake. Scores are a function
 /// of each sequence's tokens alone, bit for bit on CPU. Not thread-safe.
@@ -42,17 +48,10 @@ class RewardModel {
   /// Default token budget of a batch.
   virtual std::int64_t budget_tokens() const { return 4096; }
 
-  /// Valid token ids are 0 .. vocab_size()-1.
-  virtual std::int64_t vocab_size() const = 0;
-  /// Context length (config.max_position_embeddings).
-  virtual std::int64_t max_positions() const = 0;
-  /// Id that pooling skips at the right end (config.pad_token_id); -1: none.
-  virtual std::int32_t pad_token_id() const = 0;
-  /// Tokens at whose last occurrence a gated head's gating network reads (make_pooled_row).
-  /// Empty: no gated head.
-  virtual std::vector<std::int32_t> gate_tokens() const { return {}; }
+  /// Vocabulary, context length, pad token, the tokens where a gating network reads.
+  virtual const DecoderConfig& config() const = 0;
   /// For the manifest: architecture, dtype, backend.
-  virtual std::vector<std::pair<std::string, std::string>> provenance() const = 0;
+  virtual Provenance provenance() const = 0;
 };
 
 enum class DTypeChoice { kAuto, kFloat32, kBFloat16 };

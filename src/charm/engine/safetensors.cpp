@@ -7,7 +7,6 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
-#include "charm/base/lfs_pointer.h"
 #include "charm/base/parse_json.h"
 
 namespace charm::engine {
@@ -204,8 +203,7 @@ std::string safetensors_dtype_name(DType dtype) {
   throw Error(ErrorKind::kInternal, "safetensors has no dtype for {}", dtype_name(dtype));
 }
 
-SafetensorsFile::SafetensorsFile(const fs::path& path)
-    : WeightsFile(path), file_(std::make_shared<const MappedFile>(path)) {
+SafetensorsFile::SafetensorsFile(const fs::path& path) : WeightsFile(path) {
   const std::string file = path.string();
   refuse_lfs_pointer({reinterpret_cast<const char*>(file_->data()), file_->size()}, file);
   if (file_->size() < 8) {
@@ -248,13 +246,6 @@ SafetensorsFile::SafetensorsFile(const fs::path& path)
     info.begin += data_begin;
     info.end += data_begin;
   }
-}
-
-Tensor SafetensorsFile::view(const std::string& name) const {
-  const auto found = tensors_.find(name);
-  if (found == tensors_.end())
-    throw Error(ErrorKind::kInput, "{}: no tensor '{}'", path_.string(), name);
-  return view_of_bytes(file_, found->second);
 }
 
 }  // namespace charm::engine

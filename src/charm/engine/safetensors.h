@@ -10,11 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "charm/engine/weights_file.h"
-
-namespace charm {
-class MappedFile;
-}
+#include "charm/engine/weights_folder.h"
 
 namespace charm::engine {
 
@@ -32,10 +28,7 @@ class SafetensorsFile final : public WeightsFile {
 
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
-  Tensor view(const std::string& name) const override;
-
  private:
-  std::shared_ptr<const MappedFile> file_;
   std::map<std::string, std::string> metadata_;
 };
 
@@ -63,9 +56,5 @@ std::string safetensors_dtype_name(DType dtype);
 
 /// The inverse; empty for a name the format does not have.
 std::optional<DType> dtype_of_name(std::string_view name);
-
-/// Flat index of the first NaN or infinite element of a float32, float16 or bfloat16
-/// tensor; empty when all are finite. Runs at memory bandwidth.
-std::optional<std::int64_t> find_non_finite(const Tensor& values);
 
 }  // namespace charm::engine

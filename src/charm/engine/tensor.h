@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -162,5 +163,9 @@ template <typename Element>
 const Element* data_or_null(const Tensor& tensor) {
   return tensor.defined() ? tensor.data<Element>() : nullptr;
 }
+
+/// Flat index of the first NaN or infinite element of a float32, float16 or bfloat16
+/// tensor; empty when all are finite. Runs at memory bandwidth.
+std::optional<std::int64_t> find_non_finite(const Tensor& values);
 
 }  // namespace charm::engine

@@ -9,10 +9,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
-#include "charm/base/lfs_pointer.h"
-#include "charm/engine/pickle.h"
 #include "charm/engine/safetensors.h"
-#include "charm/engine/zip_archive.h"
 
 namespace charm::engine {
 namespace {
@@ -271,8 +268,7 @@ class Tensors {
 
 }  // namespace
 
-TorchFile::TorchFile(const std::filesystem::path& path)
-    : WeightsFile(path), file_(std::make_shared<const MappedFile>(path)) {
+TorchFile::TorchFile(const std::filesystem::path& path) : WeightsFile(path) {
   const std::string file = path.string();
   const std::string_view bytes(reinterpret_cast<const char*>(file_->data()), file_->size());
   refuse_other_formats(bytes, file);
@@ -284,13 +280,6 @@ TorchFile::TorchFile(const std::filesystem::path& path)
   }
   const Pickle pickle = read_pickle(pickle_bytes, kFunctions, kClasses, file);
   tensors_ = Tensors(archive, pickle, file).read();
-}
-
-Tensor TorchFile::view(const std::string& name) const {
-  const auto found = tensors_.find(name);
-  if (found == tensors_.end())
-    throw Error(ErrorKind::kInput, "{}: no tensor '{}'", path_.string(), name);
-  return view_of_bytes(file_, found->second);
 }
 
 }  // namespace charm::engine

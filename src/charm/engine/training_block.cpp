@@ -1,10 +1,11 @@
 #include "charm/engine/training_block.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <utility>
 
+#include "charm/base/error.h"
+#include "charm/engine/ops.h"
 #include "charm/kernels/elementwise.h"
 
 namespace charm::engine {
@@ -30,11 +31,11 @@ template <typename Element>
 TrainingBlock<Element>::TrainingBlock(const DecoderConfig& config, std::size_t layer,
                                       BlockWeights weights, BlockWeights gradients)
     : config_(config),
-      layer_(layer),
+      attention_shape_(attention_shape(config.num_heads, config.num_kv_heads, config.head_dim,
+                                       attention_config(config, layer))),
+      rope_(rope_index(config, layer)),
       weights_(std::move(weights)),
       gradients_(std::move(gradients)) {
-  window_ = config_.windows.empty() ? 0 : config_.windows.at(layer_);
-  rope_ = window_ > 0 && config_.local_rope ? 1 : 0;
   refresh();
 }
 
@@ -42,19 +43,6 @@ template <typename Element>
 void TrainingBlock<Element>::refresh() {
   layers_ = TrainingLayers();  // freed before the new ones are packed
   layers_ = pack_training_layers<Element>(weights_, is_trainable());
-}
-
-template <typename Element>
-kernels::AttentionShape TrainingBlock<Element>::attention_shape() const {
-  const double scale = config_.attention_scale == 0.0
-                           ? 1.0 / std::sqrt(static_cast<double>(config_.head_dim))
-                           : config_.attention_scale;
-  return {.heads = config_.num_heads,
-          .key_heads = config_.num_kv_heads,
-          .head_dim = config_.head_dim,
-          .scale = static_cast<float>(scale),
-          .window = window_,
-          .softcap = static_cast<float>(config_.attention_softcap)};
 }
 
 template <typename Element>
@@ -151,13 +139,12 @@ void TrainingBlock<Element>::attention_forward(const TrainingBatch& batch, const
   auto* middle = saved.middle.take<Element>(rows.count * width());
   const kernels::LogSumExp log_sum_exp{
       saved.log_sum_exp.take<float>(rows.count * config_.num_heads), rows.count};
-  const kernels::AttentionShape shape = attention_shape();
   const kernels::PackedKv<Element> keys(
       head_rows(saved.k.get<Element>(), config_.num_kv_heads, config_.head_dim),
       head_rows(saved.v.get<Element>(), config_.num_kv_heads, config_.head_dim), rows.sequences,
-      shape, workspace.packed_kv.memory());
+      attention_shape_, workspace.packed_kv.memory());
   kernels::attention<Element>(head_rows(queries, config_.num_heads, config_.head_dim), keys,
-                              attended, rows.sequences, shape, log_sum_exp);
+                              attended, rows.sequences, attention_shape_, log_sum_exp);
   const Tensor& out_norm = weights_.attention_out_norm_D;
   auto* branch =
       out_norm.defined() ? saved.attention_out.take<Element>(rows.count * width()) : nullptr;
@@ -229,5 +216,50 @@ void TrainingBlock<Element>::forward(const TrainingBatch& batch, const QueryRows
 
 template class TrainingBlock<float>;
 template class TrainingBlock<BFloat16>;
+
+ActivationBytes activation_bytes(const DecoderConfig& config, std::int64_t tokens,
+                                 std::size_t element_bytes) {
+  // As SavedActivations; norms after attention and MLP, and QK-norm, keep what they normalise.
+  const auto width = static_cast<double>(config.hidden_size);
+  const auto q = static_cast<double>(config.num_heads * config.head_dim);
+  const auto kv = static_cast<double>(config.num_kv_heads * config.head_dim);
+  const auto mlp = config.experts ? 0.0 : static_cast<double>(config.intermediate_size);
+  const auto bytes = static_cast<double>(element_bytes) * static_cast<double>(tokens);
+  const double log_sum_exp = 4.0 * static_cast<double>(config.num_heads * tokens);
+  return {.input = bytes * width,
+          .attention = bytes * (3 * q + 3 * kv + 2 * width) + log_sum_exp,
+          .mlp = bytes * (2 * mlp + width)};
+}
+
+std::vector<Stored> plan_activations(const DecoderConfig& config, std::int64_t first_block,
+                                     std::int64_t tokens, std::size_t element_bytes,
+                                     double limit_bytes) {
+  const ActivationBytes block = activation_bytes(config, tokens, element_bytes);
+  const std::int64_t last = config.num_layers - 1;
+  std::vector<Stored> stored(static_cast<std::size_t>(config.num_layers), Stored::kInput);
+  stored.back() = Stored::kAll;  // of few rows beside its keys and values
+  // The last block's memory, and that of one recomputed block.
+  double used =
+      block.input * static_cast<double>(config.num_layers - first_block) + 2 * block.attention;
+  if (limit_bytes > 0.0 && used > limit_bytes) {
+    constexpr double kGiB = 1 << 30;
+    throw Error(
+        ErrorKind::kResource,
+        "--activation-gib {:.3g}: a batch of {} tokens takes {:.3g} GiB even if every layer "
+        "is recomputed; raise it, lower --budget-tokens or --max-tokens, or set it to 0 for "
+        "no limit",
+        limit_bytes / kGiB, tokens, used / kGiB);
+  }
+  const auto store = [&](Stored what, double bytes) {
+    for (std::int64_t layer = last - 1; layer >= first_block; --layer) {
+      if (used + bytes > limit_bytes) return;
+      used += bytes;
+      stored[static_cast<std::size_t>(layer)] = what;
+    }
+  };
+  store(Stored::kAttention, block.attention);
+  store(Stored::kAll, block.mlp);
+  return stored;
+}
 
 }  // namespace charm::engine

@@ -6,19 +6,41 @@
 #include <vector>
 
 #include "charm/engine/decoder_weights.h"
+#include "charm/engine/layout.h"
 #include "charm/engine/model_config.h"
-#include "charm/engine/training_batch.h"
-#include "charm/engine/training_layers.h"
-#include "charm/kernels/attention_backward.h"
+#include "charm/kernels/attention.h"
 #include "charm/kernels/expert_rows.h"
+#include "charm/kernels/gemm.h"
 #include "charm/kernels/kernels.h"
 #include "charm/kernels/row_gradients.h"
-#include "charm/kernels/row_panels.h"
+#include "charm/kernels/weight_gradient.h"
 
 namespace charm::engine {
 
 // T packed tokens, Q query rows (all tokens, or the responses' last ones), D model width, H query
 // heads, K key/value heads, E head width, F MLP width.
+
+/// A gated MLP, packed for the forward pass and for input gradients.
+struct TrainingMlp {
+  kernels::PackedWeight gate, up, down;
+  kernels::PackedWeight gate_up_t;  ///< [dgate, dup] -> dx
+  kernels::PackedWeight down_t;
+};
+
+/// A block's linear layers, packed once per optimiser step from the float32 masters.
+struct TrainingLayers {
+  kernels::PackedWeight q, k, v, o;
+  kernels::PackedWeight qkv_t;  ///< [dq, dk, dv] -> dx
+  kernels::PackedWeight o_t;
+  TrainingMlp mlp;                         ///< or the experts
+  kernels::PackedWeight router, router_t;  ///< float32
+  std::vector<TrainingMlp> experts;
+};
+
+/// @param weights   with split projections
+/// @param backward  also packs for input gradients; a frozen block needs none
+template <typename Element>
+TrainingLayers pack_training_layers(const BlockWeights& weights, bool backward);
 
 /// Memory that grows to the largest request and is kept.
 class TrainingBuffer {
@@ -116,7 +138,6 @@ class TrainingBlock {
   std::int64_t mlp_width() const { return layers_.mlp.gate.outputs(); }
   float norm_offset() const { return config_.norms_add_one ? 1.0f : 0.0f; }
   float eps() const { return static_cast<float>(config_.rms_norm_eps); }
-  kernels::AttentionShape attention_shape() const;
   /// Of QK-norm: one norm per head, or one over all.
   std::int64_t norm_heads(const Tensor& norm, std::int64_t values) const {
     return values / norm.numel();
@@ -169,11 +190,10 @@ class TrainingBlock {
                         std::int64_t rows, TrainingWorkspace& workspace);
 
   DecoderConfig config_;
-  std::size_t layer_;
+  kernels::AttentionShape attention_shape_;
+  std::size_t rope_;
   BlockWeights weights_, gradients_;
   TrainingLayers layers_;
-  std::int64_t window_ = 0;
-  std::size_t rope_ = 0;
 };
 
 /// One linear layer's gradients over one tile: dW += dY^T X and db += sum of dY.
@@ -190,5 +210,24 @@ template <typename Element>
 void add_layer_gradients(std::initializer_list<LayerGradient<Element>> layers,
                          const kernels::Rows<const Element>& x, std::int64_t inputs,
                          const std::vector<kernels::RowRun>& runs, TrainingBuffer& panels_x);
+
+/// Memory of one block's activations for a batch, in bytes.
+struct ActivationBytes {
+  double input = 0.0;      ///< its input, which is always kept
+  double attention = 0.0;  ///< what Stored::kAttention adds
+  double mlp = 0.0;        ///< what Stored::kAll adds to that
+};
+
+ActivationBytes activation_bytes(const DecoderConfig& config, std::int64_t tokens,
+                                 std::size_t element_bytes);
+
+/// What each of the blocks from `first_block` on stores for batches of `tokens`, so that all
+/// together take at most `limit_bytes`; blocks before it store nothing. The last block's backward
+/// pass directly follows its forward pass, so it always stores all. Attention is stored first: it
+/// costs more to recompute per byte. Throws kResource, naming the memory needed, where even the
+/// inputs and one recomputed block take more; a limit of 0 is none, and stores inputs alone.
+std::vector<Stored> plan_activations(const DecoderConfig& config, std::int64_t first_block,
+                                     std::int64_t tokens, std::size_t element_bytes,
+                                     double limit_bytes);
 
 }  // namespace charm::engine

@@ -191,7 +191,7 @@ void TrainingBlock<Element>::attention_backward(const TrainingBatch& batch, cons
        .dk = {d_qkv + q_width(), stride},
        .dv = {d_qkv + q_width() + kv_width(), stride},
        .num_keys = tokens},
-      rows.sequences, attention_shape(), workspace.attention);
+      rows.sequences, attention_shape_, workspace.attention);
   if (last) {  // all other rows have no gradient
     std::fill_n(dx_TD, tokens * width(), Element{});
     for (std::int64_t t = 0; t < tokens; ++t) std::fill_n(d_qkv + t * stride, q_width(), Element{});

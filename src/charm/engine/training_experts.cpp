@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "charm/engine/training_block.h"
-#include "charm/kernels/elementwise.h"
+#include "charm/kernels/kernels.h"
 #include "charm/kernels/thread_pool.h"
 
 namespace charm::engine {

@@ -1,8 +1,7 @@
-#include "charm/engine/training_layers.h"
-
 #include <type_traits>
 #include <utility>
 
+#include "charm/engine/training_block.h"
 #include "charm/kernels/row_gradients.h"
 
 namespace charm::engine {

@@ -1,12 +1,15 @@
 #include "charm/engine/weights_folder.h"
 
 #include <algorithm>
+#include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
-#include "charm/base/lfs_pointer.h"
 #include "charm/base/parse_json.h"
+#include "charm/engine/safetensors.h"
+#include "charm/engine/torch_file.h"
 
 namespace charm::engine {
 namespace {
@@ -88,7 +91,57 @@ fs::path find_weights(const fs::path& folder, const std::string& weights) {
   throw_no_weights(folder);
 }
 
+/// Copies the strided elements of a tensor in row-major order.
+void gather(const std::byte* from, const TensorInfo& info, Tensor& to) {
+  const std::size_t element = element_bytes(info.dtype);
+  std::vector<std::int64_t> index(info.shape.size(), 0);
+  std::byte* out = to.mutable_bytes();
+  for (std::int64_t left = to.numel(); left > 0; --left, out += element) {
+    std::int64_t offset = 0;
+    for (std::size_t i = 0; i < index.size(); ++i) offset += index[i] * info.strides[i];
+    std::memcpy(out, from + static_cast<std::size_t>(offset) * element, element);
+    for (std::size_t i = index.size(); i-- > 0;) {
+      if (++index[i] < info.shape[i]) break;
+      index[i] = 0;
+    }
+  }
+}
+
 }  // namespace
+
+WeightsFile::WeightsFile(fs::path path)
+    : path_(std::move(path)), file_(std::make_shared<const MappedFile>(path_)) {}
+
+Tensor WeightsFile::view(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end())
+    throw Error(ErrorKind::kInput, "{}: no tensor '{}'", path_.string(), name);
+  const TensorInfo& info = found->second;
+  if (info.begin == info.end) return Tensor::empty(info.shape, info.dtype);
+  const std::byte* bytes = file_->data() + info.begin;
+  const std::size_t element = element_bytes(info.dtype);
+  // Both formats usually align their tensors but need not: unaligned ones are copied.
+  const bool aligned = reinterpret_cast<std::uintptr_t>(bytes) % element == 0;
+  if (aligned && info.strides.empty()) return Tensor::over(file_, bytes, info.shape, info.dtype);
+  Tensor copy = Tensor::empty(info.shape, info.dtype);
+  if (info.strides.empty()) {
+    std::memcpy(copy.mutable_bytes(), bytes, info.end - info.begin);
+  } else {
+    gather(bytes, info, copy);
+  }
+  return copy;
+}
+
+std::unique_ptr<WeightsFile> open_weights_file(const fs::path& path) {
+  const fs::path extension = path.extension();
+  if (extension == ".bin" || extension == ".pt" || extension == ".pth")
+    return std::make_unique<TorchFile>(path);
+  return std::make_unique<SafetensorsFile>(path);
+}
+
+void release_pages(const Tensor& tensor) {
+  if (tensor.defined()) MappedFile::release_pages(tensor.bytes(), tensor.nbytes());
+}
 
 bool has_weights(const fs::path& folder) {
   std::error_code error;

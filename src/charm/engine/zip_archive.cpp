@@ -1,11 +1,10 @@
-#include "charm/engine/zip_archive.h"
-
 #include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <string_view>
 
 #include "charm/base/error.h"
+#include "charm/engine/torch_file.h"
 
 namespace charm::engine {
 namespace {

@@ -6,9 +6,8 @@
 #include <optional>
 #include <utility>
 
-#include "charm/kernels/attention_pack.h"
+#include "charm/kernels/attention_tiles.h"
 #include "charm/kernels/thread_pool.h"
-#include "charm/kernels/tile_attention.h"
 
 namespace charm::kernels {
 namespace {

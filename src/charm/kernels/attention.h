@@ -87,4 +87,84 @@ void attention(const HeadRows<Element>& q, const PackedKv<Element>& keys, Elemen
                const std::vector<AttentionSequence>& sequences, const AttentionShape& shape,
                const LogSumExp& log_sum_exp = {});
 
+/// Tokens per KV-cache block.
+inline constexpr std::int64_t kKvBlockTokens = 64;
+
+/// One layer of a paged KV cache, in blocks of kKvBlockTokens tokens. The blocks of a head are
+/// stored in the micro-kernel's packed layout, so that decode repacks nothing; block b of head h
+/// begins at data + b * block_stride + h * head_words.
+struct KvCacheLayer {
+  std::uint32_t* data = nullptr;
+  std::int64_t block_stride = 0;  ///< words between blocks
+};
+
+/// Words of one block of one head: one per float32, one per pair of bfloat16.
+template <typename Element>
+std::int64_t kv_block_head_words(std::int64_t head_dim);
+
+/// Query rows of one sequence in a forward pass: a prefill chunk or one decode token.
+struct PagedSequence {
+  std::int64_t begin = 0;  ///< first row
+  std::int64_t length = 0;
+  std::int64_t first_position = 0;  ///< of the first row in its sequence
+  std::vector<std::int32_t>
+      block_table;  ///< block ids of the sequence in order, up to the last row's
+};
+
+/// Writes K and V of the rows to their positions. Blocks that sequences share must not be written.
+template <typename Element>
+void write_kv_cache(const HeadRows<Element>& k, const HeadRows<Element>& v,
+                    const KvCacheLayer& cache, const std::vector<PagedSequence>& sequences,
+                    const AttentionShape& shape);
+
+/// Causal grouped-query attention over a paged KV cache (Kwon et al., PagedAttention, arXiv
+/// 2309.06180). Key blocks begin at multiples of kKvBlockTokens from the sequence's start whatever
+/// else is in the batch and however the prefill was chunked: a row's bits depend on its sequence
+/// alone. Method, accumulation and rounding as in `attention`.
+///
+/// @param out_QHE  [Q, H*E], contiguous; rows outside the sequences are not written
+template <typename Element>
+void paged_attention(const HeadRows<Element>& q, const KvCacheLayer& cache, Element* out_QHE,
+                     const std::vector<PagedSequence>& sequences, const AttentionShape& shape);
+
+/// Rows of gradients: head h of row t begins at data + t * row_stride + h * E.
+template <typename Element>
+struct GradientRows {
+  Element* data = nullptr;
+  std::int64_t row_stride = 0;
+};
+
+/// Backing memory, reused from call to call.
+struct AttentionBackwardMemory {
+  HugePageBuffer keys, values, dk, dv;
+};
+
+/// What the backward pass of `attention` reads and writes.
+template <typename Element>
+struct AttentionGradients {
+  HeadRows<Element> q, k, v;     ///< as given to `attention`; rows an even number of elements apart
+  HeadRows<Element> out, d_out;  ///< its result [Q, H*E] and the gradient of it
+  LogSumExp log_sum_exp;         ///< written by `attention`
+  GradientRows<Element> dq;      ///< [Q]; rows outside the sequences are not written
+  GradientRows<Element> dk, dv;  ///< [T], the first `num_keys` rows: all tokens that the sequences'
+                                 ///< keys cover
+  std::int64_t num_keys = 0;
+};
+
+/// Gradients of `attention` by its queries, keys and values: Dao, FlashAttention-2 (arXiv
+/// 2307.08691), algorithm 2; the probabilities are recomputed from the log-sum-exp. With d_i = dO_i
+/// . O_i:
+///
+///     P_ij = exp(s_ij - lse_i);  dP_ij = dO_i . v_j;  dS_ij = P_ij (dP_ij - d_i) ds_ij/d(q_i .
+///     k_j) dv_j = sum_i P_ij dO_i;  dk_j = sum_i dS_ij q_i;  dq_i = sum_j dS_ij k_j
+///
+/// Products as in `attention`: float32 accumulation, bfloat16 in pairs with P and dS rounded. A
+/// task is one query head of one prompt with its responses, so sums run in one order, whatever the
+/// number of threads and the other prompts of the batch. Key/value gradients are summed over the
+/// query heads that share them in float32.
+template <typename Element>
+void attention_backward(const AttentionGradients<Element>& gradients,
+                        const std::vector<AttentionSequence>& sequences,
+                        const AttentionShape& shape, AttentionBackwardMemory& memory);
+
 }  // namespace charm::kernels

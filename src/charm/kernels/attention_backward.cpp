@@ -1,28 +1,20 @@
-#include "charm/kernels/attention_backward.h"
-
 #include <algorithm>
-#include <bit>
 #include <map>
 #include <optional>
 #include <type_traits>
 #include <utility>
 
 #include "charm/base/check.h"
-#include "charm/kernels/attention_gradient.h"
-#include "charm/kernels/attention_pack.h"
+#include "charm/kernels/attention.h"
+#include "charm/kernels/attention_tiles.h"
 #include "charm/kernels/gradient_rows.h"
 #include "charm/kernels/micro_kernel.h"
 #include "charm/kernels/thread_pool.h"
-#include "charm/kernels/tile_attention.h"
 
 namespace charm::kernels {
 namespace {
 
 // T packed tokens, Q query rows, E head width.
-
-std::uint32_t pair_of(BFloat16 low, BFloat16 high) {
-  return low.bits | static_cast<std::uint32_t>(high.bits) << 16;
-}
 
 /// Sequences that share keys: a prompt with its responses, in the order of the batch.
 struct Family {
@@ -50,7 +42,7 @@ struct Scratch {
   std::vector<float> dk, dv;                   ///< of a block, [kBlockKeys][padded E]
   std::vector<float> products, weight_gradients;
   std::vector<std::uint32_t> weights, logit_gradients;
-  std::vector<std::uint16_t> logit_gradient_rows;
+  std::vector<BFloat16> logit_gradient_rows;
 };
 
 template <typename Element>
@@ -146,8 +138,7 @@ class AttentionBackward {
   }
   static float dot(const GradientKernels& kernels, const BFloat16* a, const BFloat16* b,
                    std::int64_t count) {
-    return kernels.dot_bfloat16(reinterpret_cast<const std::uint16_t*>(a),
-                                reinterpret_cast<const std::uint16_t*>(b), count);
+    return kernels.dot_bfloat16(a, b, count);
   }
 
   const Element* row(const HeadRows<Element>& rows, std::int64_t head, std::int64_t at) const {
@@ -159,13 +150,7 @@ class AttentionBackward {
                   std::uint32_t* to) const {
     for (std::int64_t r = 0; r < tile.count; r += kStepRows, to += padded()) {
       const Element* low = row(rows, head, tile.first_query + r);
-      if constexpr (kPairs) {
-        const Element* high = r + 1 < tile.count ? low + rows.row_stride : nullptr;
-        for (std::int64_t e = 0; e < dim(); ++e)
-          to[e] = pair_of(low[e], high == nullptr ? Element{} : high[e]);
-      } else {
-        for (std::int64_t e = 0; e < dim(); ++e) to[e] = std::bit_cast<std::uint32_t>(low[e]);
-      }
+      pack_step(low, kPairs && r + 1 < tile.count ? low + rows.row_stride : nullptr, dim(), to);
     }
   }
 
@@ -295,9 +280,7 @@ class AttentionBackward {
   }
 
   void store(const float* from, float* to) const { std::copy_n(from, dim(), to); }
-  void store(const float* from, BFloat16* to) const {
-    update_kernels().round(from, reinterpret_cast<std::uint16_t*>(to), dim());
-  }
+  void store(const float* from, BFloat16* to) const { update_kernels().round(from, to, dim()); }
 
   /// Key and value gradients, summed over the query heads of each key head.
   void sum_heads() const {

@@ -1,7 +1,6 @@
-#include "charm/kernels/attention_gradient.h"
-
 #include <algorithm>
-#include <bit>
+
+#include "charm/kernels/attention_tiles.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "charm/kernels/attention_gradient.cpp"
@@ -101,7 +100,7 @@ void gradient_bf16(const GradientTile& tile, const GradientParams& params) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(u32));
   const auto store_row = [&](hn::Vec<U32> bits, std::int64_t row, std::int64_t n) {
     hn::StoreU(hn::DemoteTo(u16, hn::BitCast(i32, hn::ShiftRight<16>(bits))), u16,
-               tile.logit_gradient_rows + row * kBlockKeys + n);
+               reinterpret_cast<std::uint16_t*>(tile.logit_gradient_rows) + row * kBlockKeys + n);
   };
   for (std::int64_t r = params.first_row; r < params.end_row; r += 2) {
     const bool has_second = r + 1 < params.end_row;
@@ -124,25 +123,20 @@ void gradient_bf16(const GradientTile& tile, const GradientParams& params) {
   }
 }
 
-inline float load1(const float* p) { return *p; }
-inline float load1(const std::uint16_t* p) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(*p) << 16);
-}
-
-template <typename Memory>
-float dot(const Memory* a, const Memory* b, std::int64_t count) {
+template <typename Element>
+float dot(const Element* a, const Element* b, std::int64_t count) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   Vec sum = hn::Zero(d);
   std::int64_t i = 0;
   for (; i + lanes <= count; i += lanes) sum = hn::MulAdd(load(d, a + i), load(d, b + i), sum);
   float total = hn::GetLane(hn::SumOfLanes(d, sum));
-  for (; i < count; ++i) total += load1(a + i) * load1(b + i);
+  for (; i < count; ++i) total += widened(a[i]) * widened(b[i]);
   return total;
 }
 
 GradientKernels make_gradient_kernels() {
-  return {gradient_f32, gradient_bf16, dot<float>, dot<std::uint16_t>};
+  return {gradient_f32, gradient_bf16, dot<float>, dot<BFloat16>};
 }
 
 }  // namespace HWY_NAMESPACE

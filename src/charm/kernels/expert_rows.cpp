@@ -4,7 +4,6 @@
 #include <cstring>
 #include <numeric>
 
-#include "charm/kernels/elementwise.h"
 #include "charm/kernels/kernels.h"
 #include "charm/kernels/thread_pool.h"
 

@@ -1,14 +1,11 @@
 #include "charm/kernels/gemm.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <memory>
 #include <type_traits>
 
-#include "charm/kernels/gemm_epilogue.h"
 #include "charm/kernels/micro_kernel.h"
-#include "charm/kernels/row_panels.h"
 #include "charm/kernels/thread_pool.h"
 
 namespace charm::kernels {
@@ -23,11 +20,6 @@ constexpr std::int64_t kBlockRows = 192;  ///< rows of one task
 constexpr std::int64_t kTasksPerThread = 4;
 constexpr std::int64_t kTile = kMicroRows * kMicroColumns;
 constexpr std::int64_t kCacheLineSteps = 16;
-
-float to_float(float v) { return v; }
-float to_float(BFloat16 v) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16);
-}
 
 template <typename Element>
 constexpr std::int64_t kStepInputs = sizeof(std::uint32_t) / sizeof(Element);
@@ -98,7 +90,7 @@ void fill_panels(std::span<const Part<Element>> parts, std::int64_t outputs, std
       for (std::int64_t c = 0; bias != nullptr && c < kMicroColumns; ++c) {
         const Element* of_part = parts[static_cast<std::size_t>(c / width)].bias_O;
         bias[p * kMicroColumns + c] =
-            of_part != nullptr && output(c) < outputs ? to_float(of_part[output(c)]) : 0.0f;
+            of_part != nullptr && output(c) < outputs ? widened(of_part[output(c)]) : 0.0f;
       }
     }
   });
@@ -274,7 +266,7 @@ PackedWeight PackedWeight::pack_transposed(
   for (const auto& [weight, outputs] : weights_OI) {
     for (std::int64_t o = 0; o < outputs; ++o) rows.push_back(weight + o * inputs);
   }
-  std::vector<internal::RowStep<Element>> steps;
+  std::vector<RowStep<Element>> steps;
   constexpr auto kRows = static_cast<std::size_t>(kStepInputs<Element>);
   for (std::size_t o = 0; o < rows.size(); o += kRows)
     steps.push_back({rows[o], kRows > 1 && o + 1 < rows.size() ? rows[o + 1] : nullptr});
@@ -285,7 +277,7 @@ PackedWeight PackedWeight::pack_transposed(
   packed.panels_ =
       HugePageBuffer(static_cast<std::size_t>(packed.num_panels() * packed.steps_ * kMicroColumns));
   parallel_for_ranges(packed.num_panels(), 1, [&](std::int64_t begin, std::int64_t end) {
-    internal::pack_row_panels<Element>(steps, inputs, begin, end, packed.panels_.data());
+    pack_row_panels<Element>(steps, inputs, begin, end, packed.panels_.data());
   });
   return packed;
 }

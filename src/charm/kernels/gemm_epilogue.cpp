@@ -1,7 +1,6 @@
-#include "charm/kernels/gemm_epilogue.h"
-
 #include <cstring>
-#include <type_traits>
+
+#include "charm/kernels/micro_kernel.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "charm/kernels/gemm_epilogue.cpp"
@@ -21,8 +20,8 @@ using Vec = hn::Vec<F32>;
 enum class Finish { kStore, kAdd, kSiluMul, kGeluMul, kGeluTanhMul };
 
 /// Whole vectors of one row: `out` holds the tile's columns rounded up to a vector.
-template <Finish kFinish, typename Memory>
-HWY_INLINE void finish_row(const float* sums, const float* bias, Memory* out,
+template <Finish kFinish, typename Element>
+HWY_INLINE void finish_row(const float* sums, const float* bias, Element* out,
                            std::int64_t columns) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
@@ -45,17 +44,16 @@ HWY_INLINE void finish_row(const float* sums, const float* bias, Memory* out,
 
 template <Finish kFinish, typename Element>
 void finish(const EpilogueTile<Element>& tile) {
-  using Memory = std::conditional_t<std::is_same_v<Element, float>, float, std::uint16_t>;
   const bool whole = tile.columns % static_cast<std::int64_t>(hn::Lanes(F32())) == 0;
   for (std::int64_t r = 0; r < tile.rows; ++r) {
     const float* sums = tile.sums + r * kMicroColumns;
-    auto* out = reinterpret_cast<Memory*>(tile.out + r * tile.row_stride);
+    Element* out = tile.out + r * tile.row_stride;
     if (whole) {
       finish_row<kFinish>(sums, tile.bias, out, tile.columns);
       continue;
     }
-    Memory row[kMicroColumns] = {};  // last panel: the width is not a multiple of the vector
-    const auto bytes = static_cast<std::size_t>(tile.columns) * sizeof(Memory);
+    Element row[kMicroColumns] = {};  // last panel: the width is not a multiple of the vector
+    const auto bytes = static_cast<std::size_t>(tile.columns) * sizeof(Element);
     std::memcpy(row, out, bytes);
     finish_row<kFinish>(sums, tile.bias, row, tile.columns);
     std::memcpy(out, row, bytes);

@@ -1,7 +1,6 @@
 #include "charm/kernels/gradient_rows.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #undef HWY_TARGET_INCLUDE
@@ -46,8 +45,8 @@ HWY_INLINE float row_sum(std::int64_t count, const Term& term) {
   return total;
 }
 
-template <typename Memory>
-float inverse_rms(const Memory* x, float eps, std::int64_t width) {
+template <typename Element>
+float inverse_rms(const Element* x, float eps, std::int64_t width) {
   const float squares = row_sum(width, [&](auto d, std::int64_t i) HWY_ATTR {
     const auto v = load(d, x + i);
     return hn::Mul(v, v);
@@ -55,8 +54,8 @@ float inverse_rms(const Memory* x, float eps, std::int64_t width) {
   return 1.0f / std::sqrt(squares / static_cast<float>(width) + eps);
 }
 
-template <typename Memory>
-void norm_row(const Memory* x, const float* w, float offset, float eps, Memory* out,
+template <typename Element>
+void norm_row(const Element* x, const float* w, float offset, float eps, Element* out,
               std::int64_t width) {
   const float r = inverse_rms(x, eps, width);
   for_vectors(0, width, [&](auto d, std::int64_t i) HWY_ATTR {
@@ -65,9 +64,9 @@ void norm_row(const Memory* x, const float* w, float offset, float eps, Memory* 
   });
 }
 
-template <typename Memory>
-void norm_backward_row(const Memory* x, const Memory* dy, const float* w, float offset, float eps,
-                       Memory* dx, std::int64_t width, bool add) {
+template <typename Element>
+void norm_backward_row(const Element* x, const Element* dy, const float* w, float offset, float eps,
+                       Element* dx, std::int64_t width, bool add) {
   const float r = inverse_rms(x, eps, width);
   const auto g = [&](auto d, std::int64_t i) HWY_ATTR {
     return hn::Mul(load(d, dy + i), hn::Add(hn::LoadU(d, w + i), hn::Set(d, offset)));
@@ -85,8 +84,8 @@ void norm_backward_row(const Memory* x, const Memory* dy, const float* w, float 
 
 /// Columns `begin` .. `end` of sum += dy x r over one row. MulAdd, not Add(Mul): the compiler fuses
 /// the latter in the vector loop alone, and where that ends depends on the number of threads.
-template <typename Memory>
-void norm_weight_row(const Memory* x, const Memory* dy, float r, std::int64_t begin,
+template <typename Element>
+void norm_weight_row(const Element* x, const Element* dy, float r, std::int64_t begin,
                      std::int64_t end, float* sum) {
   for_vectors(begin, end, [&](auto d, std::int64_t i) HWY_ATTR {
     const auto scaled = hn::Mul(load(d, x + i), hn::Set(d, r));
@@ -95,15 +94,15 @@ void norm_weight_row(const Memory* x, const Memory* dy, float r, std::int64_t be
 }
 
 /// Columns `begin` .. `end` of sum += scale * row.
-template <typename Memory>
-void add_row(const Memory* row, float scale, std::int64_t begin, std::int64_t end, float* sum) {
+template <typename Element>
+void add_row(const Element* row, float scale, std::int64_t begin, std::int64_t end, float* sum) {
   for_vectors(begin, end, [&](auto d, std::int64_t i) HWY_ATTR {
     hn::StoreU(hn::MulAdd(load(d, row + i), hn::Set(d, scale), hn::LoadU(d, sum + i)), d, sum + i);
   });
 }
 
-template <typename Memory>
-void rope_head(Memory* x, const float* cos, const float* sin, std::int64_t half, float sign) {
+template <typename Element>
+void rope_head(Element* x, const float* cos, const float* sin, std::int64_t half, float sign) {
   for_vectors(0, half, [&](auto d, std::int64_t i) HWY_ATTR {
     const auto low = load(d, x + i);
     const auto high = load(d, x + half + i);
@@ -150,17 +149,17 @@ HWY_INLINE Gate<V> gate_of(D d, V z, GateFunction function) {
   return {value, hn::MulAdd(z, density, cumulative)};
 }
 
-template <typename Memory>
-void gate_row(const Memory* gate, const Memory* up, GateFunction function, Memory* hidden,
+template <typename Element>
+void gate_row(const Element* gate, const Element* up, GateFunction function, Element* hidden,
               std::int64_t width) {
   for_vectors(0, width, [&](auto d, std::int64_t i) HWY_ATTR {
     store(d, hn::Mul(gate_of(d, load(d, gate + i), function).value, load(d, up + i)), hidden + i);
   });
 }
 
-template <typename Memory>
-void gate_backward_row(const Memory* gate, const Memory* up, const Memory* dh,
-                       GateFunction function, Memory* d_gate, Memory* d_up, std::int64_t width) {
+template <typename Element>
+void gate_backward_row(const Element* gate, const Element* up, const Element* dh,
+                       GateFunction function, Element* d_gate, Element* d_up, std::int64_t width) {
   for_vectors(0, width, [&](auto d, std::int64_t i) HWY_ATTR {
     const auto f = gate_of(d, load(d, gate + i), function);
     const auto gradient = load(d, dh + i);
@@ -169,7 +168,7 @@ void gate_backward_row(const Memory* gate, const Memory* up, const Memory* dh,
   });
 }
 
-void round_range(const float* from, std::uint16_t* to, std::int64_t count) {
+void round_range(const float* from, BFloat16* to, std::int64_t count) {
   for_vectors(0, count,
               [&](auto d, std::int64_t i) HWY_ATTR { store(d, hn::LoadU(d, from + i), to + i); });
 }
@@ -191,17 +190,15 @@ void adamw_range(float* p, const float* g, float* m, float* v, const AdamWFactor
   });
 }
 
-template <typename Memory>
-GradientRowKernels<Memory> make_gradient_rows() {
-  return {inverse_rms<Memory>,     norm_row<Memory>,         norm_backward_row<Memory>,
-          norm_weight_row<Memory>, add_row<Memory>,          rope_head<Memory>,
-          gate_row<Memory>,        gate_backward_row<Memory>};
+template <typename Element>
+GradientRowKernels<Element> make_gradient_rows() {
+  return {inverse_rms<Element>,     norm_row<Element>,         norm_backward_row<Element>,
+          norm_weight_row<Element>, add_row<Element>,          rope_head<Element>,
+          gate_row<Element>,        gate_backward_row<Element>};
 }
 
 GradientRowKernels<float> gradient_rows_f32() { return make_gradient_rows<float>(); }
-GradientRowKernels<std::uint16_t> gradient_rows_bf16() {
-  return make_gradient_rows<std::uint16_t>();
-}
+GradientRowKernels<BFloat16> gradient_rows_bf16() { return make_gradient_rows<BFloat16>(); }
 UpdateKernels make_update_kernels() { return {round_range, adamw_range}; }
 
 }  // namespace HWY_NAMESPACE
@@ -221,9 +218,8 @@ const GradientRowKernels<float>& gradient_row_kernels<float>() {
   return kKernels;
 }
 template <>
-const GradientRowKernels<std::uint16_t>& gradient_row_kernels<std::uint16_t>() {
-  static const GradientRowKernels<std::uint16_t> kKernels =
-      HWY_DYNAMIC_DISPATCH(gradient_rows_bf16)();
+const GradientRowKernels<BFloat16>& gradient_row_kernels<BFloat16>() {
+  static const GradientRowKernels<BFloat16> kKernels = HWY_DYNAMIC_DISPATCH(gradient_rows_bf16)();
   return kKernels;
 }
 const UpdateKernels& update_kernels() {

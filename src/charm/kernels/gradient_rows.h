@@ -8,26 +8,26 @@
 // Internal to this folder.
 namespace charm::kernels {
 
-/// `Memory` is float, or std::uint16_t for bfloat16.
-template <typename Memory>
+template <typename Element>
 struct GradientRowKernels {
-  float (*inverse_rms)(const Memory* x, float eps, std::int64_t width);
-  void (*norm)(const Memory* x, const float* w, float offset, float eps, Memory* out,
+  float (*inverse_rms)(const Element* x, float eps, std::int64_t width);
+  void (*norm)(const Element* x, const float* w, float offset, float eps, Element* out,
                std::int64_t width);
-  void (*norm_backward)(const Memory* x, const Memory* dy, const float* w, float offset, float eps,
-                        Memory* dx, std::int64_t width, bool add);
-  void (*norm_weight)(const Memory* x, const Memory* dy, float inverse_rms, std::int64_t begin,
+  void (*norm_backward)(const Element* x, const Element* dy, const float* w, float offset,
+                        float eps, Element* dx, std::int64_t width, bool add);
+  void (*norm_weight)(const Element* x, const Element* dy, float inverse_rms, std::int64_t begin,
                       std::int64_t end, float* sum);
-  void (*add_row)(const Memory* row, float scale, std::int64_t begin, std::int64_t end, float* sum);
-  void (*rope)(Memory* x, const float* cos, const float* sin, std::int64_t half, float sign);
-  void (*gate)(const Memory* gate, const Memory* up, GateFunction function, Memory* hidden,
+  void (*add_row)(const Element* row, float scale, std::int64_t begin, std::int64_t end,
+                  float* sum);
+  void (*rope)(Element* x, const float* cos, const float* sin, std::int64_t half, float sign);
+  void (*gate)(const Element* gate, const Element* up, GateFunction function, Element* hidden,
                std::int64_t width);
-  void (*gate_backward)(const Memory* gate, const Memory* up, const Memory* d_hidden,
-                        GateFunction function, Memory* d_gate, Memory* d_up, std::int64_t width);
+  void (*gate_backward)(const Element* gate, const Element* up, const Element* d_hidden,
+                        GateFunction function, Element* d_gate, Element* d_up, std::int64_t width);
 };
 
-template <typename Memory>
-const GradientRowKernels<Memory>& gradient_row_kernels();
+template <typename Element>
+const GradientRowKernels<Element>& gradient_row_kernels();
 
 /// Factors of one AdamW step.
 struct AdamWFactors {
@@ -40,7 +40,7 @@ struct AdamWFactors {
 };
 
 struct UpdateKernels {
-  void (*round)(const float* from, std::uint16_t* to, std::int64_t count);
+  void (*round)(const float* from, BFloat16* to, std::int64_t count);
   void (*adamw)(float* p, const float* g, float* m, float* v, const AdamWFactors& factors,
                 std::int64_t count);
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,6 +15,19 @@ namespace charm::kernels {
 struct BFloat16 {
   std::uint16_t bits;
 };
+
+inline float widened(float v) { return v; }
+inline float widened(BFloat16 v) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16);
+}
+
+inline void narrow_to(float v, float& out) { out = v; }
+/// To nearest even; a NaN stays one.
+inline void narrow_to(float v, BFloat16& out) {
+  const auto bits = std::bit_cast<std::uint32_t>(v);
+  const std::uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  out.bits = static_cast<std::uint16_t>(v == v ? rounded : 0x7fc0u);
+}
 
 /// Uninitialised memory in huge pages where the system has them: fewer page faults and TLB misses.
 class HugePageBuffer {
@@ -47,21 +61,6 @@ void rms_norm(const Element* x_TD, const Element* weight_D, float eps, Element* 
 template <typename Element>
 void rope(Element* x_THE, const float* cos_TF, const float* sin_TF, std::int64_t rows,
           std::int64_t heads, std::int64_t head_dim, std::int64_t rotary_dim);
-
-/// SwiGLU: gate = silu(gate) * up, in place; silu(z) = z / (1 + exp(-z)).
-template <typename Element>
-void silu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width);
-
-/// GeGLU: gate = gelu(gate) * up, in place; gelu(z) = z/2 (1 + erf(z / sqrt(2))). Source:
-/// transformers 5.17, "gelu".
-template <typename Element>
-void gelu_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width);
-
-/// GeGLU with the tanh approximation: gate = gelu(gate) * up, in place; gelu(z) = z / (1 + exp(-2
-/// sqrt(2/pi) (z + 0.044715 z^3))), which equals z/2 (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))).
-/// Source: transformers 5.17, gelu_pytorch_tanh.
-template <typename Element>
-void gelu_tanh_mul(Element* gate_TF, const Element* up_TF, std::int64_t rows, std::int64_t width);
 
 /// One linear layer of a head: out[s, o] = sum_i x[s, i] * weight[o, i] + bias[o]; float32 with
 /// sums in float64. `bias_O` may be null. Plain loops: it runs once per response.

@@ -1,9 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+
+#include "charm/kernels/kernels.h"
 
 // The GEMM micro-kernel: a few rows against packed columns, accumulated in registers. Shared by
-// GEMM and attention.
+// GEMM and attention. With it the packing of its columns and the epilogues of its tiles. Internal
+// to this folder.
 namespace charm::kernels {
 
 inline constexpr std::int64_t kMicroRows = 6;      ///< MR: rows per register tile
@@ -28,6 +32,48 @@ MicroKernel micro_kernel_f32(Operand a = Operand::kRows);
 
 /// bfloat16 pairs: VDPBF16PS where the CPU has it, elsewhere widened to float32 in registers.
 MicroKernel micro_kernel_bf16(Operand a = Operand::kRows);
+
+/// One step of up to two rows: to[c] = first[c], in bfloat16 first[c] | second[c] << 16. `second`
+/// is null for float32 and for the last of an odd number of rows.
+void pack_step(const float* first, const float* second, std::int64_t columns, std::uint32_t* to);
+void pack_step(const BFloat16* first, const BFloat16* second, std::int64_t columns,
+               std::uint32_t* to);
+
+/// The rows of one step; `second` is null for float32 and where a bfloat16 row has no partner.
+template <typename Element>
+struct RowStep {
+  const Element* first = nullptr;
+  const Element* second = nullptr;
+};
+
+/// Fills panels `first_panel` .. `end_panel`, each at its place in `panels`.
+template <typename Element>
+void pack_row_panels(std::span<const RowStep<Element>> steps, std::int64_t columns,
+                     std::int64_t first_panel, std::int64_t end_panel, std::uint32_t* panels);
+
+template <typename Element>
+struct EpilogueTile {
+  const float* sums =
+      nullptr;  ///< [kMicroRows][kMicroColumns]; gated: the gate's half, then the up half
+  const float* bias = nullptr;  ///< [kMicroColumns], may be null
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;  ///< of the output; at most kMicroColumns, half of that when gated
+  Element* out = nullptr;
+  std::int64_t row_stride = 0;
+};
+
+template <typename Element>
+struct Epilogues {
+  void (*store)(const EpilogueTile<Element>& tile);          ///< out = sums + bias
+  void (*add)(const EpilogueTile<Element>& tile);            ///< out = out + (sums + bias)
+  void (*silu_mul)(const EpilogueTile<Element>& tile);       ///< out = silu(gate) * up
+  void (*gelu_mul)(const EpilogueTile<Element>& tile);       ///< out = gelu(gate) * up
+  void (*gelu_tanh_mul)(const EpilogueTile<Element>& tile);  ///< with the tanh approximation
+};
+
+/// The epilogues for the CPU's best instruction set.
+template <typename Element>
+Epilogues<Element> epilogues();
 
 namespace internal {
 /// For AVX512-BF16; null where the CPU or the compiler's target lacks it.

@@ -1,7 +1,7 @@
-#include "charm/kernels/online_softmax.h"
-
 #include <algorithm>
 #include <limits>
+
+#include "charm/kernels/attention_tiles.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "charm/kernels/online_softmax.cpp"
@@ -62,7 +62,7 @@ void softmax(const TileState& state, const PackedBlock& block, const SoftmaxPara
       const Vec p = exp2_or_zero(d, hn::Sub(hn::LoadU(d, logits + n), shift));  // 0 for masked keys
       sum = hn::Add(sum, p);
       if constexpr (kBfloat16) {
-        store(d, p, reinterpret_cast<std::uint16_t*>(state.weights) + r * kBlockKeys + n);
+        store(d, p, reinterpret_cast<BFloat16*>(state.weights) + r * kBlockKeys + n);
       } else {
         hn::StoreU(p, d, reinterpret_cast<float*>(state.weights) + r * kBlockKeys + n);
       }

@@ -1,11 +1,9 @@
-#include "charm/kernels/paged_attention.h"
-
 #include <algorithm>
-#include <bit>
 #include <memory>
 
+#include "charm/kernels/attention.h"
+#include "charm/kernels/attention_tiles.h"
 #include "charm/kernels/thread_pool.h"
-#include "charm/kernels/tile_attention.h"
 
 namespace charm::kernels {
 namespace {
@@ -16,31 +14,13 @@ std::int64_t head_words(const PackFormat& format) {
   return format.query_steps() * kBlockKeys + format.block_steps() * format.padded_dim();
 }
 
-void write_key(const float* row, std::int64_t n, const PackFormat& format, std::uint32_t* keys) {
-  for (std::int64_t e = 0; e < format.head_dim; ++e)
-    keys[e * kBlockKeys + n] = std::bit_cast<std::uint32_t>(row[e]);
-}
-void write_key(const BFloat16* row, std::int64_t n, const PackFormat& format, std::uint32_t* keys) {
-  for (std::int64_t e = 0; e < format.query_steps(); ++e) {
-    keys[e * kBlockKeys + n] =
-        format.pairs ? row[2 * e].bits | static_cast<std::uint32_t>(row[2 * e + 1].bits) << 16
-                     : static_cast<std::uint32_t>(row[e].bits) << 16;
-  }
-}
-
 void write_value(const float* row, std::int64_t n, const PackFormat& format,
                  std::uint32_t* values) {
-  for (std::int64_t e = 0; e < format.head_dim; ++e)
-    values[n * format.padded_dim() + e] = std::bit_cast<std::uint32_t>(row[e]);
+  pack_step(row, nullptr, format.head_dim, values + n * format.padded_dim());
 }
+/// A word holds the values of two adjacent tokens; only this token's half is written.
 void write_value(const BFloat16* row, std::int64_t n, const PackFormat& format,
                  std::uint32_t* values) {
-  if (!format.pairs) {
-    for (std::int64_t e = 0; e < format.head_dim; ++e)
-      values[n * format.padded_dim() + e] = static_cast<std::uint32_t>(row[e].bits) << 16;
-    return;
-  }
-  // A word holds the values of two adjacent tokens; only this token's half is written.
   std::uint32_t* pairs = values + n / 2 * format.padded_dim();
   const int shift = n % 2 == 0 ? 0 : 16;
   const std::uint32_t kept = 0xffff0000u >> shift;
@@ -103,8 +83,9 @@ void write_kv_cache(const HeadRows<Element>& k, const HeadRows<Element>& v,
                 rows.block_table[static_cast<std::size_t>(position / kBlockKeys)];
             std::uint32_t* keys = cache.data + block * cache.block_stride + head * words;
             const std::int64_t n = position % kBlockKeys;
-            write_key(k.data + head * k.head_stride + (rows.begin + r) * k.row_stride, n, format,
-                      keys);
+            const Element* key = k.data + head * k.head_stride + (rows.begin + r) * k.row_stride;
+            for (std::int64_t e = 0; e < format.query_steps(); ++e)
+              keys[e * kBlockKeys + n] = step_of(key, e);
             write_value(v.data + head * v.head_stride + (rows.begin + r) * v.row_stride, n, format,
                         keys + format.query_steps() * kBlockKeys);
           }

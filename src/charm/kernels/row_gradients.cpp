@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <type_traits>
 #include <vector>
 
 #include "charm/kernels/gradient_rows.h"
@@ -13,23 +12,6 @@ namespace {
 
 constexpr std::int64_t kElementsPerTask = 16384;  ///< amortises waking a worker
 constexpr std::int64_t kColumnsPerTask = 32;      ///< a cache line of bfloat16
-
-template <typename Element>
-using MemoryOf = std::conditional_t<std::is_same_v<Element, float>, float, std::uint16_t>;
-
-template <typename Element>
-const MemoryOf<Element>* memory(const Element* p) {
-  return reinterpret_cast<const MemoryOf<Element>*>(p);
-}
-template <typename Element>
-MemoryOf<Element>* memory(Element* p) {
-  return reinterpret_cast<MemoryOf<Element>*>(p);
-}
-
-template <typename Element>
-const GradientRowKernels<MemoryOf<Element>>& table() {
-  return gradient_row_kernels<MemoryOf<Element>>();
-}
 
 template <typename Body>
 void for_rows(std::int64_t rows, std::int64_t width, const Body& body) {
@@ -56,47 +38,45 @@ template <typename Element>
 void rms_norm_rows(const Rows<const Element>& x, const float* weight_D, float weight_offset,
                    float eps, const Rows<Element>& out, std::int64_t rows, std::int64_t heads,
                    std::int64_t width) {
-  const auto& kernels = table<Element>();
+  const auto& kernels = gradient_row_kernels<Element>();
   for_rows(rows, heads * width, [&](std::int64_t t) {
     for (std::int64_t h = 0; h < heads; ++h) {
-      kernels.norm(memory(x.data + t * x.stride + h * width), weight_D, weight_offset, eps,
-                   memory(out.data + t * out.stride + h * width), width);
+      kernels.norm(x.data + t * x.stride + h * width, weight_D, weight_offset, eps,
+                   out.data + t * out.stride + h * width, width);
     }
   });
 }
 
 template <typename Element>
 void rms_norm_backward(const NormRows<Element>& norm, const Rows<Element>& dx, bool add) {
-  const auto& kernels = table<Element>();
+  const auto& kernels = gradient_row_kernels<Element>();
   for_rows(norm.rows, norm.heads * norm.width, [&](std::int64_t t) {
     for (std::int64_t h = 0; h < norm.heads; ++h) {
       const std::int64_t at = h * norm.width;
-      kernels.norm_backward(memory(norm.x.data + t * norm.x.stride + at),
-                            memory(norm.dy.data + t * norm.dy.stride + at), norm.weight,
-                            norm.weight_offset, norm.eps, memory(dx.data + t * dx.stride + at),
-                            norm.width, add);
+      kernels.norm_backward(norm.x.data + t * norm.x.stride + at,
+                            norm.dy.data + t * norm.dy.stride + at, norm.weight, norm.weight_offset,
+                            norm.eps, dx.data + t * dx.stride + at, norm.width, add);
     }
   });
 }
 
 template <typename Element>
 void add_norm_weight_gradient(const NormRows<Element>& norm, float* gradient_D) {
-  const auto& kernels = table<Element>();
+  const auto& kernels = gradient_row_kernels<Element>();
   std::vector<float> inverse(static_cast<std::size_t>(norm.rows * norm.heads));
   for_rows(norm.rows, norm.heads * norm.width, [&](std::int64_t t) {
     for (std::int64_t h = 0; h < norm.heads; ++h) {
       inverse[static_cast<std::size_t>(t * norm.heads + h)] = kernels.inverse_rms(
-          memory(norm.x.data + t * norm.x.stride + h * norm.width), norm.eps, norm.width);
+          norm.x.data + t * norm.x.stride + h * norm.width, norm.eps, norm.width);
     }
   });
   parallel_for_ranges(norm.width, kColumnsPerTask, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = 0; t < norm.rows; ++t) {
       for (std::int64_t h = 0; h < norm.heads; ++h) {
         const std::int64_t at = h * norm.width;
-        kernels.norm_weight(memory(norm.x.data + t * norm.x.stride + at),
-                            memory(norm.dy.data + t * norm.dy.stride + at),
-                            inverse[static_cast<std::size_t>(t * norm.heads + h)], begin, end,
-                            gradient_D);
+        kernels.norm_weight(
+            norm.x.data + t * norm.x.stride + at, norm.dy.data + t * norm.dy.stride + at,
+            inverse[static_cast<std::size_t>(t * norm.heads + h)], begin, end, gradient_D);
       }
     }
   });
@@ -105,12 +85,12 @@ void add_norm_weight_gradient(const NormRows<Element>& norm, float* gradient_D) 
 template <typename Element>
 void rope_rows(const Rows<Element>& x, const float* cos_TF, const float* sin_TF, std::int64_t rows,
                std::int64_t heads, std::int64_t head_dim, std::int64_t rotary_dim, bool inverse) {
-  const auto& kernels = table<Element>();
+  const auto& kernels = gradient_row_kernels<Element>();
   const std::int64_t half = rotary_dim / 2;
   for_rows(rows, heads * head_dim, [&](std::int64_t t) {
     for (std::int64_t h = 0; h < heads; ++h) {
-      kernels.rope(memory(x.data + t * x.stride + h * head_dim), cos_TF + t * half,
-                   sin_TF + t * half, half, inverse ? -1.0f : 1.0f);
+      kernels.rope(x.data + t * x.stride + h * head_dim, cos_TF + t * half, sin_TF + t * half, half,
+                   inverse ? -1.0f : 1.0f);
     }
   });
 }
@@ -118,10 +98,9 @@ void rope_rows(const Rows<Element>& x, const float* cos_TF, const float* sin_TF,
 template <typename Element>
 void gate_rows(const Element* gate_TF, const Element* up_TF, GateFunction function,
                Element* hidden_TF, std::int64_t rows, std::int64_t width) {
-  const auto& kernels = table<Element>();
+  const auto& kernels = gradient_row_kernels<Element>();
   for_rows(rows, 4 * width, [&](std::int64_t t) {
-    kernels.gate(memory(gate_TF + t * width), memory(up_TF + t * width), function,
-                 memory(hidden_TF + t * width), width);
+    kernels.gate(gate_TF + t * width, up_TF + t * width, function, hidden_TF + t * width, width);
   });
 }
 
@@ -129,22 +108,21 @@ template <typename Element>
 void gate_backward(const Element* gate_TF, const Element* up_TF, const Element* d_hidden_TF,
                    GateFunction function, Element* d_gate_up_T2F, std::int64_t rows,
                    std::int64_t width) {
-  const auto& kernels = table<Element>();
+  const auto& kernels = gradient_row_kernels<Element>();
   for_rows(rows, 4 * width, [&](std::int64_t t) {
     Element* out = d_gate_up_T2F + 2 * t * width;
-    kernels.gate_backward(memory(gate_TF + t * width), memory(up_TF + t * width),
-                          memory(d_hidden_TF + t * width), function, memory(out),
-                          memory(out + width), width);
+    kernels.gate_backward(gate_TF + t * width, up_TF + t * width, d_hidden_TF + t * width, function,
+                          out, out + width, width);
   });
 }
 
 template <typename Element>
 void add_column_sums(const Rows<const Element>& dy, std::int64_t rows, std::int64_t columns,
                      float* gradient) {
-  const auto& kernels = table<Element>();
+  const auto& kernels = gradient_row_kernels<Element>();
   parallel_for_ranges(columns, kColumnsPerTask, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = 0; t < rows; ++t)
-      kernels.add_row(memory(dy.data + t * dy.stride), 1.0f, begin, end, gradient);
+      kernels.add_row(dy.data + t * dy.stride, 1.0f, begin, end, gradient);
   });
 }
 
@@ -152,11 +130,11 @@ template <typename Element>
 void add_embedding_gradient(std::span<const std::int32_t> ids_T, const Element* dx_TD,
                             std::int64_t width, float scale, std::int32_t skipped,
                             float* gradient_VD) {
-  const auto& kernels = table<Element>();
+  const auto& kernels = gradient_row_kernels<Element>();
   parallel_for_ranges(width, kColumnsPerTask, [&](std::int64_t begin, std::int64_t end) {
     for (std::size_t t = 0; t < ids_T.size(); ++t) {
       if (ids_T[t] == skipped) continue;
-      kernels.add_row(memory(dx_TD + static_cast<std::int64_t>(t) * width), scale, begin, end,
+      kernels.add_row(dx_TD + static_cast<std::int64_t>(t) * width, scale, begin, end,
                       gradient_VD + ids_T[t] * width);
     }
   });
@@ -164,7 +142,7 @@ void add_embedding_gradient(std::span<const std::int32_t> ids_T, const Element* 
 
 void round_elements(const float* from, BFloat16* to, std::int64_t count) {
   for_chunks(count, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
-    update_kernels().round(from + begin, memory(to + begin), end - begin);
+    update_kernels().round(from + begin, to + begin, end - begin);
   });
 }
 

@@ -1,22 +1,106 @@
-#include "charm/kernels/tile_attention.h"
-
 #include <algorithm>
-#include <bit>
 #include <cmath>
+#include <cstring>
 #include <type_traits>
 #include <utility>
+
+#include "charm/kernels/attention_tiles.h"
+#include "charm/kernels/thread_pool.h"
 
 namespace charm::kernels {
 namespace {
 
+std::int64_t blocks_of(const KeySpan& span) { return (span.length + kBlockKeys - 1) / kBlockKeys; }
+
+}  // namespace
+
+template <typename Element>
+PackedSpans<Element>::PackedSpans(const HeadRows<Element>& k, const HeadRows<Element>& v,
+                                  std::int64_t key_heads, const PackFormat& format,
+                                  const std::vector<KeySpan>& spans, HugePageBuffer& memory)
+    : format_(format), spans_(spans) {
+  struct Block {
+    std::int64_t begin, length;
+  };
+  std::vector<Block> blocks;
+  for (const KeySpan& span : spans_) {
+    first_block_.push_back(num_blocks_);
+    num_blocks_ += blocks_of(span);
+    for (std::int64_t at = 0; at < span.length; at += kBlockKeys) {
+      blocks.push_back({span.begin + at, std::min(kBlockKeys, span.length - at)});
+    }
+  }
+  const auto words = static_cast<std::size_t>(key_heads * num_blocks_ * block_size());
+  if (memory.size() < words) memory = HugePageBuffer(words);
+  std::uint32_t* const packed = memory.data();
+  packed_ = packed;
+  const std::int64_t dim = format_.head_dim;
+  const std::int64_t columns = format_.padded_dim();
+  parallel_for_ranges(key_heads * num_blocks_, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t head = i / num_blocks_;
+      const Block block = blocks[static_cast<std::size_t>(i % num_blocks_)];
+      const auto key = [&](std::int64_t n) {
+        return k.data + head * k.head_stride + (block.begin + n) * k.row_stride;
+      };
+      const auto value = [&](std::int64_t n) {
+        return v.data + head * v.head_stride + (block.begin + n) * v.row_stride;
+      };
+      std::uint32_t* keys = packed + i * block_size();
+      std::uint32_t* values = keys + format_.query_steps() * kBlockKeys;
+      if (block.length < kBlockKeys || columns != dim) std::fill(keys, keys + block_size(), 0u);
+      for (std::int64_t n = 0; n < block.length; ++n) {
+        const Element* row = key(n);
+        for (std::int64_t e = 0; e < format_.query_steps(); ++e)
+          keys[e * kBlockKeys + n] = step_of(row, e);
+      }
+      const std::int64_t rows = format_.pairs ? 2 : 1;
+      for (std::int64_t n = 0; n < block.length; n += rows) {
+        const bool has_second = rows == 2 && n + 1 < block.length;
+        pack_step(value(n), has_second ? value(n + 1) : nullptr, dim, values + n / rows * columns);
+      }
+    }
+  });
+}
+
+template <typename Element>
+std::int64_t PackedSpans<Element>::block_size() const {
+  return format_.query_steps() * kBlockKeys + format_.block_steps() * format_.padded_dim();
+}
+
+template <typename Element>
+PackedBlock PackedSpans<Element>::block(std::int64_t key_head, std::size_t span, std::int64_t index,
+                                        std::int64_t first) const {
+  const std::int64_t at = key_head * num_blocks_ + first_block_[span] + index;
+  PackedBlock block;
+  block.keys = packed_ + at * block_size();
+  block.values = block.keys + format_.query_steps() * kBlockKeys;
+  block.length = std::min(kBlockKeys, spans_[span].length - index * kBlockKeys);
+  block.first = first + index * kBlockKeys;
+  return block;
+}
+
+template <typename Element>
+void pack_queries(const Element* q, std::int64_t row_stride, std::int64_t rows,
+                  const PackFormat& format, std::uint32_t* to) {
+  const std::int64_t steps = format.query_steps();
+  for (std::int64_t r = 0; r < rows; ++r)
+    std::memcpy(to + r * steps, q + r * row_stride,
+                static_cast<std::size_t>(steps) * sizeof(std::uint32_t));
+  std::fill(to + rows * steps, to + kTileRows * steps, 0u);
+}
+
+template class PackedSpans<float>;
+template class PackedSpans<BFloat16>;
+template void pack_queries<float>(const float*, std::int64_t, std::int64_t, const PackFormat&,
+                                  std::uint32_t*);
+template void pack_queries<BFloat16>(const BFloat16*, std::int64_t, std::int64_t, const PackFormat&,
+                                     std::uint32_t*);
+
+namespace {
+
 /// Initial row maximum: finite, so that the difference of two fully masked rows is not NaN.
 constexpr float kInitialMax = -1e30f;
-
-float to_element(float v, float) { return v; }
-BFloat16 to_element(float v, BFloat16) {
-  const auto bits = std::bit_cast<std::uint32_t>(v);
-  return {static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
-}
 
 }  // namespace
 
@@ -93,7 +177,7 @@ void TileAttention<Element>::finish(const TileRows<Element>& rows, TileScratch& 
     if (rows.log_sum_exp != nullptr)
       rows.log_sum_exp[r] = state.row_max[r] + std::log2(state.row_sum[r]);
     for (std::int64_t e = 0; e < shape_.head_dim; ++e) {
-      out[e] = to_element(state.out[r * format_.padded_dim() + e] * inverse, Element{});
+      narrow_to(state.out[r * format_.padded_dim() + e] * inverse, out[e]);
     }
   }
 }

@@ -10,6 +10,8 @@
 
 #include <cstdint>
 
+#include "charm/kernels/kernels.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace charm::kernels {
 namespace HWY_NAMESPACE {
@@ -43,6 +45,15 @@ HWY_INLINE void store(D, hwy::HWY_NAMESPACE::Vec<D> v, std::uint16_t* p) {
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(u32, 1));
   const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(u32, 0x7fff))));
   hn::StoreU(hn::DemoteTo(u16, hn::BitCast(i32, rounded)), u16, p);
+}
+
+template <class D>
+HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> load(D d, const BFloat16* p) {
+  return load(d, reinterpret_cast<const std::uint16_t*>(p));
+}
+template <class D>
+HWY_INLINE void store(D d, hwy::HWY_NAMESPACE::Vec<D> v, BFloat16* p) {
+  store(d, v, reinterpret_cast<std::uint16_t*>(p));
 }
 
 constexpr float kLog2E = 1.4426950408889634f;

@@ -16,7 +16,7 @@
 
 #include <utility>
 
-#include "charm/engine/block_parts.h"
+#include "charm/engine/decoder_weights.h"
 #include "charm/torch/kv_cache.h"
 #include "charm/torch/varlen_attention.h"
 

@@ -6,7 +6,6 @@
 #include <optional>
 #include <vector>
 
-#include "charm/engine/block_config.h"
 #include "charm/engine/decoder_weights.h"
 #include "charm/engine/model_config.h"
 #include "charm/torch/layout.h"

@@ -34,16 +34,10 @@ class DeviceCausalLM final : public engine::CausalLM {
   std::int64_t block_bytes() const override {
     return KvCache::block_bytes(config(), decoder_.dtype());
   }
-  std::int64_t vocab_size() const override { return config().vocab_size; }
-  std::int64_t max_positions() const override { return config().max_positions; }
-  std::vector<std::int32_t> eos_token_ids() const override { return config().eos_token_ids; }
-  std::vector<std::pair<std::string, std::string>> provenance() const override {
-    return provenance_;
-  }
+  const engine::DecoderConfig& config() const override { return decoder_.config(); }
+  engine::Provenance provenance() const override { return provenance_; }
 
  private:
-  const engine::DecoderConfig& config() const { return decoder_.config(); }
-
   std::span<const float> next_logits(const engine::CachedBatch& batch) {
     const c10::InferenceMode guard;
     const Layout layout = decoder_.layout(batch, cache_);

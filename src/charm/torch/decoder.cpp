@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "charm/base/check.h"
-#include "charm/engine/block_parts.h"
+#include "charm/engine/decoder_weights.h"
 #include "charm/engine/objective_heads.h"
 #include "charm/engine/rope.h"
 #include "charm/engine/token_batch.h"
@@ -83,11 +83,7 @@ Layout Decoder::layout(const engine::PackedBatch& batch, PrefixCache* prefix) co
   }
   // Length-dependent RoPE: sequences of different lengths cannot share a prompt's K.
   const std::int64_t longest = ropes_.front().fixed_up_to;
-  const bool shared =
-      std::all_of(packed.responses.begin(), packed.responses.end(), [&](const engine::Segment& s) {
-        return s.prompt_length == 0 || s.prompt_length + s.response_length <= longest;
-      });
-  if (!shared) {
+  if (engine::shares_long_prompts(packed, longest)) {
     packed = engine::unshare_long_prompts(packed, longest);
     if (prefix != nullptr) *prefix = PrefixCache();
   }

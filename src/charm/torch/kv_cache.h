@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "charm/engine/model_config.h"
-#include "charm/kernels/paged_attention.h"
+#include "charm/kernels/attention.h"
 
 namespace charm::torch {
 

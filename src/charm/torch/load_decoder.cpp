@@ -6,8 +6,8 @@
 
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
-#include "charm/engine/load_decoder.h"
-#include "charm/engine/weights_file.h"
+#include "charm/engine/decoder.h"
+#include "charm/engine/weights_folder.h"
 #include "charm/torch/device.h"
 
 namespace charm::torch {

@@ -34,18 +34,11 @@ class DeviceRewardModel final : public engine::RewardModel {
 
   int batches_in_flight() const override { return 2; }
   std::int64_t budget_tokens() const override { return kBudgetTokens; }
-  std::int64_t vocab_size() const override { return config().vocab_size; }
-  std::int64_t max_positions() const override { return config().max_positions; }
-  std::int32_t pad_token_id() const override { return config().pad_token_id; }
-  std::vector<std::int32_t> gate_tokens() const override { return config().gate_tokens; }
-  std::vector<std::pair<std::string, std::string>> provenance() const override {
-    return provenance_;
-  }
+  const engine::DecoderConfig& config() const override { return decoder_.config(); }
+  engine::Provenance provenance() const override { return provenance_; }
 
  private:
   static constexpr const char* kAdvice = "try a smaller --budget-tokens";
-
-  const engine::DecoderConfig& config() const { return decoder_.config(); }
 
   std::vector<float> finish(const HostCopy& scores, const std::vector<std::size_t>& rows) const {
     const at::Tensor host = with_device_errors(kAdvice, [&] { return scores.wait(); });

@@ -21,6 +21,7 @@
 #include <limits>
 #include <optional>
 
+#include "charm/base/error.h"
 #include "charm/base/log.h"
 
 namespace charm::torch {

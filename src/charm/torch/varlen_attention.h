@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "charm/engine/block_config.h"
+#include "charm/engine/model_config.h"
 #include "charm/torch/varlen.h"
 
 namespace charm::torch {

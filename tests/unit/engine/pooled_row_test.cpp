@@ -1,5 +1,3 @@
-#include "charm/engine/pooled_row.h"
-
 #include <gtest/gtest.h>
 
 #include "charm/base/error.h"

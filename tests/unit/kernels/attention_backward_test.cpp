@@ -1,20 +1,18 @@
-#include "charm/kernels/attention_backward.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstring>
 #include <vector>
 
-#include "charm/kernels/reference.h"
+#include "charm/kernels/attention.h"
 #include "charm/kernels/thread_pool.h"
 #include "tests/unit/kernels/element_values.h"
+#include "tests/unit/kernels/reference.h"
 
 namespace charm::kernels {
 namespace {
 
 using testing_support::random_elements;
-using testing_support::value_of;
 
 struct BackwardCase {
   std::int64_t heads, key_heads, head_dim, window;
@@ -106,15 +104,15 @@ class BackwardBatch {
         std::vector<float> k, v;
         for (const std::int64_t token : keys) {
           for (std::int64_t e = 0; e < c_.head_dim; ++e) {
-            k.push_back(value_of(k_[at(token, kh, c_.key_heads, e)]));
-            v.push_back(value_of(v_[at(token, kh, c_.key_heads, e)]));
+            k.push_back(widened(k_[at(token, kh, c_.key_heads, e)]));
+            v.push_back(widened(v_[at(token, kh, c_.key_heads, e)]));
           }
         }
         for (std::int64_t r = 0; r < s.query_length; ++r) {
           std::vector<float> q, d_out;
           for (std::int64_t e = 0; e < c_.head_dim; ++e) {
-            q.push_back(value_of(q_[at(s.query_begin + r, h, c_.heads, e)]));
-            d_out.push_back(value_of(d_out_[at(s.query_begin + r, h, c_.heads, e)]));
+            q.push_back(widened(q_[at(s.query_begin + r, h, c_.heads, e)]));
+            d_out.push_back(widened(d_out_[at(s.query_begin + r, h, c_.heads, e)]));
           }
           const auto g = reference::attention_row_backward(
               q, k, v, d_out, s.prefix.length + s.query_offset + r, 0.3f, c_.window, c_.softcap);
@@ -135,7 +133,7 @@ class BackwardBatch {
       double largest = 0.5, difference = 0.0;  // with a window of 1 dq and dk are 0
       for (std::size_t i = 0; i < found.size(); ++i) {
         largest = std::max(largest, std::abs(expected[i]));
-        difference = std::max(difference, std::abs(value_of(found[i]) - expected[i]));
+        difference = std::max(difference, std::abs(widened(found[i]) - expected[i]));
       }
       worst = std::max(worst, difference / largest);
     };

@@ -2,34 +2,22 @@
 
 #include <gtest/gtest.h>
 
-#include <bit>
 #include <cmath>
 #include <vector>
 
 #include "charm/base/random.h"
-#include "charm/kernels/reference.h"
+#include "tests/unit/kernels/element_values.h"
+#include "tests/unit/kernels/reference.h"
 
 namespace charm::kernels {
 namespace {
+
+using testing_support::element_of;
 
 struct Case {
   std::int64_t heads, key_heads, head_dim, prefix, suffix, window;
   float softcap;
 };
-
-float round_to(float v, float) { return v; }
-float round_to(float v, BFloat16) {
-  const auto bits = std::bit_cast<std::uint32_t>(v);
-  return std::bit_cast<float>((bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u);
-}
-float to_element(float v, float) { return v; }
-BFloat16 to_element(float v, BFloat16) {
-  return {static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(v) >> 16)};
-}
-float to_float(float v) { return v; }
-float to_float(BFloat16 v) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16);
-}
 
 /// Tensors of one batch: tokens of other sequences, the prefix, the suffix, tokens of other
 /// sequences again.
@@ -44,12 +32,12 @@ struct Batch {
   }
 
   void fill(std::vector<Element>& to, std::int64_t heads, std::uint64_t tensor) {
-    to.resize(static_cast<std::size_t>(heads * tokens * c.head_dim), to_element(3.0f, Element{}));
+    to.resize(static_cast<std::size_t>(heads * tokens * c.head_dim), element_of<Element>(3.0f));
     for (std::int64_t h = 0; h < heads; ++h) {
       RandomStream stream(11, "attention_test", tensor * 100 + static_cast<std::uint64_t>(h));
       for (std::int64_t i = 0; i < (c.prefix + c.suffix) * c.head_dim; ++i) {
         to[static_cast<std::size_t>((h * tokens + begin) * c.head_dim + i)] =
-            to_element(round_to(static_cast<float>(stream.normal()), Element{}), Element{});
+            element_of<Element>(static_cast<float>(stream.normal()));
       }
     }
   }
@@ -85,7 +73,7 @@ struct Batch {
     std::vector<float> values;
     for (std::int64_t i = 0; i < (c.prefix + c.suffix) * c.head_dim; ++i) {
       values.push_back(
-          to_float(t[static_cast<std::size_t>((head * tokens + begin) * c.head_dim + i)]));
+          widened(t[static_cast<std::size_t>((head * tokens + begin) * c.head_dim + i)]));
     }
     return values;
   }
@@ -112,7 +100,7 @@ void expect_reference(const Case& c, double tolerance) {
       for (std::int64_t e = 0; e < c.head_dim; ++e) {
         const auto at = static_cast<std::size_t>((t * c.heads + h) * c.head_dim + e);
         worst = std::max(
-            worst, std::abs(double{to_float(out[at])} - expected[static_cast<std::size_t>(e)]));
+            worst, std::abs(double{widened(out[at])} - expected[static_cast<std::size_t>(e)]));
       }
     }
   }

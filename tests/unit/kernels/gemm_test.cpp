@@ -2,48 +2,27 @@
 
 #include <gtest/gtest.h>
 
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "charm/base/random.h"
 #include "charm/kernels/micro_kernel.h"
-#include "charm/kernels/reference.h"
 #include "charm/kernels/thread_pool.h"
+#include "tests/unit/kernels/element_values.h"
+#include "tests/unit/kernels/reference.h"
 
 namespace charm::kernels {
 namespace {
 
-float rounded(float v, float) { return v; }
-float rounded(float v, BFloat16) {
-  const auto bits = std::bit_cast<std::uint32_t>(v);
-  return std::bit_cast<float>((bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u);
-}
-float to_element(float v, float) { return v; }
-BFloat16 to_element(float v, BFloat16) {
-  return {static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(v) >> 16)};
-}
-float to_float(float v) { return v; }
-float to_float(BFloat16 v) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16);
-}
-
-template <typename Element>
-std::vector<Element> normals(std::int64_t count, std::uint64_t index) {
-  RandomStream stream(7, "gemm_test", index);
-  std::vector<Element> values(static_cast<std::size_t>(count));
-  for (Element& v : values)
-    v = to_element(rounded(static_cast<float>(stream.normal()), Element{}), Element{});
-  return values;
-}
+using testing_support::element_of;
+using testing_support::random_elements;
 
 template <typename Element>
 std::vector<float> floats(const std::vector<Element>& values) {
   std::vector<float> result;
-  for (const Element& v : values) result.push_back(to_float(v));
+  for (const Element& v : values) result.push_back(widened(v));
   return result;
 }
 
@@ -63,11 +42,13 @@ double tolerance(double expected, std::int64_t inputs) {
 
 template <typename Element>
 void expect_reference(const Shape& s) {
-  const auto x = normals<Element>(s.rows * (s.inputs + 3), 1);  // rows three elements apart
-  const auto weight = normals<Element>(s.outputs * s.inputs, 2);
-  const auto bias = normals<Element>(s.outputs, 3);
-  const auto up = normals<Element>(s.outputs * s.inputs, 4);
-  const auto start = normals<Element>(s.rows * s.outputs, 5);
+  const auto x = random_elements<Element>(s.rows * (s.inputs + 3), 1);  // rows three elements apart
+  const auto weight = random_elements<Element>(s.outputs * s.inputs, 2);
+  auto bias = random_elements<Element>(s.outputs, 3);
+  bias.front() = element_of<Element>(-300.0f);  // exp(300) overflows float32
+  bias.back() = element_of<Element>(300.0f);
+  const auto up = random_elements<Element>(s.outputs * s.inputs, 4);
+  const auto start = random_elements<Element>(s.rows * s.outputs, 5);
   const PackedWeight plain =
       PackedWeight::pack<Element>(weight.data(), nullptr, s.outputs, s.inputs);
   const PackedWeight with_bias =
@@ -93,19 +74,19 @@ void expect_reference(const Shape& s) {
     const auto product = reference::linear(x_row, floats(weight), {});
     const auto gate = reference::linear(x_row, floats(weight), floats(bias));
     const auto up_row = reference::linear(x_row, floats(up), {});
-    const auto silu_row = reference::silu_mul(gate, up_row);
-    const auto gelu_row = reference::gelu_mul(gate, up_row);
-    const auto gelu_tanh_row = reference::gelu_tanh_mul(gate, up_row);
+    const auto silu_row = reference::gate_mul(reference::silu, gate, up_row);
+    const auto gelu_row = reference::gate_mul(reference::gelu, gate, up_row);
+    const auto gelu_tanh_row = reference::gate_mul(reference::gelu_tanh, gate, up_row);
     for (std::int64_t o = 0; o < s.outputs; ++o) {
       const auto at = static_cast<std::size_t>(r * s.outputs + o);
       const auto n = static_cast<std::size_t>(o);
       const auto expect = [&](const Element& found, double expected, double scale) {
-        ASSERT_NEAR(to_float(found), expected,
+        ASSERT_NEAR(widened(found), expected,
                     scale * tolerance<Element>(expected / scale, s.inputs))
             << "row " << r << " output " << o;
       };
       expect(stored[at], product[n], 1);
-      expect(added[at], double{to_float(start[at])} + gate[n], 1);
+      expect(added[at], double{widened(start[at])} + gate[n], 1);
       expect(silu[at], silu_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));
       expect(gelu[at], gelu_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));
       expect(gelu_tanh[at], gelu_tanh_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));
@@ -128,8 +109,8 @@ TEST_P(Gemm, BFloat16EqualsTheReference) { expect_reference<BFloat16>(GetParam()
 template <typename Element>
 void expect_rows_alone() {
   constexpr std::int64_t kRows = 401, kInputs = 811, kOutputs = 130;
-  const auto x = normals<Element>(kRows * kInputs, 1);
-  const auto weight = normals<Element>(kOutputs * kInputs, 2);
+  const auto x = random_elements<Element>(kRows * kInputs, 1);
+  const auto weight = random_elements<Element>(kOutputs * kInputs, 2);
   const PackedWeight packed =
       PackedWeight::pack<Element>(weight.data(), nullptr, kOutputs, kInputs);
   const auto apply = [&](std::int64_t first, std::int64_t rows) {
@@ -164,8 +145,8 @@ TEST(MicroKernel, NativeAndWidenedBFloat16Agree) {
   const MicroKernel native = internal::native_bf16_micro_kernel();
   if (native == nullptr) GTEST_SKIP() << "this machine has no AVX512-BF16";
   constexpr std::int64_t kSteps = 50;
-  const auto a = normals<BFloat16>(kMicroRows * kSteps * 2, 1);
-  const auto b = normals<BFloat16>(kMicroColumns * kSteps * 2, 2);
+  const auto a = random_elements<BFloat16>(kMicroRows * kSteps * 2, 1);
+  const auto b = random_elements<BFloat16>(kMicroColumns * kSteps * 2, 2);
   const auto words = [](const std::vector<BFloat16>& v) {
     return reinterpret_cast<const std::uint32_t*>(v.data());
   };

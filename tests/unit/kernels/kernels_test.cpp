@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "charm/base/random.h"
-#include "charm/kernels/reference.h"
+#include "tests/unit/kernels/reference.h"
 
 namespace charm::kernels {
 namespace {
@@ -27,10 +27,6 @@ BFloat16 to_bf16(float v) {  // round to nearest even by way of the neighbours
   const bool up = rest > 0x8000u || (rest == 0x8000u && ((low >> 16) & 1) != 0);
   return {static_cast<std::uint16_t>((up ? high : low) >> 16)};
 }
-float to_float(BFloat16 v) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16);
-}
-
 class WidthTest : public testing::TestWithParam<std::size_t> {};
 INSTANTIATE_TEST_SUITE_P(Widths, WidthTest, testing::Values(2, 6, 16, 30, 64, 576));
 
@@ -45,19 +41,6 @@ TEST_P(WidthTest, RmsNormEqualsTheReference) {
     EXPECT_NEAR(out[i], expected[i], 2e-6 * (1 + std::abs(expected[i]))) << i;
 }
 
-TEST_P(WidthTest, SiluMulEqualsTheReference) {
-  const std::size_t width = GetParam();
-  auto gate = normals(width, 3);
-  for (float& g : gate) g *= 6.0f;
-  gate[0] = -300.0f;  // exp(300) overflows float32
-  gate[1] = 300.0f;
-  const auto up = normals(width, 4);
-  const auto expected = reference::silu_mul(gate, up);
-  silu_mul(gate.data(), up.data(), 1, static_cast<std::int64_t>(width));
-  for (std::size_t i = 0; i < width; ++i)
-    EXPECT_NEAR(gate[i], expected[i], 1e-6 * (1 + std::abs(expected[i]))) << i;
-}
-
 TEST_P(WidthTest, RmsNormAddsItsOffsetToTheWeight) {
   const std::size_t width = GetParam();
   const auto x = normals(width, 1);
@@ -70,28 +53,6 @@ TEST_P(WidthTest, RmsNormAddsItsOffsetToTheWeight) {
   rms_norm(x.data(), around_one.data(), 1e-5f, expected.data(), 1,
            static_cast<std::int64_t>(width));
   EXPECT_EQ(out, expected);
-}
-
-/// A kernel gate = f(gate) * up on one row against its reference.
-template <typename Kernel, typename Reference>
-void expect_gelu(std::size_t width, const Kernel& kernel, const Reference& expect) {
-  auto gate = normals(width, 3);
-  for (float& g : gate) g *= 6.0f;
-  gate[0] = -300.0f;  // exp() of the inner term overflows
-  gate[1] = 300.0f;
-  const auto up = normals(width, 4);
-  const auto expected = expect(gate, up);
-  kernel(gate.data(), up.data(), 1, static_cast<std::int64_t>(width));
-  for (std::size_t i = 0; i < width; ++i)
-    EXPECT_NEAR(gate[i], expected[i], 2e-6 * (1 + std::abs(expected[i]))) << i;
-}
-
-TEST_P(WidthTest, GeluMulEqualsTheReference) {
-  expect_gelu(GetParam(), gelu_mul<float>, reference::gelu_mul);
-}
-
-TEST_P(WidthTest, GeluTanhMulEqualsTheReference) {
-  expect_gelu(GetParam(), gelu_tanh_mul<float>, reference::gelu_tanh_mul);
 }
 
 TEST_P(WidthTest, RopeEqualsTheReference) {
@@ -145,21 +106,37 @@ TEST(Rope, ValuesBeyondTheRotaryOnesStay) {
 
 TEST_P(WidthTest, BFloat16RoundsTheFloat32ResultOnce) {
   const std::size_t width = GetParam();
-  std::vector<BFloat16> gate;
-  std::vector<BFloat16> up;
-  std::vector<float> gate_f;
-  std::vector<float> up_f;
+  const auto count = static_cast<std::int64_t>(width);
+  std::vector<BFloat16> x, weight, out(width);
+  std::vector<float> wide_x, wide_weight, wide_out(width);
   const auto g = normals(width, 6);
   const auto u = normals(width, 7);
   for (std::size_t i = 0; i < width; ++i) {
-    gate.push_back(to_bf16(g[i]));
-    up.push_back(to_bf16(u[i]));
-    gate_f.push_back(to_float(gate[i]));
-    up_f.push_back(to_float(up[i]));
+    x.push_back(to_bf16(g[i]));
+    weight.push_back(to_bf16(u[i]));
+    wide_x.push_back(widened(x[i]));
+    wide_weight.push_back(widened(weight[i]));
   }
-  silu_mul(gate.data(), up.data(), 1, static_cast<std::int64_t>(width));
-  silu_mul(gate_f.data(), up_f.data(), 1, static_cast<std::int64_t>(width));
-  for (std::size_t i = 0; i < width; ++i) EXPECT_EQ(gate[i].bits, to_bf16(gate_f[i]).bits) << i;
+  rms_norm(x.data(), weight.data(), 1e-5f, out.data(), /*rows=*/1, count);
+  rms_norm(wide_x.data(), wide_weight.data(), 1e-5f, wide_out.data(), /*rows=*/1, count);
+  for (std::size_t i = 0; i < width; ++i) EXPECT_EQ(out[i].bits, to_bf16(wide_out[i]).bits) << i;
+}
+
+TEST(BFloat16, RoundsToNearestEvenAndKeepsNaN) {
+  std::vector<float> values = normals(5000, 11);
+  for (const std::uint32_t bits : {0x3f808000u, 0x3f818000u, 0x3f807fffu, 0x3f808001u, 0x80000000u,
+                                   0x00018000u, 0x7f7fffffu, 0x7f800000u, 0xff800000u})
+    values.push_back(std::bit_cast<float>(bits));
+  for (const float value : values) {
+    BFloat16 rounded;
+    narrow_to(value, rounded);
+    EXPECT_EQ(rounded.bits, to_bf16(value).bits) << value;
+  }
+  for (const std::uint32_t bits : {0x7fc00000u, 0x7fffffffu, 0x7f800001u, 0xffffffffu}) {
+    BFloat16 rounded;
+    narrow_to(std::bit_cast<float>(bits), rounded);
+    EXPECT_TRUE(std::isnan(widened(rounded))) << bits;
+  }
 }
 
 TEST(HeadLayer, IsAMatrixProductWithBias) {

@@ -1,26 +1,18 @@
-#include "charm/kernels/paged_attention.h"
-
 #include <gtest/gtest.h>
 
-#include <bit>
 #include <cmath>
 #include <numeric>
 #include <vector>
 
 #include "charm/base/random.h"
-#include "charm/kernels/reference.h"
+#include "charm/kernels/attention.h"
+#include "tests/unit/kernels/element_values.h"
+#include "tests/unit/kernels/reference.h"
 
 namespace charm::kernels {
 namespace {
 
-float to_float(float v) { return v; }
-float to_float(BFloat16 v) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16);
-}
-float make(float v, float) { return v; }
-BFloat16 make(float v, BFloat16) {
-  return {static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(v) >> 16)};
-}
+using testing_support::element_of;
 
 /// One sequence of `tokens` tokens in a paged KV cache with scattered blocks.
 template <typename Element>
@@ -30,7 +22,7 @@ struct Sequence {
     for (auto* t : {&q, &k, &v}) {
       t->resize(static_cast<std::size_t>((t == &q ? shape.heads : shape.key_heads) * tokens *
                                          shape.head_dim));
-      for (Element& e : *t) e = make(static_cast<float>(stream.normal()), Element{});
+      for (Element& e : *t) e = element_of<Element>(static_cast<float>(stream.normal()));
     }
     const std::int64_t num_blocks = tokens / kKvBlockTokens + 1;
     cache.assign(static_cast<std::size_t>((2 * num_blocks + 1) * block_words()),
@@ -61,7 +53,7 @@ struct Sequence {
   std::vector<float> head_of(const std::vector<Element>& t, std::int64_t head) const {
     std::vector<float> values;
     for (std::int64_t i = 0; i < tokens * shape.head_dim; ++i) {
-      values.push_back(to_float(t[static_cast<std::size_t>(head * tokens * shape.head_dim + i)]));
+      values.push_back(widened(t[static_cast<std::size_t>(head * tokens * shape.head_dim + i)]));
     }
     return values;
   }
@@ -88,7 +80,7 @@ void expect_reference(const AttentionShape& shape, double tolerance) {
           sequence.head_of(sequence.v, key_head), t, shape.scale, shape.window, shape.softcap);
       for (std::int64_t e = 0; e < shape.head_dim; ++e) {
         const float found =
-            to_float(out[static_cast<std::size_t>((t * shape.heads + h) * shape.head_dim + e)]);
+            widened(out[static_cast<std::size_t>((t * shape.heads + h) * shape.head_dim + e)]);
         worst = std::max(worst, std::abs(double{found} - expected[static_cast<std::size_t>(e)]));
       }
     }
@@ -119,7 +111,7 @@ template <typename Element>
 void expect_same_bits(const AttentionShape& shape) {
   const auto bits = [](const std::vector<Element>& values) {
     std::vector<float> result;
-    for (const Element e : values) result.push_back(to_float(e));
+    for (const Element e : values) result.push_back(widened(e));
     return result;
   };
   const auto whole = bits(Sequence<Element>(shape, 200).attend(200));

@@ -6,15 +6,14 @@
 #include <cstring>
 #include <vector>
 
-#include "charm/kernels/reference.h"
 #include "charm/kernels/thread_pool.h"
 #include "tests/unit/kernels/element_values.h"
+#include "tests/unit/kernels/reference.h"
 
 namespace charm::kernels {
 namespace {
 
 using testing_support::random_elements;
-using testing_support::value_of;
 using testing_support::values_of;
 
 template <typename Element>
@@ -49,16 +48,16 @@ void expect_norm(std::int64_t rows, std::int64_t heads, std::int64_t width, floa
                                                   values_of(dy.data() + at, width), offset, 1e-5f);
       for (std::int64_t i = 0; i < width; ++i) {
         const auto n = static_cast<std::size_t>(i);
-        const double start = add ? value_of(before[static_cast<std::size_t>(at + i)]) : 0.0;
+        const double start = add ? widened(before[static_cast<std::size_t>(at + i)]) : 0.0;
         const double expected = start + g.dx[n];
-        ASSERT_NEAR(value_of(dx[static_cast<std::size_t>(at + i)]), expected,
+        ASSERT_NEAR(widened(dx[static_cast<std::size_t>(at + i)]), expected,
                     kUnit<Element> * (1.0 + std::abs(expected)));
         expected_dw[n] += g.dw[n];
       }
     }
     for (std::int64_t i = heads * width; i < stride; ++i) {
       const auto n = static_cast<std::size_t>(t * stride + i);
-      ASSERT_EQ(value_of(dx[n]), value_of(before[n])) << "an element beside the norms changed";
+      ASSERT_EQ(widened(dx[n]), widened(before[n])) << "an element beside the norms changed";
     }
   }
   for (std::size_t i = 0; i < dw.size(); ++i)
@@ -190,7 +189,7 @@ TEST(ColumnSums, AddEveryRowAndDependOnNoThreads) {
   for (std::int64_t c = 0; c < columns; ++c) {
     double sum = 1.0;
     for (std::int64_t t = 0; t < rows; ++t)
-      sum += value_of(dy[static_cast<std::size_t>(t * columns + c)]);
+      sum += widened(dy[static_cast<std::size_t>(t * columns + c)]);
     EXPECT_NEAR(expected[static_cast<std::size_t>(c)], sum, 1e-4);
   }
 }

@@ -15,7 +15,6 @@ namespace charm::kernels {
 namespace {
 
 using testing_support::random_elements;
-using testing_support::value_of;
 
 struct ProductShape {
   std::int64_t rows, inputs, outputs;
@@ -59,8 +58,8 @@ class WeightGradientTest : public testing::TestWithParam<ProductShape> {
       for (std::int64_t i = 0; i < s.inputs; ++i) {
         double expected = 0.5;
         for (std::int64_t t = 0; t < s.rows; ++t) {
-          expected += double{value_of(dy[static_cast<std::size_t>(t * s.outputs + o)])} *
-                      value_of(x[static_cast<std::size_t>(t * s.inputs + i)]);
+          expected += double{widened(dy[static_cast<std::size_t>(t * s.outputs + o)])} *
+                      widened(x[static_cast<std::size_t>(t * s.inputs + i)]);
         }
         ASSERT_NEAR(found[static_cast<std::size_t>(o * s.inputs + i)], expected,
                     1e-6 * static_cast<double>(s.rows) + 1e-5)
@@ -113,10 +112,10 @@ void expect_input_gradient(const ProductShape& s, double tolerance) {
       for (std::int64_t o = 0; o < s.outputs + 3; ++o) {
         const auto& of = o < s.outputs ? first : second;
         const std::int64_t row = o < s.outputs ? o : o - s.outputs;
-        expected += double{value_of(dy[static_cast<std::size_t>(t * (s.outputs + 3) + o)])} *
-                    value_of(of[static_cast<std::size_t>(row * s.inputs + i)]);
+        expected += double{widened(dy[static_cast<std::size_t>(t * (s.outputs + 3) + o)])} *
+                    widened(of[static_cast<std::size_t>(row * s.inputs + i)]);
       }
-      ASSERT_NEAR(value_of(dx[static_cast<std::size_t>(t * s.inputs + i)]), expected,
+      ASSERT_NEAR(widened(dx[static_cast<std::size_t>(t * s.inputs + i)]), expected,
                   tolerance * (1.0 + std::abs(expected)))
           << t << ", " << i;
     }

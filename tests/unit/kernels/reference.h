@@ -13,11 +13,6 @@ std::vector<float> rms_norm(const std::vector<float>& x, const std::vector<float
 /// One head [E] at one position; cos and sin [E/2].
 std::vector<float> rope(const std::vector<float>& x, const std::vector<float>& cos,
                         const std::vector<float>& sin);
-/// One row [D] of a gated MLP's activation.
-std::vector<float> silu_mul(const std::vector<float>& gate, const std::vector<float>& up);
-std::vector<float> gelu_mul(const std::vector<float>& gate, const std::vector<float>& up);
-std::vector<float> gelu_tanh_mul(const std::vector<float>& gate, const std::vector<float>& up);
-
 /// One row of x W^T + b; empty bias: none.
 std::vector<float> linear(const std::vector<float>& x, const std::vector<float>& weight_OI,
                           const std::vector<float>& bias_O);
@@ -28,7 +23,7 @@ std::vector<float> attention_row(const std::vector<float>& q, const std::vector<
                                  const std::vector<float>& v_LE, std::int64_t position, float scale,
                                  std::int64_t window, float softcap);
 
-/// Gradients of one query row of `attention_row` by the formulas of kernels/attention_backward.h.
+/// Gradients of one query row of `attention_row` by the formulas of kernels/attention.h.
 struct AttentionRowGradients {
   std::vector<double> dq, dk_LE, dv_LE;
 };
@@ -52,5 +47,9 @@ struct GateValue {
 GateValue silu(double z);
 GateValue gelu(double z);
 GateValue gelu_tanh(double z);
+
+/// One row [D] of a gated MLP's activation, f(gate) * up.
+std::vector<float> gate_mul(GateValue (*f)(double), const std::vector<float>& gate,
+                            const std::vector<float>& up);
 
 }  // namespace charm::kernels::reference

@@ -1,4 +1,4 @@
-#include "charm/kernels/reference.h"
+#include "tests/unit/kernels/reference.h"
 
 #include <algorithm>
 #include <cmath>
@@ -28,14 +28,6 @@ std::vector<float> rope(const std::vector<float>& x, const std::vector<float>& c
   return out;
 }
 
-std::vector<float> silu_mul(const std::vector<float>& gate, const std::vector<float>& up) {
-  std::vector<float> out(gate.size());
-  for (std::size_t i = 0; i < gate.size(); ++i) {
-    out[i] = static_cast<float>(gate[i] / (1.0 + std::exp(-double{gate[i]})) * up[i]);
-  }
-  return out;
-}
-
 std::vector<float> attention_row(const std::vector<float>& q, const std::vector<float>& k_LE,
                                  const std::vector<float>& v_LE, std::int64_t position, float scale,
                                  std::int64_t window, float softcap) {
@@ -61,25 +53,6 @@ std::vector<float> attention_row(const std::vector<float>& q, const std::vector<
   std::vector<float> result(dim);
   for (std::size_t e = 0; e < dim; ++e) result[e] = static_cast<float>(out[e] / sum);
   return result;
-}
-
-std::vector<float> gelu_mul(const std::vector<float>& gate, const std::vector<float>& up) {
-  std::vector<float> out(gate.size());
-  for (std::size_t i = 0; i < gate.size(); ++i) {
-    const double z = gate[i];
-    out[i] = static_cast<float>(z / 2 * (1 + std::erf(z / std::numbers::sqrt2)) * up[i]);
-  }
-  return out;
-}
-
-std::vector<float> gelu_tanh_mul(const std::vector<float>& gate, const std::vector<float>& up) {
-  std::vector<float> out(gate.size());
-  for (std::size_t i = 0; i < gate.size(); ++i) {
-    const double z = gate[i];
-    const double inner = std::sqrt(2.0 / std::numbers::pi) * (z + 0.044715 * z * z * z);
-    out[i] = static_cast<float>(z / 2 * (1 + std::tanh(inner)) * up[i]);
-  }
-  return out;
 }
 
 std::vector<float> linear(const std::vector<float>& x, const std::vector<float>& weight_OI,
@@ -169,6 +142,14 @@ GateValue gelu_tanh(double z) {
   const double t = std::tanh(c * (z + 0.044715 * z * z * z));
   return {z / 2 * (1.0 + t),
           (1.0 + t) / 2 + z / 2 * (1.0 - t * t) * c * (1.0 + 3 * 0.044715 * z * z)};
+}
+
+std::vector<float> gate_mul(GateValue (*f)(double), const std::vector<float>& gate,
+                            const std::vector<float>& up) {
+  std::vector<float> out(gate.size());
+  for (std::size_t i = 0; i < gate.size(); ++i)
+    out[i] = static_cast<float>(f(double{gate[i]}).value * up[i]);
+  return out;
 }
 
 }  // namespace charm::kernels::reference
