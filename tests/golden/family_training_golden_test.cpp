@@ -4,26 +4,20 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cmath>
-#include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <map>
-#include <span>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "charm/engine/decoder_weights.h"
 #include "charm/engine/model_config.h"
 #include "charm/engine/token_batch.h"
 #include "charm/engine/trainable_model.h"
 #include "tests/golden/golden_fixture.h"
+#include "tests/golden/scored_models.h"
+#include "tests/golden/trained_models.h"
 
 namespace charm::golden {
 namespace {
-
-constexpr double kRelativeTolerance = 1e-5;
 
 const char* const kFamilies[] = {"yarn-rope",
                                  "yarn-rope-v4",
@@ -69,54 +63,18 @@ class FamilyTraining : public testing::TestWithParam<const char*> {
   const std::filesystem::path folder_ = data_dir() / "models" / GetParam();
   const engine::DecoderConfig config_ = engine::load_model_config(folder_);
   engine::DecoderWeights load(const std::filesystem::path& folder) const {
-    return engine::load_weights(folder, engine::load_model_config(folder),
-                                {.dtype = engine::DType::kFloat32});
+    return load_float32(folder, engine::load_model_config(folder));
   }
 };
 
 INSTANTIATE_TEST_SUITE_P(Models, FamilyTraining, testing::ValuesIn(kFamilies),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           for (char& c : name) c = c == '-' || c == '.' ? '_' : c;
-                           return name;
-                         });
+                         [](const auto& test) { return test_name(test.param); });
 
-// Each tensor's gradient is compared by its norm and its sum, relative to the norm: a misplaced
-// element changes one of them.
 TEST_P(FamilyTraining, GradientsEqualTransformers) {
   const Json fixture = read_json(folder_ / "golden.json");
-  std::vector<std::pair<std::size_t, engine::PooledRow>> rows;
-  for (const Json& row : fixture["rows"]) {
-    rows.emplace_back(
-        rows.size(),
-        engine::make_pooled_row(row["ids"].get<std::vector<std::int32_t>>(),
-                                row["prompt_length"].get<std::int64_t>(), config_.pad_token_id));
-  }
   const auto model = engine::make_trainable_model(config_, load(folder_), {});
-  model->accumulate_gradients(
-      engine::pack(engine::group_by_prompt(std::move(rows))), [](std::span<const float> scores_S) {
-        return engine::ScoreGradient{0.0, std::vector<float>(scores_S.size(), 1.0f)};  // of the sum
-      });
-  const engine::NamedTensors gradients = model->gradients();
-  ASSERT_EQ(gradients.size(), fixture["gradients"].size());
-  Worst worst("gradients, relative");
-  for (const auto& [name, gradient] : gradients) {
-    const Json& expected = fixture["gradients"].at(name);
-    const double norm = expected[0].get<double>();
-    double squares = 0.0, sum = 0.0;
-    for (std::int64_t i = 0; i < gradient.numel(); ++i) {
-      const double value = gradient.data<float>()[i];
-      squares += value * value;
-      sum += value;
-    }
-    if (norm == 0.0) {  // an expert that computes no row
-      EXPECT_EQ(squares, 0.0) << name;
-      continue;
-    }
-    worst.add(std::sqrt(squares) / norm, 1.0, name + " norm");
-    worst.add(sum / norm, expected[1].get<double>() / norm, name + " sum");
-  }
-  worst.check(kRelativeTolerance);
+  model->accumulate_gradients(pack_rows(fixture["rows"], config_.pad_token_id, {}), sum_of);
+  compare_norms_and_sums(model->gradients(), fixture);
 }
 
 TEST_P(FamilyTraining, SavingKeepsEveryTensorAndTheConfig) {

@@ -15,6 +15,7 @@
 
 #include "charm/base/random.h"
 #include "charm/engine/causal_lm.h"
+#include "charm/engine/model_config.h"
 #include "charm/generate/continuous_batch.h"
 #include "charm/generate/embedded_generator.h"
 #include "charm/generate/sampler.h"
@@ -135,7 +136,7 @@ TEST(TinySampling, PairsOfTokensFollowTheModelsProbabilities) {
   const auto model = engine::load_causal_lm(
       generate_dir() / "mistral", {.dtype = engine::DTypeChoice::kFloat32, .max_blocks = 200});
   const std::vector<std::int32_t> prompt = {5, 9, 31, 7};
-  const auto vocab = static_cast<std::size_t>(model->vocab_size());
+  const auto vocab = static_cast<std::size_t>(model->config().vocab_size);
   const generate::Sampler sampler({.temperature = 1.5, .top_p = 0.95, .seed = 12});
 
   // Exact: the first token's distribution, then the second's given each first token.

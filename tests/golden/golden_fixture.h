@@ -9,6 +9,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "tests/support/source_dir.h"
 
@@ -24,6 +25,12 @@ inline Json read_json(const std::filesystem::path& path) {
   std::ifstream file(path);
   EXPECT_TRUE(file) << path << " is missing";
   return Json::parse(file);
+}
+
+/// A folder's name as that of a parametrised test.
+inline std::string test_name(std::string folder) {
+  for (char& c : folder) c = c == '-' || c == '.' ? '_' : c;
+  return folder;
 }
 
 /// The largest deviation of one rung and its index. A NaN counts as an infinite deviation.

@@ -100,8 +100,8 @@ TEST_P(RewardModelGolden, ScoresEqualTransformers) {
   const Json fixture = read_json(folder / "golden.json");
   const auto reward_model = engine::load_reward_model(
       folder, {.dtype = dtype, .device = engine::DeviceChoice::kCpu, .threads = 1});
-  const engine::PackedBatch batch =
-      pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
+  const engine::PackedBatch batch = pack_rows(fixture["rows"], reward_model->config().pad_token_id,
+                                              reward_model->config().gate_tokens);
   const std::vector<float> scores = reward_model->score(batch);
   const bool bfloat16 = dtype == engine::DTypeChoice::kBFloat16;
   compare_scores(bfloat16 ? "score in bfloat16" : "score", scores, batch, fixture, "score_float64",
@@ -126,12 +126,12 @@ TEST_P(RewardModelInvariance, AloneOrPackedGivesTheSameBits) {
       folder,
       {.dtype = engine::DTypeChoice::kFloat32, .device = engine::DeviceChoice::kCpu, .threads = 1});
   const engine::PackedBatch batch =
-      pack_rows(rows, reward_model->pad_token_id(), reward_model->gate_tokens());
+      pack_rows(rows, reward_model->config().pad_token_id, reward_model->config().gate_tokens);
   const std::vector<float> together = reward_model->score(batch);
   for (std::size_t s = 0; s < together.size(); ++s) {
     const engine::PackedBatch one =
-        pack_rows(Json::array({rows[batch.rows[s]]}), reward_model->pad_token_id(),
-                  reward_model->gate_tokens());
+        pack_rows(Json::array({rows[batch.rows[s]]}), reward_model->config().pad_token_id,
+                  reward_model->config().gate_tokens);
     const std::vector<float> alone = reward_model->score(one);
     EXPECT_EQ(alone.at(0), together[s]) << "row " << batch.rows[s];
   }

@@ -9,10 +9,10 @@
 #include <fstream>
 #include <string>
 
-#include "charm/engine/decoder_weights.h"
 #include "charm/engine/model_config.h"
 #include "charm/train/train_stage.h"
 #include "tests/golden/golden_fixture.h"
+#include "tests/golden/trained_models.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::golden {
@@ -77,24 +77,10 @@ TEST_P(TrainGolden, WeightsEqualTransformers) {
                 fixture["tolerance"]["loss"].get<double>());
 
   const engine::DecoderConfig config = engine::load_model_config(output);
-  engine::DecoderWeights found =
-      engine::load_weights(output, config, {.dtype = engine::DType::kFloat32});
-  engine::DecoderWeights expected =
-      engine::load_weights(root / run, config, {.dtype = engine::DType::kFloat32});
-  auto found_tensors = engine::named_weights(found, config);
-  auto expected_tensors = engine::named_weights(expected, config);
-  ASSERT_EQ(found_tensors.size(), expected_tensors.size());
-  Worst worst("weights after " + run);
-  for (std::size_t n = 0; n < expected_tensors.size(); ++n) {
-    const auto& [name, wanted] = expected_tensors[n];
-    ASSERT_EQ(found_tensors[n].first, name);
-    ASSERT_EQ(found_tensors[n].second->shape(), wanted->shape()) << name;
-    for (std::int64_t i = 0; i < wanted->numel(); ++i) {
-      worst.add(found_tensors[n].second->data<float>()[i], wanted->data<float>()[i],
-                name + " element " + std::to_string(i));
-    }
-  }
-  worst.check(fixture["tolerance"][run].get<double>());
+  engine::DecoderWeights found = load_float32(output, config);
+  compare_tensors("weights after " + run, named_tensors(found, config),
+                  load_float32(root / run, config), config,
+                  fixture["tolerance"][run].get<double>());
 }
 
 INSTANTIATE_TEST_SUITE_P(Runs, TrainGolden, ::testing::Values("step1", "step10"),

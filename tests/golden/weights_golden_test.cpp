@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "charm/engine/model_config.h"
 #include "charm/engine/reward_model.h"
 #include "tests/golden/golden_fixture.h"
 #include "tests/golden/scored_models.h"
@@ -32,8 +33,8 @@ TEST_P(StoredModelGolden, ScoresEqualTheReference) {
   const Json fixture = read_json(folder / "golden.json");
   const auto reward_model = engine::load_reward_model(
       folder, {.dtype = dtype, .device = engine::DeviceChoice::kCpu, .threads = 1});
-  const engine::PackedBatch batch =
-      pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
+  const engine::PackedBatch batch = pack_rows(fixture["rows"], reward_model->config().pad_token_id,
+                                              reward_model->config().gate_tokens);
   const bool bfloat16 = dtype == engine::DTypeChoice::kBFloat16;
   compare_scores(bfloat16 ? "score in bfloat16" : "score", reward_model->score(batch), batch,
                  fixture, "score_float64",
@@ -49,7 +50,7 @@ TEST_P(StoredModelInvariance, AloneOrPackedGivesTheSameBits) {
       folder,
       {.dtype = engine::DTypeChoice::kFloat32, .device = engine::DeviceChoice::kCpu, .threads = 1});
   const auto pack = [&](const Json& some) {
-    return pack_rows(some, reward_model->pad_token_id(), reward_model->gate_tokens());
+    return pack_rows(some, reward_model->config().pad_token_id, reward_model->config().gate_tokens);
   };
   const engine::PackedBatch all = pack(rows);
   const std::vector<float> together = reward_model->score(all);
@@ -60,11 +61,7 @@ TEST_P(StoredModelInvariance, AloneOrPackedGivesTheSameBits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Weights, StoredModelInvariance, testing::ValuesIn(kStored),
-                         [](const auto& test) {
-                           std::string test_name = test.param;
-                           for (char& c : test_name) c = c == '-' || c == '.' ? '_' : c;
-                           return test_name;
-                         });
+                         [](const auto& test) { return test_name(test.param); });
 
 INSTANTIATE_TEST_SUITE_P(Weights, StoredModelGolden,
                          testing::Combine(testing::ValuesIn(kStored),

@@ -8,8 +8,11 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
+#include <string_view>
+#include <utility>
 
 namespace charm::testing {
 namespace {

@@ -15,68 +15,12 @@
 namespace charm::torch {
 namespace {
 
-using engine::DecoderConfig;
-
-DecoderConfig small_config() {
-  DecoderConfig config;
-  config.architecture = "LlamaForSequenceClassification";
-  config.model_type = "llama";
-  config.vocab_size = 100;
-  config.hidden_size = 64;
-  config.intermediate_size = 112;
-  config.num_layers = 3;
-  config.num_heads = 4;
-  config.num_kv_heads = 2;
-  config.head_dim = 16;
-  config.max_positions = 2048;
-  config.initializer_range = 0.2;  // large enough that attention is not uniform
-  config.head = engine::HeadKind::kLinear;
-  return config;
-}
-
-/// All family-specific features at once, under Gemma-3's tensor names.
-DecoderConfig featured_config() {
-  DecoderConfig config = small_config();
-  config.model_type = "gemma3_text";
-  config.activation = engine::Activation::kGeluTanh;
-  config.embedding_scale = 8.0;
-  config.norms_add_one = true;
-  config.attention_scale = 0.5;
-  config.attention_softcap = 4.0;
-  config.windows = {70, 0, 24};
-  config.local_rope = engine::RopeConfig{.theta = 500.0};
-  config.head = engine::HeadKind::kTwoLayers;
-  return config;
-}
-
-/// Dynamic NTK RoPE; most rows exceed its original length.
-DecoderConfig dynamic_config() {
-  DecoderConfig config = small_config();
-  config.rope.kind = engine::RopeKind::kDynamic;
-  config.rope.factor = 4.0;
-  config.rope.original_max_position_embeddings = 60;
-  return config;
-}
+using engine::DecoderConfig, engine::small_config, engine::featured_config, engine::dynamic_config,
+    engine::expert_config, engine::fused_config;
 
 DecoderConfig biased_config() {
   DecoderConfig config = small_config();
   config.attention_bias = config.mlp_bias = true;
-  return config;
-}
-
-/// Experts in all layers but one, under Qwen3-MoE's tensor names.
-DecoderConfig expert_config() {
-  DecoderConfig config = small_config();
-  config.model_type = "qwen3_moe";
-  config.experts = engine::ExpertConfig{
-      .routing = {.num_experts = 7, .experts_per_token = 3}, .width = 40, .dense_layers = {1}};
-  return config;
-}
-
-/// Fused projections, under Phi-3's tensor names.
-DecoderConfig fused_config() {
-  DecoderConfig config = small_config();
-  config.model_type = "phi3";
   return config;
 }
 

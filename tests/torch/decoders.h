@@ -5,13 +5,15 @@
 #include <filesystem>
 #include <vector>
 
-#include "charm/base/random.h"
 #include "charm/engine/decoder_weights.h"
 #include "charm/engine/token_batch.h"
 #include "charm/torch/decoder.h"
+#include "tests/support/small_decoders.h"
 
 // Decoders of the GPU back end on a CPU, from folders and with random weights.
 namespace charm::torch {
+
+using engine::random_ids;
 
 inline constexpr AttentionKernel kKernels[] = {AttentionKernel::kFlash, AttentionKernel::kPadded};
 
@@ -37,12 +39,6 @@ inline std::vector<float> to_vector(const at::Tensor& tensor) {
 inline std::vector<float> scores_of(const Decoder& decoder,
                                     const std::vector<engine::PromptGroup>& groups) {
   return to_vector(decoder.forward(decoder.layout(engine::pack(groups), nullptr)));
-}
-
-inline std::vector<std::int32_t> random_ids(RandomStream& stream, std::size_t length) {
-  std::vector<std::int32_t> ids(length);
-  for (auto& id : ids) id = static_cast<std::int32_t>(stream.below(100));
-  return ids;
 }
 
 }  // namespace charm::torch

@@ -14,6 +14,7 @@
 #include "charm/torch/varlen_attention.h"
 #include "tests/golden/golden_fixture.h"
 #include "tests/golden/scored_models.h"
+#include "tests/golden/trained_models.h"
 #include "tests/torch/plugin_path.h"
 
 namespace charm::golden {
@@ -46,8 +47,8 @@ class GpuGolden : public testing::Test {
       for (const auto& [fact, value] : reward_model->provenance()) {
         if (fact == "attention") attention = value;
       }
-      const engine::PackedBatch batch =
-          pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
+      const engine::PackedBatch batch = pack_rows(
+          fixture["rows"], reward_model->config().pad_token_id, reward_model->config().gate_tokens);
       compare_scores(std::string(name) + ", " + key + ", attention " + attention,
                      reward_model->score(batch), batch, fixture, "score_float64",
                      fixture["tolerance"][key].get<double>());
@@ -67,8 +68,8 @@ TEST_F(GpuGolden, TwoBatchesInFlightGiveTheScoresOfOneAfterTheOther) {
   const fs::path folder = data_dir() / "models" / "gqa";
   const Json fixture = read_json(folder / "golden.json");
   const auto reward_model = load(folder, engine::DTypeChoice::kFloat32);
-  const engine::PackedBatch batch =
-      pack_rows(fixture["rows"], reward_model->pad_token_id(), reward_model->gate_tokens());
+  const engine::PackedBatch batch = pack_rows(fixture["rows"], reward_model->config().pad_token_id,
+                                              reward_model->config().gate_tokens);
   const std::vector<float> expected = reward_model->score(batch);
   for (int round = 0; round < 20; ++round) {
     const auto first = reward_model->start(batch);
@@ -99,13 +100,9 @@ TEST_F(GpuGolden, GradientsEqualTheCpus) {
     const engine::DecoderConfig config = engine::load_model_config(folder);
     const engine::PackedBatch batch = pack_rows(fixture["rows"], config.pad_token_id, {});
     const auto gradients = [&](engine::DeviceChoice device) {
-      const auto model = backend_.make_trainable_model(
-          config, engine::load_weights(folder, config, {.dtype = engine::DType::kFloat32}), {},
-          device);
-      model->accumulate_gradients(batch, [](std::span<const float> scores_S) {
-        return engine::ScoreGradient{.loss = 0.0,
-                                     .gradient_S = std::vector<float>(scores_S.size(), 1.0F)};
-      });
+      const auto model =
+          backend_.make_trainable_model(config, load_float32(folder, config), {}, device);
+      model->accumulate_gradients(batch, sum_of);
       return model->gradients();
     };
     const auto cpu = gradients(engine::DeviceChoice::kCpu);

@@ -44,7 +44,7 @@ TEST_F(Plugin, ScoresEqualTransformers) {
     const Json fixture = read_json(folder / "golden.json");
     const auto model = load(backend_, folder);
     const engine::PackedBatch batch =
-        pack_rows(fixture["rows"], model->pad_token_id(), model->gate_tokens());
+        pack_rows(fixture["rows"], model->config().pad_token_id, model->config().gate_tokens);
     compare_scores(name, model->score(batch), batch, fixture, "score_float64",
                    fixture["tolerance"]["score"].get<double>());
     // Two batches in flight.
@@ -63,7 +63,7 @@ TEST_F(Plugin, AdaptersHeadsAndFilesOfEveryKindAreUploaded) {
       const Json fixture = read_json(folder / "golden.json");
       const auto model = load(backend_, folder, dtype);
       const engine::PackedBatch batch =
-          pack_rows(fixture["rows"], model->pad_token_id(), model->gate_tokens());
+          pack_rows(fixture["rows"], model->config().pad_token_id, model->config().gate_tokens);
       // In bfloat16 the fixture holds twice the error of transformers on these few rows; ATen's
       // products of other shapes round elsewhere.
       const double tolerance = bfloat16 ? 2 * fixture["tolerance"]["score_bfloat16"].get<double>()

@@ -58,11 +58,8 @@ class TorchGolden : public testing::TestWithParam<const char*> {
   const c10::InferenceMode guard_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Models, TorchGolden, testing::ValuesIn(kModels), [](const auto& test) {
-  std::string name = test.param;
-  for (char& c : name) c = c == '-' || c == '.' ? '_' : c;
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Models, TorchGolden, testing::ValuesIn(kModels),
+                         [](const auto& test) { return test_name(test.param); });
 
 TEST_P(TorchGolden, EveryRungEqualsTransformers) {
   for (const torch::AttentionKernel kernel : torch::kKernels) {

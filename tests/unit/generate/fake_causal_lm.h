@@ -2,12 +2,11 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "charm/base/random.h"
 #include "charm/engine/causal_lm.h"
+#include "charm/engine/model_config.h"
 
 namespace charm::generate {
 
@@ -22,7 +21,11 @@ class FakeCausalLM final : public engine::CausalLM {
     std::int64_t positions = 1000;
   };
   explicit FakeCausalLM(const Shape& shape)
-      : shape_(shape), slots_(static_cast<std::size_t>(shape.blocks * shape.block_tokens), -1) {}
+      : shape_(shape), slots_(static_cast<std::size_t>(shape.blocks * shape.block_tokens), -1) {
+    config_.vocab_size = shape.vocab;
+    config_.max_positions = shape.positions;
+    config_.eos_token_ids = {2};
+  }
 
   std::span<const float> step(const engine::CachedBatch& batch) override {
     logits_.clear();
@@ -59,10 +62,8 @@ class FakeCausalLM final : public engine::CausalLM {
   std::int64_t block_tokens() const override { return shape_.block_tokens; }
   std::int64_t num_blocks() const override { return shape_.blocks; }
   std::int64_t block_bytes() const override { return 1 << 20; }
-  std::int64_t vocab_size() const override { return shape_.vocab; }
-  std::int64_t max_positions() const override { return shape_.positions; }
-  std::vector<std::int32_t> eos_token_ids() const override { return {2}; }
-  std::vector<std::pair<std::string, std::string>> provenance() const override { return {}; }
+  const engine::DecoderConfig& config() const override { return config_; }
+  engine::Provenance provenance() const override { return {}; }
 
   std::int64_t largest_step = 0, most_sequences = 0, tokens_computed = 0;
 
@@ -75,6 +76,7 @@ class FakeCausalLM final : public engine::CausalLM {
   }
 
   Shape shape_;
+  engine::DecoderConfig config_;
   std::vector<std::int32_t> slots_;
   std::vector<float> logits_;
 };

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "charm/records/response.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"

@@ -4,6 +4,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/records/score.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::score {

@@ -7,6 +7,8 @@
 #include <numeric>
 
 #include "charm/base/random.h"
+#include "charm/engine/model_config.h"
+#include "tests/support/position_sums.h"
 #include "tests/support/source_dir.h"
 
 namespace charm::score {
@@ -18,27 +20,12 @@ class FakeRewardModel final : public engine::RewardModel {
   std::vector<float> score(const engine::PackedBatch& batch) override {
     ++num_batches;
     largest_batch = std::max(largest_batch, batch.num_tokens());
-    std::vector<float> scores;
-    for (const engine::Segment& s : batch.responses) {
-      double sum = 0.0;
-      const auto add = [&](std::int64_t begin, std::int64_t length) {
-        for (std::int64_t i = begin; i < begin + length; ++i) {
-          sum += batch.ids[static_cast<std::size_t>(i)] *
-                 (1.0 + batch.positions[static_cast<std::size_t>(i)]);
-        }
-      };
-      add(s.prompt_begin, s.prompt_length);
-      add(s.response_begin, s.response_length);
-      scores.push_back(static_cast<float>(sum));
-    }
-    return scores;
+    return test::position_sums(batch);
   }
-  std::int64_t vocab_size() const override { return vocab; }
-  std::int64_t max_positions() const override { return 4096; }
-  std::int32_t pad_token_id() const override { return -1; }
-  std::vector<std::pair<std::string, std::string>> provenance() const override { return {}; }
+  const engine::DecoderConfig& config() const override { return facts; }
+  engine::Provenance provenance() const override { return {}; }
 
-  std::int64_t vocab = 1 << 20;
+  engine::DecoderConfig facts{.vocab_size = 1 << 20, .max_positions = 4096};
   int num_batches = 0;
   std::int64_t largest_batch = 0;
 };
@@ -176,10 +163,8 @@ class AsyncRewardModel final : public engine::RewardModel {
   }
   int batches_in_flight() const override { return 2; }
   std::int64_t budget_tokens() const override { return 150; }
-  std::int64_t vocab_size() const override { return fake_.vocab_size(); }
-  std::int64_t max_positions() const override { return fake_.max_positions(); }
-  std::int32_t pad_token_id() const override { return fake_.pad_token_id(); }
-  std::vector<std::pair<std::string, std::string>> provenance() const override { return {}; }
+  const engine::DecoderConfig& config() const override { return fake_.config(); }
+  engine::Provenance provenance() const override { return {}; }
 
   int in_flight = 0;
   int max_in_flight = 0;
@@ -227,7 +212,7 @@ TEST(ScoreRows, EveryRowIsReportedOnce) {
 TEST(ScoreRows, ARowThatCannotBeScoredHasAnError) {
   const text::ConversationEncoder encoder(model_dir(), {});
   FakeRewardModel model;
-  model.vocab = 2;  // almost every token is out of range
+  model.facts.vocab_size = 2;  // almost every token is out of range
   const auto scored = score_all(model, encoder, some_rows(), {});
   ASSERT_TRUE(scored[0].error.has_value());
   EXPECT_NE(scored[0].error->find("vocabulary of 2"), std::string::npos);

@@ -2,12 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <future>
 #include <limits>
 #include <map>
 
 #include "charm/base/error.h"
 #include "charm/base/random.h"
+#include "charm/engine/model_config.h"
+#include "tests/support/position_sums.h"
 #include "tests/support/source_dir.h"
 
 namespace charm::serve {
@@ -24,27 +27,13 @@ class HeldRewardModel final : public engine::RewardModel {
       changed.wait(lock, [this] { return !held; });
     }
     num_tokens += batch.num_tokens();
-    std::vector<float> scores;
-    for (const engine::Segment& s : batch.responses) {
-      double sum = 0.0;
-      const auto add = [&](std::int64_t begin, std::int64_t length) {
-        for (std::int64_t i = begin; i < begin + length; ++i) {
-          sum += batch.ids[static_cast<std::size_t>(i)] *
-                 (1.0 + batch.positions[static_cast<std::size_t>(i)]);
-        }
-      };
-      add(s.prompt_begin, s.prompt_length);
-      add(s.response_begin, s.response_length);
-      if (static_cast<float>(sum) == poison)
-        throw Error(ErrorKind::kInput, "the score is not finite");
-      scores.push_back(static_cast<float>(sum));
-    }
+    std::vector<float> scores = test::position_sums(batch);
+    if (std::ranges::count(scores, poison) > 0)
+      throw Error(ErrorKind::kInput, "the score is not finite");
     return scores;
   }
-  std::int64_t vocab_size() const override { return 1 << 20; }
-  std::int64_t max_positions() const override { return 4096; }
-  std::int32_t pad_token_id() const override { return -1; }
-  std::vector<std::pair<std::string, std::string>> provenance() const override { return {}; }
+  const engine::DecoderConfig& config() const override { return config_; }
+  engine::Provenance provenance() const override { return {}; }
 
   void hold() {
     const std::lock_guard lock(mutex);
@@ -62,6 +51,7 @@ class HeldRewardModel final : public engine::RewardModel {
     changed.wait(lock, [&] { return num_begun >= count; });
   }
 
+  const engine::DecoderConfig config_{.vocab_size = 1 << 20, .max_positions = 4096};
   std::mutex mutex;
   std::condition_variable changed;
   bool held = false;

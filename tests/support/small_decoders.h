@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "charm/base/random.h"
+#include "charm/engine/model_config.h"
+
+// Configs of small random decoders with the features of the families, and random sequences for
+// them.
+namespace charm::engine {
+
+inline DecoderConfig small_config() {
+  DecoderConfig config;
+  config.architecture = "LlamaForSequenceClassification";
+  config.model_type = "llama";
+  config.vocab_size = 100;
+  config.hidden_size = 64;
+  config.intermediate_size = 112;
+  config.num_layers = 3;
+  config.num_heads = 4;
+  config.num_kv_heads = 2;
+  config.head_dim = 16;
+  config.max_positions = 2048;
+  config.initializer_range = 0.2;  // large enough that attention is not uniform
+  config.head = HeadKind::kLinear;
+  return config;
+}
+
+/// All family-specific features at once, under Gemma-3's tensor names.
+inline DecoderConfig featured_config() {
+  DecoderConfig config = small_config();
+  config.model_type = "gemma3_text";
+  config.activation = Activation::kGeluTanh;
+  config.embedding_scale = 8.0;
+  config.norms_add_one = true;
+  config.attention_scale = 0.5;
+  config.attention_softcap = 4.0;
+  config.windows = {70, 0, 24};
+  config.local_rope = RopeConfig{.theta = 500.0};
+  config.head = HeadKind::kTwoLayers;
+  return config;
+}
+
+/// Dynamic NTK RoPE; most rows of the tests exceed its original length.
+inline DecoderConfig dynamic_config() {
+  DecoderConfig config = small_config();
+  config.rope.kind = RopeKind::kDynamic;
+  config.rope.factor = 4.0;
+  config.rope.original_max_position_embeddings = 60;
+  return config;
+}
+
+/// Experts in all layers but one, under Qwen3-MoE's tensor names.
+inline DecoderConfig expert_config() {
+  DecoderConfig config = small_config();
+  config.model_type = "qwen3_moe";
+  config.experts = ExpertConfig{
+      .routing = {.num_experts = 7, .experts_per_token = 3}, .width = 40, .dense_layers = {1}};
+  return config;
+}
+
+/// Fused projections, under Phi-3's tensor names.
+inline DecoderConfig fused_config() {
+  DecoderConfig config = small_config();
+  config.model_type = "phi3";
+  return config;
+}
+
+inline std::vector<std::int32_t> random_ids(RandomStream& stream, std::size_t length) {
+  std::vector<std::int32_t> ids(length);
+  for (auto& id : ids) id = static_cast<std::int32_t>(stream.below(100));
+  return ids;
+}
+
+}  // namespace charm::engine
