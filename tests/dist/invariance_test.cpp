@@ -15,7 +15,9 @@
 
 #include "charm/base/random.h"
 #include "charm/demo/tiny_model.h"
-#include "charm/engine/linear.h"
+#include "charm/engine/ops.h"
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 #include "tests/dist/ranks.h"

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "charm/base/companions.h"
+#include "charm/base/files.h"
 #include "charm/base/output_lock.h"
 #include "charm/demo/tiny_model.h"
 #include "tests/dist/ranks.h"

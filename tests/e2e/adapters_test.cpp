@@ -2,7 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "charm/base/files.h"
 #include "charm/engine/safetensors.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "tests/e2e/small_world.h"
 #include "tests/support/tensors.h"

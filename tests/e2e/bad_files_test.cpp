@@ -1,5 +1,7 @@
 // Invalid data: exit code, a one-line error that names it, no output.
 
+#include "charm/base/files.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 #include "tests/e2e/small_world.h"

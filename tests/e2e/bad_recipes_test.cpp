@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "charm/base/files.h"
 #include "tests/e2e/small_world.h"
 #include "tests/support/repeated_prefix.h"
 

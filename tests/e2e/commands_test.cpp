@@ -4,6 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "charm/base/files.h"
+#include "charm/records/preference_pair.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "tests/e2e/small_world.h"
 

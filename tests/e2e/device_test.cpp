@@ -1,5 +1,6 @@
 // What the program loads, and --device cuda where there is no GPU back end for it.
 
+#include "charm/base/files.h"
 #include "tests/e2e/small_world.h"
 #include "tests/support/stub_plugins.h"
 

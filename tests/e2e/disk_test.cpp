@@ -3,6 +3,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "charm/base/files.h"
 #include "tests/e2e/small_world.h"
 
 namespace charm::e2e {

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "charm/base/files.h"
 #include "tests/e2e/small_world.h"
 
 namespace charm::e2e {

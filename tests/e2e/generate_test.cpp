@@ -7,8 +7,10 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "charm/base/files.h"
 #include "charm/demo/language.h"
 #include "charm/demo/tiny_model.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/row_reader.h"
 #include "tests/e2e/small_world.h"

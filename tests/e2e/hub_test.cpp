@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "charm/base/files.h"
 #include "charm/base/hashing.h"
 #include "tests/e2e/small_world.h"
 #include "tests/support/fake_hub.h"

@@ -7,6 +7,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "charm/base/files.h"
 #include "tests/e2e/small_world.h"
 
 namespace charm::e2e {

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <thread>
 
+#include "charm/base/files.h"
 #include "charm/base/output_lock.h"
 #include "tests/e2e/small_world.h"
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "charm/base/files.h"
 #include "charm/cli/command.h"
 #include "charm/storage/manifest.h"
 #include "tests/e2e/small_world.h"

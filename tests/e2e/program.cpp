@@ -9,9 +9,13 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
 #include <thread>
+#include <utility>
+
+#include "charm/base/files.h"
 
 namespace charm::e2e {
 namespace {

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <csignal>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 
 namespace charm::e2e {
 

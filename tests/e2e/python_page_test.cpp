@@ -12,6 +12,7 @@
 #include <set>
 #include <sstream>
 
+#include "charm/base/files.h"
 #include "tests/e2e/small_world.h"
 #include "tests/support/source_dir.h"
 

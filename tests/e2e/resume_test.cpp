@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "charm/base/files.h"
 #include "tests/e2e/small_world.h"
 
 namespace charm::e2e {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <thread>
 
+#include "charm/base/files.h"
 #include "tests/e2e/server_fixture.h"
 
 namespace charm::e2e {

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "charm/base/files.h"
 #include "charm/base/random.h"
 #include "charm/text/chat_template.h"
 #include "tests/e2e/server_fixture.h"

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <utility>
 
+#include "charm/base/files.h"
 #include "charm/storage/provenance.h"
 #include "charm/storage/row_reader.h"
 #include "tests/e2e/small_world.h"

@@ -4,10 +4,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "charm/base/files.h"
 #include "charm/base/hashing.h"
 #include "charm/base/version.h"
 #include "charm/demo/language.h"
 #include "charm/demo/tiny_model.h"
+#include "charm/records/response.h"
 #include "charm/storage/provenance.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"

@@ -6,7 +6,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "charm/base/files.h"
 #include "charm/base/random.h"
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/storage/record_reader.h"
 #include "tests/e2e/small_world.h"
 

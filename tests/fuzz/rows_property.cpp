@@ -1,4 +1,7 @@
 #include "charm/base/files.h"
+#include "charm/records/preference_pair.h"
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 #include "tests/fuzz/properties.h"

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "charm/base/random.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 #include "tests/unit/base/temp_folder.h"

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "charm/base/error.h"
+#include "charm/base/files.h"
 
 namespace charm {
 namespace {

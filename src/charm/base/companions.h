@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 
 // The files that accompany an output: manifest, journal, lock,
 // and the partial file while it is

@@ -255,4 +255,12 @@ void LineAppender::append(std::string_view line) {
   write_all(fd_, whole, path_);
 }
 
+void refuse_lfs_pointer(std::string_view head, std::string_view file) {
+  if (!head.starts_with("version https://git-lfs.github.com/spec/")) return;
+  throw Error(ErrorKind::kInput,
+              "{}: is a pointer of Git LFS, not the data itself; fetch it with git lfs pull, or "
+              "download the file",
+              file);
+}
+
 }  // namespace charm

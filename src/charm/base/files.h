@@ -1,15 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace charm {
+#include "charm/base/fs.h"
 
-namespace fs = std::filesystem;
+namespace charm {
 
 /// The whole file as bytes. Throws kIo when it cannot be read.
 std::string read_file(const fs::path& path);
@@ -80,5 +78,8 @@ class LineAppender {
   fs::path path_;
   int fd_ = -1;
 };
+
+/// Throws kInput if a file that begins with `head` is a pointer of Git LFS instead of the data.
+void refuse_lfs_pointer(std::string_view head, std::string_view file);
 
 }  // namespace charm

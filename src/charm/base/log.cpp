@@ -6,9 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <string>
 #include <utility>
-
-#include "charm/base/log_sink.h"
 
 namespace charm::log {
 namespace {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -29,5 +30,12 @@ void warning(fmt::format_string<Args...> format, Args&&... args) {
   if (level() <= Level::kWarning)
     write(Level::kWarning, fmt::format(format, std::forward<Args>(args)...));
 }
+
+/// Takes the lines of the log. Called from any thread, by one at a time.
+using Sink = std::function<void(Level level, std::string_view message)>;
+
+/// Sends the log to `sink` instead of standard error, for programs that call the library; empty:
+/// back to standard error.
+void set_sink(Sink sink);
 
 }  // namespace charm::log

@@ -1,5 +1,3 @@
-#include "charm/base/option_names.h"
-
 #include <algorithm>
 
 #include "charm/base/option_table.h"

@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,7 +16,7 @@
 #include <vector>
 
 #include "charm/base/error.h"
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 
 namespace charm {
 
@@ -193,5 +194,9 @@ class OptionTable {
 
 /// `name` with `_` written as `-`.
 std::string option_spelling(std::string_view name);
+
+/// The one of `known` that somebody means by `name`: another tool's name for the same thing
+/// ("lr": "learning-rate"), or else the nearest by spelling; empty if there is none.
+std::string meant_option(std::string_view name, std::span<const std::string> known);
 
 }  // namespace charm

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <condition_variable>
+#include <cstdint>
 #include <cstring>
 #include <ctime>
 #include <map>
@@ -22,8 +23,8 @@
 
 #include "charm/base/companions.h"
 #include "charm/base/error.h"
+#include "charm/base/files.h"
 #include "charm/base/log.h"
-#include "charm/base/process_identity.h"
 
 namespace charm {
 namespace {

@@ -1,11 +1,11 @@
-#include "charm/base/process_identity.h"
-
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "charm/base/output_lock.h"
 
 namespace charm {
 namespace {

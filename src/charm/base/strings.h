@@ -30,4 +30,11 @@ std::vector<std::string> nearest_names(std::string_view name,
 /// '\n'.
 std::string text_table(const std::vector<std::vector<std::string>>& rows);
 
+/// The bytes as base64 (RFC 4648) with padding, on one line.
+std::string base64_of(std::string_view bytes);
+
+/// One record of a CSV file by RFC 4180, ending with "\r\n": fields with a comma, a quote or a line
+/// break are quoted, quotes within them doubled.
+std::string csv_record(std::span<const std::string> fields);
+
 }  // namespace charm

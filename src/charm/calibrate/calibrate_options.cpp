@@ -1,3 +1,5 @@
+#include "charm/base/error.h"
+#include "charm/base/option_table.h"
 #include "charm/calibrate/calibrate_stage.h"
 #include "charm/stats/elo.h"
 #include "charm/storage/ratings.h"

@@ -4,14 +4,19 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/calibrate/solve_options.h"
 #include "charm/calibrate/vote_fit.h"
+#include "charm/results/calibration.h"
 #include "charm/storage/read_options.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::calibrate {
 
@@ -66,5 +71,18 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
 
 /// The same from votes: mode `votes`. Called by `calibrate` for options with votes.
 Calibration calibrate_votes(const CalibrateOptions& options, const ProgressFn& progress);
+
+/// Checks before work that copies of the scores files can be written to `folder`: Parquet files of
+/// different names, other ones than they. Returns the files (of a folder its Parquet files).
+std::vector<std::filesystem::path> check_calibrated_scores(
+    std::span<const std::filesystem::path> scores, const std::filesystem::path& folder);
+
+/// Writes each file to `folder` with all its columns and `calibrated_score` (float64): score plus
+/// the policy's offset, null where the row has an error or its policy no offset. Returns the number
+/// of scores without an offset.
+std::int64_t write_calibrated_scores(std::span<const std::filesystem::path> files,
+                                     const results::Calibration& calibration,
+                                     const storage::ColumnNames& columns,
+                                     const std::filesystem::path& folder);
 
 }  // namespace charm::calibrate

@@ -1,5 +1,3 @@
-#include "charm/calibrate/calibrated_scores.h"
-
 #include <map>
 #include <optional>
 #include <set>
@@ -8,6 +6,8 @@
 #include "charm/base/companions.h"
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/calibrate/calibrate_stage.h"
+#include "charm/records/score.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/row_source.h"
 #include "charm/storage/table.h"

@@ -40,14 +40,6 @@ void check_settings(const SolveOptions& options) {
     throw Error(ErrorKind::kUsage,
                 "--shrink needs the standard errors of --mode same-prompt with --solver exact");
   }
-  if (!(options.temperature > 0.0) || !std::isfinite(options.temperature)) {
-    throw Error(ErrorKind::kUsage, "temperature is {}, expected a positive number of score units",
-                options.temperature);
-  }
-  if (options.bootstrap < 0) {
-    throw Error(ErrorKind::kUsage, "bootstrap is {}, expected 0 or more replicates",
-                options.bootstrap);
-  }
 }
 
 namespace {

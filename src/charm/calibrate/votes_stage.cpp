@@ -41,11 +41,6 @@ void check_vote_options(const CalibrateOptions& options) {
   refuse(options.leave_one_out, "--leave-one-out");
   refuse(options.strict, "--strict");
   refuse(options.ties == CalibrateTies::kLoss, "--ties loss");
-  if (!(options.holdout >= 0.0 && options.holdout < 1.0)) {
-    throw Error(ErrorKind::kUsage,
-                "holdout is {}, expected a share of the prompts from 0 to below 1",
-                options.holdout);
-  }
   if (options.interval == IntervalKind::kBootstrap && solve.bootstrap < 1)
     throw Error(ErrorKind::kUsage, "--interval bootstrap needs --bootstrap of at least 1");
 }

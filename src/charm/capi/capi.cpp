@@ -11,12 +11,12 @@
 
 #include "charm/base/error.h"
 #include "charm/base/log.h"
-#include "charm/base/log_sink.h"
 #include "charm/base/option_table.h"
 #include "charm/base/version.h"
 #include "charm/capi/charm.h"
 #include "charm/cli/command_line.h"
 #include "charm/pipeline/sources.h"
+#include "charm/records/response.h"
 #include "charm/score/score_provenance.h"
 #include "charm/score/scorer.h"
 #include "charm/storage/manifest.h"

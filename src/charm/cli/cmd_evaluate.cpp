@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "charm/base/error.h"
+#include "charm/base/option_table.h"
 #include "charm/cli/command.h"
 #include "charm/evaluate/compare_stage.h"
 #include "charm/evaluate/evaluate_stage.h"

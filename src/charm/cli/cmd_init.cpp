@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/base/option_table.h"
 #include "charm/cli/command.h"
 #include "charm/pipeline/init_recipe.h"
 

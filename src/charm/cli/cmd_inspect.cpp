@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "charm/base/option_table.h"
 #include "charm/cli/command.h"
 #include "charm/pipeline/inspect.h"
 #include "charm/pipeline/sources.h"

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "charm/base/option_table.h"
 #include "charm/cli/command.h"
 #include "charm/pipeline/sources.h"
 #include "charm/rate/rate_stage.h"

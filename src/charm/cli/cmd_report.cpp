@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "charm/base/log.h"
+#include "charm/base/option_table.h"
 #include "charm/cli/command.h"
 #include "charm/report/report_stage.h"
 

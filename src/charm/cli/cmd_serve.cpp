@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "charm/base/option_table.h"
 #include "charm/cli/command.h"
 #include "charm/pipeline/sources.h"
 #include "charm/serve/server.h"

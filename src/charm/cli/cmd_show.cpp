@@ -2,6 +2,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "charm/base/option_table.h"
 #include "charm/cli/command.h"
 #include "charm/pipeline/sources.h"
 #include "charm/show/show_stage.h"

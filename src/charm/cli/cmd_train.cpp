@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "charm/base/option_table.h"
 #include "charm/cli/command.h"
 #include "charm/pipeline/sources.h"
 #include "charm/train/train_stage.h"

@@ -6,8 +6,11 @@
 #include <vector>
 
 #include "charm/base/launch.h"
-#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::cli {
 

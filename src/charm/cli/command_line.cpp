@@ -7,10 +7,9 @@
 
 #include "charm/base/companions.h"
 #include "charm/base/log.h"
-#include "charm/base/option_names.h"
+#include "charm/base/option_table.h"
 #include "charm/base/strings.h"
 #include "charm/base/version.h"
-#include "charm/cli/completion.h"
 #include "charm/cli/progress_display.h"
 #include "charm/pipeline/recipe_sections.h"
 

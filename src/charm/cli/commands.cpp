@@ -1,3 +1,4 @@
+#include "charm/base/option_table.h"
 #include "charm/cli/command.h"
 
 namespace charm::cli {

@@ -1,10 +1,10 @@
-#include "charm/cli/completion.h"
-
 #include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "charm/base/error.h"
+#include "charm/base/option_table.h"
+#include "charm/cli/command_line.h"
 
 namespace charm::cli {
 namespace {

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "charm/base/option_table.h"
 #include "charm/cli/command_line.h"
 
 namespace charm::cli {

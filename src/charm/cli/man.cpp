@@ -1,8 +1,9 @@
 #include <algorithm>
 
 #include "charm/base/error.h"
+#include "charm/base/option_table.h"
 #include "charm/base/version.h"
-#include "charm/cli/completion.h"
+#include "charm/cli/command_line.h"
 
 namespace charm::cli {
 namespace {

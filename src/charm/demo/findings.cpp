@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/check.h"
+#include "charm/base/files.h"
+#include "charm/records/response.h"
 #include "charm/results/calibration.h"
 #include "charm/results/evaluation.h"
 #include "charm/results/mismatch.h"

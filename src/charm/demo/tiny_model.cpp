@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "charm/base/files.h"
 #include "charm/engine/decoder_weights.h"
 #include "charm/engine/safetensors.h"
 

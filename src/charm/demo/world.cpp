@@ -6,7 +6,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "charm/base/files.h"
 #include "charm/demo/tiny_model.h"
+#include "charm/records/preference_pair.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_writer.h"
 #include "charm/train/train_stage.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 #include "charm/base/progress.h"
 #include "charm/demo/battles.h"
 #include "charm/demo/language.h"

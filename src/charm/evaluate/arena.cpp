@@ -9,6 +9,7 @@
 #include "charm/base/error.h"
 #include "charm/evaluate/arena_table.h"
 #include "charm/evaluate/benchmark.h"
+#include "charm/records/score.h"
 #include "charm/stats/descriptive.h"
 #include "charm/stats/elo.h"
 #include "charm/stats/pair_table.h"

@@ -8,8 +8,11 @@
 
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/metrics.h"
-#include "charm/records/records.h"
 #include "charm/results/evaluation.h"
+
+namespace charm {
+struct Score;
+}
 
 namespace charm::evaluate {
 

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "charm/base/error.h"
+#include "charm/records/score.h"
 #include "charm/stats/paired_scores.h"
 
 namespace charm::evaluate {

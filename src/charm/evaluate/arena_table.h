@@ -7,7 +7,10 @@
 #include <vector>
 
 #include "charm/evaluate/arena.h"
-#include "charm/records/records.h"
+
+namespace charm {
+struct Score;
+}
 
 namespace charm::evaluate {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 #include "charm/evaluate/benchmark.h"
 #include "charm/records/features.h"
 #include "charm/results/evaluation.h"

@@ -8,6 +8,7 @@
 #include "charm/evaluate/arena.h"
 #include "charm/evaluate/metrics.h"
 #include "charm/evaluate/read_benchmark.h"
+#include "charm/records/score.h"
 #include "charm/stats/hypothesis_tests.h"
 
 namespace charm::evaluate {

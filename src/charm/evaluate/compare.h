@@ -10,9 +10,12 @@
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/metrics.h"
 #include "charm/records/eval_item.h"
-#include "charm/records/records.h"
 #include "charm/results/comparison.h"
 #include "charm/stats/hypothesis_tests.h"
+
+namespace charm {
+struct Score;
+}
 
 // Two runs of one benchmark, A and B, on the same rows. Differences are B - A.
 namespace charm::evaluate {

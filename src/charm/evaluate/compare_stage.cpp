@@ -9,6 +9,7 @@
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/evaluate/read_benchmark.h"
+#include "charm/records/score.h"
 #include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
@@ -20,9 +21,6 @@ namespace {
 void check_options(const CompareOptions& options) {
   if (options.runs.size() != 2) {
     throw Error(ErrorKind::kUsage, "--compare expects two runs, found {}", options.runs.size());
-  }
-  if (options.bootstrap < 0 || options.max_bad_rows < 0) {
-    throw Error(ErrorKind::kUsage, "--bootstrap and --max-bad-rows must not be negative");
   }
   if (options.output.empty()) return;
   results::require_result_name(options.output);

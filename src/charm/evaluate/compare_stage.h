@@ -6,10 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/files.h"
-#include "charm/base/option_table.h"
+#include "charm/base/fs.h"
 #include "charm/evaluate/benchmark.h"
 #include "charm/evaluate/compare.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::evaluate {
 

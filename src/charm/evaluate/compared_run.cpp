@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
+#include "charm/base/files.h"
 #include "charm/evaluate/compare_stage.h"
 #include "charm/results/evaluation.h"
 #include "charm/results/result_file.h"

@@ -1,10 +1,9 @@
-#include "charm/evaluate/evaluate_output.h"
-
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/evaluate/evaluate_stage.h"
 #include "charm/evaluate/scored_rows.h"
 #include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"

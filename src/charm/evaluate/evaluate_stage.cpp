@@ -10,7 +10,6 @@
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/evaluate/arena.h"
-#include "charm/evaluate/evaluate_output.h"
 #include "charm/evaluate/metrics.h"
 #include "charm/evaluate/pair_benchmarks.h"
 #include "charm/evaluate/pair_diagnostics.h"
@@ -19,6 +18,7 @@
 #include "charm/evaluate/reward_bench_files.h"
 #include "charm/evaluate/rm_bench.h"
 #include "charm/evaluate/scored_rows.h"
+#include "charm/records/score.h"
 #include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
@@ -74,18 +74,10 @@ void check_options(const EvaluateOptions& options) {
   }
   if (options.holdout != 0.0 && options.benchmark != Benchmark::kVotes)
     throw Error(ErrorKind::kUsage, "--holdout requires benchmark votes");
-  if (!(options.holdout >= 0.0 && options.holdout <= 1.0)) {
-    throw Error(ErrorKind::kUsage, "--holdout is {}, expected a share from 0 to 1",
-                options.holdout);
-  }
   if ((is_arena || needs_no_model(options.benchmark)) && options.limit_per_subset > 0) {
     throw Error(ErrorKind::kUsage,
                 "--limit-per-subset requires a benchmark with subsets; {} has none",
                 benchmark_name(options.benchmark));
-  }
-  if (options.limit_per_subset < 0 || options.bootstrap < 0 || options.max_bad_rows < 0) {
-    throw Error(ErrorKind::kUsage,
-                "--limit-per-subset, --bootstrap and --max-bad-rows must not be negative");
   }
   require_writable(options.output);
   require_distinct(options.output, options.data);

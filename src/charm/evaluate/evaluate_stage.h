@@ -3,17 +3,22 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "charm/base/files.h"
-#include "charm/base/option_table.h"
+#include "charm/base/fs.h"
 #include "charm/base/progress.h"
 #include "charm/engine/reward_model.h"
 #include "charm/evaluate/benchmark.h"
+#include "charm/results/evaluation.h"
 #include "charm/score/scorer.h"
 #include "charm/storage/read_options.h"
 #include "charm/text/conversation_encoder.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::evaluate {
 
@@ -70,5 +75,17 @@ struct EvaluateResult {
 /// Scores a benchmark (or takes saved scores), writes the result JSON, the scored rows, and a
 /// manifest. An interrupted run resumes.
 EvaluateResult evaluate(const EvaluateOptions& options, const ProgressFn& progress);
+
+/// The model's name in results: given, or that of its folder, or of the output's.
+std::string model_name(const EvaluateOptions& options);
+
+/// Writes the result, with what says which run it was, and the manifest; logs its warnings.
+/// @param data_sha256  of `options.data`, in their order
+void write_result(const EvaluateOptions& options, std::span<const std::string> data_sha256,
+                  results::Evaluation evaluation, EvaluateResult& result);
+
+/// Benchmarks that need no model.
+EvaluateResult evaluate_votes(const EvaluateOptions& options);
+EvaluateResult evaluate_best_of_n(const EvaluateOptions& options);
 
 }  // namespace charm::evaluate

@@ -7,7 +7,7 @@
 
 #include "charm/base/error.h"
 #include "charm/evaluate/best_of_n.h"
-#include "charm/evaluate/evaluate_output.h"
+#include "charm/evaluate/evaluate_stage.h"
 #include "charm/evaluate/votes.h"
 #include "charm/results/calibration.h"
 #include "charm/results/fields.h"

@@ -1,5 +1,3 @@
-#include "charm/evaluate/published_rows.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include "charm/base/error.h"
 #include "charm/base/strings.h"
 #include "charm/evaluate/pair_benchmarks.h"
+#include "charm/evaluate/read_benchmark.h"
 #include "charm/storage/column_roles.h"
 #include "charm/storage/row_fields.h"
 

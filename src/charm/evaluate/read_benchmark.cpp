@@ -11,7 +11,6 @@
 #include "charm/base/random.h"
 #include "charm/evaluate/metrics.h"
 #include "charm/evaluate/pair_benchmarks.h"
-#include "charm/evaluate/published_rows.h"
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/reward_bench_2.h"
 #include "charm/evaluate/rm_bench.h"

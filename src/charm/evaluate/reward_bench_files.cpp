@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
+#include "charm/base/files.h"
 #include "charm/records/eval_item.h"
 
 namespace charm::evaluate {

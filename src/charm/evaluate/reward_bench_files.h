@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/reward_bench_2.h"
 #include "charm/records/eval_item.h"

@@ -8,9 +8,12 @@
 #include "charm/base/progress.h"
 #include "charm/evaluate/evaluate_stage.h"
 #include "charm/evaluate/read_benchmark.h"
-#include "charm/records/records.h"
 #include "charm/score/resumed_scoring.h"
 #include "charm/storage/journal.h"
+
+namespace charm {
+struct Score;
+}
 
 namespace charm::evaluate {
 

@@ -1,10 +1,9 @@
-#include "charm/explain/balance.h"
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <utility>
 
+#include "charm/explain/regression.h"
 #include "charm/stats/cholesky.h"
 
 namespace charm::explain {

@@ -1,3 +1,4 @@
+#include "charm/base/option_table.h"
 #include "charm/explain/explain_stage.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/read_options.h"

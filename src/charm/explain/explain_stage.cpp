@@ -43,12 +43,6 @@ void check_options(const ExplainOptions& options) {
                 "--held-out-scores, --reward-bench and --rm-bench are used by the comparison of "
                 "methods, which needs --calibration");
   }
-  const ExplainSettings& settings = options.settings;
-  if (settings.bootstrap < 0 || settings.min_differing < 2) {
-    throw Error(ErrorKind::kUsage,
-                "--bootstrap is {} and --min-differing {}; expected at least 0 and 2",
-                settings.bootstrap, settings.min_differing);
-  }
 }
 
 // Ratings are members that only explanations need.

@@ -7,12 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/files.h"
-#include "charm/base/option_table.h"
+#include "charm/base/fs.h"
 #include "charm/base/progress.h"
 #include "charm/explain/explanation.h"
 #include "charm/explain/method_comparison.h"
 #include "charm/storage/read_options.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::explain {
 

@@ -43,7 +43,7 @@ double adjustment(const PooledEffects& pooled, const Features& features);
 
 /// Adds win rate and MD to an explanation: unweighted, weighted to balance the mean log_length of
 /// both policies' responses, and weighted to balance all of `columns`. Weights by entropy balancing
-/// (balance.h); intervals by bootstrap over prompts, rebalanced in each replicate, with ratings
+/// (balance.cpp); intervals by bootstrap over prompts, rebalanced in each replicate, with ratings
 /// drawn from their own intervals. A match with an effective sample size below 30 is dropped with a
 /// warning.
 ///

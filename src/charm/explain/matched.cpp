@@ -4,8 +4,8 @@
 #include <cmath>
 #include <utility>
 
-#include "charm/explain/balance.h"
 #include "charm/explain/explanation.h"
+#include "charm/explain/regression.h"
 #include "charm/stats/bootstrap.h"
 #include "charm/stats/outcomes.h"
 

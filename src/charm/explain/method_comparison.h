@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 #include "charm/evaluate/arena.h"
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/rm_bench.h"

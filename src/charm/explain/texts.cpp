@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "charm/records/conversation.h"
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/storage/record_reader.h"
 
 namespace charm::explain {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "charm/records/features.h"
-#include "charm/records/records.h"
+#include "charm/records/score.h"
 #include "charm/stats/paired_scores.h"
 #include "charm/storage/read_options.h"
 

@@ -10,6 +10,7 @@
 
 #include "charm/base/check.h"
 #include "charm/base/parallel.h"
+#include "charm/engine/model_config.h"
 #include "charm/generate/block_pool.h"
 
 namespace charm::generate {
@@ -269,7 +270,7 @@ class ContinuousBatch {
   }
 
   void sample_tokens(std::span<const float> logits_SV, const std::vector<Prefill*>& finished) {
-    const auto vocab = static_cast<std::size_t>(model_.vocab_size());
+    const auto vocab = static_cast<std::size_t>(model_.config().vocab_size);
     std::vector<Running*> running;
     for (Running& one : running_) running.push_back(&one);
     CHARM_CHECK(logits_SV.size() == (running.size() + finished.size()) * vocab,

@@ -7,6 +7,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/version.h"
+#include "charm/engine/model_config.h"
 #include "charm/generate/continuous_batch.h"
 #include "charm/generate/sampler.h"
 #include "charm/generate/stop_criteria.h"
@@ -93,18 +94,18 @@ class Generation {
     if (is_blank(prompt)) throw Error(ErrorKind::kInput, "the prompt is empty");
     std::vector<std::int32_t> ids = encoder_.encode_prompt(prompt);
     for (const std::int32_t id : ids) {
-      if (id < 0 || id >= model_.vocab_size()) {
+      if (id < 0 || id >= model_.config().vocab_size) {
         throw Error(ErrorKind::kInput,
                     "token id {} is out of range for the model's vocabulary of {}", id,
-                    model_.vocab_size());
+                    model_.config().vocab_size);
       }
     }
     const auto length = static_cast<std::int64_t>(ids.size());
-    if (length >= model_.max_positions()) {
+    if (length >= model_.config().max_positions) {
       throw Error(ErrorKind::kInput,
                   "the prompt has {} tokens, which leaves no room for a response in the model's "
                   "context of {}",
-                  length, model_.max_positions());
+                  length, model_.config().max_positions);
     }
     return ids;
   }
@@ -120,7 +121,7 @@ class Generation {
     if (stop_tokens_.contains(id) || state.stop_strings.is_met(state.output_ids())) {
       state.finish_reason = "stop";
     } else if (position + 1 >= sampling_.max_new_tokens ||
-               std::ssize(state.ids) >= model_.max_positions()) {
+               std::ssize(state.ids) >= model_.config().max_positions) {
       state.finish_reason = "length";
     }
     return state.finish_reason.empty() ? std::optional(id) : std::nullopt;
@@ -180,11 +181,6 @@ void EmbeddedGenerator::generate(std::span<const GenerationRequest> requests,
 }
 
 std::unique_ptr<EmbeddedGenerator> make_embedded_generator(const EmbeddedOptions& options) {
-  if (options.max_batch < 1)
-    throw Error(ErrorKind::kUsage, "--batch is {}, expected at least 1", options.max_batch);
-  if (options.chunk_tokens < 1)
-    throw Error(ErrorKind::kUsage, "--chunk-tokens is {}, expected at least 1",
-                options.chunk_tokens);
   std::unique_ptr<engine::CausalLM> model =
       engine::load_causal_lm(options.model_dir, {.dtype = options.dtype,
                                                  .device = options.device,
@@ -201,7 +197,7 @@ std::unique_ptr<EmbeddedGenerator> make_embedded_generator(const EmbeddedOptions
   encoding.template_folder = source.template_folder;
   auto encoder = std::make_unique<text::ConversationEncoder>(source.tokenizer_folder, encoding);
   std::set<std::int32_t> stop_tokens = find_stop_tokens(
-      source.folder, model->eos_token_ids(), encoder->tokenizer(), encoder->chat_template());
+      source.folder, model->config().eos_token_ids, encoder->tokenizer(), encoder->chat_template());
 
   const storage::ModelHashes hashes = storage::hash_model(source.folders());
   storage::Provenance provenance = {{"program", "charm"},

@@ -1,3 +1,4 @@
+#include "charm/base/option_table.h"
 #include "charm/engine/reward_model.h"
 #include "charm/generate/generate_stage.h"
 #include "charm/text/conversation_encoder.h"

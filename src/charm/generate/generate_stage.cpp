@@ -18,6 +18,7 @@
 #include "charm/generate/resolved_options.h"
 #include "charm/generate/server_generator.h"
 #include "charm/generate/server_protocol.h"
+#include "charm/records/response.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"

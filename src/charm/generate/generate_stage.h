@@ -5,13 +5,16 @@
 #include <optional>
 #include <string>
 
-#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/generate/embedded_generator.h"
 #include "charm/generate/generation.h"
 #include "charm/generate/server_generator.h"
 #include "charm/storage/provenance.h"
 #include "charm/storage/read_options.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::generate {
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/records/response.h"
 
 namespace charm::generate {
 namespace {

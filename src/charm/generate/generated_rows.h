@@ -7,8 +7,12 @@
 
 #include "charm/generate/generate_stage.h"
 #include "charm/generate/generation.h"
-#include "charm/records/records.h"
 #include "charm/storage/journal.h"
+
+namespace charm {
+struct GeneratedResponse;
+struct Prompt;
+}  // namespace charm
 
 // The rows of an output during generation, and their journal lines.
 namespace charm::generate {

@@ -1,9 +1,12 @@
 #pragma once
 
 #include "charm/generate/generate_stage.h"
-#include "charm/records/records.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/provenance.h"
+
+namespace charm {
+struct SamplingSettings;
+}
 
 // Validates and resolves the options of a command, and records them in manifest and output.
 namespace charm::generate {

@@ -56,32 +56,6 @@ void keep_top_p(std::vector<TokenProbability>& tokens, double wanted) {
 
 }  // namespace
 
-void check_sampling(const SamplingOptions& o) {
-  const auto fail = [](const char* option, auto found, const char* expected) {
-    throw Error(ErrorKind::kUsage, "--{} is {}, expected {}", option, found, expected);
-  };
-  // NaN fails these conditions too.
-  if (!(o.temperature >= 0.0) || std::isinf(o.temperature))
-    fail("temperature", o.temperature, "0 (greedy) or a positive number");
-  if (!(o.top_p > 0.0 && o.top_p <= 1.0))
-    fail("top-p", o.top_p, "a number above 0 and at most 1 (1: all tokens)");
-  if (o.top_k < 0) fail("top-k", o.top_k, "0 (all tokens) or a positive number");
-  if (!(o.min_p >= 0.0 && o.min_p <= 1.0)) fail("min-p", o.min_p, "a number between 0 and 1");
-  if (!(o.repetition_penalty > 0.0) || std::isinf(o.repetition_penalty)) {
-    fail("repetition-penalty", o.repetition_penalty, "a positive number (1: none)");
-  }
-  if (o.max_new_tokens < 1) fail("max-new-tokens", o.max_new_tokens, "at least 1");
-  for (const std::string& text : o.stop) {
-    if (text.empty())
-      throw Error(ErrorKind::kUsage,
-                  "--stop is an empty string, which would end every response immediately");
-  }
-}
-
-Sampler::Sampler(SamplingOptions options) : options_(std::move(options)) {
-  check_sampling(options_);
-}
-
 std::vector<TokenProbability> Sampler::candidates(std::span<const float> logits_V,
                                                   std::span<const std::int32_t> context) const {
   std::vector<float> penalised;

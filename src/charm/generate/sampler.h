@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "charm/generate/generation.h"
@@ -10,9 +11,6 @@
 namespace charm::generate {
 
 // V vocabulary.
-
-/// Throws kUsage for invalid sampling options, naming option, found and expected value.
-void check_sampling(const SamplingOptions& options);
 
 /// Key of the random number of a sampled token, besides the seed.
 struct SampleKey {
@@ -32,7 +30,7 @@ struct TokenProbability {
 /// Immutable and thread-safe.
 class Sampler {
  public:
-  explicit Sampler(SamplingOptions options);
+  explicit Sampler(SamplingOptions options) : options_(std::move(options)) {}
 
   /// @param logits_V  finite or -infinity
   /// @param context   prompt and output tokens, for the repetition penalty

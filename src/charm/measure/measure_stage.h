@@ -7,11 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/results/mismatch.h"
 #include "charm/storage/read_options.h"
 #include "charm/storage/score_inputs.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::measure {
 

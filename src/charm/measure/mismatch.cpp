@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/measure/policy_mismatch.h"
 #include "charm/stats/bootstrap.h"
 #include "charm/stats/elo.h"
 #include "charm/stats/hypothesis_tests.h"
@@ -119,10 +118,6 @@ results::Mismatch measure_mismatch(const stats::PairedScores& scores,
     throw Error(ErrorKind::kInput,
                 "the scores contain only policy '{}'; a mismatch degree needs two",
                 scores.policy(0).policy);
-  }
-  if (options.bootstrap < 0) {
-    throw Error(ErrorKind::kUsage, "bootstrap is {}, expected 0 or more replicates",
-                options.bootstrap);
   }
   const auto pairs = stats::policy_pairs(scores, ratings);
   const stats::PairTable table(pairs);

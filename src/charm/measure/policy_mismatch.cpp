@@ -1,9 +1,8 @@
-#include "charm/measure/policy_mismatch.h"
-
 #include <algorithm>
 #include <cmath>
 #include <optional>
 
+#include "charm/measure/mismatch.h"
 #include "charm/stats/descriptive.h"
 #include "charm/stats/elo.h"
 #include "charm/stats/hypothesis_tests.h"

@@ -9,6 +9,10 @@
 #include "charm/pipeline/problems.h"
 #include "charm/pipeline/recipe.h"
 
+namespace charm::engine {
+struct DecoderConfig;
+}
+
 namespace charm::pipeline {
 
 /// Sizes of a run, from the recipe's files: what its estimates are computed from.
@@ -60,5 +64,19 @@ RecipeCheck check_recipe(const Recipe& recipe, Problems problems, int threads);
 /// For a terminal: the facts, the notes and all problems.
 std::string check_text(const Recipe& recipe, const RecipeCheck& check);
 nlohmann::ordered_json check_json(const Recipe& recipe, const RecipeCheck& check);
+
+/// Floating-point operations per second of a matrix product like the model's, measured for a
+/// fraction of a second.
+double measure_flops(const engine::DecoderConfig& config, bool bfloat16, int threads);
+
+TimeEstimate estimate_time(const Recipe& recipe, const RunSize& size,
+                           const engine::DecoderConfig& config, double flops);
+
+/// Of the step that needs most, against the memory of this machine (or of its control group).
+Resource estimate_memory(const Recipe& recipe, const engine::DecoderConfig& config, bool bfloat16);
+
+/// Of what is not in the run directory yet, against the free space of its file system.
+Resource estimate_disk(const Recipe& recipe, const RunSize& size,
+                       const engine::DecoderConfig& config);
 
 }  // namespace charm::pipeline

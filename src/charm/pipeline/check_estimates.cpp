@@ -1,16 +1,15 @@
-#include "charm/pipeline/check_estimates.h"
-
 #include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <limits>
 
 #include "charm/base/parallel.h"
-#include "charm/engine/activation_memory.h"
+#include "charm/engine/training_block.h"
 #include "charm/kernels/gemm.h"
 #include "charm/kernels/thread_pool.h"
+#include "charm/pipeline/check.h"
 #include "charm/pipeline/inspect.h"
-#include "charm/train/train_options.h"
+#include "charm/train/train_stage.h"
 
 namespace charm::pipeline {
 namespace {

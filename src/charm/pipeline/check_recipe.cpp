@@ -9,12 +9,13 @@
 #include "charm/engine/heads.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/hub/hub_cache.h"
-#include "charm/pipeline/check_estimates.h"
+#include "charm/pipeline/check.h"
 #include "charm/pipeline/inspect.h"
+#include "charm/records/response.h"
 #include "charm/stats/paired_scores.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
-#include "charm/train/train_options.h"
+#include "charm/train/train_stage.h"
 
 namespace charm::pipeline {
 namespace {

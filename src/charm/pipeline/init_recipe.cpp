@@ -11,6 +11,7 @@
 #include "charm/engine/model_config.h"
 #include "charm/measure/measure_stage.h"
 #include "charm/pipeline/inspect.h"
+#include "charm/records/response.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
 

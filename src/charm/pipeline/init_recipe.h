@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 
 namespace charm::pipeline {
 

@@ -11,9 +11,10 @@
 #include "charm/base/hashing.h"
 #include "charm/engine/decoder_weights.h"
 #include "charm/engine/heads.h"
-#include "charm/engine/pooled_row.h"
+#include "charm/engine/model_config.h"
 #include "charm/engine/token_batch.h"
 #include "charm/engine/weight_names.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "charm/text/special_tokens.h"
 
@@ -175,16 +176,17 @@ MeasuredSpeed measure_speed(engine::RewardModel& model, std::int64_t num_paramet
   const auto wanted =
       static_cast<std::int64_t>(kFlops / (2.0 * static_cast<double>(num_parameters)));
   const std::int64_t num_tokens =
-      std::min(std::clamp<std::int64_t>(wanted / 96 * 96, 96, 1920), model.max_positions());
+      std::min(std::clamp<std::int64_t>(wanted / 96 * 96, 96, 1920), model.config().max_positions);
   std::vector<std::int32_t> ids;
   for (std::int64_t i = 0; i < num_tokens; ++i) {
-    const auto id = static_cast<std::int32_t>(i * 7919 % model.vocab_size());
-    ids.push_back(
-        id == model.pad_token_id() ? (id + 1) % static_cast<std::int32_t>(model.vocab_size()) : id);
+    const auto id = static_cast<std::int32_t>(i * 7919 % model.config().vocab_size);
+    ids.push_back(id == model.config().pad_token_id
+                      ? (id + 1) % static_cast<std::int32_t>(model.config().vocab_size)
+                      : id);
   }
   engine::PooledRow row;
   row.prompt_length = num_tokens / 4;
-  const std::vector<std::int32_t> gate = model.gate_tokens();
+  const std::vector<std::int32_t> gate = model.config().gate_tokens;
   std::copy(gate.begin(), gate.end(), ids.begin() + row.prompt_length);
   row.ids = std::move(ids);
   std::vector<std::pair<std::size_t, engine::PooledRow>> rows;

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 #include "charm/engine/model_config.h"
 #include "charm/engine/reward_model.h"
 #include "charm/score/scorer.h"

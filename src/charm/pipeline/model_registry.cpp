@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "charm/base/error.h"
+#include "charm/base/files.h"
 #include "charm/base/parse_json.h"
 #include "charm/base/strings.h"
 #include "charm/pipeline/sources.h"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "charm/base/error.h"
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 
 namespace charm::pipeline {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 #include "charm/calibrate/calibrate_stage.h"
 #include "charm/evaluate/evaluate_stage.h"
 #include "charm/explain/explain_stage.h"

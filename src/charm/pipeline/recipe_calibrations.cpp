@@ -3,7 +3,7 @@
 
 #include "charm/pipeline/recipe_parts.h"
 #include "charm/pipeline/recipe_sections.h"
-#include "charm/train/train_options.h"
+#include "charm/train/train_stage.h"
 
 namespace charm::pipeline {
 namespace {

@@ -5,6 +5,7 @@
 #include "charm/generate/server_protocol.h"
 #include "charm/pipeline/recipe_parts.h"
 #include "charm/pipeline/recipe_sections.h"
+#include "charm/records/response.h"
 
 namespace charm::pipeline {
 namespace {

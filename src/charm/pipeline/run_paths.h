@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 
 namespace charm::pipeline {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 #include "charm/base/progress.h"
 #include "charm/pipeline/section.h"
 

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "charm/base/companions.h"
+#include "charm/base/files.h"
 #include "charm/base/hashing.h"
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"

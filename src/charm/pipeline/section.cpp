@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "charm/base/option_names.h"
+#include "charm/base/option_table.h"
 #include "charm/base/strings.h"
 #include "charm/hub/hub_cache.h"
 

@@ -4,9 +4,12 @@
 #include <string_view>
 #include <vector>
 
-#include "charm/base/option_table.h"
 #include "charm/pipeline/problems.h"
 #include "charm/pipeline/yaml_tree.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::pipeline {
 

@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 #include "charm/base/progress.h"
 #include "charm/engine/model_source.h"
 

@@ -5,7 +5,9 @@
 #include <set>
 
 #include "charm/base/error.h"
+#include "charm/base/files.h"
 #include "charm/records/conversation.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 

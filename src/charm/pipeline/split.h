@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 #include "charm/storage/read_options.h"
 
 namespace charm::pipeline {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "charm/base/error.h"
+#include "charm/base/files.h"
 #include "charm/base/option_table.h"
 
 namespace charm::pipeline {

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 
 namespace charm::pipeline {
 

@@ -6,6 +6,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/random.h"
+#include "charm/records/score.h"
 #include "charm/results/calibration.h"
 
 namespace charm::prefer {

@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "charm/records/records.h"
+namespace charm {
+struct Score;
+}
 
 namespace charm::prefer {
 

@@ -13,6 +13,9 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
+#include "charm/records/preference_pair.h"
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
@@ -20,10 +23,6 @@
 namespace charm::prefer {
 
 void check_settings(const PreferOptions& options) {
-  if (!std::isfinite(options.pairing.min_margin) || options.pairing.min_margin < 0.0) {
-    throw Error(ErrorKind::kUsage, "--min-margin is {}; expected a number of at least 0",
-                options.pairing.min_margin);
-  }
   if (options.pairing.best_of_n &&
       options.pairing.pairs.value_or(Pairs::kBestWorst) != Pairs::kBestWorst) {
     throw Error(

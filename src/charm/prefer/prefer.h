@@ -4,10 +4,13 @@
 #include <filesystem>
 #include <vector>
 
-#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/prefer/pairing.h"
 #include "charm/storage/read_options.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::prefer {
 

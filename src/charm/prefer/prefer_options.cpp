@@ -1,3 +1,5 @@
+#include "charm/base/error.h"
+#include "charm/base/option_table.h"
 #include "charm/prefer/prefer.h"
 
 namespace charm::prefer {

@@ -13,6 +13,7 @@
 #include "charm/base/output_lock.h"
 #include "charm/base/random.h"
 #include "charm/prepare/text_overlap.h"
+#include "charm/records/response.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
@@ -20,18 +21,6 @@
 namespace charm::prepare {
 
 void check_settings(const PrepareOptions& options) {
-  if (options.limit && *options.limit <= 0) {
-    throw Error(ErrorKind::kUsage, "--limit is {}; expected at least 1", *options.limit);
-  }
-  if (options.near_duplicates &&
-      !(*options.near_duplicates > 0.0 && *options.near_duplicates <= 1.0)) {
-    throw Error(ErrorKind::kUsage, "--near-duplicates is {}; expected more than 0 and at most 1",
-                *options.near_duplicates);
-  }
-  if (!(options.exclude_overlap > 0.0 && options.exclude_overlap <= 1.0)) {
-    throw Error(ErrorKind::kUsage, "--exclude-overlap is {}; expected more than 0 and at most 1",
-                options.exclude_overlap);
-  }
   if (options.min_chars && options.max_chars && *options.min_chars > *options.max_chars) {
     throw Error(ErrorKind::kUsage, "--min-chars {} is more than --max-chars {}", *options.min_chars,
                 *options.max_chars);

@@ -6,11 +6,14 @@
 #include <span>
 #include <vector>
 
-#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
-#include "charm/records/records.h"
 #include "charm/storage/read_options.h"
 #include "charm/storage/record_reader.h"
+
+namespace charm {
+class OptionTable;
+struct Prompt;
+}  // namespace charm
 
 namespace charm::prepare {
 

@@ -1,3 +1,4 @@
+#include "charm/base/option_table.h"
 #include "charm/prepare/prepare.h"
 
 namespace charm::prepare {

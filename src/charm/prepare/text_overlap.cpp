@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "charm/base/random.h"
+#include "charm/records/response.h"
 
 namespace charm::prepare {
 namespace {

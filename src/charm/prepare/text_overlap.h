@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "charm/records/records.h"
+namespace charm {
+struct Prompt;
+}
 
 // Near-duplicate and contamination checks. Texts are compared in normalized form: ASCII letters in
 // lower case, every run of white space and ASCII punctuation replaced by one space, other

@@ -1,3 +1,4 @@
+#include "charm/base/option_table.h"
 #include "charm/rate/rate_stage.h"
 
 namespace charm::rate {

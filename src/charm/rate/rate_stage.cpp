@@ -11,7 +11,7 @@
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
 #include "charm/base/strings.h"
-#include "charm/rate/tie_ratings.h"
+#include "charm/rate/ratings.h"
 #include "charm/records/arena.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
@@ -214,14 +214,6 @@ FitOptions fit_options(const RateOptions& options) {
                  .bootstrap = options.bootstrap,
                  .seed = options.seed,
                  .num_threads = options.num_threads};
-  if (options.bootstrap < 0 || options.min_battles < 0) {
-    throw Error(ErrorKind::kUsage, "bootstrap is {} and min-battles {}, expected 0 or more",
-                options.bootstrap, options.min_battles);
-  }
-  if (options.prior_sd && !(*options.prior_sd > 0.0)) {
-    throw Error(ErrorKind::kUsage, "prior-sd is {}, expected a positive number of Elo points",
-                *options.prior_sd);
-  }
   if (options.anchor.size() > 1) {
     throw Error(ErrorKind::kUsage, "--anchor: {} models given, expected one",
                 options.anchor.size());

@@ -7,10 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/rate/ratings.h"
 #include "charm/storage/read_options.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::rate {
 

@@ -1,5 +1,3 @@
-#include "charm/rate/tie_ratings.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,6 +6,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/random.h"
+#include "charm/rate/ratings.h"
 #include "charm/stats/bootstrap.h"
 #include "charm/stats/comparison_fit.h"
 #include "charm/stats/descriptive.h"

@@ -117,4 +117,13 @@ bool is_held_out(const Conversation& prompt, std::uint64_t seed, double share) {
   return static_cast<double>(bits) < share * 0x1p52;
 }
 
+std::string prompt_text(const Conversation& prompt) {
+  if (prompt.size() == 1 && prompt.front().role == "user") return prompt.front().content;
+  std::string text;
+  for (const Message& message : prompt) {
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "\n", message.role, message.content);
+  }
+  return text;
+}
+
 }  // namespace charm

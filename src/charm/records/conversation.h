@@ -61,4 +61,8 @@ std::string prompt_id_of(const Conversation& prompt);
 /// larger share is a superset of a smaller one.
 bool is_held_out(const Conversation& prompt, std::uint64_t seed, double share);
 
+/// A conversation as one text for people: that of a single user message, else "role: content" for
+/// each turn.
+std::string prompt_text(const Conversation& prompt);
+
 }  // namespace charm

@@ -1,9 +1,9 @@
-#include "charm/records/style.h"
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
+
+#include "charm/records/arena.h"
 
 namespace charm {
 namespace {

@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "charm/records/arena.h"
 #include "charm/records/conversation.h"
-#include "charm/records/style.h"
 
 namespace charm {
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "charm/evaluate/read_benchmark.h"
-#include "charm/records/prompt_text.h"
+#include "charm/records/conversation.h"
 #include "charm/report/case_collector.h"
 #include "charm/storage/published_scores.h"
 

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "charm/base/files.h"
-#include "charm/records/records.h"
+#include "charm/base/fs.h"
+#include "charm/records/score.h"
 #include "charm/report/cases.h"
 #include "charm/report/run_data.h"
 

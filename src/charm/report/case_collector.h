@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "charm/base/fs.h"
 #include "charm/base/progress.h"
 #include "charm/report/case_builder.h"
 #include "charm/report/run_data.h"
@@ -34,5 +35,11 @@ std::vector<fs::path> only_votes(std::vector<fs::path> files);
 
 /// The files of scores that an evaluation was computed from: by its manifest, or beside it.
 std::vector<results::InputFile> scores_of_evaluation(const EvaluationFile& file);
+
+/// Scores of responses.
+bool holds_scores(const fs::path& path);
+
+/// Scored votes.
+bool holds_votes(const fs::path& path);
 
 }  // namespace charm::report

@@ -4,10 +4,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "charm/base/base64.h"
 #include "charm/base/error.h"
+#include "charm/base/files.h"
+#include "charm/base/strings.h"
 #include "charm/report/html.h"
-#include "charm/storage/gzip.h"
+#include "charm/storage/byte_stream.h"
 
 namespace charm::report {
 namespace {
@@ -28,7 +29,7 @@ CaseFiles embedded_cases(const CaseSet& set) {
   const std::string json =
       case_bundle_json(set, bundles.cases.front())
           .dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
-  const std::string text = base64_of(storage::gzip_bytes(json));
+  const std::string text = base64_of(storage::gzip_bytes(json, /*effort=*/9));
   files.num_bytes = static_cast<std::int64_t>(text.size());
   files.data = index_element(set, bundles) + "<script type=\"text/plain\" id=\"case-bundle\">" +
                text + "</script>\n";

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 #include "charm/report/cases.h"
 
 // How cases are stored: compressed inside the page, or as scripts beside it.

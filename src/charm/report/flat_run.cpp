@@ -1,5 +1,3 @@
-#include "charm/report/flat_run.h"
-
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -9,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "charm/base/files.h"
 #include "charm/report/case_collector.h"
+#include "charm/report/run_data.h"
 #include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/provenance.h"

@@ -1,6 +1,6 @@
+#include "charm/report/benchmark_tables.h"
 #include "charm/report/charts.h"
 #include "charm/report/sections.h"
-#include "charm/report/vote_tables.h"
 
 namespace charm::report {
 namespace {

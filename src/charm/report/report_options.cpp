@@ -1,3 +1,4 @@
+#include "charm/base/option_table.h"
 #include "charm/report/report_stage.h"
 
 namespace charm::report {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "charm/base/error.h"
+#include "charm/base/files.h"
 #include "charm/base/output_lock.h"
 #include "charm/report/case_collector.h"
 #include "charm/report/case_files.h"

@@ -5,9 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/files.h"
-#include "charm/base/option_table.h"
+#include "charm/base/fs.h"
 #include "charm/base/progress.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::report {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "charm/base/error.h"
-#include "charm/report/flat_run.h"
+#include "charm/base/files.h"
 #include "charm/results/fields.h"
 #include "charm/results/result_file.h"
 

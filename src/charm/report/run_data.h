@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/files.h"
+#include "charm/base/fs.h"
 #include "charm/report/cases.h"
 #include "charm/results/calibration.h"
 #include "charm/results/comparison.h"
@@ -130,7 +130,7 @@ struct RunData {
 };
 
 /// Reads a run directory, and results of commands run one by one beside or instead of its layout
-/// (flat_run.h); missing results stay empty. Throws kIo when the directory is missing and
+/// (flat_run.cpp); missing results stay empty. Throws kIo when the directory is missing and
 /// kInput, naming the file, for one that cannot be parsed.
 RunData read_run(const fs::path& run_dir);
 
@@ -146,5 +146,12 @@ TrainingRun read_training(const fs::path& path);
 /// Reads the scores files of one reward model (without texts); histograms of all policies share
 /// their bins.
 ModelScores summarise_scores(const std::string& model, std::span<const fs::path> files);
+
+/// Adds what commands run one by one wrote into a folder and its subfolders (not below them):
+/// results are told by their content, whatever their names, folders of scores and of trained models
+/// by their files. The folders of a run's layout are read_run's. Reward models have the names of
+/// their folders, as the manifests of the scores record them; a result belongs to the model of its
+/// first input.
+void read_flat_run(const fs::path& folder, RunData& run);
 
 }  // namespace charm::report

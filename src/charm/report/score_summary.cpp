@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "charm/records/score.h"
 #include "charm/report/run_data.h"
 #include "charm/stats/descriptive.h"
 #include "charm/storage/record_reader.h"

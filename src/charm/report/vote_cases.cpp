@@ -7,7 +7,7 @@
 #include <tuple>
 #include <utility>
 
-#include "charm/records/prompt_text.h"
+#include "charm/records/conversation.h"
 #include "charm/report/case_collector.h"
 #include "charm/stats/comparisons.h"
 #include "charm/storage/row_fields.h"

@@ -1,8 +1,7 @@
-#include "charm/report/vote_tables.h"
-
 #include <array>
 #include <cmath>
 
+#include "charm/report/benchmark_tables.h"
 #include "charm/report/html.h"
 
 namespace charm::report {

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "charm/base/csv.h"
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/strings.h"

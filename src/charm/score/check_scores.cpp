@@ -9,6 +9,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/records/score.h"
 #include "charm/stats/descriptive.h"
 #include "charm/storage/published_scores.h"
 #include "charm/storage/record_reader.h"

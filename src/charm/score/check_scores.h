@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "charm/records/records.h"
+namespace charm {
+struct Score;
+}
 
 namespace charm::score {
 

@@ -8,8 +8,10 @@
 #include <span>
 #include <vector>
 
+#include "charm/score/score_work.h"
 #include "charm/score/scorer.h"
 #include "charm/storage/journal.h"
+#include "charm/storage/provenance.h"
 
 namespace charm::score {
 
@@ -77,5 +79,12 @@ void score_pending(const RowStore& store, std::span<const std::size_t> rows,
 /// All rows with one journal.
 std::vector<RowScore> score_rows_resumed(const RowStore& store, const ScoreRowsFn& score_rows,
                                          storage::Journal& journal);
+
+/// The results of the run's rows that need no new pass of the model: rows of finished policies are
+/// marked only; rows with equal texts take their score from the policy's file of an earlier run, if
+/// it was scored with the same model and settings (`fresh`: from none), and from the files of
+/// `options.resume`, which must have been. Throws kInput naming what differs in one of those.
+KnownResults reusable_results(const ScoreStageOptions& options,
+                              const storage::Provenance& provenance, const Work& work);
 
 }  // namespace charm::score

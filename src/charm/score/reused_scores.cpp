@@ -1,11 +1,11 @@
-#include "charm/score/reused_scores.h"
-
 #include <map>
 #include <utility>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/log.h"
+#include "charm/records/response.h"
+#include "charm/score/resumed_scoring.h"
 #include "charm/score/score_provenance.h"
 #include "charm/storage/record_reader.h"
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "charm/records/response.h"
+
 namespace charm::score {
 namespace {
 

@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "charm/records/records.h"
+#include "charm/records/response.h"
 
 namespace charm::score {
 

@@ -1,3 +1,4 @@
+#include "charm/base/option_table.h"
 #include "charm/score/score_stage.h"
 
 namespace charm::score {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "charm/base/error.h"
-#include "charm/engine/pooled_row.h"
+#include "charm/engine/model_config.h"
 #include "charm/engine/token_batch.h"
 
 namespace charm::score {
@@ -42,7 +42,7 @@ std::vector<engine::PromptGroup> encode(const engine::RewardModel& model,
                                         const RowStore& store, const std::vector<std::size_t>& rows,
                                         Pooling pooling) {
   const std::vector<std::int32_t> prompt_ids = encoder.prompt_ids(store.prompt(rows.front()));
-  const std::int32_t pad = pooling == Pooling::kAuto ? model.pad_token_id() : -1;
+  const std::int32_t pad = pooling == Pooling::kAuto ? model.config().pad_token_id : -1;
   std::vector<std::pair<std::size_t, engine::PooledRow>> pooled;
   for (const std::size_t row : rows) {
     text::EncodedRow encoded =
@@ -50,11 +50,11 @@ std::vector<engine::PromptGroup> encode(const engine::RewardModel& model,
     if (encoded.error || encoded.tokens.ids.empty()) continue;
     const bool known =
         std::all_of(encoded.tokens.ids.begin(), encoded.tokens.ids.end(),
-                    [&](std::int32_t id) { return id >= 0 && id < model.vocab_size(); });
+                    [&](std::int32_t id) { return id >= 0 && id < model.config().vocab_size; });
     if (!known) continue;
     pooled.emplace_back(
         row, engine::make_pooled_row(std::move(encoded.tokens.ids), encoded.tokens.prompt_length,
-                                     pad, model.gate_tokens()));
+                                     pad, model.config().gate_tokens));
   }
   return engine::group_by_prompt(std::move(pooled));
 }

@@ -8,6 +8,7 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/version.h"
+#include "charm/engine/model_config.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
 
@@ -55,10 +56,10 @@ storage::Provenance score_provenance(const ScoreStageOptions& options,
 text::EncoderOptions encoder_options(text::EncoderOptions encoder, const engine::RewardModel& model,
                                      const engine::ModelSource& source) {
   encoder.template_folder = source.template_folder;
-  if (encoder.max_tokens > model.max_positions()) {
+  if (encoder.max_tokens > model.config().max_positions) {
     log::warning("--max-tokens {} is more than the model's {} positions; using those",
-                 encoder.max_tokens, model.max_positions());
-    encoder.max_tokens = model.max_positions();
+                 encoder.max_tokens, model.config().max_positions);
+    encoder.max_tokens = model.config().max_positions;
   }
   return encoder;
 }

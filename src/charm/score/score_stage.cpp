@@ -15,7 +15,6 @@
 #include "charm/base/log.h"
 #include "charm/score/merge_shards.h"
 #include "charm/score/resumed_scoring.h"
-#include "charm/score/reused_scores.h"
 #include "charm/score/score_output.h"
 #include "charm/score/score_plan.h"
 #include "charm/score/score_provenance.h"

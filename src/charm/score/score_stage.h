@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/engine/reward_model.h"
 #include "charm/score/check_scores.h"
@@ -14,6 +13,10 @@
 #include "charm/score/shard.h"
 #include "charm/storage/read_options.h"
 #include "charm/text/conversation_encoder.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::score {
 

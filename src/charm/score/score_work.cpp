@@ -8,6 +8,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/records/response.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/published_scores.h"
 #include "charm/storage/record_reader.h"

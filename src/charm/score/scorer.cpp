@@ -9,6 +9,7 @@
 #include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
+#include "charm/engine/model_config.h"
 #include "charm/engine/token_batch.h"
 
 namespace charm::score {
@@ -210,7 +211,7 @@ class Scoring {
   const ScoredFn& on_scored_;
   const ProgressFn& progress_;
 
-  const std::vector<std::int32_t> gate_tokens_ = model_.gate_tokens();
+  const std::vector<std::int32_t> gate_tokens_ = model_.config().gate_tokens;
   std::vector<RowScore> results_;  ///< in the order of `rows_`
   std::vector<engine::PromptGroup> queue_;
   std::deque<InFlightBatch> in_flight_;
@@ -226,12 +227,12 @@ class Scoring {
 engine::PooledRow pool_row(text::EncodedConversation tokens, const engine::RewardModel& model,
                            Pooling pooling, std::span<const std::int32_t> gate_tokens) {
   for (const std::int32_t id : tokens.ids) {
-    if (id < 0 || id >= model.vocab_size()) {
+    if (id < 0 || id >= model.config().vocab_size) {
       throw Error(ErrorKind::kInput, "token id {} is out of range for the model's vocabulary of {}",
-                  id, model.vocab_size());
+                  id, model.config().vocab_size);
     }
   }
-  const std::int32_t pad = pooling == Pooling::kAuto ? model.pad_token_id() : -1;
+  const std::int32_t pad = pooling == Pooling::kAuto ? model.config().pad_token_id : -1;
   return engine::make_pooled_row(std::move(tokens.ids), tokens.prompt_length, pad, gate_tokens);
 }
 
@@ -239,8 +240,6 @@ std::vector<RowScore> score_rows(engine::RewardModel& model,
                                  const text::ConversationEncoder& encoder, const RowStore& store,
                                  std::span<const std::size_t> rows, const ScorerOptions& options,
                                  const ScoredFn& on_scored, const ProgressFn& progress) {
-  if (options.budget_tokens < 0)
-    throw Error(ErrorKind::kUsage, "--budget-tokens {}: expected 0 or more", options.budget_tokens);
   Scoring scoring(model, encoder, store, rows, options, on_scored, progress);
   scoring.run();
   scoring.warn();

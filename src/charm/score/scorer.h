@@ -7,13 +7,16 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
-#include "charm/engine/pooled_row.h"
 #include "charm/engine/reward_model.h"
+#include "charm/engine/token_batch.h"
 #include "charm/score/row_store.h"
 #include "charm/storage/record_writer.h"
 #include "charm/text/conversation_encoder.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::score {
 

@@ -12,6 +12,7 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/hashing.h"
+#include "charm/base/option_table.h"
 
 namespace charm::score {
 namespace {

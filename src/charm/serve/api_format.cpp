@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "charm/base/base64.h"
 #include "charm/base/check.h"
+#include "charm/base/strings.h"
 #include "charm/serve/api.h"
 
 namespace charm::serve {

@@ -10,6 +10,7 @@
 #include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
+#include "charm/engine/model_config.h"
 
 namespace charm::serve {
 namespace {
@@ -35,7 +36,7 @@ ScoreQueue::ScoreQueue(engine::RewardModel& model, const text::ConversationEncod
                                               : available_processors()),
       budget_tokens_(options.scorer.budget_tokens > 0 ? options.scorer.budget_tokens
                                                       : model.budget_tokens()),
-      gate_tokens_(model.gate_tokens()),
+      gate_tokens_(model.config().gate_tokens),
       worker_([this] { work(); }) {}
 
 ScoreQueue::~ScoreQueue() {

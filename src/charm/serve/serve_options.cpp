@@ -1,4 +1,5 @@
-#include "charm/serve/serve_options.h"
+#include "charm/base/option_table.h"
+#include "charm/serve/server.h"
 
 namespace charm::serve {
 

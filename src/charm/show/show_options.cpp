@@ -1,3 +1,4 @@
+#include "charm/base/option_table.h"
 #include "charm/show/show_stage.h"
 #include "charm/stats/elo.h"
 #include "charm/storage/ratings.h"

@@ -1,13 +1,12 @@
-#include "charm/show/show_output.h"
-
 #include <fmt/format.h>
 
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "charm/base/csv.h"
 #include "charm/base/error.h"
-#include "charm/records/prompt_text.h"
+#include "charm/base/strings.h"
+#include "charm/records/conversation.h"
+#include "charm/show/show_text.h"
 
 namespace charm::show {
 namespace {

@@ -7,11 +7,14 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/files.h"
 #include "charm/base/output_lock.h"
 #include "charm/base/strings.h"
 #include "charm/calibrate/calibration.h"
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/results/calibration.h"
-#include "charm/show/show_output.h"
+#include "charm/show/show_text.h"
 #include "charm/stats/elo.h"
 #include "charm/stats/outcomes.h"
 #include "charm/stats/paired_scores.h"

@@ -6,11 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/files.h"
-#include "charm/base/option_table.h"
+#include "charm/base/fs.h"
 #include "charm/records/conversation.h"
 #include "charm/results/pair.h"
 #include "charm/stats/comparisons.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::show {
 

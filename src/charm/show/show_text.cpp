@@ -4,9 +4,7 @@
 
 #include <algorithm>
 
-#include "charm/records/prompt_text.h"
-#include "charm/show/show_output.h"
-#include "charm/show/wrap_text.h"
+#include "charm/records/conversation.h"
 #include "charm/stats/elo.h"
 
 namespace charm::show {

@@ -1,5 +1,3 @@
-#include "charm/show/wrap_text.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +5,7 @@
 #include <optional>
 
 #include "charm/base/strings.h"
+#include "charm/show/show_text.h"
 
 namespace charm::show {
 namespace {
@@ -157,14 +156,6 @@ std::vector<std::string> wrap_text(std::string_view text, std::size_t width,
     if (bytes < paragraph.size()) view.remove_prefix(view.find_first_not_of(' '));
   }
   return lines;
-}
-
-std::string cut_text(std::string_view text, std::size_t width) {
-  std::string line = without_controls(text);
-  std::replace(line.begin(), line.end(), '\n', ' ');
-  if (display_width(line) <= width) return line;
-  return line.substr(0, prefix_of(line, width - std::min<std::size_t>(width, 1))) +
-         std::string(kEllipsis);
 }
 
 }  // namespace charm::show

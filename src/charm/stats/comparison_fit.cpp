@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "charm/base/check.h"
-#include "charm/base/error.h"
 #include "charm/stats/cholesky.h"
 
 namespace charm::stats {
@@ -224,13 +223,6 @@ std::string_view tie_model_name(TieModel model) {
       return "rao-kupper";
   }
   return "";
-}
-
-TieModel parse_tie_model(std::string_view word) {
-  for (const TieModel model : {TieModel::kHalf, TieModel::kDavidson, TieModel::kRaoKupper}) {
-    if (word == tie_model_name(model)) return model;
-  }
-  throw Error(ErrorKind::kUsage, "'{}' is unknown; expected half, davidson or rao-kupper", word);
 }
 
 ComparisonFit fit_comparisons(const ComparisonDesign& design, std::span<const double> weights,

@@ -22,8 +22,6 @@ enum class TieModel {
 
 /// "half", "davidson", "rao-kupper".
 std::string_view tie_model_name(TieModel model);
-/// Throws kUsage for any other word.
-TieModel parse_tie_model(std::string_view word);
 
 /// Rows with few non-zero columns, all of the same number of entries.
 struct ComparisonDesign {

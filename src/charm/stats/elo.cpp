@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "charm/base/option_table.h"
+
 namespace charm::stats {
 
 double target_win_rate(double rating_elo, double reference_elo) {

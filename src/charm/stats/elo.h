@@ -4,9 +4,12 @@
 #include <string_view>
 #include <vector>
 
-#include "charm/base/option_table.h"
 #include "charm/records/arena.h"
 #include "charm/results/pair.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::stats {
 

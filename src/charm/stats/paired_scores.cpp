@@ -8,6 +8,7 @@
 #include "charm/base/check.h"
 #include "charm/base/error.h"
 #include "charm/base/strings.h"
+#include "charm/records/score.h"
 
 namespace charm::stats {
 namespace {

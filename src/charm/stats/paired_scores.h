@@ -4,9 +4,12 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "charm/records/records.h"
+namespace charm {
+struct ScoreFile;
+}
 
 namespace charm::stats {
 

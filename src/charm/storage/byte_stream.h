@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace charm::storage {
 
@@ -34,5 +35,9 @@ class ByteStream {
   bool at_start_ = true;
   bool at_end_ = false;
 };
+
+/// The bytes as one gzip member, without name and time: equal bytes give equal files.
+/// @param effort  1 (fast) to 9 (small), as zlib counts
+std::string gzip_bytes(std::string_view bytes, int effort);
 
 }  // namespace charm::storage

@@ -1,5 +1,3 @@
-#include <zlib.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -7,6 +5,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/storage/byte_stream.h"
 #include "charm/storage/table.h"
 
 namespace charm::storage {
@@ -63,39 +62,11 @@ std::string table_lines(const std::filesystem::path& path, const Table& table) {
   return text;
 }
 
-// One gzip member without name and time in its header.
-std::string gzip_bytes(const std::string& text) {
-  z_stream stream{};
-  constexpr int kGzipWindow = 15 + 16;
-  if (::deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindow, 8,
-                     Z_DEFAULT_STRATEGY) != Z_OK) {
-    throw Error(ErrorKind::kResource, "zlib cannot start: out of memory");
-  }
-  std::string compressed;
-  char buffer[1 << 16];
-  std::string_view rest = text;
-  int code = Z_OK;
-  while (code == Z_OK) {
-    // zlib counts in 32 bits: longer texts are split.
-    const std::size_t length = std::min<std::size_t>(rest.size(), 1 << 30);
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(rest.data()));
-    stream.avail_in = static_cast<uInt>(length);
-    stream.next_out = reinterpret_cast<Bytef*>(buffer);
-    stream.avail_out = sizeof buffer;
-    code = ::deflate(&stream, length == rest.size() ? Z_FINISH : Z_NO_FLUSH);
-    rest.remove_prefix(length - stream.avail_in);
-    compressed.append(buffer, sizeof buffer - stream.avail_out);
-  }
-  ::deflateEnd(&stream);
-  if (code != Z_STREAM_END) throw Error(ErrorKind::kInternal, "zlib failed with code {}", code);
-  return compressed;
-}
-
 }  // namespace
 
 void write_jsonl(const std::filesystem::path& path, const Table& table, bool gzip) {
   const std::string text = table_lines(path, table);
-  write_file(path, gzip ? gzip_bytes(text) : text);
+  write_file(path, gzip ? gzip_bytes(text, /*effort=*/6) : text);
 }
 
 }  // namespace charm::storage

@@ -9,6 +9,8 @@
 #include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/base/parse_json.h"
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"
 

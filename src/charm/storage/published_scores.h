@@ -5,8 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "charm/records/records.h"
 #include "charm/storage/read_options.h"
+
+namespace charm {
+struct Response;
+struct Score;
+}  // namespace charm
 
 namespace charm::storage {
 

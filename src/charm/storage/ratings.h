@@ -8,9 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "charm/base/option_table.h"
 #include "charm/records/arena.h"
 #include "charm/storage/read_options.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::storage {
 

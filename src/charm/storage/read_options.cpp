@@ -1,5 +1,6 @@
 #include "charm/storage/read_options.h"
 
+#include "charm/base/option_table.h"
 #include "charm/storage/ratings.h"
 
 namespace charm::storage {

@@ -4,7 +4,9 @@
 #include <optional>
 #include <string>
 
-#include "charm/base/option_table.h"
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::storage {
 

@@ -10,6 +10,9 @@
 
 #include "charm/base/error.h"
 #include "charm/base/log.h"
+#include "charm/records/preference_pair.h"
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/storage/provenance.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"

@@ -10,8 +10,17 @@
 #include <utility>
 #include <vector>
 
-#include "charm/records/records.h"
 #include "charm/storage/read_options.h"
+
+namespace charm {
+struct PreferencePair;
+struct Prompt;
+struct Response;
+struct ResponseRow;
+struct Score;
+struct ScoreFile;
+struct ScoredResponse;
+}  // namespace charm
 
 // Readers of the records that stages exchange, in file order. They accept the column names of
 // docs/data-formats.md and throw kInput naming file and line (or row). A file without any valid row

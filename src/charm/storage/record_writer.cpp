@@ -9,6 +9,9 @@
 #include "charm/base/check.h"
 #include "charm/base/companions.h"
 #include "charm/base/error.h"
+#include "charm/records/eval_item.h"
+#include "charm/records/preference_pair.h"
+#include "charm/records/response.h"
 #include "charm/storage/table.h"
 
 namespace charm::storage {

@@ -7,9 +7,18 @@
 #include <span>
 #include <string>
 
-#include "charm/records/eval_item.h"
-#include "charm/records/records.h"
 #include "charm/storage/provenance.h"
+
+namespace charm {
+struct Conversation;
+struct GeneratedResponse;
+struct PreferencePair;
+struct Prompt;
+struct Response;
+struct SamplingSettings;
+struct ScoredEvalItem;
+struct ScoredResponse;
+}  // namespace charm
 
 // Writers of the records that stages exchange. The extension selects the format: .parquet (zstd),
 // .jsonl or .jsonl.gz. Deterministic: equal rows give equal bytes. Files are written atomically.

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
-#include "charm/base/lfs_pointer.h"
+#include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/strings.h"
 #include "charm/storage/row_source.h"

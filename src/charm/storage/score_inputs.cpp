@@ -5,6 +5,8 @@
 
 #include "charm/base/error.h"
 #include "charm/records/conversation.h"
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/storage/provenance.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
@@ -17,11 +19,6 @@ namespace fs = std::filesystem;
 void check_options(const ScoreInputOptions& options) {
   if (options.scores.empty()) {
     throw Error(ErrorKind::kUsage, "no scores given; name one file for each policy with --scores");
-  }
-  if (!(options.holdout >= 0.0 && options.holdout < 1.0)) {
-    throw Error(ErrorKind::kUsage,
-                "holdout is {}, expected a share of the prompts from 0 to below 1",
-                options.holdout);
   }
   if (options.holdout > 0.0 && !options.held_out_scores.empty()) {
     throw Error(ErrorKind::kUsage, "holdout {} and files of held-out scores: give only one of them",

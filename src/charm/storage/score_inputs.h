@@ -9,7 +9,7 @@
 
 #include "charm/base/progress.h"
 #include "charm/records/arena.h"
-#include "charm/records/records.h"
+#include "charm/records/score.h"
 #include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/read_options.h"
@@ -39,8 +39,8 @@ struct ScoreInputs {
   std::vector<InputFile> files;  ///< all input files, in reading order
 };
 
-/// Reads scores and ratings and records every file in the manifest. Throws kUsage for a share
-/// outside [0, 1) or if both kinds of hold-out are given, kInput if a side of the split is empty.
+/// Reads scores and ratings and records every file in the manifest. Throws kUsage if both kinds of
+/// hold-out are given, kInput if a side of the split is empty.
 ScoreInputs read_score_inputs(const ScoreInputOptions& options, Manifest& manifest,
                               const ProgressFn& progress = {});
 

@@ -30,10 +30,6 @@ ConversationEncoder::ConversationEncoder(const std::filesystem::path& model_dir,
       template_(std::make_unique<ChatTemplate>(
           ChatTemplate::load(model_dir, options_.template_file, options_.template_date,
                              options_.template_kwargs, options_.template_folder))) {
-  if (options_.max_tokens < 1) {
-    throw Error(ErrorKind::kUsage, "--max-tokens must be at least 1, found {}",
-                options_.max_tokens);
-  }
   if (options_.bos == BosPolicy::kOnce) {
     leading_ids_ = find_leading_ids(*tokenizer_);
   }

@@ -9,10 +9,13 @@
 #include <string_view>
 #include <vector>
 
-#include "charm/base/option_table.h"
 #include "charm/records/conversation.h"
 #include "charm/text/chat_template.h"
 #include "charm/text/tokenizer.h"
+
+namespace charm {
+class OptionTable;
+}
 
 namespace charm::text {
 

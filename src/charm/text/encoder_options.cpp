@@ -1,3 +1,4 @@
+#include "charm/base/option_table.h"
 #include "charm/text/conversation_encoder.h"
 
 namespace charm::text {

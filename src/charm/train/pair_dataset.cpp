@@ -7,7 +7,8 @@
 #include "charm/base/error.h"
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
-#include "charm/engine/pooled_row.h"
+#include "charm/engine/token_batch.h"
+#include "charm/records/preference_pair.h"
 
 namespace charm::train {
 namespace {

@@ -6,9 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "charm/records/records.h"
 #include "charm/text/conversation_encoder.h"
 #include "charm/train/pair_batch.h"
+
+namespace charm {
+struct PreferencePair;
+}
 
 namespace charm::train {
 

@@ -4,10 +4,21 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
-#include "charm/base/option_table.h"
 #include "charm/base/progress.h"
 #include "charm/engine/model_source.h"
+
+namespace charm {
+class OptionTable;
+}
+
+namespace charm::engine {
+struct DecoderConfig;
+}
+namespace charm::storage {
+class Manifest;
+}
 
 namespace charm::train {
 
@@ -133,5 +144,18 @@ struct TrainResult {
 /// checkpoint (`<output>.partial/`), with bit-identical results on CPU. Throws kInput, and writes
 /// nothing, when training changed no saved weight.
 TrainResult train(const TrainOptions& options, const ProgressFn& progress);
+
+/// Throws kUsage naming the option when a value is out of range.
+void check_options(const TrainOptions& options);
+
+/// Throws kUsage or kInput for options that do not suit the model: a head that is missing, that
+/// --new-head would replace or that cannot be trained, and more layers than it has.
+void check_model(const TrainOptions& options, const engine::DecoderConfig& config,
+                 const engine::ModelSource& source);
+
+/// Manifest of the options that affect the result and the inputs with their hashes. `dtype` and
+/// `device` are the resolved ones.
+storage::Manifest make_manifest(const TrainOptions& options, std::string_view dtype,
+                                std::string_view device);
 
 }  // namespace charm::train

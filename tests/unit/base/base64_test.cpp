@@ -1,6 +1,6 @@
-#include "charm/base/base64.h"
-
 #include <gtest/gtest.h>
+
+#include "charm/base/strings.h"
 
 namespace charm {
 namespace {

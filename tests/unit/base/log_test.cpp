@@ -7,8 +7,6 @@
 #include <thread>
 #include <vector>
 
-#include "charm/base/log_sink.h"
-
 namespace charm::log {
 namespace {
 

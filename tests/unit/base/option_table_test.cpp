@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "charm/base/option_names.h"
 #include "tests/support/expect_error.h"
 
 namespace charm {

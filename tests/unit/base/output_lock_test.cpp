@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "charm/base/error.h"
-#include "charm/base/process_identity.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 

@@ -1,11 +1,11 @@
-#include "charm/base/process_identity.h"
-
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <csignal>
+
+#include "charm/base/output_lock.h"
 
 namespace charm {
 namespace {

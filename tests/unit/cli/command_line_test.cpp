@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <variant>
+
+#include "charm/base/fs.h"
+#include "charm/base/option_table.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/repeated_prefix.h"
 

@@ -1,11 +1,10 @@
-#include "charm/cli/completion.h"
-
 #include <gmock/gmock.h>
 
 #include <cstdio>
 #include <cstdlib>
 
 #include "charm/base/files.h"
+#include "charm/cli/command_line.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 

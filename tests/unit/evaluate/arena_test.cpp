@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
+#include "charm/records/score.h"
 #include "charm/stats/elo.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/evaluate/eval_rows.h"

@@ -6,9 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
+#include "charm/base/files.h"
 #include "charm/base/random.h"
 #include "charm/evaluate/compare_stage.h"
 #include "charm/evaluate/evaluate_stage.h"
+#include "charm/records/eval_item.h"
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/storage/record_writer.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/evaluate/eval_rows.h"

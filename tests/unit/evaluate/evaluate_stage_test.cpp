@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
+#include "charm/records/eval_item.h"
+#include "charm/records/response.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/record_writer.h"
 #include "tests/support/expect_error.h"

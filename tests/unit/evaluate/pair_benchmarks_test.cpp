@@ -7,6 +7,7 @@
 
 #include "charm/base/files.h"
 #include "charm/evaluate/read_benchmark.h"
+#include "charm/records/eval_item.h"
 #include "charm/storage/record_writer.h"
 #include "charm/storage/row_reader.h"
 #include "charm/storage/row_view.h"

@@ -7,8 +7,10 @@
 #include <limits>
 
 #include "charm/base/error.h"
+#include "charm/base/files.h"
 #include "charm/evaluate/reward_bench.h"
 #include "charm/evaluate/rm_bench.h"
+#include "charm/records/eval_item.h"
 #include "charm/storage/record_writer.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/evaluate/eval_rows.h"

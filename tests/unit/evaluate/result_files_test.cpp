@@ -13,6 +13,7 @@
 #include "charm/evaluate/reward_bench_2.h"
 #include "charm/evaluate/rm_bench.h"
 #include "charm/evaluate/votes.h"
+#include "charm/records/score.h"
 #include "charm/results/comparison.h"
 #include "charm/results/evaluation.h"
 #include "tests/unit/evaluate/eval_rows.h"

@@ -1,10 +1,9 @@
-#include "charm/explain/balance.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "charm/base/random.h"
+#include "charm/explain/regression.h"
 
 namespace charm::explain {
 namespace {

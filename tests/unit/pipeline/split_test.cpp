@@ -7,6 +7,7 @@
 
 #include "charm/base/error.h"
 #include "charm/records/conversation.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 #include "tests/support/expect_error.h"

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "charm/base/random.h"
+#include "charm/records/score.h"
 #include "tests/unit/base/temp_folder.h"
 
 namespace charm::prefer {

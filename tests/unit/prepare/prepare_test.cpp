@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "tests/unit/base/temp_folder.h"
 

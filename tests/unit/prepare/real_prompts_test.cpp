@@ -5,6 +5,7 @@
 #include <set>
 
 #include "charm/prepare/prepare.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "tests/support/source_dir.h"
 #include "tests/unit/base/temp_folder.h"

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "charm/base/random.h"
+#include "charm/records/response.h"
 
 namespace charm::prepare {
 namespace {

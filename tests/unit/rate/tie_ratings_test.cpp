@@ -1,9 +1,8 @@
-#include "charm/rate/tie_ratings.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "charm/rate/ratings.h"
 #include "tests/support/expect_error.h"
 
 namespace charm::rate {

@@ -1,6 +1,6 @@
-#include "charm/records/prompt_text.h"
-
 #include <gtest/gtest.h>
+
+#include "charm/records/conversation.h"
 
 namespace charm {
 namespace {

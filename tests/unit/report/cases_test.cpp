@@ -8,8 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/hashing.h"
+#include "charm/records/eval_item.h"
+#include "charm/records/response.h"
 #include "charm/report/case_collector.h"
-#include "charm/report/input_kinds.h"
 #include "charm/storage/record_writer.h"
 #include "charm/storage/votes.h"
 #include "tests/unit/base/temp_folder.h"

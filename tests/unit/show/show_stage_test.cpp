@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_writer.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"

@@ -5,8 +5,6 @@
 
 #include <sstream>
 
-#include "charm/show/wrap_text.h"
-
 namespace charm::show {
 namespace {
 

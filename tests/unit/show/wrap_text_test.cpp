@@ -1,7 +1,7 @@
-#include "charm/show/wrap_text.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "charm/show/show_text.h"
 
 namespace charm::show {
 namespace {
@@ -30,8 +30,6 @@ TEST(WrapText, WideCharactersTakeTwoColumns) {
   EXPECT_EQ(display_width("日本"), 4u);
   EXPECT_EQ(display_width("e\u0301"), 1u);
   EXPECT_THAT(wrap_text("日本語", 4, 0), ElementsAre("日本", "語"));
-  EXPECT_EQ(cut_text("日本語", 5), "日本…");
-  EXPECT_EQ(cut_text("abc\ndef", 7), "abc def");
 }
 
 TEST(WrapText, TextsCannotControlTheTerminal) {

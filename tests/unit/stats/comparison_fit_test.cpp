@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "charm/stats/comparison_graph.h"
-#include "tests/support/expect_error.h"
 
 namespace charm::stats {
 namespace {
@@ -116,11 +115,6 @@ TEST(ComparisonFit, ClustersOfEqualRowsCountOnce) {
     return clustered_covariance(design, TieModel::kHalf, fit, of, 20)[0];
   };
   EXPECT_NEAR(covariance(once, one), covariance(twice, two), 1e-12);
-}
-
-TEST(TieModel, IsParsed) {
-  EXPECT_EQ(parse_tie_model("rao-kupper"), TieModel::kRaoKupper);
-  EXPECT_ERROR(kUsage, "expected half, davidson or rao-kupper", parse_tie_model("loss"));
 }
 
 }  // namespace

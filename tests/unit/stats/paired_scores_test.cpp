@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "charm/base/error.h"
+#include "charm/records/score.h"
 
 namespace charm::stats {
 namespace {

@@ -14,6 +14,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
 #include "tests/unit/base/temp_folder.h"

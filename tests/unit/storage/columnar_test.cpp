@@ -4,6 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "charm/records/preference_pair.h"
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/row_reader.h"
 #include "tests/support/source_dir.h"

@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "charm/records/preference_pair.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 #include "charm/storage/row_fields.h"

@@ -1,5 +1,3 @@
-#include "charm/storage/gzip.h"
-
 #include <gtest/gtest.h>
 
 #include "charm/base/random.h"
@@ -16,11 +14,11 @@ TEST(Gzip, ReadsBackEqual) {
   for (int i = 0; i < 300'000; ++i) noise += static_cast<char>(random.below(256));
   for (const std::string& bytes :
        {std::string(), std::string("a"), std::string(1'000'000, 'x'), noise}) {
-    const fs::path path = folder.file("bytes.gz", gzip_bytes(bytes));
+    const fs::path path = folder.file("bytes.gz", gzip_bytes(bytes, 9));
     EXPECT_EQ(ByteStream(path).rest(), bytes);
   }
-  EXPECT_LT(gzip_bytes(std::string(1'000'000, 'x')).size(), 2000u);
-  EXPECT_EQ(gzip_bytes(noise), gzip_bytes(noise));
+  EXPECT_LT(gzip_bytes(std::string(1'000'000, 'x'), 9).size(), 2000u);
+  EXPECT_EQ(gzip_bytes(noise, 9), gzip_bytes(noise, 9));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "charm/records/preference_pair.h"
 #include "charm/storage/record_reader.h"
 #include "tests/unit/base/temp_folder.h"
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "charm/base/files.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 #include "tests/support/expect_error.h"

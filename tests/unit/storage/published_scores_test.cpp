@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 

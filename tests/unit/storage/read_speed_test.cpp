@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/record_writer.h"
 #include "tests/unit/base/temp_folder.h"

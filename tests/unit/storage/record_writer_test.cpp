@@ -9,6 +9,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "charm/records/preference_pair.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "tests/unit/base/temp_folder.h"
 

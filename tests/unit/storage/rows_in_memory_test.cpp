@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/row_source.h"
 

@@ -11,6 +11,9 @@
 #include <ostream>
 
 #include "charm/base/strings.h"
+#include "charm/records/preference_pair.h"
+#include "charm/records/response.h"
+#include "charm/records/score.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/row_reader.h"

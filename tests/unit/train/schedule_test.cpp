@@ -1,8 +1,8 @@
-#include "charm/train/schedule.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
+
+#include "charm/train/trainer.h"
 
 namespace charm::train {
 namespace {

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "charm/records/conversation.h"
 
@@ -36,6 +35,12 @@ struct GeneratedResponse {
   std::optional<std::string> error;  ///< why there is no response; the text is then empty
 };
 
+/// A row of a table as a response, or why it is none.
+struct ResponseRow {
+  std::optional<Response> response;
+  std::string problem;
+};
+
 /// Sampling parameters of generated responses; empty: the server's default.
 struct SamplingSettings {
   double temperature = 0.0;
@@ -53,36 +58,6 @@ struct ScoredResponse {
   std::int32_t num_tokens = 0;  ///< tokens of the templated conversation, as the model saw them
   bool truncated = false;
   std::optional<std::string> error;  ///< why this row has no score
-};
-
-/// A score without its texts, for measuring and calibrating. The key is (policy, prompt_id,
-/// sample).
-struct Score {
-  std::string prompt_id;
-  std::string policy;
-  std::int32_t sample = 0;
-  float score = 0.0f;
-  std::optional<std::string> error;
-};
-
-/// The rows of one scores file and its name for messages.
-struct ScoreFile {
-  std::string name;
-  std::vector<Score> rows;
-  std::string prompt_id_type = {};  ///< as stored: "string", "int64"; empty: computed from prompts
-};
-
-/// A training pair; both sides are whole conversations that end with the assistant's turn (TRL's
-/// implicit-prompt form).
-struct PreferencePair {
-  std::string prompt_id;
-  Conversation chosen;
-  Conversation rejected;
-  std::optional<double> score_chosen;    ///< calibrated score
-  std::optional<double> score_rejected;  ///< calibrated score
-  std::optional<double> margin;          ///< score_chosen - score_rejected
-  std::string policy_chosen;
-  std::string policy_rejected;
 };
 
 }  // namespace charm
