@@ -10,6 +10,7 @@
 
 #include "charm/base/hashing.h"
 #include "charm/hub/http_client.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "tests/e2e/small_world.h"
 

@@ -144,8 +144,7 @@ void check_errors(const charm_scores& scores, std::int64_t max_bad_rows) {
               num_errors, scores.errors.size(), *first, max_bad_rows);
 }
 
-std::unique_ptr<charm_scores> score_rows(charm_reward_model& model,
-                                         std::vector<storage::ResponseRow> rows,
+std::unique_ptr<charm_scores> score_rows(charm_reward_model& model, std::vector<ResponseRow> rows,
                                          std::int64_t max_bad_rows, const ProgressFn& progress) {
   auto scores = std::make_unique<charm_scores>();
   scores->values.assign(rows.size(), std::numeric_limits<float>::quiet_NaN());

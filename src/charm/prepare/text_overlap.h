@@ -8,8 +8,9 @@
 #include <vector>
 
 namespace charm {
+struct Conversation;
 struct Prompt;
-}
+}  // namespace charm
 
 // Near-duplicate and contamination checks. Texts are compared in normalized form: ASCII letters in
 // lower case, every run of white space and ASCII punctuation replaced by one space, other

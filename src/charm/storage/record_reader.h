@@ -3,7 +3,6 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -45,12 +44,6 @@ std::vector<Prompt> read_prompts(const std::filesystem::path& path, const ReadOp
 /// One response per row. (policy, prompt_id, sample) is unique: without a `sample` column, repeated
 /// prompt ids get "-2", "-3", ...
 std::vector<Response> read_responses(const std::filesystem::path& path, const ReadOptions& options);
-
-/// A row of `read_response_rows`: a response, or why it has none.
-struct ResponseRow {
-  std::optional<Response> response;
-  std::string problem;
-};
 
 /// One entry per row of a table in memory, in its order; `name` stands for the file in messages.
 std::vector<ResponseRow> read_response_rows(std::unique_ptr<RowSource> rows, std::string name);

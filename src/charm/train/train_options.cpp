@@ -5,7 +5,9 @@
 #include "charm/base/fs.h"
 #include "charm/base/option_table.h"
 #include "charm/engine/heads.h"
+#include "charm/engine/model_config.h"
 #include "charm/engine/reward_model.h"
+#include "charm/storage/manifest.h"
 #include "charm/text/conversation_encoder.h"
 #include "charm/train/train_stage.h"
 

@@ -6,6 +6,7 @@
 
 #include "charm/base/files.h"
 #include "charm/calibrate/calibration.h"
+#include "charm/records/score.h"
 #include "charm/stats/descriptive.h"
 #include "charm/stats/interval.h"
 #include "tests/support/source_dir.h"

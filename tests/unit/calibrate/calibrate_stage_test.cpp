@@ -9,6 +9,7 @@
 #include "charm/base/files.h"
 #include "charm/base/hashing.h"
 #include "charm/calibrate/calibration.h"
+#include "charm/records/score.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 #include "tests/unit/calibrate/score_worlds.h"

@@ -8,6 +8,7 @@
 #include "charm/calibrate/calibration.h"
 #include "charm/calibrate/least_squares.h"
 #include "charm/calibrate/smooth_pairs.h"
+#include "charm/records/score.h"
 #include "charm/stats/interval.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/calibrate/score_worlds.h"

@@ -6,6 +6,7 @@
 
 #include "charm/base/random.h"
 #include "charm/records/arena.h"
+#include "charm/records/score.h"
 #include "charm/stats/paired_scores.h"
 
 // Small made-up scores for the tests of this folder.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "charm/base/files.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_writer.h"
 
 namespace charm::report {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "charm/records/score.h"
+
 namespace charm::stats {
 namespace {
 
