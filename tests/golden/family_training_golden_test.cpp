@@ -10,6 +10,7 @@
 
 #include "charm/engine/decoder_weights.h"
 #include "charm/engine/model_config.h"
+#include "charm/engine/model_source.h"
 #include "charm/engine/token_batch.h"
 #include "charm/engine/trainable_model.h"
 #include "tests/golden/golden_fixture.h"
@@ -82,7 +83,8 @@ TEST_P(FamilyTraining, SavingKeepsEveryTensorAndTheConfig) {
       std::filesystem::temp_directory_path() /
       ("charm_family_" + std::to_string(::getpid()) + "_" + GetParam());
   engine::DecoderWeights weights = load(folder_);
-  engine::save_model(output, folder_, weights, config_, engine::DType::kFloat32);
+  engine::write_model_files(output, engine::resolve_model_source(folder_, {}), weights, config_,
+                            {.dtype = engine::DType::kFloat32});
   Json before = read_json(folder_ / "config.json"), after = read_json(output / "config.json");
   for (const char* label :
        {"num_labels", "id2label", "label2id"}) {  // written explicitly for every linear head

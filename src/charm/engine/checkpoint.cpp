@@ -87,14 +87,4 @@ void write_model_files(const fs::path& folder, const ModelSource& source, Decode
   write_safetensors(folder / "model.safetensors", tensors, dtypes, {{"format", "pt"}});
 }
 
-void save_model(const fs::path& output_dir, const fs::path& source_dir, DecoderWeights& weights,
-                const DecoderConfig& config, DType dtype) {
-  const fs::path partial = partial_path(output_dir);
-  std::error_code ignored;
-  fs::remove_all(partial, ignored);
-  write_model_files(partial, resolve_model_source(source_dir, {}), weights, config,
-                    {.dtype = dtype});
-  publish(partial, output_dir);
-}
-
 }  // namespace charm::engine

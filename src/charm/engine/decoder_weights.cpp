@@ -215,13 +215,4 @@ BlockWeights split_fused(const DecoderConfig& config, BlockWeights weights) {
   return weights;
 }
 
-void keep_first_layers(DecoderWeights& weights, DecoderConfig& config, std::int64_t num_layers) {
-  if (num_layers < 1 || num_layers > config.num_layers) {
-    throw Error(ErrorKind::kUsage, "cannot keep the first {} layers of a model of {}", num_layers,
-                config.num_layers);
-  }
-  weights.blocks.resize(static_cast<std::size_t>(num_layers));
-  config.num_layers = num_layers;
-}
-
 }  // namespace charm::engine

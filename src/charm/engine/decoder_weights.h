@@ -86,9 +86,6 @@ DecoderWeights random_weights(const DecoderConfig& config, std::uint64_t seed);
 /// `config.initializer_range`, as transformers does for a missing head.
 void add_random_head(DecoderWeights& weights, DecoderConfig& config, std::uint64_t seed);
 
-/// Truncates weights and config to the first `num_layers` blocks.
-void keep_first_layers(DecoderWeights& weights, DecoderConfig& config, std::int64_t num_layers);
-
 /// Dtypes of saved tensors.
 struct SaveTypes {
   DType dtype = DType::kFloat32;          ///< config.json's, and of most tensors
@@ -99,14 +96,10 @@ struct SaveTypes {
 /// Each stored tensor's own dtype; `dtype` for tensors that are not stored, such as a new head.
 SaveTypes stored_types(const ModelSource& source, DType dtype);
 
-/// Writes a checkpoint folder that AutoModelForSequenceClassification loads with equal scores:
-/// config.json (from the source folder's, with architectures, num_labels/id2label, dtype and
-/// pad_token_id set), model.safetensors in `dtype`, tokenizer files copied from `source_dir`.
-/// Published atomically.
-void save_model(const std::filesystem::path& output_dir, const std::filesystem::path& source_dir,
-                DecoderWeights& weights, const DecoderConfig& config, DType dtype);
-
-/// Writes the files of `save_model` into a folder that the caller publishes.
+/// Writes the files of a checkpoint folder that AutoModelForSequenceClassification loads with equal
+/// scores: config.json (from the source folder's, with architectures, num_labels/id2label, dtype
+/// and pad_token_id set), model.safetensors in `types`, tokenizer files copied from the source. The
+/// caller publishes the folder.
 void write_model_files(const std::filesystem::path& folder, const ModelSource& source,
                        DecoderWeights& weights, const DecoderConfig& config,
                        const SaveTypes& types);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "charm/kernels/expert_rows.h"
-#include "charm/kernels/gemm.h"
+#include "charm/kernels/kernels.h"
 
 namespace charm::engine {
 

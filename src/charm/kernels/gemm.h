@@ -11,13 +11,6 @@
 // M rows, I inputs, O outputs, F outputs of a gated MLP's gate and up projections.
 namespace charm::kernels {
 
-/// Activation of a gated MLP: out = f(gate) * up.
-enum class GateFunction {
-  kSilu,      ///< z / (1 + exp(-z))
-  kGelu,      ///< z / 2 * (1 + erf(z / sqrt(2)))
-  kGeluTanh,  ///< z / 2 * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 z^3)))
-};
-
 /// The weight and bias of a linear layer, packed once into panels of 64 outputs. Immutable; safe
 /// for concurrent use.
 class PackedWeight {

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "charm/kernels/gemm.h"
+#include "charm/kernels/kernels.h"
 
 // One row (or one head of one row) of each kernel of row_gradients.h, dispatched at run time.
 // Internal to this folder.

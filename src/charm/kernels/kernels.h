@@ -29,6 +29,13 @@ inline void narrow_to(float v, BFloat16& out) {
   out.bits = static_cast<std::uint16_t>(v == v ? rounded : 0x7fc0u);
 }
 
+/// Activation of a gated MLP: out = f(gate) * up.
+enum class GateFunction {
+  kSilu,      ///< z / (1 + exp(-z))
+  kGelu,      ///< z / 2 * (1 + erf(z / sqrt(2)))
+  kGeluTanh,  ///< z / 2 * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 z^3)))
+};
+
 /// Uninitialised memory in huge pages where the system has them: fewer page faults and TLB misses.
 class HugePageBuffer {
  public:

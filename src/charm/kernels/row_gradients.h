@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <span>
 
-#include "charm/kernels/gemm.h"
 #include "charm/kernels/kernels.h"
 
 // Backward passes of the row-wise kernels, and the element-wise steps of an optimiser. T rows, D

@@ -7,6 +7,7 @@
 #include "charm/base/files.h"
 #include "charm/engine/decoder_weights.h"
 #include "charm/engine/model_config.h"
+#include "charm/engine/model_source.h"
 #include "charm/engine/safetensors.h"
 #include "tests/support/tensors.h"
 #include "tests/unit/base/temp_folder.h"
@@ -132,8 +133,10 @@ TEST(Families, FewerLayersKeepTheirKinds) {
                                             R"("use_sliding_window": true, "sliding_window": 8,
                                         "layer_types": ["sliding_attention", "full_attention"])"));
   DecoderConfig config = load_model_config(folder.path() / "source");
-  keep_first_layers(weights, config, 1);
-  save_model(folder.path() / "output", folder.path() / "source", weights, config, DType::kFloat32);
+  weights.blocks.resize(1);
+  config.num_layers = 1;
+  write_model_files(folder.path() / "output", resolve_model_source(folder.path() / "source", {}),
+                    weights, config, {.dtype = DType::kFloat32});
   EXPECT_THAT(load_model_config(folder.path() / "output").windows, ElementsAre(8));
 }
 
