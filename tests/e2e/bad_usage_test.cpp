@@ -45,6 +45,16 @@ TEST_F(BadUsage, InvalidChoices) {
   }
 }
 
+TEST_F(BadUsage, ArgumentsWithoutAnOption) {
+  expect_failure({"score", path("rm"), responses("helper"), "--output", path("out")}, 2,
+                 {"unexpected arguments '" + path("rm") + "', '" + responses("helper") + "'",
+                  "write --model " + path("rm") + " --responses " + responses("helper") + ";"},
+                 path("out"));
+  expect_failure({"measure", "--scores", path("s.parquet"), "--output", path("m.json"),
+                  path("world/ratings.json")},
+                 2, {"write --ratings " + path("world/ratings.json") + ";"}, path("m.json"));
+}
+
 TEST_F(BadUsage, OptionsThatAreMissingDoubledOrUnknown) {
   expect_score_failure({"--max-tokens"}, {"--max-tokens"});
   expect_score_failure({"--max-tokens", "5", "--max-tokens", "6"},

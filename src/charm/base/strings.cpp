@@ -1,6 +1,7 @@
 #include "charm/base/strings.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -64,6 +65,17 @@ std::size_t num_code_points(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char byte) {
     return (static_cast<unsigned char>(byte) & 0xC0u) != 0x80u;
   }));
+}
+
+std::string shell_word(std::string_view word) {
+  constexpr std::string_view kPlain = "/._-=+:,%@";
+  const bool is_plain = !word.empty() && std::ranges::all_of(word, [&](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || kPlain.find(c) != std::string::npos;
+  });
+  if (is_plain) return std::string(word);
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? "'\\''" : std::string(1, c);
+  return text + "'";
 }
 
 std::string text_table(const std::vector<std::vector<std::string>>& rows) {

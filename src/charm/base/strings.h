@@ -25,6 +25,9 @@ std::vector<std::string> nearest_names(std::string_view name,
                                        std::span<const std::string> candidates,
                                        std::size_t count = 3);
 
+/// `word` as a shell reads it: in single quotes where it needs any.
+std::string shell_word(std::string_view word);
+
 /// Lines of aligned columns, separated by two spaces: the first column left-aligned, the others
 /// right-aligned. Widths count code points. Rows may have different lengths; every line ends with
 /// '\n'.

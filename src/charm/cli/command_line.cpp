@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
+#include <utility>
 
 #include "charm/base/companions.h"
 #include "charm/base/log.h"
@@ -11,6 +13,7 @@
 #include "charm/base/strings.h"
 #include "charm/base/version.h"
 #include "charm/cli/progress_display.h"
+#include "charm/cli/unnamed_arguments.h"
 #include "charm/pipeline/recipe_sections.h"
 
 namespace charm::cli {
@@ -39,7 +42,7 @@ bool is_option(std::string_view argument) {
 class Splitter {
  public:
   Splitter(const Command& command, const OptionTable& own, const OptionTable& common)
-      : command_(command) {
+      : command_(command), own_(own) {
     for (const OptionTable* table : {&own, &common}) {
       for (const Option& option : table->options()) given_.push_back({.option = &option});
     }
@@ -60,6 +63,7 @@ class Splitter {
     if (end != arguments.end()) {
       for (auto next = end + 1; next != arguments.end(); ++next) add_positional(*next);
     }
+    reject_unnamed();
     require_all();
     return std::move(given_);
   }
@@ -108,7 +112,30 @@ class Splitter {
       given.values.push_back(argument);
       return;
     }
-    reject("unexpected argument '{}'", argument);
+    unnamed_.push_back(argument);
+  }
+
+  /// Arguments without an option: the same with their options, where the files tell.
+  void reject_unnamed() const {
+    if (unnamed_.empty()) return;
+    std::set<std::string> names;
+    const Given* positional = nullptr;
+    for (const Given& given : given_) {
+      if (given.times > 0) names.insert(given.option->name);
+      if (given.option->positional) positional = &given;
+    }
+    std::string advice = ": a value follows the option that it is of";
+    const std::string extension = fs::path(unnamed_.front()).extension().string();
+    if (const std::string named = named_arguments(unnamed_, own_, std::move(names));
+        !named.empty()) {
+      advice = "; write " + named;
+    } else if (positional != nullptr) {
+      advice = fmt::format(": the command takes one {}", positional->option->value_name);
+    } else if (extension == ".yaml" || extension == ".yml") {
+      advice = "; a recipe is run by charm run " + shell_word(unnamed_.front());
+    }
+    reject("unexpected argument{} '{}'{}", unnamed_.size() == 1 ? "" : "s",
+           fmt::join(unnamed_, "', '"), advice);
   }
 
   Given& find(const std::string& word) {
@@ -133,7 +160,9 @@ class Splitter {
   }
 
   const Command& command_;
+  const OptionTable& own_;
   std::vector<Given> given_;
+  std::vector<std::string> unnamed_;  ///< arguments that no positional one takes
 };
 
 void assign(const Given& given) {

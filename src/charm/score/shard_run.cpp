@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <set>
 #include <type_traits>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "charm/base/files.h"
 #include "charm/base/hashing.h"
 #include "charm/base/option_table.h"
+#include "charm/base/strings.h"
 
 namespace charm::score {
 namespace {
@@ -64,18 +64,6 @@ std::map<std::string, Words> given_options(const ScoreStageOptions& options) {
       words[option.name] = words_of(value);
   }
   return words;
-}
-
-/// For a shell.
-std::string quoted(const std::string& word) {
-  constexpr std::string_view kPlain = "/._-=+:,%@";
-  const bool is_plain = !word.empty() && std::ranges::all_of(word, [&](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || kPlain.find(c) != std::string::npos;
-  });
-  if (is_plain) return word;
-  std::string text = "'";
-  for (const char c : word) text += c == '\'' ? "'\\''" : std::string(1, c);
-  return text + "'";
 }
 
 /// The run that the header of a shard's journal tells of; empty for any other header.
@@ -153,7 +141,7 @@ std::string ShardRun::command(const Shard& shard) const {
       text += "=true";  // a flag
       continue;
     }
-    for (const std::string& word : words) text += " " + quoted(word);
+    for (const std::string& word : words) text += " " + shell_word(word);
   }
   return text + " --shard " + shard.text();
 }
