@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
+#include <string>
 
 #include "charm/base/files.h"
 #include "charm/cli/command_line.h"
@@ -41,6 +43,21 @@ TEST(Help, OwnOptionsDoNotHideTheCommonOnes) {
       EXPECT_EQ(table.find(option.name), nullptr) << command->name() << " --" << option.name;
     }
   }
+}
+
+// A full disk ends with the code of files, not with that of memory (tests/e2e/disk_test.cpp).
+TEST(Help, ExitCodesAreThoseOfTheErrors) {
+  const std::string help = program_help(make_commands());
+  for (const auto& [kind, text] :
+       std::map<ErrorKind, std::string>{{ErrorKind::kUsage, "usage"},
+                                        {ErrorKind::kInput, "bad input"},
+                                        {ErrorKind::kIo, "reading or writing files"},
+                                        {ErrorKind::kNetwork, "network"},
+                                        {ErrorKind::kResource, "out of memory or no device"},
+                                        {ErrorKind::kInternal, "a bug of charm"}}) {
+    EXPECT_THAT(help, testing::HasSubstr(std::to_string(static_cast<int>(kind)) + " " + text));
+  }
+  EXPECT_THAT(help, testing::HasSubstr("(a full disk too)"));
 }
 
 TEST(Help, TheCommandsPageIsWhatTheProgramSays) {
