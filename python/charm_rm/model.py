@@ -37,12 +37,12 @@ class RewardModel:
         dtype: "auto" (bfloat16 where the machine has it natively), "float32" or "bfloat16".
         threads: CPU threads; 0: all of this process. Scores do not depend on it.
         max_tokens: longer conversations are cut, on the side that `truncation` names ("left", "right"),
-            or have an error ("error").
+            or have an error ("error"). None: 4096, or the model's positions where they are fewer.
         options: the others of `charm score`, with underscores: truncation, template, template_date,
             strip_thinking, bos, pooling, budget_tokens, device, adapter, offline.
     """
 
-    def __init__(self, model: PathLike, *, dtype: str = "auto", threads: int = 0, max_tokens: int = 4096, **options: Any):
+    def __init__(self, model: PathLike, *, dtype: str = "auto", threads: int = 0, max_tokens: Optional[int] = None, **options: Any):
         self._handle = ctypes.c_void_p()
         self.path = os.fspath(model)
         given = spelled_options({"dtype": dtype, "threads": threads, "max_tokens": max_tokens, **options})

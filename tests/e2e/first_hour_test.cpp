@@ -64,6 +64,7 @@ TEST_F(FirstHour, InitWritesEachModelOnceAndSaysWhatItChooses) {
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const std::string recipe = read_file(path("mine.yaml"));
   EXPECT_THAT(recipe, HasSubstr("model: world/responses/rm\n"));
+  EXPECT_THAT(recipe, HasSubstr("max_tokens: 256\n")) << "the model's positions";
   EXPECT_THAT(recipe, Not(HasSubstr("# or:"))) << "the model is listed twice";
   EXPECT_THAT(recipe, HasSubstr("pairs: all   # every pair of policies"));
   EXPECT_THAT(recipe, HasSubstr("learning_rate: 3e-5   # of 0."));

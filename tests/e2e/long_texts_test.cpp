@@ -96,6 +96,20 @@ TEST_F(LongTexts, TheLimitIsAtMostTheModelsPositions) {
   EXPECT_EQ(storage::read_scored_responses(path("out/row.parquet"), {}).front().num_tokens, 256);
 }
 
+TEST_F(LongTexts, ALimitThatNobodyGaveIsNoWarning) {
+  const Outcome outcome = score({{{"prompt", "name"}, {"response", words(1000)}}}, {});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, Not(HasSubstr("positions")));
+  EXPECT_EQ(storage::read_scored_responses(path("out/row.parquet"), {}).front().num_tokens, 256);
+  const json manifest = json::parse(read_file(path(".charm/out/manifest.json")));
+  EXPECT_EQ(manifest["options"]["max-tokens"], 256);
+  const Outcome evaluated =
+      run_charm({"evaluate", "--benchmark", "rm-bench", "--model", path("rm"), "--data",
+                 path("world/style_pairs.json"), "--output", path("e.json"), "--dtype", "float32"});
+  EXPECT_EQ(evaluated.code, 0) << evaluated.err;
+  EXPECT_THAT(evaluated.err, Not(HasSubstr("positions")));
+}
+
 TEST_F(LongTexts, LongSequencesNeedBoundedMemory) {
   json config = json::parse(read_file(path("rm/config.json")));
   config["max_position_embeddings"] = 50000;

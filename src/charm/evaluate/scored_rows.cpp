@@ -101,7 +101,7 @@ void score_unless_finished(
   const std::int64_t num_rows = score(score_rows, journal);
   if (num_truncated > 0) {
     log::warning("{} texts are longer than {} tokens and were truncated", num_truncated,
-                 encoder.options().max_tokens);
+                 encoder.max_tokens());
   }
   ordered_json provenance = ordered_json::object();
   for (const auto& [key, value] : model->provenance()) provenance[key] = value;

@@ -14,6 +14,7 @@
 #include "charm/records/response.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
+#include "charm/text/conversation_encoder.h"
 
 namespace charm::pipeline {
 namespace {
@@ -313,12 +314,14 @@ class RecipeWriter {
       for (std::size_t i = 1; i < models.size(); ++i)
         result_.text += fmt::format("  # or: {}\n", path_text(models[i]));
     }
-    result_.text += "  max_tokens: 4096\n";
+    result_.text += fmt::format("  max_tokens: {}\n", max_tokens_);
   }
 
   void read_size(const fs::path& model) {
     try {
-      num_weights_ = count_parameters(engine::load_model_config(model));
+      const engine::DecoderConfig config = engine::load_model_config(model);
+      num_weights_ = count_parameters(config);
+      max_tokens_ = std::min(max_tokens_, config.max_positions);
     } catch (const Error&) {
       num_weights_.reset();  // a model that --model names and charm check refuses
     }
@@ -365,6 +368,7 @@ class RecipeWriter {
   std::vector<PolicyFile> policies_;
   std::string reference_;
   std::optional<std::int64_t> num_weights_;  // of the reward model
+  std::int64_t max_tokens_ = text::kDefaultMaxTokens;
 };
 
 }  // namespace

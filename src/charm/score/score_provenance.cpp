@@ -1,5 +1,6 @@
 #include "charm/score/score_provenance.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -42,7 +43,7 @@ storage::Provenance score_provenance(const ScoreStageOptions& options,
                                     {"tokenizer_sha256", hashes.tokenizer},
                                     {"template_sha256", encoder.chat_template().sha256()}};
   for (auto& fact : model.provenance()) provenance.push_back(std::move(fact));
-  provenance.emplace_back("max-tokens", std::to_string(encoding.max_tokens));
+  provenance.emplace_back("max-tokens", std::to_string(encoder.max_tokens()));
   provenance.emplace_back("truncation", name_of(encoding.truncation));
   provenance.emplace_back("bos", encoding.bos == text::BosPolicy::kOnce ? "once" : "as-template");
   provenance.emplace_back("pooling", options.scorer.pooling == Pooling::kAuto ? "auto" : "last");
@@ -56,11 +57,12 @@ storage::Provenance score_provenance(const ScoreStageOptions& options,
 text::EncoderOptions encoder_options(text::EncoderOptions encoder, const engine::RewardModel& model,
                                      const engine::ModelSource& source) {
   encoder.template_folder = source.template_folder;
-  if (encoder.max_tokens > model.config().max_positions) {
+  if (encoder.max_tokens && *encoder.max_tokens > model.config().max_positions) {
     log::warning("--max-tokens {} is more than the model's {} positions; using those",
-                 encoder.max_tokens, model.config().max_positions);
-    encoder.max_tokens = model.config().max_positions;
+                 *encoder.max_tokens, model.config().max_positions);
   }
+  encoder.max_tokens =
+      std::min(encoder.max_tokens.value_or(text::kDefaultMaxTokens), model.config().max_positions);
   return encoder;
 }
 
@@ -70,7 +72,7 @@ storage::Manifest score_manifest(const ScoreStageOptions& options, const engine:
   storage::Manifest manifest("score");
   manifest.options(options, describe_command)
       .option("adapter", nullptr)  // unless it is among the model's facts
-      .option("max-tokens", encoder.options().max_tokens)
+      .option("max-tokens", encoder.max_tokens())
       .option("template-sha256", encoder.chat_template().sha256());
   for (const auto& [name, value] : model.provenance()) manifest.option(name, value);
   manifest.extra("provenance", nlohmann::ordered_json::parse(storage::provenance_json(provenance)));

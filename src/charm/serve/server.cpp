@@ -227,7 +227,7 @@ void serve(const ServeOptions& options, const std::function<void(const Listening
   ScoreQueue queue(*model, encoder, {.max_waiting = options.max_waiting, .scorer = scorer},
                    metrics);
   Service service(options, http, queue, metrics, std::move(key), std::move(offsets),
-                  encoder.options().max_tokens);
+                  encoder.max_tokens());
   http.run(
       [&service](const HttpRequest& request, std::shared_ptr<const std::atomic<bool>> abandoned,
                  HttpServer::Respond respond) {

@@ -26,6 +26,7 @@ std::vector<std::int32_t> find_leading_ids(const Tokenizer& tokenizer) {
 ConversationEncoder::ConversationEncoder(const std::filesystem::path& model_dir,
                                          EncoderOptions options)
     : options_(std::move(options)),
+      max_tokens_(options_.max_tokens.value_or(kDefaultMaxTokens)),
       tokenizer_(std::make_unique<Tokenizer>(Tokenizer::load(model_dir))),
       template_(std::make_unique<ChatTemplate>(
           ChatTemplate::load(model_dir, options_.template_file, options_.template_date,
@@ -143,20 +144,20 @@ EncodedConversation ConversationEncoder::finish_rendered(
                 template_->name());
   }
   result.full_length = static_cast<std::int64_t>(result.ids.size());
-  result.truncated = result.full_length > options_.max_tokens;
+  result.truncated = result.full_length > max_tokens_;
   if (result.truncated) {
     switch (options_.truncation) {
       case Truncation::kLeft:
-        result.ids.erase(result.ids.begin(), result.ids.end() - options_.max_tokens);
+        result.ids.erase(result.ids.begin(), result.ids.end() - max_tokens_);
         return result;
       case Truncation::kRight:
-        result.ids.resize(static_cast<std::size_t>(options_.max_tokens));
+        result.ids.resize(static_cast<std::size_t>(max_tokens_));
         break;
       case Truncation::kError:
         throw Error(ErrorKind::kInput,
                     "the conversation has {} tokens, more than --max-tokens {}; --truncation left "
                     "or right would cut it",
-                    result.full_length, options_.max_tokens);
+                    result.full_length, max_tokens_);
     }
   }
   const auto shared =

@@ -32,8 +32,11 @@ enum class BosPolicy {
   kAsTemplate,  ///< tokenizer and template add it independently (reproduces tools that double it)
 };
 
+inline constexpr std::int64_t kDefaultMaxTokens = 4096;
+
 struct EncoderOptions {
-  std::int64_t max_tokens = 4096;
+  std::optional<std::int64_t> max_tokens{};  ///< unset: kDefaultMaxTokens, or the model's positions
+                                             ///< where they are fewer (score::encoder_options)
   Truncation truncation = Truncation::kLeft;
   BosPolicy bos = BosPolicy::kOnce;
   std::optional<std::filesystem::path> template_file;  ///< overrides the model's chat template
@@ -101,6 +104,7 @@ class ConversationEncoder {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const ChatTemplate& chat_template() const { return *template_; }
   const EncoderOptions& options() const { return options_; }
+  std::int64_t max_tokens() const { return max_tokens_; }
 
  private:
   std::vector<std::int32_t> tokenize(const std::string& rendered) const;
@@ -113,6 +117,7 @@ class ConversationEncoder {
   std::string find_response_header() const;
 
   EncoderOptions options_;
+  std::int64_t max_tokens_;
   std::vector<std::int32_t>
       leading_ids_;  ///< tokens that kOnce prepends when the template does not add BOS
   std::unique_ptr<Tokenizer> tokenizer_;

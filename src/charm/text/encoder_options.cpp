@@ -5,9 +5,19 @@ namespace charm::text {
 
 void describe_encoder(OptionTable& table, EncoderOptions& options) {
   table
-      .integer("max-tokens", options.max_tokens, "N",
-               "Maximum conversation length in tokens; longer ones are truncated (--truncation). "
-               "Use the value of the reward model's training.")
+      .add({.name = "max-tokens",
+            .value_name = "N",
+            .help =
+                "Maximum conversation length in tokens; longer ones are truncated (--truncation). "
+                "At most the model's positions. Use the value of the reward model's training.",
+            .default_text = std::to_string(kDefaultMaxTokens),
+            .assign =
+                [&options](const std::vector<std::string>& values) {
+                  options.max_tokens = parse_integer(values.front());
+                },
+            .value = [&options]() -> OptionValue {
+              return options.max_tokens.value_or(kDefaultMaxTokens);
+            }})
       .at_least(1)
       .choice(
           "truncation", options.truncation,

@@ -37,7 +37,7 @@ class ShardRunTest : public ::testing::Test {
   ShardRun run(const std::string& fingerprint = "fingerprint") const {
     return make_shard_run(options_, {&fingerprint, 1}, "model a",
                           {{"version", "1"},
-                           {"options", {{"max-tokens", options_.encoder.max_tokens}}},
+                           {"options", {{"max-tokens", *options_.encoder.max_tokens}}},
                            {"seed", nullptr},
                            {"inputs", {{{"path", "a.jsonl"}, {"sha256", "0"}}}},
                            {"provenance", {{"dtype", "float32"}}}});
