@@ -229,6 +229,19 @@ class GenerateEmbedded : public Generate {
   }
 };
 
+TEST_F(GenerateEmbedded, TheEndOfTheContextIsNoTokenLimit) {
+  json config = json::parse(read_file(path("lm/config.json")));
+  config["max_position_embeddings"] = 40;
+  config["eos_token_id"] = nullptr;
+  write_file(path("lm/config.json"), config.dump());
+  const Outcome outcome = run_charm({"generate", "--prompts", responses("helper"), "--policy",
+                                     "tiny", "--model", path("lm"), "--max-new-tokens", "4000",
+                                     "--dtype", "float32", "--output", path("long.jsonl")});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("0 cut at 4000 tokens, "));
+  EXPECT_THAT(outcome.out, HasSubstr(" at the model's 40 positions)"));
+}
+
 TEST_F(GenerateEmbedded, KilledAnywhereItGivesTheSameBytes) {
   for (const char* temperature : {"0", "0.9"}) {
     const std::string straight = std::string("straight") + temperature + ".parquet",

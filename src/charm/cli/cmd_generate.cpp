@@ -16,7 +16,8 @@ class GenerateCommand final : public Command {
     return "Generates a policy's responses to prompts: with a causal language model on this "
            "machine, or through inference servers with an OpenAI-compatible API (vLLM, SGLang, "
            "TGI, llama.cpp, hosted ones). Writes the responses in the order of the prompts with "
-           "finish_reason (length: truncated at --max-new-tokens), token counts and sampling "
+           "finish_reason (length: truncated at --max-new-tokens or the model's last position), "
+           "token counts and sampling "
            "settings. An interrupted run resumes from its journal; no response is requested "
            "twice.\n"
            "\n"
@@ -39,14 +40,21 @@ class GenerateCommand final : public Command {
     const generate::GenerateStageResult result = generate::generate_stage(options_, progress);
     if (common.quiet) return;
     if (result.skipped) fmt::print("output is complete already; --fresh generates again\n");
-    fmt::print("{}: {} responses ({} failed, {} cut at {} tokens)\n", options_.output.string(),
-               result.num_rows, result.num_errors, result.num_length,
-               options_.sampling.max_new_tokens);
+    fmt::print("{}: {} responses ({} failed, {} cut at {} tokens{})\n", options_.output.string(),
+               result.num_rows, result.num_errors, result.num_length - result.num_early,
+               options_.sampling.max_new_tokens, early_text(result));
     if (result.num_resumed > 0)
       fmt::print("{} of them resumed from an interrupted run\n", result.num_resumed);
   }
 
  private:
+  /// Responses that ended before --max-new-tokens.
+  std::string early_text(const generate::GenerateStageResult& result) const {
+    if (result.num_early == 0) return "";
+    if (!options_.model_dir) return fmt::format(", {} by the server before them", result.num_early);
+    return fmt::format(", {} at the model's {} positions", result.num_early, result.early_tokens);
+  }
+
   generate::GenerateStageOptions options_;
 };
 

@@ -41,13 +41,20 @@ bool is_finished(const GenerateStageOptions& options, const storage::Manifest& m
               options.output.string());
 }
 
-GenerateStageResult summary_of(const std::vector<GeneratedResponse>& rows) {
+GenerateStageResult summary_of(const std::vector<GeneratedResponse>& rows,
+                               std::int64_t max_new_tokens) {
   GenerateStageResult result;
   result.num_rows = static_cast<std::int64_t>(rows.size());
   for (const GeneratedResponse& row : rows) {
     result.num_errors += row.error ? 1 : 0;
-    result.num_length += row.response.finish_reason == "length" ? 1 : 0;
     result.num_tokens += row.response.num_tokens.value_or(0);
+    if (row.response.finish_reason != "length") continue;
+    ++result.num_length;
+    const std::int64_t num_tokens = row.response.num_tokens.value_or(max_new_tokens);
+    if (num_tokens >= max_new_tokens) continue;
+    ++result.num_early;
+    result.early_tokens =
+        std::max(result.early_tokens, row.num_prompt_tokens.value_or(0) + num_tokens);
   }
   return result;
 }
@@ -166,7 +173,7 @@ GenerateStageResult generate_with(const GenerateStageOptions& options, const Out
 
   const bool any_pending = std::count(done.begin(), done.end(), false) > 0;
   if (any_pending) generate_pending(options, make(), journal, done, rows, progress);
-  result = summary_of(rows);
+  result = summary_of(rows, options.sampling.max_new_tokens);
   result.num_resumed = num_done;
   if (result.num_errors > options.max_bad_rows) {
     throw_failures(rows, result.num_errors, options.max_bad_rows,

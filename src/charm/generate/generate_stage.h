@@ -49,11 +49,13 @@ void describe_command(OptionTable& table, GenerateStageOptions& options);
 
 struct GenerateStageResult {
   std::int64_t num_rows = 0;
-  std::int64_t num_errors = 0;   ///< rows with an error instead of a response
-  std::int64_t num_length = 0;   ///< responses truncated at the token limit
-  std::int64_t num_tokens = 0;   ///< output tokens, if the generator reports them
-  std::int64_t num_resumed = 0;  ///< rows restored from the journal
-  bool skipped = false;          ///< the output was complete already
+  std::int64_t num_errors = 0;    ///< rows with an error instead of a response
+  std::int64_t num_length = 0;    ///< truncated responses
+  std::int64_t num_early = 0;     ///< of these, before max_new_tokens: at the end of the context
+  std::int64_t early_tokens = 0;  ///< of their prompts and responses together, at most
+  std::int64_t num_tokens = 0;    ///< output tokens, if the generator reports them
+  std::int64_t num_resumed = 0;   ///< rows restored from the journal
+  bool skipped = false;           ///< the output was complete already
   /// All samples of every prompt are equal although the temperature is above 0.
   bool ignores_temperature = false;
 };

@@ -130,6 +130,18 @@ TEST_F(GenerateStage, WritesRowsInPromptOrder) {
   }
 }
 
+TEST_F(GenerateStage, TellsTheTokenLimitFromTheEndOfTheContext) {
+  EXPECT_EQ(run().num_early, 1) << "cut after 2 of 4096 tokens";
+  options.output = folder / "again.jsonl";
+  const GenerateStageResult result = run();
+  EXPECT_EQ(result.num_length, 1);
+  EXPECT_EQ(result.early_tokens, 6) << "of prompt and response";
+  options.output = folder / "limit.jsonl";
+  options.sampling.max_new_tokens = 2;
+  EXPECT_EQ(run().num_length, 1);
+  EXPECT_EQ(run().num_early, 0);
+}
+
 TEST_F(GenerateStage, AnInterruptedRunResumes) {
   generator.throw_after = 2;
   EXPECT_EQ(error_of([&] { run(); }).kind(), ErrorKind::kNetwork);
