@@ -26,8 +26,8 @@ bool ConfigReader::mentions(std::string_view key) const {
 
 void ConfigReader::fail(std::string_view key, std::string_view why,
                         std::string_view expected) const {
-  const json* value = find(key);
-  std::string found = value == nullptr ? "missing" : value->dump();
+  const auto value = object_->find(std::string(key));
+  std::string found = value == object_->end() ? "missing" : value->dump();
   if (found.size() > 80) found = found.substr(0, 77) + "...";
   throw Error(ErrorKind::kInput, "{}: {}{} is {}, expected {}{}{}", file_, scope_, key, found,
               expected, why.empty() ? "" : ": ", why);

@@ -111,6 +111,19 @@ void read_tokens(const ConfigReader& reader, DecoderConfig& config) {
   config.pad_token_id = pad.empty() ? -1 : pad.front();
 }
 
+/// As transformers 5.17, where torch.nn.Embedding refuses such a padding_idx when the model is
+/// made.
+void require_pad_in_vocabulary(const ConfigReader& reader, const DecoderConfig& config) {
+  if (config.pad_token_id < config.vocab_size) return;
+  const std::string otherwise =
+      reader.present("pad_token_id")
+          ? ""
+          : fmt::format(" ({} is the default of {})", config.pad_token_id, config.model_type);
+  reader.fail("pad_token_id",
+              "a token id of the model, or null where there is no such token" + otherwise,
+              fmt::format("less than vocab_size ({})", config.vocab_size));
+}
+
 // Far above any published model.
 constexpr std::int64_t kMostLayers = 4096;
 
@@ -218,6 +231,7 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
   read_tokens(reader, config);
   config.stored_dtype = reader.text_or("dtype", reader.text_or("torch_dtype", ""));
   family.read_config(reader, config);
+  require_pad_in_vocabulary(reader, config);
   if (head == nullptr) {
     head = find_stored_head(reader, evidence, config);
     if (head != nullptr && head->kind == HeadKind::kLinear)

@@ -158,8 +158,32 @@ TEST(ModelConfig, ArchitecturesItDoesNotKnow) {
               AllOf(HasSubstr("'MambaForCausalLM'"), HasSubstr("LlamaForSequenceClassification"),
                     HasSubstr("LlamaForCausalLM")));
   EXPECT_THAT(failure_with(R"("architectures": [])"), HasSubstr("architectures"));
-  EXPECT_THAT(failure_with(R"("architectures": null)"), HasSubstr("missing"));
+  EXPECT_THAT(failure_with(R"("architectures": null)"), HasSubstr("null"));
   EXPECT_THAT(failure_with(R"("model_type": "mistral")"), HasSubstr("model_type"));
+}
+
+TEST(ModelConfig, NullIsNotMissing) {
+  for (const char* key : {"hidden_size", "vocab_size", "num_hidden_layers", "intermediate_size",
+                          "max_position_embeddings", "num_attention_heads"}) {
+    EXPECT_THAT(failure_with(fmt::format("\"{}\": null", key)),
+                HasSubstr(fmt::format("{} is null, expected an integer", key)));
+  }
+  EXPECT_THAT(failure_with(R"("rope_scaling": {"rope_type": "linear", "factor": null})"),
+              HasSubstr("rope_scaling.factor is null, expected"));
+  EXPECT_THAT(failure(R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama"})"),
+              HasSubstr("vocab_size is missing, expected an integer"));
+}
+
+// transformers 5.17: "Padding_idx must be within num_embeddings", and no such check of EOS and BOS.
+TEST(ModelConfig, APadTokenOutsideOfTheVocabularyIsRefused) {
+  EXPECT_THAT(failure_with(R"("pad_token_id": 1000000000)"),
+              AllOf(HasSubstr("pad_token_id is 1000000000, expected less than vocab_size ("),
+                    HasSubstr("or null")));
+  EXPECT_THAT(failure_with(R"("vocab_size": 40, "pad_token_id": 40)"),
+              HasSubstr("pad_token_id is 40, expected less than vocab_size (40)"));
+  EXPECT_EQ(failure_with(R"("vocab_size": 40, "pad_token_id": 39)"), "");
+  EXPECT_EQ(failure_with(R"("pad_token_id": -1)"), "");
+  EXPECT_EQ(failure_with(R"("pad_token_id": null)"), "");
 }
 
 TEST(ModelConfig, RemoteCodeAndQuantisationAreRefused) {
