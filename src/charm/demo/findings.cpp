@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "charm/base/check.h"
 #include "charm/base/files.h"
@@ -9,13 +10,12 @@
 #include "charm/results/calibration.h"
 #include "charm/results/evaluation.h"
 #include "charm/results/mismatch.h"
+#include "charm/results/world.h"
 #include "charm/score/scorer.h"
 #include "charm/storage/record_reader.h"
 
 namespace charm::demo {
 namespace {
-
-using nlohmann::ordered_json;
 
 /// The pair of the over-valued policy and the reference.
 const results::Pair& studied_pair(const std::vector<results::Pair>& pairs, const fs::path& path) {
@@ -92,47 +92,40 @@ Findings find(const World& world, int threads) {
 }
 
 void write_findings(const World& world, const WorldOptions& options, const Findings& findings) {
-  ordered_json abilities;
-  for (const WorldPolicy& policy : world_policies())
-    abilities[policy.contestant.name] = policy.contestant.ability;
-  const ordered_json content = {
-      {"about",
-       "Questions ask for items of a category; true quality is the share of right items. People "
-       "who vote in the Arena look at quality alone; the annotators whose pairs made the reward "
-       "model also like praise words. The showman dresses its answers up."},
-      {"how_the_planted_offset_is_known",
-       "Fresh answers of the showman's ability, not part of the run, are scored plain and showy by "
-       "the reward model. The planted offset is minus the mean difference: what style alone "
-       "earns."},
-      {"seed", options.seed},
-      {"planted",
-       {{{"policy", kOvervalued},
-         {"planted_offset", findings.planted_offset},
-         {"sd_over_probes", findings.planted_sd},
-         {"num_probes", findings.num_probes}}}},
-      {"planted_in_interval", findings.planted_in_interval()},
-      {"recovered_offset", findings.recovered_offset.value},
-      {"recovered_offset_ci95", results::interval_json(findings.recovered_offset.ci95)},
-      {"true_quality_of_policies", abilities},
-      {"showman_over_helper",
-       {{"target_win_rate", findings.target_win_rate},
-        {"mismatch_degree_with_offset", findings.calibrated_mismatch.value},
-        {"mismatch_degree_with_offset_ci95",
-         results::interval_json(findings.calibrated_mismatch.ci95)},
-        {"held_out_mismatch_degree_before", findings.mismatch_before.value},
-        {"held_out_mismatch_degree_before_ci95",
-         results::interval_json(findings.mismatch_before.ci95)},
-        {"held_out_mismatch_degree_after", findings.mismatch_after.value},
-        {"held_out_mismatch_degree_after_ci95",
-         results::interval_json(findings.mismatch_after.ci95)}}},
-      {"accuracy_on_style_controlled_pairs",
-       {{"worse_answer_dressed_up_before", findings.hard_before.value},
-        {"worse_answer_dressed_up_before_ci95", results::interval_json(findings.hard_before.ci95)},
-        {"worse_answer_dressed_up_after", findings.hard_after.value},
-        {"worse_answer_dressed_up_after_ci95", results::interval_json(findings.hard_after.ci95)},
-        {"equal_style_before", findings.normal_before.value},
-        {"equal_style_after", findings.normal_after.value}}}};
-  write_file(world.run_dir / "world.json", content.dump(2) + "\n");
+  results::World found{
+      .about =
+          "Questions ask for items of a category; true quality is the share of right items. People "
+          "who vote in the Arena look at quality alone; the annotators whose pairs made the reward "
+          "model also like praise words. The showman dresses its answers up.",
+      .how_planted =
+          "Fresh answers of the showman's ability, not part of the run, are scored plain and showy "
+          "by the reward model. The planted offset is minus the mean difference: what style alone "
+          "earns.",
+      .seed = options.seed,
+      .planted = {{.policy = kOvervalued,
+                   .offset = findings.planted_offset,
+                   .sd_over_probes = findings.planted_sd,
+                   .num_probes = findings.num_probes}},
+      .recovered_offset = findings.recovered_offset,
+      .tables = {}};
+  results::World::Table abilities{.name = "true_quality_of_policies", .rows = {}};
+  for (const WorldPolicy& policy : world_policies()) {
+    abilities.rows.emplace_back(policy.contestant.name,
+                                results::Estimate{.value = policy.contestant.ability, .ci95 = {}});
+  }
+  found.tables = {
+      std::move(abilities),
+      {.name = "showman_over_helper",
+       .rows = {{"target_win_rate", {.value = findings.target_win_rate, .ci95 = {}}},
+                {"mismatch_degree_with_offset", findings.calibrated_mismatch},
+                {"held_out_mismatch_degree_before", findings.mismatch_before},
+                {"held_out_mismatch_degree_after", findings.mismatch_after}}},
+      {.name = "accuracy_on_style_controlled_pairs",
+       .rows = {{"worse_answer_dressed_up_before", findings.hard_before},
+                {"worse_answer_dressed_up_after", findings.hard_after},
+                {"equal_style_before", {.value = findings.normal_before.value, .ci95 = {}}},
+                {"equal_style_after", {.value = findings.normal_after.value, .ci95 = {}}}}}};
+  write_file(world.run_dir / results::kWorldFile, results::to_json(found).dump(2) + "\n");
 }
 
 std::string findings_text(const Findings& findings) {

@@ -227,8 +227,8 @@ RunData read_run(const fs::path& run_dir) {
   for (const fs::path& path : json_files_in(run_dir / "splits"))
     run.split_models.insert(path.stem().string());
   read_flat_run(run_dir, run);
-  if (fs::exists(run_dir / "world.json"))
-    run.world = results::read_json(run_dir / "world.json", "charm demo");
+  if (fs::exists(run_dir / results::kWorldFile))
+    run.world = results::read_world(run_dir / results::kWorldFile);
   read_manifests(run_dir, run.manifests);
   return run;
 }

@@ -17,6 +17,7 @@
 #include "charm/results/explanation.h"
 #include "charm/results/mismatch.h"
 #include "charm/results/result_file.h"
+#include "charm/results/world.h"
 
 namespace charm::report {
 
@@ -109,7 +110,7 @@ struct RunData {
   std::vector<ComparisonFile> comparisons;
   std::vector<ExplanationFile> explanations;
   std::vector<ManifestFile> manifests;
-  nlohmann::ordered_json world;           ///< null where the run has no planted ground truth
+  std::optional<results::World> world;    ///< of a run with planted ground truth
   std::set<std::string> split_models;     ///< models with held-out prompts (splits/<model>.json)
   std::map<std::string, double> ratings;  ///< Elo points, from any file that has them
   CaseSet cases;                          ///< filled by `collect_cases`

@@ -1,6 +1,6 @@
 // Reads the sources of src/charm and fails where a file outside results/ names a member that only
 // result files have: of mismatch.json, calibration.json, explain.json, results and comparisons of
-// charm evaluate, and ratings of charm rate.
+// charm evaluate, ratings of charm rate, and world.json of charm demo.
 
 #include <gtest/gtest.h>
 
@@ -17,13 +17,14 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array kMembers = {
-    "win_rate_before",  "win_rate_after",     "mismatch_before",     "mismatch_after",
-    "ties_before",      "ties_after",         "missing_policy",      "missing_reference",
-    "offset_ci95",      "offset_interval",    "largest_offset_move", "target_win_rate_ci95",
-    "length_matched",   "style_matched",      "share_of_offset",     "mcnemar",
-    "num_missing_rows", "missing_domains",    "missing_sections",    "ties_subset",
-    "margin_histogram", "pair_probabilities", "length_correlation",  "temperature_source",
-    "num_left_out",     "limit_per_subset",   "rating_se",           "p_value_holm"};
+    "win_rate_before",  "win_rate_after",      "mismatch_before",     "mismatch_after",
+    "ties_before",      "ties_after",          "missing_policy",      "missing_reference",
+    "offset_ci95",      "offset_interval",     "largest_offset_move", "target_win_rate_ci95",
+    "length_matched",   "style_matched",       "share_of_offset",     "mcnemar",
+    "num_missing_rows", "missing_domains",     "missing_sections",    "ties_subset",
+    "margin_histogram", "pair_probabilities",  "length_correlation",  "temperature_source",
+    "num_left_out",     "limit_per_subset",    "rating_se",           "p_value_holm",
+    "planted_offset",   "planted_in_interval", "sd_over_probes"};
 
 std::string text_of(const fs::path& path) {
   std::ostringstream text;

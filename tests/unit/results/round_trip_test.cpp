@@ -12,6 +12,7 @@
 #include "charm/results/fields.h"
 #include "charm/results/mismatch.h"
 #include "charm/results/ratings.h"
+#include "charm/results/world.h"
 #include "tests/support/expect_error.h"
 
 namespace charm::results {
@@ -124,6 +125,29 @@ TEST(Results, MismatchIsReadAsItWasWritten) {
   EXPECT_EQ(read.pairs[0].before.mismatch.ci95->hi, 0.7);
   EXPECT_TRUE(read.pairs[0].test->is_significant());
   EXPECT_EQ(read.policies[1].rating.rating_elo, 1100);
+}
+
+TEST(Results, TheWorldIsReadAsItWasWritten) {
+  const World world{
+      .about = "a world",
+      .how_planted = "by probes",
+      .seed = std::numeric_limits<std::uint64_t>::max(),
+      .planted = {{.policy = "a", .offset = -0.1, .sd_over_probes = 0.2, .num_probes = 3},
+                  {.policy = "b", .offset = 1.0, .sd_over_probes = {}, .num_probes = {}}},
+      .recovered_offset = Estimate{.value = -0.15, .ci95 = Interval{-0.2, -0.05}},
+      .tables = {
+          {.name = "quality", .rows = {{"a", {.value = 0.5}}}},
+          {.name = "accuracy", .rows = {{"x", {.value = 1.0, .ci95 = Interval{0.0, 2.0}}}}}}};
+  const Json json = written(to_json(world));
+  EXPECT_EQ(json["planted_in_interval"], true);
+  const World read = read_world(json, "world.json");
+  EXPECT_EQ(to_json(read).dump(), json.dump());
+  EXPECT_EQ(read.tables.at(1).rows.at(0).second.ci95->hi, 2.0);
+  EXPECT_EQ(read.planted.at(1).num_probes, std::nullopt);
+  EXPECT_ERROR(kInput, "world.json: has no member 'planted'; expected a file written by charm demo",
+               read_world(Json{{"about", "a"}}, "world.json"));
+  EXPECT_ERROR(kInput, "world.json: 'more' is 1; expected an object",
+               read_world(Json{{"planted", Json::array()}, {"more", 1}}, "world.json"));
 }
 
 TEST(Results, CalibrationIsReadAsItWasWritten) {
