@@ -70,12 +70,33 @@ std::string model_of_scores(const fs::path& folder, const std::string& otherwise
   return folder_name(entry["inputs"][1].get<std::string>());
 }
 
+/// Without the ending of a result or of its saved scores.
+std::string result_name(const fs::path& path) {
+  const fs::path stem = path.stem();
+  return stem.extension() == ".scores" ? stem.stem().string() : stem.string();
+}
+
+/// How many names the ends of two paths have in common, the name of the result first: a run that
+/// was moved keeps them.
+std::size_t num_common_names(const fs::path& result, const fs::path& other) {
+  if (result_name(result) != result_name(other)) return 0;
+  std::size_t count = 1;
+  fs::path a = result.lexically_normal().parent_path(), b = other.lexically_normal().parent_path();
+  while (a.has_filename() && b.has_filename() && a.filename() == b.filename()) {
+    ++count;
+    a = a.parent_path();
+    b = b.parent_path();
+  }
+  return count;
+}
+
 class FlatRunReader {
  public:
   FlatRunReader(const fs::path& folder, RunData& run) : folder_(folder), run_(run) {}
 
   void read() {
-    const std::size_t num_of_layout = run_.comparisons.size();
+    const std::size_t num_comparisons = run_.comparisons.size();
+    const std::size_t num_evaluations = run_.evaluations.size();
     const std::vector<fs::path> folders = flat_folders(folder_);
     for (const fs::path& path : folders) {
       if (fs::exists(path / "metrics.jsonl")) {
@@ -90,7 +111,8 @@ class FlatRunReader {
       if (!fs::exists(path / "config.json")) read_results(path);  // a model has no results
     }
     for (const fs::path& path : trained_) add_training(path);
-    name_comparisons(num_of_layout);
+    name_evaluations(num_evaluations);
+    name_comparisons(num_comparisons);
     put_held_out_first();
   }
 
@@ -169,12 +191,36 @@ class FlatRunReader {
     run_.comparisons.push_back({second, name, std::move(result)});
   }
 
-  /// A comparison belongs to the evaluation of its second model, whatever its file is called.
+  /// `before.json` and `after.json` are one benchmark's if no model has two results of its kind:
+  /// then they have the name of the kind, or the one that eval/ gives it.
+  void name_evaluations(std::size_t first) {
+    std::map<std::string, std::set<std::string>> models;  // with one result of a kind
+    std::set<std::string> ambiguous;
+    std::map<std::string, std::string> names;
+    for (std::size_t i = 0; i < run_.evaluations.size(); ++i) {
+      const EvaluationFile& file = run_.evaluations[i];
+      const std::string& kind = file.result.benchmark;
+      if (!models[kind].insert(file.model).second) ambiguous.insert(kind);
+      names.emplace(kind, i < first ? file.benchmark : kind);
+    }
+    for (EvaluationFile& file : std::span(run_.evaluations).subspan(first)) {
+      const std::string& kind = file.result.benchmark;
+      if (!kind.empty() && !ambiguous.contains(kind)) file.benchmark = names.at(kind);
+    }
+  }
+
+  /// A comparison belongs to the evaluation of its second model, whatever its own file is called;
+  /// of several to the one whose file it names.
   void name_comparisons(std::size_t first) {
     for (ComparisonFile& comparison : std::span(run_.comparisons).subspan(first)) {
+      std::pair<bool, std::size_t> best;
       for (const EvaluationFile& file : run_.evaluations) {
-        if (file.model == comparison.model && file.result.benchmark == comparison.result.benchmark)
-          comparison.benchmark = file.benchmark;
+        if (file.result.benchmark != comparison.result.benchmark) continue;
+        const std::pair fit(file.model == comparison.model,
+                            num_common_names(file.file, comparison.result.b.path));
+        if (fit <= best) continue;
+        best = fit;
+        comparison.benchmark = file.benchmark;
       }
     }
   }

@@ -139,6 +139,81 @@ TEST_F(ReadRun, AFolderOfTheReadmesLayoutIsReadWhole) {
   EXPECT_EQ(run.scores.size(), 2u);
 }
 
+/// `name` with the evaluation of `model`, and compare.json of `a` and `b`, as charm writes them.
+class ReadEvaluations : public ReadRun {
+ protected:
+  void evaluate(const std::string& name, const std::string& model) const {
+    write_file(folder_ / name,
+               nlohmann::ordered_json(
+                   {{"benchmark", "rm-bench"}, {"model", model}, {"overall_partial", 0.6}})
+                   .dump());
+  }
+  void compare(const std::string& a, const std::string& b) const {
+    const auto run = [](const std::string& path) {
+      return nlohmann::ordered_json({{"name", "rm-2"}, {"path", path}});
+    };
+    write_file(
+        folder_ / "compare.json",
+        nlohmann::ordered_json({{"benchmark", "rm-bench"},
+                                {"a", run(a)},
+                                {"b", run(b)},
+                                {"overall_partial", {{"a", 0.6}, {"b", 0.7}, {"difference", 0.1}}}})
+            .dump());
+  }
+  /// The names of the evaluations' sections, by "model: name".
+  static std::vector<std::string> sections(const RunData& run) {
+    std::vector<std::string> names;
+    for (const EvaluationFile& file : run.evaluations)
+      names.push_back(file.model + ": " + file.benchmark);
+    return names;
+  }
+  std::string compared() const { return read_run(folder_).comparisons.at(0).benchmark; }
+};
+
+TEST_F(ReadEvaluations, BeforeAndAfterAreOneBenchmark) {
+  evaluate("before.json", "rm");
+  evaluate("after.json", "rm-2");
+  compare("before.json", "after.json");
+  EXPECT_THAT(sections(read_run(folder_)),
+              testing::UnorderedElementsAre("rm: rm-bench", "rm-2: rm-bench"));
+  EXPECT_EQ(compared(), "rm-bench");
+  // A recipe gives it a name of its own.
+  evaluate("eval/other/style.json", "other");
+  EXPECT_THAT(sections(read_run(folder_)),
+              testing::UnorderedElementsAre("rm: style", "rm-2: style", "other: style"));
+  EXPECT_EQ(compared(), "style");
+}
+
+TEST_F(ReadEvaluations, AComparisonBelongsToTheFileItNames) {
+  evaluate("eval/rm/rm-bench.json", "rm");
+  evaluate("eval/rm-2/rm-bench.json", "rm-2");
+  evaluate("after.json", "rm-2");
+  evaluate("z.json", "rm-2");
+  EXPECT_THAT(
+      sections(read_run(folder_)),
+      testing::UnorderedElementsAre("rm: rm-bench", "rm-2: rm-bench", "rm-2: after", "rm-2: z"))
+      << "of one model with several results of one kind the files' names tell them apart";
+  compare("eval/rm/rm-bench.json", "eval/rm-2/rm-bench.json");
+  EXPECT_EQ(compared(), "rm-bench");
+  compare("eval/rm/rm-bench.json", "elsewhere/after.json");
+  EXPECT_EQ(compared(), "after");
+  compare("b.scores.parquet", "/moved/from/z.scores.parquet");
+  EXPECT_EQ(compared(), "z") << "saved scores stand for their result";
+  compare("b.json", "gone.json");
+  EXPECT_EQ(compared(), "rm-bench") << "the first of the model";
+}
+
+TEST_F(ReadEvaluations, AComparisonOfTwoResultsOfOneModelIsItsFiles) {
+  evaluate("a/rm-bench.json", "rm");
+  evaluate("b/rm-bench.json", "rm");
+  evaluate("c/rm-bench.json", "rm");
+  for (const char* folder : {"a", "b", "c"}) {
+    compare("x/rm-bench.json", std::string("run/") + folder + "/rm-bench.json");
+    EXPECT_EQ(compared(),
+              std::string(folder) == "a" ? "rm-bench" : std::string(folder) + "/rm-bench");
+  }
+}
+
 TEST_F(ReadRun, AnEmptyDirectoryIsEmptyAndAMissingOneAnError) {
   EXPECT_TRUE(read_run(folder_).empty());
   EXPECT_ERROR(kIo, "no such folder", read_run(folder_ / "none"));
