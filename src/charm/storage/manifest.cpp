@@ -59,6 +59,26 @@ std::vector<nlohmann::json> hashes_of(const nlohmann::json& inputs) {
   return hashes;
 }
 
+std::string difference(const std::string& name, const nlohmann::json* there,
+                       const nlohmann::json* here) {
+  const auto text = [](const nlohmann::json* value) {
+    if (value == nullptr || value->is_null()) return std::string("unset");
+    const std::string word = value->is_string() ? value->get<std::string>() : value->dump();
+    return word.empty() ? std::string("''") : word;
+  };
+  return fmt::format("{} {}, here {}", name, text(there), text(here));
+}
+
+void add_input_differences(const nlohmann::json& theirs, const nlohmann::json& ours,
+                           std::vector<std::string>& found) {
+  const std::vector<nlohmann::json> there = hashes_of(theirs), here = hashes_of(ours);
+  if (there.size() != here.size())
+    found.push_back(fmt::format("{} inputs, here {}", there.size(), here.size()));
+  for (std::size_t i = 0; i < std::min(there.size(), here.size()); ++i) {
+    if (there[i] != here[i]) found.push_back(ours[i].value("path", "an input") + ": other content");
+  }
+}
+
 }  // namespace
 
 Manifest::Manifest(std::string_view command) : content_(std::make_unique<Content>()) {
@@ -122,25 +142,36 @@ bool Manifest::matches(const fs::path& output) const {
 }
 
 bool Manifest::matches_recorded(const ordered_json& recorded) const {
+  return differences(recorded).empty();
+}
+
+std::vector<std::string> Manifest::differences(const ordered_json& recorded) const {
   const nlohmann::json theirs = recorded;
-  if (!theirs.is_object()) return false;
   const auto ours = nlohmann::json::parse(json_text(to_json()));
   for (const char* name : {"version", "command", "seed", "options", "inputs"}) {
-    if (!theirs.contains(name)) return false;
+    if (!theirs.is_object() || !theirs.contains(name)) return {"no manifest"};
   }
-  for (const char* name : {"version", "command", "seed"}) {
-    if (theirs[name] != ours[name]) return false;
+  std::vector<std::string> found;
+  for (const char* name : {"version", "command"}) {
+    if (theirs[name] != ours[name]) found.push_back(difference(name, &theirs[name], &ours[name]));
   }
-  if (hashes_of(theirs["inputs"]) != hashes_of(ours["inputs"])) return false;
+  if (theirs["seed"] != ours["seed"])
+    found.push_back(difference("--seed", &theirs["seed"], &ours["seed"]));
   const auto defaults = nlohmann::json::parse(json_text(content_->defaults));
-  for (const auto& [name, value] : theirs["options"].items()) {
-    if (!ours["options"].contains(name) || ours["options"][name] != value) return false;
-  }
+  nlohmann::json options = theirs["options"];
   for (const auto& [name, value] : ours["options"].items()) {
-    if (theirs["options"].contains(name)) continue;
-    if (!defaults.contains(name) || defaults[name] != value) return false;
+    if (!options.contains(name) && defaults.contains(name)) options[name] = defaults[name];
   }
-  return true;
+  nlohmann::json names = options;
+  names.update(ours["options"]);
+  for (const auto& [name, value] : names.items()) {
+    const nlohmann::json* there = options.contains(name) ? &options[name] : nullptr;
+    const nlohmann::json* here = ours["options"].contains(name) ? &ours["options"][name] : nullptr;
+    if (there == nullptr || here == nullptr || *there != *here)
+      found.push_back(difference("--" + name, there, here));
+  }
+  add_input_differences(theirs["inputs"], ours["inputs"], found);
+  return found;
 }
 
 ordered_json Manifest::to_json() const {

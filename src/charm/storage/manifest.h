@@ -57,6 +57,9 @@ class Manifest {
   bool matches(const std::filesystem::path& output) const;
   /// The same for the JSON of a manifest.
   bool matches_recorded(const nlohmann::ordered_json& recorded) const;
+  /// What differs from the run of such a JSON: "--epochs 1, here 2", "pairs.parquet: other
+  /// content". Empty if it is the same run.
+  std::vector<std::string> differences(const nlohmann::ordered_json& recorded) const;
 
   nlohmann::ordered_json to_json() const;
 

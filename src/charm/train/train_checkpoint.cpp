@@ -18,7 +18,7 @@ TrainProgress parse_progress(const engine::SafetensorsFile& file) {
     if (found == file.metadata().end())
       throw Error(ErrorKind::kInput, "no entry '{}' in its metadata", kProgressKey);
     const auto json = nlohmann::json::parse(found->second);
-    return {json.at("fingerprint").get<std::string>(), json.at("step").get<std::int64_t>(),
+    return {json.at("run").get<std::string>(), json.at("step").get<std::int64_t>(),
             json.at("metrics_bytes").get<std::int64_t>()};
   } catch (const std::exception& error) {
     throw Error(ErrorKind::kInput, "{}: not a checkpoint of charm train ({}); --fresh starts over",
@@ -30,9 +30,8 @@ TrainProgress parse_progress(const engine::SafetensorsFile& file) {
 
 void write_checkpoint(const fs::path& path, engine::TrainableModel& model,
                       const TrainProgress& progress) {
-  const nlohmann::ordered_json json = {{"fingerprint", progress.fingerprint},
-                                       {"step", progress.step},
-                                       {"metrics_bytes", progress.metrics_bytes}};
+  const nlohmann::ordered_json json = {
+      {"run", progress.run}, {"step", progress.step}, {"metrics_bytes", progress.metrics_bytes}};
   engine::write_safetensors(path, model.state(), engine::DType::kFloat32,
                             {{kProgressKey, json.dump()}});
 }

@@ -11,8 +11,8 @@ namespace charm::train {
 
 /// Training state beside weights and optimiser state.
 struct TrainProgress {
-  std::string fingerprint;  ///< of options and inputs; a checkpoint is valid for that run only
-  std::int64_t step = 0;    ///< optimiser steps done
+  std::string run;        ///< JSON of its manifest: a checkpoint is valid for that run only
+  std::int64_t step = 0;  ///< optimiser steps done
   std::int64_t metrics_bytes = 0;  ///< length of metrics.jsonl at the checkpoint
 };
 

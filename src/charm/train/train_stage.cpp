@@ -1,6 +1,7 @@
 #include "charm/train/train_stage.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <cstring>
@@ -27,6 +28,7 @@
 #include "charm/text/conversation_encoder.h"
 #include "charm/train/pair_dataset.h"
 #include "charm/train/split.h"
+#include "charm/train/train_checkpoint.h"
 #include "charm/train/trainer.h"
 
 namespace charm::train {
@@ -266,8 +268,8 @@ std::optional<TrainResult> finished_result(const TrainOptions& options,
   if (!manifest.matches(output)) {
     if (options.replace_other) return std::nullopt;
     throw Error(ErrorKind::kUsage,
-                "{}: exists and was trained with other options or inputs; --fresh replaces it",
-                output.string());
+                "{}: exists and was trained with other options or inputs ({}); --fresh replaces it",
+                output.string(), fmt::join(manifest.differences(json), "; "));
   }
   TrainResult result;
   result.num_steps = json.value("num_steps", std::int64_t{0});
@@ -279,6 +281,28 @@ std::optional<TrainResult> finished_result(const TrainOptions& options,
   result.eval_before = metrics.eval_before;
   result.eval_after = metrics.eval_after;
   return result;
+}
+
+/// Hours of work may stand in the checkpoint of a run with other options or inputs: it is kept, but
+/// in a recipe, whose settings say what is wanted.
+void require_own_checkpoint(const TrainOptions& options, const WorkFolder& work,
+                            const storage::Manifest& manifest) {
+  const auto earlier = read_checkpoint_progress(work.checkpoint());
+  if (!earlier) return;
+  const std::vector<std::string> differences =
+      manifest.differences(ordered_json::parse(earlier->run, nullptr, /*allow_exceptions=*/false));
+  if (differences.empty()) return;
+  const std::string found =
+      fmt::format("{}: the checkpoint after {} steps of a run with other options or inputs ({})",
+                  work.checkpoint().string(), earlier->step, fmt::join(differences, "; "));
+  if (!options.replace_other) {
+    throw Error(ErrorKind::kUsage,
+                "{}; continue that run with its own options, choose another --output, or start "
+                "over with --fresh",
+                found);
+  }
+  log::warning("{}; training starts over", found);
+  fs::remove(work.checkpoint());
 }
 
 /// Writes and atomically publishes the output folder.
@@ -360,6 +384,9 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
   const WorkFolder work{partial_path(options.output)};
   std::error_code ignored;
   if (options.fresh) fs::remove_all(work.path, ignored);
+  require_own_checkpoint(options, work, manifest);
+  const std::string run =
+      manifest.to_json().dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 
   for (const std::string& note : engine::describe_stored(source).notes)
     log::warning("{}: {}", options.model.string(), note);
@@ -386,7 +413,7 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
   hint_at_shared_responses(data.train, options);
   const NamedWeights head_before = head_weights(*model);
   const TrainResult result =
-      Trainer(*model, data.train, data.held_out, options, work, fingerprint).run(progress);
+      Trainer(*model, data.train, data.held_out, options, work, run).run(progress);
   lock.require_held();
   if (!result.finished) return result;
   if (!changed_weights(options, *model, head_before))

@@ -9,10 +9,8 @@
 #include <optional>
 #include <utility>
 
-#include "charm/base/check.h"
 #include "charm/base/error.h"
 #include "charm/base/interrupt.h"
-#include "charm/base/log.h"
 #include "charm/train/train_checkpoint.h"
 
 namespace charm::train {
@@ -76,14 +74,14 @@ EvalSummary evaluate_pairs(engine::TrainableModel& model, std::span<const Encode
 
 Trainer::Trainer(engine::TrainableModel& model, std::span<const EncodedPair> train_pairs,
                  std::span<const EncodedPair> eval_pairs, const TrainOptions& options,
-                 WorkFolder work, std::string fingerprint)
+                 WorkFolder work, std::string run)
     : model_(model),
       train_pairs_(train_pairs),
       eval_pairs_(eval_pairs),
       options_(options),
       sampler_(shuffled_units(train_pairs, options.shuffle), options.seed),
       work_(std::move(work)),
-      fingerprint_(std::move(fingerprint)),
+      run_(std::move(run)),
       pairs_per_step_(pairs_per_step(options, static_cast<std::int64_t>(train_pairs.size()))),
       num_steps_(count_steps(options, static_cast<std::int64_t>(train_pairs.size()))),
       schedule_(make_schedule(options.learning_rate, num_steps_, options.warmup_fraction)),
@@ -139,7 +137,7 @@ void Trainer::evaluate(std::string_view when, std::int64_t step, MetricsLog& met
 }
 
 void Trainer::save(std::int64_t step, const MetricsLog& metrics) {
-  write_checkpoint(work_.checkpoint(), model_, {fingerprint_, step, metrics.num_bytes()});
+  write_checkpoint(work_.checkpoint(), model_, {run_, step, metrics.num_bytes()});
   last_checkpoint_ = Clock::now();
 }
 
@@ -150,13 +148,7 @@ bool Trainer::checkpoint_is_due(std::int64_t step) const {
 }
 
 TrainResult Trainer::run(const ProgressFn& progress) {
-  std::optional<TrainProgress> earlier = read_checkpoint_progress(work_.checkpoint());
-  if (earlier && earlier->fingerprint != fingerprint_) {
-    log::warning("{}: a checkpoint of other options or inputs; training starts over",
-                 work_.checkpoint().string());
-    fs::remove(work_.checkpoint());
-    earlier.reset();
-  }
+  const std::optional<TrainProgress> earlier = read_checkpoint_progress(work_.checkpoint());
   if (earlier) restore_checkpoint(work_.checkpoint(), model_);
   MetricsLog metrics(work_.metrics(), earlier ? earlier->metrics_bytes : 0);
   std::int64_t step = earlier ? earlier->step : 0;

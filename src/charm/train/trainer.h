@@ -62,10 +62,10 @@ class Trainer {
  public:
   Trainer(engine::TrainableModel& model, std::span<const EncodedPair> train_pairs,
           std::span<const EncodedPair> eval_pairs, const TrainOptions& options, WorkFolder work,
-          std::string fingerprint);
+          std::string run);
 
-  /// Runs to the end, or to `options.stop_after_steps`. Resumes from the work folder's checkpoint
-  /// where its fingerprint matches.
+  /// Runs to the end, or to `options.stop_after_steps`. Resumes from the work folder's checkpoint,
+  /// which is one of the same run (`TrainProgress::run`).
   TrainResult run(const ProgressFn& progress);
 
  private:
@@ -81,7 +81,7 @@ class Trainer {
   TrainOptions options_;
   PairSampler sampler_;
   WorkFolder work_;
-  std::string fingerprint_;
+  std::string run_;
   std::int64_t pairs_per_step_;
   std::int64_t num_steps_;
   Schedule schedule_;

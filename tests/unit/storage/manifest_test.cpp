@@ -1,5 +1,6 @@
 #include "charm/storage/manifest.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -145,6 +146,32 @@ TEST(Manifest, MatchesAnOutputOfTheSameRun) {
   EXPECT_FALSE(manifest({}).matches(output));
   write_manifest(output, Manifest("calibrate"));
   EXPECT_FALSE(manifest({}).matches(output));
+}
+
+TEST(Manifest, SaysWhatDiffersFromARecordedRun) {
+  const TempFolder folder;
+  const fs::path input = folder.file("in", "x");
+  const auto manifest = [&](const Settings& settings) {
+    Manifest made = manifest_of(settings);
+    made.input(input);
+    return made;
+  };
+  const auto differences = [](const Manifest& here, const Manifest& there) {
+    return here.differences(there.to_json());
+  };
+  EXPECT_THAT(differences(manifest({}), manifest({.threads = 3})), ::testing::IsEmpty());
+  EXPECT_THAT(
+      differences(manifest({.limit = 6, .category = "math", .seed = 2}), manifest({})),
+      ::testing::ElementsAre("--seed 0, here 2", "--category '', here math", "--limit 5, here 6"));
+  EXPECT_THAT(differences(manifest({}), manifest({}).option("fact", 1.5)),
+              ::testing::ElementsAre("--fact 1.5, here unset"));
+  EXPECT_THAT(differences(manifest({}), manifest_of({})),
+              ::testing::ElementsAre("0 inputs, here 1"));
+  const Manifest before = manifest({});
+  write_file(input, "y");
+  EXPECT_THAT(differences(manifest({}), before),
+              ::testing::ElementsAre(input.string() + ": other content"));
+  EXPECT_THAT(manifest({}).differences("text"), ::testing::ElementsAre("no manifest"));
 }
 
 TEST(Manifest, AnOptionThatAnOlderManifestLacksWasLeftAtItsDefault) {

@@ -265,6 +265,44 @@ TEST_F(TrainStage, AKilledRunContinuesToTheSameFiles) {
   fs::remove_all(killed.output);
 }
 
+TEST_F(TrainStage, TheWorkOfARunWithOtherOptionsIsKept) {
+  options_.stop_after_steps = 3;
+  train(options_, {});
+  const fs::path checkpoint = partial_path(options_.output) / "checkpoint.safetensors";
+  const std::string work = read_file(checkpoint);
+  TrainOptions other = options_;
+  other.learning_rate = 0.125;
+  other.weight_decay = 0.25;
+  other.seed = 5;
+  other.threads = 1;
+  other.checkpoint_every = 7;
+  const std::string refusal = failure(other, ErrorKind::kUsage);
+  EXPECT_THAT(refusal, AllOf(HasSubstr("checkpoint.safetensors: the checkpoint after 3 steps of a "
+                                       "run with other options or inputs (--seed "),
+                             HasSubstr(", here 5; --learning-rate "), HasSubstr(", here 0.125; "),
+                             HasSubstr(", here 0.25); continue that run"), HasSubstr("--fresh")));
+  other = options_;
+  other.preferences = folder_ / "pairs.jsonl";
+  write_file(other.preferences, read_file(options_.preferences) + "\n");
+  EXPECT_THAT(failure(other, ErrorKind::kUsage),
+              HasSubstr("(" + other.preferences.string() + ": other content)"));
+  EXPECT_EQ(read_file(checkpoint), work) << "nothing is lost by a wrong option";
+
+  // Under another path it is the same run.
+  fs::copy_file(options_.preferences, other.preferences, fs::copy_options::overwrite_existing);
+  other.stop_after_steps = 4;
+  EXPECT_EQ(train(other, {}).num_steps, 4);
+  other.learning_rate = 0.125;
+  other.replace_other = true;  // as a recipe, whose settings changed
+  other.stop_after_steps = 2;
+  EXPECT_EQ(train(other, {}).num_steps, 2);
+  other.replace_other = false;
+  other.learning_rate = 0.5;
+  other.fresh = true;
+  other.stop_after_steps = 1;
+  EXPECT_EQ(train(other, {}).num_steps, 1);
+}
+
 TEST_F(TrainStage, NewHeadIsForCausalModelsOnly) {
   options_.new_head = true;
   EXPECT_THAT(failure(options_, ErrorKind::kUsage), HasSubstr("trained head"));

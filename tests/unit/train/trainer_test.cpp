@@ -33,7 +33,7 @@ class TrainerTest : public ::testing::Test {
   }
 
   TrainResult run(const Model& model, const std::string& name, const TrainOptions& options) {
-    return Trainer(*model, train_, eval_, options, {folder_ / name}, "fingerprint").run({});
+    return Trainer(*model, train_, eval_, options, {folder_ / name}, "run").run({});
   }
   std::string metrics(const std::string& name) {
     return read_file(folder_ / name / "metrics.jsonl");
@@ -99,17 +99,6 @@ TEST_F(TrainerTest, CheckpointsAtIntervalsChangeNothing) {
   expect_equal(plain, saved);
 }
 
-TEST_F(TrainerTest, ACheckpointOfAnotherRunIsNotUsed) {
-  const Model first = tiny_model();
-  options_.stop_after_steps = 5;
-  run(first, "a", options_);
-  options_.stop_after_steps = 0;
-  const Model whole = tiny_model(), other = tiny_model();
-  run(whole, "whole", options_);
-  Trainer(*other, train_, eval_, options_, {folder_ / "a"}, "another fingerprint").run({});
-  expect_equal(whole, other);
-}
-
 TEST_F(TrainerTest, ADamagedCheckpointIsAnError) {
   const Model model = tiny_model();
   options_.stop_after_steps = 5;
@@ -121,7 +110,7 @@ TEST_F(TrainerTest, ADamagedCheckpointIsAnError) {
   write_file(path, whole);
   const Model deeper = tiny_model({}, 3);
   try {
-    Trainer(*deeper, train_, eval_, options_, {folder_ / "a"}, "fingerprint").run({});
+    Trainer(*deeper, train_, eval_, options_, {folder_ / "a"}, "run").run({});
     FAIL() << "expected an error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInput);
