@@ -25,7 +25,7 @@ constexpr double kScoringBaseBytes = 0.2 * kBytesPerGiB, kTrainingBaseBytes = 0.
 constexpr double kForwardShare = 0.8;
 
 /// A training step as a multiple of its forward pass: both products of the backward pass,
-/// recomputed blocks, and operators that are slower than scoring's. Measured there, too.
+/// recomputed blocks, and what is no product. Measured by bench/training_passes.py (there, too).
 constexpr double kTrainingPasses = 6.0;
 
 /// Weights that each token is multiplied with: all but the embedding.
