@@ -40,6 +40,11 @@ fs::path capture_file(const char* stream) {
     std::signal(SIGXFSZ, SIG_IGN);  // the write fails with EFBIG instead
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(126);
   }
+  if (setup.max_address_bytes > 0) {
+    const auto bytes = static_cast<rlim_t>(setup.max_address_bytes);
+    const rlimit limit{bytes, bytes};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(126);
+  }
   std::signal(SIGINT, SIG_DFL);  // shells ignore it for background jobs
   for (const auto& [name, value] : setup.environment) setenv(name.c_str(), value.c_str(), 1);
   std::vector<char*> argv;

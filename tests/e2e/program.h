@@ -21,7 +21,8 @@ struct Outcome {
 };
 
 struct RunSetup {
-  std::int64_t max_file_bytes = 0;  ///< no file may grow beyond this (RLIMIT_FSIZE); 0: no limit
+  std::int64_t max_file_bytes = 0;     ///< no file may grow beyond this (RLIMIT_FSIZE); 0: no limit
+  std::int64_t max_address_bytes = 0;  ///< RLIMIT_AS, as `ulimit -v`; 0: no limit
   std::vector<std::pair<std::string, std::string>>
       environment;                    ///< set for the process, besides ours
   std::vector<std::string> launcher;  ///< command prefix, found on PATH: "mpirun", "-n", "2"

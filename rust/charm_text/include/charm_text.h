@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 /* Incremented whenever a signature or the meaning of a status changes; callers check it first. */
-#define CHARM_TEXT_ABI_VERSION 4u
+#define CHARM_TEXT_ABI_VERSION 5u
 
 typedef int32_t charm_text_status;
 #define CHARM_TEXT_OK 0
@@ -43,6 +43,11 @@ typedef struct charm_text_tokenizer charm_text_tokenizer;
 typedef struct charm_text_template charm_text_template;
 
 uint32_t charm_text_abi_version(void);
+
+/* The handler is called where memory for `bytes` cannot be had, from any thread: it may end the
+ * process, must not allocate here nor unwind, and where it returns the process aborts. NULL: none.
+ */
+void charm_text_on_out_of_memory(void (*handler)(size_t bytes));
 
 /* Message of the last call of this thread that did not return CHARM_TEXT_OK (empty when there was
  * none). */

@@ -14,6 +14,7 @@
 #include "charm/base/error.h"
 #include "charm/base/interrupt.h"
 #include "charm/cli/command_line.h"
+#include "charm/text/out_of_memory.h"
 
 namespace {
 
@@ -33,6 +34,18 @@ int report_error(const std::vector<std::string>& arguments, std::string message,
   std::fflush(stdout);
   std::fprintf(stderr, "%s: error: %s\n", program_of(arguments).c_str(), message.c_str());
   return static_cast<int>(kind);
+}
+
+constexpr const char* kMemoryRanOut =
+    "memory ran out; try a smaller --budget-tokens or --max-tokens";
+
+/// For `end_without_memory`, which cannot allocate.
+std::string memory_line;  // NOLINT(runtime/string)
+
+/// Where the tokenizer library finds no memory.
+void end_without_memory(std::size_t) {
+  const auto size = write(STDERR_FILENO, memory_line.data(), memory_line.size());
+  _exit(size < 0 ? 1 : static_cast<int>(charm::ErrorKind::kResource));
 }
 
 /// If standard error is closed, the next opened file would get its descriptor, and messages would
@@ -60,6 +73,8 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE,
               SIG_IGN);  // a closed connection is an error of that request, not of the program
   charm::Interruptible::install_handlers(program_of(arguments));
+  memory_line = program_of(arguments) + ": error: " + kMemoryRanOut + "\n";
+  charm::text::on_out_of_memory(end_without_memory);
   try {
     charm::cli::run_program(arguments);
     return std::fflush(stdout) == 0 && std::ferror(stdout) == 0
@@ -79,8 +94,7 @@ int main(int argc, char** argv) {
     return report_error(arguments, std::string("unexpected: ") + error.what(),
                         charm::ErrorKind::kInternal);
   } catch (const std::bad_alloc&) {
-    return report_error(arguments, "memory ran out; try a smaller --budget-tokens or --max-tokens",
-                        charm::ErrorKind::kResource);
+    return report_error(arguments, kMemoryRanOut, charm::ErrorKind::kResource);
   } catch (const std::exception& error) {
     return report_error(arguments, std::string("unexpected: ") + error.what(),
                         charm::ErrorKind::kInternal);
