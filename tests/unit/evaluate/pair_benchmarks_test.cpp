@@ -146,6 +146,66 @@ TEST_F(PairBenchmarks, PpeCountsItsSampledPairs) {
   EXPECT_ERROR(kInput, "names one of mmlu-pro", read(Benchmark::kPpe, {all_right}, "x.jsonl"));
 }
 
+/// Made-up rows in the published forms with scores, and what the benchmarks' own code counts on
+/// them (tools/golden/make_pair_benchmarks_golden.py).
+class PairBenchmarksGolden : public PairBenchmarks {
+ protected:
+  static Json golden(const char* benchmark) {
+    return Json::parse(read_file(charm::test::kSourceDir + std::string("/") +
+                                 "tests/data/golden/eval/pair_benchmarks.json"))[benchmark];
+  }
+  static std::vector<Json> rows_of(const Json& golden) {
+    return {golden["rows"].begin(), golden["rows"].end()};
+  }
+  static void expect_scores(const std::vector<SectionScore>& sections, const Json& expected) {
+    ASSERT_EQ(sections.size(), expected.size());
+    for (const SectionScore& section : sections)
+      EXPECT_NEAR(section.score.value, expected[section.name].get<double>(), 1e-12) << section.name;
+  }
+};
+
+TEST_F(PairBenchmarksGolden, JudgeBench) {
+  const Json golden = this->golden("judge_bench");
+  const auto rows =
+      read(Benchmark::kJudgeBench, rows_of(golden), "rows.jsonl", /*with_scores=*/true);
+  const auto result = pair_benchmark_result(Benchmark::kJudgeBench, rows, {.num_replicates = 0});
+  EXPECT_NEAR(result.overall.value().value, golden["expected"]["overall"].get<double>(), 1e-12);
+  expect_scores(result.sections, golden["expected"]["sections"]);
+  EXPECT_EQ(result.ties, golden["ties"].get<std::int64_t>());
+  EXPECT_GT(result.ties, 0);
+}
+
+TEST_F(PairBenchmarksGolden, Rmb) {
+  const Json golden = this->golden("rmb");
+  auto rows = read(Benchmark::kRmb, rows_of(golden));
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    rows[r].score_chosen = golden["rows"][r]["score_chosen"].get<std::vector<double>>();
+    rows[r].score_rejected = golden["rows"][r]["score_rejected"].get<std::vector<double>>();
+  }
+  const auto result = pair_benchmark_result(Benchmark::kRmb, rows, {.num_replicates = 0});
+  EXPECT_NEAR(result.overall.value().value, golden["expected"]["overall"].get<double>(), 1e-12);
+  expect_scores(result.sections, golden["expected"]["sections"]);
+  EXPECT_GT(result.ties, 0);
+}
+
+TEST_F(PairBenchmarksGolden, Ppe) {
+  const Json golden = this->golden("ppe");
+  auto rows = read(Benchmark::kPpe, rows_of(golden));
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    const Json& published = golden["rows"][r];
+    rows[r].score_chosen.clear();
+    for (std::size_t k = 0; k < published["scores"].size(); ++k) {
+      auto& side = published["scores"][k] ? rows[r].score_chosen : rows[r].score_rejected;
+      side.push_back(published["reward"][k].get<double>());
+    }
+  }
+  const auto result = pair_benchmark_result(Benchmark::kPpe, rows, {.num_replicates = 0});
+  EXPECT_NEAR(result.overall.value().value, golden["expected"]["overall"].get<double>(), 1e-12);
+  expect_scores(result.sections, golden["expected"]["sections"]);
+  expect_scores(result.auc, golden["expected"]["auc"]);
+  expect_scores(result.best_of_k, golden["expected"]["best_of_k"]);
+}
+
 // The scores that five real reward models gave, and the accuracies that the data's README counts.
 TEST_F(PairBenchmarks, JudgeBenchOfFiveRealRewardModels) {
   const fs::path data = charm::test::kSourceDir + std::string("/../shared/data/judgebench");
