@@ -1,11 +1,10 @@
 #include "charm/evaluate/compare.h"
 
-#include <nlohmann/json.hpp>
-#include <unordered_map>
 #include <utility>
 
 #include "charm/base/error.h"
 #include "charm/evaluate/arena.h"
+#include "charm/evaluate/matching.h"
 #include "charm/evaluate/metrics.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/records/score.h"
@@ -13,47 +12,6 @@
 
 namespace charm::evaluate {
 namespace {
-
-/// An inner join of two runs' rows by key, and the unmatched rows.
-struct Matching {
-  std::vector<std::size_t> row_of_b;  ///< [row of A]
-  std::vector<std::size_t> only_a, only_b;
-};
-
-Matching match(const std::vector<std::string>& keys_a, const std::vector<std::string>& keys_b) {
-  std::unordered_map<std::string, std::size_t> place;
-  for (std::size_t i = 0; i < keys_b.size(); ++i) place.emplace(keys_b[i], i);
-  Matching matching;
-  std::vector<bool> is_used(keys_b.size(), false);
-  for (std::size_t i = 0; i < keys_a.size(); ++i) {
-    const auto it = place.find(keys_a[i]);
-    if (it == place.end()) {
-      matching.only_a.push_back(i);
-      continue;
-    }
-    matching.row_of_b.push_back(it->second);
-    is_used[it->second] = true;
-  }
-  for (std::size_t i = 0; i < keys_b.size(); ++i) {
-    if (!is_used[i]) matching.only_b.push_back(i);
-  }
-  return matching;
-}
-
-/// "12 rows only in A (first: ...), 3 only in B (first: ...)".
-template <typename Name>
-std::string difference_text(const Matching& matching, const Name& name_a, const Name& name_b) {
-  std::string text;
-  if (!matching.only_a.empty()) {
-    text += fmt::format("{} only in A (first: {})", matching.only_a.size(),
-                        name_a(matching.only_a.front()));
-  }
-  if (!matching.only_b.empty()) {
-    text += fmt::format("{}{} only in B (first: {})", text.empty() ? "" : ", ",
-                        matching.only_b.size(), name_b(matching.only_b.front()));
-  }
-  return text;
-}
 
 /// B's rows in A's order.
 std::vector<ScoredEvalItem> in_order_of(std::span<const ScoredEvalItem> a,
@@ -64,7 +22,7 @@ std::vector<ScoredEvalItem> in_order_of(std::span<const ScoredEvalItem> a,
     return all;
   };
   const Matching matching = match(keys(a), keys(b));
-  if (!matching.only_a.empty() || !matching.only_b.empty()) {
+  if (!matching.is_complete()) {
     const auto name_of = [](std::span<const ScoredEvalItem> rows) {
       return [rows](std::size_t i) {
         return fmt::format("{} of {}", rows[i].item.id, rows[i].item.subset);
@@ -74,14 +32,27 @@ std::vector<ScoredEvalItem> in_order_of(std::span<const ScoredEvalItem> a,
         ErrorKind::kInput,
         "the two runs hold different rows: {}; a comparison needs the same rows (id, subset and "
         "texts) in both: score the same data, with the same sampling seed",
-        difference_text<std::function<std::string(std::size_t)>>(matching, name_of(a), name_of(b)));
+        difference_text(matching, name_of(a), name_of(b)));
   }
   std::vector<ScoredEvalItem> ordered;
   for (const std::size_t i : matching.row_of_b) ordered.push_back(b[i]);
   return ordered;
 }
 
-/// Metrics of both runs and their differences, on the same bootstrap replicates.
+std::map<std::string, Flips> flips_of(const std::map<std::string, FlipCount>& counts) {
+  std::map<std::string, Flips> all;
+  std::vector<double> p_values;
+  for (const auto& [name, count] : counts) {
+    p_values.push_back(all.emplace(name, count.flips()).first->second.test.p_value);
+  }
+  const std::vector<double> adjusted = stats::holm_adjusted(p_values);
+  std::size_t next = 0;
+  for (auto& [name, flips] : all) flips.p_value_holm = adjusted[next++];
+  return all;
+}
+
+}  // namespace
+
 std::vector<ComparedMetric> compare_metrics(const MetricSet& a, const MetricSet& b,
                                             const BootstrapOptions& options) {
   const std::size_t count = a.metrics.size();
@@ -107,88 +78,26 @@ std::vector<ComparedMetric> compare_metrics(const MetricSet& a, const MetricSet&
   return metrics;
 }
 
-/// Accumulates flips of rows.
-class FlipCount {
- public:
-  void add(const std::vector<bool>& a, const std::vector<bool>& b) {
-    std::int64_t gained = 0, lost = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-      gained += b[i] && !a[i];
-      lost += a[i] && !b[i];
-    }
-    flips_.gained += gained;
-    flips_.lost += lost;
-    flips_.num_comparisons += static_cast<std::int64_t>(a.size());
-    ++flips_.num_rows;
-    differences_.push_back(static_cast<double>(gained - lost));
-  }
-
-  Flips flips() const {
-    Flips flips = flips_;
-    flips.test = flips.num_comparisons > flips.num_rows
-                     ? stats::clustered_mcnemar_test(differences_)
-                     : stats::mcnemar_test(flips.gained, flips.lost);
-    return flips;
-  }
-
- private:
-  Flips flips_;
-  std::vector<double> differences_;
-};
-
-std::map<std::string, Flips> flips_of(const std::map<std::string, FlipCount>& counts) {
-  std::map<std::string, Flips> all;
-  std::vector<double> p_values;
-  for (const auto& [name, count] : counts) {
-    p_values.push_back(all.emplace(name, count.flips()).first->second.test.p_value);
-  }
-  const std::vector<double> adjusted = stats::holm_adjusted(p_values);
-  std::size_t next = 0;
-  for (auto& [name, flips] : all) flips.p_value_holm = adjusted[next++];
-  return all;
-}
-
-std::string response_key(const Score& score) {
-  return fmt::format("{}\x1f{}\x1f{}", score.policy, score.prompt_id, score.sample);
-}
-
-/// Rows that both runs have a score for, in A's order.
-std::pair<std::vector<Score>, std::vector<Score>> common_scores(std::span<const Score> a,
-                                                                std::span<const Score> b,
-                                                                std::int64_t& num_excluded) {
-  const auto keys = [](std::span<const Score> rows) {
-    std::vector<std::string> all;
-    for (const Score& row : rows) all.push_back(response_key(row));
-    return all;
-  };
-  const Matching matching = match(keys(a), keys(b));
-  if (!matching.only_a.empty() || !matching.only_b.empty()) {
-    const auto name_of = [](std::span<const Score> rows) {
-      return [rows](std::size_t i) {
-        return fmt::format("policy {}, prompt {}, sample {}", rows[i].policy, rows[i].prompt_id,
-                           rows[i].sample);
-      };
-    };
-    throw Error(
-        ErrorKind::kInput,
-        "the two runs hold scores of different responses: {}; a comparison needs the same policies "
-        "and prompts in both",
-        difference_text<std::function<std::string(std::size_t)>>(matching, name_of(a), name_of(b)));
-  }
-  std::pair<std::vector<Score>, std::vector<Score>> common;
+void FlipCount::add(const std::vector<bool>& a, const std::vector<bool>& b) {
+  std::int64_t gained = 0, lost = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    const Score& other = b[matching.row_of_b[i]];
-    if (a[i].error || other.error) {
-      ++num_excluded;
-      continue;
-    }
-    common.first.push_back(a[i]);
-    common.second.push_back(other);
+    gained += b[i] && !a[i];
+    lost += a[i] && !b[i];
   }
-  return common;
+  flips_.gained += gained;
+  flips_.lost += lost;
+  flips_.num_comparisons += static_cast<std::int64_t>(a.size());
+  ++flips_.num_rows;
+  differences_.push_back(static_cast<double>(gained - lost));
 }
 
-}  // namespace
+Flips FlipCount::flips() const {
+  Flips flips = flips_;
+  flips.test = flips.num_comparisons > flips.num_rows
+                   ? stats::clustered_mcnemar_test(differences_)
+                   : stats::mcnemar_test(flips.gained, flips.lost);
+  return flips;
+}
 
 Comparison compare_rows(Benchmark benchmark, std::span<const ScoredEvalItem> a,
                         std::span<const ScoredEvalItem> b, const BootstrapOptions& options) {
@@ -224,12 +133,13 @@ Comparison compare_arena(std::span<const Score> a, std::span<const Score> b,
                          const BootstrapOptions& options) {
   Comparison comparison;
   comparison.benchmark = Benchmark::kArena;
-  const auto [scores_a, scores_b] = common_scores(a, b, comparison.num_excluded);
+  const CommonScores common = common_scores(a, b);
+  comparison.num_excluded = common.num_excluded;
   comparison.metrics =
-      compare_metrics(arena_metrics(scores_a, rating_of_policy, held_out_policies),
-                      arena_metrics(scores_b, rating_of_policy, held_out_policies), options);
+      compare_metrics(arena_metrics(common.a, rating_of_policy, held_out_policies),
+                      arena_metrics(common.b, rating_of_policy, held_out_policies), options);
   comparison.is_complete = true;
-  comparison.num_rows = static_cast<std::int64_t>(scores_a.size());
+  comparison.num_rows = std::ssize(common.a);
   return comparison;
 }
 

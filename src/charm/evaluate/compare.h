@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "charm/evaluate/benchmark.h"
+#include "charm/evaluate/best_of_n.h"
 #include "charm/evaluate/metrics.h"
 #include "charm/records/eval_item.h"
+#include "charm/records/vote.h"
 #include "charm/results/comparison.h"
 #include "charm/stats/hypothesis_tests.h"
 
@@ -32,8 +34,20 @@ struct Flips {
   std::int64_t lost = 0;    ///< A correct, B incorrect
   std::int64_t num_comparisons = 0;
   std::int64_t num_rows = 0;
-  stats::McNemar test;        ///< RM-Bench: clustered by row
+  stats::McNemar test;        ///< RM-Bench: clustered by row; votes: by prompt
   double p_value_holm = 1.0;  ///< of subsets: Holm-corrected over all of them
+};
+
+/// Accumulates flips.
+class FlipCount {
+ public:
+  /// The comparisons of one row (of votes: those of one prompt), right under A and under B.
+  void add(const std::vector<bool>& a, const std::vector<bool>& b);
+  Flips flips() const;
+
+ private:
+  Flips flips_;
+  std::vector<double> differences_;
 };
 
 struct Comparison {
@@ -41,10 +55,15 @@ struct Comparison {
   std::vector<ComparedMetric> metrics;
   bool is_complete = false;  ///< the overall metric covers the complete benchmark
   std::int64_t num_rows = 0;
-  std::int64_t num_excluded = 0;       ///< arena: responses without a score in either run
-  std::optional<Flips> overall_flips;  ///< not for arena; rows that belong to a section
+  std::int64_t num_excluded = 0;       ///< arena, votes, best-of-n: without a score in either run
+  std::optional<Flips> overall_flips;  ///< not for arena and best-of-n; rows of a section
   std::map<std::string, Flips> section_flips, subset_flips;
 };
+
+/// Metrics of both runs and their differences, on the same bootstrap replicates. Both sets are of
+/// the same rows in the same order.
+std::vector<ComparedMetric> compare_metrics(const MetricSet& a, const MetricSet& b,
+                                            const BootstrapOptions& options);
 
 /// Rows may be in any order. Throws kInput where the two runs contain different rows, naming the
 /// first unmatched of each.
@@ -58,6 +77,18 @@ Comparison compare_arena(std::span<const Score> a, std::span<const Score> b,
                          const std::map<std::string, double>& rating_of_policy,
                          const std::vector<std::string>& held_out_policies,
                          const BootstrapOptions& options);
+
+/// Prediction of people's votes by the scores as they are: P(a over b) = sigmoid of their
+/// difference, without offsets. Votes may be in any order; those with an error in one run are
+/// dropped from both and counted. Throws kInput where the two runs hold different votes.
+Comparison compare_votes(std::span<const ScoredVote> a, std::span<const ScoredVote> b,
+                         const BootstrapOptions& options);
+
+/// What best-of-n picks by the scores of B instead of those of A, a section for every n above 1.
+/// Throws kInput where the responses differ; those with an error in one run are dropped from both.
+/// @param candidates  of run A, with their texts
+Comparison compare_best_of_n(std::vector<Candidate> candidates, std::span<const Score> a,
+                             std::span<const Score> b, const BootstrapOptions& options);
 
 /// As the result file has it.
 results::Comparison comparison_of(const Comparison& comparison);

@@ -11,9 +11,11 @@
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/records/score.h"
 #include "charm/results/result_file.h"
+#include "charm/stats/vote_table.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
+#include "charm/storage/votes.h"
 
 namespace charm::evaluate {
 namespace {
@@ -38,6 +40,30 @@ std::vector<ScoredEvalItem> rows_of(const ComparedRun& run, const CompareOptions
 std::vector<Score> scores_of(const ComparedRun& run, const CompareOptions& options) {
   return storage::read_score_files(
       run.scores, {.max_bad_rows = options.max_bad_rows, .split = {}, .policy = {}});
+}
+
+/// The votes of a run; of a result on held-out prompts those alone.
+std::vector<ScoredVote> votes_of(const ComparedRun& run, const CompareOptions& options) {
+  std::vector<ScoredVote> votes =
+      storage::read_vote_inputs(run.scores, /*with_styles=*/false, options.max_bad_rows).votes;
+  if (run.holdout > 0.0) {
+    std::erase_if(votes, [&](const ScoredVote& vote) {
+      return !stats::is_held_out(vote.vote, run.seed, run.holdout);
+    });
+  }
+  return votes;
+}
+
+void check_same_votes(const ComparedRun& a, const ComparedRun& b) {
+  const auto share = [](const ComparedRun& run) {
+    return run.holdout == 0.0
+               ? std::string("all votes")
+               : fmt::format("the held-out share {} of seed {}", run.holdout, run.seed);
+  };
+  if (share(a) == share(b)) return;
+  throw Error(ErrorKind::kInput,
+              "{} is on {}, {} on {}: evaluate both with the same --holdout and --seed", a.name,
+              share(a), b.name, share(b));
 }
 
 /// From --ratings, else from a result JSON.
@@ -67,6 +93,26 @@ std::map<std::string, double> ratings_for(std::span<const Score> scores, const C
     rating_of[rating.name] = rating.rating_elo;
   }
   return rating_of;
+}
+
+Comparison comparison_of_runs(const ComparedRun& a, const ComparedRun& b,
+                              const CompareOptions& options) {
+  const BootstrapOptions bootstrap{.num_replicates = options.bootstrap, .seed = options.seed};
+  switch (a.benchmark) {
+    case Benchmark::kArena: {
+      const std::vector<Score> scores = scores_of(a, options);
+      return compare_arena(scores, scores_of(b, options), ratings_for(scores, a, b, options),
+                           options.held_out_policies, bootstrap);
+    }
+    case Benchmark::kVotes:
+      check_same_votes(a, b);
+      return compare_votes(votes_of(a, options), votes_of(b, options), bootstrap);
+    case Benchmark::kBestOfN:
+      return compare_best_of_n(read_candidates(a.scores, options.max_bad_rows).rows,
+                               scores_of(a, options), scores_of(b, options), bootstrap);
+    default:
+      return compare_rows(a.benchmark, rows_of(a, options), rows_of(b, options), bootstrap);
+  }
 }
 
 std::string label_of(const ComparedRun& run, const fs::path& path) {
@@ -113,21 +159,13 @@ CompareResult compare(const CompareOptions& options) {
       !(options.ratings.empty() && options.held_out_policies.empty())) {
     throw Error(ErrorKind::kUsage, "--ratings and --left-out require benchmark arena");
   }
-  const BootstrapOptions bootstrap{.num_replicates = options.bootstrap, .seed = options.seed};
   CompareResult result;
   result.benchmark = a.benchmark;
-  if (a.benchmark == Benchmark::kArena) {
-    const std::vector<Score> scores_a = scores_of(a, options);
-    result.comparison =
-        compare_arena(scores_a, scores_of(b, options), ratings_for(scores_a, a, b, options),
-                      options.held_out_policies, bootstrap);
-    if (result.comparison.num_excluded > 0) {
-      log::warning("{} responses carry an error in one of the runs and are dropped from both",
-                   result.comparison.num_excluded);
-    }
-  } else {
-    result.comparison =
-        compare_rows(a.benchmark, rows_of(a, options), rows_of(b, options), bootstrap);
+  result.comparison = comparison_of_runs(a, b, options);
+  if (result.comparison.num_excluded > 0) {
+    log::warning("{} {} carry an error in one of the runs and are dropped from both",
+                 result.comparison.num_excluded,
+                 a.benchmark == Benchmark::kVotes ? "votes" : "responses");
   }
   result.summary = fmt::format("{}, {} rows\nA: {}\nB: {}\n", benchmark_name(result.benchmark),
                                result.comparison.num_rows, label_of(a, options.runs[0]),

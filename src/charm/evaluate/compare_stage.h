@@ -18,7 +18,7 @@ namespace charm::evaluate {
 
 struct CompareOptions {
   /// Run A and run B. Each a result JSON of `charm evaluate` with its saved scores, a file of saved
-  /// scores, or for arena a folder (or file) of `charm score`.
+  /// scores or of scored votes, or for arena and best-of-n a folder (or file) of `charm score`.
   std::vector<fs::path> runs;
   std::optional<Benchmark> benchmark;  ///< empty: inferred from the runs
   fs::path output;                     ///< JSON to write; empty: none
@@ -55,11 +55,14 @@ struct ComparedRun {
   Benchmark benchmark = Benchmark::kRewardBench;
   std::vector<fs::path> scores;
   std::map<std::string, double> ratings;  ///< of an arena result; empty otherwise
+  double holdout = 0.0;    ///< of a result of votes: the share of prompts that it is on; 0: all
+  std::uint64_t seed = 0;  ///< of that share
 };
 
 /// Resolves benchmark and scores of a result JSON (from its manifest, or beside it), a file of
-/// saved scores (benchmark inferred from its first row) or a folder of scores of policies. Throws
-/// kInput for anything else, kIo where files are missing.
+/// saved scores (benchmark inferred from its first row) or a folder of scores of policies. An audit
+/// of best-of-n is a run of the scores after correction, where it has any. Throws kInput for
+/// anything else, kIo where files are missing.
 ComparedRun find_run(const fs::path& path, std::optional<Benchmark> benchmark);
 
 }  // namespace charm::evaluate

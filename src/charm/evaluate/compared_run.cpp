@@ -40,14 +40,28 @@ std::optional<fs::path> find_moved(const fs::path& written, const fs::path& resu
   return {};
 }
 
-std::vector<fs::path> scores_of_result(const fs::path& path) {
-  std::vector<fs::path> written;
-  const json facts = storage::read_manifest(path);
-  if (facts.is_object() && facts.contains("scores") && facts["scores"].is_array()) {
-    for (const json& file : facts["scores"]) {
-      if (file.is_string()) written.emplace_back(file.get<std::string>());
-    }
+/// The paths in a member of a manifest.
+std::vector<fs::path> recorded_paths(const json& manifest, const char* member) {
+  std::vector<fs::path> paths;
+  if (!manifest.is_object() || !manifest.contains(member) || !manifest[member].is_array())
+    return paths;
+  for (const json& file : manifest[member]) {
+    if (file.is_string()) paths.emplace_back(file.get<std::string>());
   }
+  return paths;
+}
+
+std::vector<fs::path> scores_of_result(const fs::path& path, Benchmark benchmark) {
+  const json manifest = storage::read_manifest(path);
+  if (benchmark == Benchmark::kBestOfN && !manifest.contains("scores_after")) {
+    throw Error(
+        ErrorKind::kInput,
+        "{}: its manifest does not say whose scores were audited; evaluate it again, or give "
+        "the folder of scores with --benchmark best-of-n",
+        path.string());
+  }
+  std::vector<fs::path> written = recorded_paths(manifest, "scores_after");
+  if (written.empty()) written = recorded_paths(manifest, "scores");
   if (written.empty()) written.push_back(fs::path(path).replace_extension(".scores.parquet"));
   std::vector<fs::path> found;
   for (const fs::path& file : written) {
@@ -62,6 +76,11 @@ std::vector<fs::path> scores_of_result(const fs::path& path) {
   return found;
 }
 
+/// Whether a benchmark is computed from policies' scores of responses.
+bool is_of_policies(Benchmark benchmark) {
+  return benchmark == Benchmark::kArena || benchmark == Benchmark::kBestOfN;
+}
+
 bool is_scores_file(const fs::path& path) {
   const std::string name = path.filename().string();
   return name.ends_with(".parquet") || name.ends_with(".jsonl") || name.ends_with(".jsonl.gz");
@@ -69,7 +88,8 @@ bool is_scores_file(const fs::path& path) {
 
 /// The benchmark of a file of saved scores, inferred from the columns of its first row.
 Benchmark benchmark_of_rows(const fs::path& path) {
-  storage::RowReader reader(path, {}, {"score_chosen", "domain", "subset", "score", "error"});
+  storage::RowReader reader(
+      path, {}, {"score_chosen", "domain", "subset", "score", "error", "winner", "score_a"});
   const storage::RowView* row = reader.next();
   if (row == nullptr) throw Error(ErrorKind::kInput, "{}: contains no rows", path.string());
   if (const storage::Value scores = (*row)["score_chosen"]; !scores.is_null()) {
@@ -77,10 +97,11 @@ Benchmark benchmark_of_rows(const fs::path& path) {
     return row->has("domain") || !row->has("subset") ? Benchmark::kRmBench
                                                      : Benchmark::kRewardBench2;
   }
+  if (row->has("winner") && row->has("score_a")) return Benchmark::kVotes;
   if (row->has("score") || row->has("error")) return Benchmark::kArena;
   throw Error(ErrorKind::kInput,
               "{}: has neither 'score_chosen' (saved scores of charm evaluate) nor 'score' (of "
-              "charm score)",
+              "charm score) nor 'winner' and 'score_a' (of charm score --votes)",
               reader.location());
 }
 
@@ -92,10 +113,12 @@ ComparedRun find_run(const fs::path& path, std::optional<Benchmark> benchmark) {
   if (const std::optional<results::Evaluation> result = result_of(path)) {
     run.benchmark = parse_benchmark(result->benchmark);
     if (!result->model.empty()) run.name = result->model;
-    run.scores = scores_of_result(path);
+    run.scores = scores_of_result(path, run.benchmark);
     run.ratings = result->ratings();
-  } else if (fs::is_directory(path) && benchmark.value_or(Benchmark::kArena) == Benchmark::kArena) {
-    run.benchmark = Benchmark::kArena;
+    run.holdout = result->holdout.value_or(0.0);
+    run.seed = result->bootstrap.seed;
+  } else if (fs::is_directory(path) && is_of_policies(benchmark.value_or(Benchmark::kArena))) {
+    run.benchmark = benchmark.value_or(Benchmark::kArena);
     run.name = fs::absolute(path).lexically_normal().parent_path().filename().string();
     if (path.has_filename()) run.name = path.filename().string();
     run.scores.clear();

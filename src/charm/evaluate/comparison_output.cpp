@@ -10,13 +10,13 @@
 namespace charm::evaluate {
 namespace {
 
-results::Flips written_flips(const Flips& flips, bool is_one_of_many) {
+results::Flips written_flips(const Flips& flips, std::string_view cluster, bool is_one_of_many) {
   const bool is_clustered = flips.num_comparisons != flips.num_rows;
   results::Flips written{.num_rows = flips.num_rows,
                          .num_comparisons = {},
                          .gained = flips.gained,
                          .lost = flips.lost,
-                         .test = is_clustered           ? "chi-square clustered by row"
+                         .test = is_clustered ? fmt::format("chi-square clustered by {}", cluster)
                                  : flips.test.statistic ? "chi-square with continuity correction"
                                                         : "exact binomial",
                          .statistic = flips.test.statistic,
@@ -62,6 +62,8 @@ std::string label_of(const Comparison& comparison, const Metric& metric) {
   if (metric.part == Metric::Part::kOverall) {
     if (comparison.benchmark == Benchmark::kArena)
       label = "all policies";
+    else if (comparison.benchmark == Benchmark::kVotes)
+      label = metric.measure == "score" ? "accuracy" : "votes";
     else
       label = comparison.is_complete ? "overall" : "overall of the parts present";
   }
@@ -87,7 +89,9 @@ results::Comparison comparison_of(const Comparison& comparison) {
                               .num_rows = comparison.num_rows,
                               .num_left_out = {}};
   const bool is_arena = comparison.benchmark == Benchmark::kArena;
-  if (is_arena) written.num_left_out = comparison.num_excluded;
+  const bool is_votes = comparison.benchmark == Benchmark::kVotes;
+  if (is_arena || is_votes || comparison.benchmark == Benchmark::kBestOfN)
+    written.num_left_out = comparison.num_excluded;
   const std::string overall = comparison.is_complete ? "overall" : "overall_partial";
   for (const ComparedMetric& compared : comparison.metrics) {
     const Metric& metric = compared.metric;
@@ -103,7 +107,8 @@ results::Comparison comparison_of(const Comparison& comparison) {
         metric.measure != "score" && !(is_arena && metric.part == Metric::Part::kOverall);
     const Flips* flips = flips_of(comparison, metric);
     if (flips != nullptr && metric.measure == "score")
-      part->flips = written_flips(*flips, metric.part == Metric::Part::kSubset);
+      part->flips =
+          written_flips(*flips, is_votes ? "prompt" : "row", metric.part == Metric::Part::kSubset);
     if (is_measure) part = &part_named(metric.measure, part->measures);
     part->a = defined(compared.a);
     part->b = defined(compared.b);

@@ -93,10 +93,13 @@ void describe_command(OptionTable& table, EvaluateOptions& options) {
 
 void describe_runs(OptionTable& table, CompareOptions& options) {
   table
-      .paths("compare", options.runs, "RUN",
-             "Two runs, A and B: result JSONs, files of saved scores, or for arena folders of "
-             "score files. Applicable options: --output, --bootstrap, --seed, --max-bad-rows, "
-             "and for arena --ratings, --category, --date, --alias and --left-out.")
+      .paths(
+          "compare", options.runs, "RUN",
+          "Two runs, A and B: result JSONs, files of saved scores or scored votes, or for arena "
+          "and best-of-n folders of score files. Votes are predicted and responses picked by the "
+          "scores as they are, without offsets. Applicable options: --output, --bootstrap, "
+          "--seed, --max-bad-rows, and for arena --ratings, --category, --date, --alias and "
+          "--left-out.")
       .recorded_as_option({"compare"})
       .texts("left-out", options.held_out_policies, "POLICY",
              "With --compare of arena runs: held-out policies, which were not calibrated; their "

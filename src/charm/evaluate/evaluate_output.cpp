@@ -46,6 +46,11 @@ void write_result(const EvaluateOptions& options, std::span<const std::string> d
   for (const fs::path& path : options.scores) scores.push_back(path.string());
   if (!options.model_dir.empty()) scores.push_back(saved_scores_path(options).string());
   manifest.extra("scores", scores);
+  if (options.benchmark == Benchmark::kBestOfN) {
+    ordered_json scores_after = ordered_json::array();
+    for (const fs::path& path : options.scores_after) scores_after.push_back(path.string());
+    manifest.extra("scores_after", scores_after);
+  }
   if (!options.model_dir.empty()) {
     result.save_scores = saved_scores_path(options);
     manifest.input(result.save_scores, result.num_rows).option("model", options.model_dir.string());

@@ -9,57 +9,11 @@
 
 #include "charm/base/error.h"
 #include "charm/base/strings.h"
-#include "charm/evaluate/pair_diagnostics.h"
 #include "charm/evaluate/prompt_bootstrap.h"
+#include "charm/evaluate/vote_measures.h"
 
 namespace charm::evaluate {
 namespace {
-
-constexpr std::size_t kVoteMeasures = 4;
-constexpr std::array<const char*, kVoteMeasures> kVoteMeasureNames = {"accuracy", "log_loss",
-                                                                      "brier", "ece"};
-
-// One vote from a's side.
-struct PredictedVote {
-  double outcome = 0.5;
-  double log_odds = 0.0;  // of P(a over b)
-  double probability() const { return 1.0 / (1.0 + std::exp(-log_odds)); }
-};
-
-double softplus_of(double z) { return std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z))); }
-
-// Sums of one bin of confidence.
-struct BinSums {
-  double weight = 0.0, confidence = 0.0, right = 0.0;
-};
-
-std::array<double, kVoteMeasures> measures_of(std::span<const PredictedVote> votes,
-                                              std::span<const double> weights) {
-  double total = 0.0, decided = 0.0, right = 0.0, log_loss = 0.0, brier = 0.0;
-  std::array<BinSums, kConfidenceBins> bins{};
-  for (std::size_t v = 0; v < votes.size(); ++v) {
-    const double weight = weights[v];
-    if (weight == 0.0) continue;
-    const PredictedVote& vote = votes[v];
-    const double p = vote.probability();
-    total += weight;
-    log_loss += weight * (softplus_of(vote.log_odds) - vote.outcome * vote.log_odds);
-    brier += weight * (p - vote.outcome) * (p - vote.outcome);
-    if (vote.outcome == 0.5) continue;
-    const double is_right = p == 0.5 ? 0.5 : (p > 0.5) == (vote.outcome == 1.0) ? 1.0 : 0.0;
-    decided += weight;
-    right += weight * is_right;
-    const double confidence = std::max(p, 1.0 - p);
-    const double scaled = (confidence - 0.5) * 2.0 * static_cast<double>(kConfidenceBins);
-    BinSums& bin = bins[std::min(kConfidenceBins - 1, static_cast<std::size_t>(scaled))];
-    bin.weight += weight;
-    bin.confidence += weight * confidence;
-    bin.right += weight * is_right;
-  }
-  double ece = 0.0;
-  for (const BinSums& bin : bins) ece += std::abs(bin.right - bin.confidence);
-  return {right / decided, log_loss / total, brier / total, ece / decided};
-}
 
 VotePrediction prediction_of(std::span<const Estimate> estimates) {
   return {.accuracy = estimates[0],
@@ -156,10 +110,10 @@ VotesResult votes_result(std::span<const ScoredVote> votes,
                     result.num_without_offset));
   }
   const WeightedStatistics statistics = [&](std::span<const double> weights) {
-    const auto before = measures_of(without, weights);
+    const auto before = vote_measures(without, weights);
     std::vector<double> values(before.begin(), before.end());
     if (!odds) return values;
-    const auto after = measures_of(with, weights);
+    const auto after = vote_measures(with, weights);
     values.insert(values.end(), after.begin(), after.end());
     for (std::size_t m = 0; m < kVoteMeasures; ++m) values.push_back(after[m] - before[m]);
     return values;

@@ -149,8 +149,8 @@ void PlanBuilder::add_evaluation(const RecipeEvaluation& evaluation) {
 }
 
 void PlanBuilder::add_comparisons(const RecipeEvaluation& evaluation) {
-  const evaluate::Benchmark kind = evaluation.options.benchmark;
-  if (kind == evaluate::Benchmark::kVotes || kind == evaluate::Benchmark::kBestOfN) return;
+  // The audit of a fine-tuned model is a comparison with the given one (set_audit_inputs).
+  if (evaluation.options.benchmark == evaluate::Benchmark::kBestOfN) return;
   const std::string& rm = recipe_.reward_model.name;
   for (const RecipeCalibration& calibration : recipe_.calibrations) {
     const std::string after = retrained_name(rm, calibration.set);

@@ -21,6 +21,9 @@ std::optional<double> value_of(const std::optional<results::Estimate>& estimate)
 std::string readable(std::string name) {
   if (name == "mean_abs_mismatch") return "mean |MD|";
   if (name == "mean_abs_mismatch_left_out") return "mean |MD|, held-out policies";
+  if (name == "log_loss") return "log-loss";
+  if (name == "brier") return "Brier score";
+  if (name == "ece") return "expected calibration error";
   if (name == "spearman" || name == "kendall" || name == "pearson")
     name[0] = static_cast<char>(name[0] - 'a' + 'A');
   std::replace(name.begin(), name.end(), '_', ' ');
@@ -45,17 +48,38 @@ void add_rows(Table& table, const std::string& label, const results::ComparedPar
     add_rows(table, label + ", " + readable(measure.name), &measure, with_flips);
 }
 
+/// Accuracy, then the other measures of the prediction.
+void add_vote_rows(Table& table, const results::ComparedPart& votes) {
+  results::ComparedPart accuracy = votes;
+  accuracy.measures.clear();
+  add_rows(table, "accuracy on decided votes", &accuracy, /*with_flips=*/true);
+  for (const results::ComparedPart& measure : votes.measures)
+    add_rows(table, readable(measure.name), &measure, /*with_flips=*/true);
+}
+
+/// Whether rows are right or wrong, so that McNemar's test applies.
+bool has_flips(const results::Comparison& comparison) {
+  return !comparison.is_arena() && comparison.benchmark != "best-of-n";
+}
+
 std::string comparison_html(const ComparisonFile& file, const std::string& before) {
   const results::Comparison& result = file.result;
   const bool is_arena = result.is_arena();
+  const bool with_flips = has_flips(result);
   Table table{fmt::format("{} against {}, on the same rows", file.model, before),
               {{"", false}, {before, true}, {file.model, true}, {"difference", true}},
               {}};
-  if (!is_arena)
+  if (with_flips)
     table.columns.insert(table.columns.end(), {{"gained", true}, {"lost", true}, {"p", true}});
-  add_rows(table, "overall", result.find("overall"), !is_arena);
-  add_rows(table, "overall of the parts present", result.find("overall_partial"), !is_arena);
-  for (const results::ComparedPart& part : result.sections) add_rows(table, part.name, &part, true);
+  const results::ComparedPart* overall = result.find("overall");
+  if (overall != nullptr && result.benchmark == "votes") {
+    add_vote_rows(table, *overall);
+  } else {
+    add_rows(table, "overall", overall, with_flips);
+  }
+  add_rows(table, "overall of the parts present", result.find("overall_partial"), with_flips);
+  for (const results::ComparedPart& part : result.sections)
+    add_rows(table, part.name, &part, with_flips);
   for (const results::ComparedPart& part : result.correlations)
     add_rows(table, readable(part.name), &part, false);
   for (const char* name : {"mean_abs_mismatch", "mean_abs_mismatch_left_out"})
@@ -64,7 +88,9 @@ std::string comparison_html(const ComparisonFile& file, const std::string& befor
     for (const results::ComparedPart& part : result.policies)
       add_rows(table, part.name, &part, false);
   }
-  return table.rows.empty() ? "" : table_html(table);
+  if (table.rows.empty()) return "";
+  // Of an audit: every measure and policy for every n.
+  return result.benchmark == "best-of-n" ? collapsible_table_html(table) : table_html(table);
 }
 
 /// Spearman's correlation of mean scores with ratings.
@@ -135,10 +161,11 @@ std::string training_effect_html(const RunData& run) {
 
 std::string comparison_tables_html(const RunData& run, const std::string& benchmark) {
   std::string html;
-  bool has_tests = false;
+  bool has_tests = false, is_votes = false;
   for (const ComparisonFile& file : run.comparisons) {
     if (file.benchmark != benchmark) continue;
-    has_tests = has_tests || !file.result.is_arena();
+    has_tests = has_tests || has_flips(file.result);
+    is_votes = is_votes || file.result.benchmark == "votes";
     html += comparison_html(file, file.result.a.name.empty() ? "before" : file.result.a.name);
   }
   if (!html.empty()) {
@@ -149,6 +176,11 @@ std::string comparison_tables_html(const RunData& run, const std::string& benchm
       html +=
           " Gained: comparisons that only the second model gets right; lost: those that only the "
           "first does. p: McNemar's test of equal accuracy, not corrected for multiple testing.";
+    }
+    if (is_votes) {
+      html +=
+          " Votes are predicted by the scores as they are: P(a over b) is the sigmoid of their "
+          "difference, without offsets.";
     }
     html += "</p>\n";
   }
@@ -202,6 +234,13 @@ std::string probability_table_html(const RunData& run, const std::string& benchm
 std::vector<NamedValue> evaluation_values(const EvaluationFile& evaluation) {
   const results::Evaluation& result = evaluation.result;
   std::vector<NamedValue> values;
+  for (const results::BenchmarkPart& part : result.predictions) {  // of votes
+    const auto accuracy = part.metrics.find("accuracy");
+    if (!accuracy || part.name == "difference") continue;
+    const char* offsets = part.name == "with_offsets" ? "with" : "without";
+    values.push_back({fmt::format("accuracy {} offsets", offsets), *accuracy});
+  }
+  if (!values.empty()) return values;
   const auto take = [&](const std::optional<results::Estimate>& value, const std::string& label,
                         bool is_detail = false) {
     if (value) values.push_back({label, *value, is_detail});

@@ -26,7 +26,7 @@ std::string tables_html(const RunData& run, const std::vector<const EvaluationFi
   std::string html = fmt::format("<h3>{}</h3>\n", title_of(files.front()->result.benchmark));
   for (const EvaluationFile* file : files)
     html += file->result.picks.empty() ? votes_html(run, *file) : audit_html(run, *file);
-  return html;
+  return html + comparison_tables_html(run, files.front()->benchmark);
 }
 
 std::string benchmark_html(const RunData& run, const std::string& benchmark) {

@@ -45,9 +45,10 @@ struct Comparison {
   std::string benchmark;
   Run a{}, b{};
   std::int64_t num_rows = 0;
-  std::optional<std::int64_t> num_left_out{};  ///< arena: responses without a score in either run
-  std::vector<ComparedPart> overall{};         ///< "overall" or "overall_partial"; arena: mean |MD|
-  std::vector<ComparedPart> sections{};        ///< RM-Bench: domains
+  /// arena, votes, best-of-n: responses or votes without a score in either run
+  std::optional<std::int64_t> num_left_out{};
+  std::vector<ComparedPart> overall{};   ///< "overall" or "overall_partial"; arena: mean |MD|
+  std::vector<ComparedPart> sections{};  ///< RM-Bench: domains; best-of-n: "n = 4"
   std::vector<ComparedPart> subsets{};
   std::vector<ComparedPart> correlations{};  ///< arena: "mean_score", "win_rate"
   std::vector<ComparedPart> policies{};      ///< arena

@@ -177,6 +177,17 @@ TEST_F(RecipeTest, PlansTheStagesInOrder) {
                           "evaluate rm-s/arena", "compare rm-s/arena", "explain rm/s", "report"));
 }
 
+TEST_F(RecipeTest, VotesAreComparedBetweenModelsAndAuditsCompareThemselves) {
+  write_file(dir_ / "votes.jsonl", "");
+  const Recipe recipe =
+      read(kBase +
+           "votes: votes.jsonl\ncalibration: {reference: b, sets: {s: {policies: [a, b]}}}\n"
+           "training: {}\nevaluate: [{benchmark: votes}, {benchmark: best-of-n}]\n");
+  const std::vector<std::string> stages = stages_of(make_plan(recipe));
+  EXPECT_THAT(stages, ::testing::Contains("compare rm-s/votes"));
+  EXPECT_THAT(stages, ::testing::Not(::testing::Contains("compare rm-s/best-of-n")));
+}
+
 TEST_F(RecipeTest, HeldOutPromptsMeasureAndTheOthersCalibrate) {
   const Recipe recipe = read(kBase + "holdout: 0.2\ncalibration: {reference: b}\n");
   for (const Step& step : make_plan(recipe)) {

@@ -130,6 +130,49 @@ TEST_F(WriteReport, ComparesOnTheSameRows) {
   EXPECT_THAT(html, HasSubstr("0.250 [0.200, 0.300]"));
 }
 
+TEST_F(WriteReport, ComparesVotesWithoutOffsets) {
+  write_made_up_run(folder_);
+  const auto votes = [](double accuracy) {
+    return nlohmann::ordered_json{{"accuracy", accuracy},
+                                  {"accuracy_ci95", {accuracy - 0.1, accuracy + 0.1}}};
+  };
+  write_file(folder_ / "eval/rm/votes.json", nlohmann::ordered_json{{"benchmark", "votes"},
+                                                                    {"overall", 0.7},
+                                                                    {"without_offsets", votes(0.6)},
+                                                                    {"with_offsets", votes(0.7)}}
+                                                 .dump());
+  write_file(folder_ / "eval/rm-duo/votes.json",
+             nlohmann::ordered_json{
+                 {"benchmark", "votes"}, {"overall", 0.65}, {"without_offsets", votes(0.65)}}
+                 .dump());
+  write_file(folder_ / "comparison/rm-duo/votes.json",
+             nlohmann::ordered_json{{"benchmark", "votes"},
+                                    {"a", {{"name", "rm"}}},
+                                    {"b", {{"name", "rm-duo"}}},
+                                    {"overall",
+                                     {{"a", 0.6},
+                                      {"b", 0.65},
+                                      {"difference", 0.05},
+                                      {"difference_ci95", {0.01, 0.09}},
+                                      {"gained", 12},
+                                      {"lost", 5},
+                                      {"mcnemar", {{"p_value", 0.02}}},
+                                      {"log_loss",
+                                       {{"a", 0.66},
+                                        {"b", 0.64},
+                                        {"difference", -0.02},
+                                        {"difference_ci95", {-0.03, -0.01}}}}}}}
+                 .dump());
+  const std::string html = report();
+  EXPECT_THAT(html, HasSubstr("accuracy on decided votes</th><td class=\"number\">0.600</td>"
+                              "<td class=\"number\">0.650</td>"));
+  EXPECT_THAT(html, HasSubstr("log-loss</th><td class=\"number\">0.660</td>"));
+  EXPECT_THAT(html, HasSubstr("without offsets"));
+  EXPECT_THAT(html, HasSubstr("votes (accuracy without offsets): 0.600 [0.500, 0.700] under rm, "
+                              "0.650 [0.550, 0.750] under rm-duo; on the same rows the difference "
+                              "is +0.050 [+0.010, +0.090]."));
+}
+
 TEST_F(WriteReport, SetsWithTheSameOffsetsShowThemOnce) {
   write_made_up_run(folder_);
   const auto plots = [&] {
