@@ -148,6 +148,15 @@ TEST_F(Votes, GoThroughEveryStage) {
   EXPECT_EQ(audit["picks"].size(), 3u);  // 1, 2, 4 policies
   EXPECT_TRUE(audit["picks"][2]["policies"][reference].contains("implied"));
 
+  outcome = run_charm({"evaluate", "--compare", path("eval/rm/votes.json"), path("votes.parquet"),
+                       "--bootstrap", "50", "--output", path("compared.json")});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(read("compared.json")["overall"]["difference"], 0.0);
+  outcome = run_charm({"evaluate", "--benchmark", "best-of-n", "--compare", path("scores"),
+                       path("scores"), "--bootstrap", "50"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("n = 4, share of " + reference));
+
   outcome = run_charm({"report", "--run", dir_.string(), "--output", path("report.html")});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
 }
@@ -182,7 +191,8 @@ TEST_F(Votes, RunInARecipe) {
   EXPECT_TRUE(read("run/eval/rm/best-of-n.json")["picks"][1].contains("same_pick"));
   const std::string report = read_file(path("run/report.html"));
   for (const char* group :
-       {"md%2Frm.votes", "offsets%2Frm%2Fby-votes", "eval%2Frm%2Fvotes", "eval%2Frm%2Fbest-of-n"}) {
+       {"md%2Frm.votes", "offsets%2Frm%2Fby-votes", "held-out%2Frm%2Fby-votes",
+        "held-out%2Frm%2Fby-ratings", "eval%2Frm%2Fvotes", "eval%2Frm%2Fbest-of-n"}) {
     EXPECT_THAT(report, HasSubstr(std::string("#cases=") + group));
   }
   outcome = run_charm({"run", path("votes.yaml"), "--dry-run"});

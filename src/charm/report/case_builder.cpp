@@ -158,6 +158,18 @@ PolicyScoreFiles CaseBuilder::read_scores(const std::vector<fs::path>& paths) {
   return scores;
 }
 
+std::set<std::string> CaseBuilder::held_out_prompts(const std::vector<fs::path>& paths,
+                                                    std::uint64_t seed, double share) const {
+  std::set<std::string> ids;
+  for (const fs::path& path : paths) {
+    storage::for_each_scored_response(path, kReading, [&](ScoredResponse&& row) {
+      if (is_held_out(row.response.prompt, seed, share))
+        ids.insert(std::move(row.response.prompt_id));
+    });
+  }
+  return ids;
+}
+
 void CaseBuilder::want_texts(std::size_t index, const PolicyScoreFiles& scores) {
   const Case& one = set_.cases[index];
   for (const bool is_a : {true, false}) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -73,6 +74,9 @@ class CaseBuilder {
   /// Those of the files that are scores of responses. Of two files with one policy the first
   /// counts.
   PolicyScoreFiles read_scores(const std::vector<fs::path>& paths);
+  /// Ids of the prompts of the files that the share and seed of a calibration hold out.
+  std::set<std::string> held_out_prompts(const std::vector<fs::path>& paths, std::uint64_t seed,
+                                         double share) const;
   /// Has the texts of both sides read from the files of their policies.
   void want_texts(std::size_t index, const PolicyScoreFiles& scores);
   /// Has the text of one side read.

@@ -85,6 +85,10 @@ CaseSet collect_cases(const RunData& run, std::int64_t per_cell, std::uint64_t s
     add([&] {
       file.votes ? add_vote_offset_cases(file, builder) : add_offset_cases(run, file, builder);
     });
+    if (!file.held_out) continue;
+    add([&] {
+      file.votes ? add_held_out_vote_cases(file, builder) : add_held_out_cases(run, file, builder);
+    });
   }
   for (const EvaluationFile& file : run.evaluations) {
     if (file.result.benchmark == "arena") continue;  // a correlation over policies

@@ -9,8 +9,9 @@
 
 namespace charm::report {
 
-/// The cases behind every pair's mismatch degree, every offset, every benchmark's subset and every
-/// row of an audit. Results whose scores are missing have a note instead.
+/// The cases behind every pair's mismatch degree, every offset and its check on held-out prompts,
+/// every benchmark's subset and every row of an audit. Results whose scores are missing have a note
+/// instead.
 /// @param per_cell  cases of each number
 /// @param seed      of the random draw
 CaseSet collect_cases(const RunData& run, std::int64_t per_cell, std::uint64_t seed,
@@ -19,10 +20,14 @@ CaseSet collect_cases(const RunData& run, std::int64_t per_cell, std::uint64_t s
 // One function per kind of result; each adds one group. For case_collector.cpp.
 
 void add_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilder& builder);
+/// On the prompts of the fit.
 void add_offset_cases(const RunData& run, const CalibrationFile& file, CaseBuilder& builder);
+/// On the prompts that were held out of it.
+void add_held_out_cases(const RunData& run, const CalibrationFile& file, CaseBuilder& builder);
 /// From votes.
 void add_vote_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilder& builder);
 void add_vote_offset_cases(const CalibrationFile& file, CaseBuilder& builder);
+void add_held_out_vote_cases(const CalibrationFile& file, CaseBuilder& builder);
 /// Of `charm evaluate --benchmark votes`.
 void add_vote_prediction_cases(const EvaluationFile& file, CaseBuilder& builder);
 void add_benchmark_cases(const EvaluationFile& file, CaseBuilder& builder);

@@ -51,6 +51,10 @@ std::string offset_cases(const std::string& model, const std::string& set) {
   return fmt::format("offsets/{}/{}", model, set);
 }
 
+std::string held_out_cases(const std::string& model, const std::string& set) {
+  return fmt::format("held-out/{}/{}", model, set);
+}
+
 std::string evaluation_cases(const std::string& model, const std::string& benchmark) {
   return fmt::format("eval/{}/{}", model, benchmark);
 }

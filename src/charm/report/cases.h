@@ -96,6 +96,7 @@ struct CaseSet {
 // Keys of groups.
 std::string mismatch_cases(const std::string& model);
 std::string offset_cases(const std::string& model, const std::string& set);
+std::string held_out_cases(const std::string& model, const std::string& set);
 std::string evaluation_cases(const std::string& model, const std::string& benchmark);
 
 /// The part of an audit's group that a policy's share is.

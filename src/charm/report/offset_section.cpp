@@ -15,7 +15,7 @@ std::string mean_text(const results::MeanMismatch& mean) {
 }
 
 // One sentence on the fit, one on the held-out prompts, and a collapsed table of their pairs.
-std::string check_html(const CalibrationFile& calibration) {
+std::string check_html(const RunData& run, const CalibrationFile& calibration) {
   if (!calibration.mean) return "";
   std::string text = fmt::format("Mean |MD| over all ordered pairs changed {} on the {} of the fit",
                                  mean_text(*calibration.mean), common_prompts_text(calibration));
@@ -35,11 +35,15 @@ std::string check_html(const CalibrationFile& calibration) {
                {"MD with offsets", true}},
               {}};
   for (const results::Pair& pair : held_out->pairs) {
-    table.rows.push_back({pair.policy, pair.reference, percent_text(pair.target.value),
+    const std::string cases = run.cases.link(held_out_cases(calibration.model, calibration.set),
+                                             pair.policy, pair.reference);
+    table.rows.push_back({pair.policy,
+                          pair.reference,
+                          percent_text(pair.target.value),
                           percent_measured_text(pair.before.win_rate),
                           percent_measured_text(win_rate_of(pair.after)),
-                          signed_measured_text(pair.before.mismatch, 3),
-                          signed_measured_text(mismatch_of(pair.after), 3)});
+                          {signed_measured_text(pair.before.mismatch, 3), cases},
+                          {signed_measured_text(mismatch_of(pair.after), 3), cases}});
   }
   return "<p>" + text + "</p>\n" + collapsible_table_html(table);
 }
@@ -107,7 +111,7 @@ std::string offsets_html(const RunData& run, const CalibrationFile& calibration)
                      "Negative: the policy's scores are lowered.",
                      fmt::format("Offsets of {} policies", calibration.policies.size()),
                      std::move(plot)}) +
-         vote_fit_html(calibration) + check_html(calibration) +
+         vote_fit_html(calibration) + check_html(run, calibration) +
          held_out_policies_html(calibration) + collapsible_table_html(table);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "charm/report/case_collector.h"
@@ -57,6 +58,79 @@ void add_pair_cell(const std::string& policy, const std::string& against,
   builder.add_cell(std::move(cell));
 }
 
+constexpr const char* kOffsetOrder =
+    "comparisons whose winner the offset changes come first, then score differences in the "
+    "direction that it corrects";
+
+/// Keeps the rows of held-out prompts, or the others. A calibration with a share of its own
+/// (--holdout) splits the rows of its files.
+void split_rows(const CalibrationFile& file, const std::vector<fs::path>& files, bool keep_held_out,
+                PolicyScoreFiles& scores, const CaseBuilder& builder) {
+  const std::set<std::string> held_out =
+      builder.held_out_prompts(files, file.options.seed, file.held_out->share);
+  for (ScoreFile& one : scores.files) {
+    std::erase_if(one.rows, [&](const Score& row) {
+      return held_out.contains(row.prompt_id) != keep_held_out;
+    });
+  }
+}
+
+bool has_own_split(const CalibrationFile& file) {
+  return file.held_out && file.held_out->share > 0.0;
+}
+
+PolicyScoreFiles scores_of_fit(const CalibrationFile& file, const std::vector<fs::path>& files,
+                               CaseBuilder& builder) {
+  PolicyScoreFiles scores = builder.read_scores(files);
+  if (has_own_split(file)) split_rows(file, files, /*keep_held_out=*/false, scores, builder);
+  return scores;
+}
+
+/// Without a share the held-out prompts came as files of their own (splits of a run), recorded
+/// after those of the fit: of each policy the second.
+PolicyScoreFiles scores_held_out(const CalibrationFile& file, const std::vector<fs::path>& files,
+                                 CaseBuilder& builder) {
+  PolicyScoreFiles scores = builder.read_scores(files);
+  if (has_own_split(file)) {
+    split_rows(file, files, /*keep_held_out=*/true, scores, builder);
+    return scores;
+  }
+  std::vector<fs::path> others = files;
+  std::erase_if(others, [&](const fs::path& path) {
+    return std::ranges::any_of(scores.file_of,
+                               [&](const auto& policy) { return policy.second == path; });
+  });
+  if (others.empty() && !files.empty())
+    builder.note("No cases: the scores of the held-out prompts were not found.");
+  return builder.read_scores(others);
+}
+
+/// A cell for every policy against the reference.
+void add_reference_cells(const CalibrationFile& file, const PolicyScoreFiles& scores,
+                         CaseBuilder& builder) {
+  if (scores.files.empty()) return;
+  const stats::PairedScores table(
+      scores.files, {.first_policy = {}, .min_prompts = 1, .strict = false, .policies = {}});
+  double reference_offset = 0.0;
+  for (const results::CalibratedPolicy& policy : file.policies) {
+    if (policy.policy == file.reference) reference_offset = policy.offset.value;
+  }
+  for (const results::CalibratedPolicy& policy : file.policies) {
+    if (policy.policy == file.reference) continue;
+    if (!scores.file_of.contains(policy.policy) || !scores.file_of.contains(file.reference)) {
+      builder.note(
+          fmt::format("{} against {}: no scores were found.", policy.policy, file.reference));
+      continue;
+    }
+    const stats::PairOffsets offsets{.policy = policy.offset.value, .against = reference_offset};
+    std::vector<Comparison> comparisons = stats::compare(table, table.index_of(policy.policy),
+                                                         table.index_of(file.reference), offsets);
+    stats::sort_comparisons(comparisons, stats::ComparisonOrder::kFlips,
+                            /*is_over_valued=*/offsets.margin() < 0.0);
+    add_pair_cell(policy.policy, file.reference, comparisons, &offsets, scores, builder);
+  }
+}
+
 }  // namespace
 
 void add_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilder& builder) {
@@ -98,31 +172,17 @@ void add_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilde
 void add_offset_cases(const RunData& run, const CalibrationFile& file, CaseBuilder& builder) {
   builder.begin_group(offset_cases(file.model, file.set),
                       fmt::format("Offsets, {} calibrated on {}", file.model, file.set),
-                      "comparisons whose winner the offset changes come first, then score "
-                      "differences in the direction that it corrects");
-  const PolicyScoreFiles scores =
-      builder.read_scores(score_inputs(run, file.inputs, file.model, builder));
-  if (scores.files.empty()) return;
-  const stats::PairedScores table(
-      scores.files, {.first_policy = {}, .min_prompts = 1, .strict = false, .policies = {}});
-  double reference_offset = 0.0;
-  for (const results::CalibratedPolicy& policy : file.policies) {
-    if (policy.policy == file.reference) reference_offset = policy.offset.value;
-  }
-  for (const results::CalibratedPolicy& policy : file.policies) {
-    if (policy.policy == file.reference) continue;
-    if (!scores.file_of.contains(policy.policy) || !scores.file_of.contains(file.reference)) {
-      builder.note(
-          fmt::format("{} against {}: no scores were found.", policy.policy, file.reference));
-      continue;
-    }
-    const stats::PairOffsets offsets{.policy = policy.offset.value, .against = reference_offset};
-    std::vector<Comparison> comparisons = stats::compare(table, table.index_of(policy.policy),
-                                                         table.index_of(file.reference), offsets);
-    stats::sort_comparisons(comparisons, stats::ComparisonOrder::kFlips,
-                            /*is_over_valued=*/offsets.margin() < 0.0);
-    add_pair_cell(policy.policy, file.reference, comparisons, &offsets, scores, builder);
-  }
+                      kOffsetOrder);
+  const std::vector<fs::path> files = score_inputs(run, file.inputs, file.model, builder);
+  add_reference_cells(file, scores_of_fit(file, files, builder), builder);
+}
+
+void add_held_out_cases(const RunData& run, const CalibrationFile& file, CaseBuilder& builder) {
+  builder.begin_group(held_out_cases(file.model, file.set),
+                      fmt::format("Held-out prompts, {} calibrated on {}", file.model, file.set),
+                      kOffsetOrder);
+  const std::vector<fs::path> files = score_inputs(run, file.inputs, file.model, builder);
+  add_reference_cells(file, scores_held_out(file, files, builder), builder);
 }
 
 }  // namespace charm::report

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <map>
 #include <span>
@@ -10,6 +11,7 @@
 #include "charm/records/conversation.h"
 #include "charm/report/case_collector.h"
 #include "charm/stats/comparisons.h"
+#include "charm/stats/vote_table.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/votes.h"
 
@@ -29,15 +31,19 @@ struct PlacedVote {
   }
 };
 
-/// The scored votes of some files; rows with an error are left out.
+/// The scored votes of some files; rows with an error are left out, and those that are not wanted.
 class VoteFiles {
  public:
-  explicit VoteFiles(std::vector<fs::path> paths) : paths_(std::move(paths)) {
+  using Wanted = std::function<bool(const Vote&)>;
+  explicit VoteFiles(std::vector<fs::path> paths, const Wanted& wanted = {})
+      : paths_(std::move(paths)) {
     for (const fs::path& path : paths_)
       rows_.push_back(storage::read_scored_votes(path, kVoteReading, /*with_styles=*/false));
     for (std::size_t file = 0; file < rows_.size(); ++file) {
       for (std::size_t row = 0; row < rows_[file].size(); ++row) {
-        if (!rows_[file][row].error) votes_.push_back({&rows_[file][row], file, row});
+        const ScoredVote& scored = rows_[file][row];
+        if (!scored.error && (!wanted || wanted(scored.vote)))
+          votes_.push_back({&scored, file, row});
       }
     }
   }
@@ -187,6 +193,34 @@ std::vector<fs::path> vote_inputs(const std::vector<results::InputFile>& recorde
   return files;
 }
 
+constexpr const char* kVoteOffsetOrder =
+    "votes on which the offset changes the reward model's choice come first, then votes that it "
+    "contradicts";
+
+/// A cell for every policy against the reference, of the votes of the fit or of those held out.
+void add_reference_cells_of_votes(const CalibrationFile& file, bool held_out,
+                                  CaseBuilder& builder) {
+  const VoteFiles files(vote_inputs(file.inputs, builder), [&](const Vote& vote) {
+    return stats::is_held_out(vote, file.options.seed, file.votes->holdout) == held_out;
+  });
+  std::map<std::string, double> offset_of;
+  for (const results::CalibratedPolicy& policy : file.policies)
+    offset_of[policy.policy] = policy.offset.value;
+  CaseOfVote case_of;
+  for (const auto& [names, votes] : files.by_pair()) {
+    const auto& [first, second] = names;
+    if (first != file.reference && second != file.reference) continue;
+    const std::string& policy = first == file.reference ? second : first;
+    if (!offset_of.contains(policy) || !offset_of.contains(file.reference)) continue;
+    const double offset = offset_of.at(policy) - offset_of.at(file.reference);
+    std::vector<SidedVote> sided = seen_from(policy, votes, offset);
+    sort_by_difference(sided, /*is_over_valued=*/offset < 0.0);
+    std::ranges::stable_partition(sided, &SidedVote::flips);
+    add_vote_cell({.a = policy, .b = file.reference}, sided, offset_of, builder, case_of);
+  }
+  files.read_texts(builder, case_of);
+}
+
 }  // namespace
 
 void add_vote_mismatch_cases(const RunData& run, const MismatchFile& file, CaseBuilder& builder) {
@@ -214,25 +248,15 @@ void add_vote_mismatch_cases(const RunData& run, const MismatchFile& file, CaseB
 void add_vote_offset_cases(const CalibrationFile& file, CaseBuilder& builder) {
   builder.begin_group(offset_cases(file.model, file.set),
                       fmt::format("Offsets, {} calibrated on {}", file.model, file.set),
-                      "votes on which the offset changes the reward model's choice come first, "
-                      "then votes that it contradicts");
-  const VoteFiles files(vote_inputs(file.inputs, builder));
-  std::map<std::string, double> offset_of;
-  for (const results::CalibratedPolicy& policy : file.policies)
-    offset_of[policy.policy] = policy.offset.value;
-  CaseOfVote case_of;
-  for (const auto& [names, votes] : files.by_pair()) {
-    const auto& [first, second] = names;
-    if (first != file.reference && second != file.reference) continue;
-    const std::string& policy = first == file.reference ? second : first;
-    if (!offset_of.contains(policy) || !offset_of.contains(file.reference)) continue;
-    const double offset = offset_of.at(policy) - offset_of.at(file.reference);
-    std::vector<SidedVote> sided = seen_from(policy, votes, offset);
-    sort_by_difference(sided, /*is_over_valued=*/offset < 0.0);
-    std::ranges::stable_partition(sided, &SidedVote::flips);
-    add_vote_cell({.a = policy, .b = file.reference}, sided, offset_of, builder, case_of);
-  }
-  files.read_texts(builder, case_of);
+                      kVoteOffsetOrder);
+  add_reference_cells_of_votes(file, /*held_out=*/false, builder);
+}
+
+void add_held_out_vote_cases(const CalibrationFile& file, CaseBuilder& builder) {
+  builder.begin_group(held_out_cases(file.model, file.set),
+                      fmt::format("Held-out prompts, {} calibrated on {}", file.model, file.set),
+                      kVoteOffsetOrder);
+  add_reference_cells_of_votes(file, /*held_out=*/true, builder);
 }
 
 void add_vote_prediction_cases(const EvaluationFile& file, CaseBuilder& builder) {

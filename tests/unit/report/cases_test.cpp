@@ -6,11 +6,13 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "charm/base/hashing.h"
 #include "charm/records/eval_item.h"
 #include "charm/records/response.h"
 #include "charm/report/case_collector.h"
+#include "charm/stats/vote_table.h"
 #include "charm/storage/record_writer.h"
 #include "charm/storage/votes.h"
 #include "tests/unit/base/temp_folder.h"
@@ -132,6 +134,65 @@ TEST_F(CollectCases, OfAnOffsetItsFlipsComeFirst) {
   EXPECT_EQ(set.cases[0].a.score_after, 0.0);
   EXPECT_EQ(set.cases[0].b.score_after, 0.5);
   EXPECT_NE(set.link("offsets/rm/duo", "loud", "quiet"), "");
+}
+
+/// Prompt ids of all cases of a cell.
+std::set<std::string> prompts_of(const CaseSet& set, const CaseCell& cell) {
+  std::set<std::string> ids;
+  for (const SelectedCase& one : cell.cases) ids.insert(set.cases[one.index].prompt_id);
+  return ids;
+}
+
+TEST_F(CollectCases, OfHeldOutPromptsThoseThatTheOffsetsWereNotFittedTo) {
+  write_scores();
+  CalibrationFile file;
+  file.model = "rm";
+  file.set = "duo";
+  file.reference = "quiet";
+  file.inputs = inputs();
+  file.options.seed = 5;
+  file.policies = {{.policy = "quiet"}, {.policy = "loud", .offset = {.value = -1.0}}};
+  file.held_out = results::HeldOut{.share = 0.4};
+  run_.calibrations = {file};
+  const CaseSet set = collect(20);
+  std::set<std::string> fit, held_out;
+  for (int i = 0; i < 10; ++i) {
+    const std::string number = std::to_string(i);
+    (is_held_out({{"user", "question " + number}}, 5, 0.4) ? held_out : fit).insert("p" + number);
+  }
+  ASSERT_FALSE(held_out.empty());
+  ASSERT_EQ(set.cells.size(), 2u);
+  EXPECT_EQ(prompts_of(set, set.cells[0]), fit);
+  EXPECT_EQ(prompts_of(set, set.cells[1]), held_out);
+  EXPECT_EQ(set.cells[1].total, std::ssize(held_out));
+  EXPECT_NE(set.link("held-out/rm/duo", "loud", "quiet"), "");
+  EXPECT_THAT(set.groups[1].notes, IsEmpty());
+}
+
+TEST_F(CollectCases, HeldOutPromptsMayBeFilesOfTheirOwn) {
+  write_scores();
+  const std::vector<fs::path> fit = files_;
+  // The run's other half: the recorded files of the fit come first.
+  files_.push_back(scores("loud", true, "splits/held-out/rm/loud.parquet"));
+  files_.push_back(scores("quiet", false, "splits/held-out/rm/quiet.parquet"));
+  CalibrationFile file;
+  file.model = "rm";
+  file.set = "duo";
+  file.reference = "quiet";
+  file.inputs = inputs();
+  file.policies = {{.policy = "quiet"}, {.policy = "loud", .offset = {.value = -1.0}}};
+  file.held_out = results::HeldOut{};
+  run_.calibrations = {file};
+  CaseSet set = collect(4);
+  ASSERT_EQ(set.cells.size(), 2u);
+  EXPECT_THAT(set.groups[1].notes, IsEmpty());
+  EXPECT_EQ(text(set, set.cases[set.cells[1].cases[0].index].b.text), "xxxxxquiet");
+  // Without them there is a note, not the cases of the fit.
+  files_ = fit;
+  run_.calibrations[0].inputs = inputs();
+  set = collect(4);
+  ASSERT_EQ(set.cells.size(), 1u);
+  EXPECT_THAT(set.groups[1].notes, ElementsAre(HasSubstr("held-out prompts were not found")));
 }
 
 TEST_F(CollectCases, MovedAndMissingFilesAreNamed) {
@@ -267,6 +328,32 @@ TEST_F(CollectVotes, OfOffsetsTheFlipsComeFirst) {
   EXPECT_THAT(largest(set), ElementsAre("q2", "q4"));
   EXPECT_EQ(set.cases[0].a.score_after, -0.5);
   EXPECT_THAT(set.groups[0].notes, ElementsAre(HasSubstr("cases have no texts")));
+}
+
+TEST_F(CollectVotes, HeldOutVotesAreApart) {
+  write_votes(/*with_texts=*/true);
+  CalibrationFile file;
+  file.model = "rm";
+  file.set = "votes";
+  file.reference = "quiet";
+  file.inputs = inputs();
+  file.options.seed = 2;
+  file.votes.emplace();
+  file.votes->holdout = 0.5;
+  file.held_out = results::HeldOut{.share = 0.5};
+  file.policies = {{.policy = "quiet"}, {.policy = "loud", .offset = {.value = -1.5}}};
+  run_.calibrations = {file};
+  const CaseSet set = collect(20);
+  std::set<std::string> fit, held_out;
+  for (int v = 0; v < 5; ++v) {
+    const std::string id = "q" + std::to_string(v);
+    (stats::is_held_out({.prompt_id = id}, 2, 0.5) ? held_out : fit).insert(id);
+  }
+  ASSERT_FALSE(fit.empty() || held_out.empty());
+  ASSERT_EQ(set.cells.size(), 2u);
+  EXPECT_EQ(prompts_of(set, set.cells[0]), fit);
+  EXPECT_EQ(prompts_of(set, set.cells[1]), held_out);
+  EXPECT_NE(set.link("held-out/rm/votes", "loud", "quiet"), "");
 }
 
 TEST_F(CollectCases, OfABenchmarkTheWorstPairOfEachRow) {
