@@ -289,10 +289,12 @@ VoteSolution fit_votes(const stats::VoteTable& table, std::size_t reference,
   }
   const std::size_t num_clusters = is_by_judge ? table.num_judges : table.num_prompts;
   if (static_cast<std::int64_t>(num_clusters) < options.min_clusters) {
-    throw Error(ErrorKind::kInput,
-                "the votes are of {} {}s; expected at least {} (--min-prompts): intervals would be "
-                "meaningless",
-                num_clusters, vote_cluster_name(options.cluster), options.min_clusters);
+    throw Error(
+        ErrorKind::kInput,
+        "the votes are of {} {}{}; expected at least {} (--min-prompts): intervals would be "
+        "meaningless",
+        num_clusters, vote_cluster_name(options.cluster), num_clusters == 1 ? "" : "s",
+        options.min_clusters);
   }
   check_graph(table, !prior.empty());
   VoteSolution solution;
@@ -300,6 +302,12 @@ VoteSolution fit_votes(const stats::VoteTable& table, std::size_t reference,
   const std::int64_t ties = num_ties(table);
   if (ties == static_cast<std::int64_t>(table.rows.size())) {
     throw Error(ErrorKind::kInput, "all {} votes are ties; they determine no temperature", ties);
+  }
+  const auto is_equal = [](const stats::VoteRow& row) { return row.score_a == row.score_b; };
+  if (std::ranges::all_of(table.rows, is_equal)) {
+    throw Error(ErrorKind::kInput,
+                "the scores do not predict the votes: both responses of every vote have the same "
+                "score, so there is no temperature; give scores of another reward model");
   }
   stats::TieModel model = options.ties;
   if (model == stats::TieModel::kDavidson && ties == 0) {

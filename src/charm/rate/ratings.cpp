@@ -191,8 +191,8 @@ void check_connected(const ComparisonTable& table) {
     const auto outside = stats::outcomes_against_others(edges, groups[g]);
     if (outside.wins && outside.loses) continue;
     throw Error(ErrorKind::kInput,
-                "the rating of {} is infinite: {} every battle against the others; drop models "
-                "with few battles (--min-battles) or add battles",
+                "the rating of {} is infinite: {} every battle against the others; give a prior "
+                "(--prior-sd), drop models with few battles (--min-battles) or add battles",
                 names_of(table, groups[g]), outside.wins ? "won" : "lost");
   }
 }

@@ -116,6 +116,17 @@ Conversation first_prompt(const Conversation& conversation) {
   return leading_turns(conversation, std::min(num_turns + 1, conversation.size()));
 }
 
+void check_one_prompt(const VoteTexts& texts) {
+  const auto first = [](const Conversation& conversation) {
+    const auto user = std::ranges::find(conversation, "user", &Message::role);
+    return user == conversation.end() ? std::string() : user->content;
+  };
+  if (first(texts.conversation_a) == first(texts.conversation_b)) return;
+  throw Error(ErrorKind::kInput,
+              "conversation_a and conversation_b begin with different prompts; a vote is between "
+              "two responses to one prompt");
+}
+
 VoteTexts vote_with_texts(const Json& row) {
   VoteTexts texts{.vote = vote_of(row),
                   .conversation_a = conversation_of_side(row, "a"),
@@ -127,6 +138,7 @@ VoteTexts vote_with_texts(const Json& row) {
       throw Error(ErrorKind::kInput, "{} does not end with a response of the assistant", column);
     }
   }
+  check_one_prompt(texts);
   if (texts.vote.prompt_id.empty())
     texts.vote.prompt_id = prompt_id_of(first_prompt(texts.conversation_a));
   return texts;

@@ -243,6 +243,9 @@ TEST_F(VotesStageTest, ScoresThatDoNotPredictVotesGiveNoOffsets) {
   }
   use(votes);
   EXPECT_ERROR(kInput, "the scores do not predict the votes", result());
+  for (Json& row : votes) row["score_b"] = row["score_a"];
+  use(votes);
+  EXPECT_ERROR(kInput, "both responses of every vote have the same score", result());
 }
 
 TEST_F(VotesStageTest, ScoresThatPredictEveryVoteHaveNoTemperature) {

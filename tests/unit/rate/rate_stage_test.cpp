@@ -179,7 +179,8 @@ TEST_F(RateStageTest, BadBattlesAreNamed) {
   expect_error({ab, ba, {"c", "d", "tie"}}, ErrorKind::kInput,
                AllOf(HasSubstr("2 disconnected components"), HasSubstr("'c', 'd'")));
   expect_error({ab, ba, {"c", "a", "model_b"}}, ErrorKind::kInput,
-               AllOf(HasSubstr("'c' is infinite: lost every battle"), HasSubstr("--min-battles")));
+               AllOf(HasSubstr("'c' is infinite: lost every battle"), HasSubstr("--min-battles"),
+                     HasSubstr("--prior-sd")));
   options_.min_battles = 5;
   expect_error({ab, ba}, ErrorKind::kInput, HasSubstr("no battles remain"));
   options_.min_battles = 0;

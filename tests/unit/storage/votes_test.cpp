@@ -116,6 +116,21 @@ TEST_F(VotesTest, VotesWithoutTextsAreRefused) {
                             {"response_b", "2"}}})));
 }
 
+TEST_F(VotesTest, BothSidesAnswerOnePrompt) {
+  Json row = {
+      {"model_a", "x"},
+      {"model_b", "y"},
+      {"winner", "tie"},
+      {"conversation_a",
+       {{{"role", "user"}, {"content", "q"}}, {{"role", "assistant"}, {"content", "one"}}}},
+      {"conversation_b",
+       {{{"role", "user"}, {"content", "another"}}, {{"role", "assistant"}, {"content", "two"}}}}};
+  EXPECT_ERROR(kInput, "votes.jsonl:1: conversation_a and conversation_b begin with different",
+               read(write({row})));
+  row["conversation_b"][0]["content"] = "q";
+  EXPECT_EQ(read(write({row})).size(), 1u);
+}
+
 TEST_F(VotesTest, ScoredVotesAreReadBack) {
   VoteTexts texts;
   texts.vote = {.prompt_id = "p1", .model_a = "x", .model_b = "y", .outcome = 0.0};
