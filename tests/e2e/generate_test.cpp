@@ -287,6 +287,24 @@ TEST_F(GenerateEmbedded, SeedsAndSamplesChangeTexts) {
   EXPECT_EQ(row["num_tokens"], 24);
 }
 
+TEST_F(GenerateEmbedded, TheModelsGenerationConfigHoldsWhereNothingIsGiven) {
+  const auto greedy = [&](const std::string& name, const std::vector<std::string>& more = {}) {
+    const Outcome outcome = run_charm(embedded(name, join({{"--temperature", "0"}, more})));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    std::vector<json> rows = rows_of(path(name));
+    return std::pair(rows, outcome.err);
+  };
+  const auto plain = greedy("plain.jsonl").first,
+             penalised = greedy("penalised.jsonl", {"--repetition-penalty", "1.3"}).first;
+  ASSERT_NE(plain[0]["response"], penalised[0]["response"]);
+  write_file(path("lm/generation_config.json"),
+             R"({"repetition_penalty": 1.3, "do_sample": true, "no_repeat_ngram_size": 2})");
+  const auto [own, messages] = greedy("own.jsonl");
+  EXPECT_EQ(own[0], penalised[0]);
+  EXPECT_THAT(messages, HasSubstr("no_repeat_ngram_size is 2"));
+  EXPECT_EQ(greedy("off.jsonl", {"--repetition-penalty", "1"}).first[0], plain[0]);
+}
+
 TEST_F(GenerateEmbedded, InvalidOptions) {
   expect_failure(embedded("new.jsonl", {"--cache-memory", "0.0000001"}), 6, {"--cache-memory"},
                  path("new.jsonl"));

@@ -36,8 +36,10 @@ struct Way {
 
 class TinyCausalLM : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Families, TinyCausalLM,
-                         testing::Values("llama", "llama-tied", "llama3-rope", "dynamic-rope",
-                                         "mistral", "qwen2", "qwen3", "gemma2", "gemma3"),
+                         testing::Values("llama", "llama-tied", "llama-own-head",
+                                         "llama-head-alone", "llama3-rope", "dynamic-rope",
+                                         "longrope", "phi3-longrope", "mistral", "qwen2", "qwen3",
+                                         "gemma2", "gemma3"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');

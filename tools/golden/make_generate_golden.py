@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 import transformers
 from transformers import (AutoModelForCausalLM, AutoTokenizer, Gemma2Config, Gemma3TextConfig, LlamaConfig, MistralConfig,
-                          Qwen2Config, Qwen3Config)
+                          Phi3Config, Qwen2Config, Qwen3Config)
 from transformers.generation.logits_process import (MinPLogitsWarper, RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper,
                                                     TopKLogitsWarper, TopPLogitsWarper)
 
@@ -61,7 +61,7 @@ def load(folder):
 
 
 def tiny_models(root, only):
-    def case(name, config_class, change=None, to_json=tiny.v5_json, **settings):
+    def case(name, config_class, change=None, to_json=tiny.v5_json, renamed=None, **settings):
         if only and name not in only:
             return
         config = tiny.tiny_config(config_class, **{**SMALL, "eos_token_id": None, **settings})
@@ -70,7 +70,8 @@ def tiny_models(root, only):
             value.pop(key, None)
         value["architectures"] = [type(AutoModelForCausalLM.from_config(config)).__name__]
         for seed in range(1, 200):
-            tiny.write_model(root / name, value, causal_weights(config, seed))
+            weights = causal_weights(config, seed)
+            tiny.write_model(root / name, value, {(renamed or {}).get(key, key): tensor for key, tensor in weights.items()})
             generator = torch.Generator().manual_seed(seed)
             rows, gaps = [], []
             for length in (1, 3, 12, 30):
@@ -97,10 +98,17 @@ def tiny_models(root, only):
     case("llama", LlamaConfig)
     case("llama-tied", LlamaConfig, tie_word_embeddings=True, num_attention_heads=4, num_key_value_heads=2, head_dim=None,
          attention_bias=True, mlp_bias=True)
+    # tie_word_embeddings beside a stored head of other values, and beside the head alone (safetensors' save_model).
+    case("llama-own-head", LlamaConfig, to_json=lambda config: tiny.v5_json(config, tie_word_embeddings=True))
+    case("llama-head-alone", LlamaConfig, tie_word_embeddings=True, renamed={"model.embed_tokens.weight": "lm_head.weight"})
     case("llama3-rope", LlamaConfig, rope_parameters={"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0,
          "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}, max_position_embeddings=256)
     case("dynamic-rope", LlamaConfig, change={"rope_parameters": rope(10000.0)},
          rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 8.0}, max_position_embeddings=16)
+    # Sequences outgrow the original length while they decode.
+    longrope = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.1, 1.2, 1.3], "long_factor": [2.0, 8.0, 20.0, 30.0]}
+    case("phi3-longrope", Phi3Config, rope_parameters=longrope, original_max_position_embeddings=32, max_position_embeddings=256)
+    case("longrope", LlamaConfig, rope_parameters={**longrope, "original_max_position_embeddings": 32}, max_position_embeddings=256)
     case("mistral", MistralConfig, change={"sliding_window": None}, sliding_window=6)
     case("qwen2", Qwen2Config, change={"layer_types": ["full_attention"] * 2}, use_sliding_window=True, sliding_window=6,
          max_window_layers=1)

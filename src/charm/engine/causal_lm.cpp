@@ -1,6 +1,7 @@
 #include "charm/engine/causal_lm.h"
 
 #include <algorithm>
+#include <limits>
 #include <cmath>
 #include <utility>
 
@@ -56,6 +57,11 @@ void check_logits(std::span<const float> logits, const DecoderConfig& config) {
               config.stored_dtype == "float16"
                   ? ": float16 weights may overflow, try --dtype float32"
                   : "");
+}
+
+std::int64_t recompute_length(const DecoderConfig& config) {
+  return config.rope.recomputes_cache ? config.rope.original_max_position_embeddings + 1
+                                      : std::numeric_limits<std::int64_t>::max();
 }
 
 std::int64_t num_cache_blocks(const CausalLMOptions& options, std::int64_t block_bytes,

@@ -52,6 +52,9 @@ struct CausalLMOptions {
 /// Throws kInput for a NaN logit.
 void check_logits(std::span<const float> logits, const DecoderConfig& config);
 
+/// A decoding sequence of this many tokens is prefilled again (RopeConfig::recomputes_cache).
+std::int64_t recompute_length(const DecoderConfig& config);
+
 /// Blocks of a KV cache within the options' limits. Throws kResource where not even one fits.
 std::int64_t num_cache_blocks(const CausalLMOptions& options, std::int64_t block_bytes,
                               std::int64_t block_tokens);

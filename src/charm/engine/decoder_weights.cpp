@@ -9,6 +9,7 @@
 #include <set>
 
 #include "charm/base/error.h"
+#include "charm/engine/families/family.h"
 #include "charm/engine/safetensors.h"
 #include "charm/engine/source_tensors.h"
 #include "charm/engine/weight_names.h"
@@ -169,6 +170,20 @@ Tensor load_tensor(const SourceTensors& tensors, const WeightSlot& slot,
   return copy;
 }
 
+/// transformers 5.17, tie_weights: of an embedding and an LM head that are tied either may be the
+/// stored one; files of safetensors' save_model hold the head.
+void take_tied_head_as_embedding(const SourceTensors& tensors, const DecoderConfig& config,
+                                 std::vector<WeightSlot>& slots) {
+  const Family& family = family_of_type(config.model_type);
+  const std::string embedding(family.names->embedding), head(kLmHead);
+  const bool is_head_alone = tensors.contains(head) && !tensors.contains(embedding);
+  if (!is_head_alone || !config.tie_word_embeddings || config.architecture != family.causal_lm)
+    return;
+  for (WeightSlot& slot : slots) {
+    if (slot.name == embedding) slot.name = head;
+  }
+}
+
 }  // namespace
 
 DecoderWeights load_weights(const ModelSource& source, const DecoderConfig& config,
@@ -188,6 +203,7 @@ DecoderWeights load_weights(const ModelSource& source, const DecoderConfig& conf
                      {config.vocab_size, config.hidden_size},
                      &weights.lm_head_VD});
   }
+  take_tied_head_as_embedding(tensors, config, slots);
   check_names(tensors, slots, config, options, source);
   for (const WeightSlot& slot : slots) *slot.tensor = load_tensor(tensors, slot, options);
   if (options.lm_head && config.tie_word_embeddings) weights.lm_head_VD = weights.embed_VD;

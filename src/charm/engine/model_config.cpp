@@ -174,6 +174,21 @@ void require_factors(const ConfigReader& reader, const DecoderConfig& config) {
               fmt::format("{} each, half of the rotated values of a head", pairs));
 }
 
+/// The extended context length: config.json's max_position_embeddings may be the original one (YaRN
+/// of Qwen2.5, linear of Vicuna). As vLLM's config/model.py derives it; models with a RoPE per kind
+/// of layer state the extended one.
+std::int64_t context_length(const DecoderConfig& config) {
+  constexpr double kMost = std::numeric_limits<std::int32_t>::max();
+  const bool grows = config.rope.kind == RopeKind::kDynamic ||
+                     config.rope.kind == RopeKind::kLinear || config.rope.kind == RopeKind::kYarn;
+  if (!grows || config.local_rope) return config.max_positions;
+  const std::int64_t original = config.rope.kind == RopeKind::kYarn
+                                    ? config.rope.original_max_position_embeddings
+                                    : config.max_positions;
+  const double extended = std::min(config.rope.factor * static_cast<double>(original), kMost);
+  return std::max(config.max_positions, static_cast<std::int64_t>(extended));
+}
+
 }  // namespace
 
 std::int64_t rotary_dim(const DecoderConfig& config, const RopeConfig& rope) {
@@ -245,12 +260,7 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
   if (head != nullptr) read_head(reader, *head, evidence, config);
   require_pairs(reader, config);
   if (config.rope.kind == RopeKind::kLongRope) require_factors(reader, config);
-  if (config.rope.kind == RopeKind::kDynamic) {
-    // The extended context length; config.json holds the original one.
-    constexpr double kMost = std::numeric_limits<std::int32_t>::max();
-    config.max_positions = static_cast<std::int64_t>(
-        std::min(config.rope.factor * static_cast<double>(config.max_positions), kMost));
-  }
+  config.max_positions = context_length(config);
   return config;
 }
 

@@ -54,6 +54,10 @@ struct RopeConfig {
   /// longrope only: divisors of each pair's frequency, for sequences up to the original length and
   /// for longer ones.
   std::vector<double> short_factor, long_factor;
+  /// longrope only: the KV cache is recomputed when a sequence outgrows the original length, so
+  /// that all its tokens have the same frequencies (transformers' Phi-3); otherwise cached keys
+  /// stay.
+  bool recomputes_cache = false;
   bool operator==(const RopeConfig&) const = default;
 };
 

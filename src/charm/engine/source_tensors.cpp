@@ -3,14 +3,18 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/log.h"
 #include "charm/base/parse_json.h"
 #include "charm/engine/decoder_weights.h"
+#include "charm/engine/families/family.h"
 #include "charm/engine/families/wrapper.h"
+#include "charm/engine/weight_names.h"
 
 namespace charm::engine {
 namespace {
@@ -168,6 +172,36 @@ StoredModel describe_stored(const ModelSource& source) {
   return stored;
 }
 
+namespace {
+
+/// Whether an LM head is stored whose values are not those of the embedding.
+bool has_own_lm_head(const SourceTensors& tensors, const DecoderConfig& config) {
+  const std::string embedding(family_of_type(config.model_type).names->embedding);
+  const std::string head(kLmHead);
+  if (!tensors.contains(embedding) || !tensors.contains(head)) return false;
+  const Tensor embed_VD = tensors.at(embedding).view(), head_VD = tensors.at(head).view();
+  if (embed_VD.shape() != head_VD.shape()) return true;
+  if (embed_VD.dtype() == head_VD.dtype())
+    return std::memcmp(embed_VD.bytes(), head_VD.bytes(), embed_VD.nbytes()) != 0;
+  const Tensor embed = embed_VD.to(DType::kFloat32), own = head_VD.to(DType::kFloat32);
+  return std::memcmp(embed.bytes(), own.bytes(), embed.nbytes()) != 0;
+}
+
+/// transformers 5.17, tie_weights: a language model whose files hold an LM head of other values has
+/// that one, whatever tie_word_embeddings says. Version 4 takes the embedding.
+void untie_own_lm_head(const SourceTensors& tensors, const ModelSource& source,
+                       DecoderConfig& config) {
+  const bool uses_one = config.head == HeadKind::kNone || config.head == HeadKind::kLmLogit;
+  if (!config.tie_word_embeddings || !uses_one || !has_own_lm_head(tensors, config)) return;
+  log::warning(
+      "{}: tie_word_embeddings says that the LM head is the embedding, but '{}' is stored with "
+      "other values; it is used, as in transformers 5 (4 takes the embedding)",
+      source.folder.string(), kLmHead);
+  config.tie_word_embeddings = false;
+}
+
+}  // namespace
+
 DecoderConfig load_model_config(const ModelSource& source) {
   const fs::path path = source.folder / "config.json";
   if (!fs::exists(path)) {
@@ -180,6 +214,7 @@ DecoderConfig load_model_config(const ModelSource& source) {
   if (source.logit_id || (told_by_tensors && has_weights(source.folder))) {
     const SourceTensors tensors(source);
     config = parse_model_config(text, path.string(), tensors.head_evidence(source));
+    untie_own_lm_head(tensors, source, config);
   }
   return config;
 }

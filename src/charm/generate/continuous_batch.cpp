@@ -49,6 +49,7 @@ class ContinuousBatch {
     for (;;) {
       schedule_prefills();
       start_sequences();
+      requeue_outgrown();
       allocate_blocks();
       if (running_.empty() && prefills_.empty()) {
         if (waiting_.empty() && !more_prompts_) return;
@@ -189,6 +190,19 @@ class ContinuousBatch {
     pool_.release(at->blocks);
     callbacks_.on_finished(at->sequence, error);
     running_.erase(at);
+  }
+
+  /// Requeues the sequences whose cached keys have become those of a shorter sequence.
+  void requeue_outgrown() {
+    const std::int64_t length = engine::recompute_length(model_.config());
+    for (auto at = running_.begin(); at != running_.end();) {
+      const auto next = std::next(at);
+      if (at->prompt_length < length && std::ssize(at->ids) >= length) {
+        at->prompt_length = std::ssize(at->ids);
+        preempt(at);
+      }
+      at = next;
+    }
   }
 
   /// Allocates a block for the next token of every running sequence, preempting the most recent

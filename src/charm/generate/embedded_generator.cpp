@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "charm/base/error.h"
+#include "charm/base/log.h"
 #include "charm/base/version.h"
 #include "charm/engine/model_config.h"
 #include "charm/generate/continuous_batch.h"
@@ -65,6 +66,11 @@ class Generation {
                            std::span<const float> logits_V) { return next_token(r, logits_V); },
          .on_finished = [&](std::size_t r,
                             const std::optional<std::string>& error) { finish(r, error); }});
+    if (num_with_unknown_ == 0) return;
+    log::warning(
+        "{} of {} responses have tokens that the tokenizer does not have (the model's vocabulary "
+        "has {}); they have no text, as in transformers",
+        num_with_unknown_, requests_.size(), model_.vocab_size());
   }
 
  private:
@@ -140,6 +146,8 @@ class Generation {
         result.finish_reason = state.finish_reason;
         if (!output_ids.empty() && stop_tokens_.contains(output_ids.back()))
           output_ids = output_ids.first(output_ids.size() - 1);
+        if (tokens_with_text(encoder_.tokenizer(), output_ids).size() < output_ids.size())
+          ++num_with_unknown_;
         result.response = response_text(encoder_.tokenizer(), output_ids, sampling_.stop,
                                         /*is_truncated=*/state.finish_reason == "length");
       }
@@ -157,6 +165,7 @@ class Generation {
   const GeneratedFn& on_generated_;
   std::vector<std::vector<std::size_t>> groups_;  ///< requests with the same prompt
   std::size_t next_group_ = 0;
+  std::int64_t num_with_unknown_ = 0;  ///< responses with tokens that the tokenizer does not have
   std::vector<std::optional<DecodingState>> states_;  ///< [request]
 };
 

@@ -38,15 +38,16 @@ void describe_settings(OptionTable& table, GenerateStageOptions& options) {
       .range({.lowest = 0.0, .highest = 1.0, .above_lowest = true})
       .integer("top-k", options.top_k, "N",
                "Sample from this many of the most likely tokens; 0: off. If not given, servers use "
-               "their own default.")
+               "their own default, and with --model generation_config.json tells.")
       .at_least(0)
       .number("min-p", options.min_p, "X",
               "Minimum probability of a sampled token relative to the most likely one. If not "
-              "given, servers use their own default.")
+              "given, servers use their own default, and with --model generation_config.json "
+              "tells.")
       .within(0, 1)
       .number("repetition-penalty", options.repetition_penalty, "X",
-              "Above 1, tokens already seen become less likely. If not given, servers use their "
-              "own default.")
+              "Above 1, tokens already seen become less likely; 1: off. If not given, servers use "
+              "their own default, and with --model generation_config.json tells.")
       .above(0)
       .integer("max-new-tokens", sampling.max_new_tokens, "N",
                "Maximum response length in tokens; longer ones are truncated and marked "

@@ -14,6 +14,7 @@
 #include "charm/base/interrupt.h"
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
+#include "charm/engine/model_source.h"
 #include "charm/generate/generated_rows.h"
 #include "charm/generate/resolved_options.h"
 #include "charm/generate/server_generator.h"
@@ -214,8 +215,9 @@ GenerateStageResult generate_with_model(const GenerateStageOptions& options, con
   storage::Manifest manifest("generate");
   manifest.input_hashed(*options.model_dir,
                         *storage::find_fact(generator->provenance(), "model_sha256"));
+  const fs::path folder = engine::resolve_model_source(embedded.model_dir, embedded.source).folder;
   return generate_with(
-      options, lock, generator->provenance(), std::move(manifest),
+      with_model_defaults(options, folder), lock, generator->provenance(), std::move(manifest),
       [&]() -> Generator& { return *generator; }, progress);
 }
 

@@ -3,20 +3,83 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/log.h"
 #include "charm/base/version.h"
+#include "charm/engine/config_reader.h"
 #include "charm/hub/url.h"
 #include "charm/records/response.h"
 #include "charm/storage/record_writer.h"
+#include "charm/text/special_tokens.h"
 
 namespace charm::generate {
 
 using nlohmann::ordered_json;
+
+namespace {
+
+// Settings of transformers 5.17's GenerationConfig that change what generate writes.
+constexpr const char* kNotApplied[] = {
+    "no_repeat_ngram_size",
+    "typical_p",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "top_h",
+    "min_length",
+    "min_new_tokens",
+    "bad_words_ids",
+    "sequence_bias",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "exponential_decay_length_penalty",
+    "num_beams",
+    "penalty_alpha",
+    "guidance_scale",
+    "stop_strings",
+    "watermarking_config",
+    "encoder_repetition_penalty",
+};
+
+/// Neither absent nor a value with which the setting does nothing.
+bool is_set(const nlohmann::json& config, const char* key) {
+  const auto found = config.find(key);
+  if (found == config.end()) return false;
+  const nlohmann::json& value = *found;
+  const bool empty = (value.is_structured() && value.empty()) || value == "";
+  return !value.is_null() && !empty && value != false && value != 0 && value != 1;
+}
+
+}  // namespace
+
+GenerateStageOptions with_model_defaults(GenerateStageOptions options, const fs::path& model_dir) {
+  constexpr const char* kFile = "generation_config.json";
+  const nlohmann::json config = text::read_config(model_dir, kFile);
+  const engine::ConfigReader reader(config, (model_dir / kFile).string());
+  constexpr std::int64_t kMostTokens = std::numeric_limits<std::int32_t>::max();
+  if (!options.top_k && reader.present("top_k"))
+    options.top_k = reader.integer("top_k", 0, kMostTokens);
+  if (!options.min_p && reader.present("min_p")) {
+    options.min_p = reader.number("min_p");
+    if (!(*options.min_p >= 0.0 && *options.min_p <= 1.0))
+      reader.fail("min_p", "", "a number between 0 and 1");
+  }
+  if (!options.repetition_penalty && reader.present("repetition_penalty"))
+    options.repetition_penalty = reader.positive("repetition_penalty");
+  for (const char* key : kNotApplied) {
+    if (!is_set(config, key)) continue;
+    log::warning("{}: {} is {}, which transformers applies and charm does not", reader.file(), key,
+                 config[key].dump());
+  }
+  return options;
+}
 
 void check_options(const GenerateStageOptions& options) {
   if (options.policy.empty()) throw Error(ErrorKind::kUsage, "--policy: expected a name");

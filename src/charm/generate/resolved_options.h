@@ -1,5 +1,7 @@
 #pragma once
 
+#include <filesystem>
+
 #include "charm/generate/generate_stage.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/provenance.h"
@@ -16,6 +18,12 @@ void check_options(const GenerateStageOptions& options);
 
 /// Throws kUsage unless the options have either a model or valid servers.
 void check_source(const GenerateStageOptions& options);
+
+/// The options for a model on this machine: what is not given is what its generation_config.json
+/// says (top_k, min_p, repetition_penalty), as transformers' generate has it. Warns of settings
+/// there that would change responses and are not applied. Throws kInput for invalid values.
+GenerateStageOptions with_model_defaults(GenerateStageOptions options,
+                                         const std::filesystem::path& model_dir);
 
 /// Server options with sampling settings, and the API key from the environment.
 ServerOptions resolved_server_options(const GenerateStageOptions& options);

@@ -1,6 +1,7 @@
 #include "charm/generate/stop_criteria.h"
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "charm/base/error.h"
@@ -42,6 +43,14 @@ std::set<std::int32_t> find_stop_tokens(const std::filesystem::path& model_dir,
   return ends;
 }
 
+std::vector<std::int32_t> tokens_with_text(const text::Tokenizer& tokenizer,
+                                           std::span<const std::int32_t> ids) {
+  std::vector<std::int32_t> known;
+  std::copy_if(ids.begin(), ids.end(), std::back_inserter(known),
+               [&](std::int32_t id) { return tokenizer.id_to_token(id).has_value(); });
+  return known;
+}
+
 std::size_t find_stop(std::string_view text, std::span<const std::string> stops) {
   std::size_t first = std::string_view::npos;
   for (const std::string& stop : stops) first = std::min(first, text.find(stop));
@@ -52,10 +61,11 @@ bool StopStringCriteria::is_met(std::span<const std::int32_t> output_ids) {
   if (stops_.empty()) return false;
   // A token's text may depend on the previous one (spaces, partial characters), so a few tokens are
   // decoded again.
-  const std::string before =
-      tokenizer_->decode(output_ids.subspan(from_, read_ - from_), /*skip_special_tokens=*/true);
-  const std::string after =
-      tokenizer_->decode(output_ids.subspan(from_), /*skip_special_tokens=*/true);
+  const auto decode = [&](std::span<const std::int32_t> ids) {
+    return tokenizer_->decode(tokens_with_text(*tokenizer_, ids), /*skip_special_tokens=*/true);
+  };
+  const std::string before = decode(output_ids.subspan(from_, read_ - from_));
+  const std::string after = decode(output_ids.subspan(from_));
   std::string_view added = after;
   if (after.starts_with(before)) added.remove_prefix(before.size());
   if (added.empty()) return false;
@@ -73,7 +83,8 @@ bool StopStringCriteria::is_met(std::span<const std::int32_t> output_ids) {
 std::string response_text(const text::Tokenizer& tokenizer,
                           std::span<const std::int32_t> output_ids,
                           std::span<const std::string> stops, bool is_truncated) {
-  std::string text = tokenizer.decode(output_ids, /*skip_special_tokens=*/true);
+  std::string text =
+      tokenizer.decode(tokens_with_text(tokenizer, output_ids), /*skip_special_tokens=*/true);
   if (const std::size_t stop = find_stop(text, stops); stop != std::string_view::npos) {
     text.resize(stop);
     return text;

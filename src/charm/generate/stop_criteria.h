@@ -22,6 +22,11 @@ std::set<std::int32_t> find_stop_tokens(const std::filesystem::path& model_dir,
                                         const text::Tokenizer& tokenizer,
                                         const text::ChatTemplate& chat_template);
 
+/// The ids that the tokenizer has. A model's vocabulary may be padded beyond them, and such a token
+/// has no text, as in transformers' decode.
+std::vector<std::int32_t> tokens_with_text(const text::Tokenizer& tokenizer,
+                                           std::span<const std::int32_t> ids);
+
 /// Position of the earliest stop string; npos if none occurs.
 std::size_t find_stop(std::string_view text, std::span<const std::string> stops);
 

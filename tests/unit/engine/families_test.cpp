@@ -84,6 +84,25 @@ TEST(Rope, YarnAndDynamic) {
   EXPECT_EQ(dynamic.max_positions, 256);  // the extended context length
 }
 
+TEST(Rope, TheContextLengthIsTheExtendedOne) {
+  const auto positions = [](const std::string& rope) {
+    return llama(R"("rope_scaling": )" + rope).max_positions;
+  };
+  EXPECT_EQ(llama("").max_positions, 128);
+  EXPECT_EQ(positions(R"({"rope_type": "linear", "factor": 4.0})"), 512);
+  EXPECT_EQ(positions(R"({"type": "yarn", "factor": 4.0,
+                          "original_max_position_embeddings": 128})"),
+            512);
+  EXPECT_EQ(positions(R"({"type": "yarn", "factor": 4.0})"), 512);
+  EXPECT_EQ(positions(R"({"type": "yarn", "factor": 2.0,
+                          "original_max_position_embeddings": 32})"),
+            128);
+  EXPECT_EQ(positions(R"({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+                          "high_freq_factor": 4.0, "original_max_position_embeddings": 16})"),
+            128);
+  EXPECT_EQ(gemma3(R"("rope_scaling": {"rope_type": "linear", "factor": 8.0})").max_positions, 128);
+}
+
 TEST(Mistral, WindowAbsentNullAndGiven) {
   EXPECT_THAT(mistral("").windows, ElementsAre(4096, 4096));
   EXPECT_THAT(mistral(R"("sliding_window": null)").windows, IsEmpty());

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "charm/generate/resolved_options.h"
 #include "charm/records/response.h"
 #include "charm/storage/journal.h"
 #include "charm/storage/manifest.h"
@@ -266,6 +267,50 @@ TEST_F(GenerateStage, TheApiKeyIsNeverStored) {
     EXPECT_THAT(read_file(folder / name), ::testing::Not(HasSubstr("s3cret"))) << name;
   const auto rows = rows_of(options.output);
   EXPECT_TRUE(rows[0]["top_k"].is_null());  // left to the server
+}
+
+TEST_F(GenerateStage, AModelsGenerationConfigFillsWhatIsNotGiven) {
+  const auto with = [&](const std::string& config) {
+    folder.file("generation_config.json", config);
+    return with_model_defaults(options, folder.path());
+  };
+  EXPECT_FALSE(with_model_defaults(options, folder.path()).top_k);  // without the file
+  EXPECT_FALSE(with("{}").repetition_penalty);
+  const GenerateStageOptions taken =
+      with(R"({"top_k": 20, "min_p": 0.05, "repetition_penalty": 1.05, "temperature": 0.1,
+               "top_p": 0.8})");
+  EXPECT_EQ(taken.top_k, 20);
+  EXPECT_EQ(taken.min_p, 0.05);
+  EXPECT_EQ(taken.repetition_penalty, 1.05);
+  EXPECT_EQ(taken.sampling.temperature, options.sampling.temperature);
+  EXPECT_EQ(taken.sampling.top_p, options.sampling.top_p);
+  options.top_k = 0;
+  options.repetition_penalty = 1.0;
+  const GenerateStageOptions given = with(R"({"top_k": 20, "repetition_penalty": 1.05})");
+  EXPECT_EQ(given.top_k, 0);
+  EXPECT_EQ(given.repetition_penalty, 1.0);
+  options.top_k.reset();
+  options.repetition_penalty.reset();
+  EXPECT_FALSE(with(R"({"top_k": null, "repetition_penalty": null})").top_k);
+  for (const char* wrong : {R"({"top_k": -1})", R"({"top_k": 2.5})", R"({"min_p": 1.5})",
+                            R"({"repetition_penalty": 0})", R"({"repetition_penalty": "1"})"}) {
+    EXPECT_THAT(error_of([&] { with(wrong); }).message(), HasSubstr("generation_config.json: "))
+        << wrong;
+  }
+}
+
+TEST_F(GenerateStage, SettingsOfAGenerationConfigThatAreNotAppliedAreTold) {
+  const auto warnings = [&](const std::string& config) {
+    folder.file("generation_config.json", config);
+    ::testing::internal::CaptureStderr();
+    with_model_defaults(options, folder.path());
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(warnings(R"({"num_beams": 1, "typical_p": 1.0, "no_repeat_ngram_size": 0,
+                         "suppress_tokens": [], "stop_strings": null})"),
+            "");
+  EXPECT_THAT(warnings(R"({"no_repeat_ngram_size": 3, "num_beams": 4})"),
+              AllOf(HasSubstr("no_repeat_ngram_size is 3"), HasSubstr("num_beams is 4")));
 }
 
 }  // namespace

@@ -61,6 +61,20 @@ TEST(StopStringCriteria, FindsTheEarliest) {
   EXPECT_EQ(find_stop("xx", stops), std::string::npos);
 }
 
+TEST(ResponseText, LeavesOutTokensThatTheTokenizerDoesNotHave) {
+  const text::Tokenizer tokenizer = text::Tokenizer::load(kModel);
+  const auto padding = static_cast<std::int32_t>(tokenizer.vocab_size());
+  std::vector<std::int32_t> ids = {padding};
+  for (const std::int32_t id : ids_of(tokenizer, "one STOP two")) {
+    ids.push_back(id);
+    ids.push_back(padding + 7);
+  }
+  EXPECT_EQ(response_text(tokenizer, ids, {}, false), "one STOP two");
+  EXPECT_EQ(tokens_until_stop(tokenizer, ids, {"STOP"}),
+            1 + 2 * std::ssize(ids_of(tokenizer, "one STOP")) - 1);
+  EXPECT_EQ(tokens_with_text(tokenizer, ids), ids_of(tokenizer, "one STOP two"));
+}
+
 TEST(ResponseText, HasNoSpecialTokensAndNoPartialCharacters) {
   const text::Tokenizer tokenizer = text::Tokenizer::load(kModel);
   std::vector<std::int32_t> ids = ids_of(tokenizer, "a🌫");

@@ -23,8 +23,10 @@ void read_phi3(const ConfigReader& reader, DecoderConfig& config) {
       reader.present("rope_parameters") ? "rope_parameters" : "rope_scaling";
   if (config.rope.kind != RopeKind::kDefault && config.rope.kind != RopeKind::kLongRope)
     reader.fail(place, "a phi3 model has no other rope types", "default or longrope");
-  if (config.rope.kind == RopeKind::kLongRope)
+  if (config.rope.kind == RopeKind::kLongRope) {
     require_settings(reader, {"original_max_position_embeddings"});
+    config.rope.recomputes_cache = true;  // Phi3ForCausalLM.prepare_inputs_for_generation
+  }
 }
 
 constexpr std::span<const BlockSlot> kSlots[] = {kFusedAttentionWeights, kFusedMlpWeights,
