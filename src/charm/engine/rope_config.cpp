@@ -181,6 +181,12 @@ RopeConfig read_layer_rope(const ConfigReader& reader, const LayerRopeKeys& keys
   if (rope.kind == RopeKind::kDynamic || rope.kind == RopeKind::kLongRope)
     reader.fail(place, "length-dependent RoPE is not supported where layers differ in RoPE",
                 "another kind");
+  if (!rope.truncate) {
+    reader.fail(place,
+                "transformers (5.17 and 5.24) does not read truncate where layers differ in RoPE, "
+                "so its scores are those of true",
+                "truncate true");
+  }
   return rope;
 }
 

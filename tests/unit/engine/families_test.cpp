@@ -211,6 +211,8 @@ TEST(Gemma3, RopePerKindOfLayerInBothSpellings) {
   EXPECT_EQ(v5.local_rope->theta, 50.0);
   EXPECT_THAT(bad_gemma3(R"("rope_parameters": {"rope_type": "default", "rope_theta": 50})"),
               HasSubstr("rope_parameters.rope_t"));
+  EXPECT_THAT(bad_gemma3(R"("rope_scaling": {"type": "yarn", "factor": 2, "truncate": false})"),
+              HasSubstr("does not read truncate"));
   EXPECT_THAT(bad_gemma3(R"("rope_scaling": {"type": "dynamic", "factor": 2})"),
               HasSubstr("dynamic"));
   EXPECT_THAT(bad_gemma3(R"("attn_logit_softcapping": 50.0)"), HasSubstr("attn_logit_softcapping"));

@@ -102,6 +102,20 @@ TEST(SaveModel, TheSourcesTypesAreEachTensorsOwn) {
       << "transformers would refuse to score";
 }
 
+TEST(StoredModel, TheGeluOfAnEarlyGemmaIsTold) {
+  const testing::TempFolder folder;
+  write_tiny_model(folder.path(), tiny_config());
+  const auto notes = [&](const std::string& config) {
+    write_file(folder.path() / "config.json", config);
+    return describe_stored(resolve_model_source(folder.path(), {})).notes;
+  };
+  EXPECT_THAT(notes(R"({"model_type": "gemma", "hidden_act": "gelu"})"),
+              ::testing::ElementsAre(::testing::HasSubstr("gelu_pytorch_tanh")));
+  EXPECT_THAT(notes(R"({"model_type": "gemma", "hidden_act": "gelu_pytorch_tanh"})"),
+              ::testing::IsEmpty());
+  EXPECT_THAT(notes(R"({"model_type": "llama", "hidden_act": "silu"})"), ::testing::IsEmpty());
+}
+
 TEST(SaveModel, UnwritableOutputLeavesNothing) {
   const testing::TempFolder folder;
   const fs::path source = folder.path() / "source";
