@@ -25,9 +25,11 @@ bool is_text(const Value& value) {
 
 // Columns of ratings and votes that are texts also if of digits only.
 bool is_text_column(std::string_view column) {
-  constexpr std::array kNames = {"name",       "model",      "model_name", "competitors",
-                                 "competitor", "Model",      "model_a",    "model_b",
-                                 "response_a", "response_b", "response_1", "response_2"};
+  constexpr std::array kNames = {"name",       "model",          "model_name",     "competitors",
+                                 "competitor", "Model",          "model_a",        "model_b",
+                                 "response_a", "response_b",     "response_1",     "response_2",
+                                 "prompt",     "conversation_a", "conversation_b", "prompt_id",
+                                 "question",   "question_id",    "judge",          "winner"};
   return std::find(kNames.begin(), kNames.end(), column) != kNames.end();
 }
 

@@ -1,9 +1,21 @@
 #include "charm/storage/read_options.h"
 
+#include "charm/base/error.h"
 #include "charm/base/option_table.h"
 #include "charm/storage/ratings.h"
 
 namespace charm::storage {
+
+void require_each_once(std::span<const std::filesystem::path> files) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      std::error_code code;
+      if (!std::filesystem::equivalent(files[i], files[j], code) || code) continue;
+      throw Error(ErrorKind::kUsage, "{}: is given twice; its rows would count twice",
+                  files[i].string());
+    }
+  }
+}
 
 void describe_reading(OptionTable& table, ReadOptions& options) {
   table

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 
 namespace charm {
@@ -15,6 +17,7 @@ struct ColumnNames {
   std::optional<std::string> prompt = std::nullopt;
   std::optional<std::string> response = std::nullopt;
   std::optional<std::string> policy = std::nullopt;
+  bool any() const { return prompt || response || policy; }
 };
 
 /// How a data file is read. By default the first invalid row is an error.
@@ -28,6 +31,9 @@ struct ReadOptions {
   /// A row without one of these columns is invalid.
   ColumnNames columns = {};
 };
+
+/// Throws kUsage if a file is given twice, also through links: its rows would count twice.
+void require_each_once(std::span<const std::filesystem::path> files);
 
 /// `--max-bad-rows` and `--split`.
 void describe_reading(OptionTable& table, ReadOptions& options);

@@ -22,11 +22,12 @@ const std::vector<std::string> kVoteColumns = {
     "prompt_id", "question_id", "question",       "model_a",        "model_b",    "winner",
     "is_tie",    "judge",       "winner_model_a", "winner_model_b", "winner_tie", "turn"};
 
-// Members of a row that are numbers or texts, as a text.
+// Members of a row that are numbers or texts, as a text; a list (the judge of MT-bench's verdicts)
+// as its source. 80.0 is the id 80, as in every other file.
 std::string word_of(const Json& row, const char* column) {
   const auto place = row.find(column);
   if (place == row.end() || place->is_null()) return "";
-  return place->is_string() ? place->get<std::string>() : place->dump();
+  return place->is_structured() ? place->dump() : id_of(Value(*place), column);
 }
 
 std::optional<std::int32_t> turn_of(const Json& row) {
@@ -65,7 +66,7 @@ void cut_after_turn(Conversation& conversation, std::int32_t turn, const std::st
 
 // Turns of a prompt column: 55k has the JSON of a list of texts.
 std::vector<std::string> prompt_turns(const Json& prompt) {
-  const std::optional<Json> list = json_list(prompt);
+  const std::optional<Json> list = turn_list(prompt);
   if (!list) return {content_text(prompt)};
   std::vector<std::string> turns;
   for (const Json& turn : *list) turns.push_back(content_text(turn));
@@ -75,6 +76,19 @@ std::vector<std::string> prompt_turns(const Json& prompt) {
 bool is_message_list(const Json& value) {
   const std::optional<Json> list = json_list(value);
   return list && !list->empty() && list->front().is_object() && list->front().contains("role");
+}
+
+// Arena's 140k set has every text as a list of one part. Templates of text models take texts: some
+// refuse a list, others write its source into the conversation.
+void join_parts(Conversation& conversation) {
+  for (Message& message : conversation) {
+    if (!message.members.starts_with("{\"content\":[")) continue;
+    Json members = Json::parse(message.members);
+    members.erase("content");
+    Json turn = {{"role", message.role}, {"content", message.content}};
+    turn.update(members);
+    message = conversation_of(turn, "content").front();
+  }
 }
 
 Conversation conversation_of_side(const Json& row, const std::string& side) {
@@ -133,6 +147,7 @@ VoteTexts vote_with_texts(const Json& row) {
                   .conversation_b = conversation_of_side(row, "b")};
   for (const auto& [conversation, column] : {std::pair{&texts.conversation_a, "conversation_a"},
                                              std::pair{&texts.conversation_b, "conversation_b"}}) {
+    join_parts(*conversation);
     if (texts.vote.turn) cut_after_turn(*conversation, *texts.vote.turn, column);
     if (conversation->size() < 2 || !ends_with_assistant(*conversation)) {
       throw Error(ErrorKind::kInput, "{} does not end with a response of the assistant", column);
@@ -330,6 +345,7 @@ void for_each_vote_texts(
 
 VoteInputs read_vote_inputs(std::span<const std::filesystem::path> paths, bool with_styles,
                             std::int64_t max_bad_rows) {
+  require_each_once(paths);
   VoteInputs inputs;
   for (const std::filesystem::path& path : paths) {
     std::vector<ScoredVote> votes = read_scored_votes(

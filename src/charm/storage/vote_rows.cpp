@@ -32,6 +32,9 @@ bool is_present(const Json& row, const char* column) {
 
 bool tag_flag(const Json& value, std::string_view name) {
   if (value.is_boolean()) return value.get<bool>();
+  // A field of CSV, as pandas writes it.
+  if (value == "True" || value == "true") return true;
+  if (value == "False" || value == "false") return false;
   if (value.is_number() && (value == 0 || value == 1)) return value == 1;
   throw Error(ErrorKind::kInput, "'{}' is {}, expected true or false", name, value.dump());
 }
@@ -126,7 +129,11 @@ std::optional<Json> json_list(const Json& value) {
 std::string content_text(const Json& content) {
   if (content.is_string()) return content.get<std::string>();
   std::string text;
-  if (!content.is_array()) return text;
+  if (content.is_null()) return text;
+  if (!content.is_array()) {
+    throw Error(ErrorKind::kInput, "a text is {}, expected a string or a list of text parts",
+                content.is_object() ? "an object" : content.dump());
+  }
   for (const Json& part : content) {
     if (part.is_string()) text += part.get_ref<const std::string&>();
     if (part.is_object() && part.contains("text") && part["text"].is_string()) {
@@ -134,6 +141,14 @@ std::string content_text(const Json& content) {
     }
   }
   return text;
+}
+
+std::optional<Json> turn_list(const Json& value) {
+  std::optional<Json> list = json_list(value);
+  const bool are_turns = list && std::ranges::all_of(*list, [](const Json& turn) {
+                           return turn.is_null() || turn.is_string() || turn.is_array();
+                         });
+  return are_turns ? std::move(list) : std::nullopt;
 }
 
 std::string response_column(const Json& row, const std::string& side) {
@@ -147,8 +162,8 @@ std::string response_column(const Json& row, const std::string& side) {
 std::vector<std::string> response_turns(const Json& row, const std::string& column) {
   const std::string& text = row[column].get_ref<const std::string&>();
   const auto prompt = row.find("prompt");
-  if (prompt == row.end() || !json_list(*prompt)) return {text};
-  const std::optional<Json> turns = json_list(row[column]);
+  if (prompt == row.end() || !turn_list(*prompt)) return {text};
+  const std::optional<Json> turns = turn_list(row[column]);
   if (!turns) {
     throw Error(ErrorKind::kInput, "{} is not the JSON of a list of texts, though the prompt is",
                 column);

@@ -19,7 +19,7 @@ std::optional<nlohmann::ordered_json> next_vote(RowReader& reader);
 /// Whether the column is there and not null.
 bool is_present(const nlohmann::ordered_json& row, const char* column);
 
-/// True, false, 1 or 0.
+/// True, false, 1 or 0; the words in CSV.
 bool tag_flag(const nlohmann::ordered_json& value, std::string_view name);
 
 /// The model's name in a column.
@@ -38,7 +38,12 @@ StyleCounts metadata_counts(const nlohmann::ordered_json& metadata, const std::s
 /// A list, or the JSON of one in a text (55k's columns, the expert set's conversations).
 std::optional<nlohmann::ordered_json> json_list(const nlohmann::ordered_json& value);
 
-/// A turn's text: a string, or the texts of a list of parts ([{"type": "text", "text": ...}]).
+/// The same, where its elements are turns: texts, null for an empty one, lists of parts. A prompt
+/// such as "[1, 2]" is none.
+std::optional<nlohmann::ordered_json> turn_list(const nlohmann::ordered_json& value);
+
+/// A turn's text: a string, or the texts of a list of parts ([{"type": "text", "text": ...}]); null
+/// is an empty one.
 std::string content_text(const nlohmann::ordered_json& content);
 
 /// The response column of a side: `response_a`, in PPE `response_1`; empty: none.

@@ -127,5 +127,15 @@ TEST_F(BattleReaderTest, CategoryTagsSelectRows) {
               ElementsAre(0.5));
 }
 
+TEST_F(BattleReaderTest, CsvOfPandasHasFlagsAsWords) {
+  const auto battles = read(
+      "model_a,model_b,winner,anony\n"
+      "x,y,model_a,True\n"
+      "x,y,model_b,False\n",
+      {}, "battles.csv");
+  EXPECT_EQ(battles.size(), 1u);
+  EXPECT_EQ(counts_.num_named, 1);
+}
+
 }  // namespace
 }  // namespace charm::storage

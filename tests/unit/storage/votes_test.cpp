@@ -72,7 +72,8 @@ TEST_F(VotesTest, ArenaConversationsAreWhole) {
                                   {"winner", "both_bad"},
                                   {"conversation_a", part},
                                   {"conversation_b", turns(2, "y").dump()}}}));
-  EXPECT_EQ(votes[0].conversation_a.back().content, "hello");
+  // Texts, as the templates of text models take them.
+  EXPECT_EQ(votes[0].conversation_a, (Conversation{{"user", "hi"}, {"assistant", "hello"}}));
   EXPECT_EQ(votes[0].conversation_b.size(), 4u);
   EXPECT_EQ(votes[0].vote.outcome, 0.5);
 }
@@ -102,6 +103,27 @@ TEST_F(VotesTest, PpeCallsResponsesOneAndTwo) {
   EXPECT_EQ(votes[0].conversation_a.back().content, "one");
   EXPECT_EQ(votes[0].conversation_b.back().content, "two");
   EXPECT_EQ(votes[0].conversation_b.front().content, "hi");
+}
+
+TEST_F(VotesTest, PromptsAndIdsOfDigitsStayTexts) {
+  write_file(folder_ / "votes.csv",
+             "question_id,prompt_id,judge,model_a,model_b,prompt,response_a,response_b,winner\n"
+             "80,007,12,x,y,42,7,nan,model_a\n");
+  const auto votes = read(folder_ / "votes.csv");
+  ASSERT_EQ(votes.size(), 1u);
+  EXPECT_EQ(votes[0].vote.question, "80");
+  EXPECT_EQ(votes[0].vote.prompt_id, "007");
+  EXPECT_EQ(votes[0].vote.judge, "12");
+  EXPECT_EQ(votes[0].conversation_a, (Conversation{{"user", "42"}, {"assistant", "7"}}));
+  EXPECT_EQ(votes[0].conversation_b.back().content, "nan");
+
+  Json row = {{"question_id", 80.0}, {"model_a", "x"},    {"model_b", "y"},   {"winner", "tie"},
+              {"prompt", "[1, 2]"},  {"response_a", "3"}, {"response_b", "4"}};
+  const auto bracketed = read(write({row}));
+  EXPECT_EQ(bracketed[0].vote.question, "80");
+  EXPECT_EQ(bracketed[0].conversation_a, (Conversation{{"user", "[1, 2]"}, {"assistant", "3"}}));
+  row["prompt"] = 42;
+  EXPECT_ERROR(kInput, "a text is 42, expected a string", read(write({row})));
 }
 
 TEST_F(VotesTest, VotesWithoutTextsAreRefused) {
