@@ -61,6 +61,11 @@ Json without_nulls(const Json& parts) {
   return kept;
 }
 
+// Tool calls stand in place of a content; a user's message without one says nothing.
+bool may_lack_content(std::string_view role) {
+  return role == "assistant" || role == "tool" || role == "function" || role == "ipython";
+}
+
 // A message {role, content, ...} as `Message`.
 Message message_of(const Json& object, const Place& place) {
   const Json* role = find_member(object, "role");
@@ -98,7 +103,7 @@ Message message_of(const Json& object, const Place& place) {
   } else if (content.is_array()) {
     message.content = text_of_parts(content, place);
     content = without_nulls(content);
-  } else if (!content.is_null() || others.empty()) {
+  } else if (!content.is_null() || others.empty() || !may_lack_content(message.role)) {
     refuse(place, "expected a string or a list of text parts 'content', found {}",
            has_content ? content.type_name() : "none");
   }
@@ -175,15 +180,17 @@ Conversation from_object(const Json& object, std::string_view column) {
 }
 
 // The transcript format of early preference datasets (hh-rlhf): "\n\nHuman: ...\n\nAssistant: ...".
+constexpr std::string_view kHumanTurn = "\n\nHuman:";
+constexpr std::string_view kAssistantTurn = "\n\nAssistant:";
+
 Conversation from_transcript(std::string_view text) {
-  constexpr std::string_view kHuman = "\n\nHuman:";
-  constexpr std::string_view kAssistant = "\n\nAssistant:";
   Conversation conversation;
   while (!text.empty()) {
-    const bool human = text.starts_with(kHuman);
-    text.remove_prefix((human ? kHuman : kAssistant).size());
+    const bool human = text.starts_with(kHumanTurn);
+    text.remove_prefix((human ? kHumanTurn : kAssistantTurn).size());
     if (text.starts_with(' ')) text.remove_prefix(1);
-    const std::size_t end = std::min({text.find(kHuman), text.find(kAssistant), text.size()});
+    const std::size_t end =
+        std::min({text.find(kHumanTurn), text.find(kAssistantTurn), text.size()});
     conversation.push_back({human ? "user" : "assistant", std::string(text.substr(0, end))});
     text.remove_prefix(end);
   }
@@ -273,6 +280,17 @@ std::string template_kwargs_of(Json value, std::string_view column) {
   return variables.empty() ? "" : Json(variables).dump();
 }
 
+bool is_transcript(std::string_view text) { return text.starts_with(kHumanTurn); }
+
+std::optional<Conversation> prompt_transcript(std::string_view text) {
+  const std::size_t end = text.find_last_not_of(" \t\r\n");
+  if (!is_transcript(text) || !text.substr(0, end + 1).ends_with(kAssistantTurn))
+    return std::nullopt;
+  Conversation prompt = from_transcript(text.substr(0, end + 1));
+  prompt.pop_back();  // the assistant's turn, which is to be written
+  return prompt;
+}
+
 bool ends_with_assistant(const Conversation& conversation) {
   return !conversation.empty() && conversation.back().role == "assistant";
 }
@@ -306,17 +324,11 @@ void add_context(const RowView& row, Conversation& conversation) {
 }
 
 Conversation finished_conversation(std::string text, std::string_view column, Conversation prompt) {
-  if (!prompt.empty()) {
+  if (!is_transcript(text)) {
     Message& turn = prompt.emplace_back();
     turn.role = "assistant";
     turn.content = std::move(text);
     return prompt;
-  }
-  if (!text.starts_with("\n\nHuman:")) {
-    throw Error(
-        ErrorKind::kInput,
-        "column '{}' is a plain text, so the row needs a prompt: expected a column 'prompt'",
-        column);
   }
   return finished_conversation(from_transcript(text), column, {});
 }

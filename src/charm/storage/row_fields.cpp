@@ -36,11 +36,36 @@ Conversation instruction_prompt(const RowView& row, const Value& instruction) {
   return prompt;
 }
 
+// What a chat template writes before a user's turn (ChatML, Llama-3, Llama-2 and Mistral, Gemma).
+constexpr std::string_view kTemplateStarts[] = {
+    "<|im_start|>", "<|begin_of_text|>", "<|start_header_id|>", "<s>[INST]",
+    "[INST]",       "<start_of_turn>",   "<bos><start_of_turn>"};
+
+// A text is one user turn, unless it is hh-rlhf's transcript. The reward model's template would be
+// put around another one.
+Conversation text_prompt(const RowView& row, Conversation prompt) {
+  const std::string& text = prompt.front().content;
+  if (auto transcript = prompt_transcript(text)) return *std::move(transcript);
+  for (const std::string_view start : kTemplateStarts) {
+    if (!text.starts_with(start)) continue;
+    row.warn_once("prompt",
+                  fmt::format("holds texts that begin as a chat template renders them ('{}'); each "
+                              "is taken as one user turn, and the model's own template is applied "
+                              "to it. Give the messages, or the user's text alone",
+                              start));
+    break;
+  }
+  return prompt;
+}
+
 // From `prompt` or `instruction`; empty if the row has neither.
 Conversation explicit_prompt(const RowView& row) {
   Conversation prompt;
   if (const Value value = row["prompt"]; !value.is_null()) {
     prompt = conversation_of(row, value, "prompt");
+    const bool is_text = value.kind() != ValueKind::kList && value.kind() != ValueKind::kStruct &&
+                         prompt.size() == 1;
+    if (is_text) prompt = text_prompt(row, std::move(prompt));
   } else if (const Value instruction = row["instruction"]; !instruction.is_null()) {
     prompt = instruction_prompt(row, instruction);
   }
@@ -79,6 +104,15 @@ Message response_message(const RowView& row, const Named& found) {
     if (!text->empty()) turn["content"] = *std::move(text);
     turns = conversation_of(turn, found.column);
   } else {
+    const bool are_texts = found.value.kind() == ValueKind::kList && found.value.size() > 0 &&
+                           found.value[0].kind() == ValueKind::kText;
+    if (are_texts) {
+      throw Error(
+          ErrorKind::kInput,
+          "column '{}': expected one response, found a list of {} texts; give each a row of "
+          "its own, those of one prompt numbered in a column 'sample'",
+          found.column, found.value.size());
+    }
     turns = conversation_of(row, found.value, found.column);
   }
   if (turns.size() != 1 || turns.front().role != "assistant") {
@@ -91,8 +125,15 @@ Message response_message(const RowView& row, const Named& found) {
 
 Conversation side_of(const RowView& row, std::string_view column, const Conversation& prompt) {
   const Value value = row[column];
-  if (auto text = plain_text_of(row, value, column))
+  if (auto text = plain_text_of(row, value, column)) {
+    if (prompt.empty() && !is_transcript(*text)) {
+      throw_missing(row, fmt::format("prompt: column '{}' is a plain text, so expected a column "
+                                     "prompt or instruction, or another one named with "
+                                     "--prompt-column",
+                                     column));
+    }
     return finished_conversation(*std::move(text), column, prompt);
+  }
   return finished_conversation(conversation_of(row, value, column), column, prompt);
 }
 
@@ -117,7 +158,7 @@ Conversation prompt_field(const RowView& row) {
   if (row.has("chosen") && row.has("rejected")) return pair_fields(row).prompt;
   throw_missing(row,
                 "prompt: expected a column prompt, instruction, messages, conversations or a pair "
-                "chosen/rejected");
+                "chosen/rejected, or another one named with --prompt-column");
 }
 
 Exchange exchange_fields(const RowView& row) {
@@ -127,7 +168,7 @@ Exchange exchange_fields(const RowView& row) {
     if (messages.value.is_null()) {
       throw_missing(row,
                     "response: expected a column response, output, completion, messages or "
-                    "conversations");
+                    "conversations, or another one named with --response-column");
     }
     Conversation prompt = conversation_of(row, messages.value, messages.column);
     if (prompt.size() < 2 || !ends_with_assistant(prompt)) {
@@ -143,7 +184,9 @@ Exchange exchange_fields(const RowView& row) {
   Exchange exchange{explicit_prompt(row), response_message(row, response)};
   if (exchange.prompt.empty()) {
     if (messages.value.is_null())
-      throw_missing(row, "prompt: expected a column prompt, instruction or messages");
+      throw_missing(row,
+                    "prompt: expected a column prompt, instruction or messages, or another one "
+                    "named with --prompt-column");
     exchange.prompt = conversation_of(row, messages.value, messages.column);
     if (ends_with_assistant(exchange.prompt)) {
       if (exchange.prompt.back().content != exchange.response.content ||

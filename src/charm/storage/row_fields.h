@@ -73,9 +73,16 @@ std::optional<bool> flag_field(const RowView& row, std::string_view column);
 /// is a content; other parts are refused.
 Conversation conversation_of(const nlohmann::ordered_json& value, std::string_view column);
 
+/// Whether a text has the form of hh-rlhf, "\n\nHuman: ...\n\nAssistant: ...".
+bool is_transcript(std::string_view text);
+
+/// A prompt in the "\n\nHuman: ... \n\nAssistant:" form of hh-rlhf, which ends where the answer
+/// begins; empty for any other text.
+std::optional<Conversation> prompt_transcript(std::string_view text);
+
 /// The chosen or rejected side of a pair as a whole conversation that ends with the assistant's
 /// turn. A text or messages that start with the assistant continue `prompt`; other messages, and
-/// without a prompt texts in the "\n\nHuman: ... \n\nAssistant: ..." form, include the prompt.
+/// transcripts, include the prompt.
 Conversation finished_conversation(std::string text, std::string_view column, Conversation prompt);
 Conversation finished_conversation(Conversation messages, std::string_view column,
                                    Conversation prompt);

@@ -32,7 +32,10 @@ TEST(ReadPreferences, AcceptsAllFormats) {
           R"({"chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"good"}],"rejected":[{"role":"user","content":"Hi"},{"role":"assistant","content":"bad"}]})",
           // whole conversations beside their prompt, as UltraFeedback has them
           R"({"prompt":"Hi","chosen":[{"role":"user","content":"Hi"},{"role":"assistant","content":"good"}],"rejected":[{"role":"user","content":"Hi"},{"role":"assistant","content":"bad"}]})",
-          // transcripts
+          // transcripts, also beside a prompt or with their prompt as one
+          R"({"prompt":"\n\nHuman: Hi\n\nAssistant:","chosen":"good","rejected":"bad"})",
+          R"({"prompt":"\n\nHuman: Hi\n\nAssistant: ","chosen":"\n\nHuman: Hi\n\nAssistant: good","rejected":"\n\nHuman: Hi\n\nAssistant: bad"})",
+          R"({"prompt":"Hi","chosen":"\n\nHuman: Hi\n\nAssistant: good","rejected":"\n\nHuman: Hi\n\nAssistant: bad"})",
           "{\"chosen\":\"\\n\\nHuman: Hi\\n\\nAssistant: good\",\"rejected\":\"\\n\\nHuman: "
           "Hi\\n\\nAssistant: bad\"}",
       }) {
@@ -62,6 +65,16 @@ TEST(ReadPreferences, TranscriptsOfSeveralTurns) {
   EXPECT_EQ(rows[0].prompt_id, prompt_id_of({{"user", "a"}, {"assistant", "b"}, {"user", "c"}}));
 }
 
+TEST(ReadPreferences, PromptColumnsOfOtherNames) {
+  const TempFolder folder;
+  const auto file =
+      folder.file("orca.jsonl", R"({"question":"Hi","chosen":"good","rejected":"bad"})");
+  const auto rows = read_preferences(file, {.columns = {.prompt = "question"}});
+  EXPECT_EQ(rows[0].chosen, kChosen);
+  EXPECT_THAT(error_of([&] { read_preferences(file, {}); }).message(),
+              HasSubstr("--prompt-column; the row has the columns: question, chosen, rejected"));
+}
+
 TEST(ReadPreferences, ScoresAndPoliciesAreOptional) {
   const auto rows = pairs(
       R"({"prompt":"Hi","chosen":"a","rejected":"b","score_chosen":2,"score_rejected":0.5,"margin":1.5,"policy_chosen":"x","policy_rejected":"y"})"
@@ -82,7 +95,7 @@ TEST(ReadPreferences, InvalidPairsAreReported) {
     return error.message();
   };
   EXPECT_THAT(message(R"({"chosen":"a","rejected":"b"})"),
-              HasSubstr("pairs.jsonl:1: column 'chosen' is a plain text"));
+              HasSubstr("pairs.jsonl:1: no prompt: column 'chosen' is a plain text"));
   EXPECT_THAT(message(R"({"prompt":"Hi","chosen":"a"})"), HasSubstr("columns: prompt, chosen"));
   EXPECT_THAT(
       message(
