@@ -76,8 +76,9 @@ std::vector<DataFile> saved_dataset_dict(const fs::path& folder,
   if (splits.empty())
     throw Error(ErrorKind::kInput, "{}: expected a list 'splits' of names", dict_path.string());
   if (!split && splits.size() > 1) {
-    throw Error(ErrorKind::kInput, "{}: holds the splits {}; choose one with --split",
-                folder.string(), quoted_list(splits));
+    throw Error(ErrorKind::kInput,
+                "{}: holds the splits {}; choose one with --split, or give its folder, {}",
+                folder.string(), quoted_list(splits), (folder / splits.front()).string());
   }
   const std::string name = split.value_or(splits.front());
   if (std::find(splits.begin(), splits.end(), name) == splits.end()) {
@@ -210,7 +211,8 @@ std::vector<DataFile> parts_of_folder(const fs::path& folder,
   }
   const std::vector<std::string> names(splits.begin(), splits.end());
   if (!split && splits.size() > 1) {
-    throw Error(ErrorKind::kInput, "{}: holds shards of the splits {}; choose one with --split",
+    throw Error(ErrorKind::kInput,
+                "{}: holds shards of the splits {}; choose one with --split, or give its files",
                 folder.string(), quoted_list(names));
   }
   if (split && files.empty() && !found.empty()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -141,11 +142,19 @@ bool holds_benchmark_rows(const fs::path& file) {
                                         "conversations"};
   std::vector<std::string> columns = {"prompt", "chosen", "rejected"};
   columns.insert(columns.end(), std::begin(kResponses), std::end(kResponses));
-  RowReader reader(file, {}, std::move(columns));
+  // Whoever reads the rows counts the invalid ones.
+  RowReader reader(file, {.max_bad_rows = std::numeric_limits<std::int64_t>::max()},
+                   std::move(columns));
   const RowView* row = reader.next();
-  return row != nullptr && row->has("prompt") && row->has("chosen") && row->has("rejected") &&
-         std::none_of(std::begin(kResponses), std::end(kResponses),
-                      [&](const char* name) { return row->has(name); });
+  if (row == nullptr) return false;
+  try {
+    return row->has("prompt") && row->has("chosen") && row->has("rejected") &&
+           std::none_of(std::begin(kResponses), std::end(kResponses),
+                        [&](const char* name) { return row->has(name); });
+  } catch (const Error& error) {  // a column twice
+    if (error.kind() != ErrorKind::kInput) throw;
+    return false;
+  }
 }
 
 std::vector<Response> read_benchmark_responses(const fs::path& file, const ReadOptions& options) {
