@@ -13,6 +13,7 @@
 #include "charm/records/preference_pair.h"
 #include "charm/records/response.h"
 #include "charm/records/score.h"
+#include "charm/storage/joined_prompts.h"
 #include "charm/storage/provenance.h"
 #include "charm/storage/row_fields.h"
 #include "charm/storage/row_reader.h"
@@ -265,6 +266,7 @@ std::vector<Score> read_score_files(std::span<const std::filesystem::path> paths
   }
   check_distinct_policies(policies_of_files);
   check_comparable_ids(files);
+  check_joined_prompts(paths, files, options);
   std::vector<Score> all;
   for (ScoreFile& file : files) {
     all.insert(all.end(), std::make_move_iterator(file.rows.begin()),

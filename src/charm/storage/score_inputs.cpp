@@ -7,6 +7,7 @@
 #include "charm/records/conversation.h"
 #include "charm/records/response.h"
 #include "charm/records/score.h"
+#include "charm/storage/joined_prompts.h"
 #include "charm/storage/provenance.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
@@ -89,6 +90,7 @@ ScoreInputs read_score_inputs(const ScoreInputOptions& options, Manifest& manife
     report();
   }
   check_comparable_ids(inputs.scores);
+  check_joined_prompts(options.scores, inputs.scores, read);
   inputs.ratings =
       read_ratings(options.ratings, {.category = options.category, .date = options.date});
   add_file(options.ratings, inputs.ratings.size());
