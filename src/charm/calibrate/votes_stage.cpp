@@ -41,6 +41,11 @@ void check_vote_options(const CalibrateOptions& options) {
   refuse(options.leave_one_out, "--leave-one-out");
   refuse(options.strict, "--strict");
   refuse(options.ties == CalibrateTies::kLoss, "--ties loss");
+  refuse(options.columns.any(), "--prompt-column, --response-column or --policy-column");
+  const bool names_ratings =
+      !options.category.empty() || !options.date.empty() || !options.aliases.empty();
+  if (names_ratings && options.ratings.empty())
+    throw Error(ErrorKind::kUsage, "--category, --date and --alias need --ratings");
   if (options.interval == IntervalKind::kBootstrap && solve.bootstrap < 1)
     throw Error(ErrorKind::kUsage, "--interval bootstrap needs --bootstrap of at least 1");
 }

@@ -19,6 +19,11 @@ void check_vote_options(const MeasureOptions& options) {
   refuse(!options.scores.empty(), "--scores");
   refuse(!options.ratings.empty(), "--ratings");
   refuse(options.strict, "--strict");
+  refuse(options.holdout > 0.0, "--holdout");
+  refuse(!options.category.empty(), "--category");
+  refuse(!options.date.empty(), "--date");
+  refuse(!options.aliases.empty(), "--alias");
+  refuse(options.columns.any(), "--prompt-column, --response-column or --policy-column");
 }
 
 // Ratings are people's own, where the votes determine them.
