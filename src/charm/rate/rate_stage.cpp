@@ -13,6 +13,7 @@
 #include "charm/base/strings.h"
 #include "charm/rate/ratings.h"
 #include "charm/records/arena.h"
+#include "charm/results/result_file.h"
 #include "charm/storage/manifest.h"
 #include "charm/storage/ratings.h"
 
@@ -241,6 +242,8 @@ Ratings rate(const RateOptions& options, const ProgressFn& progress) {
     throw Error(ErrorKind::kUsage, "no battles given; name one file or more with --battles");
   }
   const FitOptions fit = fit_options(options);
+  storage::require_each_once(options.battles);
+  results::require_json_name(options.output);
   require_writable(options.output);
   require_distinct(options.output, options.battles);
   const OutputLock lock(options.output);

@@ -94,6 +94,14 @@ std::vector<InputFile> read_inputs(const Json& result) {
   return files;
 }
 
+void require_json_name(const std::filesystem::path& output) {
+  require_result_name(output);
+  if (lower_ascii(output.extension().string()) != ".csv") return;
+  throw Error(ErrorKind::kUsage,
+              "{}: is written as JSON; expected a name in .json, or - for standard output",
+              output.string());
+}
+
 void require_result_name(const std::filesystem::path& output) {
   constexpr std::array kOthers = {".parquet", ".jsonl", ".ndjson", ".gz",   ".tsv",
                                   ".xlsx",    ".yaml",  ".yml",    ".html", ".txt"};

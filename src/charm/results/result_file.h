@@ -25,6 +25,8 @@ std::vector<InputFile> read_inputs(const nlohmann::ordered_json& result);
 
 /// Throws kUsage for the name of a format that results are not written in (.parquet, .tsv, ...).
 void require_result_name(const std::filesystem::path& output);
+/// The same where there is no table: .csv is refused too.
+void require_json_name(const std::filesystem::path& output);
 
 enum class ResultKind { kMismatch, kCalibration, kEvaluation, kComparison, kExplanation };
 
