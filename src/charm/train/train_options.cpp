@@ -141,7 +141,11 @@ void describe_command(OptionTable& table, TrainOptions& options) {
       .required()
       .path("output", options.output, "DIR",
             "Hugging Face folder to write; it appears when training is finished.")
-      .required();
+      .required()
+      .text("split", options.split, "NAME",
+            "Split to read of preferences that are a Hugging Face DatasetDict or a folder of "
+            "shards; required if there are several.");
+  storage::describe_prompt_column(table, options.columns);
   describe_settings(table, options);
   table
       .integer("stop-after-steps", options.stop_after_steps, "STEPS",

@@ -85,9 +85,10 @@ Data read_data(const TrainOptions& options, const engine::DecoderConfig& config,
                                   .needs_margin = options.use_margin || options.soft_labels,
                                   .max_bad_rows = options.max_bad_rows};
   Data data;
-  const auto read = [&](const fs::path& path, EncodePairsOptions how) {
-    std::vector<PreferencePair> pairs =
-        storage::read_preferences(path, {.max_bad_rows = options.max_bad_rows});
+  const auto read = [&](const fs::path& path, EncodePairsOptions how,
+                        const std::optional<std::string>& split) {
+    std::vector<PreferencePair> pairs = storage::read_preferences(
+        path, {.max_bad_rows = options.max_bad_rows, .split = split, .columns = options.columns});
     const auto num_equal = static_cast<std::int64_t>(std::erase_if(
         pairs, [](const PreferencePair& pair) { return pair.chosen == pair.rejected; }));
     data.num_equal_texts += num_equal;
@@ -97,13 +98,13 @@ Data read_data(const TrainOptions& options, const engine::DecoderConfig& config,
     }
     return encode_pairs(pairs, encoder, how, path.string());
   };
-  std::vector<EncodedPair> pairs = read(options.preferences, encode);
+  std::vector<EncodedPair> pairs = read(options.preferences, encode, options.split);
   const double fraction = options.eval_preferences ? 0.0 : options.eval_fraction;
   std::set<std::string> held_out_prompts;
   if (options.eval_preferences) {
     EncodePairsOptions without_margin = encode;
     without_margin.needs_margin = false;
-    data.held_out = read(*options.eval_preferences, without_margin);
+    data.held_out = read(*options.eval_preferences, without_margin, std::nullopt);
     for (const EncodedPair& pair : data.held_out) held_out_prompts.insert(pair.prompt_id);
   }
   const Split split = split_by_prompt(pairs, fraction, options.seed);

@@ -8,6 +8,7 @@
 
 #include "charm/base/progress.h"
 #include "charm/engine/model_source.h"
+#include "charm/storage/read_options.h"
 
 namespace charm {
 class OptionTable;
@@ -105,9 +106,11 @@ struct TrainOptions {
   std::uint64_t seed = 0;  ///< shuffle, held-out prompts, new head
   std::int64_t checkpoint_every =
       0;  ///< steps between checkpoints, from which a killed run resumes; 0: every five minutes
-  std::int64_t max_bad_rows = 0;  ///< unusable rows that are skipped before the command fails
-  int threads = 0;                ///< 0: all processors of this process
-  bool fresh = false;             ///< discards an unfinished run and an earlier output
+  std::int64_t max_bad_rows = 0;     ///< unusable rows that are skipped before the command fails
+  std::optional<std::string> split;  ///< of `preferences`, where it is a data set with several
+  storage::ColumnNames columns;      ///< of `preferences`; the prompt's alone matters
+  int threads = 0;                   ///< 0: all processors of this process
+  bool fresh = false;                ///< discards an unfinished run and an earlier output
   bool replace_other =
       false;  ///< replaces an output of other options or inputs; otherwise an error
   std::int64_t stop_after_steps =
