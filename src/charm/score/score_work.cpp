@@ -19,12 +19,17 @@ namespace {
 constexpr std::size_t kMaxNameBytes = 255;  // of a file, on usual file systems
 
 /// Checks that every policy has its own output file, distinct from the inputs.
-void check_files(const ScoreStageOptions& options, const std::vector<PolicyPart>& parts) {
+void check_files(const ScoreStageOptions& options, const Work& work) {
   std::vector<fs::path> files;
-  for (const PolicyPart& part : parts) files.push_back(part.file);
-  if (std::set<fs::path>(files.begin(), files.end()).size() != files.size()) {
-    throw Error(ErrorKind::kInput, "two policies would share one file in {}: rename one of them",
-                options.output.string());
+  std::map<fs::path, std::string> policy_of_file;
+  for (const PolicyPart& part : work.parts) {
+    files.push_back(part.file);
+    const std::string& policy = work.rows[part.rows.front()].policy;
+    const auto [place, is_new] = policy_of_file.emplace(part.file, policy);
+    if (is_new) continue;
+    throw Error(ErrorKind::kInput,
+                "the policies '{}' and '{}' would share the file {}; rename one of them",
+                place->second, policy, part.file.string());
   }
   for (const fs::path& file : files) {
     require_distinct(file, options.responses);
@@ -71,7 +76,7 @@ Work read_work(const ScoreStageOptions& options) {
                             .num_rows = static_cast<std::int64_t>(read.size())});
   }
   storage::check_distinct_policies(policies_of_files);
-  check_files(options, work.parts);
+  check_files(options, work);
   return work;
 }
 

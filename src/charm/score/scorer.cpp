@@ -80,6 +80,7 @@ class Scoring {
           "--truncation left keeps the responses",
           num_without_response_, rows_.size());
     }
+    warn_of_parts();
     if (encoder_.options().strip_thinking) return;
     const auto num_thinking = std::count_if(rows_.begin(), rows_.end(), [this](std::size_t row) {
       const std::string& text = store_[row].response;
@@ -93,6 +94,24 @@ class Scoring {
   }
 
  private:
+  /// Templates of text models that do more with a content than append it write the source of a list
+  /// into the conversation, as transformers does.
+  void warn_of_parts() const {
+    const auto is_list = [](const std::string& members) {
+      return members.starts_with("{\"content\":[");
+    };
+    const auto num_lists = std::count_if(rows_.begin(), rows_.end(), [&](std::size_t row) {
+      return is_list(store_[row].members) ||
+             std::ranges::any_of(store_.prompt(row), is_list, &Message::members);
+    });
+    if (num_lists == 0 || !encoder_.writes_source_of_parts()) return;
+    log::warning(
+        "{} of {} conversations have contents that are lists of parts, of which the chat template "
+        "writes the source ([{{'type': 'text', ...}}]) instead of the text; store contents as "
+        "texts",
+        num_lists, rows_.size());
+  }
+
   /// Encodes the rows of some prompts in parallel and queues them in order.
   void score_groups(std::span<const std::vector<std::size_t>> groups) {
     std::vector<std::vector<std::int32_t>> prompt_ids(groups.size());

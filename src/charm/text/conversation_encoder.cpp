@@ -49,6 +49,18 @@ std::string ConversationEncoder::find_response_header() const {
   }
 }
 
+bool ConversationEncoder::writes_source_of_parts() const {
+  const Message text{"user", "charm"};
+  const Message parts{"user", "charm", R"({"content":[{"type":"text","text":"charm"}]})"};
+  try {
+    return template_->render(Conversation{text}, GenerationPrompt::kNo) !=
+           template_->render(Conversation{parts}, GenerationPrompt::kNo);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kInput) throw;
+    return false;  // it refuses them, or a user's turn alone
+  }
+}
+
 EncodedRow ConversationEncoder::encode_rendered(const std::string& rendered) const {
   EncodedRow row;
   try {

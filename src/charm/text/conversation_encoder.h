@@ -95,6 +95,10 @@ class ConversationEncoder {
   EncodedRow encode_row(const Conversation& prompt, std::span<const std::int32_t> prompt_ids,
                         const Message& response) const;
 
+  /// Whether the template writes the source of a content that is a list of text parts, not its
+  /// text.
+  bool writes_source_of_parts() const;
+
   /// A conversation that another program rendered with the same template, from its start to its
   /// end; BOS is handled as in `encode`. Its prompt ends with the last assistant header in the
   /// text, so that such texts have the tokens and the prompt length of the conversation itself. A
