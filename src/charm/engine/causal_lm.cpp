@@ -1,8 +1,8 @@
 #include "charm/engine/causal_lm.h"
 
 #include <algorithm>
-#include <limits>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "charm/base/error.h"

@@ -16,8 +16,13 @@ constexpr const char* kHowPlanted = "how_the_planted_offset_is_known";
 constexpr const char* kInInterval = "planted_in_interval";
 
 /// All other members are tables.
-constexpr std::array kOwnMembers = {
-    "about", kHowPlanted, "seed", "planted", kInInterval, "recovered_offset", "recovered_offset_ci95"};
+constexpr std::array kOwnMembers = {"about",
+                                    kHowPlanted,
+                                    "seed",
+                                    "planted",
+                                    kInInterval,
+                                    "recovered_offset",
+                                    "recovered_offset_ci95"};
 
 bool is_interval_of(const Json& object, const std::string& name) {
   constexpr std::string_view kEnd = "_ci95";
@@ -53,7 +58,8 @@ Json to_json(const World& world) {
   if (!world.how_planted.empty()) json[kHowPlanted] = world.how_planted;
   if (world.seed) json["seed"] = *world.seed;
   json["planted"] = Json::array();
-  for (const World::Planted& planted : world.planted) json["planted"].push_back(planted_json(planted));
+  for (const World::Planted& planted : world.planted)
+    json["planted"].push_back(planted_json(planted));
   if (const auto inside = world.planted_in_interval()) json[kInInterval] = *inside;
   if (world.recovered_offset) put_estimate(json, "recovered_offset", world.recovered_offset);
   for (const World::Table& table : world.tables) {
@@ -78,7 +84,8 @@ World read_world(const Json& json, const std::string& file) {
                              .num_probes = planted.find<std::int64_t>("num_probes")});
   }
   for (const auto& [name, value] : json.items()) {
-    const bool is_own = std::find(kOwnMembers.begin(), kOwnMembers.end(), name) != kOwnMembers.end();
+    const bool is_own =
+        std::find(kOwnMembers.begin(), kOwnMembers.end(), name) != kOwnMembers.end();
     if (!is_own) world.tables.push_back(read_table(name, fields.at<Fields>(name.c_str())));
   }
   return world;

@@ -19,8 +19,8 @@ inline constexpr const char* kWorldFile = "world.json";
 struct World {
   struct Planted {
     std::string policy;
-    double offset = 0.0;                    ///< score units
-    std::optional<double> sd_over_probes;   ///< score units
+    double offset = 0.0;                   ///< score units
+    std::optional<double> sd_over_probes;  ///< score units
     std::optional<std::int64_t> num_probes;
   };
   struct Table {

@@ -86,10 +86,10 @@ void check_joined_prompts(std::span<const std::filesystem::path> paths,
     if (has_given_ids(files[file])) add_prompts(paths[file], file, options, prompts, counts);
   }
   if (counts.num_different == 0) return;
-  const std::string what = fmt::format(
-      "{} of {} prompt_ids stand for different prompts, the first is '{}' of {} and {}",
-      counts.num_different, counts.num_common, counts.example, paths[counts.first_file].string(),
-      paths[counts.second_file].string());
+  const std::string what =
+      fmt::format("{} of {} prompt_ids stand for different prompts, the first is '{}' of {} and {}",
+                  counts.num_different, counts.num_common, counts.example,
+                  paths[counts.first_file].string(), paths[counts.second_file].string());
   if (2 * counts.num_different <= counts.num_common) {
     log::warning("{}; their responses are compared all the same", what);
     return;

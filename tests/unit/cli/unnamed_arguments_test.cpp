@@ -28,10 +28,11 @@ class UnnamedArguments : public ::testing::Test {
     votes = folder.file("v.jsonl", R"({"model_a": "a", "model_b": "b", "winner": "tie"})").string();
     ratings = folder.file("r.json", R"({"gpt4": 1273})").string();
     table = folder.file("r.csv", "model,rating\ngpt4,1273\n").string();
-    calibration = folder
-                      .file("c.json",
-                            R"({"mode": "same-prompt", "reference": "a", "policies": [], "pairs": []})")
-                      .string();
+    calibration =
+        folder
+            .file("c.json",
+                  R"({"mode": "same-prompt", "reference": "a", "policies": [], "pairs": []})")
+            .string();
     model = (folder / "rm").string();
   }
 

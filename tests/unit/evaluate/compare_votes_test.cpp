@@ -45,7 +45,7 @@ TEST(CompareVotes, MeasuresByHandAndFlipsByPrompt) {
   std::ranges::reverse(b);  // any order
   const Comparison comparison = compare_votes(votes_of_run(false), b, {.num_replicates = 100});
   EXPECT_EQ(comparison.num_rows, 5);
-  EXPECT_DOUBLE_EQ(measured(comparison, "score").a.value, 0.5);   // of four decided votes
+  EXPECT_DOUBLE_EQ(measured(comparison, "score").a.value, 0.5);  // of four decided votes
   EXPECT_DOUBLE_EQ(measured(comparison, "score").b.value, 0.5);
   const auto loss = [](double z, double outcome) { return std::log1p(std::exp(z)) - outcome * z; };
   const double loss_a = (loss(2, 1) + loss(2, 0) + loss(1, 1) + loss(1, 0) + loss(1, 0.5)) / 5;

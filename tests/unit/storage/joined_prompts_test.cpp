@@ -42,9 +42,8 @@ TEST_F(JoinedPromptsTest, IdsOfOtherPromptsAreAnError) {
 }
 
 TEST_F(JoinedPromptsTest, FilesWithoutPromptsAreNotCompared) {
-  const fs::path bare = folder_.file("bare.jsonl",
-                                     R"({"prompt_id":0,"policy":"bare","score":1})"
-                                     "\n");
+  const fs::path bare = folder_.file("bare.jsonl", R"({"prompt_id":0,"policy":"bare","score":1})"
+                                                   "\n");
   EXPECT_NO_THROW(read({scores("one", 1, 10), bare}));
 }
 
