@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 clang_format=${CHARM_DEPS_DIR:-.deps}/wheels/clang_format/data/bin/clang-format
 [ -x "$clang_format" ] || { echo "format: $clang_format is missing: run tools/setup.sh" >&2; exit 1; }
-mapfile -t files < <(git ls-files '*.cpp' '*.h')
+mapfile -t files < <(git ls-files --cached --others --exclude-standard '*.cpp' '*.h')
 case ${1:-} in
   --check)
     status=0
