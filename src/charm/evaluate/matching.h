@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/records/records.h"
+#include "charm/records/score.h"
 
 // An inner join of the rows of two runs, A and B.
 namespace charm::evaluate {

@@ -70,7 +70,7 @@ class Generation {
     log::warning(
         "{} of {} responses have tokens that the tokenizer does not have (the model's vocabulary "
         "has {}); they have no text, as in transformers",
-        num_with_unknown_, requests_.size(), model_.vocab_size());
+        num_with_unknown_, requests_.size(), model_.config().vocab_size);
   }
 
  private:

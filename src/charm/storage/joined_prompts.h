@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <span>
 
-#include "charm/records/records.h"
+#include "charm/records/score.h"
 #include "charm/storage/read_options.h"
 
 namespace charm::storage {
