@@ -35,6 +35,46 @@ TEST_F(BadFiles, BrokenLinesCanBeSkipped) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
 }
 
+TEST_F(BadFiles, ABrokenFirstLineCanBeSkipped) {
+  write_file(path("broken.jsonl"), "{\n{\"prompt\": \"a\", \"response\": \"b\"}\n");
+  const Outcome outcome = run_charm(join({score({path("broken.jsonl")}), {"--max-bad-rows", "1"}}));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+}
+
+TEST_F(BadFiles, ColumnsTwiceNameTheLine) {
+  write_file(path("twice.jsonl"), "{\"prompt\": \"a\", \"prompt\": \"b\", \"response\": \"c\"}\n");
+  expect_failure(score({path("twice.jsonl")}), 3, {"twice.jsonl:1: two columns are named 'prompt'"},
+                 path("out/twice.parquet"));
+}
+
+TEST_F(BadFiles, PoliciesOfOneFileAreNamed) {
+  const std::string row = R"({"prompt": "a", "response": "b", "policy": ")";
+  write_file(path("slash.jsonl"), row + "a/b\"}\n" + row + "a_b\"}\n");
+  expect_failure(score({path("slash.jsonl")}), 3, {"policies 'a/b' and 'a_b'", "a_b.parquet"},
+                 path("out"));
+}
+
+TEST_F(BadFiles, ARunThatDoesNotBeginLeavesNoFolder) {
+  expect_failure(join({score({responses("helper")}), {"--template", path("nofile")}}), 4,
+                 {"nofile"}, path("out"));
+  EXPECT_FALSE(fs::exists(path(".charm/out")));
+}
+
+TEST_F(BadFiles, IdsOfDifferentPrompts) {
+  score_all();
+  auto rows = storage::read_scored_responses(path("scores/helper.parquet"), {});
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    rows[i].response.prompt_id = "row-" + std::to_string(i);
+  storage::write_scores(path("helper.parquet"), rows);
+  auto others = storage::read_scored_responses(path("scores/showman.parquet"), {});
+  for (std::size_t i = 0; i < others.size(); ++i)
+    others[i].response.prompt_id = "row-" + std::to_string(others.size() - 1 - i);
+  storage::write_scores(path("showman.parquet"), others);
+  expect_failure(measure({path("helper.parquet"), path("showman.parquet")}), 3,
+                 {"prompt_ids stand for different prompts", "showman.parquet"},
+                 path("mismatch.json"));
+}
+
 TEST_F(BadFiles, WrongColumnTypeNamesTheColumn) {
   write_file(path("types.jsonl"), "{\"prompt\": \"a\", \"response\": 17}\n");
   expect_failure(score({path("types.jsonl")}), 3, {"types.jsonl:1", "response"},

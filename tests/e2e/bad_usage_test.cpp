@@ -34,6 +34,36 @@ TEST_F(BadUsage, NumbersOutOfRange) {
   }
 }
 
+TEST_F(BadUsage, OptionsWithoutEffectOnVotes) {
+  write_file(path("votes.jsonl"), "");
+  const auto refused = [&](const std::vector<std::string>& options, const std::string& part) {
+    expect_failure(
+        join({{"measure", "--votes", path("votes.jsonl"), "--output", path("m.json")}, options}), 2,
+        {part}, path("m.json"));
+  };
+  refused({"--holdout", "0.3"}, "--holdout has no meaning with --votes");
+  refused({"--category", "full"}, "--category has no meaning with --votes");
+  refused({"--alias", "a=b"}, "--alias has no meaning with --votes");
+  refused({"--policy-column", "name"}, "has no meaning with --votes");
+  expect_failure({"calibrate", "--votes", path("votes.jsonl"), "--reference", "a", "--alias", "a=b",
+                  "--output", path("c.json")},
+                 2, {"--alias need --ratings"}, path("c.json"));
+  expect_failure(
+      {"measure", "--votes", path("votes.jsonl"), path("votes.jsonl"), "--output", path("m.json")},
+      2, {"votes.jsonl: is given twice"}, path("m.json"));
+}
+
+TEST_F(BadUsage, RatingsAreWrittenAsJson) {
+  write_file(path("battles.jsonl"), "");
+  for (const char* name : {"ratings.csv", "ratings.parquet"}) {
+    expect_failure({"rate", "--battles", path("battles.jsonl"), "--output", path(name)}, 2, {name},
+                   path(name));
+  }
+  expect_failure({"rate", "--battles", path("battles.jsonl"), path("battles.jsonl"), "--output",
+                  path("ratings.json")},
+                 2, {"battles.jsonl: is given twice"}, path("ratings.json"));
+}
+
 TEST_F(BadUsage, InvalidChoices) {
   expect_score_failure({"--truncation", "middle"},
                        {"--truncation: expected left|right|error, found 'middle'"});

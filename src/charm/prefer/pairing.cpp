@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "charm/base/error.h"
@@ -155,13 +156,15 @@ Pairing pair_scores(std::span<const Score> scores, const Offsets& offsets,
       std::find(offsets.policies.begin(), offsets.policies.end(), offsets.reference) -
       offsets.policies.begin());
   Pairing pairing;
+  // The samples of a prompt are groups of their own, but one prompt.
+  std::unordered_set<std::string_view> prompts, incomplete_prompts;
   for (const Group& group : group_by_prompt(scores, offsets, options.best_of_n)) {
-    if (num_policies(group) < offsets.policies.size()) ++pairing.counts.num_incomplete_prompts;
+    const std::string& prompt_id = scores[group.front().row].prompt_id;
+    if (num_policies(group) < offsets.policies.size()) incomplete_prompts.insert(prompt_id);
     if (group.size() < 2) continue;
-    ++pairing.counts.num_prompts;
+    prompts.insert(prompt_id);
     if (options.best_of_n) {
-      const auto [first, second] =
-          best_of_n_pair(group, options, scores[group.front().row].prompt_id);
+      const auto [first, second] = best_of_n_pair(group, options, prompt_id);
       add_pair(first, second, options, pairing);
       continue;
     }
@@ -169,6 +172,8 @@ Pairing pair_scores(std::span<const Score> scores, const Offsets& offsets,
       add_pair(first, second, options, pairing);
     }
   }
+  pairing.counts.num_prompts = std::ssize(prompts);
+  pairing.counts.num_incomplete_prompts = std::ssize(incomplete_prompts);
   return pairing;
 }
 

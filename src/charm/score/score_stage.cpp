@@ -251,6 +251,19 @@ ScoreStageResult score_responses(const ScoreStageOptions& options, const Progres
                        : score_whole(options, scorer, lock, work, std::move(known), progress);
 }
 
+/// The output's folder and that of its companions are made before the model is loaded: a run that
+/// ends before its first journal leaves none. Journals and locks of others keep both.
+void remove_empty_output(const fs::path& output) {
+  const fs::path companions = companion_folder(output);
+  std::error_code error;
+  const bool are_empty = fs::is_empty(companions, error) && !error && fs::is_empty(output, error) &&
+                         !error && fs::is_directory(output, error);
+  if (!are_empty) return;
+  fs::remove(companions, error);
+  remove_if_empty(companions.parent_path());
+  fs::remove(output, error);
+}
+
 }  // namespace
 
 ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn& progress) {
@@ -258,7 +271,14 @@ ScoreStageResult score_stage(const ScoreStageOptions& options, const ProgressFn&
   if (given.shard && given.shard->count == 1) given.shard.reset();
   if (given.merge) return merge_stage(given);
   if (!given.votes.empty()) return score_votes(given, progress);
-  return score_responses(given, progress);
+  std::error_code ignored;
+  const bool is_new = !fs::exists(given.output, ignored);
+  try {
+    return score_responses(given, progress);
+  } catch (const Error&) {
+    if (is_new && !given.shard) remove_empty_output(given.output);
+    throw;
+  }
 }
 
 std::string reuse_text(const ScoreStageResult& result) {

@@ -140,7 +140,6 @@ void add_conversations(const Json& body, const PolicyOffsets* offsets, ApiReques
 
 /// vLLM's `input`, or `messages` of one conversation.
 void add_input(const Json& body, ApiRequest& request) {
-  refuse_unsupported(body, {"truncate_prompt_tokens"});
   if (member(body, "messages") != nullptr && member(body, "input") == nullptr) {
     request.inputs.emplace_back(exchange_of(body, ""));
   } else {
@@ -152,7 +151,7 @@ void add_input(const Json& body, ApiRequest& request) {
 }
 
 void add_embedding_input(const Json& body, ApiRequest& request) {
-  refuse_unsupported(body, {"truncate_prompt_tokens", "dimensions"});
+  refuse_unsupported(body, {"dimensions"});
   add_texts(body, "input", /*single_text=*/true, request);
   const std::string format = optional_text(body, "encoding_format");
   if (!format.empty() && format != "float" && format != "base64") {
@@ -188,6 +187,7 @@ ApiRequest parse_request(Shape shape, std::string_view text, const PolicyOffsets
   if (!body.is_object()) refuse("the body", "a JSON object", &body);
   ApiRequest request{.shape = shape, .inputs = {}, .policies = {}, .model = {}};
   request.model = optional_text(body, "model");
+  refuse_unsupported(body, {"truncate_prompt_tokens", "max_length"});
   switch (shape) {
     case Shape::kScore:
       add_conversations(body, offsets, request);
@@ -203,7 +203,6 @@ ApiRequest parse_request(Shape shape, std::string_view text, const PolicyOffsets
       add_texts(body, "query", /*single_text=*/false, request);
       break;
     case Shape::kScoreEvaluation:
-      refuse_unsupported(body, {"max_length"});
       add_texts(body, "messages", /*single_text=*/false, request);
       break;
   }

@@ -152,6 +152,8 @@ TEST(ServeApi, WrongShapesNameTheField) {
                parse(Shape::kClassify, "{}"));
   EXPECT_ERROR(kInput, "input[1]: expected a text, found number",
                parse(Shape::kEmbeddings, R"({"input": ["a", 2]})"));
+  EXPECT_ERROR(kInput, "max_length: cannot be set by a request",
+               parse(Shape::kScore, R"({"conversations": [], "max_length": 5})"));
   EXPECT_ERROR(kInput, "truncate_prompt_tokens: cannot be set by a request",
                parse(Shape::kPooling, R"({"input": "a", "truncate_prompt_tokens": 5})"));
   EXPECT_ERROR(kInput, "encoding_format: expected float or base64",
