@@ -127,7 +127,7 @@ TEST_F(Prefer, OneIdForTwoPromptsIsAnError) {
   other.response.prompt[1].content = "another question";
   write("b", {other});
   EXPECT_THAT(error_of([&] { prefer(options_); }).message(),
-              HasSubstr("prompt_id 'x' identifies different prompts"));
+              HasSubstr("prompt_ids stand for different prompts, the first is 'x'"));
 }
 
 TEST_F(Prefer, PairsOfEqualTextsAreDroppedAndCounted) {
