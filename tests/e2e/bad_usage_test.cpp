@@ -53,6 +53,24 @@ TEST_F(BadUsage, OptionsWithoutEffectOnVotes) {
       2, {"votes.jsonl: is given twice"}, path("m.json"));
 }
 
+TEST_F(BadUsage, OptionsWithoutEffectOnSavedScores) {
+  score_all();
+  const Outcome outcome = run_charm(
+      join({{"evaluate", "--benchmark", "arena", "--ratings", path("world/ratings.json"),
+             "--max-tokens", "10", "--bootstrap", "0", "--output", path("a.json"), "--scores"},
+            all_scores()}));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("--max-tokens without effect"), std::string::npos) << outcome.err;
+  expect_failure(join({{"show", "--policy", "helper", "--against", "intern", "--calibration",
+                        path("c.json"), "--alias", "a=b", "--scores"},
+                       all_scores()}),
+                 2, {"--alias need --ratings"});
+  expect_failure(join({{"show", "--policy", "helper", "--against", "intern", "--calibration",
+                        path("c.json"), "--ties", "half", "--scores"},
+                       all_scores()}),
+                 2, {"--ties has no meaning with --calibration"});
+}
+
 TEST_F(BadUsage, RatingsAreWrittenAsJson) {
   write_file(path("battles.jsonl"), "");
   for (const char* name : {"ratings.csv", "ratings.parquet"}) {

@@ -57,6 +57,9 @@ Calibration calibrate(const CalibrateOptions& options, const ProgressFn& progres
   require_distinct(options.output, options.scores);
   require_distinct(options.output, options.held_out_scores);
   require_distinct(options.output, options.ratings);
+  const bool is_smooth = options.solve.mode.kind != ModeKind::kSamePrompt;
+  if (!is_smooth && options.solve.temperature != SolveOptions().temperature)
+    log::warning("--temperature has no effect in mode same-prompt, which has no sigmoid");
   const OutputLock lock(options.output);
   std::vector<fs::path> scored_files;
   if (options.write_scores) {

@@ -81,6 +81,7 @@ class EvaluateCommand final : public Command {
                   fmt::join(evaluate::benchmark_names(), ", "));
     }
     options_.benchmark = *benchmark_;
+    evaluate::warn_of_scoring_options(options_);
     options_.model.threads = common.threads;
     options_.fresh = common.fresh;
     pipeline::fetch_model_source(options_.model_dir, options_.model.source, common.offline,

@@ -162,6 +162,27 @@ EvaluateResult evaluate_arena(const EvaluateOptions& options,
 
 }  // namespace
 
+void warn_of_scoring_options(const EvaluateOptions& options) {
+  if (!options.model_dir.empty()) return;
+  const auto describe = [](OptionTable& table, EvaluateOptions& of) {
+    engine::describe_model(table, of.model);
+    text::describe_encoder(table, of.encoder);
+    score::describe_scorer(table, of.scorer);
+  };
+  EvaluateOptions own = options, defaults;
+  OptionTable given, initial;
+  describe(given, own);
+  describe(initial, defaults);
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < given.options().size(); ++i) {
+    const Option& option = given.options()[i];
+    if (option.value() != initial.options()[i].value()) names.push_back("--" + option.name);
+  }
+  if (names.empty()) return;
+  log::warning("{} without effect: the scores are saved ones, computed with options of their own",
+               fmt::join(names, ", "));
+}
+
 EvaluateResult evaluate(const EvaluateOptions& options, const ProgressFn& progress) {
   check_options(options);
   const OutputLock lock(options.output);

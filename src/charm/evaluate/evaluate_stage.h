@@ -72,6 +72,10 @@ struct EvaluateResult {
   std::int64_t num_bad_rows = 0;
 };
 
+/// Warns of options of scoring that are given with saved scores, which were computed with options
+/// of their own. For the command line: a recipe gives all benchmarks those of its reward model.
+void warn_of_scoring_options(const EvaluateOptions& options);
+
 /// Scores a benchmark (or takes saved scores), writes the result JSON, the scored rows, and a
 /// manifest. An interrupted run resumes.
 EvaluateResult evaluate(const EvaluateOptions& options, const ProgressFn& progress);

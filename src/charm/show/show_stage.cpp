@@ -34,6 +34,14 @@ void check_options(const ShowOptions& options) {
                 "give either --ratings or --calibration: where the offset of "
                 "the two policies comes from");
   }
+  const bool names_ratings =
+      !options.category.empty() || !options.date.empty() || !options.aliases.empty();
+  if (options.calibration && names_ratings)
+    throw Error(ErrorKind::kUsage, "--category, --date and --alias need --ratings");
+  if (options.calibration && options.ties != results::TieRule::kLoss) {
+    throw Error(ErrorKind::kUsage,
+                "--ties has no meaning with --calibration, which has a tie rule of its own");
+  }
   if (options.policy == options.against) {
     throw Error(ErrorKind::kUsage, "--policy and --against are both '{}'; expected two policies",
                 options.policy);

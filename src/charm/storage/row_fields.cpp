@@ -46,6 +46,12 @@ constexpr std::string_view kTemplateStarts[] = {
 Conversation text_prompt(const RowView& row, Conversation prompt) {
   const std::string& text = prompt.front().content;
   if (auto transcript = prompt_transcript(text)) return *std::move(transcript);
+  if (text.starts_with("[\"") && text.ends_with("\"]")) {
+    row.warn_once("prompt",
+                  "holds texts that are the JSON source of lists of texts, as "
+                  "lmsys-arena-human-preference-55k writes the turns of a user; they are kept as "
+                  "texts. Give the turns as messages");
+  }
   for (const std::string_view start : kTemplateStarts) {
     if (!text.starts_with(start)) continue;
     row.warn_once("prompt",
