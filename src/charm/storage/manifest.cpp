@@ -236,12 +236,25 @@ std::string sha256_of_path(const fs::path& path) {
   return fs::is_directory(path) ? sha256_of_hashes(hash_files(path)) : sha256_file(path);
 }
 
+namespace {
+
+// Trainers leave checkpoints and logs in subfolders of a model: they are no part of it.
+bool is_model_folder(const fs::path& folder) {
+  return fs::exists(folder / "config.json") || fs::exists(folder / "adapter_config.json");
+}
+
+}  // namespace
+
 std::vector<std::pair<std::string, std::string>> hash_files(const fs::path& folder) {
   std::vector<std::string> names;
   try {
-    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-      if (entry.is_regular_file())
-        names.push_back(entry.path().lexically_relative(folder).generic_string());
+    const bool is_model = is_model_folder(folder);
+    for (fs::recursive_directory_iterator next(folder), end; next != end; ++next) {
+      const bool is_left_out = is_model && next->is_directory() &&
+                               next->path().filename() != "additional_chat_templates";
+      if (is_left_out) next.disable_recursion_pending();
+      if (next->is_regular_file())
+        names.push_back(next->path().lexically_relative(folder).generic_string());
     }
   } catch (const fs::filesystem_error& e) {
     throw Error(ErrorKind::kIo, "{}: cannot be listed: {}", folder.string(), e.code().message());

@@ -187,6 +187,28 @@ TEST(Manifest, AnOptionThatAnOlderManifestLacksWasLeftAtItsDefault) {
   EXPECT_FALSE(manifest_of({}).matches(output)) << "an option that is no more";
 }
 
+TEST(Manifest, CheckpointsAndLogsAreNoPartOfAModel) {
+  const TempFolder folder;
+  const fs::path model = folder / "rm";
+  fs::create_directories(model / "additional_chat_templates");
+  write_file(model / "config.json", "{}");
+  write_file(model / "model.safetensors", "weights");
+  const std::string before = sha256_of_path(model);
+  for (const char* more : {"checkpoint-500", "runs"}) {
+    fs::create_directories(model / more);
+    write_file(model / more / "model.safetensors", "others");
+  }
+  EXPECT_EQ(sha256_of_path(model), before);
+  EXPECT_EQ(hash_model({model}).folder, before);
+  write_file(model / "additional_chat_templates" / "tool_use.jinja", "x");
+  EXPECT_NE(sha256_of_path(model), before);
+  // A folder of data is hashed whole.
+  fs::remove(model / "config.json");
+  const std::string data = sha256_of_path(model);
+  write_file(model / "runs" / "more.parquet", "rows");
+  EXPECT_NE(sha256_of_path(model), data);
+}
+
 TEST(Manifest, AFolderHashesByNamesAndContents) {
   const TempFolder folder;
   folder.file("m/config.json", "{}");
