@@ -238,9 +238,14 @@ std::string sha256_of_path(const fs::path& path) {
 
 namespace {
 
-// Trainers leave checkpoints and logs in subfolders of a model: they are no part of it.
 bool is_model_folder(const fs::path& folder) {
   return fs::exists(folder / "config.json") || fs::exists(folder / "adapter_config.json");
+}
+
+// What trainers and git leave in the folder of a model: checkpoints, logs, copies of the weights.
+bool is_beside_model(const std::string& name) {
+  return name.starts_with('.') || name.starts_with("checkpoint-") ||
+         name.starts_with("global_step") || name == "runs" || name == "wandb" || name == "logs";
 }
 
 }  // namespace
@@ -250,8 +255,8 @@ std::vector<std::pair<std::string, std::string>> hash_files(const fs::path& fold
   try {
     const bool is_model = is_model_folder(folder);
     for (fs::recursive_directory_iterator next(folder), end; next != end; ++next) {
-      const bool is_left_out = is_model && next->is_directory() &&
-                               next->path().filename() != "additional_chat_templates";
+      const bool is_left_out = is_model && next.depth() == 0 && next->is_directory() &&
+                               is_beside_model(next->path().filename().string());
       if (is_left_out) next.disable_recursion_pending();
       if (next->is_regular_file())
         names.push_back(next->path().lexically_relative(folder).generic_string());

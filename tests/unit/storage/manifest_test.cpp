@@ -194,7 +194,7 @@ TEST(Manifest, CheckpointsAndLogsAreNoPartOfAModel) {
   write_file(model / "config.json", "{}");
   write_file(model / "model.safetensors", "weights");
   const std::string before = sha256_of_path(model);
-  for (const char* more : {"checkpoint-500", "runs"}) {
+  for (const char* more : {"checkpoint-500", "runs", ".git"}) {
     fs::create_directories(model / more);
     write_file(model / more / "model.safetensors", "others");
   }
