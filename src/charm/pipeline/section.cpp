@@ -135,10 +135,4 @@ std::vector<std::string> Section::texts(std::string_view name) const {
   return all;
 }
 
-std::vector<fs::path> Section::paths(std::string_view name) const {
-  std::vector<fs::path> all;
-  for (const std::string& one : texts(name)) all.push_back(resolve_path(file_, one));
-  return all;
-}
-
 }  // namespace charm::pipeline

@@ -41,7 +41,6 @@ class Section {
   std::string text(std::string_view name) const;
   /// A list of scalars, or one scalar; empty when missing.
   std::vector<std::string> texts(std::string_view name) const;
-  std::vector<fs::path> paths(std::string_view name) const;
 
   /// A part of this section.
   Section child(std::string name, const YamlValue& value) const {

@@ -106,11 +106,6 @@ Manifest& Manifest::option(std::string_view name, const ordered_json& value) {
   return *this;
 }
 
-Manifest& Manifest::seed(std::uint64_t seed) {
-  content_->seed = seed;
-  return *this;
-}
-
 Manifest& Manifest::input(const fs::path& path, std::int64_t num_rows) {
   return input_hashed(path, sha256_of_path(path), num_rows);
 }

@@ -37,7 +37,6 @@ class Manifest {
   Manifest& options(const OptionTable& given, const OptionTable& defaults);
   /// One option as it was resolved ("auto" became "float32"), or a fact that counts like one.
   Manifest& option(std::string_view name, const nlohmann::ordered_json& value);
-  Manifest& seed(std::uint64_t seed);
   /// Hashes a file, or every file of a folder by name. A negative `num_rows` is omitted.
   Manifest& input(const std::filesystem::path& path, std::int64_t num_rows = -1);
   /// The same with a known hash.

@@ -15,13 +15,20 @@ namespace {
 
 using charm::testing::TempFolder;
 
+struct Seeded {
+  std::uint64_t seed = 0;
+};
+void describe_seed(OptionTable& table, Seeded& options) {
+  table.integer("seed", options.seed, "S", "");
+}
+
 TEST(Manifest, RecordsTheProvenanceOfAnOutput) {
   const TempFolder folder;
   const fs::path input = folder.file("in.jsonl", "{}\n");
   const fs::path output = folder.file("out.parquet", "x");
   Manifest manifest("score");
-  manifest.option("max-tokens", 4096)
-      .seed(7)
+  manifest.options(Seeded{7}, describe_seed)
+      .option("max-tokens", 4096)
       .input(input, 1)
       .output(output, 2)
       .extra("num_errors", 0);
@@ -71,7 +78,7 @@ TEST(Manifest, TheFingerprintDependsOnOptionsAndContentNotNames) {
   const fs::path c = folder.file("c", "other");
   const auto fingerprint = [](const fs::path& input, int option, std::uint64_t seed) {
     Manifest manifest("score");
-    manifest.option("x", option).seed(seed).input(input);
+    manifest.options(Seeded{seed}, describe_seed).option("x", option).input(input);
     return manifest.fingerprint();
   };
   EXPECT_EQ(fingerprint(a, 1, 1), fingerprint(b, 1, 1));
