@@ -26,8 +26,8 @@ constexpr std::int64_t kWorkspaceBytes = std::int64_t{1} << 30;
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
 /// Activation memory of a batch of the default budget on a GPU, in bfloat16: residual stream,
-/// norms, projections, RoPE's float32 halves, and gathered keys (engine/gpu_block.cpp,
-/// engine/varlen_attention.cpp).
+/// norms, projections, RoPE's float32 halves, and gathered keys (torch/block.cpp,
+/// torch/varlen_attention.cpp).
 std::int64_t gpu_workspace_bytes(const engine::DecoderConfig& config) {
   constexpr std::int64_t kTokens = 16384, kGatheredRows = 65536;
   const std::int64_t heads = config.num_heads * config.head_dim,
