@@ -7,7 +7,6 @@
 #include <span>
 #include <string>
 
-#include "charm/records/response.h"
 #include "charm/storage/provenance.h"
 
 namespace charm {
