@@ -19,10 +19,17 @@ namespace {
 const char* const kStored[] = {
     "lora", "lora-bias-bin", "lora-head", "lora-bf16", "bin", "bin-strided", "bin-sharded",
     "bin-wrapped",
+    // one setting of an adapter each
+    "lora-left-out", "lora-layers", "lora-exclude", "lora-regex", "lora-patterns", "lora-bias-all",
+    "lora-factor-biases", "lora-token-rows", "lora-vocabulary", "lora-experts",
+    "lora-experts-qwen3", "lora-experts-v4", "lora-wrapper",
+    // experts in one tensor
+    "mixtral-fused", "qwen3-moe-fused",
     // heads
     "trl-value-head", "llamafactory-safetensors", "llamafactory-bin", "openrlhf",
-    "openrlhf-value-head", "llama-3.1-Nemotron-70B-Reward-HF", "qrm-llama3.1-8b", "qrm-gemma-2-27b",
-    "urm-llama-3.1-8b", "ldl-reward-gemma-2-27b", "ldl-without-softmax"};
+    "openrlhf-value-head", "llama-3.1-Nemotron-70B-Reward-HF", "qrm-llama3.1-8b", "qrm-llama3-8b",
+    "qrm-gemma-2-27b", "urm-llama-3.1-8b", "ldl-reward-gemma-2-27b", "ldl-without-softmax",
+    "internlm2-7b-reward"};
 
 class StoredModelGolden
     : public testing::TestWithParam<std::tuple<const char*, engine::DTypeChoice>> {};

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from transformers import Gemma2Config, LlamaConfig, MistralConfig, Qwen2Config
+from transformers import AutoConfig, Gemma2Config, LlamaConfig, MistralConfig, Qwen2Config
 
 import model_rows
 import stored_heads
@@ -47,6 +47,47 @@ def adapters(root):
     describe(root / "lora-bf16", config, 11, weights.merged)
 
 
+def adapter_kinds(root):
+    """Settings of LoraConfig that decide what is merged, and into what: also those of a config that was edited after training, where
+    peft loads a part of the file."""
+    models, llama = root.parent / "models", root / "base"
+    every = dict(r=3, lora_alpha=6, target_modules=["q_proj", "k_proj", "up_proj", "down_proj"])
+    edited = lambda **edit: dict(every, edit=edit)
+    experts = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj", "mlp.gate.weight"]
+    cases = [
+        ("left-out", llama, edited(target_modules=["down_proj", "self_attn.k_proj"])),
+        ("layers", llama, edited(layers_to_transform=[1], layers_pattern="layers", fan_in_fan_out=True)),
+        ("exclude", llama, edited(exclude_modules=["layers.0.self_attn.q_proj", "up_proj"], init_lora_weights="eva")),
+        ("regex", llama, edited(target_modules=r"(?=.*layers\.[01]\.)(?!.*\bmlp\b).*_proj")),
+        ("patterns", llama, dict(every, use_rslora=True, rank_pattern={r".*\.1\..*": 1, "up_proj": 2},
+                                 alpha_pattern={"^model.layers.0.mlp.up_proj": 5, r"layers\.\d+\.self_attn.k_proj": 9})),
+        ("bias-all", llama, dict(every, bias="all")),
+        ("factor-biases", models / "biases", dict(every, lora_bias=True)),
+        ("token-rows", llama, dict(every, trainable_token_indices=[3, 11, 30])),
+        ("vocabulary", llama, dict(every, vocabulary=44, modules_to_save=["embed_tokens"], task_type="SEQ_CLS")),
+        ("experts", models / "mixtral", dict(every, target_modules=["q_proj"], target_parameters=experts)),
+        ("experts-qwen3", models / "qwen3-moe", dict(every, target_parameters=experts[1:], target_modules=["v_proj"],
+                                                     rank_pattern={r"experts\.down_proj": 2}, alpha_pattern={"gate.weight": 12})),
+        ("wrapper", models / "gemma3-wrapper", dict(every, target_modules="all-linear", task_type="SEQ_CLS")),
+    ]
+    for number, (name, base, settings) in enumerate(cases):
+        folder = root / f"lora-{name}"
+        weights.write_adapter(folder, base, 80 + 2 * number, **settings)
+        config = AutoConfig.from_pretrained(base)
+        config.vocab_size = settings.get("vocabulary", config.get_text_config().vocab_size)
+        describe(folder, config, 81 + 2 * number, weights.merged)
+    # Factors of each expert by itself, as peft wrote them with transformers 4.
+    weights.write_expert_adapter(root / "lora-experts-v4", models / "mixtral", 110, r=2, lora_alpha=5)
+    describe(root / "lora-experts-v4", AutoConfig.from_pretrained(models / "mixtral"), 111, weights.merged)
+
+
+def fused_experts(root):
+    for number, name in enumerate(["mixtral", "qwen3-moe"]):
+        weights.write_fused(root / f"{name}-fused", root.parent / "models" / name)
+        config = AutoConfig.from_pretrained(root / f"{name}-fused")
+        describe(root / f"{name}-fused", config, 120 + number, model_rows.load)
+
+
 def files_of_torch(root):
     cases = {"bin": {}, "bin-strided": {"strided": True}, "bin-sharded": {"shards": 3},
              "bin-wrapped": {"names": lambda name: "module._orig_mod." + name.replace("layers.0.", "layers.0._fsdp_wrapped_module.")}}
@@ -61,12 +102,12 @@ def head_case(root, name, seed, config_class, shapes, formula, architecture, row
               extra=None, scale=1.5, **changes):
     config = tiny.tiny_config(config_class, **{**weights.SIZES, **changes})
     head = stored_heads.random_tensors(shapes, seed, scale)
-    for key, value in (own or {}).items():
-        setattr(config, key, value)
     value = tiny.v5_json(config, architectures=[architecture], **(own or {}))
     for key in ("num_labels", "id2label", "label2id"):
         value.pop(key, None)
     stored_heads.write(root / name, config, value, seed, {**head, **(extra or {})}, place, trunk_prefix)
+    for key, setting in (own or {}).items():
+        setattr(config, key, setting)
     describe(root / name, config, seed + 1, stored_heads.loader(head, formula), rows_of(seed + 2) if rows_of else None)
 
 
@@ -99,6 +140,9 @@ def heads(root):
     case("qrm-llama3.1-8b", 58, LlamaConfig, qrm, stored_heads.qrm(10.0), "LlamaForRewardModelWithGating31",
          rows_of=gate_rows(stored_heads.LLAMA_GATE), own={"gating_token_pattern": stored_heads.LLAMA_GATE},
          extra={f"gating.layers.{n}.num_batches_tracked": torch.tensor(7) for n in (2, 5, 8)})
+    # QRM's own repositories have ArmoRM's class name; QRM-Llama3 has another in RewardBench, with the same formula.
+    case("qrm-llama3-8b", 74, LlamaConfig, qrm, stored_heads.qrm(10.0), "LlamaForRewardModelWithGating", rows_of=gate_rows(stored_heads.LLAMA_GATE),
+         own={"gating_token_pattern": stored_heads.LLAMA_GATE, "num_quantiles": 4, "num_objectives": 3})
     qrm = stored_heads.shapes_of_gate((0, 4, 8, 11), (2, 6, 10), (width, 10, 10, 10, 4))
     qrm["regression_layer.weight"] = (20, width)
     case("qrm-gemma-2-27b", 61, Gemma2Config, qrm, stored_heads.qrm(1.0), "Gemma2ForQuantileSequenceClassification",
@@ -115,14 +159,33 @@ def heads(root):
              own={"softmax": softmax, "temperature": 0.6}, scale=3.0 if softmax else 1.5, attn_logit_softcapping=2.0, query_pre_attn_scalar=8, sliding_window=6)
 
 
+def internlm2(root):
+    """A row ends with the reward token, which charm appends to a conversation."""
+    own = {"reward_token_id": 6, "bias": False, "auto_map": {"AutoModel": "modeling_internlm2.InternLM2ForRewardModel"}}
+    config = tiny.tiny_config(LlamaConfig, **{**weights.SIZES, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4})
+    config.reward_token_id = own["reward_token_id"]
+    head = stored_heads.random_tensors({"v_head.weight": (1, config.hidden_size)}, 130)
+    value = tiny.v4_json(config, architectures=["InternLM2ForRewardModel"], model_type="internlm2", pad_token_id=2, **own)
+    for key in ("num_labels", "id2label", "label2id", "head_dim", "attention_bias", "mlp_bias", "reward_token_id"):
+        value.pop(key, None)
+    value.update(own)
+    trunk = stored_heads.internlm2_weights(tiny.seeded_weights(config, 131, head=False), config)
+    tiny.write_model(root / "internlm2-7b-reward", value, {**trunk, **head})
+    rows = [(ids + [own["reward_token_id"]], length) for ids, length in model_rows.token_rows(config, 132, shapes=SHAPES)]
+    describe(root / "internlm2-7b-reward", config, 133, stored_heads.internlm2_loader(config, head), rows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[2] / "tests/data/golden/weights")
     root = parser.parse_args().output
     torch.set_num_threads(1)
     adapters(root)
+    adapter_kinds(root)
+    fused_experts(root)
     files_of_torch(root)
     heads(root)
+    internlm2(root)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The same tiny reward model as it lies on disk elsewhere: PEFT adapters, files of torch.save, names of training frameworks."""
 
 import json
+import os
 import shutil
 
 import torch
@@ -31,15 +32,20 @@ def write_base(folder, seed, dtype=torch.float32, causal_lm=False, **changes):
     return config
 
 
-def load_base(folder, dtype=None):
-    return AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, dtype=dtype, attn_implementation="eager")
+def load_base(folder, dtype=None, vocabulary=None):
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, dtype=dtype, attn_implementation="eager",
+                                                               experts_implementation="eager")
+    if vocabulary is not None:
+        model.resize_token_embeddings(vocabulary, mean_resizing=False)
+    return model
 
 
-def write_adapter(folder, base, seed, safe=True, **lora):
-    """An adapter of `base` with random factors; its base_model_name_or_path is relative to its own folder."""
+def write_adapter(folder, base, seed, safe=True, edit=None, vocabulary=None, **lora):
+    """An adapter of `base` with random factors; its base_model_name_or_path is relative to its own folder. `edit` changes its
+    adapter_config.json."""
     shutil.rmtree(folder, ignore_errors=True)
     torch.manual_seed(seed)
-    model = get_peft_model(load_base(base), LoraConfig(**lora))
+    model = get_peft_model(load_base(base, vocabulary=vocabulary), LoraConfig(**lora))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for _, value in sorted(model.named_parameters()):
@@ -53,18 +59,57 @@ def write_adapter(folder, base, seed, safe=True, **lora):
     (folder / "README.md").unlink(missing_ok=True)
     path = folder / "adapter_config.json"
     value = json.loads(path.read_text())
-    value["base_model_name_or_path"] = f"../{base.name}"
-    for key in ("target_modules", "modules_to_save"):  # written in the order of a set
+    value["base_model_name_or_path"] = os.path.relpath(base, folder)
+    for key in ("target_modules", "exclude_modules", "modules_to_save", "target_parameters"):  # written in the order of a set
         if isinstance(value.get(key), list):
             value[key] = sorted(value[key])
+    value.update(edit or {})
     tiny.write_json(path, value)
 
 
+def write_expert_adapter(folder, base, seed, r, lora_alpha):
+    """Factors of every expert of a Mixtral by itself."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, value in sorted(load_file(base / "model.safetensors").items()):
+        if ".experts." in name:
+            module = "base_model.model." + name.removesuffix(".weight")
+            tensors[module + ".lora_A.weight"] = 0.5 * torch.randn(r, value.shape[1], generator=generator)
+            tensors[module + ".lora_B.weight"] = 0.5 * torch.randn(value.shape[0], r, generator=generator)
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    tiny.write_json(folder / "adapter_config.json", {
+        "peft_type": "LORA", "base_model_name_or_path": os.path.relpath(base, folder), "r": r, "lora_alpha": lora_alpha,
+        "target_modules": ["w1", "w2", "w3"], "bias": "none", "init_lora_weights": True, "task_type": None})
+
+
 def merged(folder, dtype):
-    """The adapter of `folder` merged by peft in float32."""
+    """The adapter of `folder` merged by peft in float32, where merging gives what peft computes without."""
     base = (folder / json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]).resolve()
-    model = PeftModel.from_pretrained(load_base(base, torch.float32), folder).merge_and_unload()
-    return model.to(dtype).eval()
+    embedding = [v for k, v in stored(folder).items() if k.endswith("embed_tokens.weight")]
+    model = load_base(base, torch.float32, embedding[0].shape[0] if embedding else None)
+    model = PeftModel.from_pretrained(model, folder).eval()
+    ids = torch.tensor([[1, 5, 7, 9, 11]])
+    before = model(ids).logits.item()
+    model = model.merge_and_unload().eval()
+    assert abs(model(ids).logits.item() - before) < 1e-5, (folder, before)
+    return model.to(dtype)
+
+
+def stored(folder):
+    """The adapter's tensors as they lie in its file."""
+    path = folder / "adapter_model.safetensors"
+    return load_file(path) if path.exists() else torch.load(folder / "adapter_model.bin")
+
+
+def write_fused(folder, source):
+    """The model of `source` with its experts in single tensors, as transformers 5 holds them in memory."""
+    shutil.rmtree(folder, ignore_errors=True)
+    model = AutoModelForSequenceClassification.from_pretrained(source, dtype=torch.float32)
+    model.save_pretrained(folder, save_original_format=False)
+    shutil.copy(source / "config.json", folder / "config.json")
+    (folder / "model.safetensors").chmod(0o644)
 
 
 def torch_save(folder, names=lambda name: name, shards=1, strided=False):

@@ -43,6 +43,7 @@ std::string updated_config(const fs::path& source_dir, const DecoderConfig& conf
     json["architectures"] = ordered_json::array({family.causal_lm});
   json.erase("transformers_weights");  // names a file of the source folder
   json["num_hidden_layers"] = config.num_layers;
+  json["vocab_size"] = config.vocab_size;  // an adapter may have added tokens
   if (ordered_json& types = json["layer_types"]; types.is_array()) {
     types.erase(types.begin() + std::min<std::ptrdiff_t>(config.num_layers, std::ssize(types)),
                 types.end());

@@ -7,7 +7,6 @@
 #include "charm/base/log.h"
 #include "charm/base/parallel.h"
 #include "charm/engine/head.h"
-#include "charm/engine/lora.h"
 #include "charm/engine/model_source.h"
 #include "charm/engine/objective_heads.h"
 #include "charm/engine/ops.h"
@@ -196,9 +195,11 @@ Provenance model_provenance(const ModelSource& source, const DecoderConfig& conf
   Provenance provenance = {{"architecture", config.architecture},
                            {"dtype", bfloat16 ? "bfloat16" : "float32"},
                            {"device", std::string(device)}};
-  for (const std::string& note : describe_stored(source).notes)
-    log::info("{}: {}", source.folder.string(), note);
-  if (source.adapter) provenance.emplace_back("adapter", LoraAdapter(*source.adapter).summary());
+  const StoredModel stored = describe_stored(source);
+  for (const std::string& note : stored.notes) log::info("{}: {}", source.folder.string(), note);
+  for (const std::string& warning : stored.warnings)
+    log::warning("{}: {}", source.adapter->string(), warning);
+  if (source.adapter) provenance.emplace_back("adapter", stored.adapter);
   if (source.adapter_left_out) provenance.emplace_back("adapter", "none");
   if (config.head == HeadKind::kLmLogit)
     provenance.emplace_back("head", fmt::format("lm-logit:{}", config.head_logit_id));

@@ -116,23 +116,42 @@ void check_names(const SourceTensors& tensors, const std::vector<WeightSlot>& sl
   }
 }
 
+/// Refuses adapters of a tied embedding where the LM head counts: peft changes the one without the
+/// other until it merges them, and then both.
+void check_tied(const SourceTensors& tensors, const DecoderConfig& config,
+                const LoadWeightsOptions& options, const ModelSource& source) {
+  const bool needs_head = options.lm_head || config.head == HeadKind::kLmLogit;
+  const LoraAdapter* adapter = tensors.adapter();
+  if (adapter == nullptr || !needs_head || !config.tie_word_embeddings) return;
+  const std::string embedding(family_of_type(config.model_type).names->embedding);
+  for (const std::string& name : {embedding, std::string(kLmHead)}) {
+    const bool both = adapter->replaces_rows(name);
+    if (both || (!adapter->changes(name) && !adapter->replaced().contains(name))) continue;
+    throw Error(ErrorKind::kInput,
+                "{}: the adapter changes {}, which config.json ties to {}: with peft the LM head "
+                "differs before and after merging; merge it in Python (merge_and_unload(), "
+                "save_pretrained()) and give that folder",
+                source.adapter->string(), name, name == embedding ? kLmHead : embedding);
+  }
+}
+
 Tensor load_tensor(const SourceTensors& tensors, const WeightSlot& slot,
                    const LoadWeightsOptions& options) {
   const StoredTensor& stored = tensors.at(slot.name);
   const WeightsFile& file = *stored.file;
-  const TensorInfo& info = stored.info();
-  if (!is_loadable(info.dtype)) {
+  const std::vector<std::int64_t> shape = stored.shape();
+  if (!is_loadable(stored.dtype())) {
     throw Error(
         ErrorKind::kInput,
         "{}: tensor '{}' has dtype {}, expected F32, F16 or BF16 (quantised weights are refused)",
-        file.path().string(), stored.name, safetensors_dtype_name(info.dtype));
+        file.path().string(), stored.name, safetensors_dtype_name(stored.dtype()));
   }
-  const bool fits = slot.row < 0 ? info.shape == slot.shape
-                                 : info.shape.size() == 2 && slot.row < info.shape[0] &&
-                                       info.shape[1] == slot.shape[1];
+  const bool fits = slot.row < 0
+                        ? shape == slot.shape
+                        : shape.size() == 2 && slot.row < shape[0] && shape[1] == slot.shape[1];
   if (!fits) {
     throw Error(ErrorKind::kInput, "{}: tensor '{}' has shape [{}], but config.json implies {}[{}]",
-                file.path().string(), stored.name, fmt::join(info.shape, ", "),
+                file.path().string(), stored.name, fmt::join(shape, ", "),
                 slot.row < 0 ? "" : fmt::format("row {} of ", slot.row),
                 fmt::join(slot.shape, ", "));
   }
@@ -205,6 +224,7 @@ DecoderWeights load_weights(const ModelSource& source, const DecoderConfig& conf
   }
   take_tied_head_as_embedding(tensors, config, slots);
   check_names(tensors, slots, config, options, source);
+  check_tied(tensors, config, options, source);
   for (const WeightSlot& slot : slots) *slot.tensor = load_tensor(tensors, slot, options);
   if (options.lm_head && config.tie_word_embeddings) weights.lm_head_VD = weights.embed_VD;
   return weights;

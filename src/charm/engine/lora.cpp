@@ -3,183 +3,51 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <nlohmann/json.hpp>
-#include <regex>
-#include <span>
 #include <utility>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
-#include "charm/base/parse_json.h"
-#include "charm/engine/safetensors.h"
-#include "charm/kernels/gemm.h"
+#include "charm/engine/weight_names.h"
 
 namespace charm::engine {
 namespace {
 
-using nlohmann::ordered_json;
+constexpr std::string_view kBaseLayer = ".base_layer";
+constexpr std::string_view kTokenRows[] = {".token_adapter.trainable_tokens_delta",
+                                           ".token_adapter.trainable_tokens_delta.default"};
 
-/// Settings that make an adapter more than W + scale * B A, or change what W is.
-struct ForeignSetting {
-  const char* key;
-  const char* what;
-};
-constexpr ForeignSetting kForeign[] = {
-    {"use_dora", "DoRA scales the merged rows by a trained magnitude"},
-    {"use_qalora", "QA-LoRA pools the inputs of a quantised base"},
-    {"use_bdlora", "BD-LoRA has block-diagonal factors"},
-    {"alora_invocation_tokens", "activated LoRA applies from a token on and cannot be merged"},
-    {"arrow_config", "Arrow routes between several adapters"},
-    {"kasa_config", "KaSA changes the base's weights"},
-    {"velora_config", "VeLoRA compresses activations"},
-    {"monteclora_config", "MonteCLoRA samples its factors"},
-    {"layer_replication", "it repeats layers of the base"},
-    {"target_parameters", "it targets parameters instead of modules"},
-    {"trainable_token_indices", "it replaces single rows of the embedding"},
-    {"lora_bias", "its factors have biases"},
-    {"fan_in_fan_out", "its factors are transposed"},
-    {"megatron_config", "it targets Megatron's layers"}};
-
-// Initialisations that leave the base's weights as they are.
-constexpr const char* kPlainStarts[] = {"gaussian", "eva", "orthogonal"};
-
-bool is_set(const ordered_json& config, const char* key) {
-  const auto found = config.find(key);
-  return found != config.end() && !found->is_null() && *found != false &&
-         !(found->is_structured() && found->empty());
-}
-
-}  // namespace
-
-/// adapter_config.json.
-struct LoraAdapter::Config {
-  std::string file;
-  std::int64_t rank = 0;
-  double alpha = 0.0;
-  bool by_root = false;                                       ///< rsLoRA
-  std::vector<std::pair<std::string, double>> ranks, alphas;  ///< patterns
-
-  explicit Config(const fs::path& folder);
-
-  std::int64_t rank_of(const std::string& module) const {
-    return static_cast<std::int64_t>(matching(ranks, module).value_or(static_cast<double>(rank)));
-  }
-  double scale_of(const std::string& module) const {
-    const double own_alpha = matching(alphas, module).value_or(alpha);
-    const auto own_rank = static_cast<double>(rank_of(module));
-    return by_root ? own_alpha / std::sqrt(own_rank) : own_alpha / own_rank;
-  }
-
- private:
-  std::optional<double> matching(const std::vector<std::pair<std::string, double>>& patterns,
-                                 const std::string& module) const;
-  double number(const ordered_json& config, const char* key) const;
-  std::vector<std::pair<std::string, double>> read_patterns(const ordered_json& config,
-                                                            const char* key) const;
-};
-
-LoraAdapter::Config::Config(const fs::path& folder)
-    : file((folder / "adapter_config.json").string()) {
-  if (!fs::exists(folder / "adapter_config.json")) {
-    throw Error(ErrorKind::kInput,
-                "{}: an adapter's weights without adapter_config.json, which says their scale",
-                folder.string());
-  }
-  const auto config = parse_json<ordered_json>(read_file(file), file);
-  const std::string type =
-      config.is_object() && config.contains("peft_type") ? config["peft_type"].dump() : "missing";
-  if (type != "\"LORA\"") {
-    throw Error(ErrorKind::kInput,
-                "{}: peft_type is {}, expected \"LORA\": other adapters cannot be merged here; "
-                "merge it in Python (merge_and_unload(), save_pretrained()) and give that folder",
-                file, type);
-  }
-  for (const ForeignSetting& foreign : kForeign) {
-    if (!is_set(config, foreign.key)) continue;
-    throw Error(ErrorKind::kInput,
-                "{}: {} is {}: {}, which is not supported; merge it in Python (merge_and_unload(), "
-                "save_pretrained()) and give that folder",
-                file, foreign.key, config[foreign.key].dump(), foreign.what);
-  }
-  const ordered_json start = config.value("init_lora_weights", ordered_json(true));
-  const bool plain = start.is_boolean() || start.is_null() ||
-                     std::any_of(std::begin(kPlainStarts), std::end(kPlainStarts),
-                                 [&](const char* name) { return start == name; });
-  if (!plain) {
-    throw Error(ErrorKind::kInput,
-                "{}: init_lora_weights is {}: peft changes the base's weights by it when it loads "
-                "the adapter; save the adapter with path_initial_model_for_weight_conversion, or "
-                "merge it in Python",
-                file, start.dump());
-  }
-  const double r = number(config, "r");
-  rank = static_cast<std::int64_t>(r);
-  if (r < 1.0 || r != std::floor(r))
-    throw Error(ErrorKind::kInput, "{}: r is {}, expected a rank of at least 1", file, r);
-  alpha = number(config, "lora_alpha");
-  by_root = is_set(config, "use_rslora");
-  ranks = read_patterns(config, "rank_pattern");
-  alphas = read_patterns(config, "alpha_pattern");
-  for (const auto& [pattern, value] : ranks) {
-    if (value >= 1.0 && value == std::floor(value)) continue;
-    throw Error(ErrorKind::kInput, "{}: rank_pattern of '{}' is {}, expected a rank of at least 1",
-                file, pattern, value);
-  }
-}
-
-double LoraAdapter::Config::number(const ordered_json& config, const char* key) const {
-  const auto found = config.find(key);
-  if (found == config.end() || !found->is_number()) {
-    throw Error(ErrorKind::kInput, "{}: {} is {}, expected a number", file, key,
-                found == config.end() ? "missing" : found->dump());
-  }
-  return found->get<double>();
-}
-
-std::vector<std::pair<std::string, double>> LoraAdapter::Config::read_patterns(
-    const ordered_json& config, const char* key) const {
-  std::vector<std::pair<std::string, double>> patterns;
-  if (!is_set(config, key)) return patterns;
-  for (const auto& [pattern, value] : config[key].items()) {
-    if (!config[key].is_object() || !value.is_number()) {
-      throw Error(ErrorKind::kInput, "{}: {} is {}, expected an object of numbers", file, key,
-                  config[key].dump());
-    }
-    patterns.emplace_back(pattern, value.get<double>());
-  }
-  return patterns;
-}
-
-/// peft's get_pattern_key: the first pattern that matches the end of the module's name from a dot
-/// on.
-std::optional<double> LoraAdapter::Config::matching(
-    const std::vector<std::pair<std::string, double>>& patterns, const std::string& module) const {
-  for (const auto& [pattern, value] : patterns) {
-    try {
-      if (std::regex_match(module, std::regex("(.*\\.)?(" + pattern + ")"))) return value;
-    } catch (const std::regex_error&) {
-      throw Error(ErrorKind::kInput, "{}: '{}' is no regular expression", file, pattern);
-    }
-  }
-  return std::nullopt;
-}
-
-namespace {
-
-/// "base_model.model.model.layers.0.mlp.up_proj" -> "model.layers.0.mlp.up_proj"; empty for other
-/// names.
-std::string base_name(std::string_view stored) {
+/// "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight" without peft's prefix and the
+/// wrappers of training frameworks; empty for other names.
+std::string adapter_name(std::string_view stored) {
   constexpr std::string_view kPrefix = "base_model.model.";
   if (!stored.starts_with(kPrefix)) return "";
   std::string name(stored.substr(kPrefix.size()));
-  for (const std::string_view wrapper : {"modules_to_save.default.", "modules_to_save.",
-                                         "base_layer.", "_orig_mod.", "_fsdp_wrapped_module."}) {
+  for (const std::string_view wrapper : {"_orig_mod.", "_fsdp_wrapped_module."}) {
+    for (std::size_t at = name.find(wrapper); at != std::string::npos; at = name.find(wrapper))
+      name.erase(at, wrapper.size());
+  }
+  return name;
+}
+
+/// The base's name of a whole tensor.
+std::string whole_name(std::string name) {
+  for (const std::string_view wrapper :
+       {"modules_to_save.default.", "modules_to_save.", "base_layer."}) {
     if (const std::size_t at = name.find(wrapper); at != std::string::npos)
       name.erase(at, wrapper.size());
   }
   return name;
+}
+
+/// "model.layers.0.mlp.up_proj.weight" -> "model.layers.0.mlp.up_proj".
+std::string module_of(const std::string& name) { return name.substr(0, name.rfind('.')); }
+
+/// The names, or the first few of them.
+std::string few(const std::vector<std::string>& names) {
+  constexpr std::size_t kFew = 4;
+  const auto end = names.begin() + static_cast<std::ptrdiff_t>(std::min(kFew, names.size()));
+  return fmt::format("{}{}", fmt::join(names.begin(), end, ", "),
+                     names.size() > kFew ? ", ..." : "");
 }
 
 fs::path weights_of(const fs::path& folder) {
@@ -193,61 +61,61 @@ fs::path weights_of(const fs::path& folder) {
 }
 
 /// The ending of a factor's name and what it means.
+enum class FactorPart { kA, kB, kBias };
 struct FactorName {
   std::string_view ending;
-  bool is_b;
-  bool embedding;
+  FactorPart part;
+  bool of_embedding = false;
 };
-constexpr FactorName kFactors[] = {
-    {".lora_A.weight", false, false},           {".lora_B.weight", true, false},
-    {".lora_A.default.weight", false, false},   {".lora_B.default.weight", true, false},
-    {".lora_embedding_A", false, true},         {".lora_embedding_B", true, true},
-    {".lora_embedding_A.default", false, true}, {".lora_embedding_B.default", true, true}};
-
-/// weight + scale * left right, in blocks of rows that stay in the cache.
-/// @param right_IR  transposed
-Tensor add_product(const Tensor& weight_OI, const Tensor& left_OR, const Tensor& right_IR,
-                   double scale, DType dtype) {
-  constexpr std::int64_t kBlockElements = std::int64_t{1} << 20;
-  const std::int64_t rows = weight_OI.rows(), inputs = weight_OI.cols();
-  const std::int64_t block = std::clamp<std::int64_t>(kBlockElements / inputs, 1, rows);
-  const kernels::PackedWeight right =
-      kernels::PackedWeight::pack<float>(right_IR.data<float>(), nullptr, inputs, right_IR.cols());
-  Tensor sum_OI = Tensor::empty(weight_OI.shape(), dtype);
-  Tensor product = Tensor::empty({block, inputs}, DType::kFloat32);
-  for (std::int64_t row = 0; row < rows; row += block) {
-    const std::int64_t count = std::min(block, rows - row);
-    kernels::GemmOutput<float> output;
-    output.weight = &right;
-    output.out = product.mutable_data<float>();
-    output.row_stride = inputs;
-    kernels::gemm<float>(left_OR.narrow(row, count).data<float>(), left_OR.cols(), count,
-                         std::span(&output, 1));
-    const Tensor weight = weight_OI.narrow(row, count).to(DType::kFloat32);
-    Tensor part = product.narrow(0, count);
-    const float* base = weight.data<float>();
-    float* sum = part.mutable_data<float>();
-    for (std::int64_t i = 0; i < part.numel(); ++i)
-      sum[i] = base[i] + static_cast<float>(scale) * sum[i];
-    sum_OI.narrow(row, count).copy_from(part);
-  }
-  return sum_OI;
-}
+constexpr FactorName kFactors[] = {{".lora_A.weight", FactorPart::kA},
+                                   {".lora_B.weight", FactorPart::kB},
+                                   {".lora_B.bias", FactorPart::kBias},
+                                   {".lora_A.default.weight", FactorPart::kA},
+                                   {".lora_B.default.weight", FactorPart::kB},
+                                   {".lora_B.default.bias", FactorPart::kBias},
+                                   {".lora_embedding_A", FactorPart::kA, true},
+                                   {".lora_embedding_B", FactorPart::kB, true},
+                                   {".lora_embedding_A.default", FactorPart::kA, true},
+                                   {".lora_embedding_B.default", FactorPart::kB, true}};
 
 }  // namespace
 
-LoraAdapter::LoraAdapter(const fs::path& folder) {
-  const Config config(folder);
-  rank_ = config.rank;
-  file_ = open_weights_file(weights_of(folder));
+LoraAdapter::LoraAdapter(const fs::path& folder, const AdapterBase& base)
+    : config_(folder), file_(open_weights_file(weights_of(folder))) {
+  for (const auto& [stored, factors] : sort_tensors(base)) add_module(stored, factors, base);
+  if (changes_.empty() && !left_out_.empty()) {
+    throw Error(
+        ErrorKind::kInput,
+        "{}: targets none of the modules whose factors are in {} ({}): peft refuses such an "
+        "adapter",
+        config_.file(), file_->path().string(), few(left_out_));
+  }
+  check_saved_modules(base);
+  notes_ = config_.notes();
+  note_targets(base);
+}
+
+std::map<std::string, LoraAdapter::Factors> LoraAdapter::sort_tensors(const AdapterBase& base) {
+  std::map<std::string, Factors> factors;
   for (const auto& [stored, info] : file_->tensors()) {
-    const std::string name = base_name(stored);
+    const std::string name = adapter_name(stored);
     const auto* factor =
         std::find_if(std::begin(kFactors), std::end(kFactors),
                      [&](const FactorName& f) { return name.ends_with(f.ending); });
     if (factor != std::end(kFactors)) {
-      add_factor(stored, name.substr(0, name.size() - factor->ending.size()), factor->is_b,
-                 factor->embedding, config);
+      Factors& of = factors[name.substr(0, name.size() - factor->ending.size())];
+      of.of_embedding = factor->of_embedding;
+      std::string& part = factor->part == FactorPart::kA   ? of.a
+                          : factor->part == FactorPart::kB ? of.b
+                                                           : of.bias;
+      part = stored;
+      continue;
+    }
+    const auto* rows =
+        std::find_if(std::begin(kTokenRows), std::end(kTokenRows),
+                     [&](std::string_view ending) { return name.ends_with(ending); });
+    if (rows != std::end(kTokenRows)) {
+      add_rows(stored, name.substr(0, name.size() - rows->size()), base);
       continue;
     }
     if (name.empty() || name.find(".lora_") != std::string::npos) {
@@ -257,85 +125,196 @@ LoraAdapter::LoraAdapter(const fs::path& folder) {
                   "modules",
                   file_->path().string(), stored);
     }
-    replaced_.emplace(name, stored);
+    if (const auto own = base.rename(whole_name(name))) replaced_.emplace(*own, stored);
   }
-  check_products(config);
+  return factors;
 }
 
-void LoraAdapter::add_factor(const std::string& stored, const std::string& module, bool is_b,
-                             bool embedding, const Config& config) {
-  Product& product = products_[module + ".weight"];
-  (is_b ? product.b : product.a) = stored;
-  product.transposed = embedding;
-  product.scale = config.scale_of(module);
-}
-
-void LoraAdapter::check_products(const Config& config) const {
-  for (const auto& [name, product] : products_) {
-    const auto fail = [&](std::string_view what) {
-      throw Error(ErrorKind::kInput, "{}: {}: {}", file_->path().string(), name, what);
-    };
-    if (product.a.empty() || product.b.empty()) fail("only one of its two LoRA factors is there");
-    const TensorInfo& a = file_->tensors().at(product.a);
-    const TensorInfo& b = file_->tensors().at(product.b);
-    if (a.shape.size() != 2 || b.shape.size() != 2) fail("a LoRA factor is no matrix");
-    const std::int64_t rank = config.rank_of(name.substr(0, name.rfind('.')));
-    if (a.shape[0] != rank || b.shape[1] != rank) {
-      fail(fmt::format("its LoRA factors have the shapes [{}] and [{}], but {} says rank {}",
-                       fmt::join(b.shape, ", "), fmt::join(a.shape, ", "), config.file, rank));
-    }
-  }
-}
-
-Tensor LoraAdapter::merged(const std::string& name, const Tensor& weight, DType dtype) const {
-  const Product& product = products_.at(name);
-  const auto load = [&](const std::string& stored) {
-    const Tensor factor = file_->view(stored);
-    const bool is_float = factor.dtype() == DType::kFloat64 || factor.dtype() == DType::kFloat32 ||
-                          factor.dtype() == DType::kFloat16 || factor.dtype() == DType::kBFloat16;
-    if (!is_float) {
-      throw Error(ErrorKind::kInput, "{}: tensor '{}' is no float16, bfloat16 or float32",
-                  file_->path().string(), stored);
-    }
-    Tensor values = factor.to(DType::kFloat32);
-    if (find_non_finite(values)) {
-      throw Error(ErrorKind::kInput, "{}: tensor '{}' holds NaN or infinity",
-                  file_->path().string(), stored);
-    }
-    return values;
+void LoraAdapter::add_module(const std::string& stored, const Factors& factors,
+                             const AdapterBase& base) {
+  // Parameters of one module are wrapped one in another (target_parameters).
+  std::string module = stored;
+  while (module.ends_with(kBaseLayer)) module.resize(module.size() - kBaseLayer.size());
+  const std::string weight = module + ".weight";
+  const auto fail = [&](const std::string& what) {
+    throw Error(ErrorKind::kInput, "{}: {}: {}", file_->path().string(), weight, what);
   };
-  const Tensor b = load(product.b), a = load(product.a);
-  const std::vector<std::int64_t> delta =
-      product.transposed ? std::vector{a.size(1), b.size(0)} : std::vector{b.size(0), a.size(1)};
-  if (weight.shape() != delta) {
-    throw Error(ErrorKind::kInput,
-                "{}: the adapter changes {} by a matrix of shape [{}], but the base model's is "
-                "[{}]: the adapter was trained on another base; give that one: --base-model DIR",
-                file_->path().string(), name, fmt::join(delta, ", "),
-                fmt::join(weight.shape(), ", "));
+  if (factors.a.empty() || factors.b.empty()) fail("only one of its two LoRA factors is there");
+  const auto &a = shape_of(factors.a), &b = shape_of(factors.b);
+  if (a.size() != 2 || b.size() != 2) fail("a LoRA factor is no matrix");
+  const auto name = base.rename(weight);
+  if (!name) {
+    ++num_outside_;
+    return;
   }
-  const Tensor left_OR = product.transposed ? a.transposed() : b;
-  const Tensor right_IR = product.transposed ? b : a.transposed();
-  return add_product(weight, left_OR, right_IR, product.scale, dtype);
+  if (!base.tensors.contains(*name) && add_experts(module, factors, base)) return;
+  const bool by_parameter = config_.targets_parameter(weight);
+  if (!by_parameter && !config_.targets(module)) {
+    left_out_.push_back(module);
+    return;
+  }
+  const std::string& key = by_parameter ? weight : module;
+  const std::int64_t rank = config_.rank_of(key);
+  if (a[0] != rank || b[1] != rank) {
+    fail(fmt::format("its LoRA factors have the shapes [{}] and [{}], but {} says rank {}",
+                     fmt::join(b, ", "), fmt::join(a, ", "), config_.file(), rank));
+  }
+  Change& change = changes_[*name];
+  if (!change.rows.empty()) fail("it has both LoRA factors and trainable_token_indices");
+  change.product = Product{.a = factors.a,
+                           .b = factors.b,
+                           .scale = config_.scale_of(key),
+                           .transposed = factors.of_embedding};
+  if (!factors.bias.empty()) add_bias(module, factors, base);
+}
+
+bool LoraAdapter::add_experts(const std::string& module, const Factors& factors,
+                              const AdapterBase& base) {
+  if (base.names == nullptr || base.names->experts == nullptr) return false;
+  const ExpertNames& experts = *base.names->experts;
+  const auto &a = shape_of(factors.a), &b = shape_of(factors.b);
+  bool is_fused = false;
+  for (const std::string_view fused : {experts.fused_gate_up, experts.fused_down}) {
+    const std::string parameter = module + std::string(fused.substr(fused.rfind('.')));
+    const auto name = base.rename(parameter);
+    if (!name || !name->ends_with(fused)) continue;
+    is_fused = true;
+    const std::int64_t rank = config_.rank_of(parameter);
+    if (a[0] % rank != 0 || b[1] != a[0]) continue;
+    const std::int64_t num_experts = a[0] / rank;
+    const std::vector<FusedPart> parts = parts_of_fused(*name, num_experts, b[0], *base.names);
+    // Which parameter a wrapper belongs to is told by the shapes alone.
+    const auto fits = [&](const FusedPart& part) {
+      const auto found = base.tensors.find(part.name);
+      return found != base.tensors.end() &&
+             found->second.shape() == std::vector<std::int64_t>{part.rows, a[1]};
+    };
+    const std::string beyond =
+        parts.empty() ? "" : parts_of_fused(*name, num_experts + 1, b[0], *base.names).back().name;
+    if (parts.empty() || !std::all_of(parts.begin(), parts.end(), fits) ||
+        base.tensors.contains(beyond))
+      continue;
+    if (!config_.targets_parameter(parameter)) {
+      left_out_.push_back(parameter);
+      return true;
+    }
+    for (const FusedPart& part : parts) {
+      changes_[part.name].product =
+          Product{.a = factors.a,
+                  .b = factors.b,
+                  .scale = config_.scale_of(parameter),
+                  .share = ExpertShare{
+                      .expert = part.expert, .rank = rank, .first = part.first, .rows = part.rows}};
+    }
+    return true;
+  }
+  if (!is_fused) return false;
+  throw Error(ErrorKind::kInput,
+              "{}: {}: its LoRA factors have the shapes [{}] and [{}], which are of neither tensor "
+              "of the base's experts at the rank of {}",
+              file_->path().string(), module, fmt::join(b, ", "), fmt::join(a, ", "),
+              config_.file());
+}
+
+void LoraAdapter::add_bias(const std::string& module, const Factors& factors,
+                           const AdapterBase& base) {
+  const auto name = base.rename(module + ".bias");
+  if (!config_.factors_have_biases() || !name || !base.tensors.contains(*name)) {
+    throw Error(ErrorKind::kInput, "{}: tensor '{}' is a factor's bias, {}", file_->path().string(),
+                factors.bias,
+                config_.factors_have_biases()
+                    ? "which can only be added to a bias of the base's module, and it has none: "
+                      "peft does not merge it either"
+                    : fmt::format("but {} says no lora_bias", config_.file()));
+  }
+  Change& change = changes_[*name];
+  change.bias = factors.bias;
+  change.bias_scale = config_.scale_of(module);
+}
+
+void LoraAdapter::add_rows(const std::string& stored, const std::string& module,
+                           const AdapterBase& base) {
+  const auto ids = config_.token_rows(module);
+  if (!ids) {
+    throw Error(ErrorKind::kInput,
+                "{}: tensor '{}' holds rows of {}, but {} has no trainable_token_indices of it",
+                file_->path().string(), stored, module, config_.file());
+  }
+  const auto& shape = shape_of(stored);
+  if (shape.size() != 2 || shape[0] != static_cast<std::int64_t>(ids->size())) {
+    throw Error(ErrorKind::kInput,
+                "{}: tensor '{}' has shape [{}], but {} lists {} trainable_token_indices",
+                file_->path().string(), stored, fmt::join(shape, ", "), config_.file(),
+                ids->size());
+  }
+  const auto name = base.rename(module + ".weight");
+  if (!name) return;
+  changes_[*name].rows = stored;
+  changes_[*name].row_ids = *ids;
+}
+
+/// peft stops at a module of modules_to_save, or with trainable rows, that the file does not have.
+void LoraAdapter::check_saved_modules(const AdapterBase& base) const {
+  for (const auto& [name, stored] : base.tensors) {
+    if (is_ignored_weight(name) || replaced_.contains(name)) continue;
+    const std::string module = module_of(name);
+    const auto changed = changes_.find(name);
+    const bool has_rows = changed != changes_.end() && !changed->second.rows.empty();
+    const bool saved = config_.saves(module);
+    if (!saved && (has_rows || !config_.token_rows(module))) continue;
+    throw Error(ErrorKind::kInput,
+                "{}: has no tensor of {}, although {} says that the adapter has its own ({}): was "
+                "it saved with it? The base's is not used in its place",
+                file_->path().string(), name, config_.file(),
+                saved ? "modules_to_save" : "trainable_token_indices");
+  }
+}
+
+void LoraAdapter::note_targets(const AdapterBase& base) {
+  std::vector<std::string> missing;
+  for (const auto& [name, stored] : base.tensors) {
+    const bool is_matrix = name.ends_with(".weight") && stored.shape().size() == 2;
+    if (!is_matrix || is_ignored_weight(name) || changes_.contains(name)) continue;
+    if (config_.lists_targets() && config_.targets(module_of(name)))
+      missing.push_back(module_of(name));
+  }
+  if (!missing.empty()) {
+    notes_.push_back(
+        fmt::format("{} targets {} modules without factors in the file: {}; they stay the base's, "
+                    "as in peft",
+                    config_.file(), missing.size(), few(missing)));
+  }
+  if (!left_out_.empty()) {
+    notes_.push_back(fmt::format(
+        "{} leaves out {} of the modules whose factors are in the file: {}; they are not merged, "
+        "as peft does not load them",
+        config_.file(), left_out_.size(), few(left_out_)));
+  }
+  if (num_outside_ > 0) {
+    notes_.push_back(
+        fmt::format("the adapter changes {} modules outside of the text side, which do not count "
+                    "here",
+                    num_outside_));
+  }
+}
+
+const std::vector<std::int64_t>& LoraAdapter::shape_of(const std::string& stored) const {
+  return file_->tensors().at(stored).shape;
 }
 
 std::vector<std::string> LoraAdapter::changed() const {
   std::vector<std::string> names;
-  for (const auto& [name, product] : products_) names.push_back(name);
+  for (const auto& [name, change] : changes_) names.push_back(name);
   return names;
 }
 
 std::string LoraAdapter::summary() const {
-  std::string text = fmt::format("LoRA of rank {} merged into {} tensors", rank_, products_.size());
-  if (!replaced_.empty()) {
-    std::vector<std::string> names;
-    for (const auto& [name, stored] : replaced_) names.push_back(name);
-    constexpr std::size_t kFew = 4;
-    const bool many = names.size() > kFew;
-    if (many) names.resize(kFew);
-    text += fmt::format(", {} of the adapter's own{}", fmt::join(names, ", "), many ? ", ..." : "");
-  }
-  return text;
+  std::string text =
+      fmt::format("LoRA of rank {} merged into {} tensors", config_.rank(), changes_.size());
+  if (replaced_.empty()) return text;
+  std::vector<std::string> names;
+  for (const auto& [name, stored] : replaced_) names.push_back(name);
+  return text + fmt::format(", {} of the adapter's own", few(names));
 }
 
 }  // namespace charm::engine

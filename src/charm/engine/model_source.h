@@ -57,9 +57,10 @@ ModelSource resolve_model_source(const std::filesystem::path& model_dir,
 
 /// What the files of a source hold besides the config, for reports.
 struct StoredModel {
-  std::int64_t weights_bytes = 0;  ///< size of the files of its weights, an adapter's included
-  std::string adapter;             ///< what is merged; empty without an adapter
-  std::vector<std::string> notes;  ///< what is unusual about the weights, in words
+  std::int64_t weights_bytes = 0;       ///< size of the files of its weights, an adapter's included
+  std::string adapter;                  ///< what is merged; empty without an adapter
+  std::vector<std::string> notes;       ///< what is unusual about the weights, in words
+  std::vector<std::string> warnings{};  ///< what of the adapter is left out
 };
 
 /// Opens the files; a folder without weights holds nothing.

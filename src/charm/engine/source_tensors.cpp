@@ -48,6 +48,15 @@ std::string config_text(const fs::path& folder, const char* key) {
   return found != config.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+/// A number of config.json; `fallback` where there is none.
+std::int64_t config_number(const fs::path& folder, const char* key, std::int64_t fallback) {
+  const fs::path path = folder / "config.json";
+  const auto config = parse_json(read_file(path), path.string());
+  const auto found = config.is_object() ? config.find(key) : config.end();
+  return found != config.end() && found->is_number_integer() ? found->get<std::int64_t>()
+                                                             : fallback;
+}
+
 /// The text side of a multimodal wrapper, under the names of the text model.
 std::map<std::string, StoredTensor> unwrapped(const Wrapper& wrapper,
                                               const std::map<std::string, StoredTensor>& tensors,
@@ -65,13 +74,75 @@ std::map<std::string, StoredTensor> unwrapped(const Wrapper& wrapper,
   return renamed;
 }
 
+/// The tensor names of the decoder that a config.json describes; null for an unknown one.
+const WeightNames* names_of_type(const std::string& model_type) {
+  if (const Wrapper* wrapper = find_wrapper(model_type)) return wrapper->text->names;
+  for (const Family* family : all_families()) {
+    if (model_type == family->model_type) return family->names;
+  }
+  return nullptr;
+}
+
+/// Experts that are stored in one tensor, and routers, under their published names.
+std::map<std::string, StoredTensor> with_single_experts(
+    const std::map<std::string, StoredTensor>& tensors, const WeightNames& names,
+    const fs::path& folder) {
+  std::map<std::string, StoredTensor> single;
+  const auto add = [&](const std::string& name, const StoredTensor& tensor) {
+    if (single.emplace(name, tensor).second) return;
+    throw Error(ErrorKind::kInput, "{}: tensor '{}' is there twice: by itself and as '{}'",
+                folder.string(), name, tensor.name);
+  };
+  for (const auto& [name, stored] : tensors) {
+    const std::vector<std::int64_t> shape = stored.shape();
+    std::vector<FusedPart> parts;
+    if (shape.size() == 3) parts = parts_of_fused(name, shape[0], shape[1], names);
+    if (parts.empty()) add(published_name(name, names), stored);
+    for (const FusedPart& part : parts) {
+      StoredTensor rows = stored;
+      rows.part = RowBlocks{.first = part.expert * shape[1] + part.first, .rows = part.rows};
+      add(part.name, rows);
+    }
+  }
+  return single;
+}
+
+/// q, k and v of each key/value head in one tensor, as three tensors. Shapes are checked when these
+/// are loaded.
+std::map<std::string, StoredTensor> with_single_projections(
+    const std::map<std::string, StoredTensor>& tensors, const WeightNames& names,
+    const fs::path& folder) {
+  const std::int64_t heads = config_number(folder, "num_attention_heads", 0);
+  const std::int64_t kv_heads = config_number(folder, "num_key_value_heads", heads);
+  std::map<std::string, StoredTensor> single;
+  for (const auto& [name, stored] : tensors) {
+    const std::vector<std::int64_t> shape = stored.shape();
+    std::vector<QkvPart> parts;
+    if (shape.size() == 2 && heads > 0 && kv_heads > 0 && heads % kv_heads == 0 &&
+        shape[0] % (heads + 2 * kv_heads) == 0) {
+      parts = parts_of_qkv(name, heads, kv_heads, shape[0] / (heads + 2 * kv_heads), names);
+    }
+    if (parts.empty()) single.emplace(name, stored);
+    for (const QkvPart& part : parts) {
+      StoredTensor rows = stored;
+      rows.part = RowBlocks{part.first, part.rows, part.stride, part.count};
+      single.emplace(part.name, rows);
+    }
+  }
+  return single;
+}
+
+bool is_of_bare_trunk(std::string_view name) {
+  return name.starts_with("embed_tokens.") || name.starts_with("layers.") ||
+         name.starts_with("norm.");
+}
+
 }  // namespace
 
 SourceTensors::SourceTensors(const ModelSource& source)
     : folder_(source.folder, config_text(source.folder, "transformers_weights")) {
   const HeadFile* head = find_head_file(source.folder);
   if (source.adapter) {
-    adapter_.emplace(*source.adapter);
     if (const HeadFile* own = find_head_file(*source.adapter)) {
       head = nullptr;  // the adapter was trained with its own
       adapter_head_ = open_weights_file(*source.adapter / own->name);
@@ -82,10 +153,22 @@ SourceTensors::SourceTensors(const ModelSource& source)
     if (fs::exists(source.folder / file.name)) folder_.add(source.folder / file.name, file.prefix);
   }
   tensors_ = folder_.tensors();
-  if (const Wrapper* wrapper = find_wrapper(config_text(source.folder, "model_type")))
-    tensors_ = unwrapped(*wrapper, tensors_, source.folder);
+  const std::string model_type = config_text(source.folder, "model_type");
+  const Wrapper* wrapper = find_wrapper(model_type);
+  if (wrapper != nullptr) tensors_ = unwrapped(*wrapper, tensors_, source.folder);
   add_trunk_prefix();
-  if (!adapter_) return;
+  const WeightNames* names = names_of_type(model_type);
+  if (names != nullptr && names->experts != nullptr)
+    tensors_ = with_single_experts(tensors_, *names, source.folder);
+  if (names != nullptr && names->grouped_qkv != nullptr)
+    tensors_ = with_single_projections(tensors_, *names, source.folder);
+  if (!source.adapter) return;
+  const auto rename = [&](const std::string& name) {
+    std::optional<std::string> own = wrapper != nullptr ? unwrapped_name(*wrapper, name) : name;
+    if (own && trunk_is_bare_ && is_of_bare_trunk(*own)) own->insert(0, "model.");
+    return own && names != nullptr ? published_name(*own, *names) : own;
+  };
+  adapter_.emplace(*source.adapter, AdapterBase{tensors_, names, rename});
   for (const auto& [name, stored] : adapter_->replaced())
     tensors_.insert_or_assign(name, StoredTensor{&adapter_->file(), stored});
   if (!adapter_head_) return;
@@ -102,9 +185,7 @@ void SourceTensors::add_trunk_prefix() {
   trunk_is_bare_ = true;
   std::map<std::string, StoredTensor> renamed;
   for (const auto& [name, stored] : tensors_) {
-    const bool of_trunk = name.starts_with("embed_tokens.") || name.starts_with("layers.") ||
-                          name.starts_with("norm.");
-    renamed.emplace(of_trunk ? "model." + name : name, stored);
+    renamed.emplace(is_of_bare_trunk(name) ? "model." + name : name, stored);
   }
   tensors_ = std::move(renamed);
 }
@@ -116,18 +197,30 @@ HeadEvidence SourceTensors::head_evidence(const ModelSource& source) const {
     const bool from_adapter = source.adapter.has_value() &&
                               stored.file->path().parent_path() == *source.adapter &&
                               !folder_.tensors().contains(name);
-    evidence.tensors.emplace(name, HeadTensor{.shape = stored.info().shape,
+    evidence.tensors.emplace(name, HeadTensor{.shape = stored.shape(),
                                               .file = stored.file->path().filename().string(),
                                               .from_adapter = from_adapter});
   }
   return evidence;
 }
 
+void SourceTensors::apply_adapter(DecoderConfig& config) const {
+  const auto own = [&](std::string_view name) {
+    const auto found = tensors_.find(std::string(name));
+    return found != tensors_.end() && found->second.file == &adapter_->file() ? &found->second
+                                                                              : nullptr;
+  };
+  const std::string embedding(family_of_type(config.model_type).names->embedding);
+  if (const StoredTensor* stored = own(embedding); stored != nullptr && !stored->shape().empty())
+    config.vocab_size = stored->shape().front();
+  if (own(kLmHead) != nullptr) config.tie_word_embeddings = false;
+}
+
 SaveTypes stored_types(const ModelSource& source, DType dtype) {
   SaveTypes types{.dtype = dtype};
   const SourceTensors tensors(source);
   for (const auto& [name, stored] : tensors.all()) {
-    const DType own = stored.info().dtype;
+    const DType own = stored.dtype();
     const bool loadable =
         own == DType::kFloat32 || own == DType::kFloat16 || own == DType::kBFloat16;
     if (loadable && own != dtype) types.others.emplace(name, own);
@@ -143,6 +236,7 @@ StoredModel describe_stored(const ModelSource& source) {
     stored.weights_bytes += static_cast<std::int64_t>(fs::file_size(file->path()));
   if (const LoraAdapter* adapter = tensors.adapter()) {
     stored.adapter = adapter->summary();
+    stored.warnings = adapter->notes();
     stored.weights_bytes += static_cast<std::int64_t>(fs::file_size(adapter->file().path()));
     for (const auto& [name, in_file] : adapter->replaced()) {
       if (!tensors.folder().tensors().contains(name)) continue;
@@ -225,6 +319,7 @@ DecoderConfig load_model_config(const ModelSource& source) {
     config = parse_model_config(text, path.string(), tensors.head_evidence(source));
     untie_own_lm_head(tensors, source, config);
   }
+  if (source.adapter) SourceTensors(source).apply_adapter(config);
   return config;
 }
 

@@ -30,6 +30,10 @@ class SourceTensors {
   /// Whether the decoder was saved without the model around it, so that its names lack "model.".
   bool trunk_is_bare() const { return trunk_is_bare_; }
 
+  /// What an adapter's own tensors change of the base's config: the size of the vocabulary, where
+  /// tokens were added to it, and whether the LM head is the embedding.
+  void apply_adapter(DecoderConfig& config) const;
+
   /// What the tensors outside of blocks say about the head.
   HeadEvidence head_evidence(const ModelSource& source) const;
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <utility>
 
 #include "charm/base/error.h"
 #include "charm/engine/families/family.h"
@@ -77,6 +78,15 @@ std::int64_t take_number(std::string_view& name, std::string_view prefix) {
   return number;
 }
 
+/// "model.layers.7.mlp.gate.weight" -> "model.layers.7." and the rest; the first is empty for other
+/// names.
+std::pair<std::string, std::string_view> split_block_name(std::string_view name,
+                                                          const WeightNames& names) {
+  std::string_view suffix = name;
+  if (take_number(suffix, names.block_prefix) < 0) return {"", name};
+  return {std::string(name.substr(0, name.size() - suffix.size())), suffix};
+}
+
 /// Of a dense MLP, which layers with experts do not have.
 bool is_mlp(WeightShape kind) {
   return kind == WeightShape::kMlp || kind == WeightShape::kMlpByModel ||
@@ -144,6 +154,53 @@ std::vector<std::pair<std::string, Tensor*>> named_weights(DecoderWeights& weigh
 bool is_ignored_weight(std::string_view name) {
   return name == kLmHead || name.ends_with("rotary_emb.inv_freq") ||
          name.ends_with(".num_batches_tracked");
+}
+
+std::vector<FusedPart> parts_of_fused(std::string_view name, std::int64_t num_experts,
+                                      std::int64_t rows, const WeightNames& names) {
+  constexpr std::int64_t kMost = 65536;  // far above any published model
+  std::vector<FusedPart> parts;
+  if (names.experts == nullptr || num_experts > kMost) return parts;
+  const ExpertNames& own = *names.experts;
+  const auto [block, suffix] = split_block_name(name, names);
+  const bool gate_up = suffix == own.fused_gate_up && rows % 2 == 0;
+  if (block.empty() || (!gate_up && suffix != own.fused_down)) return parts;
+  for (std::int64_t e = 0; e < num_experts; ++e) {
+    const auto add = [&](std::string_view part, std::int64_t first, std::int64_t count) {
+      parts.push_back({fmt::format("{}{}{}.{}", block, own.prefix, e, part), e, first, count});
+    };
+    if (gate_up) {
+      add(own.gate, 0, rows / 2);
+      add(own.up, rows / 2, rows / 2);
+    } else {
+      add(own.down, 0, rows);
+    }
+  }
+  return parts;
+}
+
+std::vector<QkvPart> parts_of_qkv(std::string_view name, std::int64_t num_heads,
+                                  std::int64_t num_kv_heads, std::int64_t head_dim,
+                                  const WeightNames& names) {
+  if (names.grouped_qkv == nullptr) return {};
+  const GroupedQkv& own = *names.grouped_qkv;
+  const auto [block, suffix] = split_block_name(name, names);
+  if (block.empty() || suffix != own.fused) return {};
+  const std::int64_t queries = num_heads / num_kv_heads * head_dim;
+  const auto part = [&, &prefix = block](std::string_view own_name, std::int64_t first,
+                                         std::int64_t rows) {
+    return QkvPart{prefix + std::string(own_name), first, rows, queries + 2 * head_dim,
+                   num_kv_heads};
+  };
+  return {part(own.q, 0, queries), part(own.k, queries, head_dim),
+          part(own.v, queries + head_dim, head_dim)};
+}
+
+std::string published_name(const std::string& name, const WeightNames& names) {
+  if (names.experts == nullptr) return name;
+  const auto [block, suffix] = split_block_name(name, names);
+  if (block.empty() || suffix != names.experts->fused_router) return name;
+  return block + std::string(names.experts->router);
 }
 
 std::int64_t layer_of_weight(std::string_view name, const DecoderConfig& config) {

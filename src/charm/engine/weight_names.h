@@ -63,6 +63,17 @@ struct BlockSlot {
 /// "<prefix>E.<gate>" and so on.
 struct ExpertNames {
   std::string_view router, prefix, gate, up, down;
+  /// The same as transformers 5 holds them in memory, names them in adapters, and writes them with
+  /// save_pretrained(save_original_format=False): all experts in one tensor, gate above up.
+  std::string_view fused_router = "mlp.gate.weight";
+  std::string_view fused_gate_up = "mlp.experts.gate_up_proj";  ///< [X, 2F, D]
+  std::string_view fused_down = "mlp.experts.down_proj";        ///< [X, D, F]
+};
+
+/// Query, key and value of each key/value head side by side in one tensor: the rows of its query
+/// heads, its key, its value. It is read as three tensors.
+struct GroupedQkv {
+  std::string_view fused, q, k, v;  ///< after "<block_prefix>N."
 };
 
 /// A family's Hugging Face tensor names.
@@ -72,7 +83,8 @@ struct WeightNames {
   std::span<const std::span<const BlockSlot>>
       block_slots;  ///< in order, see families/block_slots.h
   std::string_view final_norm;
-  const ExpertNames* experts = nullptr;  ///< of layers with experts in place of the MLP
+  const ExpertNames* experts = nullptr;     ///< of layers with experts in place of the MLP
+  const GroupedQkv* grouped_qkv = nullptr;  ///< as stored, where q, k and v are fused so
 };
 
 /// One tensor that the config implies.
@@ -98,6 +110,30 @@ bool is_ignored_weight(std::string_view name);
 /// The layer's number when `name` belongs to a block ("model.layers.7.mlp.up_proj.weight" -> 7),
 /// otherwise -1.
 std::int64_t layer_of_weight(std::string_view name, const DecoderConfig& config);
+
+/// An expert's tensor in a fused one: rows `first` .. `first + rows` of matrix `expert`.
+struct FusedPart {
+  std::string name;  ///< in published files
+  std::int64_t expert = 0, first = 0, rows = 0;
+};
+
+/// The parts of a fused tensor of `num_experts` matrices of `rows` rows; none for other names.
+std::vector<FusedPart> parts_of_fused(std::string_view name, std::int64_t num_experts,
+                                      std::int64_t rows, const WeightNames& names);
+
+/// A tensor of a fused one: `count` blocks of `rows` rows.
+struct QkvPart {
+  std::string name;
+  std::int64_t first = 0, rows = 0, stride = 0, count = 0;
+};
+
+/// The parts of a GroupedQkv of H query and K key/value heads of width E; none for other names.
+std::vector<QkvPart> parts_of_qkv(std::string_view name, std::int64_t num_heads,
+                                  std::int64_t num_kv_heads, std::int64_t head_dim,
+                                  const WeightNames& names);
+
+/// The published name of a router under its name in memory; other names as they are.
+std::string published_name(const std::string& name, const WeightNames& names);
 
 /// The expert's number when `name` belongs to one ("model.layers.7.mlp.experts.3.up_proj.weight" ->
 /// 3), otherwise -1.

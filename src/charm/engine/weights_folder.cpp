@@ -143,6 +143,25 @@ void release_pages(const Tensor& tensor) {
   if (tensor.defined()) MappedFile::release_pages(tensor.bytes(), tensor.nbytes());
 }
 
+std::vector<std::int64_t> StoredTensor::shape() const {
+  const std::vector<std::int64_t>& whole = info().shape;
+  return part ? std::vector{part->rows * part->count, whole.back()} : whole;
+}
+
+Tensor StoredTensor::view() const {
+  const Tensor whole = file->view(name);
+  if (!part) return whole;
+  const std::int64_t width = whole.shape().back();
+  const Tensor rows = whole.view({width == 0 ? 0 : whole.numel() / width, width});
+  if (part->count == 1) return rows.narrow(part->first, part->rows);
+  Tensor gathered = Tensor::empty(shape(), whole.dtype());
+  for (std::int64_t i = 0; i < part->count; ++i) {
+    gathered.narrow(i * part->rows, part->rows)
+        .copy_from(rows.narrow(part->first + i * part->stride, part->rows));
+  }
+  return gathered;
+}
+
 bool has_weights(const fs::path& folder) {
   std::error_code error;
   return std::any_of(std::begin(kUsualNames), std::end(kUsualNames),

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -58,13 +59,25 @@ std::unique_ptr<WeightsFile> open_weights_file(const std::filesystem::path& path
 /// faults them in from the file again. No effect on other tensors.
 void release_pages(const Tensor& tensor);
 
-/// A tensor of a folder: the file that holds it, and its name there.
+/// Rows of a tensor seen as a matrix whose rows are as long as its last dimension: `count` blocks
+/// of `rows` rows, `stride` apart.
+struct RowBlocks {
+  std::int64_t first = 0, rows = 0, stride = 0, count = 1;
+};
+
+/// A tensor of a folder, or rows of one: the file that holds it, and its name there.
 struct StoredTensor {
   const WeightsFile* file = nullptr;
   std::string name;
+  std::optional<RowBlocks> part{};  ///< of a fused tensor; none: all of it
 
+  DType dtype() const { return info().dtype; }
+  std::vector<std::int64_t> shape() const;
+  /// As WeightsFile::view; a copy where the rows are in several blocks.
+  Tensor view() const;
+
+ private:
   const TensorInfo& info() const { return file->tensors().at(name); }
-  Tensor view() const { return file->view(name); }
 };
 
 /// Whether the folder holds a model's weights under one of the usual names.

@@ -113,9 +113,9 @@ TEST_F(ModelSourceTest, WhatIsMergedIsRecorded) {
 
 TEST_F(ModelSourceTest, OtherKindsOfAdaptersAreRefusedByName) {
   for (const char* setting :
-       {R"("use_dora": true)", R"("lora_bias": true)", R"("layer_replication": [[0, 1], [0, 2]])",
-        R"("trainable_token_indices": [3])", R"("target_parameters": ["experts.up"])",
-        R"("init_lora_weights": "pissa")", R"("peft_type": "IA3")", R"("peft_type": "ADALORA")",
+       {R"("use_dora": true)", R"("layer_replication": [[0, 1], [0, 2]])",
+        R"("init_lora_weights": "pissa")", R"("init_lora_weights": "olora")",
+        R"("init_lora_weights": "corda")", R"("peft_type": "IA3")", R"("peft_type": "ADALORA")",
         R"("alora_invocation_tokens": [1, 2])"}) {
     write_adapter(setting);
     const std::string value =
@@ -130,7 +130,8 @@ TEST_F(ModelSourceTest, AdaptersThatDoNotFitAreRefused) {
   write_adapter(R"("r": 0)");
   EXPECT_ERROR(kInput, "rank of at least 1", load(adapter()));
   write_adapter(R"("rank_pattern": {"q_proj": 0})");
-  EXPECT_ERROR(kInput, "rank_pattern of 'q_proj' is 0", load(adapter()));
+  EXPECT_ERROR(kInput, "rank_pattern is {\"q_proj\":0}, expected ranks of at least 1",
+               load(adapter()));
   write_adapter(R"("rank_pattern": {"q_proj": 3})");
   EXPECT_ERROR(kInput, "says rank 3", load(adapter()));
   write_adapter(R"("rank_pattern": {"(": 3})");
