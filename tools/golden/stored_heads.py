@@ -105,6 +105,54 @@ def ldl(softmax, temperature):
     return formula
 
 
+def v_head(config, head, hidden, ids):
+    assert ids[-1] == config.reward_token_id
+    return hidden[-1] @ head["v_head.weight"][0]
+
+
+INTERNLM2_NAMES = {"embed_tokens": "tok_embeddings", "self_attn.o_proj": "attention.wo", "mlp.gate_proj": "feed_forward.w1",
+                   "mlp.up_proj": "feed_forward.w3", "mlp.down_proj": "feed_forward.w2", "input_layernorm": "attention_norm",
+                   "post_attention_layernorm": "ffn_norm"}
+
+
+def internlm2_weights(weights, config):
+    """A Llama's tensors as InternLM2 names and stores them: q heads, k and v of each key/value head one after another (its own
+    modeling_internlm2.py splits wqkv as "(h gs d)", h key/value heads of gs heads of width d)."""
+    out = {}
+    for name, value in weights.items():
+        if "q_proj" in name:
+            parts = [weights[name.replace("q_proj", p)].view(config.num_key_value_heads, -1, config.head_dim, config.hidden_size)
+                     for p in ("q_proj", "k_proj", "v_proj")]
+            out[name.replace("self_attn.q_proj", "attention.wqkv")] = torch.cat(parts, dim=1).flatten(0, 2).contiguous()
+        elif "k_proj" not in name and "v_proj" not in name:
+            for old, new in INTERNLM2_NAMES.items():
+                name = name.replace(old, new)
+            out[name] = value
+    return out
+
+
+def internlm2_loader(config, head):
+    """load(folder, dtype) for model_rows.describe: the trunk of the folder in a Llama."""
+    def load(folder, dtype):
+        model, stored = ByFormula(config, head, v_head), load_file(folder / "model.safetensors")
+        trunk = {}
+        for name in model.model.state_dict():
+            path = "model." + name
+            for old, new in INTERNLM2_NAMES.items():
+                path = path.replace(old, new)
+            projection = name.split(".")[-2]
+            if projection in ("q_proj", "k_proj", "v_proj"):
+                heads = stored[path.replace(f"self_attn.{projection}", "attention.wqkv")].view(
+                    config.num_key_value_heads, -1, config.head_dim, config.hidden_size)
+                part = {"q_proj": slice(0, -2), "k_proj": slice(-2, -1), "v_proj": slice(-1, None)}[projection]
+                trunk[name] = heads[:, part].flatten(0, 2)
+            else:
+                trunk[name] = stored[path]
+        model.model.load_state_dict(trunk)
+        return model.to(dtype).eval()
+    return load
+
+
 def shapes_of_mlp(prefix, numbers, widths, bias=True):
     shapes = {}
     for number, (inputs, outputs) in zip(numbers, zip(widths, widths[1:])):

@@ -130,15 +130,30 @@ std::vector<HeadLayerShape> openrlhf_layers(const DecoderConfig& c) {
   return {linear_layer(c.head_name, c.hidden_size, 1, /*bias=*/false)};
 }
 
+// InternLM2's modeling_internlm2.py, as allenai/reward-bench models/internlm.py runs it: a Linear
+// without bias on a token that is appended where the conversation does not end with it.
+void read_reward_token(const ConfigReader& reader, const HeadEvidence&, DecoderConfig& config) {
+  const std::vector<std::int32_t> ids = reader.token_ids("reward_token_id");
+  if (ids.size() != 1 || ids.front() < 0 || ids.front() >= config.vocab_size)
+    reader.fail("reward_token_id", "the score is read at this token", "one id of the vocabulary");
+  config.appended_token = ids.front();
+}
+
+std::vector<HeadLayerShape> reward_token_layers(const DecoderConfig& c) {
+  return {linear_layer("v_head", c.hidden_size, 1, /*bias=*/false)};
+}
+
 constexpr std::string_view kTwoLayerNames[] = {"INFORMForSequenceClassification",
                                                "Qwen2ForRewardModel"};
 constexpr std::string_view kValueHeadNames[] = {"GRewardModel"};
 constexpr std::string_view kRegressionNames[] = {"EurusRewardModel", "LlamaRewardModel"};
 constexpr std::string_view kGatedNames[] = {"LlamaForRewardModelWithGating"};
 constexpr std::string_view kQuantileNames[] = {"LlamaForRewardModelWithGating31",
+                                               "LlamaForRewardModelWithGating3",
                                                "Gemma2ForQuantileSequenceClassification"};
 constexpr std::string_view kVarianceNames[] = {"LlamaForSequenceClassificationWithNormal_Weights"};
 constexpr std::string_view kDistributionNames[] = {"LDLRewardModel27B"};
+constexpr std::string_view kRewardTokenNames[] = {"InternLM2ForRewardModel"};
 constexpr std::string_view kOpenRlhfNames[] = {"RewardModel", "LLMForSequenceRegression"};
 
 constexpr Head kHeads[] = {
@@ -181,6 +196,10 @@ constexpr Head kHeads[] = {
     {HeadKind::kOpenRlhf, "openrlhf", "linear (OpenRLHF)", kOpenRlhfNames, "",
      /*pools_last_token=*/true,
      /*trains=*/true, /*by_tensors=*/true, read_openrlhf_head, openrlhf_layers},
+    {HeadKind::kRewardToken, "reward-token", "linear on an appended token (v_head: InternLM2)",
+     kRewardTokenNames, "",
+     /*pools_last_token=*/true,
+     /*trains=*/false, /*by_tensors=*/false, read_reward_token, reward_token_layers},
     {HeadKind::kLmLogit,
      "lm-logit",
      "logit of a vocabulary entry (--head lm-logit:ID)",
@@ -201,7 +220,6 @@ struct RefusedHead {
 constexpr std::string_view kQuantiles =
     "its score mixes quantiles of several objectives with weights of a gating network";
 constexpr RefusedHead kRefused[] = {
-    {"LlamaForRewardModelWithGating3", kQuantiles},  // QRM-Llama3
     {"Gemma2ForRewardModelWithGating", kQuantiles},
     {"RewardModelWithGating", kQuantiles},
 };
@@ -222,6 +240,14 @@ const Head* find_head(std::string_view architecture) {
       return &head;
   }
   return nullptr;
+}
+
+const Head* find_head(const ConfigReader& reader, std::string_view architecture) {
+  const Head* head = find_head(architecture);
+  // QRM's own code has ArmoRM's class name.
+  const bool is_quantile =
+      head != nullptr && head->kind == HeadKind::kGated && reader.present("num_quantiles");
+  return is_quantile ? &head_of(HeadKind::kQuantiles) : head;
 }
 
 const Head* find_marked_head(const ConfigReader& reader) {
@@ -267,11 +293,6 @@ std::vector<std::string_view> head_architectures() {
 }
 
 void refuse_known_head(const ConfigReader& reader, std::string_view architecture) {
-  const Head* head = find_head(architecture);
-  if (head != nullptr && head->kind == HeadKind::kGated && reader.present("num_quantiles")) {
-    throw Error(ErrorKind::kInput, "{}: a {} with num_quantiles (QRM) cannot be scored: {}",
-                reader.file(), architecture, kQuantiles);
-  }
   for (const RefusedHead& refused : kRefused) {
     if (architecture == refused.architecture) {
       throw Error(ErrorKind::kInput, "{}: a {} cannot be scored: {}", reader.file(), architecture,

@@ -58,8 +58,10 @@ struct HeadEvidence {
 /// The head of a kind other than kNone.
 const Head& head_of(HeadKind kind);
 
-/// Looks up a head by architecture name, or by a causal LM's config; nullptr when there is none.
+/// Looks up a head by architecture name, with what else a config says of its kind, or by a causal
+/// LM's config; nullptr when there is none.
 const Head* find_head(std::string_view architecture);
+const Head* find_head(const ConfigReader& reader, std::string_view architecture);
 const Head* find_marked_head(const ConfigReader& reader);
 
 /// The head of a causal LM whose config says nothing of one: by the options, or by the stored

@@ -235,7 +235,7 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
   if (wrapper != nullptr) config.wrapper = wrapper->model_type;
   config.architecture = reader.texts("architectures").front();
   config.model_type = family.model_type;
-  const Head* head = find_head(config.architecture);
+  const Head* head = find_head(reader, config.architecture);
   if (config.architecture == family.causal_lm) head = find_marked_head(reader);
   refuse_unsupported(reader, /*is_implemented=*/head != nullptr || family.has_published_code);
   if (config.architecture == family.sequence_classifier) {

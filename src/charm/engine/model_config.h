@@ -73,6 +73,7 @@ enum class HeadKind {
   kMeansAndVariances,  ///< URM
   kDistribution,       ///< LDL
   kOpenRlhf,           ///< OpenRLHF's RewardModel
+  kRewardToken,        ///< InternLM2's, read at a token that is appended
   kLmLogit,            ///< a logit of a causal LM (NVIDIA's Nemotron rewards)
 };
 
@@ -142,6 +143,7 @@ struct DecoderConfig {
   /// make_pooled_row.
   std::vector<std::int32_t> gate_tokens;
   std::int32_t pad_token_id = -1;
+  std::int32_t appended_token = -1;  ///< that a conversation ends with when it is scored; -1: none
   std::vector<std::int32_t> eos_token_ids;
   std::optional<std::int32_t> bos_token_id;
   double initializer_range = 0.02;  ///< standard deviation of randomly initialised weights
@@ -152,6 +154,11 @@ struct DecoderConfig {
 /// Values that the MLPs of one layer compute per token, at most: the width of the MLP, or of all
 /// experts of a token with their inputs and outputs.
 std::int64_t mlp_values_per_token(const DecoderConfig& config);
+
+/// Context length of a conversation: less the token that is appended to it.
+inline std::int64_t conversation_positions(const DecoderConfig& config) {
+  return config.max_positions - (config.appended_token >= 0 ? 1 : 0);
+}
 
 /// Values of a head that RoPE rotates.
 std::int64_t rotary_dim(const DecoderConfig& config, const RopeConfig& rope);

@@ -155,6 +155,14 @@ void read_quantile_head(const ConfigReader& reader, const HeadEvidence& evidence
   config.has_reward_transform = evidence.tensors.contains("reward_transform_matrix");
   config.has_gate_scale = evidence.tensors.contains("gating.logit_scale");
   read_networks(reader, evidence, config);
+  const std::int64_t quantiles = reader.integer_or("num_quantiles", 0, 0);
+  if (quantiles > 0 && config.num_objectives > 0 &&
+      config.reward_modules.back().outputs != quantiles * config.num_objectives) {
+    reader.fail("num_quantiles",
+                fmt::format("the head has {} outputs for {} objectives",
+                            config.reward_modules.back().outputs, config.num_objectives),
+                "their quotient");
+  }
   read_gate_tokens(reader, config);
 }
 

@@ -61,7 +61,8 @@ void add_stored(Inspection& inspection, const engine::ModelSource& source) {
   const engine::StoredModel stored = engine::describe_stored(source);
   inspection.weights_bytes = stored.weights_bytes;
   if (!stored.adapter.empty()) inspection.adapter = stored.adapter;
-  for (const std::string& note : stored.notes) inspection.warnings.push_back(note);
+  for (const auto& notes : {stored.notes, stored.warnings})
+    inspection.warnings.insert(inspection.warnings.end(), notes.begin(), notes.end());
 }
 
 std::string head_text(const engine::DecoderConfig& config) {
@@ -260,6 +261,8 @@ Inspection inspect_model(const InspectOptions& options) {
     encoded = encode_row(encoder, row);
     if (encoded.error) throw Error(ErrorKind::kInput, "{}", *encoded.error);
   }
+  const std::int32_t appended = inspection.config.appended_token;
+  if (appended >= 0 && encoded.ids.back() != appended) encoded.ids.push_back(appended);
   const std::int32_t pad =
       options.pooling == score::Pooling::kLast ? -1 : inspection.config.pad_token_id;
   const engine::PooledRow pooled = engine::make_pooled_row(encoded.ids, encoded.prompt_length, pad,

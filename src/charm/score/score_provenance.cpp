@@ -57,12 +57,12 @@ storage::Provenance score_provenance(const ScoreStageOptions& options,
 text::EncoderOptions encoder_options(text::EncoderOptions encoder, const engine::RewardModel& model,
                                      const engine::ModelSource& source) {
   encoder.template_folder = source.template_folder;
-  if (encoder.max_tokens && *encoder.max_tokens > model.config().max_positions) {
+  if (encoder.max_tokens && *encoder.max_tokens > engine::conversation_positions(model.config())) {
     log::warning("--max-tokens {} is more than the model's {} positions; using those",
-                 *encoder.max_tokens, model.config().max_positions);
+                 *encoder.max_tokens, engine::conversation_positions(model.config()));
   }
   encoder.max_tokens =
-      std::min(encoder.max_tokens.value_or(text::kDefaultMaxTokens), model.config().max_positions);
+      std::min(encoder.max_tokens.value_or(text::kDefaultMaxTokens), engine::conversation_positions(model.config()));
   return encoder;
 }
 

@@ -43,8 +43,9 @@ struct RowScore {
   std::optional<std::string> error;  ///< why this row has no score
 };
 
-/// A row's tokens up to the pooled one. `gate_tokens`: the model's. Throws kInput when a token is
-/// out of range for the model's vocabulary, or when no token qualifies.
+/// A row's tokens up to the pooled one, which may be the model's appended token. `gate_tokens`: the
+/// model's. Throws kInput when a token is out of range for the model's vocabulary, or when no token
+/// qualifies.
 engine::PooledRow pool_row(text::EncodedConversation tokens, const engine::RewardModel& model,
                            Pooling pooling, std::span<const std::int32_t> gate_tokens);
 

@@ -484,13 +484,45 @@ TEST(Heads, OpenRlhfsPrefixAndNormalisation) {
               HasSubstr("std is 0.0"));
 }
 
+TEST(Heads, TheRewardTokenOfInternLm2) {
+  const std::string own = R"("bias": false, "reward_token_id": 40)";
+  const DecoderConfig config = read("InternLM2ForRewardModel", "internlm2", own);
+  EXPECT_EQ(config.head, HeadKind::kRewardToken);
+  EXPECT_EQ(config.appended_token, 40);
+  EXPECT_EQ(config.pad_token_id, -1);
+  const auto bad = [](const std::string& extra) {
+    return failure("InternLM2ForRewardModel", "internlm2", extra);
+  };
+  EXPECT_THAT(bad(R"("reward_token_id": 40)"), HasSubstr("bias"));
+  EXPECT_THAT(bad(R"("bias": false)"), HasSubstr("reward_token_id"));
+  EXPECT_THAT(bad(R"("bias": false, "reward_token_id": 48)"), HasSubstr("reward_token_id is 48"));
+  EXPECT_THAT(bad(own + R"(, "num_local_experts": 4)"), HasSubstr("num_local_experts"));
+}
+
+TEST(Heads, QrmUnderArmoRmsClassName) {
+  const auto read = [](const std::string& architecture, const std::string& extra) {
+    return parse_model_config(
+        config_text(architecture, "llama", R"("gating_token_pattern": [7, 8])" + extra),
+        "config.json",
+        {.tensors = {{"regression_layer.weight", {.shape = {12, 32}}},
+                     {"gating.layers.0.weight", {.shape = {3, 32}}}}});
+  };
+  for (const char* name : {"LlamaForRewardModelWithGating", "LlamaForRewardModelWithGating3"}) {
+    const DecoderConfig config = read(name, R"(, "num_quantiles": 4)");
+    EXPECT_EQ(config.head, HeadKind::kQuantiles) << name;
+    EXPECT_EQ(config.num_objectives, 3) << name;
+  }
+  EXPECT_EQ(read("LlamaForRewardModelWithGating", "").head, HeadKind::kGated);
+  EXPECT_THAT(charm::testing::error_of([&] {
+                read("LlamaForRewardModelWithGating", R"(, "num_quantiles": 5)");
+              }).message(),
+              AllOf(HasSubstr("num_quantiles is 5"), HasSubstr("12 outputs for 3 objectives")));
+}
+
 TEST(Heads, WhatCannotBeScoredIsRefusedByName) {
-  for (const std::string name :
-       {"LlamaForRewardModelWithGating3", "Gemma2ForRewardModelWithGating"}) {
+  for (const std::string name : {"RewardModelWithGating", "Gemma2ForRewardModelWithGating"}) {
     EXPECT_THAT(failure(name, "llama"), AllOf(HasSubstr(name), HasSubstr("gating network")));
   }
-  EXPECT_THAT(failure("LlamaForRewardModelWithGating", "llama", R"("num_quantiles": 19)"),
-              AllOf(HasSubstr("QRM"), HasSubstr("gating network")));
   EXPECT_THAT(failure("LlamaForCausalLM", "llama", R"("auto_map": {"AutoModel": "x.Y"})"),
               HasSubstr("auto_map"));
   EXPECT_THAT(failure("GRewardModel", "mamba"), HasSubstr("model_type"));

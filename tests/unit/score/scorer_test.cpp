@@ -92,6 +92,20 @@ TEST(ScoreRows, ResultsHaveTheOrderOfTheGivenRows) {
   for (std::size_t i = 0; i < some.size(); ++i) EXPECT_EQ(scored[i].score, all[some[i]].score);
 }
 
+TEST(ScoreRows, ARowEndsWithTheModelsAppendedToken) {
+  const text::ConversationEncoder encoder(model_dir(), {});
+  FakeRewardModel plain, appending;
+  appending.facts.appended_token = 7;
+  const auto without = score_all(plain, encoder, some_rows(), {});
+  const auto with = score_all(appending, encoder, some_rows(), {});
+  for (std::size_t i = 0; i < with.size(); ++i) {
+    EXPECT_EQ(with[i].num_tokens, without[i].num_tokens);
+    EXPECT_EQ(with[i].score, without[i].score + 7.0F * static_cast<float>(1 + with[i].num_tokens));
+  }
+  appending.facts.appended_token = 2;  // the closing token of the template, which is there already
+  EXPECT_EQ(score_all(appending, encoder, some_rows(), {})[0].score, without[0].score);
+}
+
 TEST(ScoreRows, ScoresDoNotDependOnTheNumberOfThreads) {
   const text::ConversationEncoder encoder(model_dir(), {});
   std::vector<Response> rows;

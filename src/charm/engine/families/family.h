@@ -74,6 +74,9 @@ extern const Family kQwen3Moe;
 /// Phi-3: Mistral with fused projections and LongRoPE. transformers 5.17, models/phi3.
 extern const Family kPhi3;
 
+/// InternLM2: Llama under other names, q, k and v fused. Its own modeling_internlm2.py.
+extern const Family kInternLm2;
+
 /// Every supported family.
 std::span<const Family* const> all_families();
 

@@ -4,9 +4,9 @@
 namespace charm::engine {
 namespace {
 
-constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kQwen2,    &kQwen3,
-                                       &kGemma, &kGemma2,  &kGemma3,   &kOlmo2,
-                                       &kOlmo3, &kMixtral, &kQwen3Moe, &kPhi3};
+constexpr const Family* kFamilies[] = {&kLlama,    &kMistral, &kQwen2,    &kQwen3, &kGemma,
+                                       &kGemma2,   &kGemma3,  &kOlmo2,    &kOlmo3, &kMixtral,
+                                       &kQwen3Moe, &kPhi3,    &kInternLm2};
 
 }  // namespace
 
