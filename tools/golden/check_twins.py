@@ -51,6 +51,12 @@ def rows_of(texts):
 
 def write_folder(twin, models, data, folder, seed):
     config = twins.write(twin, folder, seed, head_dim=HEAD_DIM)
+    write_text_files(twin, models, data, folder)
+    return config
+
+
+def write_text_files(twin, models, data, folder):
+    """Tokenizer and template."""
     source = models[twin.tokenizer].folder
     for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         if (source / file).exists():
@@ -66,7 +72,6 @@ def write_folder(twin, models, data, folder, seed):
         assert without != template, twin
         template = without
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    return config
 
 
 def charm_scores(charm, folder, rows, dtype):
@@ -81,10 +86,10 @@ def charm_scores(charm, folder, rows, dtype):
     return {(row["prompt_id"], row["sample"]): row for row in read_scores(output)}
 
 
-def compare(twin, rows, folder, charm):
+def compare(twin, rows, folder, charm, reference=None):
     """(compared, refused by both, what differs, worst difference in float32, the same in bfloat16, the scores' deviation)."""
     ours, ours16 = (charm_scores(charm, folder, rows, dtype) for dtype in ("float32", "bfloat16"))
-    reference = ReferenceScorer(folder, max_tokens=MAX_TOKENS)
+    reference = reference or ReferenceScorer(folder, max_tokens=MAX_TOKENS)
     compared = refused = 0
     worst = worst16 = 0.0
     different, scores = [], []
@@ -150,8 +155,9 @@ def main():
               f"{len(result[2])} differ {result[2][:3]}", flush=True)
     if not options.only:
         path = ROOT / "docs/compatibility.md"
-        before = path.read_text(encoding="utf-8").partition(compare_text.MODELS_SECTION)[0].rstrip("\n")
-        path.write_text(f"{before}\n\n{section(results)}", encoding="utf-8")
+        before, _, after = path.read_text(encoding="utf-8").partition(compare_text.MODELS_SECTION)
+        after = after[after.index("\n## "):] if "\n## " in after else ""
+        path.write_text(f"{before.rstrip(chr(10))}\n\n{section(results)}{after}", encoding="utf-8")
     sys.exit(any(result[2] for _, result in results))
 
 

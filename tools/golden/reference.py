@@ -20,10 +20,10 @@ class PinnedClock(datetime.datetime):
 
 
 class ReferenceScorer:
-    def __init__(self, model_dir, dtype=torch.float32, max_tokens=4096):
+    def __init__(self, model_dir, dtype=torch.float32, max_tokens=4096, model=None):
         chat_template_utils.datetime = PinnedClock
         self.tokenizer = AutoTokenizer.from_pretrained(model_dir)
-        self.model = model_rows.load(Path(model_dir), dtype)
+        self.model = model or model_rows.load(Path(model_dir), dtype)
         self.max_tokens = max_tokens
 
     def ids(self, prompt, response):
