@@ -38,6 +38,23 @@ void scale_range(Bits* x, float factor, std::int64_t count) {
   for (; i < count; ++i) store(one, hn::Mul(load(one, x + i), hn::Set(one, factor)), x + i);
 }
 
+/// x / (1 + exp(-gate)).
+template <class D, typename Bits>
+void sigmoid_mul_lanes(D d, Bits* x, const Bits* gate) {
+  const auto exponent = hn::Min(hn::Neg(load(d, gate)), hn::Set(d, kLargestExponent));
+  const auto power = exp2_or_zero(d, hn::Mul(exponent, hn::Set(d, kLog2E)));
+  store(d, hn::Div(load(d, x), hn::Add(hn::Set(d, 1.0f), power)), x);
+}
+
+template <typename Bits>
+void sigmoid_mul_range(Bits* x, const Bits* gate, std::int64_t count) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) sigmoid_mul_lanes(d, x + i, gate + i);
+  for (; i < count; ++i) sigmoid_mul_lanes(hn::CappedTag<float, 1>(), x + i, gate + i);
+}
+
 void add_f32(float* to, const float* x, std::int64_t count) { add_range(to, x, count); }
 void add_bf16(std::uint16_t* to, const std::uint16_t* x, std::int64_t count) {
   add_range(to, x, count);
@@ -45,6 +62,12 @@ void add_bf16(std::uint16_t* to, const std::uint16_t* x, std::int64_t count) {
 void scale_f32(float* x, float factor, std::int64_t count) { scale_range(x, factor, count); }
 void scale_bf16(std::uint16_t* x, float factor, std::int64_t count) {
   scale_range(x, factor, count);
+}
+void sigmoid_mul_f32(float* x, const float* gate, std::int64_t count) {
+  sigmoid_mul_range(x, gate, count);
+}
+void sigmoid_mul_bf16(std::uint16_t* x, const std::uint16_t* gate, std::int64_t count) {
+  sigmoid_mul_range(x, gate, count);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -62,6 +85,8 @@ HWY_EXPORT(add_f32);
 HWY_EXPORT(add_bf16);
 HWY_EXPORT(scale_f32);
 HWY_EXPORT(scale_bf16);
+HWY_EXPORT(sigmoid_mul_f32);
+HWY_EXPORT(sigmoid_mul_bf16);
 
 }  // namespace
 
@@ -93,6 +118,22 @@ void scale<BFloat16>(BFloat16* x, float factor, std::int64_t count) {
   auto* bits = reinterpret_cast<std::uint16_t*>(x);
   parallel_for_ranges(count, kElements, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(scale_bf16)(bits + begin, factor, end - begin);
+  });
+}
+
+template <>
+void sigmoid_mul<float>(float* x, const float* gate, std::int64_t count) {
+  parallel_for_ranges(count, kElements, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(sigmoid_mul_f32)(x + begin, gate + begin, end - begin);
+  });
+}
+
+template <>
+void sigmoid_mul<BFloat16>(BFloat16* x, const BFloat16* gate, std::int64_t count) {
+  auto* bits = reinterpret_cast<std::uint16_t*>(x);
+  const auto* other = reinterpret_cast<const std::uint16_t*>(gate);
+  parallel_for_ranges(count, kElements, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(sigmoid_mul_bf16)(bits + begin, other + begin, end - begin);
   });
 }
 

@@ -28,6 +28,42 @@ std::vector<float> rope(const std::vector<float>& x, const std::vector<float>& c
   return out;
 }
 
+std::vector<double> causal_conv_silu(const std::vector<float>& x,
+                                     const std::vector<float>& weight) {
+  std::vector<double> out;
+  for (std::size_t t = 0; t < x.size(); ++t) {
+    double sum = 0.0;
+    for (std::size_t w = 0; w < weight.size(); ++w) {
+      if (t + w + 1 >= weight.size()) sum += double{weight[w]} * x[t + w + 1 - weight.size()];
+    }
+    out.push_back(sum / (1.0 + std::exp(-sum)));
+  }
+  return out;
+}
+
+std::vector<double> gated_delta_rule(const std::vector<double>& q_TK,
+                                     const std::vector<double>& k_TK,
+                                     const std::vector<double>& v_TU,
+                                     const std::vector<double>& decay_T,
+                                     const std::vector<double>& beta_T) {
+  const std::size_t rows = decay_T.size(), K = k_TK.size() / rows, U = v_TU.size() / rows;
+  std::vector<double> state_KU(K * U), out;
+  for (std::size_t t = 0; t < rows; ++t) {
+    for (double& s : state_KU) s *= decay_T[t];
+    for (std::size_t u = 0; u < U; ++u) {
+      double read = 0.0, result = 0.0;
+      for (std::size_t k = 0; k < K; ++k) read += state_KU[k * U + u] * k_TK[t * K + k];
+      const double delta = beta_T[t] * (v_TU[t * U + u] - read);
+      for (std::size_t k = 0; k < K; ++k) {
+        state_KU[k * U + u] += k_TK[t * K + k] * delta;
+        result += state_KU[k * U + u] * q_TK[t * K + k];
+      }
+      out.push_back(result);
+    }
+  }
+  return out;
+}
+
 std::vector<float> attention_row(const std::vector<float>& q, const std::vector<float>& k_LE,
                                  const std::vector<float>& v_LE, std::int64_t position, float scale,
                                  std::int64_t window, float softcap) {

@@ -23,6 +23,16 @@ std::vector<float> attention_row(const std::vector<float>& q, const std::vector<
                                  const std::vector<float>& v_LE, std::int64_t position, float scale,
                                  std::int64_t window, float softcap);
 
+/// One channel [T] of `causal_conv_silu` from the sequence's beginning.
+std::vector<double> causal_conv_silu(const std::vector<float>& x, const std::vector<float>& weight);
+/// One head of `gated_delta_rule` from a state of zeros, [T, U] of values [T, U], with queries and
+/// keys [T, K] as they are.
+std::vector<double> gated_delta_rule(const std::vector<double>& q_TK,
+                                     const std::vector<double>& k_TK,
+                                     const std::vector<double>& v_TU,
+                                     const std::vector<double>& decay_T,
+                                     const std::vector<double>& beta_T);
+
 /// Gradients of one query row of `attention_row` by the formulas of kernels/attention.h.
 struct AttentionRowGradients {
   std::vector<double> dq, dk_LE, dv_LE;
