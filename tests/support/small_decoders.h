@@ -68,6 +68,28 @@ inline DecoderConfig fused_config() {
   return config;
 }
 
+/// Gated delta nets in the first and the last layer, gated attention with partial RoPE in the
+/// second, under Qwen3.5's tensor names.
+inline DecoderConfig linear_config() {
+  DecoderConfig config = small_config();
+  config.model_type = "qwen3_5_text";
+  config.norms_add_one = true;
+  config.attention_output_gate = true;
+  config.rope.partial_factor = 0.5;
+  config.delta_net =
+      DeltaNetConfig{.shape = {.key_heads = 2, .value_heads = 4, .key_dim = 24, .value_dim = 40},
+                     .taps = 4,
+                     .layers = {0, 2}};
+  return config;
+}
+
+/// The same with dynamic NTK RoPE: long sequences have a prompt of their own.
+inline DecoderConfig linear_dynamic_config() {
+  DecoderConfig config = linear_config();
+  config.rope = dynamic_config().rope;
+  return config;
+}
+
 inline std::vector<std::int32_t> random_ids(RandomStream& stream, std::size_t length) {
   std::vector<std::int32_t> ids(length);
   for (auto& id : ids) id = static_cast<std::int32_t>(stream.below(100));

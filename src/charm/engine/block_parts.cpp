@@ -1,6 +1,9 @@
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "charm/engine/cpu_block.h"
+#include "charm/engine/ops.h"
 #include "charm/engine/weights_folder.h"
 
 namespace charm::engine {
@@ -44,6 +47,57 @@ Experts make_experts(const DecoderConfig& config, const BlockWeights& weights,
   return experts;
 }
 
+/// Every second part of a tensor whose rows are pairs of parts, head by head: the queries (0) or
+/// the gates (1) of q_proj.
+Tensor parts_of_heads(const Tensor& pairs, std::int64_t heads, std::int64_t part) {
+  if (!pairs.defined()) return pairs;
+  std::vector<std::int64_t> rows;
+  for (std::int64_t h = 0; h < heads; ++h) rows.push_back(2 * h + part);
+  Tensor::Shape shape = pairs.shape();
+  shape.front() /= 2;
+  return select_rows(pairs.view({2 * heads, pairs.numel() / (2 * heads)}), rows).view(shape);
+}
+
+DeltaNet make_delta_net(const DecoderConfig& config, const BlockWeights& weights,
+                        const Packer& packer) {
+  DeltaNet net;
+  net.shape = config.delta_net.value().shape;
+  net.taps = config.delta_net->taps;
+  net.eps = static_cast<float>(config.rms_norm_eps);
+  net.qkv = packer.linear(weights.delta_qkv_CD, Tensor());
+  net.z = packer.linear(weights.delta_z_VD, Tensor());
+  net.b = packer.linear(weights.delta_b_HD, Tensor());
+  net.a = packer.linear(weights.delta_a_HD, Tensor());
+  // The kernels read float32; the values are those of the model's type.
+  net.conv_WC = packer.converted(weights.delta_conv_C1W)
+                    .to(DType::kFloat32)
+                    .view({net.shape.channels(), net.taps})
+                    .transposed();
+  net.norm_U = packer.converted(weights.delta_norm_E).to(DType::kFloat32);
+  net.rate_L = weights.delta_a_log_H.to(DType::kFloat32).clone();
+  auto* rate = net.rate_L.mutable_data<float>();
+  std::transform(rate, rate + net.rate_L.numel(), rate, [](float log) { return std::exp(log); });
+  net.bias_L = weights.delta_dt_bias_H.to(DType::kFloat32).clone();
+  return net;
+}
+
+void pack_attention(const DecoderConfig& config, const BlockWeights& weights, const Packer& packer,
+                    BlockParts& parts) {
+  parts.k = packer.linear(weights.k_KED, weights.k_bias);
+  parts.v = packer.linear(weights.v_KED, weights.v_bias);
+  if (!config.attention_output_gate) {
+    parts.q = packer.linear(weights.q_HED, weights.q_bias);
+    return;
+  }
+  const auto part = [&](std::int64_t index) {
+    return packer.linear(parts_of_heads(weights.q_HED, config.num_heads, index),
+                         parts_of_heads(weights.q_bias, config.num_heads, index));
+  };
+  parts.q = part(0);
+  parts.output_gate = part(1);
+  release_pages(weights.q_HED);
+}
+
 }  // namespace
 
 BlockParts make_block_parts(const DecoderConfig& config, std::size_t layer,
@@ -64,9 +118,11 @@ BlockParts make_block_parts(const DecoderConfig& config, std::size_t layer,
   parts.mlp_out_norm_D = packer.converted(weights.mlp_out_norm_D);
   parts.q_norm_E = packer.converted(weights.q_norm_E);
   parts.k_norm_E = packer.converted(weights.k_norm_E);
-  parts.q = packer.linear(weights.q_HED, weights.q_bias);
-  parts.k = packer.linear(weights.k_KED, weights.k_bias);
-  parts.v = packer.linear(weights.v_KED, weights.v_bias);
+  if (has_delta_net(config, layer)) {
+    parts.delta_net = make_delta_net(config, weights, packer);
+  } else {
+    pack_attention(config, weights, packer, parts);
+  }
   parts.o = packer.linear(weights.o_DHE, weights.o_bias);
   if (has_experts(config, layer)) {
     parts.experts = make_experts(config, weights, packer);

@@ -22,6 +22,15 @@ class BlockWorkspace {
     kHidden,
     kBranch,
     kGathered,
+    kOutputGate,  ///< of attention or a gated delta net
+    // Of a gated delta net.
+    kChannels,
+    kBetaInput,
+    kDecayInput,
+    kConvolved,
+    kDecays,
+    kBetas,
+    kRead,
     kNumSlots
   };
 
@@ -43,10 +52,18 @@ class BlockWorkspace {
   std::array<Tensor, kNumSlots> slots_;
 };
 
-/// Prefix cache of one entry: K and V of a prompt in every layer, reused by the next batch.
+/// What a sequence leaves behind in a gated delta net of W taps and C channels.
+struct DeltaState {
+  Tensor recurrent;  ///< of every value head, float32
+  Tensor tail_WC;    ///< its last W-1 rows before the convolution, [W-1, C]
+};
+
+/// Prefix cache of one entry: what the tokens after a prompt need of it in every layer, reused by
+/// the next batch.
 struct CachedPrefix {
   std::vector<std::int32_t> ids;     ///< empty: nothing cached
-  std::vector<Tensor> keys, values;  ///< [rows, K*E] each
+  std::vector<Tensor> keys, values;  ///< [rows, K*E] each, of layers with attention
+  std::vector<DeltaState> states;    ///< of layers with a gated delta net
 };
 
 }  // namespace charm::engine

@@ -51,6 +51,12 @@ class CpuCausalLM final : public CausalLM {
 
 }  // namespace
 
+void require_generation(const DecoderConfig& config) {
+  require_attention_alone(config, "generation",
+                          "run the model in a server (vLLM, SGLang) and give --server URL, or give "
+                          "responses as a file");
+}
+
 void check_logits(std::span<const float> logits, const DecoderConfig& config) {
   if (std::ranges::none_of(logits, [](float logit) { return std::isnan(logit); })) return;
   throw Error(ErrorKind::kInput, "the model produced a NaN logit; expected finite logits{}",
@@ -86,6 +92,7 @@ std::unique_ptr<CausalLM> load_causal_lm(const std::filesystem::path& model_dir,
                 "(...ForCausalLM)",
                 model_dir.string(), config.architecture);
   }
+  require_generation(config);
   if (const DeviceBackend* gpu = gpu_backend(options.device))
     return gpu->load_causal_lm(source, config, options);
   LoadedDecoder loaded =

@@ -49,6 +49,9 @@ struct CausalLMOptions {
   ModelSourceOptions source{};
 };
 
+/// Throws kInput for models that only score: with linear attention.
+void require_generation(const DecoderConfig& config);
+
 /// Throws kInput for a NaN logit.
 void check_logits(std::span<const float> logits, const DecoderConfig& config);
 

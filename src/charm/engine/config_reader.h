@@ -67,6 +67,8 @@ struct RopeReading {
   double default_theta = 10000.0;  ///< transformers 5.17, configuration_utils
   bool phi3_names = false;         ///< "su" and "yarn" are names of longrope
   bool partial = false;            ///< there may be a partial_rotary_factor
+  double default_partial = 1.0;    ///< where it is not mentioned
+  bool multimodal = false;  ///< there may be settings of multimodal RoPE, which is RoPE for text
 };
 
 /// Reads the RoPE settings in both spellings: `rope_theta` with `rope_scaling` (transformers 4) and

@@ -80,7 +80,40 @@ class BlockPass {
     }
   }
 
+  /// The same with a gated delta net. `residual` is x itself where every row is wanted.
+  void run_delta_net(const Tensor& x_TD, Tensor& residual) {
+    DeltaNetPass pass(*parts_.delta_net, parts_.layer, layout_, workspace_, prefix_);
+    Tensor last = last_ ? workspace_.take(Slot::kQueries, residual.rows(),
+                                          parts_.delta_net->shape.values(), dtype_)
+                        : Tensor();
+    for (std::int64_t row = 0; row < x_TD.rows(); row += kTileRows) {
+      Tensor tile = x_TD.narrow(row, std::min(kTileRows, x_TD.rows() - row));
+      const Tensor mixed = pass.forward(norm(tile, parts_.input_norm_D));
+      if (last_) {
+        gather_last(mixed, row, last);
+      } else {
+        add_mixed(tile, mixed);
+      }
+    }
+    pass.finish();
+    if (!last_) return;
+    for (std::int64_t row = 0; row < residual.rows(); row += kTileRows) {
+      const std::int64_t rows = std::min(kTileRows, residual.rows() - row);
+      Tensor tile = residual.narrow(row, rows);
+      add_mixed(tile, last.narrow(row, rows));
+    }
+  }
+
  private:
+  /// Copies the responses' last tokens from the rows that begin at `row`.
+  void gather_last(const Tensor& mixed, std::int64_t row, Tensor& last) const {
+    for (std::size_t s = 0; s < layout_.last_S.size(); ++s) {
+      const std::int64_t at = layout_.last_S[s] - row;
+      if (at < 0 || at >= mixed.rows()) continue;
+      last.narrow(static_cast<std::int64_t>(s), 1).copy_from(mixed.narrow(at, 1));
+    }
+  }
+
   /// Everything after K and V for a tile of rows; `attend` fills the second tensor from queries
   /// [rows, H*E].
   template <typename Attend>
@@ -90,13 +123,19 @@ class BlockPass {
     const Tensor q_THE = queries(tile, row);
     Tensor attended = workspace_.take(Slot::kAttended, rows, q_THE.cols(), dtype_);
     attend(q_THE, attended);
+    if (gates_THE_.defined()) sigmoid_mul(attended, gates_THE_);
+    add_mixed(tile, attended);
+  }
+
+  /// Everything after attention, or what stands in its place, for a tile of rows.
+  void add_mixed(Tensor& tile, const Tensor& attended) {
     add_branch(tile, parts_.o, attended, parts_.attention_out_norm_D);
     const Tensor normed = norm(tile, parts_.mlp_norm_D);
     if (parts_.experts) {
       add_experts(tile, normed);
       return;
     }
-    Tensor hidden = workspace_.take(Slot::kHidden, rows, parts_.gated.outputs(), dtype_);
+    Tensor hidden = workspace_.take(Slot::kHidden, tile.rows(), parts_.gated.outputs(), dtype_);
     parts_.gated.forward(normed, hidden);
     add_branch(tile, parts_.down, hidden, parts_.mlp_out_norm_D);
   }
@@ -133,9 +172,7 @@ class BlockPass {
       std::vector<Projection> to = {
           {&parts_.k, k}, {&parts_.v, v_TKE.narrow(layout_.num_computed_tokens + row, rows)}};
       if (!last_ && rows == x_TD.rows()) {  // a single tile: q is projected together with k and v
-        queries_THE_ =
-            workspace_.take(Slot::kQueries, rows, parts_.num_heads * parts_.head_dim, dtype_);
-        to.push_back({&parts_.q, queries_THE_});
+        queries_THE_ = take_queries(rows, to);
       }
       project(norm(tile(x_TD), parts_.input_norm_D), to);
       norm_heads(k, parts_.k_norm_E, parts_.norm);
@@ -160,12 +197,23 @@ class BlockPass {
 
   Tensor queries(const Tensor& x, std::int64_t row) {
     if (queries_THE_.defined()) return queries_THE_;
-    Tensor q =
-        workspace_.take(Slot::kQueries, x.rows(), parts_.num_heads * parts_.head_dim, dtype_);
-    const Projection to[] = {{&parts_.q, q}};
+    std::vector<Projection> to;
+    Tensor q = take_queries(x.rows(), to);
     project(norm(x, parts_.input_norm_D), to);
     finish_queries(q, row);
     return q;
+  }
+
+  /// Memory of queries, and of gates of attention's output; adds their projections.
+  Tensor take_queries(std::int64_t rows, std::vector<Projection>& to) {
+    const std::int64_t width = parts_.num_heads * parts_.head_dim;
+    const Tensor q_THE = workspace_.take(Slot::kQueries, rows, width, dtype_);
+    to.push_back({&parts_.q, q_THE});
+    if (parts_.output_gate.defined()) {
+      gates_THE_ = workspace_.take(Slot::kOutputGate, rows, width, dtype_);
+      to.push_back({&parts_.output_gate, gates_THE_});
+    }
+    return q_THE;
   }
 
   void finish_queries(Tensor& q_THE, std::int64_t row) const {
@@ -197,6 +245,7 @@ class BlockPass {
   std::int64_t width_;
   Tensor query_cos_TF_, query_sin_TF_;  ///< RoPE table rows of the query rows
   Tensor queries_THE_;                  ///< defined where projected together with k and v
+  Tensor gates_THE_;                    ///< of the queries' rows; undefined: none
 };
 
 }  // namespace
@@ -205,6 +254,10 @@ Tensor CpuBlock::forward(Tensor& x_TD, const BatchLayout& layout, BlockRows rows
                          BlockWorkspace& workspace, CachedPrefix& prefix) const {
   Tensor residual = rows == BlockRows::kLast ? select_rows(x_TD, layout.last_S) : x_TD;
   BlockPass pass(parts_, layout, rows, workspace, prefix, x_TD);
+  if (parts_.delta_net) {
+    pass.run_delta_net(x_TD, residual);
+    return residual;
+  }
   call_for_dtype(x_TD, [&](auto element) { pass.run<decltype(element)>(x_TD, residual); });
   return residual;
 }

@@ -6,6 +6,7 @@
 
 #include "charm/engine/block_workspace.h"
 #include "charm/engine/decoder_weights.h"
+#include "charm/engine/delta_net.h"
 #include "charm/engine/experts.h"
 #include "charm/engine/layout.h"
 #include "charm/engine/model_config.h"
@@ -30,8 +31,10 @@ struct BlockParts {
   Tensor q_norm_E, k_norm_E;  ///< QK-norm before RoPE, per head or, [H*E] and [K*E], over all
                               ///< heads; undefined: none
   Linear q, k, v, o, down;
-  GatedLinear gated;               ///< gate, up and the activation
-  std::optional<Experts> experts;  ///< instead of `gated` and `down`
+  Linear output_gate;  ///< sigmoid of it multiplies attention's output; undefined: none
+  std::optional<DeltaNet> delta_net;  ///< instead of attention: of it, `o` alone is there
+  GatedLinear gated;                  ///< gate, up and the activation
+  std::optional<Experts> experts;     ///< instead of `gated` and `down`
 };
 
 /// The layers of block `layer`, its weights packed in `dtype`; pages of mapped weights are released
@@ -41,14 +44,15 @@ BlockParts make_block_parts(const DecoderConfig& config, std::size_t layer,
 
 /// norm, attention, (norm,) add, norm, MLP, (norm,) add, on packed weights. Computes K and V of all
 /// tokens first, then everything else in tiles of a few hundred rows, so that beside x, K and V no
-/// memory grows with the batch. A row's bits depend on its own sequence alone. Immutable;
-/// thread-safe with one workspace, prefix and KV cache per caller.
+/// memory grows with the batch; with a gated delta net, all of it tile by tile. A row's bits depend
+/// on its own sequence alone. Immutable; thread-safe with one workspace, prefix and KV cache per
+/// caller.
 class CpuBlock {
  public:
   explicit CpuBlock(BlockParts parts) : parts_(std::move(parts)) {}
 
   /// @param x_TD    hidden states; overwritten with the result for BlockRows::kAll
-  /// @param prefix  K and V of the layout's computed tokens, and of the prompt to cache
+  /// @param prefix  K and V (or state) of the layout's computed tokens, and of the prompt to cache
   /// @return        [T, D], or [S, D] with BlockRows::kLast
   Tensor forward(Tensor& x_TD, const BatchLayout& layout, BlockRows rows, BlockWorkspace& workspace,
                  CachedPrefix& prefix) const;

@@ -90,7 +90,7 @@ void check_names(const SourceTensors& tensors, const std::vector<WeightSlot>& sl
   const auto is_known = [&](const std::string& name) {
     const std::int64_t layer = layer_of_weight(name, config);
     const bool dropped_layer = layer >= config.num_layers && layer < options.stored_layers;
-    return expected.contains(name) || is_ignored_weight(name) || dropped_layer;
+    return expected.contains(name) || is_ignored_weight(name, config) || dropped_layer;
   };
   std::vector<std::string> extra;
   for (const auto& [name, stored] : tensors.all()) {

@@ -28,12 +28,15 @@ struct BlockWeights {
   Tensor q_norm_E, k_norm_E;   ///< QK-norm, per head; [H*E] and [K*E]: over all heads (OLMo)
   Tensor q_HED, k_KED, v_KED;  ///< [H*E, D], [K*E, D], [K*E, D]
   Tensor q_bias, k_bias, v_bias, o_bias;
-  Tensor o_DHE;  ///< [D, H*E]
+  Tensor o_DHE;  ///< [D, H*E]; of a gated delta net [D, its values]
   Tensor gate_FD, up_FD, down_DF;
   Tensor gate_bias, up_bias, down_bias;
   Tensor qkv_HED;     ///< [(H + 2K)*E, D] in place of q, k and v (Phi-3)
   Tensor gate_up_FD;  ///< [2F, D] in place of gate and up
-  Tensor router_XD;   ///< [X, D], and `experts` in place of gate, up and down
+  /// A gated delta net in place of q, k and v: C channels, its value heads and their width.
+  Tensor delta_qkv_CD, delta_z_VD, delta_b_HD, delta_a_HD;
+  Tensor delta_conv_C1W, delta_a_log_H, delta_dt_bias_H, delta_norm_E;
+  Tensor router_XD;  ///< [X, D], and `experts` in place of gate, up and down
   std::vector<ExpertWeights> experts;
 };
 
@@ -55,7 +58,7 @@ std::vector<std::pair<std::string, Tensor*>> named_weights(DecoderWeights& weigh
                                                            const DecoderConfig& config);
 
 struct LoadWeightsOptions {
-  DType dtype;  ///< converts every tensor but head and routers, which become float32
+  DType dtype;  ///< converts every tensor but those of `is_float32`, which become float32
   /// Tensors stay memory-mapped in their stored type, and must not be written: for a back end that
   /// converts them one by one as it packs or uploads them. Those that an adapter is merged into are
   /// in `dtype`.

@@ -223,6 +223,20 @@ bool has_experts(const DecoderConfig& config, std::size_t layer) {
   return std::find(dense.begin(), dense.end(), static_cast<std::int64_t>(layer)) == dense.end();
 }
 
+bool has_delta_net(const DecoderConfig& config, std::size_t layer) {
+  return config.delta_net &&
+         std::ranges::count(config.delta_net->layers, static_cast<std::int64_t>(layer)) > 0;
+}
+
+void require_attention_alone(const DecoderConfig& config, std::string_view task,
+                             std::string_view instead) {
+  if (!config.delta_net) return;
+  throw Error(ErrorKind::kInput,
+              "{}: {} is not supported for layers of linear attention (gated delta net), which are "
+              "computed for scoring, on the CPU; {}",
+              config.architecture, task, instead);
+}
+
 DecoderConfig parse_model_config(const std::string& json_text, const std::string& name,
                                  const HeadEvidence& evidence) {
   json parsed = parse_object(json_text, name);

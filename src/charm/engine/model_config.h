@@ -5,8 +5,10 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "charm/kernels/delta_net.h"
 #include "charm/kernels/expert_rows.h"
 #include "charm/kernels/kernels.h"
 
@@ -95,6 +97,14 @@ struct ExpertConfig {
   bool operator==(const ExpertConfig&) const = default;
 };
 
+/// A gated delta net, linear attention, in place of attention.
+struct DeltaNetConfig {
+  kernels::DeltaShape shape;
+  std::int64_t taps = 0;             ///< of its convolution
+  std::vector<std::int64_t> layers;  ///< layers that have one
+  bool operator==(const DeltaNetConfig&) const = default;
+};
+
 /// Hyperparameters of a decoder; families differ in this data, not in code paths.
 struct DecoderConfig {
   std::string architecture;  ///< "LlamaForSequenceClassification", ...
@@ -122,6 +132,9 @@ struct DecoderConfig {
   /// Sliding window per layer: a token attends to itself and the window-1 positions before it; 0:
   /// global attention. Empty: all global.
   std::vector<std::int64_t> windows;
+  /// q_proj makes gates beside each head's queries, whose sigmoid multiplies attention's output.
+  bool attention_output_gate = false;
+  std::optional<DeltaNetConfig> delta_net;
   std::optional<ExpertConfig> experts;
   RopeConfig rope;
   std::optional<RopeConfig> local_rope;  ///< RoPE of sliding-window layers, where it differs
@@ -174,6 +187,15 @@ std::size_t rope_index(const DecoderConfig& config, std::size_t layer);
 
 /// Whether a layer has experts in place of its MLP.
 bool has_experts(const DecoderConfig& config, std::size_t layer);
+
+/// Whether a layer has a gated delta net in place of attention.
+bool has_delta_net(const DecoderConfig& config, std::size_t layer);
+
+/// Throws kInput where a model has layers that are computed for scoring alone, on the CPU.
+/// @param task     what is refused, "training"
+/// @param instead  the next step
+void require_attention_alone(const DecoderConfig& config, std::string_view task,
+                             std::string_view instead);
 
 /// Reads config.json in transformers 4 and 5 spellings. Throws kInput naming the file, the key,
 /// expected and found; rejects unknown architectures (listing the supported), remote code,

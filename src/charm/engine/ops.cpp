@@ -46,6 +46,13 @@ void add_to(Tensor& to, const Tensor& x) {
   });
 }
 
+void sigmoid_mul(Tensor& x, const Tensor& gate) {
+  call_for_dtype(x, [&](auto element) {
+    using Element = decltype(element);
+    kernels::sigmoid_mul(x.mutable_data<Element>(), gate.data<Element>(), x.numel());
+  });
+}
+
 Tensor select_rows(const Tensor& x_TD, std::span<const std::int64_t> rows) {
   Tensor selected = Tensor::empty({std::ssize(rows), x_TD.cols()}, x_TD.dtype());
   const std::size_t bytes = static_cast<std::size_t>(x_TD.cols()) * element_bytes(x_TD.dtype());

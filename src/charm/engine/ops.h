@@ -32,6 +32,9 @@ void apply_rope(Tensor& x_THE, const Tensor& cos_TF, const Tensor& sin_TF, std::
 /// to += x, in their type.
 void add_to(Tensor& to, const Tensor& x);
 
+/// x *= sigmoid(gate), in their type.
+void sigmoid_mul(Tensor& x, const Tensor& gate);
+
 /// Copies of the given rows.
 Tensor select_rows(const Tensor& x_TD, std::span<const std::int64_t> rows);
 

@@ -1,3 +1,4 @@
+#include <cmath>
 
 #include "charm/base/random.h"
 #include "charm/engine/decoder_weights.h"
@@ -14,6 +15,20 @@ Tensor normal(const std::vector<std::int64_t>& shape, double deviation, RandomSt
   return values;
 }
 
+bool begins_at_one(WeightShape kind, const DecoderConfig& config) {
+  return (is_norm(kind) && !config.norms_add_one) || kind == WeightShape::kDeltaNorm ||
+         kind == WeightShape::kDeltaBias;
+}
+
+/// Logarithms of rates that are uniform in 0.01 .. 16.
+Tensor decay_rates(const std::vector<std::int64_t>& shape, RandomStream& stream) {
+  Tensor values = Tensor::empty(shape, DType::kFloat32);
+  auto* data = values.mutable_data<float>();
+  for (std::int64_t i = 0; i < values.numel(); ++i)
+    data[i] = static_cast<float>(std::log(0.01 + 15.99 * stream.uniform()));
+  return values;
+}
+
 }  // namespace
 
 DecoderWeights random_weights(const DecoderConfig& config, std::uint64_t seed) {
@@ -21,9 +36,11 @@ DecoderWeights random_weights(const DecoderConfig& config, std::uint64_t seed) {
   std::uint64_t index = 0;
   for (const WeightSlot& slot : weight_slots(weights, config)) {
     RandomStream stream(seed, "random_weights", index++);
-    if (is_norm(slot.kind) && !config.norms_add_one) {
+    if (begins_at_one(slot.kind, config)) {
       *slot.tensor = Tensor::of(
           std::vector<float>(static_cast<std::size_t>(slot.shape.front()), 1.0F), slot.shape);
+    } else if (slot.kind == WeightShape::kDeltaRate) {
+      *slot.tensor = decay_rates(slot.shape, stream);
     } else if (slot.shape.size() == 1) {
       *slot.tensor = Tensor::zeros(slot.shape, DType::kFloat32);
     } else {

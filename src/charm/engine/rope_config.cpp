@@ -97,6 +97,7 @@ void read_partial_factor(const ConfigReader& settings, const RopeReading& readin
 void read_scaling(const ConfigReader& reader, const ConfigReader& scaling,
                   const RopeReading& reading, RopeConfig& rope) {
   for (const std::string& key : scaling.keys()) {
+    if (reading.multimodal && key.starts_with("mrope_")) continue;
     if (std::find(std::begin(kRopeSettings), std::end(kRopeSettings), key) ==
         std::end(kRopeSettings)) {
       scaling.fail(key, "a rope setting that is not supported", "nothing");
@@ -137,6 +138,7 @@ void read_scaling(const ConfigReader& reader, const ConfigReader& scaling,
 
 RopeConfig read_rope(const ConfigReader& reader, const RopeReading& reading) {
   RopeConfig rope;
+  rope.partial_factor = reading.default_partial;
   read_partial_factor(reader, reading, rope);
   rope.theta = reader.positive_or("rope_theta", reading.default_theta);
   // transformers 5.17: rope_scaling beats rope_parameters, and a theta inside either the outer one.

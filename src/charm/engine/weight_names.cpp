@@ -12,8 +12,30 @@
 namespace charm::engine {
 namespace {
 
+std::vector<std::int64_t> delta_net_shape(WeightShape kind, const DecoderConfig& c) {
+  const kernels::DeltaShape& shape = c.delta_net.value().shape;
+  switch (kind) {
+    case WeightShape::kDeltaChannels:
+      return {shape.channels(), c.hidden_size};
+    case WeightShape::kDeltaValues:
+      return {shape.values(), c.hidden_size};
+    case WeightShape::kDeltaHeads:
+      return {shape.value_heads, c.hidden_size};
+    case WeightShape::kDeltaConv:
+      return {shape.channels(), 1, c.delta_net->taps};
+    case WeightShape::kDeltaNorm:
+      return {shape.value_dim};
+    case WeightShape::kDeltaOutput:
+      return {c.hidden_size, shape.values()};
+    default:  // kDeltaRate, kDeltaBias
+      return {shape.value_heads};
+  }
+}
+
 std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
+  if (is_delta_net(kind)) return delta_net_shape(kind, c);
   const std::int64_t heads = c.num_heads * c.head_dim;
+  const std::int64_t queries = c.attention_output_gate ? 2 * heads : heads;
   const std::int64_t kv_heads = c.num_kv_heads * c.head_dim;
   switch (kind) {
     case WeightShape::kEmbedding:
@@ -24,6 +46,7 @@ std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
     case WeightShape::kHeadNorm:
       return {c.head_dim};
     case WeightShape::kHeads:
+      return {queries};
     case WeightShape::kHeadsNorm:
       return {heads};
     case WeightShape::kKvHeads:
@@ -32,7 +55,7 @@ std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
     case WeightShape::kMlp:
       return {c.intermediate_size};
     case WeightShape::kHeadsByModel:
-      return {heads, c.hidden_size};
+      return {queries, c.hidden_size};
     case WeightShape::kKvHeadsByModel:
       return {kv_heads, c.hidden_size};
     case WeightShape::kModelByHeads:
@@ -51,8 +74,8 @@ std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
       return {c.experts.value().width, c.hidden_size};
     case WeightShape::kModelByExpert:
       return {c.hidden_size, c.experts.value().width};
-    case WeightShape::kHead:
-      break;  // has the shape its layer gives it
+    default:  // kHead has the shape its layer gives it
+      break;
   }
   throw Error(ErrorKind::kInternal, "shape_of: unknown kind {}", static_cast<int>(kind));
 }
@@ -93,6 +116,22 @@ bool is_mlp(WeightShape kind) {
          kind == WeightShape::kModelByMlp || kind == WeightShape::kGateUpByModel;
 }
 
+/// Of attention, which layers with a gated delta net do not have.
+bool is_attention(const BlockSlot& slot) {
+  switch (slot.shape) {
+    case WeightShape::kHeadNorm:
+    case WeightShape::kHeadsNorm:
+    case WeightShape::kKvHeadsNorm:
+    case WeightShape::kHeadsByModel:
+    case WeightShape::kKvHeadsByModel:
+    case WeightShape::kModelByHeads:
+    case WeightShape::kQkvByModel:
+      return true;
+    default:
+      return slot.bias == BiasOf::kAttention;
+  }
+}
+
 }  // namespace
 
 std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfig& config) {
@@ -106,10 +145,11 @@ std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfi
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
     BlockWeights& block = weights.blocks[layer];
     const std::string prefix = fmt::format("{}{}.", names.block_prefix, layer);
-    const bool sparse = has_experts(config, layer);
+    const bool sparse = has_experts(config, layer), linear = has_delta_net(config, layer);
     for (const std::span<const BlockSlot> group : names.block_slots) {
       for (const BlockSlot& slot : group) {
         if (is_absent(slot.bias, config) || (sparse && is_mlp(slot.shape))) continue;
+        if (linear ? is_attention(slot) : is_delta_net(slot.shape)) continue;
         add(prefix + std::string(slot.suffix), slot.shape, block.*slot.member);
       }
     }
@@ -151,9 +191,10 @@ std::vector<std::pair<std::string, Tensor*>> named_weights(DecoderWeights& weigh
   return named;
 }
 
-bool is_ignored_weight(std::string_view name) {
+bool is_ignored_weight(std::string_view name, const DecoderConfig& config) {
+  const std::string_view own = names_of(config).ignored_prefix;
   return name == kLmHead || name.ends_with("rotary_emb.inv_freq") ||
-         name.ends_with(".num_batches_tracked");
+         name.ends_with(".num_batches_tracked") || (!own.empty() && name.starts_with(own));
 }
 
 std::vector<FusedPart> parts_of_fused(std::string_view name, std::int64_t num_experts,

@@ -35,6 +35,15 @@ enum class WeightShape {
   kRouter,          ///< [X, D]
   kExpertByModel,   ///< [F, D] of an expert
   kModelByExpert,   ///< [D, F] of an expert
+  // Of a gated delta net: C channels, L value heads of width U, W taps.
+  kDeltaChannels,  ///< [C, D]
+  kDeltaValues,    ///< [L*U, D]
+  kDeltaHeads,     ///< [L, D]
+  kDeltaConv,      ///< [C, 1, W]
+  kDeltaRate,      ///< [L], the logarithm of the decay's rate
+  kDeltaBias,      ///< [L], of the decay's input
+  kDeltaNorm,      ///< [U]; scales by the weight even where the other norms add 1
+  kDeltaOutput,    ///< [D, L*U]
 };
 
 constexpr bool is_norm(WeightShape kind) {
@@ -42,10 +51,15 @@ constexpr bool is_norm(WeightShape kind) {
          kind == WeightShape::kHeadsNorm || kind == WeightShape::kKvHeadsNorm;
 }
 
-/// Heads and routers compute in float32 whatever the model's dtype, and keep their stored
-/// precision.
+/// Heads, routers and a delta net's decay compute in float32 whatever the model's dtype, and keep
+/// their stored precision.
 constexpr bool is_float32(WeightShape kind) {
-  return kind == WeightShape::kHead || kind == WeightShape::kRouter;
+  return kind == WeightShape::kHead || kind == WeightShape::kRouter ||
+         kind == WeightShape::kDeltaRate || kind == WeightShape::kDeltaBias;
+}
+
+constexpr bool is_delta_net(WeightShape kind) {
+  return kind >= WeightShape::kDeltaChannels && kind <= WeightShape::kDeltaOutput;
 }
 
 /// Config flag that enables a bias.
@@ -85,6 +99,7 @@ struct WeightNames {
   std::string_view final_norm;
   const ExpertNames* experts = nullptr;     ///< of layers with experts in place of the MLP
   const GroupedQkv* grouped_qkv = nullptr;  ///< as stored, where q, k and v are fused so
+  std::string_view ignored_prefix = {};  ///< of further tensors that do not score; empty: none
 };
 
 /// One tensor that the config implies.
@@ -104,8 +119,9 @@ std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfi
 inline constexpr std::string_view kLmHead = "lm_head.weight";
 
 /// Whether a tensor of this name is ignored in a reward model's checkpoint: the LM head, and
-/// inv_freq buffers of old transformers versions, and BatchNorm's counts of training batches.
-bool is_ignored_weight(std::string_view name);
+/// inv_freq buffers of old transformers versions, BatchNorm's counts of training batches, and what
+/// the family ignores.
+bool is_ignored_weight(std::string_view name, const DecoderConfig& config);
 
 /// The layer's number when `name` belongs to a block ("model.layers.7.mlp.up_proj.weight" -> 7),
 /// otherwise -1.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "charm/base/hashing.h"
+#include "charm/engine/causal_lm.h"
 #include "charm/engine/heads.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/hub/hub_cache.h"
@@ -126,7 +127,7 @@ class RecipeChecker {
     if (!policy.generation || !policy.generation->model_dir) return;
     const fs::path& folder = *policy.generation->model_dir;
     if (!is_present(folder)) return;
-    engine::load_model_config(folder);
+    engine::require_generation(engine::load_model_config(folder));
     const text::ConversationEncoder encoder(folder, {});
     encoder.encode_prompt({{"user", "Hello"}});
   }

@@ -56,6 +56,14 @@ std::string experts_text(const engine::ExpertConfig& experts) {
   return text;
 }
 
+std::string delta_net_text(const engine::DeltaNetConfig& net, std::int64_t num_layers) {
+  return fmt::format(
+      "gated delta net in {} of {} layers: {} key heads of {}, {} value heads of {}, convolution "
+      "over {} tokens (scored on the CPU; not trained, no generation)",
+      net.layers.size(), num_layers, net.shape.key_heads, net.shape.key_dim, net.shape.value_heads,
+      net.shape.value_dim, net.taps);
+}
+
 /// What is stored: sizes, the adapter, wrappers of training frameworks.
 void add_stored(Inspection& inspection, const engine::ModelSource& source) {
   const engine::StoredModel stored = engine::describe_stored(source);
@@ -309,6 +317,8 @@ std::string inspection_text(const Inspection& inspection) {
   line("layers", fmt::format("{} of width {}, {} heads of {}, {} key/value heads, mlp {}",
                              config.num_layers, config.hidden_size, config.num_heads,
                              config.head_dim, config.num_kv_heads, config.intermediate_size));
+  if (config.delta_net)
+    line("linear attention", delta_net_text(*config.delta_net, config.num_layers));
   if (config.experts) line("experts", experts_text(*config.experts));
   line("vocabulary",
        fmt::format("{}{}", config.vocab_size, config.tie_word_embeddings ? ", tied" : ""));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "charm/engine/decoder.h"
@@ -8,10 +9,22 @@
 
 namespace charm::engine {
 
+/// Random weights; gated delta nets remember for some twenty tokens, or a prompt's state would
+/// hardly matter.
+inline DecoderWeights small_weights(const DecoderConfig& config) {
+  DecoderWeights weights = random_weights(config, /*seed=*/11);
+  for (BlockWeights& block : weights.blocks) {
+    if (!block.delta_a_log_H.defined()) continue;
+    auto* log = block.delta_a_log_H.mutable_data<float>();
+    std::fill_n(log, block.delta_a_log_H.numel(), -3.0F);
+  }
+  return weights;
+}
+
 /// A decoder with random weights, and the session of its one caller.
 struct SmallDecoder {
   SmallDecoder(const DecoderConfig& config, DType dtype)
-      : decoder(config, random_weights(config, /*seed=*/11), dtype), session(config) {}
+      : decoder(config, small_weights(config), dtype), session(config) {}
 
   BatchLayout layout(const PackedBatch& batch) { return decoder.layout(batch, session); }
 

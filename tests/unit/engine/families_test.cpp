@@ -357,6 +357,65 @@ TEST(Phi3, LongRopeUnderItsNames) {
        R"("auto_map": {"AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"})");
 }
 
+const char* const kQwen35Text = "Qwen3_5TextForSequenceClassification";
+
+TEST(Qwen35, LayersOfLinearAttention) {
+  const auto config = [](const std::string& extra) {
+    return read(kQwen35Text, "qwen3_5_text", extra);
+  };
+  EXPECT_THAT(config("").delta_net->layers, ElementsAre(0, 1));  // every fourth has attention
+  EXPECT_THAT(config(R"("full_attention_interval": 2)").delta_net->layers, ElementsAre(0));
+  EXPECT_THAT(config(R"("full_attention_interval": 1)").delta_net->layers, IsEmpty());
+  EXPECT_THAT(config(R"("layer_types": ["full_attention", "linear_attention"])").delta_net->layers,
+              ElementsAre(1));
+  EXPECT_THAT(config(R"("layer_types": ["mamba", "attention"])").delta_net->layers, ElementsAre(0));
+  const DecoderConfig sized =
+      config(R"("linear_num_key_heads": 2, "linear_num_value_heads": 6, "linear_key_head_dim": 16,
+                "linear_value_head_dim": 24, "linear_conv_kernel_dim": 3, "mlp_only_layers": [])");
+  EXPECT_EQ(sized.delta_net->shape.channels(), 2 * 2 * 16 + 6 * 24);
+  EXPECT_EQ(sized.delta_net->taps, 3);
+}
+
+TEST(Qwen35, RopeOfAQuarterOfAHead) {
+  const auto rope = [](const std::string& extra) {
+    return read(kQwen35Text, "qwen3_5_text", extra).rope;
+  };
+  EXPECT_EQ(rope("").partial_factor, 0.25);
+  EXPECT_EQ(rope(R"("partial_rotary_factor": 0.5)").partial_factor, 0.5);
+  const RopeConfig published = rope(
+      R"("rope_parameters": {"mrope_interleaved": true, "mrope_section": [11, 11, 10],
+         "rope_type": "default", "rope_theta": 10000000, "partial_rotary_factor": 0.5})");
+  EXPECT_EQ(published.partial_factor, 0.5);
+  EXPECT_EQ(published.theta, 1e7);
+}
+
+TEST(Qwen35, WhatIsNotComputedIsRefusedByName) {
+  const auto bad = [](const std::string& extra) {
+    return failure(kQwen35Text, "qwen3_5_text", extra);
+  };
+  EXPECT_THAT(bad(R"("layer_types": ["linear_attention", "sliding_attention"])"),
+              HasSubstr("'sliding_attention' is not supported"));
+  EXPECT_THAT(bad(R"("layer_types": ["linear_attention"])"), HasSubstr("each of the 2 layers"));
+  EXPECT_THAT(bad(R"("linear_num_key_heads": 3, "linear_num_value_heads": 4)"),
+              HasSubstr("a multiple of linear_num_key_heads (3)"));
+  EXPECT_THAT(bad(R"("linear_conv_kernel_dim": 1)"), HasSubstr("linear_conv_kernel_dim"));
+  EXPECT_THAT(bad(R"("attn_output_gate": false)"), HasSubstr("attn_output_gate"));
+  EXPECT_THAT(bad(R"("hidden_act": "gelu")"), HasSubstr("hidden_act"));
+  EXPECT_THAT(bad(R"("num_experts": 8)"), HasSubstr("num_experts"));
+  EXPECT_THAT(bad(R"("sliding_window": 8)"), HasSubstr("sliding_window"));
+  for (const std::string name : {"Qwen3_5MoeForCausalLM", "Qwen3NextForCausalLM"})
+    EXPECT_THAT(failure(name, "qwen3_5_moe_text"), HasSubstr("unknown architecture '" + name));
+  EXPECT_THAT(failure("Qwen3ForSequenceClassification", "qwen3",
+                      R"("rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2]})"),
+              HasSubstr("mrope_section"));
+  const DecoderConfig config = read(kQwen35Text, "qwen3_5_text");
+  EXPECT_THAT(charm::testing::error_of([&] {
+                require_attention_alone(config, "training", "train it elsewhere");
+              }).message(),
+              AllOf(HasSubstr(kQwen35Text), HasSubstr("training is not supported"),
+                    HasSubstr("train it elsewhere")));
+}
+
 TEST(Wrappers, TheTextSideIsATextModel) {
   // As google/gemma-3-4b-it has it, narrowed: what its text side does not name are defaults.
   const std::string gemma3 = R"({"architectures": ["Gemma3ForSequenceClassification"],

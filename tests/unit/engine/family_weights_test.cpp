@@ -118,6 +118,48 @@ TEST(Families, ExpertsThatDoNotFitTheConfigAreCounted) {
   EXPECT_THAT(load_failure(mixtral(4), tiny_config()), HasSubstr("mlp.gate_proj.weight"));
 }
 
+std::string hybrid(const std::string& layer_types, const std::string& architecture,
+                   const std::string& type = "qwen3_5_text") {
+  return config_text(architecture, type,
+                     R"("head_dim": 8, "linear_num_key_heads": 2, "linear_num_value_heads": 4,
+      "linear_key_head_dim": 6, "linear_value_head_dim": 8, "layer_types": )" +
+                         layer_types);
+}
+
+TEST(Qwen35, TensorsFollowTheKindOfTheLayer) {
+  const std::string name = "Qwen3_5TextForSequenceClassification";
+  const std::string first = hybrid(R"(["linear_attention", "full_attention"])", name);
+  const std::string second = hybrid(R"(["full_attention", "linear_attention"])", name);
+  EXPECT_EQ(load_failure(first, first), "");
+  EXPECT_EQ(load_failure(second, second), "");
+  EXPECT_THAT(load_failure(first, second), HasSubstr("model.layers.0.self_attn.q_proj.weight"));
+  EXPECT_THAT(load_failure(hybrid(R"(["linear_attention", "linear_attention"])", name), first),
+              HasSubstr("model.layers.1.self_attn.q_proj.weight"));
+}
+
+TEST(Qwen35, LayersThatPredictFurtherTokensAreIgnored) {
+  const auto load = [](const std::string& config_json) -> std::string {
+    const testing::TempFolder folder;
+    DecoderWeights weights = testing_support::write_tiny_model(folder.path(), config_json);
+    const DecoderConfig config = load_model_config(folder.path());
+    std::vector<std::pair<std::string, Tensor>> tensors;
+    for (const auto& [name, tensor] : named_weights(weights, config))
+      tensors.emplace_back(name, *tensor);
+    tensors.emplace_back("mtp.fc.weight", test::filled({4, 8}, 1.0F));
+    write_safetensors(folder.path() / "model.safetensors", tensors, DType::kFloat32);
+    try {
+      load_weights(folder.path(), config, {.dtype = DType::kFloat32});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const std::string text =
+      hybrid(R"(["linear_attention", "full_attention"])", "Qwen3_5TextForSequenceClassification");
+  EXPECT_EQ(load(text), "");
+  EXPECT_THAT(load(tiny_config()), HasSubstr("mtp.fc.weight"));
+}
+
 TEST(Families, FreshNormsThatAddOneStartAtZero) {
   const DecoderConfig config = parse_model_config(
       config_text("Gemma2ForSequenceClassification", "gemma2", R"("head_dim": 8)"), "c");

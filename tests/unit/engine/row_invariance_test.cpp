@@ -52,17 +52,20 @@ class RowInvariance : public testing::TestWithParam<Case> {
  protected:
   void TearDown() override { kernels::set_num_threads(2); }
 };
-INSTANTIATE_TEST_SUITE_P(Models, RowInvariance,
-                         testing::Values(Case{"llama", small_config, DType::kFloat32},
-                                         Case{"llama_bfloat16", small_config, DType::kBFloat16},
-                                         Case{"featured", featured_config, DType::kFloat32},
-                                         Case{"featured_bfloat16", featured_config,
-                                              DType::kBFloat16},
-                                         Case{"dynamic", dynamic_config, DType::kFloat32},
-                                         Case{"experts", expert_config, DType::kFloat32},
-                                         Case{"experts_bfloat16", expert_config, DType::kBFloat16},
-                                         Case{"fused", fused_config, DType::kFloat32}),
-                         [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Models, RowInvariance,
+    testing::Values(Case{"llama", small_config, DType::kFloat32},
+                    Case{"llama_bfloat16", small_config, DType::kBFloat16},
+                    Case{"featured", featured_config, DType::kFloat32},
+                    Case{"featured_bfloat16", featured_config, DType::kBFloat16},
+                    Case{"dynamic", dynamic_config, DType::kFloat32},
+                    Case{"experts", expert_config, DType::kFloat32},
+                    Case{"experts_bfloat16", expert_config, DType::kBFloat16},
+                    Case{"fused", fused_config, DType::kFloat32},
+                    Case{"linear", linear_config, DType::kFloat32},
+                    Case{"linear_bfloat16", linear_config, DType::kBFloat16},
+                    Case{"linear_dynamic", linear_dynamic_config, DType::kFloat32}),
+    [](const auto& test) { return test.param.name; });
 
 TEST_P(RowInvariance, ScoresKeepTheirBits) {
   SmallDecoder decoder(GetParam().config(), GetParam().dtype);

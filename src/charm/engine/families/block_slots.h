@@ -67,6 +67,19 @@ inline constexpr BlockSlot kFusedMlpWeights[] = {
     {"mlp.down_proj.weight", &BlockWeights::down_DF, WeightShape::kModelByMlp},
 };
 
+/// Qwen3.5's, of layers with a gated delta net.
+inline constexpr BlockSlot kDeltaNetWeights[] = {
+    {"linear_attn.in_proj_qkv.weight", &BlockWeights::delta_qkv_CD, WeightShape::kDeltaChannels},
+    {"linear_attn.in_proj_z.weight", &BlockWeights::delta_z_VD, WeightShape::kDeltaValues},
+    {"linear_attn.in_proj_b.weight", &BlockWeights::delta_b_HD, WeightShape::kDeltaHeads},
+    {"linear_attn.in_proj_a.weight", &BlockWeights::delta_a_HD, WeightShape::kDeltaHeads},
+    {"linear_attn.conv1d.weight", &BlockWeights::delta_conv_C1W, WeightShape::kDeltaConv},
+    {"linear_attn.A_log", &BlockWeights::delta_a_log_H, WeightShape::kDeltaRate},
+    {"linear_attn.dt_bias", &BlockWeights::delta_dt_bias_H, WeightShape::kDeltaBias},
+    {"linear_attn.norm.weight", &BlockWeights::delta_norm_E, WeightShape::kDeltaNorm},
+    {"linear_attn.out_proj.weight", &BlockWeights::o_DHE, WeightShape::kDeltaOutput},
+};
+
 /// Tensor names of a family that differs in the block's groups and experts only.
 constexpr WeightNames usual_names(std::span<const std::span<const BlockSlot>> block_slots,
                                   const ExpertNames* experts = nullptr) {

@@ -63,6 +63,10 @@ extern const Family kOlmo2;
 /// alone. transformers 5.17, models/olmo3.
 extern const Family kOlmo3;
 
+/// Qwen3.5 text models: gated delta nets, linear attention, in three of four layers; attention with
+/// a gated output and partial rotary embedding in the fourth. transformers 5.17, models/qwen3_5.
+extern const Family kQwen35;
+
 /// Mixtral: Mistral with a mixture of experts in place of each MLP. transformers 5.17,
 /// models/mixtral.
 extern const Family kMixtral;

@@ -6,7 +6,7 @@ namespace {
 
 constexpr const Family* kFamilies[] = {&kLlama,    &kMistral, &kQwen2,    &kQwen3, &kGemma,
                                        &kGemma2,   &kGemma3,  &kOlmo2,    &kOlmo3, &kMixtral,
-                                       &kQwen3Moe, &kPhi3,    &kInternLm2};
+                                       &kQwen3Moe, &kQwen35, &kPhi3,    &kInternLm2};
 
 }  // namespace
 

@@ -35,6 +35,10 @@ constexpr std::string_view kQwen3VlDefaults = R"({
   "num_key_value_heads": 32, "head_dim": 128, "max_position_embeddings": 128000,
   "rope_theta": 500000.0})";
 
+// Published configs name every setting of the text side but these.
+constexpr std::string_view kQwen35Defaults = R"({
+  "num_key_value_heads": 4, "max_position_embeddings": 32768})";
+
 constexpr Wrapper kWrappers[] = {{.model_type = "gemma3",
                                   .sequence_classifier = "Gemma3ForSequenceClassification",
                                   .generator = "Gemma3ForConditionalGeneration",
@@ -61,6 +65,13 @@ constexpr Wrapper kWrappers[] = {{.model_type = "gemma3",
                                   .generator = "Qwen3VLForConditionalGeneration",
                                   .text = &kQwen3,
                                   .text_defaults = kQwen3VlDefaults,
+                                  .renamed = kQwenVlNames,
+                                  .other_tensors = kQwenVlTowers},
+                                 {.model_type = "qwen3_5",
+                                  .sequence_classifier = "Qwen3_5ForSequenceClassification",
+                                  .generator = "Qwen3_5ForConditionalGeneration",
+                                  .text = &kQwen35,
+                                  .text_defaults = kQwen35Defaults,
                                   .renamed = kQwenVlNames,
                                   .other_tensors = kQwenVlTowers}};
 
