@@ -54,7 +54,8 @@ TEST_F(LinearAttention, IsInspectedAndScored) {
   EXPECT_THAT(inspected.out,
               AllOf(HasSubstr("Qwen3_5TextForSequenceClassification"),
                     HasSubstr("gated delta net in 1 of 2 layers: 2 key heads of 8, 4 value heads "
-                              "of 8, convolution over 4 tokens")));
+                              "of 8, convolution over 4 tokens\n"),
+                    HasSubstr("for scoring, on the CPU; not trained, no generation")));
   const auto scores = [&](const std::string& output, const std::vector<std::string>& more) {
     const Outcome outcome =
         run_charm(join({{"score", "--model", path("hybrid"), "--responses", responses("helper"),

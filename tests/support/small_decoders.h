@@ -90,6 +90,25 @@ inline DecoderConfig linear_dynamic_config() {
   return config;
 }
 
+/// All features of Gemma-4: the last two layers use the K and V of the first two.
+inline DecoderConfig gemma4_config() {
+  DecoderConfig config = small_config();
+  config.model_type = "gemma4_text";
+  config.num_layers = 4;
+  config.activation = Activation::kGeluTanh;
+  config.embedding_scale = 8.0;
+  config.attention_scale = 1.0;
+  config.windows = {70, 0, 70, 0};
+  config.global_layers = GlobalLayers{.num_kv_heads = 1, .head_dim = 24, .values_are_keys = true};
+  config.num_shared_kv_layers = 2;
+  config.shared_kv_mlps_are_double = true;
+  config.norms_values = config.scales_layers = true;
+  config.per_layer = PerLayerConfig{.width = 8, .vocab_size = 100};
+  config.rope = {.kind = RopeKind::kProportional, .rotated_pairs = 0.5, .head_dim = 24};
+  config.local_rope = RopeConfig{.theta = 500.0};
+  return config;
+}
+
 inline std::vector<std::int32_t> random_ids(RandomStream& stream, std::size_t length) {
   std::vector<std::int32_t> ids(length);
   for (auto& id : ids) id = static_cast<std::int32_t>(stream.below(100));

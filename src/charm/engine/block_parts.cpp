@@ -83,8 +83,18 @@ DeltaNet make_delta_net(const DecoderConfig& config, const BlockWeights& weights
 
 void pack_attention(const DecoderConfig& config, const BlockWeights& weights, const Packer& packer,
                     BlockParts& parts) {
-  parts.k = packer.linear(weights.k_KED, weights.k_bias);
-  parts.v = packer.linear(weights.v_KED, weights.v_bias);
+  parts.shares_kv = shares_kv(config, parts.layer);
+  if (!parts.shares_kv) parts.k = packer.linear(weights.k_KED, weights.k_bias);
+  if (weights.v_KED.defined()) parts.v = packer.linear(weights.v_KED, weights.v_bias);
+  if (parts.shares_kv || lends_kv(config, parts.layer)) {
+    const bool global = is_global(config, parts.layer);
+    parts.keys = global ? BlockWorkspace::kGlobalKeys : BlockWorkspace::kWindowKeys;
+    parts.values = global ? BlockWorkspace::kGlobalValues : BlockWorkspace::kWindowValues;
+  }
+  if (config.norms_values) {
+    const std::vector<float> ones(static_cast<std::size_t>(parts.head_dim), 1.0F);
+    parts.v_norm_E = packer.converted(Tensor::of(ones));
+  }
   if (!config.attention_output_gate) {
     parts.q = packer.linear(weights.q_HED, weights.q_bias);
     return;
@@ -107,8 +117,8 @@ BlockParts make_block_parts(const DecoderConfig& config, std::size_t layer,
   BlockParts parts;
   parts.layer = layer;
   parts.num_heads = config.num_heads;
-  parts.num_kv_heads = config.num_kv_heads;
-  parts.head_dim = config.head_dim;
+  parts.num_kv_heads = num_kv_heads(config, layer);
+  parts.head_dim = head_dim(config, layer);
   parts.norm = norm_config(config);
   parts.attention = attention_config(config, layer);
   parts.rope = rope_index(config, layer);
@@ -124,6 +134,9 @@ BlockParts make_block_parts(const DecoderConfig& config, std::size_t layer,
     pack_attention(config, weights, packer, parts);
   }
   parts.o = packer.linear(weights.o_DHE, weights.o_bias);
+  if (config.scales_layers)
+    parts.output_scale =
+        packer.converted(weights.layer_scalar_1).to(DType::kFloat32).data<float>()[0];
   if (has_experts(config, layer)) {
     parts.experts = make_experts(config, weights, packer);
     return parts;

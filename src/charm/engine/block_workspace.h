@@ -18,10 +18,17 @@ class BlockWorkspace {
     kQueries,
     kKeys,
     kValues,
+    // K and V that later layers use, of the last layers with and without a window.
+    kWindowKeys,
+    kWindowValues,
+    kGlobalKeys,
+    kGlobalValues,
     kAttended,
     kHidden,
     kBranch,
     kGathered,
+    kPerLayer,
+    kPerLayerGate,
     kOutputGate,  ///< of attention or a gated delta net
     // Of a gated delta net.
     kChannels,
@@ -43,6 +50,11 @@ class BlockWorkspace {
       memory = Tensor::empty({rows * width}, dtype);
     }
     return memory.narrow(0, rows * width).view({rows, width});
+  }
+
+  /// What the slot holds since `take` with these sizes.
+  Tensor kept(Slot slot, std::int64_t rows, std::int64_t width) const {
+    return slots_[slot].narrow(0, rows * width).view({rows, width});
   }
 
   kernels::HugePageBuffer& packed_kv() { return packed_kv_; }

@@ -52,9 +52,9 @@ class CpuCausalLM final : public CausalLM {
 }  // namespace
 
 void require_generation(const DecoderConfig& config) {
-  require_attention_alone(config, "generation",
-                          "run the model in a server (vLLM, SGLang) and give --server URL, or give "
-                          "responses as a file");
+  require_more_than_scores(config, "generation",
+                           "run the model in a server (vLLM, SGLang) and give --server URL, or "
+                           "give responses as a file");
 }
 
 void check_logits(std::span<const float> logits, const DecoderConfig& config) {

@@ -52,9 +52,15 @@ class BlockPass {
   void run(const Tensor& x_TD, Tensor& residual) {
     const std::int64_t kv_width = parts_.num_kv_heads * parts_.head_dim;
     const std::int64_t num_keys = layout_.num_computed_tokens + x_TD.rows();
-    Tensor k_TKE = workspace_.take(Slot::kKeys, num_keys, kv_width, dtype_);
-    Tensor v_TKE = workspace_.take(Slot::kValues, num_keys, kv_width, dtype_);
-    keys_and_values(x_TD, k_TKE, v_TKE);
+    Tensor k_TKE, v_TKE;
+    if (parts_.shares_kv) {
+      k_TKE = workspace_.kept(parts_.keys, num_keys, kv_width);
+      v_TKE = workspace_.kept(parts_.values, num_keys, kv_width);
+    } else {
+      k_TKE = workspace_.take(parts_.keys, num_keys, kv_width, dtype_);
+      v_TKE = workspace_.take(parts_.values, num_keys, kv_width, dtype_);
+      keys_and_values(x_TD, k_TKE, v_TKE);
+    }
     if (layout_.cache != nullptr) {
       layout_.cache->store(parts_.layer, k_TKE, v_TKE, layout_.cached);
       finish_rows(residual, 0, residual.rows(), [&](const Tensor& q_THE, Tensor& attended) {
@@ -92,7 +98,7 @@ class BlockPass {
       if (last_) {
         gather_last(mixed, row, last);
       } else {
-        add_mixed(tile, mixed);
+        add_mixed(tile, mixed, row);
       }
     }
     pass.finish();
@@ -100,7 +106,7 @@ class BlockPass {
     for (std::int64_t row = 0; row < residual.rows(); row += kTileRows) {
       const std::int64_t rows = std::min(kTileRows, residual.rows() - row);
       Tensor tile = residual.narrow(row, rows);
-      add_mixed(tile, last.narrow(row, rows));
+      add_mixed(tile, last.narrow(row, rows), row);
     }
   }
 
@@ -124,12 +130,29 @@ class BlockPass {
     Tensor attended = workspace_.take(Slot::kAttended, rows, q_THE.cols(), dtype_);
     attend(q_THE, attended);
     if (gates_THE_.defined()) sigmoid_mul(attended, gates_THE_);
-    add_mixed(tile, attended);
+    add_mixed(tile, attended, row);
   }
 
   /// Everything after attention, or what stands in its place, for a tile of rows.
-  void add_mixed(Tensor& tile, const Tensor& attended) {
+  void add_mixed(Tensor& tile, const Tensor& attended, std::int64_t row) {
     add_branch(tile, parts_.o, attended, parts_.attention_out_norm_D);
+    add_mlp(tile);
+    if (parts_.per_layer)
+      add_per_layer_input(*parts_.per_layer, ids_of(row, tile.rows()), workspace_, tile);
+    if (parts_.output_scale != 1.0F) scale(tile, parts_.output_scale);
+  }
+
+  /// Ids of the tokens of query rows.
+  std::vector<std::int64_t> ids_of(std::int64_t row, std::int64_t rows) const {
+    std::vector<std::int64_t> ids;
+    for (std::int64_t i = row; i < row + rows; ++i) {
+      const std::int64_t token = last_ ? layout_.last_S[static_cast<std::size_t>(i)] : i;
+      ids.push_back(layout_.ids_T[static_cast<std::size_t>(token)]);
+    }
+    return ids;
+  }
+
+  void add_mlp(Tensor& tile) {
     const Tensor normed = norm(tile, parts_.mlp_norm_D);
     if (parts_.experts) {
       add_experts(tile, normed);
@@ -169,12 +192,15 @@ class BlockPass {
       const std::int64_t rows = std::min(kTileRows, x_TD.rows() - row);
       const auto tile = [&](const Tensor& t) { return t.narrow(row, rows); };
       Tensor k = k_TKE.narrow(layout_.num_computed_tokens + row, rows);
-      std::vector<Projection> to = {
-          {&parts_.k, k}, {&parts_.v, v_TKE.narrow(layout_.num_computed_tokens + row, rows)}};
+      Tensor v = v_TKE.narrow(layout_.num_computed_tokens + row, rows);
+      std::vector<Projection> to = {{&parts_.k, k}};
+      if (parts_.v.defined()) to.push_back({&parts_.v, v});
       if (!last_ && rows == x_TD.rows()) {  // a single tile: q is projected together with k and v
         queries_THE_ = take_queries(rows, to);
       }
       project(norm(tile(x_TD), parts_.input_norm_D), to);
+      if (!parts_.v.defined()) v.copy_from(k);
+      norm_heads(v, parts_.v_norm_E, parts_.norm);
       norm_heads(k, parts_.k_norm_E, parts_.norm);
       apply_rope(k, tile(rope.cos_TF), tile(rope.sin_TF), parts_.num_kv_heads);
       if (queries_THE_.defined()) finish_queries(queries_THE_, row);

@@ -11,6 +11,7 @@
 #include "charm/engine/layout.h"
 #include "charm/engine/model_config.h"
 #include "charm/engine/ops.h"
+#include "charm/engine/per_layer_input.h"
 
 namespace charm::engine {
 
@@ -30,11 +31,18 @@ struct BlockParts {
       mlp_out_norm_D;         ///< after them, before the residual add; undefined: none
   Tensor q_norm_E, k_norm_E;  ///< QK-norm before RoPE, per head or, [H*E] and [K*E], over all
                               ///< heads; undefined: none
-  Linear q, k, v, o, down;
-  Linear output_gate;  ///< sigmoid of it multiplies attention's output; undefined: none
-  std::optional<DeltaNet> delta_net;  ///< instead of attention: of it, `o` alone is there
-  GatedLinear gated;                  ///< gate, up and the activation
-  std::optional<Experts> experts;     ///< instead of `gated` and `down`
+  Tensor v_norm_E;            ///< as q_norm_E, of the values; no RoPE
+  Linear q, k, v, o, down;    ///< v undefined: the values are k's output, before its norm and RoPE
+  /// Where K and V are kept: of their own until the next block, or for blocks that use them too.
+  BlockWorkspace::Slot keys = BlockWorkspace::kKeys;
+  BlockWorkspace::Slot values = BlockWorkspace::kValues;
+  bool shares_kv = false;  ///< uses what another block keeps there: k and v are undefined
+  Linear output_gate;      ///< sigmoid of it multiplies attention's output; undefined: none
+  std::optional<DeltaNet> delta_net;       ///< instead of attention: of it, `o` alone is there
+  GatedLinear gated;                       ///< gate, up and the activation
+  std::optional<PerLayerInput> per_layer;  ///< added after the MLP
+  float output_scale = 1.0F;               ///< of the block's output
+  std::optional<Experts> experts;          ///< instead of `gated` and `down`
 };
 
 /// The layers of block `layer`, its weights packed in `dtype`; pages of mapped weights are released

@@ -10,6 +10,7 @@
 #include "charm/engine/model_source.h"
 #include "charm/engine/objective_heads.h"
 #include "charm/engine/ops.h"
+#include "charm/engine/per_layer_input.h"
 #include "charm/engine/weights_folder.h"
 #include "charm/kernels/elementwise.h"
 #include "charm/kernels/kernels.h"
@@ -29,14 +30,6 @@ struct Decoder::State {
 };
 
 namespace {
-
-/// Rounded as transformers does: sqrt(3072) = 55.4 is 55.5 in bfloat16.
-float rounded_scale(double scale, DType dtype) {
-  return Tensor::of(std::vector<float>{static_cast<float>(scale)})
-      .to(dtype)
-      .to(DType::kFloat32)
-      .data<float>()[0];
-}
 
 Tensor softcapped(Tensor logits, const DecoderConfig& config) {
   if (config.final_logit_softcap != 0.0) {
@@ -82,7 +75,9 @@ Decoder::Decoder(DecoderConfig config, DecoderWeights weights, DType dtype)
     release_pages(weights.lm_head_VD);
   }
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
-    state->blocks.emplace_back(make_block_parts(config_, layer, weights.blocks[layer], dtype));
+    BlockParts parts = make_block_parts(config_, layer, weights.blocks[layer], dtype);
+    if (config_.per_layer) parts.per_layer = make_per_layer_input(config_, layer, weights, dtype);
+    state->blocks.emplace_back(std::move(parts));
     weights.blocks[layer] = BlockWeights();  // packed copies replace the originals block by block
   }
   release_pages(weights.embed_VD);  // rows fault in again on lookup
@@ -117,12 +112,7 @@ KvCacheShape Decoder::cache_shape() const {
 
 Tensor Decoder::embed(const BatchLayout& layout) const {
   const std::vector<std::int64_t> rows(layout.ids_T.begin(), layout.ids_T.end());
-  Tensor x_TD = select_rows(state_->embed_VD, rows).to(state_->dtype);
-  if (state_->embedding_scale == 1.0F) return x_TD;
-  call_for_dtype(x_TD, [&](auto element) {
-    kernels::scale(x_TD.mutable_data<decltype(element)>(), state_->embedding_scale, x_TD.numel());
-  });
-  return x_TD;
+  return embedding_rows(state_->embed_VD, rows, state_->embedding_scale, state_->dtype);
 }
 
 Tensor Decoder::block(std::int64_t index, Tensor& x_TD, const BatchLayout& layout, BlockRows rows,

@@ -36,6 +36,9 @@ struct BlockWeights {
   /// A gated delta net in place of q, k and v: C channels, its value heads and their width.
   Tensor delta_qkv_CD, delta_z_VD, delta_b_HD, delta_a_HD;
   Tensor delta_conv_C1W, delta_a_log_H, delta_dt_bias_H, delta_norm_E;
+  /// Per-layer embeddings, P values a layer.
+  Tensor per_layer_gate_PD, per_layer_out_DP, per_layer_out_norm_D;
+  Tensor layer_scalar_1;
   Tensor router_XD;  ///< [X, D], and `experts` in place of gate, up and down
   std::vector<ExpertWeights> experts;
 };
@@ -46,6 +49,9 @@ BlockWeights split_fused(const DecoderConfig& config, BlockWeights weights);
 /// All tensors of a decoder with its head, as a Hugging Face folder stores them.
 struct DecoderWeights {
   Tensor embed_VD;
+  /// Per-layer embeddings: a token's P values of every layer, their part that depends on the
+  /// embedding, and its norm.
+  Tensor per_layer_embed_VP, per_layer_projection_PD, per_layer_norm_P;
   std::vector<BlockWeights> blocks;
   Tensor final_norm_D;
   std::vector<HeadLayer> head;  ///< empty for a causal LM

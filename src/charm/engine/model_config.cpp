@@ -192,11 +192,44 @@ std::int64_t context_length(const DecoderConfig& config) {
 }  // namespace
 
 std::int64_t rotary_dim(const DecoderConfig& config, const RopeConfig& rope) {
-  return static_cast<std::int64_t>(static_cast<double>(config.head_dim) * rope.partial_factor);
+  const std::int64_t width = rope.head_dim > 0 ? rope.head_dim : config.head_dim;
+  return static_cast<std::int64_t>(static_cast<double>(width) * rope.partial_factor);
+}
+
+bool is_global(const DecoderConfig& config, std::size_t layer) {
+  return config.windows.empty() || config.windows.at(layer) == 0;
+}
+
+std::int64_t num_kv_heads(const DecoderConfig& config, std::size_t layer) {
+  return config.global_layers && is_global(config, layer) ? config.global_layers->num_kv_heads
+                                                          : config.num_kv_heads;
+}
+
+std::int64_t head_dim(const DecoderConfig& config, std::size_t layer) {
+  return config.global_layers && is_global(config, layer) ? config.global_layers->head_dim
+                                                          : config.head_dim;
+}
+
+bool shares_kv(const DecoderConfig& config, std::size_t layer) {
+  return config.num_shared_kv_layers > 0 &&
+         static_cast<std::int64_t>(layer) >= config.num_layers - config.num_shared_kv_layers;
+}
+
+bool lends_kv(const DecoderConfig& config, std::size_t layer) {
+  if (config.num_shared_kv_layers == 0 || shares_kv(config, layer)) return false;
+  for (std::size_t next = layer + 1; !shares_kv(config, next); ++next) {
+    if (is_global(config, next) == is_global(config, layer)) return false;
+  }
+  return true;
+}
+
+std::int64_t mlp_width(const DecoderConfig& config, std::size_t layer) {
+  const bool is_double = config.shared_kv_mlps_are_double && shares_kv(config, layer);
+  return config.intermediate_size * (is_double ? 2 : 1);
 }
 
 std::int64_t mlp_values_per_token(const DecoderConfig& config) {
-  if (!config.experts) return config.intermediate_size;
+  if (!config.experts) return config.intermediate_size * (config.shared_kv_mlps_are_double ? 2 : 1);
   const std::int64_t of_experts =
       config.experts->routing.experts_per_token * (config.experts->width + config.hidden_size);
   return config.experts->dense_layers.empty() ? of_experts
@@ -228,13 +261,17 @@ bool has_delta_net(const DecoderConfig& config, std::size_t layer) {
          std::ranges::count(config.delta_net->layers, static_cast<std::int64_t>(layer)) > 0;
 }
 
-void require_attention_alone(const DecoderConfig& config, std::string_view task,
-                             std::string_view instead) {
-  if (!config.delta_net) return;
+bool scores_alone(const DecoderConfig& config) { return config.delta_net || config.global_layers; }
+
+void require_more_than_scores(const DecoderConfig& config, std::string_view task,
+                              std::string_view instead) {
+  if (!scores_alone(config)) return;
   throw Error(ErrorKind::kInput,
-              "{}: {} is not supported for layers of linear attention (gated delta net), which are "
-              "computed for scoring, on the CPU; {}",
-              config.architecture, task, instead);
+              "{}: {} is not supported for {}, which are computed for scoring, on the CPU; {}",
+              config.architecture, task,
+              config.delta_net ? "layers of linear attention (gated delta net)"
+                               : "layers of a gemma4_text model",
+              instead);
 }
 
 DecoderConfig parse_model_config(const std::string& json_text, const std::string& name,

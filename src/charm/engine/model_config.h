@@ -35,13 +35,15 @@ struct NormConfig {
       0.0;  ///< added to the weight; 1 in Gemma, whose weights are stored around 0
 };
 
-enum class RopeKind { kDefault, kLinear, kLlama3, kDynamic, kYarn, kLongRope };
+enum class RopeKind { kDefault, kLinear, kLlama3, kDynamic, kYarn, kLongRope, kProportional };
 
 /// RoPE settings. Formulas: transformers 5.17 modeling_rope_utils.py.
 struct RopeConfig {
   RopeKind kind = RopeKind::kDefault;
   double theta = 10000.0;
   double partial_factor = 1.0;  ///< share of a head's values that are rotated, from the first on
+  double rotated_pairs = 1.0;   ///< proportional only: share of a head's pairs that are rotated
+  std::int64_t head_dim = 0;    ///< of the layers that it is for; 0: the model's
   double factor = 1.0;
   double low_freq_factor = 1.0;   ///< llama3 only
   double high_freq_factor = 4.0;  ///< llama3 only
@@ -55,7 +57,7 @@ struct RopeConfig {
   double attention_factor = 1.0;  ///< yarn and longrope: multiplies cos and sin
   /// longrope only: divisors of each pair's frequency, for sequences up to the original length and
   /// for longer ones.
-  std::vector<double> short_factor, long_factor;
+  std::vector<double> short_factor = {}, long_factor = {};
   /// longrope only: the KV cache is recomputed when a sequence outgrows the original length, so
   /// that all its tokens have the same frequencies (transformers' Phi-3); otherwise cached keys
   /// stay.
@@ -105,6 +107,21 @@ struct DeltaNetConfig {
   bool operator==(const DeltaNetConfig&) const = default;
 };
 
+/// What layers without a window have of their own (Gemma-4).
+struct GlobalLayers {
+  std::int64_t num_kv_heads = 0;
+  std::int64_t head_dim = 0;
+  bool values_are_keys = false;  ///< the values are k_proj's output, before its norm and RoPE
+  bool operator==(const GlobalLayers&) const = default;
+};
+
+/// Per-layer embeddings (Gemma-4): each layer adds an input of its own, which depends on the token.
+struct PerLayerConfig {
+  std::int64_t width = 0;
+  std::int64_t vocab_size = 0;
+  bool operator==(const PerLayerConfig&) const = default;
+};
+
 /// Hyperparameters of a decoder; families differ in this data, not in code paths.
 struct DecoderConfig {
   std::string architecture;  ///< "LlamaForSequenceClassification", ...
@@ -135,6 +152,13 @@ struct DecoderConfig {
   /// q_proj makes gates beside each head's queries, whose sigmoid multiplies attention's output.
   bool attention_output_gate = false;
   std::optional<DeltaNetConfig> delta_net;
+  std::optional<GlobalLayers> global_layers;
+  std::optional<PerLayerConfig> per_layer;
+  /// The last layers use K and V of the last layer of their kind (window or none) before them.
+  std::int64_t num_shared_kv_layers = 0;
+  bool shared_kv_mlps_are_double = false;  ///< their MLPs are twice as wide
+  bool norms_values = false;               ///< values are divided by their RMS, per head
+  bool scales_layers = false;              ///< a layer's output is multiplied by a stored scalar
   std::optional<ExpertConfig> experts;
   RopeConfig rope;
   std::optional<RopeConfig> local_rope;  ///< RoPE of sliding-window layers, where it differs
@@ -164,6 +188,21 @@ struct DecoderConfig {
   bool operator==(const DecoderConfig&) const = default;
 };
 
+/// Whether a layer has no window.
+bool is_global(const DecoderConfig& config, std::size_t layer);
+
+std::int64_t num_kv_heads(const DecoderConfig& config, std::size_t layer);
+std::int64_t head_dim(const DecoderConfig& config, std::size_t layer);
+
+/// Whether a layer uses K and V of another.
+bool shares_kv(const DecoderConfig& config, std::size_t layer);
+
+/// Whether another layer uses this layer's K and V.
+bool lends_kv(const DecoderConfig& config, std::size_t layer);
+
+/// Width of a layer's MLP.
+std::int64_t mlp_width(const DecoderConfig& config, std::size_t layer);
+
 /// Values that the MLPs of one layer compute per token, at most: the width of the MLP, or of all
 /// experts of a token with their inputs and outputs.
 std::int64_t mlp_values_per_token(const DecoderConfig& config);
@@ -191,11 +230,14 @@ bool has_experts(const DecoderConfig& config, std::size_t layer);
 /// Whether a layer has a gated delta net in place of attention.
 bool has_delta_net(const DecoderConfig& config, std::size_t layer);
 
-/// Throws kInput where a model has layers that are computed for scoring alone, on the CPU.
+/// Whether a model has layers that are computed for scoring alone, on the CPU.
+bool scores_alone(const DecoderConfig& config);
+
+/// Throws kInput for such a model.
 /// @param task     what is refused, "training"
 /// @param instead  the next step
-void require_attention_alone(const DecoderConfig& config, std::string_view task,
-                             std::string_view instead);
+void require_more_than_scores(const DecoderConfig& config, std::string_view task,
+                              std::string_view instead);
 
 /// Reads config.json in transformers 4 and 5 spellings. Throws kInput naming the file, the key,
 /// expected and found; rejects unknown architectures (listing the supported), remote code,

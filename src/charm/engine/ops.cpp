@@ -46,6 +46,19 @@ void add_to(Tensor& to, const Tensor& x) {
   });
 }
 
+void scale(Tensor& x, float factor) {
+  call_for_dtype(x, [&](auto element) {
+    kernels::scale(x.mutable_data<decltype(element)>(), factor, x.numel());
+  });
+}
+
+Tensor embedding_rows(const Tensor& table_VD, std::span<const std::int64_t> rows, float factor,
+                      DType dtype) {
+  Tensor x_TD = select_rows(table_VD, rows).to(dtype);
+  if (factor != 1.0F) scale(x_TD, factor);
+  return x_TD;
+}
+
 void sigmoid_mul(Tensor& x, const Tensor& gate) {
   call_for_dtype(x, [&](auto element) {
     using Element = decltype(element);

@@ -32,6 +32,13 @@ void apply_rope(Tensor& x_THE, const Tensor& cos_TF, const Tensor& sin_TF, std::
 /// to += x, in their type.
 void add_to(Tensor& to, const Tensor& x);
 
+/// x *= factor.
+void scale(Tensor& x, float factor);
+
+/// Rows of an embedding in `dtype`, times `factor`.
+Tensor embedding_rows(const Tensor& table_VD, std::span<const std::int64_t> rows, float factor,
+                      DType dtype);
+
 /// x *= sigmoid(gate), in their type.
 void sigmoid_mul(Tensor& x, const Tensor& gate);
 

@@ -17,7 +17,7 @@ Tensor normal(const std::vector<std::int64_t>& shape, double deviation, RandomSt
 
 bool begins_at_one(WeightShape kind, const DecoderConfig& config) {
   return (is_norm(kind) && !config.norms_add_one) || kind == WeightShape::kDeltaNorm ||
-         kind == WeightShape::kDeltaBias;
+         kind == WeightShape::kDeltaBias || kind == WeightShape::kLayerScalar;
 }
 
 /// Logarithms of rates that are uniform in 0.01 .. 16.

@@ -69,8 +69,8 @@ std::unique_ptr<RewardModel> load_reward_model(const ModelSource& source,
   const DecoderConfig config = load_model_config(source);
   if (config.head == HeadKind::kNone) throw_no_reward_head(source, config);
   if (options.device == DeviceChoice::kCuda)
-    require_attention_alone(config, "--device cuda", "use --device cpu");
-  const DeviceChoice device = config.delta_net ? DeviceChoice::kCpu : options.device;
+    require_more_than_scores(config, "--device cuda", "use --device cpu");
+  const DeviceChoice device = scores_alone(config) ? DeviceChoice::kCpu : options.device;
   if (const DeviceBackend* gpu = gpu_backend(device))
     return gpu->load_reward_model(source, config, options);
   return std::make_unique<CpuRewardModel>(load_decoder(source, config, options, /*lm_head=*/false));

@@ -124,6 +124,14 @@ RopeFrequencies rope_frequencies(const RopeConfig& rope, std::int64_t rotary_dim
     case RopeKind::kLlama3:
       frequencies.inverse_F = llama3_frequencies(frequencies.inverse_F, rope);
       break;
+    case RopeKind::kProportional:  // _compute_proportional_rope_parameters
+      for (std::size_t f = 0; f < frequencies.inverse_F.size(); ++f) {
+        const auto rotated = std::floor(rope.rotated_pairs * static_cast<double>(rotary_dim) / 2.0);
+        const bool rotates = static_cast<double>(f) < rotated;
+        frequencies.inverse_F[f] =
+            rotates ? frequencies.inverse_F[f] / static_cast<float>(rope.factor) : 0.0F;
+      }
+      break;
     case RopeKind::kYarn:
       frequencies.inverse_F = yarn_frequencies(rope, powers_F, rotary_dim);
       frequencies.attention_scaling = rope.attention_factor;

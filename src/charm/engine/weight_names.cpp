@@ -32,11 +32,33 @@ std::vector<std::int64_t> delta_net_shape(WeightShape kind, const DecoderConfig&
   }
 }
 
-std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
+std::vector<std::int64_t> per_layer_shape(WeightShape kind, const DecoderConfig& c) {
+  const PerLayerConfig& own = c.per_layer.value();
+  switch (kind) {
+    case WeightShape::kPerLayerEmbedding:
+      return {own.vocab_size, c.num_layers * own.width};
+    case WeightShape::kPerLayersByModel:
+      return {c.num_layers * own.width, c.hidden_size};
+    case WeightShape::kPerLayerNorm:
+      return {own.width};
+    case WeightShape::kPerLayerByModel:
+      return {own.width, c.hidden_size};
+    case WeightShape::kModelByPerLayer:
+      return {c.hidden_size, own.width};
+    default:  // kPerLayerOutputNorm
+      return {c.hidden_size};
+  }
+}
+
+/// @param layer  of a block's tensor
+std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c,
+                                   std::size_t layer = 0) {
   if (is_delta_net(kind)) return delta_net_shape(kind, c);
-  const std::int64_t heads = c.num_heads * c.head_dim;
+  if (is_per_layer(kind)) return per_layer_shape(kind, c);
+  const std::int64_t width = head_dim(c, layer), heads = c.num_heads * width;
   const std::int64_t queries = c.attention_output_gate ? 2 * heads : heads;
-  const std::int64_t kv_heads = c.num_kv_heads * c.head_dim;
+  const std::int64_t kv_heads = num_kv_heads(c, layer) * width;
+  const std::int64_t mlp = mlp_width(c, layer);
   switch (kind) {
     case WeightShape::kEmbedding:
       return {c.vocab_size, c.hidden_size};
@@ -44,7 +66,7 @@ std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
     case WeightShape::kModel:
       return {c.hidden_size};
     case WeightShape::kHeadNorm:
-      return {c.head_dim};
+      return {width};
     case WeightShape::kHeads:
       return {queries};
     case WeightShape::kHeadsNorm:
@@ -53,7 +75,7 @@ std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
     case WeightShape::kKvHeadsNorm:
       return {kv_heads};
     case WeightShape::kMlp:
-      return {c.intermediate_size};
+      return {mlp};
     case WeightShape::kHeadsByModel:
       return {queries, c.hidden_size};
     case WeightShape::kKvHeadsByModel:
@@ -61,19 +83,21 @@ std::vector<std::int64_t> shape_of(WeightShape kind, const DecoderConfig& c) {
     case WeightShape::kModelByHeads:
       return {c.hidden_size, heads};
     case WeightShape::kMlpByModel:
-      return {c.intermediate_size, c.hidden_size};
+      return {mlp, c.hidden_size};
     case WeightShape::kModelByMlp:
-      return {c.hidden_size, c.intermediate_size};
+      return {c.hidden_size, mlp};
     case WeightShape::kQkvByModel:
       return {heads + 2 * kv_heads, c.hidden_size};
     case WeightShape::kGateUpByModel:
-      return {2 * c.intermediate_size, c.hidden_size};
+      return {2 * mlp, c.hidden_size};
     case WeightShape::kRouter:
       return {c.experts.value().routing.num_experts, c.hidden_size};
     case WeightShape::kExpertByModel:
       return {c.experts.value().width, c.hidden_size};
     case WeightShape::kModelByExpert:
       return {c.hidden_size, c.experts.value().width};
+    case WeightShape::kLayerScalar:
+      return {1};
     default:  // kHead has the shape its layer gives it
       break;
   }
@@ -132,25 +156,56 @@ bool is_attention(const BlockSlot& slot) {
   }
 }
 
+/// Of K or V that a layer does not compute: it uses another layer's, or its values are its keys.
+bool is_unused_kv(const BlockSlot& slot, const DecoderConfig& config, std::size_t layer) {
+  const bool is_v = slot.member == &BlockWeights::v_KED || slot.member == &BlockWeights::v_bias;
+  const bool is_k = slot.member == &BlockWeights::k_KED || slot.member == &BlockWeights::k_bias ||
+                    slot.member == &BlockWeights::k_norm_E;
+  if (shares_kv(config, layer)) return is_k || is_v;
+  return is_v && config.global_layers && config.global_layers->values_are_keys &&
+         is_global(config, layer);
+}
+
+/// Whether a layer does not have one of its family's tensors.
+bool is_absent_in(const DecoderConfig& config, std::size_t layer, const BlockSlot& slot) {
+  if (is_absent(slot.bias, config)) return true;
+  if (has_experts(config, layer) && is_mlp(slot.shape)) return true;
+  if (has_delta_net(config, layer) ? is_attention(slot) : is_delta_net(slot.shape)) return true;
+  if (is_per_layer(slot.shape) && !config.per_layer) return true;
+  return is_unused_kv(slot, config, layer);
+}
+
+/// Names after "<block_prefix>N." of K and V, which published checkpoints hold for layers that use
+/// another's all the same.
+bool is_kv_name(std::string_view name) {
+  return name.starts_with("self_attn.k_") || name.starts_with("self_attn.v_");
+}
+
 }  // namespace
 
 std::vector<WeightSlot> weight_slots(DecoderWeights& weights, const DecoderConfig& config) {
   const WeightNames& names = names_of(config);
   std::vector<WeightSlot> slots;
-  const auto add = [&](std::string name, WeightShape kind, Tensor& tensor) {
-    slots.push_back({std::move(name), kind, shape_of(kind, config), &tensor});
+  const auto add = [&](std::string name, WeightShape kind, Tensor& tensor, std::size_t layer = 0) {
+    slots.push_back({std::move(name), kind, shape_of(kind, config, layer), &tensor});
   };
   weights.blocks.resize(static_cast<std::size_t>(config.num_layers));
   add(std::string(names.embedding), WeightShape::kEmbedding, weights.embed_VD);
+  if (config.per_layer) {
+    add(std::string(names.per_layer_embedding), WeightShape::kPerLayerEmbedding,
+        weights.per_layer_embed_VP);
+    add(std::string(names.per_layer_projection), WeightShape::kPerLayersByModel,
+        weights.per_layer_projection_PD);
+    add(std::string(names.per_layer_norm), WeightShape::kPerLayerNorm, weights.per_layer_norm_P);
+  }
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
     BlockWeights& block = weights.blocks[layer];
     const std::string prefix = fmt::format("{}{}.", names.block_prefix, layer);
-    const bool sparse = has_experts(config, layer), linear = has_delta_net(config, layer);
+    const bool sparse = has_experts(config, layer);
     for (const std::span<const BlockSlot> group : names.block_slots) {
       for (const BlockSlot& slot : group) {
-        if (is_absent(slot.bias, config) || (sparse && is_mlp(slot.shape))) continue;
-        if (linear ? is_attention(slot) : is_delta_net(slot.shape)) continue;
-        add(prefix + std::string(slot.suffix), slot.shape, block.*slot.member);
+        if (is_absent_in(config, layer, slot)) continue;
+        add(prefix + std::string(slot.suffix), slot.shape, block.*slot.member, layer);
       }
     }
     if (!sparse) continue;
@@ -193,6 +248,11 @@ std::vector<std::pair<std::string, Tensor*>> named_weights(DecoderWeights& weigh
 
 bool is_ignored_weight(std::string_view name, const DecoderConfig& config) {
   const std::string_view own = names_of(config).ignored_prefix;
+  std::string_view in_block = name;
+  const std::int64_t layer = take_number(in_block, names_of(config).block_prefix);
+  if (layer >= 0 && config.num_shared_kv_layers > 0 &&
+      shares_kv(config, static_cast<std::size_t>(layer)) && is_kv_name(in_block))
+    return true;
   return name == kLmHead || name.ends_with("rotary_emb.inv_freq") ||
          name.ends_with(".num_batches_tracked") || (!own.empty() && name.starts_with(own));
 }

@@ -44,11 +44,20 @@ enum class WeightShape {
   kDeltaBias,      ///< [L], of the decay's input
   kDeltaNorm,      ///< [U]; scales by the weight even where the other norms add 1
   kDeltaOutput,    ///< [D, L*U]
+  // Of per-layer embeddings: N layers, P values each.
+  kPerLayerEmbedding,   ///< [V, N*P]
+  kPerLayersByModel,    ///< [N*P, D]
+  kPerLayerNorm,        ///< [P]
+  kPerLayerByModel,     ///< [P, D]
+  kModelByPerLayer,     ///< [D, P]
+  kPerLayerOutputNorm,  ///< [D]
+  kLayerScalar,         ///< [1]
 };
 
 constexpr bool is_norm(WeightShape kind) {
   return kind == WeightShape::kNorm || kind == WeightShape::kHeadNorm ||
-         kind == WeightShape::kHeadsNorm || kind == WeightShape::kKvHeadsNorm;
+         kind == WeightShape::kHeadsNorm || kind == WeightShape::kKvHeadsNorm ||
+         kind == WeightShape::kPerLayerNorm || kind == WeightShape::kPerLayerOutputNorm;
 }
 
 /// Heads, routers and a delta net's decay compute in float32 whatever the model's dtype, and keep
@@ -56,6 +65,10 @@ constexpr bool is_norm(WeightShape kind) {
 constexpr bool is_float32(WeightShape kind) {
   return kind == WeightShape::kHead || kind == WeightShape::kRouter ||
          kind == WeightShape::kDeltaRate || kind == WeightShape::kDeltaBias;
+}
+
+constexpr bool is_per_layer(WeightShape kind) {
+  return kind >= WeightShape::kPerLayerEmbedding && kind <= WeightShape::kPerLayerOutputNorm;
 }
 
 constexpr bool is_delta_net(WeightShape kind) {
@@ -99,6 +112,8 @@ struct WeightNames {
   std::string_view final_norm;
   const ExpertNames* experts = nullptr;     ///< of layers with experts in place of the MLP
   const GroupedQkv* grouped_qkv = nullptr;  ///< as stored, where q, k and v are fused so
+  /// Of models with per-layer embeddings.
+  std::string_view per_layer_embedding = {}, per_layer_projection = {}, per_layer_norm = {};
   std::string_view ignored_prefix = {};  ///< of further tensors that do not score; empty: none
 };
 

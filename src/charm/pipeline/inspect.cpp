@@ -59,7 +59,7 @@ std::string experts_text(const engine::ExpertConfig& experts) {
 std::string delta_net_text(const engine::DeltaNetConfig& net, std::int64_t num_layers) {
   return fmt::format(
       "gated delta net in {} of {} layers: {} key heads of {}, {} value heads of {}, convolution "
-      "over {} tokens (scored on the CPU; not trained, no generation)",
+      "over {} tokens",
       net.layers.size(), num_layers, net.shape.key_heads, net.shape.key_dim, net.shape.value_heads,
       net.shape.value_dim, net.taps);
 }
@@ -327,10 +327,12 @@ std::string inspection_text(const Inspection& inspection) {
   if (!inspection.adapter.empty()) line("adapter", inspection.adapter);
   line("stored", fmt::format("{} of weights{}", gib(inspection.weights_bytes),
                              config.stored_dtype.empty() ? "" : ", " + config.stored_dtype));
+  const bool scores_alone = engine::scores_alone(config);
   line("memory to score",
-       fmt::format("about {} in float32, {} in bfloat16; of a GPU {}",
-                   gib(inspection.memory_float32_bytes), gib(inspection.memory_bfloat16_bytes),
-                   gib(inspection.memory_gpu_bytes)));
+       fmt::format("about {} in float32, {} in bfloat16{}", gib(inspection.memory_float32_bytes),
+                   gib(inspection.memory_bfloat16_bytes),
+                   scores_alone ? "" : "; of a GPU " + gib(inspection.memory_gpu_bytes)));
+  if (scores_alone) line("computed", "for scoring, on the CPU; not trained, no generation");
   for (const auto& [name, value] : inspection.provenance) line(name, value);
   if (inspection.speed) {
     line("speed",

@@ -173,7 +173,7 @@ void check_model(const TrainOptions& options, const engine::DecoderConfig& confi
   const bool has_head = config.head != engine::HeadKind::kNone;
   const std::string folder =
       options.model.empty() ? source.folder.string() : options.model.string();
-  engine::require_attention_alone(
+  engine::require_more_than_scores(
       config, "training", "train it elsewhere, and score, calibrate and evaluate the result here");
   if (!has_head && !options.new_head) engine::throw_no_reward_head(source, config);
   if (has_head && options.new_head) {

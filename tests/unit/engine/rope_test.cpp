@@ -46,5 +46,18 @@ TEST(RopeAngles, LongSequencesHaveTheFrequenciesOfTheirLength) {
   expect_row(table, 3, 61, frequencies.of_length(62));
 }
 
+TEST(RopeAngles, ProportionalRopeTurnsTheFirstPairsAlone) {
+  const RopeConfig rope{
+      .kind = RopeKind::kProportional, .theta = 100.0, .rotated_pairs = 0.5, .factor = 2.0};
+  const std::vector<float> found = rope_frequencies(rope, 14).inverse_F;
+  ASSERT_EQ(found.size(), 7u);
+  for (std::size_t f = 0; f < 7; ++f) {
+    // int(0.5 * 14 // 2) = 3 pairs
+    const double expected =
+        f < 3 ? std::pow(100.0, -2.0 * static_cast<double>(f) / 14.0) / 2.0 : 0.0;
+    EXPECT_NEAR(found[f], expected, 1e-7) << f;
+  }
+}
+
 }  // namespace
 }  // namespace charm::engine

@@ -62,6 +62,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"experts", expert_config, DType::kFloat32},
                     Case{"experts_bfloat16", expert_config, DType::kBFloat16},
                     Case{"fused", fused_config, DType::kFloat32},
+                    Case{"gemma4", gemma4_config, DType::kFloat32},
+                    Case{"gemma4_bfloat16", gemma4_config, DType::kBFloat16},
                     Case{"linear", linear_config, DType::kFloat32},
                     Case{"linear_bfloat16", linear_config, DType::kBFloat16},
                     Case{"linear_dynamic", linear_dynamic_config, DType::kFloat32}),

@@ -55,6 +55,11 @@ extern const Family kGemma2;
 /// sliding-window layers. transformers 5.17, models/gemma3.
 extern const Family kGemma3;
 
+/// Gemma-4 text models: Gemma-3 with heads of another width in layers without a window, RoPE of a
+/// share of their pairs, normed values, K and V shared by the last layers, per-layer embeddings and
+/// a scalar per layer. transformers 5.17, models/gemma4.
+extern const Family kGemma4;
+
 /// OLMo-2: norms after attention and MLP alone, one QK-norm over all heads. transformers 5.17,
 /// models/olmo2.
 extern const Family kOlmo2;

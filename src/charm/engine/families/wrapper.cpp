@@ -19,6 +19,9 @@ constexpr std::string_view kGemma3Towers[] = {"vision_tower.", "multi_modal_proj
                                               "model.vision_tower.",
                                               "model.multi_modal_projector."};
 constexpr PrefixChange kQwenVlNames[] = {{"model.language_model.", "model."}};
+constexpr PrefixChange kGemma4Names[] = {{"model.language_model.", "model."}};
+constexpr std::string_view kGemma4Towers[] = {"model.vision_tower.", "model.audio_tower.",
+                                              "model.embed_vision.", "model.embed_audio."};
 constexpr std::string_view kQwenVlTowers[] = {"visual.", "model.visual."};
 
 // transformers 5.17, Gemma3TextConfig, Qwen2VLTextConfig, Qwen2_5_VLTextConfig and
@@ -35,6 +38,9 @@ constexpr std::string_view kQwen3VlDefaults = R"({
   "num_key_value_heads": 32, "head_dim": 128, "max_position_embeddings": 128000,
   "rope_theta": 500000.0})";
 
+constexpr std::string_view kGemma4Defaults = R"({
+  "num_key_value_heads": 4, "max_position_embeddings": 131072, "pad_token_id": 0,
+  "bos_token_id": 2, "eos_token_id": 1, "tie_word_embeddings": true})";
 // Published configs name every setting of the text side but these.
 constexpr std::string_view kQwen35Defaults = R"({
   "num_key_value_heads": 4, "max_position_embeddings": 32768})";
@@ -73,14 +79,22 @@ constexpr Wrapper kWrappers[] = {{.model_type = "gemma3",
                                   .text = &kQwen35,
                                   .text_defaults = kQwen35Defaults,
                                   .renamed = kQwenVlNames,
-                                  .other_tensors = kQwenVlTowers}};
+                                  .other_tensors = kQwenVlTowers},
+                                 {.model_type = "gemma4",
+                                  .sequence_classifier = "Gemma4ForSequenceClassification",
+                                  .generator = "Gemma4ForConditionalGeneration",
+                                  .text = &kGemma4,
+                                  .text_defaults = kGemma4Defaults,
+                                  .renamed = kGemma4Names,
+                                  .other_tensors = kGemma4Towers}};
 
 // Settings of the wrapper itself.
 constexpr std::string_view kWrapperSettings[] = {
-    "text_config",         "vision_config",      "model_type",      "image_token_id",
-    "image_token_index",   "boi_token_index",    "eoi_token_index", "video_token_id",
-    "vision_token_id",     "boi_token_id",       "eoi_token_id",    "vision_start_token_id",
-    "vision_end_token_id", "mm_tokens_per_image"};
+    "text_config",         "vision_config",       "model_type",      "image_token_id",
+    "image_token_index",   "boi_token_index",     "eoi_token_index", "video_token_id",
+    "vision_token_id",     "boi_token_id",        "eoi_token_id",    "vision_start_token_id",
+    "vision_end_token_id", "mm_tokens_per_image", "audio_config",    "audio_token_id",
+    "boa_token_id",        "eoa_token_index"};
 
 bool is_wrapper_setting(std::string_view key) {
   return std::find(std::begin(kWrapperSettings), std::end(kWrapperSettings), key) !=
