@@ -90,6 +90,8 @@ TEST_P(DecoderGolden, EveryRungEqualsTransformers) {
 
 INSTANTIATE_TEST_SUITE_P(Models, DecoderGolden, testing::ValuesIn(kModels),
                          [](const auto& test) { return test_name(test.param, "cpu"); });
+INSTANTIATE_TEST_SUITE_P(CpuModels, DecoderGolden, testing::ValuesIn(kCpuModels),
+                         [](const auto& test) { return test_name(test.param, "cpu"); });
 
 class RewardModelGolden
     : public testing::TestWithParam<std::tuple<const char*, engine::DTypeChoice>> {};
@@ -108,14 +110,17 @@ TEST_P(RewardModelGolden, ScoresEqualTransformers) {
                  fixture["tolerance"][bfloat16 ? "score_bfloat16" : "score"].get<double>());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Models, RewardModelGolden,
-    testing::Combine(testing::ValuesIn(kModels), testing::Values(engine::DTypeChoice::kFloat32,
-                                                                 engine::DTypeChoice::kBFloat16)),
-    [](const auto& test) {
-      const bool float32 = std::get<1>(test.param) == engine::DTypeChoice::kFloat32;
-      return test_name(std::get<0>(test.param), float32 ? "float32" : "bfloat16");
-    });
+std::string dtype_test_name(
+    const testing::TestParamInfo<std::tuple<const char*, engine::DTypeChoice>>& test) {
+  const bool float32 = std::get<1>(test.param) == engine::DTypeChoice::kFloat32;
+  return test_name(std::get<0>(test.param), float32 ? "float32" : "bfloat16");
+}
+const auto kDTypes = testing::Values(engine::DTypeChoice::kFloat32, engine::DTypeChoice::kBFloat16);
+
+INSTANTIATE_TEST_SUITE_P(Models, RewardModelGolden,
+                         testing::Combine(testing::ValuesIn(kModels), kDTypes), dtype_test_name);
+INSTANTIATE_TEST_SUITE_P(CpuModels, RewardModelGolden,
+                         testing::Combine(testing::ValuesIn(kCpuModels), kDTypes), dtype_test_name);
 
 class RewardModelInvariance : public testing::TestWithParam<const char*> {};
 
@@ -138,6 +143,8 @@ TEST_P(RewardModelInvariance, AloneOrPackedGivesTheSameBits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, RewardModelInvariance, testing::ValuesIn(kModels),
+                         [](const auto& test) { return test_name(test.param, "float32"); });
+INSTANTIATE_TEST_SUITE_P(CpuModels, RewardModelInvariance, testing::ValuesIn(kCpuModels),
                          [](const auto& test) { return test_name(test.param, "float32"); });
 
 }  // namespace

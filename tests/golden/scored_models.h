@@ -33,6 +33,10 @@ inline const char* const kModels[] = {
     "eurus-rm-7b", "ultrarm-13b", "olmo-2-1124-7b-rm", "mixtral-8x7b-instruct-v0.1",
     "qwen3-30b-a3b", "phi-3-mini-4k-instruct"};
 
+/// Models that are scored on the CPU alone.
+inline const char* const kCpuModels[] = {"qwen3.5", "qwen3.5-v4", "qwen3.5-wrapper",
+                                         "gemma4",  "gemma4-v4",  "gemma4-wrapper"};
+
 inline engine::PackedBatch pack_rows(const Json& rows, std::int32_t pad_token_id,
                                      const std::vector<std::int32_t>& gate_tokens) {
   std::vector<std::pair<std::size_t, engine::PooledRow>> pooled;

@@ -1,8 +1,9 @@
 """The fixtures of families other than plain Llama, of further heads, and small twins of published reward models."""
 
 import torch
-from transformers import (Gemma2Config, Gemma3Config, Gemma3TextConfig, GemmaConfig, LlamaConfig, MistralConfig, MixtralConfig, Olmo2Config,
-                          Olmo3Config, Phi3Config, Qwen2_5_VLConfig, Qwen2Config, Qwen2VLConfig, Qwen3Config, Qwen3MoeConfig, Qwen3VLConfig)
+from transformers import (Gemma2Config, Gemma3Config, Gemma3TextConfig, Gemma4Config, Gemma4TextConfig, GemmaConfig, LlamaConfig, MistralConfig, MixtralConfig, Olmo2Config,
+                          Olmo3Config, Phi3Config, Qwen2_5_VLConfig, Qwen2Config, Qwen2VLConfig, Qwen3_5Config, Qwen3_5TextConfig, Qwen3Config,
+                          Qwen3MoeConfig, Qwen3VLConfig)
 
 import heads
 import model_rows as golden
@@ -17,9 +18,44 @@ def identity(path):
     """A patch that takes the modules of this name out of every layer."""
     def patch(model):
         for layer in model.model.layers:
+            if path.startswith("self_attn.") and not hasattr(layer, "self_attn"):
+                continue  # of linear attention
             parent, name = (layer.self_attn, path[10:]) if path.startswith("self_attn.") else (layer, path)
             setattr(parent, name, torch.nn.Identity())
     return patch
+
+
+def in_linear_attention(change):
+    """A patch that changes the gated delta net of every layer that has one."""
+    def patch(model):
+        with torch.no_grad():
+            for layer in model.model.layers:
+                if hasattr(layer, "linear_attn"):
+                    change(layer.linear_attn)
+    return patch
+
+
+def in_layers(change):
+    def patch(model):
+        with torch.no_grad():
+            for layer in model.model.layers:
+                change(layer)
+    return patch
+
+
+def last_tap_only(net):
+    net.conv1d.weight.zero_()
+    net.conv1d.weight[:, :, -1] = 1.0
+
+
+def no_output_gate(model):
+    """All gates of attention's output at one half: the second half of each head's rows of q_proj makes them."""
+    with torch.no_grad():
+        for layer in model.model.layers:
+            if hasattr(layer, "self_attn"):
+                for tensor in layer.self_attn.q_proj.parameters():
+                    heads = tensor.view(-1, 2, layer.self_attn.head_dim, *tensor.shape[1:])
+                    heads[:, 1] = 0.0
 
 
 def no_biases(model):
@@ -77,7 +113,7 @@ def phi3_spelling(value):
 
 def write(root):
     def case(name, seed, config_class, to_json=tiny.v5_json, own_head=False, layers=True, gradients=True, rows_of=None, make_model=None,
-             rename=lambda name: name, **changes):
+             rename=lambda name: name, layers_by_error=False, **changes):
         config = tiny.tiny_config(config_class, **{**SMALL, **changes})
         value = to_json(config)
         weights = tiny.seeded_weights(config, seed, model=make_model and make_model(config))
@@ -87,7 +123,8 @@ def write(root):
         tiny.write_model(root / name, value, weights)
         rows_of = rows_of or (lambda seed: golden.token_rows(config, seed, shapes=SHAPES))
         rows, more = rows_of(seed), [row for n in range(1, 9) for row in rows_of(seed + 1000 * n)]
-        scores = golden.describe(root / name, rows, layer_rows=(1, 2) if layers else (), gradients=gradients, more_rows=more)
+        scores = golden.describe(root / name, rows, layer_rows=(1, 2) if layers else (), gradients=gradients, more_rows=more,
+                                 layers_by_error=layers_by_error)
         return root / name, rows, scores
 
     rope = lambda theta, **more: {"rope_type": "default", "rope_theta": theta, **more}
@@ -135,6 +172,34 @@ def write(root):
     golden.must_matter(*made, layer_types=["full_attention"] * 2)
     case("qwen3-head-dim", 27, Qwen3Config, head_dim=12, layers=False)
 
+    # Qwen3.5: scored, not trained.
+    hybrid = dict(linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=6, linear_value_head_dim=10, num_hidden_layers=3,
+                  gradients=False, layers_by_error=True)
+    types = ["linear_attention", "full_attention", "linear_attention"]
+    made = case("qwen3.5", 80, Qwen3_5TextConfig, **hybrid, attention_bias=True, layer_types=types, rope_parameters={
+        **rope(10000.0), "partial_rotary_factor": 0.5, "mrope_section": [1, 1, 0], "mrope_interleaved": True})
+    golden.must_matter(*made, rope_parameters={**rope(10000.0), "partial_rotary_factor": 1.0})
+    golden.must_matter(*made, patch=identity("self_attn.q_norm"))
+    golden.must_matter(*made, patch=identity("self_attn.k_norm"))
+    golden.must_matter(*made, patch=identity("post_attention_layernorm"))
+    golden.must_matter(*made, patch=no_output_gate)
+    golden.must_matter(*made, patch=in_linear_attention(last_tap_only))
+    golden.must_matter(*made, patch=in_linear_attention(lambda net: net.A_log.fill_(-20.0)))  # no decay
+    for name in ("in_proj_a.weight", "in_proj_b.weight", "in_proj_z.weight", "dt_bias"):
+        golden.must_matter(*made, patch=in_linear_attention(lambda net, name=name: net.get_parameter(name).zero_()))
+    golden.must_matter(*made, patch=in_linear_attention(lambda net: net.norm.weight.fill_(1.0)))
+    # As published configs are spelled: layers by interval, settings that transformers does not know. Heads of other sizes.
+    case("qwen3.5-v4", 81, Qwen3_5TextConfig, **{**hybrid, "linear_num_key_heads": 3, "linear_num_value_heads": 3, "linear_key_head_dim": 12,
+                                                 "linear_value_head_dim": 4, "num_hidden_layers": 4}, linear_conv_kernel_dim=3, rms_norm_eps=1e-6,
+         rope_parameters={**rope(10000.0), "partial_rotary_factor": 0.25}, to_json=lambda c: {
+             **drop(tiny.v4_json(c), "layer_types", "rms_norm_eps", "rope_theta"), "full_attention_interval": 3, "attn_output_gate": True,
+             "mamba_ssm_dtype": "float32", "mlp_only_layers": [], "mtp_num_hidden_layers": 1, "rope_scaling": None},
+         layer_types=["linear_attention", "linear_attention", "full_attention", "linear_attention"])
+    qwen35_vision = dict(depth=1, hidden_size=8, intermediate_size=8, num_heads=1, out_hidden_size=16, num_position_embeddings=4)
+    case("qwen3.5-wrapper", 82, lambda num_labels, **text: Qwen3_5Config(text_config=text, vision_config=qwen35_vision, num_labels=num_labels),
+         **hybrid, layer_types=types, rope_parameters={**rope(10000000.0), "partial_rotary_factor": 0.25, "mrope_section": [1, 0, 0],
+                                                       "mrope_interleaved": True})
+
     # Gemma.
     made = case("gemma", 56, GemmaConfig, head_dim=12, tie_word_embeddings=True)
     golden.must_matter(*made, patch=no_embedding_scale)
@@ -172,6 +237,36 @@ def write(root):
     case("gemma3-v4", 31, Gemma3TextConfig, query_pre_attn_scalar=8, sliding_window=6, num_hidden_layers=4, to_json=gemma3_v4,
          layer_types=["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"],
          rope_parameters=gemma3, layers=False)
+
+    # Gemma-4, of which transformers has no classifier. Every layer kind twice, the last two with the K and V of others.
+    kinds = ["sliding_attention", "full_attention"] * 3
+    gemma4 = dict(num_hidden_layers=6, num_key_value_heads=2, sliding_window=6, gradients=False, layers_by_error=True,
+                  make_model=heads.TextTrunk.of_config)
+    gemma4_json = lambda c: tiny.v5_json(c, architectures=["Gemma4TextForSequenceClassification"])
+    ropes = {"sliding_attention": rope(100.0), "full_attention": {"rope_type": "proportional", "rope_theta": 10000.0,
+                                                                  "partial_rotary_factor": 0.5}}
+    made = case("gemma4", 83, Gemma4TextConfig, **gemma4, to_json=gemma4_json, layer_types=kinds, rope_parameters=ropes, global_head_dim=12,
+                num_global_key_value_heads=1, attention_k_eq_v=True, num_kv_shared_layers=2, use_double_wide_mlp=True,
+                hidden_size_per_layer_input=6, vocab_size_per_layer_input=40)
+    golden.must_matter(*made, sliding_window=8)
+    golden.must_matter(*made, rope_parameters={**ropes, "full_attention": {**ropes["full_attention"], "partial_rotary_factor": 1.0}})
+    golden.must_matter(*made, rope_parameters={**ropes, "sliding_attention": rope(10000.0)})
+    for norm in ("self_attn.q_norm", "self_attn.k_norm", "self_attn.v_norm", "post_attention_layernorm", "post_feedforward_layernorm"):
+        golden.must_matter(*made, patch=identity(norm))
+    golden.must_matter(*made, patch=no_embedding_scale)
+    golden.must_matter(*made, patch=in_layers(lambda layer: layer.layer_scalar.fill_(1.0)))
+    golden.must_matter(*made, patch=in_layers(lambda layer: layer.per_layer_input_gate.weight.zero_()))
+    golden.must_matter(*made, patch=lambda model: model.model.embed_tokens_per_layer.embed_scale.fill_(1.0))
+    golden.must_matter(*made, patch=lambda model: model.model.per_layer_model_projection.weight.data.zero_())
+    # As published: sizes of the layers without a window by their own keys, kinds and RoPE by default, neither shared K and V nor per-layer
+    # embeddings.
+    case("gemma4-v4", 84, Gemma4TextConfig, **gemma4, global_head_dim=16, hidden_size_per_layer_input=0, attention_bias=True,
+         final_logit_softcapping=30.0, to_json=lambda c: {**drop(gemma4_json(c), "per_layer_config", "layer_types", "rope_parameters", "head_dim"),
+                                                          "head_dim": 8, "num_key_value_heads": 2, "global_head_dim": 16,
+                                                          "num_global_key_value_heads": 1, "use_bidirectional_attention": "vision"})
+    case("gemma4-wrapper", 85, lambda num_labels, **text: Gemma4Config(text_config=text, num_labels=num_labels), **gemma4,
+         to_json=lambda c: tiny.v5_json(c, architectures=["Gemma4ForSequenceClassification"]), layer_types=kinds, rope_parameters=ropes,
+         global_head_dim=8, num_kv_shared_layers=3, hidden_size_per_layer_input=4, vocab_size_per_layer_input=40)
 
     # OLMo.
     made = case("olmo2", 60, Olmo2Config, rope_parameters=rope(500000.0))

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 LLAMA3_HEADER = [128009, 128006, 78191, 128007, 271]  # where ArmoRM's gating network reads
@@ -65,7 +65,7 @@ class GatedModel(nn.Module):
 
 
 class TextTrunk(nn.Module):
-    """A multimodal model of which transformers 5.17 has no sequence classifier: its trunk with a linear head on the right-most token that
+    """A model of which transformers 5.17 has no sequence classifier: its trunk with a linear head on the right-most token that
     is no pad."""
 
     def __init__(self, wrapper):
@@ -76,11 +76,12 @@ class TextTrunk(nn.Module):
 
     @classmethod
     def of_config(cls, config):
-        return cls(AutoModelForImageTextToText.from_config(config, attn_implementation="eager"))
+        return cls(causal_class(config).from_config(config, attn_implementation="eager"))
 
     @classmethod
-    def of_folder(cls, folder):
-        model = cls(AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager"))
+    def of_folder(cls, folder, config=None):
+        config = config or AutoConfig.from_pretrained(folder)
+        model = cls(causal_class(config).from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager"))
         model.score.weight = nn.Parameter(load_file(folder / "model.safetensors")["score.weight"].float())
         return model
 
@@ -96,8 +97,13 @@ class TextTrunk(nn.Module):
         save_file({**weights, "score.weight": self.score.weight.data}, file, metadata={"format": "pt"})
 
 
-def is_multimodal(config):
-    return config.architectures[0].startswith("Qwen") and "VLFor" in config.architectures[0]
+def causal_class(config):
+    return AutoModelForCausalLM if config.model_type == "gemma4_text" else AutoModelForImageTextToText
+
+
+def has_no_classifier(config):
+    name = config.architectures[0]
+    return name.startswith("Gemma4") or name.startswith("Qwen") and "VLFor" in name
 
 
 def is_gated(config):
@@ -121,7 +127,7 @@ def is_own(config):
 
 def load_own(folder):
     config = AutoConfig.from_pretrained(folder, num_labels=1)
-    if is_multimodal(config):
+    if has_no_classifier(config):
         return TextTrunk.of_folder(folder)
     if not is_own(config):
         return None

@@ -29,15 +29,16 @@ def in_files(model):
 def seeded_weights(config, seed, dtype=torch.float32, head=True, model=None):
     """Weights large enough that attention, mlp and head all move the score; stored in `dtype`."""
     model = model or AutoModelForSequenceClassification.from_config(config)
-    norm_center = 0.0 if config.model_type.startswith("gemma") else 1.0  # Gemma's norms add 1 themselves
+    # Norms that add 1 themselves.
+    adds_one = config.model_type.startswith(("gemma", "qwen3_5")) and not config.model_type.startswith("gemma4")
     generator = torch.Generator().manual_seed(seed)
     weights = {}
     for name, value in sorted(in_files(model).items()):
         noise = torch.randn(value.shape, generator=generator)
         if name.endswith("bias"):
             new = 0.2 * noise
-        elif "norm" in name:
-            new = norm_center + 0.2 * noise
+        elif "norm" in name or name.endswith("layer_scalar"):
+            new = (0.0 if adds_one and not name.endswith("linear_attn.norm.weight") else 1.0) + 0.2 * noise
         elif "embed_tokens" in name:
             new = noise
         else:
