@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "charm/base/error.h"
+#include "charm/base/log.h"
 #include "charm/base/option_table.h"
 #include "charm/engine/decoder.h"
 #include "charm/engine/model_config.h"
@@ -70,9 +71,11 @@ std::unique_ptr<RewardModel> load_reward_model(const ModelSource& source,
   if (config.head == HeadKind::kNone) throw_no_reward_head(source, config);
   if (options.device == DeviceChoice::kCuda)
     require_more_than_scores(config, "--device cuda", "use --device cpu");
-  const DeviceChoice device = scores_alone(config) ? DeviceChoice::kCpu : options.device;
-  if (const DeviceBackend* gpu = gpu_backend(device))
-    return gpu->load_reward_model(source, config, options);
+  if (const DeviceBackend* gpu = gpu_backend(options.device)) {
+    if (!scores_alone(config)) return gpu->load_reward_model(source, config, options);
+    log::warning("{}: the GPU back end does not compute a {}; --device auto takes the CPU",
+                 source.folder.string(), config.architecture);
+  }
   return std::make_unique<CpuRewardModel>(load_decoder(source, config, options, /*lm_head=*/false));
 }
 
