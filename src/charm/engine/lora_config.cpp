@@ -147,8 +147,8 @@ LoraConfig::LoraConfig(const fs::path& folder) : file_((folder / "adapter_config
   excluded_ = read_modules(config, "exclude_modules");
   parameters_ = read_texts(config, "target_parameters");
   saved_ = read_texts(config, "modules_to_save");
-  names_no_targets_ = !targets_.pattern && !targets_.all_linear && targets_.names.empty() &&
-                      parameters_.empty();
+  names_no_targets_ =
+      !targets_.pattern && !targets_.all_linear && targets_.names.empty() && parameters_.empty();
   read_layers(config);
   read_token_rows(config);
   read_notes(config);
@@ -240,9 +240,8 @@ void LoraConfig::read_layers(const ordered_json& config) {
   }
   if (layers_.empty()) return;
   const bool one = config.value("layers_pattern", ordered_json()).is_string();
-  std::vector<std::string> patterns =
-      one ? std::vector{config["layers_pattern"].get<std::string>()}
-          : read_texts(config, "layers_pattern");
+  std::vector<std::string> patterns = one ? std::vector{config["layers_pattern"].get<std::string>()}
+                                          : read_texts(config, "layers_pattern");
   std::erase(patterns, "");
   // Without patterns: the first number after two parts of a name.
   if (patterns.empty()) layer_patterns_.push_back(compiled(".*?\\.[^.]*\\.(\\d+)\\..*"));
@@ -281,8 +280,8 @@ void LoraConfig::read_notes(const ordered_json& config) {
   if (is_set(config, "fan_in_fan_out"))
     notes_.push_back("fan_in_fan_out has no effect on linear layers, as in peft");
   for (const auto& [key, value] : config.items()) {
-    const bool known = std::find(std::begin(kNeutral), std::end(kNeutral), key) !=
-                       std::end(kNeutral);
+    const bool known =
+        std::find(std::begin(kNeutral), std::end(kNeutral), key) != std::end(kNeutral);
     if (!known && is_set(config, key.c_str()))
       notes_.push_back(fmt::format("peft 0.21 does not know {} and ignores it, as here", key));
   }
@@ -306,9 +305,9 @@ double LoraConfig::scale_of(const std::string& key) const {
 
 bool LoraConfig::targets(const std::string& module) const {
   const auto is_end = [&](const std::string& name) { return ends_with_part(module, name); };
-  const bool excluded =
-      excluded_.pattern ? std::regex_match(module, *excluded_.pattern)
-                        : std::any_of(excluded_.names.begin(), excluded_.names.end(), is_end);
+  const bool excluded = excluded_.pattern
+                            ? std::regex_match(module, *excluded_.pattern)
+                            : std::any_of(excluded_.names.begin(), excluded_.names.end(), is_end);
   if (excluded || saves(module)) return false;
   if (names_no_targets_) return true;
   if (targets_.pattern) return std::regex_match(module, *targets_.pattern);
@@ -318,8 +317,8 @@ bool LoraConfig::targets(const std::string& module) const {
   }
   const bool listed = std::any_of(targets_.names.begin(), targets_.names.end(), is_end);
   // A module under its full name is taken whatever its layer.
-  const bool exact = std::find(targets_.names.begin(), targets_.names.end(), module) !=
-                     targets_.names.end();
+  const bool exact =
+      std::find(targets_.names.begin(), targets_.names.end(), module) != targets_.names.end();
   return exact || (listed && in_chosen_layer(module));
 }
 

@@ -61,8 +61,8 @@ text::EncoderOptions encoder_options(text::EncoderOptions encoder, const engine:
     log::warning("--max-tokens {} is more than the model's {} positions; using those",
                  *encoder.max_tokens, engine::conversation_positions(model.config()));
   }
-  encoder.max_tokens =
-      std::min(encoder.max_tokens.value_or(text::kDefaultMaxTokens), engine::conversation_positions(model.config()));
+  encoder.max_tokens = std::min(encoder.max_tokens.value_or(text::kDefaultMaxTokens),
+                                engine::conversation_positions(model.config()));
   return encoder;
 }
 

@@ -37,13 +37,12 @@ class LoraConfigTest : public ::testing::Test {
   std::string targeted(const std::string& more) {
     const LoraConfig config = read(more);
     std::string found;
-    for (const auto& [letter, module] :
-         {std::pair{'q', "model.layers.0.self_attn.q_proj"},
-          {'Q', "model.layers.1.self_attn.q_proj"},
-          {'u', "model.layers.0.mlp.up_proj"},
-          {'U', "model.layers.1.mlp.up_proj"},
-          {'s', "score"},
-          {'e', "model.embed_tokens"}}) {
+    for (const auto& [letter, module] : {std::pair{'q', "model.layers.0.self_attn.q_proj"},
+                                         {'Q', "model.layers.1.self_attn.q_proj"},
+                                         {'u', "model.layers.0.mlp.up_proj"},
+                                         {'U', "model.layers.1.mlp.up_proj"},
+                                         {'s', "score"},
+                                         {'e', "model.embed_tokens"}}) {
       if (config.targets(module)) found += letter;
     }
     return found;
@@ -96,19 +95,21 @@ TEST_F(LoraConfigTest, RanksAndScalesByPatterns) {
 }
 
 TEST_F(LoraConfigTest, WhatHasNoEffectIsTold) {
-  EXPECT_THAT(read(R"("target_modules": ["q_proj"], "lora_dropout": 0.1, "eva_config": {"rho": 2.0})")
-                  .notes(),
-              IsEmpty());
-  EXPECT_THAT(read(R"("target_modules": ["q_proj"], "fan_in_fan_out": true, "use_new_lora": true)")
-                  .notes(),
-              ElementsAre(HasSubstr("fan_in_fan_out"), HasSubstr("use_new_lora")));
+  EXPECT_THAT(
+      read(R"("target_modules": ["q_proj"], "lora_dropout": 0.1, "eva_config": {"rho": 2.0})")
+          .notes(),
+      IsEmpty());
+  EXPECT_THAT(
+      read(R"("target_modules": ["q_proj"], "fan_in_fan_out": true, "use_new_lora": true)").notes(),
+      ElementsAre(HasSubstr("fan_in_fan_out"), HasSubstr("use_new_lora")));
   EXPECT_THAT(read("").notes(), ElementsAre(HasSubstr("no target_modules")));
 }
 
 TEST_F(LoraConfigTest, RowsOfEmbeddings) {
   EXPECT_THAT(read(R"("trainable_token_indices": [3, 7])").token_rows("model.embed_tokens"),
               Optional(ElementsAre(3, 7)));
-  const LoraConfig config = read(R"("trainable_token_indices": {"embed_tokens": [1], "lm_head": [2]})");
+  const LoraConfig config =
+      read(R"("trainable_token_indices": {"embed_tokens": [1], "lm_head": [2]})");
   EXPECT_THAT(config.token_rows("lm_head"), Optional(ElementsAre(2)));
   EXPECT_EQ(config.token_rows("model.norm"), std::nullopt);
   EXPECT_ERROR(kInput, "expected token ids", read(R"("trainable_token_indices": [-1])"));
@@ -127,7 +128,8 @@ class LoraAdapterTest : public ::testing::Test {
     config.update(nlohmann::json::parse("{" + more + "}"));
     folder_.file("adapter/adapter_config.json", config.dump());
     Tensors stored;
-    for (const auto& [name, value] : tensors) stored.emplace_back("base_model.model." + name, value);
+    for (const auto& [name, value] : tensors)
+      stored.emplace_back("base_model.model." + name, value);
     write_safetensors(folder_ / "adapter" / "adapter_model.safetensors", stored);
   }
 
@@ -161,11 +163,10 @@ TEST_F(LoraAdapterTest, FactorsThatAreNotTargetedAreLeftOutAndTold) {
   const DecoderWeights loaded = load();
   EXPECT_TRUE(test::equal(loaded.blocks[0].q_HED, weights_.blocks[0].q_HED));
   EXPECT_FALSE(test::equal(loaded.blocks[0].up_FD, weights_.blocks[0].up_FD));
-  EXPECT_THAT(stored().warnings,
-              ElementsAre(AllOf(HasSubstr("targets 3 modules without factors"),
-                                HasSubstr("model.layers.0.self_attn.v_proj")),
-                          AllOf(HasSubstr("leaves out 1 of"),
-                                HasSubstr("model.layers.0.self_attn.q_proj"))));
+  EXPECT_THAT(stored().warnings, ElementsAre(AllOf(HasSubstr("targets 3 modules without factors"),
+                                                   HasSubstr("model.layers.0.self_attn.v_proj")),
+                                             AllOf(HasSubstr("leaves out 1 of"),
+                                                   HasSubstr("model.layers.0.self_attn.q_proj"))));
 }
 
 TEST_F(LoraAdapterTest, AnAdapterThatTargetsNoneOfItsModulesIsRefused) {
@@ -175,8 +176,9 @@ TEST_F(LoraAdapterTest, AnAdapterThatTargetsNoneOfItsModulesIsRefused) {
 
 TEST_F(LoraAdapterTest, RowsReplaceThoseOfTheEmbedding) {
   const Tensor rows = test::filled({2, 32}, 3.0F);
-  const Tensors tensors = joined(factors("mlp.up_proj", 40, 32),
-                                 {{"model.embed_tokens.token_adapter.trainable_tokens_delta", rows}});
+  const Tensors tensors =
+      joined(factors("mlp.up_proj", 40, 32),
+             {{"model.embed_tokens.token_adapter.trainable_tokens_delta", rows}});
   write(R"("target_modules": ["up_proj"], "trainable_token_indices": [5, 9])", tensors);
   const Tensor embed_VD = load().embed_VD;
   EXPECT_TRUE(test::equal(embed_VD.narrow(5, 1), rows.narrow(0, 1)));
@@ -204,9 +206,9 @@ TEST_F(LoraAdapterTest, ModulesThatWereNotSavedAreRefused) {
 
 TEST_F(LoraAdapterTest, BiasesOfFactorsAreAddedToTheBasesOrRefused) {
   const std::string bias = R"("attention_bias": true)";
-  const Tensors with_bias = joined(
-      factors("self_attn.q_proj", 32, 32),
-      {{"model.layers.0.self_attn.q_proj.lora_B.bias", test::filled({32}, 0.5F)}});
+  const Tensors with_bias =
+      joined(factors("self_attn.q_proj", 32, 32),
+             {{"model.layers.0.self_attn.q_proj.lora_B.bias", test::filled({32}, 0.5F)}});
   write(R"("lora_bias": true)", with_bias, testing_support::tiny_config(bias));
   EXPECT_TRUE(test::equal(load().blocks[0].q_bias, test::filled({32}, 1.0F)));  // 0 + 4 / 2 * 0.5
   write(R"("lora_bias": true)", with_bias);

@@ -4,9 +4,9 @@
 namespace charm::engine {
 namespace {
 
-constexpr const Family* kFamilies[] = {&kLlama,    &kMistral, &kQwen2,    &kQwen3, &kGemma,
-                                       &kGemma2,   &kGemma3, &kGemma4,  &kOlmo2,    &kOlmo3, &kMixtral,
-                                       &kQwen3Moe, &kQwen35, &kPhi3,    &kInternLm2};
+constexpr const Family* kFamilies[] = {&kLlama,   &kMistral,  &kQwen2,  &kQwen3, &kGemma,
+                                       &kGemma2,  &kGemma3,   &kGemma4, &kOlmo2, &kOlmo3,
+                                       &kMixtral, &kQwen3Moe, &kQwen35, &kPhi3,  &kInternLm2};
 
 }  // namespace
 
