@@ -24,12 +24,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Capitals: the tables of the Arena's site. competitors, ratings: arena-rank's results.
+// Capitals: the tables of the Arena's site. competitors, ratings: arena-rank's results. 95_pct_ci:
+// llm-leaderboard-csv, which publishes the site's tables.
 constexpr std::array kNameKeys = {"name",        "model",      "model_name",
                                   "competitors", "competitor", "Model"};
-constexpr std::array kScoreKeys = {"score",   "rating",      "elo",       "arena_score",
-                                   "ratings", "Arena Score", "Arena Elo", "Rating"};
-constexpr std::array kIntervalKeys = {"ci", "arena_ci", "rating_ci95", "95% CI"};
+constexpr std::array kScoreKeys = {"score",       "rating",    "elo",    "arena_score", "ratings",
+                                   "Arena Score", "Arena Elo", "Rating", "Score"};
+constexpr std::array kIntervalKeys = {"ci",     "arena_ci",  "rating_ci95",
+                                      "95% CI", "95_pct_ci", "95% CI (\u00b1)"};
 constexpr const char* kDateKey = "leaderboard_publish_date";
 constexpr std::array<std::pair<const char*, const char*>, 2> kIntervalEndKeys = {
     {{"rating_q025", "rating_q975"}, {"rating_lower", "rating_upper"}}};
@@ -69,21 +71,24 @@ bool has_interval_key(const Json& object, const char* key) {
   return object.contains(key) && !object.at(key).is_null();
 }
 
-// "+5/-4" around a rating, as the Arena's site writes intervals: {4, 5}.
+// "+5/-4" and "\u00b15" around a rating, as the Arena's site writes intervals: {4, 5} and {5, 5}.
 std::optional<std::pair<double, double>> parse_half_widths(std::string_view text) {
+  constexpr std::string_view kPlusMinus = "\u00b1";
   std::optional<double> up, down;
   for (std::size_t at = 0; at < text.size();) {
     if (text[at] == ' ' || text[at] == '/' || text[at] == '(' || text[at] == ')') {
       ++at;
       continue;
     }
-    std::optional<double>& width = text[at] == '+' ? up : down;
-    if ((text[at] != '+' && text[at] != '-') || width) return std::nullopt;
+    const bool is_both = text.substr(at).starts_with(kPlusMinus);
+    const bool is_up = is_both || text[at] == '+', is_down = is_both || text[at] == '-';
+    if ((!is_up && !is_down) || (is_up && up) || (is_down && down)) return std::nullopt;
     double number = 0.0;
-    const char* const first = text.data() + at + 1;
+    const char* const first = text.data() + at + (is_both ? kPlusMinus.size() : 1);
     const auto [end, error] = std::from_chars(first, text.data() + text.size(), number);
     if (error != std::errc() || !(number >= 0.0) || !std::isfinite(number)) return std::nullopt;
-    width = number;
+    if (is_up) up = number;
+    if (is_down) down = number;
     at = static_cast<std::size_t>(end - text.data());
   }
   if (!up || !down) return std::nullopt;
@@ -96,8 +101,10 @@ void read_interval(const Json& object, ArenaRating& rating, const fs::path& path
   for (const char* key : kIntervalKeys) {
     if (!has_interval_key(object, key)) continue;
     const Json& pair = object.at(key);
-    if (pair.is_string()) {
-      const auto widths = parse_half_widths(pair.get_ref<const std::string&>());
+    const bool is_width = pair.is_number() && std::string_view(key).ends_with("(\u00b1)");
+    if (pair.is_string() || is_width) {
+      const auto widths =
+          parse_half_widths(is_width ? "\u00b1" + pair.dump() : pair.get_ref<const std::string&>());
       if (!widths) {
         throw Error(ErrorKind::kInput, "{}: {} ('{}') is {}, expected [lo, hi] or \"+5/-4\"",
                     path.string(), where, key, pair.dump());

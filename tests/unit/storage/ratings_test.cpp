@@ -228,6 +228,14 @@ TEST_F(RatingsTest, IntervalsOfTheArenasSite) {
   EXPECT_EQ(ratings[0].rating_lo, 1296.0);
   EXPECT_EQ(ratings[0].rating_hi, 1305.0);
   EXPECT_EQ(ratings[1].rating_lo, 1191.0);
+  for (const char* table : {"rank,model,arena_score,95_pct_ci,votes\n1,a,1300,+5/-5,100\n",
+                            "Rank (UB),Model,Score,95% CI (\u00b1),Votes\n1,a,1300,\u00b15,100\n",
+                            "Rank (UB),Model,Score,95% CI (\u00b1),Votes\n1,a,1300,5,100\n"}) {
+    const auto published = read_ratings(file("r.csv", table));
+    EXPECT_EQ(published.at(0).rating_elo, 1300.0) << table;
+    EXPECT_EQ(published.at(0).rating_lo, 1295.0) << table;
+    EXPECT_EQ(published.at(0).rating_hi, 1305.0) << table;
+  }
   expect_error("r.csv", "name,elo,ci\na,1300,wide\n", ErrorKind::kInput, "+5/-4");
 }
 
