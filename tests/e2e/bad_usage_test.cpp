@@ -1,5 +1,6 @@
 // Invalid options: exit code 2, a one-line error that names the option, no output.
 
+#include "charm/base/files.h"
 #include "tests/e2e/small_world.h"
 
 namespace charm::e2e {

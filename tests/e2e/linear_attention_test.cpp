@@ -4,8 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "charm/base/files.h"
 #include "charm/engine/decoder_weights.h"
 #include "charm/engine/safetensors.h"
+#include "charm/records/response.h"
 #include "charm/storage/record_reader.h"
 #include "tests/e2e/small_world.h"
 

@@ -6,7 +6,7 @@
 
 #include "charm/engine/block_workspace.h"
 #include "charm/engine/layout.h"
-#include "charm/engine/linear.h"
+#include "charm/engine/ops.h"
 #include "charm/kernels/delta_net.h"
 
 namespace charm::engine {

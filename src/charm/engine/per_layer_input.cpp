@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "charm/engine/ops.h"
-#include "charm/kernels/kernels.h"
+#include "charm/kernels/elementwise.h"
 
 namespace charm::engine {
 namespace {
@@ -72,8 +72,7 @@ void add_per_layer_input(const PerLayerInput& own, std::span<const std::int64_t>
   project(x_TD, to_gate);
   call_for_dtype(x_TD, [&](auto element) {
     using Element = decltype(element);
-    kernels::gelu_tanh_mul(gated.mutable_data<Element>(), input.data<Element>(), gated.rows(),
-                           gated.cols());
+    kernels::gelu_tanh_mul(gated.mutable_data<Element>(), input.data<Element>(), gated.numel());
   });
   Tensor branch = workspace.take(Slot::kBranch, x_TD.rows(), x_TD.cols(), x_TD.dtype());
   const Projection to_model[] = {{&own.out, branch}};

@@ -3,11 +3,10 @@
 #include <cstdint>
 #include <span>
 
-#include "charm/engine/block_config.h"
 #include "charm/engine/block_workspace.h"
 #include "charm/engine/decoder_weights.h"
-#include "charm/engine/linear.h"
 #include "charm/engine/model_config.h"
+#include "charm/engine/ops.h"
 
 namespace charm::engine {
 

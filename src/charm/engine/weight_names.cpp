@@ -246,6 +246,11 @@ std::vector<std::pair<std::string, Tensor*>> named_weights(DecoderWeights& weigh
   return named;
 }
 
+bool is_ignored_weight(std::string_view name) {
+  return name == kLmHead || name.ends_with("rotary_emb.inv_freq") ||
+         name.ends_with(".num_batches_tracked");
+}
+
 bool is_ignored_weight(std::string_view name, const DecoderConfig& config) {
   const std::string_view own = names_of(config).ignored_prefix;
   std::string_view in_block = name;
@@ -253,8 +258,7 @@ bool is_ignored_weight(std::string_view name, const DecoderConfig& config) {
   if (layer >= 0 && config.num_shared_kv_layers > 0 &&
       shares_kv(config, static_cast<std::size_t>(layer)) && is_kv_name(in_block))
     return true;
-  return name == kLmHead || name.ends_with("rotary_emb.inv_freq") ||
-         name.ends_with(".num_batches_tracked") || (!own.empty() && name.starts_with(own));
+  return is_ignored_weight(name) || (!own.empty() && name.starts_with(own));
 }
 
 std::vector<FusedPart> parts_of_fused(std::string_view name, std::int64_t num_experts,

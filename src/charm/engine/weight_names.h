@@ -137,6 +137,8 @@ inline constexpr std::string_view kLmHead = "lm_head.weight";
 /// inv_freq buffers of old transformers versions, BatchNorm's counts of training batches, and what
 /// the family ignores.
 bool is_ignored_weight(std::string_view name, const DecoderConfig& config);
+/// Those of every family.
+bool is_ignored_weight(std::string_view name);
 
 /// The layer's number when `name` belongs to a block ("model.layers.7.mlp.up_proj.weight" -> 7),
 /// otherwise -1.

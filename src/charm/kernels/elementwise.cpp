@@ -55,6 +55,21 @@ void sigmoid_mul_range(Bits* x, const Bits* gate, std::int64_t count) {
   for (; i < count; ++i) sigmoid_mul_lanes(hn::CappedTag<float, 1>(), x + i, gate + i);
 }
 
+/// gate = gelu_tanh(gate) * x.
+template <class D, typename Bits>
+void gelu_tanh_mul_lanes(D d, Bits* gate, const Bits* x) {
+  store(d, hn::Mul(gelu_tanh(d, load(d, gate)), load(d, x)), gate);
+}
+
+template <typename Bits>
+void gelu_tanh_mul_range(Bits* gate, const Bits* x, std::int64_t count) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) gelu_tanh_mul_lanes(d, gate + i, x + i);
+  for (; i < count; ++i) gelu_tanh_mul_lanes(hn::CappedTag<float, 1>(), gate + i, x + i);
+}
+
 void add_f32(float* to, const float* x, std::int64_t count) { add_range(to, x, count); }
 void add_bf16(std::uint16_t* to, const std::uint16_t* x, std::int64_t count) {
   add_range(to, x, count);
@@ -68,6 +83,12 @@ void sigmoid_mul_f32(float* x, const float* gate, std::int64_t count) {
 }
 void sigmoid_mul_bf16(std::uint16_t* x, const std::uint16_t* gate, std::int64_t count) {
   sigmoid_mul_range(x, gate, count);
+}
+void gelu_tanh_mul_f32(float* gate, const float* x, std::int64_t count) {
+  gelu_tanh_mul_range(gate, x, count);
+}
+void gelu_tanh_mul_bf16(std::uint16_t* gate, const std::uint16_t* x, std::int64_t count) {
+  gelu_tanh_mul_range(gate, x, count);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -87,6 +108,8 @@ HWY_EXPORT(scale_f32);
 HWY_EXPORT(scale_bf16);
 HWY_EXPORT(sigmoid_mul_f32);
 HWY_EXPORT(sigmoid_mul_bf16);
+HWY_EXPORT(gelu_tanh_mul_f32);
+HWY_EXPORT(gelu_tanh_mul_bf16);
 
 }  // namespace
 
@@ -134,6 +157,22 @@ void sigmoid_mul<BFloat16>(BFloat16* x, const BFloat16* gate, std::int64_t count
   const auto* other = reinterpret_cast<const std::uint16_t*>(gate);
   parallel_for_ranges(count, kElements, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(sigmoid_mul_bf16)(bits + begin, other + begin, end - begin);
+  });
+}
+
+template <>
+void gelu_tanh_mul<float>(float* gate, const float* x, std::int64_t count) {
+  parallel_for_ranges(count, kElements, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(gelu_tanh_mul_f32)(gate + begin, x + begin, end - begin);
+  });
+}
+
+template <>
+void gelu_tanh_mul<BFloat16>(BFloat16* gate, const BFloat16* x, std::int64_t count) {
+  auto* bits = reinterpret_cast<std::uint16_t*>(gate);
+  const auto* other = reinterpret_cast<const std::uint16_t*>(x);
+  parallel_for_ranges(count, kElements, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(gelu_tanh_mul_bf16)(bits + begin, other + begin, end - begin);
   });
 }
 

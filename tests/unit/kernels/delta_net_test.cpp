@@ -10,8 +10,8 @@
 
 #include "charm/base/random.h"
 #include "charm/kernels/elementwise.h"
-#include "charm/kernels/reference.h"
 #include "charm/kernels/thread_pool.h"
+#include "tests/unit/kernels/reference.h"
 
 namespace charm::kernels {
 namespace {
