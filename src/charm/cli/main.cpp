@@ -89,8 +89,11 @@ int main(int argc, char** argv) {
   } catch (const std::filesystem::filesystem_error& error) {
     return report_error(arguments, error.path1().string() + ": " + error.code().message(),
                         charm::ErrorKind::kIo);
-  } catch (const std::system_error& error) {  // fmt::print's
+  } catch (const std::system_error& error) {  // fmt::print's or std::thread's
     if (std::ferror(stdout) != 0) return end_without_output(arguments, error.code().value());
+    if (error.code() == std::errc::resource_unavailable_try_again)
+      return report_error(arguments, "no thread can start: memory or the limit of threads ran out",
+                          charm::ErrorKind::kResource);
     return report_error(arguments, std::string("unexpected: ") + error.what(),
                         charm::ErrorKind::kInternal);
   } catch (const std::bad_alloc&) {

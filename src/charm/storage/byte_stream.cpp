@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <limits>
+#include <new>
 
 #include "charm/base/check.h"
 #include "charm/base/error.h"
@@ -46,6 +47,7 @@ bool ByteStream::fill() {
   // A truncated gzip member reports Z_BUF_ERROR along with the last bytes.
   if (code == Z_BUF_ERROR)
     throw Error(ErrorKind::kInput, "{}: the gzip data is truncated", path_.string());
+  if (code == Z_MEM_ERROR) throw std::bad_alloc();
   if (got < 0)
     throw Error(ErrorKind::kInput, "{}: the gzip data is corrupt: {}", path_.string(), message);
   buffer_.resize(static_cast<std::size_t>(got));

@@ -150,8 +150,6 @@ TEST_F(CalibrateStageTest, HeldOutPromptsTakeNoPartInTheFit) {
   EXPECT_EQ(json["inputs"][0].at("num_rows"), 300);
 
   fs::remove(options_.output);
-  options_.holdout = 1.0;
-  expect_error(ErrorKind::kUsage, "holdout is 1");
   options_.holdout = 0.05;
   expect_error(ErrorKind::kInput, "on the held-out prompts");
   options_.holdout = 0.3;

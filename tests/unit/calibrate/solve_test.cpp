@@ -198,9 +198,6 @@ TEST(Solve, NoAnswerIsAnError) {
   SolveOptions adam = quick("same-prompt");
   adam.solver = SolverKind::kAdam;
   expect_error(over, ref, 1200, adam, ErrorKind::kUsage, "no same-prompt form");
-  SolveOptions cold = quick("all-pairs");
-  cold.temperature = 0.0;
-  expect_error(over, ref, 1200, cold, ErrorKind::kUsage, "temperature");
 }
 
 TEST(Solve, AJointAnswerWithoutBoundIsAnError) {

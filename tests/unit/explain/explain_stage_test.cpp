@@ -183,9 +183,6 @@ TEST_F(ExplainStageTest, RefusesWhatCannotBe) {
   options_.reward_bench = {folder_ / "x.jsonl"};
   expect_error(ErrorKind::kUsage, "needs --calibration");
   options_.reward_bench.clear();
-  options_.settings.min_differing = 0;
-  expect_error(ErrorKind::kUsage, "--min-differing 0");
-  options_.settings.min_differing = 10;
   options_.min_prompts = 1000;
   expect_error(ErrorKind::kInput, "prompts in common");
   options_.min_prompts = 30;

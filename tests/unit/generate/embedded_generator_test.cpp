@@ -172,8 +172,6 @@ TEST(EmbeddedGenerator, OtherModelFoldersAreRejected) {
                                  "generate"));
   EXPECT_THAT(error_of({.model_dir = "/nowhere"}, ErrorKind::kIo),
               testing::HasSubstr("no config.json"));
-  EXPECT_THAT(error_of({.model_dir = "/nowhere", .max_batch = 0}, ErrorKind::kUsage),
-              testing::HasSubstr("--batch is 0"));
 }
 
 const fs::path kCausalModels = fs::path(charm::test::kSourceDir) / "tests/data/golden/generate";

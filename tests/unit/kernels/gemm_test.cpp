@@ -86,7 +86,7 @@ void expect_reference(const Shape& s) {
             << "row " << r << " output " << o;
       };
       expect(stored[at], product[n], 1);
-      expect(added[at], double{widened(start[at])} + gate[n], 1);
+      expect(added[at], double{widened(start[at])} + gate[n], 1 + std::abs(gate[n]));
       expect(silu[at], silu_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));
       expect(gelu[at], gelu_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));
       expect(gelu_tanh[at], gelu_tanh_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));

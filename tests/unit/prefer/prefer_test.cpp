@@ -110,8 +110,6 @@ TEST_F(Prefer, TheSameInputGivesTheSameBytes) {
 TEST_F(Prefer, RefusesWhatCannotBePaired) {
   options_.pairing.min_margin = 100.0;
   EXPECT_THAT(error_of([&] { prefer(options_); }).message(), HasSubstr("no pairs: 3 prompts"));
-  options_.pairing.min_margin = -1.0;
-  EXPECT_EQ(error_of([&] { prefer(options_); }).kind(), ErrorKind::kUsage);
   options_.pairing.min_margin = 0.0;
   const auto all = options_.scores;
   options_.scores = {all[0]};

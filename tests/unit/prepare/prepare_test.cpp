@@ -155,9 +155,6 @@ TEST(Prepare, BadOptionsAndInputLeaveNoOutput) {
   options.input = folder.file("in.jsonl", "{\"prompt\":\"a\"}\nbroken\n");
   options.output = folder / "out/prompts.parquet";
   EXPECT_EQ(error_of([&] { prepare(options); }).kind(), ErrorKind::kInput);
-  options.limit = 0;
-  EXPECT_EQ(error_of([&] { prepare(options); }).kind(), ErrorKind::kUsage);
-  options.limit.reset();
   options.output = folder / "out/prompts.csv";
   EXPECT_EQ(error_of([&] { prepare(options); }).kind(), ErrorKind::kUsage);
   EXPECT_TRUE(fs::is_empty(folder / "out"));

@@ -137,9 +137,6 @@ TEST_F(Encoder, Truncation) {
   options.max_tokens = 4;
   expect_error(ErrorKind::kInput, HasSubstr("5 tokens, more than --max-tokens 4"),
                [&] { encode(options, "hello", "xy"); });
-  options.max_tokens = 0;
-  expect_error(ErrorKind::kUsage, HasSubstr("--max-tokens"),
-               [&] { encode(options, "hello", "xy"); });
 }
 
 TEST_F(Encoder, RowsOfAPromptEqualSingleOnesAndKeepTheirErrors) {

@@ -388,12 +388,8 @@ TEST_F(TrainStage, OptionsOutOfRange) {
     change(options);
     return failure(options, ErrorKind::kUsage);
   };
-  EXPECT_THAT(with([](auto& o) { o.learning_rate = 0.0; }), HasSubstr("--learning-rate 0"));
-  EXPECT_THAT(with([](auto& o) { o.epochs = -1.0; }), HasSubstr("--epochs -1"));
-  EXPECT_THAT(with([](auto& o) { o.pairs_per_step = -1; }), HasSubstr("--pairs-per-step -1"));
   EXPECT_THAT(with([](auto& o) { o.epochs = 0.01; }),
               AllOf(HasSubstr("--epochs 0.01"), HasSubstr("4 training pairs")));
-  EXPECT_THAT(with([](auto& o) { o.eval_fraction = 1.0; }), HasSubstr("--eval-fraction 1"));
   EXPECT_THAT(with([](auto& o) { o.layers = 99; }), HasSubstr("--layers 99"));
   EXPECT_THAT(with([](auto& o) { o.freeze_layers = 99; }), HasSubstr("--freeze-layers 99"));
   EXPECT_THAT(with([](auto& o) { o.device = "tpu"; }), HasSubstr("--device tpu"));
