@@ -9,6 +9,7 @@
 #include <new>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "charm/base/error.h"
@@ -48,6 +49,15 @@ void end_without_memory(std::size_t) {
   _exit(size < 0 ? 1 : static_cast<int>(charm::ErrorKind::kResource));
 }
 
+/// Prints the error and ends without destructors: an allocator (mimalloc) whose first allocation
+/// failed crashes in its own.
+[[noreturn]] void end_without_resources(const std::vector<std::string>& arguments,
+                                        std::string message) {
+  const int code = report_error(arguments, std::move(message), charm::ErrorKind::kResource);
+  std::fflush(nullptr);
+  _exit(code);
+}
+
 /// If standard error is closed, the next opened file would get its descriptor, and messages would
 /// go into the file.
 void open_standard_streams() {
@@ -85,6 +95,8 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
     charm::end_by_signal(interrupted.signal);
   } catch (const charm::Error& error) {
+    if (error.kind() == charm::ErrorKind::kResource)
+      end_without_resources(arguments, error.message());
     return report_error(arguments, error.message(), error.kind());
   } catch (const std::filesystem::filesystem_error& error) {
     return report_error(arguments, error.path1().string() + ": " + error.code().message(),
@@ -92,12 +104,12 @@ int main(int argc, char** argv) {
   } catch (const std::system_error& error) {  // fmt::print's or std::thread's
     if (std::ferror(stdout) != 0) return end_without_output(arguments, error.code().value());
     if (error.code() == std::errc::resource_unavailable_try_again)
-      return report_error(arguments, "no thread can start: memory or the limit of threads ran out",
-                          charm::ErrorKind::kResource);
+      end_without_resources(arguments,
+                            "no thread can start: memory or the limit of threads ran out");
     return report_error(arguments, std::string("unexpected: ") + error.what(),
                         charm::ErrorKind::kInternal);
   } catch (const std::bad_alloc&) {
-    return report_error(arguments, kMemoryRanOut, charm::ErrorKind::kResource);
+    end_without_resources(arguments, kMemoryRanOut);
   } catch (const std::exception& error) {
     return report_error(arguments, std::string("unexpected: ") + error.what(),
                         charm::ErrorKind::kInternal);
