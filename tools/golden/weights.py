@@ -87,7 +87,7 @@ def write_expert_adapter(folder, base, seed, r, lora_alpha):
 def merged(folder, dtype):
     """The adapter of `folder` merged by peft in float32, where merging gives what peft computes without."""
     base = (folder / json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]).resolve()
-    embedding = [v for k, v in stored(folder).items() if k.endswith("embed_tokens.weight")]
+    embedding = [v for k, v in stored(folder).items() if k.endswith(("embed_tokens.weight", "embed_tokens.base_layer.weight"))]
     model = load_base(base, torch.float32, embedding[0].shape[0] if embedding else None)
     model = PeftModel.from_pretrained(model, folder).eval()
     ids = torch.tensor([[1, 5, 7, 9, 11]])

@@ -125,7 +125,13 @@ std::map<std::string, LoraAdapter::Factors> LoraAdapter::sort_tensors(const Adap
                   "modules",
                   file_->path().string(), stored);
     }
-    if (const auto own = base.rename(whole_name(name))) replaced_.emplace(*own, stored);
+    // The base's module beside the adapter's own; peft saves it where tokens were added.
+    if (name.find(".original_module.") != std::string::npos) continue;
+    // Of a tensor under both names peft loads the one without its wrapper.
+    const std::string whole = whole_name(name);
+    const auto own = base.rename(whole);
+    if (own && whole == name) replaced_.insert_or_assign(*own, stored);
+    if (own) replaced_.emplace(*own, stored);
   }
   return factors;
 }

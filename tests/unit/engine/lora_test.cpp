@@ -220,7 +220,8 @@ TEST_F(LoraAdapterTest, BiasesOfFactorsAreAddedToTheBasesOrRefused) {
 TEST_F(LoraAdapterTest, TokensThatWereAddedWidenTheVocabulary) {
   write(R"("modules_to_save": ["embed_tokens"])",
         joined(factors("mlp.up_proj", 40, 32),
-               {{"model.embed_tokens.weight", test::filled({50, 32}, 0.5F)}}));
+               {{"model.embed_tokens.weight", test::filled({50, 32}, 0.5F)},
+                {"model.embed_tokens.original_module.weight", test::filled({50, 32}, 1.0F)}}));
   EXPECT_EQ(load_model_config(resolve_model_source(folder_ / "adapter", {})).vocab_size, 50);
   EXPECT_EQ(load().embed_VD.rows(), 50);
 }
