@@ -69,7 +69,8 @@ const Family& family_of(const ConfigReader& reader) {
 
 /// Rejects remote code and quantised checkpoints.
 void refuse_unsupported(const ConfigReader& reader, bool is_implemented) {
-  if (reader.present("auto_map") && !is_implemented) {
+  const bool names_code = reader.present("auto_map") && reader.size_of("auto_map") != 0;
+  if (names_code && !is_implemented) {
     reader.fail("auto_map", "remote code is never executed", "nothing");
   }
   if (reader.present("quantization_config")) {

@@ -188,6 +188,7 @@ TEST(ModelConfig, APadTokenOutsideOfTheVocabularyIsRefused) {
 
 TEST(ModelConfig, RemoteCodeAndQuantisationAreRefused) {
   EXPECT_THAT(failure_with(R"("auto_map": {"AutoModel": "x.Y"})"), HasSubstr("auto_map"));
+  EXPECT_EQ(failure_with(R"("auto_map": {})"), "");
   EXPECT_THAT(failure_with(R"("quantization_config": {"bits": 4})"),
               HasSubstr("quantization_config"));
 }
