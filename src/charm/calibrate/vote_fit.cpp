@@ -124,7 +124,7 @@ std::int64_t num_ties(const stats::VoteTable& table) {
 void check_slope(double slope, double se) {
   const double lo = slope - stats::kNormal975 * se, hi = slope + stats::kNormal975 * se;
   if (lo > 0.0) return;
-  if (slope <= 0.0) {
+  if (hi < 0.0) {
     throw Error(ErrorKind::kInput,
                 "the scores do not predict the votes: 1 / temperature is {:.4g}, 95 % [{:.4g}, "
                 "{:.4g}], so the temperature is negative; no offsets in score units exist",
