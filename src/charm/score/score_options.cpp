@@ -50,9 +50,9 @@ void describe_shards(OptionTable& table, ScoreStageOptions& options) {
               return options.shard->text();
             }})
       .flag("merge", options.merge,
-            "Join the shards that processes with --shard have scored, and score nothing: where the "
-            "last one was killed before it could. Needs --output alone, and no model; a shard that "
-            "is not complete is an error that tells its command.")
+            "Score nothing, and join the shards that processes with --shard have scored: for a run "
+            "whose last process was killed before it joined them. Needs --output alone, and no "
+            "model; an incomplete shard is an error that names its command.")
       .without_effect({"merge"});
 }
 
