@@ -28,6 +28,9 @@ bool has_given_ids(const ScoreFile& file) {
   return !file.rows.empty() && !is_computed_id(file.rows.front().prompt_id);
 }
 
+// Rows of a file that are compared: ids that are wrong are so from the start.
+constexpr std::int64_t kMostRows = 20'000;
+
 struct JoinedPrompt {
   std::size_t hash = 0;  // of its last turn
   std::size_t file = 0;  // where it was first
@@ -51,7 +54,7 @@ void add_prompts(const std::filesystem::path& path, std::size_t file, const Read
   columns.emplace_back("prompt_id");
   RowReader reader(path, lenient, columns);
   std::unordered_set<std::string> seen;
-  while (const RowView* row = reader.next()) {
+  while (const RowView* row = reader.num_rows() < kMostRows ? reader.next() : nullptr) {
     std::string id;
     std::size_t hash = 0;
     try {
@@ -86,10 +89,10 @@ void check_joined_prompts(std::span<const std::filesystem::path> paths,
     if (has_given_ids(files[file])) add_prompts(paths[file], file, options, prompts, counts);
   }
   if (counts.num_different == 0) return;
-  const std::string what =
-      fmt::format("{} of {} prompt_ids stand for different prompts, the first is '{}' of {} and {}",
-                  counts.num_different, counts.num_common, counts.example,
-                  paths[counts.first_file].string(), paths[counts.second_file].string());
+  const std::string what = fmt::format(
+      "{} of {} common prompt_ids stand for different prompts, the first is '{}' of {} and {}",
+      counts.num_different, counts.num_common, counts.example, paths[counts.first_file].string(),
+      paths[counts.second_file].string());
   if (2 * counts.num_different <= counts.num_common) {
     log::warning("{}; their responses are compared all the same", what);
     return;

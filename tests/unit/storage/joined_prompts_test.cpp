@@ -35,7 +35,8 @@ class JoinedPromptsTest : public ::testing::Test {
 TEST_F(JoinedPromptsTest, IdsOfOtherPromptsAreAnError) {
   const fs::path one = scores("one", 0, 0);
   EXPECT_NO_THROW(read({one, scores("two", 0, 0)}));
-  EXPECT_ERROR(kInput, "10 of 10 prompt_ids stand for different prompts, the first is '0' of",
+  EXPECT_ERROR(kInput,
+               "10 of 10 common prompt_ids stand for different prompts, the first is '0' of",
                read({one, scores("three", 1, 10)}));
   EXPECT_NO_THROW(read({one, scores("four", 1, 4)}));  // a warning
   EXPECT_NO_THROW(read({scores("five", 0, 0, /*with_ids=*/false), scores("six", 1, 10, false)}));
