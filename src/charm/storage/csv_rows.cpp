@@ -26,6 +26,39 @@ std::string extension_of(const std::filesystem::path& file) {
   return extension == ".gz" ? lower_ascii(file.stem().extension().string()) : extension;
 }
 
+// Throws where Arrow would change texts in silence: it drops the quotes of `"a" b`, and a quote
+// that is never closed takes the rest of the file into its field.
+void check_quotes(std::string_view text, char separator, const std::string& file) {
+  std::int64_t line = 1;
+  bool begins_field = true;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\n') ++line;
+    if (text[i] != '"' || !begins_field) {
+      begins_field = text[i] == '\n' || text[i] == '\r' || text[i] == separator;
+      continue;
+    }
+    const std::int64_t opened = line;
+    for (++i; i < text.size(); ++i) {
+      if (text[i] == '\n') ++line;
+      if (text[i] != '"') continue;
+      if (i + 1 == text.size() || text[i + 1] != '"') break;
+      ++i;  // two quotes are one
+    }
+    if (i >= text.size()) {
+      throw Error(ErrorKind::kInput, "{}:{}: the quotes around a field are never closed", file,
+                  opened);
+    }
+    const char next = i + 1 < text.size() ? text[i + 1] : '\n';
+    if (next != '\n' && next != '\r' && next != separator) {
+      throw Error(ErrorKind::kInput,
+                  "{}:{}: text behind the closing quote of a field; a field with quotes stands in "
+                  "quotes, and those inside it are doubled (\"\")",
+                  file, line);
+    }
+    begins_field = false;
+  }
+}
+
 // Every column as text: Arrow would infer one type for a whole column. An empty field is null,
 // quoted or not.
 arrow::Result<std::shared_ptr<arrow::Table>> read_table(std::string_view text, char separator) {
@@ -56,7 +89,9 @@ class CsvRows : public RowSource {
     if (const auto invalid = find_invalid_utf8(text)) {
       throw Error(ErrorKind::kInput, "{}: byte {} is not valid UTF-8", file_, *invalid + 1);
     }
-    const auto table = read_table(text, extension_of(file) == ".tsv" ? '\t' : ',');
+    const char separator = extension_of(file) == ".tsv" ? '\t' : ',';
+    check_quotes(text, separator, file_);
+    const auto table = read_table(text, separator);
     if (!table.ok()) throw Error(ErrorKind::kInput, "{}: {}", file_, table.status().message());
     const auto batch = (*table)->CombineChunksToBatch();
     if (!batch.ok()) throw Error(ErrorKind::kResource, "{}: {}", file_, batch.status().message());
