@@ -36,7 +36,7 @@ TEST_F(BadFiles, BrokenLinesCanBeSkipped) {
 }
 
 TEST_F(BadFiles, ABrokenFirstLineCanBeSkipped) {
-  write_file(path("broken.jsonl"), "{\n{\"prompt\": \"a\", \"response\": \"b\"}\n");
+  write_file(path("broken.jsonl"), "broken\n{\"prompt\": \"a\", \"response\": \"b\"}\n");
   const Outcome outcome = run_charm(join({score({path("broken.jsonl")}), {"--max-bad-rows", "1"}}));
   EXPECT_EQ(outcome.code, 0) << outcome.err;
 }

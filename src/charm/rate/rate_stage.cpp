@@ -243,9 +243,9 @@ Ratings rate(const RateOptions& options, const ProgressFn& progress) {
   }
   const FitOptions fit = fit_options(options);
   storage::require_each_once(options.battles);
+  require_distinct(options.output, options.battles);
   results::require_json_name(options.output);
   require_writable(options.output);
-  require_distinct(options.output, options.battles);
   const OutputLock lock(options.output);
   storage::Manifest manifest("rate");
   manifest.options(options, describe_command);

@@ -93,8 +93,8 @@ TEST(PairScores, SamplesMeetAndErrorsAndStrangersStayOut) {
   const Pairing pairing = pair_scores(scores, kOffsets, {});
   EXPECT_EQ(names(pairing, scores), (Names{"a>b", "a>b"}));
   EXPECT_EQ(pairing.pairs[1].chosen, 2u);
-  EXPECT_EQ(pairing.counts.num_prompts, 2);
-  EXPECT_EQ(pairing.counts.num_incomplete_prompts, 2);
+  EXPECT_EQ(pairing.counts.num_prompts, 1);  // of two samples
+  EXPECT_EQ(pairing.counts.num_incomplete_prompts, 1);
 }
 
 TEST(PairScores, APromptOfOnePolicyMakesNoPair) {

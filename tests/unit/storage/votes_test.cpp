@@ -65,7 +65,7 @@ TEST_F(VotesTest, MtBenchConversationsEndAtTheJudgedTurn) {
 TEST_F(VotesTest, ArenaConversationsAreWhole) {
   // 140k: contents are lists of parts; the expert set: the JSON of a list in a text.
   Json part = Json::array(
-      {{{"role", "user"}, {"content", Json::array({{{"type", "text"}, {"text", "hi"}}})}},
+      {{{"role", "user"}, {"content", Json::array({{{"type", "text"}, {"text", "question 1"}}})}},
        {{"role", "assistant"}, {"content", Json::array({{{"type", "text"}, {"text", "hello"}}})}}});
   const auto votes = read(write({{{"model_a", "x"},
                                   {"model_b", "y"},
@@ -73,7 +73,8 @@ TEST_F(VotesTest, ArenaConversationsAreWhole) {
                                   {"conversation_a", part},
                                   {"conversation_b", turns(2, "y").dump()}}}));
   // Texts, as the templates of text models take them.
-  EXPECT_EQ(votes[0].conversation_a, (Conversation{{"user", "hi"}, {"assistant", "hello"}}));
+  EXPECT_EQ(votes[0].conversation_a,
+            (Conversation{{"user", "question 1"}, {"assistant", "hello"}}));
   EXPECT_EQ(votes[0].conversation_b.size(), 4u);
   EXPECT_EQ(votes[0].vote.outcome, 0.5);
 }
