@@ -257,11 +257,9 @@ StoredModel describe_stored(const ModelSource& source) {
   if (config_text(source.folder, "model_type") == "gemma" &&
       config_text(source.folder, "hidden_act") == "gelu") {
     stored.notes.push_back(
-        "config.json says hidden_act gelu, the exact one, as transformers to 5.17 computes it; "
-        "5.24 "
-        "takes it for the tanh approximation of Google's own models: write gelu_pytorch_tanh if "
-        "the "
-        "model was trained with that");
+        "config.json says hidden_act gelu, computed as the exact one as in transformers to 5.17; "
+        "5.24 takes the tanh approximation of Google's own models: write gelu_pytorch_tanh if "
+        "the model was trained with that");
   }
   if (tensors.trunk_is_bare())
     stored.notes.push_back("the decoder's tensors lack the prefix 'model.', which is added");
