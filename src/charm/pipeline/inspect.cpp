@@ -64,6 +64,19 @@ std::string delta_net_text(const engine::DeltaNetConfig& net, std::int64_t num_l
       net.shape.value_dim, net.taps);
 }
 
+/// What the kinds of layers of a gemma4_text model differ in.
+std::string layer_kinds_text(const engine::DecoderConfig& config) {
+  const engine::GlobalLayers& global = *config.global_layers;
+  std::string text =
+      fmt::format("without a window {} key/value heads of {}{}", global.num_kv_heads,
+                  global.head_dim, global.values_are_keys ? ", values are keys" : "");
+  if (config.num_shared_kv_layers > 0)
+    text += fmt::format("; the last {} use keys and values of others", config.num_shared_kv_layers);
+  if (config.per_layer)
+    text += fmt::format("; {} per-layer inputs of a token", config.per_layer->width);
+  return text;
+}
+
 /// What is stored: sizes, the adapter, wrappers of training frameworks.
 void add_stored(Inspection& inspection, const engine::ModelSource& source) {
   const engine::StoredModel stored = engine::describe_stored(source);
@@ -317,6 +330,7 @@ std::string inspection_text(const Inspection& inspection) {
   line("layers", fmt::format("{} of width {}, {} heads of {}, {} key/value heads, mlp {}",
                              config.num_layers, config.hidden_size, config.num_heads,
                              config.head_dim, config.num_kv_heads, config.intermediate_size));
+  if (config.global_layers) line("kinds of layers", layer_kinds_text(config));
   if (config.delta_net)
     line("linear attention", delta_net_text(*config.delta_net, config.num_layers));
   if (config.experts) line("experts", experts_text(*config.experts));
