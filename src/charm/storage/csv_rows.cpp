@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "charm/base/error.h"
 #include "charm/base/strings.h"
@@ -82,6 +83,22 @@ arrow::Result<std::shared_ptr<arrow::Table>> read_table(std::string_view text, c
   return reader->Read();
 }
 
+// A header of one name that holds another separator: the fields of all rows would be one.
+void require_separator(std::string_view text, char separator, const std::string& file) {
+  const std::string_view header = text.substr(0, text.find_first_of("\r\n"));
+  if (header.find(separator) != std::string_view::npos) return;
+  constexpr std::pair<char, std::string_view> kOthers[] = {
+      {'\t', "tabs"}, {',', "commas"}, {';', "semicolons"}, {'|', "bars"}};
+  for (const auto& [other, name] : kOthers) {
+    if (other == separator || header.find(other) == std::string_view::npos) continue;
+    throw Error(ErrorKind::kInput, "{}: its columns seem to be separated by {}, expected {}; {}",
+                file, name, separator == '\t' ? "tabs" : "commas",
+                other == '\t'  ? "name it .tsv"
+                : other == ',' ? "name it .csv"
+                               : "write it with commas, or with tabs as .tsv");
+  }
+}
+
 class CsvRows : public RowSource {
  public:
   explicit CsvRows(const std::filesystem::path& file) : file_(file.string()) {
@@ -90,6 +107,7 @@ class CsvRows : public RowSource {
       throw Error(ErrorKind::kInput, "{}: byte {} is not valid UTF-8", file_, *invalid + 1);
     }
     const char separator = extension_of(file) == ".tsv" ? '\t' : ',';
+    require_separator(text, separator, file_);
     check_quotes(text, separator, file_);
     const auto table = read_table(text, separator);
     if (!table.ok()) throw Error(ErrorKind::kInput, "{}: {}", file_, table.status().message());

@@ -49,11 +49,37 @@ void refuse_columns(const Json& row, const std::string& file) {
       !row.empty() && std::all_of(row.begin(), row.end(), [](const Json& column) {
         return column.is_object() && column.contains("0");
       });
+  const bool is_index =
+      !is_columns && row.contains("0") &&
+      std::all_of(row.begin(), row.end(), [](const Json& member) { return member.is_object(); });
+  if (is_index) {
+    throw Error(ErrorKind::kInput,
+                "{}: holds the rows as members of one object, as pandas' to_json(orient=\"index\") "
+                "writes them; write them with to_json(path, orient=\"records\", lines=True)",
+                file);
+  }
   if (is_split || is_columns) {
     throw Error(ErrorKind::kInput,
                 "{}: holds a table column by column, as pandas' to_json writes it; write its rows "
                 "with to_json(path, orient=\"records\", lines=True)",
                 file);
+  }
+}
+
+// A list of rows under a name: {"data": [{...}, ...]}, {"rows": ...}. Not a row with such a column.
+void refuse_wrapped_rows(const Json& row, const std::string& file) {
+  for (const char* column : {"prompt", "prompt_id", "instruction", "messages", "conversations",
+                             "chosen", "response", "model_a", "score"}) {
+    if (row.contains(column)) return;
+  }
+  for (const char* name : {"data", "rows", "instances", "examples", "train", "test"}) {
+    const auto list = row.find(name);
+    if (list == row.end() || !list->is_array() || list->empty() || !list->front().is_object())
+      continue;
+    throw Error(ErrorKind::kInput,
+                "{}: holds its rows in the member '{}' of one object; write the list alone, or its "
+                "rows as lines: jq -c '.{}[]'",
+                file, name, name);
   }
 }
 
@@ -96,6 +122,15 @@ std::size_t num_members(std::string_view text) {
   return count;
 }
 
+// What the source of a row that is no JSON probably is.
+std::string_view advice_on(std::string_view row) {
+  if (row.starts_with("{'"))
+    return "; Python's text of a dict is no JSON: write json.dumps(row), a row a line";
+  if (row.starts_with('{') && !row.ends_with('}'))
+    return "; the object does not end on its line: write a row a line, as jq -c . does";
+  return "";
+}
+
 // A row of JSON; `row` points to it.
 class JsonRow {
  public:
@@ -114,8 +149,9 @@ class JsonRow {
       const std::string_view rest =
           e.byte > 0 && e.byte <= text.size() ? text.substr(e.byte - 1) : std::string_view();
       const bool not_a_number = rest.starts_with("NaN") || rest.starts_with("Infinity");
-      problem = fmt::format("broken JSON: {}{}", short_message(e.what()),
-                            not_a_number ? " (NaN and Infinity are not JSON numbers)" : "");
+      problem = fmt::format("broken JSON: {}{}{}", short_message(e.what()),
+                            not_a_number ? " (NaN and Infinity are not JSON numbers)" : "",
+                            advice_on(trimmed(text)));
       return RowOutcome::kBad;
     } catch (const Json::exception& e) {
       problem = fmt::format("broken JSON: {}", short_message(e.what()));
@@ -125,7 +161,10 @@ class JsonRow {
       problem = fmt::format("expected a JSON object, found {}", json_.type_name());
       return RowOutcome::kBad;
     }
-    if (row.object == nullptr) refuse_columns(json_, row.file);
+    if (row.object == nullptr) {
+      refuse_columns(json_, row.file);
+      refuse_wrapped_rows(json_, row.file);
+    }
     row.object = &json_;
     row.repeated.clear();
     if (num_members(text) != json_.size()) row.repeated = repeated_keys(text);

@@ -11,11 +11,14 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/lfs_pointer.h"
 #include "charm/base/log.h"
 #include "charm/base/parse_json.h"
 #include "charm/base/strings.h"
 #include "charm/results/fields.h"
 #include "charm/results/ratings.h"
+#include "charm/storage/byte_stream.h"
+#include "charm/storage/foreign_formats.h"
 #include "charm/storage/row_reader.h"
 #include "charm/storage/row_source.h"
 
@@ -435,7 +438,7 @@ std::vector<ArenaRating> ratings_of_text(const std::string& text, const fs::path
   return has_categories ? ratings_of_json(rows, path, options) : ratings;
 }
 
-// Rows of Parquet, Arrow, CSV, gzipped JSON lines, or a folder of these.
+// Rows of Parquet, Arrow, CSV, or a folder of these or of JSON lines.
 Json rows_of_dataset(const fs::path& path) {
   std::vector<std::string> columns = {"category", kDateKey,        "model_a",
                                       "model_b",  "session_count", "score_ci_lower"};
@@ -450,6 +453,12 @@ Json rows_of_dataset(const fs::path& path) {
   return rows;
 }
 
+// Of a file that may be compressed with gzip.
+std::string read_text(const fs::path& path) {
+  std::string text = read_file(path);
+  return text.starts_with("\x1F\x8B") ? ByteStream(path).rest() : text;
+}
+
 bool is_dataset(const fs::path& path) {
   std::error_code code;
   if (fs::is_directory(path, code)) return true;
@@ -459,8 +468,7 @@ bool is_dataset(const fs::path& path) {
   std::array<char, 6> start{};
   file.read(start.data(), start.size());
   const std::string_view head(start.data(), static_cast<std::size_t>(file.gcount()));
-  return head.starts_with("PAR1") || head == "ARROW1" || head.starts_with("\xFF\xFF\xFF\xFF") ||
-         head.starts_with("\x1F\x8B");
+  return head.starts_with("PAR1") || head == "ARROW1" || head.starts_with("\xFF\xFF\xFF\xFF");
 }
 
 }  // namespace
@@ -472,7 +480,9 @@ std::vector<ArenaRating> read_ratings(const fs::path& path, const RatingsOptions
     check_ratings(ratings, path);
     return ratings;
   }
-  const std::string text = read_file(path);
+  const std::string text = read_text(path);
+  refuse_lfs_pointer(text, path.string());
+  refuse_foreign_format(text, path.string());
   if (const auto invalid = find_invalid_utf8(text)) {
     throw Error(ErrorKind::kInput, "{}: byte {} is not valid UTF-8", path.string(), *invalid);
   }

@@ -8,6 +8,7 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/strings.h"
+#include "charm/storage/foreign_formats.h"
 #include "charm/storage/row_source.h"
 
 namespace charm::storage {
@@ -22,53 +23,19 @@ std::string policy_name_of(const std::filesystem::path& path) {
   return name.string();
 }
 
-namespace {
-
-struct ForeignFormat {
-  std::string_view start;  // of the file
-  std::string_view name;
-  std::string_view advice;
-};
-
-// Formats that are not read, by their first bytes.
-constexpr std::string_view kUnpack = "unpack it, or compress it with gzip";
-constexpr std::string_view kExport = "export its table as Parquet, CSV or JSON lines";
-constexpr std::array<ForeignFormat, 10> kForeignFormats = {{
-    {"\x28\xB5\x2F\xFD", "compressed with zstd", kUnpack},
-    {"BZh", "compressed with bzip2", kUnpack},
-    {{"\xFD\x37zXZ\x00", 6}, "compressed with xz", kUnpack},
-    {"\xFF\xFE", "text in UTF-16", "store it as UTF-8"},
-    {"PK\x03\x04", "a zip archive or an Excel file", "unpack it, or export its table as CSV"},
-    {{"\x80\x04", 2}, "a Python pickle", kExport},
-    {{"\x80\x05", 2}, "a Python pickle", kExport},
-    {"SQLite format 3", "an SQLite database", kExport},
-    {"\x89HDF", "an HDF5 file", kExport},
-    {"<!DOCTYPE html", "a web page", "download the file itself"},
-}};
-
-void refuse_foreign_format(std::string_view head, const std::filesystem::path& file) {
-  for (const ForeignFormat& format : kForeignFormats) {
-    if (!head.starts_with(format.start)) continue;
-    throw Error(ErrorKind::kInput, "{}: is {}, which is not read; {}", file.string(), format.name,
-                format.advice);
-  }
-}
-
-}  // namespace
-
 std::optional<ColumnarFormat> columnar_format_of(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
-  std::array<char, 64> start{};
+  std::array<char, kFormatHeadBytes> start{};
   if (!stream) throw Error(ErrorKind::kIo, "{}: cannot open", file.string());
   stream.read(start.data(), start.size());
   const std::string_view head(start.data(), static_cast<std::size_t>(stream.gcount()));
   if (head.empty()) throw Error(ErrorKind::kInput, "{}: the file is empty", file.string());
   if (head.starts_with("PAR1")) return ColumnarFormat::kParquet;
   refuse_lfs_pointer(head, file.string());
-  refuse_foreign_format(head, file);
   if (head.starts_with("ARROW1")) return ColumnarFormat::kArrowFile;
   // An Arrow stream starts with the continuation marker of a message.
   if (head.starts_with("\xFF\xFF\xFF\xFF")) return ColumnarFormat::kArrowStream;
+  refuse_foreign_format(head, file.string());
   return std::nullopt;
 }
 
@@ -80,6 +47,14 @@ std::unique_ptr<RowSource> open_row_source(const std::filesystem::path& file,
     throw Error(ErrorKind::kInput,
                 "{}: has no {} header; the file may be corrupt or in another format", file.string(),
                 file.extension() == ".parquet" ? "Parquet" : "Arrow");
+  }
+  if (file.extension() == ".gz" &&
+      (file.stem().extension() == ".parquet" || file.stem().extension() == ".arrow")) {
+    throw Error(
+        ErrorKind::kInput,
+        "{}: is compressed as a whole, which no reader of Parquet or Arrow takes: unpack it "
+        "with gunzip",
+        file.string());
   }
   if (is_csv(file)) return open_csv_rows(file);
   return open_json_rows(file);
