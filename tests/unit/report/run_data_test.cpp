@@ -150,7 +150,7 @@ class ReadEvaluations : public ReadRun {
   }
   void compare(const std::string& a, const std::string& b) const {
     const auto run = [](const std::string& path) {
-      return nlohmann::ordered_json({{"name", "rm-2"}, {"path", path}});
+      return nlohmann::ordered_json({{"name", "rm-2"}, {"run", path}});
     };
     write_file(
         folder_ / "compare.json",

@@ -111,7 +111,7 @@ TEST(ForeignFormats, TextsThatAreNoJsonLinesSayWhatTheyAre) {
     return read_responses(folder.file("a.jsonl", text), {});
   };
   EXPECT_ERROR(kInput, "the object does not end on its line: write a row a line, as jq -c . does",
-               read("{\n \"prompt\": \"a\",\n \"response\": \"b\"\n}\n"));
+               read("{\n \"prompt\": \"a\",\n \"response\": \"b\"\n}\n{\n \"prompt\": \"c\"\n}\n"));
   EXPECT_ERROR(kInput, "Python's text of a dict is no JSON", read("{'prompt': 'a'}\n"));
 }
 
