@@ -43,7 +43,8 @@ constexpr const char* kMemoryRanOut =
 /// For `end_without_memory`, which cannot allocate.
 std::string memory_line;  // NOLINT(runtime/string)
 
-/// Where the tokenizer library finds no memory.
+/// Where there is no memory, also for the tokenizer library: neither allocates nor runs
+/// destructors.
 void end_without_memory(std::size_t) {
   const auto size = write(STDERR_FILENO, memory_line.data(), memory_line.size());
   _exit(size < 0 ? 1 : static_cast<int>(charm::ErrorKind::kResource));

@@ -35,22 +35,6 @@ std::vector<nlohmann::ordered_json> read_all(const fs::path& path,
   return rows;
 }
 
-TEST(RowReader, OtherFormatsAreNamed) {
-  const TempFolder folder;
-  const std::pair<std::string_view, const char*> kFiles[] = {
-      {"\x28\xB5\x2F\xFD....", "compressed with zstd"},
-      {"BZh91AY", "compressed with bzip2"},
-      {{"\xFD\x37zXZ\0..", 8}, "compressed with xz"},
-      {{"\xFF\xFE{\0", 4}, "text in UTF-16"},
-      {"PK\x03\x04....", "a zip archive or an Excel file"},
-      {"\x80\x04....", "a Python pickle"},
-      {"SQLite format 3", "an SQLite database"},
-      {"<!DOCTYPE html><html>", "a web page"}};
-  for (const auto& [content, name] : kFiles) {
-    EXPECT_ERROR(kInput, name, read_all(folder.file("rows.jsonl", content)));
-  }
-}
-
 TEST(RowReader, JsonlWithBlankLinesCrLfAndNoFinalNewline) {
   const TempFolder folder;
   const auto rows = read_all(folder.file("a.jsonl", "\xEF\xBB\xBF{\"x\":1}\r\n\n  \n{\"x\":2}"));
