@@ -47,7 +47,8 @@ bool ByteStream::fill() {
   // A truncated gzip member reports Z_BUF_ERROR along with the last bytes.
   if (code == Z_BUF_ERROR)
     throw Error(ErrorKind::kInput, "{}: the gzip data is truncated", path_.string());
-  if (code == Z_MEM_ERROR) throw std::bad_alloc();
+  if (code == Z_MEM_ERROR)
+    throw Error(ErrorKind::kResource, "{}: memory ran out while it was read", path_.string());
   if (got < 0)
     throw Error(ErrorKind::kInput, "{}: the gzip data is corrupt: {}", path_.string(), message);
   buffer_.resize(static_cast<std::size_t>(got));
