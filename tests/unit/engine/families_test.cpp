@@ -112,7 +112,7 @@ TEST(Mistral, WindowAbsentNullAndGiven) {
               HasSubstr("layer_types"));
   EXPECT_THAT(bad_mistral(R"("attention_bias": true)"), HasSubstr("attention_bias"));
   EXPECT_THAT(bad_mistral(R"("num_key_value_heads": null)"),
-              HasSubstr("num_key_value_heads is missing"));
+              HasSubstr("num_key_value_heads is null"));
 }
 
 TEST(Qwen2, WindowsOfTheUpperLayersOrByName) {
@@ -317,7 +317,7 @@ TEST(Qwen3Moe, ExpertsOfSomeLayersAndTheirWeights) {
   EXPECT_THAT(bad(R"(, "mlp_only_layers": 1)"), HasSubstr("mlp_only_layers"));
   EXPECT_THAT(bad(R"(, "num_experts_per_tok": 7)"), HasSubstr("num_experts_per_tok is 7"));
   EXPECT_THAT(bad(R"(, "moe_intermediate_size": null)"),
-              HasSubstr("moe_intermediate_size is missing"));
+              HasSubstr("moe_intermediate_size is null"));
   EXPECT_THAT(bad(R"(, "shared_expert_intermediate_size": 8)"),
               HasSubstr("shared_expert_intermediate_size"));
   EXPECT_THAT(bad(R"(, "hidden_act": "gelu")"), HasSubstr("hidden_act is"));
