@@ -45,7 +45,7 @@ std::vector<Foreign> foreign_files() {
           {"a.db", "SQLite format 3\0"s, "an SQLite database"},
           {"a.duckdb", "12345678DUCK", "a DuckDB database"},
           {"a.h5", "\x89HDF\r\n\x1a\n", "an HDF5 file"},
-          {"a.pkl", "\x80\x05\x95\xd1", "a pickle, which is a program"},  // pandas 3.1
+          {"a.pkl", "\x80\x05\x95\xd1", "a pickle (a program, not data)"},  // pandas 3.1
           {"a16.jsonl", "\xFF\xFE{\0"s, "text in UTF-16, which is not read; write it as UTF-8"},
           {"a16.csv", "\xFE\xFF\0p"s, "text in UTF-16"},
           {"a32.jsonl", "\xFF\xFE\0\0{\0\0\0"s, "text in UTF-32"},
