@@ -21,6 +21,15 @@ from generate_bench import cpu_name
 ROOT = Path(__file__).parents[1]
 
 
+def responses(table, path):
+    """Both sides of the pairs as responses: charm score shares a pair's prompt as training does."""
+    with open(path, "w", encoding="utf-8") as file:
+        for number, row in enumerate(table.to_pylist()):
+            for side in ("chosen", "rejected"):
+                *prompt, response = [{key: value for key, value in turn.items() if value is not None} for turn in row[side]]
+                file.write(json.dumps({"prompt_id": str(number), "prompt": prompt, "response": response["content"], "policy": side}) + "\n")
+
+
 def rate(args, pattern, *arguments):
     run = subprocess.run([args.charm, *arguments, "--model", args.model, "--max-tokens", str(args.max_tokens), "--dtype", args.dtype,
                           "--threads", str(args.threads), "--fresh"], capture_output=True, text=True, check=True)
@@ -42,10 +51,12 @@ def main():
 
     rates = {"score": [], "train": []}
     with tempfile.TemporaryDirectory() as folder:
-        pairs = f"{folder}/pairs.parquet"
-        pq.write_table(pq.read_table(args.preferences).slice(0, args.pairs), pairs)
+        pairs, texts = f"{folder}/pairs.parquet", f"{folder}/texts.jsonl"
+        table = pq.read_table(args.preferences).slice(0, args.pairs)
+        pq.write_table(table, pairs)
+        responses(table, texts)
         for _ in range(args.rounds):
-            rates["score"].append(rate(args, r"([\d.]+) computed tokens/s", "score", "--responses", pairs, "--output", f"{folder}/scores"))
+            rates["score"].append(rate(args, r"([\d.]+) computed tokens/s", "score", "--responses", texts, "--output", f"{folder}/scores"))
             rates["train"].append(rate(args, r"([\d.]+) tokens/s", "train", "--preferences", pairs, "--output", f"{folder}/model",
                                        "--eval-fraction", "0", "--pairs-per-step", str(args.pairs_per_step)))
     median = {name: statistics.median(values) for name, values in rates.items()}
