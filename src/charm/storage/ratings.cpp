@@ -11,7 +11,6 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
-#include "charm/base/lfs_pointer.h"
 #include "charm/base/log.h"
 #include "charm/base/parse_json.h"
 #include "charm/base/strings.h"

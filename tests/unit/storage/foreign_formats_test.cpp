@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "charm/storage/gzip.h"
+#include "charm/storage/byte_stream.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
 #include "tests/support/expect_error.h"
@@ -77,11 +77,12 @@ TEST(ForeignFormats, AreRefusedAsRatings) {
 
 TEST(ForeignFormats, RatingsMayBeCompressedWithGzipAndAreNoPointers) {
   const TempFolder folder;
-  write_file(folder / "r.json.gz", gzip_bytes(R"({"a": 1200, "b": 1100})"));
+  write_file(folder / "r.json.gz", gzip_bytes(R"({"a": 1200, "b": 1100})", 9));
   EXPECT_EQ(read_ratings(folder / "r.json.gz", {}).size(), 2u);
   write_file(
       folder / "r.jsonl.gz",
-      gzip_bytes("{\"model\": \"a\", \"rating\": 1200}\n{\"model\": \"b\", \"rating\": 1100}\n"));
+      gzip_bytes("{\"model\": \"a\", \"rating\": 1200}\n{\"model\": \"b\", \"rating\": 1100}\n",
+                 9));
   EXPECT_EQ(read_ratings(folder / "r.jsonl.gz", {}).at(1).rating_elo, 1100);
   EXPECT_ERROR(
       kInput, "is a pointer of Git LFS",
