@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "charm/records/response.h"
 #include "charm/storage/byte_stream.h"
 #include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
