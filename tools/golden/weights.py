@@ -93,7 +93,7 @@ def merged(folder, dtype):
     ids = torch.tensor([[1, 5, 7, 9, 11]])
     before = model(ids).logits.item()
     model = model.merge_and_unload().eval()
-    assert abs(model(ids).logits.item() - before) < 1e-5, (folder, before)
+    assert abs(model(ids).logits.item() - before) < 1e-4, (folder, before)
     return model.to(dtype)
 
 
