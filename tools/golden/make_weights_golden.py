@@ -18,11 +18,11 @@ import weights
 SHAPES = [(7, [1, 5]), (20, [3, 30]), (0, [9])]
 
 
-def describe(folder, config, seed, load, rows=None):
-    """golden.json by `load(folder, dtype)`."""
+def describe(folder, config, seed, load, rows=None, more_rows=()):
+    """golden.json by `load(folder, dtype)`. `more_rows`: as in model_rows.describe."""
     usual, model_rows.load = model_rows.load, load
     rows = rows or model_rows.token_rows(config, seed, shapes=SHAPES)
-    model_rows.describe(folder, rows, layer_rows=())
+    model_rows.describe(folder, rows, layer_rows=(), more_rows=more_rows)
     model_rows.load = usual
     golden = folder / "golden.json"
     golden.write_text(golden.read_text().replace("make_model_golden.py", "make_weights_golden.py"))
@@ -75,7 +75,8 @@ def adapter_kinds(root):
         weights.write_adapter(folder, base, 80 + 2 * number, **settings)
         config = AutoConfig.from_pretrained(base)
         config.vocab_size = settings.get("vocabulary", config.get_text_config().vocab_size)
-        describe(folder, config, 81 + 2 * number, weights.merged)
+        more = model_rows.token_rows(config, 999, shapes=SHAPES) if name == "left-out" else ()
+        describe(folder, config, 81 + 2 * number, weights.merged, more_rows=more)
     # Factors of each expert by itself, as peft wrote them with transformers 4.
     weights.write_expert_adapter(root / "lora-experts-v4", models / "mixtral", 110, r=2, lora_alpha=5)
     describe(root / "lora-experts-v4", AutoConfig.from_pretrained(models / "mixtral"), 111, weights.merged)
