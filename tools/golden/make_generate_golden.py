@@ -49,8 +49,11 @@ def causal_weights(config, seed):
 def write_greedy(model, prompt, new_tokens, eos=None):
     """Tokens of transformers' generate, the last step's logits, and the least gap between the two likeliest."""
     ids = torch.tensor([prompt])
+    # Phi-3 past the original length: transformers 5.17 drops the cache and feeds the last token alone, so the text so far is lost; 5.24 feeds
+    # all of it, as no cache does.
+    use_cache = model.config.model_type != "phi3"
     out = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=new_tokens, eos_token_id=eos,
-                         pad_token_id=0, output_logits=True, return_dict_in_generate=True)
+                         pad_token_id=0, use_cache=use_cache, output_logits=True, return_dict_in_generate=True)
     logits = torch.stack([step[0] for step in out.logits]).float()
     top = logits.topk(2).values
     return out.sequences[0, len(prompt):].tolist(), logits[-1], float((top[:, 0] - top[:, 1]).min())
