@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <cstring>
 #include <limits>
-#include <new>
 
 #include "charm/base/check.h"
 #include "charm/base/error.h"
