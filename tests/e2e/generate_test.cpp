@@ -288,21 +288,27 @@ TEST_F(GenerateEmbedded, SeedsAndSamplesChangeTexts) {
 }
 
 TEST_F(GenerateEmbedded, TheModelsGenerationConfigHoldsWhereNothingIsGiven) {
-  const auto greedy = [&](const std::string& name, const std::vector<std::string>& more = {}) {
-    const Outcome outcome = run_charm(embedded(name, join({{"--temperature", "0"}, more})));
+  const auto generated = [&](const std::string& name, const std::vector<std::string>& more = {}) {
+    const Outcome outcome =
+        run_charm(embedded(name, join({{"--temperature", "1.0", "--top-p", "1"}, more})));
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     std::vector<json> rows = rows_of(path(name));
     return std::pair(rows, outcome.err);
   };
-  const auto plain = greedy("plain.jsonl").first,
-             penalised = greedy("penalised.jsonl", {"--repetition-penalty", "1.3"}).first;
-  ASSERT_NE(plain[0]["response"], penalised[0]["response"]);
+  const auto plain = generated("plain.jsonl").first,
+             penalised = generated("penalised.jsonl", {"--repetition-penalty", "1.3"}).first;
+  const auto texts = [](const std::vector<json>& rows) {
+    std::vector<std::string> all;
+    for (const json& row : rows) all.push_back(row["response"]);
+    return all;
+  };
+  ASSERT_NE(texts(plain), texts(penalised));
   write_file(path("lm/generation_config.json"),
              R"({"repetition_penalty": 1.3, "do_sample": true, "no_repeat_ngram_size": 2})");
-  const auto [own, messages] = greedy("own.jsonl");
-  EXPECT_EQ(own[0], penalised[0]);
+  const auto [own, messages] = generated("own.jsonl");
+  EXPECT_EQ(own, penalised);
   EXPECT_THAT(messages, HasSubstr("no_repeat_ngram_size is 2"));
-  EXPECT_EQ(greedy("off.jsonl", {"--repetition-penalty", "1"}).first[0], plain[0]);
+  EXPECT_EQ(generated("off.jsonl", {"--repetition-penalty", "1"}).first, plain);
 }
 
 TEST_F(GenerateEmbedded, InvalidOptions) {

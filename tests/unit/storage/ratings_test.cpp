@@ -291,7 +291,8 @@ TEST_F(RatingsTest, WrongInput) {
   expect_error("r.json", R"({"a": 1e999})", ErrorKind::kInput, "overflow");
   expect_error("r.csv", "name,elo\na,1,2\n", ErrorKind::kInput,
                "Row #2: Expected 2 columns, got 3");
-  expect_error("r.csv", "name,elo\nb,1\n\"a,1\n", ErrorKind::kInput, "Row #3");
+  expect_error("r.csv", "name,elo\nb,1\n\"a,1\n", ErrorKind::kInput,
+               "r.csv:3: the quotes around a field are never closed");
   expect_error("r.csv", "", ErrorKind::kInput, "the file is empty");
   expect_error("r.json", "{\"a\xff\": 1}", ErrorKind::kInput, "UTF-8");
 }
