@@ -155,8 +155,11 @@ struct AttentionGradients {
 /// 2307.08691), algorithm 2; the probabilities are recomputed from the log-sum-exp. With d_i = dO_i
 /// . O_i:
 ///
-///     P_ij = exp(s_ij - lse_i);  dP_ij = dO_i . v_j;  dS_ij = P_ij (dP_ij - d_i) ds_ij/d(q_i .
-///     k_j) dv_j = sum_i P_ij dO_i;  dk_j = sum_i dS_ij q_i;  dq_i = sum_j dS_ij k_j
+///     P_ij = exp(s_ij - lse_i);  dP_ij = dO_i . v_j
+///
+///     dS_ij = P_ij (dP_ij - d_i) ds_ij/d(q_i . k_j)
+///
+///     dv_j = sum_i P_ij dO_i;  dk_j = sum_i dS_ij q_i;  dq_i = sum_j dS_ij k_j
 ///
 /// Products as in `attention`: float32 accumulation, bfloat16 in pairs with P and dS rounded. A
 /// task is one query head of one prompt with its responses, so sums run in one order, whatever the
