@@ -26,7 +26,7 @@ constexpr double kForwardShare = 0.8;
 
 /// A training step as a multiple of its forward pass: both products of the backward pass,
 /// recomputed blocks, and what is no product. Measured by bench/training_passes.py (there, too).
-constexpr double kTrainingPasses = 6.0;
+constexpr double kTrainingPasses = 3.5;
 
 /// Weights that each token is multiplied with: all but the embedding.
 double computed_weights(const engine::DecoderConfig& config) {
