@@ -29,7 +29,7 @@ Names then_any_rows(Names names) {
 
 /// By the columns of the first row; an empty or unreadable file is one of rows, too.
 Names options_of_rows(const fs::path& path) {
-  const Names any = then_any_rows({});
+  Names any = then_any_rows({});
   try {
     storage::RowReader reader(path, {});
     const storage::RowView* row = reader.next();

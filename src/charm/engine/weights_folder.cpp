@@ -149,7 +149,7 @@ std::vector<std::int64_t> StoredTensor::shape() const {
 }
 
 Tensor StoredTensor::view() const {
-  const Tensor whole = file->view(name);
+  Tensor whole = file->view(name);
   if (!part) return whole;
   const std::int64_t width = whole.shape().back();
   const Tensor rows = whole.view({width == 0 ? 0 : whole.numel() / width, width});

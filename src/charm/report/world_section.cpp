@@ -16,7 +16,7 @@ std::string words(std::string name) {
 }
 
 std::string estimate_text(const results::Estimate& estimate) {
-  const std::string value = number_text(estimate.value, 4);
+  std::string value = number_text(estimate.value, 4);
   if (!estimate.ci95) return value;
   return fmt::format("{} [{}, {}]", value, number_text(estimate.ci95->lo, 4),
                      number_text(estimate.ci95->hi, 4));
@@ -50,8 +50,7 @@ std::string planted_html(const RunData& run, const results::World& world) {
     const results::CalibratedPolicy* found = offset_of(run, planted.policy);
     const auto& interval = found != nullptr ? found->offset.ci95 : std::nullopt;
     table.rows.push_back(
-        {planted.policy, number_text(planted.offset, 4),
-         planted.sd_over_probes ? number_text(*planted.sd_over_probes, 4) : kNoValue,
+        {planted.policy, number_text(planted.offset, 4), number_text(planted.sd_over_probes, 4),
          planted.num_probes ? std::to_string(*planted.num_probes) : kNoValue,
          found != nullptr ? signed_measured_text(found->offset, 4) : kNoValue,
          !interval                                                          ? kNoValue
