@@ -1,7 +1,10 @@
 #include "tests/unit/engine/model_folder.h"
 
+#include <gmock/gmock.h>
+
 #include <nlohmann/json.hpp>
 
+#include "charm/base/error.h"
 #include "charm/base/files.h"
 #include "charm/engine/safetensors.h"
 
@@ -22,6 +25,23 @@ std::string config_text(const std::string& architecture, const std::string& type
                         const std::string& extra) {
   return tiny_config(R"("architectures": [")" + architecture + R"("], "model_type": ")" + type +
                      "\"" + (extra.empty() ? "" : ", " + extra));
+}
+
+DecoderConfig read(const std::string& architecture, const std::string& type,
+                   const std::string& extra) {
+  return parse_model_config(config_text(architecture, type, extra), "c");
+}
+
+std::string failure(const std::string& architecture, const std::string& type,
+                    const std::string& extra) {
+  try {
+    parse_model_config(config_text(architecture, type, extra), "m/config.json");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("m/config.json"));
+    return error.what();
+  }
+  return "";
 }
 
 DecoderWeights write_tiny_model(const fs::path& folder, const std::string& config_json,

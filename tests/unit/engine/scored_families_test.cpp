@@ -17,15 +17,11 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-DecoderConfig read_scored(const std::string& architecture, const std::string& type,
-                          const std::string& extra = "") {
-  return parse_model_config(testing_support::config_text(architecture, type, extra), "c");
-}
+using testing_support::read;
 
 std::string refusal(const std::string& architecture, const std::string& type,
                     const std::string& extra = "") {
-  const Error error = charm::testing::error_of([&] { read_scored(architecture, type, extra); });
+  const Error error = charm::testing::error_of([&] { read(architecture, type, extra); });
   EXPECT_EQ(error.kind(), ErrorKind::kInput);
   return error.message();
 }
@@ -34,7 +30,7 @@ const char* const kQwen35Text = "Qwen3_5TextForSequenceClassification";
 
 TEST(Qwen35, LayersOfLinearAttention) {
   const auto config = [](const std::string& extra) {
-    return read_scored(kQwen35Text, "qwen3_5_text", extra);
+    return read(kQwen35Text, "qwen3_5_text", extra);
   };
   EXPECT_THAT(config("").delta_net->layers, ElementsAre(0, 1));  // every fourth has attention
   EXPECT_THAT(config(R"("full_attention_interval": 2)").delta_net->layers, ElementsAre(0));
@@ -51,7 +47,7 @@ TEST(Qwen35, LayersOfLinearAttention) {
 
 TEST(Qwen35, RopeOfAQuarterOfAHead) {
   const auto rope = [](const std::string& extra) {
-    return read_scored(kQwen35Text, "qwen3_5_text", extra).rope;
+    return read(kQwen35Text, "qwen3_5_text", extra).rope;
   };
   EXPECT_EQ(rope("").partial_factor, 0.25);
   EXPECT_EQ(rope(R"("partial_rotary_factor": 0.5)").partial_factor, 0.5);
@@ -81,7 +77,7 @@ TEST(Qwen35, WhatIsNotComputedIsRefusedByName) {
   EXPECT_THAT(refusal("Qwen3ForSequenceClassification", "qwen3",
                       R"("rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2]})"),
               HasSubstr("mrope_section"));
-  const DecoderConfig config = read_scored(kQwen35Text, "qwen3_5_text");
+  const DecoderConfig config = read(kQwen35Text, "qwen3_5_text");
   EXPECT_THAT(charm::testing::error_of([&] {
                 require_more_than_scores(config, "training", "train it elsewhere");
               }).message(),
@@ -96,7 +92,7 @@ TEST(Gemma4, SizesOfLayersInBothSpellings) {
       R"("layer_types": ["sliding_attention", "full_attention"], "head_dim": 8,
          "attention_k_eq_v": true, "hidden_size_per_layer_input": 0, )";
   const auto config = [&](const std::string& extra) {
-    return read_scored(kGemma4Text, "gemma4_text", common + extra);
+    return read(kGemma4Text, "gemma4_text", common + extra);
   };
   const DecoderConfig published =
       config(R"("global_head_dim": 16, "num_global_key_value_heads": 1)");
@@ -110,13 +106,13 @@ TEST(Gemma4, SizesOfLayersInBothSpellings) {
             published);
   EXPECT_EQ(config(R"("per_layer_config": {})"),
             config(R"("global_head_dim": 8, "num_global_key_value_heads": 2)"));
-  EXPECT_EQ(head_dim(read_scored(kGemma4Text, "gemma4_text", R"("head_dim": 8)"), 1), 512);
+  EXPECT_EQ(head_dim(read(kGemma4Text, "gemma4_text", R"("head_dim": 8)"), 1), 512);
 }
 
 TEST(Gemma4, LayersShareKeysAndValues) {
   const DecoderConfig config =
-      read_scored(kGemma4Text, "gemma4_text",
-                  R"("num_hidden_layers": 5, "num_kv_shared_layers": 2, "use_double_wide_mlp": true,
+      read(kGemma4Text, "gemma4_text",
+           R"("num_hidden_layers": 5, "num_kv_shared_layers": 2, "use_double_wide_mlp": true,
               "vocab_size_per_layer_input": 48, "layer_types": ["full_attention",
               "sliding_attention", "sliding_attention", "sliding_attention", "full_attention"])");
   const auto layers = [&](bool (*holds)(const DecoderConfig&, std::size_t)) {
@@ -133,7 +129,7 @@ TEST(Gemma4, LayersShareKeysAndValues) {
 }
 
 TEST(Gemma4, RopeOfAShareOfAHeadsPairs) {
-  const DecoderConfig usual = read_scored(kGemma4Text, "gemma4_text");
+  const DecoderConfig usual = read(kGemma4Text, "gemma4_text");
   EXPECT_EQ(usual.rope.kind, RopeKind::kProportional);
   EXPECT_EQ(usual.rope.rotated_pairs, 0.25);
   EXPECT_EQ(usual.rope.theta, 1e6);
@@ -161,8 +157,7 @@ TEST(Gemma4, WhatIsNotComputedIsRefusedByName) {
                      "sliding_attention": {"rope_type": "default", "rope_theta": 1.0}})"),
               HasSubstr("default or proportional"));
   EXPECT_THAT(charm::testing::error_of([&] {
-                require_more_than_scores(read_scored(kGemma4Text, "gemma4_text"), "generation",
-                                         "use x");
+                require_more_than_scores(read(kGemma4Text, "gemma4_text"), "generation", "use x");
               }).message(),
               AllOf(HasSubstr("generation is not supported"), HasSubstr("gemma4_text"),
                     HasSubstr("use x")));
