@@ -10,7 +10,7 @@
 #include "charm/base/error.h"
 #include "charm/engine/config_reader.h"
 #include "charm/engine/families/family.h"
-#include "charm/engine/objective_heads.h"
+#include "charm/engine/gated_head.h"
 #include "charm/engine/weight_names.h"
 
 namespace charm::engine {

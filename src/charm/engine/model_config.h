@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "charm/kernels/delta_net.h"
-#include "charm/kernels/expert_rows.h"
 #include "charm/kernels/kernels.h"
 
 namespace charm::engine {

@@ -1,5 +1,3 @@
-#include "charm/kernels/elementwise.h"
-
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -7,6 +5,7 @@
 #include <vector>
 
 #include "charm/base/random.h"
+#include "charm/kernels/kernels.h"
 #include "charm/kernels/thread_pool.h"
 
 namespace charm::kernels {
