@@ -70,6 +70,18 @@ void gelu_tanh_mul_range(Bits* gate, const Bits* x, std::int64_t count) {
   for (; i < count; ++i) gelu_tanh_mul_lanes(hn::CappedTag<float, 1>(), gate + i, x + i);
 }
 
+template <typename Bits>
+void gelu_range(Bits* x, std::int64_t count) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) store(d, gelu(d, load(d, x + i)), x + i);
+  const hn::CappedTag<float, 1> one;
+  for (; i < count; ++i) store(one, gelu(one, load(one, x + i)), x + i);
+}
+
+void gelu_f32(float* x, std::int64_t count) { gelu_range(x, count); }
+void gelu_bf16(std::uint16_t* x, std::int64_t count) { gelu_range(x, count); }
 void add_f32(float* to, const float* x, std::int64_t count) { add_range(to, x, count); }
 void add_bf16(std::uint16_t* to, const std::uint16_t* x, std::int64_t count) {
   add_range(to, x, count);
@@ -110,6 +122,8 @@ HWY_EXPORT(sigmoid_mul_f32);
 HWY_EXPORT(sigmoid_mul_bf16);
 HWY_EXPORT(gelu_tanh_mul_f32);
 HWY_EXPORT(gelu_tanh_mul_bf16);
+HWY_EXPORT(gelu_f32);
+HWY_EXPORT(gelu_bf16);
 
 }  // namespace
 
@@ -173,6 +187,21 @@ void gelu_tanh_mul<BFloat16>(BFloat16* gate, const BFloat16* x, std::int64_t cou
   const auto* other = reinterpret_cast<const std::uint16_t*>(x);
   parallel_for_ranges(count, kElements, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(gelu_tanh_mul_bf16)(bits + begin, other + begin, end - begin);
+  });
+}
+
+template <>
+void gelu<float>(float* x, std::int64_t count) {
+  parallel_for_ranges(count, kElements, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(gelu_f32)(x + begin, end - begin);
+  });
+}
+
+template <>
+void gelu<BFloat16>(BFloat16* x, std::int64_t count) {
+  auto* bits = reinterpret_cast<std::uint16_t*>(x);
+  parallel_for_ranges(count, kElements, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(gelu_bf16)(bits + begin, end - begin);
   });
 }
 
