@@ -24,6 +24,7 @@ struct ElementKernels {
   void (*scale)(Element* x, float factor, std::int64_t count);
   void (*sigmoid_mul)(Element* x, const Element* gate, std::int64_t count);
   void (*gelu_tanh_mul)(Element* gate, const Element* x, std::int64_t count);
+  void (*gelu)(Element* x, std::int64_t count);
   void (*gate)(const Element* gate, const Element* up, GateFunction function, Element* hidden,
                std::int64_t width);
   void (*gate_backward)(const Element* gate, const Element* up, const Element* d_hidden,
@@ -68,6 +69,12 @@ void gelu_tanh_mul_range(Element* gate, const Element* x, std::int64_t count) {
   for_vectors(F32(), 0, count, [&](auto d, std::int64_t i) HWY_ATTR {
     store(d, hn::Mul(gelu_tanh(d, load(d, gate + i)), load(d, x + i)), gate + i);
   });
+}
+
+template <typename Element>
+void gelu_range(Element* x, std::int64_t count) {
+  for_vectors(F32(), 0, count,
+              [&](auto d, std::int64_t i) HWY_ATTR { store(d, gelu(d, load(d, x + i)), x + i); });
 }
 
 /// f(z) and f'(z) of a gate.
@@ -128,7 +135,8 @@ void gate_backward_row(const Element* gate, const Element* up, const Element* dh
 template <typename Element>
 ElementKernels<Element> element_kernels_of() {
   return {add_range<Element>,           scale_range<Element>, sigmoid_mul_range<Element>,
-          gelu_tanh_mul_range<Element>, gate_row<Element>,    gate_backward_row<Element>};
+          gelu_tanh_mul_range<Element>, gelu_range<Element>,  gate_row<Element>,
+          gate_backward_row<Element>};
 }
 ElementKernelsOfTypes make_element_kernels() {
   return {element_kernels_of<float>(), element_kernels_of<BFloat16>()};
@@ -200,6 +208,13 @@ void gelu_tanh_mul(Element* gate, const Element* x, std::int64_t count) {
 }
 
 template <typename Element>
+void gelu(Element* x, std::int64_t count) {
+  for_ranges(count, [&](std::int64_t at, std::int64_t elements) {
+    element_kernels<Element>().gelu(x + at, elements);
+  });
+}
+
+template <typename Element>
 void gate_rows(const Element* gate_TF, const Element* up_TF, GateFunction function,
                Element* hidden_TF, std::int64_t rows, std::int64_t width) {
   const auto& kernels = element_kernels<Element>();
@@ -233,6 +248,7 @@ void softcap(float* x, float cap, std::int64_t count) {
   template void scale<Element>(Element*, float, std::int64_t);                             \
   template void sigmoid_mul<Element>(Element*, const Element*, std::int64_t);              \
   template void gelu_tanh_mul<Element>(Element*, const Element*, std::int64_t);            \
+  template void gelu<Element>(Element*, std::int64_t);                                     \
   template void gate_rows<Element>(const Element*, const Element*, GateFunction, Element*, \
                                    std::int64_t, std::int64_t);                            \
   template void gate_backward<Element>(const Element*, const Element*, const Element*,     \

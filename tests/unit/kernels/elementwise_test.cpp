@@ -51,6 +51,23 @@ TEST(Elementwise, EqualsThePlainFormulaInBothTypesAtAnyLength) {
   }
 }
 
+TEST(Elementwise, GeluIsTheExactOne) {
+  for (const std::size_t count : {std::size_t{1}, std::size_t{17}, std::size_t{40'003}}) {
+    const auto exact = [](float x) { return x / 2.0 * (1.0 + std::erf(x * std::sqrt(0.5))); };
+    const std::vector<float> x = random_values(count, 4);
+    std::vector<float> values = x;
+    const std::vector<BFloat16> x16 = rounded(x);
+    std::vector<BFloat16> values16 = x16;
+    gelu(values.data(), static_cast<std::int64_t>(count));
+    gelu(values16.data(), static_cast<std::int64_t>(count));
+    for (std::size_t i = 0; i < count; ++i) {
+      ASSERT_NEAR(values[i], exact(x[i]), 1e-6 * (1.0 + std::abs(x[i])));
+      const double of_16 = exact(wide(x16[i]));
+      ASSERT_NEAR(wide(values16[i]), of_16, 0.004 * std::abs(of_16) + 1e-6);
+    }
+  }
+}
+
 TEST(Elementwise, SoftcapIsCorrectlyRounded) {
   const std::vector<float> x = random_values(5000, 3);
   std::vector<float> capped = x;
