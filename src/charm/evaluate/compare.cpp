@@ -5,8 +5,8 @@
 #include "charm/base/error.h"
 #include "charm/evaluate/arena.h"
 #include "charm/evaluate/matching.h"
-#include "charm/evaluate/metrics.h"
 #include "charm/evaluate/read_benchmark.h"
+#include "charm/evaluate/row_benchmark.h"
 #include "charm/records/score.h"
 #include "charm/stats/hypothesis_tests.h"
 
@@ -116,7 +116,7 @@ Comparison compare_rows(Benchmark benchmark, std::span<const ScoredEvalItem> a,
     const std::vector<bool> right_a = right_comparisons(benchmark, a[r]);
     const std::vector<bool> right_b = right_comparisons(benchmark, ordered_b[r]);
     subsets[set_a.groups[r]].add(right_a, right_b);
-    const std::string section(section_of_group(benchmark, set_a.groups[r]));
+    const std::string section(section_of(benchmark, set_a.groups[r]));
     if (section.empty()) continue;
     sections[section].add(right_a, right_b);
     overall.add(right_a, right_b);

@@ -8,12 +8,12 @@
 #include "charm/base/files.h"
 #include "charm/base/log.h"
 #include "charm/base/output_lock.h"
+#include "charm/evaluate/evaluate_stage.h"
 #include "charm/evaluate/read_benchmark.h"
 #include "charm/records/score.h"
 #include "charm/results/result_file.h"
 #include "charm/stats/vote_table.h"
 #include "charm/storage/manifest.h"
-#include "charm/storage/ratings.h"
 #include "charm/storage/record_reader.h"
 #include "charm/storage/votes.h"
 
@@ -82,17 +82,10 @@ std::map<std::string, double> ratings_for(std::span<const Score> scores, const C
     }
     return known;
   }
-  const std::vector<std::string> policies(names.begin(), names.end());
-  storage::warn_about_aliases(options.aliases, policies);
-  std::map<std::string, double> rating_of;
-  for (const ArenaRating& rating : storage::match_ratings(
-           policies,
-           storage::read_ratings(options.ratings, {.category = options.ratings_category,
-                                                   .date = options.ratings_date}),
-           options.aliases, options.ratings)) {
-    rating_of[rating.name] = rating.rating_elo;
-  }
-  return rating_of;
+  return ratings_of(names,
+                    storage::read_ratings(options.ratings, {.category = options.ratings_category,
+                                                            .date = options.ratings_date}),
+                    options.aliases, options.ratings);
 }
 
 Comparison comparison_of_runs(const ComparedRun& a, const ComparedRun& b,

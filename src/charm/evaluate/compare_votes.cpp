@@ -166,7 +166,7 @@ Comparison compare_best_of_n(std::vector<Candidate> candidates, std::span<const 
   comparison.is_complete = true;
   comparison.num_rows = std::ssize(candidates);
   comparison.num_excluded = common.num_excluded;
-  for (const PicksOfN& picks : best_of_n_audit(candidates, {}, options).picks) {
+  for (const PicksOfN& picks : best_of_n_audit(candidates, {}, options)) {
     if (picks.n > 1) add_picks(picks, comparison.metrics);
   }
   return comparison;
