@@ -88,8 +88,8 @@ std::map<std::string, double> ratings_for(std::span<const Score> scores, const C
                     options.aliases, options.ratings);
 }
 
-Comparison comparison_of_runs(const ComparedRun& a, const ComparedRun& b,
-                              const CompareOptions& options) {
+results::Comparison comparison_of_runs(const ComparedRun& a, const ComparedRun& b,
+                                       const CompareOptions& options) {
   const BootstrapOptions bootstrap{.num_replicates = options.bootstrap, .seed = options.seed};
   switch (a.benchmark) {
     case Benchmark::kArena: {
@@ -114,7 +114,7 @@ std::string label_of(const ComparedRun& run, const fs::path& path) {
 
 void write_result(const CompareOptions& options, const ComparedRun& a, const ComparedRun& b,
                   const CompareResult& result) {
-  results::Comparison comparison = comparison_of(result.comparison);
+  results::Comparison comparison = result.comparison;
   comparison.a = {.name = a.name, .path = options.runs[0].string()};
   comparison.b = {.name = b.name, .path = options.runs[1].string()};
   comparison.bootstrap = {.draws = options.bootstrap, .seed = options.seed};
@@ -155,9 +155,8 @@ CompareResult compare(const CompareOptions& options) {
   CompareResult result;
   result.benchmark = a.benchmark;
   result.comparison = comparison_of_runs(a, b, options);
-  if (result.comparison.num_excluded > 0) {
-    log::warning("{} {} carry an error in one of the runs and are dropped from both",
-                 result.comparison.num_excluded,
+  if (const auto left_out = result.comparison.num_left_out.value_or(0); left_out > 0) {
+    log::warning("{} {} carry an error in one of the runs and are dropped from both", left_out,
                  a.benchmark == Benchmark::kVotes ? "votes" : "responses");
   }
   result.summary = fmt::format("{}, {} rows\nA: {}\nB: {}\n", benchmark_name(result.benchmark),

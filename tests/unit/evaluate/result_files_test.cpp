@@ -125,30 +125,19 @@ TEST(ResultFiles, RmBenchIsReadAsItWasWritten) {
 }
 
 TEST(ResultFiles, AComparisonIsReadAsItWasWritten) {
-  const Comparison comparison =
+  const results::Comparison comparison =
       compare_rows(Benchmark::kRewardBench, pair_rows(), pair_rows(1), kBootstrap);
-  const Json json = results::to_json(comparison_of(comparison));
+  const Json json = results::to_json(comparison);
   const results::Comparison read =
       results::read_comparison(Json::parse(json.dump(2)), "comparison.json");
   EXPECT_EQ(results::to_json(read).dump(2), json.dump(2));
-  const results::ComparedPart* overall =
-      read.find(comparison.is_complete ? "overall" : "overall_partial");
-  ASSERT_NE(overall, nullptr);
-  EXPECT_EQ(overall->flips->gained, comparison.overall_flips->gained);
-  EXPECT_EQ(overall->flips->lost, comparison.overall_flips->lost);
-  EXPECT_EQ(overall->flips->p_value, comparison.overall_flips->test.p_value);
-  std::size_t num_sections = 0;
-  for (const ComparedMetric& metric : comparison.metrics) {
-    if (metric.metric.part == Metric::Part::kOverall) {
-      expect_equal(overall->a, metric.a);
-      expect_equal(overall->b, metric.b);
-      expect_equal(overall->difference, metric.difference);
-    }
-    if (metric.metric.part != Metric::Part::kSection) continue;
-    EXPECT_EQ(read.sections.at(num_sections).name, metric.metric.name);
-    expect_equal(read.sections[num_sections++].difference, metric.difference);
-  }
-  EXPECT_EQ(read.sections.size(), num_sections);
+  const results::ComparedPart& overall = comparison.overall.front();
+  ASSERT_NE(read.find("overall"), nullptr);
+  EXPECT_EQ(read.find("overall")->flips->gained, overall.flips->gained);
+  EXPECT_EQ(read.find("overall")->flips->p_value, overall.flips->p_value);
+  expect_equal(read.find("overall")->a, *overall.a);
+  expect_equal(read.find("overall")->difference, *overall.difference);
+  EXPECT_EQ(read.sections.size(), comparison.sections.size());
 }
 
 TEST(ResultFiles, CorrelationsAreReadAsTheyWereWritten) {
