@@ -18,6 +18,7 @@ namespace {
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class BidirectionalEncoder : public SmallWorld {
  protected:
@@ -35,6 +36,7 @@ class BidirectionalEncoder : public SmallWorld {
                                              file, "--output", path(output), "--dtype", "float32"},
                                             more}));
     EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_THAT(outcome.err, Not(HasSubstr("warning")));
     return storage::read_scored_responses(
         path(output + "/" + fs::path(file).stem().string() + ".parquet"), {});
   }
@@ -102,6 +104,9 @@ TEST_F(BidirectionalEncoder, WhatIsNotComputedIsRefusedWithTheNextStep) {
                   "--output", path("out"), "--device", "cuda"},
                  3, {"--device cuda is not supported", "use --device cpu"},
                  path("out/helper.parquet"));
+  expect_failure({"score", "--model", path("deberta"), "--responses", responses("helper"),
+                  "--output", path("out"), "--pooling", "last"},
+                 2, {"--pooling last", "pools the first token"}, path("out/helper.parquet"));
   write_file(path("prompts.jsonl"), "{\"prompt\": \"Hello\"}\n");
   expect_failure({"generate", "--model", path("deberta"), "--prompts", path("prompts.jsonl"),
                   "--policy", "lm", "--output", path("lm.parquet")},
