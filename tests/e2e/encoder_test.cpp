@@ -66,9 +66,13 @@ TEST_F(BidirectionalEncoder, IsInspectedAndScoredWhateverTheBatch) {
   EXPECT_THAT(inspected.out,
               AllOf(HasSubstr("DebertaV2ForSequenceClassification"),
                     HasSubstr("pooler and classifier on the first token"),
-                    HasSubstr("prompt and response are a pair of texts"),
+                    HasSubstr("bidirectional, relative positions by 32 rows (buckets), c2p, p2c"),
+                    Not(HasSubstr("warning")), HasSubstr("prompt and response are a pair of texts"),
                     HasSubstr("[CLS] {{ prompt }} [SEP] {{ response }} [SEP]"),
                     HasSubstr("for scoring, on the CPU; not trained, no generation")));
+  write_file(path("deberta/tokenizer_config.json"), R"({"tokenizer_class": "DebertaV2Tokenizer"})");
+  EXPECT_THAT(run_charm({"inspect", path("deberta")}).out,
+              HasSubstr("warning: tokenizer_class DebertaV2Tokenizer"));
   const auto values = [&](const std::string& output, const std::vector<std::string>& more) {
     std::vector<float> scores;
     for (const auto& row : score(responses("helper"), output, more)) scores.push_back(row.score);
