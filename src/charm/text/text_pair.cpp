@@ -75,7 +75,7 @@ Frame bert_frame(const json& processor, bool is_pair) {
 }
 
 /// The processor that adds tokens: itself, or the only such of a Sequence.
-const json& adding_processor(const json& processor) {
+json adding_processor(const json& processor) {
   if (!processor.is_object() || processor.value("type", "") != "Sequence") return processor;
   for (const json& one : processor.at("processors")) {
     if (one.value("type", "") != "ByteLevel") return one;
@@ -132,7 +132,7 @@ TextPair TextPair::load(const fs::path& model_dir) {
   const json tokenizer = parse_json(read_file(model_dir / "tokenizer.json"), file);
   const auto found = tokenizer.find("post_processor");
   if (found == tokenizer.end() || found->is_null()) refuse(file, "there is no post-processor");
-  const json& processor = adding_processor(*found);
+  const json processor = adding_processor(*found);
   const std::string type = processor.value("type", "");
   Frame single, pair;
   if (type == "TemplateProcessing") {
