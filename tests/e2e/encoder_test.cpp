@@ -18,6 +18,7 @@ namespace {
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class BidirectionalEncoder : public SmallWorld {
  protected:
@@ -35,6 +36,7 @@ class BidirectionalEncoder : public SmallWorld {
                                              file, "--output", path(output), "--dtype", "float32"},
                                             more}));
     EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_THAT(outcome.err, Not(HasSubstr("warning")));
     return storage::read_scored_responses(
         path(output + "/" + fs::path(file).stem().string() + ".parquet"), {});
   }
@@ -64,9 +66,13 @@ TEST_F(BidirectionalEncoder, IsInspectedAndScoredWhateverTheBatch) {
   EXPECT_THAT(inspected.out,
               AllOf(HasSubstr("DebertaV2ForSequenceClassification"),
                     HasSubstr("pooler and classifier on the first token"),
-                    HasSubstr("prompt and response are a pair of texts"),
+                    HasSubstr("bidirectional, relative positions by 32 rows (buckets), c2p, p2c"),
+                    Not(HasSubstr("warning")), HasSubstr("prompt and response are a pair of texts"),
                     HasSubstr("[CLS] {{ prompt }} [SEP] {{ response }} [SEP]"),
                     HasSubstr("for scoring, on the CPU; not trained, no generation")));
+  write_file(path("deberta/tokenizer_config.json"), R"({"tokenizer_class": "DebertaV2Tokenizer"})");
+  EXPECT_THAT(run_charm({"inspect", path("deberta")}).out,
+              HasSubstr("warning: tokenizer_class DebertaV2Tokenizer"));
   const auto values = [&](const std::string& output, const std::vector<std::string>& more) {
     std::vector<float> scores;
     for (const auto& row : score(responses("helper"), output, more)) scores.push_back(row.score);
@@ -102,6 +108,9 @@ TEST_F(BidirectionalEncoder, WhatIsNotComputedIsRefusedWithTheNextStep) {
                   "--output", path("out"), "--device", "cuda"},
                  3, {"--device cuda is not supported", "use --device cpu"},
                  path("out/helper.parquet"));
+  expect_failure({"score", "--model", path("deberta"), "--responses", responses("helper"),
+                  "--output", path("out"), "--pooling", "last"},
+                 2, {"--pooling last", "pools the first token"}, path("out/helper.parquet"));
   write_file(path("prompts.jsonl"), "{\"prompt\": \"Hello\"}\n");
   expect_failure({"generate", "--model", path("deberta"), "--prompts", path("prompts.jsonl"),
                   "--policy", "lm", "--output", path("lm.parquet")},

@@ -229,6 +229,8 @@ struct Encoder::State {
 
   Tensor embed(const EncoderRows& rows) const;
   Tensor convolve(const Tensor& inputs_TD, Tensor x_TD, const EncoderRows& rows) const;
+  Tensor apply(const EncoderBlock& block, const Tensor& x_TD, const EncoderRows& rows,
+               std::span<const std::int64_t> kept) const;
   Tensor forward(const EncoderRows& rows) const;
 
   EncoderConfig config;
@@ -294,28 +296,41 @@ Tensor Encoder::State::convolve(const Tensor& inputs_TD, Tensor x_TD,
   return x_TD;
 }
 
+/// The block's output, of the rows `kept` alone where there are any.
+Tensor Encoder::State::apply(const EncoderBlock& block, const Tensor& x_TD, const EncoderRows& rows,
+                             std::span<const std::int64_t> kept) const {
+  const auto like_x = [&] { return Tensor::empty(x_TD.shape(), dtype); };
+  const Projection to[] = {
+      {&block.query, like_x()}, {&block.key, like_x()}, {&block.value, like_x()}};
+  project(x_TD, to);
+  const Tensor mixed =
+      disentangled_attention(to[0].out_NO, to[1].out_NO, to[2].out_NO, rows.starts_S, num_heads,
+                             block.tables, config.relative);
+  const auto only_kept = [&](const Tensor& all) {
+    return kept.empty() ? all : select_rows(all, kept);
+  };
+  Tensor attended = residual(only_kept(x_TD), block.attention_out, only_kept(mixed));
+  layer_norm(attended, block.attention_norm, config.norm_eps);
+  Tensor mlp = block.mlp_in.forward(attended);
+  activate(mlp, config.activation);
+  Tensor out = residual(attended, block.mlp_out, mlp);
+  layer_norm(out, block.mlp_norm, config.norm_eps);
+  return out;
+}
+
 /// [S, 1] float32.
 Tensor Encoder::State::forward(const EncoderRows& rows) const {
+  const std::span<const std::int64_t> firsts(rows.starts_S.data(), rows.starts_S.size() - 1);
   Tensor x_TD = embed(rows);
   for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
-    const EncoderBlock& block = blocks[layer];
-    const auto like_x = [&] { return Tensor::empty(x_TD.shape(), dtype); };
-    const Projection to[] = {
-        {&block.query, like_x()}, {&block.key, like_x()}, {&block.value, like_x()}};
-    project(x_TD, to);
-    const Tensor mixed =
-        disentangled_attention(to[0].out_NO, to[1].out_NO, to[2].out_NO, rows.starts_S, num_heads,
-                               block.tables, config.relative);
-    Tensor attended = residual(x_TD, block.attention_out, mixed);
-    layer_norm(attended, block.attention_norm, config.norm_eps);
-    Tensor mlp = block.mlp_in.forward(attended);
-    activate(mlp, config.activation);
-    Tensor out = residual(attended, block.mlp_out, mlp);
-    layer_norm(out, block.mlp_norm, config.norm_eps);
-    x_TD = layer == 0 && convolution.defined() ? convolve(x_TD, std::move(out), rows) : out;
+    const bool convolves = layer == 0 && convolution.defined();
+    const bool is_last = layer + 1 == blocks.size() && !convolves;  // only the first tokens count
+    Tensor out =
+        apply(blocks[layer], x_TD, rows, is_last ? firsts : std::span<const std::int64_t>());
+    x_TD = convolves ? convolve(x_TD, std::move(out), rows) : out;
   }
-  const std::span<const std::int64_t> firsts(rows.starts_S.data(), rows.starts_S.size() - 1);
-  Tensor pooled = head_layer(head[0], select_rows(x_TD, firsts).to(DType::kFloat32));
+  if (x_TD.rows() != std::ssize(firsts)) x_TD = select_rows(x_TD, firsts);
+  Tensor pooled = head_layer(head[0], x_TD.to(DType::kFloat32));
   auto* values = pooled.mutable_data<float>();
   for (std::int64_t i = 0; i < pooled.numel(); ++i)
     values[i] = activated(values[i], config.pooler_activation);

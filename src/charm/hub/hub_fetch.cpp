@@ -37,7 +37,8 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
 /// Configuration, tokenizer and templates in the repository's root: small files.
 bool is_model_setting(const std::string& name) {
   return name.find('/') == std::string::npos &&
-         ends_with_any(name, {".json", ".jinja", "tokenizer.model", "merges.txt", "vocab.txt"});
+         ends_with_any(
+             name, {".json", ".jinja", "tokenizer.model", "spm.model", "merges.txt", "vocab.txt"});
 }
 
 /// Shards listed in an index.

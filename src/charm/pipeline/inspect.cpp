@@ -64,6 +64,23 @@ std::string delta_net_text(const engine::DeltaNetConfig& net, std::int64_t num_l
       net.shape.value_dim, net.taps);
 }
 
+/// The kind of attention of a bidirectional encoder.
+std::string encoder_text(const engine::EncoderConfig& encoder) {
+  const engine::RelativeAttention& relative = encoder.relative;
+  std::string text = "bidirectional";
+  if (relative.span > 0) {
+    text += fmt::format(", relative positions by {} rows{}{}{}", 2 * relative.span,
+                        relative.buckets > 0 ? " (buckets)" : "",
+                        relative.content_to_position ? ", c2p" : "",
+                        relative.position_to_content ? ", p2c" : "");
+  }
+  if (encoder.has_positions) text += ", absolute positions";
+  if (encoder.num_token_types > 0) text += fmt::format(", {} token types", encoder.num_token_types);
+  if (encoder.convolution.taps > 0)
+    text += fmt::format(", a convolution over {} tokens", encoder.convolution.taps);
+  return text;
+}
+
 /// What the kinds of layers of a gemma4_text model differ in.
 std::string layer_kinds_text(const engine::DecoderConfig& config) {
   const engine::GlobalLayers& global = *config.global_layers;
@@ -158,6 +175,12 @@ void add_tokenizer_warning(Inspection& inspection, const fs::path& model_dir) {
     }
   }
   const std::string name = config.value("tokenizer_class", nlohmann::json()).dump();
+  if (inspection.config.encoder && name.starts_with("\"DebertaV2Tokenizer")) {
+    inspection.warnings.push_back(
+        "tokenizer_class DebertaV2Tokenizer: AutoTokenizer of transformers 5 builds another "
+        "normalizer than tokenizer.json's, so that ligatures, full-width forms and odd spaces get "
+        "different ids there; charm uses tokenizer.json as written, as transformers 4");
+  }
   const bool is_rebuilt =
       name.starts_with("\"LlamaTokenizer") && inspection.config.model_type == "llama";
   if (!is_rebuilt) return;
@@ -335,6 +358,7 @@ std::string inspection_text(const Inspection& inspection) {
   if (config.global_layers) line("kinds of layers", layer_kinds_text(config));
   if (config.delta_net)
     line("linear attention", delta_net_text(*config.delta_net, config.num_layers));
+  if (config.encoder) line("attention", encoder_text(*config.encoder));
   if (config.experts) line("experts", experts_text(*config.experts));
   line("vocabulary",
        fmt::format("{}{}", config.vocab_size, config.tie_word_embeddings ? ", tied" : ""));

@@ -212,7 +212,7 @@ ScoreStageResult score_whole(const ScoreStageOptions& options, const Scorer& sco
                           std::nullopt);
   score_into(options, scorer, work, rows, journals.rows(), progress, known);
   check_errors(work.rows, rows, known.results, options.max_bad_rows);
-  warn_of_ties(scorer.encoder.chat_template(), work.rows, known.results);
+  warn_of_ties(scorer.encoder, work.rows, known.results);
   lock.require_held();
   write_outputs(options, work, known.results, scorer.provenance,
                 manifest_of_run(options, scorer, work).to_json(), summary);

@@ -255,6 +255,10 @@ engine::PooledRow pool_row(text::EncodedConversation tokens, const engine::Rewar
   const std::int32_t appended = model.config().appended_token;
   if (appended >= 0 && !tokens.ids.empty() && tokens.ids.back() != appended)
     tokens.ids.push_back(appended);
+  if (model.config().encoder && pooling == Pooling::kLast) {
+    throw Error(ErrorKind::kUsage, "--pooling last: a {} pools the first token; drop the option",
+                model.config().architecture);
+  }
   const std::int32_t pad = pooling == Pooling::kAuto ? model.config().pad_token_id : -1;
   return engine::make_pooled_row(std::move(tokens.ids), tokens.prompt_length, pad, gate_tokens);
 }

@@ -74,9 +74,11 @@ bool ignores_response(const text::ChatTemplate& chat_template, const Conversatio
   }
 }
 
-void warn_of_ties(const text::ChatTemplate& chat_template, const RowStore& store,
+void warn_of_ties(const text::ConversationEncoder& encoder, const RowStore& store,
                   std::span<const RowScore> results) {
-  if (store.size() > 0 && ignores_response(chat_template, store.prompt(0))) {
+  const text::ChatTemplate& chat_template = encoder.chat_template();
+  if (!encoder.encodes_pairs() && store.size() > 0 &&
+      ignores_response(chat_template, store.prompt(0))) {
     log::warning(
         "{}: the chat template does not show the response: scores depend on the prompt alone; "
         "give the template that the model was trained with as --template FILE",

@@ -19,8 +19,9 @@ std::vector<std::string> tie_warnings(const RowStore& store, std::span<const Row
 /// rejects the conversation.
 bool ignores_response(const text::ChatTemplate& chat_template, const Conversation& prompt);
 
-/// Logs a warning where the template ignores the responses (by the first row), else `tie_warnings`.
-void warn_of_ties(const text::ChatTemplate& chat_template, const RowStore& store,
+/// Logs a warning where the encoder's template ignores the responses (by the first row), else
+/// `tie_warnings`.
+void warn_of_ties(const text::ConversationEncoder& encoder, const RowStore& store,
                   std::span<const RowScore> results);
 
 /// Logs `tie_warnings`.

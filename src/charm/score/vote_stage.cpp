@@ -238,7 +238,7 @@ ScoreStageResult score_votes(const ScoreStageOptions& options, const ProgressFn&
   storage::Journal journal(options.output, output.fingerprint, options.fresh, owner);
   RowJournals journals({{.journal = &journal, .rows = output.rows}}, texts.rows.size());
   score_pending(texts.rows, rows, score, journals, known);
-  warn_of_ties(encoder.chat_template(), texts.rows, known.results);
+  warn_of_ties(encoder, texts.rows, known.results);
   ScoreStageResult summary =
       write_votes(options, texts, known.results, provenance, manifest.to_json());
   journal.remove();

@@ -34,6 +34,7 @@ ConversationEncoder::ConversationEncoder(const std::filesystem::path& model_dir,
   if (options_.text_pairs) {
     texts_ = std::make_shared<const TextPair>(TextPair::load(model_dir));
     encodes_pairs_ = !options_.template_file && !has_chat_template(template_folder);
+    refuse_unread_options();
   }
   template_ = std::make_unique<ChatTemplate>(
       encodes_pairs_ ? ChatTemplate::from_source(texts_->source(), {}, options_.template_date,
@@ -44,6 +45,19 @@ ConversationEncoder::ConversationEncoder(const std::filesystem::path& model_dir,
     leading_ids_ = find_leading_ids(*tokenizer_);
   }
   if (!texts_) response_header_ = find_response_header();
+}
+
+void ConversationEncoder::refuse_unread_options() const {
+  if (options_.bos == BosPolicy::kAsTemplate) {
+    throw Error(ErrorKind::kUsage,
+                "--bos as-template: this model reads one text or a pair of texts, with the special "
+                "tokens of its tokenizer; drop the option");
+  }
+  if (encodes_pairs_ && !options_.template_kwargs.empty()) {
+    throw Error(ErrorKind::kUsage,
+                "--chat-template-kwargs: the model has no chat template and reads a pair of texts; "
+                "give a template too (--template FILE), or drop the option");
+  }
 }
 
 std::string ConversationEncoder::find_response_header() const {

@@ -127,6 +127,9 @@ class ConversationEncoder {
   EncodedConversation finish_rendered(const std::string& rendered,
                                       std::span<const std::int32_t> prompt_ids) const;
 
+  /// Throws kUsage for options that a bidirectional encoder's texts have no use for.
+  void refuse_unread_options() const;
+
   /// What the template writes between the last user turn's text and the response; empty: unknown.
   std::string find_response_header() const;
 

@@ -75,7 +75,7 @@ Frame bert_frame(const json& processor, bool is_pair) {
 }
 
 /// The processor that adds tokens: itself, or the only such of a Sequence.
-const json& adding_processor(const json& processor) {
+json adding_processor(const json& processor) {
   if (!processor.is_object() || processor.value("type", "") != "Sequence") return processor;
   for (const json& one : processor.at("processors")) {
     if (one.value("type", "") != "ByteLevel") return one;
@@ -132,7 +132,7 @@ TextPair TextPair::load(const fs::path& model_dir) {
   const json tokenizer = parse_json(read_file(model_dir / "tokenizer.json"), file);
   const auto found = tokenizer.find("post_processor");
   if (found == tokenizer.end() || found->is_null()) refuse(file, "there is no post-processor");
-  const json& processor = adding_processor(*found);
+  const json processor = adding_processor(*found);
   const std::string type = processor.value("type", "");
   Frame single, pair;
   if (type == "TemplateProcessing") {
@@ -194,17 +194,18 @@ EncodedConversation TextPair::single(Ids ids, std::int64_t max_tokens,
 }
 
 const std::string& pair_prompt(const Conversation& prompt) {
-  const bool is_text =
-      prompt.size() == 1 && prompt.front().role != "system" && prompt.tools.empty();
-  if (is_text) return pair_response(prompt.front());
+  const bool is_plain = prompt.tools.empty() && prompt.template_kwargs.empty();
+  if (is_plain && prompt.size() == 1 && prompt.front().role != "system")
+    return pair_response(prompt.front());
+  const char* more = !prompt.tools.empty()             ? " and tools"
+                     : !prompt.template_kwargs.empty() ? " and variables of a template"
+                     : prompt.size() == 1              ? " of the system"
+                                                       : "";
   throw Error(ErrorKind::kInput,
-              "the prompt has {}{}, but the model has no chat template and reads a pair of texts, "
-              "one prompt and one response: give a template that writes such conversations as one "
-              "text (--template FILE), or score prompts of one turn",
-              prompt.size() == 1 ? "one message" : fmt::format("{} messages", prompt.size()),
-              !prompt.tools.empty()                                   ? " and tools"
-              : prompt.size() == 1 && prompt.front().role == "system" ? " of the system"
-                                                                      : "");
+              "the prompt has {} message{}{}, but the model has no chat template and reads a pair "
+              "of texts, one prompt and one response: give a template that writes such "
+              "conversations as one text (--template FILE), or score prompts of one turn",
+              prompt.size(), prompt.size() == 1 ? "" : "s", more);
 }
 
 const std::string& pair_response(const Message& message) {

@@ -2,11 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/base/random.h"
 #include "charm/engine/model_config.h"
 #include "charm/engine/reward_model.h"
 #include "charm/engine/weight_names.h"
@@ -123,6 +127,54 @@ TEST(Deberta, ARowOfMoreTokensThanPositionsIsRefused) {
   EXPECT_EQ(score(20).size(), 1u);
   EXPECT_THAT(error_of([&] { score(21); }).message(),
               AllOf(HasSubstr("row 7"), HasSubstr("21 tokens"), HasSubstr("--max-tokens 20")));
+}
+
+/// Scores by row number, of batches of at most `budget_tokens`.
+std::map<std::size_t, float> score_rows(RewardModel& model,
+                                        std::vector<std::pair<std::size_t, PooledRow>> rows,
+                                        std::int64_t budget_tokens, bool shares) {
+  std::map<std::size_t, float> scores;
+  for (const auto& groups : plan_batches(group_by_prompt(std::move(rows), shares), budget_tokens)) {
+    const PackedBatch packed = pack(groups);
+    const std::vector<float> values = model.score(packed);
+    for (std::size_t i = 0; i < values.size(); ++i) scores[packed.rows[i]] = values[i];
+  }
+  return scores;
+}
+
+// Also where prompts lie in a batch once: a row is computed from its own copy.
+TEST(Deberta, AScoreDependsOnItsRowAlone) {
+  const charm::testing::TempFolder folder;
+  testing_support::write_tiny_model(
+      folder / "m", testing_support::config_text(kDeberta, "deberta-v2",
+                                                 kV3 + R"(, "max_position_embeddings": 512)"));
+  RandomStream stream(4, "encoder_test");
+  const auto ids = [&](std::size_t count) {
+    std::vector<std::int32_t> drawn(count);
+    for (std::int32_t& id : drawn) id = static_cast<std::int32_t>(stream.below(48));
+    return drawn;
+  };
+  std::vector<std::pair<std::size_t, PooledRow>> rows;
+  for (std::size_t p = 0; p < 5; ++p) {
+    const auto prompt = ids(1 + stream.below(200));
+    for (std::size_t r = 0; r <= p; ++r) {
+      PooledRow row{prompt, std::ssize(prompt)};
+      const auto response = ids(1 + stream.below(300));
+      row.ids.insert(row.ids.end(), response.begin(), response.end());
+      rows.emplace_back(rows.size(), std::move(row));
+    }
+  }
+  for (const DTypeChoice dtype : {DTypeChoice::kFloat32, DTypeChoice::kBFloat16}) {
+    const auto model = load_reward_model(folder / "m", {.dtype = dtype, .threads = 3});
+    const auto expected = score_rows(*model, rows, 1, /*shares=*/false);
+    EXPECT_NE(expected.at(1), expected.at(2));  // of one prompt
+    EXPECT_EQ(score_rows(*model, rows, 100'000, /*shares=*/false), expected);
+    EXPECT_EQ(score_rows(*model, rows, 700, /*shares=*/true), expected);
+    std::reverse(rows.begin(), rows.end());
+    EXPECT_EQ(score_rows(*model, rows, 900, /*shares=*/false), expected);
+    const auto serial = load_reward_model(folder / "m", {.dtype = dtype, .threads = 1});
+    EXPECT_EQ(score_rows(*serial, rows, 2000, /*shares=*/false), expected);
+  }
 }
 
 }  // namespace

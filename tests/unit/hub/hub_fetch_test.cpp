@@ -67,6 +67,15 @@ TEST_F(HubFetch, DownloadsIntoTheCacheLayout) {
   EXPECT_EQ(hub.num_downloads(), before);
 }
 
+// Without a tokenizer.json they tell which command makes one.
+TEST_F(HubFetch, OldTokenizersComeToo) {
+  hub.repos["models/org/tiny"].files.insert({"spm.model", small("pieces")});
+  hub.repos["models/org/tiny"].files.insert({"tokenizer.model", small("pieces")});
+  const fs::path snapshot = model();
+  EXPECT_TRUE(fs::exists(snapshot / "spm.model"));
+  EXPECT_TRUE(fs::exists(snapshot / "tokenizer.model"));
+}
+
 TEST_F(HubFetch, DownloadsTheShardsOfAnIndex) {
   FakeHub::Repo& repo = hub.repos["models/org/tiny"];
   repo.files.erase("model.safetensors");

@@ -116,16 +116,32 @@ TEST(TextPair, ConversationsOfMoreThanTwoTextsAreRefusedWithTheNextStep) {
   const Message answer{"assistant", "hello"};
   EXPECT_THAT(error({{"user", "a"}, {"assistant", "b"}, {"user", "c"}}, answer),
               AllOf(HasSubstr("3 messages"), HasSubstr("--template FILE")));
-  EXPECT_THAT(error({{"system", "a"}}, answer), HasSubstr("one message of the system"));
+  EXPECT_THAT(error({{"system", "a"}}, answer), HasSubstr("1 message of the system"));
   EXPECT_THAT(error({}, answer), HasSubstr("0 messages"));
   Conversation with_tools{{"user", "a"}};
   with_tools.tools = "[]";
-  EXPECT_THAT(error(with_tools, answer), HasSubstr("tools"));
+  EXPECT_THAT(error(with_tools, answer), HasSubstr("1 message and tools"));
+  Conversation with_variables{{"user", "a"}};
+  with_variables.template_kwargs = R"({"x":1})";
+  EXPECT_THAT(error(with_variables, answer), HasSubstr("variables of a template"));
   EXPECT_THAT(error({{"user", "a"}}, {"assistant", "", R"({"tool_calls":[]})"}),
               AllOf(HasSubstr("tool_calls"), HasSubstr("--template FILE")));
   EXPECT_EQ(
       error({{"user", "a"}}, {"assistant", "b", R"({"content":[{"type":"text","text":"b"}]})"}),
       "");
+}
+
+TEST(TextPair, OptionsWithoutEffectAreRefused) {
+  const ModelFolder folder("bos_bpe");
+  write_processor(folder, pair_processor());
+  EncoderOptions options;
+  options.bos = BosPolicy::kAsTemplate;
+  expect_error(ErrorKind::kUsage, HasSubstr("--bos as-template"),
+               [&] { encoder_of(folder, options); });
+  options.bos = BosPolicy::kOnce;
+  options.template_kwargs = R"({"x": 1})";
+  expect_error(ErrorKind::kUsage, HasSubstr("--chat-template-kwargs"),
+               [&] { encoder_of(folder, options); });
 }
 
 TEST(TextPair, ATokenizerThatMakesNoPairIsRefused) {
