@@ -25,21 +25,17 @@ std::vector<ScoredEvalItem> in_order_of(std::span<const ScoredEvalItem> a,
     for (const ScoredEvalItem& row : rows) all.push_back(identity(row.item));
     return all;
   };
-  const Matching matching = match(keys(a), keys(b));
-  if (!matching.is_complete()) {
-    const auto name_of = [](std::span<const ScoredEvalItem> rows) {
-      return [rows](std::size_t i) {
-        return fmt::format("{} of {}", rows[i].item.id, rows[i].item.subset);
-      };
+  const auto name_of = [](std::span<const ScoredEvalItem> rows) {
+    return [rows](std::size_t i) {
+      return fmt::format("{} of {}", rows[i].item.id, rows[i].item.subset);
     };
-    throw Error(
-        ErrorKind::kInput,
-        "the two runs hold different rows: {}; a comparison needs the same rows (id, subset and "
-        "texts) in both: score the same data, with the same sampling seed",
-        difference_text(matching, name_of(a), name_of(b)));
-  }
+  };
+  const std::vector<std::size_t> row_of_b =
+      match(keys(a), keys(b), name_of(a), name_of(b), "rows",
+            "a comparison needs the same rows (id, subset and texts) in both: score the same data, "
+            "with the same sampling seed");
   std::vector<ScoredEvalItem> ordered;
-  for (const std::size_t i : matching.row_of_b) ordered.push_back(b[i]);
+  for (const std::size_t i : row_of_b) ordered.push_back(b[i]);
   return ordered;
 }
 

@@ -42,17 +42,12 @@ struct CommonVotes {
 };
 
 CommonVotes common_votes(std::span<const ScoredVote> a, std::span<const ScoredVote> b) {
-  const Matching matching = match(vote_keys(a), vote_keys(b));
-  if (!matching.is_complete()) {
-    const auto name_of = [](std::span<const ScoredVote> votes) {
-      return [votes](std::size_t i) { return vote_text(votes[i].vote); };
-    };
-    throw Error(
-        ErrorKind::kInput,
-        "the two runs hold different votes: {}; a comparison needs the same votes in both: score "
-        "the same files",
-        difference_text(matching, name_of(a), name_of(b)));
-  }
+  const auto name_of = [](std::span<const ScoredVote> votes) {
+    return [votes](std::size_t i) { return vote_text(votes[i].vote); };
+  };
+  const std::vector<std::size_t> row_of_b =
+      match(vote_keys(a), vote_keys(b), name_of(a), name_of(b), "votes",
+            "a comparison needs the same votes in both: score the same files");
   const auto predicted = [](const ScoredVote& vote) {
     return PredictedVote{
         .outcome = vote.vote.outcome,
@@ -60,7 +55,7 @@ CommonVotes common_votes(std::span<const ScoredVote> a, std::span<const ScoredVo
   };
   CommonVotes common;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    const ScoredVote& other = b[matching.row_of_b[i]];
+    const ScoredVote& other = b[row_of_b[i]];
     if (a[i].error || other.error) {
       ++common.num_excluded;
       continue;

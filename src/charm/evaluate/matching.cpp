@@ -1,6 +1,7 @@
 #include "charm/evaluate/matching.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <unordered_map>
 
@@ -8,39 +9,38 @@
 
 namespace charm::evaluate {
 
-Matching match(const std::vector<std::string>& keys_a, const std::vector<std::string>& keys_b) {
+std::vector<std::size_t> match(const std::vector<std::string>& keys_a,
+                               const std::vector<std::string>& keys_b, const NameOfRow& name_a,
+                               const NameOfRow& name_b, std::string_view what,
+                               std::string_view advice) {
   std::unordered_map<std::string, std::size_t> place;
   for (std::size_t i = 0; i < keys_b.size(); ++i) place.emplace(keys_b[i], i);
-  Matching matching;
+  std::vector<std::size_t> row_of_b, only_a, only_b;
   std::vector<bool> is_used(keys_b.size(), false);
   for (std::size_t i = 0; i < keys_a.size(); ++i) {
     const auto it = place.find(keys_a[i]);
     if (it == place.end()) {
-      matching.only_a.push_back(i);
+      only_a.push_back(i);
       continue;
     }
-    matching.row_of_b.push_back(it->second);
+    row_of_b.push_back(it->second);
     is_used[it->second] = true;
   }
   for (std::size_t i = 0; i < keys_b.size(); ++i) {
-    if (!is_used[i]) matching.only_b.push_back(i);
+    if (!is_used[i]) only_b.push_back(i);
   }
-  return matching;
-}
-
-std::string difference_text(const Matching& matching,
-                            const std::function<std::string(std::size_t)>& name_a,
-                            const std::function<std::string(std::size_t)>& name_b) {
-  std::string text;
-  if (!matching.only_a.empty()) {
-    text += fmt::format("{} only in A (first: {})", matching.only_a.size(),
-                        name_a(matching.only_a.front()));
+  std::vector<std::string> differences;
+  if (!only_a.empty()) {
+    differences.push_back(
+        fmt::format("{} only in A (first: {})", only_a.size(), name_a(only_a.front())));
   }
-  if (!matching.only_b.empty()) {
-    text += fmt::format("{}{} only in B (first: {})", text.empty() ? "" : ", ",
-                        matching.only_b.size(), name_b(matching.only_b.front()));
+  if (!only_b.empty()) {
+    differences.push_back(
+        fmt::format("{} only in B (first: {})", only_b.size(), name_b(only_b.front())));
   }
-  return text;
+  if (differences.empty()) return row_of_b;
+  throw Error(ErrorKind::kInput, "the two runs hold different {}: {}; {}", what,
+              fmt::join(differences, ", "), advice);
 }
 
 std::string response_key(const std::string& policy, const std::string& prompt_id,
@@ -55,23 +55,18 @@ CommonScores common_scores(std::span<const Score> a, std::span<const Score> b) {
       all.push_back(response_key(row.policy, row.prompt_id, row.sample));
     return all;
   };
-  const Matching matching = match(keys(a), keys(b));
-  if (!matching.is_complete()) {
-    const auto name_of = [](std::span<const Score> rows) {
-      return [rows](std::size_t i) {
-        return fmt::format("policy {}, prompt {}, sample {}", rows[i].policy, rows[i].prompt_id,
-                           rows[i].sample);
-      };
+  const auto name_of = [](std::span<const Score> rows) {
+    return [rows](std::size_t i) {
+      return fmt::format("policy {}, prompt {}, sample {}", rows[i].policy, rows[i].prompt_id,
+                         rows[i].sample);
     };
-    throw Error(
-        ErrorKind::kInput,
-        "the two runs hold scores of different responses: {}; a comparison needs the same policies "
-        "and prompts in both",
-        difference_text(matching, name_of(a), name_of(b)));
-  }
+  };
+  const std::vector<std::size_t> row_of_b =
+      match(keys(a), keys(b), name_of(a), name_of(b), "responses",
+            "a comparison needs the same policies and prompts in both");
   CommonScores common;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    const Score& other = b[matching.row_of_b[i]];
+    const Score& other = b[row_of_b[i]];
     if (a[i].error || other.error) {
       ++common.num_excluded;
       continue;

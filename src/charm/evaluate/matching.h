@@ -4,29 +4,25 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "charm/records/score.h"
 
-// An inner join of the rows of two runs, A and B.
+// Joins the rows of two runs, A and B.
 namespace charm::evaluate {
 
-/// Rows that both runs have, and those that only one has.
-struct Matching {
-  std::vector<std::size_t> row_of_b;  ///< [row of A that B has]
-  std::vector<std::size_t> only_a, only_b;
+/// How messages name the row of this index.
+using NameOfRow = std::function<std::string(std::size_t)>;
 
-  bool is_complete() const { return only_a.empty() && only_b.empty(); }
-};
-
-/// Keys are distinct within a run.
-Matching match(const std::vector<std::string>& keys_a, const std::vector<std::string>& keys_b);
-
-/// "12 only in A (first: ...), 3 only in B (first: ...)".
-/// @param name_a  of a row of A, for people
-std::string difference_text(const Matching& matching,
-                            const std::function<std::string(std::size_t)>& name_a,
-                            const std::function<std::string(std::size_t)>& name_b);
+/// [row of A] the row of B with its key; keys are distinct within a run. Throws kInput where a run
+/// has rows that the other has not: "the two runs hold different votes: 12 only in A (first: ...),
+/// 3 only in B (first: ...); <advice>".
+/// @param what  "votes"
+std::vector<std::size_t> match(const std::vector<std::string>& keys_a,
+                               const std::vector<std::string>& keys_b, const NameOfRow& name_a,
+                               const NameOfRow& name_b, std::string_view what,
+                               std::string_view advice);
 
 /// What a response is joined on: policy, prompt and sample.
 std::string response_key(const std::string& policy, const std::string& prompt_id,

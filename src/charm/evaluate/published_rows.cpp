@@ -21,12 +21,6 @@ using storage::Value;
 
 constexpr int kPpeResponses = 64;  // published: 32 a question
 
-Value required_value(const RowView& row, const std::string& name) {
-  const Value value = row[name];
-  if (value.is_null()) throw Error(ErrorKind::kInput, "column '{}' is missing or null", name);
-  return value;
-}
-
 std::string required_text_of(const RowView& row, const std::string& name) {
   return storage::text_of(required_value(row, name), name);
 }
@@ -178,6 +172,12 @@ ScoredEvalItem ppe_row(const RowView& row, const fs::path& file) {
 }
 
 }  // namespace
+
+Value required_value(const RowView& row, const std::string& name) {
+  const Value value = row[name];
+  if (value.is_null()) throw Error(ErrorKind::kInput, "column '{}' is missing or null", name);
+  return value;
+}
 
 std::vector<std::string> published_columns(Benchmark benchmark) {
   switch (benchmark) {

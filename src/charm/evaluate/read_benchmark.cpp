@@ -32,16 +32,10 @@ Error unusable(fmt::format_string<Args...> format, Args&&... args) {
   return Error(ErrorKind::kInput, format, std::forward<Args>(args)...);
 }
 
-Value field(const RowView& row, const std::string& name) {
-  const Value value = row[name];
-  if (value.is_null()) throw unusable("column '{}' is missing or null", name);
-  return value;
-}
-
 /// One text, a fixed number of texts, or any number of them (`count` 0).
 std::vector<std::string> texts_field(const RowView& row, const std::string& name,
                                      std::size_t count) {
-  const Value value = field(row, name);
+  const Value value = required_value(row, name);
   const bool is_text = value.kind() == ValueKind::kText || value.kind() == ValueKind::kBytes;
   std::vector<std::string> texts;
   if (!is_text || count == 1) texts = storage::texts_of(value, name);
@@ -64,7 +58,7 @@ std::vector<std::string> texts_field(const RowView& row, const std::string& name
 
 /// One score per text.
 std::vector<double> scores_field(const RowView& row, const std::string& name, std::size_t count) {
-  std::vector<double> scores = storage::numbers_of(field(row, name), name);
+  std::vector<double> scores = storage::numbers_of(required_value(row, name), name);
   if (scores.size() != count) {
     throw unusable("column '{}': expected {} scores, one for each text, found {}", name, count,
                    scores.size());
@@ -112,7 +106,7 @@ std::string subset_of(const RowView& row, const fs::path& file) {
     return storage::text_of(subset, "subset");
   const std::string_view from_file = prior_set(storage::policy_name_of(file));
   if (!from_file.empty()) return std::string(from_file);
-  return storage::text_of(field(row, "subset"), "subset");
+  return storage::text_of(required_value(row, "subset"), "subset");
 }
 
 /// A row of saved scores of JudgeBench, RMB or PPE.
@@ -124,13 +118,13 @@ ScoredEvalItem saved_pair_row(const RowView& row, Benchmark benchmark) {
         benchmark_name(benchmark), published_key(benchmark));
   }
   ScoredEvalItem parsed;
-  parsed.item.id = storage::id_of(field(row, "id"), "id");
-  parsed.item.subset = storage::text_of(field(row, "subset"), "subset");
+  parsed.item.id = storage::id_of(required_value(row, "id"), "id");
+  parsed.item.subset = storage::text_of(required_value(row, "subset"), "subset");
   if (pair_benchmark_section(benchmark, parsed.item.subset).empty()) {
     throw unusable("column 'subset': '{}' is no subset of {}", parsed.item.subset,
                    benchmark_name(benchmark));
   }
-  parsed.item.prompt = storage::conversation_of(row, field(row, "prompt"), "prompt");
+  parsed.item.prompt = storage::conversation_of(row, required_value(row, "prompt"), "prompt");
   const bool is_ppe = benchmark == Benchmark::kPpe;
   const auto side = [&](const char* name, std::size_t count, std::vector<std::string>& texts,
                         std::vector<double>& scores) {
@@ -172,7 +166,7 @@ ScoredEvalItem parse_row(const RowView& row, const storage::RowReader& reader, B
   parsed.item.id = id_field(row, reader.num_rows());
   parsed.item.subset =
       is_rm_bench ? domain_of(row, parsed.item.id, reader.file()) : subset_of(row, reader.file());
-  parsed.item.prompt = storage::conversation_of(row, field(row, "prompt"), "prompt");
+  parsed.item.prompt = storage::conversation_of(row, required_value(row, "prompt"), "prompt");
   parsed.item.chosen = texts_field(row, "chosen", count);
   parsed.item.rejected = texts_field(row, "rejected", count);
   if (is_reward_bench_2) {

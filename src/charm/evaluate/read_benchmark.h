@@ -11,7 +11,8 @@
 
 namespace charm::storage {
 class RowView;
-}
+class Value;
+}  // namespace charm::storage
 
 namespace charm::evaluate {
 
@@ -44,6 +45,9 @@ std::string identity(const EvalItem& item);
 /// order. RewardBench 2's Ties subset is sampled by question (two rows), at least one.
 std::vector<ScoredEvalItem> limit_per_subset(std::vector<ScoredEvalItem> rows, std::int64_t limit,
                                              std::uint64_t seed);
+
+/// A column of a benchmark's row; throws kInput where it is missing or null.
+storage::Value required_value(const storage::RowView& row, const std::string& name);
 
 /// The columns that these benchmarks have.
 std::vector<std::string> published_columns(Benchmark benchmark);

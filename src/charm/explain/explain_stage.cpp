@@ -70,80 +70,67 @@ struct Inputs {
   std::vector<FeatureFile> fit;
   std::vector<FeatureFile> held_out;
   std::vector<storage::InputFile> files;
+
+  // `num_rows` 0: unknown.
+  void add(const fs::path& path, std::int64_t num_rows, storage::Manifest& manifest) {
+    files.push_back({.path = path, .sha256 = storage::sha256_of_path(path), .num_rows = num_rows});
+    manifest.input_hashed(path, files.back().sha256, num_rows == 0 ? -1 : num_rows);
+  }
 };
 
-class InputReader {
- public:
-  InputReader(storage::Manifest& manifest, const ExplainOptions& options,
-              const ProgressFn& progress)
-      : manifest_(manifest), options_(options), progress_(progress) {}
-
-  storage::ReadOptions reading() const {
-    return {.max_bad_rows = options_.max_bad_rows, .columns = options_.columns};
+Inputs read_inputs(const ExplainOptions& options, const std::optional<Split>& split,
+                   const ProgressFn& progress, storage::Manifest& manifest) {
+  if (split && !options.held_out_scores.empty()) {
+    throw Error(ErrorKind::kUsage,
+                "--held-out-scores: the calibration held out a share of {} of the prompts "
+                "itself; give the scores of all prompts by --scores only",
+                split->share);
   }
-
-  Inputs read(const std::optional<Split>& split) {
-    if (split && !options_.held_out_scores.empty()) {
-      throw Error(ErrorKind::kUsage,
-                  "--held-out-scores: the calibration held out a share of {} of the prompts "
-                  "itself; give the scores of all prompts by --scores only",
-                  split->share);
+  Inputs inputs;
+  const auto read = [&](const fs::path& path, const std::optional<Split>& by) {
+    FeatureFileParts parts =
+        read_features(path, {.max_bad_rows = options.max_bad_rows, .columns = options.columns}, by);
+    const std::int64_t num_rows = std::ssize(parts.fit.rows) + std::ssize(parts.held_out.rows);
+    inputs.add(path, num_rows, manifest);
+    if (progress) {
+      progress({.what = "reading responses",
+                .done = std::ssize(inputs.files),
+                .total = std::ssize(options.scores) + std::ssize(options.held_out_scores),
+                .unit = "files",
+                .detail = ""});
     }
-    for (const fs::path& path : options_.scores) {
-      FeatureFileParts parts = read_features(path, reading(), split);
-      add(path, parts.fit.rows.size() + parts.held_out.rows.size());
-      if (split && (parts.fit.rows.empty() || parts.held_out.rows.empty())) {
-        throw Error(ErrorKind::kInput,
-                    "{}: the calibration's holdout of {} gives {} fit rows and {} held-out rows; "
-                    "both must be non-empty",
-                    path.string(), split->share, parts.fit.rows.size(), parts.held_out.rows.size());
-      }
-      inputs_.fit.push_back(std::move(parts.fit));
-      if (split) inputs_.held_out.push_back(std::move(parts.held_out));
+    return parts;
+  };
+  for (const fs::path& path : options.scores) {
+    FeatureFileParts parts = read(path, split);
+    if (split && (parts.fit.rows.empty() || parts.held_out.rows.empty())) {
+      throw Error(ErrorKind::kInput,
+                  "{}: the calibration's holdout of {} gives {} fit rows and {} held-out rows; "
+                  "both must be non-empty",
+                  path.string(), split->share, parts.fit.rows.size(), parts.held_out.rows.size());
     }
-    for (const fs::path& path : options_.held_out_scores) {
-      inputs_.held_out.push_back(read_features(path, reading(), std::nullopt).fit);
-      add(path, inputs_.held_out.back().rows.size());
-    }
-    return std::move(inputs_);
+    inputs.fit.push_back(std::move(parts.fit));
+    if (split) inputs.held_out.push_back(std::move(parts.held_out));
   }
-
- private:
-  void add(const fs::path& path, std::size_t num_rows) {
-    const auto rows = static_cast<std::int64_t>(num_rows);
-    inputs_.files.push_back(
-        {.path = path, .sha256 = storage::sha256_of_path(path), .num_rows = rows});
-    manifest_.input_hashed(path, inputs_.files.back().sha256, rows);
-    if (!progress_) return;
-    progress_({.what = "reading responses",
-               .done = static_cast<std::int64_t>(inputs_.files.size()),
-               .total = static_cast<std::int64_t>(options_.scores.size() +
-                                                  options_.held_out_scores.size()),
-               .unit = "files",
-               .detail = ""});
-  }
-
-  storage::Manifest& manifest_;
-  const ExplainOptions& options_;
-  const ProgressFn& progress_;
-  Inputs inputs_;
-};
+  for (const fs::path& path : options.held_out_scores)
+    inputs.held_out.push_back(read(path, std::nullopt).fit);
+  return inputs;
+}
 
 // The policies to explain: with a calibration's own ratings only its policies.
 std::vector<std::string> policies_of(const ExplainOptions& options, const Inputs& inputs,
                                      const std::optional<results::Calibration>& facts,
                                      std::vector<std::string>& warnings) {
   if (!facts || options.ratings) return {};
-  std::vector<std::string> names;
+  std::vector<std::string> names, others;
   for (const results::CalibratedPolicy& one : facts->policies) names.push_back(one.policy);
-  std::vector<std::string> others;
+  const auto has = [](const std::vector<std::string>& list, const std::string& policy) {
+    return std::ranges::find(list, policy) != list.end();
+  };
   for (const FeatureFile& file : inputs.fit) {
     for (const FeatureRow& row : file.rows) {
-      const std::string& policy = row.score.policy;
-      const auto known = [&](const auto& list) {
-        return std::find(list.begin(), list.end(), policy) != list.end();
-      };
-      if (!known(names) && !known(others)) others.push_back(policy);
+      if (!has(names, row.score.policy) && !has(others, row.score.policy))
+        others.push_back(row.score.policy);
     }
   }
   if (!others.empty()) {
@@ -182,21 +169,17 @@ MethodComparison compare(const ExplainOptions& options, const Inputs& inputs,
                          .reference = facts.reference,
                          .reward_bench = options.reward_bench,
                          .rm_bench = options.rm_bench,
-                         .min_differing = options.settings.min_differing,
-                         .bootstrap = options.settings.bootstrap,
-                         .seed = options.settings.seed,
+                         .settings = options.settings,
                          .max_bad_rows = options.max_bad_rows,
                          .pairing = {.first_policy = facts.reference,
                                      .min_prompts = options.min_prompts,
                                      .strict = false,
-                                     .policies = {}},
-                         .held_out_pairing = {}};
+                                     .policies = {}}};
   compare.solve.solver = results::SolverKind::kExact;
   compare.solve.shrink = false;
   compare.solve.num_threads = options.settings.num_threads;
   for (const results::CalibratedPolicy& one : facts.policies)
     compare.pairing.policies.push_back(one.policy);
-  compare.held_out_pairing = compare.pairing;
   return compare_methods(inputs.fit, inputs.held_out, compare);
 }
 
@@ -217,15 +200,8 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
       .option("ties", results::tie_rule_name(options.settings.ties));
   std::optional<results::Calibration> facts;
   if (options.calibration) facts = read_rated_calibration(*options.calibration);
-  Inputs inputs =
-      InputReader(manifest, options, progress).read(facts ? split_of(*facts) : std::nullopt);
-  if (options.calibration) {
-    inputs.files.push_back({.path = *options.calibration,
-                            .sha256 = storage::sha256_of_path(*options.calibration),
-                            .num_rows = static_cast<std::int64_t>(facts->policies.size())});
-    manifest.input_hashed(*options.calibration, inputs.files.back().sha256,
-                          inputs.files.back().num_rows);
-  }
+  Inputs inputs = read_inputs(options, facts ? split_of(*facts) : std::nullopt, progress, manifest);
+  if (facts) inputs.add(*options.calibration, std::ssize(facts->policies), manifest);
 
   Explanation result;
   result.reference = facts ? facts->reference : options.reference;
@@ -279,11 +255,7 @@ Explanation explain(const ExplainOptions& options, const ProgressFn& progress) {
     result.pooled = std::move(comparison.pooled);
   }
   for (const auto* list : {&options.reward_bench, &options.rm_bench}) {
-    for (const fs::path& path : *list) {
-      inputs.files.push_back(
-          {.path = path, .sha256 = storage::sha256_of_path(path), .num_rows = 0});
-      manifest.input_hashed(path, inputs.files.back().sha256);
-    }
+    for (const fs::path& path : *list) inputs.add(path, /*num_rows=*/0, manifest);
   }
   for (const std::string& warning : result.warnings) log::warning("{}", warning);
 

@@ -56,13 +56,11 @@ std::vector<Column> usable_columns(std::vector<std::vector<double>> differences,
   return columns;
 }
 
-double mean_of(std::span<const double> values) { return stats::mean(values); }
-
 // Influence of each cluster on a column's mean.
 std::vector<double> mean_influence(std::span<const double> values,
                                    std::span<const std::uint32_t> clusters,
                                    std::size_t num_clusters) {
-  const double mean = mean_of(values);
+  const double mean = stats::mean(values);
   std::vector<double> influence(num_clusters, 0.0);
   for (std::size_t r = 0; r < values.size(); ++r) {
     influence[clusters[r]] += (values[r] - mean) / static_cast<double>(values.size());
@@ -80,8 +78,7 @@ std::optional<results::Estimate> offset_between(std::span<const results::Calibra
                                                 const std::string& policy,
                                                 const std::string& reference) {
   const auto find = [&](const std::string& name) {
-    return std::find_if(offsets.begin(), offsets.end(),
-                        [&](const results::CalibratedPolicy& one) { return one.policy == name; });
+    return std::ranges::find(offsets, name, &results::CalibratedPolicy::policy);
   };
   const auto over = find(policy);
   const auto ref = find(reference);
@@ -117,7 +114,7 @@ PairExplanation explain_pair(const FeatureTable& table, std::size_t over, std::s
   const auto estimated = [&](double value, std::span<const double> influence) {
     return results::Estimate{value, fit.interval(value, fit.error_of(influence))};
   };
-  result.score_gap = estimated(mean_of(gaps), mean_influence(gaps, rows.prompt, num_prompts));
+  result.score_gap = estimated(stats::mean(gaps), mean_influence(gaps, rows.prompt, num_prompts));
   result.offset = offset_between(offsets, result.policy, result.reference);
   result.unexplained = estimated(fit.coefficients[0], fit.influence[0]);
   std::vector<double> explained(num_prompts, 0.0);
@@ -125,7 +122,7 @@ PairExplanation explain_pair(const FeatureTable& table, std::size_t over, std::s
     const Column& column = columns[fit.kept[k]];
     FeatureEffect effect{.feature = column.name,
                          .coefficient = estimated(fit.coefficients[k + 1], fit.influence[k + 1]),
-                         .mean_difference = mean_of(column.values),
+                         .mean_difference = stats::mean(column.values),
                          .contribution = {},
                          .share_of_gap = {},
                          .share_of_offset = {}};
@@ -232,9 +229,7 @@ PooledEffects pooled_effects(std::span<const FeatureFile> files, std::int64_t mi
 double adjustment(const PooledEffects& pooled, const Features& features) {
   double sum = 0.0;
   for (const FeatureEffect& effect : pooled.effects) {
-    const auto place =
-        std::find_if(kFeatures.begin(), kFeatures.end(),
-                     [&](const FeatureName& one) { return one.name == effect.feature; });
+    const auto place = std::ranges::find(kFeatures, effect.feature, &FeatureName::name);
     sum += effect.coefficient.value * features[static_cast<std::size_t>(place - kFeatures.begin())];
   }
   return sum;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "charm/evaluate/metrics.h"
 #include "charm/explain/explanation.h"
 #include "charm/explain/regression.h"
 #include "charm/stats/bootstrap.h"
@@ -13,16 +14,6 @@ namespace charm::explain {
 namespace {
 
 constexpr double kMinEffectiveRows = 30.0;
-
-double weighted_rate(std::span<const double> wins, std::span<const double> weights) {
-  double sum = 0.0;
-  double total = 0.0;
-  for (std::size_t r = 0; r < wins.size(); ++r) {
-    sum += weights[r] * wins[r];
-    total += weights[r];
-  }
-  return sum / total;
-}
 
 // Row weights: uniform, or balanced on some columns.
 class BalancedWeights {
@@ -37,10 +28,10 @@ class BalancedWeights {
   const std::optional<Balance>& start() const { return start_; }
 
   std::optional<double> win_rate(std::span<const double> wins, std::span<const double> base) const {
-    if (is_uniform()) return weighted_rate(wins, base);
+    if (is_uniform()) return evaluate::weighted_mean(wins, base);
     const auto found = balance(columns_, base, start_->multipliers);
     if (!found) return std::nullopt;
-    return weighted_rate(wins, found->weights);
+    return evaluate::weighted_mean(wins, found->weights);
   }
 
  private:
@@ -117,7 +108,7 @@ void add_mismatch(PairExplanation& explanation, const stats::PairRows& rows,
 
   explanation.target_win_rate = target;
   const std::vector<double> ones(wins.size(), 1.0);
-  explanation.win_rate = results::Estimate{weighted_rate(wins, ones), {}};
+  explanation.win_rate = results::Estimate{evaluate::weighted_mean(wins, ones), {}};
   explanation.mismatch =
       results::Estimate{stats::mismatch_degree(explanation.win_rate->value, target), {}};
   put_intervals(replicates[0], *explanation.win_rate, *explanation.mismatch);
@@ -138,7 +129,7 @@ void add_mismatch(PairExplanation& explanation, const stats::PairRows& rows,
     matched.features =
         m == 1 ? std::vector<std::string>{std::string(kFeatures[kLogLength].name)} : names;
     matched.effective_rows = start->effective_rows;
-    matched.win_rate.value = weighted_rate(wins, start->weights);
+    matched.win_rate.value = evaluate::weighted_mean(wins, start->weights);
     matched.mismatch.value = stats::mismatch_degree(matched.win_rate.value, target);
     put_intervals(replicates[m], matched.win_rate, matched.mismatch);
     (m == 1 ? explanation.length_matched : explanation.style_matched) = std::move(matched);

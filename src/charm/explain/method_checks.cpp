@@ -15,10 +15,8 @@ namespace charm::explain {
 namespace {
 
 double offset_of(const std::vector<results::CalibratedPolicy>& offsets, const std::string& policy) {
-  for (const results::CalibratedPolicy& one : offsets) {
-    if (one.policy == policy) return one.offset.value;
-  }
-  return 0.0;
+  const auto found = std::ranges::find(offsets, policy, &results::CalibratedPolicy::policy);
+  return found == offsets.end() ? 0.0 : found->offset.value;
 }
 
 results::Correlations correlations_of(const results::Metrics& metrics) {
@@ -35,8 +33,8 @@ class MethodOutcomes {
  public:
   MethodOutcomes(const std::vector<ScoreFile>& scores,
                  const std::vector<results::CalibratedPolicy>& offsets,
-                 const stats::PairedScoresOptions& pairing, const CompareOptions& options)
-      : ties_(options.solve.ties), scores_(scores, pairing), names_(scores_.names()) {
+                 const CompareOptions& options)
+      : ties_(options.solve.ties), scores_(scores, options.pairing), names_(scores_.names()) {
     std::vector<double> offset_of_policy;
     for (const std::string& name : names_) {
       ratings_.push_back(rating_of(options, name));
@@ -101,15 +99,15 @@ const ArenaRating& rating_of(const CompareOptions& options, const std::string& p
 std::vector<MethodCheck> check_methods(
     const std::vector<std::vector<ScoreFile>>& scores,
     const std::vector<std::vector<results::CalibratedPolicy>>& offsets,
-    const stats::PairedScoresOptions& pairing, const CompareOptions& options) {
+    const CompareOptions& options) {
   std::deque<MethodOutcomes> outcomes;
   for (std::size_t m = 0; m < scores.size(); ++m)
-    outcomes.emplace_back(scores[m], offsets[m], pairing, options);
+    outcomes.emplace_back(scores[m], offsets[m], options);
   const std::size_t num_prompts = outcomes.front().num_prompts();
-  const auto num_replicates = static_cast<std::size_t>(options.bootstrap);
+  const auto num_replicates = static_cast<std::size_t>(options.settings.bootstrap);
   std::vector<std::vector<double>> replicates(scores.size(), std::vector<double>(num_replicates));
-  stats::bootstrap(num_replicates, options.seed, "compare methods", options.solve.num_threads,
-                   [&](std::size_t index, RandomStream& stream) {
+  stats::bootstrap(num_replicates, options.settings.seed, "compare methods",
+                   options.solve.num_threads, [&](std::size_t index, RandomStream& stream) {
                      const auto weights = stats::resample_prompts(num_prompts, stream);
                      const auto ratings = stats::draw_ratings(outcomes.front().ratings(), stream);
                      for (std::size_t m = 0; m < outcomes.size(); ++m)
@@ -144,7 +142,8 @@ std::vector<MethodCheck> check_methods(
         }
       }
       const auto arena = evaluate::arena_result(
-          rows, ratings, {.num_replicates = options.bootstrap, .seed = options.seed});
+          rows, ratings,
+          {.num_replicates = options.settings.bootstrap, .seed = options.settings.seed});
       check.mean_score = correlations_of(arena.mean_score);
       check.win_rate = correlations_of(arena.win_rate);
     }

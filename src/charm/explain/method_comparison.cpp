@@ -32,16 +32,11 @@ Correction lowess_correction(const std::vector<double>& lengths, const std::vect
   return [curve](const Features& features) { return curve.at(characters(features)); };
 }
 
-Correction lowess_of_policies(std::span<const FeatureFile> files,
-                              const std::vector<results::CalibratedPolicy>& policies) {
-  std::vector<double> lengths;
-  std::vector<double> scores;
+Correction lowess_of_policies(std::span<const FeatureFile> files) {
+  std::vector<double> lengths, scores;
   for (const FeatureFile& file : files) {
     for (const FeatureRow& row : file.rows) {
-      const bool is_included = std::any_of(policies.begin(), policies.end(), [&](const auto& one) {
-        return one.policy == row.score.policy;
-      });
-      if (!is_included || row.score.error) continue;
+      if (row.score.error) continue;
       lengths.push_back(characters(row.features));
       scores.push_back(row.score.score);
     }
@@ -51,16 +46,9 @@ Correction lowess_of_policies(std::span<const FeatureFile> files,
 
 std::vector<ScoreFile> corrected_scores(std::span<const FeatureFile> files,
                                         const Correction& correction) {
-  std::vector<ScoreFile> result;
-  for (const FeatureFile& file : files) {
-    ScoreFile& to = result.emplace_back(ScoreFile{.name = file.name, .rows = {}});
-    for (const FeatureRow& row : file.rows) {
-      to.rows.push_back(row.score);
-      if (row.score.error || !correction) continue;
-      to.rows.back().score = static_cast<float>(row.score.score - correction(row.features));
-    }
-  }
-  return result;
+  return score_files(files, [&](const FeatureRow& row) {
+    return correction ? row.score.score - correction(row.features) : double{row.score.score};
+  });
 }
 
 // A benchmark's rows with the features of their texts, computed once.
@@ -74,8 +62,8 @@ class BenchmarkTexts {
                                      /*with_scores=*/true)
                 .rows;
     for (const ScoredEvalItem& row : rows_) {
-      for (const auto& texts : {row.item.chosen, row.item.rejected}) {
-        for (const std::string& text : texts) features_.push_back(response_features(text));
+      for (const auto* texts : {&row.item.chosen, &row.item.rejected}) {
+        for (const std::string& text : *texts) features_.push_back(response_features(text));
       }
     }
   }
@@ -84,16 +72,11 @@ class BenchmarkTexts {
 
   // Over the benchmark's own texts, as Reward-Calibration fits it.
   Correction lowess() const {
-    std::vector<double> lengths;
-    std::vector<double> scores;
-    std::size_t at = 0;
+    std::vector<double> lengths, scores;
+    for (const Features& features : features_) lengths.push_back(characters(features));
     for (const ScoredEvalItem& row : rows_) {
-      for (const auto& list : {row.score_chosen, row.score_rejected}) {
-        for (const double score : list) {
-          lengths.push_back(characters(features_[at++]));
-          scores.push_back(score);
-        }
-      }
+      for (const auto* list : {&row.score_chosen, &row.score_rejected})
+        scores.insert(scores.end(), list->begin(), list->end());
     }
     return lowess_correction(lengths, scores, kBenchmarkFraction);
   }
@@ -137,14 +120,14 @@ MethodComparison compare_methods(std::span<const FeatureFile> fit,
   std::vector<FeatureFile> calibrated(fit.begin(), fit.end());
   for (FeatureFile& file : calibrated) {
     std::erase_if(file.rows, [&](const FeatureRow& row) {
-      return std::none_of(options.offsets.begin(), options.offsets.end(),
-                          [&](const auto& one) { return one.policy == row.score.policy; });
+      return std::ranges::find(options.offsets, row.score.policy,
+                               &results::CalibratedPolicy::policy) == options.offsets.end();
     });
   }
   std::erase_if(calibrated, [](const FeatureFile& file) { return file.rows.empty(); });
-  result.pooled = pooled_effects(calibrated, options.min_differing);
+  result.pooled = pooled_effects(calibrated, options.settings.min_differing);
   const Correction style = [&](const Features& f) { return adjustment(result.pooled, f); };
-  const Correction lowess = lowess_of_policies(fit, options.offsets);
+  const Correction lowess = lowess_of_policies(calibrated);
   const auto style_scores = corrected_scores(fit, style);
 
   struct Plan {
@@ -178,39 +161,31 @@ MethodComparison compare_methods(std::span<const FeatureFile> fit,
     fit_scores.push_back(corrected_scores(fit, plan.policies));
     held_out_scores.push_back(corrected_scores(held_out, plan.policies));
   }
-  const auto on_fit = check_methods(fit_scores, offsets, options.pairing, options);
+  const auto on_fit = check_methods(fit_scores, offsets, options);
   std::vector<MethodCheck> on_held_out;
-  if (!held_out.empty())
-    on_held_out = check_methods(held_out_scores, offsets, options.held_out_pairing, options);
+  if (!held_out.empty()) on_held_out = check_methods(held_out_scores, offsets, options);
 
   const BenchmarkTexts reward_bench(options.reward_bench, evaluate::Benchmark::kRewardBench,
                                     options.max_bad_rows);
   const BenchmarkTexts rm_bench(options.rm_bench, evaluate::Benchmark::kRmBench,
                                 options.max_bad_rows);
-  const evaluate::BootstrapOptions bootstrap{.num_replicates = options.bootstrap,
-                                             .seed = options.seed};
+  const evaluate::BootstrapOptions bootstrap{.num_replicates = options.settings.bootstrap,
+                                             .seed = options.settings.seed};
   for (std::size_t m = 0; m < plans.size(); ++m) {
-    Method method{.name = plans[m].name,
-                  .meaning = plans[m].meaning,
-                  .offsets = {},
-                  .fit = on_fit[m],
-                  .held_out = {},
-                  .reward_bench = {},
-                  .rm_bench = {}};
+    Method method;
+    method.name = plans[m].name;
+    method.meaning = plans[m].meaning;
+    method.fit = on_fit[m];
     for (const results::CalibratedPolicy& one : plans[m].offsets)
       method.offsets.emplace_back(one.policy, one.offset.value);
     if (!on_held_out.empty()) method.held_out = on_held_out[m];
-    const bool has_offsets = !plans[m].offsets.empty();
-    if (!has_offsets) {
-      const bool is_lowess = method.name == "lowess";
-      if (!reward_bench.empty()) {
-        method.reward_bench =
-            reward_bench.result(is_lowess ? reward_bench.lowess() : plans[m].policies, bootstrap);
-      }
-      if (!rm_bench.empty()) {
-        method.rm_bench =
-            rm_bench.result(is_lowess ? rm_bench.lowess() : plans[m].policies, bootstrap);
-      }
+    if (plans[m].offsets.empty()) {
+      const auto result_on = [&](const BenchmarkTexts& texts) {
+        return texts.result(method.name == "lowess" ? texts.lowess() : plans[m].policies,
+                            bootstrap);
+      };
+      if (!reward_bench.empty()) method.reward_bench = result_on(reward_bench);
+      if (!rm_bench.empty()) method.rm_bench = result_on(rm_bench);
     }
     result.methods.push_back(std::move(method));
   }

@@ -24,12 +24,9 @@ struct CompareOptions {
   std::string reference;
   std::vector<fs::path> reward_bench;  ///< saved scores of RewardBench v1
   std::vector<fs::path> rm_bench;      ///< saved scores of RM-Bench
-  std::int64_t min_differing = 10;     ///< as ExplainSettings
-  std::int64_t bootstrap = 1000;
-  std::uint64_t seed = 0;
+  ExplainSettings settings;
   std::int64_t max_bad_rows = 0;
   stats::PairedScoresOptions pairing;
-  stats::PairedScoresOptions held_out_pairing;
 };
 
 struct MethodComparison {
@@ -58,6 +55,6 @@ const ArenaRating& rating_of(const CompareOptions& options, const std::string& p
 std::vector<MethodCheck> check_methods(
     const std::vector<std::vector<ScoreFile>>& scores,
     const std::vector<std::vector<results::CalibratedPolicy>>& offsets,
-    const stats::PairedScoresOptions& pairing, const CompareOptions& options);
+    const CompareOptions& options);
 
 }  // namespace charm::explain

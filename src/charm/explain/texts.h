@@ -42,6 +42,20 @@ FeatureFileParts read_features(const std::filesystem::path& path,
                                const storage::ReadOptions& options,
                                const std::optional<Split>& split);
 
+/// The files with a value per row in place of its score.
+template <typename Value>
+std::vector<ScoreFile> score_files(std::span<const FeatureFile> files, const Value& value) {
+  std::vector<ScoreFile> result;
+  for (const FeatureFile& file : files) {
+    ScoreFile& to = result.emplace_back(ScoreFile{.name = file.name, .rows = {}});
+    for (const FeatureRow& row : file.rows) {
+      to.rows.push_back(row.score);
+      if (!row.score.error) to.rows.back().score = static_cast<float>(value(row));
+    }
+  }
+  return result;
+}
+
 /// Scores and features of several policies joined on the same keys: row r of a pair's scores is row
 /// r of each of its features. Immutable.
 class FeatureTable {

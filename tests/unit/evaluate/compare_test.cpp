@@ -182,7 +182,7 @@ TEST(CompareArena, DifferenceOfCorrelations) {
   EXPECT_EQ(json["mean_abs_mismatch_left_out"]["a"],
             json["policies"]["a"]["mean_abs_mismatch"]["a"]);
   a.pop_back();
-  EXPECT_ERROR(kInput, "scores of different responses",
+  EXPECT_ERROR(kInput, "hold different responses",
                compare_arena(a, b, ratings, {}, {.num_replicates = 0}));
 }
 
