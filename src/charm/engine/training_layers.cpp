@@ -26,7 +26,7 @@ Tensor rounded(const Tensor& master) {
 template <typename Element>
 void pack(const Tensor& weight_OI, const Tensor& bias_O, PackedWeight& packed) {
   packed = PackedWeight::pack(weight_OI.data<Element>(), data_or_null<Element>(bias_O),
-                              weight_OI.rows(), weight_OI.cols(), std::move(packed));
+                              weight_OI.rows(), weight_OI.cols(), packed.release());
 }
 
 /// Packed for input gradients; weights with the same inputs, stacked.
@@ -36,7 +36,7 @@ void pack_transposed(std::initializer_list<const Tensor*> weights_OI, PackedWeig
   for (const Tensor* weight : weights_OI)
     parts.emplace_back(weight->data<Element>(), weight->rows());
   packed = PackedWeight::pack_transposed<Element>(parts, (*weights_OI.begin())->cols(),
-                                                  std::move(packed));
+                                                  packed.release());
 }
 
 /// A linear layer's masters.

@@ -19,10 +19,10 @@ class PackedWeight {
 
   /// @param weight_OI  row-major; copied
   /// @param bias_O     may be null
-  /// @param old        gives its memory, where that is large enough
+  /// @param memory     taken where it is large enough
   template <typename Element>
   static PackedWeight pack(const Element* weight_OI, const Element* bias_O, std::int64_t outputs,
-                           std::int64_t inputs, PackedWeight old = {});
+                           std::int64_t inputs, HugePageBuffer memory = {});
 
   /// Gate and up projections of a gated MLP, for which `gemm` computes f(gate) * up: a panel holds
   /// 32 outputs of each. Biases may be null.
@@ -37,7 +37,10 @@ class PackedWeight {
   template <typename Element>
   static PackedWeight pack_transposed(
       std::span<const std::pair<const Element*, std::int64_t>> weights_OI, std::int64_t inputs,
-      PackedWeight old = {});
+      HugePageBuffer memory = {});
+
+  /// Its memory, for the next pack; it is empty then.
+  HugePageBuffer release() { return std::exchange(*this, {}).panels_; }
 
   std::int64_t outputs() const { return outputs_; }
   std::int64_t inputs() const { return inputs_; }
