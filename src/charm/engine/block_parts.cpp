@@ -23,10 +23,10 @@ struct Packer {
     return packed;
   }
 
-  GatedLinear gated(const Tensor& gate_FD, const Tensor& gate_bias, const Tensor& up_FD,
-                    const Tensor& up_bias, Activation activation) const {
-    GatedLinear packed = GatedLinear::pack(converted(gate_FD), converted(gate_bias),
-                                           converted(up_FD), converted(up_bias), activation);
+  Linear gated(const Tensor& gate_FD, const Tensor& gate_bias, const Tensor& up_FD,
+               const Tensor& up_bias, Activation activation) const {
+    Linear packed = Linear::pack_gated(converted(gate_FD), converted(gate_bias), converted(up_FD),
+                                       converted(up_bias), activation);
     release_pages(gate_FD);
     release_pages(up_FD);
     return packed;
@@ -82,69 +82,69 @@ DeltaNet make_delta_net(const DecoderConfig& config, const BlockWeights& weights
 }
 
 void pack_attention(const DecoderConfig& config, const BlockWeights& weights, const Packer& packer,
-                    BlockParts& parts) {
-  parts.shares_kv = shares_kv(config, parts.layer);
-  if (!parts.shares_kv) parts.k = packer.linear(weights.k_KED, weights.k_bias);
-  if (weights.v_KED.defined()) parts.v = packer.linear(weights.v_KED, weights.v_bias);
-  if (parts.shares_kv || lends_kv(config, parts.layer)) {
-    const bool global = is_global(config, parts.layer);
-    parts.keys = global ? BlockWorkspace::kGlobalKeys : BlockWorkspace::kWindowKeys;
-    parts.values = global ? BlockWorkspace::kGlobalValues : BlockWorkspace::kWindowValues;
+                    CpuBlock& block) {
+  block.shares_kv = shares_kv(config, block.layer);
+  if (!block.shares_kv) block.k = packer.linear(weights.k_KED, weights.k_bias);
+  if (weights.v_KED.defined()) block.v = packer.linear(weights.v_KED, weights.v_bias);
+  if (block.shares_kv || lends_kv(config, block.layer)) {
+    const bool global = is_global(config, block.layer);
+    block.keys = global ? BlockWorkspace::kGlobalKeys : BlockWorkspace::kWindowKeys;
+    block.values = global ? BlockWorkspace::kGlobalValues : BlockWorkspace::kWindowValues;
   }
   if (config.norms_values) {
-    const std::vector<float> ones(static_cast<std::size_t>(parts.head_dim), 1.0F);
-    parts.v_norm_E = packer.converted(Tensor::of(ones));
+    const std::vector<float> ones(static_cast<std::size_t>(block.head_dim), 1.0F);
+    block.v_norm_E = packer.converted(Tensor::of(ones));
   }
   if (!config.attention_output_gate) {
-    parts.q = packer.linear(weights.q_HED, weights.q_bias);
+    block.q = packer.linear(weights.q_HED, weights.q_bias);
     return;
   }
   const auto part = [&](std::int64_t index) {
     return packer.linear(parts_of_heads(weights.q_HED, config.num_heads, index),
                          parts_of_heads(weights.q_bias, config.num_heads, index));
   };
-  parts.q = part(0);
-  parts.output_gate = part(1);
+  block.q = part(0);
+  block.output_gate = part(1);
   release_pages(weights.q_HED);
 }
 
 }  // namespace
 
-BlockParts make_block_parts(const DecoderConfig& config, std::size_t layer,
-                            const BlockWeights& stored, DType dtype) {
+CpuBlock make_cpu_block(const DecoderConfig& config, std::size_t layer, const BlockWeights& stored,
+                        DType dtype) {
   const BlockWeights weights = split_fused(config, stored);
   const Packer packer{dtype};
-  BlockParts parts;
-  parts.layer = layer;
-  parts.num_heads = config.num_heads;
-  parts.num_kv_heads = num_kv_heads(config, layer);
-  parts.head_dim = head_dim(config, layer);
-  parts.norm = norm_config(config);
-  parts.attention = attention_config(config, layer);
-  parts.rope = rope_index(config, layer);
-  parts.input_norm_D = packer.converted(weights.input_norm_D);
-  parts.mlp_norm_D = packer.converted(weights.mlp_norm_D);
-  parts.attention_out_norm_D = packer.converted(weights.attention_out_norm_D);
-  parts.mlp_out_norm_D = packer.converted(weights.mlp_out_norm_D);
-  parts.q_norm_E = packer.converted(weights.q_norm_E);
-  parts.k_norm_E = packer.converted(weights.k_norm_E);
+  CpuBlock block;
+  block.layer = layer;
+  block.num_heads = config.num_heads;
+  block.num_kv_heads = num_kv_heads(config, layer);
+  block.head_dim = head_dim(config, layer);
+  block.norm = norm_config(config);
+  block.attention = attention_config(config, layer);
+  block.rope = rope_index(config, layer);
+  block.input_norm_D = packer.converted(weights.input_norm_D);
+  block.mlp_norm_D = packer.converted(weights.mlp_norm_D);
+  block.attention_out_norm_D = packer.converted(weights.attention_out_norm_D);
+  block.mlp_out_norm_D = packer.converted(weights.mlp_out_norm_D);
+  block.q_norm_E = packer.converted(weights.q_norm_E);
+  block.k_norm_E = packer.converted(weights.k_norm_E);
   if (has_delta_net(config, layer)) {
-    parts.delta_net = make_delta_net(config, weights, packer);
+    block.delta_net = make_delta_net(config, weights, packer);
   } else {
-    pack_attention(config, weights, packer, parts);
+    pack_attention(config, weights, packer, block);
   }
-  parts.o = packer.linear(weights.o_DHE, weights.o_bias);
+  block.o = packer.linear(weights.o_DHE, weights.o_bias);
   if (config.scales_layers)
-    parts.output_scale =
+    block.output_scale =
         packer.converted(weights.layer_scalar_1).to(DType::kFloat32).data<float>()[0];
   if (has_experts(config, layer)) {
-    parts.experts = make_experts(config, weights, packer);
-    return parts;
+    block.experts = make_experts(config, weights, packer);
+    return block;
   }
-  parts.gated = packer.gated(weights.gate_FD, weights.gate_bias, weights.up_FD, weights.up_bias,
+  block.gated = packer.gated(weights.gate_FD, weights.gate_bias, weights.up_FD, weights.up_bias,
                              config.activation);
-  parts.down = packer.linear(weights.down_DF, weights.down_bias);
-  return parts;
+  block.down = packer.linear(weights.down_DF, weights.down_bias);
+  return block;
 }
 
 }  // namespace charm::engine

@@ -34,52 +34,52 @@ std::vector<kernels::AttentionSequence> rows_of(
 /// One forward pass of a block.
 class BlockPass {
  public:
-  BlockPass(const BlockParts& parts, const BatchLayout& layout, BlockRows rows,
+  BlockPass(const CpuBlock& block, const BatchLayout& layout, BlockRows rows,
             BlockWorkspace& workspace, CachedPrefix& prefix, const Tensor& x_TD)
-      : parts_(parts),
+      : block_(block),
         layout_(layout),
         workspace_(workspace),
         prefix_(prefix),
         dtype_(x_TD.dtype()),
         last_(rows == BlockRows::kLast),
         width_(x_TD.cols()) {
-    const RopeTable& rope = layout.ropes.at(parts.rope);
+    const RopeTable& rope = layout.ropes.at(block.rope);
     query_cos_TF_ = last_ ? select_rows(rope.cos_TF, layout.last_S) : rope.cos_TF;
     query_sin_TF_ = last_ ? select_rows(rope.sin_TF, layout.last_S) : rope.sin_TF;
   }
 
   template <typename Element>
   void run(const Tensor& x_TD, Tensor& residual) {
-    const std::int64_t kv_width = parts_.num_kv_heads * parts_.head_dim;
+    const std::int64_t kv_width = block_.num_kv_heads * block_.head_dim;
     const std::int64_t num_keys = layout_.num_computed_tokens + x_TD.rows();
     Tensor k_TKE, v_TKE;
-    if (parts_.shares_kv) {
-      k_TKE = workspace_.kept(parts_.keys, num_keys, kv_width);
-      v_TKE = workspace_.kept(parts_.values, num_keys, kv_width);
+    if (block_.shares_kv) {
+      k_TKE = workspace_.kept(block_.keys, num_keys, kv_width);
+      v_TKE = workspace_.kept(block_.values, num_keys, kv_width);
     } else {
-      k_TKE = workspace_.take(parts_.keys, num_keys, kv_width, dtype_);
-      v_TKE = workspace_.take(parts_.values, num_keys, kv_width, dtype_);
+      k_TKE = workspace_.take(block_.keys, num_keys, kv_width, dtype_);
+      v_TKE = workspace_.take(block_.values, num_keys, kv_width, dtype_);
       keys_and_values(x_TD, k_TKE, v_TKE);
     }
     if (layout_.cache != nullptr) {
-      layout_.cache->store(parts_.layer, k_TKE, v_TKE, layout_.cached);
+      layout_.cache->store(block_.layer, k_TKE, v_TKE, layout_.cached);
       finish_rows(residual, 0, residual.rows(), [&](const Tensor& q_THE, Tensor& attended) {
-        layout_.cache->attend(parts_.layer, q_THE, last_ ? layout_.cached_last : layout_.cached,
-                              parts_.attention, attended);
+        layout_.cache->attend(block_.layer, q_THE, last_ ? layout_.cached_last : layout_.cached,
+                              block_.attention, attended);
       });
       return;
     }
     const kernels::AttentionShape shape =
-        attention_shape(parts_.num_heads, parts_.num_kv_heads, parts_.head_dim, parts_.attention);
+        attention_shape(block_.num_heads, block_.num_kv_heads, block_.head_dim, block_.attention);
     const std::vector<kernels::AttentionSequence> sequences =
         attention_sequences(layout_, last_ ? BlockRows::kLast : BlockRows::kAll);
-    const kernels::PackedKv<Element> keys(head_rows<Element>(k_TKE, parts_.num_kv_heads),
-                                          head_rows<Element>(v_TKE, parts_.num_kv_heads), sequences,
+    const kernels::PackedKv<Element> keys(head_rows<Element>(k_TKE, block_.num_kv_heads),
+                                          head_rows<Element>(v_TKE, block_.num_kv_heads), sequences,
                                           shape, workspace_.packed_kv());
     for (std::int64_t row = 0; row < residual.rows(); row += kTileRows) {
       const std::int64_t rows = std::min(kTileRows, residual.rows() - row);
       finish_rows(residual, row, rows, [&](const Tensor& q_THE, Tensor& attended) {
-        kernels::attention<Element>(head_rows<Element>(q_THE, parts_.num_heads), keys,
+        kernels::attention<Element>(head_rows<Element>(q_THE, block_.num_heads), keys,
                                     attended.mutable_data<Element>(), rows_of(sequences, row, rows),
                                     shape);
       });
@@ -88,13 +88,13 @@ class BlockPass {
 
   /// The same with a gated delta net. `residual` is x itself where every row is wanted.
   void run_delta_net(const Tensor& x_TD, Tensor& residual) {
-    DeltaNetPass pass(*parts_.delta_net, parts_.layer, layout_, workspace_, prefix_);
+    DeltaNetPass pass(*block_.delta_net, block_.layer, layout_, workspace_, prefix_);
     Tensor last = last_ ? workspace_.take(Slot::kQueries, residual.rows(),
-                                          parts_.delta_net->shape.values(), dtype_)
+                                          block_.delta_net->shape.values(), dtype_)
                         : Tensor();
     for (std::int64_t row = 0; row < x_TD.rows(); row += kTileRows) {
       Tensor tile = x_TD.narrow(row, std::min(kTileRows, x_TD.rows() - row));
-      const Tensor mixed = pass.forward(norm(tile, parts_.input_norm_D));
+      const Tensor mixed = pass.forward(norm(tile, block_.input_norm_D));
       if (last_) {
         gather_last(mixed, row, last);
       } else {
@@ -135,11 +135,11 @@ class BlockPass {
 
   /// Everything after attention, or what stands in its place, for a tile of rows.
   void add_mixed(Tensor& tile, const Tensor& attended, std::int64_t row) {
-    add_branch(tile, parts_.o, attended, parts_.attention_out_norm_D);
+    add_branch(tile, block_.o, attended, block_.attention_out_norm_D);
     add_mlp(tile);
-    if (parts_.per_layer)
-      add_per_layer_input(*parts_.per_layer, ids_of(row, tile.rows()), workspace_, tile);
-    if (parts_.output_scale != 1.0F) scale(tile, parts_.output_scale);
+    if (block_.per_layer)
+      add_per_layer_input(*block_.per_layer, ids_of(row, tile.rows()), workspace_, tile);
+    if (block_.output_scale != 1.0F) scale(tile, block_.output_scale);
   }
 
   /// Ids of the tokens of query rows.
@@ -153,56 +153,56 @@ class BlockPass {
   }
 
   void add_mlp(Tensor& tile) {
-    const Tensor normed = norm(tile, parts_.mlp_norm_D);
-    if (parts_.experts) {
+    const Tensor normed = norm(tile, block_.mlp_norm_D);
+    if (block_.experts) {
       add_experts(tile, normed);
       return;
     }
-    Tensor hidden = workspace_.take(Slot::kHidden, tile.rows(), parts_.gated.outputs(), dtype_);
-    parts_.gated.forward(normed, hidden);
-    add_branch(tile, parts_.down, hidden, parts_.mlp_out_norm_D);
+    Tensor hidden = workspace_.take(Slot::kHidden, tile.rows(), block_.gated.outputs(), dtype_);
+    project(normed, {&block_.gated, hidden});
+    add_branch(tile, block_.down, hidden, block_.mlp_out_norm_D);
   }
 
   /// tile += norm(experts(x)), or tile += experts(x).
   void add_experts(Tensor& tile, const Tensor& x) {
-    if (!parts_.mlp_out_norm_D.defined()) {
-      mix_experts(*parts_.experts, x, /*add=*/true, workspace_, tile);
+    if (!block_.mlp_out_norm_D.defined()) {
+      mix_experts(*block_.experts, x, /*add=*/true, workspace_, tile);
       return;
     }
     Tensor branch = workspace_.take(Slot::kBranch, tile.rows(), width_, dtype_);
-    mix_experts(*parts_.experts, x, /*add=*/false, workspace_, branch);
-    rms_norm(branch, parts_.mlp_out_norm_D, parts_.norm, branch);
+    mix_experts(*block_.experts, x, /*add=*/false, workspace_, branch);
+    rms_norm(branch, block_.mlp_out_norm_D, block_.norm, branch);
     add_to(tile, branch);
   }
 
   Tensor norm(const Tensor& x, const Tensor& weight_D) {
     if (!weight_D.defined()) return x;
     Tensor normed = workspace_.take(Slot::kNormed, x.rows(), x.cols(), dtype_);
-    rms_norm(x, weight_D, parts_.norm, normed);
+    rms_norm(x, weight_D, block_.norm, normed);
     return normed;
   }
 
   void keys_and_values(const Tensor& x_TD, Tensor& k_TKE, Tensor& v_TKE) {
     if (layout_.num_computed_tokens > 0) {
-      k_TKE.narrow(0, layout_.num_computed_tokens).copy_from(prefix_.keys.at(parts_.layer));
-      v_TKE.narrow(0, layout_.num_computed_tokens).copy_from(prefix_.values.at(parts_.layer));
+      k_TKE.narrow(0, layout_.num_computed_tokens).copy_from(prefix_.keys.at(block_.layer));
+      v_TKE.narrow(0, layout_.num_computed_tokens).copy_from(prefix_.values.at(block_.layer));
     }
-    const RopeTable& rope = layout_.ropes.at(parts_.rope);
+    const RopeTable& rope = layout_.ropes.at(block_.rope);
     for (std::int64_t row = 0; row < x_TD.rows(); row += kTileRows) {
       const std::int64_t rows = std::min(kTileRows, x_TD.rows() - row);
       const auto tile = [&](const Tensor& t) { return t.narrow(row, rows); };
       Tensor k = k_TKE.narrow(layout_.num_computed_tokens + row, rows);
       Tensor v = v_TKE.narrow(layout_.num_computed_tokens + row, rows);
-      std::vector<Projection> to = {{&parts_.k, k}};
-      if (parts_.v.defined()) to.push_back({&parts_.v, v});
+      std::vector<Projection> to = {{&block_.k, k}};
+      if (block_.v.defined()) to.push_back({&block_.v, v});
       if (!last_ && rows == x_TD.rows()) {  // a single tile: q is projected together with k and v
         queries_THE_ = take_queries(rows, to);
       }
-      project(norm(tile(x_TD), parts_.input_norm_D), to);
-      if (!parts_.v.defined()) v.copy_from(k);
-      norm_heads(v, parts_.v_norm_E, parts_.norm);
-      norm_heads(k, parts_.k_norm_E, parts_.norm);
-      apply_rope(k, tile(rope.cos_TF), tile(rope.sin_TF), parts_.num_kv_heads);
+      project(norm(tile(x_TD), block_.input_norm_D), to);
+      if (!block_.v.defined()) v.copy_from(k);
+      norm_heads(v, block_.v_norm_E, block_.norm);
+      norm_heads(k, block_.k_norm_E, block_.norm);
+      apply_rope(k, tile(rope.cos_TF), tile(rope.sin_TF), block_.num_kv_heads);
       if (queries_THE_.defined()) finish_queries(queries_THE_, row);
     }
     if (layout_.prefix_to_cache.empty() || layout_.prefix_to_cache == prefix_.ids)
@@ -213,56 +213,54 @@ class BlockPass {
                   static_cast<std::int64_t>(layout_.prefix_to_cache.size()))
           .clone();
     };
-    if (prefix_.keys.size() <= parts_.layer) {
-      prefix_.keys.resize(parts_.layer + 1);
-      prefix_.values.resize(parts_.layer + 1);
+    if (prefix_.keys.size() <= block_.layer) {
+      prefix_.keys.resize(block_.layer + 1);
+      prefix_.values.resize(block_.layer + 1);
     }
-    prefix_.keys[parts_.layer] = prompt(k_TKE);
-    prefix_.values[parts_.layer] = prompt(v_TKE);
+    prefix_.keys[block_.layer] = prompt(k_TKE);
+    prefix_.values[block_.layer] = prompt(v_TKE);
   }
 
   Tensor queries(const Tensor& x, std::int64_t row) {
     if (queries_THE_.defined()) return queries_THE_;
     std::vector<Projection> to;
     Tensor q = take_queries(x.rows(), to);
-    project(norm(x, parts_.input_norm_D), to);
+    project(norm(x, block_.input_norm_D), to);
     finish_queries(q, row);
     return q;
   }
 
   /// Memory of queries, and of gates of attention's output; adds their projections.
   Tensor take_queries(std::int64_t rows, std::vector<Projection>& to) {
-    const std::int64_t width = parts_.num_heads * parts_.head_dim;
+    const std::int64_t width = block_.num_heads * block_.head_dim;
     const Tensor q_THE = workspace_.take(Slot::kQueries, rows, width, dtype_);
-    to.push_back({&parts_.q, q_THE});
-    if (parts_.output_gate.defined()) {
+    to.push_back({&block_.q, q_THE});
+    if (block_.output_gate.defined()) {
       gates_THE_ = workspace_.take(Slot::kOutputGate, rows, width, dtype_);
-      to.push_back({&parts_.output_gate, gates_THE_});
+      to.push_back({&block_.output_gate, gates_THE_});
     }
     return q_THE;
   }
 
   void finish_queries(Tensor& q_THE, std::int64_t row) const {
-    norm_heads(q_THE, parts_.q_norm_E, parts_.norm);
+    norm_heads(q_THE, block_.q_norm_E, block_.norm);
     apply_rope(q_THE, query_cos_TF_.narrow(row, q_THE.rows()),
-               query_sin_TF_.narrow(row, q_THE.rows()), parts_.num_heads);
+               query_sin_TF_.narrow(row, q_THE.rows()), block_.num_heads);
   }
 
   /// tile += norm(linear(x)), or tile += linear(x).
   void add_branch(Tensor& tile, const Linear& linear, const Tensor& x, const Tensor& norm_D) {
     if (!norm_D.defined()) {
-      const Projection to[] = {{&linear, tile, /*add=*/true}};
-      project(x, to);
+      project(x, {&linear, tile, /*add=*/true});
       return;
     }
     Tensor branch = workspace_.take(Slot::kBranch, tile.rows(), width_, dtype_);
-    const Projection to[] = {{&linear, branch}};
-    project(x, to);
-    rms_norm(branch, norm_D, parts_.norm, branch);
+    project(x, {&linear, branch});
+    rms_norm(branch, norm_D, block_.norm, branch);
     add_to(tile, branch);
   }
 
-  const BlockParts& parts_;
+  const CpuBlock& block_;
   const BatchLayout& layout_;
   BlockWorkspace& workspace_;
   CachedPrefix& prefix_;
@@ -279,8 +277,8 @@ class BlockPass {
 Tensor CpuBlock::forward(Tensor& x_TD, const BatchLayout& layout, BlockRows rows,
                          BlockWorkspace& workspace, CachedPrefix& prefix) const {
   Tensor residual = rows == BlockRows::kLast ? select_rows(x_TD, layout.last_S) : x_TD;
-  BlockPass pass(parts_, layout, rows, workspace, prefix, x_TD);
-  if (parts_.delta_net) {
+  BlockPass pass(*this, layout, rows, workspace, prefix, x_TD);
+  if (delta_net) {
     pass.run_delta_net(x_TD, residual);
     return residual;
   }

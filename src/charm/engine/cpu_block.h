@@ -48,8 +48,18 @@ PerLayerInput make_per_layer_input(const DecoderConfig& config, std::size_t laye
 void add_per_layer_input(const PerLayerInput& own, std::span<const std::int64_t> ids_T,
                          BlockWorkspace& workspace, Tensor& x_TD);
 
-/// Weights and hyperparameters of a block. Families differ in these values, not in code.
-struct BlockParts {
+/// A block on packed weights: norm, attention, (norm,) add, norm, MLP, (norm,) add. Families differ
+/// in the values of its members, not in code. Computes K and V of all tokens first, then everything
+/// else in tiles of a few hundred rows, so that beside x, K and V no memory grows with the batch;
+/// with a gated delta net, all of it tile by tile. A row's bits depend on its own sequence alone.
+/// Immutable once made; thread-safe with one workspace, prefix and KV cache per caller.
+struct CpuBlock {
+  /// @param x_TD    hidden states; overwritten with the result for BlockRows::kAll
+  /// @param prefix  K and V (or state) of the layout's computed tokens, and of the prompt to cache
+  /// @return        [T, D], or [S, D] with BlockRows::kLast
+  Tensor forward(Tensor& x_TD, const BatchLayout& layout, BlockRows rows, BlockWorkspace& workspace,
+                 CachedPrefix& prefix) const;
+
   std::size_t layer = 0;  ///< layer index, also in the KV cache
   std::int64_t num_heads = 0;
   std::int64_t num_kv_heads = 0;
@@ -70,34 +80,15 @@ struct BlockParts {
   bool shares_kv = false;  ///< uses what another block keeps there: k and v are undefined
   Linear output_gate;      ///< sigmoid of it multiplies attention's output; undefined: none
   std::optional<DeltaNet> delta_net;       ///< instead of attention: of it, `o` alone is there
-  GatedLinear gated;                       ///< gate, up and the activation
+  Linear gated;                            ///< gate, up and the activation
   std::optional<PerLayerInput> per_layer;  ///< added after the MLP
   float output_scale = 1.0F;               ///< of the block's output
   std::optional<Experts> experts;          ///< instead of `gated` and `down`
 };
 
-/// The layers of block `layer`, its weights packed in `dtype`; pages of mapped weights are released
-/// as they are packed.
-BlockParts make_block_parts(const DecoderConfig& config, std::size_t layer,
-                            const BlockWeights& weights, DType dtype);
-
-/// norm, attention, (norm,) add, norm, MLP, (norm,) add, on packed weights. Computes K and V of all
-/// tokens first, then everything else in tiles of a few hundred rows, so that beside x, K and V no
-/// memory grows with the batch; with a gated delta net, all of it tile by tile. A row's bits depend
-/// on its own sequence alone. Immutable; thread-safe with one workspace, prefix and KV cache per
-/// caller.
-class CpuBlock {
- public:
-  explicit CpuBlock(BlockParts parts) : parts_(std::move(parts)) {}
-
-  /// @param x_TD    hidden states; overwritten with the result for BlockRows::kAll
-  /// @param prefix  K and V (or state) of the layout's computed tokens, and of the prompt to cache
-  /// @return        [T, D], or [S, D] with BlockRows::kLast
-  Tensor forward(Tensor& x_TD, const BatchLayout& layout, BlockRows rows, BlockWorkspace& workspace,
-                 CachedPrefix& prefix) const;
-
- private:
-  BlockParts parts_;
-};
+/// Block `layer`, its weights packed in `dtype`; pages of mapped weights are released as they are
+/// packed.
+CpuBlock make_cpu_block(const DecoderConfig& config, std::size_t layer, const BlockWeights& weights,
+                        DType dtype);
 
 }  // namespace charm::engine

@@ -80,6 +80,7 @@ class CpuTrainableModel final : public TrainableModel {
   }
 
   const DecoderConfig& config() const override { return config_; }
+  std::int64_t budget_tokens() const override { return kCpuTrainingTokens; }
   DecoderWeights& master() override { return master_; }
 
   void zero_gradients() override {

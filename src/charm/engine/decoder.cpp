@@ -16,17 +16,6 @@
 
 namespace charm::engine {
 
-struct Decoder::State {
-  DType dtype = DType::kFloat32;
-  Tensor embed_VD;  ///< as stored
-  Tensor final_norm_D;
-  float embedding_scale = 1.0F;  ///< rounded to the model's type
-  std::vector<HeadLayer> head;
-  GatedHead gated_head;  ///< for gated heads
-  Linear lm_head;        ///< causal LMs only
-  std::vector<CpuBlock> blocks;
-};
-
 namespace {
 
 Tensor softcapped(Tensor logits, const DecoderConfig& config) {
@@ -58,32 +47,27 @@ std::int64_t computed_tokens(const PackedBatch& batch, const std::vector<std::in
 }  // namespace
 
 Decoder::Decoder(DecoderConfig config, DecoderWeights weights, DType dtype)
-    : config_(std::move(config)) {
+    : config_(std::move(config)),
+      dtype_(dtype),
+      embed_VD_(weights.embed_VD),
+      final_norm_D_(weights.final_norm_D.to(dtype)),
+      embedding_scale_(rounded_scale(config_.embedding_scale, dtype)),
+      head_(float32_head(weights.head)) {
   CHARM_CHECK(static_cast<std::int64_t>(weights.blocks.size()) == config_.num_layers,
               "{} blocks for {} layers", weights.blocks.size(), config_.num_layers);
-  auto state = std::make_unique<State>();
-  state->dtype = dtype;
-  state->embed_VD = weights.embed_VD;
-  state->embedding_scale = rounded_scale(config_.embedding_scale, dtype);
-  state->final_norm_D = weights.final_norm_D.to(dtype);
-  state->head = float32_head(weights.head);
-  if (mixes_objectives(config_.head)) state->gated_head = make_gated_head(config_, state->head);
+  if (mixes_objectives(config_.head)) gated_head_ = make_gated_head(config_, head_);
   if (weights.lm_head_VD.defined()) {
-    state->lm_head = Linear::pack(weights.lm_head_VD.to(dtype), Tensor());
+    lm_head_ = Linear::pack(weights.lm_head_VD.to(dtype), Tensor());
     release_pages(weights.lm_head_VD);
   }
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
-    BlockParts parts = make_block_parts(config_, layer, weights.blocks[layer], dtype);
-    if (config_.per_layer) parts.per_layer = make_per_layer_input(config_, layer, weights, dtype);
-    state->blocks.emplace_back(std::move(parts));
+    blocks_.push_back(make_cpu_block(config_, layer, weights.blocks[layer], dtype));
+    if (config_.per_layer)
+      blocks_.back().per_layer = make_per_layer_input(config_, layer, weights, dtype);
     weights.blocks[layer] = BlockWeights();  // packed copies replace the originals block by block
   }
   release_pages(weights.embed_VD);  // rows fault in again on lookup
-  state_ = std::move(state);
 }
-
-Decoder::~Decoder() = default;
-Decoder::Decoder(Decoder&&) noexcept = default;
 
 BatchLayout Decoder::layout(const PackedBatch& batch, DecoderSession& session) const {
   const auto plain = [&](const PackedBatch& packed) {
@@ -105,17 +89,17 @@ KvCacheShape Decoder::cache_shape() const {
   return {.num_layers = config_.num_layers,
           .num_kv_heads = config_.num_kv_heads,
           .head_dim = config_.head_dim,
-          .dtype = state_->dtype};
+          .dtype = dtype_};
 }
 
 Tensor Decoder::embed(const BatchLayout& layout) const {
   const std::vector<std::int64_t> rows(layout.ids_T.begin(), layout.ids_T.end());
-  return embedding_rows(state_->embed_VD, rows, state_->embedding_scale, state_->dtype);
+  return embedding_rows(embed_VD_, rows, embedding_scale_, dtype_);
 }
 
 Tensor Decoder::block(std::int64_t index, Tensor& x_TD, const BatchLayout& layout, BlockRows rows,
                       DecoderSession& session) const {
-  return state_->blocks.at(static_cast<std::size_t>(index))
+  return blocks_.at(static_cast<std::size_t>(index))
       .forward(x_TD, layout, rows, session.workspace, session.prefix);
 }
 
@@ -138,13 +122,13 @@ Tensor Decoder::hidden(const BatchLayout& layout, DecoderSession& session) const
 
 Tensor Decoder::logits(const Tensor& x_SD) const {
   Tensor normed = Tensor::empty(x_SD.shape(), x_SD.dtype());
-  rms_norm(x_SD, state_->final_norm_D, norm_config(config_), normed);
-  return softcapped(state_->lm_head.forward(normed).to(DType::kFloat32), config_);
+  rms_norm(x_SD, final_norm_D_, norm_config(config_), normed);
+  return softcapped(lm_head_.forward(normed).to(DType::kFloat32), config_);
 }
 
 Tensor Decoder::scores(const Tensor& x_SD) const {
   Tensor scores_S1 =
-      head_layers(rms_norm_float32(x_SD, state_->final_norm_D, norm_config(config_)), state_->head);
+      head_layers(rms_norm_float32(x_SD, final_norm_D_, norm_config(config_)), head_);
   Tensor scores_S = scores_S1.view({scores_S1.rows()});
   if (config_.head == HeadKind::kLmLogit) return softcapped(scores_S, config_);
   if (config_.score_mean == 0.0 && config_.score_std == 1.0) return scores_S;
@@ -159,11 +143,11 @@ Tensor Decoder::scores(const Tensor& x_SD) const {
 Tensor Decoder::forward(const BatchLayout& layout, DecoderSession& session) const {
   const Tensor x = hidden(layout, session);
   if (!mixes_objectives(config_.head)) return scores(x);
-  const Tensor normed = rms_norm_float32(x, state_->final_norm_D, norm_config(config_));
+  const Tensor normed = rms_norm_float32(x, final_norm_D_, norm_config(config_));
   if (layout.gate_of_S.empty())  // the gating network reads at the pooled token
-    return gated_score(normed, normed, state_->gated_head);
+    return gated_score(normed, normed, gated_head_);
   return gated_score(normed.narrow(0, std::ssize(layout.gate_of_S)),
-                     select_rows(normed, layout.gate_of_S), state_->gated_head);
+                     select_rows(normed, layout.gate_of_S), gated_head_);
 }
 
 bool computes_in_bfloat16(DTypeChoice dtype, bool on_cuda) {

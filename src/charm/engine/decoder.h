@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,6 +8,7 @@
 
 #include "charm/engine/cpu_block.h"
 #include "charm/engine/decoder_weights.h"
+#include "charm/engine/gated_head.h"
 #include "charm/engine/layout.h"
 #include "charm/engine/model_config.h"
 #include "charm/engine/reward_model.h"
@@ -35,8 +35,6 @@ class Decoder {
   /// Packs the weights block by block in `dtype` and releases the originals, so that they exist
   /// once. Head and routers compute in float32.
   Decoder(DecoderConfig config, DecoderWeights weights, DType dtype);
-  ~Decoder();
-  Decoder(Decoder&&) noexcept;
 
   /// Segments, positions and RoPE tables of a batch; build once per batch.
   BatchLayout layout(const PackedBatch& batch, DecoderSession& session) const;
@@ -70,8 +68,14 @@ class Decoder {
   Tensor scores(const Tensor& x_SD) const;
 
   DecoderConfig config_;
-  struct State;
-  std::unique_ptr<const State> state_;
+  DType dtype_;
+  Tensor embed_VD_;  ///< as stored
+  Tensor final_norm_D_;
+  float embedding_scale_ = 1.0F;  ///< rounded to the model's type
+  std::vector<HeadLayer> head_;
+  GatedHead gated_head_;  ///< for gated heads
+  Linear lm_head_;        ///< causal LMs only
+  std::vector<CpuBlock> blocks_;
 };
 
 /// A decoder on the CPU.

@@ -90,28 +90,6 @@ kernels::AttentionShape attention_shape(std::int64_t heads, std::int64_t key_hea
           .softcap = static_cast<float>(config.softcap)};
 }
 
-namespace {
-
-template <typename Element>
-kernels::GemmOutput<Element> output_of(const kernels::PackedWeight& weight, Tensor& out_NO) {
-  CHARM_CHECK(out_NO.cols() == weight.outputs(), "{} columns for {} outputs", out_NO.cols(),
-              weight.outputs());
-  kernels::GemmOutput<Element> output;
-  output.weight = &weight;
-  output.out = out_NO.mutable_data<Element>();
-  output.row_stride = out_NO.cols();
-  return output;
-}
-
-template <typename Element>
-void apply_gemm(const Tensor& x_NI, std::span<const kernels::GemmOutput<Element>> outputs) {
-  CHARM_CHECK(x_NI.cols() == outputs.front().weight->inputs(), "{} inputs for a layer of {}",
-              x_NI.cols(), outputs.front().weight->inputs());
-  kernels::gemm<Element>(x_NI.data<Element>(), x_NI.cols(), x_NI.rows(), outputs);
-}
-
-}  // namespace
-
 bool has_native_bfloat16() { return __builtin_cpu_supports("avx512bf16") != 0; }
 
 Linear Linear::pack(const Tensor& weight_OI, const Tensor& bias_O) {
@@ -126,29 +104,9 @@ Linear Linear::pack(const Tensor& weight_OI, const Tensor& bias_O) {
   return linear;
 }
 
-Tensor Linear::forward(const Tensor& x_NI) const {
-  Tensor y_NO = Tensor::empty({x_NI.rows(), outputs()}, x_NI.dtype());
-  const Projection to[] = {{this, y_NO}};
-  project(x_NI, to);
-  return y_NO;
-}
-
-void project(const Tensor& x_NI, std::span<const Projection> to) {
-  call_for_dtype(x_NI, [&](auto element) {
-    using Element = decltype(element);
-    std::vector<kernels::GemmOutput<Element>> outputs;
-    for (const Projection& one : to) {
-      Tensor out = one.out_NO;
-      outputs.push_back(output_of<Element>(one.linear->weight(), out));
-      outputs.back().add = one.add;
-    }
-    apply_gemm<Element>(x_NI, outputs);
-  });
-}
-
-GatedLinear GatedLinear::pack(const Tensor& gate_FI, const Tensor& gate_bias_F, const Tensor& up_FI,
-                              const Tensor& up_bias_F, Activation activation) {
-  GatedLinear gated;
+Linear Linear::pack_gated(const Tensor& gate_FI, const Tensor& gate_bias_F, const Tensor& up_FI,
+                          const Tensor& up_bias_F, Activation activation) {
+  Linear gated;
   gated.activation_ = activation;
   call_for_dtype(gate_FI, [&](auto element) {
     using Element = decltype(element);
@@ -160,14 +118,33 @@ GatedLinear GatedLinear::pack(const Tensor& gate_FI, const Tensor& gate_bias_F, 
   return gated;
 }
 
-void GatedLinear::forward(const Tensor& x_NI, Tensor& out_NF) const {
+Tensor Linear::forward(const Tensor& x_NI) const {
+  Tensor y_NO = Tensor::empty({x_NI.rows(), outputs()}, x_NI.dtype());
+  project(x_NI, {this, y_NO});
+  return y_NO;
+}
+
+void project(const Tensor& x_NI, std::span<const Projection> to) {
   call_for_dtype(x_NI, [&](auto element) {
     using Element = decltype(element);
-    kernels::GemmOutput<Element> output = output_of<Element>(*weight_, out_NF);
-    output.gate = activation_;
-    apply_gemm<Element>(x_NI, std::span<const kernels::GemmOutput<Element>>(&output, 1));
+    std::vector<kernels::GemmOutput<Element>> outputs;
+    for (const Projection& one : to) {
+      const kernels::PackedWeight& weight = one.linear->weight();
+      Tensor out = one.out_NO;
+      CHARM_CHECK(out.cols() == weight.outputs() && x_NI.cols() == weight.inputs(),
+                  "{} columns to {} by a layer of {} to {}", x_NI.cols(), out.cols(),
+                  weight.inputs(), weight.outputs());
+      outputs.push_back({.weight = &weight,
+                         .out = out.mutable_data<Element>(),
+                         .row_stride = out.cols(),
+                         .add = one.add,
+                         .gate = one.linear->activation()});
+    }
+    kernels::gemm<Element>(x_NI.data<Element>(), x_NI.cols(), x_NI.rows(), outputs);
   });
 }
+
+void project(const Tensor& x_NI, const Projection& to) { project(x_NI, std::span(&to, 1)); }
 
 void mix_experts(const Experts& experts, const Tensor& x_TD, bool add, BlockWorkspace& workspace,
                  Tensor& out_TD) {
@@ -191,9 +168,8 @@ void mix_experts(const Experts& experts, const Tensor& x_TD, bool add, BlockWork
     if (count == 0) continue;
     Tensor of_expert = gathered_ND.narrow(begin, count);
     Tensor hidden = hidden_NF.narrow(begin, count);
-    experts.mlps[e].gated.forward(of_expert, hidden);
-    const Projection to[] = {{&experts.mlps[e].down, of_expert}};  // its input is used up
-    project(hidden, to);
+    project(of_expert, {&experts.mlps[e].gated, hidden});
+    project(hidden, {&experts.mlps[e].down, of_expert});  // its input is used up
   }
   call_for_dtype(x_TD, [&](auto element) {
     using Element = decltype(element);

@@ -62,58 +62,47 @@ kernels::AttentionShape attention_shape(std::int64_t heads, std::int64_t key_hea
 /// than float32.
 bool has_native_bfloat16();
 
-/// y = x W^T + b on a packed weight; x and y of its type. Immutable; safe for concurrent use.
+/// y = x W^T + b on a packed weight, or the gated half of an MLP (SwiGLU / GeGLU): f(x Wg^T + bg) *
+/// (x Wu^T + bu). x and y are of its type. Immutable; safe for concurrent use.
 class Linear {
  public:
   Linear() = default;
-  /// Keeps no reference to the tensors. `bias_O` may be undefined.
+  /// Keeps no reference to the tensors. Biases may be undefined.
   static Linear pack(const Tensor& weight_OI, const Tensor& bias_O);
+  static Linear pack_gated(const Tensor& gate_FI, const Tensor& gate_bias_F, const Tensor& up_FI,
+                           const Tensor& up_bias_F, Activation activation);
 
   bool defined() const { return weight_ != nullptr; }
   std::int64_t outputs() const { return weight_->outputs(); }
   const kernels::PackedWeight& weight() const { return *weight_; }
+  Activation activation() const { return activation_; }
 
   /// [N, I] -> [N, O].
   Tensor forward(const Tensor& x_NI) const;
 
  private:
   std::shared_ptr<const kernels::PackedWeight> weight_;
+  Activation activation_ = Activation::kSilu;  ///< of a gated one
 };
 
 /// One layer of `project` and its destination.
 struct Projection {
   const Linear* linear = nullptr;
   Tensor out_NO;
-  bool add = false;  ///< out += result, otherwise out = result
+  bool add = false;  ///< out += result, otherwise out = result; not with a gated layer
 };
 
 /// Applies several layers to the same rows, as one GEMM. x overlaps no output.
 void project(const Tensor& x_NI, std::span<const Projection> to);
 
-/// activation(x Wg^T + bg) * (x Wu^T + bu): gate and up projections of a gated MLP (SwiGLU /
-/// GeGLU). Immutable; safe for concurrent use.
-class GatedLinear {
- public:
-  GatedLinear() = default;
-  static GatedLinear pack(const Tensor& gate_FI, const Tensor& gate_bias_F, const Tensor& up_FI,
-                          const Tensor& up_bias_F, Activation activation);
-
-  /// [N, I] -> out [N, F].
-  void forward(const Tensor& x_NI, Tensor& out_NF) const;
-
-  std::int64_t outputs() const { return weight_->outputs(); }
-
- private:
-  std::shared_ptr<const kernels::PackedWeight> weight_;
-  Activation activation_ = Activation::kSilu;
-};
+/// Applies one.
+void project(const Tensor& x_NI, const Projection& to);
 
 // X experts, F width of an expert.
 
-/// SwiGLU / GeGLU: down(activation(gate(x)) * up(x)).
+/// SwiGLU / GeGLU: down(gated(x)).
 struct GatedMlp {
-  GatedLinear gated;
-  Linear down;
+  Linear gated, down;
 };
 
 /// A mixture of experts in place of a block's MLP (arXiv 2401.04088). The router computes in

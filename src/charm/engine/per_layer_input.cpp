@@ -15,8 +15,7 @@ Tensor input_of(const PerLayerInput& own, std::span<const std::int64_t> ids_T, D
   const Tensor embedded = embedding_rows(own.embed_VD, ids_T, own.embedding_scale, dtype);
   Tensor input =
       workspace.take(BlockWorkspace::kPerLayer, std::ssize(ids_T), own.projection.outputs(), dtype);
-  const Projection to[] = {{&own.projection, input}};
-  project(embedded, to);
+  project(embedded, {&own.projection, input});
   scale(input, own.projection_scale);
   rms_norm(input, own.norm_P, own.norm, input);
   std::vector<std::int64_t> rows;
@@ -67,15 +66,13 @@ void add_per_layer_input(const PerLayerInput& own, std::span<const std::int64_t>
   using Slot = BlockWorkspace::Slot;
   const Tensor input = input_of(own, ids_T, x_TD.dtype(), workspace);
   Tensor gated = workspace.take(Slot::kPerLayerGate, x_TD.rows(), input.cols(), x_TD.dtype());
-  const Projection to_gate[] = {{&own.gate, gated}};
-  project(x_TD, to_gate);
+  project(x_TD, {&own.gate, gated});
   call_for_dtype(x_TD, [&](auto element) {
     using Element = decltype(element);
     kernels::gelu_tanh_mul(gated.mutable_data<Element>(), input.data<Element>(), gated.numel());
   });
   Tensor branch = workspace.take(Slot::kBranch, x_TD.rows(), x_TD.cols(), x_TD.dtype());
-  const Projection to_model[] = {{&own.out, branch}};
-  project(gated, to_model);
+  project(gated, {&own.out, branch});
   rms_norm(branch, own.out_norm_D, own.norm, branch);
   add_to(x_TD, branch);
 }

@@ -61,6 +61,9 @@ class TrainableModel {
 
   virtual const DecoderConfig& config() const = 0;
 
+  /// Default token budget of a batch.
+  virtual std::int64_t budget_tokens() const { return 4096; }
+
   virtual void zero_gradients() = 0;
   /// Forward and backward pass of one batch; adds d loss / d weight to the gradients.
   virtual BatchResult accumulate_gradients(const PackedBatch& batch, const ScoreLoss& loss) = 0;
@@ -83,6 +86,9 @@ class TrainableModel {
   /// The float32 weights on the host, for saving.
   virtual DecoderWeights& master() = 0;
 };
+
+/// Default token budget on a CPU: more would keep more activations and be no faster.
+inline constexpr std::int64_t kCpuTrainingTokens = 1024;
 
 /// The CPU back end. `master` in float32, with a head that can be trained; shared, not copied.
 std::unique_ptr<TrainableModel> make_trainable_model(const DecoderConfig& config,

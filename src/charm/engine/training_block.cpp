@@ -35,8 +35,7 @@ TrainingBlock<Element>::TrainingBlock(const DecoderConfig& config, std::size_t l
 
 template <typename Element>
 void TrainingBlock<Element>::refresh() {
-  layers_ = TrainingLayers();  // freed before the new ones are packed
-  layers_ = pack_training_layers<Element>(weights_, is_trainable());
+  pack_training_layers<Element>(weights_, is_trainable(), layers_);
 }
 
 template <typename Element>

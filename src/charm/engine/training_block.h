@@ -35,10 +35,11 @@ struct TrainingLayers {
   std::vector<TrainingMlp> experts;
 };
 
+/// Packs into the memory that `layers` has.
 /// @param weights   with split projections
 /// @param backward  also packs for input gradients; a frozen block needs none
 template <typename Element>
-TrainingLayers pack_training_layers(const BlockWeights& weights, bool backward);
+void pack_training_layers(const BlockWeights& weights, bool backward, TrainingLayers& layers);
 
 /// Memory that grows to the largest request and is kept.
 class TrainingBuffer {

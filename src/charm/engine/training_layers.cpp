@@ -22,73 +22,69 @@ Tensor rounded(const Tensor& master) {
   }
 }
 
+/// `packed` keeps its memory.
 template <typename Element>
-PackedWeight pack(const Tensor& weight_OI, const Tensor& bias_O) {
-  return PackedWeight::pack(weight_OI.data<Element>(), data_or_null<Element>(bias_O),
-                            weight_OI.rows(), weight_OI.cols());
+void pack(const Tensor& weight_OI, const Tensor& bias_O, PackedWeight& packed) {
+  packed = PackedWeight::pack(weight_OI.data<Element>(), data_or_null<Element>(bias_O),
+                              weight_OI.rows(), weight_OI.cols(), packed.release());
 }
 
 /// Packed for input gradients; weights with the same inputs, stacked.
 template <typename Element>
-PackedWeight pack_transposed(std::initializer_list<const Tensor*> weights_OI) {
+void pack_transposed(std::initializer_list<const Tensor*> weights_OI, PackedWeight& packed) {
   std::vector<std::pair<const Element*, std::int64_t>> parts;
   for (const Tensor* weight : weights_OI)
     parts.emplace_back(weight->data<Element>(), weight->rows());
-  return PackedWeight::pack_transposed<Element>(parts, (*weights_OI.begin())->cols());
+  packed = PackedWeight::pack_transposed<Element>(parts, (*weights_OI.begin())->cols(),
+                                                  packed.release());
 }
 
-/// A layer of the masters, rounded.
-template <typename Element>
-struct Layer {
-  Layer(const Tensor& weight_OI, const Tensor& bias_O)
-      : weight(rounded<Element>(weight_OI)),
-        packed(pack<Element>(weight, rounded<Element>(bias_O))) {}
-  Tensor weight;
-  PackedWeight packed;
+/// A linear layer's masters.
+struct LayerWeights {
+  const Tensor &weight_OI, &bias_O;
 };
 
 template <typename Element>
-TrainingMlp pack_mlp(Layer<Element> gate, Layer<Element> up, Layer<Element> down, bool backward) {
-  TrainingMlp mlp;
-  if (backward) {
-    mlp.gate_up_t = pack_transposed<Element>({&gate.weight, &up.weight});
-    mlp.down_t = pack_transposed<Element>({&down.weight});
-  }
-  mlp.gate = std::move(gate.packed);
-  mlp.up = std::move(up.packed);
-  mlp.down = std::move(down.packed);
-  return mlp;
+void pack_mlp(const LayerWeights& gate, const LayerWeights& up, const LayerWeights& down,
+              bool backward, TrainingMlp& mlp) {
+  const Tensor gate_FD = rounded<Element>(gate.weight_OI), up_FD = rounded<Element>(up.weight_OI),
+               down_DF = rounded<Element>(down.weight_OI);
+  pack<Element>(gate_FD, rounded<Element>(gate.bias_O), mlp.gate);
+  pack<Element>(up_FD, rounded<Element>(up.bias_O), mlp.up);
+  pack<Element>(down_DF, rounded<Element>(down.bias_O), mlp.down);
+  if (!backward) return;
+  pack_transposed<Element>({&gate_FD, &up_FD}, mlp.gate_up_t);
+  pack_transposed<Element>({&down_DF}, mlp.down_t);
 }
 
 }  // namespace
 
 template <typename Element>
-TrainingLayers pack_training_layers(const BlockWeights& weights, bool backward) {
-  TrainingLayers layers;
-  Layer<Element> q(weights.q_HED, weights.q_bias), k(weights.k_KED, weights.k_bias),
-      v(weights.v_KED, weights.v_bias), o(weights.o_DHE, weights.o_bias);
+void pack_training_layers(const BlockWeights& weights, bool backward, TrainingLayers& layers) {
+  const Tensor q_HED = rounded<Element>(weights.q_HED), k_KED = rounded<Element>(weights.k_KED),
+               v_KED = rounded<Element>(weights.v_KED), o_DHE = rounded<Element>(weights.o_DHE);
+  pack<Element>(q_HED, rounded<Element>(weights.q_bias), layers.q);
+  pack<Element>(k_KED, rounded<Element>(weights.k_bias), layers.k);
+  pack<Element>(v_KED, rounded<Element>(weights.v_bias), layers.v);
+  pack<Element>(o_DHE, rounded<Element>(weights.o_bias), layers.o);
   if (backward) {
-    layers.qkv_t = pack_transposed<Element>({&q.weight, &k.weight, &v.weight});
-    layers.o_t = pack_transposed<Element>({&o.weight});
+    pack_transposed<Element>({&q_HED, &k_KED, &v_KED}, layers.qkv_t);
+    pack_transposed<Element>({&o_DHE}, layers.o_t);
   }
-  layers.q = std::move(q.packed);
-  layers.k = std::move(k.packed);
-  layers.v = std::move(v.packed);
-  layers.o = std::move(o.packed);
   if (weights.experts.empty()) {
-    layers.mlp =
-        pack_mlp<Element>({weights.gate_FD, weights.gate_bias}, {weights.up_FD, weights.up_bias},
-                          {weights.down_DF, weights.down_bias}, backward);
-    return layers;
+    pack_mlp<Element>({weights.gate_FD, weights.gate_bias}, {weights.up_FD, weights.up_bias},
+                      {weights.down_DF, weights.down_bias}, backward, layers.mlp);
+    return;
   }
-  layers.router = pack<float>(weights.router_XD, Tensor());
-  if (backward) layers.router_t = pack_transposed<float>({&weights.router_XD});
-  for (const ExpertWeights& expert : weights.experts) {
-    const Tensor none;
-    layers.experts.push_back(pack_mlp<Element>({expert.gate_FD, none}, {expert.up_FD, none},
-                                               {expert.down_DF, none}, backward));
+  const Tensor none;
+  pack<float>(weights.router_XD, none, layers.router);
+  if (backward) pack_transposed<float>({&weights.router_XD}, layers.router_t);
+  layers.experts.resize(weights.experts.size());
+  for (std::size_t e = 0; e < weights.experts.size(); ++e) {
+    const ExpertWeights& expert = weights.experts[e];
+    pack_mlp<Element>({expert.gate_FD, none}, {expert.up_FD, none}, {expert.down_DF, none},
+                      backward, layers.experts[e]);
   }
-  return layers;
 }
 
 template <typename Element>
@@ -147,7 +143,7 @@ void gated_mlp_backward(const TrainingMlp& mlp, Activation activation,
 }
 
 #define CHARM_TRAINING_LAYERS_FOR(Element)                                                        \
-  template TrainingLayers pack_training_layers<Element>(const BlockWeights&, bool);               \
+  template void pack_training_layers<Element>(const BlockWeights&, bool, TrainingLayers&);        \
   template void add_layer_gradients<Element>(                                                     \
       std::initializer_list<LayerGradient<Element>>, const Element*, std::int64_t,                \
       const std::vector<kernels::RowRun>&, TrainingBuffer&);                                      \

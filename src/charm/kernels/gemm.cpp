@@ -55,12 +55,11 @@ void pack_column(const Element* row, std::int64_t inputs, std::int64_t begin_ste
 }  // namespace
 
 PackedWeight::PackedWeight(std::int64_t outputs, std::int64_t inputs, std::int64_t steps,
-                           bool gated)
-    : outputs_(outputs),
-      inputs_(inputs),
-      steps_(steps),
-      gated_(gated),
-      panels_(static_cast<std::size_t>(num_panels() * steps * kMicroColumns)) {}
+                           bool gated, HugePageBuffer memory)
+    : outputs_(outputs), inputs_(inputs), steps_(steps), gated_(gated), panels_(std::move(memory)) {
+  const auto words = static_cast<std::size_t>(num_panels() * steps * kMicroColumns);
+  if (panels_.size() < words) panels_ = HugePageBuffer(words);
+}
 void PackedWeight::allocate_bias() {
   bias_.resize(static_cast<std::size_t>(num_panels() * kMicroColumns));
 }
@@ -235,8 +234,9 @@ class Gemm {
 
 template <typename Element>
 PackedWeight PackedWeight::pack(const Element* weight_OI, const Element* bias_O,
-                                std::int64_t outputs, std::int64_t inputs) {
-  PackedWeight packed(outputs, inputs, steps_of<Element>(inputs), /*gated=*/false);
+                                std::int64_t outputs, std::int64_t inputs, HugePageBuffer memory) {
+  PackedWeight packed(outputs, inputs, steps_of<Element>(inputs), /*gated=*/false,
+                      std::move(memory));
   if (bias_O != nullptr) packed.allocate_bias();
   const Part<Element> parts[] = {{weight_OI, bias_O}};
   fill_panels<Element>(parts, packed, packed.panels_.data(), packed.bias_.data());
@@ -262,7 +262,8 @@ void gemm(const Element* x, std::int64_t x_stride, std::int64_t rows,
 
 template <typename Element>
 PackedWeight PackedWeight::pack_transposed(
-    std::span<const std::pair<const Element*, std::int64_t>> weights_OI, std::int64_t inputs) {
+    std::span<const std::pair<const Element*, std::int64_t>> weights_OI, std::int64_t inputs,
+    HugePageBuffer memory) {
   std::vector<const Element*> rows;
   for (const auto& [weight, outputs] : weights_OI) {
     for (std::int64_t o = 0; o < outputs; ++o) rows.push_back(weight + o * inputs);
@@ -271,7 +272,8 @@ PackedWeight PackedWeight::pack_transposed(
   constexpr auto kRows = static_cast<std::size_t>(kStepInputs<Element>);
   for (std::size_t o = 0; o < rows.size(); o += kRows)
     steps.push_back({rows[o], kRows > 1 && o + 1 < rows.size() ? rows[o + 1] : nullptr});
-  PackedWeight packed(inputs, std::ssize(rows), std::ssize(steps), /*gated=*/false);
+  PackedWeight packed(inputs, std::ssize(rows), std::ssize(steps), /*gated=*/false,
+                      std::move(memory));
   parallel_for_ranges(packed.num_panels(), 1, [&](std::int64_t begin, std::int64_t end) {
     pack_row_panels<Element>(steps, inputs, begin, end, packed.panels_.data());
   });
@@ -280,11 +282,11 @@ PackedWeight PackedWeight::pack_transposed(
 
 #define CHARM_GEMM_FOR(Element)                                                                    \
   template PackedWeight PackedWeight::pack<Element>(const Element*, const Element*, std::int64_t,  \
-                                                    std::int64_t);                                 \
+                                                    std::int64_t, HugePageBuffer);                 \
   template PackedWeight PackedWeight::pack_gated<Element>(                                         \
       const Element*, const Element*, const Element*, const Element*, std::int64_t, std::int64_t); \
   template PackedWeight PackedWeight::pack_transposed<Element>(                                    \
-      std::span<const std::pair<const Element*, std::int64_t>>, std::int64_t);                     \
+      std::span<const std::pair<const Element*, std::int64_t>>, std::int64_t, HugePageBuffer);     \
   template void gemm<Element>(const Element*, std::int64_t, std::int64_t,                          \
                               std::span<const GemmOutput<Element>>);
 CHARM_GEMM_FOR(float)

@@ -19,9 +19,10 @@ class PackedWeight {
 
   /// @param weight_OI  row-major; copied
   /// @param bias_O     may be null
+  /// @param memory     taken where it is large enough
   template <typename Element>
   static PackedWeight pack(const Element* weight_OI, const Element* bias_O, std::int64_t outputs,
-                           std::int64_t inputs);
+                           std::int64_t inputs, HugePageBuffer memory = {});
 
   /// Gate and up projections of a gated MLP, for which `gemm` computes f(gate) * up: a panel holds
   /// 32 outputs of each. Biases may be null.
@@ -35,7 +36,11 @@ class PackedWeight {
   /// @param weights_OI  each row-major with its number of outputs; copied
   template <typename Element>
   static PackedWeight pack_transposed(
-      std::span<const std::pair<const Element*, std::int64_t>> weights_OI, std::int64_t inputs);
+      std::span<const std::pair<const Element*, std::int64_t>> weights_OI, std::int64_t inputs,
+      HugePageBuffer memory = {});
+
+  /// Its memory, for the next pack; it is empty then.
+  HugePageBuffer release() { return std::exchange(*this, {}).panels_; }
 
   std::int64_t outputs() const { return outputs_; }
   std::int64_t inputs() const { return inputs_; }
@@ -49,7 +54,8 @@ class PackedWeight {
   const float* bias(std::int64_t panel) const;  ///< [64], null without bias
 
  private:
-  PackedWeight(std::int64_t outputs, std::int64_t inputs, std::int64_t steps, bool gated);
+  PackedWeight(std::int64_t outputs, std::int64_t inputs, std::int64_t steps, bool gated,
+               HugePageBuffer memory = {});
   void allocate_bias();
 
   std::int64_t outputs_ = 0, inputs_ = 0;

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "charm/base/parallel.h"
+#include "charm/engine/trainable_model.h"
 #include "charm/engine/training_block.h"
 #include "charm/kernels/gemm.h"
 #include "charm/kernels/thread_pool.h"
@@ -129,8 +130,9 @@ double training_bytes(const train::TrainOptions& options, engine::DecoderConfig 
   if (options.layers) config.num_layers = std::min(config.num_layers, *options.layers);
   const double weights = static_cast<double>(count_parameters(config));
   const double trained = weights * (1.0 - static_cast<double>(options.freeze_layers) / layers);
-  const engine::ActivationBytes kept =
-      engine::activation_bytes(config, options.budget_tokens, sizeof(float));
+  const std::int64_t tokens =
+      options.budget_tokens > 0 ? options.budget_tokens : engine::kCpuTrainingTokens;
+  const engine::ActivationBytes kept = engine::activation_bytes(config, tokens, sizeof(float));
   const double block = kept.input + kept.attention + kept.mlp;
   const double blocks = options.activation_gib == 0.0
                             ? layers * kept.input

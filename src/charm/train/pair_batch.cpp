@@ -10,10 +10,6 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
-/// Pairs of one prompt stay in one batch up to this many budgets: split, their responses would be
-/// computed once per batch.
-constexpr std::int64_t kLargestUnit = 4;
-
 /// Distinct responses to one prompt of a batch being drafted. References the pairs' tokens.
 struct DraftGroup {
   const std::string* prompt_id = nullptr;
@@ -113,7 +109,9 @@ struct Draft {
 }  // namespace
 
 std::vector<PairBatch> pack_pairs(std::span<const EncodedPair> pairs,
-                                  std::span<const std::size_t> order, std::int64_t budget_tokens) {
+                                  std::span<const std::size_t> order, std::int64_t budget_tokens,
+                                  std::int64_t prompt_tokens) {
+  if (prompt_tokens == 0) prompt_tokens = 4 * budget_tokens;
   std::vector<PairBatch> batches;
   Draft draft;
   const auto add = [&](Draft&& unit) {
@@ -129,7 +127,7 @@ std::vector<PairBatch> pack_pairs(std::span<const EncodedPair> pairs,
     while (end < order.size() && pairs[order[end]].prompt_id == pairs[order[begin]].prompt_id) {
       unit.add(pairs[order[end++]]);
     }
-    if (unit.num_tokens <= kLargestUnit * budget_tokens) {
+    if (unit.num_tokens <= prompt_tokens) {
       add(std::move(unit));
     } else {
       for (std::size_t i = begin; i < end; ++i) {

@@ -52,8 +52,10 @@ void describe_settings(OptionTable& table, TrainOptions& options) {
       .at_least(1)
       .integer("budget-tokens", options.budget_tokens, "N",
                "Tokens per forward and backward pass (micro-batch). Bounds the memory; gradients "
-               "are accumulated over a step.")
-      .at_least(1)
+               "are accumulated over a step. The pairs of a prompt stay together up to four times "
+               "as many, and then gradients on a CPU do not depend on it. 0: 1024 on a CPU, 4096 "
+               "on a GPU, and up to 16384 for a prompt.")
+      .at_least(0)
       .number("centering", options.centering, "X",
               "Coefficient of the centering loss mean((r_chosen + r_rejected)^2), which keeps "
               "scores around 0. 0.01 is usual; 0: off.")

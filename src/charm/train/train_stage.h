@@ -65,8 +65,8 @@ struct TrainOptions {
                                     ///< noisier steps; 0: a 64th of the training pairs, 1 to 64
   std::int64_t max_steps = 0;       ///< ends after this many steps; 0: as `epochs` says
   std::int64_t max_tokens = 4096;   ///< longer conversations are truncated from the left
-  std::int64_t budget_tokens =
-      4096;  ///< tokens per forward/backward pass (gradient accumulation); bounds memory
+  std::int64_t budget_tokens = 0;   ///< tokens per forward/backward pass (gradient accumulation);
+                                    ///< bounds memory; 0: the back end's own
   double centering =
       0.0;  ///< coefficient of mean((r_chosen + r_rejected)^2); 0.01 is usual in TRL; 0 disables it
   bool use_margin =

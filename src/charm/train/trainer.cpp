@@ -47,6 +47,15 @@ std::optional<double> mean_of_last_tenth(const std::vector<double>& losses) {
          static_cast<double>(count);
 }
 
+/// Pairs as batches that the model computes at once.
+std::vector<PairBatch> batches_of(const engine::TrainableModel& model,
+                                  std::span<const EncodedPair> pairs,
+                                  std::span<const std::size_t> order, std::int64_t budget_tokens) {
+  constexpr std::int64_t kPromptTokens = 16384;  // whatever the model's own budget
+  if (budget_tokens > 0) return pack_pairs(pairs, order, budget_tokens);
+  return pack_pairs(pairs, order, model.budget_tokens(), kPromptTokens);
+}
+
 }  // namespace
 
 std::int64_t pairs_per_step(const TrainOptions& options, std::int64_t num_pairs) {
@@ -64,7 +73,7 @@ EvalSummary evaluate_pairs(engine::TrainableModel& model, std::span<const Encode
   std::vector<std::size_t> order(pairs.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   PairCounts counts;
-  for (const PairBatch& batch : pack_pairs(pairs, order, budget_tokens)) {
+  for (const PairBatch& batch : batches_of(model, pairs, order, budget_tokens)) {
     counts.add(model.scores(batch.packed), batch.pairs);
   }
   const auto n = static_cast<double>(counts.num_pairs);
@@ -97,7 +106,7 @@ StepMetrics Trainer::take_step(std::int64_t step) {
   model_.zero_gradients();
   StepMetrics metrics;
   PairCounts counts;
-  for (const PairBatch& batch : pack_pairs(train_pairs_, order, options_.budget_tokens)) {
+  for (const PairBatch& batch : batches_of(model_, train_pairs_, order, options_.budget_tokens)) {
     const auto loss = [&](std::span<const float> scores) {
       return pair_loss(scores, batch.pairs, pair_loss_of(options_), options_.centering,
                        1.0 / num_pairs);

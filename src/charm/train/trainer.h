@@ -51,6 +51,7 @@ std::int64_t pairs_per_step(const TrainOptions& options, std::int64_t num_pairs)
 std::int64_t count_steps(const TrainOptions& options, std::int64_t num_pairs);
 
 /// Accuracy and loss over pairs, without gradients.
+/// @param budget_tokens  0: the model's own
 EvalSummary evaluate_pairs(engine::TrainableModel& model, std::span<const EncodedPair> pairs,
                            std::int64_t budget_tokens);
 

@@ -94,10 +94,11 @@ TEST(PackPairs, ThePairsOfAPromptStayTogetherUpToFourBudgets) {
                                           {"p", b, c, 0.0f},
                                           {"r", last, other, 0.0f}};
   const std::vector<std::size_t> order = {0, 1, 2, 3, 4};
-  const auto check = [&](std::int64_t budget, std::vector<std::size_t> expected) {
+  const auto check = [&](std::int64_t budget, std::vector<std::size_t> expected,
+                         std::int64_t prompt_tokens = 0) {
     std::vector<std::size_t> sizes;
     std::size_t next = 0;
-    for (const PairBatch& batch : pack_pairs(pairs, order, budget)) {
+    for (const PairBatch& batch : pack_pairs(pairs, order, budget, prompt_tokens)) {
       sizes.push_back(batch.pairs.chosen.size());
       const std::vector<Ids> sequences = sequences_of(batch.packed);
       for (std::size_t i = 0; i < batch.pairs.chosen.size(); ++i, ++next) {
@@ -113,6 +114,8 @@ TEST(PackPairs, ThePairsOfAPromptStayTogetherUpToFourBudgets) {
   check(6, {1, 3, 1});  // the three pairs of p have 8 tokens
   check(2, {1, 3, 1});  // four budgets
   check(1, {1, 1, 1, 1, 1});
+  check(1, {1, 3, 1}, /*prompt_tokens=*/8);
+  check(6, {1, 1, 1, 1, 1}, /*prompt_tokens=*/7);
 }
 
 TEST(PackPairs, OnePromptIdOverDifferentConversationsDoesNotLoseWhatPairsShare) {
