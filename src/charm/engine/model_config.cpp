@@ -152,7 +152,8 @@ void read_sizes(const ConfigReader& reader, const Family& family, DecoderConfig&
   if (config.head_dim % 2 != 0) reader.fail("head_dim", "RoPE pairs its halves", "an even number");
   config.max_positions = reader.integer("max_position_embeddings", 1);
   config.rms_norm_eps = reader.positive_or("rms_norm_eps", 1e-6);
-  config.initializer_range = reader.positive_or("initializer_range", 0.02);
+  if (reader.present("initializer_range"))
+    config.initializer_range = reader.number("initializer_range");
   config.tie_word_embeddings = reader.boolean("tie_word_embeddings", false);
 }
 
