@@ -125,6 +125,15 @@ void require_pad_in_vocabulary(const ConfigReader& reader, const DecoderConfig& 
               fmt::format("less than vocab_size ({})", config.vocab_size));
 }
 
+/// `dtype` (transformers 5) or `torch_dtype`: a name, or an object of names by part of the model,
+/// of which "" is the rest. It says what is saved; weights are read as they are stored.
+std::string stored_dtype(const ConfigReader& reader, const json& config) {
+  const char* key = reader.present("dtype") ? "dtype" : "torch_dtype";
+  const auto found = config.find(key);
+  if (found == config.end() || !found->is_object()) return reader.text_or(key, "");
+  return ConfigReader(*found, reader.file(), std::string(key) + ".").text_or("", "");
+}
+
 // Far above any published model.
 constexpr std::int64_t kMostLayers = 4096;
 
@@ -297,7 +306,7 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
   }
   read_sizes(reader, family, config);
   read_tokens(reader, config);
-  config.stored_dtype = reader.text_or("dtype", reader.text_or("torch_dtype", ""));
+  config.stored_dtype = stored_dtype(reader, parsed);
   family.read_config(reader, config);
   require_pad_in_vocabulary(reader, config);
   if (head == nullptr) {

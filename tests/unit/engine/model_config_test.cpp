@@ -156,6 +156,17 @@ TEST(ModelConfig, ForeignSettingsAreNamed) {
               AllOf(HasSubstr("gelu_10"), HasSubstr("quick_gelu, relu, relu2")));
 }
 
+TEST(ModelConfig, DtypesByPartOfTheModel) {
+  const auto stored = [](const std::string& dtype) {
+    return parse_model_config(tiny_config(R"("dtype": )" + dtype), "c").stored_dtype;
+  };
+  EXPECT_EQ(stored(R"({"": "bfloat16"})"), "bfloat16");
+  EXPECT_EQ(stored(R"({"lm_head": "float32", "": "float16"})"), "float16");
+  EXPECT_EQ(stored(R"({"lm_head": "float32"})"), "");
+  EXPECT_EQ(stored("null"), "float32");  // torch_dtype's
+  EXPECT_THAT(failure_with(R"("dtype": 16)"), HasSubstr("dtype is 16"));
+}
+
 TEST(ModelConfig, OnlyAFreshHeadNeedsAnInitializerRange) {
   for (const char* range : {"0", "0.0", "-1"}) {
     DecoderConfig config = parse_model_config(
