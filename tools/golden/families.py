@@ -143,6 +143,16 @@ def write(root):
                 max_position_embeddings=16)
     golden.must_matter(*made, rope_parameters=rope(10000.0))
 
+    # Rows that end with the pad token: the pooled token is an earlier one, and the frequencies are those of the whole row.
+    closed = lambda seed: [(ids + pads * [0], length) for (ids, length), pads in zip(
+        golden.token_rows(tiny.tiny_config(LlamaConfig, **SMALL), seed, shapes=SHAPES), [1, 3, 2, 1, 5])]
+    case("dynamic-rope-closed", 24, LlamaConfig, rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0},
+         max_position_embeddings=16, rows_of=closed, gradients=False)
+
+    # Activations that no family has by default.
+    for number, activation in enumerate(["gelu_new", "quick_gelu", "relu", "relu2"]):
+        case(activation.replace("_", "-"), 25 + number, LlamaConfig, hidden_act=activation)
+
     # Long and short rows: the original length lies between them. Their factors and the place of that length differ.
     longrope = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.1, 1.5, 2.0], "long_factor": [1.5, 3.0, 6.0, 9.0],
                 "original_max_position_embeddings": 16}

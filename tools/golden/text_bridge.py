@@ -64,10 +64,11 @@ class Bridge:
     def template(self, source, tokens, date):
         return self.call("charm_text_template_new", source, json.dumps(tokens), date, out=ctypes.c_void_p())
 
-    def render(self, handle, conversation, generation, tools=None):
+    def render(self, handle, conversation, generation, tools=None, kwargs=None):
         messages = json.dumps(conversation, ensure_ascii=False)
         schemas = json.dumps(tools, ensure_ascii=False) if tools else ""
-        return self.take(self.call("charm_text_template_render", messages, schemas, handle=handle, flag=int(generation), out=String()))
+        variables = json.dumps(kwargs, ensure_ascii=False) if kwargs else ""
+        return self.take(self.call("charm_text_template_render", messages, schemas, variables, handle=handle, flag=int(generation), out=String()))
 
     def free_template(self, handle):
         self.lib.charm_text_template_free(handle)

@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 /* Incremented whenever a signature or the meaning of a status changes; callers check it first. */
-#define CHARM_TEXT_ABI_VERSION 5u
+#define CHARM_TEXT_ABI_VERSION 6u
 
 typedef int32_t charm_text_status;
 #define CHARM_TEXT_OK 0

@@ -3,6 +3,7 @@
 use minijinja::value::{from_args, Kwargs, Tuple};
 use minijinja::{Error, ErrorKind, State, Value};
 
+use crate::attributes;
 use crate::python::{self, Ends};
 
 fn invalid(message: &str) -> Error {
@@ -122,6 +123,9 @@ fn string_method<'t>(text: &'t str, name: &str, args: &[Value]) -> Option<Result
 
 /// Fallback for `value.name(args)` where minijinja has no such method.
 pub fn call(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
+    if let Some(result) = attributes::look_up(value, name) {
+        return result;
+    }
     if let Some(result) = value.as_str().and_then(|text| string_method(text, name, args)) {
         return result;
     }

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
+use crate::attributes::Method;
+
 /// `str.isspace()` of one character. Rust's `char::is_whitespace` lacks the four separators U+001C to U+001F.
 pub fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
@@ -167,7 +169,14 @@ fn repr(value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
             }
             out.push('}');
         }
-        _ => out.push_str(&value.to_string()),
+        _ => match value.downcast_object_ref::<Method>() {
+            // Python's text has the address of an object.
+            Some(method) => {
+                let message = format!("the method '{}' is printed, not called", method.name());
+                return Err(Error::new(ErrorKind::InvalidOperation, message));
+            }
+            None => out.push_str(&value.to_string()),
+        },
     }
     Ok(())
 }

@@ -8,15 +8,14 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Serde, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 
+use crate::attributes;
 use crate::ffi::*;
 use crate::methods;
 use crate::python::{self, Ends};
+use crate::source::{self, ITERATED};
 use crate::strftime::Date;
 
 const NAME: &str = "template";
-
-/// Name of a filter that no template has.
-const ITERATED: &str = "__iterated";
 
 /// Source of an error raised by `raise_exception`: distinguishes the template's rejections from errors in it.
 #[derive(Debug)]
@@ -78,111 +77,6 @@ fn length(value: &Value) -> Result<usize, Error> {
     }
 }
 
-/// Where the tag that begins at the start of `text`, after its `{%`, ends: before `%}`, outside of strings.
-fn tag_length(text: &str) -> usize {
-    let mut quote = None;
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        match quote {
-            Some(open) => {
-                if c == open && !escaped {
-                    quote = None;
-                }
-                escaped = c == '\\' && !escaped;
-            }
-            None if c == '"' || c == '\'' => quote = Some(c),
-            None if text[at..].starts_with("%}") => return at,
-            None => {}
-        }
-    }
-    text.len()
-}
-
-/// Where the word `word` stands in `text` outside of strings and brackets.
-fn find_word(text: &str, word: &str) -> Option<usize> {
-    let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    let mut depth = 0;
-    let mut quote = None;
-    let mut escaped = false;
-    let mut before = ' ';
-    for (at, c) in text.char_indices() {
-        match (quote, c) {
-            (Some(open), _) => {
-                if c == open && !escaped {
-                    quote = None;
-                }
-                escaped = c == '\\' && !escaped;
-            }
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '(' | '[' | '{') => depth += 1,
-            (None, ')' | ']' | '}') => depth -= 1,
-            (None, _) => {
-                let stands_alone = text[at..].strip_prefix(word).is_some_and(|after| !after.starts_with(is_name));
-                if depth == 0 && stands_alone && !is_name(before) && before != '.' {
-                    return Some(at);
-                }
-            }
-        }
-        before = c;
-    }
-    None
-}
-
-/// The content of a `for` tag after its keyword, what it iterates over checked by the filter `ITERATED`.
-fn checked_loop(content: &str) -> Option<String> {
-    let begin = find_word(content, "in")? + "in".len();
-    let (variables, rest) = content.split_at(begin);
-    let end = [find_word(rest, "if"), find_word(rest, "recursive"), Some(rest.trim_end_matches(['-', '+']).len())]
-        .into_iter()
-        .flatten()
-        .min()?;
-    let (iterated, condition) = rest.split_at(end);
-    Some(format!("{variables} ({iterated})|{ITERATED} {condition}"))
-}
-
-/// The template as minijinja renders it as Jinja2 would.
-///
-/// `{% generation %}` marks the assistant's tokens for loss masks and does not affect the text: `with` opens the same scope and
-/// preserves the tags' white space control. A loop over none, which minijinja takes as empty, is an error in Python.
-fn adapt_tags(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(begin) = rest.find("{%").into_iter().chain(rest.find("{#")).min() {
-        let (before, tag) = rest.split_at(begin + 2);
-        out.push_str(before);
-        if before.ends_with('#') {
-            let (comment, after) = tag.split_at(tag.find("#}").unwrap_or(tag.len()));
-            out.push_str(comment);
-            rest = after;
-            continue;
-        }
-        let (content, after) = tag.split_at(tag_length(tag));
-        let sign = usize::from(content.starts_with(['-', '+']));
-        let word_begin = sign + content[sign..].len() - content[sign..].trim_start().len();
-        let word_end =
-            content[word_begin..].find(|c: char| !c.is_ascii_alphabetic()).map_or(content.len(), |at| word_begin + at);
-        let (word, arguments) = (&content[word_begin..word_end], &content[word_end..]);
-        out.push_str(&content[..word_begin]);
-        match word {
-            "generation" => out.push_str("with"),
-            "endgeneration" => out.push_str("endwith"),
-            _ => out.push_str(word),
-        }
-        match checked_loop(arguments).filter(|_| word == "for") {
-            Some(checked) => out.push_str(&checked),
-            None => out.push_str(arguments),
-        }
-        rest = after;
-        if word == "raw" {
-            let (text, after) = rest.split_at(rest.find("endraw").unwrap_or(rest.len()));
-            out.push_str(text);
-            rest = after;
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
 /// A value to iterate over; none is an error, as in Python.
 fn iterated(value: Value) -> Result<Value, Error> {
     if value.is_none() {
@@ -219,11 +113,6 @@ fn indent(value: &Value, width: Option<Value>, first: Option<bool>, options: Kwa
         out.push_str(line);
     }
     Ok(out)
-}
-
-/// Jinja2 first normalises \r\n and \r to \n (lexer.py, `newline_re`).
-fn normalize_newlines(source: &str) -> String {
-    source.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 /// Step limit of a rendering: about a second, thousands of times what a real template needs. Bounds nested loops.
@@ -267,6 +156,7 @@ impl ChatTemplate {
         });
         environment.add_filter("tojson", tojson);
         environment.add_filter("trim", trim);
+        environment.add_filter("attr", attributes::attr);
         environment.add_filter("escape", escape);
         environment.add_filter("e", escape);
         environment.add_filter("length", length);
@@ -292,9 +182,8 @@ impl ChatTemplate {
             matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map | ValueKind::Undefined)
         });
         environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
-        environment
-            .add_template_owned(NAME, adapt_tags(&normalize_newlines(source)))
-            .map_err(|error| Failure::new(INVALID_INPUT, describe(&error)))?;
+        let adapted = source::adapted(source).map_err(|message| Failure::new(INVALID_INPUT, message))?;
+        environment.add_template_owned(NAME, adapted).map_err(|error| Failure::new(INVALID_INPUT, describe(&error)))?;
         Ok(ChatTemplate { environment, context })
     }
 

@@ -194,6 +194,90 @@ fn a_loop_over_none_is_an_error() {
     }
 }
 
+/// Expected values are what Jinja2 3.1.6 renders in transformers' sandbox.
+#[test]
+fn string_literals_are_those_of_python() {
+    for (literal, expected) in [
+        (r#""\d\/\.\s""#, r"\d\/\.\s"),
+        (r#"'\a\b\f\n\r\t\v'"#, "\u{7}\u{8}\u{c}\n\r\t\u{b}"),
+        (r#""\x41\101\u00e9\U0001F642\0""#, "AA\u{e9}\u{1f642}\0"),
+        (r#""\777\18""#, "\u{1ff}\u{1}8"),
+        ("'a\\\nb'", "ab"),
+        ("'a\nb\\\\'", "a\nb\\"),
+        (r#"'it\'s "\\" \"'"#, r#"it's "\" ""#),
+        (r#""\é\🙂""#, r"\xe9\U0001f642"),
+        (r#""%}" '}}' "{{" '{%' "{#""#, "%}}}{{{%{#"),
+        (r#"{'a': {'b\d': '}}'}}['a']['b\d']"#, "}}"),
+        (r#"'a\d'.replace('\\d', 'b\w')"#, r"ab\w"),
+    ] {
+        assert_eq!(text(&format!("{{{{ {literal} }}}}")), expected, "{literal}");
+        assert_eq!(text(&format!("{{%- set x = {literal} %}}{{{{ x }}}}")), expected, "{literal}");
+    }
+    for wrong in [r"'\x4'", r"'\u12'", r"'\xg1'", r"'\ud83d\ude42'", r"'\U00110000'", r"'\N{DASH}'"] {
+        assert_eq!(render(&format!("{{{{ {wrong} }}}}"), "[]").unwrap_err().status, INVALID_INPUT, "{wrong}");
+    }
+    assert_eq!(text(r"{# \x #}\x{% raw %}{{ '\x' }}{% endraw %}"), r"\x{{ '\x' }}");
+}
+
+/// Expected values are what Jinja2 3.1.6 renders in transformers' sandbox.
+#[test]
+fn attributes_are_looked_up_before_items() {
+    let schema = r#"[{"items": {"type": "a"}, "values": 0, "get": "g", "update": "u", "title": "T", "list": [1, 2]}]"#;
+    let of = |source: &str| render(&format!("{{% set d = messages[0] %}}{source}"), schema);
+    let truth = |expression: &str| of(&format!("{{{{ 1 if {expression} else 0 }}}}"));
+    for (expression, expected) in [
+        // A method, where Jinja2 has one: also without such an item, and where the item is false.
+        ("d.items", "1"),
+        ("{}.items", "1"),
+        ("{}['items']", "1"),
+        ("d.values", "1"),
+        ("d.items is defined", "1"),
+        ("d.items is mapping", "0"),
+        ("d.items == d['items']", "0"),
+        ("not d . keys", "0"),
+        ("d.list.index and (1, 2).count", "1"),
+        ("d.title.title and 'a'.upper and ('a' ~ 'b')['lower']", "1"),
+        ("d.copy and d.setdefault is defined", "0"),
+        ("d.update or d.list.append or d.list.sort", "0"),
+        ("messages.0.items", "1"),
+        // The item, where it comes first, or there is no method.
+        ("d['values']", "0"),
+        ("d['items'].type == 'a'", "1"),
+        ("d[ \"items\" ]['type'] == 'a'", "1"),
+        ("d.title == 'T' and d['title'] == 'T'", "1"),
+        ("d.list.items is defined or 'a'.items is defined or 1.items is defined", "0"),
+        ("(1, 2).append is defined or none['items'] is defined", "0"),
+        // No subscripts: lists.
+        ("'items' in ['items'] and 'values' in d and ['items'] | length == 1", "1"),
+        ("(1 if false else ['items']) == ['items']", "1"),
+    ] {
+        assert_eq!(truth(expression).unwrap(), expected, "{expression}");
+    }
+    for (source, expected) in [
+        ("{{ d.items()|list|length }}{{ d.get('title') }}{{ d.values()|first }}", "6T{'type': 'a'}"),
+        ("{% for k, v in d.items() if k == 'values' %}{{ k }}{{ v }}{% endfor %}", "values0"),
+        ("{% set f = d.items %}{% for k, v in f() %}{{ k[0] }}{% endfor %}", "ivgutl"),
+        ("{% set ns = namespace(items=1) %}{% set ns.items = 2 %}{% set ns.values %}x{% endset %}{{ ns.items }}{{ ns.values }}", "2x"),
+        ("{% set ns = namespace() %}{{ ns.items is defined }}", "False"),
+        ("{% for x in [1, 2] %}{{ loop.index }}{{ loop.index0 }}{{ loop.items is defined }}{% endfor %}", "10False21False"),
+        ("{% if d.items %}{% for x in d['items'] %}{{ x }}{% endfor %}{% endif %}", "type"),
+        ("{{ d|attr('title') }}{{ (d|attr('items'))()|list|length }}{{ d.list|join('.items') }}", "61.items2"),
+    ] {
+        assert_eq!(of(source).unwrap(), expected, "{source}");
+    }
+    for wrong in [
+        "{{ d.items }}",
+        "{% for x in d.items %}{% endfor %}",
+        "{{ d.items|length }}",
+        "{{ d.update() }}",
+        "{{ gone.items }}",
+        "{{ gone['items'] }}",
+        "{{ d.items|tojson }}",
+    ] {
+        assert_eq!(of(wrong).unwrap_err().status, FAILED, "{wrong}");
+    }
+}
+
 #[test]
 fn generation_tags_keep_white_space_control() {
     assert_eq!(text("a\n  {%- generation %}\n  b\n{%- endgeneration -%}\n c"), "a  bc");

@@ -21,7 +21,8 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMaxListed = 8;
 
 bool is_loadable(DType dtype) {
-  return dtype == DType::kFloat32 || dtype == DType::kFloat16 || dtype == DType::kBFloat16;
+  return dtype == DType::kFloat64 || dtype == DType::kFloat32 || dtype == DType::kFloat16 ||
+         dtype == DType::kBFloat16;
 }
 
 std::string listed(const std::vector<std::string>& names) {
@@ -141,10 +142,10 @@ Tensor load_tensor(const SourceTensors& tensors, const WeightSlot& slot,
   const WeightsFile& file = *stored.file;
   const std::vector<std::int64_t> shape = stored.shape();
   if (!is_loadable(stored.dtype())) {
-    throw Error(
-        ErrorKind::kInput,
-        "{}: tensor '{}' has dtype {}, expected F32, F16 or BF16 (quantised weights are refused)",
-        file.path().string(), stored.name, safetensors_dtype_name(stored.dtype()));
+    throw Error(ErrorKind::kInput,
+                "{}: tensor '{}' has dtype {}, expected F64, F32, F16 or BF16 (quantised weights "
+                "are refused)",
+                file.path().string(), stored.name, safetensors_dtype_name(stored.dtype()));
   }
   const bool fits = slot.row < 0
                         ? shape == slot.shape
@@ -157,6 +158,11 @@ Tensor load_tensor(const SourceTensors& tensors, const WeightSlot& slot,
   }
   const DType dtype = is_float32(slot.kind) ? DType::kFloat32 : options.dtype;
   Tensor view = stored.view();
+  if (view.dtype() == DType::kFloat64) {
+    const Tensor wide = view;
+    view = wide.to(DType::kFloat32);
+    release_pages(wide);
+  }
   const bool is_merged = tensors.adapter() != nullptr && tensors.adapter()->changes(slot.name);
   if (is_merged) {
     const Tensor base = view;
@@ -165,9 +171,11 @@ Tensor load_tensor(const SourceTensors& tensors, const WeightSlot& slot,
   }
   if (slot.row >= 0) view = view.narrow(slot.row, 1);
   if (const auto bad = find_non_finite(view)) {
-    throw Error(ErrorKind::kInput,
-                "{}: tensor '{}' holds NaN or infinity at element {}, expected finite weights only",
-                file.path().string(), stored.name, *bad);
+    throw Error(
+        ErrorKind::kInput,
+        "{}: tensor '{}' holds NaN or infinity{} at element {}, expected finite weights only",
+        file.path().string(), stored.name, stored.dtype() == DType::kFloat64 ? " as float32" : "",
+        *bad);
   }
   if (options.as_stored) {
     release_pages(view);  // read again when it is packed or uploaded: only then is it needed

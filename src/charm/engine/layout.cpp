@@ -62,7 +62,7 @@ BatchLayout layout_of(const PackedBatch& batch, std::span<RopeAngles> angles,
   }
   std::vector<RopeSpan> spans;
   for (const Segment& s : batch.responses) {
-    const std::int64_t length = s.prompt_length + s.response_length;
+    const std::int64_t length = s.sequence_length();
     // A cached prompt is short enough for the fixed frequencies.
     if (s.prompt_begin >= num_computed_tokens)
       spans.push_back({s.prompt_begin - num_computed_tokens, s.prompt_length, length});

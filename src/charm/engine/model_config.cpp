@@ -125,6 +125,15 @@ void require_pad_in_vocabulary(const ConfigReader& reader, const DecoderConfig& 
               fmt::format("less than vocab_size ({})", config.vocab_size));
 }
 
+/// `dtype` (transformers 5) or `torch_dtype`: a name, or an object of names by part of the model,
+/// of which "" is the rest. It says what is saved; weights are read as they are stored.
+std::string stored_dtype(const ConfigReader& reader, const json& config) {
+  const char* key = reader.present("dtype") ? "dtype" : "torch_dtype";
+  const auto found = config.find(key);
+  if (found == config.end() || !found->is_object()) return reader.text_or(key, "");
+  return ConfigReader(*found, reader.file(), std::string(key) + ".").text_or("", "");
+}
+
 // Far above any published model.
 constexpr std::int64_t kMostLayers = 4096;
 
@@ -152,7 +161,8 @@ void read_sizes(const ConfigReader& reader, const Family& family, DecoderConfig&
   if (config.head_dim % 2 != 0) reader.fail("head_dim", "RoPE pairs its halves", "an even number");
   config.max_positions = reader.integer("max_position_embeddings", 1);
   config.rms_norm_eps = reader.positive_or("rms_norm_eps", 1e-6);
-  config.initializer_range = reader.positive_or("initializer_range", 0.02);
+  if (reader.present("initializer_range"))
+    config.initializer_range = reader.number("initializer_range");
   config.tie_word_embeddings = reader.boolean("tie_word_embeddings", false);
 }
 
@@ -305,7 +315,7 @@ DecoderConfig parse_model_config(const std::string& json_text, const std::string
   }
   read_sizes(reader, family, config);
   read_tokens(reader, config);
-  config.stored_dtype = reader.text_or("dtype", reader.text_or("torch_dtype", ""));
+  config.stored_dtype = stored_dtype(reader, parsed);
   family.read_config(reader, config);
   require_pad_in_vocabulary(reader, config);
   if (config.encoder) head = &head_of(HeadKind::kPooler);

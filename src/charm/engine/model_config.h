@@ -186,7 +186,8 @@ struct DecoderConfig {
   std::int32_t appended_token = -1;  ///< that a conversation ends with when it is scored; -1: none
   std::vector<std::int32_t> eos_token_ids;
   std::optional<std::int32_t> bos_token_id;
-  double initializer_range = 0.02;  ///< standard deviation of randomly initialised weights
+  double initializer_range =
+      0.02;  ///< standard deviation of randomly initialised weights, as stated: it may be 0
   std::string stored_dtype;  ///< "float32", "bfloat16", ... from config.json; empty where absent
   bool operator==(const DecoderConfig&) const = default;
 };

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "charm/base/error.h"
 #include "charm/base/random.h"
 #include "charm/engine/decoder_weights.h"
 #include "charm/engine/weight_names.h"
@@ -51,6 +52,12 @@ DecoderWeights random_weights(const DecoderConfig& config, std::uint64_t seed) {
 }
 
 void add_random_head(DecoderWeights& weights, DecoderConfig& config, std::uint64_t seed) {
+  if (!(config.initializer_range > 0.0)) {
+    throw Error(ErrorKind::kInput,
+                "config.json: initializer_range is {}, expected a positive number: it is the "
+                "standard deviation of the new head's weights (0.02 is usual)",
+                config.initializer_range);
+  }
   RandomStream stream(seed, "random_head");
   config.head = HeadKind::kLinear;
   weights.head.assign(1, {});

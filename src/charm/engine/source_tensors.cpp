@@ -237,9 +237,11 @@ SaveTypes stored_types(const ModelSource& source, DType dtype) {
   const SourceTensors tensors(source);
   for (const auto& [name, stored] : tensors.all()) {
     const DType own = stored.dtype();
-    const bool loadable =
-        own == DType::kFloat32 || own == DType::kFloat16 || own == DType::kBFloat16;
-    if (loadable && own != dtype) types.others.emplace(name, own);
+    // float64 is computed as float32, and no more than that is saved.
+    const bool is_wide = own == DType::kFloat32 || own == DType::kFloat64;
+    const bool is_narrow = own == DType::kFloat16 || own == DType::kBFloat16;
+    const DType saved = is_wide ? DType::kFloat32 : own;
+    if ((is_wide || is_narrow) && saved != dtype) types.others.emplace(name, saved);
   }
   return types;
 }

@@ -28,6 +28,7 @@ std::vector<PromptGroup> split_group(PromptGroup group, std::int64_t budget_toke
     }
     parts.back().responses.push_back(std::move(group.responses[r]));
     parts.back().rows.push_back(group.rows[r]);
+    if (!group.num_cut.empty()) parts.back().num_cut.push_back(group.num_cut[r]);
     used += length;
   }
   return parts;
@@ -58,10 +59,12 @@ std::vector<PromptGroup> group_by_prompt(std::vector<std::pair<std::size_t, Pool
     std::vector<std::int32_t> prompt(row.ids.begin(), border);
     std::size_t place = groups.size();
     if (shares_prompts) place = group_of_prompt.try_emplace(prompt, place).first->second;
-    if (place == groups.size()) groups.push_back({std::move(prompt), {}, {}});
+    if (place == groups.size())
+      groups.push_back({.prompt_ids = std::move(prompt), .responses = {}, .rows = {}});
     PromptGroup& group = groups[place];
     group.responses.emplace_back(border, row.ids.end());
     group.rows.push_back(number);
+    group.num_cut.push_back(row.num_cut);
   }
   return groups;
 }
@@ -106,7 +109,8 @@ PackedBatch pack(const std::vector<PromptGroup>& groups) {
       const auto& response = group.responses[r];
       CHARM_CHECK(!response.empty(), "response {} of a group has no tokens", r);
       batch.responses.push_back({prompt_begin, prompt_length, batch.num_tokens(),
-                                 static_cast<std::int64_t>(response.size())});
+                                 static_cast<std::int64_t>(response.size()),
+                                 group.num_cut.empty() ? 0 : group.num_cut[r]});
       append(batch, response, prompt_length);
       batch.last.push_back(batch.num_tokens() - 1);
       batch.rows.push_back(group.rows[r]);
@@ -117,7 +121,7 @@ PackedBatch pack(const std::vector<PromptGroup>& groups) {
 
 bool shares_long_prompts(const PackedBatch& batch, std::int64_t longest) {
   return std::ranges::any_of(batch.responses, [&](const Segment& s) {
-    return s.prompt_length > 0 && s.prompt_length + s.response_length > longest;
+    return s.prompt_length > 0 && s.sequence_length() > longest;
   });
 }
 
@@ -135,7 +139,7 @@ PackedBatch unshare_long_prompts(const PackedBatch& batch, std::int64_t longest)
   for (const Segment& s : batch.responses) {
     Segment moved = s;
     if (s.prompt_length > 0) {
-      const bool own = s.prompt_length + s.response_length > longest;
+      const bool own = s.sequence_length() > longest;
       const auto found = shared.find(s.prompt_begin);
       if (own || found == shared.end()) {
         moved.prompt_begin = copy(s.prompt_begin, s.prompt_length);
@@ -179,6 +183,7 @@ GatedBatch add_gates(const PackedBatch& batch, std::span<const std::int32_t> gat
 
 PooledRow make_pooled_row(std::vector<std::int32_t> ids, std::int64_t prompt_length,
                           std::int32_t pad_token_id, std::span<const std::int32_t> gate_tokens) {
+  const std::size_t num_tokens = ids.size();
   if (pad_token_id >= 0) {
     while (!ids.empty() && ids.back() == pad_token_id) ids.pop_back();
   }
@@ -202,7 +207,8 @@ PooledRow make_pooled_row(std::vector<std::int32_t> ids, std::int64_t prompt_len
     prompt_length = gate - ids.begin();
   }
   const auto last = static_cast<std::int64_t>(ids.size()) - 1;
-  return {std::move(ids), std::clamp<std::int64_t>(prompt_length, 0, last)};
+  const auto num_cut = static_cast<std::int64_t>(num_tokens - ids.size());
+  return {std::move(ids), std::clamp<std::int64_t>(prompt_length, 0, last), num_cut};
 }
 
 }  // namespace charm::engine

@@ -11,7 +11,9 @@ namespace charm::engine {
 struct PooledRow {
   std::vector<std::int32_t> ids;  ///< ends with the pooled token
   std::int64_t prompt_length =
-      0;  ///< < ids.size(): at least the pooled token belongs to the response
+      0;                     ///< < ids.size(): at least the pooled token belongs to the response
+  std::int64_t num_cut = 0;  ///< tokens after the pooled one, which count for a RoPE that depends
+                             ///< on the length
 };
 
 /// Truncates a row after its pooled token: attention is causal, so later tokens do not affect the
@@ -36,6 +38,7 @@ struct PromptGroup {
   std::vector<std::vector<std::int32_t>> responses;
   std::vector<std::size_t> rows;  ///< caller's row number of each response
   bool continues = false;         ///< the next batch begins with more responses to this prompt
+  std::vector<std::int64_t> num_cut{};  ///< of each response, see PooledRow; empty: 0
 
   std::int64_t num_tokens() const;  ///< packed tokens of the group
 };
@@ -60,6 +63,10 @@ struct Segment {
   std::int64_t prompt_length = 0;   ///< 0: no shared prompt
   std::int64_t response_begin = 0;  ///< first packed token of the response
   std::int64_t response_length = 0;
+  std::int64_t num_cut = 0;  ///< see PooledRow
+
+  /// Tokens of the whole sequence.
+  std::int64_t sequence_length() const { return prompt_length + response_length + num_cut; }
 };
 
 /// Prompt groups packed without padding, each as its prompt followed by its responses.

@@ -105,6 +105,15 @@ HWY_INLINE Gate<V> gate_of(D d, V z, GateFunction function) {
     const V slope = hn::Mul(twice, hn::MulAdd(hn::Set(d, 3.0f), cubic, one));
     return logistic_gate(d, z, inner, slope);
   }
+  if (function == GateFunction::kQuickGelu) {
+    const V scale = hn::Set(d, kQuickGeluScale);
+    return logistic_gate(d, z, hn::Mul(scale, z), scale);
+  }
+  const V positive = hn::Max(z, hn::Zero(d));
+  if (function == GateFunction::kRelu)
+    return {positive, hn::IfThenElseZero(hn::Gt(z, hn::Zero(d)), one)};
+  if (function == GateFunction::kReluSquared)
+    return {hn::Mul(positive, positive), hn::Add(positive, positive)};
   // Phi(z) = gelu(z) / z, and phi(z), its derivative.
   const V value = gelu(d, z);
   const V density = hn::Mul(hn::Set(d, 0.3989422804014327f),

@@ -213,9 +213,7 @@ class Gemm {
     if (!output.weight->is_gated()) {
       (output.add ? epilogues_.add : epilogues_.store)(tile);
     } else {
-      (output.gate == GateFunction::kSilu   ? epilogues_.silu_mul
-       : output.gate == GateFunction::kGelu ? epilogues_.gelu_mul
-                                            : epilogues_.gelu_tanh_mul)(tile);
+      epilogues_.gated[static_cast<std::size_t>(output.gate)](tile);
     }
   }
 

@@ -17,10 +17,21 @@ namespace hn = hwy::HWY_NAMESPACE;
 using F32 = hn::CappedTag<float, 16>;
 using Vec = hn::Vec<F32>;
 
-enum class Finish { kStore, kAdd, kSiluMul, kGeluMul, kGeluTanhMul };
+enum class Finish { kStore, kAdd, kGated };
+
+template <GateFunction kGate>
+HWY_INLINE Vec gate(Vec z) {
+  const F32 d;
+  if constexpr (kGate == GateFunction::kSilu) return silu(d, z);
+  if constexpr (kGate == GateFunction::kGelu) return gelu(d, z);
+  if constexpr (kGate == GateFunction::kGeluTanh) return gelu_tanh(d, z);
+  if constexpr (kGate == GateFunction::kQuickGelu) return quick_gelu(d, z);
+  const Vec positive = hn::Max(z, hn::Zero(d));
+  return kGate == GateFunction::kRelu ? positive : hn::Mul(positive, positive);
+}
 
 /// Whole vectors of one row: `out` holds the tile's columns rounded up to a vector.
-template <Finish kFinish, typename Element>
+template <Finish kFinish, GateFunction kGate, typename Element>
 HWY_INLINE void finish_row(const float* sums, const float* bias, Element* out,
                            std::int64_t columns) {
   const F32 d;
@@ -33,38 +44,39 @@ HWY_INLINE void finish_row(const float* sums, const float* bias, Element* out,
     };
     if constexpr (kFinish == Finish::kStore) store(d, value(n), out + n);
     if constexpr (kFinish == Finish::kAdd) store(d, hn::Add(load(d, out + n), value(n)), out + n);
-    if constexpr (kFinish == Finish::kSiluMul)
-      store(d, hn::Mul(silu(d, value(n)), value(kHalf + n)), out + n);
-    if constexpr (kFinish == Finish::kGeluMul)
-      store(d, hn::Mul(gelu(d, value(n)), value(kHalf + n)), out + n);
-    if constexpr (kFinish == Finish::kGeluTanhMul)
-      store(d, hn::Mul(gelu_tanh(d, value(n)), value(kHalf + n)), out + n);
+    if constexpr (kFinish == Finish::kGated)
+      store(d, hn::Mul(gate<kGate>(value(n)), value(kHalf + n)), out + n);
   }
 }
 
-template <Finish kFinish, typename Element>
+template <Finish kFinish, typename Element, GateFunction kGate = GateFunction::kSilu>
 void finish(const EpilogueTile<Element>& tile) {
   const bool whole = tile.columns % static_cast<std::int64_t>(hn::Lanes(F32())) == 0;
   for (std::int64_t r = 0; r < tile.rows; ++r) {
     const float* sums = tile.sums + r * kMicroColumns;
     Element* out = tile.out + r * tile.row_stride;
     if (whole) {
-      finish_row<kFinish>(sums, tile.bias, out, tile.columns);
+      finish_row<kFinish, kGate>(sums, tile.bias, out, tile.columns);
       continue;
     }
     Element row[kMicroColumns] = {};  // last panel: the width is not a multiple of the vector
     const auto bytes = static_cast<std::size_t>(tile.columns) * sizeof(Element);
     std::memcpy(row, out, bytes);
-    finish_row<kFinish>(sums, tile.bias, row, tile.columns);
+    finish_row<kFinish, kGate>(sums, tile.bias, row, tile.columns);
     std::memcpy(out, row, bytes);
   }
 }
 
 template <typename Element>
 Epilogues<Element> make_epilogues() {
-  return {finish<Finish::kStore, Element>, finish<Finish::kAdd, Element>,
-          finish<Finish::kSiluMul, Element>, finish<Finish::kGeluMul, Element>,
-          finish<Finish::kGeluTanhMul, Element>};
+  return {finish<Finish::kStore, Element>,
+          finish<Finish::kAdd, Element>,
+          {finish<Finish::kGated, Element, GateFunction::kSilu>,
+           finish<Finish::kGated, Element, GateFunction::kGelu>,
+           finish<Finish::kGated, Element, GateFunction::kGeluTanh>,
+           finish<Finish::kGated, Element, GateFunction::kQuickGelu>,
+           finish<Finish::kGated, Element, GateFunction::kRelu>,
+           finish<Finish::kGated, Element, GateFunction::kReluSquared>}};
 }
 
 Epilogues<float> epilogues_f32() { return make_epilogues<float>(); }

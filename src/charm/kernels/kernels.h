@@ -32,10 +32,14 @@ inline void narrow_to(float v, BFloat16& out) {
 
 /// Activation of a gated MLP: out = f(gate) * up.
 enum class GateFunction {
-  kSilu,      ///< z / (1 + exp(-z))
-  kGelu,      ///< z / 2 * (1 + erf(z / sqrt(2)))
-  kGeluTanh,  ///< z / 2 * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 z^3)))
+  kSilu,         ///< z / (1 + exp(-z))
+  kGelu,         ///< z / 2 * (1 + erf(z / sqrt(2)))
+  kGeluTanh,     ///< z / 2 * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 z^3)))
+  kQuickGelu,    ///< z / (1 + exp(-1.702 z))
+  kRelu,         ///< max(z, 0)
+  kReluSquared,  ///< max(z, 0)^2
 };
+inline constexpr std::size_t kNumGateFunctions = 6;
 
 /// Uninitialised memory in huge pages where the system has them: fewer page faults and TLB misses.
 class HugePageBuffer {

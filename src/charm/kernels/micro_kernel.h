@@ -64,11 +64,10 @@ struct EpilogueTile {
 
 template <typename Element>
 struct Epilogues {
-  void (*store)(const EpilogueTile<Element>& tile);          ///< out = sums + bias
-  void (*add)(const EpilogueTile<Element>& tile);            ///< out = out + (sums + bias)
-  void (*silu_mul)(const EpilogueTile<Element>& tile);       ///< out = silu(gate) * up
-  void (*gelu_mul)(const EpilogueTile<Element>& tile);       ///< out = gelu(gate) * up
-  void (*gelu_tanh_mul)(const EpilogueTile<Element>& tile);  ///< with the tanh approximation
+  void (*store)(const EpilogueTile<Element>& tile);  ///< out = sums + bias
+  void (*add)(const EpilogueTile<Element>& tile);    ///< out = out + (sums + bias)
+  /// out = f(gate) * up, by GateFunction
+  void (*gated[kNumGateFunctions])(const EpilogueTile<Element>& tile);
 };
 
 /// The epilogues for the CPU's best instruction set.

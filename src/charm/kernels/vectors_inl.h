@@ -89,6 +89,7 @@ HWY_INLINE V exp2_or_zero(D d, V x) {
 constexpr float kLargestExponent = 86.0f;
 constexpr float kGeluScale = -2.0f * 0.7978845608028654f;  // -2 sqrt(2 / pi)
 constexpr float kGeluCubic = 0.044715f;
+constexpr float kQuickGeluScale = 1.702f;
 
 /// z / (1 + exp(-z)).
 template <class D, class V>
@@ -96,6 +97,15 @@ HWY_INLINE V silu(D d, V z) {
   namespace hn = hwy::HWY_NAMESPACE;
   const V exponent = hn::Mul(hn::Min(hn::Neg(z), hn::Set(d, kLargestExponent)), hn::Set(d, kLog2E));
   return hn::Div(z, hn::Add(hn::Set(d, 1.0f), exp2_or_zero(d, exponent)));
+}
+
+/// z / (1 + exp(-1.702 z)).
+template <class D, class V>
+HWY_INLINE V quick_gelu(D d, V z) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const V scaled = hn::Min(hn::Mul(z, hn::Set(d, -kQuickGeluScale)), hn::Set(d, kLargestExponent));
+  const V exponential = exp2_or_zero(d, hn::Mul(scaled, hn::Set(d, kLog2E)));
+  return hn::Div(z, hn::Add(hn::Set(d, 1.0f), exponential));
 }
 
 // erf(x) = 1 - (a1 t + ... + a5 t^5) exp(-x^2) with t = 1 / (1 + p x), for x >= 0 to 1.5e-7:

@@ -25,16 +25,23 @@ struct Found {
 };
 
 // The `chat_template` of tokenizer_config.json: a string, or [{"name": "default", "template":
-// "..."}, {"name": "tool_use", ...}, ...].
+// "..."}, {"name": "tool_use", ...}, ...], or {"default": "...", ...}.
 Found template_of_config(const nlohmann::json& value, const std::string& file) {
   if (value.is_string()) return {value.get<std::string>(), file + ": chat_template"};
-  if (!value.is_array()) {
+  if (!value.is_structured()) {
     throw Error(ErrorKind::kInput,
-                "{}: chat_template must be a string or a list of named templates, found {}", file,
-                value.type_name());
+                "{}: chat_template must be a string, or a list or an object of named templates, "
+                "found {}",
+                file, value.type_name());
+  }
+  nlohmann::json named = value;
+  if (value.is_object()) {
+    named = nlohmann::json::array();
+    for (const auto& [name, text] : value.items())
+      named.push_back({{"name", name}, {"template", text}});
   }
   std::map<std::string, std::string> templates;
-  for (const nlohmann::json& entry : value) {
+  for (const nlohmann::json& entry : named) {
     const bool complete = entry.is_object() && entry.contains("name") &&
                           entry["name"].is_string() && entry.contains("template") &&
                           entry["template"].is_string();

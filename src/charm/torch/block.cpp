@@ -9,9 +9,12 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/relu.h>
 #include <ATen/ops/rms_norm.h>
+#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/square.h>
 #include <ATen/ops/topk.h>
 
 #include <utility>
@@ -34,13 +37,28 @@ at::Tensor apply_rope(const at::Tensor& x_TNE, const at::Tensor& cos_TF, const a
   return at::cat(parts, /*dim=*/2).to(x_TNE.scalar_type());
 }
 
+at::Tensor activated(const at::Tensor& z, engine::Activation activation) {
+  using engine::Activation;
+  switch (activation) {
+    case Activation::kSilu:
+      return at::silu(z);
+    case Activation::kGelu:
+      return at::gelu(z, "none");
+    case Activation::kGeluTanh:
+      return at::gelu(z, "tanh");
+    case Activation::kQuickGelu:
+      return z * at::sigmoid(z * 1.702);
+    case Activation::kRelu:
+      return at::relu(z);
+    case Activation::kReluSquared:
+      break;
+  }
+  return at::square(at::relu(z));
+}
+
 at::Tensor gated_mlp(const GatedMlp& mlp, const at::Tensor& x_TD) {
   const std::vector<at::Tensor> gate_up = mlp.gate_up.forward(x_TD);
-  const at::Tensor gate =
-      mlp.activation == engine::Activation::kSilu
-          ? at::silu(gate_up[0])
-          : at::gelu(gate_up[0], mlp.activation == engine::Activation::kGelu ? "none" : "tanh");
-  return gate * gate_up[1];
+  return activated(gate_up[0], mlp.activation) * gate_up[1];
 }
 
 /// sum_e w_e(x) mlp_e(x) over the experts that the router picks for each row.

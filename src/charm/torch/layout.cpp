@@ -114,7 +114,7 @@ Layout make_layout(const engine::PackedBatch& batch, std::span<const Frequencies
   const std::int64_t computed = layout.num_computed_tokens;
   std::vector<RopeSpan> spans;
   for (const Segment& s : batch.responses) {
-    const std::int64_t length = s.prompt_length + s.response_length;
+    const std::int64_t length = s.sequence_length();
     // A cached prompt is short enough for the fixed frequencies.
     if (s.prompt_begin >= computed)
       spans.push_back({s.prompt_begin - computed, s.prompt_length, length});

@@ -34,9 +34,17 @@ std::vector<std::int32_t> encode_side(const Conversation& conversation,
                   id, options.vocab_size);
     }
   }
-  return engine::make_pooled_row(std::move(encoded.ids), encoded.prompt_length,
-                                 options.pad_token_id)
-      .ids;
+  const auto length = static_cast<std::int64_t>(encoded.ids.size());
+  engine::PooledRow row =
+      engine::make_pooled_row(std::move(encoded.ids), encoded.prompt_length, options.pad_token_id);
+  if (row.num_cut > 0 && length > options.fixed_rope_up_to) {
+    throw Error(ErrorKind::kInput,
+                "the conversation of {} tokens ends with the pad token and is longer than the {} "
+                "up to which this model's RoPE is the same for all lengths; such a text is scored, "
+                "but not trained on: --max-tokens {}",
+                length, options.fixed_rope_up_to, options.fixed_rope_up_to);
+  }
+  return std::move(row.ids);
 }
 
 EncodedPair encode_pair(const PreferencePair& pair, const text::ConversationEncoder& encoder,
@@ -83,8 +91,10 @@ std::vector<EncodedPair> encode_pairs(std::span<const PreferencePair> pairs,
     log::warning("{}; skipped", message);
   }
   if (num_truncated > 0) {
-    log::warning("{}: {} of {} pairs are truncated on the left (--max-tokens)", source,
-                 num_truncated.load(), pairs.size());
+    log::warning(
+        "{}: {} of {} pairs are truncated on the left to {} tokens (--max-tokens, at most the "
+        "model's positions)",
+        source, num_truncated.load(), pairs.size(), encoder.max_tokens());
   }
   return kept;
 }

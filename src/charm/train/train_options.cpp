@@ -48,7 +48,8 @@ void describe_settings(OptionTable& table, TrainOptions& options) {
               "Gradient clipping: maximum global norm. 0: off.")
       .at_least(0)
       .integer("max-tokens", options.max_tokens, "N",
-               "Maximum conversation length in tokens; longer ones are truncated on the left.")
+               "Maximum conversation length in tokens; longer ones are truncated on the left. At "
+               "most the model's positions.")
       .at_least(1)
       .integer("budget-tokens", options.budget_tokens, "N",
                "Tokens per forward and backward pass (micro-batch). Bounds the memory; gradients "

@@ -19,6 +19,7 @@
 #include "charm/engine/heads.h"
 #include "charm/engine/plugin.h"
 #include "charm/engine/reward_model.h"
+#include "charm/engine/rope.h"
 #include "charm/engine/trainable_model.h"
 #include "charm/engine/weight_names.h"
 #include "charm/kernels/thread_pool.h"
@@ -80,10 +81,12 @@ struct Data {
 
 Data read_data(const TrainOptions& options, const engine::DecoderConfig& config,
                const text::ConversationEncoder& encoder) {
-  const EncodePairsOptions encode{.pad_token_id = config.pad_token_id,
-                                  .vocab_size = config.vocab_size,
-                                  .needs_margin = options.use_margin || options.soft_labels,
-                                  .max_bad_rows = options.max_bad_rows};
+  const EncodePairsOptions encode{
+      .pad_token_id = config.pad_token_id,
+      .vocab_size = config.vocab_size,
+      .fixed_rope_up_to = engine::rope_frequencies(config).front().fixed_up_to,
+      .needs_margin = options.use_margin || options.soft_labels,
+      .max_bad_rows = options.max_bad_rows};
   Data data;
   const auto read = [&](const fs::path& path, EncodePairsOptions how,
                         const std::optional<std::string>& split) {
@@ -394,7 +397,7 @@ TrainResult train_on_device(const TrainOptions& options, const ProgressFn& progr
   StartingPoint start = load_start(options);
   const text::ConversationEncoder encoder(
       source.tokenizer_folder,
-      {.max_tokens = options.max_tokens,
+      {.max_tokens = std::min(options.max_tokens, engine::conversation_positions(start.config)),
        .truncation = text::Truncation::kLeft,
        .bos = options.bos_as_template ? text::BosPolicy::kAsTemplate : text::BosPolicy::kOnce,
        .template_file = options.template_file,

@@ -8,6 +8,7 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/engine/model_source.h"
 #include "charm/engine/safetensors.h"
 #include "charm/engine/weight_names.h"
 #include "tests/support/expect_error.h"
@@ -101,6 +102,25 @@ TEST_F(LoadWeights, ConvertsDtypes) {
   write_safetensors(folder_.path() / "model.safetensors", tensors_, DType::kFloat16);
   EXPECT_TRUE(test::equal(load().head.at(0).weight_OI,
                           weights_.head.at(0).weight_OI.to(DType::kFloat16).to(DType::kFloat32)));
+}
+
+TEST_F(LoadWeights, Float64BecomesFloat32WhenItIsRead) {
+  write_safetensors(folder_.path() / "model.safetensors", tensors_, DType::kFloat64);
+  for (const bool as_stored : {false, true}) {
+    DecoderWeights loaded =
+        load_weights(folder_.path(), config_, {.dtype = DType::kFloat32, .as_stored = as_stored});
+    const auto named = named_weights(loaded, config_);
+    for (std::size_t i = 0; i < named.size(); ++i)
+      EXPECT_TRUE(test::equal(*named[i].second, tensors_[i].second)) << named[i].first;
+  }
+  EXPECT_TRUE(test::equal(load(DType::kBFloat16).blocks[0].q_HED,
+                          weights_.blocks[0].q_HED.to(DType::kBFloat16)));
+  const SaveTypes saved = stored_types(resolve_model_source(folder_.path(), {}), DType::kFloat32);
+  EXPECT_EQ(saved.of(kUp1), DType::kFloat32);
+  Tensor large = Tensor::zeros({40, 32}, DType::kFloat64);
+  large.mutable_data<double>()[7] = 1e39;
+  EXPECT_THAT(failure(with(kUp1, large)),
+              AllOf(HasSubstr("infinity as float32 at element 7"), HasSubstr(kUp1)));
 }
 
 TEST_F(LoadWeights, MappedWeightsKeepTheirStoredType) {

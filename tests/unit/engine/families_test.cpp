@@ -153,7 +153,11 @@ TEST(Gemma, GeluIsWhatHiddenActSays) {
   EXPECT_EQ(gemma(R"("hidden_act": "gelu")").activation, Activation::kGelu);
   EXPECT_THAT(bad(R"("hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh")"),
               AllOf(HasSubstr("hidden_activation"), HasSubstr("trained with")));
-  EXPECT_THAT(bad(R"("hidden_act": "silu")"), HasSubstr("hidden_act is"));
+  EXPECT_THAT(bad(R"("hidden_activation": "gelu")"), HasSubstr("trained with"));
+  EXPECT_EQ(gemma(R"("hidden_act": "gelu_new", "hidden_activation": "gelu_fast")").activation,
+            Activation::kGeluTanh);
+  EXPECT_EQ(gemma(R"("hidden_act": "silu")").activation, Activation::kSilu);
+  EXPECT_THAT(bad(R"("hidden_act": "mish")"), HasSubstr("hidden_act is"));
   EXPECT_THAT(bad(R"("hidden_act": "gelu", "query_pre_attn_scalar": 256)"),
               HasSubstr("query_pre_attn_scalar"));
   EXPECT_THAT(bad(R"("hidden_act": "gelu", "use_bidirectional_attention": true)"),
@@ -174,7 +178,8 @@ TEST(Gemma2, DefaultsAndSettings) {
   EXPECT_EQ(given.attention_softcap, 0.0);
   EXPECT_EQ(given.attention_scale, 0.5);
   EXPECT_THAT(given.windows, ElementsAre(6, 0));
-  EXPECT_THAT(bad_gemma2(R"("hidden_activation": "gelu")"), HasSubstr("hidden_activation"));
+  EXPECT_EQ(gemma2(R"("hidden_activation": "gelu")").activation, Activation::kGelu);
+  EXPECT_THAT(bad_gemma2(R"("hidden_activation": "tanh")"), HasSubstr("hidden_activation"));
   EXPECT_THAT(bad_gemma2(R"("sliding_window": null)"), HasSubstr("sliding_window"));
   EXPECT_THAT(bad_gemma2(R"("use_bidirectional_attention": true)"),
               HasSubstr("use_bidirectional_attention"));
@@ -215,7 +220,7 @@ TEST(Olmo, DefaultsOfItsConfigClasses) {
     return failure("Olmo2ForSequenceClassification", "olmo2", extra);
   };
   EXPECT_THAT(bad2(R"("clip_qkv": 8.0)"), HasSubstr("clip_qkv"));
-  EXPECT_THAT(bad2(R"("hidden_act": "relu")"), HasSubstr("hidden_act is"));
+  EXPECT_THAT(bad2(R"("hidden_act": "mish")"), HasSubstr("hidden_act is"));
   EXPECT_THAT(bad2(R"("sliding_window": 8)"), HasSubstr("sliding_window"));
   EXPECT_THAT(failure("OlmoForSequenceClassification", "olmo"),
               HasSubstr("Olmo2ForSequenceClassification"));
@@ -266,7 +271,7 @@ TEST(Mixtral, ExpertsOfEveryLayer) {
               HasSubstr("num_local_experts is 0"));
   EXPECT_THAT(bad(R"("num_experts_per_tok": 2)"), HasSubstr("num_local_experts is missing"));
   const std::string experts = R"("num_local_experts": 8, "num_experts_per_tok": 2, )";
-  EXPECT_THAT(bad(experts + R"("hidden_act": "relu2")"), HasSubstr("hidden_act is \"relu2\""));
+  EXPECT_THAT(bad(experts + R"("hidden_act": "mish")"), HasSubstr("hidden_act is \"mish\""));
   EXPECT_THAT(bad(experts + R"("norm_topk_prob": false)"), HasSubstr("norm_topk_prob"));
   EXPECT_THAT(bad(experts + R"("router_jitter_noise": 0.01)"), HasSubstr("router_jitter_noise"));
   EXPECT_THAT(bad(experts + R"("n_shared_experts": 1)"), HasSubstr("n_shared_experts"));
@@ -306,7 +311,7 @@ TEST(Qwen3Moe, ExpertsOfSomeLayersAndTheirWeights) {
               HasSubstr("moe_intermediate_size is null"));
   EXPECT_THAT(bad(R"(, "shared_expert_intermediate_size": 8)"),
               HasSubstr("shared_expert_intermediate_size"));
-  EXPECT_THAT(bad(R"(, "hidden_act": "gelu")"), HasSubstr("hidden_act is"));
+  EXPECT_THAT(bad(R"(, "hidden_act": "tanh")"), HasSubstr("hidden_act is"));
   EXPECT_THAT(failure("Qwen3ForSequenceClassification", "qwen3", R"("num_experts_per_tok": 2)"),
               HasSubstr("num_experts_per_tok"));
 }

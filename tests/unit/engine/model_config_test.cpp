@@ -7,6 +7,8 @@
 
 #include "charm/base/error.h"
 #include "charm/base/files.h"
+#include "charm/engine/decoder_weights.h"
+#include "tests/support/expect_error.h"
 #include "tests/unit/base/temp_folder.h"
 #include "tests/unit/engine/model_folder.h"
 
@@ -150,7 +152,45 @@ TEST(ModelConfig, ForeignSettingsAreNamed) {
   EXPECT_THAT(failure_with(R"("attn_logit_softcapping": 50.0)"),
               HasSubstr("attn_logit_softcapping"));
   EXPECT_THAT(failure_with(R"("num_local_experts": 8)"), HasSubstr("num_local_experts"));
-  EXPECT_THAT(failure_with(R"("hidden_act": "gelu")"), AllOf(HasSubstr("gelu"), HasSubstr("silu")));
+  EXPECT_THAT(failure_with(R"("hidden_act": "gelu_10")"),
+              AllOf(HasSubstr("gelu_10"), HasSubstr("quick_gelu, relu, relu2")));
+}
+
+TEST(ModelConfig, DtypesByPartOfTheModel) {
+  const auto stored = [](const std::string& dtype) {
+    return parse_model_config(tiny_config(R"("dtype": )" + dtype), "c").stored_dtype;
+  };
+  EXPECT_EQ(stored(R"({"": "bfloat16"})"), "bfloat16");
+  EXPECT_EQ(stored(R"({"lm_head": "float32", "": "float16"})"), "float16");
+  EXPECT_EQ(stored(R"({"lm_head": "float32"})"), "");
+  EXPECT_EQ(stored("null"), "float32");  // torch_dtype's
+  EXPECT_THAT(failure_with(R"("dtype": 16)"), HasSubstr("dtype is 16"));
+}
+
+TEST(ModelConfig, OnlyAFreshHeadNeedsAnInitializerRange) {
+  for (const char* range : {"0", "0.0", "-1"}) {
+    DecoderConfig config = parse_model_config(
+        tiny_config(std::string(R"("initializer_range": )") + range), "m/config.json");
+    DecoderWeights weights;
+    EXPECT_ERROR(kInput, "initializer_range is", add_random_head(weights, config, 1));
+  }
+  EXPECT_EQ(parse_model_config(tiny_config(R"("initializer_range": null)"), "c").initializer_range,
+            0.02);
+  EXPECT_THAT(failure_with(R"("initializer_range": "small")"), HasSubstr("initializer_range"));
+}
+
+TEST(ModelConfig, ActivationsByTransformersNames) {
+  const std::pair<const char*, Activation> kNames[] = {
+      {"silu", Activation::kSilu},          {"swish", Activation::kSilu},
+      {"gelu", Activation::kGelu},          {"gelu_python", Activation::kGelu},
+      {"gelu_new", Activation::kGeluTanh},  {"gelu_pytorch_tanh", Activation::kGeluTanh},
+      {"gelu_fast", Activation::kGeluTanh}, {"gelu_accurate", Activation::kGeluTanh},
+      {"relu", Activation::kRelu},          {"gelu_python_tanh", Activation::kGeluTanh},
+      {"relu2", Activation::kReluSquared},  {"quick_gelu", Activation::kQuickGelu}};
+  for (const auto& [name, activation] : kNames) {
+    const std::string setting = std::string(R"("hidden_act": ")") + name + '"';
+    EXPECT_EQ(parse_model_config(tiny_config(setting), "c").activation, activation) << name;
+  }
 }
 
 TEST(ModelConfig, ArchitecturesItDoesNotKnow) {

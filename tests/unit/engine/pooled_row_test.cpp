@@ -17,6 +17,8 @@ TEST(PooledRow, WithoutPadTheLastTokenIsPooled) {
 
 TEST(PooledRow, PadsAtTheRightEndAreDropped) {
   EXPECT_EQ(make_pooled_row({1, 9, 3, 9, 9}, 1, 9).ids, (Ids{1, 9, 3}));
+  EXPECT_EQ(make_pooled_row({1, 9, 3, 9, 9}, 1, 9).num_cut, 2);
+  EXPECT_EQ(make_pooled_row({1, 9, 3, 9, 9}, 1, -1).num_cut, 0);
 }
 
 TEST(PooledRow, TheSplitMovesBeforeAPooledTokenInThePrompt) {
@@ -47,6 +49,28 @@ TEST(PooledRow, IsSplitWhereTheGateLastBegins) {
             2);  // in the response
   EXPECT_EQ(make_pooled_row({7, 8, 3}, /*prompt_length=*/0, 9, gate).prompt_length, 0);
   EXPECT_ERROR(kInput, "does not contain the tokens", make_pooled_row({1, 7, 2, 8}, 1, 9, gate));
+}
+
+TEST(PooledRow, DroppedTokensCountForTheLengthOfTheSequence) {
+  std::vector<std::pair<std::size_t, PooledRow>> rows;
+  for (const Ids& ids : {Ids{1, 2, 3, 9}, Ids{1, 2, 4}, Ids{1, 2, 5, 6, 9, 9}})
+    rows.emplace_back(rows.size(), make_pooled_row(ids, /*prompt_length=*/2, 9));
+  const std::vector<PromptGroup> groups = group_by_prompt(rows);
+  const PackedBatch batch = pack(groups);
+  const auto lengths = [](const PackedBatch& packed) {
+    std::vector<std::int64_t> found;
+    for (const Segment& s : packed.responses) found.push_back(s.sequence_length());
+    return found;
+  };
+  EXPECT_EQ(lengths(batch), (std::vector<std::int64_t>{4, 3, 6}));
+  EXPECT_TRUE(shares_long_prompts(batch, 5));
+  EXPECT_FALSE(shares_long_prompts(batch, 6));
+  EXPECT_EQ(lengths(unshare_long_prompts(batch, 3)), lengths(batch));
+  std::vector<std::int64_t> split;
+  for (const auto& part : plan_batches(groups, 3)) {
+    for (const std::int64_t length : lengths(pack(part))) split.push_back(length);
+  }
+  EXPECT_EQ(split, lengths(batch));
 }
 
 TEST(AddGates, GivesEachPromptOneMoreToken) {

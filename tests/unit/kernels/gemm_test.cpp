@@ -40,6 +40,13 @@ double tolerance(double expected, std::int64_t inputs) {
   return std::abs(expected) * unit + 1e-6 * static_cast<double>(inputs);
 }
 
+/// By GateFunction.
+constexpr reference::GateValue (*kGates[])(double) = {
+    reference::silu,       reference::gelu, reference::gelu_tanh,
+    reference::quick_gelu, reference::relu, reference::relu_squared};
+static_assert(std::size(kGates) == kNumGateFunctions);
+constexpr auto kSquared = static_cast<std::size_t>(GateFunction::kReluSquared);
+
 template <typename Element>
 void expect_reference(const Shape& s) {
   const auto x = random_elements<Element>(s.rows * (s.inputs + 3), 1);  // rows three elements apart
@@ -55,17 +62,17 @@ void expect_reference(const Shape& s) {
       PackedWeight::pack<Element>(weight.data(), bias.data(), s.outputs, s.inputs);
   const PackedWeight gated = PackedWeight::pack_gated<Element>(
       weight.data(), bias.data(), up.data(), nullptr, s.outputs, s.inputs);
-  std::vector<Element> stored(start.size()), added(start), silu(start.size()), gelu(start.size()),
-      gelu_tanh(start.size());
-  const std::vector<GemmOutput<Element>> outputs = {
+  std::vector<Element> stored(start.size()), added(start);
+  std::vector<GemmOutput<Element>> outputs = {
       {.weight = &plain, .out = stored.data(), .row_stride = s.outputs},
-      {.weight = &with_bias, .out = added.data(), .row_stride = s.outputs, .add = true},
-      {.weight = &gated, .out = silu.data(), .row_stride = s.outputs},
-      {.weight = &gated, .out = gelu.data(), .row_stride = s.outputs, .gate = GateFunction::kGelu},
-      {.weight = &gated,
-       .out = gelu_tanh.data(),
-       .row_stride = s.outputs,
-       .gate = GateFunction::kGeluTanh}};
+      {.weight = &with_bias, .out = added.data(), .row_stride = s.outputs, .add = true}};
+  std::vector<std::vector<Element>> of_gates(std::size(kGates), std::vector<Element>(start.size()));
+  for (std::size_t g = 0; g < of_gates.size(); ++g) {
+    outputs.push_back({.weight = &gated,
+                       .out = of_gates[g].data(),
+                       .row_stride = s.outputs,
+                       .gate = static_cast<GateFunction>(g)});
+  }
   gemm<Element>(x.data(), s.inputs + 3, s.rows, outputs);
 
   for (std::int64_t r = 0; r < s.rows; ++r) {
@@ -74,9 +81,9 @@ void expect_reference(const Shape& s) {
     const auto product = reference::linear(x_row, floats(weight), {});
     const auto gate = reference::linear(x_row, floats(weight), floats(bias));
     const auto up_row = reference::linear(x_row, floats(up), {});
-    const auto silu_row = reference::gate_mul(reference::silu, gate, up_row);
-    const auto gelu_row = reference::gate_mul(reference::gelu, gate, up_row);
-    const auto gelu_tanh_row = reference::gate_mul(reference::gelu_tanh, gate, up_row);
+    std::vector<std::vector<float>> gated_rows;
+    for (const auto function : kGates)
+      gated_rows.push_back(reference::gate_mul(function, gate, up_row));
     for (std::int64_t o = 0; o < s.outputs; ++o) {
       const auto at = static_cast<std::size_t>(r * s.outputs + o);
       const auto n = static_cast<std::size_t>(o);
@@ -87,9 +94,11 @@ void expect_reference(const Shape& s) {
       };
       expect(stored[at], product[n], 1);
       expect(added[at], double{widened(start[at])} + gate[n], 1 + std::abs(gate[n]));
-      expect(silu[at], silu_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));
-      expect(gelu[at], gelu_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));
-      expect(gelu_tanh[at], gelu_tanh_row[n], 1 + std::abs(up_row[n]) + std::abs(gate[n]));
+      for (std::size_t g = 0; g < of_gates.size(); ++g) {
+        const double slope = 1 + (g == kSquared ? 2 * std::abs(gate[n]) : 0);
+        expect(of_gates[g][at], gated_rows[g][n],
+               slope * (1 + std::abs(up_row[n]) + std::abs(gate[n])));
+      }
     }
   }
 }

@@ -180,6 +180,15 @@ GateValue gelu_tanh(double z) {
           (1.0 + t) / 2 + z / 2 * (1.0 - t * t) * c * (1.0 + 3 * 0.044715 * z * z)};
 }
 
+GateValue quick_gelu(double z) {
+  const double s = 1.0 / (1.0 + std::exp(-1.702 * z));
+  return {z * s, s + 1.702 * z * s * (1.0 - s)};
+}
+
+GateValue relu(double z) { return z > 0 ? GateValue{z, 1} : GateValue{0, 0}; }
+
+GateValue relu_squared(double z) { return z > 0 ? GateValue{z * z, 2 * z} : GateValue{0, 0}; }
+
 std::vector<float> gate_mul(GateValue (*f)(double), const std::vector<float>& gate,
                             const std::vector<float>& up) {
   std::vector<float> out(gate.size());

@@ -50,13 +50,16 @@ struct NormGradients {
 NormGradients rms_norm_backward(const std::vector<float>& x, const std::vector<float>& weight,
                                 const std::vector<float>& dy, float offset, float eps);
 
-/// f and its derivative at z: of the gate "silu", "gelu" or "gelu_tanh".
+/// f and its derivative at z, of each GateFunction.
 struct GateValue {
   double value, slope;
 };
 GateValue silu(double z);
 GateValue gelu(double z);
 GateValue gelu_tanh(double z);
+GateValue quick_gelu(double z);
+GateValue relu(double z);
+GateValue relu_squared(double z);
 
 /// One row [D] of a gated MLP's activation, f(gate) * up.
 std::vector<float> gate_mul(GateValue (*f)(double), const std::vector<float>& gate,

@@ -100,7 +100,10 @@ TEST(GateBackward, EqualsTheReferencesSlopes) {
   };
   for (const Case& c : {Case{GateFunction::kSilu, reference::silu, 2e-6},
                         Case{GateFunction::kGelu, reference::gelu, 5e-6},
-                        Case{GateFunction::kGeluTanh, reference::gelu_tanh, 2e-6}}) {
+                        Case{GateFunction::kGeluTanh, reference::gelu_tanh, 2e-6},
+                        Case{GateFunction::kQuickGelu, reference::quick_gelu, 2e-6},
+                        Case{GateFunction::kRelu, reference::relu, 1e-7},
+                        Case{GateFunction::kReluSquared, reference::relu_squared, 5e-6}}) {
     std::vector<float> hidden(gate.size()), gradient(2 * gate.size());
     gate_rows(gate.data(), up.data(), c.function, hidden.data(), rows, width);
     gate_backward(gate.data(), up.data(), dh.data(), c.function, gradient.data(), rows, width);
@@ -123,7 +126,8 @@ TEST(GateBackward, EqualsTheReferencesSlopes) {
 }
 
 TEST(ReferenceGates, SlopesAreTheDifferencesOfTheValues) {
-  for (const auto function : {reference::silu, reference::gelu, reference::gelu_tanh}) {
+  for (const auto function : {reference::silu, reference::gelu, reference::gelu_tanh,
+                              reference::quick_gelu, reference::relu, reference::relu_squared}) {
     for (double z = -5.0; z < 5.0; z += 0.37) {
       constexpr double kStep = 1e-5;
       const double difference =

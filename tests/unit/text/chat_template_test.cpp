@@ -170,6 +170,10 @@ TEST(ChatTemplateLoad, NamedTemplates) {
   folder.file("tokenizer_config.json", R"({"chat_template": [{"name": "tool_use", "template": "t"},
                                                               {"name": "default", "template": "d"}]})");
   EXPECT_EQ(load(folder).source(), "d");
+  folder.file("tokenizer_config.json", R"({"chat_template": {"tool_use": "t", "default": "e"}})");
+  EXPECT_EQ(load(folder).source(), "e");
+  folder.file("tokenizer_config.json", R"({"chat_template": {"tool_use": "t"}})");
+  expect_error(ErrorKind::kInput, HasSubstr("tool_use"), [&] { load(folder); });
   folder.file("tokenizer_config.json", R"({"chat_template": [{"name": "rag", "template": "t"}]})");
   expect_error(ErrorKind::kInput, AllOf(HasSubstr("rag"), HasSubstr("--template")),
                [&] { load(folder); });

@@ -382,6 +382,35 @@ TEST_F(TrainStage, HeldOutPairsOfAFile) {
       << "both pairs of the held-out prompt must not be trained on";
 }
 
+/// As scored: no token beyond the positions that the model has.
+TEST_F(TrainStage, TextsEndAtTheModelsPositions) {
+  const fs::path whole = folder_ / "whole", cut = folder_ / "cut";
+  options_.output = whole;
+  train(options_, {});
+  options_.output = cut;
+  options_.max_tokens = 12;
+  train(options_, {});
+  EXPECT_TRUE(weights_differ(whole, cut));
+  options_.model = copied_model();
+  auto config = read_json(options_.model / "config.json");
+  config["max_position_embeddings"] = 12;
+  write_file(options_.model / "config.json", config.dump());
+  options_.output = folder_ / "short";
+  options_.max_tokens = TrainOptions().max_tokens;
+  train(options_, {});
+  EXPECT_FALSE(weights_differ(cut, options_.output));
+}
+
+TEST_F(TrainStage, AClosingPadBeyondTheOriginalLengthOfDynamicRopeIsRefused) {
+  options_.model = copied_model();
+  auto config = read_json(options_.model / "config.json");
+  config["max_position_embeddings"] = 12;
+  config["rope_parameters"] = {{"rope_type", "dynamic"}, {"rope_theta", 10000.0}, {"factor", 8.0}};
+  write_file(options_.model / "config.json", config.dump());
+  EXPECT_THAT(failure(options_, ErrorKind::kInput),
+              AllOf(HasSubstr("ends with the pad token"), HasSubstr("--max-tokens 12")));
+}
+
 TEST_F(TrainStage, OptionsOutOfRange) {
   const auto with = [&](auto change) {
     TrainOptions options = options_;

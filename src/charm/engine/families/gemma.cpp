@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "charm/engine/config_reader.h"
 #include "charm/engine/families/block_slots.h"
 #include "charm/engine/families/family.h"
@@ -13,17 +15,14 @@ void read_gemma1(const ConfigReader& reader, DecoderConfig& config) {
   read_gemma(reader, config);
   // transformers 5.17 and 4.38 read hidden_act: early configs say gelu (exact), with which the
   // models were trained. The versions between read hidden_activation.
-  const std::string activation = reader.text_or("hidden_act", "gelu_pytorch_tanh");
-  if (activation == "gelu") {
-    if (reader.present("hidden_activation")) {
-      reader.fail("hidden_activation",
-                  "hidden_act is \"gelu\", and versions of transformers differ in which of the two "
-                  "they take; keep the one that the model was trained with",
-                  "nothing");
-    }
-    config.activation = Activation::kGelu;
-  } else if (activation != "gelu_pytorch_tanh") {
-    reader.fail("hidden_act", "", "\"gelu\" or \"gelu_pytorch_tanh\"");
+  const Activation newer = config.activation;
+  config.activation = read_activation(reader, "hidden_act", "gelu_pytorch_tanh");
+  if (reader.present("hidden_activation") && newer != config.activation) {
+    reader.fail("hidden_activation",
+                fmt::format("hidden_act is \"{}\", and versions of transformers differ in which of "
+                            "the two they take; keep the one that the model was trained with",
+                            reader.text_or("hidden_act", "gelu_pytorch_tanh")),
+                "nothing");
   }
   config.attention_scale = 0.0;  // 1 / sqrt(head_dim): there is no query_pre_attn_scalar
   config.rope = read_rope(reader);

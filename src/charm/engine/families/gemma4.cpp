@@ -134,6 +134,8 @@ void read_gemma4(const ConfigReader& reader, DecoderConfig& config) {
   refuse_variants(reader);
   require_settings(reader, {"num_key_value_heads"});
   read_gemma(reader, config);
+  if (config.activation != Activation::kGeluTanh)
+    reader.fail("hidden_activation", "the per-layer inputs have it too", "\"gelu_pytorch_tanh\"");
   config.norms_add_one = false;
   config.attention_scale = 1.0;
   config.norms_values = config.scales_layers = true;

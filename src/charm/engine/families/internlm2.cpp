@@ -9,7 +9,7 @@ namespace {
 
 void read_internlm2(const ConfigReader& reader, DecoderConfig& config) {
   refuse_foreign_settings(reader, {});
-  require_silu(reader);
+  config.activation = read_hidden_act(reader);
   if (reader.boolean("bias", true))
     reader.fail("bias", "biases of fused projections are not supported", "false");
   config.rope = read_rope(reader);

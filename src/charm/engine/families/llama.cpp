@@ -9,7 +9,7 @@ namespace {
 
 void read_llama(const ConfigReader& reader, DecoderConfig& config) {
   refuse_foreign_settings(reader, {"attention_bias", "mlp_bias"});
-  require_silu(reader);
+  config.activation = read_hidden_act(reader);
   config.attention_bias = reader.boolean("attention_bias", false);
   config.mlp_bias = reader.boolean("mlp_bias", false);
   config.rope = read_rope(reader);

@@ -13,7 +13,7 @@ constexpr std::int64_t kDefaultWindow = 4096;
 void read_mistral(const ConfigReader& reader, DecoderConfig& config) {
   refuse_foreign_settings(reader, {"sliding_window"});
   require_settings(reader, {"num_key_value_heads"});
-  require_silu(reader);
+  config.activation = read_hidden_act(reader);
   const std::int64_t window = read_window(reader, kDefaultWindow);
   if (window > 0) config.windows.assign(static_cast<std::size_t>(config.num_layers), window);
   config.rope = read_rope(reader);

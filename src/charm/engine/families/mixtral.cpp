@@ -14,7 +14,7 @@ constexpr double kDefaultTheta = 1000000.0;
 void read_mixtral(const ConfigReader& reader, DecoderConfig& config) {
   refuse_foreign_settings(reader, {"sliding_window", "num_local_experts", "num_experts_per_tok"});
   require_settings(reader, {"num_key_value_heads", "num_local_experts", "num_experts_per_tok"});
-  require_silu(reader);
+  config.activation = read_hidden_act(reader);
   if (reader.present("norm_topk_prob"))
     reader.fail("norm_topk_prob", "a mixtral's weights always sum to 1", "nothing");
   config.rms_norm_eps = reader.positive_or("rms_norm_eps", kDefaultEps);

@@ -15,7 +15,7 @@ constexpr std::int64_t kPattern = 4;  // every fourth layer uses global attentio
 constexpr double kOlmo3Theta = 500000.0;
 
 void read_olmo(const ConfigReader& reader, DecoderConfig& config) {
-  require_silu(reader);
+  config.activation = read_hidden_act(reader);
   config.rms_norm_eps = reader.positive_or("rms_norm_eps", kDefaultEps);
   config.attention_bias = reader.boolean("attention_bias", false);
   if (!reader.mentions("pad_token_id")) config.pad_token_id = kDefaultPad;

@@ -13,7 +13,7 @@ constexpr std::int32_t kDefaultPad = 32000;
 
 void read_phi3(const ConfigReader& reader, DecoderConfig& config) {
   refuse_foreign_settings(reader, {"sliding_window"});
-  require_silu(reader);
+  config.activation = read_hidden_act(reader);
   config.rms_norm_eps = reader.positive_or("rms_norm_eps", kDefaultEps);
   if (!reader.mentions("pad_token_id")) config.pad_token_id = kDefaultPad;
   const std::int64_t window = read_window(reader, /*fallback=*/0);

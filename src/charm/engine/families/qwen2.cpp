@@ -10,7 +10,7 @@ namespace {
 void read_qwen2(const ConfigReader& reader, DecoderConfig& config) {
   refuse_foreign_settings(reader, {"sliding_window", "layer_types"});
   require_settings(reader, {"num_key_value_heads"});
-  require_silu(reader);
+  config.activation = read_hidden_act(reader);
   read_qwen_windows(reader, config);
   config.rope = read_rope(reader);
 }

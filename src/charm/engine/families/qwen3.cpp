@@ -10,7 +10,7 @@ namespace {
 void read_qwen3(const ConfigReader& reader, DecoderConfig& config) {
   refuse_foreign_settings(reader, {"sliding_window", "layer_types", "attention_bias"});
   require_settings(reader, {"num_key_value_heads"});
-  require_silu(reader);
+  config.activation = read_hidden_act(reader);
   config.attention_bias = reader.boolean("attention_bias", false);
   read_qwen_windows(reader, config);
   config.rope = read_rope(reader);

@@ -57,7 +57,8 @@ DeltaNetConfig read_delta_net(const ConfigReader& reader, std::int64_t num_layer
 void read_qwen3_5(const ConfigReader& reader, DecoderConfig& config) {
   refuse_foreign_settings(reader, {"layer_types", "attention_bias"});
   require_settings(reader, {"num_key_value_heads"});
-  require_silu(reader);
+  if (read_hidden_act(reader) != Activation::kSilu)
+    reader.fail("hidden_act", "the layers of linear attention have it too", "\"silu\"");
   if (!reader.boolean("attn_output_gate", true))
     reader.fail("attn_output_gate", "attention of this type is always gated", "true");
   config.attention_bias = reader.boolean("attention_bias", false);

@@ -35,7 +35,7 @@ void read_qwen3_moe(const ConfigReader& reader, DecoderConfig& config) {
       reader.present("num_local_experts") ? "num_local_experts" : "num_experts";
   require_settings(
       reader, {"num_key_value_heads", count_key, "num_experts_per_tok", "moe_intermediate_size"});
-  require_silu(reader);
+  config.activation = read_hidden_act(reader);
   config.attention_bias = reader.boolean("attention_bias", false);
   // As in transformers, of all layers: max_window_layers has no effect.
   const std::int64_t window =

@@ -1,6 +1,6 @@
 #include "charm/engine/families/settings.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -39,6 +39,24 @@ constexpr std::string_view kSettings[] = {"attn_logit_softcapping",
 // Default sliding_window of transformers 5.17's Mistral, Qwen and Gemma configs.
 constexpr std::int64_t kDefaultWindow = 4096;
 
+struct NamedActivation {
+  std::string_view name;
+  Activation activation;
+};
+// transformers 5.17, activations.py: several names are formulas of one function.
+constexpr NamedActivation kActivations[] = {{"silu", Activation::kSilu},
+                                            {"swish", Activation::kSilu},
+                                            {"gelu", Activation::kGelu},
+                                            {"gelu_python", Activation::kGelu},
+                                            {"gelu_pytorch_tanh", Activation::kGeluTanh},
+                                            {"gelu_python_tanh", Activation::kGeluTanh},
+                                            {"gelu_new", Activation::kGeluTanh},
+                                            {"gelu_fast", Activation::kGeluTanh},
+                                            {"gelu_accurate", Activation::kGeluTanh},
+                                            {"quick_gelu", Activation::kQuickGelu},
+                                            {"relu", Activation::kRelu},
+                                            {"relu2", Activation::kReluSquared}};
+
 constexpr std::int64_t kMostExperts = 65536;  // far above any published model
 
 }  // namespace
@@ -60,10 +78,20 @@ void require_settings(const ConfigReader& reader, std::initializer_list<std::str
   }
 }
 
-void require_silu(const ConfigReader& reader) {
-  const std::string activation = reader.text_or("hidden_act", "silu");
-  if (activation != "silu" && activation != "swish")
-    reader.fail("hidden_act", "", "\"silu\"");  // synonyms
+Activation read_activation(const ConfigReader& reader, std::string_view key,
+                           std::string_view usual) {
+  const std::string name = reader.text_or(key, usual);
+  std::vector<std::string_view> known;
+  for (const NamedActivation& entry : kActivations) {
+    if (entry.name == name) return entry.activation;
+    known.push_back(entry.name);
+  }
+  reader.fail(key, "an activation that is not supported",
+              fmt::format("one of {}", fmt::join(known, ", ")));
+}
+
+Activation read_hidden_act(const ConfigReader& reader) {
+  return read_activation(reader, "hidden_act", "silu");
 }
 
 std::int64_t read_window(const ConfigReader& reader, std::int64_t fallback) {
@@ -114,10 +142,7 @@ ExpertConfig read_experts(const ConfigReader& reader, std::string_view count_key
 }
 
 void read_gemma(const ConfigReader& reader, DecoderConfig& config) {
-  constexpr std::string_view kGelu = "gelu_pytorch_tanh";
-  if (reader.text_or("hidden_activation", kGelu) != kGelu)
-    reader.fail("hidden_activation", "", fmt::format("\"{}\"", kGelu));
-  config.activation = Activation::kGeluTanh;
+  config.activation = read_activation(reader, "hidden_activation", "gelu_pytorch_tanh");
   config.norms_add_one = true;
   config.embedding_scale = std::sqrt(static_cast<double>(config.hidden_size));
   config.attention_scale = 1.0 / std::sqrt(reader.positive_or("query_pre_attn_scalar", 256.0));

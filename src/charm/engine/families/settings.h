@@ -4,12 +4,15 @@
 #include <initializer_list>
 #include <string_view>
 
+#include "charm/kernels/kernels.h"
+
 // Reads and rejects config.json settings that several families share.
 namespace charm::engine {
 
 class ConfigReader;
 struct DecoderConfig;
 struct ExpertConfig;
+using Activation = kernels::GateFunction;
 
 /// Rejects settings of other families that change the forward pass. transformers silently ignores
 /// them; a config.json with one is mislabelled, so its scores cannot be trusted. Fails for each
@@ -20,8 +23,13 @@ void refuse_foreign_settings(const ConfigReader& reader,
 /// Fails for each absent key: transformers would default to a published model's value.
 void require_settings(const ConfigReader& reader, std::initializer_list<std::string_view> keys);
 
-/// Fails unless the key, where present, is silu.
-void require_silu(const ConfigReader& reader);
+/// The activation of the gated MLP under `key`, by transformers' names (ACT2FN); `usual` where it
+/// is absent. Fails for those without a kernel.
+Activation read_activation(const ConfigReader& reader, std::string_view key,
+                           std::string_view usual);
+
+/// The same, under `hidden_act` and usually silu.
+Activation read_hidden_act(const ConfigReader& reader);
 
 /// `sliding_window`: absent means `fallback`, null means none (0).
 std::int64_t read_window(const ConfigReader& reader, std::int64_t fallback);
