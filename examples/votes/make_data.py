@@ -15,10 +15,9 @@ DATA holds, all gzipped JSON lines but the JSON files
 OUTPUT receives
   rm_pairs.jsonl                      fewer pairs than in examples/alpaca; none of their prompts is in a vote
   mt_bench.jsonl     votes on first turns: second turns continue each model's own first answer, so no two models answer the same prompt there
-  vicuna80.jsonl     votes on the five policies with an Arena score
-  pandalm.jsonl      all votes
+  vicuna80.jsonl, pandalm.jsonl      all votes
   mt_bench/, vicuna80/<policy>.jsonl  first-turn answers of the policies that have votes and an Arena score
-  alpaca_fit/, alpaca_held_out/<policy>.jsonl     eight policies, 32 prompts each that are neither in rm_pairs.jsonl nor in a vote
+  alpaca_fit/, alpaca_held_out/<policy>.jsonl     eight policies, 64 prompts each that are neither in rm_pairs.jsonl nor in a vote
   judgebench/<reward model>.jsonl     the pairs with the published scores
 Standard library only; the same input gives the same bytes.
 """
@@ -28,9 +27,9 @@ import pathlib
 import random
 import sys
 
-PAIRS_PER_SOURCE = 400
+PAIRS_PER_SOURCE = 500
 MAX_CHARACTERS = 4000  # of prompt, chosen and rejected together: keeps the run within an hour of two cores
-NUM_FIT, NUM_HELD_OUT = 32, 32  # prompts of the audit
+NUM_FIT, NUM_HELD_OUT = 64, 64  # prompts of the audit
 AUDITED = ["gpt-4o-mini-2024-07-18", "claude-3-5-sonnet-20240620", "Meta-Llama-3.1-70B-Instruct-Turbo", "gemma-2-9b-it-SimPO",
            "gpt4_0613", "Starling-LM-7B-alpha", "Mistral-7B-Instruct-v0.2", "gemma-2b-it"]
 
@@ -64,11 +63,10 @@ def write_votes(data, output):
     """Returns the votes by set."""
     votes = {name: rows_of(data / "votes" / f"{name}_human") for name in ("mt_bench", "vicuna80", "pandalm")}
     write(output / "mt_bench.jsonl", [row for row in votes["mt_bench"] if row["turn"] == 1])
-    policies = rated(data / "votes" / "vicuna80_arena_scores.json")
-    write(output / "vicuna80.jsonl", [row for row in votes["vicuna80"] if row["model_a"] in policies and row["model_b"] in policies])
+    write(output / "vicuna80.jsonl", votes["vicuna80"])
     write(output / "pandalm.jsonl", votes["pandalm"])
 
-    for policy in policies:
+    for policy in rated(data / "votes" / "vicuna80_arena_scores.json"):
         answers = {}
         for row in votes["vicuna80"]:
             for side in "ab":

@@ -40,9 +40,9 @@ def mismatch(pair):
 def agreement(out):
     header("votes", "votes (decided)", "questions", "agrees with the reward model", "two people agree", "where both decide")
     for name, title in SETS.items():
-        if not pathlib.Path(f"{out}/mismatch/rm/{name}.votes.json").exists():
+        if not pathlib.Path(f"{out}/mismatch/{name}.votes.json").exists():
             continue
-        result = read(f"{out}/mismatch/rm/{name}.votes.json")
+        result = read(f"{out}/mismatch/{name}.votes.json")
         votes = result["agreement"]
         shares = [f"{votes[k]:.3f} [{votes[k + '_ci95'][0]:.3f}, {votes[k + '_ci95'][1]:.3f}]" for k in ("accuracy", "people", "people_decided")]
         row(title, f"{votes['num_votes']} ({votes['num_decided']})", str(result["num_prompts"]), *shares)
@@ -50,7 +50,7 @@ def agreement(out):
 
 def votes_and_ratings(out, name):
     """Every pair that has both, from the side of the higher rating."""
-    by_votes, by_ratings = read(f"{out}/mismatch/rm/{name}.votes.json"), read(f"{out}/mismatch/rm/{name}.json")
+    by_votes, by_ratings = read(f"{out}/mismatch/{name}.votes.json"), read(f"{out}/mismatch/{name}.json")
     rating = {policy["policy"]: policy["rating"] for policy in by_ratings["policies"]}
     voted = {(pair["policy"], pair["reference"]): pair for pair in by_votes["pairs"]}
     header("pair", "votes", "people's win rate", "ratings'", "reward model's, same responses", "all responses", "MD from votes", "MD from ratings")
@@ -74,7 +74,7 @@ def held_out(out):
     header("votes", "style", "splits fitted", "T", "T = 1", "with T", "with T and offsets", "change by offsets", "lower in", "accuracy of scores", "with offsets")
     for name, title in SETS.items():
         for style in ("none", "fastchat"):
-            files = sorted(glob.glob(f"{out}/eval/rm/{name}.[0-9].{style}.json"))
+            files = sorted(glob.glob(f"{out}/splits/{name}.[0-9].{style}.json"))
             fits = [read(file) for file in files]
             plain = [read(file.replace(f".{style}.json", ".plain.json"))["without_offsets"] for file in files]
             if not fits:
@@ -122,7 +122,7 @@ def main():
     out = sys.argv[1]
     agreement(out)
     for name in ("mt_bench", "vicuna80"):
-        if pathlib.Path(f"{out}/mismatch/rm/{name}.json").exists():
+        if pathlib.Path(f"{out}/mismatch/{name}.json").exists():
             votes_and_ratings(out, name)
     held_out(out)
     if pathlib.Path(f"{out}/eval/rm/best-of-n.json").exists():
