@@ -150,6 +150,27 @@ TEST_F(Gemm, ARowsBitsDependOnTheRowAlone) {
 }
 
 // Both bfloat16 micro-kernels, whichever the CPU would dispatch to.
+TEST(PackedWeight, IsPackedIntoTheMemoryOfAnother) {
+  const auto weight = random_elements<float>(70 * 50, 1),
+             other = random_elements<float>(70 * 50, 2);
+  const std::pair<const float*, std::int64_t> parts[] = {{weight.data(), 70}};
+  PackedWeight packed = PackedWeight::pack<float>(other.data(), nullptr, 70, 50);
+  const std::uint32_t* memory = packed.panel(0);
+  packed = PackedWeight::pack<float>(weight.data(), nullptr, 70, 50, packed.release());
+  EXPECT_EQ(packed.panel(0), memory);
+  const PackedWeight fresh = PackedWeight::pack<float>(weight.data(), nullptr, 70, 50);
+  const auto words = static_cast<std::size_t>(fresh.num_panels() * fresh.steps() * kMicroColumns);
+  EXPECT_EQ(std::memcmp(packed.panel(0), fresh.panel(0), words * sizeof(std::uint32_t)), 0);
+  const PackedWeight transposed =
+      PackedWeight::pack_transposed<float>(parts, 50, packed.release());  // 70 steps of one panel
+  EXPECT_EQ(transposed.panel(0), memory);
+  EXPECT_EQ(packed.outputs(), 0);
+  const PackedWeight larger =
+      PackedWeight::pack<float>(weight.data(), nullptr, 70, 50,
+                                PackedWeight::pack<float>(other.data(), nullptr, 7, 5).release());
+  EXPECT_EQ(std::memcmp(larger.panel(0), fresh.panel(0), words * sizeof(std::uint32_t)), 0);
+}
+
 TEST(MicroKernel, NativeAndWidenedBFloat16Agree) {
   const MicroKernel native = internal::native_bf16_micro_kernel();
   if (native == nullptr) GTEST_SKIP() << "this machine has no AVX512-BF16";

@@ -66,6 +66,16 @@ TEST_F(TrainerTest, LearnsWhatThePairsShow) {
   EXPECT_THAT(metrics("a"), HasSubstr(R"({"kind":"eval","when":"during","step":4,)"));
 }
 
+TEST_F(TrainerTest, TheModelsOwnBudgetGivesTheSameWeights) {
+  const Model own = tiny_model(), small = tiny_model();
+  const TrainResult with_small = run(small, "small", options_);
+  options_.budget_tokens = 0;
+  const TrainResult with_own = run(own, "own", options_);
+  EXPECT_GT(own->budget_tokens(), 100);
+  expect_equal(own, small);
+  EXPECT_EQ(with_own.eval_after.value().accuracy, with_small.eval_after.value().accuracy);
+}
+
 TEST_F(TrainerTest, AResumedRunEqualsAnUninterruptedOneBitForBit) {
   for (const bool bfloat16 : {false, true}) {
     const std::string suffix = bfloat16 ? "16" : "32";
