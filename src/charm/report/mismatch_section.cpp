@@ -75,9 +75,11 @@ Section mismatch_section(const RunData& run) {
     }
     charts += chart_html(
         {fmt::format(
-             "{}: mean |MD| {} over {} ordered pairs. Policies by rating, best first.", model,
+             "{}: mean |MD| {} over {} ordered pairs{}", model,
              file.pairs.empty() ? "–" : number_text(stats::mean_mismatch(file.pairs).before),
-             file.pairs.size()),
+             file.pairs.size(),
+             file.votes ? "; e from people's votes on the same responses."
+                        : ". Policies by rating, best first."),
          fmt::format("Heat map of mismatch degrees of {} policies under {}", order.size(), model),
          std::move(heat_map)});
     tables += collapsible_table_html(table);
@@ -86,8 +88,8 @@ Section mismatch_section(const RunData& run) {
   section.html =
       fmt::format(
           "<p>MD(a, b) = (w − e) / max(e, 1 − e), w the share of prompts on which the reward model "
-          "scores a above b and e the share that their ratings imply. Positive: the reward model "
-          "over-values a.{}</p>\n<div class=\"pair\">",
+          "scores a above b and e the share that their ratings imply, or people's votes give. "
+          "Positive: the reward model over-values a.{}</p>\n<div class=\"pair\">",
           run.cases.empty() ? "" : " A cell leads to the responses behind it.") +
       charts + "</div>\n" + tables;
   return section;

@@ -25,8 +25,8 @@ std::vector<std::string> split_names(const std::string& text) {
   return names;
 }
 
-EncoderActivation read_activation(const ConfigReader& reader, std::string_view key,
-                                  std::string_view fallback) {
+EncoderActivation read_encoder_activation(const ConfigReader& reader, std::string_view key,
+                                          std::string_view fallback) {
   const std::string name = reader.text_or(key, fallback);
   if (name == "gelu" || name == "gelu_python") return EncoderActivation::kGelu;
   if (name == "gelu_new" || name == "gelu_pytorch_tanh") return EncoderActivation::kGeluTanh;
@@ -94,7 +94,7 @@ EncoderConvolution read_convolution(const ConfigReader& reader) {
     reader.fail("conv_kernel_size", "its output would be shorter than its input", "an odd number");
   if (reader.integer_or("conv_groups", 1, 1) != 1)
     reader.fail("conv_groups", "groups are not implemented", "1");
-  convolution.activation = read_activation(reader, "conv_act", "tanh");
+  convolution.activation = read_encoder_activation(reader, "conv_act", "tanh");
   return convolution;
 }
 
@@ -120,8 +120,8 @@ void read_deberta_v2(const ConfigReader& reader, DecoderConfig& config) {
   encoder.relative.norms_table = read_table_norm(reader);
   encoder.convolution = read_convolution(reader);
   encoder.norm_eps = reader.positive_or("layer_norm_eps", 1e-7);
-  encoder.activation = read_activation(reader, "hidden_act", "gelu");
-  encoder.pooler_activation = read_activation(reader, "pooler_hidden_act", "gelu");
+  encoder.activation = read_encoder_activation(reader, "hidden_act", "gelu");
+  encoder.pooler_activation = read_encoder_activation(reader, "pooler_hidden_act", "gelu");
   config.encoder = encoder;
   if (!reader.mentions("pad_token_id")) config.pad_token_id = 0;  // DebertaV2Config's default
 }
