@@ -3,8 +3,8 @@
 # Version:  confidenceinterval 1.0.5 (numpy 2.4.6, scipy 1.17.1, statsmodels 0.15.0).
 # Expected: the delta method for the confusion matrix, as in the paper that it names. With numerical derivatives that agrees with the
 #           bootstrap of the same package.
-# Seen:     an interval that is twice as wide for two classes, 1.7 times for three, and too narrow from about seven on (0.8 times for
-#           ten). Precision, recall and the micro averages are right, and so is macro F1 with method="bootstrap_percentile".
+# Seen:     an interval that is twice as wide for two classes, 1.6 times for three, and too narrow for ten (0.8 times).
+#           Precision, recall and the micro averages are right, and so is macro F1 with method="bootstrap_percentile".
 # Matters:  F1 of verdicts (A better, B better, tie) of LLM judges: differences are missed with few classes and made up with many.
 set -euo pipefail
 dir=$(mktemp -d)
