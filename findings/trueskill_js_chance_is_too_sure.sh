@@ -2,8 +2,8 @@
 # What:     ChanceOfWinning, the probability that one rated player beats another, in trueskill on npm.
 # Version:  trueskill 0.0.2 (Node.js).
 # Expected: with ratings of 30 and 25, each with the deviation 25 / 3: the normal distribution's value at 5 over the deviation of the
-#           difference, 0.664 from the two deviations alone, 0.648 with TrueSkill's own noise of a game (beta) in both. The unit of the ratings is
-#           without effect.
+#           difference, 0.664 from the two deviations alone, 0.648 with TrueSkill's own noise of a game (beta) in both.
+#           The unit of the ratings is without effect.
 # Seen:     0.890: the deviations are handed on as variances, so that the difference has the deviation 4.1 instead of 11.8. What
 #           comes out depends on the unit: the same two players are 0.597 with all numbers divided by 25, and 1.000 with all times 40,
 #           as ratings near Elo's are. Only for deviations near 1 it is right.
